@@ -1,0 +1,5 @@
+# Real clients against a running broker. They need a broker and some minutes, so interop/run is called by
+# scripts/check rather than by "make check".
+
+EXTRA_DIST += \
+	%D%/tap.py

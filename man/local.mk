@@ -1,0 +1,5 @@
+# The manual, in mdoc; tests/man.sh reads it with mandoc.
+
+dist_man_MANS += \
+	%D%/leveret-journal.5 \
+	%D%/leveretd.8

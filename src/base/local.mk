@@ -1,0 +1,27 @@
+# src/base: what any program needs, with no AMQP in it.
+
+noinst_LIBRARIES += libleveret_base.a
+
+libleveret_base_a_SOURCES = \
+	%D%/buffer.c \
+	%D%/buffer.h \
+	%D%/bytes.h \
+	%D%/crc32c.c \
+	%D%/crc32c.h \
+	%D%/hash.c \
+	%D%/hash.h \
+	%D%/list.h \
+	%D%/log.c \
+	%D%/log.h \
+	%D%/map.c \
+	%D%/map.h \
+	%D%/mem.c \
+	%D%/mem.h \
+	%D%/random.c \
+	%D%/random.h \
+	%D%/slab.c \
+	%D%/slab.h \
+	%D%/timer.c \
+	%D%/timer.h \
+	%D%/utf8.c \
+	%D%/utf8.h

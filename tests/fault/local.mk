@@ -1,0 +1,1 @@
+# The store under a disk that fails.

@@ -1,0 +1,34 @@
+# Tests are TAP programs: C programs end in .t, shell scripts in .sh, and the build's own tap-driver.sh
+# counts what they say. They run in the build folder, and write nothing outside it or a temporary one.
+
+TEST_EXTENSIONS = .t .sh .py
+T_LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+SH_LOG_DRIVER = $(T_LOG_DRIVER)
+PY_LOG_DRIVER = $(T_LOG_DRIVER)
+
+AM_TESTS_ENVIRONMENT = \
+	top_builddir='$(abs_top_builddir)'; export top_builddir; \
+	srcdir='$(abs_top_srcdir)'; export srcdir; \
+	CC='$(CC)'; export CC; \
+	CFLAGS_OF_TREE='$(AM_CFLAGS) $(CFLAGS)'; export CFLAGS_OF_TREE; \
+	UBSAN_OPTIONS=print_stacktrace=1; export UBSAN_OPTIONS;
+
+# What test programs share.
+check_LIBRARIES += libleveret_tests.a
+libleveret_tests_a_SOURCES = \
+	%D%/lib/tap.c \
+	%D%/lib/tap.h
+
+# The tree itself is tested, too.
+dist_check_SCRIPTS += \
+	%D%/globals.sh \
+	%D%/layers.sh \
+	%D%/listed.sh \
+	%D%/man.sh \
+	%D%/shell.sh
+TESTS += \
+	%D%/globals.sh \
+	%D%/layers.sh \
+	%D%/listed.sh \
+	%D%/man.sh \
+	%D%/shell.sh

@@ -1,0 +1,1 @@
+# The whole broker in memory, driven by scripts of send and expect lines.

@@ -1,0 +1,4 @@
+# The running daemon, byte by byte, over real sockets.
+
+EXTRA_DIST += \
+	%D%/amqp.py

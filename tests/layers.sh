@@ -1,0 +1,123 @@
+#!/bin/sh
+# Who may include whom. A folder of src/ includes only itself and the folders before it in `order`;
+# the programs' main files and folders have their own lists. A library's header may be included only
+# by the files that hide that library. Speaks TAP; before it judges the tree it shows, on small
+# broken trees of its own, that it would notice.
+#
+#     tests/layers.sh [SRC-FOLDER]
+
+set -u
+src=${1:-${srcdir:-.}/src}
+
+# Prints file:line and a reason for each include that is not allowed in the folder given.
+offences() {
+    (cd "$1" && find . -name '*.[ch]' -o -name '*.def') | LC_ALL=C sort | while read -r file; do
+        awk -v file="${file#./}" '
+        function fail(why) { printf "%s:%d: %s\n", file, FNR, why }
+
+        function library(pattern, allowed) {
+            if (header ~ pattern && file !~ allowed)
+                fail(header " is for " allowed " only")
+        }
+
+        BEGIN {
+            count = split("base amqp store broker session net admin", order, " ")
+            for (i = 1; i <= count; i++)
+                rank[order[i]] = i
+            # These stand beside the layers, and see only what is named here.
+            extra["ctl"] = "base amqp"
+            extra["perf"] = "base amqp"
+            folder = file
+            if (!sub("/.*", "", folder))
+                folder = ""
+            if (folder != "" && !(folder in rank) && !(folder in extra))
+                printf "%s:1: src/%s has no place among the layers\n", file, folder
+        }
+
+        /^[ \t]*#[ \t]*include[ \t]*["<]/ {
+            header = $0
+            sub(/^[^"<]*["<]/, "", header)
+            sub(/[">].*/, "", header)
+
+            library("^ev(\\+\\+)?\\.h$", "^(net/[^/]*|leveretd\\.c)$")
+            library("^leveldb/", "^store/kv_leveldb\\.c$")
+            library("^openssl/", "^(base/sha256|net/tls)\\.c$")
+
+            quoted = $0 ~ /^[^<]*"/
+            other = header
+            placed = sub("/.*", "", other)
+            if (folder == "" || (!quoted && !(other in rank)))
+                next
+            if (!placed)
+                fail("\"" header "\" does not begin with its folder")
+            else if (folder in extra) {
+                if (other != folder && index(" " extra[folder] " ", " " other " ") == 0)
+                    fail("src/" folder " must not include " header)
+            } else if (!(other in rank))
+                fail("\"" header "\" is in no layer")
+            else if (rank[other] > rank[folder])
+                fail("src/" folder " is below src/" other ": it must not include " header)
+        }' "$1/$file"
+    done
+}
+
+count=0
+failed=0
+
+ok() { # STATUS NAME
+    count=$((count + 1))
+    if [ "$1" -eq 0 ]; then
+        echo "ok $count - $2"
+    else
+        echo "not ok $count - $2"
+        failed=1
+    fi
+}
+
+# One file with one line of source in a tree of its own: judged as it should be?
+judged() { # allowed|refused FILE LINE
+    rm -rf "$work/src"
+    mkdir -p "$work/src/$(dirname "$2")"
+    printf '/* a file */\n%s\n' "$3" >"$work/src/$2"
+    found=$(offences "$work/src")
+    case $1:$found in
+    allowed: | "refused:$2:2: "*) ok 0 "$1: $3 in $2" ;;
+    *)
+        ok 1 "$1: $3 in $2"
+        echo "# found: $found"
+        ;;
+    esac
+}
+
+work=$(mktemp -d) || exit 99
+trap 'rm -rf "$work"' EXIT
+
+judged allowed broker/queue.c '#include "base/list.h"'
+judged allowed broker/queue.c '#include "broker/queue.h"'
+judged allowed broker/queue.c '#include <stdio.h>'
+judged refused broker/queue.c '#include "session/channel.h"'
+judged refused base/list.h '#  include  "amqp/frame.h"'
+judged refused base/list.h '#include <net/loop.h>'
+judged refused base/list.h '#include "list.h"'
+judged refused base/list.h '#include "../net/loop.h"'
+judged refused store/store.c '#include "cellar/wine.h"'
+judged refused perf/main.c '#include "broker/queue.h"'
+judged allowed perf/main.c '#include "amqp/frame.h"'
+judged allowed leveretd.c '#include "net/loop.h"'
+judged allowed leveretd.c '#include <ev.h>'
+judged allowed net/loop.c '#include <ev.h>'
+judged refused session/tick.c '#include <ev.h>'
+judged allowed store/kv_leveldb.c '#include <leveldb/c.h>'
+judged refused store/index.c '#include <leveldb/c.h>'
+judged allowed net/tls.c '#include <openssl/ssl.h>'
+judged refused net/socket.c '#include <openssl/ssl.h>'
+
+found=$(offences "$src")
+if [ -n "$found" ]; then
+    printf '%s\n' "$found" | sed "s|^|# $src/|"
+fi
+[ -z "$found" ] && find "$src" -name '*.c' | grep -q .
+ok $? "every include of the tree points downwards"
+
+echo "1..$count"
+exit $failed

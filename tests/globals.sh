@@ -27,7 +27,7 @@ mutables() {
             gsub(/ /, "", kind)
         }
         section ~ /^\.data\.rel\.ro/ { next }
-        name ~ /^(__odr_asan|__asan|__tsan|__ubsan|__sanc|__sancov|__gcov|__llvm|__prof|\.L)/ { next }
+        name ~ /^(__odr_asan|__asan|__tsan|__ubsan|__sanc|__sancov|__gcov|__llvm|__prof|__unnamed_|\.L)/ { next }
         name ~ /(^|\.)__gcov/ { next }
         section ~ /^(\.data|\.bss|\.tdata|\.tbss|\.ldata|\.lbss|\*COM\*)/ && kind != "SECTION" {
             printf "%s: %s (%s)\n", object, name, section

@@ -1,4 +1,6 @@
 # The running daemon, byte by byte, over real sockets.
 
 EXTRA_DIST += \
-	%D%/amqp.py
+	%D%/amqp.py \
+	%D%/errors.py \
+	%D%/wire.py

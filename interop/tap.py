@@ -1,0 +1,113 @@
+"""Test cases in Python that report in TAP.
+
+    @case("a message comes back")
+    def _(t):
+        ...
+
+    if __name__ == "__main__":
+        main()
+
+A case fails when it raises; t is the Context below.  Programs take --uri HOST:PORT (the broker),
+--only TEXT (run the cases whose name holds it) and --oracle: the broker is RabbitMQ 3.10, so that
+the expectations marked with an older answer accept that answer.
+"""
+
+import argparse
+import signal
+import sys
+import traceback
+
+CASES = []
+
+
+class Skip(Exception):
+    """Raised by a case that does not apply to this broker."""
+
+
+class Context:
+    """What a case gets: where the broker is, and clean-up at its end, last first."""
+
+    def __init__(self, uri, oracle):
+        self.uri, self.oracle, self.notes, self.later = uri, oracle, [], []
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def cleanup(self, function, *arguments):
+        self.later.append((function, arguments))
+
+    def skip_on_oracle(self, reason):
+        if self.oracle:
+            raise Skip(reason)
+
+    def finish(self):
+        while self.later:
+            function, arguments = self.later.pop()
+            try:
+                function(*arguments)
+            except Exception:  # pylint: disable=broad-except
+                pass
+
+
+def case(name, timeout=30):
+    def register(function):
+        CASES.append((name, function, timeout))
+        return function
+    return register
+
+
+def equal(got, expected, what="value"):
+    if got != expected:
+        raise AssertionError("%s: expected %r, got %r" % (what, expected, got))
+
+
+def check(condition, what):
+    if not condition:
+        raise AssertionError(what)
+
+
+def on_alarm(_number, _frame):
+    raise AssertionError("the case took too long")
+
+
+def run_case(context, function, timeout):
+    """None, or the reason why the case failed."""
+    signal.alarm(timeout)
+    try:
+        function(context)
+        return None
+    except Skip:
+        raise
+    except Exception as error:  # pylint: disable=broad-except
+        context.notes.extend(traceback.format_exc().splitlines()[-5:])
+        return "%s: %s" % (type(error).__name__, error)
+    finally:
+        signal.alarm(0)
+        context.finish()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--uri", default="127.0.0.1:5672")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--oracle", action="store_true")
+    options = parser.parse_args()
+    signal.signal(signal.SIGALRM, on_alarm)
+    number = failed = 0
+    for name, function, timeout in CASES:
+        if options.only not in name:
+            continue
+        number += 1
+        context = Context(options.uri, options.oracle)
+        try:
+            error = run_case(context, function, timeout)
+            suffix = ""
+        except Skip as reason:
+            error, suffix = None, " # SKIP %s" % reason
+        failed += error is not None
+        print("%s %d - %s%s" % ("not ok" if error else "ok", number, name, suffix))
+        for line in context.notes:
+            print("# " + line)
+        sys.stdout.flush()
+    print("1..%d" % number)
+    sys.exit(1 if failed else 0)

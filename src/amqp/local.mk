@@ -3,13 +3,18 @@
 noinst_LIBRARIES += libleveret_amqp.a
 
 libleveret_amqp_a_SOURCES = \
+	%D%/frame.c \
 	%D%/frame.h \
+	%D%/method.c \
 	%D%/method.h \
 	%D%/methods.def \
+	%D%/properties.c \
 	%D%/properties.def \
 	%D%/properties.h \
+	%D%/reply.c \
 	%D%/reply.def \
 	%D%/reply.h \
 	%D%/table.h \
 	%D%/text.h \
+	%D%/wire.c \
 	%D%/wire.h

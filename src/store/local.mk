@@ -3,9 +3,19 @@
 noinst_LIBRARIES += libleveret_store.a
 
 libleveret_store_a_SOURCES = \
+	%D%/chunk.c \
+	%D%/chunk.h \
 	%D%/disk.h \
+	%D%/disk_posix.c \
 	%D%/index.h \
+	%D%/internal.h \
+	%D%/kv.c \
 	%D%/kv.h \
+	%D%/kv_leveldb.c \
+	%D%/message.c \
 	%D%/message.h \
+	%D%/record.c \
+	%D%/record.h \
 	%D%/store.h \
+	%D%/worker.c \
 	%D%/worker.h

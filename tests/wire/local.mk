@@ -2,5 +2,6 @@
 
 EXTRA_DIST += \
 	%D%/amqp.py \
+	%D%/badinput.py \
 	%D%/errors.py \
 	%D%/wire.py

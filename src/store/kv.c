@@ -1,0 +1,44 @@
+/* Batches of changes, as bytes: for each change a tag (1: put, 2: delete), the key's size and the
+ * key, and for a put the value's size and the value. Sizes are varints. Batches never reach a disk in
+ * this form; every kv turns them into its own. */
+#include "store/kv.h"
+
+enum { TAG_PUT = 1, TAG_DELETE = 2 };
+
+static void add_bytes(struct buffer *batch, struct bytes bytes)
+{
+    buffer_add_varint(batch, bytes.size);
+    buffer_add(batch, bytes.data, bytes.size);
+}
+
+void kv_batch_put(struct buffer *batch, struct bytes key, struct bytes value)
+{
+    buffer_add_u8(batch, TAG_PUT);
+    add_bytes(batch, key);
+    add_bytes(batch, value);
+}
+
+void kv_batch_delete(struct buffer *batch, struct bytes key)
+{
+    buffer_add_u8(batch, TAG_DELETE);
+    add_bytes(batch, key);
+}
+
+static struct bytes take_bytes(struct cursor *cursor)
+{
+    uint64_t size = cursor_varint(cursor);
+    return cursor_bytes(cursor, size);
+}
+
+bool kv_batch_next(struct cursor *cursor, bool *put, struct bytes *key, struct bytes *value)
+{
+    if (cursor->bad || cursor_left(cursor) == 0)
+        return false;
+    uint8_t tag = cursor_u8(cursor);
+    if (tag != TAG_PUT && tag != TAG_DELETE)
+        cursor->bad = true;
+    *put = tag == TAG_PUT;
+    *key = take_bytes(cursor);
+    *value = *put ? take_bytes(cursor) : bytes_of(NULL, 0);
+    return !cursor->bad;
+}

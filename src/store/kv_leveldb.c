@@ -1,0 +1,280 @@
+/* The key-value store of the daemon: LevelDB, which nothing outside this file knows.
+ *
+ * It is set up to be small: it holds a few large values (chunks of long queues) and a short image of
+ * the rest, each read about once, so caches would only keep what nobody asks for again. Values are
+ * packed numbers already, so they are not compressed.
+ *
+ * A write that fails leaves LevelDB in a state of its own: after a failed sync every later write is
+ * refused, and after a failed append the log holds half a record that would hide what follows it. So
+ * the first write after a failure closes LevelDB and opens it anew, which brings what was written
+ * before the failure into a fresh file, synced. Opening needs room: while the disk has none, the old
+ * instance stays open, so that reads go on (consumers must be able to drain a full broker).
+ *
+ * Readers and the writer come from different threads. LevelDB allows that; the lock is for the moment
+ * in which it is replaced. */
+#include "store/kv.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <leveldb/c.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+enum {
+    WRITE_BUFFER_BYTES = 1 << 20, /* twice this is held at most */
+    TABLE_BYTES = 1 << 20,        /* tables are mapped while they are open: small ones stay small */
+    OPEN_FILES = 74,              /* the fewest that LevelDB accepts */
+    BLOCK_CACHE_BYTES = 1 << 20,
+    REOPEN_BYTES = 8 << 20, /* what opening may write: buffers, manifest, a first compaction */
+};
+
+struct kv_leveldb {
+    struct kv kv;
+    char *path;
+    leveldb_options_t *options;
+    leveldb_cache_t *cache;
+    leveldb_readoptions_t *read_options;
+    leveldb_writeoptions_t *write_options[2]; /* by `sync` */
+    pthread_rwlock_t lock; /* held for writing while `db` is replaced */
+    leveldb_t *db;         /* NULL: not open */
+    bool is_broken;        /* a write failed: open anew before the next (the writer's) */
+    pthread_mutex_t error_lock;
+};
+
+static struct kv_leveldb *self_of(struct kv *kv)
+{
+    return (struct kv_leveldb *)(void *)kv;
+}
+
+/* Notes a failure; always -1. */
+static int fail(struct kv_leveldb *self, const char *what)
+{
+    pthread_mutex_lock(&self->error_lock);
+    snprintf(self->kv.error, sizeof(self->kv.error), "%s", what);
+    pthread_mutex_unlock(&self->error_lock);
+    return -1;
+}
+
+/* The same with LevelDB's text, which is freed. */
+static int fail_leveldb(struct kv_leveldb *self, char *what)
+{
+    fail(self, what);
+    leveldb_free(what);
+    return -1;
+}
+
+/* LevelDB starts a thread of its own: it must not take the daemon's signals. */
+static int open_db(struct kv_leveldb *self)
+{
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    char *error = NULL;
+    self->db = leveldb_open(self->options, self->path, &error);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error ? fail_leveldb(self, error) : 0;
+}
+
+static int kv_open(struct kv *kv)
+{
+    struct kv_leveldb *self = self_of(kv);
+    assert(!self->db);
+    self->is_broken = false;
+    return open_db(self);
+}
+
+static void kv_close(struct kv *kv)
+{
+    struct kv_leveldb *self = self_of(kv);
+    if (self->db)
+        leveldb_close(self->db);
+    self->db = NULL;
+}
+
+/* Is there room to open anew? Asked by taking it: LevelDB leaves files of other names alone. */
+static int check_room(struct kv_leveldb *self)
+{
+    char name[4096];
+    int size = snprintf(name, sizeof(name), "%s/room", self->path);
+    if (size < 0 || (size_t)size >= sizeof(name))
+        return ENAMETOOLONG;
+    int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return errno;
+    int error = posix_fallocate(fd, 0, REOPEN_BYTES);
+    close(fd);
+    unlink(name);
+    return error;
+}
+
+static int reopen(struct kv_leveldb *self)
+{
+    int error = check_room(self);
+    if (error) {
+        char text[128];
+        snprintf(text, sizeof(text), "cannot open the index again: %s", strerror(error));
+        return fail(self, text);
+    }
+    pthread_rwlock_wrlock(&self->lock);
+    if (self->db)
+        leveldb_close(self->db);
+    self->db = NULL;
+    int result = open_db(self);
+    pthread_rwlock_unlock(&self->lock);
+    return result;
+}
+
+static int kv_get(struct kv *kv, struct bytes key, struct buffer *value)
+{
+    struct kv_leveldb *self = self_of(kv);
+    char *error = NULL;
+    char *data = NULL;
+    size_t size = 0;
+    pthread_rwlock_rdlock(&self->lock);
+    bool is_open = self->db != NULL;
+    if (is_open)
+        data = leveldb_get(self->db, self->read_options, (const char *)key.data, key.size, &size,
+                           &error);
+    pthread_rwlock_unlock(&self->lock);
+    if (!is_open)
+        return fail(self, "the index is closed");
+    if (error)
+        return fail_leveldb(self, error);
+    if (!data)
+        return 0;
+    buffer_add(value, data, size);
+    leveldb_free(data);
+    return 1;
+}
+
+static leveldb_writebatch_t *translate(struct bytes batch)
+{
+    leveldb_writebatch_t *translated = leveldb_writebatch_create();
+    struct cursor cursor = cursor_of(batch);
+    struct bytes key;
+    struct bytes value;
+    bool put;
+    while (kv_batch_next(&cursor, &put, &key, &value)) {
+        if (put)
+            leveldb_writebatch_put(translated, (const char *)key.data, key.size,
+                                   (const char *)value.data, value.size);
+        else
+            leveldb_writebatch_delete(translated, (const char *)key.data, key.size);
+    }
+    assert(!cursor.bad);
+    return translated;
+}
+
+static int kv_write(struct kv *kv, struct bytes batch, bool sync)
+{
+    struct kv_leveldb *self = self_of(kv);
+    if (self->is_broken && reopen(self) < 0)
+        return -1;
+    self->is_broken = false;
+    leveldb_writebatch_t *translated = translate(batch);
+    char *error = NULL;
+    pthread_rwlock_rdlock(&self->lock);
+    leveldb_write(self->db, self->write_options[sync], translated, &error);
+    pthread_rwlock_unlock(&self->lock);
+    leveldb_writebatch_destroy(translated);
+    if (!error)
+        return 0;
+    self->is_broken = true;
+    return fail_leveldb(self, error);
+}
+
+static int scan_db(struct kv_leveldb *self, struct bytes prefix,
+                   bool (*each)(void *context, struct bytes key, struct bytes value),
+                   void *context)
+{
+    leveldb_iterator_t *at = leveldb_create_iterator(self->db, self->read_options);
+    bool more = true;
+    for (leveldb_iter_seek(at, (const char *)prefix.data, prefix.size);
+         more && leveldb_iter_valid(at); leveldb_iter_next(at)) {
+        size_t key_size;
+        size_t value_size;
+        const char *key = leveldb_iter_key(at, &key_size);
+        if (key_size < prefix.size || (prefix.size && memcmp(key, prefix.data, prefix.size) != 0))
+            break;
+        const char *value = leveldb_iter_value(at, &value_size);
+        more = each(context, bytes_of(key, key_size), bytes_of(value, value_size));
+    }
+    char *error = NULL;
+    leveldb_iter_get_error(at, &error);
+    leveldb_iter_destroy(at);
+    return error ? fail_leveldb(self, error) : 0;
+}
+
+static int kv_scan(struct kv *kv, struct bytes prefix,
+                   bool (*each)(void *context, struct bytes key, struct bytes value), void *context)
+{
+    struct kv_leveldb *self = self_of(kv);
+    pthread_rwlock_rdlock(&self->lock);
+    int result =
+        self->db ? scan_db(self, prefix, each, context) : fail(self, "the index is closed");
+    pthread_rwlock_unlock(&self->lock);
+    return result;
+}
+
+static const struct kv_ops ops = {
+    .open = kv_open,
+    .get = kv_get,
+    .write = kv_write,
+    .scan = kv_scan,
+    .close = kv_close,
+};
+
+static leveldb_options_t *make_options(leveldb_cache_t *cache)
+{
+    leveldb_options_t *options = leveldb_options_create();
+    leveldb_options_set_create_if_missing(options, 1);
+    leveldb_options_set_write_buffer_size(options, WRITE_BUFFER_BYTES);
+    leveldb_options_set_max_file_size(options, TABLE_BYTES);
+    leveldb_options_set_max_open_files(options, OPEN_FILES);
+    leveldb_options_set_compression(options, leveldb_no_compression);
+    leveldb_options_set_cache(options, cache);
+    return options;
+}
+
+struct kv *kv_leveldb_new(const char *path)
+{
+    struct kv_leveldb *self = mem_zalloc(sizeof(*self));
+    self->kv.ops = &ops;
+    self->path = mem_dup(path, strlen(path) + 1);
+    self->cache = leveldb_cache_create_lru(BLOCK_CACHE_BYTES);
+    self->options = make_options(self->cache);
+    self->read_options = leveldb_readoptions_create();
+    leveldb_readoptions_set_verify_checksums(self->read_options, 1);
+    leveldb_readoptions_set_fill_cache(self->read_options, 0);
+    for (int sync = 0; sync < 2; sync++) {
+        self->write_options[sync] = leveldb_writeoptions_create();
+        leveldb_writeoptions_set_sync(self->write_options[sync], (uint8_t)sync);
+    }
+    pthread_rwlock_init(&self->lock, NULL);
+    pthread_mutex_init(&self->error_lock, NULL);
+    return &self->kv;
+}
+
+void kv_leveldb_free(struct kv *kv)
+{
+    if (!kv)
+        return;
+    struct kv_leveldb *self = self_of(kv);
+    kv_close(kv);
+    for (int sync = 0; sync < 2; sync++)
+        leveldb_writeoptions_destroy(self->write_options[sync]);
+    leveldb_readoptions_destroy(self->read_options);
+    leveldb_options_destroy(self->options);
+    leveldb_cache_destroy(self->cache);
+    pthread_rwlock_destroy(&self->lock);
+    pthread_mutex_destroy(&self->error_lock);
+    mem_free(self->path);
+    mem_free(self);
+}

@@ -14,7 +14,9 @@ libleveret_amqp_a_SOURCES = \
 	%D%/reply.c \
 	%D%/reply.def \
 	%D%/reply.h \
+	%D%/table.c \
 	%D%/table.h \
+	%D%/text.c \
 	%D%/text.h \
 	%D%/wire.c \
 	%D%/wire.h

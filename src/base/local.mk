@@ -19,6 +19,8 @@ libleveret_base_a_SOURCES = \
 	%D%/mem.h \
 	%D%/random.c \
 	%D%/random.h \
+	%D%/sha256.c \
+	%D%/sha256.h \
 	%D%/slab.c \
 	%D%/slab.h \
 	%D%/timer.c \

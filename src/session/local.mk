@@ -3,4 +3,14 @@
 noinst_LIBRARIES += libleveret_session.a
 
 libleveret_session_a_SOURCES = \
-	%D%/server.h
+	%D%/channel.h \
+	%D%/connection.h \
+	%D%/consumer.h \
+	%D%/content.h \
+	%D%/output.c \
+	%D%/output.h \
+	%D%/server.h \
+	%D%/server_state.h \
+	%D%/settle.h \
+	%D%/unacked.c \
+	%D%/unacked.h

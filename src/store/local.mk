@@ -3,12 +3,15 @@
 noinst_LIBRARIES += libleveret_store.a
 
 libleveret_store_a_SOURCES = \
+	%D%/batch.c \
 	%D%/chunk.c \
 	%D%/chunk.h \
 	%D%/disk.h \
 	%D%/disk_posix.c \
+	%D%/index.c \
 	%D%/index.h \
 	%D%/internal.h \
+	%D%/journal.c \
 	%D%/kv.c \
 	%D%/kv.h \
 	%D%/kv_leveldb.c \
@@ -16,6 +19,7 @@ libleveret_store_a_SOURCES = \
 	%D%/message.h \
 	%D%/record.c \
 	%D%/record.h \
+	%D%/segment.c \
 	%D%/store.h \
 	%D%/worker.c \
 	%D%/worker.h

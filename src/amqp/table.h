@@ -86,7 +86,7 @@ struct table_writer {
     struct buffer *out;
     unsigned depth;
     bool array[TABLE_DEPTH_MAX + 1];    /* is that level an array? */
-    size_t starts[TABLE_DEPTH_MAX + 1]; /* where the length of that level stands */
+    size_t starts[TABLE_DEPTH_MAX + 1]; /* where its contents begin in `out` */
 };
 
 /* Begins a table, or an array, at the end of `out`. */

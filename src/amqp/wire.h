@@ -119,6 +119,71 @@ static inline struct bytes reader_table(struct reader *reader)
     return reader_longstr(reader);
 }
 
+/* Writing without a look at the room, for what has been measured before: these return where the
+ * next value goes. */
+static inline uint8_t *put_u8(uint8_t *at, uint8_t value)
+{
+    *at = value;
+    return at + sizeof(value);
+}
+
+static inline uint8_t *put_u16(uint8_t *at, uint16_t value)
+{
+    value = htobe16(value);
+    memcpy(at, &value, sizeof(value));
+    return at + sizeof(value);
+}
+
+static inline uint8_t *put_u32(uint8_t *at, uint32_t value)
+{
+    value = htobe32(value);
+    memcpy(at, &value, sizeof(value));
+    return at + sizeof(value);
+}
+
+static inline uint8_t *put_u64(uint8_t *at, uint64_t value)
+{
+    value = htobe64(value);
+    memcpy(at, &value, sizeof(value));
+    return at + sizeof(value);
+}
+
+/* Names and small bodies are short, and a call of memcpy costs more than the copy: two moves that
+ * may overlap do for 4 to 32 bytes. */
+static inline uint8_t *put_bytes(uint8_t *at, struct bytes bytes)
+{
+    size_t size = bytes.size;
+    const uint8_t *from = bytes.data;
+    if (size > 32) {
+        memcpy(at, from, size);
+    } else if (size >= 16) {
+        memcpy(at, from, 16);
+        memcpy(at + size - 16, from + size - 16, 16);
+    } else if (size >= 8) {
+        memcpy(at, from, 8);
+        memcpy(at + size - 8, from + size - 8, 8);
+    } else if (size >= 4) {
+        memcpy(at, from, 4);
+        memcpy(at + size - 4, from + size - 4, 4);
+    } else {
+        for (size_t i = 0; i < size; i++)
+            at[i] = from[i];
+    }
+    return at + size;
+}
+
+/* At most 255 bytes. */
+static inline uint8_t *put_shortstr(uint8_t *at, struct bytes text)
+{
+    return put_bytes(put_u8(at, (uint8_t)text.size), text);
+}
+
+/* At most 4 GiB - 1. */
+static inline uint8_t *put_longstr(uint8_t *at, struct bytes text)
+{
+    return put_bytes(put_u32(at, (uint32_t)text.size), text);
+}
+
 /* Room for `size` bytes, which count as written; NULL and bad when there is less. */
 static inline uint8_t *writer_take(struct writer *writer, size_t size)
 {
@@ -136,38 +201,35 @@ static inline void writer_u8(struct writer *writer, uint8_t value)
 {
     uint8_t *at = writer_take(writer, 1);
     if (at)
-        *at = value;
+        put_u8(at, value);
 }
 
 static inline void writer_u16(struct writer *writer, uint16_t value)
 {
     uint8_t *at = writer_take(writer, sizeof(value));
-    value = htobe16(value);
     if (at)
-        memcpy(at, &value, sizeof(value));
+        put_u16(at, value);
 }
 
 static inline void writer_u32(struct writer *writer, uint32_t value)
 {
     uint8_t *at = writer_take(writer, sizeof(value));
-    value = htobe32(value);
     if (at)
-        memcpy(at, &value, sizeof(value));
+        put_u32(at, value);
 }
 
 static inline void writer_u64(struct writer *writer, uint64_t value)
 {
     uint8_t *at = writer_take(writer, sizeof(value));
-    value = htobe64(value);
     if (at)
-        memcpy(at, &value, sizeof(value));
+        put_u64(at, value);
 }
 
 static inline void writer_bytes(struct writer *writer, struct bytes bytes)
 {
     uint8_t *at = writer_take(writer, bytes.size);
-    if (at && bytes.size)
-        memcpy(at, bytes.data, bytes.size);
+    if (at)
+        put_bytes(at, bytes);
 }
 
 /* Bad when the string is longer than 255 bytes. */

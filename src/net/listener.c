@@ -1,0 +1,155 @@
+/* Listeners bind before the store is opened, so that a port in use stops the daemon before it has
+ * touched anything, and listen after, so that nobody waits for a broker that is not there yet.
+ *
+ * Each turn accepts a bounded number of peers. When descriptors run out, all listeners rest: the peers
+ * that are there are served on, and those who wait do so in the kernel's queue. */
+#include "net/listener.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "net/socket.h"
+
+enum {
+    BACKLOG = 1024,
+    ACCEPTS_PER_TURN = 64,
+    REST_MS = 100,
+    COMPLAINT_MS = 10000,
+    KEEPALIVE_IDLE_S = 60,
+    KEEPALIVE_INTERVAL_S = 15,
+    KEEPALIVE_COUNT = 4,
+    UNANSWERED_MS = 120000, /* what was sent and not taken for so long ends the connection */
+};
+
+static int set(int fd, int level, int name, int value)
+{
+    return setsockopt(fd, level, name, &value, sizeof(value));
+}
+
+/* Linux gives an accepted socket the options of its listener, which saves calls for each peer. */
+static int set_options(int fd, const struct address *address)
+{
+    if (set(fd, SOL_SOCKET, SO_REUSEADDR, 1) < 0)
+        return -1;
+    if (address->any.sa_family == AF_INET6 && set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) < 0)
+        return -1;
+    if (set(fd, IPPROTO_TCP, TCP_NODELAY, 1) < 0 || set(fd, SOL_SOCKET, SO_KEEPALIVE, 1) < 0)
+        return -1;
+    set(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
+    set(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
+    set(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT);
+    set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, UNANSWERED_MS);
+    return 0;
+}
+
+static bool has_room(struct loop *loop)
+{
+    if (loop->sockets_count < loop->sockets_max)
+        return true;
+    socket_end_oldest_lingering(loop);
+    return loop->sockets_count < loop->sockets_max;
+}
+
+/* Takes one peer; false when there is none, or no room for it. */
+static bool accept_one(struct listener *listener)
+{
+    struct loop *loop = listener->loop;
+    if (!has_room(loop)) {
+        listeners_rest(loop, "as many connections as descriptors allow");
+        return false;
+    }
+    struct address peer = {0};
+    socklen_t size = sizeof(peer);
+    int fd = accept4(listener->fd, &peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+        socket_new(loop, fd, &peer);
+        return true;
+    }
+    switch (errno) {
+    case EAGAIN:
+        return false;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+        listeners_rest(loop, strerror(errno));
+        socket_end_oldest_lingering(loop);
+        return false;
+    default: /* that peer has gone, or its network has: the next one may be well */
+        return true;
+    }
+}
+
+static void on_readable(struct ev_loop *ev, ev_io *watcher, int events)
+{
+    (void)ev;
+    (void)events;
+    struct listener *listener = watcher->data;
+    for (int i = 0; i < ACCEPTS_PER_TURN && accept_one(listener); i++)
+        continue;
+}
+
+int listener_new(struct loop *loop, const struct address *address)
+{
+    int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return errno;
+    struct listener *listener = mem_zalloc(sizeof(*listener));
+    socklen_t size = sizeof(listener->address);
+    if (set_options(fd, address) < 0 || bind(fd, &address->any, address_size(address)) < 0 ||
+        getsockname(fd, &listener->address.any, &size) < 0) {
+        int error = errno;
+        close(fd);
+        mem_free(listener);
+        return error;
+    }
+    listener->loop = loop;
+    listener->fd = fd;
+    ev_io_init(&listener->readable, on_readable, fd, EV_READ);
+    listener->readable.data = listener;
+    list_push_back(&loop->listeners, &listener->link);
+    return 0;
+}
+
+void listener_free(struct listener *listener)
+{
+    ev_io_stop(listener->loop->ev, &listener->readable);
+    close(listener->fd);
+    list_remove(&listener->link);
+    mem_free(listener);
+}
+
+int listener_start(struct listener *listener)
+{
+    char text[ADDRESS_TEXT_BYTES];
+    if (listen(listener->fd, BACKLOG) < 0)
+        return errno;
+    ev_io_start(listener->loop->ev, &listener->readable);
+    address_write(&listener->address, text);
+    log_event(listener->loop->log, LOG_LEVEL_INFO, "listening address=%s", text);
+    return 0;
+}
+
+void listeners_rest(struct loop *loop, const char *why)
+{
+    list_for_each(at, &loop->listeners)
+        ev_io_stop(loop->ev, &list_entry(at, struct listener, link)->readable);
+    loop->accept_ms = loop->now_ms + REST_MS;
+    if (loop->complained_ms && loop->now_ms - loop->complained_ms < COMPLAINT_MS)
+        return;
+    loop->complained_ms = loop->now_ms;
+    log_event(loop->log, LOG_LEVEL_WARNING,
+              "new connections have to wait connections=%zu reason=\"%s\"", loop->sockets_count,
+              why);
+}
+
+void listeners_resume(struct loop *loop)
+{
+    if (loop->accept_ms == 0 || loop->now_ms < loop->accept_ms)
+        return;
+    loop->accept_ms = 0;
+    list_for_each(at, &loop->listeners)
+        ev_io_start(loop->ev, &list_entry(at, struct listener, link)->readable);
+}

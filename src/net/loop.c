@@ -1,0 +1,233 @@
+/* The turn, by hand around libev: ev_run waits once and hands out what happened (sockets read into
+ * their connections, listeners accept); the rest of the turn follows in plain sight below. Deadlines
+ * of all kinds are one timer, set to the earliest. */
+#include "net/loop.h"
+
+#include <errno.h>
+
+#include "base/mem.h"
+#include "net/clock.h"
+#include "net/listener.h"
+#include "net/signals.h"
+#include "net/socket.h"
+
+enum {
+    STOP_MS = 5000, /* for connections to answer connection.close */
+    FAIL_MS = 2000, /* the same, when the store has failed */
+    STALE_MS = 50,  /* age beyond which the server's idea of the time is renewed before input */
+    STORE_DESCRIPTORS = 256, /* kept for journal, index and the process itself */
+};
+
+static void begin_stop(struct loop *loop, enum loop_state state, uint64_t patience_ms)
+{
+    loop->state = state;
+    loop->stop_ms = loop->now_ms + patience_ms;
+    ev_signal_stop(loop->ev, &loop->terminate);
+    ev_signal_stop(loop->ev, &loop->interrupt);
+    signals_end_at_once();
+    list_for_each_safe(at, after, &loop->listeners)
+        listener_free(list_entry(at, struct listener, link));
+    loop->accept_ms = 0;
+    server_shutdown(loop->server);
+}
+
+static void on_signal(struct ev_loop *ev, ev_signal *watcher, int events)
+{
+    (void)ev;
+    (void)events;
+    struct loop *loop = watcher->data;
+    if (loop->state != LOOP_RUNNING)
+        return;
+    log_event(loop->log, LOG_LEVEL_INFO, "stopping signal=%s connections=%zu",
+              watcher->signum == SIGINT ? "SIGINT" : "SIGTERM", server_connections(loop->server));
+    begin_stop(loop, LOOP_STOPPING, STOP_MS);
+}
+
+static void on_wake(struct ev_loop *ev, ev_async *watcher, int events)
+{
+    (void)ev;
+    (void)watcher;
+    (void)events;
+}
+
+static void on_deadline(struct ev_loop *ev, ev_timer *watcher, int events)
+{
+    (void)ev;
+    (void)watcher;
+    (void)events;
+}
+
+static void tick(struct loop *loop)
+{
+    loop->ticked_ms = loop->now_ms;
+    server_tick(loop->server, loop->now_ms, clock_wall_ms());
+    loop->next_ms = server_next_ms(loop->server);
+}
+
+/* Before what happened is handed out: after a long silence the server would time it by a clock that
+ * has stood still. When something is due, input must come first all the same: a peer whose heartbeat
+ * lies in the socket is not dead. */
+static void on_woken(struct ev_loop *ev, ev_check *watcher, int events)
+{
+    (void)ev;
+    (void)events;
+    struct loop *loop = watcher->data;
+    loop->now_ms = clock_monotonic_ms();
+    if (loop->now_ms - loop->ticked_ms > STALE_MS && loop->next_ms > loop->now_ms)
+        tick(loop);
+}
+
+static size_t sockets_for(size_t descriptors)
+{
+    size_t reserve = descriptors / 2 < STORE_DESCRIPTORS ? descriptors / 2 : STORE_DESCRIPTORS;
+    return descriptors - reserve;
+}
+
+struct loop *loop_new(const struct log *log, size_t descriptors)
+{
+    struct ev_loop *ev = ev_loop_new(EVFLAG_NOENV | EVBACKEND_EPOLL);
+    if (!ev)
+        ev = ev_loop_new(EVFLAG_NOENV);
+    if (!ev)
+        return NULL;
+    struct loop *loop = mem_zalloc(sizeof(*loop));
+    loop->ev = ev;
+    loop->log = log;
+    loop->now_ms = clock_monotonic_ms();
+    loop->sockets_max = sockets_for(descriptors);
+    loop->input = mem_alloc(SOCKET_INPUT_BYTES);
+    list_init(&loop->listeners);
+    list_init(&loop->sockets);
+    list_init(&loop->lingering);
+    ev_check_init(&loop->woken, on_woken);
+    ev_set_priority(&loop->woken, EV_MAXPRI);
+    loop->woken.data = loop;
+    ev_timer_init(&loop->deadline, on_deadline, 0, 0);
+    ev_async_init(&loop->wake, on_wake);
+    ev_async_start(ev, &loop->wake);
+    ev_signal_init(&loop->terminate, on_signal, SIGTERM);
+    ev_signal_init(&loop->interrupt, on_signal, SIGINT);
+    loop->terminate.data = loop;
+    loop->interrupt.data = loop;
+    return loop;
+}
+
+static void free_all(struct list *sockets)
+{
+    list_for_each_safe(at, after, sockets)
+        socket_free(list_entry(at, struct socket, link));
+}
+
+void loop_free(struct loop *loop)
+{
+    if (!loop)
+        return;
+    list_for_each_safe(at, after, &loop->listeners)
+        listener_free(list_entry(at, struct listener, link));
+    ev_async_stop(loop->ev, &loop->wake);
+    ev_loop_destroy(loop->ev);
+    mem_free(loop->input);
+    mem_free(loop);
+}
+
+int loop_bind(struct loop *loop, const struct address *address)
+{
+    return listener_new(loop, address);
+}
+
+void loop_wake(void *context)
+{
+    struct loop *loop = context;
+    ev_async_send(loop->ev, &loop->wake);
+}
+
+/* When the next turn must be, if nothing happens before. */
+static uint64_t next_turn_ms(const struct loop *loop)
+{
+    uint64_t next_ms = loop->next_ms;
+    const struct list *link = list_first(&loop->lingering);
+    if (link && list_entry(link, struct socket, link)->linger_ms < next_ms)
+        next_ms = list_entry(link, struct socket, link)->linger_ms;
+    if (loop->accept_ms && loop->accept_ms < next_ms)
+        next_ms = loop->accept_ms;
+    if (loop->state != LOOP_RUNNING && loop->stop_ms < next_ms)
+        next_ms = loop->stop_ms;
+    return next_ms;
+}
+
+/* Waits for events, or the next deadline, and hands out what there is. */
+static void wait_for_events(struct loop *loop)
+{
+    uint64_t next_ms = next_turn_ms(loop);
+    if (next_ms <= loop->now_ms) {
+        ev_run(loop->ev, EVRUN_NOWAIT);
+        return;
+    }
+    ev_timer_stop(loop->ev, &loop->deadline);
+    if (next_ms != UINT64_MAX) {
+        ev_now_update(loop->ev);
+        ev_timer_set(&loop->deadline, (double)(next_ms - loop->now_ms) / 1000, 0.);
+        ev_timer_start(loop->ev, &loop->deadline);
+    }
+    ev_run(loop->ev, EVRUN_ONCE);
+}
+
+static void check_store(struct loop *loop)
+{
+    const char *failure = store_failure(loop->store);
+    if (!failure || loop->state == LOOP_FAILING)
+        return;
+    log_event(loop->log, LOG_LEVEL_ERROR, "the store failed reason=\"%s\"", failure);
+    begin_stop(loop, LOOP_FAILING, FAIL_MS);
+}
+
+/* What follows the input. */
+static void turn(struct loop *loop)
+{
+    struct connection *connection;
+    tick(loop);
+    check_store(loop);
+    while ((connection = server_take_writable(loop->server)))
+        socket_flush(connection_owner(connection));
+    socket_end_lingering(loop);
+    listeners_resume(loop);
+    loop->next_ms = server_next_ms(loop->server);
+}
+
+static bool is_over(const struct loop *loop)
+{
+    if (loop->state == LOOP_RUNNING)
+        return false;
+    return loop->sockets_count == 0 || loop->now_ms >= loop->stop_ms;
+}
+
+static int start_listeners(struct loop *loop)
+{
+    list_for_each(at, &loop->listeners)
+    {
+        int error = listener_start(list_entry(at, struct listener, link));
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+int loop_run(struct loop *loop, struct server *server, struct store *store)
+{
+    loop->server = server;
+    loop->store = store;
+    loop->now_ms = clock_monotonic_ms();
+    int error = start_listeners(loop);
+    if (error)
+        return error;
+    ev_signal_start(loop->ev, &loop->terminate);
+    ev_signal_start(loop->ev, &loop->interrupt);
+    ev_check_start(loop->ev, &loop->woken);
+    log_event(loop->log, LOG_LEVEL_INFO, "Server startup complete");
+    for (turn(loop); !is_over(loop); turn(loop))
+        wait_for_events(loop);
+    ev_check_stop(loop->ev, &loop->woken);
+    free_all(&loop->sockets);
+    free_all(&loop->lingering);
+    return loop->state == LOOP_FAILING ? -1 : 0;
+}

@@ -1,0 +1,60 @@
+/* The loop: waits for sockets, signals, deadlines and the store's workers, and runs the turn.
+ *
+ * A turn is: act on what every readable socket has brought; then, once, server_tick; then write to
+ * every socket that has output. One thread does all of it. Everything in here is that thread's, but
+ * for loop_wake. */
+#ifndef LEVERET_NET_LOOP_H
+#define LEVERET_NET_LOOP_H
+
+#include <ev.h>
+
+#include "net/address.h"
+#include "session/server.h"
+
+enum loop_state {
+    LOOP_RUNNING,
+    LOOP_STOPPING, /* told to end: connections say goodbye */
+    LOOP_FAILING,  /* the same, since the store cannot go on */
+};
+
+struct loop {
+    struct ev_loop *ev;
+    const struct log *log;
+    struct server *server; /* while loop_run runs */
+    struct store *store;
+    enum loop_state state;
+    uint64_t now_ms;        /* of this turn */
+    uint64_t ticked_ms;     /* of the last server_tick */
+    uint64_t next_ms;       /* when the server needs its next one */
+    uint64_t stop_ms;       /* when the patience of stopping ends */
+    uint64_t accept_ms;     /* listeners rest until then; 0: they listen */
+    uint64_t complained_ms; /* when a lack of descriptors was last logged */
+    struct list listeners;
+    struct list sockets;    /* with a connection */
+    struct list lingering;  /* without: waiting for the peer's end, the oldest first */
+    size_t sockets_count;   /* on both lists */
+    size_t sockets_max;     /* the rest of the descriptors is the store's */
+    uint8_t *input;         /* SOCKET_INPUT_BYTES, shared by all sockets */
+    ev_check woken;
+    ev_timer deadline;
+    ev_async wake;
+    ev_signal terminate;
+    ev_signal interrupt;
+};
+
+/* NULL, and `errno`, when the system has no loop for us. `descriptors` is how many the process may
+ * open in all. */
+struct loop *loop_new(const struct log *log, size_t descriptors);
+/* Closes what is still open. */
+void loop_free(struct loop *loop);
+/* Takes an address for loop_run to listen at; port 0 is replaced by a free one. Nobody can connect
+ * yet. 0 or an errno value. */
+int loop_bind(struct loop *loop, const struct address *address);
+/* Makes the loop run a turn. From any thread, at any time between loop_new and loop_free; `loop` is
+ * the struct loop (its type is that of the callbacks which it is handed to). */
+void loop_wake(void *loop);
+/* Listens and serves until a signal or a failed store ends it. 0: stopped in good order; an errno
+ * value: it could not listen; -1: the store failed. */
+int loop_run(struct loop *loop, struct server *server, struct store *store);
+
+#endif

@@ -1,0 +1,211 @@
+/* Reading: all sockets share one buffer, since a connection keeps only what it cannot act on yet. A
+ * turn reads a bounded amount from each, so that no peer starves another.
+ *
+ * Writing: one sendmsg takes the connection's output from where it lies. The socket is watched for
+ * room only after the kernel has refused some.
+ *
+ * Closing: the last thing said is often the reason (connection.close with its text). If the socket
+ * were closed while bytes from the peer lie unread, the kernel would answer with a reset, and that
+ * makes the peer lose what it has not read. So our side is shut down, and what still comes is read and
+ * dropped until the peer closes, too, or a few seconds have passed. */
+#include "net/socket.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+enum {
+    READ_BUDGET = 256 << 10, /* for each turn */
+    PARTS_MAX = 64,          /* of one sendmsg */
+    LINGER_MS = 3000,
+};
+
+/* Watches for what the connection wants. */
+static void update_readable(struct socket *socket)
+{
+    bool wanted = !socket->connection || connection_wants_input(socket->connection);
+    if (wanted && !ev_is_active(&socket->readable))
+        ev_io_start(socket->loop->ev, &socket->readable);
+    else if (!wanted)
+        ev_io_stop(socket->loop->ev, &socket->readable);
+}
+
+static void set_blocked(struct socket *socket, bool is_blocked)
+{
+    socket->is_blocked = is_blocked;
+    if (is_blocked)
+        ev_io_start(socket->loop->ev, &socket->writable);
+    else
+        ev_io_stop(socket->loop->ev, &socket->writable);
+}
+
+static void drop(struct socket *socket, int error)
+{
+    log_event(socket->loop->log, error == ETIMEDOUT ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG,
+              "socket lost reason=\"%s\"", error ? strerror(error) : "closed by the peer");
+    socket_free(socket);
+}
+
+/* Everything is said. */
+static void linger(struct socket *socket)
+{
+    struct loop *loop = socket->loop;
+    connection_free(socket->connection);
+    socket->connection = NULL;
+    set_blocked(socket, false);
+    if (shutdown(socket->fd, SHUT_WR) < 0) {
+        socket_free(socket);
+        return;
+    }
+    list_remove(&socket->link);
+    list_push_back(&loop->lingering, &socket->link);
+    socket->linger_ms = loop->now_ms + LINGER_MS;
+    update_readable(socket);
+}
+
+/* What a recv returned that brought nothing: is there more to wait for? */
+static bool try_again(ssize_t result)
+{
+    return result < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
+static void read_connection(struct socket *socket)
+{
+    size_t got = 0;
+    while (got < READ_BUDGET && connection_wants_input(socket->connection)) {
+        ssize_t n = recv(socket->fd, socket->loop->input, SOCKET_INPUT_BYTES, 0);
+        if (n <= 0) {
+            if (!try_again(n)) {
+                drop(socket, n < 0 ? errno : 0);
+                return;
+            }
+            break;
+        }
+        connection_input(socket->connection, bytes_of(socket->loop->input, (size_t)n));
+        got += (size_t)n;
+        if (n < SOCKET_INPUT_BYTES)
+            break;
+    }
+    update_readable(socket);
+}
+
+static void read_lingering(struct socket *socket)
+{
+    ssize_t n = recv(socket->fd, socket->loop->input, SOCKET_INPUT_BYTES, 0);
+    if (n <= 0 && !try_again(n))
+        socket_free(socket);
+}
+
+static void on_readable(struct ev_loop *ev, ev_io *watcher, int events)
+{
+    (void)ev;
+    (void)events;
+    struct socket *socket = watcher->data;
+    if (socket->connection)
+        read_connection(socket);
+    else
+        read_lingering(socket);
+}
+
+static void on_writable(struct ev_loop *ev, ev_io *watcher, int events)
+{
+    (void)ev;
+    (void)events;
+    struct socket *socket = watcher->data;
+    set_blocked(socket, false);
+    socket_flush(socket);
+}
+
+void socket_new(struct loop *loop, int fd, const struct address *peer)
+{
+    struct peer who = {.is_loopback = address_is_loopback(peer)};
+    _Static_assert(sizeof(who.name) >= ADDRESS_TEXT_BYTES, "a peer's name is an address");
+    address_write(peer, who.name);
+    struct socket *socket = mem_zalloc(sizeof(*socket));
+    socket->loop = loop;
+    socket->fd = fd;
+    ev_io_init(&socket->readable, on_readable, fd, EV_READ);
+    ev_io_init(&socket->writable, on_writable, fd, EV_WRITE);
+    socket->readable.data = socket;
+    socket->writable.data = socket;
+    list_push_back(&loop->sockets, &socket->link);
+    loop->sockets_count++;
+    socket->connection = connection_new(loop->server, &who, socket);
+    update_readable(socket);
+}
+
+static size_t total(const struct iovec *parts, int count)
+{
+    size_t size = 0;
+    for (int i = 0; i < count; i++)
+        size += parts[i].iov_len;
+    return size;
+}
+
+/* Sends until there is no more or the kernel takes no more. 0 or an errno value. */
+static int send_output(struct socket *socket)
+{
+    struct iovec parts[PARTS_MAX];
+    while (!socket->is_blocked) {
+        int count = connection_output(socket->connection, parts, PARTS_MAX);
+        if (count == 0)
+            break;
+        struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
+        size_t size = total(parts, count);
+        ssize_t sent = sendmsg(socket->fd, &message, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0 && errno != EAGAIN)
+            return errno;
+        if (sent > 0)
+            connection_sent(socket->connection, (size_t)sent);
+        if (sent < 0 || (size_t)sent < size)
+            set_blocked(socket, true);
+    }
+    return 0;
+}
+
+void socket_flush(struct socket *socket)
+{
+    int error = send_output(socket);
+    if (error)
+        drop(socket, error);
+    else if (connection_is_finished(socket->connection))
+        linger(socket);
+    else
+        update_readable(socket);
+}
+
+void socket_free(struct socket *socket)
+{
+    struct loop *loop = socket->loop;
+    ev_io_stop(loop->ev, &socket->readable);
+    ev_io_stop(loop->ev, &socket->writable);
+    if (socket->connection)
+        connection_free(socket->connection);
+    close(socket->fd);
+    list_remove(&socket->link);
+    loop->sockets_count--;
+    mem_free(socket);
+}
+
+static struct socket *oldest_lingering(struct loop *loop)
+{
+    struct list *link = list_first(&loop->lingering);
+    return link ? list_entry(link, struct socket, link) : NULL;
+}
+
+void socket_end_lingering(struct loop *loop)
+{
+    struct socket *socket;
+    while ((socket = oldest_lingering(loop)) && socket->linger_ms <= loop->now_ms)
+        socket_free(socket);
+}
+
+void socket_end_oldest_lingering(struct loop *loop)
+{
+    struct socket *socket = oldest_lingering(loop);
+    if (socket)
+        socket_free(socket);
+}

@@ -1,0 +1,32 @@
+/* One peer's socket: what comes is handed to its connection, what the connection has to say is sent. */
+#ifndef LEVERET_NET_SOCKET_H
+#define LEVERET_NET_SOCKET_H
+
+#include "net/loop.h"
+
+enum { SOCKET_INPUT_BYTES = 64 << 10 };
+
+struct socket {
+    struct list link; /* on loop->sockets, or loop->lingering */
+    struct loop *loop;
+    struct connection *connection; /* NULL: lingering */
+    int fd;
+    bool is_blocked;    /* the kernel takes no more at present */
+    uint64_t linger_ms; /* when lingering ends */
+    ev_io readable;
+    ev_io writable; /* watched only while blocked */
+};
+
+/* A peer that was accepted; owns `fd` from now on. */
+void socket_new(struct loop *loop, int fd, const struct address *peer);
+/* Sends what the connection has, as far as the kernel takes it; then closes the socket if the
+ * connection is finished, or else reads on or pauses as the connection wants. */
+void socket_flush(struct socket *socket);
+/* Closes it at once, whatever is unsent. */
+void socket_free(struct socket *socket);
+/* Ends the patience with peers that do not close. */
+void socket_end_lingering(struct loop *loop);
+/* Gives up the one that has had the longest patience, if any: its descriptor is needed. */
+void socket_end_oldest_lingering(struct loop *loop);
+
+#endif

@@ -2,4 +2,5 @@
 # scripts/check rather than by "make check".
 
 EXTRA_DIST += \
+	%D%/broker.py \
 	%D%/tap.py

@@ -20,3 +20,6 @@ libleveret_amqp_a_SOURCES = \
 	%D%/text.h \
 	%D%/wire.c \
 	%D%/wire.h
+
+EXTRA_DIST += \
+	%D%/README.md

@@ -27,3 +27,6 @@ libleveret_base_a_SOURCES = \
 	%D%/timer.h \
 	%D%/utf8.c \
 	%D%/utf8.h
+
+EXTRA_DIST += \
+	%D%/README.md

@@ -3,14 +3,26 @@
 noinst_LIBRARIES += libleveret_broker.a
 
 libleveret_broker_a_SOURCES = \
+	%D%/binding.c \
+	%D%/broker.c \
 	%D%/broker.h \
 	%D%/catalogue.c \
 	%D%/catalogue.h \
 	%D%/error.c \
 	%D%/error.h \
+	%D%/exchange.c \
 	%D%/exchange.h \
+	%D%/exchange_direct.c \
+	%D%/exchange_fanout.c \
+	%D%/exchange_headers.c \
+	%D%/exchange_topic.c \
 	%D%/model.h \
 	%D%/publish.h \
+	%D%/queue.c \
 	%D%/queue.h \
+	%D%/queue_set.c \
+	%D%/restore.c \
+	%D%/user.c \
 	%D%/user.h \
+	%D%/vhost.c \
 	%D%/vhost.h

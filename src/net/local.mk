@@ -2,4 +2,16 @@
 
 noinst_LIBRARIES += libleveret_net.a
 
-libleveret_net_a_SOURCES =
+libleveret_net_a_SOURCES = \
+	%D%/address.c \
+	%D%/address.h \
+	%D%/clock.c \
+	%D%/clock.h \
+	%D%/listener.c \
+	%D%/listener.h \
+	%D%/loop.c \
+	%D%/loop.h \
+	%D%/signals.c \
+	%D%/signals.h \
+	%D%/socket.c \
+	%D%/socket.h

@@ -17,9 +17,11 @@ libleveret_store_a_SOURCES = \
 	%D%/kv_leveldb.c \
 	%D%/message.c \
 	%D%/message.h \
+	%D%/reader.c \
 	%D%/record.c \
 	%D%/record.h \
 	%D%/segment.c \
+	%D%/spill.c \
 	%D%/store.h \
 	%D%/worker.c \
 	%D%/worker.h

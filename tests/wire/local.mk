@@ -4,4 +4,6 @@ EXTRA_DIST += \
 	%D%/amqp.py \
 	%D%/badinput.py \
 	%D%/errors.py \
+	%D%/run \
+	%D%/semantics.py \
 	%D%/wire.py

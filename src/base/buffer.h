@@ -1,0 +1,68 @@
+/* Bytes that grow at the end. The owner bounds how far (see the callers); an empty buffer holds
+ * no memory. */
+#ifndef LEVERET_BASE_BUFFER_H
+#define LEVERET_BASE_BUFFER_H
+
+#include "base/bytes.h"
+
+struct buffer {
+    uint8_t *data;
+    size_t size;
+    size_t capacity;
+};
+
+/* Room for `size` more bytes at the end; returns where they begin. They count only after
+ * buffer_added. The pointer is good until the next call. */
+uint8_t *buffer_room(struct buffer *buffer, size_t size);
+/* Appends a copy. */
+void buffer_add(struct buffer *buffer, const void *data, size_t size);
+/* Drops the first `size` bytes. */
+void buffer_drop(struct buffer *buffer, size_t size);
+/* Frees the memory; the buffer is empty and can be used again. */
+void buffer_free(struct buffer *buffer);
+
+static inline void buffer_added(struct buffer *buffer, size_t size)
+{
+    buffer->size += size;
+}
+
+static inline struct bytes buffer_bytes(const struct buffer *buffer)
+{
+    return bytes_of(buffer->data, buffer->size);
+}
+
+/* Little-endian numbers, for what is stored. */
+void buffer_add_u8(struct buffer *buffer, uint8_t value);
+void buffer_add_u16(struct buffer *buffer, uint16_t value);
+void buffer_add_u32(struct buffer *buffer, uint32_t value);
+void buffer_add_u64(struct buffer *buffer, uint64_t value);
+/* 7 bits a byte, the lowest first; 1 to 10 bytes. */
+void buffer_add_varint(struct buffer *buffer, uint64_t value);
+
+/* Reads what the above wrote. Sticky: past the end, or after a malformed varint, `bad` is set
+ * and every value is 0. */
+struct cursor {
+    const uint8_t *at;
+    const uint8_t *end;
+    bool bad;
+};
+
+static inline struct cursor cursor_of(struct bytes bytes)
+{
+    return (struct cursor){bytes.data, bytes.data + bytes.size, false};
+}
+
+uint8_t cursor_u8(struct cursor *cursor);
+uint16_t cursor_u16(struct cursor *cursor);
+uint32_t cursor_u32(struct cursor *cursor);
+uint64_t cursor_u64(struct cursor *cursor);
+uint64_t cursor_varint(struct cursor *cursor);
+/* `size` bytes, borrowed. */
+struct bytes cursor_bytes(struct cursor *cursor, size_t size);
+
+static inline size_t cursor_left(const struct cursor *cursor)
+{
+    return (size_t)(cursor->end - cursor->at);
+}
+
+#endif

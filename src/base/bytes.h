@@ -1,0 +1,53 @@
+/* A borrowed run of bytes. Never owns and never frees what it points to. */
+#ifndef LEVERET_BASE_BYTES_H
+#define LEVERET_BASE_BYTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct bytes {
+    const uint8_t *data; /* may be NULL when size is 0 */
+    size_t size;
+};
+
+static inline struct bytes bytes_of(const void *data, size_t size)
+{
+    return (struct bytes){data, size};
+}
+
+/* The bytes of a C string, without its terminator. */
+static inline struct bytes bytes_str(const char *text)
+{
+    return (struct bytes){(const uint8_t *)text, strlen(text)};
+}
+
+static inline bool bytes_equal(struct bytes a, struct bytes b)
+{
+    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
+static inline bool bytes_equal_str(struct bytes a, const char *text)
+{
+    return bytes_equal(a, bytes_str(text));
+}
+
+static inline bool bytes_start_with(struct bytes a, const char *prefix)
+{
+    size_t size = strlen(prefix);
+    return a.size >= size && memcmp(a.data, prefix, size) == 0;
+}
+
+/* Order of memcmp, a shorter run before a longer one that it begins. */
+static inline int bytes_compare(struct bytes a, struct bytes b)
+{
+    size_t size = a.size < b.size ? a.size : b.size;
+    int order = size ? memcmp(a.data, b.data, size) : 0;
+    return order ? order : (a.size > b.size) - (a.size < b.size);
+}
+
+/* The two arguments of printf's "%.*s". */
+#define BYTES_ARG(b) (int)(b).size, (b).size ? (const char *)(b).data : ""
+
+#endif

@@ -1,0 +1,53 @@
+/* Hash tables with open addressing. The keys of a `map` are bytes that lie inside the values (the
+ * table borrows them: a value's key must not move or change while it is in the table); the keys
+ * of an `idmap` are numbers. Neither owns its values. A table without entries holds no memory. */
+#ifndef LEVERET_BASE_MAP_H
+#define LEVERET_BASE_MAP_H
+
+#include "base/bytes.h"
+
+struct map_slot {
+    struct bytes key;
+    uint64_t hash; /* 0: free */
+    void *value;
+};
+
+struct map {
+    struct map_slot *slots;
+    size_t capacity; /* 0 or a power of two */
+    size_t count;
+    uint64_t seed;
+};
+
+/* An empty table; `seed` is secret to the process (see hash.h). */
+void map_init(struct map *map, uint64_t seed);
+/* Frees the table, not the values. */
+void map_free(struct map *map);
+/* The value under `key`, or NULL. */
+void *map_find(const struct map *map, struct bytes key);
+/* Adds a value (not NULL) under a key that is not there yet; `key` must stay valid. */
+void map_add(struct map *map, struct bytes key, void *value);
+/* Takes the value under `key` out and returns it, or NULL. */
+void *map_remove(struct map *map, struct bytes key);
+/* Walks in no order: start with *at = 0; returns NULL at the end. The table must not change. */
+void *map_next(const struct map *map, size_t *at);
+
+struct idmap_slot {
+    uint64_t id;
+    void *value; /* NULL: free */
+};
+
+struct idmap {
+    struct idmap_slot *slots;
+    size_t capacity;
+    size_t count;
+};
+
+void idmap_init(struct idmap *map);
+void idmap_free(struct idmap *map);
+void *idmap_find(const struct idmap *map, uint64_t id);
+void idmap_add(struct idmap *map, uint64_t id, void *value);
+void *idmap_remove(struct idmap *map, uint64_t id);
+void *idmap_next(const struct idmap *map, size_t *at);
+
+#endif

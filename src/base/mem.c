@@ -1,0 +1,47 @@
+#include "base/mem.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *must(void *memory, size_t size)
+{
+    if (memory || size == 0)
+        return memory;
+    fprintf(stderr, "out of memory: an allocation of %zu bytes failed\n", size);
+    abort();
+}
+
+void *mem_alloc(size_t size)
+{
+    return must(malloc(size), size);
+}
+
+void *mem_zalloc(size_t size)
+{
+    return must(calloc(1, size), size);
+}
+
+void *mem_zalloc_array(size_t count, size_t size)
+{
+    return must(calloc(count, size), count && size ? SIZE_MAX : 0);
+}
+
+void *mem_realloc(void *memory, size_t size)
+{
+    return must(realloc(memory, size), size);
+}
+
+void *mem_dup(const void *data, size_t size)
+{
+    void *copy = mem_alloc(size ? size : 1);
+    if (size)
+        memcpy(copy, data, size);
+    return copy;
+}
+
+void mem_free(void *memory)
+{
+    free(memory);
+}

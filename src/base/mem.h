@@ -1,0 +1,21 @@
+/* Memory from the system. Running out of it ends the process with one line on stderr: what a
+ * peer can make the broker hold is bounded elsewhere, so this is a machine's failure. */
+#ifndef LEVERET_BASE_MEM_H
+#define LEVERET_BASE_MEM_H
+
+#include <stddef.h>
+
+/* `size` bytes, uninitialised; the caller frees them with mem_free. */
+void *mem_alloc(size_t size);
+/* The same, all zero. */
+void *mem_zalloc(size_t size);
+/* `count` elements of `size` bytes, all zero; aborts on overflow. */
+void *mem_zalloc_array(size_t count, size_t size);
+/* Grows or shrinks what mem_alloc gave (or NULL). */
+void *mem_realloc(void *memory, size_t size);
+/* A copy of `size` bytes. */
+void *mem_dup(const void *data, size_t size);
+/* NULL is allowed. */
+void mem_free(void *memory);
+
+#endif

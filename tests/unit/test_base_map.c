@@ -1,0 +1,156 @@
+/* Both hash tables, against plain arrays that are searched from end to end. */
+#include "base/map.h"
+
+#include <stdio.h>
+
+#include "base/random.h"
+#include "tests/lib/tap.h"
+
+enum { KEYS = 600, STEPS = 60000 };
+
+struct named {
+    char name[16];
+    size_t size;
+    bool inside;
+};
+
+static struct bytes key_of(const struct named *named)
+{
+    return bytes_of(named->name, named->size);
+}
+
+static void make_names(struct named *all)
+{
+    for (int i = 0; i < KEYS; i++) {
+        snprintf(all[i].name, sizeof(all[i].name), "q%d", i);
+        all[i].size = strlen(all[i].name);
+        all[i].inside = false;
+    }
+    all[0].size = 0; /* the empty name is a name */
+}
+
+static bool map_agrees(const struct map *map, struct named *all)
+{
+    size_t inside = 0, walked = 0;
+    for (int i = 0; i < KEYS; i++) {
+        inside += all[i].inside;
+        if (map_find(map, key_of(&all[i])) != (all[i].inside ? &all[i] : NULL))
+            return false;
+    }
+    const struct named *named;
+    for (size_t at = 0; (named = map_next(map, &at)); walked++)
+        if (!named->inside)
+            return false;
+    return map->count == inside && walked == inside;
+}
+
+TEST(a_map_agrees_with_a_plain_array)
+{
+    static struct named all[KEYS];
+    struct random random;
+    struct map map;
+    bool same = true;
+    random_init(&random, 3);
+    make_names(all);
+    map_init(&map, random_next(&random));
+    for (int step = 0; step < STEPS; step++) {
+        /* The share of keys inside rises and falls, through every size of the table. */
+        unsigned wave = (unsigned)step / (STEPS / 6) % 2;
+        struct named *named = &all[random_below(&random, KEYS)];
+        if (!named->inside && random_below(&random, 10) >= (wave ? 9u : 1u)) {
+            map_add(&map, key_of(named), named);
+            named->inside = true;
+        } else if (random_below(&random, 10) < (wave ? 9u : 1u)) {
+            same = same && map_remove(&map, key_of(named)) == (named->inside ? named : NULL);
+            named->inside = false;
+        }
+        if (step % 500 == 0)
+            same = same && map_agrees(&map, all);
+    }
+    ok(same && map_agrees(&map, all), "after %d steps", STEPS);
+    map_free(&map);
+    ok(map.slots == NULL && map.count == 0, "freed");
+    ok(map_find(&map, bytes_str("q1")) == NULL, "and empty");
+}
+
+TEST(a_map_emptied_holds_no_memory)
+{
+    struct map map;
+    int value = 0;
+    map_init(&map, 1);
+    ok(map_remove(&map, bytes_str("a")) == NULL, "nothing to remove at first");
+    map_add(&map, bytes_str("a"), &value);
+    ok(map_remove(&map, bytes_str("b")) == NULL, "another name is not there");
+    ok(map_remove(&map, bytes_str("a")) == &value, "the name is removed");
+    ok(map.slots == NULL, "with the table");
+}
+
+TEST(keys_with_zero_bytes)
+{
+    struct map map;
+    int one = 1, two = 2;
+    map_init(&map, 1);
+    map_add(&map, bytes_of("a\0b", 3), &one);
+    map_add(&map, bytes_of("a\0c", 3), &two);
+    ok(map_find(&map, bytes_of("a\0b", 3)) == &one, "the first");
+    ok(map_find(&map, bytes_of("a\0c", 3)) == &two, "the second");
+    ok(map_find(&map, bytes_of("a", 1)) == NULL, "what they begin with");
+    map_free(&map);
+}
+
+struct numbered {
+    uint64_t id;
+    bool inside;
+};
+
+static bool idmap_agrees(const struct idmap *map, struct numbered *all)
+{
+    size_t inside = 0, walked = 0;
+    for (int i = 0; i < KEYS; i++) {
+        inside += all[i].inside;
+        if (idmap_find(map, all[i].id) != (all[i].inside ? &all[i] : NULL))
+            return false;
+    }
+    const struct numbered *numbered;
+    for (size_t at = 0; (numbered = idmap_next(map, &at)); walked++)
+        if (!numbered->inside)
+            return false;
+    return map->count == inside && walked == inside;
+}
+
+TEST(an_idmap_agrees_with_a_plain_array)
+{
+    static struct numbered all[KEYS];
+    struct random random;
+    struct idmap map;
+    bool same = true;
+    random_init(&random, 4);
+    for (uint64_t i = 0; i < KEYS; i++)
+        all[i].id = i < KEYS / 2 ? i : UINT64_MAX - (i << 32);
+    idmap_init(&map);
+    for (int step = 0; step < STEPS; step++) {
+        unsigned wave = (unsigned)step / (STEPS / 6) % 2;
+        struct numbered *numbered = &all[random_below(&random, KEYS)];
+        if (!numbered->inside && random_below(&random, 10) >= (wave ? 9u : 1u)) {
+            idmap_add(&map, numbered->id, numbered);
+            numbered->inside = true;
+        } else if (random_below(&random, 10) < (wave ? 9u : 1u)) {
+            same = same && idmap_remove(&map, numbered->id) == (numbered->inside ? numbered : NULL);
+            numbered->inside = false;
+        }
+        if (step % 500 == 0)
+            same = same && idmap_agrees(&map, all);
+    }
+    ok(same && idmap_agrees(&map, all), "after %d steps", STEPS);
+    idmap_free(&map);
+    ok(idmap_find(&map, 0) == NULL && idmap_remove(&map, 0) == NULL, "freed and empty");
+}
+
+int main(void)
+{
+    RUN(a_map_agrees_with_a_plain_array);
+    RUN(a_map_emptied_holds_no_memory);
+    RUN(keys_with_zero_bytes);
+    RUN(an_idmap_agrees_with_a_plain_array);
+    return done();
+}

@@ -8,6 +8,7 @@ libleveret_broker_a_SOURCES = \
 	%D%/broker.h \
 	%D%/catalogue.c \
 	%D%/catalogue.h \
+	%D%/dead_letter.c \
 	%D%/error.c \
 	%D%/error.h \
 	%D%/exchange.c \
@@ -17,9 +18,11 @@ libleveret_broker_a_SOURCES = \
 	%D%/exchange_headers.c \
 	%D%/exchange_topic.c \
 	%D%/model.h \
+	%D%/publish.c \
 	%D%/publish.h \
 	%D%/queue.c \
 	%D%/queue.h \
+	%D%/queue_arguments.c \
 	%D%/queue_set.c \
 	%D%/restore.c \
 	%D%/user.c \

@@ -1,0 +1,148 @@
+/* Bindings. One is known by its source, destination, routing key and arguments: these lie together
+ * in it, and are its key in the table of its virtual host. Arguments are sorted by name, as their
+ * order in a table means nothing. */
+#include <stdlib.h>
+
+#include "amqp/reply.h"
+#include "amqp/table.h"
+#include "base/mem.h"
+#include "broker/catalogue.h"
+#include "broker/model.h"
+
+static struct bytes identity(const struct binding *binding)
+{
+    size_t start = offsetof(struct binding, source);
+    size_t size = offsetof(struct binding, key) - start + binding->key_size;
+    return bytes_of((const uint8_t *)binding + start, size + binding->arguments_size);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct field *x = a, *y = b;
+    int order = bytes_compare(x->name, y->name);
+    /* Of equal names the first one counts, so it stays the first. */
+    return order ? order : (x->raw.data > y->raw.data) - (x->raw.data < y->raw.data);
+}
+
+static void sort_arguments(struct buffer *out, struct bytes arguments)
+{
+    size_t count = 0, at = 0;
+    struct field field;
+    for (struct reader walk = reader_of(arguments); table_next(&walk, &field);)
+        count++;
+    struct field *fields = mem_zalloc_array(count + 1, sizeof(*fields));
+    for (struct reader walk = reader_of(arguments); at < count;)
+        table_next(&walk, &fields[at++]);
+    qsort(fields, count, sizeof(*fields), compare_names);
+    struct table_writer writer;
+    table_writer_init(&writer, out);
+    for (size_t i = 0; i < count; i++)
+        table_add_field(&writer, &fields[i]);
+    mem_free(fields);
+}
+
+static struct binding *binding_new(struct exchange *source, const struct binding_request *request)
+{
+    struct buffer arguments = {0};
+    if (request->arguments.size)
+        sort_arguments(&arguments, request->arguments);
+    struct binding *binding = mem_zalloc(sizeof(*binding) + request->key.size + arguments.size);
+    list_init(&binding->source_link);
+    list_init(&binding->destination_link);
+    list_init(&binding->kind_link);
+    binding->source = source;
+    binding->queue = request->queue;
+    binding->exchange = request->exchange;
+    binding->key_size = request->key.size;
+    if (request->key.size)
+        memcpy(binding->key, request->key.data, request->key.size);
+    binding->arguments = (uint8_t *)binding->key + request->key.size;
+    binding->arguments_size = arguments.size;
+    if (arguments.size)
+        memcpy(binding->arguments, arguments.data, arguments.size);
+    buffer_free(&arguments);
+    return binding;
+}
+
+static void attach(struct binding *binding)
+{
+    struct exchange *source = binding->source;
+    list_push_back(&source->sources, &binding->source_link);
+    list_push_back(binding->queue ? &binding->queue->bindings : &binding->exchange->destinations,
+                   &binding->destination_link);
+    source->source_count++;
+    source->had_binding = true;
+    source->kind->bind(source, binding);
+    map_add(&source->vhost->bindings, identity(binding), binding);
+    source->vhost->broker->topology++;
+}
+
+bool binding_put(struct exchange *source, const struct binding_request *request, bool record,
+                 struct error *error)
+{
+    struct binding *binding = binding_new(source, request);
+    bool there = map_find(&source->vhost->bindings, identity(binding));
+    if (there || !source->kind->check(binding, error)) {
+        mem_free(binding);
+        return there;
+    }
+    attach(binding);
+    if (record)
+        catalogue_put_binding(binding);
+    return true;
+}
+
+void binding_free(struct binding *binding)
+{
+    struct exchange *source = binding->source;
+    source->kind->unbind(source, binding);
+    list_remove(&binding->source_link);
+    list_remove(&binding->destination_link);
+    source->source_count--;
+    mem_free(binding);
+}
+
+void binding_drop(struct binding *binding)
+{
+    struct exchange *source = binding->source;
+    catalogue_delete_binding(binding);
+    map_remove(&source->vhost->bindings, identity(binding));
+    source->vhost->broker->topology++;
+    binding_free(binding);
+    if (source->auto_delete && source->source_count == 0 && list_is_empty(&source->doomed_link))
+        list_push_back(&source->vhost->doomed, &source->doomed_link);
+}
+
+static bool check_not_default(const struct binding_request *request, struct error *error)
+{
+    bool is_default =
+        request->source.size == 0 || (request->exchange && request->exchange->is_default);
+    return !is_default || error_set(error, REPLY_ACCESS_REFUSED,
+                                    "operation not permitted on the default exchange");
+}
+
+bool binding_add(struct vhost *vhost, const struct binding_request *request, struct error *error)
+{
+    if (!check_not_default(request, error))
+        return false;
+    struct exchange *source = vhost_need_exchange(vhost, request->source, error);
+    return source && binding_put(source, request, true, error);
+}
+
+bool binding_remove(struct vhost *vhost, const struct binding_request *request,
+                    struct error *error)
+{
+    if (!check_not_default(request, error))
+        return false;
+    struct error missing;
+    struct exchange *source = vhost_need_exchange(vhost, request->source, &missing);
+    if (!source)
+        return true;
+    struct binding *wanted = binding_new(source, request);
+    struct binding *binding = map_find(&vhost->bindings, identity(wanted));
+    mem_free(wanted);
+    if (binding)
+        binding_drop(binding);
+    exchanges_reap(vhost);
+    return true;
+}

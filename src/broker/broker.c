@@ -1,0 +1,36 @@
+#include "broker/broker.h"
+
+#include "base/mem.h"
+#include "broker/exchange.h"
+#include "broker/vhost.h"
+
+void broker_init(struct broker *broker, struct store *store, struct message_pool *pool,
+                 struct random *random, const struct log *log)
+{
+    *broker = (struct broker){.store = store, .pool = pool, .random = random, .log = log};
+    map_init(&broker->vhosts, random_next(random));
+    map_init(&broker->users, random_next(random));
+    list_init(&broker->working);
+    list_init(&broker->dead_letters);
+    broker->dead_letter_set = mem_zalloc(sizeof(*broker->dead_letter_set));
+}
+
+/* Any entry of a map, or NULL when it is empty. */
+static void *map_any(const struct map *map)
+{
+    size_t at = 0;
+    return map_next(map, &at);
+}
+
+void broker_free(struct broker *broker)
+{
+    for (struct vhost *vhost; (vhost = map_any(&broker->vhosts));)
+        vhost_free(vhost);
+    size_t at = 0;
+    for (void *user; (user = map_next(&broker->users, &at));)
+        mem_free(user);
+    map_free(&broker->users);
+    map_free(&broker->vhosts);
+    queue_set_free(broker->dead_letter_set);
+    mem_free(broker->dead_letter_set);
+}

@@ -1,0 +1,41 @@
+/* The model: virtual hosts with their exchanges, queues and bindings, as plain data over the store.
+ *
+ * Nothing in here knows connections or channels. Names come from the peer and are borrowed for the
+ * call. What the layer above has to do comes back as return values and as two lists: queues that
+ * have work, and (from the store) tickets that have ended. */
+#ifndef LEVERET_BROKER_BROKER_H
+#define LEVERET_BROKER_BROKER_H
+
+#include "base/list.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/random.h"
+#include "store/store.h"
+
+struct queue_set;
+
+struct broker {
+    struct store *store;
+    struct message_pool *pool;
+    const struct log *log;
+    struct random *random;
+    struct map vhosts;        /* struct vhost by name */
+    struct map users;         /* struct user by name */
+    struct list working;      /* queues that may have a message for a consumer: queue->working_link */
+    struct list dead_letters; /* queues with dead letters waiting for a body to be read */
+    uint64_t route_number;    /* of the current routing, marks queues already in its set */
+    uint64_t clock_ms;        /* wall clock of this turn, for timestamps and expiry */
+    uint64_t topology;        /* rises with every change that may alter a routing result */
+    struct queue_set *dead_letter_set; /* scratch space */
+};
+
+/* An empty model over an open store; then broker_restore. The caller keeps all that it passes. */
+void broker_init(struct broker *broker, struct store *store, struct message_pool *pool,
+                 struct random *random, const struct log *log);
+/* Reads the catalogue and builds the model. A store without a virtual host gets `/`, its predeclared
+ * exchanges and the user guest. False, with a text, when the catalogue makes no sense. */
+bool broker_restore(struct broker *broker, char *error, size_t error_size);
+/* Forgets the model; the store keeps what is in it. */
+void broker_free(struct broker *broker);
+
+#endif

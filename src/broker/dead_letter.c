@@ -1,0 +1,317 @@
+/* A message that a queue cannot keep goes to the queue's dead-letter exchange, as a new message
+ * with the story of its deaths in its headers, the way RabbitMQ 4 tells it:
+ *
+ *     x-death         an array of tables, the latest death first, one for each queue and reason:
+ *                     count, reason, queue, time, exchange and routing-keys of the first such
+ *                     death, and original-expiration if the message had one
+ *     x-first-death-  queue, reason and exchange: set once
+ *     x-last-death-   the same, of this death
+ *
+ * Only what the broker itself has written counts: a message that has not died here before begins
+ * anew, whatever its headers say. A message that comes back to a queue it has died in, with no
+ * rejection by a client since then, would go round for ever, and is dropped.
+ *
+ * The new message and the end of the old one are decided together and reach the journal in one
+ * batch. The old one may have to be read from the disk first: then it waits, in order, on its
+ * queue's list. */
+#include "amqp/properties.h"
+#include "amqp/table.h"
+#include "base/mem.h"
+#include "broker/model.h"
+
+/* Bytes of x-death, so that a message that dies often does not grow for ever: the oldest deaths are
+ * forgotten. And routing keys that one death remembers. */
+enum { DEATHS_MAX_BYTES = 32768, DEATH_KEYS_MAX = 16 };
+
+struct dead_letter {
+    struct list link; /* on queue->dead_letters */
+    uint64_t sequence;
+    enum death why;
+};
+
+/* What is known when a message dies. */
+struct funeral {
+    struct queue *queue;
+    const char *reason;
+    struct exchange *exchange;     /* the dead-letter exchange */
+    const struct message *message; /* the old one */
+    struct properties properties;  /* its properties, changed as we go */
+    struct bytes old_deaths;       /* contents of x-death, if we wrote it */
+    struct buffer deaths;          /* contents of the new one */
+    struct buffer headers;         /* contents of the new headers */
+};
+
+static const char *reason_of(enum death why)
+{
+    static const char *const reasons[] = {"rejected", "expired", "maxlen"};
+    return reasons[why];
+}
+
+/* ---- x-death ---- */
+
+static bool is_death_of(struct bytes death, const struct funeral *funeral)
+{
+    struct bytes queue, reason;
+    return table_find_string(death, "queue", &queue) &&
+           table_find_string(death, "reason", &reason) &&
+           bytes_equal(queue, queue_name(funeral->queue)) &&
+           bytes_equal_str(reason, funeral->reason);
+}
+
+/* Has it died in this queue for this reason before? */
+static bool find_death(const struct funeral *funeral, struct bytes *death)
+{
+    struct field item;
+    for (struct reader walk = reader_of(funeral->old_deaths); array_next(&walk, &item);)
+        if (item.type == 'F' && is_death_of(item.value.bytes, funeral)) {
+            *death = item.value.bytes;
+            return true;
+        }
+    return false;
+}
+
+static void add_string(struct table_writer *writer, const char *name, struct bytes value)
+{
+    table_add_string(writer, bytes_str(name), value);
+}
+
+static void add_again(struct table_writer *writer, struct bytes death)
+{
+    struct field field;
+    for (struct reader walk = reader_of(death); table_next(&walk, &field);) {
+        if (bytes_equal_str(field.name, "count") && field.type == 'l')
+            table_add_int64(writer, field.name, field.value.integer + 1);
+        else
+            table_add_field(writer, &field);
+    }
+}
+
+static void add_first(struct table_writer *writer, const struct funeral *funeral,
+                      const struct queue_set *set)
+{
+    const struct broker *broker = funeral->queue->vhost->broker;
+    if (properties_have(&funeral->properties, PROPERTY_EXPIRATION))
+        add_string(writer, "original-expiration", funeral->properties.expiration);
+    table_add_int64(writer, bytes_str("count"), 1);
+    add_string(writer, "reason", bytes_str(funeral->reason));
+    add_string(writer, "queue", queue_name(funeral->queue));
+    table_add_timestamp(writer, bytes_str("time"), broker->clock_ms / 1000);
+    add_string(writer, "exchange", message_exchange(funeral->message));
+    table_begin_array(writer, bytes_str("routing-keys"));
+    for (size_t i = 0; i < set->keys_count && i < DEATH_KEYS_MAX; i++)
+        add_string(writer, "", set->keys[i]);
+    table_end(writer);
+}
+
+/* The keys of the set are the message's own and those of CC. */
+static void write_deaths(struct funeral *funeral, const struct queue_set *set)
+{
+    struct bytes before;
+    struct field item;
+    struct table_writer writer;
+    bool again = find_death(funeral, &before);
+    array_writer_init(&writer, &funeral->deaths);
+    table_begin_table(&writer, bytes_of(NULL, 0));
+    if (again)
+        add_again(&writer, before);
+    else
+        add_first(&writer, funeral, set);
+    table_end(&writer);
+    for (struct reader walk = reader_of(funeral->old_deaths); array_next(&walk, &item);) {
+        if (funeral->deaths.size + item.raw.size > DEATHS_MAX_BYTES)
+            break;
+        if (!again || item.type != 'F' || item.value.bytes.data != before.data)
+            table_add_field(&writer, &item);
+    }
+}
+
+/* Has it died in that queue, with no rejection since? */
+static bool is_cycle(struct bytes deaths, struct bytes queue)
+{
+    struct bytes name, reason;
+    struct field item;
+    for (struct reader walk = reader_of(deaths); array_next(&walk, &item);) {
+        if (item.type != 'F' || !table_find_string(item.value.bytes, "queue", &name) ||
+            !table_find_string(item.value.bytes, "reason", &reason) ||
+            bytes_equal_str(reason, "rejected"))
+            return false;
+        if (bytes_equal(name, queue))
+            return true;
+    }
+    return false;
+}
+
+/* ---- headers and properties ---- */
+
+/* Is a header of the old message not to be taken over? */
+static bool is_replaced(const struct funeral *funeral, struct bytes name)
+{
+    bool died_before = funeral->message->flags & MESSAGE_DEAD_LETTERED;
+    if (bytes_equal_str(name, "CC"))
+        return funeral->queue->dead_letter_routing_key;
+    return bytes_equal_str(name, "BCC") || bytes_equal_str(name, "x-death") ||
+           bytes_start_with(name, "x-last-death-") ||
+           (bytes_start_with(name, "x-first-death-") && !died_before);
+}
+
+static void write_headers(struct funeral *funeral)
+{
+    struct table_writer writer;
+    struct field field;
+    struct bytes reason = bytes_str(funeral->reason), queue = queue_name(funeral->queue);
+    struct bytes exchange = message_exchange(funeral->message);
+    table_writer_init(&writer, &funeral->headers);
+    for (struct reader walk = reader_of(funeral->properties.headers); table_next(&walk, &field);)
+        if (!is_replaced(funeral, field.name))
+            table_add_field(&writer, &field);
+    table_add_array(&writer, bytes_str("x-death"), buffer_bytes(&funeral->deaths));
+    if (!(funeral->message->flags & MESSAGE_DEAD_LETTERED)) {
+        add_string(&writer, "x-first-death-exchange", exchange);
+        add_string(&writer, "x-first-death-queue", queue);
+        add_string(&writer, "x-first-death-reason", reason);
+    }
+    add_string(&writer, "x-last-death-exchange", exchange);
+    add_string(&writer, "x-last-death-queue", queue);
+    add_string(&writer, "x-last-death-reason", reason);
+    funeral->properties.headers = buffer_bytes(&funeral->headers);
+    funeral->properties.flags |= PROPERTY_HEADERS;
+    funeral->properties.flags &= (uint16_t)~PROPERTY_EXPIRATION;
+}
+
+static void read_message(struct funeral *funeral)
+{
+    struct properties *properties = &funeral->properties;
+    if (properties_read(message_properties(funeral->message), properties) != PROPERTIES_OK)
+        *properties = (struct properties){0};
+    if (!properties_have(properties, PROPERTY_HEADERS))
+        properties->headers = bytes_of(NULL, 0);
+    if (funeral->message->flags & MESSAGE_DEAD_LETTERED)
+        table_find_array(properties->headers, "x-death", &funeral->old_deaths);
+}
+
+/* ---- the way out ---- */
+
+static void drop_cycles(struct funeral *funeral, struct queue_set *set)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        struct queue *queue = set->queues[i];
+        if (is_cycle(buffer_bytes(&funeral->deaths), queue_name(queue))) {
+            log_event(queue->vhost->broker->log, LOG_LEVEL_DEBUG,
+                      "dead_letter_cycle vhost=%s queue=%s", queue->vhost->name, queue->name);
+            continue;
+        }
+        set->queues[kept] = queue;
+        set->indexes[kept++] = queue->index;
+    }
+    set->count = kept;
+}
+
+/* Publishes what the set says; the keys of the set are still those it was routed by. */
+static void publish_dead(const struct funeral *funeral, struct queue_set *set)
+{
+    struct broker *broker = funeral->queue->vhost->broker;
+    struct buffer properties = {0};
+    properties_add(&properties, &funeral->properties);
+    struct message *message =
+        message_copy(broker->pool, funeral->message, exchange_name(funeral->exchange),
+                     set->keys[0], buffer_bytes(&properties));
+    message->flags |= MESSAGE_DEAD_LETTERED;
+    message->expires_ms = 0;
+    publish_routed(broker, message, set);
+    message_unref(broker->pool, message);
+    buffer_free(&properties);
+}
+
+static void bury(struct queue *queue, struct exchange *exchange, const struct message *message,
+                 enum death why)
+{
+    struct queue_set *set = queue->vhost->broker->dead_letter_set;
+    struct funeral funeral = {
+        .queue = queue,
+        .reason = reason_of(why),
+        .exchange = exchange,
+        .message = message,
+    };
+    read_message(&funeral);
+    keys_collect(set, message_routing_key(message), funeral.properties.headers, false);
+    write_deaths(&funeral, set);
+    write_headers(&funeral);
+    if (queue->dead_letter_routing_key) {
+        set->keys[0] = bytes_str(queue->dead_letter_routing_key);
+        set->keys_count = 1;
+    }
+    exchange_route(exchange, set->keys, set->keys_count, funeral.properties.headers, set);
+    if (why != DEATH_REJECTED)
+        drop_cycles(&funeral, set);
+    if (set->count)
+        publish_dead(&funeral, set);
+    buffer_free(&funeral.deaths);
+    buffer_free(&funeral.headers);
+}
+
+/* False when the message has to be read first. */
+static bool move(struct queue *queue, uint64_t sequence, enum death why)
+{
+    struct message *message;
+    struct exchange *exchange =
+        vhost_exchange(queue->vhost, bytes_str(queue->dead_letter_exchange));
+    if (exchange) {
+        switch (index_fetch(queue->index, sequence, &message)) {
+        case INDEX_WAIT:
+            return false;
+        case INDEX_EMPTY:
+            return true;
+        case INDEX_OK:
+            bury(queue, exchange, message, why);
+            message_unref(queue->vhost->broker->pool, message);
+        }
+    }
+    index_settle(queue->index, sequence);
+    return true;
+}
+
+void dead_letter(struct queue *queue, uint64_t sequence, enum death why)
+{
+    if (!queue->dead_letter_exchange) {
+        index_settle(queue->index, sequence);
+        return;
+    }
+    if (list_is_empty(&queue->dead_letters) && move(queue, sequence, why))
+        return;
+    struct dead_letter *waiting = mem_alloc(sizeof(*waiting));
+    waiting->sequence = sequence;
+    waiting->why = why;
+    list_push_back(&queue->dead_letters, &waiting->link);
+    if (list_is_empty(&queue->dead_letters_link))
+        list_push_back(&queue->vhost->broker->dead_letters, &queue->dead_letters_link);
+}
+
+static void move_all(struct queue *queue)
+{
+    for (struct list *link; (link = list_first(&queue->dead_letters));) {
+        struct dead_letter *waiting = list_entry(link, struct dead_letter, link);
+        if (!move(queue, waiting->sequence, waiting->why))
+            return;
+        list_remove(link);
+        mem_free(waiting);
+    }
+    list_remove(&queue->dead_letters_link);
+}
+
+void dead_letters_move(struct broker *broker)
+{
+    list_for_each_safe(link, after, &broker->dead_letters)
+    {
+        if (store_is_congested(broker->store))
+            return;
+        move_all(list_entry(link, struct queue, dead_letters_link));
+    }
+}
+
+void dead_letters_forget(struct queue *queue)
+{
+    for (struct list *link; (link = list_take_first(&queue->dead_letters));)
+        mem_free(list_entry(link, struct dead_letter, link));
+    list_remove(&queue->dead_letters_link);
+}

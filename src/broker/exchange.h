@@ -1,0 +1,122 @@
+/* Exchanges and bindings. A kind of exchange is a struct of functions in a file of its own. */
+#ifndef LEVERET_BROKER_EXCHANGE_H
+#define LEVERET_BROKER_EXCHANGE_H
+
+#include "broker/queue.h"
+
+struct exchange;
+struct queue_set;
+
+/* What routing looks at. */
+struct route {
+    struct bytes routing_key;
+    struct bytes headers; /* contents of the headers table; empty: none */
+};
+
+struct binding {
+    struct list source_link;
+    struct list destination_link;
+    struct list kind_link; /* the exchange kind's */
+    void *kind_data;       /* the exchange kind's */
+    uint8_t *arguments;    /* contents of the field table, sorted by name; lies behind the key */
+    size_t arguments_size;
+    /* From here to the end of the arguments: what the binding is. */
+    struct exchange *source;
+    struct queue *queue;       /* the destination is this, */
+    struct exchange *exchange; /* or this */
+    size_t key_size;
+    char key[];
+};
+
+struct exchange_kind {
+    const char *name;
+    bool uses_key; /* else it is asked once, however many keys a message has */
+    void (*init)(struct exchange *exchange);
+    void (*free)(struct exchange *exchange);
+    /* Is this binding acceptable (arguments, keys)? */
+    bool (*check)(const struct binding *binding, struct error *error);
+    void (*bind)(struct exchange *exchange, struct binding *binding);
+    void (*unbind)(struct exchange *exchange, struct binding *binding);
+    /* Hands every matching binding's destination to queue_set_add_destination. */
+    void (*route)(struct exchange *exchange, const struct route *route, struct queue_set *set);
+};
+
+extern const struct exchange_kind exchange_default, exchange_direct, exchange_fanout,
+    exchange_topic, exchange_headers;
+
+struct exchange {
+    struct vhost *vhost;
+    const struct exchange_kind *kind;
+    void *state; /* the kind's */
+    bool durable, auto_delete, internal;
+    bool had_binding; /* has been the source of one */
+    bool is_default;
+    char *alternate; /* name of the alternate exchange; NULL: none */
+    uint8_t *arguments;
+    size_t arguments_size;
+    struct list sources;      /* bindings from here: source_link */
+    struct list destinations; /* bindings to here: destination_link */
+    uint64_t source_count;
+    uint64_t route_number; /* visited in this routing */
+    struct list doomed_link; /* on vhost->doomed */
+    size_t name_size;
+    char name[];
+};
+
+struct exchange_declare {
+    struct bytes name, type;
+    bool passive, durable, auto_delete, internal;
+    struct bytes arguments; /* contents of the field table; table_check has passed it */
+};
+
+/* exchange.declare, with RabbitMQ's equivalence rules and texts. */
+struct exchange *exchange_declare(struct vhost *vhost, const struct exchange_declare *declare,
+                                  struct error *error);
+/* exchange.delete; a missing exchange is fine. */
+bool exchange_delete(struct vhost *vhost, struct bytes name, bool if_unused, struct error *error);
+
+struct binding_request {
+    struct bytes source; /* name of the exchange */
+    struct queue *queue; /* destination: this, */
+    struct exchange *exchange; /* or this */
+    struct bytes key;
+    struct bytes arguments; /* contents of the field table; table_check has passed it */
+};
+
+/* queue.bind and exchange.bind: the same binding again is fine. Recorded when both ends are durable. */
+bool binding_add(struct vhost *vhost, const struct binding_request *request, struct error *error);
+/* queue.unbind and exchange.unbind: what is missing is fine. */
+bool binding_remove(struct vhost *vhost, const struct binding_request *request,
+                    struct error *error);
+
+/* The queues a message goes to: each at most once. Kept by the caller and used again. */
+struct queue_set {
+    struct broker *broker;
+    struct queue **queues;
+    struct index **indexes; /* theirs, in the same order */
+    size_t count, capacity;
+    size_t matched; /* bindings of the exchange at hand that matched */
+    struct exchange **pending; /* exchanges reached and not visited yet */
+    size_t pending_count, pending_capacity;
+    struct bytes *keys; /* routing keys of a message that has several */
+    size_t keys_count, keys_capacity;
+};
+
+void queue_set_free(struct queue_set *set);
+void queue_set_add_queue(struct queue_set *set, struct queue *queue);
+void queue_set_add_destination(struct queue_set *set, const struct binding *binding);
+/* Fills the set: through bindings between exchanges (cycles are fine), to alternate exchanges where
+ * nothing matched. `keys` are the routing key and those of the CC and BCC headers, `count` of them. */
+void exchange_route(struct exchange *exchange, const struct bytes *keys, size_t count,
+                    struct bytes headers, struct queue_set *set);
+
+/* Nodes of the trie that a topic exchange has looked at since it was made: to show that routing is
+ * bounded. */
+uint64_t exchange_topic_work(const struct exchange *exchange);
+
+static inline struct bytes exchange_name(const struct exchange *exchange)
+{
+    return bytes_of(exchange->name, exchange->name_size);
+}
+
+#endif

@@ -1,0 +1,148 @@
+/* A message finds its queues. The common case, a message without headers, touches nothing but the
+ * exchange's table and the queue; a message with headers is looked through once, for the further
+ * routing keys of RabbitMQ's CC and BCC. BCC is for the broker's eyes only, so a message that has
+ * one goes on as a copy without it. */
+#include "broker/publish.h"
+
+#include <assert.h>
+
+#include "amqp/properties.h"
+#include "amqp/table.h"
+#include "base/mem.h"
+#include "broker/model.h"
+
+/* Routing keys of one message beyond its own; more are not looked at. */
+enum { KEYS_MAX = 1024 };
+
+struct bytes headers_of(struct bytes properties)
+{
+    struct reader reader = reader_of(properties);
+    uint16_t flags = reader_u16(&reader);
+    if (!(flags & PROPERTY_HEADERS))
+        return bytes_of(NULL, 0);
+    if (flags & PROPERTY_CONTENT_TYPE)
+        reader_shortstr(&reader);
+    if (flags & PROPERTY_CONTENT_ENCODING)
+        reader_shortstr(&reader);
+    return reader_table(&reader);
+}
+
+static void add_key(struct queue_set *set, struct bytes key)
+{
+    if (set->keys_count > KEYS_MAX)
+        return;
+    if (set->keys_count == set->keys_capacity) {
+        set->keys_capacity = set->keys_capacity ? set->keys_capacity * 2 : 8;
+        set->keys = mem_realloc(set->keys, set->keys_capacity * sizeof(struct bytes));
+    }
+    set->keys[set->keys_count++] = key;
+}
+
+static void add_keys(struct queue_set *set, const struct field *field)
+{
+    struct field item;
+    if (field->type != 'A')
+        return;
+    for (struct reader walk = reader_of(field->value.bytes); array_next(&walk, &item);)
+        if (item.type == 'S')
+            add_key(set, item.value.bytes);
+}
+
+bool keys_collect(struct queue_set *set, struct bytes routing_key, struct bytes headers,
+                  bool with_bcc)
+{
+    bool has_bcc = false;
+    struct field field;
+    set->keys_count = 0;
+    add_key(set, routing_key);
+    for (struct reader walk = reader_of(headers); table_next(&walk, &field);) {
+        bool bcc = bytes_equal_str(field.name, "BCC");
+        has_bcc |= bcc;
+        if (bcc ? with_bcc : bytes_equal_str(field.name, "CC"))
+            add_keys(set, &field);
+    }
+    return has_bcc;
+}
+
+struct published publish_routed(struct broker *broker, struct message *message,
+                                struct queue_set *set)
+{
+    struct published published = {.queues = set->count};
+    if (set->count == 0)
+        return published;
+    published.on_record = store_publish(broker->store, message, set->indexes, set->count);
+    for (size_t i = 0; i < set->count; i++)
+        if (!list_is_empty(&set->queues[i]->ready_consumers))
+            queue_has_work(set->queues[i]);
+    return published;
+}
+
+struct message *message_copy(struct message_pool *pool, const struct message *message,
+                             struct bytes exchange, struct bytes routing_key,
+                             struct bytes properties)
+{
+    struct message *copy =
+        message_new(pool, exchange, routing_key, properties, message->body_size);
+    if (message->body_size)
+        message_fill(copy, message_body(message));
+    copy->flags = message->flags;
+    copy->priority = message->priority;
+    copy->expires_ms = message->expires_ms;
+    return copy;
+}
+
+void properties_add(struct buffer *out, const struct properties *properties)
+{
+    size_t size = properties_size(properties);
+    struct writer writer = writer_of(buffer_room(out, size), size);
+    properties_write(&writer, properties);
+    assert(!writer.bad);
+    buffer_added(out, size);
+}
+
+static struct message *without_bcc(struct message_pool *pool, const struct message *message)
+{
+    struct properties properties;
+    if (properties_read(message_properties(message), &properties) != PROPERTIES_OK)
+        properties = (struct properties){0};
+    struct buffer headers = {0}, bytes = {0};
+    struct table_writer writer;
+    struct field field;
+    table_writer_init(&writer, &headers);
+    for (struct reader walk = reader_of(properties.headers); table_next(&walk, &field);)
+        if (!bytes_equal_str(field.name, "BCC"))
+            table_add_field(&writer, &field);
+    properties.headers = buffer_bytes(&headers);
+    properties_add(&bytes, &properties);
+    struct message *copy =
+        message_copy(pool, message, message_exchange(message), message_routing_key(message),
+                     buffer_bytes(&bytes));
+    buffer_free(&headers);
+    buffer_free(&bytes);
+    return copy;
+}
+
+static struct published publish_with_headers(struct exchange *exchange, struct message *message,
+                                             struct queue_set *set)
+{
+    struct broker *broker = exchange->vhost->broker;
+    struct bytes headers = headers_of(message_properties(message));
+    bool has_bcc = keys_collect(set, message_routing_key(message), headers, true);
+    exchange_route(exchange, set->keys, set->keys_count, headers, set);
+    if (!has_bcc || set->count == 0)
+        return publish_routed(broker, message, set);
+    struct message *copy = without_bcc(broker->pool, message);
+    struct published published = publish_routed(broker, copy, set);
+    message_unref(broker->pool, copy);
+    return published;
+}
+
+struct published publish(struct exchange *exchange, struct message *message, struct queue_set *set)
+{
+    struct bytes properties = message_properties(message);
+    if (properties.size >= 2 && properties.data[0] & (PROPERTY_HEADERS >> 8))
+        return publish_with_headers(exchange, message, set);
+    struct bytes key = message_routing_key(message);
+    exchange_route(exchange, &key, 1, bytes_of(NULL, 0), set);
+    return publish_routed(exchange->vhost->broker, message, set);
+}

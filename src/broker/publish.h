@@ -1,0 +1,25 @@
+/* A message finds its queues; and, when a queue cannot keep it, its dead-letter exchange. */
+#ifndef LEVERET_BROKER_PUBLISH_H
+#define LEVERET_BROKER_PUBLISH_H
+
+#include "broker/exchange.h"
+
+struct published {
+    size_t queues;  /* how many it went to */
+    bool on_record; /* a confirm has to wait for store_ticket() */
+};
+
+/* Routes a complete message and puts it into its queues, which then have work. Takes no reference
+ * away from the caller. The session has made all checks. `set` is scratch space. */
+struct published publish(struct exchange *exchange, struct message *message, struct queue_set *set);
+
+/* Why a message dies: the `reason` of x-death. */
+enum death { DEATH_REJECTED, DEATH_EXPIRED, DEATH_MAXLEN };
+
+/* A taken message leaves the queue: to the dead-letter exchange if there is one, else dropped. It may
+ * have to be read first; then it stays taken until dead_letters_move finds it. */
+void dead_letter(struct queue *queue, uint64_t sequence, enum death why);
+/* Moves waiting dead letters on; once a turn. */
+void dead_letters_move(struct broker *broker);
+
+#endif

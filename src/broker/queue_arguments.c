@@ -1,0 +1,382 @@
+/* Arguments of queues that have a meaning: which type of queue has them, what values they may take,
+ * and how a second declaration is compared with the first. What is not in the table below is kept
+ * and never looked at, as in RabbitMQ. Reasons are written as RabbitMQ writes them, which is as
+ * Erlang prints its terms. */
+#include <stdio.h>
+
+#include "amqp/reply.h"
+#include "amqp/table.h"
+#include "broker/model.h"
+
+enum { CLASSIC = 1, QUORUM = 2, STREAM = 4 };
+
+enum { REASON_MAX = 320 };
+
+/* Ten years: the longest that anything may live. */
+#define TIME_MAX_MS INT64_C(315360000000)
+
+/* True, or a reason. */
+typedef bool check_function(const struct field *field, struct bytes arguments, char *reason);
+
+static bool refuse_type(const struct field *field, char *reason)
+{
+    snprintf(reason, REASON_MAX, "{unacceptable_type,%s}", field_type_name(field->type));
+    return false;
+}
+
+static bool refuse_number(const struct field *field, const char *why, char *reason)
+{
+    snprintf(reason, REASON_MAX, "{%s,%lld}", why, (long long)field->value.integer);
+    return false;
+}
+
+static bool refuse_text(const char *what, struct bytes value, char *reason)
+{
+    snprintf(reason, REASON_MAX, "\"unsupported queue %s '%.*s'\"", what, BYTES_ARG(value));
+    return false;
+}
+
+static bool check_integer(const struct field *field, struct bytes arguments, char *reason)
+{
+    (void)arguments;
+    if (field_is_integer(field))
+        return true;
+    snprintf(reason, REASON_MAX, "\"expected integer, got %s\"", field_type_name(field->type));
+    return false;
+}
+
+static bool check_not_negative(const struct field *field, struct bytes arguments, char *reason)
+{
+    if (!check_integer(field, arguments, reason))
+        return false;
+    return field->value.integer >= 0 || refuse_number(field, "value_negative", reason);
+}
+
+static bool check_positive(const struct field *field, struct bytes arguments, char *reason)
+{
+    if (!check_not_negative(field, arguments, reason))
+        return false;
+    return field->value.integer != 0 || refuse_number(field, "value_zero", reason);
+}
+
+static bool check_time(const struct field *field, struct bytes arguments, char *reason)
+{
+    if (!check_not_negative(field, arguments, reason))
+        return false;
+    return field->value.integer <= TIME_MAX_MS || refuse_number(field, "value_too_large", reason);
+}
+
+static bool check_expires(const struct field *field, struct bytes arguments, char *reason)
+{
+    if (!check_integer(field, arguments, reason))
+        return false;
+    if (field->value.integer == 0)
+        return refuse_number(field, "value_zero", reason);
+    return check_time(field, arguments, reason);
+}
+
+static bool check_priority(const struct field *field, struct bytes arguments, char *reason)
+{
+    if (!check_not_negative(field, arguments, reason))
+        return false;
+    return field->value.integer <= 255 || refuse_number(field, "max_value_exceeded", reason);
+}
+
+static bool check_version(const struct field *field, struct bytes arguments, char *reason)
+{
+    if (!check_not_negative(field, arguments, reason))
+        return false;
+    if (field->value.integer == 1 || field->value.integer == 2)
+        return true;
+    snprintf(reason, REASON_MAX, "\"unsupported queue version '%lld'\"",
+             (long long)field->value.integer);
+    return false;
+}
+
+static bool check_bool(const struct field *field, struct bytes arguments, char *reason)
+{
+    (void)arguments;
+    return field->type == 't' || refuse_type(field, reason);
+}
+
+static bool check_string(const struct field *field, struct bytes arguments, char *reason)
+{
+    (void)arguments;
+    return field->type == 'S' || refuse_type(field, reason);
+}
+
+static bool check_dead_letter_key(const struct field *field, struct bytes arguments, char *reason)
+{
+    struct field exchange;
+    if (!check_string(field, arguments, reason))
+        return false;
+    if (table_find(arguments, bytes_str("x-dead-letter-exchange"), &exchange))
+        return true;
+    snprintf(reason, REASON_MAX, "routing_key_but_no_dlx_defined");
+    return false;
+}
+
+/* Is the value one of the words of a list that ends with NULL? Else the reason is `otherwise`. */
+static bool check_word(const struct field *field, const char *const *words, const char *otherwise,
+                       char *reason)
+{
+    if (field->type != 'S')
+        return refuse_type(field, reason);
+    for (; *words; words++)
+        if (bytes_equal_str(field->value.bytes, *words))
+            return true;
+    snprintf(reason, REASON_MAX, "%s", otherwise);
+    return false;
+}
+
+static bool check_strategy(const struct field *field, struct bytes arguments, char *reason)
+{
+    static const char *const words[] = {"at-most-once", "at-least-once", NULL};
+    (void)arguments;
+    return check_word(field, words, "invalid_dlx_strategy", reason);
+}
+
+static bool check_overflow(const struct field *field, struct bytes arguments, char *reason)
+{
+    static const char *const words[] = {"drop-head", "reject-publish", "reject-publish-dlx", NULL};
+    (void)arguments;
+    return check_word(field, words, "invalid_overflow", reason);
+}
+
+static bool check_locator(const struct field *field, struct bytes arguments, char *reason)
+{
+    static const char *const words[] = {"client-local", "balanced", "random", "least-leaders",
+                                        NULL};
+    (void)arguments;
+    return check_word(field, words, "invalid_queue_locator_arg", reason);
+}
+
+static bool check_mode(const struct field *field, struct bytes arguments, char *reason)
+{
+    static const char *const words[] = {"default", "lazy", NULL};
+    (void)arguments;
+    if (check_word(field, words, "", reason))
+        return true;
+    return field->type == 'S' ? refuse_text("mode", field->value.bytes, reason) : false;
+}
+
+/* Digits, then one letter for the unit. */
+static bool check_age(const struct field *field, struct bytes arguments, char *reason)
+{
+    if (!check_string(field, arguments, reason))
+        return false;
+    struct bytes text = field->value.bytes;
+    size_t digits = 0, zeros = 0;
+    while (digits < text.size && text.data[digits] >= '0' && text.data[digits] <= '9')
+        zeros += text.data[digits++] == '0';
+    if (digits > zeros && text.size == digits + 1 && memchr("YMDhms", text.data[digits], 6))
+        return true;
+    snprintf(reason, REASON_MAX, "invalid_max_age");
+    return false;
+}
+
+static const struct queue_type {
+    const char *name, *module;
+    unsigned bit;
+} queue_types[] = {
+    {"classic", "rabbit_classic_queue", CLASSIC},
+    {"quorum", "rabbit_quorum_queue", QUORUM},
+    {"stream", "rabbit_stream_queue", STREAM},
+};
+
+static const struct queue_type *type_find(struct bytes name)
+{
+    for (size_t i = 0; i < sizeof(queue_types) / sizeof(queue_types[0]); i++)
+        if (bytes_equal_str(name, queue_types[i].name) ||
+            bytes_equal_str(name, queue_types[i].module))
+            return &queue_types[i];
+    return NULL;
+}
+
+static bool check_type(const struct field *field, struct bytes arguments, char *reason)
+{
+    if (!check_string(field, arguments, reason))
+        return false;
+    return type_find(field->value.bytes) || refuse_text("type", field->value.bytes, reason);
+}
+
+/* Classic when there is none; the value has been checked before. */
+static const struct queue_type *type_of(struct bytes arguments)
+{
+    struct bytes name;
+    const struct queue_type *type = NULL;
+    if (table_find_string(arguments, "x-queue-type", &name))
+        type = type_find(name);
+    return type ? type : &queue_types[0];
+}
+
+/* In the order in which they are checked and compared. */
+static const struct known {
+    const char *name;
+    check_function *check; /* NULL: anything goes */
+    unsigned types;        /* of queues that have it */
+} known[] = {
+    {"x-expires", check_expires, CLASSIC | QUORUM},
+    {"x-message-ttl", check_time, CLASSIC | QUORUM},
+    {"x-dead-letter-exchange", check_string, CLASSIC | QUORUM},
+    {"x-dead-letter-routing-key", check_dead_letter_key, CLASSIC | QUORUM},
+    {"x-dead-letter-strategy", check_strategy, QUORUM},
+    {"x-max-length", check_not_negative, CLASSIC | QUORUM},
+    {"x-max-length-bytes", check_not_negative, CLASSIC | QUORUM | STREAM},
+    {"x-max-in-memory-length", check_not_negative, QUORUM},
+    {"x-max-in-memory-bytes", check_not_negative, QUORUM},
+    {"x-max-priority", check_priority, CLASSIC},
+    {"x-overflow", check_overflow, CLASSIC | QUORUM},
+    {"x-queue-mode", check_mode, CLASSIC},
+    {"x-queue-version", check_version, CLASSIC},
+    {"x-single-active-consumer", check_bool, CLASSIC | QUORUM},
+    {"x-queue-type", check_type, CLASSIC | QUORUM | STREAM},
+    {"x-quorum-initial-group-size", check_positive, QUORUM},
+    {"x-delivery-limit", check_integer, QUORUM},
+    {"x-consumer-timeout", check_not_negative, CLASSIC | QUORUM | STREAM},
+    {"x-max-age", check_age, STREAM},
+    {"x-stream-max-segment-size-bytes", check_not_negative, STREAM},
+    {"x-stream-filter-size-bytes", check_not_negative, STREAM},
+    {"x-initial-cluster-size", check_positive, STREAM},
+    {"x-queue-leader-locator", check_locator, CLASSIC | QUORUM | STREAM},
+    {"x-queue-master-locator", NULL, CLASSIC},
+};
+
+enum { KNOWN_COUNT = sizeof(known) / sizeof(known[0]) };
+
+static bool check_value(const struct known *argument, const char *resource, struct bytes arguments,
+                        struct error *error)
+{
+    struct field field;
+    char reason[REASON_MAX];
+    if (!argument->check || !table_find(arguments, bytes_str(argument->name), &field) ||
+        argument->check(&field, arguments, reason))
+        return true;
+    return error_set(error, REPLY_PRECONDITION_FAILED, "invalid arg '%s' for %s: %s",
+                     argument->name, resource, reason);
+}
+
+static bool check_values(const struct queue_type *type, const char *resource,
+                         struct bytes arguments, struct error *error)
+{
+    for (size_t i = 0; i < KNOWN_COUNT; i++)
+        if (known[i].types & type->bit && !check_value(&known[i], resource, arguments, error))
+            return false;
+    return true;
+}
+
+/* What another type of queue knows is refused, lest it be thought to work. */
+static bool check_names(const struct queue_type *type, const char *resource,
+                        struct bytes arguments, struct error *error)
+{
+    struct field field;
+    for (struct reader walk = reader_of(arguments); table_next(&walk, &field);)
+        for (size_t i = 0; i < KNOWN_COUNT; i++)
+            if (!(known[i].types & type->bit) && bytes_equal_str(field.name, known[i].name))
+                return error_set(error, REPLY_PRECONDITION_FAILED,
+                                 "invalid arg '%s' for %s of queue type %s", known[i].name,
+                                 resource, type->module);
+    return true;
+}
+
+/* Replicated types are durable and shared. */
+static bool check_properties(const struct queue_type *type, const char *resource,
+                             const struct queue_declare *declare, struct error *error)
+{
+    const char *wrong = NULL;
+    if (type->bit == CLASSIC)
+        return true;
+    if (declare->generated)
+        return error_set(error, REPLY_PRECONDITION_FAILED,
+                         "Cannot declare a server-named queue for type %s", type->module);
+    if (declare->auto_delete)
+        wrong = "auto-delete";
+    else if (declare->exclusive)
+        wrong = "exclusive-owner";
+    else if (!declare->durable)
+        wrong = "non-durable";
+    return !wrong || error_set(error, REPLY_PRECONDITION_FAILED, "invalid property '%s' for %s",
+                               wrong, resource);
+}
+
+bool queue_arguments_check(const struct vhost *vhost, struct bytes name,
+                           const struct queue_declare *declare, struct error *error)
+{
+    static const struct known queue_type = {"x-queue-type", check_type, 0};
+    struct bytes arguments = declare->arguments;
+    struct field field;
+    char resource[RESOURCE_MAX];
+    resource_text(resource, "queue", name, vhost);
+    if (table_find(arguments, bytes_str("x-dead-letter-exchange"), &field) && field.type != 'S')
+        return error_set(error, REPLY_PRECONDITION_FAILED,
+                         "invalid type '%s' for arg 'x-dead-letter-exchange' in %s",
+                         field_type_name(field.type), resource);
+    if (!check_value(&queue_type, resource, arguments, error))
+        return false;
+    const struct queue_type *type = type_of(arguments);
+    return check_values(type, resource, arguments, error) &&
+           check_names(type, resource, arguments, error) &&
+           check_properties(type, resource, declare, error);
+}
+
+/* ---- equivalence ---- */
+
+bool equivalent_bool(const char *resource, const char *name, bool received, bool current,
+                     struct error *error)
+{
+    static const char *const text[] = {"false", "true"};
+    return received == current ||
+           error_set(error, REPLY_PRECONDITION_FAILED,
+                     "inequivalent arg '%s' for %s: received '%s' but current is '%s'", name,
+                     resource, text[received], text[current]);
+}
+
+static bool refuse_different(const char *resource, const char *name, const struct field *received,
+                             const struct field *current, struct error *error)
+{
+    struct buffer got = {0}, has = {0};
+    void (*print)(struct buffer *, const struct field *) =
+        received && current ? field_print_quoted : field_print;
+    print(&got, received);
+    print(&has, current);
+    error_set(error, REPLY_PRECONDITION_FAILED,
+              "inequivalent arg '%s' for %s: received %.*s but current is %.*s", name, resource,
+              BYTES_ARG(buffer_bytes(&got)), BYTES_ARG(buffer_bytes(&has)));
+    buffer_free(&got);
+    buffer_free(&has);
+    return false;
+}
+
+/* A queue without a type is a classic one. */
+static bool is_default(const char *name, const struct field *field)
+{
+    return strcmp(name, "x-queue-type") == 0 && field->type == 'S' &&
+           bytes_equal_str(field->value.bytes, "classic");
+}
+
+bool equivalent_argument(const char *resource, const char *name, struct bytes received,
+                         struct bytes current, struct error *error)
+{
+    struct field new_field, old_field;
+    struct field *got = table_find(received, bytes_str(name), &new_field) ? &new_field : NULL;
+    struct field *has = table_find(current, bytes_str(name), &old_field) ? &old_field : NULL;
+    if (got && has ? field_equal(got, has) : got == has)
+        return true;
+    if ((!got && is_default(name, has)) || (!has && is_default(name, got)))
+        return true;
+    return refuse_different(resource, name, got, has, error);
+}
+
+bool queue_arguments_equivalent(const struct queue *queue, struct bytes arguments,
+                                struct error *error)
+{
+    struct bytes current = bytes_of(queue->arguments, queue->arguments_size);
+    const struct queue_type *type = type_of(current);
+    char resource[RESOURCE_MAX];
+    resource_text(resource, "queue", queue_name(queue), queue->vhost);
+    for (size_t i = 0; i < KNOWN_COUNT; i++)
+        if (known[i].types & type->bit &&
+            !equivalent_argument(resource, known[i].name, arguments, current, error))
+            return false;
+    return true;
+}

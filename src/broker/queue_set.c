@@ -1,0 +1,82 @@
+/* Routing. Exchanges reached wait on a stack and are visited once each, so that cycles end; every
+ * queue is added once. What has been seen carries the number of this routing, so that nothing is
+ * to be cleared afterwards. */
+#include "base/mem.h"
+#include "broker/model.h"
+
+void queue_set_free(struct queue_set *set)
+{
+    mem_free(set->queues);
+    mem_free(set->indexes);
+    mem_free(set->pending);
+    mem_free(set->keys);
+    *set = (struct queue_set){0};
+}
+
+static size_t grown(size_t capacity)
+{
+    return capacity ? capacity * 2 : 8;
+}
+
+void queue_set_add_queue(struct queue_set *set, struct queue *queue)
+{
+    if (queue->route_number == set->broker->route_number)
+        return;
+    queue->route_number = set->broker->route_number;
+    if (set->count == set->capacity) {
+        set->capacity = grown(set->capacity);
+        set->queues = mem_realloc(set->queues, set->capacity * sizeof(struct queue *));
+        set->indexes = mem_realloc(set->indexes, set->capacity * sizeof(struct index *));
+    }
+    set->queues[set->count] = queue;
+    set->indexes[set->count++] = queue->index;
+}
+
+static void add_exchange(struct queue_set *set, struct exchange *exchange)
+{
+    if (exchange->route_number == set->broker->route_number)
+        return;
+    exchange->route_number = set->broker->route_number;
+    if (set->pending_count == set->pending_capacity) {
+        set->pending_capacity = grown(set->pending_capacity);
+        set->pending =
+            mem_realloc(set->pending, set->pending_capacity * sizeof(struct exchange *));
+    }
+    set->pending[set->pending_count++] = exchange;
+}
+
+void queue_set_add_destination(struct queue_set *set, const struct binding *binding)
+{
+    set->matched++;
+    if (binding->queue)
+        queue_set_add_queue(set, binding->queue);
+    else
+        add_exchange(set, binding->exchange);
+}
+
+static void visit(struct exchange *exchange, const struct bytes *keys, size_t count,
+                  struct bytes headers, struct queue_set *set)
+{
+    set->matched = 0;
+    size_t times = exchange->kind->uses_key ? count : 1;
+    for (size_t i = 0; i < times; i++) {
+        struct route route = {keys[i], headers};
+        exchange->kind->route(exchange, &route, set);
+    }
+    if (set->matched || !exchange->alternate)
+        return;
+    struct exchange *alternate = vhost_exchange(exchange->vhost, bytes_str(exchange->alternate));
+    if (alternate)
+        add_exchange(set, alternate);
+}
+
+void exchange_route(struct exchange *exchange, const struct bytes *keys, size_t count,
+                    struct bytes headers, struct queue_set *set)
+{
+    set->broker = exchange->vhost->broker;
+    set->count = set->pending_count = 0;
+    exchange->route_number = ++set->broker->route_number;
+    visit(exchange, keys, count, headers, set);
+    while (set->pending_count)
+        visit(set->pending[--set->pending_count], keys, count, headers, set);
+}

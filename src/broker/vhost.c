@@ -1,0 +1,137 @@
+/* A virtual host is made with the exchanges that every client may count on: the default one, whose
+ * name is empty, and those under the reserved prefix `amq.` (AMQP 0-9-1, 3.1.3, and RabbitMQ's own
+ * amq.match and amq.rabbitmq.trace). */
+#include "broker/vhost.h"
+
+#include <stdio.h>
+
+#include "amqp/reply.h"
+#include "base/mem.h"
+#include "broker/catalogue.h"
+#include "broker/model.h"
+
+struct bytes name_strip(struct bytes name, char *room)
+{
+    if (name.size == 0 || name.size > NAME_MAX_SIZE ||
+        (!memchr(name.data, '\r', name.size) && !memchr(name.data, '\n', name.size)))
+        return name;
+    size_t size = 0;
+    for (size_t i = 0; i < name.size; i++)
+        if (name.data[i] != '\r' && name.data[i] != '\n')
+            room[size++] = (char)name.data[i];
+    return bytes_of(room, size);
+}
+
+char *name_copy(bool found, struct bytes name)
+{
+    if (!found)
+        return NULL;
+    char *copy = mem_alloc(name.size + 1);
+    if (name.size)
+        memcpy(copy, name.data, name.size);
+    copy[name.size] = '\0';
+    return copy;
+}
+
+const char *resource_text(char text[RESOURCE_MAX], const char *kind, struct bytes name,
+                          const struct vhost *vhost)
+{
+    snprintf(text, RESOURCE_MAX, "%s '%.*s' in vhost '%s'", kind, BYTES_ARG(name), vhost->name);
+    return text;
+}
+
+struct vhost *vhost_find(struct broker *broker, struct bytes name)
+{
+    return map_find(&broker->vhosts, name);
+}
+
+static void predeclare(struct vhost *vhost, const char *name, const struct exchange_kind *kind,
+                       bool internal)
+{
+    struct exchange_declare declare = {
+        .name = bytes_str(name), .durable = true, .internal = internal};
+    exchange_new(vhost, kind, &declare);
+}
+
+struct vhost *vhost_new(struct broker *broker, struct bytes name, bool record)
+{
+    struct vhost *vhost = mem_zalloc(sizeof(*vhost) + name.size + 1);
+    vhost->broker = broker;
+    vhost->name_size = name.size;
+    if (name.size)
+        memcpy(vhost->name, name.data, name.size);
+    map_init(&vhost->exchanges, random_next(broker->random));
+    map_init(&vhost->queues, random_next(broker->random));
+    map_init(&vhost->bindings, random_next(broker->random));
+    list_init(&vhost->doomed);
+    map_add(&broker->vhosts, bytes_of(vhost->name, vhost->name_size), vhost);
+    predeclare(vhost, "", &exchange_default, false);
+    vhost->default_exchange = vhost_exchange(vhost, bytes_of(NULL, 0));
+    predeclare(vhost, "amq.direct", &exchange_direct, false);
+    predeclare(vhost, "amq.fanout", &exchange_fanout, false);
+    predeclare(vhost, "amq.topic", &exchange_topic, false);
+    predeclare(vhost, "amq.headers", &exchange_headers, false);
+    predeclare(vhost, "amq.match", &exchange_headers, false);
+    predeclare(vhost, "amq.rabbitmq.trace", &exchange_topic, true);
+    if (record)
+        catalogue_put_vhost(vhost);
+    return vhost;
+}
+
+void vhost_free(struct vhost *vhost)
+{
+    size_t at = 0;
+    for (struct binding *binding; (binding = map_next(&vhost->bindings, &at));)
+        binding_free(binding);
+    at = 0;
+    for (struct queue *queue; (queue = map_next(&vhost->queues, &at));)
+        queue_free(queue);
+    at = 0;
+    for (struct exchange *exchange; (exchange = map_next(&vhost->exchanges, &at));)
+        exchange_free(exchange);
+    map_free(&vhost->bindings);
+    map_free(&vhost->queues);
+    map_free(&vhost->exchanges);
+    map_remove(&vhost->broker->vhosts, bytes_of(vhost->name, vhost->name_size));
+    mem_free(vhost);
+}
+
+struct queue *vhost_queue(const struct vhost *vhost, struct bytes name)
+{
+    return map_find(&vhost->queues, name);
+}
+
+struct exchange *vhost_exchange(const struct vhost *vhost, struct bytes name)
+{
+    return map_find(&vhost->exchanges, name);
+}
+
+/* No name in a map holds what name_strip takes out, so this is asked only for names not found. */
+static void *find_stripped(const struct map *map, struct bytes name)
+{
+    char room[NAME_MAX_SIZE];
+    return map_find(map, name_strip(name, room));
+}
+
+struct queue *vhost_need_queue(const struct vhost *vhost, struct bytes name, struct error *error)
+{
+    struct queue *queue = vhost_queue(vhost, name);
+    if (!queue)
+        queue = find_stripped(&vhost->queues, name);
+    if (!queue)
+        error_set(error, REPLY_NOT_FOUND, "no queue '%.*s' in vhost '%s'", BYTES_ARG(name),
+                  vhost->name);
+    return queue;
+}
+
+struct exchange *vhost_need_exchange(const struct vhost *vhost, struct bytes name,
+                                     struct error *error)
+{
+    struct exchange *exchange = vhost_exchange(vhost, name);
+    if (!exchange)
+        exchange = find_stripped(&vhost->exchanges, name);
+    if (!exchange)
+        error_set(error, REPLY_NOT_FOUND, "no exchange '%.*s' in vhost '%s'", BYTES_ARG(name),
+                  vhost->name);
+    return exchange;
+}

@@ -3,4 +3,6 @@
 
 EXTRA_DIST += \
 	%D%/broker.py \
+	%D%/client.py \
+	%D%/pika_blocking.py \
 	%D%/tap.py

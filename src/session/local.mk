@@ -3,14 +3,22 @@
 noinst_LIBRARIES += libleveret_session.a
 
 libleveret_session_a_SOURCES = \
+	%D%/acknowledge.c \
+	%D%/acknowledge.h \
+	%D%/channel.c \
 	%D%/channel.h \
 	%D%/connection.h \
+	%D%/consumer.c \
 	%D%/consumer.h \
+	%D%/content.c \
 	%D%/content.h \
+	%D%/handlers.h \
 	%D%/output.c \
 	%D%/output.h \
 	%D%/server.h \
 	%D%/server_state.h \
+	%D%/settle.c \
 	%D%/settle.h \
+	%D%/transaction.h \
 	%D%/unacked.c \
 	%D%/unacked.h

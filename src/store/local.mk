@@ -4,6 +4,8 @@ noinst_LIBRARIES += libleveret_store.a
 
 libleveret_store_a_SOURCES = \
 	%D%/batch.c \
+	%D%/catalogue.c \
+	%D%/checkpoint.c \
 	%D%/chunk.c \
 	%D%/chunk.h \
 	%D%/disk.h \

@@ -1,6 +1,13 @@
 # One test program for each noun: test_<noun>.t is built from test_<noun>.c.
 
 UNIT_TESTS = \
+	%D%/test_base_buffer.t \
+	%D%/test_base_bytes.t \
+	%D%/test_base_checks.t \
+	%D%/test_base_list.t \
+	%D%/test_base_map.t \
+	%D%/test_base_slab.t \
+	%D%/test_base_timer.t \
 	%D%/test_store_disk.t \
 	%D%/test_store_kv.t \
 	%D%/test_store_worker.t

@@ -1,7 +1,7 @@
 #!/bin/sh
-# No mutable state outside objects that somebody owns: looks into the built libraries, and the main
-# files' neighbours, for symbols in writable sections. src/net and the programs' main files are the
-# exception, since signals and the loop live there. Constant tables of pointers lie in .data.rel.ro,
+# No mutable state outside objects that somebody owns: looks into the built libraries, and the objects
+# beside the main file's, for symbols in writable sections. src/net and leveretd.c are the exception,
+# since signals and the loop live there. Constant tables of pointers lie in .data.rel.ro,
 # which is writable only while the program is being loaded. Speaks TAP; before it judges the build it
 # shows, on objects that it compiles itself, that it would notice.
 #
@@ -80,15 +80,28 @@ judged allowed 'const int counter = 7;'
 judged allowed 'static const char *const counter[] = {"a", "b"}; const char *at(int i) { return counter[i]; }'
 judged allowed 'int next(int counter) { return counter + 1; }'
 
-for layer in $layers; do
-    archive=$build/libleveret_$layer.a
-    [ -f "$archive" ] || continue
-    found=$(mutables "$archive")
+# Nothing to find in these objects or archives?
+clean() { # NAME FILE...
+    place=$1
+    shift
+    found=$(mutables "$@")
     if [ -n "$found" ]; then
         printf '%s\n' "$found" | sed 's/^/# /'
     fi
     [ -z "$found" ]
-    ok $? "src/$layer has no mutable global"
+    ok $? "$place has no mutable global"
+}
+
+for layer in $layers; do
+    if [ -f "$build/libleveret_$layer.a" ]; then
+        clean "src/$layer" "$build/libleveret_$layer.a"
+    fi
+done
+for object in "$build"/src/*.o; do
+    case $object in
+    */leveretd.o | *'*'*) ;;
+    *) clean "src/${object##*/}" "$object" ;;
+    esac
 done
 [ -f "$build/libleveret_base.a" ]
 ok $? "there was something to look at in $build"

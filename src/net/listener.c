@@ -1,8 +1,8 @@
 /* Listeners bind before the store is opened, so that a port in use stops the daemon before it has
  * touched anything, and listen after, so that nobody waits for a broker that is not there yet.
  *
- * Each turn accepts a bounded number of peers. When descriptors run out, all listeners rest: the peers
- * that are there are served on, and those who wait do so in the kernel's queue. */
+ * Each turn accepts a bounded number of peers. When descriptors run out, all listeners rest: the
+ * peers that are there are served on, and those who wait do so in the kernel's queue. */
 #include "net/listener.h"
 
 #include <errno.h>

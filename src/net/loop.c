@@ -1,6 +1,6 @@
 /* The turn, by hand around libev: ev_run waits once and hands out what happened (sockets read into
- * their connections, listeners accept); the rest of the turn follows in plain sight below. Deadlines
- * of all kinds are one timer, set to the earliest. */
+ * their connections, listeners accept); the rest of the turn follows in plain sight below.
+ * Deadlines of all kinds are one timer, set to the earliest. */
 #include "net/loop.h"
 
 #include <errno.h>
@@ -65,8 +65,8 @@ static void tick(struct loop *loop)
 }
 
 /* Before what happened is handed out: after a long silence the server would time it by a clock that
- * has stood still. When something is due, input must come first all the same: a peer whose heartbeat
- * lies in the socket is not dead. */
+ * has stood still. When something is due, input must come first all the same: a peer whose
+ * heartbeat lies in the socket is not dead. */
 static void on_woken(struct ev_loop *ev, ev_check *watcher, int events)
 {
     (void)ev;
@@ -114,8 +114,7 @@ struct loop *loop_new(const struct log *log, size_t descriptors)
 
 static void free_all(struct list *sockets)
 {
-    list_for_each_safe(at, after, sockets)
-        socket_free(list_entry(at, struct socket, link));
+    list_for_each_safe(at, after, sockets) socket_free(list_entry(at, struct socket, link));
 }
 
 void loop_free(struct loop *loop)

@@ -6,8 +6,8 @@
  *
  * Closing: the last thing said is often the reason (connection.close with its text). If the socket
  * were closed while bytes from the peer lie unread, the kernel would answer with a reset, and that
- * makes the peer lose what it has not read. So our side is shut down, and what still comes is read and
- * dropped until the peer closes, too, or a few seconds have passed. */
+ * makes the peer lose what it has not read. So our side is shut down, and what still comes is read
+ * and dropped until the peer closes, too, or a few seconds have passed. */
 #include "net/socket.h"
 
 #include <errno.h>

@@ -104,8 +104,8 @@ static int file_read(struct disk_file *file, void *data, uint64_t size, uint64_t
     return 0;
 }
 
-/* Not tried again, whatever the error: the kernel may have dropped what it could not write, and would
- * then call the second try a success. */
+/* Not tried again, whatever the error: the kernel may have dropped what it could not write, and
+ * would then call the second try a success. */
 static int file_sync(struct disk_file *file)
 {
     return fdatasync(file->fd) == 0 ? 0 : errno;

@@ -1,6 +1,6 @@
 /* Batches of changes, as bytes: for each change a tag (1: put, 2: delete), the key's size and the
- * key, and for a put the value's size and the value. Sizes are varints. Batches never reach a disk in
- * this form; every kv turns them into its own. */
+ * key, and for a put the value's size and the value. Sizes are varints. Batches never reach a disk
+ * in this form; every kv turns them into its own. */
 #include "store/kv.h"
 
 enum { TAG_PUT = 1, TAG_DELETE = 2 };

@@ -1,17 +1,18 @@
 /* The key-value store of the daemon: LevelDB, which nothing outside this file knows.
  *
- * It is set up to be small: it holds a few large values (chunks of long queues) and a short image of
- * the rest, each read about once, so caches would only keep what nobody asks for again. Values are
- * packed numbers already, so they are not compressed.
+ * It is set up to be small: it holds a few large values (chunks of long queues) and a short image
+ * of the rest, each read about once, so caches would only keep what nobody asks for again. Values
+ * are packed numbers already, so they are not compressed.
  *
  * A write that fails leaves LevelDB in a state of its own: after a failed sync every later write is
- * refused, and after a failed append the log holds half a record that would hide what follows it. So
- * the first write after a failure closes LevelDB and opens it anew, which brings what was written
- * before the failure into a fresh file, synced. Opening needs room: while the disk has none, the old
- * instance stays open, so that reads go on (consumers must be able to drain a full broker).
+ * refused, and after a failed append the log holds half a record that would hide what follows it.
+ * So the first write after a failure closes LevelDB and opens it anew, which brings what was
+ * written before the failure into a fresh file, synced. Opening needs room: while the disk has
+ * none, the old instance stays open, so that reads go on (consumers must be able to drain a full
+ * broker).
  *
- * Readers and the writer come from different threads. LevelDB allows that; the lock is for the moment
- * in which it is replaced. */
+ * Readers and the writer come from different threads. LevelDB allows that; the lock is for the
+ * moment in which it is replaced. */
 #include "store/kv.h"
 
 #include <assert.h>
@@ -41,9 +42,9 @@ struct kv_leveldb {
     leveldb_cache_t *cache;
     leveldb_readoptions_t *read_options;
     leveldb_writeoptions_t *write_options[2]; /* by `sync` */
-    pthread_rwlock_t lock; /* held for writing while `db` is replaced */
-    leveldb_t *db;         /* NULL: not open */
-    bool is_broken;        /* a write failed: open anew before the next (the writer's) */
+    pthread_rwlock_t lock;                    /* held for writing while `db` is replaced */
+    leveldb_t *db;                            /* NULL: not open */
+    bool is_broken; /* a write failed: open anew before the next (the writer's) */
     pthread_mutex_t error_lock;
 };
 
@@ -190,13 +191,12 @@ static int kv_write(struct kv *kv, struct bytes batch, bool sync)
     return fail_leveldb(self, error);
 }
 
-static int scan_db(struct kv_leveldb *self, struct bytes prefix,
-                   bool (*each)(void *context, struct bytes key, struct bytes value),
-                   void *context)
+static int scan_db(struct kv_leveldb *self, struct bytes prefix, struct bytes from,
+                   bool (*each)(void *context, struct bytes key, struct bytes value), void *context)
 {
     leveldb_iterator_t *at = leveldb_create_iterator(self->db, self->read_options);
     bool more = true;
-    for (leveldb_iter_seek(at, (const char *)prefix.data, prefix.size);
+    for (leveldb_iter_seek(at, (const char *)from.data, from.size);
          more && leveldb_iter_valid(at); leveldb_iter_next(at)) {
         size_t key_size;
         size_t value_size;
@@ -212,13 +212,15 @@ static int scan_db(struct kv_leveldb *self, struct bytes prefix,
     return error ? fail_leveldb(self, error) : 0;
 }
 
-static int kv_scan(struct kv *kv, struct bytes prefix,
+static int kv_scan(struct kv *kv, struct bytes prefix, struct bytes from,
                    bool (*each)(void *context, struct bytes key, struct bytes value), void *context)
 {
     struct kv_leveldb *self = self_of(kv);
     pthread_rwlock_rdlock(&self->lock);
+    if (bytes_compare(from, prefix) < 0)
+        from = prefix;
     int result =
-        self->db ? scan_db(self, prefix, each, context) : fail(self, "the index is closed");
+        self->db ? scan_db(self, prefix, from, each, context) : fail(self, "the index is closed");
     pthread_rwlock_unlock(&self->lock);
     return result;
 }

@@ -1,0 +1,111 @@
+/* The lock is a record lock on a file of its own, so that it ends with the process however that
+ * ends, and tells who holds it. It lies in the folder, as the folder may be reached by many names.
+ */
+#include "folder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+static const char lock_name[] = "lock";
+
+char *folder_join(const char *path, const char *name)
+{
+    size_t size = strlen(path) + strlen(name) + 2;
+    char *joined = mem_alloc(size);
+    snprintf(joined, size, "%s/%s", path, name);
+    return joined;
+}
+
+static const char *not_empty(const char *name)
+{
+    const char *value = getenv(name);
+    return value && *value ? value : NULL;
+}
+
+char *folder_default(void)
+{
+    const char *service = not_empty("STATE_DIRECTORY");
+    if (service) {
+        /* There may be several, the first of them ours. */
+        size_t size = strcspn(service, ":");
+        char *first = mem_dup(service, size + 1);
+        first[size] = '\0';
+        return first;
+    }
+    const char *state = not_empty("XDG_STATE_HOME");
+    if (state && *state == '/')
+        return folder_join(state, "leveret");
+    const char *home = not_empty("HOME");
+    return home ? folder_join(home, ".local/state/leveret") : NULL;
+}
+
+static int make_one(const char *path)
+{
+    struct stat status;
+    if (mkdir(path, 0700) == 0)
+        return 0;
+    int error = errno;
+    if (error == EEXIST && stat(path, &status) == 0 && !S_ISDIR(status.st_mode))
+        return ENOTDIR;
+    return error == EEXIST ? 0 : error;
+}
+
+static int make_parents(const char *path)
+{
+    char *copy = mem_dup(path, strlen(path) + 1);
+    int error = 0;
+    for (char *slash = strchr(copy + 1, '/'); slash && !error; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        error = make_one(copy);
+        *slash = '/';
+    }
+    mem_free(copy);
+    return error;
+}
+
+int folder_make(const char *path, bool parents)
+{
+    int error = parents ? make_parents(path) : 0;
+    return error ? error : make_one(path);
+}
+
+static void explain_held(int fd, const char *path, char *error, size_t error_size)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK && lock.l_pid > 0)
+        snprintf(error, error_size, "%s is in use by another leveretd, process %ld", path,
+                 (long)lock.l_pid);
+    else
+        snprintf(error, error_size, "%s is in use by another leveretd", path);
+}
+
+int folder_lock(const char *path, bool create, char *error, size_t error_size)
+{
+    char *name = folder_join(path, lock_name);
+    int fd = open(name, create ? O_RDWR | O_CREAT | O_CLOEXEC : O_RDONLY | O_CLOEXEC, 0600);
+    int reason = errno;
+    mem_free(name);
+    error[0] = '\0';
+    if (fd < 0) {
+        if (create || reason != ENOENT)
+            snprintf(error, error_size, "%s cannot be used: %s", path, strerror(reason));
+        return -1;
+    }
+    /* Who may only read can still ask whether somebody writes. */
+    struct flock lock = {.l_type = create ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
+    if (fcntl(fd, F_SETLK, &lock) == 0)
+        return fd;
+    if (errno == EACCES || errno == EAGAIN)
+        explain_held(fd, path, error, error_size);
+    else
+        snprintf(error, error_size, "%s cannot be locked: %s", path, strerror(errno));
+    close(fd);
+    return -1;
+}

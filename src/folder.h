@@ -1,0 +1,21 @@
+/* The data folder: found, made, and locked against a second daemon. */
+#ifndef LEVERET_FOLDER_H
+#define LEVERET_FOLDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The folder to use when no option names one: that of the service manager, or the user's state. The
+ * caller frees it with mem_free. NULL: there is no such place. */
+char *folder_default(void);
+/* Makes the folder, for its owner alone, if it is missing; with `parents` those above it, too. 0 or
+ * an errno value. */
+int folder_make(const char *path, bool parents);
+/* Takes the lock of the folder for this process: a descriptor that holds it until it is closed, or -1
+ * with a text. Without `create`, a folder without a lock file gives -1 and an empty text, and nothing
+ * is written. */
+int folder_lock(const char *path, bool create, char *error, size_t error_size);
+/* `path`, a slash and `name`; the caller frees it with mem_free. */
+char *folder_join(const char *path, const char *name);
+
+#endif

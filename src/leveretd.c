@@ -1,0 +1,289 @@
+/* The daemon: reads the options, builds the layers from the bottom up, runs the loop, and takes
+ * them down again.
+ *
+ * The order of a start is that of what it may harm: addresses are taken first and the data folder
+ * is locked next, so that a second daemon, or a port in use, ends with an error before anything has
+ * been touched. Then the store is opened, the model is built from it, and only then does anybody
+ * listen. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "check.h"
+#include "folder.h"
+#include "machine.h"
+#include "net/clock.h"
+#include "net/loop.h"
+#include "net/signals.h"
+#include "options.h"
+
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "unknown"
+#endif
+
+enum { EXIT_USAGE = 2 };
+
+/* Everything that there is one of. */
+struct daemon {
+    struct options options;
+    struct log log;
+    char *data_dir;
+    int lock; /* of the data folder; -1: not taken */
+    struct loop *loop;
+    struct disk *disk;
+    struct kv *kv;
+    struct worker *syncer, *indexer, *reader;
+    struct message_pool pool;
+    struct random random;
+    struct store *store;
+    struct broker broker;
+    bool has_broker;
+    struct server *server;
+};
+
+/* One line to standard error by one write, from any thread. */
+static void write_line(void *context, enum log_level level, const char *text)
+{
+    (void)context;
+    char line[1100];
+    struct timespec now;
+    struct tm utc;
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    size_t size = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%S", &utc);
+    int rest = snprintf(line + size, sizeof(line) - size, ".%03ldZ %s %s\n", now.tv_nsec / 1000000,
+                        log_level_name(level), text);
+    if (rest < 0 || (size += (size_t)rest) >= sizeof(line))
+        return;
+    while (write(STDERR_FILENO, line, size) < 0 && errno == EINTR)
+        continue;
+}
+
+/* Logs why the daemon cannot start. */
+static bool refuse(const struct daemon *daemon, const char *what)
+{
+    log_event(&daemon->log, LOG_LEVEL_ERROR, "cannot start: %s", what);
+    return false;
+}
+
+/* ---- the layers, from the bottom up ---- */
+
+static bool bind_one(struct daemon *daemon, const char *text, bool is_default)
+{
+    struct address address;
+    char what[256];
+    if (!address_read(text, &address)) {
+        snprintf(what, sizeof(what),
+                 "--listen %s is not ADDRESS:PORT, as 127.0.0.1:5672 or "
+                 "[::1]:5672",
+                 text);
+        return refuse(daemon, what);
+    }
+    int error = loop_bind(daemon->loop, &address);
+    if (error == 0)
+        return true;
+    /* A machine without IPv6 is complete without it. */
+    if (is_default && (error == EAFNOSUPPORT || error == EADDRNOTAVAIL))
+        return true;
+    snprintf(what, sizeof(what), "cannot listen at %s: %s", text, strerror(error));
+    return refuse(daemon, what);
+}
+
+static bool bind_all(struct daemon *daemon)
+{
+    const struct options *options = &daemon->options;
+    daemon->loop = loop_new(&daemon->log, machine_raise_descriptors());
+    if (!daemon->loop)
+        return refuse(daemon, "the system offers no way to wait for sockets");
+    if (options->listen_count == 0)
+        return bind_one(daemon, "0.0.0.0:5672", false) && bind_one(daemon, "[::]:5672", true);
+    for (size_t i = 0; i < options->listen_count; i++)
+        if (!bind_one(daemon, options->listen[i], false))
+            return false;
+    return true;
+}
+
+static bool open_folder(struct daemon *daemon)
+{
+    const char *wanted = daemon->options.data_dir;
+    char what[512];
+    daemon->data_dir = wanted ? mem_dup(wanted, strlen(wanted) + 1) : folder_default();
+    if (!daemon->data_dir)
+        return refuse(daemon, "no place for the data is known; name one with --data-dir");
+    int error = folder_make(daemon->data_dir, !wanted);
+    if (error) {
+        snprintf(what, sizeof(what), "%s cannot be used: %s", daemon->data_dir, strerror(error));
+        return refuse(daemon, what);
+    }
+    daemon->lock = folder_lock(daemon->data_dir, true, what, sizeof(what));
+    if (daemon->lock < 0)
+        return refuse(daemon, what);
+    daemon->disk = disk_posix_new(daemon->data_dir);
+    if (!daemon->disk) {
+        snprintf(what, sizeof(what), "%s cannot be used: %s", daemon->data_dir, strerror(errno));
+        return refuse(daemon, what);
+    }
+    return true;
+}
+
+static bool open_store(struct daemon *daemon)
+{
+    struct store_options *options = &daemon->options.store;
+    char what[1024];
+    char *index = folder_join(daemon->data_dir, "index");
+    daemon->kv = kv_leveldb_new(index);
+    mem_free(index);
+    daemon->syncer = worker_thread_new("syncer", loop_wake, daemon->loop);
+    daemon->indexer = worker_thread_new("indexer", loop_wake, daemon->loop);
+    daemon->reader = worker_thread_new("reader", loop_wake, daemon->loop);
+    if (!daemon->syncer || !daemon->indexer || !daemon->reader)
+        return refuse(daemon, "no thread can be started");
+    options->disk = daemon->disk;
+    options->kv = daemon->kv;
+    options->syncer = daemon->syncer;
+    options->indexer = daemon->indexer;
+    options->reader = daemon->reader;
+    options->pool = &daemon->pool;
+    options->log = &daemon->log;
+    daemon->store = store_open(options, clock_monotonic_ms(), what, sizeof(what));
+    return daemon->store || refuse(daemon, what);
+}
+
+static bool build_model(struct daemon *daemon)
+{
+    uint8_t seed[32];
+    char what[512];
+    if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+        return refuse(daemon, "the system has no random numbers");
+    random_init_strong(&daemon->random, seed);
+    broker_init(&daemon->broker, daemon->store, &daemon->pool, &daemon->random, &daemon->log);
+    daemon->has_broker = true;
+    return broker_restore(&daemon->broker, what, sizeof(what)) || refuse(daemon, what);
+}
+
+static uint64_t memory_limit_bytes(const struct daemon *daemon)
+{
+    const struct memory_limit *limit = &daemon->options.memory;
+    return limit->percent ? machine_memory_bytes() / 100 * limit->percent : limit->bytes;
+}
+
+static bool build_server(struct daemon *daemon)
+{
+    struct server_options *options = &daemon->options.server;
+    options->version = PACKAGE_VERSION;
+    options->memory_bytes_max = memory_limit_bytes(daemon);
+    log_event(&daemon->log, LOG_LEVEL_INFO,
+              "limits memory_bytes=%llu disk_reserve_bytes=%llu "
+              "connections=%zu",
+              (unsigned long long)options->memory_bytes_max,
+              (unsigned long long)daemon->options.store.disk_reserve_bytes,
+              daemon->loop->sockets_max);
+    daemon->server = server_new(options, &daemon->broker, clock_monotonic_ms());
+    return true;
+}
+
+static bool build(struct daemon *daemon)
+{
+    return bind_all(daemon) && open_folder(daemon) && open_store(daemon) && build_model(daemon) &&
+           build_server(daemon);
+}
+
+/* ---- and down again ---- */
+
+static void drain(struct worker *worker)
+{
+    if (worker)
+        worker->ops->drain(worker);
+}
+
+/* `keep`: the store is closed in good order; otherwise it is left as a crash would leave it. */
+static void take_down(struct daemon *daemon, bool keep)
+{
+    if (daemon->server)
+        server_free(daemon->server);
+    if (daemon->has_broker)
+        broker_free(&daemon->broker);
+    if (daemon->store && keep)
+        store_close(daemon->store);
+    drain(daemon->syncer);
+    drain(daemon->indexer);
+    drain(daemon->reader);
+    if (daemon->store && !keep)
+        store_abandon(daemon->store);
+    worker_thread_free(daemon->syncer);
+    worker_thread_free(daemon->indexer);
+    worker_thread_free(daemon->reader);
+    kv_leveldb_free(daemon->kv);
+    disk_posix_free(daemon->disk);
+    message_pool_free(&daemon->pool);
+    loop_free(daemon->loop);
+    if (daemon->lock >= 0)
+        close(daemon->lock);
+    mem_free(daemon->data_dir);
+}
+
+static int serve(struct daemon *daemon)
+{
+    signals_end_at_once();
+    umask(077);
+    log_event(&daemon->log, LOG_LEVEL_INFO, "starting version=%s process=%ld", PACKAGE_VERSION,
+              (long)getpid());
+    if (!build(daemon)) {
+        take_down(daemon, false);
+        return EXIT_FAILURE;
+    }
+    log_event(&daemon->log, LOG_LEVEL_INFO, "store opened path=%s", daemon->data_dir);
+    int result = loop_run(daemon->loop, daemon->server, daemon->store);
+    if (result > 0)
+        refuse(daemon, strerror(result));
+    /* After a failure nothing more may be written, and waiting for the disk may never end. */
+    if (result < 0)
+        _exit(EXIT_FAILURE);
+    take_down(daemon, true);
+    log_event(&daemon->log, LOG_LEVEL_INFO, "stopped");
+    return result ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* A service must not find its log, or a client, where standard input and output should be. */
+static void open_standard_descriptors(void)
+{
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        close(fd);
+}
+
+int main(int count, char **arguments)
+{
+    struct daemon daemon = {.lock = -1};
+    char error[512];
+    open_standard_descriptors();
+    machine_tune_allocator();
+    if (!options_read(&daemon.options, count, arguments, error, sizeof(error))) {
+        fprintf(stderr, "leveretd: %s\nTry 'leveretd --help'.\n", error);
+        return EXIT_USAGE;
+    }
+    daemon.log = (struct log){.level = daemon.options.log_level, .sink = write_line};
+    message_pool_init(&daemon.pool);
+    if (daemon.options.help) {
+        options_print_help(stdout);
+        return EXIT_SUCCESS;
+    }
+    if (daemon.options.version) {
+        printf("leveretd %s\n", PACKAGE_VERSION);
+        return EXIT_SUCCESS;
+    }
+    if (daemon.options.check_store) {
+        daemon.options.store.log = &daemon.log;
+        return check_store(daemon.options.check_store, &daemon.options.store);
+    }
+    return serve(&daemon);
+}

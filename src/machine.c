@@ -1,0 +1,105 @@
+/* Memory limits come from the control group's files: a group's own limit, and those of the groups
+ * around it, of which the lowest counts. Version 2 has one tree for all; version 1 one for memory.
+ */
+#include "machine.h"
+
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum {
+    DESCRIPTORS_MAX = 1 << 20,
+    TRIM_BYTES = 256 << 10, /* free memory at the top that is given back */
+    MAP_BYTES = 128 << 10,  /* a block from which on it is mapped, and unmapped when freed */
+};
+
+/* The number in a file; UINT64_MAX when there is none ("max"). */
+static uint64_t read_number(const char *path)
+{
+    char text[64] = "";
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return UINT64_MAX;
+    char *line = fgets(text, sizeof(text), file);
+    fclose(file);
+    if (!line || text[0] < '0' || text[0] > '9')
+        return UINT64_MAX;
+    return strtoull(text, NULL, 10);
+}
+
+/* The lowest limit of a group and those around it; cuts `group` to nothing. */
+static uint64_t group_limit(const char *root, char *group, const char *file)
+{
+    uint64_t lowest = UINT64_MAX;
+    for (;;) {
+        char path[1280];
+        snprintf(path, sizeof(path), "%s%s/%s", root, group, file);
+        uint64_t limit = read_number(path);
+        if (limit < lowest)
+            lowest = limit;
+        char *slash = strrchr(group, '/');
+        if (!slash)
+            return lowest;
+        *slash = '\0';
+    }
+}
+
+/* A line of /proc/self/cgroup is number:controllers:path, with no controllers in version 2. */
+static uint64_t line_limit(char *line)
+{
+    line[strcspn(line, "\n")] = '\0';
+    char *controllers = strchr(line, ':');
+    char *group = controllers ? strchr(controllers + 1, ':') : NULL;
+    if (!group)
+        return UINT64_MAX;
+    controllers++;
+    *group++ = '\0';
+    if (strcmp(group, "/") == 0)
+        *group = '\0';
+    if (*controllers == '\0')
+        return group_limit("/sys/fs/cgroup", group, "memory.max");
+    if (strstr(controllers, "memory"))
+        return group_limit("/sys/fs/cgroup/memory", group, "memory.limit_in_bytes");
+    return UINT64_MAX;
+}
+
+uint64_t machine_memory_bytes(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES);
+    long page = sysconf(_SC_PAGESIZE);
+    uint64_t lowest = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : UINT64_MAX;
+    FILE *file = fopen("/proc/self/cgroup", "re");
+    char line[1100];
+    while (file && fgets(line, sizeof(line), file)) {
+        uint64_t limit = line_limit(line);
+        if (limit < lowest)
+            lowest = limit;
+    }
+    if (file)
+        fclose(file);
+    return lowest == UINT64_MAX ? 0 : lowest;
+}
+
+size_t machine_raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return 1024;
+    rlim_t wanted = limit.rlim_max < DESCRIPTORS_MAX ? limit.rlim_max : DESCRIPTORS_MAX;
+    if (limit.rlim_cur < wanted) {
+        struct rlimit raised = {.rlim_cur = wanted, .rlim_max = limit.rlim_max};
+        if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+            limit = raised;
+    }
+    return limit.rlim_cur < DESCRIPTORS_MAX ? (size_t)limit.rlim_cur : DESCRIPTORS_MAX;
+}
+
+void machine_tune_allocator(void)
+{
+    mallopt(M_ARENA_MAX, 2);
+    mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
+    mallopt(M_MMAP_THRESHOLD, MAP_BYTES);
+}

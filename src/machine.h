@@ -1,0 +1,15 @@
+/* What the machine, or the container, lets this process have. */
+#ifndef LEVERET_MACHINE_H
+#define LEVERET_MACHINE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Memory in bytes: the machine's, or the control group's when that is less. 0: unknown. */
+uint64_t machine_memory_bytes(void);
+/* Raises the limit of open descriptors as far as is allowed and useful; returns what it is then. */
+size_t machine_raise_descriptors(void);
+/* Sets the C library's allocator up for a process that should give memory back. */
+void machine_tune_allocator(void);
+
+#endif

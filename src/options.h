@@ -1,0 +1,39 @@
+/* What the command line says. */
+#ifndef LEVERET_OPTIONS_H
+#define LEVERET_OPTIONS_H
+
+#include <stdio.h>
+
+#include "session/server.h"
+
+enum { OPTIONS_LISTEN_MAX = 64 };
+
+/* A share of the machine's memory, or bytes. */
+struct memory_limit {
+    uint64_t bytes;   /* when `percent` is 0 */
+    uint32_t percent; /* 1 to 100 */
+};
+
+struct options {
+    const char *data_dir;    /* NULL: where state is kept by default */
+    const char *check_store; /* look at this store, and do nothing else */
+    const char *listen[OPTIONS_LISTEN_MAX];
+    size_t listen_count; /* 0: everywhere, at port 5672 */
+    enum log_level log_level;
+    struct memory_limit memory;
+    struct server_options server;
+    struct store_options store;
+    bool help;
+    bool version;
+};
+
+/* Defaults for what `arguments` do not say; they are borrowed. False: `error` says what is wrong. */
+bool options_read(struct options *options, int count, char **arguments, char *error,
+                  size_t error_size);
+/* The text of --help. */
+void options_print_help(FILE *out);
+/* Reads a number of bytes: "4096", "64K", "64KiB" (1024 each), "64kB" (1000 each), and so with M, G
+ * and T. */
+bool size_read(const char *text, uint64_t *bytes);
+
+#endif

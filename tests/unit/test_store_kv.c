@@ -1,5 +1,5 @@
-/* Batches, and LevelDB behind its one file: what is written is found again, after a restart too, and
- * after a write that failed. */
+/* Batches, and LevelDB behind its one file: what is written is found again, after a restart too,
+ * and after a write that failed. */
 #include "store/kv.h"
 
 #include <errno.h>
@@ -147,13 +147,14 @@ TEST(scan)
     put(place.kv, "b1", "x", false);
     put(place.kv, "c", "z", false);
     struct seen seen = {.left = 100};
-    is_int(place.kv->ops->scan(place.kv, bytes_str("b"), see, &seen), 0, "by a prefix");
+    is_int(place.kv->ops->scan(place.kv, bytes_str("b"), bytes_of(NULL, 0), see, &seen), 0,
+           "by a prefix");
     is_str(seen.names, "b1=x;b2=y;", "in order, and no further");
     seen = (struct seen){.left = 100};
-    place.kv->ops->scan(place.kv, bytes_str(""), see, &seen);
+    place.kv->ops->scan(place.kv, bytes_str(""), bytes_of(NULL, 0), see, &seen);
     is_str(seen.names, "a=w;b1=x;b2=y;c=z;", "without a prefix: all");
     seen = (struct seen){.left = 2};
-    place.kv->ops->scan(place.kv, bytes_str(""), see, &seen);
+    place.kv->ops->scan(place.kv, bytes_str(""), bytes_of(NULL, 0), see, &seen);
     is_str(seen.names, "a=w;b1=x;", "until the caller has seen enough");
     place_free(&place);
 }

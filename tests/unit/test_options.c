@@ -1,0 +1,118 @@
+/* The command line. */
+#include "options.h"
+
+#include "tests/lib/tap.h"
+
+static char error[256];
+
+/* Reads up to three arguments. */
+static bool read_arguments(struct options *options, const char *a, const char *b, const char *c)
+{
+    char *arguments[] = {(char *)(uintptr_t) "leveretd", (char *)(uintptr_t)a, (char *)(uintptr_t)b,
+                         (char *)(uintptr_t)c};
+    int count = 1 + (a != NULL) + (b != NULL) + (c != NULL);
+    error[0] = '\0';
+    return options_read(options, count, arguments, error, sizeof(error));
+}
+
+TEST(defaults)
+{
+    struct options options;
+    ok(read_arguments(&options, NULL, NULL, NULL), "no arguments are fine");
+    is_int(options.listen_count, 0, "listening is left to the program");
+    is_int(options.log_level, LOG_LEVEL_INFO, "the log is at info");
+    is_int(options.memory.percent, 60, "memory is 60 percent");
+    is_int(options.server.frame_max, 131072, "the server's defaults are there");
+    is_int(options.store.chunk_entries, 2048, "and the store's");
+}
+
+TEST(values)
+{
+    struct options options;
+    ok(read_arguments(&options, "--listen", "[::1]:0", "--listen=127.0.0.1:5672"), "two forms");
+    is_int(options.listen_count, 2, "each adds an address");
+    is_str(options.listen[0], "[::1]:0", "the first");
+    is_str(options.listen[1], "127.0.0.1:5672", "the second");
+    ok(read_arguments(&options, "--segment-size", "64KiB", "--heartbeat=7"), "numbers");
+    is_int(options.store.segment_bytes, 65536, "of 32 bits");
+    is_int(options.server.heartbeat_s, 7, "of 16 bits");
+    ok(read_arguments(&options, "--checkpoint-bytes=3G", "--guest-anywhere", NULL), "and more");
+    is_int(options.store.checkpoint_bytes, 3221225472, "of 64 bits");
+    ok(options.server.guest_anywhere && !options.server.allow_anonymous, "a flag sets itself");
+    ok(read_arguments(&options, "--log-level", "debug", "--data-dir=/x"), "texts");
+    is_int(options.log_level, LOG_LEVEL_DEBUG, "a level");
+    is_str(options.data_dir, "/x", "a path");
+}
+
+TEST(memory)
+{
+    struct options options;
+    ok(read_arguments(&options, "--memory-limit", "40%", NULL), "a share");
+    is_int(options.memory.percent, 40, "in percent");
+    ok(read_arguments(&options, "--memory-limit", "2GiB", NULL), "a size");
+    is_int(options.memory.percent, 0, "is no share");
+    is_int(options.memory.bytes, 2147483648, "but bytes");
+    ok(!read_arguments(&options, "--memory-limit", "0%", NULL), "nothing is no share");
+    ok(!read_arguments(&options, "--memory-limit", "101%", NULL), "nor is more than all");
+}
+
+TEST(refused)
+{
+    struct options options;
+    ok(!read_arguments(&options, "--speed", "11", NULL), "an unknown option");
+    is_str(error, "unknown option '--speed'", "is named");
+    ok(!read_arguments(&options, "now", NULL, NULL), "a bare word");
+    is_str(error, "unexpected argument 'now'", "is named, too");
+    ok(!read_arguments(&options, "--listen", NULL, NULL), "a missing value");
+    is_str(error, "--listen needs a value: ADDRESS:PORT", "is told what it should be");
+    ok(!read_arguments(&options, "--help=yes", NULL, NULL), "a value for a flag");
+    is_str(error, "--help takes no value", "is refused");
+    ok(!read_arguments(&options, "--frame-max", "100", NULL), "a number too small");
+    is_str(error,
+           "--frame-max must be a size, as 64K or 1GiB, from 8192 to 16777216, and not '100'",
+           "is told the bounds");
+    ok(!read_arguments(&options, "--channel-max", "65536", NULL), "one too large");
+    ok(!read_arguments(&options, "--segment-size", "5G", NULL), "a size too large");
+    ok(!read_arguments(&options, "--chunk-entries", "1000", NULL), "no power of two");
+    ok(!read_arguments(&options, "--log-level", "loud", NULL), "an unknown level");
+    ok(!read_arguments(&options, "--data-dir=", NULL, NULL), "an empty path");
+    ok(!read_arguments(&options, "--heartbeat", "-1", NULL), "a negative number");
+}
+
+static void size_is(const char *text, uint64_t wanted)
+{
+    uint64_t bytes = 0;
+    ok(size_read(text, &bytes), "%s is a size", text);
+    is_int(bytes, wanted, "of %llu bytes", (unsigned long long)wanted);
+}
+
+TEST(sizes)
+{
+    static const char *const bad[] = {"",     "K",   "1X",   "1KK",       "1.5K",
+                                      "0x10", "1 K", "1KiX", "16777216T", "99999999999999999999"};
+    uint64_t bytes;
+    size_is("0", 0);
+    size_is("4096", 4096);
+    size_is("4096B", 4096);
+    size_is("64K", 65536);
+    size_is("64k", 65536);
+    size_is("64Ki", 65536);
+    size_is("64KiB", 65536);
+    size_is("64kB", 64000);
+    size_is("3MiB", 3145728);
+    size_is("3MB", 3000000);
+    size_is("2G", 2147483648);
+    size_is("1TiB", 1099511627776);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        ok(!size_read(bad[i], &bytes), "'%s' is no size", bad[i]);
+}
+
+int main(void)
+{
+    RUN(defaults);
+    RUN(values);
+    RUN(memory);
+    RUN(refused);
+    RUN(sizes);
+    return done();
+}

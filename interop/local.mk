@@ -4,5 +4,9 @@
 EXTRA_DIST += \
 	%D%/broker.py \
 	%D%/client.py \
+	%D%/pika_asyncio.py \
 	%D%/pika_blocking.py \
+	%D%/pika_callbacks.py \
+	%D%/pika_select.py \
+	%D%/pika_tutorials.py \
 	%D%/tap.py

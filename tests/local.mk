@@ -16,6 +16,8 @@ AM_TESTS_ENVIRONMENT = \
 # What test programs share.
 check_LIBRARIES += libleveret_tests.a
 libleveret_tests_a_SOURCES = \
+	%D%/lib/store_fake.c \
+	%D%/lib/store_fake.h \
 	%D%/lib/tap.c \
 	%D%/lib/tap.h
 

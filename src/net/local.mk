@@ -15,3 +15,6 @@ libleveret_net_a_SOURCES = \
 	%D%/signals.h \
 	%D%/socket.c \
 	%D%/socket.h
+
+EXTRA_DIST += \
+	%D%/README.md

@@ -7,14 +7,19 @@ libleveret_session_a_SOURCES = \
 	%D%/acknowledge.h \
 	%D%/channel.c \
 	%D%/channel.h \
+	%D%/connection.c \
 	%D%/connection.h \
 	%D%/consumer.c \
 	%D%/consumer.h \
 	%D%/content.c \
 	%D%/content.h \
+	%D%/handle_connection.c \
 	%D%/handlers.h \
+	%D%/negotiate.h \
 	%D%/output.c \
 	%D%/output.h \
+	%D%/sasl.c \
+	%D%/sasl.h \
 	%D%/server.h \
 	%D%/server_state.h \
 	%D%/settle.c \

@@ -5,9 +5,11 @@ noinst_LIBRARIES += libleveret_store.a
 libleveret_store_a_SOURCES = \
 	%D%/batch.c \
 	%D%/catalogue.c \
+	%D%/check.c \
 	%D%/checkpoint.c \
 	%D%/chunk.c \
 	%D%/chunk.h \
+	%D%/compact.c \
 	%D%/disk.h \
 	%D%/disk_posix.c \
 	%D%/index.c \
@@ -22,8 +24,10 @@ libleveret_store_a_SOURCES = \
 	%D%/reader.c \
 	%D%/record.c \
 	%D%/record.h \
+	%D%/replay.c \
 	%D%/segment.c \
 	%D%/spill.c \
+	%D%/store.c \
 	%D%/store.h \
 	%D%/worker.c \
 	%D%/worker.h

@@ -1,6 +1,12 @@
 # One test program for each noun: test_<noun>.t is built from test_<noun>.c.
 
 UNIT_TESTS = \
+	%D%/test_address.t \
+	%D%/test_amqp_frame.t \
+	%D%/test_amqp_method.t \
+	%D%/test_amqp_properties.t \
+	%D%/test_amqp_reply.t \
+	%D%/test_amqp_wire.t \
 	%D%/test_base_buffer.t \
 	%D%/test_base_bytes.t \
 	%D%/test_base_checks.t \
@@ -8,6 +14,8 @@ UNIT_TESTS = \
 	%D%/test_base_map.t \
 	%D%/test_base_slab.t \
 	%D%/test_base_timer.t \
+	%D%/test_loop.t \
+	%D%/test_options.t \
 	%D%/test_store_disk.t \
 	%D%/test_store_kv.t \
 	%D%/test_store_worker.t

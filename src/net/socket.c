@@ -42,8 +42,11 @@ static void set_blocked(struct socket *socket, bool is_blocked)
 
 static void drop(struct socket *socket, int error)
 {
+    char name[ADDRESS_TEXT_BYTES];
+    address_write(&socket->peer, name);
     log_event(socket->loop->log, error == ETIMEDOUT ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG,
-              "socket lost reason=\"%s\"", error ? strerror(error) : "closed by the peer");
+              "socket lost peer=%s reason=\"%s\"", name,
+              error ? strerror(error) : "closed by the peer");
     socket_free(socket);
 }
 
@@ -125,6 +128,7 @@ void socket_new(struct loop *loop, int fd, const struct address *peer)
     struct socket *socket = mem_zalloc(sizeof(*socket));
     socket->loop = loop;
     socket->fd = fd;
+    socket->peer = *peer;
     ev_io_init(&socket->readable, on_readable, fd, EV_READ);
     ev_io_init(&socket->writable, on_writable, fd, EV_WRITE);
     socket->readable.data = socket;

@@ -11,6 +11,7 @@ struct socket {
     struct loop *loop;
     struct connection *connection; /* NULL: lingering */
     int fd;
+    struct address peer;
     bool is_blocked;    /* the kernel takes no more at present */
     uint64_t linger_ms; /* when lingering ends */
     ev_io readable;

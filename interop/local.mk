@@ -2,6 +2,7 @@
 # scripts/check rather than by "make check".
 
 EXTRA_DIST += \
+	%D%/amqp_tools.sh \
 	%D%/broker.py \
 	%D%/client.py \
 	%D%/pika_asyncio.py \
@@ -9,4 +10,13 @@ EXTRA_DIST += \
 	%D%/pika_callbacks.py \
 	%D%/pika_select.py \
 	%D%/pika_tutorials.py \
+	%D%/run \
 	%D%/tap.py
+
+if HAVE_RABBITMQ
+check_PROGRAMS += \
+	%D%/rabbitmq_c
+%C%_rabbitmq_c_SOURCES = %D%/rabbitmq_c.c
+%C%_rabbitmq_c_CFLAGS = $(AM_CFLAGS) $(RABBITMQ_CFLAGS)
+%C%_rabbitmq_c_LDADD = libleveret_tests.a $(RABBITMQ_LIBS)
+endif

@@ -1,15 +1,19 @@
-# The programs.
+# The daemon: its main file, and beside it a library of what only the main file uses, which tests can
+# use as well.
 
-sbin_PROGRAMS += leveretd
+noinst_LIBRARIES += libleveret_main.a
 
-leveretd_SOURCES = \
+libleveret_main_a_SOURCES = \
 	%D%/check.c \
 	%D%/check.h \
 	%D%/folder.c \
 	%D%/folder.h \
-	%D%/leveretd.c \
 	%D%/machine.c \
 	%D%/machine.h \
 	%D%/options.c \
 	%D%/options.h
+
+sbin_PROGRAMS += leveretd
+
+leveretd_SOURCES = %D%/leveretd.c
 leveretd_LDADD = $(LEVERET_LIBS)

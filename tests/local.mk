@@ -16,10 +16,17 @@ AM_TESTS_ENVIRONMENT = \
 # What test programs share.
 check_LIBRARIES += libleveret_tests.a
 libleveret_tests_a_SOURCES = \
-	%D%/lib/store_fake.c \
-	%D%/lib/store_fake.h \
 	%D%/lib/tap.c \
 	%D%/lib/tap.h
+
+# A store in memory that stands in for the real one, and what is built on it: for the programs that name
+# this library in front of LDADD.
+check_LIBRARIES += libleveret_store_fake.a
+libleveret_store_fake_a_SOURCES = \
+	%D%/lib/broker_bench.c \
+	%D%/lib/broker_bench.h \
+	%D%/lib/store_fake.c \
+	%D%/lib/store_fake.h
 
 # The tree itself is tested, too.
 dist_check_SCRIPTS += \

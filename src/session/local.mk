@@ -13,9 +13,17 @@ libleveret_session_a_SOURCES = \
 	%D%/consumer.h \
 	%D%/content.c \
 	%D%/content.h \
+	%D%/dispatch.c \
+	%D%/dispatch.h \
+	%D%/handle_channel.c \
+	%D%/handle_confirm.c \
 	%D%/handle_connection.c \
+	%D%/handle_exchange.c \
+	%D%/handle_queue.c \
 	%D%/handlers.h \
 	%D%/negotiate.h \
+	%D%/outgoing.c \
+	%D%/outgoing.h \
 	%D%/output.c \
 	%D%/output.h \
 	%D%/sasl.c \

@@ -14,6 +14,7 @@ UNIT_TESTS = \
 	%D%/test_base_map.t \
 	%D%/test_base_slab.t \
 	%D%/test_base_timer.t \
+	%D%/test_broker_declare.t \
 	%D%/test_loop.t \
 	%D%/test_options.t \
 	%D%/test_store_disk.t \
@@ -22,3 +23,5 @@ UNIT_TESTS = \
 
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
+
+%C%_test_broker_declare_t_LDADD = libleveret_store_fake.a $(LDADD)

@@ -1,0 +1,173 @@
+/* The batch that is being filled: what this turn has decided, until it is sealed. A message that is
+ * settled before that leaves it again and never reaches the disk. */
+#include <assert.h>
+
+#include "base/mem.h"
+#include "store/internal.h"
+
+bool batch_is_empty(const struct batch *batch)
+{
+    return batch->count == batch->elided && batch->settles_count == 0;
+}
+
+static struct pending *add(struct store *store, enum record_type type)
+{
+    struct batch *batch = store->filling;
+    if (batch_is_empty(batch))
+        batch->since_ms = store->now_ms;
+    if (batch->count == batch->capacity) {
+        batch->capacity = batch->capacity ? batch->capacity * 2 : 64;
+        batch->records = mem_realloc(batch->records, batch->capacity * sizeof(*batch->records));
+    }
+    struct pending *pending = &batch->records[batch->count++];
+    *pending = (struct pending){.type = type, .at = (uint32_t)batch->bytes.size};
+    return pending;
+}
+
+void batch_add_message(struct store *store, enum record_type type, struct message *message,
+                       const struct destination *destinations, uint32_t count)
+{
+    struct batch *batch = store->filling;
+    struct pending *pending = add(store, type);
+    message_payload_start(&batch->bytes, message, destinations, count);
+    pending->size = (uint32_t)batch->bytes.size - pending->at;
+    pending->message = message_ref(message);
+    message->batch = batch->number;
+    message->pending = batch->count - 1;
+    message->pending_live = count;
+    message->destinations = count;
+    batch->size += RECORD_HEADER + message_payload_size(message, count);
+}
+
+static void pop_elided(struct batch *batch)
+{
+    while (batch->count && batch->records[batch->count - 1].is_elided) {
+        batch->bytes.size = batch->records[--batch->count].at;
+        batch->elided--;
+    }
+    if (batch_is_empty(batch)) {
+        batch->count = batch->elided = 0;
+        batch->bytes.size = 0;
+        batch->size = 0;
+    }
+}
+
+void batch_elide(struct store *store, struct message *message)
+{
+    struct batch *batch = store->filling;
+    struct pending *pending = &batch->records[message->pending];
+    assert(message->batch == batch->number && pending->message == message);
+    batch->size -= RECORD_HEADER + message_payload_size(message, message->destinations);
+    pending->message = NULL;
+    pending->is_elided = true;
+    batch->elided++;
+    store->stats.records_elided++;
+    message->batch = 0;
+    message->destinations = 0;
+    message_unref(store->o.pool, message);
+    pop_elided(batch);
+}
+
+void batch_add(struct store *store, enum record_type type, struct bytes payload)
+{
+    struct batch *batch = store->filling;
+    struct pending *pending = add(store, type);
+    buffer_add(&batch->bytes, payload.data, payload.size);
+    pending->size = (uint32_t)payload.size;
+    batch->size += RECORD_HEADER + payload.size;
+}
+
+static struct settles *settles_of(struct store *store, struct index *index)
+{
+    struct batch *batch = store->filling;
+    if (index->settles_batch == batch->number && index->settles)
+        return &batch->settles[index->settles - 1];
+    if (batch_is_empty(batch))
+        batch->since_ms = store->now_ms;
+    if (batch->settles_count == batch->settles_capacity) {
+        uint32_t from = batch->settles_capacity;
+        batch->settles_capacity = from ? from * 2 : 16;
+        batch->settles =
+            mem_realloc(batch->settles, batch->settles_capacity * sizeof(*batch->settles));
+        memset(batch->settles + from, 0,
+               (batch->settles_capacity - from) * sizeof(*batch->settles));
+    }
+    struct settles *settles = &batch->settles[batch->settles_count++];
+    *settles = (struct settles){.queue = index->id, .ranges = settles->ranges};
+    settles->ranges.size = 0;
+    index->settles = batch->settles_count;
+    index->settles_batch = batch->number;
+    batch->size += RECORD_HEADER + 8 + 20;
+    return settles;
+}
+
+/* Writes the growing range down, as its distance from the one before. */
+static void close_range(struct settles *settles)
+{
+    if (settles->count == 0)
+        return;
+    /* A distance may be negative, as messages are settled in any order: zigzag. */
+    int64_t distance = (int64_t)(settles->first - settles->end);
+    buffer_add_varint(&settles->ranges,
+                      (uint64_t)distance << 1 ^ (distance < 0 ? UINT64_MAX : 0));
+    buffer_add_varint(&settles->ranges, settles->count);
+    settles->end = settles->first + settles->count;
+    settles->count = 0;
+}
+
+void batch_add_settle(struct store *store, struct index *index, uint64_t first, uint64_t count)
+{
+    struct settles *settles = settles_of(store, index);
+    if (settles->count && settles->first + settles->count == first) {
+        settles->count += count;
+        return;
+    }
+    size_t before = settles->ranges.size;
+    close_range(settles);
+    store->filling->size += settles->ranges.size - before;
+    settles->first = first;
+    settles->count = count;
+}
+
+void batch_forget_settles(struct store *store, struct index *index)
+{
+    struct batch *batch = store->filling;
+    if (index->settles_batch == batch->number && index->settles) {
+        struct settles *settles = &batch->settles[index->settles - 1];
+        settles->count = 0;
+        settles->ranges.size = 0;
+    }
+}
+
+/* Turns the settle sets into records, last of all. */
+void batch_close_settles(struct store *store)
+{
+    struct batch *batch = store->filling;
+    for (uint32_t i = 0; i < batch->settles_count; i++) {
+        struct settles *settles = &batch->settles[i];
+        close_range(settles);
+        if (settles->ranges.size == 0)
+            continue;
+        struct pending *pending = add(store, RECORD_SETTLE);
+        buffer_add_u64(&batch->bytes, settles->queue);
+        buffer_add(&batch->bytes, settles->ranges.data, settles->ranges.size);
+        pending->size = (uint32_t)batch->bytes.size - pending->at;
+        store->stats.settles_written++;
+    }
+    batch->settles_count = 0;
+}
+
+void batch_free(struct store *store, struct batch *batch)
+{
+    if (!batch)
+        return;
+    for (uint32_t i = 0; i < batch->count; i++)
+        if (batch->records[i].message)
+            message_unref(store->o.pool, batch->records[i].message);
+    for (uint32_t i = 0; i < batch->settles_capacity; i++)
+        buffer_free(&batch->settles[i].ranges);
+    mem_free(batch->settles);
+    mem_free(batch->records);
+    buffer_free(&batch->bytes);
+    mem_free(batch);
+}

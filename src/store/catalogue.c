@@ -1,0 +1,70 @@
+/* Changes of the catalogue since the last checkpoint, by name; and its whole image at start. */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "store/internal.h"
+
+void catalogue_change(struct store *store, struct map *map, struct bytes key, struct bytes value,
+                      bool is_delete)
+{
+    struct catalogue_change *old = map_remove(map, key);
+    struct catalogue_change *change = mem_alloc(sizeof(*change) + key.size + value.size);
+    memcpy(change->data, key.data, key.size);
+    if (value.size)
+        memcpy(change->data + key.size, value.data, value.size);
+    change->key = bytes_of(change->data, key.size);
+    change->value = bytes_of(change->data + key.size, value.size);
+    change->is_delete = is_delete;
+    mem_free(old);
+    map_add(map, change->key, change);
+    store->is_changed = true;
+}
+
+void catalogue_free(struct map *map)
+{
+    size_t at = 0;
+    void *change;
+    while ((change = map_next(map, &at)))
+        mem_free(change);
+    map_free(map);
+}
+
+void store_catalogue_put(struct store *store, struct bytes key, struct bytes value)
+{
+    struct buffer payload = {0};
+    buffer_add_u32(&payload, (uint32_t)key.size);
+    buffer_add(&payload, key.data, key.size);
+    buffer_add(&payload, value.data, value.size);
+    batch_add(store, RECORD_PUT, buffer_bytes(&payload));
+    buffer_free(&payload);
+    catalogue_change(store, &store->changed_names, key, value, false);
+}
+
+void store_catalogue_delete(struct store *store, struct bytes key)
+{
+    batch_add(store, RECORD_DELETE, key);
+    catalogue_change(store, &store->changed_names, key, bytes_of(NULL, 0), true);
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct catalogue_change *const *left = a, *const *right = b;
+    return bytes_compare((*left)->key, (*right)->key);
+}
+
+void store_catalogue_each(struct store *store,
+                          void (*each)(void *context, struct bytes key, struct bytes value),
+                          void *context)
+{
+    size_t count = 0, at = 0;
+    struct catalogue_change **all = mem_zalloc_array(store->image.count + 1, sizeof(*all));
+    struct catalogue_change *change;
+    while ((change = map_next(&store->image, &at)))
+        if (!change->is_delete)
+            all[count++] = change;
+    qsort(all, count, sizeof(*all), by_key);
+    for (size_t i = 0; i < count; i++)
+        each(context, all[i]->key, all[i]->value);
+    mem_free(all);
+    catalogue_free(&store->image);
+}

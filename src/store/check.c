@@ -1,0 +1,140 @@
+/* What `leveretd --check-store` prints: the store is read as at a start, but nothing is written. */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "store/internal.h"
+
+struct printer {
+    void (*print)(void *context, const char *line);
+    void *context;
+};
+
+static void say(const struct printer *printer, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void say(const struct printer *printer, const char *format, ...)
+{
+    char line[600];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof(line), format, arguments);
+    va_end(arguments);
+    printer->print(printer->context, line);
+}
+
+/* Every record of a segment that entries may point to must be sound; returns how many are not. */
+static uint64_t check_batch(const struct printer *printer, const uint8_t *bytes,
+                            const struct batch_header *header)
+{
+    uint64_t bad = 0;
+    uint32_t at = BATCH_HEADER;
+    for (uint32_t i = 0; i < header->records && at + RECORD_HEADER <= header->size; i++) {
+        struct record record;
+        if (record_read(bytes_of(bytes + at, header->size - at), header->segment,
+                        header->offset + at, &record) != RECORD_OK) {
+            say(printer, "damaged: segment %u offset %u: a record", header->segment,
+                header->offset + at);
+            return bad + 1;
+        }
+        at += record.place.size;
+    }
+    return bad;
+}
+
+static uint64_t check_segment(struct store *store, const struct printer *printer,
+                              const struct segment *segment)
+{
+    const struct disk_ops *ops = store->o.disk->ops;
+    uint64_t offset = SEGMENT_HEADER, bad = 0, batches = 0, got = 0;
+    uint8_t head[BATCH_HEADER];
+    struct batch_header header;
+    while (ops->read(segment->file, head, sizeof(head), offset, &got) == 0 &&
+           got == sizeof(head) &&
+           batch_header_read(head, segment->number, (uint32_t)offset, &header) == RECORD_OK) {
+        uint8_t *bytes = mem_alloc(header.size);
+        if (ops->read(segment->file, bytes, header.size, offset, &got) != 0 || got < header.size)
+            bad++;
+        else
+            bad += check_batch(printer, bytes, &header);
+        mem_free(bytes);
+        batches++;
+        offset += header.size;
+    }
+    say(printer,
+        "segment %u: %" PRIu64 " batches from %" PRIu64 ", %" PRIu64 " bytes, %" PRIu64
+        " live entries, %" PRIu64 " live bytes",
+        segment->number, batches, segment->first_batch, offset, segment->live_entries,
+        segment->live_bytes);
+    if (segment->live_entries && offset < segment->size) {
+        say(printer, "damaged: segment %u ends at offset %" PRIu64 " of %" PRIu64,
+            segment->number, offset, segment->size);
+        bad++;
+    }
+    return bad;
+}
+
+static uint64_t check_index(struct store *store, const struct printer *printer,
+                            const struct index *index)
+{
+    uint64_t bad = 0;
+    for (uint32_t i = 0; i < index->chunks_count; i++) {
+        struct chunk *chunk = index->chunks[index->chunks_first + i];
+        if (chunk->entries)
+            continue;
+        struct buffer value = {0};
+        uint8_t key[9];
+        blob_key(key, chunk->blob, false);
+        if (store->o.kv->ops->get(store->o.kv, bytes_of(key, sizeof(key)), &value) != 1 ||
+            !chunk_thaw(store, chunk, buffer_bytes(&value))) {
+            say(printer, "damaged: queue %" PRIu64 ": entries from %" PRIu64, index->id,
+                chunk->base);
+            bad++;
+        }
+        buffer_free(&value);
+    }
+    say(printer, "queue %" PRIu64 ": %" PRIu64 " messages, next sequence number %" PRIu64
+                 ", delivered mark %" PRIu64,
+        index->id, index->ready, index->next_sequence, index->mark);
+    return bad;
+}
+
+int store_check(const struct store_options *options, void (*print)(void *context, const char *line),
+                void *context)
+{
+    struct printer printer = {print, context};
+    struct store *store = store_new(options, 0);
+    struct replay_report report = {0};
+    struct position position = {0};
+    char error[600];
+    if (options->kv->ops->open(options->kv) < 0) {
+        say(&printer, "the index cannot be opened: %s", options->kv->error);
+        store_abandon(store);
+        return 2;
+    }
+    if (checkpoint_load(store, &position, error, sizeof(error)) < 0 ||
+        !replay(store, &position, false, &report, error, sizeof(error))) {
+        say(&printer, "%s", error);
+        store_abandon(store);
+        return 1;
+    }
+    uint64_t bad = 0;
+    list_for_each(link, &store->segments)
+        bad += check_segment(store, &printer, list_entry(link, struct segment, link));
+    size_t at = 0;
+    struct index *index;
+    while ((index = idmap_next(&store->indexes, &at)))
+        bad += check_index(store, &printer, index);
+    say(&printer, "replayed: %" PRIu64 " batches, %" PRIu64 " records; %zu names in the catalogue",
+        report.batches, report.records, store->image.count);
+    if (report.cut_segment)
+        say(&printer, "segment %" PRIu64 ": a tail that was never synced begins at offset %" PRIu64,
+            report.cut_segment, report.cut_offset);
+    if (bad)
+        say(&printer, "%" PRIu64 " faults", bad);
+    else
+        say(&printer, "sound");
+    store_abandon(store);
+    return bad ? 1 : 0;
+}

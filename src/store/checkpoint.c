@@ -1,0 +1,499 @@
+/* The checkpoint: an image of the indexes and the catalogue as they were after one batch, so that a
+ * start replays only what came later.
+ *
+ * The image is taken in one step, between two batches, from what changed since the last one: chunks
+ * in memory are encoded under new keys, so that what the last image names is neither overwritten
+ * nor deleted before this one is durable. It is written by the indexer, synced, once the journal is
+ * durable up to what it describes. A segment in which nothing lived when the image was taken goes
+ * when the image is durable, not earlier.
+ *
+ * Keys (numbers big-endian, so that they sort; values little-endian):
+ *   "C"                      the header: see put_header
+ *   "Q" queue                next sequence number, delivered mark
+ *   "D" queue, base          a chunk: key of its blob, slots, live messages, their bits unless all live
+ *   "K" key                  a blob (chunk.c)
+ *   "T" key                  a blob of a queue that does not survive: deleted at start
+ *   "S" segment              entries and bytes that are needed of it, its size, its last batch
+ *   "N" name                 a value of the catalogue */
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "store/internal.h"
+
+enum { CHECKPOINT_VERSION = 1, RETRY_MS = 1000 };
+
+struct key {
+    uint8_t data[17];
+    size_t size;
+};
+
+static void key_add(struct key *key, uint64_t number, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        key->data[key->size++] = (uint8_t)(number >> (8 * (size - 1 - i)));
+}
+
+static struct key key_of(char kind, uint64_t first, size_t size)
+{
+    struct key key = {{(uint8_t)kind}, 1};
+    key_add(&key, first, size);
+    return key;
+}
+
+static struct key key_of_chunk(uint64_t queue, uint64_t base)
+{
+    struct key key = key_of('D', queue, 8);
+    key_add(&key, base, 8);
+    return key;
+}
+
+static struct bytes key_bytes(const struct key *key)
+{
+    return bytes_of(key->data, key->size);
+}
+
+static uint64_t key_number(struct bytes key, size_t from, size_t size)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < size && from + i < key.size; i++)
+        number = number << 8 | key.data[from + i];
+    return number;
+}
+
+/* ---- taking the image ---- */
+
+static void put(struct buffer *batch, struct key key, struct buffer *value)
+{
+    kv_batch_put(batch, key_bytes(&key), buffer_bytes(value));
+    value->size = 0;
+}
+
+static void put_names(struct store *store, struct buffer *batch)
+{
+    struct buffer key = {0};
+    struct catalogue_change *change;
+    size_t at = 0;
+    while ((change = map_next(&store->changed_names, &at))) {
+        key.size = 0;
+        buffer_add_u8(&key, 'N');
+        buffer_add(&key, change->key.data, change->key.size);
+        if (change->is_delete)
+            kv_batch_delete(batch, buffer_bytes(&key));
+        else
+            kv_batch_put(batch, buffer_bytes(&key), change->value);
+    }
+    buffer_free(&key);
+    catalogue_free(&store->changed_names);
+}
+
+static void put_queues(struct store *store, struct buffer *batch)
+{
+    struct buffer value = {0};
+    struct list *link;
+    while ((link = list_take_first(&store->changed_indexes))) {
+        struct index *index = list_entry(link, struct index, dirty_link);
+        index->is_dirty = false;
+        buffer_add_u64(&value, index->next_sequence);
+        /* After an orderly end it is known exactly how far deliveries went. */
+        uint64_t mark = index->mark_batch ? index->mark_asked : index->mark;
+        buffer_add_u64(&value, store->is_closing ? index->taken_high : mark);
+        put(batch, key_of('Q', index->id, 8), &value);
+    }
+    for (size_t i = 0; i < store->dead_queues_count; i++) {
+        struct key key = key_of('Q', store->dead_queues[i], 8);
+        kv_batch_delete(batch, key_bytes(&key));
+    }
+    store->dead_queues_count = 0;
+    buffer_free(&value);
+}
+
+/* Encodes a chunk in memory, without what does not survive. */
+static void put_blob(struct store *store, struct buffer *batch, struct chunk *chunk)
+{
+    struct buffer blob = {0};
+    uint8_t key[9];
+    bool is_whole = true;
+    for (uint32_t slot = bit_next(chunk->live_bits, 0, chunk->slots); slot < chunk->slots;
+         slot = bit_next(chunk->live_bits, slot + 1, chunk->slots))
+        is_whole = is_whole && chunk->entries[slot].flags & ENTRY_RECORDED;
+    chunk_encode(chunk, true, &blob);
+    blob_drop(store, chunk);
+    chunk->blob = ++store->blob_last;
+    chunk->is_stale = !is_whole;
+    blob_key(key, chunk->blob, false);
+    kv_batch_put(batch, bytes_of(key, sizeof(key)), buffer_bytes(&blob));
+    buffer_free(&blob);
+}
+
+static bool is_recorded(const struct chunk *chunk, uint32_t slot)
+{
+    if (chunk->entries)
+        return chunk->entries[slot].flags & ENTRY_RECORDED;
+    return !chunk->recorded_bits || bit_get(chunk->recorded_bits, slot);
+}
+
+static void put_chunk(struct store *store, struct buffer *batch, struct chunk *chunk)
+{
+    struct buffer value = {0};
+    size_t words = (chunk->slots + 63) / 64;
+    uint64_t *kept = mem_zalloc_array(words + 1, 8);
+    uint32_t count = 0;
+    for (uint32_t slot = bit_next(chunk->live_bits, 0, chunk->slots); slot < chunk->slots;
+         slot = bit_next(chunk->live_bits, slot + 1, chunk->slots)) {
+        if (!is_recorded(chunk, slot))
+            continue;
+        bit_set(kept, slot);
+        count++;
+    }
+    if (chunk->entries && chunk->is_stale && count)
+        put_blob(store, batch, chunk);
+    if (chunk->blob && (count || !chunk->entries)) {
+        buffer_add_u64(&value, chunk->blob);
+        buffer_add_u32(&value, chunk->slots);
+        buffer_add_u32(&value, count);
+        for (size_t i = 0; i < words && count != chunk->slots; i++)
+            buffer_add_u64(&value, kept[i]);
+        put(batch, key_of_chunk(chunk->queue_id, chunk->base), &value);
+        chunk->is_named = true;
+    } else {
+        chunk_name_dead(store, chunk);
+    }
+    buffer_free(&value);
+    mem_free(kept);
+}
+
+static void put_chunks(struct store *store, struct buffer *batch)
+{
+    struct list *link;
+    while ((link = list_take_first(&store->changed_chunks))) {
+        struct chunk *chunk = list_entry(link, struct chunk, changed_link);
+        chunk->is_changed = false;
+        put_chunk(store, batch, chunk);
+    }
+    for (size_t i = 0; i < store->dead_names_count; i++) {
+        struct key key = key_of_chunk(store->dead_names[i].queue, store->dead_names[i].base);
+        kv_batch_delete(batch, key_bytes(&key));
+    }
+    store->dead_names_count = 0;
+    for (size_t i = 0; i < store->dead_blobs_count; i++) {
+        uint8_t key[9];
+        uint64_t blob = store->dead_blobs[i];
+        blob_key(key, blob & ~STORE_ID_TRANSIENT, blob & STORE_ID_TRANSIENT);
+        kv_batch_delete(batch, bytes_of(key, sizeof(key)));
+    }
+    store->dead_blobs_count = 0;
+}
+
+static bool is_dead(const struct store *store, const struct segment *segment)
+{
+    return segment->live_entries == 0 && !segment->is_retiring && segment != store->active &&
+           segment->last_batch < store->position.batch &&
+           segment->number != store->position.segment;
+}
+
+static void put_segments(struct store *store, struct checkpoint_job *job)
+{
+    struct buffer value = {0};
+    job->retired = mem_zalloc_array(store->segments_by_number.count + 1, sizeof(*job->retired));
+    list_for_each(link, &store->segments)
+    {
+        struct segment *segment = list_entry(link, struct segment, link);
+        if (is_dead(store, segment)) {
+            struct key key = key_of('S', segment->number, 4);
+            kv_batch_delete(&job->batch, key_bytes(&key));
+            segment->is_retiring = true;
+            job->retired[job->retired_count++] = segment;
+            continue;
+        }
+        if (segment->is_retiring)
+            continue;
+        buffer_add_u64(&value, segment->kept_entries);
+        buffer_add_u64(&value, segment->kept_bytes);
+        buffer_add_u64(&value, segment->size);
+        buffer_add_u64(&value, segment->last_batch);
+        put(&job->batch, key_of('S', segment->number, 4), &value);
+    }
+    buffer_free(&value);
+}
+
+static void put_header(struct store *store, struct buffer *batch)
+{
+    struct buffer value = {0};
+    buffer_add_u32(&value, CHECKPOINT_VERSION);
+    buffer_add_u64(&value, store->position.batch);
+    buffer_add_u32(&value, store->position.segment);
+    buffer_add_u64(&value, store->position.offset);
+    buffer_add_u32(&value, store->position.previous);
+    buffer_add_u64(&value, store->id_last);
+    buffer_add_u64(&value, store->blob_last);
+    buffer_add_u32(&value, store->segment_last);
+    put(batch, (struct key){{'C'}, 1}, &value);
+    buffer_free(&value);
+}
+
+void chunk_name_dead(struct store *store, const struct chunk *chunk)
+{
+    if (!chunk->is_named)
+        return;
+    if (store->dead_names_count == store->dead_names_capacity) {
+        store->dead_names_capacity = store->dead_names_capacity ? store->dead_names_capacity * 2 : 16;
+        store->dead_names = mem_realloc(store->dead_names,
+                                        store->dead_names_capacity * sizeof(*store->dead_names));
+    }
+    store->dead_names[store->dead_names_count++] = (struct dead_name){chunk->queue_id, chunk->base};
+}
+
+/* ---- writing it ---- */
+
+static void retire_files(struct checkpoint_job *job)
+{
+    struct disk *disk = job->store->o.disk;
+    for (size_t i = 0; i < job->retired_count; i++) {
+        char name[32], spare[32];
+        segment_name(name, job->retired[i]->number);
+        spare_name(spare, job->retired[i]->number);
+        if (job->recycled >= job->recycle || disk->ops->rename(disk, name, spare) != 0)
+            disk->ops->unlink(disk, name);
+        else
+            job->recycled++;
+    }
+    if (job->retired_count)
+        disk->ops->sync_folder(disk);
+}
+
+static void run_checkpoint(struct job *link)
+{
+    struct checkpoint_job *job = (struct checkpoint_job *)link;
+    struct kv *kv = job->store->o.kv;
+    if (planted(PLANTED_EARLY_RETIRE))
+        retire_files(job);
+    job->result = kv->ops->write(kv, buffer_bytes(&job->batch), true);
+    if (job->result >= 0 && !planted(PLANTED_EARLY_RETIRE))
+        retire_files(job);
+}
+
+bool checkpoint_is_due(const struct store *store)
+{
+    if (store->checkpoint || store->is_failed || !store->is_changed)
+        return false;
+    return store->journal_since >= store->o.checkpoint_bytes ||
+           store->now_ms - store->checkpoint_ms >= store->o.checkpoint_ms;
+}
+
+void checkpoint_begin(struct store *store)
+{
+    struct checkpoint_job *job = mem_zalloc(sizeof(*job));
+    job->job.run = run_checkpoint;
+    job->job.kind = JOB_CHECKPOINT;
+    job->store = store;
+    put_names(store, &job->batch);
+    put_queues(store, &job->batch);
+    put_chunks(store, &job->batch);
+    put_segments(store, job);
+    put_header(store, &job->batch);
+    job->durable = store->position.batch - 1;
+    uint32_t kept = store->spares_count;
+    job->recycle = kept < store->o.recycle_segments ? store->o.recycle_segments - kept : 0;
+    store->checkpoint = job;
+    store->checkpoint_ms = store->now_ms;
+    store->journal_since = 0;
+    store->is_changed = false;
+    store_want(store, (struct ticket){.index = job->durable});
+}
+
+void checkpoint_tick(struct store *store)
+{
+    struct checkpoint_job *job = store->checkpoint;
+    if (!job || job->is_submitted || store->is_failed)
+        return;
+    bool is_time = store->now_ms >= store->checkpoint_retry_ms;
+    if (!is_time || (store->durable < job->durable && !planted(PLANTED_EARLY_CHECKPOINT)))
+        return;
+    job->is_submitted = true;
+    store->o.indexer->ops->submit(store->o.indexer, &job->job);
+}
+
+void checkpoint_free(struct checkpoint_job *job)
+{
+    if (!job)
+        return;
+    buffer_free(&job->batch);
+    mem_free(job->retired);
+    mem_free(job);
+}
+
+void checkpoint_done(struct store *store, struct checkpoint_job *job)
+{
+    if (job->result < 0) {
+        /* The batch is the same whenever it is written: what it names is still there. */
+        log_event(store->o.log, LOG_LEVEL_WARNING, "checkpoint not written reason=\"%s\"",
+                  store->o.kv->error);
+        job->is_submitted = false;
+        store->checkpoint_retry_ms = store->now_ms + RETRY_MS;
+        return;
+    }
+    for (size_t i = 0; i < job->retired_count; i++) {
+        struct segment *segment = job->retired[i];
+        if (i < job->recycled)
+            store->spares[store->spares_count++] = segment->number;
+        segment->is_gone = true;
+        store->stats.segments_retired++;
+        if (segment->readers == 0)
+            segment_free(store, segment);
+    }
+    store->checkpoint = NULL;
+    store->checkpoint_retry_ms = 0;
+    store->stats.checkpoints++;
+    checkpoint_free(job);
+}
+
+/* ---- reading it ---- */
+
+struct loading {
+    struct store *store;
+    const char *bad; /* what makes no sense */
+};
+
+static bool load_segment(void *context, struct bytes key, struct bytes value)
+{
+    struct loading *loading = context;
+    struct cursor cursor = cursor_of(value);
+    struct segment *segment =
+        segment_add(loading->store, (uint32_t)key_number(key, 1, 4));
+    segment->kept_entries = segment->live_entries = cursor_u64(&cursor);
+    segment->kept_bytes = segment->live_bytes = cursor_u64(&cursor);
+    segment->size = cursor_u64(&cursor);
+    segment->last_batch = cursor_u64(&cursor);
+    loading->store->stats.live_bytes += segment->live_bytes;
+    loading->bad = cursor.bad || segment->number == 0 ? "a segment's counters" : NULL;
+    return !loading->bad;
+}
+
+static bool load_queue(void *context, struct bytes key, struct bytes value)
+{
+    struct loading *loading = context;
+    struct cursor cursor = cursor_of(value);
+    struct index *index = index_new(loading->store, key_number(key, 1, 8));
+    index->next_sequence = cursor_u64(&cursor);
+    index->mark = cursor_u64(&cursor);
+    loading->bad = cursor.bad ? "a queue's counters" : NULL;
+    return !loading->bad;
+}
+
+static bool load_bits(struct chunk *chunk, struct cursor *cursor, uint32_t count)
+{
+    uint32_t set = 0;
+    for (uint32_t slot = 0; slot < chunk->slots; slot += 64) {
+        uint64_t bits = count == chunk->slots ? UINT64_MAX : cursor_u64(cursor);
+        if (chunk->slots - slot < 64)
+            bits &= ((uint64_t)1 << (chunk->slots - slot)) - 1;
+        chunk->live_bits[slot / 64] = chunk->ready_bits[slot / 64] = bits;
+        set += (uint32_t)__builtin_popcountll(bits);
+    }
+    chunk->live = chunk->ready = set;
+    return !cursor->bad && set == count;
+}
+
+static bool load_chunk(void *context, struct bytes key, struct bytes value)
+{
+    struct loading *loading = context;
+    struct store *store = loading->store;
+    struct cursor cursor = cursor_of(value);
+    uint64_t queue = key_number(key, 1, 8), base = key_number(key, 9, 8);
+    uint64_t blob = cursor_u64(&cursor);
+    uint32_t slots = cursor_u32(&cursor), count = cursor_u32(&cursor);
+    loading->bad = "an entry of a queue's directory";
+    if (cursor.bad || slots == 0 || slots > 1u << 24 || count > slots || blob == 0)
+        return false;
+    struct chunk *chunk = chunk_cold(queue, base, slots);
+    chunk->blob = blob;
+    chunk->is_old = chunk->is_named = true;
+    if (!load_bits(chunk, &cursor, count)) {
+        chunk_free(chunk);
+        return false;
+    }
+    struct index *index = idmap_find(&store->indexes, queue);
+    if (index && count) {
+        index_add_chunk(index, chunk);
+        index->ready += count;
+    } else {
+        list_push_back(&store->dead, &chunk->cache_link);
+    }
+    loading->bad = NULL;
+    return true;
+}
+
+static bool load_name(void *context, struct bytes key, struct bytes value)
+{
+    struct loading *loading = context;
+    catalogue_change(loading->store, &loading->store->image,
+                     bytes_of(key.data + 1, key.size - 1), value, false);
+    return true;
+}
+
+static int fail_load(struct store *store, const char *what, char *error, size_t error_size)
+{
+    snprintf(error, error_size, "the index is damaged: %s%s%s makes no sense", what,
+             store->o.kv->error[0] ? ": " : "", store->o.kv->error);
+    return -1;
+}
+
+int checkpoint_load(struct store *store, struct position *position, char *error, size_t error_size)
+{
+    static const struct {
+        const char *prefix;
+        bool (*each)(void *context, struct bytes key, struct bytes value);
+    } parts[] = {{"S", load_segment}, {"Q", load_queue}, {"D", load_chunk}, {"N", load_name}};
+    struct kv *kv = store->o.kv;
+    struct buffer value = {0};
+    int found = kv->ops->get(kv, bytes_str("C"), &value);
+    struct cursor cursor = cursor_of(buffer_bytes(&value));
+    uint32_t version = cursor_u32(&cursor);
+    position->batch = cursor_u64(&cursor);
+    position->segment = cursor_u32(&cursor);
+    position->offset = cursor_u64(&cursor);
+    position->previous = cursor_u32(&cursor);
+    store->id_last = cursor_u64(&cursor);
+    store->blob_last = cursor_u64(&cursor);
+    store->segment_last = cursor_u32(&cursor);
+    buffer_free(&value);
+    if (found == 0)
+        return 0;
+    if (found < 0 || cursor.bad)
+        return fail_load(store, "the checkpoint", error, error_size);
+    if (version > CHECKPOINT_VERSION) {
+        snprintf(error, error_size,
+                 "the store is of a newer version (%u): start the version that wrote it", version);
+        return -1;
+    }
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        struct loading loading = {store, NULL};
+        if (kv->ops->scan(kv, bytes_str(parts[i].prefix), bytes_of(NULL, 0), parts[i].each, &loading) < 0 ||
+            loading.bad)
+            return fail_load(store, loading.bad ? loading.bad : "it", error, error_size);
+    }
+    return 1;
+}
+
+static bool collect_leftover(void *context, struct bytes key, struct bytes value)
+{
+    (void)value;
+    kv_batch_delete(context, key);
+    return true;
+}
+
+int checkpoint_sweep(struct store *store)
+{
+    struct kv *kv = store->o.kv;
+    struct buffer batch = {0};
+    uint8_t first[9];
+    blob_key(first, store->blob_last + 1, false);
+    int result = kv->ops->scan(kv, bytes_str("T"), bytes_of(NULL, 0), collect_leftover, &batch);
+    if (result >= 0)
+        result = kv->ops->scan(kv, bytes_str("K"), bytes_of(first, sizeof(first)),
+                               collect_leftover, &batch);
+    if (result >= 0 && batch.size)
+        result = kv->ops->write(kv, buffer_bytes(&batch), false);
+    buffer_free(&batch);
+    return result;
+}

@@ -1,0 +1,179 @@
+/* A blob is: version (1), number of entries (varint), then for each live entry the distance of its
+ * slot from the one before, its flags, its place as segment and offset relative to the entry before
+ * (zigzag varints: neighbours in a queue are mostly neighbours in the journal), size, and what is
+ * not usual: destinations other than one, expiry, priority, delivery count. */
+#include "store/chunk.h"
+
+#include <assert.h>
+
+#include "base/mem.h"
+
+enum { BLOB_VERSION = 1 };
+
+/* What follows in an entry of a blob; above the flags that are stored as they are. */
+enum { HAS_DESTINATIONS = 16, HAS_EXPIRY = 32, HAS_PRIORITY = 64, HAS_COUNT = 128 };
+
+static size_t words(uint32_t slots)
+{
+    return (slots + 63) / 64;
+}
+
+static struct chunk *new_bare(uint64_t queue_id, uint64_t base, uint32_t capacity)
+{
+    struct chunk *chunk = mem_zalloc(sizeof(*chunk));
+    chunk->queue_id = queue_id;
+    chunk->base = base;
+    chunk->capacity = capacity;
+    chunk->live_bits = mem_zalloc_array(words(capacity), 8);
+    chunk->ready_bits = mem_zalloc_array(words(capacity), 8);
+    list_init(&chunk->changed_link);
+    list_init(&chunk->cache_link);
+    list_init(&chunk->bodies_link);
+    return chunk;
+}
+
+struct chunk *chunk_new(uint64_t queue_id, uint64_t base, uint32_t capacity)
+{
+    struct chunk *chunk = new_bare(queue_id, base, capacity);
+    chunk->entries = mem_zalloc_array(capacity, sizeof(*chunk->entries));
+    chunk->is_stale = true;
+    return chunk;
+}
+
+struct chunk *chunk_cold(uint64_t queue_id, uint64_t base, uint32_t slots)
+{
+    struct chunk *chunk = new_bare(queue_id, base, slots);
+    chunk->slots = slots;
+    return chunk;
+}
+
+static uint64_t *grow_bits(uint64_t *bits, uint32_t from, uint32_t to)
+{
+    if (!bits)
+        return NULL;
+    bits = mem_realloc(bits, words(to) * 8);
+    memset(bits + words(from), 0, (words(to) - words(from)) * 8);
+    return bits;
+}
+
+void chunk_grow(struct chunk *chunk)
+{
+    uint32_t from = chunk->capacity, to = from * 2;
+    chunk->entries = mem_realloc(chunk->entries, to * sizeof(*chunk->entries));
+    memset(chunk->entries + from, 0, from * sizeof(*chunk->entries));
+    chunk->live_bits = grow_bits(chunk->live_bits, from, to);
+    chunk->ready_bits = grow_bits(chunk->ready_bits, from, to);
+    chunk->recorded_bits = grow_bits(chunk->recorded_bits, from, to);
+    chunk->capacity = to;
+}
+
+void chunk_free(struct chunk *chunk)
+{
+    list_remove(&chunk->changed_link);
+    list_remove(&chunk->cache_link);
+    list_remove(&chunk->bodies_link);
+    mem_free(chunk->entries);
+    mem_free(chunk->live_bits);
+    mem_free(chunk->ready_bits);
+    mem_free(chunk->recorded_bits);
+    mem_free(chunk);
+}
+
+size_t chunk_cost(const struct chunk *chunk)
+{
+    return chunk->entries ? chunk->capacity * sizeof(*chunk->entries) : 0;
+}
+
+static uint64_t zigzag(int64_t value)
+{
+    return (uint64_t)value << 1 ^ (value < 0 ? UINT64_MAX : 0);
+}
+
+static int64_t unzigzag(uint64_t value)
+{
+    return (int64_t)(value >> 1 ^ (value & 1 ? UINT64_MAX : 0));
+}
+
+static struct place place_of(const struct entry *entry)
+{
+    if (entry->flags & ENTRY_MESSAGE)
+        return entry->message->place;
+    return (struct place){entry->segment, entry->offset, entry->size};
+}
+
+static uint8_t extras(const struct entry *entry)
+{
+    return (uint8_t)((entry->destinations != 1 ? HAS_DESTINATIONS : 0) |
+                     (entry->expires_ms ? HAS_EXPIRY : 0) | (entry->priority ? HAS_PRIORITY : 0) |
+                     (entry->delivery_count ? HAS_COUNT : 0));
+}
+
+static void encode_entry(struct buffer *blob, const struct entry *entry, struct place *before)
+{
+    struct place place = place_of(entry);
+    uint8_t flags = (uint8_t)((entry->flags & ~ENTRY_MESSAGE) | extras(entry));
+    buffer_add_u8(blob, flags);
+    buffer_add_varint(blob, zigzag((int64_t)place.segment - before->segment));
+    buffer_add_varint(blob, zigzag((int64_t)place.offset - before->offset - before->size));
+    buffer_add_varint(blob, place.size);
+    if (flags & HAS_DESTINATIONS)
+        buffer_add_varint(blob, entry->destinations);
+    if (flags & HAS_EXPIRY)
+        buffer_add_varint(blob, entry->expires_ms);
+    if (flags & HAS_PRIORITY)
+        buffer_add_u8(blob, entry->priority);
+    if (flags & HAS_COUNT)
+        buffer_add_u16(blob, entry->delivery_count);
+    *before = place;
+}
+
+void chunk_encode(const struct chunk *chunk, bool recorded_only, struct buffer *blob)
+{
+    struct place before = {0};
+    uint32_t last = 0;
+    buffer_add_u8(blob, BLOB_VERSION);
+    for (uint32_t at = bit_next(chunk->live_bits, 0, chunk->slots); at < chunk->slots;
+         at = bit_next(chunk->live_bits, at + 1, chunk->slots)) {
+        const struct entry *entry = &chunk->entries[at];
+        if (recorded_only && !(entry->flags & ENTRY_RECORDED))
+            continue;
+        buffer_add_varint(blob, at - last);
+        encode_entry(blob, entry, &before);
+        last = at;
+    }
+}
+
+static bool decode_entry(struct cursor *cursor, struct entry *entry, struct place *before)
+{
+    uint8_t flags = cursor_u8(cursor);
+    struct place place;
+    place.segment = (uint32_t)(before->segment + unzigzag(cursor_varint(cursor)));
+    place.offset = (uint32_t)(before->offset + before->size + unzigzag(cursor_varint(cursor)));
+    place.size = (uint32_t)cursor_varint(cursor);
+    entry->flags = flags & (ENTRY_RECORDED | ENTRY_PAGED | ENTRY_DAMAGED);
+    entry->segment = place.segment;
+    entry->offset = place.offset;
+    entry->size = place.size;
+    entry->destinations = flags & HAS_DESTINATIONS ? (uint32_t)cursor_varint(cursor) : 1;
+    entry->expires_ms = flags & HAS_EXPIRY ? cursor_varint(cursor) : 0;
+    entry->priority = flags & HAS_PRIORITY ? cursor_u8(cursor) : 0;
+    entry->delivery_count = flags & HAS_COUNT ? cursor_u16(cursor) : 0;
+    *before = place;
+    return !cursor->bad && entry->destinations > 0;
+}
+
+bool chunk_decode(struct bytes blob, struct entry *entries, uint32_t slots, uint64_t *present)
+{
+    struct cursor cursor = cursor_of(blob);
+    struct place before = {0};
+    uint64_t at = 0;
+    if (cursor_u8(&cursor) != BLOB_VERSION)
+        return false;
+    while (!cursor.bad && cursor.at < cursor.end) {
+        at += cursor_varint(&cursor);
+        if (cursor.bad || at >= slots || !decode_entry(&cursor, &entries[at], &before))
+            return false;
+        bit_set(present, (uint32_t)at);
+    }
+    return !cursor.bad;
+}

@@ -1,0 +1,108 @@
+/* A run of a queue's messages with consecutive sequence numbers. The bits (is it there, is it
+ * ready) are always in memory; the entries (where is it) may be in the key-value store instead, as
+ * a *blob*. While a chunk is cold, messages are settled by their bit alone, and what their entries
+ * hold in the journal's segments is released when the blob is next loaded. */
+#ifndef LEVERET_STORE_CHUNK_H
+#define LEVERET_STORE_CHUNK_H
+
+#include "base/buffer.h"
+#include "store/index.h"
+
+enum entry_flag {
+    ENTRY_MESSAGE = 1,  /* `message` is set, else `place` */
+    ENTRY_RECORDED = 2, /* survives a restart: its message's record names it */
+    ENTRY_PAGED = 4,    /* `place` is of a paged record, which does not survive */
+    ENTRY_DAMAGED = 8,  /* its bytes cannot be trusted: set aside */
+};
+
+struct entry {
+    union {
+        struct message *message;
+        struct {
+            uint32_t segment;
+            uint32_t offset;
+        };
+    };
+    uint32_t size;         /* of the record, when not in memory */
+    uint32_t destinations; /* of the record: it holds 1/destinations of its bytes */
+    uint64_t expires_ms;
+    uint16_t delivery_count;
+    uint8_t flags;
+    uint8_t priority;
+    uint32_t reserved;
+};
+
+struct chunk {
+    struct index *index; /* NULL: of a queue that is gone */
+    uint64_t queue_id;
+    uint64_t base; /* sequence number of slot 0 */
+    uint32_t slots; /* in use, from 0 */
+    uint32_t capacity;
+    uint32_t live;  /* slots not settled */
+    uint32_t ready; /* of these, not taken */
+    uint32_t bodies; /* entries with a message in memory */
+    uint32_t version; /* rises with every change of an entry */
+    struct entry *entries; /* NULL: cold */
+    uint64_t *live_bits;
+    uint64_t *ready_bits;
+    uint64_t *recorded_bits; /* NULL: all live ones survive, if the queue does */
+    uint64_t blob;           /* key of the blob; 0: none */
+    uint64_t touched_ms;     /* when a message last came in */
+    bool is_stale;   /* the entries differ from the blob */
+    bool is_changed; /* on the list of changes since the last checkpoint */
+    bool is_named;   /* the last checkpoint knows it */
+    bool is_loading;
+    bool is_spilling;
+    bool is_old;     /* its blob was written by an earlier run: only recorded entries count */
+    struct list changed_link;
+    struct list cache_link;  /* chunks with entries in memory, or dead ones waiting for their blob */
+    struct list bodies_link; /* chunks with bodies in memory */
+};
+
+/* An empty chunk with entries in memory. */
+struct chunk *chunk_new(uint64_t queue_id, uint64_t base, uint32_t capacity);
+/* A cold one with room for `slots` slots, all bits clear. */
+struct chunk *chunk_cold(uint64_t queue_id, uint64_t base, uint32_t slots);
+/* Doubles the room of a chunk in memory. */
+void chunk_grow(struct chunk *chunk);
+/* Frees the chunk; its messages have been released. */
+void chunk_free(struct chunk *chunk);
+/* What its entries take in memory. */
+size_t chunk_cost(const struct chunk *chunk);
+
+/* Writes the live entries (`recorded_only`: those that survive) as a blob. */
+void chunk_encode(const struct chunk *chunk, bool recorded_only, struct buffer *blob);
+/* Reads a blob into zeroed `entries` of `slots` elements and sets a bit in `present` for each. False
+ * when it is malformed. */
+bool chunk_decode(struct bytes blob, struct entry *entries, uint32_t slots, uint64_t *present);
+
+static inline bool bit_get(const uint64_t *bits, uint32_t at)
+{
+    return bits[at / 64] >> (at % 64) & 1;
+}
+
+static inline void bit_set(uint64_t *bits, uint32_t at)
+{
+    bits[at / 64] |= (uint64_t)1 << (at % 64);
+}
+
+static inline void bit_clear(uint64_t *bits, uint32_t at)
+{
+    bits[at / 64] &= ~((uint64_t)1 << (at % 64));
+}
+
+/* The first set bit at `from` or after, below `limit`; `limit` when there is none. */
+static inline uint32_t bit_next(const uint64_t *bits, uint32_t from, uint32_t limit)
+{
+    while (from < limit) {
+        uint64_t word = bits[from / 64] >> (from % 64);
+        if (word) {
+            uint32_t at = from + (uint32_t)__builtin_ctzll(word);
+            return at < limit ? at : limit;
+        }
+        from = (from / 64 + 1) * 64;
+    }
+    return limit;
+}
+
+#endif

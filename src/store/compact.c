@@ -1,0 +1,240 @@
+/* Compaction: when the files hold more than twice what is needed and four segments, the live
+ * messages of the emptiest segment are written again at the end of the journal, as *moved* records,
+ * a bounded amount a turn; the segment then goes with the next checkpoint but one. */
+#include <assert.h>
+
+#include "base/mem.h"
+#include "store/internal.h"
+
+enum { SCAN_BYTES = 1 << 20 };
+
+/* ---- the reader's side ---- */
+
+static void run_scan(struct job *link)
+{
+    struct scan_job *job = (struct scan_job *)link;
+    job->error = job->store->o.disk->ops->read(job->segment->file, job->data, job->size,
+                                               job->offset, &job->got);
+}
+
+/* ---- the owner's side ---- */
+
+static void scan(struct store *store, uint64_t offset, uint64_t size)
+{
+    struct compaction *c = &store->compaction;
+    struct scan_job *job = c->scan;
+    if (!job) {
+        job = c->scan = mem_zalloc(sizeof(*job));
+        job->job.run = run_scan;
+        job->job.kind = JOB_SCAN;
+        job->store = store;
+    }
+    if (job->size < size)
+        job->data = mem_realloc(job->data, size);
+    job->size = size;
+    job->offset = offset;
+    job->got = 0;
+    job->segment = c->segment;
+    c->is_reading = true;
+    c->segment->readers++;
+    store->o.reader->ops->submit(store->o.reader, &job->job);
+}
+
+void scan_done(struct store *store, struct scan_job *job)
+{
+    (void)store;
+    job->segment->readers--;
+    job->store->compaction.is_reading = false;
+}
+
+void compact_stop(struct store *store)
+{
+    struct compaction *c = &store->compaction;
+    if (c->scan) {
+        mem_free(c->scan->data);
+        mem_free(c->scan);
+    }
+    *c = (struct compaction){0};
+}
+
+/* `size` bytes of the segment at `offset`; NULL: they are being read, or (*failed) cannot be. */
+static const uint8_t *segment_bytes(struct store *store, uint64_t offset, uint64_t size,
+                                    bool *failed)
+{
+    struct compaction *c = &store->compaction;
+    struct scan_job *job = c->scan;
+    if (job && job->offset <= offset && offset + size <= job->offset + job->got)
+        return job->data + (offset - job->offset);
+    if (job && (job->error || (job->offset == offset && job->size >= size && job->got < size))) {
+        *failed = true;
+        return NULL;
+    }
+    uint64_t left = c->segment->size - offset;
+    uint64_t wanted = size > SCAN_BYTES ? size : SCAN_BYTES;
+    scan(store, offset, wanted < left ? wanted : left);
+    return NULL;
+}
+
+static bool is_at(const struct entry *entry, struct place place)
+{
+    struct place at = entry->flags & ENTRY_MESSAGE
+                          ? entry->message->place
+                          : (struct place){entry->segment, entry->offset, entry->size};
+    return at.segment == place.segment && at.offset == place.offset &&
+           !(entry->flags & ENTRY_DAMAGED);
+}
+
+/* The live entries of a record. False: a chunk must be loaded first. */
+static bool find_live(struct store *store, const struct record *record,
+                      const struct message_payload *payload, struct destination *live,
+                      uint32_t *count)
+{
+    bool ready = true;
+    *count = 0;
+    for (uint32_t i = 0; i < payload->destinations; i++) {
+        struct destination destination = message_payload_destination(payload, i);
+        struct index *index = idmap_find(&store->indexes, destination.queue);
+        struct chunk *chunk = NULL;
+        struct entry *entry = index ? index_entry(index, destination.sequence, &chunk) : NULL;
+        if (chunk && !entry) {
+            chunk_load(store, chunk);
+            ready = false;
+        } else if (entry && is_at(entry, record->place)) {
+            live[(*count)++] = destination;
+        }
+    }
+    return ready;
+}
+
+static void move(struct store *store, const struct record *record,
+                 const struct message_payload *payload, const struct destination *live,
+                 uint32_t count)
+{
+    struct message *message = message_from_payload(store->o.pool, payload);
+    enum record_type type = record->type == RECORD_PAGED ? RECORD_PAGED : RECORD_MOVED;
+    for (uint32_t i = 0; i < count; i++) {
+        struct chunk *chunk;
+        struct index *index = idmap_find(&store->indexes, live[i].queue);
+        struct entry *entry = index_entry(index, live[i].sequence, &chunk);
+        uint32_t destinations = entry->flags & ENTRY_MESSAGE ? entry->message->destinations
+                                                             : entry->destinations;
+        segment_release(store, record->place, destinations, entry->flags & ENTRY_RECORDED);
+        entry_set_message(store, chunk, entry, message_ref(message));
+        chunk->is_stale = true;
+        chunk_changed(store, chunk);
+    }
+    batch_add_message(store, type, message, live, count);
+    message_unref(store->o.pool, message);
+    store->stats.messages_moved++;
+}
+
+/* One record. False: it has to wait, or (*failed) makes no sense. */
+static bool compact_record(struct store *store, bool *failed)
+{
+    struct compaction *c = &store->compaction;
+    const uint8_t *bytes = segment_bytes(store, c->offset, RECORD_HEADER, failed);
+    if (!bytes)
+        return false;
+    uint32_t size = RECORD_HEADER + ((uint32_t)bytes[4] | (uint32_t)bytes[5] << 8 |
+                                     (uint32_t)bytes[6] << 16 | (uint32_t)bytes[7] << 24);
+    if (c->offset + size > c->batch_end) {
+        *failed = true;
+        return false;
+    }
+    bytes = segment_bytes(store, c->offset, size, failed);
+    if (!bytes)
+        return false;
+    struct record record;
+    struct message_payload payload;
+    bool sound = record_read(bytes_of(bytes, size), c->segment->number, (uint32_t)c->offset,
+                             &record) == RECORD_OK;
+    bool is_message = sound && record.type <= RECORD_PAGED &&
+                      message_payload_read(record.payload, &payload);
+    if (is_message) {
+        struct destination *live = store_scratch(store, payload.destinations);
+        uint32_t count;
+        if (!find_live(store, &record, &payload, live, &count))
+            return false;
+        if (count)
+            move(store, &record, &payload, live, count);
+    }
+    c->offset += size;
+    c->batch_records--;
+    return true;
+}
+
+static bool compact_batch(struct store *store, bool *failed)
+{
+    struct compaction *c = &store->compaction;
+    struct batch_header header;
+    const uint8_t *bytes = segment_bytes(store, c->offset, BATCH_HEADER, failed);
+    if (!bytes)
+        return false;
+    if (batch_header_read(bytes, c->segment->number, (uint32_t)c->offset, &header) != RECORD_OK) {
+        *failed = true;
+        return false;
+    }
+    c->batch_end = c->offset + header.size;
+    c->batch_records = header.records;
+    c->offset += BATCH_HEADER;
+    return true;
+}
+
+static struct segment *emptiest(struct store *store)
+{
+    struct segment *best = NULL;
+    uint64_t bytes = segments_bytes(store);
+    if (bytes <= 2 * store->stats.live_bytes + 4 * (uint64_t)store->o.segment_bytes)
+        return NULL;
+    list_for_each(link, &store->segments)
+    {
+        struct segment *segment = list_entry(link, struct segment, link);
+        if (segment == store->active || segment->is_retiring || segment->was_compacted ||
+            segment->live_entries == 0 || segment->last_batch > store->durable || !segment->file)
+            continue;
+        if (!best || segment->live_bytes * best->size < best->live_bytes * segment->size)
+            best = segment;
+    }
+    return best && best->live_bytes < best->size / 4 * 3 ? best : NULL;
+}
+
+static void finish(struct store *store, bool failed)
+{
+    struct compaction *c = &store->compaction;
+    c->segment->was_compacted = true;
+    if (failed)
+        log_event(store->o.log, LOG_LEVEL_WARNING, "segment not compacted number=%u offset=%llu",
+                  c->segment->number, (unsigned long long)c->offset);
+    store->stats.compactions++;
+    compact_stop(store);
+}
+
+void compact_tick(struct store *store)
+{
+    struct compaction *c = &store->compaction;
+    if (store->is_failed || c->is_reading || store->is_short)
+        return;
+    if (!c->segment) {
+        if (store->now_ms < store->compact_ms)
+            return;
+        store->compact_ms = store->now_ms + 100;
+        c->segment = emptiest(store);
+        c->offset = c->batch_end = SEGMENT_HEADER;
+    }
+    if (!c->segment)
+        return;
+    uint64_t limit = store->filling->size + SCAN_BYTES;
+    bool failed = false, more = true;
+    while (more && !failed && store->filling->size < limit && store->filling->size < store->o.batch_bytes / 2) {
+        if (c->batch_records) {
+            more = compact_record(store, &failed);
+        } else if (c->offset = c->batch_end, c->offset + BATCH_HEADER <= c->segment->size) {
+            more = compact_batch(store, &failed);
+        } else {
+            finish(store, false);
+            return;
+        }
+    }
+    if (failed)
+        finish(store, true);
+}

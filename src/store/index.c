@@ -1,0 +1,624 @@
+#include "store/index.h"
+
+#include <assert.h>
+
+#include "base/mem.h"
+#include "store/internal.h"
+
+enum { CHUNK_FIRST = 16 };
+
+struct index *index_new(struct store *store, uint64_t id)
+{
+    struct index *index = mem_zalloc(sizeof(*index));
+    index->id = id;
+    index->store = store;
+    index->next_sequence = 1;
+    index->cursor = 1;
+    list_init(&index->dirty_link);
+    list_init(&index->wait_link);
+    idmap_add(&store->indexes, id, index);
+    return index;
+}
+
+static bool survives(const struct index *index)
+{
+    return !(index->id & STORE_ID_TRANSIENT);
+}
+
+void index_changed(struct index *index)
+{
+    if (index->is_dirty || !survives(index))
+        return;
+    index->is_dirty = true;
+    list_push_back(&index->store->changed_indexes, &index->dirty_link);
+}
+
+void chunk_changed(struct store *store, struct chunk *chunk)
+{
+    if (chunk->is_changed || chunk->queue_id & STORE_ID_TRANSIENT)
+        return;
+    chunk->is_changed = true;
+    list_push_back(&store->changed_chunks, &chunk->changed_link);
+}
+
+/* ---- the row of chunks ---- */
+
+static struct chunk *chunk_at(const struct index *index, uint32_t at)
+{
+    return index->chunks[index->chunks_first + at];
+}
+
+static struct chunk *tail_of(const struct index *index)
+{
+    return index->chunks_count ? chunk_at(index, index->chunks_count - 1) : NULL;
+}
+
+void index_add_chunk(struct index *index, struct chunk *chunk)
+{
+    uint32_t end = index->chunks_first + index->chunks_count;
+    if (end == index->chunks_capacity && index->chunks_first >= index->chunks_capacity / 2 + 1) {
+        memmove(index->chunks, index->chunks + index->chunks_first,
+                index->chunks_count * sizeof(struct chunk *));
+        index->chunks_first = 0;
+    } else if (end == index->chunks_capacity) {
+        index->chunks_capacity = index->chunks_capacity ? index->chunks_capacity * 2 : 2;
+        index->chunks =
+            mem_realloc(index->chunks, index->chunks_capacity * sizeof(struct chunk *));
+    }
+    index->chunks[index->chunks_first + index->chunks_count++] = chunk;
+    chunk->index = index;
+}
+
+/* The position of the chunk that holds `sequence`, or would: the last that begins at or below it;
+ * chunks_count when all begin above. */
+static uint32_t position_of(const struct index *index, uint64_t sequence)
+{
+    uint32_t low = 0, high = index->chunks_count;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (chunk_at(index, middle)->base <= sequence)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low ? low - 1 : index->chunks_count;
+}
+
+struct chunk *index_chunk(const struct index *index, uint64_t sequence)
+{
+    uint32_t at = position_of(index, sequence);
+    if (at == index->chunks_count)
+        return NULL;
+    struct chunk *chunk = chunk_at(index, at);
+    return sequence - chunk->base < chunk->slots ? chunk : NULL;
+}
+
+struct entry *index_entry(const struct index *index, uint64_t sequence, struct chunk **chunk)
+{
+    *chunk = index_chunk(index, sequence);
+    if (!*chunk)
+        return NULL;
+    uint32_t slot = (uint32_t)(sequence - (*chunk)->base);
+    if (!bit_get((*chunk)->live_bits, slot)) {
+        *chunk = NULL;
+        return NULL;
+    }
+    return (*chunk)->entries ? &(*chunk)->entries[slot] : NULL;
+}
+
+static void remove_chunk(struct index *index, struct chunk *chunk)
+{
+    uint32_t at = position_of(index, chunk->base);
+    assert(chunk_at(index, at) == chunk);
+    if (at == 0) {
+        index->chunks_first++;
+    } else {
+        struct chunk **slot = &index->chunks[index->chunks_first + at];
+        memmove(slot, slot + 1, (index->chunks_count - at - 1) * sizeof(*slot));
+    }
+    if (--index->chunks_count == 0)
+        index->chunks_first = 0;
+}
+
+/* Nothing in the chunk is live any more. The last one is used again from its beginning. */
+static void chunk_emptied(struct index *index, struct chunk *chunk)
+{
+    struct store *store = index->store;
+    if (chunk != tail_of(index) || !chunk->entries) {
+        remove_chunk(index, chunk);
+        chunk_bury(store, chunk);
+        return;
+    }
+    chunk_name_dead(store, chunk);
+    blob_drop(store, chunk);
+    chunk->base = index->next_sequence;
+    chunk->slots = 0;
+    chunk->is_stale = true;
+}
+
+/* ---- entries ---- */
+
+static bool is_pending(const struct store *store, const struct message *message)
+{
+    return message->batch == store->filling->number;
+}
+
+static struct place entry_place(const struct entry *entry)
+{
+    if (entry->flags & ENTRY_MESSAGE)
+        return entry->message->place;
+    return (struct place){entry->segment, entry->offset, entry->size};
+}
+
+void entry_release(struct store *store, struct chunk *chunk, struct entry *entry)
+{
+    bool kept = entry->flags & ENTRY_RECORDED;
+    struct message *message = entry->flags & ENTRY_MESSAGE ? entry->message : NULL;
+    if (kept || entry->flags & ENTRY_PAGED) {
+        if (message && is_pending(store, message)) {
+            if (--message->pending_live == 0)
+                batch_elide(store, message);
+        } else {
+            segment_release(store, entry_place(entry),
+                            message ? message->destinations : entry->destinations, kept);
+        }
+    }
+    if (!message)
+        return;
+    if (--chunk->bodies == 0)
+        list_remove(&chunk->bodies_link);
+    message_unref(store->o.pool, message);
+}
+
+void entry_set_message(struct store *store, struct chunk *chunk, struct entry *entry,
+                       struct message *message)
+{
+    if (entry->flags & ENTRY_MESSAGE)
+        message_unref(store->o.pool, entry->message);
+    else if (chunk->bodies++ == 0)
+        list_push_back(&store->bodies, &chunk->bodies_link);
+    entry->message = message;
+    entry->flags |= ENTRY_MESSAGE;
+    chunk->version++;
+    chunk->touched_ms = store->now_ms;
+}
+
+void entry_evict(struct store *store, struct chunk *chunk, struct entry *entry)
+{
+    struct message *message = entry->message;
+    assert(entry->flags & ENTRY_MESSAGE && message->batch <= store->written);
+    struct place place = message->place;
+    entry->destinations = message->destinations;
+    entry->segment = place.segment;
+    entry->offset = place.offset;
+    entry->size = place.size;
+    entry->flags &= (uint8_t)~ENTRY_MESSAGE;
+    if (--chunk->bodies == 0)
+        list_remove(&chunk->bodies_link);
+    message_unref(store->o.pool, message);
+    store->stats.bodies_evicted++;
+}
+
+/* Is what is on disk about this message only a record in the batch that is being filled, so that
+ * nothing needs to be said about its end? */
+static bool leaves_no_trace(const struct store *store, const struct entry *entry)
+{
+    if (!(entry->flags & ENTRY_MESSAGE) || !is_pending(store, entry->message))
+        return false;
+    const struct message *message = entry->message;
+    return message->pending_live == 1 && message->destinations == 1 &&
+           store->filling->records[message->pending].type == RECORD_MESSAGE;
+}
+
+/* Ends the message in a slot, taken or ready (the caller keeps those counts). */
+static void settle_slot(struct index *index, struct chunk *chunk, uint32_t slot)
+{
+    struct store *store = index->store;
+    struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;
+    bool recorded = entry ? (entry->flags & ENTRY_RECORDED) : survives(index);
+    bit_clear(chunk->live_bits, slot);
+    chunk->live--;
+    chunk->version++;
+    if (recorded && !(entry && leaves_no_trace(store, entry)))
+        batch_add_settle(store, index, chunk->base + slot, 1);
+    if (entry)
+        entry_release(store, chunk, entry);
+    if (entry)
+        chunk->is_stale = true;
+    chunk_changed(store, chunk);
+    if (chunk->live == 0)
+        chunk_emptied(index, chunk);
+}
+
+/* ---- coming in ---- */
+
+static struct chunk *chunk_for_push(struct index *index)
+{
+    struct store *store = index->store;
+    struct chunk *tail = tail_of(index);
+    uint32_t capacity = tail && tail->capacity >= CHUNK_FIRST ? tail->capacity : CHUNK_FIRST;
+    if (tail && tail->entries && tail->live == 0 && tail->slots == 0)
+        tail->base = index->next_sequence;
+    if (tail && tail->entries && tail->base + tail->slots == index->next_sequence) {
+        if (tail->slots < tail->capacity)
+            return tail;
+        bool may_grow = tail->capacity < store->o.chunk_entries && tail->live > tail->capacity / 2;
+        if (may_grow) {
+            store->cache_used += chunk_cost(tail);
+            chunk_grow(tail);
+            return tail;
+        }
+    }
+    if (capacity > store->o.chunk_entries)
+        capacity = store->o.chunk_entries;
+    struct chunk *chunk = chunk_new(index->id, index->next_sequence, capacity);
+    index_add_chunk(index, chunk);
+    chunk_cache(store, chunk);
+    return chunk;
+}
+
+uint64_t index_push(struct index *index, struct message *message, uint8_t flags)
+{
+    struct store *store = index->store;
+    struct chunk *chunk = chunk_for_push(index);
+    uint32_t slot = chunk->slots++;
+    struct entry *entry = &chunk->entries[slot];
+    *entry = (struct entry){.message = message_ref(message),
+                            .expires_ms = message->expires_ms,
+                            .flags = (uint8_t)(flags | ENTRY_MESSAGE),
+                            .priority = message->priority};
+    bit_set(chunk->live_bits, slot);
+    bit_set(chunk->ready_bits, slot);
+    chunk->live++;
+    chunk->ready++;
+    chunk->version++;
+    chunk->touched_ms = store->now_ms;
+    if (chunk->bodies++ == 0)
+        list_push_back(&store->bodies, &chunk->bodies_link);
+    if (chunk->recorded_bits && flags & ENTRY_RECORDED)
+        bit_set(chunk->recorded_bits, slot);
+    index->ready++;
+    if (survives(index)) {
+        chunk->is_stale = true;
+        chunk_changed(store, chunk);
+        index_changed(index);
+    }
+    return index->next_sequence++;
+}
+
+/* ---- going out ---- */
+
+static enum index_result wait_for(struct index *index)
+{
+    index->is_waiting = true;
+    return INDEX_WAIT;
+}
+
+void index_wake(struct index *index)
+{
+    if (!index->is_waiting)
+        return;
+    index->is_waiting = false;
+    list_remove(&index->wait_link);
+    list_push_back(&index->store->awake, &index->wait_link);
+}
+
+/* The first ready message at the cursor or after; there is one. */
+static struct chunk *find_ready(struct index *index, uint32_t *slot)
+{
+    uint32_t at = position_of(index, index->cursor);
+    if (at == index->chunks_count)
+        at = 0;
+    for (; at < index->chunks_count; at++) {
+        struct chunk *chunk = chunk_at(index, at);
+        if (chunk->ready == 0)
+            continue;
+        uint32_t from =
+            index->cursor > chunk->base ? (uint32_t)(index->cursor - chunk->base) : 0;
+        if (from >= chunk->slots)
+            continue;
+        *slot = bit_next(chunk->ready_bits, from, chunk->slots);
+        if (*slot < chunk->slots)
+            return chunk;
+    }
+    assert(!"a ready message that is in no chunk");
+    return NULL;
+}
+
+static void ask_for_mark(struct index *index, uint64_t sequence)
+{
+    struct store *store = index->store;
+    struct buffer payload = {0};
+    index->mark_asked = sequence + store->o.mark_step;
+    index->mark_batch = store->filling->number;
+    buffer_add_u64(&payload, index->id);
+    buffer_add_u64(&payload, index->mark_asked);
+    batch_add(store, RECORD_DELIVERED, buffer_bytes(&payload));
+    buffer_free(&payload);
+    index_changed(index);
+    store->stats.marks_written++;
+}
+
+/* May a recorded message be sent? Only below a durable mark, so that after a crash it is known that
+ * it may have been. The mark is moved before it is reached. */
+static bool mark_allows(struct index *index, uint64_t sequence)
+{
+    struct store *store = index->store;
+    if (index->mark_batch && index->mark_batch <= store->durable) {
+        index->mark = index->mark_asked;
+        index->mark_batch = 0;
+    }
+    if (!index->mark_batch && sequence + store->o.mark_step / 2 >= index->mark)
+        ask_for_mark(index, sequence);
+    if (sequence < index->mark || planted(PLANTED_NO_MARK))
+        return true;
+    store_want(store, (struct ticket){.index = index->mark_batch});
+    list_remove(&index->wait_link);
+    list_push_back(&store->mark_waiters, &index->wait_link);
+    return false;
+}
+
+enum index_result index_take(struct index *index, bool settle, struct taken *taken)
+{
+    if (index->ready == 0)
+        return INDEX_EMPTY;
+    uint32_t slot;
+    struct chunk *chunk = find_ready(index, &slot);
+    uint64_t sequence = chunk->base + slot;
+    struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;
+    if (!entry || !(entry->flags & ENTRY_MESSAGE)) {
+        read_ahead(index, sequence);
+        return wait_for(index);
+    }
+    if (entry->flags & ENTRY_RECORDED && !(settle && leaves_no_trace(index->store, entry)) &&
+        !mark_allows(index, sequence))
+        return wait_for(index);
+    *taken = (struct taken){.sequence = sequence,
+                            .message = message_ref(entry->message),
+                            .delivery_count = entry->delivery_count,
+                            .redelivered = sequence < index->taken_high};
+    bit_clear(chunk->ready_bits, slot);
+    chunk->ready--;
+    index->ready--;
+    index->cursor = sequence + 1;
+    index->used_ms = index->store->now_ms;
+    if (sequence >= index->taken_high)
+        index->taken_high = sequence + 1;
+    if (settle)
+        settle_slot(index, chunk, slot);
+    else
+        index->taken++;
+    if (index->read_until > sequence && index->read_until - sequence < READ_AHEAD_LOW)
+        read_ahead(index, index->read_until);
+    return INDEX_OK;
+}
+
+static struct chunk *taken_chunk(struct index *index, uint64_t sequence, uint32_t *slot)
+{
+    struct chunk *chunk = index_chunk(index, sequence);
+    assert(chunk);
+    *slot = (uint32_t)(sequence - chunk->base);
+    assert(bit_get(chunk->live_bits, *slot) && !bit_get(chunk->ready_bits, *slot));
+    return chunk;
+}
+
+void index_return(struct index *index, uint64_t sequence, bool count)
+{
+    uint32_t slot;
+    struct chunk *chunk = taken_chunk(index, sequence, &slot);
+    struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;
+    index->taken--;
+    if (entry && entry->flags & ENTRY_DAMAGED)
+        return;
+    bit_set(chunk->ready_bits, slot);
+    chunk->ready++;
+    index->ready++;
+    if (sequence < index->cursor)
+        index->cursor = sequence;
+    if (sequence < index->read_until)
+        index->read_until = sequence;
+    if (count && entry && entry->delivery_count < UINT16_MAX) {
+        entry->delivery_count++;
+        chunk->version++;
+        chunk->is_stale = true;
+    }
+}
+
+void index_settle(struct index *index, uint64_t sequence)
+{
+    uint32_t slot;
+    struct chunk *chunk = taken_chunk(index, sequence, &slot);
+    index->taken--;
+    settle_slot(index, chunk, slot);
+}
+
+enum index_result index_fetch(struct index *index, uint64_t sequence, struct message **message)
+{
+    uint32_t slot;
+    struct chunk *chunk = taken_chunk(index, sequence, &slot);
+    struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;
+    if (entry && entry->flags & ENTRY_DAMAGED)
+        return INDEX_EMPTY;
+    if (!entry || !(entry->flags & ENTRY_MESSAGE)) {
+        read_one(index, sequence);
+        return wait_for(index);
+    }
+    *message = message_ref(entry->message);
+    return INDEX_OK;
+}
+
+/* Settles all of a cold chunk that is ready as a whole: a bit at a time would be slow. */
+static uint64_t purge_cold(struct index *index, struct chunk *chunk)
+{
+    uint64_t count = chunk->live;
+    if (survives(index))
+        batch_add_settle(index->store, index, chunk->base, chunk->slots);
+    memset(chunk->live_bits, 0, (chunk->capacity + 63) / 64 * 8);
+    memset(chunk->ready_bits, 0, (chunk->capacity + 63) / 64 * 8);
+    chunk->live = chunk->ready = 0;
+    chunk_changed(index->store, chunk);
+    remove_chunk(index, chunk);
+    chunk_bury(index->store, chunk);
+    return count;
+}
+
+static uint64_t purge_slots(struct index *index, struct chunk *chunk)
+{
+    uint64_t count = 0;
+    uint32_t slots = chunk->slots;
+    for (uint32_t slot = bit_next(chunk->ready_bits, 0, slots); slot < slots;
+         slot = bit_next(chunk->ready_bits, slot + 1, slots)) {
+        bit_clear(chunk->ready_bits, slot);
+        chunk->ready--;
+        count++;
+        bool last = chunk->live == 1;
+        settle_slot(index, chunk, slot);
+        if (last)
+            break; /* the chunk may be gone */
+    }
+    return count;
+}
+
+uint64_t index_purge(struct index *index)
+{
+    uint64_t purged = 0;
+    uint32_t at = 0;
+    while (at < index->chunks_count) {
+        struct chunk *chunk = chunk_at(index, at);
+        uint32_t before = index->chunks_count;
+        if (!chunk->entries && chunk->ready && chunk->ready == chunk->live)
+            purged += purge_cold(index, chunk);
+        else
+            purged += purge_slots(index, chunk);
+        if (index->chunks_count == before)
+            at++;
+    }
+    index->ready -= purged;
+    assert(index->ready == 0);
+    index->cursor = index->next_sequence;
+    return purged;
+}
+
+/* ---- the end of a queue ---- */
+
+void index_drop(struct index *index)
+{
+    struct store *store = index->store;
+    batch_forget_settles(store, index);
+    for (uint32_t i = 0; i < index->chunks_count; i++) {
+        struct chunk *chunk = chunk_at(index, i);
+        for (uint32_t slot = bit_next(chunk->live_bits, 0, chunk->slots);
+             chunk->entries && slot < chunk->slots;
+             slot = bit_next(chunk->live_bits, slot + 1, chunk->slots))
+            entry_release(store, chunk, &chunk->entries[slot]);
+        memset(chunk->live_bits, 0, (chunk->capacity + 63) / 64 * 8);
+        memset(chunk->ready_bits, 0, (chunk->capacity + 63) / 64 * 8);
+        chunk->live = chunk->ready = 0;
+        chunk->version++;
+        chunk_changed(store, chunk);
+        chunk_bury(store, chunk);
+    }
+    index_forget(index);
+}
+
+void index_forget(struct index *index)
+{
+    idmap_remove(&index->store->indexes, index->id);
+    list_remove(&index->dirty_link);
+    list_remove(&index->wait_link);
+    mem_free(index->chunks);
+    mem_free(index);
+}
+
+/* ---- recovery ---- */
+
+/* A chunk with room for `sequence`, which is above all that came before. */
+static struct chunk *chunk_for_restore(struct index *index, uint64_t sequence)
+{
+    struct store *store = index->store;
+    struct chunk *tail = tail_of(index);
+    if (tail && tail->entries) {
+        uint64_t slot = sequence - tail->base;
+        while (slot >= tail->capacity && tail->capacity < store->o.chunk_entries &&
+               slot < store->o.chunk_entries) {
+            store->cache_used += chunk_cost(tail);
+            chunk_grow(tail);
+        }
+        if (slot < tail->capacity)
+            return tail;
+    }
+    uint32_t capacity = CHUNK_FIRST < store->o.chunk_entries ? CHUNK_FIRST : store->o.chunk_entries;
+    struct chunk *chunk = chunk_new(index->id, sequence, capacity);
+    index_add_chunk(index, chunk);
+    chunk_cache(store, chunk);
+    return chunk;
+}
+
+void index_restore(struct index *index, uint64_t sequence, struct place place,
+                   const struct message_payload *payload)
+{
+    struct chunk *chunk = chunk_for_restore(index, sequence);
+    uint32_t slot = (uint32_t)(sequence - chunk->base);
+    chunk->entries[slot] = (struct entry){.segment = place.segment,
+                                          .offset = place.offset,
+                                          .size = place.size,
+                                          .destinations = payload->destinations,
+                                          .expires_ms = payload->expires_ms,
+                                          .priority = payload->priority,
+                                          .flags = ENTRY_RECORDED};
+    segment_hold(index->store, place, payload->destinations, true);
+    bit_set(chunk->live_bits, slot);
+    bit_set(chunk->ready_bits, slot);
+    if (chunk->recorded_bits)
+        bit_set(chunk->recorded_bits, slot);
+    chunk->slots = slot + 1;
+    chunk->live++;
+    chunk->ready++;
+    chunk->version++;
+    chunk->is_stale = true;
+    index->ready++;
+    index->next_sequence = sequence + 1;
+    chunk_changed(index->store, chunk);
+    index_changed(index);
+}
+
+static void replay_settle_slot(struct index *index, struct chunk *chunk, uint32_t slot)
+{
+    struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;
+    bit_clear(chunk->live_bits, slot);
+    bit_clear(chunk->ready_bits, slot);
+    chunk->live--;
+    chunk->ready--;
+    chunk->version++;
+    index->ready--;
+    if (entry) {
+        entry_release(index->store, chunk, entry);
+        chunk->is_stale = true;
+    }
+    chunk_changed(index->store, chunk);
+}
+
+void index_replay_settle(struct index *index, uint64_t first, uint64_t count)
+{
+    uint64_t end = first + count;
+    uint32_t at = position_of(index, first);
+    if (at == index->chunks_count)
+        at = 0;
+    while (at < index->chunks_count) {
+        struct chunk *chunk = chunk_at(index, at);
+        if (chunk->base >= end)
+            break;
+        uint32_t from = first > chunk->base ? (uint32_t)(first - chunk->base) : 0;
+        uint64_t to = end - chunk->base < chunk->slots ? end - chunk->base : chunk->slots;
+        for (uint32_t slot = bit_next(chunk->live_bits, from, (uint32_t)to); slot < to;
+             slot = bit_next(chunk->live_bits, slot + 1, (uint32_t)to))
+            replay_settle_slot(index, chunk, slot);
+        uint32_t before = index->chunks_count;
+        if (chunk->live == 0)
+            chunk_emptied(index, chunk);
+        if (index->chunks_count == before)
+            at++;
+    }
+    if (end > index->next_sequence)
+        index->next_sequence = end;
+}

@@ -1,0 +1,73 @@
+/* The messages of one queue, in order of their sequence numbers, from the first that is not settled
+ * to the last that came. Most of a long queue is not in memory: its entries are in the key-value
+ * store, its bodies in the journal, and only two bits for each message remain.
+ *
+ * A message is *ready*, or *taken* (delivered and not settled), or *settled* (acknowledged, dropped,
+ * dead-lettered) and gone. It keeps its place while it is taken, so that one that comes back comes
+ * back to where it was. */
+#ifndef LEVERET_STORE_INDEX_H
+#define LEVERET_STORE_INDEX_H
+
+#include "base/list.h"
+#include "store/message.h"
+
+struct store;
+struct chunk;
+
+struct index {
+    /* For the caller to read: */
+    uint64_t id;
+    void *owner;
+    uint64_t ready; /* messages that can be taken */
+    uint64_t taken; /* messages taken and not settled */
+    /* The store's: */
+    struct store *store;
+    struct chunk **chunks; /* in order; the first is at chunks[chunks_first] */
+    uint32_t chunks_first;
+    uint32_t chunks_count;
+    uint32_t chunks_capacity;
+    uint32_t settles; /* 1 + this queue's settle set in the filling batch; 0: none */
+    uint64_t settles_batch; /* the batch that `settles` is about */
+    uint64_t next_sequence; /* of the next message; never used again once it was used */
+    uint64_t cursor;        /* nothing below it is ready */
+    uint64_t taken_high;    /* what is ready below it was delivered before */
+    uint64_t mark;          /* deliveries below it are on record, durably */
+    uint64_t mark_asked;    /* ... or will be once batch mark_batch is durable */
+    uint64_t mark_batch;
+    uint64_t read_until; /* bodies are being read ahead up to here */
+    uint64_t used_ms;    /* when something was last taken */
+    bool is_reading;     /* a read for it is under way */
+    bool is_waiting;     /* answered INDEX_WAIT and was not woken since */
+    bool is_dirty;       /* counters changed since the last checkpoint */
+    struct list dirty_link;
+    struct list wait_link; /* waiting for its mark, or awake */
+};
+
+enum index_result {
+    INDEX_OK,
+    INDEX_EMPTY, /* no message is ready */
+    INDEX_WAIT,  /* it is being read, or its delivered mark is not durable yet: the index appears on
+                    store_take_awake's list when it is worth another try */
+};
+
+struct taken {
+    uint64_t sequence;
+    struct message *message; /* a reference that is the caller's now */
+    uint32_t delivery_count; /* times it came back before */
+    bool redelivered;
+};
+
+/* Takes the first ready message. With `settle` it is settled in the same step (a delivery that
+ * needs no acknowledgement). */
+enum index_result index_take(struct index *index, bool settle, struct taken *taken);
+/* Puts a taken message back to its old place. `count`: this counts as a delivery. */
+void index_return(struct index *index, uint64_t sequence, bool count);
+/* Ends a taken message. */
+void index_settle(struct index *index, uint64_t sequence);
+/* Brings a taken message back to look at (to dead-letter it). INDEX_OK: *message is a reference of
+ * the caller's; INDEX_EMPTY: it is damaged and was set aside. */
+enum index_result index_fetch(struct index *index, uint64_t sequence, struct message **message);
+/* Settles every ready message; returns how many there were. */
+uint64_t index_purge(struct index *index);
+
+#endif

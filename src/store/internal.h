@@ -1,0 +1,376 @@
+/* What the files of the store share, and nobody else sees. */
+#ifndef LEVERET_STORE_INTERNAL_H
+#define LEVERET_STORE_INTERNAL_H
+
+#include "base/map.h"
+#include "store/chunk.h"
+#include "store/record.h"
+#include "store/store.h"
+
+enum job_kind { JOB_WRITE, JOB_CHECKPOINT, JOB_SPILL, JOB_LOAD, JOB_READ, JOB_SCAN };
+
+/* ---- segments: segment.c ---- */
+
+struct segment {
+    uint32_t number;
+    uint64_t size;       /* where the next batch goes */
+    uint64_t first_batch;
+    uint64_t last_batch; /* 0: none yet */
+    uint64_t live_entries; /* entries of queues that point in here */
+    uint64_t live_bytes;
+    uint64_t kept_entries; /* of these, those that survive a restart */
+    uint64_t kept_bytes;
+    uint32_t readers; /* jobs that read it now */
+    bool is_retiring; /* nothing live; goes when the next checkpoint is durable */
+    bool is_gone;
+    bool was_compacted; /* tried, and what is left cannot be moved */
+    struct disk_file *file;
+    struct list link; /* store->segments, by number */
+};
+
+void segment_name(char name[32], uint32_t number);
+void spare_name(char name[32], uint32_t number);
+/* The number in a name that segment_name made; 0: it is none. */
+uint32_t segment_number(const char *name);
+uint32_t spare_number(const char *name);
+struct segment *segment_find(struct store *store, uint32_t number);
+struct segment *segment_add(struct store *store, uint32_t number);
+/* An entry that holds 1/destinations of the record at `place` comes or goes. */
+void segment_hold(struct store *store, struct place place, uint32_t destinations, bool kept);
+void segment_release(struct store *store, struct place place, uint32_t destinations, bool kept);
+void segment_free(struct store *store, struct segment *segment);
+/* Bytes of all segments. */
+uint64_t segments_bytes(const struct store *store);
+
+/* ---- the filling batch: batch.c ---- */
+
+struct pending {
+    struct message *message; /* a reference; NULL: no message, or elided */
+    enum record_type type;
+    bool is_elided;
+    uint32_t at, size; /* the payload, or the start of it, in batch->bytes */
+};
+
+/* Settled sequence numbers of one queue, as the payload of its record but for the last range. */
+struct settles {
+    uint64_t queue;
+    uint64_t first, count; /* the range that still grows */
+    uint64_t end;          /* of the range before */
+    struct buffer ranges;
+};
+
+struct batch {
+    uint64_t number;
+    struct pending *records;
+    uint32_t count, capacity;
+    uint32_t elided;
+    struct settles *settles;
+    uint32_t settles_count, settles_capacity;
+    struct buffer bytes;
+    uint64_t size;     /* what it will take on disk, about */
+    uint64_t since_ms; /* when its first record came */
+};
+
+bool batch_is_empty(const struct batch *batch);
+/* Appends a message record for `count` destinations that are live now. */
+void batch_add_message(struct store *store, enum record_type type, struct message *message,
+                       const struct destination *destinations, uint32_t count);
+/* Drops the record of a message none of whose destinations is live any more. */
+void batch_elide(struct store *store, struct message *message);
+void batch_add_settle(struct store *store, struct index *index, uint64_t first, uint64_t count);
+/* Any other record. */
+void batch_add(struct store *store, enum record_type type, struct bytes payload);
+void batch_forget_settles(struct store *store, struct index *index);
+/* Turns the settled numbers into records; right before sealing. */
+void batch_close_settles(struct store *store);
+void batch_free(struct store *store, struct batch *batch);
+
+/* ---- the journal: journal.c ---- */
+
+/* A sealed batch on its way to the disk. One at a time. */
+struct write_job {
+    struct job job;
+    struct store *store;
+    struct disk *disk;
+    struct segment *segment;
+    struct disk_file *file;   /* of the segment, once it is open */
+    struct disk_file *before; /* the segment before, to be synced too; or NULL */
+    char create[32];          /* the segment must be made first */
+    char recycle[32];         /* ... from this file */
+    uint8_t header[SEGMENT_HEADER];
+    struct buffer bytes;      /* the batch, but for long bodies */
+    struct {
+        size_t at; /* where in `bytes` */
+        struct bytes part;
+    } *inserts; /* long bodies, by place */
+    size_t inserts_count, inserts_capacity;
+    struct message **pinned; /* the messages of these */
+    uint64_t offset, size;
+    uint64_t number; /* of the batch; 0: nothing to write, only to sync */
+    bool sync;
+    int error;       /* of a failed write, 0: it is written (and synced if asked) */
+    bool sync_failed;
+};
+
+/* Seals the filling batch and hands it to the syncer; the syncer is idle. */
+void journal_write(struct store *store, bool sync);
+/* Hands only a sync to it. */
+void journal_sync(struct store *store);
+/* Tries again what failed for lack of space. */
+void journal_retry(struct store *store);
+void journal_written(struct store *store, struct write_job *job);
+void journal_fail(struct store *store, const char *what, int error);
+
+/* ---- indexes: index.c ---- */
+
+struct index *index_new(struct store *store, uint64_t id);
+/* Releases all entries; chunks that are cold wait among the dead until their blob was read. */
+void index_drop(struct index *index);
+void index_forget(struct index *index);
+/* A message at the end. */
+uint64_t index_push(struct index *index, struct message *message, uint8_t flags);
+/* The same in recovery, by place and with a given sequence number. */
+void index_restore(struct index *index, uint64_t sequence, struct place place,
+                   const struct message_payload *payload);
+/* Settles in recovery. */
+void index_replay_settle(struct index *index, uint64_t first, uint64_t count);
+struct chunk *index_chunk(const struct index *index, uint64_t sequence);
+void index_add_chunk(struct index *index, struct chunk *chunk);
+/* The live entry of a message whose chunk is in memory; NULL: settled. *chunk is its chunk, which
+ * may be cold, when the result is NULL too. */
+struct entry *index_entry(const struct index *index, uint64_t sequence, struct chunk **chunk);
+/* Makes it appear on the list of those awake. */
+void index_wake(struct index *index);
+void index_changed(struct index *index);
+void chunk_changed(struct store *store, struct chunk *chunk);
+/* What a live entry holds is given back; its bits are the caller's business. */
+void entry_release(struct store *store, struct chunk *chunk, struct entry *entry);
+/* The message is in memory again, or first: the entry takes the reference. */
+void entry_set_message(struct store *store, struct chunk *chunk, struct entry *entry,
+                       struct message *message);
+/* The message's memory is given up for its place. */
+void entry_evict(struct store *store, struct chunk *chunk, struct entry *entry);
+
+/* ---- out of memory and back: spill.c, reader.c ---- */
+
+struct spill_job {
+    struct job job;
+    struct store *store;
+    struct chunk *chunk; /* NULL: it went meanwhile */
+    uint32_t version;
+    uint64_t key;
+    struct buffer batch;
+    int result;
+};
+
+struct load_job {
+    struct job job;
+    struct store *store;
+    struct chunk *chunk;
+    uint64_t key;
+    bool is_transient;
+    struct buffer value;
+    int result;
+};
+
+struct read_item {
+    uint64_t sequence;
+    struct place place;
+    struct disk_file *file;
+    struct segment *segment;
+    const uint8_t *bytes; /* of the record, in the job's buffer; NULL: damaged */
+};
+
+struct read_job {
+    struct job job;
+    struct store *store;
+    uint64_t queue_id;
+    struct read_item *items;
+    size_t count, capacity;
+    uint8_t *data;
+    uint64_t size;
+};
+
+void spill_tick(struct store *store);
+void spill_done(struct store *store, struct spill_job *job);
+void load_done(struct store *store, struct load_job *job);
+/* Asks for a cold chunk; harmless when it was asked for already. */
+void chunk_load(struct store *store, struct chunk *chunk);
+/* Takes in the entries of a cold chunk that were read from its blob. False: damaged. */
+bool chunk_thaw(struct store *store, struct chunk *chunk, struct bytes blob);
+void blob_key(uint8_t key[9], uint64_t blob, bool is_transient);
+/* Forgets a blob: it is deleted with the next checkpoint. */
+void blob_drop(struct store *store, struct chunk *chunk);
+void blob_dead(struct store *store, uint64_t blob, bool is_transient);
+/* A dead chunk in memory goes; one that is cold waits for its blob. */
+void chunk_bury(struct store *store, struct chunk *chunk);
+void chunk_cache(struct store *store, struct chunk *chunk);
+/* Its entries leave memory; the blob has them all. */
+void chunk_cool(struct store *store, struct chunk *chunk);
+struct message *message_copy(struct store *store, const struct message *message);
+
+enum { READ_AHEAD_LOW = 512 };
+
+/* Reads the bodies of ready messages from `sequence` on. */
+void read_ahead(struct index *index, uint64_t sequence);
+/* Reads one. */
+void read_one(struct index *index, uint64_t sequence);
+void read_done(struct store *store, struct read_job *job);
+
+/* ---- checkpoint.c ---- */
+
+struct position {
+    uint64_t batch; /* the next one */
+    uint32_t segment;
+    uint64_t offset;
+    uint32_t previous; /* checksum of the batch before */
+};
+
+struct checkpoint_job {
+    struct job job;
+    struct store *store;
+    struct buffer batch;
+    uint64_t durable; /* the batch that must be durable first */
+    bool is_submitted;
+    int result;
+    /* Afterwards: files that go */
+    struct segment **retired;
+    size_t retired_count;
+    uint32_t recycle; /* how many of them may be kept */
+    uint32_t recycled;
+};
+
+struct dead_name {
+    uint64_t queue, base;
+};
+
+bool checkpoint_is_due(const struct store *store);
+/* Takes the image; the filling batch is empty. */
+void checkpoint_begin(struct store *store);
+void checkpoint_tick(struct store *store);
+void checkpoint_done(struct store *store, struct checkpoint_job *job);
+/* Reads the image into an empty store. 1: done; 0: there is none; -1: error. */
+int checkpoint_load(struct store *store, struct position *position, char *error, size_t error_size);
+/* Deletes blobs that no checkpoint names: of queues that did not survive, and spilled after the last
+ * one. */
+int checkpoint_sweep(struct store *store);
+void checkpoint_free(struct checkpoint_job *job);
+void chunk_name_dead(struct store *store, const struct chunk *chunk);
+
+/* ---- catalogue.c ---- */
+
+struct catalogue_change {
+    struct bytes key;
+    struct bytes value;
+    bool is_delete;
+    uint8_t data[];
+};
+
+void catalogue_change(struct store *store, struct map *map, struct bytes key, struct bytes value,
+                      bool is_delete);
+void catalogue_free(struct map *map);
+
+/* ---- replay.c ---- */
+
+struct replay_report {
+    uint64_t batches, records, messages, settles, catalogue;
+    uint64_t cut_segment, cut_offset; /* where a tail was cut; 0: nowhere */
+};
+
+/* From the position to the end of the journal. False, with an error, when it is damaged. */
+bool replay(struct store *store, struct position *position, bool repair,
+            struct replay_report *report, char *error, size_t error_size);
+
+/* ---- compact.c ---- */
+
+struct scan_job {
+    struct job job;
+    struct store *store;
+    struct segment *segment;
+    uint64_t offset;
+    uint8_t *data;
+    uint64_t size, got;
+    int error;
+};
+
+struct compaction {
+    struct segment *segment; /* NULL: none */
+    uint64_t offset;         /* next byte to look at */
+    uint64_t batch_end;      /* end of the batch it is in */
+    uint32_t batch_records;  /* records left in it */
+    struct scan_job *scan;   /* being read, or read */
+    bool is_reading;
+};
+
+void compact_tick(struct store *store);
+void scan_done(struct store *store, struct scan_job *job);
+void compact_stop(struct store *store);
+
+struct store {
+    struct store_options o;
+    uint64_t now_ms;
+    uint64_t free_checked_ms;
+    struct store_stats stats;
+    char failure[200];
+    bool is_failed, is_short, is_closing;
+
+    struct list segments;
+    struct idmap segments_by_number;
+    struct segment *active; /* where batches go; NULL: the next one begins a new one */
+    uint32_t segment_last;  /* highest number ever used */
+    uint32_t spares[64];    /* files to reuse */
+    uint32_t spares_count;
+
+    struct batch *filling;
+    struct batch *empty; /* kept for the next one */
+    struct write_job write;
+    bool is_writing;
+    uint64_t written;   /* batches up to here can be read back */
+    uint64_t durable;   /* ... and have been synced */
+    uint64_t unsynced_ms; /* when the oldest written, unsynced batch was written */
+    uint32_t previous;  /* checksum of the last sealed batch */
+    struct position position; /* behind the last sealed batch */
+    uint64_t wanted;    /* somebody waits for batches up to this one */
+    uint64_t retry_ms;  /* a write failed for lack of space: when to try again */
+
+    struct idmap indexes;
+    uint64_t id_last, id_last_transient;
+    struct list awake;        /* indexes: wait_link */
+    struct list mark_waiters; /* indexes: wait_link */
+    struct list bodies;       /* chunks: bodies_link, oldest first */
+    struct list cache;        /* chunks: cache_link, oldest first */
+    struct list dead;         /* chunks: cache_link: cold, and nothing live in them */
+    uint64_t cache_used;
+    uint64_t blob_last;
+    uint32_t spilling, loading;
+
+    struct list changed_chunks, changed_indexes;
+    struct map changed_names; /* catalogue_change since the last checkpoint */
+    struct map image;         /* the whole catalogue, from open to store_catalogue_each */
+    uint64_t *dead_blobs;     /* keys; the top bit tells transient ones */
+    size_t dead_blobs_count, dead_blobs_capacity;
+    struct dead_name *dead_names;
+    size_t dead_names_count, dead_names_capacity;
+    uint64_t *dead_queues;
+    size_t dead_queues_count, dead_queues_capacity;
+    struct checkpoint_job *checkpoint; /* under way */
+    uint64_t checkpoint_ms;            /* when the last one began */
+    uint64_t checkpoint_retry_ms;      /* it could not be written: when to try again */
+    uint64_t journal_since;            /* bytes written since */
+    bool is_changed;                   /* anything to write down since */
+
+    struct compaction compaction;
+    uint64_t compact_ms; /* when to look for the next one */
+    struct destination *scratch; /* destinations of the message being recorded */
+    size_t scratch_capacity;
+};
+
+/* Without files and contents. */
+struct store *store_new(const struct store_options *options, uint64_t now_ms);
+/* Drops a queue without a record of it. */
+void store_queue_delete_recovered(struct store *store, struct index *index);
+struct destination *store_scratch(struct store *store, size_t count);
+/* A message object for what was read from a sealed record. */
+struct message *store_message(struct store *store, const struct record *record);
+
+#endif

@@ -1,0 +1,354 @@
+/* Sealing a batch, and what the syncer does with it.
+ *
+ * Offsets and checksums are set when the batch is sealed, as only then it is known what is in it.
+ * Records are copied into one buffer, but for the bodies of large messages, which are written from
+ * where they lie. One batch is written at a time; the next one fills meanwhile, so that a slow disk
+ * makes larger batches and no timer is needed. */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/crc32c.h"
+#include "base/mem.h"
+#include "store/internal.h"
+
+enum { INSERT_MIN = 16384, PARTS_MAX = 256, RETRY_MS = 100 };
+
+void journal_fail(struct store *store, const char *what, int error)
+{
+    if (store->is_failed)
+        return;
+    store->is_failed = true;
+    snprintf(store->failure, sizeof(store->failure), "%s: %s", what, strerror(error));
+    log_event(store->o.log, LOG_LEVEL_ERROR, "journal failed reason=\"%s\"", store->failure);
+}
+
+/* ---- the syncer's side ---- */
+
+static int create_segment(struct write_job *job)
+{
+    const struct disk_ops *ops = job->disk->ops;
+    struct iovec part = {job->header, SEGMENT_HEADER};
+    if (job->recycle[0]) {
+        int error = ops->rename(job->disk, job->recycle, job->create);
+        if (error)
+            return error;
+        job->recycle[0] = '\0';
+        error = ops->open(job->disk, job->create, DISK_WRITE, &job->file);
+        if (error)
+            return error;
+    } else if (!job->file) {
+        int error = ops->open(job->disk, job->create, DISK_CREATE, &job->file);
+        if (error == EEXIST) /* made by an attempt that failed further on */
+            error = ops->open(job->disk, job->create, DISK_WRITE, &job->file);
+        if (error)
+            return error;
+    }
+    int error = ops->write(job->file, &part, 1, 0);
+    if (error)
+        return error;
+    error = planted(PLANTED_NO_FOLDER_SYNC) ? 0 : ops->sync_folder(job->disk);
+    if (error)
+        job->sync_failed = true;
+    else
+        job->create[0] = '\0';
+    return error;
+}
+
+static int write_parts(struct write_job *job, struct iovec *parts, int *count, uint64_t *offset)
+{
+    uint64_t size = 0;
+    for (int i = 0; i < *count; i++)
+        size += parts[i].iov_len;
+    int error = job->disk->ops->write(job->file, parts, *count, *offset);
+    *offset += size;
+    *count = 0;
+    return error;
+}
+
+static int write_batch(struct write_job *job)
+{
+    struct iovec parts[PARTS_MAX];
+    uint64_t offset = job->offset;
+    size_t from = 0;
+    int count = 0;
+    for (size_t i = 0; i < job->inserts_count; i++) {
+        parts[count++] = (struct iovec){job->bytes.data + from, job->inserts[i].at - from};
+        parts[count++] = (struct iovec){(void *)(uintptr_t)job->inserts[i].part.data,
+                                        job->inserts[i].part.size};
+        from = job->inserts[i].at;
+        if (count + 2 > PARTS_MAX) {
+            int error = write_parts(job, parts, &count, &offset);
+            if (error)
+                return error;
+        }
+    }
+    parts[count++] = (struct iovec){job->bytes.data + from, job->bytes.size - from};
+    return write_parts(job, parts, &count, &offset);
+}
+
+static int sync_file(struct write_job *job, struct disk_file *file)
+{
+    int error = planted(PLANTED_NO_SYNC) ? 0 : job->disk->ops->sync(file);
+    job->sync_failed = error != 0;
+    return error;
+}
+
+static void run_write(struct job *link)
+{
+    struct write_job *job = (struct write_job *)link;
+    job->sync_failed = false;
+    job->error = job->create[0] ? create_segment(job) : 0;
+    if (!job->error && job->number)
+        job->error = write_batch(job);
+    if (!job->error && job->before)
+        job->error = sync_file(job, job->before);
+    if (!job->error && job->sync)
+        job->error = sync_file(job, job->file);
+}
+
+/* ---- the owner's side ---- */
+
+static void submit(struct store *store)
+{
+    struct write_job *job = &store->write;
+    job->job.run = run_write;
+    job->job.kind = JOB_WRITE;
+    job->store = store;
+    job->disk = store->o.disk;
+    store->is_writing = true;
+    store->o.syncer->ops->submit(store->o.syncer, &job->job);
+}
+
+static void insert(struct write_job *job, struct message *message)
+{
+    if (job->inserts_count == job->inserts_capacity) {
+        job->inserts_capacity = job->inserts_capacity ? job->inserts_capacity * 2 : 16;
+        job->inserts = mem_realloc(job->inserts, job->inserts_capacity * sizeof(*job->inserts));
+        job->pinned = mem_realloc(job->pinned, job->inserts_capacity * sizeof(*job->pinned));
+    }
+    job->inserts[job->inserts_count].at = job->bytes.size;
+    job->inserts[job->inserts_count].part = message_body(message);
+    job->pinned[job->inserts_count++] = message_ref(message);
+}
+
+/* The holds of all destinations that are live when the record gets its place. */
+static void hold(struct store *store, struct segment *segment, enum record_type type,
+                 struct message *message)
+{
+    uint64_t bytes = (uint64_t)(message->place.size / message->destinations) *
+                     message->pending_live;
+    segment->live_entries += message->pending_live;
+    segment->live_bytes += bytes;
+    store->stats.live_bytes += bytes;
+    if (type == RECORD_PAGED)
+        return;
+    segment->kept_entries += message->pending_live;
+    segment->kept_bytes += bytes;
+}
+
+static void seal_record(struct store *store, const struct pending *pending, struct place *place,
+                        uint32_t *contents)
+{
+    struct write_job *job = &store->write;
+    struct message *message = pending->message;
+    struct bytes start = bytes_of(store->filling->bytes.data + pending->at, pending->size);
+    struct bytes parts[3] = {start, {0}, {0}};
+    if (message) {
+        parts[1] = bytes_of(message->data, (size_t)message->exchange_size +
+                                               message->routing_key_size +
+                                               message->properties_size);
+        parts[2] = message_body(message);
+    }
+    place->size = (uint32_t)(RECORD_HEADER + parts[0].size + parts[1].size + parts[2].size);
+    uint8_t *header = buffer_room(&job->bytes, RECORD_HEADER);
+    record_header_write(header, pending->type, *place, parts, 3);
+    *contents = crc32c(*contents, header, 4);
+    buffer_added(&job->bytes, RECORD_HEADER);
+    buffer_add(&job->bytes, parts[0].data, parts[0].size);
+    buffer_add(&job->bytes, parts[1].data, parts[1].size);
+    if (message && parts[2].size >= INSERT_MIN)
+        insert(job, message);
+    else
+        buffer_add(&job->bytes, parts[2].data, parts[2].size);
+    if (message) {
+        message->place = *place;
+        hold(store, store->active, pending->type, message);
+        store->stats.messages_written++;
+    }
+    place->offset += place->size;
+}
+
+static uint64_t batch_exact_size(const struct batch *batch)
+{
+    uint64_t size = BATCH_HEADER;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const struct pending *pending = &batch->records[i];
+        if (pending->is_elided)
+            continue;
+        size += RECORD_HEADER + pending->size;
+        if (pending->message)
+            size += (uint64_t)pending->message->exchange_size + pending->message->routing_key_size +
+                    pending->message->properties_size + pending->message->body_size;
+    }
+    return (size + BATCH_ALIGN - 1) / BATCH_ALIGN * BATCH_ALIGN;
+}
+
+/* The batch does not fit into the segment: begins a new one, in an old file if there is one. */
+static void roll(struct store *store)
+{
+    struct write_job *job = &store->write;
+    struct segment *before = store->active;
+    struct segment *segment = segment_add(store, store->segment_last + 1);
+    segment->first_batch = store->filling->number;
+    segment_name(job->create, segment->number);
+    job->recycle[0] = '\0';
+    if (store->spares_count) {
+        spare_name(job->recycle, store->spares[--store->spares_count]);
+        store->stats.segments_recycled++;
+    }
+    struct segment_header header = {segment->number, segment->first_batch, store->previous};
+    segment_header_write(job->header, &header);
+    job->before = before ? before->file : NULL;
+    job->file = NULL;
+    store->active = segment;
+    store->stats.segments_rolled++;
+}
+
+/* Writes the records of the filling batch into the job's buffer. */
+static void seal(struct store *store, uint64_t size)
+{
+    struct write_job *job = &store->write;
+    struct batch *batch = store->filling;
+    struct batch_header header = {.number = batch->number,
+                                  .size = (uint32_t)size,
+                                  .previous = store->previous,
+                                  .synced = store->durable,
+                                  .segment = store->active->number,
+                                  .offset = (uint32_t)store->active->size};
+    struct place place = {header.segment, header.offset + BATCH_HEADER, 0};
+    job->bytes.size = 0;
+    job->inserts_count = 0;
+    buffer_room(&job->bytes, BATCH_HEADER);
+    buffer_added(&job->bytes, BATCH_HEADER);
+    for (uint32_t i = 0; i < batch->count; i++) {
+        if (batch->records[i].is_elided)
+            continue;
+        seal_record(store, &batch->records[i], &place, &header.contents);
+        header.records++;
+    }
+    size_t padding = header.offset + size - place.offset;
+    memset(buffer_room(&job->bytes, padding), 0, padding);
+    buffer_added(&job->bytes, padding);
+    batch_header_write(job->bytes.data, &header);
+    store->previous = header.checksum;
+}
+
+static void next_batch(struct store *store)
+{
+    struct batch *batch = store->filling;
+    for (uint32_t i = 0; i < batch->count; i++)
+        if (batch->records[i].message)
+            message_unref(store->o.pool, batch->records[i].message);
+    batch->number++;
+    batch->count = batch->elided = 0;
+    batch->settles_count = 0;
+    batch->bytes.size = 0;
+    batch->size = 0;
+    if (batch->bytes.capacity > 4u << 20)
+        buffer_free(&batch->bytes);
+}
+
+void journal_write(struct store *store, bool sync)
+{
+    struct write_job *job = &store->write;
+    assert(!store->is_writing && !batch_is_empty(store->filling));
+    batch_close_settles(store);
+    uint64_t size = batch_exact_size(store->filling);
+    job->before = NULL;
+    job->create[0] = '\0';
+    struct segment *active = store->active;
+    if (!active ||
+        (active->size + size > store->o.segment_bytes && active->size > SEGMENT_HEADER))
+        roll(store);
+    else
+        job->file = active->file;
+    job->segment = store->active;
+    job->offset = store->active->size;
+    job->number = store->filling->number;
+    job->size = size;
+    job->sync = sync;
+    seal(store, size);
+    store->active->size += size;
+    store->active->last_batch = job->number;
+    store->position = (struct position){job->number + 1, store->active->number,
+                                        store->active->size, store->previous};
+    store->journal_since += size;
+    store->is_changed = true;
+    store->stats.batches++;
+    store->stats.bytes_written += size;
+    next_batch(store);
+    submit(store);
+}
+
+void journal_sync(struct store *store)
+{
+    struct write_job *job = &store->write;
+    assert(!store->is_writing && store->active);
+    job->before = NULL;
+    job->create[0] = '\0';
+    job->number = 0;
+    job->file = store->active->file;
+    job->segment = store->active;
+    job->sync = true;
+    submit(store);
+}
+
+static void unpin(struct store *store)
+{
+    struct write_job *job = &store->write;
+    for (size_t i = 0; i < job->inserts_count; i++)
+        message_unref(store->o.pool, job->pinned[i]);
+    job->inserts_count = 0;
+    if (job->bytes.capacity > 4u << 20)
+        buffer_free(&job->bytes);
+}
+
+void journal_written(struct store *store, struct write_job *job)
+{
+    if (job->file)
+        job->segment->file = job->file;
+    bool no_space = job->error == ENOSPC || job->error == EDQUOT;
+    if (job->error && no_space && !job->sync_failed) {
+        /* Nothing was promised about this batch, and no sync has failed: the same bytes can be
+         * written to the same place again once there is room. */
+        if (!store->is_short)
+            log_event(store->o.log, LOG_LEVEL_WARNING, "disk full: publishers wait");
+        store->is_short = true;
+        store->retry_ms = store->now_ms + RETRY_MS;
+        return;
+    }
+    store->is_writing = false;
+    unpin(store);
+    if (job->error) {
+        journal_fail(store, job->sync_failed ? "syncing the journal failed"
+                                             : "writing the journal failed",
+                     job->error);
+        return;
+    }
+    if (job->number) {
+        if (store->written == store->durable)
+            store->unsynced_ms = store->now_ms;
+        store->written = job->number;
+    }
+    if (job->sync) {
+        store->durable = store->written;
+        store->stats.syncs++;
+    }
+}
+
+void journal_retry(struct store *store)
+{
+    store->retry_ms = 0;
+    submit(store);
+}

@@ -1,0 +1,41 @@
+/* An ordered key-value store beside the journal: chunks of long queues and the checkpoint's image.
+ * The daemon's is LevelDB (kv_leveldb.c); tests hand in one in memory that forgets what was not
+ * synced. All functions but open and close may be called from helper threads. */
+#ifndef LEVERET_STORE_KV_H
+#define LEVERET_STORE_KV_H
+
+#include "base/buffer.h"
+
+struct kv;
+
+struct kv_ops {
+    /* Each returns 0 or more for success and -1 for an error, which kv_error tells. */
+    int (*open)(struct kv *kv);
+    /* 1: found, appended to `value`; 0: there is none. */
+    int (*get)(struct kv *kv, struct bytes key, struct buffer *value);
+    /* Applies all of a kv_batch, whole or not at all; `sync`: it and all before it are durable
+     * when this returns. */
+    int (*write)(struct kv *kv, struct bytes batch, bool sync);
+    /* Calls `each` for every key that begins with `prefix` and is not below `from` (which may be
+     * empty), in order, until it returns false. */
+    int (*scan)(struct kv *kv, struct bytes prefix, struct bytes from,
+                bool (*each)(void *context, struct bytes key, struct bytes value), void *context);
+    void (*close)(struct kv *kv);
+};
+
+struct kv {
+    const struct kv_ops *ops;
+    char error[256]; /* what the last failure was */
+};
+
+/* A batch of changes is a buffer of these, applied in order. */
+void kv_batch_put(struct buffer *batch, struct bytes key, struct bytes value);
+void kv_batch_delete(struct buffer *batch, struct bytes key);
+/* Walks a batch: false at the end; `put` tells a put from a delete. */
+bool kv_batch_next(struct cursor *cursor, bool *put, struct bytes *key, struct bytes *value);
+
+/* LevelDB in the folder `path`, which open creates if it is missing. Freed with kv_leveldb_free. */
+struct kv *kv_leveldb_new(const char *path);
+void kv_leveldb_free(struct kv *kv);
+
+#endif

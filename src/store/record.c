@@ -1,0 +1,291 @@
+/* How the journal is written.
+ *
+ * The journal is a row of files, *segments*, named journal-NNNNNNNNNN by their number (decimal, from
+ * 1, never used twice). All numbers in them are little-endian; every checksum is CRC-32C.
+ *
+ * A segment begins with a header of 64 bytes:
+ *
+ *      0  4  "LVRS"
+ *      4  2  version of the format, 1
+ *      6  2  0
+ *      8  4  number of the segment
+ *     12  4  checksum of the batch before the first one in here
+ *     16  8  number of the first batch in here
+ *     24 36  0
+ *     60  4  checksum of bytes 0 to 59
+ *
+ * Then come *batches*, each beginning at a multiple of 64. A batch is what one turn of the broker
+ * decided; it is there whole, or not at all. Its header:
+ *
+ *      0  4  "LVRB"
+ *      4  2  version, 1
+ *      6  2  0
+ *      8  8  number, one more than that of the batch before
+ *     16  4  size with header and padding
+ *     20  4  number of records
+ *     24  4  checksum of the batch before (bytes 60 to 63 of its header)
+ *     28  4  checksum over the checksums of the records, in order
+ *     32  8  sync mark: the batch up to which all were durable when this one was written
+ *     40  4  segment it lies in
+ *     44  4  offset it lies at
+ *     48 12  0
+ *     60  4  checksum of bytes 0 to 59
+ *
+ * A *record* is a header of 12 bytes and a payload:
+ *
+ *      0  4  checksum over segment number, offset of the record (4 bytes each), bytes 4 to 11
+ *            and the payload
+ *      4  4  size of the payload
+ *      8  1  type
+ *      9  3  0
+ *
+ * The checksums cover where a thing lies, so that bytes of an earlier use of the file, or bytes that
+ * a disk wrote to the wrong place, are never taken for it. What lies in a segment at or behind the
+ * place where the next segment's first batch was expected is left over and means nothing.
+ *
+ * Payloads: message, moved and paged records
+ *
+ *      0  1  flags (1: persistent, 2: dead-lettered)
+ *      1  1  priority
+ *      2  8  expiry, milliseconds since 1970; 0: none
+ *     10  4  number of destinations n
+ *     14  1  length of the exchange's name
+ *     15  1  length of the routing key
+ *     16  2  0
+ *     18  4  size of the properties (from the property flags on)
+ *     22  4  size of the body
+ *     26  4  0
+ *     30 16n destinations: queue id, sequence number (8 bytes each)
+ *         .. exchange, routing key, properties, body
+ *
+ * settle: queue id (8), then pairs of varints: distance of the first sequence number from the end
+ * of the pair before (zigzag, as it may be negative; from 0 for the first pair), and how many. delivered: queue id, mark (8 each). queue, drop: queue id.
+ * put: size of the key (4), key, value. delete: key. */
+#include "store/record.h"
+
+#include <string.h>
+
+#include "base/crc32c.h"
+
+static void put16(uint8_t *at, uint16_t value)
+{
+    at[0] = (uint8_t)value;
+    at[1] = (uint8_t)(value >> 8);
+}
+
+static void put32(uint8_t *at, uint32_t value)
+{
+    put16(at, (uint16_t)value);
+    put16(at + 2, (uint16_t)(value >> 16));
+}
+
+static void put64(uint8_t *at, uint64_t value)
+{
+    put32(at, (uint32_t)value);
+    put32(at + 4, (uint32_t)(value >> 32));
+}
+
+static uint16_t get16(const uint8_t *at)
+{
+    return (uint16_t)(at[0] | at[1] << 8);
+}
+
+static uint32_t get32(const uint8_t *at)
+{
+    return (uint32_t)get16(at) | (uint32_t)get16(at + 2) << 16;
+}
+
+static uint64_t get64(const uint8_t *at)
+{
+    return get32(at) | (uint64_t)get32(at + 4) << 32;
+}
+
+static int check_header(const uint8_t *in, const char *magic)
+{
+    if (memcmp(in, magic, 4) != 0 || get32(in + 60) != crc32c(0, in, 60))
+        return RECORD_BAD;
+    return get16(in + 4) > JOURNAL_VERSION ? RECORD_NEWER : RECORD_OK;
+}
+
+void segment_header_write(uint8_t out[SEGMENT_HEADER], const struct segment_header *header)
+{
+    memset(out, 0, SEGMENT_HEADER);
+    memcpy(out, "LVRS", 4);
+    put16(out + 4, JOURNAL_VERSION);
+    put32(out + 8, header->segment);
+    put32(out + 12, header->previous);
+    put64(out + 16, header->first_batch);
+    put32(out + 60, crc32c(0, out, 60));
+}
+
+int segment_header_read(const uint8_t in[SEGMENT_HEADER], struct segment_header *header)
+{
+    int result = check_header(in, "LVRS");
+    header->segment = get32(in + 8);
+    header->previous = get32(in + 12);
+    header->first_batch = get64(in + 16);
+    return result;
+}
+
+void batch_header_write(uint8_t out[BATCH_HEADER], struct batch_header *header)
+{
+    memset(out, 0, BATCH_HEADER);
+    memcpy(out, "LVRB", 4);
+    put16(out + 4, JOURNAL_VERSION);
+    put64(out + 8, header->number);
+    put32(out + 16, header->size);
+    put32(out + 20, header->records);
+    put32(out + 24, header->previous);
+    put32(out + 28, header->contents);
+    put64(out + 32, header->synced);
+    put32(out + 40, header->segment);
+    put32(out + 44, header->offset);
+    header->checksum = crc32c(0, out, 60);
+    put32(out + 60, header->checksum);
+}
+
+int batch_header_read(const uint8_t in[BATCH_HEADER], uint32_t segment, uint32_t offset,
+                      struct batch_header *header)
+{
+    int result = check_header(in, "LVRB");
+    if (result == RECORD_BAD)
+        return result;
+    *header = (struct batch_header){
+        .number = get64(in + 8),
+        .size = get32(in + 16),
+        .records = get32(in + 20),
+        .previous = get32(in + 24),
+        .contents = get32(in + 28),
+        .synced = get64(in + 32),
+        .segment = get32(in + 40),
+        .offset = get32(in + 44),
+        .checksum = get32(in + 60),
+    };
+    bool sound = header->segment == segment && header->offset == offset &&
+                 header->size >= BATCH_HEADER && header->size % BATCH_ALIGN == 0;
+    return sound ? result : RECORD_BAD;
+}
+
+static uint32_t record_checksum(uint32_t segment, uint32_t offset, const uint8_t *header,
+                                const struct bytes *parts, int count)
+{
+    uint8_t start[16];
+    put32(start, segment);
+    put32(start + 4, offset);
+    memcpy(start + 8, header + 4, 8);
+    uint32_t crc = crc32c(0, start, sizeof(start));
+    for (int i = 0; i < count; i++)
+        crc = crc32c(crc, parts[i].data, parts[i].size);
+    return crc;
+}
+
+uint32_t record_header_write(uint8_t out[RECORD_HEADER], enum record_type type, struct place place,
+                             const struct bytes *parts, int count)
+{
+    memset(out, 0, RECORD_HEADER);
+    put32(out + 4, place.size - RECORD_HEADER);
+    out[8] = (uint8_t)type;
+    uint32_t crc = record_checksum(place.segment, place.offset, out, parts, count);
+    put32(out, crc);
+    return crc;
+}
+
+int record_read(struct bytes in, uint32_t segment, uint32_t offset, struct record *record)
+{
+    if (in.size < RECORD_HEADER)
+        return RECORD_BAD;
+    uint32_t size = get32(in.data + 4);
+    if (size > in.size - RECORD_HEADER)
+        return RECORD_BAD;
+    record->type = in.data[8];
+    record->payload = bytes_of(in.data + RECORD_HEADER, size);
+    record->place = (struct place){segment, offset, size + RECORD_HEADER};
+    record->checksum = get32(in.data);
+    if (planted(PLANTED_NO_CHECKSUM))
+        return RECORD_OK;
+    if (record->checksum != record_checksum(segment, offset, in.data, &record->payload, 1))
+        return RECORD_BAD;
+    return RECORD_OK;
+}
+
+bool batch_contents_check(struct bytes batch, const struct batch_header *header)
+{
+    uint32_t at = BATCH_HEADER;
+    uint32_t contents = 0;
+    for (uint32_t i = 0; i < header->records; i++) {
+        struct record record;
+        struct bytes rest = bytes_of(batch.data + at, batch.size - at);
+        if (record_read(rest, header->segment, header->offset + at, &record) != RECORD_OK)
+            return false;
+        contents = crc32c(contents, batch.data + at, 4);
+        at += record.place.size;
+    }
+    return contents == header->contents || planted(PLANTED_NO_CHECKSUM);
+}
+
+size_t message_payload_size(const struct message *message, uint32_t destinations)
+{
+    return MESSAGE_PAYLOAD_FIXED + (size_t)destinations * DESTINATION_SIZE +
+           message->exchange_size + message->routing_key_size + message->properties_size +
+           message->body_size;
+}
+
+void message_payload_start(struct buffer *out, const struct message *message,
+                           const struct destination *destinations, uint32_t count)
+{
+    size_t size = MESSAGE_PAYLOAD_FIXED + (size_t)count * DESTINATION_SIZE;
+    uint8_t *at = buffer_room(out, size);
+    at[0] = message->flags;
+    at[1] = message->priority;
+    put64(at + 2, message->expires_ms);
+    put32(at + 10, count);
+    at[14] = message->exchange_size;
+    at[15] = message->routing_key_size;
+    put16(at + 16, 0);
+    put32(at + 18, message->properties_size);
+    put32(at + 22, message->body_size);
+    put32(at + 26, 0);
+    for (uint32_t i = 0; i < count; i++) {
+        put64(at + MESSAGE_PAYLOAD_FIXED + i * DESTINATION_SIZE, destinations[i].queue);
+        put64(at + MESSAGE_PAYLOAD_FIXED + i * DESTINATION_SIZE + 8, destinations[i].sequence);
+    }
+    buffer_added(out, size);
+}
+
+bool message_payload_read(struct bytes payload, struct message_payload *out)
+{
+    if (payload.size < MESSAGE_PAYLOAD_FIXED)
+        return false;
+    const uint8_t *at = payload.data;
+    *out = (struct message_payload){.flags = at[0],
+                                    .priority = at[1],
+                                    .expires_ms = get64(at + 2),
+                                    .destinations = get32(at + 10),
+                                    .destination = at + MESSAGE_PAYLOAD_FIXED};
+    struct cursor cursor = cursor_of(payload);
+    cursor_bytes(&cursor, MESSAGE_PAYLOAD_FIXED);
+    cursor_bytes(&cursor, (size_t)out->destinations * DESTINATION_SIZE);
+    out->exchange = cursor_bytes(&cursor, at[14]);
+    out->routing_key = cursor_bytes(&cursor, at[15]);
+    out->properties = cursor_bytes(&cursor, get32(at + 18));
+    out->body = cursor_bytes(&cursor, get32(at + 22));
+    return !cursor.bad && cursor.at == cursor.end && out->destinations > 0;
+}
+
+struct destination message_payload_destination(const struct message_payload *payload, uint32_t at)
+{
+    const uint8_t *from = payload->destination + (size_t)at * DESTINATION_SIZE;
+    return (struct destination){get64(from), get64(from + 8)};
+}
+
+struct message *message_from_payload(struct message_pool *pool,
+                                     const struct message_payload *payload)
+{
+    struct message *message = message_new(pool, payload->exchange, payload->routing_key,
+                                          payload->properties, (uint32_t)payload->body.size);
+    message_fill(message, payload->body);
+    message->flags = payload->flags;
+    message->priority = payload->priority;
+    message->expires_ms = payload->expires_ms;
+    return message;
+}

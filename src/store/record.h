@@ -1,0 +1,119 @@
+/* The journal's format: see record.c, and leveret-journal(5). */
+#ifndef LEVERET_STORE_RECORD_H
+#define LEVERET_STORE_RECORD_H
+
+#include "base/buffer.h"
+#include "store/message.h"
+
+/* Campaigns build the store with one promise broken, to see that they find it. */
+enum planted {
+    PLANTED_NONE,
+    PLANTED_NO_SYNC,          /* a batch counts as durable without fdatasync */
+    PLANTED_NO_CHECKSUM,      /* a record's checksum is not verified */
+    PLANTED_EARLY_CHECKPOINT, /* a checkpoint does not wait for the journal */
+    PLANTED_EARLY_RETIRE,     /* a segment goes one checkpoint early */
+    PLANTED_NO_FOLDER_SYNC,   /* a new segment's name is not synced */
+    PLANTED_NO_MARK,          /* a delivery does not wait for its mark */
+};
+#ifndef LEVERET_PLANTED
+#define LEVERET_PLANTED PLANTED_NONE
+#endif
+static inline bool planted(enum planted which)
+{
+    return which == (enum planted)LEVERET_PLANTED;
+}
+
+enum record_type {
+    RECORD_MESSAGE = 1,   /* a message and the queues it went to */
+    RECORD_MOVED = 2,     /* the same message, further on in the journal */
+    RECORD_PAGED = 3,     /* a message that does not survive a restart, out of memory */
+    RECORD_SETTLE = 4,    /* messages of a queue that are gone */
+    RECORD_DELIVERED = 5, /* deliveries of a queue may have gone up to here */
+    RECORD_QUEUE = 6,     /* a queue begins */
+    RECORD_DROP = 7,      /* a queue ends, with all in it */
+    RECORD_PUT = 8,       /* a name of the catalogue gets a value */
+    RECORD_DELETE = 9,    /* ... or goes */
+};
+
+enum {
+    JOURNAL_VERSION = 1,
+    SEGMENT_HEADER = 64,
+    BATCH_HEADER = 64,
+    BATCH_ALIGN = 64,
+    RECORD_HEADER = 12,
+};
+
+struct segment_header {
+    uint32_t segment;
+    uint64_t first_batch; /* number of the first batch in it */
+    uint32_t previous;    /* checksum of the batch before */
+};
+
+struct batch_header {
+    uint64_t number;
+    uint32_t size; /* of all, a multiple of BATCH_ALIGN */
+    uint32_t records;
+    uint32_t previous;  /* checksum of the batch before */
+    uint32_t contents;  /* checksum of the records' checksums */
+    uint64_t synced;    /* all batches up to this one were durable when this was written */
+    uint32_t segment;
+    uint32_t offset;
+    uint32_t checksum; /* of this header; of all, therefore */
+};
+
+struct record {
+    enum record_type type;
+    struct bytes payload;
+    uint32_t checksum;
+    struct place place;
+};
+
+enum { RECORD_OK, RECORD_BAD, RECORD_NEWER };
+
+void segment_header_write(uint8_t out[SEGMENT_HEADER], const struct segment_header *header);
+/* RECORD_NEWER: written by a later version of the format. */
+int segment_header_read(const uint8_t in[SEGMENT_HEADER], struct segment_header *header);
+/* Fills in `checksum`. */
+void batch_header_write(uint8_t out[BATCH_HEADER], struct batch_header *header);
+/* Checks the header alone, and that it lies where it says. */
+int batch_header_read(const uint8_t in[BATCH_HEADER], uint32_t segment, uint32_t offset,
+                      struct batch_header *header);
+
+/* Writes the header of a record whose payload follows in up to three parts; returns its checksum. */
+uint32_t record_header_write(uint8_t out[RECORD_HEADER], enum record_type type, struct place place,
+                             const struct bytes *parts, int count);
+/* Reads and checks the record that begins at `in` and lies at `place` (whose size is filled in from
+ * the record's header). */
+int record_read(struct bytes in, uint32_t segment, uint32_t offset, struct record *record);
+/* Checks all records of a batch; the bytes are the whole batch. */
+bool batch_contents_check(struct bytes batch, const struct batch_header *header);
+
+/* ---- payloads ---- */
+
+struct destination {
+    uint64_t queue;
+    uint64_t sequence;
+};
+
+enum { MESSAGE_PAYLOAD_FIXED = 30, DESTINATION_SIZE = 16 };
+
+/* The part of a message record's payload before the names: fixed fields and destinations. */
+void message_payload_start(struct buffer *out, const struct message *message,
+                           const struct destination *destinations, uint32_t count);
+size_t message_payload_size(const struct message *message, uint32_t destinations);
+
+struct message_payload {
+    uint8_t flags, priority;
+    uint64_t expires_ms;
+    uint32_t destinations;
+    const uint8_t *destination; /* the first */
+    struct bytes exchange, routing_key, properties, body;
+};
+
+bool message_payload_read(struct bytes payload, struct message_payload *out);
+struct destination message_payload_destination(const struct message_payload *payload, uint32_t at);
+/* A message with one reference, as it was. */
+struct message *message_from_payload(struct message_pool *pool,
+                                     const struct message_payload *payload);
+
+#endif

@@ -1,0 +1,512 @@
+/* Reading the journal back, from the position of the checkpoint to its end.
+ *
+ * Where the next batch is not there or not sound, either the journal ends - a crash tore what had
+ * not been synced, in any order - or the disk lost what it had promised to keep. The sync marks
+ * tell: every batch that was written later says how far all was durable by then. So at the first
+ * bad batch everything behind it is searched for batch headers; if one of them, or the checkpoint,
+ * knows the missing batch as durable, this is damage and the start is refused. Else the rest is a
+ * tail, and cut.
+ *
+ * A new segment says which batch it begins with. What lies behind that point in the segment before
+ * was cut by an earlier start and means nothing. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "store/internal.h"
+
+enum { WINDOW = 1 << 20 };
+
+struct source {
+    struct store *store;
+    struct disk_file *file;
+    uint32_t segment;
+    uint64_t size;   /* of the file */
+    uint8_t *data;   /* bytes from `start` on */
+    uint64_t start, got, capacity;
+    int error;
+};
+
+/* The `size` bytes at `offset`, or NULL past the end of the file (or on an error). */
+static const uint8_t *source_bytes(struct source *source, uint64_t offset, uint64_t size)
+{
+    if (offset + size > source->size || source->error)
+        return NULL;
+    if (offset >= source->start && offset + size <= source->start + source->got)
+        return source->data + (offset - source->start);
+    uint64_t wanted = size > WINDOW ? size : WINDOW;
+    if (wanted > source->capacity) {
+        source->data = mem_realloc(source->data, wanted);
+        source->capacity = wanted;
+    }
+    source->start = offset;
+    source->error = source->store->o.disk->ops->read(source->file, source->data, wanted, offset,
+                                                     &source->got);
+    return !source->error && source->got >= size ? source->data : NULL;
+}
+
+static void source_open(struct source *source, const struct segment *segment)
+{
+    source->file = segment->file;
+    source->segment = segment->number;
+    source->start = source->got = 0;
+    source->error = source->store->o.disk->ops->size(source->file, &source->size);
+}
+
+/* ---- files ---- */
+
+struct listing {
+    struct store *store;
+    uint32_t *numbers;
+    size_t count, capacity;
+};
+
+static void list_file(void *context, const char *name)
+{
+    struct listing *listing = context;
+    struct store *store = listing->store;
+    uint32_t number = segment_number(name);
+    uint32_t spare = spare_number(name);
+    size_t spares_max = sizeof(store->spares) / sizeof(store->spares[0]);
+    if (spare && store->spares_count < spares_max && store->spares_count < store->o.recycle_segments)
+        store->spares[store->spares_count++] = spare;
+    if (spare > store->segment_last)
+        store->segment_last = spare;
+    if (!number)
+        return;
+    if (listing->count == listing->capacity) {
+        listing->capacity = listing->capacity ? listing->capacity * 2 : 64;
+        listing->numbers =
+            mem_realloc(listing->numbers, listing->capacity * sizeof(*listing->numbers));
+    }
+    listing->numbers[listing->count++] = number;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
+    return (left > right) - (left < right);
+}
+
+static bool open_segment(struct store *store, uint32_t number, bool repair, char *error,
+                         size_t error_size)
+{
+    struct segment *segment = segment_find(store, number);
+    if (!segment)
+        segment = segment_add(store, number);
+    struct disk *disk = store->o.disk;
+    char name[32];
+    segment_name(name, number);
+    int failed = disk->ops->open(disk, name, repair ? DISK_WRITE : DISK_READ, &segment->file);
+    uint8_t bytes[SEGMENT_HEADER];
+    uint64_t got = 0;
+    if (!failed)
+        failed = disk->ops->read(segment->file, bytes, sizeof(bytes), 0, &got);
+    if (failed) {
+        snprintf(error, error_size, "%s cannot be read: %s", name, strerror(failed));
+        return false;
+    }
+    struct segment_header header;
+    int result = got == sizeof(bytes) ? segment_header_read(bytes, &header) : RECORD_BAD;
+    if (result == RECORD_NEWER) {
+        snprintf(error, error_size,
+                 "%s is of a newer version: start the version that wrote it", name);
+        return false;
+    }
+    if (result == RECORD_OK && header.segment == number)
+        segment->first_batch = header.first_batch;
+    return true;
+}
+
+static bool open_segments(struct store *store, bool repair, char *error, size_t error_size)
+{
+    struct listing listing = {.store = store};
+    bool ok = true;
+    int failed = store->o.disk->ops->list(store->o.disk, list_file, &listing);
+    if (failed) {
+        snprintf(error, error_size, "the data directory cannot be listed: %s", strerror(failed));
+        ok = false;
+    }
+    if (listing.count)
+        qsort(listing.numbers, listing.count, sizeof(*listing.numbers), by_number);
+    for (size_t i = 0; ok && i < listing.count; i++)
+        ok = open_segment(store, listing.numbers[i], repair, error, error_size);
+    mem_free(listing.numbers);
+    if (!ok)
+        return false;
+    list_for_each_safe(link, after, &store->segments)
+    {
+        struct segment *segment = list_entry(link, struct segment, link);
+        if (segment->file)
+            continue;
+        if (segment->kept_entries) {
+            char name[32];
+            segment_name(name, segment->number);
+            snprintf(error, error_size, "%s is missing, and %" PRIu64 " messages need it", name,
+                     segment->kept_entries);
+            return false;
+        }
+        segment_free(store, segment);
+    }
+    return true;
+}
+
+static struct segment *next_segment(struct store *store, uint32_t number)
+{
+    struct segment *next = NULL;
+    list_for_each(link, &store->segments)
+    {
+        struct segment *segment = list_entry(link, struct segment, link);
+        if (segment->number > number && (!next || segment->number < next->number))
+            next = segment;
+    }
+    return next;
+}
+
+/* ---- applying ---- */
+
+static const char *apply_message(struct store *store, const struct record *record)
+{
+    struct message_payload payload;
+    if (!message_payload_read(record->payload, &payload))
+        return "a malformed message";
+    for (uint32_t i = 0; i < payload.destinations; i++) {
+        struct destination destination = message_payload_destination(&payload, i);
+        struct index *index = idmap_find(&store->indexes, destination.queue);
+        if (!index)
+            return "a message for an unknown queue";
+        if (destination.sequence < index->next_sequence)
+            return "a message out of order";
+        index_restore(index, destination.sequence, record->place, &payload);
+    }
+    return NULL;
+}
+
+static bool thaw_now(struct store *store, struct chunk *chunk)
+{
+    struct buffer value = {0};
+    uint8_t key[9];
+    blob_key(key, chunk->blob, false);
+    bool ok = store->o.kv->ops->get(store->o.kv, bytes_of(key, sizeof(key)), &value) == 1 &&
+              chunk_thaw(store, chunk, buffer_bytes(&value));
+    buffer_free(&value);
+    return ok;
+}
+
+static const char *apply_moved(struct store *store, const struct record *record)
+{
+    struct message_payload payload;
+    if (!message_payload_read(record->payload, &payload))
+        return "a malformed message";
+    for (uint32_t i = 0; i < payload.destinations; i++) {
+        struct destination destination = message_payload_destination(&payload, i);
+        struct index *index = idmap_find(&store->indexes, destination.queue);
+        struct chunk *chunk = NULL;
+        if (!index)
+            continue;
+        struct entry *entry = index_entry(index, destination.sequence, &chunk);
+        if (!entry && chunk) {
+            if (!thaw_now(store, chunk))
+                return "a message whose index entry is damaged";
+            entry = index_entry(index, destination.sequence, &chunk);
+        }
+        if (!entry)
+            continue;
+        segment_release(store, (struct place){entry->segment, entry->offset, entry->size},
+                        entry->destinations, true);
+        entry->segment = record->place.segment;
+        entry->offset = record->place.offset;
+        entry->size = record->place.size;
+        entry->destinations = payload.destinations;
+        segment_hold(store, record->place, payload.destinations, true);
+        chunk->is_stale = true;
+        chunk->version++;
+        chunk_changed(store, chunk);
+    }
+    return NULL;
+}
+
+static const char *apply_settle(struct store *store, struct bytes payload)
+{
+    struct cursor cursor = cursor_of(payload);
+    struct index *index = idmap_find(&store->indexes, cursor_u64(&cursor));
+    uint64_t end = 0;
+    while (!cursor.bad && cursor.at < cursor.end) {
+        uint64_t distance = cursor_varint(&cursor);
+        uint64_t count = cursor_varint(&cursor);
+        uint64_t first = end + (distance >> 1 ^ (distance & 1 ? UINT64_MAX : 0));
+        end = first + count;
+        if (!cursor.bad && index)
+            index_replay_settle(index, first, count);
+    }
+    return cursor.bad ? "a malformed settle" : NULL;
+}
+
+static const char *apply_queue(struct store *store, const struct record *record)
+{
+    struct cursor cursor = cursor_of(record->payload);
+    uint64_t id = cursor_u64(&cursor);
+    struct index *index = idmap_find(&store->indexes, id);
+    uint64_t mark = record->type == RECORD_DELIVERED ? cursor_u64(&cursor) : 0;
+    if (cursor.bad)
+        return "a malformed record";
+    if (record->type == RECORD_QUEUE) {
+        if (index)
+            return "a queue that exists";
+        index_changed(index_new(store, id));
+        if (id > store->id_last)
+            store->id_last = id;
+    } else if (record->type == RECORD_DROP) {
+        if (!index)
+            return "the end of an unknown queue";
+        store_queue_delete_recovered(store, index);
+    } else if (index && mark > index->mark) {
+        index->mark = mark;
+        index_changed(index);
+    }
+    return NULL;
+}
+
+static const char *apply_name(struct store *store, const struct record *record)
+{
+    bool is_delete = record->type == RECORD_DELETE;
+    struct bytes key = record->payload, value = bytes_of(NULL, 0);
+    if (!is_delete) {
+        struct cursor cursor = cursor_of(record->payload);
+        key = cursor_bytes(&cursor, cursor_u32(&cursor));
+        value = cursor_bytes(&cursor, cursor_left(&cursor));
+        if (cursor.bad)
+            return "a malformed name";
+    }
+    catalogue_change(store, &store->image, key, value, is_delete);
+    catalogue_change(store, &store->changed_names, key, value, is_delete);
+    return NULL;
+}
+
+/* NULL, or what makes no sense about the record. */
+static const char *apply(struct store *store, const struct record *record,
+                         struct replay_report *report)
+{
+    report->records++;
+    switch (record->type) {
+    case RECORD_MESSAGE:
+        report->messages++;
+        return apply_message(store, record);
+    case RECORD_MOVED:
+        return apply_moved(store, record);
+    case RECORD_PAGED:
+        return NULL;
+    case RECORD_SETTLE:
+        report->settles++;
+        return apply_settle(store, record->payload);
+    case RECORD_QUEUE:
+    case RECORD_DROP:
+    case RECORD_DELIVERED:
+        return apply_queue(store, record);
+    case RECORD_PUT:
+    case RECORD_DELETE:
+        report->catalogue++;
+        return apply_name(store, record);
+    }
+    return "a record of unknown type";
+}
+
+/* ---- walking ---- */
+
+struct walk {
+    struct source source;
+    struct position at;
+    struct replay_report *report;
+    char *error;
+    size_t error_size;
+};
+
+static bool damaged(struct walk *walk, uint64_t offset, const char *what)
+{
+    char name[32];
+    segment_name(name, walk->at.segment);
+    snprintf(walk->error, walk->error_size,
+             "the journal is damaged: %s at offset %" PRIu64 ": %s; nothing was changed; restore the "
+             "file from a copy, or start with another data directory",
+             name, offset, what);
+    return false;
+}
+
+/* The next batch, whole and checked, or NULL. */
+static const uint8_t *next_batch(struct walk *walk, struct batch_header *header)
+{
+    struct position *at = &walk->at;
+    const uint8_t *bytes = source_bytes(&walk->source, at->offset, BATCH_HEADER);
+    if (!bytes || batch_header_read(bytes, at->segment, (uint32_t)at->offset, header) != RECORD_OK)
+        return NULL;
+    if (header->number != at->batch || header->previous != at->previous)
+        return NULL;
+    bytes = source_bytes(&walk->source, at->offset, header->size);
+    if (!bytes || !batch_contents_check(bytes_of(bytes, header->size), header))
+        return NULL;
+    return bytes;
+}
+
+static bool apply_batch(struct walk *walk, const uint8_t *bytes, const struct batch_header *header)
+{
+    uint32_t at = BATCH_HEADER;
+    for (uint32_t i = 0; i < header->records; i++) {
+        struct record record;
+        if (record_read(bytes_of(bytes + at, header->size - at), header->segment,
+                        header->offset + at, &record) != RECORD_OK)
+            return damaged(walk, header->offset + at, "a bad record in a good batch");
+        const char *wrong = apply(walk->source.store, &record, walk->report);
+        if (wrong)
+            return damaged(walk, header->offset + at, wrong);
+        at += record.place.size;
+    }
+    walk->at.batch++;
+    walk->at.offset += header->size;
+    walk->at.previous = header->checksum;
+    walk->report->batches++;
+    return true;
+}
+
+/* The highest batch that anything from here on knows to have been durable. */
+static uint64_t search_marks(struct walk *walk)
+{
+    struct store *store = walk->source.store;
+    uint64_t mark = 0;
+    list_for_each(link, &store->segments)
+    {
+        struct segment *segment = list_entry(link, struct segment, link);
+        if (segment->number < walk->at.segment)
+            continue;
+        source_open(&walk->source, segment);
+        uint64_t from = segment->number == walk->at.segment ? walk->at.offset : SEGMENT_HEADER;
+        for (uint64_t at = from; at + BATCH_HEADER <= walk->source.size; at += BATCH_ALIGN) {
+            const uint8_t *bytes = source_bytes(&walk->source, at, BATCH_HEADER);
+            struct batch_header header;
+            if (bytes && memcmp(bytes, "LVRB", 4) == 0 &&
+                batch_header_read(bytes, segment->number, (uint32_t)at, &header) != RECORD_BAD &&
+                header.synced > mark)
+                mark = header.synced;
+        }
+    }
+    return mark;
+}
+
+/* What lies behind the cut was never durable: files that hold nothing else go. */
+static bool cut(struct walk *walk, bool repair)
+{
+    struct store *store = walk->source.store;
+    struct disk *disk = store->o.disk;
+    struct segment *segment;
+    bool unlinked = false;
+    uint32_t above = walk->at.segment;
+    while ((segment = next_segment(store, above))) {
+        char name[32];
+        segment_name(name, segment->number);
+        above = segment->number;
+        if (repair) {
+            unlinked = true;
+            if (disk->ops->unlink(disk, name) != 0)
+                return damaged(walk, 0, "a left-over segment cannot be removed");
+        }
+        segment_free(store, segment);
+    }
+    int failed = unlinked ? disk->ops->sync_folder(disk) : 0;
+    return failed ? damaged(walk, 0, strerror(failed)) : true;
+}
+
+static bool end_here(struct walk *walk, bool repair)
+{
+    struct source *source = &walk->source;
+    if (source->error)
+        return damaged(walk, walk->at.offset, strerror(source->error));
+    struct segment *segment = segment_find(source->store, walk->at.segment);
+    bool is_end = source->size <= walk->at.offset && !next_segment(source->store, segment->number);
+    if (is_end)
+        return true;
+    if (search_marks(walk) >= walk->at.batch)
+        return damaged(walk, walk->at.offset, "a batch that was synced is not there");
+    walk->report->cut_segment = walk->at.segment;
+    walk->report->cut_offset = walk->at.offset;
+    return cut(walk, repair);
+}
+
+static bool enter(struct walk *walk, struct segment *segment)
+{
+    walk->at.segment = segment->number;
+    walk->at.offset = SEGMENT_HEADER;
+    source_open(&walk->source, segment);
+    return true;
+}
+
+static bool walk_journal(struct walk *walk, bool repair)
+{
+    struct store *store = walk->source.store;
+    struct segment *segment = segment_find(store, walk->at.segment);
+    source_open(&walk->source, segment);
+    for (;;) {
+        struct segment *next = next_segment(store, walk->at.segment);
+        while (next && next->first_batch != walk->at.batch)
+            next = next_segment(store, next->number);
+        if (next)
+            enter(walk, next);
+        struct batch_header header;
+        const uint8_t *bytes = next_batch(walk, &header);
+        if (!bytes)
+            break;
+        if (!apply_batch(walk, bytes, &header))
+            return false;
+        segment = segment_find(store, walk->at.segment);
+        segment->last_batch = header.number;
+        segment->size = walk->at.offset;
+    }
+    return end_here(walk, repair);
+}
+
+/* A first start, or a first checkpoint that was never written: the journal begins with segment 1. */
+static bool find_beginning(struct store *store, struct position *position, char *error,
+                           size_t error_size)
+{
+    *position = (struct position){.batch = 1, .segment = 1, .offset = SEGMENT_HEADER};
+    if (segment_find(store, 1) || list_is_empty(&store->segments))
+        return true;
+    snprintf(error, error_size,
+             "there are journal files, but the index that goes with them is missing or empty; "
+             "nothing was changed; restore the index directory from a copy");
+    return false;
+}
+
+/* Left over by a checkpoint that removed the rest, or without a batch: nothing needs them. */
+static void finish_segments(struct store *store, const struct position *position)
+{
+    list_for_each(link, &store->segments)
+    {
+        struct segment *segment = list_entry(link, struct segment, link);
+        if (segment->last_batch == 0)
+            segment->last_batch = position->batch - 1;
+    }
+}
+
+bool replay(struct store *store, struct position *position, bool repair,
+            struct replay_report *report, char *error, size_t error_size)
+{
+    bool is_new = position->batch == 0;
+    if (!open_segments(store, repair, error, error_size))
+        return false;
+    if (is_new && !find_beginning(store, position, error, error_size))
+        return false;
+    struct walk walk = {.source = {.store = store},
+                        .at = *position,
+                        .report = report,
+                        .error = error,
+                        .error_size = error_size};
+    bool ok = true;
+    if (segment_find(store, position->segment))
+        ok = walk_journal(&walk, repair);
+    else if (!list_is_empty(&store->segments) || (!is_new && position->batch > 1))
+        ok = damaged(&walk, position->offset, "the file is missing");
+    mem_free(walk.source.data);
+    *position = walk.at;
+    finish_segments(store, position);
+    return ok;
+}

@@ -1,0 +1,100 @@
+/* The journal's files, and how much of each is still needed. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "store/internal.h"
+
+void segment_name(char name[32], uint32_t number)
+{
+    snprintf(name, 32, "journal-%010u", number);
+}
+
+void spare_name(char name[32], uint32_t number)
+{
+    snprintf(name, 32, "spare-%010u", number);
+}
+
+static uint32_t number_after(const char *name, const char *prefix)
+{
+    size_t size = strlen(prefix);
+    if (strncmp(name, prefix, size) != 0 || strlen(name) != size + 10)
+        return 0;
+    char *end;
+    unsigned long number = strtoul(name + size, &end, 10);
+    return *end || number > UINT32_MAX ? 0 : (uint32_t)number;
+}
+
+uint32_t segment_number(const char *name)
+{
+    return number_after(name, "journal-");
+}
+
+uint32_t spare_number(const char *name)
+{
+    return number_after(name, "spare-");
+}
+
+struct segment *segment_find(struct store *store, uint32_t number)
+{
+    return idmap_find(&store->segments_by_number, number);
+}
+
+struct segment *segment_add(struct store *store, uint32_t number)
+{
+    struct segment *segment = mem_zalloc(sizeof(*segment));
+    segment->number = number;
+    segment->size = SEGMENT_HEADER;
+    list_push_back(&store->segments, &segment->link);
+    idmap_add(&store->segments_by_number, number, segment);
+    if (number > store->segment_last)
+        store->segment_last = number;
+    return segment;
+}
+
+void segment_free(struct store *store, struct segment *segment)
+{
+    idmap_remove(&store->segments_by_number, segment->number);
+    list_remove(&segment->link);
+    if (segment->file)
+        store->o.disk->ops->close(segment->file);
+    mem_free(segment);
+}
+
+void segment_hold(struct store *store, struct place place, uint32_t destinations, bool kept)
+{
+    struct segment *segment = segment_find(store, place.segment);
+    assert(segment && !segment->is_gone);
+    segment->live_entries++;
+    segment->live_bytes += place.size / destinations;
+    store->stats.live_bytes += place.size / destinations;
+    if (kept) {
+        segment->kept_entries++;
+        segment->kept_bytes += place.size / destinations;
+    }
+}
+
+void segment_release(struct store *store, struct place place, uint32_t destinations, bool kept)
+{
+    struct segment *segment = segment_find(store, place.segment);
+    uint32_t bytes = place.size / destinations;
+    assert(segment && segment->live_entries > 0 && segment->live_bytes >= bytes);
+    segment->live_entries--;
+    segment->live_bytes -= bytes;
+    store->stats.live_bytes -= bytes;
+    if (kept) {
+        assert(segment->kept_entries > 0 && segment->kept_bytes >= bytes);
+        segment->kept_entries--;
+        segment->kept_bytes -= bytes;
+    }
+    store->is_changed = true;
+}
+
+uint64_t segments_bytes(const struct store *store)
+{
+    uint64_t bytes = 0;
+    list_for_each(link, &store->segments)
+        bytes += list_entry(link, struct segment, link)->size;
+    return bytes;
+}

@@ -1,0 +1,381 @@
+/* Keeping memory bounded. Two things leave memory on their own: bodies, when messages wait longer
+ * than a second or there are too many; and the entries of chunks, when the cache is full.
+ *
+ * Of bodies, those that came last go first when the burst budget is exceeded: a queue is read from
+ * its other end, so they are needed last. Those that nobody took for a second go oldest first. */
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "store/internal.h"
+
+enum {
+    IDLE_MS = 1000,
+    CHUNKS_A_TURN = 32,
+    SPILLS_AT_ONCE = 16,
+    LOADS_AT_ONCE = 8,
+    SPILL_SLOTS_MIN = 32,
+};
+
+/* ---- blobs ---- */
+
+void blob_key(uint8_t key[9], uint64_t blob, bool is_transient)
+{
+    key[0] = is_transient ? 'T' : 'K';
+    for (int i = 0; i < 8; i++)
+        key[1 + i] = (uint8_t)(blob >> (56 - 8 * i));
+}
+
+static bool is_transient(const struct chunk *chunk)
+{
+    return chunk->queue_id & STORE_ID_TRANSIENT;
+}
+
+void blob_dead(struct store *store, uint64_t blob, bool transient)
+{
+    if (store->dead_blobs_count == store->dead_blobs_capacity) {
+        store->dead_blobs_capacity = store->dead_blobs_capacity ? store->dead_blobs_capacity * 2 : 16;
+        store->dead_blobs = mem_realloc(store->dead_blobs, store->dead_blobs_capacity * 8);
+    }
+    store->dead_blobs[store->dead_blobs_count++] =
+        blob | (transient ? STORE_ID_TRANSIENT : 0);
+    store->is_changed = true;
+}
+
+void blob_drop(struct store *store, struct chunk *chunk)
+{
+    if (chunk->blob)
+        blob_dead(store, chunk->blob, is_transient(chunk));
+    chunk->blob = 0;
+}
+
+/* ---- chunks in and out of the cache ---- */
+
+void chunk_cache(struct store *store, struct chunk *chunk)
+{
+    store->cache_used += chunk_cost(chunk);
+    list_push_back(&store->cache, &chunk->cache_link);
+}
+
+void chunk_cool(struct store *store, struct chunk *chunk)
+{
+    store->cache_used -= chunk_cost(chunk);
+    list_remove(&chunk->cache_link);
+    mem_free(chunk->entries);
+    chunk->entries = NULL;
+}
+
+void chunk_bury(struct store *store, struct chunk *chunk)
+{
+    bool is_cold = !chunk->entries;
+    chunk->index = NULL;
+    if (!is_cold) {
+        chunk_cool(store, chunk);
+        blob_drop(store, chunk);
+    }
+    list_remove(&chunk->cache_link);
+    if ((is_cold && chunk->blob) || chunk->is_spilling || chunk->is_loading) {
+        list_push_back(&store->dead, &chunk->cache_link);
+        return;
+    }
+    chunk_name_dead(store, chunk);
+    chunk_free(chunk);
+}
+
+static bool any_unrecorded(const struct chunk *chunk)
+{
+    for (uint32_t slot = bit_next(chunk->live_bits, 0, chunk->slots); slot < chunk->slots;
+         slot = bit_next(chunk->live_bits, slot + 1, chunk->slots))
+        if (!(chunk->entries[slot].flags & ENTRY_RECORDED))
+            return true;
+    return false;
+}
+
+/* Which of the live messages survive must be known while the entries are away. */
+static void note_recorded(struct chunk *chunk)
+{
+    mem_free(chunk->recorded_bits);
+    chunk->recorded_bits = NULL;
+    if (is_transient(chunk) || !any_unrecorded(chunk))
+        return;
+    chunk->recorded_bits = mem_zalloc_array((chunk->capacity + 63) / 64, 8);
+    for (uint32_t slot = bit_next(chunk->live_bits, 0, chunk->slots); slot < chunk->slots;
+         slot = bit_next(chunk->live_bits, slot + 1, chunk->slots))
+        if (chunk->entries[slot].flags & ENTRY_RECORDED)
+            bit_set(chunk->recorded_bits, slot);
+}
+
+/* ---- spilling a chunk ---- */
+
+static void run_spill(struct job *link)
+{
+    struct spill_job *job = (struct spill_job *)link;
+    struct kv *kv = job->store->o.kv;
+    job->result = kv->ops->write(kv, buffer_bytes(&job->batch), false);
+}
+
+static void spill(struct store *store, struct chunk *chunk)
+{
+    struct spill_job *job = mem_zalloc(sizeof(*job));
+    struct buffer blob = {0};
+    uint8_t key[9];
+    job->job.run = run_spill;
+    job->job.kind = JOB_SPILL;
+    job->store = store;
+    job->chunk = chunk;
+    job->version = chunk->version;
+    job->key = ++store->blob_last;
+    chunk_encode(chunk, false, &blob);
+    blob_key(key, job->key, is_transient(chunk));
+    kv_batch_put(&job->batch, bytes_of(key, sizeof(key)), buffer_bytes(&blob));
+    buffer_free(&blob);
+    chunk->is_spilling = true;
+    store->spilling++;
+    store->o.indexer->ops->submit(store->o.indexer, &job->job);
+}
+
+void spill_done(struct store *store, struct spill_job *job)
+{
+    struct chunk *chunk = job->chunk;
+    store->spilling--;
+    chunk->is_spilling = false;
+    if (job->result < 0)
+        log_event(store->o.log, LOG_LEVEL_WARNING, "index not written reason=\"%s\"",
+                  store->o.kv->error);
+    if (!chunk->index) {
+        blob_dead(store, job->key, is_transient(chunk));
+        chunk_bury(store, chunk);
+    } else if (job->result < 0 || chunk->version != job->version || !chunk->entries) {
+        blob_dead(store, job->key, is_transient(chunk));
+    } else {
+        blob_drop(store, chunk);
+        chunk->blob = job->key;
+        chunk->is_stale = false;
+        chunk_changed(store, chunk);
+        note_recorded(chunk);
+        chunk_cool(store, chunk);
+        store->stats.chunks_spilled++;
+    }
+    buffer_free(&job->batch);
+    mem_free(job);
+}
+
+/* Is the chunk where its queue is being read? */
+static bool is_in_use(const struct store *store, const struct chunk *chunk)
+{
+    const struct index *index = chunk->index;
+    if (!index || (store->now_ms - index->used_ms > IDLE_MS && !index->is_waiting))
+        return false;
+    uint64_t near = index->cursor + 2 * (uint64_t)store->o.chunk_entries;
+    return chunk->base <= near && chunk->base + chunk->slots >= index->cursor;
+}
+
+static bool may_spill(const struct store *store, const struct chunk *chunk)
+{
+    bool is_filling = store->now_ms - chunk->touched_ms < IDLE_MS && chunk->slots < chunk->capacity;
+    bool is_small = chunk->slots < SPILL_SLOTS_MIN && store->o.chunk_entries > SPILL_SLOTS_MIN;
+    return chunk->bodies == 0 && !chunk->is_spilling && !is_filling && !is_small &&
+           !is_in_use(store, chunk);
+}
+
+static void shrink_cache(struct store *store)
+{
+    for (int i = 0; i < CHUNKS_A_TURN && store->cache_used > store->o.cache_bytes; i++) {
+        struct list *link = list_first(&store->cache);
+        if (!link || store->spilling >= SPILLS_AT_ONCE)
+            return;
+        struct chunk *chunk = list_entry(link, struct chunk, cache_link);
+        list_remove(link);
+        list_push_back(&store->cache, link);
+        if (!may_spill(store, chunk))
+            continue;
+        if (chunk->blob && !chunk->is_stale)
+            chunk_cool(store, chunk);
+        else
+            spill(store, chunk);
+    }
+}
+
+/* ---- loading a chunk ---- */
+
+static void run_load(struct job *link)
+{
+    struct load_job *job = (struct load_job *)link;
+    struct kv *kv = job->store->o.kv;
+    uint8_t key[9];
+    blob_key(key, job->key, job->is_transient);
+    job->result = kv->ops->get(kv, bytes_of(key, sizeof(key)), &job->value);
+}
+
+void chunk_load(struct store *store, struct chunk *chunk)
+{
+    if (chunk->is_loading || chunk->entries)
+        return;
+    struct load_job *job = mem_zalloc(sizeof(*job));
+    job->job.run = run_load;
+    job->job.kind = JOB_LOAD;
+    job->store = store;
+    job->chunk = chunk;
+    job->key = chunk->blob;
+    job->is_transient = is_transient(chunk);
+    chunk->is_loading = true;
+    store->loading++;
+    store->o.reader->ops->submit(store->o.reader, &job->job);
+}
+
+/* An entry of a blob whose message was settled while the chunk was cold, or that did not survive. */
+static void drop_entry(struct store *store, struct chunk *chunk, struct entry *entry)
+{
+    bool kept = entry->flags & ENTRY_RECORDED;
+    if (kept || !chunk->is_old)
+        segment_release(store, (struct place){entry->segment, entry->offset, entry->size},
+                        entry->destinations, kept);
+    *entry = (struct entry){0};
+    chunk->is_stale = true;
+}
+
+bool chunk_thaw(struct store *store, struct chunk *chunk, struct bytes blob)
+{
+    size_t words = (chunk->capacity + 63) / 64;
+    uint64_t *present = mem_zalloc_array(words, 8);
+    struct entry *entries = mem_zalloc_array(chunk->capacity, sizeof(*entries));
+    bool sound = chunk_decode(blob, entries, chunk->slots, present);
+    for (size_t i = 0; i < words && sound; i++)
+        sound = (chunk->live_bits[i] & ~present[i]) == 0;
+    if (!sound) {
+        mem_free(entries);
+        mem_free(present);
+        return false;
+    }
+    chunk->is_stale = false;
+    chunk->entries = entries;
+    for (uint32_t slot = bit_next(present, 0, chunk->slots); slot < chunk->slots;
+         slot = bit_next(present, slot + 1, chunk->slots))
+        if (!bit_get(chunk->live_bits, slot))
+            drop_entry(store, chunk, &entries[slot]);
+    mem_free(present);
+    chunk->is_old = false;
+    if (chunk->is_stale)
+        chunk_changed(store, chunk);
+    list_remove(&chunk->cache_link);
+    chunk_cache(store, chunk);
+    store->stats.chunks_loaded++;
+    return true;
+}
+
+void load_done(struct store *store, struct load_job *job)
+{
+    struct chunk *chunk = job->chunk;
+    store->loading--;
+    chunk->is_loading = false;
+    bool is_dead = !chunk->index;
+    if (job->result != 1 || !chunk_thaw(store, chunk, buffer_bytes(&job->value))) {
+        snprintf(store->failure, sizeof(store->failure),
+                 "the index is damaged: entries %llu of queue %llu cannot be read%s%.100s",
+                 (unsigned long long)chunk->base, (unsigned long long)chunk->queue_id,
+                 job->result < 0 ? ": " : "", job->result < 0 ? store->o.kv->error : "");
+        store->is_failed = true;
+        log_event(store->o.log, LOG_LEVEL_ERROR, "store failed reason=\"%s\"", store->failure);
+    } else if (is_dead) {
+        chunk_bury(store, chunk);
+    } else {
+        index_wake(chunk->index);
+    }
+    buffer_free(&job->value);
+    mem_free(job);
+}
+
+static void load_dead(struct store *store)
+{
+    list_for_each_safe(link, after, &store->dead)
+    {
+        if (store->loading >= LOADS_AT_ONCE)
+            return;
+        struct chunk *chunk = list_entry(link, struct chunk, cache_link);
+        if (!chunk->is_spilling)
+            chunk_load(store, chunk);
+    }
+}
+
+/* ---- bodies ---- */
+
+struct message *message_copy(struct store *store, const struct message *message)
+{
+    struct message *copy =
+        message_new(store->o.pool, message_exchange(message), message_routing_key(message),
+                    message_properties(message), message->body_size);
+    message_fill(copy, message_body(message));
+    copy->flags = message->flags;
+    copy->priority = message->priority;
+    copy->expires_ms = message->expires_ms;
+    return copy;
+}
+
+/* A message that is on no disk is written for the sake of memory alone. It needs a record of its
+ * own, as a record knows its destinations. */
+static void page_out(struct store *store, struct chunk *chunk, uint32_t slot)
+{
+    struct entry *entry = &chunk->entries[slot];
+    struct destination destination = {chunk->queue_id, chunk->base + slot};
+    if (entry->message->batch)
+        entry_set_message(store, chunk, entry, message_copy(store, entry->message));
+    batch_add_message(store, RECORD_PAGED, entry->message, &destination, 1);
+    entry->flags |= ENTRY_PAGED;
+    chunk->version++;
+    chunk->is_stale = true;
+    store->stats.bodies_paged++;
+}
+
+static void evict_bodies_of(struct store *store, struct chunk *chunk)
+{
+    for (uint32_t slot = bit_next(chunk->live_bits, 0, chunk->slots);
+         slot < chunk->slots && chunk->bodies;
+         slot = bit_next(chunk->live_bits, slot + 1, chunk->slots)) {
+        struct entry *entry = &chunk->entries[slot];
+        if (!(entry->flags & ENTRY_MESSAGE))
+            continue;
+        if (entry->flags & (ENTRY_RECORDED | ENTRY_PAGED)) {
+            if (entry->message->batch <= store->written)
+                entry_evict(store, chunk, entry);
+        } else if (!store->is_short && store->filling->size < store->o.batch_bytes / 2) {
+            page_out(store, chunk, slot);
+        }
+    }
+}
+
+static void evict_burst(struct store *store)
+{
+    struct list *link = store->bodies.prev;
+    for (int i = 0; i < CHUNKS_A_TURN && link != &store->bodies; i++) {
+        if (message_pool_bytes(store->o.pool) <= store->o.bodies_burst_bytes)
+            return;
+        struct list *before = link->prev;
+        struct chunk *chunk = list_entry(link, struct chunk, bodies_link);
+        if (!is_in_use(store, chunk))
+            evict_bodies_of(store, chunk);
+        link = before;
+    }
+}
+
+static void evict_idle(struct store *store)
+{
+    for (int i = 0; i < CHUNKS_A_TURN; i++) {
+        struct list *link = list_first(&store->bodies);
+        if (!link || message_pool_bytes(store->o.pool) <= store->o.bodies_idle_bytes)
+            return;
+        struct chunk *chunk = list_entry(link, struct chunk, bodies_link);
+        list_remove(link);
+        list_push_back(&store->bodies, link);
+        if (store->now_ms - chunk->touched_ms >= IDLE_MS && !is_in_use(store, chunk))
+            evict_bodies_of(store, chunk);
+    }
+}
+
+void spill_tick(struct store *store)
+{
+    if (store->is_failed)
+        return;
+    evict_burst(store);
+    evict_idle(store);
+    shrink_cache(store);
+    load_dead(store);
+}

@@ -1,0 +1,539 @@
+#include "store/store.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "store/internal.h"
+
+enum { STREAM_BYTES = 1 << 20, SPACE_CHECK_MS = 500, SWEEP_MS = 50 };
+
+void store_options_default(struct store_options *options)
+{
+    *options = (struct store_options){
+        .segment_bytes = 64u << 20,
+        .chunk_entries = 2048,
+        .cache_bytes = 8u << 20,
+        .bodies_burst_bytes = 256u << 20,
+        .bodies_idle_bytes = 8u << 20,
+        .checkpoint_bytes = 256u << 20,
+        .checkpoint_ms = 30000,
+        .batch_bytes = 16u << 20,
+        .sync_ms = 100,
+        .recycle_segments = 4,
+        .mark_step = 16384,
+        .disk_reserve_bytes = 50000000,
+    };
+}
+
+struct destination *store_scratch(struct store *store, size_t count)
+{
+    if (count > store->scratch_capacity) {
+        store->scratch_capacity = count * 2;
+        store->scratch =
+            mem_realloc(store->scratch, store->scratch_capacity * sizeof(*store->scratch));
+    }
+    return store->scratch;
+}
+
+/* ---- opening and closing ---- */
+
+struct store *store_new(const struct store_options *options, uint64_t now_ms)
+{
+    struct store *store = mem_zalloc(sizeof(*store));
+    store->o = *options;
+    store->now_ms = store->checkpoint_ms = store->free_checked_ms = now_ms;
+    list_init(&store->segments);
+    list_init(&store->awake);
+    list_init(&store->mark_waiters);
+    list_init(&store->bodies);
+    list_init(&store->cache);
+    list_init(&store->dead);
+    list_init(&store->changed_chunks);
+    list_init(&store->changed_indexes);
+    map_init(&store->changed_names, 0);
+    map_init(&store->image, 0);
+    store->filling = mem_zalloc(sizeof(*store->filling));
+    return store;
+}
+
+/* What was read back may be in the page cache only: what follows relies on it. */
+static bool sync_replayed(struct store *store, const struct replay_report *report, char *error,
+                          size_t error_size)
+{
+    if (report->batches == 0)
+        return true;
+    list_for_each(link, &store->segments)
+    {
+        struct segment *segment = list_entry(link, struct segment, link);
+        int failed = store->o.disk->ops->sync(segment->file);
+        if (failed) {
+            snprintf(error, error_size, "the journal cannot be synced: %s", strerror(failed));
+            return false;
+        }
+    }
+    return true;
+}
+
+static void settle_recovered(struct store *store)
+{
+    size_t at = 0;
+    struct index *index;
+    while ((index = idmap_next(&store->indexes, &at))) {
+        index->mark_asked = index->taken_high = index->mark;
+        if (index->next_sequence < index->mark)
+            index->next_sequence = index->mark;
+        index->cursor = 1;
+    }
+}
+
+struct store *store_open(const struct store_options *options, uint64_t now_ms, char *error,
+                         size_t error_size)
+{
+    struct store *store = store_new(options, now_ms);
+    struct replay_report report = {0};
+    struct position position = {0};
+    struct kv *kv = options->kv;
+    bool ok = kv->ops->open(kv) >= 0;
+    if (!ok)
+        snprintf(error, error_size, "the index cannot be opened: %s", kv->error);
+    ok = ok && checkpoint_load(store, &position, error, error_size) >= 0 &&
+         replay(store, &position, true, &report, error, error_size) &&
+         sync_replayed(store, &report, error, error_size);
+    if (ok && checkpoint_sweep(store) < 0) {
+        snprintf(error, error_size, "the index cannot be written: %s", kv->error);
+        ok = false;
+    }
+    if (!ok) {
+        store_abandon(store);
+        return NULL;
+    }
+    store->position = position;
+    store->previous = position.previous;
+    store->written = store->durable = position.batch - 1;
+    store->filling->number = position.batch;
+    store->stats.replayed_batches = report.batches;
+    store->journal_since = 0;
+    settle_recovered(store);
+    if (report.cut_segment)
+        log_event(options->log, LOG_LEVEL_WARNING,
+                  "journal cut segment=%llu offset=%llu reason=\"not synced before a crash\"",
+                  (unsigned long long)report.cut_segment, (unsigned long long)report.cut_offset);
+    return store;
+}
+
+static void collect(struct store *store);
+
+static bool is_idle(const struct store *store)
+{
+    return !store->is_writing && !store->checkpoint && batch_is_empty(store->filling) &&
+           store->durable == store->written;
+}
+
+/* After an orderly end it is known how far deliveries went: the marks need not be ahead of them. */
+static void settle_marks(struct store *store)
+{
+    size_t at = 0;
+    struct index *index;
+    while ((index = idmap_next(&store->indexes, &at))) {
+        if (index->mark == index->taken_high && !index->mark_batch)
+            continue;
+        index_changed(index);
+        store->is_changed = true;
+    }
+}
+
+void store_close(struct store *store)
+{
+    store->is_closing = true;
+    settle_marks(store);
+    /* Everything is synced, then one checkpoint is taken; a failure or a full disk ends the wait:
+     * the journal has all that was promised. */
+    for (int round = 0; round < 64 && !store->is_failed; round++) {
+        store_want(store, store_ticket(store));
+        if (is_idle(store) && store->is_changed)
+            checkpoint_begin(store);
+        else if (is_idle(store))
+            break;
+        store_tick(store, store->now_ms + 1);
+        store->o.syncer->ops->drain(store->o.syncer);
+        store->o.indexer->ops->drain(store->o.indexer);
+        store->o.reader->ops->drain(store->o.reader);
+        collect(store);
+    }
+    store_abandon(store);
+}
+
+static void free_index(struct index *index)
+{
+    struct store *store = index->store;
+    for (uint32_t i = 0; i < index->chunks_count; i++) {
+        struct chunk *chunk = index->chunks[index->chunks_first + i];
+        for (uint32_t slot = 0; chunk->entries && slot < chunk->slots; slot++)
+            if (bit_get(chunk->live_bits, slot) && chunk->entries[slot].flags & ENTRY_MESSAGE)
+                message_unref(store->o.pool, chunk->entries[slot].message);
+        chunk_free(chunk);
+    }
+    list_remove(&index->dirty_link);
+    list_remove(&index->wait_link);
+    mem_free(index->chunks);
+    mem_free(index);
+}
+
+static void abandon_job(struct store *store, struct job *job)
+{
+    struct read_job *read = (struct read_job *)job;
+    switch ((enum job_kind)job->kind) {
+    case JOB_WRITE:
+        if (store->write.file)
+            store->write.segment->file = store->write.file;
+        break;
+    case JOB_CHECKPOINT:
+        break;
+    case JOB_SPILL:
+        ((struct spill_job *)job)->chunk->is_spilling = false;
+        buffer_free(&((struct spill_job *)job)->batch);
+        mem_free(job);
+        break;
+    case JOB_LOAD:
+        ((struct load_job *)job)->chunk->is_loading = false;
+        buffer_free(&((struct load_job *)job)->value);
+        mem_free(job);
+        break;
+    case JOB_READ:
+        mem_free(read->data);
+        mem_free(read->items);
+        mem_free(read);
+        break;
+    case JOB_SCAN:
+        break;
+    }
+}
+
+static void abandon_jobs(struct store *store, struct worker *worker)
+{
+    struct job *job;
+    worker->ops->drain(worker);
+    while ((job = worker->ops->finished(worker)))
+        abandon_job(store, job);
+}
+
+void store_abandon(struct store *store)
+{
+    abandon_jobs(store, store->o.syncer);
+    abandon_jobs(store, store->o.indexer);
+    abandon_jobs(store, store->o.reader);
+    checkpoint_free(store->checkpoint);
+    compact_stop(store);
+    size_t at = 0;
+    struct index *index;
+    while ((index = idmap_next(&store->indexes, &at)))
+        free_index(index);
+    struct list *link;
+    while ((link = list_first(&store->dead)))
+        chunk_free(list_entry(link, struct chunk, cache_link));
+    while ((link = list_first(&store->segments)))
+        segment_free(store, list_entry(link, struct segment, link));
+    for (size_t i = 0; i < store->write.inserts_count; i++)
+        message_unref(store->o.pool, store->write.pinned[i]);
+    mem_free(store->write.inserts);
+    mem_free(store->write.pinned);
+    buffer_free(&store->write.bytes);
+    batch_free(store, store->filling);
+    catalogue_free(&store->changed_names);
+    catalogue_free(&store->image);
+    idmap_free(&store->indexes);
+    idmap_free(&store->segments_by_number);
+    mem_free(store->dead_blobs);
+    mem_free(store->dead_names);
+    mem_free(store->dead_queues);
+    mem_free(store->scratch);
+    store->o.kv->ops->close(store->o.kv);
+    mem_free(store);
+}
+
+/* ---- the turn ---- */
+
+static void finish_job(struct store *store, struct job *job)
+{
+    switch ((enum job_kind)job->kind) {
+    case JOB_WRITE:
+        journal_written(store, (struct write_job *)job);
+        break;
+    case JOB_CHECKPOINT:
+        checkpoint_done(store, (struct checkpoint_job *)job);
+        break;
+    case JOB_SPILL:
+        spill_done(store, (struct spill_job *)job);
+        break;
+    case JOB_LOAD:
+        load_done(store, (struct load_job *)job);
+        break;
+    case JOB_READ:
+        read_done(store, (struct read_job *)job);
+        break;
+    case JOB_SCAN:
+        scan_done(store, (struct scan_job *)job);
+        break;
+    }
+}
+
+static void collect(struct store *store)
+{
+    struct worker *workers[] = {store->o.syncer, store->o.indexer, store->o.reader};
+    for (size_t i = 0; i < sizeof(workers) / sizeof(workers[0]); i++) {
+        struct job *job;
+        while ((job = workers[i]->ops->finished(workers[i])))
+            finish_job(store, job);
+    }
+}
+
+static void wake_marked(struct store *store)
+{
+    list_for_each_safe(link, after, &store->mark_waiters)
+    {
+        struct index *index = list_entry(link, struct index, wait_link);
+        if (index->mark_batch <= store->durable)
+            index_wake(index);
+    }
+}
+
+static bool is_time_to_write(const struct store *store)
+{
+    const struct batch *batch = store->filling;
+    return store->wanted >= batch->number || batch->size >= STREAM_BYTES ||
+           store->now_ms - batch->since_ms >= store->o.sync_ms || checkpoint_is_due(store);
+}
+
+static bool is_time_to_sync(const struct store *store)
+{
+    return store->wanted > store->durable ||
+           (store->written > store->durable &&
+            store->now_ms - store->unsynced_ms >= store->o.sync_ms);
+}
+
+static void write_tick(struct store *store)
+{
+    if (store->is_failed)
+        return;
+    if (store->is_writing) {
+        if (store->retry_ms && store->now_ms >= store->retry_ms)
+            journal_retry(store);
+        return;
+    }
+    const struct batch *batch = store->filling;
+    if (!batch_is_empty(batch) && is_time_to_write(store)) {
+        bool aged = store->now_ms - batch->since_ms >= store->o.sync_ms;
+        journal_write(store, aged || is_time_to_sync(store));
+    } else if (store->written > store->durable && is_time_to_sync(store)) {
+        journal_sync(store);
+    }
+}
+
+static void check_space(struct store *store)
+{
+    if (store->now_ms - store->free_checked_ms < SPACE_CHECK_MS)
+        return;
+    store->free_checked_ms = store->now_ms;
+    uint64_t bytes;
+    if (store->o.disk->ops->free_space(store->o.disk, &bytes) != 0)
+        return;
+    bool is_short = bytes < store->o.disk_reserve_bytes || store->retry_ms;
+    if (is_short != store->is_short)
+        log_event(store->o.log, LOG_LEVEL_WARNING, "disk %s free=%llu reserve=%llu",
+                  is_short ? "short" : "no longer short", (unsigned long long)bytes,
+                  (unsigned long long)store->o.disk_reserve_bytes);
+    store->is_short = is_short;
+}
+
+void store_tick(struct store *store, uint64_t now_ms)
+{
+    store->now_ms = now_ms;
+    collect(store);
+    wake_marked(store);
+    spill_tick(store);
+    compact_tick(store);
+    write_tick(store);
+    if (checkpoint_is_due(store) && batch_is_empty(store->filling))
+        checkpoint_begin(store);
+    checkpoint_tick(store);
+    check_space(store);
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+uint64_t store_next_ms(const struct store *store)
+{
+    uint64_t next = UINT64_MAX;
+    if (store->is_failed)
+        return next;
+    if (!store->is_writing && !batch_is_empty(store->filling))
+        next = is_time_to_write(store) ? store->now_ms
+                                       : store->filling->since_ms + store->o.sync_ms;
+    if (!store->is_writing && store->written > store->durable)
+        next = earlier(next, store->unsynced_ms + store->o.sync_ms);
+    if (store->retry_ms)
+        next = earlier(next, store->retry_ms);
+    if (store->checkpoint && !store->checkpoint->is_submitted)
+        next = earlier(next, store->checkpoint_retry_ms ? store->checkpoint_retry_ms
+                                                        : store->now_ms + SWEEP_MS);
+    if (store->is_changed && !store->checkpoint)
+        next = earlier(next, store->checkpoint_ms + store->o.checkpoint_ms);
+    if (store->is_short)
+        next = earlier(next, store->now_ms + SPACE_CHECK_MS);
+    bool sweeps = (!list_is_empty(&store->bodies) &&
+                   message_pool_bytes(store->o.pool) > store->o.bodies_idle_bytes) ||
+                  (!list_is_empty(&store->cache) && store->cache_used > store->o.cache_bytes) ||
+                  (store->compaction.segment && !store->compaction.is_reading);
+    if (sweeps)
+        next = earlier(next, store->now_ms + SWEEP_MS);
+    return next;
+}
+
+bool store_is_congested(const struct store *store)
+{
+    return store->filling->size >= store->o.batch_bytes;
+}
+
+const char *store_failure(const struct store *store)
+{
+    return store->is_failed ? store->failure : NULL;
+}
+
+bool store_is_short(const struct store *store)
+{
+    return store->is_short;
+}
+
+const struct store_stats *store_stats(struct store *store)
+{
+    store->stats.segments = store->segments_by_number.count;
+    return &store->stats;
+}
+
+struct index *store_take_awake(struct store *store)
+{
+    struct list *link = list_take_first(&store->awake);
+    return link ? list_entry(link, struct index, wait_link) : NULL;
+}
+
+/* ---- tickets ---- */
+
+struct ticket store_ticket(const struct store *store)
+{
+    return (struct ticket){.index = store->filling->number};
+}
+
+void store_want(struct store *store, struct ticket ticket)
+{
+    if (ticket.index > store->wanted)
+        store->wanted = ticket.index;
+}
+
+uint64_t store_durable_index(const struct store *store)
+{
+    if (store->durable == store->written && !store->is_writing && batch_is_empty(store->filling))
+        return store->filling->number;
+    return store->durable;
+}
+
+enum ticket_state store_ticket_state(const struct store *store, struct ticket ticket)
+{
+    if (ticket.index <= store_durable_index(store))
+        return TICKET_DURABLE;
+    return store->is_failed ? TICKET_FAILED : TICKET_PENDING;
+}
+
+/* ---- queues and messages ---- */
+
+uint64_t store_queue_id(struct store *store, bool survives)
+{
+    if (survives)
+        return ++store->id_last;
+    return ++store->id_last_transient | STORE_ID_TRANSIENT;
+}
+
+static void record_id(struct store *store, enum record_type type, uint64_t id)
+{
+    struct buffer payload = {0};
+    buffer_add_u64(&payload, id);
+    batch_add(store, type, buffer_bytes(&payload));
+    buffer_free(&payload);
+}
+
+struct index *store_queue(struct store *store, uint64_t id, void *owner)
+{
+    struct index *index = idmap_find(&store->indexes, id);
+    if (!index) {
+        index = index_new(store, id);
+        if (!(id & STORE_ID_TRANSIENT)) {
+            record_id(store, RECORD_QUEUE, id);
+            index_changed(index);
+            store->is_changed = true;
+        }
+    }
+    index->owner = owner;
+    return index;
+}
+
+void store_queue_delete_recovered(struct store *store, struct index *index)
+{
+    uint64_t id = index->id;
+    index_drop(index);
+    if (store->dead_queues_count == store->dead_queues_capacity) {
+        store->dead_queues_capacity =
+            store->dead_queues_capacity ? store->dead_queues_capacity * 2 : 16;
+        store->dead_queues = mem_realloc(store->dead_queues, store->dead_queues_capacity * 8);
+    }
+    store->dead_queues[store->dead_queues_count++] = id;
+    store->is_changed = true;
+}
+
+void store_queue_delete(struct store *store, struct index *index)
+{
+    uint64_t id = index->id;
+    if (id & STORE_ID_TRANSIENT) {
+        index_drop(index);
+        return;
+    }
+    store_queue_delete_recovered(store, index);
+    record_id(store, RECORD_DROP, id);
+}
+
+void store_queues_settled(struct store *store)
+{
+    size_t at = 0;
+    struct index *index;
+    while ((index = idmap_next(&store->indexes, &at))) {
+        if (index->owner)
+            continue;
+        log_event(store->o.log, LOG_LEVEL_WARNING, "queue without a name dropped id=%llu ready=%llu",
+                  (unsigned long long)index->id, (unsigned long long)index->ready);
+        store_queue_delete(store, index);
+        at = 0;
+    }
+}
+
+bool store_publish(struct store *store, struct message *message, struct index *const *queues,
+                   size_t count)
+{
+    if (!(message->flags & MESSAGE_PERSISTENT)) {
+        for (size_t i = 0; i < count; i++)
+            index_push(queues[i], message, 0);
+        return false;
+    }
+    struct destination *kept = store_scratch(store, count);
+    uint32_t kept_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool survives = !(queues[i]->id & STORE_ID_TRANSIENT);
+        uint64_t sequence = index_push(queues[i], message, survives ? ENTRY_RECORDED : 0);
+        if (survives)
+            kept[kept_count++] = (struct destination){queues[i]->id, sequence};
+    }
+    if (kept_count)
+        batch_add_message(store, RECORD_MESSAGE, message, kept, kept_count);
+    return kept_count > 0;
+}

@@ -1,0 +1,143 @@
+/* The store: what survives. One journal of segments holds every message once and every change of
+ * the catalogue, in order; an index beside it knows which message is where in which queue. See
+ * README.md in this folder for how the parts fit.
+ *
+ * One thread, the owner, calls everything here. Nothing here waits for the disk: work is handed to
+ * three workers, and store_tick collects what they have done. */
+#ifndef LEVERET_STORE_STORE_H
+#define LEVERET_STORE_STORE_H
+
+#include "base/log.h"
+#include "store/disk.h"
+#include "store/index.h"
+#include "store/kv.h"
+#include "store/message.h"
+#include "store/worker.h"
+
+/* What a reply may have to wait for: an event of a log. Log 0 is this broker's journal. */
+struct ticket {
+    uint32_t log;
+    uint32_t epoch;
+    uint64_t index; /* 0: nothing to wait for */
+};
+
+enum ticket_state { TICKET_PENDING, TICKET_DURABLE, TICKET_FAILED };
+
+struct store_options {
+    struct disk *disk;
+    struct kv *kv;
+    struct worker *syncer;  /* writes and syncs the journal */
+    struct worker *indexer; /* writes the key-value store */
+    struct worker *reader;  /* reads old messages and chunks */
+    struct message_pool *pool;
+    const struct log *log;
+    uint32_t segment_bytes;      /* 64 MiB */
+    uint32_t chunk_entries;      /* 2048; a power of two */
+    uint64_t cache_bytes;        /* index chunks kept in memory: 8 MiB */
+    uint64_t bodies_burst_bytes; /* messages kept in memory at all: 256 MiB */
+    uint64_t bodies_idle_bytes;  /* ... and after a second of backlog: 8 MiB */
+    uint64_t checkpoint_bytes;   /* journal between checkpoints: 256 MiB */
+    uint64_t checkpoint_ms;      /* time between them, when there is work: 30 s */
+    uint32_t batch_bytes;        /* the filling batch, beyond which publishers wait: 16 MiB */
+    uint32_t sync_ms;            /* longest time a change that nobody waits for stays unsynced: 100 */
+    uint32_t recycle_segments;   /* retired files kept for reuse: 4 */
+    uint32_t mark_step;          /* sequence numbers a delivered mark is moved by: 16384 */
+    uint64_t disk_reserve_bytes; /* free space below which the disk is short: 50 MB */
+};
+
+/* The defaults above, for all but the interfaces. */
+void store_options_default(struct store_options *options);
+
+/* Counters for logs, metrics and campaigns; they only rise, but for those marked (now). */
+struct store_stats {
+    uint64_t batches, syncs, bytes_written, records_elided;
+    uint64_t messages_written, settles_written, marks_written;
+    uint64_t segments_rolled, segments_retired, segments_recycled;
+    uint64_t chunks_spilled, chunks_loaded, bodies_evicted, bodies_read, bodies_paged;
+    uint64_t checkpoints, compactions, messages_moved;
+    uint64_t damaged;          /* messages set aside because their bytes are damaged */
+    uint64_t segments;         /* (now) files with journal in them */
+    uint64_t live_bytes;       /* (now) bytes of records that are still needed */
+    uint64_t replayed_batches; /* at start */
+};
+
+struct store;
+
+/* Opens the store and replays its journal; this may block on the disk, as nothing is served yet.
+ * `now_ms` is the monotonic clock. NULL: `error` (of error_size bytes) says what is wrong and what
+ * to do, and nothing on the disk was changed. The interfaces stay the caller's and must outlive it. */
+struct store *store_open(const struct store_options *options, uint64_t now_ms, char *error,
+                         size_t error_size);
+/* Writes, syncs, checkpoints and closes; waits for the disk. */
+void store_close(struct store *store);
+/* Frees it as a crash would leave it: nothing more is written. */
+void store_abandon(struct store *store);
+
+/* ---- once a turn ---- */
+
+/* Collects what the workers finished, seals the filling batch when the syncer is free and it is
+ * time, and moves spills, reads, checkpoints and compaction on by a bounded amount. */
+void store_tick(struct store *store, uint64_t now_ms);
+/* When store_tick has something to do even if nothing happens until then; UINT64_MAX: never. */
+uint64_t store_next_ms(const struct store *store);
+/* The filling batch is at its maximum: publishers should not be read until the next tick. */
+bool store_is_congested(const struct store *store);
+/* The journal could not be written: nothing will become durable any more, every pending ticket has
+ * failed and the broker must stop. The text says why. NULL: all is well. */
+const char *store_failure(const struct store *store);
+/* Free space is below the reserve (or writing just failed for lack of it): publishers should be
+ * blocked; settles still work. */
+bool store_is_short(const struct store *store);
+const struct store_stats *store_stats(struct store *store);
+/* Indexes whose head has become readable after index_take answered INDEX_WAIT: takes one off the
+ * list, or NULL. Its `owner` is the caller's. */
+struct index *store_take_awake(struct store *store);
+
+/* ---- tickets ---- */
+
+/* The ticket of everything decided so far: durable when all of it is. */
+struct ticket store_ticket(const struct store *store);
+/* Somebody waits for this: it is to be synced as soon as possible. */
+void store_want(struct store *store, struct ticket ticket);
+enum ticket_state store_ticket_state(const struct store *store, struct ticket ticket);
+/* The highest index of log 0 that is durable, for lists of waiters in order. */
+uint64_t store_durable_index(const struct store *store);
+
+/* ---- the catalogue: names that survive ---- */
+
+/* Keys and values are the caller's; a put replaces. */
+void store_catalogue_put(struct store *store, struct bytes key, struct bytes value);
+void store_catalogue_delete(struct store *store, struct bytes key);
+/* Right after store_open: every entry in order of keys. Then the image is freed: once only. */
+void store_catalogue_each(struct store *store,
+                          void (*each)(void *context, struct bytes key, struct bytes value),
+                          void *context);
+
+/* ---- queues ---- */
+
+/* A new id, never used before. A queue that does not survive a restart has the top bit set. */
+uint64_t store_queue_id(struct store *store, bool survives);
+#define STORE_ID_TRANSIENT ((uint64_t)1 << 63)
+/* The index of a queue: the recovered one for an id of the catalogue, else a new one. For a new id
+ * that survives, the creation is recorded. `owner` is kept for the caller. */
+struct index *store_queue(struct store *store, uint64_t id, void *owner);
+/* Drops the queue and all in it; the index is gone. */
+void store_queue_delete(struct store *store, struct index *index);
+/* Right after the catalogue was read: recovered indexes that nobody asked for are dropped. */
+void store_queues_settled(struct store *store);
+
+/* ---- messages ---- */
+
+/* Puts a complete message at the end of each queue (distinct ones). It is recorded in the journal
+ * when it is persistent and at least one of the queues survives. The store takes references of its
+ * own. Returns whether a record was made, that is, whether a confirm has to wait for
+ * store_ticket(). */
+bool store_publish(struct store *store, struct message *message, struct index *const *queues,
+                   size_t count);
+
+/* What a store holds and whether it is sound, printed to `out`, without writing anything. Returns 0
+ * when it is sound, 1 when it is damaged, 2 when it cannot be read. */
+int store_check(const struct store_options *options, void (*print)(void *context, const char *line),
+                void *context);
+
+#endif

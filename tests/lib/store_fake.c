@@ -1,0 +1,337 @@
+#include "tests/lib/store_fake.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+struct entry {
+    struct entry *next; /* in order of keys */
+    size_t key_size, value_size;
+    uint8_t bytes[];
+};
+
+struct item {
+    struct list link;
+    uint64_t sequence;
+    struct message *message;
+    bool is_taken;
+    uint32_t returned;
+};
+
+struct fake_index {
+    struct index index; /* first, so that one is the other */
+    struct list link;   /* on store->indexes */
+    struct list items;
+    struct store *store;
+};
+
+struct store {
+    struct message_pool *pool;
+    struct entry *entries;
+    struct list indexes;
+    uint64_t last_id;
+    uint64_t changes;
+    size_t settled;
+    enum index_result fetch;
+    bool congested;
+};
+
+static struct fake_index *fake_of(const struct index *index)
+{
+    return (struct fake_index *)(void *)(uintptr_t)index;
+}
+
+struct store *store_fake_new(struct message_pool *pool)
+{
+    struct store *store = mem_zalloc(sizeof(*store));
+    store->pool = pool;
+    list_init(&store->indexes);
+    return store;
+}
+
+static void item_free(struct store *store, struct item *item)
+{
+    list_remove(&item->link);
+    message_unref(store->pool, item->message);
+    mem_free(item);
+}
+
+static void index_free(struct fake_index *fake)
+{
+    list_for_each_safe(link, after, &fake->items)
+        item_free(fake->store, list_entry(link, struct item, link));
+    list_remove(&fake->link);
+    mem_free(fake);
+}
+
+void store_fake_free(struct store *store)
+{
+    list_for_each_safe(link, after, &store->indexes)
+        index_free(list_entry(link, struct fake_index, link));
+    for (struct entry *entry = store->entries, *next; entry; entry = next) {
+        next = entry->next;
+        mem_free(entry);
+    }
+    mem_free(store);
+}
+
+void store_fake_restart(struct store *store)
+{
+    list_for_each_safe(link, after, &store->indexes)
+    {
+        struct fake_index *fake = list_entry(link, struct fake_index, link);
+        if (fake->index.id & STORE_ID_TRANSIENT) {
+            index_free(fake);
+            continue;
+        }
+        fake->index.owner = NULL;
+        fake->index.ready += fake->index.taken;
+        fake->index.taken = 0;
+        list_for_each(at, &fake->items)
+            list_entry(at, struct item, link)->is_taken = false;
+    }
+    store->settled = 0;
+}
+
+/* ---- catalogue ---- */
+
+static struct bytes key_of(const struct entry *entry)
+{
+    return bytes_of(entry->bytes, entry->key_size);
+}
+
+static struct entry **find(struct store *store, struct bytes key)
+{
+    struct entry **at = &store->entries;
+    while (*at && bytes_compare(key_of(*at), key) < 0)
+        at = &(*at)->next;
+    return at;
+}
+
+void store_catalogue_delete(struct store *store, struct bytes key)
+{
+    struct entry **at = find(store, key), *entry = *at;
+    store->changes++;
+    if (!entry || !bytes_equal(key_of(entry), key))
+        return;
+    *at = entry->next;
+    mem_free(entry);
+}
+
+void store_catalogue_put(struct store *store, struct bytes key, struct bytes value)
+{
+    store_catalogue_delete(store, key);
+    struct entry **at = find(store, key);
+    struct entry *entry = mem_alloc(sizeof(*entry) + key.size + value.size);
+    entry->key_size = key.size;
+    entry->value_size = value.size;
+    if (key.size)
+        memcpy(entry->bytes, key.data, key.size);
+    if (value.size)
+        memcpy(entry->bytes + key.size, value.data, value.size);
+    entry->next = *at;
+    *at = entry;
+}
+
+void store_fake_put(struct store *store, struct bytes key, struct bytes value)
+{
+    store_catalogue_put(store, key, value);
+}
+
+void store_catalogue_each(struct store *store,
+                          void (*each)(void *context, struct bytes key, struct bytes value),
+                          void *context)
+{
+    for (const struct entry *entry = store->entries; entry; entry = entry->next)
+        each(context, key_of(entry),
+             bytes_of(entry->bytes + entry->key_size, entry->value_size));
+}
+
+size_t store_fake_entries(const struct store *store)
+{
+    size_t count = 0;
+    for (const struct entry *entry = store->entries; entry; entry = entry->next)
+        count++;
+    return count;
+}
+
+size_t store_fake_entries_of(const struct store *store, uint8_t kind)
+{
+    size_t count = 0;
+    for (const struct entry *entry = store->entries; entry; entry = entry->next)
+        count += entry->key_size && entry->bytes[0] == kind;
+    return count;
+}
+
+/* ---- queues ---- */
+
+uint64_t store_queue_id(struct store *store, bool survives)
+{
+    return ++store->last_id | (survives ? 0 : STORE_ID_TRANSIENT);
+}
+
+struct index *store_queue(struct store *store, uint64_t id, void *owner)
+{
+    list_for_each(link, &store->indexes)
+    {
+        struct fake_index *fake = list_entry(link, struct fake_index, link);
+        if (fake->index.id != id)
+            continue;
+        fake->index.owner = owner;
+        return &fake->index;
+    }
+    struct fake_index *fake = mem_zalloc(sizeof(*fake));
+    fake->index.id = id;
+    fake->index.owner = owner;
+    fake->index.next_sequence = 1;
+    fake->store = store;
+    list_init(&fake->items);
+    list_push_back(&store->indexes, &fake->link);
+    store->changes++;
+    return &fake->index;
+}
+
+void store_queue_delete(struct store *store, struct index *index)
+{
+    store->changes++;
+    index_free(fake_of(index));
+}
+
+void store_queues_settled(struct store *store)
+{
+    store->settled++;
+}
+
+size_t store_fake_indexes(const struct store *store)
+{
+    size_t count = 0;
+    list_for_each(link, &store->indexes)
+        count++;
+    return count;
+}
+
+size_t store_fake_settled(const struct store *store)
+{
+    return store->settled;
+}
+
+uint64_t store_fake_changes(const struct store *store)
+{
+    return store->changes;
+}
+
+/* ---- messages ---- */
+
+bool store_publish(struct store *store, struct message *message, struct index *const *queues,
+                   size_t count)
+{
+    bool survives = false;
+    for (size_t i = 0; i < count; i++) {
+        struct fake_index *fake = fake_of(queues[i]);
+        struct item *item = mem_zalloc(sizeof(*item));
+        item->sequence = fake->index.next_sequence++;
+        item->message = message_ref(message);
+        list_push_back(&fake->items, &item->link);
+        fake->index.ready++;
+        survives |= !(fake->index.id & STORE_ID_TRANSIENT);
+    }
+    (void)store;
+    return survives && message->flags & MESSAGE_PERSISTENT;
+}
+
+bool store_is_congested(const struct store *store)
+{
+    return store->congested;
+}
+
+void store_fake_congested(struct store *store, bool congested)
+{
+    store->congested = congested;
+}
+
+static struct item *item_find(const struct index *index, uint64_t sequence)
+{
+    list_for_each(link, &fake_of(index)->items)
+    {
+        struct item *item = list_entry(link, struct item, link);
+        if (item->sequence == sequence)
+            return item;
+    }
+    return NULL;
+}
+
+enum index_result index_take(struct index *index, bool settle, struct taken *taken)
+{
+    struct fake_index *fake = fake_of(index);
+    list_for_each(link, &fake->items)
+    {
+        struct item *item = list_entry(link, struct item, link);
+        if (item->is_taken)
+            continue;
+        *taken = (struct taken){item->sequence, message_ref(item->message), item->returned,
+                                item->returned > 0};
+        item->is_taken = true;
+        index->ready--;
+        index->taken++;
+        if (settle)
+            index_settle(index, taken->sequence);
+        return INDEX_OK;
+    }
+    return INDEX_EMPTY;
+}
+
+void index_return(struct index *index, uint64_t sequence, bool count)
+{
+    struct item *item = item_find(index, sequence);
+    assert(item && item->is_taken);
+    item->is_taken = false;
+    item->returned += count;
+    index->ready++;
+    index->taken--;
+}
+
+void index_settle(struct index *index, uint64_t sequence)
+{
+    struct item *item = item_find(index, sequence);
+    assert(item && item->is_taken);
+    item_free(fake_of(index)->store, item);
+    index->taken--;
+}
+
+void store_fake_fetch(struct store *store, enum index_result answer)
+{
+    store->fetch = answer;
+}
+
+enum index_result index_fetch(struct index *index, uint64_t sequence, struct message **message)
+{
+    struct item *item = item_find(index, sequence);
+    assert(item && item->is_taken);
+    if (fake_of(index)->store->fetch != INDEX_OK)
+        return fake_of(index)->store->fetch;
+    *message = message_ref(item->message);
+    return INDEX_OK;
+}
+
+uint64_t index_purge(struct index *index)
+{
+    struct fake_index *fake = fake_of(index);
+    uint64_t purged = index->ready;
+    list_for_each_safe(link, after, &fake->items)
+    {
+        struct item *item = list_entry(link, struct item, link);
+        if (!item->is_taken)
+            item_free(fake->store, item);
+    }
+    index->ready = 0;
+    return purged;
+}
+
+struct message *store_fake_peek(const struct index *index, size_t n)
+{
+    list_for_each(link, &fake_of(index)->items)
+        if (n-- == 0)
+            return list_entry(link, struct item, link)->message;
+    return NULL;
+}

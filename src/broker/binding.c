@@ -129,8 +129,7 @@ bool binding_add(struct vhost *vhost, const struct binding_request *request, str
     return source && binding_put(source, request, true, error);
 }
 
-bool binding_remove(struct vhost *vhost, const struct binding_request *request,
-                    struct error *error)
+bool binding_remove(struct vhost *vhost, const struct binding_request *request, struct error *error)
 {
     if (!check_not_default(request, error))
         return false;

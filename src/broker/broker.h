@@ -21,7 +21,7 @@ struct broker {
     struct random *random;
     struct map vhosts;        /* struct vhost by name */
     struct map users;         /* struct user by name */
-    struct list working;      /* queues that may have a message for a consumer: queue->working_link */
+    struct list working;      /* queues that may have a message for a consumer: working_link */
     struct list dead_letters; /* queues with dead letters waiting for a body to be read */
     uint64_t route_number;    /* of the current routing, marks queues already in its set */
     uint64_t clock_ms;        /* wall clock of this turn, for timestamps and expiry */
@@ -32,8 +32,9 @@ struct broker {
 /* An empty model over an open store; then broker_restore. The caller keeps all that it passes. */
 void broker_init(struct broker *broker, struct store *store, struct message_pool *pool,
                  struct random *random, const struct log *log);
-/* Reads the catalogue and builds the model. A store without a virtual host gets `/`, its predeclared
- * exchanges and the user guest. False, with a text, when the catalogue makes no sense. */
+/* Reads the catalogue and builds the model. A store without a virtual host gets `/`, its
+ * predeclared exchanges and the user guest. False, with a text, when the catalogue makes no
+ * sense. */
 bool broker_restore(struct broker *broker, char *error, size_t error_size);
 /* Forgets the model; the store keeps what is in it. */
 void broker_free(struct broker *broker);

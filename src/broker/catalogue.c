@@ -33,7 +33,7 @@ static void put(struct broker *broker, struct buffer *key, struct buffer *value)
     buffer_free(value);
 }
 
-static void delete(struct broker *broker, struct buffer *key)
+static void take_out(struct broker *broker, struct buffer *key)
 {
     store_catalogue_delete(broker->store, buffer_bytes(key));
     buffer_free(key);
@@ -84,7 +84,7 @@ void catalogue_delete_exchange(const struct exchange *exchange)
 {
     struct buffer key = {0};
     add_key(&key, CATALOGUE_EXCHANGE, exchange->vhost, exchange_name(exchange));
-    delete(exchange->vhost->broker, &key);
+    take_out(exchange->vhost->broker, &key);
 }
 
 void catalogue_put_queue(const struct queue *queue)
@@ -102,7 +102,7 @@ void catalogue_delete_queue(const struct queue *queue)
 {
     struct buffer key = {0};
     add_key(&key, CATALOGUE_QUEUE, queue->vhost, queue_name(queue));
-    delete(queue->vhost->broker, &key);
+    take_out(queue->vhost->broker, &key);
 }
 
 static bool is_recorded(const struct binding *binding)
@@ -141,7 +141,7 @@ void catalogue_delete_binding(const struct binding *binding)
         return;
     struct buffer key = {0};
     add_binding_key(&key, binding);
-    delete(binding->source->vhost->broker, &key);
+    take_out(binding->source->vhost->broker, &key);
 }
 
 /* ---- reading ---- */

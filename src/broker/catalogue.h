@@ -4,12 +4,12 @@
  * virtual hosts, users, exchanges, queues, bindings. Strings in keys have their length, one byte,
  * in front; numbers are little-endian. A value begins with the version of its layout.
  *
- *     kind         key after the kind                        value after the version
+ *     kind         key after the kind                          value after the version
  *     1 vhost      name
- *     2 user       name                                      1 if there is a password, salt and hash
- *     3 exchange   vhost, name                               flags, type, arguments
- *     4 queue      vhost, name                               id (8), flags, arguments
- *     5 binding    vhost, source, kind of destination (3,4), arguments
+ *     2 user       name                                        0; or 1, salt, hash
+ *     3 exchange   vhost, name                                 flags, type, arguments
+ *     4 queue      vhost, name                                 id (8), flags, arguments
+ *     5 binding    vhost, source, kind of destination (3, 4),  arguments
  *                  destination, routing key, SHA-256 of the
  *                  arguments if there are any
  *

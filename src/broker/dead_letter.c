@@ -214,8 +214,8 @@ static void publish_dead(const struct funeral *funeral, struct queue_set *set)
     struct buffer properties = {0};
     properties_add(&properties, &funeral->properties);
     struct message *message =
-        message_copy(broker->pool, funeral->message, exchange_name(funeral->exchange),
-                     set->keys[0], buffer_bytes(&properties));
+        message_copy(broker->pool, funeral->message, exchange_name(funeral->exchange), set->keys[0],
+                     buffer_bytes(&properties));
     message->flags |= MESSAGE_DEAD_LETTERED;
     message->expires_ms = 0;
     publish_routed(broker, message, set);

@@ -1,6 +1,6 @@
 /* Exchanges come and go here; how they route is each kind's own. An exchange with auto-delete goes
- * when its last binding as a source goes, and takes the bindings to it along, whose sources may then
- * go as well: they wait on a list, so that a long chain needs no recursion. */
+ * when its last binding as a source goes, and takes the bindings to it along, whose sources may
+ * then go as well: they wait on a list, so that a long chain needs no recursion. */
 #include "broker/exchange.h"
 
 #include "amqp/reply.h"

@@ -83,7 +83,8 @@ struct binding_request {
     struct bytes arguments; /* contents of the field table; table_check has passed it */
 };
 
-/* queue.bind and exchange.bind: the same binding again is fine. Recorded when both ends are durable. */
+/* queue.bind and exchange.bind: the same binding again is fine. Recorded when both ends are
+ * durable. */
 bool binding_add(struct vhost *vhost, const struct binding_request *request, struct error *error);
 /* queue.unbind and exchange.unbind: what is missing is fine. */
 bool binding_remove(struct vhost *vhost, const struct binding_request *request,
@@ -106,7 +107,8 @@ void queue_set_free(struct queue_set *set);
 void queue_set_add_queue(struct queue_set *set, struct queue *queue);
 void queue_set_add_destination(struct queue_set *set, const struct binding *binding);
 /* Fills the set: through bindings between exchanges (cycles are fine), to alternate exchanges where
- * nothing matched. `keys` are the routing key and those of the CC and BCC headers, `count` of them. */
+ * nothing matched. `keys` are the routing key and those of the CC and BCC headers, at
+ * least one. */
 void exchange_route(struct exchange *exchange, const struct bytes *keys, size_t count,
                     struct bytes headers, struct queue_set *set);
 

@@ -46,8 +46,7 @@ static struct direct_key *key_new(struct map *keys, const struct binding *bindin
 
 static void bind_key(struct exchange *exchange, struct binding *binding)
 {
-    struct direct_key *key =
-        map_find(exchange->state, bytes_of(binding->key, binding->key_size));
+    struct direct_key *key = map_find(exchange->state, bytes_of(binding->key, binding->key_size));
     if (!key)
         key = key_new(exchange->state, binding);
     list_push_back(&key->bindings, &binding->kind_link);
@@ -64,8 +63,7 @@ static void unbind_key(struct exchange *exchange, struct binding *binding)
     mem_free(key);
 }
 
-static void route_key(struct exchange *exchange, const struct route *route,
-                      struct queue_set *set)
+static void route_key(struct exchange *exchange, const struct route *route, struct queue_set *set)
 {
     struct direct_key *key = map_find(exchange->state, route->routing_key);
     if (!key)
@@ -96,8 +94,7 @@ static void nothing_bound(struct exchange *exchange, struct binding *binding)
     (void)binding;
 }
 
-static void route_name(struct exchange *exchange, const struct route *route,
-                       struct queue_set *set)
+static void route_name(struct exchange *exchange, const struct route *route, struct queue_set *set)
 {
     struct queue *queue = vhost_queue(exchange->vhost, route->routing_key);
     if (queue)

@@ -127,8 +127,8 @@ static void bind_pattern(struct exchange *exchange, struct binding *binding)
 
 static bool is_needed(const struct topic_node *node)
 {
-    return !node->parent || !list_is_empty(&node->bindings) || node->children.count ||
-           node->star || node->hash;
+    return !node->parent || !list_is_empty(&node->bindings) || node->children.count || node->star ||
+           node->hash;
 }
 
 static void unbind_pattern(struct exchange *exchange, struct binding *binding)

@@ -43,7 +43,7 @@ bool queue_arguments_check(const struct vhost *vhost, struct bytes name,
 /* Is a second declaration equivalent to the first? Known arguments of its type are compared. */
 bool queue_arguments_equivalent(const struct queue *queue, struct bytes arguments,
                                 struct error *error);
-/* 406 `inequivalent arg 'durable' ...` when the two differ. `resource` is `queue 'q' in vhost '/'`. */
+/* 406 `inequivalent arg 'durable' ...` when the two differ; `resource` is a text as below. */
 bool equivalent_bool(const char *resource, const char *name, bool received, bool current,
                      struct error *error);
 /* The same for an argument: both tables may or may not have it. */

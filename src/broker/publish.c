@@ -81,8 +81,7 @@ struct message *message_copy(struct message_pool *pool, const struct message *me
                              struct bytes exchange, struct bytes routing_key,
                              struct bytes properties)
 {
-    struct message *copy =
-        message_new(pool, exchange, routing_key, properties, message->body_size);
+    struct message *copy = message_new(pool, exchange, routing_key, properties, message->body_size);
     if (message->body_size)
         message_fill(copy, message_body(message));
     copy->flags = message->flags;
@@ -114,9 +113,8 @@ static struct message *without_bcc(struct message_pool *pool, const struct messa
             table_add_field(&writer, &field);
     properties.headers = buffer_bytes(&headers);
     properties_add(&bytes, &properties);
-    struct message *copy =
-        message_copy(pool, message, message_exchange(message), message_routing_key(message),
-                     buffer_bytes(&bytes));
+    struct message *copy = message_copy(pool, message, message_exchange(message),
+                                        message_routing_key(message), buffer_bytes(&bytes));
     buffer_free(&headers);
     buffer_free(&bytes);
     return copy;

@@ -16,8 +16,8 @@ struct published publish(struct exchange *exchange, struct message *message, str
 /* Why a message dies: the `reason` of x-death. */
 enum death { DEATH_REJECTED, DEATH_EXPIRED, DEATH_MAXLEN };
 
-/* A taken message leaves the queue: to the dead-letter exchange if there is one, else dropped. It may
- * have to be read first; then it stays taken until dead_letters_move finds it. */
+/* A taken message leaves the queue: to the dead-letter exchange if there is one, else dropped. It
+ * may have to be read first; then it stays taken until dead_letters_move finds it. */
 void dead_letter(struct queue *queue, uint64_t sequence, enum death why);
 /* Moves waiting dead letters on; once a turn. */
 void dead_letters_move(struct broker *broker);

@@ -97,8 +97,8 @@ static struct queue *declare_new(struct vhost *vhost, const struct queue_declare
                                  struct error *error)
 {
     if (!declare->generated && bytes_start_with(declare->name, "amq.")) {
-        error_set(error, REPLY_ACCESS_REFUSED,
-                  "queue name '%.*s' contains reserved prefix 'amq.*'", BYTES_ARG(declare->name));
+        error_set(error, REPLY_ACCESS_REFUSED, "queue name '%.*s' contains reserved prefix 'amq.*'",
+                  BYTES_ARG(declare->name));
         return NULL;
     }
     if (!queue_arguments_check(vhost, declare->name, declare, error))

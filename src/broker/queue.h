@@ -39,15 +39,15 @@ struct queue_declare {
     uint64_t connection_id; /* who asks */
 };
 
-/* queue.declare (AMQP 0-9-1, 1.7.2.1), with RabbitMQ's equivalence rules, texts and order of checks.
- * NULL with an error when it is refused. *created tells whether it is new (its declare-ok waits for
- * store_ticket when it is durable). Any client may redeclare an existing `amq.` name, but not
- * create one. An exclusive queue is never durable, whatever was asked. */
+/* queue.declare (AMQP 0-9-1, 1.7.2.1), with RabbitMQ's equivalence rules, texts and order of
+ * checks. NULL with an error when it is refused. *created tells whether it is new (its declare-ok
+ * waits for store_ticket when it is durable). Any client may redeclare an existing `amq.` name, but
+ * not create one. An exclusive queue is never durable, whatever was asked. */
 struct queue *queue_declare(struct vhost *vhost, const struct queue_declare *declare, bool *created,
                             struct error *error);
 /* Fills `name` (at least 32 bytes) with a new `amq.gen-...` name that is free. */
 void queue_generate_name(struct vhost *vhost, char *name);
-/* May this connection use the queue? Else 405 `cannot obtain exclusive access to locked queue ...`. */
+/* May this connection use the queue? Else 405 `cannot obtain exclusive access to locked ...`. */
 bool queue_check_access(const struct queue *queue, uint64_t connection_id, struct error *error);
 /* Removes the queue, its messages and its bindings (auto-delete exchanges may go too). The session
  * has taken its consumers away. */

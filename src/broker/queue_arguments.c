@@ -266,8 +266,8 @@ static bool check_values(const struct queue_type *type, const char *resource,
 }
 
 /* What another type of queue knows is refused, lest it be thought to work. */
-static bool check_names(const struct queue_type *type, const char *resource,
-                        struct bytes arguments, struct error *error)
+static bool check_names(const struct queue_type *type, const char *resource, struct bytes arguments,
+                        struct error *error)
 {
     struct field field;
     for (struct reader walk = reader_of(arguments); table_next(&walk, &field);)

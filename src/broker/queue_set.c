@@ -39,8 +39,7 @@ static void add_exchange(struct queue_set *set, struct exchange *exchange)
     exchange->route_number = set->broker->route_number;
     if (set->pending_count == set->pending_capacity) {
         set->pending_capacity = grown(set->pending_capacity);
-        set->pending =
-            mem_realloc(set->pending, set->pending_capacity * sizeof(struct exchange *));
+        set->pending = mem_realloc(set->pending, set->pending_capacity * sizeof(struct exchange *));
     }
     set->pending[set->pending_count++] = exchange;
 }

@@ -16,8 +16,8 @@ struct restore {
 
 static void fail(struct restore *restore, const struct catalogue_entry *entry, const char *why)
 {
-    static const char *const kinds[] = {"entry", "virtual host", "user",
-                                        "exchange", "queue", "binding"};
+    static const char *const kinds[] = {"entry",    "virtual host", "user",
+                                        "exchange", "queue",        "binding"};
     size_t kind = entry->kind <= CATALOGUE_BINDING ? entry->kind : 0;
     snprintf(restore->error, restore->error_size, "catalogue: %s '%.*s': %s", kinds[kind],
              BYTES_ARG(entry->name), why);

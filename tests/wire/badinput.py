@@ -22,6 +22,7 @@ FRAME = amqp.frame_bytes
 METHOD = amqp.method_bytes
 PUBLISH = METHOD("basic.publish", routing_key="nowhere")
 LIMIT = 134217728
+EMPTY_FLAGS = struct.pack(">HHQH", 60, 0, 0, 0xFFF8)  # announces 13 properties and has none
 
 
 class Victim:
@@ -54,7 +55,7 @@ def reply_to(c, timeout=6):
 
 
 def check_reply(event, codes, text, method):
-    """A connection.close with one of the codes, and with text, or its beginning, if one is given."""
+    """A connection.close with one of the codes; text may be just the beginning, then a star."""
     if event in (GONE, QUIET):
         raise AssertionError("expected a close with %s, got %s" % (codes, event))
     equal(event.name, "connection.close", "reply")
@@ -323,7 +324,7 @@ def _(t, c):
     if t.oracle:
         c.send(1, "queue.declare", queue="", arguments={})
         c.expect(1, "queue.declare-ok")
-        c.send_raw(FRAME(1, 1, PUBLISH) + FRAME(2, 1, b"\x00\x3c\0\0" + b"\0" * 8 + b"\xff\xf8"))
+        c.send_raw(FRAME(1, 1, PUBLISH) + FRAME(2, 1, EMPTY_FLAGS))
         return
     c.send_frame(1, 1, declare_with(nested(150)))
 
@@ -380,7 +381,7 @@ def lying_headers(title, table):
     @bad(title + ", in message headers", (501, 502), old=(541, ))
     def _(t, c):
         if t.oracle:
-            c.send_raw(FRAME(1, 1, PUBLISH) + FRAME(2, 1, b"\x00\x3c\0\0" + b"\0" * 8 + b"\xff\xf8"))
+            c.send_raw(FRAME(1, 1, PUBLISH) + FRAME(2, 1, EMPTY_FLAGS))
             return
         c.send_raw(FRAME(1, 1, PUBLISH)
                    + FRAME(2, 1, struct.pack(">HHQH", 60, 0, 0, 0x2000) + table))

@@ -423,7 +423,8 @@ redeclare("alternate-exchange added", "alternate-exchange", "the value 'z' of ty
           "none", {"arguments": {"alternate-exchange": "z"}})
 redeclare("alternate-exchange removed", "alternate-exchange", "none",
           "the value 'ae' of type 'longstr'", {})
-redeclare("alternate-exchange changed", "alternate-exchange", "'z'", "'ae'", {"arguments": {"alternate-exchange": "z"}})
+redeclare("alternate-exchange changed", "alternate-exchange", "'z'", "'ae'",
+          {"arguments": {"alternate-exchange": "z"}})
 
 
 @case("exchange arguments other than alternate-exchange are not compared")

@@ -1,0 +1,116 @@
+/* The data folder: where it is, how it is made, and that one process at a time has it. */
+#include "folder.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "tests/lib/tap.h"
+
+static char place[] = "test_folder.XXXXXX";
+
+static void default_is(const char *wanted, const char *why)
+{
+    char *path = folder_default();
+    is_str(path, wanted, "%s", why);
+    mem_free(path);
+}
+
+TEST(where)
+{
+    unsetenv("STATE_DIRECTORY");
+    unsetenv("XDG_STATE_HOME");
+    unsetenv("HOME");
+    default_is(NULL, "without a home there is no place");
+    setenv("HOME", "/home/hare", 1);
+    default_is("/home/hare/.local/state/leveret", "the user's state");
+    setenv("XDG_STATE_HOME", "relative", 1);
+    default_is("/home/hare/.local/state/leveret", "which must be absolute where it is named");
+    setenv("XDG_STATE_HOME", "/state", 1);
+    default_is("/state/leveret", "and is elsewhere then");
+    setenv("STATE_DIRECTORY", "", 1);
+    default_is("/state/leveret", "an empty name is none");
+    setenv("STATE_DIRECTORY", "/var/lib/leveret", 1);
+    default_is("/var/lib/leveret", "a service has its own");
+    setenv("STATE_DIRECTORY", "/var/lib/leveret:/var/lib/other", 1);
+    default_is("/var/lib/leveret", "the first, if there are several");
+}
+
+TEST(making)
+{
+    struct stat status;
+    char *one = folder_join(place, "one");
+    char *deep = folder_join(place, "a/b/c");
+    char *file = folder_join(place, "file");
+    is_int(folder_make(one, false), 0, "made");
+    stat(one, &status);
+    is_int(status.st_mode & 0777, 0700, "for its owner alone");
+    is_int(folder_make(one, false), 0, "it may be there");
+    is_int(folder_make(deep, false), ENOENT, "those above it must be");
+    is_int(folder_make(deep, true), 0, "unless they are to be made");
+    is_int(stat(deep, &status), 0, "and are");
+    fclose(fopen(file, "w"));
+    is_int(folder_make(file, false), ENOTDIR, "a file is no folder");
+    mem_free(one);
+    mem_free(deep);
+    mem_free(file);
+}
+
+/* What another process gets: 0 for the lock; 1 and the text on the test's output. */
+static int lock_elsewhere(bool create, const char *wanted)
+{
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        char error[256];
+        int lock = folder_lock(place, create, error, sizeof(error));
+        _exit(lock >= 0 ? 0 : strcmp(error, wanted) == 0 ? 1 : 2);
+    }
+    waitpid(child, &status, 0);
+    return WEXITSTATUS(status);
+}
+
+TEST(lock)
+{
+    char error[256];
+    char wanted[256];
+    int lock = folder_lock(place, false, error, sizeof(error));
+    ok(lock < 0 && error[0] == '\0', "who only looks makes no lock file");
+    lock = folder_lock(place, true, error, sizeof(error));
+    ok(lock >= 0, "the first gets it");
+    snprintf(wanted, sizeof(wanted), "%s is in use by another leveretd, process %ld", place,
+             (long)getpid());
+    is_int(lock_elsewhere(true, wanted), 1, "the second is told who has it");
+    is_int(lock_elsewhere(false, wanted), 1, "even if it only wants to look");
+    close(lock);
+    is_int(lock_elsewhere(false, ""), 0, "once it is free it can be looked at");
+    is_int(lock_elsewhere(true, ""), 0, "and taken");
+}
+
+TEST(lock_without_folder)
+{
+    char error[256];
+    char *nowhere = folder_join(place, "nowhere");
+    ok(folder_lock(nowhere, true, error, sizeof(error)) < 0, "no folder, no lock");
+    ok(strstr(error, strerror(ENOENT)) != NULL, "but a reason: %s", error);
+    mem_free(nowhere);
+}
+
+int main(void)
+{
+    if (!mkdtemp(place))
+        bail("mkdtemp: %s", strerror(errno));
+    RUN(where);
+    RUN(making);
+    RUN(lock);
+    RUN(lock_without_folder);
+    char command[64];
+    snprintf(command, sizeof(command), "rm -rf '%s'", place);
+    is_int(system(command), 0, "removed");
+    return done();
+}

@@ -16,6 +16,10 @@ AM_TESTS_ENVIRONMENT = \
 # What test programs share.
 check_LIBRARIES += libleveret_tests.a
 libleveret_tests_a_SOURCES = \
+	%D%/lib/disk_memory.c \
+	%D%/lib/disk_memory.h \
+	%D%/lib/kv_memory.c \
+	%D%/lib/kv_memory.h \
 	%D%/lib/tap.c \
 	%D%/lib/tap.h
 

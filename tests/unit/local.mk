@@ -6,6 +6,7 @@ UNIT_TESTS = \
 	%D%/test_amqp_method.t \
 	%D%/test_amqp_properties.t \
 	%D%/test_amqp_reply.t \
+	%D%/test_amqp_table.t \
 	%D%/test_amqp_wire.t \
 	%D%/test_base_buffer.t \
 	%D%/test_base_bytes.t \
@@ -15,6 +16,9 @@ UNIT_TESTS = \
 	%D%/test_base_slab.t \
 	%D%/test_base_timer.t \
 	%D%/test_broker_declare.t \
+	%D%/test_broker_route.t \
+	%D%/test_broker_topic.t \
+	%D%/test_folder.t \
 	%D%/test_loop.t \
 	%D%/test_options.t \
 	%D%/test_store_disk.t \
@@ -25,3 +29,7 @@ check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 
 %C%_test_broker_declare_t_LDADD = libleveret_store_fake.a $(LDADD)
+
+%C%_test_broker_route_t_LDADD = libleveret_store_fake.a $(LDADD)
+
+%C%_test_broker_topic_t_LDADD = libleveret_store_fake.a $(LDADD)

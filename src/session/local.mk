@@ -5,6 +5,8 @@ noinst_LIBRARIES += libleveret_session.a
 libleveret_session_a_SOURCES = \
 	%D%/acknowledge.c \
 	%D%/acknowledge.h \
+	%D%/alarm.c \
+	%D%/alarm.h \
 	%D%/channel.c \
 	%D%/channel.h \
 	%D%/connection.c \
@@ -15,19 +17,23 @@ libleveret_session_a_SOURCES = \
 	%D%/content.h \
 	%D%/dispatch.c \
 	%D%/dispatch.h \
+	%D%/handle_basic.c \
 	%D%/handle_channel.c \
 	%D%/handle_confirm.c \
 	%D%/handle_connection.c \
 	%D%/handle_exchange.c \
 	%D%/handle_queue.c \
+	%D%/handle_tx.c \
 	%D%/handlers.h \
 	%D%/negotiate.h \
 	%D%/outgoing.c \
 	%D%/outgoing.h \
 	%D%/output.c \
 	%D%/output.h \
+	%D%/publishing.c \
 	%D%/sasl.c \
 	%D%/sasl.h \
+	%D%/server.c \
 	%D%/server.h \
 	%D%/server_state.h \
 	%D%/settle.c \

@@ -1,0 +1,27 @@
+/* The end of deliveries: acknowledged, rejected, or returned to their queues. */
+#ifndef LEVERET_SESSION_ACKNOWLEDGE_H
+#define LEVERET_SESSION_ACKNOWLEDGE_H
+
+#include "session/channel.h"
+
+enum verdict {
+    VERDICT_ACK,
+    VERDICT_REJECT, /* to the dead letters */
+    VERDICT_RETURN, /* back to its place in the queue */
+};
+
+/* basic.ack, basic.reject, basic.nack: one tag or, with `multiple`, all up to it (0: all). Fails
+ * with 406 `unknown delivery tag`. In tx mode it waits for the commit. */
+bool acknowledge(struct channel *channel, uint64_t tag, bool multiple, enum verdict verdict,
+                 struct error *error);
+/* Ends a delivery that was taken out of channel->unacked, with its reference. */
+void delivery_end(struct channel *channel, const struct delivery *delivery, enum verdict verdict);
+/* Returns everything unacknowledged to its queues. */
+void acknowledge_return_all(struct channel *channel);
+/* Puts back deliveries that were taken out, in order of their tags. */
+void acknowledge_restore(struct channel *channel, const struct delivery *deliveries, size_t count);
+/* Notes a delivery that needs an acknowledgement. */
+void acknowledge_expect(struct channel *channel, struct consumer *source, uint64_t tag,
+                        uint64_t sequence);
+
+#endif

@@ -1,0 +1,83 @@
+/* A connection that has published stops being read while there is an alarm; one that only consumes
+ * is never touched. RabbitMQ's clients are told by connection.blocked, when they understand it. The
+ * alarm of memory ends somewhat below the mark where it begins, so that it does not flutter. */
+#include "session/alarm.h"
+
+static const char *reason(unsigned alarms)
+{
+    if (alarms == (ALARM_MEMORY | ALARM_DISK))
+        return "low on memory & disk";
+    return alarms == ALARM_MEMORY ? "low on memory" : "low on disk";
+}
+
+static void block(struct connection *connection)
+{
+    connection_hold(connection, HOLD_BLOCKED);
+    if (!connection->can_be_blocked || connection->was_told_blocked)
+        return;
+    union method blocked = {.connection_blocked = {
+                                METHOD_CONNECTION_BLOCKED,
+                                bytes_str(reason(connection->server->alarms))}};
+    connection->was_told_blocked = true;
+    connection_send(connection, &blocked);
+}
+
+static void unblock(struct connection *connection)
+{
+    connection_release(connection, HOLD_BLOCKED);
+    if (!connection->was_told_blocked)
+        return;
+    union method unblocked = {.id = METHOD_CONNECTION_UNBLOCKED};
+    connection->was_told_blocked = false;
+    connection_send(connection, &unblocked);
+}
+
+void alarm_publisher(struct connection *connection)
+{
+    struct server *server = connection->server;
+    if (connection->state != CONNECTION_RUNNING)
+        return;
+    if (list_is_empty(&connection->publisher_link))
+        list_push_back(&server->publishers, &connection->publisher_link);
+    if (server->alarms)
+        block(connection);
+    if (server->is_congested)
+        connection_hold(connection, HOLD_CONGESTED);
+}
+
+static size_t memory_in_use(const struct server *server)
+{
+    return message_pool_bytes(server->broker->pool) + server->outputs.bytes +
+           server->input_bytes + server->held_bytes + server->unacked_bytes;
+}
+
+static unsigned current_alarms(const struct server *server)
+{
+    unsigned alarms = store_is_short(server->broker->store) ? ALARM_DISK : 0;
+    uint64_t max = server->options.memory_bytes_max;
+    if (server->alarms & ALARM_MEMORY)
+        max -= max / 20;
+    if (max && memory_in_use(server) > max)
+        alarms |= ALARM_MEMORY;
+    return alarms;
+}
+
+void alarm_tick(struct server *server)
+{
+    unsigned before = server->alarms, now = current_alarms(server);
+    server->is_congested = store_is_congested(server->broker->store);
+    if (now == before)
+        return;
+    server->alarms = now;
+    log_event(server->broker->log, LOG_LEVEL_WARNING, now ? "alarm_set reason=\"%s\"" : "alarm_clear",
+              now ? reason(now) : "");
+    if (before && now)
+        return;
+    list_for_each(link, &server->publishers) {
+        struct connection *connection = list_entry(link, struct connection, publisher_link);
+        if (now)
+            block(connection);
+        else
+            unblock(connection);
+    }
+}

@@ -1,0 +1,22 @@
+/* When memory or disk is short, or the journal is congested, those who publish have to wait. */
+#ifndef LEVERET_SESSION_ALARM_H
+#define LEVERET_SESSION_ALARM_H
+
+#include "session/connection.h"
+
+/* The slow half of alarm_published. */
+void alarm_publisher(struct connection *connection);
+/* Once a turn: sets and clears alarms, and tells the connections concerned. */
+void alarm_tick(struct server *server);
+
+/* The connection has published. */
+static inline void alarm_published(struct connection *connection)
+{
+    const struct server *server = connection->server;
+    if (__builtin_expect(list_is_empty(&connection->publisher_link) || server->alarms ||
+                             server->is_congested,
+                         0))
+        alarm_publisher(connection);
+}
+
+#endif

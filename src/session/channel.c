@@ -1,0 +1,329 @@
+/* What is legal on a channel is a column of the method table (amqp/methods.def); this file compares
+ * it with the channel's state, hands the method to its handler, and answers errors. The order of
+ * checks is RabbitMQ's: frames that break the order of content come before anything else. */
+#include "session/channel.h"
+
+#include "base/mem.h"
+#include "session/acknowledge.h"
+#include "session/handlers.h"
+#include "session/transaction.h"
+
+struct channel *channel_new(struct connection *connection, uint16_t number)
+{
+    struct channel *channel = mem_zalloc(sizeof(*channel));
+    channel->connection = connection;
+    channel->number = number;
+    map_init(&channel->tags, random_next(connection->server->broker->random));
+    list_init(&channel->consumers);
+    list_init(&channel->getters);
+    list_init(&channel->parked);
+    list_init(&channel->held);
+    list_init(&channel->confirms_waiting);
+    list_init(&channel->settle_link);
+    idmap_add(&connection->channels, number, channel);
+    return channel;
+}
+
+/* Ends all that the channel has, but for the replies that it still owes. */
+static void stop(struct channel *channel, enum channel_state state)
+{
+    struct list *link;
+    channel->state = state;
+    content_free(channel);
+    settle_forget_confirms(channel);
+    while ((link = list_first(&channel->consumers)))
+        consumer_cancel(list_entry(link, struct consumer, channel_link));
+    transaction_free(channel);
+    acknowledge_return_all(channel);
+    mem_free(channel->last_queue);
+    channel->last_queue = NULL;
+}
+
+void channel_free(struct channel *channel)
+{
+    struct connection *connection = channel->connection;
+    stop(channel, CHANNEL_CLOSING);
+    settle_forget(channel);
+    idmap_remove(&connection->channels, channel->number);
+    if (connection->last_channel == channel)
+        connection->last_channel = NULL;
+    map_free(&channel->tags);
+    mem_free(channel);
+}
+
+void channel_send(struct channel *channel, const union method *method)
+{
+    size_t size = frame_method_size(method);
+    struct writer writer = writer_of(channel_room(channel, size), size);
+    frame_write_method(&writer, channel->number, method);
+    channel_added(channel, size);
+}
+
+void channel_send_id(struct channel *channel, uint32_t id)
+{
+    union method method = {.id = id};
+    channel_send(channel, &method);
+}
+
+void channel_unpark(struct channel *channel)
+{
+    if (!list_is_empty(&channel->parked) && channel_can_deliver(channel))
+        consumers_unpark(&channel->parked);
+}
+
+void channel_released(struct channel *channel)
+{
+    if (channel->state == CHANNEL_ENDING)
+        channel_free(channel);
+    else if (channel->state == CHANNEL_OPEN)
+        channel_unpark(channel);
+}
+
+void channel_end(struct channel *channel)
+{
+    stop(channel, CHANNEL_ENDING);
+    channel_send_id(channel, METHOD_CHANNEL_CLOSE_OK);
+    if (list_is_empty(&channel->held))
+        channel_free(channel);
+}
+
+static void send_close(struct channel *channel, uint32_t id, const struct error *error)
+{
+    char text[REPLY_TEXT_MAX + 1];
+    size_t size = reply_format(text, error->code, "%s", error->detail);
+    union method close = {.channel_close = {.id = METHOD_CHANNEL_CLOSE,
+                                            .reply_code = error->code,
+                                            .reply_text = bytes_of(text, size),
+                                            .class_id = method_class_id(id),
+                                            .method_id = method_method_id(id)}};
+    channel_send(channel, &close);
+    log_event(channel_broker(channel)->log, LOG_LEVEL_WARNING,
+              "channel_error connection=%llu channel=%u text=\"%s\"",
+              (unsigned long long)channel->connection->id, channel->number, text);
+}
+
+void channel_error(struct connection *connection, uint16_t number, uint32_t id,
+                   const struct error *error)
+{
+    struct channel *channel = number ? connection_channel(connection, number) : NULL;
+    if (!channel || reply_closes_connection(error->code)) {
+        connection_fail(connection, error->code, id, error->detail);
+        return;
+    }
+    stop(channel, CHANNEL_CLOSING);
+    send_close(channel, id, error);
+}
+
+/* ---- methods ---- */
+
+/* The longest run of cases in the program: every method that a client may send on a channel. */
+static enum handled handle(struct channel *channel, const union method *method,
+                           struct error *error)
+{
+    switch (method->id) {
+#define CASE(NAME, name)                                                                           \
+    case METHOD_##NAME:                                                                            \
+        return handle_##name(channel, &method->name, error);
+        CASE(BASIC_PUBLISH, basic_publish)
+        CASE(BASIC_ACK, basic_ack)
+        CASE(BASIC_NACK, basic_nack)
+        CASE(BASIC_REJECT, basic_reject)
+        CASE(BASIC_GET, basic_get)
+        CASE(BASIC_QOS, basic_qos)
+        CASE(BASIC_CONSUME, basic_consume)
+        CASE(BASIC_CANCEL, basic_cancel)
+        CASE(BASIC_RECOVER, basic_recover)
+        CASE(BASIC_RECOVER_ASYNC, basic_recover_async)
+        CASE(QUEUE_DECLARE, queue_declare)
+        CASE(QUEUE_BIND, queue_bind)
+        CASE(QUEUE_UNBIND, queue_unbind)
+        CASE(QUEUE_PURGE, queue_purge)
+        CASE(QUEUE_DELETE, queue_delete)
+        CASE(EXCHANGE_DECLARE, exchange_declare)
+        CASE(EXCHANGE_DELETE, exchange_delete)
+        CASE(EXCHANGE_BIND, exchange_bind)
+        CASE(EXCHANGE_UNBIND, exchange_unbind)
+        CASE(CONFIRM_SELECT, confirm_select)
+        CASE(TX_SELECT, tx_select)
+        CASE(TX_COMMIT, tx_commit)
+        CASE(TX_ROLLBACK, tx_rollback)
+        CASE(CHANNEL_FLOW, channel_flow)
+        CASE(ACCESS_REQUEST, access_request)
+#undef CASE
+    case METHOD_CHANNEL_CLOSE:
+        channel_end(channel);
+        return HANDLED;
+    default: /* basic.ack and others that the table says both may send, but RabbitMQ does not take */
+        return error_set(error, REPLY_COMMAND_INVALID, "unimplemented method");
+    }
+}
+
+/* May a client send this on an open channel? */
+static bool check_legal(uint32_t id, struct error *error)
+{
+    const struct method_info *info = method_info(id);
+    if (info->legal == METHOD_LEGAL_CHANNEL_NEW && info->sent_by != METHOD_SENT_BY_SERVER)
+        return error_set(error, REPLY_CHANNEL_ERROR, "second 'channel.open' seen");
+    if ((info->legal != METHOD_LEGAL_CHANNEL_OPEN && info->legal != METHOD_LEGAL_CHANNEL_CLOSING) ||
+        info->sent_by == METHOD_SENT_BY_SERVER)
+        return error_set(error, REPLY_COMMAND_INVALID, "unimplemented method");
+    return true;
+}
+
+static enum handled method_frame(struct channel *channel, struct bytes payload, uint32_t *id,
+                                 struct error *error)
+{
+    union method method;
+    if (!frame_read_method(payload, &method, id, error))
+        return HANDLED_FAILED;
+    if (*id != METHOD_BASIC_PUBLISH && *id != METHOD_BASIC_ACK && !check_legal(*id, error))
+        return HANDLED_FAILED;
+    return handle(channel, &method, error);
+}
+
+bool frame_read_method(struct bytes payload, union method *method, uint32_t *id,
+                       struct error *error)
+{
+    enum method_result result = method_read(payload, method);
+    if (__builtin_expect(result == METHOD_OK, 1)) {
+        *id = method->id;
+        return true;
+    }
+    switch (result) {
+    case METHOD_UNKNOWN:
+        *id = method->id;
+        return error_set(error, REPLY_NOT_IMPLEMENTED, "unknown method %u of class %u",
+                         method_method_id(method->id), method_class_id(method->id));
+    case METHOD_BAD_UTF8:
+        return error_set(error, REPLY_FRAME_ERROR, "Malformed UTF-8 in shortstr");
+    case METHOD_BAD_TABLE:
+        *id = method->id;
+        return error_set(error, REPLY_SYNTAX_ERROR, "malformed field table in %s",
+                         method_name(method->id));
+    default:
+        *id = method->id;
+        return error_set(error, REPLY_FRAME_ERROR, "malformed fields in %s",
+                         method_name(method->id));
+    }
+}
+
+/* ---- content ---- */
+
+/* A frame that is not the one which the content being received needs. */
+static bool check_order(const struct channel *channel, enum frame_type type, uint32_t *id,
+                        struct error *error)
+{
+    enum content_state state = channel->content.state;
+    if (state == CONTENT_NONE && type == FRAME_METHOD)
+        return true;
+    if (state == CONTENT_NONE)
+        return error_set(error, REPLY_UNEXPECTED_FRAME,
+                         "expected method frame, got non method frame instead");
+    *id = METHOD_BASIC_PUBLISH;
+    if (state == CONTENT_HEADER && type != FRAME_HEADER)
+        return error_set(
+            error, REPLY_UNEXPECTED_FRAME,
+            "expected content header for class 60, got non content header frame instead");
+    if (state == CONTENT_BODY && type != FRAME_BODY)
+        return error_set(error, REPLY_UNEXPECTED_FRAME,
+                         "expected content body, got non content body frame instead");
+    return true;
+}
+
+static enum handled open_frame(struct channel *channel, const struct frame *frame, uint32_t *id,
+                               struct error *error)
+{
+    if (!check_order(channel, frame->type, id, error))
+        return HANDLED_FAILED;
+    if (frame->type == FRAME_METHOD)
+        return method_frame(channel, frame->payload, id, error);
+    bool fine = frame->type == FRAME_HEADER ? content_header(channel, frame->payload, error)
+                                            : content_body(channel, frame->payload, error);
+    if (!fine || !content_is_complete(&channel->content))
+        return fine;
+    return handle_basic_content(channel, error);
+}
+
+/* A channel is being closed after an error: only close and close-ok are heard. */
+static void closing_frame(struct channel *channel, const struct frame *frame)
+{
+    union method method;
+    if (frame->type != FRAME_METHOD || method_read(frame->payload, &method) != METHOD_OK)
+        return;
+    if (method.id == METHOD_CHANNEL_CLOSE)
+        channel_send_id(channel, METHOD_CHANNEL_CLOSE_OK);
+    else if (method.id == METHOD_CHANNEL_CLOSE_OK)
+        channel_free(channel);
+}
+
+/* The first frame for a channel that is not open. */
+static bool first_frame(struct connection *connection, const struct frame *frame, uint32_t *id,
+                        struct error *error)
+{
+    union method method;
+    size_t count = connection->channels.count;
+    if (count >= connection->channel_max)
+        return error_set(
+            error, REPLY_NOT_ALLOWED,
+            "number of channels opened (%zu) has reached the negotiated channel_max (%u)", count,
+            connection->channel_max);
+    if (frame->type != FRAME_METHOD)
+        return error_set(error, REPLY_UNEXPECTED_FRAME,
+                         "expected method frame, got non method frame instead");
+    if (!frame_read_method(frame->payload, &method, id, error))
+        return false;
+    if (method.id != METHOD_CHANNEL_OPEN)
+        return error_set(error, REPLY_CHANNEL_ERROR, "expected 'channel.open'");
+    channel_send_id(channel_new(connection, frame->channel), METHOD_CHANNEL_OPEN_OK);
+    return true;
+}
+
+enum handled channel_frame(struct connection *connection, const struct frame *frame)
+{
+    struct error error;
+    uint32_t id = 0;
+    enum handled handled;
+    struct channel *channel = connection_channel(connection, frame->channel);
+    error.code = 0;
+    if (!channel) {
+        handled = first_frame(connection, frame, &id, &error);
+    } else if (__builtin_expect(channel->state == CHANNEL_OPEN, 1)) {
+        handled = open_frame(channel, frame, &id, &error);
+    } else if (channel->state == CHANNEL_CLOSING) {
+        closing_frame(channel, frame);
+        return HANDLED;
+    } else {
+        return HANDLED_WAIT;
+    }
+    if (handled == HANDLED_FAILED)
+        channel_error(connection, frame->channel, id, &error);
+    return handled;
+}
+
+bool channel_takes_body(struct connection *connection, uint16_t number, uint64_t payload_size)
+{
+    struct channel *channel = connection_channel(connection, number);
+    if (!channel)
+        return false;
+    return channel->state == CHANNEL_CLOSING ||
+           (channel->content.state == CONTENT_BODY && channel->content.body_left >= payload_size);
+}
+
+void channel_body_part(struct connection *connection, uint16_t number, struct bytes part)
+{
+    struct error error;
+    struct channel *channel = connection_channel(connection, number);
+    if (channel && channel->content.state == CONTENT_BODY)
+        content_body(channel, part, &error);
+}
+
+void channel_body_end(struct connection *connection, uint16_t number)
+{
+    struct error error;
+    struct channel *channel = connection_channel(connection, number);
+    if (!channel || !content_is_complete(&channel->content))
+        return;
+    error.code = 0;
+    if (handle_basic_content(channel, &error) == HANDLED_FAILED)
+        channel_error(connection, number, METHOD_BASIC_PUBLISH, &error);
+}

@@ -1,0 +1,125 @@
+/* A channel: where methods are legal or not, where replies keep their order, and where errors are
+ * sent. */
+#ifndef LEVERET_SESSION_CHANNEL_H
+#define LEVERET_SESSION_CHANNEL_H
+
+#include "amqp/frame.h"
+#include "amqp/reply.h"
+#include "session/connection.h"
+#include "session/consumer.h"
+#include "session/content.h"
+#include "session/settle.h"
+#include "session/unacked.h"
+
+struct transaction;
+
+enum channel_state {
+    CHANNEL_OPEN,
+    CHANNEL_ENDING,  /* the client closed it; close-ok waits for replies that are held */
+    CHANNEL_CLOSING, /* channel.close was sent, close-ok is awaited; all else is ignored */
+};
+
+struct channel {
+    struct connection *connection;
+    uint16_t number;
+    enum channel_state state;
+    bool confirms;            /* confirm.select */
+    uint16_t prefetch;        /* for consumers to come; 0: no limit */
+    uint16_t prefetch_global; /* for all of the channel together; 0: no limit */
+    uint64_t consumer_unacked; /* deliveries to consumers that count for it */
+    uint64_t delivery_tag;     /* the last one given */
+    uint64_t publish_number;   /* the last one, since confirm.select */
+    struct content content;
+    struct unacked unacked;
+    struct map tags;       /* active consumers by tag */
+    struct list consumers; /* the same, by channel_link */
+    struct list getters;   /* consumers for basic.get, the last used first */
+    struct list parked;    /* consumers that wait for this channel */
+    struct consumer *reply_consumer; /* direct reply-to; NULL: none */
+    char *reply_name;                /* where its replies are sent to, terminated */
+    struct transaction *transaction; /* NULL: not in tx mode */
+    struct list held;                /* struct wait: replies that wait, in order */
+    struct list confirms_waiting;    /* struct wait: confirms, by publish number */
+    struct list settle_link;         /* in settle->channels */
+    size_t held_bytes;
+    char *last_queue; /* name of the queue declared last, terminated; NULL: none */
+    struct exchange *exchange; /* of the last publish, */
+    uint64_t exchange_topology; /* good while broker->topology is this */
+};
+
+/* What a handler answers. */
+enum handled {
+    HANDLED_FAILED = false, /* the error says why */
+    HANDLED = true,
+    HANDLED_WAIT, /* not decidable yet: the same frame is to be handled again later */
+};
+
+struct channel *channel_new(struct connection *connection, uint16_t number);
+/* Ends all that the channel has and frees it. Sends nothing. */
+void channel_free(struct channel *channel);
+
+/* A frame for a channel other than 0, on a running connection. */
+enum handled channel_frame(struct connection *connection, const struct frame *frame);
+/* Is content for this channel being received, so that a body frame of this size may be taken in
+ * parts? */
+bool channel_takes_body(struct connection *connection, uint16_t number, uint64_t payload_size);
+/* A part of such a frame, and its end. */
+void channel_body_part(struct connection *connection, uint16_t number, struct bytes part);
+void channel_body_end(struct connection *connection, uint16_t number);
+
+/* Reads a method frame's payload, with what to answer when it cannot be read: the error, and in *id
+ * the method to blame (0 before the call; left alone when none is). */
+bool frame_read_method(struct bytes payload, union method *method, uint32_t *id,
+                       struct error *error);
+/* Answers an error that was raised by method `id` (0: by none) on channel `number`: the one place
+ * that closes channels and connections for errors. */
+void channel_error(struct connection *connection, uint16_t number, uint32_t id,
+                   const struct error *error);
+/* Sends a method on the channel, in order with what is held. */
+void channel_send(struct channel *channel, const union method *method);
+/* Sends a method that has no fields. */
+void channel_send_id(struct channel *channel, uint32_t id);
+/* All replies that were held are out: the channel may deliver again; one that is ending is freed. */
+void channel_released(struct channel *channel);
+/* Consumers may have become able to take messages: those that wait for the channel are asked. */
+void channel_unpark(struct channel *channel);
+/* The client has closed it: ends all that the channel has, and answers. */
+void channel_end(struct channel *channel);
+/* Can a consumer of this channel be given a message, as far as the channel is concerned? */
+static inline bool channel_can_deliver(const struct channel *channel)
+{
+    return list_is_empty(&channel->held) &&
+           (!channel->prefetch_global || channel->consumer_unacked < channel->prefetch_global);
+}
+
+static inline struct server *channel_server(const struct channel *channel)
+{
+    return channel->connection->server;
+}
+
+static inline struct broker *channel_broker(const struct channel *channel)
+{
+    return channel->connection->server->broker;
+}
+
+/* Room for `size` bytes of frames of this channel, in one piece; they count after channel_added.
+ * Nothing else may be written in between. */
+static inline uint8_t *channel_room(struct channel *channel, size_t size)
+{
+    struct connection *connection = channel->connection;
+    if (__builtin_expect(list_is_empty(&channel->held), 1))
+        return output_room(&connection->server->outputs, &connection->output, size);
+    return settle_room(channel, size);
+}
+
+static inline void channel_added(struct channel *channel, size_t size)
+{
+    if (__builtin_expect(list_is_empty(&channel->held), 1)) {
+        output_added(&channel->connection->output, size);
+        connection_touch(channel->connection);
+    } else {
+        settle_added(channel, size);
+    }
+}
+
+#endif

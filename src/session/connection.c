@@ -1,0 +1,590 @@
+/* Input is acted on where the caller has it: frames are parsed in place, and only what cannot be
+ * acted on yet is copied to `input`: an unfinished frame, or everything while there is a reason to
+ * wait (connection->holds). Bodies are not collected: of a body frame that has begun, what is there
+ * goes into the message at once.
+ *
+ * After a frame that makes no sense the connection is deaf: it sends connection.close, and of what
+ * comes it looks for one thing only, the frame of connection.close-ok. */
+#include "session/connection.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "session/channel.h"
+#include "session/handlers.h"
+#include "session/negotiate.h"
+
+enum { CLOSING_MS = 30000, BROKEN_MS = 3000, FLUSH_MS = 10000 };
+
+/* ---- life ---- */
+
+struct connection *connection_new(struct server *server, const struct peer *peer, void *owner)
+{
+    struct connection *connection = mem_zalloc(sizeof(*connection));
+    connection->server = server;
+    connection->owner = owner;
+    connection->id = ++server->connection_id;
+    connection->peer = *peer;
+    connection->frame_max = FRAME_MAX_UNTUNED;
+    list_push_back(&server->connections, &connection->link);
+    server->connection_count++;
+    list_init(&connection->writable_link);
+    list_init(&connection->held_link);
+    list_init(&connection->publisher_link);
+    list_init(&connection->exclusive_queues);
+    list_init(&connection->parked);
+    connection->deadline.kind = TIMER_DEADLINE;
+    connection->send_timer.kind = TIMER_SEND;
+    connection->hear_timer.kind = TIMER_HEAR;
+    timer_set(&server->timers, &connection->deadline,
+              server->now_ms + server->options.handshake_ms);
+    if (server->is_shutting_down || server->is_failing)
+        connection_end(connection);
+    return connection;
+}
+
+void *connection_owner(const struct connection *connection)
+{
+    return connection->owner;
+}
+
+/* Ends all channels, and removes the queues that are this connection's own. */
+static void drop_all(struct connection *connection)
+{
+    size_t at = 0;
+    struct channel *channel;
+    struct list *link;
+    while ((channel = idmap_next(&connection->channels, &at))) {
+        channel_free(channel);
+        at = 0;
+    }
+    while ((link = list_first(&connection->exclusive_queues)))
+        queue_remove(list_entry(link, struct queue, owner_link));
+    list_remove(&connection->publisher_link);
+    connection->holds = 0;
+}
+
+static void forget_input(struct connection *connection)
+{
+    connection->server->input_bytes -= connection->input.capacity;
+    buffer_free(&connection->input);
+}
+
+static void stop_timers(struct connection *connection)
+{
+    struct timers *timers = &connection->server->timers;
+    timer_cancel(timers, &connection->deadline);
+    timer_cancel(timers, &connection->send_timer);
+    timer_cancel(timers, &connection->hear_timer);
+}
+
+void connection_free(struct connection *connection)
+{
+    struct server *server = connection->server;
+    drop_all(connection);
+    log_event(server->broker->log, LOG_LEVEL_INFO, "connection_closed connection=%llu peer=%s",
+              (unsigned long long)connection->id, connection->peer.name);
+    stop_timers(connection);
+    forget_input(connection);
+    output_free(&server->outputs, &connection->output);
+    idmap_free(&connection->channels);
+    list_remove(&connection->link);
+    list_remove(&connection->writable_link);
+    list_remove(&connection->held_link);
+    server->connection_count--;
+    mem_free(connection);
+}
+
+void connection_end(struct connection *connection)
+{
+    drop_all(connection);
+    stop_timers(connection);
+    connection->state = CONNECTION_CLOSED;
+    timer_set(&connection->server->timers, &connection->deadline,
+              connection->server->now_ms + FLUSH_MS);
+    connection_touch(connection);
+}
+
+bool connection_is_finished(const struct connection *connection)
+{
+    return connection->state == CONNECTION_CLOSED && connection->output.size == 0;
+}
+
+void connection_fail(struct connection *connection, uint16_t code, uint32_t method,
+                     const char *detail)
+{
+    struct server *server = connection->server;
+    char text[REPLY_TEXT_MAX + 1];
+    if (connection->state >= CONNECTION_CLOSING)
+        return;
+    bool has_begun = connection->state != CONNECTION_GREETING;
+    size_t size = reply_format(text, code, "%s", detail);
+    log_event(server->broker->log, LOG_LEVEL_WARNING,
+              "connection_error connection=%llu peer=%s code=%u text=\"%s\"",
+              (unsigned long long)connection->id, connection->peer.name, code, text);
+    if (!has_begun) {
+        connection_end(connection);
+        return;
+    }
+    drop_all(connection);
+    stop_timers(connection);
+    connection->state = CONNECTION_CLOSING;
+    union method close = {.connection_close = {.id = METHOD_CONNECTION_CLOSE,
+                                               .reply_code = code,
+                                               .reply_text = bytes_of(text, size),
+                                               .class_id = method_class_id(method),
+                                               .method_id = method_method_id(method)}};
+    connection_send(connection, &close);
+    uint64_t wait_ms = connection->is_deaf ? BROKEN_MS : CLOSING_MS;
+    uint64_t heartbeat_ms = (uint64_t)connection->heartbeat_s * 1000;
+    if (heartbeat_ms && heartbeat_ms < wait_ms)
+        wait_ms = heartbeat_ms;
+    timer_set(&server->timers, &connection->deadline, server->now_ms + wait_ms);
+    if (connection->input.size)
+        list_push_back(&server->held, &connection->held_link);
+}
+
+/* ---- output ---- */
+
+void connection_send(struct connection *connection, const union method *method)
+{
+    size_t size = frame_method_size(method);
+    uint8_t *at = output_room(&connection->server->outputs, &connection->output, size);
+    struct writer writer = writer_of(at, size);
+    frame_write_method(&writer, 0, method);
+    output_added(&connection->output, size);
+    connection_touch(connection);
+}
+
+static void send_heartbeat(struct connection *connection)
+{
+    uint8_t *at = output_room(&connection->server->outputs, &connection->output, FRAME_OVERHEAD);
+    struct writer writer = writer_of(at, FRAME_OVERHEAD);
+    frame_write_heartbeat(&writer);
+    output_added(&connection->output, FRAME_OVERHEAD);
+    connection_touch(connection);
+}
+
+int connection_output(struct connection *connection, struct iovec *parts, int max)
+{
+    return output_peek(&connection->output, parts, max);
+}
+
+void connection_sent(struct connection *connection, size_t size)
+{
+    output_drop(&connection->server->outputs, &connection->output, size);
+    connection->has_sent = true;
+    if (!list_is_empty(&connection->parked) &&
+        connection->output.size < connection->server->options.output_bytes_max / 2) {
+        consumers_unpark(&connection->parked);
+        connection->server->has_work_left = true;
+    }
+    if (connection_is_finished(connection))
+        connection_touch(connection);
+}
+
+/* ---- reasons to wait ---- */
+
+static void look_again(struct connection *connection)
+{
+    if (list_is_empty(&connection->held_link))
+        list_push_back(&connection->server->held, &connection->held_link);
+}
+
+void connection_hold(struct connection *connection, enum hold reason)
+{
+    connection->holds |= reason;
+    if (reason == HOLD_RETRY || reason == HOLD_CONGESTED)
+        look_again(connection);
+    connection_touch(connection);
+}
+
+void connection_release(struct connection *connection, enum hold reason)
+{
+    if (!(connection->holds & reason))
+        return;
+    connection->holds &= ~(unsigned)reason;
+    if (connection->holds)
+        return;
+    look_again(connection);
+    connection->server->has_work_left = true;
+    connection_touch(connection);
+}
+
+bool connection_wants_input(const struct connection *connection)
+{
+    return !connection->holds && connection->state != CONNECTION_CLOSED &&
+           connection->state != CONNECTION_REFUSING;
+}
+
+/* ---- frames ---- */
+
+struct channel *connection_channel(struct connection *connection, uint16_t number)
+{
+    struct channel *channel = connection->last_channel;
+    if (__builtin_expect(channel && channel->number == number, 1))
+        return channel;
+    channel = idmap_find(&connection->channels, number);
+    if (channel)
+        connection->last_channel = channel;
+    return channel;
+}
+
+/* The first bytes of a payload as RabbitMQ shows them: <<0,20>> or <<"text">>. */
+static void print_snippet(char *text, size_t size, struct bytes payload)
+{
+    size_t shown = payload.size < 16 ? payload.size : 16;
+    bool printable = shown > 0;
+    for (size_t i = 0; i < shown; i++)
+        printable &= payload.data[i] >= ' ' && payload.data[i] < 127 && payload.data[i] != '"' &&
+                     payload.data[i] != '\\';
+    size_t used = (size_t)snprintf(text, size, "%s octets = <<", payload.size > 16 ? "first 16" : "all");
+    if (printable)
+        used += (size_t)snprintf(text + used, size - used, "\"%.*s\"", (int)shown,
+                                 (const char *)payload.data);
+    for (size_t i = 0; i < shown && !printable; i++)
+        used += (size_t)snprintf(text + used, size - used, i ? ",%u" : "%u", payload.data[i]);
+    snprintf(text + used, size - used, ">>");
+}
+
+static void fail_frame(struct connection *connection, uint16_t code, const struct frame *frame,
+                       const char *reason)
+{
+    char snippet[128], detail[300];
+    print_snippet(snippet, sizeof(snippet), frame->payload);
+    snprintf(detail, sizeof(detail), "type %u, %s%s%s", frame->type, snippet, *reason ? ": " : "",
+             reason);
+    connection->is_deaf = code == REPLY_FRAME_ERROR;
+    connection->body_left = 0;
+    connection_fail(connection, code, 0, detail);
+}
+
+/* A frame that cannot be read at all. Returns how many bytes of it are passed over. */
+static size_t broken_frame(struct connection *connection, struct bytes in, struct frame *frame,
+                           ssize_t broken)
+{
+    char reason[80] = "unknown_frame";
+    size_t size = frame->payload.size;
+    if (broken == FRAME_TOO_LARGE)
+        snprintf(reason, sizeof(reason), "{frame_too_large,%zu,%u}", size,
+                 connection->frame_max - FRAME_OVERHEAD);
+    else if (broken == FRAME_BAD_END)
+        snprintf(reason, sizeof(reason), "{invalid_frame_end_marker,%u}",
+                 in.data[FRAME_HEADER_SIZE + size]);
+    if (broken != FRAME_BAD_END)
+        frame->payload = bytes_of(NULL, 0);
+    fail_frame(connection, REPLY_FRAME_ERROR, frame, reason);
+    return broken == FRAME_BAD_END ? size + FRAME_OVERHEAD : FRAME_HEADER_SIZE;
+}
+
+/* A method on channel 0 (AMQP 0-9-1, 2.2.4). */
+static void connection_method(struct connection *connection, struct bytes payload)
+{
+    struct error error = {.code = 0};
+    union method method;
+    uint32_t id = 0;
+    if (!frame_read_method(payload, &method, &id, &error) ||
+        handle_connection_method(connection, &method, &error) == HANDLED_FAILED)
+        channel_error(connection, 0, id, &error);
+}
+
+/* Of a connection that is being closed only the end of the conversation is heard. */
+static void closing_method(struct connection *connection, const struct frame *frame)
+{
+    union method method;
+    if (frame->channel || frame->type != FRAME_METHOD ||
+        method_read(frame->payload, &method) != METHOD_OK)
+        return;
+    if (method.id == METHOD_CONNECTION_CLOSE) {
+        union method close_ok = {.id = METHOD_CONNECTION_CLOSE_OK};
+        connection_send(connection, &close_ok);
+    }
+    if (method.id == METHOD_CONNECTION_CLOSE || method.id == METHOD_CONNECTION_CLOSE_OK)
+        connection_end(connection);
+}
+
+/* False: the frame has to be handled again later. */
+static bool act_on_frame(struct connection *connection, const struct frame *frame)
+{
+    if (connection->state == CONNECTION_CLOSING) {
+        closing_method(connection, frame);
+        return true;
+    }
+    if (frame->type == FRAME_METHOD && frame->payload.size < sizeof(uint32_t)) {
+        fail_frame(connection, REPLY_FRAME_ERROR, frame, "unknown_frame");
+        return true;
+    }
+    if (frame->type == FRAME_HEARTBEAT && frame->payload.size) {
+        fail_frame(connection, REPLY_FRAME_ERROR, frame, "unknown_frame");
+        return true;
+    }
+    if (frame->channel == 0 && frame->type == FRAME_METHOD) {
+        connection_method(connection, frame->payload);
+        return true;
+    }
+    if (frame->channel == 0 && frame->type == FRAME_HEARTBEAT)
+        return true;
+    if (frame->channel && frame->type != FRAME_HEARTBEAT &&
+        connection->state == CONNECTION_RUNNING) {
+        if (channel_frame(connection, frame) != HANDLED_WAIT)
+            return true;
+        connection_hold(connection, HOLD_RETRY);
+        return false;
+    }
+    fail_frame(connection, REPLY_UNEXPECTED_FRAME, frame, "");
+    return true;
+}
+
+/* What was borrowed from the input must not be any more. */
+static void return_borrowed(struct connection *connection)
+{
+    if (!connection->borrowing)
+        return;
+    content_save(&connection->borrowing->content);
+    connection->borrowing = NULL;
+}
+
+/* ---- input: each of these acts on the beginning of `in`, and returns how much it used; 0: more is
+ * needed, or it has to wait ---- */
+
+static size_t act_on_greeting(struct connection *connection, struct bytes in)
+{
+    switch (protocol_header_check(in.data, in.size)) {
+    case PROTOCOL_NEEDS_MORE:
+        return 0;
+    case PROTOCOL_WRONG:
+        log_event(connection->server->broker->log, LOG_LEVEL_WARNING,
+                  "connection_refused peer=%s reason=\"not AMQP 0-9-1\"", connection->peer.name);
+        memcpy(output_room(&connection->server->outputs, &connection->output, PROTOCOL_HEADER_SIZE),
+               protocol_header, PROTOCOL_HEADER_SIZE);
+        output_added(&connection->output, PROTOCOL_HEADER_SIZE);
+        connection_end(connection);
+        return in.size;
+    case PROTOCOL_0_9:
+        connection->is_version_0_9 = true;
+        break;
+    case PROTOCOL_0_9_1:
+        break;
+    }
+    connection->state = CONNECTION_STARTING;
+    negotiate_start(connection);
+    return PROTOCOL_HEADER_SIZE;
+}
+
+/* Looks for the frame of connection.close-ok in what makes no other sense. */
+static size_t act_deaf(struct connection *connection, struct bytes in)
+{
+    static const uint8_t close_ok[] = {1, 0, 0, 0, 0, 0, 4, 0, 10, 0, 51, FRAME_END};
+    uint64_t found = connection->body_left; /* not needed for bodies any more */
+    for (size_t i = 0; i < in.size; i++) {
+        found = in.data[i] == close_ok[found] ? found + 1 : in.data[i] == close_ok[0];
+        if (found == sizeof(close_ok)) {
+            connection_end(connection);
+            break;
+        }
+    }
+    connection->body_left = found % sizeof(close_ok);
+    return in.size;
+}
+
+/* A body frame that is not all there. */
+static size_t act_on_body_begin(struct connection *connection, struct bytes in)
+{
+    if (in.size < FRAME_HEADER_SIZE || in.data[0] != FRAME_BODY)
+        return 0;
+    uint16_t number = (uint16_t)(in.data[1] << 8 | in.data[2]);
+    uint64_t size = frame_announced_size(in.data, in.size) - FRAME_OVERHEAD;
+    if (!channel_takes_body(connection, number, size))
+        return 0;
+    connection->body_channel = number;
+    connection->body_left = size + 1;
+    return FRAME_HEADER_SIZE;
+}
+
+static size_t act_on_body(struct connection *connection, struct bytes in)
+{
+    size_t size = connection->body_left - 1;
+    if (size) {
+        size = in.size < size ? in.size : size;
+        channel_body_part(connection, connection->body_channel, bytes_of(in.data, size));
+        connection->body_left -= size;
+        return size;
+    }
+    connection->body_left = 0;
+    if (in.data[0] == FRAME_END) {
+        channel_body_end(connection, connection->body_channel);
+        return 1;
+    }
+    struct frame frame = {FRAME_BODY, connection->body_channel, {NULL, 0}};
+    char reason[40];
+    snprintf(reason, sizeof(reason), "{invalid_frame_end_marker,%u}", in.data[0]);
+    fail_frame(connection, REPLY_FRAME_ERROR, &frame, reason);
+    return 1;
+}
+
+static size_t act_on_frames(struct connection *connection, struct bytes in)
+{
+    struct frame frame;
+    ssize_t used = frame_read(in.data, in.size, connection->frame_max, &frame);
+    if (used < 0)
+        return broken_frame(connection, in, &frame, used);
+    if (used == 0)
+        return act_on_body_begin(connection, in);
+    struct channel *borrowing = connection->borrowing;
+    if (borrowing && (frame.type != FRAME_HEADER || frame.channel != borrowing->number))
+        return_borrowed(connection);
+    return act_on_frame(connection, &frame) ? (size_t)used : 0;
+}
+
+/* Acts on as much as it can; returns how much that was. */
+static size_t act(struct connection *connection, struct bytes in)
+{
+    size_t used = 0, now;
+    while (used < in.size && !connection->holds) {
+        struct bytes rest = bytes_of(in.data + used, in.size - used);
+        if (__builtin_expect(connection->state == CONNECTION_CLOSED, 0))
+            return in.size;
+        if (__builtin_expect(connection->state == CONNECTION_GREETING, 0))
+            now = act_on_greeting(connection, rest);
+        else if (__builtin_expect(connection->state == CONNECTION_REFUSING, 0))
+            now = rest.size;
+        else if (__builtin_expect(connection->is_deaf, 0))
+            now = act_deaf(connection, rest);
+        else if (connection->body_left)
+            now = act_on_body(connection, rest);
+        else
+            now = act_on_frames(connection, rest);
+        if (now == 0)
+            break;
+        used += now;
+    }
+    return_borrowed(connection);
+    return used;
+}
+
+/* How many bytes there must be before `act` gets any further with what was kept. */
+static uint64_t needed(const struct connection *connection)
+{
+    if (connection->state == CONNECTION_GREETING)
+        return PROTOCOL_HEADER_SIZE;
+    uint64_t size = frame_announced_size(connection->input.data, connection->input.size);
+    return size ? size : FRAME_HEADER_SIZE;
+}
+
+static void act_on_kept(struct connection *connection)
+{
+    size_t used = act(connection, buffer_bytes(&connection->input));
+    if (used == connection->input.size || connection->state == CONNECTION_CLOSED)
+        forget_input(connection);
+    else
+        buffer_drop(&connection->input, used);
+}
+
+static void keep(struct connection *connection, struct bytes in)
+{
+    size_t before = connection->input.capacity;
+    buffer_add(&connection->input, in.data, in.size);
+    connection->server->input_bytes += connection->input.capacity - before;
+}
+
+void connection_input(struct connection *connection, struct bytes in)
+{
+    connection->has_heard = true;
+    while (connection->input.size && in.size && !connection->holds) {
+        uint64_t whole = needed(connection);
+        if (whole <= connection->input.size) { /* it had to wait, and does not any more */
+            act_on_kept(connection);
+            continue;
+        }
+        uint64_t missing = whole - connection->input.size;
+        size_t now = missing < in.size ? (size_t)missing : in.size;
+        keep(connection, bytes_of(in.data, now));
+        in = bytes_of(in.data + now, in.size - now);
+        act_on_kept(connection);
+    }
+    size_t used = connection->input.size ? 0 : act(connection, in);
+    if (used < in.size)
+        keep(connection, bytes_of(in.data + used, in.size - used));
+}
+
+void connections_resume(struct server *server)
+{
+    struct list now, *link;
+    list_init(&now);
+    list_append_all(&now, &server->held);
+    while ((link = list_take_first(&now))) {
+        struct connection *connection = list_entry(link, struct connection, held_link);
+        connection->holds &= ~(unsigned)HOLD_RETRY;
+        if (!server->is_congested)
+            connection->holds &= ~(unsigned)HOLD_CONGESTED;
+        if (connection->holds & HOLD_CONGESTED)
+            look_again(connection);
+        if (connection->holds)
+            continue;
+        if (connection->input.size)
+            act_on_kept(connection);
+        connection_touch(connection);
+    }
+}
+
+/* ---- timers ---- */
+
+/* The peer has said nothing for two intervals (AMQP 0-9-1, 4.2.7). */
+static void hear_nothing(struct connection *connection)
+{
+    if (connection->has_heard || connection->holds)
+        connection->silences = 0;
+    else
+        connection->silences++;
+    connection->has_heard = false;
+    if (connection->silences < 2) {
+        timer_set(&connection->server->timers, &connection->hear_timer,
+                  connection->server->now_ms + (uint64_t)connection->heartbeat_s * 1000);
+        return;
+    }
+    log_event(connection->server->broker->log, LOG_LEVEL_WARNING,
+              "connection_dropped connection=%llu peer=%s reason=\"missed heartbeats\"",
+              (unsigned long long)connection->id, connection->peer.name);
+    output_free(&connection->server->outputs, &connection->output);
+    connection_end(connection);
+}
+
+static void deadline_passed(struct connection *connection)
+{
+    const struct log *log = connection->server->broker->log;
+    switch (connection->state) {
+    case CONNECTION_REFUSING:
+        negotiate_refuse(connection);
+        break;
+    case CONNECTION_CLOSED: /* the peer does not take the rest */
+        output_free(&connection->server->outputs, &connection->output);
+        connection_touch(connection);
+        break;
+    case CONNECTION_CLOSING:
+        connection_end(connection);
+        break;
+    default:
+        log_event(log, LOG_LEVEL_WARNING, "connection_dropped peer=%s reason=\"handshake timeout\"",
+                  connection->peer.name);
+        connection_end(connection);
+    }
+}
+
+void connection_timer(struct connection *connection, struct timer *timer)
+{
+    switch (timer->kind) {
+    case TIMER_DEADLINE:
+        deadline_passed(connection);
+        break;
+    case TIMER_SEND:
+        if (!connection->has_sent && connection->output.size == 0)
+            send_heartbeat(connection);
+        connection->has_sent = false;
+        timer_set(&connection->server->timers, timer,
+                  connection->server->now_ms + (uint64_t)connection->heartbeat_s * 500);
+        break;
+    default:
+        hear_nothing(connection);
+    }
+}

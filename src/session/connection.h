@@ -1,0 +1,101 @@
+/* A connection, as the files of this folder see it; server.h has what the sockets see. */
+#ifndef LEVERET_SESSION_CONNECTION_H
+#define LEVERET_SESSION_CONNECTION_H
+
+#include "amqp/method.h"
+#include "broker/user.h"
+#include "session/server_state.h"
+
+struct channel;
+
+enum connection_state {
+    CONNECTION_GREETING, /* the protocol header is awaited */
+    CONNECTION_STARTING, /* start-ok is awaited */
+    CONNECTION_REFUSING, /* the login was refused; the answer waits */
+    CONNECTION_TUNING,   /* tune-ok is awaited */
+    CONNECTION_OPENING,  /* open is awaited */
+    CONNECTION_RUNNING,
+    CONNECTION_CLOSING, /* connection.close was sent, close-ok is awaited; all else is ignored */
+    CONNECTION_CLOSED,  /* nothing more is read; what is unsent still goes out */
+};
+
+/* Why input is not acted on: reasons to wait. */
+enum hold {
+    HOLD_RETRY = 1,     /* a frame waits to be tried again */
+    HOLD_REPLIES = 2,   /* too much is held by a channel */
+    HOLD_CONGESTED = 4, /* a publisher, and the journal is congested */
+    HOLD_BLOCKED = 8,   /* a publisher, and there is an alarm */
+};
+
+enum connection_timer { TIMER_DEADLINE, TIMER_SEND, TIMER_HEAR };
+
+enum { FRAME_MAX_UNTUNED = 8192, FRAME_MIN = 4096 };
+
+struct connection {
+    struct server *server;
+    void *owner;
+    struct list link;           /* in server->connections */
+    struct list writable_link;  /* in server->writable */
+    struct list held_link;      /* in server->held */
+    struct list publisher_link; /* in server->publishers */
+    uint64_t id;
+    enum connection_state state;
+    unsigned holds; /* set of enum hold */
+    uint32_t frame_max;
+    uint16_t channel_max;
+    uint16_t heartbeat_s;
+    bool is_version_0_9; /* greeted with the header of AMQP 0-9 */
+    bool is_deaf;        /* what comes makes no sense any more: thrown away */
+    bool can_cancel_notify, can_be_blocked, can_hear_refusal; /* the client's capabilities */
+    bool was_told_blocked;
+    bool has_heard;   /* bytes came since TIMER_HEAR was set */
+    bool has_sent;    /* bytes went since TIMER_SEND was set */
+    uint8_t silences; /* times in a row that TIMER_HEAR found nothing */
+    bool refuses_login; /* TIMER_DEADLINE: answer the refused login with connection.close */
+    struct vhost *vhost;
+    struct user *user;
+    const char *mechanism;
+    struct idmap channels;
+    struct channel *last_channel; /* looked up last; NULL: none */
+    struct channel *borrowing;    /* its content borrows from the input; see content_save */
+    struct list exclusive_queues; /* by owner_link */
+    struct list parked;           /* consumers that wait for output to be sent */
+    struct buffer input;          /* what could not be acted on yet */
+    uint64_t body_left; /* payload still to come of a body frame taken in parts, plus its end */
+    uint16_t body_channel;
+    struct output output;
+    struct timer deadline, send_timer, hear_timer;
+    struct peer peer;
+};
+
+/* Puts the connection on the list for server_take_writable. */
+static inline void connection_touch(struct connection *connection)
+{
+    if (list_is_empty(&connection->writable_link))
+        list_push_back(&connection->server->writable, &connection->writable_link);
+}
+
+/* Can a consumer of this connection be given a message? */
+static inline bool connection_can_deliver(const struct connection *connection)
+{
+    return connection->output.size < connection->server->options.output_bytes_max;
+}
+
+/* Sends a method on channel 0. */
+void connection_send(struct connection *connection, const union method *method);
+/* Adds, or takes away, a reason to wait. Input goes on in the next turn. */
+void connection_hold(struct connection *connection, enum hold reason);
+void connection_release(struct connection *connection, enum hold reason);
+/* Once a turn: connections that have no reason to wait any more act on the input they kept. */
+void connections_resume(struct server *server);
+/* A channel is open? NULL: none of that number. */
+struct channel *connection_channel(struct connection *connection, uint16_t number);
+/* Sends connection.close and ends all channels. `method` is the offending one, 0 for none. */
+void connection_fail(struct connection *connection, uint16_t code, uint32_t method,
+                     const char *detail);
+/* Nothing more is read; the connection ends when its output is sent. */
+void connection_end(struct connection *connection);
+/* One of its timers is due. */
+void connection_timer(struct connection *connection, struct timer *timer);
+
+#endif

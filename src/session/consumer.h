@@ -1,0 +1,82 @@
+/* A consumer: who wants the messages of a queue, and how many at a time.
+ *
+ * Also anything else that deliveries come from: a channel that used basic.get has one inactive
+ * consumer for each queue with messages it has not acknowledged; a reply consumer (direct reply-to)
+ * has no queue. A consumer that was cancelled stays as long as deliveries refer to it. */
+#ifndef LEVERET_SESSION_CONSUMER_H
+#define LEVERET_SESSION_CONSUMER_H
+
+#include "broker/queue.h"
+
+struct channel;
+struct delivery;
+
+enum { CONSUMERS_MAX = 10000 }; /* on one channel */
+
+struct consumer {
+    struct channel *channel;
+    struct queue *queue;      /* NULL once it is gone */
+    struct list queue_link;   /* in queue->consumers */
+    struct list ready_link;   /* in queue->ready_consumers, or with others that wait for the same */
+    struct list channel_link; /* in channel->consumers while it is active, or channel->getters */
+    uint32_t refs;            /* one while it is active, one for each run of unacked deliveries */
+    uint32_t unacked;
+    uint16_t prefetch; /* 0: no limit */
+    bool no_ack;
+    bool exclusive;
+    bool is_active; /* can be given messages: not cancelled, and not a getter */
+    bool is_getter; /* the source of messages that were got */
+    bool is_parked; /* ready_link is on the list of an obstacle */
+    int64_t priority;
+    uint8_t tag_size;
+    uint8_t prefix[]; /* of a deliver frame: frame header, ids, and the tag as a shortstr */
+};
+
+enum { CONSUMER_PREFIX_TAG = 12 }; /* where the tag's characters begin in the prefix */
+
+static inline struct bytes consumer_tag(const struct consumer *consumer)
+{
+    return bytes_of(consumer->prefix + CONSUMER_PREFIX_TAG, consumer->tag_size);
+}
+
+struct consumer_request {
+    struct queue *queue;
+    struct bytes tag;
+    bool no_ack;
+    bool exclusive;
+    uint16_t prefetch;
+    int64_t priority;
+};
+
+/* Begins to consume; the channel has checked that it may. `queue` NULL: a reply consumer. */
+struct consumer *consumer_new(struct channel *channel, const struct consumer_request *request);
+/* The channel's inactive consumer for basic.get on this queue. */
+struct consumer *consumer_for_get(struct channel *channel, struct queue *queue);
+/* The consumer gets no more deliveries; an auto-delete queue may go with it. */
+void consumer_cancel(struct consumer *consumer);
+/* Deletes a queue: its consumers are told, what was delivered from it is forgotten. */
+void queue_remove(struct queue *queue);
+/* One of its deliveries was acknowledged or went back. */
+void consumer_settled(struct consumer *consumer);
+/* May take a message now, as far as its own prefetch is concerned: joins queue->ready_consumers. */
+void consumer_ready(struct consumer *consumer);
+/* Goes back to the end of its priority in queue->ready_consumers after a delivery, or leaves it when
+ * its prefetch is used up. */
+void consumer_delivered(struct consumer *consumer);
+/* Waits on `obstacles` (a channel's, a connection's) until consumers_unpark. */
+void consumer_park(struct consumer *consumer, struct list *obstacles);
+void consumers_unpark(struct list *obstacles);
+void consumer_free(struct consumer *consumer);
+
+static inline void consumer_ref(struct consumer *consumer)
+{
+    consumer->refs++;
+}
+
+static inline void consumer_unref(struct consumer *consumer)
+{
+    if (--consumer->refs == 0)
+        consumer_free(consumer);
+}
+
+#endif

@@ -1,0 +1,127 @@
+/* The names of basic.publish are needed when the header has come and the message can be made. Mostly
+ * that is in the same input, so they are borrowed from it; when it is not, content_save copies them.
+ * The header tells the size of the body: a body that is too large is refused then, before any memory
+ * is taken, and what follows of it is thrown away. */
+#include "session/content.h"
+
+#include "base/mem.h"
+#include "session/channel.h"
+
+void content_begin(struct channel *channel, const struct method_basic_publish *publish)
+{
+    struct content *content = &channel->content;
+    content->state = CONTENT_HEADER;
+    content->mandatory = publish->mandatory;
+    content->exchange = publish->exchange;
+    content->routing_key = publish->routing_key;
+    channel->connection->borrowing = channel;
+}
+
+void content_save(struct content *content)
+{
+    size_t size = content->exchange.size;
+    content->saved = mem_alloc(size + content->routing_key.size + 1);
+    if (size)
+        memcpy(content->saved, content->exchange.data, size);
+    if (content->routing_key.size)
+        memcpy(content->saved + size, content->routing_key.data, content->routing_key.size);
+    content->exchange.data = content->saved;
+    content->routing_key.data = content->saved + size;
+}
+
+static void forget_names(struct channel *channel)
+{
+    if (channel->connection->borrowing == channel)
+        channel->connection->borrowing = NULL;
+    mem_free(channel->content.saved);
+    channel->content.saved = NULL;
+}
+
+static bool check_size(struct channel *channel, uint64_t size, struct error *error)
+{
+    uint64_t max = channel_server(channel)->options.message_bytes_max;
+    if (size > CONTENT_HARD_MAX)
+        return error_set(error, REPLY_FRAME_ERROR, "content body size %llu exceeds the maximum %d",
+                         (unsigned long long)size, CONTENT_HARD_MAX);
+    if (size <= max)
+        return true;
+    return error_set(error, REPLY_PRECONDITION_FAILED,
+                     "message size %llu is larger than configured max size %llu",
+                     (unsigned long long)size, (unsigned long long)max);
+}
+
+static bool check_properties(enum properties_result result, struct error *error)
+{
+    if (result == PROPERTIES_MALFORMED)
+        return error_set(error, REPLY_FRAME_ERROR, "malformed content properties");
+    if (result == PROPERTIES_BAD_TABLE)
+        return error_set(error, REPLY_SYNTAX_ERROR, "malformed headers table");
+    return true;
+}
+
+/* What the broker wants to know of the properties before anything else is looked at. */
+static void note_properties(struct content *content, const struct properties_brief *brief)
+{
+    const int looked_at =
+        PROPERTY_HEADERS | PROPERTY_REPLY_TO | PROPERTY_EXPIRATION | PROPERTY_USER_ID;
+    content->is_plain = !(brief->flags & looked_at);
+    if (brief->delivery_mode == 2)
+        content->message->flags |= MESSAGE_PERSISTENT;
+    content->message->priority = brief->priority;
+}
+
+bool content_header(struct channel *channel, struct bytes payload, struct error *error)
+{
+    struct content *content = &channel->content;
+    struct content_header header;
+    struct properties_brief brief = {0};
+    if (!content_header_read(payload, &header))
+        return error_set(error, REPLY_FRAME_ERROR, "malformed content header");
+    if (header.class_id != CONTENT_CLASS_BASIC)
+        return error_set(error, REPLY_UNEXPECTED_FRAME,
+                         "expected content header for class 60, got one for class %u instead",
+                         header.class_id);
+    if (header.weight != 0)
+        return error_set(
+            error, REPLY_UNEXPECTED_FRAME,
+            "expected content header for class 60, got non content header frame instead");
+    if (!check_size(channel, header.body_size, error) ||
+        !check_properties(properties_scan(header.properties, &brief), error))
+        return false;
+    content->message =
+        message_new(channel_broker(channel)->pool, content->exchange, content->routing_key,
+                    header.properties, (uint32_t)header.body_size);
+    content->body_left = (uint32_t)header.body_size;
+    content->state = CONTENT_BODY;
+    forget_names(channel);
+    note_properties(content, &brief);
+    return true;
+}
+
+bool content_body(struct channel *channel, struct bytes part, struct error *error)
+{
+    struct content *content = &channel->content;
+    if (part.size > content->body_left)
+        return error_set(error, REPLY_FRAME_ERROR,
+                         "content body frame exceeds remaining content size");
+    content->body_left -= (uint32_t)part.size;
+    message_fill(content->message, part);
+    return true;
+}
+
+struct message *content_take(struct content *content)
+{
+    struct message *message = content->message;
+    content->message = NULL;
+    content->state = CONTENT_NONE;
+    return message;
+}
+
+void content_free(struct channel *channel)
+{
+    struct content *content = &channel->content;
+    forget_names(channel);
+    if (content->message)
+        message_unref(channel_broker(channel)->pool, content->message);
+    *content = (struct content){0};
+}

@@ -1,0 +1,213 @@
+/* Class basic (AMQP 0-9-1, 1.8), but for the content of basic.publish, which publishing.c takes. */
+#include "amqp/table.h"
+#include "base/mem.h"
+#include "session/acknowledge.h"
+#include "session/handlers.h"
+#include "session/outgoing.h"
+
+enum { GENERATED_LENGTH = 22 };
+
+/* ---- qos ---- */
+
+/* RabbitMQ's meaning of `global`: without it the limit is for each consumer begun from now on, with
+ * it for all of the channel together. */
+enum handled handle_basic_qos(struct channel *channel, const struct method_basic_qos *method,
+                              struct error *error)
+{
+    if (method->prefetch_size)
+        return error_set(error, REPLY_NOT_IMPLEMENTED, "prefetch_size!=0 (%u)",
+                         method->prefetch_size);
+    if (method->global)
+        channel->prefetch_global = method->prefetch_count;
+    else
+        channel->prefetch = method->prefetch_count;
+    channel_unpark(channel);
+    channel_send_id(channel, METHOD_BASIC_QOS_OK);
+    return HANDLED;
+}
+
+/* ---- consume and cancel ---- */
+
+static void send_consume_ok(struct channel *channel, const struct method_basic_consume *method,
+                            struct bytes tag)
+{
+    union method ok = {.basic_consume_ok = {METHOD_BASIC_CONSUME_OK, tag}};
+    if (!method->nowait)
+        channel_send(channel, &ok);
+}
+
+/* Direct reply-to: a consumer without a queue, which replies reach by a name that nobody can guess. */
+static bool consume_replies(struct channel *channel, const struct method_basic_consume *method,
+                            struct bytes tag, struct error *error)
+{
+    static const char prefix[] = "amq.rabbitmq.reply-to.";
+    struct server *server = channel_server(channel);
+    struct consumer_request request = {.tag = tag, .no_ack = true};
+    if (!method->no_ack)
+        return error_set(error, REPLY_PRECONDITION_FAILED, "reply consumer cannot acknowledge");
+    if (channel->reply_consumer)
+        return error_set(error, REPLY_PRECONDITION_FAILED, "reply consumer already set");
+    channel->reply_name = mem_alloc(sizeof(prefix) + 2 * GENERATED_LENGTH);
+    memcpy(channel->reply_name, prefix, sizeof(prefix));
+    random_name(server->broker->random, channel->reply_name + sizeof(prefix) - 1,
+                2 * GENERATED_LENGTH);
+    channel->reply_consumer = consumer_new(channel, &request);
+    map_add(&server->replies, bytes_str(channel->reply_name), channel);
+    send_consume_ok(channel, method, tag);
+    return true;
+}
+
+static bool read_priority(const struct queue *queue, struct bytes arguments, int64_t *priority,
+                          struct error *error)
+{
+    struct field field;
+    *priority = 0;
+    if (!table_find(arguments, bytes_str("x-priority"), &field))
+        return true;
+    if (!field_is_integer(&field))
+        return error_set(error, REPLY_PRECONDITION_FAILED,
+                         "invalid arg 'x-priority' for queue '%s' in vhost '%s': "
+                         "\"expected integer, got %s\"",
+                         queue->name, queue->vhost->name, field_type_name(field.type));
+    *priority = field.value.integer;
+    return true;
+}
+
+static bool check_consume(struct channel *channel, struct bytes tag, struct error *error)
+{
+    if (tag.size && map_find(&channel->tags, tag))
+        return error_set(error, REPLY_NOT_ALLOWED, "attempt to reuse consumer tag '%.*s'",
+                         BYTES_ARG(tag));
+    if (channel->tags.count >= CONSUMERS_MAX)
+        return error_set(error, REPLY_NOT_ALLOWED, "reached maximum (%d) of consumers per channel",
+                         CONSUMERS_MAX);
+    return true;
+}
+
+enum handled handle_basic_consume(struct channel *channel,
+                                  const struct method_basic_consume *method, struct error *error)
+{
+    char generated[16 + GENERATED_LENGTH] = "amq.ctag-";
+    struct bytes tag = method->consumer_tag;
+    if (!check_consume(channel, tag, error))
+        return HANDLED_FAILED;
+    if (!tag.size) {
+        random_name(channel_broker(channel)->random, generated + strlen(generated),
+                    GENERATED_LENGTH);
+        tag = bytes_str(generated);
+    }
+    if (bytes_equal_str(method->queue, "amq.rabbitmq.reply-to"))
+        return consume_replies(channel, method, tag, error);
+    struct queue *queue = need_queue(channel, method->queue, error);
+    struct consumer_request request = {.queue = queue,
+                                       .tag = tag,
+                                       .no_ack = method->no_ack,
+                                       .exclusive = method->exclusive,
+                                       .prefetch = method->no_ack ? 0 : channel->prefetch};
+    if (!queue || !read_priority(queue, method->arguments, &request.priority, error))
+        return HANDLED_FAILED;
+    if (queue->exclusively_consumed || (method->exclusive && queue->consumer_count))
+        return error_set(error, REPLY_ACCESS_REFUSED, "queue '%s' in vhost '%s' in exclusive use",
+                         queue->name, queue->vhost->name);
+    consumer_new(channel, &request);
+    send_consume_ok(channel, method, tag);
+    return HANDLED;
+}
+
+/* What was delivered stays to be acknowledged. A tag that is not known is as good as cancelled. */
+enum handled handle_basic_cancel(struct channel *channel, const struct method_basic_cancel *method,
+                                 struct error *error)
+{
+    (void)error;
+    struct consumer *consumer = map_find(&channel->tags, method->consumer_tag);
+    if (consumer)
+        consumer_cancel(consumer);
+    if (method->nowait)
+        return HANDLED;
+    union method ok = {.basic_cancel_ok = {METHOD_BASIC_CANCEL_OK, method->consumer_tag}};
+    channel_send(channel, &ok);
+    return HANDLED;
+}
+
+/* ---- publish ---- */
+
+enum handled handle_basic_publish(struct channel *channel,
+                                  const struct method_basic_publish *method, struct error *error)
+{
+    if (method->immediate)
+        return error_set(error, REPLY_NOT_IMPLEMENTED, "immediate=true");
+    content_begin(channel, method);
+    return HANDLED;
+}
+
+/* ---- get ---- */
+
+enum handled handle_basic_get(struct channel *channel, const struct method_basic_get *method,
+                              struct error *error)
+{
+    struct taken taken;
+    struct queue *queue = need_queue(channel, method->queue, error);
+    if (!queue)
+        return HANDLED_FAILED;
+    switch (index_take(queue->index, method->no_ack, &taken)) {
+    case INDEX_WAIT:
+        return HANDLED_WAIT;
+    case INDEX_EMPTY:
+        channel_send_id(channel, METHOD_BASIC_GET_EMPTY);
+        return HANDLED;
+    case INDEX_OK:
+        break;
+    }
+    uint64_t tag = ++channel->delivery_tag;
+    if (!method->no_ack)
+        acknowledge_expect(channel, consumer_for_get(channel, queue), tag, taken.sequence);
+    outgoing_get_ok(channel, taken.message, tag, taken.redelivered, queue->index->ready);
+    message_unref(channel_broker(channel)->pool, taken.message);
+    return HANDLED;
+}
+
+/* ---- acknowledgements ---- */
+
+enum handled handle_basic_ack(struct channel *channel, const struct method_basic_ack *method,
+                              struct error *error)
+{
+    return acknowledge(channel, method->delivery_tag, method->multiple, VERDICT_ACK, error);
+}
+
+enum handled handle_basic_nack(struct channel *channel, const struct method_basic_nack *method,
+                               struct error *error)
+{
+    return acknowledge(channel, method->delivery_tag, method->multiple,
+                       method->requeue ? VERDICT_RETURN : VERDICT_REJECT, error);
+}
+
+enum handled handle_basic_reject(struct channel *channel, const struct method_basic_reject *method,
+                                 struct error *error)
+{
+    return acknowledge(channel, method->delivery_tag, false,
+                       method->requeue ? VERDICT_RETURN : VERDICT_REJECT, error);
+}
+
+static bool recover(struct channel *channel, bool requeue, struct error *error)
+{
+    if (!requeue)
+        return error_set(error, REPLY_NOT_IMPLEMENTED, "requeue=false");
+    acknowledge_return_all(channel);
+    return true;
+}
+
+enum handled handle_basic_recover_async(struct channel *channel,
+                                        const struct method_basic_recover_async *method,
+                                        struct error *error)
+{
+    return recover(channel, method->requeue, error);
+}
+
+enum handled handle_basic_recover(struct channel *channel,
+                                  const struct method_basic_recover *method, struct error *error)
+{
+    if (!recover(channel, method->requeue, error))
+        return HANDLED_FAILED;
+    channel_send_id(channel, METHOD_BASIC_RECOVER_OK);
+    return HANDLED;
+}

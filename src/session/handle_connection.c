@@ -1,0 +1,250 @@
+/* Class connection (AMQP 0-9-1, 1.4), all on channel 0. */
+#include <stdio.h>
+
+#include "amqp/table.h"
+#include "session/handlers.h"
+#include "session/negotiate.h"
+#include "session/sasl.h"
+
+/* ---- start ---- */
+
+static void add_capabilities(struct table_writer *writer)
+{
+    static const char *const names[] = {
+        "publisher_confirms", "exchange_exchange_bindings",   "basic.nack",
+        "consumer_cancel_notify", "connection.blocked",       "consumer_priorities",
+        "authentication_failure_close", "per_consumer_qos",   "direct_reply_to",
+    };
+    table_begin_table(writer, bytes_str("capabilities"));
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        table_add_bool(writer, bytes_str(names[i]), true);
+    table_end(writer);
+}
+
+void negotiate_start(struct connection *connection)
+{
+    static const char *const texts[][2] = {
+        {"cluster_name", "leveret"},
+        {"copyright", "The Leveret authors"},
+        {"information", "Licensed under the Apache License 2.0"},
+        {"platform", "C"},
+        {"product", "Leveret"},
+    };
+    const struct server_options *options = &connection->server->options;
+    struct buffer properties = {0};
+    struct table_writer writer;
+    table_writer_init(&writer, &properties);
+    add_capabilities(&writer);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        table_add_string(&writer, bytes_str(texts[i][0]), bytes_str(texts[i][1]));
+    table_add_string(&writer, bytes_str("version"),
+                     bytes_str(options->version ? options->version : "0"));
+    union method start = {
+        .connection_start = {.id = METHOD_CONNECTION_START,
+                             .version_major = 0,
+                             .version_minor = 9,
+                             .server_properties = buffer_bytes(&properties),
+                             .mechanisms = bytes_str(sasl_mechanisms(connection)),
+                             .locales = bytes_str("en_US")}};
+    connection_send(connection, &start);
+    buffer_free(&properties);
+}
+
+static bool has_capability(struct bytes capabilities, const char *name)
+{
+    bool value;
+    return table_find_bool(capabilities, name, &value) && value;
+}
+
+static void read_capabilities(struct connection *connection, struct bytes properties)
+{
+    struct bytes capabilities;
+    if (!table_find_table(properties, "capabilities", &capabilities))
+        return;
+    connection->can_cancel_notify = has_capability(capabilities, "consumer_cancel_notify");
+    connection->can_be_blocked = has_capability(capabilities, "connection.blocked");
+    connection->can_hear_refusal = has_capability(capabilities, "authentication_failure_close");
+}
+
+/* The answer waits, so that guessing passwords is slow; nothing is read meanwhile. */
+static void refuse_later(struct connection *connection, enum sasl_result result)
+{
+    struct server *server = connection->server;
+    connection->state = CONNECTION_REFUSING;
+    connection->refuses_login = result == SASL_REFUSED;
+    timer_set(&server->timers, &connection->deadline,
+              server->now_ms + server->options.auth_delay_ms);
+    connection_touch(connection);
+}
+
+void negotiate_refuse(struct connection *connection)
+{
+    char detail[160];
+    if (!connection->refuses_login || !connection->can_hear_refusal) {
+        connection_end(connection);
+        return;
+    }
+    snprintf(detail, sizeof(detail),
+             "Login was refused using authentication mechanism %s. For details see the broker "
+             "logfile.",
+             connection->mechanism);
+    connection_fail(connection, REPLY_ACCESS_REFUSED, 0, detail);
+}
+
+static void handle_start_ok(struct connection *connection,
+                            const struct method_connection_start_ok *method)
+{
+    const struct server_options *options = &connection->server->options;
+    struct user *user = NULL;
+    read_capabilities(connection, method->client_properties);
+    enum sasl_result result = sasl_login(connection, method->mechanism, method->response, &user,
+                                         &connection->mechanism);
+    if (result != SASL_OK) {
+        log_event(connection->server->broker->log, LOG_LEVEL_WARNING,
+                  "login_refused connection=%llu peer=%s mechanism=\"%.*s\"",
+                  (unsigned long long)connection->id, connection->peer.name,
+                  BYTES_ARG(method->mechanism));
+        refuse_later(connection, result);
+        return;
+    }
+    connection->user = user;
+    connection->state = CONNECTION_TUNING;
+    union method tune = {.connection_tune = {.id = METHOD_CONNECTION_TUNE,
+                                             .channel_max = options->channel_max,
+                                             .frame_max = options->frame_max,
+                                             .heartbeat = options->heartbeat_s}};
+    connection_send(connection, &tune);
+}
+
+/* ---- tune ---- */
+
+static bool check_negotiated(const char *name, uint32_t value, uint32_t min, uint32_t max,
+                             struct error *error)
+{
+    if (value && value < min)
+        return error_set(error, REPLY_NOT_ALLOWED,
+                         "negotiated %s = %u is lower than the minimum allowed value (%u)", name,
+                         value, min);
+    if (value == 0 || value > max)
+        return error_set(error, REPLY_NOT_ALLOWED,
+                         "negotiated %s = %u%s is higher than the maximum allowed value (%u)", name,
+                         value, value ? "" : " (no limit)", max);
+    return true;
+}
+
+static enum handled handle_tune_ok(struct connection *connection,
+                                   const struct method_connection_tune_ok *method,
+                                   struct error *error)
+{
+    struct server *server = connection->server;
+    const struct server_options *options = &server->options;
+    struct error refused;
+    if (!check_negotiated("frame_max", method->frame_max, FRAME_MIN, options->frame_max,
+                          &refused) ||
+        !check_negotiated("channel_max", method->channel_max, 1, options->channel_max, &refused)) {
+        /* RabbitMQ blames tune, which it sent itself. */
+        connection_fail(connection, refused.code, METHOD_CONNECTION_TUNE, refused.detail);
+        return HANDLED;
+    }
+    (void)error;
+    connection->frame_max = method->frame_max;
+    connection->channel_max = method->channel_max;
+    connection->heartbeat_s = method->heartbeat;
+    connection->state = CONNECTION_OPENING;
+    if (method->heartbeat) {
+        uint64_t interval_ms = (uint64_t)method->heartbeat * 1000;
+        timer_set(&server->timers, &connection->send_timer, server->now_ms + interval_ms / 2);
+        timer_set(&server->timers, &connection->hear_timer, server->now_ms + interval_ms);
+    }
+    return HANDLED;
+}
+
+/* ---- open and close ---- */
+
+static enum handled handle_open(struct connection *connection,
+                                const struct method_connection_open *method, struct error *error)
+{
+    struct server *server = connection->server;
+    struct vhost *vhost = vhost_find(server->broker, method->virtual_host);
+    if (!vhost)
+        return error_set(error, REPLY_NOT_ALLOWED, "vhost %.*s not found",
+                         BYTES_ARG(method->virtual_host));
+    connection->vhost = vhost;
+    connection->state = CONNECTION_RUNNING;
+    timer_cancel(&server->timers, &connection->deadline);
+    union method open_ok = {.id = METHOD_CONNECTION_OPEN_OK};
+    connection_send(connection, &open_ok);
+    log_event(server->broker->log, LOG_LEVEL_INFO,
+              "connection_opened connection=%llu peer=%s user=\"%.*s\" vhost=\"%s\"",
+              (unsigned long long)connection->id, connection->peer.name,
+              (int)connection->user->name_size, connection->user->name, vhost->name);
+    return HANDLED;
+}
+
+static void handle_close(struct connection *connection)
+{
+    union method close_ok = {.id = METHOD_CONNECTION_CLOSE_OK};
+    connection_send(connection, &close_ok);
+    connection_end(connection);
+}
+
+/* Passwords do not expire, so that a new one is as good as the old one. */
+static void handle_update_secret(struct connection *connection)
+{
+    union method ok = {.id = METHOD_CONNECTION_UPDATE_SECRET_OK};
+    connection_send(connection, &ok);
+}
+
+static const char *state_name(enum connection_state state)
+{
+    static const char *const names[] = {
+        [CONNECTION_GREETING] = "pre_init", [CONNECTION_STARTING] = "starting",
+        [CONNECTION_REFUSING] = "starting", [CONNECTION_TUNING] = "tuning",
+        [CONNECTION_OPENING] = "opening",   [CONNECTION_RUNNING] = "running",
+        [CONNECTION_CLOSING] = "closing",   [CONNECTION_CLOSED] = "closed",
+    };
+    return names[state];
+}
+
+/* Is this the time for it, by the method table? */
+static bool is_legal(const struct connection *connection, uint32_t id)
+{
+    switch (method_info(id)->legal) {
+    case METHOD_LEGAL_STARTING:
+        return connection->state == CONNECTION_STARTING;
+    case METHOD_LEGAL_TUNING:
+        return connection->state == CONNECTION_TUNING;
+    case METHOD_LEGAL_OPENING:
+        return connection->state == CONNECTION_OPENING;
+    case METHOD_LEGAL_RUNNING:
+        return connection->state == CONNECTION_RUNNING;
+    case METHOD_LEGAL_CONNECTED:
+        return true;
+    default:
+        return false;
+    }
+}
+
+enum handled handle_connection_method(struct connection *connection, const union method *method,
+                                      struct error *error)
+{
+    uint32_t id = is_legal(connection, method->id) ? method->id : 0;
+    switch (id) {
+    case METHOD_CONNECTION_START_OK:
+        handle_start_ok(connection, &method->connection_start_ok);
+        return HANDLED;
+    case METHOD_CONNECTION_TUNE_OK:
+        return handle_tune_ok(connection, &method->connection_tune_ok, error);
+    case METHOD_CONNECTION_OPEN:
+        return handle_open(connection, &method->connection_open, error);
+    case METHOD_CONNECTION_CLOSE:
+        handle_close(connection);
+        return HANDLED;
+    case METHOD_CONNECTION_UPDATE_SECRET:
+        handle_update_secret(connection);
+        return HANDLED;
+    default:
+        return error_set(error, REPLY_CHANNEL_ERROR, "unexpected method in connection state %s",
+                         state_name(connection->state));
+    }
+}

@@ -1,0 +1,85 @@
+/* Class exchange (AMQP 0-9-1, 1.6), with RabbitMQ's bindings between exchanges. What is durable is
+ * answered when it is on the disk. */
+#include "session/handlers.h"
+
+static struct vhost *vhost_of(const struct channel *channel)
+{
+    return channel->connection->vhost;
+}
+
+/* The answer, unless none is wanted; `on_record`: it waits for what was just decided. */
+static void answer(struct channel *channel, bool nowait, bool on_record, uint32_t id)
+{
+    if (nowait)
+        return;
+    if (on_record)
+        settle_hold(channel, store_ticket(channel_broker(channel)->store));
+    channel_send_id(channel, id);
+}
+
+enum handled handle_exchange_declare(struct channel *channel,
+                                     const struct method_exchange_declare *method,
+                                     struct error *error)
+{
+    struct exchange_declare declare = {.name = method->exchange,
+                                       .type = method->type,
+                                       .passive = method->passive,
+                                       .durable = method->durable,
+                                       .auto_delete = method->auto_delete,
+                                       .internal = method->internal,
+                                       .arguments = method->arguments};
+    struct exchange *exchange = exchange_declare(vhost_of(channel), &declare, error);
+    if (!exchange)
+        return HANDLED_FAILED;
+    answer(channel, method->nowait, exchange->durable && !method->passive,
+           METHOD_EXCHANGE_DECLARE_OK);
+    return HANDLED;
+}
+
+enum handled handle_exchange_delete(struct channel *channel,
+                                    const struct method_exchange_delete *method,
+                                    struct error *error)
+{
+    struct exchange *exchange = vhost_exchange(vhost_of(channel), method->exchange);
+    bool on_record = exchange && exchange->durable;
+    if (!exchange_delete(vhost_of(channel), method->exchange, method->if_unused, error))
+        return HANDLED_FAILED;
+    answer(channel, method->nowait, on_record, METHOD_EXCHANGE_DELETE_OK);
+    return HANDLED;
+}
+
+enum handled handle_exchange_bind(struct channel *channel,
+                                  const struct method_exchange_bind *method, struct error *error)
+{
+    struct vhost *vhost = vhost_of(channel);
+    struct exchange *source = vhost_need_exchange(vhost, method->source, error);
+    struct exchange *destination =
+        source ? vhost_need_exchange(vhost, method->destination, error) : NULL;
+    struct binding_request request = {.source = method->source,
+                                      .exchange = destination,
+                                      .key = method->routing_key,
+                                      .arguments = method->arguments};
+    if (!destination || !binding_add(vhost, &request, error))
+        return HANDLED_FAILED;
+    answer(channel, method->nowait, source->durable && destination->durable,
+           METHOD_EXCHANGE_BIND_OK);
+    return HANDLED;
+}
+
+/* What is not there need not be taken away. */
+enum handled handle_exchange_unbind(struct channel *channel,
+                                    const struct method_exchange_unbind *method,
+                                    struct error *error)
+{
+    struct vhost *vhost = vhost_of(channel);
+    struct exchange *destination = vhost_exchange(vhost, method->destination);
+    struct binding_request request = {.source = method->source,
+                                      .exchange = destination,
+                                      .key = method->routing_key,
+                                      .arguments = method->arguments};
+    bool on_record = destination && destination->durable;
+    if (destination && !binding_remove(vhost, &request, error))
+        return HANDLED_FAILED;
+    answer(channel, method->nowait, on_record, METHOD_EXCHANGE_UNBIND_OK);
+    return HANDLED;
+}

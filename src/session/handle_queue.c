@@ -1,0 +1,215 @@
+/* Class queue (AMQP 0-9-1, 1.7). What is durable is answered when it is on the disk. */
+#include "base/mem.h"
+#include "session/handlers.h"
+
+/* Consumers of this name get replies to what they publish; there is no queue (RabbitMQ's direct
+ * reply-to). */
+static bool is_reply_queue(struct bytes name)
+{
+    return bytes_start_with(name, "amq.rabbitmq.reply-to");
+}
+
+bool need_queue_name(struct channel *channel, struct bytes *name, struct error *error)
+{
+    if (name->size)
+        return true;
+    if (!channel->last_queue)
+        return error_set(error, REPLY_NOT_FOUND, "no previously declared queue");
+    *name = bytes_str(channel->last_queue);
+    return true;
+}
+
+struct queue *need_queue(struct channel *channel, struct bytes name, struct error *error)
+{
+    struct connection *connection = channel->connection;
+    if (!need_queue_name(channel, &name, error))
+        return NULL;
+    struct queue *queue = vhost_need_queue(connection->vhost, name, error);
+    return queue && queue_check_access(queue, connection->id, error) ? queue : NULL;
+}
+
+static void hold_until_recorded(struct channel *channel)
+{
+    settle_hold(channel, store_ticket(channel_broker(channel)->store));
+}
+
+/* Numbers in methods are narrower than those of a long queue. */
+static uint32_t clip(uint64_t number)
+{
+    return number < UINT32_MAX ? (uint32_t)number : UINT32_MAX;
+}
+
+/* ---- declare ---- */
+
+static void send_declare_ok(struct channel *channel, struct bytes name, uint64_t messages,
+                            uint32_t consumers)
+{
+    union method ok = {.queue_declare_ok = {METHOD_QUEUE_DECLARE_OK, name, clip(messages),
+                                            consumers}};
+    channel_send(channel, &ok);
+}
+
+/* Asking for the reply queue is how a client finds out whether somebody waits for a reply. */
+static enum handled declare_reply_queue(struct channel *channel,
+                                        const struct method_queue_declare *method,
+                                        struct error *error)
+{
+    bool is_there = bytes_equal_str(method->queue, "amq.rabbitmq.reply-to") ||
+                    map_find(&channel_server(channel)->replies, method->queue);
+    if (!is_there)
+        return error_set(error, REPLY_NOT_FOUND, "no queue '%.*s' in vhost '%s'",
+                         BYTES_ARG(method->queue), channel->connection->vhost->name);
+    if (!method->nowait)
+        send_declare_ok(channel, method->queue, 0, 1);
+    return HANDLED;
+}
+
+static void remember_queue(struct channel *channel, const struct queue *queue)
+{
+    mem_free(channel->last_queue);
+    channel->last_queue = mem_dup(queue->name, queue->name_size + 1);
+}
+
+enum handled handle_queue_declare(struct channel *channel,
+                                  const struct method_queue_declare *method, struct error *error)
+{
+    struct connection *connection = channel->connection;
+    char generated[64];
+    bool created = false;
+    struct queue_declare declare = {.name = method->queue,
+                                    .passive = method->passive,
+                                    .durable = method->durable,
+                                    .exclusive = method->exclusive,
+                                    .auto_delete = method->auto_delete,
+                                    .arguments = method->arguments,
+                                    .connection_id = connection->id};
+    if (is_reply_queue(method->queue))
+        return declare_reply_queue(channel, method, error);
+    if (!method->queue.size && !method->passive) {
+        queue_generate_name(connection->vhost, generated);
+        declare.name = bytes_str(generated);
+        declare.generated = true;
+    }
+    struct queue *queue = queue_declare(connection->vhost, &declare, &created, error);
+    if (!queue)
+        return HANDLED_FAILED;
+    if (created && queue->exclusive_owner)
+        list_push_back(&connection->exclusive_queues, &queue->owner_link);
+    remember_queue(channel, queue);
+    if (method->nowait)
+        return HANDLED;
+    if (queue->durable && !method->passive)
+        hold_until_recorded(channel);
+    send_declare_ok(channel, queue_name(queue), queue->index->ready, queue->consumer_count);
+    return HANDLED;
+}
+
+/* ---- bind and unbind ---- */
+
+enum handled handle_queue_bind(struct channel *channel, const struct method_queue_bind *method,
+                               struct error *error)
+{
+    struct vhost *vhost = channel->connection->vhost;
+    if (is_reply_queue(method->queue))
+        return error_set(error, REPLY_ACCESS_REFUSED,
+                         "cannot bind to volatile queue '%.*s' in vhost '%s'",
+                         BYTES_ARG(method->queue), vhost->name);
+    struct queue *queue = need_queue(channel, method->queue, error);
+    if (!queue)
+        return HANDLED_FAILED;
+    struct binding_request request = {.source = method->exchange,
+                                      .queue = queue,
+                                      .key = method->routing_key,
+                                      .arguments = method->arguments};
+    if (!method->queue.size && !method->routing_key.size)
+        request.key = queue_name(queue);
+    if (!binding_add(vhost, &request, error))
+        return HANDLED_FAILED;
+    if (method->nowait)
+        return HANDLED;
+    struct exchange *source = vhost_exchange(vhost, method->exchange);
+    if (queue->durable && source && source->durable)
+        hold_until_recorded(channel);
+    channel_send_id(channel, METHOD_QUEUE_BIND_OK);
+    return HANDLED;
+}
+
+/* What is not there need not be taken away. */
+enum handled handle_queue_unbind(struct channel *channel, const struct method_queue_unbind *method,
+                                 struct error *error)
+{
+    struct vhost *vhost = channel->connection->vhost;
+    struct bytes name = method->queue;
+    if (!need_queue_name(channel, &name, error))
+        return HANDLED_FAILED;
+    struct queue *queue = vhost_queue(vhost, name);
+    struct binding_request request = {.source = method->exchange,
+                                      .queue = queue,
+                                      .key = method->routing_key,
+                                      .arguments = method->arguments};
+    if (queue && !method->queue.size && !method->routing_key.size)
+        request.key = queue_name(queue);
+    if (queue && (!queue_check_access(queue, channel->connection->id, error) ||
+                  !binding_remove(vhost, &request, error)))
+        return HANDLED_FAILED;
+    if (queue && queue->durable)
+        hold_until_recorded(channel);
+    channel_send_id(channel, METHOD_QUEUE_UNBIND_OK);
+    return HANDLED;
+}
+
+/* ---- purge and delete ---- */
+
+enum handled handle_queue_purge(struct channel *channel, const struct method_queue_purge *method,
+                                struct error *error)
+{
+    struct queue *queue = need_queue(channel, method->queue, error);
+    if (!queue)
+        return HANDLED_FAILED;
+    uint64_t count = index_purge(queue->index);
+    if (method->nowait)
+        return HANDLED;
+    union method ok = {.queue_purge_ok = {METHOD_QUEUE_PURGE_OK, clip(count)}};
+    channel_send(channel, &ok);
+    return HANDLED;
+}
+
+static bool check_delete(const struct queue *queue, const struct method_queue_delete *method,
+                         struct error *error)
+{
+    if (method->if_unused && queue->consumer_count)
+        return error_set(error, REPLY_PRECONDITION_FAILED, "queue '%s' in vhost '%s' in use",
+                         queue->name, queue->vhost->name);
+    if (method->if_empty && queue->index->ready)
+        return error_set(error, REPLY_PRECONDITION_FAILED, "queue '%s' in vhost '%s' not empty",
+                         queue->name, queue->vhost->name);
+    return true;
+}
+
+/* A queue that is not there is as good as deleted. */
+enum handled handle_queue_delete(struct channel *channel, const struct method_queue_delete *method,
+                                 struct error *error)
+{
+    struct connection *connection = channel->connection;
+    struct bytes name = method->queue;
+    uint64_t count = 0;
+    bool on_record = false;
+    if (!need_queue_name(channel, &name, error))
+        return HANDLED_FAILED;
+    struct queue *queue = vhost_queue(connection->vhost, name);
+    if (queue) {
+        if (!queue_check_access(queue, connection->id, error) ||
+            !check_delete(queue, method, error))
+            return HANDLED_FAILED;
+        count = queue->index->ready;
+        on_record = queue->durable;
+        queue_remove(queue);
+    }
+    if (method->nowait)
+        return HANDLED;
+    if (on_record)
+        hold_until_recorded(channel);
+    union method ok = {.queue_delete_ok = {METHOD_QUEUE_DELETE_OK, clip(count)}};
+    channel_send(channel, &ok);
+    return HANDLED;
+}

@@ -1,0 +1,140 @@
+/* A delivery of a small message is written in one go: room for the whole of it is asked for once, and
+ * the beginning of the method frame is copied from the consumer. Bodies above COPY_MAX are not
+ * copied: the output refers to the message. */
+#include "session/outgoing.h"
+
+enum { COPY_MAX = 4096 };
+
+/* Exchange and routing key, as shortstrs. */
+static inline uint8_t *put_names(uint8_t *at, const struct message *message)
+{
+    return put_shortstr(put_shortstr(at, message_exchange(message)), message_routing_key(message));
+}
+
+static size_t names_size(const struct message *message)
+{
+    return 2 + (size_t)message->exchange_size + message->routing_key_size;
+}
+
+enum { HEADER_FIXED = 12 }; /* class, weight, body size */
+
+static size_t header_size(const struct message *message)
+{
+    return FRAME_OVERHEAD + HEADER_FIXED + message->properties_size;
+}
+
+static inline uint8_t *put_header(uint8_t *at, uint16_t channel, const struct message *message)
+{
+    const struct bytes properties = message_properties(message);
+    at = frame_write_header(at, FRAME_HEADER, channel,
+                            (uint32_t)(HEADER_FIXED + properties.size));
+    at = put_u32(at, (uint32_t)CONTENT_CLASS_BASIC << 16); /* class, weight 0 */
+    at = put_u64(at, message->body_size);
+    at = put_bytes(at, properties);
+    *at++ = FRAME_END;
+    return at;
+}
+
+static inline uint8_t *put_body(uint8_t *at, uint16_t channel, struct bytes body)
+{
+    at = frame_write_header(at, FRAME_BODY, channel, (uint32_t)body.size);
+    at = put_bytes(at, body);
+    *at++ = FRAME_END;
+    return at;
+}
+
+/* One body frame that is not written together with the rest. */
+static void send_body(struct channel *channel, struct message *message, struct bytes part)
+{
+    if (part.size <= COPY_MAX || !list_is_empty(&channel->held)) {
+        put_body(channel_room(channel, part.size + FRAME_OVERHEAD), channel->number, part);
+        channel_added(channel, part.size + FRAME_OVERHEAD);
+        return;
+    }
+    frame_write_header(channel_room(channel, FRAME_HEADER_SIZE), FRAME_BODY, channel->number,
+                       (uint32_t)part.size);
+    channel_added(channel, FRAME_HEADER_SIZE);
+    output_add_body(&channel->connection->output, message, part);
+    *channel_room(channel, 1) = FRAME_END;
+    channel_added(channel, 1);
+}
+
+/* The body in frames no larger than was negotiated (AMQP 0-9-1, 4.2.6.2). */
+static void send_bodies(struct channel *channel, struct message *message)
+{
+    struct bytes body = message_body(message);
+    size_t max = channel->connection->frame_max - FRAME_OVERHEAD;
+    while (body.size) {
+        struct bytes part = bytes_of(body.data, body.size < max ? body.size : max);
+        send_body(channel, message, part);
+        body = bytes_of(body.data + part.size, body.size - part.size);
+    }
+}
+
+/* May the body be written with method and header? */
+static inline bool is_small(const struct channel *channel, const struct message *message)
+{
+    return message->body_size <= COPY_MAX &&
+           message->body_size <= channel->connection->frame_max - FRAME_OVERHEAD;
+}
+
+void outgoing_deliver(struct consumer *consumer, struct message *message, uint64_t tag,
+                      bool redelivered)
+{
+    struct channel *channel = consumer->channel;
+    size_t prefix_size = CONSUMER_PREFIX_TAG + (size_t)consumer->tag_size;
+    size_t method_size = prefix_size - FRAME_HEADER_SIZE + 9 + names_size(message);
+    size_t size = FRAME_OVERHEAD + method_size + header_size(message);
+    bool small = is_small(channel, message);
+    if (small && message->body_size)
+        size += FRAME_OVERHEAD + message->body_size;
+    uint8_t *at = channel_room(channel, size);
+    uint32_t be_size = htobe32((uint32_t)method_size);
+    uint8_t *frame = at;
+    at = put_bytes(at, bytes_of(consumer->prefix, prefix_size));
+    memcpy(frame + 3, &be_size, sizeof(be_size));
+    at = put_u64(at, tag);
+    *at++ = redelivered;
+    at = put_names(at, message);
+    *at++ = FRAME_END;
+    at = put_header(at, channel->number, message);
+    if (small && message->body_size)
+        put_body(at, channel->number, message_body(message));
+    channel_added(channel, size);
+    if (!small)
+        send_bodies(channel, message);
+}
+
+/* Any other method with the content of a message. */
+static void send_content(struct channel *channel, const union method *method,
+                         struct message *message)
+{
+    channel_send(channel, method);
+    put_header(channel_room(channel, header_size(message)), channel->number, message);
+    channel_added(channel, header_size(message));
+    send_bodies(channel, message);
+}
+
+void outgoing_get_ok(struct channel *channel, struct message *message, uint64_t tag,
+                     bool redelivered, uint64_t left)
+{
+    union method method = {
+        .basic_get_ok = {.id = METHOD_BASIC_GET_OK,
+                         .delivery_tag = tag,
+                         .redelivered = redelivered,
+                         .exchange = message_exchange(message),
+                         .routing_key = message_routing_key(message),
+                         .message_count = left < UINT32_MAX ? (uint32_t)left : UINT32_MAX}};
+    send_content(channel, &method, message);
+}
+
+void outgoing_return(struct channel *channel, struct message *message, uint16_t code,
+                     const char *text)
+{
+    union method method = {.basic_return = {.id = METHOD_BASIC_RETURN,
+                                            .reply_code = code,
+                                            .reply_text = bytes_str(text),
+                                            .exchange = message_exchange(message),
+                                            .routing_key = message_routing_key(message)}};
+    send_content(channel, &method, message);
+}

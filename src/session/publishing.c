@@ -1,0 +1,214 @@
+/* What happens to a message once its content is complete: the checks, in RabbitMQ's order, and then
+ * its way to the queues, to the client that waits for a reply, or back. */
+#include <stdio.h>
+
+#include "amqp/table.h"
+#include "broker/publish.h"
+#include "session/alarm.h"
+#include "session/handlers.h"
+#include "session/outgoing.h"
+#include "session/transaction.h"
+
+enum { EXTRA_KEYS_MAX = 1024 };
+
+/* As RabbitMQ: ten years, in milliseconds. */
+static const uint64_t expiration_max = 315360000000;
+
+static const char reply_queue[] = "amq.rabbitmq.reply-to";
+
+/* The exchange by name. The last one is kept while nothing changes in the topology. */
+static struct exchange *find_exchange(struct channel *channel, struct bytes name,
+                                      struct error *error)
+{
+    uint64_t topology = channel_broker(channel)->topology;
+    struct exchange *exchange = channel->exchange;
+    if (exchange && channel->exchange_topology == topology &&
+        bytes_equal(exchange_name(exchange), name))
+        return exchange;
+    exchange = vhost_need_exchange(channel->connection->vhost, name, error);
+    channel->exchange = exchange;
+    channel->exchange_topology = topology;
+    return exchange;
+}
+
+/* ---- properties ---- */
+
+/* A string of digits, as Erlang's string:to_integer reads it: what follows the number is a fault of
+ * its own. */
+static bool read_expiration(struct bytes text, uint64_t *value, char *fault, size_t fault_size)
+{
+    size_t at = text.size && (text.data[0] == '-' || text.data[0] == '+');
+    bool negative = at && text.data[0] == '-';
+    size_t first = at;
+    *value = 0;
+    while (at < text.size && text.data[at] >= '0' && text.data[at] <= '9') {
+        if (*value <= expiration_max)
+            *value = *value * 10 + text.data[at] - '0';
+        at++;
+    }
+    if (at == first)
+        snprintf(fault, fault_size, "no_integer");
+    else if (at < text.size)
+        snprintf(fault, fault_size, "{leftover_string,\"%.*s\"}", (int)(text.size - at),
+                 (const char *)text.data + at);
+    else if (negative && *value)
+        snprintf(fault, fault_size, "{value_negative,%.*s}", BYTES_ARG(text));
+    else if (*value > expiration_max)
+        snprintf(fault, fault_size, "{value_too_large,%.*s}", (int)(at - first),
+                 (const char *)text.data + first);
+    else
+        return true;
+    return false;
+}
+
+static bool check_expiration(struct channel *channel, struct bytes text, struct error *error)
+{
+    uint64_t value;
+    char fault[300];
+    if (!read_expiration(text, &value, fault, sizeof(fault)))
+        return error_set(error, REPLY_PRECONDITION_FAILED, "invalid expiration '%.*s': %s",
+                         BYTES_ARG(text), fault);
+    channel->content.message->expires_ms = channel_broker(channel)->clock_ms + value;
+    return true;
+}
+
+/* CC and BCC must be arrays; what is not a string in them does not count. */
+static bool check_extra_keys(struct bytes headers, const char *name, size_t *count,
+                             struct error *error)
+{
+    struct field field;
+    if (!table_find(headers, bytes_str(name), &field))
+        return true;
+    if (field.type != 'A')
+        return error_set(error, REPLY_PRECONDITION_FAILED,
+                         "invalid message: {unacceptable_type_in_header,\"%s\",%s}", name,
+                         field_type_name(field.type));
+    struct reader walk = reader_of(field.value.bytes);
+    while (array_next(&walk, &field))
+        ++*count;
+    if (*count > EXTRA_KEYS_MAX)
+        return error_set(error, REPLY_PRECONDITION_FAILED,
+                         "invalid message: more than %d routing keys in CC and BCC",
+                         EXTRA_KEYS_MAX);
+    return true;
+}
+
+static bool check_user(const struct channel *channel, struct bytes claimed, struct error *error)
+{
+    const struct user *user = channel->connection->user;
+    struct bytes name = bytes_of(user->name, user->name_size);
+    if (bytes_equal(claimed, name))
+        return true;
+    return error_set(error, REPLY_PRECONDITION_FAILED,
+                     "user_id property set to '%.*s' but authenticated user was '%.*s'",
+                     BYTES_ARG(claimed), BYTES_ARG(name));
+}
+
+/* Puts the name that replies can be sent to in the place of the reply queue's. */
+static bool rewrite_reply_to(struct channel *channel, struct error *error)
+{
+    struct message_pool *pool = channel_broker(channel)->pool;
+    struct message *old = channel->content.message;
+    struct properties properties;
+    struct buffer bytes = {0};
+    if (!channel->reply_consumer)
+        return error_set(error, REPLY_PRECONDITION_FAILED, "fast reply consumer does not exist");
+    properties_read(message_properties(old), &properties);
+    properties.reply_to = bytes_str(channel->reply_name);
+    size_t size = properties_size(&properties);
+    struct writer writer = writer_of(buffer_room(&bytes, size), size);
+    properties_write(&writer, &properties);
+    buffer_added(&bytes, size);
+    struct message *message = message_new(pool, message_exchange(old), message_routing_key(old),
+                                          buffer_bytes(&bytes), old->body_size);
+    message_fill(message, message_body(old));
+    message->flags = old->flags;
+    message->priority = old->priority;
+    buffer_free(&bytes);
+    message_unref(pool, old);
+    channel->content.message = message;
+    return true;
+}
+
+static bool check_properties(struct channel *channel, struct error *error)
+{
+    struct properties_brief brief;
+    size_t keys = 0;
+    properties_scan(message_properties(channel->content.message), &brief);
+    if ((brief.flags & PROPERTY_REPLY_TO) && bytes_equal_str(brief.reply_to, reply_queue)) {
+        if (!rewrite_reply_to(channel, error))
+            return false;
+        properties_scan(message_properties(channel->content.message), &brief);
+    }
+    return (!(brief.flags & PROPERTY_EXPIRATION) ||
+            check_expiration(channel, brief.expiration, error)) &&
+           check_extra_keys(brief.headers, "CC", &keys, error) &&
+           check_extra_keys(brief.headers, "BCC", &keys, error) &&
+           (!(brief.flags & PROPERTY_USER_ID) || check_user(channel, brief.user_id, error));
+}
+
+/* ---- the way of the message ---- */
+
+/* Is there a client that waits for this reply? It has it then, unless it does not read. */
+static bool deliver_reply(struct server *server, struct message *message)
+{
+    struct channel *channel = map_find(&server->replies, message_routing_key(message));
+    if (!channel ||
+        channel->connection->output.size / 4 > server->options.output_bytes_max)
+        return false;
+    outgoing_deliver(channel->reply_consumer, message, ++channel->delivery_tag, false);
+    return true;
+}
+
+static bool is_reply(const struct exchange *exchange, const struct message *message)
+{
+    return exchange->is_default && message->routing_key_size > sizeof(reply_queue) &&
+           bytes_start_with(message_routing_key(message), reply_queue);
+}
+
+bool basic_route(struct channel *channel, struct message *message, bool mandatory,
+                 struct error *error)
+{
+    struct server *server = channel_server(channel);
+    struct exchange *exchange = find_exchange(channel, message_exchange(message), error);
+    struct published published = {0};
+    if (!exchange)
+        return false;
+    if (__builtin_expect(is_reply(exchange, message), 0))
+        published.queues = deliver_reply(server, message);
+    else
+        published = publish(exchange, message, &server->queue_set);
+    if (published.queues == 0 && mandatory)
+        outgoing_return(channel, message, REPLY_NO_ROUTE, "NO_ROUTE");
+    if (channel->confirms)
+        settle_confirm(channel, ++channel->publish_number, published.on_record);
+    if (published.on_record && store_is_congested(server->broker->store))
+        server->is_congested = true;
+    return true;
+}
+
+enum handled handle_basic_content(struct channel *channel, struct error *error)
+{
+    struct content *content = &channel->content;
+    struct exchange *exchange =
+        find_exchange(channel, message_exchange(content->message), error);
+    if (!exchange)
+        return HANDLED_FAILED;
+    if (exchange->internal)
+        return error_set(error, REPLY_ACCESS_REFUSED,
+                         "cannot publish to internal exchange '%.*s' in vhost '%s'",
+                         BYTES_ARG(exchange_name(exchange)), exchange->vhost->name);
+    if (!content->is_plain && !check_properties(channel, error))
+        return HANDLED_FAILED;
+    bool mandatory = content->mandatory;
+    struct message *message = content_take(content);
+    bool done = true;
+    if (channel->transaction) {
+        done = transaction_add_message(channel, message, mandatory, error);
+    } else {
+        done = basic_route(channel, message, mandatory, error);
+        message_unref(channel_broker(channel)->pool, message);
+    }
+    alarm_published(channel->connection);
+    return done;
+}

@@ -1,0 +1,146 @@
+/* The object that has it all, and its turn. Everything that happens later than the input that caused
+ * it happens in server_tick, in one order: input that had to wait, dead letters, deliveries, the
+ * store, what the store has made durable, timers, alarms. */
+#include "session/server.h"
+
+#include "base/mem.h"
+#include "broker/publish.h"
+#include "session/alarm.h"
+#include "session/channel.h"
+#include "session/dispatch.h"
+
+void server_options_default(struct server_options *options)
+{
+    *options = (struct server_options){.frame_max = 131072,
+                                       .channel_max = 2047,
+                                       .heartbeat_s = 60,
+                                       .handshake_ms = 10000,
+                                       .message_bytes_max = 128 * 1024 * 1024,
+                                       .output_bytes_max = 1024 * 1024,
+                                       .auth_delay_ms = 3000,
+                                       .version = "0"};
+}
+
+struct server *server_new(const struct server_options *options, struct broker *broker,
+                          uint64_t now_ms)
+{
+    struct server *server = mem_zalloc(sizeof(*server));
+    server->options = *options;
+    server->broker = broker;
+    server->now_ms = now_ms;
+    list_init(&server->connections);
+    list_init(&server->writable);
+    list_init(&server->held);
+    list_init(&server->publishers);
+    map_init(&server->replies, random_next(broker->random));
+    output_pool_init(&server->outputs, broker->pool);
+    settle_init(&server->settle);
+    server->queue_set.broker = broker;
+    return server;
+}
+
+void server_free(struct server *server)
+{
+    struct list *link;
+    while ((link = list_first(&server->connections)))
+        connection_free(list_entry(link, struct connection, link));
+    queue_set_free(&server->queue_set);
+    output_pool_free(&server->outputs);
+    map_free(&server->replies);
+    timers_free(&server->timers);
+    mem_free(server);
+}
+
+size_t server_connections(const struct server *server)
+{
+    return server->connection_count;
+}
+
+struct connection *server_take_writable(struct server *server)
+{
+    struct list *link = list_take_first(&server->writable);
+    return link ? list_entry(link, struct connection, writable_link) : NULL;
+}
+
+const char *server_failure(const struct server *server)
+{
+    return store_failure(server->broker->store);
+}
+
+/* Tells every connection why it ends. */
+static void fail_all(struct server *server, uint16_t code, const char *detail)
+{
+    list_for_each_safe(link, after, &server->connections)
+        connection_fail(list_entry(link, struct connection, link), code, 0, detail);
+}
+
+void server_shutdown(struct server *server)
+{
+    server->is_shutting_down = true;
+    fail_all(server, REPLY_CONNECTION_FORCED,
+             "broker forced connection closure with reason 'shutdown'");
+}
+
+/* The journal cannot be written: nobody is promised anything any more. */
+static void check_failure(struct server *server)
+{
+    if (server->is_failing || !server_failure(server))
+        return;
+    server->is_failing = true;
+    log_event(server->broker->log, LOG_LEVEL_ERROR, "store_failed reason=\"%s\"",
+              server_failure(server));
+    fail_all(server, REPLY_INTERNAL_ERROR, "the journal cannot be written");
+}
+
+static void run_timers(struct server *server)
+{
+    struct timer *timer;
+    while ((timer = timers_expired(&server->timers, server->now_ms))) {
+        struct connection *connection;
+        if (timer->kind == TIMER_DEADLINE)
+            connection = list_entry(timer, struct connection, deadline);
+        else if (timer->kind == TIMER_SEND)
+            connection = list_entry(timer, struct connection, send_timer);
+        else
+            connection = list_entry(timer, struct connection, hear_timer);
+        connection_timer(connection, timer);
+    }
+}
+
+/* Queues whose messages were read from the disk. */
+static void wake_queues(struct server *server)
+{
+    struct index *index;
+    while ((index = store_take_awake(server->broker->store))) {
+        queue_has_work(index->owner);
+        server->has_work_left = true;
+    }
+}
+
+void server_tick(struct server *server, uint64_t now_ms, uint64_t clock_ms)
+{
+    struct broker *broker = server->broker;
+    server->now_ms = now_ms;
+    broker->clock_ms = clock_ms;
+    server->has_work_left = false;
+    connections_resume(server);
+    dead_letters_move(broker);
+    dispatch(server);
+    store_tick(broker->store, now_ms);
+    wake_queues(server);
+    settle_tick(server);
+    run_timers(server);
+    alarm_tick(server);
+    check_failure(server);
+    if (!list_is_empty(&broker->working))
+        server->has_work_left = true;
+}
+
+uint64_t server_next_ms(const struct server *server)
+{
+    uint64_t timers = timers_next_ms(&server->timers);
+    uint64_t store = store_next_ms(server->broker->store);
+    if (server->has_work_left)
+        return 0;
+    return timers < store ? timers : store;
+}

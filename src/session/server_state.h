@@ -1,0 +1,38 @@
+/* The server's own state, for the files of this folder. */
+#ifndef LEVERET_SESSION_SERVER_STATE_H
+#define LEVERET_SESSION_SERVER_STATE_H
+
+#include "base/timer.h"
+#include "broker/exchange.h"
+#include "session/output.h"
+#include "session/server.h"
+#include "session/settle.h"
+
+enum alarm { ALARM_MEMORY = 1, ALARM_DISK = 2 };
+
+struct server {
+    struct server_options options;
+    struct broker *broker;
+    struct list connections;
+    struct list writable;   /* connections for server_take_writable */
+    struct list held;       /* connections whose input may go on soon: looked at once a turn */
+    struct list publishers; /* connections that have published */
+    struct map replies;     /* channels with a reply consumer, by reply_name (direct reply-to) */
+    size_t connection_count;
+    uint64_t connection_id; /* of the newest */
+    uint64_t now_ms;
+    struct timers timers;
+    struct output_pool outputs;
+    size_t input_bytes;   /* input kept by connections */
+    size_t held_bytes;    /* replies held back by channels, and uncommitted messages' names */
+    size_t unacked_bytes; /* memory of unacked deliveries */
+    struct settle settle;
+    struct queue_set queue_set; /* scratch of publish */
+    unsigned alarms;            /* set of enum alarm */
+    bool is_congested;          /* publishers wait for the journal */
+    bool is_failing;            /* the journal has failed: every connection was told */
+    bool is_shutting_down;
+    bool has_work_left; /* a budget ran out */
+};
+
+#endif

@@ -1,0 +1,236 @@
+/* A wait is made for each channel and ticket, not for each message: all publishes of a channel in
+ * one turn end with the same batch. A wait is on two lists, its log's and its channel's. Tickets of
+ * a log end in order, so that a turn looks only at the front of each log's list.
+ *
+ * Confirms of a channel go out in runs: from the first that is not confirmed yet as far as all are
+ * done, in one ack with `multiple`; those that are done behind one that is not, one by one. */
+#include "session/settle.h"
+
+#include <assert.h>
+
+#include "base/mem.h"
+#include "session/channel.h"
+
+void settle_init(struct settle *settle)
+{
+    for (int i = 0; i < SETTLE_LOGS; i++)
+        list_init(&settle->logs[i]);
+    list_init(&settle->channels);
+}
+
+static struct wait *wait_of(struct list *link)
+{
+    return link ? list_entry(link, struct wait, channel_link) : NULL;
+}
+
+static struct wait *wait_last(struct list *head)
+{
+    return list_is_empty(head) ? NULL : wait_of(head->prev);
+}
+
+static struct wait *wait_new(struct channel *channel, enum wait_kind kind, struct ticket ticket)
+{
+    struct wait *wait = mem_zalloc(sizeof(*wait));
+    wait->channel = channel;
+    wait->kind = kind;
+    wait->ticket = ticket;
+    list_init(&wait->log_link);
+    list_push_back(kind == WAIT_REPLIES ? &channel->held : &channel->confirms_waiting,
+                   &wait->channel_link);
+    return wait;
+}
+
+static void wait_free(struct wait *wait)
+{
+    list_remove(&wait->log_link);
+    list_remove(&wait->channel_link);
+    buffer_free(&wait->replies);
+    mem_free(wait);
+}
+
+/* The wait's channel has something to look at in this turn. */
+static void call_channel(struct channel *channel)
+{
+    if (list_is_empty(&channel->settle_link))
+        list_push_back(&channel_server(channel)->settle.channels, &channel->settle_link);
+}
+
+static void wait_begin(struct wait *wait)
+{
+    struct server *server = channel_server(wait->channel);
+    assert(wait->ticket.log < SETTLE_LOGS);
+    wait->state = WAIT_PENDING;
+    list_push_back(&server->settle.logs[wait->ticket.log], &wait->log_link);
+    store_want(server->broker->store, wait->ticket);
+}
+
+void settle_hold(struct channel *channel, struct ticket ticket)
+{
+    struct store *store = channel_broker(channel)->store;
+    if (ticket.index == 0 || store_ticket_state(store, ticket) == TICKET_DURABLE)
+        return;
+    struct wait *last = wait_last(&channel->held);
+    if (last && last->ticket.log == ticket.log && last->ticket.index == ticket.index)
+        return;
+    wait_begin(wait_new(channel, WAIT_REPLIES, ticket));
+}
+
+uint8_t *settle_room(struct channel *channel, size_t size)
+{
+    return buffer_room(&wait_last(&channel->held)->replies, size);
+}
+
+void settle_added(struct channel *channel, size_t size)
+{
+    buffer_added(&wait_last(&channel->held)->replies, size);
+    channel->held_bytes += size;
+    channel_server(channel)->held_bytes += size;
+    if (channel->held_bytes > SETTLE_HELD_MAX)
+        connection_hold(channel->connection, HOLD_REPLIES);
+}
+
+/* Adds a number to the last wait when it has the same fate, else begins another. */
+static void confirm(struct channel *channel, uint64_t number, struct ticket ticket,
+                    enum wait_state state)
+{
+    struct wait *last = wait_last(&channel->confirms_waiting);
+    if (last && last->state == state && last->ticket.index == ticket.index &&
+        last->ticket.log == ticket.log && last->last + 1 == number) {
+        last->last = number;
+        return;
+    }
+    struct wait *wait = wait_new(channel, WAIT_CONFIRMS, ticket);
+    wait->first = wait->last = number;
+    wait->state = state;
+    if (state == WAIT_PENDING)
+        wait_begin(wait);
+    else
+        call_channel(channel);
+}
+
+void settle_confirm(struct channel *channel, uint64_t number, bool on_record)
+{
+    struct ticket none = {0};
+    if (on_record)
+        confirm(channel, number, store_ticket(channel_broker(channel)->store), WAIT_PENDING);
+    else
+        confirm(channel, number, none, WAIT_DONE);
+}
+
+void settle_refuse(struct channel *channel, uint64_t number)
+{
+    struct ticket none = {0};
+    confirm(channel, number, none, WAIT_FAILED);
+}
+
+static void send_confirm(struct channel *channel, enum wait_state state, uint64_t number,
+                         bool multiple)
+{
+    union method method;
+    if (state == WAIT_DONE)
+        method.basic_ack = (struct method_basic_ack){METHOD_BASIC_ACK, number, multiple};
+    else
+        method.basic_nack = (struct method_basic_nack){METHOD_BASIC_NACK, number, multiple, false};
+    channel_send(channel, &method);
+}
+
+static void send_confirms(struct channel *channel)
+{
+    struct wait *wait;
+    while ((wait = wait_of(list_first(&channel->confirms_waiting))) &&
+           wait->state != WAIT_PENDING) {
+        enum wait_state state = wait->state;
+        uint64_t first = wait->first, last = wait->last;
+        wait_free(wait);
+        while ((wait = wait_of(list_first(&channel->confirms_waiting))) && wait->state == state) {
+            last = wait->last;
+            wait_free(wait);
+        }
+        send_confirm(channel, state, last, first != last);
+    }
+    list_for_each_safe(link, after, &channel->confirms_waiting) {
+        wait = wait_of(link);
+        if (wait->state == WAIT_PENDING)
+            continue;
+        for (uint64_t number = wait->first; number <= wait->last; number++)
+            send_confirm(channel, wait->state, number, false);
+        wait_free(wait);
+    }
+}
+
+/* Lets the replies of one wait out. */
+static void release_replies(struct channel *channel, struct wait *wait)
+{
+    struct connection *connection = channel->connection;
+    struct server *server = connection->server;
+    size_t size = wait->replies.size;
+    if (size && wait->state == WAIT_DONE) {
+        memcpy(output_room(&server->outputs, &connection->output, size), wait->replies.data, size);
+        output_added(&connection->output, size);
+        connection_touch(connection);
+    }
+    channel->held_bytes -= size;
+    server->held_bytes -= size;
+    wait_free(wait);
+}
+
+/* Returns false when the channel is gone. */
+static bool release_held(struct channel *channel)
+{
+    struct wait *wait;
+    if (list_is_empty(&channel->held))
+        return true;
+    while ((wait = wait_of(list_first(&channel->held))) && wait->state != WAIT_PENDING)
+        release_replies(channel, wait);
+    if (channel->held_bytes <= SETTLE_HELD_MAX)
+        connection_release(channel->connection, HOLD_REPLIES);
+    if (!list_is_empty(&channel->held))
+        return true;
+    bool ends = channel->state == CHANNEL_ENDING;
+    channel_server(channel)->has_work_left = true;
+    channel_released(channel);
+    return !ends;
+}
+
+void settle_tick(struct server *server)
+{
+    struct store *store = server->broker->store;
+    bool failed = store_failure(store) != NULL;
+    for (int i = 0; i < SETTLE_LOGS; i++) {
+        struct list *link;
+        while ((link = list_first(&server->settle.logs[i]))) {
+            struct wait *wait = list_entry(link, struct wait, log_link);
+            enum ticket_state state =
+                failed ? TICKET_FAILED : store_ticket_state(store, wait->ticket);
+            if (state == TICKET_PENDING)
+                break;
+            wait->state = state == TICKET_DURABLE ? WAIT_DONE : WAIT_FAILED;
+            list_remove(link);
+            call_channel(wait->channel);
+        }
+    }
+    struct list *link;
+    while ((link = list_take_first(&server->settle.channels))) {
+        struct channel *channel = list_entry(link, struct channel, settle_link);
+        if (release_held(channel))
+            send_confirms(channel);
+    }
+}
+
+void settle_forget_confirms(struct channel *channel)
+{
+    struct list *link;
+    while ((link = list_first(&channel->confirms_waiting)))
+        wait_free(wait_of(link));
+}
+
+void settle_forget(struct channel *channel)
+{
+    struct list *link;
+    settle_forget_confirms(channel);
+    while ((link = list_first(&channel->held)))
+        wait_free(wait_of(link));
+    channel_server(channel)->held_bytes -= channel->held_bytes;
+    channel->held_bytes = 0;
+    list_remove(&channel->settle_link);
+}

@@ -1,0 +1,180 @@
+/* The ring is sorted by tag, so that one tag is found by bisection and a prefix is taken from the
+ * front. Runs emptied in the middle stay until they are the majority; then the ring is packed. */
+#include "session/unacked.h"
+
+#include <assert.h>
+
+#include "base/mem.h"
+#include "session/consumer.h"
+
+enum { CAPACITY_MIN = 4, HOLLOW_MIN = 64 };
+
+static struct unacked_run *run_at(const struct unacked *unacked, size_t index)
+{
+    return &unacked->runs[(unacked->first + index) & (unacked->capacity - 1)];
+}
+
+static void resize(struct unacked *unacked, size_t capacity)
+{
+    struct unacked_run *runs = mem_zalloc_array(capacity, sizeof(*runs));
+    for (size_t i = 0; i < unacked->count; i++)
+        runs[i] = *run_at(unacked, i);
+    mem_free(unacked->runs);
+    unacked->runs = runs;
+    unacked->capacity = capacity;
+    unacked->first = 0;
+}
+
+/* Can this delivery be the next of the run? */
+static bool run_extends(struct unacked_run *run, uint64_t tag, const struct consumer *source,
+                        uint64_t sequence)
+{
+    if (run->source != source || run->count == RUN_TAGS || tag != run->tag + run->count ||
+        run->bits == 0 || sequence <= run->sequence)
+        return false;
+    if (run->count == 1 && sequence - run->sequence <= UINT32_MAX)
+        run->step = (uint32_t)(sequence - run->sequence);
+    return sequence == run->sequence + (uint64_t)run->step * run->count;
+}
+
+void unacked_add(struct unacked *unacked, uint64_t tag, struct consumer *source,
+                 uint64_t sequence)
+{
+    unacked->total++;
+    if (unacked->count) {
+        struct unacked_run *last = run_at(unacked, unacked->count - 1);
+        if (run_extends(last, tag, source, sequence)) {
+            last->bits |= (uint64_t)1 << last->count++;
+            return;
+        }
+    }
+    if (unacked->count == unacked->capacity)
+        resize(unacked, unacked->capacity ? unacked->capacity * 2 : CAPACITY_MIN);
+    unacked->count++;
+    *run_at(unacked, unacked->count - 1) = (struct unacked_run){
+        .tag = tag, .sequence = sequence, .bits = 1, .count = 1, .source = source};
+    consumer_ref(source);
+}
+
+/* The index of the run that covers the tag, or `count`. */
+static size_t find(const struct unacked *unacked, uint64_t tag)
+{
+    size_t low = 0, high = unacked->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct unacked_run *run = run_at(unacked, middle);
+        if (tag < run->tag)
+            high = middle;
+        else if (tag - run->tag >= run->count)
+            low = middle + 1;
+        else
+            return middle;
+    }
+    return unacked->count;
+}
+
+bool unacked_has(const struct unacked *unacked, uint64_t tag)
+{
+    size_t index = find(unacked, tag);
+    if (index == unacked->count)
+        return false;
+    const struct unacked_run *run = run_at(unacked, index);
+    return run->bits >> (tag - run->tag) & 1;
+}
+
+/* Drops hollow runs at the front, and packs the ring when most of it is hollow. */
+static void tidy(struct unacked *unacked)
+{
+    while (unacked->count && run_at(unacked, 0)->bits == 0) {
+        unacked->first = (unacked->first + 1) & (unacked->capacity - 1);
+        unacked->count--;
+        unacked->hollow--;
+    }
+    if (unacked->count == 0) {
+        if (unacked->capacity > CAPACITY_MIN)
+            unacked_free(unacked);
+        return;
+    }
+    if (unacked->hollow < HOLLOW_MIN || unacked->hollow * 2 < unacked->count)
+        return;
+    size_t kept = 0;
+    for (size_t i = 0; i < unacked->count; i++)
+        if (run_at(unacked, i)->bits)
+            *run_at(unacked, kept++) = *run_at(unacked, i);
+    unacked->count = kept;
+    unacked->hollow = 0;
+}
+
+/* Takes bit `bit` of a run; the run gives up its reference with its last one. */
+static void take_bit(struct unacked *unacked, struct unacked_run *run, unsigned bit,
+                     struct delivery *delivery)
+{
+    *delivery = (struct delivery){run->tag + bit, run->sequence + (uint64_t)run->step * bit,
+                                  run->source};
+    run->bits &= ~((uint64_t)1 << bit);
+    unacked->total--;
+    if (run->bits) {
+        consumer_ref(run->source);
+        return;
+    }
+    run->source = NULL;
+    unacked->hollow++;
+    tidy(unacked);
+}
+
+bool unacked_take(struct unacked *unacked, uint64_t tag, struct delivery *delivery)
+{
+    size_t index = find(unacked, tag);
+    if (index == unacked->count)
+        return false;
+    struct unacked_run *run = run_at(unacked, index);
+    unsigned bit = (unsigned)(tag - run->tag);
+    if (!(run->bits >> bit & 1))
+        return false;
+    take_bit(unacked, run, bit, delivery);
+    return true;
+}
+
+bool unacked_take_first(struct unacked *unacked, uint64_t last, struct delivery *delivery)
+{
+    if (unacked->count == 0)
+        return false;
+    struct unacked_run *run = run_at(unacked, 0); /* never hollow: see tidy */
+    unsigned bit = (unsigned)__builtin_ctzll(run->bits);
+    if (run->tag + bit > last)
+        return false;
+    take_bit(unacked, run, bit, delivery);
+    return true;
+}
+
+void unacked_restore(struct unacked *unacked, const struct delivery *deliveries, size_t count)
+{
+    struct unacked whole = {0};
+    struct delivery own;
+    size_t at = 0;
+    bool have = unacked_take_first(unacked, UINT64_MAX, &own);
+    while (have || at < count) {
+        bool from_own = have && (at == count || own.tag < deliveries[at].tag);
+        struct delivery next = from_own ? own : deliveries[at];
+        unacked_add(&whole, next.tag, next.source, next.sequence);
+        consumer_unref(next.source);
+        if (from_own)
+            have = unacked_take_first(unacked, UINT64_MAX, &own);
+        else
+            at++;
+    }
+    unacked_free(unacked);
+    *unacked = whole;
+}
+
+void unacked_free(struct unacked *unacked)
+{
+    assert(unacked->total == 0);
+    mem_free(unacked->runs);
+    *unacked = (struct unacked){0};
+}
+
+size_t unacked_memory(const struct unacked *unacked)
+{
+    return unacked->capacity * sizeof(*unacked->runs);
+}

@@ -1,0 +1,59 @@
+/* What was delivered on a channel and is not acknowledged: delivery tags to messages in queues.
+ *
+ * Deliveries are kept in runs: up to 64 consecutive tags of one source whose sequence numbers in the
+ * queue rise by the same step, with a bit for each that is still outstanding. A consumer that has
+ * ten million messages of its own queue unacknowledged costs less than a byte for each. */
+#ifndef LEVERET_SESSION_UNACKED_H
+#define LEVERET_SESSION_UNACKED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct consumer;
+
+enum { RUN_TAGS = 64 };
+
+struct unacked_run {
+    uint64_t tag;      /* of the first */
+    uint64_t sequence; /* of the first */
+    uint64_t bits;     /* outstanding ones; bit 0 is the first */
+    uint32_t step;     /* from one sequence number to the next */
+    uint32_t count;    /* tags covered, 1 to RUN_TAGS */
+    struct consumer *source; /* a reference */
+};
+
+struct unacked {
+    struct unacked_run *runs; /* a ring, in order of tags */
+    size_t first;
+    size_t count;
+    size_t capacity; /* 0 or a power of two */
+    size_t hollow;   /* runs within it that have no bit left */
+    uint64_t total;  /* deliveries outstanding */
+};
+
+/* One delivery that was taken out. */
+struct delivery {
+    uint64_t tag;
+    uint64_t sequence;
+    struct consumer *source; /* a reference that is the caller's now */
+};
+
+/* Tags must rise. Takes a reference of `source` for each new run. */
+void unacked_add(struct unacked *unacked, uint64_t tag, struct consumer *source,
+                 uint64_t sequence);
+/* Is this tag outstanding? */
+bool unacked_has(const struct unacked *unacked, uint64_t tag);
+/* Takes one out; false when it is not outstanding. */
+bool unacked_take(struct unacked *unacked, uint64_t tag, struct delivery *delivery);
+/* Takes the first one out when its tag is not above `last`. */
+bool unacked_take_first(struct unacked *unacked, uint64_t last, struct delivery *delivery);
+/* Puts back, at their places, deliveries that were taken out: `count` of them in order of their
+ * tags. Keeps their references. */
+void unacked_restore(struct unacked *unacked, const struct delivery *deliveries, size_t count);
+/* Frees the memory; nothing may be outstanding. */
+void unacked_free(struct unacked *unacked);
+/* Bytes it takes. */
+size_t unacked_memory(const struct unacked *unacked);
+
+#endif

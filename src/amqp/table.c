@@ -305,23 +305,43 @@ static void add_format(struct print *print, const char *format, ...)
     add_text(print, text);
 }
 
-/* The shortest digits that give the number back, always with a point: 10.0, 0.1, 1.0e22. */
+/* Puts the point into `digits` so that `place` of them stand before it; or writes it with an
+ * exponent where that is shorter. */
+static void add_digits(struct print *print, const char *digits, int place)
+{
+    int count = (int)strlen(digits);
+    char exponent[16];
+    int exponent_size = snprintf(exponent, sizeof(exponent), "%d", place - 1);
+    int cost = exponent_size + (count == 1 ? 3 : 2);
+    int zeroes = place <= 0 ? -place : place - count;
+    if (place > 0 && place < count)
+        add_format(print, "%.*s.%s", place, digits, digits + place);
+    else if (place <= 0 && (place == 0 || 2 + zeroes <= cost))
+        add_format(print, "0.%.*s%s", zeroes, "0000000000", digits);
+    else if (place > 0 && 2 + zeroes <= cost)
+        add_format(print, "%s%.*s.0", digits, zeroes, "0000000000");
+    else
+        add_format(print, "%c.%se%s", digits[0], count == 1 ? "0" : digits + 1, exponent);
+}
+
+/* The fewest digits that give the number back. */
 static void add_number(struct print *print, double number)
 {
-    char digits[40];
-    for (int precision = 1; precision <= 17; precision++) {
-        snprintf(digits, sizeof(digits), "%.*g", precision, number);
-        double back = strtod(digits, NULL);
-        if (back >= number && back <= number)
+    char text[40], digits[24];
+    for (int precision = 0; precision < 17; precision++) {
+        snprintf(text, sizeof(text), "%.*e", precision, fabs(number));
+        double back = strtod(text, NULL);
+        if (back >= fabs(number) && back <= fabs(number))
             break;
     }
-    size_t mantissa = strcspn(digits, "e");
-    bool has_point = memchr(digits, '.', mantissa) != NULL;
-    const char *exponent = digits + mantissa + (strncmp(digits + mantissa, "e+", 2) == 0 ? 2 : 0);
-    if (*exponent == 'e')
-        exponent++;
-    add_format(print, "%.*s%s%s%s", (int)mantissa, digits, has_point ? "" : ".0",
-               *exponent ? "e" : "", exponent);
+    size_t count = 0;
+    for (const char *at = text; *at != 'e'; at++)
+        if (*at != '.')
+            digits[count++] = *at;
+    digits[count] = '\0';
+    if (signbit(number))
+        add_text(print, "-");
+    add_digits(print, digits, fpclassify(number) == FP_ZERO ? 1 : atoi(strchr(text, 'e') + 1) + 1);
 }
 
 /* A string inside a table: <<"text">>, or its bytes when it is not printable. */

@@ -29,3 +29,6 @@ libleveret_broker_a_SOURCES = \
 	%D%/user.h \
 	%D%/vhost.c \
 	%D%/vhost.h
+
+EXTRA_DIST += \
+	%D%/README.md

@@ -9,4 +9,24 @@ FUZZ_MAIN = %D%/replay_main.c
 endif
 
 dist_check_SCRIPTS += %D%/corpus.sh
-EXTRA_DIST += %D%/fuzz.h %D%/replay_main.c
+EXTRA_DIST += %D%/corpus
+
+EXTRA_DIST += \
+	%D%/make_corpus.py
+
+FUZZ_TARGETS = \
+	%D%/fuzz_frame \
+	%D%/fuzz_method \
+	%D%/fuzz_table
+
+check_PROGRAMS += $(FUZZ_TARGETS)
+TESTS += %D%/corpus.sh
+
+%C%_fuzz_frame_SOURCES = %D%/fuzz_frame.c %D%/fuzz.h $(FUZZ_MAIN)
+%C%_fuzz_frame_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
+%C%_fuzz_method_SOURCES = %D%/fuzz_method.c %D%/fuzz.h $(FUZZ_MAIN)
+%C%_fuzz_method_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
+%C%_fuzz_table_SOURCES = %D%/fuzz_table.c %D%/fuzz.h $(FUZZ_MAIN)
+%C%_fuzz_table_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)

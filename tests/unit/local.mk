@@ -7,6 +7,7 @@ UNIT_TESTS = \
 	%D%/test_amqp_properties.t \
 	%D%/test_amqp_reply.t \
 	%D%/test_amqp_table.t \
+	%D%/test_amqp_text.t \
 	%D%/test_amqp_wire.t \
 	%D%/test_base_buffer.t \
 	%D%/test_base_bytes.t \
@@ -15,7 +16,9 @@ UNIT_TESTS = \
 	%D%/test_base_map.t \
 	%D%/test_base_slab.t \
 	%D%/test_base_timer.t \
+	%D%/test_broker_dead_letter.t \
 	%D%/test_broker_declare.t \
+	%D%/test_broker_restore.t \
 	%D%/test_broker_route.t \
 	%D%/test_broker_topic.t \
 	%D%/test_folder.t \
@@ -28,7 +31,11 @@ UNIT_TESTS = \
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 
+%C%_test_broker_dead_letter_t_LDADD = libleveret_store_fake.a $(LDADD)
+
 %C%_test_broker_declare_t_LDADD = libleveret_store_fake.a $(LDADD)
+
+%C%_test_broker_restore_t_LDADD = libleveret_store_fake.a $(LDADD)
 
 %C%_test_broker_route_t_LDADD = libleveret_store_fake.a $(LDADD)
 

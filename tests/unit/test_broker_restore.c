@@ -1,0 +1,181 @@
+/* From model to catalogue and back; users; and catalogues that make no sense. */
+#include <stdio.h>
+
+#include "base/sha256.h"
+#include "broker/catalogue.h"
+#include "tests/lib/broker_bench.h"
+
+static struct bench bench;
+
+TEST(a_new_store_gets_the_usual_things)
+{
+    bench_new(&bench);
+    ok(bench.vhost, "the virtual host /");
+    is_int(store_fake_entries(bench.store), 2, "a virtual host and a user are on record");
+    is_int(store_fake_settled(bench.store), 1, "the store knows that all queues were named");
+    const struct user *guest = user_find(&bench.broker, bytes_str("guest"));
+    ok(user_check_password(guest, bytes_str("guest")), "guest has its password");
+    bench_restart(&bench);
+    is_int(store_fake_entries(bench.store), 2, "a restart adds nothing");
+    guest = user_find(&bench.broker, bytes_str("guest"));
+    ok(user_check_password(guest, bytes_str("guest")), "and keeps the password");
+    bench_free(&bench);
+}
+
+TEST(what_is_durable_comes_back)
+{
+    bench_new(&bench);
+    bench_exchange(&bench, "x", "topic", "d", "alternate-exchange=Sy any=I1");
+    bench_exchange(&bench, "y", "headers", "dai", NULL);
+    bench_exchange(&bench, "passing", "fanout", "", NULL);
+    bench_queue(&bench, "q", "d", "x-dead-letter-exchange=Sx x-dead-letter-routing-key=Sk");
+    bench_queue(&bench, "r", "da", NULL);
+    bench_queue(&bench, "passing", "", NULL);
+    bench_queue(&bench, "mine", "dx", NULL);
+    bench_bind(&bench, "x", "q", "a.#", NULL);
+    bench_bind(&bench, "x", "y", "#", NULL);
+    bench_bind(&bench, "y", "r", "", "x-match=Sany b=I2 a=I1");
+    bench_bind(&bench, "y", "r", "", "x-match=Sany c=I3");
+    bench_bind(&bench, "x", "passing", "#", NULL);
+    bench_bind(&bench, "passing", "q", "", NULL);
+    bench_bind(&bench, "amq.fanout", "q", "", NULL);
+    is_int(store_fake_entries_of(bench.store, CATALOGUE_EXCHANGE), 2, "exchanges on record");
+    is_int(store_fake_entries_of(bench.store, CATALOGUE_QUEUE), 2, "queues");
+    is_int(store_fake_entries_of(bench.store, CATALOGUE_BINDING), 5, "bindings of durable ends");
+    bench_publish(&bench, "", "q", NULL, NULL, "kept");
+    uint64_t id = vhost_queue(bench.vhost, bytes_str("q"))->id;
+    bench_restart(&bench);
+    is_int(bench.vhost->exchanges.count, 9, "exchanges, with the predeclared ones");
+    is_int(bench.vhost->queues.count, 2, "queues");
+    is_int(bench.vhost->bindings.count, 5, "bindings");
+    struct queue *queue = vhost_queue(bench.vhost, bytes_str("q"));
+    ok(queue && queue->id == id && queue->durable && !queue->auto_delete, "q is as it was");
+    is_str(queue->dead_letter_exchange, "x", "with its arguments");
+    is_int(queue->index->ready, 1, "and its message");
+    ok(vhost_queue(bench.vhost, bytes_str("r"))->auto_delete, "r is auto-delete");
+    struct exchange *y = vhost_exchange(bench.vhost, bytes_str("y"));
+    ok(y->auto_delete && y->internal && y->durable, "y is as it was");
+    is_int(bench_publish(&bench, "x", "a.b", "c=I3", NULL, ""), 2, "routing is as it was");
+    is_int(bench_publish(&bench, "x", "b", "c=I4", NULL, ""), 0, "in all its parts");
+    ok(bench_bind(&bench, "y", "r", "", "a=I1 b=I2 x-match=Sany"), "a binding is known again");
+    is_int(bench.vhost->bindings.count, 5, "and not a new one");
+    ok(bench_unbind(&bench, "y", "r", "", "a=I1 b=I2 x-match=Sany"), "it is unbound");
+    ok(exchange_delete(bench.vhost, bytes_str("x"), false, &bench.error), "an exchange goes");
+    queue_delete(queue);
+    is_int(store_fake_entries_of(bench.store, CATALOGUE_EXCHANGE), 1, "exchanges on record");
+    is_int(store_fake_entries_of(bench.store, CATALOGUE_QUEUE), 1, "queues");
+    is_int(store_fake_entries_of(bench.store, CATALOGUE_BINDING), 1, "bindings");
+    bench_restart(&bench);
+    is_int(bench.vhost->exchanges.count, 8, "after another restart that is so");
+    is_int(bench.vhost->queues.count, 1, "for queues, too");
+    bench_free(&bench);
+}
+
+TEST(several_virtual_hosts_are_apart)
+{
+    bench_new(&bench);
+    struct vhost *other = vhost_new(&bench.broker, bytes_str("other"), true);
+    struct queue_declare declare = {.name = bytes_str("q"), .durable = true};
+    bool created;
+    ok(queue_declare(other, &declare, &created, &bench.error), "a queue in another one");
+    ok(!vhost_queue(bench.vhost, bytes_str("q")), "is not in the first");
+    bench_queue(&bench, "q", "d", NULL);
+    bench_restart(&bench);
+    other = vhost_find(&bench.broker, bytes_str("other"));
+    ok(other && vhost_queue(other, bytes_str("q")), "after a restart it is there");
+    ok(vhost_queue(other, bytes_str("q")) != vhost_queue(bench.vhost, bytes_str("q")),
+       "and another one");
+    bench_free(&bench);
+}
+
+TEST(users_have_passwords)
+{
+    bench_new(&bench);
+    struct user *user = user_put(&bench.broker, bytes_str("ann"), bytes_str("secret"), true);
+    ok(user_check_password(user, bytes_str("secret")), "the right one");
+    ok(!user_check_password(user, bytes_str("Secret")), "a wrong one");
+    ok(!user_check_password(user, bytes_str("")), "none");
+    ok(!user_check_password(NULL, bytes_str("secret")), "no such user");
+    uint8_t before[PASSWORD_HASH_SIZE];
+    memcpy(before, user->password_hash, sizeof(before));
+    ok(user_put(&bench.broker, bytes_str("ann"), bytes_str("secret"), true) == user, "set again");
+    ok(memcmp(before, user->password_hash, sizeof(before)) != 0, "with another salt");
+    user_put_hash(&bench.broker, bytes_str("bob"), bytes_of(NULL, 0), true);
+    bench_restart(&bench);
+    ok(user_check_password(user_find(&bench.broker, bytes_str("ann")), bytes_str("secret")),
+       "kept");
+    const struct user *bob = user_find(&bench.broker, bytes_str("bob"));
+    ok(bob && !user_check_password(bob, bytes_str("")), "one without a password cannot log in");
+    bench_free(&bench);
+}
+
+TEST(sha256_is_as_published)
+{
+    static const uint8_t abc[SHA256_SIZE] = {
+        0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea, 0x41, 0x41, 0x40,
+        0xde, 0x5d, 0xae, 0x22, 0x23, 0xb0, 0x03, 0x61, 0xa3, 0x96, 0x17,
+        0x7a, 0x9c, 0xb4, 0x10, 0xff, 0x61, 0xf2, 0x00, 0x15, 0xad};
+    uint8_t digest[SHA256_SIZE];
+    sha256(bytes_str("a"), bytes_str("bc"), digest);
+    is_bytes(digest, sizeof(digest), abc, sizeof(abc), "abc, in two parts");
+    sha256(bytes_str("abc"), bytes_of(NULL, 0), digest);
+    is_bytes(digest, sizeof(digest), abc, sizeof(abc), "and in one");
+}
+
+/* With this entry in the catalogue the broker does not start. */
+static void refused(const char *key, size_t key_size, const char *value, size_t value_size,
+                    const char *text)
+{
+    char error[300] = "";
+    struct broker broker;
+    struct store *store = store_fake_new(&bench.pool);
+    broker_init(&broker, bench.store, &bench.pool, &bench.random, &bench.log);
+    broker.store = store;
+    store_fake_put(store, bytes_of("\1\1/", 3), bytes_of("\1", 1));
+    store_fake_put(store, bytes_of("\3\1/\1x", 5), bytes_of("\1\0\6fanout\0", 10));
+    store_fake_put(store, bytes_of(key, key_size), bytes_of(value, value_size));
+    ok(!broker_restore(&broker, error, sizeof(error)), "refused");
+    is_str(error, text, "the text");
+    is_int(store_fake_settled(store), 0, "no queue is dropped");
+    broker_free(&broker);
+    store_fake_free(store);
+}
+
+#define REFUSED(key, value, text) refused(key, sizeof(key) - 1, value, sizeof(value) - 1, text)
+
+TEST(what_makes_no_sense_stops_the_start)
+{
+    bench_new(&bench);
+    REFUSED("\1\1a", "\2", "catalogue: virtual host 'a': written by a newer version of this program");
+    REFUSED("\1\1a", "", "catalogue: virtual host 'a': malformed");
+    REFUSED("\1\1a", "\0", "catalogue: virtual host 'a': malformed");
+    REFUSED("\1\2a", "\1", "catalogue: virtual host '': malformed");
+    REFUSED("\2\1u", "\1\1short", "catalogue: user 'u': malformed");
+    REFUSED("\2\1u", "\1\0more", "catalogue: user 'u': malformed");
+    REFUSED("\6\1u", "\1", "catalogue: entry '': malformed");
+    REFUSED("\3\1v\1e", "\1\0\6fanout\0", "catalogue: exchange 'e': its virtual host is missing");
+    REFUSED("\3\1/\1e", "\1\0\3foo\0", "catalogue: exchange 'e': its type is unknown");
+    REFUSED("\3\1/\12amq.direct", "\1\0\6direct\0",
+            "catalogue: exchange 'amq.direct': it is there already");
+    REFUSED("\3\1/\1e", "\1\0\6fanout\1?", "catalogue: exchange 'e': its arguments are malformed");
+    REFUSED("\4\1/\1q", "\1\0\0\0\0\0\0\0\0\0\0",
+            "catalogue: queue 'q': its id is impossible");
+    REFUSED("\4\1/\1q", "\1\7\0\0\0\0\0\0\0\0\1?",
+            "catalogue: queue 'q': its arguments are malformed");
+    REFUSED("\5\1/\1x\4\1q\1k", "\1\0", "catalogue: binding 'q': one of its ends is missing");
+    REFUSED("\5\1/\1y\3\1x\1k", "\1\0", "catalogue: binding 'x': one of its ends is missing");
+    REFUSED("\5\1/\1x\2\1x\1k", "\1\0", "catalogue: binding '': malformed");
+    REFUSED("\5\1/\1x\3\1x\1k", "\1\1?", "catalogue: binding 'x': its arguments are malformed");
+    bench_free(&bench);
+}
+
+int main(void)
+{
+    RUN(a_new_store_gets_the_usual_things);
+    RUN(what_is_durable_comes_back);
+    RUN(several_virtual_hosts_are_apart);
+    RUN(users_have_passwords);
+    RUN(sha256_is_as_published);
+    RUN(what_makes_no_sense_stops_the_start);
+    return done();
+}

@@ -174,7 +174,7 @@ int connection_output(struct connection *connection, struct iovec *parts, int ma
 void connection_sent(struct connection *connection, size_t size)
 {
     output_drop(&connection->server->outputs, &connection->output, size);
-    connection->has_sent = true;
+    connection->sent_ms = connection->server->now_ms;
     if (!list_is_empty(&connection->parked) &&
         connection->output.size < connection->server->options.output_bytes_max / 2) {
         consumers_unpark(&connection->parked);
@@ -550,6 +550,20 @@ static void hear_nothing(struct connection *connection)
     connection_end(connection);
 }
 
+/* Half an interval without a byte sent is half of what the peer bears. */
+static void send_heartbeat_when_idle(struct connection *connection)
+{
+    uint64_t half_ms = (uint64_t)connection->heartbeat_s * 500;
+    uint64_t now_ms = connection->server->now_ms;
+    if (connection->output.size == 0 && now_ms - connection->sent_ms >= half_ms) {
+        send_heartbeat(connection);
+        connection->sent_ms = now_ms;
+    }
+    uint64_t next_ms = connection->sent_ms + half_ms;
+    timer_set(&connection->server->timers, &connection->send_timer,
+              next_ms > now_ms ? next_ms : now_ms + half_ms);
+}
+
 static void deadline_passed(struct connection *connection)
 {
     const struct log *log = connection->server->broker->log;
@@ -578,11 +592,7 @@ void connection_timer(struct connection *connection, struct timer *timer)
         deadline_passed(connection);
         break;
     case TIMER_SEND:
-        if (!connection->has_sent && connection->output.size == 0)
-            send_heartbeat(connection);
-        connection->has_sent = false;
-        timer_set(&connection->server->timers, timer,
-                  connection->server->now_ms + (uint64_t)connection->heartbeat_s * 500);
+        send_heartbeat_when_idle(connection);
         break;
     default:
         hear_nothing(connection);

@@ -49,7 +49,6 @@ struct connection {
     bool can_cancel_notify, can_be_blocked, can_hear_refusal; /* the client's capabilities */
     bool was_told_blocked;
     bool has_heard;   /* bytes came since TIMER_HEAR was set */
-    bool has_sent;    /* bytes went since TIMER_SEND was set */
     uint8_t silences; /* times in a row that TIMER_HEAR found nothing */
     bool refuses_login; /* TIMER_DEADLINE: answer the refused login with connection.close */
     struct vhost *vhost;
@@ -64,6 +63,7 @@ struct connection {
     uint64_t body_left; /* payload still to come of a body frame taken in parts, plus its end */
     uint16_t body_channel;
     struct output output;
+    uint64_t sent_ms; /* when bytes last went */
     struct timer deadline, send_timer, hear_timer;
     struct peer peer;
 };

@@ -92,6 +92,7 @@ bool content_header(struct channel *channel, struct bytes payload, struct error 
         message_new(channel_broker(channel)->pool, content->exchange, content->routing_key,
                     header.properties, (uint32_t)header.body_size);
     content->body_left = (uint32_t)header.body_size;
+    channel_server(channel)->announced_bytes += content->body_left;
     content->state = CONTENT_BODY;
     forget_names(channel);
     note_properties(content, &brief);
@@ -105,6 +106,7 @@ bool content_body(struct channel *channel, struct bytes part, struct error *erro
         return error_set(error, REPLY_FRAME_ERROR,
                          "content body frame exceeds remaining content size");
     content->body_left -= (uint32_t)part.size;
+    channel_server(channel)->announced_bytes -= part.size;
     message_fill(content->message, part);
     return true;
 }
@@ -121,6 +123,7 @@ void content_free(struct channel *channel)
 {
     struct content *content = &channel->content;
     forget_names(channel);
+    channel_server(channel)->announced_bytes -= content->body_left;
     if (content->message)
         message_unref(channel_broker(channel)->pool, content->message);
     *content = (struct content){0};

@@ -1,0 +1,124 @@
+#!/usr/bin/python3
+"""Writes the first inputs of the fuzz targets for frames, methods and tables: one of each kind, so that
+the fuzzer begins with what a client says. Run it from the top of the tree; what fuzzing finds is kept
+beside them under names of its own."""
+
+import os
+import struct
+
+
+def shortstr(text):
+    return bytes([len(text)]) + text
+
+
+def longstr(text):
+    return struct.pack(">I", len(text)) + text
+
+
+def item(name, kind, value=b""):
+    return shortstr(name) + kind + value
+
+
+def method(class_id, method_id, fields=b""):
+    return struct.pack(">HH", class_id, method_id) + fields
+
+
+def frame(kind, channel, payload):
+    return struct.pack(">BHI", kind, channel, len(payload)) + payload + b"\xce"
+
+
+INNER = item(b"x", b"t", b"\0") + item(b"y", b"V")
+TABLES = {
+    "every_type": b"".join([
+        item(b"t", b"t", b"\1"), item(b"b", b"b", b"\xff"), item(b"B", b"B", b"\xff"),
+        item(b"s", b"s", b"\xff\xfe"), item(b"u", b"u", b"\xff\xfe"),
+        item(b"I", b"I", struct.pack(">i", -3)), item(b"i", b"i", struct.pack(">I", 3)),
+        item(b"l", b"l", struct.pack(">q", -4)), item(b"L", b"L", struct.pack(">q", 4)),
+        item(b"f", b"f", struct.pack(">f", 1.5)), item(b"d", b"d", struct.pack(">d", 0.1)),
+        item(b"D", b"D", b"\2" + struct.pack(">I", 12345)), item(b"S", b"S", longstr(b"text")),
+        item(b"x", b"x", longstr(b"\0\xff")), item(b"T", b"T", struct.pack(">Q", 1600000000)),
+        item(b"F", b"F", longstr(INNER)), item(b"A", b"A", longstr(b"t\1V")), item(b"V", b"V"),
+    ]),
+    "queue_arguments": item(b"x-max-length", b"I", struct.pack(">i", 10))
+                       + item(b"x-overflow", b"S", longstr(b"drop-head")),
+    "death": item(b"x-death", b"A", longstr(b"F" + longstr(
+        item(b"count", b"l", struct.pack(">q", 1)) + item(b"reason", b"S", longstr(b"rejected"))
+        + item(b"routing-keys", b"A", longstr(b"S" + longstr(b"key")))))),
+    "twice": item(b"a", b"t", b"\1") + item(b"a", b"t", b"\2"),
+    "unknown_type": item(b"a", b"?"),
+    "lying_length": item(b"a", b"F", b"\0\0\0\x09") + item(b"b", b"V"),
+    "infinite": item(b"a", b"d", b"\x7f\xf0\0\0\0\0\0\0"),
+    "text": b"{a:i32 5, b:str \"x\\x00\", c:array [table {d:dec 1/2}, void]}",
+}
+deep = b""
+for _ in range(99):
+    deep = item(b"", b"F", longstr(deep))
+TABLES["deep"] = deep
+
+PUBLISH = method(60, 40, b"\0\0" + shortstr(b"amq.topic") + shortstr(b"a.b.c") + b"\1")
+METHODS = {
+    "start_ok": method(10, 11, longstr(item(b"capabilities", b"F", longstr(
+        item(b"basic.nack", b"t", b"\1")))) + shortstr(b"PLAIN") + longstr(b"\0guest\0guest")
+        + shortstr(b"en_US")),
+    "tune_ok": method(10, 31, struct.pack(">HIH", 2047, 131072, 60)),
+    "open": method(10, 40, shortstr(b"/") + b"\0\0"),
+    "close": method(10, 50, struct.pack(">H", 200) + shortstr(b"bye") + b"\0\0\0\0"),
+    "queue_declare": method(50, 10, b"\0\0" + shortstr(b"q") + b"\2"
+                            + longstr(TABLES["queue_arguments"])),
+    "queue_declare_all": method(50, 10, b"\0\0" + shortstr(b"") + b"\x1f"
+                                + longstr(TABLES["every_type"])),
+    "exchange_declare": method(40, 10, b"\0\0" + shortstr(b"e") + shortstr(b"topic") + b"\2"
+                               + longstr(b"")),
+    "queue_bind": method(50, 20, b"\0\0" + shortstr(b"q") + shortstr(b"e") + shortstr(b"#.x")
+                         + b"\0" + longstr(b"")),
+    "qos": method(60, 10, struct.pack(">IHB", 0, 10, 1)),
+    "consume": method(60, 20, b"\0\0" + shortstr(b"q") + shortstr(b"tag") + b"\2" + longstr(b"")),
+    "publish": PUBLISH,
+    "deliver": method(60, 60, shortstr(b"tag") + struct.pack(">QB", 1, 1) + shortstr(b"e")
+                      + shortstr(b"key")),
+    "get_ok": method(60, 71, struct.pack(">QB", 1, 0) + shortstr(b"") + shortstr(b"q")
+                     + struct.pack(">I", 3)),
+    "ack": method(60, 80, struct.pack(">QB", 7, 1)),
+    "nack": method(60, 120, struct.pack(">QB", 7, 3)),
+    "bad_utf8": method(50, 40, b"\0\0" + shortstr(b"\xff") + b"\0"),
+    "unknown": method(60, 200),
+    "text": b"queue.declare queue=orders durable=1 arguments={x-max-length:i32 5}",
+}
+
+
+def content(flags, properties=b"", size=5):
+    return struct.pack(">HHQH", 60, 0, size, flags) + properties
+
+
+ALL_PROPERTIES = (shortstr(b"text/plain") + shortstr(b"gzip") + longstr(INNER) + b"\2\5"
+                  + shortstr(b"c") + shortstr(b"r") + shortstr(b"1000") + shortstr(b"m")
+                  + struct.pack(">Q", 7) + shortstr(b"t") + shortstr(b"u") + shortstr(b"a")
+                  + shortstr(b"x"))
+LIMIT = b"\x10\0"
+FRAMES = {
+    "publish": LIMIT + frame(1, 1, PUBLISH) + frame(2, 1, content(0x1000, b"\2"))
+               + frame(3, 1, b"hello") + frame(8, 0, b""),
+    "all_properties": LIMIT + frame(2, 1, content(0xfffc, ALL_PROPERTIES)),
+    "bad_headers": LIMIT + frame(2, 1, content(0x2000, longstr(b"\1a?"))),
+    "more_flags": LIMIT + frame(2, 1, content(1, b"\0\0")),
+    "empty_body": LIMIT + frame(1, 1, PUBLISH) + frame(2, 1, content(0, b"", 0)),
+    "bad_end": LIMIT + frame(8, 0, b"")[:-1] + b"\0",
+    "unknown_type": LIMIT + frame(4, 0, b""),
+    "too_large": LIMIT + struct.pack(">BHI", 3, 1, 4097),
+    "no_limit": b"\0\0" + struct.pack(">BHI", 3, 1, 0xffffffff) + b"abc",
+    "protocol_header": LIMIT + b"AMQP\0\0\x09\1",
+    "http": LIMIT + b"GET / HTTP/1.1\r\n\r\n",
+}
+
+
+def main():
+    for name, inputs in (("frame", FRAMES), ("method", METHODS), ("table", TABLES)):
+        folder = os.path.join("tests/fuzz/corpus", name)
+        os.makedirs(folder, exist_ok=True)
+        for kind, data in inputs.items():
+            with open(os.path.join(folder, kind), "wb") as file:
+                file.write(data)
+
+
+if __name__ == "__main__":
+    main()

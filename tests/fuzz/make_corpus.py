@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Writes the first inputs of the fuzz targets for frames, methods and tables: one of each kind, so that
-the fuzzer begins with what a client says. Run it from the top of the tree; what fuzzing finds is kept
-beside them under names of its own."""
+"""Writes the first inputs of the fuzz targets for frames, methods and tables: one of each kind, so
+that the fuzzer begins with what a client says. Run it from the top of the tree; what fuzzing finds
+is kept beside them under names of its own."""
 
 import os
 import struct

@@ -90,7 +90,10 @@ bool binding_add(struct vhost *vhost, const struct binding_request *request, str
 bool binding_remove(struct vhost *vhost, const struct binding_request *request,
                     struct error *error);
 
-/* The queues a message goes to: each at most once. Kept by the caller and used again. */
+struct memo;
+
+/* The queues a message goes to: each at most once. All zero at first; kept by the caller and used
+ * again for the same broker, which also lets publish remember where messages went before. */
 struct queue_set {
     struct broker *broker;
     struct queue **queues;
@@ -101,6 +104,7 @@ struct queue_set {
     size_t pending_count, pending_capacity;
     struct bytes *keys; /* routing keys of a message that has several */
     size_t keys_count, keys_capacity;
+    struct memo *memos; /* publish.c's */
 };
 
 void queue_set_free(struct queue_set *set);

@@ -1,7 +1,8 @@
-/* A message finds its queues. The common case, a message without headers, touches nothing but the
- * exchange's table and the queue; a message with headers is looked through once, for the further
- * routing keys of RabbitMQ's CC and BCC. BCC is for the broker's eyes only, so a message that has
- * one goes on as a copy without it. */
+/* A message finds its queues. Where a message without headers goes depends on exchange and key
+ * alone, for as long as the topology stays: if that is one queue, a small table remembers it, and
+ * the next such message goes there without being routed, whatever the kind of exchange. A message
+ * with headers is looked through once, for the further routing keys of RabbitMQ's CC and BCC. BCC
+ * is for the broker's eyes only, so a message that has one goes on as a copy without it. */
 #include "broker/publish.h"
 
 #include <assert.h>
@@ -13,6 +14,17 @@
 
 /* Routing keys of one message beyond its own; more are not looked at. */
 enum { KEYS_MAX = 1024 };
+
+/* Results remembered, and the longest key for which they are: a memo fills a cache line. */
+enum { MEMO_BITS = 6, MEMO_KEY_MAX = 39 };
+
+struct memo {
+    const struct exchange *exchange;
+    uint64_t topology; /* good while broker->topology is this */
+    struct queue *queue;
+    uint8_t key_size;
+    uint8_t key[MEMO_KEY_MAX];
+};
 
 struct bytes headers_of(struct bytes properties)
 {
@@ -135,12 +147,65 @@ static struct published publish_with_headers(struct exchange *exchange, struct m
     return published;
 }
 
+/* ---- messages without headers ---- */
+
+/* The one place where a result may be remembered. Who chooses keys that meet there makes publish as
+ * slow as it is without a memo, and nothing more. */
+static struct memo *memo_of(struct queue_set *set, const struct exchange *exchange,
+                            struct bytes key)
+{
+    uint64_t head = 0, tail = 0;
+    if (!set->memos)
+        set->memos = mem_zalloc_array(1 << MEMO_BITS, sizeof(*set->memos));
+    if (key.size >= sizeof(head)) {
+        memcpy(&head, key.data, sizeof(head));
+        memcpy(&tail, key.data + key.size - sizeof(tail), sizeof(tail));
+    } else {
+        for (size_t i = 0; i < key.size; i++)
+            head = head << 8 | key.data[i];
+    }
+    uint64_t number = head + tail * 31 + (uintptr_t)exchange / 16 + key.size;
+    return &set->memos[number * UINT64_C(0x9e3779b97f4a7c15) >> (64 - MEMO_BITS)];
+}
+
+static bool memo_fits(const struct memo *memo, const struct exchange *exchange, struct bytes key)
+{
+    return memo->exchange == exchange && memo->topology == exchange->vhost->broker->topology &&
+           bytes_equal(bytes_of(memo->key, memo->key_size), key);
+}
+
+static void remember(struct memo *memo, const struct exchange *exchange, struct bytes key,
+                     struct queue *queue)
+{
+    memo->exchange = exchange;
+    memo->topology = exchange->vhost->broker->topology;
+    memo->queue = queue;
+    memo->key_size = (uint8_t)key.size;
+    memcpy(memo->key, key.data, key.size);
+}
+
+static struct published publish_to_one(struct broker *broker, struct message *message,
+                                       struct queue *queue)
+{
+    struct published published = {.queues = 1};
+    published.on_record = store_publish(broker->store, message, &queue->index, 1);
+    if (!list_is_empty(&queue->ready_consumers))
+        queue_has_work(queue);
+    return published;
+}
+
 struct published publish(struct exchange *exchange, struct message *message, struct queue_set *set)
 {
     struct bytes properties = message_properties(message);
     if (properties.size >= 2 && properties.data[0] & (PROPERTY_HEADERS >> 8))
         return publish_with_headers(exchange, message, set);
+    struct broker *broker = exchange->vhost->broker;
     struct bytes key = message_routing_key(message);
+    struct memo *memo = key.size <= MEMO_KEY_MAX ? memo_of(set, exchange, key) : NULL;
+    if (memo && memo_fits(memo, exchange, key))
+        return publish_to_one(broker, message, memo->queue);
     exchange_route(exchange, &key, 1, bytes_of(NULL, 0), set);
-    return publish_routed(exchange->vhost->broker, message, set);
+    if (memo && set->count == 1)
+        remember(memo, exchange, key, set->queues[0]);
+    return publish_routed(broker, message, set);
 }

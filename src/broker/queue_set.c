@@ -10,6 +10,7 @@ void queue_set_free(struct queue_set *set)
     mem_free(set->indexes);
     mem_free(set->pending);
     mem_free(set->keys);
+    mem_free(set->memos);
     *set = (struct queue_set){0};
 }
 

@@ -32,6 +32,7 @@ void bench_free(struct bench *bench)
 
 void bench_restart(struct bench *bench)
 {
+    queue_set_free(&bench->set);
     broker_free(&bench->broker);
     store_fake_restart(bench->store);
     build(bench);

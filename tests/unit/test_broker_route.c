@@ -196,6 +196,49 @@ TEST(cc_and_bcc_are_further_keys)
     bench_free(&bench);
 }
 
+/* Publishes twice, so that the second time may go by what was remembered. */
+static void goes_to(size_t queues, const char *exchange, const char *key, const char *name)
+{
+    for (int i = 1; i <= 2; i++)
+        is_int(bench_publish(&bench, exchange, key, NULL, NULL, ""), queues, "%s, time %d", name,
+               i);
+}
+
+TEST(what_is_remembered_is_forgotten_in_time)
+{
+    static const char key[] = "a.key.of.more.than.thirty-nine.characters";
+    bench_new(&bench);
+    goes_to(0, "", "a", "no queue yet");
+    queues_named("ab");
+    goes_to(1, "", "a", "there it is");
+    goes_to(1, "", "b", "and another");
+    is_int(bench_ready(&bench, "a") + bench_ready(&bench, "b"), 4, "both have their own");
+    bench_exchange(&bench, "d", "direct", "", "alternate-exchange=Slater");
+    bench_bind(&bench, "d", "a", "k", NULL);
+    bench_bind(&bench, "d", "a", key, NULL);
+    goes_to(1, "d", "k", "bound");
+    goes_to(1, "d", key, "a long key");
+    bench_bind(&bench, "d", "b", "k", NULL);
+    goes_to(2, "d", "k", "bound twice");
+    bench_unbind(&bench, "d", "a", "k", NULL);
+    goes_to(1, "d", "k", "unbound");
+    is_int(bench_ready(&bench, "b"), 6, "the right one is left");
+    goes_to(0, "d", "none", "no such key");
+    bench_exchange(&bench, "later", "fanout", "", NULL);
+    bench_bind(&bench, "later", "a", "", NULL);
+    goes_to(1, "d", "none", "now there is an alternate");
+    bench_bind(&bench, "d", "b", "", NULL);
+    goes_to(1, "d", "", "an empty key");
+    queue_delete(vhost_queue(bench.vhost, bytes_str("b")));
+    goes_to(0, "", "b", "the queue is gone");
+    goes_to(1, "d", "k", "from everywhere");
+    is_int(bench_publish(&bench, "", "a", "h=I1", NULL, ""), 1, "headers change nothing here");
+    exchange_delete(bench.vhost, bytes_str("d"), false, &bench.error);
+    bench_exchange(&bench, "d", "direct", "", NULL);
+    goes_to(0, "d", key, "a new exchange knows nothing");
+    bench_free(&bench);
+}
+
 TEST(many_keys_and_queues)
 {
     char keys[2000] = "CC=A", name[8];
@@ -219,6 +262,7 @@ int main(void)
     RUN(exchanges_are_bound_to_exchanges);
     RUN(alternates_take_what_matches_nothing);
     RUN(cc_and_bcc_are_further_keys);
+    RUN(what_is_remembered_is_forgotten_in_time);
     RUN(many_keys_and_queues);
     return done();
 }

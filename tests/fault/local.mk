@@ -1,6 +1,11 @@
-# The store under a disk that fails.
+# The store under a disk that fails, and against a model. Campaigns are programs that "make check" builds
+# and a test, or a person with more time, runs.
 
-libleveret_tests_a_SOURCES += \
+check_LIBRARIES += libleveret_fault.a
+libleveret_fault_a_SOURCES = \
 	%D%/campaign.c \
-	%D%/campaign.h \
-	%D%/store_campaign.c
+	%D%/campaign.h
+
+check_PROGRAMS += \
+	%D%/store_campaign
+%C%_store_campaign_LDADD = libleveret_fault.a $(LDADD)

@@ -162,14 +162,8 @@ static void put_chunk(struct store *store, struct buffer *batch, struct chunk *c
     mem_free(kept);
 }
 
-static void put_chunks(struct store *store, struct buffer *batch)
+static void put_dead(struct store *store, struct buffer *batch)
 {
-    struct list *link;
-    while ((link = list_take_first(&store->changed_chunks))) {
-        struct chunk *chunk = list_entry(link, struct chunk, changed_link);
-        chunk->is_changed = false;
-        put_chunk(store, batch, chunk);
-    }
     for (size_t i = 0; i < store->dead_names_count; i++) {
         struct key key = key_of_chunk(store->dead_names[i].queue, store->dead_names[i].base);
         kv_batch_delete(batch, key_bytes(&key));
@@ -182,6 +176,18 @@ static void put_chunks(struct store *store, struct buffer *batch)
         kv_batch_delete(batch, bytes_of(key, sizeof(key)));
     }
     store->dead_blobs_count = 0;
+}
+
+static void put_chunks(struct store *store, struct buffer *batch)
+{
+    struct list *link;
+    put_dead(store, batch);
+    while ((link = list_take_first(&store->changed_chunks))) {
+        struct chunk *chunk = list_entry(link, struct chunk, changed_link);
+        chunk->is_changed = false;
+        put_chunk(store, batch, chunk);
+    }
+    put_dead(store, batch);
 }
 
 static bool is_dead(const struct store *store, const struct segment *segment)
@@ -231,10 +237,11 @@ static void put_header(struct store *store, struct buffer *batch)
     buffer_free(&value);
 }
 
-void chunk_name_dead(struct store *store, const struct chunk *chunk)
+void chunk_name_dead(struct store *store, struct chunk *chunk)
 {
     if (!chunk->is_named)
         return;
+    chunk->is_named = false;
     if (store->dead_names_count == store->dead_names_capacity) {
         store->dead_names_capacity = store->dead_names_capacity ? store->dead_names_capacity * 2 : 16;
         store->dead_names = mem_realloc(store->dead_names,
@@ -288,7 +295,9 @@ void checkpoint_begin(struct store *store)
     job->store = store;
     put_names(store, &job->batch);
     put_queues(store, &job->batch);
+    job->blob_first = store->blob_last + 1;
     put_chunks(store, &job->batch);
+    job->blob_last = store->blob_last;
     put_segments(store, job);
     put_header(store, &job->batch);
     job->durable = store->position.batch - 1;
@@ -431,10 +440,12 @@ static bool load_name(void *context, struct bytes key, struct bytes value)
     return true;
 }
 
-static int fail_load(struct store *store, const char *what, char *error, size_t error_size)
+static int fail_load(const char *what, const char *why, char *error, size_t error_size)
 {
-    snprintf(error, error_size, "the index is damaged: %s%s%s makes no sense", what,
-             store->o.kv->error[0] ? ": " : "", store->o.kv->error);
+    snprintf(error, error_size,
+             "the index is damaged: %s: %s; nothing was changed; restore the data directory from a "
+             "copy",
+             what, why);
     return -1;
 }
 
@@ -460,7 +471,8 @@ int checkpoint_load(struct store *store, struct position *position, char *error,
     if (found == 0)
         return 0;
     if (found < 0 || cursor.bad)
-        return fail_load(store, "the checkpoint", error, error_size);
+        return fail_load("the checkpoint", found < 0 ? kv->error : "it makes no sense", error,
+                         error_size);
     if (version > CHECKPOINT_VERSION) {
         snprintf(error, error_size,
                  "the store is of a newer version (%u): start the version that wrote it", version);
@@ -468,9 +480,11 @@ int checkpoint_load(struct store *store, struct position *position, char *error,
     }
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         struct loading loading = {store, NULL};
-        if (kv->ops->scan(kv, bytes_str(parts[i].prefix), bytes_of(NULL, 0), parts[i].each, &loading) < 0 ||
-            loading.bad)
-            return fail_load(store, loading.bad ? loading.bad : "it", error, error_size);
+        if (kv->ops->scan(kv, bytes_str(parts[i].prefix), bytes_of(NULL, 0), parts[i].each,
+                          &loading) < 0)
+            return fail_load("it cannot be read", kv->error, error, error_size);
+        if (loading.bad)
+            return fail_load(loading.bad, "it makes no sense", error, error_size);
     }
     return 1;
 }

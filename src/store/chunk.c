@@ -101,9 +101,14 @@ static struct place place_of(const struct entry *entry)
     return (struct place){entry->segment, entry->offset, entry->size};
 }
 
+static uint32_t destinations_of(const struct entry *entry)
+{
+    return entry->flags & ENTRY_MESSAGE ? entry->message->destinations : entry->destinations;
+}
+
 static uint8_t extras(const struct entry *entry)
 {
-    return (uint8_t)((entry->destinations != 1 ? HAS_DESTINATIONS : 0) |
+    return (uint8_t)((destinations_of(entry) != 1 ? HAS_DESTINATIONS : 0) |
                      (entry->expires_ms ? HAS_EXPIRY : 0) | (entry->priority ? HAS_PRIORITY : 0) |
                      (entry->delivery_count ? HAS_COUNT : 0));
 }
@@ -117,7 +122,7 @@ static void encode_entry(struct buffer *blob, const struct entry *entry, struct 
     buffer_add_varint(blob, zigzag((int64_t)place.offset - before->offset - before->size));
     buffer_add_varint(blob, place.size);
     if (flags & HAS_DESTINATIONS)
-        buffer_add_varint(blob, entry->destinations);
+        buffer_add_varint(blob, destinations_of(entry));
     if (flags & HAS_EXPIRY)
         buffer_add_varint(blob, entry->expires_ms);
     if (flags & HAS_PRIORITY)

@@ -36,20 +36,20 @@ static void scan(struct store *store, uint64_t offset, uint64_t size)
     job->got = 0;
     job->segment = c->segment;
     c->is_reading = true;
-    c->segment->readers++;
     store->o.reader->ops->submit(store->o.reader, &job->job);
 }
 
 void scan_done(struct store *store, struct scan_job *job)
 {
-    (void)store;
-    job->segment->readers--;
-    job->store->compaction.is_reading = false;
+    (void)job;
+    store->compaction.is_reading = false;
 }
 
 void compact_stop(struct store *store)
 {
     struct compaction *c = &store->compaction;
+    if (c->segment)
+        segment_unread(store, c->segment);
     if (c->scan) {
         mem_free(c->scan->data);
         mem_free(c->scan);
@@ -220,9 +220,15 @@ void compact_tick(struct store *store)
         store->compact_ms = store->now_ms + 100;
         c->segment = emptiest(store);
         c->offset = c->batch_end = SEGMENT_HEADER;
+        if (c->segment)
+            c->segment->readers++;
     }
     if (!c->segment)
         return;
+    if (c->segment->live_entries == 0) {
+        finish(store, false);
+        return;
+    }
     uint64_t limit = store->filling->size + SCAN_BYTES;
     bool failed = false, more = true;
     while (more && !failed && store->filling->size < limit && store->filling->size < store->o.batch_bytes / 2) {

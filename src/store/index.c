@@ -136,6 +136,13 @@ static void chunk_emptied(struct index *index, struct chunk *chunk)
     chunk->is_stale = true;
 }
 
+void index_drop_empty(struct index *index, struct chunk *chunk)
+{
+    assert(chunk->live == 0);
+    remove_chunk(index, chunk);
+    chunk_bury(index->store, chunk);
+}
+
 /* ---- entries ---- */
 
 static bool is_pending(const struct store *store, const struct message *message)
@@ -278,8 +285,8 @@ uint64_t index_push(struct index *index, struct message *message, uint8_t flags)
     if (chunk->recorded_bits && flags & ENTRY_RECORDED)
         bit_set(chunk->recorded_bits, slot);
     index->ready++;
+    chunk->is_stale = true;
     if (survives(index)) {
-        chunk->is_stale = true;
         chunk_changed(store, chunk);
         index_changed(index);
     }
@@ -299,6 +306,7 @@ void index_wake(struct index *index)
     if (!index->is_waiting)
         return;
     index->is_waiting = false;
+    index->used_ms = index->store->now_ms; /* what was read for it must stay until it looks */
     list_remove(&index->wait_link);
     list_push_back(&index->store->awake, &index->wait_link);
 }
@@ -366,6 +374,7 @@ enum index_result index_take(struct index *index, bool settle, struct taken *tak
     struct chunk *chunk = find_ready(index, &slot);
     uint64_t sequence = chunk->base + slot;
     struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;
+    index->cursor = sequence;
     if (!entry || !(entry->flags & ENTRY_MESSAGE)) {
         read_ahead(index, sequence);
         return wait_for(index);

@@ -39,6 +39,8 @@ struct segment *segment_add(struct store *store, uint32_t number);
 void segment_hold(struct store *store, struct place place, uint32_t destinations, bool kept);
 void segment_release(struct store *store, struct place place, uint32_t destinations, bool kept);
 void segment_free(struct store *store, struct segment *segment);
+/* A reader is done with it; one that is gone is freed by the last. */
+void segment_unread(struct store *store, struct segment *segment);
 /* Bytes of all segments. */
 uint64_t segments_bytes(const struct store *store);
 
@@ -135,6 +137,8 @@ void index_restore(struct index *index, uint64_t sequence, struct place place,
 /* Settles in recovery. */
 void index_replay_settle(struct index *index, uint64_t first, uint64_t count);
 struct chunk *index_chunk(const struct index *index, uint64_t sequence);
+/* An empty last chunk goes. */
+void index_drop_empty(struct index *index, struct chunk *chunk);
 void index_add_chunk(struct index *index, struct chunk *chunk);
 /* The live entry of a message whose chunk is in memory; NULL: settled. *chunk is its chunk, which
  * may be cold, when the result is NULL too. */
@@ -231,6 +235,7 @@ struct checkpoint_job {
     struct store *store;
     struct buffer batch;
     uint64_t durable; /* the batch that must be durable first */
+    uint64_t blob_first, blob_last; /* keys of the blobs in it: not to be had before it is written */
     bool is_submitted;
     int result;
     /* Afterwards: files that go */
@@ -255,7 +260,7 @@ int checkpoint_load(struct store *store, struct position *position, char *error,
  * one. */
 int checkpoint_sweep(struct store *store);
 void checkpoint_free(struct checkpoint_job *job);
-void chunk_name_dead(struct store *store, const struct chunk *chunk);
+void chunk_name_dead(struct store *store, struct chunk *chunk);
 
 /* ---- catalogue.c ---- */
 

@@ -222,9 +222,9 @@ void read_done(struct store *store, struct read_job *job)
 {
     struct index *index = idmap_find(&store->indexes, job->queue_id);
     for (size_t i = 0; i < job->count; i++) {
-        job->items[i].segment->readers--;
         if (index)
             take_in(store, index, &job->items[i]);
+        segment_unread(store, job->items[i].segment);
     }
     if (index) {
         index->is_reading = false;

@@ -62,6 +62,13 @@ void segment_free(struct store *store, struct segment *segment)
     mem_free(segment);
 }
 
+void segment_unread(struct store *store, struct segment *segment)
+{
+    assert(segment->readers > 0);
+    if (--segment->readers == 0 && segment->is_gone)
+        segment_free(store, segment);
+}
+
 void segment_hold(struct store *store, struct place place, uint32_t destinations, bool kept)
 {
     struct segment *segment = segment_find(store, place.segment);

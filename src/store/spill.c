@@ -169,12 +169,19 @@ static bool is_in_use(const struct store *store, const struct chunk *chunk)
     return chunk->base <= near && chunk->base + chunk->slots >= index->cursor;
 }
 
+/* Is the chunk's blob on its way, in a checkpoint that is not written yet? */
+static bool awaits_checkpoint(const struct store *store, const struct chunk *chunk)
+{
+    const struct checkpoint_job *job = store->checkpoint;
+    return job && chunk->blob >= job->blob_first && chunk->blob <= job->blob_last;
+}
+
 static bool may_spill(const struct store *store, const struct chunk *chunk)
 {
     bool is_filling = store->now_ms - chunk->touched_ms < IDLE_MS && chunk->slots < chunk->capacity;
     bool is_small = chunk->slots < SPILL_SLOTS_MIN && store->o.chunk_entries > SPILL_SLOTS_MIN;
     return chunk->bodies == 0 && !chunk->is_spilling && !is_filling && !is_small &&
-           !is_in_use(store, chunk);
+           !is_in_use(store, chunk) && !awaits_checkpoint(store, chunk);
 }
 
 static void shrink_cache(struct store *store)
@@ -188,7 +195,9 @@ static void shrink_cache(struct store *store)
         list_push_back(&store->cache, link);
         if (!may_spill(store, chunk))
             continue;
-        if (chunk->blob && !chunk->is_stale)
+        if (chunk->live == 0)
+            index_drop_empty(chunk->index, chunk);
+        else if (chunk->blob && !chunk->is_stale)
             chunk_cool(store, chunk);
         else
             spill(store, chunk);

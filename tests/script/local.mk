@@ -1,1 +1,14 @@
-# The whole broker in memory, driven by scripts of send and expect lines.
+# The whole broker in memory, driven by scripts of send and expect lines: see runner.c for the language,
+# and a script for each behaviour.
+
+check_PROGRAMS += %D%/runner.t
+TESTS += %D%/runner.t
+
+%C%_runner_t_SOURCES = \
+	%D%/runner.c \
+	%D%/world.c \
+	%D%/world.h
+
+EXTRA_DIST += \
+	%D%/handshake.amqp \
+	%D%/publish_consume.amqp

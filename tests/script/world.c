@@ -1,0 +1,197 @@
+#include "tests/script/world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "tests/lib/disk_memory.h"
+#include "tests/lib/kv_memory.h"
+#include "tests/lib/tap.h"
+
+enum { ROUNDS_MAX = 2000, INPUT_MAX = 256 * 1024, STEP_MS = 100 };
+
+static const uint64_t wall_clock_ms = 1600000000000;
+
+static void print_line(void *context, enum log_level level, const char *line)
+{
+    (void)context;
+    printf("# %s %s\n", log_level_name(level), line);
+}
+
+static void start(struct world *world)
+{
+    char error[500];
+    message_pool_init(&world->pool);
+    world->syncer = worker_manual_new(false);
+    world->indexer = worker_manual_new(false);
+    world->reader = worker_manual_new(false);
+    struct store_options *options = &world->store_options;
+    options->disk = world->disk;
+    options->kv = world->kv;
+    options->syncer = world->syncer;
+    options->indexer = world->indexer;
+    options->reader = world->reader;
+    options->pool = &world->pool;
+    options->log = &world->log;
+    world->store = store_open(options, world->now_ms, error, sizeof(error));
+    if (!world->store)
+        bail("the store did not open: %s", error);
+    broker_init(&world->broker, world->store, &world->pool, &world->random, &world->log);
+    world->broker.clock_ms = wall_clock_ms + world->now_ms;
+    if (!broker_restore(&world->broker, error, sizeof(error)))
+        bail("the broker did not start: %s", error);
+    world->server = server_new(&world->options, &world->broker, world->now_ms);
+}
+
+void world_new(struct world *world, bool verbose)
+{
+    *world = (struct world){.now_ms = 1000};
+    if (verbose)
+        world->log.sink = print_line;
+    random_init(&world->random, 42);
+    world->disk = disk_memory_new();
+    world->kv = kv_memory_new();
+    server_options_default(&world->options);
+    world->options.version = "1.2.3";
+    store_options_default(&world->store_options);
+    world->store_options.segment_bytes = 1 << 20;
+    world->store_options.disk_reserve_bytes = 1 << 20;
+    start(world);
+}
+
+static void drop_clients(struct world *world)
+{
+    for (int i = 0; i < CLIENTS_MAX; i++) {
+        struct client *client = &world->clients[i];
+        buffer_free(&client->in);
+        buffer_free(&client->out);
+        *client = (struct client){0};
+    }
+}
+
+static void stop(struct world *world, bool keep)
+{
+    drop_clients(world);
+    server_free(world->server);
+    broker_free(&world->broker);
+    if (keep) {
+        store_close(world->store);
+    } else {
+        world->syncer->ops->drain(world->syncer);
+        world->indexer->ops->drain(world->indexer);
+        world->reader->ops->drain(world->reader);
+        store_abandon(world->store);
+    }
+    worker_manual_free(world->syncer);
+    worker_manual_free(world->indexer);
+    worker_manual_free(world->reader);
+    message_pool_free(&world->pool);
+}
+
+void world_free(struct world *world)
+{
+    stop(world, true);
+    disk_memory_free(world->disk);
+    kv_memory_free(world->kv);
+}
+
+void world_restart(struct world *world, bool crash)
+{
+    if (crash) {
+        disk_memory_fail(world->disk, 1, 5, true);
+        stop(world, false);
+        disk_memory_fail(world->disk, 0, 0, false);
+        disk_memory_crash(world->disk, CRASH_DROP, &world->random);
+        kv_memory_crash(world->kv, false, NULL);
+    } else {
+        stop(world, true);
+    }
+    world->is_syncer_held = world->is_reader_held = false;
+    start(world);
+}
+
+void world_dial(struct world *world, struct client *client, bool is_loopback)
+{
+    struct peer peer = {.is_loopback = is_loopback};
+    snprintf(peer.name, sizeof(peer.name), "peer:%d", (int)(client - world->clients) + 1);
+    buffer_free(&client->in);
+    buffer_free(&client->out);
+    client->is_deaf = false;
+    client->connection = connection_new(world->server, &peer, client);
+}
+
+void world_hang_up(struct client *client)
+{
+    if (client->connection)
+        connection_free(client->connection);
+    client->connection = NULL;
+}
+
+/* Takes what the broker sends to one connection; frees it when it is finished. */
+static bool drain(struct connection *connection)
+{
+    struct client *client = connection_owner(connection);
+    struct iovec parts[7];
+    int count;
+    bool progress = false;
+    while (!client->is_deaf && (count = connection_output(connection, parts, 7)) > 0) {
+        size_t size = 0;
+        for (int i = 0; i < count; i++) {
+            buffer_add(&client->in, parts[i].iov_base, parts[i].iov_len);
+            size += parts[i].iov_len;
+        }
+        connection_sent(connection, size);
+        progress = true;
+    }
+    if (connection_is_finished(connection))
+        world_hang_up(client);
+    return progress;
+}
+
+static bool feed(struct client *client)
+{
+    if (!client->connection || !client->out.size || !connection_wants_input(client->connection))
+        return false;
+    size_t size = client->out.size < INPUT_MAX ? client->out.size : INPUT_MAX;
+    connection_input(client->connection, bytes_of(client->out.data, size));
+    buffer_drop(&client->out, size);
+    return true;
+}
+
+static bool step(struct worker *worker)
+{
+    bool progress = false;
+    while (worker_step(worker))
+        progress = true;
+    return progress;
+}
+
+void world_settle(struct world *world)
+{
+    bool progress = true;
+    for (int round = 0; progress && round < ROUNDS_MAX; round++) {
+        struct connection *connection;
+        progress = false;
+        for (int i = 0; i < CLIENTS_MAX; i++)
+            progress |= feed(&world->clients[i]);
+        server_tick(world->server, world->now_ms, wall_clock_ms + world->now_ms);
+        while ((connection = server_take_writable(world->server)))
+            progress |= drain(connection);
+        if (!world->is_syncer_held)
+            progress |= step(world->syncer);
+        progress |= step(world->indexer);
+        if (!world->is_reader_held)
+            progress |= step(world->reader);
+        progress |= server_next_ms(world->server) <= world->now_ms;
+    }
+}
+
+void world_advance(struct world *world, uint64_t ms)
+{
+    while (ms) {
+        uint64_t now = ms < STEP_MS ? ms : STEP_MS;
+        world->now_ms += now;
+        ms -= now;
+        world_settle(world);
+    }
+}

@@ -1,0 +1,52 @@
+/* A whole broker in memory: server, model and store over a disk, a key-value store and workers that do
+ * what they are told, and a clock that stands until it is moved. */
+#ifndef LEVERET_TESTS_SCRIPT_WORLD_H
+#define LEVERET_TESTS_SCRIPT_WORLD_H
+
+#include "base/buffer.h"
+#include "session/server.h"
+#include "store/worker.h"
+
+enum { CLIENTS_MAX = 8 };
+
+/* The other end of a connection. */
+struct client {
+    struct connection *connection; /* NULL: none, or it has ended */
+    struct buffer out;             /* what the broker has not read yet */
+    struct buffer in;              /* what the broker has sent and nobody has looked at */
+    bool is_deaf;                  /* takes nothing from its socket */
+};
+
+struct world {
+    struct message_pool pool;
+    struct random random;
+    struct log log;
+    struct disk *disk;
+    struct kv *kv;
+    struct worker *syncer, *indexer, *reader;
+    struct store *store;
+    struct broker broker;
+    struct server_options options;
+    struct store_options store_options;
+    struct server *server;
+    bool is_syncer_held;
+    bool is_reader_held;
+    uint64_t now_ms;
+    struct client clients[CLIENTS_MAX];
+};
+
+/* `verbose`: the log goes to standard output. */
+void world_new(struct world *world, bool verbose);
+void world_free(struct world *world);
+/* Stops and starts the broker; all connections are gone. `crash`: what was not synced is lost. */
+void world_restart(struct world *world, bool crash);
+/* A new connection for the client. */
+void world_dial(struct world *world, struct client *client, bool is_loopback);
+/* The client's socket is gone. */
+void world_hang_up(struct client *client);
+/* Lets everything happen that can happen without the clock moving. */
+void world_settle(struct world *world);
+/* Moves the clock, in steps of at most 100 ms. */
+void world_advance(struct world *world, uint64_t ms);
+
+#endif

@@ -1,14 +1,11 @@
-# The whole broker in memory, driven by scripts of send and expect lines: see runner.c for the language,
-# and a script for each behaviour.
+# The whole broker in memory, driven by scripts of send and expect lines.
 
-check_PROGRAMS += %D%/runner.t
-TESTS += %D%/runner.t
-
-%C%_runner_t_SOURCES = \
+libleveret_tests_a_SOURCES += \
 	%D%/runner.c \
 	%D%/world.c \
 	%D%/world.h
 
 EXTRA_DIST += \
+	%D%/exchange_declare.amqp \
 	%D%/handshake.amqp \
 	%D%/publish_consume.amqp

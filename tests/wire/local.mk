@@ -3,6 +3,7 @@
 EXTRA_DIST += \
 	%D%/amqp.py \
 	%D%/badinput.py \
+	%D%/daemon.py \
 	%D%/errors.py \
 	%D%/run \
 	%D%/semantics.py \

@@ -1,0 +1,415 @@
+#!/usr/bin/python3
+"""The daemon as its operator meets it: options, log, data folder, signals, limits of the machine.
+
+Needs no broker: every case starts its own, LEVERETD or leveretd in $top_builddir.  Output is TAP.
+"""
+
+import hashlib
+import os
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from wire import Skip, amqp, case, check, equal, main  # noqa: E402
+
+PROGRAM = os.environ.get("LEVERETD") or os.path.join(os.environ.get("top_builddir", "."), "leveretd")
+LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (debug|info|warning|error) \S.*")
+LISTENING = re.compile(r"listening address=(\S+)$", re.M)
+READY = "Server startup complete"
+
+
+def folder(t):
+    path = tempfile.mkdtemp(prefix="leveret-daemon-")
+    t.cleanup(shutil.rmtree, path, True)
+    return path
+
+
+def run(*arguments, **options):
+    """A daemon that is expected to end by itself: status, output, log."""
+    done = subprocess.run([PROGRAM, *arguments], stdin=subprocess.DEVNULL, timeout=20, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    return done.returncode, done.stdout, done.stderr
+
+
+class Daemon:
+    """One that serves, once `ready`; its log so far is `log()`."""
+
+    def __init__(self, t, *arguments, command=(), **options):
+        self.path = os.path.join(folder(t), "log")
+        with open(self.path, "wb") as log:
+            self.process = subprocess.Popen([*command, PROGRAM, *arguments], stderr=log,
+                                            stdin=subprocess.DEVNULL, stdout=log, **options)
+        t.cleanup(self.kill)
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    def log(self):
+        with open(self.path, errors="replace") as log:
+            return log.read()
+
+    def ready(self):
+        deadline = time.monotonic() + 20
+        while READY not in self.log():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError("it did not start: " + self.log())
+            time.sleep(0.01)
+        return self
+
+    def addresses(self):
+        return LISTENING.findall(self.log())
+
+    def client(self, t, address=None):
+        c = amqp.Connection((address or self.addresses()[0]).replace("[::1]", "::1"))
+        t.cleanup(c.close)
+        return c.open()
+
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        return self.process.wait(10)
+
+
+def serve(t, data, *arguments, **options):
+    return Daemon(t, "--data-dir", data, "--listen", "127.0.0.1:0", *arguments, **options).ready()
+
+
+def contents(path):
+    """All files below a folder, with a digest of each."""
+    found = {}
+    for place, _, names in os.walk(path):
+        for name in names:
+            with open(os.path.join(place, name), "rb") as file:
+                found[os.path.join(place, name)] = hashlib.sha256(file.read()).hexdigest()
+    return found
+
+
+def crc32c(data):
+    value = 0xffffffff
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (0x82f63b78 if value & 1 else 0)
+    return value ^ 0xffffffff
+
+
+def fill(t, daemon, count=10):
+    """Durable messages, confirmed."""
+    c = daemon.client(t)
+    c.channel()
+    c.call(1, "queue.declare", queue="kept", durable=True)
+    c.call(1, "confirm.select")
+    for number in range(count):
+        c.publish(1, "kept", b"%d" % number, delivery_mode=2)
+    confirmed = 0
+    while confirmed < count:
+        confirmed = c.expect(1, "basic.ack").delivery_tag
+    c.close()
+
+
+@case("--version and --help")
+def _(_t):
+    status, out, _ = run("--version")
+    equal(status, 0, "status")
+    check(re.fullmatch(r"leveretd \d+\.\d+\.\d+\S*\n", out), "the version is %r" % out)
+    status, out, _ = run("--help")
+    equal(status, 0, "status")
+    for option in ("--data-dir", "--listen", "--log-level", "--check-store", "--segment-size"):
+        check(option in out, "the help does not know " + option)
+
+
+@case("wrong options end with status 2 and a reason")
+def _(_t):
+    for arguments, text in ((("--speed",), "unknown option '--speed'"),
+                            (("--listen",), "--listen needs a value"),
+                            (("--frame-max", "1"), "--frame-max must be a size"),
+                            (("now",), "unexpected argument 'now'")):
+        status, _, log = run(*arguments)
+        equal(status, 2, "status")
+        check(text in log, "it said %r" % log)
+
+
+@case("the log has one structured line for each event")
+def _(t):
+    daemon = serve(t, folder(t))
+    daemon.client(t).close()
+    equal(daemon.stop(), 0, "status after SIGTERM")
+    for line in daemon.log().splitlines():
+        check(LINE.fullmatch(line), "an odd line: %r" % line)
+    check(" info %s\n" % READY in daemon.log(), "it never said that it is ready")
+
+
+@case("several addresses, IPv6 among them")
+def _(t):
+    if not os.path.exists("/proc/net/if_inet6"):
+        raise Skip("this machine has no IPv6")
+    daemon = Daemon(t, "--data-dir", folder(t), "--listen", "127.0.0.1:0", "--listen",
+                    "[::1]:0").ready()
+    first, second = daemon.addresses()
+    check(first.startswith("127.0.0.1:") and not first.endswith(":0"), first)
+    check(second.startswith("[::1]:") and not second.endswith(":0"), second)
+    host, port = second.rsplit(":", 1)
+    with socket.create_connection((host.strip("[]"), int(port)), 5) as sock:
+        sock.sendall(amqp.PROTOCOL_HEADER)
+        check(len(sock.recv(7)) == 7, "nothing came by IPv6")
+    daemon.client(t, first)
+
+
+@case("addresses that are none, or not ours")
+def _(t):
+    data = os.path.join(folder(t), "data")
+    for address in ("localhost:5672", "127.0.0.1", "127.0.0.1:65536", "192.0.2.1:0", "[::1:0"):
+        status, _, log = run("--data-dir", data, "--listen", address)
+        equal(status, 1, "status for %s" % address)
+        check("cannot start: " in log, "it said %r" % log)
+        check(not os.path.exists(data), "it made a data folder")
+
+
+@case("a port that is taken")
+def _(t):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        data = os.path.join(folder(t), "data")
+        address = "127.0.0.1:%d" % taken.getsockname()[1]
+        status, _, log = run("--data-dir", data, "--listen", address)
+        equal(status, 1, "status")
+        check("cannot listen at %s: Address already in use" % address in log, "it said %r" % log)
+        check(not os.path.exists(data), "it made a data folder")
+
+
+@case("a data folder that is in use")
+def _(t):
+    data = folder(t)
+    daemon = serve(t, data)
+    fill(t, daemon)
+    time.sleep(0.3)
+    before = contents(data)
+    status, _, log = run("--data-dir", data, "--listen", "127.0.0.1:0")
+    equal(status, 1, "status")
+    check("in use by another leveretd, process %d" % daemon.process.pid in log, "it said %r" % log)
+    equal(contents(data), before, "what is in the folder")
+    status, out, _ = run("--check-store", data)
+    equal(status, 2, "status of --check-store")
+    check("in use" in out, "it said %r" % out)
+    daemon.client(t)
+    equal(daemon.stop(), 0, "status after SIGTERM")
+
+
+@case("data folders that cannot be used")
+def _(t):
+    place = folder(t)
+    with open(os.path.join(place, "file"), "w", encoding="ascii") as file:
+        file.write("no folder")
+    for name in ("missing/data", "file", "file/data"):
+        status, _, log = run("--data-dir", os.path.join(place, name), "--listen", "127.0.0.1:0")
+        equal(status, 1, "status")
+        check("cannot be used: " in log, "it said %r" % log)
+    equal(os.listdir(place), ["file"], "what is there")
+
+
+@case("the data folder is for its owner alone, and the default is the user's state")
+def _(t):
+    home = folder(t)
+    environment = dict(os.environ, HOME=home)
+    for name in ("STATE_DIRECTORY", "XDG_STATE_HOME"):
+        environment.pop(name, None)
+    daemon = Daemon(t, "--listen", "127.0.0.1:0", env=environment).ready()
+    fill(t, daemon)
+    data = os.path.join(home, ".local/state/leveret")
+    equal(os.stat(data).st_mode & 0o777, 0o700, "mode of the folder")
+    for path in contents(data):
+        equal(os.stat(path).st_mode & 0o077, 0, "others' rights on " + path)
+    daemon.stop()
+    environment["STATE_DIRECTORY"] = os.path.join(home, "service")
+    Daemon(t, "--listen", "127.0.0.1:0", env=environment).ready().stop()
+    check(os.path.exists(os.path.join(home, "service")), "the service's folder was not used")
+
+
+@case("SIGTERM says goodbye, and what was confirmed is there after it")
+def _(t):
+    data = folder(t)
+    daemon = serve(t, data)
+    fill(t, daemon)
+    c = daemon.client(t)
+    daemon.process.send_signal(signal.SIGTERM)
+    close = c.expect(0, "connection.close")
+    equal(close.reply_code, 320, "code")
+    equal(close.reply_text, "CONNECTION_FORCED - broker forced connection closure with reason "
+          "'shutdown'", "text")
+    c.send(0, "connection.close-ok")
+    check(c.at_end(), "the socket stayed open")
+    c.sock.close()
+    equal(daemon.process.wait(4), 0, "status")
+    daemon = serve(t, data)
+    c = daemon.client(t)
+    c.channel()
+    equal(c.call(1, "queue.declare", queue="kept", passive=True).message_count, 10, "messages")
+
+
+@case("a client that does not answer is not waited for long")
+def _(t):
+    daemon = serve(t, folder(t))
+    c = daemon.client(t)
+    before = time.monotonic()
+    daemon.process.send_signal(signal.SIGINT)
+    c.expect(0, "connection.close")
+    equal(daemon.process.wait(8), 0, "status")
+    check(time.monotonic() - before > 3, "it was not waited for at all")
+
+
+@case("a second signal ends it at once, and loses nothing that was confirmed")
+def _(t):
+    data = folder(t)
+    daemon = serve(t, data)
+    fill(t, daemon)
+    c = daemon.client(t)
+    daemon.process.send_signal(signal.SIGTERM)
+    c.expect(0, "connection.close")
+    before = time.monotonic()
+    daemon.process.send_signal(signal.SIGTERM)
+    equal(daemon.process.wait(5), 128 + signal.SIGTERM, "status")
+    check(time.monotonic() - before < 1, "that took long")
+    c = serve(t, data).client(t)
+    c.channel()
+    equal(c.call(1, "queue.declare", queue="kept", passive=True).message_count, 10, "messages")
+
+
+@case("signals that the parent ignores are obeyed all the same")
+def _(t):
+    daemon = serve(t, folder(t), preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    equal(daemon.stop(signal.SIGINT), 0, "status")
+
+
+@case("as process 1")
+def _(t):
+    command = ("unshare", "--pid", "--fork", "--kill-child")
+    try:
+        possible = subprocess.run([*command, "true"], stderr=subprocess.DEVNULL, check=False)
+    except FileNotFoundError:
+        raise Skip("there is no unshare") from None
+    if possible.returncode != 0:
+        raise Skip("no new process namespace can be made here")
+    daemon = Daemon(t, "--data-dir", folder(t), "--listen", "127.0.0.1:0", command=command).ready()
+    check(" process=1\n" in daemon.log(), "it is another process")
+    fill(t, daemon)
+    with open("/proc/%d/task/%d/children" % (2 * (daemon.process.pid,)), encoding="ascii") as file:
+        child = int(file.read().split()[0])
+    os.kill(child, signal.SIGTERM)
+    equal(daemon.process.wait(10), 0, "status")
+    check("stopped" in daemon.log(), "it was not stopped in good order")
+
+
+@case("without standard descriptors")
+def _(t):
+    data = folder(t)
+    command = ["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-', PROGRAM]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = "127.0.0.1:%d" % free.getsockname()[1]
+    process = subprocess.Popen([*command, "--data-dir", data, "--listen", address])
+    t.cleanup(process.wait)
+    t.cleanup(process.kill)
+    for _ in range(500):
+        try:
+            c = amqp.Connection(address)
+            break
+        except ConnectionRefusedError:
+            time.sleep(0.02)
+    c.open()
+    c.close()
+    process.terminate()
+    equal(process.wait(10), 0, "status")
+    for path in contents(data):
+        with open(path, "rb") as file:
+            check(READY.encode() not in file.read(), "the log went into " + path)
+
+
+@case("few descriptors: who is there is served, and who comes waits")
+def _(t):
+    limit = (64, 64)
+    daemon = serve(t, folder(t),
+                   preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limit))
+    inside = [daemon.client(t) for _ in range(20)]
+    address = daemon.addresses()[0]
+    outside = [amqp.Connection(address) for _ in range(40)]
+    for c in outside:
+        t.cleanup(c.abort)
+        c.send_raw(amqp.PROTOCOL_HEADER)
+    time.sleep(0.3)
+    c = inside[0]
+    c.channel()
+    c.call(1, "queue.declare", queue="kept", durable=True)
+    c.call(1, "confirm.select")
+    c.publish(1, "kept", b"x" * 100, delivery_mode=2)
+    c.expect(1, "basic.ack")
+    check("new connections have to wait" in daemon.log(), "it did not say so")
+    for c in inside:
+        c.close()
+    for c in outside[:20]:
+        c.expect(0, "connection.start")
+    for c in outside:
+        c.abort()
+    equal(daemon.stop(), 0, "status")
+
+
+@case("many descriptors cost neither time nor memory")
+def _(t):
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    before = time.monotonic()
+    daemon = serve(t, folder(t),
+                   preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard)))
+    check(time.monotonic() - before < 2, "it took long to start")
+    with open("/proc/%d/status" % daemon.process.pid, encoding="ascii") as file:
+        size = int(re.search(r"RssAnon:\s+(\d+)", file.read()).group(1))
+    t.note("%d KiB with up to %d descriptors" % (size, hard))
+
+
+@case("--check-store changes nothing")
+def _(t):
+    data = folder(t)
+    daemon = serve(t, data, "--segment-size", "64K", "--chunk-entries", "16")
+    fill(t, daemon, 2000)
+    daemon.kill()
+    before = contents(data)
+    temporary = folder(t)
+    status, out, _ = run("--check-store", data, "--segment-size", "64K", "--chunk-entries", "16",
+                         env=dict(os.environ, TMPDIR=temporary))
+    equal(status, 0, "status; it said %r" % out)
+    check("2000 messages" in out, "it said %r" % out)
+    equal(contents(data), before, "what is in the folder")
+    equal(os.listdir(temporary), [], "what it left behind")
+    status, out, _ = run("--check-store", os.path.join(data, "nowhere"))
+    equal(status, 2, "status for a folder that is not there")
+
+
+@case("a journal of a newer version is left alone")
+def _(t):
+    data = folder(t)
+    daemon = serve(t, data)
+    fill(t, daemon)
+    equal(daemon.stop(), 0, "status")
+    journal = sorted(name for name in os.listdir(data) if name.startswith("journal-"))[-1]
+    with open(os.path.join(data, journal), "r+b") as file:
+        header = bytearray(file.read(60))
+        header[4] += 1
+        file.seek(0)
+        file.write(header + crc32c(header).to_bytes(4, "little"))
+    before = contents(data)
+    status, _, log = run("--data-dir", data, "--listen", "127.0.0.1:0")
+    equal(status, 1, "status")
+    check("cannot start: " in log and "newer version" in log, "it said %r" % log)
+    now = contents(data)
+    equal([path for path in before if "/index/" not in path and now.get(path) != before[path]], [],
+          "files that changed")
+
+
+if __name__ == "__main__":
+    main()

@@ -5,6 +5,7 @@ check_LIBRARIES += libleveret_fault.a
 libleveret_fault_a_SOURCES = \
 	%D%/campaign.c \
 	%D%/campaign.h
+libleveret_fault_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 
 check_PROGRAMS += \
 	%D%/store_campaign

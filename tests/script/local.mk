@@ -1,11 +1,13 @@
-# The whole broker in memory, driven by scripts of send and expect lines.
+# The whole broker in memory, driven by scripts of send and expect lines; without arguments the runner
+# runs every script in this folder.
 
-libleveret_tests_a_SOURCES += \
+check_PROGRAMS += %D%/runner.t
+TESTS += %D%/runner.t
+%C%_runner_t_SOURCES = \
 	%D%/runner.c \
 	%D%/world.c \
 	%D%/world.h
 
-EXTRA_DIST += \
-	%D%/exchange_declare.amqp \
-	%D%/handshake.amqp \
-	%D%/publish_consume.amqp
+# Every script belongs to the release; there is none to be named.
+dist-hook:
+	cp -p $(srcdir)/%D%/*.amqp $(distdir)/%D%/

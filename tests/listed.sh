@@ -20,17 +20,19 @@ ok() { # STATUS NAME
     fi
 }
 
-# Prints the files of a folder (not of those below it) that its fragment does not name. A test program
-# stands there under the name of the program.
+# Prints the files of a folder (not of those below it) that its fragment does not name. A program
+# of one file may stand there under its own name, and a test program must.
 unlisted() { # TOP FOLDER
     for file in "$1/$2"/*.[ch] "$1/$2"/*.def "$1/$2"/*.sh "$1/$2"/*.py "$1/$2"/*.md; do
         [ -f "$file" ] || continue
         name=${file##*/}
+        program=$name
         case $name in
-        test_*.c) name=${name%.c}.t ;;
+        test_*.c) program=${name%.c}.t name=$program ;;
+        *.c) program=${name%.c} ;;
         esac
         sed 's/#.*//' "$1/$2/local.mk" 2>/dev/null | tr -s ' \t=' '\n' |
-            grep -qxF -e "%D%/$name" -e "$2/$name" || echo "$2/${file##*/}"
+            grep -qxF -e "%D%/$name" -e "%D%/$program" || echo "$2/${file##*/}"
     done
 }
 

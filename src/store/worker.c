@@ -71,8 +71,9 @@ static void thread_submit(struct worker *worker, struct job *job)
     list_init(&job->link);
     pthread_mutex_lock(&self->lock);
     list_push_back(&self->submitted, &job->link);
-    pthread_cond_signal(&self->submitted_cond);
     pthread_mutex_unlock(&self->lock);
+    /* After the lock, or the thread would wake only to wait for it. */
+    pthread_cond_signal(&self->submitted_cond);
 }
 
 static struct job *thread_finished(struct worker *worker)

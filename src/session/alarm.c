@@ -67,7 +67,10 @@ static unsigned current_alarms(const struct server *server)
 void alarm_tick(struct server *server)
 {
     unsigned before = server->alarms, now = current_alarms(server);
+    bool was_congested = server->is_congested;
     server->is_congested = store_is_congested(server->broker->store);
+    if (was_congested && !server->is_congested)
+        server->has_work_left = true; /* those who waited go on in the next turn */
     if (now == before)
         return;
     server->alarms = now;

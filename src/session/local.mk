@@ -2,6 +2,8 @@
 
 noinst_LIBRARIES += libleveret_session.a
 
+EXTRA_DIST += %D%/README.md
+
 libleveret_session_a_SOURCES = \
 	%D%/acknowledge.c \
 	%D%/acknowledge.h \

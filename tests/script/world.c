@@ -174,6 +174,9 @@ void world_settle(struct world *world)
         progress = false;
         for (int i = 0; i < CLIENTS_MAX; i++)
             progress |= feed(&world->clients[i]);
+        for (int i = 0; i < CLIENTS_MAX; i++)
+            if (world->clients[i].connection)
+                progress |= drain(world->clients[i].connection);
         server_tick(world->server, world->now_ms, wall_clock_ms + world->now_ms);
         while ((connection = server_take_writable(world->server)))
             progress |= drain(connection);

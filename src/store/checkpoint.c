@@ -272,8 +272,6 @@ static void run_checkpoint(struct job *link)
 {
     struct checkpoint_job *job = (struct checkpoint_job *)link;
     struct kv *kv = job->store->o.kv;
-    if (planted(PLANTED_EARLY_RETIRE))
-        retire_files(job);
     job->result = kv->ops->write(kv, buffer_bytes(&job->batch), true);
     if (job->result >= 0 && !planted(PLANTED_EARLY_RETIRE))
         retire_files(job);
@@ -307,6 +305,8 @@ void checkpoint_begin(struct store *store)
     store->checkpoint_ms = store->now_ms;
     store->journal_since = 0;
     store->is_changed = false;
+    if (planted(PLANTED_EARLY_RETIRE))
+        retire_files(job);
     store_want(store, (struct ticket){.index = job->durable});
 }
 

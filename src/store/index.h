@@ -36,6 +36,7 @@ struct index {
     uint64_t mark_batch;
     uint64_t read_until; /* bodies are being read ahead up to here */
     uint64_t used_ms;    /* when something was last taken */
+    uint32_t read_errors; /* in a row: the disk would not read */
     bool is_reading;     /* a read for it is under way */
     bool is_waiting;     /* answered INDEX_WAIT and was not woken since */
     bool is_dirty;       /* counters changed since the last checkpoint */

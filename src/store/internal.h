@@ -193,6 +193,7 @@ struct read_job {
     size_t count, capacity;
     uint8_t *data;
     uint64_t size;
+    int error; /* of the disk */
 };
 
 void spill_tick(struct store *store);

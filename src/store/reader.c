@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "store/internal.h"
 
-enum { READ_ITEMS = 1024, READ_BYTES = 1 << 20, GAP_MAX = 4096 };
+enum { READ_ERRORS_MAX = 3, READ_ITEMS = 1024, READ_BYTES = 1 << 20, GAP_MAX = 4096 };
 
 /* ---- the reader's side ---- */
 
@@ -31,6 +31,8 @@ static void read_run(struct read_job *job, size_t from, size_t to, uint8_t *data
     uint64_t start = job->items[from].place.offset;
     uint64_t got = 0;
     int error = job->store->o.disk->ops->read(job->items[from].file, data, size, start, &got);
+    if (error)
+        job->error = error;
     for (size_t i = from; i < to; i++) {
         struct read_item *item = &job->items[i];
         uint64_t at = item->place.offset - start;
@@ -221,8 +223,12 @@ static void take_in(struct store *store, struct index *index, const struct read_
 void read_done(struct store *store, struct read_job *job)
 {
     struct index *index = idmap_find(&store->indexes, job->queue_id);
+    /* A disk that would not read is asked again before anything is given up. */
+    bool again = index && job->error && index->read_errors++ < READ_ERRORS_MAX;
+    if (index && !again)
+        index->read_errors = 0;
     for (size_t i = 0; i < job->count; i++) {
-        if (index)
+        if (index && !again)
             take_in(store, index, &job->items[i]);
         segment_unread(store, job->items[i].segment);
     }

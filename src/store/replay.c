@@ -51,7 +51,8 @@ static void source_open(struct source *source, const struct segment *segment)
     source->file = segment->file;
     source->segment = segment->number;
     source->start = source->got = 0;
-    source->error = source->store->o.disk->ops->size(source->file, &source->size);
+    if (!source->error)
+        source->error = source->store->o.disk->ops->size(source->file, &source->size);
 }
 
 /* ---- files ---- */
@@ -424,7 +425,10 @@ static bool end_here(struct walk *walk, bool repair)
     bool is_end = source->size <= walk->at.offset && !next_segment(source->store, segment->number);
     if (is_end)
         return true;
-    if (search_marks(walk) >= walk->at.batch)
+    uint64_t mark = search_marks(walk);
+    if (source->error) /* what could not be read might have known better */
+        return damaged(walk, walk->at.offset, strerror(source->error));
+    if (mark >= walk->at.batch)
         return damaged(walk, walk->at.offset, "a batch that was synced is not there");
     walk->report->cut_segment = walk->at.segment;
     walk->report->cut_offset = walk->at.offset;

@@ -258,9 +258,15 @@ bool chunk_thaw(struct store *store, struct chunk *chunk, struct bytes blob)
     chunk->is_stale = false;
     chunk->entries = entries;
     for (uint32_t slot = bit_next(present, 0, chunk->slots); slot < chunk->slots;
-         slot = bit_next(present, slot + 1, chunk->slots))
+         slot = bit_next(present, slot + 1, chunk->slots)) {
+        if (chunk->is_old && entries[slot].flags & ENTRY_DAMAGED) {
+            /* Another start, another look. */
+            entries[slot].flags &= (uint8_t)~ENTRY_DAMAGED;
+            chunk->is_stale = true;
+        }
         if (!bit_get(chunk->live_bits, slot))
             drop_entry(store, chunk, &entries[slot]);
+    }
     mem_free(present);
     chunk->is_old = false;
     if (chunk->is_stale)

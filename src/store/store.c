@@ -155,7 +155,7 @@ void store_close(struct store *store)
             checkpoint_begin(store);
         else if (is_idle(store))
             break;
-        store_tick(store, store->now_ms + 1);
+        store_tick(store, store->now_ms + 10);
         store->o.syncer->ops->drain(store->o.syncer);
         store->o.indexer->ops->drain(store->o.indexer);
         store->o.reader->ops->drain(store->o.reader);
@@ -435,7 +435,9 @@ void store_want(struct store *store, struct ticket ticket)
 
 uint64_t store_durable_index(const struct store *store)
 {
-    if (store->durable == store->written && !store->is_writing && batch_is_empty(store->filling))
+    bool is_all = store->durable == store->written && !store->is_writing && !store->is_failed &&
+                  batch_is_empty(store->filling);
+    if (is_all)
         return store->filling->number;
     return store->durable;
 }

@@ -39,6 +39,7 @@ struct model_queue {
     struct item *items;
     size_t count, capacity;
     uint64_t creation; /* ticket; 0: durable */
+    bool is_unknown;   /* what it holds is not known to the model */
 };
 
 struct model_name {
@@ -272,13 +273,18 @@ static void do_take(struct campaign *c)
         return;
     }
     if (result == INDEX_EMPTY) {
-        if (item)
+        if (item && !store_stats(c->store)->damaged)
             fail(c, "queue %" PRIu64 " is empty but should have message %" PRIu64, queue->id,
                  item->id);
         return;
     }
     uint64_t id = read_message(c, taken.message);
     message_unref(&c->pool, taken.message);
+    if (store_stats(c->store)->damaged) {
+        /* The disk would not read: what was set aside is missing until the next start. */
+        index_return(queue->index, taken.sequence, false);
+        return;
+    }
     if (!item || item->id != id) {
         fail(c, "queue %" PRIu64 " gave message %" PRIu64 " instead of %" PRIu64, queue->id, id,
              item ? item->id : 0);
@@ -344,7 +350,7 @@ static void do_purge(struct campaign *c)
         ready++;
     }
     uint64_t purged = index_purge(queue->index);
-    if (purged != ready)
+    if (purged != ready && !store_stats(c->store)->damaged)
         fail(c, "a purge dropped %" PRIu64 " messages instead of %" PRIu64, purged, ready);
     c->report->purges++;
 }
@@ -531,7 +537,7 @@ static void compare_queue(struct campaign *c, struct model_queue *queue, bool cl
     struct item *seen = mem_zalloc_array(MAX, sizeof(*seen));
     size_t count = read_queue(c, queue, seen, MAX);
     size_t at = 0;
-    for (size_t i = 0; i < queue->count && !c->failed; i++) {
+    for (size_t i = 0; i < queue->count && !c->failed && !queue->is_unknown; i++) {
         struct item *item = &queue->items[i];
         bool is_there = at < count && seen[at].id == item->id;
         if (!is_there) {
@@ -551,9 +557,10 @@ static void compare_queue(struct campaign *c, struct model_queue *queue, bool cl
             fail(c, "message %" PRIu64 " comes again without redelivered", item->id);
         at++;
     }
-    if (at < count)
+    if (at < count && !queue->is_unknown)
         fail(c, "queue %" PRIu64 ": message %" PRIu64 " out of order or invented", queue->id,
              seen[at].id);
+    queue->is_unknown = false;
     queue->count = 0;
     for (size_t i = 0; i < count; i++) {
         *add_item(queue) = seen[i];
@@ -571,9 +578,13 @@ static bool recover(struct campaign *c, bool clean)
     if (!c->store)
         return false;
     store_catalogue_each(c->store, see_name, c);
-    for (int n = 0; n < NAMES; n++)
-        if (c->names[n].durable && !(c->report->seen_names >> n & 1))
-            fail(c, "name%d is lost", n);
+    for (int n = 0; n < NAMES; n++) {
+        if (!(c->report->seen_names >> n & 1)) {
+            if (c->names[n].durable)
+                fail(c, "name%d is lost", n);
+            c->names[n].count = 0;
+        }
+    }
     for (int q = 0; q < QUEUES; q++) {
         struct model_queue *queue = &c->queues[q];
         bool known = c->report->seen_queues >> q & 1;
@@ -585,6 +596,8 @@ static bool recover(struct campaign *c, bool clean)
             fail(c, "queue %d is lost", q);
             continue;
         }
+        if (queue->creation) /* the old one or the new one, nobody knows */
+            queue->is_unknown = true;
         queue->creation = 0;
         queue->index = store_queue(c->store, queue->id, queue);
     }
@@ -625,6 +638,7 @@ static void crash_and_recover(struct campaign *c)
     note_durable(c);
     bool clean = below(c, 6) == 0 && !store_failure(c->store);
     if (clean) {
+        disk_memory_fail(c->disk, 0, 0, false);
         add_stats(c);
         store_close(c->store);
         c->store = NULL;
@@ -680,7 +694,9 @@ bool campaign_run(const struct campaign_options *options, struct campaign_report
         /* Sometimes the disk fails at some call, once or for good, instead of just losing power. */
         if (options->disk_faults && below(&c, 3) == 0)
             disk_memory_fail(c.disk, 1 + below(&c, 60), below(&c, 2) ? EIO : ENOSPC, below(&c, 2));
-        for (uint64_t i = 0; i < steps && !c.failed && !store_failure(c.store); i++)
+        for (uint64_t i = 0; i < steps && !c.failed && !store_failure(c.store) &&
+                             !store_stats(c.store)->damaged;
+             i++)
             work(&c);
         if (store_failure(c.store)) {
             report->store_failures++;

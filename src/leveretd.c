@@ -239,7 +239,7 @@ static int serve(struct daemon *daemon)
         return EXIT_FAILURE;
     }
     log_event(&daemon->log, LOG_LEVEL_INFO, "store opened path=%s", daemon->data_dir);
-    int result = loop_run(daemon->loop, daemon->server, daemon->store);
+    int result = loop_run(daemon->loop, daemon->server, daemon->store, &daemon->pool);
     if (result > 0)
         refuse(daemon, strerror(result));
     /* After a failure nothing more may be written, and waiting for the disk may never end. */

@@ -4,6 +4,7 @@
 #include "net/loop.h"
 
 #include <errno.h>
+#include <malloc.h>
 
 #include "base/mem.h"
 #include "net/clock.h"
@@ -15,6 +16,8 @@ enum {
     STOP_MS = 5000, /* for connections to answer connection.close */
     FAIL_MS = 2000, /* the same, when the store has failed */
     STALE_MS = 50,  /* age beyond which the server's idea of the time is renewed before input */
+    TRIM_BYTES = 16 << 20,   /* messages gone, after which it is worth to give memory back */
+    SPANS_KEPT = 64,         /* of the pool's empty ones, then */
     STORE_DESCRIPTORS = 256, /* kept for journal, index and the process itself */
 };
 
@@ -180,6 +183,21 @@ static void check_store(struct loop *loop)
     begin_stop(loop, LOOP_FAILING, FAIL_MS);
 }
 
+/* Small messages leave empty spans in their pool; those of middling size come from the C library's
+ * heap, which keeps what lies below anything that is still in use. Giving it back takes time: it is
+ * done when half of all has gone, so that the time is little for each message. */
+static void give_memory_back(struct loop *loop)
+{
+    size_t bytes = message_pool_bytes(loop->pool);
+    if (bytes > loop->pool_peak)
+        loop->pool_peak = bytes;
+    if (loop->pool_peak - bytes < TRIM_BYTES || loop->pool_peak / 2 < bytes)
+        return;
+    slab_trim(&loop->pool->slab, SPANS_KEPT);
+    malloc_trim(0);
+    loop->pool_peak = bytes;
+}
+
 /* What follows the input. */
 static void turn(struct loop *loop)
 {
@@ -190,6 +208,7 @@ static void turn(struct loop *loop)
         socket_flush(connection_owner(connection));
     socket_end_lingering(loop);
     listeners_resume(loop);
+    give_memory_back(loop);
     loop->next_ms = server_next_ms(loop->server);
 }
 
@@ -211,10 +230,12 @@ static int start_listeners(struct loop *loop)
     return 0;
 }
 
-int loop_run(struct loop *loop, struct server *server, struct store *store)
+int loop_run(struct loop *loop, struct server *server, struct store *store,
+             struct message_pool *pool)
 {
     loop->server = server;
     loop->store = store;
+    loop->pool = pool;
     loop->now_ms = clock_monotonic_ms();
     int error = start_listeners(loop);
     if (error)

@@ -22,6 +22,8 @@ struct loop {
     const struct log *log;
     struct server *server; /* while loop_run runs */
     struct store *store;
+    struct message_pool *pool;
+    size_t pool_peak; /* its most bytes since memory was given back */
     enum loop_state state;
     uint64_t now_ms;        /* of this turn */
     uint64_t ticked_ms;     /* of the last server_tick */
@@ -53,8 +55,10 @@ int loop_bind(struct loop *loop, const struct address *address);
 /* Makes the loop run a turn. From any thread, at any time between loop_new and loop_free; `loop` is
  * the struct loop (its type is that of the callbacks which it is handed to). */
 void loop_wake(void *loop);
-/* Listens and serves until a signal or a failed store ends it. 0: stopped in good order; an errno
- * value: it could not listen; -1: the store failed. */
-int loop_run(struct loop *loop, struct server *server, struct store *store);
+/* Listens and serves until a signal or a failed store ends it. `pool` is watched, so that memory goes
+ * back to the system when messages have gone. 0: stopped in good order; an errno value: it could not
+ * listen; -1: the store failed. */
+int loop_run(struct loop *loop, struct server *server, struct store *store,
+             struct message_pool *pool);
 
 #endif

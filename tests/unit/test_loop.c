@@ -203,12 +203,13 @@ static struct running start(size_t descriptors)
         bail("loop_bind: %s", strerror(errno));
     running.address = list_entry(list_first(&loop->listeners), struct listener, link)->address;
     struct server server = {0};
+    static struct message_pool pool;
     list_init(&server.connections);
     list_init(&server.writable);
     running.child = fork();
     if (running.child == 0) {
         alarm(60);
-        _exit(loop_run(loop, &server, (struct store *)&server) == 0 ? 0 : 1);
+        _exit(loop_run(loop, &server, (struct store *)&server, &pool) == 0 ? 0 : 1);
     }
     loop_free(loop);
     return running;

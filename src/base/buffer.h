@@ -49,7 +49,9 @@ struct cursor {
 
 static inline struct cursor cursor_of(struct bytes bytes)
 {
-    return (struct cursor){bytes.data, bytes.data + bytes.size, false};
+    static const uint8_t none[1]; /* so that there is an end to point to */
+    const uint8_t *data = bytes.data ? bytes.data : none;
+    return (struct cursor){data, data + bytes.size, false};
 }
 
 uint8_t cursor_u8(struct cursor *cursor);

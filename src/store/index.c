@@ -329,7 +329,7 @@ static struct chunk *find_ready(struct index *index, uint32_t *slot)
         if (*slot < chunk->slots)
             return chunk;
     }
-    assert(!"a ready message that is in no chunk");
+    assert(false && "a ready message that is in no chunk");
     return NULL;
 }
 

@@ -212,7 +212,6 @@ void chunk_bury(struct store *store, struct chunk *chunk);
 void chunk_cache(struct store *store, struct chunk *chunk);
 /* Its entries leave memory; the blob has them all. */
 void chunk_cool(struct store *store, struct chunk *chunk);
-struct message *message_copy(struct store *store, const struct message *message);
 
 enum { READ_AHEAD_LOW = 512 };
 

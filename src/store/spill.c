@@ -313,7 +313,7 @@ static void load_dead(struct store *store)
 
 /* ---- bodies ---- */
 
-struct message *message_copy(struct store *store, const struct message *message)
+static struct message *copy_of(struct store *store, const struct message *message)
 {
     struct message *copy =
         message_new(store->o.pool, message_exchange(message), message_routing_key(message),
@@ -332,7 +332,7 @@ static void page_out(struct store *store, struct chunk *chunk, uint32_t slot)
     struct entry *entry = &chunk->entries[slot];
     struct destination destination = {chunk->queue_id, chunk->base + slot};
     if (entry->message->batch)
-        entry_set_message(store, chunk, entry, message_copy(store, entry->message));
+        entry_set_message(store, chunk, entry, copy_of(store, entry->message));
     batch_add_message(store, RECORD_PAGED, entry->message, &destination, 1);
     entry->flags |= ENTRY_PAGED;
     chunk->version++;

@@ -22,7 +22,7 @@ TEST(a_frame_is_whole_or_needs_more)
 {
     static const uint8_t data[] = "\2\1\2\0\0\0\3abc\xce"
                                   "rest";
-    struct frame frame;
+    struct frame frame = {0};
     bool more = true;
     for (size_t size = 0; size < 11; size++)
         more = more && read_part(data, size, 4096, &frame) == 0;
@@ -39,7 +39,7 @@ TEST(a_frame_is_whole_or_needs_more)
 
 TEST(types)
 {
-    struct frame frame;
+    struct frame frame = {0};
     for (int type = 0; type < 256; type++) {
         uint8_t data[] = {(uint8_t)type, 0, 9, 0, 0, 0, 0, 0xce};
         bool known = type == 1 || type == 2 || type == 3 || type == 8;
@@ -55,7 +55,7 @@ TEST(types)
 static ssize_t read_announced(uint32_t payload_size, uint32_t frame_max)
 {
     uint8_t header[FRAME_HEADER_SIZE];
-    struct frame frame;
+    struct frame frame = {0};
     frame_write_header(header, FRAME_BODY, 1, payload_size);
     ssize_t result = read_part(header, sizeof(header), frame_max, &frame);
     if (frame.payload.size != payload_size || frame.payload.data)
@@ -75,7 +75,7 @@ TEST(the_limit_is_judged_from_the_header)
 
 TEST(the_end_octet)
 {
-    struct frame frame;
+    struct frame frame = {0};
     is_int(read_part("\1\0\1\0\0\0\2ab\xcd", 10, 4096, &frame), FRAME_BAD_END, "is not 0xCE");
     is_int(frame.type, FRAME_METHOD, "the frame is told");
     is_int(frame.payload.size, 2, "with its size");
@@ -87,7 +87,7 @@ static uint8_t memory[400];
 static void is_frame(uint8_t type, uint16_t channel, const char *payload, size_t size,
                      const char *name)
 {
-    struct frame frame;
+    struct frame frame = {0};
     ssize_t total = frame_read(memory, (size_t)(written.at - memory), 0, &frame);
     ok(!written.bad && total == written.at - memory && frame.type == type &&
            frame.channel == channel,

@@ -223,7 +223,8 @@ TEST(memory)
 
     pid_t child = fork();
     if (child == 0) {
-        freopen("/dev/null", "w", stderr);
+        if (!freopen("/dev/null", "w", stderr))
+            _exit(3);
         volatile size_t count = SIZE_MAX / 2;
         mem_free(mem_zalloc_array(count, 3));
         _exit(0);

@@ -45,12 +45,10 @@ void alarm_publisher(struct connection *connection)
         connection_hold(connection, HOLD_CONGESTED);
 }
 
-/* Memory that was never written to is none: announcing large bodies blocks nobody. */
 static size_t memory_in_use(const struct server *server)
 {
-    return message_pool_bytes(server->broker->pool) - server->announced_bytes +
-           server->outputs.bytes + server->input_bytes + server->held_bytes +
-           server->unacked_bytes;
+    return message_pool_bytes(server->broker->pool) + server->outputs.bytes +
+           server->input_bytes + server->held_bytes + server->unacked_bytes;
 }
 
 static unsigned current_alarms(const struct server *server)

@@ -1,11 +1,14 @@
 /* The names of basic.publish are needed when the header has come and the message can be made. Mostly
  * that is in the same input, so they are borrowed from it; when it is not, content_save copies them.
  * The header tells the size of the body: a body that is too large is refused then, before any memory
- * is taken, and what follows of it is thrown away. */
+ * is taken. The memory of a body is taken then, too, but for a large one: that is collected as it
+ * comes, so that to announce much costs nothing, and put into its message at the end. */
 #include "session/content.h"
 
 #include "base/mem.h"
 #include "session/channel.h"
+
+enum { LARGE_BODY = 1024 * 1024 };
 
 void content_begin(struct channel *channel, const struct method_basic_publish *publish)
 {
@@ -88,15 +91,42 @@ bool content_header(struct channel *channel, struct bytes payload, struct error 
     if (!check_size(channel, header.body_size, error) ||
         !check_properties(properties_scan(header.properties, &brief), error))
         return false;
+    content->is_large = header.body_size > LARGE_BODY;
     content->message =
         message_new(channel_broker(channel)->pool, content->exchange, content->routing_key,
-                    header.properties, (uint32_t)header.body_size);
+                    header.properties, content->is_large ? 0 : (uint32_t)header.body_size);
     content->body_left = (uint32_t)header.body_size;
-    channel_server(channel)->announced_bytes += content->body_left;
     content->state = CONTENT_BODY;
     forget_names(channel);
     note_properties(content, &brief);
     return true;
+}
+
+static void drop_body(struct channel *channel)
+{
+    channel_server(channel)->input_bytes -= channel->content.body.capacity;
+    buffer_free(&channel->content.body);
+}
+
+/* Adds to a large body; makes the message when it is whole. */
+static void collect(struct channel *channel, struct bytes part)
+{
+    struct content *content = &channel->content;
+    struct message_pool *pool = channel_broker(channel)->pool;
+    size_t before = content->body.capacity;
+    buffer_add(&content->body, part.data, part.size);
+    channel_server(channel)->input_bytes += content->body.capacity - before;
+    if (content->body_left)
+        return;
+    struct message *empty = content->message;
+    content->message =
+        message_new(pool, message_exchange(empty), message_routing_key(empty),
+                    message_properties(empty), (uint32_t)content->body.size);
+    content->message->flags = empty->flags;
+    content->message->priority = empty->priority;
+    message_fill(content->message, buffer_bytes(&content->body));
+    message_unref(pool, empty);
+    drop_body(channel);
 }
 
 bool content_body(struct channel *channel, struct bytes part, struct error *error)
@@ -106,8 +136,10 @@ bool content_body(struct channel *channel, struct bytes part, struct error *erro
         return error_set(error, REPLY_FRAME_ERROR,
                          "content body frame exceeds remaining content size");
     content->body_left -= (uint32_t)part.size;
-    channel_server(channel)->announced_bytes -= part.size;
-    message_fill(content->message, part);
+    if (__builtin_expect(content->is_large, 0))
+        collect(channel, part);
+    else
+        message_fill(content->message, part);
     return true;
 }
 
@@ -123,7 +155,7 @@ void content_free(struct channel *channel)
 {
     struct content *content = &channel->content;
     forget_names(channel);
-    channel_server(channel)->announced_bytes -= content->body_left;
+    drop_body(channel);
     if (content->message)
         message_unref(channel_broker(channel)->pool, content->message);
     *content = (struct content){0};

@@ -5,6 +5,7 @@
 
 #include "amqp/frame.h"
 #include "amqp/properties.h"
+#include "base/buffer.h"
 #include "broker/error.h"
 #include "store/message.h"
 
@@ -25,7 +26,9 @@ struct content {
     uint32_t body_left; /* bytes still to come */
     struct bytes exchange, routing_key; /* until the header has come; borrowed from the input, */
     uint8_t *saved;                     /* or from this */
-    struct message *message;            /* once the header has come */
+    struct message *message;            /* once the header has come; */
+    bool is_large;                      /* without its body, which is collected here */
+    struct buffer body;
 };
 
 /* basic.publish was seen. Its names are borrowed until content_save or the header. */

@@ -23,10 +23,9 @@ struct server {
     uint64_t now_ms;
     struct timers timers;
     struct output_pool outputs;
-    size_t input_bytes;   /* input kept by connections */
+    size_t input_bytes;   /* input kept by connections, and large bodies that are coming in */
     size_t held_bytes;    /* replies held back by channels, and uncommitted messages' names */
-    size_t announced_bytes; /* of bodies whose memory is taken, but which have not come yet */
-    size_t unacked_bytes;   /* memory of unacked deliveries */
+    size_t unacked_bytes; /* memory of unacked deliveries */
     struct settle settle;
     struct queue_set queue_set; /* scratch of publish */
     unsigned alarms;            /* set of enum alarm */

@@ -14,6 +14,7 @@
 #include "session/channel.h"
 #include "session/handlers.h"
 #include "session/negotiate.h"
+#include "session/quick.h"
 
 enum { CLOSING_MS = 30000, BROKEN_MS = 3000, FLUSH_MS = 10000 };
 
@@ -426,6 +427,11 @@ static size_t act_on_body(struct connection *connection, struct bytes in)
 static size_t act_on_frames(struct connection *connection, struct bytes in)
 {
     struct frame frame;
+    if (__builtin_expect(connection->state == CONNECTION_RUNNING, 1) && !connection->borrowing) {
+        size_t quick = quick_publish(connection, in);
+        if (__builtin_expect(quick > 0, 1))
+            return quick;
+    }
     ssize_t used = frame_read(in.data, in.size, connection->frame_max, &frame);
     if (used < 0)
         return broken_frame(connection, in, &frame, used);

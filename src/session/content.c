@@ -6,7 +6,7 @@
 #include "session/content.h"
 
 #include "base/mem.h"
-#include "session/channel.h"
+#include "session/publishing.h"
 
 enum { LARGE_BODY = 1024 * 1024 };
 
@@ -65,9 +65,7 @@ static bool check_properties(enum properties_result result, struct error *error)
 /* What the broker wants to know of the properties before anything else is looked at. */
 static void note_properties(struct content *content, const struct properties_brief *brief)
 {
-    const int looked_at =
-        PROPERTY_HEADERS | PROPERTY_REPLY_TO | PROPERTY_EXPIRATION | PROPERTY_USER_ID;
-    content->is_plain = !(brief->flags & looked_at);
+    content->is_plain = !(brief->flags & PUBLISHING_LOOKS_AT);
     if (brief->delivery_mode == 2)
         content->message->flags |= MESSAGE_PERSISTENT;
     content->message->priority = brief->priority;

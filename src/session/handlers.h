@@ -41,8 +41,7 @@ HANDLER(tx_rollback);
 
 /* The content of a basic.publish is complete. */
 enum handled handle_basic_content(struct channel *channel, struct error *error);
-/* Routes a message that was published on the channel and has passed all checks: returns it when
- * nobody takes it and it is mandatory, and counts it for confirms. */
+/* Routes a message that was kept for the commit; fails when its exchange has gone since. */
 bool basic_route(struct channel *channel, struct message *message, bool mandatory,
                  struct error *error);
 

@@ -33,6 +33,9 @@ libleveret_session_a_SOURCES = \
 	%D%/output.c \
 	%D%/output.h \
 	%D%/publishing.c \
+	%D%/publishing.h \
+	%D%/quick.c \
+	%D%/quick.h \
 	%D%/sasl.c \
 	%D%/sasl.h \
 	%D%/server.c \

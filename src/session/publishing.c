@@ -1,5 +1,7 @@
 /* What happens to a message once its content is complete: the checks, in RabbitMQ's order, and then
  * its way to the queues, to the client that waits for a reply, or back. */
+#include "session/publishing.h"
+
 #include <stdio.h>
 
 #include "amqp/table.h"
@@ -15,21 +17,6 @@ enum { EXTRA_KEYS_MAX = 1024 };
 static const uint64_t expiration_max = 315360000000;
 
 static const char reply_queue[] = "amq.rabbitmq.reply-to";
-
-/* The exchange by name. The last one is kept while nothing changes in the topology. */
-static struct exchange *find_exchange(struct channel *channel, struct bytes name,
-                                      struct error *error)
-{
-    uint64_t topology = channel_broker(channel)->topology;
-    struct exchange *exchange = channel->exchange;
-    if (exchange && channel->exchange_topology == topology &&
-        bytes_equal(exchange_name(exchange), name))
-        return exchange;
-    exchange = vhost_need_exchange(channel->connection->vhost, name, error);
-    channel->exchange = exchange;
-    channel->exchange_topology = topology;
-    return exchange;
-}
 
 /* ---- properties ---- */
 
@@ -166,14 +153,11 @@ static bool is_reply(const struct exchange *exchange, const struct message *mess
            bytes_start_with(message_routing_key(message), reply_queue);
 }
 
-bool basic_route(struct channel *channel, struct message *message, bool mandatory,
-                 struct error *error)
+void publishing_route(struct channel *channel, struct exchange *exchange, struct message *message,
+                      bool mandatory)
 {
     struct server *server = channel_server(channel);
-    struct exchange *exchange = find_exchange(channel, message_exchange(message), error);
     struct published published = {0};
-    if (!exchange)
-        return false;
     if (__builtin_expect(is_reply(exchange, message), 0))
         published.queues = deliver_reply(server, message);
     else
@@ -184,14 +168,29 @@ bool basic_route(struct channel *channel, struct message *message, bool mandator
         settle_confirm(channel, ++channel->publish_number, published.on_record);
     if (published.on_record && store_is_congested(server->broker->store))
         server->is_congested = true;
-    return true;
+}
+
+static struct exchange *need_exchange(struct channel *channel, const struct message *message,
+                                      struct error *error)
+{
+    struct bytes name = message_exchange(message);
+    struct exchange *exchange = publishing_exchange(channel, name);
+    return exchange ? exchange : vhost_need_exchange(channel->connection->vhost, name, error);
+}
+
+bool basic_route(struct channel *channel, struct message *message, bool mandatory,
+                 struct error *error)
+{
+    struct exchange *exchange = need_exchange(channel, message, error);
+    if (exchange)
+        publishing_route(channel, exchange, message, mandatory);
+    return exchange;
 }
 
 enum handled handle_basic_content(struct channel *channel, struct error *error)
 {
     struct content *content = &channel->content;
-    struct exchange *exchange =
-        find_exchange(channel, message_exchange(content->message), error);
+    struct exchange *exchange = need_exchange(channel, content->message, error);
     if (!exchange)
         return HANDLED_FAILED;
     if (exchange->internal)
@@ -200,13 +199,12 @@ enum handled handle_basic_content(struct channel *channel, struct error *error)
                          BYTES_ARG(exchange_name(exchange)), exchange->vhost->name);
     if (!content->is_plain && !check_properties(channel, error))
         return HANDLED_FAILED;
-    bool mandatory = content->mandatory;
+    bool mandatory = content->mandatory, done = true;
     struct message *message = content_take(content);
-    bool done = true;
     if (channel->transaction) {
         done = transaction_add_message(channel, message, mandatory, error);
     } else {
-        done = basic_route(channel, message, mandatory, error);
+        publishing_route(channel, exchange, message, mandatory);
         message_unref(channel_broker(channel)->pool, message);
     }
     alarm_published(channel->connection);

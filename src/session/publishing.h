@@ -1,0 +1,33 @@
+/* What becomes of a message once its content is complete. */
+#ifndef LEVERET_SESSION_PUBLISHING_H
+#define LEVERET_SESSION_PUBLISHING_H
+
+#include "amqp/properties.h"
+#include "session/channel.h"
+
+/* Properties that have to be looked at before a message is routed. */
+enum {
+    PUBLISHING_LOOKS_AT =
+        PROPERTY_HEADERS | PROPERTY_REPLY_TO | PROPERTY_EXPIRATION | PROPERTY_USER_ID
+};
+
+/* The exchange by name; NULL: there is none. The last one is remembered while nothing changes in the
+ * topology. */
+static inline struct exchange *publishing_exchange(struct channel *channel, struct bytes name)
+{
+    uint64_t topology = channel_broker(channel)->topology;
+    struct exchange *exchange = channel->exchange;
+    if (exchange && channel->exchange_topology == topology &&
+        bytes_equal(exchange_name(exchange), name))
+        return exchange;
+    channel->exchange = vhost_exchange(channel->connection->vhost, name);
+    channel->exchange_topology = topology;
+    return channel->exchange;
+}
+
+/* Routes a message that has passed all checks: returns it when nobody takes it and it is mandatory,
+ * and counts it for confirms. The caller keeps its reference. */
+void publishing_route(struct channel *channel, struct exchange *exchange, struct message *message,
+                      bool mandatory);
+
+#endif

@@ -46,15 +46,14 @@ static uint64_t check_batch(const struct printer *printer, const uint8_t *bytes,
 static uint64_t check_segment(struct store *store, const struct printer *printer,
                               const struct segment *segment)
 {
-    const struct disk_ops *ops = store->o.disk->ops;
     uint64_t offset = SEGMENT_HEADER, bad = 0, batches = 0, got = 0;
     uint8_t head[BATCH_HEADER];
     struct batch_header header;
-    while (ops->read(segment->file, head, sizeof(head), offset, &got) == 0 &&
+    while (files_read(&store->files, segment->number, head, sizeof(head), offset, &got) == 0 &&
            got == sizeof(head) &&
            batch_header_read(head, segment->number, (uint32_t)offset, &header) == RECORD_OK) {
         uint8_t *bytes = mem_alloc(header.size);
-        if (ops->read(segment->file, bytes, header.size, offset, &got) != 0 || got < header.size)
+        if (files_read(&store->files, segment->number, bytes, header.size, offset, &got) != 0 || got < header.size)
             bad++;
         else
             bad += check_batch(printer, bytes, &header);

@@ -20,7 +20,8 @@
 #include "base/mem.h"
 #include "store/internal.h"
 
-enum { CHECKPOINT_VERSION = 1, RETRY_MS = 1000 };
+/* While space is short, checkpoints come often, as only they give space back. */
+enum { CHECKPOINT_VERSION = 1, RETRY_MS = 1000, SHORT_MS = 1000 };
 
 struct key {
     uint8_t data[17];
@@ -268,6 +269,28 @@ static void retire_files(struct checkpoint_job *job)
         disk->ops->sync_folder(disk);
 }
 
+static void run_forget(struct job *link)
+{
+    struct forget_job *job = (struct forget_job *)link;
+    for (size_t i = 0; i < job->count; i++)
+        files_forget(&job->store->files, job->numbers[i]);
+}
+
+/* A file that is open still takes its space. */
+static void forget_files(struct store *store, const struct checkpoint_job *retired)
+{
+    if (retired->retired_count == 0)
+        return;
+    struct forget_job *job =
+        mem_zalloc(sizeof(*job) + retired->retired_count * sizeof(job->numbers[0]));
+    job->job.run = run_forget;
+    job->job.kind = JOB_FORGET;
+    job->store = store;
+    for (size_t i = 0; i < retired->retired_count; i++)
+        job->numbers[job->count++] = retired->retired[i]->number;
+    store->o.reader->ops->submit(store->o.reader, &job->job);
+}
+
 static void run_checkpoint(struct job *link)
 {
     struct checkpoint_job *job = (struct checkpoint_job *)link;
@@ -281,8 +304,9 @@ bool checkpoint_is_due(const struct store *store)
 {
     if (store->checkpoint || store->is_failed || !store->is_changed)
         return false;
+    uint64_t interval_ms = store->is_short ? SHORT_MS : store->o.checkpoint_ms;
     return store->journal_since >= store->o.checkpoint_bytes ||
-           store->now_ms - store->checkpoint_ms >= store->o.checkpoint_ms;
+           store->now_ms - store->checkpoint_ms >= interval_ms;
 }
 
 void checkpoint_begin(struct store *store)
@@ -300,7 +324,8 @@ void checkpoint_begin(struct store *store)
     put_header(store, &job->batch);
     job->durable = store->position.batch - 1;
     uint32_t kept = store->spares_count;
-    job->recycle = kept < store->o.recycle_segments ? store->o.recycle_segments - kept : 0;
+    bool keep = kept < store->o.recycle_segments && !store->is_short;
+    job->recycle = keep ? store->o.recycle_segments - kept : 0;
     store->checkpoint = job;
     store->checkpoint_ms = store->now_ms;
     store->journal_since = 0;
@@ -341,6 +366,7 @@ void checkpoint_done(struct store *store, struct checkpoint_job *job)
         store->checkpoint_retry_ms = store->now_ms + RETRY_MS;
         return;
     }
+    forget_files(store, job);
     for (size_t i = 0; i < job->retired_count; i++) {
         struct segment *segment = job->retired[i];
         if (i < job->recycled)

@@ -13,8 +13,8 @@ enum { SCAN_BYTES = 1 << 20 };
 static void run_scan(struct job *link)
 {
     struct scan_job *job = (struct scan_job *)link;
-    job->error = job->store->o.disk->ops->read(job->segment->file, job->data, job->size,
-                                               job->offset, &job->got);
+    job->error = files_read(&job->store->files, job->segment->number, job->data, job->size,
+                            job->offset, &job->got);
 }
 
 /* ---- the owner's side ---- */
@@ -190,7 +190,7 @@ static struct segment *emptiest(struct store *store)
     {
         struct segment *segment = list_entry(link, struct segment, link);
         if (segment == store->active || segment->is_retiring || segment->was_compacted ||
-            segment->live_entries == 0 || segment->last_batch > store->durable || !segment->file)
+            segment->live_entries == 0 || segment->last_batch > store->durable)
             continue;
         if (!best || segment->live_bytes * best->size < best->live_bytes * segment->size)
             best = segment;

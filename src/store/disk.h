@@ -35,6 +35,8 @@ struct disk_ops {
     /* Calls `each` for every file. */
     int (*list)(struct disk *disk, void (*each)(void *context, const char *name), void *context);
     int (*free_space)(struct disk *disk, uint64_t *bytes);
+    /* Makes sure that the first `size` bytes have room on the disk. May be NULL: it cannot. */
+    int (*allocate)(struct disk_file *file, uint64_t size);
 };
 
 struct disk {

@@ -168,6 +168,11 @@ static int folder_list(struct disk *disk, void (*each)(void *context, const char
     return error;
 }
 
+static int file_allocate(struct disk_file *file, uint64_t size)
+{
+    return posix_fallocate(file->fd, 0, (off_t)size);
+}
+
 static int folder_free_space(struct disk *disk, uint64_t *bytes)
 {
     struct statvfs status;
@@ -189,6 +194,7 @@ static const struct disk_ops ops = {
     .sync_folder = folder_sync,
     .list = folder_list,
     .free_space = folder_free_space,
+    .allocate = file_allocate,
 };
 
 struct disk *disk_posix_new(const char *path)

@@ -4,10 +4,20 @@
 
 #include "base/map.h"
 #include "store/chunk.h"
+#include "store/files.h"
 #include "store/record.h"
 #include "store/store.h"
 
-enum job_kind { JOB_WRITE, JOB_CHECKPOINT, JOB_SPILL, JOB_LOAD, JOB_READ, JOB_SCAN };
+enum job_kind {
+    JOB_WRITE,
+    JOB_CHECKPOINT,
+    JOB_RESERVE,
+    JOB_SPILL,
+    JOB_LOAD,
+    JOB_READ,
+    JOB_SCAN,
+    JOB_FORGET,
+};
 
 /* ---- segments: segment.c ---- */
 
@@ -23,8 +33,8 @@ struct segment {
     uint32_t readers; /* jobs that read it now */
     bool is_retiring; /* nothing live; goes when the next checkpoint is durable */
     bool is_gone;
+    bool is_found; /* at start: the file is there */
     bool was_compacted; /* tried, and what is left cannot be moved */
-    struct disk_file *file;
     struct list link; /* store->segments, by number */
 };
 
@@ -89,6 +99,8 @@ void batch_free(struct store *store, struct batch *batch);
 
 /* ---- the journal: journal.c ---- */
 
+enum { SPARES_MAX = 64 };
+
 /* A sealed batch on its way to the disk. One at a time. */
 struct write_job {
     struct job job;
@@ -96,7 +108,11 @@ struct write_job {
     struct disk *disk;
     struct segment *segment;
     struct disk_file *file;   /* of the segment, once it is open */
-    struct disk_file *before; /* the segment before, to be synced too; or NULL */
+    struct disk_file *before; /* the segment before: to be synced and closed; or NULL */
+    uint32_t release[SPARES_MAX]; /* spare files to give up first, as space is short */
+    uint32_t release_count;
+    bool release_reserve;
+    uint64_t free_bytes; /* afterwards: space that is left */
     char create[32];          /* the segment must be made first */
     char recycle[32];         /* ... from this file */
     uint8_t header[SEGMENT_HEADER];
@@ -180,7 +196,6 @@ struct load_job {
 struct read_item {
     uint64_t sequence;
     struct place place;
-    struct disk_file *file;
     struct segment *segment;
     const uint8_t *bytes; /* of the record, in the job's buffer; NULL: damaged */
 };
@@ -262,6 +277,32 @@ int checkpoint_sweep(struct store *store);
 void checkpoint_free(struct checkpoint_job *job);
 void chunk_name_dead(struct store *store, struct chunk *chunk);
 
+/* ---- space.c ---- */
+
+/* Makes the reserve: a file that is given up when the disk is full, so that settles and a checkpoint
+ * still fit. */
+struct reserve_job {
+    struct job job;
+    struct disk *disk;
+    uint64_t size;
+    int error;
+};
+
+/* Space was measured. */
+void space_note(struct store *store, uint64_t free_bytes);
+/* A write met a full disk: gives up what can be given up. False: there is nothing left. */
+bool space_release(struct store *store);
+void space_tick(struct store *store);
+void reserve_done(struct store *store, struct reserve_job *job);
+
+/* Closes the files of segments that are gone. */
+struct forget_job {
+    struct job job;
+    struct store *store;
+    size_t count;
+    uint32_t numbers[];
+};
+
 /* ---- catalogue.c ---- */
 
 struct catalogue_change {
@@ -318,12 +359,17 @@ struct store {
     struct store_stats stats;
     char failure[200];
     bool is_failed, is_short, is_closing;
+    struct reserve_job *reserving;
+    bool has_reserve;        /* there is a file to give up when the disk is full */
+    uint64_t reserve_ms;     /* when to try to make it again */
+    struct files files;      /* the reader's side */
 
     struct list segments;
     struct idmap segments_by_number;
     struct segment *active; /* where batches go; NULL: the next one begins a new one */
     uint32_t segment_last;  /* highest number ever used */
-    uint32_t spares[64];    /* files to reuse */
+    struct disk_file *active_file; /* the syncer's, while it writes */
+    uint32_t spares[SPARES_MAX]; /* files to reuse */
     uint32_t spares_count;
 
     struct batch *filling;

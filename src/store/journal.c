@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "store/internal.h"
 
-enum { INSERT_MIN = 16384, PARTS_MAX = 256, RETRY_MS = 100 };
+enum { INSERT_MIN = 16384, PARTS_MAX = 256, FULL_RETRY_MS = 100 };
 
 void journal_fail(struct store *store, const char *what, int error)
 {
@@ -94,17 +94,44 @@ static int sync_file(struct write_job *job, struct disk_file *file)
     return error;
 }
 
+static void release(struct write_job *job)
+{
+    char name[32];
+    for (uint32_t i = 0; i < job->release_count; i++) {
+        spare_name(name, job->release[i]);
+        job->disk->ops->unlink(job->disk, name);
+    }
+    if (job->release_reserve)
+        job->disk->ops->unlink(job->disk, "reserve");
+    job->release_count = 0;
+    job->release_reserve = false;
+}
+
+/* The segment before is complete: what is in it must be as durable as what follows. */
+static int finish_before(struct write_job *job)
+{
+    int error = sync_file(job, job->before);
+    if (error)
+        return error;
+    job->disk->ops->close(job->before);
+    job->before = NULL;
+    return 0;
+}
+
 static void run_write(struct job *link)
 {
     struct write_job *job = (struct write_job *)link;
     job->sync_failed = false;
+    release(job);
     job->error = job->create[0] ? create_segment(job) : 0;
     if (!job->error && job->number)
         job->error = write_batch(job);
     if (!job->error && job->before)
-        job->error = sync_file(job, job->before);
+        job->error = finish_before(job);
     if (!job->error && job->sync)
         job->error = sync_file(job, job->file);
+    if (job->disk->ops->free_space(job->disk, &job->free_bytes) != 0)
+        job->free_bytes = UINT64_MAX;
 }
 
 /* ---- the owner's side ---- */
@@ -198,7 +225,6 @@ static uint64_t batch_exact_size(const struct batch *batch)
 static void roll(struct store *store)
 {
     struct write_job *job = &store->write;
-    struct segment *before = store->active;
     struct segment *segment = segment_add(store, store->segment_last + 1);
     segment->first_batch = store->filling->number;
     segment_name(job->create, segment->number);
@@ -209,7 +235,7 @@ static void roll(struct store *store)
     }
     struct segment_header header = {segment->number, segment->first_batch, store->previous};
     segment_header_write(job->header, &header);
-    job->before = before ? before->file : NULL;
+    job->before = store->active_file;
     job->file = NULL;
     store->active = segment;
     store->stats.segments_rolled++;
@@ -265,14 +291,12 @@ void journal_write(struct store *store, bool sync)
     assert(!store->is_writing && !batch_is_empty(store->filling));
     batch_close_settles(store);
     uint64_t size = batch_exact_size(store->filling);
-    job->before = NULL;
     job->create[0] = '\0';
+    job->file = store->active_file;
     struct segment *active = store->active;
     if (!active ||
         (active->size + size > store->o.segment_bytes && active->size > SEGMENT_HEADER))
         roll(store);
-    else
-        job->file = active->file;
     job->segment = store->active;
     job->offset = store->active->size;
     job->number = store->filling->number;
@@ -295,10 +319,9 @@ void journal_sync(struct store *store)
 {
     struct write_job *job = &store->write;
     assert(!store->is_writing && store->active);
-    job->before = NULL;
     job->create[0] = '\0';
     job->number = 0;
-    job->file = store->active->file;
+    job->file = store->active_file;
     job->segment = store->active;
     job->sync = true;
     submit(store);
@@ -316,19 +339,19 @@ static void unpin(struct store *store)
 
 void journal_written(struct store *store, struct write_job *job)
 {
-    if (job->file)
-        job->segment->file = job->file;
+    store->active_file = job->file;
     bool no_space = job->error == ENOSPC || job->error == EDQUOT;
     if (job->error && no_space && !job->sync_failed) {
         /* Nothing was promised about this batch, and no sync has failed: the same bytes can be
          * written to the same place again once there is room. */
-        if (!store->is_short)
-            log_event(store->o.log, LOG_LEVEL_WARNING, "disk full: publishers wait");
-        store->is_short = true;
-        store->retry_ms = store->now_ms + RETRY_MS;
+        bool released = space_release(store);
+        store->retry_ms = store->now_ms + (released ? 0 : FULL_RETRY_MS);
+        if (released)
+            journal_retry(store);
         return;
     }
     store->is_writing = false;
+    space_note(store, job->free_bytes);
     unpin(store);
     if (job->error) {
         journal_fail(store, job->sync_failed ? "syncing the journal failed"

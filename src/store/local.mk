@@ -11,6 +11,9 @@ libleveret_store_a_SOURCES = \
 	%D%/chunk.h \
 	%D%/compact.c \
 	%D%/disk.h \
+	%D%/files.c \
+	%D%/files.h \
+	%D%/space.c \
 	%D%/disk_posix.c \
 	%D%/index.c \
 	%D%/index.h \

@@ -30,7 +30,8 @@ static void read_run(struct read_job *job, size_t from, size_t to, uint8_t *data
 {
     uint64_t start = job->items[from].place.offset;
     uint64_t got = 0;
-    int error = job->store->o.disk->ops->read(job->items[from].file, data, size, start, &got);
+    int error = files_read(&job->store->files, job->items[from].place.segment, data, size, start,
+                           &got);
     if (error)
         job->error = error;
     for (size_t i = from; i < to; i++) {
@@ -78,7 +79,6 @@ static void add_item(struct read_job *job, const struct entry *entry, uint64_t s
         .sequence = sequence,
         .place = {entry->segment, entry->offset, entry->size},
         .segment = segment,
-        .file = segment->file,
     };
     job->size += entry->size;
 }

@@ -21,7 +21,6 @@ enum { WINDOW = 1 << 20 };
 struct source {
     struct store *store;
     struct disk_file *file;
-    uint32_t segment;
     uint64_t size;   /* of the file */
     uint8_t *data;   /* bytes from `start` on */
     uint64_t start, got, capacity;
@@ -46,13 +45,25 @@ static const uint8_t *source_bytes(struct source *source, uint64_t offset, uint6
     return !source->error && source->got >= size ? source->data : NULL;
 }
 
+static void source_close(struct source *source)
+{
+    if (source->file)
+        source->store->o.disk->ops->close(source->file);
+    source->file = NULL;
+    source->size = 0;
+}
+
 static void source_open(struct source *source, const struct segment *segment)
 {
-    source->file = segment->file;
-    source->segment = segment->number;
+    struct disk *disk = source->store->o.disk;
+    char name[32];
+    source_close(source);
     source->start = source->got = 0;
+    segment_name(name, segment->number);
     if (!source->error)
-        source->error = source->store->o.disk->ops->size(source->file, &source->size);
+        source->error = disk->ops->open(disk, name, DISK_READ, &source->file);
+    if (!source->error)
+        source->error = disk->ops->size(source->file, &source->size);
 }
 
 /* ---- files ---- */
@@ -69,11 +80,12 @@ static void list_file(void *context, const char *name)
     struct store *store = listing->store;
     uint32_t number = segment_number(name);
     uint32_t spare = spare_number(name);
-    size_t spares_max = sizeof(store->spares) / sizeof(store->spares[0]);
-    if (spare && store->spares_count < spares_max && store->spares_count < store->o.recycle_segments)
+    if (spare && store->spares_count < SPARES_MAX && store->spares_count < store->o.recycle_segments)
         store->spares[store->spares_count++] = spare;
     if (spare > store->segment_last)
         store->segment_last = spare;
+    if (strcmp(name, "reserve") == 0)
+        store->has_reserve = true;
     if (!number)
         return;
     if (listing->count == listing->capacity) {
@@ -90,20 +102,30 @@ static int by_number(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-static bool open_segment(struct store *store, uint32_t number, bool repair, char *error,
-                         size_t error_size)
+/* Reads the header of a segment's file. */
+static int look(struct store *store, const char *name, uint8_t bytes[SEGMENT_HEADER],
+                uint64_t *got)
+{
+    struct disk *disk = store->o.disk;
+    struct disk_file *file;
+    int failed = disk->ops->open(disk, name, DISK_READ, &file);
+    if (failed)
+        return failed;
+    failed = disk->ops->read(file, bytes, SEGMENT_HEADER, 0, got);
+    disk->ops->close(file);
+    return failed;
+}
+
+static bool find_segment(struct store *store, uint32_t number, char *error, size_t error_size)
 {
     struct segment *segment = segment_find(store, number);
     if (!segment)
         segment = segment_add(store, number);
-    struct disk *disk = store->o.disk;
     char name[32];
     segment_name(name, number);
-    int failed = disk->ops->open(disk, name, repair ? DISK_WRITE : DISK_READ, &segment->file);
     uint8_t bytes[SEGMENT_HEADER];
     uint64_t got = 0;
-    if (!failed)
-        failed = disk->ops->read(segment->file, bytes, sizeof(bytes), 0, &got);
+    int failed = look(store, name, bytes, &got);
     if (failed) {
         snprintf(error, error_size, "%s cannot be read: %s", name, strerror(failed));
         return false;
@@ -115,12 +137,20 @@ static bool open_segment(struct store *store, uint32_t number, bool repair, char
                  "%s is of a newer version: start the version that wrote it", name);
         return false;
     }
-    if (result == RECORD_OK && header.segment == number)
-        segment->first_batch = header.first_batch;
+    bool sound = result == RECORD_OK && header.segment == number;
+    if (!sound && segment->kept_entries) {
+        snprintf(error, error_size,
+                 "the journal is damaged: %s at offset 0: a bad header, and %" PRIu64
+                 " messages need the file; nothing was changed; restore it from a copy",
+                 name, segment->kept_entries);
+        return false;
+    }
+    segment->first_batch = sound ? header.first_batch : 0;
+    segment->is_found = true;
     return true;
 }
 
-static bool open_segments(struct store *store, bool repair, char *error, size_t error_size)
+static bool find_segments(struct store *store, char *error, size_t error_size)
 {
     struct listing listing = {.store = store};
     bool ok = true;
@@ -132,14 +162,14 @@ static bool open_segments(struct store *store, bool repair, char *error, size_t 
     if (listing.count)
         qsort(listing.numbers, listing.count, sizeof(*listing.numbers), by_number);
     for (size_t i = 0; ok && i < listing.count; i++)
-        ok = open_segment(store, listing.numbers[i], repair, error, error_size);
+        ok = find_segment(store, listing.numbers[i], error, error_size);
     mem_free(listing.numbers);
     if (!ok)
         return false;
     list_for_each_safe(link, after, &store->segments)
     {
         struct segment *segment = list_entry(link, struct segment, link);
-        if (segment->file)
+        if (segment->is_found)
             continue;
         if (segment->kept_entries) {
             char name[32];
@@ -495,7 +525,7 @@ bool replay(struct store *store, struct position *position, bool repair,
             struct replay_report *report, char *error, size_t error_size)
 {
     bool is_new = position->batch == 0;
-    if (!open_segments(store, repair, error, error_size))
+    if (!find_segments(store, error, error_size))
         return false;
     if (is_new && !find_beginning(store, position, error, error_size))
         return false;
@@ -509,6 +539,7 @@ bool replay(struct store *store, struct position *position, bool repair,
         ok = walk_journal(&walk, repair);
     else if (!list_is_empty(&store->segments) || (!is_new && position->batch > 1))
         ok = damaged(&walk, position->offset, "the file is missing");
+    source_close(&walk.source);
     mem_free(walk.source.data);
     *position = walk.at;
     finish_segments(store, position);

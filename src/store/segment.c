@@ -57,8 +57,6 @@ void segment_free(struct store *store, struct segment *segment)
 {
     idmap_remove(&store->segments_by_number, segment->number);
     list_remove(&segment->link);
-    if (segment->file)
-        store->o.disk->ops->close(segment->file);
     mem_free(segment);
 }
 

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "store/internal.h"
 
-enum { STREAM_BYTES = 1 << 20, SPACE_CHECK_MS = 500, SWEEP_MS = 50 };
+enum { STREAM_BYTES = 1 << 20, SWEEP_MS = 50, SHORT_CHECK_MS = 500 };
 
 void store_options_default(struct store_options *options)
 {
@@ -42,6 +42,7 @@ struct store *store_new(const struct store_options *options, uint64_t now_ms)
 {
     struct store *store = mem_zalloc(sizeof(*store));
     store->o = *options;
+    store->files.disk = options->disk;
     store->now_ms = store->checkpoint_ms = store->free_checked_ms = now_ms;
     list_init(&store->segments);
     list_init(&store->awake);
@@ -57,16 +58,27 @@ struct store *store_new(const struct store_options *options, uint64_t now_ms)
     return store;
 }
 
-/* What was read back may be in the page cache only: what follows relies on it. */
-static bool sync_replayed(struct store *store, const struct replay_report *report, char *error,
-                          size_t error_size)
+static int sync_segment(struct store *store, const struct segment *segment)
 {
-    if (report->batches == 0)
-        return true;
+    struct disk *disk = store->o.disk;
+    struct disk_file *file;
+    char name[32];
+    segment_name(name, segment->number);
+    int failed = disk->ops->open(disk, name, DISK_WRITE, &file);
+    if (failed)
+        return failed;
+    failed = disk->ops->sync(file);
+    disk->ops->close(file);
+    return failed;
+}
+
+/* What was read back may be in the page cache only: what follows relies on it. */
+static bool sync_replayed(struct store *store, uint64_t from, char *error, size_t error_size)
+{
     list_for_each(link, &store->segments)
     {
         struct segment *segment = list_entry(link, struct segment, link);
-        int failed = store->o.disk->ops->sync(segment->file);
+        int failed = segment->last_batch >= from ? sync_segment(store, segment) : 0;
         if (failed) {
             snprintf(error, error_size, "the journal cannot be synced: %s", strerror(failed));
             return false;
@@ -99,7 +111,8 @@ struct store *store_open(const struct store_options *options, uint64_t now_ms, c
         snprintf(error, error_size, "the index cannot be opened: %s", kv->error);
     ok = ok && checkpoint_load(store, &position, error, error_size) >= 0 &&
          replay(store, &position, true, &report, error, error_size) &&
-         sync_replayed(store, &report, error, error_size);
+         (report.batches == 0 ||
+          sync_replayed(store, position.batch - report.batches, error, error_size));
     if (ok && checkpoint_sweep(store) < 0) {
         snprintf(error, error_size, "the index cannot be written: %s", kv->error);
         ok = false;
@@ -185,10 +198,13 @@ static void abandon_job(struct store *store, struct job *job)
     struct read_job *read = (struct read_job *)job;
     switch ((enum job_kind)job->kind) {
     case JOB_WRITE:
-        if (store->write.file)
-            store->write.segment->file = store->write.file;
+        store->active_file = store->write.file;
         break;
     case JOB_CHECKPOINT:
+        break;
+    case JOB_FORGET:
+    case JOB_RESERVE:
+        mem_free(job);
         break;
     case JOB_SPILL:
         ((struct spill_job *)job)->chunk->is_spilling = false;
@@ -223,6 +239,11 @@ void store_abandon(struct store *store)
     abandon_jobs(store, store->o.syncer);
     abandon_jobs(store, store->o.indexer);
     abandon_jobs(store, store->o.reader);
+    files_forget(&store->files, 0);
+    if (store->active_file)
+        store->o.disk->ops->close(store->active_file);
+    if (store->write.before && store->write.before != store->active_file)
+        store->o.disk->ops->close(store->write.before);
     checkpoint_free(store->checkpoint);
     compact_stop(store);
     size_t at = 0;
@@ -263,6 +284,12 @@ static void finish_job(struct store *store, struct job *job)
     case JOB_CHECKPOINT:
         checkpoint_done(store, (struct checkpoint_job *)job);
         break;
+    case JOB_RESERVE:
+        reserve_done(store, (struct reserve_job *)job);
+        break;
+    case JOB_FORGET:
+        mem_free(job);
+        break;
     case JOB_SPILL:
         spill_done(store, (struct spill_job *)job);
         break;
@@ -301,7 +328,9 @@ static void wake_marked(struct store *store)
 static bool is_time_to_write(const struct store *store)
 {
     const struct batch *batch = store->filling;
-    return store->wanted >= batch->number || batch->size >= STREAM_BYTES ||
+    uint32_t enough =
+        store->o.batch_bytes / 2 < STREAM_BYTES ? store->o.batch_bytes / 2 : STREAM_BYTES;
+    return store->wanted >= batch->number || batch->size >= enough ||
            store->now_ms - batch->since_ms >= store->o.sync_ms || checkpoint_is_due(store);
 }
 
@@ -330,22 +359,6 @@ static void write_tick(struct store *store)
     }
 }
 
-static void check_space(struct store *store)
-{
-    if (store->now_ms - store->free_checked_ms < SPACE_CHECK_MS)
-        return;
-    store->free_checked_ms = store->now_ms;
-    uint64_t bytes;
-    if (store->o.disk->ops->free_space(store->o.disk, &bytes) != 0)
-        return;
-    bool is_short = bytes < store->o.disk_reserve_bytes || store->retry_ms;
-    if (is_short != store->is_short)
-        log_event(store->o.log, LOG_LEVEL_WARNING, "disk %s free=%llu reserve=%llu",
-                  is_short ? "short" : "no longer short", (unsigned long long)bytes,
-                  (unsigned long long)store->o.disk_reserve_bytes);
-    store->is_short = is_short;
-}
-
 void store_tick(struct store *store, uint64_t now_ms)
 {
     store->now_ms = now_ms;
@@ -357,7 +370,7 @@ void store_tick(struct store *store, uint64_t now_ms)
     if (checkpoint_is_due(store) && batch_is_empty(store->filling))
         checkpoint_begin(store);
     checkpoint_tick(store);
-    check_space(store);
+    space_tick(store);
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -383,7 +396,7 @@ uint64_t store_next_ms(const struct store *store)
     if (store->is_changed && !store->checkpoint)
         next = earlier(next, store->checkpoint_ms + store->o.checkpoint_ms);
     if (store->is_short)
-        next = earlier(next, store->now_ms + SPACE_CHECK_MS);
+        next = earlier(next, store->now_ms + SHORT_CHECK_MS);
     bool sweeps = (!list_is_empty(&store->bodies) &&
                    message_pool_bytes(store->o.pool) > store->o.bodies_idle_bytes) ||
                   (!list_is_empty(&store->cache) && store->cache_used > store->o.cache_bytes) ||

@@ -147,7 +147,7 @@ static void open_store(struct campaign *c)
     options.checkpoint_ms = 2000;
     options.recycle_segments = 2;
     options.mark_step = 8;
-    options.disk_reserve_bytes = 0;
+    options.disk_reserve_bytes = 20000;
     c->store = store_open(&options, c->now_ms, error, sizeof(error));
     if (!c->store)
         snprintf(c->report->refusal, sizeof(c->report->refusal), "%s", error);

@@ -315,10 +315,22 @@ static int memory_free_space(struct disk *disk, uint64_t *bytes)
     return 0;
 }
 
+static int memory_allocate(struct disk_file *file, uint64_t size)
+{
+    struct memory *memory = file->memory;
+    int error = fault(memory);
+    uint64_t before = file->inode->size;
+    if (error || (memory->limit && memory->used + size > memory->limit))
+        return error ? error : ENOSPC;
+    put(&file->inode->data, &file->inode->size, size, NULL, 0);
+    memory->used += file->inode->size - before;
+    return 0;
+}
+
 static const struct disk_ops ops = {memory_open,   memory_close,       memory_write,
                                     memory_read,   memory_sync,        memory_size,
                                     memory_rename, memory_unlink,      memory_sync_folder,
-                                    memory_list,   memory_free_space};
+                                    memory_list,   memory_free_space,  memory_allocate};
 
 struct disk *disk_memory_new(void)
 {

@@ -25,11 +25,18 @@ struct message *message_new(struct message_pool *pool, struct bytes exchange,
     struct message *message = slab_alloc(&pool->slab, sizeof(*message) + exchange.size +
                                                           routing_key.size + properties.size +
                                                           body_size);
-    *message = (struct message){.refs = 1,
-                                .properties_size = (uint32_t)properties.size,
-                                .body_size = body_size,
-                                .exchange_size = (uint8_t)exchange.size,
-                                .routing_key_size = (uint8_t)routing_key.size};
+    /* Field by field: the compiler makes a call of memset of a whole struct. */
+    message->refs = 1;
+    message->properties_size = (uint32_t)properties.size;
+    message->body_size = body_size;
+    message->body_filled = 0;
+    message->exchange_size = (uint8_t)exchange.size;
+    message->routing_key_size = (uint8_t)routing_key.size;
+    message->flags = message->priority = 0;
+    message->expires_ms = 0;
+    message->place = (struct place){0};
+    message->destinations = message->pending_live = message->pending = 0;
+    message->batch = 0;
     uint8_t *at = message->data;
     if (exchange.size)
         memcpy(at, exchange.data, exchange.size);

@@ -33,11 +33,16 @@ static void *grow(void *array, size_t count, size_t *capacity, size_t size)
     return mem_realloc(array, *capacity * size);
 }
 
+/* A commit is one batch of the journal, whose size is a number of 32 bits. */
+#define TRANSACTION_BYTES_MAX ((uint64_t)1 << 30)
+
 bool transaction_add_message(struct channel *channel, struct message *message, bool mandatory,
                              struct error *error)
 {
     struct transaction *tx = channel->transaction;
     uint64_t max = channel_server(channel)->options.message_bytes_max * 64;
+    if (max > TRANSACTION_BYTES_MAX)
+        max = TRANSACTION_BYTES_MAX;
     tx->messages =
         grow(tx->messages, tx->message_count, &tx->message_capacity, sizeof(*tx->messages));
     tx->messages[tx->message_count++] = (struct kept_message){message, mandatory};

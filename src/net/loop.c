@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <stdio.h>
 
 #include "base/mem.h"
 #include "net/clock.h"
@@ -44,6 +45,42 @@ static void on_signal(struct ev_loop *ev, ev_signal *watcher, int events)
     log_event(loop->log, LOG_LEVEL_INFO, "stopping signal=%s connections=%zu",
               watcher->signum == SIGINT ? "SIGINT" : "SIGTERM", server_connections(loop->server));
     begin_stop(loop, LOOP_STOPPING, STOP_MS);
+}
+
+/* The store's counters, for whoever measures or tests. */
+static void on_report(struct ev_loop *ev, ev_signal *watcher, int events)
+{
+    (void)ev;
+    (void)events;
+    const struct loop *loop = watcher->data;
+    const struct store_stats *stats = store_stats(loop->store);
+    const struct {
+        const char *name;
+        uint64_t value;
+    } rows[] = {
+        {"syncs", stats->syncs},
+        {"messages_written", stats->messages_written},
+        {"records_elided", stats->records_elided},
+        {"settles_written", stats->settles_written},
+        {"marks_written", stats->marks_written},
+        {"segments_rolled", stats->segments_rolled},
+        {"segments_retired", stats->segments_retired},
+        {"segments_recycled", stats->segments_recycled},
+        {"chunks_spilled", stats->chunks_spilled},
+        {"chunks_loaded", stats->chunks_loaded},
+        {"bodies_read", stats->bodies_read},
+        {"checkpoints", stats->checkpoints},
+        {"compactions", stats->compactions},
+        {"messages_moved", stats->messages_moved},
+        {"replayed_batches", stats->replayed_batches},
+        {"damaged", stats->damaged},
+    };
+    char line[900] = "";
+    size_t size = 0;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        size += (size_t)snprintf(line + size, sizeof(line) - size, " %s=%llu", rows[i].name,
+                                 (unsigned long long)rows[i].value);
+    log_event(loop->log, LOG_LEVEL_INFO, "store_stats%s", line);
 }
 
 static void on_wake(struct ev_loop *ev, ev_async *watcher, int events)
@@ -110,6 +147,8 @@ struct loop *loop_new(const struct log *log, size_t descriptors)
     ev_async_start(ev, &loop->wake);
     ev_signal_init(&loop->terminate, on_signal, SIGTERM);
     ev_signal_init(&loop->interrupt, on_signal, SIGINT);
+    ev_signal_init(&loop->report, on_report, SIGUSR1);
+    loop->report.data = loop;
     loop->terminate.data = loop;
     loop->interrupt.data = loop;
     return loop;
@@ -242,10 +281,12 @@ int loop_run(struct loop *loop, struct server *server, struct store *store,
         return error;
     ev_signal_start(loop->ev, &loop->terminate);
     ev_signal_start(loop->ev, &loop->interrupt);
+    ev_signal_start(loop->ev, &loop->report);
     ev_check_start(loop->ev, &loop->woken);
     log_event(loop->log, LOG_LEVEL_INFO, "Server startup complete");
     for (turn(loop); !is_over(loop); turn(loop))
         wait_for_events(loop);
+    ev_signal_stop(loop->ev, &loop->report);
     ev_check_stop(loop->ev, &loop->woken);
     free_all(&loop->sockets);
     free_all(&loop->lingering);

@@ -42,6 +42,7 @@ struct loop {
     ev_async wake;
     ev_signal terminate;
     ev_signal interrupt;
+    ev_signal report;
 };
 
 /* NULL, and `errno`, when the system has no loop for us. `descriptors` is how many the process may
@@ -55,9 +56,9 @@ int loop_bind(struct loop *loop, const struct address *address);
 /* Makes the loop run a turn. From any thread, at any time between loop_new and loop_free; `loop` is
  * the struct loop (its type is that of the callbacks which it is handed to). */
 void loop_wake(void *loop);
-/* Listens and serves until a signal or a failed store ends it. `pool` is watched, so that memory goes
- * back to the system when messages have gone. 0: stopped in good order; an errno value: it could not
- * listen; -1: the store failed. */
+/* Listens and serves until a signal or a failed store ends it; SIGUSR1 logs the store's counters.
+ * `pool` is watched, so that memory goes back to the system when messages have gone. 0: stopped in
+ * good order; an errno value: it could not listen; -1: the store failed. */
 int loop_run(struct loop *loop, struct server *server, struct store *store,
              struct message_pool *pool);
 

@@ -21,6 +21,7 @@ void signals_end_at_once(void)
 {
     handle(SIGTERM, leave);
     handle(SIGINT, leave);
+    handle(SIGUSR1, SIG_IGN);
     handle(SIGPIPE, SIG_IGN);
     handle(SIGXFSZ, SIG_IGN);
     handle(SIGCHLD, SIG_IGN); /* process 1 inherits children; ignored, they need no waiting for */

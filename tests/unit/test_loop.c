@@ -186,6 +186,13 @@ const char *store_failure(const struct store *store)
     return ((const struct server *)(const void *)store)->failing ? "it was told to" : NULL;
 }
 
+const struct store_stats *store_stats(struct store *store)
+{
+    static const struct store_stats stats;
+    (void)store;
+    return &stats;
+}
+
 /* ---- a running loop ---- */
 
 struct running {
@@ -404,6 +411,19 @@ TEST(a_second_signal_is_obeyed_at_once)
     close(fd);
 }
 
+TEST(counters_are_told_and_nothing_ends)
+{
+    struct running running = start(1000);
+    char text[64];
+    int fd = connect_to(&running);
+    read_text(fd, text, 1);
+    kill(running.child, SIGUSR1);
+    write_text(fd, "ex");
+    is_int(read_text(fd, text, 1), 1, "it goes on");
+    close(fd);
+    is_int(stop(&running), 0, "ended");
+}
+
 TEST(a_failed_store_ends_the_loop)
 {
     struct running running = start(1000);
@@ -437,6 +457,7 @@ int main(void)
     RUN(descriptors_run_out);
     RUN(stopping_says_goodbye);
     RUN(a_second_signal_is_obeyed_at_once);
+    RUN(counters_are_told_and_nothing_ends);
     RUN(a_failed_store_ends_the_loop);
     RUN(address_in_use);
     return done();

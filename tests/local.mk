@@ -32,6 +32,11 @@ libleveret_store_fake_a_SOURCES = \
 	%D%/lib/store_fake.c \
 	%D%/lib/store_fake.h
 
+# A disk that loses what was not synced when the process is killed: for a daemon that names this library
+# in front of the store's, which it takes the place of there.
+check_LIBRARIES += libleveret_volatile.a
+libleveret_volatile_a_SOURCES = %D%/lib/disk_volatile.c
+
 # The tree itself is tested, too.
 dist_check_SCRIPTS += \
 	%D%/globals.sh \

@@ -1,0 +1,27 @@
+# A running broker, killed again and again. kill_load is the load and the judge, leveretd_volatile a
+# broker on a disk that loses what was not synced; tests/kill/run runs campaigns of both and is called
+# by scripts/check.
+
+EXTRA_DIST += \
+	%D%/README.md \
+	%D%/run
+
+check_PROGRAMS += \
+	%D%/kill_load \
+	%D%/leveretd_volatile
+
+%C%_kill_load_SOURCES = \
+	%D%/client.c \
+	%D%/client.h \
+	%D%/daemon.c \
+	%D%/daemon.h \
+	%D%/kill_load.c \
+	%D%/message.c \
+	%D%/message.h \
+	%D%/model.c \
+	%D%/model.h
+%C%_kill_load_LDADD = libleveret_amqp.a libleveret_base.a
+
+# The daemon's own main file; its disk is found in the first library that has one.
+%C%_leveretd_volatile_SOURCES = src/leveretd.c
+%C%_leveretd_volatile_LDADD = libleveret_volatile.a $(LEVERET_LIBS)

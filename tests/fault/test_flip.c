@@ -1,0 +1,215 @@
+/* Bits that flip: each byte of a journal is changed in turn, in three ways. The store refuses to start
+ * and changes nothing; or what was changed had never been synced and is cut off; or nobody looks at it
+ * before the message is wanted, and then it is set aside. What is delivered is never damaged.
+ *
+ * The same for each byte of each value of the index: there LevelDB's own checksums stand in between,
+ * so that all that is asked for here is that nothing worse happens than a refusal or a failure. */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/fault/rig.h"
+#include "tests/lib/tap.h"
+
+enum { BATCHES_MAX = 200, SEGMENTS_MAX = 100 };
+
+static const uint8_t patterns[] = {0x01, 0x80, 0xff};
+
+static struct rig_batch batches[BATCHES_MAX];
+static size_t batches_count;
+
+/* The batch that a byte belongs to; 0: it is a segment's header, or behind the last one. */
+static uint64_t batch_of(uint32_t segment, uint64_t at)
+{
+    for (size_t i = 0; i < batches_count; i++)
+        if (batches[i].segment == segment && at >= batches[i].offset &&
+            at < batches[i].offset + batches[i].size)
+            return batches[i].number;
+    return 0;
+}
+
+static struct {
+    uint64_t flips, refused, cut, aside, harmless;
+} met;
+
+/* Everything up to the sync mark is durable: it is there, or set aside, or refused. */
+static bool judge(struct rig *rig, uint32_t segment, uint64_t at)
+{
+    uint64_t last = batches[batches_count - 1].number, mark = batches[batches_count - 1].synced;
+    struct disk *disk = disk_memory_copy(rig->disk);
+    struct kv *kv = kv_memory_copy(rig->memory);
+    bool held;
+    if (!rig_open(rig)) {
+        held = rig->error[0] && disk_memory_equal(rig->disk, disk) &&
+               kv_memory_equal(rig->memory, kv) && batch_of(segment, at) <= mark;
+        if (!held)
+            snprintf(rig->fault, sizeof(rig->fault), "refused: %.300s", rig->error);
+        met.refused++;
+    } else {
+        held = rig_check(rig, mark, last, true);
+        uint64_t damaged = store_stats(rig->store)->damaged;
+        bool is_cut = !disk_memory_equal(rig->disk, disk) && batch_of(segment, at) > mark;
+        met.aside += damaged > 0;
+        met.cut += is_cut && !damaged;
+        met.harmless += !is_cut && !damaged;
+    }
+    disk_memory_free(disk);
+    kv_memory_free(kv);
+    return held;
+}
+
+static uint64_t flip(const struct rig *whole, uint32_t segment, uint64_t at, uint8_t pattern)
+{
+    struct rig rig;
+    char name[32];
+    uint64_t size;
+    rig_copy(&rig, whole);
+    snprintf(name, sizeof(name), "journal-%010u", segment);
+    disk_memory_contents(rig.disk, name, &size)[at] ^= pattern;
+    met.flips++;
+    bool held = judge(&rig, segment, at);
+    if (!held)
+        diag("%s byte %" PRIu64 " ^ %02x: %s", name, at, pattern, rig.fault);
+    rig_free(&rig);
+    return !held;
+}
+
+static void flip_all(bool checkpoint)
+{
+    struct rig whole;
+    uint32_t segments[SEGMENTS_MAX];
+    uint64_t bad = 0;
+    memset(&met, 0, sizeof(met));
+    rig_init(&whole);
+    rig_work_unsynced(&whole, checkpoint);
+    batches_count = rig_map(&whole, batches, BATCHES_MAX);
+    size_t count = rig_segments(&whole, segments, SEGMENTS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        char name[32];
+        uint64_t size;
+        snprintf(name, sizeof(name), "journal-%010u", segments[i]);
+        disk_memory_contents(whole.disk, name, &size);
+        for (uint64_t at = 0; at < size; at++)
+            bad += flip(&whole, segments[i], at, patterns[at % 3]);
+    }
+    ok(bad == 0, "%" PRIu64 " flips: %" PRIu64 " refused, %" PRIu64 " cut, %" PRIu64
+       " set aside, %" PRIu64 " harmless, %" PRIu64 " wrong",
+       met.flips, met.refused, met.cut, met.aside, met.harmless, bad);
+    ok(met.refused && met.cut && (met.aside || !checkpoint), "all of these were met");
+    rig_free(&whole);
+}
+
+TEST(journal)
+{
+    flip_all(false);
+}
+
+TEST(journal_with_checkpoint)
+{
+    flip_all(true);
+}
+
+/* ---- the index ---- */
+
+enum { PAIRS_MAX = 500 };
+
+struct pairs {
+    struct buffer keys[PAIRS_MAX], values[PAIRS_MAX];
+    size_t count;
+};
+
+static bool collect(void *context, struct bytes key, struct bytes value)
+{
+    struct pairs *pairs = context;
+    buffer_add(&pairs->keys[pairs->count], key.data, key.size);
+    buffer_add(&pairs->values[pairs->count++], value.data, value.size);
+    return pairs->count < PAIRS_MAX;
+}
+
+static void put(struct kv *kv, struct bytes key, struct bytes value)
+{
+    struct buffer batch = {0};
+    kv_batch_put(&batch, key, value);
+    kv->ops->write(kv, buffer_bytes(&batch), true);
+    buffer_free(&batch);
+}
+
+enum end { END_REFUSED, END_DETECTED, END_HARMLESS, END_WRONG, END_ASSERT, END_CRASH, ENDS };
+
+/* Opens with one byte of the index changed, reads all there is and closes. */
+static enum end use_flipped(const struct rig *whole, struct bytes key, struct bytes value)
+{
+    struct rig rig;
+    enum end end = END_DETECTED;
+    rig_copy(&rig, whole);
+    put(rig.memory, key, value);
+    if (!rig_open(&rig))
+        end = END_REFUSED;
+    else if (rig_check_promise(&rig))
+        end = END_HARMLESS;
+    else if (!store_failure(rig.store) && !store_stats(rig.store)->damaged)
+        end = END_WRONG;
+    rig_close(&rig);
+    rig_free(&rig);
+    return end;
+}
+
+/* In a process of its own, as an assertion of the store may end it. */
+static enum end try_flipped(const struct rig *whole, struct bytes key, struct bytes value)
+{
+    int status;
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        if (!freopen("/dev/null", "w", stderr))
+            _exit(END_CRASH);
+        _exit((int)use_flipped(whole, key, value));
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child)
+        bail("no child process");
+    if (WIFSIGNALED(status))
+        return WTERMSIG(status) == SIGABRT ? END_ASSERT : END_CRASH;
+    return WEXITSTATUS(status) < ENDS ? (enum end)WEXITSTATUS(status) : END_CRASH;
+}
+
+TEST(index)
+{
+    static struct pairs pairs;
+    struct rig whole;
+    uint64_t flips = 0, ends[ENDS] = {0};
+    rig_init(&whole);
+    rig_work_unsynced(&whole, true);
+    whole.memory->ops->scan(whole.memory, bytes_of(NULL, 0), bytes_of(NULL, 0), collect, &pairs);
+    for (size_t i = 0; i < pairs.count; i++) {
+        struct bytes key = buffer_bytes(&pairs.keys[i]), value = buffer_bytes(&pairs.values[i]);
+        for (size_t at = 0; at < value.size; at++, flips++) {
+            uint8_t pattern = patterns[at % sizeof(patterns)];
+            pairs.values[i].data[at] ^= pattern;
+            enum end end = try_flipped(&whole, key, value);
+            pairs.values[i].data[at] ^= pattern;
+            ends[end]++;
+            if (end >= END_WRONG)
+                diag("%c[%zu] ^ %02x: %s", key.data[0], at, pattern,
+                     end == END_WRONG ? "wrong" : end == END_ASSERT ? "assertion" : "crash");
+        }
+        buffer_free(&pairs.keys[i]);
+        buffer_free(&pairs.values[i]);
+    }
+    ok(ends[END_CRASH] == 0 && ends[END_REFUSED] && ends[END_DETECTED],
+       "%" PRIu64 " flips in %zu values: %" PRIu64 " refused, %" PRIu64 " detected later, %" PRIu64
+       " stopped by an assertion, %" PRIu64 " harmless, %" PRIu64 " wrong, %" PRIu64 " crashes",
+       flips, pairs.count, ends[END_REFUSED], ends[END_DETECTED], ends[END_ASSERT],
+       ends[END_HARMLESS], ends[END_WRONG], ends[END_CRASH]);
+    rig_free(&whole);
+}
+
+int main(void)
+{
+    RUN(index);
+    RUN(journal);
+    RUN(journal_with_checkpoint);
+    return done();
+}

@@ -1,0 +1,42 @@
+#!/bin/sh
+# Proves the campaigns: each store_campaign_N is built with one promise of the store broken, and must find
+# that out within a few runs; the sound one must find nothing. Speaks TAP.
+
+set -u
+programs=${top_builddir:-.}/tests/fault
+runs=30
+
+broken_1="a batch counts as durable without a sync"
+broken_2="checksums are not verified"
+broken_3="a checkpoint does not wait for the journal"
+broken_4="a segment goes one checkpoint early"
+broken_5="the name of a new segment is not synced"
+broken_6="a delivery does not wait for its mark"
+
+count=0
+failed=0
+
+ok() { # STATUS NAME
+    count=$((count + 1))
+    if [ "$1" -eq 0 ]; then
+        echo "ok $count - $2"
+    else
+        echo "not ok $count - $2"
+        failed=1
+    fi
+}
+
+result=$("$programs/store_campaign" --runs 6 2>&1)
+ok $? "the sound store: $(echo "$result" | tail -n 1)"
+
+for planted in 1 2 3 4 5 6; do
+    eval "name=\$broken_$planted"
+    result=$("$programs/store_campaign_$planted" --runs $runs 2>&1)
+    # An assertion of the store that stops the broken build counts: it was found.
+    ! [ "$?" -eq 0 ] && echo "$result" | grep -Eq '^not ok - seed|Assertion'
+    ok $? "found: $name"
+    echo "$result" | tail -n 1 | cut -c 1-200 | sed 's/^/# /'
+done
+
+echo "1..$count"
+exit $failed

@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "store/record.h"
 
-enum { SEEN_MAX = 4096 };
+enum { SEEN_MAX = 300 };
 
 /* ---- a key-value store that goes down with the disk ---- */
 

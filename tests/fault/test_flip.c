@@ -93,7 +93,8 @@ static void flip_all(bool checkpoint)
         snprintf(name, sizeof(name), "journal-%010u", segments[i]);
         disk_memory_contents(whole.disk, name, &size);
         for (uint64_t at = 0; at < size; at++)
-            bad += flip(&whole, segments[i], at, patterns[at % 3]);
+            for (size_t p = 0; p < sizeof(patterns); p++)
+                bad += flip(&whole, segments[i], at, patterns[p]);
     }
     ok(bad == 0, "%" PRIu64 " flips: %" PRIu64 " refused, %" PRIu64 " cut, %" PRIu64
        " set aside, %" PRIu64 " harmless, %" PRIu64 " wrong",

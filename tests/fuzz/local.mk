@@ -9,14 +9,16 @@ FUZZ_MAIN = %D%/replay_main.c
 endif
 
 dist_check_SCRIPTS += %D%/corpus.sh
-EXTRA_DIST += %D%/corpus
+EXTRA_DIST += %D%/corpus %D%/connection.dict
 
 EXTRA_DIST += \
 	%D%/make_corpus.py
 
 FUZZ_TARGETS = \
+	%D%/fuzz_connection \
 	%D%/fuzz_frame \
 	%D%/fuzz_method \
+	%D%/fuzz_replay \
 	%D%/fuzz_table
 
 check_PROGRAMS += $(FUZZ_TARGETS)
@@ -30,3 +32,9 @@ TESTS += %D%/corpus.sh
 
 %C%_fuzz_table_SOURCES = %D%/fuzz_table.c %D%/fuzz.h $(FUZZ_MAIN)
 %C%_fuzz_table_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
+%C%_fuzz_connection_SOURCES = %D%/fuzz_connection.c %D%/fuzz.h tests/script/world.c $(FUZZ_MAIN)
+%C%_fuzz_connection_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
+%C%_fuzz_replay_SOURCES = %D%/fuzz_replay.c %D%/fuzz.h $(FUZZ_MAIN)
+%C%_fuzz_replay_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)

@@ -22,6 +22,7 @@ FAULT_TESTS = \
 	%D%/test_crash_points.t \
 	%D%/test_cut.t \
 	%D%/test_flip.t \
+	%D%/test_leveldb.t \
 	%D%/test_syscalls.t
 
 check_PROGRAMS += $(FAULT_TESTS)
@@ -31,9 +32,20 @@ TESTS += $(FAULT_TESTS)
 %C%_test_crash_points_t_LDADD = libleveret_rig.a $(LDADD)
 %C%_test_cut_t_LDADD = libleveret_rig.a $(LDADD)
 %C%_test_flip_t_LDADD = libleveret_rig.a $(LDADD)
+%C%_test_leveldb_t_LDADD = libleveret_rig.a $(LDADD)
 %C%_test_syscalls_t_LDADD = libleveret_rig.a $(LDADD)
 
 %C%_test_campaign_t_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
+
+# Lets the system calls under LevelDB fail. A library to be loaded in front of a program, without a
+# sanitizer in it.
+check_DATA = %D%/shim.so
+EXTRA_DIST += %D%/shim.c
+MOSTLYCLEANFILES = %D%/shim.so
+%D%/shim.so: %D%/shim.c
+	@$(MKDIR_P) %D%
+	$(AM_V_CCLD)$(CC) -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -fPIC -shared -o $@ \
+	    $(top_srcdir)/%D%/shim.c -ldl -pthread
 
 # The campaign again, over a store with one promise broken (record.h names them).
 dist_check_SCRIPTS += %D%/test_planted.sh

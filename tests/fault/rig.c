@@ -123,6 +123,14 @@ void rig_init(struct rig *rig)
     set_up(rig, disk_memory_new(), kv_memory_new());
 }
 
+void rig_init_real(struct rig *rig, const char *folder, const char *index)
+{
+    *rig = (struct rig){.now_ms = 1000, .next_id = 1, .is_real = true};
+    random_init(&rig->random, 7);
+    set_up(rig, disk_posix_new(folder), kv_leveldb_new(index));
+    rig->options.disk_reserve_bytes = 0;
+}
+
 void rig_copy(struct rig *copy, const struct rig *rig)
 {
     *copy = *rig;
@@ -147,8 +155,13 @@ void rig_free(struct rig *rig)
     worker_manual_free(rig->syncer);
     worker_manual_free(rig->indexer);
     worker_manual_free(rig->reader);
-    disk_memory_free(rig->disk);
-    kv_memory_free(rig->memory);
+    if (rig->is_real) {
+        disk_posix_free(rig->disk);
+        kv_leveldb_free(rig->memory);
+    } else {
+        disk_memory_free(rig->disk);
+        kv_memory_free(rig->memory);
+    }
     message_pool_free(&rig->pool);
     mem_free(rig->kv);
 }

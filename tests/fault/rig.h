@@ -36,6 +36,7 @@ struct rig {
     struct disk *disk;
     struct kv *kv;           /* what the store sees: fails when the power is gone */
     struct kv *memory;       /* what is behind it */
+    bool is_real;            /* disk and key-value store are not in memory */
     struct worker *syncer, *indexer, *reader;
     struct message_pool pool;
     struct random random;
@@ -61,6 +62,8 @@ struct rig {
 };
 
 void rig_init(struct rig *rig);
+/* The same over a real folder and LevelDB in another, which must not crash. */
+void rig_init_real(struct rig *rig, const char *folder, const char *index);
 void rig_free(struct rig *rig);
 /* Another rig with the same contents of the disk and the same model, its store not open. */
 void rig_copy(struct rig *copy, const struct rig *rig);

@@ -112,6 +112,13 @@ bool connection_is_finished(const struct connection *connection)
     return connection->state == CONNECTION_CLOSED && connection->output.size == 0;
 }
 
+/* Its kept input is acted on in the next turn, if nothing holds it then. */
+static void look_again(struct connection *connection)
+{
+    if (list_is_empty(&connection->held_link))
+        list_push_back(&connection->server->held, &connection->held_link);
+}
+
 void connection_fail(struct connection *connection, uint16_t code, uint32_t method,
                      const char *detail)
 {
@@ -143,7 +150,7 @@ void connection_fail(struct connection *connection, uint16_t code, uint32_t meth
         wait_ms = heartbeat_ms;
     timer_set(&server->timers, &connection->deadline, server->now_ms + wait_ms);
     if (connection->input.size)
-        list_push_back(&server->held, &connection->held_link);
+        look_again(connection);
 }
 
 /* ---- output ---- */
@@ -186,12 +193,6 @@ void connection_sent(struct connection *connection, size_t size)
 }
 
 /* ---- reasons to wait ---- */
-
-static void look_again(struct connection *connection)
-{
-    if (list_is_empty(&connection->held_link))
-        list_push_back(&connection->server->held, &connection->held_link);
-}
 
 void connection_hold(struct connection *connection, enum hold reason)
 {

@@ -98,6 +98,7 @@ EXTRA_DIST += \
 	%D%/requeue_order.amqp \
 	%D%/requeue_with_channel.amqp \
 	%D%/shutdown.amqp \
+	%D%/shutdown_while_waiting.amqp \
 	%D%/tune_refused.amqp \
 	%D%/tx.amqp \
 	%D%/tx_acks.amqp \

@@ -123,8 +123,10 @@ enum handled handle_tx_commit(struct channel *channel, const struct method_tx_co
     if (!check_mode(channel, error))
         return HANDLED_FAILED;
     for (size_t i = 0; i < tx->message_count; i++)
-        if (!basic_route(channel, tx->messages[i].message, tx->messages[i].mandatory, error))
-            return HANDLED_FAILED;
+        if (!basic_can_route(channel, tx->messages[i].message, error))
+            return HANDLED_FAILED; /* before anything was done */
+    for (size_t i = 0; i < tx->message_count; i++)
+        basic_route(channel, tx->messages[i].message, tx->messages[i].mandatory);
     for (size_t i = 0; i < tx->delivery_count; i++)
         delivery_end(channel, &tx->deliveries[i].delivery, tx->deliveries[i].verdict);
     bool is_empty = !tx->message_count && !tx->delivery_count;

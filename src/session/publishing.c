@@ -2,6 +2,7 @@
  * its way to the queues, to the client that waits for a reply, or back. */
 #include "session/publishing.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #include "amqp/table.h"
@@ -178,13 +179,17 @@ static struct exchange *need_exchange(struct channel *channel, const struct mess
     return exchange ? exchange : vhost_need_exchange(channel->connection->vhost, name, error);
 }
 
-bool basic_route(struct channel *channel, struct message *message, bool mandatory,
-                 struct error *error)
+bool basic_can_route(struct channel *channel, const struct message *message, struct error *error)
 {
-    struct exchange *exchange = need_exchange(channel, message, error);
-    if (exchange)
-        publishing_route(channel, exchange, message, mandatory);
-    return exchange;
+    return need_exchange(channel, message, error);
+}
+
+void basic_route(struct channel *channel, struct message *message, bool mandatory)
+{
+    struct error missing;
+    struct exchange *exchange = need_exchange(channel, message, &missing);
+    assert(exchange);
+    publishing_route(channel, exchange, message, mandatory);
 }
 
 enum handled handle_basic_content(struct channel *channel, struct error *error)

@@ -102,4 +102,5 @@ EXTRA_DIST += \
 	%D%/tune_refused.amqp \
 	%D%/tx.amqp \
 	%D%/tx_acks.amqp \
-	%D%/tx_bound.amqp
+	%D%/tx_bound.amqp \
+	%D%/tx_exchange_gone.amqp

@@ -49,12 +49,18 @@ static uint64_t check_segment(struct store *store, const struct printer *printer
     uint64_t offset = SEGMENT_HEADER, bad = 0, batches = 0, got = 0;
     uint8_t head[BATCH_HEADER];
     struct batch_header header;
-    while (files_read(&store->files, segment->number, head, sizeof(head), offset, &got) == 0 &&
+    /* What lies behind the size was never durable, or was left over. */
+    while (offset < segment->size &&
+           files_read(&store->files, segment->number, head, sizeof(head), offset, &got) == 0 &&
            got == sizeof(head) &&
            batch_header_read(head, segment->number, (uint32_t)offset, &header) == RECORD_OK) {
         uint8_t *bytes = mem_alloc(header.size);
-        if (files_read(&store->files, segment->number, bytes, header.size, offset, &got) != 0 || got < header.size)
+        if (files_read(&store->files, segment->number, bytes, header.size, offset, &got) != 0 ||
+            got < header.size) {
+            say(printer, "damaged: segment %u offset %" PRIu64 ": a batch cannot be read",
+                segment->number, offset);
             bad++;
+        }
         else
             bad += check_batch(printer, bytes, &header);
         mem_free(bytes);

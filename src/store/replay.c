@@ -185,14 +185,13 @@ static bool find_segments(struct store *store, char *error, size_t error_size)
 
 static struct segment *next_segment(struct store *store, uint32_t number)
 {
-    struct segment *next = NULL;
     list_for_each(link, &store->segments)
     {
         struct segment *segment = list_entry(link, struct segment, link);
-        if (segment->number > number && (!next || segment->number < next->number))
-            next = segment;
+        if (segment->number > number)
+            return segment;
     }
-    return next;
+    return NULL;
 }
 
 /* ---- applying ---- */
@@ -465,12 +464,28 @@ static bool end_here(struct walk *walk, bool repair)
     return cut(walk, repair);
 }
 
-static bool enter(struct walk *walk, struct segment *segment)
+/* The segment behind `segment` that begins with this batch. Of several the last counts: a crash after
+ * a header, and before its first batch was whole, leaves a segment that the next start begins anew. */
+static struct segment *beginning_with(struct store *store, const struct segment *segment,
+                                      uint64_t batch)
+{
+    struct segment *found = NULL;
+    for (const struct list *link = segment->link.next; link != &store->segments;
+         link = link->next) {
+        struct segment *next = list_entry(link, struct segment, link);
+        if (next->first_batch > batch)
+            break;
+        if (next->first_batch == batch)
+            found = next;
+    }
+    return found;
+}
+
+static void enter(struct walk *walk, struct segment *segment)
 {
     walk->at.segment = segment->number;
     walk->at.offset = SEGMENT_HEADER;
     source_open(&walk->source, segment);
-    return true;
 }
 
 static bool walk_journal(struct walk *walk, bool repair)
@@ -479,18 +494,17 @@ static bool walk_journal(struct walk *walk, bool repair)
     struct segment *segment = segment_find(store, walk->at.segment);
     source_open(&walk->source, segment);
     for (;;) {
-        struct segment *next = next_segment(store, walk->at.segment);
-        while (next && next->first_batch != walk->at.batch)
-            next = next_segment(store, next->number);
-        if (next)
-            enter(walk, next);
+        struct segment *next = beginning_with(store, segment, walk->at.batch);
+        if (next) {
+            segment = next;
+            enter(walk, segment);
+        }
         struct batch_header header;
         const uint8_t *bytes = next_batch(walk, &header);
         if (!bytes)
             break;
         if (!apply_batch(walk, bytes, &header))
             return false;
-        segment = segment_find(store, walk->at.segment);
         segment->last_batch = header.number;
         segment->size = walk->at.offset;
     }

@@ -46,7 +46,10 @@ struct segment *segment_add(struct store *store, uint32_t number)
     struct segment *segment = mem_zalloc(sizeof(*segment));
     segment->number = number;
     segment->size = SEGMENT_HEADER;
-    list_push_back(&store->segments, &segment->link);
+    struct list *before = store->segments.prev;
+    while (before != &store->segments && list_entry(before, struct segment, link)->number > number)
+        before = before->prev;
+    list_insert_after(before, &segment->link);
     idmap_add(&store->segments_by_number, number, segment);
     if (number > store->segment_last)
         store->segment_last = number;

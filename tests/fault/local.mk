@@ -22,6 +22,7 @@ FAULT_TESTS = \
 	%D%/test_crash_points.t \
 	%D%/test_cut.t \
 	%D%/test_flip.t \
+	%D%/test_left_over.t \
 	%D%/test_leveldb.t \
 	%D%/test_syscalls.t
 

@@ -34,3 +34,5 @@ libleveret_store_a_SOURCES = \
 	%D%/store.h \
 	%D%/worker.c \
 	%D%/worker.h
+
+EXTRA_DIST += %D%/README.md

@@ -12,8 +12,8 @@
  * rejection by a client since then, would go round for ever, and is dropped.
  *
  * The new message and the end of the old one are decided together and reach the journal in one
- * batch. The old one may have to be read from the disk first: then it waits, in order, on its
- * queue's list. */
+ * batch. The old one may have to be read from the disk first, or the journal's batch may be full: then
+ * it waits, in order, on its queue's list. */
 #include "amqp/properties.h"
 #include "amqp/table.h"
 #include "base/mem.h"
@@ -277,7 +277,9 @@ void dead_letter(struct queue *queue, uint64_t sequence, enum death why)
         index_settle(queue->index, sequence);
         return;
     }
-    if (list_is_empty(&queue->dead_letters) && move(queue, sequence, why))
+    bool now = list_is_empty(&queue->dead_letters) &&
+               !store_is_congested(queue->vhost->broker->store);
+    if (now && move(queue, sequence, why))
         return;
     struct dead_letter *waiting = mem_alloc(sizeof(*waiting));
     waiting->sequence = sequence;
@@ -291,7 +293,8 @@ static void move_all(struct queue *queue)
 {
     for (struct list *link; (link = list_first(&queue->dead_letters));) {
         struct dead_letter *waiting = list_entry(link, struct dead_letter, link);
-        if (!move(queue, waiting->sequence, waiting->why))
+        if (store_is_congested(queue->vhost->broker->store) ||
+            !move(queue, waiting->sequence, waiting->why))
             return;
         list_remove(link);
         mem_free(waiting);

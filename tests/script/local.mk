@@ -43,6 +43,7 @@ EXTRA_DIST += \
 	%D%/consume_slow_socket.amqp \
 	%D%/consume_tags.amqp \
 	%D%/dead_letter.amqp \
+	%D%/dead_letters_paced.amqp \
 	%D%/durable_delete_waits.amqp \
 	%D%/durable_reply_waits.amqp \
 	%D%/durable_restart.amqp \

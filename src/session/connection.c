@@ -3,6 +3,10 @@
  * wait (connection->holds). Bodies are not collected: of a body frame that has begun, what is there
  * goes into the message at once.
  *
+ * Who does not read is not read: an output that answers have filled, beyond what deliveries may fill,
+ * is a reason to wait. Input that is not answered goes on while large bodies are on their way, so
+ * that a client which sends before it reads does not wait for a broker that waits for it.
+ *
  * After a frame that makes no sense the connection is deaf: it sends connection.close, and of what
  * comes it looks for one thing only, the frame of connection.close-ok. */
 #include "session/connection.h"
@@ -188,6 +192,8 @@ void connection_sent(struct connection *connection, size_t size)
         consumers_unpark(&connection->parked);
         connection->server->has_work_left = true;
     }
+    if (connection->output.size / 2 <= connection->server->options.output_bytes_max)
+        connection_release(connection, HOLD_UNREAD);
     if (connection_is_finished(connection))
         connection_touch(connection);
 }
@@ -444,12 +450,23 @@ static size_t act_on_frames(struct connection *connection, struct bytes in)
     return act_on_frame(connection, &frame) ? (size_t)used : 0;
 }
 
+/* More is unsent than should be; it was `before` until the last frame. */
+static void hold_unread(struct connection *connection, size_t before)
+{
+    const struct output *output = &connection->output;
+    size_t max = connection->server->options.output_bytes_max;
+    bool is_answered = output->size > before || (output->size - output->borrowed) / 4 > max;
+    if (is_answered && connection->state == CONNECTION_RUNNING)
+        connection_hold(connection, HOLD_UNREAD);
+}
+
 /* Acts on as much as it can; returns how much that was. */
 static size_t act(struct connection *connection, struct bytes in)
 {
-    size_t used = 0, now;
+    size_t used = 0, now, max = connection->server->options.output_bytes_max;
     while (used < in.size && !connection->holds) {
         struct bytes rest = bytes_of(in.data + used, in.size - used);
+        size_t unsent = connection->output.size;
         if (__builtin_expect(connection->state == CONNECTION_CLOSED, 0))
             return in.size;
         if (__builtin_expect(connection->state == CONNECTION_GREETING, 0))
@@ -465,6 +482,8 @@ static size_t act(struct connection *connection, struct bytes in)
         if (now == 0)
             break;
         used += now;
+        if (__builtin_expect(connection->output.size / 4 > max, 0))
+            hold_unread(connection, unsent);
     }
     return_borrowed(connection);
     return used;

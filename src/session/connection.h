@@ -25,6 +25,7 @@ enum hold {
     HOLD_REPLIES = 2,   /* too much is held by a channel */
     HOLD_CONGESTED = 4, /* a publisher, and the journal is congested */
     HOLD_BLOCKED = 8,   /* a publisher, and there is an alarm */
+    HOLD_UNREAD = 16,   /* the peer asks, and does not read the answers */
 };
 
 enum connection_timer { TIMER_DEADLINE, TIMER_SEND, TIMER_HEAR };

@@ -116,6 +116,7 @@ void output_add_body(struct output *output, struct message *message, struct byte
     output_add_part(output,
                     (struct output_part){part.data, part.size, message_ref(message), NULL});
     output->size += part.size;
+    output->borrowed += part.size;
 }
 
 int output_peek(const struct output *output, struct iovec *parts, int max)
@@ -137,6 +138,8 @@ static void part_sent(struct output_pool *pool, struct output *output, size_t si
     output->size -= size;
     if (part->block)
         part->block->unsent -= (uint32_t)size;
+    else
+        output->borrowed -= size;
     if (part->size)
         return;
     if (part->message)

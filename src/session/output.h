@@ -42,7 +42,8 @@ struct output {
     uint32_t capacity; /* a power of two */
     struct output_block *head;
     struct output_block *tail;
-    size_t size; /* bytes to be sent, bodies included */
+    size_t size;     /* bytes to be sent, bodies included */
+    size_t borrowed; /* of these, in bodies that are referred to */
 };
 
 void output_pool_init(struct output_pool *pool, struct message_pool *messages);

@@ -61,6 +61,7 @@ EXTRA_DIST += \
 	%D%/frame_too_large.amqp \
 	%D%/frame_unknown_type.amqp \
 	%D%/get.amqp \
+	%D%/get_unread.amqp \
 	%D%/get_waits_for_reader.amqp \
 	%D%/handshake.amqp \
 	%D%/handshake_in_pieces.amqp \
@@ -80,6 +81,7 @@ EXTRA_DIST += \
 	%D%/method_not_for_clients.amqp \
 	%D%/method_unknown.amqp \
 	%D%/open_unknown_vhost.amqp \
+	%D%/output_bounded.amqp \
 	%D%/publish_cc.amqp \
 	%D%/publish_consume.amqp \
 	%D%/publish_expiration.amqp \

@@ -1,6 +1,8 @@
 /* A connection that has published stops being read while there is an alarm; one that only consumes
- * is never touched. RabbitMQ's clients are told by connection.blocked, when they understand it. The
- * alarm of memory ends somewhat below the mark where it begins, so that it does not flutter. */
+ * is never touched. RabbitMQ's clients are told by connection.blocked, when they understand it. A
+ * message whose header was read before comes in whole: if it waited half-way, its memory could never
+ * end. The alarm of memory ends somewhat below the mark where it begins, so that it does not
+ * flutter. */
 #include "session/alarm.h"
 
 static const char *reason(unsigned alarms)
@@ -10,9 +12,8 @@ static const char *reason(unsigned alarms)
     return alarms == ALARM_MEMORY ? "low on memory" : "low on disk";
 }
 
-static void block(struct connection *connection)
+static void tell_blocked(struct connection *connection)
 {
-    connection_hold(connection, HOLD_BLOCKED);
     if (!connection->can_be_blocked || connection->was_told_blocked)
         return;
     union method blocked = {.connection_blocked = {
@@ -20,6 +21,12 @@ static void block(struct connection *connection)
                                 bytes_str(reason(connection->server->alarms))}};
     connection->was_told_blocked = true;
     connection_send(connection, &blocked);
+}
+
+static void block(struct connection *connection)
+{
+    connection_hold(connection, HOLD_BLOCKED);
+    tell_blocked(connection);
 }
 
 static void unblock(struct connection *connection)
@@ -43,6 +50,14 @@ void alarm_publisher(struct connection *connection)
         block(connection);
     if (server->is_congested)
         connection_hold(connection, HOLD_CONGESTED);
+}
+
+bool alarm_is_set(struct connection *connection)
+{
+    if (!connection->server->alarms)
+        return false;
+    alarm_publisher(connection);
+    return true;
 }
 
 static size_t memory_in_use(const struct server *server)
@@ -78,9 +93,11 @@ void alarm_tick(struct server *server)
         return;
     list_for_each(link, &server->publishers) {
         struct connection *connection = list_entry(link, struct connection, publisher_link);
-        if (now)
-            block(connection);
-        else
+        if (!now)
             unblock(connection);
+        else if (connection->bodies)
+            tell_blocked(connection); /* held when the message is there */
+        else
+            block(connection);
     }
 }

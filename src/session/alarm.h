@@ -6,6 +6,8 @@
 
 /* The slow half of alarm_published. */
 void alarm_publisher(struct connection *connection);
+/* Is there an alarm, so that the connection must not begin another message? It is told, and waits. */
+bool alarm_is_set(struct connection *connection);
 /* Once a turn: sets and clears alarms, and tells the connections concerned. */
 void alarm_tick(struct server *server);
 

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "session/acknowledge.h"
+#include "session/alarm.h"
 #include "session/handlers.h"
 #include "session/transaction.h"
 
@@ -237,6 +238,8 @@ static enum handled open_frame(struct channel *channel, const struct frame *fram
         return HANDLED_FAILED;
     if (frame->type == FRAME_METHOD)
         return method_frame(channel, frame->payload, id, error);
+    if (frame->type == FRAME_HEADER && alarm_is_set(channel->connection))
+        return HANDLED_WAIT;
     bool fine = frame->type == FRAME_HEADER ? content_header(channel, frame->payload, error)
                                             : content_body(channel, frame->payload, error);
     if (!fine || !content_is_complete(&channel->content))

@@ -213,10 +213,10 @@ void connection_release(struct connection *connection, enum hold reason)
     if (!(connection->holds & reason))
         return;
     connection->holds &= ~(unsigned)reason;
+    connection->server->has_work_left = true;
     if (connection->holds)
         return;
     look_again(connection);
-    connection->server->has_work_left = true;
     connection_touch(connection);
 }
 

@@ -58,6 +58,7 @@ struct connection {
     struct idmap channels;
     struct channel *last_channel; /* looked up last; NULL: none */
     struct channel *borrowing;    /* its content borrows from the input; see content_save */
+    uint32_t bodies;              /* channels whose content has a header and lacks some of its body */
     struct list exclusive_queues; /* by owner_link */
     struct list parked;           /* consumers that wait for output to be sent */
     struct buffer input;          /* what could not be acted on yet */

@@ -95,6 +95,7 @@ bool content_header(struct channel *channel, struct bytes payload, struct error 
                     header.properties, content->is_large ? 0 : (uint32_t)header.body_size);
     content->body_left = (uint32_t)header.body_size;
     content->state = CONTENT_BODY;
+    channel->connection->bodies += content->body_left > 0;
     forget_names(channel);
     note_properties(content, &brief);
     return true;
@@ -133,6 +134,8 @@ bool content_body(struct channel *channel, struct bytes part, struct error *erro
     if (part.size > content->body_left)
         return error_set(error, REPLY_FRAME_ERROR,
                          "content body frame exceeds remaining content size");
+    if (part.size && part.size == content->body_left)
+        channel->connection->bodies--;
     content->body_left -= (uint32_t)part.size;
     if (__builtin_expect(content->is_large, 0))
         collect(channel, part);
@@ -154,6 +157,7 @@ void content_free(struct channel *channel)
     struct content *content = &channel->content;
     forget_names(channel);
     drop_body(channel);
+    channel->connection->bodies -= content->body_left > 0;
     if (content->message)
         message_unref(channel_broker(channel)->pool, content->message);
     *content = (struct content){0};

@@ -14,6 +14,7 @@ EXTRA_DIST += \
 	%D%/ack_multiple.amqp \
 	%D%/ack_unknown.amqp \
 	%D%/blocked_disk.amqp \
+	%D%/blocked_large_body.amqp \
 	%D%/blocked_memory.amqp \
 	%D%/body_in_pieces.amqp \
 	%D%/body_in_pieces_whole.amqp \

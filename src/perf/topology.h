@@ -1,0 +1,24 @@
+/* Exchange, queues and bindings of a run: made before it, and taken away after it. */
+#ifndef LEVERET_PERF_TOPOLOGY_H
+#define LEVERET_PERF_TOPOLOGY_H
+
+#include "perf/link.h"
+#include "perf/options.h"
+
+struct topology {
+    const struct options *options;
+    struct link *link; /* of its own, with one channel */
+    bool *made;        /* by queue: it was not there before */
+    bool made_exchange;
+};
+
+/* Makes what is missing. What is there is used as it is, and will be left there. A queue that holds
+ * messages is refused unless it is to be purged. False with link->error. */
+bool topology_make(struct topology *topology, const struct options *options, struct link *link);
+/* Deletes what was made here, unless all is to be kept. */
+bool topology_remove(struct topology *topology);
+void topology_free(struct topology *topology);
+/* Messages ready in all queues; UINT64_MAX when the broker does not say. */
+uint64_t topology_depth(struct topology *topology);
+
+#endif

@@ -263,7 +263,7 @@ static void retire_files(struct checkpoint_job *job)
         if (job->recycled >= job->recycle || disk->ops->rename(disk, name, spare) != 0)
             disk->ops->unlink(disk, name);
         else
-            job->recycled++;
+            job->kept[job->recycled++] = job->retired[i]->number;
     }
     if (job->retired_count)
         disk->ops->sync_folder(disk);
@@ -367,10 +367,10 @@ void checkpoint_done(struct store *store, struct checkpoint_job *job)
         return;
     }
     forget_files(store, job);
+    for (uint32_t i = 0; i < job->recycled; i++)
+        store->spares[store->spares_count++] = job->kept[i];
     for (size_t i = 0; i < job->retired_count; i++) {
         struct segment *segment = job->retired[i];
-        if (i < job->recycled)
-            store->spares[store->spares_count++] = segment->number;
         segment->is_gone = true;
         store->stats.segments_retired++;
         if (segment->readers == 0)

@@ -258,6 +258,7 @@ struct checkpoint_job {
     size_t retired_count;
     uint32_t recycle; /* how many of them may be kept */
     uint32_t recycled;
+    uint32_t kept[SPARES_MAX]; /* those that were */
 };
 
 struct dead_name {

@@ -42,6 +42,8 @@ struct store *store_new(const struct store_options *options, uint64_t now_ms)
 {
     struct store *store = mem_zalloc(sizeof(*store));
     store->o = *options;
+    if (store->o.recycle_segments > SPARES_MAX)
+        store->o.recycle_segments = SPARES_MAX;
     store->files.disk = options->disk;
     store->now_ms = store->checkpoint_ms = store->free_checked_ms = now_ms;
     list_init(&store->segments);
@@ -387,13 +389,16 @@ uint64_t store_next_ms(const struct store *store)
         next = is_time_to_write(store) ? store->now_ms
                                        : store->filling->since_ms + store->o.sync_ms;
     if (!store->is_writing && store->written > store->durable)
-        next = earlier(next, store->unsynced_ms + store->o.sync_ms);
+        next = earlier(next, is_time_to_sync(store) ? store->now_ms
+                                                    : store->unsynced_ms + store->o.sync_ms);
     if (store->retry_ms)
         next = earlier(next, store->retry_ms);
     if (store->checkpoint && !store->checkpoint->is_submitted)
         next = earlier(next, store->checkpoint_retry_ms ? store->checkpoint_retry_ms
                                                         : store->now_ms + SWEEP_MS);
-    if (store->is_changed && !store->checkpoint)
+    /* While a write is under way and the next batch has begun, only the write's end brings it on. */
+    bool may_begin = !store->is_writing || batch_is_empty(store->filling);
+    if (store->is_changed && !store->checkpoint && may_begin)
         next = earlier(next, store->checkpoint_ms + store->o.checkpoint_ms);
     if (store->is_short)
         next = earlier(next, store->now_ms + SHORT_CHECK_MS);

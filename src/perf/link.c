@@ -107,6 +107,13 @@ static ssize_t receive_some(struct link *link, uint8_t *data, size_t size)
     return -1;
 }
 
+bool link_is_quiet(const struct link *link)
+{
+    uint8_t byte;
+    return link->fd >= 0 && recv(link->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+           (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
 /* Makes room for the rest of a frame that has begun, and some more. */
 static void prepare_input(struct link *link)
 {

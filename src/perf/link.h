@@ -76,6 +76,8 @@ static inline size_t link_unsent(const struct link *link)
 {
     return link->out_end - link->out_at;
 }
+/* Has nothing been heard of it since, not even that it was closed? For a link that is not used. */
+bool link_is_quiet(const struct link *link);
 /* Appends a method, growing the buffer when it must. */
 void link_put_method(struct link *link, uint16_t channel, const union method *method);
 /* Sends what it can; false when the link failed. */

@@ -17,6 +17,9 @@
 
 struct load {
     const struct options *options;
+    enum load_part part;
+    uint32_t producers, consumers; /* that take part */
+    uint64_t filled;               /* messages to drain; 0: whatever is there */
     struct run run;
     struct worker *workers;
     uint32_t worker_count;
@@ -87,13 +90,13 @@ static void build_workers(struct load *load)
     load->worker_count = options->threads;
     load->workers = mem_zalloc_array(load->worker_count, sizeof(*load->workers));
     for (uint32_t i = 0; i < load->worker_count; i++)
-        worker_init(&load->workers[i], &load->run, options->producers, options->consumers);
-    for (uint32_t i = 0; i < options->producers; i++) {
+        worker_init(&load->workers[i], &load->run, load->producers, load->consumers);
+    for (uint32_t i = 0; i < load->producers; i++) {
         struct worker *worker = &load->workers[producer_worker(load, i)];
         struct producer *producer = &worker->producers[worker->producer_count++];
         producer_init(producer, &load->run, i, limit_of(options, i));
     }
-    for (uint32_t i = 0; i < options->consumers; i++) {
+    for (uint32_t i = 0; i < load->consumers; i++) {
         struct worker *worker = &load->workers[consumer_worker(load, i)];
         struct consumer *consumer = &worker->consumers[worker->consumer_count++];
         consumer_init(consumer, &load->run, i);
@@ -258,7 +261,7 @@ static void show(struct load *load)
 static bool wait_for_consumers(struct load *load)
 {
     uint64_t until_ns = clock_ns() + load->options->timeout_ms * NS_PER_MS;
-    while (SUM(load, consumers_ready) < load->options->consumers) {
+    while (SUM(load, consumers_ready) < load->consumers) {
         if (is_broken(load) || !progress_wait(load->progress, NS_PER_MS))
             return false;
         if (clock_ns() > until_ns) {
@@ -271,12 +274,20 @@ static bool wait_for_consumers(struct load *load)
 
 /* ---- when it is over ---- */
 
+/* A backlog that was filled here is in so many queues; a count of messages to consume is just that.
+ */
+static uint64_t copies_filled(const struct load *load)
+{
+    return load->part == LOAD_DRAIN ? copies_expected(load->options) : 1;
+}
+
 /* Deliveries that must still come for all to have come; UINT64_MAX: nobody knows. */
 static uint64_t awaited(const struct load *load)
 {
     const struct options *options = load->options;
-    if (options->producers == 0)
-        return options->count ? options->count : UINT64_MAX;
+    if (load->producers == 0)
+        return load->filled && copies_filled(load) ? load->filled * copies_filled(load)
+                                                   : UINT64_MAX;
     uint64_t copies = copies_expected(options);
     if (copies == 0)
         return UINT64_MAX;
@@ -286,7 +297,7 @@ static uint64_t awaited(const struct load *load)
 static bool all_consumed(const struct load *load)
 {
     const struct options *options = load->options;
-    if (options->consumers == 0)
+    if (load->consumers == 0)
         return true;
     uint64_t consumed = options->verify ? SUM(load, unique) : SUM(load, consumed);
     if (!options->verify && options->reconnect)
@@ -311,9 +322,9 @@ static void watch_publishing(struct load *load)
         show(load);
         if (clock_ns() - start_ns >= end_ns)
             return;
-        if (options->producers > 0 && SUM(load, producers_done) == options->producers)
+        if (load->producers > 0 && SUM(load, producers_done) == load->producers)
             return;
-        if (options->producers == 0 && all_consumed(load))
+        if (load->producers == 0 && all_consumed(load))
             return;
     }
 }
@@ -325,7 +336,7 @@ static void watch_draining(struct load *load)
     uint64_t before = movement(load);
     uint64_t moved_ns = clock_ns();
     while (load->result->problem_count == 0 && !is_broken(load)) {
-        if (SUM(load, producers_done) == options->producers && all_consumed(load))
+        if (SUM(load, producers_done) == load->producers && all_consumed(load))
             return;
         if (!progress_wait(load->progress, NS_PER_MS) && SUM(load, producers_done) > 0)
             return;
@@ -334,6 +345,9 @@ static void watch_draining(struct load *load)
         if (now != before)
             moved_ns = clock_ns();
         before = now;
+        /* Whoever publishes what is consumed here may not have begun. */
+        if (now == 0 && load->part != LOAD_DRAIN)
+            moved_ns = clock_ns();
         if ((double)(clock_ns() - moved_ns) / 1e9 > options->linger_s)
             return;
     }
@@ -344,7 +358,8 @@ static void watch_draining(struct load *load)
 static void collect_counts(struct load *load)
 {
     struct load_result *result = load->result;
-    result->published = SUM(load, published);
+    if (load->producers)
+        result->published = SUM(load, published);
     result->confirmed = SUM(load, confirmed);
     result->refused = SUM(load, refused);
     result->returned = SUM(load, returned);
@@ -397,14 +412,16 @@ static void collect_usage(struct load *load)
     result->broker_rss_before_bytes = load->broker.rss_bytes;
 }
 
-/* The generator held things up when one of its threads had no time left, and the broker had. */
+/* The generator held things up when one of its threads had no time left, and the broker had; or
+ * when it was late itself by more than the latencies it measured. */
 static void judge_saturation(struct load *load)
 {
     struct load_result *result = load->result;
     bool broker_had_time = !result->has_broker || result->broker_busy < SATURATED;
-    if (load->options->spin)
-        result->saturated = false;
-    else
+    if (load->options->mode == MODE_LATENCY && !load->options->confirm)
+        result->saturated =
+            histogram_quantile(&result->lateness, 0.9) > histogram_quantile(&result->latency, 0.5);
+    else if (!load->options->spin)
         result->saturated = result->worker_busy > SATURATED && broker_had_time;
 }
 
@@ -412,7 +429,7 @@ static void judge_rate(struct load *load)
 {
     const struct options *options = load->options;
     struct load_result *result = load->result;
-    if (options->schedule.count == 0 || options->producers == 0 || result->publish_s <= 0)
+    if (options->schedule.count == 0 || load->producers == 0 || result->publish_s <= 0)
         return;
     double seconds = options->seconds > 0 ? options->seconds : result->publish_s;
     if (options->count && result->publish_s < seconds)
@@ -432,18 +449,19 @@ static void judge_messages(struct load *load)
     struct load_result *result = load->result;
     uint64_t wanted = awaited(load);
     uint64_t got = options->verify ? result->unique : result->consumed;
-    if (options->count && options->producers && result->published < options->count &&
+    if (options->count && load->producers && result->published < options->count &&
         options->seconds <= 0)
         load_problem(result, "only %" PRIu64 " of %" PRIu64 " messages were published",
                      result->published, options->count);
-    if (options->confirm && result->confirmed + result->refused < result->published)
+    if (load->producers && options->confirm &&
+        result->confirmed + result->refused < result->published)
         load_problem(result, "%" PRIu64 " messages were never confirmed",
                      result->published - result->confirmed - result->refused);
     if (result->refused)
         load_problem(result, "%" PRIu64 " messages were refused", result->refused);
     if (result->returned)
         load_problem(result, "%" PRIu64 " messages were returned", result->returned);
-    if (options->consumers && wanted != UINT64_MAX && got < wanted)
+    if (load->consumers && wanted != UINT64_MAX && got < wanted)
         load_problem(result, "%" PRIu64 " messages are missing", result->missing = wanted - got);
     if (result->duplicates)
         load_problem(result, "%" PRIu64 " messages came more than once", result->duplicates);
@@ -473,11 +491,14 @@ static void run(struct load *load)
 {
     if (!wait_for_consumers(load))
         return;
-    if (load->options->producers > 0)
+    if (load->producers > 0)
         begin(load);
-    watch_publishing(load);
+    bool timed = load->options->seconds > 0 && load->part != LOAD_DRAIN;
+    if (load->producers > 0 || timed)
+        watch_publishing(load);
     set_phase(load, PHASE_DRAINING);
-    watch_draining(load);
+    if (load->producers > 0 || !timed)
+        watch_draining(load);
     collect_usage(load);
     progress_end(load->progress);
 }
@@ -498,17 +519,25 @@ static void judge(struct load *load)
     judge_messages(load);
 }
 
-bool load_run(const struct options *options, const struct link_target *target,
+bool load_run(const struct options *options, enum load_part part, const struct link_target *target,
               struct progress *progress, struct load_result *result, char *error, size_t error_size)
 {
-    struct load load = {.options = options, .progress = progress, .result = result};
+    struct load load = {.options = options,
+                        .part = part,
+                        .progress = progress,
+                        .result = result,
+                        .producers = part == LOAD_DRAIN ? 0 : options->producers,
+                        .consumers = part == LOAD_FILL ? 0 : options->consumers};
+    load.filled = part == LOAD_DRAIN ? result->published : options->count;
+    result->producers = load.producers;
+    result->consumers = load.consumers;
     load.run.options = options;
     load.run.target = target;
     build_pattern(&load);
     build_ledgers(&load);
     build_workers(&load);
     bool good = open_links(&load, error, error_size);
-    if (good && options->producers == 0)
+    if (good && load.producers == 0)
         begin(&load);
     good = good && start_workers(&load, error, error_size);
     if (good)

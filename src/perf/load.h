@@ -11,7 +11,15 @@
 
 enum { LOAD_PROBLEMS_MAX = 16, LOAD_PROBLEM_SIZE = 512 };
 
+/* Which part of a load to run. */
+enum load_part {
+    LOAD_ALL,
+    LOAD_FILL,  /* the producers alone */
+    LOAD_DRAIN, /* the consumers alone, until they have what result->published says was published */
+};
+
 struct load_result {
+    uint32_t producers, consumers; /* that took part */
     uint64_t published, confirmed, refused, returned, consumed, consumed_bytes, repeated;
     uint64_t unique, duplicates, disordered, damaged, missing, reconnects;
     double publish_s;  /* from the start until all was published, confirmed, and seen */
@@ -27,9 +35,10 @@ struct load_result {
     char problems[LOAD_PROBLEMS_MAX][LOAD_PROBLEM_SIZE];
 };
 
-/* Runs the load; the queues are there. False when it could not begin, with `error`
- * (LINK_ERROR_MAX + 32 bytes); whatever goes wrong later is among result->problems. */
-bool load_run(const struct options *options, const struct link_target *target,
+/* Runs the load; the queues are there; *result is all zero, but for LOAD_DRAIN. False when it could
+ * not begin, with `error` (LINK_ERROR_MAX + 32 bytes); whatever goes wrong later is among
+ * result->problems. */
+bool load_run(const struct options *options, enum load_part part, const struct link_target *target,
               struct progress *progress, struct load_result *result, char *error,
               size_t error_size);
 /* Notes what was not reached. */

@@ -7,6 +7,8 @@ libleveret_perf_a_SOURCES = \
 	%D%/actor.h \
 	%D%/arguments.c \
 	%D%/arguments.h \
+	%D%/churn.c \
+	%D%/churn.h \
 	%D%/clock.h \
 	%D%/confirms.c \
 	%D%/confirms.h \
@@ -20,6 +22,8 @@ libleveret_perf_a_SOURCES = \
 	%D%/link.h \
 	%D%/load.c \
 	%D%/load.h \
+	%D%/many.c \
+	%D%/many.h \
 	%D%/names.c \
 	%D%/names.h \
 	%D%/options.c \

@@ -7,7 +7,8 @@ void report_add(struct report *report, const char *name, const char *label, doub
                 const char *unit, int digits)
 {
     if (report->figure_count < FIGURES_MAX)
-        report->figures[report->figure_count++] = (struct figure){name, label, value, unit, digits};
+        report->figures[report->figure_count++] =
+            (struct figure){report->part ? report->part : "", name, label, value, unit, digits};
 }
 
 #define DISTRIBUTION(key, text)                                                                    \
@@ -54,13 +55,13 @@ static void add_if(struct report *report, const char *name, const char *label, u
 static void add_counts(struct report *report, const struct options *options,
                        const struct load_result *result)
 {
-    if (options->producers)
+    if (result->producers)
         report_add(report, "published", "published", (double)result->published, "", 0);
-    if (options->confirm)
+    if (options->confirm && result->producers)
         report_add(report, "confirmed", "confirmed", (double)result->confirmed, "", 0);
-    if (options->consumers)
+    if (result->consumers)
         report_add(report, "consumed", "consumed", (double)result->consumed, "", 0);
-    if (options->verify)
+    if (options->verify && result->consumers)
         report_add(report, "verified", "verified once", (double)result->unique, "", 0);
     add_if(report, "refused", "refused", result->refused);
     add_if(report, "returned", "returned", result->returned);
@@ -72,15 +73,14 @@ static void add_counts(struct report *report, const struct options *options,
     add_if(report, "reconnects", "reconnects", result->reconnects);
 }
 
-static void add_rates(struct report *report, const struct options *options,
-                      const struct load_result *result)
+static void add_rates(struct report *report, const struct load_result *result)
 {
-    if (options->producers && result->publish_s > 0) {
+    if (result->producers && result->publish_s > 0) {
         report_add(report, "publish_s", "publishing took", result->publish_s, "s", 3);
         report_add(report, "published_per_s", "published a second",
                    (double)result->published / result->publish_s, "", 0);
     }
-    if (options->consumers && result->consume_s > 0) {
+    if (result->consumers && result->consume_s > 0) {
         report_add(report, "consume_s", "last message after", result->consume_s, "s", 3);
         report_add(report, "consumed_per_s", "consumed a second",
                    (double)result->consumed / result->consume_s, "", 0);
@@ -93,8 +93,9 @@ static void add_rates(struct report *report, const struct options *options,
 
 static void add_usage(struct report *report, const struct load_result *result)
 {
-    uint64_t most = result->published > result->consumed ? result->published : result->consumed;
-    uint64_t sides = result->published + result->consumed;
+    uint64_t published = result->producers ? result->published : 0;
+    uint64_t most = published > result->consumed ? published : result->consumed;
+    uint64_t sides = published + result->consumed;
     if (sides == 0)
         return;
     report_add(report, "generator_us_per_message_side", "generator CPU a message and side",
@@ -120,7 +121,7 @@ void report_add_load(struct report *report, const struct options *options,
                      const struct load_result *result)
 {
     add_counts(report, options, result);
-    add_rates(report, options, result);
+    add_rates(report, result);
     add_distribution(report, latency_names, &result->latency);
     add_distribution(report, confirm_names, &result->confirms);
     add_distribution(report, lateness_names, &result->lateness);
@@ -156,7 +157,8 @@ static void print_json(const struct report *report, const struct options *option
     fprintf(out, "{\"mode\": \"%s\"", mode_name(options->mode));
     for (unsigned i = 0; i < report->figure_count; i++) {
         const struct figure *figure = &report->figures[i];
-        fprintf(out, ", \"%s\": %.*f", figure->name, figure->digits, figure->value);
+        fprintf(out, ", \"%s%s%s\": %.*f", figure->part, *figure->part ? "_" : "", figure->name,
+                figure->digits, figure->value);
     }
     fprintf(out, ", \"saturated\": %s, \"reached\": %s, \"problems\": [",
             report->saturated ? "true" : "false", report->problem_count ? "false" : "true");
@@ -191,8 +193,12 @@ void report_print(const struct report *report, const struct options *options, FI
         return;
     }
     for (unsigned i = 0; i < report->figure_count; i++) {
-        fprintf(out, "%-34s", report->figures[i].label);
-        print_value(&report->figures[i], out);
+        const struct figure *figure = &report->figures[i];
+        char label[64];
+        snprintf(label, sizeof(label), "%s%s%s", figure->part, *figure->part ? ": " : "",
+                 figure->label);
+        fprintf(out, "%-40s", label);
+        print_value(figure, out);
         fputc('\n', out);
     }
     if (report->saturated)

@@ -6,6 +6,7 @@
 
 /* One figure of a result, under a name that is also its key in JSON. */
 struct figure {
+    const char *part;  /* of the run: "fill"; "" for all of it */
     const char *name;  /* "published_per_s" */
     const char *label; /* "published a second" */
     double value;
@@ -16,6 +17,7 @@ struct figure {
 enum { FIGURES_MAX = 96, REPORT_PROBLEMS_MAX = 2 * LOAD_PROBLEMS_MAX };
 
 struct report {
+    const char *part; /* what is added next is about this part; NULL: about all */
     struct figure figures[FIGURES_MAX];
     unsigned figure_count;
     unsigned problem_count;

@@ -442,6 +442,7 @@ static bool load_chunk(void *context, struct bytes key, struct bytes value)
         return false;
     struct chunk *chunk = chunk_cold(queue, base, slots);
     chunk->blob = blob;
+    chunk->owed = slots - count;
     chunk->is_old = chunk->is_named = true;
     if (!load_bits(chunk, &cursor, count)) {
         chunk_free(chunk);

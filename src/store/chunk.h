@@ -48,14 +48,17 @@ struct chunk {
     uint64_t *recorded_bits; /* NULL: all live ones survive, if the queue does */
     uint64_t blob;           /* key of the blob; 0: none */
     uint64_t touched_ms;     /* when a message last came in */
+    uint64_t read_ms;        /* when a body was last read back */
     bool is_stale;   /* the entries differ from the blob */
     bool is_changed; /* on the list of changes since the last checkpoint */
     bool is_named;   /* the last checkpoint knows it */
     bool is_loading;
     bool is_spilling;
     bool is_old;     /* its blob was written by an earlier run: only recorded entries count */
+    uint32_t owed;   /* while it is cold: settled entries of the blob that still hold, at most */
     struct list changed_link;
-    struct list cache_link;  /* chunks with entries in memory, or dead ones waiting for their blob */
+    /* Chunks with entries in memory; or dead ones, or those that owe much, waiting for their blob. */
+    struct list cache_link;
     struct list bodies_link; /* chunks with bodies in memory */
 };
 

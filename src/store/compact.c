@@ -96,6 +96,11 @@ static bool find_live(struct store *store, const struct record *record,
         struct index *index = idmap_find(&store->indexes, destination.queue);
         struct chunk *chunk = NULL;
         struct entry *entry = index ? index_entry(index, destination.sequence, &chunk) : NULL;
+        /* One that was settled while it was out of memory holds until its chunk is loaded. */
+        if (index && !chunk) {
+            chunk = index_chunk(index, destination.sequence);
+            chunk = chunk && !chunk->entries && chunk->owed ? chunk : NULL;
+        }
         if (chunk && !entry) {
             chunk_load(store, chunk);
             ready = false;

@@ -228,10 +228,12 @@ static void settle_slot(struct index *index, struct chunk *chunk, uint32_t slot)
     chunk->version++;
     if (recorded && !(entry && leaves_no_trace(store, entry)))
         batch_add_settle(store, index, chunk->base + slot, 1);
-    if (entry)
+    if (entry) {
         entry_release(store, chunk, entry);
-    if (entry)
         chunk->is_stale = true;
+    } else {
+        chunk_owe(store, chunk);
+    }
     chunk_changed(store, chunk);
     if (chunk->live == 0)
         chunk_emptied(index, chunk);
@@ -603,6 +605,8 @@ static void replay_settle_slot(struct index *index, struct chunk *chunk, uint32_
     if (entry) {
         entry_release(index->store, chunk, entry);
         chunk->is_stale = true;
+    } else {
+        chunk_owe(index->store, chunk);
     }
     chunk_changed(index->store, chunk);
 }

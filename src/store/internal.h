@@ -216,6 +216,8 @@ void spill_done(struct store *store, struct spill_job *job);
 void load_done(struct store *store, struct load_job *job);
 /* Asks for a cold chunk; harmless when it was asked for already. */
 void chunk_load(struct store *store, struct chunk *chunk);
+/* A message of a cold chunk was settled. */
+void chunk_owe(struct store *store, struct chunk *chunk);
 /* Takes in the entries of a cold chunk that were read from its blob. False: damaged. */
 bool chunk_thaw(struct store *store, struct chunk *chunk, struct bytes blob);
 void blob_key(uint8_t key[9], uint64_t blob, bool is_transient);
@@ -228,7 +230,7 @@ void chunk_cache(struct store *store, struct chunk *chunk);
 /* Its entries leave memory; the blob has them all. */
 void chunk_cool(struct store *store, struct chunk *chunk);
 
-enum { READ_AHEAD_LOW = 512 };
+enum { READ_AHEAD_LOW = 512, READ_BYTES = 1 << 20 };
 
 /* Reads the bodies of ready messages from `sequence` on. */
 void read_ahead(struct index *index, uint64_t sequence);
@@ -392,6 +394,7 @@ struct store {
     struct list bodies;       /* chunks: bodies_link, oldest first */
     struct list cache;        /* chunks: cache_link, oldest first */
     struct list dead;         /* chunks: cache_link: cold, and nothing live in them */
+    struct list owing;        /* chunks: cache_link: cold, and most of them was settled */
     uint64_t cache_used;
     uint64_t blob_last;
     uint32_t spilling, loading;

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "store/internal.h"
 
-enum { READ_ERRORS_MAX = 3, READ_ITEMS = 1024, READ_BYTES = 1 << 20, GAP_MAX = 4096 };
+enum { READ_ERRORS_MAX = 3, READ_ITEMS = 1024, GAP_MAX = 4096 };
 
 /* ---- the reader's side ---- */
 
@@ -217,6 +217,7 @@ static void take_in(struct store *store, struct index *index, const struct read_
         return;
     }
     entry_set_message(store, chunk, entry, message);
+    chunk->read_ms = store->now_ms;
     store->stats.bodies_read++;
 }
 

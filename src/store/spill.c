@@ -11,6 +11,7 @@
 enum {
     IDLE_MS = 1000,
     CHUNKS_A_TURN = 32,
+    SLOTS_A_TURN = 65536,
     SPILLS_AT_ONCE = 16,
     LOADS_AT_ONCE = 8,
     SPILL_SLOTS_MIN = 32,
@@ -256,6 +257,7 @@ bool chunk_thaw(struct store *store, struct chunk *chunk, struct bytes blob)
         return false;
     }
     chunk->is_stale = false;
+    chunk->owed = 0;
     chunk->entries = entries;
     for (uint32_t slot = bit_next(present, 0, chunk->slots); slot < chunk->slots;
          slot = bit_next(present, slot + 1, chunk->slots)) {
@@ -264,8 +266,14 @@ bool chunk_thaw(struct store *store, struct chunk *chunk, struct bytes blob)
             entries[slot].flags &= (uint8_t)~ENTRY_DAMAGED;
             chunk->is_stale = true;
         }
-        if (!bit_get(chunk->live_bits, slot))
+        if (!bit_get(chunk->live_bits, slot)) {
             drop_entry(store, chunk, &entries[slot]);
+        } else if (entries[slot].flags & ENTRY_DAMAGED && bit_get(chunk->ready_bits, slot)) {
+            /* It came back while nothing was known of it but its bits. */
+            bit_clear(chunk->ready_bits, slot);
+            chunk->ready--;
+            chunk->index->ready--;
+        }
     }
     mem_free(present);
     chunk->is_old = false;
@@ -297,6 +305,24 @@ void load_done(struct store *store, struct load_job *job)
     }
     buffer_free(&job->value);
     mem_free(job);
+}
+
+void chunk_owe(struct store *store, struct chunk *chunk)
+{
+    /* When most of it is gone it is loaded, or its messages would keep their room on the disk for as
+     * long as one of them is not settled. */
+    if (++chunk->owed >= chunk->slots / 2 + 1 && list_is_empty(&chunk->cache_link))
+        list_push_back(&store->owing, &chunk->cache_link);
+}
+
+static void load_owing(struct store *store)
+{
+    list_for_each_safe(link, after, &store->owing)
+    {
+        if (store->loading >= LOADS_AT_ONCE || store->spilling >= SPILLS_AT_ONCE)
+            return;
+        chunk_load(store, list_entry(link, struct chunk, cache_link));
+    }
 }
 
 static void load_dead(struct store *store)
@@ -340,13 +366,31 @@ static void page_out(struct store *store, struct chunk *chunk, uint32_t slot)
     store->stats.bodies_paged++;
 }
 
+/* Where what a reader of the chunk's queue needs next ends, as a slot: what one read would bring. */
+static uint32_t window_end(const struct chunk *chunk, uint32_t from)
+{
+    uint64_t bytes = 0;
+    for (from = bit_next(chunk->ready_bits, from, chunk->slots);
+         from < chunk->slots && bytes < READ_BYTES;
+         from = bit_next(chunk->ready_bits, from + 1, chunk->slots))
+        if (chunk->entries[from].flags & ENTRY_MESSAGE)
+            bytes += chunk->entries[from].message->body_size;
+    return from;
+}
+
 static void evict_bodies_of(struct store *store, struct chunk *chunk)
 {
+    uint32_t window = 0, behind = 0;
+    if (is_in_use(store, chunk)) {
+        uint64_t cursor = chunk->index->cursor;
+        window = cursor > chunk->base ? (uint32_t)(cursor - chunk->base) : 0;
+        behind = window_end(chunk, window);
+    }
     for (uint32_t slot = bit_next(chunk->live_bits, 0, chunk->slots);
          slot < chunk->slots && chunk->bodies;
          slot = bit_next(chunk->live_bits, slot + 1, chunk->slots)) {
         struct entry *entry = &chunk->entries[slot];
-        if (!(entry->flags & ENTRY_MESSAGE))
+        if (!(entry->flags & ENTRY_MESSAGE) || (slot >= window && slot < behind))
             continue;
         if (entry->flags & (ENTRY_RECORDED | ENTRY_PAGED)) {
             if (entry->message->batch <= store->written)
@@ -360,12 +404,14 @@ static void evict_bodies_of(struct store *store, struct chunk *chunk)
 static void evict_burst(struct store *store)
 {
     struct list *link = store->bodies.prev;
-    for (int i = 0; i < CHUNKS_A_TURN && link != &store->bodies; i++) {
+    for (uint32_t slots = 0; slots < SLOTS_A_TURN && link != &store->bodies;) {
         if (message_pool_bytes(store->o.pool) <= store->o.bodies_burst_bytes)
             return;
         struct list *before = link->prev;
         struct chunk *chunk = list_entry(link, struct chunk, bodies_link);
-        if (!is_in_use(store, chunk))
+        slots += chunk->slots + 16;
+        /* What was read in this turn is what somebody waits for. */
+        if (chunk->read_ms != store->now_ms)
             evict_bodies_of(store, chunk);
         link = before;
     }
@@ -380,7 +426,8 @@ static void evict_idle(struct store *store)
         struct chunk *chunk = list_entry(link, struct chunk, bodies_link);
         list_remove(link);
         list_push_back(&store->bodies, link);
-        if (store->now_ms - chunk->touched_ms >= IDLE_MS && !is_in_use(store, chunk))
+        if (store->now_ms - chunk->touched_ms >= IDLE_MS && chunk->read_ms != store->now_ms &&
+            !is_in_use(store, chunk))
             evict_bodies_of(store, chunk);
     }
 }
@@ -393,4 +440,5 @@ void spill_tick(struct store *store)
     evict_idle(store);
     shrink_cache(store);
     load_dead(store);
+    load_owing(store);
 }

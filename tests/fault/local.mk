@@ -19,6 +19,7 @@ libleveret_rig_a_SOURCES = \
 
 FAULT_TESTS = \
 	%D%/test_campaign.t \
+	%D%/test_corners.t \
 	%D%/test_crash_points.t \
 	%D%/test_cut.t \
 	%D%/test_flip.t \

@@ -1,0 +1,334 @@
+/* Corners of the store that random work seldom meets: a full disk for a long time, names that cannot
+ * be changed, large bodies in a queue that is being read, messages that end while nobody looks. */
+#include "tests/lib/tap.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "store/internal.h"
+#include "tests/lib/disk_memory.h"
+#include "tests/lib/kv_memory.h"
+
+struct bench {
+    struct disk *disk;
+    struct kv *kv;
+    struct worker *worker[3];
+    struct message_pool pool;
+    struct store_options options;
+    struct store *store;
+    struct index *index;
+    uint64_t now_ms;
+};
+
+static void begin(struct bench *bench)
+{
+    *bench = (struct bench){.disk = disk_memory_new(), .kv = kv_memory_new(), .now_ms = 1000};
+    for (int i = 0; i < 3; i++)
+        bench->worker[i] = worker_manual_new(true);
+    message_pool_init(&bench->pool);
+    store_options_default(&bench->options);
+    bench->options.disk = bench->disk;
+    bench->options.kv = bench->kv;
+    bench->options.syncer = bench->worker[0];
+    bench->options.indexer = bench->worker[1];
+    bench->options.reader = bench->worker[2];
+    bench->options.pool = &bench->pool;
+    bench->options.segment_bytes = 4096;
+    bench->options.disk_reserve_bytes = 0;
+}
+
+static void open_store(struct bench *bench)
+{
+    char error[600];
+    bench->store = store_open(&bench->options, bench->now_ms, error, sizeof(error));
+    if (!bench->store)
+        bail("the store does not open: %s", error);
+    bench->index = store_queue(bench->store, 1, bench);
+    if (bench->store->id_last == 0)
+        store_queue_id(bench->store, true);
+}
+
+static void end(struct bench *bench)
+{
+    store_close(bench->store);
+    for (int i = 0; i < 3; i++)
+        worker_manual_free(bench->worker[i]);
+    disk_memory_free(bench->disk);
+    kv_memory_free(bench->kv);
+    message_pool_free(&bench->pool);
+}
+
+static void turn(struct bench *bench, uint64_t ms)
+{
+    bench->now_ms += ms;
+    store_tick(bench->store, bench->now_ms);
+    while (store_take_awake(bench->store))
+        continue;
+}
+
+static void turns(struct bench *bench, int count, uint64_t ms)
+{
+    for (int i = 0; i < count; i++)
+        turn(bench, ms);
+}
+
+static void publish(struct bench *bench, uint32_t size)
+{
+    struct message *message = message_new(&bench->pool, bytes_str(""), bytes_str("a queue"),
+                                          bytes_of("\0\0", 2), size);
+    memset(message_body_start(message), 'x', size);
+    message->body_filled = size;
+    message->flags = MESSAGE_PERSISTENT;
+    store_publish(bench->store, message, &bench->index, 1);
+    message_unref(&bench->pool, message);
+}
+
+/* Takes the first message, however long that takes; 0: there is none to be had. */
+static uint64_t take(struct bench *bench, bool settle)
+{
+    struct taken taken;
+    for (int i = 0; i < 200; i++) {
+        enum index_result result = index_take(bench->index, settle, &taken);
+        if (result == INDEX_OK) {
+            message_unref(&bench->pool, taken.message);
+            return taken.sequence;
+        }
+        if (result == INDEX_EMPTY)
+            return 0;
+        turn(bench, 1);
+    }
+    return 0;
+}
+
+/* ---- a full disk ---- */
+
+/* While a write cannot be done, the loop has nothing to do until it is to be tried again. */
+TEST(full_disk_does_not_spin)
+{
+    struct bench bench;
+    int early = 0;
+    begin(&bench);
+    open_store(&bench);
+    publish(&bench, 1000);
+    turns(&bench, 10, 100);
+    disk_memory_limit(bench.disk, 3000);
+    for (int i = 0; i < 10; i++) {
+        publish(&bench, 1000);
+        turn(&bench, 100);
+    }
+    ok(store_is_short(bench.store), "the disk is full");
+    for (int i = 0; i < 600; i++) {
+        turn(&bench, 100);
+        early += store_next_ms(bench.store) <= bench.now_ms;
+    }
+    is_int(early, 0, "for a minute, the store never asks to be called at once");
+    disk_memory_limit(bench.disk, 0);
+    turns(&bench, 10, 100);
+    ok(!store_failure(bench.store), "when there is room it goes on");
+    store_want(bench.store, store_ticket(bench.store));
+    turns(&bench, 3, 10);
+    ok(store_ticket_state(bench.store, (struct ticket){.index = 3}) == TICKET_DURABLE,
+       "and what waited is written");
+    end(&bench);
+}
+
+/* A sync alone that somebody wishes for is due at once. */
+TEST(sync_alone_is_due_at_once)
+{
+    struct bench bench;
+    begin(&bench);
+    open_store(&bench);
+    for (int i = 0; i < 40; i++)
+        publish(&bench, 30000);
+    turn(&bench, 1);
+    turn(&bench, 1);
+    struct store *store = bench.store;
+    ok(store->written > store->durable && !store->is_writing && batch_is_empty(store->filling),
+       "there is a batch that was written and not synced");
+    ok(store_next_ms(store) > bench.now_ms, "that has time");
+    store_want(store, (struct ticket){.index = store->written});
+    ok(store_next_ms(store) <= bench.now_ms, "until somebody waits for it");
+    end(&bench);
+}
+
+/* ---- names ---- */
+
+static int renames_to_fail;
+static const struct disk_ops *sound;
+
+static int failing_rename(struct disk *disk, const char *from, const char *to)
+{
+    if (renames_to_fail > 0 && --renames_to_fail == 0)
+        return EIO;
+    return sound->rename(disk, from, to);
+}
+
+static void fill_and_empty(struct bench *bench, int messages)
+{
+    for (int i = 0; i < messages; i++) {
+        publish(bench, 3000);
+        turns(bench, 2, 100);
+    }
+    while (take(bench, true))
+        continue;
+    turns(bench, 20, 100);
+    turn(bench, 31000);
+    turns(bench, 20, 100);
+}
+
+/* A file that cannot be kept for reuse is not reused. */
+TEST(rename_fails_once)
+{
+    struct bench bench;
+    begin(&bench);
+    sound = bench.disk->ops;
+    struct disk_ops ops = *sound;
+    ops.rename = failing_rename;
+    bench.disk->ops = &ops;
+    open_store(&bench);
+    renames_to_fail = 1;
+    fill_and_empty(&bench, 6);
+    is_int(renames_to_fail, 0, "a rename failed");
+    ok(bench.store->spares_count > 0, "others did not: %u files are kept",
+       bench.store->spares_count);
+    fill_and_empty(&bench, 6);
+    ok(!store_failure(bench.store), "the store goes on with them: %s",
+       store_failure(bench.store) ? store_failure(bench.store) : "");
+    bench.disk->ops = sound;
+    end(&bench);
+}
+
+/* As many files are kept as there is a place for. */
+TEST(many_spares)
+{
+    struct bench bench;
+    begin(&bench);
+    bench.options.recycle_segments = 1024;
+    open_store(&bench);
+    fill_and_empty(&bench, 150);
+    is_int(bench.store->spares_count, SPARES_MAX, "files are kept for reuse");
+    ok(bench.store->stats.segments_retired > 100, "%d segments were retired",
+       (int)bench.store->stats.segments_retired);
+    end(&bench);
+}
+
+/* ---- memory ---- */
+
+/* A queue that is being read keeps near its reader what is about to be read, not all it has. */
+TEST(large_bodies_leave_memory)
+{
+    struct bench bench;
+    size_t most = 0;
+    begin(&bench);
+    bench.options.segment_bytes = 4 << 20;
+    bench.options.bodies_burst_bytes = 8 << 20;
+    bench.options.bodies_idle_bytes = 4 << 20;
+    open_store(&bench);
+    for (int i = 0; i < 400; i++) {
+        publish(&bench, 100000);
+        turn(&bench, 2);
+        if (i % 4 == 0 && take(&bench, true) == 0)
+            bail("a message is not to be had");
+        if (message_pool_bytes(&bench.pool) > most)
+            most = message_pool_bytes(&bench.pool);
+    }
+    ok(most < 16 << 20, "at most %zu bytes of messages were in memory", most);
+    int rest = 0;
+    while (take(&bench, true))
+        rest++;
+    is_int(rest, 300, "all others come");
+    end(&bench);
+}
+
+/* ---- damage ---- */
+
+/* A message that is found damaged while it is taken, and comes back while nobody looks, is set aside
+ * all the same. */
+TEST(damaged_and_returned)
+{
+    struct bench bench;
+    struct message *message;
+    uint64_t size;
+    begin(&bench);
+    bench.options.segment_bytes = 1 << 20;
+    bench.options.bodies_idle_bytes = 0;
+    bench.options.cache_bytes = 0;
+    open_store(&bench);
+    for (int i = 0; i < 64; i++)
+        publish(&bench, 100);
+    uint64_t sequence = take(&bench, false);
+    turns(&bench, 60, 100);
+    is_int(bench.index->is_waiting, false, "nobody waits");
+    uint8_t *bytes = disk_memory_contents(bench.disk, "journal-0000000001", &size);
+    for (uint64_t at = 64 + 64; at < size; at++)
+        bytes[at] ^= 0x55;
+    for (int i = 0; i < 20 && index_fetch(bench.index, sequence, &message) == INDEX_WAIT; i++)
+        turn(&bench, 1);
+    is_int(bench.store->stats.damaged, 1, "the message is damaged");
+    turns(&bench, 60, 100);
+    struct chunk *chunk = index_chunk(bench.index, sequence);
+    ok(chunk && !chunk->entries, "its entry is out of memory");
+    index_return(bench.index, sequence, false);
+    for (int i = 0; i < 50; i++) {
+        struct taken taken;
+        if (index_take(bench.index, true, &taken) == INDEX_OK)
+            bail("a damaged message was delivered");
+        turn(&bench, 1);
+    }
+    is_int(bench.index->ready, 0, "it is not ready again, nor is what came behind it");
+    end(&bench);
+}
+
+/* ---- space ---- */
+
+/* Messages that are acknowledged after their chunk left memory give their space back, though one of
+ * each chunk stays for ever. */
+TEST(settled_while_cold)
+{
+    enum { MESSAGES = 6400, CHUNK = 64 };
+    struct bench bench;
+    uint64_t first = 0;
+    begin(&bench);
+    bench.options.segment_bytes = 65536;
+    bench.options.chunk_entries = CHUNK;
+    bench.options.cache_bytes = 4096;
+    bench.options.bodies_idle_bytes = 0;
+    bench.options.checkpoint_ms = 1000;
+    open_store(&bench);
+    for (int i = 0; i < MESSAGES; i++) {
+        publish(&bench, 500);
+        if (i % 50 == 0)
+            turn(&bench, 10);
+    }
+    for (int i = 0; i < MESSAGES; i++) {
+        uint64_t sequence = take(&bench, false);
+        first = first ? first : sequence;
+    }
+    turns(&bench, 100, 100);
+    for (uint64_t i = 0; i < MESSAGES; i++) {
+        if (i % CHUNK != 20)
+            index_settle(bench.index, first + i);
+        if (i % 50 == 0)
+            turn(&bench, 10);
+    }
+    turns(&bench, 600, 100);
+    diag("%d messages are left; %llu live bytes, %llu bytes in %llu segments",
+         (int)bench.index->taken, (unsigned long long)bench.store->stats.live_bytes,
+         (unsigned long long)segments_bytes(bench.store),
+         (unsigned long long)store_stats(bench.store)->segments);
+    ok(segments_bytes(bench.store) < 100 * 600 * 2 + 6 * 65536, "the rest of the disk is free");
+    end(&bench);
+}
+
+int main(void)
+{
+    RUN(full_disk_does_not_spin);
+    RUN(sync_alone_is_due_at_once);
+    RUN(rename_fails_once);
+    RUN(many_spares);
+    RUN(large_bodies_leave_memory);
+    RUN(damaged_and_returned);
+    RUN(settled_while_cold);
+    return done();
+}

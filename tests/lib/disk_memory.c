@@ -497,7 +497,9 @@ bool disk_memory_equal(struct disk *a, struct disk *b)
     {
         struct name *name = list_entry(link, struct name, link);
         struct name *other = find(&memory_of(b)->names, name->text);
-        if (!other || other->inode->size != name->inode->size ||
+        if (!other || other->inode->size != name->inode->size)
+            return false;
+        if (name->inode->size &&
             memcmp(other->inode->data, name->inode->data, name->inode->size) != 0)
             return false;
         names++;

@@ -148,35 +148,39 @@ static void raise_descriptors(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+static int run_mode(const struct options *options)
+{
+    struct perf perf = {.options = options,
+                        .target = {.uri = options->uri,
+                                   .tls_verify = options->tls_verify,
+                                   .tls_ca = options->tls_ca,
+                                   .name = "leveretperf",
+                                   .frame_max = options->frame_max,
+                                   .heartbeat_s = options->heartbeat_s,
+                                   .timeout_ms = options->timeout_ms}};
+    raise_descriptors();
+    progress_init(&perf.progress, options->quiet, options->interval_s);
+    perf.result = mem_zalloc(sizeof(*perf.result));
+    int status = options->mode <= MODE_BACKLOG ? with_queues(&perf) : without_queues(&perf);
+    mem_free(perf.result);
+    return status;
+}
+
 int main(int count, char **arguments)
 {
     struct options options;
     char error[OPTIONS_ERROR_MAX];
+    int status = EXIT_SUCCESS;
     if (!options_read(&options, count, arguments, error, sizeof(error))) {
         fprintf(stderr, "leveretperf: %s\nTry 'leveretperf --help'.\n", error);
-        return EXIT_USAGE;
-    }
-    if (options.help) {
+        status = EXIT_USAGE;
+    } else if (options.help) {
         options_print_help(stdout);
-        return EXIT_SUCCESS;
-    }
-    if (options.version) {
+    } else if (options.version) {
         printf("leveretperf %s\n", PACKAGE_VERSION);
-        return EXIT_SUCCESS;
+    } else {
+        status = run_mode(&options);
     }
-    struct perf perf = {.options = &options,
-                        .target = {.uri = options.uri,
-                                   .tls_verify = options.tls_verify,
-                                   .tls_ca = options.tls_ca,
-                                   .name = "leveretperf",
-                                   .frame_max = options.frame_max,
-                                   .heartbeat_s = options.heartbeat_s,
-                                   .timeout_ms = options.timeout_ms}};
-    raise_descriptors();
-    progress_init(&perf.progress, options.quiet, options.interval_s);
-    perf.result = mem_zalloc(sizeof(*perf.result));
-    int status = options.mode <= MODE_BACKLOG ? with_queues(&perf) : without_queues(&perf);
-    mem_free(perf.result);
     options_free(&options);
     return status;
 }

@@ -233,6 +233,8 @@ static void *work(void *context)
         }
         look_at_schedule(worker, now_ns);
         turn(worker, now_ns);
+        /* What was published has moved on to the next time. */
+        look_at_schedule(worker, now_ns);
         if (now_ns - noted_ns > 10 * NS_PER_MS && start_ns) {
             note_cpu(worker, cpu_ns, start_ns);
             noted_ns = now_ns;

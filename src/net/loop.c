@@ -189,6 +189,8 @@ static uint64_t next_turn_ms(const struct loop *loop)
     const struct list *link = list_first(&loop->lingering);
     if (link && list_entry(link, struct socket, link)->linger_ms < next_ms)
         next_ms = list_entry(link, struct socket, link)->linger_ms;
+    if (loop->look_ms && loop->look_ms < next_ms)
+        next_ms = loop->look_ms;
     if (loop->accept_ms && loop->accept_ms < next_ms)
         next_ms = loop->accept_ms;
     if (loop->state != LOOP_RUNNING && loop->stop_ms < next_ms)
@@ -245,6 +247,7 @@ static void turn(struct loop *loop)
     check_store(loop);
     while ((connection = server_take_writable(loop->server)))
         socket_flush(connection_owner(connection));
+    sockets_look(loop);
     socket_end_lingering(loop);
     listeners_resume(loop);
     give_memory_back(loop);

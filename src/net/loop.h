@@ -30,6 +30,7 @@ struct loop {
     uint64_t next_ms;       /* when the server needs its next one */
     uint64_t stop_ms;       /* when the patience of stopping ends */
     uint64_t accept_ms;     /* listeners rest until then; 0: they listen */
+    uint64_t look_ms;       /* when blocked sockets are next looked at; 0: there are none */
     uint64_t complained_ms; /* when a lack of descriptors was last logged */
     struct list listeners;
     struct list sockets;    /* with a connection */

@@ -4,6 +4,10 @@
  * Writing: one sendmsg takes the connection's output from where it lies. The socket is watched for
  * room only after the kernel has refused some.
  *
+ * While an alarm blocks a connection its socket is not read, so that the end of its peer would not be
+ * noticed, and what it holds would last as long as the alarm, or make it last. Such sockets are
+ * looked at every other second.
+ *
  * Closing: the last thing said is often the reason (connection.close with its text). If the socket
  * were closed while bytes from the peer lie unread, the kernel would answer with a reset, and that
  * makes the peer lose what it has not read. So our side is shut down, and what still comes is read
@@ -11,6 +15,7 @@
 #include "net/socket.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -19,6 +24,7 @@ enum {
     READ_BUDGET = 256 << 10, /* for each turn */
     PARTS_MAX = 64,          /* of one sendmsg */
     LINGER_MS = 3000,
+    LOOK_MS = 2000,
 };
 
 /* Watches for what the connection wants. */
@@ -29,6 +35,8 @@ static void update_readable(struct socket *socket)
         ev_io_start(socket->loop->ev, &socket->readable);
     else if (!wanted)
         ev_io_stop(socket->loop->ev, &socket->readable);
+    if (!wanted && socket->loop->look_ms == 0)
+        socket->loop->look_ms = socket->loop->now_ms + LOOK_MS;
 }
 
 static void set_blocked(struct socket *socket, bool is_blocked)
@@ -192,6 +200,25 @@ void socket_free(struct socket *socket)
     list_remove(&socket->link);
     loop->sockets_count--;
     mem_free(socket);
+}
+
+void sockets_look(struct loop *loop)
+{
+    bool are_blocked = false;
+    if (loop->look_ms == 0 || loop->now_ms < loop->look_ms)
+        return;
+    list_for_each_safe(at, after, &loop->sockets)
+    {
+        struct socket *socket = list_entry(at, struct socket, link);
+        struct pollfd gone = {.fd = socket->fd, .events = POLLRDHUP};
+        if (!connection_is_blocked(socket->connection))
+            continue;
+        if (poll(&gone, 1, 0) > 0)
+            drop(socket, 0);
+        else
+            are_blocked = true;
+    }
+    loop->look_ms = are_blocked ? loop->now_ms + LOOK_MS : 0;
 }
 
 static struct socket *oldest_lingering(struct loop *loop)

@@ -25,6 +25,8 @@ void socket_new(struct loop *loop, int fd, const struct address *peer);
 void socket_flush(struct socket *socket);
 /* Closes it at once, whatever is unsent. */
 void socket_free(struct socket *socket);
+/* Closes those whose peers have gone while an alarm kept them from being read. */
+void sockets_look(struct loop *loop);
 /* Ends the patience with peers that do not close. */
 void socket_end_lingering(struct loop *loop);
 /* Gives up the one that has had the longest patience, if any: its descriptor is needed. */

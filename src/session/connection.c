@@ -226,6 +226,11 @@ bool connection_wants_input(const struct connection *connection)
            connection->state != CONNECTION_REFUSING;
 }
 
+bool connection_is_blocked(const struct connection *connection)
+{
+    return connection->holds & HOLD_BLOCKED;
+}
+
 /* ---- frames ---- */
 
 struct channel *connection_channel(struct connection *connection, uint16_t number)

@@ -67,6 +67,8 @@ void *connection_owner(const struct connection *connection);
 void connection_input(struct connection *connection, struct bytes bytes);
 /* Should the socket be read? False while the connection is blocked or a decision is pending. */
 bool connection_wants_input(const struct connection *connection);
+/* Is it kept waiting by an alarm, which may last? Others that wait do so for a moment. */
+bool connection_is_blocked(const struct connection *connection);
 /* Borrows what is to be sent, at most `max` parts; returns how many. Good until the next call of
  * anything on this connection. */
 int connection_output(struct connection *connection, struct iovec *parts, int max);

@@ -111,6 +111,12 @@ bool connection_wants_input(const struct connection *connection)
     return !connection->finished && !connection->paused_until_ms;
 }
 
+bool connection_is_blocked(const struct connection *connection)
+{
+    (void)connection;
+    return false;
+}
+
 /* In parts of odd sizes, to see them put together. */
 int connection_output(struct connection *connection, struct iovec *parts, int max)
 {

@@ -411,5 +411,26 @@ def _(t):
           "files that changed")
 
 
+@case("a peer that goes while an alarm blocks it is noticed")
+def blocked_peer_goes(t):
+    daemon = serve(t, folder(t), "--memory-limit", "300000")
+    publisher = daemon.client(t)
+    publisher.call(1, "channel.open")
+    publisher.call(1, "queue.declare", queue="own", exclusive=True)
+    publisher.call(1, "queue.declare", queue="q")
+    publisher.publish(1, "q", b"x" * 400000)
+    publisher.expect(0, "connection.blocked")
+    publisher.send_raw(b"\x08")
+    publisher.close()
+    other = daemon.client(t)
+    for number in range(1, 60):
+        other.call(number, "channel.open")
+        other.send(number, "queue.declare", queue="own", passive=True)
+        if other.expect(number, "channel.close").reply_code == 404:
+            return
+        time.sleep(0.2)
+    raise AssertionError("its exclusive queue is still there")
+
+
 if __name__ == "__main__":
     main()

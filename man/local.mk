@@ -2,4 +2,5 @@
 
 dist_man_MANS += \
 	%D%/leveret-journal.5 \
-	%D%/leveretd.8
+	%D%/leveretd.8 \
+	%D%/leveretperf.1

@@ -110,10 +110,10 @@ static int with_queues(struct perf *perf)
     if (!link_open(&link, &perf->target, LINK_BUFFER_SMALL) ||
         !topology_make(&topology, perf->options, &link)) {
         status = refuse(link.error);
-        topology_give_up(&topology, &perf->target);
+        topology_remove_anew(&topology, &perf->target);
     } else {
         status = perf->options->mode == MODE_BACKLOG ? run_backlog(perf) : run_load(perf);
-        if (!topology_remove(&topology))
+        if (!topology_remove(&topology) && !topology_remove_anew(&topology, &perf->target))
             fprintf(stderr, "leveretperf: removing the queues: %s\n", link.error);
     }
     topology_free(&topology);

@@ -73,8 +73,8 @@ struct options {
     struct buffer headers_memory, properties_memory;
 };
 
-/* Reads the command line. False with a reason. Free them in any case. They borrow from the
- * arguments, and from themselves; a copy borrows from the first: free only that. */
+/* Reads the command line. False with a reason. Free the options in any case. They borrow from the
+ * arguments and from themselves: a copy borrows from the first. */
 bool options_read(struct options *options, int count, char **arguments, char *error,
                   size_t error_size);
 void options_free(struct options *options);

@@ -139,14 +139,14 @@ bool topology_remove(struct topology *topology)
     return good;
 }
 
-void topology_give_up(struct topology *topology, const struct link_target *target)
+bool topology_remove_anew(struct topology *topology, const struct link_target *target)
 {
     struct link *link = topology->link;
     if (!topology->made)
-        return;
+        return true;
     link_close(link);
-    if (link_open(link, target, LINK_BUFFER_SMALL) && link_open_channel(link, ACTOR_CHANNEL))
-        topology_remove(topology);
+    return link_open(link, target, LINK_BUFFER_SMALL) && link_open_channel(link, ACTOR_CHANNEL) &&
+           topology_remove(topology);
 }
 
 void topology_free(struct topology *topology)

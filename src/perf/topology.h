@@ -17,8 +17,8 @@ struct topology {
 bool topology_make(struct topology *topology, const struct options *options, struct link *link);
 /* Deletes what was made here, unless all is to be kept. */
 bool topology_remove(struct topology *topology);
-/* The same after topology_make has failed, on a new link. */
-void topology_give_up(struct topology *topology, const struct link_target *target);
+/* The same on a new link: after topology_make has failed, or the old one was lost. */
+bool topology_remove_anew(struct topology *topology, const struct link_target *target);
 void topology_free(struct topology *topology);
 /* Messages ready in all queues; UINT64_MAX when the broker does not say. */
 uint64_t topology_depth(struct topology *topology);

@@ -90,7 +90,7 @@ static const struct row rows[] = {
      "what is written at once, at most"},
     {"sync-ms", KIND_NUMBER, FIELD(store.sync_ms), 0, 60000, "MS",
      "longest time that what nobody waits for stays unsynced"},
-    {"recycle-segments", KIND_NUMBER, FIELD(store.recycle_segments), 0, 1024, "N",
+    {"recycle-segments", KIND_NUMBER, FIELD(store.recycle_segments), 0, 64, "N",
      "journal files kept for reuse"},
     {"mark-step", KIND_NUMBER, FIELD(store.mark_step), 2, 1 << 30, "N",
      "deliveries recorded ahead"},

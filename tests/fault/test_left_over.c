@@ -104,7 +104,7 @@ static void expect(struct place_of_work *work, const char *names, const char *wh
     if (!store)
         return;
     store_catalogue_each(store, see, seen);
-    is_str(seen, names, what);
+    is_str(seen, names, "%s", what);
     store_abandon(store);
 }
 

@@ -184,11 +184,25 @@ static void remember(struct memo *memo, const struct exchange *exchange, struct 
     memcpy(memo->key, key.data, key.size);
 }
 
-static struct published publish_to_one(struct broker *broker, struct message *message,
-                                       struct queue *queue)
+/* Headers may name further keys. */
+static bool has_headers(struct bytes properties)
+{
+    return properties.size >= 2 && properties.data[0] & (PROPERTY_HEADERS >> 8);
+}
+
+struct queue *publish_known(const struct exchange *exchange, struct bytes routing_key,
+                            struct bytes properties, struct queue_set *set)
+{
+    if (routing_key.size > MEMO_KEY_MAX || has_headers(properties))
+        return NULL;
+    const struct memo *memo = memo_of(set, exchange, routing_key);
+    return memo_fits(memo, exchange, routing_key) ? memo->queue : NULL;
+}
+
+struct published publish_to(struct queue *queue, struct message *message)
 {
     struct published published = {.queues = 1};
-    published.on_record = store_publish(broker->store, message, &queue->index, 1);
+    published.on_record = store_publish(queue->vhost->broker->store, message, &queue->index, 1);
     if (!list_is_empty(&queue->ready_consumers))
         queue_has_work(queue);
     return published;
@@ -197,15 +211,11 @@ static struct published publish_to_one(struct broker *broker, struct message *me
 struct published publish(struct exchange *exchange, struct message *message, struct queue_set *set)
 {
     struct bytes properties = message_properties(message);
-    if (properties.size >= 2 && properties.data[0] & (PROPERTY_HEADERS >> 8))
-        return publish_with_headers(exchange, message, set);
-    struct broker *broker = exchange->vhost->broker;
     struct bytes key = message_routing_key(message);
-    struct memo *memo = key.size <= MEMO_KEY_MAX ? memo_of(set, exchange, key) : NULL;
-    if (memo && memo_fits(memo, exchange, key))
-        return publish_to_one(broker, message, memo->queue);
+    if (has_headers(properties))
+        return publish_with_headers(exchange, message, set);
     exchange_route(exchange, &key, 1, bytes_of(NULL, 0), set);
-    if (memo && set->count == 1)
-        remember(memo, exchange, key, set->queues[0]);
-    return publish_routed(broker, message, set);
+    if (set->count == 1 && key.size <= MEMO_KEY_MAX)
+        remember(memo_of(set, exchange, key), exchange, key, set->queues[0]);
+    return publish_routed(exchange->vhost->broker, message, set);
 }

@@ -13,6 +13,12 @@ struct published {
  * away from the caller. The session has made all checks. `set` is scratch space. */
 struct published publish(struct exchange *exchange, struct message *message, struct queue_set *set);
 
+/* The one queue where a message with this key and these properties goes, when that is remembered from
+ * one before it; NULL: publish finds out. */
+struct queue *publish_known(const struct exchange *exchange, struct bytes routing_key,
+                            struct bytes properties, struct queue_set *set);
+/* publish for a message that goes to this queue alone. */
+struct published publish_to(struct queue *queue, struct message *message);
 /* Why a message dies: the `reason` of x-death. */
 enum death { DEATH_REJECTED, DEATH_EXPIRED, DEATH_MAXLEN };
 

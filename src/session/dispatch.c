@@ -4,7 +4,6 @@
 #include "session/dispatch.h"
 
 #include "session/acknowledge.h"
-#include "session/outgoing.h"
 
 enum { QUEUE_BUDGET = 256, TURN_BUDGET = 32768 };
 
@@ -54,6 +53,18 @@ static unsigned serve(struct queue *queue, struct message_pool *pool, bool *more
         count++;
     }
     return count;
+}
+
+bool dispatch_directly(struct queue *queue, const struct parcel *parcel)
+{
+    if (queue->index->ready)
+        return false;
+    struct consumer *consumer = next_consumer(queue);
+    if (!consumer || !consumer->no_ack || !parcel_is_small(parcel, consumer->channel))
+        return false;
+    outgoing_deliver_parcel(consumer, parcel, ++consumer->channel->delivery_tag, false);
+    consumer_delivered(consumer);
+    return true;
 }
 
 void dispatch(struct server *server)

@@ -1,36 +1,22 @@
 /* A delivery of a small message is written in one go: room for the whole of it is asked for once, and
- * the beginning of the method frame is copied from the consumer. Bodies above COPY_MAX are not
- * copied: the output refers to the message. */
+ * the beginning of the method frame is copied from the consumer. Larger bodies are not copied: the
+ * output refers to the message. */
 #include "session/outgoing.h"
-
-enum { COPY_MAX = 4096 };
-
-/* Exchange and routing key, as shortstrs. */
-static inline uint8_t *put_names(uint8_t *at, const struct message *message)
-{
-    return put_shortstr(put_shortstr(at, message_exchange(message)), message_routing_key(message));
-}
-
-static size_t names_size(const struct message *message)
-{
-    return 2 + (size_t)message->exchange_size + message->routing_key_size;
-}
 
 enum { HEADER_FIXED = 12 }; /* class, weight, body size */
 
-static size_t header_size(const struct message *message)
+static size_t header_size(const struct parcel *parcel)
 {
-    return FRAME_OVERHEAD + HEADER_FIXED + message->properties_size;
+    return FRAME_OVERHEAD + HEADER_FIXED + parcel->properties.size;
 }
 
-static inline uint8_t *put_header(uint8_t *at, uint16_t channel, const struct message *message)
+static inline uint8_t *put_header(uint8_t *at, uint16_t channel, const struct parcel *parcel)
 {
-    const struct bytes properties = message_properties(message);
     at = frame_write_header(at, FRAME_HEADER, channel,
-                            (uint32_t)(HEADER_FIXED + properties.size));
+                            (uint32_t)(HEADER_FIXED + parcel->properties.size));
     at = put_u32(at, (uint32_t)CONTENT_CLASS_BASIC << 16); /* class, weight 0 */
-    at = put_u64(at, message->body_size);
-    at = put_bytes(at, properties);
+    at = put_u64(at, parcel->body.size);
+    at = put_bytes(at, parcel->properties);
     *at++ = FRAME_END;
     return at;
 }
@@ -46,7 +32,7 @@ static inline uint8_t *put_body(uint8_t *at, uint16_t channel, struct bytes body
 /* One body frame that is not written together with the rest. */
 static void send_body(struct channel *channel, struct message *message, struct bytes part)
 {
-    if (part.size <= COPY_MAX || !list_is_empty(&channel->held)) {
+    if (part.size <= PARCEL_BODY_MAX || !list_is_empty(&channel->held)) {
         put_body(channel_room(channel, part.size + FRAME_OVERHEAD), channel->number, part);
         channel_added(channel, part.size + FRAME_OVERHEAD);
         return;
@@ -71,23 +57,17 @@ static void send_bodies(struct channel *channel, struct message *message)
     }
 }
 
-/* May the body be written with method and header? */
-static inline bool is_small(const struct channel *channel, const struct message *message)
-{
-    return message->body_size <= COPY_MAX &&
-           message->body_size <= channel->connection->frame_max - FRAME_OVERHEAD;
-}
-
-void outgoing_deliver(struct consumer *consumer, struct message *message, uint64_t tag,
-                      bool redelivered)
+/* The frames of a delivery; the body's only if it is `whole`. */
+static inline void deliver(struct consumer *consumer, const struct parcel *parcel, uint64_t tag,
+                           bool redelivered, bool whole)
 {
     struct channel *channel = consumer->channel;
     size_t prefix_size = CONSUMER_PREFIX_TAG + (size_t)consumer->tag_size;
-    size_t method_size = prefix_size - FRAME_HEADER_SIZE + 9 + names_size(message);
-    size_t size = FRAME_OVERHEAD + method_size + header_size(message);
-    bool small = is_small(channel, message);
-    if (small && message->body_size)
-        size += FRAME_OVERHEAD + message->body_size;
+    size_t method_size = prefix_size - FRAME_HEADER_SIZE + 9 + 2 + parcel->exchange.size +
+                         parcel->routing_key.size;
+    size_t size = FRAME_OVERHEAD + method_size + header_size(parcel);
+    if (whole && parcel->body.size)
+        size += FRAME_OVERHEAD + parcel->body.size;
     uint8_t *at = channel_room(channel, size);
     uint32_t be_size = htobe32((uint32_t)method_size);
     uint8_t *frame = at;
@@ -95,23 +75,39 @@ void outgoing_deliver(struct consumer *consumer, struct message *message, uint64
     memcpy(frame + 3, &be_size, sizeof(be_size));
     at = put_u64(at, tag);
     *at++ = redelivered;
-    at = put_names(at, message);
+    at = put_shortstr(put_shortstr(at, parcel->exchange), parcel->routing_key);
     *at++ = FRAME_END;
-    at = put_header(at, channel->number, message);
-    if (small && message->body_size)
-        put_body(at, channel->number, message_body(message));
+    at = put_header(at, channel->number, parcel);
+    if (whole && parcel->body.size)
+        put_body(at, channel->number, parcel->body);
     channel_added(channel, size);
-    if (!small)
-        send_bodies(channel, message);
+}
+
+void outgoing_deliver_parcel(struct consumer *consumer, const struct parcel *parcel, uint64_t tag,
+                             bool redelivered)
+{
+    deliver(consumer, parcel, tag, redelivered, true);
+}
+
+void outgoing_deliver(struct consumer *consumer, struct message *message, uint64_t tag,
+                      bool redelivered)
+{
+    struct parcel parcel = parcel_of(message);
+    bool whole = parcel_is_small(&parcel, consumer->channel);
+    deliver(consumer, &parcel, tag, redelivered, whole);
+    if (!whole)
+        send_bodies(consumer->channel, message);
 }
 
 /* Any other method with the content of a message. */
 static void send_content(struct channel *channel, const union method *method,
                          struct message *message)
 {
+    struct parcel parcel = parcel_of(message);
+    size_t size = header_size(&parcel);
     channel_send(channel, method);
-    put_header(channel_room(channel, header_size(message)), channel->number, message);
-    channel_added(channel, header_size(message));
+    put_header(channel_room(channel, size), channel->number, &parcel);
+    channel_added(channel, size);
     send_bodies(channel, message);
 }
 

@@ -4,6 +4,28 @@
 
 #include "session/channel.h"
 
+/* What goes out of a message, wherever its bytes are. */
+struct parcel {
+    struct bytes exchange, routing_key, properties, body;
+};
+
+enum { PARCEL_BODY_MAX = 4096 };
+
+static inline struct parcel parcel_of(const struct message *message)
+{
+    return (struct parcel){message_exchange(message), message_routing_key(message),
+                           message_properties(message), message_body(message)};
+}
+
+/* May it go out in one piece, by outgoing_deliver_parcel? */
+static inline bool parcel_is_small(const struct parcel *parcel, const struct channel *channel)
+{
+    return parcel->body.size <= PARCEL_BODY_MAX &&
+           parcel->body.size <= channel->connection->frame_max - FRAME_OVERHEAD;
+}
+
+void outgoing_deliver_parcel(struct consumer *consumer, const struct parcel *parcel, uint64_t tag,
+                             bool redelivered);
 /* The caller keeps its reference of the message. */
 void outgoing_deliver(struct consumer *consumer, struct message *message, uint64_t tag,
                       bool redelivered);

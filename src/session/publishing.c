@@ -6,8 +6,8 @@
 #include <stdio.h>
 
 #include "amqp/table.h"
-#include "broker/publish.h"
 #include "session/alarm.h"
+#include "session/dispatch.h"
 #include "session/handlers.h"
 #include "session/outgoing.h"
 #include "session/transaction.h"
@@ -154,21 +154,32 @@ static bool is_reply(const struct exchange *exchange, const struct message *mess
            bytes_start_with(message_routing_key(message), reply_queue);
 }
 
-void publishing_route(struct channel *channel, struct exchange *exchange, struct message *message,
-                      bool mandatory)
+void publishing_count(struct channel *channel, struct published published)
 {
     struct server *server = channel_server(channel);
-    struct published published = {0};
-    if (__builtin_expect(is_reply(exchange, message), 0))
-        published.queues = deliver_reply(server, message);
-    else
-        published = publish(exchange, message, &server->queue_set);
-    if (published.queues == 0 && mandatory)
-        outgoing_return(channel, message, REPLY_NO_ROUTE, "NO_ROUTE");
     if (channel->confirms)
         settle_confirm(channel, ++channel->publish_number, published.on_record);
     if (published.on_record && store_is_congested(server->broker->store))
         server->is_congested = true;
+}
+
+void publishing_route(struct channel *channel, struct exchange *exchange, struct message *message,
+                      bool mandatory)
+{
+    struct server *server = channel_server(channel);
+    struct parcel parcel = parcel_of(message);
+    struct queue *known =
+        publish_known(exchange, parcel.routing_key, parcel.properties, &server->queue_set);
+    struct published published = {.queues = 1};
+    if (known && !dispatch_directly(known, &parcel))
+        published = publish_to(known, message);
+    else if (!known && is_reply(exchange, message))
+        published.queues = deliver_reply(server, message);
+    else if (!known)
+        published = publish(exchange, message, &server->queue_set);
+    if (published.queues == 0 && mandatory)
+        outgoing_return(channel, message, REPLY_NO_ROUTE, "NO_ROUTE");
+    publishing_count(channel, published);
 }
 
 static struct exchange *need_exchange(struct channel *channel, const struct message *message,

@@ -3,6 +3,7 @@
 #define LEVERET_SESSION_PUBLISHING_H
 
 #include "amqp/properties.h"
+#include "broker/publish.h"
 #include "session/channel.h"
 
 /* Properties that have to be looked at before a message is routed. */
@@ -29,5 +30,8 @@ static inline struct exchange *publishing_exchange(struct channel *channel, stru
  * and counts it for confirms. The caller keeps its reference. */
 void publishing_route(struct channel *channel, struct exchange *exchange, struct message *message,
                       bool mandatory);
+
+/* Counts a message that went where it should for the channel's confirms. */
+void publishing_count(struct channel *channel, struct published published);
 
 #endif

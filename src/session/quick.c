@@ -1,11 +1,13 @@
 /* Most messages come as three frames that follow each other in one piece of input. Here they are
- * read with one walk, without going through the states of content.c. Whatever is unusual, and
- * whatever is wrong, is left to the way that all other frames take: this file never refuses. */
+ * read with one walk, without going through the states of content.c; and if a consumer is waiting
+ * for just this, they go to its output from where they lie. Whatever is unusual, and whatever is
+ * wrong, is left to the way that all other frames take: this file never refuses. */
 #include "session/quick.h"
 
 #include "amqp/properties.h"
 #include "session/alarm.h"
 #include "session/channel.h"
+#include "session/dispatch.h"
 #include "session/publishing.h"
 
 enum {
@@ -17,7 +19,7 @@ enum {
 struct piece {
     uint16_t channel;
     bool mandatory;
-    struct bytes exchange, routing_key, properties, body;
+    struct parcel parcel;
 };
 
 static inline uint32_t get_u32(const uint8_t *at)
@@ -49,13 +51,13 @@ static inline bool read_method(struct bytes payload, struct piece *piece)
     if (payload.size < FIXED_METHOD || get_u32(payload.data) != METHOD_BASIC_PUBLISH)
         return false;
     size_t rest = payload.size - FIXED_METHOD;
-    piece->exchange = bytes_of(at + 1, at[0]);
-    if (piece->exchange.size > rest)
+    piece->parcel.exchange = bytes_of(at + 1, at[0]);
+    if (piece->parcel.exchange.size > rest)
         return false;
-    at += 1 + piece->exchange.size;
-    rest -= piece->exchange.size;
-    piece->routing_key = bytes_of(at + 1, at[0]);
-    if (piece->routing_key.size != rest)
+    at += 1 + piece->parcel.exchange.size;
+    rest -= piece->parcel.exchange.size;
+    piece->parcel.routing_key = bytes_of(at + 1, at[0]);
+    if (piece->parcel.routing_key.size != rest)
         return false;
     at += 1 + rest;
     piece->mandatory = *at & 1;
@@ -69,7 +71,7 @@ static inline bool read_header(struct bytes payload, uint32_t max, uint32_t *bod
         get_u32(payload.data) != (uint32_t)CONTENT_CLASS_BASIC << 16 || get_u32(payload.data + 4))
         return false;
     *body_size = get_u32(payload.data + 8);
-    piece->properties = bytes_of(payload.data + FIXED_HEADER, payload.size - FIXED_HEADER);
+    piece->parcel.properties = bytes_of(payload.data + FIXED_HEADER, payload.size - FIXED_HEADER);
     return *body_size <= BODY_MAX && *body_size <= max;
 }
 
@@ -83,9 +85,9 @@ static inline size_t read_piece(struct bytes in, uint32_t max, struct piece *pie
         !take_frame(&in, FRAME_HEADER, begin + 1, max, &payload) ||
         !read_header(payload, max, &body_size, piece))
         return 0;
-    piece->body = bytes_of(NULL, 0);
-    if (body_size && (!take_frame(&in, FRAME_BODY, begin + 1, max, &piece->body) ||
-                      piece->body.size != body_size))
+    piece->parcel.body = bytes_of(NULL, 0);
+    if (body_size && (!take_frame(&in, FRAME_BODY, begin + 1, max, &piece->parcel.body) ||
+                      piece->parcel.body.size != body_size))
         return 0;
     piece->channel = (uint16_t)(begin[1] << 8 | begin[2]);
     return (size_t)(in.data - begin);
@@ -105,6 +107,36 @@ static inline int glance(struct bytes properties, uint8_t *priority)
     return brief.delivery_mode == 2 ? MESSAGE_PERSISTENT : 0;
 }
 
+static struct message *message_of(struct message_pool *pool, const struct parcel *parcel)
+{
+    struct message *message = message_new(pool, parcel->exchange, parcel->routing_key,
+                                          parcel->properties, (uint32_t)parcel->body.size);
+    message_fill(message, parcel->body);
+    return message;
+}
+
+/* Brings a message on its way. */
+static inline void route(struct channel *channel, struct exchange *exchange,
+                         const struct piece *piece, int flags, uint8_t priority)
+{
+    const struct parcel *parcel = &piece->parcel;
+    struct queue *queue = publish_known(exchange, parcel->routing_key, parcel->properties,
+                                        &channel_server(channel)->queue_set);
+    if (queue && dispatch_directly(queue, parcel)) {
+        publishing_count(channel, (struct published){.queues = 1});
+        return;
+    }
+    struct message_pool *pool = channel_broker(channel)->pool;
+    struct message *message = message_of(pool, parcel);
+    message->flags = (uint8_t)flags;
+    message->priority = priority;
+    if (queue)
+        publishing_count(channel, publish_to(queue, message));
+    else
+        publishing_route(channel, exchange, message, piece->mandatory);
+    message_unref(pool, message);
+}
+
 size_t quick_publish(struct connection *connection, struct bytes in)
 {
     struct piece piece;
@@ -113,24 +145,17 @@ size_t quick_publish(struct connection *connection, struct bytes in)
     if (in.data[0] != FRAME_METHOD)
         return 0;
     size_t size = read_piece(in, max, &piece);
-    if (!size || piece.body.size > connection->server->options.message_bytes_max)
+    if (!size || piece.parcel.body.size > connection->server->options.message_bytes_max)
         return 0;
     struct channel *channel = connection_channel(connection, piece.channel);
     if (!channel || channel->state != CHANNEL_OPEN || channel->content.state != CONTENT_NONE ||
         channel->transaction)
         return 0;
-    struct exchange *exchange = publishing_exchange(channel, piece.exchange);
-    int flags = glance(piece.properties, &priority);
+    struct exchange *exchange = publishing_exchange(channel, piece.parcel.exchange);
+    int flags = glance(piece.parcel.properties, &priority);
     if (!exchange || exchange->internal || flags < 0)
         return 0;
-    struct message_pool *pool = channel_broker(channel)->pool;
-    struct message *message = message_new(pool, piece.exchange, piece.routing_key,
-                                          piece.properties, (uint32_t)piece.body.size);
-    message_fill(message, piece.body);
-    message->flags = (uint8_t)flags;
-    message->priority = priority;
-    publishing_route(channel, exchange, message, piece.mandatory);
-    message_unref(pool, message);
+    route(channel, exchange, &piece, flags, priority);
     alarm_published(connection);
     return size;
 }

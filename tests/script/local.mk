@@ -36,6 +36,7 @@ EXTRA_DIST += \
 	%D%/confirm_together.amqp \
 	%D%/congested.amqp \
 	%D%/connection_wrong_time.amqp \
+	%D%/consume_directly.amqp \
 	%D%/consume_exclusive.amqp \
 	%D%/consume_prefetch.amqp \
 	%D%/consume_priority.amqp \

@@ -34,7 +34,8 @@ struct daemon {
     struct options options;
     struct log log;
     char *data_dir;
-    int lock; /* of the data folder; -1: not taken */
+    int lock;                /* of the data folder; -1: not taken */
+    struct tls_context *tls; /* NULL: nobody listens with TLS */
     struct loop *loop;
     struct disk *disk;
     struct kv *kv;
@@ -74,18 +75,20 @@ static bool refuse(const struct daemon *daemon, const char *what)
 
 /* ---- the layers, from the bottom up ---- */
 
-static bool bind_one(struct daemon *daemon, const char *text, bool is_default)
+/* `tls`: NULL for a plain listener. */
+static bool bind_one(struct daemon *daemon, const char *text, struct tls_context *tls,
+                     bool is_default)
 {
     struct address address;
     char what[256];
     if (!address_read(text, &address)) {
         snprintf(what, sizeof(what),
-                 "--listen %s is not ADDRESS:PORT, as 127.0.0.1:5672 or "
+                 "--listen%s %s is not ADDRESS:PORT, as 127.0.0.1:5672 or "
                  "[::1]:5672",
-                 text);
+                 tls ? "-tls" : "", text);
         return refuse(daemon, what);
     }
-    int error = loop_bind(daemon->loop, &address);
+    int error = loop_bind(daemon->loop, &address, tls);
     if (error == 0)
         return true;
     /* A machine without IPv6 is complete without it. */
@@ -101,12 +104,46 @@ static bool bind_all(struct daemon *daemon)
     daemon->loop = loop_new(&daemon->log, machine_raise_descriptors());
     if (!daemon->loop)
         return refuse(daemon, "the system offers no way to wait for sockets");
-    if (options->listen_count == 0)
-        return bind_one(daemon, "0.0.0.0:5672", false) && bind_one(daemon, "[::]:5672", true);
+    if (options->listen_count == 0 && options->listen_tls_count == 0)
+        return bind_one(daemon, "0.0.0.0:5672", NULL, false) &&
+               bind_one(daemon, "[::]:5672", NULL, true);
     for (size_t i = 0; i < options->listen_count; i++)
-        if (!bind_one(daemon, options->listen[i], false))
+        if (!bind_one(daemon, options->listen[i], NULL, false))
+            return false;
+    for (size_t i = 0; i < options->listen_tls_count; i++)
+        if (!bind_one(daemon, options->listen_tls[i], daemon->tls, false))
             return false;
     return true;
+}
+
+/* What cannot be meant: an option that would be without effect may be thought to protect. NULL: it
+ * is all right. */
+static const char *tls_fault(const struct options *options)
+{
+    const struct tls_options *tls = &options->tls;
+    if (options->listen_tls_count == 0)
+        return tls->certificate || tls->key || tls->authorities || tls->verify_peer
+                   ? "options for TLS need --listen-tls ADDRESS:PORT"
+                   : NULL;
+    if (!tls->certificate || !tls->key)
+        return "--listen-tls needs --tls-cert FILE and --tls-key FILE";
+    if (tls->verify_peer && !tls->authorities)
+        return "--tls-verify-peer needs --tls-ca FILE";
+    if (tls->authorities && !tls->verify_peer)
+        return "--tls-ca is for --tls-verify-peer, which is missing";
+    return NULL;
+}
+
+static bool load_tls(struct daemon *daemon)
+{
+    const char *fault = tls_fault(&daemon->options);
+    char what[512];
+    if (fault)
+        return refuse(daemon, fault);
+    if (daemon->options.listen_tls_count == 0)
+        return true;
+    daemon->tls = tls_context_new(&daemon->options.tls, &daemon->log, what, sizeof(what));
+    return daemon->tls || refuse(daemon, what);
 }
 
 static bool open_folder(struct daemon *daemon)
@@ -190,8 +227,8 @@ static bool build_server(struct daemon *daemon)
 
 static bool build(struct daemon *daemon)
 {
-    return bind_all(daemon) && open_folder(daemon) && open_store(daemon) && build_model(daemon) &&
-           build_server(daemon);
+    return load_tls(daemon) && bind_all(daemon) && open_folder(daemon) && open_store(daemon) &&
+           build_model(daemon) && build_server(daemon);
 }
 
 /* ---- and down again ---- */
@@ -223,6 +260,7 @@ static void take_down(struct daemon *daemon, bool keep)
     disk_posix_free(daemon->disk);
     message_pool_free(&daemon->pool);
     loop_free(daemon->loop);
+    tls_context_free(daemon->tls);
     if (daemon->lock >= 0)
         close(daemon->lock);
     mem_free(daemon->data_dir);

@@ -11,6 +11,8 @@ enum kind {
     KIND_FLAG,
     KIND_TEXT,
     KIND_LISTEN,
+    KIND_LISTEN_TLS,
+    KIND_TLS_VERSION,
     KIND_LEVEL,
     KIND_MEMORY,
     KIND_NUMBER,
@@ -42,6 +44,8 @@ static const struct row rows[] = {
     {"data-dir", KIND_TEXT, FIELD(data_dir), 0, 0, "DIR", "where messages are kept"},
     {"listen", KIND_LISTEN, 0, 0, 0, 0, "ADDRESS:PORT",
      "where to listen; may be repeated; port 0: any free one"},
+    {"listen-tls", KIND_LISTEN_TLS, 0, 0, 0, 0, "ADDRESS:PORT",
+     "the same with TLS; usually at port 5671"},
     {"log-level", KIND_LEVEL, 0, 0, 0, 0, "LEVEL", "debug, info, warning or error"},
     {"check-store", KIND_TEXT, FIELD(check_store), 0, 0, "DIR",
      "print and verify what a store holds, and change nothing"},
@@ -66,6 +70,15 @@ static const struct row rows[] = {
      "let clients in without a name"},
     {"guest-anywhere", KIND_FLAG, FIELD(server.guest_anywhere), 0, 0, NULL,
      "let guest in from other machines, too"},
+    HEADING("TLS"),
+    {"tls-cert", KIND_TEXT, FIELD(tls.certificate), 0, 0, "FILE",
+     "certificate, and those up to the authority, in PEM"},
+    {"tls-key", KIND_TEXT, FIELD(tls.key), 0, 0, "FILE", "its private key, in PEM"},
+    {"tls-verify-peer", KIND_FLAG, FIELD(tls.verify_peer), 0, 0, NULL,
+     "let only clients in that have a certificate"},
+    {"tls-ca", KIND_TEXT, FIELD(tls.authorities), 0, 0, "FILE",
+     "authorities of clients' certificates, in PEM"},
+    {"tls-min-version", KIND_TLS_VERSION, 0, 0, 0, 0, "VERSION", "1.2 or 1.3"},
     HEADING("Limits"),
     {"memory-limit", KIND_MEMORY, 0, 0, 0, 0, "SIZE|PERCENT",
      "memory above which publishers wait; 0: none"},
@@ -206,6 +219,20 @@ static bool set_number(const struct row *row, void *field, const char *text)
     return true;
 }
 
+static bool version_read(const char *text, enum tls_version *version)
+{
+    *version = strcmp(text, "1.3") == 0 ? TLS_VERSION_1_3 : TLS_VERSION_1_2;
+    return *version == TLS_VERSION_1_3 || strcmp(text, "1.2") == 0;
+}
+
+static bool add_address(const char **addresses, size_t *count, const char *text)
+{
+    if (*count == OPTIONS_LISTEN_MAX)
+        return false;
+    addresses[(*count)++] = text;
+    return true;
+}
+
 /* ---- the command line ---- */
 
 static bool set_value(struct options *options, const struct row *row, const char *text)
@@ -216,10 +243,11 @@ static bool set_value(struct options *options, const struct row *row, const char
         memcpy(field, &text, sizeof(text));
         return *text != '\0';
     case KIND_LISTEN:
-        if (options->listen_count == OPTIONS_LISTEN_MAX)
-            return false;
-        options->listen[options->listen_count++] = text;
-        return true;
+        return add_address(options->listen, &options->listen_count, text);
+    case KIND_LISTEN_TLS:
+        return add_address(options->listen_tls, &options->listen_tls_count, text);
+    case KIND_TLS_VERSION:
+        return version_read(text, &options->tls.min_version);
     case KIND_LEVEL:
         return log_level_read(text, &options->log_level);
     case KIND_MEMORY:
@@ -248,7 +276,9 @@ static void describe(const struct row *row, char *text, size_t size)
         snprintf(text, size, "one of debug, info, warning, error");
     else if (row->kind == KIND_MEMORY)
         snprintf(text, size, "a size, as 2GiB, or a share from 1%% to 100%%");
-    else if (row->kind == KIND_LISTEN)
+    else if (row->kind == KIND_TLS_VERSION)
+        snprintf(text, size, "1.2 or 1.3");
+    else if (row->kind == KIND_LISTEN || row->kind == KIND_LISTEN_TLS)
         snprintf(text, size, "given at most %d times", OPTIONS_LISTEN_MAX);
     else if (row->kind == KIND_TEXT)
         snprintf(text, size, "a path");
@@ -340,6 +370,8 @@ static void write_default(const struct options *defaults, const struct row *row,
         snprintf(text, size, "%s", log_level_name(defaults->log_level));
     else if (row->kind == KIND_LISTEN)
         snprintf(text, size, "0.0.0.0:5672 and [::]:5672");
+    else if (row->kind == KIND_TLS_VERSION)
+        snprintf(text, size, "1.2");
 }
 
 void options_print_help(FILE *out)

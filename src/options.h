@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "net/tls.h"
 #include "session/server.h"
 
 enum { OPTIONS_LISTEN_MAX = 64 };
@@ -18,7 +19,10 @@ struct options {
     const char *data_dir;    /* NULL: where state is kept by default */
     const char *check_store; /* look at this store, and do nothing else */
     const char *listen[OPTIONS_LISTEN_MAX];
-    size_t listen_count; /* 0: everywhere, at port 5672 */
+    size_t listen_count; /* 0: without TLS either, everywhere, at port 5672 */
+    const char *listen_tls[OPTIONS_LISTEN_MAX];
+    size_t listen_tls_count;
+    struct tls_options tls;
     enum log_level log_level;
     struct memory_limit memory;
     struct server_options server;

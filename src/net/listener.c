@@ -64,7 +64,7 @@ static bool accept_one(struct listener *listener)
     socklen_t size = sizeof(peer);
     int fd = accept4(listener->fd, &peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-        socket_new(loop, fd, &peer);
+        socket_new(loop, fd, &peer, listener->tls);
         return true;
     }
     switch (errno) {
@@ -91,7 +91,7 @@ static void on_readable(struct ev_loop *ev, ev_io *watcher, int events)
         continue;
 }
 
-int listener_new(struct loop *loop, const struct address *address)
+int listener_new(struct loop *loop, const struct address *address, struct tls_context *tls)
 {
     int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
@@ -107,6 +107,7 @@ int listener_new(struct loop *loop, const struct address *address)
     }
     listener->loop = loop;
     listener->fd = fd;
+    listener->tls = tls;
     ev_io_init(&listener->readable, on_readable, fd, EV_READ);
     listener->readable.data = listener;
     list_push_back(&loop->listeners, &listener->link);
@@ -128,7 +129,8 @@ int listener_start(struct listener *listener)
         return errno;
     ev_io_start(listener->loop->ev, &listener->readable);
     address_write(&listener->address, text);
-    log_event(listener->loop->log, LOG_LEVEL_INFO, "listening address=%s", text);
+    log_event(listener->loop->log, LOG_LEVEL_INFO, "listening address=%s%s", text,
+              listener->tls ? " tls=true" : "");
     return 0;
 }
 

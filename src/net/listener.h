@@ -9,11 +9,12 @@ struct listener {
     struct loop *loop;
     int fd;
     struct address address;
+    struct tls_context *tls; /* NULL: plain */
     ev_io readable;
 };
 
-/* Binds, without listening. 0 or an errno value. */
-int listener_new(struct loop *loop, const struct address *address);
+/* Binds, without listening; with `tls` its peers speak TLS. 0 or an errno value. */
+int listener_new(struct loop *loop, const struct address *address, struct tls_context *tls);
 void listener_free(struct listener *listener);
 /* Listens and accepts from now on, and logs the address. 0 or an errno value. */
 int listener_start(struct listener *listener);

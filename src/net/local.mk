@@ -14,7 +14,9 @@ libleveret_net_a_SOURCES = \
 	%D%/signals.c \
 	%D%/signals.h \
 	%D%/socket.c \
-	%D%/socket.h
+	%D%/socket.h \
+	%D%/tls.c \
+	%D%/tls.h
 
 EXTRA_DIST += \
 	%D%/README.md

@@ -83,6 +83,19 @@ static void on_report(struct ev_loop *ev, ev_signal *watcher, int events)
     log_event(loop->log, LOG_LEVEL_INFO, "store_stats%s", line);
 }
 
+/* New certificates. The old ones stay in use when these are not good. */
+static void on_hangup(struct ev_loop *ev, ev_signal *watcher, int events)
+{
+    (void)ev;
+    (void)events;
+    const struct loop *loop = watcher->data;
+    char error[512];
+    if (tls_context_reload(loop->tls, error, sizeof(error)))
+        log_event(loop->log, LOG_LEVEL_INFO, "tls_reloaded");
+    else
+        log_event(loop->log, LOG_LEVEL_ERROR, "tls_not_reloaded reason=\"%s\"", error);
+}
+
 static void on_wake(struct ev_loop *ev, ev_async *watcher, int events)
 {
     (void)ev;
@@ -138,6 +151,7 @@ struct loop *loop_new(const struct log *log, size_t descriptors)
     loop->input = mem_alloc(SOCKET_INPUT_BYTES);
     list_init(&loop->listeners);
     list_init(&loop->sockets);
+    list_init(&loop->unread);
     list_init(&loop->lingering);
     ev_check_init(&loop->woken, on_woken);
     ev_set_priority(&loop->woken, EV_MAXPRI);
@@ -148,7 +162,9 @@ struct loop *loop_new(const struct log *log, size_t descriptors)
     ev_signal_init(&loop->terminate, on_signal, SIGTERM);
     ev_signal_init(&loop->interrupt, on_signal, SIGINT);
     ev_signal_init(&loop->report, on_report, SIGUSR1);
+    ev_signal_init(&loop->hangup, on_hangup, SIGHUP);
     loop->report.data = loop;
+    loop->hangup.data = loop;
     loop->terminate.data = loop;
     loop->interrupt.data = loop;
     return loop;
@@ -171,9 +187,11 @@ void loop_free(struct loop *loop)
     mem_free(loop);
 }
 
-int loop_bind(struct loop *loop, const struct address *address)
+int loop_bind(struct loop *loop, const struct address *address, struct tls_context *tls)
 {
-    return listener_new(loop, address);
+    if (tls)
+        loop->tls = tls;
+    return listener_new(loop, address, tls);
 }
 
 void loop_wake(void *context)
@@ -185,7 +203,7 @@ void loop_wake(void *context)
 /* When the next turn must be, if nothing happens before. */
 static uint64_t next_turn_ms(const struct loop *loop)
 {
-    uint64_t next_ms = loop->next_ms;
+    uint64_t next_ms = list_is_empty(&loop->unread) ? loop->next_ms : 0;
     const struct list *link = list_first(&loop->lingering);
     if (link && list_entry(link, struct socket, link)->linger_ms < next_ms)
         next_ms = list_entry(link, struct socket, link)->linger_ms;
@@ -198,8 +216,7 @@ static uint64_t next_turn_ms(const struct loop *loop)
     return next_ms;
 }
 
-/* Waits for events, or the next deadline, and hands out what there is. */
-static void wait_for_events(struct loop *loop)
+static void wait_for_sockets(struct loop *loop)
 {
     uint64_t next_ms = next_turn_ms(loop);
     if (next_ms <= loop->now_ms) {
@@ -213,6 +230,18 @@ static void wait_for_events(struct loop *loop)
         ev_timer_start(loop->ev, &loop->deadline);
     }
     ev_run(loop->ev, EVRUN_ONCE);
+}
+
+/* Waits for events, or the next deadline, and hands out what there is. What was left unread is read
+ * as well. */
+static void wait_for_events(struct loop *loop)
+{
+    struct list unread;
+    loop->handshakes = 0;
+    wait_for_sockets(loop);
+    list_init(&unread);
+    list_append_all(&unread, &loop->unread);
+    sockets_read(&unread);
 }
 
 static void check_store(struct loop *loop)
@@ -285,11 +314,14 @@ int loop_run(struct loop *loop, struct server *server, struct store *store,
     ev_signal_start(loop->ev, &loop->terminate);
     ev_signal_start(loop->ev, &loop->interrupt);
     ev_signal_start(loop->ev, &loop->report);
+    if (loop->tls)
+        ev_signal_start(loop->ev, &loop->hangup);
     ev_check_start(loop->ev, &loop->woken);
     log_event(loop->log, LOG_LEVEL_INFO, "Server startup complete");
     for (turn(loop); !is_over(loop); turn(loop))
         wait_for_events(loop);
     ev_signal_stop(loop->ev, &loop->report);
+    ev_signal_stop(loop->ev, &loop->hangup);
     ev_check_stop(loop->ev, &loop->woken);
     free_all(&loop->sockets);
     free_all(&loop->lingering);

@@ -9,6 +9,7 @@
 #include <ev.h>
 
 #include "net/address.h"
+#include "net/tls.h"
 #include "session/server.h"
 
 enum loop_state {
@@ -25,25 +26,29 @@ struct loop {
     struct message_pool *pool;
     size_t pool_peak; /* its most bytes since memory was given back */
     enum loop_state state;
-    uint64_t now_ms;        /* of this turn */
-    uint64_t ticked_ms;     /* of the last server_tick */
-    uint64_t next_ms;       /* when the server needs its next one */
-    uint64_t stop_ms;       /* when the patience of stopping ends */
-    uint64_t accept_ms;     /* listeners rest until then; 0: they listen */
-    uint64_t look_ms;       /* when blocked sockets are next looked at; 0: there are none */
-    uint64_t complained_ms; /* when a lack of descriptors was last logged */
+    uint64_t now_ms;         /* of this turn */
+    uint64_t ticked_ms;      /* of the last server_tick */
+    uint64_t next_ms;        /* when the server needs its next one */
+    uint64_t stop_ms;        /* when the patience of stopping ends */
+    uint64_t accept_ms;      /* listeners rest until then; 0: they listen */
+    uint64_t look_ms;        /* when blocked sockets are next looked at; 0: there are none */
+    uint64_t complained_ms;  /* when a lack of descriptors was last logged */
+    struct tls_context *tls; /* NULL: nobody listens with it */
     struct list listeners;
-    struct list sockets;    /* with a connection */
-    struct list lingering;  /* without: waiting for the peer's end, the oldest first */
-    size_t sockets_count;   /* on both lists */
-    size_t sockets_max;     /* the rest of the descriptors is the store's */
-    uint8_t *input;         /* SOCKET_INPUT_BYTES, shared by all sockets */
+    struct list sockets;   /* with a connection */
+    struct list unread;    /* of these, with input that their TLS has decrypted already */
+    struct list lingering; /* without: waiting for the peer's end, the oldest first */
+    size_t sockets_count;  /* on both lists */
+    size_t handshakes;     /* of TLS, that were taken further in this turn */
+    size_t sockets_max;    /* the rest of the descriptors is the store's */
+    uint8_t *input;        /* SOCKET_INPUT_BYTES, shared by all sockets */
     ev_check woken;
     ev_timer deadline;
     ev_async wake;
     ev_signal terminate;
     ev_signal interrupt;
     ev_signal report;
+    ev_signal hangup;
 };
 
 /* NULL, and `errno`, when the system has no loop for us. `descriptors` is how many the process may
@@ -52,12 +57,14 @@ struct loop *loop_new(const struct log *log, size_t descriptors);
 /* Closes what is still open. */
 void loop_free(struct loop *loop);
 /* Takes an address for loop_run to listen at; port 0 is replaced by a free one. Nobody can connect
- * yet. 0 or an errno value. */
-int loop_bind(struct loop *loop, const struct address *address);
+ * yet. `tls`: one for all listeners that have it, and NULL for the others; it stays the caller's,
+ * and must outlive loop_run. 0 or an errno value. */
+int loop_bind(struct loop *loop, const struct address *address, struct tls_context *tls);
 /* Makes the loop run a turn. From any thread, at any time between loop_new and loop_free; `loop` is
  * the struct loop (its type is that of the callbacks which it is handed to). */
 void loop_wake(void *loop);
-/* Listens and serves until a signal or a failed store ends it; SIGUSR1 logs the store's counters.
+/* Listens and serves until a signal or a failed store ends it; SIGUSR1 logs the store's counters,
+ * and with TLS SIGHUP reads its files again.
  * `pool` is watched, so that memory goes back to the system when messages have gone. 0: stopped in
  * good order; an errno value: it could not listen; -1: the store failed. */
 int loop_run(struct loop *loop, struct server *server, struct store *store,

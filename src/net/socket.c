@@ -4,8 +4,13 @@
  * Writing: one sendmsg takes the connection's output from where it lies. The socket is watched for
  * room only after the kernel has refused some.
  *
- * While an alarm blocks a connection its socket is not read, so that the end of its peer would not be
- * noticed, and what it holds would last as long as the alarm, or make it last. Such sockets are
+ * TLS stands between the two and the socket, and has bytes of its own: what it has decrypted, and
+ * nobody has taken, makes no socket readable, so that such sockets are on a list for the next turn.
+ * Its handshakes cost more than anything else that a stranger can ask for, and only some of them go
+ * on in a turn.
+ *
+ * While an alarm blocks a connection its socket is not read, so that the end of its peer would not
+ * be noticed, and what it holds would last as long as the alarm, or make it last. Such sockets are
  * looked at every other second.
  *
  * Closing: the last thing said is often the reason (connection.close with its text). If the socket
@@ -19,10 +24,12 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "net/tls.h"
 
 enum {
     READ_BUDGET = 256 << 10, /* for each turn */
     PARTS_MAX = 64,          /* of one sendmsg */
+    HANDSHAKES_PER_TURN = 8,
     LINGER_MS = 3000,
     LOOK_MS = 2000,
 };
@@ -31,6 +38,9 @@ enum {
 static void update_readable(struct socket *socket)
 {
     bool wanted = !socket->connection || connection_wants_input(socket->connection);
+    list_remove(&socket->unread_link);
+    if (wanted && socket->tls && tls_has_input(socket->tls))
+        list_push_back(&socket->loop->unread, &socket->unread_link);
     if (wanted && !ev_is_active(&socket->readable))
         ev_io_start(socket->loop->ev, &socket->readable);
     else if (!wanted)
@@ -42,20 +52,10 @@ static void update_readable(struct socket *socket)
 static void set_blocked(struct socket *socket, bool is_blocked)
 {
     socket->is_blocked = is_blocked;
-    if (is_blocked)
+    if (is_blocked && !(socket->tls && tls_wants_read(socket->tls)))
         ev_io_start(socket->loop->ev, &socket->writable);
     else
         ev_io_stop(socket->loop->ev, &socket->writable);
-}
-
-static void drop(struct socket *socket, int error)
-{
-    char name[ADDRESS_TEXT_BYTES];
-    address_write(&socket->peer, name);
-    log_event(socket->loop->log, error == ETIMEDOUT ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG,
-              "socket lost peer=%s reason=\"%s\"", name,
-              error ? strerror(error) : "closed by the peer");
-    socket_free(socket);
 }
 
 /* Everything is said. */
@@ -63,7 +63,9 @@ static void linger(struct socket *socket)
 {
     struct loop *loop = socket->loop;
     connection_free(socket->connection);
+    tls_free(socket->tls);
     socket->connection = NULL;
+    socket->tls = NULL;
     set_blocked(socket, false);
     if (shutdown(socket->fd, SHUT_WR) < 0) {
         socket_free(socket);
@@ -75,22 +77,53 @@ static void linger(struct socket *socket)
     update_readable(socket);
 }
 
+/* After an error of TLS its alert is on the way, and must not be lost either. */
+static void drop(struct socket *socket, int error)
+{
+    char name[ADDRESS_TEXT_BYTES];
+    address_write(&socket->peer, name);
+    log_event(socket->loop->log, error == ETIMEDOUT ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG,
+              "socket lost peer=%s reason=\"%s\"", name,
+              error ? strerror(error) : "closed by the peer");
+    if (socket->tls && error == EPROTO)
+        linger(socket);
+    else
+        socket_free(socket);
+}
+
 /* What a recv returned that brought nothing: is there more to wait for? */
 static bool try_again(ssize_t result)
 {
     return result < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
-static void read_connection(struct socket *socket)
+static ssize_t receive(struct socket *socket)
+{
+    if (socket->tls)
+        return tls_recv(socket->tls, socket->loop->input, SOCKET_INPUT_BYTES);
+    return recv(socket->fd, socket->loop->input, SOCKET_INPUT_BYTES, 0);
+}
+
+/* A handshake that has to wait for the next turn; its socket stays readable. */
+static bool is_put_off(struct socket *socket)
+{
+    return socket->tls && !tls_is_established(socket->tls) &&
+           socket->loop->handshakes++ >= HANDSHAKES_PER_TURN;
+}
+
+/* False: the socket is lost. */
+static bool read_connection(struct socket *socket)
 {
     size_t got = 0;
     while (got < READ_BUDGET && connection_wants_input(socket->connection)) {
-        ssize_t n = recv(socket->fd, socket->loop->input, SOCKET_INPUT_BYTES, 0);
+        ssize_t n = receive(socket);
         if (n <= 0) {
             if (!try_again(n)) {
                 drop(socket, n < 0 ? errno : 0);
-                return;
+                return false;
             }
+            if (socket->tls && tls_wants_write(socket->tls))
+                ev_io_start(socket->loop->ev, &socket->writable);
             break;
         }
         connection_input(socket->connection, bytes_of(socket->loop->input, (size_t)n));
@@ -99,6 +132,7 @@ static void read_connection(struct socket *socket)
             break;
     }
     update_readable(socket);
+    return true;
 }
 
 static void read_lingering(struct socket *socket)
@@ -108,15 +142,36 @@ static void read_lingering(struct socket *socket)
         socket_free(socket);
 }
 
+/* What TLS could not send before the peer had said more can be tried again. */
+static bool waits_for_peer(const struct socket *socket)
+{
+    return socket->is_blocked && !ev_is_active(&socket->writable);
+}
+
+static void read_and_resume(struct socket *socket)
+{
+    if (!read_connection(socket) || !waits_for_peer(socket))
+        return;
+    set_blocked(socket, false);
+    socket_flush(socket);
+}
+
+void sockets_read(struct list *unread)
+{
+    struct list *link;
+    while ((link = list_take_first(unread)))
+        read_and_resume(list_entry(link, struct socket, unread_link));
+}
+
 static void on_readable(struct ev_loop *ev, ev_io *watcher, int events)
 {
     (void)ev;
     (void)events;
     struct socket *socket = watcher->data;
-    if (socket->connection)
-        read_connection(socket);
-    else
+    if (!socket->connection)
         read_lingering(socket);
+    else if (!is_put_off(socket))
+        read_and_resume(socket);
 }
 
 static void on_writable(struct ev_loop *ev, ev_io *watcher, int events)
@@ -125,10 +180,11 @@ static void on_writable(struct ev_loop *ev, ev_io *watcher, int events)
     (void)events;
     struct socket *socket = watcher->data;
     set_blocked(socket, false);
-    socket_flush(socket);
+    if (!socket->tls || read_connection(socket)) /* reading, too, may have waited for room */
+        socket_flush(socket);
 }
 
-void socket_new(struct loop *loop, int fd, const struct address *peer)
+void socket_new(struct loop *loop, int fd, const struct address *peer, struct tls_context *tls)
 {
     struct peer who = {.is_loopback = address_is_loopback(peer)};
     _Static_assert(sizeof(who.name) >= ADDRESS_TEXT_BYTES, "a peer's name is an address");
@@ -137,6 +193,8 @@ void socket_new(struct loop *loop, int fd, const struct address *peer)
     socket->loop = loop;
     socket->fd = fd;
     socket->peer = *peer;
+    socket->tls = tls ? tls_new(tls, fd, &socket->peer) : NULL;
+    list_init(&socket->unread_link);
     ev_io_init(&socket->readable, on_readable, fd, EV_READ);
     ev_io_init(&socket->writable, on_writable, fd, EV_WRITE);
     socket->readable.data = socket;
@@ -155,6 +213,14 @@ static size_t total(const struct iovec *parts, int count)
     return size;
 }
 
+static ssize_t send_parts(struct socket *socket, struct iovec *parts, int count)
+{
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
+    if (socket->tls)
+        return tls_send(socket->tls, parts, count);
+    return sendmsg(socket->fd, &message, MSG_NOSIGNAL);
+}
+
 /* Sends until there is no more or the kernel takes no more. 0 or an errno value. */
 static int send_output(struct socket *socket)
 {
@@ -163,9 +229,8 @@ static int send_output(struct socket *socket)
         int count = connection_output(socket->connection, parts, PARTS_MAX);
         if (count == 0)
             break;
-        struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
         size_t size = total(parts, count);
-        ssize_t sent = sendmsg(socket->fd, &message, MSG_NOSIGNAL);
+        ssize_t sent = send_parts(socket, parts, count);
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent < 0 && errno != EAGAIN)
@@ -196,7 +261,9 @@ void socket_free(struct socket *socket)
     ev_io_stop(loop->ev, &socket->writable);
     if (socket->connection)
         connection_free(socket->connection);
+    tls_free(socket->tls);
     close(socket->fd);
+    list_remove(&socket->unread_link);
     list_remove(&socket->link);
     loop->sockets_count--;
     mem_free(socket);

@@ -10,19 +10,23 @@ struct socket {
     struct list link; /* on loop->sockets, or loop->lingering */
     struct loop *loop;
     struct connection *connection; /* NULL: lingering */
+    struct tls *tls;               /* NULL: plain, or lingering */
+    struct list unread_link;       /* on loop->unread: bytes wait in `tls` */
     int fd;
     struct address peer;
-    bool is_blocked;    /* the kernel takes no more at present */
+    bool is_blocked;    /* no more can be sent at present */
     uint64_t linger_ms; /* when lingering ends */
     ev_io readable;
-    ev_io writable; /* watched only while blocked */
+    ev_io writable; /* watched only while there is no room in it for what must be sent */
 };
 
-/* A peer that was accepted; owns `fd` from now on. */
-void socket_new(struct loop *loop, int fd, const struct address *peer);
+/* A peer that was accepted; owns `fd` from now on. `tls`: what it shares with others; NULL: plain. */
+void socket_new(struct loop *loop, int fd, const struct address *peer, struct tls_context *tls);
 /* Sends what the connection has, as far as the kernel takes it; then closes the socket if the
  * connection is finished, or else reads on or pauses as the connection wants. */
 void socket_flush(struct socket *socket);
+/* Reads what waits in those on `unread`, a list of what loop->unread had. */
+void sockets_read(struct list *unread);
 /* Closes it at once, whatever is unsent. */
 void socket_free(struct socket *socket);
 /* Closes those whose peers have gone while an alarm kept them from being read. */

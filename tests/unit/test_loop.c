@@ -212,7 +212,7 @@ static struct running start(size_t descriptors)
     struct loop *loop = loop_new(NULL, descriptors);
     struct address any;
     address_read("127.0.0.1:0", &any);
-    if (loop_bind(loop, &any) != 0)
+    if (loop_bind(loop, &any, NULL) != 0)
         bail("loop_bind: %s", strerror(errno));
     running.address = list_entry(list_first(&loop->listeners), struct listener, link)->address;
     struct server server = {0};
@@ -448,7 +448,7 @@ TEST(address_in_use)
     struct running running = start(1000);
     close(connect_to(&running));
     struct loop *loop = loop_new(NULL, 100);
-    is_int(loop_bind(loop, &running.address), EADDRINUSE, "a port can be taken once");
+    is_int(loop_bind(loop, &running.address, NULL), EADDRINUSE, "a port can be taken once");
     loop_free(loop);
     is_int(stop(&running), 0, "ended");
 }

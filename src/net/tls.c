@@ -1,0 +1,451 @@
+/* OpenSSL behind calls that look like recv and sendmsg.
+ *
+ * Reading goes through a BIO of our own that takes a bounded number of bytes from the socket for
+ * each call: the library goes on by itself over records that bring no data (key updates, refused
+ * renegotiations), and a peer that sends nothing else would keep it for as long as it likes. Once
+ * the handshake is over, the library reads ahead: one recv brings many records. So bytes can wait
+ * in here while the socket has none: tls_has_input.
+ *
+ * Writing gathers small parts into records of 16 KiB, since each record costs a call of the system
+ * and some 30 bytes. What did not go out must come again (SSL_write(3)), and does: an output only
+ * grows at its end. Where the kernel can encrypt it is given the parts as they are.
+ *
+ * Buffers are released while nothing is in them, and sessions are not kept here but with the peers,
+ * in tickets. A new context makes all tickets void, so that what reload has changed is in force for
+ * everybody who connects. */
+#include "net/tls.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/mem.h"
+
+enum {
+    RECORD_BYTES = 16384, /* of plain text in the largest record (RFC 8446, 5.1) */
+    READ_AHEAD_BYTES = 64 << 10,
+    ALLOWANCE_BYTES = 128 << 10, /* from the socket, for each call */
+};
+
+struct tls_context {
+    const struct tls_options *options;
+    const struct log *log;
+    SSL_CTX *current;
+    BIO_METHOD *input;
+};
+
+struct tls {
+    struct tls_context *context;
+    const struct address *peer;
+    SSL *ssl;
+    int fd;
+    int error;        /* errno of what made it end; 0: the peer closed */
+    size_t allowance; /* what may still be read from the socket in this call */
+    bool is_established;
+    bool is_over;      /* nothing can be read any more */
+    bool is_broken;    /* nor said */
+    bool is_dry;       /* the library has nothing that could be acted on */
+    bool is_offloaded; /* the kernel encrypts */
+    bool is_at_end;    /* the peer has closed its side of the socket */
+    bool wants_read;   /* what the last call waits for */
+    bool wants_write;
+};
+
+/* ---- input, by the spoonful ---- */
+
+static int input_read(BIO *bio, char *data, int size)
+{
+    struct tls *tls = BIO_get_data(bio);
+    size_t wanted = (size_t)size < tls->allowance ? (size_t)size : tls->allowance;
+    BIO_clear_retry_flags(bio);
+    if (wanted == 0) { /* the socket is still readable, and we will be called again */
+        BIO_set_retry_read(bio);
+        return -1;
+    }
+    ssize_t n = recv(tls->fd, data, wanted, 0);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        BIO_set_retry_read(bio);
+    else if (n == 0)
+        tls->is_at_end = true;
+    else if (n > 0)
+        tls->allowance -= (size_t)n;
+    return (int)n;
+}
+
+static long input_ctrl(BIO *bio, int command, long number, void *pointer)
+{
+    (void)number;
+    (void)pointer;
+    const struct tls *tls = BIO_get_data(bio);
+    return command == BIO_CTRL_EOF ? tls->is_at_end : command == BIO_CTRL_FLUSH;
+}
+
+static BIO_METHOD *input_method(void)
+{
+    BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "input");
+    if (!method || !BIO_meth_set_read(method, input_read) || !BIO_meth_set_ctrl(method, input_ctrl))
+        abort();
+    return method;
+}
+
+/* ---- what all connections share ---- */
+
+/* Why the last call of the library failed. */
+static const char *reason(void)
+{
+    unsigned long error = ERR_peek_last_error();
+    const char *text =
+        ERR_SYSTEM_ERROR(error) ? strerror(ERR_GET_REASON(error)) : ERR_reason_error_string(error);
+    return text ? text : "the file is not in PEM";
+}
+
+static bool refuse(char *error, size_t error_size, const char *what, const char *file)
+{
+    snprintf(error, error_size, "%s %s: %s", what, file, reason());
+    ERR_clear_error();
+    return false;
+}
+
+/* The library would ask the terminal otherwise. */
+static int no_passphrase(char *text, int size, int writing, void *context)
+{
+    (void)text;
+    (void)size;
+    (void)writing;
+    (void)context;
+    return -1;
+}
+
+static bool load_own(SSL_CTX *ssl, const struct tls_options *options, char *error,
+                     size_t error_size)
+{
+    SSL_CTX_set_default_passwd_cb(ssl, no_passphrase);
+    if (SSL_CTX_use_certificate_chain_file(ssl, options->certificate) != 1)
+        return refuse(error, error_size, "no certificate can be read from", options->certificate);
+    if (SSL_CTX_use_PrivateKey_file(ssl, options->key, SSL_FILETYPE_PEM) == 1)
+        return true;
+    if (ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH) {
+        snprintf(error, error_size, "the key in %s does not belong to the certificate in %s",
+                 options->key, options->certificate);
+        ERR_clear_error();
+        return false;
+    }
+    return refuse(error, error_size, "no private key without a passphrase can be read from",
+                  options->key);
+}
+
+static bool load_authorities(SSL_CTX *ssl, const struct tls_options *options, char *error,
+                             size_t error_size)
+{
+    if (!options->verify_peer)
+        return true;
+    STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(options->authorities);
+    if (!names || SSL_CTX_load_verify_file(ssl, options->authorities) != 1) {
+        sk_X509_NAME_pop_free(names, X509_NAME_free);
+        return refuse(error, error_size, "no certificates of authorities can be read from",
+                      options->authorities);
+    }
+    SSL_CTX_set_client_CA_list(ssl, names);
+    SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    return true;
+}
+
+static void set_behaviour(SSL_CTX *ssl, const struct tls_options *options)
+{
+    static const unsigned char name[] = "leveretd";
+    SSL_CTX_set_min_proto_version(ssl, options->min_version == TLS_VERSION_1_3 ? TLS1_3_VERSION
+                                                                               : TLS1_2_VERSION);
+    SSL_CTX_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                              SSL_MODE_RELEASE_BUFFERS);
+    /* A conversation of AMQP says by itself when it is over: the end of the socket may be its end.
+     */
+    SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                 SSL_OP_IGNORE_UNEXPECTED_EOF);
+#ifdef SSL_OP_ENABLE_KTLS
+    SSL_CTX_set_options(ssl, SSL_OP_ENABLE_KTLS);
+#endif
+    SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_session_id_context(ssl, name, sizeof(name) - 1);
+}
+
+static SSL_CTX *load(const struct tls_options *options, char *error, size_t error_size)
+{
+    ERR_clear_error();
+    SSL_CTX *ssl = SSL_CTX_new(TLS_server_method());
+    if (!ssl)
+        abort();
+    set_behaviour(ssl, options);
+    if (load_own(ssl, options, error, error_size) &&
+        load_authorities(ssl, options, error, error_size))
+        return ssl;
+    SSL_CTX_free(ssl);
+    return NULL;
+}
+
+struct tls_context *tls_context_new(const struct tls_options *options, const struct log *log,
+                                    char *error, size_t error_size)
+{
+    SSL_CTX *ssl = load(options, error, error_size);
+    if (!ssl)
+        return NULL;
+    struct tls_context *context = mem_zalloc(sizeof(*context));
+    context->options = options;
+    context->log = log;
+    context->current = ssl;
+    context->input = input_method();
+    return context;
+}
+
+bool tls_context_reload(struct tls_context *context, char *error, size_t error_size)
+{
+    SSL_CTX *ssl = load(context->options, error, error_size);
+    if (!ssl)
+        return false;
+    SSL_CTX_free(context->current); /* connections hold on to it */
+    context->current = ssl;
+    return true;
+}
+
+void tls_context_free(struct tls_context *context)
+{
+    if (!context)
+        return;
+    SSL_CTX_free(context->current);
+    BIO_meth_free(context->input);
+    mem_free(context);
+}
+
+/* ---- a connection ---- */
+
+struct tls *tls_new(struct tls_context *context, int fd, const struct address *peer)
+{
+    struct tls *tls = mem_zalloc(sizeof(*tls));
+    BIO *input = BIO_new(context->input);
+    BIO *output = BIO_new_socket(fd, BIO_NOCLOSE);
+    tls->ssl = SSL_new(context->current);
+    if (!input || !output || !tls->ssl)
+        abort();
+    tls->context = context;
+    tls->peer = peer;
+    tls->fd = fd;
+    BIO_set_data(input, tls);
+    BIO_set_init(input, 1);
+    SSL_set_bio(tls->ssl, input, output);
+    SSL_set_accept_state(tls->ssl);
+    return tls;
+}
+
+void tls_free(struct tls *tls)
+{
+    if (!tls)
+        return;
+    ERR_clear_error();
+    if (tls->is_established && !tls->is_broken)
+        SSL_shutdown(tls->ssl);
+    SSL_free(tls->ssl);
+    mem_free(tls);
+}
+
+static void log_failure(const struct tls *tls)
+{
+    char name[ADDRESS_TEXT_BYTES];
+    unsigned long error = ERR_peek_error();
+    const char *why = ERR_reason_error_string(error);
+    const char *detail = "";
+    long verified = SSL_get_verify_result(tls->ssl);
+    int code = ERR_GET_REASON(error);
+    if (!tls->is_established && (code == SSL_R_WRONG_VERSION_NUMBER || code == SSL_R_HTTP_REQUEST))
+        detail = ": the peer does not speak TLS";
+    else if (!tls->is_established && verified != X509_V_OK)
+        detail = X509_verify_cert_error_string(verified);
+    address_write(tls->peer, name);
+    log_event(tls->context->log, LOG_LEVEL_WARNING, "tls_failed peer=%s reason=\"%s%s%s\"", name,
+              why ? why : "unknown", *detail && *detail != ':' ? ": " : "", detail);
+}
+
+/* What a call means that did not succeed; `error` is the errno it left. As recv: 0 or -1. */
+static ssize_t judge(struct tls *tls, int result, int error)
+{
+    switch (SSL_get_error(tls->ssl, result)) {
+    case SSL_ERROR_WANT_READ:
+    case SSL_ERROR_WANT_WRITE:
+        tls->wants_read = SSL_want_read(tls->ssl);
+        tls->wants_write = SSL_want_write(tls->ssl);
+        errno = EAGAIN;
+        return -1;
+    case SSL_ERROR_ZERO_RETURN:
+        tls->error = 0;
+        break;
+    case SSL_ERROR_SYSCALL:
+        tls->is_broken = true;
+        tls->error = error ? error : ECONNRESET;
+        break;
+    default:
+        tls->is_broken = true;
+        tls->error = EPROTO;
+        log_failure(tls);
+    }
+    tls->is_over = true;
+    errno = tls->error;
+    return tls->error ? -1 : 0;
+}
+
+static void establish(struct tls *tls)
+{
+    char name[ADDRESS_TEXT_BYTES];
+    tls->is_established = true;
+    tls->is_offloaded = BIO_get_ktls_send(SSL_get_wbio(tls->ssl));
+    /* Not before: of those who never get so far only little is kept. */
+    SSL_set_default_read_buffer_len(tls->ssl, READ_AHEAD_BYTES);
+    SSL_set_read_ahead(tls->ssl, 1);
+    address_write(tls->peer, name);
+    log_event(tls->context->log, LOG_LEVEL_DEBUG,
+              "tls_established peer=%s version=%s cipher=%s ktls=%s", name,
+              SSL_get_version(tls->ssl), SSL_get_cipher_name(tls->ssl),
+              tls->is_offloaded ? "yes" : "no");
+}
+
+/* Before each use of the library, whose errors stay in a queue of the thread. */
+static void begin(struct tls *tls)
+{
+    tls->allowance = ALLOWANCE_BYTES;
+    tls->wants_read = false;
+    tls->wants_write = false;
+    ERR_clear_error();
+}
+
+/* Takes the handshake further. 1 when it is done, otherwise as recv. */
+static ssize_t shake_hands(struct tls *tls)
+{
+    errno = 0;
+    int result = SSL_do_handshake(tls->ssl);
+    if (result != 1)
+        return judge(tls, result, errno);
+    establish(tls);
+    return 1;
+}
+
+/* Once more what ended the connection. */
+static ssize_t over(const struct tls *tls)
+{
+    errno = tls->error;
+    return tls->error ? -1 : 0;
+}
+
+ssize_t tls_recv(struct tls *tls, void *data, size_t size)
+{
+    size_t got = 0, n;
+    if (tls->is_over)
+        return over(tls);
+    begin(tls);
+    ssize_t shaken = tls->is_established ? 1 : shake_hands(tls);
+    if (shaken != 1)
+        return shaken;
+    tls->is_dry = false;
+    while (got < size) {
+        errno = 0;
+        int result = SSL_read_ex(tls->ssl, (uint8_t *)data + got, size - got, &n);
+        if (result != 1) {
+            ssize_t end = judge(tls, result, errno);
+            tls->is_dry = true;
+            return got ? (ssize_t)got : end;
+        }
+        got += n;
+    }
+    return (ssize_t)got;
+}
+
+/* Where the next byte to be sent is. */
+struct place {
+    const struct iovec *part;
+    const struct iovec *end;
+    size_t offset;
+};
+
+static struct iovec rest_of_part(const struct place *at)
+{
+    return (struct iovec){(uint8_t *)at->part->iov_base + at->offset,
+                          at->part->iov_len - at->offset};
+}
+
+static void advance(struct place *at, size_t size)
+{
+    at->offset += size;
+    while (at->part < at->end && at->offset >= at->part->iov_len)
+        at->offset -= (at->part++)->iov_len;
+}
+
+/* The next record: a piece of a large part where it lies, or small ones put together in `room`. */
+static struct iovec next_record(struct place at, uint8_t *room)
+{
+    struct iovec part = rest_of_part(&at);
+    if (part.iov_len >= RECORD_BYTES)
+        return (struct iovec){part.iov_base, RECORD_BYTES};
+    size_t size = 0;
+    while (at.part < at.end && size < RECORD_BYTES) {
+        part = rest_of_part(&at);
+        size_t now = part.iov_len < RECORD_BYTES - size ? part.iov_len : RECORD_BYTES - size;
+        memcpy(room + size, part.iov_base, now);
+        size += now;
+        advance(&at, now);
+    }
+    return (struct iovec){room, size};
+}
+
+ssize_t tls_send(struct tls *tls, const struct iovec *parts, int count)
+{
+    uint8_t room[RECORD_BYTES];
+    struct place at = {parts, parts + count, 0};
+    size_t sent = 0, n;
+    if (tls->is_offloaded) {
+        struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts,
+                                 .msg_iovlen = (size_t)count};
+        return sendmsg(tls->fd, &message, MSG_NOSIGNAL);
+    }
+    if (tls->is_broken) {
+        errno = tls->error ? tls->error : EPIPE;
+        return -1;
+    }
+    begin(tls);
+    advance(&at, 0);
+    while (at.part < at.end) {
+        struct iovec record = next_record(at, room);
+        errno = 0;
+        int result = SSL_write_ex(tls->ssl, record.iov_base, record.iov_len, &n);
+        if (result != 1) {
+            ssize_t end = judge(tls, result, errno);
+            if (end == 0) { /* a peer that has said goodbye hears nothing any more */
+                errno = EPIPE;
+                end = -1;
+            }
+            return sent ? (ssize_t)sent : end;
+        }
+        sent += n;
+        advance(&at, n);
+    }
+    return (ssize_t)sent;
+}
+
+bool tls_wants_read(const struct tls *tls)
+{
+    return tls->wants_read;
+}
+
+bool tls_wants_write(const struct tls *tls)
+{
+    return tls->wants_write;
+}
+
+bool tls_has_input(const struct tls *tls)
+{
+    return tls->is_over || (tls->is_established && !tls->is_dry && SSL_has_pending(tls->ssl));
+}
+
+bool tls_is_established(const struct tls *tls)
+{
+    return tls->is_established;
+}

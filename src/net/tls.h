@@ -1,0 +1,57 @@
+/* TLS for peers that were accepted; the only file of the daemon that knows the library behind it.
+ *
+ * tls_recv and tls_send stand in for recv and sendmsg on a socket that does not block. A struct tls
+ * may be used by any thread, by one at a time. */
+#ifndef LEVERET_NET_TLS_H
+#define LEVERET_NET_TLS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "base/log.h"
+#include "net/address.h"
+
+enum tls_version { TLS_VERSION_1_2, TLS_VERSION_1_3 };
+
+struct tls_options {
+    const char *certificate; /* file: ours, and those up to the authority, in PEM */
+    const char *key;         /* file, in PEM, without a passphrase */
+    const char *authorities; /* file, in PEM; NULL: none */
+    bool verify_peer;        /* peers must have a certificate of one of the authorities */
+    enum tls_version min_version;
+};
+
+struct tls_context; /* what all connections share */
+struct tls;         /* a connection's */
+
+/* Reads the files; `options` and what they point to must stay. NULL with a reason in `error`. */
+struct tls_context *tls_context_new(const struct tls_options *options, const struct log *log,
+                                    char *error, size_t error_size);
+/* Reads the files again, for connections to come. When they are not good everything stays as it is:
+ * false with a reason in `error`. */
+bool tls_context_reload(struct tls_context *context, char *error, size_t error_size);
+/* Only after all its connections; NULL is allowed. */
+void tls_context_free(struct tls_context *context);
+
+/* A connection on an accepted socket, which stays the caller's, as does `peer`, for the log. */
+struct tls *tls_new(struct tls_context *context, int fd, const struct address *peer);
+/* Says goodbye (close_notify) if that makes sense, and if the socket takes it at once. NULL is
+ * allowed. */
+void tls_free(struct tls *tls);
+/* As recv: how much it brought; 0 at the end; or -1 and errno, which is EAGAIN when the socket must
+ * be waited for, and EPROTO when it is all over: then the peer was told, and
+ * the log, too. The handshake is part of it. */
+ssize_t tls_recv(struct tls *tls, void *data, size_t size);
+/* As sendmsg. After EAGAIN the same bytes must come first at the next call. */
+ssize_t tls_send(struct tls *tls, const struct iovec *parts, int count);
+/* What the last call, which ended with EAGAIN, waits for: reading may have to wait for room in the
+ * socket, and sending for what the peer says. */
+bool tls_wants_read(const struct tls *tls);
+bool tls_wants_write(const struct tls *tls);
+/* Has tls_recv something to return, even if the socket has brought nothing new? */
+bool tls_has_input(const struct tls *tls);
+/* Has the handshake ended? */
+bool tls_is_established(const struct tls *tls);
+
+#endif

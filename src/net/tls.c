@@ -94,10 +94,10 @@ static BIO_METHOD *input_method(void)
 
 /* ---- what all connections share ---- */
 
-/* Why the last call of the library failed. */
+/* Why the last call of the library failed: what it met first. */
 static const char *reason(void)
 {
-    unsigned long error = ERR_peek_last_error();
+    unsigned long error = ERR_peek_error();
     const char *text =
         ERR_SYSTEM_ERROR(error) ? strerror(ERR_GET_REASON(error)) : ERR_reason_error_string(error);
     return text ? text : "the file is not in PEM";
@@ -128,7 +128,7 @@ static bool load_own(SSL_CTX *ssl, const struct tls_options *options, char *erro
         return refuse(error, error_size, "no certificate can be read from", options->certificate);
     if (SSL_CTX_use_PrivateKey_file(ssl, options->key, SSL_FILETYPE_PEM) == 1)
         return true;
-    if (ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH) {
+    if (ERR_GET_REASON(ERR_peek_error()) == X509_R_KEY_VALUES_MISMATCH) {
         snprintf(error, error_size, "the key in %s does not belong to the certificate in %s",
                  options->key, options->certificate);
         ERR_clear_error();

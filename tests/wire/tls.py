@@ -1,0 +1,609 @@
+#!/usr/bin/python3
+"""The daemon's TLS listener: options, handshakes that end well or not, much data, closing.
+
+Needs no broker: every case starts its own, LEVERETD or leveretd in $top_builddir.  Certificates are
+made by openssl for the run.  Output is TAP.
+"""
+
+import atexit
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from service import PROGRAM, Daemon, folder, run  # noqa: E402
+from wire import Skip, amqp, case, check, equal, main  # noqa: E402
+
+LISTENING = re.compile(r"listening address=(\S+) tls=true$", re.M)
+PLACE = tempfile.mkdtemp(prefix="leveret-tls-")
+atexit.register(shutil.rmtree, PLACE, True)
+
+
+def path(name):
+    return os.path.join(PLACE, name)
+
+
+def openssl(*arguments):
+    subprocess.run(["openssl", *arguments], check=True, stdin=subprocess.DEVNULL,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def certify(name, issuer=None, extra=()):
+    """NAME.pem and NAME.key; without an issuer it is an authority."""
+    names = "subjectAltName=IP:127.0.0.1,DNS:localhost"
+    signed = ("-CA", path(issuer + ".pem"), "-CAkey", path(issuer + ".key"), "-addext",
+              "basicConstraints=critical,CA:FALSE") if issuer else ()
+    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            "-days", "2", "-subj", "/CN=" + name, "-addext", names, *signed, *extra,
+            "-keyout", path(name + ".key"), "-out", path(name + ".pem"))
+
+
+def certificates():
+    certify("authority")
+    certify("server", "authority")
+    certify("client", "authority")
+    certify("stranger")
+    openssl("ec", "-in", path("server.key"), "-aes128", "-passout", "pass:x", "-out",
+            path("locked.key"))
+    with open(path("chain.pem"), "w", encoding="ascii") as chain:
+        for name in ("server", "authority"):
+            with open(path(name + ".pem"), encoding="ascii") as file:
+                chain.write(file.read())
+
+
+OWN = ("--tls-cert", path("chain.pem"), "--tls-key", path("server.key"))
+VERIFY = ("--tls-verify-peer", "--tls-ca", path("authority.pem"))
+
+
+def serve(t, *arguments, own=OWN):
+    daemon = Daemon(t, "--data-dir", folder(t), "--listen", "127.0.0.1:0", "--listen-tls",
+                    "127.0.0.1:0", "--log-level", "debug", *own, *arguments).ready()
+    daemon.tls = LISTENING.search(daemon.log()).group(1)
+    return daemon
+
+
+def trust(certificate=None, authority="authority"):
+    """What a client needs to know; with a certificate of its own, if it has one."""
+    context = ssl.create_default_context(cafile=path(authority + ".pem"))
+    if certificate:
+        context.load_cert_chain(path(certificate + ".pem"), path(certificate + ".key"))
+    return context
+
+
+class Connection(amqp.Connection):
+    def __init__(self, t, daemon, context=None):
+        super().__init__(daemon.tls, 10)
+        t.cleanup(self.abort)
+        self.sock = (context or trust()).wrap_socket(self.sock, server_hostname="127.0.0.1")
+
+
+def client(t, daemon, context=None):
+    c = Connection(t, daemon, context).open()
+    c.channel()
+    return c
+
+
+def dial(t, daemon):
+    """A socket at the TLS port on which nothing has been said."""
+    host, port = daemon.tls.rsplit(":", 1)
+    sock = socket.create_connection((host, int(port)), 10)
+    t.cleanup(sock.close)
+    return sock
+
+
+def ends(sock):
+    """Reads until the socket is closed, in whatever way; how long that took."""
+    before = time.monotonic()
+    try:
+        while sock.recv(65536):
+            pass
+    except (ConnectionResetError, ssl.SSLError):
+        pass
+    return time.monotonic() - before
+
+
+def still_serves(t, daemon):
+    c = client(t, daemon)
+    c.queue()
+    c.close()
+
+
+def logs(daemon, text):
+    """Waits for a line of the log."""
+    for _ in range(200):
+        if text in daemon.log():
+            return
+        time.sleep(0.02)
+    raise AssertionError("%r is not in the log: %s" % (text, daemon.log()))
+
+
+class Pieces:
+    """A client's TLS whose bytes the case carries to the socket itself."""
+
+    def __init__(self, t, daemon, context=None):
+        self.sock = dial(t, daemon)
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = (context or trust()).wrap_bio(self.incoming, self.outgoing,
+                                                 server_hostname="127.0.0.1")
+
+    def greet(self, carry):
+        """The handshake; `carry` is given what is to be sent."""
+        while True:
+            try:
+                self.tls.do_handshake()
+                carry(self.outgoing.read())
+                return
+            except ssl.SSLWantReadError:
+                carry(self.outgoing.read())
+                self.incoming.write(self.sock.recv(65536))
+
+    def encrypt(self, *texts):
+        """A record for each."""
+        for text in texts:
+            self.tls.write(text)
+        return self.outgoing.read()
+
+    def read(self, count):
+        out = b""
+        while len(out) < count:
+            try:
+                out += self.tls.read(count - len(out))
+            except ssl.SSLWantReadError:
+                self.incoming.write(self.sock.recv(65536))
+        return out
+
+
+# ---- options
+
+@case("options that cannot be meant, and files that are no good")
+def _(t):
+    listen = ("--listen-tls", "127.0.0.1:0")
+    nowhere = os.path.join(folder(t), "nowhere")
+    for arguments, text in (
+            (listen, "--listen-tls needs --tls-cert FILE and --tls-key FILE"),
+            (listen + OWN[:2], "--listen-tls needs --tls-cert FILE and --tls-key FILE"),
+            (OWN, "options for TLS need --listen-tls"),
+            (("--tls-verify-peer",), "options for TLS need --listen-tls"),
+            (listen + OWN + VERIFY[:1], "--tls-verify-peer needs --tls-ca FILE"),
+            (listen + OWN + VERIFY[1:], "--tls-ca is for --tls-verify-peer, which is missing"),
+            (("--listen-tls", "localhost:1") + OWN, "--listen-tls localhost:1 is not ADDRESS:PORT"),
+            (listen + ("--tls-cert", nowhere) + OWN[2:],
+             "no certificate can be read from %s: No such file or directory" % nowhere),
+            (listen + ("--tls-cert", path("server.key")) + OWN[2:],
+             "no certificate can be read from"),
+            (listen + OWN[:2] + ("--tls-key", nowhere),
+             "no private key without a passphrase can be read from %s: No such file" % nowhere),
+            (listen + OWN[:2] + ("--tls-key", path("locked.key")),
+             "no private key without a passphrase can be read from"),
+            (listen + OWN[:2] + ("--tls-key", path("client.key")),
+             "the key in %s does not belong to the certificate in" % path("client.key")),
+            (listen + OWN + ("--tls-verify-peer", "--tls-ca", nowhere),
+             "no certificates of authorities can be read from %s: No such file" % nowhere),
+            (listen + OWN + ("--tls-verify-peer", "--tls-ca", path("server.key")),
+             "no certificates of authorities can be read from")):
+        data = os.path.join(folder(t), "data")
+        status, _, log = run("--data-dir", data, "--listen", "127.0.0.1:0", *arguments)
+        equal(status, 1, "status for %r" % (arguments,))
+        check("cannot start: " + text in log, "for %r it said %r" % (arguments, log))
+        check(not os.path.exists(data), "it made a data folder")
+    status, _, log = run("--tls-min-version", "1.1")
+    equal(status, 2, "status")
+    check("--tls-min-version must be 1.2 or 1.3" in log, "it said %r" % log)
+
+
+@case("with --listen-tls alone, nobody is listened to without it")
+def _(t):
+    daemon = Daemon(t, "--data-dir", folder(t), "--listen-tls", "127.0.0.1:0", *OWN).ready()
+    equal(daemon.log().count("listening address="), 1, "listeners")
+    daemon.tls = LISTENING.search(daemon.log()).group(1)
+    client(t, daemon).close()
+
+
+# ---- handshakes
+
+@case("a conversation, with each version of TLS")
+def _(t):
+    daemon = serve(t)
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context = trust()
+        context.minimum_version = context.maximum_version = version
+        c = client(t, daemon, context)
+        q = c.queue(exclusive=True)
+        c.call(1, "confirm.select")
+        c.publish(1, q, b"hello", delivery_mode=2)
+        c.expect(1, "basic.ack")
+        equal(c.get(q).body, b"hello", "the message")
+        c.close()
+    logs(daemon, "version=TLSv1.2 cipher=")
+    logs(daemon, "version=TLSv1.3 cipher=")
+    equal(daemon.stop(), 0, "status")
+
+
+@case("--tls-min-version 1.3 refuses older ones")
+def _(t):
+    daemon = serve(t, "--tls-min-version", "1.3")
+    context = trust()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        client(t, daemon, context)
+        raise AssertionError("it was let in")
+    except ssl.SSLError as error:
+        check("PROTOCOL_VERSION" in str(error), str(error))
+    logs(daemon, "tls_failed peer=")
+    client(t, daemon).close()
+
+
+@case("client certificates: required, of the right authority, and then enough")
+def _(t):
+    daemon = serve(t, *VERIFY)
+    for certificate in (None, "stranger"):
+        try:
+            client(t, daemon, trust(certificate))
+            raise AssertionError("%s was let in" % certificate)
+        except (ssl.SSLError, amqp.ConnectionGone, ConnectionError):
+            pass
+    logs(daemon, 'reason="peer did not return a certificate"')
+    logs(daemon, 'reason="certificate verify failed: self-signed certificate"')
+    c = client(t, daemon, trust("client"))
+    c.queue()
+    c.close()
+
+
+@case("a session that is resumed")
+def _(t):
+    for arguments, certificate in (((), None), (VERIFY, "client")):
+        daemon = serve(t, *arguments)
+        context = trust(certificate)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        c = client(t, daemon, context)
+        session = c.sock.session
+        c.close()
+        sock = context.wrap_socket(dial(t, daemon), server_hostname="127.0.0.1", session=session)
+        check(sock.session_reused, "it was not")
+        sock.sendall(amqp.PROTOCOL_HEADER)
+        equal(sock.recv(1), b"\x01", "the answer")
+        sock.close()
+
+
+@case("a handshake that stalls is ended in time")
+def _(t):
+    daemon = serve(t, "--handshake-ms", "500")
+    silent, half, done = dial(t, daemon), Pieces(t, daemon), Pieces(t, daemon)
+    try:
+        half.tls.do_handshake()
+    except ssl.SSLWantReadError:
+        half.sock.sendall(half.outgoing.read()[:100])
+    done.greet(done.sock.sendall)
+    for what, sock in (("silence", silent), ("half a hello", half.sock), ("no AMQP", done.sock)):
+        took = ends(sock)
+        check(took < 3, "%s was borne for %.1f s" % (what, took))
+    logs(daemon, 'reason="handshake timeout"')
+    still_serves(t, daemon)
+
+
+@case("a handshake in single bytes, and frames in records of their own bytes")
+def _(t):
+    daemon = serve(t)
+    peer = Pieces(t, daemon)
+
+    def carry(data):
+        for at in range(len(data)):
+            peer.sock.sendall(data[at:at + 1])
+            if at % 16 == 0:
+                time.sleep(0.001)
+    peer.greet(carry)
+    carry(peer.encrypt(*(amqp.PROTOCOL_HEADER[at:at + 1] for at in range(8))))
+    equal(peer.read(7)[:3], b"\x01\x00\x00", "the beginning of connection.start")
+
+
+@case("many handshakes at once")
+def _(t):
+    daemon = serve(t)
+    peers = [Pieces(t, daemon) for _ in range(100)]
+    for peer in peers:
+        try:
+            peer.tls.do_handshake()
+        except ssl.SSLWantReadError:
+            peer.sock.sendall(peer.outgoing.read())
+    for peer in peers:
+        peer.greet(lambda data, peer=peer: data and peer.sock.sendall(data))
+        peer.sock.sendall(peer.encrypt(amqp.PROTOCOL_HEADER))
+    for peer in peers:
+        equal(peer.read(1), b"\x01", "the answer")
+    equal(daemon.stop(), 0, "status")
+
+
+@case("who does not speak TLS is told off by the log, and who does at the plain port, too")
+def _(t):
+    daemon = serve(t)
+    for words in (amqp.PROTOCOL_HEADER, b"GET / HTTP/1.1\r\n\r\n", b"\x80" * 100, b"\0" * 1000):
+        sock = dial(t, daemon)
+        sock.sendall(words)
+        check(ends(sock) < 2, "%r was borne" % words)
+    logs(daemon, 'reason="wrong version number: the peer does not speak TLS"')
+    host, port = daemon.addresses()[0].rsplit(":", 1)
+    with socket.create_connection((host, int(port)), 5) as sock:
+        try:
+            trust().wrap_socket(sock, server_hostname="127.0.0.1")
+            raise AssertionError("the plain port speaks TLS")
+        except ssl.SSLError as error:
+            check("WRONG_VERSION_NUMBER" in str(error), str(error))
+    still_serves(t, daemon)
+
+
+@case("damage on the way ends the connection")
+def _(t):
+    daemon = serve(t)
+    peer = Pieces(t, daemon)
+    peer.greet(peer.sock.sendall)
+    peer.sock.sendall(peer.encrypt(amqp.PROTOCOL_HEADER))
+    peer.read(7)
+    record = bytearray(peer.encrypt(b"x" * 100))
+    record[50] ^= 1
+    peer.sock.sendall(record)
+    check(ends(peer.sock) < 2, "it was borne")
+    logs(daemon, 'tls_failed peer=')
+    still_serves(t, daemon)
+
+
+def s_client(t, daemon, commands, *arguments):
+    """What openssl's client prints when it is given these lines, with pauses in between."""
+    process = subprocess.Popen(["openssl", "s_client", "-connect", daemon.tls, *arguments],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT)
+    t.cleanup(process.kill)
+    time.sleep(0.3)
+    for line in commands:
+        process.stdin.write(line)
+        process.stdin.flush()
+        time.sleep(0.2)
+    return process.communicate(timeout=10)[0]
+
+
+@case("old versions are refused in any case")
+def _(t):
+    daemon = serve(t)
+    out = s_client(t, daemon, [], "-tls1_1", "-cipher", "ALL:@SECLEVEL=0")
+    check(b"alert protocol version" in out, "it said %r" % out[-300:])
+    still_serves(t, daemon)
+
+
+@case("keys may be changed")
+def _(t):
+    daemon = serve(t)
+    out = s_client(t, daemon, [b"K\n", b"k\n", amqp.PROTOCOL_HEADER[:4],
+                               amqp.PROTOCOL_HEADER[4:], b"K\n"], "-tls1_3")
+    check(b"KEYUPDATE" in out and b"capabilities" in out, "it said %r" % out[-300:])
+    still_serves(t, daemon)
+
+
+@case("nobody renegotiates")
+def _(t):
+    daemon = serve(t)
+    out = s_client(t, daemon, [b"R\n"], "-tls1_2")
+    check(b"no renegotiation" in out, "it said %r" % out[-300:])
+    still_serves(t, daemon)
+
+
+# ---- data
+
+@case("large bodies, both ways")
+def _(t):
+    daemon = serve(t)
+    c = client(t, daemon)
+    q = c.queue()
+    c.consume(q, no_ack=True)
+    bodies = [os.urandom(5 << 20) for _ in range(3)]
+    for body in bodies:
+        c.publish(1, q, body)
+    for body in bodies:
+        check(c.expect(1, "basic.deliver").body == body, "it is not what was sent")
+    c.close()
+
+
+@case("many small messages, in order")
+def _(t):
+    daemon = serve(t)
+    count = 30000
+    c = client(t, daemon)
+    q = c.queue()
+    one = amqp.frame_bytes(amqp.FRAME_METHOD, 1, amqp.method_bytes("basic.publish", routing_key=q))
+    c.send_raw(b"".join(one + c.content(1, b"%d" % number) for number in range(count)))
+    c.consume(q, no_ack=True)
+    for number in range(count):
+        equal(c.expect(1, "basic.deliver").body, b"%d" % number, "a body")
+    c.close()
+
+
+@case("a peer that reads late gets everything", timeout=60)
+def _(t):
+    daemon = serve(t)
+    c = client(t, daemon)
+    q = c.queue()
+    bodies = [bytes([number]) * (1 << 20) for number in range(16)]
+    small = [b"%d" % number for number in range(5000)]
+    c.consume(q, no_ack=True)
+    other = client(t, daemon)
+    for body in bodies:
+        c.publish(1, q, body)
+    time.sleep(0.5)
+    still_serves(t, daemon)
+    for body in bodies:
+        check(c.expect(1, "basic.deliver").body == body, "it is not what was sent")
+    for body in small:
+        c.publish(1, q, body)
+    time.sleep(0.5)
+    for body in small:
+        equal(c.expect(1, "basic.deliver").body, body, "a body")
+    other.close()
+    c.close()
+
+
+@case("what an alarm kept from being read is read after it", timeout=60)
+def _(t):
+    daemon = serve(t, "--memory-limit", "3000000")
+    publisher, reader = client(t, daemon), client(t, daemon)
+    reader.call(1, "queue.declare", queue="q")
+    body, count = b"x" * 100000, 100
+    publisher.sock.setblocking(False)
+    data = b""
+    for number in range(count):
+        data += amqp.frame_bytes(amqp.FRAME_METHOD, 1, amqp.method_bytes(
+            "basic.publish", routing_key="q")) + publisher.content(1, b"%03d" % number + body)
+    sent = 0
+
+    def push():
+        nonlocal sent
+        try:
+            while sent < len(data):
+                sent += publisher.sock.send(data[sent:sent + 65536])
+        except (ssl.SSLWantWriteError, BlockingIOError):
+            pass
+    push()
+    time.sleep(0.5)
+    push()
+    reader.consume("q", no_ack=True)
+    for number in range(count):
+        push()
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                event = reader.recv(1, timeout=0.05)
+                break
+            except amqp.Silence:
+                push()
+                check(time.monotonic() < deadline, "message %d did not come" % number)
+        equal((event.name, event.body[:3]), ("basic.deliver", b"%03d" % number), "message")
+
+
+# ---- ends
+
+@case("the end is said by TLS, too")
+def _(t):
+    daemon = serve(t)
+    c = Connection(t, daemon, trust())
+    c.sock.suppress_ragged_eofs = False
+    c.open()
+    c.send(0, "connection.close", reply_code=200, reply_text="bye")
+    c.expect(0, "connection.close-ok")
+    equal(c.sock.recv(10), b"", "what follows close-ok")
+    c.abort()
+
+
+@case("a peer that closes its half is answered, and let go")
+def _(t):
+    daemon = serve(t)
+    c = client(t, daemon)
+    c.sock.settimeout(5)
+    c.sock.unwrap().close()
+    logs(daemon, 'reason="closed by the peer"')
+    c = client(t, daemon)
+    socket.socket(fileno=os.dup(c.sock.fileno())).shutdown(socket.SHUT_WR)
+    check(ends(c.sock) < 2, "it stayed open")
+    still_serves(t, daemon)
+
+
+@case("what was sent before the end counts")
+def _(t):
+    daemon = serve(t)
+    other = client(t, daemon)
+    other.call(1, "queue.declare", queue="q")
+    c = client(t, daemon)
+    for _ in range(100):
+        c.publish(1, "q", b"x" * 10000)
+    c.sock.unwrap()
+    for _ in range(100):
+        if other.count("q")[0] == 100:
+            return
+        time.sleep(0.05)
+    equal(other.count("q")[0], 100, "messages")
+
+
+@case("SIGTERM says goodbye through TLS, and does not wait for handshakes")
+def _(t):
+    daemon = serve(t)
+    c = client(t, daemon)
+    half = Pieces(t, daemon)
+    try:
+        half.tls.do_handshake()
+    except ssl.SSLWantReadError:
+        half.sock.sendall(half.outgoing.read()[:100])
+    daemon.process.send_signal(signal.SIGTERM)
+    equal(c.expect(0, "connection.close").reply_code, 320, "code")
+    c.send(0, "connection.close-ok")
+    check(c.at_end(), "the socket stayed open")
+    c.abort()
+    ends(half.sock)
+    half.sock.close()
+    equal(daemon.process.wait(4), 0, "status")
+
+
+@case("SIGHUP: new certificates for who comes, and none that are no good")
+def _(t):
+    shutil.copy(path("chain.pem"), path("live.pem"))
+    shutil.copy(path("server.key"), path("live.key"))
+    daemon = serve(t, own=("--tls-cert", path("live.pem"), "--tls-key", path("live.key")))
+    old = client(t, daemon)
+    shutil.copy(path("stranger.pem"), path("live.pem"))
+    daemon.process.send_signal(signal.SIGHUP)
+    logs(daemon, 'error tls_not_reloaded reason="the key in')
+    client(t, daemon).close()
+    shutil.copy(path("stranger.key"), path("live.key"))
+    daemon.process.send_signal(signal.SIGHUP)
+    logs(daemon, "info tls_reloaded")
+    try:
+        client(t, daemon)
+        raise AssertionError("the old certificate is still there")
+    except ssl.SSLCertVerificationError:
+        pass
+    client(t, daemon, trust(authority="stranger")).close()
+    old.queue()
+    old.close()
+    equal(daemon.stop(), 0, "status")
+
+
+@case("an idle connection is small")
+def _(t):
+    daemon = serve(t)
+
+    def resident():
+        with open("/proc/%d/status" % daemon.process.pid, encoding="ascii") as file:
+            return int(re.search(r"RssAnon:\s+(\d+)", file.read()).group(1))
+    still_serves(t, daemon)
+    before, count = resident(), 100
+    inside = [client(t, daemon) for _ in range(count)]
+    t.note("%.1f KiB for each of %d idle connections" % ((resident() - before) / count, count))
+    for c in inside:
+        c.abort()
+
+
+@case("leveretperf", timeout=60)
+def _(t):
+    program = os.path.join(os.path.dirname(PROGRAM), "leveretperf")
+    if not os.access(program, os.X_OK):
+        raise Skip("it was not built")
+    daemon = serve(t)
+    done = subprocess.run([program, "--uri", "amqps://" + daemon.tls, "--tls-ca",
+                           path("authority.pem"), "--count", "20000", "--size", "16-20000",
+                           "--confirm", "200", "--ack-every", "7", "--verify", "--quiet"],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=50, check=False)
+    equal(done.returncode, 0, "status of leveretperf, which said %r" % done.stdout)
+
+
+if __name__ == "__main__":
+    try:
+        certificates()
+    except FileNotFoundError:
+        print("1..0 # SKIP openssl is not installed")
+        sys.exit(0)
+    main()

@@ -28,6 +28,11 @@ void *mem_zalloc_array(size_t count, size_t size)
     return must(calloc(count, size), count && size ? SIZE_MAX : 0);
 }
 
+void *mem_aligned(size_t alignment, size_t size)
+{
+    return must(aligned_alloc(alignment, size), size);
+}
+
 void *mem_realloc(void *memory, size_t size)
 {
     return must(realloc(memory, size), size);

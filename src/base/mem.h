@@ -11,6 +11,8 @@ void *mem_alloc(size_t size);
 void *mem_zalloc(size_t size);
 /* `count` elements of `size` bytes, all zero; aborts on overflow. */
 void *mem_zalloc_array(size_t count, size_t size);
+/* The same as mem_alloc, at a multiple of `alignment`, a power of two that divides `size`. */
+void *mem_aligned(size_t alignment, size_t size);
 /* Grows or shrinks what mem_alloc gave (or NULL). */
 void *mem_realloc(void *memory, size_t size);
 /* A copy of `size` bytes. */

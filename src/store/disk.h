@@ -12,9 +12,11 @@
 
 enum disk_mode {
     DISK_READ,   /* must exist */
-    DISK_WRITE,  /* must exist; read and write */
-    DISK_CREATE, /* must not exist; read and write */
+    DISK_WRITE,  /* must exist; to be written only */
+    DISK_CREATE, /* must not exist; to be written only */
 };
+
+enum { DISK_BLOCK = 4096 };
 
 struct disk;
 struct disk_file; /* the implementation's */
@@ -22,8 +24,12 @@ struct disk_file; /* the implementation's */
 struct disk_ops {
     int (*open)(struct disk *disk, const char *name, enum disk_mode mode, struct disk_file **file);
     void (*close)(struct disk_file *file);
-    /* Writes all of it, or fails; a failure may have written a part. `parts` may be changed. */
+    /* Writes all of it, or fails; a failure may have written a part. `parts` may be changed. Files are
+     * written from front to back: what lay behind the end in the same block of DISK_BLOCK bytes may
+     * be zeros afterwards, up to the block's end, and the file as long. */
     int (*write)(struct disk_file *file, struct iovec *parts, int count, uint64_t offset);
+    /* The same, and then sync; ENOSPC and EDQUOT are of the write. May be NULL. */
+    int (*write_sync)(struct disk_file *file, struct iovec *parts, int count, uint64_t offset);
     /* Reads up to `size` bytes; *got is less only at the end of the file. */
     int (*read)(struct disk_file *file, void *data, uint64_t size, uint64_t offset, uint64_t *got);
     /* fdatasync: contents, and the length if it grew. */

@@ -1,6 +1,12 @@
 /* The disk of the daemon: files in one folder, named relative to the folder's descriptor, so that
  * nothing depends on the working directory or on what the folder is called later. Descriptors are
- * read and written at offsets and have no position, so that threads may share them. */
+ * read and written at offsets and have no position, so that threads may share them.
+ *
+ * Files are written past the page cache where the file system can (O_DIRECT): a journal is written
+ * once and mostly never read, so that pages for it are work for nothing, and more of it than all the
+ * rest of a write. Such writes are of whole blocks. So what is written is copied to a stage first,
+ * behind what the file has in the block where it begins; the last block is filled up with zeros, and
+ * stays on the stage for the write that goes on with it. */
 #include "store/disk.h"
 
 #include <dirent.h>
@@ -22,13 +28,29 @@ struct disk_posix {
     int folder;
 };
 
+enum { STAGE_BYTES = 512 << 10 };
+
 struct disk_file {
     int fd;
+    bool is_direct;
+    bool is_unsynced;   /* something was written since the last sync */
+    uint8_t *stage;     /* NULL before the first write */
+    size_t stage_size;
+    uint64_t tail;      /* the end of what was written last: the stage holds the block that it is in; */
+                        /* 0: it does not */
 };
 
 static int folder_of(struct disk *disk)
 {
     return ((struct disk_posix *)(void *)disk)->folder;
+}
+
+/* Not every file system can. */
+static bool set_direct(int fd, bool is_direct)
+{
+    int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 &&
+           fcntl(fd, F_SETFL, is_direct ? flags | O_DIRECT : flags & ~O_DIRECT) == 0;
 }
 
 static int file_open(struct disk *disk, const char *name, enum disk_mode mode,
@@ -45,14 +67,16 @@ static int file_open(struct disk *disk, const char *name, enum disk_mode mode,
     } while (fd < 0 && errno == EINTR);
     if (fd < 0)
         return errno;
-    *file = mem_alloc(sizeof(**file));
+    *file = mem_zalloc(sizeof(**file));
     (*file)->fd = fd;
+    (*file)->is_direct = mode != DISK_READ && set_direct(fd, true);
     return 0;
 }
 
 static void file_close(struct disk_file *file)
 {
     close(file->fd);
+    mem_free(file->stage);
     mem_free(file);
 }
 
@@ -71,7 +95,8 @@ static struct iovec *parts_skip(struct iovec *parts, int *count, size_t size)
     return parts;
 }
 
-static int file_write(struct disk_file *file, struct iovec *parts, int count, uint64_t offset)
+/* Through the page cache. */
+static int write_cached(struct disk_file *file, struct iovec *parts, int count, uint64_t offset)
 {
     parts = parts_skip(parts, &count, 0);
     while (count > 0) {
@@ -85,6 +110,155 @@ static int file_write(struct disk_file *file, struct iovec *parts, int count, ui
         parts = parts_skip(parts, &count, (size_t)wrote);
     }
     return 0;
+}
+
+/* ---- whole blocks ---- */
+
+static size_t whole_blocks(size_t size)
+{
+    return (size + DISK_BLOCK - 1) / DISK_BLOCK * DISK_BLOCK;
+}
+
+static size_t parts_size(const struct iovec *parts, int count)
+{
+    size_t size = 0;
+    for (int i = 0; i < count; i++)
+        size += parts[i].iov_len;
+    return size;
+}
+
+/* Makes the stage large enough for a write of this size, or as large as it may be. */
+static void stage_grow(struct disk_file *file, size_t size)
+{
+    size_t wanted = whole_blocks(size) + DISK_BLOCK;
+    wanted = wanted < STAGE_BYTES ? wanted : STAGE_BYTES;
+    if (wanted <= file->stage_size)
+        return;
+    uint8_t *stage = mem_aligned(DISK_BLOCK, wanted);
+    if (file->stage)
+        memcpy(stage, file->stage, DISK_BLOCK);
+    mem_free(file->stage);
+    file->stage = stage;
+    file->stage_size = wanted;
+}
+
+/* The beginning of the block in which `offset` is, as the file has it. */
+static int stage_load(struct disk_file *file, uint64_t offset)
+{
+    size_t head = offset % DISK_BLOCK;
+    if (head == 0 || file->tail == offset)
+        return 0;
+    ssize_t got = pread(file->fd, file->stage, DISK_BLOCK, (off_t)(offset - head));
+    if (got < 0)
+        return errno;
+    if ((size_t)got < head)
+        memset(file->stage + got, 0, head - (size_t)got);
+    return 0;
+}
+
+/* Copies parts to the stage from `used` on; returns how much is on it then. */
+static size_t stage_fill(struct disk_file *file, size_t used, struct iovec **parts, int *count)
+{
+    while (*count > 0 && used < file->stage_size) {
+        size_t room = file->stage_size - used;
+        size_t now = (*parts)->iov_len < room ? (*parts)->iov_len : room;
+        if (now)
+            memcpy(file->stage + used, (*parts)->iov_base, now);
+        used += now;
+        *parts = parts_skip(*parts, count, now);
+    }
+    return used;
+}
+
+static int write_blocks(int fd, const uint8_t *data, size_t size, uint64_t offset, int flags)
+{
+    while (size) {
+        struct iovec part = {(void *)(uintptr_t)data, size};
+        ssize_t wrote = pwritev2(fd, &part, 1, (off_t)offset, flags);
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote <= 0)
+            return wrote < 0 ? errno : EIO;
+        data += wrote;
+        size -= (size_t)wrote;
+        offset += (uint64_t)wrote;
+    }
+    return 0;
+}
+
+/* Past the page cache. *sync is false afterwards if the bytes are synced already. */
+static int write_direct(struct disk_file *file, struct iovec *parts, int count, uint64_t offset,
+                        bool *sync)
+{
+    uint64_t end = offset + parts_size(parts, count);
+    size_t head = offset % DISK_BLOCK;
+    stage_grow(file, head + (size_t)(end - offset));
+    int error = stage_load(file, offset);
+    file->tail = 0;
+    parts = parts_skip(parts, &count, 0);
+    while (!error && count > 0) {
+        size_t used = stage_fill(file, head, &parts, &count);
+        size_t size = whole_blocks(used);
+        /* What is written in one piece, and first, can be written and synced in one. */
+        bool at_once = *sync && count == 0 && !file->is_unsynced;
+        memset(file->stage + used, 0, size - used);
+        file->is_unsynced |= !at_once;
+        error = write_blocks(file->fd, file->stage, size, offset - head, at_once ? RWF_DSYNC : 0);
+        if (!error && at_once)
+            *sync = false;
+        offset += used - head;
+        head = used % DISK_BLOCK;
+        if (head)
+            memcpy(file->stage, file->stage + used - head, head);
+    }
+    if (!error)
+        file->tail = end;
+    return error;
+}
+
+/* Not tried again, whatever the error: the kernel may have dropped what it could not write, and
+ * would then call the second try a success. */
+static int file_sync(struct disk_file *file)
+{
+    if (fdatasync(file->fd) < 0)
+        return errno;
+    file->is_unsynced = false;
+    return 0;
+}
+
+static int write_file(struct disk_file *file, struct iovec *parts, int count, uint64_t offset,
+                      bool sync)
+{
+    int error = EINVAL;
+    if (count == 0)
+        return 0;
+    if (file->is_direct) {
+        struct iovec *again = mem_alloc((size_t)count * sizeof(*again));
+        memcpy(again, parts, (size_t)count * sizeof(*again));
+        error = write_direct(file, again, count, offset, &sync);
+        mem_free(again);
+        /* Another size of blocks, or a file system that finds out late that it cannot. */
+        if (error == EINVAL && set_direct(file->fd, false))
+            file->is_direct = false;
+    }
+    if (!file->is_direct) {
+        file->is_unsynced = true;
+        error = write_cached(file, parts, count, offset);
+    }
+    if (error || !sync)
+        return error;
+    error = file_sync(file);
+    return error == ENOSPC || error == EDQUOT ? EIO : error;
+}
+
+static int file_write(struct disk_file *file, struct iovec *parts, int count, uint64_t offset)
+{
+    return write_file(file, parts, count, offset, false);
+}
+
+static int file_write_sync(struct disk_file *file, struct iovec *parts, int count, uint64_t offset)
+{
+    return write_file(file, parts, count, offset, true);
 }
 
 static int file_read(struct disk_file *file, void *data, uint64_t size, uint64_t offset,
@@ -102,13 +276,6 @@ static int file_read(struct disk_file *file, void *data, uint64_t size, uint64_t
         *got += (uint64_t)n;
     }
     return 0;
-}
-
-/* Not tried again, whatever the error: the kernel may have dropped what it could not write, and
- * would then call the second try a success. */
-static int file_sync(struct disk_file *file)
-{
-    return fdatasync(file->fd) == 0 ? 0 : errno;
 }
 
 static int file_size(struct disk_file *file, uint64_t *size)
@@ -186,6 +353,7 @@ static const struct disk_ops ops = {
     .open = file_open,
     .close = file_close,
     .write = file_write,
+    .write_sync = file_write_sync,
     .read = file_read,
     .sync = file_sync,
     .size = file_size,

@@ -126,6 +126,9 @@ struct write_job {
     uint64_t offset, size;
     uint64_t number; /* of the batch; 0: nothing to write, only to sync */
     bool sync;
+    bool is_synced;    /* by the write itself */
+    uint64_t laid_out; /* the file was written to up to here, with whatever */
+    uint64_t ahead;    /* how far zeros are written at a time */
     int error;       /* of a failed write, 0: it is written (and synced if asked) */
     bool sync_failed;
 };

@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "store/internal.h"
 
-enum { INSERT_MIN = 16384, PARTS_MAX = 256, FULL_RETRY_MS = 100 };
+enum { INSERT_MIN = 16384, PARTS_MAX = 256, FULL_RETRY_MS = 100, AHEAD_MAX = 1 << 20 };
 
 void journal_fail(struct store *store, const char *what, int error)
 {
@@ -37,6 +37,8 @@ static int create_segment(struct write_job *job)
         error = ops->open(job->disk, job->create, DISK_WRITE, &job->file);
         if (error)
             return error;
+        if (ops->size(job->file, &job->laid_out) != 0)
+            job->laid_out = 0;
     } else if (!job->file) {
         int error = ops->open(job->disk, job->create, DISK_CREATE, &job->file);
         if (error == EEXIST) /* made by an attempt that failed further on */
@@ -55,15 +57,35 @@ static int create_segment(struct write_job *job)
     return error;
 }
 
-static int write_parts(struct write_job *job, struct iovec *parts, int *count, uint64_t *offset)
+static int write_parts(struct write_job *job, struct iovec *parts, int *count, uint64_t *offset,
+                       bool sync)
 {
+    const struct disk_ops *ops = job->disk->ops;
     uint64_t size = 0;
     for (int i = 0; i < *count; i++)
         size += parts[i].iov_len;
-    int error = job->disk->ops->write(job->file, parts, *count, *offset);
+    int error = (sync ? ops->write_sync : ops->write)(job->file, parts, *count, *offset);
     *offset += size;
     *count = 0;
     return error;
+}
+
+/* A sync is cheaper where the file has been written to before, as then the file system has nothing to
+ * note down. So behind a batch that is small, and synced, zeros are written for those that follow. */
+static int write_ahead(struct write_job *job)
+{
+    static const uint8_t zeros[DISK_BLOCK];
+    struct iovec parts[PARTS_MAX];
+    int count = 0;
+    uint64_t end = job->offset + job->size;
+    if (!job->sync || end <= job->laid_out || job->size > job->ahead / 4)
+        return 0;
+    uint64_t left = job->ahead;
+    for (; count < PARTS_MAX && left > sizeof(zeros); left -= sizeof(zeros))
+        parts[count++] = (struct iovec){(void *)(uintptr_t)zeros, sizeof(zeros)};
+    job->laid_out = end + (uint64_t)count * sizeof(zeros);
+    int error = job->disk->ops->write(job->file, parts, count, end);
+    return error == ENOSPC || error == EDQUOT ? 0 : error;
 }
 
 static int write_batch(struct write_job *job)
@@ -78,13 +100,18 @@ static int write_batch(struct write_job *job)
                                         job->inserts[i].part.size};
         from = job->inserts[i].at;
         if (count + 2 > PARTS_MAX) {
-            int error = write_parts(job, parts, &count, &offset);
+            int error = write_parts(job, parts, &count, &offset, false);
             if (error)
                 return error;
         }
     }
     parts[count++] = (struct iovec){job->bytes.data + from, job->bytes.size - from};
-    return write_parts(job, parts, &count, &offset);
+    /* Written and synced in one, if nothing else is to be done. */
+    bool at_once = job->sync && !job->before && job->offset + job->size <= job->laid_out &&
+                   job->disk->ops->write_sync && !planted(PLANTED_NO_SYNC);
+    int error = write_parts(job, parts, &count, &offset, at_once);
+    job->is_synced = at_once && !error;
+    return error ? error : write_ahead(job);
 }
 
 static int sync_file(struct write_job *job, struct disk_file *file)
@@ -121,14 +148,14 @@ static int finish_before(struct write_job *job)
 static void run_write(struct job *link)
 {
     struct write_job *job = (struct write_job *)link;
-    job->sync_failed = false;
+    job->sync_failed = job->is_synced = false;
     release(job);
     job->error = job->create[0] ? create_segment(job) : 0;
     if (!job->error && job->number)
         job->error = write_batch(job);
     if (!job->error && job->before)
         job->error = finish_before(job);
-    if (!job->error && job->sync)
+    if (!job->error && job->sync && !job->is_synced)
         job->error = sync_file(job, job->file);
     if (job->disk->ops->free_space(job->disk, &job->free_bytes) != 0)
         job->free_bytes = UINT64_MAX;
@@ -237,6 +264,8 @@ static void roll(struct store *store)
     segment_header_write(job->header, &header);
     job->before = store->active_file;
     job->file = NULL;
+    job->laid_out = 0;
+    job->ahead = store->o.segment_bytes / 64 < AHEAD_MAX ? store->o.segment_bytes / 64 : AHEAD_MAX;
     store->active = segment;
     store->stats.segments_rolled++;
 }

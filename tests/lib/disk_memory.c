@@ -194,6 +194,16 @@ static void write_bytes(struct inode *inode, uint64_t offset, const uint8_t *fro
     put(&inode->data, &inode->size, offset, from, count);
 }
 
+/* What a file that is used again holds behind the end of a write goes, up to the end of the block. */
+static void clear_block(struct inode *inode, uint64_t end)
+{
+    static const uint8_t zeros[DISK_BLOCK];
+    uint64_t left = end < inode->size ? inode->size - end : 0;
+    uint64_t rest = (DISK_BLOCK - end % DISK_BLOCK) % DISK_BLOCK;
+    if (left && rest)
+        write_bytes(inode, end, zeros, rest < left ? rest : left);
+}
+
 static int memory_write(struct disk_file *file, struct iovec *parts, int count, uint64_t offset)
 {
     struct memory *memory = file->memory;
@@ -213,6 +223,7 @@ static int memory_write(struct disk_file *file, struct iovec *parts, int count, 
             return error;
         offset += size;
     }
+    clear_block(file->inode, offset);
     return 0;
 }
 
@@ -327,10 +338,20 @@ static int memory_allocate(struct disk_file *file, uint64_t size)
     return 0;
 }
 
-static const struct disk_ops ops = {memory_open,   memory_close,       memory_write,
-                                    memory_read,   memory_sync,        memory_size,
-                                    memory_rename, memory_unlink,      memory_sync_folder,
-                                    memory_list,   memory_free_space,  memory_allocate};
+static const struct disk_ops ops = {
+    .open = memory_open,
+    .close = memory_close,
+    .write = memory_write,
+    .read = memory_read,
+    .sync = memory_sync,
+    .size = memory_size,
+    .rename = memory_rename,
+    .unlink = memory_unlink,
+    .sync_folder = memory_sync_folder,
+    .list = memory_list,
+    .free_space = memory_free_space,
+    .allocate = memory_allocate,
+};
 
 struct disk *disk_memory_new(void)
 {

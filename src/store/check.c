@@ -91,7 +91,7 @@ static uint64_t check_index(struct store *store, const struct printer *printer,
         struct buffer value = {0};
         uint8_t key[9];
         blob_key(key, chunk->blob, false);
-        if (store->o.kv->ops->get(store->o.kv, bytes_of(key, sizeof(key)), &value) != 1 ||
+        if (kv_get_sealed(store->o.kv, bytes_of(key, sizeof(key)), &value) != 1 ||
             !chunk_thaw(store, chunk, buffer_bytes(&value))) {
             say(printer, "damaged: queue %" PRIu64 ": entries from %" PRIu64, index->id,
                 chunk->base);

@@ -1,5 +1,5 @@
 /* The checkpoint: an image of the indexes and the catalogue as they were after one batch, so that a
- * start replays only what came later.
+ * start replays only what came later. How it is read back is in image.c.
  *
  * The image is taken in one step, between two batches, from what changed since the last one: chunks
  * in memory are encoded under new keys, so that what the last image names is neither overwritten
@@ -8,20 +8,21 @@
  * when the image is durable, not earlier.
  *
  * Keys (numbers big-endian, so that they sort; values little-endian):
- *   "C"                      the header: see put_header
+ *   "C"                      the header: see put_header and image_seal
  *   "Q" queue                next sequence number, delivered mark
  *   "D" queue, base          a chunk: key of its blob, slots, live messages, their bits unless all live
  *   "K" key                  a blob (chunk.c)
  *   "T" key                  a blob of a queue that does not survive: deleted at start
  *   "S" segment              entries and bytes that are needed of it, its size, its last batch
- *   "N" name                 a value of the catalogue */
+ *   "N" name                 a value of the catalogue
+ * Behind every value is a checksum over key and value. */
 #include <stdio.h>
 
 #include "base/mem.h"
 #include "store/internal.h"
 
 /* While space is short, checkpoints come often, as only they give space back. */
-enum { CHECKPOINT_VERSION = 1, RETRY_MS = 1000, SHORT_MS = 1000 };
+enum { RETRY_MS = 1000, SHORT_MS = 1000 };
 
 struct key {
     uint8_t data[17];
@@ -53,19 +54,11 @@ static struct bytes key_bytes(const struct key *key)
     return bytes_of(key->data, key->size);
 }
 
-static uint64_t key_number(struct bytes key, size_t from, size_t size)
-{
-    uint64_t number = 0;
-    for (size_t i = 0; i < size && from + i < key.size; i++)
-        number = number << 8 | key.data[from + i];
-    return number;
-}
-
 /* ---- taking the image ---- */
 
 static void put(struct buffer *batch, struct key key, struct buffer *value)
 {
-    kv_batch_put(batch, key_bytes(&key), buffer_bytes(value));
+    kv_batch_put_sealed(batch, key_bytes(&key), buffer_bytes(value));
     value->size = 0;
 }
 
@@ -81,7 +74,7 @@ static void put_names(struct store *store, struct buffer *batch)
         if (change->is_delete)
             kv_batch_delete(batch, buffer_bytes(&key));
         else
-            kv_batch_put(batch, buffer_bytes(&key), change->value);
+            kv_batch_put_sealed(batch, buffer_bytes(&key), change->value);
     }
     buffer_free(&key);
     catalogue_free(&store->changed_names);
@@ -122,7 +115,7 @@ static void put_blob(struct store *store, struct buffer *batch, struct chunk *ch
     chunk->blob = ++store->blob_last;
     chunk->is_stale = !is_whole;
     blob_key(key, chunk->blob, false);
-    kv_batch_put(batch, bytes_of(key, sizeof(key)), buffer_bytes(&blob));
+    kv_batch_put_sealed(batch, bytes_of(key, sizeof(key)), buffer_bytes(&blob));
     buffer_free(&blob);
 }
 
@@ -223,19 +216,21 @@ static void put_segments(struct store *store, struct checkpoint_job *job)
     buffer_free(&value);
 }
 
-static void put_header(struct store *store, struct buffer *batch)
+/* It is put into the batch by image_seal, with the sum of the image. */
+static void put_header(struct store *store, struct checkpoint_job *job)
 {
-    struct buffer value = {0};
-    buffer_add_u32(&value, CHECKPOINT_VERSION);
-    buffer_add_u64(&value, store->position.batch);
-    buffer_add_u32(&value, store->position.segment);
-    buffer_add_u64(&value, store->position.offset);
-    buffer_add_u32(&value, store->position.previous);
-    buffer_add_u64(&value, store->id_last);
-    buffer_add_u64(&value, store->blob_last);
-    buffer_add_u32(&value, store->segment_last);
-    put(batch, (struct key){{'C'}, 1}, &value);
-    buffer_free(&value);
+    struct buffer *header = &job->header;
+    job->number = store->checkpoint_number + 1;
+    job->sum = store->image_sum;
+    buffer_add_u32(header, CHECKPOINT_VERSION);
+    buffer_add_u64(header, job->number);
+    buffer_add_u64(header, store->position.batch);
+    buffer_add_u32(header, store->position.segment);
+    buffer_add_u64(header, store->position.offset);
+    buffer_add_u32(header, store->position.previous);
+    buffer_add_u64(header, store->id_last);
+    buffer_add_u64(header, store->blob_last);
+    buffer_add_u32(header, store->segment_last);
 }
 
 void chunk_name_dead(struct store *store, struct chunk *chunk)
@@ -295,7 +290,12 @@ static void run_checkpoint(struct job *link)
 {
     struct checkpoint_job *job = (struct checkpoint_job *)link;
     struct kv *kv = job->store->o.kv;
-    job->result = kv->ops->write(kv, buffer_bytes(&job->batch), true);
+    job->result = image_seal(job);
+    if (job->result >= 0)
+        job->result = kv->ops->write(kv, buffer_bytes(&job->batch), true);
+    job->error = job->result >= 0 ? anchor_write(job->store->o.disk, job->number) : 0;
+    if (job->error)
+        job->result = -1;
     if (job->result >= 0 && !planted(PLANTED_EARLY_RETIRE))
         retire_files(job);
 }
@@ -321,7 +321,7 @@ void checkpoint_begin(struct store *store)
     put_chunks(store, &job->batch);
     job->blob_last = store->blob_last;
     put_segments(store, job);
-    put_header(store, &job->batch);
+    put_header(store, job);
     job->durable = store->position.batch - 1;
     uint32_t kept = store->spares_count;
     bool keep = kept < store->o.recycle_segments && !store->is_short;
@@ -352,6 +352,7 @@ void checkpoint_free(struct checkpoint_job *job)
     if (!job)
         return;
     buffer_free(&job->batch);
+    buffer_free(&job->header);
     mem_free(job->retired);
     mem_free(job);
 }
@@ -361,7 +362,7 @@ void checkpoint_done(struct store *store, struct checkpoint_job *job)
     if (job->result < 0) {
         /* The batch is the same whenever it is written: what it names is still there. */
         log_event(store->o.log, LOG_LEVEL_WARNING, "checkpoint not written reason=\"%s\"",
-                  store->o.kv->error);
+                  job->error ? strerror(job->error) : store->o.kv->error);
         job->is_submitted = false;
         store->checkpoint_retry_ms = store->now_ms + RETRY_MS;
         return;
@@ -376,165 +377,10 @@ void checkpoint_done(struct store *store, struct checkpoint_job *job)
         if (segment->readers == 0)
             segment_free(store, segment);
     }
+    store->checkpoint_number = job->number;
+    store->image_sum = job->sum;
     store->checkpoint = NULL;
     store->checkpoint_retry_ms = 0;
     store->stats.checkpoints++;
     checkpoint_free(job);
-}
-
-/* ---- reading it ---- */
-
-struct loading {
-    struct store *store;
-    const char *bad; /* what makes no sense */
-};
-
-static bool load_segment(void *context, struct bytes key, struct bytes value)
-{
-    struct loading *loading = context;
-    struct cursor cursor = cursor_of(value);
-    struct segment *segment =
-        segment_add(loading->store, (uint32_t)key_number(key, 1, 4));
-    segment->kept_entries = segment->live_entries = cursor_u64(&cursor);
-    segment->kept_bytes = segment->live_bytes = cursor_u64(&cursor);
-    segment->size = cursor_u64(&cursor);
-    segment->last_batch = cursor_u64(&cursor);
-    loading->store->stats.live_bytes += segment->live_bytes;
-    loading->bad = cursor.bad || segment->number == 0 ? "a segment's counters" : NULL;
-    return !loading->bad;
-}
-
-static bool load_queue(void *context, struct bytes key, struct bytes value)
-{
-    struct loading *loading = context;
-    struct cursor cursor = cursor_of(value);
-    struct index *index = index_new(loading->store, key_number(key, 1, 8));
-    index->next_sequence = cursor_u64(&cursor);
-    index->mark = cursor_u64(&cursor);
-    loading->bad = cursor.bad ? "a queue's counters" : NULL;
-    return !loading->bad;
-}
-
-static bool load_bits(struct chunk *chunk, struct cursor *cursor, uint32_t count)
-{
-    uint32_t set = 0;
-    for (uint32_t slot = 0; slot < chunk->slots; slot += 64) {
-        uint64_t bits = count == chunk->slots ? UINT64_MAX : cursor_u64(cursor);
-        if (chunk->slots - slot < 64)
-            bits &= ((uint64_t)1 << (chunk->slots - slot)) - 1;
-        chunk->live_bits[slot / 64] = chunk->ready_bits[slot / 64] = bits;
-        set += (uint32_t)__builtin_popcountll(bits);
-    }
-    chunk->live = chunk->ready = set;
-    return !cursor->bad && set == count;
-}
-
-static bool load_chunk(void *context, struct bytes key, struct bytes value)
-{
-    struct loading *loading = context;
-    struct store *store = loading->store;
-    struct cursor cursor = cursor_of(value);
-    uint64_t queue = key_number(key, 1, 8), base = key_number(key, 9, 8);
-    uint64_t blob = cursor_u64(&cursor);
-    uint32_t slots = cursor_u32(&cursor), count = cursor_u32(&cursor);
-    loading->bad = "an entry of a queue's directory";
-    if (cursor.bad || slots == 0 || slots > 1u << 24 || count > slots || blob == 0)
-        return false;
-    struct chunk *chunk = chunk_cold(queue, base, slots);
-    chunk->blob = blob;
-    chunk->owed = slots - count;
-    chunk->is_old = chunk->is_named = true;
-    if (!load_bits(chunk, &cursor, count)) {
-        chunk_free(chunk);
-        return false;
-    }
-    struct index *index = idmap_find(&store->indexes, queue);
-    if (index && count) {
-        index_add_chunk(index, chunk);
-        index->ready += count;
-    } else {
-        list_push_back(&store->dead, &chunk->cache_link);
-    }
-    loading->bad = NULL;
-    return true;
-}
-
-static bool load_name(void *context, struct bytes key, struct bytes value)
-{
-    struct loading *loading = context;
-    catalogue_change(loading->store, &loading->store->image,
-                     bytes_of(key.data + 1, key.size - 1), value, false);
-    return true;
-}
-
-static int fail_load(const char *what, const char *why, char *error, size_t error_size)
-{
-    snprintf(error, error_size,
-             "the index is damaged: %s: %s; nothing was changed; restore the data directory from a "
-             "copy",
-             what, why);
-    return -1;
-}
-
-int checkpoint_load(struct store *store, struct position *position, char *error, size_t error_size)
-{
-    static const struct {
-        const char *prefix;
-        bool (*each)(void *context, struct bytes key, struct bytes value);
-    } parts[] = {{"S", load_segment}, {"Q", load_queue}, {"D", load_chunk}, {"N", load_name}};
-    struct kv *kv = store->o.kv;
-    struct buffer value = {0};
-    int found = kv->ops->get(kv, bytes_str("C"), &value);
-    struct cursor cursor = cursor_of(buffer_bytes(&value));
-    uint32_t version = cursor_u32(&cursor);
-    position->batch = cursor_u64(&cursor);
-    position->segment = cursor_u32(&cursor);
-    position->offset = cursor_u64(&cursor);
-    position->previous = cursor_u32(&cursor);
-    store->id_last = cursor_u64(&cursor);
-    store->blob_last = cursor_u64(&cursor);
-    store->segment_last = cursor_u32(&cursor);
-    buffer_free(&value);
-    if (found == 0)
-        return 0;
-    if (found < 0 || cursor.bad)
-        return fail_load("the checkpoint", found < 0 ? kv->error : "it makes no sense", error,
-                         error_size);
-    if (version > CHECKPOINT_VERSION) {
-        snprintf(error, error_size,
-                 "the store is of a newer version (%u): start the version that wrote it", version);
-        return -1;
-    }
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-        struct loading loading = {store, NULL};
-        if (kv->ops->scan(kv, bytes_str(parts[i].prefix), bytes_of(NULL, 0), parts[i].each,
-                          &loading) < 0)
-            return fail_load("it cannot be read", kv->error, error, error_size);
-        if (loading.bad)
-            return fail_load(loading.bad, "it makes no sense", error, error_size);
-    }
-    return 1;
-}
-
-static bool collect_leftover(void *context, struct bytes key, struct bytes value)
-{
-    (void)value;
-    kv_batch_delete(context, key);
-    return true;
-}
-
-int checkpoint_sweep(struct store *store)
-{
-    struct kv *kv = store->o.kv;
-    struct buffer batch = {0};
-    uint8_t first[9];
-    blob_key(first, store->blob_last + 1, false);
-    int result = kv->ops->scan(kv, bytes_str("T"), bytes_of(NULL, 0), collect_leftover, &batch);
-    if (result >= 0)
-        result = kv->ops->scan(kv, bytes_str("K"), bytes_of(first, sizeof(first)),
-                               collect_leftover, &batch);
-    if (result >= 0 && batch.size)
-        result = kv->ops->write(kv, buffer_bytes(&batch), false);
-    buffer_free(&batch);
-    return result;
 }

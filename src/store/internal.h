@@ -241,7 +241,18 @@ void read_ahead(struct index *index, uint64_t sequence);
 void read_one(struct index *index, uint64_t sequence);
 void read_done(struct store *store, struct read_job *job);
 
-/* ---- checkpoint.c ---- */
+/* ---- anchor.c ---- */
+
+#define ANCHOR_NAME "anchor"
+
+/* Both give 0 or an errno value. */
+int anchor_write(struct disk *disk, uint64_t number);
+/* *number is 0 when there is none; ENOTSUP: it is of a newer version. */
+int anchor_read(struct disk *disk, uint64_t *number);
+
+/* ---- checkpoint.c, image.c ---- */
+
+enum { CHECKPOINT_VERSION = 2 };
 
 struct position {
     uint64_t batch; /* the next one */
@@ -253,11 +264,15 @@ struct position {
 struct checkpoint_job {
     struct job job;
     struct store *store;
-    struct buffer batch;
+    struct buffer batch, header;
+    uint64_t number;  /* of the checkpoint: one more than that of the one before */
+    uint64_t sum;     /* of the image before, and when it is sealed of this one */
+    bool is_sealed;
     uint64_t durable; /* the batch that must be durable first */
     uint64_t blob_first, blob_last; /* keys of the blobs in it: not to be had before it is written */
     bool is_submitted;
     int result;
+    int error; /* of the disk */
     /* Afterwards: files that go */
     struct segment **retired;
     size_t retired_count;
@@ -275,6 +290,9 @@ bool checkpoint_is_due(const struct store *store);
 void checkpoint_begin(struct store *store);
 void checkpoint_tick(struct store *store);
 void checkpoint_done(struct store *store, struct checkpoint_job *job);
+/* Adds the header with the sum of the image to the batch; on the indexer's side. 0, or -1 and the key-value
+ * store says why. */
+int image_seal(struct checkpoint_job *job);
 /* Reads the image into an empty store. 1: done; 0: there is none; -1: error. */
 int checkpoint_load(struct store *store, struct position *position, char *error, size_t error_size);
 /* Deletes blobs that no checkpoint names: of queues that did not survive, and spilled after the last
@@ -412,6 +430,8 @@ struct store {
     uint64_t *dead_queues;
     size_t dead_queues_count, dead_queues_capacity;
     struct checkpoint_job *checkpoint; /* under way */
+    uint64_t checkpoint_number;        /* of the last one that is durable; 0: none */
+    uint64_t image_sum;                /* of its image (image.c) */
     uint64_t checkpoint_ms;            /* when the last one began */
     uint64_t checkpoint_retry_ms;      /* it could not be written: when to try again */
     uint64_t journal_since;            /* bytes written since */

@@ -31,8 +31,15 @@ struct kv {
 /* A batch of changes is a buffer of these, applied in order. */
 void kv_batch_put(struct buffer *batch, struct bytes key, struct bytes value);
 void kv_batch_delete(struct buffer *batch, struct bytes key);
+/* A put whose value carries a checksum (4 bytes) over key and value behind it. */
+void kv_batch_put_sealed(struct buffer *batch, struct bytes key, struct bytes value);
 /* Walks a batch: false at the end; `put` tells a put from a delete. */
 bool kv_batch_next(struct cursor *cursor, bool *put, struct bytes *key, struct bytes *value);
+
+/* Takes the checksum off a sealed value; false: the value is not what was put under this key. */
+bool kv_value_open(struct bytes key, struct bytes *value);
+/* As kv_ops.get for a sealed value; one that is damaged counts as none. */
+int kv_get_sealed(struct kv *kv, struct bytes key, struct buffer *value);
 
 /* LevelDB in the folder `path`, which open creates if it is missing. Freed with kv_leveldb_free. */
 struct kv *kv_leveldb_new(const char *path);

@@ -11,11 +11,22 @@
  * none, the old instance stays open, so that reads go on (consumers must be able to drain a full
  * broker).
  *
+ * LevelDB is told to be paranoid: it verifies all of a table it looks at, and does not open when its
+ * log has a bad record. But that may be the end that a loss of power has torn, which was never synced
+ * and which nobody needs; so then it is opened without, and whether anything is missing is for the
+ * store to find out (image.c). And it is never let to begin anew in a folder that has files of its own:
+ * it would remove them.
+ *
+ * Its sync makes no more durable than the file it writes to now. When a buffer was full, what came
+ * before is in another one, until a table is made of that; and nothing makes a new file's name durable.
+ * Both is done here.
+ *
  * Readers and the writer come from different threads. LevelDB allows that; the lock is for the
  * moment in which it is replaced. */
 #include "store/kv.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <leveldb/c.h>
@@ -70,17 +81,56 @@ static int fail_leveldb(struct kv_leveldb *self, char *what)
     return -1;
 }
 
+static bool is_log(const char *name)
+{
+    size_t size = strlen(name);
+    return size > 4 && strcmp(name + size - 4, ".log") == 0;
+}
+
+static bool is_table(const char *name)
+{
+    size_t size = strlen(name);
+    return size > 4 && strcmp(name + size - 4, ".ldb") == 0;
+}
+
+/* A first start that went no further may have left files of other kinds. */
+static bool has_data(const struct kv_leveldb *self)
+{
+    DIR *entries = opendir(self->path);
+    const struct dirent *entry;
+    bool found = false;
+    while (entries && !found && (entry = readdir(entries)))
+        found = is_log(entry->d_name) || is_table(entry->d_name);
+    if (entries)
+        closedir(entries);
+    return found;
+}
+
 /* LevelDB starts a thread of its own: it must not take the daemon's signals. */
-static int open_db(struct kv_leveldb *self)
+static int open_db(struct kv_leveldb *self, bool is_paranoid)
 {
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     char *error = NULL;
+    leveldb_options_set_paranoid_checks(self->options, is_paranoid);
+    leveldb_options_set_create_if_missing(self->options, !has_data(self));
     self->db = leveldb_open(self->options, self->path, &error);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return error ? fail_leveldb(self, error) : 0;
+}
+
+/* Opening leaves out what is bad in the log, and makes a table of the rest. */
+static int open_checked(struct kv_leveldb *self)
+{
+    if (open_db(self, true) == 0)
+        return 0;
+    if (!strstr(self->kv.error, "Corruption") || open_db(self, false) < 0)
+        return -1;
+    leveldb_close(self->db);
+    self->db = NULL;
+    return open_db(self, true);
 }
 
 static int kv_open(struct kv *kv)
@@ -88,7 +138,7 @@ static int kv_open(struct kv *kv)
     struct kv_leveldb *self = self_of(kv);
     assert(!self->db);
     self->is_broken = false;
-    return open_db(self);
+    return open_checked(self);
 }
 
 static void kv_close(struct kv *kv)
@@ -127,7 +177,7 @@ static int reopen(struct kv_leveldb *self)
     if (self->db)
         leveldb_close(self->db);
     self->db = NULL;
-    int result = open_db(self);
+    int result = open_checked(self);
     pthread_rwlock_unlock(&self->lock);
     return result;
 }
@@ -173,6 +223,39 @@ static leveldb_writebatch_t *translate(struct bytes batch)
     return translated;
 }
 
+static int sync_file(const struct kv_leveldb *self, const char *name)
+{
+    char path[4096];
+    int size = snprintf(path, sizeof(path), "%s/%s", self->path, name);
+    if (size < 0 || (size_t)size >= sizeof(path))
+        return ENAMETOOLONG;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : errno; /* a table was made of it meanwhile, and synced */
+    int error = fsync(fd) == 0 ? 0 : errno;
+    close(fd);
+    return error;
+}
+
+/* Syncs all logs there are, and their names. */
+static int sync_logs(struct kv_leveldb *self)
+{
+    DIR *entries = opendir(self->path);
+    const struct dirent *entry;
+    int error = entries ? 0 : errno;
+    while (error == 0 && (entry = readdir(entries)))
+        if (is_log(entry->d_name))
+            error = sync_file(self, entry->d_name);
+    if (entries)
+        closedir(entries);
+    if (error == 0)
+        error = sync_file(self, ".");
+    if (error == 0)
+        return 0;
+    self->is_broken = true;
+    return fail(self, strerror(error));
+}
+
 static int kv_write(struct kv *kv, struct bytes batch, bool sync)
 {
     struct kv_leveldb *self = self_of(kv);
@@ -186,7 +269,7 @@ static int kv_write(struct kv *kv, struct bytes batch, bool sync)
     pthread_rwlock_unlock(&self->lock);
     leveldb_writebatch_destroy(translated);
     if (!error)
-        return 0;
+        return sync ? sync_logs(self) : 0;
     self->is_broken = true;
     return fail_leveldb(self, error);
 }
@@ -236,7 +319,6 @@ static const struct kv_ops ops = {
 static leveldb_options_t *make_options(leveldb_cache_t *cache)
 {
     leveldb_options_t *options = leveldb_options_create();
-    leveldb_options_set_create_if_missing(options, 1);
     leveldb_options_set_write_buffer_size(options, WRITE_BUFFER_BYTES);
     leveldb_options_set_max_file_size(options, TABLE_BYTES);
     leveldb_options_set_max_open_files(options, OPEN_FILES);

@@ -3,6 +3,7 @@
 noinst_LIBRARIES += libleveret_store.a
 
 libleveret_store_a_SOURCES = \
+	%D%/anchor.c \
 	%D%/batch.c \
 	%D%/catalogue.c \
 	%D%/check.c \
@@ -15,6 +16,7 @@ libleveret_store_a_SOURCES = \
 	%D%/files.h \
 	%D%/space.c \
 	%D%/disk_posix.c \
+	%D%/image.c \
 	%D%/index.c \
 	%D%/index.h \
 	%D%/internal.h \

@@ -221,7 +221,7 @@ static bool thaw_now(struct store *store, struct chunk *chunk)
     struct buffer value = {0};
     uint8_t key[9];
     blob_key(key, chunk->blob, false);
-    bool ok = store->o.kv->ops->get(store->o.kv, bytes_of(key, sizeof(key)), &value) == 1 &&
+    bool ok = kv_get_sealed(store->o.kv, bytes_of(key, sizeof(key)), &value) == 1 &&
               chunk_thaw(store, chunk, buffer_bytes(&value));
     buffer_free(&value);
     return ok;

@@ -127,7 +127,7 @@ static void spill(struct store *store, struct chunk *chunk)
     job->key = ++store->blob_last;
     chunk_encode(chunk, false, &blob);
     blob_key(key, job->key, is_transient(chunk));
-    kv_batch_put(&job->batch, bytes_of(key, sizeof(key)), buffer_bytes(&blob));
+    kv_batch_put_sealed(&job->batch, bytes_of(key, sizeof(key)), buffer_bytes(&blob));
     buffer_free(&blob);
     chunk->is_spilling = true;
     store->spilling++;
@@ -213,7 +213,7 @@ static void run_load(struct job *link)
     struct kv *kv = job->store->o.kv;
     uint8_t key[9];
     blob_key(key, job->key, job->is_transient);
-    job->result = kv->ops->get(kv, bytes_of(key, sizeof(key)), &job->value);
+    job->result = kv_get_sealed(kv, bytes_of(key, sizeof(key)), &job->value);
 }
 
 void chunk_load(struct store *store, struct chunk *chunk)

@@ -23,6 +23,7 @@ FAULT_TESTS = \
 	%D%/test_crash_points.t \
 	%D%/test_cut.t \
 	%D%/test_flip.t \
+	%D%/test_index.t \
 	%D%/test_left_over.t \
 	%D%/test_leveldb.t \
 	%D%/test_syscalls.t
@@ -34,6 +35,7 @@ TESTS += $(FAULT_TESTS)
 %C%_test_crash_points_t_LDADD = libleveret_rig.a $(LDADD)
 %C%_test_cut_t_LDADD = libleveret_rig.a $(LDADD)
 %C%_test_flip_t_LDADD = libleveret_rig.a $(LDADD)
+%C%_test_index_t_LDADD = libleveret_rig.a $(LDADD)
 %C%_test_leveldb_t_LDADD = libleveret_rig.a $(LDADD)
 %C%_test_syscalls_t_LDADD = libleveret_rig.a $(LDADD)
 

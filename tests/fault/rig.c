@@ -131,6 +131,20 @@ void rig_init_real(struct rig *rig, const char *folder, const char *index)
     rig->options.disk_reserve_bytes = 0;
 }
 
+void rig_move(struct rig *rig, const char *folder)
+{
+    char index[4096];
+    struct store_options options = rig->options;
+    snprintf(index, sizeof(index), "%s/index", folder);
+    set_up(rig, disk_posix_new(folder), kv_leveldb_new(index));
+    options.disk = rig->disk;
+    options.kv = rig->kv;
+    options.syncer = rig->syncer;
+    options.indexer = rig->indexer;
+    options.reader = rig->reader;
+    rig->options = options;
+}
+
 void rig_copy(struct rig *copy, const struct rig *rig)
 {
     *copy = *rig;
@@ -184,7 +198,7 @@ static void see_name(void *context, struct bytes key, struct bytes value)
 {
     struct rig *rig = context;
     uint64_t id;
-    if (bytes_equal_str(key, "name") && value.size == 4) {
+    if (bytes_equal_str(key, "name") && value.size >= 4) {
         memcpy(&rig->seen_name, value.data, 4);
         return;
     }
@@ -363,7 +377,10 @@ void rig_put_name(struct rig *rig, uint32_t value)
         return;
     rig->names[rig->names_count].batch = filling(rig);
     rig->names[rig->names_count++].value = value;
-    store_catalogue_put(rig->store, bytes_str("name"), bytes_of(&value, 4));
+    uint8_t *padded = mem_zalloc(4 + rig->name_padding);
+    memcpy(padded, &value, 4);
+    store_catalogue_put(rig->store, bytes_str("name"), bytes_of(padded, 4 + rig->name_padding));
+    mem_free(padded);
 }
 
 /* A body says whose it is and how long. */

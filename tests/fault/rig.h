@@ -50,6 +50,7 @@ struct rig {
         uint32_t value;
     } names[RIG_NAMES];
     size_t names_count;
+    uint32_t name_padding;   /* zeros behind each value */
     uint32_t seen_name;
     uint64_t dead_disk_call; /* the power goes with this call, for both; 0: it does not */
     uint64_t dead_kv_call;
@@ -64,6 +65,8 @@ struct rig {
 void rig_init(struct rig *rig);
 /* The same over a real folder and LevelDB in another, which must not crash. */
 void rig_init_real(struct rig *rig, const char *folder, const char *index);
+/* Goes on with another folder, and the index in it. The old ones are forgotten, not freed. */
+void rig_move(struct rig *rig, const char *folder);
 void rig_free(struct rig *rig);
 /* Another rig with the same contents of the disk and the same model, its store not open. */
 void rig_copy(struct rig *copy, const struct rig *rig);

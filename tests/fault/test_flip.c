@@ -2,8 +2,8 @@
  * and changes nothing; or what was changed had never been synced and is cut off; or nobody looks at it
  * before the message is wanted, and then it is set aside. What is delivered is never damaged.
  *
- * The same for each byte of each value of the index: there LevelDB's own checksums stand in between,
- * so that all that is asked for here is that nothing worse happens than a refusal or a failure. */
+ * The same for each byte of each value of the index, and for each value as a whole that is gone: the
+ * store refuses, or stops when it meets what is bad. */
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -145,15 +145,26 @@ static void put(struct kv *kv, struct bytes key, struct bytes value)
     buffer_free(&batch);
 }
 
+static void take_away(struct kv *kv, struct bytes key)
+{
+    struct buffer batch = {0};
+    kv_batch_delete(&batch, key);
+    kv->ops->write(kv, buffer_bytes(&batch), true);
+    buffer_free(&batch);
+}
+
 enum end { END_REFUSED, END_DETECTED, END_HARMLESS, END_WRONG, END_ASSERT, END_CRASH, ENDS };
 
-/* Opens with one byte of the index changed, reads all there is and closes. */
+/* Opens with one value of the index changed, or without it, reads all there is and closes. */
 static enum end use_flipped(const struct rig *whole, struct bytes key, struct bytes value)
 {
     struct rig rig;
     enum end end = END_DETECTED;
     rig_copy(&rig, whole);
-    put(rig.memory, key, value);
+    if (value.data)
+        put(rig.memory, key, value);
+    else
+        take_away(rig.memory, key);
     if (!rig_open(&rig))
         end = END_REFUSED;
     else if (rig_check_promise(&rig))
@@ -193,11 +204,11 @@ TEST(index)
     whole.memory->ops->scan(whole.memory, bytes_of(NULL, 0), bytes_of(NULL, 0), collect, &pairs);
     for (size_t i = 0; i < pairs.count; i++) {
         struct bytes key = buffer_bytes(&pairs.keys[i]), value = buffer_bytes(&pairs.values[i]);
-        for (size_t at = 0; at < value.size; at++, flips++) {
-            uint8_t pattern = patterns[at % sizeof(patterns)];
-            pairs.values[i].data[at] ^= pattern;
-            enum end end = try_flipped(&whole, key, value);
-            pairs.values[i].data[at] ^= pattern;
+        for (size_t at = 0; at <= value.size; at++, flips++) {
+            uint8_t pattern = at < value.size ? patterns[at % sizeof(patterns)] : 0;
+            pairs.values[i].data[at % value.size] ^= pattern;
+            enum end end = try_flipped(&whole, key, pattern ? value : bytes_of(NULL, 0));
+            pairs.values[i].data[at % value.size] ^= pattern;
             ends[end]++;
             if (end >= END_WRONG)
                 diag("%c[%zu] ^ %02x: %s", key.data[0], at, pattern,
@@ -206,7 +217,7 @@ TEST(index)
         buffer_free(&pairs.keys[i]);
         buffer_free(&pairs.values[i]);
     }
-    ok(ends[END_CRASH] == 0 && ends[END_REFUSED] && ends[END_DETECTED],
+    ok(ends[END_REFUSED] && ends[END_DETECTED] && ends[END_REFUSED] + ends[END_DETECTED] == flips,
        "%" PRIu64 " flips in %zu values: %" PRIu64 " refused, %" PRIu64 " detected later, %" PRIu64
        " stopped by an assertion, %" PRIu64 " harmless, %" PRIu64 " wrong, %" PRIu64 " crashes",
        flips, pairs.count, ends[END_REFUSED], ends[END_DETECTED], ends[END_ASSERT],

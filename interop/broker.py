@@ -16,20 +16,41 @@ import tempfile
 import time
 
 LISTENING = re.compile(r"listening\b.*\baddress=\"?(127\.0\.0\.1:\d+)")
+LISTENING_TLS = re.compile(LISTENING.pattern + r"\b.*\btls=true")
 READY = "Server startup complete"
 SANITIZER = re.compile(r"(Address|Leak|Thread|Memory|UndefinedBehavior)Sanitizer|runtime error:")
 START_SECONDS, STOP_SECONDS = 20, 30
 
 
+def certificate(directory):
+    """A certificate for this machine, good for itself, and its key: names of the files."""
+    files = os.path.join(directory, "certificate.pem"), os.path.join(directory, "key.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                    "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+                    "-out", files[0], "-keyout", files[1]], check=True,
+                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return files
+
+
 class Broker:
-    def __init__(self, program):
+    """A leveretd at `uri`, and with `tls` also at `tls_uri`, by the certificate `tls_ca`."""
+
+    def __init__(self, program, tls=False):
         self.directory = tempfile.mkdtemp(prefix="leveret-")
+        self.tls_uri = self.tls_ca = None
+        arguments = []
+        if tls:
+            self.tls_ca, key = certificate(self.directory)
+            arguments = ["--listen-tls", "127.0.0.1:0", "--tls-cert", self.tls_ca, "--tls-key", key]
         self.log = os.path.join(self.directory, "log")
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 [program, "--data-dir", os.path.join(self.directory, "data"),
-                 "--listen", "127.0.0.1:0"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                 "--listen", "127.0.0.1:0"] + arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.uri = self.wait_ready()
+        if tls:
+            self.tls_uri = LISTENING_TLS.search(self.read_log()).group(1)
 
     def read_log(self):
         with open(self.log, errors="replace") as log:
@@ -116,6 +137,8 @@ def arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build-dir", default=".", help="where leveretd was built")
     parser.add_argument("--uri", help="HOST:PORT of a broker that runs already")
+    parser.add_argument("--tls-uri", help="HOST:PORT of the same, with TLS")
+    parser.add_argument("--tls-ca", help="file of certificates to trust there")
     parser.add_argument("--oracle", action="store_true", help="that broker is RabbitMQ 3.10")
     parser.add_argument("--only", default="", help="run the programs whose name holds this")
     options = parser.parse_args()
@@ -123,11 +146,15 @@ def arguments():
     return options
 
 
-def main(programs):
-    """programs(options, uri) yields (title, command, environment) to run one after another."""
+def main(programs, tls=False):
+    """programs(options, uri) yields (title, command, environment) to run one after another.
+
+    With `tls`, options.tls_uri and options.tls_ca tell where the broker that is started here has TLS.
+    """
     options, report, broker = arguments(), Report(), None
     if not options.uri:
-        broker = Broker(os.path.join(options.build_dir, "leveretd"))
+        broker = Broker(os.path.join(options.build_dir, "leveretd"), tls)
+        options.tls_uri, options.tls_ca = broker.tls_uri, broker.tls_ca
     try:
         uri = options.uri or broker.uri
         for title, command, environment in programs(options, uri):

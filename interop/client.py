@@ -1,7 +1,11 @@
-"""What the pika programs share: parameters, names, and waiting for something to become true."""
+"""What the pika programs share: parameters, names, and waiting for something to become true.
+
+With TLS_CA in the environment, a file of certificates to trust, they speak TLS.
+"""
 
 import itertools
 import os
+import ssl
 import time
 
 import pika
@@ -13,6 +17,9 @@ def parameters(uri, **options):
     host, port = uri.rsplit(":", 1)
     options.setdefault("heartbeat", 0)
     options.setdefault("blocked_connection_timeout", 20)
+    if "TLS_CA" in os.environ:
+        context = ssl.create_default_context(cafile=os.environ["TLS_CA"])
+        options.setdefault("ssl_options", pika.SSLOptions(context, "localhost"))
     return pika.ConnectionParameters(host=host, port=int(port), **options)
 
 

@@ -1,11 +1,12 @@
 /* rabbitmq-c against a broker: declare, bind, publish, consume, get, acks, confirms, tx, returns,
  * cancel notify, dead letters, large bodies, many channels, reconnect.
  *
- * Usage: rabbitmq_c HOST PORT.  Output is TAP.  Each case gets a connection with channel 1 open
+ * Usage: rabbitmq_c HOST PORT [CA-FILE]; with the file, by TLS.  Output is TAP.  Each case gets a connection with channel 1 open
  * and returns NULL, or says what was wrong. */
 
 #include <amqp.h>
 #include <amqp_framing.h>
+#include <amqp_ssl_socket.h>
 #include <amqp_tcp_socket.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -22,6 +23,7 @@ typedef const char *test_case(connection c);
 
 static const char *host;
 static int port;
+static const char *ca_file;
 static char reason[512];
 
 #define CHECK(condition) \
@@ -86,12 +88,24 @@ static const char *reply_text(const amqp_rpc_reply_t *reply)
     return text;
 }
 
+static amqp_socket_t *new_socket(connection c)
+{
+    if (!ca_file)
+        return amqp_tcp_socket_new(c);
+    amqp_socket_t *socket = amqp_ssl_socket_new(c);
+    if (!socket || amqp_ssl_socket_set_cacert(socket, ca_file) != AMQP_STATUS_OK)
+        exit(2);
+    amqp_ssl_socket_set_verify_peer(socket, 1);
+    amqp_ssl_socket_set_verify_hostname(socket, 0);
+    return socket;
+}
+
 static connection dial(const char *password)
 {
     static amqp_table_entry_t capability, property;
     amqp_table_t properties = {1, &property};
     connection c = amqp_new_connection();
-    amqp_socket_t *socket = amqp_tcp_socket_new(c);
+    amqp_socket_t *socket = new_socket(c);
     amqp_rpc_reply_t reply;
 
     capability.key = str("consumer_cancel_notify");
@@ -654,12 +668,13 @@ int main(int argc, char **argv)
     const int count = (int)(sizeof cases / sizeof *cases);
     int failed = 0;
 
-    if (argc != 3) {
-        fprintf(stderr, "usage: %s HOST PORT\n", argv[0]);
+    if (argc != 3 && argc != 4) {
+        fprintf(stderr, "usage: %s HOST PORT [CA-FILE]\n", argv[0]);
         return 2;
     }
     host = argv[1];
     port = atoi(argv[2]);
+    ca_file = argv[3];
     setvbuf(stdout, NULL, _IOLBF, 0);
     for (int i = 0; i < count; i++) {
         connection c = open_channel_1();

@@ -45,9 +45,9 @@ printf 'lib_SOURCES = \\\n\t%%D%%/list.h \\\n\t%%D%%/test_list.t\n# %%D%%/list.c
 [ "$(unlisted "$work" src/base)" = src/base/list.c ]
 ok $? "a file that is named nowhere, or only in a comment, is found"
 
-for folder in $(cd "$top" && find src tests interop -type d | LC_ALL=C sort); do
+for folder in $(cd "$top" && find src tests interop bench -type d | LC_ALL=C sort); do
     case $folder in
-    */corpus | */corpus/* | */__pycache__) continue ;;
+    */corpus | */corpus/* | */__pycache__ | bench/results) continue ;;
     esac
     # The files in tests/lib are listed by tests/local.mk, as the test's own library.
     if [ "$folder" = tests/lib ]; then

@@ -1,0 +1,46 @@
+"""Runs leveretperf, and refuses what is not a valid measurement."""
+
+import json
+import subprocess
+
+TIMEOUT_SECONDS = 240
+
+
+class Invalid(Exception):
+    """What was measured means nothing, and why."""
+
+
+def leveretperf(program, uri, arguments, pid=None, seconds=TIMEOUT_SECONDS):
+    """The figures that leveretperf reports. Raises Invalid when it did not reach what was asked."""
+    command = [program, *arguments, "--uri", uri, "--json", "--quiet"]
+    if pid:
+        command += ["--broker-pid", str(pid)]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired:
+        raise Invalid("not done after %d s" % seconds) from None
+    try:
+        said = json.loads(done.stdout)
+    except ValueError:
+        raise Invalid("leveretperf ended with status %d: %s" %
+                      (done.returncode, done.stderr.strip() or "no result")) from None
+    check(done.returncode, said)
+    return said
+
+
+def check(status, said):
+    """The counts are added up here once more: a fault of leveretperf is not to be believed."""
+    if status != 0 or not said.get("reached"):
+        raise Invalid("; ".join(said.get("problems", [])) or "status %d" % status)
+    for part in "", "fill_", "drain_":
+        published, confirmed = said.get(part + "published"), said.get(part + "confirmed")
+        if confirmed is not None and confirmed != published:
+            raise Invalid("%s messages published, %s confirmed" % (published, confirmed))
+    published = said.get("published", said.get("fill_published"))
+    consumed = said.get("consumed", said.get("drain_consumed"))
+    if published is not None and consumed is not None and consumed != published:
+        raise Invalid("%s messages published, %s consumed" % (published, consumed))
+    verified = said.get("verified", said.get("drain_verified"))
+    if verified is not None and verified != published:
+        raise Invalid("%s messages published, %s verified" % (published, verified))

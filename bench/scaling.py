@@ -1,0 +1,188 @@
+"""How the broker's processor time for a message grows with what is there in number.
+
+Each curve has a broker of its own. What there are many of is made first; then messages of 16 bytes
+go through, and only those are counted. The curves are to be flat.
+"""
+
+import json
+import os
+import signal
+import statistics
+import subprocess
+import time
+from collections import namedtuple
+
+from brokers import BrokerError
+from perf import Invalid, leveretperf
+
+Point = namedtuple("Point", "number cpu least most rate")
+Curve = namedtuple("Curve", "name title points")
+
+NUMBERS = (1, 10, 100, 1000, 10000)
+DEPTHS = (0, 10000, 100000, 1000000, 10000000)
+QUICK_NUMBERS = (1, 10, 100)
+QUICK_DEPTHS = (0, 1000, 10000)
+
+LOAD = ["throughput", "--size", "16", "--threads", "2"]
+DEEP = "leveret-deep-%d"
+SETUP_SECONDS = 180
+
+
+class Scaling:
+    def __init__(self, program, broker, quick, say):
+        self.program, self.broker, self.say = program, broker, say
+        self.repeats = 1 if quick else 3
+        self.seconds = "0.2" if quick else "1"
+        self.deep_count = 20000 if quick else 200000
+        self.numbers = QUICK_NUMBERS if quick else NUMBERS
+        self.depths = QUICK_DEPTHS if quick else DEPTHS
+        self.curves, self.problems = [], []
+
+    def run(self):
+        for name, title, numbers, measure in (
+                ("queues", "queues, messages to each in turn", self.numbers, self.queues),
+                ("queues-idle", "queues, messages to one of them", self.numbers, self.idle_queues),
+                ("connections", "idle connections beside", self.numbers, self.idle_connections),
+                ("topic", "topic bindings that do not match", self.numbers, self.topic),
+                ("direct", "direct bindings that do not match", self.numbers, self.direct),
+                ("consumers", "consumers of one queue, in turn", self.numbers, self.consumers),
+                ("backlog", "messages in the queue, publish + consume (none: at 1)", self.depths,
+                 self.backlog)):
+            self.run_curve(Curve(name, title, []), numbers, measure)
+
+    def run_curve(self, curve, numbers, measure):
+        self.curves.append(curve)
+        try:
+            self.broker.start()
+            before = 0
+            for number in numbers:
+                costs = measure(before, number)
+                middle = statistics.median(cpu for cpu, _ in costs)
+                curve.points.append(Point(number, middle, min(costs)[0], max(costs)[0],
+                                          statistics.median(rate for _, rate in costs)))
+                self.say("  %-12s %9d  %.3f us a message" % (curve.name, number, middle))
+                before = number
+        except (Invalid, BrokerError, OSError, KeyError) as error:
+            self.problems.append("%s: %s" % (curve.name, error))
+        finally:
+            self.stop()
+
+    def stop(self):
+        try:
+            self.broker.stop()
+        except BrokerError as error:
+            self.problems.append(str(error))
+
+    # -- the parts --
+
+    def perf(self, *arguments, seconds=SETUP_SECONDS):
+        return leveretperf(self.program, self.broker.uri, arguments, self.broker.pid, seconds)
+
+    def costs(self, *arguments):
+        """(microseconds of the broker for a message, messages a second) of each repeat."""
+        found = []
+        for _ in range(self.repeats):
+            said = self.perf(*LOAD, "--duration", self.seconds, *arguments)
+            found.append((said["broker_us_per_message"], said["consumed_per_s"]))
+        return found
+
+    def queues(self, _, number):
+        return self.costs("--queues", str(number))
+
+    def idle_queues(self, before, number):
+        """All but the one that is used."""
+        if number - 1 > before:
+            self.perf("queue-count", "--keep", "--hold", "0", "--queues", str(number - 1 - before),
+                      "--queue-from", str(before), "--queue-pattern", "leveret-idle-%d")
+        return self.costs()
+
+    def idle_connections(self, _, number):
+        process = subprocess.Popen(
+            [self.program, "connection-count", "--connections", str(number), "--hold", "600",
+             "--uri", self.broker.uri, "--quiet"], stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            self.wait_for_connections(number, process)
+            return self.costs()
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+
+    def wait_for_connections(self, number, process):
+        deadline = time.monotonic() + SETUP_SECONDS
+        folder = "/proc/%d/fd" % self.broker.pid
+        while len(os.listdir(folder)) < number:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise Invalid("%d connections were not made" % number)
+            time.sleep(0.1)
+        time.sleep(0.5)
+
+    def topic(self, before, number):
+        # How many copies a topic exchange makes is not known to leveretperf: it waits for more.
+        return self.bindings("topic", before, number, ["--binding-key", "cold.%q.*.x"],
+                             ["--binding-key", "hot.*", "--routing-key", "hot.%m", "--keys", "100",
+                              "--linger", "0.5"])
+
+    def direct(self, before, number):
+        """Keys are the names of the ten queues that are published to in turn."""
+        return self.bindings("direct", before, number, ["--binding-key", "cold.%q"],
+                             ["--queues", "10"])
+
+    def bindings(self, kind, before, number, cold, hot):
+        exchange = ["--exchange", "leveret-" + kind, "--exchange-type", kind, "--keep"]
+        self.perf("throughput", *exchange, "--queues", str(number - before), "--queue-from",
+                  str(before), "--queue-pattern", "leveret-cold-%d", *cold, "--consumers", "0",
+                  "--count", "1", "--routing-key", "nowhere")
+        return self.costs(*exchange, "--queue-pattern", "leveret-hot-%d", *hot)
+
+    def consumers(self, _, number):
+        return self.costs("--consumers", str(number))
+
+    def backlog(self, before, number):
+        """Publishing to and consuming from a queue that holds so many before and after."""
+        if before == 0 and number == 0:
+            self.perf("queue-count", "--keep", "--queues", "1", "--hold", "0", "--queue-pattern",
+                      DEEP)
+        if number > before:
+            self.publish(number - before)
+        found = []
+        for _ in range(self.repeats):
+            into = self.publish(self.deep_count)
+            out = self.perf(*LOAD, "--producers", "0", "--passive", "--queue-pattern", DEEP,
+                            "--count", str(self.deep_count), "--ack-every", "100", "--prefetch",
+                            "1000")
+            found.append((into["broker_us_per_message"] + out["broker_us_per_message"],
+                          out["consumed_per_s"]))
+        return found
+
+    def publish(self, count):
+        said = self.perf(*LOAD, "--queues", "0", "--consumers", "0", "--count", str(count),
+                         "--routing-key", DEEP.replace("%d", "0"))
+        if said["published"] != count:
+            raise Invalid("%d messages of %d" % (said["published"], count))
+        return said
+
+    # -- what came of it --
+
+    def markdown(self, machine):
+        lines = ["| microseconds of the broker for a message | %s |" % " | ".join(
+            "{:,}".format(number) for number in self.all_numbers())]
+        lines += ["| --- |" + " ---: |" * len(self.all_numbers())]
+        for curve in self.curves:
+            by_number = {point.number: "%.3f" % point.cpu for point in curve.points}
+            lines += ["| %s | %s |" % (curve.title, " | ".join(
+                by_number.get(number, "") for number in self.all_numbers()))]
+        lines += ["", "| machine | |", "| --- | --- |"]
+        lines += ["| %s | %s |" % line for line in machine.lines()]
+        for problem in self.problems:
+            lines += ["", "**INVALID**: " + problem]
+        return "\n".join(lines) + "\n"
+
+    def all_numbers(self):
+        return sorted(set(self.numbers) | set(self.depths))
+
+    def json(self):
+        return json.dumps({"curves": [{"name": curve.name, "title": curve.title,
+                                       "points": [point._asdict() for point in curve.points]}
+                                      for curve in self.curves],
+                           "problems": self.problems}, indent=1) + "\n"

@@ -42,12 +42,14 @@ class Broker:
         arguments = []
         if tls:
             self.tls_ca, key = certificate(self.directory)
-            arguments = ["--listen-tls", "127.0.0.1:0", "--tls-cert", self.tls_ca, "--tls-key", key]
+            arguments = ["--listen-tls", "127.0.0.1:0", "--tls-cert", self.tls_ca,
+                         "--tls-key", key]
         self.log = os.path.join(self.directory, "log")
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 [program, "--data-dir", os.path.join(self.directory, "data"),
-                 "--listen", "127.0.0.1:0"] + arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                 "--listen", "127.0.0.1:0"] + arguments,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.uri = self.wait_ready()
         if tls:
             self.tls_uri = LISTENING_TLS.search(self.read_log()).group(1)
@@ -149,7 +151,7 @@ def arguments():
 def main(programs, tls=False):
     """programs(options, uri) yields (title, command, environment) to run one after another.
 
-    With `tls`, options.tls_uri and options.tls_ca tell where the broker that is started here has TLS.
+    With `tls`, options.tls_uri and options.tls_ca tell where a broker that is started here has it.
     """
     options, report, broker = arguments(), Report(), None
     if not options.uri:

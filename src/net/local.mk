@@ -11,6 +11,7 @@ libleveret_net_a_SOURCES = \
 	%D%/listener.h \
 	%D%/loop.c \
 	%D%/loop.h \
+	%D%/openssl.def \
 	%D%/signals.c \
 	%D%/signals.h \
 	%D%/socket.c \

@@ -20,7 +20,8 @@ struct socket {
     ev_io writable; /* watched only while there is no room in it for what must be sent */
 };
 
-/* A peer that was accepted; owns `fd` from now on. `tls`: what it shares with others; NULL: plain. */
+/* A peer that was accepted; owns `fd` from now on. `tls`: what it shares with others, or NULL for a
+ * plain one. */
 void socket_new(struct loop *loop, int fd, const struct address *peer, struct tls_context *tls);
 /* Sends what the connection has, as far as the kernel takes it; then closes the socket if the
  * connection is finished, or else reads on or pauses as the connection wants. */

@@ -1,5 +1,9 @@
 /* OpenSSL behind calls that look like recv and sendmsg.
  *
+ * The library is loaded when it is wanted: a daemon that is linked with it pays for it in memory and
+ * in time at its start, TLS or not. Functions are found by name, so that for macros of the headers
+ * what is behind them is called.
+ *
  * Reading goes through a BIO of our own that takes a bounded number of bytes from the socket for
  * each call: the library goes on by itself over records that bring no data (key updates, refused
  * renegotiations), and a peer that sends nothing else would keep it for as long as it likes. Once
@@ -8,13 +12,15 @@
  *
  * Writing gathers small parts into records of 16 KiB, since each record costs a call of the system
  * and some 30 bytes. What did not go out must come again (SSL_write(3)), and does: an output only
- * grows at its end. Where the kernel can encrypt it is given the parts as they are.
+ * grows at its end. Where the kernel can encrypt it is given the parts as they are; a peer's
+ * request for new keys is not met then, as it cannot change them.
  *
  * Buffers are released while nothing is in them, and sessions are not kept here but with the peers,
  * in tickets. A new context makes all tickets void, so that what reload has changed is in force for
  * everybody who connects. */
 #include "net/tls.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -55,20 +61,55 @@ struct tls {
     bool wants_write;
 };
 
+/* ---- the library ---- */
+
+struct library {
+#define FUNCTION(name) __typeof__(&name) name;
+#include "net/openssl.def"
+};
+
+static struct library lib; /* written once, before there are connections */
+
+static const char *const function_names[] = {
+#define FUNCTION(name) #name,
+#include "net/openssl.def"
+};
+
+enum { FUNCTIONS = sizeof(function_names) / sizeof(function_names[0]) };
+_Static_assert(sizeof(lib) == FUNCTIONS * sizeof(void *), "a pointer for each name");
+
+#define TEXT_OF(number) #number
+#define LIBRARY_NAME(version) "libssl.so." TEXT_OF(version)
+
+static bool load_library(char *error, size_t error_size)
+{
+    void *found[FUNCTIONS];
+    void *handle = dlopen(LIBRARY_NAME(OPENSSL_SHLIB_VERSION), RTLD_NOW | RTLD_LOCAL);
+    for (size_t i = 0; i < FUNCTIONS; i++) {
+        found[i] = handle ? dlsym(handle, function_names[i]) : NULL;
+        if (!found[i]) {
+            snprintf(error, error_size, "OpenSSL cannot be loaded: %s", dlerror());
+            return false;
+        }
+    }
+    memcpy(&lib, found, sizeof(lib));
+    return true;
+}
+
 /* ---- input, by the spoonful ---- */
 
 static int input_read(BIO *bio, char *data, int size)
 {
-    struct tls *tls = BIO_get_data(bio);
+    struct tls *tls = lib.BIO_get_data(bio);
     size_t wanted = (size_t)size < tls->allowance ? (size_t)size : tls->allowance;
-    BIO_clear_retry_flags(bio);
+    lib.BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY);
     if (wanted == 0) { /* the socket is still readable, and we will be called again */
-        BIO_set_retry_read(bio);
+        lib.BIO_set_flags(bio, BIO_FLAGS_READ | BIO_FLAGS_SHOULD_RETRY);
         return -1;
     }
     ssize_t n = recv(tls->fd, data, wanted, 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        BIO_set_retry_read(bio);
+        lib.BIO_set_flags(bio, BIO_FLAGS_READ | BIO_FLAGS_SHOULD_RETRY);
     else if (n == 0)
         tls->is_at_end = true;
     else if (n > 0)
@@ -80,14 +121,15 @@ static long input_ctrl(BIO *bio, int command, long number, void *pointer)
 {
     (void)number;
     (void)pointer;
-    const struct tls *tls = BIO_get_data(bio);
+    const struct tls *tls = lib.BIO_get_data(bio);
     return command == BIO_CTRL_EOF ? tls->is_at_end : command == BIO_CTRL_FLUSH;
 }
 
 static BIO_METHOD *input_method(void)
 {
-    BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "input");
-    if (!method || !BIO_meth_set_read(method, input_read) || !BIO_meth_set_ctrl(method, input_ctrl))
+    BIO_METHOD *method = lib.BIO_meth_new(lib.BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "input");
+    if (!method || !lib.BIO_meth_set_read(method, input_read) ||
+        !lib.BIO_meth_set_ctrl(method, input_ctrl))
         abort();
     return method;
 }
@@ -97,16 +139,16 @@ static BIO_METHOD *input_method(void)
 /* Why the last call of the library failed: what it met first. */
 static const char *reason(void)
 {
-    unsigned long error = ERR_peek_error();
-    const char *text =
-        ERR_SYSTEM_ERROR(error) ? strerror(ERR_GET_REASON(error)) : ERR_reason_error_string(error);
+    unsigned long error = lib.ERR_peek_error();
+    const char *text = ERR_SYSTEM_ERROR(error) ? strerror(ERR_GET_REASON(error))
+                                               : lib.ERR_reason_error_string(error);
     return text ? text : "the file is not in PEM";
 }
 
 static bool refuse(char *error, size_t error_size, const char *what, const char *file)
 {
     snprintf(error, error_size, "%s %s: %s", what, file, reason());
-    ERR_clear_error();
+    lib.ERR_clear_error();
     return false;
 }
 
@@ -123,15 +165,15 @@ static int no_passphrase(char *text, int size, int writing, void *context)
 static bool load_own(SSL_CTX *ssl, const struct tls_options *options, char *error,
                      size_t error_size)
 {
-    SSL_CTX_set_default_passwd_cb(ssl, no_passphrase);
-    if (SSL_CTX_use_certificate_chain_file(ssl, options->certificate) != 1)
+    lib.SSL_CTX_set_default_passwd_cb(ssl, no_passphrase);
+    if (lib.SSL_CTX_use_certificate_chain_file(ssl, options->certificate) != 1)
         return refuse(error, error_size, "no certificate can be read from", options->certificate);
-    if (SSL_CTX_use_PrivateKey_file(ssl, options->key, SSL_FILETYPE_PEM) == 1)
+    if (lib.SSL_CTX_use_PrivateKey_file(ssl, options->key, SSL_FILETYPE_PEM) == 1)
         return true;
-    if (ERR_GET_REASON(ERR_peek_error()) == X509_R_KEY_VALUES_MISMATCH) {
+    if (ERR_GET_REASON(lib.ERR_peek_error()) == X509_R_KEY_VALUES_MISMATCH) {
         snprintf(error, error_size, "the key in %s does not belong to the certificate in %s",
                  options->key, options->certificate);
-        ERR_clear_error();
+        lib.ERR_clear_error();
         return false;
     }
     return refuse(error, error_size, "no private key without a passphrase can be read from",
@@ -143,52 +185,52 @@ static bool load_authorities(SSL_CTX *ssl, const struct tls_options *options, ch
 {
     if (!options->verify_peer)
         return true;
-    STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(options->authorities);
-    if (!names || SSL_CTX_load_verify_file(ssl, options->authorities) != 1) {
-        sk_X509_NAME_pop_free(names, X509_NAME_free);
+    STACK_OF(X509_NAME) *names = lib.SSL_load_client_CA_file(options->authorities);
+    lib.SSL_CTX_set_client_CA_list(ssl, names);
+    if (!names || lib.SSL_CTX_load_verify_file(ssl, options->authorities) != 1)
         return refuse(error, error_size, "no certificates of authorities can be read from",
                       options->authorities);
-    }
-    SSL_CTX_set_client_CA_list(ssl, names);
-    SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    lib.SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     return true;
 }
 
 static void set_behaviour(SSL_CTX *ssl, const struct tls_options *options)
 {
     static const unsigned char name[] = "leveretd";
-    SSL_CTX_set_min_proto_version(ssl, options->min_version == TLS_VERSION_1_3 ? TLS1_3_VERSION
-                                                                               : TLS1_2_VERSION);
-    SSL_CTX_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                              SSL_MODE_RELEASE_BUFFERS);
-    /* A conversation of AMQP says by itself when it is over: the end of the socket may be its end.
+    lib.SSL_CTX_ctrl(ssl, SSL_CTRL_SET_MIN_PROTO_VERSION,
+                     options->min_version == TLS_VERSION_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION,
+                     NULL);
+    lib.SSL_CTX_ctrl(ssl, SSL_CTRL_MODE,
+                     SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                         SSL_MODE_RELEASE_BUFFERS,
+                     NULL);
+    /* A conversation says by itself when it is over: the end of the socket is as good as another.
      */
-    SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-                                 SSL_OP_IGNORE_UNEXPECTED_EOF);
-#ifdef SSL_OP_ENABLE_KTLS
-    SSL_CTX_set_options(ssl, SSL_OP_ENABLE_KTLS);
-#endif
-    SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_session_id_context(ssl, name, sizeof(name) - 1);
+    lib.SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                     SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_ENABLE_KTLS);
+    lib.SSL_CTX_ctrl(ssl, SSL_CTRL_SET_SESS_CACHE_MODE, SSL_SESS_CACHE_OFF, NULL);
+    lib.SSL_CTX_set_session_id_context(ssl, name, sizeof(name) - 1);
 }
 
 static SSL_CTX *load(const struct tls_options *options, char *error, size_t error_size)
 {
-    ERR_clear_error();
-    SSL_CTX *ssl = SSL_CTX_new(TLS_server_method());
+    lib.ERR_clear_error();
+    SSL_CTX *ssl = lib.SSL_CTX_new(lib.TLS_server_method());
     if (!ssl)
         abort();
     set_behaviour(ssl, options);
     if (load_own(ssl, options, error, error_size) &&
         load_authorities(ssl, options, error, error_size))
         return ssl;
-    SSL_CTX_free(ssl);
+    lib.SSL_CTX_free(ssl);
     return NULL;
 }
 
 struct tls_context *tls_context_new(const struct tls_options *options, const struct log *log,
                                     char *error, size_t error_size)
 {
+    if (!lib.SSL_new && !load_library(error, error_size))
+        return NULL;
     SSL_CTX *ssl = load(options, error, error_size);
     if (!ssl)
         return NULL;
@@ -205,7 +247,7 @@ bool tls_context_reload(struct tls_context *context, char *error, size_t error_s
     SSL_CTX *ssl = load(context->options, error, error_size);
     if (!ssl)
         return false;
-    SSL_CTX_free(context->current); /* connections hold on to it */
+    lib.SSL_CTX_free(context->current); /* connections hold on to it */
     context->current = ssl;
     return true;
 }
@@ -214,8 +256,8 @@ void tls_context_free(struct tls_context *context)
 {
     if (!context)
         return;
-    SSL_CTX_free(context->current);
-    BIO_meth_free(context->input);
+    lib.SSL_CTX_free(context->current);
+    lib.BIO_meth_free(context->input);
     mem_free(context);
 }
 
@@ -224,18 +266,18 @@ void tls_context_free(struct tls_context *context)
 struct tls *tls_new(struct tls_context *context, int fd, const struct address *peer)
 {
     struct tls *tls = mem_zalloc(sizeof(*tls));
-    BIO *input = BIO_new(context->input);
-    BIO *output = BIO_new_socket(fd, BIO_NOCLOSE);
-    tls->ssl = SSL_new(context->current);
+    BIO *input = lib.BIO_new(context->input);
+    BIO *output = lib.BIO_new_socket(fd, BIO_NOCLOSE);
+    tls->ssl = lib.SSL_new(context->current);
     if (!input || !output || !tls->ssl)
         abort();
     tls->context = context;
     tls->peer = peer;
     tls->fd = fd;
-    BIO_set_data(input, tls);
-    BIO_set_init(input, 1);
-    SSL_set_bio(tls->ssl, input, output);
-    SSL_set_accept_state(tls->ssl);
+    lib.BIO_set_data(input, tls);
+    lib.BIO_set_init(input, 1);
+    lib.SSL_set_bio(tls->ssl, input, output);
+    lib.SSL_set_accept_state(tls->ssl);
     return tls;
 }
 
@@ -243,25 +285,25 @@ void tls_free(struct tls *tls)
 {
     if (!tls)
         return;
-    ERR_clear_error();
+    lib.ERR_clear_error();
     if (tls->is_established && !tls->is_broken)
-        SSL_shutdown(tls->ssl);
-    SSL_free(tls->ssl);
+        lib.SSL_shutdown(tls->ssl);
+    lib.SSL_free(tls->ssl);
     mem_free(tls);
 }
 
 static void log_failure(const struct tls *tls)
 {
     char name[ADDRESS_TEXT_BYTES];
-    unsigned long error = ERR_peek_error();
-    const char *why = ERR_reason_error_string(error);
+    unsigned long error = lib.ERR_peek_error();
+    const char *why = lib.ERR_reason_error_string(error);
     const char *detail = "";
-    long verified = SSL_get_verify_result(tls->ssl);
+    long verified = lib.SSL_get_verify_result(tls->ssl);
     int code = ERR_GET_REASON(error);
     if (!tls->is_established && (code == SSL_R_WRONG_VERSION_NUMBER || code == SSL_R_HTTP_REQUEST))
         detail = ": the peer does not speak TLS";
     else if (!tls->is_established && verified != X509_V_OK)
-        detail = X509_verify_cert_error_string(verified);
+        detail = lib.X509_verify_cert_error_string(verified);
     address_write(tls->peer, name);
     log_event(tls->context->log, LOG_LEVEL_WARNING, "tls_failed peer=%s reason=\"%s%s%s\"", name,
               why ? why : "unknown", *detail && *detail != ':' ? ": " : "", detail);
@@ -270,11 +312,11 @@ static void log_failure(const struct tls *tls)
 /* What a call means that did not succeed; `error` is the errno it left. As recv: 0 or -1. */
 static ssize_t judge(struct tls *tls, int result, int error)
 {
-    switch (SSL_get_error(tls->ssl, result)) {
+    switch (lib.SSL_get_error(tls->ssl, result)) {
     case SSL_ERROR_WANT_READ:
     case SSL_ERROR_WANT_WRITE:
-        tls->wants_read = SSL_want_read(tls->ssl);
-        tls->wants_write = SSL_want_write(tls->ssl);
+        tls->wants_read = lib.SSL_want(tls->ssl) == SSL_READING;
+        tls->wants_write = lib.SSL_want(tls->ssl) == SSL_WRITING;
         errno = EAGAIN;
         return -1;
     case SSL_ERROR_ZERO_RETURN:
@@ -298,14 +340,16 @@ static void establish(struct tls *tls)
 {
     char name[ADDRESS_TEXT_BYTES];
     tls->is_established = true;
-    tls->is_offloaded = BIO_get_ktls_send(SSL_get_wbio(tls->ssl));
+    tls->is_offloaded =
+        lib.BIO_ctrl(lib.SSL_get_wbio(tls->ssl), BIO_CTRL_GET_KTLS_SEND, 0, NULL) > 0;
     /* Not before: of those who never get so far only little is kept. */
-    SSL_set_default_read_buffer_len(tls->ssl, READ_AHEAD_BYTES);
-    SSL_set_read_ahead(tls->ssl, 1);
+    lib.SSL_set_default_read_buffer_len(tls->ssl, READ_AHEAD_BYTES);
+    lib.SSL_set_read_ahead(tls->ssl, 1);
     address_write(tls->peer, name);
     log_event(tls->context->log, LOG_LEVEL_DEBUG,
               "tls_established peer=%s version=%s cipher=%s ktls=%s", name,
-              SSL_get_version(tls->ssl), SSL_get_cipher_name(tls->ssl),
+              lib.SSL_get_version(tls->ssl),
+              lib.SSL_CIPHER_get_name(lib.SSL_get_current_cipher(tls->ssl)),
               tls->is_offloaded ? "yes" : "no");
 }
 
@@ -315,14 +359,14 @@ static void begin(struct tls *tls)
     tls->allowance = ALLOWANCE_BYTES;
     tls->wants_read = false;
     tls->wants_write = false;
-    ERR_clear_error();
+    lib.ERR_clear_error();
 }
 
 /* Takes the handshake further. 1 when it is done, otherwise as recv. */
 static ssize_t shake_hands(struct tls *tls)
 {
     errno = 0;
-    int result = SSL_do_handshake(tls->ssl);
+    int result = lib.SSL_do_handshake(tls->ssl);
     if (result != 1)
         return judge(tls, result, errno);
     establish(tls);
@@ -348,7 +392,7 @@ ssize_t tls_recv(struct tls *tls, void *data, size_t size)
     tls->is_dry = false;
     while (got < size) {
         errno = 0;
-        int result = SSL_read_ex(tls->ssl, (uint8_t *)data + got, size - got, &n);
+        int result = lib.SSL_read_ex(tls->ssl, (uint8_t *)data + got, size - got, &n);
         if (result != 1) {
             ssize_t end = judge(tls, result, errno);
             tls->is_dry = true;
@@ -415,7 +459,7 @@ ssize_t tls_send(struct tls *tls, const struct iovec *parts, int count)
     while (at.part < at.end) {
         struct iovec record = next_record(at, room);
         errno = 0;
-        int result = SSL_write_ex(tls->ssl, record.iov_base, record.iov_len, &n);
+        int result = lib.SSL_write_ex(tls->ssl, record.iov_base, record.iov_len, &n);
         if (result != 1) {
             ssize_t end = judge(tls, result, errno);
             if (end == 0) { /* a peer that has said goodbye hears nothing any more */
@@ -442,7 +486,7 @@ bool tls_wants_write(const struct tls *tls)
 
 bool tls_has_input(const struct tls *tls)
 {
-    return tls->is_over || (tls->is_established && !tls->is_dry && SSL_has_pending(tls->ssl));
+    return tls->is_over || (tls->is_established && !tls->is_dry && lib.SSL_has_pending(tls->ssl));
 }
 
 bool tls_is_established(const struct tls *tls)

@@ -24,6 +24,8 @@ TEST(defaults)
     is_int(options.memory.percent, 60, "memory is 60 percent");
     is_int(options.server.frame_max, 131072, "the server's defaults are there");
     is_int(options.store.chunk_entries, 2048, "and the store's");
+    is_int(options.listen_tls_count, 0, "nobody listens with TLS");
+    is_int(options.tls.min_version, TLS_VERSION_1_2, "whose oldest version would be 1.2");
 }
 
 TEST(values)
@@ -42,6 +44,23 @@ TEST(values)
     ok(read_arguments(&options, "--log-level", "debug", "--data-dir=/x"), "texts");
     is_int(options.log_level, LOG_LEVEL_DEBUG, "a level");
     is_str(options.data_dir, "/x", "a path");
+}
+
+TEST(tls)
+{
+    struct options options;
+    ok(read_arguments(&options, "--listen-tls=127.0.0.1:0", "--tls-cert=c", "--tls-key=k"), "TLS");
+    is_int(options.listen_count, 0, "is no plain address");
+    is_int(options.listen_tls_count, 1, "but one with TLS");
+    is_str(options.listen_tls[0], "127.0.0.1:0", "as it was given");
+    is_str(options.tls.certificate, "c", "with a certificate");
+    is_str(options.tls.key, "k", "and its key");
+    ok(read_arguments(&options, "--tls-verify-peer", "--tls-ca=a", "--tls-min-version=1.3"), "more");
+    ok(options.tls.verify_peer, "clients need a certificate");
+    is_str(options.tls.authorities, "a", "of these authorities");
+    is_int(options.tls.min_version, TLS_VERSION_1_3, "and the newest version");
+    ok(!read_arguments(&options, "--tls-min-version", "1.1", NULL), "older ones are not spoken");
+    is_str(error, "--tls-min-version must be 1.2 or 1.3, and not '1.1'", "at all");
 }
 
 TEST(memory)
@@ -111,6 +130,7 @@ int main(void)
 {
     RUN(defaults);
     RUN(values);
+    RUN(tls);
     RUN(memory);
     RUN(refused);
     RUN(sizes);

@@ -45,18 +45,18 @@ class Bench:
                 steps = table.steps_of(self.rows, stage)
                 if not steps:
                     continue
-                if stage == "shared":
-                    self.run_shared(steps)
+                if stage in ("shared", "tls"):
+                    self.run_shared(steps, stage == "tls")
                 else:
                     self.run_alone(steps)
         if self.sizes is not table.QUICK:
             self.judge()
 
-    def run_shared(self, steps):
+    def run_shared(self, steps, tls):
         try:
             fresh = [step for step in steps if step.name == "fresh"]
             for broker in self.brokers:
-                if self.start(broker, steps):
+                if self.start(broker, steps, tls):
                     for step in fresh:
                         self.run_step(step, broker)
             for step in steps:
@@ -75,9 +75,9 @@ class Bench:
             finally:
                 self.stop_all(steps)
 
-    def start(self, broker, steps):
+    def start(self, broker, steps, tls=False):
         try:
-            self.started[broker.name] = broker.start()
+            self.started[broker.name] = broker.start(tls=tls)
             return True
         except (BrokerError, OSError) as error:
             for step in steps:

@@ -1,8 +1,8 @@
 """Brokers to measure: Leveret and RabbitMQ, started privately, and those that run already.
 
-Each has a `name`, a `uri`, perhaps a `tls_uri`, the `pid` whose processor time and memory count, and
-a `version` that it told itself. All listen on loopback, with their data in a folder that is theirs
-alone, and are ended by their process id.
+Each has a `name`, a `uri`, perhaps a `tls_uri`, the `pid` whose processor time and memory count,
+and a `version` that it told itself. Those started here listen on loopback, have their data in a
+folder of their own, and are ended by their process id.
 """
 
 import os
@@ -72,9 +72,10 @@ class Broker:
     def __init__(self, name, uri="", pid=0):
         self.name, self.uri, self.pid, self.version = name, uri, pid, ""
 
-    def start(self, fresh=True):
-        """Returns the seconds from the start of the program until it accepts, or None."""
-        del fresh
+    def start(self, fresh=True, tls=False):
+        """Returns the seconds from the start of the program until it accepts, or None. With `tls`,
+        it listens for that, too, and `tls_uri` is set."""
+        del fresh, tls
         self.meet()
 
     def stop(self):
@@ -120,11 +121,14 @@ class OwnBroker(Broker):
     def environment(self):
         return None
 
-    def start(self, fresh=True):
+    def start(self, fresh=True, tls=False):
         if fresh:
             shutil.rmtree(self.work, ignore_errors=True)
         os.makedirs(self.work, exist_ok=True)
         self.port, self.tls_port = free_port(), free_port()
+        self.tls_uri = None
+        if tls and self.certificate:
+            self.tls_uri = "amqps://localhost:%d" % self.tls_port
         self.uri = "amqp://127.0.0.1:%d" % self.port
         self.before_start()
         command, environment = self.command(), self.environment()
@@ -197,17 +201,12 @@ class Leveret(OwnBroker):
     def __init__(self, program, work, certificate, prefix=()):
         super().__init__("Leveret", work, certificate)
         self.program, self.prefix = program, list(prefix)
-        said = subprocess.run([program, "--help"], stdout=subprocess.PIPE, text=True,
-                              check=True).stdout
-        self.has_tls = bool(certificate) and "--listen-tls" in said
-
     def command(self):
         command = self.prefix + [self.program, "--data-dir", os.path.join(self.work, "data"),
                                  "--listen", "127.0.0.1:%d" % self.port]
-        if self.has_tls:
+        if self.tls_uri:
             command += ["--listen-tls", "127.0.0.1:%d" % self.tls_port,
                         "--tls-cert", self.certificate[0], "--tls-key", self.certificate[1]]
-            self.tls_uri = "amqps://localhost:%d" % self.tls_port
         return command
 
 
@@ -230,12 +229,11 @@ class RabbitMQ(OwnBroker):
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             time.sleep(0.3)
         lines = ["listeners.tcp.1 = 127.0.0.1:%d" % self.port]
-        if self.certificate:
+        if self.tls_uri:
             lines += ["listeners.ssl.1 = 127.0.0.1:%d" % self.tls_port,
                       "ssl_options.certfile = " + self.certificate[0],
                       "ssl_options.keyfile = " + self.certificate[1],
                       "ssl_options.verify = verify_none"]
-            self.tls_uri = "amqps://localhost:%d" % self.tls_port
         with open(os.path.join(self.work, "rabbitmq.conf"), "w") as conf:
             conf.write("\n".join(lines) + "\n")
         with open(os.path.join(self.work, "plugins"), "w") as plugins:
@@ -265,8 +263,8 @@ class RabbitMQ(OwnBroker):
             "RUNNING_UNDER_SYSTEMD": "true"})
         return environment
 
-    def start(self, fresh=True):
-        seconds = super().start(fresh)
+    def start(self, fresh=True, tls=False):
+        seconds = super().start(fresh, tls)
         with open("/proc/%d/comm" % self.pid) as comm:
             name = comm.read().strip()
         if name != "beam.smp":

@@ -6,6 +6,7 @@ says how brokers are kept while they run:
     shared   all brokers run; each step is done on each broker in turn
     backlog  one broker at a time, started anew
     queues   the same
+    tls      all brokers run, and listen for TLS as well
 """
 
 from collections import namedtuple
@@ -33,7 +34,7 @@ def number(count):
     return "{:,}".format(count)
 
 
-# ---- throughput: (row, title, options, messages a second, microseconds of the broker for each) ----
+# ---- throughput: (row, title, options, messages a second, microseconds of the broker each) ----
 
 PERSISTENT = ["--persistent"]
 CONFIRMED = ["--persistent", "--ack-every", "1", "--prefetch", "500", "--confirm"]
@@ -77,7 +78,7 @@ def load_step(name, options, sizes, tls=False):
                                    "--duration", str(sizes.seconds)], uri=uri)
         return {name: {"rate": said["consumed_per_s"], "cpu": said["broker_us_per_message"],
                        "saturated": said["saturated"]}}
-    return Step(name, "shared", run)
+    return Step(name, "tls" if tls else "shared", run)
 
 
 def count_to_verify(options, sizes):
@@ -236,10 +237,10 @@ def queues_rows(sizes):
 # ---- all ----
 
 ORDER = ("small", "fill", "fill-persistent", "drain", "kib", "kib-persistent", "confirm-500",
-         "confirm-100", "confirm-1", "four", "small-tls", "kib-tls", "latency",
-         "latency-persistent", "latency-confirm", "idle", "connections", "memory-queued", "memory-queues", "declare",
-         "restart", "start")
-STAGES = ("shared", "backlog", "queues")
+         "confirm-100", "confirm-1", "four", "small-tls", "kib-tls", "latency", "latency-
+         persistent", "latency-confirm", "idle", "connections", "memory-queued", "memory-queues",
+         "declare", "restart", "start")
+STAGES = ("shared", "backlog", "queues", "tls")
 
 
 def all_rows(sizes):

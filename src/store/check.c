@@ -24,7 +24,7 @@ static void say(const struct printer *printer, const char *format, ...)
     printer->print(printer->context, line);
 }
 
-/* Every record of a segment that entries may point to must be sound; returns how many are not. */
+/* Every record of a batch that entries may point to must be sound; returns how many are not. */
 static uint64_t check_batch(const struct printer *printer, const uint8_t *bytes,
                             const struct batch_header *header)
 {
@@ -53,16 +53,17 @@ static uint64_t check_segment(struct store *store, const struct printer *printer
     while (offset < segment->size &&
            files_read(&store->files, segment->number, head, sizeof(head), offset, &got) == 0 &&
            got == sizeof(head) &&
-           batch_header_read(head, segment->number, (uint32_t)offset, &header) == RECORD_OK) {
+           batch_header_read(head, segment->number, (uint32_t)offset, &header) == RECORD_OK &&
+           header.size <= segment->size - offset) {
         uint8_t *bytes = mem_alloc(header.size);
         if (files_read(&store->files, segment->number, bytes, header.size, offset, &got) != 0 ||
             got < header.size) {
             say(printer, "damaged: segment %u offset %" PRIu64 ": a batch cannot be read",
                 segment->number, offset);
             bad++;
-        }
-        else
+        } else {
             bad += check_batch(printer, bytes, &header);
+        }
         mem_free(bytes);
         batches++;
         offset += header.size;

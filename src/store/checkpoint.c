@@ -255,7 +255,10 @@ static void retire_files(struct checkpoint_job *job)
         char name[32], spare[32];
         segment_name(name, job->retired[i]->number);
         spare_name(spare, job->retired[i]->number);
-        if (job->recycled >= job->recycle || disk->ops->rename(disk, name, spare) != 0)
+        /* One that a large batch has made larger would stay so. */
+        bool keep = job->recycled < job->recycle &&
+                    job->retired[i]->size <= job->store->o.segment_bytes;
+        if (!keep || disk->ops->rename(disk, name, spare) != 0)
             disk->ops->unlink(disk, name);
         else
             job->kept[job->recycled++] = job->retired[i]->number;

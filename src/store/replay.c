@@ -77,16 +77,34 @@ struct listing {
     size_t count, capacity;
 };
 
+/* Those that are too many now, or too large, go with the first write. */
+static void list_spare(struct store *store, const char *name, uint32_t number)
+{
+    struct disk *disk = store->o.disk;
+    struct disk_file *file;
+    uint64_t size = UINT64_MAX;
+    if (number > store->segment_last)
+        store->segment_last = number;
+    if (store->spares_count < store->o.recycle_segments &&
+        disk->ops->open(disk, name, DISK_READ, &file) == 0) {
+        if (disk->ops->size(file, &size) != 0)
+            size = UINT64_MAX;
+        disk->ops->close(file);
+    }
+    if (size / 2 <= store->o.segment_bytes)
+        store->spares[store->spares_count++] = number;
+    else if (store->write.release_count < SPARES_MAX)
+        store->write.release[store->write.release_count++] = number;
+}
+
 static void list_file(void *context, const char *name)
 {
     struct listing *listing = context;
     struct store *store = listing->store;
     uint32_t number = segment_number(name);
     uint32_t spare = spare_number(name);
-    if (spare && store->spares_count < SPARES_MAX && store->spares_count < store->o.recycle_segments)
-        store->spares[store->spares_count++] = spare;
-    if (spare > store->segment_last)
-        store->segment_last = spare;
+    if (spare)
+        list_spare(store, name, spare);
     if (strcmp(name, "reserve") == 0)
         store->has_reserve = true;
     if (!number)

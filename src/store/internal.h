@@ -240,6 +240,8 @@ void read_ahead(struct index *index, uint64_t sequence);
 /* Reads one. */
 void read_one(struct index *index, uint64_t sequence);
 void read_done(struct store *store, struct read_job *job);
+/* Wakes those whose reads had to wait for a descriptor. */
+void read_tick(struct store *store);
 
 /* ---- anchor.c ---- */
 
@@ -412,6 +414,8 @@ struct store {
     uint64_t id_last, id_last_transient;
     struct list awake;        /* indexes: wait_link */
     struct list mark_waiters; /* indexes: wait_link */
+    struct list resting;      /* indexes: wait_link: no descriptor to read with */
+    uint64_t rest_ms;         /* ... until then */
     struct list bodies;       /* chunks: bodies_link, oldest first */
     struct list cache;        /* chunks: cache_link, oldest first */
     struct list dead;         /* chunks: cache_link: cold, and nothing live in them */

@@ -366,14 +366,26 @@ static void unpin(struct store *store)
         buffer_free(&job->bytes);
 }
 
+/* A new segment could not be opened: publishers wait, as for space. */
+static bool lacks_descriptors(struct store *store, const struct write_job *job)
+{
+    if (!job->create[0] || (job->error != EMFILE && job->error != ENFILE))
+        return false;
+    if (!store->is_short)
+        log_event(store->o.log, LOG_LEVEL_WARNING, "segment cannot be opened reason=\"%s\"",
+                  strerror(job->error));
+    store->is_short = true;
+    return true;
+}
+
 void journal_written(struct store *store, struct write_job *job)
 {
     store->active_file = job->file;
     bool no_space = job->error == ENOSPC || job->error == EDQUOT;
-    if (job->error && no_space && !job->sync_failed) {
+    if ((no_space || lacks_descriptors(store, job)) && !job->sync_failed) {
         /* Nothing was promised about this batch, and no sync has failed: the same bytes can be
          * written to the same place again once there is room. */
-        bool released = space_release(store);
+        bool released = no_space && space_release(store);
         store->retry_ms = store->now_ms + (released ? 0 : FULL_RETRY_MS);
         if (released)
             journal_retry(store);

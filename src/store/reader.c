@@ -1,11 +1,12 @@
 /* Bringing bodies back: a job reads the records of up to READ_ITEMS messages, neighbours in one
  * call, and checks them; the owner makes messages of those that are still wanted. */
 #include <assert.h>
+#include <errno.h>
 
 #include "base/mem.h"
 #include "store/internal.h"
 
-enum { READ_ERRORS_MAX = 3, READ_ITEMS = 1024, GAP_MAX = 4096 };
+enum { READ_ERRORS_MAX = 3, READ_ITEMS = 1024, GAP_MAX = 4096, REST_MS = 100 };
 
 /* ---- the reader's side ---- */
 
@@ -221,11 +222,32 @@ static void take_in(struct store *store, struct index *index, const struct read_
     store->stats.bodies_read++;
 }
 
+/* Not now: whoever waits for it asks again in a moment. */
+static void rest(struct store *store, struct index *index)
+{
+    if (!index->is_waiting)
+        return;
+    if (list_is_empty(&store->resting))
+        store->rest_ms = store->now_ms + REST_MS;
+    list_remove(&index->wait_link);
+    list_push_back(&store->resting, &index->wait_link);
+}
+
+void read_tick(struct store *store)
+{
+    if (store->now_ms < store->rest_ms)
+        return;
+    list_for_each_safe(link, after, &store->resting)
+        index_wake(list_entry(link, struct index, wait_link));
+}
+
 void read_done(struct store *store, struct read_job *job)
 {
     struct index *index = idmap_find(&store->indexes, job->queue_id);
+    /* Nothing is wrong with the disk, and nothing with the messages. */
+    bool no_file = job->error == EMFILE || job->error == ENFILE;
     /* A disk that would not read is asked again before anything is given up. */
-    bool again = index && job->error && index->read_errors++ < READ_ERRORS_MAX;
+    bool again = index && job->error && (no_file || index->read_errors++ < READ_ERRORS_MAX);
     if (index && !again)
         index->read_errors = 0;
     for (size_t i = 0; i < job->count; i++) {
@@ -235,7 +257,10 @@ void read_done(struct store *store, struct read_job *job)
     }
     if (index) {
         index->is_reading = false;
-        index_wake(index);
+        if (no_file)
+            rest(store, index);
+        else
+            index_wake(index);
     }
     mem_free(job->data);
     mem_free(job->items);

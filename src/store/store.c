@@ -49,6 +49,7 @@ struct store *store_new(const struct store_options *options, uint64_t now_ms)
     list_init(&store->segments);
     list_init(&store->awake);
     list_init(&store->mark_waiters);
+    list_init(&store->resting);
     list_init(&store->bodies);
     list_init(&store->cache);
     list_init(&store->dead);
@@ -367,6 +368,7 @@ void store_tick(struct store *store, uint64_t now_ms)
     store->now_ms = now_ms;
     collect(store);
     wake_marked(store);
+    read_tick(store);
     spill_tick(store);
     compact_tick(store);
     write_tick(store);
@@ -401,6 +403,8 @@ uint64_t store_next_ms(const struct store *store)
     bool may_begin = !store->is_writing || batch_is_empty(store->filling);
     if (store->is_changed && !store->checkpoint && may_begin)
         next = earlier(next, store->checkpoint_ms + store->o.checkpoint_ms);
+    if (!list_is_empty(&store->resting))
+        next = earlier(next, store->rest_ms);
     if (store->is_short)
         next = earlier(next, store->now_ms + SHORT_CHECK_MS);
     bool sweeps = (!list_is_empty(&store->bodies) &&

@@ -213,6 +213,139 @@ TEST(many_spares)
     end(&bench);
 }
 
+static void lower_spares(struct bench *bench, uint32_t recycle, uint32_t segment_bytes)
+{
+    store_close(bench->store);
+    bench->options.recycle_segments = recycle;
+    bench->options.segment_bytes = segment_bytes;
+    open_store(bench);
+    publish(bench, 100);
+    turns(bench, 4, 200);
+}
+
+static void count_spare(void *context, const char *name)
+{
+    *(int *)context += strncmp(name, "spare-", 6) == 0;
+}
+
+static int spares_on_disk(struct bench *bench)
+{
+    int count = 0;
+    disk_memory_each(bench->disk, count_spare, &count);
+    return count;
+}
+
+/* Files that the options have no place for any more are removed, and so are those of a size that they
+ * do not ask for. */
+TEST(fewer_spares)
+{
+    struct bench bench;
+    begin(&bench);
+    bench.options.recycle_segments = 10;
+    open_store(&bench);
+    fill_and_empty(&bench, 30);
+    is_int(spares_on_disk(&bench), 10, "ten files are kept");
+    lower_spares(&bench, 3, 4096);
+    is_int(spares_on_disk(&bench), 2, "three after a start with that maximum, of which one is used");
+    is_int(bench.store->spares_count, 2, "which are known");
+    lower_spares(&bench, 3, 1024);
+    is_int(spares_on_disk(&bench), 0, "none when they are much larger than a segment");
+    for (int i = 0; i < 5; i++) {
+        publish(&bench, 9000);
+        turns(&bench, 2, 100);
+    }
+    while (take(&bench, true))
+        continue;
+    turns(&bench, 40, 1000);
+    int retired = (int)bench.store->stats.segments_retired, kept = spares_on_disk(&bench);
+    ok(retired >= 5 && kept <= retired - 5,
+       "of %d segments that were retired those with a large batch are not kept, but %d are", retired,
+       kept);
+    end(&bench);
+}
+
+/* ---- descriptors ---- */
+
+static bool is_out_of_files;
+static int opens_failed;
+
+static int failing_open(struct disk *disk, const char *name, enum disk_mode mode,
+                        struct disk_file **file)
+{
+    if (!is_out_of_files)
+        return sound->open(disk, name, mode, file);
+    opens_failed++;
+    return EMFILE;
+}
+
+static struct disk_ops without_files(struct bench *bench)
+{
+    sound = bench->disk->ops;
+    struct disk_ops ops = *sound;
+    ops.open = failing_open;
+    is_out_of_files = false;
+    opens_failed = 0;
+    return ops;
+}
+
+/* A new segment that cannot be opened is waited for. */
+TEST(no_descriptor_to_write)
+{
+    struct bench bench;
+    begin(&bench);
+    struct disk_ops ops = without_files(&bench);
+    bench.disk->ops = &ops;
+    open_store(&bench);
+    publish(&bench, 3000);
+    turns(&bench, 4, 200);
+    is_out_of_files = true;
+    for (int i = 0; i < 5; i++) {
+        publish(&bench, 3000);
+        turns(&bench, 4, 100);
+    }
+    struct ticket ticket = store_ticket(bench.store);
+    ok(!store_failure(bench.store) && store_is_short(bench.store) && opens_failed > 3,
+       "it is tried again, and publishers wait");
+    is_out_of_files = false;
+    store_want(bench.store, ticket);
+    turns(&bench, 10, 200);
+    ok(!store_is_short(bench.store), "with a descriptor it goes on");
+    is_int(store_ticket_state(bench.store, ticket), TICKET_DURABLE, "and all is durable");
+    bench.disk->ops = sound;
+    end(&bench);
+}
+
+/* A message that cannot be read for want of a descriptor is not taken for damaged. */
+TEST(no_descriptor_to_read)
+{
+    struct bench bench;
+    struct taken taken;
+    int early = 0, got = 0;
+    begin(&bench);
+    bench.options.bodies_idle_bytes = 0;
+    struct disk_ops ops = without_files(&bench);
+    bench.disk->ops = &ops;
+    open_store(&bench);
+    for (int i = 0; i < 20; i++)
+        publish(&bench, 3000);
+    turns(&bench, 40, 200);
+    is_out_of_files = true;
+    for (int i = 0; i < 40; i++) {
+        got += index_take(bench.index, true, &taken) != INDEX_WAIT;
+        turn(&bench, 100);
+        early += store_next_ms(bench.store) <= bench.now_ms;
+    }
+    ok(got == 0 && opens_failed > 5, "nothing can be read");
+    is_int(early, 0, "and nobody is busy with that");
+    is_out_of_files = false;
+    while (take(&bench, true))
+        got++;
+    is_int(got, 20, "with a descriptor all of it comes");
+    is_int(bench.store->stats.damaged, 0, "and none is damaged");
+    bench.disk->ops = sound;
+    end(&bench);
+}
+
 /* ---- memory ---- */
 
 /* A queue that is being read keeps near its reader what is about to be read, not all it has. */
@@ -280,6 +413,35 @@ TEST(damaged_and_returned)
     end(&bench);
 }
 
+static void find_line(void *context, const char *line)
+{
+    if (strstr(line, "ends at offset 64 of"))
+        ++*(int *)context;
+}
+
+/* A batch that says it is larger than its file is not believed. */
+TEST(check_of_a_batch_that_lies)
+{
+    struct bench bench;
+    struct batch_header header;
+    uint64_t size;
+    int found = 0;
+    begin(&bench);
+    open_store(&bench);
+    publish(&bench, 3000);
+    store_close(bench.store);
+    is_int(store_check(&bench.options, find_line, &found), 0, "a store that is sound");
+    uint8_t *bytes = disk_memory_contents(bench.disk, "journal-0000000001", &size);
+    if (batch_header_read(bytes + SEGMENT_HEADER, 1, SEGMENT_HEADER, &header) != RECORD_OK)
+        bail("no batch");
+    header.size = UINT32_MAX / BATCH_ALIGN * BATCH_ALIGN;
+    batch_header_write(bytes + SEGMENT_HEADER, &header);
+    is_int(store_check(&bench.options, find_line, &found), 1, "with a header that lies it is not");
+    is_int(found, 1, "and is told where the file ends");
+    open_store(&bench);
+    end(&bench);
+}
+
 /* ---- space ---- */
 
 /* Messages that are acknowledged after their chunk left memory give their space back, though one of
@@ -327,8 +489,12 @@ int main(void)
     RUN(sync_alone_is_due_at_once);
     RUN(rename_fails_once);
     RUN(many_spares);
+    RUN(fewer_spares);
+    RUN(no_descriptor_to_write);
+    RUN(no_descriptor_to_read);
     RUN(large_bodies_leave_memory);
     RUN(damaged_and_returned);
+    RUN(check_of_a_batch_that_lies);
     RUN(settled_while_cold);
     return done();
 }

@@ -237,9 +237,9 @@ def queues_rows(sizes):
 # ---- all ----
 
 ORDER = ("small", "fill", "fill-persistent", "drain", "kib", "kib-persistent", "confirm-500",
-         "confirm-100", "confirm-1", "four", "small-tls", "kib-tls", "latency", "latency-
-         persistent", "latency-confirm", "idle", "connections", "memory-queued", "memory-queues",
-         "declare", "restart", "start")
+         "confirm-100", "confirm-1", "four", "small-tls", "kib-tls", "latency",
+         "latency-persistent", "latency-confirm", "idle", "connections", "memory-queued",
+         "memory-queues", "declare", "restart", "start")
 STAGES = ("shared", "backlog", "queues", "tls")
 
 

@@ -1,9 +1,11 @@
 /* The store over the real LevelDB and the real disk, while the system calls under LevelDB fail: each
  * of them once, for a while and for good, with EIO and with ENOSPC. The store goes on or stops; when the
  * fault is over, checkpoints are written again, and after a restart nothing that was promised is gone.
+ * And a loss of power: of LevelDB's files only as much is there as was synced.
  *
  * The faults come from shim.c, which this program loads in front of itself. That cannot be done under
  * a sanitizer, which stands there itself. */
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -32,13 +34,17 @@ enum { SAMPLES = 100 };
 
 static void (*arm)(unsigned long at, unsigned long count, int error);
 static unsigned long (*calls)(void);
+static long (*synced)(const char *name);
+static void (*hold_tables)(unsigned ms);
 static char folder[PATH_MAX];
 
 static bool find_shim(void)
 {
     *(void **)(&arm) = dlsym(RTLD_DEFAULT, "shim_arm");
     *(void **)(&calls) = dlsym(RTLD_DEFAULT, "shim_calls");
-    return arm && calls;
+    *(void **)(&synced) = dlsym(RTLD_DEFAULT, "shim_synced");
+    *(void **)(&hold_tables) = dlsym(RTLD_DEFAULT, "shim_hold_tables");
+    return arm && calls && synced && hold_tables;
 }
 
 /* Starts this program again, with the library. */
@@ -151,6 +157,80 @@ TEST(leveldb)
     run_all(total, ULONG_MAX, ENOSPC, "ENOSPC until the end of the work");
 }
 
+/* ---- power ---- */
+
+enum { VALUES = 400, VALUE_SIZE = 4096, HOLD_MS = 1500 };
+
+static void put(struct kv *kv, uint32_t number, bool sync)
+{
+    static uint8_t value[VALUE_SIZE];
+    struct buffer batch = {0};
+    memset(value, (int)number, sizeof(value));
+    kv_batch_put(&batch, bytes_of(&number, sizeof(number)), bytes_of(value, sizeof(value)));
+    if (kv->ops->write(kv, buffer_bytes(&batch), sync) < 0)
+        bail("not written: %s", kv->error);
+    buffer_free(&batch);
+}
+
+/* What a loss of power now leaves of the index, in another folder. */
+static void lose_power(const char *from, const char *to)
+{
+    char command[3 * PATH_MAX];
+    char path[2 * PATH_MAX];
+    snprintf(command, sizeof(command), "cp -r '%s' '%s'", from, to);
+    if (system(command) != 0)
+        bail("no copy");
+    DIR *entries = opendir(to);
+    const struct dirent *entry;
+    while (entries && (entry = readdir(entries))) {
+        if (entry->d_name[0] == '.')
+            continue;
+        long size = synced(entry->d_name);
+        snprintf(path, sizeof(path), "%s/%s", to, entry->d_name);
+        if (size < 0 ? unlink(path) != 0 : truncate(path, size) != 0)
+            bail("%s: %s", path, strerror(errno));
+    }
+    if (!entries || closedir(entries) != 0)
+        bail("no folder %s", to);
+}
+
+static uint32_t count_values(struct kv *kv)
+{
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < VALUES; i++) {
+        struct buffer value = {0};
+        found += kv->ops->get(kv, bytes_of(&i, sizeof(i)), &value) == 1 &&
+                 value.size == VALUE_SIZE && value.data[0] == (uint8_t)i;
+        buffer_free(&value);
+    }
+    return found;
+}
+
+/* A buffer is full, and its table not yet written: what is in the log before the current one must be
+ * durable with a synced write, too. */
+TEST(sync_means_all)
+{
+    char index[PATH_MAX + 8], copy[PATH_MAX + 8];
+    remove_folder(folder);
+    snprintf(index, sizeof(index), "%s/index", folder);
+    snprintf(copy, sizeof(copy), "%s/copy", folder);
+    if (mkdir(folder, 0700) != 0 || mkdir(index, 0700) != 0)
+        bail("no temporary folder");
+    struct kv *kv = kv_leveldb_new(index);
+    if (kv->ops->open(kv) < 0)
+        bail("not opened: %s", kv->error);
+    hold_tables(HOLD_MS);
+    for (uint32_t i = 0; i < VALUES; i++)
+        put(kv, i, i + 1 == VALUES);
+    lose_power(index, copy);
+    hold_tables(0);
+    kv_leveldb_free(kv);
+    kv = kv_leveldb_new(copy);
+    uint32_t found = kv->ops->open(kv) == 0 ? count_values(kv) : 0;
+    is_int(found, VALUES, "values that were written before a synced one (%s)", kv->error);
+    kv_leveldb_free(kv);
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
@@ -162,6 +242,7 @@ int main(int argc, char **argv)
         load_shim(argv[0]);
     make_folder();
     RUN(leveldb);
+    RUN(sync_means_all);
     remove_folder(folder);
     return done();
 }

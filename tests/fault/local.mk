@@ -19,6 +19,7 @@ libleveret_rig_a_SOURCES = \
 
 FAULT_TESTS = \
 	%D%/test_campaign.t \
+	%D%/test_check.t \
 	%D%/test_corners.t \
 	%D%/test_crash_points.t \
 	%D%/test_cut.t \
@@ -32,6 +33,7 @@ check_PROGRAMS += $(FAULT_TESTS)
 TESTS += $(FAULT_TESTS)
 
 %C%_test_campaign_t_LDADD = libleveret_fault.a $(LDADD)
+%C%_test_check_t_LDADD = libleveret_rig.a $(LDADD)
 %C%_test_crash_points_t_LDADD = libleveret_rig.a $(LDADD)
 %C%_test_cut_t_LDADD = libleveret_rig.a $(LDADD)
 %C%_test_flip_t_LDADD = libleveret_rig.a $(LDADD)

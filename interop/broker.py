@@ -48,7 +48,7 @@ class Broker:
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 [program, "--data-dir", os.path.join(self.directory, "data"),
-                 "--listen", "127.0.0.1:0"] + arguments,
+                 "--listen", "127.0.0.1:0", "--io-threads", "1"] + arguments,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.uri = self.wait_ready()
         if tls:

@@ -101,7 +101,7 @@ static bool bind_one(struct daemon *daemon, const char *text, struct tls_context
 static bool bind_all(struct daemon *daemon)
 {
     const struct options *options = &daemon->options;
-    daemon->loop = loop_new(&daemon->log, machine_raise_descriptors());
+    daemon->loop = loop_new(&daemon->log, machine_raise_descriptors(), options->io_threads);
     if (!daemon->loop)
         return refuse(daemon, "the system offers no way to wait for sockets");
     if (options->listen_count == 0 && options->listen_tls_count == 0)

@@ -4,6 +4,7 @@
 #include "machine.h"
 
 #include <malloc.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,6 +82,14 @@ uint64_t machine_memory_bytes(void)
     if (file)
         fclose(file);
     return lowest == UINT64_MAX ? 0 : lowest;
+}
+
+unsigned machine_processors(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof(set), &set) < 0 || CPU_COUNT(&set) < 1)
+        return 1;
+    return (unsigned)CPU_COUNT(&set);
 }
 
 size_t machine_raise_descriptors(void)

@@ -6,6 +6,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "machine.h"
+
 enum kind {
     KIND_HEADING, /* of the help text; no option */
     KIND_FLAG,
@@ -38,6 +40,8 @@ struct row {
 #define KIB ((uint64_t)1 << 10)
 #define MIB ((uint64_t)1 << 20)
 #define GIB ((uint64_t)1 << 30)
+
+enum { IO_THREADS_MAX = 16 };
 
 static const struct row rows[] = {
     HEADING("Service"),
@@ -80,6 +84,8 @@ static const struct row rows[] = {
      "authorities of clients' certificates, in PEM"},
     {"tls-min-version", KIND_TLS_VERSION, 0, 0, 0, 0, "VERSION", "1.2 or 1.3"},
     HEADING("Limits"),
+    {"io-threads", KIND_NUMBER, FIELD(io_threads), 0, IO_THREADS_MAX, "N",
+     "threads that receive and send where it is much"},
     {"memory-limit", KIND_MEMORY, 0, 0, 0, 0, "SIZE|PERCENT",
      "memory above which publishers wait; 0: none"},
     {"disk-reserve", KIND_SIZE, FIELD(store.disk_reserve_bytes), 0, UINT64_MAX, "SIZE",
@@ -287,11 +293,19 @@ static void describe(const struct row *row, char *text, size_t size)
                  row->max < width_max(row->width) ? row->max : width_max(row->width));
 }
 
+/* With two processors the clients' side of the machine has use for all that the owner leaves. */
+static uint32_t io_threads_for(unsigned processors)
+{
+    unsigned threads = (processors - 1) / 2;
+    return threads < 4 ? threads : 4;
+}
+
 static void set_defaults(struct options *options)
 {
     memset(options, 0, sizeof(*options));
     options->log_level = LOG_LEVEL_INFO;
     options->memory.percent = DEFAULT_MEMORY_PERCENT;
+    options->io_threads = io_threads_for(machine_processors());
     server_options_default(&options->server);
     store_options_default(&options->store);
 }

@@ -24,6 +24,7 @@ struct options {
     size_t listen_tls_count;
     struct tls_options tls;
     enum log_level log_level;
+    uint32_t io_threads;
     struct memory_limit memory;
     struct server_options server;
     struct store_options store;

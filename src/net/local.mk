@@ -17,7 +17,9 @@ libleveret_net_a_SOURCES = \
 	%D%/socket.c \
 	%D%/socket.h \
 	%D%/tls.c \
-	%D%/tls.h
+	%D%/tls.h \
+	%D%/transfer.c \
+	%D%/transfer.h
 
 EXTRA_DIST += \
 	%D%/README.md

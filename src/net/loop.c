@@ -136,7 +136,7 @@ static size_t sockets_for(size_t descriptors)
     return descriptors - reserve;
 }
 
-struct loop *loop_new(const struct log *log, size_t descriptors)
+struct loop *loop_new(const struct log *log, size_t descriptors, size_t io_threads)
 {
     struct ev_loop *ev = ev_loop_new(EVFLAG_NOENV | EVBACKEND_EPOLL);
     if (!ev)
@@ -167,6 +167,7 @@ struct loop *loop_new(const struct log *log, size_t descriptors)
     loop->hangup.data = loop;
     loop->terminate.data = loop;
     loop->interrupt.data = loop;
+    loop->io_threads = io_threads;
     return loop;
 }
 
@@ -232,8 +233,8 @@ static void wait_for_sockets(struct loop *loop)
     ev_run(loop->ev, EVRUN_ONCE);
 }
 
-/* Waits for events, or the next deadline, and hands out what there is. What was left unread is read
- * as well. */
+/* Waits for events, or the next deadline, and hands out what there is: what was left unread, and what
+ * I/O threads have brought, as well. */
 static void wait_for_events(struct loop *loop)
 {
     struct list unread;
@@ -242,6 +243,7 @@ static void wait_for_events(struct loop *loop)
     list_init(&unread);
     list_append_all(&unread, &loop->unread);
     sockets_read(&unread);
+    sockets_collect(loop);
 }
 
 static void check_store(struct loop *loop)
@@ -301,6 +303,28 @@ static int start_listeners(struct loop *loop)
     return 0;
 }
 
+static void begin(struct loop *loop)
+{
+    ev_signal_start(loop->ev, &loop->terminate);
+    ev_signal_start(loop->ev, &loop->interrupt);
+    ev_signal_start(loop->ev, &loop->report);
+    if (loop->tls)
+        ev_signal_start(loop->ev, &loop->hangup);
+    ev_check_start(loop->ev, &loop->woken);
+}
+
+static void end(struct loop *loop)
+{
+    ev_signal_stop(loop->ev, &loop->terminate);
+    ev_signal_stop(loop->ev, &loop->interrupt);
+    ev_signal_stop(loop->ev, &loop->report);
+    ev_signal_stop(loop->ev, &loop->hangup);
+    ev_check_stop(loop->ev, &loop->woken);
+    free_all(&loop->sockets);
+    free_all(&loop->lingering);
+    transfers_free(&loop->transfers);
+}
+
 int loop_run(struct loop *loop, struct server *server, struct store *store,
              struct message_pool *pool)
 {
@@ -308,22 +332,19 @@ int loop_run(struct loop *loop, struct server *server, struct store *store,
     loop->store = store;
     loop->pool = pool;
     loop->now_ms = clock_monotonic_ms();
+    if (!transfers_init(&loop->transfers, loop->io_threads, loop_wake, loop)) {
+        transfers_free(&loop->transfers);
+        return EAGAIN;
+    }
+    begin(loop);
     int error = start_listeners(loop);
+    if (!error) {
+        log_event(loop->log, LOG_LEVEL_INFO, "Server startup complete");
+        for (turn(loop); !is_over(loop); turn(loop))
+            wait_for_events(loop);
+    }
+    end(loop);
     if (error)
         return error;
-    ev_signal_start(loop->ev, &loop->terminate);
-    ev_signal_start(loop->ev, &loop->interrupt);
-    ev_signal_start(loop->ev, &loop->report);
-    if (loop->tls)
-        ev_signal_start(loop->ev, &loop->hangup);
-    ev_check_start(loop->ev, &loop->woken);
-    log_event(loop->log, LOG_LEVEL_INFO, "Server startup complete");
-    for (turn(loop); !is_over(loop); turn(loop))
-        wait_for_events(loop);
-    ev_signal_stop(loop->ev, &loop->report);
-    ev_signal_stop(loop->ev, &loop->hangup);
-    ev_check_stop(loop->ev, &loop->woken);
-    free_all(&loop->sockets);
-    free_all(&loop->lingering);
     return loop->state == LOOP_FAILING ? -1 : 0;
 }

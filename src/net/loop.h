@@ -1,8 +1,8 @@
 /* The loop: waits for sockets, signals, deadlines and the store's workers, and runs the turn.
  *
  * A turn is: act on what every readable socket has brought; then, once, server_tick; then write to
- * every socket that has output. One thread does all of it. Everything in here is that thread's, but
- * for loop_wake. */
+ * every socket that has output. One thread, the owner, does all of it, but that I/O threads may be
+ * told to move bytes. Everything in here is the owner's, but for loop_wake. */
 #ifndef LEVERET_NET_LOOP_H
 #define LEVERET_NET_LOOP_H
 
@@ -10,6 +10,7 @@
 
 #include "net/address.h"
 #include "net/tls.h"
+#include "net/transfer.h"
 #include "session/server.h"
 
 enum loop_state {
@@ -42,6 +43,8 @@ struct loop {
     size_t handshakes;     /* of TLS, that were taken further in this turn */
     size_t sockets_max;    /* the rest of the descriptors is the store's */
     uint8_t *input;        /* SOCKET_INPUT_BYTES, shared by all sockets */
+    size_t io_threads;
+    struct transfers transfers; /* of as many threads, while loop_run runs */
     ev_check woken;
     ev_timer deadline;
     ev_async wake;
@@ -52,8 +55,8 @@ struct loop {
 };
 
 /* NULL, and `errno`, when the system has no loop for us. `descriptors` is how many the process may
- * open in all. */
-struct loop *loop_new(const struct log *log, size_t descriptors);
+ * open in all; `io_threads` may be 0. */
+struct loop *loop_new(const struct log *log, size_t descriptors, size_t io_threads);
 /* Closes what is still open. */
 void loop_free(struct loop *loop);
 /* Takes an address for loop_run to listen at; port 0 is replaced by a free one. Nobody can connect
@@ -66,7 +69,7 @@ void loop_wake(void *loop);
 /* Listens and serves until a signal or a failed store ends it; SIGUSR1 logs the store's counters,
  * and with TLS SIGHUP reads its files again.
  * `pool` is watched, so that memory goes back to the system when messages have gone. 0: stopped in
- * good order; an errno value: it could not listen; -1: the store failed. */
+ * good order; an errno value: it could not listen, or start its threads; -1: the store failed. */
 int loop_run(struct loop *loop, struct server *server, struct store *store,
              struct message_pool *pool);
 

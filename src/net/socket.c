@@ -9,6 +9,11 @@
  * Its handshakes cost more than anything else that a stranger can ask for, and only some of them go
  * on in a turn.
  *
+ * I/O threads, if there are any, go on with what is much: reading a socket that has filled the buffer,
+ * and sending large outputs. While a thread receives for a socket, its readability is not watched; and
+ * what lies between (TLS) has one user at a time, so that the owner does neither while a thread does
+ * one of both. What comes from the thread when the connection wants nothing is kept until it does.
+ *
  * While an alarm blocks a connection its socket is not read, so that the end of its peer would not
  * be noticed, and what it holds would last as long as the alarm, or make it last. Such sockets are
  * looked at every other second.
@@ -28,22 +33,28 @@
 
 enum {
     READ_BUDGET = 256 << 10, /* for each turn */
-    PARTS_MAX = 64,          /* of one sendmsg */
     HANDSHAKES_PER_TURN = 8,
     LINGER_MS = 3000,
     LOOK_MS = 2000,
 };
 
+/* Must the owner not read? */
+static bool is_away(const struct socket *socket)
+{
+    return socket->receiving || socket->arrived || (socket->tls && socket->sending);
+}
+
 /* Watches for what the connection wants. */
 static void update_readable(struct socket *socket)
 {
     bool wanted = !socket->connection || connection_wants_input(socket->connection);
+    bool watched = wanted && !is_away(socket);
     list_remove(&socket->unread_link);
-    if (wanted && socket->tls && tls_has_input(socket->tls))
+    if (watched && socket->tls && tls_has_input(socket->tls))
         list_push_back(&socket->loop->unread, &socket->unread_link);
-    if (wanted && !ev_is_active(&socket->readable))
+    if (watched && !ev_is_active(&socket->readable))
         ev_io_start(socket->loop->ev, &socket->readable);
-    else if (!wanted)
+    else if (!watched)
         ev_io_stop(socket->loop->ev, &socket->readable);
     if (!wanted && socket->loop->look_ms == 0)
         socket->loop->look_ms = socket->loop->now_ms + LOOK_MS;
@@ -58,10 +69,25 @@ static void set_blocked(struct socket *socket, bool is_blocked)
         ev_io_stop(socket->loop->ev, &socket->writable);
 }
 
+/* No thread has anything to do with the socket and its connection any more. */
+static void recall(struct socket *socket)
+{
+    if (socket->receiving || socket->sending)
+        socket->worker->ops->drain(socket->worker);
+    if (socket->receiving)
+        socket->receiving->socket = NULL;
+    if (socket->sending)
+        socket->sending->socket = NULL;
+    if (socket->arrived)
+        transfer_free(&socket->loop->transfers, socket->arrived);
+    socket->receiving = socket->sending = socket->arrived = NULL;
+}
+
 /* Everything is said. */
 static void linger(struct socket *socket)
 {
     struct loop *loop = socket->loop;
+    recall(socket);
     connection_free(socket->connection);
     tls_free(socket->tls);
     socket->connection = NULL;
@@ -97,13 +123,6 @@ static bool try_again(ssize_t result)
     return result < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
-static ssize_t receive(struct socket *socket)
-{
-    if (socket->tls)
-        return tls_recv(socket->tls, socket->loop->input, SOCKET_INPUT_BYTES);
-    return recv(socket->fd, socket->loop->input, SOCKET_INPUT_BYTES, 0);
-}
-
 /* A handshake that has to wait for the next turn; its socket stays readable. */
 static bool is_put_off(struct socket *socket)
 {
@@ -111,25 +130,49 @@ static bool is_put_off(struct socket *socket)
            socket->loop->handshakes++ >= HANDSHAKES_PER_TURN;
 }
 
+/* Has a thread go on with it. */
+static void receive_by_thread(struct socket *socket)
+{
+    if (!socket->worker || is_away(socket) || !connection_wants_input(socket->connection))
+        return;
+    socket->receiving = transfer_new(&socket->loop->transfers, socket, true);
+    if (!socket->receiving)
+        return;
+    socket->receiving->fd = socket->fd;
+    socket->receiving->tls = socket->tls;
+    transfer_submit(socket->worker, socket->receiving);
+}
+
+/* Nothing was received: waits, or drops the socket and returns false. */
+static bool received_nothing(struct socket *socket, ssize_t result, int error)
+{
+    errno = error;
+    if (!try_again(result)) {
+        drop(socket, result < 0 ? error : 0);
+        return false;
+    }
+    if (socket->tls && tls_wants_write(socket->tls))
+        ev_io_start(socket->loop->ev, &socket->writable);
+    return true;
+}
+
 /* False: the socket is lost. */
 static bool read_connection(struct socket *socket)
 {
     size_t got = 0;
-    while (got < READ_BUDGET && connection_wants_input(socket->connection)) {
-        ssize_t n = receive(socket);
+    while (got < READ_BUDGET && !is_away(socket) && connection_wants_input(socket->connection)) {
+        ssize_t n = transfer_receive(socket->fd, socket->tls, socket->loop->input,
+                                     SOCKET_INPUT_BYTES);
         if (n <= 0) {
-            if (!try_again(n)) {
-                drop(socket, n < 0 ? errno : 0);
+            if (!received_nothing(socket, n, errno))
                 return false;
-            }
-            if (socket->tls && tls_wants_write(socket->tls))
-                ev_io_start(socket->loop->ev, &socket->writable);
             break;
         }
         connection_input(socket->connection, bytes_of(socket->loop->input, (size_t)n));
         got += (size_t)n;
         if (n < SOCKET_INPUT_BYTES)
             break;
+        receive_by_thread(socket);
     }
     update_readable(socket);
     return true;
@@ -194,6 +237,7 @@ void socket_new(struct loop *loop, int fd, const struct address *peer, struct tl
     socket->fd = fd;
     socket->peer = *peer;
     socket->tls = tls ? tls_new(tls, fd, &socket->peer) : NULL;
+    socket->worker = transfers_worker(&loop->transfers);
     list_init(&socket->unread_link);
     ev_io_init(&socket->readable, on_readable, fd, EV_READ);
     ev_io_init(&socket->writable, on_writable, fd, EV_WRITE);
@@ -213,39 +257,57 @@ static size_t total(const struct iovec *parts, int count)
     return size;
 }
 
-static ssize_t send_parts(struct socket *socket, struct iovec *parts, int count)
+/* Has a thread send what was borrowed. */
+static bool send_by_thread(struct socket *socket, const struct iovec *parts, int count, size_t size)
 {
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
-    if (socket->tls)
-        return tls_send(socket->tls, parts, count);
-    return sendmsg(socket->fd, &message, MSG_NOSIGNAL);
+    if (!socket->worker || size < TRANSFER_OUTPUT_MIN)
+        return false;
+    struct transfer *transfer = transfer_new(&socket->loop->transfers, socket, false);
+    if (!transfer)
+        return false;
+    transfer->fd = socket->fd;
+    transfer->tls = socket->tls;
+    transfer->count = count;
+    memcpy(transfer->parts, parts, (size_t)count * sizeof(*parts));
+    socket->sending = transfer;
+    transfer_submit(socket->worker, transfer);
+    return true;
+}
+
+/* What became of sending `size` bytes. 0 or an errno value. */
+static int note_sent(struct socket *socket, size_t size, ssize_t sent, int error)
+{
+    connection_sent(socket->connection, sent > 0 ? (size_t)sent : 0);
+    if (sent < 0 && error == EINTR)
+        return 0;
+    if (sent < 0 && error != EAGAIN)
+        return error;
+    if (sent < 0 || (size_t)sent < size)
+        set_blocked(socket, true);
+    return 0;
 }
 
 /* Sends until there is no more or the kernel takes no more. 0 or an errno value. */
 static int send_output(struct socket *socket)
 {
-    struct iovec parts[PARTS_MAX];
-    while (!socket->is_blocked) {
-        int count = connection_output(socket->connection, parts, PARTS_MAX);
+    struct iovec parts[TRANSFER_PARTS];
+    int error = 0;
+    while (!error && !socket->is_blocked && !socket->sending &&
+           !(socket->tls && socket->receiving)) {
+        int count = connection_output(socket->connection, parts, TRANSFER_PARTS);
         if (count == 0)
             break;
         size_t size = total(parts, count);
-        ssize_t sent = send_parts(socket, parts, count);
-        if (sent < 0 && errno == EINTR)
-            continue;
-        if (sent < 0 && errno != EAGAIN)
-            return errno;
-        if (sent > 0)
-            connection_sent(socket->connection, (size_t)sent);
-        if (sent < 0 || (size_t)sent < size)
-            set_blocked(socket, true);
+        if (send_by_thread(socket, parts, count, size))
+            break;
+        ssize_t sent = transfer_send(socket->fd, socket->tls, parts, count);
+        error = note_sent(socket, size, sent, errno);
     }
-    return 0;
+    return error;
 }
 
-void socket_flush(struct socket *socket)
+static void flushed(struct socket *socket, int error)
 {
-    int error = send_output(socket);
     if (error)
         drop(socket, error);
     else if (connection_is_finished(socket->connection))
@@ -254,11 +316,69 @@ void socket_flush(struct socket *socket)
         update_readable(socket);
 }
 
+/* What a thread has received, and the connection did not want then. */
+static void take_arrived(struct socket *socket)
+{
+    struct transfer *arrived = socket->arrived;
+    if (!arrived || !connection_wants_input(socket->connection))
+        return;
+    socket->arrived = NULL;
+    if (arrived->result >= SOCKET_INPUT_BYTES)
+        receive_by_thread(socket);
+    connection_input(socket->connection, bytes_of(arrived->input, (size_t)arrived->result));
+    transfer_free(&socket->loop->transfers, arrived);
+}
+
+void socket_flush(struct socket *socket)
+{
+    take_arrived(socket);
+    flushed(socket, send_output(socket));
+}
+
+/* ---- what threads have done ---- */
+
+static void received(struct socket *socket, struct transfer *transfer)
+{
+    ssize_t result = transfer->result;
+    int error = transfer->error;
+    socket->receiving = NULL;
+    if (result > 0)
+        socket->arrived = transfer;
+    else
+        transfer_free(&socket->loop->transfers, transfer);
+    if (result > 0 || received_nothing(socket, result, error))
+        socket_flush(socket);
+}
+
+static void sent(struct socket *socket, struct transfer *transfer)
+{
+    size_t size = total(transfer->parts, transfer->count);
+    socket->sending = NULL;
+    int error = note_sent(socket, size, transfer->result, transfer->error);
+    transfer_free(&socket->loop->transfers, transfer);
+    flushed(socket, error ? error : send_output(socket));
+}
+
+void sockets_collect(struct loop *loop)
+{
+    struct transfer *transfer;
+    while ((transfer = transfers_finished(&loop->transfers))) {
+        struct socket *socket = transfer->socket;
+        if (!socket)
+            transfer_free(&loop->transfers, transfer);
+        else if (transfer->is_receive)
+            received(socket, transfer);
+        else
+            sent(socket, transfer);
+    }
+}
+
 void socket_free(struct socket *socket)
 {
     struct loop *loop = socket->loop;
     ev_io_stop(loop->ev, &socket->readable);
     ev_io_stop(loop->ev, &socket->writable);
+    recall(socket);
     if (socket->connection)
         connection_free(socket->connection);
     tls_free(socket->tls);

@@ -14,6 +14,9 @@ struct socket {
     struct list unread_link;       /* on loop->unread: bytes wait in `tls` */
     int fd;
     struct address peer;
+    struct worker *worker; /* moves what is much; NULL: nobody does */
+    struct transfer *receiving, *sending; /* that is under way with it */
+    struct transfer *arrived;             /* was received while the connection wanted nothing */
     bool is_blocked;    /* no more can be sent at present */
     uint64_t linger_ms; /* when lingering ends */
     ev_io readable;
@@ -28,6 +31,8 @@ void socket_new(struct loop *loop, int fd, const struct address *peer, struct tl
 void socket_flush(struct socket *socket);
 /* Reads what waits in those on `unread`, a list of what loop->unread had. */
 void sockets_read(struct list *unread);
+/* Acts on what I/O threads have done. */
+void sockets_collect(struct loop *loop);
 /* Closes it at once, whatever is unsent. */
 void socket_free(struct socket *socket);
 /* Closes those whose peers have gone while an alarm kept them from being read. */

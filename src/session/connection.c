@@ -180,13 +180,28 @@ static void send_heartbeat(struct connection *connection)
 
 int connection_output(struct connection *connection, struct iovec *parts, int max)
 {
-    return output_peek(&connection->output, parts, max);
+    int count = output_peek(&connection->output, parts, max);
+    connection->is_lent = count > 0;
+    return count;
+}
+
+/* What is unsent never will be. */
+static void discard_output(struct connection *connection)
+{
+    if (connection->is_lent)
+        connection->is_discarding = true;
+    else
+        output_free(&connection->server->outputs, &connection->output);
 }
 
 void connection_sent(struct connection *connection, size_t size)
 {
     output_drop(&connection->server->outputs, &connection->output, size);
-    connection->sent_ms = connection->server->now_ms;
+    connection->is_lent = false;
+    if (connection->is_discarding)
+        discard_output(connection);
+    if (size)
+        connection->sent_ms = connection->server->now_ms;
     if (!list_is_empty(&connection->parked) &&
         connection->output.size < connection->server->options.output_bytes_max / 2) {
         consumers_unpark(&connection->parked);
@@ -577,7 +592,7 @@ static void hear_nothing(struct connection *connection)
     log_event(connection->server->broker->log, LOG_LEVEL_WARNING,
               "connection_dropped connection=%llu peer=%s reason=\"missed heartbeats\"",
               (unsigned long long)connection->id, connection->peer.name);
-    output_free(&connection->server->outputs, &connection->output);
+    discard_output(connection);
     connection_end(connection);
 }
 
@@ -603,7 +618,7 @@ static void deadline_passed(struct connection *connection)
         negotiate_refuse(connection);
         break;
     case CONNECTION_CLOSED: /* the peer does not take the rest */
-        output_free(&connection->server->outputs, &connection->output);
+        discard_output(connection);
         connection_touch(connection);
         break;
     case CONNECTION_CLOSING:

@@ -49,6 +49,8 @@ struct connection {
     bool is_deaf;        /* what comes makes no sense any more: thrown away */
     bool can_cancel_notify, can_be_blocked, can_hear_refusal; /* the client's capabilities */
     bool was_told_blocked;
+    bool is_lent;       /* the output is being sent */
+    bool is_discarding; /* ... and is to be dropped after that */
     bool has_heard;   /* bytes came since TIMER_HEAR was set */
     uint8_t silences; /* times in a row that TIMER_HEAR found nothing */
     bool refuses_login; /* TIMER_DEADLINE: answer the refused login with connection.close */

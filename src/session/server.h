@@ -69,10 +69,11 @@ void connection_input(struct connection *connection, struct bytes bytes);
 bool connection_wants_input(const struct connection *connection);
 /* Is it kept waiting by an alarm, which may last? Others that wait do so for a moment. */
 bool connection_is_blocked(const struct connection *connection);
-/* Borrows what is to be sent, at most `max` parts; returns how many. Good until the next call of
- * anything on this connection. */
+/* Borrows what is to be sent, at most `max` parts; returns how many. They stay as they are until
+ * connection_sent, whatever happens meanwhile, unless the connection is freed: another thread may
+ * read them. */
 int connection_output(struct connection *connection, struct iovec *parts, int max);
-/* The first `size` bytes of the output have been sent. */
+/* Gives back what was borrowed: the first `size` bytes of the output have been sent. */
 void connection_sent(struct connection *connection, size_t size);
 /* Nothing is left to be said or sent: close the socket and call connection_free. */
 bool connection_is_finished(const struct connection *connection);

@@ -6,6 +6,7 @@
  * "bye" and finish; 'p': read no further for 50 ms; 'f': the store fails; the rest is ignored. */
 #include "net/loop.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -28,6 +29,7 @@ struct connection {
     struct server *server;
     void *owner;
     struct buffer output;
+    uint8_t *lent; /* a copy of it, until it is sent */
     uint64_t paused_until_ms; /* 0: not paused */
     bool finished;
 };
@@ -75,6 +77,7 @@ void connection_free(struct connection *connection)
     list_remove(&connection->writable_link);
     connection->server->count--;
     buffer_free(&connection->output);
+    mem_free(connection->lent);
     mem_free(connection);
 }
 
@@ -92,6 +95,9 @@ void connection_input(struct connection *connection, struct bytes bytes)
     for (size_t i = 0; i < bytes.size && !connection->finished; i++) {
         if (bytes.data[i] == 'e' && i + 1 < bytes.size) {
             buffer_add(&connection->output, &bytes.data[++i], 1);
+            touch(connection);
+        } else if (bytes.data[i] & 0x80) {
+            buffer_add(&connection->output, &bytes.data[i], 1);
             touch(connection);
         } else if (bytes.data[i] == 'm') {
             send_mebibyte(connection);
@@ -117,14 +123,18 @@ bool connection_is_blocked(const struct connection *connection)
     return false;
 }
 
-/* In parts of odd sizes, to see them put together. */
+/* In parts of odd sizes, to see them put together. What is lent stays where it is while more comes. */
 int connection_output(struct connection *connection, struct iovec *parts, int max)
 {
     size_t at = 0;
     int count = 0;
+    assert(!connection->lent);
+    if (connection->output.size == 0)
+        return 0;
+    connection->lent = mem_dup(connection->output.data, connection->output.size);
     while (count < max && at < connection->output.size) {
         size_t size = connection->output.size - at < 7777 ? connection->output.size - at : 7777;
-        parts[count++] = (struct iovec){connection->output.data + at, size};
+        parts[count++] = (struct iovec){connection->lent + at, size};
         at += size;
     }
     return count;
@@ -132,6 +142,9 @@ int connection_output(struct connection *connection, struct iovec *parts, int ma
 
 void connection_sent(struct connection *connection, size_t size)
 {
+    assert(connection->lent);
+    mem_free(connection->lent);
+    connection->lent = NULL;
     buffer_drop(&connection->output, size);
 }
 
@@ -201,6 +214,8 @@ const struct store_stats *store_stats(struct store *store)
 
 /* ---- a running loop ---- */
 
+static size_t io_threads; /* that it has */
+
 struct running {
     pid_t child;
     struct address address;
@@ -209,7 +224,7 @@ struct running {
 static struct running start(size_t descriptors)
 {
     struct running running;
-    struct loop *loop = loop_new(NULL, descriptors);
+    struct loop *loop = loop_new(NULL, descriptors, io_threads);
     struct address any;
     address_read("127.0.0.1:0", &any);
     if (loop_bind(loop, &any, NULL) != 0)
@@ -447,24 +462,95 @@ TEST(address_in_use)
 {
     struct running running = start(1000);
     close(connect_to(&running));
-    struct loop *loop = loop_new(NULL, 100);
+    struct loop *loop = loop_new(NULL, 100, 0);
     is_int(loop_bind(loop, &running.address, NULL), EADDRINUSE, "a port can be taken once");
     loop_free(loop);
     is_int(stop(&running), 0, "ended");
 }
 
-int main(void)
+static uint8_t echoed(uint32_t at, int peer)
+{
+    return (uint8_t)(0x80 | (at / 3 + at / 1000 + (uint32_t)peer));
+}
+
+static void write_echoed(int fd, int peer, uint32_t size)
+{
+    uint8_t part[10007];
+    for (uint32_t at = 0; at < size;) {
+        uint32_t now = 0;
+        while (now < sizeof(part) && at < size)
+            part[now++] = echoed(at++, peer);
+        for (uint32_t from = 0; from < now;) {
+            ssize_t n = write(fd, part + from, now - from);
+            if (n <= 0)
+                _exit(1);
+            from += (uint32_t)n;
+        }
+    }
+}
+
+static bool is_echoed(int fd, int peer, uint32_t size)
+{
+    uint8_t part[10007];
+    uint32_t at = 0;
+    while (at < size) {
+        ssize_t n = read(fd, part, sizeof(part));
+        if (n <= 0)
+            return false;
+        for (ssize_t i = 0; i < n; i++)
+            if (part[i] != echoed(at++, peer))
+                return false;
+    }
+    return true;
+}
+
+/* More than a thread moves at a time, to and from several peers at once. */
+TEST(much_comes_and_goes)
+{
+    enum { PEERS = 5, SIZE = 3000000 };
+    struct running running = start(1000);
+    int fds[PEERS];
+    pid_t writers[PEERS];
+    for (int i = 0; i < PEERS; i++) {
+        char text[4];
+        fds[i] = connect_to(&running);
+        read_text(fds[i], text, 1);
+        writers[i] = fork();
+        if (writers[i] == 0) {
+            write_echoed(fds[i], i, SIZE);
+            _exit(0);
+        }
+    }
+    for (int i = PEERS - 1; i >= 0; i--)
+        ok(is_echoed(fds[i], i, SIZE), "peer %d has all of its bytes back", i);
+    for (int i = 0; i < PEERS; i++) {
+        waitpid(writers[i], NULL, 0);
+        close(fds[i]);
+    }
+    is_int(stop(&running), 0, "ended");
+}
+
+static void run_all(void)
 {
     RUN(echo);
     RUN(a_peer_that_reads_slowly_gets_all);
     RUN(last_words_reach_a_peer_that_still_talks);
     RUN(a_peer_that_does_not_close_is_left);
     RUN(input_waits_while_it_is_not_wanted);
+    RUN(much_comes_and_goes);
     RUN(descriptors_run_out);
     RUN(stopping_says_goodbye);
     RUN(a_second_signal_is_obeyed_at_once);
     RUN(counters_are_told_and_nothing_ends);
     RUN(a_failed_store_ends_the_loop);
     RUN(address_in_use);
+}
+
+int main(void)
+{
+    run_all();
+    io_threads = 2;
+    tap_diag("with I/O threads");
+    run_all();
     return done();
 }

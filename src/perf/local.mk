@@ -52,6 +52,6 @@ libleveret_perf_a_SOURCES = \
 bin_PROGRAMS += leveretperf
 
 leveretperf_SOURCES = %D%/leveretperf.c
-leveretperf_LDADD = libleveret_perf.a libleveret_amqp.a libleveret_base.a $(TLS_LIBS) $(CRYPTO_LIBS)
+leveretperf_LDADD = libleveret_perf.a libleveret_amqp.a libleveret_base.a $(TLS_LIBS)
 
 EXTRA_DIST += %D%/README.md

@@ -15,8 +15,7 @@ PERF_TEST_LIBS = \
 	libleveret_perf.a \
 	libleveret_amqp.a \
 	libleveret_base.a \
-	$(TLS_LIBS) \
-	$(CRYPTO_LIBS)
+	$(TLS_LIBS)
 
 %C%_test_counting_t_LDADD = $(PERF_TEST_LIBS)
 

@@ -28,6 +28,11 @@ DEEP = "leveret-deep-%d"
 SETUP_SECONDS = 180
 
 
+def cpu_ticks(pid):
+    with open("/proc/%d/stat" % pid) as stat:
+        return sum(int(word) for word in stat.read().rpartition(")")[2].split()[11:13])
+
+
 class Scaling:
     def __init__(self, program, broker, quick, say):
         self.program, self.broker, self.say = program, broker, say
@@ -45,7 +50,8 @@ class Scaling:
                 ("connections", "idle connections beside", self.numbers, self.idle_connections),
                 ("topic", "topic bindings that do not match", self.numbers, self.topic),
                 ("direct", "direct bindings that do not match", self.numbers, self.direct),
-                ("consumers", "consumers of one queue, in turn", self.numbers, self.consumers),
+                ("consumers-idle", "consumers of other queues", self.numbers, self.idle_consumers),
+                ("consumers", "consumers of the queue, in turn", self.numbers, self.consumers),
                 ("backlog", "messages in the queue, publish + consume (none: at 1)", self.depths,
                  self.backlog)):
             self.run_curve(Curve(name, title, []), numbers, measure)
@@ -97,25 +103,37 @@ class Scaling:
         return self.costs()
 
     def idle_connections(self, _, number):
-        process = subprocess.Popen(
-            [self.program, "connection-count", "--connections", str(number), "--hold", "600",
-             "--uri", self.broker.uri, "--quiet"], stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return self.costs_beside(["connection-count", "--connections", str(number), "--hold",
+                                  "600"], number)
+
+    def idle_consumers(self, _, number):
+        """All on one connection, each with a queue."""
+        return self.costs_beside(["throughput", "--producers", "0", "--queues", str(number),
+                                  "--queue-pattern", "leveret-idle-%d", "--duration", "600"], 1)
+
+    def costs_beside(self, arguments, connections):
+        """While another leveretperf holds so many connections, and does nothing any more."""
+        process = subprocess.Popen([self.program, *arguments, "--uri", self.broker.uri, "--quiet"],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
         try:
-            self.wait_for_connections(number, process)
+            self.wait_for_rest(connections, process)
             return self.costs()
         finally:
             process.send_signal(signal.SIGINT)
             process.wait()
 
-    def wait_for_connections(self, number, process):
+    def wait_for_rest(self, connections, process):
         deadline = time.monotonic() + SETUP_SECONDS
-        folder = "/proc/%d/fd" % self.broker.pid
-        while len(os.listdir(folder)) < number:
+        folder, before = "/proc/%d/fd" % self.broker.pid, -1
+        while True:
+            time.sleep(0.4)
+            now = cpu_ticks(self.broker.pid)
+            if len(os.listdir(folder)) >= connections and now == before:
+                return
             if process.poll() is not None or time.monotonic() > deadline:
-                raise Invalid("%d connections were not made" % number)
-            time.sleep(0.1)
-        time.sleep(0.5)
+                raise Invalid("what is to be idle was not made")
+            before = now
 
     def topic(self, before, number):
         # How many copies a topic exchange makes is not known to leveretperf: it waits for more.

@@ -1,7 +1,7 @@
-/* The anchor: a file of its own that says which checkpoint was the last. It is written when the checkpoint
- * is durable and before any file goes that only earlier checkpoints need. A key-value store that comes
- * back with an earlier one, whole and sound in itself, has lost something; replaying the journal from
- * there might find a part of it gone, and might not notice.
+/* The anchor: a file of its own that says which checkpoint was the last. It is written when the
+ * checkpoint is durable and before any file goes that only earlier checkpoints need. A key-value
+ * store that comes back with an earlier one, whole and sound in itself, has lost something;
+ * replaying the journal from there might find a part of it gone, and might not notice.
  *
  * Two slots are written in turn, so that one is whole whenever a crash comes:
  *
@@ -10,8 +10,8 @@
  *     8   8  number of the checkpoint
  *     16  4  checksum of bytes 0 to 15
  *
- * The slot of a number is at offset 0 if it is even, and at 4096 if it is odd. The higher number of those
- * that are sound counts. */
+ * The slot of a number is at offset 0 if it is even, and at 4096 if it is odd. The higher number of
+ * those that are sound counts. */
 #include <errno.h>
 
 #include "base/crc32c.h"

@@ -1,14 +1,14 @@
 /* The image of a checkpoint as it lies in the key-value store: its sum, and reading it back.
  *
- * A key-value store that damages or loses something on the disk need not notice: a record of LevelDB's
- * log that is bad is skipped or ends the log, and what was written before or after it counts all the
- * same. So every value carries a checksum, and the header of the checkpoint the sum over the checksums
- * of all pairs (of the kinds S, Q, D and N) that belong to the image. It is carried on from one
- * checkpoint to the next, by what the batch of the checkpoint replaces, adds and deletes. A pair that is
- * missing, that was deleted and is there, or that is older than it should be, gives another sum. That
- * the image as a whole is the last one is what the anchor tells. Blobs are not in the sum: the image
- * names them, under keys that are used once, and one that is not there, or bad, is found when it is
- * loaded. */
+ * A key-value store that damages or loses something on the disk need not notice: a record of
+ * LevelDB's log that is bad is skipped or ends the log, and what was written before or after it
+ * counts all the same. So every value carries a checksum, and the header of the checkpoint the sum
+ * over the checksums of all pairs (of the kinds S, Q, D and N) that belong to the image. It is
+ * carried on from one checkpoint to the next, by what the batch of the checkpoint replaces, adds
+ * and deletes. A pair that is missing, that was deleted and is there, or that is older than it
+ * should be, gives another sum. That the image as a whole is the last one is what the anchor tells.
+ * Blobs are not in the sum: the image names them, under keys that are used once, and one that is
+ * not there, or bad, is found when it is loaded. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,8 +121,7 @@ struct loading {
 static bool load_segment(struct loading *loading, struct bytes key, struct bytes value)
 {
     struct cursor cursor = cursor_of(value);
-    struct segment *segment =
-        segment_add(loading->store, (uint32_t)key_number(key, 1, 4));
+    struct segment *segment = segment_add(loading->store, (uint32_t)key_number(key, 1, 4));
     segment->kept_entries = segment->live_entries = cursor_u64(&cursor);
     segment->kept_bytes = segment->live_bytes = cursor_u64(&cursor);
     segment->size = cursor_u64(&cursor);
@@ -187,8 +186,8 @@ static bool load_chunk(struct loading *loading, struct bytes key, struct bytes v
 
 static bool load_name(struct loading *loading, struct bytes key, struct bytes value)
 {
-    catalogue_change(loading->store, &loading->store->image,
-                     bytes_of(key.data + 1, key.size - 1), value, false);
+    catalogue_change(loading->store, &loading->store->image, bytes_of(key.data + 1, key.size - 1),
+                     value, false);
     return true;
 }
 
@@ -256,8 +255,8 @@ static int load_pairs(struct store *store, uint64_t sum, char *error, size_t err
     struct kv *kv = store->o.kv;
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         struct loading loading = {store, parts[i].each, 0, NULL};
-        if (kv->ops->scan(kv, bytes_str(parts[i].prefix), bytes_of(NULL, 0), load_pair,
-                          &loading) < 0)
+        if (kv->ops->scan(kv, bytes_str(parts[i].prefix), bytes_of(NULL, 0), load_pair, &loading) <
+            0)
             return fail_load("it cannot be read", kv->error, error, error_size);
         if (loading.bad)
             return fail_load(loading.bad, "it makes no sense", error, error_size);
@@ -306,8 +305,8 @@ int checkpoint_sweep(struct store *store)
     blob_key(first, store->blob_last + 1, false);
     int result = kv->ops->scan(kv, bytes_str("T"), bytes_of(NULL, 0), collect_leftover, &batch);
     if (result >= 0)
-        result = kv->ops->scan(kv, bytes_str("K"), bytes_of(first, sizeof(first)),
-                               collect_leftover, &batch);
+        result = kv->ops->scan(kv, bytes_str("K"), bytes_of(first, sizeof(first)), collect_leftover,
+                               &batch);
     if (result >= 0 && batch.size)
         result = kv->ops->write(kv, buffer_bytes(&batch), false);
     buffer_free(&batch);

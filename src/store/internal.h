@@ -292,8 +292,8 @@ bool checkpoint_is_due(const struct store *store);
 void checkpoint_begin(struct store *store);
 void checkpoint_tick(struct store *store);
 void checkpoint_done(struct store *store, struct checkpoint_job *job);
-/* Adds the header with the sum of the image to the batch; on the indexer's side. 0, or -1 and the key-value
- * store says why. */
+/* Adds the header with the sum of the image to the batch; on the indexer's side. 0, or -1 and the
+ * key-value store says why. */
 int image_seal(struct checkpoint_job *job);
 /* Reads the image into an empty store. 1: done; 0: there is none; -1: error. */
 int checkpoint_load(struct store *store, struct position *position, char *error, size_t error_size);

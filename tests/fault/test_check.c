@@ -136,7 +136,8 @@ TEST(values_that_make_no_sense)
     for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
         struct rig rig;
         begin(&rig);
-        put_sealed(&rig, bytes_of(values[i].key, values[i].key_size), bytes_of(ones, values[i].size));
+        put_sealed(&rig, bytes_of(values[i].key, values[i].key_size),
+                   bytes_of(ones, values[i].size));
         start_says(&rig, values[i].text);
         rig_free(&rig);
     }
@@ -148,7 +149,8 @@ TEST(bits_that_lie)
     uint8_t value[24] = {1, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 3, 0, 0, 0, 5};
     struct rig rig;
     begin(&rig);
-    put_sealed(&rig, bytes_of("D\0\0\0\0\0\0\0\1\0\0\0\0\0\0\1\0", 17), bytes_of(value, sizeof(value)));
+    put_sealed(&rig, bytes_of("D\0\0\0\0\0\0\0\1\0\0\0\0\0\0\1\0", 17),
+               bytes_of(value, sizeof(value)));
     start_says(&rig, "an entry of a queue's directory");
     rig_free(&rig);
 }

@@ -1,7 +1,7 @@
-/* A disk that loses or changes what LevelDB has written: bits flip, files are cut off or are gone, one
- * at a time, in each of LevelDB's files. The store refuses to start and says why, or it stops when it
- * meets what is bad, or everything that was promised is there. What must never be: that it goes on
- * without a word, with less than it had confirmed or with more.
+/* A disk that loses or changes what LevelDB has written: bits flip, files are cut off or are gone,
+ * one at a time, in each of LevelDB's files. The store refuses to start and says why, or it stops
+ * when it meets what is bad, or everything that was promised is there. What must never be: that it
+ * goes on without a word, with less than it had confirmed or with more.
  *
  * LevelDB alone does not see to that: a bad record in its log is skipped, or ends the log, and what
  * comes after it counts all the same. */
@@ -62,7 +62,8 @@ static bool matters(const char *name)
 {
     size_t size = strlen(name);
     return strncmp(name, "MANIFEST-", 9) == 0 || strcmp(name, "CURRENT") == 0 ||
-           (size > 4 && (strcmp(name + size - 4, ".log") == 0 || strcmp(name + size - 4, ".ldb") == 0));
+           (size > 4 &&
+            (strcmp(name + size - 4, ".log") == 0 || strcmp(name + size - 4, ".ldb") == 0));
 }
 
 static void list_index(struct names *names)
@@ -95,8 +96,8 @@ struct damage {
     uint8_t pattern;
 };
 
-/* What may be behind the last record that was synced, after a loss of power: the head of a record, and
- * something else. */
+/* What may be behind the last record that was synced, after a loss of power: the head of a record,
+ * and something else. */
 static void append(const char *path, uint8_t pattern)
 {
     uint8_t bytes[60] = {1, 2, 3, 4, sizeof(bytes) - 7, 0, 1};
@@ -139,8 +140,8 @@ static void change(const char *path, const struct damage *damage)
 
 enum end { END_REFUSED, END_STOPPED, END_KEPT, END_WRONG, END_ASSERT, END_CRASH, ENDS };
 
-static const char *const end_names[ENDS] = {"refused",   "stopped later", "kept",
-                                            "wrong",     "assertion",     "crash"};
+static const char *const end_names[ENDS] = {"refused", "stopped later", "kept",
+                                            "wrong",   "assertion",     "crash"};
 
 static enum end use_damaged(struct rig *rig)
 {
@@ -279,8 +280,8 @@ static void begin(struct rig *rig, uint32_t segment_bytes)
     rig_work(rig);
 }
 
-/* After it, many checkpoints of a long queue are in one log of LevelDB's, and most of what the journal
- * had is gone. */
+/* After it, many checkpoints of a long queue are in one log of LevelDB's, and most of what the
+ * journal had is gone. */
 static void work_on(struct rig *rig)
 {
     int a = 0;

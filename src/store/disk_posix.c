@@ -95,13 +95,13 @@ static struct iovec *parts_skip(struct iovec *parts, int *count, size_t size)
     return parts;
 }
 
-/* Through the page cache. */
-static int write_cached(struct disk_file *file, struct iovec *parts, int count, uint64_t offset)
+/* From where it lies. */
+static int write_parts(int fd, struct iovec *parts, int count, uint64_t offset)
 {
     parts = parts_skip(parts, &count, 0);
     while (count > 0) {
         int now = count < PARTS_MAX ? count : PARTS_MAX;
-        ssize_t wrote = pwritev(file->fd, parts, now, (off_t)offset);
+        ssize_t wrote = pwritev(fd, parts, now, (off_t)offset);
         if (wrote < 0 && errno == EINTR)
             continue;
         if (wrote <= 0)
@@ -186,8 +186,16 @@ static int write_blocks(int fd, const uint8_t *data, size_t size, uint64_t offse
     return 0;
 }
 
-/* Past the page cache. *sync is false afterwards if the bytes are synced already. */
-static int write_direct(struct disk_file *file, struct iovec *parts, int count, uint64_t offset,
+static bool is_whole_blocks(const struct iovec *parts, int count, uint64_t offset)
+{
+    for (int i = 0; i < count; i++)
+        if ((uintptr_t)parts[i].iov_base % DISK_BLOCK || parts[i].iov_len % DISK_BLOCK)
+            return false;
+    return offset % DISK_BLOCK == 0;
+}
+
+/* By way of the stage. *sync is false afterwards if the bytes are synced already. */
+static int write_staged(struct disk_file *file, struct iovec *parts, int count, uint64_t offset,
                         bool *sync)
 {
     uint64_t end = offset + parts_size(parts, count);
@@ -216,6 +224,22 @@ static int write_direct(struct disk_file *file, struct iovec *parts, int count, 
     return error;
 }
 
+/* Past the page cache; `parts` stay as they are. */
+static int write_direct(struct disk_file *file, const struct iovec *parts, int count,
+                        uint64_t offset, bool *sync)
+{
+    struct iovec *mine = mem_dup(parts, (size_t)count * sizeof(*parts));
+    int error;
+    if (offset > file->tail && is_whole_blocks(parts, count, offset)) {
+        file->is_unsynced = true;
+        error = write_parts(file->fd, mine, count, offset);
+    } else {
+        error = write_staged(file, mine, count, offset, sync);
+    }
+    mem_free(mine);
+    return error;
+}
+
 /* Not tried again, whatever the error: the kernel may have dropped what it could not write, and
  * would then call the second try a success. */
 static int file_sync(struct disk_file *file)
@@ -233,17 +257,14 @@ static int write_file(struct disk_file *file, struct iovec *parts, int count, ui
     if (count == 0)
         return 0;
     if (file->is_direct) {
-        struct iovec *again = mem_alloc((size_t)count * sizeof(*again));
-        memcpy(again, parts, (size_t)count * sizeof(*again));
-        error = write_direct(file, again, count, offset, &sync);
-        mem_free(again);
+        error = write_direct(file, parts, count, offset, &sync);
         /* Another size of blocks, or a file system that finds out late that it cannot. */
         if (error == EINVAL && set_direct(file->fd, false))
             file->is_direct = false;
     }
     if (!file->is_direct) {
         file->is_unsynced = true;
-        error = write_cached(file, parts, count, offset);
+        error = write_parts(file->fd, parts, count, offset);
     }
     if (error || !sync)
         return error;

@@ -71,20 +71,21 @@ static int write_parts(struct write_job *job, struct iovec *parts, int *count, u
 }
 
 /* A sync is cheaper where the file has been written to before, as then the file system has nothing to
- * note down. So behind a batch that is small, and synced, zeros are written for those that follow. */
+ * note down. So behind a batch that is small, and synced, blocks of zeros are written for those that
+ * follow. */
 static int write_ahead(struct write_job *job)
 {
-    static const uint8_t zeros[DISK_BLOCK];
+    static const uint8_t zeros[DISK_BLOCK] __attribute__((aligned(DISK_BLOCK)));
     struct iovec parts[PARTS_MAX];
     int count = 0;
     uint64_t end = job->offset + job->size;
-    if (!job->sync || end <= job->laid_out || job->size > job->ahead / 4)
+    uint64_t from = (end + DISK_BLOCK - 1) / DISK_BLOCK * DISK_BLOCK;
+    if (!job->sync || end <= job->laid_out || job->size > job->ahead / 16)
         return 0;
-    uint64_t left = job->ahead;
-    for (; count < PARTS_MAX && left > sizeof(zeros); left -= sizeof(zeros))
-        parts[count++] = (struct iovec){(void *)(uintptr_t)zeros, sizeof(zeros)};
-    job->laid_out = end + (uint64_t)count * sizeof(zeros);
-    int error = job->disk->ops->write(job->file, parts, count, end);
+    while (count < PARTS_MAX && (uint64_t)count * DISK_BLOCK < job->ahead)
+        parts[count++] = (struct iovec){(void *)(uintptr_t)zeros, DISK_BLOCK};
+    job->laid_out = from + (uint64_t)count * DISK_BLOCK;
+    int error = job->disk->ops->write(job->file, parts, count, from);
     return error == ENOSPC || error == EDQUOT ? 0 : error;
 }
 

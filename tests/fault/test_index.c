@@ -147,8 +147,8 @@ static enum end use_damaged(struct rig *rig)
 {
     enum end end = END_STOPPED;
     rig_move(rig, damaged);
-    if (!rig_open(rig))
-        return rig->error[0] ? END_REFUSED : END_WRONG;
+    if (!rig_open(rig)) /* nor does it another time, when LevelDB has tidied what it found */
+        return rig->error[0] && !rig_open(rig) ? END_REFUSED : END_WRONG;
     if (rig_check_promise(rig))
         end = END_KEPT;
     else if (!store_failure(rig->store))

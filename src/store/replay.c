@@ -421,8 +421,8 @@ static bool apply_batch(struct walk *walk, const uint8_t *bytes, const struct ba
     return true;
 }
 
-/* The highest batch that anything from here on knows to have been durable. */
-static uint64_t search_marks(struct walk *walk)
+/* The highest batch that anything from here on knows to have been durable; *any: there is something. */
+static uint64_t search_marks(struct walk *walk, bool *any)
 {
     struct store *store = walk->source.store;
     uint64_t mark = 0;
@@ -436,9 +436,11 @@ static uint64_t search_marks(struct walk *walk)
         for (uint64_t at = from; at + BATCH_HEADER <= walk->source.size; at += BATCH_ALIGN) {
             const uint8_t *bytes = source_bytes(&walk->source, at, BATCH_HEADER);
             struct batch_header header;
-            if (bytes && memcmp(bytes, "LVRB", 4) == 0 &&
-                batch_header_read(bytes, segment->number, (uint32_t)at, &header) != RECORD_BAD &&
-                header.synced > mark)
+            if (!bytes || memcmp(bytes, "LVRB", 4) != 0 ||
+                batch_header_read(bytes, segment->number, (uint32_t)at, &header) == RECORD_BAD)
+                continue;
+            *any = true;
+            if (header.synced > mark)
                 mark = header.synced;
         }
     }
@@ -477,13 +479,16 @@ static bool end_here(struct walk *walk, bool repair)
     bool is_end = source->size <= walk->at.offset && !next_segment(source->store, segment->number);
     if (is_end)
         return true;
-    uint64_t mark = search_marks(walk);
+    bool any = false;
+    uint64_t mark = search_marks(walk, &any);
     if (source->error) /* what could not be read might have known better */
         return damaged(walk, walk->at.offset, strerror(source->error));
     if (mark >= walk->at.batch)
         return damaged(walk, walk->at.offset, "a batch that was synced is not there");
-    walk->report->cut_segment = walk->at.segment;
-    walk->report->cut_offset = walk->at.offset;
+    if (any) { /* or what is there was never of this journal: zeros, an earlier use of the file */
+        walk->report->cut_segment = walk->at.segment;
+        walk->report->cut_offset = walk->at.offset;
+    }
     return cut(walk, repair);
 }
 

@@ -413,6 +413,35 @@ TEST(damaged_and_returned)
     end(&bench);
 }
 
+static void find_tail(void *context, const char *line)
+{
+    *(int *)context += strstr(line, "never synced") != NULL;
+}
+
+/* Only a tail that a crash left is told of. */
+TEST(orderly_end_is_not_cut)
+{
+    struct bench bench;
+    struct disk_file *file;
+    uint8_t zeros[4096] = {0};
+    struct iovec part = {zeros, sizeof(zeros)};
+    uint64_t size;
+    int tails = 0;
+    begin(&bench);
+    open_store(&bench);
+    publish(&bench, 3000);
+    store_close(bench.store);
+    disk_memory_contents(bench.disk, "journal-0000000001", &size);
+    if (bench.disk->ops->open(bench.disk, "journal-0000000001", DISK_WRITE, &file) != 0)
+        bail("no journal");
+    bench.disk->ops->write(file, &part, 1, size);
+    bench.disk->ops->close(file);
+    is_int(store_check(&bench.options, find_tail, &tails), 0, "the store is sound");
+    is_int(tails, 0, "room behind the last batch is no tail");
+    open_store(&bench);
+    end(&bench);
+}
+
 static void find_line(void *context, const char *line)
 {
     if (strstr(line, "ends at offset 64 of"))
@@ -494,6 +523,7 @@ int main(void)
     RUN(no_descriptor_to_read);
     RUN(large_bodies_leave_memory);
     RUN(damaged_and_returned);
+    RUN(orderly_end_is_not_cut);
     RUN(check_of_a_batch_that_lies);
     RUN(settled_while_cold);
     return done();

@@ -22,6 +22,7 @@
 #endif
 
 enum { SMALL = 512, STEP = 32, LARGE = 8192, SPARE_MAX = 1024 };
+enum { REGION = 32 }; /* spans */
 
 struct span {
     struct list link; /* in slab->partial, when a block is free */
@@ -57,6 +58,8 @@ void slab_init(struct slab *slab)
         list_init(&slab->partial[i]);
     slab->spare = NULL;
     slab->spare_count = 0;
+    slab->fresh = NULL;
+    slab->fresh_count = 0;
     slab->used_bytes = 0;
 }
 
@@ -65,19 +68,32 @@ size_t slab_cost(size_t size)
     return size > LARGE ? size + 16 : class_size(class_of(size));
 }
 
-static void *map_span(void)
+/* Maps address space for REGION spans, aligned; it takes memory as it is used. */
+static void map_region(struct slab *slab)
 {
-    uint8_t *area = mmap(NULL, 2 * SLAB_SPAN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                         -1, 0);
+    enum { SIZE = REGION * SLAB_SPAN };
+    uint8_t *area =
+        mmap(NULL, 2 * (size_t)SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (area == MAP_FAILED) {
-        fprintf(stderr, "out of memory: the system gave no span of %d bytes\n", SLAB_SPAN);
+        fprintf(stderr, "out of memory: the system gave no region of %d bytes\n", SIZE);
         abort();
     }
-    size_t before = (SLAB_SPAN - ((uintptr_t)area & (SLAB_SPAN - 1))) & (SLAB_SPAN - 1);
+    size_t before = (SIZE - ((uintptr_t)area & (SIZE - 1))) & (SIZE - 1);
     if (before)
         munmap(area, before);
-    munmap(area + before + SLAB_SPAN, SLAB_SPAN - before);
-    return area + before;
+    munmap(area + before + SIZE, SIZE - before);
+    slab->fresh = area + before;
+    slab->fresh_count = REGION;
+}
+
+static void *fresh_span(struct slab *slab)
+{
+    if (slab->fresh_count == 0)
+        map_region(slab);
+    void *span = slab->fresh;
+    slab->fresh += SLAB_SPAN;
+    slab->fresh_count--;
+    return span;
 }
 
 static struct span *span_new(struct slab *slab, unsigned class_index)
@@ -87,7 +103,7 @@ static struct span *span_new(struct slab *slab, unsigned class_index)
         slab->spare = *(void **)(void *)span;
         slab->spare_count--;
     } else {
-        span = map_span();
+        span = fresh_span(slab);
     }
     span->free = NULL;
     span->used = 0;
@@ -173,4 +189,7 @@ void slab_free_all(struct slab *slab)
             munmap(list_entry(link, struct span, link), SLAB_SPAN);
     }
     slab_trim(slab, 0);
+    if (slab->fresh_count)
+        munmap(slab->fresh, slab->fresh_count * SLAB_SPAN);
+    slab->fresh_count = 0;
 }

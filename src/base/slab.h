@@ -15,6 +15,8 @@ struct slab {
     struct list partial[SLAB_CLASSES]; /* spans with a free block, by class */
     void *spare;                       /* empty spans, linked */
     size_t spare_count;
+    uint8_t *fresh; /* spans that were never used, one after the other */
+    size_t fresh_count;
     size_t used_bytes; /* what is handed out, rounded up to blocks */
 };
 

@@ -17,8 +17,10 @@ enum {
     STOP_MS = 5000, /* for connections to answer connection.close */
     FAIL_MS = 2000, /* the same, when the store has failed */
     STALE_MS = 50,  /* age beyond which the server's idea of the time is renewed before input */
-    TRIM_BYTES = 16 << 20,   /* messages gone, after which it is worth to give memory back */
-    SPANS_KEPT = 64,         /* of the pool's empty ones, then */
+    TRIM_BYTES = 16 << 20,   /* gone, after which it is worth to give memory back at once, */
+    TRIM_LATER_BYTES = 1 << 20, /* or after TRIM_LATER_MS */
+    TRIM_LATER_MS = 2000,
+    SPANS_KEPT = 16,         /* of the pool's empty ones, then */
     STORE_DESCRIPTORS = 256, /* kept for journal, index and the process itself */
 };
 
@@ -212,6 +214,8 @@ static uint64_t next_turn_ms(const struct loop *loop)
         next_ms = loop->look_ms;
     if (loop->accept_ms && loop->accept_ms < next_ms)
         next_ms = loop->accept_ms;
+    if (loop->trim_ms && loop->trim_ms < next_ms)
+        next_ms = loop->trim_ms;
     if (loop->state != LOOP_RUNNING && loop->stop_ms < next_ms)
         next_ms = loop->stop_ms;
     return next_ms;
@@ -255,19 +259,32 @@ static void check_store(struct loop *loop)
     begin_stop(loop, LOOP_FAILING, FAIL_MS);
 }
 
-/* Small messages leave empty spans in their pool; those of middling size come from the C library's
- * heap, which keeps what lies below anything that is still in use. Giving it back takes time: it is
- * done when half of all has gone, so that the time is little for each message. */
-static void give_memory_back(struct loop *loop)
+static void trim(struct loop *loop, size_t bytes)
 {
-    size_t bytes = message_pool_bytes(loop->pool);
-    if (bytes > loop->pool_peak)
-        loop->pool_peak = bytes;
-    if (loop->pool_peak - bytes < TRIM_BYTES || loop->pool_peak / 2 < bytes)
-        return;
     slab_trim(&loop->pool->slab, SPANS_KEPT);
     malloc_trim(0);
-    loop->pool_peak = bytes;
+    loop->memory_peak = bytes;
+    loop->trim_ms = 0;
+}
+
+/* Small messages leave empty spans in their pool; those of middling size, and indexes, come from the C
+ * library's heap, which keeps what lies below anything that is still in use. Giving it back takes
+ * time: it is done when half of all has gone, so that the time is little for each message, and for
+ * less a while later. */
+static void give_memory_back(struct loop *loop)
+{
+    size_t bytes = message_pool_bytes(loop->pool) + store_stats(loop->store)->cache_bytes;
+    if (bytes > loop->memory_peak)
+        loop->memory_peak = bytes;
+    size_t gone = loop->memory_peak - bytes;
+    if (gone >= TRIM_BYTES && gone >= bytes)
+        trim(loop, bytes);
+    else if (gone < TRIM_LATER_BYTES)
+        loop->trim_ms = 0;
+    else if (loop->trim_ms == 0)
+        loop->trim_ms = loop->now_ms + TRIM_LATER_MS;
+    else if (loop->now_ms >= loop->trim_ms)
+        trim(loop, bytes);
 }
 
 /* What follows the input. */

@@ -25,7 +25,8 @@ struct loop {
     struct server *server; /* while loop_run runs */
     struct store *store;
     struct message_pool *pool;
-    size_t pool_peak; /* its most bytes since memory was given back */
+    size_t memory_peak; /* most bytes of messages and indexes since memory was given back */
+    uint64_t trim_ms;   /* when some more is; 0: there is little */
     enum loop_state state;
     uint64_t now_ms;         /* of this turn */
     uint64_t ticked_ms;      /* of the last server_tick */

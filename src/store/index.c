@@ -399,7 +399,7 @@ enum index_result index_take(struct index *index, bool settle, struct taken *tak
         settle_slot(index, chunk, slot);
     else
         index->taken++;
-    if (index->read_until > sequence && index->read_until - sequence < READ_AHEAD_LOW)
+    if (index->read_until > sequence && index->read_until - sequence < index->read_low)
         read_ahead(index, index->read_until);
     return INDEX_OK;
 }

@@ -233,7 +233,7 @@ void chunk_cache(struct store *store, struct chunk *chunk);
 /* Its entries leave memory; the blob has them all. */
 void chunk_cool(struct store *store, struct chunk *chunk);
 
-enum { READ_AHEAD_LOW = 512, READ_BYTES = 1 << 20 };
+enum { READ_BYTES = 1 << 20 }; /* of one job */
 
 /* Reads the bodies of ready messages from `sequence` on. */
 void read_ahead(struct index *index, uint64_t sequence);

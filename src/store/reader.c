@@ -6,7 +6,8 @@
 #include "base/mem.h"
 #include "store/internal.h"
 
-enum { READ_ERRORS_MAX = 3, READ_ITEMS = 1024, GAP_MAX = 4096, REST_MS = 100 };
+enum { READ_AHEAD_BYTES = 2 << 20, READ_AHEAD_MIN = 16, READ_AHEAD_MAX = 8192, CHUNKS_AHEAD = 2 };
+enum { READ_ERRORS_MAX = 3, READ_ITEMS = 4096, GAP_MAX = 4096, REST_MS = 100 };
 
 /* ---- the reader's side ---- */
 
@@ -119,31 +120,45 @@ static struct chunk *chunk_from(const struct index *index, uint64_t sequence)
     return low < index->chunks_count ? index->chunks[index->chunks_first + low] : NULL;
 }
 
-void read_ahead(struct index *index, uint64_t sequence)
+/* Adds what is ready in a chunk, and not in memory, from `sequence` on; returns where it stopped. */
+static uint64_t add_chunk(struct read_job *job, const struct chunk *chunk, uint64_t sequence)
 {
-    if (index->is_reading)
-        return;
-    struct chunk *chunk = chunk_from(index, sequence);
-    if (!chunk)
-        return;
-    if (!chunk->entries) {
-        chunk_load(index->store, chunk);
-        return;
-    }
-    struct read_job *job = job_new(index);
     uint32_t slot = sequence > chunk->base ? (uint32_t)(sequence - chunk->base) : 0;
     for (slot = bit_next(chunk->ready_bits, slot, chunk->slots);
          slot < chunk->slots && job->count < READ_ITEMS && job->size < READ_BYTES;
          slot = bit_next(chunk->ready_bits, slot + 1, chunk->slots))
         if (!(chunk->entries[slot].flags & ENTRY_MESSAGE))
             add_item(job, &chunk->entries[slot], chunk->base + slot);
-    index->read_until = chunk->base + slot;
-    if (slot >= chunk->slots && chunk->base + chunk->slots < index->next_sequence) {
-        struct chunk *next = chunk_from(index, chunk->base + chunk->slots);
-        if (next && !next->entries)
-            chunk_load(index->store, next);
+    return chunk->base + slot;
+}
+
+/* How many messages of this size should be ahead, so that the reader is busy while they go out. */
+static uint32_t ahead_of(uint64_t size, size_t count)
+{
+    uint64_t messages = READ_AHEAD_BYTES / (size / count + 1);
+    return messages < READ_AHEAD_MAX ? (uint32_t)messages + READ_AHEAD_MIN : READ_AHEAD_MAX;
+}
+
+void read_ahead(struct index *index, uint64_t sequence)
+{
+    struct chunk *chunk = chunk_from(index, sequence);
+    if (index->is_reading || !chunk)
+        return;
+    struct read_job *job = job_new(index);
+    while (chunk && chunk->entries && job->count < READ_ITEMS && job->size < READ_BYTES) {
+        sequence = add_chunk(job, chunk, sequence);
+        chunk = chunk_from(index, sequence);
     }
+    index->read_until = sequence;
+    if (job->count)
+        index->read_low = ahead_of(job->size, job->count);
     job_submit(index, job);
+    /* The entries of what follows are there when they are needed. */
+    for (int i = 0; i < CHUNKS_AHEAD && chunk; i++) {
+        if (!chunk->entries)
+            chunk_load(index->store, chunk);
+        chunk = chunk_from(index, chunk->base + chunk->slots);
+    }
 }
 
 void read_one(struct index *index, uint64_t sequence)

@@ -13,9 +13,9 @@ void store_options_default(struct store_options *options)
     *options = (struct store_options){
         .segment_bytes = 64u << 20,
         .chunk_entries = 2048,
-        .cache_bytes = 8u << 20,
+        .cache_bytes = 4u << 20,
         .bodies_burst_bytes = 256u << 20,
-        .bodies_idle_bytes = 8u << 20,
+        .bodies_idle_bytes = 1u << 20,
         .checkpoint_bytes = 256u << 20,
         .checkpoint_ms = 30000,
         .batch_bytes = 16u << 20,
@@ -434,6 +434,7 @@ bool store_is_short(const struct store *store)
 const struct store_stats *store_stats(struct store *store)
 {
     store->stats.segments = store->segments_by_number.count;
+    store->stats.cache_bytes = store->cache_used;
     return &store->stats;
 }
 

@@ -33,9 +33,9 @@ struct store_options {
     const struct log *log;
     uint32_t segment_bytes;      /* 64 MiB */
     uint32_t chunk_entries;      /* 2048; a power of two */
-    uint64_t cache_bytes;        /* index chunks kept in memory: 8 MiB */
+    uint64_t cache_bytes;        /* index chunks kept in memory: 4 MiB */
     uint64_t bodies_burst_bytes; /* messages kept in memory at all: 256 MiB */
-    uint64_t bodies_idle_bytes;  /* ... and after a second of backlog: 8 MiB */
+    uint64_t bodies_idle_bytes;  /* ... and after a second of backlog: 1 MiB */
     uint64_t checkpoint_bytes;   /* journal between checkpoints: 256 MiB */
     uint64_t checkpoint_ms;      /* time between them, when there is work: 30 s */
     uint32_t batch_bytes;        /* the filling batch, beyond which publishers wait: 16 MiB */
@@ -58,6 +58,7 @@ struct store_stats {
     uint64_t damaged;          /* messages set aside because their bytes are damaged */
     uint64_t segments;         /* (now) files with journal in them */
     uint64_t live_bytes;       /* (now) bytes of records that are still needed */
+    uint64_t cache_bytes;      /* (now) of index entries in memory */
     uint64_t replayed_batches; /* at start */
 };
 

@@ -99,6 +99,7 @@ struct queue_set {
     struct queue **queues;
     struct index **indexes; /* theirs, in the same order */
     size_t count, capacity;
+    uint64_t work;  /* what routing has looked at: bindings, patterns, queues found; it only rises */
     size_t matched; /* bindings of the exchange at hand that matched */
     struct exchange **pending; /* exchanges reached and not visited yet */
     size_t pending_count, pending_capacity;
@@ -115,10 +116,6 @@ void queue_set_add_destination(struct queue_set *set, const struct binding *bind
  * least one. */
 void exchange_route(struct exchange *exchange, const struct bytes *keys, size_t count,
                     struct bytes headers, struct queue_set *set);
-
-/* Nodes of the trie that a topic exchange has looked at since it was made: to show that routing is
- * bounded. */
-uint64_t exchange_topic_work(const struct exchange *exchange);
 
 static inline struct bytes exchange_name(const struct exchange *exchange)
 {

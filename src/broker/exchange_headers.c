@@ -154,6 +154,7 @@ static void route(struct exchange *exchange, const struct route *route, struct q
     list_for_each(link, &state->bindings)
     {
         const struct binding *binding = list_entry(link, struct binding, kind_link);
+        set->work++;
         if (matches(binding->kind_data, state))
             queue_set_add_destination(set, binding);
     }

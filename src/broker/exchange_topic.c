@@ -189,6 +189,7 @@ static void route(struct exchange *exchange, const struct route *route, struct q
     struct topic *topic = exchange->state;
     struct bytes key = route->routing_key, word;
     topic->now.count = 0;
+    topic->work = 0;
     topic->step++;
     reach(topic, &topic->now, topic->root);
     for (bool more = key.size; word_next(&key, &more, &word);)
@@ -196,11 +197,7 @@ static void route(struct exchange *exchange, const struct route *route, struct q
     for (size_t i = 0; i < topic->now.count; i++)
         list_for_each(link, &topic->now.nodes[i]->bindings)
             queue_set_add_destination(set, list_entry(link, struct binding, kind_link));
-}
-
-uint64_t exchange_topic_work(const struct exchange *exchange)
-{
-    return ((const struct topic *)exchange->state)->work;
+    set->work += topic->work;
 }
 
 const struct exchange_kind exchange_topic = {

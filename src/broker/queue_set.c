@@ -48,6 +48,7 @@ static void add_exchange(struct queue_set *set, struct exchange *exchange)
 void queue_set_add_destination(struct queue_set *set, const struct binding *binding)
 {
     set->matched++;
+    set->work++;
     if (binding->queue)
         queue_set_add_queue(set, binding->queue);
     else

@@ -21,6 +21,7 @@
 #include "session/quick.h"
 
 enum { CLOSING_MS = 30000, BROKEN_MS = 3000, FLUSH_MS = 10000 };
+enum { WORK_MAX = 100000 }; /* steps of routing for one connection at a time: a millisecond or so */
 
 /* ---- life ---- */
 
@@ -480,10 +481,19 @@ static void hold_unread(struct connection *connection, size_t before)
         connection_hold(connection, HOLD_UNREAD);
 }
 
+/* Routing has taken so long that others should have their turn. */
+static void pause_work(struct connection *connection)
+{
+    connection_hold(connection, HOLD_RETRY);
+    connection->server->has_work_left = true;
+}
+
 /* Acts on as much as it can; returns how much that was. */
 static size_t act(struct connection *connection, struct bytes in)
 {
     size_t used = 0, now, max = connection->server->options.output_bytes_max;
+    const uint64_t *work = &connection->server->queue_set.work;
+    uint64_t work_max = *work + WORK_MAX;
     while (used < in.size && !connection->holds) {
         struct bytes rest = bytes_of(in.data + used, in.size - used);
         size_t unsent = connection->output.size;
@@ -504,6 +514,8 @@ static size_t act(struct connection *connection, struct bytes in)
         used += now;
         if (__builtin_expect(connection->output.size / 4 > max, 0))
             hold_unread(connection, unsent);
+        if (__builtin_expect(*work > work_max, 0))
+            pause_work(connection);
     }
     return_borrowed(connection);
     return used;

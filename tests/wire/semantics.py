@@ -5,6 +5,7 @@ These are the promises that client libraries hide or smooth over: what comes bef
 consumer gets which message, where a returned message goes, what dead-lettering writes.
 """
 
+import contextlib
 import random
 import time
 
@@ -1362,6 +1363,36 @@ def reply_to(t):
 
 
 # ---- others are not disturbed
+
+@case("a connection whose routing is hard work slows nobody", timeout=60)
+def hard_routing(t):
+    hard, other = client(t), client(t)
+    x = exchange(t, hard, "headers")
+    q = shared_queue(t, hard)
+    for number in range(5000):
+        hard.send(1, "queue.bind", queue=q, exchange=x, nowait=True,
+                  arguments={"x-match": "any", "n%d" % number: "never"})
+    hard.count(q)
+    own = other.queue()
+    other.consume(own, no_ack=True)
+    message = b"".join([
+        amqp.frame_bytes(1, 1, amqp.method_bytes("basic.publish", exchange=x, routing_key="k",
+                                                 mandatory=True)),
+        amqp.frame_bytes(2, 1, amqp.header_bytes(1, {"headers": {"some": "thing"}})),
+        amqp.frame_bytes(3, 1, b"x")])
+    hard.send_raw(message * 2000)
+    other.publish(1, own, "x")
+    deliveries(other, 1)
+    with contextlib.suppress(amqp.Silence):
+        while True:
+            hard.fill(time.monotonic() + 0.0005)
+    returned = hard.data.count(b"NO_ROUTE")
+    # One at a time could be read from the socket, 64 KiB, and that is more than 600.
+    check(returned < 300, "%d of 2000 had been routed before" % returned)
+    t.note("%d of 2000 had been routed before" % returned)
+    for _ in range(2000):
+        hard.expect(1, "basic.return", timeout=30)
+
 
 @case("a consumer that does not read slows nobody", timeout=60)
 def unread(t):

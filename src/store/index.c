@@ -71,9 +71,13 @@ void index_add_chunk(struct index *index, struct chunk *chunk)
 
 /* The position of the chunk that holds `sequence`, or would: the last that begins at or below it;
  * chunks_count when all begin above. */
-static uint32_t position_of(const struct index *index, uint64_t sequence)
+static uint32_t position_of(struct index *index, uint64_t sequence)
 {
     uint32_t low = 0, high = index->chunks_count;
+    uint32_t hint = index->hint;
+    if (hint < high && chunk_at(index, hint)->base <= sequence &&
+        (hint + 1 == high || chunk_at(index, hint + 1)->base > sequence))
+        return hint;
     while (low < high) {
         uint32_t middle = (low + high) / 2;
         if (chunk_at(index, middle)->base <= sequence)
@@ -81,10 +85,12 @@ static uint32_t position_of(const struct index *index, uint64_t sequence)
         else
             high = middle;
     }
-    return low ? low - 1 : index->chunks_count;
+    if (low == 0)
+        return index->chunks_count;
+    return index->hint = low - 1;
 }
 
-struct chunk *index_chunk(const struct index *index, uint64_t sequence)
+struct chunk *index_chunk(struct index *index, uint64_t sequence)
 {
     uint32_t at = position_of(index, sequence);
     if (at == index->chunks_count)
@@ -93,7 +99,7 @@ struct chunk *index_chunk(const struct index *index, uint64_t sequence)
     return sequence - chunk->base < chunk->slots ? chunk : NULL;
 }
 
-struct entry *index_entry(const struct index *index, uint64_t sequence, struct chunk **chunk)
+struct entry *index_entry(struct index *index, uint64_t sequence, struct chunk **chunk)
 {
     *chunk = index_chunk(index, sequence);
     if (!*chunk)

@@ -155,13 +155,13 @@ void index_restore(struct index *index, uint64_t sequence, struct place place,
                    const struct message_payload *payload);
 /* Settles in recovery. */
 void index_replay_settle(struct index *index, uint64_t first, uint64_t count);
-struct chunk *index_chunk(const struct index *index, uint64_t sequence);
+struct chunk *index_chunk(struct index *index, uint64_t sequence);
 /* An empty last chunk goes. */
 void index_drop_empty(struct index *index, struct chunk *chunk);
 void index_add_chunk(struct index *index, struct chunk *chunk);
 /* The live entry of a message whose chunk is in memory; NULL: settled. *chunk is its chunk, which
  * may be cold, when the result is NULL too. */
-struct entry *index_entry(const struct index *index, uint64_t sequence, struct chunk **chunk);
+struct entry *index_entry(struct index *index, uint64_t sequence, struct chunk **chunk);
 /* Makes it appear on the list of those awake. */
 void index_wake(struct index *index);
 void index_changed(struct index *index);

@@ -141,9 +141,13 @@ static uint32_t ahead_of(uint64_t size, size_t count)
 
 void read_ahead(struct index *index, uint64_t sequence)
 {
-    struct chunk *chunk = chunk_from(index, sequence);
-    if (index->is_reading || !chunk)
+    struct chunk *chunk = index->is_reading ? NULL : chunk_from(index, sequence);
+    if (!chunk)
         return;
+    if (!chunk->entries) {
+        chunk_load(index->store, chunk);
+        return;
+    }
     struct read_job *job = job_new(index);
     while (chunk && chunk->entries && job->count < READ_ITEMS && job->size < READ_BYTES) {
         sequence = add_chunk(job, chunk, sequence);

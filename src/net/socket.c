@@ -331,12 +331,20 @@ static void take_arrived(struct socket *socket)
 
 void socket_flush(struct socket *socket)
 {
-    take_arrived(socket);
-    flushed(socket, send_output(socket));
+    /* With TLS what is to be said comes first, as while a thread receives it has to wait: a peer that
+     * never pauses would hear nothing. */
+    int error = socket->tls && socket->arrived ? send_output(socket) : 0;
+    if (!error) {
+        take_arrived(socket);
+        error = send_output(socket);
+    }
+    flushed(socket, error);
 }
 
 /* ---- what threads have done ---- */
 
+/* The end of the peer is left for later while the connection has input to act on first: the next to
+ * read finds it again. */
 static void received(struct socket *socket, struct transfer *transfer)
 {
     ssize_t result = transfer->result;
@@ -346,7 +354,8 @@ static void received(struct socket *socket, struct transfer *transfer)
         socket->arrived = transfer;
     else
         transfer_free(&socket->loop->transfers, transfer);
-    if (result > 0 || received_nothing(socket, result, error))
+    if (result > 0 || !connection_wants_input(socket->connection) ||
+        received_nothing(socket, result, error))
         socket_flush(socket);
 }
 
@@ -361,8 +370,12 @@ static void sent(struct socket *socket, struct transfer *transfer)
 
 void sockets_collect(struct loop *loop)
 {
-    struct transfer *transfer;
-    while ((transfer = transfers_finished(&loop->transfers))) {
+    struct list finished;
+    struct list *link;
+    list_init(&finished);
+    transfers_finished(&loop->transfers, &finished);
+    while ((link = list_take_first(&finished))) {
+        struct transfer *transfer = list_entry(link, struct transfer, job.link);
         struct socket *socket = transfer->socket;
         if (!socket)
             transfer_free(&loop->transfers, transfer);

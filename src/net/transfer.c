@@ -74,15 +74,16 @@ static void destroy(struct transfer *transfer)
 
 void transfers_free(struct transfers *transfers)
 {
-    struct transfer *transfer;
+    struct list finished;
     struct list *link;
     if (!transfers->workers)
         return;
     for (size_t i = 0; i < transfers->workers_count; i++)
         transfers->workers[i]->ops->drain(transfers->workers[i]);
-    while ((transfer = transfers_finished(transfers)))
-        destroy(transfer);
-    while ((link = list_take_first(&transfers->spare[false])) ||
+    list_init(&finished);
+    transfers_finished(transfers, &finished);
+    while ((link = list_take_first(&finished)) ||
+           (link = list_take_first(&transfers->spare[false])) ||
            (link = list_take_first(&transfers->spare[true])))
         destroy(list_entry(link, struct transfer, job.link));
     for (size_t i = 0; i < transfers->workers_count; i++)
@@ -124,14 +125,12 @@ void transfer_submit(struct worker *worker, struct transfer *transfer)
     worker->ops->submit(worker, &transfer->job);
 }
 
-struct transfer *transfers_finished(struct transfers *transfers)
+void transfers_finished(struct transfers *transfers, struct list *finished)
 {
-    for (size_t i = 0; i < transfers->workers_count; i++) {
-        struct job *job = transfers->workers[i]->ops->finished(transfers->workers[i]);
-        if (job)
-            return (struct transfer *)job;
-    }
-    return NULL;
+    struct job *job;
+    for (size_t i = 0; i < transfers->workers_count; i++)
+        while ((job = transfers->workers[i]->ops->finished(transfers->workers[i])))
+            list_push_back(finished, &job->link);
 }
 
 void transfer_free(struct transfers *transfers, struct transfer *transfer)

@@ -3,7 +3,8 @@
  * its peer.
  *
  * A peer's bytes are commands: 'e' and one byte: send it back; 'm': send a mebibyte; 'q': say
- * "bye" and finish; 'p': read no further for 50 ms; 'f': the store fails; the rest is ignored. */
+ * "bye" and finish; 'p': read no further for 50 ms; 's': work on it for 20 ms; 'f': the store fails; the
+ * rest is ignored. */
 #include "net/loop.h"
 
 #include <assert.h>
@@ -19,7 +20,7 @@
 #include "net/listener.h"
 #include "tests/lib/tap.h"
 
-enum { MEBIBYTE = 1 << 20, PAUSE_MS = 50 };
+enum { MEBIBYTE = 1 << 20, PAUSE_MS = 50, WORK_MS = 20 };
 
 /* ---- a session ---- */
 
@@ -103,6 +104,8 @@ void connection_input(struct connection *connection, struct bytes bytes)
             send_mebibyte(connection);
         } else if (bytes.data[i] == 'p') {
             connection->paused_until_ms = connection->server->now_ms + PAUSE_MS;
+        } else if (bytes.data[i] == 's') {
+            usleep(WORK_MS * 1000);
         } else if (bytes.data[i] == 'f') {
             connection->server->failing = true;
         } else if (bytes.data[i] == 'q') {
@@ -530,6 +533,55 @@ TEST(much_comes_and_goes)
     is_int(stop(&running), 0, "ended");
 }
 
+/* One that sends faster than it is dealt with is not all there is. */
+TEST(a_flood_keeps_nobody_waiting)
+{
+    enum { SLOW = 64 << 10, FLOOD_MS = 2000 };
+    struct running running = start(1000);
+    char text[64];
+    int fd = connect_to(&running);
+    int flood = connect_to(&running);
+    read_text(fd, text, 1);
+    pid_t writer = fork();
+    if (writer == 0) {
+        static char much[SLOW];
+        memset(much, 'x', sizeof(much));
+        much[0] = 's';
+        for (int i = 0; i < FLOOD_MS / WORK_MS; i++)
+            if (write(flood, much, sizeof(much)) < 0)
+                break;
+        _exit(0);
+    }
+    usleep(200000);
+    write_text(fd, "p");
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+    is_int(poll(&readable, 1, FLOOD_MS / 2), 1, "another peer's time comes");
+    kill(writer, SIGKILL);
+    waitpid(writer, NULL, 0);
+    close(fd);
+    close(flood);
+    is_int(stop(&running), 0, "ended");
+}
+
+/* What came before the end of a peer is acted on before the end is. */
+TEST(the_end_waits_while_input_is_not_wanted)
+{
+    static char much[260 << 10];
+    struct running running = start(1000);
+    char text[64];
+    int fd = connect_to(&running);
+    read_text(fd, text, 1);
+    memset(much, 'x', sizeof(much));
+    much[0] = 's';
+    much[sizeof(much) - 1] = 'p';
+    is_int(write(fd, much, sizeof(much)), sizeof(much), "sent");
+    shutdown(fd, SHUT_WR);
+    read_text(fd, text, 60);
+    is_str(text, "again", "it heard the end only when it wanted to");
+    close(fd);
+    is_int(stop(&running), 0, "ended");
+}
+
 static void run_all(void)
 {
     RUN(echo);
@@ -538,6 +590,8 @@ static void run_all(void)
     RUN(a_peer_that_does_not_close_is_left);
     RUN(input_waits_while_it_is_not_wanted);
     RUN(much_comes_and_goes);
+    RUN(a_flood_keeps_nobody_waiting);
+    RUN(the_end_waits_while_input_is_not_wanted);
     RUN(descriptors_run_out);
     RUN(stopping_says_goodbye);
     RUN(a_second_signal_is_obeyed_at_once);

@@ -28,11 +28,12 @@ struct disk_posix {
     int folder;
 };
 
-enum { STAGE_BYTES = 512 << 10 };
+enum { STAGE_BYTES = 512 << 10, DIRECT_READ_MIN = 64 << 10 };
 
 struct disk_file {
     int fd;
     bool is_direct;
+    int direct;         /* for large reads, past the page cache; -1: there is none */
     bool is_unsynced;   /* something was written since the last sync */
     uint8_t *stage;     /* NULL before the first write */
     size_t stage_size;
@@ -70,12 +71,17 @@ static int file_open(struct disk *disk, const char *name, enum disk_mode mode,
     *file = mem_zalloc(sizeof(**file));
     (*file)->fd = fd;
     (*file)->is_direct = mode != DISK_READ && set_direct(fd, true);
+    (*file)->direct = mode == DISK_READ
+                          ? openat(folder_of(disk), name, O_RDONLY | O_DIRECT | O_CLOEXEC)
+                          : -1;
     return 0;
 }
 
 static void file_close(struct disk_file *file)
 {
     close(file->fd);
+    if (file->direct >= 0)
+        close(file->direct);
     mem_free(file->stage);
     mem_free(file);
 }
@@ -282,12 +288,27 @@ static int file_write_sync(struct disk_file *file, struct iovec *parts, int coun
     return write_file(file, parts, count, offset, true);
 }
 
+/* The descriptor to read with. Past the page cache go whole blocks, and only many of them: what is
+ * little the system reads ahead better. */
+static int reading_from(const struct disk_file *file, const void *data, uint64_t size,
+                        uint64_t offset)
+{
+    bool is_whole = (uintptr_t)data % DISK_BLOCK == 0 && size % DISK_BLOCK == 0 &&
+                    offset % DISK_BLOCK == 0;
+    return file->direct >= 0 && is_whole && size >= DIRECT_READ_MIN ? file->direct : file->fd;
+}
+
 static int file_read(struct disk_file *file, void *data, uint64_t size, uint64_t offset,
                      uint64_t *got)
 {
+    int fd = reading_from(file, data, size, offset);
     *got = 0;
     while (*got < size) {
-        ssize_t n = pread(file->fd, (uint8_t *)data + *got, size - *got, (off_t)(offset + *got));
+        ssize_t n = pread(fd, (uint8_t *)data + *got, size - *got, (off_t)(offset + *got));
+        if (n < 0 && errno == EINVAL && fd != file->fd) {
+            fd = file->fd;
+            continue;
+        }
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)

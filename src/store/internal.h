@@ -209,9 +209,16 @@ struct read_job {
     uint64_t queue_id;
     struct read_item *items;
     size_t count, capacity;
-    uint8_t *data;
-    uint64_t size;
+    uint8_t *data; /* whole blocks of every run */
+    uint64_t data_size;
+    uint64_t size; /* of the records */
     int error; /* of the disk */
+};
+
+struct read_buffer {
+    uint8_t *data; /* NULL: none */
+    uint64_t size;
+    uint64_t used_ms;
 };
 
 void spill_tick(struct store *store);
@@ -240,6 +247,8 @@ void read_ahead(struct index *index, uint64_t sequence);
 /* Reads one. */
 void read_one(struct index *index, uint64_t sequence);
 void read_done(struct store *store, struct read_job *job);
+/* Memory that is not needed goes. */
+void reader_tick(struct store *store);
 /* Wakes those whose reads had to wait for a descriptor. */
 void read_tick(struct store *store);
 
@@ -421,6 +430,7 @@ struct store {
     struct list dead;         /* chunks: cache_link: cold, and nothing live in them */
     struct list owing;        /* chunks: cache_link: cold, and most of them was settled */
     uint64_t cache_used;
+    struct read_buffer read_spare;
     uint64_t blob_last;
     uint32_t spilling, loading;
 

@@ -7,6 +7,7 @@
 #include "store/internal.h"
 
 enum { READ_AHEAD_BYTES = 2 << 20, READ_AHEAD_MIN = 16, READ_AHEAD_MAX = 8192, CHUNKS_AHEAD = 2 };
+enum { SPARE_BYTES = READ_BYTES + READ_BYTES / 4, SPARE_MS = 1000 };
 enum { READ_ERRORS_MAX = 3, READ_ITEMS = 4096, GAP_MAX = 4096, REST_MS = 100 };
 
 /* ---- the reader's side ---- */
@@ -28,9 +29,21 @@ static size_t run_end(const struct read_job *job, size_t from, uint64_t *size)
     return at;
 }
 
+/* Where a run is read from: whole blocks, as large reads go past the page cache then. */
+static uint64_t run_start(const struct read_job *job, size_t from)
+{
+    return job->items[from].place.offset / DISK_BLOCK * DISK_BLOCK;
+}
+
+static uint64_t run_blocks(const struct read_job *job, size_t from, uint64_t size)
+{
+    uint64_t head = job->items[from].place.offset % DISK_BLOCK;
+    return (head + size + DISK_BLOCK - 1) / DISK_BLOCK * DISK_BLOCK;
+}
+
 static void read_run(struct read_job *job, size_t from, size_t to, uint8_t *data, uint64_t size)
 {
-    uint64_t start = job->items[from].place.offset;
+    uint64_t start = run_start(job, from);
     uint64_t got = 0;
     int error = files_read(&job->store->files, job->items[from].place.segment, data, size, start,
                            &got);
@@ -53,12 +66,9 @@ static void run_read(struct job *link)
 {
     struct read_job *job = (struct read_job *)link;
     uint64_t total = 0, size;
-    for (size_t at = 0; at < job->count; total += size)
-        at = run_end(job, at, &size);
-    job->data = mem_alloc(total);
-    total = 0;
     for (size_t at = 0; at < job->count;) {
         size_t end = run_end(job, at, &size);
+        size = run_blocks(job, at, size);
         read_run(job, at, end, job->data + total, size);
         total += size;
         at = end;
@@ -85,6 +95,44 @@ static void add_item(struct read_job *job, const struct entry *entry, uint64_t s
     job->size += entry->size;
 }
 
+/* Memory for all that a job reads. The last job's is used again: memory that is new to the process
+ * costs more than what is done with it. */
+static void buffer_take(struct read_job *job)
+{
+    struct read_buffer *spare = &job->store->read_spare;
+    uint64_t total = 0, size;
+    for (size_t at = 0, end; at < job->count; at = end) {
+        end = run_end(job, at, &size);
+        total += run_blocks(job, at, size);
+    }
+    if (spare->size >= total) {
+        job->data = spare->data;
+        job->data_size = spare->size;
+        *spare = (struct read_buffer){0};
+        return;
+    }
+    job->data_size = total < SPARE_BYTES ? SPARE_BYTES : total;
+    job->data = mem_aligned(DISK_BLOCK, job->data_size);
+}
+
+static void buffer_return(struct read_job *job)
+{
+    struct read_buffer *spare = &job->store->read_spare;
+    if (job->data_size == SPARE_BYTES && !spare->data)
+        *spare = (struct read_buffer){job->data, job->data_size, job->store->now_ms};
+    else
+        mem_free(job->data);
+}
+
+void reader_tick(struct store *store)
+{
+    struct read_buffer *spare = &store->read_spare;
+    if (!spare->data || store->now_ms - spare->used_ms < SPARE_MS)
+        return;
+    mem_free(spare->data);
+    *spare = (struct read_buffer){0};
+}
+
 static struct read_job *job_new(struct index *index)
 {
     struct read_job *job = mem_zalloc(sizeof(*job));
@@ -101,6 +149,7 @@ static void job_submit(struct index *index, struct read_job *job)
         mem_free(job);
         return;
     }
+    buffer_take(job);
     index->is_reading = true;
     index->store->o.reader->ops->submit(index->store->o.reader, &job->job);
 }
@@ -281,7 +330,7 @@ void read_done(struct store *store, struct read_job *job)
         else
             index_wake(index);
     }
-    mem_free(job->data);
+    buffer_return(job);
     mem_free(job->items);
     mem_free(job);
 }

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "store/internal.h"
 
-enum { STREAM_BYTES = 1 << 20, SWEEP_MS = 50, SHORT_CHECK_MS = 500 };
+enum { STREAM_BYTES = 1 << 20, SWEEP_MS = 50, SHORT_CHECK_MS = 500, SPARE_CHECK_MS = 1500 };
 
 void store_options_default(struct store_options *options)
 {
@@ -273,6 +273,7 @@ void store_abandon(struct store *store)
     mem_free(store->dead_names);
     mem_free(store->dead_queues);
     mem_free(store->scratch);
+    mem_free(store->read_spare.data);
     store->o.kv->ops->close(store->o.kv);
     mem_free(store);
 }
@@ -370,6 +371,7 @@ void store_tick(struct store *store, uint64_t now_ms)
     wake_marked(store);
     read_tick(store);
     spill_tick(store);
+    reader_tick(store);
     compact_tick(store);
     write_tick(store);
     if (checkpoint_is_due(store) && batch_is_empty(store->filling))
@@ -407,6 +409,8 @@ uint64_t store_next_ms(const struct store *store)
         next = earlier(next, store->rest_ms);
     if (store->is_short)
         next = earlier(next, store->now_ms + SHORT_CHECK_MS);
+    if (store->read_spare.data)
+        next = earlier(next, store->read_spare.used_ms + SPARE_CHECK_MS);
     bool sweeps = (!list_is_empty(&store->bodies) &&
                    message_pool_bytes(store->o.pool) > store->o.bodies_idle_bytes) ||
                   (!list_is_empty(&store->cache) && store->cache_used > store->o.cache_bytes) ||

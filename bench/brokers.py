@@ -128,7 +128,7 @@ class OwnBroker(Broker):
         self.port, self.tls_port = free_port(), free_port()
         self.tls_uri = None
         if tls and self.certificate:
-            self.tls_uri = "amqps://localhost:%d" % self.tls_port
+            self.tls_uri = "amqps://127.0.0.1:%d" % self.tls_port
         self.uri = "amqp://127.0.0.1:%d" % self.port
         self.before_start()
         command, environment = self.command(), self.environment()

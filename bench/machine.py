@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shutil
 import socket
 import statistics
 import subprocess
@@ -72,10 +73,13 @@ def cpu_ticks():
 
 
 def commit(top):
+    """The commit that is measured, or nothing outside a working tree or without git."""
+    if not os.path.exists(os.path.join(top, ".git")) or not shutil.which("git"):
+        return ""
     done = subprocess.run(["git", "-C", top, "describe", "--always", "--dirty"],
                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                          check=False) if os.path.isdir(os.path.join(top, ".git")) else None
-    return done.stdout.strip() if done and done.returncode == 0 else ""
+                          check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def filesystem(folder):

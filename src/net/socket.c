@@ -331,8 +331,8 @@ static void take_arrived(struct socket *socket)
 
 void socket_flush(struct socket *socket)
 {
-    /* With TLS what is to be said comes first, as while a thread receives it has to wait: a peer that
-     * never pauses would hear nothing. */
+    /* With TLS what is to be said comes first, as while a thread receives it has to wait: a peer
+     * that never pauses would hear nothing. */
     int error = socket->tls && socket->arrived ? send_output(socket) : 0;
     if (!error) {
         take_arrived(socket);

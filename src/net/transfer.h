@@ -58,8 +58,8 @@ struct worker *transfers_worker(struct transfers *transfers);
 struct transfer *transfer_new(struct transfers *transfers, struct socket *socket, bool is_receive);
 /* Moves the bytes: what the thread does. */
 void transfer_submit(struct worker *worker, struct transfer *transfer);
-/* Appends those that have ended, by job.link, which are the caller's to read and to free. Those that end
- * meanwhile are left for the next call, or threads that are faster than the caller would keep it. */
+/* Appends those that have ended, by job.link, which are the caller's to read and to free. Those that
+ * end meanwhile are for the next call: threads that are faster than the caller would keep it. */
 void transfers_finished(struct transfers *transfers, struct list *finished);
 void transfer_free(struct transfers *transfers, struct transfer *transfer);
 

@@ -3,8 +3,8 @@
  * its peer.
  *
  * A peer's bytes are commands: 'e' and one byte: send it back; 'm': send a mebibyte; 'q': say
- * "bye" and finish; 'p': read no further for 50 ms; 's': work on it for 20 ms; 'f': the store fails; the
- * rest is ignored. */
+ * "bye" and finish; 'p': read no further for 50 ms; 's': work on it for 20 ms; 'f': the store
+ * fails; the rest is ignored. */
 #include "net/loop.h"
 
 #include <assert.h>

@@ -133,6 +133,17 @@ static void prepare_input(struct link *link)
     }
 }
 
+void link_beat(struct link *link)
+{
+    uint8_t *at = link_room(link, FRAME_OVERHEAD);
+    if (link_failed(link) || !at)
+        return;
+    struct writer writer = writer_of(at, FRAME_OVERHEAD);
+    frame_write_heartbeat(&writer);
+    link_added(link, FRAME_OVERHEAD);
+    link_flush(link);
+}
+
 bool link_fill(struct link *link)
 {
     prepare_input(link);

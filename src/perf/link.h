@@ -82,6 +82,8 @@ bool link_is_quiet(const struct link *link);
 void link_put_method(struct link *link, uint16_t channel, const union method *method);
 /* Sends what it can; false when the link failed. */
 bool link_flush(struct link *link);
+/* A heartbeat, unless there is so much to send that the broker hears enough. */
+void link_beat(struct link *link);
 /* Reads what there is, once; false when the link failed. */
 bool link_fill(struct link *link);
 /* The next whole frame that has come; false when there is none, or the link failed. Its payload is

@@ -211,6 +211,21 @@ static void finish(struct worker *worker)
     }
 }
 
+/* Twice in each interval of heartbeats. */
+static void beat(struct worker *worker, uint64_t now_ns)
+{
+    uint64_t half_ns = (uint64_t)worker->run->options->heartbeat_s * NS_PER_S / 2;
+    if (half_ns == 0 || now_ns - worker->beat_ns < half_ns)
+        return;
+    worker->beat_ns = now_ns;
+    for (uint32_t i = 0; i < worker->producer_count; i++)
+        if (!worker->producers[i].actor.down)
+            link_beat(&worker->producers[i].actor.link);
+    for (uint32_t i = 0; i < worker->consumer_count; i++)
+        if (!worker->consumers[i].actor.down)
+            link_beat(&worker->consumers[i].actor.link);
+}
+
 static void note_cpu(struct worker *worker, uint64_t cpu_before_ns, uint64_t start_ns)
 {
     tally_set(&worker->cpu_ns, clock_of(CLOCK_THREAD_CPUTIME_ID) - cpu_before_ns);
@@ -238,6 +253,7 @@ static void *work(void *context)
         if (now_ns - noted_ns > 10 * NS_PER_MS && start_ns) {
             note_cpu(worker, cpu_ns, start_ns);
             noted_ns = now_ns;
+            beat(worker, now_ns);
             if (worker->run->options->reconnect)
                 retry_all(worker, now_ns);
         }

@@ -9,6 +9,7 @@
 
 struct worker {
     struct run *run;
+    uint64_t beat_ns; /* when heartbeats were last sent */
     struct tally tally;
     struct producer *producers; /* made by the main thread before the worker starts, */
     struct consumer *consumers; /* as are these */

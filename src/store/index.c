@@ -347,6 +347,10 @@ static void ask_for_mark(struct index *index, uint64_t sequence)
     struct buffer payload = {0};
     index->mark_asked = sequence + store->o.mark_step;
     index->mark_batch = store->filling->number;
+    /* Asked for again so soon, it would be reached before its batch is synced for its age. */
+    if (store->now_ms - index->mark_ms < store->o.sync_ms)
+        store_want(store, (struct ticket){.index = index->mark_batch});
+    index->mark_ms = store->now_ms;
     buffer_add_u64(&payload, index->id);
     buffer_add_u64(&payload, index->mark_asked);
     batch_add(store, RECORD_DELIVERED, buffer_bytes(&payload));

@@ -63,7 +63,7 @@ static void log_in(struct client *client)
 }
 
 /* A consumer's tag is the number of its queue. */
-static void consume(struct client *client, enum queue_number queue)
+void client_consume(struct client *client, enum queue_number queue)
 {
     uint8_t tag = (uint8_t)('0' + queue);
     ask(client, CONSUME,
@@ -88,7 +88,7 @@ static void begin(struct client *client)
                 .basic_qos = {.id = METHOD_BASIC_QOS, .prefetch_count = habits->prefetch}});
     for (enum queue_number queue = 0; queue < QUEUES; queue++)
         if (habits->queues >> queue & 1)
-            consume(client, queue);
+            client_consume(client, queue);
 }
 
 bool client_open(struct client *client, struct model *model, struct random *random,
@@ -151,10 +151,11 @@ void client_count(struct client *client)
 {
     client->ready_count = 0;
     for (enum queue_number queue = 0; queue < QUEUES; queue++)
-        ask(client, CONSUME,
-            &(union method){.queue_declare = {.id = METHOD_QUEUE_DECLARE,
-                                              .queue = bytes_str(queue_names[queue]),
-                                              .passive = true}});
+        if (client->habits.queues >> queue & 1)
+            ask(client, CONSUME,
+                &(union method){.queue_declare = {.id = METHOD_QUEUE_DECLARE,
+                                                  .queue = bytes_str(queue_names[queue]),
+                                                  .passive = true}});
 }
 
 void client_stop_consuming(struct client *client)

@@ -71,7 +71,9 @@ bool client_open(struct client *client, struct model *model, struct random *rand
 void client_drop(struct client *client);
 /* Declares and binds everything that the load needs. */
 void client_declare(struct client *client);
-/* Asks how many messages are ready, in all queues. */
+/* Consumes from one more queue. */
+void client_consume(struct client *client, enum queue_number queue);
+/* Asks how many messages are ready, in the queues of its habits. */
 void client_count(struct client *client);
 /* Acks all that it holds. */
 void client_ack_all(struct client *client);

@@ -37,6 +37,7 @@ enum {
     REPORT_MS = 400,
     AFTERMATH_MS = 5000, /* for sockets to end after the kill */
     LOAD_MS_MIN = 20,
+    LOAD_MS_LONG = 6000,                   /* for --load-messages on a machine that is busy */
     DROP_UNTIL = PUBLISHERS - 2 * CLIENTS, /* so many publishers: then a drain has to come */
     DRAIN_AT = PUBLISHERS / 2,
 };
@@ -46,7 +47,8 @@ struct plan {
     uint32_t rounds;
     uint64_t seed;
     uint32_t load_ms_max;
-    uint32_t drain_every; /* rounds, on average */
+    uint32_t load_messages_max; /* a round lasts until a random number below has been published */
+    uint32_t drain_every;       /* rounds, on average */
     bool is_bulky;
 };
 
@@ -193,18 +195,24 @@ static bool make_acks_durable(struct world *world, struct client *client)
     return false;
 }
 
+/* The deep queue comes last: meanwhile every file is mostly dead, and only its few messages keep
+ * them, so that there is something to compact. */
 static void drain(struct world *world)
 {
     struct client *client = &world->clients[0];
     world->habits[0] = (struct habits){
         .publishing = PUBLISH_CONFIRMED,
         .publisher = DRAINER,
-        .queues = (1 << QUEUES) - 1,
+        .queues = ((1 << QUEUES) - 1) & ~(1 << QUEUE_DEEP),
         .is_strict = true,
         .prefetch = 1000,
         .ack_every = 200,
     };
     if (!open_client(world, 0) || !await_replies(world, client) || !empty_queues(world, client))
+        return;
+    client->habits.queues |= 1 << QUEUE_DEEP;
+    client_consume(client, QUEUE_DEEP);
+    if (!await_replies(world, client) || !empty_queues(world, client))
         return;
     client_stop_consuming(client);
     if (!await_replies(world, client))
@@ -299,7 +307,12 @@ static void load(struct world *world)
     for (size_t i = 0; i < CLIENTS; i++)
         if (is_used(&world->habits[i]) && !open_client(world, i))
             return;
+    uint64_t long_ms = clock_ms() + LOAD_MS_LONG;
+    uint64_t enough =
+        world->model.figures.published + draw(world, world->plan.load_messages_max + 1);
     work(world, clock_ms() + load_ms, NULL);
+    while (world->model.figures.published < enough && clock_ms() < long_ms && !is_broken(world))
+        work(world, clock_ms() + LOAD_MS_MIN, NULL);
     if (is_broken(world))
         return;
     kill(world->daemon.pid, SIGUSR1);
@@ -492,6 +505,7 @@ static void read_options(struct plan *plan, int count, char **arguments)
         {"rounds", required_argument, NULL, 'r'},
         {"seed", required_argument, NULL, 's'},
         {"load-ms", required_argument, NULL, 'm'},
+        {"load-messages", required_argument, NULL, 'n'},
         {"drain-every", required_argument, NULL, 'e'},
         {"bulky", no_argument, NULL, 'b'},
         {NULL, 0, NULL, 0},
@@ -516,6 +530,9 @@ static void read_options(struct plan *plan, int count, char **arguments)
             break;
         case 'm':
             plan->load_ms_max = (uint32_t)strtoul(optarg, NULL, 10);
+            break;
+        case 'n':
+            plan->load_messages_max = (uint32_t)strtoul(optarg, NULL, 10);
             break;
         case 'e':
             plan->drain_every = (uint32_t)strtoul(optarg, NULL, 10);

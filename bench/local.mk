@@ -11,6 +11,8 @@ EXTRA_DIST += \
 	%D%/machine.py \
 	%D%/perf.py \
 	%D%/results.py \
+	%D%/results/scaling.md \
+	%D%/results/scaling.svg \
 	%D%/rows.py \
 	%D%/run \
 	%D%/scaling.py \

@@ -19,6 +19,11 @@ class Bench:
         self.records = {row.name: {broker.name: {"rounds": [], "invalid": []}
                                    for broker in brokers} for row in rows}
 
+    def does(self, broker, steps):
+        """Those of the steps that give a row which it can do."""
+        names = {row.step.name for row in self.rows if broker.does(row.name)}
+        return [step for step in steps if step.name in names]
+
     # -- for the steps --
 
     def perf(self, broker, arguments, uri=None, seconds=240):
@@ -57,12 +62,13 @@ class Bench:
             fresh = [step for step in steps if step.name == "fresh"]
             for broker in self.brokers:
                 if self.start(broker, steps, tls):
-                    for step in fresh:
+                    for step in self.does(broker, fresh):
                         self.run_step(step, broker)
             for step in steps:
                 if step not in fresh:
                     for broker in self.brokers:
-                        self.run_step(step, broker)
+                        if self.does(broker, [step]):
+                            self.run_step(step, broker)
         finally:
             self.stop_all(steps)
 
@@ -70,12 +76,15 @@ class Bench:
         for broker in self.brokers:
             try:
                 if self.start(broker, steps):
-                    for step in steps:
+                    for step in self.does(broker, steps):
                         self.run_step(step, broker)
             finally:
                 self.stop_all(steps)
 
     def start(self, broker, steps, tls=False):
+        """False when it did not start, or has nothing to do."""
+        if not self.does(broker, steps):
+            return False
         try:
             self.started[broker.name] = broker.start(tls=tls)
             return True
@@ -106,7 +115,7 @@ class Bench:
             self.invalid(step, broker, "leveretperf did not tell %s" % error)
             return
         for name, figures in found.items():
-            if name in self.records:
+            if name in self.records and broker.does(name):
                 self.records[name][broker.name]["rounds"].append(figures)
                 self.say("  %-18s %-12s %s" % (name, broker.name, "  ".join(
                     "%s %.6g" % (key, value) for key, value in figures.items()
@@ -116,7 +125,7 @@ class Bench:
         """A reason is kept for each row that the step would have given."""
         self.say("  %-18s %-12s INVALID: %s" % (step.name, broker.name, reason))
         for row in self.rows:
-            if row.step.name == step.name:
+            if row.step.name == step.name and broker.does(row.name):
                 reasons = self.records[row.name][broker.name]["invalid"]
                 if reason not in reasons:
                     reasons.append(reason)
@@ -131,12 +140,14 @@ class Bench:
 
     def judge(self):
         """A generator that was the limit makes a latency meaningless, and a rival look slower than
-        it is. Leveret's own rate is then a lower bound, which the table marks."""
+        it is. Leveret's own rate is then a lower bound, and so is all of the floor, which is
+        compared with nothing but Leveret: the table marks them."""
         for row in self.rows:
             for broker in self.brokers:
                 record = self.records[row.name][broker.name]
                 saturated = [figures.get("saturated", False) for figures in record["rounds"]]
-                matters = row.name.startswith("latency") or broker is not self.brokers[0]
+                matters = broker.rival or (broker is self.brokers[0] and
+                                           row.name.startswith("latency"))
                 if matters and 2 * sum(saturated) > len(saturated):
                     record["invalid"].append("the load generator was the limit in %d of %d rounds" %
                                              (sum(saturated), len(saturated)))

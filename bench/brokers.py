@@ -2,7 +2,8 @@
 
 Each has a `name`, a `uri`, perhaps a `tls_uri`, the `pid` whose processor time and memory count,
 and a `version` that it told itself. Those started here listen on loopback, have their data in a
-folder of their own, and are ended by their process id.
+folder of their own, and are ended by their process id. The floor is no broker, but stands in for one
+in the rows that it can do.
 """
 
 import os
@@ -67,10 +68,15 @@ class Broker:
     """What runs already: --rival NAME=URI,PID. It is neither started nor stopped."""
 
     owned = False
+    rival = True  # is Leveret compared with it?
+    rows = None   # the short names of the only rows that it can do; None: all
     tls_uri = None
 
     def __init__(self, name, uri="", pid=0):
         self.name, self.uri, self.pid, self.version = name, uri, pid, ""
+
+    def does(self, row):
+        return self.rows is None or row in self.rows
 
     def start(self, fresh=True, tls=False):
         """Returns the seconds from the start of the program until it accepts, or None. With `tls`,
@@ -198,9 +204,12 @@ class OwnBroker(Broker):
 
 
 class Leveret(OwnBroker):
+    rival = False
+
     def __init__(self, program, work, certificate, prefix=()):
         super().__init__("Leveret", work, certificate)
         self.program, self.prefix = program, list(prefix)
+
     def command(self):
         command = self.prefix + [self.program, "--data-dir", os.path.join(self.work, "data"),
                                  "--listen", "127.0.0.1:%d" % self.port]
@@ -208,6 +217,20 @@ class Leveret(OwnBroker):
             command += ["--listen-tls", "127.0.0.1:%d" % self.tls_port,
                         "--tls-cert", self.certificate[0], "--tls-key", self.certificate[1]]
         return command
+
+
+class Floor(OwnBroker):
+    """floor.c: messages are moved, and nothing else is done."""
+
+    rival = False
+    rows = ("small", "kib", "four", "latency", "fill", "drain")
+
+    def __init__(self, program, work):
+        super().__init__("floor", work, None)
+        self.program = program
+
+    def command(self):
+        return [self.program, str(self.port)]
 
 
 class RabbitMQ(OwnBroker):

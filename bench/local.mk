@@ -1,5 +1,10 @@
 # The benchmark. bench/run measures; bench/test tries it with small counts, and is called by
-# scripts/check.
+# scripts/check. The floor is what brokers are compared with, and is installed nowhere.
+
+noinst_PROGRAMS = %D%/floor
+
+%C%_floor_SOURCES = %D%/floor.c
+%C%_floor_LDADD = libleveret_amqp.a libleveret_base.a
 
 EXTRA_DIST += \
 	%D%/README.md \

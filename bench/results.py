@@ -3,6 +3,8 @@
 import json
 import statistics
 
+from brokers import Floor
+
 SATURATED = "†"
 LIMITED = ("rate", "p50", "p99")  # figures that mean less when the generator was the limit
 
@@ -37,7 +39,9 @@ def times_text(ratio):
 class Results:
     def __init__(self, bench, machine, quick):
         self.bench, self.machine, self.quick = bench, machine, quick
-        self.brokers, self.rows = bench.brokers, bench.rows
+        self.brokers = [broker for broker in bench.brokers if not isinstance(broker, Floor)]
+        self.floor = next((broker for broker in bench.brokers if isinstance(broker, Floor)), None)
+        self.rows = bench.rows
 
     def record(self, row, broker):
         return self.bench.records[row.name][broker.name]
@@ -82,17 +86,30 @@ class Results:
         return [value_text(target, figure.unit),
                 "yes" if reached else "%.0f %%" % (share * 100)]
 
+    def ratio(self, row, figure, other):
+        """How many times better Leveret is; None when that cannot be told."""
+        records = [self.record(row, broker) for broker in (self.brokers[0], other)]
+        own, its = (self.median(row, figure, broker) for broker in (self.brokers[0], other))
+        if not own or not its or any(record["invalid"] for record in records):
+            return None
+        return own / its if figure.more else its / own
+
     def ratio_cell(self, row, figure, rival):
-        """How many times better Leveret is."""
-        records = [self.record(row, broker) for broker in (self.brokers[0], rival)]
-        own, other = (self.median(row, figure, broker) for broker in (self.brokers[0], rival))
-        if not own or not other or any(record["invalid"] for record in records):
-            return ""
-        return times_text(own / other if figure.more else other / own)
+        ratio = self.ratio(row, figure, rival)
+        return times_text(ratio) if ratio else ""
+
+    def floor_cells(self, row, figure):
+        """What was possible, and how many times that Leveret costs."""
+        if not self.floor:
+            return []
+        better = self.ratio(row, figure, self.floor)
+        return [self.cell(row, figure, self.floor), times_text(1 / better) if better else ""]
 
     def table(self):
         first, rivals = self.brokers[0], self.brokers[1:]
-        head = ["load", "figure", first.name, "target", "reached"]
+        head = ["load", "figure", first.name]
+        head += ["floor", "× floor"] if self.floor else []
+        head += ["target", "reached"]
         for rival in rivals:
             head += [rival.name, "better by"]
         yield "| %s |" % " | ".join(head)
@@ -103,7 +120,7 @@ class Results:
             title = row.title
             for figure in row.figures:
                 cells = [title, figure.label, self.cell(row, figure, first),
-                         *self.target_cells(row, figure)]
+                         *self.floor_cells(row, figure), *self.target_cells(row, figure)]
                 for rival in rivals:
                     cells += [self.cell(row, figure, rival), self.ratio_cell(row, figure, rival)]
                 yield "| %s |" % " | ".join(cells)
@@ -118,7 +135,7 @@ class Results:
                   "Medians of %d rounds, in brackets the least and the most of them." %
                   self.bench.rounds]
         if any(is_saturated(self.record(row, broker)) for row in self.rows
-               for broker in self.brokers):
+               for broker in self.bench.brokers):
             lines += ["%s: in at least one round the load generator was the limit and not the "
                       "broker: it can do better." % SATURATED]
         problems = list(self.bench.problems())
@@ -127,7 +144,7 @@ class Results:
             lines += ["- %s, %s: %s" % problem for problem in problems]
         lines += ["", "| machine | |", "| --- | --- |"]
         lines += ["| %s | %s |" % line for line in self.machine.lines()]
-        lines += ["| %s | %s |" % (broker.name, broker.version) for broker in self.brokers]
+        lines += ["| %s | %s |" % (broker.name, broker.version) for broker in self.bench.brokers]
         return "\n".join(lines) + "\n"
 
     # -- JSON --
@@ -138,7 +155,7 @@ class Results:
             "quick": self.quick,
             "rounds": self.bench.rounds,
             "valid": not list(self.bench.problems()),
-            "brokers": {broker.name: broker.version for broker in self.brokers},
+            "brokers": {broker.name: broker.version for broker in self.bench.brokers},
             "rows": [{"name": row.name, "title": row.title,
                       "figures": {figure.name: {"label": figure.label, "unit": figure.unit,
                                                 "more_is_better": figure.more,

@@ -151,7 +151,7 @@ def echo(listener):
 
 def relay_seconds(count):
     """(p50, p99) of the time of a message to another process, which waits for it in epoll, and on
-    from there, on another connection: no broker's latency can be less."""
+    from there, on another connection: what a broker's latency consists of without the broker."""
     listener = socket.create_server(("127.0.0.1", 0))
     child = os.fork()
     if child == 0:

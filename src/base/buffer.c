@@ -112,6 +112,8 @@ uint64_t cursor_u64(struct cursor *cursor)
 uint64_t cursor_varint(struct cursor *cursor)
 {
     uint64_t value = 0;
+    if (!cursor->bad && cursor->at < cursor->end && *cursor->at < 0x80)
+        return *cursor->at++;
     for (unsigned shift = 0; shift < 64; shift += 7) {
         uint8_t byte = cursor_u8(cursor);
         if (cursor->bad)

@@ -33,11 +33,17 @@ enum { STRIDE = 256 };
 
 __attribute__((target("sse4.2"))) static uint32_t run(uint32_t crc, const uint8_t *at, size_t size)
 {
-    uint64_t wide = crc;
+    uint64_t wide = crc, word[4];
+    for (; size >= sizeof(word); at += sizeof(word), size -= sizeof(word)) {
+        memcpy(word, at, sizeof(word));
+        wide = _mm_crc32_u64(wide, word[0]);
+        wide = _mm_crc32_u64(wide, word[1]);
+        wide = _mm_crc32_u64(wide, word[2]);
+        wide = _mm_crc32_u64(wide, word[3]);
+    }
     for (; size >= 8; at += 8, size -= 8) {
-        uint64_t word;
-        memcpy(&word, at, 8);
-        wide = _mm_crc32_u64(wide, word);
+        memcpy(word, at, 8);
+        wide = _mm_crc32_u64(wide, word[0]);
     }
     crc = (uint32_t)wide;
     for (; size; at++, size--)

@@ -1,9 +1,8 @@
-/* Classes step by 32 bytes to 512, then by an eighth of a power of two up to LARGE. A span begins
+/* Classes step by 16 bytes to 512, then by an eighth of a power of two up to LARGE. A span begins
  * with its header and is aligned to its size, so that a block finds its span by masking. */
 #include "base/slab.h"
 
 #include <assert.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -21,7 +20,7 @@
 #define SANITIZED 0
 #endif
 
-enum { SMALL = 512, STEP = 32, LARGE = 8192, SPARE_MAX = 1024 };
+enum { SMALL = 512, STEP = 16, LARGE = 8192, SPARE_MAX = 1024 };
 enum { REGION = 32 }; /* spans */
 
 struct span {
@@ -60,6 +59,7 @@ void slab_init(struct slab *slab)
     slab->spare_count = 0;
     slab->fresh = NULL;
     slab->fresh_count = 0;
+    slab->is_grown = false;
     slab->used_bytes = 0;
 }
 
@@ -78,6 +78,7 @@ static void map_region(struct slab *slab)
         fprintf(stderr, "out of memory: the system gave no region of %d bytes\n", SIZE);
         abort();
     }
+    slab->is_grown = slab->fresh;
     size_t before = (SIZE - ((uintptr_t)area & (SIZE - 1))) & (SIZE - 1);
     if (before)
         munmap(area, before);
@@ -93,6 +94,10 @@ static void *fresh_span(struct slab *slab)
     void *span = slab->fresh;
     slab->fresh += SLAB_SPAN;
     slab->fresh_count--;
+    /* Many messages are coming: the system is asked for all pages at once, as each fault costs more
+     * than what is done with the page. It may say no. */
+    if (slab->is_grown)
+        madvise(span, SLAB_SPAN, MADV_POPULATE_WRITE);
     return span;
 }
 
@@ -121,9 +126,10 @@ static bool span_is_full(const struct span *span)
 
 void *slab_alloc(struct slab *slab, size_t size)
 {
-    slab->used_bytes += slab_cost(size);
-    if (SANITIZED || size > LARGE)
+    if (SANITIZED || size > LARGE) {
+        slab->used_bytes += slab_cost(size);
         return mem_alloc(size);
+    }
     unsigned class_index = class_of(size);
     struct list *link = slab->partial[class_index].next;
     struct span *span = link == &slab->partial[class_index] ? span_new(slab, class_index)
@@ -136,6 +142,7 @@ void *slab_alloc(struct slab *slab, size_t size)
         span->fresh += span->block_size;
     }
     span->used++;
+    slab->used_bytes += span->block_size;
     if (span_is_full(span))
         list_remove(&span->link);
     return block;
@@ -155,12 +162,13 @@ static void span_release(struct slab *slab, struct span *span)
 
 void slab_free(struct slab *slab, void *block, size_t size)
 {
-    slab->used_bytes -= slab_cost(size);
     if (SANITIZED || size > LARGE) {
+        slab->used_bytes -= slab_cost(size);
         mem_free(block);
         return;
     }
     struct span *span = (struct span *)((uintptr_t)block & ~(uintptr_t)(SLAB_SPAN - 1));
+    slab->used_bytes -= span->block_size;
     if (span_is_full(span))
         list_push_back(&slab->partial[span->class_index], &span->link);
     *(void **)block = span->free;

@@ -4,12 +4,13 @@
 #ifndef LEVERET_BASE_SLAB_H
 #define LEVERET_BASE_SLAB_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/list.h"
 
-enum { SLAB_SPAN = 65536, SLAB_CLASSES = 40 };
+enum { SLAB_SPAN = 65536, SLAB_CLASSES = 48 };
 
 struct slab {
     struct list partial[SLAB_CLASSES]; /* spans with a free block, by class */
@@ -17,6 +18,7 @@ struct slab {
     size_t spare_count;
     uint8_t *fresh; /* spans that were never used, one after the other */
     size_t fresh_count;
+    bool is_grown;  /* beyond the first region */
     size_t used_bytes; /* what is handed out, rounded up to blocks */
 };
 

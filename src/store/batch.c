@@ -10,6 +10,16 @@ bool batch_is_empty(const struct batch *batch)
     return batch->count == batch->elided && batch->settles_count == 0;
 }
 
+/* The record of a message comes or goes. */
+static void count_message(struct batch *batch, const struct message *message, bool is_added)
+{
+    uint64_t size = RECORD_HEADER + message_payload_size(message, message->destinations);
+    uint64_t insert = message->body_size >= INSERT_MIN ? message->body_size : 0;
+    batch->size += is_added ? size : -size;
+    batch->records_size += is_added ? size : -size;
+    batch->inserts_size += is_added ? insert : -insert;
+}
+
 static struct pending *add(struct store *store, enum record_type type)
 {
     struct batch *batch = store->filling;
@@ -36,7 +46,7 @@ void batch_add_message(struct store *store, enum record_type type, struct messag
     message->pending = batch->count - 1;
     message->pending_live = count;
     message->destinations = count;
-    batch->size += RECORD_HEADER + message_payload_size(message, count);
+    count_message(batch, message, true);
 }
 
 static void pop_elided(struct batch *batch)
@@ -48,7 +58,7 @@ static void pop_elided(struct batch *batch)
     if (batch_is_empty(batch)) {
         batch->count = batch->elided = 0;
         batch->bytes.size = 0;
-        batch->size = 0;
+        batch->size = batch->records_size = batch->inserts_size = 0;
     }
 }
 
@@ -57,7 +67,7 @@ void batch_elide(struct store *store, struct message *message)
     struct batch *batch = store->filling;
     struct pending *pending = &batch->records[message->pending];
     assert(message->batch == batch->number && pending->message == message);
-    batch->size -= RECORD_HEADER + message_payload_size(message, message->destinations);
+    count_message(batch, message, false);
     pending->message = NULL;
     pending->is_elided = true;
     batch->elided++;
@@ -75,6 +85,7 @@ void batch_add(struct store *store, enum record_type type, struct bytes payload)
     buffer_add(&batch->bytes, payload.data, payload.size);
     pending->size = (uint32_t)payload.size;
     batch->size += RECORD_HEADER + payload.size;
+    batch->records_size += RECORD_HEADER + payload.size;
 }
 
 static struct settles *settles_of(struct store *store, struct index *index)
@@ -152,6 +163,7 @@ void batch_close_settles(struct store *store)
         buffer_add_u64(&batch->bytes, settles->queue);
         buffer_add(&batch->bytes, settles->ranges.data, settles->ranges.size);
         pending->size = (uint32_t)batch->bytes.size - pending->at;
+        batch->records_size += RECORD_HEADER + pending->size;
         store->stats.settles_written++;
     }
     batch->settles_count = 0;

@@ -7,6 +7,7 @@
 #include <assert.h>
 
 #include "base/mem.h"
+#include "store/record.h"
 
 enum { BLOB_VERSION = 1, PREFETCH = 16, ENTRY_MAX = 64 };
 
@@ -97,7 +98,7 @@ static int64_t unzigzag(uint64_t value)
 static struct place place_of(const struct entry *entry)
 {
     if (entry->flags & ENTRY_MESSAGE)
-        return entry->message->place;
+        return message_place(entry->message);
     return (struct place){entry->segment, entry->offset, entry->size};
 }
 

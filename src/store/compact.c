@@ -78,7 +78,7 @@ static const uint8_t *segment_bytes(struct store *store, uint64_t offset, uint64
 static bool is_at(const struct entry *entry, struct place place)
 {
     struct place at = entry->flags & ENTRY_MESSAGE
-                          ? entry->message->place
+                          ? message_place(entry->message)
                           : (struct place){entry->segment, entry->offset, entry->size};
     return at.segment == place.segment && at.offset == place.offset &&
            !(entry->flags & ENTRY_DAMAGED);

@@ -6,7 +6,8 @@
  * once and mostly never read, so that pages for it are work for nothing, and more of it than all the
  * rest of a write. Such writes are of whole blocks. So what is written is copied to a stage first,
  * behind what the file has in the block where it begins; the last block is filled up with zeros, and
- * stays on the stage for the write that goes on with it. */
+ * stays on the stage for the write that goes on with it. Of much that begins in memory where it does
+ * in its block, only the first and the last block are. */
 #include "store/disk.h"
 
 #include <dirent.h>
@@ -28,7 +29,7 @@ struct disk_posix {
     int folder;
 };
 
-enum { STAGE_BYTES = 512 << 10, DIRECT_READ_MIN = 64 << 10 };
+enum { STAGE_BYTES = 512 << 10, IN_PLACE_MIN = 32 << 10, DIRECT_READ_MIN = 64 << 10 };
 
 struct disk_file {
     int fd;
@@ -102,12 +103,12 @@ static struct iovec *parts_skip(struct iovec *parts, int *count, size_t size)
 }
 
 /* From where it lies. */
-static int write_parts(int fd, struct iovec *parts, int count, uint64_t offset)
+static int write_parts(int fd, struct iovec *parts, int count, uint64_t offset, int flags)
 {
     parts = parts_skip(parts, &count, 0);
     while (count > 0) {
         int now = count < PARTS_MAX ? count : PARTS_MAX;
-        ssize_t wrote = pwritev(fd, parts, now, (off_t)offset);
+        ssize_t wrote = pwritev2(fd, parts, now, (off_t)offset, flags);
         if (wrote < 0 && errno == EINTR)
             continue;
         if (wrote <= 0)
@@ -176,28 +177,56 @@ static size_t stage_fill(struct disk_file *file, size_t used, struct iovec **par
     return used;
 }
 
-static int write_blocks(int fd, const uint8_t *data, size_t size, uint64_t offset, int flags)
-{
-    while (size) {
-        struct iovec part = {(void *)(uintptr_t)data, size};
-        ssize_t wrote = pwritev2(fd, &part, 1, (off_t)offset, flags);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote <= 0)
-            return wrote < 0 ? errno : EIO;
-        data += wrote;
-        size -= (size_t)wrote;
-        offset += (uint64_t)wrote;
-    }
-    return 0;
-}
-
 static bool is_whole_blocks(const struct iovec *parts, int count, uint64_t offset)
 {
     for (int i = 0; i < count; i++)
         if ((uintptr_t)parts[i].iov_base % DISK_BLOCK || parts[i].iov_len % DISK_BLOCK)
             return false;
     return offset % DISK_BLOCK == 0;
+}
+
+/* Writes blocks; those that are written in one piece, and first, are synced by the same call. */
+static int write_blocks(struct disk_file *file, struct iovec *parts, int count, uint64_t offset,
+                        bool *sync)
+{
+    bool at_once = *sync && !file->is_unsynced;
+    file->is_unsynced |= !at_once;
+    int error = write_parts(file->fd, parts, count, offset, at_once ? RWF_DSYNC : 0);
+    if (!error && at_once)
+        *sync = false;
+    return error;
+}
+
+static bool is_in_place(struct iovec part, int count, uint64_t offset)
+{
+    return count == 1 && part.iov_len >= IN_PLACE_MIN &&
+           (uintptr_t)part.iov_base % DISK_BLOCK == offset % DISK_BLOCK;
+}
+
+/* Only the first and the last block by way of the stage. *sync is false afterwards if the bytes are
+ * synced already. */
+static int write_in_place(struct disk_file *file, struct iovec part, uint64_t offset, bool *sync)
+{
+    uint8_t *data = part.iov_base;
+    uint64_t end = offset + part.iov_len;
+    size_t head = offset % DISK_BLOCK, tail = end % DISK_BLOCK;
+    size_t first = head ? DISK_BLOCK - head : 0;
+    stage_grow(file, 2 * DISK_BLOCK);
+    int error = stage_load(file, offset);
+    uint8_t *last = file->stage + (head ? DISK_BLOCK : 0);
+    memcpy(file->stage + head, data, first);
+    memcpy(last, data + part.iov_len - tail, tail);
+    memset(last + tail, 0, DISK_BLOCK - tail);
+    struct iovec parts[] = {{file->stage, head ? DISK_BLOCK : 0},
+                            {data + first, part.iov_len - first - tail},
+                            {last, tail ? DISK_BLOCK : 0}};
+    file->tail = 0;
+    if (!error)
+        error = write_blocks(file, parts, 3, offset - head, sync);
+    memmove(file->stage, last, tail);
+    if (!error)
+        file->tail = end;
+    return error;
 }
 
 /* By way of the stage. *sync is false afterwards if the bytes are synced already. */
@@ -213,13 +242,10 @@ static int write_staged(struct disk_file *file, struct iovec *parts, int count, 
     while (!error && count > 0) {
         size_t used = stage_fill(file, head, &parts, &count);
         size_t size = whole_blocks(used);
-        /* What is written in one piece, and first, can be written and synced in one. */
-        bool at_once = *sync && count == 0 && !file->is_unsynced;
+        struct iovec part = {file->stage, size};
+        bool later = false;
         memset(file->stage + used, 0, size - used);
-        file->is_unsynced |= !at_once;
-        error = write_blocks(file->fd, file->stage, size, offset - head, at_once ? RWF_DSYNC : 0);
-        if (!error && at_once)
-            *sync = false;
+        error = write_blocks(file, &part, 1, offset - head, count == 0 ? sync : &later);
         offset += used - head;
         head = used % DISK_BLOCK;
         if (head)
@@ -238,7 +264,9 @@ static int write_direct(struct disk_file *file, const struct iovec *parts, int c
     int error;
     if (offset > file->tail && is_whole_blocks(parts, count, offset)) {
         file->is_unsynced = true;
-        error = write_parts(file->fd, mine, count, offset);
+        error = write_parts(file->fd, mine, count, offset, 0);
+    } else if (is_in_place(*parts, count, offset)) {
+        error = write_in_place(file, *parts, offset, sync);
     } else {
         error = write_staged(file, mine, count, offset, sync);
     }
@@ -270,7 +298,7 @@ static int write_file(struct disk_file *file, struct iovec *parts, int count, ui
     }
     if (!file->is_direct) {
         file->is_unsynced = true;
-        error = write_parts(file->fd, parts, count, offset);
+        error = write_parts(file->fd, parts, count, offset, 0);
     }
     if (error || !sync)
         return error;

@@ -5,7 +5,8 @@
 #include "base/mem.h"
 #include "store/internal.h"
 
-enum { CHUNK_FIRST = 16 };
+enum { MESSAGE_ABOUT = 128 }; /* memory of a message beside its body */
+enum { CHUNK_FIRST = 16, MARK_SOON_MS = 1000, MARK_STEPS_MAX = 64 };
 
 struct index *index_new(struct store *store, uint64_t id)
 {
@@ -159,8 +160,16 @@ static bool is_pending(const struct store *store, const struct message *message)
 static struct place entry_place(const struct entry *entry)
 {
     if (entry->flags & ENTRY_MESSAGE)
-        return entry->message->place;
+        return message_place(entry->message);
     return (struct place){entry->segment, entry->offset, entry->size};
+}
+
+/* A message that survives comes into memory, or leaves it. */
+static void count_recorded(struct store *store, const struct entry *entry, bool is_added)
+{
+    uint64_t bytes = (uint64_t)entry->message->body_size + MESSAGE_ABOUT;
+    if (entry->flags & ENTRY_RECORDED)
+        store->recorded_bytes += is_added ? bytes : -bytes;
 }
 
 void entry_release(struct store *store, struct chunk *chunk, struct entry *entry)
@@ -178,6 +187,7 @@ void entry_release(struct store *store, struct chunk *chunk, struct entry *entry
     }
     if (!message)
         return;
+    count_recorded(store, entry, false);
     if (--chunk->bodies == 0)
         list_remove(&chunk->bodies_link);
     message_unref(store->o.pool, message);
@@ -186,12 +196,15 @@ void entry_release(struct store *store, struct chunk *chunk, struct entry *entry
 void entry_set_message(struct store *store, struct chunk *chunk, struct entry *entry,
                        struct message *message)
 {
-    if (entry->flags & ENTRY_MESSAGE)
+    if (entry->flags & ENTRY_MESSAGE) {
+        count_recorded(store, entry, false);
         message_unref(store->o.pool, entry->message);
-    else if (chunk->bodies++ == 0)
+    } else if (chunk->bodies++ == 0) {
         list_push_back(&store->bodies, &chunk->bodies_link);
+    }
     entry->message = message;
     entry->flags |= ENTRY_MESSAGE;
+    count_recorded(store, entry, true);
     chunk->version++;
     chunk->touched_ms = store->now_ms;
 }
@@ -200,7 +213,8 @@ void entry_evict(struct store *store, struct chunk *chunk, struct entry *entry)
 {
     struct message *message = entry->message;
     assert(entry->flags & ENTRY_MESSAGE && message->batch <= store->written);
-    struct place place = message->place;
+    struct place place = message_place(message);
+    count_recorded(store, entry, false);
     entry->destinations = message->destinations;
     entry->segment = place.segment;
     entry->offset = place.offset;
@@ -282,6 +296,10 @@ uint64_t index_push(struct index *index, struct message *message, uint8_t flags)
                             .expires_ms = message->expires_ms,
                             .flags = (uint8_t)(flags | ENTRY_MESSAGE),
                             .priority = message->priority};
+    if (flags & ENTRY_RECORDED) {
+        count_recorded(store, entry, true);
+        chunk->batch = store->filling->number;
+    }
     bit_set(chunk->live_bits, slot);
     bit_set(chunk->ready_bits, slot);
     chunk->live++;
@@ -341,11 +359,28 @@ static struct chunk *find_ready(struct index *index, uint32_t *slot)
     return NULL;
 }
 
+/* A queue that is read fast moves its mark in longer steps, so that it need not wait for a slow disk.
+ * They cost nothing: after a crash more messages are said to be redelivered, at most. */
+static uint32_t mark_step_of(const struct index *index)
+{
+    const struct store *store = index->store;
+    uint32_t step = index->mark_step;
+    if (step == 0 || store->now_ms - index->mark_ms >= MARK_SOON_MS)
+        return store->o.mark_step;
+    if (step > UINT32_MAX / 2 || step / MARK_STEPS_MAX >= store->o.mark_step)
+        return step;
+    return step * 2;
+}
+
 static void ask_for_mark(struct index *index, uint64_t sequence)
 {
     struct store *store = index->store;
     struct buffer payload = {0};
-    index->mark_asked = sequence + store->o.mark_step;
+    index->mark_step = mark_step_of(index);
+    index->mark_asked = sequence + index->mark_step;
+    /* A step that is shorter again must not fall behind what was allowed before. */
+    if (index->mark_asked < index->mark)
+        index->mark_asked = index->mark;
     index->mark_batch = store->filling->number;
     /* Asked for again so soon, it would be reached before its batch is synced for its age. */
     if (store->now_ms - index->mark_ms < store->o.sync_ms)
@@ -368,7 +403,7 @@ static bool mark_allows(struct index *index, uint64_t sequence)
         index->mark = index->mark_asked;
         index->mark_batch = 0;
     }
-    if (!index->mark_batch && sequence + store->o.mark_step / 2 >= index->mark)
+    if (!index->mark_batch && sequence + index->mark_step / 2 >= index->mark)
         ask_for_mark(index, sequence);
     if (sequence < index->mark || planted(PLANTED_NO_MARK))
         return true;

@@ -36,6 +36,7 @@ struct index {
     uint64_t mark_asked;    /* ... or will be once batch mark_batch is durable */
     uint64_t mark_batch;
     uint64_t mark_ms;    /* when mark_asked was */
+    uint32_t mark_step;  /* how far it was moved then */
     uint64_t read_until; /* bodies are being read ahead up to here */
     uint32_t read_low;   /* with fewer than these ahead more are read */
     uint64_t used_ms;    /* when something was last taken */

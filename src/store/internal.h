@@ -63,6 +63,8 @@ struct pending {
     uint32_t at, size; /* the payload, or the start of it, in batch->bytes */
 };
 
+enum { INSERT_MIN = 16384 }; /* bodies from here on are written from where they lie */
+
 /* Settled sequence numbers of one queue, as the payload of its record but for the last range. */
 struct settles {
     uint64_t queue;
@@ -80,6 +82,8 @@ struct batch {
     uint32_t settles_count, settles_capacity;
     struct buffer bytes;
     uint64_t size;     /* what it will take on disk, about */
+    uint64_t records_size; /* what its records will take, exactly */
+    uint64_t inserts_size; /* of this, long bodies */
     uint64_t since_ms; /* when its first record came */
 };
 
@@ -116,7 +120,11 @@ struct write_job {
     char create[32];          /* the segment must be made first */
     char recycle[32];         /* ... from this file */
     uint8_t header[SEGMENT_HEADER];
-    struct buffer bytes;      /* the batch, but for long bodies */
+    uint8_t *block; /* memory that begins like a block of the disk */
+    size_t block_size;
+    uint64_t used_ms;     /* when it was last needed */
+    uint8_t *bytes;       /* in it, where the batch begins in its block: the batch, but for long bodies */
+    size_t bytes_size;
     struct {
         size_t at; /* where in `bytes` */
         struct bytes part;
@@ -140,6 +148,9 @@ void journal_sync(struct store *store);
 /* Tries again what failed for lack of space. */
 void journal_retry(struct store *store);
 void journal_written(struct store *store, struct write_job *job);
+/* Memory that is not needed goes; and when there will be some, UINT64_MAX: never. */
+void journal_tick(struct store *store);
+uint64_t journal_tick_ms(const struct store *store);
 void journal_fail(struct store *store, const char *what, int error);
 
 /* ---- indexes: index.c ---- */
@@ -198,9 +209,15 @@ struct load_job {
 
 struct read_item {
     uint64_t sequence;
-    struct place place;
+    uint32_t offset, size; /* of the record */
+    const uint8_t *bytes;  /* of the record, in the job's data; NULL: damaged */
+};
+
+/* Items whose records are neighbours, so that one call reads them. */
+struct read_run {
     struct segment *segment;
-    const uint8_t *bytes; /* of the record, in the job's buffer; NULL: damaged */
+    uint64_t start, end; /* in the segment; `start` is that of a block */
+    size_t from, to;     /* items */
 };
 
 struct read_job {
@@ -209,16 +226,13 @@ struct read_job {
     uint64_t queue_id;
     struct read_item *items;
     size_t count, capacity;
+    struct read_run *runs;
+    size_t runs_count, runs_capacity;
     uint8_t *data; /* whole blocks of every run */
     uint64_t data_size;
     uint64_t size; /* of the records */
     int error; /* of the disk */
-};
-
-struct read_buffer {
-    uint8_t *data; /* NULL: none */
-    uint64_t size;
-    uint64_t used_ms;
+    uint64_t used_ms; /* while it is spare */
 };
 
 void spill_tick(struct store *store);
@@ -247,6 +261,7 @@ void read_ahead(struct index *index, uint64_t sequence);
 /* Reads one. */
 void read_one(struct index *index, uint64_t sequence);
 void read_done(struct store *store, struct read_job *job);
+void read_free(struct read_job *job);
 /* Memory that is not needed goes. */
 void reader_tick(struct store *store);
 /* Wakes those whose reads had to wait for a descriptor. */
@@ -429,8 +444,10 @@ struct store {
     struct list cache;        /* chunks: cache_link, oldest first */
     struct list dead;         /* chunks: cache_link: cold, and nothing live in them */
     struct list owing;        /* chunks: cache_link: cold, and most of them was settled */
+    uint64_t recorded_bytes;  /* of bodies in memory that survive a restart, once for each queue */
     uint64_t cache_used;
-    struct read_buffer read_spare;
+    struct read_job *read_spare; /* with its memory, for the next one; NULL: none */
+    struct segment *segment_last_found;
     uint64_t blob_last;
     uint32_t spilling, loading;
 
@@ -462,7 +479,5 @@ struct store *store_new(const struct store_options *options, uint64_t now_ms);
 /* Drops a queue without a record of it. */
 void store_queue_delete_recovered(struct store *store, struct index *index);
 struct destination *store_scratch(struct store *store, size_t count);
-/* A message object for what was read from a sealed record. */
-struct message *store_message(struct store *store, const struct record *record);
 
 #endif

@@ -12,7 +12,8 @@
 #include "base/mem.h"
 #include "store/internal.h"
 
-enum { INSERT_MIN = 16384, PARTS_MAX = 256, FULL_RETRY_MS = 100, AHEAD_MAX = 1 << 20 };
+enum { PARTS_MAX = 256, FULL_RETRY_MS = 100, AHEAD_MAX = 1 << 20 };
+enum { BLOCK_KEPT = 64 << 10, BLOCK_KEPT_MS = 1000 };
 
 void journal_fail(struct store *store, const char *what, int error)
 {
@@ -96,7 +97,7 @@ static int write_batch(struct write_job *job)
     size_t from = 0;
     int count = 0;
     for (size_t i = 0; i < job->inserts_count; i++) {
-        parts[count++] = (struct iovec){job->bytes.data + from, job->inserts[i].at - from};
+        parts[count++] = (struct iovec){job->bytes + from, job->inserts[i].at - from};
         parts[count++] = (struct iovec){(void *)(uintptr_t)job->inserts[i].part.data,
                                         job->inserts[i].part.size};
         from = job->inserts[i].at;
@@ -106,7 +107,7 @@ static int write_batch(struct write_job *job)
                 return error;
         }
     }
-    parts[count++] = (struct iovec){job->bytes.data + from, job->bytes.size - from};
+    parts[count++] = (struct iovec){job->bytes + from, job->bytes_size - from};
     /* Written and synced in one, if nothing else is to be done. */
     bool at_once = job->sync && !job->before && job->offset + job->size <= job->laid_out &&
                    job->disk->ops->write_sync && !planted(PLANTED_NO_SYNC);
@@ -175,24 +176,62 @@ static void submit(struct store *store)
     store->o.syncer->ops->submit(store->o.syncer, &job->job);
 }
 
-static void insert(struct write_job *job, struct message *message)
+/* Memory for a batch of `size` bytes at this offset of the file. It begins where the batch does in its
+ * block, so that all of its whole blocks can be written from here. */
+static void block_take(struct store *store, uint64_t offset, uint64_t size)
+{
+    struct write_job *job = &store->write;
+    size_t head = offset % DISK_BLOCK;
+    size_t needed = head + (size_t)size;
+    if (job->block_size < needed) {
+        size_t capacity = job->block_size ? job->block_size : DISK_BLOCK;
+        while (capacity < needed)
+            capacity *= 2;
+        mem_free(job->block);
+        job->block = mem_aligned(DISK_BLOCK, capacity);
+        job->block_size = capacity;
+    }
+    job->bytes = job->block + head;
+    job->bytes_size = 0;
+    job->used_ms = store->now_ms;
+}
+
+uint64_t journal_tick_ms(const struct store *store)
+{
+    const struct write_job *job = &store->write;
+    if (job->block_size <= BLOCK_KEPT || store->is_writing)
+        return UINT64_MAX;
+    return job->used_ms + BLOCK_KEPT_MS;
+}
+
+void journal_tick(struct store *store)
+{
+    struct write_job *job = &store->write;
+    if (journal_tick_ms(store) > store->now_ms)
+        return;
+    mem_free(job->block);
+    job->block = NULL;
+    job->block_size = 0;
+}
+
+static void insert(struct write_job *job, size_t at, struct message *message)
 {
     if (job->inserts_count == job->inserts_capacity) {
         job->inserts_capacity = job->inserts_capacity ? job->inserts_capacity * 2 : 16;
         job->inserts = mem_realloc(job->inserts, job->inserts_capacity * sizeof(*job->inserts));
         job->pinned = mem_realloc(job->pinned, job->inserts_capacity * sizeof(*job->pinned));
     }
-    job->inserts[job->inserts_count].at = job->bytes.size;
+    job->inserts[job->inserts_count].at = at;
     job->inserts[job->inserts_count].part = message_body(message);
     job->pinned[job->inserts_count++] = message_ref(message);
 }
 
 /* The holds of all destinations that are live when the record gets its place. */
 static void hold(struct store *store, struct segment *segment, enum record_type type,
-                 struct message *message)
+                 const struct message *message, uint32_t size)
 {
-    uint64_t bytes = (uint64_t)(message->place.size / message->destinations) *
-                     message->pending_live;
+    uint32_t share = message->destinations == 1 ? size : size / message->destinations;
+    uint64_t bytes = (uint64_t)share * message->pending_live;
     segment->live_entries += message->pending_live;
     segment->live_bytes += bytes;
     store->stats.live_bytes += bytes;
@@ -202,33 +241,35 @@ static void hold(struct store *store, struct segment *segment, enum record_type 
     segment->kept_bytes += bytes;
 }
 
+/* Writes a record behind the others; *place is where it lies, and then where the next one will. */
 static void seal_record(struct store *store, const struct pending *pending, struct place *place,
                         uint32_t *contents)
 {
     struct write_job *job = &store->write;
     struct message *message = pending->message;
-    struct bytes start = bytes_of(store->filling->bytes.data + pending->at, pending->size);
-    struct bytes parts[3] = {start, {0}, {0}};
+    uint8_t *header = job->bytes + job->bytes_size;
+    uint8_t *payload = header + RECORD_HEADER;
+    bool is_long = message && message->body_size >= INSERT_MIN;
+    size_t size = pending->size;
+    struct bytes body = {0};
+    memcpy(payload, store->filling->bytes.data + pending->at, size);
     if (message) {
-        parts[1] = bytes_of(message->data, (size_t)message->exchange_size +
-                                               message->routing_key_size +
-                                               message->properties_size);
-        parts[2] = message_body(message);
+        size_t copied = message_data_size(message) - (is_long ? message->body_size : 0);
+        memcpy(payload + size, message->data, copied);
+        size += copied;
     }
-    place->size = (uint32_t)(RECORD_HEADER + parts[0].size + parts[1].size + parts[2].size);
-    uint8_t *header = buffer_room(&job->bytes, RECORD_HEADER);
-    record_header_write(header, pending->type, *place, parts, 3);
+    job->bytes_size += RECORD_HEADER + size;
+    if (is_long) {
+        body = message_body(message);
+        insert(job, job->bytes_size, message);
+    }
+    place->size = (uint32_t)(RECORD_HEADER + size + body.size);
+    record_header_write(header, pending->type, *place, bytes_of(payload, size), body);
     *contents = crc32c(*contents, header, 4);
-    buffer_added(&job->bytes, RECORD_HEADER);
-    buffer_add(&job->bytes, parts[0].data, parts[0].size);
-    buffer_add(&job->bytes, parts[1].data, parts[1].size);
-    if (message && parts[2].size >= INSERT_MIN)
-        insert(job, message);
-    else
-        buffer_add(&job->bytes, parts[2].data, parts[2].size);
     if (message) {
-        message->place = *place;
-        hold(store, store->active, pending->type, message);
+        message->segment = place->segment;
+        message->offset = place->offset;
+        hold(store, store->active, pending->type, message, place->size);
         store->stats.messages_written++;
     }
     place->offset += place->size;
@@ -236,16 +277,7 @@ static void seal_record(struct store *store, const struct pending *pending, stru
 
 static uint64_t batch_exact_size(const struct batch *batch)
 {
-    uint64_t size = BATCH_HEADER;
-    for (uint32_t i = 0; i < batch->count; i++) {
-        const struct pending *pending = &batch->records[i];
-        if (pending->is_elided)
-            continue;
-        size += RECORD_HEADER + pending->size;
-        if (pending->message)
-            size += (uint64_t)pending->message->exchange_size + pending->message->routing_key_size +
-                    pending->message->properties_size + pending->message->body_size;
-    }
+    uint64_t size = BATCH_HEADER + batch->records_size;
     return (size + BATCH_ALIGN - 1) / BATCH_ALIGN * BATCH_ALIGN;
 }
 
@@ -283,10 +315,9 @@ static void seal(struct store *store, uint64_t size)
                                   .segment = store->active->number,
                                   .offset = (uint32_t)store->active->size};
     struct place place = {header.segment, header.offset + BATCH_HEADER, 0};
-    job->bytes.size = 0;
+    block_take(store, header.offset, size - batch->inserts_size);
     job->inserts_count = 0;
-    buffer_room(&job->bytes, BATCH_HEADER);
-    buffer_added(&job->bytes, BATCH_HEADER);
+    job->bytes_size = BATCH_HEADER;
     for (uint32_t i = 0; i < batch->count; i++) {
         if (batch->records[i].is_elided)
             continue;
@@ -294,9 +325,10 @@ static void seal(struct store *store, uint64_t size)
         header.records++;
     }
     size_t padding = header.offset + size - place.offset;
-    memset(buffer_room(&job->bytes, padding), 0, padding);
-    buffer_added(&job->bytes, padding);
-    batch_header_write(job->bytes.data, &header);
+    assert(padding < BATCH_ALIGN);
+    memset(job->bytes + job->bytes_size, 0, padding);
+    job->bytes_size += padding;
+    batch_header_write(job->bytes, &header);
     store->previous = header.checksum;
 }
 
@@ -310,7 +342,7 @@ static void next_batch(struct store *store)
     batch->count = batch->elided = 0;
     batch->settles_count = 0;
     batch->bytes.size = 0;
-    batch->size = 0;
+    batch->size = batch->records_size = batch->inserts_size = 0;
     if (batch->bytes.capacity > 4u << 20)
         buffer_free(&batch->bytes);
 }
@@ -363,8 +395,6 @@ static void unpin(struct store *store)
     for (size_t i = 0; i < job->inserts_count; i++)
         message_unref(store->o.pool, job->pinned[i]);
     job->inserts_count = 0;
-    if (job->bytes.capacity > 4u << 20)
-        buffer_free(&job->bytes);
 }
 
 /* A new segment could not be opened: publishers wait, as for space. */

@@ -1,6 +1,7 @@
 #include "store/message.h"
 
 #include <assert.h>
+#include <stddef.h>
 
 void message_pool_init(struct message_pool *pool)
 {
@@ -12,31 +13,35 @@ void message_pool_free(struct message_pool *pool)
     slab_free_all(&pool->slab);
 }
 
-static size_t size_of(const struct message *message)
+/* What lies before the data; less than the size of the struct. */
+enum { HEAD = offsetof(struct message, data) };
+
+/* Field by field: the compiler makes a call of memset of a whole struct. */
+static struct message *message_bare(struct message_pool *pool, size_t exchange_size,
+                                    size_t routing_key_size, size_t properties_size,
+                                    uint32_t body_size)
 {
-    return sizeof(*message) + message->exchange_size + message->routing_key_size +
-           message->properties_size + message->body_size;
+    struct message *message = slab_alloc(&pool->slab, HEAD + exchange_size + routing_key_size +
+                                                          properties_size + body_size);
+    message->refs = 1;
+    message->properties_size = (uint32_t)properties_size;
+    message->body_size = body_size;
+    message->exchange_size = (uint8_t)exchange_size;
+    message->routing_key_size = (uint8_t)routing_key_size;
+    message->flags = message->priority = 0;
+    message->expires_ms = 0;
+    message->batch = 0;
+    message->segment = message->offset = 0;
+    message->destinations = message->pending_live = message->body_filled = 0;
+    return message;
 }
 
 struct message *message_new(struct message_pool *pool, struct bytes exchange,
                             struct bytes routing_key, struct bytes properties, uint32_t body_size)
 {
     assert(exchange.size <= UINT8_MAX && routing_key.size <= UINT8_MAX);
-    struct message *message = slab_alloc(&pool->slab, sizeof(*message) + exchange.size +
-                                                          routing_key.size + properties.size +
-                                                          body_size);
-    /* Field by field: the compiler makes a call of memset of a whole struct. */
-    message->refs = 1;
-    message->properties_size = (uint32_t)properties.size;
-    message->body_size = body_size;
-    message->body_filled = 0;
-    message->exchange_size = (uint8_t)exchange.size;
-    message->routing_key_size = (uint8_t)routing_key.size;
-    message->flags = message->priority = 0;
-    message->expires_ms = 0;
-    message->place = (struct place){0};
-    message->destinations = message->pending_live = message->pending = 0;
-    message->batch = 0;
+    struct message *message =
+        message_bare(pool, exchange.size, routing_key.size, properties.size, body_size);
     uint8_t *at = message->data;
     if (exchange.size)
         memcpy(at, exchange.data, exchange.size);
@@ -46,6 +51,17 @@ struct message *message_new(struct message_pool *pool, struct bytes exchange,
     at += routing_key.size;
     if (properties.size)
         memcpy(at, properties.data, properties.size);
+    return message;
+}
+
+struct message *message_from_data(struct message_pool *pool, uint8_t exchange_size,
+                                  uint8_t routing_key_size, uint32_t properties_size,
+                                  uint32_t body_size, const uint8_t *data)
+{
+    struct message *message =
+        message_bare(pool, exchange_size, routing_key_size, properties_size, body_size);
+    memcpy(message->data, data, message_data_size(message));
+    message->body_filled = body_size;
     return message;
 }
 
@@ -59,5 +75,5 @@ void message_fill(struct message *message, struct bytes part)
 
 void message_free(struct message_pool *pool, struct message *message)
 {
-    slab_free(&pool->slab, message, size_of(message));
+    slab_free(&pool->slab, message, HEAD + message_data_size(message));
 }

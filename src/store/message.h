@@ -25,18 +25,21 @@ struct message {
     uint32_t refs;
     uint32_t properties_size;
     uint32_t body_size;
-    uint32_t body_filled; /* bytes received so far */
     uint8_t exchange_size;
     uint8_t routing_key_size;
     uint8_t flags;
     uint8_t priority;
     uint64_t expires_ms; /* wall clock; 0: never */
     /* The store's: */
-    struct place place;   /* once its batch was sealed */
+    uint64_t batch;        /* number of the batch its record is in; 0: none */
+    uint32_t segment;      /* where the record lies, once its batch was sealed: message_place */
+    uint32_t offset;
     uint32_t destinations; /* of its record; 0: it has no record */
     uint32_t pending_live; /* destinations not settled yet, while the record waits in a batch */
-    uint64_t batch;        /* number of the batch its record is in; 0: none */
-    uint32_t pending;      /* while that batch is being filled: the record's number in it */
+    union {
+        uint32_t body_filled; /* bytes received so far */
+        uint32_t pending;     /* when all were, and its batch is being filled: number of its record */
+    };
     uint8_t data[]; /* exchange, routing key, properties, body */
 };
 
@@ -57,6 +60,10 @@ static inline size_t message_pool_bytes(const struct message_pool *pool)
  * 255 bytes; the caller has checked `body_size` against the limit. */
 struct message *message_new(struct message_pool *pool, struct bytes exchange,
                             struct bytes routing_key, struct bytes properties, uint32_t body_size);
+/* The same, whole: `data` are exchange, routing key, properties and body, one behind the other. */
+struct message *message_from_data(struct message_pool *pool, uint8_t exchange_size,
+                                  uint8_t routing_key_size, uint32_t properties_size,
+                                  uint32_t body_size, const uint8_t *data);
 /* Appends to the body; the caller has checked that it fits. */
 void message_fill(struct message *message, struct bytes part);
 void message_free(struct message_pool *pool, struct message *message);
@@ -93,6 +100,12 @@ static inline uint8_t *message_body_start(struct message *message)
 {
     return message->data + message->exchange_size + message->routing_key_size +
            message->properties_size;
+}
+
+static inline size_t message_data_size(const struct message *message)
+{
+    return (size_t)message->exchange_size + message->routing_key_size + message->properties_size +
+           message->body_size;
 }
 
 static inline struct bytes message_body(const struct message *message)

@@ -6,152 +6,149 @@
 #include "base/mem.h"
 #include "store/internal.h"
 
-enum { READ_AHEAD_BYTES = 2 << 20, READ_AHEAD_MIN = 16, READ_AHEAD_MAX = 8192, CHUNKS_AHEAD = 2 };
+enum { READ_AHEAD_BYTES = 2 << 20, READ_AHEAD_MIN = 16, READ_AHEAD_MAX = 8192, CHUNKS_AHEAD = 4 };
 enum { SPARE_BYTES = READ_BYTES + READ_BYTES / 4, SPARE_MS = 1000 };
 enum { READ_ERRORS_MAX = 3, READ_ITEMS = 4096, GAP_MAX = 4096, REST_MS = 100 };
 
 /* ---- the reader's side ---- */
 
-/* The end of the run of neighbours that begins at item `from`. */
-static size_t run_end(const struct read_job *job, size_t from, uint64_t *size)
+/* What one call reads: whole blocks, as large reads go past the page cache then. */
+static uint64_t run_bytes(const struct read_run *run)
 {
-    const struct place *first = &job->items[from].place;
-    uint64_t end = (uint64_t)first->offset + first->size;
-    size_t at = from + 1;
-    for (; at < job->count; at++) {
-        const struct place *place = &job->items[at].place;
-        if (place->segment != first->segment || place->offset < end ||
-            place->offset - end > GAP_MAX)
-            break;
-        end = (uint64_t)place->offset + place->size;
-    }
-    *size = end - first->offset;
-    return at;
+    return (run->end - run->start + DISK_BLOCK - 1) / DISK_BLOCK * DISK_BLOCK;
 }
 
-/* Where a run is read from: whole blocks, as large reads go past the page cache then. */
-static uint64_t run_start(const struct read_job *job, size_t from)
+static void check_item(const struct read_run *run, struct read_item *item, const uint8_t *data,
+                       uint64_t got)
 {
-    return job->items[from].place.offset / DISK_BLOCK * DISK_BLOCK;
-}
-
-static uint64_t run_blocks(const struct read_job *job, size_t from, uint64_t size)
-{
-    uint64_t head = job->items[from].place.offset % DISK_BLOCK;
-    return (head + size + DISK_BLOCK - 1) / DISK_BLOCK * DISK_BLOCK;
-}
-
-static void read_run(struct read_job *job, size_t from, size_t to, uint8_t *data, uint64_t size)
-{
-    uint64_t start = run_start(job, from);
-    uint64_t got = 0;
-    int error = files_read(&job->store->files, job->items[from].place.segment, data, size, start,
-                           &got);
-    if (error)
-        job->error = error;
-    for (size_t i = from; i < to; i++) {
-        struct read_item *item = &job->items[i];
-        uint64_t at = item->place.offset - start;
-        struct record record;
-        if (error || at + item->place.size > got)
-            continue;
-        if (record_read(bytes_of(data + at, item->place.size), item->place.segment,
-                        item->place.offset, &record) == RECORD_OK &&
-            record.place.size == item->place.size)
-            item->bytes = data + at;
-    }
+    uint64_t at = item->offset - run->start;
+    struct record record;
+    if (at + item->size <= got &&
+        record_read(bytes_of(data + at, item->size), run->segment->number, item->offset,
+                    &record) == RECORD_OK &&
+        record.place.size == item->size)
+        item->bytes = data + at;
 }
 
 static void run_read(struct job *link)
 {
     struct read_job *job = (struct read_job *)link;
-    uint64_t total = 0, size;
-    for (size_t at = 0; at < job->count;) {
-        size_t end = run_end(job, at, &size);
-        size = run_blocks(job, at, size);
-        read_run(job, at, end, job->data + total, size);
-        total += size;
-        at = end;
+    uint8_t *data = job->data;
+    for (size_t i = 0; i < job->runs_count; i++) {
+        const struct read_run *run = &job->runs[i];
+        uint64_t got = 0;
+        int error = files_read(&job->store->files, run->segment->number, data, run_bytes(run),
+                               run->start, &got);
+        if (error)
+            job->error = error;
+        for (size_t at = run->from; !error && at < run->to; at++)
+            check_item(run, &job->items[at], data, got);
+        data += run_bytes(run);
     }
 }
 
 /* ---- the owner's side ---- */
 
+static struct read_run *add_run(struct read_job *job, const struct entry *entry)
+{
+    struct segment *segment = segment_find(job->store, entry->segment);
+    assert(segment);
+    if (job->runs_count == job->runs_capacity) {
+        job->runs_capacity = job->runs_capacity ? job->runs_capacity * 2 : 8;
+        job->runs = mem_realloc(job->runs, job->runs_capacity * sizeof(*job->runs));
+    }
+    segment->readers++;
+    uint64_t start = entry->offset / DISK_BLOCK * DISK_BLOCK;
+    struct read_run *run = &job->runs[job->runs_count++];
+    *run = (struct read_run){segment, start, entry->offset, job->count, job->count};
+    return run;
+}
+
+/* Does the record go on where the run ends, or not far behind? */
+static bool is_next(const struct read_run *run, const struct entry *entry)
+{
+    return entry->segment == run->segment->number && entry->offset >= run->end &&
+           entry->offset - run->end <= GAP_MAX;
+}
+
 static void add_item(struct read_job *job, const struct entry *entry, uint64_t sequence)
 {
-    struct store *store = job->store;
-    struct segment *segment = segment_find(store, entry->segment);
-    assert(segment);
+    struct read_run *run = job->runs_count ? &job->runs[job->runs_count - 1] : NULL;
+    if (!run || !is_next(run, entry))
+        run = add_run(job, entry);
     if (job->count == job->capacity) {
         job->capacity = job->capacity ? job->capacity * 2 : 64;
         job->items = mem_realloc(job->items, job->capacity * sizeof(*job->items));
     }
-    segment->readers++;
-    job->items[job->count++] = (struct read_item){
-        .sequence = sequence,
-        .place = {entry->segment, entry->offset, entry->size},
-        .segment = segment,
-    };
+    job->items[job->count] = (struct read_item){sequence, entry->offset, entry->size, NULL};
+    run->to = ++job->count;
+    run->end = (uint64_t)entry->offset + entry->size;
     job->size += entry->size;
 }
 
-/* Memory for all that a job reads. The last job's is used again: memory that is new to the process
- * costs more than what is done with it. */
-static void buffer_take(struct read_job *job)
+void read_free(struct read_job *job)
 {
-    struct read_buffer *spare = &job->store->read_spare;
-    uint64_t total = 0, size;
-    for (size_t at = 0, end; at < job->count; at = end) {
-        end = run_end(job, at, &size);
-        total += run_blocks(job, at, size);
-    }
-    if (spare->size >= total) {
-        job->data = spare->data;
-        job->data_size = spare->size;
-        *spare = (struct read_buffer){0};
+    if (!job)
         return;
-    }
-    job->data_size = total < SPARE_BYTES ? SPARE_BYTES : total;
-    job->data = mem_aligned(DISK_BLOCK, job->data_size);
+    mem_free(job->data);
+    mem_free(job->items);
+    mem_free(job->runs);
+    mem_free(job);
 }
 
-static void buffer_return(struct read_job *job)
+/* The last job is used again: memory that is new to the process costs more than what is done with
+ * it. */
+static struct read_job *job_new(struct index *index)
 {
-    struct read_buffer *spare = &job->store->read_spare;
-    if (job->data_size == SPARE_BYTES && !spare->data)
-        *spare = (struct read_buffer){job->data, job->data_size, job->store->now_ms};
-    else
-        mem_free(job->data);
+    struct store *store = index->store;
+    struct read_job *job = store->read_spare ? store->read_spare : mem_zalloc(sizeof(*job));
+    store->read_spare = NULL;
+    job->job.run = run_read;
+    job->job.kind = JOB_READ;
+    job->store = store;
+    job->queue_id = index->id;
+    job->count = job->runs_count = 0;
+    job->size = 0;
+    job->error = 0;
+    return job;
+}
+
+static void job_end(struct store *store, struct read_job *job)
+{
+    if (store->read_spare || job->data_size > SPARE_BYTES) {
+        read_free(job);
+        return;
+    }
+    job->used_ms = store->now_ms;
+    store->read_spare = job;
 }
 
 void reader_tick(struct store *store)
 {
-    struct read_buffer *spare = &store->read_spare;
-    if (!spare->data || store->now_ms - spare->used_ms < SPARE_MS)
+    struct read_job *spare = store->read_spare;
+    if (!spare || store->now_ms - spare->used_ms < SPARE_MS)
         return;
-    mem_free(spare->data);
-    *spare = (struct read_buffer){0};
-}
-
-static struct read_job *job_new(struct index *index)
-{
-    struct read_job *job = mem_zalloc(sizeof(*job));
-    job->job.run = run_read;
-    job->job.kind = JOB_READ;
-    job->store = index->store;
-    job->queue_id = index->id;
-    return job;
+    read_free(spare);
+    store->read_spare = NULL;
 }
 
 static void job_submit(struct index *index, struct read_job *job)
 {
-    if (job->count == 0) {
-        mem_free(job);
+    struct store *store = index->store;
+    uint64_t total = 0;
+    for (size_t i = 0; i < job->runs_count; i++)
+        total += run_bytes(&job->runs[i]);
+    if (total == 0) {
+        job_end(store, job);
         return;
     }
-    buffer_take(job);
+    if (total > job->data_size) {
+        mem_free(job->data);
+        job->data_size = total < SPARE_BYTES ? SPARE_BYTES : total;
+        job->data = mem_aligned(DISK_BLOCK, job->data_size);
+    }
     index->is_reading = true;
-    index->store->o.reader->ops->submit(index->store->o.reader, &job->job);
+    store->o.reader->ops->submit(store->o.reader, &job->job);
 }
 
 /* The first chunk that ends above `sequence`. */
@@ -228,24 +225,13 @@ void read_one(struct index *index, uint64_t sequence)
     job_submit(index, job);
 }
 
-struct message *store_message(struct store *store, const struct record *record)
-{
-    struct message_payload payload;
-    if (!message_payload_read(record->payload, &payload))
-        return NULL;
-    struct message *message = message_from_payload(store->o.pool, &payload);
-    message->place = record->place;
-    message->destinations = payload.destinations;
-    message->batch = store->written;
-    return message;
-}
-
 /* A message whose bytes are damaged is never delivered and never deleted: it keeps its segment. */
 static void set_aside(struct index *index, struct chunk *chunk, const struct read_item *item)
 {
     struct store *store = index->store;
     uint32_t slot = (uint32_t)(item->sequence - chunk->base);
-    chunk->entries[slot].flags |= ENTRY_DAMAGED;
+    struct entry *entry = &chunk->entries[slot];
+    entry->flags |= ENTRY_DAMAGED;
     if (bit_get(chunk->ready_bits, slot)) {
         bit_clear(chunk->ready_bits, slot);
         chunk->ready--;
@@ -256,31 +242,37 @@ static void set_aside(struct index *index, struct chunk *chunk, const struct rea
     chunk_changed(store, chunk);
     store->stats.damaged++;
     char name[32];
-    segment_name(name, item->place.segment);
+    segment_name(name, entry->segment);
     log_event(store->o.log, LOG_LEVEL_ERROR, "message damaged file=%s offset=%u size=%u", name,
-              item->place.offset, item->place.size);
+              item->offset, item->size);
 }
 
-static bool is_still_at(const struct entry *entry, struct place place)
+static struct message *message_of(struct store *store, const struct entry *entry,
+                                  const struct read_item *item)
 {
-    return !(entry->flags & (ENTRY_MESSAGE | ENTRY_DAMAGED)) && entry->segment == place.segment &&
-           entry->offset == place.offset;
+    struct message_payload payload;
+    if (!item->bytes ||
+        !message_payload_read(bytes_of(item->bytes + RECORD_HEADER, item->size - RECORD_HEADER),
+                              &payload))
+        return NULL;
+    struct message *message = message_from_payload(store->o.pool, &payload);
+    message->segment = entry->segment;
+    message->offset = entry->offset;
+    message->destinations = payload.destinations;
+    message->batch = store->written;
+    return message;
 }
 
-static void take_in(struct store *store, struct index *index, const struct read_item *item)
+static void take_in(struct index *index, struct chunk *chunk, uint32_t segment,
+                    const struct read_item *item)
 {
-    struct chunk *chunk;
-    struct entry *entry = index_entry(index, item->sequence, &chunk);
-    if (!entry || !is_still_at(entry, item->place))
+    struct store *store = index->store;
+    uint32_t slot = (uint32_t)(item->sequence - chunk->base);
+    struct entry *entry = &chunk->entries[slot];
+    if (!bit_get(chunk->live_bits, slot) || entry->flags & (ENTRY_MESSAGE | ENTRY_DAMAGED) ||
+        entry->segment != segment || entry->offset != item->offset)
         return;
-    struct record record;
-    struct message *message = NULL;
-    if (item->bytes) {
-        record.payload =
-            bytes_of(item->bytes + RECORD_HEADER, item->place.size - RECORD_HEADER);
-        record.place = item->place;
-        message = store_message(store, &record);
-    }
+    struct message *message = message_of(store, entry, item);
     if (!message) {
         set_aside(index, chunk, item);
         return;
@@ -288,6 +280,20 @@ static void take_in(struct store *store, struct index *index, const struct read_
     entry_set_message(store, chunk, entry, message);
     chunk->read_ms = store->now_ms;
     store->stats.bodies_read++;
+}
+
+/* Those of a run that are still where they were. */
+static void take_in_run(struct index *index, const struct read_job *job,
+                        const struct read_run *run)
+{
+    struct chunk *chunk = NULL;
+    for (size_t i = run->from; i < run->to; i++) {
+        const struct read_item *item = &job->items[i];
+        if (!chunk || item->sequence - chunk->base >= chunk->slots)
+            chunk = index_chunk(index, item->sequence);
+        if (chunk && chunk->entries)
+            take_in(index, chunk, run->segment->number, item);
+    }
 }
 
 /* Not now: whoever waits for it asks again in a moment. */
@@ -318,10 +324,10 @@ void read_done(struct store *store, struct read_job *job)
     bool again = index && job->error && (no_file || index->read_errors++ < READ_ERRORS_MAX);
     if (index && !again)
         index->read_errors = 0;
-    for (size_t i = 0; i < job->count; i++) {
+    for (size_t i = 0; i < job->runs_count; i++) {
         if (index && !again)
-            take_in(store, index, &job->items[i]);
-        segment_unread(store, job->items[i].segment);
+            take_in_run(index, job, &job->runs[i]);
+        segment_unread(store, job->runs[i].segment);
     }
     if (index) {
         index->is_reading = false;
@@ -330,7 +336,5 @@ void read_done(struct store *store, struct read_job *job)
         else
             index_wake(index);
     }
-    buffer_return(job);
-    mem_free(job->items);
-    mem_free(job);
+    job_end(store, job);
 }

@@ -167,25 +167,24 @@ int batch_header_read(const uint8_t in[BATCH_HEADER], uint32_t segment, uint32_t
 }
 
 static uint32_t record_checksum(uint32_t segment, uint32_t offset, const uint8_t *header,
-                                const struct bytes *parts, int count)
+                                struct bytes payload)
 {
     uint8_t start[16];
     put32(start, segment);
     put32(start + 4, offset);
     memcpy(start + 8, header + 4, 8);
-    uint32_t crc = crc32c(0, start, sizeof(start));
-    for (int i = 0; i < count; i++)
-        crc = crc32c(crc, parts[i].data, parts[i].size);
-    return crc;
+    return crc32c(crc32c(0, start, sizeof(start)), payload.data, payload.size);
 }
 
 uint32_t record_header_write(uint8_t out[RECORD_HEADER], enum record_type type, struct place place,
-                             const struct bytes *parts, int count)
+                             struct bytes payload, struct bytes rest)
 {
     memset(out, 0, RECORD_HEADER);
     put32(out + 4, place.size - RECORD_HEADER);
     out[8] = (uint8_t)type;
-    uint32_t crc = record_checksum(place.segment, place.offset, out, parts, count);
+    uint32_t crc = record_checksum(place.segment, place.offset, out, payload);
+    if (rest.size)
+        crc = crc32c(crc, rest.data, rest.size);
     put32(out, crc);
     return crc;
 }
@@ -203,7 +202,7 @@ int record_read(struct bytes in, uint32_t segment, uint32_t offset, struct recor
     record->checksum = get32(in.data);
     if (planted(PLANTED_NO_CHECKSUM))
         return RECORD_OK;
-    if (record->checksum != record_checksum(segment, offset, in.data, &record->payload, 1))
+    if (record->checksum != record_checksum(segment, offset, in.data, record->payload))
         return RECORD_BAD;
     return RECORD_OK;
 }
@@ -221,13 +220,6 @@ bool batch_contents_check(struct bytes batch, const struct batch_header *header)
         at += record.place.size;
     }
     return contents == header->contents || planted(PLANTED_NO_CHECKSUM);
-}
-
-size_t message_payload_size(const struct message *message, uint32_t destinations)
-{
-    return MESSAGE_PAYLOAD_FIXED + (size_t)destinations * DESTINATION_SIZE +
-           message->exchange_size + message->routing_key_size + message->properties_size +
-           message->body_size;
 }
 
 void message_payload_start(struct buffer *out, const struct message *message,
@@ -257,19 +249,22 @@ bool message_payload_read(struct bytes payload, struct message_payload *out)
     if (payload.size < MESSAGE_PAYLOAD_FIXED)
         return false;
     const uint8_t *at = payload.data;
-    *out = (struct message_payload){.flags = at[0],
-                                    .priority = at[1],
-                                    .expires_ms = get64(at + 2),
-                                    .destinations = get32(at + 10),
-                                    .destination = at + MESSAGE_PAYLOAD_FIXED};
-    struct cursor cursor = cursor_of(payload);
-    cursor_bytes(&cursor, MESSAGE_PAYLOAD_FIXED);
-    cursor_bytes(&cursor, (size_t)out->destinations * DESTINATION_SIZE);
-    out->exchange = cursor_bytes(&cursor, at[14]);
-    out->routing_key = cursor_bytes(&cursor, at[15]);
-    out->properties = cursor_bytes(&cursor, get32(at + 18));
-    out->body = cursor_bytes(&cursor, get32(at + 22));
-    return !cursor.bad && cursor.at == cursor.end && out->destinations > 0;
+    out->flags = at[0];
+    out->priority = at[1];
+    out->expires_ms = get64(at + 2);
+    out->destinations = get32(at + 10);
+    out->exchange_size = at[14];
+    out->routing_key_size = at[15];
+    out->properties_size = get32(at + 18);
+    out->body_size = get32(at + 22);
+    uint64_t start = MESSAGE_PAYLOAD_FIXED + (uint64_t)out->destinations * DESTINATION_SIZE;
+    uint64_t size = start + out->exchange_size + out->routing_key_size + out->properties_size +
+                    out->body_size;
+    if (size != payload.size || out->destinations == 0)
+        return false;
+    out->destination = at + MESSAGE_PAYLOAD_FIXED;
+    out->data = at + start;
+    return true;
 }
 
 struct destination message_payload_destination(const struct message_payload *payload, uint32_t at)
@@ -281,9 +276,9 @@ struct destination message_payload_destination(const struct message_payload *pay
 struct message *message_from_payload(struct message_pool *pool,
                                      const struct message_payload *payload)
 {
-    struct message *message = message_new(pool, payload->exchange, payload->routing_key,
-                                          payload->properties, (uint32_t)payload->body.size);
-    message_fill(message, payload->body);
+    struct message *message =
+        message_from_data(pool, payload->exchange_size, payload->routing_key_size,
+                          payload->properties_size, payload->body_size, payload->data);
     message->flags = payload->flags;
     message->priority = payload->priority;
     message->expires_ms = payload->expires_ms;

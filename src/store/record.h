@@ -79,9 +79,10 @@ void batch_header_write(uint8_t out[BATCH_HEADER], struct batch_header *header);
 int batch_header_read(const uint8_t in[BATCH_HEADER], uint32_t segment, uint32_t offset,
                       struct batch_header *header);
 
-/* Writes the header of a record whose payload follows in up to three parts; returns its checksum. */
+/* Writes the header of a record whose payload is `payload` and then `rest`, which may be empty;
+ * returns its checksum. */
 uint32_t record_header_write(uint8_t out[RECORD_HEADER], enum record_type type, struct place place,
-                             const struct bytes *parts, int count);
+                             struct bytes payload, struct bytes rest);
 /* Reads and checks the record that begins at `in` and lies at `place` (whose size is filled in from
  * the record's header). */
 int record_read(struct bytes in, uint32_t segment, uint32_t offset, struct record *record);
@@ -100,14 +101,28 @@ enum { MESSAGE_PAYLOAD_FIXED = 30, DESTINATION_SIZE = 16 };
 /* The part of a message record's payload before the names: fixed fields and destinations. */
 void message_payload_start(struct buffer *out, const struct message *message,
                            const struct destination *destinations, uint32_t count);
-size_t message_payload_size(const struct message *message, uint32_t destinations);
+static inline size_t message_payload_size(const struct message *message, uint32_t destinations)
+{
+    return MESSAGE_PAYLOAD_FIXED + (size_t)destinations * DESTINATION_SIZE +
+           message_data_size(message);
+}
+
+/* Where the record of a message lies whose batch was sealed. */
+static inline struct place message_place(const struct message *message)
+{
+    return (struct place){message->segment, message->offset,
+                          (uint32_t)(RECORD_HEADER +
+                                     message_payload_size(message, message->destinations))};
+}
 
 struct message_payload {
     uint8_t flags, priority;
     uint64_t expires_ms;
     uint32_t destinations;
     const uint8_t *destination; /* the first */
-    struct bytes exchange, routing_key, properties, body;
+    uint8_t exchange_size, routing_key_size;
+    uint32_t properties_size, body_size;
+    const uint8_t *data; /* exchange, routing key, properties, body */
 };
 
 bool message_payload_read(struct bytes payload, struct message_payload *out);

@@ -38,7 +38,11 @@ uint32_t spare_number(const char *name)
 
 struct segment *segment_find(struct store *store, uint32_t number)
 {
-    return idmap_find(&store->segments_by_number, number);
+    /* Neighbours in a queue are mostly neighbours in the journal. */
+    struct segment *segment = store->segment_last_found;
+    if (!segment || segment->number != number)
+        segment = store->segment_last_found = idmap_find(&store->segments_by_number, number);
+    return segment;
 }
 
 struct segment *segment_add(struct store *store, uint32_t number)
@@ -59,6 +63,8 @@ struct segment *segment_add(struct store *store, uint32_t number)
 void segment_free(struct store *store, struct segment *segment)
 {
     idmap_remove(&store->segments_by_number, segment->number);
+    if (store->segment_last_found == segment)
+        store->segment_last_found = NULL;
     list_remove(&segment->link);
     mem_free(segment);
 }
@@ -70,23 +76,30 @@ void segment_unread(struct store *store, struct segment *segment)
         segment_free(store, segment);
 }
 
+/* Mostly there is one destination, and a division takes as long as all the rest. */
+static uint32_t share(struct place place, uint32_t destinations)
+{
+    return destinations == 1 ? place.size : place.size / destinations;
+}
+
 void segment_hold(struct store *store, struct place place, uint32_t destinations, bool kept)
 {
     struct segment *segment = segment_find(store, place.segment);
+    uint32_t bytes = share(place, destinations);
     assert(segment && !segment->is_gone);
     segment->live_entries++;
-    segment->live_bytes += place.size / destinations;
-    store->stats.live_bytes += place.size / destinations;
+    segment->live_bytes += bytes;
+    store->stats.live_bytes += bytes;
     if (kept) {
         segment->kept_entries++;
-        segment->kept_bytes += place.size / destinations;
+        segment->kept_bytes += bytes;
     }
 }
 
 void segment_release(struct store *store, struct place place, uint32_t destinations, bool kept)
 {
     struct segment *segment = segment_find(store, place.segment);
-    uint32_t bytes = place.size / destinations;
+    uint32_t bytes = share(place, destinations);
     assert(segment && segment->live_entries > 0 && segment->live_bytes >= bytes);
     segment->live_entries--;
     segment->live_bytes -= bytes;

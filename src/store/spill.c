@@ -2,7 +2,9 @@
  * than a second or there are too many; and the entries of chunks, when the cache is full.
  *
  * Of bodies, those that came last go first when the burst budget is exceeded: a queue is read from
- * its other end, so they are needed last. Those that nobody took for a second go oldest first. */
+ * its other end, so they are needed last. Those that nobody took for a second go oldest first.
+ * What was recorded costs nothing to be rid of, and memory that is used again is cheaper than new
+ * memory: of such bodies less is kept. */
 #include <stdio.h>
 
 #include "base/mem.h"
@@ -15,6 +17,7 @@ enum {
     SPILLS_AT_ONCE = 16,
     LOADS_AT_ONCE = 8,
     SPILL_SLOTS_MIN = 32,
+    RECORDED_PART = 8, /* of the burst budget: one in so many is for recorded ones */
 };
 
 /* ---- blobs ---- */
@@ -342,9 +345,8 @@ static void load_dead(struct store *store)
 static struct message *copy_of(struct store *store, const struct message *message)
 {
     struct message *copy =
-        message_new(store->o.pool, message_exchange(message), message_routing_key(message),
-                    message_properties(message), message->body_size);
-    message_fill(copy, message_body(message));
+        message_from_data(store->o.pool, message->exchange_size, message->routing_key_size,
+                          message->properties_size, message->body_size, message->data);
     copy->flags = message->flags;
     copy->priority = message->priority;
     copy->expires_ms = message->expires_ms;
@@ -401,18 +403,33 @@ static void evict_bodies_of(struct store *store, struct chunk *chunk)
     }
 }
 
+/* What was read in this turn is what somebody waits for. */
+static bool may_evict(const struct store *store, const struct chunk *chunk)
+{
+    return chunk->read_ms != store->now_ms;
+}
+
+/* Is it all written, and was none of it read back a moment ago? */
+static bool may_evict_recorded(const struct store *store, const struct chunk *chunk)
+{
+    return chunk->batch && chunk->batch <= store->written &&
+           store->now_ms - chunk->read_ms >= IDLE_MS;
+}
+
 static void evict_burst(struct store *store)
 {
     struct list *link = store->bodies.prev;
     for (uint32_t slots = 0; slots < SLOTS_A_TURN && link != &store->bodies;) {
-        if (message_pool_bytes(store->o.pool) <= store->o.bodies_burst_bytes)
+        bool is_burst = message_pool_bytes(store->o.pool) > store->o.bodies_burst_bytes;
+        if (!is_burst && store->recorded_bytes <= store->o.bodies_burst_bytes / RECORDED_PART)
             return;
         struct list *before = link->prev;
         struct chunk *chunk = list_entry(link, struct chunk, bodies_link);
-        slots += chunk->slots + 16;
-        /* What was read in this turn is what somebody waits for. */
-        if (chunk->read_ms != store->now_ms)
+        slots += 16;
+        if (is_burst ? may_evict(store, chunk) : may_evict_recorded(store, chunk)) {
             evict_bodies_of(store, chunk);
+            slots += chunk->slots;
+        }
         link = before;
     }
 }

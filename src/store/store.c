@@ -199,7 +199,6 @@ static void free_index(struct index *index)
 
 static void abandon_job(struct store *store, struct job *job)
 {
-    struct read_job *read = (struct read_job *)job;
     switch ((enum job_kind)job->kind) {
     case JOB_WRITE:
         store->active_file = store->write.file;
@@ -221,9 +220,7 @@ static void abandon_job(struct store *store, struct job *job)
         mem_free(job);
         break;
     case JOB_READ:
-        mem_free(read->data);
-        mem_free(read->items);
-        mem_free(read);
+        read_free((struct read_job *)job);
         break;
     case JOB_SCAN:
         break;
@@ -263,7 +260,7 @@ void store_abandon(struct store *store)
         message_unref(store->o.pool, store->write.pinned[i]);
     mem_free(store->write.inserts);
     mem_free(store->write.pinned);
-    buffer_free(&store->write.bytes);
+    mem_free(store->write.block);
     batch_free(store, store->filling);
     catalogue_free(&store->changed_names);
     catalogue_free(&store->image);
@@ -273,7 +270,7 @@ void store_abandon(struct store *store)
     mem_free(store->dead_names);
     mem_free(store->dead_queues);
     mem_free(store->scratch);
-    mem_free(store->read_spare.data);
+    read_free(store->read_spare);
     store->o.kv->ops->close(store->o.kv);
     mem_free(store);
 }
@@ -372,6 +369,7 @@ void store_tick(struct store *store, uint64_t now_ms)
     read_tick(store);
     spill_tick(store);
     reader_tick(store);
+    journal_tick(store);
     compact_tick(store);
     write_tick(store);
     if (checkpoint_is_due(store) && batch_is_empty(store->filling))
@@ -409,8 +407,9 @@ uint64_t store_next_ms(const struct store *store)
         next = earlier(next, store->rest_ms);
     if (store->is_short)
         next = earlier(next, store->now_ms + SHORT_CHECK_MS);
-    if (store->read_spare.data)
-        next = earlier(next, store->read_spare.used_ms + SPARE_CHECK_MS);
+    if (store->read_spare)
+        next = earlier(next, store->read_spare->used_ms + SPARE_CHECK_MS);
+    next = earlier(next, journal_tick_ms(store));
     bool sweeps = (!list_is_empty(&store->bodies) &&
                    message_pool_bytes(store->o.pool) > store->o.bodies_idle_bytes) ||
                   (!list_is_empty(&store->cache) && store->cache_used > store->o.cache_bytes) ||

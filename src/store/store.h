@@ -34,7 +34,7 @@ struct store_options {
     uint32_t segment_bytes;      /* 64 MiB */
     uint32_t chunk_entries;      /* 2048; a power of two */
     uint64_t cache_bytes;        /* index chunks kept in memory: 4 MiB */
-    uint64_t bodies_burst_bytes; /* messages kept in memory at all: 256 MiB */
+    uint64_t bodies_burst_bytes; /* messages kept in memory at all: 256 MiB; an eighth of recorded ones */
     uint64_t bodies_idle_bytes;  /* ... and after a second of backlog: 1 MiB */
     uint64_t checkpoint_bytes;   /* journal between checkpoints: 256 MiB */
     uint64_t checkpoint_ms;      /* time between them, when there is work: 30 s */

@@ -590,6 +590,10 @@ void rig_work(struct rig *rig)
     rig_publish(rig, 1u << a, true, 30);
     rig_take(rig, a, true);
     fill(rig, 1u << b, 12, 150); /* into recycled files */
+    for (int i = 0; i < 6; i++) { /* what is left of these files moves on */
+        fill(rig, 1u << b, 4, 1500);
+        rig_publish(rig, 1u << a, true, 50);
+    }
     rig_delete_queue(rig, b);
     int d = rig_new_queue(rig, true);
     rig_put_name(rig, 3);

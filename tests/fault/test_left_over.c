@@ -70,7 +70,7 @@ static uint32_t write_segment(struct place_of_work *work, uint32_t number, uint6
     struct bytes part = buffer_bytes(&payload);
     uint8_t *record = bytes + SEGMENT_HEADER + BATCH_HEADER;
     segment_header_write(bytes, &header);
-    record_header_write(record, RECORD_PUT, place, &part, 1);
+    record_header_write(record, RECORD_PUT, place, part, (struct bytes){0});
     memcpy(record + RECORD_HEADER, part.data, part.size);
     head.contents = crc32c(0, record, 4);
     batch_header_write(bytes + SEGMENT_HEADER, &head);

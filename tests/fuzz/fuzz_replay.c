@@ -78,7 +78,7 @@ static void add_record(struct assembler *assembler, uint8_t type, struct bytes p
     uint8_t header[RECORD_HEADER];
     struct place place = {assembler->segment, offset_of(assembler),
                           (uint32_t)(RECORD_HEADER + payload.size)};
-    record_header_write(header, (enum record_type)type, place, &payload, 1);
+    record_header_write(header, (enum record_type)type, place, payload, (struct bytes){0});
     assembler->contents = crc32c(assembler->contents, header, 4);
     assembler->count++;
     buffer_add(&assembler->records, header, sizeof(header));

@@ -48,11 +48,17 @@ const char *key_name(const struct options *options, const char *pattern, uint32_
     return fill_in(pattern, "qpm", numbers, name);
 }
 
+/* Whatever the key, a message may arrive in every queue: naming them in turn would send it again. */
+static bool ignores_keys(const struct options *options)
+{
+    const char *type = options->exchange_type;
+    return type && (strcmp(type, "fanout") == 0 || strcmp(type, "headers") == 0);
+}
+
 uint32_t producer_queues(const struct options *options, uint32_t producer)
 {
     bool named = !options->routing_key || strstr(options->routing_key, "%q");
-    bool everywhere = options->exchange_type && strcmp(options->exchange_type, "fanout") == 0;
-    if (!named || everywhere || producer >= options->queues)
+    if (!named || ignores_keys(options) || producer >= options->queues)
         return 1;
     return (options->queues - producer - 1) / options->producers + 1;
 }

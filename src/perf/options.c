@@ -100,6 +100,8 @@ static const struct row rows[] = {
     {"queue-args", KIND_TABLE, FIELD(queue_arguments), 0, 0, "NAME=VALUE,...|{TABLE}",
      "arguments of the queues"},
     {"binding-key", KIND_TEXT, FIELD(binding_key), 0, 0, "PATTERN", "of the bindings"},
+    {"binding-args", KIND_TABLE, FIELD(binding_arguments), 0, 0, "NAME=VALUE,...|{TABLE}",
+     "arguments of the bindings"},
     {"passive", KIND_FLAG, FIELD(passive), 0, 0, NULL, "queues and exchange are there already"},
     {"purge", KIND_FLAG, FIELD(purge), 0, 0, NULL, "empty the queues before the start"},
     {"keep", KIND_FLAG, FIELD(keep), 0, 0, NULL, "delete nothing at the end"},
@@ -214,6 +216,15 @@ static bool set_sizes(struct options *options, const char *text)
            options->size_max <= (uint64_t)1 << 30;
 }
 
+static struct buffer *table_memory(struct options *options, const struct row *row)
+{
+    if (row->offset == offsetof(struct options, queue_arguments))
+        return &options->queue_arguments_memory;
+    if (row->offset == offsetof(struct options, binding_arguments))
+        return &options->binding_arguments_memory;
+    return &options->consume_arguments_memory;
+}
+
 static bool set_value(struct options *options, const struct row *row, const char *text)
 {
     void *field = (char *)options + row->offset;
@@ -230,9 +241,7 @@ static bool set_value(struct options *options, const struct row *row, const char
     case KIND_RATE:
         return schedule_read(text, field);
     case KIND_TABLE:
-        return arguments_read(text, row->offset == offsetof(struct options, queue_arguments)
-                                        ? &options->queue_arguments_memory
-                                        : &options->consume_arguments_memory);
+        return arguments_read(text, table_memory(options, row));
     case KIND_PROPERTIES:
         options->properties_text = text;
         return true;
@@ -361,6 +370,7 @@ bool options_read(struct options *options, int count, char **arguments, char *er
         return false;
     options->properties = buffer_bytes(&options->properties_memory);
     options->queue_arguments = buffer_bytes(&options->queue_arguments_memory);
+    options->binding_arguments = buffer_bytes(&options->binding_arguments_memory);
     options->consume_arguments = buffer_bytes(&options->consume_arguments_memory);
     options->durable = options->durable || options->persistent;
     if (options->count == 0 && options->seconds <= 0)
@@ -371,6 +381,7 @@ bool options_read(struct options *options, int count, char **arguments, char *er
 void options_free(struct options *options)
 {
     buffer_free(&options->queue_arguments_memory);
+    buffer_free(&options->binding_arguments_memory);
     buffer_free(&options->consume_arguments_memory);
     buffer_free(&options->headers_memory);
     buffer_free(&options->properties_memory);

@@ -48,7 +48,8 @@ struct options {
     const char *exchange_type; /* NULL: it is not declared */
     const char *routing_key;   /* pattern; NULL: the queue's name */
     const char *binding_key;   /* pattern; NULL: as routing_key */
-    uint32_t keys;             /* how many values %m takes */
+    struct bytes binding_arguments;
+    uint32_t keys; /* how many values %m takes */
 
     uint64_t size_min, size_max;
     bool persistent, mandatory;
@@ -69,7 +70,7 @@ struct options {
 
     /* As they were given, and what some of the above point into. */
     const char *properties_text;
-    struct buffer queue_arguments_memory, consume_arguments_memory;
+    struct buffer queue_arguments_memory, binding_arguments_memory, consume_arguments_memory;
     struct buffer headers_memory, properties_memory;
 };
 

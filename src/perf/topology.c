@@ -95,7 +95,8 @@ static bool bind(struct topology *topology, uint32_t index)
         union method bind = {.queue_bind = {.id = METHOD_QUEUE_BIND,
                                             .queue = bytes_str(name),
                                             .exchange = bytes_str(options->exchange),
-                                            .routing_key = bytes_str(key)}};
+                                            .routing_key = bytes_str(key),
+                                            .arguments = options->binding_arguments}};
         if (!link_call(topology->link, ACTOR_CHANNEL, &bind, METHOD_QUEUE_BIND_OK, NULL, NULL))
             return false;
     }
@@ -108,8 +109,8 @@ bool topology_make(struct topology *topology, const struct options *options, str
     topology->made = mem_zalloc(options->queues + 1);
     if (!link_open_channel(link, ACTOR_CHANNEL) || !make_exchange(topology))
         return false;
-    bool bound =
-        *options->exchange && !options->passive && (options->exchange_type || options->binding_key);
+    bool asked = options->exchange_type || options->binding_key || options->binding_arguments.size;
+    bool bound = *options->exchange && !options->passive && asked;
     for (uint32_t i = 0; i < options->queues; i++)
         if (!make_queue(topology, i) || (bound && !bind(topology, i)))
             return false;

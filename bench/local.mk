@@ -14,8 +14,10 @@ EXTRA_DIST += \
 	%D%/chart.py \
 	%D%/instructions.py \
 	%D%/machine.py \
+	%D%/modes.py \
 	%D%/perf.py \
 	%D%/results.py \
+	%D%/results/modes.md \
 	%D%/results/scaling.md \
 	%D%/results/scaling.svg \
 	%D%/rows.py \

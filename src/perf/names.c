@@ -48,7 +48,8 @@ const char *key_name(const struct options *options, const char *pattern, uint32_
     return fill_in(pattern, "qpm", numbers, name);
 }
 
-/* Whatever the key, a message may arrive in every queue: naming them in turn would send it again. */
+/* Whatever the key, a message may arrive in every queue: naming them in turn would send it again.
+ */
 static bool ignores_keys(const struct options *options)
 {
     const char *type = options->exchange_type;

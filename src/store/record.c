@@ -63,41 +63,48 @@
  * put: size of the key (4), key, value. delete: key. */
 #include "store/record.h"
 
+#include <endian.h>
 #include <string.h>
 
 #include "base/crc32c.h"
 
 static void put16(uint8_t *at, uint16_t value)
 {
-    at[0] = (uint8_t)value;
-    at[1] = (uint8_t)(value >> 8);
+    value = htole16(value);
+    memcpy(at, &value, sizeof(value));
 }
 
 static void put32(uint8_t *at, uint32_t value)
 {
-    put16(at, (uint16_t)value);
-    put16(at + 2, (uint16_t)(value >> 16));
+    value = htole32(value);
+    memcpy(at, &value, sizeof(value));
 }
 
 static void put64(uint8_t *at, uint64_t value)
 {
-    put32(at, (uint32_t)value);
-    put32(at + 4, (uint32_t)(value >> 32));
+    value = htole64(value);
+    memcpy(at, &value, sizeof(value));
 }
 
 static uint16_t get16(const uint8_t *at)
 {
-    return (uint16_t)(at[0] | at[1] << 8);
+    uint16_t value;
+    memcpy(&value, at, sizeof(value));
+    return le16toh(value);
 }
 
 static uint32_t get32(const uint8_t *at)
 {
-    return (uint32_t)get16(at) | (uint32_t)get16(at + 2) << 16;
+    uint32_t value;
+    memcpy(&value, at, sizeof(value));
+    return le32toh(value);
 }
 
 static uint64_t get64(const uint8_t *at)
 {
-    return get32(at) | (uint64_t)get32(at + 4) << 32;
+    uint64_t value;
+    memcpy(&value, at, sizeof(value));
+    return le64toh(value);
 }
 
 static int check_header(const uint8_t *in, const char *magic)
@@ -179,9 +186,8 @@ static uint32_t record_checksum(uint32_t segment, uint32_t offset, const uint8_t
 uint32_t record_header_write(uint8_t out[RECORD_HEADER], enum record_type type, struct place place,
                              struct bytes payload, struct bytes rest)
 {
-    memset(out, 0, RECORD_HEADER);
     put32(out + 4, place.size - RECORD_HEADER);
-    out[8] = (uint8_t)type;
+    put32(out + 8, (uint32_t)type); /* and three zeros */
     uint32_t crc = record_checksum(place.segment, place.offset, out, payload);
     if (rest.size)
         crc = crc32c(crc, rest.data, rest.size);

@@ -445,6 +445,7 @@ struct store {
     struct list dead;         /* chunks: cache_link: cold, and nothing live in them */
     struct list owing;        /* chunks: cache_link: cold, and most of them was settled */
     uint64_t recorded_bytes;  /* of bodies in memory that survive a restart, once for each queue */
+    uint64_t looked_ms;       /* when it was last tried to have less of them */
     uint64_t cache_used;
     struct read_job *read_spare; /* with its memory, for the next one; NULL: none */
     struct segment *segment_last_found;

@@ -409,23 +409,27 @@ static bool may_evict(const struct store *store, const struct chunk *chunk)
     return chunk->read_ms != store->now_ms;
 }
 
-/* Is it all written, and was none of it read back a moment ago? */
+/* Is it all written, and does nobody need any of it soon? */
 static bool may_evict_recorded(const struct store *store, const struct chunk *chunk)
 {
     return chunk->batch && chunk->batch <= store->written &&
-           store->now_ms - chunk->read_ms >= IDLE_MS;
+           store->now_ms - chunk->read_ms >= IDLE_MS && !is_in_use(store, chunk);
 }
 
 static void evict_burst(struct store *store)
 {
     struct list *link = store->bodies.prev;
+    uint64_t recorded_max = store->o.bodies_burst_bytes / RECORDED_PART;
+    /* Once a millisecond, as it may be that none of it can go. */
+    bool looks = store->looked_ms != store->now_ms;
+    store->looked_ms = store->now_ms;
     for (uint32_t slots = 0; slots < SLOTS_A_TURN && link != &store->bodies;) {
         bool is_burst = message_pool_bytes(store->o.pool) > store->o.bodies_burst_bytes;
-        if (!is_burst && store->recorded_bytes <= store->o.bodies_burst_bytes / RECORDED_PART)
+        if (!is_burst && (!looks || store->recorded_bytes <= recorded_max))
             return;
         struct list *before = link->prev;
         struct chunk *chunk = list_entry(link, struct chunk, bodies_link);
-        slots += 16;
+        slots += is_burst ? 16 : 64;
         if (is_burst ? may_evict(store, chunk) : may_evict_recorded(store, chunk)) {
             evict_bodies_of(store, chunk);
             slots += chunk->slots;

@@ -374,6 +374,84 @@ TEST(large_bodies_leave_memory)
     end(&bench);
 }
 
+/* What is on disk anyway leaves memory long before the rest has to, and comes back in order. */
+TEST(recorded_bodies_leave_early)
+{
+    enum { MESSAGES = 8192, SIZE = 1000 };
+    struct bench bench;
+    uint64_t next = 1;
+    begin(&bench);
+    bench.options.segment_bytes = 4 << 20;
+    bench.options.chunk_entries = 256;
+    bench.options.bodies_burst_bytes = 32 << 20;
+    bench.options.bodies_idle_bytes = 32 << 20;
+    open_store(&bench);
+    for (int i = 0; i < MESSAGES; i++) {
+        publish(&bench, SIZE);
+        if (i % 16 == 0)
+            turn(&bench, 1);
+    }
+    turns(&bench, 50, 10);
+    size_t kept = message_pool_bytes(&bench.pool);
+    ok(kept < 5 << 20, "%zu bytes of %d are in memory", kept, MESSAGES * SIZE);
+    ok(bench.store->recorded_bytes <= 4 << 20, "which is what is counted");
+    is_int(bench.store->stats.bodies_paged, 0, "nothing was written for that");
+    while (take(&bench, true) == next)
+        next++;
+    is_int(next, MESSAGES + 1, "all come in order");
+    is_int(bench.store->recorded_bytes, 0, "and none of it is counted any more");
+    end(&bench);
+}
+
+/* The memory that a large batch was sealed in goes when no other comes. */
+TEST(memory_of_a_batch_is_given_back)
+{
+    struct bench bench;
+    begin(&bench);
+    bench.options.segment_bytes = 4 << 20;
+    open_store(&bench);
+    for (int i = 0; i < 300; i++)
+        publish(&bench, 1000);
+    store_want(bench.store, store_ticket(bench.store));
+    turns(&bench, 3, 1);
+    ok(bench.store->write.block_size >= 300000, "it is kept for the next one");
+    ok(store_next_ms(bench.store) <= bench.now_ms + 1000, "but not for long");
+    turns(&bench, 2, 1000);
+    is_int(bench.store->write.block_size, 0, "and goes");
+    end(&bench);
+}
+
+/* ---- the delivered mark ---- */
+
+/* A queue that is read fast moves its mark in longer steps; one that is read slowly again does not
+ * take back what it allowed. */
+TEST(mark_steps)
+{
+    struct bench bench;
+    uint64_t mark = 0;
+    int back = 0;
+    begin(&bench);
+    bench.options.segment_bytes = 4 << 20;
+    bench.options.mark_step = 16;
+    open_store(&bench);
+    for (int i = 0; i < 6000; i++)
+        publish(&bench, 10);
+    turns(&bench, 5, 200);
+    for (int i = 0; i < 6000; i++) {
+        if (take(&bench, true) == 0)
+            bail("a message is not to be had");
+        if (i > 4000)
+            turn(&bench, i % 50 == 0 ? 3000 : 0);
+        back += bench.index->mark < mark || bench.index->mark_asked < bench.index->mark;
+        mark = bench.index->mark;
+    }
+    is_int(back, 0, "it never moves back");
+    ok(bench.store->stats.marks_written < 6000 / 16 / 2, "it was moved %d times",
+       (int)bench.store->stats.marks_written);
+    ok(bench.index->mark_asked <= bench.index->next_sequence + 64 * 16, "and is not far ahead");
+    end(&bench);
+}
+
 /* ---- damage ---- */
 
 /* A message that is found damaged while it is taken, and comes back while nobody looks, is set aside
@@ -522,6 +600,9 @@ int main(void)
     RUN(no_descriptor_to_write);
     RUN(no_descriptor_to_read);
     RUN(large_bodies_leave_memory);
+    RUN(recorded_bodies_leave_early);
+    RUN(memory_of_a_batch_is_given_back);
+    RUN(mark_steps);
     RUN(damaged_and_returned);
     RUN(orderly_end_is_not_cut);
     RUN(check_of_a_batch_that_lies);

@@ -22,6 +22,13 @@
 
 enum { SMALL = 512, STEP = 16, LARGE = 8192, SPARE_MAX = 1024 };
 enum { REGION = 32 }; /* spans */
+/* Blocks from here on are new memory each time, if nobody keeps them. */
+enum { HUGE = 128 << 10, KEPT_MAX = 16 << 20 };
+
+struct kept {
+    struct list link;
+    size_t size;
+};
 
 struct span {
     struct list link; /* in slab->partial, when a block is free */
@@ -60,6 +67,8 @@ void slab_init(struct slab *slab)
     slab->fresh = NULL;
     slab->fresh_count = 0;
     slab->is_grown = false;
+    list_init(&slab->kept);
+    slab->kept_bytes = 0;
     slab->used_bytes = 0;
 }
 
@@ -124,12 +133,57 @@ static bool span_is_full(const struct span *span)
     return !span->free && span->fresh + span->block_size > SLAB_SPAN;
 }
 
+/* In eighths of a power of two, so that blocks of about the same size can stand in for each other. */
+static size_t huge_size(size_t size)
+{
+    size_t step = (size_t)1 << (60 - __builtin_clzll(size - 1));
+    return (size + step - 1) / step * step;
+}
+
+static void kept_free(struct slab *slab, struct kept *kept)
+{
+    list_remove(&kept->link);
+    slab->kept_bytes -= kept->size;
+    mem_free(kept);
+}
+
+static void *large_alloc(struct slab *slab, size_t size)
+{
+    slab->used_bytes += slab_cost(size);
+    if (SANITIZED || size < HUGE)
+        return mem_alloc(size);
+    size = huge_size(size);
+    list_for_each(link, &slab->kept)
+    {
+        struct kept *kept = list_entry(link, struct kept, link);
+        if (kept->size != size)
+            continue;
+        list_remove(link);
+        slab->kept_bytes -= size;
+        return kept;
+    }
+    return mem_alloc(size);
+}
+
+static void large_free(struct slab *slab, void *block, size_t size)
+{
+    slab->used_bytes -= slab_cost(size);
+    if (SANITIZED || size < HUGE || huge_size(size) > KEPT_MAX) {
+        mem_free(block);
+        return;
+    }
+    struct kept *kept = block;
+    kept->size = huge_size(size);
+    list_push_front(&slab->kept, &kept->link);
+    slab->kept_bytes += kept->size;
+    while (slab->kept_bytes > KEPT_MAX)
+        kept_free(slab, list_entry(slab->kept.prev, struct kept, link));
+}
+
 void *slab_alloc(struct slab *slab, size_t size)
 {
-    if (SANITIZED || size > LARGE) {
-        slab->used_bytes += slab_cost(size);
-        return mem_alloc(size);
-    }
+    if (SANITIZED || size > LARGE)
+        return large_alloc(slab, size);
     unsigned class_index = class_of(size);
     struct list *link = slab->partial[class_index].next;
     struct span *span = link == &slab->partial[class_index] ? span_new(slab, class_index)
@@ -163,8 +217,7 @@ static void span_release(struct slab *slab, struct span *span)
 void slab_free(struct slab *slab, void *block, size_t size)
 {
     if (SANITIZED || size > LARGE) {
-        slab->used_bytes -= slab_cost(size);
-        mem_free(block);
+        large_free(slab, block, size);
         return;
     }
     struct span *span = (struct span *)((uintptr_t)block & ~(uintptr_t)(SLAB_SPAN - 1));
@@ -185,6 +238,10 @@ void slab_trim(struct slab *slab, size_t spans)
         slab->spare = *(void **)span;
         slab->spare_count--;
         munmap(span, SLAB_SPAN);
+    }
+    list_for_each_safe(link, after, &slab->kept)
+    {
+        kept_free(slab, list_entry(link, struct kept, link));
     }
 }
 

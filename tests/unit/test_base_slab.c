@@ -77,6 +77,30 @@ TEST(random_blocks_stay_intact)
     ok(slab.spare_count == 0, "nothing is kept");
 }
 
+TEST(large_blocks_are_kept_for_a_while)
+{
+    enum { LARGE = 150000, MANY = 40 };
+    struct block blocks[MANY];
+    struct slab slab;
+    bool intact = true;
+    slab_init(&slab);
+    for (int i = 0; i < MANY; i++)
+        take(&slab, &blocks[i], LARGE * (1 + (size_t)i % 7), (uint8_t)i);
+    for (int i = 0; i < MANY; i++)
+        intact = give(&slab, &blocks[i]) && intact;
+    ok(intact && slab.used_bytes == 0, "they keep what is written");
+    ok(slab.kept_bytes <= 16 << 20, "%zu bytes are kept", slab.kept_bytes);
+    size_t before = slab.kept_bytes;
+    take(&slab, &blocks[0], LARGE * 4 - 1000, 1);
+    take(&slab, &blocks[1], 200 << 20, 2);
+    ok(slab.kept_bytes == 0 || slab.kept_bytes < before, "one is used again");
+    intact = give(&slab, &blocks[0]) && give(&slab, &blocks[1]);
+    ok(intact && slab.kept_bytes == before, "and the largest are not kept");
+    slab_trim(&slab, 2);
+    ok(slab.kept_bytes == 0 && list_is_empty(&slab.kept), "trimmed");
+    slab_free_all(&slab);
+}
+
 TEST(the_cost_is_near_the_size)
 {
     bool enough = true, near = true, rising = true;
@@ -116,6 +140,7 @@ TEST(a_span_that_was_full_serves_again)
 int main(void)
 {
     RUN(random_blocks_stay_intact);
+    RUN(large_blocks_are_kept_for_a_while);
     RUN(the_cost_is_near_the_size);
     RUN(a_span_that_was_full_serves_again);
     return done();

@@ -13,10 +13,12 @@ EXTRA_DIST += \
 	%D%/budget.json \
 	%D%/chart.py \
 	%D%/instructions.py \
+	%D%/io-threads \
 	%D%/machine.py \
 	%D%/modes.py \
 	%D%/perf.py \
 	%D%/results.py \
+	%D%/results/io-threads.md \
 	%D%/results/modes.md \
 	%D%/results/scaling.md \
 	%D%/results/scaling.svg \

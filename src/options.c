@@ -296,7 +296,7 @@ static void describe(const struct row *row, char *text, size_t size)
 /* With two processors the clients' side of the machine has use for all that the owner leaves. */
 static uint32_t io_threads_for(unsigned processors)
 {
-    unsigned threads = (processors - 1) / 2;
+    unsigned threads = processors > 2 ? processors / 2 : 0;
     return threads < 4 ? threads : 4;
 }
 

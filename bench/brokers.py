@@ -223,7 +223,7 @@ class Floor(OwnBroker):
     """floor.c: messages are moved, and nothing else is done."""
 
     rival = False
-    rows = ("small", "kib", "four", "latency", "fill", "drain")
+    rows = ("small", "kib", "four", "latency", "fill", "drain-now", "drain")
 
     def __init__(self, program, work):
         super().__init__("floor", work, None)

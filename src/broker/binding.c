@@ -113,17 +113,9 @@ void binding_drop(struct binding *binding)
         list_push_back(&source->vhost->doomed, &source->doomed_link);
 }
 
-static bool check_not_default(const struct binding_request *request, struct error *error)
-{
-    bool is_default =
-        request->source.size == 0 || (request->exchange && request->exchange->is_default);
-    return !is_default || error_set(error, REPLY_ACCESS_REFUSED,
-                                    "operation not permitted on the default exchange");
-}
-
 bool binding_add(struct vhost *vhost, const struct binding_request *request, struct error *error)
 {
-    if (!check_not_default(request, error))
+    if (!exchange_is_not_default(request->source, error))
         return false;
     struct exchange *source = vhost_need_exchange(vhost, request->source, error);
     return source && binding_put(source, request, true, error);
@@ -131,7 +123,7 @@ bool binding_add(struct vhost *vhost, const struct binding_request *request, str
 
 bool binding_remove(struct vhost *vhost, const struct binding_request *request, struct error *error)
 {
-    if (!check_not_default(request, error))
+    if (!exchange_is_not_default(request->source, error))
         return false;
     struct error missing;
     struct exchange *source = vhost_need_exchange(vhost, request->source, &missing);

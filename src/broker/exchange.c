@@ -57,7 +57,7 @@ void exchange_free(struct exchange *exchange)
 
 /* ---- declare ---- */
 
-static bool check_not_default(struct bytes name, struct error *error)
+bool exchange_is_not_default(struct bytes name, struct error *error)
 {
     return name.size != 0 || error_set(error, REPLY_ACCESS_REFUSED,
                                        "operation not permitted on the default exchange");
@@ -112,7 +112,7 @@ struct exchange *exchange_declare(struct vhost *vhost, const struct exchange_dec
     struct exchange_declare stripped = *declare;
     stripped.name = name_strip(declare->name, room);
     if (declare->passive)
-        return check_not_default(stripped.name, error)
+        return exchange_is_not_default(stripped.name, error)
                    ? vhost_need_exchange(vhost, stripped.name, error)
                    : NULL;
     const struct exchange_kind *kind = exchange_kind_find(declare->type);
@@ -121,7 +121,7 @@ struct exchange *exchange_declare(struct vhost *vhost, const struct exchange_dec
                   BYTES_ARG(declare->type));
         return NULL;
     }
-    if (!check_not_default(stripped.name, error))
+    if (!exchange_is_not_default(stripped.name, error))
         return NULL;
     struct exchange *exchange = vhost_exchange(vhost, stripped.name);
     if (exchange)
@@ -163,7 +163,7 @@ bool exchange_delete(struct vhost *vhost, struct bytes name, bool if_unused, str
 {
     char room[NAME_MAX_SIZE], resource[RESOURCE_MAX];
     name = name_strip(name, room);
-    if (!check_not_default(name, error))
+    if (!exchange_is_not_default(name, error))
         return false;
     resource_text(resource, "exchange", name, vhost);
     if (bytes_start_with(name, "amq."))

@@ -74,6 +74,8 @@ struct exchange *exchange_declare(struct vhost *vhost, const struct exchange_dec
                                   struct error *error);
 /* exchange.delete; a missing exchange is fine. */
 bool exchange_delete(struct vhost *vhost, struct bytes name, bool if_unused, struct error *error);
+/* False, with ACCESS_REFUSED, for the name of the default exchange, which nobody may change or bind. */
+bool exchange_is_not_default(struct bytes name, struct error *error);
 
 struct binding_request {
     struct bytes source; /* name of the exchange */

@@ -48,10 +48,18 @@ enum handled handle_exchange_delete(struct channel *channel,
     return HANDLED;
 }
 
+/* Asked before anything is looked up, as RabbitMQ does. */
+static bool are_not_default(struct bytes source, struct bytes destination, struct error *error)
+{
+    return exchange_is_not_default(destination, error) && exchange_is_not_default(source, error);
+}
+
 enum handled handle_exchange_bind(struct channel *channel,
                                   const struct method_exchange_bind *method, struct error *error)
 {
     struct vhost *vhost = vhost_of(channel);
+    if (!are_not_default(method->source, method->destination, error))
+        return HANDLED_FAILED;
     struct exchange *source = vhost_need_exchange(vhost, method->source, error);
     struct exchange *destination =
         source ? vhost_need_exchange(vhost, method->destination, error) : NULL;
@@ -72,6 +80,8 @@ enum handled handle_exchange_unbind(struct channel *channel,
                                     struct error *error)
 {
     struct vhost *vhost = vhost_of(channel);
+    if (!are_not_default(method->source, method->destination, error))
+        return HANDLED_FAILED;
     struct exchange *destination = vhost_exchange(vhost, method->destination);
     struct binding_request request = {.source = method->source,
                                       .exchange = destination,

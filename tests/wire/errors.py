@@ -513,6 +513,18 @@ def _(t, c):
     c.send(1, "exchange.unbind", destination="amq.fanout", source="", routing_key="k")
 
 
+@error("exchange.bind of what is not there to the default exchange", 403, DEFAULT_EXCHANGE,
+       "exchange.bind")
+def _(t, c):
+    c.send(1, "exchange.bind", destination="", source=name("x"), routing_key="k")
+
+
+@error("exchange.unbind of what is not there from the default exchange", 403, DEFAULT_EXCHANGE,
+       "exchange.unbind")
+def _(t, c):
+    c.send(1, "exchange.unbind", destination=name("x"), source="", routing_key="k")
+
+
 @case("exchange.unbind of what is not there is no error")
 def exchange_unbind_missing(t):
     c = client(t)

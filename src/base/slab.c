@@ -233,6 +233,8 @@ void slab_free(struct slab *slab, void *block, size_t size)
 
 void slab_trim(struct slab *slab, size_t spans)
 {
+    if (slab->used_bytes < REGION * SLAB_SPAN)
+        slab->is_grown = false;
     while (slab->spare_count > spans) {
         void *span = slab->spare;
         slab->spare = *(void **)span;

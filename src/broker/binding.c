@@ -113,9 +113,15 @@ void binding_drop(struct binding *binding)
         list_push_back(&source->vhost->doomed, &source->doomed_link);
 }
 
+static bool check_not_default(const struct binding_request *request, struct error *error)
+{
+    return exchange_is_not_default(request->source, error) &&
+           (!request->exchange || exchange_is_not_default(exchange_name(request->exchange), error));
+}
+
 bool binding_add(struct vhost *vhost, const struct binding_request *request, struct error *error)
 {
-    if (!exchange_is_not_default(request->source, error))
+    if (!check_not_default(request, error))
         return false;
     struct exchange *source = vhost_need_exchange(vhost, request->source, error);
     return source && binding_put(source, request, true, error);
@@ -123,7 +129,7 @@ bool binding_add(struct vhost *vhost, const struct binding_request *request, str
 
 bool binding_remove(struct vhost *vhost, const struct binding_request *request, struct error *error)
 {
-    if (!exchange_is_not_default(request->source, error))
+    if (!check_not_default(request, error))
         return false;
     struct error missing;
     struct exchange *source = vhost_need_exchange(vhost, request->source, &missing);

@@ -72,9 +72,19 @@ void slab_init(struct slab *slab)
     slab->used_bytes = 0;
 }
 
+/* In eighths of a power of two, so that blocks of about the same size can stand in for each other; the
+ * largest are not kept, and need not. */
+static size_t huge_size(size_t size)
+{
+    size_t step = (size_t)1 << (60 - __builtin_clzll(size - 1));
+    return size > KEPT_MAX ? size : (size + step - 1) / step * step;
+}
+
 size_t slab_cost(size_t size)
 {
-    return size > LARGE ? size + 16 : class_size(class_of(size));
+    if (size <= LARGE)
+        return class_size(class_of(size));
+    return (size < HUGE ? size : huge_size(size)) + 16;
 }
 
 /* Maps address space for REGION spans, aligned; it takes memory as it is used. */
@@ -131,13 +141,6 @@ static struct span *span_new(struct slab *slab, unsigned class_index)
 static bool span_is_full(const struct span *span)
 {
     return !span->free && span->fresh + span->block_size > SLAB_SPAN;
-}
-
-/* In eighths of a power of two, so that blocks of about the same size can stand in for each other. */
-static size_t huge_size(size_t size)
-{
-    size_t step = (size_t)1 << (60 - __builtin_clzll(size - 1));
-    return (size + step - 1) / step * step;
 }
 
 static void kept_free(struct slab *slab, struct kept *kept)

@@ -41,7 +41,7 @@ struct chunk {
     uint32_t live;  /* slots not settled */
     uint32_t ready; /* of these, not taken */
     uint32_t bodies; /* entries with a message in memory */
-    uint64_t batch;  /* the last with a record of one of them; 0: none has any */
+    uint64_t batch;  /* one that was not before the last with a record of these; 0: none has any */
     uint32_t version; /* rises with every change of an entry */
     struct entry *entries; /* NULL: cold */
     uint64_t *live_bits;

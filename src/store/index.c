@@ -205,6 +205,8 @@ void entry_set_message(struct store *store, struct chunk *chunk, struct entry *e
     entry->message = message;
     entry->flags |= ENTRY_MESSAGE;
     count_recorded(store, entry, true);
+    if (entry->flags & ENTRY_RECORDED && chunk->batch < message->batch)
+        chunk->batch = message->batch;
     chunk->version++;
     chunk->touched_ms = store->now_ms;
 }
@@ -360,7 +362,7 @@ static struct chunk *find_ready(struct index *index, uint32_t *slot)
 }
 
 /* A queue that is read fast moves its mark in longer steps, so that it need not wait for a slow disk.
- * They cost nothing: after a crash more messages are said to be redelivered, at most. */
+ * After a crash, what lies below a mark is said to be redelivered, whether it was delivered or not. */
 static uint32_t mark_step_of(const struct index *index)
 {
     const struct store *store = index->store;

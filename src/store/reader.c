@@ -6,8 +6,9 @@
 #include "base/mem.h"
 #include "store/internal.h"
 
-enum { READ_AHEAD_BYTES = 2 << 20, READ_AHEAD_MIN = 16, READ_AHEAD_MAX = 8192, CHUNKS_AHEAD = 4 };
+enum { READ_AHEAD_BYTES = 2 << 20, READ_AHEAD_MIN = 16, READ_AHEAD_MAX = 8192, CHUNKS_AHEAD = 2 };
 enum { SPARE_BYTES = READ_BYTES + READ_BYTES / 4, SPARE_MS = 1000 };
+enum { READ_BYTES_SHORT = 64 << 10 }; /* when memory is short */
 enum { READ_ERRORS_MAX = 3, READ_ITEMS = 4096, GAP_MAX = 4096, REST_MS = 100 };
 
 /* ---- the reader's side ---- */
@@ -167,11 +168,12 @@ static struct chunk *chunk_from(const struct index *index, uint64_t sequence)
 }
 
 /* Adds what is ready in a chunk, and not in memory, from `sequence` on; returns where it stopped. */
-static uint64_t add_chunk(struct read_job *job, const struct chunk *chunk, uint64_t sequence)
+static uint64_t add_chunk(struct read_job *job, const struct chunk *chunk, uint64_t sequence,
+                          uint64_t bytes_max)
 {
     uint32_t slot = sequence > chunk->base ? (uint32_t)(sequence - chunk->base) : 0;
     for (slot = bit_next(chunk->ready_bits, slot, chunk->slots);
-         slot < chunk->slots && job->count < READ_ITEMS && job->size < READ_BYTES;
+         slot < chunk->slots && job->count < READ_ITEMS && job->size < bytes_max;
          slot = bit_next(chunk->ready_bits, slot + 1, chunk->slots))
         if (!(chunk->entries[slot].flags & ENTRY_MESSAGE))
             add_item(job, &chunk->entries[slot], chunk->base + slot);
@@ -187,26 +189,29 @@ static uint32_t ahead_of(uint64_t size, size_t count)
 
 void read_ahead(struct index *index, uint64_t sequence)
 {
+    struct store *store = index->store;
     struct chunk *chunk = index->is_reading ? NULL : chunk_from(index, sequence);
     if (!chunk)
         return;
     if (!chunk->entries) {
-        chunk_load(index->store, chunk);
+        chunk_load(store, chunk);
         return;
     }
     struct read_job *job = job_new(index);
-    while (chunk && chunk->entries && job->count < READ_ITEMS && job->size < READ_BYTES) {
-        sequence = add_chunk(job, chunk, sequence);
+    bool is_short = message_pool_bytes(store->o.pool) > store->o.bodies_burst_bytes;
+    uint64_t bytes_max = is_short ? READ_BYTES_SHORT : READ_BYTES;
+    while (chunk && chunk->entries && job->count < READ_ITEMS && job->size < bytes_max) {
+        sequence = add_chunk(job, chunk, sequence, bytes_max);
         chunk = chunk_from(index, sequence);
     }
     index->read_until = sequence;
     if (job->count)
-        index->read_low = ahead_of(job->size, job->count);
+        index->read_low = is_short ? READ_AHEAD_MIN : ahead_of(job->size, job->count);
     job_submit(index, job);
-    /* The entries of what follows are there when they are needed. */
-    for (int i = 0; i < CHUNKS_AHEAD && chunk; i++) {
+    /* The entries of what follows are there when they are needed, unless it is too many that read. */
+    for (int i = 0; i < CHUNKS_AHEAD && chunk && store->cache_used <= 2 * store->o.cache_bytes; i++) {
         if (!chunk->entries)
-            chunk_load(index->store, chunk);
+            chunk_load(store, chunk);
         chunk = chunk_from(index, chunk->base + chunk->slots);
     }
 }

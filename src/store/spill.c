@@ -170,6 +170,8 @@ static bool is_in_use(const struct store *store, const struct chunk *chunk)
     if (!index || (store->now_ms - index->used_ms > IDLE_MS && !index->is_waiting))
         return false;
     uint64_t near = index->cursor + 2 * (uint64_t)store->o.chunk_entries;
+    if (near < index->read_until)
+        near = index->read_until;
     return chunk->base <= near && chunk->base + chunk->slots >= index->cursor;
 }
 
@@ -380,7 +382,8 @@ static uint32_t window_end(const struct chunk *chunk, uint32_t from)
     return from;
 }
 
-static void evict_bodies_of(struct store *store, struct chunk *chunk)
+/* `pages`: also what has to be written for that. */
+static void evict_bodies_of(struct store *store, struct chunk *chunk, bool pages)
 {
     uint32_t window = 0, behind = 0;
     if (is_in_use(store, chunk)) {
@@ -397,7 +400,8 @@ static void evict_bodies_of(struct store *store, struct chunk *chunk)
         if (entry->flags & (ENTRY_RECORDED | ENTRY_PAGED)) {
             if (entry->message->batch <= store->written)
                 entry_evict(store, chunk, entry);
-        } else if (!store->is_short && store->filling->size < store->o.batch_bytes / 2) {
+        } else if (pages && !store->is_short &&
+                   store->filling->size < store->o.batch_bytes / 2) {
             page_out(store, chunk, slot);
         }
     }
@@ -424,14 +428,17 @@ static void evict_burst(struct store *store)
     bool looks = store->looked_ms != store->now_ms;
     store->looked_ms = store->now_ms;
     for (uint32_t slots = 0; slots < SLOTS_A_TURN && link != &store->bodies;) {
-        bool is_burst = message_pool_bytes(store->o.pool) > store->o.bodies_burst_bytes;
-        if (!is_burst && (!looks || store->recorded_bytes <= recorded_max))
+        size_t bytes = message_pool_bytes(store->o.pool);
+        bool is_burst = bytes > store->o.bodies_burst_bytes;
+        /* One message in many queues is counted for each, but lies in the pool once. */
+        bool is_much = store->recorded_bytes > recorded_max && bytes > recorded_max;
+        if (!is_burst && !(looks && is_much))
             return;
         struct list *before = link->prev;
         struct chunk *chunk = list_entry(link, struct chunk, bodies_link);
         slots += is_burst ? 16 : 64;
         if (is_burst ? may_evict(store, chunk) : may_evict_recorded(store, chunk)) {
-            evict_bodies_of(store, chunk);
+            evict_bodies_of(store, chunk, is_burst);
             slots += chunk->slots;
         }
         link = before;
@@ -449,7 +456,7 @@ static void evict_idle(struct store *store)
         list_push_back(&store->bodies, link);
         if (store->now_ms - chunk->touched_ms >= IDLE_MS && chunk->read_ms != store->now_ms &&
             !is_in_use(store, chunk))
-            evict_bodies_of(store, chunk);
+            evict_bodies_of(store, chunk, true);
     }
 }
 

@@ -73,15 +73,26 @@ static void turns(struct bench *bench, int count, uint64_t ms)
         turn(bench, ms);
 }
 
-static void publish(struct bench *bench, uint32_t size)
+static struct message *message_made(struct bench *bench, uint32_t size, uint8_t flags)
 {
     struct message *message = message_new(&bench->pool, bytes_str(""), bytes_str("a queue"),
                                           bytes_of("\0\0", 2), size);
     memset(message_body_start(message), 'x', size);
     message->body_filled = size;
-    message->flags = MESSAGE_PERSISTENT;
+    message->flags = flags;
+    return message;
+}
+
+static void publish_as(struct bench *bench, uint32_t size, uint8_t flags)
+{
+    struct message *message = message_made(bench, size, flags);
     store_publish(bench->store, message, &bench->index, 1);
     message_unref(&bench->pool, message);
+}
+
+static void publish(struct bench *bench, uint32_t size)
+{
+    publish_as(bench, size, MESSAGE_PERSISTENT);
 }
 
 /* Takes the first message, however long that takes; 0: there is none to be had. */
@@ -403,6 +414,53 @@ TEST(recorded_bodies_leave_early)
     end(&bench);
 }
 
+/* What is not on disk is not written for the sake of what is. */
+TEST(others_stay_with_recorded_bodies)
+{
+    struct bench bench;
+    begin(&bench);
+    bench.options.segment_bytes = 4 << 20;
+    bench.options.chunk_entries = 256;
+    bench.options.bodies_burst_bytes = 32 << 20;
+    bench.options.bodies_idle_bytes = 32 << 20;
+    open_store(&bench);
+    for (int i = 0; i < 8192; i++) {
+        publish_as(&bench, 1000, i % 2 ? MESSAGE_PERSISTENT : 0);
+        if (i % 16 == 0)
+            turn(&bench, 1);
+    }
+    turns(&bench, 50, 10);
+    ok(bench.store->stats.bodies_evicted > 0, "recorded ones leave");
+    is_int(bench.store->stats.bodies_paged, 0, "the others do not");
+    end(&bench);
+}
+
+/* A message that lies in many queues takes its memory once. */
+TEST(one_message_in_many_queues_stays)
+{
+    enum { QUEUES = 40 };
+    struct bench bench;
+    struct index *queues[QUEUES];
+    begin(&bench);
+    bench.options.segment_bytes = 4 << 20;
+    bench.options.bodies_burst_bytes = 32 << 20;
+    bench.options.bodies_idle_bytes = 32 << 20;
+    open_store(&bench);
+    for (int i = 0; i < QUEUES; i++)
+        queues[i] = store_queue(bench.store, store_queue_id(bench.store, true), &bench);
+    for (int i = 0; i < 2000; i++) {
+        struct message *message = message_made(&bench, 1000, MESSAGE_PERSISTENT);
+        store_publish(bench.store, message, queues, QUEUES);
+        message_unref(&bench.pool, message);
+        if (i % 16 == 0)
+            turn(&bench, 1);
+    }
+    turns(&bench, 50, 10);
+    ok(message_pool_bytes(&bench.pool) < 4 << 20, "it is little");
+    is_int(bench.store->stats.bodies_evicted, 0, "and stays");
+    end(&bench);
+}
+
 /* The memory that a large batch was sealed in goes when no other comes. */
 TEST(memory_of_a_batch_is_given_back)
 {
@@ -601,6 +659,8 @@ int main(void)
     RUN(no_descriptor_to_read);
     RUN(large_bodies_leave_memory);
     RUN(recorded_bodies_leave_early);
+    RUN(others_stay_with_recorded_bodies);
+    RUN(one_message_in_many_queues_stays);
     RUN(memory_of_a_batch_is_given_back);
     RUN(mark_steps);
     RUN(damaged_and_returned);

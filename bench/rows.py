@@ -25,6 +25,7 @@ QUICK = Sizes(0.3, 2000, 20000, 200, 100, 0.6, 0.1, 0.2)
 
 THREADS = ["--threads", "2"]
 LINGER = ["--linger", "3"]
+LONG_LINGER = ["--linger", "20"]  # a broker that pages may pause for some seconds
 
 
 def number(count):
@@ -157,9 +158,9 @@ def backlog_step(sizes):
 
     def run(bench, broker):
         if bench.first_round:
-            bench.perf(broker, [*options, *LINGER, "--verify", "--hold", "0", "--count",
+            bench.perf(broker, [*options, *LONG_LINGER, "--verify", "--hold", "0", "--count",
                                 str(sizes.verify)])
-        said = bench.perf(broker, [*options, *LINGER, *THREADS, "--hold", str(sizes.hold),
+        said = bench.perf(broker, [*options, *LONG_LINGER, *THREADS, "--hold", str(sizes.hold),
                                    "--count", str(sizes.backlog)])
         return {"fill": {"rate": said["fill_published_per_s"],
                          "cpu": said["fill_broker_us_per_message"],
@@ -174,8 +175,8 @@ def backlog_step(sizes):
 def drain_step(sizes):
     """The same without the rest."""
     def run(bench, broker):
-        said = bench.perf(broker, ["backlog", "--size", "100", *LINGER, *THREADS, "--hold", "0",
-                                   "--count", str(sizes.backlog)])
+        said = bench.perf(broker, ["backlog", "--size", "100", *LONG_LINGER, *THREADS,
+                                   "--hold", "0", "--count", str(sizes.backlog)])
         return {"drain-now": {"rate": said["drain_consumed_per_s"],
                               "cpu": said["drain_broker_us_per_message"],
                               "saturated": said["saturated"]}}
@@ -187,7 +188,7 @@ def persistent_step(sizes):
 
     def run(bench, broker):
         if bench.first_round:
-            bench.perf(broker, [*options, *LINGER, "--verify", "--hold", "0", "--count",
+            bench.perf(broker, [*options, *LONG_LINGER, "--verify", "--hold", "0", "--count",
                                 str(sizes.verify)])
         said = bench.perf(broker, ["throughput", *options[1:], *THREADS, "--consumers", "0",
                                    "--count", str(sizes.backlog)])

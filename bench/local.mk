@@ -20,6 +20,9 @@ EXTRA_DIST += \
 	%D%/results.py \
 	%D%/results/io-threads.md \
 	%D%/results/modes.md \
+	%D%/results/backlog.md \
+	%D%/results/chart.svg \
+	%D%/results/results.md \
 	%D%/results/scaling.md \
 	%D%/results/scaling.svg \
 	%D%/rows.py \

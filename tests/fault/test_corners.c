@@ -385,18 +385,24 @@ TEST(large_bodies_leave_memory)
     end(&bench);
 }
 
+/* A store in which only recorded bodies have reason to leave memory. */
+static void begin_roomy(struct bench *bench)
+{
+    begin(bench);
+    bench->options.segment_bytes = 4 << 20;
+    bench->options.chunk_entries = 256;
+    bench->options.bodies_burst_bytes = 32 << 20;
+    bench->options.bodies_idle_bytes = 32 << 20;
+    open_store(bench);
+}
+
 /* What is on disk anyway leaves memory long before the rest has to, and comes back in order. */
 TEST(recorded_bodies_leave_early)
 {
     enum { MESSAGES = 8192, SIZE = 1000 };
     struct bench bench;
     uint64_t next = 1;
-    begin(&bench);
-    bench.options.segment_bytes = 4 << 20;
-    bench.options.chunk_entries = 256;
-    bench.options.bodies_burst_bytes = 32 << 20;
-    bench.options.bodies_idle_bytes = 32 << 20;
-    open_store(&bench);
+    begin_roomy(&bench);
     for (int i = 0; i < MESSAGES; i++) {
         publish(&bench, SIZE);
         if (i % 16 == 0)
@@ -418,12 +424,7 @@ TEST(recorded_bodies_leave_early)
 TEST(others_stay_with_recorded_bodies)
 {
     struct bench bench;
-    begin(&bench);
-    bench.options.segment_bytes = 4 << 20;
-    bench.options.chunk_entries = 256;
-    bench.options.bodies_burst_bytes = 32 << 20;
-    bench.options.bodies_idle_bytes = 32 << 20;
-    open_store(&bench);
+    begin_roomy(&bench);
     for (int i = 0; i < 8192; i++) {
         publish_as(&bench, 1000, i % 2 ? MESSAGE_PERSISTENT : 0);
         if (i % 16 == 0)
@@ -441,11 +442,7 @@ TEST(one_message_in_many_queues_stays)
     enum { QUEUES = 40 };
     struct bench bench;
     struct index *queues[QUEUES];
-    begin(&bench);
-    bench.options.segment_bytes = 4 << 20;
-    bench.options.bodies_burst_bytes = 32 << 20;
-    bench.options.bodies_idle_bytes = 32 << 20;
-    open_store(&bench);
+    begin_roomy(&bench);
     for (int i = 0; i < QUEUES; i++)
         queues[i] = store_queue(bench.store, store_queue_id(bench.store, true), &bench);
     for (int i = 0; i < 2000; i++) {

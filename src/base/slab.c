@@ -3,6 +3,7 @@
 #include "base/slab.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -66,7 +67,6 @@ void slab_init(struct slab *slab)
     slab->spare_count = 0;
     slab->fresh = NULL;
     slab->fresh_count = 0;
-    slab->is_grown = false;
     list_init(&slab->kept);
     slab->kept_bytes = 0;
     slab->used_bytes = 0;
@@ -97,7 +97,6 @@ static void map_region(struct slab *slab)
         fprintf(stderr, "out of memory: the system gave no region of %d bytes\n", SIZE);
         abort();
     }
-    slab->is_grown = slab->fresh;
     size_t before = (SIZE - ((uintptr_t)area & (SIZE - 1))) & (SIZE - 1);
     if (before)
         munmap(area, before);
@@ -115,7 +114,7 @@ static void *fresh_span(struct slab *slab)
     slab->fresh_count--;
     /* Many messages are coming: the system is asked for all pages at once, as each fault costs more
      * than what is done with the page. It may say no. */
-    if (slab->is_grown)
+    if (slab->used_bytes >= REGION * SLAB_SPAN)
         madvise(span, SLAB_SPAN, MADV_POPULATE_WRITE);
     return span;
 }
@@ -236,8 +235,6 @@ void slab_free(struct slab *slab, void *block, size_t size)
 
 void slab_trim(struct slab *slab, size_t spans)
 {
-    if (slab->used_bytes < REGION * SLAB_SPAN)
-        slab->is_grown = false;
     while (slab->spare_count > spans) {
         void *span = slab->spare;
         slab->spare = *(void **)span;

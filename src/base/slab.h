@@ -5,7 +5,6 @@
 #ifndef LEVERET_BASE_SLAB_H
 #define LEVERET_BASE_SLAB_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,7 +18,6 @@ struct slab {
     size_t spare_count;
     uint8_t *fresh; /* spans that were never used, one after the other */
     size_t fresh_count;
-    bool is_grown;  /* beyond the first region */
     struct list kept; /* large blocks that are free, the last one first */
     size_t kept_bytes;
     size_t used_bytes; /* what is handed out, rounded up to blocks */

@@ -7,7 +7,6 @@
 #include <assert.h>
 
 #include "base/mem.h"
-#include "store/record.h"
 
 enum { BLOB_VERSION = 1, PREFETCH = 16, ENTRY_MAX = 64 };
 
@@ -95,21 +94,9 @@ static int64_t unzigzag(uint64_t value)
     return (int64_t)(value >> 1 ^ (value & 1 ? UINT64_MAX : 0));
 }
 
-static struct place place_of(const struct entry *entry)
-{
-    if (entry->flags & ENTRY_MESSAGE)
-        return message_place(entry->message);
-    return (struct place){entry->segment, entry->offset, entry->size};
-}
-
-static uint32_t destinations_of(const struct entry *entry)
-{
-    return entry->flags & ENTRY_MESSAGE ? entry->message->destinations : entry->destinations;
-}
-
 static uint8_t extras(const struct entry *entry)
 {
-    return (uint8_t)((destinations_of(entry) != 1 ? HAS_DESTINATIONS : 0) |
+    return (uint8_t)((entry_destinations(entry) != 1 ? HAS_DESTINATIONS : 0) |
                      (entry->expires_ms ? HAS_EXPIRY : 0) | (entry->priority ? HAS_PRIORITY : 0) |
                      (entry->delivery_count ? HAS_COUNT : 0));
 }
@@ -126,7 +113,7 @@ static uint8_t *put_varint(uint8_t *at, uint64_t value)
 static void encode_entry(struct buffer *blob, uint64_t distance, const struct entry *entry,
                          struct place *before)
 {
-    struct place place = place_of(entry);
+    struct place place = entry_place(entry);
     uint8_t flags = (uint8_t)((entry->flags & ~ENTRY_MESSAGE) | extras(entry));
     uint8_t *start = buffer_room(blob, ENTRY_MAX);
     uint8_t *at = put_varint(start, distance);
@@ -135,7 +122,7 @@ static void encode_entry(struct buffer *blob, uint64_t distance, const struct en
     at = put_varint(at, zigzag((int64_t)place.offset - before->offset - before->size));
     at = put_varint(at, place.size);
     if (flags & HAS_DESTINATIONS)
-        at = put_varint(at, destinations_of(entry));
+        at = put_varint(at, entry_destinations(entry));
     if (flags & HAS_EXPIRY)
         at = put_varint(at, entry->expires_ms);
     if (flags & HAS_PRIORITY)

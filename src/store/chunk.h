@@ -7,6 +7,7 @@
 
 #include "base/buffer.h"
 #include "store/index.h"
+#include "store/record.h"
 
 enum entry_flag {
     ENTRY_MESSAGE = 1,  /* `message` is set, else `place` */
@@ -79,6 +80,19 @@ void chunk_encode(const struct chunk *chunk, bool recorded_only, struct buffer *
 /* Reads a blob into zeroed `entries` of `slots` elements and sets a bit in `present` for each. False
  * when it is malformed. */
 bool chunk_decode(struct bytes blob, struct entry *entries, uint32_t slots, uint64_t *present);
+
+/* Where the record of a live entry's message lies, and how many destinations it has. */
+static inline struct place entry_place(const struct entry *entry)
+{
+    if (entry->flags & ENTRY_MESSAGE)
+        return message_place(entry->message);
+    return (struct place){entry->segment, entry->offset, entry->size};
+}
+
+static inline uint32_t entry_destinations(const struct entry *entry)
+{
+    return entry->flags & ENTRY_MESSAGE ? entry->message->destinations : entry->destinations;
+}
 
 static inline bool bit_get(const uint64_t *bits, uint32_t at)
 {

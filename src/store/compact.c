@@ -77,9 +77,7 @@ static const uint8_t *segment_bytes(struct store *store, uint64_t offset, uint64
 
 static bool is_at(const struct entry *entry, struct place place)
 {
-    struct place at = entry->flags & ENTRY_MESSAGE
-                          ? message_place(entry->message)
-                          : (struct place){entry->segment, entry->offset, entry->size};
+    struct place at = entry_place(entry);
     return at.segment == place.segment && at.offset == place.offset &&
            !(entry->flags & ENTRY_DAMAGED);
 }
@@ -121,9 +119,8 @@ static void move(struct store *store, const struct record *record,
         struct chunk *chunk;
         struct index *index = idmap_find(&store->indexes, live[i].queue);
         struct entry *entry = index_entry(index, live[i].sequence, &chunk);
-        uint32_t destinations = entry->flags & ENTRY_MESSAGE ? entry->message->destinations
-                                                             : entry->destinations;
-        segment_release(store, record->place, destinations, entry->flags & ENTRY_RECORDED);
+        segment_release(store, record->place, entry_destinations(entry),
+                        entry->flags & ENTRY_RECORDED);
         entry_set_message(store, chunk, entry, message_ref(message));
         chunk->is_stale = true;
         chunk_changed(store, chunk);

@@ -157,13 +157,6 @@ static bool is_pending(const struct store *store, const struct message *message)
     return message->batch == store->filling->number;
 }
 
-static struct place entry_place(const struct entry *entry)
-{
-    if (entry->flags & ENTRY_MESSAGE)
-        return message_place(entry->message);
-    return (struct place){entry->segment, entry->offset, entry->size};
-}
-
 /* A message that survives comes into memory, or leaves it. */
 static void count_recorded(struct store *store, const struct entry *entry, bool is_added)
 {
@@ -181,8 +174,7 @@ void entry_release(struct store *store, struct chunk *chunk, struct entry *entry
             if (--message->pending_live == 0)
                 batch_elide(store, message);
         } else {
-            segment_release(store, entry_place(entry),
-                            message ? message->destinations : entry->destinations, kept);
+            segment_release(store, entry_place(entry), entry_destinations(entry), kept);
         }
     }
     if (!message)

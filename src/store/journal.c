@@ -230,8 +230,7 @@ static void insert(struct write_job *job, size_t at, struct message *message)
 static void hold(struct store *store, struct segment *segment, enum record_type type,
                  const struct message *message, uint32_t size)
 {
-    uint32_t share = message->destinations == 1 ? size : size / message->destinations;
-    uint64_t bytes = (uint64_t)share * message->pending_live;
+    uint64_t bytes = (uint64_t)record_share(size, message->destinations) * message->pending_live;
     segment->live_entries += message->pending_live;
     segment->live_bytes += bytes;
     store->stats.live_bytes += bytes;

@@ -107,6 +107,13 @@ static inline size_t message_payload_size(const struct message *message, uint32_
            message_data_size(message);
 }
 
+/* What each destination holds of a record. Mostly there is one, and a division takes as long as all
+ * the rest. */
+static inline uint32_t record_share(uint32_t size, uint32_t destinations)
+{
+    return destinations == 1 ? size : size / destinations;
+}
+
 /* Where the record of a message lies whose batch was sealed. */
 static inline struct place message_place(const struct message *message)
 {

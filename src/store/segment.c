@@ -76,16 +76,10 @@ void segment_unread(struct store *store, struct segment *segment)
         segment_free(store, segment);
 }
 
-/* Mostly there is one destination, and a division takes as long as all the rest. */
-static uint32_t share(struct place place, uint32_t destinations)
-{
-    return destinations == 1 ? place.size : place.size / destinations;
-}
-
 void segment_hold(struct store *store, struct place place, uint32_t destinations, bool kept)
 {
     struct segment *segment = segment_find(store, place.segment);
-    uint32_t bytes = share(place, destinations);
+    uint32_t bytes = record_share(place.size, destinations);
     assert(segment && !segment->is_gone);
     segment->live_entries++;
     segment->live_bytes += bytes;
@@ -99,7 +93,7 @@ void segment_hold(struct store *store, struct place place, uint32_t destinations
 void segment_release(struct store *store, struct place place, uint32_t destinations, bool kept)
 {
     struct segment *segment = segment_find(store, place.segment);
-    uint32_t bytes = share(place, destinations);
+    uint32_t bytes = record_share(place.size, destinations);
     assert(segment && segment->live_entries > 0 && segment->live_bytes >= bytes);
     segment->live_entries--;
     segment->live_bytes -= bytes;

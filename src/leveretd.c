@@ -69,7 +69,7 @@ static void write_line(void *context, enum log_level level, const char *text)
 /* Logs why the daemon cannot start. */
 static bool refuse(const struct daemon *daemon, const char *what)
 {
-    log_event(&daemon->log, LOG_LEVEL_ERROR, "cannot start: %s", what);
+    log_event(&daemon->log, EVENT_cannot_start, "reason=%s", what);
     return false;
 }
 
@@ -215,12 +215,10 @@ static bool build_server(struct daemon *daemon)
     struct server_options *options = &daemon->options.server;
     options->version = PACKAGE_VERSION;
     options->memory_bytes_max = memory_limit_bytes(daemon);
-    log_event(&daemon->log, LOG_LEVEL_INFO,
-              "limits memory_bytes=%llu disk_reserve_bytes=%llu "
-              "connections=%zu",
-              (unsigned long long)options->memory_bytes_max,
-              (unsigned long long)daemon->options.store.disk_reserve_bytes,
-              daemon->loop->sockets_max);
+    log_event(
+        &daemon->log, EVENT_limits, "memory_bytes=%llu disk_reserve_bytes=%llu connections=%zu",
+        (unsigned long long)options->memory_bytes_max,
+        (unsigned long long)daemon->options.store.disk_reserve_bytes, daemon->loop->sockets_max);
     daemon->server = server_new(options, &daemon->broker, clock_monotonic_ms());
     return true;
 }
@@ -270,13 +268,13 @@ static int serve(struct daemon *daemon)
 {
     signals_end_at_once();
     umask(077);
-    log_event(&daemon->log, LOG_LEVEL_INFO, "starting version=%s process=%ld", PACKAGE_VERSION,
+    log_event(&daemon->log, EVENT_starting, "version=%s process=%ld", PACKAGE_VERSION,
               (long)getpid());
     if (!build(daemon)) {
         take_down(daemon, false);
         return EXIT_FAILURE;
     }
-    log_event(&daemon->log, LOG_LEVEL_INFO, "store opened path=%s", daemon->data_dir);
+    log_event(&daemon->log, EVENT_store_opened, "path=%s", daemon->data_dir);
     int result = loop_run(daemon->loop, daemon->server, daemon->store, &daemon->pool);
     if (result > 0)
         refuse(daemon, strerror(result));
@@ -284,7 +282,7 @@ static int serve(struct daemon *daemon)
     if (result < 0)
         _exit(EXIT_FAILURE);
     take_down(daemon, true);
-    log_event(&daemon->log, LOG_LEVEL_INFO, "stopped");
+    log_event(&daemon->log, EVENT_stopped, "process=%ld", (long)getpid());
     return result ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

@@ -1,28 +1,82 @@
 #!/bin/sh
-# The manual pages are valid mdoc, to the letter: mandoc's lint has nothing to warn of. Speaks TAP.
+# The manual pages are valid mdoc, to the letter: mandoc's lint has nothing to warn of; and the table
+# of events in leveretd(8) is that of log.def. Speaks TAP.
+#
+#     tests/man.sh [--events]
+#
+# --events: print the lines that belong into the page's table, and do nothing else.
 
 set -u
 top=${srcdir:-.}
 
-if ! command -v mandoc >/dev/null; then
-    echo "1..0 # SKIP mandoc is not installed"
+# The rows of log.def, as the page has them.
+events_of_table() {
+    awk '
+    /^EVENT\(/ { row = "" }
+    { row = row $0 }
+    /^EVENT\(/ || in_row {
+        in_row = row !~ /"\)$/
+        if (in_row)
+            next
+        split(row, part, /[(,] */)
+        text = row
+        sub(/^[^"]*"/, "", text)
+        sub(/"\)$/, "", text)
+        gsub(/" *"/, "", text)
+        gsub(/[.] /, "&\n", text)
+        gsub(/ \n/, "\n", text)
+        printf ".It Sy %s Pq %s\n%s\n", part[2], tolower(part[3]), text
+        row = ""
+    }' "$top/src/base/log.def"
+}
+
+events_of_page() {
+    awk '
+    /^\.Sh / { in_section = $2 == "EVENTS" }
+    in_section && /^\.El/ { in_list = 0 }
+    in_section && in_list
+    in_section && /^\.Bl/ { in_list = 1 }' "$top/man/leveretd.8"
+}
+
+if [ "${1:-}" = --events ]; then
+    events_of_table
     exit 0
 fi
 
 count=0
 failed=0
-for page in "$top"/man/*.[1-8]; do
+
+# Reports one test, with what it says for its failure.
+result() {
     count=$((count + 1))
-    if said=$(mandoc -T lint -W warning "$page" 2>&1); then
-        echo "ok $count - ${page##*/}"
+    if [ "$1" -eq 0 ]; then
+        echo "ok $count - $2"
     else
-        echo "not ok $count - ${page##*/}"
+        echo "not ok $count - $2"
         failed=1
     fi
-    if [ -n "$said" ]; then
-        printf '%s\n' "$said" | sed 's/^/# /'
+    if [ -n "$3" ]; then
+        printf '%s\n' "$3" | sed 's/^/# /'
     fi
-done
+}
+
+table=$(events_of_table)
+page=$(events_of_page)
+if [ -n "$table" ] && [ "$table" = "$page" ]; then
+    result 0 "leveretd.8 has the events of log.def" ""
+else
+    result 1 "leveretd.8 has the events of log.def" "the page's table should be:
+$table"
+fi
+
+if command -v mandoc >/dev/null; then
+    for file in "$top"/man/*.[1-8]; do
+        said=$(mandoc -T lint -W warning "$file" 2>&1)
+        result $? "${file##*/}" "$said"
+    done
+else
+    result 0 "valid mdoc # SKIP mandoc is not installed" ""
+fi
 
 echo "1..$count"
 exit $failed

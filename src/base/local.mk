@@ -12,6 +12,7 @@ libleveret_base_a_SOURCES = \
 	%D%/hash.h \
 	%D%/list.h \
 	%D%/log.c \
+	%D%/log.def \
 	%D%/log.h \
 	%D%/map.c \
 	%D%/map.h \

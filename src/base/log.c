@@ -1,16 +1,35 @@
+/* Lines of the log. The format is walked here and not by printf, so that each text can be quoted by
+ * what is in it. */
 #include "base/log.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-static const char *const names[] = {"debug", "info", "warning", "error"};
+static const char *const level_names[] = {"debug", "info", "warning", "error"};
+
+static const struct {
+    const char *name;
+    enum log_level level;
+} events[] = {
+#define EVENT(name, level, meaning) {#name, LOG_LEVEL_##level},
+#include "base/log.def"
+#undef EVENT
+};
+
+/* One line as it grows; what does not fit is left out. */
+struct line {
+    char text[LOG_LINE_MAX + 1];
+    size_t size;
+};
 
 bool log_level_read(const char *text, enum log_level *level)
 {
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcmp(text, names[i]) == 0) {
+    for (size_t i = 0; i < sizeof(level_names) / sizeof(level_names[0]); i++) {
+        if (strcmp(text, level_names[i]) == 0) {
             *level = (enum log_level)i;
             return true;
         }
@@ -20,20 +39,148 @@ bool log_level_read(const char *text, enum log_level *level)
 
 const char *log_level_name(enum log_level level)
 {
-    return names[level];
+    return level_names[level];
 }
 
-void log_event(const struct log *log, enum log_level level, const char *format, ...)
+static void put(struct line *line, char byte)
 {
-    if (!log || !log->sink || level < log->level)
+    bool is_control = (unsigned char)byte < ' ' || byte == 0x7f;
+    if (line->size < LOG_LINE_MAX)
+        line->text[line->size++] = is_control ? '?' : byte;
+}
+
+static bool is_plain(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (text[i] == ' ' || text[i] == '"' || text[i] == '\\' || text[i] == '=')
+            return false;
+    return size != 0;
+}
+
+static void put_quoted(struct line *line, const char *text, size_t size)
+{
+    if (line->size + 2 > LOG_LINE_MAX)
         return;
-    char line[1001];
+    put(line, '"');
+    for (size_t i = 0; i < size; i++) {
+        bool is_special = text[i] == '"' || text[i] == '\\';
+        if (line->size + 3 > LOG_LINE_MAX)
+            break;
+        if (is_special)
+            put(line, '\\');
+        put(line, text[i]);
+    }
+    put(line, '"');
+}
+
+static void put_text(struct line *line, const char *text, size_t size)
+{
+    bool is_value = line->size && line->text[line->size - 1] == '=';
+    if (is_value && !is_plain(text, size)) {
+        put_quoted(line, text, size);
+        return;
+    }
+    for (size_t i = 0; i < size; i++)
+        put(line, text[i]);
+}
+
+/* How long a number is, by the letters before its conversion. */
+enum length { LENGTH_INT, LENGTH_LONG, LENGTH_LONG_LONG, LENGTH_SIZE };
+
+static enum length read_length(const char **at)
+{
+    if (**at == 'z')
+        return (*at)++, LENGTH_SIZE;
+    if (**at != 'l')
+        return LENGTH_INT;
+    (*at)++;
+    if (**at != 'l')
+        return LENGTH_LONG;
+    return (*at)++, LENGTH_LONG_LONG;
+}
+
+static uintmax_t take_unsigned(va_list *arguments, enum length length)
+{
+    switch (length) {
+    case LENGTH_SIZE:
+        return va_arg(*arguments, size_t);
+    case LENGTH_LONG_LONG:
+        return va_arg(*arguments, unsigned long long);
+    case LENGTH_LONG:
+        return va_arg(*arguments, unsigned long);
+    default:
+        return va_arg(*arguments, unsigned);
+    }
+}
+
+static intmax_t take_signed(va_list *arguments, enum length length)
+{
+    switch (length) {
+    case LENGTH_SIZE:
+        return va_arg(*arguments, ptrdiff_t);
+    case LENGTH_LONG_LONG:
+        return va_arg(*arguments, long long);
+    case LENGTH_LONG:
+        return va_arg(*arguments, long);
+    default:
+        return va_arg(*arguments, int);
+    }
+}
+
+/* The most bytes of a text, by what stands behind the dot. */
+static size_t read_precision(const char **at, va_list *arguments)
+{
+    size_t most = 0;
+    if (**at != '.')
+        return SIZE_MAX;
+    if (*++*at == '*') {
+        ++*at;
+        return (size_t)va_arg(*arguments, int);
+    }
+    for (; **at >= '0' && **at <= '9'; ++*at)
+        most = most * 10 + (size_t)(**at - '0');
+    return most;
+}
+
+/* What stands behind a %; moves *at behind it. */
+static void put_conversion(struct line *line, const char **at, va_list *arguments)
+{
+    char number[24] = "";
+    size_t most = read_precision(at, arguments);
+    enum length length = read_length(at);
+    char kind = *(*at)++;
+    if (kind == 's') {
+        const char *text = va_arg(*arguments, const char *);
+        put_text(line, text, strnlen(text, most));
+        return;
+    }
+    if (kind == 'u')
+        snprintf(number, sizeof(number), "%ju", take_unsigned(arguments, length));
+    else if (kind == 'd')
+        snprintf(number, sizeof(number), "%jd", take_signed(arguments, length));
+    else
+        assert(!"a conversion that log_event does not know");
+    put_text(line, number, strlen(number));
+}
+
+void log_event(const struct log *log, enum event event, const char *format, ...)
+{
+    if (!log || !log->sink || events[event].level < log->level)
+        return;
+    struct line line = {.size = 0};
+    put_text(&line, events[event].name, strlen(events[event].name));
+    put(&line, ' ');
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(line, sizeof(line), format, arguments);
+    for (const char *at = format; *at;) {
+        if (*at == '%') {
+            at++;
+            put_conversion(&line, &at, &arguments);
+        } else {
+            put(&line, *at++);
+        }
+    }
     va_end(arguments);
-    for (char *at = line; *at; at++)
-        if ((unsigned char)*at < ' ' || *at == 0x7f)
-            *at = '?';
-    log->sink(log->context, level, line);
+    line.text[line.size] = '\0';
+    log->sink(log->context, events[event].level, line.text);
 }

@@ -1,11 +1,20 @@
-/* One line an event: a name, then key=value pairs. The line goes to a sink that the program hands
- * in; nothing here opens a file or reads a clock. */
+/* One line an event: its name, then key=value pairs. The events, with their levels, are the rows of
+ * log.def. The line goes to a sink that the program hands in; nothing here opens a file or reads a
+ * clock. */
 #ifndef LEVERET_BASE_LOG_H
 #define LEVERET_BASE_LOG_H
 
 #include <stdbool.h>
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR };
+
+enum event {
+#define EVENT(name, level, meaning) EVENT_##name,
+#include "base/log.def"
+#undef EVENT
+};
+
+enum { LOG_LINE_MAX = 1000 };
 
 struct log {
     enum log_level level; /* events below it are dropped */
@@ -17,9 +26,11 @@ struct log {
 /* Reads "debug", "info", "warning" or "error". */
 bool log_level_read(const char *text, enum log_level *level);
 const char *log_level_name(enum log_level level);
-/* Text that came from a peer must be given by %s arguments: control characters are replaced and
- * the line is cut at 1,000 bytes. NULL for `log` drops the line. */
-void log_event(const struct log *log, enum log_level level, const char *format, ...)
+/* Logs `event`; `format` makes its pairs, as "peer=%s code=%u reason=%s". It knows %s, %.*s, %.Ns,
+ * and %d and %u with their length (l, ll, z). What a %s after = stands for is quoted when it has to
+ * be: text of a peer can look neither like another pair nor like another line. The line is cut at
+ * LOG_LINE_MAX bytes. NULL for `log` drops it. */
+void log_event(const struct log *log, enum event event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -197,8 +197,8 @@ static void drop_cycles(struct funeral *funeral, struct queue_set *set)
     for (size_t i = 0; i < set->count; i++) {
         struct queue *queue = set->queues[i];
         if (is_cycle(buffer_bytes(&funeral->deaths), queue_name(queue))) {
-            log_event(queue->vhost->broker->log, LOG_LEVEL_DEBUG,
-                      "dead_letter_cycle vhost=%s queue=%s", queue->vhost->name, queue->name);
+            log_event(queue->vhost->broker->log, EVENT_dead_letter_cycle, "vhost=%s queue=%s",
+                      queue->vhost->name, queue->name);
             continue;
         }
         set->queues[kept] = queue;

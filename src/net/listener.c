@@ -129,8 +129,8 @@ int listener_start(struct listener *listener)
         return errno;
     ev_io_start(listener->loop->ev, &listener->readable);
     address_write(&listener->address, text);
-    log_event(listener->loop->log, LOG_LEVEL_INFO, "listening address=%s%s", text,
-              listener->tls ? " tls=true" : "");
+    log_event(listener->loop->log, EVENT_listening,
+              listener->tls ? "address=%s tls=true" : "address=%s", text);
     return 0;
 }
 
@@ -142,8 +142,7 @@ void listeners_rest(struct loop *loop, const char *why)
     if (loop->complained_ms && loop->now_ms - loop->complained_ms < COMPLAINT_MS)
         return;
     loop->complained_ms = loop->now_ms;
-    log_event(loop->log, LOG_LEVEL_WARNING,
-              "new connections have to wait connections=%zu reason=\"%s\"", loop->sockets_count,
+    log_event(loop->log, EVENT_accept_paused, "connections=%zu reason=%s", loop->sockets_count,
               why);
 }
 

@@ -44,7 +44,7 @@ static void on_signal(struct ev_loop *ev, ev_signal *watcher, int events)
     struct loop *loop = watcher->data;
     if (loop->state != LOOP_RUNNING)
         return;
-    log_event(loop->log, LOG_LEVEL_INFO, "stopping signal=%s connections=%zu",
+    log_event(loop->log, EVENT_stopping, "reason=%s connections=%zu",
               watcher->signum == SIGINT ? "SIGINT" : "SIGTERM", server_connections(loop->server));
     begin_stop(loop, LOOP_STOPPING, STOP_MS);
 }
@@ -82,7 +82,7 @@ static void on_report(struct ev_loop *ev, ev_signal *watcher, int events)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         size += (size_t)snprintf(line + size, sizeof(line) - size, " %s=%llu", rows[i].name,
                                  (unsigned long long)rows[i].value);
-    log_event(loop->log, LOG_LEVEL_INFO, "store_stats%s", line);
+    log_event(loop->log, EVENT_store_stats, "%s", line + 1);
 }
 
 /* New certificates. The old ones stay in use when these are not good. */
@@ -93,9 +93,9 @@ static void on_hangup(struct ev_loop *ev, ev_signal *watcher, int events)
     const struct loop *loop = watcher->data;
     char error[512];
     if (tls_context_reload(loop->tls, error, sizeof(error)))
-        log_event(loop->log, LOG_LEVEL_INFO, "tls_reloaded");
+        log_event(loop->log, EVENT_tls_reloaded, "reason=SIGHUP");
     else
-        log_event(loop->log, LOG_LEVEL_ERROR, "tls_not_reloaded reason=\"%s\"", error);
+        log_event(loop->log, EVENT_tls_not_reloaded, "reason=%s", error);
 }
 
 static void on_wake(struct ev_loop *ev, ev_async *watcher, int events)
@@ -252,10 +252,10 @@ static void wait_for_events(struct loop *loop)
 
 static void check_store(struct loop *loop)
 {
-    const char *failure = store_failure(loop->store);
-    if (!failure || loop->state == LOOP_FAILING)
+    if (!store_failure(loop->store) || loop->state == LOOP_FAILING)
         return;
-    log_event(loop->log, LOG_LEVEL_ERROR, "the store failed reason=\"%s\"", failure);
+    log_event(loop->log, EVENT_stopping, "reason=store_failed connections=%zu",
+              server_connections(loop->server));
     begin_stop(loop, LOOP_FAILING, FAIL_MS);
 }
 
@@ -356,7 +356,7 @@ int loop_run(struct loop *loop, struct server *server, struct store *store,
     begin(loop);
     int error = start_listeners(loop);
     if (!error) {
-        log_event(loop->log, LOG_LEVEL_INFO, "Server startup complete");
+        log_event(loop->log, EVENT_started, "message=\"Server startup complete\"");
         for (turn(loop); !is_over(loop); turn(loop))
             wait_for_events(loop);
     }

@@ -108,9 +108,8 @@ static void drop(struct socket *socket, int error)
 {
     char name[ADDRESS_TEXT_BYTES];
     address_write(&socket->peer, name);
-    log_event(socket->loop->log, error == ETIMEDOUT ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG,
-              "socket lost peer=%s reason=\"%s\"", name,
-              error ? strerror(error) : "closed by the peer");
+    log_event(socket->loop->log, error == ETIMEDOUT ? EVENT_socket_lost : EVENT_socket_ended,
+              "peer=%s reason=%s", name, error ? strerror(error) : "closed by the peer");
     if (socket->tls && error == EPROTO)
         linger(socket);
     else

@@ -295,18 +295,19 @@ void tls_free(struct tls *tls)
 static void log_failure(const struct tls *tls)
 {
     char name[ADDRESS_TEXT_BYTES];
+    char reason[256];
     unsigned long error = lib.ERR_peek_error();
     const char *why = lib.ERR_reason_error_string(error);
     const char *detail = "";
     long verified = lib.SSL_get_verify_result(tls->ssl);
     int code = ERR_GET_REASON(error);
     if (!tls->is_established && (code == SSL_R_WRONG_VERSION_NUMBER || code == SSL_R_HTTP_REQUEST))
-        detail = ": the peer does not speak TLS";
+        detail = "the peer does not speak TLS";
     else if (!tls->is_established && verified != X509_V_OK)
         detail = lib.X509_verify_cert_error_string(verified);
     address_write(tls->peer, name);
-    log_event(tls->context->log, LOG_LEVEL_WARNING, "tls_failed peer=%s reason=\"%s%s%s\"", name,
-              why ? why : "unknown", *detail && *detail != ':' ? ": " : "", detail);
+    snprintf(reason, sizeof(reason), "%s%s%s", why ? why : "unknown", *detail ? ": " : "", detail);
+    log_event(tls->context->log, EVENT_tls_failed, "peer=%s reason=%s", name, reason);
 }
 
 /* What a call means that did not succeed; `error` is the errno it left. As recv: 0 or -1. */
@@ -346,9 +347,8 @@ static void establish(struct tls *tls)
     lib.SSL_set_default_read_buffer_len(tls->ssl, READ_AHEAD_BYTES);
     lib.SSL_set_read_ahead(tls->ssl, 1);
     address_write(tls->peer, name);
-    log_event(tls->context->log, LOG_LEVEL_DEBUG,
-              "tls_established peer=%s version=%s cipher=%s ktls=%s", name,
-              lib.SSL_get_version(tls->ssl),
+    log_event(tls->context->log, EVENT_tls_established, "peer=%s version=%s cipher=%s ktls=%s",
+              name, lib.SSL_get_version(tls->ssl),
               lib.SSL_CIPHER_get_name(lib.SSL_get_current_cipher(tls->ssl)),
               tls->is_offloaded ? "yes" : "no");
 }

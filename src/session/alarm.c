@@ -87,8 +87,8 @@ void alarm_tick(struct server *server)
     if (now == before)
         return;
     server->alarms = now;
-    log_event(server->broker->log, LOG_LEVEL_WARNING, now ? "alarm_set reason=\"%s\"" : "alarm_clear",
-              now ? reason(now) : "");
+    log_event(server->broker->log, now ? EVENT_alarm_set : EVENT_alarm_cleared, "reason=%s",
+              reason(now ? now : before));
     if (before && now)
         return;
     list_for_each(link, &server->publishers) {

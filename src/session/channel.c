@@ -98,9 +98,9 @@ static void send_close(struct channel *channel, uint32_t id, const struct error 
                                             .class_id = method_class_id(id),
                                             .method_id = method_method_id(id)}};
     channel_send(channel, &close);
-    log_event(channel_broker(channel)->log, LOG_LEVEL_WARNING,
-              "channel_error connection=%llu channel=%u text=\"%s\"",
-              (unsigned long long)channel->connection->id, channel->number, text);
+    log_event(channel_broker(channel)->log, EVENT_channel_error,
+              "connection=%llu channel=%u reason=%s", (unsigned long long)channel->connection->id,
+              channel->number, text);
 }
 
 void channel_error(struct connection *connection, uint16_t number, uint32_t id,

@@ -89,7 +89,7 @@ void connection_free(struct connection *connection)
 {
     struct server *server = connection->server;
     drop_all(connection);
-    log_event(server->broker->log, LOG_LEVEL_INFO, "connection_closed connection=%llu peer=%s",
+    log_event(server->broker->log, EVENT_connection_closed, "connection=%llu peer=%s",
               (unsigned long long)connection->id, connection->peer.name);
     stop_timers(connection);
     forget_input(connection);
@@ -133,9 +133,9 @@ void connection_fail(struct connection *connection, uint16_t code, uint32_t meth
         return;
     bool has_begun = connection->state != CONNECTION_GREETING;
     size_t size = reply_format(text, code, "%s", detail);
-    log_event(server->broker->log, LOG_LEVEL_WARNING,
-              "connection_error connection=%llu peer=%s code=%u text=\"%s\"",
-              (unsigned long long)connection->id, connection->peer.name, code, text);
+    log_event(server->broker->log, EVENT_connection_error,
+              "connection=%llu peer=%s code=%u reason=%s", (unsigned long long)connection->id,
+              connection->peer.name, code, text);
     if (!has_begun) {
         connection_end(connection);
         return;
@@ -383,8 +383,8 @@ static size_t act_on_greeting(struct connection *connection, struct bytes in)
     case PROTOCOL_NEEDS_MORE:
         return 0;
     case PROTOCOL_WRONG:
-        log_event(connection->server->broker->log, LOG_LEVEL_WARNING,
-                  "connection_refused peer=%s reason=\"not AMQP 0-9-1\"", connection->peer.name);
+        log_event(connection->server->broker->log, EVENT_connection_refused,
+                  "peer=%s reason=\"not AMQP 0-9-1\"", connection->peer.name);
         memcpy(output_room(&connection->server->outputs, &connection->output, PROTOCOL_HEADER_SIZE),
                protocol_header, PROTOCOL_HEADER_SIZE);
         output_added(&connection->output, PROTOCOL_HEADER_SIZE);
@@ -601,8 +601,8 @@ static void hear_nothing(struct connection *connection)
                   connection->server->now_ms + (uint64_t)connection->heartbeat_s * 1000);
         return;
     }
-    log_event(connection->server->broker->log, LOG_LEVEL_WARNING,
-              "connection_dropped connection=%llu peer=%s reason=\"missed heartbeats\"",
+    log_event(connection->server->broker->log, EVENT_connection_dropped,
+              "connection=%llu peer=%s reason=\"missed heartbeats\"",
               (unsigned long long)connection->id, connection->peer.name);
     discard_output(connection);
     connection_end(connection);
@@ -637,8 +637,9 @@ static void deadline_passed(struct connection *connection)
         connection_end(connection);
         break;
     default:
-        log_event(log, LOG_LEVEL_WARNING, "connection_dropped peer=%s reason=\"handshake timeout\"",
-                  connection->peer.name);
+        log_event(log, EVENT_connection_dropped,
+                  "connection=%llu peer=%s reason=\"handshake timeout\"",
+                  (unsigned long long)connection->id, connection->peer.name);
         connection_end(connection);
     }
 }

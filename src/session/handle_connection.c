@@ -100,10 +100,9 @@ static void handle_start_ok(struct connection *connection,
     enum sasl_result result = sasl_login(connection, method->mechanism, method->response, &user,
                                          &connection->mechanism);
     if (result != SASL_OK) {
-        log_event(connection->server->broker->log, LOG_LEVEL_WARNING,
-                  "login_refused connection=%llu peer=%s mechanism=\"%.*s\"",
-                  (unsigned long long)connection->id, connection->peer.name,
-                  BYTES_ARG(method->mechanism));
+        log_event(connection->server->broker->log, EVENT_login_refused,
+                  "connection=%llu peer=%s mechanism=%.*s", (unsigned long long)connection->id,
+                  connection->peer.name, BYTES_ARG(method->mechanism));
         refuse_later(connection, result);
         return;
     }
@@ -174,10 +173,10 @@ static enum handled handle_open(struct connection *connection,
     timer_cancel(&server->timers, &connection->deadline);
     union method open_ok = {.id = METHOD_CONNECTION_OPEN_OK};
     connection_send(connection, &open_ok);
-    log_event(server->broker->log, LOG_LEVEL_INFO,
-              "connection_opened connection=%llu peer=%s user=\"%.*s\" vhost=\"%s\"",
-              (unsigned long long)connection->id, connection->peer.name,
-              (int)connection->user->name_size, connection->user->name, vhost->name);
+    log_event(server->broker->log, EVENT_connection_opened,
+              "connection=%llu peer=%s user=%.*s vhost=%s", (unsigned long long)connection->id,
+              connection->peer.name, (int)connection->user->name_size, connection->user->name,
+              vhost->name);
     return HANDLED;
 }
 

@@ -37,8 +37,8 @@ static bool may_come_from(const struct connection *connection, struct bytes name
     if (!bytes_equal_str(name, "guest") || connection->peer.is_loopback ||
         connection->server->options.guest_anywhere)
         return true;
-    log_event(connection->server->broker->log, LOG_LEVEL_WARNING,
-              "login_refused peer=%s reason=\"user 'guest' can only connect via localhost\"",
+    log_event(connection->server->broker->log, EVENT_login_refused,
+              "peer=%s reason=\"user 'guest' can only connect via localhost\"",
               connection->peer.name);
     return false;
 }

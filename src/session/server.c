@@ -87,8 +87,6 @@ static void check_failure(struct server *server)
     if (server->is_failing || !server_failure(server))
         return;
     server->is_failing = true;
-    log_event(server->broker->log, LOG_LEVEL_ERROR, "store_failed reason=\"%s\"",
-              server_failure(server));
     fail_all(server, REPLY_INTERNAL_ERROR, "the journal cannot be written");
 }
 

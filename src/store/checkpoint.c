@@ -364,7 +364,7 @@ void checkpoint_done(struct store *store, struct checkpoint_job *job)
 {
     if (job->result < 0) {
         /* The batch is the same whenever it is written: what it names is still there. */
-        log_event(store->o.log, LOG_LEVEL_WARNING, "checkpoint not written reason=\"%s\"",
+        log_event(store->o.log, EVENT_checkpoint_failed, "reason=%s",
                   job->error ? strerror(job->error) : store->o.kv->error);
         job->is_submitted = false;
         store->checkpoint_retry_ms = store->now_ms + RETRY_MS;

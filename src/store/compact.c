@@ -205,7 +205,7 @@ static void finish(struct store *store, bool failed)
     struct compaction *c = &store->compaction;
     c->segment->was_compacted = true;
     if (failed)
-        log_event(store->o.log, LOG_LEVEL_WARNING, "segment not compacted number=%u offset=%llu",
+        log_event(store->o.log, EVENT_segment_not_compacted, "number=%u offset=%llu",
                   c->segment->number, (unsigned long long)c->offset);
     store->stats.compactions++;
     compact_stop(store);

@@ -21,7 +21,7 @@ void journal_fail(struct store *store, const char *what, int error)
         return;
     store->is_failed = true;
     snprintf(store->failure, sizeof(store->failure), "%s: %s", what, strerror(error));
-    log_event(store->o.log, LOG_LEVEL_ERROR, "journal failed reason=\"%s\"", store->failure);
+    log_event(store->o.log, EVENT_store_failed, "reason=%s", store->failure);
 }
 
 /* ---- the syncer's side ---- */
@@ -402,8 +402,7 @@ static bool lacks_descriptors(struct store *store, const struct write_job *job)
     if (!job->create[0] || (job->error != EMFILE && job->error != ENFILE))
         return false;
     if (!store->is_short)
-        log_event(store->o.log, LOG_LEVEL_WARNING, "segment cannot be opened reason=\"%s\"",
-                  strerror(job->error));
+        log_event(store->o.log, EVENT_segment_not_opened, "reason=%s", strerror(job->error));
     store->is_short = true;
     return true;
 }

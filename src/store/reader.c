@@ -248,8 +248,8 @@ static void set_aside(struct index *index, struct chunk *chunk, const struct rea
     store->stats.damaged++;
     char name[32];
     segment_name(name, entry->segment);
-    log_event(store->o.log, LOG_LEVEL_ERROR, "message damaged file=%s offset=%u size=%u", name,
-              item->offset, item->size);
+    log_event(store->o.log, EVENT_message_damaged, "file=%s offset=%u size=%u", name, item->offset,
+              item->size);
 }
 
 static struct message *message_of(struct store *store, const struct entry *entry,

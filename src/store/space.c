@@ -25,8 +25,8 @@ void space_note(struct store *store, uint64_t free_bytes)
     store->is_short = is_short;
     if (is_short)
         release_spares(store);
-    log_event(store->o.log, LOG_LEVEL_WARNING, "disk %s free=%llu reserve=%llu",
-              is_short ? "short" : "no longer short", (unsigned long long)free_bytes,
+    log_event(store->o.log, is_short ? EVENT_disk_short : EVENT_disk_enough,
+              "free=%llu reserve=%llu", (unsigned long long)free_bytes,
               (unsigned long long)store->o.disk_reserve_bytes);
 }
 
@@ -35,7 +35,8 @@ bool space_release(struct store *store)
     struct write_job *job = &store->write;
     bool any = store->spares_count || store->has_reserve;
     if (!store->is_short)
-        log_event(store->o.log, LOG_LEVEL_WARNING, "disk full");
+        log_event(store->o.log, EVENT_disk_full, "spares=%zu reserve=%s",
+                  (size_t)store->spares_count, store->has_reserve ? "yes" : "no");
     store->is_short = true;
     release_spares(store);
     job->release_reserve = store->has_reserve;

@@ -143,8 +143,7 @@ void spill_done(struct store *store, struct spill_job *job)
     store->spilling--;
     chunk->is_spilling = false;
     if (job->result < 0)
-        log_event(store->o.log, LOG_LEVEL_WARNING, "index not written reason=\"%s\"",
-                  store->o.kv->error);
+        log_event(store->o.log, EVENT_index_not_written, "reason=%s", store->o.kv->error);
     if (!chunk->index) {
         blob_dead(store, job->key, is_transient(chunk));
         chunk_bury(store, chunk);
@@ -302,7 +301,7 @@ void load_done(struct store *store, struct load_job *job)
                  (unsigned long long)chunk->base, (unsigned long long)chunk->queue_id,
                  job->result < 0 ? ": " : "", job->result < 0 ? store->o.kv->error : "");
         store->is_failed = true;
-        log_event(store->o.log, LOG_LEVEL_ERROR, "store failed reason=\"%s\"", store->failure);
+        log_event(store->o.log, EVENT_store_failed, "reason=%s", store->failure);
     } else if (is_dead) {
         chunk_bury(store, chunk);
     } else {

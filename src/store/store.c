@@ -133,8 +133,8 @@ struct store *store_open(const struct store_options *options, uint64_t now_ms, c
     store->journal_since = 0;
     settle_recovered(store);
     if (report.cut_segment)
-        log_event(options->log, LOG_LEVEL_WARNING,
-                  "journal cut segment=%llu offset=%llu reason=\"not synced before a crash\"",
+        log_event(options->log, EVENT_journal_cut,
+                  "segment=%llu offset=%llu reason=\"not synced before a crash\"",
                   (unsigned long long)report.cut_segment, (unsigned long long)report.cut_offset);
     return store;
 }
@@ -539,7 +539,7 @@ void store_queues_settled(struct store *store)
     while ((index = idmap_next(&store->indexes, &at))) {
         if (index->owner)
             continue;
-        log_event(store->o.log, LOG_LEVEL_WARNING, "queue without a name dropped id=%llu ready=%llu",
+        log_event(store->o.log, EVENT_queue_dropped, "id=%llu ready=%llu",
                   (unsigned long long)index->id, (unsigned long long)index->ready);
         store_queue_delete(store, index);
         at = 0;

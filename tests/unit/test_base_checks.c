@@ -170,17 +170,49 @@ TEST(log_lines)
 {
     struct lines lines = {0};
     struct log log = {LOG_LEVEL_INFO, keep_line, &lines};
-    log_event(&log, LOG_LEVEL_DEBUG, "hidden");
+    log_event(&log, EVENT_tls_established, "peer=%s", "hidden");
     is_int(lines.count, 0, "below the level");
-    log_event(&log, LOG_LEVEL_WARNING, "queue_full name=%s", "a\nb\x1b[0m");
-    is_str(lines.last, "queue_full name=a?b?[0m", "control characters do not get through");
+    log_event(&log, EVENT_login_refused, "user=%s code=%u", "a\nb\x1b[0m", 7u);
+    is_str(lines.last, "login_refused user=a?b?[0m code=7",
+           "control characters do not get through");
     is_int(lines.level, LOG_LEVEL_WARNING, "with its level");
-    log_event(&log, LOG_LEVEL_ERROR, "%2000s", "x");
-    is_int(strlen(lines.last), 1000, "cut at 1,000 bytes");
-    log_event(NULL, LOG_LEVEL_ERROR, "dropped");
+    log_event(NULL, EVENT_login_refused, "user=%s", "dropped");
     log.sink = NULL;
-    log_event(&log, LOG_LEVEL_ERROR, "dropped");
-    is_int(lines.count, 2, "without a sink, nothing");
+    log_event(&log, EVENT_login_refused, "user=%s", "dropped");
+    is_int(lines.count, 1, "without a sink, nothing");
+}
+
+TEST(log_values)
+{
+    struct lines lines = {0};
+    struct log log = {LOG_LEVEL_INFO, keep_line, &lines};
+    log_event(&log, EVENT_login_refused, "user=%s", "a b=c \"d\" \\e");
+    is_str(lines.last, "login_refused user=\"a b=c \\\"d\\\" \\\\e\"", "quoted by what is in it");
+    log_event(&log, EVENT_login_refused, "user=%s peer=%.*s code=%.2s", "", 3, "abcdef", "xyz");
+    is_str(lines.last, "login_refused user=\"\" peer=abc code=xy", "nothing, and parts of texts");
+    log_event(&log, EVENT_starting, "a=%d b=%u c=%ld d=%lu e=%lld f=%llu g=%zu", -1, 4294967295u,
+              -2L, 3UL, -4LL, 18446744073709551615ULL, (size_t)5);
+    is_str(lines.last, "starting a=-1 b=4294967295 c=-2 d=3 e=-4 f=18446744073709551615 g=5",
+           "numbers of all lengths");
+}
+
+TEST(log_long)
+{
+    struct lines lines = {0};
+    struct log log = {LOG_LEVEL_INFO, keep_line, &lines};
+    char text[2001];
+    memset(text, 'x', 2000);
+    text[2000] = '\0';
+    log_event(&log, EVENT_login_refused, "user=%s", text);
+    is_int(strlen(lines.last), LOG_LINE_MAX, "cut");
+    for (int i = 900; i < 1000; i++) {
+        text[i] = '"';
+        log_event(&log, EVENT_login_refused, "user=%s", text);
+        size_t size = strlen(lines.last);
+        if (size > LOG_LINE_MAX || lines.last[size - 1] != '"')
+            bail("%d: %zu bytes", i, size);
+    }
+    ok(true, "a quoted value keeps its end");
 }
 
 TEST(log_levels)
@@ -243,6 +275,8 @@ int main(void)
     RUN(random_numbers_repeat_with_the_seed);
     RUN(utf8_characters);
     RUN(log_lines);
+    RUN(log_values);
+    RUN(log_long);
     RUN(log_levels);
     RUN(sha256_of_known_inputs);
     RUN(memory);

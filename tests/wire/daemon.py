@@ -82,7 +82,7 @@ def _(t):
     equal(daemon.stop(), 0, "status after SIGTERM")
     for line in daemon.log().splitlines():
         check(LINE.fullmatch(line), "an odd line: %r" % line)
-    check(" info %s\n" % READY in daemon.log(), "it never said that it is ready")
+    check(" info started message=\"%s\"\n" % READY in daemon.log(), "it never said that it is ready")
 
 
 @case("several addresses, IPv6 among them")
@@ -107,7 +107,7 @@ def _(t):
     for address in ("localhost:5672", "127.0.0.1", "127.0.0.1:65536", "192.0.2.1:0", "[::1:0"):
         status, _, log = run("--data-dir", data, "--listen", address)
         equal(status, 1, "status for %s" % address)
-        check("cannot start: " in log, "it said %r" % log)
+        check("cannot_start reason=" in log, "it said %r" % log)
         check(not os.path.exists(data), "it made a data folder")
 
 
@@ -286,7 +286,7 @@ def _(t):
     c.call(1, "confirm.select")
     c.publish(1, "kept", b"x" * 100, delivery_mode=2)
     c.expect(1, "basic.ack")
-    check("new connections have to wait" in daemon.log(), "it did not say so")
+    check("warning accept_paused connections=" in daemon.log(), "it did not say so")
     for c in inside:
         c.close()
     for c in outside[:20]:
@@ -341,7 +341,7 @@ def _(t):
     before = contents(data)
     status, _, log = run("--data-dir", data, "--listen", "127.0.0.1:0")
     equal(status, 1, "status")
-    check("cannot start: " in log and "newer version" in log, "it said %r" % log)
+    check("cannot_start reason=" in log and "newer version" in log, "it said %r" % log)
     now = contents(data)
     equal([path for path in before if "/index/" not in path and now.get(path) != before[path]], [],
           "files that changed")

@@ -11,7 +11,8 @@ import time
 from wire import amqp
 
 PROGRAM = os.environ.get("LEVERETD") or os.path.join(os.environ.get("top_builddir", "."), "leveretd")
-LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (debug|info|warning|error) \S.*")
+LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (debug|info|warning|error) [a-z0-9_]+"
+                  r"( [a-z0-9_]+=([^ \"\\=]+|\"([^\"\\]|\\.)*\"))+")
 LISTENING = re.compile(r"listening address=(\S+)$", re.M)
 READY = "Server startup complete"
 

@@ -193,7 +193,7 @@ def _(t):
         data = os.path.join(folder(t), "data")
         status, _, log = run("--data-dir", data, "--listen", "127.0.0.1:0", *arguments)
         equal(status, 1, "status for %r" % (arguments,))
-        check("cannot start: " + text in log, "for %r it said %r" % (arguments, log))
+        check('cannot_start reason="' + text in log, "for %r it said %r" % (arguments, log))
         check(not os.path.exists(data), "it made a data folder")
     status, _, log = run("--tls-min-version", "1.1")
     equal(status, 2, "status")

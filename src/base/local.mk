@@ -18,6 +18,8 @@ libleveret_base_a_SOURCES = \
 	%D%/map.h \
 	%D%/mem.c \
 	%D%/mem.h \
+	%D%/planted.def \
+	%D%/planted.h \
 	%D%/random.c \
 	%D%/random.h \
 	%D%/sha256.c \

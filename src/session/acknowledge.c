@@ -2,6 +2,7 @@
  * transaction commits; whatever happens to it, its consumer has room for another one. */
 #include "session/acknowledge.h"
 
+#include "base/planted.h"
 #include "broker/publish.h"
 #include "session/transaction.h"
 
@@ -28,7 +29,7 @@ void delivery_end(struct channel *channel, const struct delivery *delivery, enum
         index_return(queue->index, delivery->sequence, true);
         queue_has_work(queue);
     }
-    if (!source->is_getter)
+    if (!source->is_getter || planted(PLANTED_GET_COUNTED_DOWN))
         channel->consumer_unacked--;
     consumer_settled(source);
     consumer_unref(source);

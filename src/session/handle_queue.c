@@ -1,5 +1,6 @@
 /* Class queue (AMQP 0-9-1, 1.7). What is durable is answered when it is on the disk. */
 #include "base/mem.h"
+#include "base/planted.h"
 #include "session/handlers.h"
 
 /* Consumers of this name get replies to what they publish; there is no queue (RabbitMQ's direct
@@ -128,7 +129,7 @@ enum handled handle_queue_bind(struct channel *channel, const struct method_queu
     if (method->nowait)
         return HANDLED;
     struct exchange *source = vhost_exchange(vhost, method->exchange);
-    if (queue->durable && source && source->durable)
+    if (queue->durable && source && source->durable && !planted(PLANTED_BIND_OK_EARLY))
         hold_until_recorded(channel);
     channel_send_id(channel, METHOD_QUEUE_BIND_OK);
     return HANDLED;

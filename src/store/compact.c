@@ -79,7 +79,7 @@ static bool is_at(const struct entry *entry, struct place place)
 {
     struct place at = entry_place(entry);
     return at.segment == place.segment && at.offset == place.offset &&
-           !(entry->flags & ENTRY_DAMAGED);
+           (!(entry->flags & ENTRY_DAMAGED) || planted(PLANTED_DAMAGED_MOVED));
 }
 
 /* The live entries of a record. False: a chunk must be loaded first. */
@@ -95,7 +95,7 @@ static bool find_live(struct store *store, const struct record *record,
         struct chunk *chunk = NULL;
         struct entry *entry = index ? index_entry(index, destination.sequence, &chunk) : NULL;
         /* One that was settled while it was out of memory holds until its chunk is loaded. */
-        if (index && !chunk) {
+        if (index && !chunk && !planted(PLANTED_OWED_NOT_AWAITED)) {
             chunk = index_chunk(index, destination.sequence);
             chunk = chunk && !chunk->entries && chunk->owed ? chunk : NULL;
         }

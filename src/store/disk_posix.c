@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/planted.h"
 
 enum { PARTS_MAX = 1024 }; /* of one pwritev: IOV_MAX on Linux */
 
@@ -189,9 +190,10 @@ static bool is_whole_blocks(const struct iovec *parts, int count, uint64_t offse
 static int write_blocks(struct disk_file *file, struct iovec *parts, int count, uint64_t offset,
                         bool *sync)
 {
-    bool at_once = *sync && !file->is_unsynced;
+    bool at_once = *sync && (!file->is_unsynced || planted(PLANTED_DISK_DSYNC_FOR_ALL));
+    int flags = at_once && !planted(PLANTED_DISK_NO_DSYNC) ? RWF_DSYNC : 0;
     file->is_unsynced |= !at_once;
-    int error = write_parts(file->fd, parts, count, offset, at_once ? RWF_DSYNC : 0);
+    int error = write_parts(file->fd, parts, count, offset, flags);
     if (!error && at_once)
         *sync = false;
     return error;
@@ -244,8 +246,9 @@ static int write_staged(struct disk_file *file, struct iovec *parts, int count, 
         size_t size = whole_blocks(used);
         struct iovec part = {file->stage, size};
         bool later = false;
+        bool is_last = count == 0 || planted(PLANTED_DISK_DSYNC_FIRST);
         memset(file->stage + used, 0, size - used);
-        error = write_blocks(file, &part, 1, offset - head, count == 0 ? sync : &later);
+        error = write_blocks(file, &part, 1, offset - head, is_last ? sync : &later);
         offset += used - head;
         head = used % DISK_BLOCK;
         if (head)
@@ -278,7 +281,7 @@ static int write_direct(struct disk_file *file, const struct iovec *parts, int c
  * would then call the second try a success. */
 static int file_sync(struct disk_file *file)
 {
-    if (fdatasync(file->fd) < 0)
+    if (!planted(PLANTED_DISK_NO_SYNC) && fdatasync(file->fd) < 0)
         return errno;
     file->is_unsynced = false;
     return 0;
@@ -370,7 +373,7 @@ static int folder_unlink(struct disk *disk, const char *name)
 
 static int folder_sync(struct disk *disk)
 {
-    return fsync(folder_of(disk)) == 0 ? 0 : errno;
+    return planted(PLANTED_DISK_NO_FOLDER_SYNC) || fsync(folder_of(disk)) == 0 ? 0 : errno;
 }
 
 /* A folder inside is not a file; some file systems tell the kind only to those who ask. */

@@ -3,6 +3,7 @@
 #define LEVERET_STORE_INTERNAL_H
 
 #include "base/map.h"
+#include "base/planted.h"
 #include "store/chunk.h"
 #include "store/files.h"
 #include "store/record.h"

@@ -109,7 +109,8 @@ static int write_batch(struct write_job *job)
     }
     parts[count++] = (struct iovec){job->bytes + from, job->bytes_size - from};
     /* Written and synced in one, if nothing else is to be done. */
-    bool at_once = job->sync && !job->before && job->offset + job->size <= job->laid_out &&
+    bool must_wait = job->before && !planted(PLANTED_BEFORE_NOT_SYNCED);
+    bool at_once = job->sync && !must_wait && job->offset + job->size <= job->laid_out &&
                    job->disk->ops->write_sync && !planted(PLANTED_NO_SYNC);
     int error = write_parts(job, parts, &count, &offset, at_once);
     job->is_synced = at_once && !error;
@@ -411,7 +412,7 @@ void journal_written(struct store *store, struct write_job *job)
 {
     store->active_file = job->file;
     bool no_space = job->error == ENOSPC || job->error == EDQUOT;
-    if ((no_space || lacks_descriptors(store, job)) && !job->sync_failed) {
+    if ((no_space || lacks_descriptors(store, job)) && (!job->sync_failed || planted(PLANTED_SYNC_TRIED_AGAIN))) {
         /* Nothing was promised about this batch, and no sync has failed: the same bytes can be
          * written to the same place again once there is room. */
         bool released = no_space && space_release(store);

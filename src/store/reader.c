@@ -274,8 +274,9 @@ static void take_in(struct index *index, struct chunk *chunk, uint32_t segment,
     struct store *store = index->store;
     uint32_t slot = (uint32_t)(item->sequence - chunk->base);
     struct entry *entry = &chunk->entries[slot];
+    bool has_moved = entry->segment != segment || entry->offset != item->offset;
     if (!bit_get(chunk->live_bits, slot) || entry->flags & (ENTRY_MESSAGE | ENTRY_DAMAGED) ||
-        entry->segment != segment || entry->offset != item->offset)
+        (has_moved && !planted(PLANTED_MOVED_BODY_TAKEN)))
         return;
     struct message *message = message_of(store, entry, item);
     if (!message) {
@@ -332,7 +333,8 @@ void read_done(struct store *store, struct read_job *job)
     for (size_t i = 0; i < job->runs_count; i++) {
         if (index && !again)
             take_in_run(index, job, &job->runs[i]);
-        segment_unread(store, job->runs[i].segment);
+        if (index || !planted(PLANTED_READERS_LEAK))
+            segment_unread(store, job->runs[i].segment);
     }
     if (index) {
         index->is_reading = false;

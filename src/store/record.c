@@ -67,6 +67,7 @@
 #include <string.h>
 
 #include "base/crc32c.h"
+#include "base/planted.h"
 
 static void put16(uint8_t *at, uint16_t value)
 {

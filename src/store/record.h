@@ -5,24 +5,6 @@
 #include "base/buffer.h"
 #include "store/message.h"
 
-/* Campaigns build the store with one promise broken, to see that they find it. */
-enum planted {
-    PLANTED_NONE,
-    PLANTED_NO_SYNC,          /* a batch counts as durable without fdatasync */
-    PLANTED_NO_CHECKSUM,      /* a record's checksum is not verified */
-    PLANTED_EARLY_CHECKPOINT, /* a checkpoint does not wait for the journal */
-    PLANTED_EARLY_RETIRE,     /* a segment goes one checkpoint early */
-    PLANTED_NO_FOLDER_SYNC,   /* a new segment's name is not synced */
-    PLANTED_NO_MARK,          /* a delivery does not wait for its mark */
-};
-#ifndef LEVERET_PLANTED
-#define LEVERET_PLANTED PLANTED_NONE
-#endif
-static inline bool planted(enum planted which)
-{
-    return which == (enum planted)LEVERET_PLANTED;
-}
-
 enum record_type {
     RECORD_MESSAGE = 1,   /* a message and the queues it went to */
     RECORD_MOVED = 2,     /* the same message, further on in the journal */

@@ -18,7 +18,8 @@ static void release_spares(struct store *store)
 
 void space_note(struct store *store, uint64_t free_bytes)
 {
-    bool is_short = free_bytes < store->o.disk_reserve_bytes || store->retry_ms;
+    bool is_waiting = store->retry_ms && !planted(PLANTED_SHORT_FORGOTTEN);
+    bool is_short = free_bytes < store->o.disk_reserve_bytes || is_waiting;
     store->free_checked_ms = store->now_ms;
     if (is_short == store->is_short)
         return;

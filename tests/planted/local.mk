@@ -1,0 +1,40 @@
+# Tests of the tests: libraries with the bugs of src/base/planted.def in them, of which one is chosen when
+# a program starts, and the programs that must find it.
+
+PLANTED_CPPFLAGS = $(AM_CPPFLAGS) -DLEVERET_PLANTED
+
+check_LIBRARIES += libleveret_session_planted.a
+libleveret_session_planted_a_SOURCES = $(libleveret_session_a_SOURCES)
+libleveret_session_planted_a_CPPFLAGS = $(PLANTED_CPPFLAGS)
+
+check_LIBRARIES += libleveret_broker_planted.a
+libleveret_broker_planted_a_SOURCES = $(libleveret_broker_a_SOURCES)
+libleveret_broker_planted_a_CPPFLAGS = $(PLANTED_CPPFLAGS)
+
+check_LIBRARIES += libleveret_store_planted.a
+libleveret_store_planted_a_SOURCES = $(libleveret_store_a_SOURCES) %D%/planted.c
+libleveret_store_planted_a_CPPFLAGS = $(PLANTED_CPPFLAGS)
+
+PLANTED_LDADD = \
+	libleveret_tests.a \
+	libleveret_main.a \
+	libleveret_net.a \
+	libleveret_session_planted.a \
+	libleveret_broker_planted.a \
+	libleveret_store_planted.a \
+	libleveret_amqp.a \
+	libleveret_base.a \
+	$(EV_LIBS) $(LEVELDB_LIBS) $(NETTLE_LIBS)
+
+dist_check_SCRIPTS += %D%/planted.sh
+TESTS += %D%/planted.sh
+
+check_PROGRAMS += \
+	%D%/leveretd \
+	%D%/store_campaign
+
+%C%_leveretd_SOURCES = src/leveretd.c
+%C%_leveretd_LDADD = $(PLANTED_LDADD)
+
+%C%_store_campaign_SOURCES = tests/fault/store_campaign.c
+%C%_store_campaign_LDADD = libleveret_fault.a $(PLANTED_LDADD)

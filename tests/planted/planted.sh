@@ -1,0 +1,106 @@
+#!/bin/sh
+# Tests the tests: each bug of src/base/planted.def is planted in turn, and the test that is named here
+# for it must find it, when without a bug it finds nothing. Speaks TAP, and says how many seconds each
+# took.
+#
+#     tests/planted/planted.sh [BUG]...    (in the build folder, or with $top_builddir and $srcdir)
+
+set -u
+build=${top_builddir:-.}
+bugs=${srcdir:-.}/src/base/planted.def
+programs=$build/tests/planted
+seconds_max=120
+
+# Which test finds which: a program of this folder, and what it is told.
+tests() {
+    cat <<'TABLE'
+NO_SYNC store_campaign --runs 30
+NO_CHECKSUM store_campaign --runs 30
+NO_FOLDER_SYNC store_campaign --runs 30
+EARLY_CHECKPOINT store_campaign --runs 30
+EARLY_RETIRE store_campaign --runs 30
+NO_MARK store_campaign --runs 30
+TABLE
+}
+
+count=0
+failed=0
+
+ok() { # STATUS NAME
+    count=$((count + 1))
+    if [ "$1" -eq 0 ]; then
+        echo "ok $count - $2"
+    else
+        echo "not ok $count - $2"
+        failed=1
+    fi
+}
+
+# Runs a test with a bug planted, or none when its name is empty. A word with = in front of the program
+# goes to its environment.
+run() { # BUG WORD...
+    bug=$1
+    shift
+    began=$(date +%s%N)
+    if [ -n "$bug" ]; then
+        set -- "LEVERET_PLANTED=$bug" "$@"
+    fi
+    (cd "$build" && PATH=$programs:$PATH exec timeout -k 5 "$seconds_max" env "$@") >"$work/output" 2>&1
+    status=$?
+    seconds=$(($(date +%s%N) - began))
+    seconds=$(printf '%d.%d' $((seconds / 1000000000)) $((seconds / 100000000 % 10)))
+}
+
+explain() {
+    tail -n 5 "$work/output" | cut -c 1-200 | sed 's/^/#   /'
+}
+
+# The sound store, session and broker: the test, whatever it was told, has nothing to say.
+sound() { # WORD...
+    run '' "$@"
+    ok $status "nothing planted: $* ($seconds s)"
+    [ $status -eq 0 ] || explain
+}
+
+# A check that did not hold has found it, and so has an assertion of the planted build.
+found() { # BUG WORD...
+    what=$(sed -n "s/^PLANTED($1, \"\(.*\)\")$/\1/p" "$bugs")
+    run "$@"
+    shift
+    [ $status -ne 0 ] && grep -Eq '^not ok|Assertion' "$work/output"
+    good=$?
+    ok $good "found: $what, by $* ($seconds s)"
+    if [ $good -eq 0 ]; then
+        grep -E '^not ok|Assertion' "$work/output" | head -n 1 | cut -c 1-200 | sed 's/^/#   /'
+    else
+        explain
+    fi
+}
+
+work=$(mktemp -d) || exit 99
+trap 'rm -rf "$work"' EXIT
+
+names=$(sed -n 's/^PLANTED(\([A-Z_]*\),.*/\1/p' "$bugs")
+[ $# -eq 0 ] || names=$*
+
+for name in $names; do
+    tests | sed -n "s/^$name //p"
+done | sort -u >"$work/tests"
+while read -r words; do
+    # The words are a list on purpose.
+    # shellcheck disable=SC2086
+    sound $words
+done <"$work/tests"
+
+for name in $names; do
+    words=$(tests | sed -n "s/^$name //p")
+    if [ -z "$words" ]; then
+        ok 1 "a test is named for $name # TODO"
+        continue
+    fi
+    # shellcheck disable=SC2086
+    found "$name" $words
+done
+
+echo "1..$count"
+exit $failed

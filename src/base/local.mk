@@ -5,6 +5,7 @@ noinst_LIBRARIES += libleveret_base.a
 libleveret_base_a_SOURCES = \
 	%D%/buffer.c \
 	%D%/buffer.h \
+	%D%/budget.h \
 	%D%/bytes.h \
 	%D%/crc32c.c \
 	%D%/crc32c.h \

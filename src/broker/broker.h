@@ -6,6 +6,7 @@
 #ifndef LEVERET_BROKER_BROKER_H
 #define LEVERET_BROKER_BROKER_H
 
+#include "base/budget.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -24,6 +25,7 @@ struct broker {
     struct list working;      /* queues that may have a message for a consumer: working_link */
     struct list dead_letters; /* queues with dead letters waiting for a body to be read */
     uint64_t route_number;    /* of the current routing, marks queues already in its set */
+    struct budget turn;       /* what may still be done for peers in this turn */
     uint64_t clock_ms;        /* wall clock of this turn, for timestamps and expiry */
     uint64_t topology;        /* rises with every change that may alter a routing result */
     struct queue_set *dead_letter_set; /* scratch space */

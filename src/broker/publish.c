@@ -15,6 +15,9 @@
 /* Routing keys of one message beyond its own; more are not looked at. */
 enum { KEYS_MAX = 1024 };
 
+/* What it costs to put a message into one of many queues: each lies elsewhere in memory. */
+enum { QUEUE_STEPS = 30 };
+
 /* Results remembered, and the longest key for which they are: a memo fills a cache line. */
 enum { MEMO_BITS = 6, MEMO_KEY_MAX = 39 };
 
@@ -83,6 +86,7 @@ struct published publish_routed(struct broker *broker, struct message *message,
     if (set->count == 0)
         return published;
     published.on_record = store_publish(broker->store, message, set->indexes, set->count);
+    budget_use(&broker->turn, set->count * QUEUE_STEPS);
     for (size_t i = 0; i < set->count; i++)
         if (!list_is_empty(&set->queues[i]->ready_consumers))
             queue_has_work(set->queues[i]);

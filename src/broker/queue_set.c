@@ -74,10 +74,12 @@ static void visit(struct exchange *exchange, const struct bytes *keys, size_t co
 void exchange_route(struct exchange *exchange, const struct bytes *keys, size_t count,
                     struct bytes headers, struct queue_set *set)
 {
+    uint64_t before = set->work;
     set->broker = exchange->vhost->broker;
     set->count = set->pending_count = 0;
     exchange->route_number = ++set->broker->route_number;
     visit(exchange, keys, count, headers, set);
     while (set->pending_count)
         visit(set->pending[--set->pending_count], keys, count, headers, set);
+    budget_use(&set->broker->turn, set->work - before);
 }

@@ -159,7 +159,7 @@ static bool received_nothing(struct socket *socket, ssize_t result, int error)
 static bool read_connection(struct socket *socket)
 {
     size_t got = 0;
-    while (got < READ_BUDGET && !is_away(socket) && connection_wants_input(socket->connection)) {
+    while (got < READ_BUDGET && !is_away(socket) && connection_has_turn(socket->connection)) {
         ssize_t n = transfer_receive(socket->fd, socket->tls, socket->loop->input,
                                      SOCKET_INPUT_BYTES);
         if (n <= 0) {
@@ -319,7 +319,7 @@ static void flushed(struct socket *socket, int error)
 static void take_arrived(struct socket *socket)
 {
     struct transfer *arrived = socket->arrived;
-    if (!arrived || !connection_wants_input(socket->connection))
+    if (!arrived || !connection_has_turn(socket->connection))
         return;
     socket->arrived = NULL;
     if (arrived->result >= SOCKET_INPUT_BYTES)

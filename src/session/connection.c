@@ -7,6 +7,11 @@
  * is a reason to wait. Input that is not answered goes on while large bodies are on their way, so
  * that a client which sends before it reads does not wait for a broker that waits for it.
  *
+ * A turn has a budget for all connections together, and each may use a part of it at a time: what is
+ * left of its input then waits, and so do those whose turn does not come any more. They go on in the
+ * order in which they began to wait. The last part of the budget is for those that have asked for
+ * little, so that they need not queue behind those that ask for much.
+ *
  * After a frame that makes no sense the connection is deaf: it sends connection.close, and of what
  * comes it looks for one thing only, the frame of connection.close-ok. */
 #include "session/connection.h"
@@ -21,7 +26,9 @@
 #include "session/quick.h"
 
 enum { CLOSING_MS = 30000, BROKEN_MS = 3000, FLUSH_MS = 10000 };
-enum { WORK_MAX = 100000 }; /* steps of routing for one connection at a time: a millisecond or so */
+/* Steps of the turn's budget: what one connection may use at a time; what makes it one that asks for
+ * much; what is kept for those that do not; and what a frame costs, beside its bytes. */
+enum { SHARE = BUDGET_MS, MUCH = SHARE / 10, KEPT = BUDGET_MS, FRAME_STEPS = 15, STEP_BYTES = 64 };
 
 /* ---- life ---- */
 
@@ -481,19 +488,41 @@ static void hold_unread(struct connection *connection, size_t before)
         connection_hold(connection, HOLD_UNREAD);
 }
 
-/* Routing has taken so long that others should have their turn. */
+/* How far the turn's budget may go down before the connection has to wait. */
+static int64_t limit_of(const struct connection *connection)
+{
+    return connection->asks_much ? 0 : -(int64_t)KEPT;
+}
+
+/* Others should have their turn. */
 static void pause_work(struct connection *connection)
 {
     connection_hold(connection, HOLD_RETRY);
     connection->server->has_work_left = true;
 }
 
+bool connection_has_turn(struct connection *connection)
+{
+    struct budget *turn = &connection->server->broker->turn;
+    if (!connection_wants_input(connection))
+        return false;
+    if (connection->is_next)
+        turn->left += SHARE;
+    connection->is_next = false;
+    if (turn->left > limit_of(connection))
+        return true;
+    pause_work(connection);
+    return false;
+}
+
 /* Acts on as much as it can; returns how much that was. */
 static size_t act(struct connection *connection, struct bytes in)
 {
     size_t used = 0, now, max = connection->server->options.output_bytes_max;
-    const uint64_t *work = &connection->server->queue_set.work;
-    uint64_t work_max = *work + WORK_MAX;
+    struct budget *turn = &connection->server->broker->turn;
+    int64_t start = turn->left, limit = limit_of(connection);
+    if (limit < start - SHARE)
+        limit = start - SHARE;
     while (used < in.size && !connection->holds) {
         struct bytes rest = bytes_of(in.data + used, in.size - used);
         size_t unsent = connection->output.size;
@@ -512,11 +541,13 @@ static size_t act(struct connection *connection, struct bytes in)
         if (now == 0)
             break;
         used += now;
+        budget_use(turn, FRAME_STEPS + now / STEP_BYTES);
         if (__builtin_expect(connection->output.size / 4 > max, 0))
             hold_unread(connection, unsent);
-        if (__builtin_expect(*work > work_max, 0))
+        if (__builtin_expect(turn->left <= limit, 0) && used < in.size)
             pause_work(connection);
     }
+    connection->asks_much = start - turn->left > MUCH;
     return_borrowed(connection);
     return used;
 }
@@ -566,24 +597,45 @@ void connection_input(struct connection *connection, struct bytes in)
         keep(connection, bytes_of(in.data + used, in.size - used));
 }
 
+/* False: its turn does not come any more; it is before those that were held meanwhile. */
+static bool resume(struct connection *connection)
+{
+    struct server *server = connection->server;
+    bool waits_for_turn = connection->holds & HOLD_RETRY;
+    connection->holds &= ~(unsigned)HOLD_RETRY;
+    if (!server->is_congested)
+        connection->holds &= ~(unsigned)HOLD_CONGESTED;
+    if (connection->holds & HOLD_CONGESTED)
+        look_again(connection);
+    if (connection->holds)
+        return true;
+    waits_for_turn |= connection->input.size;
+    if (waits_for_turn && server->broker->turn.left <= limit_of(connection)) {
+        connection->holds |= HOLD_RETRY;
+        return false;
+    }
+    if (connection->input.size) {
+        act_on_kept(connection);
+    } else if (waits_for_turn) { /* it will be read soon: its share is kept for it */
+        connection->is_next = true;
+        budget_use(&server->broker->turn, SHARE);
+    }
+    connection_touch(connection);
+    return true;
+}
+
 void connections_resume(struct server *server)
 {
-    struct list now, *link;
+    struct list now, later, *link;
     list_init(&now);
+    list_init(&later);
     list_append_all(&now, &server->held);
-    while ((link = list_take_first(&now))) {
-        struct connection *connection = list_entry(link, struct connection, held_link);
-        connection->holds &= ~(unsigned)HOLD_RETRY;
-        if (!server->is_congested)
-            connection->holds &= ~(unsigned)HOLD_CONGESTED;
-        if (connection->holds & HOLD_CONGESTED)
-            look_again(connection);
-        if (connection->holds)
-            continue;
-        if (connection->input.size)
-            act_on_kept(connection);
-        connection_touch(connection);
-    }
+    while ((link = list_take_first(&now)))
+        if (!resume(list_entry(link, struct connection, held_link)))
+            list_push_back(&later, link);
+    server->has_work_left |= !list_is_empty(&later);
+    list_append_all(&later, &server->held);
+    list_append_all(&server->held, &later);
 }
 
 /* ---- timers ---- */

@@ -9,6 +9,9 @@
 #include "session/channel.h"
 #include "session/dispatch.h"
 
+/* For the input of all connections in one turn. */
+enum { TURN_STEPS = 4 * BUDGET_MS };
+
 void server_options_default(struct server_options *options)
 {
     *options = (struct server_options){.frame_max = 131072,
@@ -27,6 +30,7 @@ struct server *server_new(const struct server_options *options, struct broker *b
     struct server *server = mem_zalloc(sizeof(*server));
     server->options = *options;
     server->broker = broker;
+    broker->turn = budget_of(TURN_STEPS);
     server->now_ms = now_ms;
     list_init(&server->connections);
     list_init(&server->writable);
@@ -120,6 +124,7 @@ void server_tick(struct server *server, uint64_t now_ms, uint64_t clock_ms)
     struct broker *broker = server->broker;
     server->now_ms = now_ms;
     broker->clock_ms = clock_ms;
+    broker->turn = budget_of(TURN_STEPS);
     server->has_work_left = false;
     connections_resume(server);
     dead_letters_move(broker);

@@ -67,6 +67,9 @@ void *connection_owner(const struct connection *connection);
 void connection_input(struct connection *connection, struct bytes bytes);
 /* Should the socket be read? False while the connection is blocked or a decision is pending. */
 bool connection_wants_input(const struct connection *connection);
+/* The same, when there is something to read: what is left of this turn may be for others, and then it
+ * waits for the next one. */
+bool connection_has_turn(struct connection *connection);
 /* Is it kept waiting by an alarm, which may last? Others that wait do so for a moment. */
 bool connection_is_blocked(const struct connection *connection);
 /* Borrows what is to be sent, at most `max` parts; returns how many. They stay as they are until

@@ -26,7 +26,8 @@ UNIT_TESTS = \
 	%D%/test_options.t \
 	%D%/test_store_disk.t \
 	%D%/test_store_kv.t \
-	%D%/test_store_worker.t
+	%D%/test_store_worker.t \
+	%D%/test_turn.t
 
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
@@ -40,3 +41,5 @@ TESTS += $(UNIT_TESTS)
 %C%_test_broker_route_t_LDADD = libleveret_store_fake.a $(LDADD)
 
 %C%_test_broker_topic_t_LDADD = libleveret_store_fake.a $(LDADD)
+
+%C%_test_turn_t_SOURCES = %D%/test_turn.c tests/script/world.c

@@ -120,6 +120,11 @@ bool connection_wants_input(const struct connection *connection)
     return !connection->finished && !connection->paused_until_ms;
 }
 
+bool connection_has_turn(struct connection *connection)
+{
+    return connection_wants_input(connection);
+}
+
 bool connection_is_blocked(const struct connection *connection)
 {
     (void)connection;

@@ -1,0 +1,223 @@
+/* The budget of a turn, over a whole broker in memory: who asks for much does not keep the others
+ * waiting, nobody is forgotten, and order stays. Counted in messages and turns, never in time. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "amqp/frame.h"
+#include "amqp/text.h"
+#include "broker/queue.h"
+#include "tests/lib/tap.h"
+#include "tests/script/world.h"
+
+enum { QUEUES = 2000 }; /* a message to all of them costs more than half of a share */
+
+static struct world world;
+
+static void add_method(struct buffer *out, uint16_t channel, const char *text)
+{
+    struct buffer memory = {0};
+    union method method;
+    struct text_given given;
+    if (!text_read_method(bytes_str(text), &memory, &method, &given))
+        bail("not a method: %s", text);
+    size_t size = frame_method_size(&method);
+    struct writer writer = writer_of(buffer_room(out, size), size);
+    frame_write_method(&writer, channel, &method);
+    buffer_added(out, size);
+    buffer_free(&memory);
+}
+
+/* A message of one byte without properties. */
+static void add_publish(struct buffer *out, const char *exchange, const char *key, char body)
+{
+    static const uint8_t header[] = {2, 0, 1, 0, 0, 0, 14, 0, 60, 0, 0,
+                                     0, 0, 0, 0, 0, 0, 0,  1, 0, 0, FRAME_END};
+    uint8_t frame[] = {3, 0, 1, 0, 0, 0, 1, (uint8_t)body, FRAME_END};
+    char text[200];
+    snprintf(text, sizeof(text), "basic.publish exchange=\"%s\" routing_key=\"%s\"", exchange, key);
+    add_method(out, 1, text);
+    buffer_add(out, header, sizeof(header));
+    buffer_add(out, frame, sizeof(frame));
+}
+
+static void send(struct client *client, const struct buffer *bytes)
+{
+    buffer_add(&client->out, bytes->data, bytes->size);
+    world_settle(&world);
+}
+
+/* Greets, logs in and opens channel 1. */
+static void open_connection(struct client *client)
+{
+    struct buffer bytes = {0};
+    world_dial(&world, client, true);
+    buffer_add(&bytes, "AMQP\0\0\x09\x01", 8);
+    add_method(&bytes, 0, "connection.start-ok mechanism=PLAIN "
+                          "response=\"\\x00guest\\x00guest\" locale=en_US");
+    add_method(&bytes, 0, "connection.tune-ok channel_max=2047 frame_max=131072 heartbeat=0");
+    add_method(&bytes, 0, "connection.open virtual_host=/");
+    add_method(&bytes, 1, "channel.open");
+    send(client, &bytes);
+    buffer_free(&bytes);
+}
+
+static void declare(struct client *client, const char *text)
+{
+    struct buffer bytes = {0};
+    add_method(&bytes, 1, text);
+    send(client, &bytes);
+    buffer_free(&bytes);
+}
+
+/* A fanout exchange `all` with many queues. */
+static void declare_many(struct client *client)
+{
+    struct buffer bytes = {0};
+    char text[100];
+    add_method(&bytes, 1, "exchange.declare exchange=all type=fanout nowait=1");
+    for (int i = 0; i < QUEUES; i++) {
+        snprintf(text, sizeof(text), "queue.declare queue=q%d nowait=1", i);
+        add_method(&bytes, 1, text);
+        snprintf(text, sizeof(text), "queue.bind queue=q%d exchange=all nowait=1", i);
+        add_method(&bytes, 1, text);
+    }
+    send(client, &bytes);
+    buffer_free(&bytes);
+}
+
+static struct queue *queue_of(const char *name)
+{
+    struct vhost *vhost = vhost_find(&world.broker, bytes_str("/"));
+    return vhost_queue(vhost, bytes_str(name));
+}
+
+static uint64_t ready(const char *name)
+{
+    const struct queue *queue = queue_of(name);
+    return queue ? queue->index->ready : UINT64_MAX;
+}
+
+static void tick(void)
+{
+    struct connection *connection;
+    server_tick(world.server, world.now_ms, world.now_ms);
+    while ((connection = server_take_writable(world.server)))
+        ;
+}
+
+static struct bytes many_publishes(struct buffer *out, int count)
+{
+    for (int i = 0; i < count; i++)
+        add_publish(out, "all", "", (char)('A' + i));
+    return buffer_bytes(out);
+}
+
+TEST(who_asks_for_much_does_so_in_parts)
+{
+    struct client *one = &world.clients[0], *other = &world.clients[1];
+    struct buffer much = {0}, little = {0};
+    world_new(&world, false);
+    open_connection(one);
+    open_connection(other);
+    declare_many(one);
+    declare(other, "queue.declare queue=own");
+    tick();
+    connection_input(one->connection, many_publishes(&much, 20));
+    uint64_t first = ready("q0");
+    ok(first >= 1 && first <= 4, "a part of it is done: %d of 20", (int)first);
+    ok(!connection_has_turn(one->connection), "the rest waits for the next turn");
+    is_int(server_next_ms(world.server), 0, "which is at once");
+    add_publish(&little, "", "own", 'x');
+    ok(connection_has_turn(other->connection), "another has its turn");
+    connection_input(other->connection, buffer_bytes(&little));
+    is_int(ready("own"), 1, "what it sends is done in the same turn");
+    int turns = 0;
+    while (ready("q0") < 20 && turns < 100) {
+        tick();
+        turns++;
+    }
+    ok(turns >= 5 && turns < 30, "all of it is done in several turns: %d", turns);
+    is_int(ready("q1999"), 20, "in every queue");
+    struct taken taken;
+    for (int i = 0; i < 20; i++) {
+        if (index_take(queue_of("q7")->index, true, &taken) != INDEX_OK)
+            break;
+        is_int(message_body(taken.message).data[0], 'A' + i, "message %d is in its place", i);
+        message_unref(&world.pool, taken.message);
+    }
+    buffer_free(&much);
+    buffer_free(&little);
+    world_free(&world);
+}
+
+enum { MANY = 50 };
+
+/* All of many connections want more than a turn has; `light` wants little. */
+TEST(a_turn_is_shared)
+{
+    struct client *first = &world.clients[0];
+    struct client many[MANY] = {0}, light = {0};
+    struct buffer much = {0}, little = {0};
+    world_new(&world, false);
+    open_connection(first);
+    declare_many(first);
+    declare(first, "queue.declare queue=own");
+    for (int i = 0; i < MANY; i++) {
+        struct client *client = &world.clients[1];
+        open_connection(client);
+        many[i] = *client;
+        *client = (struct client){0};
+        buffer_free(&many[i].in);
+    }
+    open_connection(&world.clients[2]);
+    light = world.clients[2];
+    world.clients[2] = (struct client){0};
+    buffer_free(&light.in);
+    many_publishes(&much, 6);
+    add_publish(&little, "", "own", 'x');
+    tick();
+    bool has_sent[MANY];
+    for (int i = 0; i < MANY; i++) {
+        has_sent[i] = connection_has_turn(many[i].connection);
+        if (has_sent[i])
+            connection_input(many[i].connection, buffer_bytes(&much));
+    }
+    uint64_t at_once = ready("q0");
+    ok(at_once >= 4 && at_once <= 12, "of all that comes a turn takes what it can: %d",
+       (int)at_once);
+    /* Those that were not read are read when their turn has come. */
+    int turns = 0, waits = 0, longest = 0;
+    uint64_t before = at_once, most = 0;
+    for (; ready("q0") < 6 * MANY && turns < 1000; turns++) {
+        tick();
+        for (int i = 0; i < MANY; i++) {
+            if (has_sent[i] || !connection_has_turn(many[i].connection))
+                continue;
+            connection_input(many[i].connection, buffer_bytes(&much));
+            has_sent[i] = true;
+        }
+        waits = connection_has_turn(light.connection) ? 0 : waits + 1;
+        if (waits == 0)
+            connection_input(light.connection, buffer_bytes(&little));
+        longest = waits > longest ? waits : longest;
+        most = ready("q0") - before > most ? ready("q0") - before : most;
+        before = ready("q0");
+    }
+    is_int(ready("q0"), 6 * MANY, "everybody's messages are there in the end");
+    ok(most <= 14, "no turn takes more than it can: %d", (int)most);
+    ok(longest <= MANY / 4, "who wants little does not wait for all of the others: %d turns of %d",
+       longest, turns);
+    for (int i = 0; i < MANY; i++)
+        connection_free(many[i].connection);
+    connection_free(light.connection);
+    buffer_free(&much);
+    buffer_free(&little);
+    world_free(&world);
+}
+
+int main(void)
+{
+    RUN(who_asks_for_much_does_so_in_parts);
+    RUN(a_turn_is_shared);
+    return done();
+}

@@ -101,7 +101,8 @@ static bool bind_one(struct daemon *daemon, const char *text, struct tls_context
 static bool bind_all(struct daemon *daemon)
 {
     const struct options *options = &daemon->options;
-    daemon->loop = loop_new(&daemon->log, machine_raise_descriptors(), options->io_threads);
+    daemon->loop = loop_new(&daemon->log, machine_raise_descriptors(), options->io_threads,
+                            options->slow_turn_ms);
     if (!daemon->loop)
         return refuse(daemon, "the system offers no way to wait for sockets");
     if (options->listen_count == 0 && options->listen_tls_count == 0)
@@ -188,6 +189,7 @@ static bool open_store(struct daemon *daemon)
     options->reader = daemon->reader;
     options->pool = &daemon->pool;
     options->log = &daemon->log;
+    options->steps = &daemon->loop->turns.steps;
     daemon->store = store_open(options, clock_monotonic_ms(), what, sizeof(what));
     return daemon->store || refuse(daemon, what);
 }
@@ -214,6 +216,7 @@ static bool build_server(struct daemon *daemon)
 {
     struct server_options *options = &daemon->options.server;
     options->version = PACKAGE_VERSION;
+    options->steps = &daemon->loop->turns.steps;
     options->memory_bytes_max = memory_limit_bytes(daemon);
     log_event(
         &daemon->log, EVENT_limits, "memory_bytes=%llu disk_reserve_bytes=%llu connections=%zu",

@@ -51,6 +51,8 @@ static const struct row rows[] = {
     {"listen-tls", KIND_LISTEN_TLS, 0, 0, 0, 0, "ADDRESS:PORT",
      "the same with TLS; usually at port 5671"},
     {"log-level", KIND_LEVEL, 0, 0, 0, 0, "LEVEL", "debug, info, warning or error"},
+    {"slow-turn-ms", KIND_NUMBER, FIELD(slow_turn_ms), 0, 3600000, "MS",
+     "log turns that take longer; 0: none"},
     {"check-store", KIND_TEXT, FIELD(check_store), 0, 0, "DIR",
      "print and verify what a store holds, and change nothing"},
     {"version", KIND_FLAG, FIELD(version), 0, 0, NULL, "print the version"},
@@ -115,7 +117,7 @@ static const struct row rows[] = {
      "deliveries recorded ahead"},
 };
 
-enum { ROWS = sizeof(rows) / sizeof(rows[0]), DEFAULT_MEMORY_PERCENT = 60 };
+enum { ROWS = sizeof(rows) / sizeof(rows[0]), DEFAULT_MEMORY_PERCENT = 60, SLOW_TURN_MS = 50 };
 
 /* ---- values ---- */
 
@@ -305,6 +307,7 @@ static void set_defaults(struct options *options)
     memset(options, 0, sizeof(*options));
     options->log_level = LOG_LEVEL_INFO;
     options->memory.percent = DEFAULT_MEMORY_PERCENT;
+    options->slow_turn_ms = SLOW_TURN_MS;
     options->io_threads = io_threads_for(machine_processors());
     server_options_default(&options->server);
     store_options_default(&options->store);

@@ -25,6 +25,7 @@ struct options {
     struct tls_options tls;
     enum log_level log_level;
     uint32_t io_threads;
+    uint32_t slow_turn_ms; /* turns from here on are logged; 0: none */
     struct memory_limit memory;
     struct server_options server;
     struct store_options store;

@@ -27,6 +27,7 @@ libleveret_base_a_SOURCES = \
 	%D%/sha256.h \
 	%D%/slab.c \
 	%D%/slab.h \
+	%D%/steps.h \
 	%D%/timer.c \
 	%D%/timer.h \
 	%D%/utf8.c \

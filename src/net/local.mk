@@ -19,7 +19,9 @@ libleveret_net_a_SOURCES = \
 	%D%/tls.c \
 	%D%/tls.h \
 	%D%/transfer.c \
-	%D%/transfer.h
+	%D%/transfer.h \
+	%D%/turns.c \
+	%D%/turns.h
 
 EXTRA_DIST += \
 	%D%/README.md

@@ -49,12 +49,12 @@ static void on_signal(struct ev_loop *ev, ev_signal *watcher, int events)
     begin_stop(loop, LOOP_STOPPING, STOP_MS);
 }
 
-/* The store's counters, for whoever measures or tests. */
+/* The store's counters, and how long turns took, for whoever measures or tests. */
 static void on_report(struct ev_loop *ev, ev_signal *watcher, int events)
 {
     (void)ev;
     (void)events;
-    const struct loop *loop = watcher->data;
+    struct loop *loop = watcher->data;
     const struct store_stats *stats = store_stats(loop->store);
     const struct {
         const char *name;
@@ -77,12 +77,14 @@ static void on_report(struct ev_loop *ev, ev_signal *watcher, int events)
         {"replayed_batches", stats->replayed_batches},
         {"damaged", stats->damaged},
     };
-    char line[900] = "";
+    char line[TURNS_TEXT] = "";
     size_t size = 0;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         size += (size_t)snprintf(line + size, sizeof(line) - size, " %s=%llu", rows[i].name,
                                  (unsigned long long)rows[i].value);
     log_event(loop->log, EVENT_store_stats, "%s", line + 1);
+    turns_text(&loop->turns, line);
+    log_event(loop->log, EVENT_turn_stats, "%s", line + 1);
 }
 
 /* New certificates. The old ones stay in use when these are not good. */
@@ -127,7 +129,9 @@ static void on_woken(struct ev_loop *ev, ev_check *watcher, int events)
     (void)ev;
     (void)events;
     struct loop *loop = watcher->data;
-    loop->now_ms = clock_monotonic_ms();
+    uint64_t now_us = clock_monotonic_us();
+    loop->now_ms = now_us / 1000;
+    turns_begin(&loop->turns, now_us);
     if (loop->now_ms - loop->ticked_ms > STALE_MS && loop->next_ms > loop->now_ms)
         tick(loop);
 }
@@ -138,7 +142,8 @@ static size_t sockets_for(size_t descriptors)
     return descriptors - reserve;
 }
 
-struct loop *loop_new(const struct log *log, size_t descriptors, size_t io_threads)
+struct loop *loop_new(const struct log *log, size_t descriptors, size_t io_threads,
+                      uint64_t slow_turn_ms)
 {
     struct ev_loop *ev = ev_loop_new(EVFLAG_NOENV | EVBACKEND_EPOLL);
     if (!ev)
@@ -170,6 +175,7 @@ struct loop *loop_new(const struct log *log, size_t descriptors, size_t io_threa
     loop->terminate.data = loop;
     loop->interrupt.data = loop;
     loop->io_threads = io_threads;
+    turns_init(&loop->turns, clock_coarse_us, clock_thread_us, log, slow_turn_ms);
     return loop;
 }
 
@@ -293,13 +299,17 @@ static void turn(struct loop *loop)
     struct connection *connection;
     tick(loop);
     check_store(loop);
+    steps_next(&loop->turns.steps, "output");
     while ((connection = server_take_writable(loop->server)))
         socket_flush(connection_owner(connection));
+    steps_next(&loop->turns.steps, "sockets");
     sockets_look(loop);
     socket_end_lingering(loop);
     listeners_resume(loop);
+    steps_next(&loop->turns.steps, "memory");
     give_memory_back(loop);
     loop->next_ms = server_next_ms(loop->server);
+    turns_end(&loop->turns, clock_monotonic_us());
 }
 
 static bool is_over(const struct loop *loop)
@@ -348,7 +358,9 @@ int loop_run(struct loop *loop, struct server *server, struct store *store,
     loop->server = server;
     loop->store = store;
     loop->pool = pool;
-    loop->now_ms = clock_monotonic_ms();
+    uint64_t now_us = clock_monotonic_us();
+    loop->now_ms = now_us / 1000;
+    turns_begin(&loop->turns, now_us);
     if (!transfers_init(&loop->transfers, loop->io_threads, loop_wake, loop)) {
         transfers_free(&loop->transfers);
         return EAGAIN;

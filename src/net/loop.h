@@ -11,6 +11,7 @@
 #include "net/address.h"
 #include "net/tls.h"
 #include "net/transfer.h"
+#include "net/turns.h"
 #include "session/server.h"
 
 enum loop_state {
@@ -27,6 +28,7 @@ struct loop {
     struct message_pool *pool;
     size_t memory_peak; /* most bytes of messages and indexes since memory was given back */
     uint64_t trim_ms;   /* when some more is; 0: there is little */
+    struct turns turns;
     enum loop_state state;
     uint64_t now_ms;         /* of this turn */
     uint64_t ticked_ms;      /* of the last server_tick */
@@ -56,8 +58,9 @@ struct loop {
 };
 
 /* NULL, and `errno`, when the system has no loop for us. `descriptors` is how many the process may
- * open in all; `io_threads` may be 0. */
-struct loop *loop_new(const struct log *log, size_t descriptors, size_t io_threads);
+ * open in all; `io_threads` may be 0; turns that take `slow_turn_ms` or more are logged, 0: none. */
+struct loop *loop_new(const struct log *log, size_t descriptors, size_t io_threads,
+                      uint64_t slow_turn_ms);
 /* Closes what is still open. */
 void loop_free(struct loop *loop);
 /* Takes an address for loop_run to listen at; port 0 is replaced by a free one. Nobody can connect
@@ -67,8 +70,8 @@ int loop_bind(struct loop *loop, const struct address *address, struct tls_conte
 /* Makes the loop run a turn. From any thread, at any time between loop_new and loop_free; `loop` is
  * the struct loop (its type is that of the callbacks which it is handed to). */
 void loop_wake(void *loop);
-/* Listens and serves until a signal or a failed store ends it; SIGUSR1 logs the store's counters,
- * and with TLS SIGHUP reads its files again.
+/* Listens and serves until a signal or a failed store ends it; SIGUSR1 logs the store's counters
+ * and how long turns took, and with TLS SIGHUP reads its files again.
  * `pool` is watched, so that memory goes back to the system when messages have gone. 0: stopped in
  * good order; an errno value: it could not listen, or start its threads; -1: the store failed. */
 int loop_run(struct loop *loop, struct server *server, struct store *store,

@@ -177,9 +177,15 @@ static enum handled method_frame(struct channel *channel, struct bytes payload, 
     union method method;
     if (!frame_read_method(payload, &method, id, error))
         return HANDLED_FAILED;
-    if (*id != METHOD_BASIC_PUBLISH && *id != METHOD_BASIC_ACK && !check_legal(*id, error))
+    if (*id == METHOD_BASIC_PUBLISH || *id == METHOD_BASIC_ACK)
+        return handle(channel, &method, error);
+    if (!check_legal(*id, error))
         return HANDLED_FAILED;
-    return handle(channel, &method, error);
+    struct steps *steps = channel->connection->server->options.steps;
+    steps_next(steps, method_name(*id));
+    enum handled handled = handle(channel, &method, error);
+    steps_next(steps, "input");
+    return handled;
 }
 
 bool frame_read_method(struct bytes payload, union method *method, uint32_t *id,

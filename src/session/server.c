@@ -122,16 +122,22 @@ static void wake_queues(struct server *server)
 void server_tick(struct server *server, uint64_t now_ms, uint64_t clock_ms)
 {
     struct broker *broker = server->broker;
+    struct steps *steps = server->options.steps;
     server->now_ms = now_ms;
     broker->clock_ms = clock_ms;
     broker->turn = budget_of(TURN_STEPS);
     server->has_work_left = false;
+    steps_next(steps, "resume");
     connections_resume(server);
+    steps_next(steps, "dead_letters");
     dead_letters_move(broker);
+    steps_next(steps, "dispatch");
     dispatch(server);
     store_tick(broker->store, now_ms);
     wake_queues(server);
+    steps_next(steps, "settle");
     settle_tick(server);
+    steps_next(steps, "timers");
     run_timers(server);
     alarm_tick(server);
     check_failure(server);

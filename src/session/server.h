@@ -8,6 +8,7 @@
 
 #include <sys/uio.h>
 
+#include "base/steps.h"
 #include "broker/broker.h"
 
 struct server_options {
@@ -22,6 +23,7 @@ struct server_options {
     bool allow_anonymous;
     bool guest_anywhere;         /* let guest in from other machines too */
     const char *version;         /* of this program */
+    struct steps *steps;         /* told what a turn is busy with; NULL: nobody asks */
 };
 
 void server_options_default(struct server_options *options);

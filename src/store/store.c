@@ -364,15 +364,22 @@ static void write_tick(struct store *store)
 
 void store_tick(struct store *store, uint64_t now_ms)
 {
+    struct steps *steps = store->o.steps;
     store->now_ms = now_ms;
+    steps_next(steps, "collect");
     collect(store);
     wake_marked(store);
+    steps_next(steps, "read");
     read_tick(store);
+    steps_next(steps, "spill");
     spill_tick(store);
     reader_tick(store);
     journal_tick(store);
+    steps_next(steps, "compact");
     compact_tick(store);
+    steps_next(steps, "write");
     write_tick(store);
+    steps_next(steps, "checkpoint");
     if (checkpoint_is_due(store) && batch_is_empty(store->filling))
         checkpoint_begin(store);
     checkpoint_tick(store);

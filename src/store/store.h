@@ -8,6 +8,7 @@
 #define LEVERET_STORE_STORE_H
 
 #include "base/log.h"
+#include "base/steps.h"
 #include "store/disk.h"
 #include "store/index.h"
 #include "store/kv.h"
@@ -31,6 +32,7 @@ struct store_options {
     struct worker *reader;  /* reads old messages and chunks */
     struct message_pool *pool;
     const struct log *log;
+    struct steps *steps;         /* told what a turn is busy with; NULL: nobody asks */
     uint32_t segment_bytes;      /* 64 MiB */
     uint32_t chunk_entries;      /* 2048; a power of two */
     uint64_t cache_bytes;        /* index chunks kept in memory: 4 MiB */

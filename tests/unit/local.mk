@@ -27,7 +27,8 @@ UNIT_TESTS = \
 	%D%/test_store_disk.t \
 	%D%/test_store_kv.t \
 	%D%/test_store_worker.t \
-	%D%/test_turn.t
+	%D%/test_turn.t \
+	%D%/test_turns.t
 
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)

@@ -232,7 +232,7 @@ struct running {
 static struct running start(size_t descriptors)
 {
     struct running running;
-    struct loop *loop = loop_new(NULL, descriptors, io_threads);
+    struct loop *loop = loop_new(NULL, descriptors, io_threads, 0);
     struct address any;
     address_read("127.0.0.1:0", &any);
     if (loop_bind(loop, &any, NULL) != 0)
@@ -470,7 +470,7 @@ TEST(address_in_use)
 {
     struct running running = start(1000);
     close(connect_to(&running));
-    struct loop *loop = loop_new(NULL, 100, 0);
+    struct loop *loop = loop_new(NULL, 100, 0, 0);
     is_int(loop_bind(loop, &running.address, NULL), EADDRINUSE, "a port can be taken once");
     loop_free(loop);
     is_int(stop(&running), 0, "ended");

@@ -22,6 +22,7 @@ TEST(defaults)
     is_int(options.listen_count, 0, "listening is left to the program");
     is_int(options.log_level, LOG_LEVEL_INFO, "the log is at info");
     is_int(options.memory.percent, 60, "memory is 60 percent");
+    is_int(options.slow_turn_ms, 50, "turns of 50 ms are slow");
     is_int(options.server.frame_max, 131072, "the server's defaults are there");
     is_int(options.store.chunk_entries, 2048, "and the store's");
     is_int(options.listen_tls_count, 0, "nobody listens with TLS");

@@ -81,6 +81,21 @@ void chunk_encode(const struct chunk *chunk, bool recorded_only, struct buffer *
  * when it is malformed. */
 bool chunk_decode(struct bytes blob, struct entry *entries, uint32_t slots, uint64_t *present);
 
+/* How many of the chunk's first `limit` sequence numbers lie below `sequence`. Chunks may be any
+ * distance apart: it is cut to 32 bits here alone, where it is known to fit. */
+static inline uint32_t chunk_below(const struct chunk *chunk, uint64_t sequence, uint32_t limit)
+{
+    if (sequence <= chunk->base)
+        return 0;
+    return sequence - chunk->base < limit ? (uint32_t)(sequence - chunk->base) : limit;
+}
+
+/* The slot of a sequence number; chunk->slots: it is not in the chunk. */
+static inline uint32_t chunk_slot(const struct chunk *chunk, uint64_t sequence)
+{
+    return sequence < chunk->base ? chunk->slots : chunk_below(chunk, sequence, chunk->slots);
+}
+
 /* Where the record of a live entry's message lies, and how many destinations it has. */
 static inline struct place entry_place(const struct entry *entry)
 {

@@ -97,7 +97,7 @@ struct chunk *index_chunk(struct index *index, uint64_t sequence)
     if (at == index->chunks_count)
         return NULL;
     struct chunk *chunk = chunk_at(index, at);
-    return sequence - chunk->base < chunk->slots ? chunk : NULL;
+    return chunk_slot(chunk, sequence) < chunk->slots ? chunk : NULL;
 }
 
 struct entry *index_entry(struct index *index, uint64_t sequence, struct chunk **chunk)
@@ -105,7 +105,7 @@ struct entry *index_entry(struct index *index, uint64_t sequence, struct chunk *
     *chunk = index_chunk(index, sequence);
     if (!*chunk)
         return NULL;
-    uint32_t slot = (uint32_t)(sequence - (*chunk)->base);
+    uint32_t slot = chunk_slot(*chunk, sequence);
     if (!bit_get((*chunk)->live_bits, slot)) {
         *chunk = NULL;
         return NULL;
@@ -342,8 +342,7 @@ static struct chunk *find_ready(struct index *index, uint32_t *slot)
         struct chunk *chunk = chunk_at(index, at);
         if (chunk->ready == 0)
             continue;
-        uint32_t from =
-            index->cursor > chunk->base ? (uint32_t)(index->cursor - chunk->base) : 0;
+        uint32_t from = chunk_below(chunk, index->cursor, chunk->slots);
         if (from >= chunk->slots)
             continue;
         *slot = bit_next(chunk->ready_bits, from, chunk->slots);
@@ -448,7 +447,7 @@ static struct chunk *taken_chunk(struct index *index, uint64_t sequence, uint32_
 {
     struct chunk *chunk = index_chunk(index, sequence);
     assert(chunk);
-    *slot = (uint32_t)(sequence - chunk->base);
+    *slot = chunk_slot(chunk, sequence);
     assert(bit_get(chunk->live_bits, *slot) && !bit_get(chunk->ready_bits, *slot));
     return chunk;
 }
@@ -583,21 +582,22 @@ void index_forget(struct index *index)
 
 /* ---- recovery ---- */
 
-/* A chunk with room for `sequence`, which is above all that came before. */
-static struct chunk *chunk_for_restore(struct index *index, uint64_t sequence)
+/* A chunk with room for `sequence`, which is above all that came before, and its slot there. */
+static struct chunk *chunk_for_restore(struct index *index, uint64_t sequence, uint32_t *slot)
 {
     struct store *store = index->store;
     struct chunk *tail = tail_of(index);
     if (tail && tail->entries) {
-        uint64_t slot = sequence - tail->base;
-        while (slot >= tail->capacity && tail->capacity < store->o.chunk_entries &&
-               slot < store->o.chunk_entries) {
+        *slot = chunk_below(tail, sequence, UINT32_MAX);
+        while (*slot >= tail->capacity && tail->capacity < store->o.chunk_entries &&
+               *slot < store->o.chunk_entries) {
             store->cache_used += chunk_cost(tail);
             chunk_grow(tail);
         }
-        if (slot < tail->capacity)
+        if (*slot < tail->capacity)
             return tail;
     }
+    *slot = 0;
     uint32_t capacity = CHUNK_FIRST < store->o.chunk_entries ? CHUNK_FIRST : store->o.chunk_entries;
     struct chunk *chunk = chunk_new(index->id, sequence, capacity);
     index_add_chunk(index, chunk);
@@ -608,8 +608,8 @@ static struct chunk *chunk_for_restore(struct index *index, uint64_t sequence)
 void index_restore(struct index *index, uint64_t sequence, struct place place,
                    const struct message_payload *payload)
 {
-    struct chunk *chunk = chunk_for_restore(index, sequence);
-    uint32_t slot = (uint32_t)(sequence - chunk->base);
+    uint32_t slot;
+    struct chunk *chunk = chunk_for_restore(index, sequence, &slot);
     chunk->entries[slot] = (struct entry){.segment = place.segment,
                                           .offset = place.offset,
                                           .size = place.size,
@@ -661,10 +661,10 @@ void index_replay_settle(struct index *index, uint64_t first, uint64_t count)
         struct chunk *chunk = chunk_at(index, at);
         if (chunk->base >= end)
             break;
-        uint32_t from = first > chunk->base ? (uint32_t)(first - chunk->base) : 0;
-        uint64_t to = end - chunk->base < chunk->slots ? end - chunk->base : chunk->slots;
-        for (uint32_t slot = bit_next(chunk->live_bits, from, (uint32_t)to); slot < to;
-             slot = bit_next(chunk->live_bits, slot + 1, (uint32_t)to))
+        uint32_t from = chunk_below(chunk, first, chunk->slots);
+        uint32_t to = chunk_below(chunk, end, chunk->slots);
+        for (uint32_t slot = bit_next(chunk->live_bits, from, to); slot < to;
+             slot = bit_next(chunk->live_bits, slot + 1, to))
             replay_settle_slot(index, chunk, slot);
         uint32_t before = index->chunks_count;
         if (chunk->live == 0)

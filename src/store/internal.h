@@ -245,6 +245,8 @@ void chunk_load(struct store *store, struct chunk *chunk);
 void chunk_owe(struct store *store, struct chunk *chunk);
 /* Takes in the entries of a cold chunk that were read from its blob. False: damaged. */
 bool chunk_thaw(struct store *store, struct chunk *chunk, struct bytes blob);
+/* Reads them first, which may block: for a start and a check. */
+bool chunk_thaw_now(struct store *store, struct chunk *chunk);
 void blob_key(uint8_t key[9], uint64_t blob, bool is_transient);
 /* Forgets a blob: it is deleted with the next checkpoint. */
 void blob_drop(struct store *store, struct chunk *chunk);

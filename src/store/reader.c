@@ -171,7 +171,7 @@ static struct chunk *chunk_from(const struct index *index, uint64_t sequence)
 static uint64_t add_chunk(struct read_job *job, const struct chunk *chunk, uint64_t sequence,
                           uint64_t bytes_max)
 {
-    uint32_t slot = sequence > chunk->base ? (uint32_t)(sequence - chunk->base) : 0;
+    uint32_t slot = chunk_below(chunk, sequence, chunk->slots);
     for (slot = bit_next(chunk->ready_bits, slot, chunk->slots);
          slot < chunk->slots && job->count < READ_ITEMS && job->size < bytes_max;
          slot = bit_next(chunk->ready_bits, slot + 1, chunk->slots))
@@ -226,7 +226,7 @@ void read_one(struct index *index, uint64_t sequence)
         return;
     }
     struct read_job *job = job_new(index);
-    add_item(job, &chunk->entries[sequence - chunk->base], sequence);
+    add_item(job, &chunk->entries[chunk_slot(chunk, sequence)], sequence);
     job_submit(index, job);
 }
 
@@ -234,7 +234,7 @@ void read_one(struct index *index, uint64_t sequence)
 static void set_aside(struct index *index, struct chunk *chunk, const struct read_item *item)
 {
     struct store *store = index->store;
-    uint32_t slot = (uint32_t)(item->sequence - chunk->base);
+    uint32_t slot = chunk_slot(chunk, item->sequence);
     struct entry *entry = &chunk->entries[slot];
     entry->flags |= ENTRY_DAMAGED;
     if (bit_get(chunk->ready_bits, slot)) {
@@ -272,7 +272,7 @@ static void take_in(struct index *index, struct chunk *chunk, uint32_t segment,
                     const struct read_item *item)
 {
     struct store *store = index->store;
-    uint32_t slot = (uint32_t)(item->sequence - chunk->base);
+    uint32_t slot = chunk_slot(chunk, item->sequence);
     struct entry *entry = &chunk->entries[slot];
     bool has_moved = entry->segment != segment || entry->offset != item->offset;
     if (!bit_get(chunk->live_bits, slot) || entry->flags & (ENTRY_MESSAGE | ENTRY_DAMAGED) ||
@@ -295,7 +295,7 @@ static void take_in_run(struct index *index, const struct read_job *job,
     struct chunk *chunk = NULL;
     for (size_t i = run->from; i < run->to; i++) {
         const struct read_item *item = &job->items[i];
-        if (!chunk || item->sequence - chunk->base >= chunk->slots)
+        if (!chunk || chunk_slot(chunk, item->sequence) == chunk->slots)
             chunk = index_chunk(index, item->sequence);
         if (chunk && chunk->entries)
             take_in(index, chunk, run->segment->number, item);

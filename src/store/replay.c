@@ -234,17 +234,6 @@ static const char *apply_message(struct store *store, const struct record *recor
     return NULL;
 }
 
-static bool thaw_now(struct store *store, struct chunk *chunk)
-{
-    struct buffer value = {0};
-    uint8_t key[9];
-    blob_key(key, chunk->blob, false);
-    bool ok = kv_get_sealed(store->o.kv, bytes_of(key, sizeof(key)), &value) == 1 &&
-              chunk_thaw(store, chunk, buffer_bytes(&value));
-    buffer_free(&value);
-    return ok;
-}
-
 static const char *apply_moved(struct store *store, const struct record *record)
 {
     struct message_payload payload;
@@ -258,7 +247,7 @@ static const char *apply_moved(struct store *store, const struct record *record)
             continue;
         struct entry *entry = index_entry(index, destination.sequence, &chunk);
         if (!entry && chunk) {
-            if (!thaw_now(store, chunk))
+            if (!chunk_thaw_now(store, chunk))
                 return "a message whose index entry is damaged";
             entry = index_entry(index, destination.sequence, &chunk);
         }

@@ -289,6 +289,17 @@ bool chunk_thaw(struct store *store, struct chunk *chunk, struct bytes blob)
     return true;
 }
 
+bool chunk_thaw_now(struct store *store, struct chunk *chunk)
+{
+    struct buffer value = {0};
+    uint8_t key[9];
+    blob_key(key, chunk->blob, is_transient(chunk));
+    bool sound = kv_get_sealed(store->o.kv, bytes_of(key, sizeof(key)), &value) == 1 &&
+                 chunk_thaw(store, chunk, buffer_bytes(&value));
+    buffer_free(&value);
+    return sound;
+}
+
 void load_done(struct store *store, struct load_job *job)
 {
     struct chunk *chunk = job->chunk;
@@ -387,7 +398,7 @@ static void evict_bodies_of(struct store *store, struct chunk *chunk, bool pages
     uint32_t window = 0, behind = 0;
     if (is_in_use(store, chunk)) {
         uint64_t cursor = chunk->index->cursor;
-        window = cursor > chunk->base ? (uint32_t)(cursor - chunk->base) : 0;
+        window = chunk_below(chunk, cursor, chunk->slots);
         behind = window_end(chunk, window);
     }
     for (uint32_t slot = bit_next(chunk->live_bits, 0, chunk->slots);

@@ -274,6 +274,28 @@ TEST(segments)
     rig_free(&rig);
 }
 
+/* The image says more, or less, of a segment than what the entries of the queues hold in it. */
+TEST(counts_that_lie)
+{
+    struct rig rig;
+    struct buffer value = {0}, changed = {0};
+    begin(&rig);
+    static const char key[] = "S\0\0\0\1";
+    if (kv_get_sealed(rig.memory, bytes_of(key, 5), &value) != 1)
+        bail("no counters of segment 1");
+    struct cursor cursor = cursor_of(buffer_bytes(&value));
+    uint64_t entries = cursor_u64(&cursor), bytes = cursor_u64(&cursor);
+    ok(entries > 1, "the segment holds messages");
+    buffer_add_u64(&changed, entries - 1);
+    buffer_add_u64(&changed, bytes);
+    buffer_add(&changed, value.data + 16, value.size - 16);
+    put_sealed(&rig, bytes_of(key, 5), buffer_bytes(&changed));
+    check_says(&rig, 1, "wrong: segment 1 counts");
+    buffer_free(&value);
+    buffer_free(&changed);
+    rig_free(&rig);
+}
+
 int main(void)
 {
     RUN(other_versions);
@@ -284,5 +306,6 @@ int main(void)
     RUN(anchor);
     RUN(anchor_of_a_newer_version);
     RUN(segments);
+    RUN(counts_that_lie);
     return done();
 }

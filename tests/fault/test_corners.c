@@ -511,6 +511,38 @@ TEST(mark_steps)
 
 /* A message that is found damaged while it is taken, and comes back while nobody looks, is set aside
  * all the same. */
+/* Two messages of a queue whose numbers are 2^32 apart: the end of the one, whose record is in no
+ * batch, is not taken for the end of the other. */
+TEST(numbers_far_apart)
+{
+    struct bench bench;
+    begin(&bench);
+    open_store(&bench);
+    struct index *both[] = {bench.index, NULL};
+    both[1] = store_queue(bench.store, store_queue_id(bench.store, true), &bench);
+    publish(&bench, 10);
+    struct taken taken;
+    turns(&bench, 10, 100);
+    bench.index->mark = both[1]->mark = (uint64_t)1 << 40;
+    is_int((long)take(&bench, false), 1, "the first is taken and never settled");
+    bench.index->next_sequence += UINT32_MAX;
+    for (int i = 0; i < 3; i++) {
+        struct message *message = message_made(&bench, 10, MESSAGE_PERSISTENT);
+        store_publish(bench.store, message, both, 2);
+        message_unref(&bench.pool, message);
+        for (int k = 0; k < 2; k++) {
+            is_int(index_take(both[k], true, &taken), INDEX_OK, "one to both queues is settled");
+            message_unref(&bench.pool, taken.message);
+        }
+    }
+    turns(&bench, 10, 100);
+    store_abandon(bench.store);
+    open_store(&bench);
+    is_int((long)bench.index->ready, 1, "after a crash the first is there");
+    is_int((long)take(&bench, true), 1, "and has its number");
+    end(&bench);
+}
+
 TEST(damaged_and_returned)
 {
     struct bench bench;
@@ -660,6 +692,7 @@ int main(void)
     RUN(one_message_in_many_queues_stays);
     RUN(memory_of_a_batch_is_given_back);
     RUN(mark_steps);
+    RUN(numbers_far_apart);
     RUN(damaged_and_returned);
     RUN(orderly_end_is_not_cut);
     RUN(check_of_a_batch_that_lies);

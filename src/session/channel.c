@@ -240,6 +240,10 @@ static bool check_order(const struct channel *channel, enum frame_type type, uin
 static enum handled open_frame(struct channel *channel, const struct frame *frame, uint32_t *id,
                                struct error *error)
 {
+    if (content_is_complete(&channel->content)) { /* this frame was taken in, and then had to wait */
+        *id = METHOD_BASIC_PUBLISH;
+        return handle_basic_content(channel, error);
+    }
     if (!check_order(channel, frame->type, id, error))
         return HANDLED_FAILED;
     if (frame->type == FRAME_METHOD)
@@ -326,13 +330,15 @@ void channel_body_part(struct connection *connection, uint16_t number, struct by
         content_body(channel, part, &error);
 }
 
-void channel_body_end(struct connection *connection, uint16_t number)
+bool channel_body_end(struct connection *connection, uint16_t number)
 {
     struct error error;
     struct channel *channel = connection_channel(connection, number);
     if (!channel || !content_is_complete(&channel->content))
-        return;
+        return true;
     error.code = 0;
-    if (handle_basic_content(channel, &error) == HANDLED_FAILED)
+    enum handled handled = handle_basic_content(channel, &error);
+    if (handled == HANDLED_FAILED)
         channel_error(connection, number, METHOD_BASIC_PUBLISH, &error);
+    return handled != HANDLED_WAIT;
 }

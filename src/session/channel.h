@@ -63,9 +63,9 @@ enum handled channel_frame(struct connection *connection, const struct frame *fr
 /* Is content for this channel being received, so that a body frame of this size may be taken in
  * parts? */
 bool channel_takes_body(struct connection *connection, uint16_t number, uint64_t payload_size);
-/* A part of such a frame, and its end. */
+/* A part of such a frame, and its end; false: the message has to wait, the end is to come again. */
 void channel_body_part(struct connection *connection, uint16_t number, struct bytes part);
-void channel_body_end(struct connection *connection, uint16_t number);
+bool channel_body_end(struct connection *connection, uint16_t number);
 
 /* Reads a method frame's payload, with what to answer when it cannot be read: the error, and in *id
  * the method to blame (0 before the call; left alone when none is). */

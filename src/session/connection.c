@@ -447,11 +447,15 @@ static size_t act_on_body(struct connection *connection, struct bytes in)
         connection->body_left -= size;
         return size;
     }
-    connection->body_left = 0;
     if (in.data[0] == FRAME_END) {
-        channel_body_end(connection, connection->body_channel);
+        if (!channel_body_end(connection, connection->body_channel)) {
+            connection_hold(connection, HOLD_RETRY);
+            return 0;
+        }
+        connection->body_left = 0;
         return 1;
     }
+    connection->body_left = 0;
     struct frame frame = {FRAME_BODY, connection->body_channel, {NULL, 0}};
     char reason[40];
     snprintf(reason, sizeof(reason), "{invalid_frame_end_marker,%u}", in.data[0]);

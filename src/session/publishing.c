@@ -203,6 +203,19 @@ void basic_route(struct channel *channel, struct message *message, bool mandator
     publishing_route(channel, exchange, message, mandatory);
 }
 
+/* The store will never have room for it: its publisher is told. */
+static enum handled refuse(struct channel *channel, struct error *error)
+{
+    struct message *message = content_take(&channel->content);
+    size_t size = message_data_size(message);
+    message_unref(channel_broker(channel)->pool, message);
+    if (!channel->confirms)
+        return error_set(error, REPLY_PRECONDITION_FAILED,
+                         "message of %zu bytes is larger than what the journal takes", size);
+    settle_refuse(channel, ++channel->publish_number);
+    return HANDLED;
+}
+
 enum handled handle_basic_content(struct channel *channel, struct error *error)
 {
     struct content *content = &channel->content;
@@ -215,6 +228,10 @@ enum handled handle_basic_content(struct channel *channel, struct error *error)
                          BYTES_ARG(exchange_name(exchange)), exchange->vhost->name);
     if (!content->is_plain && !check_properties(channel, error))
         return HANDLED_FAILED;
+    enum store_room room = channel->transaction ? STORE_ROOM_NOW
+                                                : publishing_room(channel, content->message, 1);
+    if (room != STORE_ROOM_NOW)
+        return room == STORE_ROOM_LATER ? HANDLED_WAIT : refuse(channel, error);
     bool mandatory = content->mandatory, done = true;
     struct message *message = content_take(content);
     if (channel->transaction) {

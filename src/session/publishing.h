@@ -31,6 +31,15 @@ static inline struct exchange *publishing_exchange(struct channel *channel, stru
 void publishing_route(struct channel *channel, struct exchange *exchange, struct message *message,
                       bool mandatory);
 
+/* May a message be accepted that goes to about so many queues that survive? NEVER: not as it is. */
+static inline enum store_room publishing_room(const struct channel *channel,
+                                              const struct message *message, size_t queues)
+{
+    if (!(message->flags & MESSAGE_PERSISTENT))
+        return STORE_ROOM_NOW;
+    return store_room(channel_broker(channel)->store, store_message_bytes(message, queues));
+}
+
 /* Counts a message that went where it should for the channel's confirms. */
 void publishing_count(struct channel *channel, struct published published);
 

@@ -115,8 +115,8 @@ static struct message *message_of(struct message_pool *pool, const struct parcel
     return message;
 }
 
-/* Brings a message on its way. */
-static inline void route(struct channel *channel, struct exchange *exchange,
+/* Brings a message on its way; false: the store has no room for it now. */
+static inline bool route(struct channel *channel, struct exchange *exchange,
                          const struct piece *piece, int flags, uint8_t priority)
 {
     const struct parcel *parcel = &piece->parcel;
@@ -124,8 +124,12 @@ static inline void route(struct channel *channel, struct exchange *exchange,
                                         &channel_server(channel)->queue_set);
     if (queue && dispatch_directly(queue, parcel)) {
         publishing_count(channel, (struct published){.queues = 1});
-        return;
+        return true;
     }
+    if (flags && store_room(channel_broker(channel)->store,
+                            STORE_MESSAGE_OVERHEAD + parcel->properties.size + parcel->body.size) !=
+                     STORE_ROOM_NOW)
+        return false;
     struct message_pool *pool = channel_broker(channel)->pool;
     struct message *message = message_of(pool, parcel);
     message->flags = (uint8_t)flags;
@@ -135,6 +139,7 @@ static inline void route(struct channel *channel, struct exchange *exchange,
     else
         publishing_route(channel, exchange, message, piece->mandatory);
     message_unref(pool, message);
+    return true;
 }
 
 size_t quick_publish(struct connection *connection, struct bytes in)
@@ -155,7 +160,8 @@ size_t quick_publish(struct connection *connection, struct bytes in)
     int flags = glance(piece.parcel.properties, &priority);
     if (!exchange || exchange->internal || flags < 0)
         return 0;
-    route(channel, exchange, &piece, flags, priority);
+    if (!route(channel, exchange, &piece, flags, priority))
+        return 0;
     alarm_published(connection);
     return size;
 }

@@ -119,6 +119,16 @@ static void wake_queues(struct server *server)
     }
 }
 
+/* When the filling batch is another one, who had to wait for room in it goes on. */
+static void store_turn(struct server *server)
+{
+    struct store *store = server->broker->store;
+    uint64_t batch = store_ticket(store).index;
+    store_tick(store, server->now_ms);
+    if (store_ticket(store).index != batch && !list_is_empty(&server->held))
+        server->has_work_left = true;
+}
+
 void server_tick(struct server *server, uint64_t now_ms, uint64_t clock_ms)
 {
     struct broker *broker = server->broker;
@@ -133,7 +143,7 @@ void server_tick(struct server *server, uint64_t now_ms, uint64_t clock_ms)
     dead_letters_move(broker);
     steps_next(steps, "dispatch");
     dispatch(server);
-    store_tick(broker->store, now_ms);
+    store_turn(server);
     wake_queues(server);
     steps_next(steps, "settle");
     settle_tick(server);

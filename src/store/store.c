@@ -19,6 +19,7 @@ void store_options_default(struct store_options *options)
         .checkpoint_bytes = 256u << 20,
         .checkpoint_ms = 30000,
         .batch_bytes = 16u << 20,
+        .batch_max_bytes = 1u << 30,
         .sync_ms = 100,
         .recycle_segments = 4,
         .mark_step = 16384,
@@ -430,6 +431,25 @@ uint64_t store_next_ms(const struct store *store)
 bool store_is_congested(const struct store *store)
 {
     return store->filling->size >= store->o.batch_bytes;
+}
+
+enum store_room store_room(const struct store *store, uint64_t bytes)
+{
+    uint64_t max = store->o.batch_max_bytes, used = store->filling->size;
+    if (used + bytes <= max)
+        return STORE_ROOM_NOW;
+    return bytes <= max ? STORE_ROOM_LATER : STORE_ROOM_NEVER;
+}
+
+uint64_t store_room_max(const struct store *store)
+{
+    return store->o.batch_max_bytes;
+}
+
+uint64_t store_message_bytes(const struct message *message, size_t queues)
+{
+    return RECORD_HEADER + MESSAGE_PAYLOAD_FIXED + (uint64_t)queues * DESTINATION_SIZE +
+           message_data_size(message);
 }
 
 const char *store_failure(const struct store *store)

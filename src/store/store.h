@@ -41,6 +41,7 @@ struct store_options {
     uint64_t checkpoint_bytes;   /* journal between checkpoints: 256 MiB */
     uint64_t checkpoint_ms;      /* time between them, when there is work: 30 s */
     uint32_t batch_bytes;        /* the filling batch, beyond which publishers wait: 16 MiB */
+    uint32_t batch_max_bytes;    /* ... and what it takes at most: 1 GiB */
     uint32_t sync_ms;            /* longest time a change that nobody waits for stays unsynced: 100 */
     uint32_t recycle_segments;   /* retired files kept for reuse: 4 */
     uint32_t mark_step;          /* sequence numbers a delivered mark is moved by: 16384 */
@@ -85,6 +86,18 @@ void store_tick(struct store *store, uint64_t now_ms);
 uint64_t store_next_ms(const struct store *store);
 /* The filling batch is at its maximum: publishers should not be read until the next tick. */
 bool store_is_congested(const struct store *store);
+/* Is there room for records of so many bytes? Asked before something is accepted that makes records,
+ * as what the filling batch has once taken goes to the disk with it. NOW: what is asked for may be
+ * added in this turn. LATER: not to this batch; ask again when store_ticket is another one. NEVER: no
+ * batch can take it. */
+enum store_room { STORE_ROOM_NOW, STORE_ROOM_LATER, STORE_ROOM_NEVER };
+enum store_room store_room(const struct store *store, uint64_t bytes);
+/* The most that one batch takes. */
+uint64_t store_room_max(const struct store *store);
+/* More than a record takes beside the body of its message, unless it has large properties. */
+enum { STORE_MESSAGE_OVERHEAD = 1024 };
+/* What the records of a message take that goes to so many queues that survive, at most. */
+uint64_t store_message_bytes(const struct message *message, size_t queues);
 /* The journal could not be written: nothing will become durable any more, every pending ticket has
  * failed and the broker must stop. The text says why. NULL: all is well. */
 const char *store_failure(const struct store *store);

@@ -13,6 +13,7 @@ EXTRA_DIST += \
 	%D%/access_request.amqp \
 	%D%/ack_multiple.amqp \
 	%D%/ack_unknown.amqp \
+	%D%/batch_full.amqp \
 	%D%/blocked_disk.amqp \
 	%D%/blocked_large_body.amqp \
 	%D%/blocked_memory.amqp \

@@ -479,6 +479,8 @@ static bool set_option(struct world *world, const char *name, uint64_t value)
         server->allow_anonymous = value;
     else if (strcmp(name, "batch_bytes") == 0)
         store->batch_bytes = (uint32_t)value;
+    else if (strcmp(name, "batch_max_bytes") == 0)
+        store->batch_max_bytes = (uint32_t)value;
     else if (strcmp(name, "bodies_burst_bytes") == 0)
         store->bodies_burst_bytes = value;
     else if (strcmp(name, "bodies_idle_bytes") == 0)

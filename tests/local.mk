@@ -18,6 +18,8 @@ check_LIBRARIES += libleveret_tests.a
 libleveret_tests_a_SOURCES = \
 	%D%/lib/disk_memory.c \
 	%D%/lib/disk_memory.h \
+	%D%/lib/disk_observed.c \
+	%D%/lib/disk_observed.h \
 	%D%/lib/kv_memory.c \
 	%D%/lib/kv_memory.h \
 	%D%/lib/tap.c \

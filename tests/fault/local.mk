@@ -17,16 +17,24 @@ libleveret_rig_a_SOURCES = \
 	%D%/rig.c \
 	%D%/rig.h
 
+# A store that is led step by step, over a disk that notes what is done to it.
+check_LIBRARIES += libleveret_bench.a
+libleveret_bench_a_SOURCES = \
+	%D%/bench.c \
+	%D%/bench.h
+
 FAULT_TESTS = \
 	%D%/test_campaign.t \
 	%D%/test_check.t \
 	%D%/test_corners.t \
 	%D%/test_crash_points.t \
 	%D%/test_cut.t \
+	%D%/test_entries.t \
 	%D%/test_flip.t \
 	%D%/test_index.t \
 	%D%/test_left_over.t \
 	%D%/test_leveldb.t \
+	%D%/test_order.t \
 	%D%/test_syscalls.t
 
 check_PROGRAMS += $(FAULT_TESTS)
@@ -36,9 +44,11 @@ TESTS += $(FAULT_TESTS)
 %C%_test_check_t_LDADD = libleveret_rig.a $(LDADD)
 %C%_test_crash_points_t_LDADD = libleveret_rig.a $(LDADD)
 %C%_test_cut_t_LDADD = libleveret_rig.a $(LDADD)
+%C%_test_entries_t_LDADD = libleveret_bench.a $(LDADD)
 %C%_test_flip_t_LDADD = libleveret_rig.a $(LDADD)
 %C%_test_index_t_LDADD = libleveret_rig.a $(LDADD)
 %C%_test_leveldb_t_LDADD = libleveret_rig.a $(LDADD)
+%C%_test_order_t_LDADD = libleveret_bench.a $(LDADD)
 %C%_test_syscalls_t_LDADD = libleveret_rig.a $(LDADD)
 
 %C%_test_campaign_t_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib

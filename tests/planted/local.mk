@@ -31,10 +31,18 @@ TESTS += %D%/planted.sh
 
 check_PROGRAMS += \
 	%D%/leveretd \
-	%D%/store_campaign
+	%D%/store_campaign \
+	%D%/test_entries \
+	%D%/test_order
 
 %C%_leveretd_SOURCES = src/leveretd.c
 %C%_leveretd_LDADD = $(PLANTED_LDADD)
 
 %C%_store_campaign_SOURCES = tests/fault/store_campaign.c
 %C%_store_campaign_LDADD = libleveret_fault.a $(PLANTED_LDADD)
+
+%C%_test_entries_SOURCES = tests/fault/test_entries.c
+%C%_test_entries_LDADD = libleveret_bench.a $(PLANTED_LDADD)
+
+%C%_test_order_SOURCES = tests/fault/test_order.c
+%C%_test_order_LDADD = libleveret_bench.a $(PLANTED_LDADD)

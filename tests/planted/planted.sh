@@ -20,6 +20,21 @@ NO_FOLDER_SYNC store_campaign --runs 30
 EARLY_CHECKPOINT store_campaign --runs 30
 EARLY_RETIRE store_campaign --runs 30
 NO_MARK store_campaign --runs 30
+BEFORE_NOT_SYNCED TAP_ONLY=segments_are_synced_in_order test_order
+SYNC_TRIED_AGAIN TAP_ONLY=sync_is_not_tried_again test_order
+ANCHOR_NOT_SYNCED TAP_ONLY=anchor_comes_first test_order
+ANCHOR_FAILURE_IGNORED TAP_ONLY=anchor_fails test_order
+SEALED_AGAIN TAP_ONLY=checkpoint_is_written_again test_order
+REPLAYED_NOT_SYNCED TAP_ONLY=replayed_is_durable test_order
+CUT_NOT_SYNCED TAP_ONLY=cut_is_durable test_order
+SETTLE_OMITTED TAP_ONLY=settled_in_one_queue_of_two test_entries
+SETTLES_RAISE_NOTHING TAP_ONLY=numbers_of_settles_are_used test_entries
+NUMBERS_BELOW_MARK TAP_ONLY=numbers_go_on_above_the_mark test_entries
+OWED_NOT_AWAITED TAP_ONLY=compaction_waits_for_what_is_owed test_entries
+OWED_FORGOTTEN TAP_ONLY=what_is_owed_is_known_after_a_restart test_entries
+READERS_LEAK TAP_ONLY=reader_leaves_a_segment test_entries
+MOVED_BODY_TAKEN TAP_ONLY=read_while_it_moved test_entries
+DAMAGED_MOVED TAP_ONLY=damaged_is_not_moved test_entries
 TABLE
 }
 

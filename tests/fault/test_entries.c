@@ -1,0 +1,320 @@
+/* Entries of queues: their numbers after a crash, where their records lie while these move, and that a
+ * segment goes when nothing in it is needed. */
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "tests/fault/bench.h"
+#include "tests/lib/tap.h"
+
+/* ---- numbers ---- */
+
+static void crash_and_open(struct bench *bench)
+{
+    bench_wait(bench);
+    bench_crash(bench, CRASH_DROP);
+    bench_open(bench);
+}
+
+/* Delivers and acknowledges the first message; afterwards a mark is ahead. */
+static void deliver(struct bench *bench, int queue)
+{
+    uint64_t sequence = bench_take(bench, queue, false);
+    if (sequence == 0)
+        bail("a message is not to be had");
+    index_settle(bench->queue[queue], sequence);
+}
+
+/* A message in two queues whose batch is still filling: the record stays for one, and must say of the
+ * other that it is gone there. */
+TEST(settled_in_one_queue_of_two)
+{
+    struct bench bench;
+    bench_init(&bench);
+    bench_open(&bench);
+    for (int q = 0; q < 2; q++) { /* a mark that lets the next one go at once */
+        bench_publish(&bench, 1u << q, 10);
+        deliver(&bench, q);
+    }
+    bench_wait(&bench);
+    bench_publish(&bench, 3, 10);
+    uint64_t batch = bench.store->filling->number;
+    bench_take(&bench, 0, true);
+    is_int(bench.store->filling->number, batch, "taken before its batch is written");
+    crash_and_open(&bench);
+    is_int(bench.queue[0]->ready, 0, "it does not come back to the queue that it has left");
+    is_int(bench.queue[1]->ready, 1, "it is in the other");
+    bench_free(&bench);
+}
+
+/* A number whose message never reached the disk, but its settle did, is not used again. */
+TEST(numbers_of_settles_are_used)
+{
+    struct bench bench;
+    bench_init(&bench);
+    bench_open(&bench);
+    bench_publish(&bench, 3, 10);
+    index_purge(bench.queue[0]);
+    index_purge(bench.queue[1]);
+    uint64_t next = bench.queue[0]->next_sequence;
+    is_int(bench.store->stats.records_elided, 1, "the message has no record");
+    crash_and_open(&bench);
+    is_int(bench.queue[0]->next_sequence, next, "numbers go on where they were");
+    is_int(bench.queue[1]->next_sequence, next, "in both queues");
+    bench_free(&bench);
+}
+
+/* Numbers below the mark may have been delivered, without a trace of it in the journal; a message that
+ * comes after the crash was not. */
+TEST(numbers_go_on_above_the_mark)
+{
+    struct bench bench;
+    struct taken taken;
+    bench_init(&bench);
+    bench_open(&bench);
+    bench_publish(&bench, 1, 10);
+    deliver(&bench, 0);
+    uint64_t mark = bench.queue[0]->mark;
+    ok(mark > bench.queue[0]->next_sequence, "the mark is ahead of the messages");
+    crash_and_open(&bench);
+    ok(bench.queue[0]->next_sequence >= mark, "numbers begin at the mark");
+    bench_publish(&bench, 1, 10);
+    bench_wait(&bench);
+    enum index_result result = INDEX_WAIT;
+    for (int i = 0; i < 20 && result == INDEX_WAIT; i++) {
+        result = index_take(bench.queue[0], true, &taken);
+        bench_turns(&bench, 1, 1);
+    }
+    is_int(result, INDEX_OK, "a new message comes");
+    is_int(taken.redelivered, false, "and was never delivered before");
+    message_unref(&bench.pool, taken.message);
+    bench_free(&bench);
+}
+
+/* ---- what keeps a segment ---- */
+
+enum { COLD = 64 }; /* messages of a chunk */
+
+/* Bodies and entries leave memory whenever they can. */
+static void init_cold(struct bench *bench)
+{
+    bench_init(bench);
+    bench->options.chunk_entries = COLD;
+    bench->options.cache_bytes = 0;
+    bench->options.bodies_idle_bytes = 0;
+    bench_open(bench);
+}
+
+static void checkpoint(struct bench *bench)
+{
+    uint64_t before = bench->store->stats.checkpoints;
+    bench_publish(bench, 2, 10);
+    bench_wait(bench);
+    for (int i = 0; i < 20 && bench->store->stats.checkpoints == before; i++)
+        bench_turns(bench, 1, 31000);
+    bench_take_all(bench, 1);
+    bench_wait(bench);
+}
+
+/* So many segments without anything live in them that there is something to compact. */
+static void add_dead_segments(struct bench *bench)
+{
+    for (int i = 0; i < 40; i++) {
+        bench_publish(bench, 2, 5000);
+        bench_wait(bench);
+    }
+    bench_take_all(bench, 1);
+    bench_wait(bench);
+}
+
+static struct entry *entry_of(struct bench *bench, uint64_t sequence)
+{
+    struct chunk *chunk;
+    return index_entry(bench->queue[0], sequence, &chunk);
+}
+
+/* The first segment holds all of a chunk but its last message, which is alone in the second. That one is
+ * settled while the chunk is out of memory, and so holds its segment until the chunk is read:
+ * compaction sees to that when it comes to the segment. */
+static void compact_owed(bool restart)
+{
+    struct bench bench;
+    init_cold(&bench);
+    for (int i = 0; i < COLD - 1; i++)
+        bench_publish(&bench, 1, 180);
+    bench_wait(&bench);
+    bench_publish(&bench, 2, 5000);
+    bench_publish(&bench, 1, 180);
+    bench_publish(&bench, 2, 5000);
+    bench_wait(&bench);
+    is_int(bench.store->segment_last, 2, "two segments");
+    uint64_t last = 0;
+    for (int i = 0; i < COLD; i++)
+        last = bench_take(&bench, 0, false);
+    bench_take_all(&bench, 1);
+    bench_turns(&bench, 60, 100);
+    struct chunk *chunk = index_chunk(bench.queue[0], last);
+    ok(!chunk->entries, "the chunk is out of memory");
+    index_settle(bench.queue[0], last);
+    if (restart) {
+        checkpoint(&bench);
+        crash_and_open(&bench);
+    }
+    is_int(segment_find(bench.store, 2)->live_entries, 1, "what was settled holds its segment");
+    add_dead_segments(&bench);
+    bench_turns(&bench, 50, 100);
+    ok(bench.store->stats.compactions > 0, "there was compaction");
+    checkpoint(&bench);
+    checkpoint(&bench);
+    ok(!bench_has_file(&bench, "journal-0000000002"), "and the segment is gone");
+    bench_free(&bench);
+}
+
+TEST(compaction_waits_for_what_is_owed)
+{
+    compact_owed(false);
+}
+
+TEST(what_is_owed_is_known_after_a_restart)
+{
+    compact_owed(true);
+}
+
+/* A reader whose queue is deleted meanwhile has no use for what it reads, and leaves the segment. */
+TEST(reader_leaves_a_segment)
+{
+    struct bench bench;
+    struct taken taken;
+    init_cold(&bench);
+    for (int i = 0; i < COLD; i++)
+        bench_publish(&bench, 1, 100);
+    bench_wait(&bench);
+    bench_turns(&bench, 60, 100);
+    bench.is_reader_held = true;
+    struct segment *segment = segment_find(bench.store, 1);
+    for (int i = 0; i < 20 && segment->readers == 0; i++) {
+        if (index_take(bench.queue[0], true, &taken) != INDEX_WAIT)
+            bail("a body is in memory");
+        bench_turns(&bench, 1, 1);
+        if (segment->readers == 0)
+            worker_step(bench.reader); /* the chunk comes first */
+    }
+    is_int(segment->readers, 1, "a segment is read");
+    store_queue_delete(bench.store, bench.queue[0]);
+    bench.is_reader_held = false;
+    bench_turns(&bench, 5, 1);
+    is_int(segment->readers, 0, "and no longer when the queue is gone");
+    bench_free(&bench);
+}
+
+/* ---- moving ---- */
+
+/* Bodies leave memory, entries stay. */
+static void init_moving(struct bench *bench)
+{
+    bench_init(bench);
+    bench->options.bodies_idle_bytes = 0;
+    bench->options.batch_bytes = 1500; /* compaction goes one message at a time */
+    bench_open(bench);
+    bench->store->compact_ms = UINT64_MAX;
+}
+
+static void let_compact(struct bench *bench)
+{
+    bench->store->compact_ms = 0;
+}
+
+static void drop_bodies(struct bench *bench, uint64_t sequence)
+{
+    bench->store->o.bodies_burst_bytes = 0;
+    bench_turns(bench, 5, 1000);
+    bench->store->o.bodies_burst_bytes = 1 << 20;
+    ok(!(entry_of(bench, sequence)->flags & ENTRY_MESSAGE), "its body is not in memory");
+}
+
+static bool is_at(struct bench *bench, uint64_t sequence, struct place place)
+{
+    struct place at = entry_place(entry_of(bench, sequence));
+    return at.segment == place.segment && at.offset == place.offset;
+}
+
+/* A message is read from where it was while compaction takes it elsewhere, as a record of fewer queues:
+ * what was read says nothing of the new place. */
+TEST(read_while_it_moved)
+{
+    struct bench bench;
+    struct message *message;
+    init_moving(&bench);
+    bench_publish(&bench, 1, 1000);
+    bench_publish(&bench, 3, 200);
+    bench_publish(&bench, 2, 9000);
+    bench_wait(&bench);
+    bench_take(&bench, 0, false);
+    uint64_t sequence = bench_take(&bench, 0, false);
+    bench_take_all(&bench, 1);
+    add_dead_segments(&bench);
+    drop_bodies(&bench, sequence);
+    struct place old = entry_place(entry_of(&bench, sequence));
+    let_compact(&bench);
+    for (int i = 0; i < 50 && bench.store->stats.messages_moved == 0; i++)
+        bench_turns(&bench, 1, 1);
+    ok(is_at(&bench, sequence, old), "compaction comes to the message before it");
+    bench.is_reader_held = true;
+    is_int(index_fetch(bench.queue[0], sequence, &message), INDEX_WAIT, "now it is read");
+    for (int i = 0; i < 50 && bench.store->stats.messages_moved == 1; i++)
+        bench_turns(&bench, 1, 1);
+    bench_wait(&bench);
+    drop_bodies(&bench, sequence);
+    ok(!is_at(&bench, sequence, old), "and has moved before that is done");
+    bench.is_reader_held = false;
+    bench_turns(&bench, 1, 1);
+    ok(!(entry_of(&bench, sequence)->flags & ENTRY_MESSAGE), "what was read is not taken for it");
+    is_int(bench_fetch(&bench, 0, sequence), INDEX_OK, "it is read again");
+    drop_bodies(&bench, sequence);
+    is_int(bench_fetch(&bench, 0, sequence), INDEX_OK, "and once more");
+    is_int(bench.store->stats.damaged, 0, "and is sound");
+    bench_free(&bench);
+}
+
+/* What was found to be damaged stays where it is, even if the disk can read it again: somebody may want
+ * to look at it. */
+TEST(damaged_is_not_moved)
+{
+    struct bench bench;
+    uint64_t size;
+    init_moving(&bench);
+    bench_publish(&bench, 1, 1000);
+    bench_publish(&bench, 2, 9000);
+    bench_wait(&bench);
+    uint64_t sequence = bench_take(&bench, 0, false);
+    bench_take_all(&bench, 1);
+    add_dead_segments(&bench);
+    drop_bodies(&bench, sequence);
+    struct place place = entry_place(entry_of(&bench, sequence));
+    uint8_t *bytes = disk_memory_contents(bench.memory, "journal-0000000001", &size);
+    bytes[place.offset + place.size - 100] ^= 1;
+    is_int(bench_fetch(&bench, 0, sequence), INDEX_EMPTY, "it cannot be read");
+    is_int(bench.store->stats.damaged, 1, "it is damaged");
+    bytes[place.offset + place.size - 100] ^= 1;
+    let_compact(&bench);
+    bench_turns(&bench, 50, 100);
+    ok(bench.store->stats.compactions > 0, "there was compaction");
+    is_int(bench.store->stats.messages_moved, 0, "nothing was moved");
+    ok(is_at(&bench, sequence, place), "it lies where it was");
+    checkpoint(&bench);
+    checkpoint(&bench);
+    ok(bench_has_file(&bench, "journal-0000000001"), "and its file is there");
+    bench_free(&bench);
+}
+
+int main(void)
+{
+    RUN(settled_in_one_queue_of_two);
+    RUN(numbers_of_settles_are_used);
+    RUN(numbers_go_on_above_the_mark);
+    RUN(compaction_waits_for_what_is_owed);
+    RUN(what_is_owed_is_known_after_a_restart);
+    RUN(reader_leaves_a_segment);
+    RUN(read_while_it_moved);
+    RUN(damaged_is_not_moved);
+    return done();
+}

@@ -18,6 +18,7 @@ struct channel *channel_new(struct connection *connection, uint16_t number)
     list_init(&channel->consumers);
     list_init(&channel->getters);
     list_init(&channel->parked);
+    list_init(&channel->turn_link);
     list_init(&channel->held);
     list_init(&channel->confirms_waiting);
     list_init(&channel->settle_link);
@@ -45,6 +46,7 @@ void channel_free(struct channel *channel)
     struct connection *connection = channel->connection;
     stop(channel, CHANNEL_CLOSING);
     settle_forget(channel);
+    list_remove(&channel->turn_link);
     idmap_remove(&connection->channels, channel->number);
     if (connection->last_channel == channel)
         connection->last_channel = NULL;
@@ -68,8 +70,12 @@ void channel_send_id(struct channel *channel, uint32_t id)
 
 void channel_unpark(struct channel *channel)
 {
-    if (!list_is_empty(&channel->parked) && channel_can_deliver(channel))
+    if (list_is_empty(&channel->parked) || !channel_can_deliver(channel))
+        return;
+    if (!channel->prefetch_global)
         consumers_unpark(&channel->parked);
+    else if (list_is_empty(&channel->turn_link))
+        list_push_back(&channel_server(channel)->turning, &channel->turn_link);
 }
 
 void channel_released(struct channel *channel)

@@ -34,7 +34,8 @@ struct channel {
     struct map tags;       /* active consumers by tag */
     struct list consumers; /* the same, by channel_link */
     struct list getters;   /* consumers for basic.get, the last used first */
-    struct list parked;    /* consumers that wait for this channel */
+    struct list parked;    /* consumers that wait for this channel, in the order of their turns */
+    struct list turn_link; /* in server->turning */
     struct consumer *reply_consumer; /* direct reply-to; NULL: none */
     char *reply_name;                /* where its replies are sent to, terminated */
     struct transaction *transaction; /* NULL: not in tx mode */
@@ -81,10 +82,18 @@ void channel_send(struct channel *channel, const union method *method);
 void channel_send_id(struct channel *channel, uint32_t id);
 /* All replies that were held are out: the channel may deliver again; one that is ending is freed. */
 void channel_released(struct channel *channel);
-/* Consumers may have become able to take messages: those that wait for the channel are asked. */
+/* Consumers may have become able to take messages: those that wait for the channel are asked, one
+ * after the other where they share a limit (dispatch). */
 void channel_unpark(struct channel *channel);
 /* The client has closed it: ends all that the channel has, and answers. */
 void channel_end(struct channel *channel);
+/* Do its consumers share a limit that they have to take turns with? */
+static inline bool channel_takes_turns(const struct channel *channel)
+{
+    const struct list *consumers = &channel->consumers;
+    return channel->prefetch_global && consumers->next != consumers->prev;
+}
+
 /* Can a consumer of this channel be given a message, as far as the channel is concerned? */
 static inline bool channel_can_deliver(const struct channel *channel)
 {

@@ -104,10 +104,21 @@ void consumer_ready(struct consumer *consumer)
     queue_has_work(consumer->queue);
 }
 
+/* Goes behind the other consumers of its channel; the first of them is next, if there is credit. */
+static void give_turn(struct consumer *consumer)
+{
+    consumer_park(consumer, &consumer->channel->parked);
+    channel_unpark(consumer->channel);
+}
+
 void consumer_delivered(struct consumer *consumer)
 {
     if (!has_credit(consumer)) {
         list_remove(&consumer->ready_link);
+        return;
+    }
+    if (!consumer->no_ack && channel_takes_turns(consumer->channel)) {
+        give_turn(consumer);
         return;
     }
     struct list *head = &consumer->queue->ready_consumers;
@@ -122,6 +133,15 @@ void consumer_settled(struct consumer *consumer)
     consumer->unacked--;
     if (list_is_empty(&consumer->ready_link))
         consumer_ready(consumer);
+}
+
+struct consumer *consumer_unpark_first(struct list *obstacles)
+{
+    struct list *link = list_take_first(obstacles);
+    struct consumer *consumer = link ? list_entry(link, struct consumer, ready_link) : NULL;
+    if (consumer)
+        consumer_ready(consumer);
+    return consumer;
 }
 
 void consumer_park(struct consumer *consumer, struct list *obstacles)

@@ -61,11 +61,13 @@ void consumer_settled(struct consumer *consumer);
 /* May take a message now, as far as its own prefetch is concerned: joins queue->ready_consumers. */
 void consumer_ready(struct consumer *consumer);
 /* Goes back to the end of its priority in queue->ready_consumers after a delivery, or leaves it when
- * its prefetch is used up. */
+ * its prefetch is used up, or when others of its channel wait for the same credit. */
 void consumer_delivered(struct consumer *consumer);
 /* Waits on `obstacles` (a channel's, a connection's) until consumers_unpark. */
 void consumer_park(struct consumer *consumer, struct list *obstacles);
 void consumers_unpark(struct list *obstacles);
+/* The same for the one that has waited longest; NULL: none waits. */
+struct consumer *consumer_unpark_first(struct list *obstacles);
 void consumer_free(struct consumer *consumer);
 
 static inline void consumer_ref(struct consumer *consumer)

@@ -34,16 +34,18 @@ static struct consumer *next_consumer(struct queue *queue)
     return NULL;
 }
 
-/* Returns how many messages went; *more: the budget ran out. */
-static unsigned serve(struct queue *queue, struct message_pool *pool, bool *more)
+/* Gives a queue's messages to its consumers, `budget` at most; returns how many went. A queue that
+ * could go on stays on broker->working. */
+static unsigned serve(struct queue *queue, unsigned budget)
 {
+    struct message_pool *pool = queue->vhost->broker->pool;
     unsigned count = 0;
     struct consumer *consumer;
-    *more = false;
+    struct taken taken;
+    list_remove(&queue->working_link);
     while ((consumer = next_consumer(queue))) {
-        struct taken taken;
-        if (count == QUEUE_BUDGET) {
-            *more = true;
+        if (count == budget) {
+            queue_has_work(queue);
             break;
         }
         if (index_take(queue->index, consumer->no_ack, &taken) != INDEX_OK)
@@ -53,6 +55,21 @@ static unsigned serve(struct queue *queue, struct message_pool *pool, bool *more
         count++;
     }
     return count;
+}
+
+/* Of the consumers that share a channel's limit the one that has waited longest is next. When its
+ * queue has nothing it stays ready, and the one behind it is asked. */
+static unsigned take_turn(struct server *server)
+{
+    struct list *link = list_take_first(&server->turning);
+    if (!link)
+        return 0;
+    struct channel *channel = list_entry(link, struct channel, turn_link);
+    if (!channel_can_deliver(channel))
+        return 1;
+    struct consumer *consumer = consumer_unpark_first(&channel->parked);
+    channel_unpark(channel);
+    return 1 + (consumer ? serve(consumer->queue, QUEUE_BUDGET) : 0);
 }
 
 bool dispatch_directly(struct queue *queue, const struct parcel *parcel)
@@ -69,14 +86,11 @@ bool dispatch_directly(struct queue *queue, const struct parcel *parcel)
 
 void dispatch(struct server *server)
 {
-    struct broker *broker = server->broker;
+    struct list *working = &server->broker->working, *link;
     unsigned count = 0;
-    struct list *link;
-    while (count < TURN_BUDGET && (link = list_take_first(&broker->working))) {
-        struct queue *queue = list_entry(link, struct queue, working_link);
-        bool more;
-        count += 1 + serve(queue, broker->pool, &more);
-        if (more && list_is_empty(&queue->working_link))
-            list_push_back(&broker->working, &queue->working_link);
+    while (count < TURN_BUDGET && !(list_is_empty(working) && list_is_empty(&server->turning))) {
+        count += take_turn(server);
+        if ((link = list_first(working)))
+            count += 1 + serve(list_entry(link, struct queue, working_link), QUEUE_BUDGET);
     }
 }

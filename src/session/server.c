@@ -36,6 +36,7 @@ struct server *server_new(const struct server_options *options, struct broker *b
     list_init(&server->writable);
     list_init(&server->held);
     list_init(&server->publishers);
+    list_init(&server->turning);
     map_init(&server->replies, random_next(broker->random));
     output_pool_init(&server->outputs, broker->pool);
     settle_init(&server->settle);
@@ -151,7 +152,7 @@ void server_tick(struct server *server, uint64_t now_ms, uint64_t clock_ms)
     run_timers(server);
     alarm_tick(server);
     check_failure(server);
-    if (!list_is_empty(&broker->working))
+    if (!list_is_empty(&broker->working) || !list_is_empty(&server->turning))
         server->has_work_left = true;
 }
 

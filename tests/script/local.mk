@@ -40,6 +40,7 @@ EXTRA_DIST += \
 	%D%/consume_directly.amqp \
 	%D%/consume_exclusive.amqp \
 	%D%/consume_prefetch.amqp \
+	%D%/consume_prefetch_turns.amqp \
 	%D%/consume_priority.amqp \
 	%D%/consume_qos_size.amqp \
 	%D%/consume_round_robin.amqp \

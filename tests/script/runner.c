@@ -20,6 +20,7 @@
  *     c1: hang-up                       the client closes it
  *     c1: waits / reads                 the broker does not, or does, read from the connection
  *     c1: stop-reading / go-on          the client does not take what is sent to it
+ *     c1: cork / uncork                 what is sent between them arrives in one piece
  *     clock 1000                        moves the clock by so many ms
  *     syncer hold / syncer go           nothing becomes durable / all does
  *     reader hold / reader go           nothing is read back / all is
@@ -433,6 +434,10 @@ static bool client_line(struct run *run, struct client *client, const char *verb
         client->is_deaf = true;
     else if (strcmp(verb, "go-on") == 0)
         client->is_deaf = false;
+    else if (strcmp(verb, "cork") == 0)
+        client->is_corked = true;
+    else if (strcmp(verb, "uncork") == 0)
+        client->is_corked = false;
     else if (strcmp(verb, "ended") == 0 && client->connection)
         fault(run, "the connection is still there");
     else if (strcmp(verb, "waits") == 0 &&

@@ -116,7 +116,7 @@ void world_dial(struct world *world, struct client *client, bool is_loopback)
     snprintf(peer.name, sizeof(peer.name), "peer:%d", (int)(client - world->clients) + 1);
     buffer_free(&client->in);
     buffer_free(&client->out);
-    client->is_deaf = false;
+    client->is_deaf = client->is_corked = false;
     client->connection = connection_new(world->server, &peer, client);
 }
 
@@ -150,7 +150,8 @@ static bool drain(struct connection *connection)
 
 static bool feed(struct client *client)
 {
-    if (!client->connection || !client->out.size || !connection_wants_input(client->connection))
+    if (!client->connection || !client->out.size || client->is_corked ||
+        !connection_wants_input(client->connection))
         return false;
     size_t size = client->out.size < INPUT_MAX ? client->out.size : INPUT_MAX;
     connection_input(client->connection, bytes_of(client->out.data, size));

@@ -15,6 +15,7 @@ struct client {
     struct buffer out;             /* what the broker has not read yet */
     struct buffer in;              /* what the broker has sent and nobody has looked at */
     bool is_deaf;                  /* takes nothing from its socket */
+    bool is_corked;                /* sends nothing yet: `out` grows */
 };
 
 struct world {

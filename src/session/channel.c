@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "session/acknowledge.h"
 #include "session/alarm.h"
+#include "session/dispatch.h"
 #include "session/handlers.h"
 #include "session/transaction.h"
 
@@ -158,6 +159,8 @@ static enum handled handle(struct channel *channel, const union method *method,
         CASE(ACCESS_REQUEST, access_request)
 #undef CASE
     case METHOD_CHANNEL_CLOSE:
+        if (!dispatch_due_consumed(channel))
+            return HANDLED_WAIT;
         channel_end(channel);
         return HANDLED;
     default: /* basic.ack and others that the table says both may send, but RabbitMQ does not take */

@@ -315,14 +315,17 @@ static size_t broken_frame(struct connection *connection, struct bytes in, struc
 }
 
 /* A method on channel 0 (AMQP 0-9-1, 2.2.4). */
-static void connection_method(struct connection *connection, struct bytes payload)
+static enum handled connection_method(struct connection *connection, struct bytes payload)
 {
     struct error error = {.code = 0};
     union method method;
     uint32_t id = 0;
-    if (!frame_read_method(payload, &method, &id, &error) ||
-        handle_connection_method(connection, &method, &error) == HANDLED_FAILED)
+    enum handled handled = HANDLED_FAILED;
+    if (frame_read_method(payload, &method, &id, &error))
+        handled = handle_connection_method(connection, &method, &error);
+    if (handled == HANDLED_FAILED)
         channel_error(connection, 0, id, &error);
+    return handled;
 }
 
 /* Of a connection that is being closed only the end of the conversation is heard. */
@@ -340,6 +343,17 @@ static void closing_method(struct connection *connection, const struct frame *fr
         connection_end(connection);
 }
 
+/* Has the frame that was just looked at to be handled again later? */
+static bool has_to_wait(struct connection *connection, enum handled handled)
+{
+    if (__builtin_expect(handled != HANDLED_WAIT, 1)) {
+        connection->due_turns = 0;
+        return false;
+    }
+    connection_hold(connection, HOLD_RETRY);
+    return true;
+}
+
 /* False: the frame has to be handled again later. */
 static bool act_on_frame(struct connection *connection, const struct frame *frame)
 {
@@ -355,18 +369,13 @@ static bool act_on_frame(struct connection *connection, const struct frame *fram
         fail_frame(connection, REPLY_FRAME_ERROR, frame, "unknown_frame");
         return true;
     }
-    if (frame->channel == 0 && frame->type == FRAME_METHOD) {
-        connection_method(connection, frame->payload);
-        return true;
-    }
+    if (frame->channel == 0 && frame->type == FRAME_METHOD)
+        return !has_to_wait(connection, connection_method(connection, frame->payload));
     if (frame->channel == 0 && frame->type == FRAME_HEARTBEAT)
         return true;
     if (frame->channel && frame->type != FRAME_HEARTBEAT &&
         connection->state == CONNECTION_RUNNING) {
-        if (channel_frame(connection, frame) != HANDLED_WAIT)
-            return true;
-        connection_hold(connection, HOLD_RETRY);
-        return false;
+        return !has_to_wait(connection, channel_frame(connection, frame));
     }
     fail_frame(connection, REPLY_UNEXPECTED_FRAME, frame, "");
     return true;

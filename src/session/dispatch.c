@@ -6,6 +6,11 @@
 #include "session/acknowledge.h"
 
 enum { QUEUE_BUDGET = 256, TURN_BUDGET = 32768 };
+enum {
+    DUE_BUDGET = 1024,   /* deliveries of one queue before a method looks at it; */
+    DUE_TURNS = 32,      /* then it waits for another turn, this many times */
+    DELIVERY_STEPS = 20, /* of the turn's budget */
+};
 
 static void deliver(struct consumer *consumer, const struct taken *taken)
 {
@@ -93,4 +98,65 @@ void dispatch(struct server *server)
         if ((link = list_first(working)))
             count += 1 + serve(list_entry(link, struct queue, working_link), QUEUE_BUDGET);
     }
+}
+
+/* ---- before a method looks at a queue ---- */
+
+static bool is_due(const struct queue *queue)
+{
+    return queue->index->ready && !list_is_empty(&queue->ready_consumers);
+}
+
+/* The channel's own consumers get nothing while it holds replies back; what they are owed comes before
+ * the answer to its next method. */
+static bool is_held_back(const struct channel *channel, const struct queue *queue)
+{
+    return queue->index->ready && !list_is_empty(&channel->held) &&
+           !list_is_empty(&channel->parked);
+}
+
+/* False: there is more, or it has to be read first. */
+static bool serve_due(struct server *server, struct queue *queue)
+{
+    unsigned count = 0, served = 1;
+    while (served && count < DUE_BUDGET && (is_due(queue) || !list_is_empty(&server->turning))) {
+        served = take_turn(server);
+        if (is_due(queue))
+            served += serve(queue, DUE_BUDGET);
+        count += served;
+    }
+    budget_use(&server->broker->turn, (uint64_t)count * DELIVERY_STEPS);
+    return !is_due(queue);
+}
+
+bool dispatch_due(struct channel *channel, struct queue *queue)
+{
+    struct server *server = channel_server(channel);
+    struct connection *connection = channel->connection;
+    if (!serve_due(server, queue) && connection->due_turns < DUE_TURNS) {
+        connection->due_turns++;
+        server->has_work_left |= !list_is_empty(&queue->working_link);
+        return false;
+    }
+    return !is_held_back(channel, queue);
+}
+
+bool dispatch_due_consumed(struct channel *channel)
+{
+    list_for_each(link, &channel->consumers) {
+        struct consumer *consumer = list_entry(link, struct consumer, channel_link);
+        if (consumer->queue && !dispatch_due(channel, consumer->queue))
+            return false;
+    }
+    return true;
+}
+
+bool dispatch_due_returned(struct channel *channel, uint64_t first, uint64_t last)
+{
+    size_t at = 0;
+    struct consumer *source;
+    while ((source = unacked_source(&channel->unacked, first, last, &at)))
+        if (source->queue && !dispatch_due(channel, source->queue))
+            return false;
+    return true;
 }

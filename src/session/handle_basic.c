@@ -2,6 +2,7 @@
 #include "amqp/table.h"
 #include "base/mem.h"
 #include "session/acknowledge.h"
+#include "session/dispatch.h"
 #include "session/handlers.h"
 #include "session/outgoing.h"
 
@@ -17,6 +18,8 @@ enum handled handle_basic_qos(struct channel *channel, const struct method_basic
     if (method->prefetch_size)
         return error_set(error, REPLY_NOT_IMPLEMENTED, "prefetch_size!=0 (%u)",
                          method->prefetch_size);
+    if (method->global && !dispatch_due_consumed(channel))
+        return HANDLED_WAIT;
     if (method->global)
         channel->prefetch_global = method->prefetch_count;
     else
@@ -109,6 +112,8 @@ enum handled handle_basic_consume(struct channel *channel,
     if (queue->exclusively_consumed || (method->exclusive && queue->consumer_count))
         return error_set(error, REPLY_ACCESS_REFUSED, "queue '%s' in vhost '%s' in exclusive use",
                          queue->name, queue->vhost->name);
+    if (!dispatch_due(channel, queue))
+        return HANDLED_WAIT;
     consumer_new(channel, &request);
     send_consume_ok(channel, method, tag);
     return HANDLED;
@@ -120,6 +125,8 @@ enum handled handle_basic_cancel(struct channel *channel, const struct method_ba
 {
     (void)error;
     struct consumer *consumer = map_find(&channel->tags, method->consumer_tag);
+    if (consumer && consumer->queue && !dispatch_due(channel, consumer->queue))
+        return HANDLED_WAIT;
     if (consumer)
         consumer_cancel(consumer);
     if (method->nowait)
@@ -149,6 +156,8 @@ enum handled handle_basic_get(struct channel *channel, const struct method_basic
     struct queue *queue = need_queue(channel, method->queue, error);
     if (!queue)
         return HANDLED_FAILED;
+    if (!dispatch_due(channel, queue))
+        return HANDLED_WAIT;
     switch (index_take(queue->index, method->no_ack, &taken)) {
     case INDEX_WAIT:
         return HANDLED_WAIT;
@@ -177,6 +186,10 @@ enum handled handle_basic_ack(struct channel *channel, const struct method_basic
 enum handled handle_basic_nack(struct channel *channel, const struct method_basic_nack *method,
                                struct error *error)
 {
+    uint64_t tag = method->delivery_tag, first = method->multiple ? 0 : tag;
+    uint64_t last = tag == 0 && method->multiple ? UINT64_MAX : tag;
+    if (method->requeue && !dispatch_due_returned(channel, first, last))
+        return HANDLED_WAIT;
     return acknowledge(channel, method->delivery_tag, method->multiple,
                        method->requeue ? VERDICT_RETURN : VERDICT_REJECT, error);
 }
@@ -184,16 +197,21 @@ enum handled handle_basic_nack(struct channel *channel, const struct method_basi
 enum handled handle_basic_reject(struct channel *channel, const struct method_basic_reject *method,
                                  struct error *error)
 {
+    if (method->requeue &&
+        !dispatch_due_returned(channel, method->delivery_tag, method->delivery_tag))
+        return HANDLED_WAIT;
     return acknowledge(channel, method->delivery_tag, false,
                        method->requeue ? VERDICT_RETURN : VERDICT_REJECT, error);
 }
 
-static bool recover(struct channel *channel, bool requeue, struct error *error)
+static enum handled recover(struct channel *channel, bool requeue, struct error *error)
 {
     if (!requeue)
         return error_set(error, REPLY_NOT_IMPLEMENTED, "requeue=false");
+    if (!dispatch_due_returned(channel, 0, UINT64_MAX))
+        return HANDLED_WAIT;
     acknowledge_return_all(channel);
-    return true;
+    return HANDLED;
 }
 
 enum handled handle_basic_recover_async(struct channel *channel,
@@ -206,8 +224,8 @@ enum handled handle_basic_recover_async(struct channel *channel,
 enum handled handle_basic_recover(struct channel *channel,
                                   const struct method_basic_recover *method, struct error *error)
 {
-    if (!recover(channel, method->requeue, error))
-        return HANDLED_FAILED;
-    channel_send_id(channel, METHOD_BASIC_RECOVER_OK);
-    return HANDLED;
+    enum handled handled = recover(channel, method->requeue, error);
+    if (handled == HANDLED)
+        channel_send_id(channel, METHOD_BASIC_RECOVER_OK);
+    return handled;
 }

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "amqp/table.h"
+#include "session/dispatch.h"
 #include "session/handlers.h"
 #include "session/negotiate.h"
 #include "session/sasl.h"
@@ -180,11 +181,17 @@ static enum handled handle_open(struct connection *connection,
     return HANDLED;
 }
 
-static void handle_close(struct connection *connection)
+static enum handled handle_close(struct connection *connection)
 {
+    struct channel *channel;
+    size_t at = 0;
+    while ((channel = idmap_next(&connection->channels, &at)))
+        if (!dispatch_due_consumed(channel))
+            return HANDLED_WAIT;
     union method close_ok = {.id = METHOD_CONNECTION_CLOSE_OK};
     connection_send(connection, &close_ok);
     connection_end(connection);
+    return HANDLED;
 }
 
 /* Passwords do not expire, so that a new one is as good as the old one. */
@@ -237,8 +244,7 @@ enum handled handle_connection_method(struct connection *connection, const union
     case METHOD_CONNECTION_OPEN:
         return handle_open(connection, &method->connection_open, error);
     case METHOD_CONNECTION_CLOSE:
-        handle_close(connection);
-        return HANDLED;
+        return handle_close(connection);
     case METHOD_CONNECTION_UPDATE_SECRET:
         handle_update_secret(connection);
         return HANDLED;

@@ -1,6 +1,7 @@
 /* Class queue (AMQP 0-9-1, 1.7). What is durable is answered when it is on the disk. */
 #include "base/mem.h"
 #include "base/planted.h"
+#include "session/dispatch.h"
 #include "session/handlers.h"
 
 /* Consumers of this name get replies to what they publish; there is no queue (RabbitMQ's direct
@@ -94,6 +95,8 @@ enum handled handle_queue_declare(struct channel *channel,
     struct queue *queue = queue_declare(connection->vhost, &declare, &created, error);
     if (!queue)
         return HANDLED_FAILED;
+    if (!created && !method->nowait && !dispatch_due(channel, queue))
+        return HANDLED_WAIT;
     if (created && queue->exclusive_owner)
         list_push_back(&connection->exclusive_queues, &queue->owner_link);
     remember_queue(channel, queue);
@@ -167,6 +170,8 @@ enum handled handle_queue_purge(struct channel *channel, const struct method_que
     struct queue *queue = need_queue(channel, method->queue, error);
     if (!queue)
         return HANDLED_FAILED;
+    if (!dispatch_due(channel, queue))
+        return HANDLED_WAIT;
     uint64_t count = index_purge(queue->index);
     if (method->nowait)
         return HANDLED;
@@ -187,6 +192,14 @@ static bool check_delete(const struct queue *queue, const struct method_queue_de
     return true;
 }
 
+/* Rejected messages that are being read on their way out; those that wait for the journal do not
+ * count, as the queue may be what fills it. */
+static bool has_due_dead_letters(const struct queue *queue)
+{
+    return !list_is_empty(&queue->dead_letters) &&
+           !store_is_congested(queue->vhost->broker->store);
+}
+
 /* A queue that is not there is as good as deleted. */
 enum handled handle_queue_delete(struct channel *channel, const struct method_queue_delete *method,
                                  struct error *error)
@@ -199,8 +212,11 @@ enum handled handle_queue_delete(struct channel *channel, const struct method_qu
         return HANDLED_FAILED;
     struct queue *queue = vhost_queue(connection->vhost, name);
     if (queue) {
-        if (!queue_check_access(queue, connection->id, error) ||
-            !check_delete(queue, method, error))
+        if (!queue_check_access(queue, connection->id, error))
+            return HANDLED_FAILED;
+        if (!dispatch_due(channel, queue) || has_due_dead_letters(queue))
+            return HANDLED_WAIT;
+        if (!check_delete(queue, method, error))
             return HANDLED_FAILED;
         count = queue->index->ready;
         on_record = queue->durable;

@@ -1,5 +1,5 @@
 /* The object that has it all, and its turn. Everything that happens later than the input that caused
- * it happens in server_tick, in one order: input that had to wait, dead letters, deliveries, the
+ * it happens in server_tick, in one order: dead letters, input that had to wait, deliveries, the
  * store, what the store has made durable, timers, alarms. */
 #include "session/server.h"
 
@@ -138,10 +138,10 @@ void server_tick(struct server *server, uint64_t now_ms, uint64_t clock_ms)
     broker->clock_ms = clock_ms;
     broker->turn = budget_of(TURN_STEPS);
     server->has_work_left = false;
-    steps_next(steps, "resume");
-    connections_resume(server);
     steps_next(steps, "dead_letters");
     dead_letters_move(broker);
+    steps_next(steps, "resume");
+    connections_resume(server);
     steps_next(steps, "dispatch");
     dispatch(server);
     store_turn(server);

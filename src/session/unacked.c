@@ -82,6 +82,21 @@ bool unacked_has(const struct unacked *unacked, uint64_t tag)
     return run->bits >> (tag - run->tag) & 1;
 }
 
+struct consumer *unacked_source(const struct unacked *unacked, uint64_t first, uint64_t last,
+                                size_t *at)
+{
+    if (*at == 0 && first)
+        *at = find(unacked, first);
+    while (*at < unacked->count) {
+        const struct unacked_run *run = run_at(unacked, (*at)++);
+        if (run->tag > last)
+            break;
+        if (run->bits)
+            return run->source;
+    }
+    return NULL;
+}
+
 /* Drops hollow runs at the front, and packs the ring when most of it is hollow. */
 static void tidy(struct unacked *unacked)
 {

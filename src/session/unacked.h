@@ -44,6 +44,10 @@ void unacked_add(struct unacked *unacked, uint64_t tag, struct consumer *source,
                  uint64_t sequence);
 /* Is this tag outstanding? */
 bool unacked_has(const struct unacked *unacked, uint64_t tag);
+/* Where the outstanding deliveries from tag `first` to `last` came from, run by run: *at is 0 before
+ * the first call. NULL: that was all. */
+struct consumer *unacked_source(const struct unacked *unacked, uint64_t first, uint64_t last,
+                                size_t *at);
 /* Takes one out; false when it is not outstanding. */
 bool unacked_take(struct unacked *unacked, uint64_t tag, struct delivery *delivery);
 /* Takes the first one out when its tag is not above `last`. */

@@ -48,6 +48,17 @@ EXTRA_DIST += \
 	%D%/consume_tags.amqp \
 	%D%/dead_letter.amqp \
 	%D%/dead_letters_paced.amqp \
+	%D%/due_cancel.amqp \
+	%D%/due_close.amqp \
+	%D%/due_consume.amqp \
+	%D%/due_dead_letters.amqp \
+	%D%/due_declare.amqp \
+	%D%/due_get.amqp \
+	%D%/due_get_acknowledged.amqp \
+	%D%/due_held.amqp \
+	%D%/due_purge.amqp \
+	%D%/due_qos.amqp \
+	%D%/due_requeue.amqp \
 	%D%/durable_delete_waits.amqp \
 	%D%/durable_reply_waits.amqp \
 	%D%/durable_restart.amqp \

@@ -81,7 +81,9 @@ void channel_unpark(struct channel *channel)
 
 void channel_released(struct channel *channel)
 {
-    if (channel->state == CHANNEL_ENDING)
+    if (channel->state == CHANNEL_ENDING && channel->number == 0)
+        connection_end(channel->connection);
+    else if (channel->state == CHANNEL_ENDING)
         channel_free(channel);
     else if (channel->state == CHANNEL_OPEN)
         channel_unpark(channel);
@@ -90,9 +92,20 @@ void channel_released(struct channel *channel)
 void channel_end(struct channel *channel)
 {
     stop(channel, CHANNEL_ENDING);
+    settle_hold_names(channel);
     channel_send_id(channel, METHOD_CHANNEL_CLOSE_OK);
     if (list_is_empty(&channel->held))
         channel_free(channel);
+}
+
+void channel_end_last(struct connection *connection)
+{
+    struct channel *channel = channel_new(connection, 0);
+    channel->state = CHANNEL_ENDING;
+    settle_hold_names(channel);
+    channel_send_id(channel, METHOD_CONNECTION_CLOSE_OK);
+    if (list_is_empty(&channel->held))
+        connection_end(connection);
 }
 
 static void send_close(struct channel *channel, uint32_t id, const struct error *error)

@@ -87,6 +87,9 @@ void channel_released(struct channel *channel);
 void channel_unpark(struct channel *channel);
 /* The client has closed it: ends all that the channel has, and answers. */
 void channel_end(struct channel *channel);
+/* The client has closed the connection, whose channels are gone: connection.close-ok goes out as the
+ * last reply of a channel 0, when what went with the others is on record. Then the connection ends. */
+void channel_end_last(struct connection *connection);
 /* Do its consumers share a limit that they have to take turns with? */
 static inline bool channel_takes_turns(const struct channel *channel)
 {

@@ -124,6 +124,16 @@ bool connection_is_finished(const struct connection *connection)
     return connection->state == CONNECTION_CLOSED && connection->output.size == 0;
 }
 
+void connection_close(struct connection *connection)
+{
+    drop_all(connection);
+    stop_timers(connection);
+    connection->state = CONNECTION_CLOSING;
+    timer_set(&connection->server->timers, &connection->deadline,
+              connection->server->now_ms + CLOSING_MS);
+    channel_end_last(connection);
+}
+
 /* Its kept input is acted on in the next turn, if nothing holds it then. */
 static void look_again(struct connection *connection)
 {

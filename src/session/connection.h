@@ -15,7 +15,8 @@ enum connection_state {
     CONNECTION_TUNING,   /* tune-ok is awaited */
     CONNECTION_OPENING,  /* open is awaited */
     CONNECTION_RUNNING,
-    CONNECTION_CLOSING, /* connection.close was sent, close-ok is awaited; all else is ignored */
+    CONNECTION_CLOSING, /* connection.close was sent, close-ok is awaited; all else is ignored.
+                           Or the client sent it, and close-ok waits for the disk */
     CONNECTION_CLOSED,  /* nothing more is read; what is unsent still goes out */
 };
 
@@ -100,6 +101,8 @@ struct channel *connection_channel(struct connection *connection, uint16_t numbe
 /* Sends connection.close and ends all channels. `method` is the offending one, 0 for none. */
 void connection_fail(struct connection *connection, uint16_t code, uint32_t method,
                      const char *detail);
+/* The client has closed it: all channels end, then close-ok is sent. */
+void connection_close(struct connection *connection);
 /* Nothing more is read; the connection ends when its output is sent. */
 void connection_end(struct connection *connection);
 /* One of its timers is due. */

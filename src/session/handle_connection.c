@@ -188,9 +188,7 @@ static enum handled handle_close(struct connection *connection)
     while ((channel = idmap_next(&connection->channels, &at)))
         if (!dispatch_due_consumed(channel))
             return HANDLED_WAIT;
-    union method close_ok = {.id = METHOD_CONNECTION_CLOSE_OK};
-    connection_send(connection, &close_ok);
-    connection_end(connection);
+    connection_close(connection);
     return HANDLED;
 }
 

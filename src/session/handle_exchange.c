@@ -7,13 +7,12 @@ static struct vhost *vhost_of(const struct channel *channel)
     return channel->connection->vhost;
 }
 
-/* The answer, unless none is wanted; `on_record`: it waits for what was just decided. */
-static void answer(struct channel *channel, bool nowait, bool on_record, uint32_t id)
+/* The answer, unless none is wanted. */
+static void answer(struct channel *channel, bool nowait, uint32_t id)
 {
     if (nowait)
         return;
-    if (on_record)
-        settle_hold(channel, store_ticket(channel_broker(channel)->store));
+    settle_hold_names(channel);
     channel_send_id(channel, id);
 }
 
@@ -28,11 +27,12 @@ enum handled handle_exchange_declare(struct channel *channel,
                                        .auto_delete = method->auto_delete,
                                        .internal = method->internal,
                                        .arguments = method->arguments};
-    struct exchange *exchange = exchange_declare(vhost_of(channel), &declare, error);
-    if (!exchange)
+    if (!exchange_declare(vhost_of(channel), &declare, error))
         return HANDLED_FAILED;
-    answer(channel, method->nowait, exchange->durable && !method->passive,
-           METHOD_EXCHANGE_DECLARE_OK);
+    if (method->passive && !method->nowait)
+        channel_send_id(channel, METHOD_EXCHANGE_DECLARE_OK);
+    else
+        answer(channel, method->nowait, METHOD_EXCHANGE_DECLARE_OK);
     return HANDLED;
 }
 
@@ -40,11 +40,9 @@ enum handled handle_exchange_delete(struct channel *channel,
                                     const struct method_exchange_delete *method,
                                     struct error *error)
 {
-    struct exchange *exchange = vhost_exchange(vhost_of(channel), method->exchange);
-    bool on_record = exchange && exchange->durable;
     if (!exchange_delete(vhost_of(channel), method->exchange, method->if_unused, error))
         return HANDLED_FAILED;
-    answer(channel, method->nowait, on_record, METHOD_EXCHANGE_DELETE_OK);
+    answer(channel, method->nowait, METHOD_EXCHANGE_DELETE_OK);
     return HANDLED;
 }
 
@@ -69,8 +67,7 @@ enum handled handle_exchange_bind(struct channel *channel,
                                       .arguments = method->arguments};
     if (!destination || !binding_add(vhost, &request, error))
         return HANDLED_FAILED;
-    answer(channel, method->nowait, source->durable && destination->durable,
-           METHOD_EXCHANGE_BIND_OK);
+    answer(channel, method->nowait, METHOD_EXCHANGE_BIND_OK);
     return HANDLED;
 }
 
@@ -87,9 +84,8 @@ enum handled handle_exchange_unbind(struct channel *channel,
                                       .exchange = destination,
                                       .key = method->routing_key,
                                       .arguments = method->arguments};
-    bool on_record = destination && destination->durable;
     if (destination && !binding_remove(vhost, &request, error))
         return HANDLED_FAILED;
-    answer(channel, method->nowait, on_record, METHOD_EXCHANGE_UNBIND_OK);
+    answer(channel, method->nowait, METHOD_EXCHANGE_UNBIND_OK);
     return HANDLED;
 }

@@ -30,11 +30,6 @@ struct queue *need_queue(struct channel *channel, struct bytes name, struct erro
     return queue && queue_check_access(queue, connection->id, error) ? queue : NULL;
 }
 
-static void hold_until_recorded(struct channel *channel)
-{
-    settle_hold(channel, store_ticket(channel_broker(channel)->store));
-}
-
 /* Numbers in methods are narrower than those of a long queue. */
 static uint32_t clip(uint64_t number)
 {
@@ -102,8 +97,8 @@ enum handled handle_queue_declare(struct channel *channel,
     remember_queue(channel, queue);
     if (method->nowait)
         return HANDLED;
-    if (queue->durable && !method->passive)
-        hold_until_recorded(channel);
+    if (!method->passive)
+        settle_hold_names(channel);
     send_declare_ok(channel, queue_name(queue), queue->index->ready, queue->consumer_count);
     return HANDLED;
 }
@@ -131,9 +126,8 @@ enum handled handle_queue_bind(struct channel *channel, const struct method_queu
         return HANDLED_FAILED;
     if (method->nowait)
         return HANDLED;
-    struct exchange *source = vhost_exchange(vhost, method->exchange);
-    if (queue->durable && source && source->durable && !planted(PLANTED_BIND_OK_EARLY))
-        hold_until_recorded(channel);
+    if (!planted(PLANTED_BIND_OK_EARLY))
+        settle_hold_names(channel);
     channel_send_id(channel, METHOD_QUEUE_BIND_OK);
     return HANDLED;
 }
@@ -156,8 +150,7 @@ enum handled handle_queue_unbind(struct channel *channel, const struct method_qu
     if (queue && (!queue_check_access(queue, channel->connection->id, error) ||
                   !binding_remove(vhost, &request, error)))
         return HANDLED_FAILED;
-    if (queue && queue->durable)
-        hold_until_recorded(channel);
+    settle_hold_names(channel);
     channel_send_id(channel, METHOD_QUEUE_UNBIND_OK);
     return HANDLED;
 }
@@ -175,6 +168,8 @@ enum handled handle_queue_purge(struct channel *channel, const struct method_que
     uint64_t count = index_purge(queue->index);
     if (method->nowait)
         return HANDLED;
+    if (queue->durable)
+        settle_hold(channel, store_ticket(channel_broker(channel)->store));
     union method ok = {.queue_purge_ok = {METHOD_QUEUE_PURGE_OK, clip(count)}};
     channel_send(channel, &ok);
     return HANDLED;
@@ -207,7 +202,6 @@ enum handled handle_queue_delete(struct channel *channel, const struct method_qu
     struct connection *connection = channel->connection;
     struct bytes name = method->queue;
     uint64_t count = 0;
-    bool on_record = false;
     if (!need_queue_name(channel, &name, error))
         return HANDLED_FAILED;
     struct queue *queue = vhost_queue(connection->vhost, name);
@@ -219,13 +213,11 @@ enum handled handle_queue_delete(struct channel *channel, const struct method_qu
         if (!check_delete(queue, method, error))
             return HANDLED_FAILED;
         count = queue->index->ready;
-        on_record = queue->durable;
         queue_remove(queue);
     }
     if (method->nowait)
         return HANDLED;
-    if (on_record)
-        hold_until_recorded(channel);
+    settle_hold_names(channel);
     union method ok = {.queue_delete_ok = {METHOD_QUEUE_DELETE_OK, clip(count)}};
     channel_send(channel, &ok);
     return HANDLED;

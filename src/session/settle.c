@@ -76,6 +76,11 @@ void settle_hold(struct channel *channel, struct ticket ticket)
     wait_begin(wait_new(channel, WAIT_REPLIES, ticket));
 }
 
+void settle_hold_names(struct channel *channel)
+{
+    settle_hold(channel, store_names_ticket(channel_broker(channel)->store));
+}
+
 uint8_t *settle_room(struct channel *channel, size_t size)
 {
     return buffer_room(&wait_last(&channel->held)->replies, size);

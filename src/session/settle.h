@@ -38,6 +38,9 @@ void settle_init(struct settle *settle);
 /* Everything that is written to the channel from now on waits for the ticket (and for what is
  * waiting already). Nothing happens when it is durable already. */
 void settle_hold(struct channel *channel, struct ticket ticket);
+/* The same for every change of names that was decided so far, whoever asked for it: a redeclare, or
+ * a delete of what is gone, promises as much as the act that came before it. */
+void settle_hold_names(struct channel *channel);
 /* Room in the replies that are held last; see channel_room. */
 uint8_t *settle_room(struct channel *channel, size_t size);
 void settle_added(struct channel *channel, size_t size);

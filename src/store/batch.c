@@ -84,6 +84,8 @@ void batch_add(struct store *store, enum record_type type, struct bytes payload)
     struct pending *pending = add(store, type);
     buffer_add(&batch->bytes, payload.data, payload.size);
     pending->size = (uint32_t)payload.size;
+    if (type != RECORD_DELIVERED)
+        store->names_batch = batch->number;
     batch->size += RECORD_HEADER + payload.size;
     batch->records_size += RECORD_HEADER + payload.size;
 }

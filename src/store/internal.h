@@ -426,7 +426,7 @@ struct store {
     uint32_t spares_count;
 
     struct batch *filling;
-    struct batch *empty; /* kept for the next one */
+    uint64_t names_batch; /* the last one with a change of the catalogue or of queues */
     struct write_job write;
     bool is_writing;
     uint64_t written;   /* batches up to here can be read back */

@@ -482,6 +482,11 @@ struct ticket store_ticket(const struct store *store)
     return (struct ticket){.index = store->filling->number};
 }
 
+struct ticket store_names_ticket(const struct store *store)
+{
+    return (struct ticket){.index = store->names_batch};
+}
+
 void store_want(struct store *store, struct ticket ticket)
 {
     if (ticket.index > store->wanted)

@@ -113,6 +113,8 @@ struct index *store_take_awake(struct store *store);
 
 /* The ticket of everything decided so far: durable when all of it is. */
 struct ticket store_ticket(const struct store *store);
+/* The ticket of all changes of the catalogue and of queues decided so far, creations and deletions. */
+struct ticket store_names_ticket(const struct store *store);
 /* Somebody waits for this: it is to be synced as soon as possible. */
 void store_want(struct store *store, struct ticket ticket);
 enum ticket_state store_ticket_state(const struct store *store, struct ticket ticket);

@@ -13,6 +13,7 @@ EXTRA_DIST += \
 	%D%/access_request.amqp \
 	%D%/ack_multiple.amqp \
 	%D%/ack_unknown.amqp \
+	%D%/auto_delete_waits.amqp \
 	%D%/batch_full.amqp \
 	%D%/blocked_disk.amqp \
 	%D%/blocked_large_body.amqp \
@@ -31,6 +32,7 @@ EXTRA_DIST += \
 	%D%/channel_open_twice.amqp \
 	%D%/close_by_both.amqp \
 	%D%/close_unanswered.amqp \
+	%D%/close_waits_not_for_ever.amqp \
 	%D%/confirm.amqp \
 	%D%/confirm_fails.amqp \
 	%D%/confirm_settled_before_sync.amqp \
@@ -95,6 +97,7 @@ EXTRA_DIST += \
 	%D%/message_too_large.amqp \
 	%D%/method_not_for_clients.amqp \
 	%D%/method_unknown.amqp \
+	%D%/names_wait.amqp \
 	%D%/open_unknown_vhost.amqp \
 	%D%/output_bounded.amqp \
 	%D%/publish_cc.amqp \
@@ -104,6 +107,7 @@ EXTRA_DIST += \
 	%D%/publish_mandatory.amqp \
 	%D%/publish_unknown_exchange.amqp \
 	%D%/publish_user_id.amqp \
+	%D%/purge_waits.amqp \
 	%D%/queue_auto_delete.amqp \
 	%D%/queue_declare.amqp \
 	%D%/queue_delete.amqp \

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -27,12 +26,13 @@
 #define PACKAGE_VERSION "unknown"
 #endif
 
-enum { EXIT_USAGE = 2 };
+enum { EXIT_USAGE = 2, LOG_RING_BYTES = 1 << 20, LOG_PATIENCE_MS = 1000 };
 
 /* Everything that there is one of. */
 struct daemon {
     struct options options;
     struct log log;
+    struct log_writer *log_writer;
     char *data_dir;
     int lock;                /* of the data folder; -1: not taken */
     struct tls_context *tls; /* NULL: nobody listens with TLS */
@@ -47,24 +47,6 @@ struct daemon {
     bool has_broker;
     struct server *server;
 };
-
-/* One line to standard error by one write, from any thread. */
-static void write_line(void *context, enum log_level level, const char *text)
-{
-    (void)context;
-    char line[1100];
-    struct timespec now;
-    struct tm utc;
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &utc);
-    size_t size = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%S", &utc);
-    int rest = snprintf(line + size, sizeof(line) - size, ".%03ldZ %s %s\n", now.tv_nsec / 1000000,
-                        log_level_name(level), text);
-    if (rest < 0 || (size += (size_t)rest) >= sizeof(line))
-        return;
-    while (write(STDERR_FILENO, line, size) < 0 && errno == EINTR)
-        continue;
-}
 
 /* Logs why the daemon cannot start. */
 static bool refuse(const struct daemon *daemon, const char *what)
@@ -267,9 +249,21 @@ static void take_down(struct daemon *daemon, bool keep)
     mem_free(daemon->data_dir);
 }
 
+/* From now on nobody waits for who reads the log. */
+static bool start_log(struct daemon *daemon)
+{
+    daemon->log_writer = log_writer_new(STDERR_FILENO, LOG_RING_BYTES);
+    if (!daemon->log_writer)
+        return refuse(daemon, "no thread can be started");
+    daemon->log.sink = log_writer_line;
+    daemon->log.context = daemon->log_writer;
+    signals_log(daemon->log_writer, daemon->log.level);
+    return true;
+}
+
+/* Builds everything, serves, and takes it down; returns the status to exit with. */
 static int serve(struct daemon *daemon)
 {
-    signals_end_at_once();
     umask(077);
     log_event(&daemon->log, EVENT_starting, "version=%s process=%ld", PACKAGE_VERSION,
               (long)getpid());
@@ -282,8 +276,10 @@ static int serve(struct daemon *daemon)
     if (result > 0)
         refuse(daemon, strerror(result));
     /* After a failure nothing more may be written, and waiting for the disk may never end. */
-    if (result < 0)
+    if (result < 0) {
+        log_writer_stop(daemon->log_writer, LOG_PATIENCE_MS);
         _exit(EXIT_FAILURE);
+    }
     take_down(daemon, true);
     log_event(&daemon->log, EVENT_stopped, "process=%ld", (long)getpid());
     return result ? EXIT_FAILURE : EXIT_SUCCESS;
@@ -310,7 +306,7 @@ int main(int count, char **arguments)
         fprintf(stderr, "leveretd: %s\nTry 'leveretd --help'.\n", error);
         return EXIT_USAGE;
     }
-    daemon.log = (struct log){.level = daemon.options.log_level, .sink = write_line};
+    daemon.log = (struct log){.level = daemon.options.log_level, .sink = log_direct_line};
     message_pool_init(&daemon.pool);
     if (daemon.options.help) {
         options_print_help(stdout);
@@ -324,5 +320,10 @@ int main(int count, char **arguments)
         daemon.options.store.log = &daemon.log;
         return check_store(daemon.options.check_store, &daemon.options.store);
     }
-    return serve(&daemon);
+    signals_end_at_once();
+    if (!start_log(&daemon))
+        return EXIT_FAILURE;
+    int status = serve(&daemon);
+    log_writer_free(daemon.log_writer, LOG_PATIENCE_MS);
+    return status;
 }

@@ -9,6 +9,8 @@ libleveret_net_a_SOURCES = \
 	%D%/clock.h \
 	%D%/listener.c \
 	%D%/listener.h \
+	%D%/log_writer.c \
+	%D%/log_writer.h \
 	%D%/loop.c \
 	%D%/loop.h \
 	%D%/openssl.def \

@@ -94,7 +94,9 @@ static void on_hangup(struct ev_loop *ev, ev_signal *watcher, int events)
     (void)events;
     const struct loop *loop = watcher->data;
     char error[512];
-    if (tls_context_reload(loop->tls, error, sizeof(error)))
+    if (!loop->tls)
+        log_event(loop->log, EVENT_nothing_to_reload, "reason=\"no listener has TLS\"");
+    else if (tls_context_reload(loop->tls, error, sizeof(error)))
         log_event(loop->log, EVENT_tls_reloaded, "reason=SIGHUP");
     else
         log_event(loop->log, EVENT_tls_not_reloaded, "reason=%s", error);
@@ -335,8 +337,7 @@ static void begin(struct loop *loop)
     ev_signal_start(loop->ev, &loop->terminate);
     ev_signal_start(loop->ev, &loop->interrupt);
     ev_signal_start(loop->ev, &loop->report);
-    if (loop->tls)
-        ev_signal_start(loop->ev, &loop->hangup);
+    ev_signal_start(loop->ev, &loop->hangup);
     ev_check_start(loop->ev, &loop->woken);
 }
 
@@ -346,6 +347,7 @@ static void end(struct loop *loop)
     ev_signal_stop(loop->ev, &loop->interrupt);
     ev_signal_stop(loop->ev, &loop->report);
     ev_signal_stop(loop->ev, &loop->hangup);
+    signals_end_at_once(); /* libev leaves the defaults, by which some would end the process */
     ev_check_stop(loop->ev, &loop->woken);
     free_all(&loop->sockets);
     free_all(&loop->lingering);

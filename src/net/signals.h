@@ -2,10 +2,16 @@
 #ifndef LEVERET_NET_SIGNALS_H
 #define LEVERET_NET_SIGNALS_H
 
-/* SIGTERM and SIGINT end the process at once, as process 1 too, where they would do nothing otherwise.
- * That is what a start or a stop in progress should do: nothing that was confirmed is lost. While
- * loop_run runs, the first one stops it in good order instead. A broken pipe or a file too large is
- * an error of a call, and never a signal. */
+#include "net/log_writer.h"
+
+/* SIGTERM and SIGINT end the process at once, as process 1 too, where they would do nothing
+ * otherwise. That is what a start or a stop in progress should do: nothing that was confirmed is
+ * lost. While loop_run runs, the first one stops it in good order instead. SIGHUP and SIGUSR1,
+ * which loop_run obeys, do nothing, nor does anything else that somebody may send, or that is
+ * better an error of a call: a broken pipe, a file too large, a terminal that belongs to another.
+ */
 void signals_end_at_once(void);
+/* From now on, what ends the process at once is logged: a signal, or a crash. */
+void signals_log(struct log_writer *writer, enum log_level level);
 
 #endif

@@ -22,6 +22,7 @@ UNIT_TESTS = \
 	%D%/test_broker_route.t \
 	%D%/test_broker_topic.t \
 	%D%/test_folder.t \
+	%D%/test_log_writer.t \
 	%D%/test_loop.t \
 	%D%/test_options.t \
 	%D%/test_store_disk.t \

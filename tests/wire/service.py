@@ -49,6 +49,14 @@ class Daemon:
         with open(self.path, errors="replace") as log:
             return log.read()
 
+    def says(self, text):
+        """Waits until the log has it."""
+        deadline = time.monotonic() + 20
+        while text not in self.log():
+            if time.monotonic() > deadline:
+                raise AssertionError("%r is missing in the log: %s" % (text, self.log()))
+            time.sleep(0.01)
+
     def ready(self):
         deadline = time.monotonic() + 20
         while READY not in self.log():

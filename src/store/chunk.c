@@ -24,8 +24,9 @@ static struct chunk *new_bare(uint64_t queue_id, uint64_t base, uint32_t capacit
     chunk->queue_id = queue_id;
     chunk->base = base;
     chunk->capacity = capacity;
-    chunk->live_bits = mem_zalloc_array(words(capacity), 8);
-    chunk->ready_bits = mem_zalloc_array(words(capacity), 8);
+    bool are_few = words(capacity) == 1;
+    chunk->live_bits = are_few ? &chunk->few_bits[0] : mem_zalloc_array(words(capacity), 8);
+    chunk->ready_bits = are_few ? &chunk->few_bits[1] : mem_zalloc_array(words(capacity), 8);
     list_init(&chunk->changed_link);
     list_init(&chunk->cache_link);
     list_init(&chunk->bodies_link);
@@ -47,23 +48,37 @@ struct chunk *chunk_cold(uint64_t queue_id, uint64_t base, uint32_t slots)
     return chunk;
 }
 
-static uint64_t *grow_bits(uint64_t *bits, uint32_t from, uint32_t to)
+static bool is_own(const struct chunk *chunk, const uint64_t *bits)
 {
-    if (!bits)
-        return NULL;
-    bits = mem_realloc(bits, words(to) * 8);
-    memset(bits + words(from), 0, (words(to) - words(from)) * 8);
-    return bits;
+    return bits >= chunk->few_bits && bits < chunk->few_bits + 2;
 }
 
-void chunk_grow(struct chunk *chunk)
+static uint64_t *grow_bits(const struct chunk *chunk, uint64_t *bits, uint32_t from, uint32_t to)
 {
-    uint32_t from = chunk->capacity, to = from * 2;
+    if (!bits || words(from) == words(to))
+        return bits;
+    bool were_own = is_own(chunk, bits);
+    uint64_t *grown = mem_realloc(were_own ? NULL : bits, words(to) * 8);
+    if (were_own)
+        grown[0] = bits[0];
+    memset(grown + words(from), 0, (words(to) - words(from)) * 8);
+    return grown;
+}
+
+static void free_bits(const struct chunk *chunk, uint64_t *bits)
+{
+    if (!is_own(chunk, bits))
+        mem_free(bits);
+}
+
+void chunk_grow(struct chunk *chunk, uint32_t to)
+{
+    uint32_t from = chunk->capacity;
     chunk->entries = mem_realloc(chunk->entries, to * sizeof(*chunk->entries));
-    memset(chunk->entries + from, 0, from * sizeof(*chunk->entries));
-    chunk->live_bits = grow_bits(chunk->live_bits, from, to);
-    chunk->ready_bits = grow_bits(chunk->ready_bits, from, to);
-    chunk->recorded_bits = grow_bits(chunk->recorded_bits, from, to);
+    memset(chunk->entries + from, 0, (to - from) * sizeof(*chunk->entries));
+    chunk->live_bits = grow_bits(chunk, chunk->live_bits, from, to);
+    chunk->ready_bits = grow_bits(chunk, chunk->ready_bits, from, to);
+    chunk->recorded_bits = grow_bits(chunk, chunk->recorded_bits, from, to);
     chunk->capacity = to;
 }
 
@@ -73,8 +88,8 @@ void chunk_free(struct chunk *chunk)
     list_remove(&chunk->cache_link);
     list_remove(&chunk->bodies_link);
     mem_free(chunk->entries);
-    mem_free(chunk->live_bits);
-    mem_free(chunk->ready_bits);
+    free_bits(chunk, chunk->live_bits);
+    free_bits(chunk, chunk->ready_bits);
     mem_free(chunk->recorded_bits);
     mem_free(chunk);
 }

@@ -62,14 +62,15 @@ struct chunk {
     /* Chunks with entries in memory; or dead ones, or those that owe much, waiting for their blob. */
     struct list cache_link;
     struct list bodies_link; /* chunks with bodies in memory */
+    uint64_t few_bits[2];    /* both kinds, while a word is enough for each */
 };
 
 /* An empty chunk with entries in memory. */
 struct chunk *chunk_new(uint64_t queue_id, uint64_t base, uint32_t capacity);
 /* A cold one with room for `slots` slots, all bits clear. */
 struct chunk *chunk_cold(uint64_t queue_id, uint64_t base, uint32_t slots);
-/* Doubles the room of a chunk in memory. */
-void chunk_grow(struct chunk *chunk);
+/* Makes room for more slots in a chunk in memory. */
+void chunk_grow(struct chunk *chunk, uint32_t capacity);
 /* Frees the chunk; its messages have been released. */
 void chunk_free(struct chunk *chunk);
 /* What its entries take in memory. */

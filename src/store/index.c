@@ -6,7 +6,7 @@
 #include "store/internal.h"
 
 enum { MESSAGE_ABOUT = 128 }; /* memory of a message beside its body */
-enum { CHUNK_FIRST = 16, MARK_SOON_MS = 1000, MARK_STEPS_MAX = 64 };
+enum { CHUNK_FIRST = 8, MARK_SOON_MS = 1000, MARK_STEPS_MAX = 64 };
 
 struct index *index_new(struct store *store, uint64_t id)
 {
@@ -256,23 +256,45 @@ static void settle_slot(struct index *index, struct chunk *chunk, uint32_t slot)
 
 /* ---- coming in ---- */
 
+/* The next capacity of a queue's chunk. They double, from a number that is each queue's own: queues that
+ * get the same messages do not all grow at the same one. */
+static uint32_t capacity_above(const struct index *index, uint32_t capacity)
+{
+    uint64_t fraction = (uint32_t)((uint32_t)index->id * UINT32_C(0x9e3779b1));
+    uint64_t next = CHUNK_FIRST * (((uint64_t)1 << 32) + fraction);
+    while (next >> 32 <= capacity)
+        next *= 2;
+    return (uint32_t)(next >> 32);
+}
+
+static void grow(struct store *store, struct chunk *chunk, uint32_t capacity)
+{
+    size_t before = chunk_cost(chunk);
+    chunk_grow(chunk, capacity < store->o.chunk_entries ? capacity : store->o.chunk_entries);
+    store->cache_used += chunk_cost(chunk) - before;
+}
+
 static struct chunk *chunk_for_push(struct index *index)
 {
     struct store *store = index->store;
     struct chunk *tail = tail_of(index);
-    uint32_t capacity = tail && tail->capacity >= CHUNK_FIRST ? tail->capacity : CHUNK_FIRST;
+    uint32_t capacity = tail ? tail->capacity : 0;
+    uint32_t next = capacity_above(index, capacity);
     if (tail && tail->entries && tail->live == 0 && tail->slots == 0)
         tail->base = index->next_sequence;
     if (tail && tail->entries && tail->base + tail->slots == index->next_sequence) {
         if (tail->slots < tail->capacity)
             return tail;
-        bool may_grow = tail->capacity < store->o.chunk_entries && tail->live > tail->capacity / 2;
-        if (may_grow) {
-            store->cache_used += chunk_cost(tail);
-            chunk_grow(tail);
+        bool is_used = tail->live > capacity / 2;
+        if (is_used && next <= store->o.chunk_entries) {
+            grow(store, tail, next);
             return tail;
         }
+        if (is_used)
+            capacity = store->o.chunk_entries;
     }
+    if (capacity < CHUNK_FIRST)
+        capacity = next;
     if (capacity > store->o.chunk_entries)
         capacity = store->o.chunk_entries;
     struct chunk *chunk = chunk_new(index->id, index->next_sequence, capacity);
@@ -590,15 +612,14 @@ static struct chunk *chunk_for_restore(struct index *index, uint64_t sequence, u
     if (tail && tail->entries) {
         *slot = chunk_below(tail, sequence, UINT32_MAX);
         while (*slot >= tail->capacity && tail->capacity < store->o.chunk_entries &&
-               *slot < store->o.chunk_entries) {
-            store->cache_used += chunk_cost(tail);
-            chunk_grow(tail);
-        }
+               *slot < store->o.chunk_entries)
+            grow(store, tail, capacity_above(index, tail->capacity));
         if (*slot < tail->capacity)
             return tail;
     }
     *slot = 0;
-    uint32_t capacity = CHUNK_FIRST < store->o.chunk_entries ? CHUNK_FIRST : store->o.chunk_entries;
+    uint32_t first = capacity_above(index, 0);
+    uint32_t capacity = first < store->o.chunk_entries ? first : store->o.chunk_entries;
     struct chunk *chunk = chunk_new(index->id, sequence, capacity);
     index_add_chunk(index, chunk);
     chunk_cache(store, chunk);

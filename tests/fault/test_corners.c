@@ -648,7 +648,7 @@ TEST(settled_while_cold)
     begin(&bench);
     bench.options.segment_bytes = 65536;
     bench.options.chunk_entries = CHUNK;
-    bench.options.cache_bytes = 4096;
+    bench.options.cache_bytes = 8192;
     bench.options.bodies_idle_bytes = 0;
     bench.options.checkpoint_ms = 1000;
     open_store(&bench);

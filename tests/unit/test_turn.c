@@ -215,8 +215,34 @@ TEST(a_turn_is_shared)
     world_free(&world);
 }
 
+enum { EQUALS = 300, MESSAGES = 3000 };
+
+/* One message must not make all of its queues grow. */
+TEST(queues_that_get_the_same_do_not_grow_together)
+{
+    struct index *queues[EQUALS];
+    world_new(&world, false);
+    for (int i = 0; i < EQUALS; i++)
+        queues[i] = store_queue(world.store, store_queue_id(world.store, i % 2), NULL);
+    struct message *message = message_new(&world.pool, bytes_of(NULL, 0), bytes_of(NULL, 0),
+                                          bytes_str("\0"), 0);
+    uint64_t before = 0, worst = 0;
+    for (int i = 0; i < MESSAGES; i++) {
+        store_publish(world.store, message, queues, EQUALS);
+        uint64_t bytes = store_stats(world.store)->cache_bytes;
+        if (i >= 100 && (bytes - before) * 1000 / before > worst)
+            worst = (bytes - before) * 1000 / before;
+        before = bytes;
+    }
+    ok(worst < 30, "no message makes the queues take more than 3 %% more memory: %d thousandths",
+       (int)worst);
+    message_unref(&world.pool, message);
+    world_free(&world);
+}
+
 int main(void)
 {
+    RUN(queues_that_get_the_same_do_not_grow_together);
     RUN(who_asks_for_much_does_so_in_parts);
     RUN(a_turn_is_shared);
     return done();

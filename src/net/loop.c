@@ -76,6 +76,7 @@ static void on_report(struct ev_loop *ev, ev_signal *watcher, int events)
         {"messages_moved", stats->messages_moved},
         {"replayed_batches", stats->replayed_batches},
         {"damaged", stats->damaged},
+        {"chunks_damaged", stats->chunks_damaged},
     };
     char line[TURNS_TEXT] = "";
     size_t size = 0;

@@ -87,9 +87,15 @@ static uint64_t check_index(struct store *store, const struct printer *printer,
     uint64_t bad = 0;
     for (uint32_t i = 0; i < index->chunks_count; i++) {
         struct chunk *chunk = index->chunks[index->chunks_first + i];
-        if (chunk->entries || chunk_thaw_now(store, chunk))
+        if (chunk->entries || chunk_thaw_now(store, chunk) == 1)
             continue;
-        say(printer, "damaged: queue %" PRIu64 ": entries from %" PRIu64, index->id, chunk->base);
+        uint64_t before = store->stats.damaged;
+        mend_now(store, chunk);
+        uint64_t lost = store->stats.damaged - before;
+        say(printer,
+            "damaged: queue %" PRIu64 ": entries from %" PRIu64 ": a start takes %" PRIu64
+            " from the journal, and sets %" PRIu64 " aside",
+            index->id, chunk->base, chunk->live - lost, lost);
         bad++;
     }
     say(printer, "queue %" PRIu64 ": %" PRIu64 " messages, next sequence number %" PRIu64
@@ -108,7 +114,7 @@ static uint64_t thaw_dead(struct store *store)
     list_for_each_safe(link, after, &store->dead)
     {
         struct chunk *chunk = list_entry(link, struct chunk, cache_link);
-        if (chunk_thaw_now(store, chunk))
+        if (chunk_thaw_now(store, chunk) == 1)
             chunk_bury(store, chunk);
         else
             bad++;

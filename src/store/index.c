@@ -169,7 +169,8 @@ void entry_release(struct store *store, struct chunk *chunk, struct entry *entry
 {
     bool kept = entry->flags & ENTRY_RECORDED;
     struct message *message = entry->flags & ENTRY_MESSAGE ? entry->message : NULL;
-    if (kept || entry->flags & ENTRY_PAGED) {
+    bool holds = message || entry->segment; /* else it is not known what */
+    if (holds && (kept || entry->flags & ENTRY_PAGED)) {
         if (message && is_pending(store, message)) {
             if (--message->pending_live == 0)
                 batch_elide(store, message);

@@ -17,6 +17,7 @@ enum job_kind {
     JOB_LOAD,
     JOB_READ,
     JOB_SCAN,
+    JOB_MEND,
     JOB_FORGET,
 };
 
@@ -245,8 +246,9 @@ void chunk_load(struct store *store, struct chunk *chunk);
 void chunk_owe(struct store *store, struct chunk *chunk);
 /* Takes in the entries of a cold chunk that were read from its blob. False: damaged. */
 bool chunk_thaw(struct store *store, struct chunk *chunk, struct bytes blob);
-/* Reads them first, which may block: for a start and a check. */
-bool chunk_thaw_now(struct store *store, struct chunk *chunk);
+/* Reads them first, which may block: for a start and a check. 1: done; KV_DAMAGED: the blob is lost;
+ * -1: it cannot be read. */
+int chunk_thaw_now(struct store *store, struct chunk *chunk);
 void blob_key(uint8_t key[9], uint64_t blob, bool is_transient);
 /* Forgets a blob: it is deleted with the next checkpoint. */
 void blob_drop(struct store *store, struct chunk *chunk);
@@ -269,6 +271,79 @@ void read_free(struct read_job *job);
 void reader_tick(struct store *store);
 /* Wakes those whose reads had to wait for a descriptor. */
 void read_tick(struct store *store);
+
+/* ---- sift.c ---- */
+
+/* Goes through the sound records of a segment, whatever is damaged between them. */
+struct sift {
+    struct files *files; /* the caller's; all else begins as zeros */
+    uint32_t segment;
+    uint64_t at, end;          /* what is looked at next, and where to stop */
+    struct batch_header batch; /* the one it is in; number 0: its header is bad */
+    uint64_t batch_end;        /* 0: it is in none */
+    uint32_t left;             /* records of it to come ... */
+    bool is_counted;           /* ... if that is known */
+    uint64_t bad_at, bad_size; /* after SIFT_BAD */
+    uint64_t vain;             /* bytes that were checksummed and not sound */
+    uint64_t read_bytes;       /* only rises */
+    uint8_t *data; /* bytes from `start` on */
+    uint64_t start, got, capacity;
+    int error; /* of the disk: what could not be read counts as bad */
+};
+
+enum sift_result {
+    SIFT_BATCH,  /* a sound header: `batch` */
+    SIFT_RECORD, /* a sound record, which is valid until the next call */
+    SIFT_BAD,    /* `bad_size` bytes at `bad_at` that are not sound */
+    SIFT_END,
+};
+
+/* `end`: where what means something ends in it. */
+void sift_begin(struct sift *sift, uint32_t segment, uint64_t end);
+enum sift_result sift_next(struct sift *sift, struct record *record);
+void sift_free(struct sift *sift);
+
+/* ---- mend.c ---- */
+
+struct mend_want {
+    struct chunk *chunk;
+    uint64_t queue, base;
+    uint32_t slots;
+    struct entry *entries; /* what was found */
+    uint64_t *present;
+};
+
+struct mend_source {
+    struct segment *segment;
+    uint32_t number;
+    uint64_t end;
+    bool has_begun, is_bad;
+};
+
+/* Searches the journal for the entries of chunks. */
+struct mend_job {
+    struct job job;
+    struct store *store;
+    struct mend_want *wants;
+    size_t wants_count;
+    struct mend_source *sources;
+    size_t sources_count, at;
+    struct sift sift;
+};
+
+struct mending {
+    struct chunk **chunks; /* those that wait for the next job */
+    size_t count, capacity;
+    bool is_busy;
+};
+
+/* The blob of a cold chunk is lost: its entries are taken from the journal, later or at once; what is
+ * not found there is set aside. */
+void mend_later(struct store *store, struct chunk *chunk);
+void mend_now(struct store *store, struct chunk *chunk);
+void mend_tick(struct store *store);
+void mend_done(struct store *store, struct mend_job *job);
+void mend_free(struct mend_job *job);
 
 /* ---- anchor.c ---- */
 
@@ -472,6 +547,7 @@ struct store {
     uint64_t journal_since;            /* bytes written since */
     bool is_changed;                   /* anything to write down since */
 
+    struct mending mending;
     struct compaction compaction;
     uint64_t compact_ms; /* when to look for the next one */
     struct destination *scratch; /* destinations of the message being recorded */

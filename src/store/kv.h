@@ -8,8 +8,13 @@
 
 struct kv;
 
+/* Of reads: what is there is not what was written. Every other error is one of the moment (no room, no
+ * descriptor, a disk that would not read): the same may succeed when it is tried again. */
+enum { KV_DAMAGED = -2 };
+
 struct kv_ops {
-    /* Each returns 0 or more for success and -1 for an error, which kv_error tells. */
+    /* Each returns 0 or more for success and less for an error (-1, or KV_DAMAGED), which `error` of
+     * struct kv tells. */
     int (*open)(struct kv *kv);
     /* 1: found, appended to `value`; 0: there is none. */
     int (*get)(struct kv *kv, struct bytes key, struct buffer *value);
@@ -38,7 +43,7 @@ bool kv_batch_next(struct cursor *cursor, bool *put, struct bytes *key, struct b
 
 /* Takes the checksum off a sealed value; false: the value is not what was put under this key. */
 bool kv_value_open(struct bytes key, struct bytes *value);
-/* As kv_ops.get for a sealed value; one that is damaged counts as none. */
+/* As kv_ops.get for a sealed value; one whose seal is broken counts as none. */
 int kv_get_sealed(struct kv *kv, struct bytes key, struct buffer *value);
 
 /* LevelDB in the folder `path`, which open creates if it is missing. Freed with kv_leveldb_free. */

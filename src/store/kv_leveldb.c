@@ -73,12 +73,13 @@ static int fail(struct kv_leveldb *self, const char *what)
     return -1;
 }
 
-/* The same with LevelDB's text, which is freed. */
+/* The same with LevelDB's text, which is freed; KV_DAMAGED when that speaks of damage. */
 static int fail_leveldb(struct kv_leveldb *self, char *what)
 {
+    bool is_damage = strncmp(what, "Corruption", strlen("Corruption")) == 0;
     fail(self, what);
     leveldb_free(what);
-    return -1;
+    return is_damage ? KV_DAMAGED : -1;
 }
 
 static bool is_log(const char *name)

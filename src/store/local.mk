@@ -14,6 +14,7 @@ libleveret_store_a_SOURCES = \
 	%D%/disk.h \
 	%D%/files.c \
 	%D%/files.h \
+	%D%/sift.c \
 	%D%/space.c \
 	%D%/disk_posix.c \
 	%D%/image.c \
@@ -24,6 +25,7 @@ libleveret_store_a_SOURCES = \
 	%D%/kv.c \
 	%D%/kv.h \
 	%D%/kv_leveldb.c \
+	%D%/mend.c \
 	%D%/message.c \
 	%D%/message.h \
 	%D%/reader.c \

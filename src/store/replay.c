@@ -247,14 +247,16 @@ static const char *apply_moved(struct store *store, const struct record *record)
             continue;
         struct entry *entry = index_entry(index, destination.sequence, &chunk);
         if (!entry && chunk) {
-            if (!chunk_thaw_now(store, chunk))
-                return "a message whose index entry is damaged";
+            if (chunk_thaw_now(store, chunk) == -1)
+                return "the entry of a message in the index cannot be read";
+            if (!chunk->entries)
+                mend_now(store, chunk);
             entry = index_entry(index, destination.sequence, &chunk);
         }
         if (!entry)
             continue;
-        segment_release(store, (struct place){entry->segment, entry->offset, entry->size},
-                        entry->destinations, true);
+        if (entry->segment)
+            segment_release(store, entry_place(entry), entry->destinations, true);
         entry->segment = record->place.segment;
         entry->offset = record->place.offset;
         entry->size = record->place.size;

@@ -240,7 +240,7 @@ void chunk_load(struct store *store, struct chunk *chunk)
 static void drop_entry(struct store *store, struct chunk *chunk, struct entry *entry)
 {
     bool kept = entry->flags & ENTRY_RECORDED;
-    if (kept || !chunk->is_old)
+    if ((kept || !chunk->is_old) && entry->segment)
         segment_release(store, (struct place){entry->segment, entry->offset, entry->size},
                         entry->destinations, kept);
     *entry = (struct entry){0};
@@ -265,7 +265,9 @@ bool chunk_thaw(struct store *store, struct chunk *chunk, struct bytes blob)
     chunk->entries = entries;
     for (uint32_t slot = bit_next(present, 0, chunk->slots); slot < chunk->slots;
          slot = bit_next(present, slot + 1, chunk->slots)) {
-        if (chunk->is_old && entries[slot].flags & ENTRY_DAMAGED) {
+        if (chunk->is_old && entries[slot].flags & ENTRY_DAMAGED && entries[slot].segment == 0) {
+            store->stats.damaged += bit_get(chunk->live_bits, slot);
+        } else if (chunk->is_old && entries[slot].flags & ENTRY_DAMAGED) {
             /* Another start, another look. */
             entries[slot].flags &= (uint8_t)~ENTRY_DAMAGED;
             chunk->is_stale = true;
@@ -289,15 +291,16 @@ bool chunk_thaw(struct store *store, struct chunk *chunk, struct bytes blob)
     return true;
 }
 
-bool chunk_thaw_now(struct store *store, struct chunk *chunk)
+int chunk_thaw_now(struct store *store, struct chunk *chunk)
 {
     struct buffer value = {0};
     uint8_t key[9];
     blob_key(key, chunk->blob, is_transient(chunk));
-    bool sound = kv_get_sealed(store->o.kv, bytes_of(key, sizeof(key)), &value) == 1 &&
-                 chunk_thaw(store, chunk, buffer_bytes(&value));
+    int result = kv_get_sealed(store->o.kv, bytes_of(key, sizeof(key)), &value);
+    if (result == 0 || (result == 1 && !chunk_thaw(store, chunk, buffer_bytes(&value))))
+        result = KV_DAMAGED;
     buffer_free(&value);
-    return sound;
+    return result;
 }
 
 void load_done(struct store *store, struct load_job *job)
@@ -306,11 +309,15 @@ void load_done(struct store *store, struct load_job *job)
     store->loading--;
     chunk->is_loading = false;
     bool is_dead = !chunk->index;
-    if (job->result != 1 || !chunk_thaw(store, chunk, buffer_bytes(&job->value))) {
+    bool is_lost = job->result == 0 || job->result == KV_DAMAGED ||
+                   (job->result == 1 && !chunk_thaw(store, chunk, buffer_bytes(&job->value)));
+    if (is_lost) {
+        mend_later(store, chunk);
+    } else if (job->result < 0) {
         snprintf(store->failure, sizeof(store->failure),
-                 "the index is damaged: entries %llu of queue %llu cannot be read%s%.100s",
+                 "entries %llu of queue %llu cannot be read: %.100s",
                  (unsigned long long)chunk->base, (unsigned long long)chunk->queue_id,
-                 job->result < 0 ? ": " : "", job->result < 0 ? store->o.kv->error : "");
+                 store->o.kv->error);
         store->is_failed = true;
         log_event(store->o.log, EVENT_store_failed, "reason=%s", store->failure);
     } else if (is_dead) {

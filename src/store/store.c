@@ -226,6 +226,9 @@ static void abandon_job(struct store *store, struct job *job)
         break;
     case JOB_SCAN:
         break;
+    case JOB_MEND:
+        mend_free((struct mend_job *)job);
+        break;
     }
 }
 
@@ -272,6 +275,7 @@ void store_abandon(struct store *store)
     mem_free(store->dead_names);
     mem_free(store->dead_queues);
     mem_free(store->scratch);
+    mem_free(store->mending.chunks);
     read_free(store->read_spare);
     store->o.kv->ops->close(store->o.kv);
     mem_free(store);
@@ -305,6 +309,9 @@ static void finish_job(struct store *store, struct job *job)
         break;
     case JOB_SCAN:
         scan_done(store, (struct scan_job *)job);
+        break;
+    case JOB_MEND:
+        mend_done(store, (struct mend_job *)job);
         break;
     }
 }
@@ -374,6 +381,7 @@ void store_tick(struct store *store, uint64_t now_ms)
     read_tick(store);
     steps_next(steps, "spill");
     spill_tick(store);
+    mend_tick(store);
     reader_tick(store);
     journal_tick(store);
     steps_next(steps, "compact");

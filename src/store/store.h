@@ -58,7 +58,8 @@ struct store_stats {
     uint64_t segments_rolled, segments_retired, segments_recycled;
     uint64_t chunks_spilled, chunks_loaded, bodies_evicted, bodies_read, bodies_paged;
     uint64_t checkpoints, compactions, messages_moved;
-    uint64_t damaged;          /* messages set aside because their bytes are damaged */
+    uint64_t damaged;          /* messages set aside: their bytes, or where these are, are damaged */
+    uint64_t chunks_damaged;   /* parts of the index that were lost; mended as far as the journal goes */
     uint64_t segments;         /* (now) files with journal in them */
     uint64_t live_bytes;       /* (now) bytes of records that are still needed */
     uint64_t cache_bytes;      /* (now) of index entries in memory */

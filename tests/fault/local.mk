@@ -34,6 +34,7 @@ FAULT_TESTS = \
 	%D%/test_index.t \
 	%D%/test_left_over.t \
 	%D%/test_leveldb.t \
+	%D%/test_mend.t \
 	%D%/test_order.t \
 	%D%/test_syscalls.t
 

@@ -1,6 +1,6 @@
 /* A disk that loses or changes what LevelDB has written: bits flip, files are cut off or are gone,
- * one at a time, in each of LevelDB's files. The store refuses to start and says why, or it stops
- * when it meets what is bad, or everything that was promised is there. What must never be: that it
+ * one at a time, in each of LevelDB's files. The store refuses to start and says why, or everything that
+ * was promised is there, if need be from the journal. What must never be: that it
  * goes on without a word, with less than it had confirmed or with more.
  *
  * LevelDB alone does not see to that: a bad record in its log is skipped, or ends the log, and what
@@ -238,8 +238,8 @@ static void damage_all(struct rig *rig, const char *what)
         damage_file(rig, names.name[i]);
     for (int end = 0; end < ENDS; end++)
         runs += ends[end];
-    ok(ends[END_WRONG] + ends[END_ASSERT] + ends[END_CRASH] == 0 && ends[END_REFUSED] &&
-           ends[END_KEPT],
+    ok(ends[END_STOPPED] + ends[END_WRONG] + ends[END_ASSERT] + ends[END_CRASH] == 0 &&
+           ends[END_REFUSED] && ends[END_KEPT],
        "%s: %zu files, %" PRIu64 " times damaged: %" PRIu64 " refused, %" PRIu64
        " stopped later, %" PRIu64 " kept all, %" PRIu64 " wrong, %" PRIu64 " assertions, %" PRIu64
        " crashes",

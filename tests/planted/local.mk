@@ -31,15 +31,23 @@ TESTS += %D%/planted.sh
 
 check_PROGRAMS += \
 	%D%/leveretd \
+	%D%/runner \
 	%D%/store_campaign \
+	%D%/test_broker_dead_letter \
 	%D%/test_entries \
 	%D%/test_order
 
 %C%_leveretd_SOURCES = src/leveretd.c
 %C%_leveretd_LDADD = $(PLANTED_LDADD)
 
+%C%_runner_SOURCES = $(tests_script_runner_t_SOURCES)
+%C%_runner_LDADD = $(PLANTED_LDADD)
+
 %C%_store_campaign_SOURCES = tests/fault/store_campaign.c
 %C%_store_campaign_LDADD = libleveret_fault.a $(PLANTED_LDADD)
+
+%C%_test_broker_dead_letter_SOURCES = tests/unit/test_broker_dead_letter.c
+%C%_test_broker_dead_letter_LDADD = libleveret_store_fake.a $(PLANTED_LDADD)
 
 %C%_test_entries_SOURCES = tests/fault/test_entries.c
 %C%_test_entries_LDADD = libleveret_bench.a $(PLANTED_LDADD)

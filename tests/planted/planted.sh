@@ -8,12 +8,13 @@
 set -u
 build=${top_builddir:-.}
 bugs=${srcdir:-.}/src/base/planted.def
+scripts=${srcdir:-.}/tests/script
 programs=$build/tests/planted
 seconds_max=120
 
 # Which test finds which: a program of this folder, and what it is told.
 tests() {
-    cat <<'TABLE'
+    cat <<TABLE
 NO_SYNC store_campaign --runs 30
 NO_CHECKSUM store_campaign --runs 30
 NO_FOLDER_SYNC store_campaign --runs 30
@@ -35,6 +36,9 @@ OWED_FORGOTTEN TAP_ONLY=what_is_owed_is_known_after_a_restart test_entries
 READERS_LEAK TAP_ONLY=reader_leaves_a_segment test_entries
 MOVED_BODY_TAKEN TAP_ONLY=read_while_it_moved test_entries
 DAMAGED_MOVED TAP_ONLY=damaged_is_not_moved test_entries
+DAMAGED_BURIED TAP_ONLY=a_message_may_have_to_be_read_first test_broker_dead_letter
+BIND_OK_EARLY runner $scripts/bind_waits.amqp
+GET_COUNTED_DOWN runner $scripts/get_beside_prefetch.amqp
 TABLE
 }
 

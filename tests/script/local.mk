@@ -15,6 +15,7 @@ EXTRA_DIST += \
 	%D%/ack_unknown.amqp \
 	%D%/auto_delete_waits.amqp \
 	%D%/batch_full.amqp \
+	%D%/bind_waits.amqp \
 	%D%/blocked_disk.amqp \
 	%D%/blocked_large_body.amqp \
 	%D%/blocked_memory.amqp \
@@ -78,6 +79,7 @@ EXTRA_DIST += \
 	%D%/frame_too_large.amqp \
 	%D%/frame_unknown_type.amqp \
 	%D%/get.amqp \
+	%D%/get_beside_prefetch.amqp \
 	%D%/get_unread.amqp \
 	%D%/get_waits_for_reader.amqp \
 	%D%/handshake.amqp \

@@ -305,6 +305,7 @@ TEST(a_message_may_have_to_be_read_first)
     store_fake_fetch(bench.store, INDEX_EMPTY);
     die("q", DEATH_REJECTED);
     is_int(bench_ready(&bench, "dead"), 3, "a damaged one stays where it is");
+    is_int(queue->index->taken, 1, "and is not gone");
     store_fake_fetch(bench.store, INDEX_WAIT);
     die("q", DEATH_REJECTED);
     queue_delete(queue);

@@ -29,6 +29,7 @@ FAULT_TESTS = \
 	%D%/test_corners.t \
 	%D%/test_crash_points.t \
 	%D%/test_cut.t \
+	%D%/test_disk_calls.t \
 	%D%/test_entries.t \
 	%D%/test_flip.t \
 	%D%/test_index.t \
@@ -54,12 +55,21 @@ TESTS += $(FAULT_TESTS)
 
 %C%_test_campaign_t_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 
-# Lets the system calls under LevelDB fail. A library to be loaded in front of a program, without a
-# sanitizer in it.
-check_DATA = %D%/shim.so
-EXTRA_DIST += %D%/shim.c
-MOSTLYCLEANFILES = %D%/shim.so
+# Libraries to be loaded in front of a program, without a sanitizer in them: one lets the system calls
+# under LevelDB fail, the other writes down those for disk and sockets.
+check_DATA = \
+	%D%/observe.so \
+	%D%/shim.so
+EXTRA_DIST += \
+	%D%/observe.c \
+	%D%/shim.c
+MOSTLYCLEANFILES = \
+	%D%/observe.so \
+	%D%/shim.so
+PRELOADED = $(CC) -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -fPIC -shared
+%D%/observe.so: %D%/observe.c
+	@$(MKDIR_P) %D%
+	$(AM_V_CCLD)$(PRELOADED) -o $@ $(top_srcdir)/%D%/observe.c -ldl -pthread
 %D%/shim.so: %D%/shim.c
 	@$(MKDIR_P) %D%
-	$(AM_V_CCLD)$(CC) -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -fPIC -shared -o $@ \
-	    $(top_srcdir)/%D%/shim.c -ldl -pthread
+	$(AM_V_CCLD)$(PRELOADED) -o $@ $(top_srcdir)/%D%/shim.c -ldl -pthread

@@ -34,6 +34,7 @@ check_PROGRAMS += \
 	%D%/runner \
 	%D%/store_campaign \
 	%D%/test_broker_dead_letter \
+	%D%/test_disk_calls \
 	%D%/test_entries \
 	%D%/test_order
 
@@ -48,6 +49,9 @@ check_PROGRAMS += \
 
 %C%_test_broker_dead_letter_SOURCES = tests/unit/test_broker_dead_letter.c
 %C%_test_broker_dead_letter_LDADD = libleveret_store_fake.a $(PLANTED_LDADD)
+
+%C%_test_disk_calls_SOURCES = tests/fault/test_disk_calls.c
+%C%_test_disk_calls_LDADD = $(PLANTED_LDADD)
 
 %C%_test_entries_SOURCES = tests/fault/test_entries.c
 %C%_test_entries_LDADD = libleveret_bench.a $(PLANTED_LDADD)

@@ -181,12 +181,17 @@ static enum handled handle(struct channel *channel, const union method *method,
     }
 }
 
+static bool refuse_second_open(struct error *error)
+{
+    return error_set(error, REPLY_CHANNEL_ERROR, "second 'channel.open' seen");
+}
+
 /* May a client send this on an open channel? */
 static bool check_legal(uint32_t id, struct error *error)
 {
     const struct method_info *info = method_info(id);
     if (info->legal == METHOD_LEGAL_CHANNEL_NEW && info->sent_by != METHOD_SENT_BY_SERVER)
-        return error_set(error, REPLY_CHANNEL_ERROR, "second 'channel.open' seen");
+        return refuse_second_open(error);
     if ((info->legal != METHOD_LEGAL_CHANNEL_OPEN && info->legal != METHOD_LEGAL_CHANNEL_CLOSING) ||
         info->sent_by == METHOD_SENT_BY_SERVER)
         return error_set(error, REPLY_COMMAND_INVALID, "unimplemented method");
@@ -279,16 +284,22 @@ static enum handled open_frame(struct channel *channel, const struct frame *fram
     return handle_basic_content(channel, error);
 }
 
-/* A channel is being closed after an error: only close and close-ok are heard. */
-static void closing_frame(struct channel *channel, const struct frame *frame)
+/* A channel is being closed after an error: only close and close-ok are heard; and open, for which it
+ * is too early. */
+static bool closing_frame(struct channel *channel, const struct frame *frame, uint32_t *id,
+                          struct error *error)
 {
     union method method;
     if (frame->type != FRAME_METHOD || method_read(frame->payload, &method) != METHOD_OK)
-        return;
+        return true;
+    *id = method.id;
+    if (method.id == METHOD_CHANNEL_OPEN)
+        return refuse_second_open(error);
     if (method.id == METHOD_CHANNEL_CLOSE)
         channel_send_id(channel, METHOD_CHANNEL_CLOSE_OK);
     else if (method.id == METHOD_CHANNEL_CLOSE_OK)
         channel_free(channel);
+    return true;
 }
 
 /* The first frame for a channel that is not open. */
@@ -325,8 +336,7 @@ enum handled channel_frame(struct connection *connection, const struct frame *fr
     } else if (__builtin_expect(channel->state == CHANNEL_OPEN, 1)) {
         handled = open_frame(channel, frame, &id, &error);
     } else if (channel->state == CHANNEL_CLOSING) {
-        closing_frame(channel, frame);
-        return HANDLED;
+        handled = closing_frame(channel, frame, &id, &error);
     } else {
         return HANDLED_WAIT;
     }

@@ -67,7 +67,7 @@ static const struct row rows[] = {
     {"handshake-ms", KIND_NUMBER, FIELD(server.handshake_ms), 1, 3600000, "MS",
      "time for a new connection to log in"},
     {"auth-delay-ms", KIND_NUMBER, FIELD(server.auth_delay_ms), 0, 60000, "MS",
-     "wait before a refused login is answered"},
+     "how long the socket of a refused login is kept"},
     {"max-message-size", KIND_SIZE, FIELD(server.message_bytes_max), 1, 512 * MIB, "SIZE",
      "largest message"},
     {"output-bytes", KIND_SIZE, FIELD(server.output_bytes_max), 4096, GIB, "SIZE",

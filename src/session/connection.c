@@ -701,13 +701,11 @@ static void deadline_passed(struct connection *connection)
 {
     const struct log *log = connection->server->broker->log;
     switch (connection->state) {
-    case CONNECTION_REFUSING:
-        negotiate_refuse(connection);
-        break;
     case CONNECTION_CLOSED: /* the peer does not take the rest */
         discard_output(connection);
         connection_touch(connection);
         break;
+    case CONNECTION_REFUSING:
     case CONNECTION_CLOSING:
         connection_end(connection);
         break;

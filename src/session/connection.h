@@ -11,7 +11,7 @@ struct channel;
 enum connection_state {
     CONNECTION_GREETING, /* the protocol header is awaited */
     CONNECTION_STARTING, /* start-ok is awaited */
-    CONNECTION_REFUSING, /* the login was refused; the answer waits */
+    CONNECTION_REFUSING, /* the login was refused, and the client is not told */
     CONNECTION_TUNING,   /* tune-ok is awaited */
     CONNECTION_OPENING,  /* open is awaited */
     CONNECTION_RUNNING,
@@ -57,7 +57,6 @@ struct connection {
     bool has_heard;   /* bytes came since TIMER_HEAR was set */
     uint8_t silences; /* times in a row that TIMER_HEAR found nothing */
     uint8_t due_turns;  /* times in a row that its next frame waited for deliveries (dispatch_due) */
-    bool refuses_login; /* TIMER_DEADLINE: answer the refused login with connection.close */
     struct vhost *vhost;
     struct user *user;
     const char *mechanism;

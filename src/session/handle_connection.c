@@ -67,29 +67,24 @@ static void read_capabilities(struct connection *connection, struct bytes proper
     connection->can_hear_refusal = has_capability(capabilities, "authentication_failure_close");
 }
 
-/* The answer waits, so that guessing passwords is slow; nothing is read meanwhile. */
-static void refuse_later(struct connection *connection, enum sasl_result result)
+/* A client that understands it is told at once; another sees its socket closed. Either way the socket
+ * is kept and not listened to for a while, so that guessing passwords takes sockets as well as time. */
+static void refuse(struct connection *connection, enum sasl_result result)
 {
     struct server *server = connection->server;
-    connection->state = CONNECTION_REFUSING;
-    connection->refuses_login = result == SASL_REFUSED;
+    char detail[160];
+    if (result == SASL_REFUSED && connection->can_hear_refusal) {
+        snprintf(detail, sizeof(detail),
+                 "Login was refused using authentication mechanism %s. For details see the broker "
+                 "logfile.",
+                 connection->mechanism);
+        connection_fail(connection, REPLY_ACCESS_REFUSED, 0, detail);
+    } else {
+        connection->state = CONNECTION_REFUSING;
+        connection_touch(connection);
+    }
     timer_set(&server->timers, &connection->deadline,
               server->now_ms + server->options.auth_delay_ms);
-    connection_touch(connection);
-}
-
-void negotiate_refuse(struct connection *connection)
-{
-    char detail[160];
-    if (!connection->refuses_login || !connection->can_hear_refusal) {
-        connection_end(connection);
-        return;
-    }
-    snprintf(detail, sizeof(detail),
-             "Login was refused using authentication mechanism %s. For details see the broker "
-             "logfile.",
-             connection->mechanism);
-    connection_fail(connection, REPLY_ACCESS_REFUSED, 0, detail);
 }
 
 static void handle_start_ok(struct connection *connection,
@@ -104,7 +99,7 @@ static void handle_start_ok(struct connection *connection,
         log_event(connection->server->broker->log, EVENT_login_refused,
                   "connection=%llu peer=%s mechanism=%.*s", (unsigned long long)connection->id,
                   connection->peer.name, BYTES_ARG(method->mechanism));
-        refuse_later(connection, result);
+        refuse(connection, result);
         return;
     }
     connection->user = user;

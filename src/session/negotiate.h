@@ -7,7 +7,5 @@
 
 /* Sends connection.start. */
 void negotiate_start(struct connection *connection);
-/* A login was refused, and its delay is over: says so to a client that understands it. */
-void negotiate_refuse(struct connection *connection);
 
 #endif

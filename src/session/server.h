@@ -19,7 +19,7 @@ struct server_options {
     uint64_t message_bytes_max;  /* 128 MiB; at most 512 MiB */
     uint32_t output_bytes_max;   /* unsent output beyond which a connection gets no deliveries: 1 MiB */
     uint64_t memory_bytes_max;   /* high-water mark: publishers are blocked above; 0: none */
-    uint32_t auth_delay_ms;      /* before a refused login is answered: 3000 */
+    uint32_t auth_delay_ms;      /* for which the socket of a refused login is kept: 3000 */
     bool allow_anonymous;
     bool guest_anywhere;         /* let guest in from other machines too */
     const char *version;         /* of this program */

@@ -200,23 +200,42 @@ static void notify_cancel(struct consumer *consumer)
     channel_send(channel, &cancel);
 }
 
-static void lose_queue(struct consumer *consumer)
+static void lose_queue(struct consumer *consumer, struct list *lost)
 {
     list_remove(&consumer->queue_link);
     consumer->queue = NULL;
     if (!consumer->is_active)
         return;
     retire(consumer);
-    notify_cancel(consumer);
-    consumer_unref(consumer);
+    list_push_back(lost, &consumer->ready_link);
 }
 
-void queue_remove(struct queue *queue)
+void queue_remove_consumed(struct queue *queue, struct list *lost)
 {
     struct list *link;
     queue->consumer_count = 0;
     while ((link = list_first(&queue->consumers)))
-        lose_queue(list_entry(link, struct consumer, queue_link));
+        lose_queue(list_entry(link, struct consumer, queue_link), lost);
     list_remove(&queue->owner_link);
     queue_delete(queue);
+}
+
+void queue_remove(struct queue *queue)
+{
+    struct list nobody;
+    list_init(&nobody);
+    queue_remove_consumed(queue, &nobody);
+    assert(list_is_empty(&nobody));
+}
+
+void consumers_tell_lost(struct list *lost, const struct channel *deleter)
+{
+    struct list *link;
+    while ((link = list_take_first(lost))) {
+        struct consumer *consumer = list_entry(link, struct consumer, ready_link);
+        if (consumer->channel->connection == deleter->connection)
+            settle_follow(consumer->channel, deleter);
+        notify_cancel(consumer);
+        consumer_unref(consumer);
+    }
 }

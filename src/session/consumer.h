@@ -54,8 +54,14 @@ struct consumer *consumer_new(struct channel *channel, const struct consumer_req
 struct consumer *consumer_for_get(struct channel *channel, struct queue *queue);
 /* The consumer gets no more deliveries; an auto-delete queue may go with it. */
 void consumer_cancel(struct consumer *consumer);
-/* Deletes a queue: its consumers are told, what was delivered from it is forgotten. */
+/* Deletes a queue that nobody consumes from: what was delivered from it is forgotten. */
 void queue_remove(struct queue *queue);
+/* The same for one with consumers: they are put on `lost`, for consumers_tell_lost once the caller
+ * has answered. */
+void queue_remove_consumed(struct queue *queue, struct list *lost);
+/* Tells consumers that they are no more, and empties the list. On the connection of `deleter` they
+ * are told after what that channel was answered, even if the answer is held. */
+void consumers_tell_lost(struct list *lost, const struct channel *deleter);
 /* One of its deliveries was acknowledged or went back. */
 void consumer_settled(struct consumer *consumer);
 /* May take a message now, as far as its own prefetch is concerned: joins queue->ready_consumers. */

@@ -195,13 +195,15 @@ static bool has_due_dead_letters(const struct queue *queue)
            !store_is_congested(queue->vhost->broker->store);
 }
 
-/* A queue that is not there is as good as deleted. */
+/* A queue that is not there is as good as deleted. Its consumers are told after the answer. */
 enum handled handle_queue_delete(struct channel *channel, const struct method_queue_delete *method,
                                  struct error *error)
 {
     struct connection *connection = channel->connection;
     struct bytes name = method->queue;
-    uint64_t count = 0;
+    union method ok = {.queue_delete_ok = {METHOD_QUEUE_DELETE_OK, 0}};
+    struct list lost;
+    list_init(&lost);
     if (!need_queue_name(channel, &name, error))
         return HANDLED_FAILED;
     struct queue *queue = vhost_queue(connection->vhost, name);
@@ -212,13 +214,13 @@ enum handled handle_queue_delete(struct channel *channel, const struct method_qu
             return HANDLED_WAIT;
         if (!check_delete(queue, method, error))
             return HANDLED_FAILED;
-        count = queue->index->ready;
-        queue_remove(queue);
+        ok.queue_delete_ok.message_count = clip(queue->index->ready);
+        queue_remove_consumed(queue, &lost);
     }
-    if (method->nowait)
-        return HANDLED;
-    settle_hold_names(channel);
-    union method ok = {.queue_delete_ok = {METHOD_QUEUE_DELETE_OK, clip(count)}};
-    channel_send(channel, &ok);
+    if (!method->nowait) {
+        settle_hold_names(channel);
+        channel_send(channel, &ok);
+    }
+    consumers_tell_lost(&lost, channel);
     return HANDLED;
 }

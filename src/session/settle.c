@@ -81,6 +81,12 @@ void settle_hold_names(struct channel *channel)
     settle_hold(channel, store_names_ticket(channel_broker(channel)->store));
 }
 
+void settle_follow(struct channel *channel, const struct channel *other)
+{
+    if (channel != other && !list_is_empty(&other->held))
+        settle_hold(channel, wait_of(other->held.prev)->ticket);
+}
+
 uint8_t *settle_room(struct channel *channel, size_t size)
 {
     return buffer_room(&wait_last(&channel->held)->replies, size);

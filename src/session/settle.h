@@ -41,6 +41,8 @@ void settle_hold(struct channel *channel, struct ticket ticket);
 /* The same for every change of names that was decided so far, whoever asked for it: a redeclare, or
  * a delete of what is gone, promises as much as the act that came before it. */
 void settle_hold_names(struct channel *channel);
+/* What is written to the channel from now on comes after what was written to the other one. */
+void settle_follow(struct channel *channel, const struct channel *other);
 /* Room in the replies that are held last; see channel_room. */
 uint8_t *settle_room(struct channel *channel, size_t size);
 void settle_added(struct channel *channel, size_t size);

@@ -30,6 +30,7 @@ EXTRA_DIST += \
 	%D%/channel_flow.amqp \
 	%D%/channel_max.amqp \
 	%D%/channel_not_open.amqp \
+	%D%/channel_open_too_early.amqp \
 	%D%/channel_open_twice.amqp \
 	%D%/close_by_both.amqp \
 	%D%/close_unanswered.amqp \
@@ -51,11 +52,13 @@ EXTRA_DIST += \
 	%D%/consume_tags.amqp \
 	%D%/dead_letter.amqp \
 	%D%/dead_letters_paced.amqp \
+	%D%/delete_tells_later.amqp \
 	%D%/due_cancel.amqp \
 	%D%/due_close.amqp \
 	%D%/due_consume.amqp \
 	%D%/due_dead_letters.amqp \
 	%D%/due_declare.amqp \
+	%D%/due_delete.amqp \
 	%D%/due_get.amqp \
 	%D%/due_get_acknowledged.amqp \
 	%D%/due_held.amqp \

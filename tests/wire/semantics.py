@@ -401,13 +401,35 @@ def cancel_not_notified(t):
     c.queue()
 
 
-@case("a consumer is told when it deletes the queue itself")
+@case("a consumer is told when it deletes the queue itself, after the answer")
 def cancel_own_delete(t):
-    c = client(t)
-    q = c.queue()
-    c.consume(q, consumer_tag="me")
-    c.send(1, "queue.delete", queue=q)
-    equal(sorted(c.recv(1).name for _ in range(2)), ["basic.cancel", "queue.delete-ok"], "events")
+    c = client(t, channels=2)
+    for deleter in (1, 2):
+        q = c.queue()
+        c.consume(q, consumer_tag="me")
+        c.send(deleter, "queue.delete", queue=q)
+        events = [c.recv() for _ in range(2)]
+        equal([event.name for event in events], ["queue.delete-ok", "basic.cancel"], "events")
+
+
+@case("5,000 publishes and a look at the queue in one write: the consumer has them all before")
+def due(t):
+    c, looks = client(t), (
+        ("basic.get", "basic.get-empty", {}), ("queue.purge", "queue.purge-ok", {}),
+        ("queue.declare", "queue.declare-ok", {"passive": True}),
+        ("queue.delete", "queue.delete-ok", {"if_empty": True}))
+    for method, reply, fields in looks:
+        q = c.queue()
+        c.consume(q, no_ack=True)
+        method_frame = amqp.frame_bytes(amqp.FRAME_METHOD, 1, amqp.method_bytes(
+            "basic.publish", routing_key=q))
+        messages = [method_frame + c.content(1, b"%d" % number) for number in range(5000)]
+        c.send_raw(b"".join(messages) + amqp.frame_bytes(
+            amqp.FRAME_METHOD, 1, amqp.method_bytes(method, queue=q, **fields)))
+        equal(bodies(deliveries(c, 5000)), [str(number) for number in range(5000)], method)
+        answer = c.expect(1, reply)
+        equal(getattr(answer, "message_count", 0) if reply != "basic.get-empty" else 0, 0, reply)
+    c.expect(1, "basic.cancel")
 
 
 # ---- return to the queue

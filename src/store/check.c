@@ -195,12 +195,14 @@ int store_check(const struct store_options *options, void (*print)(void *context
     say(&printer, "replayed: %" PRIu64 " batches, %" PRIu64 " records; %zu names in the catalogue",
         report.batches, report.records, store->image.count);
     if (report.cut_segment)
-        say(&printer, "segment %" PRIu64 ": a tail that was never synced begins at offset %" PRIu64,
-            report.cut_segment, report.cut_offset);
+        say(&printer,
+            "warning: the last %" PRIu64 " bytes, from segment %" PRIu64 " offset %" PRIu64
+            ", cannot be read; they are not known to have been synced",
+            report.cut_bytes, report.cut_segment, report.cut_offset);
     if (bad)
         say(&printer, "%" PRIu64 " faults", bad);
     else
-        say(&printer, "sound");
+        say(&printer, report.cut_segment ? "sound, but for its end" : "sound");
     store_abandon(store);
     return bad ? 1 : 0;
 }

@@ -381,6 +381,7 @@ void checkpoint_done(struct store *store, struct checkpoint_job *job)
             segment_free(store, segment);
     }
     store->checkpoint_number = job->number;
+    store->covered = job->durable;
     store->image_sum = job->sum;
     store->checkpoint = NULL;
     store->checkpoint_retry_ms = 0;

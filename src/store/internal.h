@@ -145,6 +145,10 @@ struct write_job {
 
 /* Seals the filling batch and hands it to the syncer; the syncer is idle. */
 void journal_write(struct store *store, bool sync);
+/* When what is durable should be stated by a batch of its own, which it is by journal_mark; UINT64_MAX:
+ * it is known, or a later batch will tell. */
+uint64_t journal_mark_ms(const struct store *store);
+void journal_mark(struct store *store);
 /* Hands only a sync to it. */
 void journal_sync(struct store *store);
 /* Tries again what failed for lack of space. */
@@ -448,7 +452,10 @@ void catalogue_free(struct map *map);
 
 struct replay_report {
     uint64_t batches, records, messages, settles, catalogue;
+    uint64_t said;   /* the last batch with records */
+    uint64_t stated; /* the highest sync mark */
     uint64_t cut_segment, cut_offset; /* where a tail was cut; 0: nowhere */
+    uint64_t cut_bytes;               /* about: as far as there is something */
 };
 
 /* From the position to the end of the journal. False, with an error, when it is damaged. */
@@ -507,6 +514,10 @@ struct store {
     uint64_t written;   /* batches up to here can be read back */
     uint64_t durable;   /* ... and have been synced */
     uint64_t unsynced_ms; /* when the oldest written, unsynced batch was written */
+    uint64_t said;      /* the last batch that had records */
+    uint64_t stated;    /* the highest sync mark that was written */
+    uint64_t covered;   /* the last checkpoint describes all up to this batch */
+    uint64_t synced_ms; /* when something last became durable */
     uint32_t previous;  /* checksum of the last sealed batch */
     struct position position; /* behind the last sealed batch */
     uint64_t wanted;    /* somebody waits for batches up to this one */

@@ -13,6 +13,7 @@
 #include "store/internal.h"
 
 enum { PARTS_MAX = 256, FULL_RETRY_MS = 100, AHEAD_MAX = 1 << 20 };
+enum { MARK_MS = 500 };
 enum { BLOCK_KEPT = 64 << 10, BLOCK_KEPT_MS = 1000 };
 
 void journal_fail(struct store *store, const char *what, int error)
@@ -347,11 +348,10 @@ static void next_batch(struct store *store)
         buffer_free(&batch->bytes);
 }
 
-void journal_write(struct store *store, bool sync)
+static void write_filling(struct store *store, bool sync)
 {
     struct write_job *job = &store->write;
-    assert(!store->is_writing && !batch_is_empty(store->filling));
-    batch_close_settles(store);
+    assert(!store->is_writing);
     uint64_t size = batch_exact_size(store->filling);
     job->create[0] = '\0';
     job->file = store->active_file;
@@ -370,11 +370,35 @@ void journal_write(struct store *store, bool sync)
     store->position = (struct position){job->number + 1, store->active->number,
                                         store->active->size, store->previous};
     store->journal_since += size;
-    store->is_changed = true;
+    store->stated = store->durable;
     store->stats.batches++;
     store->stats.bytes_written += size;
     next_batch(store);
     submit(store);
+}
+
+void journal_write(struct store *store, bool sync)
+{
+    assert(!batch_is_empty(store->filling));
+    batch_close_settles(store);
+    store->said = store->filling->number;
+    store->is_changed = true;
+    write_filling(store, sync);
+}
+
+/* That the last batches were synced is told by the next one. When none comes, damage in them would
+ * look like the end that a crash leaves: so after a quiet moment a batch without records says it. */
+uint64_t journal_mark_ms(const struct store *store)
+{
+    uint64_t known = store->stated > store->covered ? store->stated : store->covered;
+    bool is_quiet = !store->is_failed && !store->is_writing && !store->is_short &&
+                    store->durable == store->written && batch_is_empty(store->filling);
+    return is_quiet && known < store->said ? store->synced_ms + MARK_MS : UINT64_MAX;
+}
+
+void journal_mark(struct store *store)
+{
+    write_filling(store, true);
 }
 
 void journal_sync(struct store *store)
@@ -437,6 +461,7 @@ void journal_written(struct store *store, struct write_job *job)
     }
     if (job->sync) {
         store->durable = store->written;
+        store->synced_ms = store->now_ms;
         store->stats.syncs++;
     }
 }

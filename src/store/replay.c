@@ -409,11 +409,28 @@ static bool apply_batch(struct walk *walk, const uint8_t *bytes, const struct ba
     walk->at.offset += header->size;
     walk->at.previous = header->checksum;
     walk->report->batches++;
+    walk->report->said = header->records ? header->number : walk->report->said;
+    walk->report->stated = header->synced;
     return true;
 }
 
-/* The highest batch that anything from here on knows to have been durable; *any: there is something. */
-static uint64_t search_marks(struct walk *walk, bool *any)
+/* Does a batch with a bad header begin here? Bytes of an earlier use of the file lie elsewhere by what
+ * they say. */
+static bool claims_place(const uint8_t *bytes, uint32_t segment, uint64_t offset)
+{
+    struct cursor cursor = cursor_of(bytes_of(bytes + 40, 8));
+    bool is_of_segment = cursor_u32(&cursor) == segment;
+    return memcmp(bytes, "LVRB", 4) == 0 && (is_of_segment || cursor_u32(&cursor) == offset);
+}
+
+/* How much of a segment behind the cut is a batch that had begun. */
+static uint64_t end_of(const struct walk *walk, uint64_t at, uint64_t size)
+{
+    return at + size < walk->source.size ? at + size : walk->source.size;
+}
+
+/* The highest batch that anything from here on knows to have been durable; *bytes: how much there is. */
+static uint64_t search_marks(struct walk *walk, uint64_t *bytes_left)
 {
     struct store *store = walk->source.store;
     uint64_t mark = 0;
@@ -424,16 +441,19 @@ static uint64_t search_marks(struct walk *walk, bool *any)
             continue;
         source_open(&walk->source, segment);
         uint64_t from = segment->number == walk->at.segment ? walk->at.offset : SEGMENT_HEADER;
+        uint64_t end = from;
         for (uint64_t at = from; at + BATCH_HEADER <= walk->source.size; at += BATCH_ALIGN) {
             const uint8_t *bytes = source_bytes(&walk->source, at, BATCH_HEADER);
             struct batch_header header;
-            if (!bytes || memcmp(bytes, "LVRB", 4) != 0 ||
-                batch_header_read(bytes, segment->number, (uint32_t)at, &header) == RECORD_BAD)
+            if (!bytes || !claims_place(bytes, segment->number, at))
                 continue;
-            *any = true;
-            if (header.synced > mark)
+            bool is_sound =
+                batch_header_read(bytes, segment->number, (uint32_t)at, &header) != RECORD_BAD;
+            end = end_of(walk, at, is_sound ? header.size : BATCH_HEADER);
+            if (is_sound && header.synced > mark)
                 mark = header.synced;
         }
+        *bytes_left += end - from;
     }
     return mark;
 }
@@ -470,15 +490,16 @@ static bool end_here(struct walk *walk, bool repair)
     bool is_end = source->size <= walk->at.offset && !next_segment(source->store, segment->number);
     if (is_end)
         return true;
-    bool any = false;
-    uint64_t mark = search_marks(walk, &any);
+    uint64_t bytes = 0;
+    uint64_t mark = search_marks(walk, &bytes);
     if (source->error) /* what could not be read might have known better */
         return damaged(walk, walk->at.offset, strerror(source->error));
     if (mark >= walk->at.batch)
         return damaged(walk, walk->at.offset, "a batch that was synced is not there");
-    if (any) { /* or what is there was never of this journal: zeros, an earlier use of the file */
+    if (bytes) { /* or what is there was never of this journal: zeros, an earlier use of the file */
         walk->report->cut_segment = walk->at.segment;
         walk->report->cut_offset = walk->at.offset;
+        walk->report->cut_bytes = bytes;
     }
     return cut(walk, repair);
 }

@@ -130,14 +130,19 @@ struct store *store_open(const struct store_options *options, uint64_t now_ms, c
     store->position = position;
     store->previous = position.previous;
     store->written = store->durable = position.batch - 1;
+    store->said = report.said;
+    store->stated = report.stated;
+    store->synced_ms = now_ms;
     store->filling->number = position.batch;
     store->stats.replayed_batches = report.batches;
     store->journal_since = 0;
     settle_recovered(store);
     if (report.cut_segment)
         log_event(options->log, EVENT_journal_cut,
-                  "segment=%llu offset=%llu reason=\"not synced before a crash\"",
-                  (unsigned long long)report.cut_segment, (unsigned long long)report.cut_offset);
+                  "segment=%llu offset=%llu bytes=%llu reason=\"not readable, and not known to have "
+                  "been synced\"",
+                  (unsigned long long)report.cut_segment, (unsigned long long)report.cut_offset,
+                  (unsigned long long)report.cut_bytes);
     return store;
 }
 
@@ -170,7 +175,9 @@ void store_close(struct store *store)
      * the journal has all that was promised. */
     for (int round = 0; round < 64 && !store->is_failed; round++) {
         store_want(store, store_ticket(store));
-        if (is_idle(store) && store->is_changed)
+        if (is_idle(store) && journal_mark_ms(store) != UINT64_MAX)
+            journal_mark(store);
+        else if (is_idle(store) && store->is_changed)
             checkpoint_begin(store);
         else if (is_idle(store))
             break;
@@ -367,6 +374,8 @@ static void write_tick(struct store *store)
         journal_write(store, aged || is_time_to_sync(store));
     } else if (store->written > store->durable && is_time_to_sync(store)) {
         journal_sync(store);
+    } else if (store->now_ms >= journal_mark_ms(store)) {
+        journal_mark(store);
     }
 }
 
@@ -427,6 +436,7 @@ uint64_t store_next_ms(const struct store *store)
     if (store->read_spare)
         next = earlier(next, store->read_spare->used_ms + SPARE_CHECK_MS);
     next = earlier(next, journal_tick_ms(store));
+    next = earlier(next, journal_mark_ms(store));
     bool sweeps = (!list_is_empty(&store->bodies) &&
                    message_pool_bytes(store->o.pool) > store->o.bodies_idle_bytes) ||
                   (!list_is_empty(&store->cache) && store->cache_used > store->o.cache_bytes) ||

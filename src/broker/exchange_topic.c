@@ -1,60 +1,92 @@
 /* A topic exchange matches words between dots: `*` stands for one word, `#` for any number of them
  * (AMQP 0-9-1, 3.1.3.3).
  *
- * The binding keys form a trie whose edges are words. A routing key is followed through it word by
- * word with the set of all nodes that the words so far lead to: from each of them to its child for
- * the word and to its child for `*`; a node of `#` also leads to itself, and whoever reaches a node
- * has reached its `#` child at once. A node enters a set at most once, so the work is bounded by
- * the nodes that match a beginning of the key, times its words, whatever the number of `#`; nodes
- * that do not match cost nothing. There is no recursion. `#.#` means the same as `#` and is one
- * node.
+ * The binding keys form a trie whose edges are words. A routing key is taken through it as a whole: for
+ * each node there is a set of positions, how many words of the key may have been used when it is reached.
+ * The child for `*` is reached one position later, from each; that for a word where the key has this
+ * word; that for `#` at the first position of all and at every later one. A set is a few words of
+ * bits, so that a node is looked at once, however many ways lead there and however many `#`: the
+ * work is bounded by the nodes of the trie, and those that the key cannot reach cost nothing. There is
+ * no recursion.
+ *
+ * What stands for the same is one node: of neighbours that are `#` and `*` the `*` come first, and one
+ * `#` is enough. The words of all binding keys are kept once, with the positions that they have in
+ * the key at hand.
  *
  * Like RabbitMQ, an empty key has no words, and `a.` has two, the second one empty. */
 #include "base/mem.h"
 #include "broker/exchange.h"
 
-struct topic_node {
-    struct topic_node *parent;
-    struct topic_node *star, *hash; /* children for `*` and `#` */
-    struct map children;            /* for other words */
-    struct list bindings;           /* that end here: kind_link */
-    uint64_t step;                  /* the last one that reached it */
-    bool is_hash;
-    size_t word_size;
-    char word[];
+/* A key has up to 255 bytes, which may all be dots: up to 256 words, and one position more. */
+enum { WORDS_MAX = 256, LIMBS = WORDS_MAX / 64 + 1 };
+
+struct positions {
+    uint64_t bits[LIMBS];
 };
 
-struct node_set {
-    struct topic_node **nodes;
-    size_t count, capacity;
+/* A word of binding keys. */
+struct topic_word {
+    uint32_t nodes;             /* that it leads to */
+    uint64_t routing;           /* the last one whose key had it, */
+    struct positions positions; /* and where */
+    size_t size;
+    char text[];
+};
+
+struct topic_node {
+    struct { /* what it is known by */
+        struct topic_node *parent;
+        struct topic_word *word; /* NULL: the root, `*` or `#` */
+    } edge;
+    struct topic_node *star, *hash; /* children for `*` and `#` */
+    struct list children;           /* for words, by sibling_link */
+    struct list sibling_link;
+    size_t children_count;
+    struct list bindings; /* that end here: kind_link */
+};
+
+/* A node still to be looked at. */
+struct visit {
+    struct topic_node *node;
+    struct positions positions;
 };
 
 struct topic {
     struct topic_node *root;
-    uint64_t seed;
-    uint64_t step; /* one for each word of each routing */
-    uint64_t work;
-    struct node_set now, next;
+    struct map words; /* struct topic_word by text */
+    struct map edges; /* struct topic_node by its edge, but for `*` and `#` */
+    uint64_t routing; /* the number of the current one */
+    struct visit *stack;
+    size_t count, capacity;
 };
 
-static struct topic_node *node_new(const struct topic *topic, struct topic_node *parent,
-                                   struct bytes word)
+/* A key on its way. */
+struct walk {
+    struct topic *topic;
+    size_t limbs; /* of a set that are in use */
+    uint32_t end; /* number of words */
+    struct positions inner, all; /* below the end; with it */
+    struct topic_word *words[WORDS_MAX]; /* of the key; NULL: in no binding key */
+};
+
+static struct topic_node *node_new(struct topic_node *parent, struct topic_word *word)
 {
-    struct topic_node *node = mem_zalloc(sizeof(*node) + word.size);
-    node->parent = parent;
-    map_init(&node->children, topic->seed);
+    struct topic_node *node = mem_zalloc(sizeof(*node));
+    node->edge.parent = parent;
+    node->edge.word = word;
+    list_init(&node->children);
+    list_init(&node->sibling_link);
     list_init(&node->bindings);
-    node->word_size = word.size;
-    if (word.size)
-        memcpy(node->word, word.data, word.size);
     return node;
 }
 
 static void init(struct exchange *exchange)
 {
+    struct random *random = exchange->vhost->broker->random;
     struct topic *topic = mem_zalloc(sizeof(*topic));
-    topic->seed = random_next(exchange->vhost->broker->random);
-    topic->root = node_new(topic, NULL, bytes_of(NULL, 0));
+    map_init(&topic->words, random_next(random));
+    map_init(&topic->edges, random_next(random));
+    topic->root = node_new(NULL, NULL);
     exchange->state = topic;
 }
 
@@ -62,9 +94,10 @@ static void init(struct exchange *exchange)
 static void free_state(struct exchange *exchange)
 {
     struct topic *topic = exchange->state;
+    map_free(&topic->words);
+    map_free(&topic->edges);
     mem_free(topic->root);
-    mem_free(topic->now.nodes);
-    mem_free(topic->next.nodes);
+    mem_free(topic->stack);
     mem_free(topic);
 }
 
@@ -92,25 +125,57 @@ static bool word_next(struct bytes *key, bool *more, struct bytes *word)
 
 /* ---- the trie ---- */
 
-static struct topic_node *descend(const struct topic *topic, struct topic_node *node,
-                                  struct bytes word)
+static struct bytes edge_of(const struct topic_node *node)
 {
-    struct topic_node **special = NULL;
-    if (word.size == 1 && word.data[0] == '*')
-        special = &node->star;
-    else if (word.size == 1 && word.data[0] == '#')
-        special = &node->hash;
-    if (special == &node->hash && node->is_hash)
-        return node;
-    struct topic_node *child = special ? *special : map_find(&node->children, word);
+    return bytes_of(&node->edge, sizeof(node->edge));
+}
+
+static struct topic_word *word_of(struct topic *topic, struct bytes text)
+{
+    struct topic_word *word = map_find(&topic->words, text);
+    if (word)
+        return word;
+    word = mem_zalloc(sizeof(*word) + text.size);
+    word->size = text.size;
+    if (text.size)
+        memcpy(word->text, text.data, text.size);
+    map_add(&topic->words, bytes_of(word->text, word->size), word);
+    return word;
+}
+
+static void word_drop(struct topic *topic, struct topic_word *word)
+{
+    if (!word || --word->nodes)
+        return;
+    map_remove(&topic->words, bytes_of(word->text, word->size));
+    mem_free(word);
+}
+
+static struct topic_node *child_of(const struct topic *topic, struct topic_node *parent,
+                                   struct topic_word *word)
+{
+    struct topic_node wanted = {.edge = {parent, word}};
+    return map_find(&topic->edges, edge_of(&wanted));
+}
+
+static struct topic_node *to_special(struct topic_node *node, struct topic_node **child)
+{
+    if (!*child)
+        *child = node_new(node, NULL);
+    return *child;
+}
+
+static struct topic_node *to_word(struct topic *topic, struct topic_node *node, struct bytes text)
+{
+    struct topic_word *word = word_of(topic, text);
+    struct topic_node *child = child_of(topic, node, word);
     if (child)
         return child;
-    child = node_new(topic, node, word);
-    if (special)
-        *special = child;
-    else
-        map_add(&node->children, bytes_of(child->word, child->word_size), child);
-    child->is_hash = special == &node->hash;
+    child = node_new(node, word);
+    word->nodes++;
+    list_push_back(&node->children, &child->sibling_link);
+    node->children_count++;
+    map_add(&topic->edges, edge_of(child), child);
     return child;
 }
 
@@ -119,85 +184,213 @@ static void bind_pattern(struct exchange *exchange, struct binding *binding)
     struct topic *topic = exchange->state;
     struct topic_node *node = topic->root;
     struct bytes key = bytes_of(binding->key, binding->key_size), word;
-    for (bool more = key.size; word_next(&key, &more, &word);)
-        node = descend(topic, node, word);
+    bool has_hash = false; /* since the last other word */
+    for (bool more = key.size; word_next(&key, &more, &word);) {
+        if (bytes_equal_str(word, "#")) {
+            has_hash = true;
+        } else if (bytes_equal_str(word, "*")) {
+            node = to_special(node, &node->star);
+        } else {
+            if (has_hash)
+                node = to_special(node, &node->hash);
+            has_hash = false;
+            node = to_word(topic, node, word);
+        }
+    }
+    if (has_hash)
+        node = to_special(node, &node->hash);
     list_push_back(&node->bindings, &binding->kind_link);
     binding->kind_data = node;
 }
 
 static bool is_needed(const struct topic_node *node)
 {
-    return !node->parent || !list_is_empty(&node->bindings) || node->children.count || node->star ||
-           node->hash;
+    return !node->edge.parent || !list_is_empty(&node->bindings) || node->children_count ||
+           node->star || node->hash;
 }
 
 static void unbind_pattern(struct exchange *exchange, struct binding *binding)
 {
-    (void)exchange;
+    struct topic *topic = exchange->state;
     struct topic_node *node = binding->kind_data;
     list_remove(&binding->kind_link);
     while (!is_needed(node)) {
-        struct topic_node *parent = node->parent;
-        if (parent->star == node)
+        struct topic_node *parent = node->edge.parent;
+        if (parent->star == node) {
             parent->star = NULL;
-        else if (parent->hash == node)
+        } else if (parent->hash == node) {
             parent->hash = NULL;
-        else
-            map_remove(&parent->children, bytes_of(node->word, node->word_size));
-        map_free(&node->children);
+        } else {
+            map_remove(&topic->edges, edge_of(node));
+            list_remove(&node->sibling_link);
+            parent->children_count--;
+            word_drop(topic, node->edge.word);
+        }
         mem_free(node);
         node = parent;
     }
 }
 
-/* ---- matching ---- */
+/* ---- sets of positions ---- */
 
-/* Adds a node, and its `#` child, to the set of this step. */
-static void reach(struct topic *topic, struct node_set *set, struct topic_node *node)
+static inline bool has(const struct positions *set, uint32_t at)
 {
-    for (; node && node->step != topic->step; node = node->hash) {
-        node->step = topic->step;
-        topic->work++;
-        if (set->count == set->capacity) {
-            set->capacity = set->capacity ? set->capacity * 2 : 8;
-            set->nodes = mem_realloc(set->nodes, set->capacity * sizeof(struct topic_node *));
-        }
-        set->nodes[set->count++] = node;
+    return set->bits[at / 64] >> (at % 64) & 1;
+}
+
+/* The lowest position of a set; `end` + 1 when it is empty. */
+static uint32_t first_of(const struct walk *walk, const struct positions *set)
+{
+    for (size_t i = 0; i < walk->limbs; i++)
+        if (set->bits[i])
+            return (uint32_t)(i * 64) + (uint32_t)__builtin_ctzll(set->bits[i]);
+    return walk->end + 1;
+}
+
+static unsigned count_of(const struct walk *walk, const struct positions *set)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < walk->limbs; i++)
+        count += (unsigned)__builtin_popcountll(set->bits[i]);
+    return count;
+}
+
+/* One word later, for those positions that are also in `here`. Returns whether there are any. */
+static bool step(const struct walk *walk, const struct positions *set, const struct positions *here,
+                 struct positions *next)
+{
+    uint64_t carry = 0, any = 0;
+    for (size_t i = 0; i < walk->limbs; i++) {
+        uint64_t bits = set->bits[i] & here->bits[i];
+        next->bits[i] = bits << 1 | carry;
+        carry = bits >> 63;
+        any |= next->bits[i];
+    }
+    return any;
+}
+
+/* The positions from `first` to the end. */
+static void from_on(const struct walk *walk, uint32_t first, struct positions *set)
+{
+    for (size_t i = 0; i < walk->limbs; i++) {
+        uint64_t bits = walk->all.bits[i];
+        if (i < first / 64)
+            bits = 0;
+        else if (i == first / 64)
+            bits &= UINT64_MAX << (first % 64);
+        set->bits[i] = bits;
     }
 }
 
-/* From the set for the words so far to that for one word more. */
-static void follow(struct topic *topic, struct bytes word)
+/* ---- matching ---- */
+
+static struct visit *push(struct walk *walk, struct topic_node *node)
 {
-    struct node_set *next = &topic->next;
-    next->count = 0;
-    topic->step++;
-    for (size_t i = 0; i < topic->now.count; i++) {
-        struct topic_node *node = topic->now.nodes[i];
-        if (node->is_hash)
-            reach(topic, next, node);
-        reach(topic, next, node->star);
-        reach(topic, next, map_find(&node->children, word));
+    struct topic *topic = walk->topic;
+    if (topic->count == topic->capacity) {
+        topic->capacity = topic->capacity ? topic->capacity * 2 : 8;
+        topic->stack = mem_realloc(topic->stack, topic->capacity * sizeof(*topic->stack));
     }
-    struct node_set swap = topic->now;
-    topic->now = topic->next;
-    topic->next = swap;
+    struct visit *visit = &topic->stack[topic->count++];
+    visit->node = node;
+    return visit;
+}
+
+static void reach(struct walk *walk, struct topic_node *node, const struct positions *from,
+                  const struct positions *here)
+{
+    struct positions next;
+    if (step(walk, from, here, &next))
+        push(walk, node)->positions = next;
+}
+
+/* Goes through all children. */
+static void reach_each(struct walk *walk, const struct visit *visit)
+{
+    list_for_each(link, &visit->node->children)
+    {
+        struct topic_node *child = list_entry(link, struct topic_node, sibling_link);
+        const struct topic_word *word = child->edge.word;
+        if (word->routing == walk->topic->routing)
+            reach(walk, child, &visit->positions, &word->positions);
+    }
+}
+
+/* Looks for the child of each different word that comes next at one of the positions. */
+static void reach_found(struct walk *walk, const struct visit *visit)
+{
+    struct positions left = visit->positions;
+    for (uint32_t at; (at = first_of(walk, &left)) < walk->end;) {
+        struct topic_word *word = walk->words[at];
+        if (!word) {
+            left.bits[at / 64] &= left.bits[at / 64] - 1;
+            continue;
+        }
+        struct topic_node *child = child_of(walk->topic, visit->node, word);
+        if (child)
+            reach(walk, child, &visit->positions, &word->positions);
+        for (size_t i = 0; i < walk->limbs; i++)
+            left.bits[i] &= ~word->positions.bits[i];
+    }
+}
+
+static void look(struct walk *walk, const struct visit *visit, struct queue_set *set)
+{
+    struct topic_node *node = visit->node;
+    if (has(&visit->positions, walk->end))
+        list_for_each(link, &node->bindings)
+            queue_set_add_destination(set, list_entry(link, struct binding, kind_link));
+    if (node->hash)
+        from_on(walk, first_of(walk, &visit->positions), &push(walk, node->hash)->positions);
+    if (node->star)
+        reach(walk, node->star, &visit->positions, &walk->inner);
+    if (!node->children_count)
+        return;
+    unsigned ways = count_of(walk, &visit->positions);
+    set->work += ways < node->children_count ? ways : node->children_count;
+    if (ways < node->children_count)
+        reach_found(walk, visit);
+    else
+        reach_each(walk, visit);
+}
+
+/* Splits the key, and notes in the words of the trie where they stand in it. */
+static void walk_init(struct walk *walk, struct topic *topic, struct bytes key)
+{
+    struct bytes text;
+    walk->topic = topic;
+    walk->end = 0;
+    topic->routing++;
+    for (bool more = key.size; word_next(&key, &more, &text);) {
+        struct topic_word *word = map_find(&topic->words, text);
+        uint32_t at = walk->end++;
+        walk->words[at] = word;
+        if (!word)
+            continue;
+        if (word->routing != topic->routing)
+            word->positions = (struct positions){0};
+        word->routing = topic->routing;
+        word->positions.bits[at / 64] |= (uint64_t)1 << (at % 64);
+    }
+    walk->limbs = walk->end / 64 + 1;
+    walk->all = walk->inner = (struct positions){0};
+    for (uint32_t at = 0; at < walk->end; at++)
+        walk->inner.bits[at / 64] |= (uint64_t)1 << (at % 64);
+    walk->all = walk->inner;
+    walk->all.bits[walk->end / 64] |= (uint64_t)1 << (walk->end % 64);
 }
 
 static void route(struct exchange *exchange, const struct route *route, struct queue_set *set)
 {
     struct topic *topic = exchange->state;
-    struct bytes key = route->routing_key, word;
-    topic->now.count = 0;
-    topic->work = 0;
-    topic->step++;
-    reach(topic, &topic->now, topic->root);
-    for (bool more = key.size; word_next(&key, &more, &word);)
-        follow(topic, word);
-    for (size_t i = 0; i < topic->now.count; i++)
-        list_for_each(link, &topic->now.nodes[i]->bindings)
-            queue_set_add_destination(set, list_entry(link, struct binding, kind_link));
-    set->work += topic->work;
+    struct walk walk;
+    walk_init(&walk, topic, route->routing_key);
+    push(&walk, topic->root)->positions = (struct positions){{1}};
+    while (topic->count) {
+        struct visit visit = topic->stack[--topic->count];
+        set->work++;
+        look(&walk, &visit, set);
+    }
 }
 
 const struct exchange_kind exchange_topic = {

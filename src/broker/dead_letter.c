@@ -208,8 +208,28 @@ static void drop_cycles(struct funeral *funeral, struct queue_set *set)
     set->count = kept;
 }
 
-/* Publishes what the set says; the keys of the set are still those it was routed by. */
-static void publish_dead(const struct funeral *funeral, struct queue_set *set)
+/* The old message's story, and the keys of the new one in the set. */
+static void hold_funeral(struct funeral *funeral, struct queue_set *set)
+{
+    const char *routing_key = funeral->queue->dead_letter_routing_key;
+    read_message(funeral);
+    keys_collect(set, message_routing_key(funeral->message), funeral->properties.headers, false);
+    write_deaths(funeral, set);
+    write_headers(funeral);
+    if (!routing_key)
+        return;
+    set->keys[0] = bytes_str(routing_key);
+    set->keys_count = 1;
+}
+
+static void end_funeral(struct funeral *funeral)
+{
+    buffer_free(&funeral->deaths);
+    buffer_free(&funeral->headers);
+}
+
+/* The new message. */
+static struct message *letter_of(const struct funeral *funeral, const struct queue_set *set)
 {
     struct broker *broker = funeral->queue->vhost->broker;
     struct buffer properties = {0};
@@ -219,44 +239,45 @@ static void publish_dead(const struct funeral *funeral, struct queue_set *set)
                      buffer_bytes(&properties));
     message->flags |= MESSAGE_DEAD_LETTERED;
     message->expires_ms = 0;
-    publish_routed(broker, message, set);
-    message_unref(broker->pool, message);
     buffer_free(&properties);
+    return message;
 }
 
 static void bury(struct queue *queue, struct exchange *exchange, const struct message *message,
                  enum death why)
 {
-    struct queue_set *set = queue->vhost->broker->dead_letter_set;
+    struct broker *broker = queue->vhost->broker;
+    struct queue_set *set = broker->dead_letter_set;
     struct funeral funeral = {
         .queue = queue,
         .reason = reason_of(why),
         .exchange = exchange,
         .message = message,
     };
-    read_message(&funeral);
-    keys_collect(set, message_routing_key(message), funeral.properties.headers, false);
-    write_deaths(&funeral, set);
-    write_headers(&funeral);
-    if (queue->dead_letter_routing_key) {
-        set->keys[0] = bytes_str(queue->dead_letter_routing_key);
-        set->keys_count = 1;
-    }
+    hold_funeral(&funeral, set);
     exchange_route(exchange, set->keys, set->keys_count, funeral.properties.headers, set);
     if (why != DEATH_REJECTED)
         drop_cycles(&funeral, set);
-    if (set->count)
-        publish_dead(&funeral, set);
-    buffer_free(&funeral.deaths);
-    buffer_free(&funeral.headers);
+    if (set->count) {
+        struct message *letter = letter_of(&funeral, set);
+        publish_routed(broker, letter, set);
+        message_unref(broker->pool, letter);
+    }
+    end_funeral(&funeral);
+}
+
+static struct exchange *exchange_of(const struct queue *queue)
+{
+    if (!queue->dead_letter_exchange)
+        return NULL;
+    return vhost_exchange(queue->vhost, bytes_str(queue->dead_letter_exchange));
 }
 
 /* False when the message has to be read first. */
 static bool move(struct queue *queue, uint64_t sequence, enum death why)
 {
     struct message *message;
-    struct exchange *exchange =
-        vhost_exchange(queue->vhost, bytes_str(queue->dead_letter_exchange));
+    struct exchange *exchange = exchange_of(queue);
     if (exchange) {
         switch (index_fetch(queue->index, sequence, &message)) {
         case INDEX_WAIT:
@@ -272,6 +293,39 @@ static bool move(struct queue *queue, uint64_t sequence, enum death why)
     }
     index_settle(queue->index, sequence);
     return true;
+}
+
+/* ---- in two steps, for what must not wait in between ---- */
+
+enum index_result dead_letter_write(struct queue *queue, uint64_t sequence, struct message **letter)
+{
+    struct exchange *exchange = exchange_of(queue);
+    struct queue_set *set = queue->vhost->broker->dead_letter_set;
+    struct message *message;
+    *letter = NULL;
+    enum index_result result =
+        exchange ? index_fetch(queue->index, sequence, &message) : INDEX_OK;
+    if (!exchange || result != INDEX_OK)
+        return result;
+    struct funeral funeral = {
+        .queue = queue,
+        .reason = reason_of(DEATH_REJECTED),
+        .exchange = exchange,
+        .message = message,
+    };
+    hold_funeral(&funeral, set);
+    *letter = letter_of(&funeral, set);
+    end_funeral(&funeral);
+    message_unref(queue->vhost->broker->pool, message);
+    return INDEX_OK;
+}
+
+void dead_letter_send(struct queue *queue, uint64_t sequence, struct message *letter)
+{
+    struct exchange *exchange = exchange_of(queue);
+    if (letter && exchange)
+        publish(exchange, letter, queue->vhost->broker->dead_letter_set);
+    index_settle(queue->index, sequence);
 }
 
 void dead_letter(struct queue *queue, uint64_t sequence, enum death why)

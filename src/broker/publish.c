@@ -212,6 +212,20 @@ struct published publish_to(struct queue *queue, struct message *message)
     return published;
 }
 
+size_t publish_count(struct exchange *exchange, const struct message *message,
+                     struct queue_set *set)
+{
+    struct bytes properties = message_properties(message);
+    const struct queue *known =
+        publish_known(exchange, message_routing_key(message), properties, set);
+    if (known)
+        return 1;
+    struct bytes headers = has_headers(properties) ? headers_of(properties) : bytes_of(NULL, 0);
+    keys_collect(set, message_routing_key(message), headers, true);
+    exchange_route(exchange, set->keys, set->keys_count, headers, set);
+    return set->count;
+}
+
 struct published publish(struct exchange *exchange, struct message *message, struct queue_set *set)
 {
     struct bytes properties = message_properties(message);

@@ -17,6 +17,9 @@ struct published publish(struct exchange *exchange, struct message *message, str
  * one before it; NULL: publish finds out. */
 struct queue *publish_known(const struct exchange *exchange, struct bytes routing_key,
                             struct bytes properties, struct queue_set *set);
+/* To how many queues a message would go. */
+size_t publish_count(struct exchange *exchange, const struct message *message,
+                     struct queue_set *set);
 /* publish for a message that goes to this queue alone. */
 struct published publish_to(struct queue *queue, struct message *message);
 /* Why a message dies: the `reason` of x-death. */
@@ -25,6 +28,13 @@ enum death { DEATH_REJECTED, DEATH_EXPIRED, DEATH_MAXLEN };
 /* A taken message leaves the queue: to the dead-letter exchange if there is one, else dropped. It
  * may have to be read first; then it stays taken until dead_letters_move finds it. */
 void dead_letter(struct queue *queue, uint64_t sequence, enum death why);
+/* The same for a rejected message, in two steps. The first makes the dead letter, and changes nothing:
+ * INDEX_OK: *letter is a reference of the caller's, or NULL, as there is nowhere to send one;
+ * INDEX_WAIT: it has to be read first, ask again; INDEX_EMPTY: it is damaged, and stays where it is.
+ * The second publishes it, and ends the message, without waiting for anything. */
+enum index_result dead_letter_write(struct queue *queue, uint64_t sequence,
+                                    struct message **letter);
+void dead_letter_send(struct queue *queue, uint64_t sequence, struct message *letter);
 /* Moves waiting dead letters on; once a turn. */
 void dead_letters_move(struct broker *broker);
 

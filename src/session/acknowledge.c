@@ -17,10 +17,18 @@ void acknowledge_expect(struct channel *channel, struct consumer *source, uint64
         channel->consumer_unacked++;
 }
 
-void delivery_end(struct channel *channel, const struct delivery *delivery, enum verdict verdict)
+void delivery_forget(struct channel *channel, const struct delivery *delivery)
 {
     struct consumer *source = delivery->source;
-    struct queue *queue = source->queue;
+    if (channel && (!source->is_getter || planted(PLANTED_GET_COUNTED_DOWN)))
+        channel->consumer_unacked--;
+    consumer_settled(source);
+    consumer_unref(source);
+}
+
+void delivery_end(struct channel *channel, const struct delivery *delivery, enum verdict verdict)
+{
+    struct queue *queue = delivery->source->queue;
     if (queue && verdict == VERDICT_ACK) {
         index_settle(queue->index, delivery->sequence);
     } else if (queue && verdict == VERDICT_REJECT) {
@@ -29,10 +37,7 @@ void delivery_end(struct channel *channel, const struct delivery *delivery, enum
         index_return(queue->index, delivery->sequence, true);
         queue_has_work(queue);
     }
-    if (!source->is_getter || planted(PLANTED_GET_COUNTED_DOWN))
-        channel->consumer_unacked--;
-    consumer_settled(source);
-    consumer_unref(source);
+    delivery_forget(channel, delivery);
 }
 
 /* Of one delivery, or later when the transaction commits. */
@@ -67,7 +72,7 @@ bool acknowledge(struct channel *channel, uint64_t tag, bool multiple, enum verd
     }
     count_memory(channel, memory);
     channel_unpark(channel);
-    return true;
+    return !channel->transaction || transaction_check(channel, error);
 }
 
 void acknowledge_restore(struct channel *channel, const struct delivery *deliveries, size_t count)

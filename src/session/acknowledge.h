@@ -14,7 +14,9 @@ enum verdict {
  * with 406 `unknown delivery tag`. In tx mode it waits for the commit. */
 bool acknowledge(struct channel *channel, uint64_t tag, bool multiple, enum verdict verdict,
                  struct error *error);
-/* Ends a delivery that was taken out of channel->unacked, with its reference. */
+/* Ends a delivery that was taken out of channel->unacked, with its reference; the channel may be gone
+ * (NULL). The other: its message was dealt with. */
+void delivery_forget(struct channel *channel, const struct delivery *delivery);
 void delivery_end(struct channel *channel, const struct delivery *delivery, enum verdict verdict);
 /* Returns everything unacknowledged to its queues. */
 void acknowledge_return_all(struct channel *channel);

@@ -48,8 +48,6 @@ void alarm_publisher(struct connection *connection)
         list_push_back(&server->publishers, &connection->publisher_link);
     if (server->alarms)
         block(connection);
-    if (server->is_congested)
-        connection_hold(connection, HOLD_CONGESTED);
 }
 
 bool alarm_is_set(struct connection *connection)

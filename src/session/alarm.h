@@ -15,9 +15,7 @@ void alarm_tick(struct server *server);
 static inline void alarm_published(struct connection *connection)
 {
     const struct server *server = connection->server;
-    if (__builtin_expect(list_is_empty(&connection->publisher_link) || server->alarms ||
-                             server->is_congested,
-                         0))
+    if (__builtin_expect(list_is_empty(&connection->publisher_link) || server->alarms, 0))
         alarm_publisher(connection);
 }
 

@@ -27,6 +27,7 @@ enum hold {
     HOLD_CONGESTED = 4, /* a publisher, and the journal is congested */
     HOLD_BLOCKED = 8,   /* a publisher, and there is an alarm */
     HOLD_UNREAD = 16,   /* the peer asks, and does not read the answers */
+    HOLD_COMMIT = 32,   /* a transaction ends, and it takes more than a turn */
 };
 
 enum connection_timer { TIMER_DEADLINE, TIMER_SEND, TIMER_HEAR };

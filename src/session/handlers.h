@@ -41,10 +41,6 @@ HANDLER(tx_rollback);
 
 /* The content of a basic.publish is complete. */
 enum handled handle_basic_content(struct channel *channel, struct error *error);
-/* Can a message that was kept for the commit be routed? Not when its exchange has gone since. */
-bool basic_can_route(struct channel *channel, const struct message *message, struct error *error);
-/* Routes one that can be. */
-void basic_route(struct channel *channel, struct message *message, bool mandatory);
 
 /* The queue that a method names: by an empty name, the one declared last on this channel. Fails
  * when there is none, or when it belongs to another connection. */

@@ -43,6 +43,7 @@ libleveret_session_a_SOURCES = \
 	%D%/server_state.h \
 	%D%/settle.c \
 	%D%/settle.h \
+	%D%/transaction.c \
 	%D%/transaction.h \
 	%D%/unacked.c \
 	%D%/unacked.h

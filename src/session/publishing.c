@@ -159,14 +159,15 @@ void publishing_count(struct channel *channel, struct published published)
     struct server *server = channel_server(channel);
     if (channel->confirms)
         settle_confirm(channel, ++channel->publish_number, published.on_record);
-    if (published.on_record && store_is_congested(server->broker->store))
+    if (published.on_record && store_is_congested(server->broker->store)) {
         server->is_congested = true;
+        connection_hold(channel->connection, HOLD_CONGESTED);
+    }
 }
 
-void publishing_route(struct channel *channel, struct exchange *exchange, struct message *message,
-                      bool mandatory)
+struct published publishing_deliver(struct server *server, struct exchange *exchange,
+                                    struct message *message)
 {
-    struct server *server = channel_server(channel);
     struct parcel parcel = parcel_of(message);
     struct queue *known =
         publish_known(exchange, parcel.routing_key, parcel.properties, &server->queue_set);
@@ -177,6 +178,13 @@ void publishing_route(struct channel *channel, struct exchange *exchange, struct
         published.queues = deliver_reply(server, message);
     else if (!known)
         published = publish(exchange, message, &server->queue_set);
+    return published;
+}
+
+void publishing_route(struct channel *channel, struct exchange *exchange, struct message *message,
+                      bool mandatory)
+{
+    struct published published = publishing_deliver(channel_server(channel), exchange, message);
     if (published.queues == 0 && mandatory)
         outgoing_return(channel, message, REPLY_NO_ROUTE, "NO_ROUTE");
     publishing_count(channel, published);
@@ -188,19 +196,6 @@ static struct exchange *need_exchange(struct channel *channel, const struct mess
     struct bytes name = message_exchange(message);
     struct exchange *exchange = publishing_exchange(channel, name);
     return exchange ? exchange : vhost_need_exchange(channel->connection->vhost, name, error);
-}
-
-bool basic_can_route(struct channel *channel, const struct message *message, struct error *error)
-{
-    return need_exchange(channel, message, error);
-}
-
-void basic_route(struct channel *channel, struct message *message, bool mandatory)
-{
-    struct error missing;
-    struct exchange *exchange = need_exchange(channel, message, &missing);
-    assert(exchange);
-    publishing_route(channel, exchange, message, mandatory);
 }
 
 /* The store will never have room for it: its publisher is told. */

@@ -40,6 +40,10 @@ static inline enum store_room publishing_room(const struct channel *channel,
     return store_room(channel_broker(channel)->store, store_message_bytes(message, queues));
 }
 
+/* The same for nobody: where the message goes, and no more. */
+struct published publishing_deliver(struct server *server, struct exchange *exchange,
+                                    struct message *message);
+
 /* Counts a message that went where it should for the channel's confirms. */
 void publishing_count(struct channel *channel, struct published published);
 

@@ -8,6 +8,7 @@
 #include "session/alarm.h"
 #include "session/channel.h"
 #include "session/dispatch.h"
+#include "session/transaction.h"
 
 /* For the input of all connections in one turn. */
 enum { TURN_STEPS = 4 * BUDGET_MS };
@@ -37,6 +38,7 @@ struct server *server_new(const struct server_options *options, struct broker *b
     list_init(&server->held);
     list_init(&server->publishers);
     list_init(&server->turning);
+    list_init(&server->transactions);
     map_init(&server->replies, random_next(broker->random));
     output_pool_init(&server->outputs, broker->pool);
     settle_init(&server->settle);
@@ -49,6 +51,7 @@ void server_free(struct server *server)
     struct list *link;
     while ((link = list_first(&server->connections)))
         connection_free(list_entry(link, struct connection, link));
+    transactions_finish(server);
     queue_set_free(&server->queue_set);
     output_pool_free(&server->outputs);
     map_free(&server->replies);
@@ -126,7 +129,8 @@ static void store_turn(struct server *server)
     struct store *store = server->broker->store;
     uint64_t batch = store_ticket(store).index;
     store_tick(store, server->now_ms);
-    if (store_ticket(store).index != batch && !list_is_empty(&server->held))
+    bool any_waits = !list_is_empty(&server->held) || !list_is_empty(&server->transactions);
+    if (store_ticket(store).index != batch && any_waits)
         server->has_work_left = true;
 }
 
@@ -142,6 +146,8 @@ void server_tick(struct server *server, uint64_t now_ms, uint64_t clock_ms)
     dead_letters_move(broker);
     steps_next(steps, "resume");
     connections_resume(server);
+    steps_next(steps, "transactions");
+    transactions_tick(server);
     steps_next(steps, "dispatch");
     dispatch(server);
     store_turn(server);

@@ -25,7 +25,9 @@ struct server {
     struct timers timers;
     struct output_pool outputs;
     size_t input_bytes;   /* input kept by connections, and large bodies that are coming in */
-    size_t held_bytes;    /* replies held back by channels, and uncommitted messages' names */
+    size_t held_bytes;    /* replies held back by channels, and what they keep for commits */
+    uint64_t uncommitted_bytes; /* of all transactions, with their messages */
+    struct list transactions;   /* struct transaction: what goes on in the next turns */
     size_t unacked_bytes; /* memory of unacked deliveries */
     struct settle settle;
     struct queue_set queue_set; /* scratch of publish */

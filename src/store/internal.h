@@ -267,7 +267,7 @@ enum { READ_BYTES = 1 << 20 }; /* of one job */
 
 /* Reads the bodies of ready messages from `sequence` on. */
 void read_ahead(struct index *index, uint64_t sequence);
-/* Reads one. */
+/* Reads one that is taken, and some of those behind it. */
 void read_one(struct index *index, uint64_t sequence);
 void read_done(struct store *store, struct read_job *job);
 void read_free(struct read_job *job);
@@ -511,6 +511,8 @@ struct store {
     uint64_t names_batch; /* the last one with a change of the catalogue or of queues */
     struct write_job write;
     bool is_writing;
+    bool is_held;        /* the filling batch is kept open; */
+    uint64_t held_batch; /* the last one that was */
     uint64_t written;   /* batches up to here can be read back */
     uint64_t durable;   /* ... and have been synced */
     uint64_t unsynced_ms; /* when the oldest written, unsynced batch was written */

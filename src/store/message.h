@@ -108,6 +108,12 @@ static inline size_t message_data_size(const struct message *message)
            message->body_size;
 }
 
+/* What it takes in memory, about. */
+static inline size_t message_memory(const struct message *message)
+{
+    return sizeof(*message) + message_data_size(message);
+}
+
 static inline struct bytes message_body(const struct message *message)
 {
     return bytes_of(message->data + message->exchange_size + message->routing_key_size +

@@ -216,6 +216,22 @@ void read_ahead(struct index *index, uint64_t sequence)
     }
 }
 
+/* Of those behind it that are taken, too, some are asked for next, as they were rejected together. */
+static void add_taken(struct read_job *job, const struct chunk *chunk, uint32_t slot)
+{
+    bool is_short = message_pool_bytes(job->store->o.pool) > job->store->o.bodies_burst_bytes;
+    uint64_t bytes_max = is_short ? READ_BYTES_SHORT : READ_BYTES;
+    for (slot = bit_next(chunk->live_bits, slot + 1, chunk->slots);
+         slot < chunk->slots && job->count < READ_ITEMS && job->size < bytes_max;
+         slot = bit_next(chunk->live_bits, slot + 1, chunk->slots)) {
+        const struct entry *entry = &chunk->entries[slot];
+        if (bit_get(chunk->ready_bits, slot))
+            return;
+        if (!(entry->flags & (ENTRY_MESSAGE | ENTRY_DAMAGED)))
+            add_item(job, entry, chunk->base + slot);
+    }
+}
+
 void read_one(struct index *index, uint64_t sequence)
 {
     if (index->is_reading)
@@ -226,7 +242,9 @@ void read_one(struct index *index, uint64_t sequence)
         return;
     }
     struct read_job *job = job_new(index);
-    add_item(job, &chunk->entries[chunk_slot(chunk, sequence)], sequence);
+    uint32_t slot = chunk_slot(chunk, sequence);
+    add_item(job, &chunk->entries[slot], sequence);
+    add_taken(job, chunk, slot);
     job_submit(index, job);
 }
 

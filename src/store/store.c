@@ -346,6 +346,8 @@ static void wake_marked(struct store *store)
 static bool is_time_to_write(const struct store *store)
 {
     const struct batch *batch = store->filling;
+    if (store->is_held)
+        return false;
     uint32_t enough =
         store->o.batch_bytes / 2 < STREAM_BYTES ? store->o.batch_bytes / 2 : STREAM_BYTES;
     return store->wanted >= batch->number || batch->size >= enough ||
@@ -414,7 +416,7 @@ uint64_t store_next_ms(const struct store *store)
     uint64_t next = UINT64_MAX;
     if (store->is_failed)
         return next;
-    if (!store->is_writing && !batch_is_empty(store->filling))
+    if (!store->is_writing && !store->is_held && !batch_is_empty(store->filling))
         next = is_time_to_write(store) ? store->now_ms
                                        : store->filling->since_ms + store->o.sync_ms;
     if (!store->is_writing && store->written > store->durable)
@@ -468,6 +470,21 @@ uint64_t store_message_bytes(const struct message *message, size_t queues)
 {
     return RECORD_HEADER + MESSAGE_PAYLOAD_FIXED + (uint64_t)queues * DESTINATION_SIZE +
            message_data_size(message);
+}
+
+bool store_hold(struct store *store)
+{
+    if (store->held_batch == store->filling->number)
+        return false;
+    store->held_batch = store->filling->number;
+    store->is_held = true;
+    return true;
+}
+
+void store_release(struct store *store)
+{
+    assert(store->is_held);
+    store->is_held = false;
 }
 
 const char *store_failure(const struct store *store)

@@ -99,6 +99,10 @@ uint64_t store_room_max(const struct store *store);
 enum { STORE_MESSAGE_OVERHEAD = 1024 };
 /* What the records of a message take that goes to so many queues that survive, at most. */
 uint64_t store_message_bytes(const struct message *message, size_t queues);
+/* From now to store_release the filling batch stays open, so that all that is decided meanwhile is in
+ * one. False: this one was kept open before; ask again when store_ticket is another one. */
+bool store_hold(struct store *store);
+void store_release(struct store *store);
 /* The journal could not be written: nothing will become durable any more, every pending ticket has
  * failed and the broker must stop. The text says why. NULL: all is well. */
 const char *store_failure(const struct store *store);

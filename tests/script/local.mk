@@ -130,4 +130,8 @@ EXTRA_DIST += \
 	%D%/tx.amqp \
 	%D%/tx_acks.amqp \
 	%D%/tx_bound.amqp \
-	%D%/tx_exchange_gone.amqp
+	%D%/tx_bound_acks.amqp \
+	%D%/tx_dead_letters.amqp \
+	%D%/tx_exchange_gone.amqp \
+	%D%/tx_in_turns.amqp \
+	%D%/tx_waits_for_room.amqp

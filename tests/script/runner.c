@@ -10,6 +10,7 @@
  *     c1: send 1 queue.declare queue=q  sends a method on channel 1 (text as in amqp/text.h)
  *     c1: content 1 "body" delivery_mode=2
  *                                       sends content header and body; size:N is a body of N bytes
+ *     c1: again 1 100                   sends the last method and the last content 100 times more
  *     c1: expect 1 queue.declare-ok queue=q message_count=0
  *                                       the next frame is this method, as far as fields are given
  *     c1: expect-content 1 "body" delivery_mode=2
@@ -24,6 +25,7 @@
  *     clock 1000                        moves the clock by so many ms
  *     syncer hold / syncer go           nothing becomes durable / all does
  *     reader hold / reader go           nothing is read back / all is
+ *     turns 1 / turns all               each line gives the broker one turn / as many as it needs
  *     disk full / disk free             no more room for journal / plenty
  *     disk broken                       every call fails from now on
  *     option NAME VALUE                 before the first connect: an option; restarts the broker
@@ -59,6 +61,7 @@ struct run {
     struct variable variables[VARIABLES_MAX];
     size_t variable_count;
     char fault[2048]; /* why the line did not hold; "": it did */
+    char sent[LINE_SIZE], content[LINE_SIZE]; /* the last method and content, to be sent again */
 };
 
 static void fault(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -452,14 +455,31 @@ static bool client_line(struct run *run, struct client *client, const char *verb
     return true;
 }
 
+static void send_again(struct run *run, struct client *client, uint16_t channel,
+                       unsigned long times)
+{
+    char line[LINE_SIZE];
+    for (unsigned long i = 0; i < times; i++) {
+        send_method(run, client, channel, run->sent);
+        memcpy(line, run->content, sizeof(line));
+        send_content(run, client, channel, line);
+    }
+}
+
 /* Words that concern one channel of one connection. */
 static bool channel_line(struct run *run, struct client *client, const char *verb, char *line)
 {
     if (strcmp(verb, "send") != 0 && strcmp(verb, "content") != 0 && strcmp(verb, "expect") != 0 &&
-        strcmp(verb, "expect-content") != 0)
+        strcmp(verb, "expect-content") != 0 && strcmp(verb, "again") != 0)
         return false;
     uint16_t channel = (uint16_t)strtoul(word(&line), NULL, 10);
     if (strcmp(verb, "send") == 0)
+        snprintf(run->sent, sizeof(run->sent), "%s", line);
+    else if (strcmp(verb, "content") == 0)
+        snprintf(run->content, sizeof(run->content), "%s", line);
+    if (strcmp(verb, "again") == 0)
+        send_again(run, client, channel, strtoul(line, NULL, 10));
+    else if (strcmp(verb, "send") == 0)
         send_method(run, client, channel, line);
     else if (strcmp(verb, "content") == 0)
         send_content(run, client, channel, line);
@@ -511,6 +531,8 @@ static bool world_line(struct run *run, const char *verb, char *line)
         world->is_syncer_held = strcmp(what, "hold") == 0;
     } else if (strcmp(verb, "reader") == 0) {
         world->is_reader_held = strcmp(what, "hold") == 0;
+    } else if (strcmp(verb, "turns") == 0) {
+        world->turns_max = atoi(what);
     } else if (strcmp(verb, "disk") == 0 && strcmp(what, "broken") == 0) {
         disk_memory_fail(world->disk, 1, EIO, true);
     } else if (strcmp(verb, "disk") == 0) {

@@ -107,6 +107,7 @@ void world_restart(struct world *world, bool crash)
         stop(world, true);
     }
     world->is_syncer_held = world->is_reader_held = false;
+    world->turns_max = 0;
     start(world);
 }
 
@@ -148,10 +149,15 @@ static bool drain(struct connection *connection)
     return progress;
 }
 
+static bool can_feed(const struct client *client)
+{
+    return client->connection && client->out.size && !client->is_corked &&
+           connection_wants_input(client->connection);
+}
+
 static bool feed(struct client *client)
 {
-    if (!client->connection || !client->out.size || client->is_corked ||
-        !connection_wants_input(client->connection))
+    if (!can_feed(client))
         return false;
     size_t size = client->out.size < INPUT_MAX ? client->out.size : INPUT_MAX;
     connection_input(client->connection, bytes_of(client->out.data, size));
@@ -170,7 +176,8 @@ static bool step(struct worker *worker)
 void world_settle(struct world *world)
 {
     bool progress = true;
-    for (int round = 0; progress && round < ROUNDS_MAX; round++) {
+    int turns_max = world->turns_max ? world->turns_max : ROUNDS_MAX;
+    for (int round = 0; progress && round < turns_max; round++) {
         struct connection *connection;
         progress = false;
         for (int i = 0; i < CLIENTS_MAX; i++)
@@ -187,6 +194,8 @@ void world_settle(struct world *world)
         if (!world->is_reader_held)
             progress |= step(world->reader);
         progress |= server_next_ms(world->server) <= world->now_ms;
+        for (int i = 0; i < CLIENTS_MAX; i++)
+            progress |= can_feed(&world->clients[i]);
     }
 }
 

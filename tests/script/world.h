@@ -32,6 +32,7 @@ struct world {
     struct server *server;
     bool is_syncer_held;
     bool is_reader_held;
+    int turns_max; /* that one world_settle does; 0: until nothing happens any more */
     uint64_t now_ms;
     struct client clients[CLIENTS_MAX];
 };

@@ -5,7 +5,7 @@
  *
  * and, with OBSERVE_DATA in the environment, so many bytes of data behind the line and a newline after
  * them. A call is written down when it has returned, but for `send` and the lines that say that a
- * sync begins or ends. Flags are those of open and pwritev2; the name is without its folder. What is
+ * sync begins or ends, which have the thread in place of an offset. Flags are those of open and pwritev2; the name is without its folder. What is
  * all zeros is said to have no bytes. */
 #include <dlfcn.h>
 #include <errno.h>
@@ -229,21 +229,27 @@ ssize_t write(int fd, const void *data, size_t size)
     return result;
 }
 
+/* Two threads may sync a folder at once. */
+static void note_sync(const char *kind, int fd, int result)
+{
+    note(kind, fd, syscall(SYS_gettid), 0, 0, result, NULL, 0, name_of(fd));
+}
+
 int fdatasync(int fd)
 {
     REAL(int, fdatasync, (int));
-    note_name("sync-begin", fd, 0, 0, name_of(fd));
+    note_sync("sync-begin", fd, 0);
     int result = fdatasync(fd);
-    note_name("sync-end", fd, 0, result, name_of(fd));
+    note_sync("sync-end", fd, result);
     return result;
 }
 
 int fsync(int fd)
 {
     REAL(int, fsync, (int));
-    note_name("sync-begin", fd, 0, 0, name_of(fd));
+    note_sync("sync-begin", fd, 0);
     int result = fsync(fd);
-    note_name("sync-end", fd, 0, result, name_of(fd));
+    note_sync("sync-end", fd, result);
     return result;
 }
 

@@ -6,10 +6,12 @@
 #     tests/planted/planted.sh [BUG]...    (in the build folder, or with $top_builddir and $srcdir)
 
 set -u
-build=${top_builddir:-.}
-bugs=${srcdir:-.}/src/base/planted.def
-scripts=${srcdir:-.}/tests/script
+build=$(cd "${top_builddir:-.}" && pwd) || exit 99
+source=$(cd "${srcdir:-.}" && pwd) || exit 99
+bugs=$source/src/base/planted.def
+scripts=$source/tests/script
 programs=$build/tests/planted
+durable="LEVERETD=$programs/leveretd top_builddir=$build $source/tests/wire/durable.py"
 seconds_max=120
 
 # Which test finds which: a program of this folder, and what it is told.
@@ -43,6 +45,7 @@ DISK_DSYNC_FOR_ALL TAP_ONLY=files_are_synced test_disk_calls
 DISK_DSYNC_FIRST TAP_ONLY=files_are_synced test_disk_calls
 DAMAGED_BURIED TAP_ONLY=a_message_may_have_to_be_read_first test_broker_dead_letter
 BIND_OK_EARLY runner $scripts/bind_waits.amqp
+CONFIRM_EARLY $durable --only confirm
 GET_COUNTED_DOWN runner $scripts/get_beside_prefetch.amqp
 TABLE
 }
@@ -75,6 +78,11 @@ run() { # BUG WORD...
     seconds=$(printf '%d.%d' $((seconds / 1000000000)) $((seconds / 100000000 % 10)))
 }
 
+# How a test is called, for the reader.
+called() { # WORD...
+    echo "$*" | sed -E 's/(LEVERETD|top_builddir)=[^ ]* //g; s|[^ ]*/||g; s/TAP_ONLY=([^ ]*) (.*)/\2 \1/'
+}
+
 explain() {
     tail -n 5 "$work/output" | cut -c 1-200 | sed 's/^/#   /'
 }
@@ -82,7 +90,7 @@ explain() {
 # The sound store, session and broker: the test, whatever it was told, has nothing to say.
 sound() { # WORD...
     run '' "$@"
-    ok $status "nothing planted: $* ($seconds s)"
+    ok $status "nothing planted: $(called "$@") ($seconds s)"
     [ $status -eq 0 ] || explain
 }
 
@@ -97,7 +105,7 @@ found() { # BUG WORD...
     fi
     [ $status -ne 0 ] && grep -Eq '^not ok|Assertion' "$work/output"
     good=$?
-    ok $good "found: $what, by $* ($seconds s)"
+    ok $good "found: $what, by $(called "$@") ($seconds s)"
     if [ $good -eq 0 ]; then
         grep -E '^not ok|Assertion' "$work/output" | head -n 1 | cut -c 1-200 | sed 's/^/#   /'
     else

@@ -12,7 +12,9 @@ EXTRA_DIST += \
 # These start daemons of their own.
 dist_check_SCRIPTS += \
 	%D%/daemon.py \
+	%D%/durable.py \
 	%D%/tls.py
 TESTS += \
 	%D%/daemon.py \
+	%D%/durable.py \
 	%D%/tls.py

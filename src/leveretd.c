@@ -272,7 +272,7 @@ static int serve(struct daemon *daemon)
         return EXIT_FAILURE;
     }
     log_event(&daemon->log, EVENT_store_opened, "path=%s", daemon->data_dir);
-    int result = loop_run(daemon->loop, daemon->server, daemon->store, &daemon->pool);
+    int result = loop_run(daemon->loop, daemon->server, daemon->store);
     if (result > 0)
         refuse(daemon, strerror(result));
     /* After a failure nothing more may be written, and waiting for the disk may never end. */

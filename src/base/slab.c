@@ -1,9 +1,10 @@
-/* Classes step by 16 bytes to 512, then by an eighth of a power of two up to LARGE. A span begins
- * with its header and is aligned to its size, so that a block finds its span by masking. */
+/* Classes step by 16 bytes to 512, then by a quarter of a power of two, and from MIDDLE on by an
+ * eighth. A span begins with its header and is aligned to its size, so that a block finds its span by masking. A region is as
+ * large as a piece that is given back, and is unmapped in one call when all of its spans are empty;
+ * of others the memory of empty spans goes, and the addresses stay. */
 #include "base/slab.h"
 
 #include <assert.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -21,21 +22,30 @@
 #define SANITIZED 0
 #endif
 
-enum { SMALL = 512, STEP = 16, LARGE = 8192, SPARE_MAX = 1024 };
-enum { REGION = 32 }; /* spans */
-/* Blocks from here on are new memory each time, if nobody keeps them. */
-enum { HUGE = 128 << 10, KEPT_MAX = 16 << 20 };
+enum { SMALL = 512, STEP = 16, MIDDLE = 8192, LARGE = 128 << 10, REGION = SLAB_PIECE };
+enum { SMALL_SPAN = 64 << 10, WIDE_SPAN = 1 << 20, WIDE_CLASS = SMALL / STEP + 4 * 4 };
+enum { PAGE = 4096, KEPT_MAX = 16 << 20, SPARE_KEPT = 16 };
 
+/* What is known of a large block is written into it. */
 struct kept {
     struct list link;
     size_t size;
 };
 
+struct region {
+    struct list link; /* in one of the tier's lists, while a span is empty */
+    uint8_t *base;
+    uint32_t empty; /* set of its spans */
+    uint32_t blank; /* of these, those that have no memory */
+};
+
 struct span {
     struct list link; /* in slab->partial, when a block is free */
-    void *free;       /* blocks that came back */
+    struct region *region;
+    void *free; /* blocks that came back */
     uint32_t used;
     uint32_t fresh; /* offset of the first block that was never handed out */
+    uint32_t size;
     uint32_t block_size;
     uint32_t class_index;
 };
@@ -46,115 +56,82 @@ static unsigned class_of(size_t size)
 {
     if (size <= SMALL)
         return size ? (unsigned)((size - 1) / STEP) : 0;
-    unsigned top = 63 - (unsigned)__builtin_clzll(size - 1); /* 9 .. 12 */
-    unsigned quarter = (unsigned)(((size - 1) >> (top - 2)) & 3);
-    return SMALL / STEP + (top - 9) * 4 + quarter;
+    unsigned top = 63 - (unsigned)__builtin_clzll(size - 1); /* 9 .. 16 */
+    if (size <= MIDDLE)
+        return SMALL / STEP + (top - 9) * 4 + (unsigned)((size - 1) >> (top - 2) & 3);
+    return WIDE_CLASS + (top - 13) * 8 + (unsigned)((size - 1) >> (top - 3) & 7);
 }
 
 static size_t class_size(unsigned class_index)
 {
     if (class_index < SMALL / STEP)
         return (size_t)(class_index + 1) * STEP;
-    unsigned rest = class_index - SMALL / STEP;
-    return ((size_t)1 << (9 + rest / 4)) + (((size_t)rest % 4 + 1) << (7 + rest / 4));
+    if (class_index < WIDE_CLASS) {
+        unsigned rest = class_index - SMALL / STEP;
+        return ((size_t)1 << (9 + rest / 4)) + (((size_t)rest % 4 + 1) << (7 + rest / 4));
+    }
+    unsigned rest = class_index - WIDE_CLASS;
+    return ((size_t)1 << (13 + rest / 8)) + (((size_t)rest % 8 + 1) << (10 + rest / 8));
+}
+
+static bool is_wide(size_t block_size)
+{
+    return block_size > MIDDLE;
+}
+
+static size_t span_size(bool wide)
+{
+    return wide ? WIDE_SPAN : SMALL_SPAN;
+}
+
+/* The set of all spans of a region. */
+static uint32_t all_spans(bool wide)
+{
+    return wide ? (1u << REGION / WIDE_SPAN) - 1 : UINT32_MAX;
 }
 
 void slab_init(struct slab *slab)
 {
+    *slab = (struct slab){.used_bytes = 0};
     for (unsigned i = 0; i < SLAB_CLASSES; i++)
         list_init(&slab->partial[i]);
-    slab->spare = NULL;
-    slab->spare_count = 0;
-    slab->fresh = NULL;
-    slab->fresh_count = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        list_init(&slab->tiers[i].warm);
+        list_init(&slab->tiers[i].blank);
+    }
     list_init(&slab->kept);
-    slab->kept_bytes = 0;
-    slab->used_bytes = 0;
+    list_init(&slab->going);
 }
+
+/* ---- large blocks ---- */
 
 /* In eighths of a power of two, so that blocks of about the same size can stand in for each other; the
  * largest are not kept, and need not. */
-static size_t huge_size(size_t size)
+static size_t large_size(size_t size)
 {
     size_t step = (size_t)1 << (60 - __builtin_clzll(size - 1));
-    return size > KEPT_MAX ? size : (size + step - 1) / step * step;
+    if (size > KEPT_MAX)
+        step = PAGE;
+    return (size + step - 1) / step * step;
 }
 
 size_t slab_cost(size_t size)
 {
-    if (size <= LARGE)
-        return class_size(class_of(size));
-    return (size < HUGE ? size : huge_size(size)) + 16;
+    return size <= LARGE ? class_size(class_of(size)) : large_size(size);
 }
 
-/* Maps address space for REGION spans, aligned; it takes memory as it is used. */
-static void map_region(struct slab *slab)
+static void *map(size_t size)
 {
-    enum { SIZE = REGION * SLAB_SPAN };
-    uint8_t *area =
-        mmap(NULL, 2 * (size_t)SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (area == MAP_FAILED) {
-        fprintf(stderr, "out of memory: the system gave no region of %d bytes\n", SIZE);
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
+        fprintf(stderr, "out of memory: the system gave no region of %zu bytes\n", size);
         abort();
     }
-    size_t before = (SIZE - ((uintptr_t)area & (SIZE - 1))) & (SIZE - 1);
-    if (before)
-        munmap(area, before);
-    munmap(area + before + SIZE, SIZE - before);
-    slab->fresh = area + before;
-    slab->fresh_count = REGION;
-}
-
-static void *fresh_span(struct slab *slab)
-{
-    if (slab->fresh_count == 0)
-        map_region(slab);
-    void *span = slab->fresh;
-    slab->fresh += SLAB_SPAN;
-    slab->fresh_count--;
-    /* Many messages are coming: the system is asked for all pages at once, as each fault costs more
-     * than what is done with the page. It may say no. */
-    if (slab->used_bytes >= REGION * SLAB_SPAN)
-        madvise(span, SLAB_SPAN, MADV_POPULATE_WRITE);
-    return span;
-}
-
-static struct span *span_new(struct slab *slab, unsigned class_index)
-{
-    struct span *span = slab->spare;
-    if (span) {
-        slab->spare = *(void **)(void *)span;
-        slab->spare_count--;
-    } else {
-        span = fresh_span(slab);
-    }
-    span->free = NULL;
-    span->used = 0;
-    span->fresh = SPAN_HEADER;
-    span->class_index = class_index;
-    span->block_size = (uint32_t)class_size(class_index);
-    list_push_front(&slab->partial[class_index], &span->link);
-    return span;
-}
-
-static bool span_is_full(const struct span *span)
-{
-    return !span->free && span->fresh + span->block_size > SLAB_SPAN;
-}
-
-static void kept_free(struct slab *slab, struct kept *kept)
-{
-    list_remove(&kept->link);
-    slab->kept_bytes -= kept->size;
-    mem_free(kept);
+    return memory;
 }
 
 static void *large_alloc(struct slab *slab, size_t size)
 {
-    slab->used_bytes += slab_cost(size);
-    if (SANITIZED || size < HUGE)
-        return mem_alloc(size);
-    size = huge_size(size);
     list_for_each(link, &slab->kept)
     {
         struct kept *kept = list_entry(link, struct kept, link);
@@ -162,30 +139,185 @@ static void *large_alloc(struct slab *slab, size_t size)
             continue;
         list_remove(link);
         slab->kept_bytes -= size;
+        if (slab->kept_least > slab->kept_bytes)
+            slab->kept_least = slab->kept_bytes;
         return kept;
     }
-    return mem_alloc(size);
+    return map(size);
+}
+
+/* The block that is kept for longest goes. */
+static void let_go(struct slab *slab)
+{
+    struct kept *kept = list_entry(slab->kept.prev, struct kept, link);
+    list_remove(&kept->link);
+    slab->kept_bytes -= kept->size;
+    if (slab->kept_least > slab->kept_bytes)
+        slab->kept_least = slab->kept_bytes;
+    list_push_back(&slab->going, &kept->link);
 }
 
 static void large_free(struct slab *slab, void *block, size_t size)
 {
-    slab->used_bytes -= slab_cost(size);
-    if (SANITIZED || size < HUGE || huge_size(size) > KEPT_MAX) {
-        mem_free(block);
+    struct kept *kept = block;
+    kept->size = size;
+    if (size > KEPT_MAX) {
+        list_push_back(&slab->going, &kept->link);
         return;
     }
-    struct kept *kept = block;
-    kept->size = huge_size(size);
     list_push_front(&slab->kept, &kept->link);
-    slab->kept_bytes += kept->size;
+    slab->kept_bytes += size;
     while (slab->kept_bytes > KEPT_MAX)
-        kept_free(slab, list_entry(slab->kept.prev, struct kept, link));
+        let_go(slab);
+}
+
+/* Unmaps the end of the first block that goes. */
+static void give_large(struct slab *slab)
+{
+    struct kept *kept = list_entry(list_first(&slab->going), struct kept, link);
+    size_t piece = kept->size < SLAB_PIECE ? kept->size : SLAB_PIECE;
+    kept->size -= piece;
+    uint8_t *end = (uint8_t *)kept + kept->size;
+    if (kept->size == 0)
+        list_remove(&kept->link);
+    munmap(end, piece);
+}
+
+/* ---- regions ---- */
+
+/* The region is on the list that its spans ask for. */
+static void place(struct slab_tier *tier, struct region *region, bool first)
+{
+    struct list *list = region->empty & ~region->blank ? &tier->warm : &tier->blank;
+    list_remove(&region->link);
+    if (!region->empty)
+        return;
+    if (first)
+        list_push_front(list, &region->link);
+    else
+        list_push_back(list, &region->link);
+}
+
+/* Address space, aligned; it takes memory as it is used. */
+static struct region *region_new(struct slab_tier *tier, bool wide)
+{
+    struct region *region = mem_zalloc(sizeof(*region));
+    uint8_t *area = map(2 * (size_t)REGION);
+    size_t before = (REGION - ((uintptr_t)area & (REGION - 1))) & (REGION - 1);
+    if (before)
+        munmap(area, before);
+    munmap(area + before + REGION, REGION - before);
+    region->base = area + before;
+    region->empty = region->blank = all_spans(wide);
+    list_init(&region->link);
+    place(tier, region, true);
+    return region;
+}
+
+static void region_free(struct region *region)
+{
+    list_remove(&region->link);
+    munmap(region->base, REGION);
+    mem_free(region);
+}
+
+static void *take_span(struct slab *slab, bool wide, struct region **from)
+{
+    struct slab_tier *tier = &slab->tiers[wide];
+    struct list *link = list_first(list_is_empty(&tier->warm) ? &tier->blank : &tier->warm);
+    struct region *region =
+        link ? list_entry(link, struct region, link) : region_new(tier, wide);
+    uint32_t warm = region->empty & ~region->blank;
+    unsigned at = (unsigned)__builtin_ctz(warm ? warm : region->empty);
+    uint8_t *span = region->base + at * span_size(wide);
+    region->empty &= ~(1u << at);
+    region->blank &= ~(1u << at);
+    *from = region;
+    if (warm) {
+        tier->spare--;
+        if (tier->least > tier->spare)
+            tier->least = tier->spare;
+        if (tier->giving > tier->spare)
+            tier->giving = tier->spare;
+    } else if (!wide && slab->used_bytes >= REGION) {
+        /* Many messages are coming: the system is asked for all pages at once, as each fault costs
+         * more than what is done with the page. It may say no. */
+        madvise(span, SMALL_SPAN, MADV_POPULATE_WRITE);
+    }
+    place(tier, region, true);
+    return span;
+}
+
+static void return_span(struct slab *slab, struct span *span, bool wide)
+{
+    struct slab_tier *tier = &slab->tiers[wide];
+    struct region *region = span->region;
+    region->empty |= 1u << (size_t)((uint8_t *)span - region->base) / span_size(wide);
+    tier->spare++;
+    place(tier, region, region->empty != all_spans(wide));
+}
+
+/* The memory of up to `count` spans from the first of them on that has some: neighbours, as it is one
+ * call. Returns how many there were. */
+static unsigned blank_run(struct region *region, bool wide, size_t count)
+{
+    uint32_t warm = region->empty & ~region->blank;
+    unsigned first = (unsigned)__builtin_ctz(warm);
+    unsigned run = 0;
+    while (run < count && first + run < 32 && warm >> (first + run) & 1)
+        region->blank |= 1u << (first + run++);
+    madvise(region->base + first * span_size(wide), run * span_size(wide), MADV_DONTNEED);
+    return run;
+}
+
+static void give_region(struct slab_tier *tier, bool wide)
+{
+    struct region *region = list_entry(tier->warm.prev, struct region, link);
+    size_t warm = (size_t)__builtin_popcount(region->empty & ~region->blank);
+    size_t count = warm < tier->giving ? warm : tier->giving;
+    tier->giving -= count;
+    tier->spare -= count;
+    if (tier->least > tier->spare)
+        tier->least = tier->spare;
+    if (region->empty == all_spans(wide) && count == warm) {
+        region_free(region);
+        return;
+    }
+    while (count)
+        count -= blank_run(region, wide, count);
+    place(tier, region, false);
+}
+
+/* ---- spans ---- */
+
+static struct span *span_new(struct slab *slab, unsigned class_index)
+{
+    size_t block_size = class_size(class_index);
+    struct region *region;
+    struct span *span = take_span(slab, is_wide(block_size), &region);
+    span->region = region;
+    span->free = NULL;
+    span->used = 0;
+    span->fresh = SPAN_HEADER;
+    span->size = (uint32_t)span_size(is_wide(block_size));
+    span->class_index = class_index;
+    span->block_size = (uint32_t)block_size;
+    list_push_front(&slab->partial[class_index], &span->link);
+    return span;
+}
+
+static bool span_is_full(const struct span *span)
+{
+    return !span->free && span->fresh + span->block_size > span->size;
 }
 
 void *slab_alloc(struct slab *slab, size_t size)
 {
-    if (SANITIZED || size > LARGE)
-        return large_alloc(slab, size);
+    if (SANITIZED || size > LARGE) {
+        size_t cost = slab_cost(size);
+        slab->used_bytes += cost;
+        return SANITIZED ? mem_alloc(size) : large_alloc(slab, cost);
+    }
     unsigned class_index = class_of(size);
     struct list *link = slab->partial[class_index].next;
     struct span *span = link == &slab->partial[class_index] ? span_new(slab, class_index)
@@ -204,47 +336,67 @@ void *slab_alloc(struct slab *slab, size_t size)
     return block;
 }
 
-static void span_release(struct slab *slab, struct span *span)
-{
-    list_remove(&span->link);
-    if (slab->spare_count >= SPARE_MAX) {
-        munmap(span, SLAB_SPAN);
-        return;
-    }
-    *(void **)(void *)span = slab->spare;
-    slab->spare = span;
-    slab->spare_count++;
-}
-
 void slab_free(struct slab *slab, void *block, size_t size)
 {
     if (SANITIZED || size > LARGE) {
-        large_free(slab, block, size);
+        size_t cost = slab_cost(size);
+        slab->used_bytes -= cost;
+        if (SANITIZED)
+            mem_free(block);
+        else
+            large_free(slab, block, cost);
         return;
     }
-    struct span *span = (struct span *)((uintptr_t)block & ~(uintptr_t)(SLAB_SPAN - 1));
+    bool wide = is_wide(size);
+    struct span *span = (struct span *)((uintptr_t)block & ~(uintptr_t)(span_size(wide) - 1));
     slab->used_bytes -= span->block_size;
     if (span_is_full(span))
         list_push_back(&slab->partial[span->class_index], &span->link);
     *(void **)block = span->free;
     span->free = block;
-    /* The last partly used span of a class stays, or a queue of one would map and unmap. */
-    if (--span->used == 0 && (span->link.next != span->link.prev))
-        span_release(slab, span);
+    /* The last partly used small span of a class stays, or a queue of one would take and return it. */
+    if (--span->used == 0 && (wide || span->link.next != span->link.prev)) {
+        list_remove(&span->link);
+        return_span(slab, span, wide);
+    }
 }
 
-void slab_trim(struct slab *slab, size_t spans)
+/* ---- giving back ---- */
+
+void slab_age(struct slab *slab)
 {
-    while (slab->spare_count > spans) {
-        void *span = slab->spare;
-        slab->spare = *(void **)span;
-        slab->spare_count--;
-        munmap(span, SLAB_SPAN);
-    }
-    list_for_each_safe(link, after, &slab->kept)
-    {
-        kept_free(slab, list_entry(link, struct kept, link));
-    }
+    struct slab_tier *small = &slab->tiers[0], *wide = &slab->tiers[1];
+    small->giving = small->least > SPARE_KEPT ? small->least - SPARE_KEPT : 0;
+    wide->giving = wide->least;
+    small->least = small->spare;
+    wide->least = wide->spare;
+    size_t rest = slab->kept_bytes - slab->kept_least;
+    while (slab->kept_bytes > rest)
+        let_go(slab);
+    slab->kept_least = slab->kept_bytes;
+}
+
+bool slab_has_to_give(const struct slab *slab)
+{
+    return slab->tiers[0].giving || slab->tiers[1].giving || !list_is_empty(&slab->going);
+}
+
+bool slab_has_spare(const struct slab *slab)
+{
+    return slab->tiers[0].spare > SPARE_KEPT || slab->tiers[1].spare || slab->kept_bytes;
+}
+
+bool slab_give(struct slab *slab)
+{
+    if (!list_is_empty(&slab->going))
+        give_large(slab);
+    else if (slab->tiers[0].giving)
+        give_region(&slab->tiers[0], false);
+    else if (slab->tiers[1].giving)
+        give_region(&slab->tiers[1], true);
+    else
+        return false;
+    return true;
 }
 
 void slab_free_all(struct slab *slab)
@@ -253,10 +405,17 @@ void slab_free_all(struct slab *slab)
     for (unsigned i = 0; i < SLAB_CLASSES; i++) {
         struct list *link;
         while ((link = list_take_first(&slab->partial[i])))
-            munmap(list_entry(link, struct span, link), SLAB_SPAN);
+            return_span(slab, list_entry(link, struct span, link), is_wide(class_size(i)));
     }
-    slab_trim(slab, 0);
-    if (slab->fresh_count)
-        munmap(slab->fresh, slab->fresh_count * SLAB_SPAN);
-    slab->fresh_count = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        slab->tiers[i].giving = slab->tiers[i].spare;
+        while (slab->tiers[i].giving)
+            give_region(&slab->tiers[i], i);
+        list_for_each_safe(link, after, &slab->tiers[i].blank)
+            region_free(list_entry(link, struct region, link));
+    }
+    while (slab->kept_bytes)
+        let_go(slab);
+    while (slab_give(slab))
+        continue;
 }

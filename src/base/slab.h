@@ -1,38 +1,53 @@
 /* Blocks of memory for what comes and goes with every message. Blocks of like size lie together in
- * spans of 64 KiB that come straight from the system, so that a queue that drains gives its memory
- * back; a few empty spans are kept for the next burst, and so are some of the large blocks that would
- * go back to the system at once. One thread only. */
+ * spans, spans of one size in regions that come straight from the system, so that a queue that drains
+ * gives its memory back. What is free is kept for the next burst, and goes back when it was not needed
+ * for a while: in pieces, as the system takes its time for each page. Blocks of 128 KiB and more are
+ * mapped one by one. One thread only. */
 #ifndef LEVERET_BASE_SLAB_H
 #define LEVERET_BASE_SLAB_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/list.h"
 
-enum { SLAB_SPAN = 65536, SLAB_CLASSES = 48 };
+enum { SLAB_CLASSES = 80, SLAB_PIECE = 2 << 20 };
+
+/* Regions whose spans are of one size. */
+struct slab_tier {
+    struct list warm;  /* regions with empty spans that have memory; those to give back are last */
+    struct list blank; /* others with empty spans: these take memory when they are used */
+    size_t spare;      /* empty spans that have memory, */
+    size_t least;      /* the fewest there were since slab_age, */
+    size_t giving;     /* and how many of them are to be given back */
+};
 
 struct slab {
     struct list partial[SLAB_CLASSES]; /* spans with a free block, by class */
-    void *spare;                       /* empty spans, linked */
-    size_t spare_count;
-    uint8_t *fresh; /* spans that were never used, one after the other */
-    size_t fresh_count;
-    struct list kept; /* large blocks that are free, the last one first */
-    size_t kept_bytes;
+    struct slab_tier tiers[2];         /* spans of 64 KiB, and of 1 MiB for blocks above 8 KiB */
+    struct list kept; /* blocks of 128 KiB and more that are free, the last one first */
+    size_t kept_bytes, kept_least;
+    struct list going; /* such blocks on their way back to the system, from their ends */
     size_t used_bytes; /* what is handed out, rounded up to blocks */
 };
 
 void slab_init(struct slab *slab);
-/* Gives every span back; every block must have been freed. */
+/* Gives everything back; every block must have been freed. */
 void slab_free_all(struct slab *slab);
-/* A block of at least `size` bytes, aligned to 16. Large ones come one by one. */
+/* A block of at least `size` bytes, aligned to 16. */
 void *slab_alloc(struct slab *slab, size_t size);
 /* `size` is what was asked for. */
 void slab_free(struct slab *slab, void *block, size_t size);
 /* What a block for `size` bytes really takes. */
 size_t slab_cost(size_t size);
-/* Keeps at most `spans` empty spans; the rest goes back to the system, and so do large blocks. */
-void slab_trim(struct slab *slab, size_t spans);
+/* What was free all the time since the last call is to be given back, but for 1 MiB. */
+void slab_age(struct slab *slab);
+/* Gives one piece back, SLAB_PIECE bytes at most. False: there was none. */
+bool slab_give(struct slab *slab);
+/* Is there something to give back now? */
+bool slab_has_to_give(const struct slab *slab);
+/* Is there something that slab_age may find? */
+bool slab_has_spare(const struct slab *slab);
 
 #endif

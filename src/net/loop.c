@@ -4,7 +4,6 @@
 #include "net/loop.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <stdio.h>
 
 #include "base/mem.h"
@@ -17,10 +16,7 @@ enum {
     STOP_MS = 5000, /* for connections to answer connection.close */
     FAIL_MS = 2000, /* the same, when the store has failed */
     STALE_MS = 50,  /* age beyond which the server's idea of the time is renewed before input */
-    TRIM_BYTES = 16 << 20,   /* gone, after which it is worth to give memory back at once, */
-    TRIM_LATER_BYTES = 1 << 20, /* or after TRIM_LATER_MS */
-    TRIM_LATER_MS = 2000,
-    SPANS_KEPT = 16,         /* of the pool's empty ones, then */
+    GIVE_US = 500,  /* of a turn may be spent on giving memory back */
     STORE_DESCRIPTORS = 256, /* kept for journal, index and the process itself */
 };
 
@@ -223,8 +219,6 @@ static uint64_t next_turn_ms(const struct loop *loop)
         next_ms = loop->look_ms;
     if (loop->accept_ms && loop->accept_ms < next_ms)
         next_ms = loop->accept_ms;
-    if (loop->trim_ms && loop->trim_ms < next_ms)
-        next_ms = loop->trim_ms;
     if (loop->state != LOOP_RUNNING && loop->stop_ms < next_ms)
         next_ms = loop->stop_ms;
     return next_ms;
@@ -268,32 +262,14 @@ static void check_store(struct loop *loop)
     begin_stop(loop, LOOP_FAILING, FAIL_MS);
 }
 
-static void trim(struct loop *loop, size_t bytes)
+/* More than the store gives back in its tick, as long as it takes little time. */
+static void give_memory_back(const struct loop *loop)
 {
-    slab_trim(&loop->pool->slab, SPANS_KEPT);
-    malloc_trim(0);
-    loop->memory_peak = bytes;
-    loop->trim_ms = 0;
-}
-
-/* Small messages leave empty spans in their pool; those of middling size, and indexes, come from the C
- * library's heap, which keeps what lies below anything that is still in use. Giving it back takes
- * time: it is done when half of all has gone, so that the time is little for each message, and for
- * less a while later. */
-static void give_memory_back(struct loop *loop)
-{
-    size_t bytes = message_pool_bytes(loop->pool) + store_stats(loop->store)->cache_bytes;
-    if (bytes > loop->memory_peak)
-        loop->memory_peak = bytes;
-    size_t gone = loop->memory_peak - bytes;
-    if (gone >= TRIM_BYTES && gone >= bytes)
-        trim(loop, bytes);
-    else if (gone < TRIM_LATER_BYTES)
-        loop->trim_ms = 0;
-    else if (loop->trim_ms == 0)
-        loop->trim_ms = loop->now_ms + TRIM_LATER_MS;
-    else if (loop->now_ms >= loop->trim_ms)
-        trim(loop, bytes);
+    if (!store_give_memory_back(loop->store))
+        return;
+    uint64_t until_us = clock_monotonic_us() + GIVE_US;
+    while (clock_monotonic_us() < until_us && store_give_memory_back(loop->store))
+        continue;
 }
 
 /* What follows the input. */
@@ -355,12 +331,10 @@ static void end(struct loop *loop)
     transfers_free(&loop->transfers);
 }
 
-int loop_run(struct loop *loop, struct server *server, struct store *store,
-             struct message_pool *pool)
+int loop_run(struct loop *loop, struct server *server, struct store *store)
 {
     loop->server = server;
     loop->store = store;
-    loop->pool = pool;
     uint64_t now_us = clock_monotonic_us();
     loop->now_ms = now_us / 1000;
     turns_begin(&loop->turns, now_us);

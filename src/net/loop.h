@@ -25,9 +25,6 @@ struct loop {
     const struct log *log;
     struct server *server; /* while loop_run runs */
     struct store *store;
-    struct message_pool *pool;
-    size_t memory_peak; /* most bytes of messages and indexes since memory was given back */
-    uint64_t trim_ms;   /* when some more is; 0: there is little */
     struct turns turns;
     enum loop_state state;
     uint64_t now_ms;         /* of this turn */
@@ -72,9 +69,8 @@ int loop_bind(struct loop *loop, const struct address *address, struct tls_conte
 void loop_wake(void *loop);
 /* Listens and serves until a signal or a failed store ends it; SIGUSR1 logs the store's counters
  * and how long turns took, and with TLS SIGHUP reads its files again.
- * `pool` is watched, so that memory goes back to the system when messages have gone. 0: stopped in
- * good order; an errno value: it could not listen, or start its threads; -1: the store failed. */
-int loop_run(struct loop *loop, struct server *server, struct store *store,
-             struct message_pool *pool);
+ * 0: stopped in good order; an errno value: it could not listen, or start its threads; -1: the store
+ * failed. */
+int loop_run(struct loop *loop, struct server *server, struct store *store);
 
 #endif

@@ -18,80 +18,98 @@ static size_t words(uint32_t slots)
     return (slots + 63) / 64;
 }
 
-static struct chunk *new_bare(uint64_t queue_id, uint64_t base, uint32_t capacity)
+uint64_t *bits_new(struct slab *slab, uint32_t slots)
 {
-    struct chunk *chunk = mem_zalloc(sizeof(*chunk));
-    chunk->queue_id = queue_id;
-    chunk->base = base;
-    chunk->capacity = capacity;
+    return memset(slab_alloc(slab, words(slots) * 8), 0, words(slots) * 8);
+}
+
+void bits_free(struct slab *slab, uint64_t *bits, uint32_t slots)
+{
+    if (bits)
+        slab_free(slab, bits, words(slots) * 8);
+}
+
+struct entry *entries_new(struct slab *slab, uint32_t slots)
+{
+    return memset(slab_alloc(slab, slots * sizeof(struct entry)), 0, slots * sizeof(struct entry));
+}
+
+void entries_free(struct slab *slab, struct entry *entries, uint32_t slots)
+{
+    if (entries)
+        slab_free(slab, entries, slots * sizeof(struct entry));
+}
+
+static struct chunk *new_bare(struct slab *slab, uint64_t queue_id, uint64_t base,
+                              uint32_t capacity)
+{
+    struct chunk *chunk = slab_alloc(slab, sizeof(*chunk));
+    *chunk = (struct chunk){.queue_id = queue_id, .base = base, .capacity = capacity};
     bool are_few = words(capacity) == 1;
-    chunk->live_bits = are_few ? &chunk->few_bits[0] : mem_zalloc_array(words(capacity), 8);
-    chunk->ready_bits = are_few ? &chunk->few_bits[1] : mem_zalloc_array(words(capacity), 8);
+    chunk->live_bits = are_few ? &chunk->few_bits[0] : bits_new(slab, capacity);
+    chunk->ready_bits = are_few ? &chunk->few_bits[1] : bits_new(slab, capacity);
     list_init(&chunk->changed_link);
     list_init(&chunk->cache_link);
     list_init(&chunk->bodies_link);
     return chunk;
 }
 
-struct chunk *chunk_new(uint64_t queue_id, uint64_t base, uint32_t capacity)
+struct chunk *chunk_new(struct slab *slab, uint64_t queue_id, uint64_t base, uint32_t capacity)
 {
-    struct chunk *chunk = new_bare(queue_id, base, capacity);
-    chunk->entries = mem_zalloc_array(capacity, sizeof(*chunk->entries));
+    struct chunk *chunk = new_bare(slab, queue_id, base, capacity);
+    chunk->entries = slab_alloc(slab, capacity * sizeof(*chunk->entries));
     chunk->is_stale = true;
     return chunk;
 }
 
-struct chunk *chunk_cold(uint64_t queue_id, uint64_t base, uint32_t slots)
+struct chunk *chunk_cold(struct slab *slab, uint64_t queue_id, uint64_t base, uint32_t slots)
 {
-    struct chunk *chunk = new_bare(queue_id, base, slots);
+    struct chunk *chunk = new_bare(slab, queue_id, base, slots);
     chunk->slots = slots;
     return chunk;
 }
 
-static bool is_own(const struct chunk *chunk, const uint64_t *bits)
+/* Those of few slots lie in the chunk itself. */
+static void free_bits(struct slab *slab, const struct chunk *chunk, uint64_t *bits)
 {
-    return bits >= chunk->few_bits && bits < chunk->few_bits + 2;
+    if (bits != &chunk->few_bits[0] && bits != &chunk->few_bits[1])
+        bits_free(slab, bits, chunk->capacity);
 }
 
-static uint64_t *grow_bits(const struct chunk *chunk, uint64_t *bits, uint32_t from, uint32_t to)
+static uint64_t *grow_bits(struct slab *slab, const struct chunk *chunk, uint64_t *bits,
+                           uint32_t to)
 {
-    if (!bits || words(from) == words(to))
+    if (!bits || words(chunk->capacity) == words(to))
         return bits;
-    bool were_own = is_own(chunk, bits);
-    uint64_t *grown = mem_realloc(were_own ? NULL : bits, words(to) * 8);
-    if (were_own)
-        grown[0] = bits[0];
-    memset(grown + words(from), 0, (words(to) - words(from)) * 8);
+    uint64_t *grown = bits_new(slab, to);
+    memcpy(grown, bits, words(chunk->capacity) * 8);
+    free_bits(slab, chunk, bits);
     return grown;
 }
 
-static void free_bits(const struct chunk *chunk, uint64_t *bits)
-{
-    if (!is_own(chunk, bits))
-        mem_free(bits);
-}
-
-void chunk_grow(struct chunk *chunk, uint32_t to)
+void chunk_grow(struct slab *slab, struct chunk *chunk, uint32_t to)
 {
     uint32_t from = chunk->capacity;
-    chunk->entries = mem_realloc(chunk->entries, to * sizeof(*chunk->entries));
-    memset(chunk->entries + from, 0, (to - from) * sizeof(*chunk->entries));
-    chunk->live_bits = grow_bits(chunk, chunk->live_bits, from, to);
-    chunk->ready_bits = grow_bits(chunk, chunk->ready_bits, from, to);
-    chunk->recorded_bits = grow_bits(chunk, chunk->recorded_bits, from, to);
+    struct entry *entries = slab_alloc(slab, to * sizeof(*entries));
+    memcpy(entries, chunk->entries, from * sizeof(*entries));
+    entries_free(slab, chunk->entries, from);
+    chunk->entries = entries;
+    chunk->live_bits = grow_bits(slab, chunk, chunk->live_bits, to);
+    chunk->ready_bits = grow_bits(slab, chunk, chunk->ready_bits, to);
+    chunk->recorded_bits = grow_bits(slab, chunk, chunk->recorded_bits, to);
     chunk->capacity = to;
 }
 
-void chunk_free(struct chunk *chunk)
+void chunk_free(struct slab *slab, struct chunk *chunk)
 {
     list_remove(&chunk->changed_link);
     list_remove(&chunk->cache_link);
     list_remove(&chunk->bodies_link);
-    mem_free(chunk->entries);
-    free_bits(chunk, chunk->live_bits);
-    free_bits(chunk, chunk->ready_bits);
-    mem_free(chunk->recorded_bits);
-    mem_free(chunk);
+    entries_free(slab, chunk->entries, chunk->capacity);
+    free_bits(slab, chunk, chunk->live_bits);
+    free_bits(slab, chunk, chunk->ready_bits);
+    bits_free(slab, chunk->recorded_bits, chunk->capacity);
+    slab_free(slab, chunk, sizeof(*chunk));
 }
 
 size_t chunk_cost(const struct chunk *chunk)

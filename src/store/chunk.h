@@ -65,14 +65,21 @@ struct chunk {
     uint64_t few_bits[2];    /* both kinds, while a word is enough for each */
 };
 
-/* An empty chunk with entries in memory. */
-struct chunk *chunk_new(uint64_t queue_id, uint64_t base, uint32_t capacity);
+/* All memory of chunks is of one slab, which is the store's. */
+
+/* An empty chunk with entries in memory: of those only what has been live is initialised. */
+struct chunk *chunk_new(struct slab *slab, uint64_t queue_id, uint64_t base, uint32_t capacity);
 /* A cold one with room for `slots` slots, all bits clear. */
-struct chunk *chunk_cold(uint64_t queue_id, uint64_t base, uint32_t slots);
+struct chunk *chunk_cold(struct slab *slab, uint64_t queue_id, uint64_t base, uint32_t slots);
 /* Makes room for more slots in a chunk in memory. */
-void chunk_grow(struct chunk *chunk, uint32_t capacity);
+void chunk_grow(struct slab *slab, struct chunk *chunk, uint32_t capacity);
 /* Frees the chunk; its messages have been released. */
-void chunk_free(struct chunk *chunk);
+void chunk_free(struct slab *slab, struct chunk *chunk);
+/* Bits and entries for so many slots, all zero. NULL may be freed. */
+uint64_t *bits_new(struct slab *slab, uint32_t slots);
+void bits_free(struct slab *slab, uint64_t *bits, uint32_t slots);
+struct entry *entries_new(struct slab *slab, uint32_t slots);
+void entries_free(struct slab *slab, struct entry *entries, uint32_t slots);
 /* What its entries take in memory. */
 size_t chunk_cost(const struct chunk *chunk);
 

@@ -165,12 +165,12 @@ static bool load_chunk(struct loading *loading, struct bytes key, struct bytes v
     loading->bad = "an entry of a queue's directory";
     if (cursor.bad || slots == 0 || slots > 1u << 24 || count > slots || blob == 0)
         return false;
-    struct chunk *chunk = chunk_cold(queue, base, slots);
+    struct chunk *chunk = chunk_cold(&store->slab, queue, base, slots);
     chunk->blob = blob;
     chunk->owed = planted(PLANTED_OWED_FORGOTTEN) ? 0 : slots - count;
     chunk->is_old = chunk->is_named = true;
     if (!load_bits(chunk, &cursor, count)) {
-        chunk_free(chunk);
+        chunk_free(&store->slab, chunk);
         return false;
     }
     struct index *index = idmap_find(&store->indexes, queue);

@@ -271,7 +271,8 @@ static uint32_t capacity_above(const struct index *index, uint32_t capacity)
 static void grow(struct store *store, struct chunk *chunk, uint32_t capacity)
 {
     size_t before = chunk_cost(chunk);
-    chunk_grow(chunk, capacity < store->o.chunk_entries ? capacity : store->o.chunk_entries);
+    chunk_grow(&store->slab, chunk,
+               capacity < store->o.chunk_entries ? capacity : store->o.chunk_entries);
     store->cache_used += chunk_cost(chunk) - before;
 }
 
@@ -298,7 +299,7 @@ static struct chunk *chunk_for_push(struct index *index)
         capacity = next;
     if (capacity > store->o.chunk_entries)
         capacity = store->o.chunk_entries;
-    struct chunk *chunk = chunk_new(index->id, index->next_sequence, capacity);
+    struct chunk *chunk = chunk_new(&store->slab, index->id, index->next_sequence, capacity);
     index_add_chunk(index, chunk);
     chunk_cache(store, chunk);
     return chunk;
@@ -621,7 +622,7 @@ static struct chunk *chunk_for_restore(struct index *index, uint64_t sequence, u
     *slot = 0;
     uint32_t first = capacity_above(index, 0);
     uint32_t capacity = first < store->o.chunk_entries ? first : store->o.chunk_entries;
-    struct chunk *chunk = chunk_new(index->id, sequence, capacity);
+    struct chunk *chunk = chunk_new(&store->slab, index->id, sequence, capacity);
     index_add_chunk(index, chunk);
     chunk_cache(store, chunk);
     return chunk;

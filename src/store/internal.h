@@ -312,7 +312,7 @@ void sift_free(struct sift *sift);
 struct mend_want {
     struct chunk *chunk;
     uint64_t queue, base;
-    uint32_t slots;
+    uint32_t slots, capacity;
     struct entry *entries; /* what was found */
     uint64_t *present;
 };
@@ -348,6 +348,11 @@ void mend_now(struct store *store, struct chunk *chunk);
 void mend_tick(struct store *store);
 void mend_done(struct store *store, struct mend_job *job);
 void mend_free(struct mend_job *job);
+/* ---- memory.c ---- */
+
+/* Finds what has not been needed for a while, and gives a piece of it back; and when to call it next. */
+void memory_tick(struct store *store);
+uint64_t memory_next_ms(const struct store *store);
 
 /* ---- anchor.c ---- */
 
@@ -524,6 +529,9 @@ struct store {
     struct position position; /* behind the last sealed batch */
     uint64_t wanted;    /* somebody waits for batches up to this one */
     uint64_t retry_ms;  /* a write failed for lack of space: when to try again */
+
+    struct slab slab; /* of chunks */
+    uint64_t aged_ms; /* when free memory was last looked at */
 
     struct idmap indexes;
     uint64_t id_last, id_last_transient;

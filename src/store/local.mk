@@ -26,6 +26,7 @@ libleveret_store_a_SOURCES = \
 	%D%/kv.h \
 	%D%/kv_leveldb.c \
 	%D%/mend.c \
+	%D%/memory.c \
 	%D%/message.c \
 	%D%/message.h \
 	%D%/reader.c \

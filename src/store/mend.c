@@ -126,7 +126,8 @@ static struct mend_job *job_new(struct store *store, struct chunk *const *chunks
             .queue = chunk->queue_id,
             .base = chunk->base,
             .slots = chunk->slots,
-            .entries = mem_zalloc_array(chunk->capacity, sizeof(struct entry)),
+            .capacity = chunk->capacity,
+            .entries = entries_new(&store->slab, chunk->capacity),
             .present = mem_zalloc_array((chunk->capacity + 63) / 64, 8),
         };
     }
@@ -144,7 +145,7 @@ static struct mend_job *job_new(struct store *store, struct chunk *const *chunks
 void mend_free(struct mend_job *job)
 {
     for (size_t i = 0; i < job->wants_count; i++) {
-        mem_free(job->wants[i].entries);
+        entries_free(&job->store->slab, job->wants[i].entries, job->wants[i].capacity);
         mem_free(job->wants[i].present);
     }
     sift_free(&job->sift);

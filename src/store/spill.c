@@ -64,7 +64,7 @@ void chunk_cool(struct store *store, struct chunk *chunk)
 {
     store->cache_used -= chunk_cost(chunk);
     list_remove(&chunk->cache_link);
-    mem_free(chunk->entries);
+    entries_free(&store->slab, chunk->entries, chunk->capacity);
     chunk->entries = NULL;
 }
 
@@ -82,7 +82,7 @@ void chunk_bury(struct store *store, struct chunk *chunk)
         return;
     }
     chunk_name_dead(store, chunk);
-    chunk_free(chunk);
+    chunk_free(&store->slab, chunk);
 }
 
 static bool any_unrecorded(const struct chunk *chunk)
@@ -95,13 +95,13 @@ static bool any_unrecorded(const struct chunk *chunk)
 }
 
 /* Which of the live messages survive must be known while the entries are away. */
-static void note_recorded(struct chunk *chunk)
+static void note_recorded(struct store *store, struct chunk *chunk)
 {
-    mem_free(chunk->recorded_bits);
+    bits_free(&store->slab, chunk->recorded_bits, chunk->capacity);
     chunk->recorded_bits = NULL;
     if (is_transient(chunk) || !any_unrecorded(chunk))
         return;
-    chunk->recorded_bits = mem_zalloc_array((chunk->capacity + 63) / 64, 8);
+    chunk->recorded_bits = bits_new(&store->slab, chunk->capacity);
     for (uint32_t slot = bit_next(chunk->live_bits, 0, chunk->slots); slot < chunk->slots;
          slot = bit_next(chunk->live_bits, slot + 1, chunk->slots))
         if (chunk->entries[slot].flags & ENTRY_RECORDED)
@@ -154,7 +154,7 @@ void spill_done(struct store *store, struct spill_job *job)
         chunk->blob = job->key;
         chunk->is_stale = false;
         chunk_changed(store, chunk);
-        note_recorded(chunk);
+        note_recorded(store, chunk);
         chunk_cool(store, chunk);
         store->stats.chunks_spilled++;
     }
@@ -251,12 +251,12 @@ bool chunk_thaw(struct store *store, struct chunk *chunk, struct bytes blob)
 {
     size_t words = (chunk->capacity + 63) / 64;
     uint64_t *present = mem_zalloc_array(words, 8);
-    struct entry *entries = mem_zalloc_array(chunk->capacity, sizeof(*entries));
+    struct entry *entries = entries_new(&store->slab, chunk->capacity);
     bool sound = chunk_decode(blob, entries, chunk->slots, present);
     for (size_t i = 0; i < words && sound; i++)
         sound = (chunk->live_bits[i] & ~present[i]) == 0;
     if (!sound) {
-        mem_free(entries);
+        entries_free(&store->slab, entries, chunk->capacity);
         mem_free(present);
         return false;
     }

@@ -47,6 +47,7 @@ struct store *store_new(const struct store_options *options, uint64_t now_ms)
         store->o.recycle_segments = SPARES_MAX;
     store->files.disk = options->disk;
     store->now_ms = store->checkpoint_ms = store->free_checked_ms = now_ms;
+    slab_init(&store->slab);
     list_init(&store->segments);
     list_init(&store->awake);
     list_init(&store->mark_waiters);
@@ -198,7 +199,7 @@ static void free_index(struct index *index)
         for (uint32_t slot = 0; chunk->entries && slot < chunk->slots; slot++)
             if (bit_get(chunk->live_bits, slot) && chunk->entries[slot].flags & ENTRY_MESSAGE)
                 message_unref(store->o.pool, chunk->entries[slot].message);
-        chunk_free(chunk);
+        chunk_free(&store->slab, chunk);
     }
     list_remove(&index->dirty_link);
     list_remove(&index->wait_link);
@@ -265,7 +266,7 @@ void store_abandon(struct store *store)
         free_index(index);
     struct list *link;
     while ((link = list_first(&store->dead)))
-        chunk_free(list_entry(link, struct chunk, cache_link));
+        chunk_free(&store->slab, list_entry(link, struct chunk, cache_link));
     while ((link = list_first(&store->segments)))
         segment_free(store, list_entry(link, struct segment, link));
     for (size_t i = 0; i < store->write.inserts_count; i++)
@@ -284,6 +285,7 @@ void store_abandon(struct store *store)
     mem_free(store->scratch);
     mem_free(store->mending.chunks);
     read_free(store->read_spare);
+    slab_free_all(&store->slab);
     store->o.kv->ops->close(store->o.kv);
     mem_free(store);
 }
@@ -404,6 +406,7 @@ void store_tick(struct store *store, uint64_t now_ms)
         checkpoint_begin(store);
     checkpoint_tick(store);
     space_tick(store);
+    memory_tick(store);
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -439,6 +442,7 @@ uint64_t store_next_ms(const struct store *store)
         next = earlier(next, store->read_spare->used_ms + SPARE_CHECK_MS);
     next = earlier(next, journal_tick_ms(store));
     next = earlier(next, journal_mark_ms(store));
+    next = earlier(next, memory_next_ms(store));
     bool sweeps = (!list_is_empty(&store->bodies) &&
                    message_pool_bytes(store->o.pool) > store->o.bodies_idle_bytes) ||
                   (!list_is_empty(&store->cache) && store->cache_used > store->o.cache_bytes) ||

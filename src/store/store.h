@@ -85,6 +85,9 @@ void store_abandon(struct store *store);
 void store_tick(struct store *store, uint64_t now_ms);
 /* When store_tick has something to do even if nothing happens until then; UINT64_MAX: never. */
 uint64_t store_next_ms(const struct store *store);
+/* Gives some memory back to the system that was not needed for a while, 2 MiB at most. False: there was
+ * none. store_tick does so once; whoever has the time may do more. */
+bool store_give_memory_back(struct store *store);
 /* The filling batch is at its maximum: publishers should not be read until the next tick. */
 bool store_is_congested(const struct store *store);
 /* Is there room for records of so many bytes? Asked before something is accepted that makes records,

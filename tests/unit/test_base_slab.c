@@ -46,6 +46,32 @@ static size_t cost_of_all(const struct block *blocks)
     return cost;
 }
 
+/* With AddressSanitizer they are not. */
+static bool spans_are_used(void)
+{
+    struct slab slab;
+    slab_init(&slab);
+    slab_free(&slab, slab_alloc(&slab, 1), 1);
+    bool used = !list_is_empty(&slab.tiers[0].blank);
+    slab_free_all(&slab);
+    return used;
+}
+
+static void age_twice(struct slab *slab)
+{
+    slab_age(slab);
+    slab_age(slab);
+}
+
+/* Returns the number of pieces. */
+static int give_all(struct slab *slab)
+{
+    int pieces = 0;
+    while (slab_give(slab))
+        pieces++;
+    return pieces;
+}
+
 TEST(random_blocks_stay_intact)
 {
     static struct block blocks[BLOCKS];
@@ -71,10 +97,8 @@ TEST(random_blocks_stay_intact)
         if (blocks[i].data)
             intact = give(&slab, &blocks[i]) && intact;
     ok(intact && slab.used_bytes == 0, "all given back");
-    slab_trim(&slab, 2);
-    ok(slab.spare_count <= 2, "trimmed");
     slab_free_all(&slab);
-    ok(slab.spare_count == 0, "nothing is kept");
+    ok(!slab_has_spare(&slab) && !slab_has_to_give(&slab), "nothing is kept");
 }
 
 TEST(large_blocks_are_kept_for_a_while)
@@ -96,8 +120,80 @@ TEST(large_blocks_are_kept_for_a_while)
     ok(slab.kept_bytes == 0 || slab.kept_bytes < before, "one is used again");
     intact = give(&slab, &blocks[0]) && give(&slab, &blocks[1]);
     ok(intact && slab.kept_bytes == before, "and the largest are not kept");
-    slab_trim(&slab, 2);
-    ok(slab.kept_bytes == 0 && list_is_empty(&slab.kept), "trimmed");
+    age_twice(&slab);
+    ok(slab.kept_bytes == 0 && list_is_empty(&slab.kept), "none for ever");
+    give_all(&slab);
+    slab_free_all(&slab);
+}
+
+TEST(the_largest_go_in_pieces)
+{
+    enum { SIZE = 64 << 20 };
+    struct slab slab;
+    slab_init(&slab);
+    slab_free(&slab, slab_alloc(&slab, SIZE), SIZE);
+    is_int(slab.used_bytes, 0, "it is free at once");
+    is_int(give_all(&slab), spans_are_used() ? SIZE / SLAB_PIECE : 0, "and goes piece by piece");
+    slab_free_all(&slab);
+}
+
+TEST(memory_goes_back_when_it_was_not_needed)
+{
+    enum { SIZE = 1000, PER_PIECE = SLAB_PIECE / SIZE };
+    static struct block blocks[BLOCKS * 3];
+    struct slab slab;
+    slab_init(&slab);
+    if (!spans_are_used()) {
+        skip(5, "blocks are the system's");
+        return;
+    }
+    for (int i = 0; i < BLOCKS * 3; i++)
+        take(&slab, &blocks[i], SIZE, (uint8_t)i);
+    for (int round = 0; round < 5; round++) {
+        for (int i = 0; i < BLOCKS; i++)
+            give(&slab, &blocks[i]);
+        slab_age(&slab);
+        for (int i = 0; i < BLOCKS; i++)
+            take(&slab, &blocks[i], SIZE, (uint8_t)i);
+        slab_age(&slab);
+    }
+    ok(!slab_has_to_give(&slab), "what is used again and again is not given back");
+    for (int i = 0; i < BLOCKS * 3; i++)
+        give(&slab, &blocks[i]);
+    slab_age(&slab);
+    ok(!slab_has_to_give(&slab), "nor what has just become free");
+    slab_age(&slab);
+    ok(slab_has_to_give(&slab), "but what stayed free for a while");
+    int pieces = give_all(&slab);
+    ok(pieces >= BLOCKS * 3 / PER_PIECE && pieces <= BLOCKS * 3 / PER_PIECE + 2, "in pieces: %d",
+       pieces);
+    ok(!slab_has_spare(&slab), "and all of it");
+    slab_free_all(&slab);
+}
+
+/* Every eighth block stays: hardly a span is empty as a whole, and what is empty lies between others. */
+TEST(what_lies_between_is_given_back_as_well)
+{
+    enum { SIZE = 20000 };
+    static struct block blocks[BLOCKS];
+    struct slab slab;
+    bool intact = true;
+    slab_init(&slab);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < BLOCKS; i++)
+            if (!blocks[i].data)
+                take(&slab, &blocks[i], i < BLOCKS / 2 ? SIZE : SIZE / 10, (uint8_t)(i + round));
+        for (int i = 0; i < BLOCKS; i++)
+            if (i / 100 % 3 != round)
+                intact = give(&slab, &blocks[i]) && intact;
+        age_twice(&slab);
+        give_all(&slab);
+        ok(!slab_has_spare(&slab), "nothing is left to give");
+    }
+    for (int i = 0; i < BLOCKS; i++)
+        if (blocks[i].data)
+            intact = give(&slab, &blocks[i]) && intact;
+    ok(intact, "what stays is not touched");
     slab_free_all(&slab);
 }
 
@@ -141,6 +237,9 @@ int main(void)
 {
     RUN(random_blocks_stay_intact);
     RUN(large_blocks_are_kept_for_a_while);
+    RUN(the_largest_go_in_pieces);
+    RUN(memory_goes_back_when_it_was_not_needed);
+    RUN(what_lies_between_is_given_back_as_well);
     RUN(the_cost_is_near_the_size);
     RUN(a_span_that_was_full_serves_again);
     return done();

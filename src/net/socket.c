@@ -106,11 +106,11 @@ static void linger(struct socket *socket)
 /* After an error of TLS its alert is on the way, and must not be lost either. */
 static void drop(struct socket *socket, int error)
 {
-    char name[ADDRESS_TEXT_BYTES];
-    address_write(&socket->peer, name);
-    log_event(socket->loop->log, error == ETIMEDOUT ? EVENT_socket_lost : EVENT_socket_ended,
-              "peer=%s reason=%s", name, error ? strerror(error) : "closed by the peer");
-    if (socket->tls && error == EPROTO)
+    bool is_tls_error = socket->tls && error == EPROTO;
+    connection_lost(socket->connection, is_tls_error ? "TLS failed"
+                                        : error      ? strerror(error)
+                                                     : "the socket ended without connection.close");
+    if (is_tls_error)
         linger(socket);
     else
         socket_free(socket);

@@ -75,6 +75,19 @@ static unsigned current_alarms(const struct server *server)
     return alarms;
 }
 
+/* What the disk has free is in the store's own lines. */
+static void log_changes(const struct server *server, unsigned before)
+{
+    const struct log *log = server->broker->log;
+    unsigned now = server->alarms, changed = now ^ before;
+    if (changed & ALARM_MEMORY)
+        log_event(log, now & ALARM_MEMORY ? EVENT_alarm_set : EVENT_alarm_cleared,
+                  "alarm=memory used=%zu limit=%llu", memory_in_use(server),
+                  (unsigned long long)server->options.memory_bytes_max);
+    if (changed & ALARM_DISK)
+        log_event(log, now & ALARM_DISK ? EVENT_alarm_set : EVENT_alarm_cleared, "alarm=disk");
+}
+
 void alarm_tick(struct server *server)
 {
     unsigned before = server->alarms, now = current_alarms(server);
@@ -85,8 +98,7 @@ void alarm_tick(struct server *server)
     if (now == before)
         return;
     server->alarms = now;
-    log_event(server->broker->log, now ? EVENT_alarm_set : EVENT_alarm_cleared, "reason=%s",
-              reason(now ? now : before));
+    log_changes(server, before);
     if (before && now)
         return;
     list_for_each(link, &server->publishers) {

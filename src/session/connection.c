@@ -40,6 +40,7 @@ struct connection *connection_new(struct server *server, const struct peer *peer
     connection->id = ++server->connection_id;
     connection->peer = *peer;
     connection->frame_max = FRAME_MAX_UNTUNED;
+    connection->ending.began_ms = server->now_ms;
     list_push_back(&server->connections, &connection->link);
     server->connection_count++;
     list_init(&connection->writable_link);
@@ -96,8 +97,7 @@ void connection_free(struct connection *connection)
 {
     struct server *server = connection->server;
     drop_all(connection);
-    log_event(server->broker->log, EVENT_connection_closed, "connection=%llu peer=%s",
-              (unsigned long long)connection->id, connection->peer.name);
+    ending_log(connection);
     stop_timers(connection);
     forget_input(connection);
     output_free(&server->outputs, &connection->output);
@@ -107,6 +107,11 @@ void connection_free(struct connection *connection)
     list_remove(&connection->held_link);
     server->connection_count--;
     mem_free(connection);
+}
+
+void connection_lost(struct connection *connection, const char *reason)
+{
+    ending_set(connection, ENDING_VANISHED, reason);
 }
 
 void connection_end(struct connection *connection)
@@ -150,9 +155,11 @@ void connection_fail(struct connection *connection, uint16_t code, uint32_t meth
         return;
     bool has_begun = connection->state != CONNECTION_GREETING;
     size_t size = reply_format(text, code, "%s", detail);
-    log_event(server->broker->log, EVENT_connection_error,
-              "connection=%llu peer=%s code=%u reason=%s", (unsigned long long)connection->id,
-              connection->peer.name, code, text);
+    if (connection->ending.kind == ENDING_NONE)
+        log_event(server->broker->log, EVENT_connection_error,
+                  "connection=%llu peer=%s code=%u reason=%s", (unsigned long long)connection->id,
+                  connection->peer.name, code, text);
+    ending_set(connection, ENDING_LOGGED, "closed by the broker");
     if (!has_begun) {
         connection_end(connection);
         return;
@@ -218,6 +225,7 @@ void connection_sent(struct connection *connection, size_t size)
     connection->is_lent = false;
     if (connection->is_discarding)
         discard_output(connection);
+    connection->ending.sent_bytes += size;
     if (size)
         connection->sent_ms = connection->server->now_ms;
     if (!list_is_empty(&connection->parked) &&
@@ -410,7 +418,9 @@ static size_t act_on_greeting(struct connection *connection, struct bytes in)
         return 0;
     case PROTOCOL_WRONG:
         log_event(connection->server->broker->log, EVENT_connection_refused,
-                  "peer=%s reason=\"not AMQP 0-9-1\"", connection->peer.name);
+                  "connection=%llu peer=%s reason=\"not AMQP 0-9-1\"",
+                  (unsigned long long)connection->id, connection->peer.name);
+        ending_set(connection, ENDING_LOGGED, "not AMQP 0-9-1");
         memcpy(output_room(&connection->server->outputs, &connection->output, PROTOCOL_HEADER_SIZE),
                protocol_header, PROTOCOL_HEADER_SIZE);
         output_added(&connection->output, PROTOCOL_HEADER_SIZE);
@@ -603,6 +613,7 @@ static void keep(struct connection *connection, struct bytes in)
 void connection_input(struct connection *connection, struct bytes in)
 {
     connection->has_heard = true;
+    connection->ending.received_bytes += in.size;
     while (connection->input.size && in.size && !connection->holds) {
         uint64_t whole = needed(connection);
         if (whole <= connection->input.size) { /* it had to wait, and does not any more */
@@ -676,9 +687,7 @@ static void hear_nothing(struct connection *connection)
                   connection->server->now_ms + (uint64_t)connection->heartbeat_s * 1000);
         return;
     }
-    log_event(connection->server->broker->log, EVENT_connection_dropped,
-              "connection=%llu peer=%s reason=\"missed heartbeats\"",
-              (unsigned long long)connection->id, connection->peer.name);
+    ending_set(connection, ENDING_SILENCE, "missed heartbeats");
     discard_output(connection);
     connection_end(connection);
 }
@@ -699,7 +708,6 @@ static void send_heartbeat_when_idle(struct connection *connection)
 
 static void deadline_passed(struct connection *connection)
 {
-    const struct log *log = connection->server->broker->log;
     switch (connection->state) {
     case CONNECTION_CLOSED: /* the peer does not take the rest */
         discard_output(connection);
@@ -710,9 +718,7 @@ static void deadline_passed(struct connection *connection)
         connection_end(connection);
         break;
     default:
-        log_event(log, EVENT_connection_dropped,
-                  "connection=%llu peer=%s reason=\"handshake timeout\"",
-                  (unsigned long long)connection->id, connection->peer.name);
+        ending_set(connection, ENDING_SILENCE, "handshake timeout");
         connection_end(connection);
     }
 }

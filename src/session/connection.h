@@ -4,6 +4,7 @@
 
 #include "amqp/method.h"
 #include "broker/user.h"
+#include "session/ending.h"
 #include "session/server_state.h"
 
 struct channel;
@@ -73,6 +74,7 @@ struct connection {
     struct output output;
     uint64_t sent_ms; /* when bytes last went */
     struct timer deadline, send_timer, hear_timer;
+    struct ending ending;
     struct peer peer;
 };
 

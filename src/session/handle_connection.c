@@ -91,18 +91,20 @@ static void handle_start_ok(struct connection *connection,
                             const struct method_connection_start_ok *method)
 {
     const struct server_options *options = &connection->server->options;
-    struct user *user = NULL;
+    struct sasl_login login = {0};
     read_capabilities(connection, method->client_properties);
-    enum sasl_result result = sasl_login(connection, method->mechanism, method->response, &user,
-                                         &connection->mechanism);
+    enum sasl_result result = sasl_login(connection, method->mechanism, method->response, &login);
+    connection->mechanism = login.mechanism;
     if (result != SASL_OK) {
         log_event(connection->server->broker->log, EVENT_login_refused,
-                  "connection=%llu peer=%s mechanism=%.*s", (unsigned long long)connection->id,
-                  connection->peer.name, BYTES_ARG(method->mechanism));
+                  "connection=%llu peer=%s user=%.*s mechanism=%.*s reason=%s",
+                  (unsigned long long)connection->id, connection->peer.name, BYTES_ARG(login.name),
+                  BYTES_ARG(method->mechanism), login.reason);
+        ending_set(connection, ENDING_LOGGED, "login refused");
         refuse(connection, result);
         return;
     }
-    connection->user = user;
+    connection->user = login.user;
     connection->state = CONNECTION_TUNING;
     union method tune = {.connection_tune = {.id = METHOD_CONNECTION_TUNE,
                                              .channel_max = options->channel_max,
@@ -183,6 +185,7 @@ static enum handled handle_close(struct connection *connection)
     while ((channel = idmap_next(&connection->channels, &at)))
         if (!dispatch_due_consumed(channel))
             return HANDLED_WAIT;
+    ending_set(connection, ENDING_CLOSED, "closed by the client");
     connection_close(connection);
     return HANDLED;
 }

@@ -19,6 +19,8 @@ libleveret_session_a_SOURCES = \
 	%D%/content.h \
 	%D%/dispatch.c \
 	%D%/dispatch.h \
+	%D%/ending.c \
+	%D%/ending.h \
 	%D%/handle_basic.c \
 	%D%/handle_channel.c \
 	%D%/handle_confirm.c \

@@ -34,33 +34,46 @@ static bool read_amqplain(struct bytes response, struct bytes *name, struct byte
 /* The user guest is for the machine itself: everyone knows its password. */
 static bool may_come_from(const struct connection *connection, struct bytes name)
 {
-    if (!bytes_equal_str(name, "guest") || connection->peer.is_loopback ||
-        connection->server->options.guest_anywhere)
-        return true;
-    log_event(connection->server->broker->log, EVENT_login_refused,
-              "peer=%s reason=\"user 'guest' can only connect via localhost\"",
-              connection->peer.name);
-    return false;
+    return !bytes_equal_str(name, "guest") || connection->peer.is_loopback ||
+           connection->server->options.guest_anywhere;
+}
+
+static enum sasl_result refuse(struct sasl_login *login, enum sasl_result result,
+                               const char *reason)
+{
+    login->reason = reason;
+    return result;
+}
+
+static enum sasl_result check(const struct connection *connection, struct sasl_login *login,
+                              bool is_right)
+{
+    if (!login->user)
+        return refuse(login, SASL_REFUSED, "unknown user");
+    if (!is_right)
+        return refuse(login, SASL_REFUSED, "wrong password");
+    if (!may_come_from(connection, login->name))
+        return refuse(login, SASL_REFUSED, "user 'guest' can only connect via localhost");
+    return SASL_OK;
 }
 
 enum sasl_result sasl_login(const struct connection *connection, struct bytes mechanism,
-                            struct bytes response, struct user **user, const char **name)
+                            struct bytes response, struct sasl_login *login)
 {
-    struct bytes user_name, password;
+    struct bytes password;
     const struct server *server = connection->server;
     if (bytes_equal_str(mechanism, "ANONYMOUS") && server->options.allow_anonymous) {
-        *name = "ANONYMOUS";
-        user_name = bytes_str("guest");
-        *user = user_find(server->broker, user_name);
-        return *user && may_come_from(connection, user_name) ? SASL_OK : SASL_REFUSED;
+        login->mechanism = "ANONYMOUS";
+        login->name = bytes_str("guest");
+        login->user = user_find(server->broker, login->name);
+        return check(connection, login, true);
     }
     bool is_plain = bytes_equal_str(mechanism, "PLAIN");
     if (!is_plain && !bytes_equal_str(mechanism, "AMQPLAIN"))
-        return SASL_MALFORMED;
-    *name = is_plain ? "PLAIN" : "AMQPLAIN";
-    if (!(is_plain ? read_plain : read_amqplain)(response, &user_name, &password))
-        return SASL_MALFORMED;
-    *user = user_find(server->broker, user_name);
-    bool is_right = user_check_password(*user, password);
-    return is_right && may_come_from(connection, user_name) ? SASL_OK : SASL_REFUSED;
+        return refuse(login, SASL_MALFORMED, "the mechanism is not offered");
+    login->mechanism = is_plain ? "PLAIN" : "AMQPLAIN";
+    if (!(is_plain ? read_plain : read_amqplain)(response, &login->name, &password))
+        return refuse(login, SASL_MALFORMED, "the response is malformed");
+    login->user = user_find(server->broker, login->name);
+    return check(connection, login, user_check_password(login->user, password));
 }

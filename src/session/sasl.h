@@ -13,8 +13,15 @@ enum sasl_result {
 
 /* The offered mechanisms, separated by spaces. */
 const char *sasl_mechanisms(const struct connection *connection);
-/* On SASL_OK, *user is who it is. *name is set whenever the mechanism is known. */
+/* What came of it, as far as it came; it is all zero before. */
+struct sasl_login {
+    struct user *user;     /* who it is, on SASL_OK */
+    const char *mechanism; /* NULL: it is not known */
+    struct bytes name;     /* as the client gave it; borrowed from the response */
+    const char *reason;    /* for the log, unless SASL_OK */
+};
+
 enum sasl_result sasl_login(const struct connection *connection, struct bytes mechanism,
-                            struct bytes response, struct user **user, const char **name);
+                            struct bytes response, struct sasl_login *login);
 
 #endif

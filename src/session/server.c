@@ -75,17 +75,21 @@ const char *server_failure(const struct server *server)
     return store_failure(server->broker->store);
 }
 
-/* Tells every connection why it ends. */
-static void fail_all(struct server *server, uint16_t code, const char *detail)
+/* Tells every connection why it ends; the log has said it already. */
+static void fail_all(struct server *server, const char *reason, uint16_t code, const char *detail)
 {
     list_for_each_safe(link, after, &server->connections)
-        connection_fail(list_entry(link, struct connection, link), code, 0, detail);
+    {
+        struct connection *connection = list_entry(link, struct connection, link);
+        ending_set(connection, ENDING_CLOSED, reason);
+        connection_fail(connection, code, 0, detail);
+    }
 }
 
 void server_shutdown(struct server *server)
 {
     server->is_shutting_down = true;
-    fail_all(server, REPLY_CONNECTION_FORCED,
+    fail_all(server, "shutdown", REPLY_CONNECTION_FORCED,
              "broker forced connection closure with reason 'shutdown'");
 }
 
@@ -95,7 +99,7 @@ static void check_failure(struct server *server)
     if (server->is_failing || !server_failure(server))
         return;
     server->is_failing = true;
-    fail_all(server, REPLY_INTERNAL_ERROR, "the journal cannot be written");
+    fail_all(server, "the store failed", REPLY_INTERNAL_ERROR, "the journal cannot be written");
 }
 
 static void run_timers(struct server *server)

@@ -82,6 +82,8 @@ int connection_output(struct connection *connection, struct iovec *parts, int ma
 void connection_sent(struct connection *connection, size_t size);
 /* Nothing is left to be said or sent: close the socket and call connection_free. */
 bool connection_is_finished(const struct connection *connection);
+/* Notes that the socket has ended, and why, before connection_free. The reason is not copied. */
+void connection_lost(struct connection *connection, const char *reason);
 /* The peer is gone, or finished: unacknowledged messages return to their queues, exclusive queues
  * go. The connection must not be used again. */
 void connection_free(struct connection *connection);

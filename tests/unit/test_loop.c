@@ -72,6 +72,12 @@ void *connection_owner(const struct connection *connection)
     return connection->owner;
 }
 
+void connection_lost(struct connection *connection, const char *reason)
+{
+    (void)connection;
+    assert(*reason);
+}
+
 void connection_free(struct connection *connection)
 {
     list_remove(&connection->link);

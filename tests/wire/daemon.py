@@ -10,6 +10,7 @@ import re
 import resource
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -83,6 +84,126 @@ def _(t):
     for line in daemon.log().splitlines():
         check(LINE.fullmatch(line), "an odd line: %r" % line)
     check(" info started message=\"%s\"\n" % READY in daemon.log(), "it never said that it is ready")
+
+
+def events(daemon):
+    """The log without its times: (level, event, rest of the line)."""
+    return [line.split(" ", 3)[1:] for line in daemon.log().splitlines()]
+
+
+def reset(c):
+    """Ends its socket as a machine does that has lost its memory."""
+    c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    c.abort()
+
+
+@case("why a connection that was open has ended")
+def _(t):
+    daemon = serve(t, folder(t))
+    address = daemon.addresses()[0]
+    daemon.client(t).close()
+    daemon.says('user=guest reason="closed by the client" seconds=')
+    daemon.client(t).abort()
+    daemon.says('user=guest reason="the socket ended without connection.close"')
+    reset(daemon.client(t))
+    daemon.says('user=guest reason="Connection reset by peer"')
+    c = daemon.client(t)
+    c.send_frame(77, 0, b"")
+    c.expect(0, "connection.close")
+    c.send(0, "connection.close-ok")
+    daemon.says('user=guest reason="closed by the broker"')
+    c = amqp.Connection(address)
+    t.cleanup(c.abort)
+    c.open(heartbeat=1)
+    daemon.says('user=guest reason="missed heartbeats"')
+    told = [(level, event) for level, event, _ in events(daemon) if event.startswith("connection_")]
+    equal([pair for pair in told if pair[1] != "connection_opened"],
+          [("info", "connection_closed"), ("warning", "connection_lost"),
+           ("warning", "connection_lost"), ("warning", "connection_error"),
+           ("info", "connection_closed"), ("warning", "connection_lost")], "lines")
+    equal(told.count(("info", "connection_opened")), 5, "lines of opened connections")
+
+
+@case("why a connection was not opened")
+def _(t):
+    daemon = serve(t, folder(t))
+    address = daemon.addresses()[0]
+    for user, password, reason in (("guest", "no", "wrong password"),
+                                   ('no "one"', "no", "unknown user")):
+        c = amqp.Connection(address)
+        t.cleanup(c.abort)
+        c.begin()
+        c.send(0, "connection.start-ok", client_properties={}, mechanism="PLAIN", locale="en_US",
+               response="\0%s\0%s" % (user, password))
+        written = user if " " not in user else '"no \\"one\\""'
+        daemon.says(' user=%s mechanism=PLAIN reason="%s"\n' % (written, reason))
+    c = amqp.Connection(address)
+    t.cleanup(c.abort)
+    c.begin()
+    c.send(0, "connection.start-ok", mechanism="MAGIC", locale="en_US")
+    daemon.says(' user="" mechanism=MAGIC reason="the mechanism is not offered"\n')
+    c = amqp.Connection(address)
+    t.cleanup(c.abort)
+    c.send_raw(b"GET / HTTP/1.1\r\n\r\n")
+    daemon.says(' reason="not AMQP 0-9-1"\n')
+    c = amqp.Connection(address)
+    c.begin()
+    c.abort()
+    daemon.says(' user="" reason="the socket ended without connection.close"')
+    told = [event for _, event, _ in events(daemon) if "connection_" in event or "login_" in event]
+    equal(told, 3 * ["login_refused"] + ["connection_refused", "connection_lost"], "lines")
+
+
+@case("a client that does not log in in time")
+def _(t):
+    daemon = serve(t, folder(t), "--handshake-ms", "100")
+    c = amqp.Connection(daemon.addresses()[0])
+    t.cleanup(c.abort)
+    daemon.says(' user="" reason="handshake timeout"')
+
+
+@case("a probe that connects and goes has no line")
+def _(t):
+    daemon = serve(t, folder(t))
+    before = daemon.log()
+    for number in range(20):
+        c = amqp.Connection(daemon.addresses()[0])
+        reset(c) if number % 2 else c.abort()
+    daemon.client(t).close()
+    daemon.says("connection_closed")
+    equal([event for _, event, _ in events(daemon)][len(before.splitlines()):],
+          ["connection_opened", "connection_closed"], "lines")
+
+
+@case("an orderly stop has one line for each connection, and no warning")
+def _(t):
+    daemon = serve(t, folder(t))
+    for number in range(4):
+        c = daemon.client(t)
+        c.channel()
+        c.call(1, "queue.declare", queue="q%d" % number)
+    equal(daemon.stop(), 0, "status")
+    equal([line for line in events(daemon) if line[0] != "info"], [], "warnings")
+    closed = [rest for _, event, rest in events(daemon) if event == "connection_closed"]
+    equal(len(closed), 4, "lines of connections")
+    check(all(" reason=shutdown " in rest for rest in closed), "they said %r" % closed)
+
+
+@case("an alarm says how much is used, and what the limit is")
+def _(t):
+    daemon = serve(t, folder(t), "--memory-limit", "1MiB")
+    c = daemon.client(t)
+    c.channel()
+    c.call(1, "queue.declare", queue="q")
+    c.publish(1, "q", b"x" * 2000000)
+    daemon.says(" warning alarm_set alarm=memory used=")
+    other = daemon.client(t)
+    other.channel()
+    other.call(1, "queue.purge", queue="q")
+    daemon.says(" warning alarm_cleared alarm=memory used=")
+    numbers = re.findall(r" alarm=memory used=(\d+) limit=(\d+)\n", daemon.log())
+    equal([limit for _, limit in numbers], ["1048576", "1048576"], "limits")
+    check(int(numbers[0][0]) > 1048576 and int(numbers[1][0]) < 1048576, "used: %r" % numbers)
 
 
 @case("several addresses, IPv6 among them")

@@ -100,7 +100,7 @@ static bool find_live(struct store *store, const struct record *record,
             chunk = chunk && !chunk->entries && chunk->owed ? chunk : NULL;
         }
         if (chunk && !entry) {
-            chunk_load(store, chunk);
+            chunk_want(store, chunk);
             ready = false;
         } else if (entry && is_at(entry, record->place)) {
             live[(*count)++] = destination;

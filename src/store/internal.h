@@ -246,6 +246,8 @@ void spill_done(struct store *store, struct spill_job *job);
 void load_done(struct store *store, struct load_job *job);
 /* Asks for a cold chunk; harmless when it was asked for already. */
 void chunk_load(struct store *store, struct chunk *chunk);
+/* Somebody waits for its entries, and asks again: loads them, and they stay for a while. */
+void chunk_want(struct store *store, struct chunk *chunk);
 /* A message of a cold chunk was settled. */
 void chunk_owe(struct store *store, struct chunk *chunk);
 /* Takes in the entries of a cold chunk that were read from its blob. False: damaged. */

@@ -234,13 +234,10 @@ static void add_taken(struct read_job *job, const struct chunk *chunk, uint32_t 
 
 void read_one(struct index *index, uint64_t sequence)
 {
-    if (index->is_reading)
-        return;
     struct chunk *chunk = index_chunk(index, sequence);
-    if (!chunk->entries) {
-        chunk_load(index->store, chunk);
+    chunk_want(index->store, chunk);
+    if (index->is_reading || !chunk->entries)
         return;
-    }
     struct read_job *job = job_new(index);
     uint32_t slot = chunk_slot(chunk, sequence);
     add_item(job, &chunk->entries[slot], sequence);

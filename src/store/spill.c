@@ -185,7 +185,8 @@ static bool may_spill(const struct store *store, const struct chunk *chunk)
 {
     bool is_filling = store->now_ms - chunk->touched_ms < IDLE_MS && chunk->slots < chunk->capacity;
     bool is_small = chunk->slots < SPILL_SLOTS_MIN && store->o.chunk_entries > SPILL_SLOTS_MIN;
-    return chunk->bodies == 0 && !chunk->is_spilling && !is_filling && !is_small &&
+    bool is_wanted = chunk->wanted_ms && store->now_ms - chunk->wanted_ms < IDLE_MS;
+    return chunk->bodies == 0 && !chunk->is_spilling && !is_filling && !is_small && !is_wanted &&
            !is_in_use(store, chunk) && !awaits_checkpoint(store, chunk);
 }
 
@@ -303,11 +304,19 @@ int chunk_thaw_now(struct store *store, struct chunk *chunk)
     return result;
 }
 
+void chunk_want(struct store *store, struct chunk *chunk)
+{
+    chunk->wanted_ms = store->now_ms;
+    chunk_load(store, chunk);
+}
+
 void load_done(struct store *store, struct load_job *job)
 {
     struct chunk *chunk = job->chunk;
     store->loading--;
     chunk->is_loading = false;
+    if (chunk->wanted_ms)
+        chunk->wanted_ms = store->now_ms; /* a slow disk is not held against who waits */
     bool is_dead = !chunk->index;
     bool is_lost = job->result == 0 || job->result == KV_DAMAGED ||
                    (job->result == 1 && !chunk_thaw(store, chunk, buffer_bytes(&job->value)));

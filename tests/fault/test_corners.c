@@ -747,6 +747,35 @@ TEST(settled_while_cold)
     end(&bench);
 }
 
+/* The cache is too small for what the queue's reader needs; a message far from it is asked for. */
+TEST(waited_for_while_cold)
+{
+    struct bench bench;
+    struct message *message;
+    enum index_result result = INDEX_WAIT;
+    begin(&bench);
+    bench.options.chunk_entries = 64;
+    bench.options.cache_bytes = 1024;
+    bench.options.bodies_idle_bytes = bench.options.bodies_burst_bytes = 1024;
+    open_store(&bench);
+    for (int i = 0; i < 512; i++)
+        publish(&bench, 100);
+    turns(&bench, 20, 10);
+    uint64_t first = take(&bench, false);
+    for (int i = 0; i < 300; i++)
+        take(&bench, true);
+    turns(&bench, 50, 100);
+    ok(!index_chunk(bench.index, first)->entries, "its entries have left memory");
+    for (int i = 0; i < 50 && result == INDEX_WAIT; i++) {
+        result = index_fetch(bench.index, first, &message);
+        turn(&bench, 1);
+    }
+    if (ok(result == INDEX_OK, "whoever asks for it again and again has it"))
+        message_unref(&bench.pool, message);
+    index_settle(bench.index, first);
+    end(&bench);
+}
+
 int main(void)
 {
     RUN(full_disk_does_not_spin);
@@ -769,5 +798,6 @@ int main(void)
     RUN(damage_before_a_quiet_moment);
     RUN(check_of_a_batch_that_lies);
     RUN(settled_while_cold);
+    RUN(waited_for_while_cold);
     return done();
 }

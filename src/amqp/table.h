@@ -67,6 +67,11 @@ static inline bool field_is_integer(const struct field *field)
  * are not compared. Both must have passed table_check. */
 bool field_equal(const struct field *a, const struct field *b);
 
+/* Are two values the same to a headers exchange, which looks at what they hold and not at their type?
+ * Numbers are, of all widths, with a fraction or not, and times, which are seconds; text and bytes;
+ * an empty table and an empty array. Inside tables and arrays the type counts as well. */
+bool field_same_value(const struct field *a, const struct field *b);
+
 /* RabbitMQ's name of a type: "longstr", "signedint", ...; "unknown". */
 const char *field_type_name(char type);
 

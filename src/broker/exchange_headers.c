@@ -1,7 +1,7 @@
 /* A headers exchange compares the message's headers with the arguments of each binding: `x-match`
  * says whether all (the default) or any of them must agree, and with `-with-x` whether names that
  * begin with `x-` take part. An argument without a value asks only for presence (AMQP 0-9-1,
- * 3.1.3.4, and RabbitMQ).
+ * 3.1.3.4, and RabbitMQ); others must hold the same, whatever their types.
  *
  * Both sides are sorted by name, the arguments once when they are bound and the headers once for
  * each routing, so that one walk along both decides. */
@@ -140,7 +140,7 @@ static bool matches(const struct pattern *pattern, const struct headers *state)
                (order = bytes_compare(state->fields[at].name, wanted->name)) < 0)
             at++;
         bool equal = at < state->count && order == 0 &&
-                     (wanted->type == 'V' || field_equal(wanted, &state->fields[at]));
+                     (wanted->type == 'V' || field_same_value(wanted, &state->fields[at]));
         if (equal == pattern->any)
             return equal;
     }

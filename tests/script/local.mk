@@ -16,6 +16,7 @@ EXTRA_DIST += \
 	%D%/auto_delete_waits.amqp \
 	%D%/batch_full.amqp \
 	%D%/bind_waits.amqp \
+	%D%/bind_checks.amqp \
 	%D%/blocked_disk.amqp \
 	%D%/blocked_large_body.amqp \
 	%D%/blocked_memory.amqp \
@@ -25,6 +26,7 @@ EXTRA_DIST += \
 	%D%/body_longer_than_announced.amqp \
 	%D%/body_sizes.amqp \
 	%D%/cancel_notify.amqp \
+	%D%/channel_close_twice.amqp \
 	%D%/channel_close_waits.amqp \
 	%D%/channel_closing.amqp \
 	%D%/channel_flow.amqp \
@@ -89,6 +91,7 @@ EXTRA_DIST += \
 	%D%/handshake_in_pieces.amqp \
 	%D%/handshake_slow.amqp \
 	%D%/handshake_wrong_header.amqp \
+	%D%/headers_values.amqp \
 	%D%/heartbeat.amqp \
 	%D%/heartbeat_off.amqp \
 	%D%/held_replies_bounded.amqp \
@@ -115,6 +118,7 @@ EXTRA_DIST += \
 	%D%/purge_waits.amqp \
 	%D%/queue_auto_delete.amqp \
 	%D%/queue_declare.amqp \
+	%D%/queue_declare_reserved.amqp \
 	%D%/queue_delete.amqp \
 	%D%/queue_exclusive.amqp \
 	%D%/queue_last_declared.amqp \

@@ -243,6 +243,44 @@ TEST(equivalence)
     ok(!EQUAL("V", "t\0"), "is not false");
 }
 
+/* The same for a headers exchange. */
+static bool same(const char *a, size_t a_size, const char *b, size_t b_size)
+{
+    struct field field_a, field_b;
+    struct reader walk_a = reader_of(bytes_of(a, a_size)), walk_b = reader_of(bytes_of(b, b_size));
+    if (!array_next(&walk_a, &field_a) || !array_next(&walk_b, &field_b))
+        return ok(false, "values can be read");
+    bool is_same = field_same_value(&field_a, &field_b);
+    if (field_same_value(&field_b, &field_a) != is_same || !field_same_value(&field_a, &field_a))
+        ok(false, "sameness goes both ways");
+    return is_same;
+}
+
+#define SAME(a, b) same(a, sizeof(a) - 1, b, sizeof(b) - 1)
+
+TEST(same_value)
+{
+    ok(SAME("b\5", "l\0\0\0\0\0\0\0\5"), "integers of all widths");
+    ok(!SAME("b\xff", "B\xff"), "-1 is not 255");
+    ok(SAME("f\x3f\x80\0\0", "b\1"), "1.0 is 1");
+    ok(SAME("d\xbf\xf0\0\0\0\0\0\0", "b\xff"), "-1.0 is -1");
+    ok(!SAME("f\x3f\xc0\0\0", "b\1"), "1.5 is not 1");
+    ok(SAME("d\x80\0\0\0\0\0\0\0", "b\0"), "-0.0 is 0");
+    ok(!SAME("d\x43\x40\0\0\0\0\0\0", "l\0\x20\0\0\0\0\0\1"), "2^53 is not 2^53 + 1");
+    ok(SAME("d\xc3\xe0\0\0\0\0\0\0", "l\x80\0\0\0\0\0\0\0"), "-2^63");
+    ok(!SAME("d\x43\xf0\0\0\0\0\0\0", "T\xff\xff\xff\xff\xff\xff\xff\xff"), "2^64 is not one less");
+    ok(SAME("d\x7f\xe0\0\0\0\0\0\0", "d\x7f\xe0\0\0\0\0\0\0"), "numbers beyond 64 bits");
+    ok(SAME("T\0\0\0\0\0\0\0\1", "b\1"), "a time is a number");
+    ok(!SAME("T\xff\xff\xff\xff\xff\xff\xff\xff", "b\xff"), "but never negative");
+    ok(SAME("S\0\0\0\1a", "x\0\0\0\1a"), "text and bytes");
+    ok(!SAME("S\0\0\0\0011", "b\1"), "text is no number");
+    ok(!SAME("t\1", "b\1"), "true is not 1");
+    ok(!SAME("D\0\0\0\0\1", "b\1"), "a decimal is no integer");
+    ok(!SAME("V", "t\0"), "nothing is not false");
+    ok(SAME("F\0\0\0\0", "A\0\0\0\0"), "a table and an array, both empty");
+    ok(!SAME("A\0\0\0\2b\1", "A\0\0\0\3s\0\1"), "inside of them types count");
+}
+
 TEST(equivalence_inside_tables)
 {
     ok(EQUAL("A\0\0\0\2t\1", "A\0\0\0\2t\2"), "true is true");
@@ -427,6 +465,7 @@ int main(void)
     RUN(the_first_of_a_name_counts);
     RUN(typed_finds);
     RUN(equivalence);
+    RUN(same_value);
     RUN(equivalence_inside_tables);
     RUN(printing);
     RUN(printing_nothing_and_too_much);

@@ -77,14 +77,21 @@ static void attach(struct binding *binding)
     source->vhost->broker->topology++;
 }
 
+/* RabbitMQ asks for this last, and not at all about a binding that is not there to be removed. */
+static bool check_access(const struct binding_request *request, struct error *error)
+{
+    return !request->queue || !request->connection_id ||
+           queue_check_access(request->queue, request->connection_id, error);
+}
+
 bool binding_put(struct exchange *source, const struct binding_request *request, bool record,
                  struct error *error)
 {
     struct binding *binding = binding_new(source, request);
-    bool there = map_find(&source->vhost->bindings, identity(binding));
-    if (there || !source->kind->check(binding, error)) {
+    bool allowed = source->kind->check(binding, error) && check_access(request, error);
+    if (!allowed || map_find(&source->vhost->bindings, identity(binding))) {
         mem_free(binding);
-        return there;
+        return allowed;
     }
     attach(binding);
     if (record)
@@ -138,8 +145,11 @@ bool binding_remove(struct vhost *vhost, const struct binding_request *request, 
     struct binding *wanted = binding_new(source, request);
     struct binding *binding = map_find(&vhost->bindings, identity(wanted));
     mem_free(wanted);
-    if (binding)
-        binding_drop(binding);
+    if (!binding)
+        return true;
+    if (!check_access(request, error))
+        return false;
+    binding_drop(binding);
     exchanges_reap(vhost);
     return true;
 }

@@ -83,12 +83,13 @@ struct binding_request {
     struct exchange *exchange; /* or this */
     struct bytes key;
     struct bytes arguments; /* contents of the field table; table_check has passed it */
+    uint64_t connection_id; /* who asks; 0: nobody, and an exclusive queue is anybody's */
 };
 
 /* queue.bind and exchange.bind: the same binding again is fine. Recorded when both ends are
- * durable. */
+ * durable. Arguments are checked before access to an exclusive queue. */
 bool binding_add(struct vhost *vhost, const struct binding_request *request, struct error *error);
-/* queue.unbind and exchange.unbind: what is missing is fine. */
+/* queue.unbind and exchange.unbind: what is missing is fine, whoever asks. */
 bool binding_remove(struct vhost *vhost, const struct binding_request *request,
                     struct error *error);
 

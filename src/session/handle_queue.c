@@ -103,26 +103,35 @@ enum handled handle_queue_declare(struct channel *channel,
     return HANDLED;
 }
 
-/* ---- bind and unbind ---- */
+/* ---- bind and unbind: the order of checks is RabbitMQ's ---- */
+
+static enum handled refuse_reply_queue(const struct channel *channel, struct bytes name,
+                                       struct error *error)
+{
+    return error_set(error, REPLY_ACCESS_REFUSED,
+                     "cannot bind to volatile queue '%.*s' in vhost '%s'", BYTES_ARG(name),
+                     channel->connection->vhost->name);
+}
 
 enum handled handle_queue_bind(struct channel *channel, const struct method_queue_bind *method,
                                struct error *error)
 {
     struct vhost *vhost = channel->connection->vhost;
-    if (is_reply_queue(method->queue))
-        return error_set(error, REPLY_ACCESS_REFUSED,
-                         "cannot bind to volatile queue '%.*s' in vhost '%s'",
-                         BYTES_ARG(method->queue), vhost->name);
-    struct queue *queue = need_queue(channel, method->queue, error);
-    if (!queue)
-        return HANDLED_FAILED;
+    struct bytes name = method->queue;
     struct binding_request request = {.source = method->exchange,
-                                      .queue = queue,
                                       .key = method->routing_key,
-                                      .arguments = method->arguments};
+                                      .arguments = method->arguments,
+                                      .connection_id = channel->connection->id};
+    if (is_reply_queue(name))
+        return refuse_reply_queue(channel, name, error);
+    if (!need_queue_name(channel, &name, error) ||
+        !exchange_is_not_default(method->exchange, error) ||
+        !vhost_need_exchange(vhost, method->exchange, error))
+        return HANDLED_FAILED;
+    request.queue = vhost_need_queue(vhost, name, error);
     if (!method->queue.size && !method->routing_key.size)
-        request.key = queue_name(queue);
-    if (!binding_add(vhost, &request, error))
+        request.key = name;
+    if (!request.queue || !binding_add(vhost, &request, error))
         return HANDLED_FAILED;
     if (method->nowait)
         return HANDLED;
@@ -138,17 +147,18 @@ enum handled handle_queue_unbind(struct channel *channel, const struct method_qu
 {
     struct vhost *vhost = channel->connection->vhost;
     struct bytes name = method->queue;
-    if (!need_queue_name(channel, &name, error))
-        return HANDLED_FAILED;
-    struct queue *queue = vhost_queue(vhost, name);
+    struct error missing;
     struct binding_request request = {.source = method->exchange,
-                                      .queue = queue,
                                       .key = method->routing_key,
-                                      .arguments = method->arguments};
-    if (queue && !method->queue.size && !method->routing_key.size)
-        request.key = queue_name(queue);
-    if (queue && (!queue_check_access(queue, channel->connection->id, error) ||
-                  !binding_remove(vhost, &request, error)))
+                                      .arguments = method->arguments,
+                                      .connection_id = channel->connection->id};
+    if (!need_queue_name(channel, &name, error) ||
+        !exchange_is_not_default(method->exchange, error))
+        return HANDLED_FAILED;
+    request.queue = vhost_need_queue(vhost, name, &missing);
+    if (!method->queue.size && !method->routing_key.size)
+        request.key = name;
+    if (request.queue && !binding_remove(vhost, &request, error))
         return HANDLED_FAILED;
     settle_hold_names(channel);
     channel_send_id(channel, METHOD_QUEUE_UNBIND_OK);
@@ -206,7 +216,7 @@ enum handled handle_queue_delete(struct channel *channel, const struct method_qu
     list_init(&lost);
     if (!need_queue_name(channel, &name, error))
         return HANDLED_FAILED;
-    struct queue *queue = vhost_queue(connection->vhost, name);
+    struct queue *queue = vhost_need_queue(connection->vhost, name, error);
     if (queue) {
         if (!queue_check_access(queue, connection->id, error))
             return HANDLED_FAILED;

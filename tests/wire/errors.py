@@ -550,19 +550,24 @@ def _(t, c):
     c.send(1, "queue.declare", queue="amq.mine", exclusive=True)
 
 
-@case("redeclare of a server-named queue is the same queue, or 403")
-def redeclare_server_named(t):
-    c = client(t)
+@error("redeclare of a server-named queue", 403,
+       "ACCESS_REFUSED - queue name '%(q)s' contains reserved prefix 'amq.*'", "queue.declare")
+def _(t, c):
     q = c.queue()
     c.send(1, "queue.declare", queue=q, exclusive=True)
-    event = c.recv(1)
-    if event.name == "queue.declare-ok":
-        equal(event.queue, q, "name")
-    else:
-        equal((event.name, event.reply_code, event.reply_text),
-              ("channel.close", 403, "ACCESS_REFUSED - queue name '%s' contains reserved prefix "
-                                     "'amq.*'" % q), "reply")
-    t.note(event.name)
+    return {"q": q}
+
+
+@error("queue.bind of what is not there to the default exchange", 403, DEFAULT_EXCHANGE,
+       "queue.bind")
+def _(t, c):
+    c.send(1, "queue.bind", queue=name(), exchange="", routing_key="k")
+
+
+@error("queue.unbind of what is not there from the default exchange", 403, DEFAULT_EXCHANGE,
+       "queue.unbind")
+def _(t, c):
+    c.send(1, "queue.unbind", queue=name(), exchange="", routing_key="k")
 
 
 def requeue(title, arg, received, current, first, then):

@@ -93,14 +93,18 @@ static bool check_equivalent(const struct queue *queue, const struct queue_decla
            queue_arguments_equivalent(queue, declare->arguments, error);
 }
 
+/* Those names are given by the server, and nobody else declares them, also when they are there. */
+static bool check_name(const struct queue_declare *declare, struct error *error)
+{
+    return declare->generated || !bytes_start_with(declare->name, "amq.") ||
+           error_set(error, REPLY_ACCESS_REFUSED,
+                     "queue name '%.*s' contains reserved prefix 'amq.*'",
+                     BYTES_ARG(declare->name));
+}
+
 static struct queue *declare_new(struct vhost *vhost, const struct queue_declare *declare,
                                  struct error *error)
 {
-    if (!declare->generated && bytes_start_with(declare->name, "amq.")) {
-        error_set(error, REPLY_ACCESS_REFUSED, "queue name '%.*s' contains reserved prefix 'amq.*'",
-                  BYTES_ARG(declare->name));
-        return NULL;
-    }
     if (!queue_arguments_check(vhost, declare->name, declare, error))
         return NULL;
     struct queue *queue = queue_new(vhost, declare, 0);
@@ -125,6 +129,8 @@ struct queue *queue_declare(struct vhost *vhost, const struct queue_declare *dec
         stripped.name = bytes_str(generated);
         stripped.generated = true;
     }
+    if (!check_name(&stripped, error))
+        return NULL;
     struct queue *queue = vhost_queue(vhost, stripped.name);
     if (queue)
         return check_equivalent(queue, declare, error) ? queue : NULL;

@@ -41,8 +41,8 @@ struct queue_declare {
 
 /* queue.declare (AMQP 0-9-1, 1.7.2.1), with RabbitMQ's equivalence rules, texts and order of
  * checks. NULL with an error when it is refused. *created tells whether it is new (its declare-ok
- * waits for store_ticket when it is durable). Any client may redeclare an existing `amq.` name, but
- * not create one. An exclusive queue is never durable, whatever was asked. */
+ * waits for store_ticket when it is durable). A client can declare a name that begins with `amq.`
+ * only passively. An exclusive queue is never durable, whatever was asked. */
 struct queue *queue_declare(struct vhost *vhost, const struct queue_declare *declare, bool *created,
                             struct error *error);
 /* Fills `name` (at least 32 bytes) with a new `amq.gen-...` name that is free. */

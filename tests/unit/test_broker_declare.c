@@ -102,7 +102,9 @@ TEST(names_are_checked)
     is_int(strlen(name), 30, "a generated name: %s", name);
     ok(strncmp(name, "amq.gen-", 8) == 0, "its prefix");
     created(name, "g", NULL);
-    created(name, "", NULL);
+    ok(!bench_queue(&bench, name, "", NULL), "only the server declares it");
+    ok(strstr(bench_text(&bench), "contains reserved prefix"), "the text");
+    ok(bench_queue(&bench, name, "p", NULL), "anybody may look at it");
     struct queue *queue = bench_queue(&bench, "\r\n", "", NULL);
     ok(queue && strncmp(queue->name, "amq.gen-", 8) == 0, "nothing but line ends is no name");
     ok(!bench_exchange(&bench, "amq.x", "fanout", "", NULL), "a reserved name");

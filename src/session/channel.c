@@ -94,6 +94,7 @@ void channel_end(struct channel *channel)
     stop(channel, CHANNEL_ENDING);
     settle_hold_names(channel);
     channel_send_id(channel, METHOD_CHANNEL_CLOSE_OK);
+    channel->connection->ended_channel = channel->number;
     if (list_is_empty(&channel->held))
         channel_free(channel);
 }
@@ -302,6 +303,18 @@ static bool closing_frame(struct channel *channel, const struct frame *frame, ui
     return true;
 }
 
+/* The client has closed the channel, and is not answered yet: it may say so once more, as it may before
+ * it has read the answer. All else comes after that. */
+static enum handled ending_frame(struct channel *channel, const struct frame *frame)
+{
+    union method method;
+    if (frame->type != FRAME_METHOD || method_read(frame->payload, &method) != METHOD_OK ||
+        method.id != METHOD_CHANNEL_CLOSE)
+        return HANDLED_WAIT;
+    channel_send_id(channel, METHOD_CHANNEL_CLOSE_OK);
+    return HANDLED;
+}
+
 /* The first frame for a channel that is not open. */
 static bool first_frame(struct connection *connection, const struct frame *frame, uint32_t *id,
                         struct error *error)
@@ -318,8 +331,14 @@ static bool first_frame(struct connection *connection, const struct frame *frame
                          "expected method frame, got non method frame instead");
     if (!frame_read_method(frame->payload, &method, id, error))
         return false;
+    if (method.id == METHOD_CHANNEL_CLOSE && connection->ended_channel == frame->channel) {
+        union method close_ok = {.id = METHOD_CHANNEL_CLOSE_OK};
+        connection_send_on(connection, frame->channel, &close_ok);
+        return true;
+    }
     if (method.id != METHOD_CHANNEL_OPEN)
         return error_set(error, REPLY_CHANNEL_ERROR, "expected 'channel.open'");
+    connection->ended_channel = 0;
     channel_send_id(channel_new(connection, frame->channel), METHOD_CHANNEL_OPEN_OK);
     return true;
 }
@@ -338,7 +357,7 @@ enum handled channel_frame(struct connection *connection, const struct frame *fr
     } else if (channel->state == CHANNEL_CLOSING) {
         handled = closing_frame(channel, frame, &id, &error);
     } else {
-        return HANDLED_WAIT;
+        return ending_frame(channel, frame);
     }
     if (handled == HANDLED_FAILED)
         channel_error(connection, frame->channel, id, &error);

@@ -186,10 +186,15 @@ void connection_fail(struct connection *connection, uint16_t code, uint32_t meth
 
 void connection_send(struct connection *connection, const union method *method)
 {
+    connection_send_on(connection, 0, method);
+}
+
+void connection_send_on(struct connection *connection, uint16_t channel, const union method *method)
+{
     size_t size = frame_method_size(method);
     uint8_t *at = output_room(&connection->server->outputs, &connection->output, size);
     struct writer writer = writer_of(at, size);
-    frame_write_method(&writer, 0, method);
+    frame_write_method(&writer, channel, method);
     output_added(&connection->output, size);
     connection_touch(connection);
 }
@@ -581,6 +586,7 @@ static size_t act(struct connection *connection, struct bytes in)
             pause_work(connection);
     }
     connection->asks_much = start - turn->left > MUCH;
+    connection->ended_channel = 0;
     return_borrowed(connection);
     return used;
 }

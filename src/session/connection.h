@@ -64,6 +64,7 @@ struct connection {
     const char *mechanism;
     struct idmap channels;
     struct channel *last_channel; /* looked up last; NULL: none */
+    uint16_t ended_channel;       /* closed by the piece of input at hand; 0: none */
     struct channel *borrowing;    /* its content borrows from the input; see content_save */
     uint32_t bodies;              /* channels whose content has a header and lacks some of its body */
     struct list exclusive_queues; /* by owner_link */
@@ -91,8 +92,10 @@ static inline bool connection_can_deliver(const struct connection *connection)
     return connection->output.size < connection->server->options.output_bytes_max;
 }
 
-/* Sends a method on channel 0. */
+/* Sends a method on channel 0; or on one that need not be open. */
 void connection_send(struct connection *connection, const union method *method);
+void connection_send_on(struct connection *connection, uint16_t channel,
+                        const union method *method);
 /* Adds, or takes away, a reason to wait. Input goes on in the next turn. */
 void connection_hold(struct connection *connection, enum hold reason);
 void connection_release(struct connection *connection, enum hold reason);

@@ -105,13 +105,16 @@ static const char *tls_fault(const struct options *options)
 {
     const struct tls_options *tls = &options->tls;
     if (options->listen_tls_count == 0)
-        return tls->certificate || tls->key || tls->authorities || tls->verify_peer
+        return tls->certificate || tls->key || tls->authorities || tls->verify_peer ||
+                       tls->peer_optional
                    ? "options for TLS need --listen-tls ADDRESS:PORT"
                    : NULL;
     if (!tls->certificate || !tls->key)
         return "--listen-tls needs --tls-cert FILE and --tls-key FILE";
     if (tls->verify_peer && !tls->authorities)
         return "--tls-verify-peer needs --tls-ca FILE";
+    if (tls->peer_optional && !tls->verify_peer)
+        return "--tls-peer-optional is for --tls-verify-peer, which is missing";
     if (tls->authorities && !tls->verify_peer)
         return "--tls-ca is for --tls-verify-peer, which is missing";
     return NULL;

@@ -82,6 +82,8 @@ static const struct row rows[] = {
     {"tls-key", KIND_TEXT, FIELD(tls.key), 0, 0, "FILE", "its private key, in PEM"},
     {"tls-verify-peer", KIND_FLAG, FIELD(tls.verify_peer), 0, 0, NULL,
      "let only clients in that have a certificate"},
+    {"tls-peer-optional", KIND_FLAG, FIELD(tls.peer_optional), 0, 0, NULL,
+     "and those that have none at all"},
     {"tls-ca", KIND_TEXT, FIELD(tls.authorities), 0, 0, "FILE",
      "authorities of clients' certificates, in PEM"},
     {"tls-min-version", KIND_TLS_VERSION, 0, 0, 0, 0, "VERSION", "1.2 or 1.3"},

@@ -190,7 +190,8 @@ static bool load_authorities(SSL_CTX *ssl, const struct tls_options *options, ch
     if (!names || lib.SSL_CTX_load_verify_file(ssl, options->authorities) != 1)
         return refuse(error, error_size, "no certificates of authorities can be read from",
                       options->authorities);
-    lib.SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    int without = options->peer_optional ? 0 : SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+    lib.SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | without, NULL);
     return true;
 }
 

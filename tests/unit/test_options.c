@@ -57,9 +57,11 @@ TEST(tls)
     is_str(options.tls.certificate, "c", "with a certificate");
     is_str(options.tls.key, "k", "and its key");
     ok(read_arguments(&options, "--tls-verify-peer", "--tls-ca=a", "--tls-min-version=1.3"), "more");
-    ok(options.tls.verify_peer, "clients need a certificate");
+    ok(options.tls.verify_peer && !options.tls.peer_optional, "clients need a certificate");
     is_str(options.tls.authorities, "a", "of these authorities");
     is_int(options.tls.min_version, TLS_VERSION_1_3, "and the newest version");
+    ok(read_arguments(&options, "--tls-verify-peer", "--tls-peer-optional", NULL), "asked for only");
+    ok(options.tls.verify_peer && options.tls.peer_optional, "clients may have a certificate");
     ok(!read_arguments(&options, "--tls-min-version", "1.1", NULL), "older ones are not spoken");
     is_str(error, "--tls-min-version must be 1.2 or 1.3, and not '1.1'", "at all");
 }

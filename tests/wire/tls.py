@@ -174,6 +174,8 @@ def _(t):
             (OWN, "options for TLS need --listen-tls"),
             (("--tls-verify-peer",), "options for TLS need --listen-tls"),
             (listen + OWN + VERIFY[:1], "--tls-verify-peer needs --tls-ca FILE"),
+            (listen + OWN + ("--tls-peer-optional",),
+             "--tls-peer-optional is for --tls-verify-peer, which is missing"),
             (listen + OWN + VERIFY[1:], "--tls-ca is for --tls-verify-peer, which is missing"),
             (("--listen-tls", "localhost:1") + OWN, "--listen-tls localhost:1 is not ADDRESS:PORT"),
             (listen + ("--tls-cert", nowhere) + OWN[2:],
@@ -256,6 +258,21 @@ def _(t):
     c = client(t, daemon, trust("client"))
     c.queue()
     c.close()
+
+
+@case("client certificates: asked for, but not required")
+def _(t):
+    daemon = serve(t, *VERIFY, "--tls-peer-optional")
+    try:
+        client(t, daemon, trust("stranger"))
+        raise AssertionError("a stranger was let in")
+    except (ssl.SSLError, amqp.ConnectionGone, ConnectionError):
+        pass
+    logs(daemon, 'reason="certificate verify failed: self-signed certificate"')
+    for certificate in (None, "client"):
+        c = client(t, daemon, trust(certificate))
+        c.queue()
+        c.close()
 
 
 @case("a session that is resumed")

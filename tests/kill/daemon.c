@@ -129,6 +129,15 @@ int daemon_wait(struct daemon *daemon, uint32_t patience_ms)
     return -1;
 }
 
+void daemon_freeze(struct daemon *daemon)
+{
+    int status;
+    kill(daemon->pid, SIGSTOP);
+    waitpid(daemon->pid, &status, WUNTRACED);
+    if (!WIFSTOPPED(status))
+        forget(daemon);
+}
+
 void daemon_kill(struct daemon *daemon)
 {
     int status;

@@ -50,6 +50,8 @@ void daemon_start(struct daemon *daemon);
 bool daemon_read(struct daemon *daemon);
 /* It has ended, or does within `patience_ms`: its status as waitpid gives it; -1: it has not. */
 int daemon_wait(struct daemon *daemon, uint32_t patience_ms);
+/* Stops all its threads where they are; it can only be killed then. If it has just ended there is none. */
+void daemon_freeze(struct daemon *daemon);
 /* SIGKILL, and waits. */
 void daemon_kill(struct daemon *daemon);
 

@@ -9,6 +9,9 @@
  * Every few rounds a life begins with a drain, which takes everything from all queues and settles
  * what was owed. model.c has the rules.
  *
+ * With --power COMMAND a kill is a power cut: the broker is stopped, `COMMAND cut` keeps what its disk has
+ * at that moment, the broker is killed, and `COMMAND restore` puts back what was kept.
+ *
  * Prints a line for each broken promise ("violation KIND round=N ..."), and at the end lines
  * "figure NAME=VALUE". Ends after the first round with a broken promise. The exit status is 0: none
  * was broken; 1: one was; 2: it could not run. Equal seeds give equal messages and rounds of equal
@@ -44,6 +47,7 @@ enum {
 
 struct plan {
     const char *program, *data_dir, *log;
+    const char *power; /* NULL: a kill is a kill */
     uint32_t rounds;
     uint64_t seed;
     uint32_t load_ms_max;
@@ -336,11 +340,34 @@ static void read_the_rest(struct world *world)
         }
 }
 
+static void power(struct world *world, const char *what)
+{
+    char command[4096];
+    if (!world->plan.power)
+        return;
+    snprintf(command, sizeof(command), "%s %s", world->plan.power, what);
+    if (system(command) != 0) {
+        fprintf(stderr, "kill_load: failed: %s\n", command);
+        exit(2);
+    }
+}
+
+/* It does nothing more, and what it had sent by now is all that was promised. */
+static void cut_power(struct world *world)
+{
+    if (!world->plan.power || !world->daemon.pid)
+        return;
+    daemon_freeze(&world->daemon);
+    power(world, "cut");
+}
+
 static void end_by_kill(struct world *world)
 {
     world->is_ending = true;
+    cut_power(world);
     daemon_kill(&world->daemon);
     read_the_rest(world);
+    power(world, "restore");
     world->model.figures.kills++;
 }
 
@@ -358,7 +385,9 @@ static void end_by_stop(struct world *world)
         model_violate(&world->model, "stop", "status %d after SIGTERM; log: %s", status,
                       world->daemon.last);
     daemon_kill(&world->daemon);
+    power(world, "cut");
     read_the_rest(world);
+    power(world, "restore");
     world->model.figures.stops++;
 }
 
@@ -391,9 +420,13 @@ static void start_and_kill(struct world *world)
     daemon_start(&world->daemon);
     uint64_t end_us = draw(world, draw(world, 2) ? 4000 : 40000);
     nanosleep(&(struct timespec){.tv_nsec = (long)end_us * 1000}, NULL);
-    if (!daemon_read(&world->daemon))
+    if (!daemon_read(&world->daemon)) {
         refused(world);
+        return;
+    }
+    cut_power(world);
     daemon_kill(&world->daemon);
+    power(world, "restore");
     world->model.figures.start_kills++;
 }
 
@@ -508,6 +541,7 @@ static void read_options(struct plan *plan, int count, char **arguments)
         {"load-messages", required_argument, NULL, 'n'},
         {"drain-every", required_argument, NULL, 'e'},
         {"bulky", no_argument, NULL, 'b'},
+        {"power", required_argument, NULL, 'c'},
         {NULL, 0, NULL, 0},
     };
     *plan = (struct plan){.rounds = 10, .seed = 1, .load_ms_max = 700, .drain_every = 5};
@@ -539,6 +573,9 @@ static void read_options(struct plan *plan, int count, char **arguments)
             break;
         case 'b':
             plan->is_bulky = true;
+            break;
+        case 'c':
+            plan->power = optarg;
             break;
         default:
             exit(2);

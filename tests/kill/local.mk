@@ -4,6 +4,7 @@
 
 EXTRA_DIST += \
 	%D%/README.md \
+	%D%/power \
 	%D%/run
 
 check_PROGRAMS += \

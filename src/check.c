@@ -149,6 +149,12 @@ int check_store(const char *path, struct store_options *options)
         return 2;
     }
     int result = 2;
+    char name[64];
+    if (folder_look(path, name, sizeof(name)) != FOLDER_STORE) {
+        printf("%s is not a store: it has no journal, and no identity\n", path);
+        disk_posix_free(disk);
+        return result;
+    }
     int lock = folder_lock(path, false, error, sizeof(error));
     if (lock < 0 && error[0])
         printf("%s\n", error);

@@ -3,6 +3,7 @@
  */
 #include "folder.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -74,6 +75,45 @@ int folder_make(const char *path, bool parents)
 {
     int error = parents ? make_parents(path) : 0;
     return error ? error : make_one(path);
+}
+
+static bool begins_with(const char *name, const char *start)
+{
+    return strncmp(name, start, strlen(start)) == 0;
+}
+
+static bool is_of_store(const char *name)
+{
+    return strcmp(name, "identity") == 0 || strcmp(name, "anchor") == 0 ||
+           (begins_with(name, "journal-") && strlen(name) == strlen("journal-0000000001"));
+}
+
+/* Files that may be there without a store; the last is of the file system. */
+static bool is_harmless(const char *name)
+{
+    static const char *const names[] = {".", "..", lock_name, "index", "reserve", "lost+found"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return begins_with(name, "spare-") || begins_with(name, "salvaged-");
+}
+
+enum folder_kind folder_look(const char *path, char *name, size_t name_size)
+{
+    enum folder_kind kind = FOLDER_EMPTY;
+    DIR *entries = opendir(path);
+    const struct dirent *entry;
+    while (entries && kind != FOLDER_STORE && (entry = readdir(entries))) {
+        if (is_of_store(entry->d_name)) {
+            kind = FOLDER_STORE;
+        } else if (!is_harmless(entry->d_name)) {
+            kind = FOLDER_FOREIGN;
+            snprintf(name, name_size, "%s", entry->d_name);
+        }
+    }
+    if (entries)
+        closedir(entries);
+    return kind;
 }
 
 static void explain_held(int fd, const char *path, char *error, size_t error_size)

@@ -11,6 +11,10 @@ char *folder_default(void);
 /* Makes the folder, for its owner alone, if it is missing; with `parents` those above it, too. 0 or
  * an errno value. */
 int folder_make(const char *path, bool parents);
+/* What lies in a folder that exists. FOLDER_EMPTY: nothing, or what a first start leaves that came to
+ * nothing. FOLDER_FOREIGN: something else than a store; `name` is of one of the files. */
+enum folder_kind { FOLDER_EMPTY, FOLDER_STORE, FOLDER_FOREIGN };
+enum folder_kind folder_look(const char *path, char *name, size_t name_size);
 /* Takes the lock of the folder for this process: a descriptor that holds it until it is closed, or -1
  * with a text. Without `create`, a folder without a lock file gives -1 and an empty text, and nothing
  * is written. */

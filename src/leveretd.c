@@ -144,6 +144,14 @@ static bool open_folder(struct daemon *daemon)
         snprintf(what, sizeof(what), "%s cannot be used: %s", daemon->data_dir, strerror(error));
         return refuse(daemon, what);
     }
+    char name[64];
+    if (folder_look(daemon->data_dir, name, sizeof(name)) == FOLDER_FOREIGN) {
+        snprintf(what, sizeof(what),
+                 "%s is no store of messages, and not empty: %s lies there; name an empty folder, or "
+                 "one that is not there yet, with --data-dir",
+                 daemon->data_dir, name);
+        return refuse(daemon, what);
+    }
     daemon->lock = folder_lock(daemon->data_dir, true, what, sizeof(what));
     if (daemon->lock < 0)
         return refuse(daemon, what);
@@ -175,6 +183,9 @@ static bool open_store(struct daemon *daemon)
     options->pool = &daemon->pool;
     options->log = &daemon->log;
     options->steps = &daemon->loop->turns.steps;
+    if (getrandom(options->identity, sizeof(options->identity), 0) !=
+        (ssize_t)sizeof(options->identity))
+        return refuse(daemon, "the system has no random numbers");
     daemon->store = store_open(options, clock_monotonic_ms(), what, sizeof(what));
     return daemon->store || refuse(daemon, what);
 }

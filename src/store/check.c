@@ -164,6 +164,34 @@ static uint64_t check_counts(struct store *store, const struct printer *printer)
     return bad;
 }
 
+/* What a start makes again from the rest. */
+static uint64_t check_parts(const struct store *store, const struct printer *printer)
+{
+    const struct identity *identity = &store->identity;
+    uint64_t bad = store->missing_count;
+    for (size_t i = 0; i < store->missing_count; i++)
+        say(printer, "missing: segment %u; nothing that was in it is needed any more",
+            store->missing[i]);
+    if (identity->is_damaged || (identity->written == 0 && identity_is(identity->id))) {
+        say(printer, "damaged: the file " IDENTITY_NAME);
+        bad++;
+    }
+    if (store->is_nameless) {
+        say(printer, "damaged: the identity in the index");
+        bad++;
+    }
+    list_for_each(link, &store->segments)
+    {
+        const struct segment *segment = list_entry(link, struct segment, link);
+        if (!segment->is_headless)
+            continue;
+        say(printer, "damaged: segment %u offset 0: its header; a start takes it from its first batch",
+            segment->number);
+        bad++;
+    }
+    return bad;
+}
+
 int store_check(const struct store_options *options, void (*print)(void *context, const char *line),
                 void *context)
 {
@@ -177,13 +205,18 @@ int store_check(const struct store_options *options, void (*print)(void *context
         store_abandon(store);
         return 2;
     }
+    if (identity_read(options->disk, &store->identity) != 0) {
+        say(&printer, "the file " IDENTITY_NAME " cannot be read, or is of a newer version");
+        store_abandon(store);
+        return 2;
+    }
     if (checkpoint_load(store, &position, error, sizeof(error)) < 0 ||
         !replay(store, &position, false, &report, error, sizeof(error))) {
         say(&printer, "%s", error);
         store_abandon(store);
         return 1;
     }
-    uint64_t bad = 0, unread = 0;
+    uint64_t bad = check_parts(store, &printer), unread = 0;
     list_for_each(link, &store->segments)
         bad += check_segment(store, &printer, list_entry(link, struct segment, link));
     size_t at = 0;

@@ -15,6 +15,7 @@
  *   "T" key                  a blob of a queue that does not survive: deleted at start
  *   "S" segment              entries and bytes that are needed of it, its size, its last batch
  *   "N" name                 a value of the catalogue
+ *   "I"                      the store it belongs to
  * Behind every value is a checksum over key and value. */
 #include <stdio.h>
 
@@ -194,6 +195,11 @@ static bool is_dead(const struct store *store, const struct segment *segment)
 static void put_segments(struct store *store, struct checkpoint_job *job)
 {
     struct buffer value = {0};
+    for (size_t i = 0; i < store->missing_count; i++) {
+        struct key key = key_of('S', store->missing[i], 4);
+        kv_batch_delete(&job->batch, key_bytes(&key));
+    }
+    store->missing_count = 0;
     job->retired = mem_zalloc_array(store->segments_by_number.count + 1, sizeof(*job->retired));
     list_for_each(link, &store->segments)
     {
@@ -214,6 +220,12 @@ static void put_segments(struct store *store, struct checkpoint_job *job)
         put(&job->batch, key_of('S', segment->number, 4), &value);
     }
     buffer_free(&value);
+}
+
+/* Not in the sum, as an index of an earlier version has none. */
+static void put_identity(const struct store *store, struct buffer *batch)
+{
+    kv_batch_put_sealed(batch, bytes_str("I"), bytes_of(store->identity.id, IDENTITY_SIZE));
 }
 
 /* It is put into the batch by image_seal, with the sum of the image. */
@@ -324,6 +336,7 @@ void checkpoint_begin(struct store *store)
     put_chunks(store, &job->batch);
     job->blob_last = store->blob_last;
     put_segments(store, job);
+    put_identity(store, &job->batch);
     put_header(store, job);
     job->durable = store->position.batch - 1;
     uint32_t kept = store->spares_count;

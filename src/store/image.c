@@ -268,6 +268,28 @@ static int load_pairs(struct store *store, uint64_t sum, char *error, size_t err
     return 1;
 }
 
+/* Whose index it is. One of an earlier version does not say; one that is bad is written anew. */
+static int load_identity(struct store *store, char *error, size_t error_size)
+{
+    struct buffer value = {0};
+    int found = store->o.kv->ops->get(store->o.kv, bytes_str("I"), &value);
+    struct bytes id = buffer_bytes(&value);
+    bool is_sound = found == 1 && kv_value_open(bytes_str("I"), &id) && id.size == IDENTITY_SIZE;
+    store->is_nameless = found == 1 && !is_sound;
+    if (is_sound && !identity_is(store->identity.id))
+        memcpy(store->identity.id, id.data, IDENTITY_SIZE);
+    bool is_foreign = is_sound && identity_differs(id.data, store->identity.id);
+    buffer_free(&value);
+    if (found < 0)
+        return fail_load("it cannot be read", store->o.kv->error, error, error_size);
+    if (!is_foreign)
+        return 0;
+    snprintf(error, error_size,
+             "the index belongs to another store; nothing was changed; restore all of the data "
+             "directory from one copy");
+    return -1;
+}
+
 int checkpoint_load(struct store *store, struct position *position, char *error, size_t error_size)
 {
     uint64_t sum, anchor;
@@ -278,6 +300,9 @@ int checkpoint_load(struct store *store, struct position *position, char *error,
         return -1;
     }
     int found = load_header(store, position, &sum, error, error_size);
+    if (found >= 0 && load_identity(store, error, error_size) < 0)
+        return -1;
+    store->is_adrift = found > 0 && anchor < store->checkpoint_number;
     if (found == 0 && anchor) {
         snprintf(error, error_size,
                  "the index that goes with the journal is missing or empty; no file of the journal "

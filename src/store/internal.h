@@ -36,6 +36,7 @@ struct segment {
     bool is_retiring; /* nothing live; goes when the next checkpoint is durable */
     bool is_gone;
     bool is_found; /* at start: the file is there */
+    bool is_headless; /* at start: its header is bad, and known from its first batch */
     bool was_compacted; /* tried, and what is left cannot be moved */
     struct list link; /* store->segments, by number */
 };
@@ -365,6 +366,25 @@ int anchor_write(struct disk *disk, uint64_t number);
 /* *number is 0 when there is none; ENOTSUP: it is of a newer version. */
 int anchor_read(struct disk *disk, uint64_t *number);
 
+/* ---- identity.c ---- */
+
+#define IDENTITY_NAME "identity"
+
+struct identity {
+    uint8_t id[IDENTITY_SIZE];
+    uint64_t written; /* how often; 0: never */
+    uint32_t segment; /* the last one that was begun */
+    bool is_damaged;  /* when it was read: a part of the file is bad */
+};
+
+/* Both give 0 or an errno value. Writes it, durably. */
+int identity_write(struct disk *disk, struct identity *identity);
+/* Zeros when there is none, or none that is sound; ENOTSUP: it is of a newer version. */
+int identity_read(struct disk *disk, struct identity *identity);
+/* Is it one? Are both, and different ones? */
+bool identity_is(const uint8_t id[IDENTITY_SIZE]);
+bool identity_differs(const uint8_t a[IDENTITY_SIZE], const uint8_t b[IDENTITY_SIZE]);
+
 /* ---- checkpoint.c, image.c ---- */
 
 enum { CHECKPOINT_VERSION = 2 };
@@ -465,6 +485,8 @@ struct replay_report {
     uint64_t cut_bytes;               /* about: as far as there is something */
 };
 
+/* Writes the header of a segment that is headless anew. 0 or an errno value. */
+int segment_mend(struct store *store, struct segment *segment);
 /* From the position to the end of the journal. False, with an error, when it is damaged. */
 bool replay(struct store *store, struct position *position, bool repair,
             struct replay_report *report, char *error, size_t error_size);
@@ -505,6 +527,7 @@ struct store {
     bool has_reserve;        /* there is a file to give up when the disk is full */
     uint64_t reserve_ms;     /* when to try to make it again */
     struct files files;      /* the reader's side */
+    struct identity identity; /* of the owner until the first write, then of the syncer */
 
     struct list segments;
     struct idmap segments_by_number;
@@ -565,6 +588,10 @@ struct store {
     struct checkpoint_job *checkpoint; /* under way */
     uint64_t checkpoint_number;        /* of the last one that is durable; 0: none */
     uint64_t image_sum;                /* of its image (image.c) */
+    uint32_t *missing; /* segments that the last checkpoint knows, which are gone and not needed */
+    size_t missing_count;
+    bool is_nameless; /* at start: the index has its identity, and that is bad */
+    bool is_adrift;   /* at start: the anchor does not know the checkpoint */
     uint64_t checkpoint_ms;            /* when the last one began */
     uint64_t checkpoint_retry_ms;      /* it could not be written: when to try again */
     uint64_t journal_since;            /* bytes written since */

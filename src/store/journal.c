@@ -52,9 +52,14 @@ static int create_segment(struct write_job *job)
     if (error)
         return error;
     error = planted(PLANTED_NO_FOLDER_SYNC) ? 0 : ops->sync_folder(job->disk);
-    if (error)
+    if (error) {
         job->sync_failed = true;
-    else
+        return error;
+    }
+    /* From here on it is missed when it is gone. */
+    job->store->identity.segment = job->segment->number;
+    error = identity_write(job->disk, &job->store->identity);
+    if (!error)
         job->create[0] = '\0';
     return error;
 }
@@ -294,7 +299,10 @@ static void roll(struct store *store)
         spare_name(job->recycle, store->spares[--store->spares_count]);
         store->stats.segments_recycled++;
     }
-    struct segment_header header = {segment->number, segment->first_batch, store->previous};
+    struct segment_header header = {.segment = segment->number,
+                                    .first_batch = segment->first_batch,
+                                    .previous = store->previous};
+    memcpy(header.store, store->identity.id, IDENTITY_SIZE);
     segment_header_write(job->header, &header);
     job->before = store->active_file;
     job->file = NULL;

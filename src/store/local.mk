@@ -17,6 +17,7 @@ libleveret_store_a_SOURCES = \
 	%D%/sift.c \
 	%D%/space.c \
 	%D%/disk_posix.c \
+	%D%/identity.c \
 	%D%/image.c \
 	%D%/index.c \
 	%D%/index.h \

@@ -11,7 +11,8 @@
  *      8  4  number of the segment
  *     12  4  checksum of the batch before the first one in here
  *     16  8  number of the first batch in here
- *     24 36  0
+ *     24 16  the store it belongs to (identity.c), or zeros
+ *     40 20  0
  *     60  4  checksum of bytes 0 to 59
  *
  * Then come *batches*, each beginning at a multiple of 64. A batch is what one turn of the broker
@@ -123,6 +124,7 @@ void segment_header_write(uint8_t out[SEGMENT_HEADER], const struct segment_head
     put32(out + 8, header->segment);
     put32(out + 12, header->previous);
     put64(out + 16, header->first_batch);
+    memcpy(out + 24, header->store, IDENTITY_SIZE);
     put32(out + 60, crc32c(0, out, 60));
 }
 
@@ -132,6 +134,7 @@ int segment_header_read(const uint8_t in[SEGMENT_HEADER], struct segment_header 
     header->segment = get32(in + 8);
     header->previous = get32(in + 12);
     header->first_batch = get64(in + 16);
+    memcpy(header->store, in + 24, IDENTITY_SIZE);
     return result;
 }
 

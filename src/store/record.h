@@ -25,10 +25,13 @@ enum {
     RECORD_HEADER = 12,
 };
 
+enum { IDENTITY_SIZE = 16 };
+
 struct segment_header {
     uint32_t segment;
     uint64_t first_batch; /* number of the first batch in it */
     uint32_t previous;    /* checksum of the batch before */
+    uint8_t store[IDENTITY_SIZE]; /* whose it is; zeros: it was not said */
 };
 
 struct batch_header {

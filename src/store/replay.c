@@ -9,6 +9,7 @@
  *
  * A new segment says which batch it begins with. What lies behind that point in the segment before
  * was cut by an earlier start and means nothing. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,8 +124,8 @@ static int by_number(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-/* Reads the header of a segment's file. */
-static int look(struct store *store, const char *name, uint8_t bytes[SEGMENT_HEADER],
+/* Reads what a segment's file begins with. */
+static int look(struct store *store, const char *name, uint8_t *bytes, uint64_t size,
                 uint64_t *got)
 {
     struct disk *disk = store->o.disk;
@@ -132,9 +133,58 @@ static int look(struct store *store, const char *name, uint8_t bytes[SEGMENT_HEA
     int failed = disk->ops->open(disk, name, DISK_READ, &file);
     if (failed)
         return failed;
-    failed = disk->ops->read(file, bytes, SEGMENT_HEADER, 0, got);
+    failed = disk->ops->read(file, bytes, size, 0, got);
     disk->ops->close(file);
     return failed;
+}
+
+/* A header that is bad says nothing that the first batch does not say as well. */
+static bool know_by_batch(struct store *store, const char *name, uint32_t number,
+                          struct segment_header *header)
+{
+    uint8_t bytes[SEGMENT_HEADER + BATCH_HEADER];
+    struct batch_header batch;
+    uint64_t got = 0;
+    if (look(store, name, bytes, sizeof(bytes), &got) != 0 || got < sizeof(bytes) ||
+        batch_header_read(bytes + SEGMENT_HEADER, number, SEGMENT_HEADER, &batch) != RECORD_OK)
+        return false;
+    *header = (struct segment_header){
+        .segment = number, .first_batch = batch.number, .previous = batch.previous};
+    return true;
+}
+
+/* All of its block is written again, as a write may leave zeros behind it. */
+int segment_mend(struct store *store, struct segment *segment)
+{
+    struct disk *disk = store->o.disk;
+    struct disk_file *file;
+    struct segment_header header;
+    uint8_t bytes[DISK_BLOCK];
+    uint64_t got = 0;
+    char name[32];
+    segment_name(name, segment->number);
+    if (!know_by_batch(store, name, segment->number, &header))
+        return EIO;
+    memcpy(header.store, store->identity.id, IDENTITY_SIZE);
+    int error = look(store, name, bytes, sizeof(bytes), &got);
+    segment_header_write(bytes, &header);
+    if (!error)
+        error = disk->ops->open(disk, name, DISK_WRITE, &file);
+    if (error)
+        return error;
+    struct iovec part = {bytes, got};
+    error = disk->ops->write(file, &part, 1, 0);
+    if (!error)
+        error = disk->ops->sync(file);
+    disk->ops->close(file);
+    return error;
+}
+
+static bool is_foreign(struct store *store, const struct segment_header *header)
+{
+    if (!identity_is(store->identity.id)) /* the file is gone: the segments have it */
+        memcpy(store->identity.id, header->store, IDENTITY_SIZE);
+    return identity_differs(header->store, store->identity.id);
 }
 
 static bool find_segment(struct store *store, uint32_t number, char *error, size_t error_size)
@@ -146,7 +196,7 @@ static bool find_segment(struct store *store, uint32_t number, char *error, size
     segment_name(name, number);
     uint8_t bytes[SEGMENT_HEADER];
     uint64_t got = 0;
-    int failed = look(store, name, bytes, &got);
+    int failed = look(store, name, bytes, sizeof(bytes), &got);
     if (failed) {
         snprintf(error, error_size, "%s cannot be read: %s", name, strerror(failed));
         return false;
@@ -159,6 +209,15 @@ static bool find_segment(struct store *store, uint32_t number, char *error, size
         return false;
     }
     bool sound = result == RECORD_OK && header.segment == number;
+    if (sound && is_foreign(store, &header)) {
+        snprintf(error, error_size,
+                 "%s belongs to another store; nothing was changed; take it away, or restore all of "
+                 "the data directory from one copy",
+                 name);
+        return false;
+    }
+    segment->is_headless = !sound && know_by_batch(store, name, number, &header);
+    sound = sound || segment->is_headless;
     if (!sound && segment->kept_entries) {
         snprintf(error, error_size,
                  "the journal is damaged: %s at offset 0: a bad header, and %" PRIu64
@@ -169,6 +228,16 @@ static bool find_segment(struct store *store, uint32_t number, char *error, size
     segment->first_batch = sound ? header.first_batch : 0;
     segment->is_found = true;
     return true;
+}
+
+static bool refuse_missing(uint32_t number, const char *why, char *error, size_t error_size)
+{
+    char name[32];
+    segment_name(name, number);
+    snprintf(error, error_size,
+             "%s is missing, and %s; nothing was changed; restore the data directory from a copy",
+             name, why);
+    return false;
 }
 
 static bool find_segments(struct store *store, char *error, size_t error_size)
@@ -193,14 +262,18 @@ static bool find_segments(struct store *store, char *error, size_t error_size)
         if (segment->is_found)
             continue;
         if (segment->kept_entries) {
-            char name[32];
-            segment_name(name, segment->number);
-            snprintf(error, error_size, "%s is missing, and %" PRIu64 " messages need it", name,
-                     segment->kept_entries);
-            return false;
+            char why[64];
+            snprintf(why, sizeof(why), "%" PRIu64 " messages need it", segment->kept_entries);
+            return refuse_missing(segment->number, why, error, error_size);
         }
+        store->missing = mem_realloc(store->missing,
+                                     (store->missing_count + 1) * sizeof(*store->missing));
+        store->missing[store->missing_count++] = segment->number;
         segment_free(store, segment);
     }
+    uint32_t last = store->identity.segment;
+    if (last && !segment_find(store, last))
+        return refuse_missing(last, "it is the last one that was begun", error, error_size);
     return true;
 }
 
@@ -466,6 +539,12 @@ static bool cut(struct walk *walk, bool repair)
     struct segment *segment;
     bool unlinked = false;
     uint32_t above = walk->at.segment;
+    if (repair && store->identity.segment > above) { /* it is not missed any more, and then goes */
+        store->identity.segment = above;
+        int failed = identity_write(disk, &store->identity);
+        if (failed)
+            return damaged(walk, 0, strerror(failed));
+    }
     while ((segment = next_segment(store, above))) {
         char name[32];
         segment_name(name, segment->number);

@@ -1,6 +1,7 @@
 #include "store/store.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 
 #include "base/mem.h"
@@ -106,6 +107,81 @@ static void settle_recovered(struct store *store)
     }
 }
 
+/* ---- what the start has found damaged, and made whole ---- */
+
+static int mended(struct store *store, const char *what, int error)
+{
+    store->stats.mended++;
+    if (error)
+        log_event(store->o.log, EVENT_store_mended, "file=%s reason=\"it could not be written: %s\"",
+                  what, strerror(error));
+    else
+        log_event(store->o.log, EVENT_store_mended, "file=%s", what);
+    return error;
+}
+
+/* A store that is new, or of an earlier version, gets an identity. */
+static int settle_identity(struct store *store)
+{
+    struct identity *identity = &store->identity;
+    bool is_lost = identity->written == 0 && identity_is(identity->id);
+    bool is_bad = identity->is_damaged;
+    if (identity->written && !is_bad)
+        return 0;
+    if (!identity_is(identity->id))
+        memcpy(identity->id, store->o.identity, IDENTITY_SIZE);
+    if (!list_is_empty(&store->segments))
+        identity->segment = list_entry(store->segments.prev, struct segment, link)->number;
+    identity->written = 0;
+    int error = identity_write(store->o.disk, identity);
+    return is_lost || is_bad ? mended(store, IDENTITY_NAME, error) : error;
+}
+
+static void mend_headers(struct store *store)
+{
+    list_for_each(link, &store->segments)
+    {
+        struct segment *segment = list_entry(link, struct segment, link);
+        char name[32];
+        segment_name(name, segment->number);
+        if (segment->is_headless)
+            mended(store, name, segment_mend(store, segment));
+        segment->is_headless = false;
+    }
+}
+
+/* What is not written now is damaged still at the next start, which comes here again. */
+static int make_whole(struct store *store)
+{
+    int error = settle_identity(store);
+    if (error)
+        return error;
+    mend_headers(store);
+    if (store->is_nameless) {
+        mended(store, "index", 0);
+        store->is_changed = true; /* the next checkpoint has it */
+    }
+    if (store->is_adrift)
+        mended(store, ANCHOR_NAME, anchor_write(store->o.disk, store->checkpoint_number));
+    for (size_t i = 0; i < store->missing_count; i++) {
+        char name[32];
+        segment_name(name, store->missing[i]);
+        store->stats.mended++;
+        store->is_changed = true;
+        log_event(store->o.log, EVENT_segment_missing, "file=%s", name);
+    }
+    return 0;
+}
+
+static bool read_identity(struct store *store, char *error, size_t error_size)
+{
+    int failed = identity_read(store->o.disk, &store->identity);
+    if (failed)
+        snprintf(error, error_size, "the file " IDENTITY_NAME " cannot be read: %s",
+                 failed == ENOTSUP ? "it is of a newer version" : strerror(failed));
+    return failed == 0;
+}
+
 struct store *store_open(const struct store_options *options, uint64_t now_ms, char *error,
                          size_t error_size)
 {
@@ -116,12 +192,18 @@ struct store *store_open(const struct store_options *options, uint64_t now_ms, c
     bool ok = kv->ops->open(kv) >= 0;
     if (!ok)
         snprintf(error, error_size, "the index cannot be opened: %s", kv->error);
-    ok = ok && checkpoint_load(store, &position, error, error_size) >= 0 &&
+    ok = ok && read_identity(store, error, error_size) &&
+         checkpoint_load(store, &position, error, error_size) >= 0 &&
          replay(store, &position, true, &report, error, error_size) &&
          (report.batches == 0 ||
           sync_replayed(store, position.batch - report.batches, error, error_size));
     if (ok && checkpoint_sweep(store) < 0) {
         snprintf(error, error_size, "the index cannot be written: %s", kv->error);
+        ok = false;
+    }
+    int failed = ok ? make_whole(store) : 0;
+    if (failed) {
+        snprintf(error, error_size, "the data directory cannot be written: %s", strerror(failed));
         ok = false;
     }
     if (!ok) {
@@ -284,6 +366,7 @@ void store_abandon(struct store *store)
     mem_free(store->dead_queues);
     mem_free(store->scratch);
     mem_free(store->mending.chunks);
+    mem_free(store->missing);
     read_free(store->read_spare);
     slab_free_all(&store->slab);
     store->o.kv->ops->close(store->o.kv);

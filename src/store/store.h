@@ -45,6 +45,7 @@ struct store_options {
     uint32_t sync_ms;            /* longest time a change that nobody waits for stays unsynced: 100 */
     uint32_t recycle_segments;   /* retired files kept for reuse: 4 */
     uint32_t mark_step;          /* sequence numbers a delivered mark is moved by: 16384 */
+    uint8_t identity[16]; /* random: of a store that is made now */
     uint64_t disk_reserve_bytes; /* free space below which the disk is short: 50 MB */
 };
 
@@ -63,6 +64,7 @@ struct store_stats {
     uint64_t segments;         /* (now) files with journal in them */
     uint64_t live_bytes;       /* (now) bytes of records that are still needed */
     uint64_t cache_bytes;      /* (now) of index entries in memory */
+    uint64_t mended;           /* at start: parts that were damaged, and made anew from the rest */
     uint64_t replayed_batches; /* at start */
 };
 

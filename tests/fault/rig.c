@@ -103,6 +103,7 @@ static void set_up(struct rig *rig, struct disk *disk, struct kv *memory)
     rig->options.indexer = rig->indexer;
     rig->options.reader = rig->reader;
     rig->options.pool = &rig->pool;
+    memcpy(rig->options.identity, "identity of rig", 16);
     rig->options.segment_bytes = 2048;
     rig->options.chunk_entries = 16;
     rig->options.cache_bytes = 600;

@@ -54,7 +54,8 @@ static uint32_t write_segment(struct place_of_work *work, uint32_t number, uint6
                               uint32_t previous, const char *key, size_t cut)
 {
     uint8_t bytes[SEGMENT_HEADER + 128] = {0};
-    struct segment_header header = {number, batch, previous};
+    struct segment_header header = {
+        .segment = number, .first_batch = batch, .previous = previous};
     struct batch_header head = {.number = batch,
                                 .size = 128,
                                 .records = 1,

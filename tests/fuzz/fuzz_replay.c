@@ -62,7 +62,9 @@ static void begin_segment(struct assembler *assembler)
     uint8_t bytes[SEGMENT_HEADER];
     if (assembler->segment == SEGMENTS_MAX)
         return;
-    struct segment_header header = {++assembler->segment, assembler->batch, assembler->previous};
+    struct segment_header header = {.segment = ++assembler->segment,
+                                    .first_batch = assembler->batch,
+                                    .previous = assembler->previous};
     segment_header_write(bytes, &header);
     buffer_add(&assembler->segments[assembler->segment], bytes, sizeof(bytes));
 }

@@ -75,6 +75,30 @@ static int lock_elsewhere(bool create, const char *wanted)
     return WEXITSTATUS(status);
 }
 
+static void put_file(const char *name)
+{
+    char *path = folder_join(place, name);
+    fclose(fopen(path, "w"));
+    mem_free(path);
+}
+
+TEST(contents)
+{
+    char name[64] = "";
+    char *folder = folder_join(place, "contents");
+    is_int(folder_make(folder, false), 0, "a folder");
+    is_int(folder_look(folder, name, sizeof(name)), FOLDER_EMPTY, "with nothing in it");
+    put_file("contents/lost+found");
+    put_file("contents/lock");
+    is_int(folder_look(folder, name, sizeof(name)), FOLDER_EMPTY, "nothing that counts");
+    put_file("contents/journal-1");
+    is_int(folder_look(folder, name, sizeof(name)), FOLDER_FOREIGN, "something else");
+    is_str(name, "journal-1", "with this name");
+    put_file("contents/journal-0000000007");
+    is_int(folder_look(folder, name, sizeof(name)), FOLDER_STORE, "and a store");
+    mem_free(folder);
+}
+
 TEST(lock)
 {
     char error[256];
@@ -107,6 +131,7 @@ int main(void)
         bail("mkdtemp: %s", strerror(errno));
     RUN(where);
     RUN(making);
+    RUN(contents);
     RUN(lock);
     RUN(lock_without_folder);
     char command[64];

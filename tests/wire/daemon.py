@@ -243,13 +243,43 @@ def _(t):
         check(not os.path.exists(data), "it made a data folder")
 
 
+def settled(data):
+    """What is in the folder when nothing is written any more."""
+    before = None
+    for _ in range(30):
+        after = contents(data)
+        if after == before:
+            return after
+        before = after
+        time.sleep(1)
+    raise AssertionError("the folder never rests")
+
+
+@case("a folder that holds something else")
+def _(t):
+    data = folder(t)
+    os.mkdir(os.path.join(data, "lost+found"))
+    status, out, _ = run("--check-store", data)
+    equal(status, 2, "status of --check-store")
+    check("is not a store" in out, "it said %r" % out)
+    with open(os.path.join(data, "letters"), "w", encoding="ascii") as file:
+        file.write("dear")
+    before = contents(data)
+    status, _, log = run("--data-dir", data, "--listen", "127.0.0.1:0")
+    equal(status, 1, "status")
+    check("letters lies there" in log and "--data-dir" in log, "it said %r" % log)
+    equal(contents(data), before, "what is in the folder")
+    os.unlink(os.path.join(data, "letters"))
+    daemon = serve(t, data)
+    equal(daemon.stop(), 0, "status in a new file system")
+
+
 @case("a data folder that is in use")
 def _(t):
     data = folder(t)
     daemon = serve(t, data)
     fill(t, daemon)
-    time.sleep(0.3)
-    before = contents(data)
+    before = settled(data)
     status, _, log = run("--data-dir", data, "--listen", "127.0.0.1:0")
     equal(status, 1, "status")
     check("in use by another leveretd, process %d" % daemon.process.pid in log, "it said %r" % log)

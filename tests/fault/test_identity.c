@@ -1,0 +1,250 @@
+/* A store knows itself, and which files it must have: one that is gone, or of another store, is missed or
+ * refused by name; a part that says the same as another is made again from that. */
+#include <stdio.h>
+#include <string.h>
+
+#include "store/internal.h"
+#include "tests/fault/rig.h"
+#include "tests/lib/tap.h"
+
+/* A store whose last segments are not in a checkpoint. */
+static void begin(struct rig *rig, bool is_closed)
+{
+    rig_init(rig);
+    rig_open(rig);
+    int a = rig_new_queue(rig, true);
+    for (int i = 0; i < 40; i++) {
+        rig_publish(rig, 1u << a, true, 100);
+        rig_wait(rig);
+    }
+    if (is_closed)
+        rig_close(rig);
+    else
+        rig_crash(rig, CRASH_KEEP);
+}
+
+static void remove_file(struct rig *rig, const char *name)
+{
+    if (rig->disk->ops->unlink(rig->disk, name) != 0)
+        bail("no file %s", name);
+}
+
+static void refuses(struct rig *rig, const char *text, const char *more)
+{
+    struct disk *before = disk_memory_copy(rig->disk);
+    ok(!rig_open(rig) && strstr(rig->error, text) && strstr(rig->error, more), "refused: %s",
+       rig->error);
+    ok(disk_memory_equal(rig->disk, before), "and nothing has changed");
+    disk_memory_free(before);
+}
+
+static void find_sound(void *context, const char *line)
+{
+    *(int *)context += strcmp(line, "sound") == 0;
+}
+
+/* A check finds it, a start mends it, and another check finds nothing. */
+static void mends(struct rig *rig, const char *what)
+{
+    int found = 0;
+    is_int(store_check(&rig->options, find_sound, &found), 1, "%s: a check finds it", what);
+    ok(rig_open(rig) && rig_check_promise(rig), "all is there: %s%s", rig->error, rig->fault);
+    is_int(store_stats(rig->store)->mended, 1, "it is told");
+    rig_close(rig);
+    is_int(store_check(&rig->options, find_sound, &found), 0, "and then sound again");
+}
+
+static void flip(struct rig *rig, const char *name, uint64_t at)
+{
+    uint64_t size;
+    uint8_t *bytes = disk_memory_contents(rig->disk, name, &size);
+    if (!bytes || at >= size)
+        bail("no byte %d in %s", (int)at, name);
+    bytes[at] ^= 0x10;
+}
+
+TEST(first_segment)
+{
+    struct rig rig;
+    rig_init(&rig);
+    rig_open(&rig);
+    rig_new_queue(&rig, true);
+    rig_wait(&rig);
+    rig_crash(&rig, CRASH_KEEP);
+    remove_file(&rig, "journal-0000000001");
+    refuses(&rig, "journal-0000000001 is missing", "the last one that was begun");
+    rig_free(&rig);
+}
+
+TEST(last_segment)
+{
+    struct rig rig;
+    uint32_t segments[100];
+    char name[32];
+    begin(&rig, false);
+    size_t count = rig_segments(&rig, segments, 100);
+    segment_name(name, segments[count - 1]);
+    remove_file(&rig, name);
+    refuses(&rig, name, "is missing");
+    rig_free(&rig);
+}
+
+/* It was needed when the checkpoint was written. */
+TEST(segment_with_messages)
+{
+    struct rig rig;
+    uint32_t segments[100];
+    char name[32];
+    begin(&rig, true);
+    rig_segments(&rig, segments, 100);
+    segment_name(name, segments[1]);
+    remove_file(&rig, name);
+    refuses(&rig, name, "messages need it");
+    rig_free(&rig);
+}
+
+/* A segment with nothing in it that survives a restart; 0: there is none. */
+static uint32_t needless(const struct store *store)
+{
+    list_for_each(link, &store->segments)
+    {
+        const struct segment *segment = list_entry(link, struct segment, link);
+        if (segment->live_entries && !segment->kept_entries && segment != store->active)
+            return segment->number;
+    }
+    return 0;
+}
+
+/* Nobody needs it, but somebody took it away. */
+TEST(segment_without_messages)
+{
+    struct rig rig;
+    char name[32];
+    begin(&rig, false);
+    if (!rig_open(&rig) || !rig_check_promise(&rig))
+        bail("%s%s", rig.error, rig.fault);
+    for (int i = 0; i < 200; i++)
+        rig_publish(&rig, 1, false, 200);
+    for (int i = 0; i < 20; i++)
+        rig_step(&rig, 700);
+    uint32_t number = needless(rig.store);
+    ok(number > 0, "segment %u is there for memory alone", number);
+    segment_name(name, number);
+    rig_publish(&rig, 1, true, 200);
+    rig_wait(&rig);
+    rig_abandon(&rig);
+    remove_file(&rig, name);
+    mends(&rig, "a segment that is not needed");
+    rig_free(&rig);
+}
+
+TEST(headers)
+{
+    for (uint64_t at = 0; at < SEGMENT_HEADER; at++) {
+        struct rig rig;
+        begin(&rig, at % 2);
+        flip(&rig, "journal-0000000002", at);
+        mends(&rig, "a header");
+        rig_free(&rig);
+    }
+}
+
+TEST(identity_gone)
+{
+    struct rig rig;
+    begin(&rig, true);
+    remove_file(&rig, IDENTITY_NAME);
+    mends(&rig, "its identity gone");
+    rig_free(&rig);
+    begin(&rig, false);
+    disk_memory_cut(rig.disk, IDENTITY_NAME, 0);
+    mends(&rig, "its identity cut off");
+    rig_free(&rig);
+}
+
+TEST(identity_damaged)
+{
+    struct rig rig;
+    for (uint64_t at = 0; at < 40; at += 3) {
+        begin(&rig, true);
+        flip(&rig, IDENTITY_NAME, at % 2 ? at : 4096 + at);
+        mends(&rig, "a slot of its identity");
+        rig_free(&rig);
+    }
+}
+
+/* Another store with the same numbers of everything. */
+TEST(foreign_files)
+{
+    struct rig rig, other;
+    begin(&rig, true);
+    rig_init(&other);
+    memcpy(other.options.identity, "another identity", 16);
+    rig_open(&other);
+    int a = rig_new_queue(&other, true);
+    for (int i = 0; i < 40; i++) {
+        rig_publish(&other, 1u << a, true, 100);
+        rig_wait(&other);
+    }
+    rig_close(&other);
+    uint64_t size, other_size;
+    uint8_t *from = disk_memory_contents(other.disk, "journal-0000000002", &other_size);
+    uint8_t *to = disk_memory_contents(rig.disk, "journal-0000000002", &size);
+    memcpy(to, from, size < other_size ? size : other_size);
+    refuses(&rig, "journal-0000000002 belongs to another store", "nothing was changed");
+    rig_free(&rig);
+    begin(&rig, true);
+    kv_memory_free(rig.memory);
+    rig.memory = kv_memory_copy(other.memory);
+    refuses(&rig, "the index belongs to another store", "nothing was changed");
+    rig_free(&rig);
+    rig_free(&other);
+}
+
+/* One that says nothing of whose it is. */
+TEST(earlier_version)
+{
+    struct rig rig;
+    uint32_t segments[100];
+    struct buffer batch = {0};
+    begin(&rig, true);
+    size_t count = rig_segments(&rig, segments, 100);
+    remove_file(&rig, IDENTITY_NAME);
+    kv_batch_delete(&batch, bytes_str("I"));
+    rig.memory->ops->write(rig.memory, buffer_bytes(&batch), true);
+    buffer_free(&batch);
+    for (size_t i = 0; i < count; i++) {
+        struct segment_header header;
+        char name[32];
+        uint64_t size;
+        segment_name(name, segments[i]);
+        uint8_t *bytes = disk_memory_contents(rig.disk, name, &size);
+        segment_header_read(bytes, &header);
+        memset(header.store, 0, sizeof(header.store));
+        segment_header_write(bytes, &header);
+    }
+    ok(rig_open(&rig) && rig_check_promise(&rig), "it opens: %s%s", rig.error, rig.fault);
+    is_int(store_stats(rig.store)->mended, 0, "and nothing is wrong with it");
+    rig_publish(&rig, 1, true, 2000);
+    rig_wait(&rig);
+    rig_close(&rig);
+    struct identity identity;
+    identity_read(rig.disk, &identity);
+    ok(identity_is(identity.id), "now it has an identity");
+    ok(rig_open(&rig) && rig_check_promise(&rig), "and opens again: %s%s", rig.error, rig.fault);
+    rig_free(&rig);
+}
+
+int main(void)
+{
+    RUN(first_segment);
+    RUN(last_segment);
+    RUN(segment_with_messages);
+    RUN(segment_without_messages);
+    RUN(headers);
+    RUN(identity_gone);
+    RUN(identity_damaged);
+    RUN(foreign_files);
+    RUN(earlier_version);
+    return done();
+}

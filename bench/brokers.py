@@ -49,7 +49,7 @@ def greet(address, seconds=1.0):
             said += more
         if said[0] != 1 or said[7:11] != b"\0\x0a\0\x0a":
             raise OSError("that is no connection.start")
-        return {name: value for name in ("product", "version", "platform")
+        return {name: value for name in ("product", "version", "platform", "leveret_version")
                 for value in [text_property(said, name)] if value}
 
 
@@ -105,7 +105,8 @@ class Broker:
             said = greet(self.address(), 5)
         except OSError as error:
             raise BrokerError("%s cannot be reached: %s" % (self.name, error)) from None
-        self.version = " ".join(said.get(key, "") for key in ("version", "platform")).strip()
+        self.version = said.get("leveret_version") or " ".join(
+            said.get(key, "") for key in ("version", "platform")).strip()
 
 
 class OwnBroker(Broker):

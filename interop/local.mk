@@ -4,6 +4,8 @@
 EXTRA_DIST += \
 	%D%/amqp_tools.sh \
 	%D%/broker.py \
+	%D%/celery_tasks.py \
+	%D%/celery_worker.py \
 	%D%/client.py \
 	%D%/pika_asyncio.py \
 	%D%/pika_blocking.py \

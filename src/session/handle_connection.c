@@ -22,24 +22,34 @@ static void add_capabilities(struct table_writer *writer)
     table_end(writer);
 }
 
+static void add_text(struct table_writer *writer, const char *name, const char *text)
+{
+    table_add_string(writer, bytes_str(name), bytes_str(text));
+}
+
+/* Clients decide by product and version what they may ask for (kombu whether qos has RabbitMQ's
+ * meaning, NServiceBus whether it works at all), so that these say what the broker behaves like.
+ * What it is stands beside them. */
+static void add_properties(struct table_writer *writer, const struct server_options *options)
+{
+    char platform[64];
+    snprintf(platform, sizeof(platform), "Leveret %s", options->version);
+    add_capabilities(writer);
+    add_text(writer, "cluster_name", "leveret");
+    add_text(writer, "copyright", "The Leveret authors");
+    add_text(writer, "information", "Licensed under the Apache License 2.0");
+    add_text(writer, "leveret_version", options->version);
+    add_text(writer, "platform", platform);
+    add_text(writer, "product", options->product);
+    add_text(writer, "version", options->product_version);
+}
+
 void negotiate_start(struct connection *connection)
 {
-    static const char *const texts[][2] = {
-        {"cluster_name", "leveret"},
-        {"copyright", "The Leveret authors"},
-        {"information", "Licensed under the Apache License 2.0"},
-        {"platform", "C"},
-        {"product", "Leveret"},
-    };
-    const struct server_options *options = &connection->server->options;
     struct buffer properties = {0};
     struct table_writer writer;
     table_writer_init(&writer, &properties);
-    add_capabilities(&writer);
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-        table_add_string(&writer, bytes_str(texts[i][0]), bytes_str(texts[i][1]));
-    table_add_string(&writer, bytes_str("version"),
-                     bytes_str(options->version ? options->version : "0"));
+    add_properties(&writer, &connection->server->options);
     union method start = {
         .connection_start = {.id = METHOD_CONNECTION_START,
                              .version_major = 0,

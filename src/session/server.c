@@ -22,7 +22,9 @@ void server_options_default(struct server_options *options)
                                        .message_bytes_max = 128 * 1024 * 1024,
                                        .output_bytes_max = 1024 * 1024,
                                        .auth_delay_ms = 3000,
-                                       .version = "0"};
+                                       .version = "0",
+                                       .product = "RabbitMQ",
+                                       .product_version = "3.13.7"};
 }
 
 struct server *server_new(const struct server_options *options, struct broker *broker,

@@ -232,6 +232,16 @@ def _(t):
         check(not os.path.exists(data), "it made a data folder")
 
 
+@case("what clients are told they speak to")
+def _(t):
+    daemon = serve(t, folder(t), "--product", "Another Broker", "--product-version", "7.8")
+    c = amqp.Connection(daemon.addresses()[0], 5)
+    t.cleanup(c.abort)
+    said = c.begin().server_properties
+    equal((said["product"], said["version"]), ("Another Broker", "7.8"), "what it behaves like")
+    equal(said["platform"], "Leveret " + said["leveret_version"], "what it is")
+
+
 @case("a port that is taken")
 def _(t):
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -60,6 +60,10 @@ def start_is_complete(t):
     for key in ("capabilities", "cluster_name", "copyright", "information", "platform", "product",
                 "version"):
         check(key in start.server_properties, "no server property " + key)
+    if not t.oracle:
+        said = start.server_properties
+        equal((said["product"], said["version"]), ("RabbitMQ", "3.13.7"), "what it behaves like")
+        equal(said["platform"], "Leveret " + said["leveret_version"], "what it is")
     equal(start.server_properties["capabilities"],
           {key: True for key in ("publisher_confirms", "exchange_exchange_bindings", "basic.nack",
                                  "consumer_cancel_notify", "connection.blocked",

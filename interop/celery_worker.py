@@ -1,0 +1,155 @@
+#!/usr/bin/python3
+"""A Celery application with a worker of its own: countdowns, ETA, autoscale, late acknowledgements.
+
+Celery raises the prefetch of its channel for every task that is not due yet, and goes back on it when
+that task was run; it does so with basic.qos in RabbitMQ's meaning, and only if the broker says that
+it is RabbitMQ.  A worker full of tasks with a countdown shows whether that works.
+"""
+
+import contextlib
+import datetime
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.dont_write_bytecode = True
+sys.path.insert(0, HERE)
+
+from tap import case, check, equal, main  # noqa: E402
+
+WORKERS = []
+RESULT_SECONDS = 30
+
+
+class Worker:
+    """A worker in processes of its own; what it says goes into a file."""
+
+    def __init__(self, t, *arguments):
+        self.log = os.path.join(t.place, "worker-%d.log" % len(WORKERS))
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                ["/usr/bin/python3", "-B", "-m", "celery", "-A", "celery_tasks", "worker",
+                 "--loglevel", "INFO", "-n", "worker%d@interop" % len(WORKERS), *arguments],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=HERE, env=t.environment,
+                start_new_session=True)
+        WORKERS.append(self)
+        t.cleanup(self.kill)
+
+    def kill(self):
+        """The worker and all its processes are gone at once, and say nothing to the broker."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        """It finishes what it does, and ends."""
+        self.process.send_signal(signal.SIGTERM)
+        equal(self.process.wait(RESULT_SECONDS), 0, "status of the worker")
+
+    def said(self):
+        with open(self.log, errors="replace", encoding="utf-8") as log:
+            return log.read()
+
+
+def application(t):
+    """The application, in this process as its workers have it: a queue of its own for each case."""
+    t.place = tempfile.mkdtemp(prefix="leveret-celery-")
+    t.cleanup(shutil.rmtree, t.place, True)
+    queue = "interop.celery.%d.%d" % (os.getpid(), time.monotonic_ns())
+    t.environment = dict(os.environ, INTEROP_BROKER=t.uri, INTEROP_QUEUE=queue,
+                         INTEROP_MARKS=t.place, PYTHONDONTWRITEBYTECODE="1")
+    os.environ.update(t.environment)
+    sys.modules.pop("celery_tasks", None)
+    import celery_tasks  # pylint: disable=import-outside-toplevel
+    t.cleanup(celery_tasks.app.close)
+    t.cleanup(drop, celery_tasks.app, queue)
+    return celery_tasks
+
+
+def drop(app, queue):
+    with app.connection() as connection:
+        channel = connection.channel()
+        channel.queue_delete(queue)
+        channel.exchange_delete(queue)
+
+
+def value(result):
+    return result.get(timeout=RESULT_SECONDS)
+
+
+@case("tasks and their results", timeout=90)
+def simple(t):
+    tasks = application(t)
+    worker = Worker(t, "--concurrency", "2")
+    results = [tasks.add.delay(number, 1) for number in range(50)]
+    equal([value(result) for result in results], list(range(1, 51)), "results")
+    worker.stop()
+
+
+@case("a worker full of countdowns takes what is due", timeout=90)
+def countdown(t):
+    tasks = application(t)
+    worker = Worker(t, "--concurrency", "1")
+    for _ in range(20):
+        tasks.now.apply_async(countdown=3600)
+    equal(value(tasks.add.delay(1, 1)), 2, "result of what was due")
+    sent = time.time()
+    soon = [tasks.now.apply_async(countdown=2) for _ in range(20)]
+    check(all(value(result) >= sent + 2 for result in soon), "a task ran before it was due")
+    equal(value(tasks.add.delay(2, 2)), 4, "result afterwards")
+    worker.stop()
+
+
+@case("a worker full of tasks with a date takes what is due", timeout=90)
+def dated(t):
+    tasks = application(t)
+    worker = Worker(t, "--concurrency", "1")
+    now = datetime.datetime.now(datetime.timezone.utc)
+    for _ in range(20):
+        tasks.now.apply_async(eta=now + datetime.timedelta(hours=1))
+    equal(value(tasks.add.delay(1, 1)), 2, "result of what was due")
+    due = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=2)
+    soon = [tasks.now.apply_async(eta=due) for _ in range(20)]
+    check(all(value(result) >= due.timestamp() for result in soon), "a task ran too early")
+    equal(value(tasks.add.delay(2, 2)), 4, "result afterwards")
+    worker.stop()
+
+
+@case("a worker that grows takes as much as it can do", timeout=120)
+def autoscale(t):
+    tasks = application(t)
+    worker = Worker(t, "--autoscale", "3,1")
+    equal(value(tasks.add.delay(1, 1)), 2, "first result")
+    results = [tasks.work.delay(2) for _ in range(12)]
+    processes = {value(result) for result in results}
+    check(len(processes) > 1, "one process did it all")
+    worker.stop()
+
+
+def beginnings(t):
+    return sum(name.startswith("tmp") for name in os.listdir(t.place))
+
+
+@case("a task whose worker was killed is run by another one", timeout=120)
+def late(t):
+    tasks = application(t)
+    worker = Worker(t, "--concurrency", "1")
+    result = tasks.work.delay(4)
+    deadline = time.monotonic() + RESULT_SECONDS
+    while not beginnings(t):
+        check(time.monotonic() < deadline, "the task did not begin: " + worker.said()[-500:])
+        time.sleep(0.1)
+    worker.kill()
+    again = Worker(t, "--concurrency", "1")
+    check(value(result), "no result")
+    equal(beginnings(t), 2, "beginnings")
+    again.stop()
+
+
+if __name__ == "__main__":
+    main()

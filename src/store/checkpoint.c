@@ -319,6 +319,9 @@ bool checkpoint_is_due(const struct store *store)
 {
     if (store->checkpoint || store->is_failed || !store->is_changed)
         return false;
+    /* What is being released holds segments, and would have to be released at once. */
+    if (!list_is_empty(&store->condemned) && store->journal_since < 2 * store->o.checkpoint_bytes)
+        return false;
     uint64_t interval_ms = store->is_short ? SHORT_MS : store->o.checkpoint_ms;
     return store->journal_since >= store->o.checkpoint_bytes ||
            store->now_ms - store->checkpoint_ms >= interval_ms;
@@ -327,6 +330,7 @@ bool checkpoint_is_due(const struct store *store)
 void checkpoint_begin(struct store *store)
 {
     struct checkpoint_job *job = mem_zalloc(sizeof(*job));
+    release_all(store);
     job->job.run = run_checkpoint;
     job->job.kind = JOB_CHECKPOINT;
     job->store = store;

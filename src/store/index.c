@@ -234,7 +234,7 @@ static bool leaves_no_trace(const struct store *store, const struct entry *entry
 }
 
 /* Ends the message in a slot, taken or ready (the caller keeps those counts). */
-static void settle_slot(struct index *index, struct chunk *chunk, uint32_t slot)
+static void end_slot(struct index *index, struct chunk *chunk, uint32_t slot)
 {
     struct store *store = index->store;
     struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;
@@ -251,6 +251,11 @@ static void settle_slot(struct index *index, struct chunk *chunk, uint32_t slot)
         chunk_owe(store, chunk);
     }
     chunk_changed(store, chunk);
+}
+
+static void settle_slot(struct index *index, struct chunk *chunk, uint32_t slot)
+{
+    end_slot(index, chunk, slot);
     if (chunk->live == 0)
         chunk_emptied(index, chunk);
 }
@@ -521,54 +526,64 @@ enum index_result index_fetch(struct index *index, uint64_t sequence, struct mes
     return INDEX_OK;
 }
 
-/* Settles all of a cold chunk that is ready as a whole: a bit at a time would be slow. */
-static uint64_t purge_cold(struct index *index, struct chunk *chunk)
+/* ---- purge ---- */
+
+static bool is_ready_as_a_whole(const struct chunk *chunk)
 {
-    uint64_t count = chunk->live;
-    if (survives(index))
-        batch_add_settle(index->store, index, chunk->base, chunk->slots);
-    memset(chunk->live_bits, 0, (chunk->capacity + 63) / 64 * 8);
-    memset(chunk->ready_bits, 0, (chunk->capacity + 63) / 64 * 8);
-    chunk->live = chunk->ready = 0;
-    chunk_changed(index->store, chunk);
-    remove_chunk(index, chunk);
-    chunk_bury(index->store, chunk);
-    return count;
+    return chunk->live && chunk->ready == chunk->live;
 }
 
-static uint64_t purge_slots(struct index *index, struct chunk *chunk)
+/* A slot at a time would take long. */
+static void purge_whole(struct index *index, struct chunk *chunk)
 {
-    uint64_t count = 0;
-    uint32_t slots = chunk->slots;
-    for (uint32_t slot = bit_next(chunk->ready_bits, 0, slots); slot < slots;
-         slot = bit_next(chunk->ready_bits, slot + 1, slots)) {
+    if (survives(index))
+        batch_add_settle(index->store, index, chunk->base, chunk->slots);
+    chunk_condemn(index->store, chunk);
+}
+
+static void purge_slots(struct index *index, struct chunk *chunk)
+{
+    for (uint32_t slot = bit_next(chunk->ready_bits, 0, chunk->slots); slot < chunk->slots;
+         slot = bit_next(chunk->ready_bits, slot + 1, chunk->slots)) {
         bit_clear(chunk->ready_bits, slot);
         chunk->ready--;
-        count++;
-        bool last = chunk->live == 1;
-        settle_slot(index, chunk, slot);
-        if (last)
-            break; /* the chunk may be gone */
+        end_slot(index, chunk, slot);
     }
-    return count;
+}
+
+/* False: the chunk is no longer one of the queue's. *slots: how many may be settled one by one. */
+static bool purge_chunk(struct index *index, struct chunk *chunk, uint32_t *slots)
+{
+    bool is_tail = chunk == tail_of(index);
+    if (is_ready_as_a_whole(chunk) && (!chunk->entries || chunk->live > *slots)) {
+        purge_whole(index, chunk);
+        return false;
+    }
+    *slots -= chunk->ready < *slots ? chunk->ready : *slots;
+    purge_slots(index, chunk);
+    if (chunk->live || (is_tail && chunk->entries))
+        return true;
+    chunk_bury(index->store, chunk);
+    return false;
 }
 
 uint64_t index_purge(struct index *index)
 {
-    uint64_t purged = 0;
-    uint32_t at = 0;
-    while (at < index->chunks_count) {
+    uint64_t purged = index->ready;
+    /* Few are settled one by one, as those of the filling batch may still leave no trace. */
+    uint32_t slots = index->store->o.release_slots / 4, kept = 0;
+    for (uint32_t at = 0; at < index->chunks_count; at++) {
         struct chunk *chunk = chunk_at(index, at);
-        uint32_t before = index->chunks_count;
-        if (!chunk->entries && chunk->ready && chunk->ready == chunk->live)
-            purged += purge_cold(index, chunk);
-        else
-            purged += purge_slots(index, chunk);
-        if (index->chunks_count == before)
-            at++;
+        if (purge_chunk(index, chunk, &slots))
+            index->chunks[index->chunks_first + kept++] = chunk;
     }
-    index->ready -= purged;
-    assert(index->ready == 0);
+    index->chunks_count = kept;
+    index->hint = 0;
+    if (kept == 0)
+        index->chunks_first = 0;
+    else if (tail_of(index)->live == 0)
+        chunk_emptied(index, tail_of(index));
+    index->ready = 0;
     index->cursor = index->next_sequence;
     return purged;
 }
@@ -577,21 +592,9 @@ uint64_t index_purge(struct index *index)
 
 void index_drop(struct index *index)
 {
-    struct store *store = index->store;
-    batch_forget_settles(store, index);
-    for (uint32_t i = 0; i < index->chunks_count; i++) {
-        struct chunk *chunk = chunk_at(index, i);
-        for (uint32_t slot = bit_next(chunk->live_bits, 0, chunk->slots);
-             chunk->entries && slot < chunk->slots;
-             slot = bit_next(chunk->live_bits, slot + 1, chunk->slots))
-            entry_release(store, chunk, &chunk->entries[slot]);
-        memset(chunk->live_bits, 0, (chunk->capacity + 63) / 64 * 8);
-        memset(chunk->ready_bits, 0, (chunk->capacity + 63) / 64 * 8);
-        chunk->live = chunk->ready = 0;
-        chunk->version++;
-        chunk_changed(store, chunk);
-        chunk_bury(store, chunk);
-    }
+    batch_forget_settles(index->store, index);
+    for (uint32_t i = 0; i < index->chunks_count; i++)
+        chunk_condemn(index->store, chunk_at(index, i));
     index_forget(index);
 }
 

@@ -163,7 +163,8 @@ void journal_fail(struct store *store, const char *what, int error);
 /* ---- indexes: index.c ---- */
 
 struct index *index_new(struct store *store, uint64_t id);
-/* Releases all entries; chunks that are cold wait among the dead until their blob was read. */
+/* The queue is gone at once; what its entries hold is released bit by bit (release.c), and chunks that
+ * are cold wait among the dead until their blob was read. */
 void index_drop(struct index *index);
 void index_forget(struct index *index);
 /* A message at the end. */
@@ -351,6 +352,15 @@ void mend_now(struct store *store, struct chunk *chunk);
 void mend_tick(struct store *store);
 void mend_done(struct store *store, struct mend_job *job);
 void mend_free(struct mend_job *job);
+/* ---- release.c ---- */
+
+/* The chunk leaves its queue with all that is live in it. Settles are the caller's business. */
+void chunk_condemn(struct store *store, struct chunk *chunk);
+/* Releases what such chunks hold: some of it; or all, as nothing that is held may be written down for
+ * a queue that does not have it. */
+void release_tick(struct store *store);
+void release_all(struct store *store);
+
 /* ---- memory.c ---- */
 
 /* Finds what has not been needed for a while, and gives a piece of it back; and when to call it next. */
@@ -567,6 +577,7 @@ struct store {
     struct list bodies;       /* chunks: bodies_link, oldest first */
     struct list cache;        /* chunks: cache_link, oldest first */
     struct list dead;         /* chunks: cache_link: cold, and nothing live in them */
+    struct list condemned;    /* chunks: cache_link: with entries, but without a queue */
     struct list owing;        /* chunks: cache_link: cold, and most of them was settled */
     uint64_t recorded_bytes;  /* of bodies in memory that survive a restart, once for each queue */
     uint64_t looked_ms;       /* when it was last tried to have less of them */

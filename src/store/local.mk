@@ -33,6 +33,7 @@ libleveret_store_a_SOURCES = \
 	%D%/reader.c \
 	%D%/record.c \
 	%D%/record.h \
+	%D%/release.c \
 	%D%/replay.c \
 	%D%/segment.c \
 	%D%/spill.c \

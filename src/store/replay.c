@@ -378,6 +378,7 @@ static const char *apply_queue(struct store *store, const struct record *record)
         if (!index)
             return "the end of an unknown queue";
         store_queue_delete_recovered(store, index);
+        release_all(store);
     } else if (index && mark > index->mark) {
         index->mark = mark;
         index_changed(index);

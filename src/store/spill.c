@@ -146,7 +146,8 @@ void spill_done(struct store *store, struct spill_job *job)
         log_event(store->o.log, EVENT_index_not_written, "reason=%s", store->o.kv->error);
     if (!chunk->index) {
         blob_dead(store, job->key, is_transient(chunk));
-        chunk_bury(store, chunk);
+        if (!chunk->entries)
+            chunk_bury(store, chunk);
     } else if (job->result < 0 || chunk->version != job->version || !chunk->entries) {
         blob_dead(store, job->key, is_transient(chunk));
     } else {

@@ -14,6 +14,7 @@ void store_options_default(struct store_options *options)
     *options = (struct store_options){
         .segment_bytes = 64u << 20,
         .chunk_entries = 2048,
+        .release_slots = 16384,
         .cache_bytes = 4u << 20,
         .bodies_burst_bytes = 256u << 20,
         .bodies_idle_bytes = 1u << 20,
@@ -56,6 +57,7 @@ struct store *store_new(const struct store_options *options, uint64_t now_ms)
     list_init(&store->bodies);
     list_init(&store->cache);
     list_init(&store->dead);
+    list_init(&store->condemned);
     list_init(&store->owing);
     list_init(&store->changed_chunks);
     list_init(&store->changed_indexes);
@@ -273,16 +275,19 @@ void store_close(struct store *store)
     store_abandon(store);
 }
 
+/* With its messages. */
+static void abandon_chunk(struct store *store, struct chunk *chunk)
+{
+    for (uint32_t slot = 0; chunk->entries && slot < chunk->slots; slot++)
+        if (bit_get(chunk->live_bits, slot) && chunk->entries[slot].flags & ENTRY_MESSAGE)
+            message_unref(store->o.pool, chunk->entries[slot].message);
+    chunk_free(&store->slab, chunk);
+}
+
 static void free_index(struct index *index)
 {
-    struct store *store = index->store;
-    for (uint32_t i = 0; i < index->chunks_count; i++) {
-        struct chunk *chunk = index->chunks[index->chunks_first + i];
-        for (uint32_t slot = 0; chunk->entries && slot < chunk->slots; slot++)
-            if (bit_get(chunk->live_bits, slot) && chunk->entries[slot].flags & ENTRY_MESSAGE)
-                message_unref(store->o.pool, chunk->entries[slot].message);
-        chunk_free(&store->slab, chunk);
-    }
+    for (uint32_t i = 0; i < index->chunks_count; i++)
+        abandon_chunk(index->store, index->chunks[index->chunks_first + i]);
     list_remove(&index->dirty_link);
     list_remove(&index->wait_link);
     mem_free(index->chunks);
@@ -349,6 +354,8 @@ void store_abandon(struct store *store)
     struct list *link;
     while ((link = list_first(&store->dead)))
         chunk_free(&store->slab, list_entry(link, struct chunk, cache_link));
+    while ((link = list_first(&store->condemned)))
+        abandon_chunk(store, list_entry(link, struct chunk, cache_link));
     while ((link = list_first(&store->segments)))
         segment_free(store, list_entry(link, struct segment, link));
     for (size_t i = 0; i < store->write.inserts_count; i++)
@@ -475,6 +482,8 @@ void store_tick(struct store *store, uint64_t now_ms)
     wake_marked(store);
     steps_next(steps, "read");
     read_tick(store);
+    steps_next(steps, "release");
+    release_tick(store);
     steps_next(steps, "spill");
     spill_tick(store);
     mend_tick(store);
@@ -526,6 +535,8 @@ uint64_t store_next_ms(const struct store *store)
     next = earlier(next, journal_tick_ms(store));
     next = earlier(next, journal_mark_ms(store));
     next = earlier(next, memory_next_ms(store));
+    if (!list_is_empty(&store->condemned))
+        next = store->now_ms;
     bool sweeps = (!list_is_empty(&store->bodies) &&
                    message_pool_bytes(store->o.pool) > store->o.bodies_idle_bytes) ||
                   (!list_is_empty(&store->cache) && store->cache_used > store->o.cache_bytes) ||

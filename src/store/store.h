@@ -35,6 +35,7 @@ struct store_options {
     struct steps *steps;         /* told what a turn is busy with; NULL: nobody asks */
     uint32_t segment_bytes;      /* 64 MiB */
     uint32_t chunk_entries;      /* 2048; a power of two */
+    uint32_t release_slots;      /* messages of deleted queues that are released in a turn: 16384 */
     uint64_t cache_bytes;        /* index chunks kept in memory: 4 MiB */
     uint64_t bodies_burst_bytes; /* messages kept in memory at all: 256 MiB; an eighth of recorded ones */
     uint64_t bodies_idle_bytes;  /* ... and after a second of backlog: 1 MiB */
@@ -149,7 +150,8 @@ uint64_t store_queue_id(struct store *store, bool survives);
 /* The index of a queue: the recovered one for an id of the catalogue, else a new one. For a new id
  * that survives, the creation is recorded. `owner` is kept for the caller. */
 struct index *store_queue(struct store *store, uint64_t id, void *owner);
-/* Drops the queue and all in it; the index is gone. */
+/* Drops the queue and all in it; the index is gone at once, and the memory of its messages in the
+ * turns that follow. */
 void store_queue_delete(struct store *store, struct index *index);
 /* Right after the catalogue was read: recovered indexes that nobody asked for are dropped. */
 void store_queues_settled(struct store *store);

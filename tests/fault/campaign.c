@@ -140,6 +140,7 @@ static void open_store(struct campaign *c)
     options.pool = &c->pool;
     options.segment_bytes = c->o->segment_bytes;
     options.chunk_entries = 32;
+    options.release_slots = 20;
     options.cache_bytes = 2048;
     options.bodies_burst_bytes = 60000;
     options.bodies_idle_bytes = 2000;

@@ -776,6 +776,164 @@ TEST(waited_for_while_cold)
     end(&bench);
 }
 
+/* ---- much that goes at once ---- */
+
+enum { MANY = 2000, A_TURN = 100, A_CHUNK = 32 };
+
+/* A queue of many messages, every second of which survives; the first two are taken. */
+static void begin_many(struct bench *bench)
+{
+    begin(bench);
+    bench->options.segment_bytes = 65536;
+    bench->options.chunk_entries = A_CHUNK;
+    bench->options.release_slots = A_TURN;
+    bench->options.checkpoint_ms = 50;
+    open_store(bench);
+    for (int i = 0; i < MANY; i++)
+        publish_as(bench, 200, i % 2 ? MESSAGE_PERSISTENT : 0);
+    turns(bench, 3, 1);
+    take(bench, false);
+    take(bench, false);
+}
+
+static uint64_t live_entries(struct bench *bench)
+{
+    uint64_t count = 0;
+    list_for_each(link, &bench->store->segments)
+        count += list_entry(link, struct segment, link)->live_entries;
+    return count;
+}
+
+/* Turns until everything is released; more than a turn's share in one of them is an error. */
+static int release_turns(struct bench *bench)
+{
+    enum { MESSAGE = 512 }; /* more than one of them takes */
+    int count = 0;
+    bool too_much = false;
+    while (!list_is_empty(&bench->store->condemned) && count < MANY) {
+        size_t before = message_pool_bytes(&bench->pool);
+        turn(bench, 1);
+        too_much = too_much || before - message_pool_bytes(&bench->pool) >
+                                   (size_t)(A_TURN + A_CHUNK) * MESSAGE;
+        count++;
+    }
+    ok(!too_much, "no turn releases more than its share");
+    return count;
+}
+
+static void forget_lines(void *context, const char *line)
+{
+    (void)context;
+    (void)line;
+}
+
+static void is_sound(struct bench *bench)
+{
+    bool seen = false;
+    store_abandon(bench->store);
+    is_int(store_check(&bench->options, forget_lines, &seen), 0, "what is on the disk is sound");
+    open_store(bench);
+}
+
+TEST(a_large_queue_is_deleted_bit_by_bit)
+{
+    struct bench bench;
+    begin_many(&bench);
+    size_t before = message_pool_bytes(&bench.pool);
+    uint64_t checkpoints = store_stats(bench.store)->checkpoints;
+    store_queue_delete(bench.store, bench.index);
+    ok(!idmap_find(&bench.store->indexes, 1), "the queue is gone at once");
+    is_int(message_pool_bytes(&bench.pool), before, "its messages are not");
+    is_int(store_next_ms(bench.store), bench.now_ms, "another turn is wanted");
+    bench.now_ms += 100;
+    int count = release_turns(&bench);
+    ok(count >= MANY / (A_TURN + A_CHUNK) && count <= MANY / A_TURN + 2, "%d turns later they are",
+       count);
+    is_int(store_stats(bench.store)->checkpoints, checkpoints, "no checkpoint comes in between");
+    is_int(message_pool_bytes(&bench.pool), 0, "no message is left");
+    is_int(store_stats(bench.store)->cache_bytes, 0, "nor an entry");
+    is_int(live_entries(&bench), 0, "nor anything that holds a segment");
+    turns(&bench, 10, 100);
+    ok(store_stats(bench.store)->checkpoints > checkpoints, "then a checkpoint is taken");
+    is_sound(&bench);
+    is_int(bench.index->next_sequence, 1, "after a crash the queue is not there");
+    end(&bench);
+}
+
+TEST(a_crash_while_a_queue_is_being_deleted)
+{
+    struct bench bench;
+    begin_many(&bench);
+    store_queue_delete(bench.store, bench.index);
+    store_want(bench.store, store_ticket(bench.store));
+    turns(&bench, 4, 1);
+    ok(!list_is_empty(&bench.store->condemned), "half of it is released");
+    is_sound(&bench);
+    is_int(bench.index->next_sequence, 1, "the queue is not there");
+    end(&bench);
+}
+
+TEST(an_end_while_a_queue_is_being_deleted)
+{
+    struct bench bench;
+    begin_many(&bench);
+    store_queue_delete(bench.store, bench.index);
+    turn(&bench, 1);
+    ok(!list_is_empty(&bench.store->condemned), "some of it is released");
+    store_close(bench.store);
+    open_store(&bench);
+    is_int(bench.index->next_sequence, 1, "the queue is not there");
+    is_int(live_entries(&bench), 0, "and nothing holds a segment for it");
+    is_sound(&bench);
+    end(&bench);
+}
+
+TEST(a_large_queue_is_purged_bit_by_bit)
+{
+    struct bench bench;
+    begin_many(&bench);
+    is_int(index_purge(bench.index), MANY - 2, "the number is exact, and known at once");
+    is_int(bench.index->ready, 0, "none is ready");
+    is_int(take(&bench, false), 0, "none can be taken");
+    ok(message_pool_bytes(&bench.pool) > MANY * 200 / 2, "their memory is still there");
+    publish(&bench, 200);
+    index_return(bench.index, 2, false);
+    release_turns(&bench);
+    is_int(live_entries(&bench), 1, "of what was written, one that was taken is left");
+    is_int(take(&bench, false), 2, "one that was taken, and came back");
+    is_int(take(&bench, false), MANY + 1, "and one that came afterwards");
+    index_settle(bench.index, 1);
+    is_int(bench.index->chunks_count, 2, "chunks that went are not in the queue");
+    store_want(bench.store, store_ticket(bench.store));
+    turns(&bench, 10, 1);
+    is_sound(&bench);
+    is_int(bench.index->ready, 2, "after a crash, too");
+    end(&bench);
+}
+
+TEST(a_large_queue_is_purged_again_and_again)
+{
+    struct bench bench;
+    uint64_t purged = 0;
+    begin_many(&bench);
+    for (int round = 0; round < 10; round++) {
+        purged += index_purge(bench.index);
+        for (int i = 0; i < 150; i++)
+            publish(&bench, 50);
+        if (round % 3 == 0)
+            turn(&bench, 1);
+    }
+    is_int(purged, MANY - 2 + 9 * 150, "each message is counted once");
+    is_int(bench.index->ready, 150, "the last ones are there");
+    turns(&bench, 50, 1);
+    is_int(live_entries(&bench), 150 + 1, "and hold what they need, with the one that is taken");
+    store_queue_delete(bench.store, bench.index);
+    release_turns(&bench);
+    is_int(message_pool_bytes(&bench.pool), 0, "nothing is lost");
+    is_sound(&bench);
+    end(&bench);
+}
+
 int main(void)
 {
     RUN(full_disk_does_not_spin);
@@ -799,5 +957,10 @@ int main(void)
     RUN(check_of_a_batch_that_lies);
     RUN(settled_while_cold);
     RUN(waited_for_while_cold);
+    RUN(a_large_queue_is_deleted_bit_by_bit);
+    RUN(a_crash_while_a_queue_is_being_deleted);
+    RUN(an_end_while_a_queue_is_being_deleted);
+    RUN(a_large_queue_is_purged_bit_by_bit);
+    RUN(a_large_queue_is_purged_again_and_again);
     return done();
 }

@@ -43,6 +43,8 @@ bool queue_arguments_check(const struct vhost *vhost, struct bytes name,
 /* Is a second declaration equivalent to the first? Known arguments of its type are compared. */
 bool queue_arguments_equivalent(const struct queue *queue, struct bytes arguments,
                                 struct error *error);
+/* Logs which arguments of a new queue ask for what is not done, and which are not known at all. */
+void queue_arguments_warn(const struct queue *queue);
 /* 406 `inequivalent arg 'durable' ...` when the two differ; `resource` is a text as below. */
 bool equivalent_bool(const char *resource, const char *name, bool received, bool current,
                      struct error *error);

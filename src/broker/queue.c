@@ -110,6 +110,7 @@ static struct queue *declare_new(struct vhost *vhost, const struct queue_declare
     struct queue *queue = queue_new(vhost, declare, 0);
     if (queue->durable)
         catalogue_put_queue(queue);
+    queue_arguments_warn(queue);
     return queue;
 }
 

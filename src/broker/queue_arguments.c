@@ -1,7 +1,7 @@
 /* Arguments of queues that have a meaning: which type of queue has them, what values they may take,
  * and how a second declaration is compared with the first. What is not in the table below is kept
  * and never looked at, as in RabbitMQ. Reasons are written as RabbitMQ writes them, which is as
- * Erlang prints its terms. */
+ * Erlang prints its terms. What a queue is declared with and is not done is said in the log. */
 #include <stdio.h>
 
 #include "amqp/reply.h"
@@ -215,31 +215,32 @@ static const struct known {
     const char *name;
     check_function *check; /* NULL: anything goes */
     unsigned types;        /* of queues that have it */
+    bool is_ignored;       /* what it asks for is not done */
 } known[] = {
-    {"x-expires", check_expires, CLASSIC | QUORUM},
-    {"x-message-ttl", check_time, CLASSIC | QUORUM},
-    {"x-dead-letter-exchange", check_string, CLASSIC | QUORUM},
-    {"x-dead-letter-routing-key", check_dead_letter_key, CLASSIC | QUORUM},
-    {"x-dead-letter-strategy", check_strategy, QUORUM},
-    {"x-max-length", check_not_negative, CLASSIC | QUORUM},
-    {"x-max-length-bytes", check_not_negative, CLASSIC | QUORUM | STREAM},
-    {"x-max-in-memory-length", check_not_negative, QUORUM},
-    {"x-max-in-memory-bytes", check_not_negative, QUORUM},
-    {"x-max-priority", check_priority, CLASSIC},
-    {"x-overflow", check_overflow, CLASSIC | QUORUM},
-    {"x-queue-mode", check_mode, CLASSIC},
-    {"x-queue-version", check_version, CLASSIC},
-    {"x-single-active-consumer", check_bool, CLASSIC | QUORUM},
-    {"x-queue-type", check_type, CLASSIC | QUORUM | STREAM},
-    {"x-quorum-initial-group-size", check_positive, QUORUM},
-    {"x-delivery-limit", check_integer, QUORUM},
-    {"x-consumer-timeout", check_not_negative, CLASSIC | QUORUM | STREAM},
-    {"x-max-age", check_age, STREAM},
-    {"x-stream-max-segment-size-bytes", check_not_negative, STREAM},
-    {"x-stream-filter-size-bytes", check_not_negative, STREAM},
-    {"x-initial-cluster-size", check_positive, STREAM},
-    {"x-queue-leader-locator", check_locator, CLASSIC | QUORUM | STREAM},
-    {"x-queue-master-locator", NULL, CLASSIC},
+    {"x-expires", check_expires, CLASSIC | QUORUM, true},
+    {"x-message-ttl", check_time, CLASSIC | QUORUM, true},
+    {"x-dead-letter-exchange", check_string, CLASSIC | QUORUM, false},
+    {"x-dead-letter-routing-key", check_dead_letter_key, CLASSIC | QUORUM, false},
+    {"x-dead-letter-strategy", check_strategy, QUORUM, false},
+    {"x-max-length", check_not_negative, CLASSIC | QUORUM, true},
+    {"x-max-length-bytes", check_not_negative, CLASSIC | QUORUM | STREAM, true},
+    {"x-max-in-memory-length", check_not_negative, QUORUM, false},
+    {"x-max-in-memory-bytes", check_not_negative, QUORUM, false},
+    {"x-max-priority", check_priority, CLASSIC, true},
+    {"x-overflow", check_overflow, CLASSIC | QUORUM, true},
+    {"x-queue-mode", check_mode, CLASSIC, false},
+    {"x-queue-version", check_version, CLASSIC, false},
+    {"x-single-active-consumer", check_bool, CLASSIC | QUORUM, true},
+    {"x-queue-type", check_type, CLASSIC | QUORUM | STREAM, false},
+    {"x-quorum-initial-group-size", check_positive, QUORUM, true},
+    {"x-delivery-limit", check_integer, QUORUM, true},
+    {"x-consumer-timeout", check_not_negative, CLASSIC | QUORUM | STREAM, true},
+    {"x-max-age", check_age, STREAM, true},
+    {"x-stream-max-segment-size-bytes", check_not_negative, STREAM, true},
+    {"x-stream-filter-size-bytes", check_not_negative, STREAM, true},
+    {"x-initial-cluster-size", check_positive, STREAM, true},
+    {"x-queue-leader-locator", check_locator, CLASSIC | QUORUM | STREAM, false},
+    {"x-queue-master-locator", NULL, CLASSIC, false},
 };
 
 enum { KNOWN_COUNT = sizeof(known) / sizeof(known[0]) };
@@ -302,7 +303,7 @@ static bool check_properties(const struct queue_type *type, const char *resource
 bool queue_arguments_check(const struct vhost *vhost, struct bytes name,
                            const struct queue_declare *declare, struct error *error)
 {
-    static const struct known queue_type = {"x-queue-type", check_type, 0};
+    static const struct known queue_type = {"x-queue-type", check_type, 0, false};
     struct bytes arguments = declare->arguments;
     struct field field;
     char resource[RESOURCE_MAX];
@@ -379,4 +380,59 @@ bool queue_arguments_equivalent(const struct queue *queue, struct bytes argument
             !equivalent_argument(resource, known[i].name, arguments, current, error))
             return false;
     return true;
+}
+
+/* ---- what is kept, and no more ---- */
+
+struct names {
+    char text[400]; /* with commas between them; what finds no room is left out */
+    size_t size;
+};
+
+static void add_name(struct names *names, struct bytes name)
+{
+    if (names->size + name.size + 2 > sizeof(names->text))
+        return;
+    if (names->size)
+        names->text[names->size++] = ',';
+    memcpy(names->text + names->size, name.data, name.size);
+    names->size += name.size;
+}
+
+static bool is_known(struct bytes name)
+{
+    for (size_t i = 0; i < KNOWN_COUNT; i++)
+        if (bytes_equal_str(name, known[i].name))
+            return true;
+    return false;
+}
+
+/* Every queue is a classic one here, and dead letters are sent once: what else these two ask for is not
+ * done. */
+static bool is_ignored(const struct known *argument, const struct field *field)
+{
+    if (argument->check == check_type)
+        return type_find(field->value.bytes)->bit != CLASSIC;
+    if (argument->check == check_strategy)
+        return !bytes_equal_str(field->value.bytes, "at-most-once");
+    return argument->is_ignored;
+}
+
+void queue_arguments_warn(const struct queue *queue)
+{
+    struct names ignored = {.size = 0}, unknown = {.size = 0};
+    struct bytes arguments = bytes_of(queue->arguments, queue->arguments_size);
+    struct field field;
+    if (!arguments.size)
+        return;
+    for (size_t i = 0; i < KNOWN_COUNT; i++)
+        if (table_find(arguments, bytes_str(known[i].name), &field) && is_ignored(&known[i], &field))
+            add_name(&ignored, field.name);
+    for (struct reader walk = reader_of(arguments); table_next(&walk, &field);)
+        if (bytes_start_with(field.name, "x-") && !is_known(field.name))
+            add_name(&unknown, field.name);
+    if (ignored.size || unknown.size)
+        log_event(queue->vhost->broker->log, EVENT_arguments_ignored,
+                  "vhost=%s queue=%s ignored=%.*s unknown=%.*s", queue->vhost->name, queue->name,
+                  (int)ignored.size, ignored.text, (int)unknown.size, unknown.text);
 }

@@ -116,6 +116,7 @@ EXTRA_DIST += \
 	%D%/publish_unknown_exchange.amqp \
 	%D%/publish_user_id.amqp \
 	%D%/purge_waits.amqp \
+	%D%/queue_arguments_ignored.amqp \
 	%D%/queue_auto_delete.amqp \
 	%D%/queue_declare.amqp \
 	%D%/queue_declare_reserved.amqp \

@@ -30,6 +30,7 @@
  *     disk broken                       every call fails from now on
  *     option NAME VALUE                 before the first connect: an option; restarts the broker
  *     shutdown                          the broker says good-bye
+ *     logged TEXT / not-logged TEXT     since the last such word a line of the log held this, or none did
  *     restart / crash                   the broker stops and starts; crash: power was lost
  *
  * The connection may be left out where it is c1. $name in an expected field takes the value and
@@ -520,6 +521,17 @@ static bool set_option(struct world *world, const char *name, uint64_t value)
     return true;
 }
 
+/* Words that concern the log. */
+static bool log_line(struct run *run, const char *verb, const char *text)
+{
+    bool is_wanted = strcmp(verb, "logged") == 0;
+    if (!is_wanted && strcmp(verb, "not-logged") != 0)
+        return false;
+    if (world_has_logged(&run->world, text) != is_wanted)
+        fault(run, is_wanted ? "no line of the log holds this" : "a line of the log holds this");
+    return true;
+}
+
 /* Words that concern the whole broker. */
 static bool world_line(struct run *run, const char *verb, char *line)
 {
@@ -567,7 +579,7 @@ static void run_line(struct run *run, char *line)
     if (*verb == '\0' || *verb == '#')
         return;
     if (!client_line(run, client, verb, line) && !channel_line(run, client, verb, line) &&
-        !world_line(run, verb, line))
+        !log_line(run, verb, line) && !world_line(run, verb, line))
         fault(run, "unknown word %s", verb);
     world_settle(&run->world);
 }

@@ -8,14 +8,27 @@
 #include "tests/lib/kv_memory.h"
 #include "tests/lib/tap.h"
 
-enum { ROUNDS_MAX = 2000, INPUT_MAX = 256 * 1024, STEP_MS = 100 };
+enum { ROUNDS_MAX = 2000, INPUT_MAX = 256 * 1024, STEP_MS = 100, LOGGED_MAX = 1 << 20 };
 
 static const uint64_t wall_clock_ms = 1600000000000;
 
-static void print_line(void *context, enum log_level level, const char *line)
+static void take_line(void *context, enum log_level level, const char *line)
 {
-    (void)context;
-    printf("# %s %s\n", log_level_name(level), line);
+    struct world *world = context;
+    if (world->is_verbose)
+        printf("# %s %s\n", log_level_name(level), line);
+    if (world->logged.size > LOGGED_MAX)
+        buffer_free(&world->logged);
+    buffer_add(&world->logged, line, strlen(line));
+    buffer_add(&world->logged, "\n", 1);
+}
+
+bool world_has_logged(struct world *world, const char *text)
+{
+    buffer_add(&world->logged, "", 1);
+    bool has = strstr((const char *)world->logged.data, text);
+    buffer_free(&world->logged);
+    return has;
 }
 
 static void start(struct world *world)
@@ -46,8 +59,9 @@ static void start(struct world *world)
 void world_new(struct world *world, bool verbose)
 {
     *world = (struct world){.now_ms = 1000};
-    if (verbose)
-        world->log.sink = print_line;
+    world->is_verbose = verbose;
+    world->log.sink = take_line;
+    world->log.context = world;
     random_init(&world->random, 42);
     world->disk = disk_memory_new();
     world->kv = kv_memory_new();
@@ -93,6 +107,7 @@ void world_free(struct world *world)
     stop(world, true);
     disk_memory_free(world->disk);
     kv_memory_free(world->kv);
+    buffer_free(&world->logged);
 }
 
 void world_restart(struct world *world, bool crash)

@@ -22,6 +22,8 @@ struct world {
     struct message_pool pool;
     struct random random;
     struct log log;
+    bool is_verbose;
+    struct buffer logged; /* lines since somebody last asked */
     struct disk *disk;
     struct kv *kv;
     struct worker *syncer, *indexer, *reader;
@@ -42,6 +44,8 @@ void world_new(struct world *world, bool verbose);
 void world_free(struct world *world);
 /* Stops and starts the broker; all connections are gone. `crash`: what was not synced is lost. */
 void world_restart(struct world *world, bool crash);
+/* Did the log have a line that holds this text, since this was last asked? */
+bool world_has_logged(struct world *world, const char *text);
 /* A new connection for the client. */
 void world_dial(struct world *world, struct client *client, bool is_loopback);
 /* The client's socket is gone. */

@@ -95,10 +95,15 @@ static bool has_credit(const struct consumer *consumer)
     return !consumer->prefetch || consumer->unacked < consumer->prefetch;
 }
 
+static bool can_be_ready(const struct consumer *consumer)
+{
+    return consumer->is_active && consumer->queue && list_is_empty(&consumer->ready_link) &&
+           has_credit(consumer);
+}
+
 void consumer_ready(struct consumer *consumer)
 {
-    if (!consumer->is_active || !consumer->queue || !list_is_empty(&consumer->ready_link) ||
-        !has_credit(consumer))
+    if (!can_be_ready(consumer))
         return;
     insert_ready(consumer);
     queue_has_work(consumer->queue);
@@ -130,8 +135,13 @@ void consumer_delivered(struct consumer *consumer)
 
 void consumer_settled(struct consumer *consumer)
 {
+    struct channel *channel = consumer->channel;
     consumer->unacked--;
-    if (list_is_empty(&consumer->ready_link))
+    if (!can_be_ready(consumer))
+        return;
+    if (channel_takes_turns(channel) && !list_is_empty(&channel->parked))
+        consumer_park(consumer, &channel->parked);
+    else
         consumer_ready(consumer);
 }
 

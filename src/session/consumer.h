@@ -62,7 +62,7 @@ void queue_remove_consumed(struct queue *queue, struct list *lost);
 /* Tells consumers that they are no more, and empties the list. On the connection of `deleter` they
  * are told after what that channel was answered, even if the answer is held. */
 void consumers_tell_lost(struct list *lost, const struct channel *deleter);
-/* One of its deliveries was acknowledged or went back. */
+/* One of its deliveries was acknowledged or went back. The caller sees to channel_unpark afterwards. */
 void consumer_settled(struct consumer *consumer);
 /* May take a message now, as far as its own prefetch is concerned: joins queue->ready_consumers. */
 void consumer_ready(struct consumer *consumer);

@@ -91,13 +91,19 @@ static void *grow(struct transaction *tx, void *array, size_t count, size_t *cap
     return mem_realloc(array, *capacity * size);
 }
 
-/* What one may keep; all together twice as much. The memory limit is for others, too, and what is
- * uncommitted goes away by nobody's help but its client's. */
+/* What one may keep, and all together. The memory limit is for others, too, and what is uncommitted
+ * goes away by nobody's help but its client's. */
 static uint64_t bytes_max(const struct server *server)
 {
     uint64_t max = store_room_max(server->broker->store);
-    uint64_t limit = server->options.memory_bytes_max / 4;
-    return limit && limit < max ? limit : max;
+    uint64_t quarter = server->options.memory_bytes_max / 4;
+    return quarter && quarter < max ? quarter : max;
+}
+
+static uint64_t all_bytes_max(const struct server *server)
+{
+    uint64_t half = server->options.memory_bytes_max / 2;
+    return half ? half : UINT64_MAX;
 }
 
 bool transaction_check(struct channel *channel, struct error *error)
@@ -109,11 +115,12 @@ bool transaction_check(struct channel *channel, struct error *error)
         return error_set(error, REPLY_PRECONDITION_FAILED,
                          "transaction of %llu bytes is larger than max size %llu",
                          (unsigned long long)tx->bytes, (unsigned long long)max);
-    if (server->uncommitted_bytes <= 2 * max)
+    if (server->uncommitted_bytes <= all_bytes_max(server))
         return true;
     return error_set(error, REPLY_PRECONDITION_FAILED,
                      "uncommitted messages of all channels take %llu bytes, more than %llu",
-                     (unsigned long long)server->uncommitted_bytes, (unsigned long long)(2 * max));
+                     (unsigned long long)server->uncommitted_bytes,
+                     (unsigned long long)all_bytes_max(server));
 }
 
 bool transaction_add_message(struct channel *channel, struct message *message, bool mandatory,

@@ -174,6 +174,8 @@ void entry_release(struct store *store, struct chunk *chunk, struct entry *entry
         if (message && is_pending(store, message)) {
             if (--message->pending_live == 0)
                 batch_elide(store, message);
+        } else if (message && journal_is_unplaced(store, message)) {
+            message->pending_live--;
         } else {
             segment_release(store, entry_place(entry), entry_destinations(entry), kept);
         }

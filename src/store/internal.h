@@ -77,6 +77,7 @@ struct settles {
 };
 
 struct batch {
+    struct list link; /* in store->spent */
     uint64_t number;
     struct pending *records;
     uint32_t count, capacity;
@@ -108,7 +109,8 @@ void batch_free(struct store *store, struct batch *batch);
 
 enum { SPARES_MAX = 64 };
 
-/* A sealed batch on its way to the disk. One at a time. */
+/* A sealed batch on its way to the disk. One at a time. Of a large one the owner only says what lies
+ * where, and that over several turns; the syncer makes its bytes. */
 struct write_job {
     struct job job;
     struct store *store;
@@ -133,7 +135,13 @@ struct write_job {
         struct bytes part;
     } *inserts; /* long bodies, by place */
     size_t inserts_count, inserts_capacity;
-    struct message **pinned; /* the messages of these */
+    struct message **pinned; /* the messages of these, unless the batch is large and pins them */
+    size_t pinned_count, pinned_capacity;
+    struct batch *batch;     /* a large batch: its bytes are to be made; NULL: they are there */
+    uint32_t placed;         /* records of it that have their place */
+    uint32_t place_at;       /* where the next one lies */
+    bool is_placing;         /* not all of them have */
+    struct batch_header batch_header; /* the checksums are set when the bytes are made */
     uint64_t offset, size;
     uint64_t number; /* of the batch; 0: nothing to write, only to sync */
     bool sync;
@@ -155,6 +163,8 @@ void journal_sync(struct store *store);
 /* Tries again what failed for lack of space. */
 void journal_retry(struct store *store);
 void journal_written(struct store *store, struct write_job *job);
+/* Goes on with the places of a large batch. */
+void journal_place(struct store *store);
 /* Memory that is not needed goes; and when there will be some, UINT64_MAX: never. */
 void journal_tick(struct store *store);
 uint64_t journal_tick_ms(const struct store *store);
@@ -548,6 +558,8 @@ struct store {
     uint32_t spares_count;
 
     struct batch *filling;
+    struct batch *sealing; /* a large one, from its sealing until it is written; NULL: none */
+    struct list spent;     /* batches that were large and are written: their messages are let go */
     uint64_t names_batch; /* the last one with a change of the catalogue or of queues */
     struct write_job write;
     bool is_writing;
@@ -614,6 +626,13 @@ struct store {
     struct destination *scratch; /* destinations of the message being recorded */
     size_t scratch_capacity;
 };
+
+/* Is the message in a large batch that is being sealed, and its place not known yet? */
+static inline bool journal_is_unplaced(const struct store *store, const struct message *message)
+{
+    return store->sealing && message->batch == store->sealing->number &&
+           message->pending >= store->write.placed;
+}
 
 /* Without files and contents. */
 struct store *store_new(const struct store_options *options, uint64_t now_ms);

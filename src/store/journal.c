@@ -15,6 +15,8 @@
 enum { PARTS_MAX = 256, FULL_RETRY_MS = 100, AHEAD_MAX = 1 << 20 };
 enum { MARK_MS = 500 };
 enum { BLOCK_KEPT = 64 << 10, BLOCK_KEPT_MS = 1000 };
+/* A record that is as large as the work with its place: a batch of smaller ones is large earlier. */
+enum { RECORD_ABOUT = 256 };
 
 void journal_fail(struct store *store, const char *what, int error)
 {
@@ -23,6 +25,58 @@ void journal_fail(struct store *store, const char *what, int error)
     store->is_failed = true;
     snprintf(store->failure, sizeof(store->failure), "%s: %s", what, strerror(error));
     log_event(store->o.log, EVENT_store_failed, "reason=%s", store->failure);
+}
+
+/* ---- the bytes of a batch, on either side ---- */
+
+static void insert(struct write_job *job, size_t at, const struct message *message)
+{
+    if (job->inserts_count == job->inserts_capacity) {
+        job->inserts_capacity = job->inserts_capacity ? job->inserts_capacity * 2 : 16;
+        job->inserts = mem_realloc(job->inserts, job->inserts_capacity * sizeof(*job->inserts));
+    }
+    job->inserts[job->inserts_count].at = at;
+    job->inserts[job->inserts_count++].part = message_body(message);
+}
+
+static bool is_long(const struct message *message)
+{
+    return message && message->body_size >= INSERT_MIN;
+}
+
+/* Writes a record behind the others, where `place` says; its size is set. On either side. */
+static void write_record(struct write_job *job, const struct batch *batch,
+                         const struct pending *pending, struct place *place)
+{
+    const struct message *message = pending->message;
+    uint8_t *header = job->bytes + job->bytes_size;
+    uint8_t *payload = header + RECORD_HEADER;
+    size_t size = pending->size;
+    struct bytes body = {0};
+    memcpy(payload, batch->bytes.data + pending->at, size);
+    if (message) {
+        size_t copied = message_data_size(message) - (is_long(message) ? message->body_size : 0);
+        memcpy(payload + size, message->data, copied);
+        size += copied;
+    }
+    job->bytes_size += RECORD_HEADER + size;
+    if (is_long(message)) {
+        body = message_body(message);
+        insert(job, job->bytes_size, message);
+    }
+    place->size = (uint32_t)(RECORD_HEADER + size + body.size);
+    record_header_write(header, pending->type, *place, bytes_of(payload, size), body);
+    job->batch_header.contents = crc32c(job->batch_header.contents, header, 4);
+}
+
+/* Behind the last record; then the header, whose checksum is that of all. */
+static void finish_bytes(struct write_job *job, uint32_t end)
+{
+    size_t padding = job->batch_header.offset + job->size - end;
+    assert(padding < BATCH_ALIGN);
+    memset(job->bytes + job->bytes_size, 0, padding);
+    job->bytes_size += padding;
+    batch_header_write(job->bytes, &job->batch_header);
 }
 
 /* ---- the syncer's side ---- */
@@ -130,6 +184,21 @@ static int sync_file(struct write_job *job, struct disk_file *file)
     return error;
 }
 
+/* Of a large batch, which pins its messages; nobody changes either. */
+static void make_bytes(struct write_job *job)
+{
+    const struct batch *batch = job->batch;
+    struct place place = {job->batch_header.segment, job->batch_header.offset + BATCH_HEADER, 0};
+    for (uint32_t i = 0; i < batch->count; i++) {
+        if (batch->records[i].is_elided)
+            continue;
+        write_record(job, batch, &batch->records[i], &place);
+        place.offset += place.size;
+    }
+    finish_bytes(job, place.offset);
+    job->batch = NULL;
+}
+
 static void release(struct write_job *job)
 {
     char name[32];
@@ -160,6 +229,8 @@ static void run_write(struct job *link)
     job->sync_failed = job->is_synced = false;
     release(job);
     job->error = job->create[0] ? create_segment(job) : 0;
+    if (job->batch)
+        make_bytes(job);
     if (!job->error && job->number)
         job->error = write_batch(job);
     if (!job->error && job->before)
@@ -203,34 +274,13 @@ static void block_take(struct store *store, uint64_t offset, uint64_t size)
     job->used_ms = store->now_ms;
 }
 
-uint64_t journal_tick_ms(const struct store *store)
+static void pin(struct write_job *job, struct message *message)
 {
-    const struct write_job *job = &store->write;
-    if (job->block_size <= BLOCK_KEPT || store->is_writing)
-        return UINT64_MAX;
-    return job->used_ms + BLOCK_KEPT_MS;
-}
-
-void journal_tick(struct store *store)
-{
-    struct write_job *job = &store->write;
-    if (journal_tick_ms(store) > store->now_ms)
-        return;
-    mem_free(job->block);
-    job->block = NULL;
-    job->block_size = 0;
-}
-
-static void insert(struct write_job *job, size_t at, struct message *message)
-{
-    if (job->inserts_count == job->inserts_capacity) {
-        job->inserts_capacity = job->inserts_capacity ? job->inserts_capacity * 2 : 16;
-        job->inserts = mem_realloc(job->inserts, job->inserts_capacity * sizeof(*job->inserts));
-        job->pinned = mem_realloc(job->pinned, job->inserts_capacity * sizeof(*job->pinned));
+    if (job->pinned_count == job->pinned_capacity) {
+        job->pinned_capacity = job->pinned_capacity ? job->pinned_capacity * 2 : 16;
+        job->pinned = mem_realloc(job->pinned, job->pinned_capacity * sizeof(*job->pinned));
     }
-    job->inserts[job->inserts_count].at = at;
-    job->inserts[job->inserts_count].part = message_body(message);
-    job->pinned[job->inserts_count++] = message_ref(message);
+    job->pinned[job->pinned_count++] = message_ref(message);
 }
 
 /* The holds of all destinations that are live when the record gets its place. */
@@ -247,43 +297,22 @@ static void hold(struct store *store, struct segment *segment, enum record_type 
     segment->kept_bytes += bytes;
 }
 
-/* Writes a record behind the others; *place is where it lies, and then where the next one will. */
-static void seal_record(struct store *store, const struct pending *pending, struct place *place,
-                        uint32_t *contents)
+/* It is known where the record of a message lies. */
+static void note_place(struct store *store, const struct pending *pending, struct place place)
 {
-    struct write_job *job = &store->write;
     struct message *message = pending->message;
-    uint8_t *header = job->bytes + job->bytes_size;
-    uint8_t *payload = header + RECORD_HEADER;
-    bool is_long = message && message->body_size >= INSERT_MIN;
-    size_t size = pending->size;
-    struct bytes body = {0};
-    memcpy(payload, store->filling->bytes.data + pending->at, size);
-    if (message) {
-        size_t copied = message_data_size(message) - (is_long ? message->body_size : 0);
-        memcpy(payload + size, message->data, copied);
-        size += copied;
-    }
-    job->bytes_size += RECORD_HEADER + size;
-    if (is_long) {
-        body = message_body(message);
-        insert(job, job->bytes_size, message);
-    }
-    place->size = (uint32_t)(RECORD_HEADER + size + body.size);
-    record_header_write(header, pending->type, *place, bytes_of(payload, size), body);
-    *contents = crc32c(*contents, header, 4);
-    if (message) {
-        message->segment = place->segment;
-        message->offset = place->offset;
-        hold(store, store->active, pending->type, message, place->size);
-        store->stats.messages_written++;
-    }
-    place->offset += place->size;
+    if (!message)
+        return;
+    message->segment = place.segment;
+    message->offset = place.offset;
+    hold(store, store->active, pending->type, message, place.size);
+    store->stats.messages_written++;
 }
 
 static uint64_t batch_exact_size(const struct batch *batch)
 {
     uint64_t size = BATCH_HEADER + batch->records_size;
+    assert(size < UINT32_MAX - SEGMENT_HEADER - BATCH_ALIGN); /* store_room */
     return (size + BATCH_ALIGN - 1) / BATCH_ALIGN * BATCH_ALIGN;
 }
 
@@ -312,33 +341,50 @@ static void roll(struct store *store)
     store->stats.segments_rolled++;
 }
 
-/* Writes the records of the filling batch into the job's buffer. */
-static void seal(struct store *store, uint64_t size)
+static void begin_seal(struct store *store)
 {
     struct write_job *job = &store->write;
-    struct batch *batch = store->filling;
-    struct batch_header header = {.number = batch->number,
-                                  .size = (uint32_t)size,
-                                  .previous = store->previous,
-                                  .synced = store->durable,
-                                  .segment = store->active->number,
-                                  .offset = (uint32_t)store->active->size};
-    struct place place = {header.segment, header.offset + BATCH_HEADER, 0};
-    block_take(store, header.offset, size - batch->inserts_size);
+    const struct batch *batch = store->filling;
+    job->batch_header = (struct batch_header){.number = batch->number,
+                                        .size = (uint32_t)job->size,
+                                        .records = batch->count - batch->elided,
+                                        .previous = store->previous,
+                                        .synced = store->durable,
+                                        .segment = store->active->number,
+                                        .offset = (uint32_t)store->active->size};
+    block_take(store, job->batch_header.offset, job->size - batch->inserts_size);
     job->inserts_count = 0;
     job->bytes_size = BATCH_HEADER;
+}
+
+/* Writes the records of the filling batch into the job's buffer. */
+static void seal(struct store *store)
+{
+    struct write_job *job = &store->write;
+    const struct batch *batch = store->filling;
+    struct place place = {job->batch_header.segment, job->batch_header.offset + BATCH_HEADER, 0};
     for (uint32_t i = 0; i < batch->count; i++) {
-        if (batch->records[i].is_elided)
+        const struct pending *pending = &batch->records[i];
+        if (pending->is_elided)
             continue;
-        seal_record(store, &batch->records[i], &place, &header.contents);
-        header.records++;
+        write_record(job, batch, pending, &place);
+        note_place(store, pending, place);
+        if (is_long(pending->message))
+            pin(job, pending->message);
+        place.offset += place.size;
     }
-    size_t padding = header.offset + size - place.offset;
-    assert(padding < BATCH_ALIGN);
-    memset(job->bytes + job->bytes_size, 0, padding);
-    job->bytes_size += padding;
-    batch_header_write(job->bytes, &header);
-    store->previous = header.checksum;
+    finish_bytes(job, place.offset);
+    store->previous = store->position.previous = job->batch_header.checksum;
+}
+
+static void clear(struct batch *batch)
+{
+    batch->count = batch->elided = 0;
+    batch->settles_count = 0;
+    batch->bytes.size = 0;
+    batch->size = batch->records_size = batch->inserts_size = 0;
+    if (batch->bytes.capacity > 4u << 20)
+        buffer_free(&batch->bytes);
 }
 
 static void next_batch(struct store *store)
@@ -348,12 +394,113 @@ static void next_batch(struct store *store)
         if (batch->records[i].message)
             message_unref(store->o.pool, batch->records[i].message);
     batch->number++;
-    batch->count = batch->elided = 0;
-    batch->settles_count = 0;
-    batch->bytes.size = 0;
-    batch->size = batch->records_size = batch->inserts_size = 0;
-    if (batch->bytes.capacity > 4u << 20)
-        buffer_free(&batch->bytes);
+    clear(batch);
+}
+
+/* ---- large batches ---- */
+
+static bool is_large(const struct store *store)
+{
+    const struct batch *batch = store->filling;
+    uint64_t about = (uint64_t)batch->count * RECORD_ABOUT;
+    return batch->records_size > store->o.batch_large_bytes || about > store->o.batch_large_bytes;
+}
+
+/* Records of a large batch that a turn looks at. */
+static uint32_t records_a_turn(const struct store *store)
+{
+    return store->is_closing ? UINT32_MAX : store->o.batch_large_bytes / (RECORD_ABOUT / 2) + 1;
+}
+
+static void begin_large(struct store *store)
+{
+    struct write_job *job = &store->write;
+    store->sealing = job->batch = store->filling;
+    store->filling = mem_zalloc(sizeof(*store->filling));
+    store->filling->number = store->sealing->number + 1;
+    list_init(&store->sealing->link);
+    job->placed = 0;
+    job->place_at = job->batch_header.offset + BATCH_HEADER;
+    job->is_placing = true;
+    store->is_writing = true;
+}
+
+void journal_place(struct store *store)
+{
+    struct write_job *job = &store->write;
+    const struct batch *batch = store->sealing;
+    uint32_t left = batch->count - job->placed;
+    if (left > records_a_turn(store))
+        left = records_a_turn(store);
+    for (; left; left--) {
+        const struct pending *pending = &batch->records[job->placed++];
+        struct place place = {job->batch_header.segment, job->place_at, RECORD_HEADER + pending->size};
+        if (pending->is_elided)
+            continue;
+        if (pending->message)
+            place.size += (uint32_t)message_data_size(pending->message);
+        note_place(store, pending, place);
+        job->place_at += place.size;
+    }
+    if (job->placed < batch->count)
+        return;
+    job->is_placing = false;
+    submit(store);
+}
+
+/* It is written. */
+static void end_large(struct store *store)
+{
+    if (!store->sealing)
+        return;
+    store->previous = store->position.previous = store->write.batch_header.checksum;
+    list_push_back(&store->spent, &store->sealing->link);
+    store->sealing = NULL;
+}
+
+/* Lets messages of batches go that were large. */
+static void let_go(struct store *store)
+{
+    struct list *link = list_first(&store->spent);
+    struct batch *batch = link ? list_entry(link, struct batch, link) : NULL;
+    uint32_t budget = records_a_turn(store);
+    for (; batch && budget && batch->count; budget--) {
+        struct message *message = batch->records[--batch->count].message;
+        if (message)
+            message_unref(store->o.pool, message);
+    }
+    if (!batch || batch->count)
+        return;
+    list_remove(link);
+    batch_free(store, batch);
+}
+
+uint64_t journal_tick_ms(const struct store *store)
+{
+    const struct write_job *job = &store->write;
+    if (job->is_placing || !list_is_empty(&store->spent))
+        return store->now_ms;
+    if (job->block_size <= BLOCK_KEPT || store->is_writing)
+        return UINT64_MAX;
+    return job->used_ms + BLOCK_KEPT_MS;
+}
+
+static bool may_free_block(const struct store *store)
+{
+    const struct write_job *job = &store->write;
+    return job->block_size > BLOCK_KEPT && !store->is_writing &&
+           store->now_ms >= job->used_ms + BLOCK_KEPT_MS;
+}
+
+void journal_tick(struct store *store)
+{
+    struct write_job *job = &store->write;
+    let_go(store);
+    if (!may_free_block(store))
+        return;
+    mem_free(job->block);
+    job->block = NULL;
+    job->block_size = 0;
 }
 
 static void write_filling(struct store *store, bool sync)
@@ -372,17 +519,26 @@ static void write_filling(struct store *store, bool sync)
     job->number = store->filling->number;
     job->size = size;
     job->sync = sync;
-    seal(store, size);
+    begin_seal(store);
+    bool large = is_large(store);
+    if (!large)
+        seal(store);
     store->active->size += size;
     store->active->last_batch = job->number;
-    store->position = (struct position){job->number + 1, store->active->number,
-                                        store->active->size, store->previous};
+    store->position.batch = job->number + 1;
+    store->position.segment = store->active->number;
+    store->position.offset = store->active->size;
     store->journal_since += size;
     store->stated = store->durable;
     store->stats.batches++;
     store->stats.bytes_written += size;
-    next_batch(store);
-    submit(store);
+    if (large) {
+        begin_large(store);
+        journal_place(store);
+    } else {
+        next_batch(store);
+        submit(store);
+    }
 }
 
 void journal_write(struct store *store, bool sync)
@@ -399,7 +555,7 @@ void journal_write(struct store *store, bool sync)
 uint64_t journal_mark_ms(const struct store *store)
 {
     uint64_t known = store->stated > store->covered ? store->stated : store->covered;
-    bool is_quiet = !store->is_failed && !store->is_writing && !store->is_short &&
+    bool is_quiet = !store->is_failed && !store->is_writing && !store->is_held && !store->is_short &&
                     store->durable == store->written && batch_is_empty(store->filling);
     return is_quiet && known < store->said ? store->synced_ms + MARK_MS : UINT64_MAX;
 }
@@ -424,9 +580,9 @@ void journal_sync(struct store *store)
 static void unpin(struct store *store)
 {
     struct write_job *job = &store->write;
-    for (size_t i = 0; i < job->inserts_count; i++)
+    for (size_t i = 0; i < job->pinned_count; i++)
         message_unref(store->o.pool, job->pinned[i]);
-    job->inserts_count = 0;
+    job->pinned_count = 0;
 }
 
 /* A new segment could not be opened: publishers wait, as for space. */
@@ -462,6 +618,7 @@ void journal_written(struct store *store, struct write_job *job)
                      job->error);
         return;
     }
+    end_large(store);
     if (job->number) {
         if (store->written == store->durable)
             store->unsynced_ms = store->now_ms;

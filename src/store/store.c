@@ -22,6 +22,7 @@ void store_options_default(struct store_options *options)
         .checkpoint_ms = 30000,
         .batch_bytes = 16u << 20,
         .batch_max_bytes = 1u << 30,
+        .batch_large_bytes = 4u << 20,
         .sync_ms = 100,
         .recycle_segments = 4,
         .mark_step = 16384,
@@ -61,6 +62,7 @@ struct store *store_new(const struct store_options *options, uint64_t now_ms)
     list_init(&store->owing);
     list_init(&store->changed_chunks);
     list_init(&store->changed_indexes);
+    list_init(&store->spent);
     map_init(&store->changed_names, 0);
     map_init(&store->image, 0);
     store->filling = mem_zalloc(sizeof(*store->filling));
@@ -358,12 +360,15 @@ void store_abandon(struct store *store)
         abandon_chunk(store, list_entry(link, struct chunk, cache_link));
     while ((link = list_first(&store->segments)))
         segment_free(store, list_entry(link, struct segment, link));
-    for (size_t i = 0; i < store->write.inserts_count; i++)
+    for (size_t i = 0; i < store->write.pinned_count; i++)
         message_unref(store->o.pool, store->write.pinned[i]);
     mem_free(store->write.inserts);
     mem_free(store->write.pinned);
     mem_free(store->write.block);
     batch_free(store, store->filling);
+    batch_free(store, store->sealing);
+    while ((link = list_take_first(&store->spent)))
+        batch_free(store, list_entry(link, struct batch, link));
     catalogue_free(&store->changed_names);
     catalogue_free(&store->image);
     idmap_free(&store->indexes);
@@ -458,7 +463,9 @@ static void write_tick(struct store *store)
     if (store->is_failed)
         return;
     if (store->is_writing) {
-        if (store->retry_ms && store->now_ms >= store->retry_ms)
+        if (store->write.is_placing)
+            journal_place(store);
+        else if (store->retry_ms && store->now_ms >= store->retry_ms)
             journal_retry(store);
         return;
     }
@@ -494,7 +501,7 @@ void store_tick(struct store *store, uint64_t now_ms)
     steps_next(steps, "write");
     write_tick(store);
     steps_next(steps, "checkpoint");
-    if (checkpoint_is_due(store) && batch_is_empty(store->filling))
+    if (checkpoint_is_due(store) && batch_is_empty(store->filling) && !store->sealing)
         checkpoint_begin(store);
     checkpoint_tick(store);
     space_tick(store);
@@ -523,7 +530,8 @@ uint64_t store_next_ms(const struct store *store)
         next = earlier(next, store->checkpoint_retry_ms ? store->checkpoint_retry_ms
                                                         : store->now_ms + SWEEP_MS);
     /* While a write is under way and the next batch has begun, only the write's end brings it on. */
-    bool may_begin = !store->is_writing || batch_is_empty(store->filling);
+    bool may_begin =
+        !store->is_writing || (batch_is_empty(store->filling) && !store->sealing);
     if (store->is_changed && !store->checkpoint && may_begin)
         next = earlier(next, store->checkpoint_ms + store->o.checkpoint_ms);
     if (!list_is_empty(&store->resting))

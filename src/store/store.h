@@ -43,6 +43,7 @@ struct store_options {
     uint64_t checkpoint_ms;      /* time between them, when there is work: 30 s */
     uint32_t batch_bytes;        /* the filling batch, beyond which publishers wait: 16 MiB */
     uint32_t batch_max_bytes;    /* ... and what it takes at most: 1 GiB */
+    uint32_t batch_large_bytes;  /* ... and beyond which it is sealed over several turns: 4 MiB */
     uint32_t sync_ms;            /* longest time a change that nobody waits for stays unsynced: 100 */
     uint32_t recycle_segments;   /* retired files kept for reuse: 4 */
     uint32_t mark_step;          /* sequence numbers a delivered mark is moved by: 16384 */

@@ -147,6 +147,8 @@ static void open_store(struct campaign *c)
     options.checkpoint_bytes = c->o->checkpoint_bytes;
     options.checkpoint_ms = 2000;
     options.recycle_segments = 2;
+    if (c->o->seed % 2) /* batches are sealed over several turns */
+        options.batch_large_bytes = 1000;
     options.mark_step = 8;
     options.disk_reserve_bytes = 20000;
     c->store = store_open(&options, c->now_ms, error, sizeof(error));

@@ -113,6 +113,7 @@ static void set_up(struct rig *rig, struct disk *disk, struct kv *memory)
     rig->options.checkpoint_bytes = 100000;
     rig->options.checkpoint_ms = 5000;
     rig->options.batch_bytes = 600;
+    rig->options.batch_large_bytes = 400;
     rig->options.recycle_segments = 2;
     rig->options.mark_step = 8;
     rig->options.disk_reserve_bytes = 2000;

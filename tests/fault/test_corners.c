@@ -480,6 +480,93 @@ TEST(memory_of_a_batch_is_given_back)
 
 /* A queue that is read fast moves its mark in longer steps; one that is read slowly again does not
  * take back what it allowed. */
+static void show_fault(void *context, const char *line)
+{
+    (void)context;
+    if (!strncmp(line, "damaged", 7) || !strncmp(line, "wrong", 5))
+        diag("%s", line);
+}
+
+static void check_store(struct bench *bench)
+{
+    is_int(store_check(&bench->options, show_fault, NULL), 0, "the store is sound");
+}
+
+/* A batch that is sealed over several turns: what ends meanwhile, before it has a place and after, is
+ * recorded in the next one. */
+TEST(large_batch)
+{
+    enum { COUNT = 2000 };
+    struct bench bench;
+    begin(&bench);
+    bench.options.batch_large_bytes = 100000;
+    bench.options.segment_bytes = 1 << 20;
+    open_store(&bench);
+    bench.index->mark = 1 << 30;
+    for (int i = 0; i < COUNT; i++)
+        publish(&bench, 10);
+    is_int((long)take(&bench, true), 1, "one leaves the batch while it is filled");
+    store_want(bench.store, store_ticket(bench.store));
+    turn(&bench, 1);
+    ok(bench.store->sealing && bench.store->write.is_placing, "the batch is being sealed");
+    uint32_t placed = bench.store->write.placed;
+    ok(placed > 1 && placed < COUNT - 3, "%u of its records have their place", placed);
+    is_int((long)take(&bench, true), 2, "one with a place ends");
+    for (uint32_t i = 0; i < placed; i++)
+        take(&bench, false);
+    is_int((long)take(&bench, true), placed + 3, "and one without");
+    publish(&bench, 10);
+    uint64_t live = bench.store->stats.live_bytes;
+    for (int i = 0; i < 20 && bench.store->write.is_placing; i++)
+        turn(&bench, 0);
+    ok(!bench.store->write.is_placing, "all have");
+    ok(bench.store->stats.live_bytes > live, "they count");
+    turns(&bench, 10, 100);
+    ok(!bench.store->sealing && list_is_empty(&bench.store->spent), "and it is written");
+    store_abandon(bench.store);
+    check_store(&bench);
+    open_store(&bench);
+    is_int((long)bench.index->ready, COUNT - 3 + 1, "after a crash there is what there should be");
+    end(&bench);
+}
+
+/* A disk that is full for a while, and a store that is given up with such a batch on its way. */
+TEST(large_batch_has_to_wait)
+{
+    struct bench bench;
+    begin(&bench);
+    bench.options.batch_large_bytes = 1000;
+    bench.options.segment_bytes = 1 << 20;
+    open_store(&bench);
+    publish(&bench, 10);
+    turns(&bench, 3, 100);
+    disk_memory_limit(bench.disk, 1);
+    for (int i = 0; i < 100; i++)
+        publish(&bench, 100);
+    turns(&bench, 40, 100);
+    ok(bench.store->sealing && !bench.store->write.is_placing, "it waits for space");
+    disk_memory_limit(bench.disk, 0);
+    turns(&bench, 20, 100);
+    ok(!bench.store->sealing, "and is written when there is some");
+    for (int i = 0; i < 100; i++)
+        publish(&bench, 100);
+    store_want(bench.store, store_ticket(bench.store));
+    turn(&bench, 1);
+    ok(bench.store->write.is_placing, "the next one is being sealed");
+    store_abandon(bench.store);
+    open_store(&bench);
+    is_int((long)bench.index->ready, 101, "and nothing of it is there after a crash");
+    for (int i = 0; i < 100; i++)
+        publish(&bench, 100);
+    store_want(bench.store, store_ticket(bench.store));
+    turn(&bench, 1);
+    ok(bench.store->write.is_placing, "one is being sealed");
+    store_close(bench.store);
+    open_store(&bench);
+    is_int((long)bench.index->ready, 201, "an orderly end writes all of it");
+    end(&bench);
+}
+
 TEST(mark_steps)
 {
     struct bench bench;
@@ -948,6 +1035,8 @@ int main(void)
     RUN(others_stay_with_recorded_bodies);
     RUN(one_message_in_many_queues_stays);
     RUN(memory_of_a_batch_is_given_back);
+    RUN(large_batch);
+    RUN(large_batch_has_to_wait);
     RUN(mark_steps);
     RUN(numbers_far_apart);
     RUN(damaged_and_returned);

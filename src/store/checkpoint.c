@@ -239,10 +239,23 @@ static void put_header(struct store *store, struct checkpoint_job *job)
     buffer_add_u64(header, store->position.batch);
     buffer_add_u32(header, store->position.segment);
     buffer_add_u64(header, store->position.offset);
+    job->previous_at = header->size;
     buffer_add_u32(header, store->position.previous);
     buffer_add_u64(header, store->id_last);
     buffer_add_u64(header, store->blob_last);
     buffer_add_u32(header, store->segment_last);
+}
+
+void checkpoint_previous(struct store *store)
+{
+    struct checkpoint_job *job = store->checkpoint;
+    struct buffer checksum = {0};
+    if (!job || !job->lacks_previous)
+        return;
+    buffer_add_u32(&checksum, store->position.previous);
+    memcpy(job->header.data + job->previous_at, checksum.data, checksum.size);
+    buffer_free(&checksum);
+    job->lacks_previous = false;
 }
 
 void chunk_name_dead(struct store *store, struct chunk *chunk)
@@ -342,6 +355,8 @@ void checkpoint_begin(struct store *store)
     put_segments(store, job);
     put_identity(store, &job->batch);
     put_header(store, job);
+    job->lacks_previous = store->sealing;
+    store->checkpoint_missed = false;
     job->durable = store->position.batch - 1;
     uint32_t kept = store->spares_count;
     bool keep = kept < store->o.recycle_segments && !store->is_short;

@@ -420,6 +420,8 @@ struct checkpoint_job {
     struct job job;
     struct store *store;
     struct buffer batch, header;
+    size_t previous_at;  /* in the header: the checksum of the last batch, */
+    bool lacks_previous; /* which is large, and its bytes are not made yet */
     uint64_t number;  /* of the checkpoint: one more than that of the one before */
     uint64_t sum;     /* of the image before, and when it is sealed of this one */
     bool is_sealed;
@@ -444,6 +446,8 @@ bool checkpoint_is_due(const struct store *store);
 /* Takes the image; the filling batch is empty. */
 void checkpoint_begin(struct store *store);
 void checkpoint_tick(struct store *store);
+/* A large batch has its checksum: the image that was taken behind it gets it. */
+void checkpoint_previous(struct store *store);
 void checkpoint_done(struct store *store, struct checkpoint_job *job);
 /* Adds the header with the sum of the image to the batch; on the indexer's side. 0, or -1 and the
  * key-value store says why. */
@@ -616,6 +620,7 @@ struct store {
     bool is_nameless; /* at start: the index has its identity, and that is bad */
     bool is_adrift;   /* at start: the anchor does not know the checkpoint */
     uint64_t checkpoint_ms;            /* when the last one began */
+    bool checkpoint_missed;            /* one was due behind a large batch, and not taken */
     uint64_t checkpoint_retry_ms;      /* it could not be written: when to try again */
     uint64_t journal_since;            /* bytes written since */
     bool is_changed;                   /* anything to write down since */

@@ -406,10 +406,12 @@ static bool is_large(const struct store *store)
     return batch->records_size > store->o.batch_large_bytes || about > store->o.batch_large_bytes;
 }
 
-/* Records of a large batch that a turn looks at. */
+/* Records of a large batch that a turn looks at. When a checkpoint is due for long, all of them, as one
+ * can only be taken while the next batch is empty. */
 static uint32_t records_a_turn(const struct store *store)
 {
-    return store->is_closing ? UINT32_MAX : store->o.batch_large_bytes / (RECORD_ABOUT / 2) + 1;
+    bool must_end = store->is_closing || (store->checkpoint_missed && checkpoint_is_due(store));
+    return must_end ? UINT32_MAX : store->o.batch_large_bytes / (RECORD_ABOUT / 2) + 1;
 }
 
 static void begin_large(struct store *store)
@@ -423,6 +425,13 @@ static void begin_large(struct store *store)
     job->place_at = job->batch_header.offset + BATCH_HEADER;
     job->is_placing = true;
     store->is_writing = true;
+}
+
+/* Behind the next one it cannot be missed again. */
+static void miss_checkpoint(struct store *store)
+{
+    if (store->write.is_placing && checkpoint_is_due(store))
+        store->checkpoint_missed = true;
 }
 
 void journal_place(struct store *store)
@@ -454,6 +463,7 @@ static void end_large(struct store *store)
     if (!store->sealing)
         return;
     store->previous = store->position.previous = store->write.batch_header.checksum;
+    checkpoint_previous(store);
     list_push_back(&store->spent, &store->sealing->link);
     store->sealing = NULL;
 }
@@ -535,6 +545,7 @@ static void write_filling(struct store *store, bool sync)
     if (large) {
         begin_large(store);
         journal_place(store);
+        miss_checkpoint(store);
     } else {
         next_batch(store);
         submit(store);

@@ -501,7 +501,7 @@ void store_tick(struct store *store, uint64_t now_ms)
     steps_next(steps, "write");
     write_tick(store);
     steps_next(steps, "checkpoint");
-    if (checkpoint_is_due(store) && batch_is_empty(store->filling) && !store->sealing)
+    if (checkpoint_is_due(store) && batch_is_empty(store->filling) && !store->write.is_placing)
         checkpoint_begin(store);
     checkpoint_tick(store);
     space_tick(store);
@@ -531,7 +531,7 @@ uint64_t store_next_ms(const struct store *store)
                                                         : store->now_ms + SWEEP_MS);
     /* While a write is under way and the next batch has begun, only the write's end brings it on. */
     bool may_begin =
-        !store->is_writing || (batch_is_empty(store->filling) && !store->sealing);
+        !store->is_writing || (batch_is_empty(store->filling) && !store->write.is_placing);
     if (store->is_changed && !store->checkpoint && may_begin)
         next = earlier(next, store->checkpoint_ms + store->o.checkpoint_ms);
     if (!list_is_empty(&store->resting))

@@ -27,6 +27,7 @@
 #endif
 
 enum { EXIT_USAGE = 2, LOG_RING_BYTES = 1 << 20, LOG_PATIENCE_MS = 1000 };
+enum { PORT = 5672, PORT_TLS = 5671, MEMORY_BYTES_FEW = 16 << 20 };
 
 /* Everything that there is one of. */
 struct daemon {
@@ -57,27 +58,71 @@ static bool refuse(const struct daemon *daemon, const char *what)
 
 /* ---- the layers, from the bottom up ---- */
 
-/* `tls`: NULL for a plain listener. */
-static bool bind_one(struct daemon *daemon, const char *text, struct tls_context *tls,
-                     bool is_default)
+/* What to do about it, as far as the error tells. */
+static const char *advice_of(int error)
 {
-    struct address address;
-    char what[256];
-    if (!address_read(text, &address)) {
-        snprintf(what, sizeof(what),
-                 "--listen%s %s is not ADDRESS:PORT, as 127.0.0.1:5672 or "
-                 "[::1]:5672",
-                 tls ? "-tls" : "", text);
+    switch (error) {
+    case EADDRINUSE:
+        return "; another program listens there, which 'ss -ltnp' names";
+    case EADDRNOTAVAIL:
+        return "; this machine has no such address, 'ip address' lists those it has";
+    case EACCES:
+        return "; a port below 1024 takes the capability CAP_NET_BIND_SERVICE";
+    default:
+        return "";
+    }
+}
+
+static bool refuse_listen(const struct daemon *daemon, const char *where, int error)
+{
+    char what[512];
+    snprintf(what, sizeof(what), "cannot listen at %s: %s%s", where, strerror(error),
+             advice_of(error));
+    return refuse(daemon, what);
+}
+
+/* A machine without IPv6, or without IPv4, is complete without it: of several addresses one is
+ * enough, unless the others fail for another reason. 0, or an errno value and which one it is of.
+ */
+static int bind_each(struct loop *loop, const struct address *addresses, size_t count,
+                     struct tls_context *tls, size_t *failed)
+{
+    size_t bound = 0;
+    int missing = 0;
+    for (size_t i = 0; i < count; i++) {
+        int error = loop_bind(loop, &addresses[i], tls);
+        if (error == 0) {
+            bound++;
+            continue;
+        }
+        *failed = i;
+        if (error != EAFNOSUPPORT && error != EADDRNOTAVAIL)
+            return error;
+        missing = error;
+    }
+    return bound ? 0 : missing;
+}
+
+/* Binds what a text stands for; `tls`: NULL for a plain listener. */
+static bool bind_one(struct daemon *daemon, const char *text, in_port_t port_default,
+                     struct tls_context *tls)
+{
+    struct endpoint endpoint;
+    struct address addresses[ENDPOINT_ADDRESSES_MAX];
+    char what[512], where[ADDRESS_TEXT_BYTES];
+    size_t count, failed = 0;
+    const char *fault = endpoint_read(text, port_default, &endpoint);
+    if (!fault)
+        fault = endpoint_addresses(&endpoint, addresses, &count);
+    if (fault) {
+        snprintf(what, sizeof(what), "cannot listen at %s: %s", text, fault);
         return refuse(daemon, what);
     }
-    int error = loop_bind(daemon->loop, &address, tls);
-    if (error == 0)
+    int error = bind_each(daemon->loop, addresses, count, tls, &failed);
+    if (!error)
         return true;
-    /* A machine without IPv6 is complete without it. */
-    if (is_default && (error == EAFNOSUPPORT || error == EADDRNOTAVAIL))
-        return true;
-    snprintf(what, sizeof(what), "cannot listen at %s: %s", text, strerror(error));
-    return refuse(daemon, what);
+    address_write(&addresses[failed], where);
+    return refuse_listen(daemon, where, error);
 }
 
 static bool bind_all(struct daemon *daemon)
@@ -88,13 +133,12 @@ static bool bind_all(struct daemon *daemon)
     if (!daemon->loop)
         return refuse(daemon, "the system offers no way to wait for sockets");
     if (options->listen_count == 0 && options->listen_tls_count == 0)
-        return bind_one(daemon, "0.0.0.0:5672", NULL, false) &&
-               bind_one(daemon, "[::]:5672", NULL, true);
+        return bind_one(daemon, "5672", PORT, NULL);
     for (size_t i = 0; i < options->listen_count; i++)
-        if (!bind_one(daemon, options->listen[i], NULL, false))
+        if (!bind_one(daemon, options->listen[i], PORT, NULL))
             return false;
     for (size_t i = 0; i < options->listen_tls_count; i++)
-        if (!bind_one(daemon, options->listen_tls[i], daemon->tls, false))
+        if (!bind_one(daemon, options->listen_tls[i], PORT_TLS, daemon->tls))
             return false;
     return true;
 }
@@ -107,7 +151,7 @@ static const char *tls_fault(const struct options *options)
     if (options->listen_tls_count == 0)
         return tls->certificate || tls->key || tls->authorities || tls->verify_peer ||
                        tls->peer_optional
-                   ? "options for TLS need --listen-tls ADDRESS:PORT"
+                   ? "options for TLS need --listen-tls; for example --listen-tls 0.0.0.0:5671"
                    : NULL;
     if (!tls->certificate || !tls->key)
         return "--listen-tls needs --tls-cert FILE and --tls-key FILE";
@@ -122,10 +166,7 @@ static const char *tls_fault(const struct options *options)
 
 static bool load_tls(struct daemon *daemon)
 {
-    const char *fault = tls_fault(&daemon->options);
     char what[512];
-    if (fault)
-        return refuse(daemon, fault);
     if (daemon->options.listen_tls_count == 0)
         return true;
     daemon->tls = tls_context_new(&daemon->options.tls, &daemon->log, what, sizeof(what));
@@ -187,7 +228,12 @@ static bool open_store(struct daemon *daemon)
         (ssize_t)sizeof(options->identity))
         return refuse(daemon, "the system has no random numbers");
     daemon->store = store_open(options, clock_monotonic_ms(), what, sizeof(what));
-    return daemon->store || refuse(daemon, what);
+    if (daemon->store)
+        return true;
+    size_t used = strlen(what);
+    snprintf(what + used, sizeof(what) - used,
+             "; 'leveretd --check-store %s' says more, and changes nothing", daemon->data_dir);
+    return refuse(daemon, what);
 }
 
 static bool build_model(struct daemon *daemon)
@@ -206,6 +252,26 @@ static uint64_t memory_limit_bytes(const struct daemon *daemon)
 {
     const struct memory_limit *limit = &daemon->options.memory;
     return limit->percent ? machine_memory_bytes() / 100 * limit->percent : limit->bytes;
+}
+
+/* What is allowed, and hardly meant. */
+static void warn(const struct daemon *daemon)
+{
+    const struct options *options = &daemon->options;
+    uint64_t bytes = options->memory.bytes, machine = machine_memory_bytes();
+    if (!options->memory.percent && bytes && bytes < MEMORY_BYTES_FEW)
+        log_event(
+            &daemon->log, EVENT_option_unwise,
+            "option=--memory-limit bytes=%llu reason=\"publishers wait as soon as messages take "
+            "so little\"",
+            (unsigned long long)bytes);
+    if (!options->memory.percent && machine && bytes > machine)
+        log_event(&daemon->log, EVENT_option_unwise,
+                  "option=--memory-limit bytes=%llu machine=%llu reason=\"the machine has less\"",
+                  (unsigned long long)bytes, (unsigned long long)machine);
+    if (options->server.guest_anywhere)
+        log_event(&daemon->log, EVENT_option_unwise,
+                  "option=--guest-anywhere reason=\"everybody knows the password of guest\"");
 }
 
 static bool build_server(struct daemon *daemon)
@@ -281,13 +347,16 @@ static int serve(struct daemon *daemon)
     umask(077);
     log_event(&daemon->log, EVENT_starting, "version=%s process=%ld", PACKAGE_VERSION,
               (long)getpid());
+    warn(daemon);
     if (!build(daemon)) {
         take_down(daemon, false);
         return EXIT_FAILURE;
     }
     log_event(&daemon->log, EVENT_store_opened, "path=%s", daemon->data_dir);
     int result = loop_run(daemon->loop, daemon->server, daemon->store);
-    if (result > 0)
+    if (result > 0 && daemon->loop->where[0])
+        refuse_listen(daemon, daemon->loop->where, result);
+    else if (result > 0)
         refuse(daemon, strerror(result));
     /* After a failure nothing more may be written, and waiting for the disk may never end. */
     if (result < 0) {
@@ -310,16 +379,20 @@ static void open_standard_descriptors(void)
         close(fd);
 }
 
+static int refuse_usage(const char *fault)
+{
+    fprintf(stderr, "leveretd: %s\nTry 'leveretd --help'.\n", fault);
+    return EXIT_USAGE;
+}
+
 int main(int count, char **arguments)
 {
     struct daemon daemon = {.lock = -1};
     char error[512];
     open_standard_descriptors();
     machine_tune_allocator();
-    if (!options_read(&daemon.options, count, arguments, error, sizeof(error))) {
-        fprintf(stderr, "leveretd: %s\nTry 'leveretd --help'.\n", error);
-        return EXIT_USAGE;
-    }
+    if (!options_read(&daemon.options, count, arguments, error, sizeof(error)))
+        return refuse_usage(error);
     daemon.log = (struct log){.level = daemon.options.log_level, .sink = log_direct_line};
     message_pool_init(&daemon.pool);
     if (daemon.options.help) {
@@ -334,6 +407,9 @@ int main(int count, char **arguments)
         daemon.options.store.log = &daemon.log;
         return check_store(daemon.options.check_store, &daemon.options.store);
     }
+    const char *fault = tls_fault(&daemon.options);
+    if (fault)
+        return refuse_usage(fault);
     signals_end_at_once();
     if (!start_log(&daemon))
         return EXIT_FAILURE;

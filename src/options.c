@@ -46,17 +46,17 @@ enum { IO_THREADS_MAX = 16 };
 static const struct row rows[] = {
     HEADING("Service"),
     {"data-dir", KIND_TEXT, FIELD(data_dir), 0, 0, "DIR", "where messages are kept"},
-    {"listen", KIND_LISTEN, 0, 0, 0, 0, "ADDRESS:PORT",
+    {"listen", KIND_LISTEN, 0, 0, 0, 0, "[HOST:]PORT",
      "where to listen; may be repeated; port 0: any free one"},
-    {"listen-tls", KIND_LISTEN_TLS, 0, 0, 0, 0, "ADDRESS:PORT",
+    {"listen-tls", KIND_LISTEN_TLS, 0, 0, 0, 0, "[HOST:]PORT",
      "the same with TLS; usually at port 5671"},
     {"log-level", KIND_LEVEL, 0, 0, 0, 0, "LEVEL", "debug, info, warning or error"},
     {"slow-turn-ms", KIND_NUMBER, FIELD(slow_turn_ms), 0, 3600000, "MS",
      "log turns that take longer; 0: none"},
     {"check-store", KIND_TEXT, FIELD(check_store), 0, 0, "DIR",
      "print and verify what a store holds, and change nothing"},
-    {"version", KIND_FLAG, FIELD(version), 0, 0, NULL, "print the version"},
-    {"help", KIND_FLAG, FIELD(help), 0, 0, NULL, "print this text"},
+    {"version", KIND_FLAG, FIELD(version), 0, 0, NULL, "print the version; also -V"},
+    {"help", KIND_FLAG, FIELD(help), 0, 0, NULL, "print this text; also -h"},
     HEADING("Clients"),
     {"frame-max", KIND_SIZE, FIELD(server.frame_max), 8192, 16 * MIB, "SIZE",
      "largest frame to agree on"},
@@ -124,6 +124,7 @@ static const struct row rows[] = {
 };
 
 enum { ROWS = sizeof(rows) / sizeof(rows[0]), DEFAULT_MEMORY_PERCENT = 60, SLOW_TURN_MS = 50 };
+enum { NAME_MAX_BYTES = 63, MEMORY_BYTES_MIN = 64 << 10 };
 
 /* ---- values ---- */
 
@@ -179,15 +180,22 @@ bool size_read(const char *text, uint64_t *bytes)
     return true;
 }
 
-static bool memory_read(const char *text, struct memory_limit *limit)
+/* A few bytes are never meant; what is, most likely, is a share. */
+static bool memory_read(const char *text, struct memory_limit *limit, const char **why)
 {
     const char *end;
     uint64_t percent;
     limit->percent = 0;
-    if (!read_digits(text, &percent, &end) || strcmp(end, "%") != 0)
-        return size_read(text, &limit->bytes);
-    limit->percent = (uint32_t)percent;
-    return percent >= 1 && percent <= 100;
+    if (read_digits(text, &percent, &end) && strcmp(end, "%") == 0) {
+        limit->percent = (uint32_t)percent;
+        return percent >= 1 && percent <= 100;
+    }
+    if (!size_read(text, &limit->bytes))
+        return false;
+    if (limit->bytes == 0 || limit->bytes >= MEMORY_BYTES_MIN)
+        return true;
+    *why = "that is so many bytes; a share has a % behind it";
+    return false;
 }
 
 /* The largest number that the field holds. */
@@ -239,17 +247,19 @@ static bool version_read(const char *text, enum tls_version *version)
     return *version == TLS_VERSION_1_3 || strcmp(text, "1.2") == 0;
 }
 
-static bool add_address(const char **addresses, size_t *count, const char *text)
+static bool add_address(const char **addresses, size_t *count, const char *text, const char **why)
 {
-    if (*count == OPTIONS_LISTEN_MAX)
+    struct endpoint endpoint;
+    *why = *count < OPTIONS_LISTEN_MAX ? endpoint_read(text, 0, &endpoint) : "there are too many";
+    if (*why)
         return false;
     addresses[(*count)++] = text;
     return true;
 }
 
-/* ---- the command line ---- */
-
-static bool set_value(struct options *options, const struct row *row, const char *text)
+/* False: the value is not allowed; *why may say more than what is. */
+static bool set_value(struct options *options, const struct row *row, const char *text,
+                      const char **why)
 {
     void *field = (char *)options + row->offset;
     switch (row->kind) {
@@ -257,15 +267,15 @@ static bool set_value(struct options *options, const struct row *row, const char
         memcpy(field, &text, sizeof(text));
         return *text != '\0';
     case KIND_LISTEN:
-        return add_address(options->listen, &options->listen_count, text);
+        return add_address(options->listen, &options->listen_count, text, why);
     case KIND_LISTEN_TLS:
-        return add_address(options->listen_tls, &options->listen_tls_count, text);
+        return add_address(options->listen_tls, &options->listen_tls_count, text, why);
     case KIND_TLS_VERSION:
         return version_read(text, &options->tls.min_version);
     case KIND_LEVEL:
         return log_level_read(text, &options->log_level);
     case KIND_MEMORY:
-        return memory_read(text, &options->memory);
+        return memory_read(text, &options->memory, why);
     default:
         return set_number(row, field, text);
     }
@@ -278,27 +288,6 @@ static const struct row *find_row(const char *name, size_t size)
         if (rows[i].name && strlen(rows[i].name) == size && memcmp(rows[i].name, name, size) == 0)
             return &rows[i];
     return NULL;
-}
-
-/* Describes what a row takes, for an error text. */
-static void describe(const struct row *row, char *text, size_t size)
-{
-    const char *what = row->kind == KIND_SIZE    ? "a size, as 64K or 1GiB,"
-                       : row->kind == KIND_POWER ? "a power of two"
-                                                 : "a number";
-    if (row->kind == KIND_LEVEL)
-        snprintf(text, size, "one of debug, info, warning, error");
-    else if (row->kind == KIND_MEMORY)
-        snprintf(text, size, "a size, as 2GiB, or a share from 1%% to 100%%");
-    else if (row->kind == KIND_TLS_VERSION)
-        snprintf(text, size, "1.2 or 1.3");
-    else if (row->kind == KIND_LISTEN || row->kind == KIND_LISTEN_TLS)
-        snprintf(text, size, "given at most %d times", OPTIONS_LISTEN_MAX);
-    else if (row->kind == KIND_TEXT)
-        snprintf(text, size, "a path");
-    else
-        snprintf(text, size, "%s from %" PRIu64 " to %" PRIu64, what, row->min,
-                 row->max < width_max(row->width) ? row->max : width_max(row->width));
 }
 
 /* With two processors the clients' side of the machine has use for all that the owner leaves. */
@@ -319,63 +308,25 @@ static void set_defaults(struct options *options)
     store_options_default(&options->store);
 }
 
-/* Reads the option at *at, and its value; moves *at on. */
-static bool read_one(struct options *options, int count, char **arguments, int *at, char *error,
-                     size_t error_size)
-{
-    const char *argument = arguments[(*at)++];
-    if (strncmp(argument, "--", 2) != 0) {
-        snprintf(error, error_size, "unexpected argument '%s'", argument);
-        return false;
-    }
-    const char *equals = strchr(argument, '=');
-    size_t size = equals ? (size_t)(equals - argument) - 2 : strlen(argument) - 2;
-    const struct row *row = find_row(argument + 2, size);
-    if (!row) {
-        snprintf(error, error_size, "unknown option '%s'", argument);
-        return false;
-    }
-    if (row->kind == KIND_FLAG) {
-        if (equals)
-            snprintf(error, error_size, "--%s takes no value", row->name);
-        *((bool *)(void *)((char *)options + row->offset)) = true;
-        return !equals;
-    }
-    if (!equals && *at == count) {
-        snprintf(error, error_size, "--%s needs a value: %s", row->name, row->argument);
-        return false;
-    }
-    const char *value = equals ? equals + 1 : arguments[(*at)++];
-    if (set_value(options, row, value))
-        return true;
-    char wanted[128];
-    describe(row, wanted, sizeof(wanted));
-    snprintf(error, error_size, "--%s must be %s, and not '%s'", row->name, wanted, value);
-    return false;
-}
-
-bool options_read(struct options *options, int count, char **arguments, char *error,
-                  size_t error_size)
-{
-    set_defaults(options);
-    int at = 1;
-    while (at < count)
-        if (!read_one(options, count, arguments, &at, error, error_size))
-            return false;
-    return true;
-}
-
-/* ---- help ---- */
+/* ---- errors ---- */
 
 static void write_size(uint64_t size, char *text, size_t text_size)
 {
-    static const char *const units[] = {"", " KiB", " MiB", " GiB"};
+    static const char *const units[] = {"", "KiB", "MiB", "GiB"};
     size_t unit = 0;
     while (size != 0 && size % 1024 == 0 && unit < 3) {
         size /= 1024;
         unit++;
     }
     snprintf(text, text_size, "%" PRIu64 "%s", size, units[unit]);
+}
+
+static void write_number(const struct row *row, uint64_t number, char *text, size_t text_size)
+{
+    if (row->kind == KIND_SIZE)
+        write_size(number, text, text_size);
+    else
+        snprintf(text, text_size, "%" PRIu64, number);
 }
 
 static void write_default(const struct options *defaults, const struct row *row, char *text,
@@ -392,10 +343,171 @@ static void write_default(const struct options *defaults, const struct row *row,
     else if (row->kind == KIND_LEVEL)
         snprintf(text, size, "%s", log_level_name(defaults->log_level));
     else if (row->kind == KIND_LISTEN)
-        snprintf(text, size, "0.0.0.0:5672 and [::]:5672");
+        snprintf(text, size, "5672, everywhere");
     else if (row->kind == KIND_TLS_VERSION)
         snprintf(text, size, "1.2");
 }
+
+static void describe_number(const struct row *row, char *text, size_t size)
+{
+    const char *what = row->kind == KIND_SIZE    ? "a size"
+                       : row->kind == KIND_POWER ? "a power of two"
+                                                 : "a number";
+    uint64_t max = row->max < width_max(row->width) ? row->max : width_max(row->width);
+    char first[32], last[32];
+    write_number(row, row->min, first, sizeof(first));
+    write_number(row, max, last, sizeof(last));
+    if (max == UINT64_MAX)
+        snprintf(text, size, "%s from %s on", what, first);
+    else
+        snprintf(text, size, "%s from %s to %s", what, first, last);
+}
+
+/* Describes what a row takes, for an error text. */
+static void describe(const struct row *row, char *text, size_t size)
+{
+    if (row->kind == KIND_LEVEL)
+        snprintf(text, size, "one of debug, info, warning, error");
+    else if (row->kind == KIND_MEMORY)
+        snprintf(text, size, "a share from 1%% to 100%%, a size from 64KiB on, or 0 for no limit");
+    else if (row->kind == KIND_TLS_VERSION)
+        snprintf(text, size, "1.2 or 1.3");
+    else if (row->kind == KIND_LISTEN || row->kind == KIND_LISTEN_TLS)
+        snprintf(text, size, "[HOST:]PORT, at most %d times", OPTIONS_LISTEN_MAX);
+    else if (row->kind == KIND_TEXT)
+        snprintf(text, size, "a path");
+    else
+        describe_number(row, text, size);
+}
+
+/* A value that is allowed; nothing when the description has them all. */
+static void write_example(const struct row *row, char *text, size_t size)
+{
+    struct options defaults;
+    set_defaults(&defaults);
+    text[0] = '\0';
+    if (row->kind == KIND_LISTEN)
+        snprintf(text, size, "127.0.0.1:5672");
+    else if (row->kind == KIND_LISTEN_TLS)
+        snprintf(text, size, "0.0.0.0:5671");
+    else if (row->kind == KIND_TEXT)
+        snprintf(text, size,
+                 strcmp(row->argument, "DIR") == 0 ? "/var/lib/leveret"
+                                                   : "/etc/leveret/broker.pem");
+    else if (row->kind != KIND_LEVEL && row->kind != KIND_TLS_VERSION)
+        write_default(&defaults, row, text, size);
+}
+
+/* `text` gets "; for example --NAME VALUE", or nothing. */
+static void put_example(const struct row *row, char *text, size_t size)
+{
+    char value[64];
+    write_example(row, value, sizeof(value));
+    text[0] = '\0';
+    if (value[0])
+        snprintf(text, size, "; for example --%s %s", row->name, value);
+}
+
+static bool refuse_value(const struct row *row, const char *value, const char *why, char *error,
+                         size_t error_size)
+{
+    char wanted[128], example[128];
+    describe(row, wanted, sizeof(wanted));
+    put_example(row, example, sizeof(example));
+    snprintf(error, error_size, "--%s must be %s, and not '%s'%s%s%s", row->name, wanted, value,
+             why ? ": " : "", why ? why : "", example);
+    return false;
+}
+
+/* How many letters have to be changed, added or taken to make one of the other; `b` is short. */
+static size_t distance(const char *a, size_t a_size, const char *b)
+{
+    size_t costs[NAME_MAX_BYTES + 1];
+    size_t b_size = strlen(b);
+    assert(b_size <= NAME_MAX_BYTES);
+    for (size_t j = 0; j <= b_size; j++)
+        costs[j] = j;
+    for (size_t i = 1; i <= a_size; i++) {
+        size_t before = costs[0];
+        costs[0] = i;
+        for (size_t j = 1; j <= b_size; j++) {
+            size_t cost = before + (a[i - 1] != b[j - 1]);
+            before = costs[j];
+            if (costs[j] + 1 < cost)
+                cost = costs[j] + 1;
+            if (costs[j - 1] + 1 < cost)
+                cost = costs[j - 1] + 1;
+            costs[j] = cost;
+        }
+    }
+    return costs[b_size];
+}
+
+static bool refuse_unknown(const char *argument, size_t size, char *error, size_t error_size)
+{
+    const struct row *best = NULL;
+    size_t nearest = size / 3 + 1;
+    for (size_t i = 0; i < ROWS; i++) {
+        size_t far = rows[i].name ? distance(argument + 2, size, rows[i].name) : nearest;
+        if (far < nearest) {
+            nearest = far;
+            best = &rows[i];
+        }
+    }
+    snprintf(error, error_size, "unknown option '%s'%s%s%s", argument,
+             best ? "; did you mean --" : "", best ? best->name : "", best ? "?" : "");
+    return false;
+}
+
+/* ---- the command line ---- */
+
+/* Reads the option at *at, and its value; moves *at on. */
+static bool read_one(struct options *options, int count, char **arguments, int *at, char *error,
+                     size_t error_size)
+{
+    const char *argument = arguments[(*at)++];
+    if (strcmp(argument, "-h") == 0)
+        argument = "--help";
+    else if (strcmp(argument, "-V") == 0)
+        argument = "--version";
+    if (strncmp(argument, "--", 2) != 0) {
+        snprintf(error, error_size, "unexpected argument '%s'; options begin with --", argument);
+        return false;
+    }
+    const char *equals = strchr(argument, '=');
+    size_t size = equals ? (size_t)(equals - argument) - 2 : strlen(argument) - 2;
+    const struct row *row = find_row(argument + 2, size);
+    if (!row)
+        return refuse_unknown(argument, size, error, error_size);
+    if (row->kind == KIND_FLAG) {
+        if (equals)
+            snprintf(error, error_size, "--%s takes no value", row->name);
+        *((bool *)(void *)((char *)options + row->offset)) = true;
+        return !equals;
+    }
+    if (!equals && *at == count) {
+        char example[128];
+        put_example(row, example, sizeof(example));
+        snprintf(error, error_size, "--%s needs a value: %s%s", row->name, row->argument, example);
+        return false;
+    }
+    const char *value = equals ? equals + 1 : arguments[(*at)++];
+    const char *why = NULL;
+    return set_value(options, row, value, &why) || refuse_value(row, value, why, error, error_size);
+}
+
+bool options_read(struct options *options, int count, char **arguments, char *error,
+                  size_t error_size)
+{
+    set_defaults(options);
+    int at = 1;
+    while (at < count)
+        if (!read_one(options, count, arguments, &at, error, error_size))
+            return false;
+    return true;
+}
+
+/* ---- help ---- */
 
 void options_print_help(FILE *out)
 {

@@ -2,50 +2,153 @@
 #include "net/address.h"
 
 #include <arpa/inet.h>
+#include <netdb.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-/* The number after the last colon, and where that is; NULL when there is none. */
-static const char *read_port(const char *text, in_port_t *port)
+/* ---- what people write ---- */
+
+static bool is_number(const char *text)
 {
-    const char *colon = strrchr(text, ':');
-    if (!colon || colon[1] == '\0' || strlen(colon + 1) > 5)
-        return NULL;
-    unsigned long number = 0;
-    for (const char *at = colon + 1; *at; at++) {
-        if (*at < '0' || *at > '9')
-            return NULL;
-        number = number * 10 + (unsigned long)(*at - '0');
-    }
-    if (number > 65535)
-        return NULL;
-    *port = htons((in_port_t)number);
-    return colon;
+    return *text && text[strspn(text, "0123456789")] == '\0';
 }
 
-bool address_read(const char *text, struct address *address)
+static bool read_port(const char *text, in_port_t *port)
 {
-    char host[ADDRESS_TEXT_BYTES];
-    in_port_t port;
-    const char *colon = read_port(text, &port);
-    if (!colon || (size_t)(colon - text) >= sizeof(host))
+    unsigned long number = 0;
+    if (!is_number(text) || strlen(text) > 5)
         return false;
-    size_t size = (size_t)(colon - text);
-    memset(address, 0, sizeof(*address));
-    if (size >= 2 && text[0] == '[' && text[size - 1] == ']') {
-        memcpy(host, text + 1, size - 2);
-        host[size - 2] = '\0';
-        address->v6.sin6_family = AF_INET6;
-        address->v6.sin6_port = port;
-        return inet_pton(AF_INET6, host, &address->v6.sin6_addr) == 1;
-    }
+    for (const char *at = text; *at; at++)
+        number = number * 10 + (unsigned long)(*at - '0');
+    *port = (in_port_t)number;
+    return number <= 65535;
+}
+
+static bool is_v6(const char *host)
+{
+    struct in6_addr v6;
+    return inet_pton(AF_INET6, host, &v6) == 1;
+}
+
+/* A name may begin with digits; but what has nothing else is not one. */
+static bool is_wrong_v4(const char *host)
+{
+    struct in_addr v4;
+    return host[strspn(host, "0123456789.")] == '\0' && inet_pton(AF_INET, host, &v4) != 1;
+}
+
+/* Takes the host that is `size` bytes long; NULL, or what is wrong with it. */
+static const char *take_host(const char *text, size_t size, struct endpoint *endpoint)
+{
+    char *host = endpoint->host;
+    if (size >= ENDPOINT_HOST_BYTES)
+        return "the name is too long";
     memcpy(host, text, size);
     host[size] = '\0';
-    address->v4.sin_family = AF_INET;
-    address->v4.sin_port = port;
-    return inet_pton(AF_INET, host, &address->v4.sin_addr) == 1;
+    if (strcmp(host, "*") == 0)
+        *host = '\0';
+    if (*host && is_wrong_v4(host))
+        return "that is no IPv4 address: it has four numbers from 0 to 255";
+    return NULL;
 }
+
+/* [ADDRESS]:PORT; *rest is what stands behind the bracket. */
+static const char *take_brackets(const char *text, struct endpoint *endpoint, const char **rest)
+{
+    const char *end = strchr(text, ']');
+    size_t size = end ? (size_t)(end - text) - 1 : 0;
+    if (!end || size >= ENDPOINT_HOST_BYTES)
+        return "the bracket ] is missing";
+    memcpy(endpoint->host, text + 1, size);
+    endpoint->host[size] = '\0';
+    *rest = end + 1;
+    if (!is_v6(endpoint->host))
+        return "there is no IPv6 address between the brackets";
+    if (strspn(endpoint->host, ":0") == size)
+        endpoint->host[0] = '\0';
+    return NULL;
+}
+
+const char *endpoint_read(const char *text, in_port_t port_default, struct endpoint *endpoint)
+{
+    const char *fault;
+    const char *rest = strchr(text, ':');
+    *endpoint = (struct endpoint){.port = port_default};
+    if (*text == '\0')
+        return "there is nothing";
+    if (is_number(text))
+        return read_port(text, &endpoint->port) ? NULL : "a port is at most 65535";
+    if (*text == '[')
+        fault = take_brackets(text, endpoint, &rest);
+    else if (rest && strchr(rest + 1, ':'))
+        return "an IPv6 address needs brackets";
+    else
+        fault = take_host(text, rest ? (size_t)(rest - text) : strlen(text), endpoint);
+    if (fault || !rest || *rest == '\0')
+        return fault;
+    if (*rest != ':' || !read_port(rest + 1, &endpoint->port))
+        return "the port is no number from 0 to 65535";
+    return NULL;
+}
+
+/* ---- names ---- */
+
+static bool numeric_address(const char *host, in_port_t port, struct address *address)
+{
+    memset(address, 0, sizeof(*address));
+    if (inet_pton(AF_INET, host, &address->v4.sin_addr) == 1) {
+        address->v4.sin_family = AF_INET;
+        address->v4.sin_port = htons(port);
+        return true;
+    }
+    memset(address, 0, sizeof(*address));
+    address->v6.sin6_family = AF_INET6;
+    address->v6.sin6_port = htons(port);
+    return inet_pton(AF_INET6, host, &address->v6.sin6_addr) == 1;
+}
+
+static const char *look_up(const struct endpoint *endpoint, struct address *addresses,
+                           size_t *count)
+{
+    const struct addrinfo wanted = {.ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    int error = getaddrinfo(endpoint->host, NULL, &wanted, &found);
+    if (error)
+        return gai_strerror(error);
+    for (const struct addrinfo *at = found; at && *count < ENDPOINT_ADDRESSES_MAX;
+         at = at->ai_next) {
+        struct address *address = &addresses[*count];
+        if (at->ai_addrlen > sizeof(*address))
+            continue;
+        memset(address, 0, sizeof(*address));
+        memcpy(address, at->ai_addr, at->ai_addrlen);
+        if (at->ai_family == AF_INET)
+            address->v4.sin_port = htons(endpoint->port);
+        else
+            address->v6.sin6_port = htons(endpoint->port);
+        ++*count;
+    }
+    freeaddrinfo(found);
+    return *count ? NULL : "it has no address";
+}
+
+const char *endpoint_addresses(const struct endpoint *endpoint, struct address *addresses,
+                               size_t *count)
+{
+    *count = 0;
+    if (endpoint->host[0] == '\0') {
+        numeric_address("0.0.0.0", endpoint->port, &addresses[0]);
+        numeric_address("::", endpoint->port, &addresses[1]);
+        *count = 2;
+        return NULL;
+    }
+    if (!numeric_address(endpoint->host, endpoint->port, &addresses[0]))
+        return look_up(endpoint, addresses, count);
+    *count = 1;
+    return NULL;
+}
+
+/* ---- and back ---- */
 
 void address_write(const struct address *address, char *text)
 {

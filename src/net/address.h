@@ -1,9 +1,10 @@
-/* An IPv4 or IPv6 address with a port, as numbers: no name is ever looked up. */
+/* An IPv4 or IPv6 address with a port, and what people write for one. */
 #ifndef LEVERET_NET_ADDRESS_H
 #define LEVERET_NET_ADDRESS_H
 
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/socket.h>
 
 struct address {
@@ -14,11 +15,23 @@ struct address {
     };
 };
 
-enum { ADDRESS_TEXT_BYTES = 64 };
+enum { ADDRESS_TEXT_BYTES = 64, ENDPOINT_HOST_BYTES = 256, ENDPOINT_ADDRESSES_MAX = 16 };
 
-/* Reads "127.0.0.1:5672" or "[::1]:5672"; port 0 is allowed. */
-bool address_read(const char *text, struct address *address);
-/* Writes the same form, at most ADDRESS_TEXT_BYTES with the terminator. */
+/* Where to listen, before names are looked up. */
+struct endpoint {
+    char host[ENDPOINT_HOST_BYTES]; /* an address or a name; empty: everywhere */
+    in_port_t port;                 /* in the host's byte order; 0: any free one */
+};
+
+/* Reads HOST:PORT, where either may be missing: "127.0.0.1:5672", "[::1]:5672", "localhost:5672",
+ * "localhost", "5672", ":5672", "*:5672". "[::]" is everywhere, by IPv4 as well. NULL, or what is
+ * wrong with it. */
+const char *endpoint_read(const char *text, in_port_t port_default, struct endpoint *endpoint);
+/* Its addresses, at most ENDPOINT_ADDRESSES_MAX; a name is looked up. NULL, or why there are none.
+ */
+const char *endpoint_addresses(const struct endpoint *endpoint, struct address *addresses,
+                               size_t *count);
+/* Writes "127.0.0.1:5672" or "[::1]:5672", at most ADDRESS_TEXT_BYTES with the terminator. */
 void address_write(const struct address *address, char *text);
 /* Does it belong to this machine alone? 127.0.0.0/8 and ::1, also as an IPv4 address in IPv6. */
 bool address_is_loopback(const struct address *address);

@@ -302,9 +302,12 @@ static int start_listeners(struct loop *loop)
 {
     list_for_each(at, &loop->listeners)
     {
-        int error = listener_start(list_entry(at, struct listener, link));
-        if (error)
+        struct listener *listener = list_entry(at, struct listener, link);
+        int error = listener_start(listener);
+        if (error) {
+            address_write(&listener->address, loop->where);
             return error;
+        }
     }
     return 0;
 }

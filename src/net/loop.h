@@ -35,6 +35,7 @@ struct loop {
     uint64_t look_ms;        /* when blocked sockets are next looked at; 0: there are none */
     uint64_t complained_ms;  /* when a lack of descriptors was last logged */
     struct tls_context *tls; /* NULL: nobody listens with it */
+    char where[ADDRESS_TEXT_BYTES]; /* where listening failed, when loop_run has said so */
     struct list listeners;
     struct list sockets;   /* with a connection */
     struct list unread;    /* of these, with input that their TLS has decrypted already */

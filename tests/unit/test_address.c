@@ -1,63 +1,137 @@
 /* Addresses, from text and back. */
 #include "net/address.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "tests/lib/tap.h"
 
-static void round_trip(const char *text, const char *wanted, bool is_loopback)
+/* The port when there is none in the text. */
+enum { PORT = 5672 };
+
+static void stands_for(const char *text, const char *first, const char *second)
 {
-    struct address address;
+    struct endpoint endpoint;
+    struct address addresses[ENDPOINT_ADDRESSES_MAX];
     char back[ADDRESS_TEXT_BYTES];
-    if (!ok(address_read(text, &address), "%s is an address", text))
+    size_t count = 0;
+    const char *fault = endpoint_read(text, PORT, &endpoint);
+    if (!ok(!fault, "'%s' is understood: %s", text, fault ? fault : ""))
         return;
-    address_write(&address, back);
-    is_str(back, wanted, "written as %s", wanted);
-    is_int(address_is_loopback(&address), is_loopback, "is it this machine's own?");
+    fault = endpoint_addresses(&endpoint, addresses, &count);
+    if (!ok(!fault && count == (second ? 2 : 1), "'%s' has %zu: %s", text, count,
+            fault ? fault : ""))
+        return;
+    address_write(&addresses[0], back);
+    is_str(back, first, "it is %s", first);
+    if (!second)
+        return;
+    address_write(&addresses[1], back);
+    is_str(back, second, "and %s", second);
 }
 
-TEST(good)
+TEST(addresses)
 {
-    round_trip("127.0.0.1:5672", "127.0.0.1:5672", true);
-    round_trip("127.255.0.3:0", "127.255.0.3:0", true);
-    round_trip("128.0.0.1:1", "128.0.0.1:1", false);
-    round_trip("0.0.0.0:65535", "0.0.0.0:65535", false);
-    round_trip("[::1]:5672", "[::1]:5672", true);
-    round_trip("[::]:5672", "[::]:5672", false);
-    round_trip("[2001:DB8::0001]:80", "[2001:db8::1]:80", false);
-    round_trip("[::ffff:127.0.0.1]:80", "[::ffff:127.0.0.1]:80", true);
-    round_trip("[::ffff:10.0.0.1]:80", "[::ffff:10.0.0.1]:80", false);
+    stands_for("127.0.0.1:5673", "127.0.0.1:5673", NULL);
+    stands_for("127.255.0.3:0", "127.255.0.3:0", NULL);
+    stands_for("0.0.0.0:65535", "0.0.0.0:65535", NULL);
+    stands_for("[::1]:5673", "[::1]:5673", NULL);
+    stands_for("[2001:DB8::0001]:80", "[2001:db8::1]:80", NULL);
+    stands_for("[::ffff:10.0.0.1]:80", "[::ffff:10.0.0.1]:80", NULL);
+}
+
+TEST(parts_that_are_missing)
+{
+    stands_for("127.0.0.1", "127.0.0.1:5672", NULL);
+    stands_for("[::1]", "[::1]:5672", NULL);
+    stands_for("5673", "0.0.0.0:5673", "[::]:5673");
+    stands_for("0", "0.0.0.0:0", "[::]:0");
+    stands_for(":5673", "0.0.0.0:5673", "[::]:5673");
+    stands_for("*:5673", "0.0.0.0:5673", "[::]:5673");
+    stands_for("*", "0.0.0.0:5672", "[::]:5672");
+    stands_for("[::]:5673", "0.0.0.0:5673", "[::]:5673");
+}
+
+TEST(names)
+{
+    struct endpoint endpoint;
+    struct address addresses[ENDPOINT_ADDRESSES_MAX];
+    size_t count = 0;
+    ok(!endpoint_read("localhost:5673", PORT, &endpoint), "a name");
+    is_str(endpoint.host, "localhost", "is taken");
+    is_int(endpoint.port, 5673, "with its port");
+    if (endpoint_addresses(&endpoint, addresses, &count))
+        skip(1, "this machine does not know localhost");
+    else
+        ok(count > 0 && address_is_loopback(&addresses[0]), "and is this machine's own address");
+    ok(!endpoint_read("3com.example:5673", PORT, &endpoint), "one that begins with a digit");
+    ok(!endpoint_read("no..name", PORT, &endpoint), "one that nobody has");
+    const char *fault = endpoint_addresses(&endpoint, addresses, &count);
+    ok(fault && *fault, "is not found: %s", fault ? fault : "");
 }
 
 TEST(bad)
 {
     static const char *const texts[] = {
         "",
-        "127.0.0.1",
         "127.0.0.1:",
         "127.0.0.1:65536",
         "127.0.0.1:x",
-        ":5672",
         "127.0.0.1:-1",
         "127.0.0.1:00001x",
-        "localhost:5672",
+        "65536",
         "::1:5672",
-        "[::1]",
+        "::1",
         "[127.0.0.1]:80",
         "[::1:80",
+        "[::1]80",
         "[]:80",
         "1.2.3:80",
         "[:80",
         "256.0.0.1:80",
         "127.0.0.1:100000",
+        ":",
         "[0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000]:80",
     };
-    struct address address;
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-        ok(!address_read(texts[i], &address), "'%s' is no address", texts[i]);
+    struct endpoint endpoint;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        const char *fault = endpoint_read(texts[i], PORT, &endpoint);
+        ok(fault && *fault, "'%s': %s", texts[i], fault ? fault : "");
+    }
+    char name[ENDPOINT_HOST_BYTES + 1];
+    memset(name, 'x', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    ok(endpoint_read(name, PORT, &endpoint) != NULL, "a name that is too long");
+}
+
+static void is_own(const char *host, bool wanted)
+{
+    struct endpoint endpoint = {.port = 1};
+    struct address addresses[ENDPOINT_ADDRESSES_MAX];
+    size_t count = 0;
+    snprintf(endpoint.host, sizeof(endpoint.host), "%s", host);
+    if (endpoint_addresses(&endpoint, addresses, &count))
+        bail("%s is no address", host);
+    is_int(address_is_loopback(&addresses[0]), wanted, "is %s this machine's own?", host);
+}
+
+TEST(loopback)
+{
+    is_own("127.0.0.1", true);
+    is_own("127.255.0.3", true);
+    is_own("128.0.0.1", false);
+    is_own("::1", true);
+    is_own("::", false);
+    is_own("::ffff:127.0.0.1", true);
+    is_own("::ffff:10.0.0.1", false);
 }
 
 int main(void)
 {
-    RUN(good);
+    RUN(addresses);
+    RUN(parts_that_are_missing);
+    RUN(names);
     RUN(bad);
+    RUN(loopback);
     return done();
 }

@@ -246,7 +246,10 @@ static struct running start(size_t descriptors)
     struct running running;
     struct loop *loop = loop_new(NULL, descriptors, io_threads, 0);
     struct address any;
-    address_read("127.0.0.1:0", &any);
+    const struct endpoint here = {.host = "127.0.0.1"};
+    size_t count;
+    if (endpoint_addresses(&here, &any, &count) != NULL)
+        bail("127.0.0.1 is no address");
     if (loop_bind(loop, &any, NULL) != 0)
         bail("loop_bind: %s", strerror(errno));
     running.address = list_entry(list_first(&loop->listeners), struct listener, link)->address;

@@ -3,7 +3,7 @@
 
 #include "tests/lib/tap.h"
 
-static char error[256];
+static char error[512];
 
 /* Reads up to three arguments. */
 static bool read_arguments(struct options *options, const char *a, const char *b, const char *c)
@@ -47,6 +47,14 @@ TEST(values)
     is_str(options.data_dir, "/x", "a path");
 }
 
+TEST(short_names)
+{
+    struct options options;
+    ok(read_arguments(&options, "-h", NULL, NULL) && options.help, "-h asks for help");
+    ok(read_arguments(&options, "-V", NULL, NULL) && options.version, "-V for the version");
+    ok(!read_arguments(&options, "-p", "5672", NULL), "there are no others");
+}
+
 TEST(tls)
 {
     struct options options;
@@ -74,6 +82,18 @@ TEST(memory)
     ok(read_arguments(&options, "--memory-limit", "2GiB", NULL), "a size");
     is_int(options.memory.percent, 0, "is no share");
     is_int(options.memory.bytes, 2147483648, "but bytes");
+    ok(read_arguments(&options, "--memory-limit", "512M", NULL), "a short one");
+    is_int(options.memory.bytes, 536870912, "as it is written");
+    ok(read_arguments(&options, "--memory-limit", "0", NULL), "none");
+    is_int(options.memory.bytes, 0, "is no limit");
+    ok(!read_arguments(&options, "--memory-limit", "40", NULL), "a share without its sign");
+    is_str(
+        error,
+        "--memory-limit must be a share from 1% to 100%, a size from 64KiB on, or 0 for no limit, "
+        "and not '40': that is so many bytes; a share has a % behind it; for example "
+        "--memory-limit 60%",
+        "is told what to do");
+    ok(!read_arguments(&options, "--memory-limit", "0.4", NULL), "a share as RabbitMQ writes it");
     ok(!read_arguments(&options, "--memory-limit", "0%", NULL), "nothing is no share");
     ok(!read_arguments(&options, "--memory-limit", "101%", NULL), "nor is more than all");
 }
@@ -83,21 +103,34 @@ TEST(refused)
     struct options options;
     ok(!read_arguments(&options, "--speed", "11", NULL), "an unknown option");
     is_str(error, "unknown option '--speed'", "is named");
+    ok(!read_arguments(&options, "--lisen=5672", NULL, NULL), "a slip");
+    is_str(error, "unknown option '--lisen=5672'; did you mean --listen?",
+           "is told what may be meant");
     ok(!read_arguments(&options, "now", NULL, NULL), "a bare word");
-    is_str(error, "unexpected argument 'now'", "is named, too");
+    is_str(error, "unexpected argument 'now'; options begin with --", "is named, too");
     ok(!read_arguments(&options, "--listen", NULL, NULL), "a missing value");
-    is_str(error, "--listen needs a value: ADDRESS:PORT", "is told what it should be");
+    is_str(error, "--listen needs a value: [HOST:]PORT; for example --listen 127.0.0.1:5672",
+           "is told what it should be");
+    ok(!read_arguments(&options, "--listen", "::1:5672", NULL), "an address that is none");
+    is_str(
+        error,
+        "--listen must be [HOST:]PORT, at most 64 times, and not '::1:5672': an IPv6 address needs "
+        "brackets; for example --listen 127.0.0.1:5672",
+        "is told why");
     ok(!read_arguments(&options, "--help=yes", NULL, NULL), "a value for a flag");
     is_str(error, "--help takes no value", "is refused");
     ok(!read_arguments(&options, "--frame-max", "100", NULL), "a number too small");
     is_str(error,
-           "--frame-max must be a size, as 64K or 1GiB, from 8192 to 16777216, and not '100'",
+           "--frame-max must be a size from 8KiB to 16MiB, and not '100'; for example --frame-max "
+           "128KiB",
            "is told the bounds");
     ok(!read_arguments(&options, "--channel-max", "65536", NULL), "one too large");
     ok(!read_arguments(&options, "--segment-size", "5G", NULL), "a size too large");
     ok(!read_arguments(&options, "--chunk-entries", "1000", NULL), "no power of two");
     ok(!read_arguments(&options, "--log-level", "loud", NULL), "an unknown level");
     ok(!read_arguments(&options, "--data-dir=", NULL, NULL), "an empty path");
+    is_str(error, "--data-dir must be a path, and not ''; for example --data-dir /var/lib/leveret",
+           "is told what one is");
     ok(!read_arguments(&options, "--heartbeat", "-1", NULL), "a negative number");
 }
 
@@ -133,6 +166,7 @@ int main(void)
 {
     RUN(defaults);
     RUN(values);
+    RUN(short_names);
     RUN(tls);
     RUN(memory);
     RUN(refused);

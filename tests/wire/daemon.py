@@ -59,6 +59,8 @@ def _(_t):
     status, out, _ = run("--version")
     equal(status, 0, "status")
     check(re.fullmatch(r"leveretd \d+\.\d+\.\d+\S*\n", out), "the version is %r" % out)
+    equal(run("-V")[:2], (0, out), "the same by -V")
+    equal(run("-h")[:2], run("--help")[:2], "-h and --help")
     status, out, _ = run("--help")
     equal(status, 0, "status")
     for option in ("--data-dir", "--listen", "--log-level", "--check-store", "--segment-size"):
@@ -68,6 +70,9 @@ def _(_t):
 @case("wrong options end with status 2 and a reason")
 def _(_t):
     for arguments, text in ((("--speed",), "unknown option '--speed'"),
+                            (("--listen", "::1:5672"), "an IPv6 address needs brackets"),
+                            (("--memory-limit", "40"), "a share has a % behind it"),
+                            (("--tls-ca", "x.pem"), "options for TLS need --listen-tls"),
                             (("--listen",), "--listen needs a value"),
                             (("--frame-max", "1"), "--frame-max must be a size"),
                             (("now",), "unexpected argument 'now'")):
@@ -222,13 +227,35 @@ def _(t):
     daemon.client(t, first)
 
 
+@case("everywhere, by a port alone, and by name")
+def _(t):
+    for text in ("0", ":0", "*:0"):
+        daemon = Daemon(t, "--data-dir", folder(t), "--listen", text).ready()
+        first = daemon.addresses()[0]
+        check(first.startswith("0.0.0.0:"), "it listens at %r" % first)
+        daemon.client(t, first.replace("0.0.0.0", "127.0.0.1")).close()
+        equal(daemon.stop(), 0, "status")
+    daemon = Daemon(t, "--data-dir", folder(t), "--listen", "localhost:0").ready()
+    check(all(a.startswith(("127.", "[::1]")) for a in daemon.addresses()), daemon.addresses())
+    daemon.client(t).close()
+
+
+@case("values that are hardly meant are warned of")
+def _(t):
+    daemon = serve(t, folder(t), "--memory-limit", "1MiB", "--guest-anywhere")
+    warnings = [rest for _, event, rest in events(daemon) if event == "option_unwise"]
+    equal([rest.split()[0] for rest in warnings], ["option=--memory-limit", "option=--guest-anywhere"],
+          "warnings")
+
+
 @case("addresses that are none, or not ours")
 def _(t):
     data = os.path.join(folder(t), "data")
-    for address in ("localhost:5672", "127.0.0.1", "127.0.0.1:65536", "192.0.2.1:0", "[::1:0"):
+    for address, wanted in (("127.0.0.1:65536", 2), ("[::1:0", 2), ("192.0.2.1:0", 1),
+                            ("no..name:0", 1)):
         status, _, log = run("--data-dir", data, "--listen", address)
-        equal(status, 1, "status for %s" % address)
-        check("cannot_start reason=" in log, "it said %r" % log)
+        equal(status, wanted, "status for %s" % address)
+        check(address in log, "it said %r" % log)
         check(not os.path.exists(data), "it made a data folder")
 
 
@@ -250,6 +277,7 @@ def _(t):
         status, _, log = run("--data-dir", data, "--listen", address)
         equal(status, 1, "status")
         check("cannot listen at %s: Address already in use" % address in log, "it said %r" % log)
+        check("'ss -ltnp'" in log, "it does not say how to find out who has it: %r" % log)
         check(not os.path.exists(data), "it made a data folder")
 
 

@@ -1,6 +1,6 @@
 /* The lock is a record lock on a file of its own, so that it ends with the process however that
  * ends, and tells who holds it. It lies in the folder, as the folder may be reached by many names.
- */
+ * While a daemon uses the folder the file has contents, which a crash leaves there. */
 #include "folder.h"
 
 #include <dirent.h>
@@ -148,4 +148,18 @@ int folder_lock(const char *path, bool create, char *error, size_t error_size)
         snprintf(error, error_size, "%s cannot be locked: %s", path, strerror(errno));
     close(fd);
     return -1;
+}
+
+bool folder_begin(int lock)
+{
+    static const char begun[] = "begun\n";
+    char byte;
+    bool was_ended = pread(lock, &byte, 1, 0) == 0;
+    return pwrite(lock, begun, sizeof(begun) - 1, 0) == (ssize_t)sizeof(begun) - 1 && was_ended;
+}
+
+void folder_end(int lock)
+{
+    if (ftruncate(lock, 0) < 0)
+        return; /* the next start takes this one for a crash, which does no harm */
 }

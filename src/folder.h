@@ -19,6 +19,10 @@ enum folder_kind folder_look(const char *path, char *name, size_t name_size);
  * with a text. Without `create`, a folder without a lock file gives -1 and an empty text, and nothing
  * is written. */
 int folder_lock(const char *path, bool create, char *error, size_t error_size);
+/* Marks, in the file behind a lock, that the folder is in use. Had the last use ended in order? */
+bool folder_begin(int lock);
+/* It has ended in order. */
+void folder_end(int lock);
 /* `path`, a slash and `name`; the caller frees it with mem_free. */
 char *folder_join(const char *path, const char *name);
 

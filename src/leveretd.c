@@ -46,6 +46,7 @@ struct daemon {
     struct store *store;
     struct broker broker;
     bool has_broker;
+    bool was_ended; /* the last daemon in this folder has ended in order */
     struct server *server;
 };
 
@@ -196,6 +197,7 @@ static bool open_folder(struct daemon *daemon)
     daemon->lock = folder_lock(daemon->data_dir, true, what, sizeof(what));
     if (daemon->lock < 0)
         return refuse(daemon, what);
+    daemon->was_ended = folder_begin(daemon->lock);
     daemon->disk = disk_posix_new(daemon->data_dir);
     if (!daemon->disk) {
         snprintf(what, sizeof(what), "%s cannot be used: %s", daemon->data_dir, strerror(errno));
@@ -309,8 +311,10 @@ static void take_down(struct daemon *daemon, bool keep)
         server_free(daemon->server);
     if (daemon->has_broker)
         broker_free(&daemon->broker);
-    if (daemon->store && keep)
+    if (daemon->store && keep) {
         store_close(daemon->store);
+        folder_end(daemon->lock);
+    }
     drain(daemon->syncer);
     drain(daemon->indexer);
     drain(daemon->reader);
@@ -341,9 +345,23 @@ static bool start_log(struct daemon *daemon)
     return true;
 }
 
+static void log_opened(const struct daemon *daemon, uint64_t ms)
+{
+    const struct store_stats *stats = store_stats(daemon->store);
+    bool is_orderly = daemon->was_ended && stats->replayed_batches == 0 && stats->cut_bytes == 0;
+    log_event(&daemon->log, EVENT_store_opened,
+              "path=%s orderly=%s queues=%zu messages=%llu replayed_batches=%llu cut_bytes=%llu "
+              "mended=%llu ms=%llu",
+              daemon->data_dir, is_orderly ? "yes" : "no", broker_queues(&daemon->broker),
+              (unsigned long long)stats->messages_found,
+              (unsigned long long)stats->replayed_batches, (unsigned long long)stats->cut_bytes,
+              (unsigned long long)stats->mended, (unsigned long long)ms);
+}
+
 /* Builds everything, serves, and takes it down; returns the status to exit with. */
 static int serve(struct daemon *daemon)
 {
+    uint64_t began_ms = clock_monotonic_ms();
     umask(077);
     log_event(&daemon->log, EVENT_starting, "version=%s process=%ld", PACKAGE_VERSION,
               (long)getpid());
@@ -352,7 +370,7 @@ static int serve(struct daemon *daemon)
         take_down(daemon, false);
         return EXIT_FAILURE;
     }
-    log_event(&daemon->log, EVENT_store_opened, "path=%s", daemon->data_dir);
+    log_opened(daemon, clock_monotonic_ms() - began_ms);
     int result = loop_run(daemon->loop, daemon->server, daemon->store);
     if (result > 0 && daemon->loop->where[0])
         refuse_listen(daemon, daemon->loop->where, result);

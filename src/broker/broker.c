@@ -22,6 +22,15 @@ static void *map_any(const struct map *map)
     return map_next(map, &at);
 }
 
+size_t broker_queues(const struct broker *broker)
+{
+    size_t count = 0, at = 0;
+    const struct vhost *vhost;
+    while ((vhost = map_next(&broker->vhosts, &at)))
+        count += vhost->queues.count;
+    return count;
+}
+
 void broker_free(struct broker *broker)
 {
     for (struct vhost *vhost; (vhost = map_any(&broker->vhosts));)

@@ -38,6 +38,8 @@ void broker_init(struct broker *broker, struct store *store, struct message_pool
  * predeclared exchanges and the user guest. False, with a text, when the catalogue makes no
  * sense. */
 bool broker_restore(struct broker *broker, char *error, size_t error_size);
+/* How many queues there are, in all virtual hosts. */
+size_t broker_queues(const struct broker *broker);
 /* Forgets the model; the store keeps what is in it. */
 void broker_free(struct broker *broker);
 

@@ -108,6 +108,7 @@ static void settle_recovered(struct store *store)
         if (index->next_sequence < index->mark && !planted(PLANTED_NUMBERS_BELOW_MARK))
             index->next_sequence = index->mark;
         index->cursor = 1;
+        store->stats.messages_found += index->ready;
     }
 }
 
@@ -222,6 +223,7 @@ struct store *store_open(const struct store_options *options, uint64_t now_ms, c
     store->synced_ms = now_ms;
     store->filling->number = position.batch;
     store->stats.replayed_batches = report.batches;
+    store->stats.cut_bytes = report.cut_bytes;
     store->journal_since = 0;
     settle_recovered(store);
     if (report.cut_segment)

@@ -116,6 +116,17 @@ TEST(lock)
     is_int(lock_elsewhere(true, ""), 0, "and taken");
 }
 
+TEST(use)
+{
+    char error[256];
+    int lock = folder_lock(place, true, error, sizeof(error));
+    ok(folder_begin(lock), "nobody has used it");
+    ok(!folder_begin(lock), "a use without an end was a crash");
+    folder_end(lock);
+    ok(folder_begin(lock), "one with an end was none");
+    close(lock);
+}
+
 TEST(lock_without_folder)
 {
     char error[256];
@@ -133,6 +144,7 @@ int main(void)
     RUN(making);
     RUN(contents);
     RUN(lock);
+    RUN(use);
     RUN(lock_without_folder);
     char command[64];
     snprintf(command, sizeof(command), "rm -rf '%s'", place);

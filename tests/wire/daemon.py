@@ -380,6 +380,36 @@ def _(t):
     equal(c.call(1, "queue.declare", queue="kept", passive=True).message_count, 10, "messages")
 
 
+def opened(daemon):
+    """What the line of the start says of the store."""
+    rest = [rest for _, event, rest in events(daemon) if event == "store_opened"]
+    equal(len(rest), 1, "lines")
+    return dict(pair.split("=", 1) for pair in rest[0].split())
+
+
+@case("a start says what it has found, and after what")
+def _(t):
+    data = folder(t)
+    daemon = serve(t, data)
+    said = opened(daemon)
+    equal([said[key] for key in ("path", "orderly", "queues", "messages")], [data, "yes", "0", "0"],
+          "of a new folder")
+    fill(t, daemon)
+    daemon.kill()
+    daemon = serve(t, data)
+    said = opened(daemon)
+    equal([said[key] for key in ("orderly", "queues", "messages")], ["no", "1", "10"],
+          "after a crash")
+    check(int(said["replayed_batches"]) > 0 and said["ms"].isdigit(), "it said %r" % said)
+    equal(daemon.stop(), 0, "status")
+    daemon = serve(t, data)
+    said = opened(daemon)
+    equal([said[key] for key in ("orderly", "queues", "messages", "replayed_batches", "cut_bytes")],
+          ["yes", "1", "10", "0", "0"], "after a stop")
+    daemon.kill()
+    equal(opened(serve(t, data))["orderly"], "no", "after a crash with nothing to replay")
+
+
 @case("a client that does not answer is not waited for long")
 def _(t):
     daemon = serve(t, folder(t))

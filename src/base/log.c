@@ -159,7 +159,7 @@ static void put_conversion(struct line *line, const char **at, va_list *argument
     else if (kind == 'd')
         snprintf(number, sizeof(number), "%jd", take_signed(arguments, length));
     else
-        assert(!"a conversion that log_event does not know");
+        assert(false && "a conversion that log_event does not know");
     put_text(line, number, strlen(number));
 }
 

@@ -26,6 +26,7 @@ struct channel {
     bool confirms;            /* confirm.select */
     uint16_t prefetch;        /* for consumers to come; 0: no limit */
     uint16_t prefetch_global; /* for all of the channel together; 0: no limit */
+    bool has_priorities;      /* a consumer has asked for one */
     uint64_t consumer_unacked; /* deliveries to consumers that count for it */
     uint64_t delivery_tag;     /* the last one given */
     uint64_t publish_number;   /* the last one, since confirm.select */
@@ -90,11 +91,10 @@ void channel_end(struct channel *channel);
 /* The client has closed the connection, whose channels are gone: connection.close-ok goes out as the
  * last reply of a channel 0, when what went with the others is on record. Then the connection ends. */
 void channel_end_last(struct connection *connection);
-/* Do its consumers share a limit that they have to take turns with? */
-static inline bool channel_takes_turns(const struct channel *channel)
+/* Does somebody wait for the limit that the channel's consumers share? Then they take turns. */
+static inline bool channel_is_contended(const struct channel *channel)
 {
-    const struct list *consumers = &channel->consumers;
-    return channel->prefetch_global && consumers->next != consumers->prev;
+    return channel->prefetch_global && !list_is_empty(&channel->parked);
 }
 
 /* Can a consumer of this channel be given a message, as far as the channel is concerned? */

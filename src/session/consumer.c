@@ -37,6 +37,7 @@ struct consumer *consumer_new(struct channel *channel, const struct consumer_req
     consumer->exclusive = request->exclusive;
     consumer->prefetch = request->prefetch;
     consumer->priority = request->priority;
+    channel->has_priorities |= request->priority != 0;
     consumer->is_active = true;
     consumer->refs = 1;
     map_add(&channel->tags, consumer_tag(consumer), consumer);
@@ -122,7 +123,7 @@ void consumer_delivered(struct consumer *consumer)
         list_remove(&consumer->ready_link);
         return;
     }
-    if (!consumer->no_ack && channel_takes_turns(consumer->channel)) {
+    if (!consumer->no_ack && channel_is_contended(consumer->channel)) {
         give_turn(consumer);
         return;
     }
@@ -139,19 +140,39 @@ void consumer_settled(struct consumer *consumer)
     consumer->unacked--;
     if (!can_be_ready(consumer))
         return;
-    if (channel_takes_turns(channel) && !list_is_empty(&channel->parked))
+    if (channel_is_contended(channel))
         consumer_park(consumer, &channel->parked);
     else
         consumer_ready(consumer);
 }
 
-struct consumer *consumer_unpark_first(struct list *obstacles)
+/* Of those that wait for the same queue as `first`, the one of highest priority. */
+static struct consumer *preferred(const struct list *parked, struct consumer *first)
 {
-    struct list *link = list_take_first(obstacles);
-    struct consumer *consumer = link ? list_entry(link, struct consumer, ready_link) : NULL;
-    if (consumer)
-        consumer_ready(consumer);
-    return consumer;
+    struct consumer *best = first;
+    list_for_each(link, parked) {
+        struct consumer *other = list_entry(link, struct consumer, ready_link);
+        if (other->queue == first->queue && other->priority > best->priority)
+            best = other;
+    }
+    return best;
+}
+
+struct consumer *consumer_unpark_next(struct channel *channel)
+{
+    struct list *link = list_take_first(&channel->parked);
+    struct consumer *first = link ? list_entry(link, struct consumer, ready_link) : NULL;
+    struct consumer *next = first;
+    if (!first)
+        return NULL;
+    if (channel->has_priorities)
+        next = preferred(&channel->parked, first);
+    if (next != first) {
+        list_remove(&next->ready_link);
+        list_push_back(&channel->parked, &first->ready_link);
+    }
+    consumer_ready(next);
+    return next;
 }
 
 void consumer_park(struct consumer *consumer, struct list *obstacles)

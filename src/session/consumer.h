@@ -72,8 +72,9 @@ void consumer_delivered(struct consumer *consumer);
 /* Waits on `obstacles` (a channel's, a connection's) until consumers_unpark. */
 void consumer_park(struct consumer *consumer, struct list *obstacles);
 void consumers_unpark(struct list *obstacles);
-/* The same for the one that has waited longest; NULL: none waits. */
-struct consumer *consumer_unpark_first(struct list *obstacles);
+/* The same for the one whose turn it is of those that wait for the channel: the one that has waited
+ * longest, or one of its queue that has a higher priority. NULL: none waits. */
+struct consumer *consumer_unpark_next(struct channel *channel);
 void consumer_free(struct consumer *consumer);
 
 static inline void consumer_ref(struct consumer *consumer)

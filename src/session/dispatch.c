@@ -72,7 +72,7 @@ static unsigned take_turn(struct server *server)
     struct channel *channel = list_entry(link, struct channel, turn_link);
     if (!channel_can_deliver(channel))
         return 1;
-    struct consumer *consumer = consumer_unpark_first(&channel->parked);
+    struct consumer *consumer = consumer_unpark_next(channel);
     channel_unpark(channel);
     return 1 + (consumer ? serve(consumer->queue, QUEUE_BUDGET) : 0);
 }

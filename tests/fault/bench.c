@@ -47,7 +47,7 @@ void bench_crash(struct bench *bench, enum crash how)
 
 void bench_free(struct bench *bench)
 {
-    bench->is_reader_held = false;
+    bench->is_syncer_held = bench->is_reader_held = false;
     if (bench->store)
         store_close(bench->store);
     worker_manual_free(bench->syncer);
@@ -61,7 +61,7 @@ void bench_free(struct bench *bench)
 static void turn(struct bench *bench, uint64_t ms)
 {
     bench->now_ms += ms;
-    while (worker_step(bench->syncer) || worker_step(bench->indexer) ||
+    while ((!bench->is_syncer_held && worker_step(bench->syncer)) || worker_step(bench->indexer) ||
            (!bench->is_reader_held && worker_step(bench->reader)))
         continue;
     store_tick(bench->store, bench->now_ms);

@@ -15,7 +15,7 @@ struct bench {
     struct disk_observed observed;
     struct kv *kv;
     struct worker *syncer, *indexer, *reader;
-    bool is_reader_held;
+    bool is_syncer_held, is_reader_held;
     struct message_pool pool;
     struct random random;
     struct store_options options;

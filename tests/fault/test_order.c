@@ -217,8 +217,31 @@ TEST(anchor_comes_first)
     bench_free(&bench);
 }
 
+/* What a checkpoint describes is durable before it: it is not written while the batch before it is. */
+TEST(checkpoint_waits_for_the_journal)
+{
+    struct bench bench;
+    bench_init(&bench);
+    bench_open(&bench);
+    bench_publish(&bench, 1, 100);
+    bench_wait(&bench);
+    bench_publish(&bench, 1, 100);
+    size_t from = bench.observed.count;
+    bench.is_syncer_held = true;
+    bench_turns(&bench, 5, 31000);
+    ok(bench.store->checkpoint != NULL, "a checkpoint has begun");
+    is_int(disk_observed_find(&bench.observed, from, ACT_WRITE, ANCHOR_NAME), bench.observed.count,
+           "and is not written");
+    bench.is_syncer_held = false;
+    bench_turns(&bench, 5, 100);
+    size_t sync = disk_observed_find(&bench.observed, from, ACT_SYNC, "journal-");
+    size_t anchor = disk_observed_find(&bench.observed, from, ACT_WRITE, ANCHOR_NAME);
+    ok(sync < anchor && anchor < bench.observed.count, "until its batch is");
+    bench_free(&bench);
+}
+
 /* What becomes of a synced write to the index. */
-static enum { WRITES_GO, WRITES_FAIL, ANSWERS_FAIL } writes;
+static enum fate { WRITES_GO, WRITES_FAIL, ANSWERS_FAIL } writes;
 static unsigned failed_writes;
 static const struct kv_ops *sound;
 
@@ -244,7 +267,7 @@ static void publish_and_checkpoint(struct bench *bench)
 
 /* A checkpoint that failed is written as it was, whether it is there already or not; the next one goes
  * on from it. */
-static void fail_checkpoint(int how, const char *name)
+static void fail_checkpoint(enum fate how, const char *name)
 {
     struct bench bench;
     char error[600] = "";
@@ -339,6 +362,7 @@ int main(void)
     RUN(waiting_is_short);
     RUN(anchor_fails);
     RUN(anchor_comes_first);
+    RUN(checkpoint_waits_for_the_journal);
     RUN(checkpoint_is_written_again);
     RUN(replayed_is_durable);
     RUN(cut_is_durable);

@@ -20,7 +20,7 @@ tests() {
 NO_SYNC store_campaign --runs 30
 NO_CHECKSUM store_campaign --runs 30
 NO_FOLDER_SYNC store_campaign --runs 30
-EARLY_CHECKPOINT store_campaign --runs 30
+EARLY_CHECKPOINT TAP_ONLY=checkpoint_waits_for_the_journal test_order
 EARLY_RETIRE store_campaign --runs 30
 NO_MARK store_campaign --runs 30
 BEFORE_NOT_SYNCED TAP_ONLY=segments_are_synced_in_order test_order
@@ -123,6 +123,8 @@ for name in $names; do
     tests | sed -n "s/^$name //p"
 done | sort -u >"$work/tests"
 while read -r words; do
+    # Campaigns without a bug are run at length elsewhere.
+    words=$(echo "$words" | sed "s/--runs .*/--runs 4/")
     # The words are a list on purpose.
     # shellcheck disable=SC2086
     sound $words

@@ -1,0 +1,27 @@
+# The whole broker, its disk and its clients in one process, on one clock: simulations from a seed.
+
+SIMULATION_SOURCES = \
+	%D%/client.c \
+	%D%/events.c \
+	%D%/machine.c \
+	%D%/promise.c \
+	%D%/sim.h \
+	%D%/simulation.c \
+	%D%/simulation.h \
+	%D%/work.c
+
+check_LIBRARIES += libleveret_simulation.a
+libleveret_simulation_a_SOURCES = $(SIMULATION_SOURCES)
+
+check_PROGRAMS += \
+	%D%/simulate \
+	%D%/test_simulation.t
+TESTS += %D%/test_simulation.t
+
+%C%_simulate_LDADD = libleveret_simulation.a $(LDADD)
+%C%_test_simulation_t_LDADD = libleveret_simulation.a $(LDADD)
+
+# The same with bugs to be planted; see tests/planted.
+check_PROGRAMS += %D%/simulate_planted
+%C%_simulate_planted_SOURCES = %D%/simulate.c
+%C%_simulate_planted_LDADD = libleveret_simulation.a $(PLANTED_LDADD)

@@ -1,0 +1,310 @@
+/* A broker in memory: its disk, its workers, which take their time, and its loop. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "tests/lib/disk_memory.h"
+#include "tests/lib/kv_memory.h"
+#include "tests/sim/sim.h"
+
+enum { INPUT_MAX = 256 * 1024, WINDOW = 64 * 1024, PARTS = 7, CALLS_MAX = 40 };
+
+static const uint64_t wall_clock_ms = 1600000000000;
+
+uint64_t machine_clock_ms(const struct machine *machine)
+{
+    return wall_clock_ms + machine->sim->now_us / 1000 + (uint64_t)machine->sim->skew_ms;
+}
+
+/* ---- workers ---- */
+
+static struct sim_worker *worker_of(struct worker *worker)
+{
+    return (struct sim_worker *)(void *)worker;
+}
+
+/* How long a job takes: mostly what a disk takes, and now and then much longer. */
+static uint64_t job_us(struct machine *machine)
+{
+    struct sim *sim = machine->sim;
+    if (sim->now_us < machine->slow_until_us)
+        return 20000 + sim_below(sim, 400000);
+    return sim_chance(sim, 50) ? 1000 + sim_below(sim, 50000) : 20 + sim_below(sim, 600);
+}
+
+static void schedule_job(struct sim_worker *worker)
+{
+    struct machine *machine = worker->machine;
+    sim_at(machine->sim, EVENT_JOB, machine->number, worker->which, job_us(machine),
+           machine->epoch);
+}
+
+static void submit(struct worker *link, struct job *job)
+{
+    struct sim_worker *worker = worker_of(link);
+    bool is_first = list_is_empty(&worker->submitted);
+    list_init(&job->link);
+    list_push_back(&worker->submitted, &job->link);
+    if (is_first)
+        schedule_job(worker);
+}
+
+static struct job *finished(struct worker *link)
+{
+    struct list *first = list_take_first(&worker_of(link)->finished);
+    return first ? list_entry(first, struct job, link) : NULL;
+}
+
+static bool run_one(struct sim_worker *worker)
+{
+    struct list *link = list_take_first(&worker->submitted);
+    if (!link)
+        return false;
+    struct job *job = list_entry(link, struct job, link);
+    job->run(job);
+    list_push_back(&worker->finished, &job->link);
+    return true;
+}
+
+static void drain(struct worker *link)
+{
+    while (run_one(worker_of(link)))
+        ;
+}
+
+static const struct worker_ops worker_ops = {submit, finished, drain};
+
+void machine_job(struct machine *machine, int which)
+{
+    struct sim_worker *worker = &machine->workers[which];
+    if (!run_one(worker))
+        return;
+    if (!list_is_empty(&worker->submitted))
+        schedule_job(worker);
+    machine_wake(machine, machine->sim->now_us);
+}
+
+/* ---- up and down ---- */
+
+static void print_line(void *context, enum log_level level, const char *line)
+{
+    struct machine *machine = context;
+    printf("# %10.3f broker %d: %s %s\n", (double)machine->sim->now_us / 1e6, machine->number,
+           log_level_name(level), line);
+}
+
+/* Sizes that are small enough for everything to happen often. */
+static void draw_options(struct machine *machine)
+{
+    static const uint32_t segments[] = {8192, 65536, 1 << 20};
+    struct sim *sim = machine->sim;
+    struct store_options *options = &machine->store_options;
+    store_options_default(options);
+    options->segment_bytes = segments[sim_below(sim, 3)];
+    options->chunk_entries = 4u << sim_below(sim, 6);
+    options->cache_bytes = sim_chance(sim, 2) ? 4096 : 1 << 20;
+    options->bodies_burst_bytes = sim_chance(sim, 2) ? 64 << 10 : 4 << 20;
+    options->bodies_idle_bytes = options->bodies_burst_bytes / 8;
+    options->checkpoint_bytes = sim_chance(sim, 2) ? 30000 : 1 << 20;
+    options->checkpoint_ms = 200 + sim_below(sim, 5000);
+    options->batch_bytes = sim_chance(sim, 2) ? 32768 : 1 << 20;
+    options->mark_step = 1u << sim_below(sim, 8);
+    options->recycle_segments = (uint32_t)sim_below(sim, 4);
+    options->disk_reserve_bytes = 1 << 16;
+    server_options_default(&machine->server_options);
+    machine->server_options.version = "1.2.3";
+    if (sim_chance(sim, 3))
+        machine->server_options.memory_bytes_max = 4 << 20;
+}
+
+void machine_init(struct sim *sim, int number)
+{
+    struct machine *machine = &sim->machines[number];
+    *machine = (struct machine){.sim = sim, .number = number, .turn_us = UINT64_MAX};
+    random_init(&machine->random, random_next(&sim->random));
+    machine->disk = disk_memory_new();
+    machine->kv = kv_memory_new();
+    if (sim->options->verbose)
+        machine->log = (struct log){.sink = print_line, .context = machine};
+    for (int i = 0; i < WORKERS; i++) {
+        struct sim_worker *worker = &machine->workers[i];
+        *worker = (struct sim_worker){{&worker_ops}, machine, i, {0}, {0}};
+        list_init(&worker->submitted);
+        list_init(&worker->finished);
+    }
+    draw_options(machine);
+}
+
+void machine_free(struct machine *machine)
+{
+    if (machine->server)
+        machine_end(machine, END_KILLED);
+    disk_memory_free(machine->disk);
+    kv_memory_free(machine->kv);
+}
+
+static bool open_broker(struct machine *machine)
+{
+    char error[500];
+    if (broker_restore(&machine->broker, error, sizeof(error)))
+        return true;
+    sim_fail(machine->sim, "the broker refused its catalogue: %s", error);
+    return false;
+}
+
+bool machine_start(struct machine *machine)
+{
+    char error[600];
+    struct sim *sim = machine->sim;
+    struct store_options *options = &machine->store_options;
+    message_pool_init(&machine->pool);
+    options->disk = machine->disk;
+    options->kv = machine->kv;
+    options->syncer = &machine->workers[WORKER_SYNCER].worker;
+    options->indexer = &machine->workers[WORKER_INDEXER].worker;
+    options->reader = &machine->workers[WORKER_READER].worker;
+    options->pool = &machine->pool;
+    options->log = &machine->log;
+    machine->epoch++;
+    machine->store = store_open(options, sim->now_us / 1000, error, sizeof(error));
+    if (!machine->store) {
+        sim_say(sim, "the store refused: %s", error);
+        message_pool_free(&machine->pool);
+        return false;
+    }
+    broker_init(&machine->broker, machine->store, &machine->pool, &machine->random, &machine->log);
+    machine->broker.clock_ms = machine_clock_ms(machine);
+    if (!open_broker(machine))
+        return false;
+    machine->server = server_new(&machine->server_options, &machine->broker, sim->now_us / 1000);
+    machine_wake(machine, sim->now_us);
+    return true;
+}
+
+/* What the workers were doing when the power went may have been done in part. */
+static void cut_short(struct machine *machine)
+{
+    struct sim *sim = machine->sim;
+    disk_memory_fail(machine->disk, 1 + sim_below(sim, 6), EIO, true);
+    kv_memory_fail(machine->kv, 1 + sim_below(sim, 3), true);
+    for (int i = 0; i < WORKERS; i++)
+        drain(&machine->workers[i].worker);
+}
+
+static void lose_clients(struct machine *machine)
+{
+    for (int i = 0; i < CLIENTS; i++)
+        if (machine->sim->clients[i].machine == machine && machine->sim->clients[i].connection)
+            client_lost(&machine->sim->clients[i]);
+}
+
+void machine_end(struct machine *machine, enum machine_end how)
+{
+    struct sim *sim = machine->sim;
+    lose_clients(machine);
+    if (how != END_CLEAN)
+        cut_short(machine);
+    machine->is_breaking &= how == END_CLEAN;
+    server_free(machine->server);
+    broker_free(&machine->broker);
+    if (how == END_CLEAN)
+        store_close(machine->store);
+    else
+        store_abandon(machine->store);
+    for (int i = 0; i < WORKERS; i++) {
+        list_init(&machine->workers[i].submitted);
+        list_init(&machine->workers[i].finished);
+    }
+    machine->server = NULL;
+    machine->turn_us = UINT64_MAX;
+    machine->epoch++;
+    message_pool_free(&machine->pool);
+    disk_memory_fail(machine->disk, 0, 0, false);
+    kv_memory_fail(machine->kv, 0, false);
+    if (how != END_CLEAN || machine->is_full || machine->is_breaking)
+        sim->crash_epoch = machine->epoch;
+    if (how == END_CLEAN)
+        return;
+    enum crash crash = how == END_KILLED    ? CRASH_KEEP
+                       : sim_chance(sim, 2) ? CRASH_DROP
+                                            : CRASH_RANDOM;
+    disk_memory_crash(machine->disk, crash, &sim->random);
+    kv_memory_crash(machine->kv, crash == CRASH_KEEP, crash == CRASH_RANDOM ? &sim->random : NULL);
+}
+
+/* ---- the loop ---- */
+
+void machine_wake(struct machine *machine, uint64_t at_us)
+{
+    struct sim *sim = machine->sim;
+    if (!machine->server || at_us >= machine->turn_us)
+        return;
+    machine->turn_us = at_us;
+    sim_at(sim, EVENT_TURN, machine->number, 0, at_us > sim->now_us ? at_us - sim->now_us : 0,
+           machine->epoch);
+}
+
+static void feed(struct client *client)
+{
+    if (!client->connection || !client->arrived || !connection_wants_input(client->connection))
+        return;
+    size_t size = client->arrived < INPUT_MAX ? client->arrived : INPUT_MAX;
+    connection_input(client->connection, bytes_of(client->to_broker.data, size));
+    buffer_drop(&client->to_broker, size);
+    client->arrived -= size;
+}
+
+/* Takes what fits on the way to a client; closes the socket of one that is finished. */
+static void take_output(struct client *client)
+{
+    struct sim *sim = client->sim;
+    struct iovec parts[PARTS];
+    int count;
+    while (client->connection && client->to_client.size < WINDOW &&
+           (count = connection_output(client->connection, parts, PARTS)) > 0) {
+        size_t size = 0;
+        for (int i = 0; i < count; i++) {
+            buffer_add(&client->to_client, parts[i].iov_base, parts[i].iov_len);
+            size += parts[i].iov_len;
+        }
+        connection_sent(client->connection, size);
+    }
+    bool is_end = client->connection && connection_is_finished(client->connection);
+    if (is_end) {
+        connection_free(client->connection);
+        client->connection = NULL;
+        client_orphaned(client);
+    }
+    if (!client->is_coming && (is_end || client->to_client.size)) {
+        client->is_coming = true;
+        sim_at(sim, EVENT_TO_CLIENT, client->machine->number, client->number,
+               10 + sim_below(sim, 2000), client->epoch);
+    }
+}
+
+void machine_turn(struct machine *machine)
+{
+    struct sim *sim = machine->sim;
+    machine->turn_us = UINT64_MAX;
+    sim->report->turns++;
+    for (int i = 0; i < CLIENTS; i++)
+        if (sim->clients[i].machine == machine)
+            feed(&sim->clients[i]);
+    server_tick(machine->server, sim->now_us / 1000, machine_clock_ms(machine));
+    while (server_take_writable(machine->server))
+        ;
+    for (int i = 0; i < CLIENTS; i++)
+        if (sim->clients[i].machine == machine)
+            take_output(&sim->clients[i]);
+    uint64_t next_ms = server_next_ms(machine->server);
+    if (next_ms <= sim->now_us / 1000)
+        machine_wake(machine, sim->now_us + 20);
+    else if (next_ms != UINT64_MAX)
+        machine_wake(machine, next_ms * 1000);
+    for (int i = 0; i < CLIENTS; i++) {
+        struct client *client = &sim->clients[i];
+        if (client->machine == machine && client->connection && client->arrived &&
+            connection_wants_input(client->connection))
+            machine_wake(machine, sim->now_us + 20);
+    }
+}

@@ -1,0 +1,343 @@
+/* What the files of the simulation share. */
+#ifndef LEVERET_TESTS_SIM_SIM_H
+#define LEVERET_TESTS_SIM_SIM_H
+
+#include "amqp/frame.h"
+#include "base/buffer.h"
+#include "base/map.h"
+#include "base/random.h"
+#include "session/server.h"
+#include "tests/sim/simulation.h"
+
+enum { MACHINES = 1, CLIENTS = 6, CHANNELS = 3 };
+
+struct sim;
+struct client;
+
+/* ---- events: events.c ---- */
+
+enum event_kind {
+    EVENT_TURN,      /* a broker's loop turns */
+    EVENT_JOB,       /* a worker has done its job */
+    EVENT_TO_BROKER, /* bytes of a client arrive */
+    EVENT_TO_CLIENT, /* bytes of a broker arrive */
+    EVENT_ACT,       /* a client does something */
+    EVENT_FAULT,     /* something goes wrong */
+    EVENT_START,     /* a machine comes up */
+};
+
+struct sim_event {
+    uint64_t at_us;
+    uint64_t order; /* of scheduling: decides between events of the same time */
+    enum event_kind kind;
+    int machine;
+    int which;      /* worker or client */
+    uint64_t epoch; /* the event counts only in this one (of the machine, or the client's socket) */
+};
+
+struct events {
+    struct sim_event *heap;
+    size_t count, capacity;
+    uint64_t orders;
+};
+
+void events_add(struct events *events, struct sim_event event);
+/* False: there are none. */
+bool events_take(struct events *events, struct sim_event *event);
+void events_free(struct events *events);
+
+/* ---- a machine: machine.c ---- */
+
+enum { WORKER_SYNCER, WORKER_INDEXER, WORKER_READER, WORKERS };
+
+struct sim_worker {
+    struct worker worker;
+    struct machine *machine;
+    int which;
+    struct list submitted, finished;
+};
+
+struct machine {
+    struct sim *sim;
+    int number;
+    struct message_pool pool;
+    struct random random;
+    struct log log;
+    struct disk *disk;
+    struct kv *kv;
+    struct sim_worker workers[WORKERS];
+    struct store *store;
+    struct broker broker;
+    struct store_options store_options;
+    struct server_options server_options;
+    struct server *server; /* NULL: it is down */
+    uint64_t epoch;        /* rises with each start and each end */
+    uint64_t turn_us;      /* when the next turn is scheduled; UINT64_MAX: not */
+    uint64_t slow_until_us;
+    bool is_failing; /* its disk has failed, and it will be started again */
+    /* Its disk may refuse to write, so that an orderly end may not save all. */
+    bool is_full, is_breaking;
+};
+
+void machine_init(struct sim *sim, int number);
+void machine_free(struct machine *machine);
+/* Brings it up; false: the store refused. */
+bool machine_start(struct machine *machine);
+/* Takes it down: as a killed process, without power, or in order. */
+enum machine_end { END_KILLED, END_POWER_CUT, END_CLEAN };
+void machine_end(struct machine *machine, enum machine_end how);
+void machine_turn(struct machine *machine);
+/* The loop turns no later than then. */
+void machine_wake(struct machine *machine, uint64_t at_us);
+/* The first job of a worker is done. */
+void machine_job(struct machine *machine, int which);
+uint64_t machine_clock_ms(const struct machine *machine);
+
+/* ---- what was promised: promise.c ---- */
+
+/* The shared topology. */
+enum {
+    QUEUE_D0,
+    QUEUE_D1,
+    QUEUE_R0, /* what is rejected goes to QUEUE_DLQ */
+    QUEUE_DLQ,
+    QUEUE_T0, /* does not survive */
+    QUEUES
+};
+
+extern const char *const queue_names[QUEUES];
+
+enum { TARGETS = 8 };
+struct target {
+    const char *exchange, *key;
+    uint32_t queues; /* bits */
+};
+extern const struct target targets[TARGETS];
+
+enum tx_state { TX_OPEN, TX_COMMITTING, TX_COMMITTED, TX_ROLLED_BACK, TX_UNKNOWN };
+
+struct tx {
+    enum tx_state state;
+    uint64_t epoch; /* of the machine, when the commit was sent */
+    uint32_t refs;  /* copies and the channel */
+    struct copy *first;
+};
+
+enum settled { SETTLED_NOT, SETTLED_ACKED, SETTLED_REJECTED };
+
+/* A message in one queue. */
+struct copy {
+    struct sim_message *message;
+    int queue;
+    struct copy *next_of_tx;
+    bool survives;
+    bool is_promised;
+    bool is_durable; /* the promise holds after a crash */
+    uint64_t promise_epoch;
+    bool is_seen;
+    uint64_t seen_epoch;
+    bool is_out; /* delivered to a channel that lives, and not settled */
+    enum settled settled;
+    uint64_t settled_epoch;
+    bool is_unsure; /* settled on a connection that was lost: perhaps not */
+    bool is_final;  /* settled by a commit that was answered */
+    bool
+        is_excused; /* may be gone: purged, or sent without acknowledgement to a socket that went */
+    uint32_t expected, distinct; /* in the dead letters: rejects, and first deliveries */
+};
+
+struct sim_message {
+    uint64_t id;
+    uint64_t stream; /* of one channel's publishes: those keep their order */
+    uint32_t size;
+    bool persistent, is_returned, is_mandatory;
+    const struct target *target;
+    struct tx *tx;
+    struct copy *copies[QUEUES]; /* where it was routed */
+};
+
+struct promises {
+    struct idmap messages;
+    struct idmap copies[QUEUES];
+    uint64_t id_last, stream_last;
+};
+
+struct sim_message *promise_message(struct sim *sim, const struct target *target, uint32_t size,
+                                    bool persistent, uint64_t stream, struct tx *tx);
+/* It was routed, for sure, and comes out unless there is a crash. */
+void promise_routed(struct sim *sim, struct sim_message *message);
+/* The broker has taken responsibility for it. */
+void promise_confirmed(struct sim *sim, struct sim_message *message);
+struct copy *promise_delivered(struct sim *sim, int queue, struct bytes body, bool redelivered);
+/* It was delivered to somebody who had already given it back; `is_gone`: without acknowledgement.
+ */
+void promise_ignored(struct sim *sim, int queue, struct bytes body, bool is_gone);
+void promise_settled(struct sim *sim, struct copy *copy, enum settled how);
+/* The socket that it was settled on is gone before that was known to be read. */
+void promise_unsure(struct copy *copy);
+void promise_purged(struct sim *sim, int queue);
+void promise_tx_end(struct sim *sim, struct tx *tx, enum tx_state state);
+/* After everything was drained. */
+void promises_judge(struct sim *sim);
+void promises_free(struct promises *promises);
+/* The body of a message, written to `body`. */
+void promise_body(const struct sim_message *message, uint8_t *body);
+
+/* ---- clients: client.c (bytes and replies), work.c (what they do) ---- */
+
+/* A reply that a channel waits for. */
+struct expected {
+    uint32_t id;
+    uint32_t request;
+    int queue;
+    size_t proves; /* how many of the channel's unproved settles have been read when it comes, */
+    size_t proves_plain; /* and how many of its publishes without confirms */
+    bool takes_away;     /* messages may go with it, though nobody sees its answer */
+};
+
+struct delivery {
+    uint64_t tag;
+    struct copy *copy;
+};
+
+struct consumer_of {
+    int queue;
+    bool no_ack, is_cancelled;
+    char tag[16];
+    struct idmap streams; /* the last id of each, in first deliveries */
+};
+
+enum role { ROLE_CONFIRM, ROLE_PLAIN, ROLE_TX, ROLE_CONSUME, ROLE_GET, ROLE_OWN, ROLES };
+
+struct sim_channel {
+    struct client *client;
+    uint16_t number;
+    enum role role;
+    bool is_open;
+    bool is_ignoring; /* what comes will go back to its queue: it was sent before that was read */
+    uint64_t delivered;
+    struct expected *expected;
+    size_t expected_count, expected_capacity;
+    uint64_t stream;
+    uint64_t publish_number;
+    struct sim_message **unconfirmed; /* by number - 1 of the confirm; NULL: confirmed */
+    size_t unconfirmed_capacity;
+    size_t unconfirmed_count;
+    struct delivery *deliveries; /* unsettled */
+    size_t delivery_count, delivery_capacity;
+    struct copy **unproved;
+    size_t unproved_count, unproved_capacity;
+    struct delivery *tx_settles; /* of the open transaction */
+    enum settled *tx_hows;
+    size_t tx_settle_count, tx_settle_capacity;
+    struct tx *tx;
+    struct sim_message **plain; /* published without confirms, not known to be read */
+    size_t plain_count, plain_capacity;
+    struct consumer_of consumers[QUEUES];
+    int consumer_count;
+    /* The content that is coming in. */
+    uint32_t content_id;
+    int content_queue;
+    struct consumer_of *content_consumer;
+    uint64_t content_tag;
+    bool content_redelivered, content_no_ack;
+    uint64_t content_size;
+    struct buffer content;
+};
+
+enum client_state {
+    CLIENT_DOWN,
+    CLIENT_GREETING,
+    CLIENT_DECLARING, /* the topology, on channel 1 */
+    CLIENT_READY,
+    CLIENT_CLOSING,
+    CLIENT_DONE, /* closed, and stays so */
+};
+
+/* A queue of the client's own, on which nobody else acts, so that its counts are known. */
+struct own_queue {
+    enum { OWN_ABSENT, OWN_PRESENT, OWN_UNKNOWN } state;
+    uint32_t messages; /* confirmed */
+    uint32_t unsure;   /* published, not confirmed */
+    bool is_purging;   /* purged, and not known whether */
+    bool is_checked;   /* on this connection */
+};
+
+struct client {
+    struct sim *sim;
+    struct machine *machine;
+    int number;
+    enum client_state state;
+    struct connection *connection; /* the broker's side; NULL: no socket */
+    uint64_t epoch;                /* of the socket */
+    struct buffer to_broker, to_client;
+    size_t arrived; /* bytes of to_broker that the broker can read */
+    uint64_t deaf_until_us;
+    bool is_coming; /* an event for to_client is scheduled */
+    bool is_blocked;
+    bool is_closed_well; /* close-ok has come */
+    bool is_orphaned;    /* the broker has closed its side: what still comes has gone back */
+    bool is_draining;
+    struct sim_channel channels[CHANNELS + 1];
+    struct own_queue own;
+    uint32_t frame_max;
+    uint32_t drain_full;      /* bits of queues that were not empty at the last look */
+    uint64_t drain_delivered; /* at the last look */
+    uint64_t drain_empty_us;  /* since then nothing has come */
+};
+
+void client_init(struct sim *sim, int number);
+void client_free(struct client *client);
+void client_dial(struct client *client);
+/* The socket is gone, whoever closed it. */
+void client_lost(struct client *client);
+/* The broker has closed its side; what it sent before is still on its way. */
+void client_orphaned(struct client *client);
+/* Bytes of to_client arrive. */
+void client_receive(struct client *client);
+void client_send(struct client *client, uint16_t channel, const union method *method);
+/* The same, and its reply is waited for. */
+void client_call(struct sim_channel *channel, const union method *method, uint32_t reply,
+                 int queue);
+void client_content(struct client *client, uint16_t channel, struct bytes body, bool persistent);
+/* Everything that a channel waits for has come. */
+bool channel_is_quiet(const struct sim_channel *channel);
+void channel_proves(struct sim_channel *channel, size_t count);
+void channel_add_delivery(struct sim_channel *channel, struct copy *copy, uint64_t tag);
+void channel_remove_delivery(struct sim_channel *channel, size_t at);
+
+void work_ready(struct client *client);
+void work_act(struct client *client);
+void work_replied(struct sim_channel *channel, const struct expected *expected,
+                  const union method *method);
+void work_confirmed(struct sim_channel *channel, uint64_t tag, bool multiple, bool refused);
+void work_channel_closed(struct sim_channel *channel, const struct method_channel_close *method);
+
+/* ---- all of it: simulation.c ---- */
+
+struct sim {
+    const struct simulation_options *options;
+    struct simulation_report *report;
+    struct random random;
+    uint64_t now_us;
+    int64_t skew_ms; /* of the wall clock */
+    struct events events;
+    struct machine machines[MACHINES];
+    struct client clients[CLIENTS];
+    struct promises promises;
+    uint64_t crash_epoch; /* of the machine, after the last end that was not clean */
+    bool is_healed;
+    uint64_t healed_us;
+    bool is_failed;
+};
+
+uint64_t sim_below(struct sim *sim, uint64_t limit);
+/* One in `n`. */
+bool sim_chance(struct sim *sim, uint64_t n);
+void sim_at(struct sim *sim, enum event_kind kind, int machine, int which, uint64_t delay_us,
+            uint64_t epoch);
+/* A promise is broken; the first one counts. */
+void sim_fail(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void sim_say(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,391 @@
+/* The run: events one after the other, faults among them, then all is healed, everything that was
+ * promised has to come, and what the queues hold is drained and judged. */
+#include "tests/sim/simulation.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "tests/lib/disk_memory.h"
+#include "tests/lib/kv_memory.h"
+#include "tests/sim/sim.h"
+
+enum { DISK_BYTES = 1 << 30, ACT_US_MAX = 12000, POOL_LEFT_MAX = 256 << 10 };
+enum { FAULT_RANDOM, FAULT_FAILED, FAULT_ROOM, FAULT_HEAL };
+
+uint64_t sim_below(struct sim *sim, uint64_t limit)
+{
+    return random_below(&sim->random, limit);
+}
+
+bool sim_chance(struct sim *sim, uint64_t n)
+{
+    return random_below(&sim->random, n) == 0;
+}
+
+void sim_at(struct sim *sim, enum event_kind kind, int machine, int which, uint64_t delay_us,
+            uint64_t epoch)
+{
+    events_add(&sim->events, (struct sim_event){.at_us = sim->now_us + delay_us,
+                                                .kind = kind,
+                                                .machine = machine,
+                                                .which = which,
+                                                .epoch = epoch});
+}
+
+void sim_fail(struct sim *sim, const char *format, ...)
+{
+    va_list arguments;
+    if (sim->is_failed)
+        return;
+    sim->is_failed = true;
+    size_t size = (size_t)snprintf(sim->report->fault, sizeof(sim->report->fault),
+                                   "at %.6f s: ", (double)sim->now_us / 1e6);
+    va_start(arguments, format);
+    vsnprintf(sim->report->fault + size, sizeof(sim->report->fault) - size, format, arguments);
+    va_end(arguments);
+}
+
+void sim_say(struct sim *sim, const char *format, ...)
+{
+    va_list arguments;
+    if (!sim->options->verbose)
+        return;
+    printf("# %10.3f ", (double)sim->now_us / 1e6);
+    va_start(arguments, format);
+    vprintf(format, arguments);
+    va_end(arguments);
+    printf("\n");
+}
+
+/* ---- faults ---- */
+
+static void give_room(struct machine *machine, uint64_t bytes)
+{
+    uint64_t free_bytes = 0;
+    disk_memory_limit(machine->disk, DISK_BYTES);
+    machine->disk->ops->free_space(machine->disk, &free_bytes);
+    disk_memory_limit(machine->disk, DISK_BYTES - free_bytes + bytes);
+    machine->is_full = bytes < DISK_BYTES / 2;
+}
+
+static void end_machine(struct machine *machine, enum machine_end how)
+{
+    struct sim *sim = machine->sim;
+    static const char *const names[] = {"killed", "without power", "stopped"};
+    sim_say(sim, "broker %d is %s", machine->number, names[how]);
+    machine_end(machine, how);
+    sim_at(sim, EVENT_START, machine->number, 0, 1000 + sim_below(sim, 500000), machine->epoch);
+    sim->report->kills += how == END_KILLED;
+    sim->report->power_cuts += how == END_POWER_CUT;
+    sim->report->clean_stops += how == END_CLEAN;
+}
+
+static void break_disk(struct machine *machine)
+{
+    struct sim *sim = machine->sim;
+    int error = sim_chance(sim, 3) ? EIO : ENOSPC;
+    bool forever = error == EIO && sim_chance(sim, 2);
+    sim_say(sim, "the disk of broker %d fails: %s", machine->number, strerror(error));
+    disk_memory_fail(machine->disk, 1 + sim_below(sim, 30), error, forever);
+    machine->is_breaking = true;
+    sim->report->disk_errors++;
+}
+
+static void fill_disk(struct machine *machine)
+{
+    struct sim *sim = machine->sim;
+    give_room(machine, sim_below(sim, 300000));
+    sim_say(sim, "the disk of broker %d is full", machine->number);
+    sim_at(sim, EVENT_FAULT, machine->number, FAULT_ROOM, 10000 + sim_below(sim, 5000000), 0);
+    sim->report->full_disks++;
+}
+
+static void hurt_client(struct sim *sim)
+{
+    struct client *client = &sim->clients[sim_below(sim, CLIENTS)];
+    if (!client->connection)
+        return;
+    if (sim_chance(sim, 2)) {
+        client->deaf_until_us = sim->now_us + sim_below(sim, 3000000);
+        sim->report->slow_clients++;
+    } else {
+        client_lost(client);
+        sim->report->vanished++;
+    }
+}
+
+static void random_fault(struct sim *sim, struct machine *machine)
+{
+    sim_at(sim, EVENT_FAULT, machine->number, FAULT_RANDOM, 20000 + sim_below(sim, 2000000), 0);
+    if (!machine->server)
+        return;
+    switch (sim_below(sim, 12)) {
+    case 0:
+    case 1:
+        end_machine(machine, END_KILLED);
+        break;
+    case 2:
+    case 3:
+        end_machine(machine, END_POWER_CUT);
+        break;
+    case 4:
+        end_machine(machine, END_CLEAN);
+        break;
+    case 5:
+        break_disk(machine);
+        break;
+    case 6:
+        fill_disk(machine);
+        break;
+    case 7:
+        machine->slow_until_us = sim->now_us + sim_below(sim, 2000000);
+        break;
+    case 8:
+        sim->skew_ms += (int64_t)sim_below(sim, 7200000) - 3600000;
+        sim->report->clock_jumps++;
+        break;
+    default:
+        hurt_client(sim);
+    }
+}
+
+static void heal(struct sim *sim)
+{
+    for (int i = 0; i < MACHINES; i++) {
+        struct machine *machine = &sim->machines[i];
+        disk_memory_fail(machine->disk, 0, 0, false);
+        kv_memory_fail(machine->kv, 0, false);
+        give_room(machine, DISK_BYTES / 2);
+        machine->slow_until_us = 0;
+    }
+    for (int i = 0; i < CLIENTS; i++)
+        sim->clients[i].deaf_until_us = 0;
+    sim->is_healed = true;
+    sim->healed_us = sim->now_us;
+    sim_say(sim, "all is healed");
+}
+
+static void fault(struct sim *sim, struct machine *machine, int which)
+{
+    if (which == FAULT_FAILED && machine->server)
+        end_machine(machine, sim_chance(sim, 2) ? END_KILLED : END_POWER_CUT);
+    else if (which == FAULT_HEAL)
+        heal(sim);
+    else if (which == FAULT_ROOM)
+        give_room(machine, DISK_BYTES / 2);
+    else if (which == FAULT_RANDOM && !sim->is_healed)
+        random_fault(sim, machine);
+}
+
+/* ---- events ---- */
+
+/* Brings a machine up; sometimes its disk fails while it recovers. */
+static void start(struct sim *sim, struct machine *machine)
+{
+    bool is_hurt = sim->options->has_faults && !sim->is_healed && sim_chance(sim, 4);
+    machine->is_failing = false;
+    if (is_hurt)
+        disk_memory_fail(machine->disk, 1 + sim_below(sim, 40), EIO, true);
+    machine->is_breaking = is_hurt;
+    bool is_up = machine_start(machine);
+    if (is_up || sim->is_failed)
+        return;
+    if (!is_hurt) {
+        sim_fail(sim, "broker %d refused to start", machine->number);
+        return;
+    }
+    disk_memory_fail(machine->disk, 0, 0, false);
+    disk_memory_crash(machine->disk, CRASH_RANDOM, &sim->random);
+    kv_memory_crash(machine->kv, false, &sim->random);
+    sim->crash_epoch = machine->epoch;
+    sim_at(sim, EVENT_START, machine->number, 0, 1000, machine->epoch);
+}
+
+static void turn(struct sim *sim, struct machine *machine)
+{
+    machine_turn(machine);
+    if (!server_failure(machine->server) || machine->is_failing)
+        return;
+    machine->is_failing = true;
+    sim_say(sim, "broker %d has failed: %s", machine->number, server_failure(machine->server));
+    sim_at(sim, EVENT_FAULT, machine->number, FAULT_FAILED, sim_below(sim, 2000000), 0);
+}
+
+static void arrive(struct sim *sim, struct client *client)
+{
+    size_t left = client->to_broker.size - client->arrived;
+    size_t part = sim_chance(sim, 5) ? 1 + sim_below(sim, left ? left : 1) : left;
+    client->arrived += part < left ? part : left;
+    if (client->arrived < client->to_broker.size)
+        sim_at(sim, EVENT_TO_BROKER, client->machine->number, client->number,
+               1 + sim_below(sim, 300), client->epoch);
+    machine_wake(client->machine, sim->now_us);
+}
+
+static void receive(struct sim *sim, struct client *client)
+{
+    if (sim->now_us < client->deaf_until_us) {
+        sim_at(sim, EVENT_TO_CLIENT, client->machine->number, client->number,
+               client->deaf_until_us - sim->now_us, client->epoch);
+        return;
+    }
+    client->is_coming = false;
+    client_receive(client);
+}
+
+static void act(struct sim *sim, struct client *client)
+{
+    uint64_t epoch = client->epoch;
+    work_act(client);
+    if (client->epoch == epoch && client->state != CLIENT_DONE)
+        sim_at(sim, EVENT_ACT, client->machine->number, client->number,
+               100 + sim_below(sim, ACT_US_MAX), client->epoch);
+}
+
+static void happen(struct sim *sim, const struct sim_event *event)
+{
+    struct machine *machine = &sim->machines[event->machine];
+    struct client *client = &sim->clients[event->which < CLIENTS ? event->which : 0];
+    switch (event->kind) {
+    case EVENT_TURN:
+        if (machine->server && event->epoch == machine->epoch && machine->turn_us == event->at_us)
+            turn(sim, machine);
+        break;
+    case EVENT_JOB:
+        if (machine->server && event->epoch == machine->epoch)
+            machine_job(machine, event->which);
+        break;
+    case EVENT_START:
+        if (!machine->server && event->epoch == machine->epoch)
+            start(sim, machine);
+        break;
+    case EVENT_TO_BROKER:
+        if (event->epoch == client->epoch)
+            arrive(sim, client);
+        break;
+    case EVENT_TO_CLIENT:
+        if (event->epoch == client->epoch)
+            receive(sim, client);
+        break;
+    case EVENT_ACT:
+        if (event->epoch == client->epoch)
+            act(sim, client);
+        break;
+    case EVENT_FAULT:
+        fault(sim, machine, event->which);
+        break;
+    }
+}
+
+static void trace(struct sim *sim, const struct sim_event *event)
+{
+    uint64_t *sum = &sim->report->trace;
+    const uint64_t parts[] = {event->at_us, (uint64_t)event->kind, (uint64_t)event->which,
+                              sim->report->delivered, sim->report->confirmed};
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        *sum = (*sum ^ parts[i]) * 0x9e3779b97f4a7c15 + (*sum >> 29);
+    sim->report->events++;
+}
+
+static bool are_done(const struct sim *sim)
+{
+    for (int i = 0; i < CLIENTS; i++)
+        if (sim->clients[i].state != CLIENT_DONE)
+            return false;
+    return true;
+}
+
+static void run_until_done(struct sim *sim)
+{
+    struct sim_event event;
+    while (!sim->is_failed && !are_done(sim) && events_take(&sim->events, &event)) {
+        sim->now_us = event.at_us;
+        trace(sim, &event);
+        happen(sim, &event);
+    }
+}
+
+/* ---- beginning and end ---- */
+
+/* The first client comes back, alone, and takes all there is. */
+static void drain(struct sim *sim)
+{
+    struct client *client = &sim->clients[0];
+    if (sim->is_failed)
+        return;
+    client->state = CLIENT_DOWN;
+    client->is_draining = true;
+    client->drain_empty_us = sim->now_us;
+    sim->healed_us = sim->now_us;
+    sim_at(sim, EVENT_ACT, 0, 0, 1000, client->epoch);
+    run_until_done(sim);
+}
+
+static void check_memory(struct sim *sim)
+{
+    for (int i = 0; i < MACHINES; i++) {
+        size_t left = message_pool_bytes(&sim->machines[i].pool);
+        if (left > POOL_LEFT_MAX)
+            sim_fail(sim, "%zu bytes of messages are left in memory of an empty broker", left);
+    }
+}
+
+/* What was settled stays so when the broker is stopped in order and starts again. */
+static void stop_and_drain(struct sim *sim)
+{
+    for (int i = 0; i < MACHINES && !sim->is_failed; i++) {
+        machine_end(&sim->machines[i], END_CLEAN);
+        start(sim, &sim->machines[i]);
+    }
+    drain(sim);
+}
+
+static void begin(struct sim *sim)
+{
+    random_init(&sim->random, sim->options->seed);
+    for (int i = 0; i < MACHINES; i++) {
+        machine_init(sim, i);
+        give_room(&sim->machines[i], DISK_BYTES / 2);
+        start(sim, &sim->machines[i]);
+        if (sim->options->has_faults)
+            sim_at(sim, EVENT_FAULT, i, FAULT_RANDOM, 500000, 0);
+    }
+    for (int i = 0; i < CLIENTS; i++) {
+        client_init(sim, i);
+        sim_at(sim, EVENT_ACT, 0, i, sim_below(sim, 50000), 0);
+    }
+    sim_at(sim, EVENT_FAULT, 0, FAULT_HEAL, sim->options->busy_ms * 1000, 0);
+}
+
+static void end(struct sim *sim)
+{
+    for (int i = 0; i < CLIENTS; i++)
+        client_free(&sim->clients[i]);
+    for (int i = 0; i < MACHINES; i++)
+        machine_free(&sim->machines[i]);
+    promises_free(&sim->promises);
+    events_free(&sim->events);
+}
+
+bool simulation_run(const struct simulation_options *options, struct simulation_report *report)
+{
+    struct sim *sim = mem_zalloc(sizeof(*sim));
+    sim->options = options;
+    sim->report = report;
+    report->trace = options->seed;
+    begin(sim);
+    run_until_done(sim);
+    drain(sim);
+    check_memory(sim);
+    if (!sim->is_failed)
+        promises_judge(sim);
+    stop_and_drain(sim);
+    bool is_kept = !sim->is_failed;
+    report->simulated_ms += sim->now_us / 1000;
+    end(sim);
+    mem_free(sim);
+    return is_kept;
+}

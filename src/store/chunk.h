@@ -51,6 +51,7 @@ struct chunk {
     uint64_t blob;           /* key of the blob; 0: none */
     uint64_t touched_ms;     /* when a message last came in */
     uint64_t read_ms;        /* when a body was last read back */
+    uint64_t awaits;         /* batch without which no body can leave memory; 0: not known */
     uint64_t wanted_ms;      /* when somebody last waited for its entries; 0: nobody has */
     bool is_stale;   /* the entries differ from the blob */
     bool is_changed; /* on the list of changes since the last checkpoint */

@@ -254,6 +254,8 @@ struct read_job {
 };
 
 void spill_tick(struct store *store);
+/* Is there something for the next one? */
+bool spill_has_to_look(const struct store *store);
 void spill_done(struct store *store, struct spill_job *job);
 void load_done(struct store *store, struct load_job *job);
 /* Asks for a cold chunk; harmless when it was asked for already. */
@@ -596,6 +598,7 @@ struct store {
     struct list condemned;    /* chunks: cache_link: with entries, but without a queue */
     struct list owing;        /* chunks: cache_link: cold, and most of them was settled */
     uint64_t recorded_bytes;  /* of bodies in memory that survive a restart, once for each queue */
+    bool has_idle_bodies;     /* more than were sent away in the last turn */
     uint64_t looked_ms;       /* when it was last tried to have less of them */
     uint64_t cache_used;
     struct read_job *read_spare; /* with its memory, for the next one; NULL: none */

@@ -13,7 +13,10 @@
 enum {
     IDLE_MS = 1000,
     CHUNKS_A_TURN = 32,
-    SLOTS_A_TURN = 65536,
+    STEPS_A_TURN = 32768, /* a step is a message that is looked at; */
+    CHUNK_STEPS = 16,     /* a chunk is so many, */
+    PAGE_STEPS = 4,       /* and a message that is written so many more */
+    VAIN_STEPS = 4096,    /* without finding anything to do */
     SPILLS_AT_ONCE = 16,
     LOADS_AT_ONCE = 8,
     SPILL_SLOTS_MIN = 32,
@@ -182,13 +185,18 @@ static bool awaits_checkpoint(const struct store *store, const struct chunk *chu
     return job && chunk->blob >= job->blob_first && chunk->blob <= job->blob_last;
 }
 
+/* Not worth a blob? */
+static bool is_small(const struct store *store, const struct chunk *chunk)
+{
+    return chunk->slots < SPILL_SLOTS_MIN && store->o.chunk_entries > SPILL_SLOTS_MIN;
+}
+
 static bool may_spill(const struct store *store, const struct chunk *chunk)
 {
     bool is_filling = store->now_ms - chunk->touched_ms < IDLE_MS && chunk->slots < chunk->capacity;
-    bool is_small = chunk->slots < SPILL_SLOTS_MIN && store->o.chunk_entries > SPILL_SLOTS_MIN;
     bool is_wanted = chunk->wanted_ms && store->now_ms - chunk->wanted_ms < IDLE_MS;
-    return chunk->bodies == 0 && !chunk->is_spilling && !is_filling && !is_small && !is_wanted &&
-           !is_in_use(store, chunk) && !awaits_checkpoint(store, chunk);
+    return chunk->bodies == 0 && !chunk->is_spilling && !is_filling && !is_small(store, chunk) &&
+           !is_wanted && !is_in_use(store, chunk) && !awaits_checkpoint(store, chunk);
 }
 
 static void shrink_cache(struct store *store)
@@ -371,30 +379,34 @@ static void load_dead(struct store *store)
 
 /* ---- bodies ---- */
 
-static struct message *copy_of(struct store *store, const struct message *message)
+/* A message that lies in several queues has one record, which all of them hold: writing it once more for
+ * each would take more memory than it frees. False: it has none, or the record is gone, as nobody held
+ * it any more. */
+static bool share_record(struct store *store, const struct message *message)
 {
-    struct message *copy =
-        message_from_data(store->o.pool, message->exchange_size, message->routing_key_size,
-                          message->properties_size, message->body_size, message->data);
-    copy->flags = message->flags;
-    copy->priority = message->priority;
-    copy->expires_ms = message->expires_ms;
-    return copy;
+    if (!message->batch)
+        return false;
+    const struct segment *segment = segment_find(store, message->segment);
+    if (!segment || segment->is_retiring || segment->is_gone)
+        return false;
+    segment_hold(store, message_place(message), message->destinations, false);
+    return true;
 }
 
-/* A message that is on no disk is written for the sake of memory alone. It needs a record of its
- * own, as a record knows its destinations. */
-static void page_out(struct store *store, struct chunk *chunk, uint32_t slot)
+/* A message that is on no disk is written for the sake of memory alone. False: not now. */
+static bool page_out(struct store *store, struct chunk *chunk, uint32_t slot)
 {
     struct entry *entry = &chunk->entries[slot];
     struct destination destination = {chunk->queue_id, chunk->base + slot};
-    if (entry->message->batch)
-        entry_set_message(store, chunk, entry, copy_of(store, entry->message));
-    batch_add_message(store, RECORD_PAGED, entry->message, &destination, 1);
+    if (entry->message->batch == store->filling->number)
+        return false;
+    if (!share_record(store, entry->message))
+        batch_add_message(store, RECORD_PAGED, entry->message, &destination, 1);
     entry->flags |= ENTRY_PAGED;
     chunk->version++;
     chunk->is_stale = true;
     store->stats.bodies_paged++;
+    return true;
 }
 
 /* Where what a reader of the chunk's queue needs next ends, as a slot: what one read would bring. */
@@ -409,10 +421,49 @@ static uint32_t window_end(const struct chunk *chunk, uint32_t from)
     return from;
 }
 
-/* `pages`: also what has to be written for that. */
-static void evict_bodies_of(struct store *store, struct chunk *chunk, bool pages)
+/* May something be written for the sake of memory? */
+static bool may_page(const struct store *store)
 {
-    uint32_t window = 0, behind = 0;
+    return !store->is_short && store->filling->size < store->o.batch_bytes / 2;
+}
+
+/* What can be done for one slot; returns the steps that it took, and raises *awaited to the batch that
+ * must be written before more can be done. */
+static uint32_t evict_slot(struct store *store, struct chunk *chunk, uint32_t slot, bool pages,
+                           uint64_t *awaited)
+{
+    struct entry *entry = &chunk->entries[slot];
+    uint32_t steps = 1;
+    if (!(entry->flags & (ENTRY_RECORDED | ENTRY_PAGED))) {
+        if (!pages || !may_page(store))
+            return steps;
+        steps += page_out(store, chunk, slot) ? PAGE_STEPS : 0;
+    }
+    uint64_t batch = entry->message->batch;
+    if (entry->flags & (ENTRY_RECORDED | ENTRY_PAGED) && batch <= store->written) {
+        entry_evict(store, chunk, entry);
+        steps++;
+    } else if (batch > *awaited) {
+        *awaited = batch;
+    }
+    return steps;
+}
+
+/* Is there anything to do for the chunk that was not done when it was last looked at? */
+static bool is_worth_a_look(const struct store *store, const struct chunk *chunk, bool pages)
+{
+    if (chunk->awaits)
+        return chunk->awaits <= store->written;
+    return !pages || may_page(store);
+}
+
+/* `pages`: also what has to be written for that. Returns the steps that it took. */
+static uint32_t evict_bodies_of(struct store *store, struct chunk *chunk, bool pages)
+{
+    uint32_t window = 0, behind = 0, steps = 0;
+    uint64_t awaited = 0;
+    if (!is_worth_a_look(store, chunk, pages))
+        return 0;
     if (is_in_use(store, chunk)) {
         uint64_t cursor = chunk->index->cursor;
         window = chunk_below(chunk, cursor, chunk->slots);
@@ -420,18 +471,11 @@ static void evict_bodies_of(struct store *store, struct chunk *chunk, bool pages
     }
     for (uint32_t slot = bit_next(chunk->live_bits, 0, chunk->slots);
          slot < chunk->slots && chunk->bodies;
-         slot = bit_next(chunk->live_bits, slot + 1, chunk->slots)) {
-        struct entry *entry = &chunk->entries[slot];
-        if (!(entry->flags & ENTRY_MESSAGE) || (slot >= window && slot < behind))
-            continue;
-        if (entry->flags & (ENTRY_RECORDED | ENTRY_PAGED)) {
-            if (entry->message->batch <= store->written)
-                entry_evict(store, chunk, entry);
-        } else if (pages && !store->is_short &&
-                   store->filling->size < store->o.batch_bytes / 2) {
-            page_out(store, chunk, slot);
-        }
-    }
+         slot = bit_next(chunk->live_bits, slot + 1, chunk->slots))
+        if (chunk->entries[slot].flags & ENTRY_MESSAGE && (slot < window || slot >= behind))
+            steps += evict_slot(store, chunk, slot, pages, &awaited);
+    chunk->awaits = awaited;
+    return steps;
 }
 
 /* What was read in this turn is what somebody waits for. */
@@ -454,7 +498,7 @@ static void evict_burst(struct store *store)
     /* Once a millisecond, as it may be that none of it can go. */
     bool looks = store->looked_ms != store->now_ms;
     store->looked_ms = store->now_ms;
-    for (uint32_t slots = 0; slots < SLOTS_A_TURN && link != &store->bodies;) {
+    for (uint32_t steps = 0; steps < STEPS_A_TURN && link != &store->bodies;) {
         size_t bytes = message_pool_bytes(store->o.pool);
         bool is_burst = bytes > store->o.bodies_burst_bytes;
         /* One message in many queues is counted for each, but lies in the pool once. */
@@ -463,28 +507,55 @@ static void evict_burst(struct store *store)
             return;
         struct list *before = link->prev;
         struct chunk *chunk = list_entry(link, struct chunk, bodies_link);
-        slots += is_burst ? 16 : 64;
-        if (is_burst ? may_evict(store, chunk) : may_evict_recorded(store, chunk)) {
-            evict_bodies_of(store, chunk, is_burst);
-            slots += chunk->slots;
-        }
+        steps += is_burst ? CHUNK_STEPS : 4 * CHUNK_STEPS;
+        if (is_burst ? may_evict(store, chunk) : may_evict_recorded(store, chunk))
+            steps += evict_bodies_of(store, chunk, is_burst);
         link = before;
     }
 }
 
+/* Much is in bodies; or in entries, which stay for as long as their bodies do. */
+static bool is_much_idle(const struct store *store)
+{
+    return message_pool_bytes(store->o.pool) > store->o.bodies_idle_bytes ||
+           store->cache_used > 2 * store->o.cache_bytes;
+}
+
+static bool may_evict_idle(const struct store *store, const struct chunk *chunk)
+{
+    bool is_much = message_pool_bytes(store->o.pool) > store->o.bodies_idle_bytes;
+    return store->now_ms - chunk->touched_ms >= IDLE_MS && chunk->read_ms != store->now_ms &&
+           !is_in_use(store, chunk) && (is_much || !is_small(store, chunk));
+}
+
+/* Goes once around at most, and no further when nothing is found. More than a turn's share is done in
+ * the next one. */
 static void evict_idle(struct store *store)
 {
-    for (int i = 0; i < CHUNKS_A_TURN; i++) {
-        struct list *link = list_first(&store->bodies);
-        if (!link || message_pool_bytes(store->o.pool) <= store->o.bodies_idle_bytes)
+    const struct list *last = store->bodies.prev;
+    uint32_t steps = 0, done = 0;
+    store->has_idle_bodies = false;
+    while (!list_is_empty(&store->bodies) && is_much_idle(store)) {
+        if (steps >= STEPS_A_TURN || (done == 0 && steps >= VAIN_STEPS)) {
+            store->has_idle_bodies = done > 0;
             return;
+        }
+        struct list *link = list_first(&store->bodies);
         struct chunk *chunk = list_entry(link, struct chunk, bodies_link);
         list_remove(link);
         list_push_back(&store->bodies, link);
-        if (store->now_ms - chunk->touched_ms >= IDLE_MS && chunk->read_ms != store->now_ms &&
-            !is_in_use(store, chunk))
-            evict_bodies_of(store, chunk, true);
+        uint32_t took = may_evict_idle(store, chunk) ? evict_bodies_of(store, chunk, true) : 0;
+        steps += CHUNK_STEPS + took;
+        done += took;
+        if (link == last)
+            return;
     }
+}
+
+bool spill_has_to_look(const struct store *store)
+{
+    return (!list_is_empty(&store->bodies) && is_much_idle(store)) ||
+           (!list_is_empty(&store->cache) && store->cache_used > store->o.cache_bytes);
 }
 
 void spill_tick(struct store *store)

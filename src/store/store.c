@@ -545,11 +545,9 @@ uint64_t store_next_ms(const struct store *store)
     next = earlier(next, journal_tick_ms(store));
     next = earlier(next, journal_mark_ms(store));
     next = earlier(next, memory_next_ms(store));
-    if (!list_is_empty(&store->condemned))
+    if (!list_is_empty(&store->condemned) || store->has_idle_bodies)
         next = store->now_ms;
-    bool sweeps = (!list_is_empty(&store->bodies) &&
-                   message_pool_bytes(store->o.pool) > store->o.bodies_idle_bytes) ||
-                  (!list_is_empty(&store->cache) && store->cache_used > store->o.cache_bytes) ||
+    bool sweeps = spill_has_to_look(store) ||
                   (store->compaction.segment && !store->compaction.is_reading);
     if (sweeps)
         next = earlier(next, store->now_ms + SWEEP_MS);

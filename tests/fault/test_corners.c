@@ -1021,6 +1021,133 @@ TEST(a_large_queue_is_purged_again_and_again)
     end(&bench);
 }
 
+/* ---- one message in many queues ---- */
+
+enum { SHARED_QUEUES = 20, SHARED = 300 };
+
+/* Transient messages that lie in all of these queues, so that their entries take most of the memory. */
+static void begin_shared(struct bench *bench, struct index **queues)
+{
+    begin(bench);
+    bench->options.segment_bytes = 1 << 20;
+    bench->options.chunk_entries = 64;
+    bench->options.cache_bytes = 4096;
+    open_store(bench);
+    for (int q = 0; q < SHARED_QUEUES; q++)
+        queues[q] = store_queue(bench->store, store_queue_id(bench->store, q % 2), bench);
+    for (int i = 0; i < SHARED; i++) {
+        struct message *message = message_made(bench, 20 + (uint32_t)i, 0);
+        store_publish(bench->store, message, queues, SHARED_QUEUES);
+        message_unref(&bench->pool, message);
+    }
+}
+
+static bool comes_whole(struct bench *bench, struct index *index, uint32_t size)
+{
+    struct taken taken;
+    enum index_result result = index_take(index, true, &taken);
+    for (int i = 0; i < 100 && result == INDEX_WAIT; i++) {
+        turn(bench, 1);
+        result = index_take(index, true, &taken);
+    }
+    if (result != INDEX_OK)
+        return false;
+    struct bytes body = message_body(taken.message);
+    bool is_whole = body.size == size && body.data[0] == 'x' && body.data[size - 1] == 'x';
+    message_unref(&bench->pool, taken.message);
+    return is_whole;
+}
+
+TEST(a_message_of_many_queues_is_written_once)
+{
+    struct bench bench;
+    struct index *queues[SHARED_QUEUES];
+    int good = 0;
+    begin_shared(&bench, queues);
+    size_t before = message_pool_bytes(&bench.pool), most = 0;
+    for (int i = 0; i < 60; i++) {
+        turn(&bench, 100);
+        most = message_pool_bytes(&bench.pool) > most ? message_pool_bytes(&bench.pool) : most;
+    }
+    is_int(store_stats(bench.store)->messages_written, SHARED, "each has one record");
+    ok(most <= before, "they never take more memory than when they came");
+    ok(message_pool_bytes(&bench.pool) < before / 10, "they leave it, as their entries are many");
+    ok(store_stats(bench.store)->cache_bytes < SHARED * SHARED_QUEUES * sizeof(struct entry) / 3,
+       "and so do the entries, but for the last few of each queue: %zu bytes",
+       (size_t)store_stats(bench.store)->cache_bytes);
+    for (int q = 0; q < SHARED_QUEUES; q++)
+        for (int i = 0; i < SHARED; i++)
+            good += comes_whole(&bench, queues[q], 20 + (uint32_t)i);
+    is_int(good, SHARED * SHARED_QUEUES, "each comes out of each queue");
+    is_int(live_entries(&bench), 0, "then nothing holds a segment");
+    is_sound(&bench);
+    end(&bench);
+}
+
+/* What a queue that survives no longer needs may be gone when another queue's message has to leave. */
+TEST(a_record_that_nobody_held_is_not_shared)
+{
+    struct bench bench;
+    begin(&bench);
+    bench.options.segment_bytes = 4096;
+    bench.options.checkpoint_ms = 10;
+    open_store(&bench);
+    struct index *both[2] = {bench.index,
+                             store_queue(bench.store, store_queue_id(bench.store, false), &bench)};
+    struct message *message = message_made(&bench, 300, MESSAGE_PERSISTENT);
+    store_publish(bench.store, message, both, 2);
+    message_unref(&bench.pool, message);
+    store_want(bench.store, store_ticket(bench.store));
+    turns(&bench, 3, 1);
+    take(&bench, true);
+    for (int i = 0; i < 20; i++)
+        publish(&bench, 900);
+    for (int i = 0; i < 20; i++) {
+        turn(&bench, 20);
+        take(&bench, true);
+    }
+    is_int(live_entries(&bench), 0, "nobody holds what was written");
+    ok(store_stats(bench.store)->segments_retired > 0, "and its segment has gone");
+    bench.store->o.bodies_idle_bytes = 0;
+    turns(&bench, 40, 100);
+    is_int(message_pool_bytes(&bench.pool), 0, "the message leaves memory all the same");
+    ok(comes_whole(&bench, both[1], 300), "and comes back");
+    end(&bench);
+}
+
+/* As long as nothing can be written, what waits for it is not looked at again. */
+TEST(nothing_is_looked_at_in_vain)
+{
+    struct bench bench;
+    begin(&bench);
+    worker_manual_free(bench.worker[0]);
+    bench.worker[0] = bench.options.syncer = worker_manual_new(false);
+    bench.options.segment_bytes = 1 << 20;
+    bench.options.bodies_idle_bytes = 0;
+    open_store(&bench);
+    for (int i = 0; i < 5000; i++)
+        publish_as(&bench, 20, 0);
+    for (int i = 0; i < 20; i++)
+        turn(&bench, 100);
+    uint64_t paged = store_stats(bench.store)->bodies_paged;
+    is_int(paged, 5000, "all are on their way to the disk");
+    is_int(store_stats(bench.store)->bodies_evicted, 0, "which is not ready");
+    ok(store_next_ms(bench.store) > bench.now_ms, "meanwhile no turn is wanted at once");
+    uint64_t awaiting = 0, chunks = 0;
+    list_for_each(link, &bench.store->bodies)
+    {
+        chunks++;
+        awaiting += list_entry(link, struct chunk, bodies_link)->awaits > bench.store->written;
+    }
+    is_int(awaiting, chunks, "each chunk knows what it waits for");
+    for (int i = 0; i < 20; i++) {
+        bench.worker[0]->ops->drain(bench.worker[0]);
+        turn(&bench, 100);
+    }
+    is_int(message_pool_bytes(&bench.pool), 0, "then they go");
+    end(&bench);
+}
+
 int main(void)
 {
     RUN(full_disk_does_not_spin);
@@ -1051,5 +1178,8 @@ int main(void)
     RUN(an_end_while_a_queue_is_being_deleted);
     RUN(a_large_queue_is_purged_bit_by_bit);
     RUN(a_large_queue_is_purged_again_and_again);
+    RUN(a_message_of_many_queues_is_written_once);
+    RUN(a_record_that_nobody_held_is_not_shared);
+    RUN(nothing_is_looked_at_in_vain);
     return done();
 }

@@ -71,6 +71,7 @@ class Broker:
     rival = True  # is Leveret compared with it?
     rows = None   # the short names of the only rows that it can do; None: all
     tls_uri = None
+    tells_turns = False  # does it tell at SIGUSR1 how long its turns were?
 
     def __init__(self, name, uri="", pid=0):
         self.name, self.uri, self.pid, self.version = name, uri, pid, ""
@@ -206,6 +207,7 @@ class OwnBroker(Broker):
 
 class Leveret(OwnBroker):
     rival = False
+    tells_turns = True
 
     def __init__(self, program, work, certificate, prefix=()):
         super().__init__("Leveret", work, certificate)

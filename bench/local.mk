@@ -28,4 +28,5 @@ EXTRA_DIST += \
 	%D%/rows.py \
 	%D%/run \
 	%D%/scaling.py \
-	%D%/test
+	%D%/test \
+	%D%/turns.py

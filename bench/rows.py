@@ -6,12 +6,14 @@ says how brokers are kept while they run:
     shared   all brokers run; each step is done on each broker in turn
     backlog  one broker at a time, started anew
     queues   the same
+    turns    the same, for brokers that tell how long their turns are
     tls      all brokers run, and listen for TLS as well
 """
 
 from collections import namedtuple
 
 import brokers
+import turns
 from perf import Invalid
 
 # `more`: whether more is better. `target`: what is wanted of Leveret, or a function of the machine.
@@ -247,18 +249,35 @@ def queues_rows(sizes):
     yield Row("restart", "restart with them", step, (Figure("time", "s", "s", False, 0.1),))
 
 
+# ---- the longest turn ----
+
+def turns_step(name, load, counts):
+    def run(bench, broker):
+        del bench
+        return {name: turns.measure(broker, load, counts)} if broker.tells_turns else {}
+    return Step(name, "turns", run)
+
+
+def turns_rows(sizes):
+    for name, title, load, full, quick in turns.LOADS:
+        step = turns_step(name, load, quick if sizes is QUICK else full)
+        yield Row(name, "longest turn: " + title, step,
+                  (Figure("turn", "turn, ms", "ms", False, 20),
+                   Figure("ping", "longest ping beside, ms", "ms", False, None)))
+
+
 # ---- all ----
 
 ORDER = ("small", "fill", "fill-persistent", "drain-now", "drain", "kib", "kib-persistent",
          "confirm-500", "confirm-100", "confirm-1", "four", "small-tls", "kib-tls", "latency",
          "latency-persistent", "latency-confirm", "idle", "connections", "memory-queued",
-         "memory-queues", "declare", "restart", "start")
-STAGES = ("shared", "backlog", "queues", "tls")
+         "memory-queues", "declare", "restart", "start", *(load[0] for load in turns.LOADS))
+STAGES = ("shared", "backlog", "queues", "tls", "turns")
 
 
 def all_rows(sizes):
     rows = {row.name: row for rows in (load_rows, latency_rows, fresh_rows, backlog_rows,
-                                       queues_rows) for row in rows(sizes)}
+                                       queues_rows, turns_rows) for row in rows(sizes)}
     assert set(rows) == set(ORDER)
     return [rows[name] for name in ORDER]
 

@@ -58,7 +58,7 @@ struct connection {
     bool is_discarding; /* ... and is to be dropped after that */
     bool has_heard;   /* bytes came since TIMER_HEAR was set */
     uint8_t silences; /* times in a row that TIMER_HEAR found nothing */
-    uint8_t due_turns;  /* times in a row that its next frame waited for deliveries (dispatch_due) */
+    uint16_t due_turns; /* for how long its next frame has waited for deliveries: see dispatch_due */
     struct vhost *vhost;
     struct user *user;
     const char *mechanism;

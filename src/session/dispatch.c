@@ -8,7 +8,8 @@
 enum { QUEUE_BUDGET = 256, TURN_BUDGET = 32768 };
 enum {
     DUE_BUDGET = 1024,   /* deliveries of one queue before a method looks at it; */
-    DUE_TURNS = 32,      /* then it waits for another turn, this many times */
+    DUE_TURNS = 1024,    /* then it waits for another turn, as long as these last: */
+    DUE_BUSY_TURNS = 32, /* what a turn takes in which the budget was not enough; reading takes 1 */
     DELIVERY_STEPS = 20, /* of the turn's budget */
 };
 
@@ -134,8 +135,9 @@ bool dispatch_due(struct channel *channel, struct queue *queue)
     struct server *server = channel_server(channel);
     struct connection *connection = channel->connection;
     if (!serve_due(server, queue) && connection->due_turns < DUE_TURNS) {
-        connection->due_turns++;
-        server->has_work_left |= !list_is_empty(&queue->working_link);
+        bool is_busy = !list_is_empty(&queue->working_link);
+        connection->due_turns = (uint16_t)(connection->due_turns + (is_busy ? DUE_BUSY_TURNS : 1));
+        server->has_work_left |= is_busy;
         return false;
     }
     return !is_held_back(channel, queue);

@@ -66,6 +66,7 @@ EXTRA_DIST += \
 	%D%/due_held.amqp \
 	%D%/due_purge.amqp \
 	%D%/due_qos.amqp \
+	%D%/due_read.amqp \
 	%D%/due_requeue.amqp \
 	%D%/durable_delete_waits.amqp \
 	%D%/durable_reply_waits.amqp \

@@ -12,6 +12,9 @@
 #include "base/planted.h"
 #include "session/channel.h"
 
+/* Confirms that are sent, or that go out with another one. */
+enum { CONFIRMS_A_TURN = 20000 };
+
 void settle_init(struct settle *settle)
 {
     for (int i = 0; i < SETTLE_LOGS; i++)
@@ -146,28 +149,48 @@ static void send_confirm(struct channel *channel, enum wait_state state, uint64_
     channel_send(channel, &method);
 }
 
-static void send_confirms(struct channel *channel)
+/* From the first on, in runs. */
+static void send_front(struct channel *channel, unsigned *budget)
 {
     struct wait *wait;
-    while ((wait = wait_of(list_first(&channel->confirms_waiting))) &&
+    while (*budget && (wait = wait_of(list_first(&channel->confirms_waiting))) &&
            wait->state != WAIT_PENDING) {
         enum wait_state state = wait->state;
         uint64_t first = wait->first, last = wait->last;
         wait_free(wait);
-        while ((wait = wait_of(list_first(&channel->confirms_waiting))) && wait->state == state) {
+        while (*budget > 1 && (wait = wait_of(list_first(&channel->confirms_waiting))) &&
+               wait->state == state) {
             last = wait->last;
             wait_free(wait);
+            --*budget;
         }
         send_confirm(channel, state, last, first != last);
+        --*budget;
     }
-    list_for_each_safe(link, after, &channel->confirms_waiting) {
-        wait = wait_of(link);
-        if (wait->state == WAIT_PENDING)
-            continue;
-        for (uint64_t number = wait->first; number <= wait->last; number++)
-            send_confirm(channel, wait->state, number, false);
+}
+
+/* Of one that is behind one that is not done. */
+static void send_one_by_one(struct channel *channel, struct wait *wait, unsigned *budget)
+{
+    for (; *budget && wait->first <= wait->last; wait->first++, --*budget)
+        send_confirm(channel, wait->state, wait->first, false);
+    if (wait->first > wait->last)
         wait_free(wait);
+}
+
+/* False: the budget ran out, and there may be more. */
+static bool send_confirms(struct channel *channel, unsigned *budget)
+{
+    send_front(channel, budget);
+    list_for_each_safe(link, after, &channel->confirms_waiting)
+    {
+        struct wait *wait = wait_of(link);
+        if (!*budget)
+            return false;
+        if (wait->state != WAIT_PENDING)
+            send_one_by_one(channel, wait, budget);
     }
+    return *budget;
 }
 
 /* Lets the replies of one wait out. */
@@ -222,11 +245,13 @@ void settle_tick(struct server *server)
         }
     }
     struct list *link;
-    while ((link = list_take_first(&server->settle.channels))) {
+    unsigned budget = CONFIRMS_A_TURN;
+    while (budget && (link = list_take_first(&server->settle.channels))) {
         struct channel *channel = list_entry(link, struct channel, settle_link);
-        if (release_held(channel))
-            send_confirms(channel);
+        if (release_held(channel) && !send_confirms(channel, &budget))
+            call_channel(channel);
     }
+    server->has_work_left |= !list_is_empty(&server->settle.channels);
 }
 
 void settle_forget_confirms(struct channel *channel)

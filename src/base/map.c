@@ -1,5 +1,11 @@
 /* Linear probing, at most three quarters full, and deletion by shifting back, so that there are
- * no tombstones and a table that shrank in use is as fast as a new one. */
+ * no tombstones and a table that shrank in use is as fast as a new one.
+ *
+ * A small table is one run of slots, a *leaf*, which doubles. Beyond LEAF_MAX a leaf is split in two
+ * instead, and a *directory* tells by the first bits of a hash in which leaf its value is; several
+ * entries may lead to one leaf (extendible hashing). So a table of any size grows by a few
+ * hundred slots at a time, and no call takes long. When all of a directory's bits are used up it is
+ * doubled, which copies a pointer for each leaf. */
 #include "base/map.h"
 
 #include <assert.h>
@@ -7,7 +13,237 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-enum { CAPACITY_MIN = 8 };
+enum { CAPACITY_MIN = 8, LEAF_MAX = 256, DEPTH_MAX = 24 };
+
+/* A map is an idmap of the hashes of its keys, with the keys beside. How every slot begins: */
+struct slot {
+    uint64_t hash;
+    void *value; /* NULL: free */
+};
+
+/* A slot of a `map`. Those of an `idmap` need no key: hash_number gives no two numbers the same. */
+struct named_slot {
+    struct slot slot;
+    struct bytes key;
+};
+
+struct leaf {
+    uint32_t capacity;
+    uint32_t count;
+    uint32_t depth; /* how many bits all of its hashes have in common */
+    uint32_t reserved;
+    uint64_t slots[];
+};
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE struct slot *slot_at(struct leaf *leaf, size_t at, size_t slot_size)
+{
+    return (struct slot *)(void *)((uint8_t *)leaf->slots + at * slot_size);
+}
+
+INLINE size_t place_of(const struct idmap *table, uint64_t hash)
+{
+    return (size_t)(hash >> (64 - table->depth));
+}
+
+INLINE struct leaf *leaf_of(const struct idmap *table, uint64_t hash)
+{
+    if (__builtin_expect(table->depth == 0, 1))
+        return table->root;
+    return ((struct leaf **)table->root)[place_of(table, hash)];
+}
+
+/* The slot with that key, or the free one where it would be. */
+INLINE struct slot *probe(struct leaf *leaf, uint64_t hash, const struct bytes *key,
+                          size_t slot_size, size_t *found)
+{
+    size_t mask = leaf->capacity - 1, at = hash & mask;
+    struct slot *slot;
+    while ((slot = slot_at(leaf, at, slot_size))->value) {
+        if (slot->hash == hash &&
+            (!key || bytes_equal(((struct named_slot *)(void *)slot)->key, *key)))
+            break;
+        at = (at + 1) & mask;
+    }
+    *found = at;
+    return slot;
+}
+
+INLINE void *find(const struct idmap *table, uint64_t hash, const struct bytes *key,
+                  size_t slot_size)
+{
+    size_t at;
+    return table->count ? probe(leaf_of(table, hash), hash, key, slot_size, &at)->value : NULL;
+}
+
+/* ---- growing ---- */
+
+static struct leaf *leaf_new(uint32_t capacity, uint32_t depth, size_t slot_size)
+{
+    struct leaf *leaf = mem_zalloc(sizeof(*leaf) + capacity * slot_size);
+    leaf->capacity = capacity;
+    leaf->depth = depth;
+    return leaf;
+}
+
+/* Puts a copy of a slot, whose key is not there yet, into a leaf that has room. */
+static void put(struct leaf *leaf, const struct slot *slot, size_t slot_size)
+{
+    size_t mask = leaf->capacity - 1, at = slot->hash & mask;
+    while (slot_at(leaf, at, slot_size)->value)
+        at = (at + 1) & mask;
+    memcpy(slot_at(leaf, at, slot_size), slot, slot_size);
+    leaf->count++;
+}
+
+/* Every entry of the directory that leads to the leaf of this hash and depth: the first half of them
+ * leads to `left` now, the second to `right`. */
+static void replace(struct idmap *table, uint64_t hash, uint32_t depth, struct leaf *left,
+                    struct leaf *right)
+{
+    if (table->depth == 0) {
+        table->root = left;
+        return;
+    }
+    struct leaf **directory = table->root;
+    size_t count = (size_t)1 << (table->depth - depth);
+    size_t first = place_of(table, hash) & ~(count - 1);
+    for (size_t i = 0; i < count; i++)
+        directory[first + i] = i < count / 2 ? left : right;
+}
+
+static void grow(struct idmap *table, struct leaf *old, uint64_t hash, size_t slot_size)
+{
+    struct leaf *leaf = leaf_new(old->capacity * 2, old->depth, slot_size);
+    for (size_t i = 0; i < old->capacity; i++)
+        if (slot_at(old, i, slot_size)->value)
+            put(leaf, slot_at(old, i, slot_size), slot_size);
+    replace(table, hash, old->depth, leaf, leaf);
+    mem_free(old);
+}
+
+static void double_directory(struct idmap *table)
+{
+    size_t count = (size_t)1 << table->depth;
+    struct leaf **directory = mem_alloc(2 * count * sizeof(struct leaf *));
+    struct leaf *only = table->root;
+    struct leaf **old = table->depth ? table->root : &only;
+    for (size_t i = 0; i < count; i++)
+        directory[2 * i] = directory[2 * i + 1] = old[i];
+    if (table->depth)
+        mem_free(old);
+    table->root = directory;
+    table->depth++;
+}
+
+static void split(struct idmap *table, struct leaf *old, uint64_t hash, size_t slot_size)
+{
+    uint32_t depth = old->depth;
+    if (depth == table->depth)
+        double_directory(table);
+    struct leaf *halves[2] = {leaf_new(old->capacity, depth + 1, slot_size),
+                              leaf_new(old->capacity, depth + 1, slot_size)};
+    for (size_t i = 0; i < old->capacity; i++) {
+        const struct slot *slot = slot_at(old, i, slot_size);
+        if (slot->value)
+            put(halves[slot->hash >> (63 - depth) & 1], slot, slot_size);
+    }
+    replace(table, hash, depth, halves[0], halves[1]);
+    mem_free(old);
+}
+
+/* The leaf for a hash, with room for one more. */
+static struct leaf *make_room(struct idmap *table, uint64_t hash, size_t slot_size)
+{
+    if (!table->root)
+        table->root = leaf_new(CAPACITY_MIN, 0, slot_size);
+    for (;;) {
+        struct leaf *leaf = leaf_of(table, hash);
+        if ((leaf->count + 1) * 4 <= leaf->capacity * 3)
+            return leaf;
+        if (leaf->capacity < LEAF_MAX || leaf->depth == DEPTH_MAX)
+            grow(table, leaf, hash, slot_size);
+        else
+            split(table, leaf, hash, slot_size);
+    }
+}
+
+/* ---- what both kinds do ---- */
+
+INLINE struct slot *add(struct idmap *table, uint64_t hash, const struct bytes *key, void *value,
+                        size_t slot_size)
+{
+    size_t at;
+    struct leaf *leaf = make_room(table, hash, slot_size);
+    struct slot *slot = probe(leaf, hash, key, slot_size, &at);
+    assert(value && !slot->value);
+    *slot = (struct slot){hash, value};
+    leaf->count++;
+    table->count++;
+    return slot;
+}
+
+static void free_table(struct idmap *table)
+{
+    size_t count = table->depth ? (size_t)1 << table->depth : 0;
+    struct leaf **directory = table->root;
+    for (size_t i = 0; i < count;) {
+        struct leaf *leaf = directory[i];
+        i += (size_t)1 << (table->depth - leaf->depth);
+        mem_free(leaf);
+    }
+    mem_free(table->root);
+    idmap_init(table);
+}
+
+INLINE void *take(struct idmap *table, uint64_t hash, const struct bytes *key, size_t slot_size)
+{
+    if (table->count == 0)
+        return NULL;
+    size_t hole;
+    struct leaf *leaf = leaf_of(table, hash);
+    void *value = probe(leaf, hash, key, slot_size, &hole)->value;
+    if (!value)
+        return NULL;
+    size_t mask = leaf->capacity - 1;
+    struct slot *slot;
+    for (size_t i = (hole + 1) & mask; (slot = slot_at(leaf, i, slot_size))->value;
+         i = (i + 1) & mask) {
+        size_t home = slot->hash & mask;
+        if (((i - home) & mask) < ((i - hole) & mask))
+            continue;
+        memcpy(slot_at(leaf, hole, slot_size), slot, slot_size);
+        hole = i;
+    }
+    memset(slot_at(leaf, hole, slot_size), 0, slot_size);
+    leaf->count--;
+    if (--table->count == 0)
+        free_table(table);
+    return value;
+}
+
+/* *at is the place in the directory, and the slot in its leaf in the lower 32 bits. */
+INLINE void *next(const struct idmap *table, uint64_t *at, size_t slot_size)
+{
+    if (!table->root)
+        return NULL;
+    while (*at >> 32 < (uint64_t)1 << table->depth) {
+        uint64_t place = *at >> 32;
+        struct leaf *leaf =
+            table->depth ? ((struct leaf **)table->root)[place] : (struct leaf *)table->root;
+        while ((uint32_t)*at < leaf->capacity) {
+            void *value = slot_at(leaf, (uint32_t)*at, slot_size)->value;
+            ++*at;
+            if (value)
+                return value;
+        }
+        *at = (place + ((uint64_t)1 << (table->depth - leaf->depth))) << 32;
+    }
+    return NULL;
+}
+
+/* ---- keys of bytes ---- */
 
 void map_init(struct map *map, uint64_t seed)
 {
@@ -16,86 +252,36 @@ void map_init(struct map *map, uint64_t seed)
 
 void map_free(struct map *map)
 {
-    mem_free(map->slots);
-    map_init(map, map->seed);
-}
-
-static uint64_t hash_of(const struct map *map, struct bytes key)
-{
-    return hash_bytes(key, map->seed) | 1;
-}
-
-static size_t map_slot_of(const struct map *map, struct bytes key, uint64_t hash)
-{
-    size_t mask = map->capacity - 1;
-    size_t i = (hash >> 1) & mask;
-    while (map->slots[i].hash) {
-        if (map->slots[i].hash == hash && bytes_equal(map->slots[i].key, key))
-            break;
-        i = (i + 1) & mask;
-    }
-    return i;
-}
-
-static void map_resize(struct map *map, size_t capacity)
-{
-    struct map_slot *old = map->slots;
-    size_t old_capacity = map->capacity;
-    map->slots = mem_zalloc_array(capacity, sizeof(*map->slots));
-    map->capacity = capacity;
-    for (size_t i = 0; i < old_capacity; i++)
-        if (old[i].hash)
-            map->slots[map_slot_of(map, old[i].key, old[i].hash)] = old[i];
-    mem_free(old);
+    free_table(&map->table);
 }
 
 void *map_find(const struct map *map, struct bytes key)
 {
-    if (map->count == 0)
+    if (map->table.count == 0)
         return NULL;
-    return map->slots[map_slot_of(map, key, hash_of(map, key))].value;
+    return find(&map->table, hash_bytes(key, map->seed), &key, sizeof(struct named_slot));
 }
 
 void map_add(struct map *map, struct bytes key, void *value)
 {
-    if ((map->count + 1) * 4 > map->capacity * 3)
-        map_resize(map, map->capacity ? map->capacity * 2 : CAPACITY_MIN);
-    uint64_t hash = hash_of(map, key);
-    struct map_slot *slot = &map->slots[map_slot_of(map, key, hash)];
-    assert(value && !slot->hash);
-    *slot = (struct map_slot){key, hash, value};
-    map->count++;
+    struct slot *slot = add(&map->table, hash_bytes(key, map->seed), &key, value,
+                            sizeof(struct named_slot));
+    ((struct named_slot *)(void *)slot)->key = key;
 }
 
 void *map_remove(struct map *map, struct bytes key)
 {
-    if (map->count == 0)
+    if (map->table.count == 0)
         return NULL;
-    size_t mask = map->capacity - 1;
-    size_t hole = map_slot_of(map, key, hash_of(map, key));
-    void *value = map->slots[hole].value;
-    if (!value)
-        return NULL;
-    for (size_t i = (hole + 1) & mask; map->slots[i].hash; i = (i + 1) & mask) {
-        size_t home = (map->slots[i].hash >> 1) & mask;
-        if (((i - home) & mask) < ((i - hole) & mask))
-            continue;
-        map->slots[hole] = map->slots[i];
-        hole = i;
-    }
-    map->slots[hole] = (struct map_slot){0};
-    if (--map->count == 0)
-        map_free(map);
-    return value;
+    return take(&map->table, hash_bytes(key, map->seed), &key, sizeof(struct named_slot));
 }
 
-void *map_next(const struct map *map, size_t *at)
+void *map_next(const struct map *map, uint64_t *at)
 {
-    while (*at < map->capacity)
-        if (map->slots[(*at)++].hash)
-            return map->slots[*at - 1].value;
-    return NULL;
+    return next(&map->table, at, sizeof(struct named_slot));
 }
+
+/* ---- keys that are numbers ---- */
 
 void idmap_init(struct idmap *map)
 {
@@ -104,72 +290,39 @@ void idmap_init(struct idmap *map)
 
 void idmap_free(struct idmap *map)
 {
-    mem_free(map->slots);
-    idmap_init(map);
-}
-
-static size_t idmap_slot_of(const struct idmap *map, uint64_t id)
-{
-    size_t mask = map->capacity - 1;
-    size_t i = hash_number(id) & mask;
-    while (map->slots[i].value && map->slots[i].id != id)
-        i = (i + 1) & mask;
-    return i;
-}
-
-static void idmap_resize(struct idmap *map, size_t capacity)
-{
-    struct idmap_slot *old = map->slots;
-    size_t old_capacity = map->capacity;
-    map->slots = mem_zalloc_array(capacity, sizeof(*map->slots));
-    map->capacity = capacity;
-    for (size_t i = 0; i < old_capacity; i++)
-        if (old[i].value)
-            map->slots[idmap_slot_of(map, old[i].id)] = old[i];
-    mem_free(old);
+    free_table(map);
 }
 
 void *idmap_find(const struct idmap *map, uint64_t id)
 {
-    return map->count ? map->slots[idmap_slot_of(map, id)].value : NULL;
+    return find(map, hash_number(id), NULL, sizeof(struct slot));
 }
 
 void idmap_add(struct idmap *map, uint64_t id, void *value)
 {
-    if ((map->count + 1) * 4 > map->capacity * 3)
-        idmap_resize(map, map->capacity ? map->capacity * 2 : CAPACITY_MIN);
-    struct idmap_slot *slot = &map->slots[idmap_slot_of(map, id)];
-    assert(value && !slot->value);
-    *slot = (struct idmap_slot){id, value};
-    map->count++;
+    add(map, hash_number(id), NULL, value, sizeof(struct slot));
 }
 
 void *idmap_remove(struct idmap *map, uint64_t id)
 {
-    if (map->count == 0)
-        return NULL;
-    size_t mask = map->capacity - 1;
-    size_t hole = idmap_slot_of(map, id);
-    void *value = map->slots[hole].value;
-    if (!value)
-        return NULL;
-    for (size_t i = (hole + 1) & mask; map->slots[i].value; i = (i + 1) & mask) {
-        size_t home = hash_number(map->slots[i].id) & mask;
-        if (((i - home) & mask) < ((i - hole) & mask))
-            continue;
-        map->slots[hole] = map->slots[i];
-        hole = i;
-    }
-    map->slots[hole] = (struct idmap_slot){0};
-    if (--map->count == 0)
-        idmap_free(map);
-    return value;
+    return take(map, hash_number(id), NULL, sizeof(struct slot));
 }
 
-void *idmap_next(const struct idmap *map, size_t *at)
+void *idmap_next(const struct idmap *map, uint64_t *at)
 {
-    while (*at < map->capacity)
-        if (map->slots[(*at)++].value)
-            return map->slots[*at - 1].value;
-    return NULL;
+    return next(map, at, sizeof(struct slot));
+}
+
+/* What is behind the one taken may move into its slot, or, from the beginning of a leaf, to its end. */
+void *idmap_take_any(struct idmap *map, uint64_t *at)
+{
+    if (!map->count)
+        return NULL;
+    while (!idmap_next(map, at))
+        *at = 0;
+    uint64_t place = --*at >> 32;
+    struct leaf *leaf =
+        map->depth ? ((struct leaf **)map->root)[place] : (struct leaf *)map->root;
+    return take(map, slot_at(leaf, (uint32_t)*at, sizeof(struct slot))->hash, NULL,
+                sizeof(struct slot));
 }

@@ -1,4 +1,4 @@
-/* Hash tables with open addressing. The keys of a `map` are bytes that lie inside the values (the
+/* Hash tables with open addressing, of any size: no call takes long. The keys of a `map` are bytes that lie inside the values (the
  * table borrows them: a value's key must not move or change while it is in the table); the keys
  * of an `idmap` are numbers. Neither owns its values. A table without entries holds no memory. */
 #ifndef LEVERET_BASE_MAP_H
@@ -6,16 +6,14 @@
 
 #include "base/bytes.h"
 
-struct map_slot {
-    struct bytes key;
-    uint64_t hash; /* 0: free */
-    void *value;
+struct idmap {
+    void *root; /* NULL: empty */
+    size_t count;
+    uint32_t depth;
 };
 
 struct map {
-    struct map_slot *slots;
-    size_t capacity; /* 0 or a power of two */
-    size_t count;
+    struct idmap table;
     uint64_t seed;
 };
 
@@ -30,24 +28,23 @@ void map_add(struct map *map, struct bytes key, void *value);
 /* Takes the value under `key` out and returns it, or NULL. */
 void *map_remove(struct map *map, struct bytes key);
 /* Walks in no order: start with *at = 0; returns NULL at the end. The table must not change. */
-void *map_next(const struct map *map, size_t *at);
+void *map_next(const struct map *map, uint64_t *at);
 
-struct idmap_slot {
-    uint64_t id;
-    void *value; /* NULL: free */
-};
+static inline size_t map_count(const struct map *map)
+{
+    return map->table.count;
+}
 
-struct idmap {
-    struct idmap_slot *slots;
-    size_t capacity;
-    size_t count;
-};
 
+/* The same for numbers. */
 void idmap_init(struct idmap *map);
 void idmap_free(struct idmap *map);
 void *idmap_find(const struct idmap *map, uint64_t id);
 void idmap_add(struct idmap *map, uint64_t id, void *value);
 void *idmap_remove(struct idmap *map, uint64_t id);
-void *idmap_next(const struct idmap *map, size_t *at);
+void *idmap_next(const struct idmap *map, uint64_t *at);
+/* Takes out any value; NULL when there is none. *at is where to look first: 0, and then as it was left, so
+ * that taking all takes no more time than walking. */
+void *idmap_take_any(struct idmap *map, uint64_t *at);
 
 #endif

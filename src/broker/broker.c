@@ -18,16 +18,17 @@ void broker_init(struct broker *broker, struct store *store, struct message_pool
 /* Any entry of a map, or NULL when it is empty. */
 static void *map_any(const struct map *map)
 {
-    size_t at = 0;
+    uint64_t at = 0;
     return map_next(map, &at);
 }
 
 size_t broker_queues(const struct broker *broker)
 {
-    size_t count = 0, at = 0;
+    size_t count = 0;
+    uint64_t at = 0;
     const struct vhost *vhost;
     while ((vhost = map_next(&broker->vhosts, &at)))
-        count += vhost->queues.count;
+        count += map_count(&vhost->queues);
     return count;
 }
 
@@ -35,7 +36,7 @@ void broker_free(struct broker *broker)
 {
     for (struct vhost *vhost; (vhost = map_any(&broker->vhosts));)
         vhost_free(vhost);
-    size_t at = 0;
+    uint64_t at = 0;
     for (void *user; (user = map_next(&broker->users, &at));)
         mem_free(user);
     map_free(&broker->users);

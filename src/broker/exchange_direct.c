@@ -20,7 +20,7 @@ static void init(struct exchange *exchange)
 static void free_state(struct exchange *exchange)
 {
     struct map *keys = exchange->state;
-    size_t at = 0;
+    uint64_t at = 0;
     for (void *key; (key = map_next(keys, &at));)
         mem_free(key);
     map_free(keys);

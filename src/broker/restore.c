@@ -120,7 +120,7 @@ bool broker_restore(struct broker *broker, char *error, size_t error_size)
     store_catalogue_each(broker->store, restore_entry, &restore);
     if (restore.failed)
         return false;
-    if (broker->vhosts.count == 0) {
+    if (map_count(&broker->vhosts) == 0) {
         vhost_new(broker, bytes_str("/"), true);
         user_put(broker, bytes_str("guest"), bytes_str("guest"), true);
     }

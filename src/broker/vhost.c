@@ -80,7 +80,7 @@ struct vhost *vhost_new(struct broker *broker, struct bytes name, bool record)
 
 void vhost_free(struct vhost *vhost)
 {
-    size_t at = 0;
+    uint64_t at = 0;
     for (struct binding *binding; (binding = map_next(&vhost->bindings, &at));)
         binding_free(binding);
     at = 0;

@@ -10,6 +10,9 @@
 #include "session/handlers.h"
 #include "session/transaction.h"
 
+/* What a method costs that changes more than a message: names are looked up, things made, recorded. */
+enum { METHOD_STEPS = 200 };
+
 struct channel *channel_new(struct connection *connection, uint16_t number)
 {
     struct channel *channel = mem_zalloc(sizeof(*channel));
@@ -207,6 +210,7 @@ static enum handled method_frame(struct channel *channel, struct bytes payload, 
         return HANDLED_FAILED;
     if (*id == METHOD_BASIC_PUBLISH || *id == METHOD_BASIC_ACK)
         return handle(channel, &method, error);
+    budget_use(&channel_broker(channel)->turn, METHOD_STEPS);
     if (!check_legal(*id, error))
         return HANDLED_FAILED;
     struct steps *steps = channel->connection->server->options.steps;
@@ -339,6 +343,7 @@ static bool first_frame(struct connection *connection, const struct frame *frame
     if (method.id != METHOD_CHANNEL_OPEN)
         return error_set(error, REPLY_CHANNEL_ERROR, "expected 'channel.open'");
     connection->ended_channel = 0;
+    budget_use(&connection->server->broker->turn, METHOD_STEPS);
     channel_send_id(channel_new(connection, frame->channel), METHOD_CHANNEL_OPEN_OK);
     return true;
 }

@@ -66,7 +66,7 @@ void *connection_owner(const struct connection *connection)
 /* Ends all channels, and removes the queues that are this connection's own. */
 static void drop_all(struct connection *connection)
 {
-    size_t at = 0;
+    uint64_t at = 0;
     struct channel *channel;
     struct list *link;
     while ((channel = idmap_next(&connection->channels, &at))) {

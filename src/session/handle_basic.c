@@ -81,7 +81,7 @@ static bool check_consume(struct channel *channel, struct bytes tag, struct erro
     if (tag.size && map_find(&channel->tags, tag))
         return error_set(error, REPLY_NOT_ALLOWED, "attempt to reuse consumer tag '%.*s'",
                          BYTES_ARG(tag));
-    if (channel->tags.count >= CONSUMERS_MAX)
+    if (map_count(&channel->tags) >= CONSUMERS_MAX)
         return error_set(error, REPLY_NOT_ALLOWED, "reached maximum (%d) of consumers per channel",
                          CONSUMERS_MAX);
     return true;

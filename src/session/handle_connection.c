@@ -191,7 +191,7 @@ static enum handled handle_open(struct connection *connection,
 static enum handled handle_close(struct connection *connection)
 {
     struct channel *channel;
-    size_t at = 0;
+    uint64_t at = 0;
     while ((channel = idmap_next(&connection->channels, &at)))
         if (!dispatch_due_consumed(channel))
             return HANDLED_WAIT;

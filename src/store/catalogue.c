@@ -22,7 +22,7 @@ void catalogue_change(struct store *store, struct map *map, struct bytes key, st
 
 void catalogue_free(struct map *map)
 {
-    size_t at = 0;
+    uint64_t at = 0;
     void *change;
     while ((change = map_next(map, &at)))
         mem_free(change);
@@ -57,7 +57,7 @@ void store_catalogue_each(struct store *store,
                           void *context)
 {
     size_t count = 0, at = 0;
-    struct catalogue_change **all = mem_zalloc_array(store->image.count + 1, sizeof(*all));
+    struct catalogue_change **all = mem_zalloc_array(map_count(&store->image) + 1, sizeof(*all));
     struct catalogue_change *change;
     while ((change = map_next(&store->image, &at)))
         if (!change->is_delete)

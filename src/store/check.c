@@ -144,7 +144,7 @@ static void subtract_index(struct store *store, const struct index *index)
 static uint64_t check_counts(struct store *store, const struct printer *printer)
 {
     uint64_t bad = 0;
-    size_t at = 0;
+    uint64_t at = 0;
     struct index *index;
     while ((index = idmap_next(&store->indexes, &at)))
         subtract_index(store, index);
@@ -219,14 +219,14 @@ int store_check(const struct store_options *options, void (*print)(void *context
     uint64_t bad = check_parts(store, &printer), unread = 0;
     list_for_each(link, &store->segments)
         bad += check_segment(store, &printer, list_entry(link, struct segment, link));
-    size_t at = 0;
+    uint64_t at = 0;
     struct index *index;
     while ((index = idmap_next(&store->indexes, &at)))
         unread += check_index(store, &printer, index);
     unread += thaw_dead(store);
     bad += unread ? unread : check_counts(store, &printer);
     say(&printer, "replayed: %" PRIu64 " batches, %" PRIu64 " records; %zu names in the catalogue",
-        report.batches, report.records, store->image.count);
+        report.batches, report.records, map_count(&store->image));
     if (report.cut_segment)
         say(&printer,
             "warning: the last %" PRIu64 " bytes, from segment %" PRIu64 " offset %" PRIu64

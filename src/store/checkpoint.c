@@ -67,7 +67,7 @@ static void put_names(struct store *store, struct buffer *batch)
 {
     struct buffer key = {0};
     struct catalogue_change *change;
-    size_t at = 0;
+    uint64_t at = 0;
     while ((change = map_next(&store->changed_names, &at))) {
         key.size = 0;
         buffer_add_u8(&key, 'N');

@@ -101,7 +101,7 @@ static bool sync_replayed(struct store *store, uint64_t from, char *error, size_
 
 static void settle_recovered(struct store *store)
 {
-    size_t at = 0;
+    uint64_t at = 0;
     struct index *index;
     while ((index = idmap_next(&store->indexes, &at))) {
         index->mark_asked = index->taken_high = index->mark;
@@ -246,7 +246,7 @@ static bool is_idle(const struct store *store)
 /* After an orderly end it is known how far deliveries went: the marks need not be ahead of them. */
 static void settle_marks(struct store *store)
 {
-    size_t at = 0;
+    uint64_t at = 0;
     struct index *index;
     while ((index = idmap_next(&store->indexes, &at))) {
         if (index->mark == index->taken_high && !index->mark_batch)
@@ -351,7 +351,7 @@ void store_abandon(struct store *store)
         store->o.disk->ops->close(store->write.before);
     checkpoint_free(store->checkpoint);
     compact_stop(store);
-    size_t at = 0;
+    uint64_t at = 0;
     struct index *index;
     while ((index = idmap_next(&store->indexes, &at)))
         free_index(index);
@@ -708,7 +708,7 @@ void store_queue_delete(struct store *store, struct index *index)
 
 void store_queues_settled(struct store *store)
 {
-    size_t at = 0;
+    uint64_t at = 0;
     struct index *index;
     while ((index = idmap_next(&store->indexes, &at))) {
         if (index->owner)

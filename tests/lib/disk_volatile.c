@@ -93,7 +93,7 @@ static struct inode *inode_new(int fd)
 
 static void pages_drop(struct inode *inode)
 {
-    size_t at = 0;
+    uint64_t at = 0;
     void *page;
     while ((page = idmap_next(&inode->pages, &at)))
         mem_free(page);
@@ -133,7 +133,8 @@ static int page_get(struct inode *inode, uint64_t number, uint8_t **page)
     *page = idmap_find(&inode->pages, number);
     if (*page)
         return 0;
-    uint8_t *fresh = mem_alloc(PAGE);
+    uint8_t *fresh = mem_alloc(PAGE + sizeof(number)); /* its number is behind it */
+    memcpy(fresh + PAGE, &number, sizeof(number));
     int error = read_base(inode, fresh, PAGE, number * PAGE);
     if (error) {
         mem_free(fresh);
@@ -214,9 +215,10 @@ static int write_page(const struct inode *inode, const uint8_t *page, uint64_t n
 /* In the order of a hash table, which is none. */
 static int write_pages(struct inode *inode)
 {
-    for (size_t i = 0; i < inode->pages.capacity; i++) {
-        const struct idmap_slot *slot = &inode->pages.slots[i];
-        int error = slot->value ? write_page(inode, slot->value, slot->id) : 0;
+    uint64_t at = 0, number;
+    for (uint8_t *page; (page = idmap_next(&inode->pages, &at));) {
+        memcpy(&number, page + PAGE, sizeof(number));
+        int error = write_page(inode, page, number);
         if (error)
             return error;
     }

@@ -38,10 +38,10 @@ static bool map_agrees(const struct map *map, struct named *all)
             return false;
     }
     const struct named *named;
-    for (size_t at = 0; (named = map_next(map, &at)); walked++)
+    for (uint64_t at = 0; (named = map_next(map, &at)); walked++)
         if (!named->inside)
             return false;
-    return map->count == inside && walked == inside;
+    return map_count(map) == inside && walked == inside;
 }
 
 TEST(a_map_agrees_with_a_plain_array)
@@ -69,7 +69,7 @@ TEST(a_map_agrees_with_a_plain_array)
     }
     ok(same && map_agrees(&map, all), "after %d steps", STEPS);
     map_free(&map);
-    ok(map.slots == NULL && map.count == 0, "freed");
+    ok(!map.table.root && map_count(&map) == 0, "freed");
     ok(map_find(&map, bytes_str("q1")) == NULL, "and empty");
 }
 
@@ -82,7 +82,7 @@ TEST(a_map_emptied_holds_no_memory)
     map_add(&map, bytes_str("a"), &value);
     ok(map_remove(&map, bytes_str("b")) == NULL, "another name is not there");
     ok(map_remove(&map, bytes_str("a")) == &value, "the name is removed");
-    ok(map.slots == NULL, "with the table");
+    ok(map.table.root == NULL, "with the table");
 }
 
 TEST(keys_with_zero_bytes)
@@ -112,7 +112,7 @@ static bool idmap_agrees(const struct idmap *map, struct numbered *all)
             return false;
     }
     const struct numbered *numbered;
-    for (size_t at = 0; (numbered = idmap_next(map, &at)); walked++)
+    for (uint64_t at = 0; (numbered = idmap_next(map, &at)); walked++)
         if (!numbered->inside)
             return false;
     return map->count == inside && walked == inside;
@@ -146,11 +146,91 @@ TEST(an_idmap_agrees_with_a_plain_array)
     ok(idmap_find(&map, 0) == NULL && idmap_remove(&map, 0) == NULL, "freed and empty");
 }
 
+/* Every size from nothing to tens of thousands and back, so that leaves are split and directories doubled
+ * many times. */
+TEST(large_tables)
+{
+    enum { MANY = 50000 };
+    static struct named names[MANY];
+    static char inside[MANY];
+    struct map map;
+    struct idmap ids;
+    bool same = true;
+    map_init(&map, 7);
+    idmap_init(&ids);
+    for (int i = 0; i < MANY; i++) {
+        names[i].size = (size_t)snprintf(names[i].name, sizeof(names[i].name), "n%d", i);
+        map_add(&map, key_of(&names[i]), &names[i]);
+        idmap_add(&ids, (uint64_t)i * 4096, &names[i]);
+        same &= map_find(&map, key_of(&names[i / 2])) == &names[i / 2];
+        same &= idmap_find(&ids, (uint64_t)(i / 2) * 4096) == &names[i / 2];
+        same &= !idmap_find(&ids, (uint64_t)i * 4096 + 1);
+    }
+    ok(same, "what was added is found");
+    size_t walked = 0;
+    for (uint64_t at = 0; map_next(&map, &at);)
+        walked++;
+    for (uint64_t at = 0; idmap_next(&ids, &at);)
+        walked++;
+    is_int(walked, 2 * MANY, "a walk comes to each once");
+    for (int i = 0; i < MANY; i += 2)
+        same &= map_remove(&map, key_of(&names[i])) == &names[i] &&
+                idmap_remove(&ids, (uint64_t)i * 4096) == &names[i];
+    for (int i = 0; i < MANY; i++)
+        same &= map_find(&map, key_of(&names[i])) == (i % 2 ? &names[i] : NULL) &&
+                idmap_find(&ids, (uint64_t)i * 4096) == (i % 2 ? &names[i] : NULL);
+    ok(same, "what was removed is not found, and the rest is");
+    const struct named *taken;
+    for (uint64_t at = 0; (taken = idmap_take_any(&ids, &at));)
+        inside[taken - names]++;
+    for (int i = 0; i < MANY; i++)
+        same &= inside[i] == i % 2;
+    ok(same, "one after the other is taken, each once");
+    ok(ids.count == 0 && !ids.root, "until it is empty");
+    map_free(&map);
+    ok(!map.table.root, "freed");
+}
+
+/* The memory that one call of map_add touches must not depend on the size of the table. Seen from outside:
+ * the values that have moved. */
+static uint64_t slots_taken(const struct idmap *map, uint64_t *places, const struct named *values,
+                            size_t count)
+{
+    uint64_t moved = 0, at = 0;
+    for (const struct named *value; (value = idmap_next(map, &at));) {
+        moved += places[value - values] != at && (size_t)(value - values) < count;
+        places[value - values] = at;
+    }
+    return moved;
+}
+
+TEST(tables_grow_in_parts)
+{
+    enum { MANY = 3000 };
+    static struct named values[MANY];
+    static uint64_t places[MANY];
+    struct idmap map;
+    uint64_t most = 0;
+    uint32_t last_depth = 0;
+    idmap_init(&map);
+    for (size_t i = 0; i < MANY; i++) {
+        idmap_add(&map, i, &values[i]);
+        uint64_t moved = slots_taken(&map, places, values, i);
+        if (map.depth == last_depth && moved > most)
+            most = moved; /* a directory that doubles gives all of them other places */
+        last_depth = map.depth;
+    }
+    ok(most > 0 && most <= 256, "at most %d of %d values move at once", (int)most, MANY);
+    idmap_free(&map);
+}
+
 int main(void)
 {
     RUN(a_map_agrees_with_a_plain_array);
     RUN(a_map_emptied_holds_no_memory);
     RUN(keys_with_zero_bytes);
     RUN(an_idmap_agrees_with_a_plain_array);
+    RUN(large_tables);
+    RUN(tables_grow_in_parts);
     return done();
 }

@@ -169,7 +169,7 @@ TEST(values_of_arguments_are_checked)
         snprintf(text, sizeof(text), "406 %s", cases[i].text);
         refused("d", cases[i].arguments, text);
     }
-    is_int(bench.vhost->queues.count, 0, "none of them has come to be");
+    is_int(map_count(&bench.vhost->queues), 0, "none of them has come to be");
     created("a", "d", "x-expires=I1 x-message-ttl=I0 x-max-length=I0 x-max-length-bytes=l5000000000");
     created("b", "d", "x-max-priority=I255 x-overflow=Sreject-publish-dlx x-queue-mode=Slazy");
     created("c", "d", "x-queue-version=I2 x-single-active-consumer=t1 x-queue-master-locator=I1");
@@ -253,7 +253,7 @@ TEST(exchanges_are_deleted)
     uint64_t topology = bench.broker.topology;
     ok(exchange_delete(bench.vhost, bytes_str("x\r"), false, error), "it goes");
     ok(bench.broker.topology > topology, "the topology has changed");
-    is_int(bench.vhost->bindings.count, 0, "with all its bindings");
+    is_int(map_count(&bench.vhost->bindings), 0, "with all its bindings");
     ok(!vhost_exchange(bench.vhost, bytes_str("x")), "and is gone");
     ok(exchange_delete(bench.vhost, bytes_str("y"), true, error), "a source of nothing is unused");
     bench_free(&bench);
@@ -266,17 +266,17 @@ TEST(bindings_are_told_apart)
     bench_queue(&bench, "q", "", NULL);
     ok(bench_bind(&bench, "x", "q", "k", "b=I1 a=Stext"), "bound");
     ok(bench_bind(&bench, "x", "q", "k", "a=Stext b=I1"), "the order of arguments means nothing");
-    is_int(bench.vhost->bindings.count, 1, "it is one binding");
+    is_int(map_count(&bench.vhost->bindings), 1, "it is one binding");
     ok(bench_bind(&bench, "x", "q", "k", "a=Stext"), "other arguments");
     ok(bench_bind(&bench, "x", "q", "l", "a=Stext"), "another key");
     ok(bench_bind(&bench, "x", "q", "", NULL), "no key");
-    is_int(bench.vhost->bindings.count, 4, "are other bindings");
+    is_int(map_count(&bench.vhost->bindings), 4, "are other bindings");
     is_int(bench_publish(&bench, "x", "k", NULL, NULL, ""), 1, "still each queue once");
     ok(bench_unbind(&bench, "x", "q", "none", NULL), "unbinding what is missing is fine");
     ok(bench_unbind(&bench, "none", "q", "k", NULL), "also where the exchange is missing");
-    is_int(bench.vhost->bindings.count, 4, "nothing has gone");
+    is_int(map_count(&bench.vhost->bindings), 4, "nothing has gone");
     ok(bench_unbind(&bench, "x", "q", "k", "b=I1 a=Stext"), "unbound");
-    is_int(bench.vhost->bindings.count, 3, "one has gone");
+    is_int(map_count(&bench.vhost->bindings), 3, "one has gone");
     ok(!bench_bind(&bench, "none", "q", "k", NULL), "a missing exchange");
     is_str(bench_text(&bench), "404 no exchange 'none' in vhost '/'", "the text");
     ok(!bench_bind(&bench, "", "q", "k", NULL), "the default exchange");
@@ -285,7 +285,7 @@ TEST(bindings_are_told_apart)
     bench.error.code = 0;
     ok(!bench_unbind(&bench, "", "q", "k", NULL), "nor to unbind");
     queue_delete(vhost_queue(bench.vhost, bytes_str("q")));
-    is_int(bench.vhost->bindings.count, 0, "bindings go with their queue");
+    is_int(map_count(&bench.vhost->bindings), 0, "bindings go with their queue");
     is_int(store_fake_indexes(bench.store), 0, "and so does its index");
     bench_free(&bench);
 }
@@ -331,7 +331,7 @@ TEST(a_long_chain_goes_without_recursion)
     bench_bind(&bench, name[LENGTH % 2], "q", "", NULL);
     is_int(bench_publish(&bench, "c0", "", NULL, NULL, ""), 1, "a message gets through");
     queue_delete(vhost_queue(bench.vhost, bytes_str("q")));
-    is_int(bench.vhost->exchanges.count, 7, "only what is predeclared is left");
+    is_int(map_count(&bench.vhost->exchanges), 7, "only what is predeclared is left");
     bench_free(&bench);
 }
 

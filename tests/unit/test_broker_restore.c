@@ -45,9 +45,9 @@ TEST(what_is_durable_comes_back)
     bench_publish(&bench, "", "q", NULL, NULL, "kept");
     uint64_t id = vhost_queue(bench.vhost, bytes_str("q"))->id;
     bench_restart(&bench);
-    is_int(bench.vhost->exchanges.count, 9, "exchanges, with the predeclared ones");
-    is_int(bench.vhost->queues.count, 2, "queues");
-    is_int(bench.vhost->bindings.count, 5, "bindings");
+    is_int(map_count(&bench.vhost->exchanges), 9, "exchanges, with the predeclared ones");
+    is_int(map_count(&bench.vhost->queues), 2, "queues");
+    is_int(map_count(&bench.vhost->bindings), 5, "bindings");
     struct queue *queue = vhost_queue(bench.vhost, bytes_str("q"));
     ok(queue && queue->id == id && queue->durable && !queue->auto_delete, "q is as it was");
     is_str(queue->dead_letter_exchange, "x", "with its arguments");
@@ -58,7 +58,7 @@ TEST(what_is_durable_comes_back)
     is_int(bench_publish(&bench, "x", "a.b", "c=I3", NULL, ""), 2, "routing is as it was");
     is_int(bench_publish(&bench, "x", "b", "c=I4", NULL, ""), 0, "in all its parts");
     ok(bench_bind(&bench, "y", "r", "", "a=I1 b=I2 x-match=Sany"), "a binding is known again");
-    is_int(bench.vhost->bindings.count, 5, "and not a new one");
+    is_int(map_count(&bench.vhost->bindings), 5, "and not a new one");
     ok(bench_unbind(&bench, "y", "r", "", "a=I1 b=I2 x-match=Sany"), "it is unbound");
     ok(exchange_delete(bench.vhost, bytes_str("x"), false, &bench.error), "an exchange goes");
     queue_delete(queue);
@@ -66,8 +66,8 @@ TEST(what_is_durable_comes_back)
     is_int(store_fake_entries_of(bench.store, CATALOGUE_QUEUE), 1, "queues");
     is_int(store_fake_entries_of(bench.store, CATALOGUE_BINDING), 1, "bindings");
     bench_restart(&bench);
-    is_int(bench.vhost->exchanges.count, 8, "after another restart that is so");
-    is_int(bench.vhost->queues.count, 1, "for queues, too");
+    is_int(map_count(&bench.vhost->exchanges), 8, "after another restart that is so");
+    is_int(map_count(&bench.vhost->queues), 1, "for queues, too");
     bench_free(&bench);
 }
 

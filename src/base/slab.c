@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "base/mem.h"
@@ -359,6 +360,29 @@ void slab_free(struct slab *slab, void *block, size_t size)
         list_remove(&span->link);
         return_span(slab, span, wide);
     }
+}
+
+/* The system moves whole pages, without a copy. */
+static void *large_resize(void *block, size_t from, size_t to)
+{
+    void *moved = mremap(block, from, to, MREMAP_MAYMOVE);
+    if (moved == MAP_FAILED) {
+        fprintf(stderr, "out of memory: a region of %zu bytes did not grow to %zu\n", from, to);
+        abort();
+    }
+    return moved;
+}
+
+void *slab_resize(struct slab *slab, void *block, size_t from, size_t to)
+{
+    if (!SANITIZED && from > LARGE && to > LARGE) {
+        slab->used_bytes += slab_cost(to) - slab_cost(from);
+        return large_resize(block, slab_cost(from), slab_cost(to));
+    }
+    void *moved = slab_alloc(slab, to);
+    memcpy(moved, block, from < to ? from : to);
+    slab_free(slab, block, from);
+    return moved;
 }
 
 /* ---- giving back ---- */

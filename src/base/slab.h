@@ -39,6 +39,8 @@ void slab_free_all(struct slab *slab);
 void *slab_alloc(struct slab *slab, size_t size);
 /* `size` is what was asked for. */
 void slab_free(struct slab *slab, void *block, size_t size);
+/* A block of `to` bytes with what was in one of `from`; a large one is not copied. */
+void *slab_resize(struct slab *slab, void *block, size_t from, size_t to);
 /* What a block for `size` bytes really takes. */
 size_t slab_cost(size_t size);
 /* What was free all the time since the last call is to be given back, but for 1 MiB. */

@@ -1,8 +1,8 @@
 /* The names of basic.publish are needed when the header has come and the message can be made. Mostly
  * that is in the same input, so they are borrowed from it; when it is not, content_save copies them.
  * The header tells the size of the body: a body that is too large is refused then, before any memory
- * is taken. The memory of a body is taken then, too, but for a large one: that is collected as it
- * comes, so that to announce much costs nothing, and put into its message at the end. */
+ * is taken. The memory of a body is taken then, too, but for a large one: its message grows as the
+ * body comes, so that to announce much costs nothing. */
 #include "session/content.h"
 
 #include "base/mem.h"
@@ -89,10 +89,11 @@ bool content_header(struct channel *channel, struct bytes payload, struct error 
     if (!check_size(channel, header.body_size, error) ||
         !check_properties(properties_scan(header.properties, &brief), error))
         return false;
-    content->is_large = header.body_size > LARGE_BODY;
+    content->body_size = (uint32_t)header.body_size;
     content->message =
         message_new(channel_broker(channel)->pool, content->exchange, content->routing_key,
-                    header.properties, content->is_large ? 0 : (uint32_t)header.body_size);
+                    header.properties,
+                    content->body_size > LARGE_BODY ? LARGE_BODY : content->body_size);
     content->body_left = (uint32_t)header.body_size;
     content->state = CONTENT_BODY;
     channel->connection->bodies += content->body_left > 0;
@@ -101,31 +102,19 @@ bool content_header(struct channel *channel, struct bytes payload, struct error 
     return true;
 }
 
-static void drop_body(struct channel *channel)
-{
-    channel_server(channel)->input_bytes -= channel->content.body.capacity;
-    buffer_free(&channel->content.body);
-}
-
-/* Adds to a large body; makes the message when it is whole. */
-static void collect(struct channel *channel, struct bytes part)
+/* Makes room in a large message for more of its body. */
+static void make_room(struct channel *channel, uint32_t size)
 {
     struct content *content = &channel->content;
-    struct message_pool *pool = channel_broker(channel)->pool;
-    size_t before = content->body.capacity;
-    buffer_add(&content->body, part.data, part.size);
-    channel_server(channel)->input_bytes += content->body.capacity - before;
-    if (content->body_left)
+    uint64_t needed = (uint64_t)content->message->body_filled + size;
+    uint64_t room = content->message->body_size;
+    if (needed <= room)
         return;
-    struct message *empty = content->message;
+    room = needed > 2 * room ? needed : 2 * room;
+    if (room > content->body_size)
+        room = content->body_size;
     content->message =
-        message_new(pool, message_exchange(empty), message_routing_key(empty),
-                    message_properties(empty), (uint32_t)content->body.size);
-    content->message->flags = empty->flags;
-    content->message->priority = empty->priority;
-    message_fill(content->message, buffer_bytes(&content->body));
-    message_unref(pool, empty);
-    drop_body(channel);
+        message_resize(channel_broker(channel)->pool, content->message, (uint32_t)room);
 }
 
 bool content_body(struct channel *channel, struct bytes part, struct error *error)
@@ -137,10 +126,9 @@ bool content_body(struct channel *channel, struct bytes part, struct error *erro
     if (part.size && part.size == content->body_left)
         channel->connection->bodies--;
     content->body_left -= (uint32_t)part.size;
-    if (__builtin_expect(content->is_large, 0))
-        collect(channel, part);
-    else
-        message_fill(content->message, part);
+    if (__builtin_expect(content->body_size > LARGE_BODY, 0))
+        make_room(channel, (uint32_t)part.size);
+    message_fill(content->message, part);
     return true;
 }
 
@@ -156,7 +144,6 @@ void content_free(struct channel *channel)
 {
     struct content *content = &channel->content;
     forget_names(channel);
-    drop_body(channel);
     channel->connection->bodies -= content->body_left > 0;
     if (content->message)
         message_unref(channel_broker(channel)->pool, content->message);

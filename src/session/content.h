@@ -26,9 +26,8 @@ struct content {
     uint32_t body_left; /* bytes still to come */
     struct bytes exchange, routing_key; /* until the header has come; borrowed from the input, */
     uint8_t *saved;                     /* or from this */
-    struct message *message;            /* once the header has come; */
-    bool is_large;                      /* without its body, which is collected here */
-    struct buffer body;
+    struct message *message;            /* once the header has come */
+    uint32_t body_size;                 /* of all of it; the message of a large one grows */
 };
 
 /* basic.publish was seen. Its names are borrowed until content_save or the header. */

@@ -65,6 +65,16 @@ struct message *message_from_data(struct message_pool *pool, uint8_t exchange_si
     return message;
 }
 
+struct message *message_resize(struct message_pool *pool, struct message *message,
+                               uint32_t body_size)
+{
+    assert(message->refs == 1 && message->body_filled <= body_size);
+    size_t before = HEAD + message_data_size(message);
+    message = slab_resize(&pool->slab, message, before, before - message->body_size + body_size);
+    message->body_size = body_size;
+    return message;
+}
+
 void message_fill(struct message *message, struct bytes part)
 {
     assert(part.size <= message->body_size - message->body_filled);

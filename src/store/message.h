@@ -64,6 +64,10 @@ struct message *message_new(struct message_pool *pool, struct bytes exchange,
 struct message *message_from_data(struct message_pool *pool, uint8_t exchange_size,
                                   uint8_t routing_key_size, uint32_t properties_size,
                                   uint32_t body_size, const uint8_t *data);
+/* Room for a body of `body_size` bytes, no less than are filled in; moves the message, which has one
+ * reference. */
+struct message *message_resize(struct message_pool *pool, struct message *message,
+                               uint32_t body_size);
 /* Appends to the body; the caller has checked that it fits. */
 void message_fill(struct message *message, struct bytes part);
 void message_free(struct message_pool *pool, struct message *message);

@@ -233,6 +233,28 @@ TEST(a_span_that_was_full_serves_again)
     slab_free_all(&slab);
 }
 
+TEST(a_block_grows_with_what_is_in_it)
+{
+    static const size_t sizes[] = {100, 5000, 70000, 1 << 20, 3 << 20, 40 << 20, 90 << 20, 200};
+    struct slab slab;
+    size_t size = 50;
+    bool intact = true;
+    slab_init(&slab);
+    uint8_t *block = slab_alloc(&slab, size);
+    memset(block, 7, size);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        block = slab_resize(&slab, block, size, sizes[i]);
+        size_t kept = size < sizes[i] ? size : sizes[i];
+        intact &= block[0] == 7 && !memcmp(block, block + 1, kept - 1);
+        size = sizes[i];
+        memset(block, 7, size);
+        is_int(slab.used_bytes, slab_cost(size), "%zu bytes count for what they take", size);
+    }
+    ok(intact, "what was in it is there");
+    slab_free(&slab, block, size);
+    slab_free_all(&slab);
+}
+
 int main(void)
 {
     RUN(random_blocks_stay_intact);
@@ -242,5 +264,6 @@ int main(void)
     RUN(what_lies_between_is_given_back_as_well);
     RUN(the_cost_is_near_the_size);
     RUN(a_span_that_was_full_serves_again);
+    RUN(a_block_grows_with_what_is_in_it);
     return done();
 }

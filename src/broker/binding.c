@@ -116,8 +116,9 @@ void binding_drop(struct binding *binding)
     map_remove(&source->vhost->bindings, identity(binding));
     source->vhost->broker->topology++;
     binding_free(binding);
-    if (source->auto_delete && source->source_count == 0 && list_is_empty(&source->doomed_link))
-        list_push_back(&source->vhost->doomed, &source->doomed_link);
+    bool is_done = source->auto_delete && source->source_count == 0 && !source->is_leaving;
+    if (is_done && list_is_empty(&source->doomed_link))
+        list_push_back(&source->vhost->broker->doomed, &source->doomed_link);
 }
 
 static bool check_not_default(const struct binding_request *request, struct error *error)
@@ -150,6 +151,6 @@ bool binding_remove(struct vhost *vhost, const struct binding_request *request, 
     if (!check_access(request, error))
         return false;
     binding_drop(binding);
-    exchanges_reap(vhost);
+    exchanges_reap(vhost->broker);
     return true;
 }

@@ -12,6 +12,8 @@ void broker_init(struct broker *broker, struct store *store, struct message_pool
     map_init(&broker->users, random_next(random));
     list_init(&broker->working);
     list_init(&broker->dead_letters);
+    list_init(&broker->removals);
+    list_init(&broker->doomed);
     broker->dead_letter_set = mem_zalloc(sizeof(*broker->dead_letter_set));
 }
 

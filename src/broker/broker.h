@@ -23,6 +23,8 @@ struct broker {
     struct map vhosts;        /* struct vhost by name */
     struct map users;         /* struct user by name */
     struct list working;      /* queues that may have a message for a consumer: working_link */
+    struct list removals; /* what is gone, but for its bindings: removal.c */
+    struct list doomed;   /* auto-delete exchanges that lost their last binding: doomed_link */
     struct list dead_letters; /* queues with dead letters waiting for a body to be read */
     uint64_t route_number;    /* of the current routing, marks queues already in its set */
     struct budget turn;       /* what may still be done for peers in this turn */

@@ -144,6 +144,30 @@ void catalogue_delete_binding(const struct binding *binding)
     take_out(binding->source->vhost->broker, &key);
 }
 
+static void add_leaving_key(struct buffer *key, const struct vhost *vhost, enum catalogue_kind kind,
+                            struct bytes name)
+{
+    buffer_add_u8(key, CATALOGUE_LEAVING);
+    add_name(key, vhost_name(vhost));
+    buffer_add_u8(key, (uint8_t)kind);
+    add_name(key, name);
+}
+
+void catalogue_put_leaving(const struct vhost *vhost, enum catalogue_kind kind, struct bytes name)
+{
+    struct buffer key = {0}, value = {0};
+    add_leaving_key(&key, vhost, kind, name);
+    buffer_add_u8(&value, CATALOGUE_VERSION);
+    put(vhost->broker, &key, &value);
+}
+
+void catalogue_delete_leaving(const struct vhost *vhost, enum catalogue_kind kind, struct bytes name)
+{
+    struct buffer key = {0};
+    add_leaving_key(&key, vhost, kind, name);
+    take_out(vhost->broker, &key);
+}
+
 /* ---- reading ---- */
 
 static struct bytes take_name(struct cursor *cursor)
@@ -170,8 +194,9 @@ static void read_key(struct cursor *key, struct catalogue_entry *entry)
     entry->kind = cursor_u8(key);
     if (entry->kind != CATALOGUE_VHOST && entry->kind != CATALOGUE_USER)
         entry->vhost = take_name(key);
-    if (entry->kind == CATALOGUE_BINDING) {
+    if (entry->kind == CATALOGUE_BINDING)
         entry->source = take_name(key);
+    if (entry->kind == CATALOGUE_BINDING || entry->kind == CATALOGUE_LEAVING) {
         uint8_t kind = cursor_u8(key);
         key->bad |= kind != CATALOGUE_QUEUE && kind != CATALOGUE_EXCHANGE;
         entry->to_queue = kind == CATALOGUE_QUEUE;
@@ -187,6 +212,7 @@ static void read_key(struct cursor *key, struct catalogue_entry *entry)
 static bool read_value(struct cursor *value, struct catalogue_entry *entry)
 {
     switch (entry->kind) {
+    case CATALOGUE_LEAVING:
     case CATALOGUE_VHOST:
         return true;
     case CATALOGUE_USER:

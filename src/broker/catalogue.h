@@ -5,6 +5,7 @@
  * in front; numbers are little-endian. A value begins with the version of its layout.
  *
  *     kind         key after the kind                          value after the version
+ *     0 leaving    vhost, kind (3, 4), name
  *     1 vhost      name
  *     2 user       name                                        0; or 1, salt, hash
  *     3 exchange   vhost, name                                 flags, type, arguments
@@ -14,7 +15,8 @@
  *                  arguments if there are any
  *
  * Flags: 1 auto-delete, 2 internal. Arguments are contents of a field table with their length, a
- * varint, in front. What is predeclared has no entry of its own: it comes with its virtual host. */
+ * varint, in front. What is leaving is gone, and of its
+ * bindings some are still on record, which count no more. What is predeclared has no entry of its own: it comes with its virtual host. */
 #ifndef LEVERET_BROKER_CATALOGUE_H
 #define LEVERET_BROKER_CATALOGUE_H
 
@@ -24,7 +26,8 @@
 enum { CATALOGUE_VERSION = 1 };
 
 enum catalogue_kind {
-    CATALOGUE_VHOST = 1,
+    CATALOGUE_LEAVING,
+    CATALOGUE_VHOST,
     CATALOGUE_USER,
     CATALOGUE_EXCHANGE,
     CATALOGUE_QUEUE,
@@ -40,19 +43,23 @@ void catalogue_delete_queue(const struct queue *queue);
 /* Only a binding of two durable ends is on record. */
 void catalogue_put_binding(const struct binding *binding);
 void catalogue_delete_binding(const struct binding *binding);
+/* A queue or exchange (by its kind) is gone, but not all of its bindings; or these, too. */
+void catalogue_put_leaving(const struct vhost *vhost, enum catalogue_kind kind, struct bytes name);
+void catalogue_delete_leaving(const struct vhost *vhost, enum catalogue_kind kind,
+                              struct bytes name);
 
 /* An entry as it is read back; what its kind does not have is empty. All is borrowed. */
 struct catalogue_entry {
     enum catalogue_kind kind;
     struct bytes vhost;
-    struct bytes name; /* of a binding: its destination */
+    struct bytes name; /* of a binding: its destination; of what is leaving: its own */
     struct bytes source;
     struct bytes routing_key;
     struct bytes type;
     struct bytes arguments;
     struct bytes password_hash; /* empty: cannot log in */
     uint64_t id;
-    bool to_queue;
+    bool to_queue; /* of what is leaving: a queue */
     bool auto_delete, internal;
 };
 

@@ -1,6 +1,5 @@
 /* Exchanges come and go here; how they route is each kind's own. An exchange with auto-delete goes
- * when its last binding as a source goes, and takes the bindings to it along, whose sources may
- * then go as well: they wait on a list, so that a long chain needs no recursion. */
+ * when its last binding as a source goes (removal.c). */
 #include "broker/exchange.h"
 
 #include "amqp/reply.h"
@@ -133,32 +132,6 @@ struct exchange *exchange_declare(struct vhost *vhost, const struct exchange_dec
 
 /* ---- delete ---- */
 
-static void drop_all(struct list *bindings, bool by_source)
-{
-    for (struct list *link; (link = list_first(bindings));)
-        binding_drop(by_source ? list_entry(link, struct binding, source_link)
-                               : list_entry(link, struct binding, destination_link));
-}
-
-static void exchange_remove(struct exchange *exchange)
-{
-    struct vhost *vhost = exchange->vhost;
-    drop_all(&exchange->sources, true);
-    drop_all(&exchange->destinations, false);
-    list_remove(&exchange->doomed_link);
-    if (exchange->durable)
-        catalogue_delete_exchange(exchange);
-    map_remove(&vhost->exchanges, exchange_name(exchange));
-    vhost->broker->topology++;
-    exchange_free(exchange);
-}
-
-void exchanges_reap(struct vhost *vhost)
-{
-    for (struct list *link; (link = list_first(&vhost->doomed));)
-        exchange_remove(list_entry(link, struct exchange, doomed_link));
-}
-
 bool exchange_delete(struct vhost *vhost, struct bytes name, bool if_unused, struct error *error)
 {
     char room[NAME_MAX_SIZE], resource[RESOURCE_MAX];
@@ -175,6 +148,5 @@ bool exchange_delete(struct vhost *vhost, struct bytes name, bool if_unused, str
     if (if_unused && exchange->source_count)
         return error_set(error, REPLY_PRECONDITION_FAILED, "%s in use", resource);
     exchange_remove(exchange);
-    exchanges_reap(vhost);
     return true;
 }

@@ -58,7 +58,8 @@ struct exchange {
     struct list destinations; /* bindings to here: destination_link */
     uint64_t source_count;
     uint64_t route_number; /* visited in this routing */
-    struct list doomed_link; /* on vhost->doomed */
+    bool is_leaving;       /* gone; its bindings are passed over */
+    struct list doomed_link; /* on broker->doomed */
     size_t name_size;
     char name[];
 };

@@ -24,6 +24,8 @@ libleveret_broker_a_SOURCES = \
 	%D%/queue.h \
 	%D%/queue_arguments.c \
 	%D%/queue_set.c \
+	%D%/removal.c \
+	%D%/removal.h \
 	%D%/restore.c \
 	%D%/user.c \
 	%D%/user.h \

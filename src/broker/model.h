@@ -20,12 +20,18 @@ struct exchange *exchange_new(struct vhost *vhost, const struct exchange_kind *k
                               const struct exchange_declare *declare);
 /* Frees one without bindings that is on no list. */
 void exchange_free(struct exchange *exchange);
+/* Removes an exchange and its bindings: see removal.h. */
+void exchange_remove(struct exchange *exchange);
 /* Removes the auto-delete exchanges that lost their last binding, and those that lose theirs with
  * them. Every public function that takes bindings away ends with it. */
-void exchanges_reap(struct vhost *vhost);
+void exchanges_reap(struct broker *broker);
+/* Frees what is gone but for its bindings, after these; for the end. */
+void removals_free(struct broker *broker);
 
 /* `id` 0: a new one. */
 struct queue *queue_new(struct vhost *vhost, const struct queue_declare *declare, uint64_t id);
+/* Takes it off all lists but those of its bindings. */
+void queue_forget(struct queue *queue);
 void queue_free(struct queue *queue);
 
 /* Adds a binding that is not there yet. */

@@ -51,8 +51,6 @@ struct queue *queue_new(struct vhost *vhost, const struct queue_declare *declare
 void queue_free(struct queue *queue)
 {
     dead_letters_forget(queue);
-    list_remove(&queue->working_link);
-    list_remove(&queue->owner_link);
     mem_free(queue->arguments);
     mem_free(queue->dead_letter_exchange);
     mem_free(queue->dead_letter_routing_key);
@@ -151,20 +149,12 @@ void queue_generate_name(struct vhost *vhost, char *name)
 
 /* ---- the rest ---- */
 
-void queue_delete(struct queue *queue)
+void queue_forget(struct queue *queue)
 {
-    struct vhost *vhost = queue->vhost;
-    struct broker *broker = vhost->broker;
     assert(list_is_empty(&queue->consumers));
-    for (struct list *link; (link = list_first(&queue->bindings));)
-        binding_drop(list_entry(link, struct binding, destination_link));
-    if (queue->durable)
-        catalogue_delete_queue(queue);
-    store_queue_delete(broker->store, queue->index);
-    map_remove(&vhost->queues, queue_name(queue));
-    broker->topology++;
-    queue_free(queue);
-    exchanges_reap(vhost);
+    dead_letters_forget(queue);
+    list_remove(&queue->working_link);
+    list_remove(&queue->owner_link);
 }
 
 void queue_has_work(struct queue *queue)

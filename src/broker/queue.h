@@ -27,6 +27,7 @@ struct queue {
     struct list dead_letters;    /* struct dead_letter: taken messages on their way out */
     struct list dead_letters_link; /* on broker->dead_letters */
     uint64_t route_number;       /* see broker->route_number */
+    bool is_leaving;             /* gone; its bindings are passed over, and it has no index */
     size_t name_size;
     char name[]; /* terminated as well */
 };
@@ -49,8 +50,8 @@ struct queue *queue_declare(struct vhost *vhost, const struct queue_declare *dec
 void queue_generate_name(struct vhost *vhost, char *name);
 /* May this connection use the queue? Else 405 `cannot obtain exclusive access to locked ...`. */
 bool queue_check_access(const struct queue *queue, uint64_t connection_id, struct error *error);
-/* Removes the queue, its messages and its bindings (auto-delete exchanges may go too). The session
- * has taken its consumers away. */
+/* Removes the queue, its messages and its bindings (auto-delete exchanges may go too); see removal.h. The
+ * session has taken its consumers away. */
 void queue_delete(struct queue *queue);
 /* Marks that a consumer may have something to do with this queue. */
 void queue_has_work(struct queue *queue);

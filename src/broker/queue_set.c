@@ -47,8 +47,10 @@ static void add_exchange(struct queue_set *set, struct exchange *exchange)
 
 void queue_set_add_destination(struct queue_set *set, const struct binding *binding)
 {
-    set->matched++;
     set->work++;
+    if (binding->queue ? binding->queue->is_leaving : binding->exchange->is_leaving)
+        return;
+    set->matched++;
     if (binding->queue)
         queue_set_add_queue(set, binding->queue);
     else

@@ -1,14 +1,24 @@
 /* From the catalogue to the model. Entries come in the order of their keys, which is the order of
  * their needs, so that everything an entry names is there already; what is missing nevertheless
- * means that the catalogue is not what this program has written, and the start ends. */
+ * means that the catalogue is not what this program has written, and the start ends. Only of what was
+ * leaving there may be bindings left: these go now. */
 #include <stdio.h>
 
 #include "amqp/table.h"
+#include "base/mem.h"
 #include "broker/catalogue.h"
 #include "broker/model.h"
 
+/* What is gone, but was still losing its bindings: as its entry's key says. */
+struct leaving {
+    struct list link;
+    struct bytes key;
+    uint8_t bytes[];
+};
+
 struct restore {
     struct broker *broker;
+    struct list leaving;
     char *error;
     size_t error_size;
     bool failed; /* what follows is not looked at */
@@ -62,8 +72,44 @@ static void restore_queue(struct restore *restore, struct vhost *vhost,
         queue_new(vhost, &declare, entry->id);
 }
 
+static void restore_leaving(struct restore *restore, struct bytes key)
+{
+    struct leaving *leaving = mem_alloc(sizeof(*leaving) + key.size);
+    memcpy(leaving->bytes, key.data, key.size);
+    leaving->key = bytes_of(leaving->bytes, key.size);
+    list_push_back(&restore->leaving, &leaving->link);
+}
+
+static bool is_leaving(const struct restore *restore, const struct catalogue_entry *binding,
+                       bool is_queue, struct bytes name)
+{
+    list_for_each(link, &restore->leaving)
+    {
+        struct catalogue_entry entry;
+        catalogue_read(list_entry(link, struct leaving, link)->key, bytes_str("\x01"), &entry);
+        if (entry.to_queue == is_queue && bytes_equal(entry.name, name) &&
+            bytes_equal(entry.vhost, binding->vhost))
+            return true;
+    }
+    return false;
+}
+
+/* A binding without one of its ends; its source, if that is there, may have lost its last one. */
+static void drop_binding(struct restore *restore, const struct catalogue_entry *entry,
+                         struct bytes key, struct exchange *source, bool has_destination)
+{
+    if ((!source && !is_leaving(restore, entry, false, entry->source)) ||
+        (!has_destination && !is_leaving(restore, entry, entry->to_queue, entry->name))) {
+        fail(restore, entry, "one of its ends is missing");
+        return;
+    }
+    store_catalogue_delete(restore->broker->store, key);
+    if (source && source->auto_delete && list_is_empty(&source->doomed_link))
+        list_push_back(&restore->broker->doomed, &source->doomed_link);
+}
+
 static void restore_binding(struct restore *restore, struct vhost *vhost,
-                            const struct catalogue_entry *entry)
+                            const struct catalogue_entry *entry, struct bytes key)
 {
     struct exchange *source = vhost_exchange(vhost, entry->source);
     struct binding_request request = {
@@ -74,15 +120,17 @@ static void restore_binding(struct restore *restore, struct vhost *vhost,
         .arguments = entry->arguments,
     };
     struct error error = {0};
-    if (!source || (!request.queue && !request.exchange))
-        fail(restore, entry, "one of its ends is missing");
+    bool has_destination = request.queue || request.exchange;
+    if (!source || !has_destination)
+        drop_binding(restore, entry, key, source, has_destination);
     else if (!table_check(entry->arguments))
         fail(restore, entry, "its arguments are malformed");
     else if (!binding_put(source, &request, false, &error))
         fail(restore, entry, error.detail);
 }
 
-static void restore_in_vhost(struct restore *restore, const struct catalogue_entry *entry)
+static void restore_in_vhost(struct restore *restore, const struct catalogue_entry *entry,
+                             struct bytes key)
 {
     struct vhost *vhost = vhost_find(restore->broker, entry->vhost);
     if (!vhost)
@@ -92,7 +140,7 @@ static void restore_in_vhost(struct restore *restore, const struct catalogue_ent
     else if (entry->kind == CATALOGUE_QUEUE)
         restore_queue(restore, vhost, entry);
     else
-        restore_binding(restore, vhost, entry);
+        restore_binding(restore, vhost, entry, key);
 }
 
 static void restore_entry(void *context, struct bytes key, struct bytes value)
@@ -106,18 +154,35 @@ static void restore_entry(void *context, struct bytes key, struct bytes value)
         fail(restore, &entry, "written by a newer version of this program");
     else if (result == CATALOGUE_MALFORMED)
         fail(restore, &entry, "malformed");
+    else if (entry.kind == CATALOGUE_LEAVING)
+        restore_leaving(restore, key);
     else if (entry.kind == CATALOGUE_VHOST)
         vhost_new(restore->broker, entry.name, false);
     else if (entry.kind == CATALOGUE_USER)
         user_put_hash(restore->broker, entry.name, entry.password_hash, false);
     else
-        restore_in_vhost(restore, &entry);
+        restore_in_vhost(restore, &entry, key);
+}
+
+/* What was leaving has left. */
+static void end_leaving(struct restore *restore)
+{
+    for (struct list *link; (link = list_take_first(&restore->leaving));) {
+        struct leaving *leaving = list_entry(link, struct leaving, link);
+        if (!restore->failed)
+            store_catalogue_delete(restore->broker->store, leaving->key);
+        mem_free(leaving);
+    }
+    if (!restore->failed)
+        exchanges_reap(restore->broker);
 }
 
 bool broker_restore(struct broker *broker, char *error, size_t error_size)
 {
     struct restore restore = {.broker = broker, .error = error, .error_size = error_size};
+    list_init(&restore.leaving);
     store_catalogue_each(broker->store, restore_entry, &restore);
+    end_leaving(&restore);
     if (restore.failed)
         return false;
     if (map_count(&broker->vhosts) == 0) {

@@ -63,7 +63,8 @@ struct vhost *vhost_new(struct broker *broker, struct bytes name, bool record)
     map_init(&vhost->exchanges, random_next(broker->random));
     map_init(&vhost->queues, random_next(broker->random));
     map_init(&vhost->bindings, random_next(broker->random));
-    list_init(&vhost->doomed);
+    map_init(&vhost->leaving_queues, random_next(broker->random));
+    map_init(&vhost->leaving_exchanges, random_next(broker->random));
     map_add(&broker->vhosts, bytes_of(vhost->name, vhost->name_size), vhost);
     predeclare(vhost, "", &exchange_default, false);
     vhost->default_exchange = vhost_exchange(vhost, bytes_of(NULL, 0));
@@ -83,6 +84,7 @@ void vhost_free(struct vhost *vhost)
     uint64_t at = 0;
     for (struct binding *binding; (binding = map_next(&vhost->bindings, &at));)
         binding_free(binding);
+    removals_free(vhost->broker);
     at = 0;
     for (struct queue *queue; (queue = map_next(&vhost->queues, &at));)
         queue_free(queue);

@@ -11,7 +11,7 @@ struct vhost {
     struct map exchanges; /* struct exchange by name; the default one is under the empty name */
     struct map queues;    /* struct queue by name */
     struct map bindings;  /* struct binding by what it is: see binding.c */
-    struct list doomed;   /* auto-delete exchanges that lost their last binding: doomed_link */
+    struct map leaving_queues, leaving_exchanges; /* struct removal by the name of what is gone */
     struct exchange *default_exchange;
     size_t name_size;
     char name[]; /* terminated as well */

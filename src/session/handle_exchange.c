@@ -1,5 +1,6 @@
 /* Class exchange (AMQP 0-9-1, 1.6), with RabbitMQ's bindings between exchanges. What is durable is
  * answered when it is on the disk. */
+#include "broker/removal.h"
 #include "session/handlers.h"
 
 static struct vhost *vhost_of(const struct channel *channel)
@@ -27,6 +28,8 @@ enum handled handle_exchange_declare(struct channel *channel,
                                        .auto_delete = method->auto_delete,
                                        .internal = method->internal,
                                        .arguments = method->arguments};
+    if (!method->passive && exchange_is_leaving(vhost_of(channel), method->exchange))
+        return HANDLED_WAIT;
     if (!exchange_declare(vhost_of(channel), &declare, error))
         return HANDLED_FAILED;
     if (method->passive && !method->nowait)

@@ -1,5 +1,6 @@
 /* Class queue (AMQP 0-9-1, 1.7). What is durable is answered when it is on the disk. */
 #include "base/mem.h"
+#include "broker/removal.h"
 #include "base/planted.h"
 #include "session/dispatch.h"
 #include "session/handlers.h"
@@ -87,6 +88,8 @@ enum handled handle_queue_declare(struct channel *channel,
         declare.name = bytes_str(generated);
         declare.generated = true;
     }
+    if (!method->passive && queue_is_leaving(connection->vhost, method->queue))
+        return HANDLED_WAIT;
     struct queue *queue = queue_declare(connection->vhost, &declare, &created, error);
     if (!queue)
         return HANDLED_FAILED;

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "broker/publish.h"
+#include "broker/removal.h"
 #include "session/alarm.h"
 #include "session/channel.h"
 #include "session/dispatch.h"
@@ -12,6 +13,8 @@
 
 /* For the input of all connections in one turn. */
 enum { TURN_STEPS = 4 * BUDGET_MS };
+/* For what is left of things that are gone. */
+enum { REMOVAL_STEPS = 2 * BUDGET_MS };
 
 void server_options_default(struct server_options *options)
 {
@@ -140,6 +143,13 @@ static void store_turn(struct server *server)
         server->has_work_left = true;
 }
 
+/* What could not be taken away in one go. */
+static void removals_tick(struct server *server)
+{
+    struct budget budget = budget_of(REMOVAL_STEPS);
+    removals_go_on(server->broker, &budget);
+}
+
 void server_tick(struct server *server, uint64_t now_ms, uint64_t clock_ms)
 {
     struct broker *broker = server->broker;
@@ -150,6 +160,8 @@ void server_tick(struct server *server, uint64_t now_ms, uint64_t clock_ms)
     server->has_work_left = false;
     steps_next(steps, "dead_letters");
     dead_letters_move(broker);
+    steps_next(steps, "removals");
+    removals_tick(server);
     steps_next(steps, "resume");
     connections_resume(server);
     steps_next(steps, "transactions");
@@ -164,7 +176,8 @@ void server_tick(struct server *server, uint64_t now_ms, uint64_t clock_ms)
     run_timers(server);
     alarm_tick(server);
     check_failure(server);
-    if (!list_is_empty(&broker->working) || !list_is_empty(&server->turning))
+    bool may_remove = removals_are_left(broker) && !store_is_congested(broker->store);
+    if (!list_is_empty(&broker->working) || !list_is_empty(&server->turning) || may_remove)
         server->has_work_left = true;
 }
 

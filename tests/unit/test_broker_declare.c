@@ -1,6 +1,7 @@
 /* Declare, delete, bind and unbind: what is refused, with which text, and what is not. */
 #include <stdio.h>
 
+#include "broker/removal.h"
 #include "tests/lib/broker_bench.h"
 
 #define Q "queue 'q' in vhost '/'"
@@ -331,6 +332,12 @@ TEST(a_long_chain_goes_without_recursion)
     bench_bind(&bench, name[LENGTH % 2], "q", "", NULL);
     is_int(bench_publish(&bench, "c0", "", NULL, NULL, ""), 1, "a message gets through");
     queue_delete(vhost_queue(bench.vhost, bytes_str("q")));
+    int parts = 1;
+    for (; removals_are_left(&bench.broker); parts++) {
+        struct budget budget = budget_of(BUDGET_MS);
+        removals_go_on(&bench.broker, &budget);
+    }
+    ok(parts > 10 && parts < 100, "in %d parts", parts);
     is_int(map_count(&bench.vhost->exchanges), 7, "only what is predeclared is left");
     bench_free(&bench);
 }

@@ -5,7 +5,7 @@
 
 #include "amqp/frame.h"
 #include "amqp/text.h"
-#include "broker/queue.h"
+#include "broker/exchange.h"
 #include "tests/lib/tap.h"
 #include "tests/script/world.h"
 
@@ -240,8 +240,143 @@ TEST(queues_that_get_the_same_do_not_grow_together)
     world_free(&world);
 }
 
+/* ---- many bindings ---- */
+
+enum { BINDINGS = 6000 };
+
+static struct vhost *vhost(void)
+{
+    return vhost_find(&world.broker, bytes_str("/"));
+}
+
+static size_t bindings(void)
+{
+    return map_count(&vhost()->bindings);
+}
+
+/* A queue `much`, bound many times to an exchange and once to one with auto-delete; all are durable. */
+static void declare_bound(struct client *client)
+{
+    struct buffer bytes = {0};
+    char text[100];
+    add_method(&bytes, 1, "exchange.declare exchange=x type=direct durable=1 nowait=1");
+    add_method(&bytes, 1, "exchange.declare exchange=last type=fanout durable=1 auto_delete=1 nowait=1");
+    add_method(&bytes, 1, "queue.declare queue=much durable=1 nowait=1");
+    for (int i = 0; i < BINDINGS; i++) {
+        snprintf(text, sizeof(text), "queue.bind queue=much exchange=x routing_key=k%d nowait=1", i);
+        add_method(&bytes, 1, text);
+    }
+    add_method(&bytes, 1, "queue.bind queue=much exchange=last nowait=1");
+    send(client, &bytes);
+    buffer_free(&bytes);
+}
+
+static void input(struct client *client, const char *text)
+{
+    struct buffer bytes = {0};
+    add_method(&bytes, 1, text);
+    connection_input(client->connection, buffer_bytes(&bytes));
+    buffer_free(&bytes);
+}
+
+static bool has_exchange(const char *name)
+{
+    return vhost_exchange(vhost(), bytes_str(name));
+}
+
+TEST(many_bindings_go_in_parts)
+{
+    struct client *one = &world.clients[0], *other = &world.clients[1];
+    struct buffer publish = {0};
+    world_new(&world, false);
+    open_connection(one);
+    open_connection(other);
+    declare_bound(one);
+    is_int(bindings(), BINDINGS + 1, "bindings");
+    input(one, "queue.delete queue=much nowait=1");
+    ok(!queue_of("much"), "the queue is gone at once");
+    ok(bindings() > BINDINGS / 2 && bindings() < BINDINGS, "and some of its bindings");
+    add_publish(&publish, "x", "k5999", 'x');
+    connection_input(other->connection, buffer_bytes(&publish));
+    ok(connection_wants_input(other->connection), "a message to it goes nowhere");
+    input(other, "queue.declare queue=much nowait=1");
+    ok(!queue_of("much") && !connection_wants_input(other->connection),
+       "who declares it again has to wait");
+    size_t before = bindings(), most = 0;
+    int turns = 0;
+    for (; bindings() && turns < 100; turns++) {
+        tick();
+        most = before - bindings() > most ? before - bindings() : most;
+        before = bindings();
+    }
+    ok(turns > 1 && most < BINDINGS / 2, "the rest goes in %d turns", turns);
+    ok(!has_exchange("last"), "an exchange that lost its last one goes with them");
+    tick();
+    tick();
+    ok(queue_of("much") && list_is_empty(&queue_of("much")->bindings), "now it can be declared");
+    buffer_free(&publish);
+    world_free(&world);
+}
+
+TEST(an_exchange_goes_in_parts)
+{
+    struct client *one = &world.clients[0];
+    world_new(&world, false);
+    open_connection(one);
+    declare_bound(one);
+    input(one, "exchange.delete exchange=x nowait=1");
+    ok(!has_exchange("x"), "it is gone at once");
+    ok(bindings() > BINDINGS / 2, "most of its bindings are not");
+    input(one, "exchange.declare exchange=x type=fanout nowait=1");
+    ok(!has_exchange("x"), "its name cannot be declared");
+    for (int turns = 0; bindings() > 1 && turns < 100; turns++)
+        tick();
+    is_int(bindings(), 1, "until they are gone, too");
+    tick();
+    tick();
+    ok(has_exchange("x") && has_exchange("last"), "then it can");
+    world_free(&world);
+}
+
+/* What is written down so far becomes durable, and a few bindings more go. */
+static void sync_a_little(void)
+{
+    for (int i = 0; i < 2; i++) {
+        world.now_ms += 200;
+        tick();
+        while (worker_step(world.syncer))
+            ;
+    }
+}
+
+TEST(what_was_leaving_has_left_after_a_crash)
+{
+    struct client *one = &world.clients[0];
+    world_new(&world, false);
+    open_connection(one);
+    declare_bound(one);
+    world_advance(&world, 1000);
+    input(one, "queue.delete queue=much nowait=1");
+    sync_a_little();
+    ok(bindings() > BINDINGS / 4, "not all of its bindings have gone when power is lost");
+    world_restart(&world, true);
+    ok(!queue_of("much"), "the queue is gone");
+    is_int(bindings(), 0, "and so are the bindings");
+    ok(has_exchange("x") && !has_exchange("last"), "and the exchange that lost its last one");
+    open_connection(one);
+    declare(one, "queue.declare queue=much durable=1 nowait=1");
+    world_advance(&world, 1000);
+    world_restart(&world, true);
+    world_restart(&world, false);
+    ok(queue_of("much") && bindings() == 0, "nothing comes back with a queue of that name");
+    world_free(&world);
+}
+
 int main(void)
 {
+    RUN(many_bindings_go_in_parts);
+    RUN(an_exchange_goes_in_parts);
+    RUN(what_was_leaving_has_left_after_a_crash);
     RUN(queues_that_get_the_same_do_not_grow_together);
     RUN(who_asks_for_much_does_so_in_parts);
     RUN(a_turn_is_shared);

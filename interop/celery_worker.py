@@ -82,7 +82,7 @@ def value(result):
     return result.get(timeout=RESULT_SECONDS)
 
 
-@case("tasks and their results", timeout=90)
+@case("tasks and their results")
 def simple(t):
     tasks = application(t)
     worker = Worker(t, "--concurrency", "2")
@@ -91,7 +91,7 @@ def simple(t):
     worker.stop()
 
 
-@case("a worker full of countdowns takes what is due", timeout=90)
+@case("a worker full of countdowns takes what is due")
 def countdown(t):
     tasks = application(t)
     worker = Worker(t, "--concurrency", "1")
@@ -105,7 +105,7 @@ def countdown(t):
     worker.stop()
 
 
-@case("a worker full of tasks with a date takes what is due", timeout=90)
+@case("a worker full of tasks with a date takes what is due")
 def dated(t):
     tasks = application(t)
     worker = Worker(t, "--concurrency", "1")
@@ -120,7 +120,7 @@ def dated(t):
     worker.stop()
 
 
-@case("a worker that grows takes as much as it can do", timeout=120)
+@case("a worker that grows takes as much as it can do")
 def autoscale(t):
     tasks = application(t)
     worker = Worker(t, "--autoscale", "3,1")
@@ -135,7 +135,7 @@ def beginnings(t):
     return sum(name.startswith("tmp") for name in os.listdir(t.place))
 
 
-@case("a task whose worker was killed is run by another one", timeout=120)
+@case("a task whose worker was killed is run by another one")
 def late(t):
     tasks = application(t)
     worker = Worker(t, "--concurrency", "1")

@@ -10,6 +10,7 @@ import time
 
 import pika
 
+PATIENCE = 60
 NUMBERS = itertools.count(1)
 
 
@@ -70,7 +71,7 @@ def exchange(t, ch, kind="direct", **options):
     return x
 
 
-def eventually(function, seconds=5):
+def eventually(function, seconds=PATIENCE):
     """The first true value that the function returns, or its last one."""
     deadline = time.monotonic() + seconds
     while True:

@@ -307,7 +307,7 @@ def dead_letter(t):
         equal(properties.headers["own"], 1, "own header")
 
 
-@case("bodies of 0, 1, frame_max-9, frame_max-8, frame_max-7 bytes and 10 MiB", timeout=60)
+@case("bodies of 0, 1, frame_max-9, frame_max-8, frame_max-7 bytes and 10 MiB")
 def large_bodies(t):
     for frame_max in (131072, 4096):
         ch = channel(t, frame_max=frame_max)
@@ -322,7 +322,7 @@ def large_bodies(t):
         check(get(ch, q, seconds=20)[2] == pattern(10 * 1024 * 1024), "10 MiB by get")
 
 
-@case("200 channels on one connection", timeout=60)
+@case("200 channels on one connection")
 def many_channels(t):
     connection = connect(t)
     channels = [connection.channel() for _ in range(200)]

@@ -197,7 +197,6 @@ static bool open_folder(struct daemon *daemon)
     daemon->lock = folder_lock(daemon->data_dir, true, what, sizeof(what));
     if (daemon->lock < 0)
         return refuse(daemon, what);
-    daemon->was_ended = folder_begin(daemon->lock);
     daemon->disk = disk_posix_new(daemon->data_dir);
     if (!daemon->disk) {
         snprintf(what, sizeof(what), "%s cannot be used: %s", daemon->data_dir, strerror(errno));
@@ -230,8 +229,10 @@ static bool open_store(struct daemon *daemon)
         (ssize_t)sizeof(options->identity))
         return refuse(daemon, "the system has no random numbers");
     daemon->store = store_open(options, clock_monotonic_ms(), what, sizeof(what));
-    if (daemon->store)
+    if (daemon->store) {
+        daemon->was_ended = folder_begin(daemon->lock);
         return true;
+    }
     size_t used = strlen(what);
     snprintf(what + used, sizeof(what) - used,
              "; 'leveretd --check-store %s' says more, and changes nothing", daemon->data_dir);

@@ -44,11 +44,13 @@ dist_check_SCRIPTS += \
 	%D%/globals.sh \
 	%D%/layers.sh \
 	%D%/listed.sh \
+	%D%/limits.sh \
 	%D%/man.sh \
 	%D%/shell.sh
 TESTS += \
 	%D%/globals.sh \
 	%D%/layers.sh \
 	%D%/listed.sh \
+	%D%/limits.sh \
 	%D%/man.sh \
 	%D%/shell.sh

@@ -15,6 +15,8 @@ import socket
 import struct
 import time
 
+PATIENCE = 60
+
 FRAME_METHOD, FRAME_HEADER, FRAME_BODY, FRAME_HEARTBEAT = 1, 2, 3, 8
 FRAME_END = 0xCE
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
@@ -374,7 +376,7 @@ CAPABILITIES = {"publisher_confirms": True, "exchange_exchange_bindings": True,
 class Connection:
     """One socket to the broker.  Without open() not a byte is sent on it."""
 
-    def __init__(self, address, timeout=5.0):
+    def __init__(self, address, timeout=PATIENCE):
         host, port = address.rsplit(":", 1)
         self.timeout = timeout
         self.sock = socket.create_connection((host, int(port)), timeout=timeout)
@@ -554,7 +556,7 @@ class Connection:
             raise AssertionError("expected a reply to basic.get, got %r" % event)
         return event if event.name == "basic.get-ok" else None
 
-    def get_soon(self, queue, channel=1, no_ack=True, timeout=2.0):
+    def get_soon(self, queue, channel=1, no_ack=True, timeout=PATIENCE):
         """A message from a queue that will have one in a moment."""
         deadline = time.monotonic() + timeout
         while True:
@@ -580,7 +582,7 @@ class Connection:
     def consume(self, queue, channel=1, **fields):
         return self.call(channel, "basic.consume", queue=queue, **fields).consumer_tag
 
-    def at_end(self, timeout=5.0):
+    def at_end(self, timeout=PATIENCE):
         """Whether the broker closes the socket in time, whatever it says before."""
         try:
             while True:

@@ -272,7 +272,7 @@ def judge(daemon, log, load, *met):
         check(model.met[what], "met: " + what)
 
 
-@case("a confirm comes when its message is synced, and all before it", timeout=120)
+@case("a confirm comes when its message is synced, and all before it")
 def _(t):
     daemon, log = observed(t)
     load = Load(t, daemon)
@@ -289,7 +289,7 @@ def _(t):
     judge(daemon, log, load, "syncs", "folder syncs", "created")
 
 
-@case("so do the answers to a commit and to a durable declare", timeout=120)
+@case("so do the answers to a commit and to a durable declare")
 def _(t):
     daemon, log = observed(t)
     load = Load(t, daemon)
@@ -308,7 +308,7 @@ def _(t):
     judge(daemon, log, load, "commits", "declares")
 
 
-@case("its file's name is durable as well, and files go behind the anchor", timeout=120)
+@case("its file's name is durable as well, and files go behind the anchor")
 def _(t):
     daemon, log = observed(t, *SIZES)
     load = Load(t, daemon)

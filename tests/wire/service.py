@@ -10,6 +10,8 @@ import time
 
 from wire import amqp
 
+PATIENCE = amqp.PATIENCE
+
 PROGRAM = os.environ.get("LEVERETD") or os.path.join(os.environ.get("top_builddir", "."), "leveretd")
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (debug|info|warning|error) [a-z0-9_]+"
                   r"( [a-z0-9_]+=([^ \"\\=]+|\"([^\"\\]|\\.)*\"))+")
@@ -25,7 +27,7 @@ def folder(t):
 
 def run(*arguments, **options):
     """A daemon that is expected to end by itself: status, output, log."""
-    done = subprocess.run([PROGRAM, *arguments], stdin=subprocess.DEVNULL, timeout=20, check=False,
+    done = subprocess.run([PROGRAM, *arguments], stdin=subprocess.DEVNULL, timeout=PATIENCE, check=False,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
     return done.returncode, done.stdout, done.stderr
 
@@ -51,14 +53,14 @@ class Daemon:
 
     def says(self, text):
         """Waits until the log has it."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while text not in self.log():
             if time.monotonic() > deadline:
                 raise AssertionError("%r is missing in the log: %s" % (text, self.log()))
             time.sleep(0.01)
 
     def ready(self):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while READY not in self.log():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError("it did not start: " + self.log())
@@ -75,7 +77,7 @@ class Daemon:
 
     def stop(self, number=signal.SIGTERM):
         self.process.send_signal(number)
-        return self.process.wait(10)
+        return self.process.wait(PATIENCE)
 
 
 def serve(t, data, *arguments, **options):

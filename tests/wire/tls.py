@@ -20,7 +20,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from service import PROGRAM, Daemon, folder, run  # noqa: E402
+from service import PATIENCE, PROGRAM, Daemon, folder, run  # noqa: E402
 from wire import Skip, amqp, case, check, equal, main  # noqa: E402
 
 LISTENING = re.compile(r"listening address=(\S+) tls=true$", re.M)
@@ -81,7 +81,7 @@ def trust(certificate=None, authority="authority"):
 
 class Connection(amqp.Connection):
     def __init__(self, t, daemon, context=None):
-        super().__init__(daemon.tls, 10)
+        super().__init__(daemon.tls)
         t.cleanup(self.abort)
         self.sock = (context or trust()).wrap_socket(self.sock, server_hostname="127.0.0.1")
 
@@ -95,20 +95,21 @@ def client(t, daemon, context=None):
 def dial(t, daemon):
     """A socket at the TLS port on which nothing has been said."""
     host, port = daemon.tls.rsplit(":", 1)
-    sock = socket.create_connection((host, int(port)), 10)
+    sock = socket.create_connection((host, int(port)), PATIENCE)
     t.cleanup(sock.close)
     return sock
 
 
 def ends(sock):
-    """Reads until the socket is closed, in whatever way; how long that took."""
-    before = time.monotonic()
+    """Reads until the socket is closed, in whatever way; false: it never is."""
     try:
         while sock.recv(65536):
             pass
+    except socket.timeout:
+        return False
     except (ConnectionResetError, ssl.SSLError):
         pass
-    return time.monotonic() - before
+    return True
 
 
 def still_serves(t, daemon):
@@ -118,12 +119,7 @@ def still_serves(t, daemon):
 
 
 def logs(daemon, text):
-    """Waits for a line of the log."""
-    for _ in range(200):
-        if text in daemon.log():
-            return
-        time.sleep(0.02)
-    raise AssertionError("%r is not in the log: %s" % (text, daemon.log()))
+    daemon.says(text)
 
 
 class Pieces:
@@ -302,8 +298,7 @@ def _(t):
         half.sock.sendall(half.outgoing.read()[:100])
     done.greet(done.sock.sendall)
     for what, sock in (("silence", silent), ("half a hello", half.sock), ("no AMQP", done.sock)):
-        took = ends(sock)
-        check(took < 3, "%s was borne for %.1f s" % (what, took))
+        check(ends(sock), "%s was borne" % what)
     logs(daemon, 'reason="handshake timeout"')
     still_serves(t, daemon)
 
@@ -342,14 +337,14 @@ def _(t):
 
 @case("who does not speak TLS is told off by the log, and who does at the plain port, too")
 def _(t):
-    daemon = serve(t)
+    daemon = serve(t, "--handshake-ms", "3600000")
     for words in (amqp.PROTOCOL_HEADER, b"GET / HTTP/1.1\r\n\r\n", b"\x80" * 100, b"\0" * 1000):
         sock = dial(t, daemon)
         sock.sendall(words)
-        check(ends(sock) < 2, "%r was borne" % words)
+        check(ends(sock), "%r was borne" % words)
     logs(daemon, 'reason="wrong version number: the peer does not speak TLS"')
     host, port = daemon.addresses()[0].rsplit(":", 1)
-    with socket.create_connection((host, int(port)), 5) as sock:
+    with socket.create_connection((host, int(port)), PATIENCE) as sock:
         try:
             trust().wrap_socket(sock, server_hostname="127.0.0.1")
             raise AssertionError("the plain port speaks TLS")
@@ -360,7 +355,7 @@ def _(t):
 
 @case("damage on the way ends the connection")
 def _(t):
-    daemon = serve(t)
+    daemon = serve(t, "--handshake-ms", "3600000")
     peer = Pieces(t, daemon)
     peer.greet(peer.sock.sendall)
     peer.sock.sendall(peer.encrypt(amqp.PROTOCOL_HEADER))
@@ -368,23 +363,34 @@ def _(t):
     record = bytearray(peer.encrypt(b"x" * 100))
     record[50] ^= 1
     peer.sock.sendall(record)
-    check(ends(peer.sock) < 2, "it was borne")
+    check(ends(peer.sock), "it was borne")
     logs(daemon, 'tls_failed peer=')
     still_serves(t, daemon)
 
 
-def s_client(t, daemon, commands, *arguments):
-    """What openssl's client prints when it is given these lines, with pauses in between."""
+def s_client(t, daemon, talk, *arguments):
+    """What openssl's client prints; `talk` has lines for it, and what it prints before the next."""
     process = subprocess.Popen(["openssl", "s_client", "-connect", daemon.tls, *arguments],
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT)
     t.cleanup(process.kill)
-    time.sleep(0.3)
-    for line in commands:
+    out = b""
+
+    def read_until(word, seen):
+        nonlocal out
+        while word not in out[seen:]:
+            part = os.read(process.stdout.fileno(), 65536)
+            if not part:
+                break
+            out += part
+    if talk:
+        read_until(b"Verify return code", 0)
+    for line, answer in talk:
+        seen = len(out)
         process.stdin.write(line)
         process.stdin.flush()
-        time.sleep(0.2)
-    return process.communicate(timeout=10)[0]
+        read_until(answer, seen)
+    return out + process.communicate(timeout=PATIENCE)[0]
 
 
 @case("old versions are refused in any case")
@@ -398,16 +404,17 @@ def _(t):
 @case("keys may be changed")
 def _(t):
     daemon = serve(t)
-    out = s_client(t, daemon, [b"K\n", b"k\n", amqp.PROTOCOL_HEADER[:4],
-                               amqp.PROTOCOL_HEADER[4:], b"K\n"], "-tls1_3")
-    check(b"KEYUPDATE" in out and b"capabilities" in out, "it said %r" % out[-300:])
+    out = s_client(t, daemon, [(b"K\n", b"KEYUPDATE"), (b"k\n", b"KEYUPDATE"),
+                               (amqp.PROTOCOL_HEADER, b"capabilities"), (b"K\n", b"KEYUPDATE")],
+                   "-tls1_3")
+    check(out.count(b"KEYUPDATE") == 3 and b"capabilities" in out, "it said %r" % out[-300:])
     still_serves(t, daemon)
 
 
 @case("nobody renegotiates")
 def _(t):
     daemon = serve(t)
-    out = s_client(t, daemon, [b"R\n"], "-tls1_2")
+    out = s_client(t, daemon, [(b"R\n", b"no renegotiation")], "-tls1_2")
     check(b"no renegotiation" in out, "it said %r" % out[-300:])
     still_serves(t, daemon)
 
@@ -442,7 +449,7 @@ def _(t):
     c.close()
 
 
-@case("a peer that reads late gets everything", timeout=60)
+@case("a peer that reads late gets everything")
 def _(t):
     daemon = serve(t)
     c = client(t, daemon)
@@ -466,7 +473,7 @@ def _(t):
     c.close()
 
 
-@case("what an alarm kept from being read is read after it", timeout=60)
+@case("what an alarm kept from being read is read after it")
 def _(t):
     daemon = serve(t, "--memory-limit", "3000000")
     publisher, reader = client(t, daemon), client(t, daemon)
@@ -492,7 +499,7 @@ def _(t):
     reader.consume("q", no_ack=True)
     for number in range(count):
         push()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 event = reader.recv(1, timeout=0.05)
@@ -521,12 +528,12 @@ def _(t):
 def _(t):
     daemon = serve(t)
     c = client(t, daemon)
-    c.sock.settimeout(5)
+    c.sock.settimeout(PATIENCE)
     c.sock.unwrap().close()
     logs(daemon, 'reason="the socket ended without connection.close"')
     c = client(t, daemon)
     socket.socket(fileno=os.dup(c.sock.fileno())).shutdown(socket.SHUT_WR)
-    check(ends(c.sock) < 2, "it stayed open")
+    check(ends(c.sock), "it stayed open")
     still_serves(t, daemon)
 
 
@@ -539,9 +546,8 @@ def _(t):
     for _ in range(100):
         c.publish(1, "q", b"x" * 10000)
     c.sock.unwrap()
-    for _ in range(100):
-        if other.count("q")[0] == 100:
-            return
+    deadline = time.monotonic() + PATIENCE
+    while other.count("q")[0] < 100 and time.monotonic() < deadline:
         time.sleep(0.05)
     equal(other.count("q")[0], 100, "messages")
 
@@ -604,7 +610,7 @@ def _(t):
         c.abort()
 
 
-@case("leveretperf", timeout=60)
+@case("leveretperf")
 def _(t):
     program = os.path.join(os.path.dirname(PROGRAM), "leveretperf")
     if not os.access(program, os.X_OK):
@@ -614,7 +620,7 @@ def _(t):
                            path("authority.pem"), "--count", "20000", "--size", "16-20000",
                            "--confirm", "200", "--ack-every", "7", "--verify", "--quiet"],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=50, check=False)
+                          stderr=subprocess.STDOUT, text=True, timeout=PATIENCE, check=False)
     equal(done.returncode, 0, "status of leveretperf, which said %r" % done.stdout)
 
 

@@ -286,7 +286,7 @@ static bool build_server(struct daemon *daemon)
     log_event(
         &daemon->log, EVENT_limits, "memory_bytes=%llu disk_reserve_bytes=%llu connections=%zu",
         (unsigned long long)options->memory_bytes_max,
-        (unsigned long long)daemon->options.store.disk_reserve_bytes, daemon->loop->sockets_max);
+        (unsigned long long)store_disk_reserve(daemon->store), daemon->loop->sockets_max);
     daemon->server = server_new(options, &daemon->broker, clock_monotonic_ms());
     return true;
 }

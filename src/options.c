@@ -97,7 +97,7 @@ static const struct row rows[] = {
     {"memory-limit", KIND_MEMORY, 0, 0, 0, 0, "SIZE|PERCENT",
      "memory above which publishers wait; 0: none"},
     {"disk-reserve", KIND_SIZE, FIELD(store.disk_reserve_bytes), 0, UINT64_MAX, "SIZE",
-     "free disk space below which publishers wait"},
+     "free disk space below which publishers wait; an eighth of a small disk"},
     HEADING("Store, for tests and tuning"),
     {"segment-size", KIND_SIZE, FIELD(store.segment_bytes), 4096, GIB, "SIZE",
      "size of a journal file"},

@@ -273,11 +273,20 @@ static struct exchange *exchange_of(const struct queue *queue)
     return vhost_exchange(queue->vhost, bytes_str(queue->dead_letter_exchange));
 }
 
-/* False when the message has to be read first. */
+/* The copy has more headers, and may go to some queues. */
+static bool has_room_for(struct store *store, const struct message *message)
+{
+    uint64_t bytes = store_message_bytes(message, 64) + DEATHS_MAX_BYTES;
+    return !(message->flags & MESSAGE_PERSISTENT) || store_room(store, bytes) == STORE_ROOM_NOW;
+}
+
+/* False when the message has to be read first, or to wait for room. */
 static bool move(struct queue *queue, uint64_t sequence, enum death why)
 {
     struct message *message;
     struct exchange *exchange = exchange_of(queue);
+    struct store *store = queue->vhost->broker->store;
+    bool has_room;
     if (exchange) {
         switch (index_fetch(queue->index, sequence, &message)) {
         case INDEX_WAIT:
@@ -287,8 +296,12 @@ static bool move(struct queue *queue, uint64_t sequence, enum death why)
                 break;
             return true;
         case INDEX_OK:
-            bury(queue, exchange, message, why);
+            has_room = has_room_for(store, message);
+            if (has_room)
+                bury(queue, exchange, message, why);
             message_unref(queue->vhost->broker->pool, message);
+            if (!has_room)
+                return false;
         }
     }
     index_settle(queue->index, sequence);

@@ -70,6 +70,7 @@ static void on_report(struct ev_loop *ev, ev_signal *watcher, int events)
         {"checkpoints", stats->checkpoints},
         {"compactions", stats->compactions},
         {"messages_moved", stats->messages_moved},
+        {"messages_refused", stats->messages_refused},
         {"replayed_batches", stats->replayed_batches},
         {"damaged", stats->damaged},
         {"chunks_damaged", stats->chunks_damaged},

@@ -198,15 +198,18 @@ static struct exchange *need_exchange(struct channel *channel, const struct mess
     return exchange ? exchange : vhost_need_exchange(channel->connection->vhost, name, error);
 }
 
-/* The store will never have room for it: its publisher is told. */
-static enum handled refuse(struct channel *channel, struct error *error)
+/* The store has no room for it: its publisher is told. */
+static enum handled refuse(struct channel *channel, enum store_room room, struct error *error)
 {
     struct message *message = content_take(&channel->content);
     size_t size = message_data_size(message);
     message_unref(channel_broker(channel)->pool, message);
+    if (room == STORE_ROOM_FULL)
+        store_refused(channel_broker(channel)->store);
     if (!channel->confirms)
         return error_set(error, REPLY_PRECONDITION_FAILED,
-                         "message of %zu bytes is larger than what the journal takes", size);
+                         "message of %zu bytes is larger than what %s", size,
+                         room == STORE_ROOM_FULL ? "is free on the disk" : "the journal takes");
     settle_refuse(channel, ++channel->publish_number);
     return HANDLED;
 }
@@ -225,8 +228,10 @@ enum handled handle_basic_content(struct channel *channel, struct error *error)
         return HANDLED_FAILED;
     enum store_room room = channel->transaction ? STORE_ROOM_NOW
                                                 : publishing_room(channel, content->message, 1);
+    if (room == STORE_ROOM_LATER)
+        alarm_published(channel->connection); /* to be told, if this is for want of room on the disk */
     if (room != STORE_ROOM_NOW)
-        return room == STORE_ROOM_LATER ? HANDLED_WAIT : refuse(channel, error);
+        return room == STORE_ROOM_LATER ? HANDLED_WAIT : refuse(channel, room, error);
     bool mandatory = content->mandatory, done = true;
     struct message *message = content_take(content);
     if (channel->transaction) {

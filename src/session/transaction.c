@@ -239,6 +239,12 @@ static enum progress find_room(struct transaction *tx, struct error *error)
 {
     struct store *store = tx->server->broker->store;
     switch (store_room(store, tx->record)) {
+    case STORE_ROOM_FULL:
+        store_refused(store);
+        error_set(error, REPLY_PRECONDITION_FAILED,
+                  "transaction of %llu bytes is larger than what is free on the disk",
+                  (unsigned long long)tx->record);
+        return PROGRESS_FAILED;
     case STORE_ROOM_NEVER:
         error_set(error, REPLY_PRECONDITION_FAILED,
                   "the journal has no room for a transaction of %llu bytes",
@@ -251,7 +257,7 @@ static enum progress find_room(struct transaction *tx, struct error *error)
     }
     if (tx->steps < BUDGET_MS)
         return PROGRESS_DONE;
-    tx->is_holding = store_hold(store);
+    tx->is_holding = store_hold(store, tx->record);
     return tx->is_holding ? PROGRESS_DONE : PROGRESS_WAITS;
 }
 

@@ -23,7 +23,7 @@
 #include "store/internal.h"
 
 /* While space is short, checkpoints come often, as only they give space back. */
-enum { RETRY_MS = 1000, SHORT_MS = 1000 };
+enum { WANTED_MS = 1000, TIGHT_MS = 5000 };
 
 struct key {
     uint8_t data[17];
@@ -328,6 +328,15 @@ static void run_checkpoint(struct job *link)
         retire_files(job);
 }
 
+uint64_t checkpoint_due_ms(const struct store *store)
+{
+    uint64_t interval_ms = store->o.checkpoint_ms;
+    uint64_t tight_ms = space_is_wanted(store) ? WANTED_MS : TIGHT_MS;
+    if (space_is_tight(store) && tight_ms < interval_ms)
+        interval_ms = tight_ms;
+    return store->checkpoint_ms + interval_ms;
+}
+
 bool checkpoint_is_due(const struct store *store)
 {
     if (store->checkpoint || store->is_failed || !store->is_changed)
@@ -335,9 +344,8 @@ bool checkpoint_is_due(const struct store *store)
     /* What is being released holds segments, and would have to be released at once. */
     if (!list_is_empty(&store->condemned) && store->journal_since < 2 * store->o.checkpoint_bytes)
         return false;
-    uint64_t interval_ms = store->is_short ? SHORT_MS : store->o.checkpoint_ms;
     return store->journal_since >= store->o.checkpoint_bytes ||
-           store->now_ms - store->checkpoint_ms >= interval_ms;
+           store->now_ms >= checkpoint_due_ms(store);
 }
 
 void checkpoint_begin(struct store *store)
@@ -358,9 +366,7 @@ void checkpoint_begin(struct store *store)
     job->lacks_previous = store->sealing;
     store->checkpoint_missed = false;
     job->durable = store->position.batch - 1;
-    uint32_t kept = store->spares_count;
-    bool keep = kept < store->o.recycle_segments && !store->is_short;
-    job->recycle = keep ? store->o.recycle_segments - kept : 0;
+    job->recycle = space_spares(store);
     store->checkpoint = job;
     store->checkpoint_ms = store->now_ms;
     store->journal_since = 0;
@@ -373,9 +379,10 @@ void checkpoint_begin(struct store *store)
 void checkpoint_tick(struct store *store)
 {
     struct checkpoint_job *job = store->checkpoint;
+    outage_tick(&store->checkpoint_writes, store->o.log, store->now_ms);
     if (!job || job->is_submitted || store->is_failed)
         return;
-    bool is_time = store->now_ms >= store->checkpoint_retry_ms;
+    bool is_time = outage_allows(&store->checkpoint_writes, store->now_ms);
     if (!is_time || (store->durable < job->durable && !planted(PLANTED_EARLY_CHECKPOINT)))
         return;
     job->is_submitted = true;
@@ -396,12 +403,14 @@ void checkpoint_done(struct store *store, struct checkpoint_job *job)
 {
     if (job->result < 0) {
         /* The batch is the same whenever it is written: what it names is still there. */
-        log_event(store->o.log, EVENT_checkpoint_failed, "reason=%s",
-                  job->error ? strerror(job->error) : store->o.kv->error);
+        outage_fail(&store->checkpoint_writes, store->o.log, store->now_ms,
+                    job->error ? strerror(job->error) : store->o.kv->error);
+        space_needed(store);
         job->is_submitted = false;
-        store->checkpoint_retry_ms = store->now_ms + RETRY_MS;
         return;
     }
+    outage_succeed(&store->checkpoint_writes, store->now_ms);
+    outage_succeed(&store->index_writes, store->now_ms);
     forget_files(store, job);
     for (uint32_t i = 0; i < job->recycled; i++)
         store->spares[store->spares_count++] = job->kept[i];
@@ -416,7 +425,6 @@ void checkpoint_done(struct store *store, struct checkpoint_job *job)
     store->covered = job->durable;
     store->image_sum = job->sum;
     store->checkpoint = NULL;
-    store->checkpoint_retry_ms = 0;
     store->stats.checkpoints++;
     checkpoint_free(job);
 }

@@ -1,12 +1,14 @@
-/* Compaction: when the files hold more than twice what is needed and four segments, the live
- * messages of the emptiest segment are written again at the end of the journal, as *moved* records,
- * a bounded amount a turn; the segment then goes with the next checkpoint but one. */
+/* Compaction: when the files hold more than twice what is needed and four segments, or the disk is
+ * nearly full, the live messages of the emptiest segment are written again at the end of the journal,
+ * as *moved* records, a bounded amount a turn; the segment then goes with the next checkpoint but
+ * one. */
 #include <assert.h>
+#include <errno.h>
 
 #include "base/mem.h"
 #include "store/internal.h"
 
-enum { SCAN_BYTES = 1 << 20 };
+enum { SCAN_BYTES = 1 << 20, NO_FILE_MS = 1000 };
 
 /* ---- the reader's side ---- */
 
@@ -39,12 +41,6 @@ static void scan(struct store *store, uint64_t offset, uint64_t size)
     store->o.reader->ops->submit(store->o.reader, &job->job);
 }
 
-void scan_done(struct store *store, struct scan_job *job)
-{
-    (void)job;
-    store->compaction.is_reading = false;
-}
-
 void compact_stop(struct store *store)
 {
     struct compaction *c = &store->compaction;
@@ -55,6 +51,16 @@ void compact_stop(struct store *store)
         mem_free(c->scan);
     }
     *c = (struct compaction){0};
+}
+
+void scan_done(struct store *store, struct scan_job *job)
+{
+    store->compaction.is_reading = false;
+    if (job->error != EMFILE && job->error != ENFILE)
+        return;
+    /* Nothing is wrong with the segment: it is tried again, from its start. */
+    compact_stop(store);
+    store->compact_ms = store->now_ms + NO_FILE_MS;
 }
 
 /* `size` bytes of the segment at `offset`; NULL: they are being read, or (*failed) cannot be. */
@@ -182,11 +188,19 @@ static bool compact_batch(struct store *store, bool *failed)
     return true;
 }
 
+/* What moves takes room before it gives any. A publisher must leave more. */
+static bool has_room(const struct store *store, uint64_t bytes)
+{
+    uint64_t taken = store->filling->size + (store->is_writing ? store->write.size : 0);
+    return store->free_bytes > store->o.disk_reserve_bytes / 8 + taken + bytes;
+}
+
 static struct segment *emptiest(struct store *store)
 {
     struct segment *best = NULL;
     uint64_t bytes = segments_bytes(store);
-    if (bytes <= 2 * store->stats.live_bytes + 4 * (uint64_t)store->o.segment_bytes)
+    bool is_tight = space_is_tight(store);
+    if (!is_tight && bytes <= 2 * store->stats.live_bytes + 4 * (uint64_t)store->o.segment_bytes)
         return NULL;
     list_for_each(link, &store->segments)
     {
@@ -197,7 +211,8 @@ static struct segment *emptiest(struct store *store)
         if (!best || segment->live_bytes * best->size < best->live_bytes * segment->size)
             best = segment;
     }
-    return best && best->live_bytes < best->size / 4 * 3 ? best : NULL;
+    uint64_t worth = best ? best->size - best->size / (is_tight ? 8 : 4) : 0;
+    return best && best->live_bytes < worth && has_room(store, best->live_bytes) ? best : NULL;
 }
 
 static void finish(struct store *store, bool failed)
@@ -214,7 +229,7 @@ static void finish(struct store *store, bool failed)
 void compact_tick(struct store *store)
 {
     struct compaction *c = &store->compaction;
-    if (store->is_failed || c->is_reading || store->is_short)
+    if (store->is_failed || c->is_reading || store->retry_ms)
         return;
     if (!c->segment) {
         if (store->now_ms < store->compact_ms)
@@ -232,8 +247,9 @@ void compact_tick(struct store *store)
         return;
     }
     uint64_t limit = store->filling->size + SCAN_BYTES;
-    bool failed = false, more = true;
-    while (more && !failed && store->filling->size < limit && store->filling->size < store->o.batch_bytes / 2) {
+    bool failed = false, more = has_room(store, SCAN_BYTES);
+    while (more && !failed && store->filling->size < limit &&
+           store->filling->size < store->o.batch_bytes / 2) {
         if (c->batch_records) {
             more = compact_record(store, &failed);
         } else if (c->offset = c->batch_end, c->offset + BATCH_HEADER <= c->segment->size) {

@@ -40,9 +40,12 @@ struct disk_ops {
     int (*sync_folder)(struct disk *disk); /* makes creates, renames and unlinks durable */
     /* Calls `each` for every file. */
     int (*list)(struct disk *disk, void (*each)(void *context, const char *name), void *context);
-    int (*free_space)(struct disk *disk, uint64_t *bytes);
+    /* What is free for us, and the size of the whole disk. */
+    int (*free_space)(struct disk *disk, uint64_t *bytes, uint64_t *total);
     /* Makes sure that the first `size` bytes have room on the disk. May be NULL: it cannot. */
     int (*allocate)(struct disk_file *file, uint64_t size);
+    /* Gives up what lies behind the first `size` bytes. A crash may bring it back. May be NULL. */
+    int (*cut)(struct disk_file *file, uint64_t size);
 };
 
 struct disk {

@@ -413,12 +413,18 @@ static int file_allocate(struct disk_file *file, uint64_t size)
     return posix_fallocate(file->fd, 0, (off_t)size);
 }
 
-static int folder_free_space(struct disk *disk, uint64_t *bytes)
+static int file_cut(struct disk_file *file, uint64_t size)
+{
+    return ftruncate(file->fd, (off_t)size) == 0 ? 0 : errno;
+}
+
+static int folder_free_space(struct disk *disk, uint64_t *bytes, uint64_t *total)
 {
     struct statvfs status;
     if (fstatvfs(folder_of(disk), &status) < 0)
         return errno;
     *bytes = (uint64_t)status.f_bavail * status.f_frsize;
+    *total = (uint64_t)status.f_blocks * status.f_frsize;
     return 0;
 }
 
@@ -436,6 +442,7 @@ static const struct disk_ops ops = {
     .list = folder_list,
     .free_space = folder_free_space,
     .allocate = file_allocate,
+    .cut = file_cut,
 };
 
 struct disk *disk_posix_new(const char *path)

@@ -6,6 +6,7 @@
 #include "base/planted.h"
 #include "store/chunk.h"
 #include "store/files.h"
+#include "store/outage.h"
 #include "store/record.h"
 #include "store/store.h"
 
@@ -13,6 +14,7 @@ enum job_kind {
     JOB_WRITE,
     JOB_CHECKPOINT,
     JOB_RESERVE,
+    JOB_RELEASE,
     JOB_SPILL,
     JOB_LOAD,
     JOB_READ,
@@ -118,9 +120,8 @@ struct write_job {
     struct segment *segment;
     struct disk_file *file;   /* of the segment, once it is open */
     struct disk_file *before; /* the segment before: to be synced and closed; or NULL */
-    uint32_t release[SPARES_MAX]; /* spare files to give up first, as space is short */
-    uint32_t release_count;
-    bool release_reserve;
+    uint32_t cut;             /* the number of the segment before; 0: it need not be cut */
+    uint64_t cut_size;        /* ... to this size: what lies behind is of no use to anybody */
     uint64_t free_bytes; /* afterwards: space that is left */
     char create[32];          /* the segment must be made first */
     char recycle[32];         /* ... from this file */
@@ -289,7 +290,8 @@ void read_done(struct store *store, struct read_job *job);
 void read_free(struct read_job *job);
 /* Memory that is not needed goes. */
 void reader_tick(struct store *store);
-/* Wakes those whose reads had to wait for a descriptor. */
+/* The index waits, or is about to: it is woken then, to ask again. */
+void index_rest(struct index *index, uint64_t until_ms);
 void read_tick(struct store *store);
 
 /* ---- sift.c ---- */
@@ -445,6 +447,8 @@ struct dead_name {
 };
 
 bool checkpoint_is_due(const struct store *store);
+/* When the next one is, if anything changes. */
+uint64_t checkpoint_due_ms(const struct store *store);
 /* Takes the image; the filling batch is empty. */
 void checkpoint_begin(struct store *store);
 void checkpoint_tick(struct store *store);
@@ -464,21 +468,52 @@ void chunk_name_dead(struct store *store, struct chunk *chunk);
 
 /* ---- space.c ---- */
 
-/* Makes the reserve: a file that is given up when the disk is full, so that settles and a checkpoint
- * still fit. */
+/* Files that are given up when the disk is full, so that settles and a checkpoint still fit. */
+enum reserve { RESERVE_JOURNAL, RESERVE_INDEX, RESERVES };
+
 struct reserve_job {
     struct job job;
     struct disk *disk;
+    enum reserve which;
     uint64_t size;
     int error;
 };
 
-/* Space was measured. */
+struct release_job {
+    struct job job;
+    struct disk *disk;
+    uint32_t spares[SPARES_MAX];
+    uint32_t count;
+    bool reserves[RESERVES];
+    uint64_t free_bytes; /* afterwards */
+};
+
+/* The reserve of that file's name; RESERVES: it is none. */
+enum reserve reserve_of(const char *name);
+/* Before anything is read: no size of the options may be too large for the disk. */
+void space_fit(struct store *store);
+/* The index cannot be opened: gives something up, if the disk is full and there is anything. */
+bool space_rescue(struct store *store);
+/* Space was measured, with no write under way. */
 void space_note(struct store *store, uint64_t free_bytes);
-/* A write met a full disk: gives up what can be given up. False: there is nothing left. */
+/* A write begins or ends. */
+void space_measured(struct store *store);
+/* store_room, for records that a batch takes. */
+enum store_room space_room(struct store *store, uint64_t bytes);
+/* Does anybody wait for room, or has been told that there is none? */
+bool space_is_wanted(const struct store *store);
+/* Is so little free that what is dead should go, whatever that costs? */
+bool space_is_tight(const struct store *store);
+/* How many files more may be kept for reuse. */
+uint32_t space_spares(const struct store *store);
+/* A write of the journal met a full disk: gives up what can be given up. False: there is nothing
+ * left. */
 bool space_release(struct store *store);
+/* The index could not be written or opened: the same for it, if it was for lack of room. */
+void space_needed(struct store *store);
 void space_tick(struct store *store);
 void reserve_done(struct store *store, struct reserve_job *job);
+void release_done(struct store *store, struct release_job *job);
 
 /* Closes the files of segments that are gone. */
 struct forget_job {
@@ -549,9 +584,16 @@ struct store {
     struct store_stats stats;
     char failure[200];
     bool is_failed, is_short, is_closing;
+    uint64_t free_bytes;     /* of the disk, when it was measured last */
+    uint64_t room;           /* what the filling batch may grow to */
+    uint64_t missed_ms;      /* when somebody had no room last; 0: never */
     struct reserve_job *reserving;
-    bool has_reserve;        /* there is a file to give up when the disk is full */
-    uint64_t reserve_ms;     /* when to try to make it again */
+    bool has_reserve[RESERVES];
+    uint64_t reserve_ms;     /* when to try to make them again */
+    unsigned releasing;      /* jobs under way */
+    int rescues;             /* steps of giving up what a start needs */
+    struct outage full, unopened, refusals; /* of writing the journal; of what was to be written */
+    struct outage index_writes, index_reads, checkpoint_writes;
     struct files files;      /* the reader's side */
     struct identity identity; /* of the owner until the first write, then of the syncer */
 
@@ -562,6 +604,8 @@ struct store {
     struct disk_file *active_file; /* the syncer's, while it writes */
     uint32_t spares[SPARES_MAX]; /* files to reuse */
     uint32_t spares_count;
+    uint32_t surplus[SPARES_MAX]; /* such files that are too many, or too large: to be removed */
+    uint32_t surplus_count;
 
     struct batch *filling;
     struct batch *sealing; /* a large one, from its sealing until it is written; NULL: none */
@@ -571,6 +615,7 @@ struct store {
     bool is_writing;
     bool is_held;        /* the filling batch is kept open; */
     uint64_t held_batch; /* the last one that was */
+    uint64_t promised;   /* room in it that who does so may still take, or has taken */
     uint64_t written;   /* batches up to here can be read back */
     uint64_t durable;   /* ... and have been synced */
     uint64_t unsynced_ms; /* when the oldest written, unsynced batch was written */
@@ -590,7 +635,7 @@ struct store {
     uint64_t id_last, id_last_transient;
     struct list awake;        /* indexes: wait_link */
     struct list mark_waiters; /* indexes: wait_link */
-    struct list resting;      /* indexes: wait_link: no descriptor to read with */
+    struct list resting;      /* indexes: wait_link: what they need cannot be read now */
     uint64_t rest_ms;         /* ... until then */
     struct list bodies;       /* chunks: bodies_link, oldest first */
     struct list cache;        /* chunks: cache_link, oldest first */
@@ -624,7 +669,6 @@ struct store {
     bool is_adrift;   /* at start: the anchor does not know the checkpoint */
     uint64_t checkpoint_ms;            /* when the last one began */
     bool checkpoint_missed;            /* one was due behind a large batch, and not taken */
-    uint64_t checkpoint_retry_ms;      /* it could not be written: when to try again */
     uint64_t journal_since;            /* bytes written since */
     bool is_changed;                   /* anything to write down since */
 

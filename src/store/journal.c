@@ -12,8 +12,7 @@
 #include "base/mem.h"
 #include "store/internal.h"
 
-enum { PARTS_MAX = 256, FULL_RETRY_MS = 100, AHEAD_MAX = 1 << 20 };
-enum { MARK_MS = 500 };
+enum { PARTS_MAX = 256, AHEAD_MAX = 1 << 20, CUT_MIN = 64 << 10, MARK_MS = 500 };
 enum { BLOCK_KEPT = 64 << 10, BLOCK_KEPT_MS = 1000 };
 /* A record that is as large as the work with its place: a batch of smaller ones is large earlier. */
 enum { RECORD_ABOUT = 256 };
@@ -199,17 +198,21 @@ static void make_bytes(struct write_job *job)
     job->batch = NULL;
 }
 
-static void release(struct write_job *job)
+/* The end of the segment before goes: zeros laid out ahead, and what an earlier use of the file left.
+ * The new segment is durable, so nobody looks there again. If it cannot be cut it only takes room. */
+static void cut_before(struct write_job *job)
 {
+    const struct disk_ops *ops = job->disk->ops;
+    struct disk_file *file;
+    uint64_t size;
     char name[32];
-    for (uint32_t i = 0; i < job->release_count; i++) {
-        spare_name(name, job->release[i]);
-        job->disk->ops->unlink(job->disk, name);
-    }
-    if (job->release_reserve)
-        job->disk->ops->unlink(job->disk, "reserve");
-    job->release_count = 0;
-    job->release_reserve = false;
+    segment_name(name, job->cut);
+    job->cut = 0;
+    if (!ops->cut || ops->open(job->disk, name, DISK_WRITE, &file) != 0)
+        return;
+    if (ops->size(file, &size) == 0 && size > job->cut_size && size - job->cut_size >= CUT_MIN)
+        ops->cut(file, (job->cut_size + DISK_BLOCK - 1) / DISK_BLOCK * DISK_BLOCK);
+    ops->close(file);
 }
 
 /* The segment before is complete: what is in it must be as durable as what follows. */
@@ -226,8 +229,8 @@ static int finish_before(struct write_job *job)
 static void run_write(struct job *link)
 {
     struct write_job *job = (struct write_job *)link;
+    uint64_t total;
     job->sync_failed = job->is_synced = false;
-    release(job);
     job->error = job->create[0] ? create_segment(job) : 0;
     if (job->batch)
         make_bytes(job);
@@ -237,7 +240,9 @@ static void run_write(struct job *link)
         job->error = finish_before(job);
     if (!job->error && job->sync && !job->is_synced)
         job->error = sync_file(job, job->file);
-    if (job->disk->ops->free_space(job->disk, &job->free_bytes) != 0)
+    if (!job->error && job->cut && (job->sync || !job->number))
+        cut_before(job);
+    if (job->disk->ops->free_space(job->disk, &job->free_bytes, &total) != 0)
         job->free_bytes = UINT64_MAX;
 }
 
@@ -251,6 +256,7 @@ static void submit(struct store *store)
     job->store = store;
     job->disk = store->o.disk;
     store->is_writing = true;
+    space_measured(store);
     store->o.syncer->ops->submit(store->o.syncer, &job->job);
 }
 
@@ -320,6 +326,9 @@ static uint64_t batch_exact_size(const struct batch *batch)
 static void roll(struct store *store)
 {
     struct write_job *job = &store->write;
+    const struct segment *last = segment_find(store, store->position.segment);
+    job->cut = last ? last->number : 0;
+    job->cut_size = last ? last->size : 0;
     struct segment *segment = segment_add(store, store->segment_last + 1);
     segment->first_batch = store->filling->number;
     segment_name(job->create, segment->number);
@@ -505,6 +514,8 @@ static bool may_free_block(const struct store *store)
 void journal_tick(struct store *store)
 {
     struct write_job *job = &store->write;
+    outage_tick(&store->full, store->o.log, store->now_ms);
+    outage_tick(&store->unopened, store->o.log, store->now_ms);
     let_go(store);
     if (!may_free_block(store))
         return;
@@ -596,40 +607,32 @@ static void unpin(struct store *store)
     job->pinned_count = 0;
 }
 
-/* A new segment could not be opened: publishers wait, as for space. */
-static bool lacks_descriptors(struct store *store, const struct write_job *job)
+/* What a write failed of that may succeed later: room, or a descriptor for a new segment. NULL: it is
+ * something else. Publishers wait meanwhile. */
+static struct outage *passing(struct store *store, const struct write_job *job)
 {
-    if (!job->create[0] || (job->error != EMFILE && job->error != ENFILE))
-        return false;
-    if (!store->is_short)
-        log_event(store->o.log, EVENT_segment_not_opened, "reason=%s", strerror(job->error));
-    store->is_short = true;
-    return true;
+    if (job->sync_failed && !planted(PLANTED_SYNC_TRIED_AGAIN))
+        return NULL;
+    if (job->error == ENOSPC || job->error == EDQUOT)
+        return &store->full;
+    return job->create[0] && (job->error == EMFILE || job->error == ENFILE) ? &store->unopened
+                                                                           : NULL;
 }
 
-void journal_written(struct store *store, struct write_job *job)
+/* Nothing was promised about this batch, and no sync has failed: the same bytes can be written to the
+ * same place again once there is room. */
+static void write_later(struct store *store, struct outage *outage)
 {
-    store->active_file = job->file;
-    bool no_space = job->error == ENOSPC || job->error == EDQUOT;
-    if ((no_space || lacks_descriptors(store, job)) && (!job->sync_failed || planted(PLANTED_SYNC_TRIED_AGAIN))) {
-        /* Nothing was promised about this batch, and no sync has failed: the same bytes can be
-         * written to the same place again once there is room. */
-        bool released = no_space && space_release(store);
-        store->retry_ms = store->now_ms + (released ? 0 : FULL_RETRY_MS);
-        if (released)
-            journal_retry(store);
-        return;
-    }
-    store->is_writing = false;
-    space_note(store, job->free_bytes);
-    unpin(store);
-    if (job->error) {
-        journal_fail(store, job->sync_failed ? "syncing the journal failed"
-                                             : "writing the journal failed",
-                     job->error);
-        return;
-    }
-    end_large(store);
+    outage_fail(outage, store->o.log, store->now_ms, strerror(store->write.error));
+    store->is_short |= !planted(PLANTED_SHORT_FORGOTTEN);
+    if (outage == &store->full && space_release(store))
+        journal_retry(store);
+    else
+        store->retry_ms = outage->retry_ms;
+}
+
+static void note_written(struct store *store, const struct write_job *job)
+{
     if (job->number) {
         if (store->written == store->durable)
             store->unsynced_ms = store->now_ms;
@@ -640,6 +643,29 @@ void journal_written(struct store *store, struct write_job *job)
         store->synced_ms = store->now_ms;
         store->stats.syncs++;
     }
+}
+
+void journal_written(struct store *store, struct write_job *job)
+{
+    store->active_file = job->file;
+    struct outage *outage = job->error ? passing(store, job) : NULL;
+    if (outage) {
+        write_later(store, outage);
+        return;
+    }
+    store->is_writing = false;
+    outage_succeed(&store->full, store->now_ms);
+    outage_succeed(&store->unopened, store->now_ms);
+    space_note(store, job->free_bytes);
+    unpin(store);
+    if (job->error) {
+        journal_fail(store, job->sync_failed ? "syncing the journal failed"
+                                             : "writing the journal failed",
+                     job->error);
+        return;
+    }
+    end_large(store);
+    note_written(store, job);
 }
 
 void journal_retry(struct store *store)

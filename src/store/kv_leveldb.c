@@ -9,7 +9,8 @@
  * So the first write after a failure closes LevelDB and opens it anew, which brings what was
  * written before the failure into a fresh file, synced. Opening needs room: while the disk has
  * none, the old instance stays open, so that reads go on (consumers must be able to drain a full
- * broker).
+ * broker). Where opening fails all the same, nothing is open, and whoever needs it next, to read or
+ * to write, tries again.
  *
  * LevelDB is told to be paranoid: it verifies all of a table it looks at, and does not open when its
  * log has a bad record. But that may be the end that a loss of power has torn, which was never synced
@@ -34,6 +35,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -43,7 +45,8 @@ enum {
     TABLE_BYTES = 1 << 20,        /* tables are mapped while they are open: small ones stay small */
     OPEN_FILES = 74,              /* the fewest that LevelDB accepts */
     BLOCK_CACHE_BYTES = 1 << 20,
-    REOPEN_BYTES = 8 << 20, /* what opening may write: buffers, manifest, a first compaction */
+    REOPEN_BYTES = 1 << 20,       /* what opening writes beside a table of what its logs hold */
+    REOPEN_FILES = 8,             /* ... and how many files, beside tables */
 };
 
 struct kv_leveldb {
@@ -55,7 +58,7 @@ struct kv_leveldb {
     leveldb_writeoptions_t *write_options[2]; /* by `sync` */
     pthread_rwlock_t lock;                    /* held for writing while `db` is replaced */
     leveldb_t *db;                            /* NULL: not open */
-    bool is_broken; /* a write failed: open anew before the next (the writer's) */
+    bool is_broken; /* a write failed: open anew before the next; changed with the lock held */
     pthread_mutex_t error_lock;
 };
 
@@ -150,22 +153,48 @@ static void kv_close(struct kv *kv)
     self->db = NULL;
 }
 
+/* Bytes of the logs: opening makes tables of them. */
+static uint64_t log_bytes(const struct kv_leveldb *self)
+{
+    DIR *entries = opendir(self->path);
+    const struct dirent *entry;
+    uint64_t bytes = 0;
+    struct stat status;
+    while (entries && (entry = readdir(entries)))
+        if (is_log(entry->d_name) && fstatat(dirfd(entries), entry->d_name, &status, 0) == 0)
+            bytes += (uint64_t)status.st_size;
+    if (entries)
+        closedir(entries);
+    return bytes;
+}
+
+/* As many files more? Some file systems do not count them, and say that there can be none. */
+static bool can_make_files(const struct kv_leveldb *self, uint64_t files)
+{
+    struct statvfs status;
+    return statvfs(self->path, &status) < 0 || status.f_files == 0 || status.f_favail >= files;
+}
+
 /* Is there room to open anew? Asked by taking it: LevelDB leaves files of other names alone. */
 static int check_room(struct kv_leveldb *self)
 {
     char name[4096];
+    uint64_t logs = log_bytes(self);
     int size = snprintf(name, sizeof(name), "%s/room", self->path);
     if (size < 0 || (size_t)size >= sizeof(name))
         return ENAMETOOLONG;
+    if (!can_make_files(self, REOPEN_FILES + logs / WRITE_BUFFER_BYTES))
+        return ENOSPC;
     int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)
         return errno;
-    int error = posix_fallocate(fd, 0, REOPEN_BYTES);
+    int error = posix_fallocate(fd, 0, (off_t)(REOPEN_BYTES + logs));
     close(fd);
     unlink(name);
     return error;
 }
 
+/* With the lock held. */
 static int reopen(struct kv_leveldb *self)
 {
     int error = check_room(self);
@@ -174,29 +203,51 @@ static int reopen(struct kv_leveldb *self)
         snprintf(text, sizeof(text), "cannot open the index again: %s", strerror(error));
         return fail(self, text);
     }
-    pthread_rwlock_wrlock(&self->lock);
     if (self->db)
         leveldb_close(self->db);
     self->db = NULL;
     int result = open_checked(self);
-    pthread_rwlock_unlock(&self->lock);
+    self->is_broken = result < 0;
     return result;
+}
+
+/* Takes the lock for one that needs an open store, and for a writer (`writes`) one that takes writes.
+ * Not 0: there is none, and the lock is not taken. */
+static int begin(struct kv_leveldb *self, bool writes)
+{
+    int result = 0;
+    pthread_rwlock_rdlock(&self->lock);
+    if (self->db && !(writes && self->is_broken))
+        return 0;
+    pthread_rwlock_unlock(&self->lock);
+    pthread_rwlock_wrlock(&self->lock);
+    if (!self->db || (writes && self->is_broken))
+        result = reopen(self);
+    pthread_rwlock_unlock(&self->lock);
+    if (result < 0)
+        return -1;
+    pthread_rwlock_rdlock(&self->lock);
+    if (self->db)
+        return 0;
+    pthread_rwlock_unlock(&self->lock);
+    return fail(self, "the index is closed");
+}
+
+static void end(struct kv_leveldb *self)
+{
+    pthread_rwlock_unlock(&self->lock);
 }
 
 static int kv_get(struct kv *kv, struct bytes key, struct buffer *value)
 {
     struct kv_leveldb *self = self_of(kv);
     char *error = NULL;
-    char *data = NULL;
     size_t size = 0;
-    pthread_rwlock_rdlock(&self->lock);
-    bool is_open = self->db != NULL;
-    if (is_open)
-        data = leveldb_get(self->db, self->read_options, (const char *)key.data, key.size, &size,
-                           &error);
-    pthread_rwlock_unlock(&self->lock);
-    if (!is_open)
-        return fail(self, "the index is closed");
+    if (begin(self, false) < 0)
+        return -1;
+    char *data = leveldb_get(self->db, self->read_options, (const char *)key.data, key.size, &size,
+                             &error);
+    end(self);
     if (error)
         return fail_leveldb(self, error);
     if (!data)
@@ -251,28 +302,32 @@ static int sync_logs(struct kv_leveldb *self)
         closedir(entries);
     if (error == 0)
         error = sync_file(self, ".");
-    if (error == 0)
-        return 0;
+    return error;
+}
+
+/* The next write opens anew first. */
+static void note_broken(struct kv_leveldb *self)
+{
+    pthread_rwlock_wrlock(&self->lock);
     self->is_broken = true;
-    return fail(self, strerror(error));
+    pthread_rwlock_unlock(&self->lock);
 }
 
 static int kv_write(struct kv *kv, struct bytes batch, bool sync)
 {
     struct kv_leveldb *self = self_of(kv);
-    if (self->is_broken && reopen(self) < 0)
+    if (begin(self, true) < 0)
         return -1;
-    self->is_broken = false;
     leveldb_writebatch_t *translated = translate(batch);
     char *error = NULL;
-    pthread_rwlock_rdlock(&self->lock);
     leveldb_write(self->db, self->write_options[sync], translated, &error);
-    pthread_rwlock_unlock(&self->lock);
+    end(self);
     leveldb_writebatch_destroy(translated);
-    if (!error)
-        return sync ? sync_logs(self) : 0;
-    self->is_broken = true;
-    return fail_leveldb(self, error);
+    int failed = error || !sync ? 0 : sync_logs(self);
+    if (!error && !failed)
+        return 0;
+    note_broken(self);
+    return error ? fail_leveldb(self, error) : fail(self, strerror(failed));
 }
 
 static int scan_db(struct kv_leveldb *self, struct bytes prefix, struct bytes from,
@@ -300,12 +355,10 @@ static int kv_scan(struct kv *kv, struct bytes prefix, struct bytes from,
                    bool (*each)(void *context, struct bytes key, struct bytes value), void *context)
 {
     struct kv_leveldb *self = self_of(kv);
-    pthread_rwlock_rdlock(&self->lock);
-    if (bytes_compare(from, prefix) < 0)
-        from = prefix;
-    int result =
-        self->db ? scan_db(self, prefix, from, each, context) : fail(self, "the index is closed");
-    pthread_rwlock_unlock(&self->lock);
+    if (begin(self, false) < 0)
+        return -1;
+    int result = scan_db(self, prefix, bytes_compare(from, prefix) < 0 ? prefix : from, each, context);
+    end(self);
     return result;
 }
 

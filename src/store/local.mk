@@ -30,6 +30,8 @@ libleveret_store_a_SOURCES = \
 	%D%/memory.c \
 	%D%/message.c \
 	%D%/message.h \
+	%D%/outage.c \
+	%D%/outage.h \
 	%D%/reader.c \
 	%D%/record.c \
 	%D%/record.h \

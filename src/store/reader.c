@@ -317,13 +317,14 @@ static void take_in_run(struct index *index, const struct read_job *job,
     }
 }
 
-/* Not now: whoever waits for it asks again in a moment. */
-static void rest(struct store *store, struct index *index)
+/* The first to rest sets the time; one that is woken too early asks again, and rests again. */
+void index_rest(struct index *index, uint64_t until_ms)
 {
-    if (!index->is_waiting)
-        return;
-    if (list_is_empty(&store->resting))
-        store->rest_ms = store->now_ms + REST_MS;
+    struct store *store = index->store;
+    if (!index->is_waiting && !list_is_empty(&index->wait_link))
+        return; /* it is awake, and will look */
+    if (list_is_empty(&store->resting) || until_ms < store->rest_ms)
+        store->rest_ms = until_ms;
     list_remove(&index->wait_link);
     list_push_back(&store->resting, &index->wait_link);
 }
@@ -333,7 +334,11 @@ void read_tick(struct store *store)
     if (store->now_ms < store->rest_ms)
         return;
     list_for_each_safe(link, after, &store->resting)
-        index_wake(list_entry(link, struct index, wait_link));
+    {
+        struct index *index = list_entry(link, struct index, wait_link);
+        list_remove(link);
+        index_wake(index);
+    }
 }
 
 void read_done(struct store *store, struct read_job *job)
@@ -353,8 +358,8 @@ void read_done(struct store *store, struct read_job *job)
     }
     if (index) {
         index->is_reading = false;
-        if (no_file)
-            rest(store, index);
+        if (again)
+            index_rest(index, store->now_ms + REST_MS);
         else
             index_wake(index);
     }

@@ -94,8 +94,8 @@ static void list_spare(struct store *store, const char *name, uint32_t number)
     }
     if (size / 2 <= store->o.segment_bytes)
         store->spares[store->spares_count++] = number;
-    else if (store->write.release_count < SPARES_MAX)
-        store->write.release[store->write.release_count++] = number;
+    else if (store->surplus_count < SPARES_MAX)
+        store->surplus[store->surplus_count++] = number;
 }
 
 static void list_file(void *context, const char *name)
@@ -106,8 +106,8 @@ static void list_file(void *context, const char *name)
     uint32_t spare = spare_number(name);
     if (spare)
         list_spare(store, name, spare);
-    if (strcmp(name, "reserve") == 0)
-        store->has_reserve = true;
+    if (reserve_of(name) < RESERVES)
+        store->has_reserve[reserve_of(name)] = true;
     if (!number)
         return;
     if (listing->count == listing->capacity) {

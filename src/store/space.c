@@ -1,96 +1,316 @@
 /* Room on the disk. Below the reserve that the options set, publishers are blocked; consumers go on,
- * as what they settle is what gives space back. For the case that the disk fills up all the same,
- * by whatever else writes to it, a file is kept that can be given up at once. */
+ * as what they settle is what gives space back. What is kept for reuse goes before anybody has to
+ * wait, and on a disk that is nearly full more is compacted than usual.
+ *
+ * A record of a message is taken only when there is room for it beside all that is on its way: a batch
+ * with something in it that does not fit could never be written, and all else would wait behind it.
+ * While the disk is short its publisher waits, as all do; one whose message is larger than what is free
+ * is told so.
+ * Settles and declarations are always taken. For the case that the disk fills up all the same, by
+ * whatever else writes to it, two files are kept that can be given up: one for the journal, one for
+ * the index and for a start. */
 #include <errno.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "store/internal.h"
 
-enum { CHECK_MS = 500, RESERVE_MAX = 16 << 20, RESERVE_RETRY_MS = 10000 };
+enum { CHECK_MS = 500, RESERVE_RETRY_MS = 10000, SHORT_MIN = 64 << 10, MISSED_MS = 10000 };
+enum { INDEX_NEEDS = 8 << 20 }; /* with less free, an index that cannot be written lacks room */
 
-/* Spare files go with the next write. */
+static const struct {
+    const char *name;
+    uint32_t size_max;
+    uint32_t part; /* of the reserve that the options set: one in so many */
+} reserves[RESERVES] = {
+    [RESERVE_JOURNAL] = {"reserve", 16 << 20, 2},
+    [RESERVE_INDEX] = {"reserve-index", 4 << 20, 4},
+};
+
+enum reserve reserve_of(const char *name)
+{
+    int i = 0;
+    while (i < RESERVES && strcmp(reserves[i].name, name) != 0)
+        i++;
+    return (enum reserve)i;
+}
+
+/* ---- sizes that fit the disk ---- */
+
+static uint64_t at_most(uint64_t value, uint64_t limit, uint64_t least)
+{
+    limit = limit > least ? limit : least;
+    return value < limit ? value : limit;
+}
+
+void space_fit(struct store *store)
+{
+    struct store_options *o = &store->o;
+    uint64_t free_bytes, total;
+    if (o->disk->ops->free_space(o->disk, &free_bytes, &total) != 0)
+        return;
+    o->segment_bytes = (uint32_t)at_most(o->segment_bytes, total / 16, 1 << 20);
+    o->batch_bytes = (uint32_t)at_most(o->batch_bytes, total / 64, 1 << 19);
+    o->checkpoint_bytes = at_most(o->checkpoint_bytes, total / 8, 4 << 20);
+    if (o->disk_reserve_bytes == STORE_DISK_RESERVE)
+        o->disk_reserve_bytes = at_most(o->disk_reserve_bytes, total / 8, 0);
+    store->free_bytes = free_bytes;
+    space_measured(store);
+}
+
+/* ---- giving up ---- */
+
+static void run_release(struct job *link)
+{
+    struct release_job *job = (struct release_job *)link;
+    struct disk *disk = job->disk;
+    char name[32];
+    for (uint32_t i = 0; i < job->count; i++) {
+        spare_name(name, job->spares[i]);
+        disk->ops->unlink(disk, name);
+    }
+    for (int i = 0; i < RESERVES; i++)
+        if (job->reserves[i])
+            disk->ops->unlink(disk, reserves[i].name);
+    uint64_t total;
+    if (disk->ops->free_space(disk, &job->free_bytes, &total) != 0)
+        job->free_bytes = 0;
+}
+
+static struct release_job *release_new(struct store *store)
+{
+    struct release_job *job = mem_zalloc(sizeof(*job));
+    job->job.run = run_release;
+    job->job.kind = JOB_RELEASE;
+    job->disk = store->o.disk;
+    return job;
+}
+
+static void add_spares(struct store *store, struct release_job *job)
+{
+    while (store->spares_count && job->count < SPARES_MAX)
+        job->spares[job->count++] = store->spares[--store->spares_count];
+}
+
+static void add_reserve(struct store *store, struct release_job *job, enum reserve which)
+{
+    job->reserves[which] = store->has_reserve[which];
+    store->has_reserve[which] = false;
+    store->reserve_ms = store->now_ms + RESERVE_RETRY_MS;
+}
+
+/* By the syncer, so that a write that is handed to it next finds the room. False: there is nothing. */
+static bool release(struct store *store, struct release_job *job)
+{
+    if (!job->count && !job->reserves[RESERVE_JOURNAL] && !job->reserves[RESERVE_INDEX]) {
+        mem_free(job);
+        return false;
+    }
+    store->releasing++;
+    store->o.syncer->ops->submit(store->o.syncer, &job->job);
+    return true;
+}
+
 static void release_spares(struct store *store)
 {
-    struct write_job *job = &store->write;
-    while (store->spares_count && job->release_count < SPARES_MAX)
-        job->release[job->release_count++] = store->spares[--store->spares_count];
+    struct release_job *job = release_new(store);
+    add_spares(store, job);
+    release(store, job);
+}
+
+static void release_surplus(struct store *store)
+{
+    struct release_job *job = release_new(store);
+    while (store->surplus_count)
+        job->spares[job->count++] = store->surplus[--store->surplus_count];
+    release(store, job);
+}
+
+void release_done(struct store *store, struct release_job *job)
+{
+    store->releasing--;
+    if (!store->is_writing)
+        space_note(store, job->free_bytes);
+    mem_free(job);
+}
+
+bool space_release(struct store *store)
+{
+    struct release_job *job = release_new(store);
+    add_spares(store, job);
+    add_reserve(store, job, RESERVE_JOURNAL);
+    return release(store, job);
+}
+
+void space_needed(struct store *store)
+{
+    uint64_t bytes, total;
+    if (store->o.disk->ops->free_space(store->o.disk, &bytes, &total) != 0 || bytes >= INDEX_NEEDS)
+        return;
+    struct release_job *job = release_new(store);
+    add_spares(store, job);
+    add_reserve(store, job, RESERVE_INDEX);
+    release(store, job);
+}
+
+/* ---- a start on a full disk ---- */
+
+static void rescue(void *context, const char *name)
+{
+    struct store *store = context;
+    struct disk *disk = store->o.disk;
+    bool is_spare = store->rescues == 0 && spare_number(name);
+    bool is_reserve = store->rescues > 0 && (int)reserve_of(name) == RESERVES - store->rescues;
+    if (is_spare || is_reserve)
+        disk->ops->unlink(disk, name);
+}
+
+bool space_rescue(struct store *store)
+{
+    uint64_t bytes, total;
+    struct disk *disk = store->o.disk;
+    if (store->rescues > RESERVES || disk->ops->free_space(disk, &bytes, &total) != 0 ||
+        bytes >= INDEX_NEEDS)
+        return false;
+    disk->ops->list(disk, rescue, store);
+    store->rescues++;
+    return true;
+}
+
+/* ---- how much there is ---- */
+
+uint32_t space_spares(const struct store *store)
+{
+    uint64_t keep = 2 * store->o.disk_reserve_bytes;
+    uint32_t have = store->spares_count, most = store->o.recycle_segments;
+    if (store->is_short || store->free_bytes <= keep || have >= most)
+        return 0;
+    uint64_t fit = (store->free_bytes - keep) / 8 / store->o.segment_bytes;
+    return fit < most - have ? (uint32_t)fit : most - have;
+}
+
+void space_measured(struct store *store)
+{
+    uint64_t kept = store->o.disk_reserve_bytes / 4;
+    bool is_on_its_way = store->is_writing && store->write.number;
+    uint64_t taken = kept + (is_on_its_way ? store->write.size : 0);
+    store->room = store->free_bytes > taken ? store->free_bytes - taken : 0;
+    if (store->room > store->o.batch_max_bytes)
+        store->room = store->o.batch_max_bytes;
 }
 
 void space_note(struct store *store, uint64_t free_bytes)
 {
-    bool is_waiting = store->retry_ms && !planted(PLANTED_SHORT_FORGOTTEN);
-    bool is_short = free_bytes < store->o.disk_reserve_bytes || is_waiting;
+    uint64_t limit = store->o.disk_reserve_bytes ? store->o.disk_reserve_bytes : SHORT_MIN;
     store->free_checked_ms = store->now_ms;
+    store->free_bytes = free_bytes;
+    space_measured(store);
+    if (store->spares_count && free_bytes < limit)
+        release_spares(store);
+    if (store->releasing)
+        return; /* to be measured once more */
+    /* An alarm that has begun ends somewhat above the mark where it began. */
+    if (store->is_short)
+        limit += limit / 20;
+    bool is_short = free_bytes < limit;
     if (is_short == store->is_short)
         return;
     store->is_short = is_short;
-    if (is_short)
-        release_spares(store);
     log_event(store->o.log, is_short ? EVENT_disk_short : EVENT_disk_enough,
               "free=%llu reserve=%llu", (unsigned long long)free_bytes,
               (unsigned long long)store->o.disk_reserve_bytes);
 }
 
-bool space_release(struct store *store)
+bool space_is_wanted(const struct store *store)
 {
-    struct write_job *job = &store->write;
-    bool any = store->spares_count || store->has_reserve;
-    if (!store->is_short)
-        log_event(store->o.log, EVENT_disk_full, "spares=%zu reserve=%s",
-                  (size_t)store->spares_count, store->has_reserve ? "yes" : "no");
-    store->is_short = true;
-    release_spares(store);
-    job->release_reserve = store->has_reserve;
-    store->has_reserve = false;
-    store->reserve_ms = store->now_ms + RESERVE_RETRY_MS;
-    return any;
+    bool was_missed = store->missed_ms && store->now_ms - store->missed_ms < MISSED_MS;
+    return store->is_short || was_missed;
 }
 
-/* ---- the reserve ---- */
+bool space_is_tight(const struct store *store)
+{
+    return space_is_wanted(store) || store->free_bytes / 2 < store->o.disk_reserve_bytes;
+}
+
+/* A write that is under way has taken a part of what it will, so that this may find too little. */
+static void measure(struct store *store)
+{
+    uint64_t bytes, total;
+    if (store->free_checked_ms == store->now_ms ||
+        store->o.disk->ops->free_space(store->o.disk, &bytes, &total) != 0)
+        return;
+    if (store->is_writing) {
+        store->free_bytes = bytes;
+        space_measured(store);
+    } else {
+        space_note(store, bytes);
+    }
+}
+
+enum store_room space_room(struct store *store, uint64_t bytes)
+{
+    measure(store);
+    if (store->filling->size + store->promised + bytes <= store->room)
+        return STORE_ROOM_NOW;
+    store->missed_ms = store->now_ms;
+    bool may_grow = store->is_short || store->releasing || store->is_writing || store->promised;
+    return may_grow ? STORE_ROOM_LATER : STORE_ROOM_FULL;
+}
+
+/* ---- the reserves ---- */
 
 static void run_reserve(struct job *link)
 {
     struct reserve_job *job = (struct reserve_job *)link;
     const struct disk_ops *ops = job->disk->ops;
+    const char *name = reserves[job->which].name;
     struct disk_file *file;
-    job->error = ops->allocate ? ops->open(job->disk, "reserve", DISK_CREATE, &file) : ENOTSUP;
+    job->error = ops->allocate ? ops->open(job->disk, name, DISK_CREATE, &file) : ENOTSUP;
     if (job->error)
         return;
     job->error = ops->allocate(file, job->size);
     ops->close(file);
     if (job->error)
-        ops->unlink(job->disk, "reserve");
+        ops->unlink(job->disk, name);
 }
 
 void reserve_done(struct store *store, struct reserve_job *job)
 {
     store->reserving = NULL;
-    store->has_reserve = job->error == 0;
-    store->reserve_ms = store->now_ms + RESERVE_RETRY_MS;
+    store->has_reserve[job->which] = job->error == 0;
+    if (job->error)
+        store->reserve_ms = store->now_ms + RESERVE_RETRY_MS;
     mem_free(job);
 }
 
-static void make_reserve(struct store *store)
+static void make_reserve(struct store *store, enum reserve which)
 {
-    uint64_t size = store->o.disk_reserve_bytes / 2;
-    if (size == 0 || store->has_reserve || store->reserving || store->is_short ||
-        !store->active || store->now_ms < store->reserve_ms)
+    uint64_t size = store->o.disk_reserve_bytes / reserves[which].part;
+    size = size < reserves[which].size_max ? size : reserves[which].size_max;
+    uint64_t enough = store->o.disk_reserve_bytes + size;
+    if (size == 0 || store->has_reserve[which] || store->reserving || store->is_short ||
+        !store->active || store->now_ms < store->reserve_ms || store->free_bytes < enough)
         return;
     struct reserve_job *job = mem_zalloc(sizeof(*job));
     job->job.run = run_reserve;
     job->job.kind = JOB_RESERVE;
     job->disk = store->o.disk;
-    job->size = size < RESERVE_MAX ? size : RESERVE_MAX;
+    job->which = which;
+    job->size = size;
     store->reserving = job;
     store->o.indexer->ops->submit(store->o.indexer, &job->job);
 }
 
 void space_tick(struct store *store)
 {
-    uint64_t bytes;
-    make_reserve(store);
+    uint64_t bytes, total;
+    make_reserve(store, RESERVE_INDEX);
+    make_reserve(store, RESERVE_JOURNAL);
+    if (store->surplus_count)
+        release_surplus(store);
+    outage_tick(&store->refusals, store->o.log, store->now_ms);
     if (store->now_ms - store->free_checked_ms < CHECK_MS || store->is_writing)
         return;
-    if (store->o.disk->ops->free_space(store->o.disk, &bytes) == 0)
+    if (store->o.disk->ops->free_space(store->o.disk, &bytes, &total) == 0)
         space_note(store, bytes);
 }

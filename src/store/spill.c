@@ -140,13 +140,22 @@ static void spill(struct store *store, struct chunk *chunk)
     store->o.indexer->ops->submit(store->o.indexer, &job->job);
 }
 
+/* The index was not written, or not read: it is full or cannot be opened. */
+static void index_failed(struct store *store, struct outage *outage)
+{
+    outage_fail(outage, store->o.log, store->now_ms, store->o.kv->error);
+    space_needed(store);
+}
+
 void spill_done(struct store *store, struct spill_job *job)
 {
     struct chunk *chunk = job->chunk;
     store->spilling--;
     chunk->is_spilling = false;
     if (job->result < 0)
-        log_event(store->o.log, EVENT_index_not_written, "reason=%s", store->o.kv->error);
+        index_failed(store, &store->index_writes);
+    else
+        outage_succeed(&store->index_writes, store->now_ms);
     if (!chunk->index) {
         blob_dead(store, job->key, is_transient(chunk));
         if (!chunk->entries)
@@ -203,7 +212,8 @@ static void shrink_cache(struct store *store)
 {
     for (int i = 0; i < CHUNKS_A_TURN && store->cache_used > store->o.cache_bytes; i++) {
         struct list *link = list_first(&store->cache);
-        if (!link || store->spilling >= SPILLS_AT_ONCE)
+        if (!link || store->spilling >= SPILLS_AT_ONCE ||
+            !outage_allows(&store->index_writes, store->now_ms))
             return;
         struct chunk *chunk = list_entry(link, struct chunk, cache_link);
         list_remove(link);
@@ -234,6 +244,11 @@ void chunk_load(struct store *store, struct chunk *chunk)
 {
     if (chunk->is_loading || chunk->entries)
         return;
+    if (!outage_allows(&store->index_reads, store->now_ms)) {
+        if (chunk->index)
+            index_rest(chunk->index, store->index_reads.retry_ms);
+        return;
+    }
     struct load_job *job = mem_zalloc(sizeof(*job));
     job->job.run = run_load;
     job->job.kind = JOB_LOAD;
@@ -319,6 +334,14 @@ void chunk_want(struct store *store, struct chunk *chunk)
     chunk_load(store, chunk);
 }
 
+/* It could not be read now, which says nothing about what is there. */
+static void load_later(struct store *store, struct chunk *chunk)
+{
+    index_failed(store, &store->index_reads);
+    if (chunk->index)
+        index_rest(chunk->index, store->index_reads.retry_ms);
+}
+
 void load_done(struct store *store, struct load_job *job)
 {
     struct chunk *chunk = job->chunk;
@@ -327,21 +350,18 @@ void load_done(struct store *store, struct load_job *job)
     if (chunk->wanted_ms)
         chunk->wanted_ms = store->now_ms; /* a slow disk is not held against who waits */
     bool is_dead = !chunk->index;
-    bool is_lost = job->result == 0 || job->result == KV_DAMAGED ||
-                   (job->result == 1 && !chunk_thaw(store, chunk, buffer_bytes(&job->value)));
-    if (is_lost) {
+    bool is_later = job->result < 0 && job->result != KV_DAMAGED;
+    if (is_later) {
+        load_later(store, chunk);
+    } else if (job->result != 1 || !chunk_thaw(store, chunk, buffer_bytes(&job->value))) {
+        outage_succeed(&store->index_reads, store->now_ms);
         mend_later(store, chunk);
-    } else if (job->result < 0) {
-        snprintf(store->failure, sizeof(store->failure),
-                 "entries %llu of queue %llu cannot be read: %.100s",
-                 (unsigned long long)chunk->base, (unsigned long long)chunk->queue_id,
-                 store->o.kv->error);
-        store->is_failed = true;
-        log_event(store->o.log, EVENT_store_failed, "reason=%s", store->failure);
-    } else if (is_dead) {
-        chunk_bury(store, chunk);
     } else {
-        index_wake(chunk->index);
+        outage_succeed(&store->index_reads, store->now_ms);
+        if (is_dead)
+            chunk_bury(store, chunk);
+        else
+            index_wake(chunk->index);
     }
     buffer_free(&job->value);
     mem_free(job);
@@ -359,7 +379,8 @@ static void load_owing(struct store *store)
 {
     list_for_each_safe(link, after, &store->owing)
     {
-        if (store->loading >= LOADS_AT_ONCE || store->spilling >= SPILLS_AT_ONCE)
+        if (store->loading >= LOADS_AT_ONCE || store->spilling >= SPILLS_AT_ONCE ||
+            !outage_allows(&store->index_reads, store->now_ms))
             return;
         chunk_load(store, list_entry(link, struct chunk, cache_link));
     }
@@ -369,7 +390,8 @@ static void load_dead(struct store *store)
 {
     list_for_each_safe(link, after, &store->dead)
     {
-        if (store->loading >= LOADS_AT_ONCE)
+        if (store->loading >= LOADS_AT_ONCE ||
+            !outage_allows(&store->index_reads, store->now_ms))
             return;
         struct chunk *chunk = list_entry(link, struct chunk, cache_link);
         if (!chunk->is_spilling)
@@ -562,6 +584,8 @@ void spill_tick(struct store *store)
 {
     if (store->is_failed)
         return;
+    outage_tick(&store->index_writes, store->o.log, store->now_ms);
+    outage_tick(&store->index_reads, store->o.log, store->now_ms);
     evict_burst(store);
     evict_idle(store);
     shrink_cache(store);

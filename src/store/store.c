@@ -26,7 +26,7 @@ void store_options_default(struct store_options *options)
         .sync_ms = 100,
         .recycle_segments = 4,
         .mark_step = 16384,
-        .disk_reserve_bytes = 50000000,
+        .disk_reserve_bytes = STORE_DISK_RESERVE,
     };
 }
 
@@ -66,6 +66,12 @@ struct store *store_new(const struct store_options *options, uint64_t now_ms)
     map_init(&store->changed_names, 0);
     map_init(&store->image, 0);
     store->filling = mem_zalloc(sizeof(*store->filling));
+    outage_init(&store->full, EVENT_disk_full, EVENT_disk_written);
+    outage_init(&store->unopened, EVENT_segment_not_opened, EVENT_segment_opened);
+    outage_init(&store->refusals, EVENT_messages_refused, EVENT_messages_taken);
+    outage_init(&store->index_writes, EVENT_index_not_written, EVENT_index_written);
+    outage_init(&store->index_reads, EVENT_index_not_read, EVENT_index_read);
+    outage_init(&store->checkpoint_writes, EVENT_checkpoint_failed, EVENT_checkpoint_written);
     return store;
 }
 
@@ -137,8 +143,11 @@ static int settle_identity(struct store *store)
         memcpy(identity->id, store->o.identity, IDENTITY_SIZE);
     if (!list_is_empty(&store->segments))
         identity->segment = list_entry(store->segments.prev, struct segment, link)->number;
-    identity->written = 0;
-    int error = identity_write(store->o.disk, identity);
+    int error;
+    do {
+        identity->written = 0;
+        error = identity_write(store->o.disk, identity);
+    } while (error == ENOSPC && space_rescue(store));
     return is_lost || is_bad ? mended(store, IDENTITY_NAME, error) : error;
 }
 
@@ -187,6 +196,24 @@ static bool read_identity(struct store *store, char *error, size_t error_size)
     return failed == 0;
 }
 
+/* LevelDB writes when it is opened. On a full disk what is kept for that goes, step by step. */
+static int open_index(struct store *store)
+{
+    struct kv *kv = store->o.kv;
+    int result = kv->ops->open(kv);
+    while (result < 0 && space_rescue(store))
+        result = kv->ops->open(kv);
+    return result;
+}
+
+static int sweep_index(struct store *store)
+{
+    int result = checkpoint_sweep(store);
+    while (result < 0 && space_rescue(store))
+        result = checkpoint_sweep(store);
+    return result;
+}
+
 struct store *store_open(const struct store_options *options, uint64_t now_ms, char *error,
                          size_t error_size)
 {
@@ -194,7 +221,8 @@ struct store *store_open(const struct store_options *options, uint64_t now_ms, c
     struct replay_report report = {0};
     struct position position = {0};
     struct kv *kv = options->kv;
-    bool ok = kv->ops->open(kv) >= 0;
+    space_fit(store);
+    bool ok = open_index(store) >= 0;
     if (!ok)
         snprintf(error, error_size, "the index cannot be opened: %s", kv->error);
     ok = ok && read_identity(store, error, error_size) &&
@@ -202,7 +230,7 @@ struct store *store_open(const struct store_options *options, uint64_t now_ms, c
          replay(store, &position, true, &report, error, error_size) &&
          (report.batches == 0 ||
           sync_replayed(store, position.batch - report.batches, error, error_size));
-    if (ok && checkpoint_sweep(store) < 0) {
+    if (ok && sweep_index(store) < 0) {
         snprintf(error, error_size, "the index cannot be written: %s", kv->error);
         ok = false;
     }
@@ -270,6 +298,8 @@ void store_close(struct store *store)
             checkpoint_begin(store);
         else if (is_idle(store))
             break;
+        if (store->retry_ms)
+            store->retry_ms = store->now_ms; /* there is no later */
         store_tick(store, store->now_ms + 10);
         store->o.syncer->ops->drain(store->o.syncer);
         store->o.indexer->ops->drain(store->o.indexer);
@@ -308,6 +338,7 @@ static void abandon_job(struct store *store, struct job *job)
         break;
     case JOB_FORGET:
     case JOB_RESERVE:
+    case JOB_RELEASE:
         mem_free(job);
         break;
     case JOB_SPILL:
@@ -400,6 +431,9 @@ static void finish_job(struct store *store, struct job *job)
         break;
     case JOB_RESERVE:
         reserve_done(store, (struct reserve_job *)job);
+        break;
+    case JOB_RELEASE:
+        release_done(store, (struct release_job *)job);
         break;
     case JOB_FORGET:
         mem_free(job);
@@ -515,6 +549,17 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+static uint64_t next_of_outages(const struct store *store)
+{
+    const struct outage *outages[] = {&store->full,        &store->unopened,
+                                      &store->refusals,    &store->index_writes,
+                                      &store->index_reads, &store->checkpoint_writes};
+    uint64_t next = UINT64_MAX;
+    for (size_t i = 0; i < sizeof(outages) / sizeof(outages[0]); i++)
+        next = earlier(next, outage_next_ms(outages[i], store->now_ms));
+    return next;
+}
+
 uint64_t store_next_ms(const struct store *store)
 {
     uint64_t next = UINT64_MAX;
@@ -529,17 +574,19 @@ uint64_t store_next_ms(const struct store *store)
     if (store->retry_ms)
         next = earlier(next, store->retry_ms);
     if (store->checkpoint && !store->checkpoint->is_submitted)
-        next = earlier(next, store->checkpoint_retry_ms ? store->checkpoint_retry_ms
-                                                        : store->now_ms + SWEEP_MS);
+        next = earlier(next, outage_allows(&store->checkpoint_writes, store->now_ms)
+                                 ? store->now_ms + SWEEP_MS
+                                 : store->checkpoint_writes.retry_ms);
     /* While a write is under way and the next batch has begun, only the write's end brings it on. */
     bool may_begin =
         !store->is_writing || (batch_is_empty(store->filling) && !store->write.is_placing);
     if (store->is_changed && !store->checkpoint && may_begin)
-        next = earlier(next, store->checkpoint_ms + store->o.checkpoint_ms);
+        next = earlier(next, checkpoint_due_ms(store));
     if (!list_is_empty(&store->resting))
         next = earlier(next, store->rest_ms);
-    if (store->is_short)
+    if (space_is_wanted(store))
         next = earlier(next, store->now_ms + SHORT_CHECK_MS);
+    next = earlier(next, next_of_outages(store));
     if (store->read_spare)
         next = earlier(next, store->read_spare->used_ms + SPARE_CHECK_MS);
     next = earlier(next, journal_tick_ms(store));
@@ -559,12 +606,21 @@ bool store_is_congested(const struct store *store)
     return store->filling->size >= store->o.batch_bytes;
 }
 
-enum store_room store_room(const struct store *store, uint64_t bytes)
+enum store_room store_room(struct store *store, uint64_t bytes)
 {
-    uint64_t max = store->o.batch_max_bytes, used = store->filling->size;
-    if (used + bytes <= max)
+    uint64_t max = store->o.batch_max_bytes, used = store->filling->size + store->promised;
+    if (used + bytes <= store->room)
         return STORE_ROOM_NOW;
-    return bytes <= max ? STORE_ROOM_LATER : STORE_ROOM_NEVER;
+    if (used + bytes > max)
+        return bytes <= max ? STORE_ROOM_LATER : STORE_ROOM_NEVER;
+    return space_room(store, bytes);
+}
+
+void store_refused(struct store *store)
+{
+    store->stats.messages_refused++;
+    outage_fail(&store->refusals, store->o.log, store->now_ms, "no room on the disk");
+    outage_succeed(&store->refusals, store->now_ms);
 }
 
 uint64_t store_room_max(const struct store *store)
@@ -578,12 +634,13 @@ uint64_t store_message_bytes(const struct message *message, size_t queues)
            message_data_size(message);
 }
 
-bool store_hold(struct store *store)
+bool store_hold(struct store *store, uint64_t bytes)
 {
     if (store->held_batch == store->filling->number)
         return false;
     store->held_batch = store->filling->number;
     store->is_held = true;
+    store->promised = bytes;
     return true;
 }
 
@@ -591,6 +648,7 @@ void store_release(struct store *store)
 {
     assert(store->is_held);
     store->is_held = false;
+    store->promised = 0;
 }
 
 const char *store_failure(const struct store *store)
@@ -601,6 +659,11 @@ const char *store_failure(const struct store *store)
 bool store_is_short(const struct store *store)
 {
     return store->is_short;
+}
+
+uint64_t store_disk_reserve(const struct store *store)
+{
+    return store->o.disk_reserve_bytes;
 }
 
 const struct store_stats *store_stats(struct store *store)

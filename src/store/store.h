@@ -24,6 +24,9 @@ struct ticket {
 
 enum ticket_state { TICKET_PENDING, TICKET_DURABLE, TICKET_FAILED };
 
+/* 50 MB; on a disk of less than eight times as much an eighth of it. */
+#define STORE_DISK_RESERVE ((uint64_t)50000000)
+
 struct store_options {
     struct disk *disk;
     struct kv *kv;
@@ -48,7 +51,7 @@ struct store_options {
     uint32_t recycle_segments;   /* retired files kept for reuse: 4 */
     uint32_t mark_step;          /* sequence numbers a delivered mark is moved by: 16384 */
     uint8_t identity[16]; /* random: of a store that is made now */
-    uint64_t disk_reserve_bytes; /* free space below which the disk is short: 50 MB */
+    uint64_t disk_reserve_bytes; /* free space below which the disk is short: STORE_DISK_RESERVE */
 };
 
 /* The defaults above, for all but the interfaces. */
@@ -61,6 +64,7 @@ struct store_stats {
     uint64_t segments_rolled, segments_retired, segments_recycled;
     uint64_t chunks_spilled, chunks_loaded, bodies_evicted, bodies_read, bodies_paged;
     uint64_t checkpoints, compactions, messages_moved;
+    uint64_t messages_refused; /* for want of room on the disk */
     uint64_t damaged;          /* messages set aside: their bytes, or where these are, are damaged */
     uint64_t chunks_damaged;   /* parts of the index that were lost; mended as far as the journal goes */
     uint64_t segments;         /* (now) files with journal in them */
@@ -97,11 +101,14 @@ bool store_give_memory_back(struct store *store);
 /* The filling batch is at its maximum: publishers should not be read until the next tick. */
 bool store_is_congested(const struct store *store);
 /* Is there room for records of so many bytes? Asked before something is accepted that makes records,
- * as what the filling batch has once taken goes to the disk with it. NOW: what is asked for may be
- * added in this turn. LATER: not to this batch; ask again when store_ticket is another one. NEVER: no
- * batch can take it. */
-enum store_room { STORE_ROOM_NOW, STORE_ROOM_LATER, STORE_ROOM_NEVER };
-enum store_room store_room(const struct store *store, uint64_t bytes);
+ * as what the filling batch has once taken goes to the disk with it, and all that comes after it waits
+ * until there is room there. NOW: what is asked for may be added in this turn. LATER: not to this batch,
+ * or not while the disk is short; store_next_ms tells when to ask again. FULL: the disk is not short,
+ * but this is more than it has room for. NEVER: no batch can take it. */
+enum store_room { STORE_ROOM_NOW, STORE_ROOM_LATER, STORE_ROOM_FULL, STORE_ROOM_NEVER };
+enum store_room store_room(struct store *store, uint64_t bytes);
+/* Somebody was told no, for FULL: it is counted, and logged. */
+void store_refused(struct store *store);
 /* The most that one batch takes. */
 uint64_t store_room_max(const struct store *store);
 /* More than a record takes beside the body of its message, unless it has large properties. */
@@ -109,8 +116,9 @@ enum { STORE_MESSAGE_OVERHEAD = 1024 };
 /* What the records of a message take that goes to so many queues that survive, at most. */
 uint64_t store_message_bytes(const struct message *message, size_t queues);
 /* From now to store_release the filling batch stays open, so that all that is decided meanwhile is in
- * one. False: this one was kept open before; ask again when store_ticket is another one. */
-bool store_hold(struct store *store);
+ * one, and nobody else takes the `bytes` that store_room had. False: this one was kept open before;
+ * ask again when store_ticket is another one. */
+bool store_hold(struct store *store, uint64_t bytes);
 void store_release(struct store *store);
 /* The journal could not be written: nothing will become durable any more, every pending ticket has
  * failed and the broker must stop. The text says why. NULL: all is well. */
@@ -118,6 +126,8 @@ const char *store_failure(const struct store *store);
 /* Free space is below the reserve (or writing just failed for lack of it): publishers should be
  * blocked; settles still work. */
 bool store_is_short(const struct store *store);
+/* The reserve, as it is on this disk. */
+uint64_t store_disk_reserve(const struct store *store);
 const struct store_stats *store_stats(struct store *store);
 /* Indexes whose head has become readable after index_take answered INDEX_WAIT: takes one off the
  * list, or NULL. Its `owner` is the caller's. */

@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
-#include "store/record.h"
+#include "store/internal.h"
 
 enum { SEEN_MAX = 300 };
 
@@ -566,7 +566,7 @@ static void rest(struct rig *rig, int turns, uint64_t ms)
 static bool is_blind(const struct rig *rig)
 {
     return store_failure(rig->store) || store_stats(rig->store)->damaged ||
-           store_is_short(rig->store) || rig_is_dead(rig);
+           store_is_short(rig->store) || rig->store->index_reads.since_ms || rig_is_dead(rig);
 }
 
 void rig_work(struct rig *rig)

@@ -45,7 +45,7 @@ struct change {
 struct memory {
     struct disk disk;
     struct list names, durable_names, changes;
-    uint64_t calls, fail_at, limit, used;
+    uint64_t calls, fail_at, limit, used, others;
     int error;
     bool forever, lie_files, lie_folder;
 };
@@ -212,7 +212,7 @@ static int memory_write(struct disk_file *file, struct iovec *parts, int count, 
         uint64_t size = parts[i].iov_len;
         uint64_t end = offset + size;
         uint64_t grows = end > file->inode->size ? end - file->inode->size : 0;
-        if (!error && memory->limit && memory->used + grows > memory->limit)
+        if (!error && memory->limit && memory->used + memory->others + grows > memory->limit)
             error = ENOSPC;
         if (error)
             size /= 2; /* a part gets through */
@@ -317,12 +317,14 @@ static int memory_list(struct disk *disk, void (*each)(void *context, const char
     return error;
 }
 
-static int memory_free_space(struct disk *disk, uint64_t *bytes)
+static int memory_free_space(struct disk *disk, uint64_t *bytes, uint64_t *total)
 {
     struct memory *memory = memory_of(disk);
-    *bytes = !memory->limit                  ? UINT64_MAX
-             : memory->used < memory->limit ? memory->limit - memory->used
-                                            : 0;
+    *total = memory->limit ? memory->limit : UINT64_MAX;
+    uint64_t used = memory->used + memory->others;
+    *bytes = !memory->limit         ? UINT64_MAX
+             : used < memory->limit ? memory->limit - used
+                                    : 0;
     return 0;
 }
 
@@ -331,10 +333,23 @@ static int memory_allocate(struct disk_file *file, uint64_t size)
     struct memory *memory = file->memory;
     int error = fault(memory);
     uint64_t before = file->inode->size;
-    if (error || (memory->limit && memory->used + size > memory->limit))
+    if (error || (memory->limit && memory->used + memory->others + size > memory->limit))
         return error ? error : ENOSPC;
     put(&file->inode->data, &file->inode->size, size, NULL, 0);
     memory->used += file->inode->size - before;
+    return 0;
+}
+
+/* What a crash brings back is the durable part, which stays as long. */
+static int memory_cut(struct disk_file *file, uint64_t size)
+{
+    struct memory *memory = file->memory;
+    int error = fault(memory);
+    if (error || size >= file->inode->size)
+        return error;
+    uint64_t less = file->inode->size - size;
+    memory->used -= less < memory->used ? less : memory->used;
+    file->inode->size = size;
     return 0;
 }
 
@@ -351,6 +366,7 @@ static const struct disk_ops ops = {
     .list = memory_list,
     .free_space = memory_free_space,
     .allocate = memory_allocate,
+    .cut = memory_cut,
 };
 
 struct disk *disk_memory_new(void)
@@ -468,6 +484,11 @@ void disk_memory_fail(struct disk *disk, uint64_t at, int error, bool forever)
 void disk_memory_limit(struct disk *disk, uint64_t bytes)
 {
     memory_of(disk)->limit = bytes;
+}
+
+void disk_memory_take(struct disk *disk, uint64_t bytes)
+{
+    memory_of(disk)->others = bytes;
 }
 
 void disk_memory_lie(struct disk *disk, bool files, bool folder)

@@ -25,6 +25,8 @@ uint64_t disk_memory_calls(const struct disk *disk);
 void disk_memory_fail(struct disk *disk, uint64_t at, int error, bool forever);
 /* Writes beyond this many bytes in all files fail with ENOSPC; 0: no limit. */
 void disk_memory_limit(struct disk *disk, uint64_t bytes);
+/* So much of that is taken by others. */
+void disk_memory_take(struct disk *disk, uint64_t bytes);
 /* Syncs do nothing, and say that they did. */
 void disk_memory_lie(struct disk *disk, bool files, bool folder);
 

@@ -111,6 +111,11 @@ static int observed_allocate(struct disk_file *file, uint64_t size)
     return file->observed->under->ops->allocate(file->under, size);
 }
 
+static int observed_cut(struct disk_file *file, uint64_t size)
+{
+    return file->observed->under->ops->cut(file->under, size);
+}
+
 static int observed_rename(struct disk *disk, const char *from, const char *to)
 {
     struct disk_observed *self = self_of(disk);
@@ -138,9 +143,9 @@ static int observed_list(struct disk *disk, void (*each)(void *context, const ch
     return self_of(disk)->under->ops->list(self_of(disk)->under, each, context);
 }
 
-static int observed_free_space(struct disk *disk, uint64_t *bytes)
+static int observed_free_space(struct disk *disk, uint64_t *bytes, uint64_t *total)
 {
-    return self_of(disk)->under->ops->free_space(self_of(disk)->under, bytes);
+    return self_of(disk)->under->ops->free_space(self_of(disk)->under, bytes, total);
 }
 
 static const struct disk_ops ops = {
@@ -157,6 +162,7 @@ static const struct disk_ops ops = {
     .list = observed_list,
     .free_space = observed_free_space,
     .allocate = observed_allocate,
+    .cut = observed_cut,
 };
 
 void disk_observed_init(struct disk_observed *self, struct disk *under)

@@ -418,12 +418,13 @@ static int folder_list(struct disk *disk, void (*each)(void *context, const char
     return 0;
 }
 
-static int folder_free_space(struct disk *disk, uint64_t *bytes)
+static int folder_free_space(struct disk *disk, uint64_t *bytes, uint64_t *total)
 {
     struct statvfs status;
     if (fstatvfs(self_of(disk)->folder, &status) < 0)
         return errno;
     *bytes = (uint64_t)status.f_bavail * status.f_frsize;
+    *total = (uint64_t)status.f_blocks * status.f_frsize;
     return 0;
 }
 

@@ -28,6 +28,8 @@ struct memory {
     struct list unsynced;
     uint64_t calls, fail_at;
     bool forever;
+    struct disk *disk; /* that must have `needed` bytes free; NULL: none */
+    uint64_t needed;
 };
 
 static struct bytes key_of(const struct pair *pair)
@@ -110,6 +112,20 @@ static void table_copy(struct table *to, const struct table *from)
                   bytes_of(from->pairs[i].value, from->pairs[i].value_size));
 }
 
+static bool has_room(const struct memory *memory)
+{
+    uint64_t bytes = 0, total;
+    return !memory->disk ||
+           (memory->disk->ops->free_space(memory->disk, &bytes, &total) == 0 &&
+            bytes >= memory->needed);
+}
+
+static int no_room(struct memory *memory)
+{
+    snprintf(memory->kv.error, sizeof(memory->kv.error), "no space left on the disk");
+    return -1;
+}
+
 static int fault(struct memory *memory)
 {
     memory->calls++;
@@ -123,7 +139,10 @@ static int fault(struct memory *memory)
 
 static int memory_open(struct kv *kv)
 {
-    return fault((struct memory *)kv);
+    struct memory *memory = (struct memory *)kv;
+    if (fault(memory))
+        return -1;
+    return has_room(memory) ? 0 : no_room(memory);
 }
 
 static int memory_get(struct kv *kv, struct bytes key, struct buffer *value)
@@ -154,6 +173,8 @@ static int memory_write(struct kv *kv, struct bytes batch, bool sync)
     struct memory *memory = (struct memory *)kv;
     if (fault(memory))
         return -1;
+    if (!has_room(memory))
+        return no_room(memory);
     struct unsynced *unsynced = mem_zalloc(sizeof(*unsynced));
     buffer_add(&unsynced->batch, batch.data, batch.size);
     list_push_back(&memory->unsynced, &unsynced->link);
@@ -236,6 +257,13 @@ void kv_memory_fail(struct kv *kv, uint64_t at, bool forever)
     struct memory *memory = (struct memory *)kv;
     memory->fail_at = at ? memory->calls + at : 0;
     memory->forever = forever;
+}
+
+void kv_memory_need(struct kv *kv, struct disk *disk, uint64_t bytes)
+{
+    struct memory *memory = (struct memory *)kv;
+    memory->disk = disk;
+    memory->needed = bytes;
 }
 
 struct kv *kv_memory_copy(struct kv *kv)

@@ -3,6 +3,7 @@
 #define LEVERET_TESTS_KV_MEMORY_H
 
 #include "base/random.h"
+#include "store/disk.h"
 #include "store/kv.h"
 
 struct kv *kv_memory_new(void);
@@ -13,6 +14,8 @@ void kv_memory_crash(struct kv *kv, bool keep, struct random *random);
 /* Calls so far, and the one from now on that fails; see disk_memory_fail. */
 uint64_t kv_memory_calls(const struct kv *kv);
 void kv_memory_fail(struct kv *kv, uint64_t at, bool forever);
+/* Opening and writing fail while less than so many bytes are free on the disk. */
+void kv_memory_need(struct kv *kv, struct disk *disk, uint64_t bytes);
 struct kv *kv_memory_copy(struct kv *kv);
 bool kv_memory_equal(struct kv *a, struct kv *b);
 

@@ -205,6 +205,23 @@ static void join(void *context, const char *name)
     strcat(strcat(names, name), ";");
 }
 
+/* What lies behind goes, and what is in front stays. */
+TEST(cut)
+{
+    struct place place = place_new();
+    struct disk *disk = place.disk;
+    struct disk_file *file = NULL;
+    uint64_t size = 0;
+    disk->ops->open(disk, "a", DISK_CREATE, &file);
+    write_at(disk, file, "first", 0);
+    write_at(disk, file, "last", 100000);
+    is_int(disk->ops->cut(file, 8192), 0, "a file is cut");
+    disk->ops->size(file, &size);
+    is_int(size, 8192, "to this size");
+    disk->ops->close(file);
+    place_free(&place);
+}
+
 TEST(names)
 {
     struct place place = place_new();
@@ -228,9 +245,9 @@ TEST(names)
     is_str(again, "b;", "each time anew");
     is_int(disk->ops->unlink(disk, "b"), 0, "unlink");
     is_int(disk->ops->unlink(disk, "b"), ENOENT, "once");
-    uint64_t bytes = 0;
-    is_int(disk->ops->free_space(disk, &bytes), 0, "free space");
-    ok(bytes > 0, "there is some");
+    uint64_t total = 0, bytes = 0;
+    is_int(disk->ops->free_space(disk, &bytes, &total), 0, "free space");
+    ok(bytes > 0 && bytes <= total, "there is some, and not more than there is in all");
     rmdir(path);
     place_free(&place);
 }
@@ -249,6 +266,7 @@ int main(void)
     RUN(one_after_the_other);
     RUN(again_from_the_front);
     RUN(many_parts);
+    RUN(cut);
     RUN(names);
     RUN(no_folder);
     return done();

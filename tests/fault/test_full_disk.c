@@ -1,0 +1,370 @@
+/* A disk without room: filled by others or by what it holds, for a time or from the start; and an index
+ * that cannot be read or written for a while. Nothing is lost, nobody waits longer than he must, and
+ * the log stays short. */
+#include "tests/lib/tap.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "tests/fault/bench.h"
+
+enum { MIB = 1 << 20 };
+
+static struct {
+    unsigned lines;
+    char last[LOG_LINE_MAX + 1];
+    char all[20 * LOG_LINE_MAX];
+} logged;
+
+static void note(void *context, enum log_level level, const char *line)
+{
+    (void)context;
+    (void)level;
+    logged.lines++;
+    snprintf(logged.last, sizeof(logged.last), "%s", line);
+    strncat(logged.all, line, sizeof(logged.all) - strlen(logged.all) - 1);
+}
+
+static const struct log recording = {.level = LOG_LEVEL_INFO, .sink = note};
+
+/* A store on a disk of this size, with the options that the daemon has. */
+static void begin(struct bench *bench, uint64_t disk_bytes)
+{
+    memset(&logged, 0, sizeof(logged));
+    bench_init(bench);
+    store_options_default(&bench->options);
+    bench->options.disk = &bench->observed.disk;
+    bench->options.kv = bench->kv;
+    bench->options.syncer = bench->syncer;
+    bench->options.indexer = bench->indexer;
+    bench->options.reader = bench->reader;
+    bench->options.pool = &bench->pool;
+    bench->options.log = &recording;
+    disk_memory_limit(bench->memory, disk_bytes);
+    bench_open(bench);
+}
+
+static uint64_t free_bytes(struct bench *bench)
+{
+    uint64_t bytes, total;
+    bench->memory->ops->free_space(bench->memory, &bytes, &total);
+    return bytes;
+}
+
+/* Another program takes all but so much of what is free. */
+static void leave(struct bench *bench, uint64_t bytes)
+{
+    disk_memory_take(bench->memory, free_bytes(bench) - bytes);
+}
+
+static enum store_room room_for(struct bench *bench, uint32_t size)
+{
+    return store_room(bench->store, size + STORE_MESSAGE_OVERHEAD);
+}
+
+/* Publishes as a session does that is read while there is no alarm. Returns how many were taken. */
+static int publish(struct bench *bench, int queue, int count, uint32_t size)
+{
+    int taken = 0;
+    for (int i = 0; i < count; i++) {
+        if (!store_is_short(bench->store) && room_for(bench, size) == STORE_ROOM_NOW) {
+            bench_publish(bench, 1u << queue, size);
+            taken++;
+        }
+        bench_turns(bench, 1, 10);
+    }
+    return taken;
+}
+
+static bool is_durable(struct bench *bench, struct ticket ticket, int ms)
+{
+    store_want(bench->store, ticket);
+    for (; ms > 0 && store_ticket_state(bench->store, ticket) == TICKET_PENDING; ms -= 50)
+        bench_turns(bench, 1, 50);
+    return store_ticket_state(bench->store, ticket) == TICKET_DURABLE;
+}
+
+/* ---- what does not fit ---- */
+
+/* A message that is larger than what is free is refused, and all else goes on. */
+TEST(larger_than_what_is_free)
+{
+    struct bench bench;
+    begin(&bench, 64 * MIB);
+    is_int(publish(&bench, 0, 20, 2 * MIB), 20, "a queue has 40 MiB");
+    bench_wait(&bench);
+    ok(!store_is_short(bench.store), "the disk is not short");
+    is_int(room_for(&bench, 30 * MIB), STORE_ROOM_FULL, "but 30 MiB have no room");
+    is_int(room_for(&bench, 2 * MIB), STORE_ROOM_NOW, "2 MiB have");
+    store_refused(bench.store);
+    bench_publish(&bench, 2, 100);
+    ok(is_durable(&bench, store_ticket(bench.store), 1000), "a small message goes on");
+    bench_take_all(&bench, 0);
+    bench_turns(&bench, 100, 100);
+    is_int(room_for(&bench, 30 * MIB), STORE_ROOM_NOW, "with the queue empty there is room");
+    is_int(store_stats(bench.store)->messages_refused, 1, "the refusal was counted");
+    ok(strstr(logged.all, "messages_refused") && strstr(logged.all, "messages_taken failures=1 "),
+       "and logged");
+    bench_free(&bench);
+}
+
+/* While the disk is short who publishes waits, and is not refused. */
+TEST(short_is_later)
+{
+    struct bench bench;
+    begin(&bench, 64 * MIB);
+    publish(&bench, 0, 20, 2 * MIB);
+    leave(&bench, 3 * MIB);
+    bench_turns(&bench, 12, 100);
+    ok(store_is_short(bench.store), "the disk is short");
+    is_int(room_for(&bench, 2 * MIB), STORE_ROOM_LATER, "2 MiB have to wait");
+    ok(store_next_ms(bench.store) <= bench.now_ms + 500, "and are asked about again soon");
+    bench_take_all(&bench, 0);
+    bench_turns(&bench, 40, 100);
+    ok(!store_is_short(bench.store), "when the queue was consumed it is over");
+    is_int(room_for(&bench, 2 * MIB), STORE_ROOM_NOW, "and there is room");
+    bench_free(&bench);
+}
+
+/* What was taken is written although another program took the rest of the disk at once. */
+TEST(filled_by_others)
+{
+    struct bench bench;
+    begin(&bench, 64 * MIB);
+    publish(&bench, 0, 5, MIB);
+    bench_turns(&bench, 20, 100);
+    ok(bench_has_file(&bench, "reserve") && bench_has_file(&bench, "reserve-index"),
+       "there are reserves");
+    bench_publish(&bench, 1, MIB);
+    bench_publish(&bench, 1, MIB);
+    leave(&bench, 0);
+    ok(is_durable(&bench, store_ticket(bench.store), 1000), "two messages on their way are durable");
+    store_catalogue_put(bench.store, bytes_str("name"), bytes_str("value"));
+    ok(is_durable(&bench, store_ticket(bench.store), 1000), "a declaration is");
+    uint64_t checkpoints = store_stats(bench.store)->checkpoints;
+    bench_take_all(&bench, 0);
+    bench_turns(&bench, 40, 100);
+    ok(store_stats(bench.store)->checkpoints > checkpoints, "and a checkpoint");
+    disk_memory_take(bench.memory, 0);
+    bench_turns(&bench, 150, 100);
+    ok(!store_is_short(bench.store), "with room it is over");
+    ok(bench_has_file(&bench, "reserve") && bench_has_file(&bench, "reserve-index"),
+       "and there are reserves again");
+    bench_free(&bench);
+}
+
+/* ---- what goes first ---- */
+
+static void count_spare(void *context, const char *name)
+{
+    *(int *)context += strncmp(name, "spare-", 6) == 0;
+}
+
+static int spares(struct bench *bench)
+{
+    int count = 0;
+    disk_memory_each(bench->memory, count_spare, &count);
+    return count;
+}
+
+/* What is kept for reuse goes before anybody has to wait, though nothing is written. */
+TEST(spares_go_first)
+{
+    enum { DISK = 1024 * MIB };
+    struct bench bench;
+    begin(&bench, DISK);
+    store_close(bench.store);
+    bench.options.segment_bytes = 4 * MIB;
+    bench.options.disk_reserve_bytes = 16 * MIB;
+    bench_open(&bench);
+    publish(&bench, 0, 20, MIB);
+    bench_take_all(&bench, 0);
+    bench_turns(&bench, 400, 100);
+    ok(spares(&bench) >= 3, "%d files are kept", spares(&bench));
+    leave(&bench, 8 * MIB);
+    int alarms = 0;
+    for (int i = 0; i < 30; i++) {
+        bench_turns(&bench, 1, 100);
+        alarms += store_is_short(bench.store);
+    }
+    is_int(spares(&bench), 0, "they go when less than the reserve is free");
+    is_int(alarms, 0, "and nobody had to wait");
+    bench_free(&bench);
+}
+
+/* One small message in each of many large ones stays: the disk holds little more than what lives, and
+ * publishers never wait. */
+static void with_slow_queue(uint64_t disk_bytes)
+{
+    struct bench bench;
+    int taken = 0, slow = 0;
+    uint64_t least = disk_bytes;
+    begin(&bench, disk_bytes);
+    int count = (int)(4 * disk_bytes / (64 << 10));
+    for (int i = 0; i < count; i++) {
+        taken += publish(&bench, 0, 1, 64 << 10);
+        slow += i % 50 == 0 ? publish(&bench, 1, 1, 100) : 0;
+        while (bench_take(&bench, 0, true))
+            continue;
+        least = free_bytes(&bench) < least ? free_bytes(&bench) : least;
+    }
+    ok(taken > count / 10 * 9, "%d MiB: of %d messages %d were taken at once", (int)(disk_bytes / MIB),
+       count, taken);
+    ok(least > disk_bytes / 16, "at least %d MiB were free", (int)(least / MIB));
+    is_int(bench.queue[1]->ready, slow, "what was not consumed is there");
+    bench_free(&bench);
+}
+
+TEST(small_disks)
+{
+    with_slow_queue(64 * MIB);
+    with_slow_queue(128 * MIB);
+}
+
+/* A backlog that fills the disk, consumed, gives all of it back. */
+TEST(filled_by_itself)
+{
+    struct bench bench;
+    begin(&bench, 64 * MIB);
+    int taken = publish(&bench, 0, 3000, 64 << 10);
+    ok(store_is_short(bench.store) && taken > 300, "%d messages fill it", taken);
+    for (int i = 0; i < taken / 2; i++)
+        if (!bench_take(&bench, 0, true))
+            bail("a message is not to be had");
+    bench_turns(&bench, 40, 100);
+    ok(!store_is_short(bench.store), "with half of them consumed publishers go on");
+    ok(publish(&bench, 0, 100, 64 << 10) > 90, "and do");
+    bench_free(&bench);
+}
+
+/* Each start begins a file of its own, and does not leave the room of the one before. */
+TEST(starts_leave_no_room_behind)
+{
+    struct bench bench;
+    begin(&bench, 256 * MIB);
+    publish(&bench, 0, 60, MIB);
+    bench_take_all(&bench, 0);
+    bench_turns(&bench, 400, 100);
+    bench_publish(&bench, 2, 100);
+    bench_turns(&bench, 20, 100);
+    uint64_t before = free_bytes(&bench);
+    for (int i = 0; i < 20; i++) {
+        bench_crash(&bench, CRASH_KEEP);
+        bench_open(&bench);
+        bench_publish(&bench, 2, 100);
+        bench_turns(&bench, 20, 100);
+    }
+    uint64_t after = free_bytes(&bench);
+    ok(after + 16 * MIB > before, "20 starts later %lld bytes less are free",
+       (long long)(before - after));
+    bench_free(&bench);
+}
+
+/* ---- a start ---- */
+
+/* Opening the index takes room; the reserves are there for that. */
+TEST(start_on_a_full_disk)
+{
+    struct bench bench;
+    begin(&bench, 64 * MIB);
+    publish(&bench, 0, 5, MIB);
+    bench_turns(&bench, 20, 100);
+    leave(&bench, 0);
+    kv_memory_need(bench.kv, bench.memory, 100000);
+    bench_crash(&bench, CRASH_KEEP);
+    bench_open(&bench);
+    is_int(bench.queue[0]->ready, 5, "it starts with all it had");
+    ok(bench_has_file(&bench, "reserve"), "and gave up no more than it had to");
+    bench_turns(&bench, 10, 100);
+    ok(store_is_short(bench.store), "publishers wait");
+    bench_take_all(&bench, 0);
+    bench_turns(&bench, 60, 100);
+    ok(!store_failure(bench.store) && store_stats(bench.store)->checkpoints > 0,
+       "what is consumed gives room back");
+    bench_free(&bench);
+}
+
+/* ---- the index ---- */
+
+/* An index that cannot be written for a minute is two lines in the log. */
+TEST(index_cannot_be_written)
+{
+    struct bench bench;
+    begin(&bench, 1024 * MIB);
+    store_close(bench.store);
+    bench.options.cache_bytes = 0;
+    bench.options.bodies_idle_bytes = 0;
+    bench.options.chunk_entries = 64;
+    bench_open(&bench);
+    for (int i = 0; i < 3000; i++)
+        bench_publish(&bench, 1, 100);
+    kv_memory_fail(bench.kv, 1, true);
+    logged.lines = 0;
+    uint64_t calls = kv_memory_calls(bench.kv);
+    for (int i = 0; i < 6000; i++)
+        bench_turns(&bench, 1, 10);
+    is_int(logged.lines, 2, "one line for pieces of queues, one for checkpoints");
+    calls = kv_memory_calls(bench.kv) - calls;
+    ok(calls > 30 && calls < 1000, "it was tried %llu times in a minute", (unsigned long long)calls);
+    kv_memory_fail(bench.kv, 0, false);
+    bench_turns(&bench, 500, 10);
+    is_int(logged.lines, 4, "and two when it works again");
+    ok(strstr(logged.all, "index_written failures=") && strstr(logged.all, "checkpoint_written "),
+       "which say how often it failed");
+    bench_free(&bench);
+}
+
+/* One that cannot be read is not taken for damaged: consumers wait. */
+TEST(index_cannot_be_read)
+{
+    struct bench bench;
+    int got = 0, early = 0;
+    struct taken taken;
+    begin(&bench, 1024 * MIB);
+    store_close(bench.store);
+    bench.options.cache_bytes = 0;
+    bench.options.bodies_idle_bytes = 0;
+    bench.options.chunk_entries = 64;
+    bench_open(&bench);
+    for (int i = 0; i < 3000; i++)
+        bench_publish(&bench, 1, 100);
+    bench_turns(&bench, 600, 10);
+    kv_memory_fail(bench.kv, 1, true);
+    logged.lines = 0;
+    for (int i = 0; i < 6000; i++) {
+        while (index_take(bench.queue[0], true, &taken) == INDEX_OK) {
+            message_unref(&bench.pool, taken.message);
+            got++;
+        }
+        bench_turns(&bench, 1, 10);
+        early += store_next_ms(bench.store) <= bench.now_ms;
+    }
+    ok(got < 3000 && !store_failure(bench.store), "%d messages come, and the store goes on: %s", got,
+       store_failure(bench.store) ? store_failure(bench.store) : "");
+    ok(logged.lines <= 3, "%u lines are logged in a minute", logged.lines);
+    ok(early < 60, "and nobody is busy with that");
+    kv_memory_fail(bench.kv, 0, false);
+    bench_turns(&bench, 300, 10);
+    while (bench_take(&bench, 0, true))
+        got++;
+    is_int(got, 3000, "when it can be read all of them come");
+    is_int(store_stats(bench.store)->damaged, 0, "and none is damaged");
+    bench_free(&bench);
+}
+
+int main(void)
+{
+    RUN(larger_than_what_is_free);
+    RUN(short_is_later);
+    RUN(filled_by_others);
+    RUN(spares_go_first);
+    RUN(small_disks);
+    RUN(filled_by_itself);
+    RUN(starts_leave_no_room_behind);
+    RUN(start_on_a_full_disk);
+    RUN(index_cannot_be_written);
+    RUN(index_cannot_be_read);
+    return done();
+}

@@ -1,9 +1,15 @@
 /* A connection that has published stops being read while there is an alarm; one that only consumes
  * is never touched. RabbitMQ's clients are told by connection.blocked, when they understand it. A
  * message whose header was read before comes in whole: if it waited half-way, its memory could never
- * end. The alarm of memory ends somewhat below the mark where it begins, so that it does not
- * flutter. */
+ * end. Alarms do not flutter: that of memory ends somewhat below the mark where it begins, that of the
+ * disk above it, and both last a second at least. While a full disk holds up the journal itself, who
+ * waits for an answer is told as well, but goes on being read: his acknowledgements may be what gives
+ * room. */
 #include "session/alarm.h"
+
+#include "session/channel.h"
+
+enum { LAST_MS = 1000, CHECK_MS = 500, TELL_MS = 100 };
 
 static const char *reason(unsigned alarms)
 {
@@ -46,6 +52,7 @@ void alarm_publisher(struct connection *connection)
         return;
     if (list_is_empty(&connection->publisher_link))
         list_push_back(&server->publishers, &connection->publisher_link);
+    connection->only_waits = false;
     if (server->alarms)
         block(connection);
 }
@@ -72,7 +79,14 @@ static unsigned current_alarms(const struct server *server)
         max -= max / 20;
     if (max && memory_in_use(server) > max)
         alarms |= ALARM_MEMORY;
+    if (server->now_ms - server->alarms_ms < LAST_MS)
+        alarms |= server->alarms;
     return alarms;
+}
+
+uint64_t alarm_next_ms(const struct server *server)
+{
+    return server->alarms ? server->now_ms + CHECK_MS : UINT64_MAX;
 }
 
 /* What the disk has free is in the store's own lines. */
@@ -88,6 +102,49 @@ static void log_changes(const struct server *server, unsigned before)
         log_event(log, now & ALARM_DISK ? EVENT_alarm_set : EVENT_alarm_cleared, "alarm=disk");
 }
 
+static void tell_waiting(struct connection *connection)
+{
+    struct server *server = connection->server;
+    if (!list_is_empty(&connection->publisher_link) || connection->state != CONNECTION_RUNNING)
+        return;
+    connection->only_waits = true;
+    list_push_back(&server->publishers, &connection->publisher_link);
+    tell_blocked(connection);
+}
+
+/* Nothing can be written: whose answers wait for that? */
+static void tell_all_waiting(struct server *server)
+{
+    if (!store_is_full(server->broker->store) || server->now_ms - server->told_ms < TELL_MS)
+        return;
+    server->told_ms = server->now_ms;
+    for (int i = 0; i < SETTLE_LOGS; i++)
+        list_for_each(link, &server->settle.logs[i])
+            tell_waiting(list_entry(link, struct wait, log_link)->channel->connection);
+}
+
+/* The alarm is over. */
+static void unblock_all(struct server *server)
+{
+    list_for_each_safe(link, after, &server->publishers) {
+        struct connection *connection = list_entry(link, struct connection, publisher_link);
+        if (connection->only_waits)
+            list_remove(link);
+        unblock(connection);
+    }
+}
+
+static void block_all(struct server *server)
+{
+    list_for_each(link, &server->publishers) {
+        struct connection *connection = list_entry(link, struct connection, publisher_link);
+        if (connection->bodies)
+            tell_blocked(connection); /* held when the message is there */
+        else
+            block(connection);
+    }
+}
+
 void alarm_tick(struct server *server)
 {
     unsigned before = server->alarms, now = current_alarms(server);
@@ -95,19 +152,16 @@ void alarm_tick(struct server *server)
     server->is_congested = store_is_congested(server->broker->store);
     if (was_congested && !server->is_congested)
         server->has_work_left = true; /* those who waited go on in the next turn */
-    if (now == before)
-        return;
-    server->alarms = now;
-    log_changes(server, before);
-    if (before && now)
-        return;
-    list_for_each(link, &server->publishers) {
-        struct connection *connection = list_entry(link, struct connection, publisher_link);
-        if (!now)
-            unblock(connection);
-        else if (connection->bodies)
-            tell_blocked(connection); /* held when the message is there */
-        else
-            block(connection);
+    if (now != before) {
+        server->alarms = now;
+        if (now & ~before)
+            server->alarms_ms = server->now_ms;
+        log_changes(server, before);
     }
+    if (before && !now)
+        unblock_all(server);
+    else if (now && !before)
+        block_all(server);
+    if (now)
+        tell_all_waiting(server);
 }

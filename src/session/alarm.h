@@ -10,6 +10,8 @@ void alarm_publisher(struct connection *connection);
 bool alarm_is_set(struct connection *connection);
 /* Once a turn: sets and clears alarms, and tells the connections concerned. */
 void alarm_tick(struct server *server);
+/* When there is something to look at though nothing happens; UINT64_MAX: never. */
+uint64_t alarm_next_ms(const struct server *server);
 
 /* The connection has published. */
 static inline void alarm_published(struct connection *connection)

@@ -52,6 +52,7 @@ struct connection {
     bool is_deaf;        /* what comes makes no sense any more: thrown away */
     bool can_cancel_notify, can_be_blocked, can_hear_refusal; /* the client's capabilities */
     bool was_told_blocked;
+    bool only_waits; /* is in server->publishers, but has not published: it was told all the same */
     bool asks_much;     /* used much of the last turn in which it acted */
     bool is_next;       /* a part of this turn's budget was set aside for it */
     bool is_lent;       /* the output is being sent */

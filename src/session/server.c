@@ -185,7 +185,9 @@ uint64_t server_next_ms(const struct server *server)
 {
     uint64_t timers = timers_next_ms(&server->timers);
     uint64_t store = store_next_ms(server->broker->store);
+    uint64_t next = alarm_next_ms(server);
     if (server->has_work_left)
         return 0;
-    return timers < store ? timers : store;
+    next = timers < next ? timers : next;
+    return next < store ? next : store;
 }

@@ -32,6 +32,8 @@ struct server {
     struct settle settle;
     struct queue_set queue_set; /* scratch of publish */
     unsigned alarms;            /* set of enum alarm */
+    uint64_t alarms_ms;         /* when one of them was set last */
+    uint64_t told_ms;           /* when those were told last who wait for a full disk */
     bool is_congested;          /* publishers wait for the journal */
     bool is_failing;            /* the journal has failed: every connection was told */
     bool is_shutting_down;

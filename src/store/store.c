@@ -661,6 +661,11 @@ bool store_is_short(const struct store *store)
     return store->is_short;
 }
 
+bool store_is_full(const struct store *store)
+{
+    return store->retry_ms;
+}
+
 uint64_t store_disk_reserve(const struct store *store)
 {
     return store->o.disk_reserve_bytes;

@@ -126,6 +126,8 @@ const char *store_failure(const struct store *store);
 /* Free space is below the reserve (or writing just failed for lack of it): publishers should be
  * blocked; settles still work. */
 bool store_is_short(const struct store *store);
+/* The journal cannot be written for want of room, and all that waits for it waits. */
+bool store_is_full(const struct store *store);
 /* The reserve, as it is on this disk. */
 uint64_t store_disk_reserve(const struct store *store);
 const struct store_stats *store_stats(struct store *store);

@@ -20,6 +20,7 @@ EXTRA_DIST += \
 	%D%/blocked_disk.amqp \
 	%D%/blocked_large_body.amqp \
 	%D%/blocked_memory.amqp \
+	%D%/blocked_memory_lasts.amqp \
 	%D%/body_in_pieces.amqp \
 	%D%/body_in_pieces_whole.amqp \
 	%D%/body_large.amqp \
@@ -84,6 +85,8 @@ EXTRA_DIST += \
 	%D%/frame_out_of_order.amqp \
 	%D%/frame_too_large.amqp \
 	%D%/frame_unknown_type.amqp \
+	%D%/full_disk_declare.amqp \
+	%D%/full_disk_refused.amqp \
 	%D%/get.amqp \
 	%D%/get_beside_prefetch.amqp \
 	%D%/get_unread.amqp \

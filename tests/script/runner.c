@@ -27,6 +27,8 @@
  *     reader hold / reader go           nothing is read back / all is
  *     turns 1 / turns all               each line gives the broker one turn / as many as it needs
  *     disk full / disk free             no more room for journal / plenty
+ *     disk size 100000000               that of the disk from now on, in bytes
+ *     disk others 50000000              what other programs have on it
  *     disk broken                       every call fails from now on
  *     option NAME VALUE                 before the first connect: an option; restarts the broker
  *     shutdown                          the broker says good-bye
@@ -547,6 +549,10 @@ static bool world_line(struct run *run, const char *verb, char *line)
         world->turns_max = atoi(what);
     } else if (strcmp(verb, "disk") == 0 && strcmp(what, "broken") == 0) {
         disk_memory_fail(world->disk, 1, EIO, true);
+    } else if (strcmp(verb, "disk") == 0 && strcmp(what, "size") == 0) {
+        disk_memory_limit(world->disk, strtoull(line, NULL, 10));
+    } else if (strcmp(verb, "disk") == 0 && strcmp(what, "others") == 0) {
+        disk_memory_take(world->disk, strtoull(line, NULL, 10));
     } else if (strcmp(verb, "disk") == 0) {
         disk_memory_limit(world->disk, strcmp(what, "full") == 0 ? 1 : 0);
     } else if (strcmp(verb, "shutdown") == 0) {

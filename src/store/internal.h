@@ -469,7 +469,7 @@ void chunk_name_dead(struct store *store, struct chunk *chunk);
 /* ---- space.c ---- */
 
 /* Files that are given up when the disk is full, so that settles and a checkpoint still fit. */
-enum reserve { RESERVE_JOURNAL, RESERVE_INDEX, RESERVES };
+enum reserve { RESERVE_JOURNAL, RESERVE_INDEX, RESERVE_START, RESERVES };
 
 struct reserve_job {
     struct job job;

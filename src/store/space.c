@@ -7,8 +7,8 @@
  * While the disk is short its publisher waits, as all do; one whose message is larger than what is free
  * is told so.
  * Settles and declarations are always taken. For the case that the disk fills up all the same, by
- * whatever else writes to it, two files are kept that can be given up: one for the journal, one for
- * the index and for a start. */
+ * whatever else writes to it, files are kept that can be given up: one for the journal, one for the
+ * index, and one for a start, as others may have taken what the broker before gave up. */
 #include <errno.h>
 #include <string.h>
 
@@ -16,15 +16,17 @@
 #include "store/internal.h"
 
 enum { CHECK_MS = 500, RESERVE_RETRY_MS = 10000, SHORT_MIN = 64 << 10, MISSED_MS = 10000 };
+enum { START_MIN = 256 << 10 };
 enum { INDEX_NEEDS = 8 << 20 }; /* with less free, an index that cannot be written lacks room */
 
 static const struct {
     const char *name;
     uint32_t size_max;
-    uint32_t part; /* of the reserve that the options set: one in so many */
+    uint32_t eighths; /* of the reserve that the options set */
 } reserves[RESERVES] = {
-    [RESERVE_JOURNAL] = {"reserve", 16 << 20, 2},
-    [RESERVE_INDEX] = {"reserve-index", 4 << 20, 4},
+    [RESERVE_JOURNAL] = {"reserve", 16 << 20, 4},
+    [RESERVE_INDEX] = {"reserve-index", 4 << 20, 2},
+    [RESERVE_START] = {"reserve-start", 4 << 20, 3},
 };
 
 enum reserve reserve_of(const char *name)
@@ -155,14 +157,12 @@ void space_needed(struct store *store)
 
 /* ---- a start on a full disk ---- */
 
-static void rescue(void *context, const char *name)
+static void find_spare(void *context, const char *name)
 {
-    struct store *store = context;
-    struct disk *disk = store->o.disk;
-    bool is_spare = store->rescues == 0 && spare_number(name);
-    bool is_reserve = store->rescues > 0 && (int)reserve_of(name) == RESERVES - store->rescues;
-    if (is_spare || is_reserve)
-        disk->ops->unlink(disk, name);
+    struct release_job *job = context;
+    uint32_t number = spare_number(name);
+    if (number && job->count < SPARES_MAX)
+        job->spares[job->count++] = number;
 }
 
 bool space_rescue(struct store *store)
@@ -172,7 +172,13 @@ bool space_rescue(struct store *store)
     if (store->rescues > RESERVES || disk->ops->free_space(disk, &bytes, &total) != 0 ||
         bytes >= INDEX_NEEDS)
         return false;
-    disk->ops->list(disk, rescue, store);
+    struct release_job *job = release_new(store);
+    if (store->rescues == 0)
+        disk->ops->list(disk, find_spare, job);
+    else
+        job->reserves[RESERVES - store->rescues] = true;
+    run_release(&job->job);
+    mem_free(job);
     store->rescues++;
     return true;
 }
@@ -283,13 +289,22 @@ void reserve_done(struct store *store, struct reserve_job *job)
     mem_free(job);
 }
 
+/* How large it should be; 0: it must not be made now. That for a start is made of what there is. */
+static uint64_t reserve_size(const struct store *store, enum reserve which)
+{
+    uint64_t size = store->o.disk_reserve_bytes / 8 * reserves[which].eighths;
+    size = size < reserves[which].size_max ? size : reserves[which].size_max;
+    if (which == RESERVE_START && size > store->free_bytes / 2)
+        return store->free_bytes / 2 < START_MIN ? 0 : store->free_bytes / 2;
+    bool is_enough = store->free_bytes >= store->o.disk_reserve_bytes + size;
+    return which == RESERVE_START || (!store->is_short && is_enough) ? size : 0;
+}
+
 static void make_reserve(struct store *store, enum reserve which)
 {
-    uint64_t size = store->o.disk_reserve_bytes / reserves[which].part;
-    size = size < reserves[which].size_max ? size : reserves[which].size_max;
-    uint64_t enough = store->o.disk_reserve_bytes + size;
-    if (size == 0 || store->has_reserve[which] || store->reserving || store->is_short ||
-        !store->active || store->now_ms < store->reserve_ms || store->free_bytes < enough)
+    uint64_t size = reserve_size(store, which);
+    if (size == 0 || store->has_reserve[which] || store->reserving || !store->active ||
+        store->now_ms < store->reserve_ms)
         return;
     struct reserve_job *job = mem_zalloc(sizeof(*job));
     job->job.run = run_reserve;
@@ -304,6 +319,7 @@ static void make_reserve(struct store *store, enum reserve which)
 void space_tick(struct store *store)
 {
     uint64_t bytes, total;
+    make_reserve(store, RESERVE_START);
     make_reserve(store, RESERVE_INDEX);
     make_reserve(store, RESERVE_JOURNAL);
     if (store->surplus_count)

@@ -135,7 +135,8 @@ TEST(filled_by_others)
     begin(&bench, 64 * MIB);
     publish(&bench, 0, 5, MIB);
     bench_turns(&bench, 20, 100);
-    ok(bench_has_file(&bench, "reserve") && bench_has_file(&bench, "reserve-index"),
+    ok(bench_has_file(&bench, "reserve") && bench_has_file(&bench, "reserve-index") &&
+           bench_has_file(&bench, "reserve-start"),
        "there are reserves");
     bench_publish(&bench, 1, MIB);
     bench_publish(&bench, 1, MIB);
@@ -276,9 +277,11 @@ TEST(start_on_a_full_disk)
     bench_crash(&bench, CRASH_KEEP);
     bench_open(&bench);
     is_int(bench.queue[0]->ready, 5, "it starts with all it had");
-    ok(bench_has_file(&bench, "reserve"), "and gave up no more than it had to");
+    ok(bench_has_file(&bench, "reserve") && bench_has_file(&bench, "reserve-index") &&
+           !bench_has_file(&bench, "reserve-start"),
+       "and gave up no more than it had to");
     bench_turns(&bench, 10, 100);
-    ok(store_is_short(bench.store), "publishers wait");
+    ok(store_is_short(bench.store), "publishers wait with %d KiB free", (int)(free_bytes(&bench) >> 10));
     bench_take_all(&bench, 0);
     bench_turns(&bench, 60, 100);
     ok(!store_failure(bench.store) && store_stats(bench.store)->checkpoints > 0,

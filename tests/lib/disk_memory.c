@@ -335,7 +335,11 @@ static int memory_allocate(struct disk_file *file, uint64_t size)
     uint64_t before = file->inode->size;
     if (error || (memory->limit && memory->used + memory->others + size > memory->limit))
         return error ? error : ENOSPC;
-    put(&file->inode->data, &file->inode->size, size, NULL, 0);
+    if (size > before) {
+        uint8_t *zeros = mem_zalloc(size - before);
+        write_bytes(file->inode, before, zeros, size - before);
+        mem_free(zeros);
+    }
     memory->used += file->inode->size - before;
     return 0;
 }

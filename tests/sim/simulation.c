@@ -64,10 +64,11 @@ void sim_say(struct sim *sim, const char *format, ...)
 
 static void give_room(struct machine *machine, uint64_t bytes)
 {
-    uint64_t free_bytes = 0;
+    uint64_t free_bytes = 0, total;
     disk_memory_limit(machine->disk, DISK_BYTES);
-    machine->disk->ops->free_space(machine->disk, &free_bytes);
-    disk_memory_limit(machine->disk, DISK_BYTES - free_bytes + bytes);
+    disk_memory_take(machine->disk, 0);
+    machine->disk->ops->free_space(machine->disk, &free_bytes, &total);
+    disk_memory_take(machine->disk, free_bytes > bytes ? free_bytes - bytes : 0);
     machine->is_full = bytes < DISK_BYTES / 2;
 }
 

@@ -109,8 +109,9 @@ static void confirm(struct channel *channel, uint64_t number, struct ticket tick
                     enum wait_state state)
 {
     struct wait *last = wait_last(&channel->confirms_waiting);
-    if (last && last->state == state && last->ticket.index == ticket.index &&
-        last->ticket.log == ticket.log && last->last + 1 == number) {
+    bool is_next = last && (last->last + 1 == number || planted(PLANTED_CONFIRMS_MERGED));
+    if (is_next && last->state == state && last->ticket.index == ticket.index &&
+        last->ticket.log == ticket.log) {
         last->last = number;
         return;
     }

@@ -36,7 +36,8 @@ check_PROGRAMS += \
 	%D%/test_broker_dead_letter \
 	%D%/test_disk_calls \
 	%D%/test_entries \
-	%D%/test_order
+	%D%/test_order \
+	%D%/test_session_settle
 
 %C%_leveretd_SOURCES = src/leveretd.c
 %C%_leveretd_LDADD = $(PLANTED_LDADD)
@@ -58,3 +59,6 @@ check_PROGRAMS += \
 
 %C%_test_order_SOURCES = tests/fault/test_order.c
 %C%_test_order_LDADD = libleveret_bench.a $(PLANTED_LDADD)
+
+%C%_test_session_settle_SOURCES = tests/unit/test_session_settle.c
+%C%_test_session_settle_LDADD = $(PLANTED_LDADD)

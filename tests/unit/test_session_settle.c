@@ -1,0 +1,240 @@
+/* Confirms that wait, over a store and a channel that are made up here: which numbers go out, when, and
+ * how they are put together. */
+#include "session/settle.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "session/channel.h"
+#include "session/server_state.h"
+#include "tests/lib/tap.h"
+
+/* ---- what it is built on ---- */
+
+static uint64_t filling, durable; /* batches */
+static bool has_failed;
+static char sent[4096]; /* what went out, as text */
+
+struct ticket store_ticket(const struct store *store)
+{
+    (void)store;
+    return (struct ticket){.index = filling};
+}
+
+struct ticket store_names_ticket(const struct store *store)
+{
+    return store_ticket(store);
+}
+
+enum ticket_state store_ticket_state(const struct store *store, struct ticket ticket)
+{
+    (void)store;
+    return ticket.index <= durable ? TICKET_DURABLE : TICKET_PENDING;
+}
+
+const char *store_failure(const struct store *store)
+{
+    (void)store;
+    return has_failed ? "it failed" : NULL;
+}
+
+void store_want(struct store *store, struct ticket ticket)
+{
+    (void)store;
+    (void)ticket;
+}
+
+void channel_send(struct channel *channel, const union method *method)
+{
+    (void)channel;
+    size_t size = strlen(sent);
+    bool is_ack = method->id == METHOD_BASIC_ACK;
+    uint64_t tag = is_ack ? method->basic_ack.delivery_tag : method->basic_nack.delivery_tag;
+    bool multiple = is_ack ? method->basic_ack.multiple : method->basic_nack.multiple;
+    snprintf(sent + size, sizeof(sent) - size, "%s%s%llu%s", size ? " " : "", is_ack ? "+" : "-",
+             (unsigned long long)tag, multiple ? "*" : "");
+}
+
+/* Nothing here holds replies. */
+void channel_released(struct channel *channel)
+{
+    (void)channel;
+    abort();
+}
+
+void connection_hold(struct connection *connection, enum hold reason)
+{
+    (void)connection;
+    (void)reason;
+    abort();
+}
+
+void connection_release(struct connection *connection, enum hold reason)
+{
+    (void)connection;
+    (void)reason;
+    abort();
+}
+
+/* ---- a channel ---- */
+
+static struct broker broker;
+static struct server server;
+static struct connection connection;
+static struct channel channel;
+
+static void begin(void)
+{
+    server = (struct server){.broker = &broker};
+    connection = (struct connection){.server = &server};
+    channel = (struct channel){.connection = &connection};
+    settle_init(&server.settle);
+    list_init(&channel.held);
+    list_init(&channel.confirms_waiting);
+    list_init(&channel.settle_link);
+    filling = 1;
+    durable = 0;
+    has_failed = false;
+    sent[0] = '\0';
+}
+
+/* Goes on to the next turn; what went out is `wanted`: + is an ack, - a nack, * multiple. */
+static void turn(const char *wanted)
+{
+    sent[0] = '\0';
+    settle_tick(&server);
+    is_str(sent, wanted, "what goes out");
+}
+
+/* Numbers that the waits of the channel name. */
+static uint64_t named(void)
+{
+    uint64_t count = 0;
+    list_for_each(link, &channel.confirms_waiting)
+    {
+        const struct wait *wait = list_entry(link, struct wait, channel_link);
+        count += wait->last - wait->first + 1;
+    }
+    return count;
+}
+
+TEST(a_batch_is_confirmed_as_one)
+{
+    begin();
+    for (uint64_t number = 1; number <= 3; number++)
+        settle_confirm(&channel, number, true);
+    filling = 2;
+    settle_confirm(&channel, 4, true);
+    turn("");
+    durable = 1;
+    turn("+3*");
+    durable = 2;
+    turn("+4");
+}
+
+TEST(batches_that_end_together_are_confirmed_as_one)
+{
+    begin();
+    settle_confirm(&channel, 1, true);
+    filling = 2;
+    settle_confirm(&channel, 2, true);
+    durable = 2;
+    turn("+2*");
+}
+
+/* What need not wait goes out at once, and by itself while others before it wait. */
+TEST(those_on_no_record_do_not_wait)
+{
+    begin();
+    settle_confirm(&channel, 1, false);
+    settle_confirm(&channel, 2, false);
+    settle_confirm(&channel, 3, true);
+    settle_confirm(&channel, 4, false);
+    settle_confirm(&channel, 5, false);
+    turn("+2* +4 +5");
+    durable = 1;
+    turn("+3");
+}
+
+/* A wait names neighbours only: those between them may have been answered. */
+TEST(waits_have_no_gaps)
+{
+    begin();
+    settle_confirm(&channel, 1, true);
+    settle_confirm(&channel, 2, false);
+    turn("+2");
+    settle_confirm(&channel, 3, true);
+    settle_refuse(&channel, 4);
+    turn("-4");
+    settle_confirm(&channel, 5, true);
+    settle_confirm(&channel, 6, true);
+    is_int(named(), 4, "four numbers wait");
+    durable = 1;
+    turn("+6*");
+}
+
+TEST(a_refusal_is_no_ack)
+{
+    begin();
+    settle_confirm(&channel, 1, true);
+    settle_refuse(&channel, 2);
+    settle_refuse(&channel, 3);
+    settle_confirm(&channel, 4, true);
+    turn("-2 -3");
+    durable = 1;
+    turn("+4*");
+    settle_refuse(&channel, 5);
+    settle_refuse(&channel, 6);
+    settle_confirm(&channel, 7, false);
+    turn("-6* +7");
+}
+
+/* However many there are, each waits for its batch. */
+TEST(thousands_wait)
+{
+    begin();
+    for (uint64_t number = 1; number <= 5000; number++) {
+        filling = number;
+        settle_confirm(&channel, number, true);
+    }
+    turn("");
+    is_int(named(), 5000, "all of them wait");
+    durable = 4999;
+    turn("+4999*");
+    durable = 5000;
+    turn("+5000");
+}
+
+TEST(a_failure_refuses_all)
+{
+    begin();
+    settle_confirm(&channel, 1, true);
+    settle_confirm(&channel, 2, true);
+    has_failed = true;
+    turn("-2*");
+}
+
+TEST(a_channel_that_ends_is_told_nothing)
+{
+    begin();
+    settle_confirm(&channel, 1, true);
+    settle_confirm(&channel, 2, false);
+    settle_forget(&channel);
+    durable = 1;
+    turn("");
+    is_int(named(), 0, "nothing waits");
+}
+
+int main(void)
+{
+    RUN(a_batch_is_confirmed_as_one);
+    RUN(batches_that_end_together_are_confirmed_as_one);
+    RUN(those_on_no_record_do_not_wait);
+    RUN(waits_have_no_gaps);
+    RUN(a_refusal_is_no_ack);
+    RUN(thousands_wait);
+    RUN(a_failure_refuses_all);
+    RUN(a_channel_that_ends_is_told_nothing);
+    return done();
+}

@@ -90,6 +90,7 @@ void client_dial(struct client *client)
         return;
     snprintf(peer.name, sizeof(peer.name), "client:%d", client->number);
     client->state = CLIENT_GREETING;
+    client->dial_epoch = client->machine->epoch;
     client->frame_max = FRAME_MAX_FIRST;
     client->connection = connection_new(client->machine->server, &peer, client);
     buffer_add(&client->to_broker, protocol_header, PROTOCOL_HEADER_SIZE);

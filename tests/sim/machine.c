@@ -108,6 +108,8 @@ static void draw_options(struct machine *machine)
     options->checkpoint_bytes = sim_chance(sim, 2) ? 30000 : 1 << 20;
     options->checkpoint_ms = 200 + sim_below(sim, 5000);
     options->batch_bytes = sim_chance(sim, 2) ? 32768 : 1 << 20;
+    options->batch_large_bytes = sim_chance(sim, 2) ? 1 + (uint32_t)sim_below(sim, 4000) : 4 << 20;
+    options->release_slots = 1 + (uint32_t)sim_below(sim, 100);
     options->mark_step = 1u << sim_below(sim, 8);
     options->recycle_segments = (uint32_t)sim_below(sim, 4);
     options->disk_reserve_bytes = 1 << 16;
@@ -115,6 +117,8 @@ static void draw_options(struct machine *machine)
     machine->server_options.version = "1.2.3";
     if (sim_chance(sim, 3))
         machine->server_options.memory_bytes_max = 4 << 20;
+    if (sim_chance(sim, 3))
+        machine->server_options.output_bytes_max = 2000 + (uint32_t)sim_below(sim, 20000);
 }
 
 void machine_init(struct sim *sim, int number)

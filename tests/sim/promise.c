@@ -93,7 +93,7 @@ static void promise(struct sim *sim, struct copy *copy, bool is_durable)
 {
     copy->is_promised = true;
     copy->is_durable |= is_durable;
-    copy->promise_epoch = sim->machines[0].epoch;
+    copy->promise_epoch = sim->epoch;
 }
 
 static void promise_all(struct sim *sim, struct sim_message *message, bool is_durable)
@@ -122,12 +122,14 @@ static void check_settled(struct sim *sim, struct copy *copy)
 {
     uint64_t id = copy->message->id;
     const char *queue = queue_names[copy->queue];
+    /* Dead letters that wait to be sent on are given up when the broker ends. */
+    bool has_ended = copy->settled == SETTLED_REJECTED && copy->settled_epoch < sim->epoch;
     if (copy->settled == SETTLED_NOT)
         return;
     if (copy->is_final)
         sim_fail(sim, "message %" PRIu64 " of %s comes again after its settle was committed", id,
                  queue);
-    else if (!copy->is_unsure && copy->settled_epoch > sim->crash_epoch)
+    else if (!copy->is_unsure && !has_ended && copy->settled_epoch > sim->crash_epoch)
         sim_fail(sim, "message %" PRIu64 " of %s comes again after it was settled", id, queue);
     copy->settled = SETTLED_NOT;
     copy->is_unsure = false;
@@ -177,7 +179,7 @@ struct copy *promise_delivered(struct sim *sim, int queue, struct bytes body, bo
     sim_say(sim, "message %" PRIu64 " of %s comes%s", id, queue_names[queue],
             redelivered ? " again" : "");
     copy->is_seen = true;
-    copy->seen_epoch = sim->machines[0].epoch;
+    copy->seen_epoch = sim->epoch;
     sim->report->delivered++;
     sim->report->redelivered += redelivered;
     return copy;
@@ -212,7 +214,7 @@ void promise_settled(struct sim *sim, struct copy *copy, enum settled how)
             how == SETTLED_ACKED ? "acknowledged" : "rejected");
     copy->is_out = false;
     copy->settled = how;
-    copy->settled_epoch = sim->machines[0].epoch;
+    copy->settled_epoch = sim->epoch;
     copy->is_unsure = false;
     if (how == SETTLED_REJECTED && copy->queue == QUEUE_R0)
         expect_dead_letter(sim, copy);

@@ -270,6 +270,7 @@ struct client {
     enum client_state state;
     struct connection *connection; /* the broker's side; NULL: no socket */
     uint64_t epoch;                /* of the socket */
+    uint64_t dial_epoch;           /* of the machine, when it was connected */
     struct buffer to_broker, to_client;
     size_t arrived; /* bytes of to_broker that the broker can read */
     uint64_t deaf_until_us;
@@ -325,6 +326,7 @@ struct sim {
     struct machine machines[MACHINES];
     struct client clients[CLIENTS];
     struct promises promises;
+    uint64_t epoch;       /* of the broker that the client speaks to whose turn it is */
     uint64_t crash_epoch; /* of the machine, after the last end that was not clean */
     bool is_healed;
     uint64_t healed_us;

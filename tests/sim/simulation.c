@@ -13,6 +13,7 @@
 #include "tests/sim/sim.h"
 
 enum { DISK_BYTES = 1 << 30, ACT_US_MAX = 12000, POOL_LEFT_MAX = 256 << 10 };
+enum { REST_US = 60 * 1000000, LIVE_LEFT_MAX = 64 << 10, SEGMENTS_LEFT_MAX = 4 };
 enum { FAULT_RANDOM, FAULT_FAILED, FAULT_ROOM, FAULT_HEAL };
 
 uint64_t sim_below(struct sim *sim, uint64_t limit)
@@ -250,6 +251,7 @@ static void happen(struct sim *sim, const struct sim_event *event)
 {
     struct machine *machine = &sim->machines[event->machine];
     struct client *client = &sim->clients[event->which < CLIENTS ? event->which : 0];
+    sim->epoch = client->dial_epoch;
     switch (event->kind) {
     case EVENT_TURN:
         if (machine->server && event->epoch == machine->epoch && machine->turn_us == event->at_us)
@@ -299,14 +301,29 @@ static bool are_done(const struct sim *sim)
     return true;
 }
 
-static void run_until_done(struct sim *sim)
+static bool step(struct sim *sim)
 {
     struct sim_event event;
-    while (!sim->is_failed && !are_done(sim) && events_take(&sim->events, &event)) {
-        sim->now_us = event.at_us;
-        trace(sim, &event);
-        happen(sim, &event);
-    }
+    if (sim->is_failed || !events_take(&sim->events, &event))
+        return false;
+    sim->now_us = event.at_us;
+    trace(sim, &event);
+    happen(sim, &event);
+    return true;
+}
+
+static void run_until_done(struct sim *sim)
+{
+    while (!are_done(sim) && step(sim))
+        continue;
+}
+
+/* Nobody is there, and time goes by. */
+static void rest(struct sim *sim, uint64_t us)
+{
+    uint64_t end_us = sim->now_us + us;
+    while (sim->now_us < end_us && step(sim))
+        machine_wake(&sim->machines[0], end_us);
 }
 
 /* ---- beginning and end ---- */
@@ -325,12 +342,23 @@ static void drain(struct sim *sim)
     run_until_done(sim);
 }
 
-static void check_memory(struct sim *sim)
+/* What is left of an empty broker, after a while: next to nothing, in memory and on the disk. */
+static void check_remains(struct sim *sim)
 {
-    for (int i = 0; i < MACHINES; i++) {
-        size_t left = message_pool_bytes(&sim->machines[i].pool);
+    rest(sim, REST_US);
+    for (int i = 0; i < MACHINES && !sim->is_failed; i++) {
+        struct machine *machine = &sim->machines[i];
+        const struct store_stats *stats = store_stats(machine->store);
+        size_t left = message_pool_bytes(&machine->pool);
+        uint64_t segments_max =
+            SEGMENTS_LEFT_MAX + LIVE_LEFT_MAX / machine->store_options.segment_bytes;
         if (left > POOL_LEFT_MAX)
             sim_fail(sim, "%zu bytes of messages are left in memory of an empty broker", left);
+        if (stats->live_bytes > LIVE_LEFT_MAX)
+            sim_fail(sim, "%" PRIu64 " bytes live in the journal of an empty broker",
+                     stats->live_bytes);
+        if (stats->segments > segments_max)
+            sim_fail(sim, "%" PRIu64 " segments are left of an empty broker", stats->segments);
     }
 }
 
@@ -380,7 +408,7 @@ bool simulation_run(const struct simulation_options *options, struct simulation_
     begin(sim);
     run_until_done(sim);
     drain(sim);
-    check_memory(sim);
+    check_remains(sim);
     if (!sim->is_failed)
         promises_judge(sim);
     stop_and_drain(sim);

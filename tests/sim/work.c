@@ -158,8 +158,10 @@ static void act_plain(struct sim_channel *channel)
 
 static void own_confirmed(struct client *client, bool refused)
 {
+    if (refused)
+        return; /* it may be there all the same */
     client->own.unsure--;
-    client->own.messages += !refused;
+    client->own.messages++;
 }
 
 void work_confirmed(struct sim_channel *channel, uint64_t tag, bool multiple, bool refused)
@@ -393,7 +395,7 @@ static void commit(struct sim_channel *channel)
 {
     struct sim *sim = sim_of(channel);
     channel->tx->state = TX_COMMITTING;
-    channel->tx->epoch = sim->machines[0].epoch;
+    channel->tx->epoch = sim->epoch;
     for (size_t i = 0; i < channel->tx_settle_count; i++) {
         struct copy *copy = channel->tx_settles[i].copy;
         copy->is_out = false;

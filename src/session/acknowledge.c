@@ -6,6 +6,10 @@
 #include "broker/publish.h"
 #include "session/transaction.h"
 
+/* Of a turn's budget: what the end of a delivery costs, and how many of them go on even when it is
+ * spent. */
+enum { DELIVERY_STEPS = 15, DELIVERIES_LEAST = 64 };
+
 void acknowledge_expect(struct channel *channel, struct consumer *source, uint64_t tag,
                         uint64_t sequence)
 {
@@ -55,24 +59,54 @@ static void count_memory(struct channel *channel, size_t before)
     channel_server(channel)->unacked_bytes += unacked_memory(&channel->unacked) - before;
 }
 
-bool acknowledge(struct channel *channel, uint64_t tag, bool multiple, enum verdict verdict,
-                 struct error *error)
+/* Decides deliveries up to a tag, as many as the turn's budget allows, but at least some. False: there
+ * are more. */
+static bool decide_some(struct channel *channel, uint64_t last, enum verdict verdict, bool at_once)
+{
+    struct budget *turn = &channel_broker(channel)->turn;
+    struct delivery delivery;
+    for (unsigned count = 0; unacked_take_first(&channel->unacked, last, &delivery);) {
+        if (at_once)
+            delivery_end(channel, &delivery, verdict);
+        else
+            decide(channel, &delivery, verdict);
+        budget_use(turn, DELIVERY_STEPS);
+        if (++count >= DELIVERIES_LEAST && budget_is_spent(turn))
+            return !unacked_has_before(&channel->unacked, last);
+    }
+    return true;
+}
+
+/* The last of all deliveries that there were when this was first asked. */
+static uint64_t last_of_all(struct channel *channel)
+{
+    if (!channel->all_until)
+        channel->all_until = channel->delivery_tag;
+    return channel->all_until;
+}
+
+enum handled acknowledge(struct channel *channel, uint64_t tag, bool multiple,
+                         enum verdict verdict, struct error *error)
 {
     struct delivery delivery;
     size_t memory = unacked_memory(&channel->unacked);
-    bool all = multiple && tag == 0;
+    bool all = multiple && tag == 0, is_done = true;
     if (!multiple && unacked_take(&channel->unacked, tag, &delivery)) {
         decide(channel, &delivery, verdict);
     } else if (!all && (!multiple || !unacked_has(&channel->unacked, tag))) {
         return error_set(error, REPLY_PRECONDITION_FAILED, "unknown delivery tag %llu",
                          (unsigned long long)tag);
     } else {
-        while (unacked_take_first(&channel->unacked, all ? UINT64_MAX : tag, &delivery))
-            decide(channel, &delivery, verdict);
+        is_done = decide_some(channel, all ? last_of_all(channel) : tag, verdict, false);
     }
     count_memory(channel, memory);
     channel_unpark(channel);
-    return !channel->transaction || transaction_check(channel, error);
+    if (channel->transaction && !transaction_check(channel, error))
+        return HANDLED_FAILED;
+    if (!is_done)
+        return HANDLED_WAIT;
+    channel->all_until = 0;
+    return HANDLED;
 }
 
 void acknowledge_restore(struct channel *channel, const struct delivery *deliveries, size_t count)
@@ -82,13 +116,15 @@ void acknowledge_restore(struct channel *channel, const struct delivery *deliver
     count_memory(channel, memory);
 }
 
-void acknowledge_return_all(struct channel *channel)
+bool acknowledge_return_all(struct channel *channel)
 {
-    struct delivery delivery;
     size_t memory = unacked_memory(&channel->unacked);
-    while (unacked_take_first(&channel->unacked, UINT64_MAX, &delivery))
-        delivery_end(channel, &delivery, VERDICT_RETURN);
-    unacked_free(&channel->unacked);
+    bool is_done = decide_some(channel, last_of_all(channel), VERDICT_RETURN, true);
+    if (is_done && channel->unacked.total == 0)
+        unacked_free(&channel->unacked);
+    if (is_done)
+        channel->all_until = 0;
     count_memory(channel, memory);
     channel_unpark(channel);
+    return is_done;
 }

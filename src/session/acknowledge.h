@@ -11,15 +11,15 @@ enum verdict {
 };
 
 /* basic.ack, basic.reject, basic.nack: one tag or, with `multiple`, all up to it (0: all). Fails
- * with 406 `unknown delivery tag`. In tx mode it waits for the commit. */
-bool acknowledge(struct channel *channel, uint64_t tag, bool multiple, enum verdict verdict,
-                 struct error *error);
+ * with 406 `unknown delivery tag`. In tx mode it waits for the commit. Many take several turns. */
+enum handled acknowledge(struct channel *channel, uint64_t tag, bool multiple,
+                         enum verdict verdict, struct error *error);
 /* Ends a delivery that was taken out of channel->unacked, with its reference; the channel may be gone
  * (NULL). The other: its message was dealt with. */
 void delivery_forget(struct channel *channel, const struct delivery *delivery);
 void delivery_end(struct channel *channel, const struct delivery *delivery, enum verdict verdict);
-/* Returns everything unacknowledged to its queues. */
-void acknowledge_return_all(struct channel *channel);
+/* Returns everything unacknowledged to its queues. False: there is more, for another turn. */
+bool acknowledge_return_all(struct channel *channel);
 /* Puts back deliveries that were taken out, in order of their tags. */
 void acknowledge_restore(struct channel *channel, const struct delivery *deliveries, size_t count);
 /* Notes a delivery that needs an acknowledgement. */

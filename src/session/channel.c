@@ -11,7 +11,7 @@
 #include "session/transaction.h"
 
 /* What a method costs that changes more than a message: names are looked up, things made, recorded. */
-enum { METHOD_STEPS = 200 };
+enum { METHOD_STEPS = 200, CANCEL_STEPS = 50, FREE_STEPS = 30 };
 
 struct channel *channel_new(struct connection *connection, uint16_t number)
 {
@@ -26,36 +26,69 @@ struct channel *channel_new(struct connection *connection, uint16_t number)
     list_init(&channel->held);
     list_init(&channel->confirms_waiting);
     list_init(&channel->settle_link);
+    list_init(&channel->emptying_link);
     idmap_add(&connection->channels, number, channel);
     return channel;
 }
 
-/* Ends all that the channel has, but for the replies that it still owes. */
-static void stop(struct channel *channel, enum channel_state state)
+/* Ends all that the channel has, but for the replies that it still owes; false: there is more. */
+static bool empty(struct channel *channel)
 {
+    struct budget *turn = &channel_broker(channel)->turn;
     struct list *link;
-    channel->state = state;
     content_free(channel);
     settle_forget_confirms(channel);
-    while ((link = list_first(&channel->consumers)))
+    while ((link = list_first(&channel->consumers))) {
+        if (budget_is_spent(turn))
+            return false;
+        budget_use(turn, CANCEL_STEPS);
         consumer_cancel(list_entry(link, struct consumer, channel_link));
+    }
     transaction_free(channel);
-    acknowledge_return_all(channel);
+    if (!acknowledge_return_all(channel))
+        return false;
     mem_free(channel->last_queue);
     channel->last_queue = NULL;
+    return true;
 }
 
-void channel_free(struct channel *channel)
+static void empty_later(struct channel *channel)
+{
+    if (list_is_empty(&channel->emptying_link))
+        list_push_back(&channel_server(channel)->emptying, &channel->emptying_link);
+}
+
+bool channel_free(struct channel *channel)
 {
     struct connection *connection = channel->connection;
-    stop(channel, CHANNEL_CLOSING);
+    if (!empty(channel)) {
+        channel->state = CHANNEL_ENDING;
+        channel->is_gone = true;
+        empty_later(channel);
+        return false;
+    }
     settle_forget(channel);
     list_remove(&channel->turn_link);
+    list_remove(&channel->emptying_link);
     idmap_remove(&connection->channels, channel->number);
     if (connection->last_channel == channel)
         connection->last_channel = NULL;
     map_free(&channel->tags);
+    budget_use(&channel_broker(channel)->turn, FREE_STEPS);
     mem_free(channel);
+    return true;
+}
+
+void channels_empty(struct server *server)
+{
+    struct list *link;
+    while (!budget_is_spent(&server->broker->turn) && (link = list_first(&server->emptying))) {
+        struct channel *channel = list_entry(link, struct channel, emptying_link);
+        if (!channel->is_gone && empty(channel))
+            list_remove(link);
+        else if (!channel->is_gone || !channel_free(channel))
+            return;
+    }
 }
 
 void channel_send(struct channel *channel, const union method *method)
@@ -92,14 +125,17 @@ void channel_released(struct channel *channel)
         channel_unpark(channel);
 }
 
-void channel_end(struct channel *channel)
+bool channel_end(struct channel *channel)
 {
-    stop(channel, CHANNEL_ENDING);
+    if (!empty(channel))
+        return false;
+    channel->state = CHANNEL_ENDING;
     settle_hold_names(channel);
     channel_send_id(channel, METHOD_CHANNEL_CLOSE_OK);
     channel->connection->ended_channel = channel->number;
     if (list_is_empty(&channel->held))
         channel_free(channel);
+    return true;
 }
 
 void channel_end_last(struct connection *connection)
@@ -135,7 +171,9 @@ void channel_error(struct connection *connection, uint16_t number, uint32_t id,
         connection_fail(connection, error->code, id, error->detail);
         return;
     }
-    stop(channel, CHANNEL_CLOSING);
+    channel->state = CHANNEL_CLOSING;
+    if (!empty(channel))
+        empty_later(channel);
     send_close(channel, id, error);
 }
 
@@ -178,8 +216,7 @@ static enum handled handle(struct channel *channel, const union method *method,
     case METHOD_CHANNEL_CLOSE:
         if (!dispatch_due_consumed(channel))
             return HANDLED_WAIT;
-        channel_end(channel);
-        return HANDLED;
+        return channel_end(channel) ? HANDLED : HANDLED_WAIT;
     default: /* basic.ack and others that the table says both may send, but RabbitMQ does not take */
         return error_set(error, REPLY_COMMAND_INVALID, "unimplemented method");
     }

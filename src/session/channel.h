@@ -24,11 +24,13 @@ struct channel {
     uint16_t number;
     enum channel_state state;
     bool confirms;            /* confirm.select */
+    bool is_gone;             /* to be freed when it is empty */
     uint16_t prefetch;        /* for consumers to come; 0: no limit */
     uint16_t prefetch_global; /* for all of the channel together; 0: no limit */
     bool has_priorities;      /* a consumer has asked for one */
     uint64_t consumer_unacked; /* deliveries to consumers that count for it */
     uint64_t delivery_tag;     /* the last one given */
+    uint64_t all_until;        /* `all` is being dealt with, up to this tag; 0: it is not */
     uint64_t publish_number;   /* the last one, since confirm.select */
     struct content content;
     struct unacked unacked;
@@ -43,6 +45,7 @@ struct channel {
     struct list held;                /* struct wait: replies that wait, in order */
     struct list confirms_waiting;    /* struct wait: confirms, by publish number */
     struct list settle_link;         /* in settle->channels */
+    struct list emptying_link;       /* in server->emptying: it has more than a turn can end */
     size_t held_bytes;
     char *last_queue; /* name of the queue declared last, terminated; NULL: none */
     struct exchange *exchange; /* of the last publish, */
@@ -57,8 +60,10 @@ enum handled {
 };
 
 struct channel *channel_new(struct connection *connection, uint16_t number);
-/* Ends all that the channel has and frees it. Sends nothing. */
-void channel_free(struct channel *channel);
+/* Ends all that the channel has and frees it. Sends nothing. False: that takes more turns; then it is freed. */
+bool channel_free(struct channel *channel);
+/* Once a turn: channels that have more to end. */
+void channels_empty(struct server *server);
 
 /* A frame for a channel other than 0, on a running connection. */
 enum handled channel_frame(struct connection *connection, const struct frame *frame);
@@ -86,8 +91,8 @@ void channel_released(struct channel *channel);
 /* Consumers may have become able to take messages: those that wait for the channel are asked, one
  * after the other where they share a limit (dispatch). */
 void channel_unpark(struct channel *channel);
-/* The client has closed it: ends all that the channel has, and answers. */
-void channel_end(struct channel *channel);
+/* The client has closed it: ends all that the channel has, and answers. False: not yet. */
+bool channel_end(struct channel *channel);
 /* The client has closed the connection, whose channels are gone: connection.close-ok goes out as the
  * last reply of a channel 0, when what went with the others is on record. Then the connection ends. */
 void channel_end_last(struct connection *connection);

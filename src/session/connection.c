@@ -29,6 +29,8 @@ enum { CLOSING_MS = 30000, BROKEN_MS = 3000, FLUSH_MS = 10000 };
 /* Steps of the turn's budget: what one connection may use at a time; what makes it one that asks for
  * much; what is kept for those that do not; and what a frame costs, beside its bytes. */
 enum { SHARE = BUDGET_MS, MUCH = SHARE / 10, KEPT = BUDGET_MS, FRAME_STEPS = 15, STEP_BYTES = 64 };
+/* To remove a queue. */
+enum { QUEUE_STEPS = 300 };
 
 /* ---- life ---- */
 
@@ -48,6 +50,8 @@ struct connection *connection_new(struct server *server, const struct peer *peer
     list_init(&connection->publisher_link);
     list_init(&connection->exclusive_queues);
     list_init(&connection->parked);
+    list_init(&connection->dropping_link);
+    connection->deliver_max = server->options.output_bytes_max;
     connection->deadline.kind = TIMER_DEADLINE;
     connection->send_timer.kind = TIMER_SEND;
     connection->hear_timer.kind = TIMER_HEAR;
@@ -63,20 +67,40 @@ void *connection_owner(const struct connection *connection)
     return connection->owner;
 }
 
-/* Ends all channels, and removes the queues that are this connection's own. */
-static void drop_all(struct connection *connection)
+/* Ends channels, and removes the queues that are this connection's own, as far as the turn's budget goes.
+ * False: there are more. */
+static bool drop(struct connection *connection)
 {
-    uint64_t at = 0;
-    struct channel *channel;
+    struct budget *turn = &connection->server->broker->turn;
     struct list *link;
-    while ((channel = idmap_next(&connection->channels, &at))) {
-        channel_free(channel);
-        at = 0;
+    while (connection->channels.count) {
+        uint64_t at = connection->drop_at;
+        struct channel *channel = idmap_next(&connection->channels, &at);
+        if (channel && (budget_is_spent(turn) || !channel_free(channel)))
+            return false;
+        /* What was behind it may have moved to its place, or from the beginning to behind it. */
+        connection->drop_at = channel ? at - 1 : 0;
     }
-    while ((link = list_first(&connection->exclusive_queues)))
+    while ((link = list_first(&connection->exclusive_queues))) {
+        if (budget_is_spent(turn))
+            return false;
+        budget_use(turn, QUEUE_STEPS);
         queue_remove(list_entry(link, struct queue, owner_link));
+    }
+    return true;
+}
+
+/* Begins to drop all that the connection has, or goes on. From now on it is given nothing. */
+static bool drop_all(struct connection *connection)
+{
     list_remove(&connection->publisher_link);
     connection->holds = 0;
+    connection->deliver_max = 0;
+    list_remove(&connection->dropping_link);
+    if (drop(connection))
+        return true;
+    list_push_back(&connection->server->dropping, &connection->dropping_link);
+    return false;
 }
 
 static void forget_input(struct connection *connection)
@@ -93,20 +117,57 @@ static void stop_timers(struct connection *connection)
     timer_cancel(timers, &connection->hear_timer);
 }
 
+static void free_dropped(struct connection *connection)
+{
+    output_free(&connection->server->outputs, &connection->output);
+    list_remove(&connection->writable_link);
+    list_remove(&connection->held_link);
+    list_remove(&connection->dropping_link);
+    mem_free(connection);
+}
+
+/* It is on no list any more that says it has something to do; what touches it finds it touched. */
 void connection_free(struct connection *connection)
 {
     struct server *server = connection->server;
-    drop_all(connection);
     ending_log(connection);
     stop_timers(connection);
     forget_input(connection);
     output_free(&server->outputs, &connection->output);
-    idmap_free(&connection->channels);
     list_remove(&connection->link);
-    list_remove(&connection->writable_link);
-    list_remove(&connection->held_link);
     server->connection_count--;
-    mem_free(connection);
+    connection->is_gone = true;
+    connection->state = CONNECTION_CLOSED;
+    list_remove(&connection->writable_link);
+    list_push_back(&server->gone, &connection->writable_link);
+    if (drop_all(connection))
+        free_dropped(connection);
+}
+
+void connections_drop(struct server *server)
+{
+    struct list *link;
+    while (!budget_is_spent(&server->broker->turn) && (link = list_first(&server->dropping))) {
+        struct connection *connection = list_entry(link, struct connection, dropping_link);
+        if (!drop(connection))
+            return;
+        list_remove(link);
+        if (connection->is_gone)
+            free_dropped(connection);
+        else if (connection->is_closing)
+            channel_end_last(connection);
+    }
+}
+
+bool connection_has_gone(const struct server *server, uint64_t id)
+{
+    list_for_each(link, &server->dropping)
+    {
+        const struct connection *connection = list_entry(link, struct connection, dropping_link);
+        if (connection->id == id && connection->is_gone)
+            return true;
+    }
+    return false;
 }
 
 void connection_lost(struct connection *connection, const char *reason)
@@ -116,6 +177,7 @@ void connection_lost(struct connection *connection, const char *reason)
 
 void connection_end(struct connection *connection)
 {
+    connection->is_closing = false;
     drop_all(connection);
     stop_timers(connection);
     connection->state = CONNECTION_CLOSED;
@@ -131,12 +193,14 @@ bool connection_is_finished(const struct connection *connection)
 
 void connection_close(struct connection *connection)
 {
-    drop_all(connection);
+    bool is_done = drop_all(connection);
     stop_timers(connection);
     connection->state = CONNECTION_CLOSING;
     timer_set(&connection->server->timers, &connection->deadline,
               connection->server->now_ms + CLOSING_MS);
-    channel_end_last(connection);
+    connection->is_closing = !is_done;
+    if (is_done)
+        channel_end_last(connection);
 }
 
 /* Its kept input is acted on in the next turn, if nothing holds it then. */

@@ -42,6 +42,9 @@ struct connection {
     struct list writable_link;  /* in server->writable */
     struct list held_link;      /* in server->held */
     struct list publisher_link; /* in server->publishers */
+    struct list dropping_link;  /* in server->dropping */
+    uint64_t drop_at;           /* channels: where to go on */
+    size_t deliver_max;         /* unsent output with which it is given no more deliveries */
     uint64_t id;
     enum connection_state state;
     unsigned holds; /* set of enum hold */
@@ -55,6 +58,8 @@ struct connection {
     bool only_waits; /* is in server->publishers, but has not published: it was told all the same */
     bool asks_much;     /* used much of the last turn in which it acted */
     bool is_next;       /* a part of this turn's budget was set aside for it */
+    bool is_gone;       /* its socket is; it is freed when all it had was dropped */
+    bool is_closing;    /* ... then close-ok is sent */
     bool is_lent;       /* the output is being sent */
     bool is_discarding; /* ... and is to be dropped after that */
     bool has_heard;   /* bytes came since TIMER_HEAR was set */
@@ -90,7 +95,7 @@ static inline void connection_touch(struct connection *connection)
 /* Can a consumer of this connection be given a message? */
 static inline bool connection_can_deliver(const struct connection *connection)
 {
-    return connection->output.size < connection->server->options.output_bytes_max;
+    return connection->output.size < connection->deliver_max;
 }
 
 /* Sends a method on channel 0; or on one that need not be open. */
@@ -102,6 +107,10 @@ void connection_hold(struct connection *connection, enum hold reason);
 void connection_release(struct connection *connection, enum hold reason);
 /* Once a turn: connections that have no reason to wait any more act on the input they kept. */
 void connections_resume(struct server *server);
+/* Once a turn: connections that have ended, and have more than was dropped in one turn. */
+void connections_drop(struct server *server);
+/* Is this the id of one that has ended, and has not dropped everything yet? */
+bool connection_has_gone(const struct server *server, uint64_t id);
 /* A channel is open? NULL: none of that number. */
 struct channel *connection_channel(struct connection *connection, uint16_t number);
 /* Sends connection.close and ends all channels. `method` is the offending one, 0 for none. */

@@ -211,8 +211,7 @@ static enum handled recover(struct channel *channel, bool requeue, struct error 
         return error_set(error, REPLY_NOT_IMPLEMENTED, "requeue=false");
     if (!dispatch_due_returned(channel, 0, UINT64_MAX))
         return HANDLED_WAIT;
-    acknowledge_return_all(channel);
-    return HANDLED;
+    return acknowledge_return_all(channel) ? HANDLED : HANDLED_WAIT;
 }
 
 enum handled handle_basic_recover_async(struct channel *channel,

@@ -22,11 +22,26 @@ bool need_queue_name(struct channel *channel, struct bytes *name, struct error *
     return true;
 }
 
+/* A queue whose owner has gone is as good as gone, too. */
+static void remove_left_behind(struct channel *channel, struct bytes name)
+{
+    const struct connection *connection = channel->connection;
+    struct queue *queue = vhost_queue(connection->vhost, name);
+    struct list lost;
+    if (!queue || !queue->exclusive_owner || queue->exclusive_owner == connection->id ||
+        !connection_has_gone(connection->server, queue->exclusive_owner))
+        return;
+    list_init(&lost);
+    queue_remove_consumed(queue, &lost);
+    consumers_tell_lost(&lost, channel);
+}
+
 struct queue *need_queue(struct channel *channel, struct bytes name, struct error *error)
 {
     struct connection *connection = channel->connection;
     if (!need_queue_name(channel, &name, error))
         return NULL;
+    remove_left_behind(channel, name);
     struct queue *queue = vhost_need_queue(connection->vhost, name, error);
     return queue && queue_check_access(queue, connection->id, error) ? queue : NULL;
 }
@@ -88,6 +103,7 @@ enum handled handle_queue_declare(struct channel *channel,
         declare.name = bytes_str(generated);
         declare.generated = true;
     }
+    remove_left_behind(channel, method->queue);
     if (!method->passive && queue_is_leaving(connection->vhost, method->queue))
         return HANDLED_WAIT;
     struct queue *queue = queue_declare(connection->vhost, &declare, &created, error);
@@ -219,6 +235,7 @@ enum handled handle_queue_delete(struct channel *channel, const struct method_qu
     list_init(&lost);
     if (!need_queue_name(channel, &name, error))
         return HANDLED_FAILED;
+    remove_left_behind(channel, name);
     struct queue *queue = vhost_need_queue(connection->vhost, name, error);
     if (queue) {
         if (!queue_check_access(queue, connection->id, error))

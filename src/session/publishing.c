@@ -141,7 +141,7 @@ static bool check_properties(struct channel *channel, struct error *error)
 static bool deliver_reply(struct server *server, struct message *message)
 {
     struct channel *channel = map_find(&server->replies, message_routing_key(message));
-    if (!channel ||
+    if (!channel || !channel->connection->deliver_max ||
         channel->connection->output.size / 4 > server->options.output_bytes_max)
         return false;
     outgoing_deliver(channel->reply_consumer, message, ++channel->delivery_tag, false);

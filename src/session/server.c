@@ -41,6 +41,9 @@ struct server *server_new(const struct server_options *options, struct broker *b
     list_init(&server->connections);
     list_init(&server->writable);
     list_init(&server->held);
+    list_init(&server->dropping);
+    list_init(&server->gone);
+    list_init(&server->emptying);
     list_init(&server->publishers);
     list_init(&server->turning);
     list_init(&server->transactions);
@@ -54,8 +57,10 @@ struct server *server_new(const struct server_options *options, struct broker *b
 void server_free(struct server *server)
 {
     struct list *link;
+    server->broker->turn = budget_of(INT64_MAX / 2);
     while ((link = list_first(&server->connections)))
         connection_free(list_entry(link, struct connection, link));
+    connections_drop(server);
     transactions_finish(server);
     queue_set_free(&server->queue_set);
     output_pool_free(&server->outputs);
@@ -143,11 +148,22 @@ static void store_turn(struct server *server)
         server->has_work_left = true;
 }
 
-/* What could not be taken away in one go. */
+/* What could not be taken away in one go. It has a budget of its own, so that it ends, however much
+ * there is to do. */
 static void removals_tick(struct server *server)
 {
-    struct budget budget = budget_of(REMOVAL_STEPS);
-    removals_go_on(server->broker, &budget);
+    struct broker *broker = server->broker;
+    broker->turn = budget_of(REMOVAL_STEPS);
+    channels_empty(server);
+    connections_drop(server);
+    removals_go_on(broker, &broker->turn);
+}
+
+static bool has_removals(const struct server *server)
+{
+    const struct broker *broker = server->broker;
+    return !list_is_empty(&server->emptying) || !list_is_empty(&server->dropping) ||
+           (removals_are_left(broker) && !store_is_congested(broker->store));
 }
 
 void server_tick(struct server *server, uint64_t now_ms, uint64_t clock_ms)
@@ -156,12 +172,12 @@ void server_tick(struct server *server, uint64_t now_ms, uint64_t clock_ms)
     struct steps *steps = server->options.steps;
     server->now_ms = now_ms;
     broker->clock_ms = clock_ms;
-    broker->turn = budget_of(TURN_STEPS);
     server->has_work_left = false;
-    steps_next(steps, "dead_letters");
-    dead_letters_move(broker);
     steps_next(steps, "removals");
     removals_tick(server);
+    broker->turn = budget_of(TURN_STEPS);
+    steps_next(steps, "dead_letters");
+    dead_letters_move(broker);
     steps_next(steps, "resume");
     connections_resume(server);
     steps_next(steps, "transactions");
@@ -176,8 +192,8 @@ void server_tick(struct server *server, uint64_t now_ms, uint64_t clock_ms)
     run_timers(server);
     alarm_tick(server);
     check_failure(server);
-    bool may_remove = removals_are_left(broker) && !store_is_congested(broker->store);
-    if (!list_is_empty(&broker->working) || !list_is_empty(&server->turning) || may_remove)
+    if (!list_is_empty(&broker->working) || !list_is_empty(&server->turning) ||
+        has_removals(server))
         server->has_work_left = true;
 }
 

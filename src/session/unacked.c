@@ -150,6 +150,14 @@ bool unacked_take(struct unacked *unacked, uint64_t tag, struct delivery *delive
     return true;
 }
 
+bool unacked_has_before(const struct unacked *unacked, uint64_t last)
+{
+    if (unacked->count == 0)
+        return false;
+    const struct unacked_run *run = run_at(unacked, 0); /* never hollow: see tidy */
+    return run->tag + (unsigned)__builtin_ctzll(run->bits) <= last;
+}
+
 bool unacked_take_first(struct unacked *unacked, uint64_t last, struct delivery *delivery)
 {
     if (unacked->count == 0)

@@ -50,6 +50,8 @@ struct consumer *unacked_source(const struct unacked *unacked, uint64_t first, u
                                 size_t *at);
 /* Takes one out; false when it is not outstanding. */
 bool unacked_take(struct unacked *unacked, uint64_t tag, struct delivery *delivery);
+/* Is there one up to tag `last`? */
+bool unacked_has_before(const struct unacked *unacked, uint64_t last);
 /* Takes the first one out when its tag is not above `last`. */
 bool unacked_take_first(struct unacked *unacked, uint64_t last, struct delivery *delivery);
 /* Puts back, at their places, deliveries that were taken out: `count` of them in order of their

@@ -168,11 +168,13 @@ TEST(a_turn_is_shared)
         many[i] = *client;
         *client = (struct client){0};
         buffer_free(&many[i].in);
+        buffer_free(&many[i].out);
     }
     open_connection(&world.clients[2]);
     light = world.clients[2];
     world.clients[2] = (struct client){0};
     buffer_free(&light.in);
+    buffer_free(&light.out);
     many_publishes(&much, 6);
     add_publish(&little, "", "own", 'x');
     tick();
@@ -372,8 +374,159 @@ TEST(what_was_leaving_has_left_after_a_crash)
     world_free(&world);
 }
 
+/* ---- what a connection leaves behind ---- */
+
+enum { DELIVERED = 60000, CHANNELS = 300, OWN_QUEUES = 3000 };
+
+/* Has all of many messages delivered on channel 1. */
+static void deliver_many(struct client *client)
+{
+    struct buffer bytes = {0};
+    add_method(&bytes, 1, "queue.declare queue=q nowait=1");
+    for (int i = 0; i < DELIVERED; i++)
+        add_publish(&bytes, "", "q", 'x');
+    add_method(&bytes, 1, "basic.consume queue=q consumer_tag=c nowait=1");
+    send(client, &bytes);
+    buffer_free(&bytes);
+    buffer_free(&client->in);
+    is_int(queue_of("q")->index->taken, DELIVERED, "all are delivered");
+}
+
+/* Turns until all are back; the most that came back in one of them. */
+static int turns_until_returned(uint64_t *most)
+{
+    int turns = 0;
+    *most = 0;
+    for (uint64_t before = ready("q"); ready("q") < DELIVERED && turns < 1000; turns++) {
+        tick();
+        *most = ready("q") - before > *most ? ready("q") - before : *most;
+        before = ready("q");
+    }
+    return turns;
+}
+
+TEST(a_connection_is_dropped_in_parts)
+{
+    struct client *one = &world.clients[0], *other = &world.clients[1];
+    struct buffer bytes = {0};
+    char text[100];
+    uint64_t most;
+    world_new(&world, false);
+    open_connection(one);
+    open_connection(other);
+    deliver_many(one);
+    for (int i = 2; i <= CHANNELS; i++) {
+        add_method(&bytes, (uint16_t)i, "channel.open");
+        snprintf(text, sizeof(text), "basic.consume queue=q consumer_tag=c%d nowait=1", i);
+        add_method(&bytes, (uint16_t)i, text);
+    }
+    for (int i = 0; i < OWN_QUEUES; i++) {
+        snprintf(text, sizeof(text), "queue.declare queue=own%d exclusive=1 nowait=1", i);
+        add_method(&bytes, 1, text);
+    }
+    send(one, &bytes);
+    tick();
+    world_hang_up(one);
+    is_int(server_connections(world.server), 1, "the connection is gone at once");
+    ok(ready("q") < DELIVERED && queue_of("own2999"), "what it had is not");
+    input(other, "queue.declare queue=own2999 exclusive=1 nowait=1");
+    ok(connection_wants_input(other->connection) && queue_of("own2999"),
+       "but a queue of its own can be declared by another at once");
+    int turns = turns_until_returned(&most);
+    ok(turns > 2 && most < DELIVERED / 2, "deliveries come back in %d turns", turns);
+    for (turns = 0; queue_of("own2998") && turns < 1000; turns++)
+        tick();
+    ok(turns > 1, "its queues go in %d more", turns);
+    for (int i = 0; i < 5; i++)
+        tick();
+    is_int(queue_of("q")->consumer_count, 0, "it has no consumers any more");
+    ok(queue_of("own2999"), "what the other has declared is there");
+    ok(!queue_of("own1") && server_next_ms(world.server) > world.now_ms, "and nothing is left to do");
+    buffer_free(&bytes);
+    world_free(&world);
+}
+
+/* The next frame that was sent to the client is this method on channel 1? */
+static bool was_sent(struct client *client, uint32_t id)
+{
+    struct frame frame;
+    union method method;
+    ssize_t size = frame_read(client->in.data, client->in.size, 0, &frame);
+    return size > 0 && frame.type == FRAME_METHOD &&
+           method_read(frame.payload, &method) == METHOD_OK && method.id == id;
+}
+
+TEST(a_channel_is_closed_in_parts)
+{
+    struct client *one = &world.clients[0];
+    uint64_t most;
+    world_new(&world, false);
+    open_connection(one);
+    deliver_many(one);
+    tick();
+    input(one, "channel.close reply_code=200 reply_text=bye");
+    ok(ready("q") > 0 && ready("q") < DELIVERED, "some deliveries come back at once");
+    int turns = turns_until_returned(&most);
+    ok(turns >= 2 && most < DELIVERED / 2, "the others in %d turns", turns);
+    world_settle(&world);
+    ok(was_sent(one, METHOD_CHANNEL_CLOSE_OK), "then it is answered");
+    world_free(&world);
+}
+
+TEST(an_error_ends_a_channel_in_parts)
+{
+    struct client *one = &world.clients[0];
+    struct buffer bytes = {0};
+    uint64_t most;
+    world_new(&world, false);
+    open_connection(one);
+    deliver_many(one);
+    tick();
+    input(one, "queue.declare queue=missing passive=1");
+    ok(ready("q") < DELIVERED, "deliveries do not come back at once");
+    add_method(&bytes, 1, "channel.close-ok");
+    add_method(&bytes, 1, "channel.open");
+    connection_input(one->connection, buffer_bytes(&bytes));
+    int turns = turns_until_returned(&most);
+    ok(turns > 2 && most < DELIVERED / 2, "but in %d turns", turns);
+    world_settle(&world);
+    ok(was_sent(one, METHOD_CHANNEL_CLOSE), "the client was told why");
+    buffer_drop(&one->in, (size_t)frame_announced_size(one->in.data, one->in.size));
+    ok(was_sent(one, METHOD_CHANNEL_OPEN_OK), "and can open it again");
+    buffer_free(&bytes);
+    world_free(&world);
+}
+
+/* Tag 0 stands for what was there when it was said. */
+TEST(all_are_settled_in_parts)
+{
+    static const char *const methods[] = {"basic.nack delivery_tag=0 multiple=1 requeue=1",
+                                          "basic.ack delivery_tag=60000 multiple=1",
+                                          "basic.ack delivery_tag=0 multiple=1"};
+    for (size_t i = 0; i < 3; i++) {
+        struct client *one = &world.clients[0];
+        world_new(&world, false);
+        open_connection(one);
+        deliver_many(one);
+        tick();
+        input(one, methods[i]);
+        ok(!connection_wants_input(one->connection), "%s takes more than a turn", methods[i]);
+        int turns = 0;
+        for (; !connection_wants_input(one->connection) && turns < 1000; turns++)
+            tick();
+        ok(turns >= 2, "it takes %d", turns);
+        struct index *index = queue_of("q")->index;
+        is_int(index->ready + index->taken, i ? 0 : DELIVERED, "and then it is done");
+        world_free(&world);
+    }
+}
+
 int main(void)
 {
+    RUN(a_connection_is_dropped_in_parts);
+    RUN(a_channel_is_closed_in_parts);
+    RUN(an_error_ends_a_channel_in_parts);
+    RUN(all_are_settled_in_parts);
     RUN(many_bindings_go_in_parts);
     RUN(an_exchange_goes_in_parts);
     RUN(what_was_leaving_has_left_after_a_crash);

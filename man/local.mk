@@ -2,5 +2,6 @@
 
 dist_man_MANS += \
 	%D%/leveret-journal.5 \
+	%D%/leveret-store.7 \
 	%D%/leveretd.8 \
 	%D%/leveretperf.1

@@ -41,7 +41,7 @@ static int copy_contents(int from, int to)
     return got < 0 ? -1 : 0;
 }
 
-static int copy_file(const char *from, const char *to)
+int check_copy_file(const char *from, const char *to)
 {
     int in = open(from, O_RDONLY | O_CLOEXEC);
     int out = in < 0 ? -1 : open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -63,7 +63,7 @@ static int liken_file(const char *from, const char *to, const char *name)
         result = symlink(source, target);
     else if (strcmp(name, "CURRENT") == 0 || strncmp(name, "MANIFEST-", 9) == 0 ||
              ends_with(name, ".log"))
-        result = copy_file(source, target);
+        result = check_copy_file(source, target);
     mem_free(source);
     mem_free(target);
     return result;
@@ -121,22 +121,40 @@ static int run(struct disk *disk, const char *index, struct store_options *optio
     return result;
 }
 
-static int check_likeness(const char *path, struct disk *disk, struct store_options *options)
+void check_drop_likeness(char *likeness)
+{
+    if (!likeness)
+        return;
+    char *lost = folder_join(likeness, "lost"); /* of a repair */
+    each_file(lost, remove_file, NULL);
+    rmdir(lost);
+    each_file(likeness, remove_file, NULL);
+    rmdir(likeness);
+    mem_free(lost);
+    mem_free(likeness);
+}
+
+char *check_liken_index(const char *path)
 {
     const char *place = getenv("TMPDIR");
     char *temporary = folder_join(place && *place ? place : "/tmp", "leveretd-check.XXXXXX");
-    int result = 2;
     if (!mkdtemp(temporary)) {
         printf("cannot make %s: %s\n", temporary, strerror(errno));
-    } else {
-        if (liken_index(path, temporary) < 0)
-            printf("cannot read the index of %s: %s\n", path, strerror(errno));
-        else
-            result = run(disk, temporary, options);
-        each_file(temporary, remove_file, NULL);
-        rmdir(temporary);
+        mem_free(temporary);
+        return NULL;
     }
-    mem_free(temporary);
+    if (liken_index(path, temporary) == 0)
+        return temporary;
+    printf("cannot read the index of %s: %s\n", path, strerror(errno));
+    check_drop_likeness(temporary);
+    return NULL;
+}
+
+static int check_likeness(const char *path, struct disk *disk, struct store_options *options)
+{
+    char *likeness = check_liken_index(path);
+    int result = likeness ? run(disk, likeness, options) : 2;
+    check_drop_likeness(likeness);
     return result;
 }
 

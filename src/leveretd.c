@@ -21,6 +21,7 @@
 #include "net/loop.h"
 #include "net/signals.h"
 #include "options.h"
+#include "salvage.h"
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "unknown"
@@ -404,6 +405,18 @@ static int refuse_usage(const char *fault)
     return EXIT_USAGE;
 }
 
+static int salvage_data(struct daemon *daemon)
+{
+    const char *named = daemon->options.data_dir;
+    char *path = named ? mem_dup(named, strlen(named) + 1) : folder_default();
+    daemon->options.store.log = &daemon->log;
+    if (!path)
+        printf("no place for the data is known; name one with --data-dir\n");
+    int status = path ? salvage_store(path, &daemon->options.store) : EXIT_USAGE;
+    mem_free(path);
+    return status;
+}
+
 int main(int count, char **arguments)
 {
     struct daemon daemon = {.lock = -1};
@@ -426,6 +439,8 @@ int main(int count, char **arguments)
         daemon.options.store.log = &daemon.log;
         return check_store(daemon.options.check_store, &daemon.options.store);
     }
+    if (daemon.options.salvage)
+        return salvage_data(&daemon);
     const char *fault = tls_fault(&daemon.options);
     if (fault)
         return refuse_usage(fault);

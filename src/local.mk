@@ -11,7 +11,9 @@ libleveret_main_a_SOURCES = \
 	%D%/machine.c \
 	%D%/machine.h \
 	%D%/options.c \
-	%D%/options.h
+	%D%/options.h \
+	%D%/salvage.c \
+	%D%/salvage.h
 
 sbin_PROGRAMS += leveretd
 

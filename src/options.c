@@ -55,6 +55,8 @@ static const struct row rows[] = {
      "log turns that take longer; 0: none"},
     {"check-store", KIND_TEXT, FIELD(check_store), 0, 0, "DIR",
      "print and verify what a store holds, and change nothing"},
+    {"salvage", KIND_FLAG, FIELD(salvage), 0, 0, NULL,
+     "make a store of what is sound in a damaged one, and end"},
     {"version", KIND_FLAG, FIELD(version), 0, 0, NULL, "print the version; also -V"},
     {"help", KIND_FLAG, FIELD(help), 0, 0, NULL, "print this text; also -h"},
     HEADING("Clients"),

@@ -42,6 +42,9 @@ void broker_init(struct broker *broker, struct store *store, struct message_pool
 bool broker_restore(struct broker *broker, char *error, size_t error_size);
 /* How many queues there are, in all virtual hosts. */
 size_t broker_queues(const struct broker *broker);
+/* The same over a store that is being salvaged: names that make no sense go, queues without a name get
+ * one, and all of that is told. */
+void broker_salvage(struct broker *broker, const struct salvage *salvage);
 /* Forgets the model; the store keeps what is in it. */
 void broker_free(struct broker *broker);
 

@@ -2,6 +2,7 @@
  * their needs, so that everything an entry names is there already; what is missing nevertheless
  * means that the catalogue is not what this program has written, and the start ends. Only of what was
  * leaving there may be bindings left: these go now. */
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "amqp/table.h"
@@ -22,7 +23,22 @@ struct restore {
     char *error;
     size_t error_size;
     bool failed; /* what follows is not looked at */
+    const struct salvage *salvage; /* or NULL: then what fails goes, and the rest is looked at */
+    struct bytes key;              /* of the entry */
 };
+
+static void tell(const struct salvage *salvage, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void tell(const struct salvage *salvage, const char *format, ...)
+{
+    char line[900];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof(line), format, arguments);
+    va_end(arguments);
+    salvage->say(salvage->context, line);
+}
 
 static void fail(struct restore *restore, const struct catalogue_entry *entry, const char *why)
 {
@@ -31,7 +47,11 @@ static void fail(struct restore *restore, const struct catalogue_entry *entry, c
     size_t kind = entry->kind <= CATALOGUE_BINDING ? entry->kind : 0;
     snprintf(restore->error, restore->error_size, "catalogue: %s '%.*s': %s", kinds[kind],
              BYTES_ARG(entry->name), why);
-    restore->failed = true;
+    restore->failed = !restore->salvage;
+    if (!restore->salvage)
+        return;
+    tell(restore->salvage, "lost: %s", restore->error);
+    store_catalogue_delete(restore->broker->store, restore->key);
 }
 
 static void restore_exchange(struct restore *restore, struct vhost *vhost,
@@ -133,6 +153,10 @@ static void restore_in_vhost(struct restore *restore, const struct catalogue_ent
                              struct bytes key)
 {
     struct vhost *vhost = vhost_find(restore->broker, entry->vhost);
+    if (!vhost && restore->salvage) {
+        tell(restore->salvage, "made again: virtual host '%.*s'", BYTES_ARG(entry->vhost));
+        vhost = vhost_new(restore->broker, entry->vhost, true);
+    }
     if (!vhost)
         fail(restore, entry, "its virtual host is missing");
     else if (entry->kind == CATALOGUE_EXCHANGE)
@@ -146,11 +170,14 @@ static void restore_in_vhost(struct restore *restore, const struct catalogue_ent
 static void restore_entry(void *context, struct bytes key, struct bytes value)
 {
     struct restore *restore = context;
-    struct catalogue_entry entry;
+    struct catalogue_entry entry = {0};
     if (restore->failed)
         return;
+    restore->key = key;
     enum catalogue_result result = catalogue_read(key, value, &entry);
-    if (result == CATALOGUE_NEWER)
+    if (result == CATALOGUE_NEWER && restore->salvage)
+        tell(restore->salvage, "a name was written by a newer version: start that one");
+    else if (result == CATALOGUE_NEWER)
         fail(restore, &entry, "written by a newer version of this program");
     else if (result == CATALOGUE_MALFORMED)
         fail(restore, &entry, "malformed");
@@ -177,6 +204,61 @@ static void end_leaving(struct restore *restore)
         exchanges_reap(restore->broker);
 }
 
+static void make_first(struct broker *broker)
+{
+    vhost_new(broker, bytes_str("/"), true);
+    user_put(broker, bytes_str("guest"), bytes_str("guest"), true);
+}
+
+/* A queue whose name is lost. */
+static void adopt(void *context, struct index *index)
+{
+    struct restore *restore = context;
+    char name[64];
+    if (index->owner || index->ready == 0)
+        return;
+    size_t at = 0;
+    struct vhost *vhost = vhost_find(restore->broker, bytes_str("/"));
+    if (!vhost)
+        vhost = map_next(&restore->broker->vhosts, &at);
+    snprintf(name, sizeof(name), "salvaged.%llu", (unsigned long long)index->id);
+    struct queue_declare declare = {.name = bytes_str(name), .durable = true};
+    if (vhost_queue(vhost, declare.name))
+        return;
+    catalogue_put_queue(queue_new(vhost, &declare, index->id));
+    tell(restore->salvage, "the name is lost: queue %llu is called '%s' now",
+         (unsigned long long)index->id, name);
+}
+
+static void tell_queue(void *context, struct index *index)
+{
+    const struct restore *restore = context;
+    const struct queue *queue = index->owner;
+    if (queue)
+        tell(restore->salvage, "queue %llu: '%.*s' in virtual host '%.*s': %llu messages",
+             (unsigned long long)index->id, BYTES_ARG(queue_name(queue)),
+             (int)queue->vhost->name_size, queue->vhost->name, (unsigned long long)index->ready);
+}
+
+void broker_salvage(struct broker *broker, const struct salvage *salvage)
+{
+    char error[512];
+    struct restore restore = {
+        .broker = broker, .salvage = salvage, .error = error, .error_size = sizeof(error)};
+    list_init(&restore.leaving);
+    store_catalogue_each(broker->store, restore_entry, &restore);
+    end_leaving(&restore);
+    if (map_count(&broker->vhosts) == 0)
+        vhost_new(broker, bytes_str("/"), true);
+    if (map_count(&broker->users) == 0) {
+        tell(salvage, "no user is left: guest is made again");
+        user_put(broker, bytes_str("guest"), bytes_str("guest"), true);
+    }
+    store_queues_each(broker->store, adopt, &restore);
+    store_queues_each(broker->store, tell_queue, &restore);
+    store_queues_settled(broker->store);
+}
+
 bool broker_restore(struct broker *broker, char *error, size_t error_size)
 {
     struct restore restore = {.broker = broker, .error = error, .error_size = error_size};
@@ -185,10 +267,8 @@ bool broker_restore(struct broker *broker, char *error, size_t error_size)
     end_leaving(&restore);
     if (restore.failed)
         return false;
-    if (map_count(&broker->vhosts) == 0) {
-        vhost_new(broker, bytes_str("/"), true);
-        user_put(broker, bytes_str("guest"), bytes_str("guest"), true);
-    }
+    if (map_count(&broker->vhosts) == 0)
+        make_first(broker);
     store_queues_settled(broker->store);
     return true;
 }

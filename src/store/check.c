@@ -183,7 +183,7 @@ static uint64_t check_parts(const struct store *store, const struct printer *pri
     list_for_each(link, &store->segments)
     {
         const struct segment *segment = list_entry(link, struct segment, link);
-        if (!segment->is_headless)
+        if (!segment->is_headless || !segment->first_batch)
             continue;
         say(printer, "damaged: segment %u offset 0: its header; a start takes it from its first batch",
             segment->number);

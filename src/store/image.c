@@ -29,7 +29,7 @@ static uint64_t key_number(struct bytes key, size_t from, size_t size)
 /* ---- the sum ---- */
 
 /* What a pair adds to the sum: one, and its checksum. */
-static uint64_t weight_of(struct bytes sealed)
+uint64_t image_weight(struct bytes sealed)
 {
     if (sealed.size < SEAL_SIZE)
         return 0;
@@ -77,7 +77,7 @@ static int subtract_old(struct kv *kv, struct bytes key, struct buffer *scratch,
     scratch->size = 0;
     int found = kv->ops->get(kv, key, scratch);
     if (found == 1)
-        *sum -= weight_of(buffer_bytes(scratch));
+        *sum -= image_weight(buffer_bytes(scratch));
     return found;
 }
 
@@ -96,7 +96,7 @@ int image_seal(struct checkpoint_job *job)
         if (!is_last)
             continue;
         result = subtract_old(kv, changes[i].key, &scratch, &sum);
-        sum += changes[i].put ? weight_of(changes[i].value) : 0;
+        sum += changes[i].put ? image_weight(changes[i].value) : 0;
     }
     mem_free(changes);
     buffer_free(&scratch);
@@ -194,16 +194,14 @@ static bool load_name(struct loading *loading, struct bytes key, struct bytes va
 static int fail_load(const char *what, const char *why, char *error, size_t error_size)
 {
     snprintf(error, error_size,
-             "the index is damaged: %s: %s; no file of the journal was changed; restore the data "
-             "directory from a copy",
-             what, why);
+             "the index is damaged: %s: %s; " NEXT_STEP, what, why);
     return -1;
 }
 
 static bool load_pair(void *context, struct bytes key, struct bytes value)
 {
     struct loading *loading = context;
-    loading->sum += weight_of(value);
+    loading->sum += image_weight(value);
     loading->bad = "a value has a bad checksum";
     if (!kv_value_open(key, &value))
         return false;
@@ -211,9 +209,8 @@ static bool load_pair(void *context, struct bytes key, struct bytes value)
     return loading->each(loading, key, value);
 }
 
-/* The header: 1: read; 0: there is none; -1: error. */
-static int load_header(struct store *store, struct position *position, uint64_t *sum, char *error,
-                       size_t error_size)
+int image_header(struct store *store, struct position *position, uint64_t *sum, char *error,
+                 size_t error_size)
 {
     struct kv *kv = store->o.kv;
     struct buffer value = {0};
@@ -239,7 +236,7 @@ static int load_header(struct store *store, struct position *position, uint64_t 
         snprintf(error, error_size,
                  "the store is of %s version (%u): start the version that wrote it",
                  version > CHECKPOINT_VERSION ? "a newer" : "an older", version);
-        return -1;
+        return IMAGE_OTHER_VERSION;
     }
     if (!is_sealed || cursor.bad)
         return fail_load("the checkpoint", "it makes no sense", error, error_size);
@@ -299,14 +296,13 @@ int checkpoint_load(struct store *store, struct position *position, char *error,
                  failed == ENOTSUP ? "it is of a newer version" : strerror(failed));
         return -1;
     }
-    int found = load_header(store, position, &sum, error, error_size);
+    int found = image_header(store, position, &sum, error, error_size);
     if (found >= 0 && load_identity(store, error, error_size) < 0)
         return -1;
     store->is_adrift = found > 0 && anchor < store->checkpoint_number;
     if (found == 0 && anchor) {
         snprintf(error, error_size,
-                 "the index that goes with the journal is missing or empty; no file of the journal "
-                 "was changed; restore the index directory from a copy");
+                 "the index that goes with the journal is missing or empty; " NEXT_STEP);
         return -1;
     }
     if (found > 0 && store->checkpoint_number < anchor)

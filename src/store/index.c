@@ -661,6 +661,66 @@ void index_restore(struct index *index, uint64_t sequence, struct place place,
     index_changed(index);
 }
 
+/* A new chunk where `sequence` belongs. */
+static struct chunk *chunk_between(struct index *index, uint64_t sequence)
+{
+    struct store *store = index->store;
+    uint32_t first = capacity_above(index, 0);
+    uint32_t capacity = first < store->o.chunk_entries ? first : store->o.chunk_entries;
+    struct chunk *chunk = chunk_new(&store->slab, index->id, sequence, capacity);
+    index_add_chunk(index, chunk);
+    struct chunk **chunks = index->chunks + index->chunks_first;
+    uint32_t at = index->chunks_count - 1;
+    for (; at > 0 && chunks[at - 1]->base > sequence; at--)
+        chunks[at] = chunks[at - 1];
+    chunks[at] = chunk;
+    index->hint = 0;
+    chunk_cache(store, chunk);
+    return chunk;
+}
+
+static struct chunk *chunk_for_insert(struct index *index, uint64_t sequence)
+{
+    struct store *store = index->store;
+    uint32_t at = position_of(index, sequence);
+    struct chunk *chunk = at < index->chunks_count ? chunk_at(index, at) : NULL;
+    if (!chunk || !chunk->entries || sequence - chunk->base >= store->o.chunk_entries)
+        return chunk_between(index, sequence);
+    while (sequence - chunk->base >= chunk->capacity)
+        grow(store, chunk, capacity_above(index, chunk->capacity));
+    return chunk;
+}
+
+void index_insert(struct index *index, uint64_t sequence, struct place place,
+                  const struct message_payload *payload)
+{
+    struct chunk *chunk = chunk_for_insert(index, sequence);
+    uint32_t slot = (uint32_t)(sequence - chunk->base);
+    bool is_there = slot < chunk->slots && bit_get(chunk->live_bits, slot);
+    if (is_there)
+        entry_release(index->store, chunk, &chunk->entries[slot]);
+    chunk->entries[slot] = (struct entry){.segment = place.segment,
+                                          .offset = place.offset,
+                                          .size = place.size,
+                                          .destinations = payload->destinations,
+                                          .expires_ms = payload->expires_ms,
+                                          .priority = payload->priority,
+                                          .flags = ENTRY_RECORDED};
+    segment_hold(index->store, place, payload->destinations, true);
+    bit_set(chunk->live_bits, slot);
+    bit_set(chunk->ready_bits, slot);
+    chunk->slots = slot >= chunk->slots ? slot + 1 : chunk->slots;
+    chunk->live += !is_there;
+    chunk->ready += !is_there;
+    index->ready += !is_there;
+    chunk->version++;
+    chunk->is_stale = true;
+    if (sequence >= index->next_sequence)
+        index->next_sequence = sequence + 1;
+    chunk_changed(index->store, chunk);
+    index_changed(index);
+}
+
 static void replay_settle_slot(struct index *index, struct chunk *chunk, uint32_t slot)
 {
     struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;

@@ -10,6 +10,11 @@
 #include "store/record.h"
 #include "store/store.h"
 
+/* What an operator does about a store that does not open. */
+#define NEXT_STEP                                                                                \
+    "nothing was changed; restore the data directory from a copy, or take what is sound of it with " \
+    "leveretd --salvage; see leveret-store(7)"
+
 enum job_kind {
     JOB_WRITE,
     JOB_CHECKPOINT,
@@ -38,7 +43,8 @@ struct segment {
     bool is_retiring; /* nothing live; goes when the next checkpoint is durable */
     bool is_gone;
     bool is_found; /* at start: the file is there */
-    bool is_headless; /* at start: its header is bad, and known from its first batch */
+    bool is_headless; /* at start: its header is bad; first_batch is known from its first batch, or 0 */
+    bool is_damaged;  /* while it is salvaged: something in it is */
     bool was_compacted; /* tried, and what is left cannot be moved */
     struct list link; /* store->segments, by number */
 };
@@ -183,6 +189,9 @@ uint64_t index_push(struct index *index, struct message *message, uint8_t flags)
 /* The same in recovery, by place and with a given sequence number. */
 void index_restore(struct index *index, uint64_t sequence, struct place place,
                    const struct message_payload *payload);
+/* The same in any order; one that is there gets the new place. */
+void index_insert(struct index *index, uint64_t sequence, struct place place,
+                  const struct message_payload *payload);
 /* Settles in recovery. */
 void index_replay_settle(struct index *index, uint64_t first, uint64_t count);
 struct chunk *index_chunk(struct index *index, uint64_t sequence);
@@ -458,6 +467,12 @@ void checkpoint_done(struct store *store, struct checkpoint_job *job);
 /* Adds the header with the sum of the image to the batch; on the indexer's side. 0, or -1 and the
  * key-value store says why. */
 int image_seal(struct checkpoint_job *job);
+enum { IMAGE_OTHER_VERSION = -2 };
+/* Reads the header: 1: done; 0: there is none; -1: error, or IMAGE_OTHER_VERSION. */
+int image_header(struct store *store, struct position *position, uint64_t *sum, char *error,
+                 size_t error_size);
+/* What a pair adds to the sum. */
+uint64_t image_weight(struct bytes sealed);
 /* Reads the image into an empty store. 1: done; 0: there is none; -1: error. */
 int checkpoint_load(struct store *store, struct position *position, char *error, size_t error_size);
 /* Deletes blobs that no checkpoint names: of queues that did not survive, and spilled after the last
@@ -546,6 +561,8 @@ struct replay_report {
     uint64_t cut_bytes;               /* about: as far as there is something */
 };
 
+/* Finds the segments there are, and reads their headers. `strict`: all that must be there are. */
+bool segments_find(struct store *store, bool strict, char *error, size_t error_size);
 /* Writes the header of a segment that is headless anew. 0 or an errno value. */
 int segment_mend(struct store *store, struct segment *segment);
 /* From the position to the end of the journal. False, with an error, when it is damaged. */
@@ -690,6 +707,8 @@ static inline bool journal_is_unplaced(const struct store *store, const struct m
 struct store *store_new(const struct store_options *options, uint64_t now_ms);
 /* Drops a queue without a record of it. */
 void store_queue_delete_recovered(struct store *store, struct index *index);
+/* A store that is new, or of an earlier version, gets an identity. 0 or an errno value. */
+int store_settle_identity(struct store *store);
 struct destination *store_scratch(struct store *store, size_t count);
 
 #endif

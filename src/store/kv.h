@@ -49,5 +49,7 @@ int kv_get_sealed(struct kv *kv, struct bytes key, struct buffer *value);
 /* LevelDB in the folder `path`, which open creates if it is missing. Freed with kv_leveldb_free. */
 struct kv *kv_leveldb_new(const char *path);
 void kv_leveldb_free(struct kv *kv);
+/* Makes the best of a folder that LevelDB does not open: what cannot be read is left out. */
+bool kv_leveldb_repair(const char *path);
 
 #endif

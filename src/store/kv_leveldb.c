@@ -400,6 +400,20 @@ struct kv *kv_leveldb_new(const char *path)
     return &self->kv;
 }
 
+bool kv_leveldb_repair(const char *path)
+{
+    leveldb_cache_t *cache = leveldb_cache_create_lru(0);
+    leveldb_options_t *options = make_options(cache);
+    char *error = NULL;
+    leveldb_repair_db(options, path, &error);
+    bool done = !error;
+    if (error)
+        leveldb_free(error);
+    leveldb_options_destroy(options);
+    leveldb_cache_destroy(cache);
+    return done;
+}
+
 void kv_leveldb_free(struct kv *kv)
 {
     if (!kv)

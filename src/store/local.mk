@@ -37,6 +37,7 @@ libleveret_store_a_SOURCES = \
 	%D%/record.h \
 	%D%/release.c \
 	%D%/replay.c \
+	%D%/salvage.c \
 	%D%/segment.c \
 	%D%/spill.c \
 	%D%/store.c \

@@ -164,9 +164,12 @@ int segment_mend(struct store *store, struct segment *segment)
     char name[32];
     segment_name(name, segment->number);
     if (!know_by_batch(store, name, segment->number, &header))
-        return EIO;
+        header = (struct segment_header){.segment = segment->number,
+                                         .first_batch = segment->first_batch};
     memcpy(header.store, store->identity.id, IDENTITY_SIZE);
     int error = look(store, name, bytes, sizeof(bytes), &got);
+    if (!error && got < SEGMENT_HEADER)
+        error = EIO;
     segment_header_write(bytes, &header);
     if (!error)
         error = disk->ops->open(disk, name, DISK_WRITE, &file);
@@ -187,7 +190,8 @@ static bool is_foreign(struct store *store, const struct segment_header *header)
     return identity_differs(header->store, store->identity.id);
 }
 
-static bool find_segment(struct store *store, uint32_t number, char *error, size_t error_size)
+static bool find_segment(struct store *store, uint32_t number, bool strict, char *error,
+                         size_t error_size)
 {
     struct segment *segment = segment_find(store, number);
     if (!segment)
@@ -197,7 +201,7 @@ static bool find_segment(struct store *store, uint32_t number, char *error, size
     uint8_t bytes[SEGMENT_HEADER];
     uint64_t got = 0;
     int failed = look(store, name, bytes, sizeof(bytes), &got);
-    if (failed) {
+    if (failed && strict) {
         snprintf(error, error_size, "%s cannot be read: %s", name, strerror(failed));
         return false;
     }
@@ -216,12 +220,12 @@ static bool find_segment(struct store *store, uint32_t number, char *error, size
                  name);
         return false;
     }
-    segment->is_headless = !sound && know_by_batch(store, name, number, &header);
-    sound = sound || segment->is_headless;
+    segment->is_headless = !sound;
+    sound = sound || know_by_batch(store, name, number, &header);
     if (!sound && segment->kept_entries) {
         snprintf(error, error_size,
                  "the journal is damaged: %s at offset 0: a bad header, and %" PRIu64
-                 " messages need the file; nothing was changed; restore it from a copy",
+                 " messages need the file; " NEXT_STEP,
                  name, segment->kept_entries);
         return false;
     }
@@ -235,12 +239,11 @@ static bool refuse_missing(uint32_t number, const char *why, char *error, size_t
     char name[32];
     segment_name(name, number);
     snprintf(error, error_size,
-             "%s is missing, and %s; nothing was changed; restore the data directory from a copy",
-             name, why);
+             "%s is missing, and %s; " NEXT_STEP, name, why);
     return false;
 }
 
-static bool find_segments(struct store *store, char *error, size_t error_size)
+bool segments_find(struct store *store, bool strict, char *error, size_t error_size)
 {
     struct listing listing = {.store = store};
     bool ok = true;
@@ -252,7 +255,7 @@ static bool find_segments(struct store *store, char *error, size_t error_size)
     if (listing.count)
         qsort(listing.numbers, listing.count, sizeof(*listing.numbers), by_number);
     for (size_t i = 0; ok && i < listing.count; i++)
-        ok = find_segment(store, listing.numbers[i], error, error_size);
+        ok = find_segment(store, listing.numbers[i], strict, error, error_size);
     mem_free(listing.numbers);
     if (!ok)
         return false;
@@ -272,7 +275,7 @@ static bool find_segments(struct store *store, char *error, size_t error_size)
         segment_free(store, segment);
     }
     uint32_t last = store->identity.segment;
-    if (last && !segment_find(store, last))
+    if (strict && last && !segment_find(store, last))
         return refuse_missing(last, "it is the last one that was begun", error, error_size);
     return true;
 }
@@ -445,8 +448,7 @@ static bool damaged(struct walk *walk, uint64_t offset, const char *what)
     char name[32];
     segment_name(name, walk->at.segment);
     snprintf(walk->error, walk->error_size,
-             "the journal is damaged: %s at offset %" PRIu64 ": %s; nothing was changed; restore the "
-             "file from a copy, or start with another data directory",
+             "the journal is damaged: %s at offset %" PRIu64 ": %s; " NEXT_STEP,
              name, offset, what);
     return false;
 }
@@ -640,7 +642,7 @@ static bool find_beginning(struct store *store, struct position *position, char 
         return true;
     snprintf(error, error_size,
              "there are journal files, but the index that goes with them is missing or empty; "
-             "nothing was changed; restore the index directory from a copy");
+             NEXT_STEP);
     return false;
 }
 
@@ -659,7 +661,7 @@ bool replay(struct store *store, struct position *position, bool repair,
             struct replay_report *report, char *error, size_t error_size)
 {
     bool is_new = position->batch == 0;
-    if (!find_segments(store, error, error_size))
+    if (!segments_find(store, true, error, error_size))
         return false;
     if (is_new && !find_beginning(store, position, error, error_size))
         return false;

@@ -131,8 +131,7 @@ static int mended(struct store *store, const char *what, int error)
     return error;
 }
 
-/* A store that is new, or of an earlier version, gets an identity. */
-static int settle_identity(struct store *store)
+int store_settle_identity(struct store *store)
 {
     struct identity *identity = &store->identity;
     bool is_lost = identity->written == 0 && identity_is(identity->id);
@@ -158,7 +157,7 @@ static void mend_headers(struct store *store)
         struct segment *segment = list_entry(link, struct segment, link);
         char name[32];
         segment_name(name, segment->number);
-        if (segment->is_headless)
+        if (segment->is_headless && segment->first_batch)
             mended(store, name, segment_mend(store, segment));
         segment->is_headless = false;
     }
@@ -167,7 +166,7 @@ static void mend_headers(struct store *store)
 /* What is not written now is damaged still at the next start, which comes here again. */
 static int make_whole(struct store *store)
 {
-    int error = settle_identity(store);
+    int error = store_settle_identity(store);
     if (error)
         return error;
     mend_headers(store);

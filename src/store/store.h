@@ -185,4 +185,25 @@ bool store_publish(struct store *store, struct message *message, struct index *c
 int store_check(const struct store_options *options, void (*print)(void *context, const char *line),
                 void *context);
 
+/* ---- salvage: salvage.c ---- */
+
+/* Who is told. All strings are valid during the call. */
+struct salvage {
+    void (*say)(void *context, const char *line);      /* a line of the report */
+    void (*damaged)(void *context, const char *name);  /* a file is damaged; once for each */
+    void *context;
+};
+
+/* Opens a store that store_open refuses, with all that is sound. `options->kv` is a new, empty one for
+ * its index; `old` is the index as it is, open, or NULL. Nothing on the disk is changed before
+ * store_salvage_write; what is found is told. NULL: it cannot be done at all, `error` says why. The
+ * catalogue has to be read as after store_open; then store_close makes all of it durable. */
+struct store *store_salvage(const struct store_options *options, struct kv *old, uint64_t now_ms,
+                            const struct salvage *salvage, char *error, size_t error_size);
+/* Headers of segments and the identity are made whole, in place. 0 or an errno value. */
+int store_salvage_write(struct store *store);
+/* Every queue that was found. */
+void store_queues_each(struct store *store, void (*each)(void *context, struct index *index),
+                       void *context);
+
 #endif

@@ -887,6 +887,92 @@ bool rig_check(struct rig *rig, uint64_t from, uint64_t to, bool missing)
     return false;
 }
 
+/* ---- salvage ---- */
+
+static void ignore(void *context, const char *text)
+{
+    (void)context;
+    (void)text;
+}
+
+/* A queue may have lost its name. */
+static void adopt(void *context, struct index *index)
+{
+    struct rig *rig = context;
+    uint8_t key[9] = {'q'};
+    memcpy(key + 1, &index->id, 8);
+    for (int q = 0; q < RIG_QUEUES; q++) {
+        if (index->owner || rig->queues[q].id != index->id)
+            continue;
+        rig->queues[q].index = store_queue(rig->store, index->id, &rig->queues[q]);
+        store_catalogue_put(rig->store, bytes_of(key, sizeof(key)), bytes_str("here"));
+    }
+}
+
+bool rig_salvage(struct rig *rig, struct kv *fresh)
+{
+    struct kv *old = rig->memory;
+    struct salvage salvage = {ignore, ignore, NULL};
+    bool is_open = old && old->ops->open(old) >= 0;
+    rig->memory = fresh;
+    rig->error[0] = '\0';
+    rig->store = store_salvage(&rig->options, is_open ? old : NULL, rig->now_ms, &salvage,
+                               rig->error, sizeof(rig->error));
+    if (is_open)
+        old->ops->close(old);
+    if (!rig->store)
+        return false;
+    for (int q = 0; q < RIG_QUEUES; q++)
+        rig->queues[q].index = NULL;
+    rig->seen_name = 0;
+    store_catalogue_each(rig->store, see_name, rig);
+    store_queues_each(rig->store, adopt, rig);
+    store_queues_settled(rig->store);
+    return store_salvage_write(rig->store) == 0;
+}
+
+static void compare_queue(struct rig *rig, struct rig_queue *queue, uint64_t last,
+                          const struct seen *seen, struct rig_damage *damage)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < queue->count; i++) {
+        const struct rig_item *item = &queue->items[i];
+        bool found = at < seen->count && seen->items[at].id == item->id;
+        bool wanted = is_there(item, last) && queue_is_there(queue, last);
+        at += found;
+        damage->repeats += found && !wanted;
+        damage->lacks += !found && wanted;
+        if (found && !wanted && !damage->may_repeat)
+            fail(rig, "queue %" PRIu64 " has message %" PRIu64 " again", queue->id, item->id);
+        if (!found && wanted && !damage->may_lack[item->id % RIG_IDS])
+            fail(rig, "queue %" PRIu64 " lacks message %" PRIu64, queue->id, item->id);
+        if (found && !item->survives)
+            fail(rig, "queue %" PRIu64 " has transient message %" PRIu64, queue->id, item->id);
+    }
+    if (at < seen->count)
+        fail(rig, "queue %" PRIu64 " has message %" PRIu64 " out of order", queue->id,
+             seen->items[at].id);
+}
+
+bool rig_check_damage(struct rig *rig, uint64_t last, struct rig_damage *damage)
+{
+    damage->lacks = damage->repeats = 0;
+    if (!damage->may_rename && !name_matches(rig, last))
+        fail(rig, "the name has value %u", rig->seen_name);
+    for (int q = 0; q < RIG_QUEUES && !rig->fault[0]; q++) {
+        struct rig_queue *queue = &rig->queues[q];
+        struct seen seen = {0};
+        if (queue->index && !read_queue(rig, queue, &seen)) {
+            mem_free(seen.items);
+            break;
+        }
+        if (queue->id && !(queue->id & STORE_ID_TRANSIENT))
+            compare_queue(rig, queue, last, &seen, damage);
+        mem_free(seen.items);
+    }
+    return !rig->fault[0];
+}
+
 bool rig_check_promise(struct rig *rig)
 {
     uint64_t last = rig->durable;

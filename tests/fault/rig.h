@@ -124,6 +124,21 @@ size_t rig_segments(struct rig *rig, uint32_t *numbers, size_t max);
  * `missing` messages less are allowed, but only as many as the store set aside. What was seen becomes
  * the model. False: see rig->fault. */
 bool rig_check(struct rig *rig, uint64_t from, uint64_t to, bool missing);
+/* What may be gone: the messages in damaged bytes, by their ids. */
+enum { RIG_IDS = 1000 };
+struct rig_damage {
+    bool may_lack[RIG_IDS];
+    bool may_repeat;  /* messages that were settled may be there again, and queues that ended */
+    bool may_rename;  /* names may be gone, or what they were before */
+    uint64_t lacks, repeats; /* found by rig_check_damage */
+};
+
+/* Opens it by salvage, with `fresh` for its index; the one it had is `rig->memory` until then, and is
+ * closed afterwards and the caller's. False: see rig->error. */
+bool rig_salvage(struct rig *rig, struct kv *fresh);
+/* The store is open: is everything there after batch `last`, but for what the damage explains? */
+bool rig_check_damage(struct rig *rig, uint64_t last, struct rig_damage *damage);
+
 /* The same for what a crash may leave. */
 bool rig_check_promise(struct rig *rig);
 

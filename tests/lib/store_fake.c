@@ -143,9 +143,11 @@ void store_catalogue_each(struct store *store,
                           void (*each)(void *context, struct bytes key, struct bytes value),
                           void *context)
 {
-    for (const struct entry *entry = store->entries; entry; entry = entry->next)
+    for (const struct entry *entry = store->entries, *next; entry; entry = next) {
+        next = entry->next;
         each(context, key_of(entry),
              bytes_of(entry->bytes + entry->key_size, entry->value_size));
+    }
 }
 
 size_t store_fake_entries(const struct store *store)
@@ -201,6 +203,13 @@ void store_queue_delete(struct store *store, struct index *index)
 void store_queues_settled(struct store *store)
 {
     store->settled++;
+}
+
+void store_queues_each(struct store *store, void (*each)(void *context, struct index *index),
+                       void *context)
+{
+    list_for_each(link, &store->indexes)
+        each(context, &list_entry(link, struct fake_index, link)->index);
 }
 
 size_t store_fake_indexes(const struct store *store)

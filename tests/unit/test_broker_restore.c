@@ -169,6 +169,64 @@ TEST(what_makes_no_sense_stops_the_start)
     bench_free(&bench);
 }
 
+struct report {
+    char text[2000];
+    size_t size;
+};
+
+static void report(void *context, const char *line)
+{
+    struct report *report = context;
+    report->size += (size_t)snprintf(report->text + report->size,
+                                     sizeof(report->text) - report->size, "%s\n", line);
+}
+
+/* A catalogue with holes: what has its ends is kept, the rest goes, and all of that is told. */
+TEST(what_makes_no_sense_is_left_out_when_salvaged)
+{
+    struct report told = {.size = 0};
+    struct salvage salvage = {report, NULL, &told};
+    struct broker broker;
+    char error[300];
+    bench_new(&bench);
+    struct store *store = store_fake_new(&bench.pool);
+    broker_init(&broker, store, &bench.pool, &bench.random, &bench.log);
+#define PUT(key, value) \
+    store_fake_put(store, bytes_of(key, sizeof(key) - 1), bytes_of(value, sizeof(value) - 1))
+    PUT("\3\1/\1x", "\1\0\6fanout\0");
+    PUT("\3\1/\1e", "\1\0\3foo\0");
+    PUT("\4\1/\1q", "\1\7\0\0\0\0\0\0\0\0\0");
+    PUT("\5\1/\1x\4\1q\1k", "\1\0");
+    PUT("\5\1/\1x\4\1r\1k", "\1\0");
+#undef PUT
+    struct index *nameless = store_queue(store, 9, NULL);
+    struct message *message = message_new(&bench.pool, bytes_str(""), bytes_str("r"),
+                                          bytes_of("\0\0", 2), 0);
+    store_publish(store, message, &nameless, 1);
+    message_unref(&bench.pool, message);
+    broker_salvage(&broker, &salvage);
+    is_str(told.text,
+           "made again: virtual host '/'\n"
+           "lost: catalogue: exchange 'e': its type is unknown\n"
+           "lost: catalogue: binding 'r': one of its ends is missing\n"
+           "no user is left: guest is made again\n"
+           "the name is lost: queue 9 is called 'salvaged.9' now\n"
+           "queue 9: 'salvaged.9' in virtual host '/': 1 messages\n"
+           "queue 7: 'q' in virtual host '/': 0 messages\n",
+           "the report");
+    is_int(store_fake_settled(store), 1, "queues without messages and names go");
+    broker_free(&broker);
+    store_fake_restart(store);
+    broker_init(&broker, store, &bench.pool, &bench.random, &bench.log);
+    ok(broker_restore(&broker, error, sizeof(error)), "what is left starts");
+    struct vhost *vhost = vhost_find(&broker, bytes_str("/"));
+    ok(vhost && vhost_queue(vhost, bytes_str("salvaged.9")), "with the queue that was nameless");
+    is_int(map_count(&vhost->bindings), 1, "and the binding that has both ends");
+    broker_free(&broker);
+    store_fake_free(store);
+    bench_free(&bench);
+}
+
 int main(void)
 {
     RUN(a_new_store_gets_the_usual_things);
@@ -177,5 +235,6 @@ int main(void)
     RUN(users_have_passwords);
     RUN(sha256_is_as_published);
     RUN(what_makes_no_sense_stops_the_start);
+    RUN(what_makes_no_sense_is_left_out_when_salvaged);
     return done();
 }

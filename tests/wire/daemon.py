@@ -608,6 +608,72 @@ def _(t):
     equal(status, 2, "status for a folder that is not there")
 
 
+def spoil(path, at):
+    with open(path, "r+b") as file:
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ 1]))
+
+
+def depth(t, daemon):
+    c = daemon.client(t)
+    c.channel()
+    found = c.call(1, "queue.declare", queue="kept", passive=True).message_count
+    c.close()
+    return found
+
+
+@case("--salvage makes a store of what is sound")
+def _(t):
+    data = folder(t)
+    daemon = serve(t, data)
+    fill(t, daemon, 1000)
+    status, out, _ = run("--salvage", "--data-dir", data)
+    equal(status, 2, "status while a daemon uses it")
+    settled(data)
+    daemon.kill()
+    status, out, _ = run("--salvage", "--data-dir", data)
+    equal(status, 0, "status for a sound store")
+    check("nothing to salvage" in out, "it said %r" % out)
+    check(not [name for name in os.listdir(data) if name.startswith("salvaged-")], "it left a folder")
+    journal = os.path.join(data, "journal-0000000001")
+    with open(journal, "rb") as file:
+        bytes_before = file.read()
+    places = [found.start() for found in re.finditer(b"kept", bytes_before)]
+    spoil(journal, places[len(places) // 2])
+    status, _, log = run("--data-dir", data, "--listen", "127.0.0.1:0")
+    equal(status, 1, "status of a start")
+    check("journal-0000000001 at offset" in log and "--salvage" in log, "it said %r" % log)
+    with open(journal, "rb") as file:
+        damaged = file.read()
+    status, out, _ = run("--salvage", "--data-dir", data)
+    equal(status, 0, "status; it said %r" % out)
+    check("damaged: journal-0000000001 offset" in out, "it said %r" % out)
+    aside = [name for name in os.listdir(data) if name.startswith("salvaged-")]
+    equal(len(aside), 1, "folders of what was")
+    with open(os.path.join(data, aside[0], "journal-0000000001"), "rb") as file:
+        equal(hashlib.sha256(file.read()).digest(), hashlib.sha256(damaged).digest(),
+              "the damaged file")
+    check(os.path.isdir(os.path.join(data, aside[0], "index")), "the old index is not there")
+    with open(os.path.join(data, aside[0], "report.txt"), encoding="utf-8") as file:
+        check("'kept' in virtual host '/': 999 messages" in file.read(), "the report")
+    daemon = serve(t, data)
+    equal(depth(t, daemon), 999, "messages")
+    equal(daemon.stop(), 0, "status after SIGTERM")
+    # Without its index, all that the journal has is there.
+    os.rename(os.path.join(data, "index"), os.path.join(folder(t), "index"))
+    status, _, log = run("--data-dir", data, "--listen", "127.0.0.1:0")
+    equal(status, 1, "status of a start without the index")
+    check("--salvage" in log, "it said %r" % log)
+    time.sleep(1.1)  # another folder
+    status, out, _ = run("--salvage", "--data-dir", data)
+    equal(status, 0, "status; it said %r" % out)
+    daemon = serve(t, data)
+    equal(depth(t, daemon), 999, "messages")
+    equal(daemon.stop(), 0, "status after SIGTERM")
+
+
 @case("a journal of a newer version is left alone")
 def _(t):
     data = folder(t)

@@ -12,6 +12,7 @@ EXTRA_DIST += \
 	%D%/pika_callbacks.py \
 	%D%/pika_select.py \
 	%D%/pika_tutorials.py \
+	%D%/readme.py \
 	%D%/run \
 	%D%/tap.py
 

@@ -208,7 +208,7 @@ static void cut_before(struct write_job *job)
     char name[32];
     segment_name(name, job->cut);
     job->cut = 0;
-    if (!ops->cut || ops->open(job->disk, name, DISK_WRITE, &file) != 0)
+    if (!ops->cut || planted(PLANTED_ENDS_STAY) || ops->open(job->disk, name, DISK_WRITE, &file) != 0)
         return;
     if (ops->size(file, &size) == 0 && size > job->cut_size && size - job->cut_size >= CUT_MIN)
         ops->cut(file, (job->cut_size + DISK_BLOCK - 1) / DISK_BLOCK * DISK_BLOCK);

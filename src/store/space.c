@@ -170,7 +170,7 @@ bool space_rescue(struct store *store)
     uint64_t bytes, total;
     struct disk *disk = store->o.disk;
     if (store->rescues > RESERVES || disk->ops->free_space(disk, &bytes, &total) != 0 ||
-        bytes >= INDEX_NEEDS)
+        bytes >= INDEX_NEEDS || planted(PLANTED_NO_RESCUE))
         return false;
     struct release_job *job = release_new(store);
     if (store->rescues == 0)
@@ -211,7 +211,7 @@ void space_note(struct store *store, uint64_t free_bytes)
     store->free_checked_ms = store->now_ms;
     store->free_bytes = free_bytes;
     space_measured(store);
-    if (store->spares_count && free_bytes < limit)
+    if (store->spares_count && free_bytes < limit && !planted(PLANTED_SPARES_STAY))
         release_spares(store);
     if (store->releasing)
         return; /* to be measured once more */
@@ -235,7 +235,8 @@ bool space_is_wanted(const struct store *store)
 
 bool space_is_tight(const struct store *store)
 {
-    return space_is_wanted(store) || store->free_bytes / 2 < store->o.disk_reserve_bytes;
+    bool is_tight = space_is_wanted(store) || store->free_bytes / 2 < store->o.disk_reserve_bytes;
+    return is_tight && !planted(PLANTED_NEVER_TIGHT);
 }
 
 /* A write that is under way has taken a part of what it will, so that this may find too little. */

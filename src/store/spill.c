@@ -350,7 +350,7 @@ void load_done(struct store *store, struct load_job *job)
     if (chunk->wanted_ms)
         chunk->wanted_ms = store->now_ms; /* a slow disk is not held against who waits */
     bool is_dead = !chunk->index;
-    bool is_later = job->result < 0 && job->result != KV_DAMAGED;
+    bool is_later = job->result < 0 && job->result != KV_DAMAGED && !planted(PLANTED_INDEX_GIVEN_UP);
     if (is_later) {
         load_later(store, chunk);
     } else if (job->result != 1 || !chunk_thaw(store, chunk, buffer_bytes(&job->value))) {

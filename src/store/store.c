@@ -608,7 +608,7 @@ bool store_is_congested(const struct store *store)
 enum store_room store_room(struct store *store, uint64_t bytes)
 {
     uint64_t max = store->o.batch_max_bytes, used = store->filling->size + store->promised;
-    if (used + bytes <= store->room)
+    if (used + bytes <= store->room || planted(PLANTED_ROOM_NOT_ASKED))
         return STORE_ROOM_NOW;
     if (used + bytes > max)
         return bytes <= max ? STORE_ROOM_LATER : STORE_ROOM_NEVER;

@@ -117,11 +117,12 @@ TEST(disk_full)
             rig_check_promise(&rig);
         for (int i = 0; i < 5; i++)
             rig_step(&rig, 1000);
+        struct ticket ticket = rig.store ? store_ticket(rig.store) : (struct ticket){0};
         rig_wait(&rig);
         waited += was_short;
         const char *why = rig.store ? store_failure(rig.store) : rig.error;
-        if (why || rig.fault[0] || rig.durable + 1 < store_ticket(rig.store).index ||
-            store_is_short(rig.store)) {
+        if (why || rig.fault[0] ||
+            store_ticket_state(rig.store, ticket) != TICKET_DURABLE || store_is_short(rig.store)) {
             diag("with %" PRIu64 " bytes: %s %s durable=%" PRIu64, limit, why ? why : "not durable",
                  rig.fault, rig.durable);
             bad++;

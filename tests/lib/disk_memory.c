@@ -437,6 +437,8 @@ static void inode_crash(struct inode *inode, enum crash how, struct random *rand
 {
     if (how == CRASH_KEEP)
         settle(inode);
+    if (how == CRASH_KEEP && inode->durable_size > inode->size) /* it was cut */
+        inode->durable_size = inode->size;
     else if (how == CRASH_RANDOM)
         settle_some(inode, random);
     struct list *link;

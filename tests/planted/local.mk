@@ -36,6 +36,7 @@ check_PROGRAMS += \
 	%D%/test_broker_dead_letter \
 	%D%/test_disk_calls \
 	%D%/test_entries \
+	%D%/test_full_disk \
 	%D%/test_order \
 	%D%/test_session_settle
 
@@ -56,6 +57,9 @@ check_PROGRAMS += \
 
 %C%_test_entries_SOURCES = tests/fault/test_entries.c
 %C%_test_entries_LDADD = libleveret_bench.a $(PLANTED_LDADD)
+
+%C%_test_full_disk_SOURCES = tests/fault/test_full_disk.c
+%C%_test_full_disk_LDADD = libleveret_bench.a $(PLANTED_LDADD)
 
 %C%_test_order_SOURCES = tests/fault/test_order.c
 %C%_test_order_LDADD = libleveret_bench.a $(PLANTED_LDADD)

@@ -24,6 +24,13 @@ EARLY_CHECKPOINT TAP_ONLY=checkpoint_waits_for_the_journal test_order
 EARLY_RETIRE store_campaign --runs 30
 NO_MARK store_campaign --runs 30
 BEFORE_NOT_SYNCED TAP_ONLY=segments_are_synced_in_order test_order
+SHORT_FORGOTTEN TAP_ONLY=no_room_for_a_file test_full_disk
+ROOM_NOT_ASKED TAP_ONLY=larger_than_what_is_free test_full_disk
+SPARES_STAY TAP_ONLY=spares_go_first test_full_disk
+ENDS_STAY TAP_ONLY=starts_leave_no_room_behind test_full_disk
+NEVER_TIGHT TAP_ONLY=filled_beside_a_slow_queue test_full_disk
+NO_RESCUE TAP_ONLY=start_on_a_full_disk test_full_disk
+INDEX_GIVEN_UP TAP_ONLY=index_cannot_be_read test_full_disk
 SYNC_TRIED_AGAIN TAP_ONLY=sync_is_not_tried_again test_order
 ANCHOR_NOT_SYNCED TAP_ONLY=anchor_comes_first test_order
 ANCHOR_NOT_SYNCED $durable --only anchor
@@ -102,7 +109,7 @@ found() { # BUG WORD...
     what=$(sed -n "s/^PLANTED($1, \"\(.*\)\")$/\1/p" "$bugs")
     run "$@"
     shift
-    if [ $status -eq 0 ] && why=$(grep -o '# SKIP .*' "$work/output" | head -n 1); then
+    if [ $status -eq 0 ] && why=$(grep -m 1 -o '# SKIP .*' "$work/output"); then
         ok 0 "found: $what $why"
         return
     fi

@@ -503,8 +503,8 @@ struct release_job {
     uint64_t free_bytes; /* afterwards */
 };
 
-/* The reserve of that file's name; RESERVES: it is none. */
-enum reserve reserve_of(const char *name);
+/* At start: a file of this name is there. */
+void space_found(struct store *store, const char *name);
 /* Before anything is read: no size of the options may be too large for the disk. */
 void space_fit(struct store *store);
 /* The index cannot be opened: gives something up, if the disk is full and there is anything. */

@@ -106,8 +106,7 @@ static void list_file(void *context, const char *name)
     uint32_t spare = spare_number(name);
     if (spare)
         list_spare(store, name, spare);
-    if (reserve_of(name) < RESERVES)
-        store->has_reserve[reserve_of(name)] = true;
+    space_found(store, name);
     if (!number)
         return;
     if (listing->count == listing->capacity) {

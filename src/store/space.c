@@ -8,7 +8,8 @@
  * is told so.
  * Settles and declarations are always taken. For the case that the disk fills up all the same, by
  * whatever else writes to it, files are kept that can be given up: one for the journal, one for the
- * index, and one for a start, as others may have taken what the broker before gave up. */
+ * index (each goes to the other when that has none left), and one for a start, as others may have taken
+ * what the broker before gave up. */
 #include <errno.h>
 #include <string.h>
 
@@ -29,12 +30,25 @@ static const struct {
     [RESERVE_START] = {"reserve-start", 4 << 20, 3},
 };
 
-enum reserve reserve_of(const char *name)
+static enum reserve reserve_of(const char *name)
 {
     int i = 0;
     while (i < RESERVES && strcmp(reserves[i].name, name) != 0)
         i++;
     return (enum reserve)i;
+}
+
+/* A start that ended too early may have left one that holds nothing. */
+void space_found(struct store *store, const char *name)
+{
+    const struct disk_ops *ops = store->o.disk->ops;
+    enum reserve which = reserve_of(name);
+    struct disk_file *file;
+    uint64_t size;
+    if (which == RESERVES || ops->open(store->o.disk, name, DISK_READ, &file) != 0)
+        return;
+    store->has_reserve[which] = ops->size(file, &size) == 0 && size > 0;
+    ops->close(file);
 }
 
 /* ---- sizes that fit the disk ---- */
@@ -101,10 +115,28 @@ static void add_reserve(struct store *store, struct release_job *job, enum reser
     store->reserve_ms = store->now_ms + RESERVE_RETRY_MS;
 }
 
+static bool is_empty(const struct release_job *job)
+{
+    bool any = job->count;
+    for (int i = 0; i < RESERVES; i++)
+        any |= job->reserves[i];
+    return !any;
+}
+
+/* Spare files and one reserve; when there is none of that any more, the other. */
+static void add_for(struct store *store, struct release_job *job, enum reserve first,
+                    enum reserve second)
+{
+    add_spares(store, job);
+    add_reserve(store, job, first);
+    if (is_empty(job))
+        add_reserve(store, job, second);
+}
+
 /* By the syncer, so that a write that is handed to it next finds the room. False: there is nothing. */
 static bool release(struct store *store, struct release_job *job)
 {
-    if (!job->count && !job->reserves[RESERVE_JOURNAL] && !job->reserves[RESERVE_INDEX]) {
+    if (is_empty(job)) {
         mem_free(job);
         return false;
     }
@@ -139,8 +171,7 @@ void release_done(struct store *store, struct release_job *job)
 bool space_release(struct store *store)
 {
     struct release_job *job = release_new(store);
-    add_spares(store, job);
-    add_reserve(store, job, RESERVE_JOURNAL);
+    add_for(store, job, RESERVE_JOURNAL, RESERVE_INDEX);
     return release(store, job);
 }
 
@@ -150,8 +181,7 @@ void space_needed(struct store *store)
     if (store->o.disk->ops->free_space(store->o.disk, &bytes, &total) != 0 || bytes >= INDEX_NEEDS)
         return;
     struct release_job *job = release_new(store);
-    add_spares(store, job);
-    add_reserve(store, job, RESERVE_INDEX);
+    add_for(store, job, RESERVE_INDEX, RESERVE_JOURNAL);
     release(store, job);
 }
 
@@ -273,6 +303,8 @@ static void run_reserve(struct job *link)
     const char *name = reserves[job->which].name;
     struct disk_file *file;
     job->error = ops->allocate ? ops->open(job->disk, name, DISK_CREATE, &file) : ENOTSUP;
+    if (job->error == EEXIST)
+        job->error = ops->open(job->disk, name, DISK_WRITE, &file);
     if (job->error)
         return;
     job->error = ops->allocate(file, job->size);

@@ -56,6 +56,7 @@ static uint64_t free_bytes(struct bench *bench)
 /* Another program takes all but so much of what is free. */
 static void leave(struct bench *bench, uint64_t bytes)
 {
+    disk_memory_take(bench->memory, 0);
     disk_memory_take(bench->memory, free_bytes(bench) - bytes);
 }
 
@@ -153,6 +154,32 @@ TEST(filled_by_others)
     ok(!store_is_short(bench.store), "with room it is over");
     ok(bench_has_file(&bench, "reserve") && bench_has_file(&bench, "reserve-index"),
        "and there are reserves again");
+    bench_free(&bench);
+}
+
+/* What the broker gives up may be taken by others, too. */
+TEST(filled_again_by_others)
+{
+    struct bench bench;
+    begin(&bench, 64 * MIB);
+    publish(&bench, 0, 5, MIB);
+    bench_turns(&bench, 20, 100);
+    bench_publish(&bench, 1, MIB);
+    leave(&bench, 0);
+    ok(is_durable(&bench, store_ticket(bench.store), 1000) && !bench_has_file(&bench, "reserve"),
+       "one reserve is used up");
+    leave(&bench, 0);
+    bench_publish(&bench, 1, MIB);
+    ok(is_durable(&bench, store_ticket(bench.store), 3000) &&
+           !bench_has_file(&bench, "reserve-index"),
+       "then the other");
+    leave(&bench, 0);
+    bench_publish(&bench, 1, MIB);
+    ok(!is_durable(&bench, store_ticket(bench.store), 5000) && store_is_full(bench.store),
+       "then what is taken waits");
+    ok(bench_has_file(&bench, "reserve-start"), "and the next start has its own");
+    disk_memory_take(bench.memory, 0);
+    ok(is_durable(&bench, store_ticket(bench.store), 3000), "with room it is written");
     bench_free(&bench);
 }
 
@@ -408,6 +435,7 @@ int main(void)
     RUN(larger_than_what_is_free);
     RUN(short_is_later);
     RUN(filled_by_others);
+    RUN(filled_again_by_others);
     RUN(no_room_for_a_file);
     RUN(spares_go_first);
     RUN(small_disks);

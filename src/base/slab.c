@@ -362,6 +362,17 @@ void slab_free(struct slab *slab, void *block, size_t size)
     }
 }
 
+void *slab_map(size_t size)
+{
+    assert(size > SLAB_LARGE);
+    return SANITIZED ? mem_alloc(size) : map(slab_cost(size));
+}
+
+void slab_adopt(struct slab *slab, size_t size)
+{
+    slab->used_bytes += slab_cost(size);
+}
+
 /* The system moves whole pages, without a copy. */
 static void *large_resize(void *block, size_t from, size_t to)
 {

@@ -39,6 +39,10 @@ void slab_free_all(struct slab *slab);
 void *slab_alloc(struct slab *slab, size_t size);
 /* `size` is what was asked for. */
 void slab_free(struct slab *slab, void *block, size_t size);
+/* A large block, more than SLAB_LARGE bytes, that does not count until it is adopted; any thread may ask. */
+enum { SLAB_LARGE = 128 << 10 };
+void *slab_map(size_t size);
+void slab_adopt(struct slab *slab, size_t size);
 /* A block of `to` bytes with what was in one of `from`; a large one is not copied. */
 void *slab_resize(struct slab *slab, void *block, size_t from, size_t to);
 /* What a block for `size` bytes really takes. */

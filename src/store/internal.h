@@ -239,6 +239,7 @@ struct read_item {
     uint64_t sequence;
     uint32_t offset, size; /* of the record */
     const uint8_t *bytes;  /* of the record, in the job's data; NULL: damaged */
+    struct message *message; /* a large one, made on the reader's side and not taken yet */
 };
 
 /* Items whose records are neighbours, so that one call reads them. */

@@ -21,8 +21,8 @@ static struct message *message_bare(struct message_pool *pool, size_t exchange_s
                                     size_t routing_key_size, size_t properties_size,
                                     uint32_t body_size)
 {
-    struct message *message = slab_alloc(&pool->slab, HEAD + exchange_size + routing_key_size +
-                                                          properties_size + body_size);
+    size_t size = HEAD + exchange_size + routing_key_size + properties_size + body_size;
+    struct message *message = pool ? slab_alloc(&pool->slab, size) : slab_map(size);
     message->refs = 1;
     message->properties_size = (uint32_t)properties_size;
     message->body_size = body_size;
@@ -63,6 +63,11 @@ struct message *message_from_data(struct message_pool *pool, uint8_t exchange_si
     memcpy(message->data, data, message_data_size(message));
     message->body_filled = body_size;
     return message;
+}
+
+void message_adopt(struct message_pool *pool, const struct message *message)
+{
+    slab_adopt(&pool->slab, HEAD + message_data_size(message));
 }
 
 struct message *message_resize(struct message_pool *pool, struct message *message,

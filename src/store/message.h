@@ -64,6 +64,10 @@ struct message *message_new(struct message_pool *pool, struct bytes exchange,
 struct message *message_from_data(struct message_pool *pool, uint8_t exchange_size,
                                   uint8_t routing_key_size, uint32_t properties_size,
                                   uint32_t body_size, const uint8_t *data);
+/* Such a message may be made by any thread, without a pool (NULL), when its body has at least this
+ * size; the pool's thread takes it in later. */
+enum { MESSAGE_APART_MIN = 1 << 20 };
+void message_adopt(struct message_pool *pool, const struct message *message);
 /* Room for a body of `body_size` bytes, no less than are filled in; moves the message, which has one
  * reference. */
 struct message *message_resize(struct message_pool *pool, struct message *message,

@@ -19,6 +19,21 @@ static uint64_t run_bytes(const struct read_run *run)
     return (run->end - run->start + DISK_BLOCK - 1) / DISK_BLOCK * DISK_BLOCK;
 }
 
+static bool read_payload(const struct read_item *item, struct message_payload *payload)
+{
+    return message_payload_read(bytes_of(item->bytes + RECORD_HEADER, item->size - RECORD_HEADER),
+                                payload);
+}
+
+/* A copy of much, and memory for it, take time that the owner has not. */
+static void make_large(struct read_item *item)
+{
+    struct message_payload payload;
+    if (item->size > MESSAGE_APART_MIN && read_payload(item, &payload) &&
+        payload.body_size >= MESSAGE_APART_MIN)
+        item->message = message_from_payload(NULL, &payload);
+}
+
 static void check_item(const struct read_run *run, struct read_item *item, const uint8_t *data,
                        uint64_t got)
 {
@@ -27,8 +42,10 @@ static void check_item(const struct read_run *run, struct read_item *item, const
     if (at + item->size <= got &&
         record_read(bytes_of(data + at, item->size), run->segment->number, item->offset,
                     &record) == RECORD_OK &&
-        record.place.size == item->size)
+        record.place.size == item->size) {
         item->bytes = data + at;
+        make_large(item);
+    }
 }
 
 static void run_read(struct job *link)
@@ -81,16 +98,30 @@ static void add_item(struct read_job *job, const struct entry *entry, uint64_t s
         job->capacity = job->capacity ? job->capacity * 2 : 64;
         job->items = mem_realloc(job->items, job->capacity * sizeof(*job->items));
     }
-    job->items[job->count] = (struct read_item){sequence, entry->offset, entry->size, NULL};
+    job->items[job->count] = (struct read_item){sequence, entry->offset, entry->size, NULL, NULL};
     run->to = ++job->count;
     run->end = (uint64_t)entry->offset + entry->size;
     job->size += entry->size;
+}
+
+/* Messages that were made and that nobody wants any more. */
+static void forget_messages(struct read_job *job)
+{
+    for (size_t i = 0; i < job->count; i++) {
+        struct message *message = job->items[i].message;
+        if (!message)
+            continue;
+        message_adopt(job->store->o.pool, message);
+        message_unref(job->store->o.pool, message);
+        job->items[i].message = NULL;
+    }
 }
 
 void read_free(struct read_job *job)
 {
     if (!job)
         return;
+    forget_messages(job);
     mem_free(job->data);
     mem_free(job->items);
     mem_free(job->runs);
@@ -116,6 +147,7 @@ static struct read_job *job_new(struct index *index)
 
 static void job_end(struct store *store, struct read_job *job)
 {
+    forget_messages(job);
     if (store->read_spare || job->data_size > SPARE_BYTES) {
         read_free(job);
         return;
@@ -268,14 +300,17 @@ static void set_aside(struct index *index, struct chunk *chunk, const struct rea
 }
 
 static struct message *message_of(struct store *store, const struct entry *entry,
-                                  const struct read_item *item)
+                                  struct read_item *item)
 {
     struct message_payload payload;
-    if (!item->bytes ||
-        !message_payload_read(bytes_of(item->bytes + RECORD_HEADER, item->size - RECORD_HEADER),
-                              &payload))
+    if (!item->bytes || !read_payload(item, &payload))
         return NULL;
-    struct message *message = message_from_payload(store->o.pool, &payload);
+    struct message *message = item->message;
+    if (message)
+        message_adopt(store->o.pool, message);
+    else
+        message = message_from_payload(store->o.pool, &payload);
+    item->message = NULL;
     message->segment = entry->segment;
     message->offset = entry->offset;
     message->destinations = payload.destinations;
@@ -284,7 +319,7 @@ static struct message *message_of(struct store *store, const struct entry *entry
 }
 
 static void take_in(struct index *index, struct chunk *chunk, uint32_t segment,
-                    const struct read_item *item)
+                    struct read_item *item)
 {
     struct store *store = index->store;
     uint32_t slot = chunk_slot(chunk, item->sequence);
@@ -309,7 +344,7 @@ static void take_in_run(struct index *index, const struct read_job *job,
 {
     struct chunk *chunk = NULL;
     for (size_t i = run->from; i < run->to; i++) {
-        const struct read_item *item = &job->items[i];
+        struct read_item *item = &job->items[i];
         if (!chunk || chunk_slot(chunk, item->sequence) == chunk->slots)
             chunk = index_chunk(index, item->sequence);
         if (chunk && chunk->entries)

@@ -218,6 +218,40 @@ TEST(reader_leaves_a_segment)
     bench_free(&bench);
 }
 
+/* A large message is made on the reader's side: it counts when it is taken in, and is forgotten when nobody
+ * wants it any more. */
+TEST(large_bodies_come_back_whole)
+{
+    enum { BODY = 3000000 };
+    struct bench bench;
+    struct taken taken = {0};
+    bench_init(&bench);
+    bench.options.bodies_idle_bytes = 0;
+    bench_open(&bench);
+    bench_publish(&bench, 1, BODY);
+    bench_publish(&bench, 2, BODY);
+    bench_wait(&bench);
+    bench_turns(&bench, 60, 100);
+    is_int(message_pool_bytes(&bench.pool), 0, "no body is in memory");
+    for (int i = 0; i < 20 && index_take(bench.queue[0], true, &taken) != INDEX_OK; i++)
+        bench_turns(&bench, 1, 1);
+    if (!ok(taken.message && taken.message->body_size == BODY, "one is read"))
+        return;
+    const uint8_t *body = message_body(taken.message).data;
+    ok(body[0] == 'x' && !memcmp(body, body + 1, BODY - 1), "as it was");
+    ok(message_pool_bytes(&bench.pool) >= BODY, "and counts");
+    message_unref(&bench.pool, taken.message);
+    bench.is_reader_held = true;
+    is_int(index_take(bench.queue[1], true, &taken), INDEX_WAIT, "the other has to be read");
+    while (worker_step(bench.reader))
+        ;
+    store_queue_delete(bench.store, bench.queue[1]);
+    bench.is_reader_held = false;
+    bench_turns(&bench, 5, 1);
+    is_int(message_pool_bytes(&bench.pool), 0, "and is forgotten when its queue has gone meanwhile");
+    bench_free(&bench);
+}
+
 /* ---- moving ---- */
 
 /* Bodies leave memory, entries stay. */
@@ -326,6 +360,7 @@ int main(void)
     RUN(compaction_waits_for_what_is_owed);
     RUN(what_is_owed_is_known_after_a_restart);
     RUN(reader_leaves_a_segment);
+    RUN(large_bodies_come_back_whole);
     RUN(read_while_it_moved);
     RUN(damaged_is_not_moved);
     return done();

@@ -420,7 +420,8 @@ static bool page_out(struct store *store, struct chunk *chunk, uint32_t slot)
 {
     struct entry *entry = &chunk->entries[slot];
     struct destination destination = {chunk->queue_id, chunk->base + slot};
-    if (entry->message->batch == store->filling->number)
+    /* Its record has no place yet. */
+    if (entry->message->batch == store->filling->number || journal_is_unplaced(store, entry->message))
         return false;
     if (!share_record(store, entry->message))
         batch_add_message(store, RECORD_PAGED, entry->message, &destination, 1);

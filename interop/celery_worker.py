@@ -30,11 +30,13 @@ class Worker:
     """A worker in processes of its own; what it says goes into a file."""
 
     def __init__(self, t, *arguments):
-        self.log = os.path.join(t.place, "worker-%d.log" % len(WORKERS))
+        self.app = t.app
+        self.node = "worker%d-%d@interop" % (os.getpid(), len(WORKERS))
+        self.log = os.path.join(t.place, self.node + ".log")
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 ["/usr/bin/python3", "-B", "-m", "celery", "-A", "celery_tasks", "worker",
-                 "--loglevel", "INFO", "-n", "worker%d@interop" % len(WORKERS), *arguments],
+                 "--loglevel", "INFO", "-n", self.node, *arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=HERE, env=t.environment,
                 start_new_session=True)
         WORKERS.append(self)
@@ -46,10 +48,23 @@ class Worker:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
+    def wait_idle(self):
+        """It has heard of the end of its last task.
+
+        A worker that is told to stop between the result and that may wait for ever for its own pool.
+        """
+        deadline = time.monotonic() + RESULT_SECONDS
+        while (self.app.control.inspect(timeout=1).active() or {}).get(self.node) != []:
+            check(time.monotonic() < deadline, "it is never idle: " + self.said()[-500:])
+
     def stop(self):
         """It finishes what it does, and ends."""
+        self.wait_idle()
         self.process.send_signal(signal.SIGTERM)
-        equal(self.process.wait(RESULT_SECONDS), 0, "status of the worker")
+        try:
+            equal(self.process.wait(RESULT_SECONDS), 0, "status of the worker")
+        except subprocess.TimeoutExpired:
+            raise AssertionError("the worker did not end: " + self.said()[-2000:]) from None
 
     def said(self):
         with open(self.log, errors="replace", encoding="utf-8") as log:
@@ -66,6 +81,7 @@ def application(t):
     os.environ.update(t.environment)
     sys.modules.pop("celery_tasks", None)
     import celery_tasks  # pylint: disable=import-outside-toplevel
+    t.app = celery_tasks.app
     t.cleanup(celery_tasks.app.close)
     t.cleanup(drop, celery_tasks.app, queue)
     return celery_tasks

@@ -175,6 +175,21 @@ static bool load_tls(struct daemon *daemon)
     return daemon->tls || refuse(daemon, what);
 }
 
+static const char *folder_advice_of(int error)
+{
+    switch (error) {
+    case ENOENT:
+        return "; the folder above it has to be there";
+    case EACCES:
+    case EPERM:
+        return "; it has to belong to the user who runs this";
+    case EROFS:
+        return "; its file system must be one that can be written to";
+    default:
+        return "; name a folder with --data-dir";
+    }
+}
+
 static bool open_folder(struct daemon *daemon)
 {
     const char *wanted = daemon->options.data_dir;
@@ -184,7 +199,8 @@ static bool open_folder(struct daemon *daemon)
         return refuse(daemon, "no place for the data is known; name one with --data-dir");
     int error = folder_make(daemon->data_dir, !wanted);
     if (error) {
-        snprintf(what, sizeof(what), "%s cannot be used: %s", daemon->data_dir, strerror(error));
+        snprintf(what, sizeof(what), "%s cannot be used: %s%s", daemon->data_dir, strerror(error),
+                 folder_advice_of(error));
         return refuse(daemon, what);
     }
     char name[64];
@@ -448,6 +464,8 @@ int main(int count, char **arguments)
     if (!start_log(&daemon))
         return EXIT_FAILURE;
     int status = serve(&daemon);
-    log_writer_free(daemon.log_writer, LOG_PATIENCE_MS);
+    log_writer_stop(daemon.log_writer, LOG_PATIENCE_MS);
+    signals_log(NULL, daemon.log.level);
+    log_writer_free(daemon.log_writer, 0);
     return status;
 }

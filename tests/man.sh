@@ -1,6 +1,6 @@
 #!/bin/sh
 # The manual pages are valid mdoc, to the letter: mandoc's lint has nothing to warn of; and the table
-# of events in leveretd(8) is that of log.def. Speaks TAP.
+# of events in leveretd(8) is that of log.def, of which each is used. Speaks TAP.
 #
 #     tests/man.sh [--events]
 #
@@ -68,6 +68,13 @@ else
     result 1 "leveretd.8 has the events of log.def" "the page's table should be:
 $table"
 fi
+
+unused=
+for event in $(printf '%s\n' "$table" | sed -n 's/^\.It Sy \([a-z0-9_]*\) .*/\1/p'); do
+    grep -rqw --include='*.c' "EVENT_$event" "$top/src" || unused="$unused $event"
+done
+[ -n "$table" ] && [ -z "$unused" ]
+result $? "each event is logged somewhere" "$unused"
 
 if command -v mandoc >/dev/null; then
     for file in "$top"/man/*.[1-8]; do

@@ -75,7 +75,8 @@ static void handle_crash(int number)
 void signals_log(struct log_writer *writer, enum log_level level)
 {
     static const int crashes[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
-    last_log = (struct log){.level = level, .sink = log_writer_last_line, .context = writer};
+    last_log = (struct log){
+        .level = level, .sink = writer ? log_writer_last_line : NULL, .context = writer};
     for (size_t i = 0; i < sizeof(crashes) / sizeof(crashes[0]); i++)
         handle_crash(crashes[i]);
 }

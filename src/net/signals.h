@@ -11,7 +11,7 @@
  * better an error of a call: a broken pipe, a file too large, a terminal that belongs to another.
  */
 void signals_end_at_once(void);
-/* From now on, what ends the process at once is logged: a signal, or a crash. */
+/* From now on, what ends the process at once is logged: a signal, or a crash. NULL: no more. */
 void signals_log(struct log_writer *writer, enum log_level level);
 
 #endif

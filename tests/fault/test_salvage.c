@@ -296,6 +296,55 @@ TEST(after_a_checkpoint)
     damage_all(&whole, "after a checkpoint");
 }
 
+/* All is synced, and the journal says so itself. */
+TEST(after_a_quiet_moment)
+{
+    struct rig whole;
+    rig_init(&whole);
+    rig_open(&whole);
+    int a = rig_new_queue(&whole, true), b = rig_new_queue(&whole, true);
+    rig_put_name(&whole, 1);
+    for (int i = 0; i < 20; i++) {
+        rig_publish(&whole, 1u << a | (i % 3 ? 0 : 1u << b), true, 60);
+        rig_wait(&whole);
+    }
+    for (int i = 0; i < 5; i++)
+        rig_take(&whole, a, true);
+    for (int i = 0; i < 10; i++)
+        rig_step(&whole, 100);
+    ok(whole.store->stated >= whole.store->said, "batch %d states that batch %d was synced",
+       (int)whole.store->durable, (int)whole.store->said);
+    rig_crash(&whole, CRASH_KEEP);
+    damage_all(&whole, "after a quiet moment");
+}
+
+/* Some messages of a segment have moved, and others have not. */
+TEST(amid_a_compaction)
+{
+    struct rig whole;
+    rig_init(&whole);
+    whole.options.checkpoint_ms = 1u << 30;
+    rig_open(&whole);
+    int a = rig_new_queue(&whole, true), b = rig_new_queue(&whole, true);
+    for (int i = 0; i < 90; i++) {
+        rig_publish(&whole, i % 15 ? 1u << a : 1u << b, true, 150);
+        if (i % 3 == 2)
+            rig_wait(&whole);
+    }
+    rig_close(&whole);
+    rig_open(&whole);
+    if (!rig_check_promise(&whole))
+        bail("%s", whole.fault);
+    for (int i = 0; i < 80; i++)
+        rig_take(&whole, a, true);
+    for (int i = 0; i < 500 && store_stats(whole.store)->messages_moved < 2; i++)
+        rig_step(&whole, 20);
+    ok(store_stats(whole.store)->messages_moved >= 2, "%d messages have moved",
+       (int)store_stats(whole.store)->messages_moved);
+    rig_crash(&whole, CRASH_KEEP);
+    damage_all(&whole, "amid a compaction");
+}
+
 int main(int argc, char **argv)
 {
     step = argc > 1 ? strtoull(argv[1], NULL, 10) : STEP;
@@ -303,5 +352,7 @@ int main(int argc, char **argv)
         bail("STEP is a number from 1 on");
     RUN(before_a_checkpoint);
     RUN(after_a_checkpoint);
+    RUN(after_a_quiet_moment);
+    RUN(amid_a_compaction);
     return done();
 }

@@ -1,6 +1,7 @@
 /* The identity of a store: a random number that its segments and its index carry as well, so that files
- * of different stores are not mixed, and the number of the last segment that was begun, so that one that
- * is gone is missed although nothing behind it could tell.
+ * of different stores are not mixed, the number of the last segment that was begun, and that of a batch
+ * that was synced (one that came after a quiet moment), so that what is gone is missed although nothing
+ * behind it could tell.
  *
  * Two slots are written in turn, so that one is whole whenever a crash comes:
  *
@@ -9,7 +10,8 @@
  *     8  16  the random number
  *     24  8  how often it was written
  *     32  4  last segment
- *     36  4  checksum of bytes 0 to 35
+ *     36  8  batch that was synced
+ *     44  4  checksum of bytes 0 to 43
  *
  * at offset 0 if it was written an even number of times, and at 4096 if it was an odd one. The later one
  * of those that are sound counts. */
@@ -18,7 +20,7 @@
 #include "base/crc32c.h"
 #include "store/internal.h"
 
-enum { IDENTITY_VERSION = 1, SLOT_SIZE = 40, SLOT_DISTANCE = 4096 };
+enum { IDENTITY_VERSION = 1, SLOT_SIZE = 48, SLOT_DISTANCE = 4096 };
 
 static int open_or_create(struct disk *disk, struct disk_file **file)
 {
@@ -26,6 +28,7 @@ static int open_or_create(struct disk *disk, struct disk_file **file)
     return error == ENOENT ? disk->ops->open(disk, IDENTITY_NAME, DISK_CREATE, file) : error;
 }
 
+/* All of its block, so that the file has its size from the beginning: a full disk takes it later on. */
 static int write_slot(struct disk *disk, struct disk_file *file, const struct identity *identity)
 {
     struct buffer slot = {0};
@@ -34,7 +37,10 @@ static int write_slot(struct disk *disk, struct disk_file *file, const struct id
     buffer_add(&slot, identity->id, sizeof(identity->id));
     buffer_add_u64(&slot, identity->written);
     buffer_add_u32(&slot, identity->segment);
+    buffer_add_u64(&slot, identity->batch);
     buffer_add_u32(&slot, crc32c(0, slot.data, slot.size));
+    memset(buffer_room(&slot, SLOT_DISTANCE - SLOT_SIZE), 0, SLOT_DISTANCE - SLOT_SIZE);
+    buffer_added(&slot, SLOT_DISTANCE - SLOT_SIZE);
     struct iovec part = {slot.data, slot.size};
     int error = disk->ops->write(file, &part, 1, identity->written % 2 * SLOT_DISTANCE);
     buffer_free(&slot);
@@ -80,6 +86,7 @@ static int read_slot(struct disk *disk, struct disk_file *file, uint64_t at,
     struct bytes id = cursor_bytes(&cursor, sizeof(identity->id));
     uint64_t written = cursor_u64(&cursor);
     uint32_t segment = cursor_u32(&cursor);
+    uint64_t batch = cursor_u64(&cursor);
     if (!has_magic || cursor_u32(&cursor) != crc32c(0, bytes, SLOT_SIZE - 4)) {
         ++*bad;
         return 0;
@@ -91,6 +98,7 @@ static int read_slot(struct disk *disk, struct disk_file *file, uint64_t at,
     memcpy(identity->id, id.data, sizeof(identity->id));
     identity->written = written;
     identity->segment = segment;
+    identity->batch = batch;
     return 0;
 }
 

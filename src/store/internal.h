@@ -153,6 +153,7 @@ struct write_job {
     uint64_t number; /* of the batch; 0: nothing to write, only to sync */
     bool sync;
     bool is_synced;    /* by the write itself */
+    bool states;       /* that it was synced is to be written to the identity */
     uint64_t laid_out; /* the file was written to up to here, with whatever */
     uint64_t ahead;    /* how far zeros are written at a time */
     int error;       /* of a failed write, 0: it is written (and synced if asked) */
@@ -408,6 +409,7 @@ struct identity {
     uint8_t id[IDENTITY_SIZE];
     uint64_t written; /* how often; 0: never */
     uint32_t segment; /* the last one that was begun */
+    uint64_t batch;   /* one that was synced */
     bool is_damaged;  /* when it was read: a part of the file is bad */
 };
 

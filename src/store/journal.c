@@ -226,6 +226,15 @@ static int finish_before(struct write_job *job)
     return 0;
 }
 
+/* A file that ends too early tells nothing. Where this cannot be written, no more is known than before. */
+static void state(struct write_job *job)
+{
+    uint64_t before = job->store->identity.batch;
+    job->store->identity.batch = job->number;
+    if (identity_write(job->disk, &job->store->identity) != 0)
+        job->store->identity.batch = before;
+}
+
 static void run_write(struct job *link)
 {
     struct write_job *job = (struct write_job *)link;
@@ -240,6 +249,8 @@ static void run_write(struct job *link)
         job->error = finish_before(job);
     if (!job->error && job->sync && !job->is_synced)
         job->error = sync_file(job, job->file);
+    if (!job->error && job->states)
+        state(job);
     if (!job->error && job->cut && (job->sync || !job->number))
         cut_before(job);
     if (job->disk->ops->free_space(job->disk, &job->free_bytes, &total) != 0)
@@ -569,6 +580,7 @@ void journal_write(struct store *store, bool sync)
     batch_close_settles(store);
     store->said = store->filling->number;
     store->is_changed = true;
+    store->write.states = false;
     write_filling(store, sync);
 }
 
@@ -584,6 +596,7 @@ uint64_t journal_mark_ms(const struct store *store)
 
 void journal_mark(struct store *store)
 {
+    store->write.states = true;
     write_filling(store, true);
 }
 
@@ -593,6 +606,7 @@ void journal_sync(struct store *store)
     assert(!store->is_writing && store->active);
     job->create[0] = '\0';
     job->number = 0;
+    job->states = false;
     job->file = store->active_file;
     job->segment = store->active;
     job->sync = true;

@@ -569,10 +569,12 @@ static bool end_here(struct walk *walk, bool repair)
         return damaged(walk, walk->at.offset, strerror(source->error));
     struct segment *segment = segment_find(source->store, walk->at.segment);
     bool is_end = source->size <= walk->at.offset && !next_segment(source->store, segment->number);
-    if (is_end)
+    uint64_t known = source->store->identity.batch;
+    if (is_end && known < walk->at.batch)
         return true;
     uint64_t bytes = 0;
     uint64_t mark = search_marks(walk, &bytes);
+    mark = mark > known ? mark : known;
     if (source->error) /* what could not be read might have known better */
         return damaged(walk, walk->at.offset, strerror(source->error));
     if (mark >= walk->at.batch)

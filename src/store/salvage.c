@@ -548,6 +548,7 @@ static void begin_anew(struct salvager *s)
 {
     struct store *store = s->store;
     uint64_t batch = highest(1, highest(s->batch, s->position.batch));
+    batch = highest(batch, store->identity.batch);
     store->position = (struct position){.batch = batch + 1, .segment = store->segment_last};
     store->written = store->durable = store->said = batch;
     store->filling->number = batch + 1;

@@ -89,6 +89,35 @@ TEST(last_segment)
     rig_free(&rig);
 }
 
+/* Nothing behind the cut could tell; but after a quiet moment the identity does. */
+TEST(end_of_the_last_segment)
+{
+    struct rig rig;
+    uint64_t size;
+    int cuts = 0;
+    rig_init(&rig);
+    rig_open(&rig);
+    int a = rig_new_queue(&rig, true);
+    for (int i = 0; i < 5; i++) {
+        rig_publish(&rig, 1u << a, true, 100);
+        rig_wait(&rig);
+    }
+    for (int i = 0; i < 10; i++)
+        rig_step(&rig, 100);
+    uint64_t end = rig.store->active->size;
+    rig_crash(&rig, CRASH_KEEP);
+    disk_memory_contents(rig.disk, "journal-0000000001", &size);
+    for (uint64_t at = SEGMENT_HEADER; at < end; at += BATCH_ALIGN) {
+        struct rig cut;
+        rig_copy(&cut, &rig);
+        disk_memory_cut(cut.disk, "journal-0000000001", at);
+        cuts += !rig_open(&cut) && strstr(cut.error, "a batch that was synced is not there");
+        rig_free(&cut);
+    }
+    is_int(cuts, (int)((end - SEGMENT_HEADER) / BATCH_ALIGN), "each cut is refused");
+    rig_free(&rig);
+}
+
 /* It was needed when the checkpoint was written. */
 TEST(segment_with_messages)
 {
@@ -166,7 +195,7 @@ TEST(identity_gone)
 TEST(identity_damaged)
 {
     struct rig rig;
-    for (uint64_t at = 0; at < 40; at += 3) {
+    for (uint64_t at = 0; at < 48; at += 3) {
         begin(&rig, true);
         flip(&rig, IDENTITY_NAME, at % 2 ? at : 4096 + at);
         mends(&rig, "a slot of its identity");
@@ -240,6 +269,7 @@ int main(void)
 {
     RUN(first_segment);
     RUN(last_segment);
+    RUN(end_of_the_last_segment);
     RUN(segment_with_messages);
     RUN(segment_without_messages);
     RUN(headers);

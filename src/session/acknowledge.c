@@ -71,8 +71,11 @@ static bool decide_some(struct channel *channel, uint64_t last, enum verdict ver
         else
             decide(channel, &delivery, verdict);
         budget_use(turn, DELIVERY_STEPS);
-        if (++count >= DELIVERIES_LEAST && budget_is_spent(turn))
-            return !unacked_has_before(&channel->unacked, last);
+        if (++count < DELIVERIES_LEAST || !budget_is_spent(turn))
+            continue;
+        bool more = unacked_has_before(&channel->unacked, last);
+        channel_server(channel)->has_work_left |= more;
+        return !more;
     }
     return true;
 }
@@ -107,13 +110,6 @@ enum handled acknowledge(struct channel *channel, uint64_t tag, bool multiple,
         return HANDLED_WAIT;
     channel->all_until = 0;
     return HANDLED;
-}
-
-void acknowledge_restore(struct channel *channel, const struct delivery *deliveries, size_t count)
-{
-    size_t memory = unacked_memory(&channel->unacked);
-    unacked_restore(&channel->unacked, deliveries, count);
-    count_memory(channel, memory);
 }
 
 bool acknowledge_return_all(struct channel *channel)

@@ -20,8 +20,6 @@ void delivery_forget(struct channel *channel, const struct delivery *delivery);
 void delivery_end(struct channel *channel, const struct delivery *delivery, enum verdict verdict);
 /* Returns everything unacknowledged to its queues. False: there is more, for another turn. */
 bool acknowledge_return_all(struct channel *channel);
-/* Puts back deliveries that were taken out, in order of their tags. */
-void acknowledge_restore(struct channel *channel, const struct delivery *deliveries, size_t count);
 /* Notes a delivery that needs an acknowledgement. */
 void acknowledge_expect(struct channel *channel, struct consumer *source, uint64_t tag,
                         uint64_t sequence);

@@ -26,7 +26,8 @@ enum stage {
     STAGE_OPEN,     /* collecting */
     STAGE_CHECKING, /* a commit was asked for, nothing was changed */
     STAGE_APPLYING, /* ... and it is being done */
-    STAGE_DROPPING, /* nobody wants it any more */
+    STAGE_RESTORING, /* a rollback: deliveries are outstanding again, one after the other */
+    STAGE_DROPPING,  /* nobody wants it any more */
 };
 
 struct transaction {
@@ -41,6 +42,8 @@ struct transaction {
     size_t message_count, message_capacity;
     struct kept_delivery *deliveries;
     size_t delivery_count, delivery_capacity;
+    bool is_unordered; /* their tags do not rise */
+    struct unacked unacked; /* those of a rollback, as far as they are restored */
     size_t at;       /* messages, and then deliveries, that this stage is done with */
     uint64_t bytes;  /* memory of all that is kept */
     uint64_t array_bytes; /* of this, beside the messages */
@@ -54,7 +57,9 @@ enum {
     CHECK_STEPS = 15,
     DROP_STEPS = 15,
     DELIVERY_STEPS = 15,
+    RETURN_STEPS = 8,
     LETTER_STEPS = 200,
+    LITTLE = 10000, /* messages and deliveries that go at once with their channel */
     QUEUE_STEPS = 30, /* of each queue that a message goes to */
     SETTLE_BYTES = 20, /* of a settled message in the journal, at most */
 };
@@ -138,6 +143,8 @@ void transaction_add_delivery(struct channel *channel, const struct delivery *de
                               enum verdict verdict)
 {
     struct transaction *tx = channel->transaction;
+    if (tx->delivery_count && tx->deliveries[tx->delivery_count - 1].delivery.tag > delivery->tag)
+        tx->is_unordered = true;
     tx->deliveries =
         grow(tx, tx->deliveries, tx->delivery_count, &tx->delivery_capacity, sizeof(*tx->deliveries));
     tx->deliveries[tx->delivery_count++] =
@@ -155,6 +162,7 @@ static void empty(struct transaction *tx)
     tx->server->uncommitted_bytes -= tx->bytes;
     tx->server->held_bytes -= tx->array_bytes;
     tx->bytes = tx->array_bytes = 0;
+    tx->is_unordered = false;
     tx->stage = STAGE_OPEN;
 }
 
@@ -373,6 +381,21 @@ static void drop_delivery(struct transaction *tx, struct kept_delivery *kept)
     use(tx, DELIVERY_STEPS);
 }
 
+static enum progress drop_unacked(struct transaction *tx)
+{
+    struct delivery delivery;
+    size_t memory = unacked_memory(&tx->unacked);
+    while (!is_spent(tx) && unacked_take_first(&tx->unacked, UINT64_MAX, &delivery)) {
+        delivery_end(NULL, &delivery, VERDICT_RETURN);
+        use(tx, RETURN_STEPS);
+    }
+    bool more = tx->unacked.total;
+    if (!more)
+        unacked_free(&tx->unacked);
+    tx->server->unacked_bytes += unacked_memory(&tx->unacked) - memory;
+    return more ? PROGRESS_SPENT : PROGRESS_DONE;
+}
+
 static enum progress drop(struct transaction *tx)
 {
     size_t count = tx->message_count + tx->delivery_count;
@@ -384,13 +407,63 @@ static enum progress drop(struct transaction *tx)
         else
             drop_delivery(tx, &tx->deliveries[tx->at - tx->message_count]);
     }
-    return PROGRESS_DONE;
+    return drop_unacked(tx);
 }
 
 static void begin_drop(struct transaction *tx)
 {
     tx->stage = STAGE_DROPPING;
     tx->at = 0;
+}
+
+/* ---- rolling back ---- */
+
+static int compare_tags(const void *a, const void *b)
+{
+    uint64_t one = ((const struct kept_delivery *)a)->delivery.tag;
+    uint64_t other = ((const struct kept_delivery *)b)->delivery.tag;
+    return (one > other) - (one < other);
+}
+
+static void begin_restore(struct transaction *tx)
+{
+    tx->stage = STAGE_RESTORING;
+    tx->at = 0;
+    if (tx->is_unordered)
+        qsort(tx->deliveries, tx->delivery_count, sizeof(*tx->deliveries), compare_tags);
+}
+
+/* The next by its tag: of those that are outstanding, or of those that were taken back. */
+static void restore_next(struct transaction *tx)
+{
+    struct unacked *own = &tx->channel->unacked;
+    struct delivery delivery;
+    bool any_kept = tx->at < tx->delivery_count;
+    if (!any_kept || unacked_first(own) < tx->deliveries[tx->at].delivery.tag)
+        unacked_take_first(own, UINT64_MAX, &delivery);
+    else
+        delivery = tx->deliveries[tx->at++].delivery;
+    unacked_add(&tx->unacked, delivery.tag, delivery.source, delivery.sequence);
+    consumer_unref(delivery.source);
+    use(tx, RETURN_STEPS);
+}
+
+static enum progress restore(struct transaction *tx)
+{
+    struct unacked *own = &tx->channel->unacked;
+    size_t memory = unacked_memory(own) + unacked_memory(&tx->unacked);
+    while (!is_spent(tx) && (own->total || tx->at < tx->delivery_count))
+        restore_next(tx);
+    bool more = own->total || tx->at < tx->delivery_count;
+    if (!more) {
+        unacked_free(own);
+        *own = tx->unacked;
+        tx->unacked = (struct unacked){0};
+        tx->delivery_count = 0;
+        begin_drop(tx);
+    }
+    tx->server->unacked_bytes += unacked_memory(own) + unacked_memory(&tx->unacked) - memory;
+    return more ? PROGRESS_SPENT : drop(tx);
 }
 
 /* ---- later ---- */
@@ -411,6 +484,8 @@ static void hold_input(struct transaction *tx)
 
 static enum progress go_on(struct transaction *tx, struct error *error)
 {
+    if (tx->stage == STAGE_RESTORING)
+        return restore(tx);
     return tx->stage == STAGE_DROPPING ? drop(tx) : commit(tx, error);
 }
 
@@ -489,32 +564,11 @@ enum handled transaction_commit(struct channel *channel, struct error *error)
     return HANDLED;
 }
 
-static int compare_tags(const void *a, const void *b)
-{
-    uint64_t one = ((const struct delivery *)a)->tag, other = ((const struct delivery *)b)->tag;
-    return (one > other) - (one < other);
-}
-
-/* The acknowledgements are taken back. */
-static void restore_deliveries(struct transaction *tx)
-{
-    if (!tx->delivery_count)
-        return;
-    struct delivery *deliveries = mem_alloc(tx->delivery_count * sizeof(*deliveries));
-    for (size_t i = 0; i < tx->delivery_count; i++)
-        deliveries[i] = tx->deliveries[i].delivery;
-    qsort(deliveries, tx->delivery_count, sizeof(*deliveries), compare_tags);
-    acknowledge_restore(tx->channel, deliveries, tx->delivery_count);
-    mem_free(deliveries);
-    tx->delivery_count = 0;
-}
-
 void transaction_roll_back(struct channel *channel)
 {
     struct transaction *tx = channel->transaction;
-    restore_deliveries(tx);
-    begin_drop(tx);
-    enum progress progress = drop(tx);
+    begin_restore(tx);
+    enum progress progress = restore(tx);
     if (progress == PROGRESS_DONE) {
         empty(tx);
         channel_send_id(channel, METHOD_TX_ROLLBACK_OK);
@@ -525,20 +579,37 @@ void transaction_roll_back(struct channel *channel)
     put_off(tx, progress);
 }
 
-void transaction_free(struct channel *channel)
+/* The channel has gone: nothing refers to it any more, and what it leaves is one to be dropped, unless
+ * it is a commit that has begun. */
+static void leave(struct transaction *tx)
 {
-    struct transaction *tx = channel->transaction;
     struct list *link;
-    if (!tx)
-        return;
-    /* What still refers to the channel's consumers does not refer to the channel. */
+    struct channel *channel = tx->channel;
     while ((link = list_first(&channel->getters)))
         list_remove(link);
     channel->transaction = NULL;
     tx->channel = NULL;
+    if (tx->stage == STAGE_RESTORING) {
+        tx->delivery_count -= tx->at;
+        memmove(tx->deliveries, tx->deliveries + tx->at,
+                tx->delivery_count * sizeof(*tx->deliveries));
+    }
     if (tx->stage != STAGE_APPLYING && tx->stage != STAGE_DROPPING)
         begin_drop(tx);
+}
+
+void transaction_free(struct channel *channel)
+{
+    struct transaction *tx = channel->transaction;
+    if (!tx)
+        return;
+    leave(tx);
+    /* A little is done at once, also at the end of a turn. */
+    size_t count = tx->message_count + tx->delivery_count + tx->unacked.total;
+    int64_t more = count > LITTLE ? 0 : (int64_t)LITTLE * LETTER_STEPS;
+    tx->server->broker->turn.left += more;
     enum progress progress = go_on(tx, NULL);
+    channel_server(channel)->broker->turn.left -= more;
     if (progress == PROGRESS_DONE)
         finish(tx, progress, NULL);
     else

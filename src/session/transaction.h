@@ -21,8 +21,8 @@ bool transaction_check(struct channel *channel, struct error *error);
 enum handled transaction_commit(struct channel *channel, struct error *error);
 /* Forgets the messages; the deliveries are outstanding again. Answers likewise. */
 void transaction_roll_back(struct channel *channel);
-/* Forgets everything: messages are dropped, deliveries return to their queues; what is too much for a
- * turn later. */
+/* The channel ends. Everything is forgotten: messages are dropped, deliveries return to their queues; what
+ * is too much for a turn later. */
 void transaction_free(struct channel *channel);
 
 /* Once a turn: goes on with what could not be done at once. */

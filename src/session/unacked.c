@@ -170,24 +170,12 @@ bool unacked_take_first(struct unacked *unacked, uint64_t last, struct delivery 
     return true;
 }
 
-void unacked_restore(struct unacked *unacked, const struct delivery *deliveries, size_t count)
+uint64_t unacked_first(const struct unacked *unacked)
 {
-    struct unacked whole = {0};
-    struct delivery own;
-    size_t at = 0;
-    bool have = unacked_take_first(unacked, UINT64_MAX, &own);
-    while (have || at < count) {
-        bool from_own = have && (at == count || own.tag < deliveries[at].tag);
-        struct delivery next = from_own ? own : deliveries[at];
-        unacked_add(&whole, next.tag, next.source, next.sequence);
-        consumer_unref(next.source);
-        if (from_own)
-            have = unacked_take_first(unacked, UINT64_MAX, &own);
-        else
-            at++;
-    }
-    unacked_free(unacked);
-    *unacked = whole;
+    if (unacked->count == 0)
+        return UINT64_MAX;
+    const struct unacked_run *run = run_at(unacked, 0); /* never hollow: see tidy */
+    return run->tag + (unsigned)__builtin_ctzll(run->bits);
 }
 
 void unacked_free(struct unacked *unacked)

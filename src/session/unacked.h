@@ -48,15 +48,14 @@ bool unacked_has(const struct unacked *unacked, uint64_t tag);
  * the first call. NULL: that was all. */
 struct consumer *unacked_source(const struct unacked *unacked, uint64_t first, uint64_t last,
                                 size_t *at);
+/* The first outstanding tag; UINT64_MAX: there is none. */
+uint64_t unacked_first(const struct unacked *unacked);
 /* Takes one out; false when it is not outstanding. */
 bool unacked_take(struct unacked *unacked, uint64_t tag, struct delivery *delivery);
 /* Is there one up to tag `last`? */
 bool unacked_has_before(const struct unacked *unacked, uint64_t last);
 /* Takes the first one out when its tag is not above `last`. */
 bool unacked_take_first(struct unacked *unacked, uint64_t last, struct delivery *delivery);
-/* Puts back, at their places, deliveries that were taken out: `count` of them in order of their
- * tags. Keeps their references. */
-void unacked_restore(struct unacked *unacked, const struct delivery *deliveries, size_t count);
 /* Frees the memory; nothing may be outstanding. */
 void unacked_free(struct unacked *unacked);
 /* Bytes it takes. */

@@ -11,12 +11,13 @@ TESTS += %D%/runner.t
 
 EXTRA_DIST += \
 	%D%/access_request.amqp \
+	%D%/ack_in_turns.amqp \
 	%D%/ack_multiple.amqp \
 	%D%/ack_unknown.amqp \
 	%D%/auto_delete_waits.amqp \
 	%D%/batch_full.amqp \
-	%D%/bind_waits.amqp \
 	%D%/bind_checks.amqp \
+	%D%/bind_waits.amqp \
 	%D%/blocked_disk.amqp \
 	%D%/blocked_large_body.amqp \
 	%D%/blocked_memory.amqp \

@@ -40,8 +40,14 @@ static struct consumer *next_consumer(struct queue *queue)
     return NULL;
 }
 
-/* Gives a queue's messages to its consumers, `budget` at most; returns how many went. A queue that
- * could go on stays on broker->working. */
+/* A delivery is one; a body that is copied counts for its kibibytes, another one for its frames. */
+static unsigned cost_of(const struct message *message)
+{
+    return 1 + message->body_size / (message->body_size <= PARCEL_BODY_MAX ? 1024 : 16384);
+}
+
+/* Gives a queue's messages to its consumers, as many as `budget` allows; returns what they cost. A queue
+ * that could go on stays on broker->working. */
 static unsigned serve(struct queue *queue, unsigned budget)
 {
     struct message_pool *pool = queue->vhost->broker->pool;
@@ -50,15 +56,15 @@ static unsigned serve(struct queue *queue, unsigned budget)
     struct taken taken;
     list_remove(&queue->working_link);
     while ((consumer = next_consumer(queue))) {
-        if (count == budget) {
+        if (count >= budget) {
             queue_has_work(queue);
             break;
         }
         if (index_take(queue->index, consumer->no_ack, &taken) != INDEX_OK)
             break;
         deliver(consumer, &taken);
+        count += cost_of(taken.message);
         message_unref(pool, taken.message);
-        count++;
     }
     return count;
 }

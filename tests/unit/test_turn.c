@@ -69,6 +69,14 @@ static void declare(struct client *client, const char *text)
     buffer_free(&bytes);
 }
 
+static void input(struct client *client, const char *text)
+{
+    struct buffer bytes = {0};
+    add_method(&bytes, 1, text);
+    connection_input(client->connection, buffer_bytes(&bytes));
+    buffer_free(&bytes);
+}
+
 /* A fanout exchange `all` with many queues. */
 static void declare_many(struct client *client)
 {
@@ -242,6 +250,38 @@ TEST(queues_that_get_the_same_do_not_grow_together)
     world_free(&world);
 }
 
+/* Bodies that are copied cost more than small ones. */
+TEST(a_turn_delivers_so_many_bytes)
+{
+    enum { MESSAGES_OF_4K = 12000 };
+    static const uint8_t body[4000];
+    struct client *one = &world.clients[0];
+    uint64_t most = 0;
+    world_new(&world, false);
+    world.options.output_bytes_max = 1 << 30;
+    world_restart(&world, false);
+    open_connection(one);
+    declare(one, "queue.declare queue=q nowait=1");
+    struct index *index = queue_of("q")->index;
+    struct message *message = message_new(&world.pool, bytes_of(NULL, 0), bytes_str("q"),
+                                          bytes_of("\0\0", 2), sizeof(body));
+    message_fill(message, bytes_of(body, sizeof(body)));
+    for (int i = 0; i < MESSAGES_OF_4K; i++)
+        store_publish(world.store, message, &index, 1);
+    message_unref(&world.pool, message);
+    one->is_deaf = true;
+    input(one, "basic.consume queue=q consumer_tag=c nowait=1");
+    int turns = 0;
+    for (uint64_t before = index->ready; index->ready && turns < 100; turns++) {
+        tick();
+        most = before - index->ready > most ? before - index->ready : most;
+        before = index->ready;
+    }
+    is_int(index->taken, MESSAGES_OF_4K, "all are delivered");
+    ok(turns > 1 && most < MESSAGES_OF_4K, "in %d turns", turns);
+    world_free(&world);
+}
+
 /* ---- many bindings ---- */
 
 enum { BINDINGS = 6000 };
@@ -270,14 +310,6 @@ static void declare_bound(struct client *client)
     }
     add_method(&bytes, 1, "queue.bind queue=much exchange=last nowait=1");
     send(client, &bytes);
-    buffer_free(&bytes);
-}
-
-static void input(struct client *client, const char *text)
-{
-    struct buffer bytes = {0};
-    add_method(&bytes, 1, text);
-    connection_input(client->connection, buffer_bytes(&bytes));
     buffer_free(&bytes);
 }
 
@@ -527,6 +559,7 @@ int main(void)
     RUN(a_channel_is_closed_in_parts);
     RUN(an_error_ends_a_channel_in_parts);
     RUN(all_are_settled_in_parts);
+    RUN(a_turn_delivers_so_many_bytes);
     RUN(many_bindings_go_in_parts);
     RUN(an_exchange_goes_in_parts);
     RUN(what_was_leaving_has_left_after_a_crash);

@@ -190,6 +190,8 @@ bool channel_is_quiet(const struct sim_channel *channel)
 
 void channel_proves(struct sim_channel *channel, size_t count)
 {
+    if (count == 0)
+        return;
     memmove(channel->unproved, channel->unproved + count,
             (channel->unproved_count - count) * sizeof(*channel->unproved));
     channel->unproved_count -= count;
@@ -203,6 +205,8 @@ void channel_proves(struct sim_channel *channel, size_t count)
  * crash. */
 static void prove_plain(struct sim_channel *channel, size_t count)
 {
+    if (count == 0)
+        return;
     for (size_t i = 0; i < count; i++)
         promise_routed(channel->client->sim, channel->plain[i]);
     memmove(channel->plain, channel->plain + count,
@@ -493,7 +497,7 @@ void client_receive(struct client *client)
     uint64_t epoch = client->epoch;
     size_t used = 0;
     ssize_t size = 0;
-    while (!sim->is_failed && client->epoch == epoch &&
+    while (!sim->is_failed && client->epoch == epoch && client->to_client.size > used &&
            (size = frame_read(client->to_client.data + used, client->to_client.size - used,
                               client->frame_max, &frame)) > 0) {
         take_frame(client, &frame);

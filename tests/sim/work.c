@@ -587,6 +587,8 @@ void work_channel_closed(struct sim_channel *channel, const struct method_channe
     struct own_queue *own = &client->own;
     bool is_own = channel->role == ROLE_OWN && method->reply_code == 404;
     bool is_full = method->reply_code == 406 || method->reply_code == 506;
+    if (is_full && channel->role == ROLE_PLAIN)
+        return;                   /* a message that there is no room for */
     if (is_full && channel->tx) { /* a commit that there is no room for */
         promise_tx_end(client->sim, channel->tx, TX_ROLLED_BACK);
         return;

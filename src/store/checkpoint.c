@@ -1,7 +1,8 @@
 /* The checkpoint: an image of the indexes and the catalogue as they were after one batch, so that a
  * start replays only what came later. How it is read back is in image.c.
  *
- * The image is taken in one step, between two batches, from what changed since the last one: chunks
+ * The image is taken in one step, between two batches, from what changed since the last one; most of
+ * it, full chunks and names, is drafted in the turns before. Chunks
  * in memory are encoded under new keys, so that what the last image names is neither overwritten
  * nor deleted before this one is durable. It is written by the indexer, synced, once the journal is
  * durable up to what it describes. A segment in which nothing lived when the image was taken goes
@@ -24,6 +25,7 @@
 
 /* While space is short, checkpoints come often, as only they give space back. */
 enum { WANTED_MS = 1000, TIGHT_MS = 5000 };
+enum { DRAFT_STEPS = 64 }; /* that encoding a chunk takes */
 
 struct key {
     uint8_t data[17];
@@ -63,21 +65,24 @@ static void put(struct buffer *batch, struct key key, struct buffer *value)
     value->size = 0;
 }
 
-static void put_names(struct store *store, struct buffer *batch)
+static void put_name(struct buffer *batch, const struct catalogue_change *change)
 {
     struct buffer key = {0};
-    struct catalogue_change *change;
-    uint64_t at = 0;
-    while ((change = map_next(&store->changed_names, &at))) {
-        key.size = 0;
-        buffer_add_u8(&key, 'N');
-        buffer_add(&key, change->key.data, change->key.size);
-        if (change->is_delete)
-            kv_batch_delete(batch, buffer_bytes(&key));
-        else
-            kv_batch_put_sealed(batch, buffer_bytes(&key), change->value);
-    }
+    buffer_add_u8(&key, 'N');
+    buffer_add(&key, change->key.data, change->key.size);
+    if (change->is_delete)
+        kv_batch_delete(batch, buffer_bytes(&key));
+    else
+        kv_batch_put_sealed(batch, buffer_bytes(&key), change->value);
     buffer_free(&key);
+}
+
+static void put_names(struct store *store, struct buffer *batch)
+{
+    struct catalogue_change *change;
+    size_t at = 0;
+    while ((change = map_next(&store->changed_names, &at)))
+        put_name(batch, change);
     catalogue_free(&store->changed_names);
 }
 
@@ -337,7 +342,7 @@ uint64_t checkpoint_due_ms(const struct store *store)
     return store->checkpoint_ms + interval_ms;
 }
 
-bool checkpoint_is_due(const struct store *store)
+static bool is_wanted(const struct store *store)
 {
     if (store->checkpoint || store->is_failed || !store->is_changed)
         return false;
@@ -348,16 +353,105 @@ bool checkpoint_is_due(const struct store *store)
            store->now_ms >= checkpoint_due_ms(store);
 }
 
-void checkpoint_begin(struct store *store)
+bool checkpoint_is_due(const struct store *store)
+{
+    return is_wanted(store) && store->draft && store->draft->is_drafted;
+}
+
+static struct checkpoint_job *job_new(struct store *store)
 {
     struct checkpoint_job *job = mem_zalloc(sizeof(*job));
-    release_all(store);
     job->job.run = run_checkpoint;
     job->job.kind = JOB_CHECKPOINT;
     job->store = store;
+    job->blob_first = store->blob_last + 1;
+    job->blob_last = UINT64_MAX; /* until the image is taken */
+    list_for_each(link, &store->changed_chunks) job->chunks_left++;
+    return job;
+}
+
+/* ---- the draft ---- */
+
+/* What changes again after it was drafted is on the lists of changes again, and is put into the batch
+ * once more, behind. */
+static void draft_names(struct store *store, struct checkpoint_job *job)
+{
+    struct catalogue_change **changes = mem_zalloc_array(store->o.draft_steps, sizeof(*changes));
+    uint64_t at = 0;
+    uint32_t count = 0;
+    while (count < store->o.draft_steps &&
+           (changes[count] = map_next(&store->changed_names, &at)) != NULL)
+        count++;
+    for (uint32_t i = 0; i < count; i++) {
+        put_name(&job->batch, changes[i]);
+        map_remove(&store->changed_names, changes[i]->key);
+        mem_free(changes[i]);
+    }
+    job->has_names = count < store->o.draft_steps;
+    mem_free(changes);
+}
+
+static bool has_place(const struct store *store, const struct message *message)
+{
+    return message->batch != store->filling->number && !journal_is_unplaced(store, message);
+}
+
+/* Will it hardly change, and is it known where all of its messages lie? */
+static bool may_draft(const struct store *store, const struct chunk *chunk)
+{
+    if (!chunk->entries || !chunk->is_stale || chunk->live == 0 || chunk->is_spilling ||
+        chunk->slots < chunk->capacity)
+        return false;
+    for (uint32_t slot = bit_next(chunk->live_bits, 0, chunk->slots); slot < chunk->slots;
+         slot = bit_next(chunk->live_bits, slot + 1, chunk->slots)) {
+        const struct entry *entry = &chunk->entries[slot];
+        if (!(entry->flags & ENTRY_RECORDED) ||
+            (entry->flags & ENTRY_MESSAGE && !has_place(store, entry->message)))
+            return false;
+    }
+    return true;
+}
+
+static void draft_chunks(struct store *store, struct checkpoint_job *job)
+{
+    struct list *link;
+    for (uint32_t steps = 0; steps < store->o.draft_steps && job->chunks_left; job->chunks_left--) {
+        if (!(link = list_take_first(&store->changed_chunks)))
+            break;
+        struct chunk *chunk = list_entry(link, struct chunk, changed_link);
+        list_push_back(&store->changed_chunks, link);
+        bool may = may_draft(store, chunk);
+        if (may)
+            put_blob(store, &job->batch, chunk);
+        steps += may ? DRAFT_STEPS : 1;
+    }
+    job->is_drafted = job->chunks_left == 0 || list_is_empty(&store->changed_chunks);
+}
+
+void checkpoint_draft(struct store *store)
+{
+    if (!is_wanted(store))
+        return;
+    if (!store->draft)
+        store->draft = job_new(store);
+    if (!store->draft->has_names)
+        draft_names(store, store->draft);
+    if (store->draft->has_names && !store->draft->is_drafted)
+        draft_chunks(store, store->draft);
+}
+
+bool checkpoint_is_drafting(const struct store *store)
+{
+    return is_wanted(store) && !(store->draft && store->draft->is_drafted);
+}
+
+void checkpoint_begin(struct store *store)
+{
+    struct checkpoint_job *job = store->draft ? store->draft : job_new(store);
+    store->draft = NULL;
+    release_all(store);
     put_names(store, &job->batch);
     put_queues(store, &job->batch);
-    job->blob_first = store->blob_last + 1;
     put_chunks(store, &job->batch);
     job->blob_last = store->blob_last;
     put_segments(store, job);

@@ -444,6 +444,9 @@ struct checkpoint_job {
     uint64_t durable; /* the batch that must be durable first */
     uint64_t blob_first, blob_last; /* keys of the blobs in it: not to be had before it is written */
     bool is_submitted;
+    /* While it is a draft: */
+    uint32_t chunks_left; /* changed ones that were not looked at */
+    bool has_names, is_drafted;
     int result;
     int error; /* of the disk */
     /* Afterwards: files that go */
@@ -458,9 +461,14 @@ struct dead_name {
     uint64_t queue, base;
 };
 
+/* Wanted, and drafted: the image is to be taken as soon as the filling batch is empty. */
 bool checkpoint_is_due(const struct store *store);
 /* When the next one is, if anything changes. */
 uint64_t checkpoint_due_ms(const struct store *store);
+/* Puts some of what will be in the next image into its batch, if one is wanted. */
+void checkpoint_draft(struct store *store);
+/* Is there more of that to be done? */
+bool checkpoint_is_drafting(const struct store *store);
 /* Takes the image; the filling batch is empty. */
 void checkpoint_begin(struct store *store);
 void checkpoint_tick(struct store *store);
@@ -681,6 +689,7 @@ struct store {
     uint64_t *dead_queues;
     size_t dead_queues_count, dead_queues_capacity;
     struct checkpoint_job *checkpoint; /* under way */
+    struct checkpoint_job *draft;      /* the next one; NULL: none */
     uint64_t checkpoint_number;        /* of the last one that is durable; 0: none */
     uint64_t image_sum;                /* of its image (image.c) */
     uint32_t *missing; /* segments that the last checkpoint knows, which are gone and not needed */

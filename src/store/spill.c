@@ -190,7 +190,7 @@ static bool is_in_use(const struct store *store, const struct chunk *chunk)
 /* Is the chunk's blob on its way, in a checkpoint that is not written yet? */
 static bool awaits_checkpoint(const struct store *store, const struct chunk *chunk)
 {
-    const struct checkpoint_job *job = store->checkpoint;
+    const struct checkpoint_job *job = store->draft ? store->draft : store->checkpoint;
     return job && chunk->blob >= job->blob_first && chunk->blob <= job->blob_last;
 }
 

@@ -15,6 +15,7 @@ void store_options_default(struct store_options *options)
         .segment_bytes = 64u << 20,
         .chunk_entries = 2048,
         .release_slots = 16384,
+        .draft_steps = 2048,
         .cache_bytes = 4u << 20,
         .bodies_burst_bytes = 256u << 20,
         .bodies_idle_bytes = 1u << 20,
@@ -380,6 +381,7 @@ void store_abandon(struct store *store)
     if (store->write.before && store->write.before != store->active_file)
         store->o.disk->ops->close(store->write.before);
     checkpoint_free(store->checkpoint);
+    checkpoint_free(store->draft);
     compact_stop(store);
     uint64_t at = 0;
     struct index *index;
@@ -533,6 +535,8 @@ void store_tick(struct store *store, uint64_t now_ms)
     journal_tick(store);
     steps_next(steps, "compact");
     compact_tick(store);
+    steps_next(steps, "draft");
+    checkpoint_draft(store);
     steps_next(steps, "write");
     write_tick(store);
     steps_next(steps, "checkpoint");
@@ -591,7 +595,8 @@ uint64_t store_next_ms(const struct store *store)
     next = earlier(next, journal_tick_ms(store));
     next = earlier(next, journal_mark_ms(store));
     next = earlier(next, memory_next_ms(store));
-    if (!list_is_empty(&store->condemned) || store->has_idle_bodies)
+    if (!list_is_empty(&store->condemned) || store->has_idle_bodies ||
+        checkpoint_is_drafting(store))
         next = store->now_ms;
     bool sweeps = spill_has_to_look(store) ||
                   (store->compaction.segment && !store->compaction.is_reading);

@@ -141,6 +141,7 @@ static void open_store(struct campaign *c)
     options.segment_bytes = c->o->segment_bytes;
     options.chunk_entries = 32;
     options.release_slots = 20;
+    options.draft_steps = 2;
     options.cache_bytes = 2048;
     options.bodies_burst_bytes = 60000;
     options.bodies_idle_bytes = 2000;

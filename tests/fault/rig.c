@@ -107,6 +107,7 @@ static void set_up(struct rig *rig, struct disk *disk, struct kv *memory)
     rig->options.segment_bytes = 2048;
     rig->options.chunk_entries = 16;
     rig->options.release_slots = 8;
+    rig->options.draft_steps = 2;
     rig->options.cache_bytes = 600;
     rig->options.bodies_burst_bytes = 20000;
     rig->options.bodies_idle_bytes = 500;

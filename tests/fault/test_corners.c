@@ -3,6 +3,7 @@
 #include "tests/lib/tap.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -1115,6 +1116,35 @@ TEST(a_record_that_nobody_held_is_not_shared)
     end(&bench);
 }
 
+/* While a large batch gets its places, what it does not have yet cannot be shared. */
+TEST(a_record_without_a_place_is_not_shared)
+{
+    struct bench bench;
+    int good = 0;
+    begin(&bench);
+    bench.options.segment_bytes = 1 << 20;
+    bench.options.batch_large_bytes = 1000;
+    bench.options.bodies_idle_bytes = 0;
+    open_store(&bench);
+    struct index *both[2] = {bench.index,
+                             store_queue(bench.store, store_queue_id(bench.store, false), &bench)};
+    for (int i = 0; i < MANY; i++) {
+        struct message *message = message_made(&bench, 20, MESSAGE_PERSISTENT);
+        store_publish(bench.store, message, both, 2);
+        message_unref(&bench.pool, message);
+    }
+    turn(&bench, 200);
+    turn(&bench, 2000);
+    ok(bench.store->sealing && bench.store->write.placed < MANY, "a large batch gets its places");
+    turns(&bench, 500, 100);
+    is_int(store_stats(bench.store)->messages_written, MANY, "each message is written once");
+    for (int i = 0; i < 2 * MANY; i++)
+        good += comes_whole(&bench, both[i % 2], 20);
+    is_int(good, 2 * MANY, "each comes out of both queues");
+    is_int(live_entries(&bench), 0, "and then nothing holds a segment");
+    end(&bench);
+}
+
 /* As long as nothing can be written, what waits for it is not looked at again. */
 TEST(nothing_is_looked_at_in_vain)
 {
@@ -1145,6 +1175,59 @@ TEST(nothing_is_looked_at_in_vain)
         turn(&bench, 100);
     }
     is_int(message_pool_bytes(&bench.pool), 0, "then they go");
+    end(&bench);
+}
+
+/* ---- the draft of a checkpoint ---- */
+
+/* Most of an image is encoded before it is taken, a bounded part in each turn. */
+TEST(a_checkpoint_is_drafted)
+{
+    enum { MESSAGES = 6400, SHARE = 8, NAMES = 1000, FULL = 32 };
+    struct bench bench;
+    uint64_t most = 0, settled = 0;
+    size_t names = 0;
+    begin(&bench);
+    bench.options.segment_bytes = 1 << 20;
+    bench.options.chunk_entries = FULL;
+    bench.options.cache_bytes = 1 << 20;
+    bench.options.bodies_idle_bytes = 16 << 20;
+    bench.options.checkpoint_ms = 10000;
+    bench.options.draft_steps = SHARE * 64;
+    open_store(&bench);
+    for (int i = 0; i < NAMES; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "name %d", i);
+        store_catalogue_put(bench.store, bytes_str(name), bytes_str("old"));
+    }
+    for (int i = 0; i < MESSAGES; i++)
+        publish(&bench, 20);
+    turns(&bench, 5, 10);
+    is_int(store_stats(bench.store)->checkpoints, 0, "no checkpoint is wanted yet");
+    bench.now_ms += 20000;
+    for (int i = 0; i < 100 && store_stats(bench.store)->checkpoints == 0; i++) {
+        uint64_t blobs = bench.store->blob_last;
+        names = map_count(&bench.store->changed_names);
+        turn(&bench, 1);
+        if (names)
+            ok(names - map_count(&bench.store->changed_names) <= SHARE * 64, "names, in parts");
+        if (bench.store->blob_last - blobs > most)
+            most = bench.store->blob_last - blobs;
+        if (i == 6) { /* of what was drafted, something changes */
+            store_catalogue_put(bench.store, bytes_str("name 7"), bytes_str("new"));
+            for (int k = 0; k < 40; k++)
+                settled += take(&bench, true) != 0;
+        }
+    }
+    is_int(store_stats(bench.store)->checkpoints, 1, "one is taken");
+    ok(most <= SHARE + 4, "at most %llu chunks were encoded in a turn", (unsigned long long)most);
+    is_int(settled, 40, "meanwhile some went");
+    is_sound(&bench);
+    is_int(bench.index->ready, MESSAGES - 40, "all others are there after a crash");
+    int good = 0;
+    for (int i = 0; i < MESSAGES - 40; i++)
+        good += comes_whole(&bench, bench.index, 20);
+    is_int(good, MESSAGES - 40, "and whole");
     end(&bench);
 }
 
@@ -1180,6 +1263,8 @@ int main(void)
     RUN(a_large_queue_is_purged_again_and_again);
     RUN(a_message_of_many_queues_is_written_once);
     RUN(a_record_that_nobody_held_is_not_shared);
+    RUN(a_record_without_a_place_is_not_shared);
     RUN(nothing_is_looked_at_in_vain);
+    RUN(a_checkpoint_is_drafted);
     return done();
 }

@@ -259,6 +259,16 @@ static int memory_sync(struct disk_file *file)
     return error;
 }
 
+static int memory_write_sync(struct disk_file *file, struct iovec *parts, int count,
+                             uint64_t offset)
+{
+    int error = memory_write(file, parts, count, offset);
+    if (error)
+        return error;
+    error = memory_sync(file);
+    return error == ENOSPC || error == EDQUOT ? EIO : error;
+}
+
 static int memory_size(struct disk_file *file, uint64_t *size)
 {
     int error = fault(file->memory);
@@ -361,6 +371,7 @@ static const struct disk_ops ops = {
     .open = memory_open,
     .close = memory_close,
     .write = memory_write,
+    .write_sync = memory_write_sync,
     .read = memory_read,
     .sync = memory_sync,
     .size = memory_size,

@@ -1,6 +1,6 @@
 /* A disk that loses or changes what LevelDB has written: bits flip, files are cut off or are gone,
  * one at a time, in each of LevelDB's files. The store refuses to start and says why, or everything that
- * was promised is there, if need be from the journal. What must never be: that it
+ * was promised is there, if need be from the journal; and what is refused can be salvaged. What must never be: that it
  * goes on without a word, with less than it had confirmed or with more.
  *
  * LevelDB alone does not see to that: a bad record in its log is skipped, or ends the log, and what
@@ -143,12 +143,29 @@ enum end { END_REFUSED, END_STOPPED, END_KEPT, END_WRONG, END_ASSERT, END_CRASH,
 static const char *const end_names[ENDS] = {"refused", "stopped later", "kept",
                                             "wrong",   "assertion",     "crash"};
 
+/* What a start refuses can be salvaged: the journal is sound, so nothing is missing. */
+static bool is_salvaged(struct rig *rig)
+{
+    struct rig_damage damage = {.may_repeat = true, .may_rename = true};
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/index-new", damaged);
+    bool is_whole = rig_salvage(rig, kv_leveldb_new(path));
+    uint64_t last = rig->store ? store_ticket(rig->store).index - 1 : 0;
+    is_whole = is_whole && rig_check_damage(rig, last, &damage);
+    if (!is_whole)
+        diag("salvage: %s%s", rig->error, rig->fault);
+    rig_close(rig);
+    is_whole = is_whole && rig_open(rig) && rig_check_damage(rig, last, &damage);
+    rig_abandon(rig);
+    return is_whole;
+}
+
 static enum end use_damaged(struct rig *rig)
 {
     enum end end = END_STOPPED;
     rig_move(rig, damaged);
     if (!rig_open(rig)) /* nor does it another time, when LevelDB has tidied what it found */
-        return rig->error[0] && !rig_open(rig) ? END_REFUSED : END_WRONG;
+        return rig->error[0] && !rig_open(rig) && is_salvaged(rig) ? END_REFUSED : END_WRONG;
     if (rig_check_promise(rig))
         end = END_KEPT;
     else if (!store_failure(rig->store))

@@ -125,11 +125,26 @@ static void put_blob(struct store *store, struct buffer *batch, struct chunk *ch
     buffer_free(&blob);
 }
 
-static bool is_recorded(const struct chunk *chunk, uint32_t slot)
+/* Sets the bits of those that survive; returns how many there are. What was not changed since its blob
+ * was written has bits for them. */
+static uint32_t keep(const struct chunk *chunk, uint64_t *kept, size_t words)
 {
-    if (chunk->entries)
-        return chunk->entries[slot].flags & ENTRY_RECORDED;
-    return !chunk->recorded_bits || bit_get(chunk->recorded_bits, slot);
+    uint32_t count = 0;
+    if (!chunk->entries || !chunk->is_stale) {
+        for (size_t i = 0; i < words; i++) {
+            kept[i] = chunk->live_bits[i] & (chunk->recorded_bits ? chunk->recorded_bits[i] : UINT64_MAX);
+            count += (uint32_t)__builtin_popcountll(kept[i]);
+        }
+        return count;
+    }
+    for (uint32_t slot = bit_next(chunk->live_bits, 0, chunk->slots); slot < chunk->slots;
+         slot = bit_next(chunk->live_bits, slot + 1, chunk->slots)) {
+        if (!(chunk->entries[slot].flags & ENTRY_RECORDED))
+            continue;
+        bit_set(kept, slot);
+        count++;
+    }
+    return count;
 }
 
 static void put_chunk(struct store *store, struct buffer *batch, struct chunk *chunk)
@@ -137,14 +152,7 @@ static void put_chunk(struct store *store, struct buffer *batch, struct chunk *c
     struct buffer value = {0};
     size_t words = (chunk->slots + 63) / 64;
     uint64_t *kept = mem_zalloc_array(words + 1, 8);
-    uint32_t count = 0;
-    for (uint32_t slot = bit_next(chunk->live_bits, 0, chunk->slots); slot < chunk->slots;
-         slot = bit_next(chunk->live_bits, slot + 1, chunk->slots)) {
-        if (!is_recorded(chunk, slot))
-            continue;
-        bit_set(kept, slot);
-        count++;
-    }
+    uint32_t count = keep(chunk, kept, words);
     if (chunk->entries && chunk->is_stale && count)
         put_blob(store, batch, chunk);
     if (chunk->blob && (count || !chunk->entries)) {

@@ -633,11 +633,10 @@ static struct chunk *chunk_for_restore(struct index *index, uint64_t sequence, u
     return chunk;
 }
 
-void index_restore(struct index *index, uint64_t sequence, struct place place,
-                   const struct message_payload *payload)
+/* A ready message by the place of its record; the counts are the caller's business. */
+static void put_recorded(struct store *store, struct chunk *chunk, uint32_t slot, struct place place,
+                         const struct message_payload *payload)
 {
-    uint32_t slot;
-    struct chunk *chunk = chunk_for_restore(index, sequence, &slot);
     chunk->entries[slot] = (struct entry){.segment = place.segment,
                                           .offset = place.offset,
                                           .size = place.size,
@@ -645,11 +644,19 @@ void index_restore(struct index *index, uint64_t sequence, struct place place,
                                           .expires_ms = payload->expires_ms,
                                           .priority = payload->priority,
                                           .flags = ENTRY_RECORDED};
-    segment_hold(index->store, place, payload->destinations, true);
+    segment_hold(store, place, payload->destinations, true);
     bit_set(chunk->live_bits, slot);
     bit_set(chunk->ready_bits, slot);
     if (chunk->recorded_bits)
         bit_set(chunk->recorded_bits, slot);
+}
+
+void index_restore(struct index *index, uint64_t sequence, struct place place,
+                   const struct message_payload *payload)
+{
+    uint32_t slot;
+    struct chunk *chunk = chunk_for_restore(index, sequence, &slot);
+    put_recorded(index->store, chunk, slot, place, payload);
     chunk->slots = slot + 1;
     chunk->live++;
     chunk->ready++;
@@ -699,16 +706,7 @@ void index_insert(struct index *index, uint64_t sequence, struct place place,
     bool is_there = slot < chunk->slots && bit_get(chunk->live_bits, slot);
     if (is_there)
         entry_release(index->store, chunk, &chunk->entries[slot]);
-    chunk->entries[slot] = (struct entry){.segment = place.segment,
-                                          .offset = place.offset,
-                                          .size = place.size,
-                                          .destinations = payload->destinations,
-                                          .expires_ms = payload->expires_ms,
-                                          .priority = payload->priority,
-                                          .flags = ENTRY_RECORDED};
-    segment_hold(index->store, place, payload->destinations, true);
-    bit_set(chunk->live_bits, slot);
-    bit_set(chunk->ready_bits, slot);
+    put_recorded(index->store, chunk, slot, place, payload);
     chunk->slots = slot >= chunk->slots ? slot + 1 : chunk->slots;
     chunk->live += !is_there;
     chunk->ready += !is_there;

@@ -617,7 +617,7 @@ struct store {
     uint64_t missed_ms;      /* when somebody had no room last; 0: never */
     struct reserve_job *reserving;
     bool has_reserve[RESERVES];
-    uint64_t reserve_ms;     /* when to try to make them again */
+    uint64_t reserve_ms[RESERVES]; /* when to try to make them again */
     unsigned releasing;      /* jobs under way */
     int rescues;             /* steps of giving up what a start needs */
     struct outage full, unopened, refusals; /* of writing the journal; of what was to be written */

@@ -112,7 +112,7 @@ static void add_reserve(struct store *store, struct release_job *job, enum reser
 {
     job->reserves[which] = store->has_reserve[which];
     store->has_reserve[which] = false;
-    store->reserve_ms = store->now_ms + RESERVE_RETRY_MS;
+    store->reserve_ms[which] = store->now_ms + RESERVE_RETRY_MS;
 }
 
 static bool is_empty(const struct release_job *job)
@@ -318,7 +318,7 @@ void reserve_done(struct store *store, struct reserve_job *job)
     store->reserving = NULL;
     store->has_reserve[job->which] = job->error == 0;
     if (job->error)
-        store->reserve_ms = store->now_ms + RESERVE_RETRY_MS;
+        store->reserve_ms[job->which] = store->now_ms + RESERVE_RETRY_MS;
     mem_free(job);
 }
 
@@ -337,7 +337,7 @@ static void make_reserve(struct store *store, enum reserve which)
 {
     uint64_t size = reserve_size(store, which);
     if (size == 0 || store->has_reserve[which] || store->reserving || !store->active ||
-        store->now_ms < store->reserve_ms)
+        store->now_ms < store->reserve_ms[which])
         return;
     struct reserve_job *job = mem_zalloc(sizeof(*job));
     job->job.run = run_reserve;

@@ -362,6 +362,28 @@ TEST(start_on_a_full_disk)
     bench_free(&bench);
 }
 
+/* What one start has used up is kept again for the next, as soon as there is room for a moment. */
+TEST(the_next_start_is_thought_of)
+{
+    struct bench bench;
+    begin(&bench, 64 * MIB);
+    publish(&bench, 0, 5, MIB);
+    bench_turns(&bench, 20, 100);
+    leave(&bench, 0);
+    kv_memory_need(bench.kv, bench.memory, 100000);
+    bench_crash(&bench, CRASH_KEEP);
+    bench_open(&bench);
+    leave(&bench, 0);
+    bench_publish(&bench, 1, MIB);
+    ok(is_durable(&bench, store_ticket(bench.store), 1000) &&
+           !bench_has_file(&bench, "reserve-start") && !bench_has_file(&bench, "reserve"),
+       "a start and a write used what was kept for them");
+    disk_memory_take(bench.memory, 0);
+    bench_turns(&bench, 10, 100);
+    ok(bench_has_file(&bench, "reserve-start"), "a second of room is enough for the next start");
+    bench_free(&bench);
+}
+
 /* ---- the index ---- */
 
 /* An index that cannot be written for a minute is two lines in the log. */
@@ -443,6 +465,7 @@ int main(void)
     RUN(filled_by_itself);
     RUN(starts_leave_no_room_behind);
     RUN(start_on_a_full_disk);
+    RUN(the_next_start_is_thought_of);
     RUN(index_cannot_be_written);
     RUN(index_cannot_be_read);
     return done();

@@ -112,10 +112,11 @@ enum handled acknowledge(struct channel *channel, uint64_t tag, bool multiple,
     return HANDLED;
 }
 
-bool acknowledge_return_all(struct channel *channel)
+/* All up to a tag. */
+static bool return_some(struct channel *channel, uint64_t last)
 {
     size_t memory = unacked_memory(&channel->unacked);
-    bool is_done = decide_some(channel, last_of_all(channel), VERDICT_RETURN, true);
+    bool is_done = decide_some(channel, last, VERDICT_RETURN, true);
     if (is_done && channel->unacked.total == 0)
         unacked_free(&channel->unacked);
     if (is_done)
@@ -123,4 +124,14 @@ bool acknowledge_return_all(struct channel *channel)
     count_memory(channel, memory);
     channel_unpark(channel);
     return is_done;
+}
+
+bool acknowledge_return_all(struct channel *channel)
+{
+    return return_some(channel, last_of_all(channel));
+}
+
+bool acknowledge_drop_all(struct channel *channel)
+{
+    return return_some(channel, UINT64_MAX);
 }

@@ -18,8 +18,11 @@ enum handled acknowledge(struct channel *channel, uint64_t tag, bool multiple,
  * (NULL). The other: its message was dealt with. */
 void delivery_forget(struct channel *channel, const struct delivery *delivery);
 void delivery_end(struct channel *channel, const struct delivery *delivery, enum verdict verdict);
-/* Returns everything unacknowledged to its queues. False: there is more, for another turn. */
+/* Returns everything unacknowledged to its queues; not what is delivered once more while that takes
+ * several turns. False: there is more, for another turn. */
 bool acknowledge_return_all(struct channel *channel);
+/* The same, and nothing is left: for the end of a channel, to which nothing is delivered any more. */
+bool acknowledge_drop_all(struct channel *channel);
 /* Notes a delivery that needs an acknowledgement. */
 void acknowledge_expect(struct channel *channel, struct consumer *source, uint64_t tag,
                         uint64_t sequence);

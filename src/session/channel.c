@@ -45,7 +45,7 @@ static bool empty(struct channel *channel)
         consumer_cancel(list_entry(link, struct consumer, channel_link));
     }
     transaction_free(channel);
-    if (!acknowledge_return_all(channel))
+    if (!acknowledge_drop_all(channel))
         return false;
     mem_free(channel->last_queue);
     channel->last_queue = NULL;

@@ -274,10 +274,10 @@ static struct exchange *exchange_of(const struct queue *queue)
 }
 
 /* The copy has more headers, and may go to some queues. */
-static bool has_room_for(struct store *store, const struct message *message)
+static enum store_room room_for(struct store *store, const struct message *message)
 {
     uint64_t bytes = store_message_bytes(message, 64) + DEATHS_MAX_BYTES;
-    return !(message->flags & MESSAGE_PERSISTENT) || store_room(store, bytes) == STORE_ROOM_NOW;
+    return message->flags & MESSAGE_PERSISTENT ? store_room(store, bytes) : STORE_ROOM_NOW;
 }
 
 /* False when the message has to be read first, or to wait for room. */
@@ -296,7 +296,7 @@ static bool move(struct queue *queue, uint64_t sequence, enum death why)
                 break;
             return true;
         case INDEX_OK:
-            has_room = has_room_for(store, message);
+            has_room = room_for(store, message) == STORE_ROOM_NOW;
             if (has_room)
                 bury(queue, exchange, message, why);
             message_unref(queue->vhost->broker->pool, message);
@@ -380,6 +380,22 @@ void dead_letters_move(struct broker *broker)
             return;
         move_all(list_entry(link, struct queue, dead_letters_link));
     }
+}
+
+bool dead_letters_are_due(struct queue *queue)
+{
+    struct broker *broker = queue->vhost->broker;
+    struct list *link = list_first(&queue->dead_letters);
+    struct message *message;
+    if (!link || store_is_congested(broker->store))
+        return false;
+    const struct dead_letter *waiting = list_entry(link, struct dead_letter, link);
+    if (!exchange_of(queue) ||
+        index_fetch(queue->index, waiting->sequence, &message) != INDEX_OK)
+        return true;
+    enum store_room room = room_for(broker->store, message);
+    message_unref(broker->pool, message);
+    return room == STORE_ROOM_NOW || (room == STORE_ROOM_LATER && !store_is_short(broker->store));
 }
 
 void dead_letters_forget(struct queue *queue)

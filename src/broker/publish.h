@@ -37,5 +37,9 @@ enum index_result dead_letter_write(struct queue *queue, uint64_t sequence,
 void dead_letter_send(struct queue *queue, uint64_t sequence, struct message *letter);
 /* Moves waiting dead letters on; once a turn. */
 void dead_letters_move(struct broker *broker);
+/* Are there any of this queue that will be moved soon, as they are being read, or the next batch has
+ * room? Those that wait because journal or disk are full do not count: the queue may be what fills
+ * them. */
+bool dead_letters_are_due(struct queue *queue);
 
 #endif

@@ -1,5 +1,6 @@
 /* Class queue (AMQP 0-9-1, 1.7). What is durable is answered when it is on the disk. */
 #include "base/mem.h"
+#include "broker/publish.h"
 #include "broker/removal.h"
 #include "base/planted.h"
 #include "session/dispatch.h"
@@ -216,14 +217,6 @@ static bool check_delete(const struct queue *queue, const struct method_queue_de
     return true;
 }
 
-/* Rejected messages that are being read on their way out; those that wait for the journal do not
- * count, as the queue may be what fills it. */
-static bool has_due_dead_letters(const struct queue *queue)
-{
-    return !list_is_empty(&queue->dead_letters) &&
-           !store_is_congested(queue->vhost->broker->store);
-}
-
 /* A queue that is not there is as good as deleted. Its consumers are told after the answer. */
 enum handled handle_queue_delete(struct channel *channel, const struct method_queue_delete *method,
                                  struct error *error)
@@ -240,7 +233,7 @@ enum handled handle_queue_delete(struct channel *channel, const struct method_qu
     if (queue) {
         if (!queue_check_access(queue, connection->id, error))
             return HANDLED_FAILED;
-        if (!dispatch_due(channel, queue) || has_due_dead_letters(queue))
+        if (!dispatch_due(channel, queue) || dead_letters_are_due(queue))
             return HANDLED_WAIT;
         if (!check_delete(queue, method, error))
             return HANDLED_FAILED;

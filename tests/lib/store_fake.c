@@ -249,6 +249,12 @@ bool store_publish(struct store *store, struct message *message, struct index *c
     return survives && message->flags & MESSAGE_PERSISTENT;
 }
 
+bool store_is_short(const struct store *store)
+{
+    (void)store;
+    return false;
+}
+
 bool store_is_congested(const struct store *store)
 {
     return store->congested;

@@ -488,6 +488,7 @@ void checkpoint_tick(struct store *store)
     if (!is_time || (store->durable < job->durable && !planted(PLANTED_EARLY_CHECKPOINT)))
         return;
     job->is_submitted = true;
+    space_for_image(store, job->batch.size);
     store->o.indexer->ops->submit(store->o.indexer, &job->job);
 }
 

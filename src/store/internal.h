@@ -502,6 +502,7 @@ struct reserve_job {
     struct disk *disk;
     enum reserve which;
     uint64_t size;
+    bool grows; /* the file is there */
     int error;
 };
 
@@ -539,6 +540,8 @@ bool space_release(struct store *store);
 void space_needed(struct store *store);
 void space_tick(struct store *store);
 void reserve_done(struct store *store, struct reserve_job *job);
+/* The index is to take an image of so many bytes. */
+void space_for_image(struct store *store, uint64_t bytes);
 void release_done(struct store *store, struct release_job *job);
 
 /* Closes the files of segments that are gone. */
@@ -616,7 +619,9 @@ struct store {
     uint64_t room;           /* what the filling batch may grow to */
     uint64_t missed_ms;      /* when somebody had no room last; 0: never */
     struct reserve_job *reserving;
-    bool has_reserve[RESERVES];
+    uint64_t reserved[RESERVES]; /* bytes of these files; 0: there is none */
+    uint64_t last_image;
+    uint64_t index_batch;    /* the larger of the last two images, as it was written */
     uint64_t reserve_ms[RESERVES]; /* when to try to make them again */
     unsigned releasing;      /* jobs under way */
     int rescues;             /* steps of giving up what a start needs */

@@ -1,15 +1,14 @@
-/* Room on the disk. Below the reserve that the options set, publishers are blocked; consumers go on,
- * as what they settle is what gives space back. What is kept for reuse goes before anybody has to
- * wait, and on a disk that is nearly full more is compacted than usual.
+/* Room on the disk. Below the reserve that the options set, publishers are blocked; consumers go
+ * on, as what they settle is what gives space back. What is kept for reuse goes before anybody has
+ * to wait, and on a disk that is nearly full more is compacted than usual.
  *
- * A record of a message is taken only when there is room for it beside all that is on its way: a batch
- * with something in it that does not fit could never be written, and all else would wait behind it.
- * While the disk is short its publisher waits, as all do; one whose message is larger than what is free
- * is told so.
- * Settles and declarations are always taken. For the case that the disk fills up all the same, by
- * whatever else writes to it, files are kept that can be given up: one for the journal, one for the
- * index (each goes to the other when that has none left), and one for a start, as others may have taken
- * what the broker before gave up. */
+ * A record of a message is taken only when there is room for it beside all that is on its way: a
+ * batch with something in it that does not fit could never be written, and all else would wait
+ * behind it. While the disk is short its publisher waits, as all do; one whose message is larger
+ * than what is free is told so. Settles and declarations are always taken. For the case that the
+ * disk fills up all the same, by whatever else writes to it, files are kept that can be given up:
+ * one for the journal, one for the index (each goes to the other when that has none left), and one
+ * for a start, as others may have taken what the broker before gave up. */
 #include <errno.h>
 #include <string.h>
 
@@ -47,7 +46,7 @@ void space_found(struct store *store, const char *name)
     uint64_t size;
     if (which == RESERVES || ops->open(store->o.disk, name, DISK_READ, &file) != 0)
         return;
-    store->has_reserve[which] = ops->size(file, &size) == 0 && size > 0;
+    store->reserved[which] = ops->size(file, &size) == 0 ? size : 0;
     ops->close(file);
 }
 
@@ -110,8 +109,8 @@ static void add_spares(struct store *store, struct release_job *job)
 
 static void add_reserve(struct store *store, struct release_job *job, enum reserve which)
 {
-    job->reserves[which] = store->has_reserve[which];
-    store->has_reserve[which] = false;
+    job->reserves[which] = store->reserved[which] > 0;
+    store->reserved[which] = 0;
     store->reserve_ms[which] = store->now_ms + RESERVE_RETRY_MS;
 }
 
@@ -133,7 +132,8 @@ static void add_for(struct store *store, struct release_job *job, enum reserve f
         add_reserve(store, job, second);
 }
 
-/* By the syncer, so that a write that is handed to it next finds the room. False: there is nothing. */
+/* By the syncer, so that a write that is handed to it next finds the room. False: there is nothing.
+ */
 static bool release(struct store *store, struct release_job *job)
 {
     if (is_empty(job)) {
@@ -309,34 +309,47 @@ static void run_reserve(struct job *link)
         return;
     job->error = ops->allocate(file, job->size);
     ops->close(file);
-    if (job->error)
+    if (job->error && !job->grows)
         ops->unlink(job->disk, name);
 }
 
 void reserve_done(struct store *store, struct reserve_job *job)
 {
     store->reserving = NULL;
-    store->has_reserve[job->which] = job->error == 0;
-    if (job->error)
+    if (!job->error)
+        store->reserved[job->which] = job->size;
+    else
         store->reserve_ms[job->which] = store->now_ms + RESERVE_RETRY_MS;
     mem_free(job);
 }
 
-/* How large it should be; 0: it must not be made now. That for a start is made of what there is. */
+/* How large it should be; 0: it must not be made now. That for a start is made of what there is;
+ * opening the index writes once more what is in its logs, which may be two images. */
 static uint64_t reserve_size(const struct store *store, enum reserve which)
 {
     uint64_t size = store->o.disk_reserve_bytes / 8 * reserves[which].eighths;
     size = size < reserves[which].size_max ? size : reserves[which].size_max;
-    if (which == RESERVE_START && size > store->free_bytes / 2)
-        return store->free_bytes / 2 < START_MIN ? 0 : store->free_bytes / 2;
     bool is_enough = store->free_bytes >= store->o.disk_reserve_bytes + size;
-    return which == RESERVE_START || (!store->is_short && is_enough) ? size : 0;
+    if (which != RESERVE_START)
+        return !store->is_short && is_enough ? size : 0;
+    uint64_t half = (store->free_bytes + store->reserved[which]) / 2;
+    size = size ? size + 2 * store->index_batch / START_MIN * START_MIN : 0;
+    size = size < half ? size : half;
+    return size < START_MIN && size == half ? 0 : size;
+}
+
+void space_for_image(struct store *store, uint64_t bytes)
+{
+    store->index_batch = bytes > store->last_image ? bytes : store->last_image;
+    store->last_image = bytes;
 }
 
 static void make_reserve(struct store *store, enum reserve which)
 {
     uint64_t size = reserve_size(store, which);
-    if (size == 0 || store->has_reserve[which] || store->reserving || !store->active ||
+    bool is_there =
+        store->reserved[which] && (which != RESERVE_START || store->reserved[which] >= size);
+    if (size == 0 || is_there || store->reserving || !store->active ||
         store->now_ms < store->reserve_ms[which])
         return;
     struct reserve_job *job = mem_zalloc(sizeof(*job));
@@ -345,6 +358,7 @@ static void make_reserve(struct store *store, enum reserve which)
     job->disk = store->o.disk;
     job->which = which;
     job->size = size;
+    job->grows = store->reserved[which] > 0;
     store->reserving = job;
     store->o.indexer->ops->submit(store->o.indexer, &job->job);
 }

@@ -1,6 +1,6 @@
-/* A disk without room: filled by others or by what it holds, for a time or from the start; and an index
- * that cannot be read or written for a while. Nothing is lost, nobody waits longer than he must, and
- * the log stays short. */
+/* A disk without room: filled by others or by what it holds, for a time or from the start; and an
+ * index that cannot be read or written for a while. Nothing is lost, nobody waits longer than he
+ * must, and the log stays short. */
 #include "tests/lib/tap.h"
 
 #include <errno.h>
@@ -142,7 +142,8 @@ TEST(filled_by_others)
     bench_publish(&bench, 1, MIB);
     bench_publish(&bench, 1, MIB);
     leave(&bench, 0);
-    ok(is_durable(&bench, store_ticket(bench.store), 1000), "two messages on their way are durable");
+    ok(is_durable(&bench, store_ticket(bench.store), 1000),
+       "two messages on their way are durable");
     store_catalogue_put(bench.store, bytes_str("name"), bytes_str("value"));
     ok(is_durable(&bench, store_ticket(bench.store), 1000), "a declaration is");
     uint64_t checkpoints = store_stats(bench.store)->checkpoints;
@@ -241,8 +242,8 @@ TEST(spares_go_first)
     bench_free(&bench);
 }
 
-/* One small message in each of many large ones stays: the disk holds little more than what lives, and
- * publishers never wait. */
+/* One small message in each of many large ones stays: the disk holds little more than what lives,
+ * and publishers never wait. */
 static void with_slow_queue(uint64_t disk_bytes)
 {
     struct bench bench;
@@ -257,8 +258,8 @@ static void with_slow_queue(uint64_t disk_bytes)
             continue;
         least = free_bytes(&bench) < least ? free_bytes(&bench) : least;
     }
-    ok(taken > count / 10 * 9, "%d MiB: of %d messages %d were taken at once", (int)(disk_bytes / MIB),
-       count, taken);
+    ok(taken > count / 10 * 9, "%d MiB: of %d messages %d were taken at once",
+       (int)(disk_bytes / MIB), count, taken);
     ok(least > disk_bytes / 16, "at least %d MiB were free", (int)(least / MIB));
     is_int(bench.queue[1]->ready, slow, "what was not consumed is there");
     bench_free(&bench);
@@ -301,8 +302,8 @@ TEST(filled_by_itself)
     bench_free(&bench);
 }
 
-/* Each start begins a file of its own, and gives back what the one before did not use: of a file that
- * had another use before that is nearly all. */
+/* Each start begins a file of its own, and gives back what the one before did not use: of a file
+ * that had another use before that is nearly all. */
 TEST(starts_leave_no_room_behind)
 {
     struct bench bench;
@@ -354,7 +355,8 @@ TEST(start_on_a_full_disk)
            !bench_has_file(&bench, "reserve-start"),
        "and gave up no more than it had to");
     bench_turns(&bench, 10, 100);
-    ok(store_is_short(bench.store), "publishers wait with %d KiB free", (int)(free_bytes(&bench) >> 10));
+    ok(store_is_short(bench.store), "publishers wait with %d KiB free",
+       (int)(free_bytes(&bench) >> 10));
     bench_take_all(&bench, 0);
     bench_turns(&bench, 60, 100);
     ok(!store_failure(bench.store) && store_stats(bench.store)->checkpoints > 0,
@@ -386,6 +388,26 @@ TEST(the_next_start_is_thought_of)
 
 /* ---- the index ---- */
 
+/* Opening the index takes as much room as what was last written to it. */
+TEST(a_start_has_room_for_the_index)
+{
+    struct bench bench;
+    uint64_t before = 0, after = 0;
+    begin(&bench, 64 * MIB);
+    bench_publish(&bench, 1, 10);
+    bench_turns(&bench, 20, 100);
+    disk_memory_contents(bench.memory, "reserve-start", &before);
+    for (int i = 0; i < 60000; i++)
+        bench_publish(&bench, 1, 10);
+    bench_turns(&bench, 500, 100);
+    disk_memory_contents(bench.memory, "reserve-start", &after);
+    ok(before > 0 && after >= before + bench.store->index_batch,
+       "%llu KiB more are kept for a start when an image takes %llu",
+       (unsigned long long)(after - before) >> 10,
+       (unsigned long long)bench.store->index_batch >> 10);
+    bench_free(&bench);
+}
+
 /* An index that cannot be written for a minute is two lines in the log. */
 TEST(index_cannot_be_written)
 {
@@ -405,7 +427,8 @@ TEST(index_cannot_be_written)
         bench_turns(&bench, 1, 10);
     is_int(logged.lines, 2, "one line for pieces of queues, one for checkpoints");
     calls = kv_memory_calls(bench.kv) - calls;
-    ok(calls > 30 && calls < 1000, "it was tried %llu times in a minute", (unsigned long long)calls);
+    ok(calls > 30 && calls < 1000, "it was tried %llu times in a minute",
+       (unsigned long long)calls);
     kv_memory_fail(bench.kv, 0, false);
     bench_turns(&bench, 500, 10);
     is_int(logged.lines, 4, "and two when it works again");
@@ -439,8 +462,8 @@ TEST(index_cannot_be_read)
         bench_turns(&bench, 1, 10);
         early += store_next_ms(bench.store) <= bench.now_ms;
     }
-    ok(got < 3000 && !store_failure(bench.store), "%d messages come, and the store goes on: %s", got,
-       store_failure(bench.store) ? store_failure(bench.store) : "");
+    ok(got < 3000 && !store_failure(bench.store), "%d messages come, and the store goes on: %s",
+       got, store_failure(bench.store) ? store_failure(bench.store) : "");
     ok(logged.lines <= 3, "%u lines are logged in a minute", logged.lines);
     ok(early < 60, "and nobody is busy with that");
     kv_memory_fail(bench.kv, 0, false);
@@ -466,6 +489,7 @@ int main(void)
     RUN(starts_leave_no_room_behind);
     RUN(start_on_a_full_disk);
     RUN(the_next_start_is_thought_of);
+    RUN(a_start_has_room_for_the_index);
     RUN(index_cannot_be_written);
     RUN(index_cannot_be_read);
     return done();

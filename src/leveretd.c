@@ -65,7 +65,7 @@ static const char *advice_of(int error)
 {
     switch (error) {
     case EADDRINUSE:
-        return "; another program listens there, which 'ss -ltnp' names";
+        return "; another option has it already, or a program listens there that 'ss -ltnp' names";
     case EADDRNOTAVAIL:
         return "; this machine has no such address, 'ip address' lists those it has";
     case EACCES:

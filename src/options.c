@@ -52,7 +52,7 @@ static const struct row rows[] = {
      "the same with TLS; usually at port 5671"},
     {"log-level", KIND_LEVEL, 0, 0, 0, 0, "LEVEL", "debug, info, warning or error"},
     {"slow-turn-ms", KIND_NUMBER, FIELD(slow_turn_ms), 0, 3600000, "MS",
-     "log turns that take longer; 0: none"},
+     "log turns that take so long or longer; 0: none"},
     {"check-store", KIND_TEXT, FIELD(check_store), 0, 0, "DIR",
      "print and verify what a store holds, and change nothing"},
     {"salvage", KIND_FLAG, FIELD(salvage), 0, 0, NULL,
@@ -331,6 +331,13 @@ static void write_number(const struct row *row, uint64_t number, char *text, siz
         snprintf(text, text_size, "%" PRIu64, number);
 }
 
+static void write_text(const void *field, char *text, size_t size)
+{
+    const char *value;
+    memcpy(&value, field, sizeof(value));
+    snprintf(text, size, "%s", value ? value : "");
+}
+
 static void write_default(const struct options *defaults, const struct row *row, char *text,
                           size_t size)
 {
@@ -338,6 +345,8 @@ static void write_default(const struct options *defaults, const struct row *row,
     const char *field = (const char *)defaults + row->offset;
     if (row->kind == KIND_SIZE)
         write_size(get_number(field, row->width), text, size);
+    else if (row->kind == KIND_TEXT)
+        write_text(field, text, size);
     else if (row->kind == KIND_NUMBER || row->kind == KIND_POWER)
         snprintf(text, size, "%" PRIu64, get_number(field, row->width));
     else if (row->kind == KIND_MEMORY)
@@ -365,6 +374,12 @@ static void describe_number(const struct row *row, char *text, size_t size)
         snprintf(text, size, "%s from %s to %s", what, first, last);
 }
 
+static bool is_path(const struct row *row)
+{
+    return row->kind == KIND_TEXT &&
+           (strcmp(row->argument, "DIR") == 0 || strcmp(row->argument, "FILE") == 0);
+}
+
 /* Describes what a row takes, for an error text. */
 static void describe(const struct row *row, char *text, size_t size)
 {
@@ -377,7 +392,7 @@ static void describe(const struct row *row, char *text, size_t size)
     else if (row->kind == KIND_LISTEN || row->kind == KIND_LISTEN_TLS)
         snprintf(text, size, "[HOST:]PORT, at most %d times", OPTIONS_LISTEN_MAX);
     else if (row->kind == KIND_TEXT)
-        snprintf(text, size, "a path");
+        snprintf(text, size, is_path(row) ? "a path" : "a text");
     else
         describe_number(row, text, size);
 }
@@ -392,7 +407,7 @@ static void write_example(const struct row *row, char *text, size_t size)
         snprintf(text, size, "127.0.0.1:5672");
     else if (row->kind == KIND_LISTEN_TLS)
         snprintf(text, size, "0.0.0.0:5671");
-    else if (row->kind == KIND_TEXT)
+    else if (is_path(row))
         snprintf(text, size,
                  strcmp(row->argument, "DIR") == 0 ? "/var/lib/leveret"
                                                    : "/etc/leveret/broker.pem");
@@ -506,6 +521,11 @@ bool options_read(struct options *options, int count, char **arguments, char *er
     while (at < count)
         if (!read_one(options, count, arguments, &at, error, error_size))
             return false;
+    if (options->check_store && options->salvage) {
+        snprintf(error, error_size,
+                 "--check-store changes nothing, and --salvage does: give one of them");
+        return false;
+    }
     return true;
 }
 

@@ -131,6 +131,12 @@ TEST(refused)
     ok(!read_arguments(&options, "--data-dir=", NULL, NULL), "an empty path");
     is_str(error, "--data-dir must be a path, and not ''; for example --data-dir /var/lib/leveret",
            "is told what one is");
+    ok(!read_arguments(&options, "--product=", NULL, NULL), "an empty name");
+    is_str(error, "--product must be a text, and not ''; for example --product RabbitMQ",
+           "is told what one is, too");
+    ok(!read_arguments(&options, "--salvage", "--check-store", "/x"), "two things to do");
+    is_str(error, "--check-store changes nothing, and --salvage does: give one of them",
+           "are too many");
     ok(!read_arguments(&options, "--heartbeat", "-1", NULL), "a negative number");
 }
 

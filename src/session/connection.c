@@ -219,10 +219,12 @@ void connection_fail(struct connection *connection, uint16_t code, uint32_t meth
         return;
     bool has_begun = connection->state != CONNECTION_GREETING;
     size_t size = reply_format(text, code, "%s", detail);
+    const struct user *user = connection->user;
     if (connection->ending.kind == ENDING_NONE)
         log_event(server->broker->log, EVENT_connection_error,
-                  "connection=%llu peer=%s code=%u reason=%s", (unsigned long long)connection->id,
-                  connection->peer.name, code, text);
+                  "connection=%llu peer=%s user=%.*s code=%u reason=%s",
+                  (unsigned long long)connection->id, connection->peer.name,
+                  user ? (int)user->name_size : 0, user ? user->name : "", code, text);
     ending_set(connection, ENDING_LOGGED, "closed by the broker");
     if (!has_begun) {
         connection_end(connection);

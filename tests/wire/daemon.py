@@ -152,11 +152,21 @@ def _(t):
     c.send_raw(b"GET / HTTP/1.1\r\n\r\n")
     daemon.says(' reason="not AMQP 0-9-1"\n')
     c = amqp.Connection(address)
+    t.cleanup(c.abort)
+    c.begin()
+    c.send(0, "connection.start-ok", client_properties={}, mechanism="PLAIN", locale="en_US",
+           response="\0guest\0guest")
+    c.expect(0, "connection.tune")
+    c.send(0, "connection.tune-ok", channel_max=1, frame_max=8192, heartbeat=0)
+    c.send(0, "connection.open", vhost="nowhere")
+    daemon.says(' user=guest code=530 reason="NOT_ALLOWED - vhost nowhere not found"\n')
+    c = amqp.Connection(address)
     c.begin()
     c.abort()
     daemon.says(' user="" reason="the socket ended without connection.close"')
     told = [event for _, event, _ in events(daemon) if "connection_" in event or "login_" in event]
-    equal(told, 3 * ["login_refused"] + ["connection_refused", "connection_lost"], "lines")
+    equal(told, 3 * ["login_refused"] + ["connection_refused", "connection_error",
+                                         "connection_lost"], "lines")
 
 
 @case("a client that does not log in in time")

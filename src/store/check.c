@@ -173,11 +173,13 @@ static uint64_t check_parts(const struct store *store, const struct printer *pri
         say(printer, "missing: segment %u; nothing that was in it is needed any more",
             store->missing[i]);
     if (identity->is_damaged || (identity->written == 0 && identity_is(identity->id))) {
-        say(printer, "damaged: the file " IDENTITY_NAME);
+        say(printer, "damaged: the file " IDENTITY_NAME "; a start makes it again");
         bad++;
     }
+    if (store->is_adrift) /* as after a crash between both, too */
+        say(printer, "the file " ANCHOR_NAME " is missing or behind; a start writes it again");
     if (store->is_nameless) {
-        say(printer, "damaged: the identity in the index");
+        say(printer, "damaged: the identity in the index; a start makes it again");
         bad++;
     }
     list_for_each(link, &store->segments)

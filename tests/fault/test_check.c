@@ -229,6 +229,7 @@ TEST(anchor)
     start_says(&rig, "the file anchor cannot be read: Permission denied");
     rig.disk->ops = sound;
     disk_memory_cut(rig.disk, ANCHOR_NAME, 0);
+    check_says(&rig, 0, "the file anchor is missing or behind; a start writes it again");
     ok(rig_open(&rig) && rig_check_promise(&rig), "empty, it does not count: %s", rig.error);
     rig_free(&rig);
 }

@@ -24,6 +24,7 @@ EXTRA_DIST += \
 	%D%/results/chart.svg \
 	%D%/results/results.md \
 	%D%/results/scaling.md \
+	%D%/results/turns.md \
 	%D%/results/scaling.svg \
 	%D%/rows.py \
 	%D%/run \

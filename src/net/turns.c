@@ -41,6 +41,8 @@ void turns_begin(struct turns *turns, uint64_t now_us)
 static void log_slow(struct turns *turns, uint64_t now_us, uint64_t us)
 {
     uint64_t used_us = turns->used_us;
+    /* By the coarser clock a step may seem longer than its turn. */
+    uint64_t step_us = turns->steps.longest_us < us ? turns->steps.longest_us : us;
     ask(turns, now_us);
     if (turns->logged_us && now_us - turns->logged_us < LOG_EVERY_US) {
         turns->unlogged++;
@@ -49,7 +51,7 @@ static void log_slow(struct turns *turns, uint64_t now_us, uint64_t us)
     log_event(turns->log, EVENT_slow_turn,
               "ms=%llu processor_ms=%llu step=%s step_ms=%llu unlogged=%llu",
               (unsigned long long)us / 1000, (unsigned long long)(turns->used_us - used_us) / 1000,
-              turns->steps.longest, (unsigned long long)turns->steps.longest_us / 1000,
+              turns->steps.longest, (unsigned long long)step_us / 1000,
               (unsigned long long)turns->unlogged);
     turns->logged_us = now_us;
     turns->unlogged = 0;

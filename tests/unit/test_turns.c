@@ -144,9 +144,24 @@ TEST(very_long_turns)
     is_int(turns.buckets[TURNS_BUCKETS - 1], 1, "end in the last bucket");
 }
 
+TEST(a_step_is_no_longer_than_its_turn)
+{
+    struct turns turns;
+    start(&turns, 1);
+    turns_begin(&turns, coarse);
+    steps_next(&turns.steps, "input");
+    uint64_t exact = coarse + 1500;
+    coarse += 12000;
+    steps_next(&turns.steps, "output");
+    turns_end(&turns, exact);
+    is_str(logged, "slow_turn ms=1 processor_ms=0 step=input step_ms=1 unlogged=0",
+           "though the coarse clock says so");
+}
+
 int main(void)
 {
     RUN(nothing_yet);
+    RUN(a_step_is_no_longer_than_its_turn);
     RUN(figures);
     RUN(the_step_that_took_longest);
     RUN(slow_turns_are_logged);

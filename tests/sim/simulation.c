@@ -13,7 +13,7 @@
 #include "tests/sim/sim.h"
 
 enum { DISK_BYTES = 1 << 30, ACT_US_MAX = 12000, POOL_LEFT_MAX = 256 << 10 };
-enum { REST_US = 60 * 1000000, LIVE_LEFT_MAX = 64 << 10, SEGMENTS_LEFT_MAX = 4 };
+enum { REST_US = 60 * 1000000, LIVE_LEFT_MAX = 64 << 10, SEGMENTS_LEFT_MAX = 16 };
 enum { FAULT_RANDOM, FAULT_FAILED, FAULT_ROOM, FAULT_HEAL };
 
 uint64_t sim_below(struct sim *sim, uint64_t limit)

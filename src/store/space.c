@@ -203,10 +203,15 @@ bool space_rescue(struct store *store)
         bytes >= INDEX_NEEDS || planted(PLANTED_NO_RESCUE))
         return false;
     struct release_job *job = release_new(store);
-    if (store->rescues == 0)
+    /* What the files were listed for before is no more. */
+    if (store->rescues == 0) {
         disk->ops->list(disk, find_spare, job);
-    else
-        job->reserves[RESERVES - store->rescues] = true;
+        store->spares_count = 0;
+    } else {
+        int which = RESERVES - store->rescues;
+        job->reserves[which] = true;
+        store->reserved[which] = 0;
+    }
     run_release(&job->job);
     mem_free(job);
     store->rescues++;

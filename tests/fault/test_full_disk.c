@@ -388,6 +388,33 @@ TEST(the_next_start_is_thought_of)
 
 /* ---- the index ---- */
 
+/* What a start gives up when its files were listed already is not counted on afterwards. */
+TEST(what_a_start_gave_up_is_forgotten)
+{
+    struct bench bench;
+    begin(&bench, 1024 * MIB);
+    store_close(bench.store);
+    bench.options.segment_bytes = 4 * MIB;
+    bench.options.disk_reserve_bytes = 16 * MIB;
+    bench_open(&bench);
+    publish(&bench, 0, 20, MIB);
+    bench_take_all(&bench, 0);
+    bench_turns(&bench, 400, 100);
+    ok(spares(&bench) > 0 && bench_has_file(&bench, "reserve"), "there is something to give up");
+    do
+        leave(&bench, 0);
+    while (space_rescue(bench.store));
+    ok(spares(&bench) == 0 && !bench_has_file(&bench, "reserve"), "it is given up");
+    disk_memory_take(bench.memory, 0);
+    publish(&bench, 0, 20, MIB);
+    bench_turns(&bench, 150, 100);
+    ok(!store_failure(bench.store), "segments begin without it: %s",
+       store_failure(bench.store) ? store_failure(bench.store) : "no failure");
+    ok(bench_has_file(&bench, "reserve") && bench_has_file(&bench, "reserve-start"),
+       "and the reserves are made again");
+    bench_free(&bench);
+}
+
 /* Opening the index takes as much room as what was last written to it. */
 TEST(a_start_has_room_for_the_index)
 {
@@ -489,6 +516,7 @@ int main(void)
     RUN(starts_leave_no_room_behind);
     RUN(start_on_a_full_disk);
     RUN(the_next_start_is_thought_of);
+    RUN(what_a_start_gave_up_is_forgotten);
     RUN(a_start_has_room_for_the_index);
     RUN(index_cannot_be_written);
     RUN(index_cannot_be_read);

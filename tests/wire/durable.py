@@ -88,10 +88,12 @@ class Model:
     def rename(self, _fd, _offset, _size, _flags, result, name, _data):
         old, new = name.split(" ")
         if result == 0 and old in self.files:
+            inode = self.files.pop(old)
             if old.startswith("journal-"):
                 self.removing(old)
+                inode = Inode()  # what was written under the old name is no longer needed
             self.met["recycled"] += new.startswith("journal-")
-            self.files[new] = self.files.pop(old)
+            self.files[new] = inode
             self.files[new].named = False
             self.renamed.append(self.files[new])
 

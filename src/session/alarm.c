@@ -118,8 +118,8 @@ static void tell_all_waiting(struct server *server)
     if (!store_is_full(server->broker->store) || server->now_ms - server->told_ms < TELL_MS)
         return;
     server->told_ms = server->now_ms;
-    for (int i = 0; i < SETTLE_LOGS; i++)
-        list_for_each(link, &server->settle.logs[i])
+    for (int i = 0; i < WAIT_LOGS; i++)
+        list_for_each(link, &server->waits.logs[i])
             tell_waiting(list_entry(link, struct wait, log_link)->channel->connection);
 }
 

@@ -23,9 +23,9 @@ struct channel *channel_new(struct connection *connection, uint16_t number)
     list_init(&channel->getters);
     list_init(&channel->parked);
     list_init(&channel->turn_link);
-    list_init(&channel->held);
+    list_init(&channel->waiting_replies);
     list_init(&channel->confirms_waiting);
-    list_init(&channel->settle_link);
+    list_init(&channel->confirming_link);
     list_init(&channel->emptying_link);
     idmap_add(&connection->channels, number, channel);
     return channel;
@@ -37,7 +37,7 @@ static bool empty(struct channel *channel)
     struct budget *turn = &channel_broker(channel)->turn;
     struct list *link;
     content_free(channel);
-    settle_forget_confirms(channel);
+    wait_forget_confirms(channel);
     while ((link = list_first(&channel->consumers))) {
         if (budget_is_spent(turn))
             return false;
@@ -67,7 +67,7 @@ bool channel_free(struct channel *channel)
         empty_later(channel);
         return false;
     }
-    settle_forget(channel);
+    wait_forget(channel);
     list_remove(&channel->turn_link);
     list_remove(&channel->emptying_link);
     idmap_remove(&connection->channels, channel->number);
@@ -130,10 +130,10 @@ bool channel_end(struct channel *channel)
     if (!empty(channel))
         return false;
     channel->state = CHANNEL_ENDING;
-    settle_hold_names(channel);
+    wait_hold_names(channel);
     channel_send_id(channel, METHOD_CHANNEL_CLOSE_OK);
     channel->connection->ended_channel = channel->number;
-    if (list_is_empty(&channel->held))
+    if (list_is_empty(&channel->waiting_replies))
         channel_free(channel);
     return true;
 }
@@ -142,9 +142,9 @@ void channel_end_last(struct connection *connection)
 {
     struct channel *channel = channel_new(connection, 0);
     channel->state = CHANNEL_ENDING;
-    settle_hold_names(channel);
+    wait_hold_names(channel);
     channel_send_id(channel, METHOD_CONNECTION_CLOSE_OK);
-    if (list_is_empty(&channel->held))
+    if (list_is_empty(&channel->waiting_replies))
         connection_end(connection);
 }
 

@@ -8,7 +8,7 @@
 #include "session/connection.h"
 #include "session/consumer.h"
 #include "session/content.h"
-#include "session/settle.h"
+#include "session/wait.h"
 #include "session/unacked.h"
 
 struct transaction;
@@ -42,9 +42,9 @@ struct channel {
     struct consumer *reply_consumer; /* direct reply-to; NULL: none */
     char *reply_name;                /* where its replies are sent to, terminated */
     struct transaction *transaction; /* NULL: not in tx mode */
-    struct list held;                /* struct wait: replies that wait, in order */
+    struct list waiting_replies; /* struct wait: replies that wait, in order */
     struct list confirms_waiting;    /* struct wait: confirms, by publish number */
-    struct list settle_link;         /* in settle->channels */
+    struct list confirming_link;         /* in waits->channels */
     struct list emptying_link;       /* in server->emptying: it has more than a turn can end */
     size_t held_bytes;
     char *last_queue; /* name of the queue declared last, terminated; NULL: none */
@@ -105,7 +105,7 @@ static inline bool channel_is_contended(const struct channel *channel)
 /* Can a consumer of this channel be given a message, as far as the channel is concerned? */
 static inline bool channel_can_deliver(const struct channel *channel)
 {
-    return list_is_empty(&channel->held) &&
+    return list_is_empty(&channel->waiting_replies) &&
            (!channel->prefetch_global || channel->consumer_unacked < channel->prefetch_global);
 }
 
@@ -124,18 +124,18 @@ static inline struct broker *channel_broker(const struct channel *channel)
 static inline uint8_t *channel_room(struct channel *channel, size_t size)
 {
     struct connection *connection = channel->connection;
-    if (__builtin_expect(list_is_empty(&channel->held), 1))
+    if (__builtin_expect(list_is_empty(&channel->waiting_replies), 1))
         return output_room(&connection->server->outputs, &connection->output, size);
-    return settle_room(channel, size);
+    return wait_room(channel, size);
 }
 
 static inline void channel_added(struct channel *channel, size_t size)
 {
-    if (__builtin_expect(list_is_empty(&channel->held), 1)) {
+    if (__builtin_expect(list_is_empty(&channel->waiting_replies), 1)) {
         output_added(&channel->connection->output, size);
         connection_touch(channel->connection);
     } else {
-        settle_added(channel, size);
+        wait_added(channel, size);
     }
 }
 

@@ -207,7 +207,7 @@ void connection_close(struct connection *connection)
 static void look_again(struct connection *connection)
 {
     if (list_is_empty(&connection->held_link))
-        list_push_back(&connection->server->held, &connection->held_link);
+        list_push_back(&connection->server->resumable, &connection->held_link);
 }
 
 void connection_fail(struct connection *connection, uint16_t code, uint32_t method,
@@ -735,13 +735,13 @@ void connections_resume(struct server *server)
     struct list now, later, *link;
     list_init(&now);
     list_init(&later);
-    list_append_all(&now, &server->held);
+    list_append_all(&now, &server->resumable);
     while ((link = list_take_first(&now)))
         if (!resume(list_entry(link, struct connection, held_link)))
             list_push_back(&later, link);
     server->has_work_left |= !list_is_empty(&later);
-    list_append_all(&later, &server->held);
-    list_append_all(&server->held, &later);
+    list_append_all(&later, &server->resumable);
+    list_append_all(&server->resumable, &later);
 }
 
 /* ---- timers ---- */

@@ -40,7 +40,7 @@ struct connection {
     void *owner;
     struct list link;           /* in server->connections */
     struct list writable_link;  /* in server->writable */
-    struct list held_link;      /* in server->held */
+    struct list held_link;      /* in server->resumable */
     struct list publisher_link; /* in server->publishers */
     struct list dropping_link;  /* in server->dropping */
     uint64_t drop_at;           /* channels: where to go on */

@@ -265,7 +265,7 @@ void consumers_tell_lost(struct list *lost, const struct channel *deleter)
     while ((link = list_take_first(lost))) {
         struct consumer *consumer = list_entry(link, struct consumer, ready_link);
         if (consumer->channel->connection == deleter->connection)
-            settle_follow(consumer->channel, deleter);
+            wait_follow(consumer->channel, deleter);
         notify_cancel(consumer);
         consumer_unref(consumer);
     }

@@ -118,7 +118,7 @@ static bool is_due(const struct queue *queue)
  * the answer to its next method. */
 static bool is_held_back(const struct channel *channel, const struct queue *queue)
 {
-    return queue->index->ready && !list_is_empty(&channel->held) &&
+    return queue->index->ready && !list_is_empty(&channel->waiting_replies) &&
            !list_is_empty(&channel->parked);
 }
 

@@ -131,7 +131,7 @@ enum handled handle_basic_cancel(struct channel *channel, const struct method_ba
         consumer_cancel(consumer);
     if (method->nowait)
         return HANDLED;
-    settle_hold_names(channel); /* its queue may have gone with it */
+    wait_hold_names(channel); /* its queue may have gone with it */
     union method ok = {.basic_cancel_ok = {METHOD_BASIC_CANCEL_OK, method->consumer_tag}};
     channel_send(channel, &ok);
     return HANDLED;

@@ -13,7 +13,7 @@ static void answer(struct channel *channel, bool nowait, uint32_t id)
 {
     if (nowait)
         return;
-    settle_hold_names(channel);
+    wait_hold_names(channel);
     channel_send_id(channel, id);
 }
 

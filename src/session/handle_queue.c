@@ -118,7 +118,7 @@ enum handled handle_queue_declare(struct channel *channel,
     if (method->nowait)
         return HANDLED;
     if (!method->passive)
-        settle_hold_names(channel);
+        wait_hold_names(channel);
     send_declare_ok(channel, queue_name(queue), queue->index->ready, queue->consumer_count);
     return HANDLED;
 }
@@ -156,7 +156,7 @@ enum handled handle_queue_bind(struct channel *channel, const struct method_queu
     if (method->nowait)
         return HANDLED;
     if (!planted(PLANTED_BIND_OK_EARLY))
-        settle_hold_names(channel);
+        wait_hold_names(channel);
     channel_send_id(channel, METHOD_QUEUE_BIND_OK);
     return HANDLED;
 }
@@ -180,7 +180,7 @@ enum handled handle_queue_unbind(struct channel *channel, const struct method_qu
         request.key = name;
     if (request.queue && !binding_remove(vhost, &request, error))
         return HANDLED_FAILED;
-    settle_hold_names(channel);
+    wait_hold_names(channel);
     channel_send_id(channel, METHOD_QUEUE_UNBIND_OK);
     return HANDLED;
 }
@@ -199,7 +199,7 @@ enum handled handle_queue_purge(struct channel *channel, const struct method_que
     if (method->nowait)
         return HANDLED;
     if (queue->durable)
-        settle_hold(channel, store_ticket(channel_broker(channel)->store));
+        wait_hold(channel, store_ticket(channel_broker(channel)->store));
     union method ok = {.queue_purge_ok = {METHOD_QUEUE_PURGE_OK, clip(count)}};
     channel_send(channel, &ok);
     return HANDLED;
@@ -241,7 +241,7 @@ enum handled handle_queue_delete(struct channel *channel, const struct method_qu
         queue_remove_consumed(queue, &lost);
     }
     if (!method->nowait) {
-        settle_hold_names(channel);
+        wait_hold_names(channel);
         channel_send(channel, &ok);
     }
     consumers_tell_lost(&lost, channel);

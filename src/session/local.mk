@@ -43,8 +43,8 @@ libleveret_session_a_SOURCES = \
 	%D%/server.c \
 	%D%/server.h \
 	%D%/server_state.h \
-	%D%/settle.c \
-	%D%/settle.h \
+	%D%/wait.c \
+	%D%/wait.h \
 	%D%/transaction.c \
 	%D%/transaction.h \
 	%D%/unacked.c \

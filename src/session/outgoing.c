@@ -32,7 +32,7 @@ static inline uint8_t *put_body(uint8_t *at, uint16_t channel, struct bytes body
 /* One body frame that is not written together with the rest. */
 static void send_body(struct channel *channel, struct message *message, struct bytes part)
 {
-    if (part.size <= PARCEL_BODY_MAX || !list_is_empty(&channel->held)) {
+    if (part.size <= PARCEL_BODY_MAX || !list_is_empty(&channel->waiting_replies)) {
         put_body(channel_room(channel, part.size + FRAME_OVERHEAD), channel->number, part);
         channel_added(channel, part.size + FRAME_OVERHEAD);
         return;

@@ -158,7 +158,7 @@ void publishing_count(struct channel *channel, struct published published)
 {
     struct server *server = channel_server(channel);
     if (channel->confirms)
-        settle_confirm(channel, ++channel->publish_number, published.on_record);
+        wait_confirm(channel, ++channel->publish_number, published.on_record);
     if (published.on_record && store_is_congested(server->broker->store)) {
         server->is_congested = true;
         connection_hold(channel->connection, HOLD_CONGESTED);
@@ -210,7 +210,7 @@ static enum handled refuse(struct channel *channel, enum store_room room, struct
         return error_set(error, REPLY_PRECONDITION_FAILED,
                          "message of %zu bytes is larger than what %s", size,
                          room == STORE_ROOM_FULL ? "is free on the disk" : "the journal takes");
-    settle_refuse(channel, ++channel->publish_number);
+    wait_refuse(channel, ++channel->publish_number);
     return HANDLED;
 }
 

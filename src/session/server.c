@@ -40,7 +40,7 @@ struct server *server_new(const struct server_options *options, struct broker *b
     server->now_ms = now_ms;
     list_init(&server->connections);
     list_init(&server->writable);
-    list_init(&server->held);
+    list_init(&server->resumable);
     list_init(&server->dropping);
     list_init(&server->gone);
     list_init(&server->emptying);
@@ -49,7 +49,7 @@ struct server *server_new(const struct server_options *options, struct broker *b
     list_init(&server->transactions);
     map_init(&server->replies, random_next(broker->random));
     output_pool_init(&server->outputs, broker->pool);
-    settle_init(&server->settle);
+    wait_init(&server->waits);
     server->queue_set.broker = broker;
     return server;
 }
@@ -143,7 +143,7 @@ static void store_turn(struct server *server)
     struct store *store = server->broker->store;
     uint64_t batch = store_ticket(store).index;
     store_tick(store, server->now_ms);
-    bool any_waits = !list_is_empty(&server->held) || !list_is_empty(&server->transactions);
+    bool any_waits = !list_is_empty(&server->resumable) || !list_is_empty(&server->transactions);
     if (store_ticket(store).index != batch && any_waits)
         server->has_work_left = true;
 }
@@ -186,8 +186,8 @@ void server_tick(struct server *server, uint64_t now_ms, uint64_t clock_ms)
     dispatch(server);
     store_turn(server);
     wake_queues(server);
-    steps_next(steps, "settle");
-    settle_tick(server);
+    steps_next(steps, "wait");
+    wait_tick(server);
     steps_next(steps, "timers");
     run_timers(server);
     alarm_tick(server);

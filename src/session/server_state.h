@@ -6,7 +6,7 @@
 #include "broker/exchange.h"
 #include "session/output.h"
 #include "session/server.h"
-#include "session/settle.h"
+#include "session/wait.h"
 
 enum alarm { ALARM_MEMORY = 1, ALARM_DISK = 2 };
 
@@ -18,7 +18,7 @@ struct server {
     struct list dropping;   /* connections that have ended and still have something: dropping_link */
     struct list gone;       /* of these those without a socket: writable_link */
     struct list emptying;   /* channels that have more to end: emptying_link */
-    struct list held;       /* connections whose input may go on soon: looked at once a turn */
+    struct list resumable;  /* connections whose input may go on soon: looked at once a turn */
     struct list publishers; /* connections that have published */
     struct list turning;    /* channels with credit and consumers that wait for it: turn_link */
     struct map replies;     /* channels with a reply consumer, by reply_name (direct reply-to) */
@@ -32,7 +32,7 @@ struct server {
     uint64_t uncommitted_bytes; /* of all transactions, with their messages */
     struct list transactions;   /* struct transaction: what goes on in the next turns */
     size_t unacked_bytes; /* memory of unacked deliveries */
-    struct settle settle;
+    struct waits waits;
     struct queue_set queue_set; /* scratch of publish */
     unsigned alarms;            /* set of enum alarm */
     uint64_t alarms_ms;         /* when one of them was set last */

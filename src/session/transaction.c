@@ -360,7 +360,7 @@ static void committed(struct transaction *tx)
     if (!channel)
         return;
     channel_unpark(channel);
-    settle_hold(channel, store_ticket(store));
+    wait_hold(channel, store_ticket(store));
     channel_send_id(channel, METHOD_TX_COMMIT_OK);
 }
 

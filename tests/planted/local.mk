@@ -38,7 +38,7 @@ check_PROGRAMS += \
 	%D%/test_entries \
 	%D%/test_full_disk \
 	%D%/test_order \
-	%D%/test_session_settle
+	%D%/test_wait
 
 %C%_leveretd_SOURCES = src/leveretd.c
 %C%_leveretd_LDADD = $(PLANTED_LDADD)
@@ -64,5 +64,5 @@ check_PROGRAMS += \
 %C%_test_order_SOURCES = tests/fault/test_order.c
 %C%_test_order_LDADD = libleveret_bench.a $(PLANTED_LDADD)
 
-%C%_test_session_settle_SOURCES = tests/unit/test_session_settle.c
-%C%_test_session_settle_LDADD = $(PLANTED_LDADD)
+%C%_test_wait_SOURCES = tests/unit/test_wait.c
+%C%_test_wait_LDADD = $(PLANTED_LDADD)

@@ -70,7 +70,7 @@ TEST(figures)
     char text[TURNS_TEXT];
     start(&turns, 0);
     for (int i = 0; i < 97; i++)
-        turn(&turns, "settle", 3, 3);
+        turn(&turns, "wait", 3, 3);
     turn(&turns, "spill", 1000, 900);
     turn(&turns, "dispatch", 20001, 900);
     turn(&turns, "write", 50001, 900);
@@ -130,7 +130,7 @@ TEST(the_processor_is_not_asked_in_each_turn)
     struct turns turns;
     start(&turns, 50);
     for (int i = 0; i < 1000; i++)
-        turn(&turns, "settle", 50, 50);
+        turn(&turns, "wait", 50, 50);
     ok(asked >= 4 && asked <= 6, "once in 10 ms: %d", asked);
 }
 

@@ -1,6 +1,6 @@
 /* Confirms that wait, over a store and a channel that are made up here: which numbers go out, when, and
  * how they are put together. */
-#include "session/settle.h"
+#include "session/wait.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,10 +89,10 @@ static void begin(void)
     server = (struct server){.broker = &broker};
     connection = (struct connection){.server = &server};
     channel = (struct channel){.connection = &connection};
-    settle_init(&server.settle);
-    list_init(&channel.held);
+    wait_init(&server.waits);
+    list_init(&channel.waiting_replies);
     list_init(&channel.confirms_waiting);
-    list_init(&channel.settle_link);
+    list_init(&channel.confirming_link);
     filling = 1;
     durable = 0;
     has_failed = false;
@@ -103,7 +103,7 @@ static void begin(void)
 static void turn(const char *wanted)
 {
     sent[0] = '\0';
-    settle_tick(&server);
+    wait_tick(&server);
     is_str(sent, wanted, "what goes out");
 }
 
@@ -123,9 +123,9 @@ TEST(a_batch_is_confirmed_as_one)
 {
     begin();
     for (uint64_t number = 1; number <= 3; number++)
-        settle_confirm(&channel, number, true);
+        wait_confirm(&channel, number, true);
     filling = 2;
-    settle_confirm(&channel, 4, true);
+    wait_confirm(&channel, 4, true);
     turn("");
     durable = 1;
     turn("+3*");
@@ -136,9 +136,9 @@ TEST(a_batch_is_confirmed_as_one)
 TEST(batches_that_end_together_are_confirmed_as_one)
 {
     begin();
-    settle_confirm(&channel, 1, true);
+    wait_confirm(&channel, 1, true);
     filling = 2;
-    settle_confirm(&channel, 2, true);
+    wait_confirm(&channel, 2, true);
     durable = 2;
     turn("+2*");
 }
@@ -147,11 +147,11 @@ TEST(batches_that_end_together_are_confirmed_as_one)
 TEST(those_on_no_record_do_not_wait)
 {
     begin();
-    settle_confirm(&channel, 1, false);
-    settle_confirm(&channel, 2, false);
-    settle_confirm(&channel, 3, true);
-    settle_confirm(&channel, 4, false);
-    settle_confirm(&channel, 5, false);
+    wait_confirm(&channel, 1, false);
+    wait_confirm(&channel, 2, false);
+    wait_confirm(&channel, 3, true);
+    wait_confirm(&channel, 4, false);
+    wait_confirm(&channel, 5, false);
     turn("+2* +4 +5");
     durable = 1;
     turn("+3");
@@ -161,14 +161,14 @@ TEST(those_on_no_record_do_not_wait)
 TEST(waits_have_no_gaps)
 {
     begin();
-    settle_confirm(&channel, 1, true);
-    settle_confirm(&channel, 2, false);
+    wait_confirm(&channel, 1, true);
+    wait_confirm(&channel, 2, false);
     turn("+2");
-    settle_confirm(&channel, 3, true);
-    settle_refuse(&channel, 4);
+    wait_confirm(&channel, 3, true);
+    wait_refuse(&channel, 4);
     turn("-4");
-    settle_confirm(&channel, 5, true);
-    settle_confirm(&channel, 6, true);
+    wait_confirm(&channel, 5, true);
+    wait_confirm(&channel, 6, true);
     is_int(named(), 4, "four numbers wait");
     durable = 1;
     turn("+6*");
@@ -177,16 +177,16 @@ TEST(waits_have_no_gaps)
 TEST(a_refusal_is_no_ack)
 {
     begin();
-    settle_confirm(&channel, 1, true);
-    settle_refuse(&channel, 2);
-    settle_refuse(&channel, 3);
-    settle_confirm(&channel, 4, true);
+    wait_confirm(&channel, 1, true);
+    wait_refuse(&channel, 2);
+    wait_refuse(&channel, 3);
+    wait_confirm(&channel, 4, true);
     turn("-2 -3");
     durable = 1;
     turn("+4*");
-    settle_refuse(&channel, 5);
-    settle_refuse(&channel, 6);
-    settle_confirm(&channel, 7, false);
+    wait_refuse(&channel, 5);
+    wait_refuse(&channel, 6);
+    wait_confirm(&channel, 7, false);
     turn("-6* +7");
 }
 
@@ -196,7 +196,7 @@ TEST(thousands_wait)
     begin();
     for (uint64_t number = 1; number <= 5000; number++) {
         filling = number;
-        settle_confirm(&channel, number, true);
+        wait_confirm(&channel, number, true);
     }
     turn("");
     is_int(named(), 5000, "all of them wait");
@@ -209,8 +209,8 @@ TEST(thousands_wait)
 TEST(a_failure_refuses_all)
 {
     begin();
-    settle_confirm(&channel, 1, true);
-    settle_confirm(&channel, 2, true);
+    wait_confirm(&channel, 1, true);
+    wait_confirm(&channel, 2, true);
     has_failed = true;
     turn("-2*");
 }
@@ -218,9 +218,9 @@ TEST(a_failure_refuses_all)
 TEST(a_channel_that_ends_is_told_nothing)
 {
     begin();
-    settle_confirm(&channel, 1, true);
-    settle_confirm(&channel, 2, false);
-    settle_forget(&channel);
+    wait_confirm(&channel, 1, true);
+    wait_confirm(&channel, 2, false);
+    wait_forget(&channel);
     durable = 1;
     turn("");
     is_int(named(), 0, "nothing waits");

@@ -4,7 +4,7 @@
  *
  * Confirms of a channel go out in runs: from the first that is not confirmed yet as far as all are
  * done, in one ack with `multiple`; those that are done behind one that is not, one by one. */
-#include "session/settle.h"
+#include "session/wait.h"
 
 #include <assert.h>
 
@@ -15,11 +15,11 @@
 /* Confirms that are sent, or that go out with another one. */
 enum { CONFIRMS_A_TURN = 20000 };
 
-void settle_init(struct settle *settle)
+void wait_init(struct waits *waits)
 {
-    for (int i = 0; i < SETTLE_LOGS; i++)
-        list_init(&settle->logs[i]);
-    list_init(&settle->channels);
+    for (int i = 0; i < WAIT_LOGS; i++)
+        list_init(&waits->logs[i]);
+    list_init(&waits->channels);
 }
 
 static struct wait *wait_of(struct list *link)
@@ -39,7 +39,7 @@ static struct wait *wait_new(struct channel *channel, enum wait_kind kind, struc
     wait->kind = kind;
     wait->ticket = ticket;
     list_init(&wait->log_link);
-    list_push_back(kind == WAIT_REPLIES ? &channel->held : &channel->confirms_waiting,
+    list_push_back(kind == WAIT_REPLIES ? &channel->waiting_replies : &channel->confirms_waiting,
                    &wait->channel_link);
     return wait;
 }
@@ -55,52 +55,52 @@ static void wait_free(struct wait *wait)
 /* The wait's channel has something to look at in this turn. */
 static void call_channel(struct channel *channel)
 {
-    if (list_is_empty(&channel->settle_link))
-        list_push_back(&channel_server(channel)->settle.channels, &channel->settle_link);
+    if (list_is_empty(&channel->confirming_link))
+        list_push_back(&channel_server(channel)->waits.channels, &channel->confirming_link);
 }
 
 static void wait_begin(struct wait *wait)
 {
     struct server *server = channel_server(wait->channel);
-    assert(wait->ticket.log < SETTLE_LOGS);
+    assert(wait->ticket.log < WAIT_LOGS);
     wait->state = WAIT_PENDING;
-    list_push_back(&server->settle.logs[wait->ticket.log], &wait->log_link);
+    list_push_back(&server->waits.logs[wait->ticket.log], &wait->log_link);
     store_want(server->broker->store, wait->ticket);
 }
 
-void settle_hold(struct channel *channel, struct ticket ticket)
+void wait_hold(struct channel *channel, struct ticket ticket)
 {
     struct store *store = channel_broker(channel)->store;
     if (ticket.index == 0 || store_ticket_state(store, ticket) == TICKET_DURABLE)
         return;
-    struct wait *last = wait_last(&channel->held);
+    struct wait *last = wait_last(&channel->waiting_replies);
     if (last && last->ticket.log == ticket.log && last->ticket.index == ticket.index)
         return;
     wait_begin(wait_new(channel, WAIT_REPLIES, ticket));
 }
 
-void settle_hold_names(struct channel *channel)
+void wait_hold_names(struct channel *channel)
 {
-    settle_hold(channel, store_names_ticket(channel_broker(channel)->store));
+    wait_hold(channel, store_names_ticket(channel_broker(channel)->store));
 }
 
-void settle_follow(struct channel *channel, const struct channel *other)
+void wait_follow(struct channel *channel, const struct channel *other)
 {
-    if (channel != other && !list_is_empty(&other->held))
-        settle_hold(channel, wait_of(other->held.prev)->ticket);
+    if (channel != other && !list_is_empty(&other->waiting_replies))
+        wait_hold(channel, wait_of(other->waiting_replies.prev)->ticket);
 }
 
-uint8_t *settle_room(struct channel *channel, size_t size)
+uint8_t *wait_room(struct channel *channel, size_t size)
 {
-    return buffer_room(&wait_last(&channel->held)->replies, size);
+    return buffer_room(&wait_last(&channel->waiting_replies)->replies, size);
 }
 
-void settle_added(struct channel *channel, size_t size)
+void wait_added(struct channel *channel, size_t size)
 {
-    buffer_added(&wait_last(&channel->held)->replies, size);
+    buffer_added(&wait_last(&channel->waiting_replies)->replies, size);
     channel->held_bytes += size;
     channel_server(channel)->held_bytes += size;
-    if (channel->held_bytes > SETTLE_HELD_MAX)
+    if (channel->held_bytes > HELD_REPLIES_MAX)
         connection_hold(channel->connection, HOLD_REPLIES);
 }
 
@@ -124,7 +124,7 @@ static void confirm(struct channel *channel, uint64_t number, struct ticket tick
         call_channel(channel);
 }
 
-void settle_confirm(struct channel *channel, uint64_t number, bool on_record)
+void wait_confirm(struct channel *channel, uint64_t number, bool on_record)
 {
     struct ticket none = {0};
     if (on_record && !(planted(PLANTED_CONFIRM_EARLY) && number % 1000 == 0))
@@ -133,7 +133,7 @@ void settle_confirm(struct channel *channel, uint64_t number, bool on_record)
         confirm(channel, number, none, WAIT_DONE);
 }
 
-void settle_refuse(struct channel *channel, uint64_t number)
+void wait_refuse(struct channel *channel, uint64_t number)
 {
     struct ticket none = {0};
     confirm(channel, number, none, WAIT_FAILED);
@@ -214,13 +214,13 @@ static void release_replies(struct channel *channel, struct wait *wait)
 static bool release_held(struct channel *channel)
 {
     struct wait *wait;
-    if (list_is_empty(&channel->held))
+    if (list_is_empty(&channel->waiting_replies))
         return true;
-    while ((wait = wait_of(list_first(&channel->held))) && wait->state != WAIT_PENDING)
+    while ((wait = wait_of(list_first(&channel->waiting_replies))) && wait->state != WAIT_PENDING)
         release_replies(channel, wait);
-    if (channel->held_bytes <= SETTLE_HELD_MAX)
+    if (channel->held_bytes <= HELD_REPLIES_MAX)
         connection_release(channel->connection, HOLD_REPLIES);
-    if (!list_is_empty(&channel->held))
+    if (!list_is_empty(&channel->waiting_replies))
         return true;
     bool ends = channel->state == CHANNEL_ENDING;
     channel_server(channel)->has_work_left = true;
@@ -228,13 +228,13 @@ static bool release_held(struct channel *channel)
     return !ends;
 }
 
-void settle_tick(struct server *server)
+void wait_tick(struct server *server)
 {
     struct store *store = server->broker->store;
     bool failed = store_failure(store) != NULL;
-    for (int i = 0; i < SETTLE_LOGS; i++) {
+    for (int i = 0; i < WAIT_LOGS; i++) {
         struct list *link;
-        while ((link = list_first(&server->settle.logs[i]))) {
+        while ((link = list_first(&server->waits.logs[i]))) {
             struct wait *wait = list_entry(link, struct wait, log_link);
             enum ticket_state state =
                 failed ? TICKET_FAILED : store_ticket_state(store, wait->ticket);
@@ -247,28 +247,28 @@ void settle_tick(struct server *server)
     }
     struct list *link;
     unsigned budget = CONFIRMS_A_TURN;
-    while (budget && (link = list_take_first(&server->settle.channels))) {
-        struct channel *channel = list_entry(link, struct channel, settle_link);
+    while (budget && (link = list_take_first(&server->waits.channels))) {
+        struct channel *channel = list_entry(link, struct channel, confirming_link);
         if (release_held(channel) && !send_confirms(channel, &budget))
             call_channel(channel);
     }
-    server->has_work_left |= !list_is_empty(&server->settle.channels);
+    server->has_work_left |= !list_is_empty(&server->waits.channels);
 }
 
-void settle_forget_confirms(struct channel *channel)
+void wait_forget_confirms(struct channel *channel)
 {
     struct list *link;
     while ((link = list_first(&channel->confirms_waiting)))
         wait_free(wait_of(link));
 }
 
-void settle_forget(struct channel *channel)
+void wait_forget(struct channel *channel)
 {
     struct list *link;
-    settle_forget_confirms(channel);
-    while ((link = list_first(&channel->held)))
+    wait_forget_confirms(channel);
+    while ((link = list_first(&channel->waiting_replies)))
         wait_free(wait_of(link));
     channel_server(channel)->held_bytes -= channel->held_bytes;
     channel->held_bytes = 0;
-    list_remove(&channel->settle_link);
+    list_remove(&channel->confirming_link);
 }

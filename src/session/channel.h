@@ -8,6 +8,7 @@
 #include "session/connection.h"
 #include "session/consumer.h"
 #include "session/content.h"
+#include "session/reply_to.h"
 #include "session/wait.h"
 #include "session/unacked.h"
 
@@ -39,8 +40,7 @@ struct channel {
     struct list getters;   /* consumers for basic.get, the last used first */
     struct list parked;    /* consumers that wait for this channel, in the order of their turns */
     struct list turn_link; /* in server->turning */
-    struct consumer *reply_consumer; /* direct reply-to; NULL: none */
-    char *reply_name;                /* where its replies are sent to, terminated */
+    struct reply_to reply_to;
     struct transaction *transaction; /* NULL: not in tx mode */
     struct list waiting_replies; /* struct wait: replies that wait, in order */
     struct list confirms_waiting;    /* struct wait: confirms, by publish number */

@@ -195,13 +195,7 @@ static void retire(struct consumer *consumer)
     list_remove(&consumer->ready_link);
     list_remove(&consumer->channel_link);
     map_remove(&consumer->channel->tags, consumer_tag(consumer));
-    if (consumer->channel->reply_consumer != consumer)
-        return;
-    struct channel *channel = consumer->channel;
-    map_remove(&channel_server(channel)->replies, bytes_str(channel->reply_name));
-    mem_free(channel->reply_name);
-    channel->reply_name = NULL;
-    channel->reply_consumer = NULL;
+    reply_to_forget(consumer->channel, consumer);
 }
 
 void consumer_cancel(struct consumer *consumer)

@@ -39,27 +39,6 @@ static void send_consume_ok(struct channel *channel, const struct method_basic_c
         channel_send(channel, &ok);
 }
 
-/* Direct reply-to: a consumer without a queue, which replies reach by a name that nobody can guess. */
-static bool consume_replies(struct channel *channel, const struct method_basic_consume *method,
-                            struct bytes tag, struct error *error)
-{
-    static const char prefix[] = "amq.rabbitmq.reply-to.";
-    struct server *server = channel_server(channel);
-    struct consumer_request request = {.tag = tag, .no_ack = true};
-    if (!method->no_ack)
-        return error_set(error, REPLY_PRECONDITION_FAILED, "reply consumer cannot acknowledge");
-    if (channel->reply_consumer)
-        return error_set(error, REPLY_PRECONDITION_FAILED, "reply consumer already set");
-    channel->reply_name = mem_alloc(sizeof(prefix) + 2 * GENERATED_LENGTH);
-    memcpy(channel->reply_name, prefix, sizeof(prefix));
-    random_name(server->broker->random, channel->reply_name + sizeof(prefix) - 1,
-                2 * GENERATED_LENGTH);
-    channel->reply_consumer = consumer_new(channel, &request);
-    map_add(&server->replies, bytes_str(channel->reply_name), channel);
-    send_consume_ok(channel, method, tag);
-    return true;
-}
-
 static bool read_priority(const struct queue *queue, struct bytes arguments, int64_t *priority,
                           struct error *error)
 {
@@ -99,8 +78,12 @@ enum handled handle_basic_consume(struct channel *channel,
                     GENERATED_LENGTH);
         tag = bytes_str(generated);
     }
-    if (bytes_equal_str(method->queue, "amq.rabbitmq.reply-to"))
-        return consume_replies(channel, method, tag, error);
+    if (reply_to_is_general(method->queue)) {
+        if (!reply_to_consume(channel, tag, method->no_ack, error))
+            return HANDLED_FAILED;
+        send_consume_ok(channel, method, tag);
+        return HANDLED;
+    }
     struct queue *queue = need_queue(channel, method->queue, error);
     struct consumer_request request = {.queue = queue,
                                        .tag = tag,

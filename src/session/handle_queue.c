@@ -6,13 +6,6 @@
 #include "session/dispatch.h"
 #include "session/handlers.h"
 
-/* Consumers of this name get replies to what they publish; there is no queue (RabbitMQ's direct
- * reply-to). */
-static bool is_reply_queue(struct bytes name)
-{
-    return bytes_start_with(name, "amq.rabbitmq.reply-to");
-}
-
 bool need_queue_name(struct channel *channel, struct bytes *name, struct error *error)
 {
     if (name->size)
@@ -63,16 +56,11 @@ static void send_declare_ok(struct channel *channel, struct bytes name, uint64_t
     channel_send(channel, &ok);
 }
 
-/* Asking for the reply queue is how a client finds out whether somebody waits for a reply. */
-static enum handled declare_reply_queue(struct channel *channel,
-                                        const struct method_queue_declare *method,
-                                        struct error *error)
+static enum handled declare_reply_to(struct channel *channel, const struct method_queue_declare *method,
+                                     struct error *error)
 {
-    bool is_there = bytes_equal_str(method->queue, "amq.rabbitmq.reply-to") ||
-                    map_find(&channel_server(channel)->replies, method->queue);
-    if (!is_there)
-        return error_set(error, REPLY_NOT_FOUND, "no queue '%.*s' in vhost '%s'",
-                         BYTES_ARG(method->queue), channel->connection->vhost->name);
+    if (!reply_to_declare(channel, method->queue, error))
+        return HANDLED_FAILED;
     if (!method->nowait)
         send_declare_ok(channel, method->queue, 0, 1);
     return HANDLED;
@@ -97,8 +85,8 @@ enum handled handle_queue_declare(struct channel *channel,
                                     .auto_delete = method->auto_delete,
                                     .arguments = method->arguments,
                                     .connection_id = connection->id};
-    if (is_reply_queue(method->queue))
-        return declare_reply_queue(channel, method, error);
+    if (reply_to_is_name(method->queue))
+        return declare_reply_to(channel, method, error);
     if (!method->queue.size && !method->passive) {
         queue_generate_name(connection->vhost, generated);
         declare.name = bytes_str(generated);
@@ -125,14 +113,6 @@ enum handled handle_queue_declare(struct channel *channel,
 
 /* ---- bind and unbind: the order of checks is RabbitMQ's ---- */
 
-static enum handled refuse_reply_queue(const struct channel *channel, struct bytes name,
-                                       struct error *error)
-{
-    return error_set(error, REPLY_ACCESS_REFUSED,
-                     "cannot bind to volatile queue '%.*s' in vhost '%s'", BYTES_ARG(name),
-                     channel->connection->vhost->name);
-}
-
 enum handled handle_queue_bind(struct channel *channel, const struct method_queue_bind *method,
                                struct error *error)
 {
@@ -142,9 +122,7 @@ enum handled handle_queue_bind(struct channel *channel, const struct method_queu
                                       .key = method->routing_key,
                                       .arguments = method->arguments,
                                       .connection_id = channel->connection->id};
-    if (is_reply_queue(name))
-        return refuse_reply_queue(channel, name, error);
-    if (!need_queue_name(channel, &name, error) ||
+    if (!reply_to_may_bind(channel, name, error) || !need_queue_name(channel, &name, error) ||
         !exchange_is_not_default(method->exchange, error) ||
         !vhost_need_exchange(vhost, method->exchange, error))
         return HANDLED_FAILED;

@@ -38,6 +38,8 @@ libleveret_session_a_SOURCES = \
 	%D%/publishing.h \
 	%D%/quick.c \
 	%D%/quick.h \
+	%D%/reply_to.c \
+	%D%/reply_to.h \
 	%D%/sasl.c \
 	%D%/sasl.h \
 	%D%/server.c \

@@ -17,8 +17,6 @@ enum { EXTRA_KEYS_MAX = 1024 };
 /* As RabbitMQ: ten years, in milliseconds. */
 static const uint64_t expiration_max = 315360000000;
 
-static const char reply_queue[] = "amq.rabbitmq.reply-to";
-
 /* ---- properties ---- */
 
 /* A string of digits, as Erlang's string:to_integer reads it: what follows the number is a fault of
@@ -92,39 +90,13 @@ static bool check_user(const struct channel *channel, struct bytes claimed, stru
                      BYTES_ARG(claimed), BYTES_ARG(name));
 }
 
-/* Puts the name that replies can be sent to in the place of the reply queue's. */
-static bool rewrite_reply_to(struct channel *channel, struct error *error)
-{
-    struct message_pool *pool = channel_broker(channel)->pool;
-    struct message *old = channel->content.message;
-    struct properties properties;
-    struct buffer bytes = {0};
-    if (!channel->reply_consumer)
-        return error_set(error, REPLY_PRECONDITION_FAILED, "fast reply consumer does not exist");
-    properties_read(message_properties(old), &properties);
-    properties.reply_to = bytes_str(channel->reply_name);
-    size_t size = properties_size(&properties);
-    struct writer writer = writer_of(buffer_room(&bytes, size), size);
-    properties_write(&writer, &properties);
-    buffer_added(&bytes, size);
-    struct message *message = message_new(pool, message_exchange(old), message_routing_key(old),
-                                          buffer_bytes(&bytes), old->body_size);
-    message_fill(message, message_body(old));
-    message->flags = old->flags;
-    message->priority = old->priority;
-    buffer_free(&bytes);
-    message_unref(pool, old);
-    channel->content.message = message;
-    return true;
-}
-
 static bool check_properties(struct channel *channel, struct error *error)
 {
     struct properties_brief brief;
     size_t keys = 0;
     properties_scan(message_properties(channel->content.message), &brief);
-    if ((brief.flags & PROPERTY_REPLY_TO) && bytes_equal_str(brief.reply_to, reply_queue)) {
-        if (!rewrite_reply_to(channel, error))
+    if ((brief.flags & PROPERTY_REPLY_TO) && reply_to_is_general(brief.reply_to)) {
+        if (!reply_to_rewrite(channel, error))
             return false;
         properties_scan(message_properties(channel->content.message), &brief);
     }
@@ -136,23 +108,6 @@ static bool check_properties(struct channel *channel, struct error *error)
 }
 
 /* ---- the way of the message ---- */
-
-/* Is there a client that waits for this reply? It has it then, unless it does not read. */
-static bool deliver_reply(struct server *server, struct message *message)
-{
-    struct channel *channel = map_find(&server->replies, message_routing_key(message));
-    if (!channel || !channel->connection->deliver_max ||
-        channel->connection->output.size / 4 > server->options.output_bytes_max)
-        return false;
-    outgoing_deliver(channel->reply_consumer, message, ++channel->delivery_tag, false);
-    return true;
-}
-
-static bool is_reply(const struct exchange *exchange, const struct message *message)
-{
-    return exchange->is_default && message->routing_key_size > sizeof(reply_queue) &&
-           bytes_start_with(message_routing_key(message), reply_queue);
-}
 
 void publishing_count(struct channel *channel, struct published published)
 {
@@ -174,8 +129,8 @@ struct published publishing_deliver(struct server *server, struct exchange *exch
     struct published published = {.queues = 1};
     if (known && !dispatch_directly(known, &parcel))
         published = publish_to(known, message);
-    else if (!known && is_reply(exchange, message))
-        published.queues = deliver_reply(server, message);
+    else if (!known && reply_to_is_reply(exchange, message))
+        published.queues = reply_to_deliver(server, message);
     else if (!known)
         published = publish(exchange, message, &server->queue_set);
     return published;

@@ -21,7 +21,7 @@ struct server {
     struct list resumable;  /* connections whose input may go on soon: looked at once a turn */
     struct list publishers; /* connections that have published */
     struct list turning;    /* channels with credit and consumers that wait for it: turn_link */
-    struct map replies;     /* channels with a reply consumer, by reply_name (direct reply-to) */
+    struct map replies;     /* channels with a reply consumer, by its reply_to.name */
     size_t connection_count;
     uint64_t connection_id; /* of the newest */
     uint64_t now_ms;

@@ -1,0 +1,114 @@
+/* Direct reply-to: the names, the consumer of replies, and the messages on their way to it. */
+#include "session/reply_to.h"
+
+#include "amqp/properties.h"
+#include "base/mem.h"
+#include "session/channel.h"
+#include "session/outgoing.h"
+
+enum { SECRET_LENGTH = 44 };
+
+static const char general_name[] = "amq.rabbitmq.reply-to";
+
+bool reply_to_is_general(struct bytes queue)
+{
+    return bytes_equal_str(queue, general_name);
+}
+
+bool reply_to_is_name(struct bytes queue)
+{
+    return bytes_start_with(queue, general_name);
+}
+
+/* ---- the consumer ---- */
+
+bool reply_to_consume(struct channel *channel, struct bytes tag, bool no_ack, struct error *error)
+{
+    struct server *server = channel_server(channel);
+    struct consumer_request request = {.tag = tag, .no_ack = true};
+    struct reply_to *own = &channel->reply_to;
+    size_t prefix = sizeof(general_name); /* with a dot for its end */
+    if (!no_ack)
+        return error_set(error, REPLY_PRECONDITION_FAILED, "reply consumer cannot acknowledge");
+    if (own->consumer)
+        return error_set(error, REPLY_PRECONDITION_FAILED, "reply consumer already set");
+    own->name = mem_alloc(prefix + SECRET_LENGTH + 1);
+    memcpy(own->name, general_name, prefix);
+    own->name[prefix - 1] = '.';
+    random_name(server->broker->random, own->name + prefix, SECRET_LENGTH);
+    own->consumer = consumer_new(channel, &request);
+    map_add(&server->replies, bytes_str(own->name), channel);
+    return true;
+}
+
+void reply_to_forget(struct channel *channel, const struct consumer *consumer)
+{
+    struct reply_to *own = &channel->reply_to;
+    if (own->consumer != consumer)
+        return;
+    map_remove(&channel_server(channel)->replies, bytes_str(own->name));
+    mem_free(own->name);
+    *own = (struct reply_to){0};
+}
+
+/* ---- queue methods that name it ---- */
+
+bool reply_to_declare(const struct channel *channel, struct bytes queue, struct error *error)
+{
+    if (reply_to_is_general(queue) || map_find(&channel_server(channel)->replies, queue))
+        return true;
+    return error_set(error, REPLY_NOT_FOUND, "no queue '%.*s' in vhost '%s'", BYTES_ARG(queue),
+                     channel->connection->vhost->name);
+}
+
+bool reply_to_may_bind(const struct channel *channel, struct bytes queue, struct error *error)
+{
+    if (!reply_to_is_name(queue))
+        return true;
+    return error_set(error, REPLY_ACCESS_REFUSED,
+                     "cannot bind to volatile queue '%.*s' in vhost '%s'", BYTES_ARG(queue),
+                     channel->connection->vhost->name);
+}
+
+/* ---- messages ---- */
+
+bool reply_to_rewrite(struct channel *channel, struct error *error)
+{
+    struct message_pool *pool = channel_broker(channel)->pool;
+    struct message *old = channel->content.message;
+    struct properties properties;
+    struct buffer bytes = {0};
+    if (!channel->reply_to.consumer)
+        return error_set(error, REPLY_PRECONDITION_FAILED, "fast reply consumer does not exist");
+    properties_read(message_properties(old), &properties);
+    properties.reply_to = bytes_str(channel->reply_to.name);
+    size_t size = properties_size(&properties);
+    struct writer writer = writer_of(buffer_room(&bytes, size), size);
+    properties_write(&writer, &properties);
+    buffer_added(&bytes, size);
+    struct message *message = message_new(pool, message_exchange(old), message_routing_key(old),
+                                          buffer_bytes(&bytes), old->body_size);
+    message_fill(message, message_body(old));
+    message->flags = old->flags;
+    message->priority = old->priority;
+    buffer_free(&bytes);
+    message_unref(pool, old);
+    channel->content.message = message;
+    return true;
+}
+
+bool reply_to_is_reply(const struct exchange *exchange, const struct message *message)
+{
+    return exchange->is_default && message->routing_key_size > sizeof(general_name) &&
+           reply_to_is_name(message_routing_key(message));
+}
+
+bool reply_to_deliver(struct server *server, struct message *message)
+{
+    struct channel *channel = map_find(&server->replies, message_routing_key(message));
+    if (!channel || !channel->connection->deliver_max ||
+        channel->connection->output.size / 4 > server->options.output_bytes_max)
+        return false;
+    outgoing_deliver(channel->reply_to.consumer, message, ++channel->delivery_tag, false);
+    return true;
+}

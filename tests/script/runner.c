@@ -1,5 +1,5 @@
-/* Runs scripts: every *.amqp file named, or all in tests/script, each against a broker of its own. A
- * script is a test of one behaviour, line by line:
+/* Runs scripts: the files named, those in the folders named, or all in tests/script/cases, each against a
+ * broker of its own. A script is a test of one behaviour, line by line:
  *
  *     c1: connect [no-channel] [remote] [quiet] [frame_max=N] [heartbeat=N]
  *                                       greets, logs in as guest, opens `/` and channel 1;
@@ -43,6 +43,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "amqp/frame.h"
 #include "amqp/properties.h"
@@ -619,12 +620,10 @@ static int is_script(const struct dirent *entry)
     return size > 5 && strcmp(entry->d_name + size - 5, ".amqp") == 0;
 }
 
-static void run_all(void)
+static void run_folder(const char *folder)
 {
-    char folder[4000], path[4400];
+    char path[4400];
     struct dirent **entries;
-    const char *top = getenv("srcdir");
-    snprintf(folder, sizeof(folder), "%s/tests/script", top ? top : ".");
     int count = scandir(folder, &entries, is_script, alphasort);
     if (count < 0)
         bail("%s: %s", folder, strerror(errno));
@@ -636,11 +635,23 @@ static void run_all(void)
     free(entries);
 }
 
+static void run_path(const char *path)
+{
+    struct stat status;
+    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
+        run_folder(path);
+    else
+        run_script(path);
+}
+
 int main(int argc, char **argv)
 {
+    char folder[4000];
+    const char *top = getenv("srcdir");
+    snprintf(folder, sizeof(folder), "%s/tests/script/cases", top ? top : ".");
     for (int i = 1; i < argc; i++)
-        run_script(argv[i]);
+        run_path(argv[i]);
     if (argc == 1)
-        run_all();
+        run_folder(folder);
     return done();
 }

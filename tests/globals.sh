@@ -8,6 +8,8 @@
 #     tests/globals.sh    (in the build folder, or with $top_builddir)
 
 set -u
+# shellcheck source=lib/tap.sh
+. "$(dirname "$0")/lib/tap.sh"
 build=${top_builddir:-.}
 layers='base amqp store broker session admin'
 
@@ -32,19 +34,6 @@ mutables() {
         section ~ /^(\.data|\.bss|\.tdata|\.tbss|\.ldata|\.lbss|\*COM\*)/ && kind != "SECTION" {
             printf "%s: %s (%s)\n", object, name, section
         }'
-}
-
-count=0
-failed=0
-
-ok() { # STATUS NAME
-    count=$((count + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $count - $2"
-    else
-        echo "not ok $count - $2"
-        failed=1
-    fi
 }
 
 # A source of these lines, compiled as the tree is: found or not, as it should be?
@@ -106,5 +95,4 @@ done
 [ -f "$build/libleveret_base.a" ]
 ok $? "there was something to look at in $build"
 
-echo "1..$count"
-exit $failed
+end

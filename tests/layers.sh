@@ -7,6 +7,8 @@
 #     tests/layers.sh [SRC-FOLDER]
 
 set -u
+# shellcheck source=lib/tap.sh
+. "$(dirname "$0")/lib/tap.sh"
 src=${1:-${srcdir:-.}/src}
 
 # Prints file:line and a reason for each include that is not allowed in the folder given.
@@ -61,19 +63,6 @@ offences() {
     done
 }
 
-count=0
-failed=0
-
-ok() { # STATUS NAME
-    count=$((count + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $count - $2"
-    else
-        echo "not ok $count - $2"
-        failed=1
-    fi
-}
-
 # One file with one line of source in a tree of its own: judged as it should be?
 judged() { # allowed|refused FILE LINE
     rm -rf "$work/src"
@@ -120,5 +109,4 @@ fi
 [ -z "$found" ] && find "$src" -name '*.c' | grep -q .
 ok $? "every include of the tree points downwards"
 
-echo "1..$count"
-exit $failed
+end

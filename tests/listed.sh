@@ -5,20 +5,9 @@
 #     tests/listed.sh [TOP-FOLDER]
 
 set -u
+# shellcheck source=lib/tap.sh
+. "$(dirname "$0")/lib/tap.sh"
 top=${1:-${srcdir:-.}}
-
-count=0
-failed=0
-
-ok() { # STATUS NAME
-    count=$((count + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $count - $2"
-    else
-        echo "not ok $count - $2"
-        failed=1
-    fi
-}
 
 # Prints the files of a folder (not of those below it) that its fragment does not name. A program
 # of one file may stand there under its own name, and a test program must.
@@ -47,11 +36,11 @@ ok $? "a file that is named nowhere, or only in a comment, is found"
 
 for folder in $(cd "$top" && find src tests interop bench -type d | LC_ALL=C sort); do
     case $folder in
-    */corpus | */corpus/* | */__pycache__ | bench/results) continue ;;
+    */corpus | */corpus/* | */cases | */__pycache__ | bench/results) continue ;;
     esac
     # The files in tests/lib are listed by tests/local.mk, as the test's own library.
     if [ "$folder" = tests/lib ]; then
-        found=$(for file in "$top"/tests/lib/*.[ch]; do
+        found=$(for file in "$top"/tests/lib/*.[ch] "$top"/tests/lib/*.sh; do
             grep -qF "%D%/lib/${file##*/}" "$top/tests/local.mk" || echo "tests/lib/${file##*/}"
         done)
     else
@@ -64,5 +53,4 @@ for folder in $(cd "$top" && find src tests interop bench -type d | LC_ALL=C sor
     ok $? "everything in $folder is named in a fragment"
 done
 
-echo "1..$count"
-exit $failed
+end

@@ -39,6 +39,9 @@ libleveret_store_fake_a_SOURCES = \
 check_LIBRARIES += libleveret_volatile.a
 libleveret_volatile_a_SOURCES = %D%/lib/disk_volatile.c
 
+# What test scripts share.
+EXTRA_DIST += %D%/lib/tap.sh
+
 # The tree itself is tested, too.
 dist_check_SCRIPTS += \
 	%D%/globals.sh \

@@ -7,6 +7,8 @@
 # --events: print the lines that belong into the page's table, and do nothing else.
 
 set -u
+# shellcheck source=lib/tap.sh
+. "$(dirname "$0")/lib/tap.sh"
 top=${srcdir:-.}
 
 # The rows of log.def, as the page has them.
@@ -43,29 +45,12 @@ if [ "${1:-}" = --events ]; then
     exit 0
 fi
 
-count=0
-failed=0
-
-# Reports one test, with what it says for its failure.
-result() {
-    count=$((count + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $count - $2"
-    else
-        echo "not ok $count - $2"
-        failed=1
-    fi
-    if [ -n "$3" ]; then
-        printf '%s\n' "$3" | sed 's/^/# /'
-    fi
-}
-
 table=$(events_of_table)
 page=$(events_of_page)
 if [ -n "$table" ] && [ "$table" = "$page" ]; then
-    result 0 "leveretd.8 has the events of log.def" ""
+    ok 0 "leveretd.8 has the events of log.def"
 else
-    result 1 "leveretd.8 has the events of log.def" "the page's table should be:
+    ok 1 "leveretd.8 has the events of log.def" "the page's table should be:
 $table"
 fi
 
@@ -74,16 +59,15 @@ for event in $(printf '%s\n' "$table" | sed -n 's/^\.It Sy \([a-z0-9_]*\) .*/\1/
     grep -rqw --include='*.c' "EVENT_$event" "$top/src" || unused="$unused $event"
 done
 [ -n "$table" ] && [ -z "$unused" ]
-result $? "each event is logged somewhere" "$unused"
+ok $? "each event is logged somewhere" "$unused"
 
 if command -v mandoc >/dev/null; then
     for file in "$top"/man/*.[1-8]; do
         said=$(mandoc -T lint -W warning "$file" 2>&1)
-        result $? "${file##*/}" "$said"
+        ok $? "${file##*/}" "$said"
     done
 else
-    result 0 "valid mdoc # SKIP mandoc is not installed" ""
+    ok 0 "valid mdoc # SKIP mandoc is not installed"
 fi
 
-echo "1..$count"
-exit $failed
+end

@@ -2,6 +2,8 @@
 # The shell scripts have nothing that shellcheck objects to. Speaks TAP.
 
 set -u
+# shellcheck source=lib/tap.sh
+. "$(dirname "$0")/lib/tap.sh"
 top=${srcdir:-.}
 
 if ! command -v shellcheck >/dev/null; then
@@ -9,19 +11,10 @@ if ! command -v shellcheck >/dev/null; then
     exit 0
 fi
 
-count=0
-failed=0
 for script in $(cd "$top" && find scripts tests interop .ci -type f | LC_ALL=C sort); do
     head -n 1 "$top/$script" | grep -aqE '^#!.*[/ ](ba|da)?sh( |$)' || continue
-    count=$((count + 1))
-    if said=$(shellcheck -x -P SCRIPTDIR "$top/$script" 2>&1); then
-        echo "ok $count - $script"
-    else
-        echo "not ok $count - $script"
-        printf '%s\n' "$said" | sed 's/^/# /'
-        failed=1
-    fi
+    said=$(shellcheck -x -P SCRIPTDIR "$top/$script" 2>&1)
+    ok $? "$script" "$said"
 done
 
-echo "1..$count"
-exit $failed
+end

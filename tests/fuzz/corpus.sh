@@ -3,6 +3,8 @@
 # reaches far into the code, must still pass. Speaks TAP, one line for each corpus.
 
 set -u
+# shellcheck source=../lib/tap.sh
+. "$(dirname "$0")/../lib/tap.sh"
 corpora=${srcdir:-.}/tests/fuzz/corpus
 programs=${top_builddir:-.}/tests/fuzz
 
@@ -16,8 +18,6 @@ culprit() { # PROGRAM FOLDER
     done
 }
 
-count=0
-failed=0
 log=$(mktemp) || exit 99
 trap 'rm -f "$log"' EXIT
 
@@ -28,18 +28,14 @@ for program in "$programs"/fuzz_*; do
     [ -x "$program" ] || continue
     name=${program##*/fuzz_}
     inputs=$(find "$corpora/$name" -type f 2>/dev/null | wc -l)
-    count=$((count + 1))
     if [ "$inputs" -gt 0 ] &&
         find "$corpora/$name" -type f -print0 | xargs -0 "$program" >"$log" 2>&1; then
-        echo "ok $count - $name: $inputs inputs"
+        ok 0 "$name: $inputs inputs"
     else
-        echo "not ok $count - $name: $inputs inputs"
-        echo "# fails at $(culprit "$program" "$corpora/$name")"
-        tail -n 40 "$log" | sed 's/^/# /'
-        failed=1
+        ok 1 "$name: $inputs inputs" "fails at $(culprit "$program" "$corpora/$name")
+$(tail -n 40 "$log")"
     fi
 done
 [ "$count" -gt 0 ] || echo "Bail out! no fuzz target in $programs"
 
-echo "1..$count"
-exit $failed
+end

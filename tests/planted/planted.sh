@@ -6,10 +6,12 @@
 #     tests/planted/planted.sh [BUG]...    (in the build folder, or with $top_builddir and $srcdir)
 
 set -u
+# shellcheck source=../lib/tap.sh
+. "$(dirname "$0")/../lib/tap.sh"
 build=$(cd "${top_builddir:-.}" && pwd) || exit 99
 source=$(cd "${srcdir:-.}" && pwd) || exit 99
 bugs=$source/src/base/planted.def
-scripts=$source/tests/script
+scripts=$source/tests/script/cases
 programs=$build/tests/planted
 durable="LEVERETD=$programs/leveretd top_builddir=$build $source/tests/wire/durable.py"
 seconds_max=120
@@ -59,19 +61,6 @@ CONFIRM_EARLY TAP_ONLY=thousands_wait test_wait
 CONFIRMS_MERGED TAP_ONLY=waits_have_no_gaps test_wait
 GET_COUNTED_DOWN runner $scripts/get_beside_prefetch.amqp
 TABLE
-}
-
-count=0
-failed=0
-
-ok() { # STATUS NAME
-    count=$((count + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $count - $2"
-    else
-        echo "not ok $count - $2"
-        failed=1
-    fi
 }
 
 # Runs a test with a bug planted, or none when its name is empty. A word with = in front of the program
@@ -152,5 +141,4 @@ for name in $names; do
     done <"$work/tests"
 done
 
-echo "1..$count"
-exit $failed
+end

@@ -97,8 +97,8 @@ enum handled acknowledge(struct channel *channel, uint64_t tag, bool multiple,
     if (!multiple && unacked_take(&channel->unacked, tag, &delivery)) {
         decide(channel, &delivery, verdict);
     } else if (!all && (!multiple || !unacked_has(&channel->unacked, tag))) {
-        return error_set(error, REPLY_PRECONDITION_FAILED, "unknown delivery tag %llu",
-                         (unsigned long long)tag);
+        return handled_error(error, REPLY_PRECONDITION_FAILED, "unknown delivery tag %llu",
+                             (unsigned long long)tag);
     } else {
         is_done = decide_some(channel, all ? last_of_all(channel) : tag, verdict, false);
     }

@@ -218,7 +218,7 @@ static enum handled handle(struct channel *channel, const union method *method,
             return HANDLED_WAIT;
         return channel_end(channel) ? HANDLED : HANDLED_WAIT;
     default: /* basic.ack and others that the table says both may send, but RabbitMQ does not take */
-        return error_set(error, REPLY_COMMAND_INVALID, "unimplemented method");
+        return handled_error(error, REPLY_COMMAND_INVALID, "unimplemented method");
     }
 }
 
@@ -322,26 +322,26 @@ static enum handled open_frame(struct channel *channel, const struct frame *fram
     bool fine = frame->type == FRAME_HEADER ? content_header(channel, frame->payload, error)
                                             : content_body(channel, frame->payload, error);
     if (!fine || !content_is_complete(&channel->content))
-        return fine;
+        return fine ? HANDLED : HANDLED_FAILED;
     return handle_basic_content(channel, error);
 }
 
 /* A channel is being closed after an error: only close and close-ok are heard; and open, for which it
  * is too early. */
-static bool closing_frame(struct channel *channel, const struct frame *frame, uint32_t *id,
-                          struct error *error)
+static enum handled closing_frame(struct channel *channel, const struct frame *frame, uint32_t *id,
+                                  struct error *error)
 {
     union method method;
     if (frame->type != FRAME_METHOD || method_read(frame->payload, &method) != METHOD_OK)
-        return true;
+        return HANDLED;
     *id = method.id;
-    if (method.id == METHOD_CHANNEL_OPEN)
-        return refuse_second_open(error);
+    if (method.id == METHOD_CHANNEL_OPEN && !refuse_second_open(error))
+        return HANDLED_FAILED;
     if (method.id == METHOD_CHANNEL_CLOSE)
         channel_send_id(channel, METHOD_CHANNEL_CLOSE_OK);
     else if (method.id == METHOD_CHANNEL_CLOSE_OK)
         channel_free(channel);
-    return true;
+    return HANDLED;
 }
 
 /* The client has closed the channel, and is not answered yet: it may say so once more, as it may before
@@ -357,32 +357,32 @@ static enum handled ending_frame(struct channel *channel, const struct frame *fr
 }
 
 /* The first frame for a channel that is not open. */
-static bool first_frame(struct connection *connection, const struct frame *frame, uint32_t *id,
-                        struct error *error)
+static enum handled first_frame(struct connection *connection, const struct frame *frame,
+                                uint32_t *id, struct error *error)
 {
     union method method;
     size_t count = connection->channels.count;
     if (count >= connection->channel_max)
-        return error_set(
+        return handled_error(
             error, REPLY_NOT_ALLOWED,
             "number of channels opened (%zu) has reached the negotiated channel_max (%u)", count,
             connection->channel_max);
     if (frame->type != FRAME_METHOD)
-        return error_set(error, REPLY_UNEXPECTED_FRAME,
-                         "expected method frame, got non method frame instead");
+        return handled_error(error, REPLY_UNEXPECTED_FRAME,
+                             "expected method frame, got non method frame instead");
     if (!frame_read_method(frame->payload, &method, id, error))
-        return false;
+        return HANDLED_FAILED;
     if (method.id == METHOD_CHANNEL_CLOSE && connection->ended_channel == frame->channel) {
         union method close_ok = {.id = METHOD_CHANNEL_CLOSE_OK};
         connection_send_on(connection, frame->channel, &close_ok);
-        return true;
+        return HANDLED;
     }
     if (method.id != METHOD_CHANNEL_OPEN)
-        return error_set(error, REPLY_CHANNEL_ERROR, "expected 'channel.open'");
+        return handled_error(error, REPLY_CHANNEL_ERROR, "expected 'channel.open'");
     connection->ended_channel = 0;
     budget_use(&connection->server->broker->turn, METHOD_STEPS);
     channel_send_id(channel_new(connection, frame->channel), METHOD_CHANNEL_OPEN_OK);
-    return true;
+    return HANDLED;
 }
 
 enum handled channel_frame(struct connection *connection, const struct frame *frame)

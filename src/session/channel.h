@@ -54,10 +54,13 @@ struct channel {
 
 /* What a handler answers. */
 enum handled {
-    HANDLED_FAILED = false, /* the error says why */
-    HANDLED = true,
-    HANDLED_WAIT, /* not decidable yet: the same frame is to be handled again later */
+    HANDLED,
+    HANDLED_FAILED, /* the error says why */
+    HANDLED_WAIT,   /* not decidable yet: the same frame is to be handled again later */
 };
+
+/* Fills the error, and is HANDLED_FAILED: arguments as for error_set. */
+#define handled_error(...) (error_set(__VA_ARGS__), HANDLED_FAILED)
 
 struct channel *channel_new(struct connection *connection, uint16_t number);
 /* Ends all that the channel has and frees it. Sends nothing. False: that takes more turns; then it is freed. */

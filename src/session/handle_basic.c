@@ -16,8 +16,8 @@ enum handled handle_basic_qos(struct channel *channel, const struct method_basic
                               struct error *error)
 {
     if (method->prefetch_size)
-        return error_set(error, REPLY_NOT_IMPLEMENTED, "prefetch_size!=0 (%u)",
-                         method->prefetch_size);
+        return handled_error(error, REPLY_NOT_IMPLEMENTED, "prefetch_size!=0 (%u)",
+                             method->prefetch_size);
     if (method->global && !dispatch_due_consumed(channel))
         return HANDLED_WAIT;
     if (method->global)
@@ -93,8 +93,9 @@ enum handled handle_basic_consume(struct channel *channel,
     if (!queue || !read_priority(queue, method->arguments, &request.priority, error))
         return HANDLED_FAILED;
     if (queue->exclusively_consumed || (method->exclusive && queue->consumer_count))
-        return error_set(error, REPLY_ACCESS_REFUSED, "queue '%s' in vhost '%s' in exclusive use",
-                         queue->name, queue->vhost->name);
+        return handled_error(error, REPLY_ACCESS_REFUSED,
+                             "queue '%s' in vhost '%s' in exclusive use", queue->name,
+                             queue->vhost->name);
     if (!dispatch_due(channel, queue))
         return HANDLED_WAIT;
     consumer_new(channel, &request);
@@ -126,7 +127,7 @@ enum handled handle_basic_publish(struct channel *channel,
                                   const struct method_basic_publish *method, struct error *error)
 {
     if (method->immediate)
-        return error_set(error, REPLY_NOT_IMPLEMENTED, "immediate=true");
+        return handled_error(error, REPLY_NOT_IMPLEMENTED, "immediate=true");
     content_begin(channel, method);
     return HANDLED;
 }
@@ -191,7 +192,7 @@ enum handled handle_basic_reject(struct channel *channel, const struct method_ba
 static enum handled recover(struct channel *channel, bool requeue, struct error *error)
 {
     if (!requeue)
-        return error_set(error, REPLY_NOT_IMPLEMENTED, "requeue=false");
+        return handled_error(error, REPLY_NOT_IMPLEMENTED, "requeue=false");
     if (!dispatch_due_returned(channel, 0, UINT64_MAX))
         return HANDLED_WAIT;
     return acknowledge_return_all(channel) ? HANDLED : HANDLED_WAIT;

@@ -6,7 +6,7 @@ enum handled handle_channel_flow(struct channel *channel, const struct method_ch
                                  struct error *error)
 {
     if (!method->active)
-        return error_set(error, REPLY_NOT_IMPLEMENTED, "active=false");
+        return handled_error(error, REPLY_NOT_IMPLEMENTED, "active=false");
     union method ok = {.channel_flow_ok = {METHOD_CHANNEL_FLOW_OK, true}};
     channel_send(channel, &ok);
     return HANDLED;

@@ -5,8 +5,8 @@ enum handled handle_confirm_select(struct channel *channel,
                                    const struct method_confirm_select *method, struct error *error)
 {
     if (channel->transaction)
-        return error_set(error, REPLY_PRECONDITION_FAILED,
-                         "cannot switch from tx to confirm mode");
+        return handled_error(error, REPLY_PRECONDITION_FAILED,
+                             "cannot switch from tx to confirm mode");
     channel->confirms = true;
     if (!method->nowait)
         channel_send_id(channel, METHOD_CONFIRM_SELECT_OK);

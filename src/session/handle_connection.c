@@ -174,8 +174,8 @@ static enum handled handle_open(struct connection *connection,
     struct server *server = connection->server;
     struct vhost *vhost = vhost_find(server->broker, method->virtual_host);
     if (!vhost)
-        return error_set(error, REPLY_NOT_ALLOWED, "vhost %.*s not found",
-                         BYTES_ARG(method->virtual_host));
+        return handled_error(error, REPLY_NOT_ALLOWED, "vhost %.*s not found",
+                             BYTES_ARG(method->virtual_host));
     connection->vhost = vhost;
     connection->state = CONNECTION_RUNNING;
     timer_cancel(&server->timers, &connection->deadline);
@@ -255,7 +255,7 @@ enum handled handle_connection_method(struct connection *connection, const union
         handle_update_secret(connection);
         return HANDLED;
     default:
-        return error_set(error, REPLY_CHANNEL_ERROR, "unexpected method in connection state %s",
-                         state_name(connection->state));
+        return handled_error(error, REPLY_CHANNEL_ERROR, "unexpected method in connection state %s",
+                             state_name(connection->state));
     }
 }

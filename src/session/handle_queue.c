@@ -56,7 +56,8 @@ static void send_declare_ok(struct channel *channel, struct bytes name, uint64_t
     channel_send(channel, &ok);
 }
 
-static enum handled declare_reply_to(struct channel *channel, const struct method_queue_declare *method,
+static enum handled declare_reply_to(struct channel *channel,
+                                     const struct method_queue_declare *method,
                                      struct error *error)
 {
     if (!reply_to_declare(channel, method->queue, error))

@@ -7,8 +7,8 @@ enum handled handle_tx_select(struct channel *channel, const struct method_tx_se
 {
     (void)method;
     if (channel->confirms)
-        return error_set(error, REPLY_PRECONDITION_FAILED,
-                         "cannot switch from confirm to tx mode");
+        return handled_error(error, REPLY_PRECONDITION_FAILED,
+                             "cannot switch from confirm to tx mode");
     if (!channel->transaction)
         channel->transaction = transaction_new(channel);
     channel_send_id(channel, METHOD_TX_SELECT_OK);

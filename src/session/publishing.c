@@ -162,9 +162,9 @@ static enum handled refuse(struct channel *channel, enum store_room room, struct
     if (room == STORE_ROOM_FULL)
         store_refused(channel_broker(channel)->store);
     if (!channel->confirms)
-        return error_set(error, REPLY_PRECONDITION_FAILED,
-                         "message of %zu bytes is larger than what %s", size,
-                         room == STORE_ROOM_FULL ? "is free on the disk" : "the journal takes");
+        return handled_error(error, REPLY_PRECONDITION_FAILED,
+                             "message of %zu bytes is larger than what %s", size,
+                             room == STORE_ROOM_FULL ? "is free on the disk" : "the journal takes");
     wait_refuse(channel, ++channel->publish_number);
     return HANDLED;
 }
@@ -176,9 +176,9 @@ enum handled handle_basic_content(struct channel *channel, struct error *error)
     if (!exchange)
         return HANDLED_FAILED;
     if (exchange->internal)
-        return error_set(error, REPLY_ACCESS_REFUSED,
-                         "cannot publish to internal exchange '%.*s' in vhost '%s'",
-                         BYTES_ARG(exchange_name(exchange)), exchange->vhost->name);
+        return handled_error(error, REPLY_ACCESS_REFUSED,
+                             "cannot publish to internal exchange '%.*s' in vhost '%s'",
+                             BYTES_ARG(exchange_name(exchange)), exchange->vhost->name);
     if (!content->is_plain && !check_properties(channel, error))
         return HANDLED_FAILED;
     enum store_room room = channel->transaction ? STORE_ROOM_NOW
@@ -196,5 +196,5 @@ enum handled handle_basic_content(struct channel *channel, struct error *error)
         message_unref(channel_broker(channel)->pool, message);
     }
     alarm_published(channel->connection);
-    return done;
+    return done ? HANDLED : HANDLED_FAILED;
 }

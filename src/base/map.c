@@ -21,7 +21,8 @@ struct slot {
     void *value; /* NULL: free */
 };
 
-/* A slot of a `map`. Those of an `idmap` need no key: hash_number gives no two numbers the same. */
+/* A slot of a `map`. Those of an `idmap` need no key: hash_number gives no two numbers the same. Those
+ * of a set need none, as its values tell themselves whether they are meant. */
 struct named_slot {
     struct slot slot;
     struct bytes key;
@@ -36,6 +37,21 @@ struct leaf {
 };
 
 #define INLINE static inline __attribute__((always_inline))
+
+/* Which of the values under one hash is meant: the one with this key; or the one that `is` says yes to;
+ * or, without both, the first. */
+struct wanted {
+    const struct bytes *key;
+    bool (*is)(const void *value, const void *wanted);
+    const void *argument;
+};
+
+INLINE bool is_wanted(const struct slot *slot, struct wanted wanted)
+{
+    if (wanted.key)
+        return bytes_equal(((const struct named_slot *)(const void *)slot)->key, *wanted.key);
+    return !wanted.is || wanted.is(slot->value, wanted.argument);
+}
 
 INLINE struct slot *slot_at(struct leaf *leaf, size_t at, size_t slot_size)
 {
@@ -54,15 +70,14 @@ INLINE struct leaf *leaf_of(const struct idmap *table, uint64_t hash)
     return ((struct leaf **)table->root)[place_of(table, hash)];
 }
 
-/* The slot with that key, or the free one where it would be. */
-INLINE struct slot *probe(struct leaf *leaf, uint64_t hash, const struct bytes *key,
-                          size_t slot_size, size_t *found)
+/* The slot with what is wanted, or the free one where it would be. */
+INLINE struct slot *probe(struct leaf *leaf, uint64_t hash, struct wanted wanted, size_t slot_size,
+                          size_t *found)
 {
     size_t mask = leaf->capacity - 1, at = hash & mask;
     struct slot *slot;
     while ((slot = slot_at(leaf, at, slot_size))->value) {
-        if (slot->hash == hash &&
-            (!key || bytes_equal(((struct named_slot *)(void *)slot)->key, *key)))
+        if (slot->hash == hash && is_wanted(slot, wanted))
             break;
         at = (at + 1) & mask;
     }
@@ -70,11 +85,10 @@ INLINE struct slot *probe(struct leaf *leaf, uint64_t hash, const struct bytes *
     return slot;
 }
 
-INLINE void *find(const struct idmap *table, uint64_t hash, const struct bytes *key,
-                  size_t slot_size)
+INLINE void *find(const struct idmap *table, uint64_t hash, struct wanted wanted, size_t slot_size)
 {
     size_t at;
-    return table->count ? probe(leaf_of(table, hash), hash, key, slot_size, &at)->value : NULL;
+    return table->count ? probe(leaf_of(table, hash), hash, wanted, slot_size, &at)->value : NULL;
 }
 
 /* ---- growing ---- */
@@ -169,14 +183,14 @@ static struct leaf *make_room(struct idmap *table, uint64_t hash, size_t slot_si
     }
 }
 
-/* ---- what both kinds do ---- */
+/* ---- what all kinds do ---- */
 
-INLINE struct slot *add(struct idmap *table, uint64_t hash, const struct bytes *key, void *value,
+INLINE struct slot *add(struct idmap *table, uint64_t hash, struct wanted wanted, void *value,
                         size_t slot_size)
 {
     size_t at;
     struct leaf *leaf = make_room(table, hash, slot_size);
-    struct slot *slot = probe(leaf, hash, key, slot_size, &at);
+    struct slot *slot = probe(leaf, hash, wanted, slot_size, &at);
     assert(value && !slot->value);
     *slot = (struct slot){hash, value};
     leaf->count++;
@@ -197,13 +211,13 @@ static void free_table(struct idmap *table)
     idmap_init(table);
 }
 
-INLINE void *take(struct idmap *table, uint64_t hash, const struct bytes *key, size_t slot_size)
+INLINE void *take(struct idmap *table, uint64_t hash, struct wanted wanted, size_t slot_size)
 {
     if (table->count == 0)
         return NULL;
     size_t hole;
     struct leaf *leaf = leaf_of(table, hash);
-    void *value = probe(leaf, hash, key, slot_size, &hole)->value;
+    void *value = probe(leaf, hash, wanted, slot_size, &hole)->value;
     if (!value)
         return NULL;
     size_t mask = leaf->capacity - 1;
@@ -245,6 +259,11 @@ INLINE void *next(const struct idmap *table, uint64_t *at, size_t slot_size)
 
 /* ---- keys of bytes ---- */
 
+static inline struct wanted by_key(const struct bytes *key)
+{
+    return (struct wanted){.key = key};
+}
+
 void map_init(struct map *map, uint64_t seed)
 {
     *map = (struct map){.seed = seed};
@@ -259,12 +278,12 @@ void *map_find(const struct map *map, struct bytes key)
 {
     if (map->table.count == 0)
         return NULL;
-    return find(&map->table, hash_bytes(key, map->seed), &key, sizeof(struct named_slot));
+    return find(&map->table, hash_bytes(key, map->seed), by_key(&key), sizeof(struct named_slot));
 }
 
 void map_add(struct map *map, struct bytes key, void *value)
 {
-    struct slot *slot = add(&map->table, hash_bytes(key, map->seed), &key, value,
+    struct slot *slot = add(&map->table, hash_bytes(key, map->seed), by_key(&key), value,
                             sizeof(struct named_slot));
     ((struct named_slot *)(void *)slot)->key = key;
 }
@@ -273,7 +292,7 @@ void *map_remove(struct map *map, struct bytes key)
 {
     if (map->table.count == 0)
         return NULL;
-    return take(&map->table, hash_bytes(key, map->seed), &key, sizeof(struct named_slot));
+    return take(&map->table, hash_bytes(key, map->seed), by_key(&key), sizeof(struct named_slot));
 }
 
 void *map_next(const struct map *map, uint64_t *at)
@@ -282,6 +301,8 @@ void *map_next(const struct map *map, uint64_t *at)
 }
 
 /* ---- keys that are numbers ---- */
+
+static const struct wanted by_hash;
 
 void idmap_init(struct idmap *map)
 {
@@ -295,17 +316,17 @@ void idmap_free(struct idmap *map)
 
 void *idmap_find(const struct idmap *map, uint64_t id)
 {
-    return find(map, hash_number(id), NULL, sizeof(struct slot));
+    return find(map, hash_number(id), by_hash, sizeof(struct slot));
 }
 
 void idmap_add(struct idmap *map, uint64_t id, void *value)
 {
-    add(map, hash_number(id), NULL, value, sizeof(struct slot));
+    add(map, hash_number(id), by_hash, value, sizeof(struct slot));
 }
 
 void *idmap_remove(struct idmap *map, uint64_t id)
 {
-    return take(map, hash_number(id), NULL, sizeof(struct slot));
+    return take(map, hash_number(id), by_hash, sizeof(struct slot));
 }
 
 void *idmap_next(const struct idmap *map, uint64_t *at)
@@ -323,6 +344,57 @@ void *idmap_take_any(struct idmap *map, uint64_t *at)
     uint64_t place = --*at >> 32;
     struct leaf *leaf =
         map->depth ? ((struct leaf **)map->root)[place] : (struct leaf *)map->root;
-    return take(map, slot_at(leaf, (uint32_t)*at, sizeof(struct slot))->hash, NULL,
+    return take(map, slot_at(leaf, (uint32_t)*at, sizeof(struct slot))->hash, by_hash,
                 sizeof(struct slot));
+}
+
+/* ---- values that know their keys ---- */
+
+static bool is_same(const void *value, const void *wanted)
+{
+    return value == wanted;
+}
+
+/* What is there already under the same hash is passed over. */
+static bool is_nothing(const void *value, const void *wanted)
+{
+    (void)value;
+    (void)wanted;
+    return false;
+}
+
+void set_init(struct set *set)
+{
+    *set = (struct set){0};
+}
+
+void set_free(struct set *set)
+{
+    free_table(&set->table);
+}
+
+void *set_find(const struct set *set, uint64_t hash,
+               bool (*is)(const void *value, const void *wanted), const void *wanted)
+{
+    struct wanted what = {.is = is, .argument = wanted};
+    return find(&set->table, hash, what, sizeof(struct slot));
+}
+
+void set_add(struct set *set, uint64_t hash, void *value)
+{
+    struct wanted nothing = {.is = is_nothing};
+    add(&set->table, hash, nothing, value, sizeof(struct slot));
+}
+
+void set_remove(struct set *set, uint64_t hash, const void *value)
+{
+    struct wanted what = {.is = is_same, .argument = value};
+    void *taken = take(&set->table, hash, what, sizeof(struct slot));
+    assert(taken == value);
+    (void)taken;
+}
+
+void *set_next(const struct set *set, uint64_t *at)
+{
+    return next(&set->table, at, sizeof(struct slot));
 }

@@ -1,6 +1,7 @@
-/* Hash tables with open addressing, of any size: no call takes long. The keys of a `map` are bytes that lie inside the values (the
- * table borrows them: a value's key must not move or change while it is in the table); the keys
- * of an `idmap` are numbers. Neither owns its values. A table without entries holds no memory. */
+/* Hash tables with open addressing, of any size: no call takes long. The keys of a `map` are bytes that
+ * lie inside the values (the table borrows them: a value's key must not move or change while it is in
+ * the table); the keys of an `idmap` are numbers; the values of a `set` know their keys, which may be
+ * in several parts. None owns its values. A table without entries holds no memory. */
 #ifndef LEVERET_BASE_MAP_H
 #define LEVERET_BASE_MAP_H
 
@@ -15,6 +16,10 @@ struct idmap {
 struct map {
     struct idmap table;
     uint64_t seed;
+};
+
+struct set {
+    struct idmap table;
 };
 
 /* An empty table; `seed` is secret to the process (see hash.h). */
@@ -35,7 +40,6 @@ static inline size_t map_count(const struct map *map)
     return map->table.count;
 }
 
-
 /* The same for numbers. */
 void idmap_init(struct idmap *map);
 void idmap_free(struct idmap *map);
@@ -46,5 +50,21 @@ void *idmap_next(const struct idmap *map, uint64_t *at);
 /* Takes out any value; NULL when there is none. *at is where to look first: 0, and then as it was left, so
  * that taking all takes no more time than walking. */
 void *idmap_take_any(struct idmap *map, uint64_t *at);
+
+/* The same for values that are found by a hash, of which the caller makes one from all parts of the key
+ * (with a secret seed if a peer chooses them), and by a function: is this value the wanted one? */
+void set_init(struct set *set);
+void set_free(struct set *set);
+void *set_find(const struct set *set, uint64_t hash,
+               bool (*is)(const void *value, const void *wanted), const void *wanted);
+void set_add(struct set *set, uint64_t hash, void *value);
+/* Takes out a value that is there. */
+void set_remove(struct set *set, uint64_t hash, const void *value);
+void *set_next(const struct set *set, uint64_t *at);
+
+static inline size_t set_count(const struct set *set)
+{
+    return set->table.count;
+}
 
 #endif

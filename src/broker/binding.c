@@ -1,19 +1,67 @@
-/* Bindings. One is known by its source, destination, routing key and arguments: these lie together
- * in it, and are its key in the table of its virtual host. Arguments are sorted by name, as their
- * order in a table means nothing. */
+/* Bindings. One is known by the names of its source and destination, its routing key and arguments.
+ * Arguments are sorted by name, as their order in a table means nothing. */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "amqp/reply.h"
 #include "amqp/table.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "broker/catalogue.h"
 #include "broker/model.h"
 
-static struct bytes identity(const struct binding *binding)
+/* What a binding is known by. */
+struct identity {
+    bool to_queue;
+    struct bytes source, destination, key, arguments;
+};
+
+static struct identity identity_of(const struct binding *binding)
 {
-    size_t start = offsetof(struct binding, source);
-    size_t size = offsetof(struct binding, key) - start + binding->key_size;
-    return bytes_of((const uint8_t *)binding + start, size + binding->arguments_size);
+    return (struct identity){
+        .to_queue = binding->queue,
+        .source = exchange_name(binding->source),
+        .destination =
+            binding->queue ? queue_name(binding->queue) : exchange_name(binding->exchange),
+        .key = bytes_of(binding->key, binding->key_size),
+        .arguments = bytes_of(binding->arguments, binding->arguments_size),
+    };
+}
+
+/* The names are short, and hashed as one. */
+static uint64_t hash_of(const struct vhost *vhost, const struct identity *identity)
+{
+    uint8_t names[1 + 3 * (1 + NAME_MAX_SIZE)];
+    struct writer writer = writer_of(names, sizeof(names));
+    writer_u8(&writer, identity->to_queue);
+    writer_shortstr(&writer, identity->source);
+    writer_shortstr(&writer, identity->destination);
+    writer_shortstr(&writer, identity->key);
+    assert(!writer.bad);
+    uint64_t hash =
+        hash_bytes(bytes_of(names, (size_t)(writer.at - names)), vhost->bindings_seed);
+    return identity->arguments.size ? hash_bytes(identity->arguments, hash) : hash;
+}
+
+static bool is_binding(const void *value, const void *wanted)
+{
+    const struct identity *identity = wanted, other = identity_of(value);
+    return other.to_queue == identity->to_queue && bytes_equal(other.key, identity->key) &&
+           bytes_equal(other.destination, identity->destination) &&
+           bytes_equal(other.source, identity->source) &&
+           bytes_equal(other.arguments, identity->arguments);
+}
+
+static struct binding *find(const struct vhost *vhost, const struct binding *like)
+{
+    struct identity identity = identity_of(like);
+    return set_find(&vhost->bindings, hash_of(vhost, &identity), is_binding, &identity);
+}
+
+static uint64_t hash_binding(const struct binding *binding)
+{
+    struct identity identity = identity_of(binding);
+    return hash_of(binding->source->vhost, &identity);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -73,7 +121,7 @@ static void attach(struct binding *binding)
     source->source_count++;
     source->had_binding = true;
     source->kind->bind(source, binding);
-    map_add(&source->vhost->bindings, identity(binding), binding);
+    set_add(&source->vhost->bindings, hash_binding(binding), binding);
     source->vhost->broker->topology++;
 }
 
@@ -89,7 +137,7 @@ bool binding_put(struct exchange *source, const struct binding_request *request,
 {
     struct binding *binding = binding_new(source, request);
     bool allowed = source->kind->check(binding, error) && check_access(request, error);
-    if (!allowed || map_find(&source->vhost->bindings, identity(binding))) {
+    if (!allowed || find(source->vhost, binding)) {
         mem_free(binding);
         return allowed;
     }
@@ -113,7 +161,7 @@ void binding_drop(struct binding *binding)
 {
     struct exchange *source = binding->source;
     catalogue_delete_binding(binding);
-    map_remove(&source->vhost->bindings, identity(binding));
+    set_remove(&source->vhost->bindings, hash_binding(binding), binding);
     source->vhost->broker->topology++;
     binding_free(binding);
     bool is_done = source->auto_delete && source->source_count == 0 && !source->is_leaving;
@@ -144,7 +192,7 @@ bool binding_remove(struct vhost *vhost, const struct binding_request *request, 
     if (!source)
         return true;
     struct binding *wanted = binding_new(source, request);
-    struct binding *binding = map_find(&vhost->bindings, identity(wanted));
+    struct binding *binding = find(vhost, wanted);
     mem_free(wanted);
     if (!binding)
         return true;

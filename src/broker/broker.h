@@ -26,6 +26,7 @@ struct broker {
     struct list removals; /* what is gone, but for its bindings: removal.c */
     struct list doomed;   /* auto-delete exchanges that lost their last binding: doomed_link */
     struct list dead_letters; /* queues with dead letters waiting for a body to be read */
+    uint64_t exchange_number; /* of the last exchange that was made */
     uint64_t route_number;    /* of the current routing, marks queues already in its set */
     struct budget turn;       /* what may still be done for peers in this turn */
     uint64_t clock_ms;        /* wall clock of this turn, for timestamps and expiry */

@@ -23,6 +23,7 @@ struct exchange *exchange_new(struct vhost *vhost, const struct exchange_kind *k
 {
     struct exchange *exchange = mem_zalloc(sizeof(*exchange) + declare->name.size + 1);
     exchange->vhost = vhost;
+    exchange->number = ++vhost->broker->exchange_number;
     exchange->kind = kind;
     exchange->durable = declare->durable;
     exchange->auto_delete = declare->auto_delete;

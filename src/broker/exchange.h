@@ -20,7 +20,6 @@ struct binding {
     void *kind_data;       /* the exchange kind's */
     uint8_t *arguments;    /* contents of the field table, sorted by name; lies behind the key */
     size_t arguments_size;
-    /* From here to the end of the arguments: what the binding is. */
     struct exchange *source;
     struct queue *queue;       /* the destination is this, */
     struct exchange *exchange; /* or this */
@@ -57,6 +56,7 @@ struct exchange {
     struct list sources;      /* bindings from here: source_link */
     struct list destinations; /* bindings to here: destination_link */
     uint64_t source_count;
+    uint64_t number;       /* no other exchange of this broker has it */
     uint64_t route_number; /* visited in this routing */
     bool is_leaving;       /* gone; its bindings are passed over */
     struct list doomed_link; /* on broker->doomed */

@@ -14,6 +14,7 @@
  * the key at hand.
  *
  * Like RabbitMQ, an empty key has no words, and `a.` has two, the second one empty. */
+#include "base/hash.h"
 #include "base/mem.h"
 #include "broker/exchange.h"
 
@@ -26,6 +27,7 @@ struct positions {
 
 /* A word of binding keys. */
 struct topic_word {
+    uint64_t number;            /* of this word in its trie */
     uint32_t nodes;             /* that it leads to */
     uint64_t routing;           /* the last one whose key had it, */
     struct positions positions; /* and where */
@@ -34,10 +36,9 @@ struct topic_word {
 };
 
 struct topic_node {
-    struct { /* what it is known by */
-        struct topic_node *parent;
-        struct topic_word *word; /* NULL: the root, `*` or `#` */
-    } edge;
+    struct topic_node *parent; /* NULL: the root */
+    struct topic_word *word;   /* that leads here from the parent; NULL: the root, `*` or `#` */
+    uint64_t number;           /* of this node in its trie */
     struct topic_node *star, *hash; /* children for `*` and `#` */
     struct list children;           /* for words, by sibling_link */
     struct list sibling_link;
@@ -54,7 +55,9 @@ struct visit {
 struct topic {
     struct topic_node *root;
     struct map words; /* struct topic_word by text */
-    struct map edges; /* struct topic_node by its edge, but for `*` and `#` */
+    struct set edges; /* struct topic_node by parent and word, but for `*` and `#` */
+    uint64_t number;  /* of the last node or word that was made */
+    uint64_t seed;    /* of edges */
     uint64_t routing; /* the number of the current one */
     struct visit *stack;
     size_t count, capacity;
@@ -69,11 +72,13 @@ struct walk {
     struct topic_word *words[WORDS_MAX]; /* of the key; NULL: in no binding key */
 };
 
-static struct topic_node *node_new(struct topic_node *parent, struct topic_word *word)
+static struct topic_node *node_new(struct topic *topic, struct topic_node *parent,
+                                   struct topic_word *word)
 {
     struct topic_node *node = mem_zalloc(sizeof(*node));
-    node->edge.parent = parent;
-    node->edge.word = word;
+    node->parent = parent;
+    node->word = word;
+    node->number = ++topic->number;
     list_init(&node->children);
     list_init(&node->sibling_link);
     list_init(&node->bindings);
@@ -85,8 +90,9 @@ static void init(struct exchange *exchange)
     struct random *random = exchange->vhost->broker->random;
     struct topic *topic = mem_zalloc(sizeof(*topic));
     map_init(&topic->words, random_next(random));
-    map_init(&topic->edges, random_next(random));
-    topic->root = node_new(NULL, NULL);
+    set_init(&topic->edges);
+    topic->seed = random_next(random);
+    topic->root = node_new(topic, NULL, NULL);
     exchange->state = topic;
 }
 
@@ -95,7 +101,7 @@ static void free_state(struct exchange *exchange)
 {
     struct topic *topic = exchange->state;
     map_free(&topic->words);
-    map_free(&topic->edges);
+    set_free(&topic->edges);
     mem_free(topic->root);
     mem_free(topic->stack);
     mem_free(topic);
@@ -125,17 +131,13 @@ static bool word_next(struct bytes *key, bool *more, struct bytes *word)
 
 /* ---- the trie ---- */
 
-static struct bytes edge_of(const struct topic_node *node)
-{
-    return bytes_of(&node->edge, sizeof(node->edge));
-}
-
 static struct topic_word *word_of(struct topic *topic, struct bytes text)
 {
     struct topic_word *word = map_find(&topic->words, text);
     if (word)
         return word;
     word = mem_zalloc(sizeof(*word) + text.size);
+    word->number = ++topic->number;
     word->size = text.size;
     if (text.size)
         memcpy(word->text, text.data, text.size);
@@ -151,17 +153,31 @@ static void word_drop(struct topic *topic, struct topic_word *word)
     mem_free(word);
 }
 
+static uint64_t hash_edge(const struct topic *topic, const struct topic_node *parent,
+                          const struct topic_word *word)
+{
+    const uint64_t edge[2] = {parent->number, word->number};
+    return hash_bytes(bytes_of(edge, sizeof(edge)), topic->seed);
+}
+
+static bool is_edge(const void *value, const void *wanted)
+{
+    const struct topic_node *node = value, *other = wanted;
+    return node->parent == other->parent && node->word == other->word;
+}
+
 static struct topic_node *child_of(const struct topic *topic, struct topic_node *parent,
                                    struct topic_word *word)
 {
-    struct topic_node wanted = {.edge = {parent, word}};
-    return map_find(&topic->edges, edge_of(&wanted));
+    struct topic_node wanted = {.parent = parent, .word = word};
+    return set_find(&topic->edges, hash_edge(topic, parent, word), is_edge, &wanted);
 }
 
-static struct topic_node *to_special(struct topic_node *node, struct topic_node **child)
+static struct topic_node *to_special(struct topic *topic, struct topic_node *node,
+                                     struct topic_node **child)
 {
     if (!*child)
-        *child = node_new(node, NULL);
+        *child = node_new(topic, node, NULL);
     return *child;
 }
 
@@ -171,11 +187,11 @@ static struct topic_node *to_word(struct topic *topic, struct topic_node *node, 
     struct topic_node *child = child_of(topic, node, word);
     if (child)
         return child;
-    child = node_new(node, word);
+    child = node_new(topic, node, word);
     word->nodes++;
     list_push_back(&node->children, &child->sibling_link);
     node->children_count++;
-    map_add(&topic->edges, edge_of(child), child);
+    set_add(&topic->edges, hash_edge(topic, node, word), child);
     return child;
 }
 
@@ -189,23 +205,23 @@ static void bind_pattern(struct exchange *exchange, struct binding *binding)
         if (bytes_equal_str(word, "#")) {
             has_hash = true;
         } else if (bytes_equal_str(word, "*")) {
-            node = to_special(node, &node->star);
+            node = to_special(topic, node, &node->star);
         } else {
             if (has_hash)
-                node = to_special(node, &node->hash);
+                node = to_special(topic, node, &node->hash);
             has_hash = false;
             node = to_word(topic, node, word);
         }
     }
     if (has_hash)
-        node = to_special(node, &node->hash);
+        node = to_special(topic, node, &node->hash);
     list_push_back(&node->bindings, &binding->kind_link);
     binding->kind_data = node;
 }
 
 static bool is_needed(const struct topic_node *node)
 {
-    return !node->edge.parent || !list_is_empty(&node->bindings) || node->children_count ||
+    return !node->parent || !list_is_empty(&node->bindings) || node->children_count ||
            node->star || node->hash;
 }
 
@@ -215,16 +231,16 @@ static void unbind_pattern(struct exchange *exchange, struct binding *binding)
     struct topic_node *node = binding->kind_data;
     list_remove(&binding->kind_link);
     while (!is_needed(node)) {
-        struct topic_node *parent = node->edge.parent;
+        struct topic_node *parent = node->parent;
         if (parent->star == node) {
             parent->star = NULL;
         } else if (parent->hash == node) {
             parent->hash = NULL;
         } else {
-            map_remove(&topic->edges, edge_of(node));
+            set_remove(&topic->edges, hash_edge(topic, parent, node->word), node);
             list_remove(&node->sibling_link);
             parent->children_count--;
-            word_drop(topic, node->edge.word);
+            word_drop(topic, node->word);
         }
         mem_free(node);
         node = parent;
@@ -310,7 +326,7 @@ static void reach_each(struct walk *walk, const struct visit *visit)
     list_for_each(link, &visit->node->children)
     {
         struct topic_node *child = list_entry(link, struct topic_node, sibling_link);
-        const struct topic_word *word = child->edge.word;
+        const struct topic_word *word = child->word;
         if (word->routing == walk->topic->routing)
             reach(walk, child, &visit->positions, &word->positions);
     }

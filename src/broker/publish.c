@@ -168,7 +168,7 @@ static struct memo *memo_of(struct queue_set *set, const struct exchange *exchan
         for (size_t i = 0; i < key.size; i++)
             head = head << 8 | key.data[i];
     }
-    uint64_t number = head + tail * 31 + (uintptr_t)exchange / 16 + key.size;
+    uint64_t number = head + tail * 31 + exchange->number * 7 + key.size;
     return &set->memos[number * UINT64_C(0x9e3779b97f4a7c15) >> (64 - MEMO_BITS)];
 }
 

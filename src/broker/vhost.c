@@ -62,7 +62,8 @@ struct vhost *vhost_new(struct broker *broker, struct bytes name, bool record)
         memcpy(vhost->name, name.data, name.size);
     map_init(&vhost->exchanges, random_next(broker->random));
     map_init(&vhost->queues, random_next(broker->random));
-    map_init(&vhost->bindings, random_next(broker->random));
+    set_init(&vhost->bindings);
+    vhost->bindings_seed = random_next(broker->random);
     map_init(&vhost->leaving_queues, random_next(broker->random));
     map_init(&vhost->leaving_exchanges, random_next(broker->random));
     map_add(&broker->vhosts, bytes_of(vhost->name, vhost->name_size), vhost);
@@ -82,7 +83,7 @@ struct vhost *vhost_new(struct broker *broker, struct bytes name, bool record)
 void vhost_free(struct vhost *vhost)
 {
     uint64_t at = 0;
-    for (struct binding *binding; (binding = map_next(&vhost->bindings, &at));)
+    for (struct binding *binding; (binding = set_next(&vhost->bindings, &at));)
         binding_free(binding);
     removals_free(vhost->broker);
     at = 0;
@@ -91,7 +92,7 @@ void vhost_free(struct vhost *vhost)
     at = 0;
     for (struct exchange *exchange; (exchange = map_next(&vhost->exchanges, &at));)
         exchange_free(exchange);
-    map_free(&vhost->bindings);
+    set_free(&vhost->bindings);
     map_free(&vhost->queues);
     map_free(&vhost->exchanges);
     map_remove(&vhost->broker->vhosts, bytes_of(vhost->name, vhost->name_size));

@@ -10,7 +10,8 @@ struct vhost {
     struct broker *broker;
     struct map exchanges; /* struct exchange by name; the default one is under the empty name */
     struct map queues;    /* struct queue by name */
-    struct map bindings;  /* struct binding by what it is: see binding.c */
+    struct set bindings;  /* struct binding by what it is: see binding.c */
+    uint64_t bindings_seed;
     struct map leaving_queues, leaving_exchanges; /* struct removal by the name of what is gone */
     struct exchange *default_exchange;
     size_t name_size;

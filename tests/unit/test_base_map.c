@@ -1,4 +1,4 @@
-/* Both hash tables, against plain arrays that are searched from end to end. */
+/* The hash tables, against plain arrays that are searched from end to end. */
 #include "base/map.h"
 
 #include <stdio.h>
@@ -146,6 +146,63 @@ TEST(an_idmap_agrees_with_a_plain_array)
     ok(idmap_find(&map, 0) == NULL && idmap_remove(&map, 0) == NULL, "freed and empty");
 }
 
+/* So few hashes that most values share theirs with others. */
+static uint64_t poor_hash(const struct named *named)
+{
+    return (uint64_t)(uint8_t)named->name[named->size - 1] << 60 | named->size;
+}
+
+static bool is_called(const void *value, const void *wanted)
+{
+    return bytes_equal(key_of(value), key_of(wanted));
+}
+
+static bool set_agrees(const struct set *set, struct named *all)
+{
+    size_t inside = 0, walked = 0;
+    for (int i = 0; i < KEYS; i++) {
+        struct named same = all[i]; /* found by what it is called, not by where it lies */
+        inside += all[i].inside;
+        if (set_find(set, poor_hash(&same), is_called, &same) !=
+            (all[i].inside ? &all[i] : NULL))
+            return false;
+    }
+    const struct named *named;
+    for (uint64_t at = 0; (named = set_next(set, &at)); walked++)
+        if (!named->inside)
+            return false;
+    return set_count(set) == inside && walked == inside;
+}
+
+TEST(values_of_a_set_may_share_a_hash)
+{
+    static struct named all[KEYS];
+    struct random random;
+    struct set set;
+    bool same = true;
+    random_init(&random, 5);
+    make_names(all);
+    all[0].size = 2;
+    set_init(&set);
+    for (int step = 0; step < 4000; step++) {
+        unsigned wave = (unsigned)step / 1000 % 2;
+        struct named *named = &all[random_below(&random, KEYS)];
+        uint64_t hash = poor_hash(named);
+        if (!named->inside && random_below(&random, 10) >= (wave ? 9u : 1u)) {
+            set_add(&set, hash, named);
+            named->inside = true;
+        } else if (named->inside && random_below(&random, 10) < (wave ? 9u : 1u)) {
+            set_remove(&set, hash, named);
+            named->inside = false;
+        }
+        if (step % 200 == 0)
+            same = same && set_agrees(&set, all);
+    }
+    ok(same && set_agrees(&set, all), "each is found by its name");
+    set_free(&set);
+    ok(!set.table.root && set_count(&set) == 0, "freed");
+}
+
 /* Every size from nothing to tens of thousands and back, so that leaves are split and directories doubled
  * many times. */
 TEST(large_tables)
@@ -230,6 +287,7 @@ int main(void)
     RUN(a_map_emptied_holds_no_memory);
     RUN(keys_with_zero_bytes);
     RUN(an_idmap_agrees_with_a_plain_array);
+    RUN(values_of_a_set_may_share_a_hash);
     RUN(large_tables);
     RUN(tables_grow_in_parts);
     return done();

@@ -254,7 +254,7 @@ TEST(exchanges_are_deleted)
     uint64_t topology = bench.broker.topology;
     ok(exchange_delete(bench.vhost, bytes_str("x\r"), false, error), "it goes");
     ok(bench.broker.topology > topology, "the topology has changed");
-    is_int(map_count(&bench.vhost->bindings), 0, "with all its bindings");
+    is_int(set_count(&bench.vhost->bindings), 0, "with all its bindings");
     ok(!vhost_exchange(bench.vhost, bytes_str("x")), "and is gone");
     ok(exchange_delete(bench.vhost, bytes_str("y"), true, error), "a source of nothing is unused");
     bench_free(&bench);
@@ -267,17 +267,17 @@ TEST(bindings_are_told_apart)
     bench_queue(&bench, "q", "", NULL);
     ok(bench_bind(&bench, "x", "q", "k", "b=I1 a=Stext"), "bound");
     ok(bench_bind(&bench, "x", "q", "k", "a=Stext b=I1"), "the order of arguments means nothing");
-    is_int(map_count(&bench.vhost->bindings), 1, "it is one binding");
+    is_int(set_count(&bench.vhost->bindings), 1, "it is one binding");
     ok(bench_bind(&bench, "x", "q", "k", "a=Stext"), "other arguments");
     ok(bench_bind(&bench, "x", "q", "l", "a=Stext"), "another key");
     ok(bench_bind(&bench, "x", "q", "", NULL), "no key");
-    is_int(map_count(&bench.vhost->bindings), 4, "are other bindings");
+    is_int(set_count(&bench.vhost->bindings), 4, "are other bindings");
     is_int(bench_publish(&bench, "x", "k", NULL, NULL, ""), 1, "still each queue once");
     ok(bench_unbind(&bench, "x", "q", "none", NULL), "unbinding what is missing is fine");
     ok(bench_unbind(&bench, "none", "q", "k", NULL), "also where the exchange is missing");
-    is_int(map_count(&bench.vhost->bindings), 4, "nothing has gone");
+    is_int(set_count(&bench.vhost->bindings), 4, "nothing has gone");
     ok(bench_unbind(&bench, "x", "q", "k", "b=I1 a=Stext"), "unbound");
-    is_int(map_count(&bench.vhost->bindings), 3, "one has gone");
+    is_int(set_count(&bench.vhost->bindings), 3, "one has gone");
     ok(!bench_bind(&bench, "none", "q", "k", NULL), "a missing exchange");
     is_str(bench_text(&bench), "404 no exchange 'none' in vhost '/'", "the text");
     ok(!bench_bind(&bench, "", "q", "k", NULL), "the default exchange");
@@ -286,7 +286,7 @@ TEST(bindings_are_told_apart)
     bench.error.code = 0;
     ok(!bench_unbind(&bench, "", "q", "k", NULL), "nor to unbind");
     queue_delete(vhost_queue(bench.vhost, bytes_str("q")));
-    is_int(map_count(&bench.vhost->bindings), 0, "bindings go with their queue");
+    is_int(set_count(&bench.vhost->bindings), 0, "bindings go with their queue");
     is_int(store_fake_indexes(bench.store), 0, "and so does its index");
     bench_free(&bench);
 }

@@ -47,7 +47,7 @@ TEST(what_is_durable_comes_back)
     bench_restart(&bench);
     is_int(map_count(&bench.vhost->exchanges), 9, "exchanges, with the predeclared ones");
     is_int(map_count(&bench.vhost->queues), 2, "queues");
-    is_int(map_count(&bench.vhost->bindings), 5, "bindings");
+    is_int(set_count(&bench.vhost->bindings), 5, "bindings");
     struct queue *queue = vhost_queue(bench.vhost, bytes_str("q"));
     ok(queue && queue->id == id && queue->durable && !queue->auto_delete, "q is as it was");
     is_str(queue->dead_letter_exchange, "x", "with its arguments");
@@ -58,7 +58,7 @@ TEST(what_is_durable_comes_back)
     is_int(bench_publish(&bench, "x", "a.b", "c=I3", NULL, ""), 2, "routing is as it was");
     is_int(bench_publish(&bench, "x", "b", "c=I4", NULL, ""), 0, "in all its parts");
     ok(bench_bind(&bench, "y", "r", "", "a=I1 b=I2 x-match=Sany"), "a binding is known again");
-    is_int(map_count(&bench.vhost->bindings), 5, "and not a new one");
+    is_int(set_count(&bench.vhost->bindings), 5, "and not a new one");
     ok(bench_unbind(&bench, "y", "r", "", "a=I1 b=I2 x-match=Sany"), "it is unbound");
     ok(exchange_delete(bench.vhost, bytes_str("x"), false, &bench.error), "an exchange goes");
     queue_delete(queue);
@@ -221,7 +221,7 @@ TEST(what_makes_no_sense_is_left_out_when_salvaged)
     ok(broker_restore(&broker, error, sizeof(error)), "what is left starts");
     struct vhost *vhost = vhost_find(&broker, bytes_str("/"));
     ok(vhost && vhost_queue(vhost, bytes_str("salvaged.9")), "with the queue that was nameless");
-    is_int(map_count(&vhost->bindings), 1, "and the binding that has both ends");
+    is_int(set_count(&vhost->bindings), 1, "and the binding that has both ends");
     broker_free(&broker);
     store_fake_free(store);
     bench_free(&bench);

@@ -112,7 +112,7 @@ TEST(headers_are_compared)
     ok(!bench_bind(&bench, "h", "a", "", "x-match=I5"), "of another type");
     is_str(bench_text(&bench),
            "406 Invalid x-match field type signedint (value 5); expected longstr", "the text");
-    is_int(map_count(&bench.vhost->bindings), 0, "no such bindings came to be");
+    is_int(set_count(&bench.vhost->bindings), 0, "no such bindings came to be");
     bench_free(&bench);
 }
 

@@ -293,7 +293,7 @@ static struct vhost *vhost(void)
 
 static size_t bindings(void)
 {
-    return map_count(&vhost()->bindings);
+    return set_count(&vhost()->bindings);
 }
 
 /* A queue `much`, bound many times to an exchange and once to one with auto-delete; all are durable. */

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Who may include whom. A folder of src/ includes only itself and the folders before it in `order`;
 # the programs' main files and folders have their own lists. A library's header may be included only
-# by the files that hide that library. Speaks TAP; before it judges the tree it shows, on small
+# by the files that hide that library, and nobody above src/queue takes messages from the store. Speaks TAP; before it judges the tree it shows, on small
 # broken trees of its own, that it would notice.
 #
 #     tests/layers.sh [SRC-FOLDER]
@@ -23,7 +23,7 @@ offences() {
         }
 
         BEGIN {
-            count = split("base amqp store broker session net admin", order, " ")
+            count = split("base amqp store queue broker session net admin", order, " ")
             for (i = 1; i <= count; i++)
                 rank[order[i]] = i
             # These stand beside the layers, and see only what is named here.
@@ -34,6 +34,10 @@ offences() {
                 folder = ""
             if (folder != "" && !(folder in rank) && !(folder in extra))
                 printf "%s:1: src/%s has no place among the layers\n", file, folder
+        }
+
+        /index_(take|settle|return|fetch|purge)[ \t]*\(/ && rank[folder] > rank["queue"] {
+            fail("what a queue keeps its messages in is for src/queue to know")
         }
 
         /^[ \t]*#[ \t]*include[ \t]*["<]/ {
@@ -96,6 +100,10 @@ judged allowed leveretd.c '#include "net/loop.h"'
 judged allowed leveretd.c '#include <ev.h>'
 judged allowed net/loop.c '#include <ev.h>'
 judged refused session/tick.c '#include <ev.h>'
+judged refused session/ack.c 'index_settle(queue->state, 7);'
+judged refused broker/dead.c 'if (index_fetch (index, 7, &message))'
+judged allowed queue/queue_classic.c 'index_settle(queue->state, 7);'
+judged allowed session/ack.c 'queue_settle(queue, 7);'
 judged allowed store/kv_leveldb.c '#include <leveldb/c.h>'
 judged refused store/index.c '#include <leveldb/c.h>'
 judged allowed net/tls.c '#include <openssl/ssl.h>'

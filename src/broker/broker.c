@@ -10,7 +10,7 @@ void broker_init(struct broker *broker, struct store *store, struct message_pool
     *broker = (struct broker){.store = store, .pool = pool, .random = random, .log = log};
     map_init(&broker->vhosts, random_next(random));
     map_init(&broker->users, random_next(random));
-    list_init(&broker->working);
+    queues_init(&broker->queues, store);
     list_init(&broker->dead_letters);
     list_init(&broker->removals);
     list_init(&broker->doomed);
@@ -41,6 +41,7 @@ void broker_free(struct broker *broker)
     uint64_t at = 0;
     for (void *user; (user = map_next(&broker->users, &at));)
         mem_free(user);
+    queues_free(&broker->queues);
     map_free(&broker->users);
     map_free(&broker->vhosts);
     queue_set_free(broker->dead_letter_set);

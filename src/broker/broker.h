@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/random.h"
-#include "store/store.h"
+#include "queue/queue.h"
 
 struct queue_set;
 
@@ -20,9 +20,9 @@ struct broker {
     struct message_pool *pool;
     const struct log *log;
     struct random *random;
+    struct queues queues;     /* what they share */
     struct map vhosts;        /* struct vhost by name */
     struct map users;         /* struct user by name */
-    struct list working;      /* queues that may have a message for a consumer: working_link */
     struct list removals; /* what is gone, but for its bindings: removal.c */
     struct list doomed;   /* auto-delete exchanges that lost their last binding: doomed_link */
     struct list dead_letters; /* queues with dead letters waiting for a body to be read */

@@ -202,8 +202,7 @@ static void drop_cycles(struct funeral *funeral, struct queue_set *set)
                       queue->vhost->name, queue->name);
             continue;
         }
-        set->queues[kept] = queue;
-        set->indexes[kept++] = queue->index;
+        set->queues[kept++] = queue;
     }
     set->count = kept;
 }
@@ -288,14 +287,14 @@ static bool move(struct queue *queue, uint64_t sequence, enum death why)
     struct store *store = queue->vhost->broker->store;
     bool has_room;
     if (exchange) {
-        switch (index_fetch(queue->index, sequence, &message)) {
-        case INDEX_WAIT:
+        switch (queue_fetch(queue, sequence, &message)) {
+        case QUEUE_WAIT:
             return false;
-        case INDEX_EMPTY:
+        case QUEUE_EMPTY:
             if (planted(PLANTED_DAMAGED_BURIED))
                 break;
             return true;
-        case INDEX_OK:
+        case QUEUE_OK:
             has_room = room_for(store, message) == STORE_ROOM_NOW;
             if (has_room)
                 bury(queue, exchange, message, why);
@@ -304,21 +303,21 @@ static bool move(struct queue *queue, uint64_t sequence, enum death why)
                 return false;
         }
     }
-    index_settle(queue->index, sequence);
+    queue_settle(queue, sequence);
     return true;
 }
 
 /* ---- in two steps, for what must not wait in between ---- */
 
-enum index_result dead_letter_write(struct queue *queue, uint64_t sequence, struct message **letter)
+enum queue_result dead_letter_write(struct queue *queue, uint64_t sequence, struct message **letter)
 {
     struct exchange *exchange = exchange_of(queue);
     struct queue_set *set = queue->vhost->broker->dead_letter_set;
     struct message *message;
     *letter = NULL;
-    enum index_result result =
-        exchange ? index_fetch(queue->index, sequence, &message) : INDEX_OK;
-    if (!exchange || result != INDEX_OK)
+    enum queue_result result =
+        exchange ? queue_fetch(queue, sequence, &message) : QUEUE_OK;
+    if (!exchange || result != QUEUE_OK)
         return result;
     struct funeral funeral = {
         .queue = queue,
@@ -330,7 +329,7 @@ enum index_result dead_letter_write(struct queue *queue, uint64_t sequence, stru
     *letter = letter_of(&funeral, set);
     end_funeral(&funeral);
     message_unref(queue->vhost->broker->pool, message);
-    return INDEX_OK;
+    return QUEUE_OK;
 }
 
 void dead_letter_send(struct queue *queue, uint64_t sequence, struct message *letter)
@@ -338,13 +337,13 @@ void dead_letter_send(struct queue *queue, uint64_t sequence, struct message *le
     struct exchange *exchange = exchange_of(queue);
     if (letter && exchange)
         publish(exchange, letter, queue->vhost->broker->dead_letter_set);
-    index_settle(queue->index, sequence);
+    queue_settle(queue, sequence);
 }
 
 void dead_letter(struct queue *queue, uint64_t sequence, enum death why)
 {
     if (!queue->dead_letter_exchange) {
-        index_settle(queue->index, sequence);
+        queue_settle(queue, sequence);
         return;
     }
     bool now = list_is_empty(&queue->dead_letters) &&
@@ -391,7 +390,7 @@ bool dead_letters_are_due(struct queue *queue)
         return false;
     const struct dead_letter *waiting = list_entry(link, struct dead_letter, link);
     if (!exchange_of(queue) ||
-        index_fetch(queue->index, waiting->sequence, &message) != INDEX_OK)
+        queue_fetch(queue, waiting->sequence, &message) != QUEUE_OK)
         return true;
     enum store_room room = room_for(broker->store, message);
     message_unref(broker->pool, message);

@@ -2,7 +2,7 @@
 #ifndef LEVERET_BROKER_EXCHANGE_H
 #define LEVERET_BROKER_EXCHANGE_H
 
-#include "broker/queue.h"
+#include "broker/queue_declare.h"
 
 struct exchange;
 struct queue_set;
@@ -101,7 +101,6 @@ struct memo;
 struct queue_set {
     struct broker *broker;
     struct queue **queues;
-    struct index **indexes; /* theirs, in the same order */
     size_t count, capacity;
     uint64_t work;  /* what routing has looked at: bindings, patterns, queues found; it only rises */
     size_t matched; /* bindings of the exchange at hand that matched */

@@ -20,9 +20,9 @@ libleveret_broker_a_SOURCES = \
 	%D%/model.h \
 	%D%/publish.c \
 	%D%/publish.h \
-	%D%/queue.c \
-	%D%/queue.h \
 	%D%/queue_arguments.c \
+	%D%/queue_declare.c \
+	%D%/queue_declare.h \
 	%D%/queue_set.c \
 	%D%/removal.c \
 	%D%/removal.h \

@@ -29,10 +29,7 @@ void exchanges_reap(struct broker *broker);
 void removals_free(struct broker *broker);
 
 /* `id` 0: a new one. */
-struct queue *queue_new(struct vhost *vhost, const struct queue_declare *declare, uint64_t id);
-/* Takes it off all lists but those of its bindings. */
-void queue_forget(struct queue *queue);
-void queue_free(struct queue *queue);
+struct queue *queue_add(struct vhost *vhost, const struct queue_declare *declare, uint64_t id);
 
 /* Adds a binding that is not there yet. */
 bool binding_put(struct exchange *source, const struct binding_request *request, bool record,

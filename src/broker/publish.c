@@ -85,11 +85,8 @@ struct published publish_routed(struct broker *broker, struct message *message,
     struct published published = {.queues = set->count};
     if (set->count == 0)
         return published;
-    published.on_record = store_publish(broker->store, message, set->indexes, set->count);
+    published.on_record = queue_push(&broker->queues, set->queues, set->count, message);
     budget_use(&broker->turn, set->count * QUEUE_STEPS);
-    for (size_t i = 0; i < set->count; i++)
-        if (!list_is_empty(&set->queues[i]->ready_consumers))
-            queue_has_work(set->queues[i]);
     return published;
 }
 
@@ -206,9 +203,7 @@ struct queue *publish_known(const struct exchange *exchange, struct bytes routin
 struct published publish_to(struct queue *queue, struct message *message)
 {
     struct published published = {.queues = 1};
-    published.on_record = store_publish(queue->vhost->broker->store, message, &queue->index, 1);
-    if (!list_is_empty(&queue->ready_consumers))
-        queue_has_work(queue);
+    published.on_record = queue_push(queue->queues, &queue, 1, message);
     return published;
 }
 

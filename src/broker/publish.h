@@ -29,10 +29,10 @@ enum death { DEATH_REJECTED, DEATH_EXPIRED, DEATH_MAXLEN };
  * may have to be read first; then it stays taken until dead_letters_move finds it. */
 void dead_letter(struct queue *queue, uint64_t sequence, enum death why);
 /* The same for a rejected message, in two steps. The first makes the dead letter, and changes nothing:
- * INDEX_OK: *letter is a reference of the caller's, or NULL, as there is nowhere to send one;
- * INDEX_WAIT: it has to be read first, ask again; INDEX_EMPTY: it is damaged, and stays where it is.
+ * QUEUE_OK: *letter is a reference of the caller's, or NULL, as there is nowhere to send one;
+ * QUEUE_WAIT: it has to be read first, ask again; QUEUE_EMPTY: it is damaged, and stays where it is.
  * The second publishes it, and ends the message, without waiting for anything. */
-enum index_result dead_letter_write(struct queue *queue, uint64_t sequence,
+enum queue_result dead_letter_write(struct queue *queue, uint64_t sequence,
                                     struct message **letter);
 void dead_letter_send(struct queue *queue, uint64_t sequence, struct message *letter);
 /* Moves waiting dead letters on; once a turn. */

@@ -7,7 +7,6 @@
 void queue_set_free(struct queue_set *set)
 {
     mem_free(set->queues);
-    mem_free(set->indexes);
     mem_free(set->pending);
     mem_free(set->keys);
     mem_free(set->memos);
@@ -27,10 +26,8 @@ void queue_set_add_queue(struct queue_set *set, struct queue *queue)
     if (set->count == set->capacity) {
         set->capacity = grown(set->capacity);
         set->queues = mem_realloc(set->queues, set->capacity * sizeof(struct queue *));
-        set->indexes = mem_realloc(set->indexes, set->capacity * sizeof(struct index *));
     }
-    set->queues[set->count] = queue;
-    set->indexes[set->count++] = queue->index;
+    set->queues[set->count++] = queue;
 }
 
 static void add_exchange(struct queue_set *set, struct exchange *exchange)

@@ -126,11 +126,11 @@ void queue_delete(struct queue *queue)
     queue->is_leaving = true;
     if (queue->durable)
         catalogue_delete_queue(queue);
-    store_queue_delete(broker->store, queue->index);
-    queue->index = NULL;
+    dead_letters_forget(queue);
+    queue_drop(queue);
+    list_remove(&queue->owner_link);
     map_remove(&vhost->queues, queue_name(queue));
     broker->topology++;
-    queue_forget(queue);
     begin((struct removal){.vhost = vhost, .queue = queue}, &budget);
     reap(broker, &budget);
 }

@@ -89,7 +89,7 @@ static void restore_queue(struct restore *restore, struct vhost *vhost,
     else if (!table_check(entry->arguments))
         fail(restore, entry, "its arguments are malformed");
     else
-        queue_new(vhost, &declare, entry->id);
+        queue_add(vhost, &declare, entry->id);
 }
 
 static void restore_leaving(struct restore *restore, struct bytes key)
@@ -225,7 +225,7 @@ static void adopt(void *context, struct index *index)
     struct queue_declare declare = {.name = bytes_str(name), .durable = true};
     if (vhost_queue(vhost, declare.name))
         return;
-    catalogue_put_queue(queue_new(vhost, &declare, index->id));
+    catalogue_put_queue(queue_add(vhost, &declare, index->id));
     tell(restore->salvage, "the name is lost: queue %llu is called '%s' now",
          (unsigned long long)index->id, name);
 }

@@ -87,8 +87,10 @@ void vhost_free(struct vhost *vhost)
         binding_free(binding);
     removals_free(vhost->broker);
     at = 0;
-    for (struct queue *queue; (queue = map_next(&vhost->queues, &at));)
+    for (struct queue *queue; (queue = map_next(&vhost->queues, &at));) {
+        dead_letters_forget(queue);
         queue_free(queue);
+    }
     at = 0;
     for (struct exchange *exchange; (exchange = map_next(&vhost->exchanges, &at));)
         exchange_free(exchange);

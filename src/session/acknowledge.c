@@ -34,12 +34,11 @@ void delivery_end(struct channel *channel, const struct delivery *delivery, enum
 {
     struct queue *queue = delivery->source->queue;
     if (queue && verdict == VERDICT_ACK) {
-        index_settle(queue->index, delivery->sequence);
+        queue_settle(queue, delivery->sequence);
     } else if (queue && verdict == VERDICT_REJECT) {
         dead_letter(queue, delivery->sequence, DEATH_REJECTED);
     } else if (queue) {
-        index_return(queue->index, delivery->sequence, true);
-        queue_has_work(queue);
+        queue_give_back(queue, delivery->sequence);
     }
     delivery_forget(channel, delivery);
 }

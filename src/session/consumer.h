@@ -6,7 +6,7 @@
 #ifndef LEVERET_SESSION_CONSUMER_H
 #define LEVERET_SESSION_CONSUMER_H
 
-#include "broker/queue.h"
+#include "broker/queue_declare.h"
 
 struct channel;
 struct delivery;

@@ -1,4 +1,4 @@
-/* A queue is on broker->working while it may have both a message and a consumer for it. It goes off
+/* A queue is on queues->working while it may have both a message and a consumer for it. It goes off
  * when it runs out of either, and comes back with a publish, a returned message, or a consumer that
  * became ready. */
 #include "session/dispatch.h"
@@ -47,7 +47,7 @@ static unsigned cost_of(const struct message *message)
 }
 
 /* Gives a queue's messages to its consumers, as many as `budget` allows; returns what they cost. A queue
- * that could go on stays on broker->working. */
+ * that could go on stays on queues->working. */
 static unsigned serve(struct queue *queue, unsigned budget)
 {
     struct message_pool *pool = queue->vhost->broker->pool;
@@ -60,7 +60,7 @@ static unsigned serve(struct queue *queue, unsigned budget)
             queue_has_work(queue);
             break;
         }
-        if (index_take(queue->index, consumer->no_ack, &taken) != INDEX_OK)
+        if (queue_take(queue, consumer->no_ack, &taken) != QUEUE_OK)
             break;
         deliver(consumer, &taken);
         count += cost_of(taken.message);
@@ -86,7 +86,7 @@ static unsigned take_turn(struct server *server)
 
 bool dispatch_directly(struct queue *queue, const struct parcel *parcel)
 {
-    if (queue->index->ready)
+    if (queue_ready(queue))
         return false;
     struct consumer *consumer = next_consumer(queue);
     if (!consumer || !consumer->no_ack || !parcel_is_small(parcel, consumer->channel))
@@ -98,7 +98,7 @@ bool dispatch_directly(struct queue *queue, const struct parcel *parcel)
 
 void dispatch(struct server *server)
 {
-    struct list *working = &server->broker->working, *link;
+    struct list *working = &server->broker->queues.working, *link;
     unsigned count = 0;
     while (count < TURN_BUDGET && !(list_is_empty(working) && list_is_empty(&server->turning))) {
         count += take_turn(server);
@@ -111,14 +111,14 @@ void dispatch(struct server *server)
 
 static bool is_due(const struct queue *queue)
 {
-    return queue->index->ready && !list_is_empty(&queue->ready_consumers);
+    return queue_ready(queue) && !list_is_empty(&queue->ready_consumers);
 }
 
 /* The channel's own consumers get nothing while it holds replies back; what they are owed comes before
  * the answer to its next method. */
 static bool is_held_back(const struct channel *channel, const struct queue *queue)
 {
-    return queue->index->ready && !list_is_empty(&channel->waiting_replies) &&
+    return queue_ready(queue) && !list_is_empty(&channel->waiting_replies) &&
            !list_is_empty(&channel->parked);
 }
 

@@ -8,7 +8,7 @@ struct channel;
 struct server;
 
 /* Once a turn: gives every working queue its share until the turn's budget is used up. Work that is
- * left stays on broker->working. */
+ * left stays on queues->working. */
 void dispatch(struct server *server);
 /* Makes the deliveries from this queue that are due, before a method of the channel looks at it: so
  * the method sees the queue as it would if its client had waited for each answer. False: not all

@@ -143,19 +143,19 @@ enum handled handle_basic_get(struct channel *channel, const struct method_basic
         return HANDLED_FAILED;
     if (!dispatch_due(channel, queue))
         return HANDLED_WAIT;
-    switch (index_take(queue->index, method->no_ack, &taken)) {
-    case INDEX_WAIT:
+    switch (queue_take(queue, method->no_ack, &taken)) {
+    case QUEUE_WAIT:
         return HANDLED_WAIT;
-    case INDEX_EMPTY:
+    case QUEUE_EMPTY:
         channel_send_id(channel, METHOD_BASIC_GET_EMPTY);
         return HANDLED;
-    case INDEX_OK:
+    case QUEUE_OK:
         break;
     }
     uint64_t tag = ++channel->delivery_tag;
     if (!method->no_ack)
         acknowledge_expect(channel, consumer_for_get(channel, queue), tag, taken.sequence);
-    outgoing_get_ok(channel, taken.message, tag, taken.redelivered, queue->index->ready);
+    outgoing_get_ok(channel, taken.message, tag, taken.redelivered, queue_ready(queue));
     message_unref(channel_broker(channel)->pool, taken.message);
     return HANDLED;
 }

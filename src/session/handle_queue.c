@@ -108,7 +108,7 @@ enum handled handle_queue_declare(struct channel *channel,
         return HANDLED;
     if (!method->passive)
         wait_hold_names(channel);
-    send_declare_ok(channel, queue_name(queue), queue->index->ready, queue->consumer_count);
+    send_declare_ok(channel, queue_name(queue), queue_ready(queue), queue->consumer_count);
     return HANDLED;
 }
 
@@ -174,7 +174,7 @@ enum handled handle_queue_purge(struct channel *channel, const struct method_que
         return HANDLED_FAILED;
     if (!dispatch_due(channel, queue))
         return HANDLED_WAIT;
-    uint64_t count = index_purge(queue->index);
+    uint64_t count = queue_purge(queue);
     if (method->nowait)
         return HANDLED;
     if (queue->durable)
@@ -190,7 +190,7 @@ static bool check_delete(const struct queue *queue, const struct method_queue_de
     if (method->if_unused && queue->consumer_count)
         return error_set(error, REPLY_PRECONDITION_FAILED, "queue '%s' in vhost '%s' in use",
                          queue->name, queue->vhost->name);
-    if (method->if_empty && queue->index->ready)
+    if (method->if_empty && queue_ready(queue))
         return error_set(error, REPLY_PRECONDITION_FAILED, "queue '%s' in vhost '%s' not empty",
                          queue->name, queue->vhost->name);
     return true;
@@ -216,7 +216,7 @@ enum handled handle_queue_delete(struct channel *channel, const struct method_qu
             return HANDLED_WAIT;
         if (!check_delete(queue, method, error))
             return HANDLED_FAILED;
-        ok.queue_delete_ok.message_count = clip(queue->index->ready);
+        ok.queue_delete_ok.message_count = clip(queue_ready(queue));
         queue_remove_consumed(queue, &lost);
     }
     if (!method->nowait) {

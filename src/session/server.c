@@ -127,16 +127,6 @@ static void run_timers(struct server *server)
     }
 }
 
-/* Queues whose messages were read from the disk. */
-static void wake_queues(struct server *server)
-{
-    struct index *index;
-    while ((index = store_take_awake(server->broker->store))) {
-        queue_has_work(index->owner);
-        server->has_work_left = true;
-    }
-}
-
 /* When the filling batch is another one, who had to wait for room in it goes on. */
 static void store_turn(struct server *server)
 {
@@ -185,14 +175,14 @@ void server_tick(struct server *server, uint64_t now_ms, uint64_t clock_ms)
     steps_next(steps, "dispatch");
     dispatch(server);
     store_turn(server);
-    wake_queues(server);
+    server->has_work_left |= queues_wake(&broker->queues);
     steps_next(steps, "wait");
     wait_tick(server);
     steps_next(steps, "timers");
     run_timers(server);
     alarm_tick(server);
     check_failure(server);
-    if (!list_is_empty(&broker->working) || !list_is_empty(&server->turning) ||
+    if (!list_is_empty(&broker->queues.working) || !list_is_empty(&server->turning) ||
         has_removals(server))
         server->has_work_left = true;
 }

@@ -205,11 +205,11 @@ static enum progress write_letter(struct transaction *tx, struct kept_delivery *
     struct queue *queue = kept->delivery.source->queue;
     if (kept->verdict != VERDICT_REJECT || !queue || !queue->dead_letter_exchange)
         return PROGRESS_DONE;
-    enum index_result result =
+    enum queue_result result =
         dead_letter_write(queue, kept->delivery.sequence, &kept->letter);
-    kept->is_damaged = result == INDEX_EMPTY;
+    kept->is_damaged = result == QUEUE_EMPTY;
     if (!kept->letter)
-        return result == INDEX_WAIT ? PROGRESS_WAITS : PROGRESS_DONE;
+        return result == QUEUE_WAIT ? PROGRESS_WAITS : PROGRESS_DONE;
     use(tx, LETTER_STEPS);
     count_memory(tx, message_memory(kept->letter));
     struct error missing;

@@ -14,12 +14,22 @@
 struct store;
 struct chunk;
 
+/* Of messages. */
+struct counts {
+    uint64_t ready; /* can be taken */
+    uint64_t taken; /* are taken and not settled */
+};
+
 struct index {
     /* For the caller to read: */
     uint64_t id;
     void *owner;
-    uint64_t ready; /* messages that can be taken */
-    uint64_t taken; /* messages taken and not settled */
+    union {
+        struct counts counts;
+        struct {
+            uint64_t ready, taken;
+        };
+    };
     /* The store's: */
     struct store *store;
     struct chunk **chunks; /* in order; the first is at chunks[chunks_first] */

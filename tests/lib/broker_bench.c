@@ -205,5 +205,5 @@ size_t bench_publish(struct bench *bench, const char *exchange, const char *key,
 uint64_t bench_ready(struct bench *bench, const char *queue)
 {
     struct queue *found = vhost_queue(bench->vhost, bytes_str(queue));
-    return found ? found->index->ready : 0;
+    return found ? found->counts->ready : 0;
 }

@@ -11,6 +11,10 @@ check_LIBRARIES += libleveret_broker_planted.a
 libleveret_broker_planted_a_SOURCES = $(libleveret_broker_a_SOURCES)
 libleveret_broker_planted_a_CPPFLAGS = $(PLANTED_CPPFLAGS)
 
+check_LIBRARIES += libleveret_queue_planted.a
+libleveret_queue_planted_a_SOURCES = $(libleveret_queue_a_SOURCES)
+libleveret_queue_planted_a_CPPFLAGS = $(PLANTED_CPPFLAGS)
+
 check_LIBRARIES += libleveret_store_planted.a
 libleveret_store_planted_a_SOURCES = $(libleveret_store_a_SOURCES) %D%/planted.c
 libleveret_store_planted_a_CPPFLAGS = $(PLANTED_CPPFLAGS)
@@ -21,6 +25,7 @@ PLANTED_LDADD = \
 	libleveret_net.a \
 	libleveret_session_planted.a \
 	libleveret_broker_planted.a \
+	libleveret_queue_planted.a \
 	libleveret_store_planted.a \
 	libleveret_amqp.a \
 	libleveret_base.a \

@@ -10,7 +10,7 @@ static void die(const char *name, enum death why)
 {
     struct taken taken;
     struct queue *queue = vhost_queue(bench.vhost, bytes_str(name));
-    if (!ok(index_take(queue->index, false, &taken) == INDEX_OK, "%s has a message", name))
+    if (!ok(queue_take(queue, false, &taken) == QUEUE_OK, "%s has a message", name))
         return;
     message_unref(&bench.pool, taken.message);
     dead_letter(queue, taken.sequence, why);
@@ -21,7 +21,7 @@ static struct properties look(const char *name, size_t n)
 {
     struct properties properties = {0};
     struct queue *queue = vhost_queue(bench.vhost, bytes_str(name));
-    struct message *message = store_fake_peek(queue->index, n);
+    struct message *message = store_fake_peek(queue->state, n);
     ok(message && properties_read(message_properties(message), &properties) == PROPERTIES_OK,
        "message %d in %s", (int)n, name);
     return properties;
@@ -85,10 +85,10 @@ TEST(the_story_is_told)
     bench_publish(&bench, "x", "k", "h=I7", "60000", "body");
     die("q", DEATH_REJECTED);
     struct queue *queue = vhost_queue(bench.vhost, bytes_str("q"));
-    is_int(queue->index->ready + queue->index->taken, 0, "it has left the queue");
+    is_int(queue->counts->ready + queue->counts->taken, 0, "it has left the queue");
     is_int(bench_ready(&bench, "dead"), 1, "and arrived");
     struct message *message =
-        store_fake_peek(vhost_queue(bench.vhost, bytes_str("dead"))->index, 0);
+        store_fake_peek(vhost_queue(bench.vhost, bytes_str("dead"))->state, 0);
     ok(bytes_equal_str(message_exchange(message), "dlx"), "by the dead-letter exchange");
     ok(bytes_equal_str(message_routing_key(message), "k"), "with its own key");
     ok(bytes_equal_str(message_body(message), "body"), "and its body");
@@ -286,7 +286,7 @@ TEST(a_message_may_have_to_be_read_first)
     die("q", DEATH_REJECTED);
     dead_letters_move(&bench.broker);
     struct queue *queue = vhost_queue(bench.vhost, bytes_str("q"));
-    is_int(queue->index->taken, 2, "they wait");
+    is_int(queue->counts->taken, 2, "they wait");
     store_fake_fetch(bench.store, INDEX_OK);
     die("q", DEATH_REJECTED);
     is_int(bench_ready(&bench, "dead"), 0, "so does one that comes after them");
@@ -296,7 +296,7 @@ TEST(a_message_may_have_to_be_read_first)
     store_fake_congested(bench.store, false);
     dead_letters_move(&bench.broker);
     is_int(bench_ready(&bench, "dead"), 3, "then they all go");
-    struct index *index = vhost_queue(bench.vhost, bytes_str("dead"))->index;
+    struct index *index = vhost_queue(bench.vhost, bytes_str("dead"))->state;
     for (size_t i = 0; i < 3; i++)
         is_int(message_body(store_fake_peek(index, i)).data[0], '1' + (int)i, "in order");
     ok(list_is_empty(&bench.broker.dead_letters), "nobody waits any more");
@@ -305,7 +305,7 @@ TEST(a_message_may_have_to_be_read_first)
     store_fake_fetch(bench.store, INDEX_EMPTY);
     die("q", DEATH_REJECTED);
     is_int(bench_ready(&bench, "dead"), 3, "a damaged one stays where it is");
-    is_int(queue->index->taken, 1, "and is not gone");
+    is_int(queue->counts->taken, 1, "and is not gone");
     store_fake_fetch(bench.store, INDEX_WAIT);
     die("q", DEATH_REJECTED);
     queue_delete(queue);

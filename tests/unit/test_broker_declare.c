@@ -40,7 +40,7 @@ TEST(a_queue_is_declared_again)
     is_int(bench.broker.topology, topology, "and nothing has changed");
     ok(bench_queue(&bench, "q\r\n", "d", NULL) == queue, "line ends in names do not count");
     ok(bench_queue(&bench, "q\n", "p", NULL) == queue, "nor in passive declares");
-    ok(queue->index->owner == queue, "its index knows it");
+    ok(((struct index *)queue->state)->owner == queue, "its index knows it");
     refused("", NULL,
             "406 inequivalent arg 'durable' for " Q ": received 'false' but current is 'true'");
     refused("da", NULL,

@@ -54,15 +54,15 @@ TEST(a_queue_with_a_ready_consumer_has_work)
     bench_new(&bench);
     struct queue *queue = bench_queue(&bench, "a", "", NULL);
     bench_publish(&bench, "", "a", NULL, NULL, "");
-    ok(list_is_empty(&bench.broker.working), "nobody is there to take it");
+    ok(list_is_empty(&bench.broker.queues.working), "nobody is there to take it");
     list_push_back(&queue->ready_consumers, &consumer);
     bench_publish(&bench, "", "a", NULL, NULL, "");
     bench_publish(&bench, "", "a", NULL, NULL, "");
-    ok(list_first(&bench.broker.working) == &queue->working_link, "now there is work");
-    ok(queue->working_link.next == &bench.broker.working, "once");
+    ok(list_first(&bench.broker.queues.working) == &queue->working_link, "now there is work");
+    ok(queue->working_link.next == &bench.broker.queues.working, "once");
     list_remove(&consumer);
     queue_delete(queue);
-    ok(list_is_empty(&bench.broker.working), "a deleted queue has none");
+    ok(list_is_empty(&bench.broker.queues.working), "a deleted queue has none");
     bench_free(&bench);
 }
 
@@ -163,7 +163,7 @@ static struct bytes headers_at(const char *queue)
 {
     struct properties properties;
     struct message *message =
-        store_fake_peek(vhost_queue(bench.vhost, bytes_str(queue))->index, 0);
+        store_fake_peek(vhost_queue(bench.vhost, bytes_str(queue))->state, 0);
     if (!ok(properties_read(message_properties(message), &properties) == PROPERTIES_OK,
             "properties of the message in %s", queue))
         return bytes_of(NULL, 0);

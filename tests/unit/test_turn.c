@@ -102,7 +102,7 @@ static struct queue *queue_of(const char *name)
 static uint64_t ready(const char *name)
 {
     const struct queue *queue = queue_of(name);
-    return queue ? queue->index->ready : UINT64_MAX;
+    return queue ? queue->counts->ready : UINT64_MAX;
 }
 
 static void tick(void)
@@ -148,7 +148,7 @@ TEST(who_asks_for_much_does_so_in_parts)
     is_int(ready("q1999"), 20, "in every queue");
     struct taken taken;
     for (int i = 0; i < 20; i++) {
-        if (index_take(queue_of("q7")->index, true, &taken) != INDEX_OK)
+        if (queue_take(queue_of("q7"), true, &taken) != QUEUE_OK)
             break;
         is_int(message_body(taken.message).data[0], 'A' + i, "message %d is in its place", i);
         message_unref(&world.pool, taken.message);
@@ -262,7 +262,7 @@ TEST(a_turn_delivers_so_many_bytes)
     world_restart(&world, false);
     open_connection(one);
     declare(one, "queue.declare queue=q nowait=1");
-    struct index *index = queue_of("q")->index;
+    struct index *index = queue_of("q")->state;
     struct message *message = message_new(&world.pool, bytes_of(NULL, 0), bytes_str("q"),
                                           bytes_of("\0\0", 2), sizeof(body));
     message_fill(message, bytes_of(body, sizeof(body)));
@@ -421,7 +421,7 @@ static void deliver_many(struct client *client)
     send(client, &bytes);
     buffer_free(&bytes);
     buffer_free(&client->in);
-    is_int(queue_of("q")->index->taken, DELIVERED, "all are delivered");
+    is_int(queue_of("q")->counts->taken, DELIVERED, "all are delivered");
 }
 
 /* Turns until all are back; the most that came back in one of them. */
@@ -547,7 +547,7 @@ TEST(all_are_settled_in_parts)
         for (; !connection_wants_input(one->connection) && turns < 1000; turns++)
             tick();
         ok(turns >= 2, "it takes %d", turns);
-        struct index *index = queue_of("q")->index;
+        struct index *index = queue_of("q")->state;
         is_int(index->ready + index->taken, i ? 0 : DELIVERED, "and then it is done");
         world_free(&world);
     }

@@ -1,60 +1,24 @@
-#include "broker/queue.h"
-
-#include <assert.h>
+#include "broker/queue_declare.h"
 
 #include "amqp/reply.h"
 #include "amqp/table.h"
-#include "base/mem.h"
 #include "broker/catalogue.h"
 #include "broker/model.h"
 
-static void copy_arguments(struct queue *queue, struct bytes arguments)
+struct queue *queue_add(struct vhost *vhost, const struct queue_declare *declare, uint64_t id)
 {
-    struct bytes exchange = {0}, key = {0};
-    queue->arguments_size = arguments.size;
-    if (arguments.size)
-        queue->arguments = mem_dup(arguments.data, arguments.size);
-    bool has_exchange = table_find_string(arguments, "x-dead-letter-exchange", &exchange);
-    bool has_key = table_find_string(arguments, "x-dead-letter-routing-key", &key);
-    queue->dead_letter_exchange = name_copy(has_exchange, exchange);
-    /* No message can have a longer one. */
-    if (has_key && key.size > NAME_MAX_SIZE)
-        key.size = NAME_MAX_SIZE;
-    queue->dead_letter_routing_key = name_copy(has_key, key);
-}
-
-struct queue *queue_new(struct vhost *vhost, const struct queue_declare *declare, uint64_t id)
-{
-    struct queue *queue = mem_zalloc(sizeof(*queue) + declare->name.size + 1);
-    queue->vhost = vhost;
-    queue->durable = declare->durable && !declare->exclusive;
-    queue->auto_delete = declare->auto_delete;
-    queue->exclusive_owner = declare->exclusive ? declare->connection_id : 0;
-    copy_arguments(queue, declare->arguments);
-    list_init(&queue->bindings);
-    list_init(&queue->consumers);
-    list_init(&queue->ready_consumers);
-    list_init(&queue->working_link);
-    list_init(&queue->owner_link);
-    list_init(&queue->dead_letters);
-    list_init(&queue->dead_letters_link);
-    queue->name_size = declare->name.size;
-    memcpy(queue->name, declare->name.data, declare->name.size);
-    struct store *store = vhost->broker->store;
-    queue->id = id ? id : store_queue_id(store, queue->durable);
-    queue->index = store_queue(store, queue->id, queue);
+    struct queue_properties properties = {
+        .name = declare->name,
+        .id = id,
+        .durable = declare->durable && !declare->exclusive,
+        .auto_delete = declare->auto_delete,
+        .exclusive_owner = declare->exclusive ? declare->connection_id : 0,
+        .arguments = declare->arguments,
+    };
+    struct queue *queue = queue_new(&vhost->broker->queues, vhost, &properties);
     map_add(&vhost->queues, queue_name(queue), queue);
     vhost->broker->topology++;
     return queue;
-}
-
-void queue_free(struct queue *queue)
-{
-    dead_letters_forget(queue);
-    mem_free(queue->arguments);
-    mem_free(queue->dead_letter_exchange);
-    mem_free(queue->dead_letter_routing_key);
-    mem_free(queue);
 }
 
 /* ---- declare ---- */
@@ -105,7 +69,7 @@ static struct queue *declare_new(struct vhost *vhost, const struct queue_declare
 {
     if (!queue_arguments_check(vhost, declare->name, declare, error))
         return NULL;
-    struct queue *queue = queue_new(vhost, declare, 0);
+    struct queue *queue = queue_add(vhost, declare, 0);
     if (queue->durable)
         catalogue_put_queue(queue);
     queue_arguments_warn(queue);
@@ -145,20 +109,4 @@ void queue_generate_name(struct vhost *vhost, char *name)
         memcpy(name, prefix, sizeof(prefix));
         random_name(vhost->broker->random, name + sizeof(prefix) - 1, 22);
     } while (vhost_queue(vhost, bytes_str(name)));
-}
-
-/* ---- the rest ---- */
-
-void queue_forget(struct queue *queue)
-{
-    assert(list_is_empty(&queue->consumers));
-    dead_letters_forget(queue);
-    list_remove(&queue->working_link);
-    list_remove(&queue->owner_link);
-}
-
-void queue_has_work(struct queue *queue)
-{
-    if (list_is_empty(&queue->working_link))
-        list_push_back(&queue->vhost->broker->working, &queue->working_link);
 }

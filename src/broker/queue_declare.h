@@ -1,0 +1,31 @@
+/* The queues of a virtual host by their names: declared, shared or not, deleted. What a queue does with
+ * messages is in src/queue. */
+#ifndef LEVERET_BROKER_QUEUE_DECLARE_H
+#define LEVERET_BROKER_QUEUE_DECLARE_H
+
+#include "broker/vhost.h"
+#include "queue/queue.h"
+
+struct queue_declare {
+    struct bytes name; /* not empty: the session has generated one */
+    bool passive, durable, exclusive, auto_delete;
+    bool generated;         /* the name comes from queue_generate_name: its `amq.` is allowed */
+    struct bytes arguments; /* contents of the field table; table_check has passed it */
+    uint64_t connection_id; /* who asks */
+};
+
+/* queue.declare (AMQP 0-9-1, 1.7.2.1), with RabbitMQ's equivalence rules, texts and order of
+ * checks. NULL with an error when it is refused. *created tells whether it is new (its declare-ok
+ * waits for store_ticket when it is durable). A client can declare a name that begins with `amq.`
+ * only passively. An exclusive queue is never durable, whatever was asked. */
+struct queue *queue_declare(struct vhost *vhost, const struct queue_declare *declare, bool *created,
+                            struct error *error);
+/* Fills `name` (at least 32 bytes) with a new `amq.gen-...` name that is free. */
+void queue_generate_name(struct vhost *vhost, char *name);
+/* May this connection use the queue? Else 405 `cannot obtain exclusive access to locked ...`. */
+bool queue_check_access(const struct queue *queue, uint64_t connection_id, struct error *error);
+/* Removes the queue, its messages and its bindings (auto-delete exchanges may go too); see removal.h. The
+ * session has taken its consumers away. */
+void queue_delete(struct queue *queue);
+
+#endif

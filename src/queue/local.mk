@@ -1,0 +1,11 @@
+# src/queue: one queue: its messages, its settings, its consumers.
+
+noinst_LIBRARIES += libleveret_queue.a
+
+libleveret_queue_a_SOURCES = \
+	%D%/queue.c \
+	%D%/queue.h \
+	%D%/queue_classic.c
+
+EXTRA_DIST += \
+	%D%/README.md

@@ -1,0 +1,126 @@
+/* A queue's life, and what its verbs have in common, whatever its kind. */
+#include "queue/queue.h"
+
+#include <assert.h>
+
+#include "amqp/table.h"
+#include "base/mem.h"
+
+enum { NAME_MAX = 255 };
+
+void queues_init(struct queues *queues, struct store *store)
+{
+    *queues = (struct queues){.store = store};
+    list_init(&queues->working);
+}
+
+void queues_free(struct queues *queues)
+{
+    mem_free(queues->places);
+}
+
+bool queues_wake(struct queues *queues)
+{
+    struct index *index;
+    bool any = false;
+    while ((index = store_take_awake(queues->store))) {
+        queue_has_work(index->owner);
+        any = true;
+    }
+    return any;
+}
+
+static char *copy_string(struct bytes text)
+{
+    char *copy = mem_alloc(text.size + 1);
+    if (text.size)
+        memcpy(copy, text.data, text.size);
+    copy[text.size] = 0;
+    return copy;
+}
+
+static void copy_arguments(struct queue *queue, struct bytes arguments)
+{
+    struct bytes exchange = {0}, key = {0};
+    queue->arguments_size = arguments.size;
+    if (arguments.size)
+        queue->arguments = mem_dup(arguments.data, arguments.size);
+    if (table_find_string(arguments, "x-dead-letter-exchange", &exchange))
+        queue->dead_letter_exchange = copy_string(exchange);
+    if (!table_find_string(arguments, "x-dead-letter-routing-key", &key))
+        return;
+    /* No message can have a longer one. */
+    if (key.size > NAME_MAX)
+        key.size = NAME_MAX;
+    queue->dead_letter_routing_key = copy_string(key);
+}
+
+static void init_lists(struct queue *queue)
+{
+    list_init(&queue->consumers);
+    list_init(&queue->ready_consumers);
+    list_init(&queue->working_link);
+    list_init(&queue->bindings);
+    list_init(&queue->owner_link);
+    list_init(&queue->dead_letters);
+    list_init(&queue->dead_letters_link);
+}
+
+struct queue *queue_new(struct queues *queues, struct vhost *vhost,
+                        const struct queue_properties *properties)
+{
+    struct queue *queue = mem_zalloc(sizeof(*queue) + properties->name.size + 1);
+    queue->kind = &queue_classic;
+    queue->queues = queues;
+    queue->vhost = vhost;
+    queue->durable = properties->durable;
+    queue->auto_delete = properties->auto_delete;
+    queue->exclusive_owner = properties->exclusive_owner;
+    queue->name_size = properties->name.size;
+    memcpy(queue->name, properties->name.data, properties->name.size);
+    copy_arguments(queue, properties->arguments);
+    init_lists(queue);
+    queue->id = properties->id ? properties->id : store_queue_id(queues->store, queue->durable);
+    queue->kind->open(queue);
+    return queue;
+}
+
+void queue_free(struct queue *queue)
+{
+    assert(list_is_empty(&queue->consumers));
+    mem_free(queue->arguments);
+    mem_free(queue->dead_letter_exchange);
+    mem_free(queue->dead_letter_routing_key);
+    mem_free(queue);
+}
+
+void queue_drop(struct queue *queue)
+{
+    list_remove(&queue->working_link);
+    queue->kind->drop(queue);
+    queue->state = NULL;
+    queue->counts = NULL;
+}
+
+bool queue_push(struct queues *queues, struct queue *const *destinations, size_t count,
+                struct message *message)
+{
+    if (count > queues->places_capacity) {
+        queues->places_capacity = count * 2;
+        queues->places =
+            mem_realloc(queues->places, queues->places_capacity * sizeof(struct index *));
+    }
+    for (size_t i = 0; i < count; i++)
+        queues->places[i] = destinations[i]->kind->place(destinations[i], message);
+    bool on_record = store_publish(queues->store, message, queues->places, count);
+    for (size_t i = 0; i < count; i++)
+        if (!list_is_empty(&destinations[i]->ready_consumers))
+            queue_has_work(destinations[i]);
+    return on_record;
+}
+
+void queue_has_work(struct queue *queue)
+{
+    if (list_is_empty(&queue->working_link))
+        list_push_back(&queue->queues->working, &queue->working_link);
+}

@@ -1,0 +1,148 @@
+/* A queue and its verbs. Which kind it is, and what it keeps its messages in, nobody above needs to
+ * know: a message is named by its queue and its *position*, a number that the kind gives it. */
+#ifndef LEVERET_QUEUE_QUEUE_H
+#define LEVERET_QUEUE_QUEUE_H
+
+#include "base/buffer.h"
+#include "store/store.h"
+
+struct vhost;
+struct queue;
+
+/* What all queues of a broker share. */
+struct queues {
+    struct store *store;
+    struct list working;   /* queues that may have a message for a consumer: working_link */
+    struct index **places; /* scratch of queue_push */
+    size_t places_capacity;
+};
+
+enum queue_result {
+    QUEUE_OK,
+    QUEUE_EMPTY, /* no message is ready; or, asked for one: it is damaged and was set aside */
+    QUEUE_WAIT,  /* it is being read: queues_wake says when it is worth another try */
+};
+
+/* Each function is the verb of the same name below. */
+struct queue_kind {
+    const char *name;
+    /* Makes, or finds in the store, what the messages are kept in, and sets queue->counts. */
+    void (*open)(struct queue *queue);
+    /* Forgets that, with all messages. */
+    void (*drop)(struct queue *queue);
+    /* Where in the store a message is to be put. */
+    struct index *(*place)(struct queue *queue, const struct message *message);
+    enum queue_result (*take)(struct queue *queue, bool settle, struct taken *taken);
+    void (*settle)(struct queue *queue, uint64_t position);
+    void (*give_back)(struct queue *queue, uint64_t position);
+    enum queue_result (*fetch)(struct queue *queue, uint64_t position, struct message **message);
+    uint64_t (*purge)(struct queue *queue);
+};
+
+extern const struct queue_kind queue_classic;
+
+struct queue {
+    const struct queue_kind *kind;
+    const struct counts *counts; /* of its messages */
+    void *state;                 /* the kind's */
+    struct queues *queues;
+    struct vhost *vhost; /* nothing in this folder looks into it */
+    uint64_t id;         /* in the store */
+    uint8_t *arguments; /* contents of the field table it was declared with */
+    size_t arguments_size;
+    bool durable, auto_delete;
+    uint64_t exclusive_owner; /* id of the connection that owns it; 0: not exclusive */
+    char *dead_letter_exchange;    /* NULL: none */
+    char *dead_letter_routing_key; /* NULL: the message's own keys */
+    struct list consumers;         /* all of them: the session's */
+    struct list ready_consumers;   /* those that can take a message now, next one first */
+    uint32_t consumer_count;
+    bool had_consumer;         /* auto-delete needs one to have been there */
+    bool exclusively_consumed; /* one consumer asked for exclusive access */
+    struct list working_link;  /* on queues->working */
+    /* The broker's: */
+    struct list bindings;          /* struct binding, by destination_link */
+    struct list owner_link;        /* exclusive queues of a connection */
+    struct list dead_letters;      /* struct dead_letter: taken messages on their way out */
+    struct list dead_letters_link; /* on broker->dead_letters */
+    uint64_t route_number;         /* see broker->route_number */
+    bool is_leaving;               /* gone; its bindings are passed over, and it has no messages */
+    size_t name_size;
+    char name[]; /* terminated as well */
+};
+
+/* What a queue is made from. */
+struct queue_properties {
+    struct bytes name;
+    uint64_t id; /* in the store; 0: a new one */
+    bool durable, auto_delete;
+    uint64_t exclusive_owner;
+    struct bytes arguments; /* contents of the field table; checked before */
+};
+
+void queues_init(struct queues *queues, struct store *store);
+void queues_free(struct queues *queues);
+/* Queues whose messages were read from the disk have work again. Were there any? */
+bool queues_wake(struct queues *queues);
+
+/* A queue over what the store has of it; on no list. `vhost` is only kept. */
+struct queue *queue_new(struct queues *queues, struct vhost *vhost,
+                        const struct queue_properties *properties);
+/* Forgets the queue; the store keeps what is in it. Nothing may hang on its lists. */
+void queue_free(struct queue *queue);
+/* Forgets its messages, in the store too. Of its verbs none may be used any more. */
+void queue_drop(struct queue *queue);
+
+/* Puts a complete message into `count` queues, and tells those with a ready consumer that they have
+ * work. True: a confirm has to wait for store_ticket(). Takes no reference from the caller. */
+bool queue_push(struct queues *queues, struct queue *const *destinations, size_t count,
+                struct message *message);
+/* Marks that a consumer may have something to do with this queue. */
+void queue_has_work(struct queue *queue);
+
+/* Messages that can be taken. */
+static inline uint64_t queue_ready(const struct queue *queue)
+{
+    return queue->counts->ready;
+}
+
+/* Takes the first ready message; *taken holds a reference. With `settle` it ends in the same step (a
+ * delivery that needs no acknowledgement). */
+static inline enum queue_result queue_take(struct queue *queue, bool settle, struct taken *taken)
+{
+    return queue->kind->take(queue, settle, taken);
+}
+
+/* Ends a taken message. */
+static inline void queue_settle(struct queue *queue, uint64_t position)
+{
+    queue->kind->settle(queue, position);
+}
+
+/* Puts a taken message back to where it was; it was delivered once more. */
+static inline void queue_give_back(struct queue *queue, uint64_t position)
+{
+    queue->kind->give_back(queue, position);
+    queue_has_work(queue);
+}
+
+/* Brings a taken message back to look at; *message is a reference of the caller's. */
+static inline enum queue_result queue_fetch(struct queue *queue, uint64_t position,
+                                            struct message **message)
+{
+    return queue->kind->fetch(queue, position, message);
+}
+
+/* Ends every ready message; returns how many there were. Memory of many goes in the turns that
+ * follow. */
+static inline uint64_t queue_purge(struct queue *queue)
+{
+    return queue->kind->purge(queue);
+}
+
+static inline struct bytes queue_name(const struct queue *queue)
+{
+    return bytes_of(queue->name, queue->name_size);
+}
+
+#endif

@@ -1,0 +1,62 @@
+/* The classic queue: one index, and a message's position is its sequence number there. */
+#include "queue/queue.h"
+
+_Static_assert((int)QUEUE_OK == (int)INDEX_OK && (int)QUEUE_EMPTY == (int)INDEX_EMPTY &&
+                   (int)QUEUE_WAIT == (int)INDEX_WAIT,
+               "an index answers as a queue does");
+
+static void classic_open(struct queue *queue)
+{
+    struct index *index = store_queue(queue->queues->store, queue->id, queue);
+    queue->state = index;
+    queue->counts = &index->counts;
+}
+
+static void classic_drop(struct queue *queue)
+{
+    store_queue_delete(queue->queues->store, queue->state);
+}
+
+static struct index *classic_place(struct queue *queue, const struct message *message)
+{
+    (void)message;
+    return queue->state;
+}
+
+static enum queue_result classic_take(struct queue *queue, bool settle, struct taken *taken)
+{
+    return (enum queue_result)index_take(queue->state, settle, taken);
+}
+
+static void classic_settle(struct queue *queue, uint64_t position)
+{
+    index_settle(queue->state, position);
+}
+
+static void classic_give_back(struct queue *queue, uint64_t position)
+{
+    index_return(queue->state, position, true);
+}
+
+static enum queue_result classic_fetch(struct queue *queue, uint64_t position,
+                                       struct message **message)
+{
+    return (enum queue_result)index_fetch(queue->state, position, message);
+}
+
+static uint64_t classic_purge(struct queue *queue)
+{
+    return index_purge(queue->state);
+}
+
+const struct queue_kind queue_classic = {
+    .name = "classic",
+    .open = classic_open,
+    .drop = classic_drop,
+    .place = classic_place,
+    .take = classic_take,
+    .settle = classic_settle,
+    .give_back = classic_give_back,
+    .fetch = classic_fetch,
+    .purge = classic_purge,
+};

@@ -57,7 +57,7 @@ void alarm_publisher(struct connection *connection)
         block(connection);
 }
 
-bool alarm_is_set(struct connection *connection)
+bool alarm_stops(struct connection *connection)
 {
     if (!connection->server->alarms)
         return false;

@@ -6,8 +6,9 @@
 
 /* The slow half of alarm_published. */
 void alarm_publisher(struct connection *connection);
-/* Is there an alarm, so that the connection must not begin another message? It is told, and waits. */
-bool alarm_is_set(struct connection *connection);
+/* The connection is about to begin a message: while there is an alarm it is told, and waits for the
+ * end of the alarm. False: there is none. */
+bool alarm_stops(struct connection *connection);
 /* Once a turn: sets and clears alarms, and tells the connections concerned. */
 void alarm_tick(struct server *server);
 /* When there is something to look at though nothing happens; UINT64_MAX: never. */

@@ -243,7 +243,7 @@ static enum handled method_frame(struct channel *channel, struct bytes payload, 
                                  struct error *error)
 {
     union method method;
-    if (!frame_read_method(payload, &method, id, error))
+    if (!channel_read_method(payload, &method, id, error))
         return HANDLED_FAILED;
     if (*id == METHOD_BASIC_PUBLISH || *id == METHOD_BASIC_ACK)
         return handle(channel, &method, error);
@@ -257,8 +257,8 @@ static enum handled method_frame(struct channel *channel, struct bytes payload, 
     return handled;
 }
 
-bool frame_read_method(struct bytes payload, union method *method, uint32_t *id,
-                       struct error *error)
+bool channel_read_method(struct bytes payload, union method *method, uint32_t *id,
+                         struct error *error)
 {
     enum method_result result = method_read(payload, method);
     if (__builtin_expect(result == METHOD_OK, 1)) {
@@ -317,7 +317,7 @@ static enum handled open_frame(struct channel *channel, const struct frame *fram
         return HANDLED_FAILED;
     if (frame->type == FRAME_METHOD)
         return method_frame(channel, frame->payload, id, error);
-    if (frame->type == FRAME_HEADER && alarm_is_set(channel->connection))
+    if (frame->type == FRAME_HEADER && alarm_stops(channel->connection))
         return HANDLED_WAIT;
     bool fine = frame->type == FRAME_HEADER ? content_header(channel, frame->payload, error)
                                             : content_body(channel, frame->payload, error);
@@ -370,7 +370,7 @@ static enum handled first_frame(struct connection *connection, const struct fram
     if (frame->type != FRAME_METHOD)
         return handled_error(error, REPLY_UNEXPECTED_FRAME,
                              "expected method frame, got non method frame instead");
-    if (!frame_read_method(frame->payload, &method, id, error))
+    if (!channel_read_method(frame->payload, &method, id, error))
         return HANDLED_FAILED;
     if (method.id == METHOD_CHANNEL_CLOSE && connection->ended_channel == frame->channel) {
         union method close_ok = {.id = METHOD_CHANNEL_CLOSE_OK};

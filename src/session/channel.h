@@ -79,8 +79,8 @@ bool channel_body_end(struct connection *connection, uint16_t number);
 
 /* Reads a method frame's payload, with what to answer when it cannot be read: the error, and in *id
  * the method to blame (0 before the call; left alone when none is). */
-bool frame_read_method(struct bytes payload, union method *method, uint32_t *id,
-                       struct error *error);
+bool channel_read_method(struct bytes payload, union method *method, uint32_t *id,
+                         struct error *error);
 /* Answers an error that was raised by method `id` (0: by none) on channel `number`: the one place
  * that closes channels and connections for errors. */
 void channel_error(struct connection *connection, uint16_t number, uint32_t id,

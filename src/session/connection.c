@@ -410,7 +410,7 @@ static enum handled connection_method(struct connection *connection, struct byte
     union method method;
     uint32_t id = 0;
     enum handled handled = HANDLED_FAILED;
-    if (frame_read_method(payload, &method, &id, &error))
+    if (channel_read_method(payload, &method, &id, &error))
         handled = handle_connection_method(connection, &method, &error);
     if (handled == HANDLED_FAILED)
         channel_error(connection, 0, id, &error);

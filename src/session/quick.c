@@ -16,7 +16,8 @@ enum {
     FIXED_HEADER = 12,                /* class, weight, body size */
 };
 
-struct piece {
+/* A basic.publish with its content: three frames, which are borrowed. */
+struct request {
     uint16_t channel;
     bool mandatory;
     struct parcel parcel;
@@ -45,56 +46,57 @@ static inline bool take_frame(struct bytes *in, uint8_t type, const uint8_t *cha
     return true;
 }
 
-static inline bool read_method(struct bytes payload, struct piece *piece)
+static inline bool read_method(struct bytes payload, struct request *request)
 {
     const uint8_t *at = payload.data + 6;
     if (payload.size < FIXED_METHOD || get_u32(payload.data) != METHOD_BASIC_PUBLISH)
         return false;
     size_t rest = payload.size - FIXED_METHOD;
-    piece->parcel.exchange = bytes_of(at + 1, at[0]);
-    if (piece->parcel.exchange.size > rest)
+    request->parcel.exchange = bytes_of(at + 1, at[0]);
+    if (request->parcel.exchange.size > rest)
         return false;
-    at += 1 + piece->parcel.exchange.size;
-    rest -= piece->parcel.exchange.size;
-    piece->parcel.routing_key = bytes_of(at + 1, at[0]);
-    if (piece->parcel.routing_key.size != rest)
+    at += 1 + request->parcel.exchange.size;
+    rest -= request->parcel.exchange.size;
+    request->parcel.routing_key = bytes_of(at + 1, at[0]);
+    if (request->parcel.routing_key.size != rest)
         return false;
     at += 1 + rest;
-    piece->mandatory = *at & 1;
+    request->mandatory = *at & 1;
     return !(*at & 2);
 }
 
 static inline bool read_header(struct bytes payload, uint32_t max, uint32_t *body_size,
-                               struct piece *piece)
+                               struct request *request)
 {
     if (payload.size < FIXED_HEADER + 2 ||
         get_u32(payload.data) != (uint32_t)CONTENT_CLASS_BASIC << 16 || get_u32(payload.data + 4))
         return false;
     *body_size = get_u32(payload.data + 8);
-    piece->parcel.properties = bytes_of(payload.data + FIXED_HEADER, payload.size - FIXED_HEADER);
+    request->parcel.properties = bytes_of(payload.data + FIXED_HEADER, payload.size - FIXED_HEADER);
     return *body_size <= BODY_MAX && *body_size <= max;
 }
 
 /* Reads all of it; returns its size, 0 when it is not all there. */
-static inline size_t read_piece(struct bytes in, uint32_t max, struct piece *piece)
+static inline size_t read_request(struct bytes in, uint32_t max, struct request *request)
 {
     const uint8_t *begin = in.data;
     struct bytes payload;
     uint32_t body_size;
-    if (!take_frame(&in, FRAME_METHOD, begin + 1, max, &payload) || !read_method(payload, piece) ||
+    if (!take_frame(&in, FRAME_METHOD, begin + 1, max, &payload) ||
+        !read_method(payload, request) ||
         !take_frame(&in, FRAME_HEADER, begin + 1, max, &payload) ||
-        !read_header(payload, max, &body_size, piece))
+        !read_header(payload, max, &body_size, request))
         return 0;
-    piece->parcel.body = bytes_of(NULL, 0);
-    if (body_size && (!take_frame(&in, FRAME_BODY, begin + 1, max, &piece->parcel.body) ||
-                      piece->parcel.body.size != body_size))
+    request->parcel.body = bytes_of(NULL, 0);
+    if (body_size && (!take_frame(&in, FRAME_BODY, begin + 1, max, &request->parcel.body) ||
+                      request->parcel.body.size != body_size))
         return 0;
-    piece->channel = (uint16_t)(begin[1] << 8 | begin[2]);
+    request->channel = (uint16_t)(begin[1] << 8 | begin[2]);
     return (size_t)(in.data - begin);
 }
 
-/* Properties that need no more than to be carried: the flags of the message, or -1. */
-static inline int glance(struct bytes properties, uint8_t *priority)
+/* The flags of a message whose properties need no more than to be carried; -1: they need more. */
+static inline int carried_flags(struct bytes properties, uint8_t *priority)
 {
     struct properties_brief brief;
     *priority = 0;
@@ -117,9 +119,9 @@ static struct message *message_of(struct message_pool *pool, const struct parcel
 
 /* Brings a message on its way; false: the store has no room for it now. */
 static inline bool route(struct channel *channel, struct exchange *exchange,
-                         const struct piece *piece, int flags, uint8_t priority)
+                         const struct request *request, int flags, uint8_t priority)
 {
-    const struct parcel *parcel = &piece->parcel;
+    const struct parcel *parcel = &request->parcel;
     struct queue *queue = publish_known(exchange, parcel->routing_key, parcel->properties,
                                         &channel_server(channel)->queue_set);
     if (queue && dispatch_directly(queue, parcel)) {
@@ -137,30 +139,30 @@ static inline bool route(struct channel *channel, struct exchange *exchange,
     if (queue)
         publishing_count(channel, publish_to(queue, message));
     else
-        publishing_route(channel, exchange, message, piece->mandatory);
+        publishing_route(channel, exchange, message, request->mandatory);
     message_unref(pool, message);
     return true;
 }
 
 size_t quick_publish(struct connection *connection, struct bytes in)
 {
-    struct piece piece;
+    struct request request;
     uint8_t priority;
     uint32_t max = connection->frame_max - FRAME_OVERHEAD;
     if (in.data[0] != FRAME_METHOD)
         return 0;
-    size_t size = read_piece(in, max, &piece);
-    if (!size || piece.parcel.body.size > connection->server->options.message_bytes_max)
+    size_t size = read_request(in, max, &request);
+    if (!size || request.parcel.body.size > connection->server->options.message_bytes_max)
         return 0;
-    struct channel *channel = connection_channel(connection, piece.channel);
+    struct channel *channel = connection_channel(connection, request.channel);
     if (!channel || channel->state != CHANNEL_OPEN || channel->content.state != CONTENT_NONE ||
         channel->transaction)
         return 0;
-    struct exchange *exchange = publishing_exchange(channel, piece.parcel.exchange);
-    int flags = glance(piece.parcel.properties, &priority);
+    struct exchange *exchange = publishing_exchange(channel, request.parcel.exchange);
+    int flags = carried_flags(request.parcel.properties, &priority);
     if (!exchange || exchange->internal || flags < 0)
         return 0;
-    if (!route(channel, exchange, &piece, flags, priority))
+    if (!route(channel, exchange, &request, flags, priority))
         return 0;
     alarm_published(connection);
     return size;

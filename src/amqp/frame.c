@@ -1,3 +1,4 @@
+/* The protocol header, and frames as they are written; reading one is inline in frame.h. */
 #include "amqp/frame.h"
 
 #include "amqp/properties.h"

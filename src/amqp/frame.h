@@ -23,8 +23,8 @@ struct frame {
 };
 
 enum frame_error {
-    FRAME_TOO_LARGE = -1,    /* known from the header alone, as is */
-    FRAME_UNKNOWN_TYPE = -2, /* this; out->payload.data is NULL then */
+    FRAME_TOO_LARGE = -1,    /* told by the header alone; out->payload.data is NULL */
+    FRAME_UNKNOWN_TYPE = -2, /* told by the header alone; out->payload.data is NULL */
     FRAME_BAD_END = -3,
 };
 

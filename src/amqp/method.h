@@ -58,17 +58,17 @@ enum method_sent_by {
     METHOD_SENT_BY_BOTH = 3
 };
 
-/* When a method may be sent, and on which channel. */
+/* When a method may be sent: the first six on channel 0, the others on channels from 1 on. */
 enum method_legal {
-    METHOD_LEGAL_STARTING,        /* channel 0: start has been sent, */
-    METHOD_LEGAL_SECURING,        /* a challenge has been sent, */
-    METHOD_LEGAL_TUNING,          /* tune has been sent, */
-    METHOD_LEGAL_OPENING,         /* tune-ok has been seen, */
-    METHOD_LEGAL_RUNNING,         /* the connection is open, */
-    METHOD_LEGAL_CONNECTED,       /* or in any state of the connection */
-    METHOD_LEGAL_CHANNEL_NEW,     /* channel 1 and up, when it is not open, */
-    METHOD_LEGAL_CHANNEL_OPEN,    /* when it is open, */
-    METHOD_LEGAL_CHANNEL_CLOSING, /* or when it is open or being closed */
+    METHOD_LEGAL_STARTING,        /* start has been sent */
+    METHOD_LEGAL_SECURING,        /* a challenge has been sent */
+    METHOD_LEGAL_TUNING,          /* tune has been sent */
+    METHOD_LEGAL_OPENING,         /* tune-ok has been seen */
+    METHOD_LEGAL_RUNNING,         /* the connection is open */
+    METHOD_LEGAL_CONNECTED,       /* in any state of the connection */
+    METHOD_LEGAL_CHANNEL_NEW,     /* the channel is not open */
+    METHOD_LEGAL_CHANNEL_OPEN,    /* the channel is open */
+    METHOD_LEGAL_CHANNEL_CLOSING, /* the channel is open, or being closed */
 };
 
 enum method_field_kind {

@@ -1,3 +1,4 @@
+/* Properties of class basic: read whole, scanned for what brokers act on, written. */
 #include "amqp/properties.h"
 
 #include "amqp/table.h"

@@ -58,9 +58,9 @@ enum properties_result properties_read(struct bytes bytes, struct properties *ou
 /* Those that a broker acts on; the flags tell which are there, also of the others. */
 struct properties_brief {
     uint16_t flags;
-    uint8_t delivery_mode; /* 0 when it is not there, */
-    uint8_t priority;      /* as is this */
-    struct bytes headers;  /* contents of the table; empty when it is not there, as are these */
+    uint8_t delivery_mode; /* 0: it is not there */
+    uint8_t priority;      /* 0: it is not there, or it is 0 */
+    struct bytes headers;  /* contents of the table; empty: it is not there */
     struct bytes reply_to;
     struct bytes expiration;
     struct bytes user_id;

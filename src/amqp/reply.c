@@ -1,3 +1,4 @@
+/* Reply codes by number, and reply texts cut to what a short string holds. */
 #include "amqp/reply.h"
 
 #include <stdio.h>

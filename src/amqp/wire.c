@@ -1,3 +1,4 @@
+/* Are short strings UTF-8? The rest of reading and writing is inline in wire.h. */
 #include "amqp/wire.h"
 
 #include "base/utf8.h"

@@ -1,3 +1,4 @@
+/* Buffers that double, and cursors that read them: numbers stand little-endian. */
 #include "base/buffer.h"
 
 #include "base/mem.h"

@@ -1,3 +1,4 @@
+/* Memory from the system, or the end of the process. */
 #include "base/mem.h"
 
 #include <stdint.h>

@@ -37,7 +37,7 @@ struct region {
     struct list link; /* in one of the tier's lists, while a span is empty */
     uint8_t *base;
     uint32_t empty; /* set of its spans */
-    uint32_t blank; /* of these, those that have no memory */
+    uint32_t blank; /* set of the empty spans that have no memory */
 };
 
 struct span {

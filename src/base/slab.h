@@ -18,9 +18,9 @@ enum { SLAB_CLASSES = 80, SLAB_PIECE = 2 << 20 };
 struct slab_tier {
     struct list warm;  /* regions with empty spans that have memory; those to give back are last */
     struct list blank; /* others with empty spans: these take memory when they are used */
-    size_t spare;      /* empty spans that have memory, */
-    size_t least;      /* the fewest there were since slab_age, */
-    size_t giving;     /* and how many of them are to be given back */
+    size_t spare;      /* empty spans that have memory */
+    size_t least;      /* the fewest of them since slab_age */
+    size_t giving;     /* how many of them are to be given back */
 };
 
 struct slab {

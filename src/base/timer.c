@@ -1,3 +1,4 @@
+/* A binary heap, in which each timer knows its place, so that it can be taken out. */
 #include "base/timer.h"
 
 #include "base/mem.h"

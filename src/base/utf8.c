@@ -1,3 +1,4 @@
+/* Well-formed UTF-8, character by character. */
 #include "base/utf8.h"
 
 static bool is_tail(uint8_t byte)

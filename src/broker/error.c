@@ -1,3 +1,4 @@
+/* Errors are filled where they are known; the session sends them. */
 #include "broker/error.h"
 
 #include <stdarg.h>

@@ -11,7 +11,8 @@ struct consumer {
     struct tally *tally;
     struct ledger *const *ledgers; /* of each queue, by producer; shared by its consumers */
     uint32_t number;
-    uint32_t queue_count, started; /* of these, consume-ok has come */
+    uint32_t queue_count;
+    uint32_t started; /* queues whose consume-ok has come */
 
     /* the message that is coming in */
     bool in_content;

@@ -11,8 +11,8 @@ struct worker {
     struct run *run;
     uint64_t beat_ns; /* when heartbeats were last sent */
     struct tally tally;
-    struct producer *producers; /* made by the main thread before the worker starts, */
-    struct consumer *consumers; /* as are these */
+    struct producer *producers; /* made by the main thread before the worker starts */
+    struct consumer *consumers; /* likewise */
     uint32_t producer_count, consumer_count;
     int epoll, wake; /* descriptors; -1: none */
     struct list active;

@@ -48,8 +48,8 @@ struct channel {
     struct list emptying_link;       /* in server->emptying: it has more than a turn can end */
     size_t held_bytes;
     char *last_queue; /* name of the queue declared last, terminated; NULL: none */
-    struct exchange *exchange; /* of the last publish, */
-    uint64_t exchange_topology; /* good while broker->topology is this */
+    struct exchange *exchange;  /* of the last publish */
+    uint64_t exchange_topology; /* `exchange` is good while broker->topology is this */
 };
 
 /* What a handler answers. */

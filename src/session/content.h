@@ -24,8 +24,8 @@ struct content {
     bool mandatory;
     bool is_plain;        /* no property needs a look before it is routed */
     uint32_t body_left; /* bytes still to come */
-    struct bytes exchange, routing_key; /* until the header has come; borrowed from the input, */
-    uint8_t *saved;                     /* or from this */
+    struct bytes exchange, routing_key; /* until the header has come; borrowed */
+    uint8_t *saved;                     /* what they are borrowed from; NULL: the input */
     struct message *message;            /* once the header has come */
     uint32_t body_size;                 /* of all of it; the message of a large one grows */
 };

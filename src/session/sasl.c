@@ -1,3 +1,4 @@
+/* Each mechanism reads one response; then all look at the user alike. */
 #include "session/sasl.h"
 
 #include "amqp/table.h"

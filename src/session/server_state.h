@@ -16,7 +16,7 @@ struct server {
     struct list connections;
     struct list writable;   /* connections for server_take_writable */
     struct list dropping;   /* connections that have ended and still have something: dropping_link */
-    struct list gone;       /* of these those without a socket: writable_link */
+    struct list gone;       /* those on `dropping` that have no socket: writable_link */
     struct list emptying;   /* channels that have more to end: emptying_link */
     struct list resumable;  /* connections whose input may go on soon: looked at once a turn */
     struct list publishers; /* connections that have published */

@@ -1,3 +1,4 @@
+/* One connection of the load: what it sends, and what it makes of what comes. */
 #include "client.h"
 
 #include <arpa/inet.h>

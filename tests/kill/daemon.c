@@ -1,3 +1,4 @@
+/* The broker as a child process. */
 #include "daemon.h"
 
 #include <errno.h>

@@ -7,9 +7,9 @@
 #include "base/bytes.h"
 
 enum queue_number {
-    QUEUE_A, /* consumers with manual acks take from these, */
+    QUEUE_A, /* consumers with manual acks take from the first four */
     QUEUE_B,
-    QUEUE_C, /* and from these two, to which a fanout exchange is bound as well */
+    QUEUE_C, /* a fanout exchange is bound to this and the next as well */
     QUEUE_D,
     QUEUE_AUTO, /* auto-acks */
     QUEUE_DEEP, /* nobody takes from it but a drain: it grows */

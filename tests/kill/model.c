@@ -225,8 +225,8 @@ static void judge_slot_at_end(struct model *model, struct message_id id, const s
 /* What is whole or not at all: a message with all its queues, a transaction with all its messages.
  */
 struct whole {
-    bool some; /* of it survived the broker that it was published to */
-    bool none; /* ... and some was never seen */
+    bool some; /* a part of it survived the broker that it was published to */
+    bool none; /* a part of it was never seen */
 };
 
 static void judge_entry(struct model *model, struct message_id id, const struct entry *entry,

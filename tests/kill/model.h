@@ -14,8 +14,8 @@ enum entry_state { ENTRY_PUBLISHED, ENTRY_CONFIRMED };
 
 enum slot_flag {
     SLOT_SEEN = 1,    /* delivered at least once */
-    SLOT_ACKED = 2,   /* acked since it was last delivered; that may not have been durable */
-    SLOT_DURABLE = 4, /* ... but of this one it is known */
+    SLOT_ACKED = 2,   /* acked since it was last delivered, durably or not */
+    SLOT_DURABLE = 4, /* its ack is known to be durable */
     SLOT_HELD = 8,    /* delivered to a consumer that is still there, and not acked */
     SLOT_OLD = 16,    /* delivered by a later broker than it was published to: it was durable */
 };

@@ -1,3 +1,4 @@
+/* A broker's model over a store in memory: how it is made, and short ways to ask it things. */
 #include "tests/lib/broker_bench.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* A disk in memory: files as bytes, with the writes that were not synced beside them. */
 #include "disk_memory.h"
 
 #include <assert.h>

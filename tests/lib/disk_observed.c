@@ -1,3 +1,4 @@
+/* A disk in front of another one: notes, and failures on command. */
 #include "tests/lib/disk_observed.h"
 
 #include <stdio.h>

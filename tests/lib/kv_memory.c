@@ -1,3 +1,4 @@
+/* A key-value store in memory: sorted pairs, and the batches that were not synced. */
 #include "kv_memory.h"
 
 #include <stdio.h>

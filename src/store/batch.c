@@ -74,7 +74,7 @@ void batch_elide(struct store *store, struct message *message)
     store->stats.records_elided++;
     message->batch = 0;
     message->destinations = 0;
-    message_unref(store->o.pool, message);
+    message_unref(store->options.pool, message);
     pop_elided(batch);
 }
 
@@ -177,7 +177,7 @@ void batch_free(struct store *store, struct batch *batch)
         return;
     for (uint32_t i = 0; i < batch->count; i++)
         if (batch->records[i].message)
-            message_unref(store->o.pool, batch->records[i].message);
+            message_unref(store->options.pool, batch->records[i].message);
     for (uint32_t i = 0; i < batch->settles_capacity; i++)
         buffer_free(&batch->settles[i].ranges);
     mem_free(batch->settles);

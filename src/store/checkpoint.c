@@ -288,14 +288,14 @@ void chunk_name_dead(struct store *store, struct chunk *chunk)
 
 static void retire_files(struct checkpoint_job *job)
 {
-    struct disk *disk = job->store->o.disk;
+    struct disk *disk = job->store->options.disk;
     for (size_t i = 0; i < job->retired_count; i++) {
         char name[32], spare[32];
         segment_name(name, job->retired[i]->number);
         spare_name(spare, job->retired[i]->number);
         /* One that a large batch has made larger would stay so. */
         bool keep = job->recycled < job->recycle &&
-                    job->retired[i]->size <= job->store->o.segment_bytes;
+                    job->retired[i]->size <= job->store->options.segment_bytes;
         if (!keep || disk->ops->rename(disk, name, spare) != 0)
             disk->ops->unlink(disk, name);
         else
@@ -324,17 +324,17 @@ static void forget_files(struct store *store, const struct checkpoint_job *retir
     job->store = store;
     for (size_t i = 0; i < retired->retired_count; i++)
         job->numbers[job->count++] = retired->retired[i]->number;
-    store->o.reader->ops->submit(store->o.reader, &job->job);
+    store->options.reader->ops->submit(store->options.reader, &job->job);
 }
 
 static void run_checkpoint(struct job *link)
 {
     struct checkpoint_job *job = (struct checkpoint_job *)link;
-    struct kv *kv = job->store->o.kv;
+    struct kv *kv = job->store->options.kv;
     job->result = image_seal(job);
     if (job->result >= 0)
         job->result = kv->ops->write(kv, buffer_bytes(&job->batch), true);
-    job->error = job->result >= 0 ? anchor_write(job->store->o.disk, job->number) : 0;
+    job->error = job->result >= 0 ? anchor_write(job->store->options.disk, job->number) : 0;
     if (job->error && !planted(PLANTED_ANCHOR_FAILURE_IGNORED))
         job->result = -1;
     if (job->result >= 0 && !planted(PLANTED_EARLY_RETIRE))
@@ -343,7 +343,7 @@ static void run_checkpoint(struct job *link)
 
 uint64_t checkpoint_due_ms(const struct store *store)
 {
-    uint64_t interval_ms = store->o.checkpoint_ms;
+    uint64_t interval_ms = store->options.checkpoint_ms;
     uint64_t tight_ms = space_is_wanted(store) ? WANTED_MS : TIGHT_MS;
     if (space_is_tight(store) && tight_ms < interval_ms)
         interval_ms = tight_ms;
@@ -355,9 +355,10 @@ static bool is_wanted(const struct store *store)
     if (store->checkpoint || store->is_failed || !store->is_changed)
         return false;
     /* What is being released holds segments, and would have to be released at once. */
-    if (!list_is_empty(&store->condemned) && store->journal_since < 2 * store->o.checkpoint_bytes)
+    if (!list_is_empty(&store->condemned) &&
+        store->journal_since < 2 * store->options.checkpoint_bytes)
         return false;
-    return store->journal_since >= store->o.checkpoint_bytes ||
+    return store->journal_since >= store->options.checkpoint_bytes ||
            store->now_ms >= checkpoint_due_ms(store);
 }
 
@@ -384,10 +385,11 @@ static struct checkpoint_job *job_new(struct store *store)
  * once more, behind. */
 static void draft_names(struct store *store, struct checkpoint_job *job)
 {
-    struct catalogue_change **changes = mem_zalloc_array(store->o.draft_steps, sizeof(*changes));
+    struct catalogue_change **changes =
+        mem_zalloc_array(store->options.draft_steps, sizeof(*changes));
     uint64_t at = 0;
     uint32_t count = 0;
-    while (count < store->o.draft_steps &&
+    while (count < store->options.draft_steps &&
            (changes[count] = map_next(&store->changed_names, &at)) != NULL)
         count++;
     for (uint32_t i = 0; i < count; i++) {
@@ -395,7 +397,7 @@ static void draft_names(struct store *store, struct checkpoint_job *job)
         map_remove(&store->changed_names, changes[i]->key);
         mem_free(changes[i]);
     }
-    job->has_names = count < store->o.draft_steps;
+    job->has_names = count < store->options.draft_steps;
     mem_free(changes);
 }
 
@@ -423,7 +425,8 @@ static bool may_draft(const struct store *store, const struct chunk *chunk)
 static void draft_chunks(struct store *store, struct checkpoint_job *job)
 {
     struct list *link;
-    for (uint32_t steps = 0; steps < store->o.draft_steps && job->chunks_left; job->chunks_left--) {
+    for (uint32_t steps = 0; steps < store->options.draft_steps && job->chunks_left;
+         job->chunks_left--) {
         if (!(link = list_take_first(&store->changed_chunks)))
             break;
         struct chunk *chunk = list_entry(link, struct chunk, changed_link);
@@ -481,7 +484,7 @@ void checkpoint_begin(struct store *store)
 void checkpoint_tick(struct store *store)
 {
     struct checkpoint_job *job = store->checkpoint;
-    outage_tick(&store->checkpoint_writes, store->o.log, store->now_ms);
+    outage_tick(&store->checkpoint_writes, store->options.log, store->now_ms);
     if (!job || job->is_submitted || store->is_failed)
         return;
     bool is_time = outage_allows(&store->checkpoint_writes, store->now_ms);
@@ -489,7 +492,7 @@ void checkpoint_tick(struct store *store)
         return;
     job->is_submitted = true;
     space_for_image(store, job->batch.size);
-    store->o.indexer->ops->submit(store->o.indexer, &job->job);
+    store->options.indexer->ops->submit(store->options.indexer, &job->job);
 }
 
 void checkpoint_free(struct checkpoint_job *job)
@@ -506,8 +509,8 @@ void checkpoint_done(struct store *store, struct checkpoint_job *job)
 {
     if (job->result < 0) {
         /* The batch is the same whenever it is written: what it names is still there. */
-        outage_fail(&store->checkpoint_writes, store->o.log, store->now_ms,
-                    job->error ? strerror(job->error) : store->o.kv->error);
+        outage_fail(&store->checkpoint_writes, store->options.log, store->now_ms,
+                    job->error ? strerror(job->error) : store->options.kv->error);
         space_needed(store);
         job->is_submitted = false;
         return;

@@ -38,7 +38,7 @@ static void scan(struct store *store, uint64_t offset, uint64_t size)
     job->got = 0;
     job->segment = c->segment;
     c->is_reading = true;
-    store->o.reader->ops->submit(store->o.reader, &job->job);
+    store->options.reader->ops->submit(store->options.reader, &job->job);
 }
 
 void compact_stop(struct store *store)
@@ -119,7 +119,7 @@ static void move(struct store *store, const struct record *record,
                  const struct message_payload *payload, const struct destination *live,
                  uint32_t count)
 {
-    struct message *message = message_from_payload(store->o.pool, payload);
+    struct message *message = message_from_payload(store->options.pool, payload);
     enum record_type type = record->type == RECORD_PAGED ? RECORD_PAGED : RECORD_MOVED;
     for (uint32_t i = 0; i < count; i++) {
         struct chunk *chunk;
@@ -132,7 +132,7 @@ static void move(struct store *store, const struct record *record,
         chunk_changed(store, chunk);
     }
     batch_add_message(store, type, message, live, count);
-    message_unref(store->o.pool, message);
+    message_unref(store->options.pool, message);
     store->stats.messages_moved++;
 }
 
@@ -192,7 +192,7 @@ static bool compact_batch(struct store *store, bool *failed)
 static bool has_room(const struct store *store, uint64_t bytes)
 {
     uint64_t taken = store->filling->size + (store->is_writing ? store->write.size : 0);
-    return store->free_bytes > store->o.disk_reserve_bytes / 8 + taken + bytes;
+    return store->free_bytes > store->options.disk_reserve_bytes / 8 + taken + bytes;
 }
 
 static struct segment *emptiest(struct store *store)
@@ -200,7 +200,8 @@ static struct segment *emptiest(struct store *store)
     struct segment *best = NULL;
     uint64_t bytes = segments_bytes(store);
     bool is_tight = space_is_tight(store);
-    if (!is_tight && bytes <= 2 * store->stats.live_bytes + 4 * (uint64_t)store->o.segment_bytes)
+    if (!is_tight &&
+        bytes <= 2 * store->stats.live_bytes + 4 * (uint64_t)store->options.segment_bytes)
         return NULL;
     list_for_each(link, &store->segments)
     {
@@ -220,7 +221,7 @@ static void finish(struct store *store, bool failed)
     struct compaction *c = &store->compaction;
     c->segment->was_compacted = true;
     if (failed)
-        log_event(store->o.log, EVENT_segment_not_compacted, "number=%u offset=%llu",
+        log_event(store->options.log, EVENT_segment_not_compacted, "number=%u offset=%llu",
                   c->segment->number, (unsigned long long)c->offset);
     store->stats.compactions++;
     compact_stop(store);
@@ -249,7 +250,7 @@ void compact_tick(struct store *store)
     uint64_t limit = store->filling->size + SCAN_BYTES;
     bool failed = false, more = has_room(store, SCAN_BYTES);
     while (more && !failed && store->filling->size < limit &&
-           store->filling->size < store->o.batch_bytes / 2) {
+           store->filling->size < store->options.batch_bytes / 2) {
         if (c->batch_records) {
             more = compact_record(store, &failed);
         } else if (c->offset = c->batch_end, c->offset + BATCH_HEADER <= c->segment->size) {

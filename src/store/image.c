@@ -83,7 +83,7 @@ static int subtract_old(struct kv *kv, struct bytes key, struct buffer *scratch,
 
 int image_seal(struct checkpoint_job *job)
 {
-    struct kv *kv = job->store->o.kv;
+    struct kv *kv = job->store->options.kv;
     struct buffer scratch = {0};
     uint64_t sum = job->sum;
     size_t count;
@@ -212,7 +212,7 @@ static bool load_pair(void *context, struct bytes key, struct bytes value)
 int image_header(struct store *store, struct position *position, uint64_t *sum, char *error,
                  size_t error_size)
 {
-    struct kv *kv = store->o.kv;
+    struct kv *kv = store->options.kv;
     struct buffer value = {0};
     int found = kv->ops->get(kv, bytes_str("C"), &value);
     struct bytes header = buffer_bytes(&value);
@@ -249,7 +249,7 @@ static int load_pairs(struct store *store, uint64_t sum, char *error, size_t err
         const char *prefix;
         bool (*each)(struct loading *loading, struct bytes key, struct bytes value);
     } parts[] = {{"S", load_segment}, {"Q", load_queue}, {"D", load_chunk}, {"N", load_name}};
-    struct kv *kv = store->o.kv;
+    struct kv *kv = store->options.kv;
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         struct loading loading = {store, parts[i].each, 0, NULL};
         if (kv->ops->scan(kv, bytes_str(parts[i].prefix), bytes_of(NULL, 0), load_pair, &loading) <
@@ -269,7 +269,7 @@ static int load_pairs(struct store *store, uint64_t sum, char *error, size_t err
 static int load_identity(struct store *store, char *error, size_t error_size)
 {
     struct buffer value = {0};
-    int found = store->o.kv->ops->get(store->o.kv, bytes_str("I"), &value);
+    int found = store->options.kv->ops->get(store->options.kv, bytes_str("I"), &value);
     struct bytes id = buffer_bytes(&value);
     bool is_sound = found == 1 && kv_value_open(bytes_str("I"), &id) && id.size == IDENTITY_SIZE;
     store->is_nameless = found == 1 && !is_sound;
@@ -278,7 +278,7 @@ static int load_identity(struct store *store, char *error, size_t error_size)
     bool is_foreign = is_sound && identity_differs(id.data, store->identity.id);
     buffer_free(&value);
     if (found < 0)
-        return fail_load("it cannot be read", store->o.kv->error, error, error_size);
+        return fail_load("it cannot be read", store->options.kv->error, error, error_size);
     if (!is_foreign)
         return 0;
     snprintf(error, error_size,
@@ -290,7 +290,7 @@ static int load_identity(struct store *store, char *error, size_t error_size)
 int checkpoint_load(struct store *store, struct position *position, char *error, size_t error_size)
 {
     uint64_t sum, anchor;
-    int failed = anchor_read(store->o.disk, &anchor);
+    int failed = anchor_read(store->options.disk, &anchor);
     if (failed) {
         snprintf(error, error_size, "the file " ANCHOR_NAME " cannot be read: %s",
                  failed == ENOTSUP ? "it is of a newer version" : strerror(failed));
@@ -320,7 +320,7 @@ static bool collect_leftover(void *context, struct bytes key, struct bytes value
 
 int checkpoint_sweep(struct store *store)
 {
-    struct kv *kv = store->o.kv;
+    struct kv *kv = store->options.kv;
     struct buffer batch = {0};
     uint8_t first[9];
     blob_key(first, store->blob_last + 1, false);

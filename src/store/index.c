@@ -185,7 +185,7 @@ void entry_release(struct store *store, struct chunk *chunk, struct entry *entry
     count_recorded(store, entry, false);
     if (--chunk->bodies == 0)
         list_remove(&chunk->bodies_link);
-    message_unref(store->o.pool, message);
+    message_unref(store->options.pool, message);
 }
 
 void entry_set_message(struct store *store, struct chunk *chunk, struct entry *entry,
@@ -193,7 +193,7 @@ void entry_set_message(struct store *store, struct chunk *chunk, struct entry *e
 {
     if (entry->flags & ENTRY_MESSAGE) {
         count_recorded(store, entry, false);
-        message_unref(store->o.pool, entry->message);
+        message_unref(store->options.pool, entry->message);
     } else if (chunk->bodies++ == 0) {
         list_push_back(&store->bodies, &chunk->bodies_link);
     }
@@ -219,7 +219,7 @@ void entry_evict(struct store *store, struct chunk *chunk, struct entry *entry)
     entry->flags &= (uint8_t)~ENTRY_MESSAGE;
     if (--chunk->bodies == 0)
         list_remove(&chunk->bodies_link);
-    message_unref(store->o.pool, message);
+    message_unref(store->options.pool, message);
     store->stats.bodies_evicted++;
 }
 
@@ -279,7 +279,7 @@ static void grow(struct store *store, struct chunk *chunk, uint32_t capacity)
 {
     size_t before = chunk_cost(chunk);
     chunk_grow(&store->slab, chunk,
-               capacity < store->o.chunk_entries ? capacity : store->o.chunk_entries);
+               capacity < store->options.chunk_entries ? capacity : store->options.chunk_entries);
     store->cache_used += chunk_cost(chunk) - before;
 }
 
@@ -295,17 +295,17 @@ static struct chunk *chunk_for_push(struct index *index)
         if (tail->slots < tail->capacity)
             return tail;
         bool is_used = tail->live > capacity / 2;
-        if (is_used && next <= store->o.chunk_entries) {
+        if (is_used && next <= store->options.chunk_entries) {
             grow(store, tail, next);
             return tail;
         }
         if (is_used)
-            capacity = store->o.chunk_entries;
+            capacity = store->options.chunk_entries;
     }
     if (capacity < CHUNK_FIRST)
         capacity = next;
-    if (capacity > store->o.chunk_entries)
-        capacity = store->o.chunk_entries;
+    if (capacity > store->options.chunk_entries)
+        capacity = store->options.chunk_entries;
     struct chunk *chunk = chunk_new(&store->slab, index->id, index->next_sequence, capacity);
     index_add_chunk(index, chunk);
     chunk_cache(store, chunk);
@@ -391,8 +391,8 @@ static uint32_t mark_step_of(const struct index *index)
     const struct store *store = index->store;
     uint32_t step = index->mark_step;
     if (step == 0 || store->now_ms - index->mark_ms >= MARK_SOON_MS)
-        return store->o.mark_step;
-    if (step > UINT32_MAX / 2 || step / MARK_STEPS_MAX >= store->o.mark_step)
+        return store->options.mark_step;
+    if (step > UINT32_MAX / 2 || step / MARK_STEPS_MAX >= store->options.mark_step)
         return step;
     return step * 2;
 }
@@ -408,7 +408,7 @@ static void ask_for_mark(struct index *index, uint64_t sequence)
         index->mark_asked = index->mark;
     index->mark_batch = store->filling->number;
     /* Asked for again so soon, it would be reached before its batch is synced for its age. */
-    if (store->now_ms - index->mark_ms < store->o.sync_ms)
+    if (store->now_ms - index->mark_ms < store->options.sync_ms)
         store_want(store, (struct ticket){.index = index->mark_batch});
     index->mark_ms = store->now_ms;
     buffer_add_u64(&payload, index->id);
@@ -573,7 +573,7 @@ uint64_t index_purge(struct index *index)
 {
     uint64_t purged = index->ready;
     /* Few are settled one by one, as those of the filling batch may still leave no trace. */
-    uint32_t slots = index->store->o.release_slots / 4, kept = 0;
+    uint32_t slots = index->store->options.release_slots / 4, kept = 0;
     for (uint32_t at = 0; at < index->chunks_count; at++) {
         struct chunk *chunk = chunk_at(index, at);
         if (purge_chunk(index, chunk, &slots))
@@ -618,15 +618,15 @@ static struct chunk *chunk_for_restore(struct index *index, uint64_t sequence, u
     struct chunk *tail = tail_of(index);
     if (tail && tail->entries) {
         *slot = chunk_below(tail, sequence, UINT32_MAX);
-        while (*slot >= tail->capacity && tail->capacity < store->o.chunk_entries &&
-               *slot < store->o.chunk_entries)
+        while (*slot >= tail->capacity && tail->capacity < store->options.chunk_entries &&
+               *slot < store->options.chunk_entries)
             grow(store, tail, capacity_above(index, tail->capacity));
         if (*slot < tail->capacity)
             return tail;
     }
     *slot = 0;
     uint32_t first = capacity_above(index, 0);
-    uint32_t capacity = first < store->o.chunk_entries ? first : store->o.chunk_entries;
+    uint32_t capacity = first < store->options.chunk_entries ? first : store->options.chunk_entries;
     struct chunk *chunk = chunk_new(&store->slab, index->id, sequence, capacity);
     index_add_chunk(index, chunk);
     chunk_cache(store, chunk);
@@ -673,7 +673,7 @@ static struct chunk *chunk_between(struct index *index, uint64_t sequence)
 {
     struct store *store = index->store;
     uint32_t first = capacity_above(index, 0);
-    uint32_t capacity = first < store->o.chunk_entries ? first : store->o.chunk_entries;
+    uint32_t capacity = first < store->options.chunk_entries ? first : store->options.chunk_entries;
     struct chunk *chunk = chunk_new(&store->slab, index->id, sequence, capacity);
     index_add_chunk(index, chunk);
     struct chunk **chunks = index->chunks + index->chunks_first;
@@ -691,7 +691,7 @@ static struct chunk *chunk_for_insert(struct index *index, uint64_t sequence)
     struct store *store = index->store;
     uint32_t at = position_of(index, sequence);
     struct chunk *chunk = at < index->chunks_count ? chunk_at(index, at) : NULL;
-    if (!chunk || !chunk->entries || sequence - chunk->base >= store->o.chunk_entries)
+    if (!chunk || !chunk->entries || sequence - chunk->base >= store->options.chunk_entries)
         return chunk_between(index, sequence);
     while (sequence - chunk->base >= chunk->capacity)
         grow(store, chunk, capacity_above(index, chunk->capacity));

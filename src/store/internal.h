@@ -609,7 +609,7 @@ void scan_done(struct store *store, struct scan_job *job);
 void compact_stop(struct store *store);
 
 struct store {
-    struct store_options o;
+    struct store_options options;
     uint64_t now_ms;
     uint64_t free_checked_ms;
     struct store_stats stats;

@@ -23,7 +23,7 @@ void journal_fail(struct store *store, const char *what, int error)
         return;
     store->is_failed = true;
     snprintf(store->failure, sizeof(store->failure), "%s: %s", what, strerror(error));
-    log_event(store->o.log, EVENT_store_failed, "reason=%s", store->failure);
+    log_event(store->options.log, EVENT_store_failed, "reason=%s", store->failure);
 }
 
 /* ---- the bytes of a batch, on either side ---- */
@@ -265,10 +265,10 @@ static void submit(struct store *store)
     job->job.run = run_write;
     job->job.kind = JOB_WRITE;
     job->store = store;
-    job->disk = store->o.disk;
+    job->disk = store->options.disk;
     store->is_writing = true;
     space_measured(store);
-    store->o.syncer->ops->submit(store->o.syncer, &job->job);
+    store->options.syncer->ops->submit(store->options.syncer, &job->job);
 }
 
 /* Memory for a batch of `size` bytes at this offset of the file. It begins where the batch does in its
@@ -356,7 +356,8 @@ static void roll(struct store *store)
     job->before = store->active_file;
     job->file = NULL;
     job->laid_out = 0;
-    job->ahead = store->o.segment_bytes / 64 < AHEAD_MAX ? store->o.segment_bytes / 64 : AHEAD_MAX;
+    job->ahead = store->options.segment_bytes / 64 < AHEAD_MAX ? store->options.segment_bytes / 64
+                                                               : AHEAD_MAX;
     store->active = segment;
     store->stats.segments_rolled++;
 }
@@ -412,7 +413,7 @@ static void next_batch(struct store *store)
     struct batch *batch = store->filling;
     for (uint32_t i = 0; i < batch->count; i++)
         if (batch->records[i].message)
-            message_unref(store->o.pool, batch->records[i].message);
+            message_unref(store->options.pool, batch->records[i].message);
     batch->number++;
     clear(batch);
 }
@@ -423,7 +424,8 @@ static bool is_large(const struct store *store)
 {
     const struct batch *batch = store->filling;
     uint64_t about = (uint64_t)batch->count * RECORD_ABOUT;
-    return batch->records_size > store->o.batch_large_bytes || about > store->o.batch_large_bytes;
+    return batch->records_size > store->options.batch_large_bytes ||
+           about > store->options.batch_large_bytes;
 }
 
 /* Records of a large batch that a turn looks at. When a checkpoint is due for long, all of them, as one
@@ -431,7 +433,7 @@ static bool is_large(const struct store *store)
 static uint32_t records_a_turn(const struct store *store)
 {
     bool must_end = store->is_closing || (store->checkpoint_missed && checkpoint_is_due(store));
-    return must_end ? UINT32_MAX : store->o.batch_large_bytes / (RECORD_ABOUT / 2) + 1;
+    return must_end ? UINT32_MAX : store->options.batch_large_bytes / (RECORD_ABOUT / 2) + 1;
 }
 
 static void begin_large(struct store *store)
@@ -497,7 +499,7 @@ static void let_go(struct store *store)
     for (; batch && budget && batch->count; budget--) {
         struct message *message = batch->records[--batch->count].message;
         if (message)
-            message_unref(store->o.pool, message);
+            message_unref(store->options.pool, message);
     }
     if (!batch || batch->count)
         return;
@@ -525,8 +527,8 @@ static bool may_free_block(const struct store *store)
 void journal_tick(struct store *store)
 {
     struct write_job *job = &store->write;
-    outage_tick(&store->full, store->o.log, store->now_ms);
-    outage_tick(&store->unopened, store->o.log, store->now_ms);
+    outage_tick(&store->full, store->options.log, store->now_ms);
+    outage_tick(&store->unopened, store->options.log, store->now_ms);
     let_go(store);
     if (!may_free_block(store))
         return;
@@ -544,7 +546,7 @@ static void write_filling(struct store *store, bool sync)
     job->file = store->active_file;
     struct segment *active = store->active;
     if (!active ||
-        (active->size + size > store->o.segment_bytes && active->size > SEGMENT_HEADER))
+        (active->size + size > store->options.segment_bytes && active->size > SEGMENT_HEADER))
         roll(store);
     job->segment = store->active;
     job->offset = store->active->size;
@@ -617,7 +619,7 @@ static void unpin(struct store *store)
 {
     struct write_job *job = &store->write;
     for (size_t i = 0; i < job->pinned_count; i++)
-        message_unref(store->o.pool, job->pinned[i]);
+        message_unref(store->options.pool, job->pinned[i]);
     job->pinned_count = 0;
 }
 
@@ -637,7 +639,7 @@ static struct outage *passing(struct store *store, const struct write_job *job)
  * same place again once there is room. */
 static void write_later(struct store *store, struct outage *outage)
 {
-    outage_fail(outage, store->o.log, store->now_ms, strerror(store->write.error));
+    outage_fail(outage, store->options.log, store->now_ms, strerror(store->write.error));
     store->is_short |= !planted(PLANTED_SHORT_FORGOTTEN);
     if (outage == &store->full && space_release(store))
         journal_retry(store);

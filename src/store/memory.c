@@ -8,19 +8,19 @@ enum { AGE_MS = 250 };
 
 static bool has_to_give(const struct store *store)
 {
-    return slab_has_to_give(&store->o.pool->slab) || slab_has_to_give(&store->slab);
+    return slab_has_to_give(&store->options.pool->slab) || slab_has_to_give(&store->slab);
 }
 
 static bool has_spare(const struct store *store)
 {
-    return slab_has_spare(&store->o.pool->slab) || slab_has_spare(&store->slab);
+    return slab_has_spare(&store->options.pool->slab) || slab_has_spare(&store->slab);
 }
 
 void memory_tick(struct store *store)
 {
     if (store->now_ms - store->aged_ms >= AGE_MS) {
         store->aged_ms = store->now_ms;
-        slab_age(&store->o.pool->slab);
+        slab_age(&store->options.pool->slab);
         slab_age(&store->slab);
     }
     store_give_memory_back(store);
@@ -35,5 +35,5 @@ uint64_t memory_next_ms(const struct store *store)
 
 bool store_give_memory_back(struct store *store)
 {
-    return slab_give(&store->o.pool->slab) || slab_give(&store->slab);
+    return slab_give(&store->options.pool->slab) || slab_give(&store->slab);
 }

@@ -204,9 +204,9 @@ static void finish_chunk(struct store *store, struct mend_want *want, bool is_ex
     chunk->is_loading = false;
     store->stats.chunks_damaged++;
     if (!chunk->index) {
-        log_event(store->o.log, EVENT_index_damaged, "queue=%llu first=%llu blob=%llu gone=yes",
-                  (unsigned long long)chunk->queue_id, (unsigned long long)chunk->base,
-                  (unsigned long long)chunk->blob);
+        log_event(store->options.log, EVENT_index_damaged,
+                  "queue=%llu first=%llu blob=%llu gone=yes", (unsigned long long)chunk->queue_id,
+                  (unsigned long long)chunk->base, (unsigned long long)chunk->blob);
         blob_drop(store, chunk);
         chunk_bury(store, chunk);
         return;
@@ -222,7 +222,7 @@ static void finish_chunk(struct store *store, struct mend_want *want, bool is_ex
     chunk_cache(store, chunk);
     store->is_changed = true;
     store->stats.damaged += lost;
-    log_event(store->o.log, EVENT_index_damaged,
+    log_event(store->options.log, EVENT_index_damaged,
               "queue=%llu first=%llu blob=%llu mended=%u set_aside=%u",
               (unsigned long long)chunk->queue_id, (unsigned long long)chunk->base,
               (unsigned long long)blob, chunk->live - lost, lost);
@@ -269,13 +269,13 @@ void mend_tick(struct store *store)
     mending->count -= count;
     mending->is_busy = true;
     struct mend_job *job = job_new(store, mending->chunks + mending->count, count);
-    store->o.reader->ops->submit(store->o.reader, &job->job);
+    store->options.reader->ops->submit(store->options.reader, &job->job);
 }
 
 void mend_done(struct store *store, struct mend_job *job)
 {
     if (job->at < job->sources_count) {
-        store->o.reader->ops->submit(store->o.reader, &job->job);
+        store->options.reader->ops->submit(store->options.reader, &job->job);
         return;
     }
     store->mending.is_busy = false;

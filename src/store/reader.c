@@ -111,8 +111,8 @@ static void forget_messages(struct read_job *job)
         struct message *message = job->items[i].message;
         if (!message)
             continue;
-        message_adopt(job->store->o.pool, message);
-        message_unref(job->store->o.pool, message);
+        message_adopt(job->store->options.pool, message);
+        message_unref(job->store->options.pool, message);
         job->items[i].message = NULL;
     }
 }
@@ -181,7 +181,7 @@ static void job_submit(struct index *index, struct read_job *job)
         job->data = mem_aligned(DISK_BLOCK, job->data_size);
     }
     index->is_reading = true;
-    store->o.reader->ops->submit(store->o.reader, &job->job);
+    store->options.reader->ops->submit(store->options.reader, &job->job);
 }
 
 /* The first chunk that ends above `sequence`. */
@@ -230,7 +230,7 @@ void read_ahead(struct index *index, uint64_t sequence)
         return;
     }
     struct read_job *job = job_new(index);
-    bool is_short = message_pool_bytes(store->o.pool) > store->o.bodies_burst_bytes;
+    bool is_short = message_pool_bytes(store->options.pool) > store->options.bodies_burst_bytes;
     uint64_t bytes_max = is_short ? READ_BYTES_SHORT : READ_BYTES;
     while (chunk && chunk->entries && job->count < READ_ITEMS && job->size < bytes_max) {
         sequence = add_chunk(job, chunk, sequence, bytes_max);
@@ -241,7 +241,8 @@ void read_ahead(struct index *index, uint64_t sequence)
         index->read_low = is_short ? READ_AHEAD_MIN : ahead_of(job->size, job->count);
     job_submit(index, job);
     /* The entries of what follows are there when they are needed, unless it is too many that read. */
-    for (int i = 0; i < CHUNKS_AHEAD && chunk && store->cache_used <= 2 * store->o.cache_bytes; i++) {
+    for (int i = 0;
+         i < CHUNKS_AHEAD && chunk && store->cache_used <= 2 * store->options.cache_bytes; i++) {
         if (!chunk->entries)
             chunk_load(store, chunk);
         chunk = chunk_from(index, chunk->base + chunk->slots);
@@ -251,7 +252,8 @@ void read_ahead(struct index *index, uint64_t sequence)
 /* Of those behind it that are taken, too, some are asked for next, as they were rejected together. */
 static void add_taken(struct read_job *job, const struct chunk *chunk, uint32_t slot)
 {
-    bool is_short = message_pool_bytes(job->store->o.pool) > job->store->o.bodies_burst_bytes;
+    bool is_short =
+        message_pool_bytes(job->store->options.pool) > job->store->options.bodies_burst_bytes;
     uint64_t bytes_max = is_short ? READ_BYTES_SHORT : READ_BYTES;
     for (slot = bit_next(chunk->live_bits, slot + 1, chunk->slots);
          slot < chunk->slots && job->count < READ_ITEMS && job->size < bytes_max;
@@ -295,8 +297,8 @@ static void set_aside(struct index *index, struct chunk *chunk, const struct rea
     store->stats.damaged++;
     char name[32];
     segment_name(name, entry->segment);
-    log_event(store->o.log, EVENT_message_damaged, "file=%s offset=%u size=%u", name, item->offset,
-              item->size);
+    log_event(store->options.log, EVENT_message_damaged, "file=%s offset=%u size=%u", name,
+              item->offset, item->size);
 }
 
 static struct message *message_of(struct store *store, const struct entry *entry,
@@ -307,9 +309,9 @@ static struct message *message_of(struct store *store, const struct entry *entry
         return NULL;
     struct message *message = item->message;
     if (message)
-        message_adopt(store->o.pool, message);
+        message_adopt(store->options.pool, message);
     else
-        message = message_from_payload(store->o.pool, &payload);
+        message = message_from_payload(store->options.pool, &payload);
     item->message = NULL;
     message->segment = entry->segment;
     message->offset = entry->offset;

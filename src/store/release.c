@@ -51,7 +51,7 @@ static void release_some(struct store *store, uint64_t slots)
 
 void release_tick(struct store *store)
 {
-    release_some(store, store->o.release_slots);
+    release_some(store, store->options.release_slots);
 }
 
 void release_all(struct store *store)

@@ -44,22 +44,22 @@ static const uint8_t *source_bytes(struct source *source, uint64_t offset, uint6
         source->capacity = wanted;
     }
     source->start = offset;
-    source->error = source->store->o.disk->ops->read(source->file, source->data, wanted, offset,
-                                                     &source->got);
+    source->error = source->store->options.disk->ops->read(source->file, source->data, wanted,
+                                                           offset, &source->got);
     return !source->error && source->got >= size ? source->data : NULL;
 }
 
 static void source_close(struct source *source)
 {
     if (source->file)
-        source->store->o.disk->ops->close(source->file);
+        source->store->options.disk->ops->close(source->file);
     source->file = NULL;
     source->size = 0;
 }
 
 static void source_open(struct source *source, const struct segment *segment)
 {
-    struct disk *disk = source->store->o.disk;
+    struct disk *disk = source->store->options.disk;
     char name[32];
     source_close(source);
     source->start = source->got = 0;
@@ -81,18 +81,18 @@ struct listing {
 /* Those that are too many now, or too large, go with the first write. */
 static void list_spare(struct store *store, const char *name, uint32_t number)
 {
-    struct disk *disk = store->o.disk;
+    struct disk *disk = store->options.disk;
     struct disk_file *file;
     uint64_t size = UINT64_MAX;
     if (number > store->segment_last)
         store->segment_last = number;
-    if (store->spares_count < store->o.recycle_segments &&
+    if (store->spares_count < store->options.recycle_segments &&
         disk->ops->open(disk, name, DISK_READ, &file) == 0) {
         if (disk->ops->size(file, &size) != 0)
             size = UINT64_MAX;
         disk->ops->close(file);
     }
-    if (size / 2 <= store->o.segment_bytes)
+    if (size / 2 <= store->options.segment_bytes)
         store->spares[store->spares_count++] = number;
     else if (store->surplus_count < SPARES_MAX)
         store->surplus[store->surplus_count++] = number;
@@ -127,7 +127,7 @@ static int by_number(const void *a, const void *b)
 static int look(struct store *store, const char *name, uint8_t *bytes, uint64_t size,
                 uint64_t *got)
 {
-    struct disk *disk = store->o.disk;
+    struct disk *disk = store->options.disk;
     struct disk_file *file;
     int failed = disk->ops->open(disk, name, DISK_READ, &file);
     if (failed)
@@ -155,7 +155,7 @@ static bool know_by_batch(struct store *store, const char *name, uint32_t number
 /* All of its block is written again, as a write may leave zeros behind it. */
 int segment_mend(struct store *store, struct segment *segment)
 {
-    struct disk *disk = store->o.disk;
+    struct disk *disk = store->options.disk;
     struct disk_file *file;
     struct segment_header header;
     uint8_t bytes[DISK_BLOCK];
@@ -246,7 +246,7 @@ bool segments_find(struct store *store, bool strict, char *error, size_t error_s
 {
     struct listing listing = {.store = store};
     bool ok = true;
-    int failed = store->o.disk->ops->list(store->o.disk, list_file, &listing);
+    int failed = store->options.disk->ops->list(store->options.disk, list_file, &listing);
     if (failed) {
         snprintf(error, error_size, "the data directory cannot be listed: %s", strerror(failed));
         ok = false;
@@ -537,7 +537,7 @@ static uint64_t search_marks(struct walk *walk, uint64_t *bytes_left)
 static bool cut(struct walk *walk, bool repair)
 {
     struct store *store = walk->source.store;
-    struct disk *disk = store->o.disk;
+    struct disk *disk = store->options.disk;
     struct segment *segment;
     bool unlinked = false;
     uint32_t above = walk->at.segment;

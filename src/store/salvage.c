@@ -145,12 +145,12 @@ static void take_index(struct salvager *s, struct kv *old)
     struct store *store = s->store;
     uint64_t sum = 0, anchor = 0;
     char error[600] = "there is none that could be opened";
-    struct kv *new = store->o.kv;
-    bool has_anchor = anchor_read(store->o.disk, &anchor) == 0 && anchor;
-    store->o.kv = old;
+    struct kv *new = store->options.kv;
+    bool has_anchor = anchor_read(store->options.disk, &anchor) == 0 && anchor;
+    store->options.kv = old;
     uint32_t segment_last = store->segment_last;
     int found = old ? image_header(store, &s->position, &sum, error, sizeof(error)) : -1;
-    store->o.kv = new;
+    store->options.kv = new;
     if (found <= 0)
         store->id_last = store->blob_last = store->segment_last = 0;
     if (store->segment_last < segment_last)
@@ -388,7 +388,7 @@ static bool is_left_over(const struct salvager *s, const struct segment *segment
 
 static uint64_t file_size(struct store *store, const char *name)
 {
-    struct disk *disk = store->o.disk;
+    struct disk *disk = store->options.disk;
     struct disk_file *file;
     uint64_t size = 0;
     if (disk->ops->open(disk, name, DISK_READ, &file) != 0)

@@ -40,11 +40,11 @@ static enum reserve reserve_of(const char *name)
 /* A start that ended too early may have left one that holds nothing. */
 void space_found(struct store *store, const char *name)
 {
-    const struct disk_ops *ops = store->o.disk->ops;
+    const struct disk_ops *ops = store->options.disk->ops;
     enum reserve which = reserve_of(name);
     struct disk_file *file;
     uint64_t size;
-    if (which == RESERVES || ops->open(store->o.disk, name, DISK_READ, &file) != 0)
+    if (which == RESERVES || ops->open(store->options.disk, name, DISK_READ, &file) != 0)
         return;
     store->reserved[which] = ops->size(file, &size) == 0 ? size : 0;
     ops->close(file);
@@ -60,7 +60,7 @@ static uint64_t at_most(uint64_t value, uint64_t limit, uint64_t least)
 
 void space_fit(struct store *store)
 {
-    struct store_options *o = &store->o;
+    struct store_options *o = &store->options;
     uint64_t free_bytes, total;
     if (o->disk->ops->free_space(o->disk, &free_bytes, &total) != 0)
         return;
@@ -97,7 +97,7 @@ static struct release_job *release_new(struct store *store)
     struct release_job *job = mem_zalloc(sizeof(*job));
     job->job.run = run_release;
     job->job.kind = JOB_RELEASE;
-    job->disk = store->o.disk;
+    job->disk = store->options.disk;
     return job;
 }
 
@@ -141,7 +141,7 @@ static bool release(struct store *store, struct release_job *job)
         return false;
     }
     store->releasing++;
-    store->o.syncer->ops->submit(store->o.syncer, &job->job);
+    store->options.syncer->ops->submit(store->options.syncer, &job->job);
     return true;
 }
 
@@ -178,7 +178,8 @@ bool space_release(struct store *store)
 void space_needed(struct store *store)
 {
     uint64_t bytes, total;
-    if (store->o.disk->ops->free_space(store->o.disk, &bytes, &total) != 0 || bytes >= INDEX_NEEDS)
+    if (store->options.disk->ops->free_space(store->options.disk, &bytes, &total) != 0 ||
+        bytes >= INDEX_NEEDS)
         return;
     struct release_job *job = release_new(store);
     add_for(store, job, RESERVE_INDEX, RESERVE_JOURNAL);
@@ -198,7 +199,7 @@ static void find_spare(void *context, const char *name)
 bool space_rescue(struct store *store)
 {
     uint64_t bytes, total;
-    struct disk *disk = store->o.disk;
+    struct disk *disk = store->options.disk;
     if (store->rescues > RESERVES || disk->ops->free_space(disk, &bytes, &total) != 0 ||
         bytes >= INDEX_NEEDS || planted(PLANTED_NO_RESCUE))
         return false;
@@ -222,27 +223,28 @@ bool space_rescue(struct store *store)
 
 uint32_t space_spares(const struct store *store)
 {
-    uint64_t keep = 2 * store->o.disk_reserve_bytes;
-    uint32_t have = store->spares_count, most = store->o.recycle_segments;
+    uint64_t keep = 2 * store->options.disk_reserve_bytes;
+    uint32_t have = store->spares_count, most = store->options.recycle_segments;
     if (store->is_short || store->free_bytes <= keep || have >= most)
         return 0;
-    uint64_t fit = (store->free_bytes - keep) / 8 / store->o.segment_bytes;
+    uint64_t fit = (store->free_bytes - keep) / 8 / store->options.segment_bytes;
     return fit < most - have ? (uint32_t)fit : most - have;
 }
 
 void space_measured(struct store *store)
 {
-    uint64_t kept = store->o.disk_reserve_bytes / 4;
+    uint64_t kept = store->options.disk_reserve_bytes / 4;
     bool is_on_its_way = store->is_writing && store->write.number;
     uint64_t taken = kept + (is_on_its_way ? store->write.size : 0);
     store->room = store->free_bytes > taken ? store->free_bytes - taken : 0;
-    if (store->room > store->o.batch_max_bytes)
-        store->room = store->o.batch_max_bytes;
+    if (store->room > store->options.batch_max_bytes)
+        store->room = store->options.batch_max_bytes;
 }
 
 void space_note(struct store *store, uint64_t free_bytes)
 {
-    uint64_t limit = store->o.disk_reserve_bytes ? store->o.disk_reserve_bytes : SHORT_MIN;
+    uint64_t limit =
+        store->options.disk_reserve_bytes ? store->options.disk_reserve_bytes : SHORT_MIN;
     store->free_checked_ms = store->now_ms;
     store->free_bytes = free_bytes;
     space_measured(store);
@@ -257,9 +259,9 @@ void space_note(struct store *store, uint64_t free_bytes)
     if (is_short == store->is_short)
         return;
     store->is_short = is_short;
-    log_event(store->o.log, is_short ? EVENT_disk_short : EVENT_disk_enough,
+    log_event(store->options.log, is_short ? EVENT_disk_short : EVENT_disk_enough,
               "free=%llu reserve=%llu", (unsigned long long)free_bytes,
-              (unsigned long long)store->o.disk_reserve_bytes);
+              (unsigned long long)store->options.disk_reserve_bytes);
 }
 
 bool space_is_wanted(const struct store *store)
@@ -270,7 +272,8 @@ bool space_is_wanted(const struct store *store)
 
 bool space_is_tight(const struct store *store)
 {
-    bool is_tight = space_is_wanted(store) || store->free_bytes / 2 < store->o.disk_reserve_bytes;
+    bool is_tight =
+        space_is_wanted(store) || store->free_bytes / 2 < store->options.disk_reserve_bytes;
     return is_tight && !planted(PLANTED_NEVER_TIGHT);
 }
 
@@ -279,7 +282,7 @@ static void measure(struct store *store)
 {
     uint64_t bytes, total;
     if (store->free_checked_ms == store->now_ms ||
-        store->o.disk->ops->free_space(store->o.disk, &bytes, &total) != 0)
+        store->options.disk->ops->free_space(store->options.disk, &bytes, &total) != 0)
         return;
     if (store->is_writing) {
         store->free_bytes = bytes;
@@ -332,9 +335,9 @@ void reserve_done(struct store *store, struct reserve_job *job)
  * opening the index writes once more what is in its logs, which may be two images. */
 static uint64_t reserve_size(const struct store *store, enum reserve which)
 {
-    uint64_t size = store->o.disk_reserve_bytes / 8 * reserves[which].eighths;
+    uint64_t size = store->options.disk_reserve_bytes / 8 * reserves[which].eighths;
     size = size < reserves[which].size_max ? size : reserves[which].size_max;
-    bool is_enough = store->free_bytes >= store->o.disk_reserve_bytes + size;
+    bool is_enough = store->free_bytes >= store->options.disk_reserve_bytes + size;
     if (which != RESERVE_START)
         return !store->is_short && is_enough ? size : 0;
     uint64_t half = (store->free_bytes + store->reserved[which]) / 2;
@@ -360,12 +363,12 @@ static void make_reserve(struct store *store, enum reserve which)
     struct reserve_job *job = mem_zalloc(sizeof(*job));
     job->job.run = run_reserve;
     job->job.kind = JOB_RESERVE;
-    job->disk = store->o.disk;
+    job->disk = store->options.disk;
     job->which = which;
     job->size = size;
     job->grows = store->reserved[which] > 0;
     store->reserving = job;
-    store->o.indexer->ops->submit(store->o.indexer, &job->job);
+    store->options.indexer->ops->submit(store->options.indexer, &job->job);
 }
 
 void space_tick(struct store *store)
@@ -376,9 +379,9 @@ void space_tick(struct store *store)
     make_reserve(store, RESERVE_JOURNAL);
     if (store->surplus_count)
         release_surplus(store);
-    outage_tick(&store->refusals, store->o.log, store->now_ms);
+    outage_tick(&store->refusals, store->options.log, store->now_ms);
     if (store->now_ms - store->free_checked_ms < CHECK_MS || store->is_writing)
         return;
-    if (store->o.disk->ops->free_space(store->o.disk, &bytes, &total) == 0)
+    if (store->options.disk->ops->free_space(store->options.disk, &bytes, &total) == 0)
         space_note(store, bytes);
 }

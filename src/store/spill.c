@@ -116,7 +116,7 @@ static void note_recorded(struct store *store, struct chunk *chunk)
 static void run_spill(struct job *link)
 {
     struct spill_job *job = (struct spill_job *)link;
-    struct kv *kv = job->store->o.kv;
+    struct kv *kv = job->store->options.kv;
     job->result = kv->ops->write(kv, buffer_bytes(&job->batch), false);
 }
 
@@ -137,13 +137,13 @@ static void spill(struct store *store, struct chunk *chunk)
     buffer_free(&blob);
     chunk->is_spilling = true;
     store->spilling++;
-    store->o.indexer->ops->submit(store->o.indexer, &job->job);
+    store->options.indexer->ops->submit(store->options.indexer, &job->job);
 }
 
 /* The index was not written, or not read: it is full or cannot be opened. */
 static void index_failed(struct store *store, struct outage *outage)
 {
-    outage_fail(outage, store->o.log, store->now_ms, store->o.kv->error);
+    outage_fail(outage, store->options.log, store->now_ms, store->options.kv->error);
     space_needed(store);
 }
 
@@ -181,7 +181,7 @@ static bool is_in_use(const struct store *store, const struct chunk *chunk)
     const struct index *index = chunk->index;
     if (!index || (store->now_ms - index->used_ms > IDLE_MS && !index->is_waiting))
         return false;
-    uint64_t near = index->cursor + 2 * (uint64_t)store->o.chunk_entries;
+    uint64_t near = index->cursor + 2 * (uint64_t)store->options.chunk_entries;
     if (near < index->read_until)
         near = index->read_until;
     return chunk->base <= near && chunk->base + chunk->slots >= index->cursor;
@@ -197,7 +197,7 @@ static bool awaits_checkpoint(const struct store *store, const struct chunk *chu
 /* Not worth a blob? */
 static bool is_small(const struct store *store, const struct chunk *chunk)
 {
-    return chunk->slots < SPILL_SLOTS_MIN && store->o.chunk_entries > SPILL_SLOTS_MIN;
+    return chunk->slots < SPILL_SLOTS_MIN && store->options.chunk_entries > SPILL_SLOTS_MIN;
 }
 
 static bool may_spill(const struct store *store, const struct chunk *chunk)
@@ -210,7 +210,7 @@ static bool may_spill(const struct store *store, const struct chunk *chunk)
 
 static void shrink_cache(struct store *store)
 {
-    for (int i = 0; i < CHUNKS_A_TURN && store->cache_used > store->o.cache_bytes; i++) {
+    for (int i = 0; i < CHUNKS_A_TURN && store->cache_used > store->options.cache_bytes; i++) {
         struct list *link = list_first(&store->cache);
         if (!link || store->spilling >= SPILLS_AT_ONCE ||
             !outage_allows(&store->index_writes, store->now_ms))
@@ -234,7 +234,7 @@ static void shrink_cache(struct store *store)
 static void run_load(struct job *link)
 {
     struct load_job *job = (struct load_job *)link;
-    struct kv *kv = job->store->o.kv;
+    struct kv *kv = job->store->options.kv;
     uint8_t key[9];
     blob_key(key, job->key, job->is_transient);
     job->result = kv_get_sealed(kv, bytes_of(key, sizeof(key)), &job->value);
@@ -258,7 +258,7 @@ void chunk_load(struct store *store, struct chunk *chunk)
     job->is_transient = is_transient(chunk);
     chunk->is_loading = true;
     store->loading++;
-    store->o.reader->ops->submit(store->o.reader, &job->job);
+    store->options.reader->ops->submit(store->options.reader, &job->job);
 }
 
 /* An entry of a blob whose message was settled while the chunk was cold, or that did not survive. */
@@ -321,7 +321,7 @@ int chunk_thaw_now(struct store *store, struct chunk *chunk)
     struct buffer value = {0};
     uint8_t key[9];
     blob_key(key, chunk->blob, is_transient(chunk));
-    int result = kv_get_sealed(store->o.kv, bytes_of(key, sizeof(key)), &value);
+    int result = kv_get_sealed(store->options.kv, bytes_of(key, sizeof(key)), &value);
     if (result == 0 || (result == 1 && !chunk_thaw(store, chunk, buffer_bytes(&value))))
         result = KV_DAMAGED;
     buffer_free(&value);
@@ -447,7 +447,7 @@ static uint32_t window_end(const struct chunk *chunk, uint32_t from)
 /* May something be written for the sake of memory? */
 static bool may_page(const struct store *store)
 {
-    return !store->is_short && store->filling->size < store->o.batch_bytes / 2;
+    return !store->is_short && store->filling->size < store->options.batch_bytes / 2;
 }
 
 /* What can be done for one slot; returns the steps that it took, and raises *awaited to the batch that
@@ -517,13 +517,13 @@ static bool may_evict_recorded(const struct store *store, const struct chunk *ch
 static void evict_burst(struct store *store)
 {
     struct list *link = store->bodies.prev;
-    uint64_t recorded_max = store->o.bodies_burst_bytes / RECORDED_PART;
+    uint64_t recorded_max = store->options.bodies_burst_bytes / RECORDED_PART;
     /* Once a millisecond, as it may be that none of it can go. */
     bool looks = store->looked_ms != store->now_ms;
     store->looked_ms = store->now_ms;
     for (uint32_t steps = 0; steps < STEPS_A_TURN && link != &store->bodies;) {
-        size_t bytes = message_pool_bytes(store->o.pool);
-        bool is_burst = bytes > store->o.bodies_burst_bytes;
+        size_t bytes = message_pool_bytes(store->options.pool);
+        bool is_burst = bytes > store->options.bodies_burst_bytes;
         /* One message in many queues is counted for each, but lies in the pool once. */
         bool is_much = store->recorded_bytes > recorded_max && bytes > recorded_max;
         if (!is_burst && !(looks && is_much))
@@ -540,13 +540,13 @@ static void evict_burst(struct store *store)
 /* Much is in bodies; or in entries, which stay for as long as their bodies do. */
 static bool is_much_idle(const struct store *store)
 {
-    return message_pool_bytes(store->o.pool) > store->o.bodies_idle_bytes ||
-           store->cache_used > 2 * store->o.cache_bytes;
+    return message_pool_bytes(store->options.pool) > store->options.bodies_idle_bytes ||
+           store->cache_used > 2 * store->options.cache_bytes;
 }
 
 static bool may_evict_idle(const struct store *store, const struct chunk *chunk)
 {
-    bool is_much = message_pool_bytes(store->o.pool) > store->o.bodies_idle_bytes;
+    bool is_much = message_pool_bytes(store->options.pool) > store->options.bodies_idle_bytes;
     return store->now_ms - chunk->touched_ms >= IDLE_MS && chunk->read_ms != store->now_ms &&
            !is_in_use(store, chunk) && (is_much || !is_small(store, chunk));
 }
@@ -578,15 +578,15 @@ static void evict_idle(struct store *store)
 bool spill_has_to_look(const struct store *store)
 {
     return (!list_is_empty(&store->bodies) && is_much_idle(store)) ||
-           (!list_is_empty(&store->cache) && store->cache_used > store->o.cache_bytes);
+           (!list_is_empty(&store->cache) && store->cache_used > store->options.cache_bytes);
 }
 
 void spill_tick(struct store *store)
 {
     if (store->is_failed)
         return;
-    outage_tick(&store->index_writes, store->o.log, store->now_ms);
-    outage_tick(&store->index_reads, store->o.log, store->now_ms);
+    outage_tick(&store->index_writes, store->options.log, store->now_ms);
+    outage_tick(&store->index_reads, store->options.log, store->now_ms);
     evict_burst(store);
     evict_idle(store);
     shrink_cache(store);

@@ -46,9 +46,9 @@ struct destination *store_scratch(struct store *store, size_t count)
 struct store *store_new(const struct store_options *options, uint64_t now_ms)
 {
     struct store *store = mem_zalloc(sizeof(*store));
-    store->o = *options;
-    if (store->o.recycle_segments > SPARES_MAX)
-        store->o.recycle_segments = SPARES_MAX;
+    store->options = *options;
+    if (store->options.recycle_segments > SPARES_MAX)
+        store->options.recycle_segments = SPARES_MAX;
     store->files.disk = options->disk;
     store->now_ms = store->checkpoint_ms = store->free_checked_ms = now_ms;
     slab_init(&store->slab);
@@ -78,7 +78,7 @@ struct store *store_new(const struct store_options *options, uint64_t now_ms)
 
 static int sync_segment(struct store *store, const struct segment *segment)
 {
-    struct disk *disk = store->o.disk;
+    struct disk *disk = store->options.disk;
     struct disk_file *file;
     char name[32];
     segment_name(name, segment->number);
@@ -125,10 +125,10 @@ static int mended(struct store *store, const char *what, int error)
 {
     store->stats.mended++;
     if (error)
-        log_event(store->o.log, EVENT_store_mended, "file=%s reason=\"it could not be written: %s\"",
-                  what, strerror(error));
+        log_event(store->options.log, EVENT_store_mended,
+                  "file=%s reason=\"it could not be written: %s\"", what, strerror(error));
     else
-        log_event(store->o.log, EVENT_store_mended, "file=%s", what);
+        log_event(store->options.log, EVENT_store_mended, "file=%s", what);
     return error;
 }
 
@@ -140,13 +140,13 @@ int store_settle_identity(struct store *store)
     if (identity->written && !is_bad)
         return 0;
     if (!identity_is(identity->id))
-        memcpy(identity->id, store->o.identity, IDENTITY_SIZE);
+        memcpy(identity->id, store->options.identity, IDENTITY_SIZE);
     if (!list_is_empty(&store->segments))
         identity->segment = list_entry(store->segments.prev, struct segment, link)->number;
     int error;
     do {
         identity->written = 0;
-        error = identity_write(store->o.disk, identity);
+        error = identity_write(store->options.disk, identity);
     } while (error == ENOSPC && space_rescue(store));
     return is_lost || is_bad ? mended(store, IDENTITY_NAME, error) : error;
 }
@@ -176,20 +176,20 @@ static int make_whole(struct store *store)
         store->is_changed = true; /* the next checkpoint has it */
     }
     if (store->is_adrift)
-        mended(store, ANCHOR_NAME, anchor_write(store->o.disk, store->checkpoint_number));
+        mended(store, ANCHOR_NAME, anchor_write(store->options.disk, store->checkpoint_number));
     for (size_t i = 0; i < store->missing_count; i++) {
         char name[32];
         segment_name(name, store->missing[i]);
         store->stats.mended++;
         store->is_changed = true;
-        log_event(store->o.log, EVENT_segment_missing, "file=%s", name);
+        log_event(store->options.log, EVENT_segment_missing, "file=%s", name);
     }
     return 0;
 }
 
 static bool read_identity(struct store *store, char *error, size_t error_size)
 {
-    int failed = identity_read(store->o.disk, &store->identity);
+    int failed = identity_read(store->options.disk, &store->identity);
     if (failed)
         snprintf(error, error_size, "the file " IDENTITY_NAME " cannot be read: %s",
                  failed == ENOTSUP ? "it is of a newer version" : strerror(failed));
@@ -199,7 +199,7 @@ static bool read_identity(struct store *store, char *error, size_t error_size)
 /* LevelDB writes when it is opened. On a full disk what is kept for that goes, step by step. */
 static int open_index(struct store *store)
 {
-    struct kv *kv = store->o.kv;
+    struct kv *kv = store->options.kv;
     int result = kv->ops->open(kv);
     while (result < 0 && space_rescue(store))
         result = kv->ops->open(kv);
@@ -301,9 +301,9 @@ void store_close(struct store *store)
         if (store->retry_ms)
             store->retry_ms = store->now_ms; /* there is no later */
         store_tick(store, store->now_ms + 10);
-        store->o.syncer->ops->drain(store->o.syncer);
-        store->o.indexer->ops->drain(store->o.indexer);
-        store->o.reader->ops->drain(store->o.reader);
+        store->options.syncer->ops->drain(store->options.syncer);
+        store->options.indexer->ops->drain(store->options.indexer);
+        store->options.reader->ops->drain(store->options.reader);
         collect(store);
     }
     store_abandon(store);
@@ -314,7 +314,7 @@ static void abandon_chunk(struct store *store, struct chunk *chunk)
 {
     for (uint32_t slot = 0; chunk->entries && slot < chunk->slots; slot++)
         if (bit_get(chunk->live_bits, slot) && chunk->entries[slot].flags & ENTRY_MESSAGE)
-            message_unref(store->o.pool, chunk->entries[slot].message);
+            message_unref(store->options.pool, chunk->entries[slot].message);
     chunk_free(&store->slab, chunk);
 }
 
@@ -372,14 +372,14 @@ static void abandon_jobs(struct store *store, struct worker *worker)
 
 void store_abandon(struct store *store)
 {
-    abandon_jobs(store, store->o.syncer);
-    abandon_jobs(store, store->o.indexer);
-    abandon_jobs(store, store->o.reader);
+    abandon_jobs(store, store->options.syncer);
+    abandon_jobs(store, store->options.indexer);
+    abandon_jobs(store, store->options.reader);
     files_forget(&store->files, 0);
     if (store->active_file)
-        store->o.disk->ops->close(store->active_file);
+        store->options.disk->ops->close(store->active_file);
     if (store->write.before && store->write.before != store->active_file)
-        store->o.disk->ops->close(store->write.before);
+        store->options.disk->ops->close(store->write.before);
     checkpoint_free(store->checkpoint);
     checkpoint_free(store->draft);
     compact_stop(store);
@@ -395,7 +395,7 @@ void store_abandon(struct store *store)
     while ((link = list_first(&store->segments)))
         segment_free(store, list_entry(link, struct segment, link));
     for (size_t i = 0; i < store->write.pinned_count; i++)
-        message_unref(store->o.pool, store->write.pinned[i]);
+        message_unref(store->options.pool, store->write.pinned[i]);
     mem_free(store->write.inserts);
     mem_free(store->write.pinned);
     mem_free(store->write.block);
@@ -415,7 +415,7 @@ void store_abandon(struct store *store)
     mem_free(store->missing);
     read_free(store->read_spare);
     slab_free_all(&store->slab);
-    store->o.kv->ops->close(store->o.kv);
+    store->options.kv->ops->close(store->options.kv);
     mem_free(store);
 }
 
@@ -459,7 +459,8 @@ static void finish_job(struct store *store, struct job *job)
 
 static void collect(struct store *store)
 {
-    struct worker *workers[] = {store->o.syncer, store->o.indexer, store->o.reader};
+    struct worker *workers[] = {store->options.syncer, store->options.indexer,
+                                store->options.reader};
     for (size_t i = 0; i < sizeof(workers) / sizeof(workers[0]); i++) {
         struct job *job;
         while ((job = workers[i]->ops->finished(workers[i])))
@@ -482,17 +483,17 @@ static bool is_time_to_write(const struct store *store)
     const struct batch *batch = store->filling;
     if (store->is_held)
         return false;
-    uint32_t enough =
-        store->o.batch_bytes / 2 < STREAM_BYTES ? store->o.batch_bytes / 2 : STREAM_BYTES;
+    uint32_t enough = store->options.batch_bytes / 2 < STREAM_BYTES ? store->options.batch_bytes / 2
+                                                                    : STREAM_BYTES;
     return store->wanted >= batch->number || batch->size >= enough ||
-           store->now_ms - batch->since_ms >= store->o.sync_ms || checkpoint_is_due(store);
+           store->now_ms - batch->since_ms >= store->options.sync_ms || checkpoint_is_due(store);
 }
 
 static bool is_time_to_sync(const struct store *store)
 {
     return store->wanted > store->durable ||
            (store->written > store->durable &&
-            store->now_ms - store->unsynced_ms >= store->o.sync_ms);
+            store->now_ms - store->unsynced_ms >= store->options.sync_ms);
 }
 
 static void write_tick(struct store *store)
@@ -508,7 +509,7 @@ static void write_tick(struct store *store)
     }
     const struct batch *batch = store->filling;
     if (!batch_is_empty(batch) && is_time_to_write(store)) {
-        bool aged = store->now_ms - batch->since_ms >= store->o.sync_ms;
+        bool aged = store->now_ms - batch->since_ms >= store->options.sync_ms;
         journal_write(store, aged || is_time_to_sync(store));
     } else if (store->written > store->durable && is_time_to_sync(store)) {
         journal_sync(store);
@@ -519,7 +520,7 @@ static void write_tick(struct store *store)
 
 void store_tick(struct store *store, uint64_t now_ms)
 {
-    struct steps *steps = store->o.steps;
+    struct steps *steps = store->options.steps;
     store->now_ms = now_ms;
     steps_next(steps, "collect");
     collect(store);
@@ -570,10 +571,10 @@ uint64_t store_next_ms(const struct store *store)
         return next;
     if (!store->is_writing && !store->is_held && !batch_is_empty(store->filling))
         next = is_time_to_write(store) ? store->now_ms
-                                       : store->filling->since_ms + store->o.sync_ms;
+                                       : store->filling->since_ms + store->options.sync_ms;
     if (!store->is_writing && store->written > store->durable)
         next = earlier(next, is_time_to_sync(store) ? store->now_ms
-                                                    : store->unsynced_ms + store->o.sync_ms);
+                                                    : store->unsynced_ms + store->options.sync_ms);
     if (store->retry_ms)
         next = earlier(next, store->retry_ms);
     if (store->checkpoint && !store->checkpoint->is_submitted)
@@ -607,12 +608,12 @@ uint64_t store_next_ms(const struct store *store)
 
 bool store_is_congested(const struct store *store)
 {
-    return store->filling->size >= store->o.batch_bytes;
+    return store->filling->size >= store->options.batch_bytes;
 }
 
 enum store_room store_room(struct store *store, uint64_t bytes)
 {
-    uint64_t max = store->o.batch_max_bytes, used = store->filling->size + store->promised;
+    uint64_t max = store->options.batch_max_bytes, used = store->filling->size + store->promised;
     if (used + bytes <= store->room || planted(PLANTED_ROOM_NOT_ASKED))
         return STORE_ROOM_NOW;
     if (used + bytes > max)
@@ -623,13 +624,13 @@ enum store_room store_room(struct store *store, uint64_t bytes)
 void store_refused(struct store *store)
 {
     store->stats.messages_refused++;
-    outage_fail(&store->refusals, store->o.log, store->now_ms, "no room on the disk");
+    outage_fail(&store->refusals, store->options.log, store->now_ms, "no room on the disk");
     outage_succeed(&store->refusals, store->now_ms);
 }
 
 uint64_t store_room_max(const struct store *store)
 {
-    return store->o.batch_max_bytes;
+    return store->options.batch_max_bytes;
 }
 
 uint64_t store_message_bytes(const struct message *message, size_t queues)
@@ -672,7 +673,7 @@ bool store_is_full(const struct store *store)
 
 uint64_t store_disk_reserve(const struct store *store)
 {
-    return store->o.disk_reserve_bytes;
+    return store->options.disk_reserve_bytes;
 }
 
 const struct store_stats *store_stats(struct store *store)
@@ -785,7 +786,7 @@ void store_queues_settled(struct store *store)
     while ((index = idmap_next(&store->indexes, &at))) {
         if (index->owner)
             continue;
-        log_event(store->o.log, EVENT_queue_dropped, "id=%llu ready=%llu",
+        log_event(store->options.log, EVENT_queue_dropped, "id=%llu ready=%llu",
                   (unsigned long long)index->id, (unsigned long long)index->ready);
         store_queue_delete(store, index);
         at = 0;

@@ -101,7 +101,7 @@ TEST(other_versions)
 static void put_sealed(struct rig *rig, struct bytes key, struct bytes value)
 {
     struct checkpoint_job job = {0};
-    struct store store = {.o = rig->options};
+    struct store store = {.options = rig->options};
     struct buffer header = {0};
     if (kv_get_sealed(rig->memory, bytes_str("C"), &header) != 1)
         bail("no checkpoint");

@@ -1109,7 +1109,7 @@ TEST(a_record_that_nobody_held_is_not_shared)
     }
     is_int(live_entries(&bench), 0, "nobody holds what was written");
     ok(store_stats(bench.store)->segments_retired > 0, "and its segment has gone");
-    bench.store->o.bodies_idle_bytes = 0;
+    bench.store->options.bodies_idle_bytes = 0;
     turns(&bench, 40, 100);
     is_int(message_pool_bytes(&bench.pool), 0, "the message leaves memory all the same");
     ok(comes_whole(&bench, both[1], 300), "and comes back");

@@ -271,9 +271,9 @@ static void let_compact(struct bench *bench)
 
 static void drop_bodies(struct bench *bench, uint64_t sequence)
 {
-    bench->store->o.bodies_burst_bytes = 0;
+    bench->store->options.bodies_burst_bytes = 0;
     bench_turns(bench, 5, 1000);
-    bench->store->o.bodies_burst_bytes = 1 << 20;
+    bench->store->options.bodies_burst_bytes = 1 << 20;
     ok(!(entry_of(bench, sequence)->flags & ENTRY_MESSAGE), "its body is not in memory");
 }
 

@@ -219,9 +219,9 @@ TEST(lost_blobs_of_moved_messages)
     begin(&bench);
     for (int i = 0; i < MESSAGES - 20; i++)
         take(&bench, i % 9 != 8);
-    bench.store->o.cache_bytes = 1 << 20; /* a moved message's chunk has to stay for a turn */
+    bench.store->options.cache_bytes = 1 << 20; /* a moved message's chunk has to stay for a turn */
     turns(&bench, 100, 200);
-    bench.store->o.cache_bytes = 0;
+    bench.store->options.cache_bytes = 0;
     ok(bench.store->stats.messages_moved > 5, "%d messages have moved",
        (int)bench.store->stats.messages_moved);
     turns(&bench, 60, 100);

@@ -299,11 +299,12 @@ void read_ahead(struct index *index, uint64_t sequence);
 void read_one(struct index *index, uint64_t sequence);
 void read_done(struct store *store, struct read_job *job);
 void read_free(struct read_job *job);
-/* Memory that is not needed goes. */
-void reader_tick(struct store *store);
-/* The index waits, or is about to: it is woken then, to ask again. */
-void index_rest(struct index *index, uint64_t until_ms);
-void read_tick(struct store *store);
+/* Frees the memory of a job that was kept for the next one, and that none took for a while. */
+void read_spare_free(struct store *store);
+/* A read failed, and the index waits, or is about to: it is woken at that time, to ask again. */
+void index_retry_read(struct index *index, uint64_t until_ms);
+/* Wakes those whose time has come. */
+void reads_retry(struct store *store);
 
 /* ---- sift.c ---- */
 
@@ -668,8 +669,8 @@ struct store {
     uint64_t id_last, id_last_transient;
     struct list awake;        /* indexes: wait_link */
     struct list mark_waiters; /* indexes: wait_link */
-    struct list resting;      /* indexes: wait_link: what they need cannot be read now */
-    uint64_t rest_ms;         /* ... until then */
+    struct list read_waiters; /* indexes: wait_link: what they need cannot be read now */
+    uint64_t read_retry_ms;   /* when those are woken, to ask again */
     struct list bodies;       /* chunks: bodies_link, oldest first */
     struct list cache;        /* chunks: cache_link, oldest first */
     struct list dead;         /* chunks: cache_link: cold, and nothing live in them */
@@ -677,7 +678,7 @@ struct store {
     struct list owing;        /* chunks: cache_link: cold, and most of them was settled */
     uint64_t recorded_bytes;  /* of bodies in memory that survive a restart, once for each queue */
     bool has_idle_bodies;     /* more than were sent away in the last turn */
-    uint64_t looked_ms;       /* when it was last tried to have less of them */
+    uint64_t bodies_looked_ms; /* when it was last tried to have less of them */
     uint64_t cache_used;
     struct read_job *read_spare; /* with its memory, for the next one; NULL: none */
     struct segment *segment_last_found;

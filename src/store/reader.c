@@ -9,7 +9,7 @@
 enum { READ_AHEAD_BYTES = 2 << 20, READ_AHEAD_MIN = 16, READ_AHEAD_MAX = 8192, CHUNKS_AHEAD = 2 };
 enum { SPARE_BYTES = READ_BYTES + READ_BYTES / 4, SPARE_MS = 1000 };
 enum { READ_BYTES_SHORT = 64 << 10 }; /* when memory is short */
-enum { READ_ERRORS_MAX = 3, READ_ITEMS = 4096, GAP_MAX = 4096, REST_MS = 100 };
+enum { READ_ERRORS_MAX = 3, READ_ITEMS = 4096, GAP_MAX = 4096, RETRY_MS = 100 };
 
 /* ---- the reader's side ---- */
 
@@ -156,7 +156,7 @@ static void job_end(struct store *store, struct read_job *job)
     store->read_spare = job;
 }
 
-void reader_tick(struct store *store)
+void read_spare_free(struct store *store)
 {
     struct read_job *spare = store->read_spare;
     if (!spare || store->now_ms - spare->used_ms < SPARE_MS)
@@ -354,23 +354,23 @@ static void take_in_run(struct index *index, const struct read_job *job,
     }
 }
 
-/* The first to rest sets the time; one that is woken too early asks again, and rests again. */
-void index_rest(struct index *index, uint64_t until_ms)
+/* The first to wait sets the time; one that is woken too early asks again, and waits again. */
+void index_retry_read(struct index *index, uint64_t until_ms)
 {
     struct store *store = index->store;
     if (!index->is_waiting && !list_is_empty(&index->wait_link))
         return; /* it is awake, and will look */
-    if (list_is_empty(&store->resting) || until_ms < store->rest_ms)
-        store->rest_ms = until_ms;
+    if (list_is_empty(&store->read_waiters) || until_ms < store->read_retry_ms)
+        store->read_retry_ms = until_ms;
     list_remove(&index->wait_link);
-    list_push_back(&store->resting, &index->wait_link);
+    list_push_back(&store->read_waiters, &index->wait_link);
 }
 
-void read_tick(struct store *store)
+void reads_retry(struct store *store)
 {
-    if (store->now_ms < store->rest_ms)
+    if (store->now_ms < store->read_retry_ms)
         return;
-    list_for_each_safe(link, after, &store->resting)
+    list_for_each_safe(link, after, &store->read_waiters)
     {
         struct index *index = list_entry(link, struct index, wait_link);
         list_remove(link);
@@ -396,7 +396,7 @@ void read_done(struct store *store, struct read_job *job)
     if (index) {
         index->is_reading = false;
         if (again)
-            index_rest(index, store->now_ms + REST_MS);
+            index_retry_read(index, store->now_ms + RETRY_MS);
         else
             index_wake(index);
     }

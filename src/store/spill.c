@@ -246,7 +246,7 @@ void chunk_load(struct store *store, struct chunk *chunk)
         return;
     if (!outage_allows(&store->index_reads, store->now_ms)) {
         if (chunk->index)
-            index_rest(chunk->index, store->index_reads.retry_ms);
+            index_retry_read(chunk->index, store->index_reads.retry_ms);
         return;
     }
     struct load_job *job = mem_zalloc(sizeof(*job));
@@ -339,7 +339,7 @@ static void load_later(struct store *store, struct chunk *chunk)
 {
     index_failed(store, &store->index_reads);
     if (chunk->index)
-        index_rest(chunk->index, store->index_reads.retry_ms);
+        index_retry_read(chunk->index, store->index_reads.retry_ms);
 }
 
 void load_done(struct store *store, struct load_job *job)
@@ -519,8 +519,8 @@ static void evict_burst(struct store *store)
     struct list *link = store->bodies.prev;
     uint64_t recorded_max = store->options.bodies_burst_bytes / RECORDED_PART;
     /* Once a millisecond, as it may be that none of it can go. */
-    bool looks = store->looked_ms != store->now_ms;
-    store->looked_ms = store->now_ms;
+    bool looks = store->bodies_looked_ms != store->now_ms;
+    store->bodies_looked_ms = store->now_ms;
     for (uint32_t steps = 0; steps < STEPS_A_TURN && link != &store->bodies;) {
         size_t bytes = message_pool_bytes(store->options.pool);
         bool is_burst = bytes > store->options.bodies_burst_bytes;

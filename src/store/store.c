@@ -55,7 +55,7 @@ struct store *store_new(const struct store_options *options, uint64_t now_ms)
     list_init(&store->segments);
     list_init(&store->awake);
     list_init(&store->mark_waiters);
-    list_init(&store->resting);
+    list_init(&store->read_waiters);
     list_init(&store->bodies);
     list_init(&store->cache);
     list_init(&store->dead);
@@ -526,13 +526,13 @@ void store_tick(struct store *store, uint64_t now_ms)
     collect(store);
     wake_marked(store);
     steps_next(steps, "read");
-    read_tick(store);
+    reads_retry(store);
     steps_next(steps, "release");
     release_tick(store);
     steps_next(steps, "spill");
     spill_tick(store);
     mend_tick(store);
-    reader_tick(store);
+    read_spare_free(store);
     journal_tick(store);
     steps_next(steps, "compact");
     compact_tick(store);
@@ -586,8 +586,8 @@ uint64_t store_next_ms(const struct store *store)
         !store->is_writing || (batch_is_empty(store->filling) && !store->write.is_placing);
     if (store->is_changed && !store->checkpoint && may_begin)
         next = earlier(next, checkpoint_due_ms(store));
-    if (!list_is_empty(&store->resting))
-        next = earlier(next, store->rest_ms);
+    if (!list_is_empty(&store->read_waiters))
+        next = earlier(next, store->read_retry_ms);
     if (space_is_wanted(store))
         next = earlier(next, store->now_ms + SHORT_CHECK_MS);
     next = earlier(next, next_of_outages(store));

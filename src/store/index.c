@@ -419,9 +419,11 @@ static void ask_for_mark(struct index *index, uint64_t sequence)
     store->stats.marks_written++;
 }
 
-/* May a recorded message be sent? Only below a durable mark, so that after a crash it is known that
- * it may have been. The mark is moved before it is reached. */
-static bool mark_allows(struct index *index, uint64_t sequence)
+/* Brings the queue's mark above `sequence`, so that this recorded message may be sent: after a
+ * crash it is known then that it may have been. True: a durable mark is above it. False: the queue
+ * waits for one. Either way a higher one is asked for, with a record, once half a step or less is
+ * left. */
+static bool mark_reach(struct index *index, uint64_t sequence)
 {
     struct store *store = index->store;
     if (index->mark_batch && index->mark_batch <= store->durable) {
@@ -452,7 +454,7 @@ enum index_result index_take(struct index *index, bool settle, struct taken *tak
         return wait_for(index);
     }
     if (entry->flags & ENTRY_RECORDED && !(settle && leaves_no_trace(index->store, entry)) &&
-        !mark_allows(index, sequence))
+        !mark_reach(index, sequence))
         return wait_for(index);
     *taken = (struct taken){.sequence = sequence,
                             .message = message_ref(entry->message),

@@ -42,7 +42,8 @@ struct chunk {
     uint32_t live;  /* slots not settled */
     uint32_t ready; /* of these, not taken */
     uint32_t bodies; /* entries with a message in memory */
-    uint64_t batch;  /* one that was not before the last with a record of these; 0: none has any */
+    uint64_t
+        batch; /* the newest with a record of one of these entries, or later; 0: none has one */
     uint32_t version; /* rises with every change of an entry */
     struct entry *entries; /* NULL: cold */
     uint64_t *live_bits;
@@ -59,9 +60,12 @@ struct chunk {
     bool is_loading;
     bool is_spilling;
     bool is_old;     /* its blob was written by an earlier run: only recorded entries count */
-    uint32_t owed;   /* while it is cold: settled entries of the blob that still hold, at most */
+    /* While it is cold: at most so many settled entries still count as live in their segments, as
+     * the blob that says where they lie is not in memory. */
+    uint32_t unreleased;
     struct list changed_link;
-    /* Chunks with entries in memory; or dead ones, or those that owe much, waiting for their blob. */
+    /* In the store's `cache` with entries in memory, else in `dead`, `condemned`, `unreleased` or
+     * nowhere. */
     struct list cache_link;
     struct list bodies_link; /* chunks with bodies in memory */
     uint64_t few_bits[2];    /* both kinds, while a word is enough for each */

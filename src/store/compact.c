@@ -101,9 +101,9 @@ static bool find_live(struct store *store, const struct record *record,
         struct chunk *chunk = NULL;
         struct entry *entry = index ? index_entry(index, destination.sequence, &chunk) : NULL;
         /* One that was settled while it was out of memory holds until its chunk is loaded. */
-        if (index && !chunk && !planted(PLANTED_OWED_NOT_AWAITED)) {
+        if (index && !chunk && !planted(PLANTED_UNRELEASED_NOT_AWAITED)) {
             chunk = index_chunk(index, destination.sequence);
-            chunk = chunk && !chunk->entries && chunk->owed ? chunk : NULL;
+            chunk = chunk && !chunk->entries && chunk->unreleased ? chunk : NULL;
         }
         if (chunk && !entry) {
             chunk_want(store, chunk);

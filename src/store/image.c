@@ -167,7 +167,7 @@ static bool load_chunk(struct loading *loading, struct bytes key, struct bytes v
         return false;
     struct chunk *chunk = chunk_cold(&store->slab, queue, base, slots);
     chunk->blob = blob;
-    chunk->owed = planted(PLANTED_OWED_FORGOTTEN) ? 0 : slots - count;
+    chunk->unreleased = planted(PLANTED_UNRELEASED_FORGOTTEN) ? 0 : slots - count;
     chunk->is_old = chunk->is_named = true;
     if (!load_bits(chunk, &cursor, count)) {
         chunk_free(&store->slab, chunk);

@@ -250,7 +250,7 @@ static void end_slot(struct index *index, struct chunk *chunk, uint32_t slot)
         entry_release(store, chunk, entry);
         chunk->is_stale = true;
     } else {
-        chunk_owe(store, chunk);
+        chunk_unreleased(store, chunk);
     }
     chunk_changed(store, chunk);
 }
@@ -734,7 +734,7 @@ static void replay_settle_slot(struct index *index, struct chunk *chunk, uint32_
         entry_release(index->store, chunk, entry);
         chunk->is_stale = true;
     } else {
-        chunk_owe(index->store, chunk);
+        chunk_unreleased(index->store, chunk);
     }
     chunk_changed(index->store, chunk);
 }

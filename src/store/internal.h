@@ -274,8 +274,9 @@ void load_done(struct store *store, struct load_job *job);
 void chunk_load(struct store *store, struct chunk *chunk);
 /* Somebody waits for its entries, and asks again: loads them, and they stay for a while. */
 void chunk_want(struct store *store, struct chunk *chunk);
-/* A message of a cold chunk was settled. */
-void chunk_owe(struct store *store, struct chunk *chunk);
+/* A message of a cold chunk was settled: what its entry holds in a segment cannot be released yet.
+ */
+void chunk_unreleased(struct store *store, struct chunk *chunk);
 /* Takes in the entries of a cold chunk that were read from its blob. False: damaged. */
 bool chunk_thaw(struct store *store, struct chunk *chunk, struct bytes blob);
 /* Reads them first, which may block: for a start and a check. 1: done; KV_DAMAGED: the blob is lost;
@@ -675,7 +676,7 @@ struct store {
     struct list cache;        /* chunks: cache_link, oldest first */
     struct list dead;         /* chunks: cache_link: cold, and nothing live in them */
     struct list condemned;    /* chunks: cache_link: with entries, but without a queue */
-    struct list owing;        /* chunks: cache_link: cold, and most of them was settled */
+    struct list unreleased; /* chunks: cache_link: cold, and most of their entries are unreleased */
     uint64_t recorded_bytes;  /* of bodies in memory that survive a restart, once for each queue */
     bool has_idle_bodies;     /* more than were sent away in the last turn */
     uint64_t bodies_looked_ms; /* when it was last tried to have less of them */

@@ -213,7 +213,7 @@ static void finish_chunk(struct store *store, struct mend_want *want, bool is_ex
     }
     uint64_t blob = chunk->blob;
     uint32_t lost = take_in(store, want, is_exact);
-    chunk->owed = 0;
+    chunk->unreleased = 0;
     chunk->is_old = false;
     chunk->is_stale = true;
     chunk->version++;

@@ -286,7 +286,7 @@ bool chunk_thaw(struct store *store, struct chunk *chunk, struct bytes blob)
         return false;
     }
     chunk->is_stale = false;
-    chunk->owed = 0;
+    chunk->unreleased = 0;
     chunk->entries = entries;
     for (uint32_t slot = bit_next(present, 0, chunk->slots); slot < chunk->slots;
          slot = bit_next(present, slot + 1, chunk->slots)) {
@@ -367,17 +367,17 @@ void load_done(struct store *store, struct load_job *job)
     mem_free(job);
 }
 
-void chunk_owe(struct store *store, struct chunk *chunk)
+void chunk_unreleased(struct store *store, struct chunk *chunk)
 {
     /* When most of it is gone it is loaded, or its messages would keep their room on the disk for as
      * long as one of them is not settled. */
-    if (++chunk->owed >= chunk->slots / 2 + 1 && list_is_empty(&chunk->cache_link))
-        list_push_back(&store->owing, &chunk->cache_link);
+    if (++chunk->unreleased >= chunk->slots / 2 + 1 && list_is_empty(&chunk->cache_link))
+        list_push_back(&store->unreleased, &chunk->cache_link);
 }
 
-static void load_owing(struct store *store)
+static void load_unreleased(struct store *store)
 {
-    list_for_each_safe(link, after, &store->owing)
+    list_for_each_safe(link, after, &store->unreleased)
     {
         if (store->loading >= LOADS_AT_ONCE || store->spilling >= SPILLS_AT_ONCE ||
             !outage_allows(&store->index_reads, store->now_ms))
@@ -591,5 +591,5 @@ void spill_tick(struct store *store)
     evict_idle(store);
     shrink_cache(store);
     load_dead(store);
-    load_owing(store);
+    load_unreleased(store);
 }

@@ -60,7 +60,7 @@ struct store *store_new(const struct store_options *options, uint64_t now_ms)
     list_init(&store->cache);
     list_init(&store->dead);
     list_init(&store->condemned);
-    list_init(&store->owing);
+    list_init(&store->unreleased);
     list_init(&store->changed_chunks);
     list_init(&store->changed_indexes);
     list_init(&store->spent);

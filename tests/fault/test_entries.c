@@ -181,12 +181,12 @@ static void compact_owed(bool restart)
     bench_free(&bench);
 }
 
-TEST(compaction_waits_for_what_is_owed)
+TEST(compaction_waits_for_what_is_unreleased)
 {
     compact_owed(false);
 }
 
-TEST(what_is_owed_is_known_after_a_restart)
+TEST(what_is_unreleased_is_known_after_a_restart)
 {
     compact_owed(true);
 }
@@ -357,8 +357,8 @@ int main(void)
     RUN(settled_in_one_queue_of_two);
     RUN(numbers_of_settles_are_used);
     RUN(numbers_go_on_above_the_mark);
-    RUN(compaction_waits_for_what_is_owed);
-    RUN(what_is_owed_is_known_after_a_restart);
+    RUN(compaction_waits_for_what_is_unreleased);
+    RUN(what_is_unreleased_is_known_after_a_restart);
     RUN(reader_leaves_a_segment);
     RUN(large_bodies_come_back_whole);
     RUN(read_while_it_moved);

@@ -256,7 +256,7 @@ void broker_salvage(struct broker *broker, const struct salvage *salvage)
     }
     store_queues_each(broker->store, adopt, &restore);
     store_queues_each(broker->store, tell_queue, &restore);
-    store_queues_settled(broker->store);
+    store_drop_orphans(broker->store);
 }
 
 bool broker_restore(struct broker *broker, char *error, size_t error_size)
@@ -269,6 +269,6 @@ bool broker_restore(struct broker *broker, char *error, size_t error_size)
         return false;
     if (map_count(&broker->vhosts) == 0)
         make_first(broker);
-    store_queues_settled(broker->store);
+    store_drop_orphans(broker->store);
     return true;
 }

@@ -115,7 +115,7 @@ static uint64_t thaw_dead(struct store *store)
     {
         struct chunk *chunk = list_entry(link, struct chunk, cache_link);
         if (chunk_thaw_now(store, chunk) == 1)
-            chunk_bury(store, chunk);
+            chunk_discard(store, chunk);
         else
             bad++;
     }

@@ -133,7 +133,7 @@ static void chunk_emptied(struct index *index, struct chunk *chunk)
     struct store *store = index->store;
     if (chunk != tail_of(index) || !chunk->entries) {
         remove_chunk(index, chunk);
-        chunk_bury(store, chunk);
+        chunk_discard(store, chunk);
         return;
     }
     chunk_name_dead(store, chunk);
@@ -147,7 +147,7 @@ void index_drop_empty(struct index *index, struct chunk *chunk)
 {
     assert(chunk->live == 0);
     remove_chunk(index, chunk);
-    chunk_bury(index->store, chunk);
+    chunk_discard(index->store, chunk);
 }
 
 /* ---- entries ---- */
@@ -567,7 +567,7 @@ static bool purge_chunk(struct index *index, struct chunk *chunk, uint32_t *slot
     purge_slots(index, chunk);
     if (chunk->live || (is_tail && chunk->entries))
         return true;
-    chunk_bury(index->store, chunk);
+    chunk_discard(index->store, chunk);
     return false;
 }
 

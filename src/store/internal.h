@@ -287,7 +287,7 @@ void blob_key(uint8_t key[9], uint64_t blob, bool is_transient);
 void blob_drop(struct store *store, struct chunk *chunk);
 void blob_dead(struct store *store, uint64_t blob, bool is_transient);
 /* A dead chunk in memory goes; one that is cold waits for its blob. */
-void chunk_bury(struct store *store, struct chunk *chunk);
+void chunk_discard(struct store *store, struct chunk *chunk);
 void chunk_cache(struct store *store, struct chunk *chunk);
 /* Its entries leave memory; the blob has them all. */
 void chunk_cool(struct store *store, struct chunk *chunk);
@@ -727,7 +727,7 @@ struct store *store_new(const struct store_options *options, uint64_t now_ms);
 /* Drops a queue without a record of it. */
 void store_queue_delete_recovered(struct store *store, struct index *index);
 /* A store that is new, or of an earlier version, gets an identity. 0 or an errno value. */
-int store_settle_identity(struct store *store);
+int store_give_identity(struct store *store);
 struct destination *store_scratch(struct store *store, size_t count);
 
 #endif

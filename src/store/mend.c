@@ -208,7 +208,7 @@ static void finish_chunk(struct store *store, struct mend_want *want, bool is_ex
                   "queue=%llu first=%llu blob=%llu gone=yes", (unsigned long long)chunk->queue_id,
                   (unsigned long long)chunk->base, (unsigned long long)chunk->blob);
         blob_drop(store, chunk);
-        chunk_bury(store, chunk);
+        chunk_discard(store, chunk);
         return;
     }
     uint64_t blob = chunk->blob;

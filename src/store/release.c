@@ -17,7 +17,7 @@ void chunk_condemn(struct store *store, struct chunk *chunk)
     if (!chunk->entries) {
         clear(chunk);
         chunk_changed(store, chunk);
-        chunk_bury(store, chunk);
+        chunk_discard(store, chunk);
         return;
     }
     chunk->index = NULL;
@@ -36,7 +36,7 @@ static void release(struct store *store, struct chunk *chunk)
          slot = bit_next(chunk->live_bits, slot + 1, chunk->slots))
         entry_release(store, chunk, &chunk->entries[slot]);
     clear(chunk);
-    chunk_bury(store, chunk);
+    chunk_discard(store, chunk);
 }
 
 static void release_some(struct store *store, uint64_t slots)

@@ -589,7 +589,7 @@ struct store *store_salvage(const struct store_options *options, struct kv *old,
 
 int store_salvage_write(struct store *store)
 {
-    int error = store_settle_identity(store);
+    int error = store_give_identity(store);
     list_for_each(link, &store->segments)
     {
         struct segment *segment = list_entry(link, struct segment, link);

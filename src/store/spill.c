@@ -71,7 +71,7 @@ void chunk_cool(struct store *store, struct chunk *chunk)
     chunk->entries = NULL;
 }
 
-void chunk_bury(struct store *store, struct chunk *chunk)
+void chunk_discard(struct store *store, struct chunk *chunk)
 {
     bool is_cold = !chunk->entries;
     chunk->index = NULL;
@@ -159,7 +159,7 @@ void spill_done(struct store *store, struct spill_job *job)
     if (!chunk->index) {
         blob_dead(store, job->key, is_transient(chunk));
         if (!chunk->entries)
-            chunk_bury(store, chunk);
+            chunk_discard(store, chunk);
     } else if (job->result < 0 || chunk->version != job->version || !chunk->entries) {
         blob_dead(store, job->key, is_transient(chunk));
     } else {
@@ -359,7 +359,7 @@ void load_done(struct store *store, struct load_job *job)
     } else {
         outage_succeed(&store->index_reads, store->now_ms);
         if (is_dead)
-            chunk_bury(store, chunk);
+            chunk_discard(store, chunk);
         else
             index_wake(chunk->index);
     }

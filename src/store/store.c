@@ -106,7 +106,7 @@ static bool sync_replayed(struct store *store, uint64_t from, char *error, size_
     return true;
 }
 
-static void settle_recovered(struct store *store)
+static void start_cursors(struct store *store)
 {
     uint64_t at = 0;
     struct index *index;
@@ -132,7 +132,7 @@ static int mended(struct store *store, const char *what, int error)
     return error;
 }
 
-int store_settle_identity(struct store *store)
+int store_give_identity(struct store *store)
 {
     struct identity *identity = &store->identity;
     bool is_lost = identity->written == 0 && identity_is(identity->id);
@@ -167,7 +167,7 @@ static void mend_headers(struct store *store)
 /* What is not written now is damaged still at the next start, which comes here again. */
 static int make_whole(struct store *store)
 {
-    int error = store_settle_identity(store);
+    int error = store_give_identity(store);
     if (error)
         return error;
     mend_headers(store);
@@ -253,7 +253,7 @@ struct store *store_open(const struct store_options *options, uint64_t now_ms, c
     store->stats.replayed_batches = report.batches;
     store->stats.cut_bytes = report.cut_bytes;
     store->journal_since = 0;
-    settle_recovered(store);
+    start_cursors(store);
     if (report.cut_segment)
         log_event(options->log, EVENT_journal_cut,
                   "segment=%llu offset=%llu bytes=%llu reason=\"not readable, and not known to have "
@@ -272,7 +272,7 @@ static bool is_idle(const struct store *store)
 }
 
 /* After an orderly end it is known how far deliveries went: the marks need not be ahead of them. */
-static void settle_marks(struct store *store)
+static void lower_marks(struct store *store)
 {
     uint64_t at = 0;
     struct index *index;
@@ -287,7 +287,7 @@ static void settle_marks(struct store *store)
 void store_close(struct store *store)
 {
     store->is_closing = true;
-    settle_marks(store);
+    lower_marks(store);
     /* Everything is synced, then one checkpoint is taken; a failure or a full disk ends the wait:
      * the journal has all that was promised. */
     for (int round = 0; round < 64 && !store->is_failed; round++) {
@@ -779,7 +779,7 @@ void store_queue_delete(struct store *store, struct index *index)
     record_id(store, RECORD_DROP, id);
 }
 
-void store_queues_settled(struct store *store)
+void store_drop_orphans(struct store *store)
 {
     uint64_t at = 0;
     struct index *index;

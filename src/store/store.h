@@ -170,7 +170,7 @@ struct index *store_queue(struct store *store, uint64_t id, void *owner);
  * turns that follow. */
 void store_queue_delete(struct store *store, struct index *index);
 /* Right after the catalogue was read: recovered indexes that nobody asked for are dropped. */
-void store_queues_settled(struct store *store);
+void store_drop_orphans(struct store *store);
 
 /* ---- messages ---- */
 

@@ -605,7 +605,7 @@ static bool recover(struct campaign *c, bool clean)
         queue->creation = 0;
         queue->index = store_queue(c->store, queue->id, queue);
     }
-    store_queues_settled(c->store);
+    store_drop_orphans(c->store);
     for (int q = 1; q < QUEUES && !c->failed; q++)
         compare_queue(c, &c->queues[q], clean);
     return true;

@@ -230,7 +230,7 @@ bool rig_open(struct rig *rig)
         rig->queues[q].index = NULL;
     rig->seen_name = 0;
     store_catalogue_each(rig->store, see_name, rig);
-    store_queues_settled(rig->store);
+    store_drop_orphans(rig->store);
     return true;
 }
 
@@ -928,7 +928,7 @@ bool rig_salvage(struct rig *rig, struct kv *fresh)
     rig->seen_name = 0;
     store_catalogue_each(rig->store, see_name, rig);
     store_queues_each(rig->store, adopt, rig);
-    store_queues_settled(rig->store);
+    store_drop_orphans(rig->store);
     return store_salvage_write(rig->store) == 0;
 }
 

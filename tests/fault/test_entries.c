@@ -148,7 +148,7 @@ static int fill_but_one(struct bench *bench)
 /* The first segment holds all of a chunk but its last message, which is alone in the second. That one is
  * settled while the chunk is out of memory, and so holds its segment until the chunk is read:
  * compaction sees to that when it comes to the segment. */
-static void compact_owed(bool restart)
+static void compact_unreleased(bool restart)
 {
     struct bench bench;
     init_cold(&bench);
@@ -183,12 +183,12 @@ static void compact_owed(bool restart)
 
 TEST(compaction_waits_for_what_is_unreleased)
 {
-    compact_owed(false);
+    compact_unreleased(false);
 }
 
 TEST(what_is_unreleased_is_known_after_a_restart)
 {
-    compact_owed(true);
+    compact_unreleased(true);
 }
 
 /* A reader whose queue is deleted meanwhile has no use for what it reads, and leaves the segment. */

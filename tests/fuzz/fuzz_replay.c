@@ -296,7 +296,7 @@ static void use(struct store *store, const struct store_options *options,
     store_catalogue_each(store, ignore, &names);
     for (uint64_t id = 1; id <= QUEUES; id++)
         queues[id - 1] = store_queue(store, id, &queues[id - 1]);
-    store_queues_settled(store);
+    store_drop_orphans(store);
     int takes = 0, turns = 0;
     for (int i = 0; i < QUEUES; i++) {
         while (takes < TAKES_MAX && turns < TURNS_MAX && !store_failure(store)) {

@@ -200,7 +200,7 @@ void store_queue_delete(struct store *store, struct index *index)
     index_free(fake_of(index));
 }
 
-void store_queues_settled(struct store *store)
+void store_drop_orphans(struct store *store)
 {
     store->settled++;
 }

@@ -21,7 +21,7 @@ void store_fake_put(struct store *store, struct bytes key, struct bytes value);
 void store_fake_fetch(struct store *store, enum index_result answer);
 /* store_is_congested answers this. */
 void store_fake_congested(struct store *store, bool congested);
-/* Indexes there are; calls of store_queues_settled; changes of catalogue and queues so far. */
+/* Indexes there are; calls of store_drop_orphans; changes of catalogue and queues so far. */
 size_t store_fake_indexes(const struct store *store);
 size_t store_fake_settled(const struct store *store);
 uint64_t store_fake_changes(const struct store *store);

@@ -65,7 +65,7 @@ static void put(struct buffer *batch, struct key key, struct buffer *value)
     value->size = 0;
 }
 
-static void put_name(struct buffer *batch, const struct catalogue_change *change)
+static void put_name(struct buffer *batch, const struct name_change *change)
 {
     struct buffer key = {0};
     buffer_add_u8(&key, 'N');
@@ -79,11 +79,11 @@ static void put_name(struct buffer *batch, const struct catalogue_change *change
 
 static void put_names(struct store *store, struct buffer *batch)
 {
-    struct catalogue_change *change;
+    struct name_change *change;
     size_t at = 0;
     while ((change = map_next(&store->changed_names, &at)))
         put_name(batch, change);
-    catalogue_free(&store->changed_names);
+    names_free(&store->changed_names);
 }
 
 static void put_queues(struct store *store, struct buffer *batch)
@@ -385,8 +385,7 @@ static struct checkpoint_job *job_new(struct store *store)
  * once more, behind. */
 static void draft_names(struct store *store, struct checkpoint_job *job)
 {
-    struct catalogue_change **changes =
-        mem_zalloc_array(store->options.draft_steps, sizeof(*changes));
+    struct name_change **changes = mem_zalloc_array(store->options.draft_steps, sizeof(*changes));
     uint64_t at = 0;
     uint32_t count = 0;
     while (count < store->options.draft_steps &&

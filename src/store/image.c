@@ -186,8 +186,8 @@ static bool load_chunk(struct loading *loading, struct bytes key, struct bytes v
 
 static bool load_name(struct loading *loading, struct bytes key, struct bytes value)
 {
-    catalogue_change(loading->store, &loading->store->image, bytes_of(key.data + 1, key.size - 1),
-                     value, false);
+    name_change(loading->store, &loading->store->image, bytes_of(key.data + 1, key.size - 1), value,
+                false);
     return true;
 }
 

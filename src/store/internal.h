@@ -554,18 +554,18 @@ struct forget_job {
     uint32_t numbers[];
 };
 
-/* ---- catalogue.c ---- */
+/* ---- names.c ---- */
 
-struct catalogue_change {
+struct name_change {
     struct bytes key;
     struct bytes value;
     bool is_delete;
     uint8_t data[];
 };
 
-void catalogue_change(struct store *store, struct map *map, struct bytes key, struct bytes value,
-                      bool is_delete);
-void catalogue_free(struct map *map);
+void name_change(struct store *store, struct map *map, struct bytes key, struct bytes value,
+                 bool is_delete);
+void names_free(struct map *map);
 
 /* ---- replay.c ---- */
 
@@ -687,7 +687,7 @@ struct store {
     uint32_t spilling, loading;
 
     struct list changed_chunks, changed_indexes;
-    struct map changed_names; /* catalogue_change since the last checkpoint */
+    struct map changed_names; /* name_change since the last checkpoint */
     struct map image;         /* the whole catalogue, from open to store_catalogue_each */
     uint64_t *dead_blobs;     /* keys; the top bit tells transient ones */
     size_t dead_blobs_count, dead_blobs_capacity;

@@ -5,7 +5,6 @@ noinst_LIBRARIES += libleveret_store.a
 libleveret_store_a_SOURCES = \
 	%D%/anchor.c \
 	%D%/batch.c \
-	%D%/catalogue.c \
 	%D%/check.c \
 	%D%/checkpoint.c \
 	%D%/chunk.c \
@@ -30,6 +29,7 @@ libleveret_store_a_SOURCES = \
 	%D%/memory.c \
 	%D%/message.c \
 	%D%/message.h \
+	%D%/names.c \
 	%D%/outage.c \
 	%D%/outage.h \
 	%D%/reader.c \

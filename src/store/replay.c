@@ -399,8 +399,8 @@ static const char *apply_name(struct store *store, const struct record *record)
         if (cursor.bad)
             return "a malformed name";
     }
-    catalogue_change(store, &store->image, key, value, is_delete);
-    catalogue_change(store, &store->changed_names, key, value, is_delete);
+    name_change(store, &store->image, key, value, is_delete);
+    name_change(store, &store->changed_names, key, value, is_delete);
     return NULL;
 }
 

@@ -134,8 +134,7 @@ static bool take_pair(void *context, struct bytes key, struct bytes value)
     else if (key.data[0] == 'S')
         take_counters(s, key, value);
     else if (key.data[0] == 'N')
-        catalogue_change(s->store, &s->store->image, bytes_of(key.data + 1, key.size - 1), value,
-                         false);
+        name_change(s->store, &s->store->image, bytes_of(key.data + 1, key.size - 1), value, false);
     return true;
 }
 
@@ -324,7 +323,7 @@ static void take_name(struct salvager *s, const struct record *record)
             return;
     }
     struct map *map = is_before(s, record->place) ? &s->before : &s->store->image;
-    catalogue_change(s->store, map, key, value, is_delete);
+    name_change(s->store, map, key, value, is_delete);
 }
 
 static void take_record(struct salvager *s, const struct record *record)
@@ -468,16 +467,16 @@ static void take_segments(struct salvager *s)
 /* Names by older records count where the old index says nothing, unless it is sound. */
 static void take_names(struct salvager *s)
 {
-    struct catalogue_change *change;
+    struct name_change *change;
     size_t at = 0;
     while (!s->is_whole && (change = map_next(&s->before, &at)))
         if (!change->is_delete &&
             !map_find(&s->store->image, change->key))
-            catalogue_change(s->store, &s->store->image, change->key, change->value, false);
+            name_change(s->store, &s->store->image, change->key, change->value, false);
     at = 0;
     while ((change = map_next(&s->store->image, &at)))
         if (!change->is_delete)
-            catalogue_change(s->store, &s->store->changed_names, change->key, change->value, false);
+            name_change(s->store, &s->store->changed_names, change->key, change->value, false);
 }
 
 static void count_lost(struct salvager *s)
@@ -540,7 +539,7 @@ static void free_salvager(struct salvager *s)
     mem_free(s->hints);
     sift_free(&s->sift);
     idmap_free(&s->dropped);
-    catalogue_free(&s->before);
+    names_free(&s->before);
 }
 
 /* The next batch begins a new segment, and the first checkpoint comes after it. */

@@ -403,8 +403,8 @@ void store_abandon(struct store *store)
     batch_free(store, store->sealing);
     while ((link = list_take_first(&store->spent)))
         batch_free(store, list_entry(link, struct batch, link));
-    catalogue_free(&store->changed_names);
-    catalogue_free(&store->image);
+    names_free(&store->changed_names);
+    names_free(&store->image);
     idmap_free(&store->indexes);
     idmap_free(&store->segments_by_number);
     mem_free(store->dead_blobs);

@@ -4,11 +4,11 @@
 #include "base/mem.h"
 #include "store/internal.h"
 
-void catalogue_change(struct store *store, struct map *map, struct bytes key, struct bytes value,
-                      bool is_delete)
+void name_change(struct store *store, struct map *map, struct bytes key, struct bytes value,
+                 bool is_delete)
 {
-    struct catalogue_change *old = map_remove(map, key);
-    struct catalogue_change *change = mem_alloc(sizeof(*change) + key.size + value.size);
+    struct name_change *old = map_remove(map, key);
+    struct name_change *change = mem_alloc(sizeof(*change) + key.size + value.size);
     memcpy(change->data, key.data, key.size);
     if (value.size)
         memcpy(change->data + key.size, value.data, value.size);
@@ -20,7 +20,7 @@ void catalogue_change(struct store *store, struct map *map, struct bytes key, st
     store->is_changed = true;
 }
 
-void catalogue_free(struct map *map)
+void names_free(struct map *map)
 {
     uint64_t at = 0;
     void *change;
@@ -37,18 +37,18 @@ void store_catalogue_put(struct store *store, struct bytes key, struct bytes val
     buffer_add(&payload, value.data, value.size);
     batch_add(store, RECORD_PUT, buffer_bytes(&payload));
     buffer_free(&payload);
-    catalogue_change(store, &store->changed_names, key, value, false);
+    name_change(store, &store->changed_names, key, value, false);
 }
 
 void store_catalogue_delete(struct store *store, struct bytes key)
 {
     batch_add(store, RECORD_DELETE, key);
-    catalogue_change(store, &store->changed_names, key, bytes_of(NULL, 0), true);
+    name_change(store, &store->changed_names, key, bytes_of(NULL, 0), true);
 }
 
 static int by_key(const void *a, const void *b)
 {
-    const struct catalogue_change *const *left = a, *const *right = b;
+    const struct name_change *const *left = a, *const *right = b;
     return bytes_compare((*left)->key, (*right)->key);
 }
 
@@ -57,8 +57,8 @@ void store_catalogue_each(struct store *store,
                           void *context)
 {
     size_t count = 0, at = 0;
-    struct catalogue_change **all = mem_zalloc_array(map_count(&store->image) + 1, sizeof(*all));
-    struct catalogue_change *change;
+    struct name_change **all = mem_zalloc_array(map_count(&store->image) + 1, sizeof(*all));
+    struct name_change *change;
     while ((change = map_next(&store->image, &at)))
         if (!change->is_delete)
             all[count++] = change;
@@ -66,5 +66,5 @@ void store_catalogue_each(struct store *store,
     for (size_t i = 0; i < count; i++)
         each(context, all[i]->key, all[i]->value);
     mem_free(all);
-    catalogue_free(&store->image);
+    names_free(&store->image);
 }

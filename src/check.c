@@ -1,5 +1,5 @@
 /* LevelDB cannot be opened without being written to: it starts a new log, and may compact. So it is
- * given a likeness of the index in a temporary folder: its tables, which never change, as symbolic
+ * given a copy of the index in a temporary folder: its tables, which never change, as symbolic
  * links, the rest as copies. All else that is needed of the store is only read. */
 #include "check.h"
 
@@ -54,7 +54,7 @@ int check_copy_file(const char *from, const char *to)
 }
 
 /* One file of the index; those that LevelDB makes anew are left out. */
-static int liken_file(const char *from, const char *to, const char *name)
+static int copy_file(const char *from, const char *to, const char *name)
 {
     char *source = folder_join(from, name);
     char *target = folder_join(to, name);
@@ -93,12 +93,13 @@ static int remove_file(const char *from, const char *to, const char *name)
     return 0;
 }
 
-/* Fills the empty folder `to` with the likeness of the index of the store in `path`. */
-static int liken_index(const char *path, const char *to)
+/* Fills the empty folder `to` with a copy of the index of the store in `path`, which is not changed
+ * by what is done with it: files that are only read are linked. */
+static int copy_index(const char *path, const char *to)
 {
     char *index = folder_join(path, "index");
     char *whole = realpath(index, NULL);
-    int result = whole ? each_file(whole, liken_file, to) : errno == ENOENT ? 0 : -1;
+    int result = whole ? each_file(whole, copy_file, to) : errno == ENOENT ? 0 : -1;
     free(whole);
     mem_free(index);
     return result;
@@ -121,20 +122,20 @@ static int run(struct disk *disk, const char *index, struct store_options *optio
     return result;
 }
 
-void check_drop_likeness(char *likeness)
+void check_drop_copy(char *copy)
 {
-    if (!likeness)
+    if (!copy)
         return;
-    char *lost = folder_join(likeness, "lost"); /* of a repair */
+    char *lost = folder_join(copy, "lost"); /* of a repair */
     each_file(lost, remove_file, NULL);
     rmdir(lost);
-    each_file(likeness, remove_file, NULL);
-    rmdir(likeness);
+    each_file(copy, remove_file, NULL);
+    rmdir(copy);
     mem_free(lost);
-    mem_free(likeness);
+    mem_free(copy);
 }
 
-char *check_liken_index(const char *path)
+char *check_copy_index(const char *path)
 {
     const char *place = getenv("TMPDIR");
     char *temporary = folder_join(place && *place ? place : "/tmp", "leveretd-check.XXXXXX");
@@ -143,18 +144,18 @@ char *check_liken_index(const char *path)
         mem_free(temporary);
         return NULL;
     }
-    if (liken_index(path, temporary) == 0)
+    if (copy_index(path, temporary) == 0)
         return temporary;
     printf("cannot read the index of %s: %s\n", path, strerror(errno));
-    check_drop_likeness(temporary);
+    check_drop_copy(temporary);
     return NULL;
 }
 
-static int check_likeness(const char *path, struct disk *disk, struct store_options *options)
+static int check_copy(const char *path, struct disk *disk, struct store_options *options)
 {
-    char *likeness = check_liken_index(path);
-    int result = likeness ? run(disk, likeness, options) : 2;
-    check_drop_likeness(likeness);
+    char *copy = check_copy_index(path);
+    int result = copy ? run(disk, copy, options) : 2;
+    check_drop_copy(copy);
     return result;
 }
 
@@ -177,7 +178,7 @@ int check_store(const char *path, struct store_options *options)
     if (lock < 0 && error[0])
         printf("%s\n", error);
     else
-        result = check_likeness(path, disk, options);
+        result = check_copy(path, disk, options);
     if (lock >= 0)
         close(lock);
     disk_posix_free(disk);

@@ -27,7 +27,7 @@ struct work {
     size_t damaged_count;
     struct disk *disk;
     struct kv *old, *new;
-    char *likeness; /* a copy of the index, to be read; NULL: none was made */
+    char *copy; /* a copy of the index, to be read; NULL: none was made */
     struct message_pool pool;
     struct worker *worker;
 };
@@ -88,13 +88,13 @@ static bool make_aside(struct work *work)
 /* The old index as far as LevelDB can read it; without it, the journal alone has to do. */
 static void open_old(struct work *work)
 {
-    work->likeness = check_liken_index(work->path);
-    if (!work->likeness)
+    work->copy = check_copy_index(work->path);
+    if (!work->copy)
         return;
-    work->old = kv_leveldb_new(work->likeness);
+    work->old = kv_leveldb_new(work->copy);
     bool is_open = work->old->ops->open(work->old) >= 0;
     if (!is_open)
-        is_open = kv_leveldb_repair(work->likeness) && work->old->ops->open(work->old) >= 0;
+        is_open = kv_leveldb_repair(work->copy) && work->old->ops->open(work->old) >= 0;
     if (is_open)
         return;
     say(work, work->old->error);
@@ -209,7 +209,7 @@ static void finish(struct work *work)
         worker_manual_free(work->worker);
         message_pool_free(&work->pool);
     }
-    check_drop_likeness(work->likeness);
+    check_drop_copy(work->copy);
     for (size_t i = 0; i < work->damaged_count; i++)
         mem_free(work->damaged[i]);
     mem_free(work->damaged);

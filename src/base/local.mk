@@ -31,7 +31,9 @@ libleveret_base_a_SOURCES = \
 	%D%/timer.c \
 	%D%/timer.h \
 	%D%/utf8.c \
-	%D%/utf8.h
+	%D%/utf8.h \
+	%D%/worker.c \
+	%D%/worker.h
 
 EXTRA_DIST += \
 	%D%/README.md

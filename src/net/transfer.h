@@ -12,7 +12,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-#include "store/worker.h"
+#include "base/worker.h"
 
 enum {
     TRANSFER_INPUT_BYTES = 256 << 10, /* of one receive, at most */

@@ -41,8 +41,6 @@ libleveret_store_a_SOURCES = \
 	%D%/segment.c \
 	%D%/spill.c \
 	%D%/store.c \
-	%D%/store.h \
-	%D%/worker.c \
-	%D%/worker.h
+	%D%/store.h
 
 EXTRA_DIST += %D%/README.md

@@ -13,7 +13,7 @@
 #include "store/index.h"
 #include "store/kv.h"
 #include "store/message.h"
-#include "store/worker.h"
+#include "base/worker.h"
 
 /* What a reply may have to wait for: an event of a log. Log 0 is this broker's journal. */
 struct ticket {

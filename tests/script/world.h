@@ -5,7 +5,7 @@
 
 #include "base/buffer.h"
 #include "session/server.h"
-#include "store/worker.h"
+#include "base/worker.h"
 
 enum { CLIENTS_MAX = 8 };
 

@@ -28,7 +28,7 @@ UNIT_TESTS = \
 	%D%/test_wait.t \
 	%D%/test_store_disk.t \
 	%D%/test_store_kv.t \
-	%D%/test_store_worker.t \
+	%D%/test_worker.t \
 	%D%/test_turn.t \
 	%D%/test_turns.t
 

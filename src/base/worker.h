@@ -1,8 +1,9 @@
-/* Who does the store's waiting: a worker takes jobs in order and does one at a time. The daemon's
- * workers are threads; tests use workers that do a job when told to, so that every order of events
- * can be made to happen. The owner collects finished jobs; a job is touched by one side at a time. */
-#ifndef LEVERET_STORE_WORKER_H
-#define LEVERET_STORE_WORKER_H
+/* Who does the owner's waiting, for a disk or a processor: a worker takes jobs in order and does
+ * one at a time. The daemon's workers are threads; tests use workers that do a job when told to, so
+ * that every order of events can be made to happen. The owner collects finished jobs; a job is
+ * touched by one side at a time. */
+#ifndef LEVERET_BASE_WORKER_H
+#define LEVERET_BASE_WORKER_H
 
 #include <stdbool.h>
 

@@ -1,7 +1,7 @@
 /* Two workers behind one interface: a thread with a queue of jobs, and one that works when it is
  * told to. Jobs lie inside their owner's objects and move from list to list; nothing is copied or
  * allocated. The thread's lists are under one lock, which is never held while a job runs. */
-#include "store/worker.h"
+#include "base/worker.h"
 
 #include <assert.h>
 #include <pthread.h>

@@ -1,5 +1,5 @@
 /* The workers of the store: order, the two ways to wait, and the wake-up. */
-#include "store/worker.h"
+#include "base/worker.h"
 
 #include <pthread.h>
 #include <signal.h>

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Who may include whom. A folder of src/ includes only itself and the folders before it in `order`;
 # the programs' main files and folders have their own lists. A library's header may be included only
-# by the files that hide that library, and nobody above src/queue takes messages from the store. Speaks TAP; before it judges the tree it shows, on small
-# broken trees of its own, that it would notice.
+# by the files that hide that library, and nobody above src/queue takes messages from the store.
+# Speaks TAP; before it judges the tree it shows, on small broken trees of its own, that it would
+# notice.
 #
 #     tests/layers.sh [SRC-FOLDER]
 

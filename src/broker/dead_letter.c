@@ -149,7 +149,7 @@ static bool is_replaced(const struct funeral *funeral, struct bytes name)
 {
     bool died_before = funeral->message->flags & MESSAGE_DEAD_LETTERED;
     if (bytes_equal_str(name, "CC"))
-        return funeral->queue->dead_letter_routing_key;
+        return funeral->queue->settings->dead_letter_routing_key;
     return bytes_equal_str(name, "BCC") || bytes_equal_str(name, "x-death") ||
            bytes_start_with(name, "x-last-death-") ||
            (bytes_start_with(name, "x-first-death-") && !died_before);
@@ -210,7 +210,7 @@ static void drop_cycles(struct funeral *funeral, struct queue_set *set)
 /* The old message's story, and the keys of the new one in the set. */
 static void hold_funeral(struct funeral *funeral, struct queue_set *set)
 {
-    const char *routing_key = funeral->queue->dead_letter_routing_key;
+    const char *routing_key = funeral->queue->settings->dead_letter_routing_key;
     read_message(funeral);
     keys_collect(set, message_routing_key(funeral->message), funeral->properties.headers, false);
     write_deaths(funeral, set);
@@ -267,9 +267,9 @@ static void bury(struct queue *queue, struct exchange *exchange, const struct me
 
 static struct exchange *exchange_of(const struct queue *queue)
 {
-    if (!queue->dead_letter_exchange)
+    if (!queue->settings->dead_letter_exchange)
         return NULL;
-    return vhost_exchange(queue->vhost, bytes_str(queue->dead_letter_exchange));
+    return vhost_exchange(queue->vhost, bytes_str(queue->settings->dead_letter_exchange));
 }
 
 /* The copy has more headers, and may go to some queues. */
@@ -342,7 +342,7 @@ void dead_letter_send(struct queue *queue, uint64_t sequence, struct message *le
 
 void dead_letter(struct queue *queue, uint64_t sequence, enum death why)
 {
-    if (!queue->dead_letter_exchange) {
+    if (!queue->settings->dead_letter_exchange) {
         queue_settle(queue, sequence);
         return;
     }

@@ -1,7 +1,8 @@
 /* Arguments of queues that have a meaning: which type of queue has them, what values they may take,
- * and how a second declaration is compared with the first. What is not in the table below is kept
- * and never looked at, as in RabbitMQ. Reasons are written as RabbitMQ writes them, which is as
- * Erlang prints its terms. What a queue is declared with and is not done is said in the log. */
+ * and how a second declaration is compared with the first. What is not in
+ * queue/queue_settings.def is kept and never looked at, as in RabbitMQ. Reasons are written as
+ * RabbitMQ writes them, which is as Erlang prints its terms. What a queue is declared with and is not
+ * done is said in the log. */
 #include <stdio.h>
 
 #include "amqp/reply.h"
@@ -210,37 +211,20 @@ static const struct queue_type *type_of(struct bytes arguments)
     return type ? type : &queue_types[0];
 }
 
+enum done { IGNORED, DONE };
+
 /* In the order in which they are checked and compared. */
 static const struct known {
     const char *name;
     check_function *check; /* NULL: anything goes */
     unsigned types;        /* of queues that have it */
-    bool is_ignored;       /* what it asks for is not done */
+    enum done done;
 } known[] = {
-    {"x-expires", check_expires, CLASSIC | QUORUM, true},
-    {"x-message-ttl", check_time, CLASSIC | QUORUM, true},
-    {"x-dead-letter-exchange", check_string, CLASSIC | QUORUM, false},
-    {"x-dead-letter-routing-key", check_dead_letter_key, CLASSIC | QUORUM, false},
-    {"x-dead-letter-strategy", check_strategy, QUORUM, false},
-    {"x-max-length", check_not_negative, CLASSIC | QUORUM, true},
-    {"x-max-length-bytes", check_not_negative, CLASSIC | QUORUM | STREAM, true},
-    {"x-max-in-memory-length", check_not_negative, QUORUM, false},
-    {"x-max-in-memory-bytes", check_not_negative, QUORUM, false},
-    {"x-max-priority", check_priority, CLASSIC, true},
-    {"x-overflow", check_overflow, CLASSIC | QUORUM, true},
-    {"x-queue-mode", check_mode, CLASSIC, false},
-    {"x-queue-version", check_version, CLASSIC, false},
-    {"x-single-active-consumer", check_bool, CLASSIC | QUORUM, true},
-    {"x-queue-type", check_type, CLASSIC | QUORUM | STREAM, false},
-    {"x-quorum-initial-group-size", check_positive, QUORUM, true},
-    {"x-delivery-limit", check_integer, QUORUM, true},
-    {"x-consumer-timeout", check_not_negative, CLASSIC | QUORUM | STREAM, true},
-    {"x-max-age", check_age, STREAM, true},
-    {"x-stream-max-segment-size-bytes", check_not_negative, STREAM, true},
-    {"x-stream-filter-size-bytes", check_not_negative, STREAM, true},
-    {"x-initial-cluster-size", check_positive, STREAM, true},
-    {"x-queue-leader-locator", check_locator, CLASSIC | QUORUM | STREAM, false},
-    {"x-queue-master-locator", NULL, CLASSIC, false},
+#define SETTING(argument, check, types, done, kind, field, policy) {argument, check, types, done},
+#define ARGUMENT(argument, check, types, done) {argument, check, types, done},
+#include "queue/queue_settings.def"
+#undef SETTING
+#undef ARGUMENT
 };
 
 enum { KNOWN_COUNT = sizeof(known) / sizeof(known[0]) };
@@ -303,7 +287,7 @@ static bool check_properties(const struct queue_type *type, const char *resource
 bool queue_arguments_check(const struct vhost *vhost, struct bytes name,
                            const struct queue_declare *declare, struct error *error)
 {
-    static const struct known queue_type = {"x-queue-type", check_type, 0, false};
+    static const struct known queue_type = {"x-queue-type", check_type, 0, DONE};
     struct bytes arguments = declare->arguments;
     struct field field;
     char resource[RESOURCE_MAX];
@@ -415,7 +399,7 @@ static bool is_ignored(const struct known *argument, const struct field *field)
         return type_find(field->value.bytes)->bit != CLASSIC;
     if (argument->check == check_strategy)
         return !bytes_equal_str(field->value.bytes, "at-most-once");
-    return argument->is_ignored;
+    return argument->done == IGNORED;
 }
 
 void queue_arguments_warn(const struct queue *queue)

@@ -5,7 +5,10 @@ noinst_LIBRARIES += libleveret_queue.a
 libleveret_queue_a_SOURCES = \
 	%D%/queue.c \
 	%D%/queue.h \
-	%D%/queue_classic.c
+	%D%/queue_classic.c \
+	%D%/queue_settings.c \
+	%D%/queue_settings.def \
+	%D%/queue_settings.h
 
 EXTRA_DIST += \
 	%D%/README.md

@@ -3,10 +3,7 @@
 
 #include <assert.h>
 
-#include "amqp/table.h"
 #include "base/mem.h"
-
-enum { NAME_MAX = 255 };
 
 void queues_init(struct queues *queues, struct store *store)
 {
@@ -28,31 +25,6 @@ bool queues_wake(struct queues *queues)
         any = true;
     }
     return any;
-}
-
-static char *copy_string(struct bytes text)
-{
-    char *copy = mem_alloc(text.size + 1);
-    if (text.size)
-        memcpy(copy, text.data, text.size);
-    copy[text.size] = 0;
-    return copy;
-}
-
-static void copy_arguments(struct queue *queue, struct bytes arguments)
-{
-    struct bytes exchange = {0}, key = {0};
-    queue->arguments_size = arguments.size;
-    if (arguments.size)
-        queue->arguments = mem_dup(arguments.data, arguments.size);
-    if (table_find_string(arguments, "x-dead-letter-exchange", &exchange))
-        queue->dead_letter_exchange = copy_string(exchange);
-    if (!table_find_string(arguments, "x-dead-letter-routing-key", &key))
-        return;
-    /* No message can have a longer one. */
-    if (key.size > NAME_MAX)
-        key.size = NAME_MAX;
-    queue->dead_letter_routing_key = copy_string(key);
 }
 
 static void init_lists(struct queue *queue)
@@ -78,7 +50,10 @@ struct queue *queue_new(struct queues *queues, struct vhost *vhost,
     queue->exclusive_owner = properties->exclusive_owner;
     queue->name_size = properties->name.size;
     memcpy(queue->name, properties->name.data, properties->name.size);
-    copy_arguments(queue, properties->arguments);
+    queue->arguments_size = properties->arguments.size;
+    if (queue->arguments_size)
+        queue->arguments = mem_dup(properties->arguments.data, queue->arguments_size);
+    queue->settings = queue_settings_new(properties->arguments);
     init_lists(queue);
     queue->id = properties->id ? properties->id : store_queue_id(queues->store, queue->durable);
     queue->kind->open(queue);
@@ -89,8 +64,7 @@ void queue_free(struct queue *queue)
 {
     assert(list_is_empty(&queue->consumers));
     mem_free(queue->arguments);
-    mem_free(queue->dead_letter_exchange);
-    mem_free(queue->dead_letter_routing_key);
+    queue_settings_free(queue->settings);
     mem_free(queue);
 }
 

@@ -4,6 +4,7 @@
 #define LEVERET_QUEUE_QUEUE_H
 
 #include "base/buffer.h"
+#include "queue/queue_settings.h"
 #include "store/store.h"
 
 struct vhost;
@@ -45,15 +46,14 @@ struct queue {
     const struct queue_kind *kind;
     const struct counts *counts; /* of its messages */
     void *state;                 /* the kind's */
+    const struct queue_settings *settings; /* what its arguments come to */
     struct queues *queues;
     struct vhost *vhost; /* nothing in this folder looks into it */
     uint64_t id;         /* in the store */
-    uint8_t *arguments; /* contents of the field table it was declared with */
+    uint8_t *arguments;  /* contents of the field table it was declared with, for equivalence */
     size_t arguments_size;
     bool durable, auto_delete;
     uint64_t exclusive_owner; /* id of the connection that owns it; 0: not exclusive */
-    char *dead_letter_exchange;    /* NULL: none */
-    char *dead_letter_routing_key; /* NULL: the message's own keys */
     struct list consumers;         /* all of them: the session's */
     struct list ready_consumers;   /* those that can take a message now, next one first */
     uint32_t consumer_count;

@@ -203,7 +203,7 @@ static bool check_message(struct transaction *tx, const struct message *message,
 static enum progress write_letter(struct transaction *tx, struct kept_delivery *kept)
 {
     struct queue *queue = kept->delivery.source->queue;
-    if (kept->verdict != VERDICT_REJECT || !queue || !queue->dead_letter_exchange)
+    if (kept->verdict != VERDICT_REJECT || !queue || !queue->settings->dead_letter_exchange)
         return PROGRESS_DONE;
     enum queue_result result =
         dead_letter_write(queue, kept->delivery.sequence, &kept->letter);

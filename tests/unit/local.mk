@@ -25,6 +25,7 @@ UNIT_TESTS = \
 	%D%/test_log_writer.t \
 	%D%/test_loop.t \
 	%D%/test_options.t \
+	%D%/test_queue_settings.t \
 	%D%/test_wait.t \
 	%D%/test_store_disk.t \
 	%D%/test_store_kv.t \

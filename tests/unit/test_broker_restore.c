@@ -50,7 +50,7 @@ TEST(what_is_durable_comes_back)
     is_int(set_count(&bench.vhost->bindings), 5, "bindings");
     struct queue *queue = vhost_queue(bench.vhost, bytes_str("q"));
     ok(queue && queue->id == id && queue->durable && !queue->auto_delete, "q is as it was");
-    is_str(queue->dead_letter_exchange, "x", "with its arguments");
+    is_str(queue->settings->dead_letter_exchange, "x", "with its arguments");
     is_int(queue->counts->ready, 1, "and its message");
     ok(vhost_queue(bench.vhost, bytes_str("r"))->auto_delete, "r is auto-delete");
     struct exchange *y = vhost_exchange(bench.vhost, bytes_str("y"));

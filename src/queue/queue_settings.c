@@ -1,0 +1,119 @@
+/* From arguments to settings, by the kinds of queue_settings.def. A value of another type than its kind's
+ * sets nothing: what a client may ask for is checked when a queue is declared, and a queue that was
+ * declared long ago stays as it is. */
+#include "queue/queue_settings.h"
+
+#include "amqp/table.h"
+#include "base/mem.h"
+
+/* No message can have a longer one. */
+enum { KEY_MAX = 255 };
+
+static const struct queue_settings nothing = {
+    .expires_ms = SETTING_NONE,
+    .message_ttl_ms = SETTING_NONE,
+    .max_length = SETTING_NONE,
+    .max_length_bytes = SETTING_NONE,
+    .max_priority = SETTING_NONE,
+    .delivery_limit = SETTING_NONE,
+    .consumer_timeout_ms = SETTING_NONE,
+};
+
+/* ---- kinds ---- */
+
+typedef bool read_function(void *setting, const struct field *field);
+
+static bool read_NUMBER(void *setting, const struct field *field)
+{
+    if (!field_is_integer(field) || field->value.integer < 0)
+        return false;
+    *(uint64_t *)setting = (uint64_t)field->value.integer;
+    return true;
+}
+
+static bool read_FLAG(void *setting, const struct field *field)
+{
+    if (field->type != 't')
+        return false;
+    *(bool *)setting = field->value.boolean;
+    return true;
+}
+
+static bool copy(const char **setting, const struct field *field, size_t size_max)
+{
+    struct bytes text = field->value.bytes;
+    if (field->type != 'S')
+        return false;
+    if (text.size > size_max)
+        text.size = size_max;
+    char *terminated = mem_zalloc(text.size + 1);
+    if (text.size)
+        memcpy(terminated, text.data, text.size);
+    *setting = terminated;
+    return true;
+}
+
+static bool read_TEXT(void *setting, const struct field *field)
+{
+    return copy(setting, field, SIZE_MAX);
+}
+
+static bool read_KEY(void *setting, const struct field *field)
+{
+    return copy(setting, field, KEY_MAX);
+}
+
+static bool read_OVERFLOW(void *setting, const struct field *field)
+{
+    static const char *const words[] = {
+        [OVERFLOW_DROP_HEAD] = "drop-head",
+        [OVERFLOW_REJECT] = "reject-publish",
+        [OVERFLOW_REJECT_DLX] = "reject-publish-dlx",
+    };
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (field->type == 'S' && bytes_equal_str(field->value.bytes, words[i])) {
+            *(enum overflow *)setting = (enum overflow)i;
+            return true;
+        }
+    return false;
+}
+
+/* ---- rows ---- */
+
+static const struct row {
+    const char *argument;
+    read_function *read;
+    size_t offset;
+} rows[] = {
+#define SETTING(argument, check, types, done, kind, field, policy) \
+    {argument, read_##kind, offsetof(struct queue_settings, field)},
+#define ARGUMENT(argument, check, types, done)
+#include "queue/queue_settings.def"
+#undef SETTING
+#undef ARGUMENT
+};
+
+const struct queue_settings *queue_settings_new(struct bytes arguments)
+{
+    struct queue_settings settings = nothing;
+    struct field field;
+    bool any = false;
+    for (size_t i = 0; arguments.size && i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (table_find(arguments, bytes_str(rows[i].argument), &field))
+            any |= rows[i].read((uint8_t *)&settings + rows[i].offset, &field);
+    return any ? mem_dup(&settings, sizeof(settings)) : &nothing;
+}
+
+static void free_text(const char *text)
+{
+    mem_free((void *)(uintptr_t)text);
+}
+
+void queue_settings_free(const struct queue_settings *settings)
+{
+    if (settings == &nothing)
+        return;
+    free_text(settings->dead_letter_exchange);
+    free_text(settings->dead_letter_routing_key);
+    mem_free((void *)(uintptr_t)settings);
+}

@@ -1,0 +1,33 @@
+/* What a queue's arguments come to: its effective settings. Code that acts on an argument reads it here,
+ * and nowhere else. */
+#ifndef LEVERET_QUEUE_QUEUE_SETTINGS_H
+#define LEVERET_QUEUE_QUEUE_SETTINGS_H
+
+#include "base/bytes.h"
+
+#define SETTING_NONE UINT64_MAX
+
+/* What happens to a message beyond the limits of a queue. */
+enum overflow { OVERFLOW_DROP_HEAD, OVERFLOW_REJECT, OVERFLOW_REJECT_DLX };
+
+/* Numbers are SETTING_NONE, and texts NULL, when they are not set. */
+struct queue_settings {
+    const char *dead_letter_exchange;
+    const char *dead_letter_routing_key; /* NULL: the message's own keys */
+    uint64_t expires_ms;
+    uint64_t message_ttl_ms;
+    uint64_t max_length;
+    uint64_t max_length_bytes;
+    uint64_t max_priority;
+    uint64_t delivery_limit;
+    uint64_t consumer_timeout_ms;
+    enum overflow overflow;
+    bool single_active_consumer;
+};
+
+/* The settings of a queue that was declared with these arguments (contents of a field table that was
+ * checked). All queues that set nothing share one. */
+const struct queue_settings *queue_settings_new(struct bytes arguments);
+void queue_settings_free(const struct queue_settings *settings);
+
+#endif

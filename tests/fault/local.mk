@@ -15,7 +15,11 @@ check_PROGRAMS += \
 check_LIBRARIES += libleveret_rig.a
 libleveret_rig_a_SOURCES = \
 	%D%/rig.c \
-	%D%/rig.h
+	%D%/rig.h \
+	%D%/rig_internal.h \
+	%D%/rig_judge.c \
+	%D%/rig_power.c \
+	%D%/rig_work.c
 
 # A store that is led step by step, over a disk that notes what is done to it.
 check_LIBRARIES += libleveret_bench.a

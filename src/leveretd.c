@@ -49,6 +49,7 @@ struct daemon {
     bool has_broker;
     bool was_ended; /* the last daemon in this folder has ended in order */
     struct server *server;
+    struct service *amqp; /* what it is for the loop */
 };
 
 /* Logs why the daemon cannot start. */
@@ -86,13 +87,13 @@ static bool refuse_listen(const struct daemon *daemon, const char *where, int er
 /* A machine without IPv6, or without IPv4, is complete without it: of several addresses one is
  * enough, unless the others fail for another reason. 0, or an errno value and which one it is of.
  */
-static int bind_each(struct loop *loop, const struct address *addresses, size_t count,
+static int bind_each(struct daemon *daemon, const struct address *addresses, size_t count,
                      struct tls_context *tls, size_t *failed)
 {
     size_t bound = 0;
     int missing = 0;
     for (size_t i = 0; i < count; i++) {
-        int error = loop_bind(loop, &addresses[i], tls);
+        int error = loop_bind(daemon->loop, &addresses[i], tls, &daemon->amqp);
         if (error == 0) {
             bound++;
             continue;
@@ -120,7 +121,7 @@ static bool bind_one(struct daemon *daemon, const char *text, in_port_t port_def
         snprintf(what, sizeof(what), "cannot listen at %s: %s", text, fault);
         return refuse(daemon, what);
     }
-    int error = bind_each(daemon->loop, addresses, count, tls, &failed);
+    int error = bind_each(daemon, addresses, count, tls, &failed);
     if (!error)
         return true;
     address_write(&addresses[failed], where);
@@ -305,6 +306,8 @@ static bool build_server(struct daemon *daemon)
         (unsigned long long)options->memory_bytes_max,
         (unsigned long long)store_disk_reserve(daemon->store), daemon->loop->sockets_max);
     daemon->server = server_new(options, &daemon->broker, clock_monotonic_ms());
+    daemon->amqp = server_service(daemon->server);
+    loop_add(daemon->loop, daemon->amqp);
     return true;
 }
 
@@ -389,7 +392,7 @@ static int serve(struct daemon *daemon)
         return EXIT_FAILURE;
     }
     log_opened(daemon, clock_monotonic_ms() - began_ms);
-    int result = loop_run(daemon->loop, daemon->server, daemon->store);
+    int result = loop_run(daemon->loop, daemon->store);
     if (result > 0 && daemon->loop->where[0])
         refuse_listen(daemon, daemon->loop->where, result);
     else if (result > 0)

@@ -11,7 +11,7 @@ set -u
 # shellcheck source=lib/tap.sh
 . "$(dirname "$0")/lib/tap.sh"
 build=${top_builddir:-.}
-layers='base amqp store broker session admin'
+layers='base amqp store broker peer session admin'
 
 # Prints object and name of each variable of the archives or objects given that can be written to.
 # What sanitizers and coverage add for themselves is left out.

@@ -22,6 +22,8 @@ libleveret_tests_a_SOURCES = \
 	%D%/lib/disk_observed.h \
 	%D%/lib/kv_memory.c \
 	%D%/lib/kv_memory.h \
+	%D%/lib/loop_child.c \
+	%D%/lib/loop_child.h \
 	%D%/lib/tap.c \
 	%D%/lib/tap.h
 

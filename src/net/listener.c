@@ -64,7 +64,7 @@ static bool accept_one(struct listener *listener)
     socklen_t size = sizeof(peer);
     int fd = accept4(listener->fd, &peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-        socket_new(loop, fd, &peer, listener->tls);
+        socket_new(loop, fd, &peer, listener->tls, *listener->service);
         return true;
     }
     switch (errno) {
@@ -91,7 +91,8 @@ static void on_readable(struct ev_loop *ev, ev_io *watcher, int events)
         continue;
 }
 
-int listener_new(struct loop *loop, const struct address *address, struct tls_context *tls)
+int listener_new(struct loop *loop, const struct address *address, struct tls_context *tls,
+                 struct service *const *service)
 {
     int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
@@ -108,6 +109,7 @@ int listener_new(struct loop *loop, const struct address *address, struct tls_co
     listener->loop = loop;
     listener->fd = fd;
     listener->tls = tls;
+    listener->service = service;
     ev_io_init(&listener->readable, on_readable, fd, EV_READ);
     listener->readable.data = listener;
     list_push_back(&loop->listeners, &listener->link);

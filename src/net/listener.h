@@ -10,11 +10,13 @@ struct listener {
     int fd;
     struct address address;
     struct tls_context *tls; /* NULL: plain */
+    struct service *const *service;
     ev_io readable;
 };
 
-/* Binds, without listening; with `tls` its peers speak TLS. 0 or an errno value. */
-int listener_new(struct loop *loop, const struct address *address, struct tls_context *tls);
+/* Binds, without listening; see loop_bind. 0 or an errno value. */
+int listener_new(struct loop *loop, const struct address *address, struct tls_context *tls,
+                 struct service *const *service);
 void listener_free(struct listener *listener);
 /* Listens and accepts from now on, and logs the address. 0 or an errno value. */
 int listener_start(struct listener *listener);

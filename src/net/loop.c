@@ -1,5 +1,5 @@
 /* The turn, by hand around libev: ev_run waits once and hands out what happened (sockets read into
- * their connections, listeners accept); the rest of the turn follows in plain sight below.
+ * their conversations, listeners accept); the rest of the turn follows in plain sight below.
  * Deadlines of all kinds are one timer, set to the earliest. */
 #include "net/loop.h"
 
@@ -15,10 +15,15 @@
 enum {
     STOP_MS = 5000, /* for connections to answer connection.close */
     FAIL_MS = 2000, /* the same, when the store has failed */
-    STALE_MS = 50,  /* age beyond which the server's idea of the time is renewed before input */
+    STALE_MS = 50,  /* age beyond which the services' idea of the time is renewed before input */
     GIVE_US = 500,  /* of a turn may be spent on giving memory back */
     STORE_DESCRIPTORS = 256, /* kept for journal, index and the process itself */
 };
+
+static struct service *service_at(struct list *link)
+{
+    return list_entry(link, struct service, link);
+}
 
 static void begin_stop(struct loop *loop, enum loop_state state, uint64_t patience_ms)
 {
@@ -30,7 +35,16 @@ static void begin_stop(struct loop *loop, enum loop_state state, uint64_t patien
     list_for_each_safe(at, after, &loop->listeners)
         listener_free(list_entry(at, struct listener, link));
     loop->accept_ms = 0;
-    server_shutdown(loop->server);
+    list_for_each(at, &loop->services)
+        service_shutdown(service_at(at));
+}
+
+static size_t conversations(const struct loop *loop)
+{
+    size_t count = 0;
+    list_for_each(at, &loop->sockets)
+        count++;
+    return count;
 }
 
 static void on_signal(struct ev_loop *ev, ev_signal *watcher, int events)
@@ -41,7 +55,7 @@ static void on_signal(struct ev_loop *ev, ev_signal *watcher, int events)
     if (loop->state != LOOP_RUNNING)
         return;
     log_event(loop->log, EVENT_stopping, "reason=%s connections=%zu",
-              watcher->signum == SIGINT ? "SIGINT" : "SIGTERM", server_connections(loop->server));
+              watcher->signum == SIGINT ? "SIGINT" : "SIGTERM", conversations(loop));
     begin_stop(loop, LOOP_STOPPING, STOP_MS);
 }
 
@@ -114,14 +128,28 @@ static void on_deadline(struct ev_loop *ev, ev_timer *watcher, int events)
     (void)events;
 }
 
-static void tick(struct loop *loop)
+/* When a service needs its next tick. */
+static uint64_t next_tick_ms(const struct loop *loop)
 {
-    loop->ticked_ms = loop->now_ms;
-    server_tick(loop->server, loop->now_ms, clock_wall_ms());
-    loop->next_ms = server_next_ms(loop->server);
+    uint64_t next_ms = UINT64_MAX;
+    list_for_each(at, &loop->services)
+    {
+        uint64_t at_ms = service_next_ms(service_at(at));
+        next_ms = at_ms < next_ms ? at_ms : next_ms;
+    }
+    return next_ms;
 }
 
-/* Before what happened is handed out: after a long silence the server would time it by a clock that
+static void tick(struct loop *loop)
+{
+    uint64_t clock_ms = clock_wall_ms();
+    loop->ticked_ms = loop->now_ms;
+    list_for_each(at, &loop->services)
+        service_tick(service_at(at), loop->now_ms, clock_ms);
+    loop->next_ms = next_tick_ms(loop);
+}
+
+/* Before what happened is handed out: after a long silence the services would time it by a clock that
  * has stood still. When something is due, input must come first all the same: a peer whose
  * heartbeat lies in the socket is not dead. */
 static void on_woken(struct ev_loop *ev, ev_check *watcher, int events)
@@ -156,6 +184,7 @@ struct loop *loop_new(const struct log *log, size_t descriptors, size_t io_threa
     loop->now_ms = clock_monotonic_ms();
     loop->sockets_max = sockets_for(descriptors);
     loop->input = mem_alloc(SOCKET_INPUT_BYTES);
+    list_init(&loop->services);
     list_init(&loop->listeners);
     list_init(&loop->sockets);
     list_init(&loop->unread);
@@ -196,11 +225,17 @@ void loop_free(struct loop *loop)
     mem_free(loop);
 }
 
-int loop_bind(struct loop *loop, const struct address *address, struct tls_context *tls)
+int loop_bind(struct loop *loop, const struct address *address, struct tls_context *tls,
+              struct service *const *service)
 {
     if (tls)
         loop->tls = tls;
-    return listener_new(loop, address, tls);
+    return listener_new(loop, address, tls, service);
+}
+
+void loop_add(struct loop *loop, struct service *service)
+{
+    list_push_back(&loop->services, &service->link);
 }
 
 void loop_wake(void *context)
@@ -254,13 +289,31 @@ static void wait_for_events(struct loop *loop)
     sockets_collect(loop);
 }
 
-static void check_store(struct loop *loop)
+static bool has_failed(const struct loop *loop)
 {
-    if (!store_failure(loop->store) || loop->state == LOOP_FAILING)
+    list_for_each(at, &loop->services)
+        if (service_failure(service_at(at)))
+            return true;
+    return false;
+}
+
+static void check_failure(struct loop *loop)
+{
+    if (loop->state == LOOP_FAILING || !has_failed(loop))
         return;
     log_event(loop->log, EVENT_stopping, "reason=store_failed connections=%zu",
-              server_connections(loop->server));
+              conversations(loop));
     begin_stop(loop, LOOP_FAILING, FAIL_MS);
+}
+
+/* One whose output, end or wish for input has to be looked at; NULL: no service has any. */
+static struct conversation *take_writable(struct loop *loop)
+{
+    struct conversation *conversation = NULL;
+    for (struct list *at = loop->services.next; !conversation && at != &loop->services;
+         at = at->next)
+        conversation = service_take_writable(service_at(at));
+    return conversation;
 }
 
 /* More than the store gives back in its tick, as long as it takes little time. */
@@ -276,19 +329,19 @@ static void give_memory_back(const struct loop *loop)
 /* What follows the input. */
 static void turn(struct loop *loop)
 {
-    struct connection *connection;
+    struct conversation *conversation;
     tick(loop);
-    check_store(loop);
+    check_failure(loop);
     steps_next(&loop->turns.steps, "output");
-    while ((connection = server_take_writable(loop->server)))
-        socket_flush(connection_owner(connection));
+    while ((conversation = take_writable(loop)))
+        socket_flush(conversation->owner);
     steps_next(&loop->turns.steps, "sockets");
-    sockets_look(loop);
+    sockets_drop_gone(loop);
     socket_end_lingering(loop);
     listeners_resume(loop);
     steps_next(&loop->turns.steps, "memory");
     give_memory_back(loop);
-    loop->next_ms = server_next_ms(loop->server);
+    loop->next_ms = next_tick_ms(loop);
     turns_end(&loop->turns, clock_monotonic_us());
 }
 
@@ -335,9 +388,8 @@ static void end(struct loop *loop)
     transfers_free(&loop->transfers);
 }
 
-int loop_run(struct loop *loop, struct server *server, struct store *store)
+int loop_run(struct loop *loop, struct store *store)
 {
-    loop->server = server;
     loop->store = store;
     uint64_t now_us = clock_monotonic_us();
     loop->now_ms = now_us / 1000;

@@ -1,7 +1,7 @@
 /* The loop: waits for sockets, signals, deadlines and the store's workers, and runs the turn.
  *
- * A turn is: act on what every readable socket has brought; then, once, server_tick; then write to
- * every socket that has output. One thread, the owner, does all of it, but that I/O threads may be
+ * A turn is: act on what every readable socket has brought; then, once, tick every service; then write
+ * to every socket that has output. One thread, the owner, does all of it, but that I/O threads may be
  * told to move bytes. Everything in here is the owner's, but for loop_wake. */
 #ifndef LEVERET_NET_LOOP_H
 #define LEVERET_NET_LOOP_H
@@ -12,24 +12,25 @@
 #include "net/tls.h"
 #include "net/transfer.h"
 #include "net/turns.h"
-#include "session/server.h"
+#include "peer/service.h"
+#include "store/store.h"
 
 enum loop_state {
     LOOP_RUNNING,
     LOOP_STOPPING, /* told to end: connections say goodbye */
-    LOOP_FAILING,  /* the same, since the store cannot go on */
+    LOOP_FAILING,  /* the same, since a service cannot go on */
 };
 
 struct loop {
     struct ev_loop *ev;
     const struct log *log;
-    struct server *server; /* while loop_run runs */
-    struct store *store;
+    struct list services; /* in the order of their ticks */
+    struct store *store;  /* while loop_run runs */
     struct turns turns;
     enum loop_state state;
     uint64_t now_ms;         /* of this turn */
-    uint64_t ticked_ms;      /* of the last server_tick */
-    uint64_t next_ms;        /* when the server needs its next one */
+    uint64_t ticked_ms;      /* when the services had their last tick */
+    uint64_t next_ms;        /* when one of them needs its next */
     uint64_t stop_ms;        /* when the patience of stopping ends */
     uint64_t accept_ms;      /* listeners rest until then; 0: they listen */
     uint64_t look_ms;        /* when blocked sockets are next looked at; 0: there are none */
@@ -37,7 +38,7 @@ struct loop {
     struct tls_context *tls; /* NULL: nobody listens with it */
     char where[ADDRESS_TEXT_BYTES]; /* where listening failed, when loop_run has said so */
     struct list listeners;
-    struct list sockets;   /* with a connection */
+    struct list sockets;   /* with a conversation */
     struct list unread;    /* of these, with input that their TLS has decrypted already */
     struct list lingering; /* without: waiting for the peer's end, the oldest first */
     size_t sockets_count;  /* on both lists */
@@ -63,15 +64,19 @@ struct loop *loop_new(const struct log *log, size_t descriptors, size_t io_threa
 void loop_free(struct loop *loop);
 /* Takes an address for loop_run to listen at; port 0 is replaced by a free one. Nobody can connect
  * yet. `tls`: one for all listeners that have it, and NULL for the others; it stays the caller's,
- * and must outlive loop_run. 0 or an errno value. */
-int loop_bind(struct loop *loop, const struct address *address, struct tls_context *tls);
+ * and must outlive loop_run. `service`: where the one that talks to its peers is found once loop_run
+ * runs, as addresses are taken before there is anything to serve. 0 or an errno value. */
+int loop_bind(struct loop *loop, const struct address *address, struct tls_context *tls,
+              struct service *const *service);
+/* Has the loop give the service its part of each turn; it must outlive loop_run. */
+void loop_add(struct loop *loop, struct service *service);
 /* Makes the loop run a turn. From any thread, at any time between loop_new and loop_free; `loop` is
  * the struct loop (its type is that of the callbacks which it is handed to). */
 void loop_wake(void *loop);
-/* Listens and serves until a signal or a failed store ends it; SIGUSR1 logs the store's counters
+/* Listens and serves until a signal or a failed service ends it; SIGUSR1 logs the store's counters
  * and how long turns took, and with TLS SIGHUP reads its files again.
- * 0: stopped in good order; an errno value: it could not listen, or start its threads; -1: the store
+ * 0: stopped in good order; an errno value: it could not listen, or start its threads; -1: a service
  * failed. */
-int loop_run(struct loop *loop, struct server *server, struct store *store);
+int loop_run(struct loop *loop, struct store *store);
 
 #endif

@@ -1,8 +1,8 @@
-/* Reading: all sockets share one buffer, since a connection keeps only what it cannot act on yet. A
- * turn reads a bounded amount from each, so that no peer starves another.
+/* Reading: all sockets share one buffer, since a conversation keeps only what it cannot act on yet.
+ * A turn reads a bounded amount from each, so that no peer starves another.
  *
- * Writing: one sendmsg takes the connection's output from where it lies. The socket is watched for
- * room only after the kernel has refused some.
+ * Writing: one sendmsg takes the conversation's output from where it lies. The socket is watched
+ * for room only after the kernel has refused some.
  *
  * TLS stands between the two and the socket, and has bytes of its own: what it has decrypted, and
  * nobody has taken, makes no socket readable, so that such sockets are on a list for the next turn.
@@ -12,13 +12,14 @@
  * I/O threads, if there are any, go on with what is much: reading a socket that has filled the buffer,
  * and sending large outputs. While a thread receives for a socket, its readability is not watched; and
  * what lies between (TLS) has one user at a time, so that the owner does neither while a thread does
- * one of both. What comes from the thread when the connection wants nothing is kept until it does.
+ * one of both. What comes from the thread when the conversation wants nothing is kept until it
+ * does.
  *
- * While an alarm blocks a connection its socket is not read, so that the end of its peer would not
+ * While an alarm blocks a conversation its socket is not read, so that the end of its peer would not
  * be noticed, and what it holds would last as long as the alarm, or make it last. Such sockets are
  * looked at every other second.
  *
- * Closing: the last thing said is often the reason (connection.close with its text). If the socket
+ * Closing: the last thing said is often the reason why. If the socket
  * were closed while bytes from the peer lie unread, the kernel would answer with a reset, and that
  * makes the peer lose what it has not read. So our side is shut down, and what still comes is read
  * and dropped until the peer closes, too, or a few seconds have passed. */
@@ -44,10 +45,10 @@ static bool is_away(const struct socket *socket)
     return socket->receiving || socket->arrived || (socket->tls && socket->sending);
 }
 
-/* Watches for what the connection wants. */
+/* Watches for what the conversation wants. */
 static void update_readable(struct socket *socket)
 {
-    bool wanted = !socket->connection || connection_wants_input(socket->connection);
+    bool wanted = !socket->conversation || conversation_wants_input(socket->conversation);
     bool watched = wanted && !is_away(socket);
     list_remove(&socket->unread_link);
     if (watched && socket->tls && tls_has_input(socket->tls))
@@ -69,7 +70,7 @@ static void set_blocked(struct socket *socket, bool is_blocked)
         ev_io_stop(socket->loop->ev, &socket->writable);
 }
 
-/* No thread has anything to do with the socket and its connection any more. */
+/* No thread has anything to do with the socket and its conversation any more. */
 static void recall(struct socket *socket)
 {
     if (socket->receiving || socket->sending)
@@ -88,9 +89,9 @@ static void linger(struct socket *socket)
 {
     struct loop *loop = socket->loop;
     recall(socket);
-    connection_free(socket->connection);
+    conversation_free(socket->conversation);
     tls_free(socket->tls);
-    socket->connection = NULL;
+    socket->conversation = NULL;
     socket->tls = NULL;
     set_blocked(socket, false);
     if (shutdown(socket->fd, SHUT_WR) < 0) {
@@ -107,9 +108,8 @@ static void linger(struct socket *socket)
 static void drop(struct socket *socket, int error)
 {
     bool is_tls_error = socket->tls && error == EPROTO;
-    connection_lost(socket->connection, is_tls_error ? "TLS failed"
-                                        : error      ? strerror(error)
-                                                     : "the socket ended without connection.close");
+    const char *reason = is_tls_error ? "TLS failed" : error ? strerror(error) : NULL;
+    conversation_lost(socket->conversation, reason);
     if (is_tls_error)
         linger(socket);
     else
@@ -132,7 +132,7 @@ static bool is_put_off(struct socket *socket)
 /* Has a thread go on with it. */
 static void receive_by_thread(struct socket *socket)
 {
-    if (!socket->worker || is_away(socket) || !connection_wants_input(socket->connection))
+    if (!socket->worker || is_away(socket) || !conversation_wants_input(socket->conversation))
         return;
     socket->receiving = transfer_new(&socket->loop->transfers, socket, true);
     if (!socket->receiving)
@@ -156,10 +156,10 @@ static bool received_nothing(struct socket *socket, ssize_t result, int error)
 }
 
 /* False: the socket is lost. */
-static bool read_connection(struct socket *socket)
+static bool read_conversation(struct socket *socket)
 {
     size_t got = 0;
-    while (got < READ_BUDGET && !is_away(socket) && connection_has_turn(socket->connection)) {
+    while (got < READ_BUDGET && !is_away(socket) && conversation_has_turn(socket->conversation)) {
         ssize_t n = transfer_receive(socket->fd, socket->tls, socket->loop->input,
                                      SOCKET_INPUT_BYTES);
         if (n <= 0) {
@@ -167,7 +167,7 @@ static bool read_connection(struct socket *socket)
                 return false;
             break;
         }
-        connection_input(socket->connection, bytes_of(socket->loop->input, (size_t)n));
+        conversation_input(socket->conversation, bytes_of(socket->loop->input, (size_t)n));
         got += (size_t)n;
         if (n < SOCKET_INPUT_BYTES)
             break;
@@ -192,7 +192,7 @@ static bool waits_for_peer(const struct socket *socket)
 
 static void read_and_resume(struct socket *socket)
 {
-    if (!read_connection(socket) || !waits_for_peer(socket))
+    if (!read_conversation(socket) || !waits_for_peer(socket))
         return;
     set_blocked(socket, false);
     socket_flush(socket);
@@ -210,7 +210,7 @@ static void on_readable(struct ev_loop *ev, ev_io *watcher, int events)
     (void)ev;
     (void)events;
     struct socket *socket = watcher->data;
-    if (!socket->connection)
+    if (!socket->conversation)
         read_lingering(socket);
     else if (!is_put_off(socket))
         read_and_resume(socket);
@@ -222,11 +222,12 @@ static void on_writable(struct ev_loop *ev, ev_io *watcher, int events)
     (void)events;
     struct socket *socket = watcher->data;
     set_blocked(socket, false);
-    if (!socket->tls || read_connection(socket)) /* reading, too, may have waited for room */
+    if (!socket->tls || read_conversation(socket)) /* reading, too, may have waited for room */
         socket_flush(socket);
 }
 
-void socket_new(struct loop *loop, int fd, const struct address *peer, struct tls_context *tls)
+void socket_new(struct loop *loop, int fd, const struct address *peer, struct tls_context *tls,
+                struct service *service)
 {
     struct peer who = {.is_loopback = address_is_loopback(peer)};
     _Static_assert(sizeof(who.name) >= ADDRESS_TEXT_BYTES, "a peer's name is an address");
@@ -244,7 +245,7 @@ void socket_new(struct loop *loop, int fd, const struct address *peer, struct tl
     socket->writable.data = socket;
     list_push_back(&loop->sockets, &socket->link);
     loop->sockets_count++;
-    socket->connection = connection_new(loop->server, &who, socket);
+    socket->conversation = service_accept(service, &who, socket);
     update_readable(socket);
 }
 
@@ -276,7 +277,7 @@ static bool send_by_thread(struct socket *socket, const struct iovec *parts, int
 /* What became of sending `size` bytes. 0 or an errno value. */
 static int note_sent(struct socket *socket, size_t size, ssize_t sent, int error)
 {
-    connection_sent(socket->connection, sent > 0 ? (size_t)sent : 0);
+    conversation_sent(socket->conversation, sent > 0 ? (size_t)sent : 0);
     if (sent < 0 && error == EINTR)
         return 0;
     if (sent < 0 && error != EAGAIN)
@@ -293,7 +294,7 @@ static int send_output(struct socket *socket)
     int error = 0;
     while (!error && !socket->is_blocked && !socket->sending &&
            !(socket->tls && socket->receiving)) {
-        int count = connection_output(socket->connection, parts, TRANSFER_PARTS);
+        int count = conversation_output(socket->conversation, parts, TRANSFER_PARTS);
         if (count == 0)
             break;
         size_t size = total(parts, count);
@@ -309,22 +310,22 @@ static void flushed(struct socket *socket, int error)
 {
     if (error)
         drop(socket, error);
-    else if (connection_is_finished(socket->connection))
+    else if (conversation_is_finished(socket->conversation))
         linger(socket);
     else
         update_readable(socket);
 }
 
-/* What a thread has received, and the connection did not want then. */
+/* What a thread has received, and the conversation did not want then. */
 static void take_arrived(struct socket *socket)
 {
     struct transfer *arrived = socket->arrived;
-    if (!arrived || !connection_has_turn(socket->connection))
+    if (!arrived || !conversation_has_turn(socket->conversation))
         return;
     socket->arrived = NULL;
     if (arrived->result >= SOCKET_INPUT_BYTES)
         receive_by_thread(socket);
-    connection_input(socket->connection, bytes_of(arrived->input, (size_t)arrived->result));
+    conversation_input(socket->conversation, bytes_of(arrived->input, (size_t)arrived->result));
     transfer_free(&socket->loop->transfers, arrived);
 }
 
@@ -342,7 +343,7 @@ void socket_flush(struct socket *socket)
 
 /* ---- what threads have done ---- */
 
-/* The end of the peer is left for later while the connection has input to act on first: the next to
+/* The end of the peer is left for later while the conversation has input to act on first: the next to
  * read finds it again. */
 static void received(struct socket *socket, struct transfer *transfer)
 {
@@ -353,7 +354,7 @@ static void received(struct socket *socket, struct transfer *transfer)
         socket->arrived = transfer;
     else
         transfer_free(&socket->loop->transfers, transfer);
-    if (result > 0 || !connection_wants_input(socket->connection) ||
+    if (result > 0 || !conversation_wants_input(socket->conversation) ||
         received_nothing(socket, result, error))
         socket_flush(socket);
 }
@@ -391,8 +392,8 @@ void socket_free(struct socket *socket)
     ev_io_stop(loop->ev, &socket->readable);
     ev_io_stop(loop->ev, &socket->writable);
     recall(socket);
-    if (socket->connection)
-        connection_free(socket->connection);
+    if (socket->conversation)
+        conversation_free(socket->conversation);
     tls_free(socket->tls);
     close(socket->fd);
     list_remove(&socket->unread_link);
@@ -401,7 +402,7 @@ void socket_free(struct socket *socket)
     mem_free(socket);
 }
 
-void sockets_look(struct loop *loop)
+void sockets_drop_gone(struct loop *loop)
 {
     bool are_blocked = false;
     if (loop->look_ms == 0 || loop->now_ms < loop->look_ms)
@@ -410,7 +411,7 @@ void sockets_look(struct loop *loop)
     {
         struct socket *socket = list_entry(at, struct socket, link);
         struct pollfd gone = {.fd = socket->fd, .events = POLLRDHUP};
-        if (!connection_is_blocked(socket->connection))
+        if (!conversation_is_blocked(socket->conversation))
             continue;
         if (poll(&gone, 1, 0) > 0)
             drop(socket, 0);

@@ -34,39 +34,6 @@ enum { QUEUE_STEPS = 300 };
 
 /* ---- life ---- */
 
-struct connection *connection_new(struct server *server, const struct peer *peer, void *owner)
-{
-    struct connection *connection = mem_zalloc(sizeof(*connection));
-    connection->server = server;
-    connection->owner = owner;
-    connection->id = ++server->connection_id;
-    connection->peer = *peer;
-    connection->frame_max = FRAME_MAX_UNTUNED;
-    connection->ending.began_ms = server->now_ms;
-    list_push_back(&server->connections, &connection->link);
-    server->connection_count++;
-    list_init(&connection->writable_link);
-    list_init(&connection->held_link);
-    list_init(&connection->publisher_link);
-    list_init(&connection->exclusive_queues);
-    list_init(&connection->parked);
-    list_init(&connection->dropping_link);
-    connection->deliver_max = server->options.output_bytes_max;
-    connection->deadline.kind = TIMER_DEADLINE;
-    connection->send_timer.kind = TIMER_SEND;
-    connection->hear_timer.kind = TIMER_HEAR;
-    timer_set(&server->timers, &connection->deadline,
-              server->now_ms + server->options.handshake_ms);
-    if (server->is_shutting_down || server->is_failing)
-        connection_end(connection);
-    return connection;
-}
-
-void *connection_owner(const struct connection *connection)
-{
-    return connection->owner;
-}
-
 /* Ends channels, and removes the queues that are this connection's own, as far as the turn's budget goes.
  * False: there are more. */
 static bool drop(struct connection *connection)
@@ -120,15 +87,16 @@ static void stop_timers(struct connection *connection)
 static void free_dropped(struct connection *connection)
 {
     output_free(&connection->server->outputs, &connection->output);
-    list_remove(&connection->writable_link);
+    list_remove(&connection->conversation.writable_link);
     list_remove(&connection->held_link);
     list_remove(&connection->dropping_link);
     mem_free(connection);
 }
 
 /* It is on no list any more that says it has something to do; what touches it finds it touched. */
-void connection_free(struct connection *connection)
+static void free_connection(struct conversation *conversation)
 {
+    struct connection *connection = connection_of(conversation);
     struct server *server = connection->server;
     ending_log(connection);
     stop_timers(connection);
@@ -138,8 +106,8 @@ void connection_free(struct connection *connection)
     server->connection_count--;
     connection->is_gone = true;
     connection->state = CONNECTION_CLOSED;
-    list_remove(&connection->writable_link);
-    list_push_back(&server->gone, &connection->writable_link);
+    list_remove(&connection->conversation.writable_link);
+    list_push_back(&server->gone, &connection->conversation.writable_link);
     if (drop_all(connection))
         free_dropped(connection);
 }
@@ -170,9 +138,10 @@ bool connection_has_gone(const struct server *server, uint64_t id)
     return false;
 }
 
-void connection_lost(struct connection *connection, const char *reason)
+static void lost(struct conversation *conversation, const char *reason)
 {
-    ending_set(connection, ENDING_VANISHED, reason);
+    ending_set(connection_of(conversation), ENDING_VANISHED,
+               reason ? reason : "the socket ended without connection.close");
 }
 
 void connection_end(struct connection *connection)
@@ -186,8 +155,9 @@ void connection_end(struct connection *connection)
     connection_touch(connection);
 }
 
-bool connection_is_finished(const struct connection *connection)
+static bool is_finished(const struct conversation *conversation)
 {
+    const struct connection *connection = connection_of(conversation);
     return connection->state == CONNECTION_CLOSED && connection->output.size == 0;
 }
 
@@ -274,8 +244,9 @@ static void send_heartbeat(struct connection *connection)
     connection_touch(connection);
 }
 
-int connection_output(struct connection *connection, struct iovec *parts, int max)
+static int lend_output(struct conversation *conversation, struct iovec *parts, int max)
 {
+    struct connection *connection = connection_of(conversation);
     int count = output_peek(&connection->output, parts, max);
     connection->is_lent = count > 0;
     return count;
@@ -290,8 +261,9 @@ static void discard_output(struct connection *connection)
         output_free(&connection->server->outputs, &connection->output);
 }
 
-void connection_sent(struct connection *connection, size_t size)
+static void sent(struct conversation *conversation, size_t size)
 {
+    struct connection *connection = connection_of(conversation);
     output_drop(&connection->server->outputs, &connection->output, size);
     connection->is_lent = false;
     if (connection->is_discarding)
@@ -306,7 +278,7 @@ void connection_sent(struct connection *connection, size_t size)
     }
     if (connection->output.size / 2 <= connection->server->options.output_bytes_max)
         connection_release(connection, HOLD_UNREAD);
-    if (connection_is_finished(connection))
+    if (is_finished(conversation))
         connection_touch(connection);
 }
 
@@ -332,15 +304,16 @@ void connection_release(struct connection *connection, enum hold reason)
     connection_touch(connection);
 }
 
-bool connection_wants_input(const struct connection *connection)
+static bool wants_input(const struct conversation *conversation)
 {
+    const struct connection *connection = connection_of(conversation);
     return !connection->holds && connection->state != CONNECTION_CLOSED &&
            connection->state != CONNECTION_REFUSING;
 }
 
-bool connection_is_blocked(const struct connection *connection)
+static bool is_blocked(const struct conversation *conversation)
 {
-    return connection->holds & HOLD_BLOCKED;
+    return connection_of(conversation)->holds & HOLD_BLOCKED;
 }
 
 /* ---- frames ---- */
@@ -605,10 +578,11 @@ static void pause_work(struct connection *connection)
     connection->server->has_work_left = true;
 }
 
-bool connection_has_turn(struct connection *connection)
+static bool has_turn(struct conversation *conversation)
 {
+    struct connection *connection = connection_of(conversation);
     struct budget *turn = &connection->server->broker->turn;
-    if (!connection_wants_input(connection))
+    if (!wants_input(conversation))
         return false;
     if (connection->is_next)
         turn->left += SHARE;
@@ -682,8 +656,9 @@ static void keep(struct connection *connection, struct bytes in)
     connection->server->input_bytes += connection->input.capacity - before;
 }
 
-void connection_input(struct connection *connection, struct bytes in)
+static void input(struct conversation *conversation, struct bytes in)
 {
+    struct connection *connection = connection_of(conversation);
     connection->has_heard = true;
     connection->ending.received_bytes += in.size;
     while (connection->input.size && in.size && !connection->holds) {
@@ -807,4 +782,45 @@ void connection_timer(struct connection *connection, struct timer *timer)
     default:
         hear_nothing(connection);
     }
+}
+
+/* ---- what it is for who has its bytes ---- */
+
+static const struct conversation_ops conversation_ops = {
+    .input = input,
+    .wants_input = wants_input,
+    .has_turn = has_turn,
+    .is_blocked = is_blocked,
+    .output = lend_output,
+    .sent = sent,
+    .is_finished = is_finished,
+    .lost = lost,
+    .free = free_connection,
+};
+
+struct connection *connection_new(struct server *server, const struct peer *peer)
+{
+    struct connection *connection = mem_zalloc(sizeof(*connection));
+    conversation_init(&connection->conversation, &conversation_ops);
+    connection->server = server;
+    connection->id = ++server->connection_id;
+    connection->peer = *peer;
+    connection->frame_max = FRAME_MAX_UNTUNED;
+    connection->ending.began_ms = server->now_ms;
+    list_push_back(&server->connections, &connection->link);
+    server->connection_count++;
+    list_init(&connection->held_link);
+    list_init(&connection->publisher_link);
+    list_init(&connection->exclusive_queues);
+    list_init(&connection->parked);
+    list_init(&connection->dropping_link);
+    connection->deliver_max = server->options.output_bytes_max;
+    connection->deadline.kind = TIMER_DEADLINE;
+    connection->send_timer.kind = TIMER_SEND;
+    connection->hear_timer.kind = TIMER_HEAR;
+    timer_set(&server->timers, &connection->deadline,
+              server->now_ms + server->options.handshake_ms);
+    if (server->is_shutting_down || server->is_failing)
+        connection_end(connection);
+    return connection;
 }

@@ -1,4 +1,4 @@
-/* A connection, as the files of this folder see it; server.h has what the sockets see. */
+/* A connection, as the files of this folder see it; for who has its bytes it is a conversation. */
 #ifndef LEVERET_SESSION_CONNECTION_H
 #define LEVERET_SESSION_CONNECTION_H
 
@@ -36,10 +36,9 @@ enum connection_timer { TIMER_DEADLINE, TIMER_SEND, TIMER_HEAR };
 enum { FRAME_MAX_UNTUNED = 8192, FRAME_MIN = 4096 };
 
 struct connection {
+    struct conversation conversation;
     struct server *server;
-    void *owner;
     struct list link;           /* in server->connections */
-    struct list writable_link;  /* in server->writable */
     struct list held_link;      /* in server->resumable */
     struct list publisher_link; /* in server->publishers */
     struct list dropping_link;  /* in server->dropping */
@@ -85,11 +84,15 @@ struct connection {
     struct peer peer;
 };
 
-/* Puts the connection on the list for server_take_writable. */
+static inline struct connection *connection_of(const struct conversation *conversation)
+{
+    return list_entry(conversation, struct connection, conversation);
+}
+
+/* Its output, its end, or what it wants is to be looked at when the turn is over. */
 static inline void connection_touch(struct connection *connection)
 {
-    if (list_is_empty(&connection->writable_link))
-        list_push_back(&connection->server->writable, &connection->writable_link);
+    service_touch(&connection->server->service, &connection->conversation);
 }
 
 /* Can a consumer of this connection be given a message? */
@@ -98,6 +101,7 @@ static inline bool connection_can_deliver(const struct connection *connection)
     return connection->output.size < connection->deliver_max;
 }
 
+struct connection *connection_new(struct server *server, const struct peer *peer);
 /* Sends a method on channel 0; or on one that need not be open. */
 void connection_send(struct connection *connection, const union method *method);
 void connection_send_on(struct connection *connection, uint16_t channel,

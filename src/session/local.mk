@@ -32,8 +32,6 @@ libleveret_session_a_SOURCES = \
 	%D%/negotiate.h \
 	%D%/outgoing.c \
 	%D%/outgoing.h \
-	%D%/output.c \
-	%D%/output.h \
 	%D%/publishing.c \
 	%D%/publishing.h \
 	%D%/quick.c \

@@ -1,5 +1,5 @@
 /* The object that has it all, and its turn. Everything that happens later than the input that caused
- * it happens in server_tick, in one order: dead letters, input that had to wait, deliveries, the
+ * it happens in `tick`, in one order: dead letters, input that had to wait, deliveries, the
  * store, what the store has made durable, timers, alarms. */
 #include "session/server.h"
 
@@ -30,36 +30,12 @@ void server_options_default(struct server_options *options)
                                        .product_version = "3.13.7"};
 }
 
-struct server *server_new(const struct server_options *options, struct broker *broker,
-                          uint64_t now_ms)
-{
-    struct server *server = mem_zalloc(sizeof(*server));
-    server->options = *options;
-    server->broker = broker;
-    broker->turn = budget_of(TURN_STEPS);
-    server->now_ms = now_ms;
-    list_init(&server->connections);
-    list_init(&server->writable);
-    list_init(&server->resumable);
-    list_init(&server->dropping);
-    list_init(&server->gone);
-    list_init(&server->emptying);
-    list_init(&server->publishers);
-    list_init(&server->turning);
-    list_init(&server->transactions);
-    map_init(&server->replies, random_next(broker->random));
-    output_pool_init(&server->outputs, broker->pool);
-    wait_init(&server->waits);
-    server->queue_set.broker = broker;
-    return server;
-}
-
 void server_free(struct server *server)
 {
     struct list *link;
     server->broker->turn = budget_of(INT64_MAX / 2);
     while ((link = list_first(&server->connections)))
-        connection_free(list_entry(link, struct connection, link));
+        conversation_free(&list_entry(link, struct connection, link)->conversation);
     connections_drop(server);
     transactions_finish(server);
     queue_set_free(&server->queue_set);
@@ -74,15 +50,24 @@ size_t server_connections(const struct server *server)
     return server->connection_count;
 }
 
-struct connection *server_take_writable(struct server *server)
+struct service *server_service(struct server *server)
 {
-    struct list *link = list_take_first(&server->writable);
-    return link ? list_entry(link, struct connection, writable_link) : NULL;
+    return &server->service;
 }
 
-const char *server_failure(const struct server *server)
+static struct server *server_of(const struct service *service)
 {
-    return store_failure(server->broker->store);
+    return list_entry(service, struct server, service);
+}
+
+static struct conversation *accept_peer(struct service *service, const struct peer *peer)
+{
+    return &connection_new(server_of(service), peer)->conversation;
+}
+
+static const char *failure(const struct service *service)
+{
+    return store_failure(server_of(service)->broker->store);
 }
 
 /* Tells every connection why it ends; the log has said it already. */
@@ -96,8 +81,9 @@ static void fail_all(struct server *server, const char *reason, uint16_t code, c
     }
 }
 
-void server_shutdown(struct server *server)
+static void shut_down(struct service *service)
 {
+    struct server *server = server_of(service);
     server->is_shutting_down = true;
     fail_all(server, "shutdown", REPLY_CONNECTION_FORCED,
              "broker forced connection closure with reason 'shutdown'");
@@ -106,7 +92,7 @@ void server_shutdown(struct server *server)
 /* The journal cannot be written: nobody is promised anything any more. */
 static void check_failure(struct server *server)
 {
-    if (server->is_failing || !server_failure(server))
+    if (server->is_failing || !store_failure(server->broker->store))
         return;
     server->is_failing = true;
     fail_all(server, "the store failed", REPLY_INTERNAL_ERROR, "the journal cannot be written");
@@ -156,8 +142,9 @@ static bool has_removals(const struct server *server)
            (removals_are_left(broker) && !store_is_congested(broker->store));
 }
 
-void server_tick(struct server *server, uint64_t now_ms, uint64_t clock_ms)
+static void tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)
 {
+    struct server *server = server_of(service);
     struct broker *broker = server->broker;
     struct steps *steps = server->options.steps;
     server->now_ms = now_ms;
@@ -187,8 +174,9 @@ void server_tick(struct server *server, uint64_t now_ms, uint64_t clock_ms)
         server->has_work_left = true;
 }
 
-uint64_t server_next_ms(const struct server *server)
+static uint64_t next_ms(const struct service *service)
 {
+    const struct server *server = server_of(service);
     uint64_t timers = timers_next_ms(&server->timers);
     uint64_t store = store_next_ms(server->broker->store);
     uint64_t next = alarm_next_ms(server);
@@ -196,4 +184,33 @@ uint64_t server_next_ms(const struct server *server)
         return 0;
     next = timers < next ? timers : next;
     return next < store ? next : store;
+}
+
+struct server *server_new(const struct server_options *options, struct broker *broker,
+                          uint64_t now_ms)
+{
+    static const struct service_ops ops = {.accept = accept_peer,
+                                           .tick = tick,
+                                           .next_ms = next_ms,
+                                           .shutdown = shut_down,
+                                           .failure = failure};
+    struct server *server = mem_zalloc(sizeof(*server));
+    service_init(&server->service, &ops);
+    server->options = *options;
+    server->broker = broker;
+    broker->turn = budget_of(TURN_STEPS);
+    server->now_ms = now_ms;
+    list_init(&server->connections);
+    list_init(&server->resumable);
+    list_init(&server->dropping);
+    list_init(&server->gone);
+    list_init(&server->emptying);
+    list_init(&server->publishers);
+    list_init(&server->turning);
+    list_init(&server->transactions);
+    map_init(&server->replies, random_next(broker->random));
+    output_pool_init(&server->outputs, broker->pool);
+    wait_init(&server->waits);
+    server->queue_set.broker = broker;
+    return server;
 }

@@ -4,19 +4,19 @@
 
 #include "base/timer.h"
 #include "broker/exchange.h"
-#include "session/output.h"
+#include "peer/output.h"
 #include "session/server.h"
 #include "session/wait.h"
 
 enum alarm { ALARM_MEMORY = 1, ALARM_DISK = 2 };
 
 struct server {
+    struct service service;
     struct server_options options;
     struct broker *broker;
     struct list connections;
-    struct list writable;   /* connections for server_take_writable */
     struct list dropping;   /* connections that have ended and still have something: dropping_link */
-    struct list gone;       /* those on `dropping` that have no socket: writable_link */
+    struct list gone;       /* those on `dropping` without a socket: conversation.writable_link */
     struct list emptying;   /* channels that have more to end: emptying_link */
     struct list resumable;  /* connections whose input may go on soon: looked at once a turn */
     struct list publishers; /* connections that have published */

@@ -182,7 +182,7 @@ static bool do_global(struct run *run, const char *verb, char *line)
     else if (is(verb, "disk"))
         disk_memory_limit(world->disk, is(word(&line), "full") ? 1 : 0);
     else if (is(verb, "shutdown"))
-        server_shutdown(world->server);
+        service_shutdown(world->service);
     else if (is(verb, "restart") || is(verb, "crash"))
         restart(run, is(verb, "crash"));
     else

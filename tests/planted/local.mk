@@ -24,6 +24,7 @@ PLANTED_LDADD = \
 	libleveret_main.a \
 	libleveret_net.a \
 	libleveret_session_planted.a \
+	libleveret_peer.a \
 	libleveret_broker_planted.a \
 	libleveret_queue_planted.a \
 	libleveret_store_planted.a \

@@ -448,10 +448,10 @@ static bool client_line(struct run *run, struct client *client, const char *verb
     else if (strcmp(verb, "ended") == 0 && client->connection)
         fault(run, "the connection is still there");
     else if (strcmp(verb, "waits") == 0 &&
-             (!client->connection || connection_wants_input(client->connection)))
+             (!client->connection || conversation_wants_input(client->connection)))
         fault(run, "the broker reads");
     else if (strcmp(verb, "reads") == 0 &&
-             (!client->connection || !connection_wants_input(client->connection)))
+             (!client->connection || !conversation_wants_input(client->connection)))
         fault(run, "the broker does not read");
     else
         return strcmp(verb, "ended") == 0 || strcmp(verb, "waits") == 0 ||
@@ -557,7 +557,7 @@ static bool world_line(struct run *run, const char *verb, char *line)
     } else if (strcmp(verb, "disk") == 0) {
         disk_memory_limit(world->disk, strcmp(what, "full") == 0 ? 1 : 0);
     } else if (strcmp(verb, "shutdown") == 0) {
-        server_shutdown(world->server);
+        service_shutdown(world->service);
     } else if (strcmp(verb, "restart") == 0 || strcmp(verb, "crash") == 0) {
         world_restart(world, strcmp(verb, "crash") == 0);
     } else if (strcmp(verb, "option") == 0) {

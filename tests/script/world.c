@@ -54,6 +54,7 @@ static void start(struct world *world)
     if (!broker_restore(&world->broker, error, sizeof(error)))
         bail("the broker did not start: %s", error);
     world->server = server_new(&world->options, &world->broker, world->now_ms);
+    world->service = server_service(world->server);
 }
 
 void world_new(struct world *world, bool verbose)
@@ -133,33 +134,33 @@ void world_dial(struct world *world, struct client *client, bool is_loopback)
     buffer_free(&client->in);
     buffer_free(&client->out);
     client->is_deaf = client->is_corked = false;
-    client->connection = connection_new(world->server, &peer, client);
+    client->connection = service_accept(world->service, &peer, client);
 }
 
 void world_hang_up(struct client *client)
 {
     if (client->connection)
-        connection_free(client->connection);
+        conversation_free(client->connection);
     client->connection = NULL;
 }
 
 /* Takes what the broker sends to one connection; frees it when it is finished. */
-static bool drain(struct connection *connection)
+static bool drain(struct conversation *connection)
 {
-    struct client *client = connection_owner(connection);
+    struct client *client = connection->owner;
     struct iovec parts[7];
     int count;
     bool progress = false;
-    while (!client->is_deaf && (count = connection_output(connection, parts, 7)) > 0) {
+    while (!client->is_deaf && (count = conversation_output(connection, parts, 7)) > 0) {
         size_t size = 0;
         for (int i = 0; i < count; i++) {
             buffer_add(&client->in, parts[i].iov_base, parts[i].iov_len);
             size += parts[i].iov_len;
         }
-        connection_sent(connection, size);
+        conversation_sent(connection, size);
         progress = true;
     }
-    if (connection_is_finished(connection))
+    if (conversation_is_finished(connection))
         world_hang_up(client);
     return progress;
 }
@@ -167,7 +168,7 @@ static bool drain(struct connection *connection)
 static bool can_feed(const struct client *client)
 {
     return client->connection && client->out.size && !client->is_corked &&
-           connection_wants_input(client->connection);
+           conversation_wants_input(client->connection);
 }
 
 static bool feed(struct client *client)
@@ -175,7 +176,7 @@ static bool feed(struct client *client)
     if (!can_feed(client))
         return false;
     size_t size = client->out.size < INPUT_MAX ? client->out.size : INPUT_MAX;
-    connection_input(client->connection, bytes_of(client->out.data, size));
+    conversation_input(client->connection, bytes_of(client->out.data, size));
     buffer_drop(&client->out, size);
     return true;
 }
@@ -193,22 +194,22 @@ void world_settle(struct world *world)
     bool progress = true;
     int turns_max = world->turns_max ? world->turns_max : ROUNDS_MAX;
     for (int round = 0; progress && round < turns_max; round++) {
-        struct connection *connection;
+        struct conversation *connection;
         progress = false;
         for (int i = 0; i < CLIENTS_MAX; i++)
             progress |= feed(&world->clients[i]);
         for (int i = 0; i < CLIENTS_MAX; i++)
             if (world->clients[i].connection)
                 progress |= drain(world->clients[i].connection);
-        server_tick(world->server, world->now_ms, wall_clock_ms + world->now_ms);
-        while ((connection = server_take_writable(world->server)))
+        service_tick(world->service, world->now_ms, wall_clock_ms + world->now_ms);
+        while ((connection = service_take_writable(world->service)))
             progress |= drain(connection);
         if (!world->is_syncer_held)
             progress |= step(world->syncer);
         progress |= step(world->indexer);
         if (!world->is_reader_held)
             progress |= step(world->reader);
-        progress |= server_next_ms(world->server) <= world->now_ms;
+        progress |= service_next_ms(world->service) <= world->now_ms;
         for (int i = 0; i < CLIENTS_MAX; i++)
             progress |= can_feed(&world->clients[i]);
     }

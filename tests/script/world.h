@@ -11,7 +11,7 @@ enum { CLIENTS_MAX = 8 };
 
 /* The other end of a connection. */
 struct client {
-    struct connection *connection; /* NULL: none, or it has ended */
+    struct conversation *connection; /* NULL: none, or it has ended */
     struct buffer out;             /* what the broker has not read yet */
     struct buffer in;              /* what the broker has sent and nobody has looked at */
     bool is_deaf;                  /* takes nothing from its socket */
@@ -32,6 +32,7 @@ struct world {
     struct server_options options;
     struct store_options store_options;
     struct server *server;
+    struct service *service; /* of the server */
     bool is_syncer_held;
     bool is_reader_held;
     int turns_max; /* that one world_settle does; 0: until nothing happens any more */

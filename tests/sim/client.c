@@ -92,7 +92,7 @@ void client_dial(struct client *client)
     client->state = CLIENT_GREETING;
     client->dial_epoch = client->machine->epoch;
     client->frame_max = FRAME_MAX_FIRST;
-    client->connection = connection_new(client->machine->server, &peer, client);
+    client->connection = service_accept(client->machine->service, &peer, client);
     buffer_add(&client->to_broker, protocol_header, PROTOCOL_HEADER_SIZE);
     sim_at(sim, EVENT_TO_BROKER, client->machine->number, client->number, 100, client->epoch);
 }
@@ -110,7 +110,7 @@ void client_lost(struct client *client)
     sim_say(sim, "client %d is disconnected", client->number);
     bool is_end = client->is_closed_well && sim->is_healed;
     if (client->connection)
-        connection_free(client->connection);
+        conversation_free(client->connection);
     client->connection = NULL;
     client->own.is_checked = false;
     forget_socket(client, !client->is_closed_well);
@@ -441,7 +441,7 @@ static void connection_method(struct client *client, const union method *method)
         client->is_blocked = false;
         break;
     case METHOD_CONNECTION_CLOSE:
-        if (!client->machine->server || !server_failure(client->machine->server))
+        if (!client->machine->server || !service_failure(client->machine->service))
             sim_fail(sim, "client %d: connection closed: %u %.*s", client->number,
                      method->connection_close.reply_code,
                      BYTES_ARG(method->connection_close.reply_text));

@@ -181,6 +181,7 @@ bool machine_start(struct machine *machine)
     if (!open_broker(machine))
         return false;
     machine->server = server_new(&machine->server_options, &machine->broker, sim->now_us / 1000);
+    machine->service = server_service(machine->server);
     machine_wake(machine, sim->now_us);
     return true;
 }
@@ -250,10 +251,10 @@ void machine_wake(struct machine *machine, uint64_t at_us)
 
 static void feed(struct client *client)
 {
-    if (!client->connection || !client->arrived || !connection_wants_input(client->connection))
+    if (!client->connection || !client->arrived || !conversation_wants_input(client->connection))
         return;
     size_t size = client->arrived < INPUT_MAX ? client->arrived : INPUT_MAX;
-    connection_input(client->connection, bytes_of(client->to_broker.data, size));
+    conversation_input(client->connection, bytes_of(client->to_broker.data, size));
     buffer_drop(&client->to_broker, size);
     client->arrived -= size;
 }
@@ -265,17 +266,17 @@ static void take_output(struct client *client)
     struct iovec parts[PARTS];
     int count;
     while (client->connection && client->to_client.size < WINDOW &&
-           (count = connection_output(client->connection, parts, PARTS)) > 0) {
+           (count = conversation_output(client->connection, parts, PARTS)) > 0) {
         size_t size = 0;
         for (int i = 0; i < count; i++) {
             buffer_add(&client->to_client, parts[i].iov_base, parts[i].iov_len);
             size += parts[i].iov_len;
         }
-        connection_sent(client->connection, size);
+        conversation_sent(client->connection, size);
     }
-    bool is_end = client->connection && connection_is_finished(client->connection);
+    bool is_end = client->connection && conversation_is_finished(client->connection);
     if (is_end) {
-        connection_free(client->connection);
+        conversation_free(client->connection);
         client->connection = NULL;
         client_orphaned(client);
     }
@@ -294,13 +295,13 @@ void machine_turn(struct machine *machine)
     for (int i = 0; i < CLIENTS; i++)
         if (sim->clients[i].machine == machine)
             feed(&sim->clients[i]);
-    server_tick(machine->server, sim->now_us / 1000, machine_clock_ms(machine));
-    while (server_take_writable(machine->server))
+    service_tick(machine->service, sim->now_us / 1000, machine_clock_ms(machine));
+    while (service_take_writable(machine->service))
         ;
     for (int i = 0; i < CLIENTS; i++)
         if (sim->clients[i].machine == machine)
             take_output(&sim->clients[i]);
-    uint64_t next_ms = server_next_ms(machine->server);
+    uint64_t next_ms = service_next_ms(machine->service);
     if (next_ms <= sim->now_us / 1000)
         machine_wake(machine, sim->now_us + 20);
     else if (next_ms != UINT64_MAX)
@@ -308,7 +309,7 @@ void machine_turn(struct machine *machine)
     for (int i = 0; i < CLIENTS; i++) {
         struct client *client = &sim->clients[i];
         if (client->machine == machine && client->connection && client->arrived &&
-            connection_wants_input(client->connection))
+            conversation_wants_input(client->connection))
             machine_wake(machine, sim->now_us + 20);
     }
 }

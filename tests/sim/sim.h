@@ -71,6 +71,7 @@ struct machine {
     struct store_options store_options;
     struct server_options server_options;
     struct server *server; /* NULL: it is down */
+    struct service *service; /* of the server */
     uint64_t epoch;        /* rises with each start and each end */
     uint64_t turn_us;      /* when the next turn is scheduled; UINT64_MAX: not */
     uint64_t slow_until_us;
@@ -268,7 +269,7 @@ struct client {
     struct machine *machine;
     int number;
     enum client_state state;
-    struct connection *connection; /* the broker's side; NULL: no socket */
+    struct conversation *connection; /* the broker's side; NULL: no socket */
     uint64_t epoch;                /* of the socket */
     uint64_t dial_epoch;           /* of the machine, when it was connected */
     struct buffer to_broker, to_client;

@@ -209,10 +209,11 @@ static void start(struct sim *sim, struct machine *machine)
 static void turn(struct sim *sim, struct machine *machine)
 {
     machine_turn(machine);
-    if (!server_failure(machine->server) || machine->is_failing)
+    if (!service_failure(machine->service) || machine->is_failing)
         return;
     machine->is_failing = true;
-    sim_say(sim, "broker %d has failed: %s", machine->number, server_failure(machine->server));
+    sim_say(sim, "broker %d has failed: %s", machine->number,
+            service_failure(machine->service));
     sim_at(sim, EVENT_FAULT, machine->number, FAULT_FAILED, sim_below(sim, 2000000), 0);
 }
 

@@ -27,6 +27,7 @@ UNIT_TESTS = \
 	%D%/test_options.t \
 	%D%/test_queue_settings.t \
 	%D%/test_wait.t \
+	%D%/test_service.t \
 	%D%/test_store_disk.t \
 	%D%/test_store_kv.t \
 	%D%/test_worker.t \
@@ -45,5 +46,9 @@ TESTS += $(UNIT_TESTS)
 %C%_test_broker_route_t_LDADD = libleveret_store_fake.a $(LDADD)
 
 %C%_test_broker_topic_t_LDADD = libleveret_store_fake.a $(LDADD)
+
+%C%_test_loop_t_SOURCES = %D%/test_loop.c tests/script/world.c
+
+%C%_test_service_t_SOURCES = %D%/test_service.c tests/script/world.c
 
 %C%_test_turn_t_SOURCES = %D%/test_turn.c tests/script/world.c

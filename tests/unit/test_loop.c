@@ -1,9 +1,8 @@
-/* The loop and its sockets, under a session that is made up here: what the layer below the sockets
- * sees is little enough to be played by a few functions. A child process runs the loop; the test is
- * its peer.
+/* The loop and its sockets, with a protocol that is made up here. A child process runs the loop; the
+ * test is its peer.
  *
  * A peer's bytes are commands: 'e' and one byte: send it back; 'm': send a mebibyte; 'q': say
- * "bye" and finish; 'p': read no further for 50 ms; 's': work on it for 20 ms; 'f': the store
+ * "bye" and finish; 'p': read no further for 50 ms; 's': work on it for 20 ms; 'f': the service
  * fails; the rest is ignored. */
 #include "net/loop.h"
 
@@ -17,332 +16,260 @@
 
 #include "base/buffer.h"
 #include "base/mem.h"
-#include "net/listener.h"
+#include "tests/lib/loop_child.h"
 #include "tests/lib/tap.h"
+#include "tests/script/world.h"
 
 enum { MEBIBYTE = 1 << 20, PAUSE_MS = 50, WORK_MS = 20 };
 
-/* ---- a session ---- */
+/* ---- a protocol ---- */
 
-struct connection {
-    struct list link;
-    struct list writable_link;
-    struct server *server;
-    void *owner;
+struct talk {
+    struct conversation conversation;
+    struct talkers *talkers;
+    struct list link; /* in talkers->talks */
     struct buffer output;
     uint8_t *lent; /* a copy of it, until it is sent */
     uint64_t paused_until_ms; /* 0: not paused */
     bool finished;
 };
 
-struct server {
-    struct list connections;
-    struct list writable;
-    size_t count;
+struct talkers {
+    struct service service;
+    struct list talks;
     uint64_t now_ms;
     bool failing;
 };
 
-static void touch(struct connection *connection)
+static struct talk *talk_of(const struct conversation *conversation)
 {
-    list_remove(&connection->writable_link);
-    list_push_back(&connection->server->writable, &connection->writable_link);
+    return list_entry(conversation, struct talk, conversation);
 }
 
-static void say(struct connection *connection, const char *text)
+static struct talkers *talkers_of(const struct service *service)
 {
-    buffer_add(&connection->output, text, strlen(text));
-    touch(connection);
+    return list_entry(service, struct talkers, service);
 }
 
-struct connection *connection_new(struct server *server, const struct peer *peer, void *owner)
+static void touch(struct talk *talk)
 {
-    struct connection *connection = mem_zalloc(sizeof(*connection));
-    connection->server = server;
-    connection->owner = owner;
-    list_push_back(&server->connections, &connection->link);
-    list_init(&connection->writable_link);
-    server->count++;
-    say(connection, peer->is_loopback ? "L" : "R");
-    return connection;
+    service_touch(&talk->talkers->service, &talk->conversation);
 }
 
-void *connection_owner(const struct connection *connection)
+static void say(struct talk *talk, const char *text)
 {
-    return connection->owner;
+    buffer_add(&talk->output, text, strlen(text));
+    touch(talk);
 }
 
-void connection_lost(struct connection *connection, const char *reason)
+static void lost(struct conversation *conversation, const char *reason)
 {
-    (void)connection;
-    assert(*reason);
+    (void)conversation;
+    assert(!reason || *reason);
 }
 
-void connection_free(struct connection *connection)
+static void free_talk(struct conversation *conversation)
 {
-    list_remove(&connection->link);
-    list_remove(&connection->writable_link);
-    connection->server->count--;
-    buffer_free(&connection->output);
-    mem_free(connection->lent);
-    mem_free(connection);
+    struct talk *talk = talk_of(conversation);
+    list_remove(&talk->link);
+    list_remove(&conversation->writable_link);
+    buffer_free(&talk->output);
+    mem_free(talk->lent);
+    mem_free(talk);
 }
 
-static void send_mebibyte(struct connection *connection)
+static void send_mebibyte(struct talk *talk)
 {
-    uint8_t *at = buffer_room(&connection->output, MEBIBYTE);
+    uint8_t *at = buffer_room(&talk->output, MEBIBYTE);
     for (size_t i = 0; i < MEBIBYTE; i++)
         at[i] = (uint8_t)(i % 251);
-    buffer_added(&connection->output, MEBIBYTE);
-    touch(connection);
+    buffer_added(&talk->output, MEBIBYTE);
+    touch(talk);
 }
 
-void connection_input(struct connection *connection, struct bytes bytes)
+static void send_byte(struct talk *talk, uint8_t byte)
 {
-    for (size_t i = 0; i < bytes.size && !connection->finished; i++) {
+    buffer_add(&talk->output, &byte, 1);
+    touch(talk);
+}
+
+static void input(struct conversation *conversation, struct bytes bytes)
+{
+    struct talk *talk = talk_of(conversation);
+    for (size_t i = 0; i < bytes.size && !talk->finished; i++) {
         if (bytes.data[i] == 'e' && i + 1 < bytes.size) {
-            buffer_add(&connection->output, &bytes.data[++i], 1);
-            touch(connection);
+            send_byte(talk, bytes.data[++i]);
         } else if (bytes.data[i] & 0x80) {
-            buffer_add(&connection->output, &bytes.data[i], 1);
-            touch(connection);
+            send_byte(talk, bytes.data[i]);
         } else if (bytes.data[i] == 'm') {
-            send_mebibyte(connection);
+            send_mebibyte(talk);
         } else if (bytes.data[i] == 'p') {
-            connection->paused_until_ms = connection->server->now_ms + PAUSE_MS;
+            talk->paused_until_ms = talk->talkers->now_ms + PAUSE_MS;
         } else if (bytes.data[i] == 's') {
             usleep(WORK_MS * 1000);
         } else if (bytes.data[i] == 'f') {
-            connection->server->failing = true;
+            talk->talkers->failing = true;
         } else if (bytes.data[i] == 'q') {
-            say(connection, "bye");
-            connection->finished = true;
+            say(talk, "bye");
+            talk->finished = true;
         }
     }
 }
 
-bool connection_wants_input(const struct connection *connection)
+static bool wants_input(const struct conversation *conversation)
 {
-    return !connection->finished && !connection->paused_until_ms;
-}
-
-bool connection_has_turn(struct connection *connection)
-{
-    return connection_wants_input(connection);
-}
-
-bool connection_is_blocked(const struct connection *connection)
-{
-    (void)connection;
-    return false;
+    const struct talk *talk = talk_of(conversation);
+    return !talk->finished && !talk->paused_until_ms;
 }
 
 /* In parts of odd sizes, to see them put together. What is lent stays where it is while more comes. */
-int connection_output(struct connection *connection, struct iovec *parts, int max)
+static int output(struct conversation *conversation, struct iovec *parts, int max)
 {
+    struct talk *talk = talk_of(conversation);
     size_t at = 0;
     int count = 0;
-    assert(!connection->lent);
-    if (connection->output.size == 0)
+    assert(!talk->lent);
+    if (talk->output.size == 0)
         return 0;
-    connection->lent = mem_dup(connection->output.data, connection->output.size);
-    while (count < max && at < connection->output.size) {
-        size_t size = connection->output.size - at < 7777 ? connection->output.size - at : 7777;
-        parts[count++] = (struct iovec){connection->lent + at, size};
+    talk->lent = mem_dup(talk->output.data, talk->output.size);
+    while (count < max && at < talk->output.size) {
+        size_t size = talk->output.size - at < 7777 ? talk->output.size - at : 7777;
+        parts[count++] = (struct iovec){talk->lent + at, size};
         at += size;
     }
     return count;
 }
 
-void connection_sent(struct connection *connection, size_t size)
+static void sent(struct conversation *conversation, size_t size)
 {
-    assert(connection->lent);
-    mem_free(connection->lent);
-    connection->lent = NULL;
-    buffer_drop(&connection->output, size);
+    struct talk *talk = talk_of(conversation);
+    assert(talk->lent);
+    mem_free(talk->lent);
+    talk->lent = NULL;
+    buffer_drop(&talk->output, size);
 }
 
-bool connection_is_finished(const struct connection *connection)
+static bool is_finished(const struct conversation *conversation)
 {
-    return connection->finished && connection->output.size == 0;
+    const struct talk *talk = talk_of(conversation);
+    return talk->finished && talk->output.size == 0;
 }
 
-void server_tick(struct server *server, uint64_t now_ms, uint64_t clock_ms)
+static struct conversation *accept_peer(struct service *service, const struct peer *peer)
 {
+    static const struct conversation_ops ops = {.input = input,
+                                                .wants_input = wants_input,
+                                                .output = output,
+                                                .sent = sent,
+                                                .is_finished = is_finished,
+                                                .lost = lost,
+                                                .free = free_talk};
+    struct talk *talk = mem_zalloc(sizeof(*talk));
+    conversation_init(&talk->conversation, &ops);
+    talk->talkers = talkers_of(service);
+    list_push_back(&talk->talkers->talks, &talk->link);
+    say(talk, peer->is_loopback ? "L" : "R");
+    return &talk->conversation;
+}
+
+static void tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)
+{
+    struct talkers *talkers = talkers_of(service);
     (void)clock_ms;
-    server->now_ms = now_ms;
-    list_for_each(at, &server->connections)
+    talkers->now_ms = now_ms;
+    list_for_each(at, &talkers->talks)
     {
-        struct connection *connection = list_entry(at, struct connection, link);
-        if (connection->paused_until_ms && connection->paused_until_ms <= now_ms) {
-            connection->paused_until_ms = 0;
-            say(connection, "again");
+        struct talk *talk = list_entry(at, struct talk, link);
+        if (talk->paused_until_ms && talk->paused_until_ms <= now_ms) {
+            talk->paused_until_ms = 0;
+            say(talk, "again");
         }
     }
 }
 
-uint64_t server_next_ms(const struct server *server)
+static uint64_t next_ms(const struct service *service)
 {
-    uint64_t next_ms = UINT64_MAX;
-    list_for_each(at, &server->connections)
+    const struct talkers *talkers = talkers_of(service);
+    uint64_t next = UINT64_MAX;
+    list_for_each(at, &talkers->talks)
     {
-        uint64_t at_ms = list_entry(at, struct connection, link)->paused_until_ms;
-        if (at_ms && at_ms < next_ms)
-            next_ms = at_ms;
+        uint64_t at_ms = list_entry(at, struct talk, link)->paused_until_ms;
+        if (at_ms && at_ms < next)
+            next = at_ms;
     }
-    return next_ms;
+    return next;
 }
 
-void server_shutdown(struct server *server)
+static void say_goodbye(struct service *service)
 {
-    list_for_each(at, &server->connections)
+    list_for_each(at, &talkers_of(service)->talks)
     {
-        say(list_entry(at, struct connection, link), "shutdown");
-        list_entry(at, struct connection, link)->finished = true;
+        say(list_entry(at, struct talk, link), "shutdown");
+        list_entry(at, struct talk, link)->finished = true;
     }
 }
 
-size_t server_connections(const struct server *server)
+static const char *failure(const struct service *service)
 {
-    return server->count;
+    return talkers_of(service)->failing ? "it was told to" : NULL;
 }
 
-struct connection *server_take_writable(struct server *server)
-{
-    struct list *link = list_take_first(&server->writable);
-    return link ? list_entry(link, struct connection, writable_link) : NULL;
-}
-
-/* The store is played by the server. */
-const char *store_failure(const struct store *store)
-{
-    return ((const struct server *)(const void *)store)->failing ? "it was told to" : NULL;
-}
-
-bool store_give_memory_back(struct store *store)
-{
-    (void)store;
-    return false;
-}
-
-const struct store_stats *store_stats(struct store *store)
-{
-    static const struct store_stats stats;
-    (void)store;
-    return &stats;
-}
+static const struct service_ops talkers_ops = {.accept = accept_peer,
+                                               .tick = tick,
+                                               .next_ms = next_ms,
+                                               .shutdown = say_goodbye,
+                                               .failure = failure};
 
 /* ---- a running loop ---- */
 
 static size_t io_threads; /* that it has */
+static struct world world; /* has a store, to be looked after */
 
-struct running {
-    pid_t child;
-    struct address address;
-};
-
-static struct running start(size_t descriptors)
+static struct loop_child start(size_t descriptors)
 {
-    struct running running;
-    struct loop *loop = loop_new(NULL, descriptors, io_threads, 0);
-    struct address any;
-    const struct endpoint here = {.host = "127.0.0.1"};
-    size_t count;
-    if (endpoint_addresses(&here, &any, &count) != NULL)
-        bail("127.0.0.1 is no address");
-    if (loop_bind(loop, &any, NULL) != 0)
-        bail("loop_bind: %s", strerror(errno));
-    running.address = list_entry(list_first(&loop->listeners), struct listener, link)->address;
-    struct server server = {0};
-    list_init(&server.connections);
-    list_init(&server.writable);
-    running.child = fork();
-    if (running.child == 0) {
-        alarm(60);
-        _exit(loop_run(loop, &server, (struct store *)&server) == 0 ? 0 : 1);
-    }
-    loop_free(loop);
-    return running;
+    static struct talkers talkers;
+    static struct service *const service = &talkers.service;
+    list_init(&talkers.talks);
+    service_init(&talkers.service, &talkers_ops);
+    return loop_child_start(&service, 1, world.store, descriptors, io_threads);
 }
 
-/* A new connection, once the child listens. */
-static int connect_to(const struct running *running)
+static int connect_to(const struct loop_child *child)
 {
-    for (int i = 0; i < 500; i++) {
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (connect(fd, &running->address.any, address_size(&running->address)) == 0)
-            return fd;
-        close(fd);
-        usleep(10000);
-    }
-    bail("cannot connect: %s", strerror(errno));
-}
-
-/* Reads exactly `size` bytes into `text` (and terminates it), or as much as comes. */
-static size_t read_text(int fd, char *text, size_t size)
-{
-    size_t got = 0;
-    while (got < size) {
-        ssize_t n = read(fd, text + got, size - got);
-        if (n <= 0)
-            break;
-        got += (size_t)n;
-    }
-    text[got] = '\0';
-    return got;
-}
-
-static void write_text(int fd, const char *text)
-{
-    size_t size = strlen(text);
-    is_int(write(fd, text, size), size, "sent: %.20s", text);
-}
-
-/* The exit status of the child, or 1000 and the signal that ended it. */
-static int wait_for(const struct running *running)
-{
-    int status;
-    waitpid(running->child, &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
-
-static int stop(const struct running *running)
-{
-    kill(running->child, SIGTERM);
-    return wait_for(running);
+    return loop_child_connect(child, 0);
 }
 
 TEST(echo)
 {
-    struct running running = start(1000);
+    struct loop_child child = start(1000);
     char text[64];
-    int fd = connect_to(&running);
-    read_text(fd, text, 1);
+    int fd = connect_to(&child);
+    peer_read(fd, text, 1);
     is_str(text, "L", "greeted, as a peer of this machine");
-    write_text(fd, "exeyez");
-    read_text(fd, text, 3);
+    peer_write(fd, "exeyez");
+    peer_read(fd, text, 3);
     is_str(text, "xyz", "answered");
     close(fd);
-    is_int(stop(&running), 0, "ended in good order");
+    is_int(loop_child_stop(&child), 0, "ended in good order");
 }
 
 TEST(a_peer_that_reads_slowly_gets_all)
 {
     enum { COUNT = 24 };
     static char part[MEBIBYTE + 1];
-    struct running running = start(1000);
-    int slow = connect_to(&running);
-    int quick = connect_to(&running);
-    read_text(slow, part, 1);
-    read_text(quick, part, 1);
+    struct loop_child child = start(1000);
+    int slow = connect_to(&child);
+    int quick = connect_to(&child);
+    peer_read(slow, part, 1);
+    peer_read(quick, part, 1);
     for (int i = 0; i < COUNT; i++)
-        write_text(slow, "m");
+        peer_write(slow, "m");
     usleep(50000);
-    write_text(quick, "ee");
-    is_int(read_text(quick, part, 1), 1, "another is served while it blocks");
+    peer_write(quick, "ee");
+    is_int(peer_read(quick, part, 1), 1, "another is served while it blocks");
     int good = 0;
     for (int i = 0; i < COUNT; i++) {
-        size_t got = read_text(slow, part, MEBIBYTE);
+        size_t got = peer_read(slow, part, MEBIBYTE);
         size_t at = 0;
         while (at < got && (uint8_t)part[at] == at % 251)
             at++;
@@ -351,143 +278,143 @@ TEST(a_peer_that_reads_slowly_gets_all)
     is_int(good, COUNT, "every mebibyte came as it was sent");
     close(slow);
     close(quick);
-    is_int(stop(&running), 0, "ended");
+    is_int(loop_child_stop(&child), 0, "ended");
 }
 
 TEST(last_words_reach_a_peer_that_still_talks)
 {
     static char noise[MEBIBYTE];
-    struct running running = start(1000);
+    struct loop_child child = start(1000);
     char text[64];
-    int fd = connect_to(&running);
-    read_text(fd, text, 1);
-    write_text(fd, "q");
+    int fd = connect_to(&child);
+    peer_read(fd, text, 1);
+    peer_write(fd, "q");
     signal(SIGPIPE, SIG_IGN);
     for (int i = 0; i < 4; i++)
         if (write(fd, noise, sizeof(noise)) < 0)
             break;
     usleep(50000);
-    is_int(read_text(fd, text, 60), 3, "three bytes and the end");
+    is_int(peer_read(fd, text, 60), 3, "three bytes and the end");
     is_str(text, "bye", "are what was said last");
     close(fd);
-    is_int(stop(&running), 0, "ended");
+    is_int(loop_child_stop(&child), 0, "ended");
 }
 
 TEST(a_peer_that_does_not_close_is_left)
 {
-    struct running running = start(1000);
+    struct loop_child child = start(1000);
     char text[64];
-    int fd = connect_to(&running);
-    read_text(fd, text, 1);
-    write_text(fd, "q");
-    is_int(read_text(fd, text, 60), 3, "it said goodbye");
+    int fd = connect_to(&child);
+    peer_read(fd, text, 1);
+    peer_write(fd, "q");
+    is_int(peer_read(fd, text, 60), 3, "it said goodbye");
     usleep(3300000);
     struct pollfd reset = {.fd = fd, .events = 0};
     ok(send(fd, "x", 1, MSG_NOSIGNAL) == 1, "after some seconds nobody is there to take");
     is_int(poll(&reset, 1, 1000), 1, "what it sends, and it is told");
     close(fd);
-    is_int(stop(&running), 0, "ended");
+    is_int(loop_child_stop(&child), 0, "ended");
 }
 
 TEST(input_waits_while_it_is_not_wanted)
 {
-    struct running running = start(1000);
+    struct loop_child child = start(1000);
     char text[64];
-    int fd = connect_to(&running);
-    read_text(fd, text, 1);
-    write_text(fd, "p");
+    int fd = connect_to(&child);
+    peer_read(fd, text, 1);
+    peer_write(fd, "p");
     usleep(10000);
-    write_text(fd, "ex");
-    read_text(fd, text, 6);
+    peer_write(fd, "ex");
+    peer_read(fd, text, 6);
     is_str(text, "againx", "what came in the pause is answered after it");
     close(fd);
-    is_int(stop(&running), 0, "ended");
+    is_int(loop_child_stop(&child), 0, "ended");
 }
 
 TEST(descriptors_run_out)
 {
     enum { PEERS = 15, ROOM = 10 };
-    struct running running = start(2 * ROOM);
+    struct loop_child child = start(2 * ROOM);
     int fds[PEERS];
     char text[64];
     for (int i = 0; i < PEERS; i++)
-        fds[i] = connect_to(&running);
+        fds[i] = connect_to(&child);
     for (int i = 0; i < ROOM; i++)
-        read_text(fds[i], text, 1);
+        peer_read(fds[i], text, 1);
     struct pollfd late = {.fd = fds[ROOM], .events = POLLIN};
     is_int(poll(&late, 1, 150), 0, "one too many has to wait");
-    write_text(fds[0], "ex");
-    read_text(fds[0], text, 1);
+    peer_write(fds[0], "ex");
+    peer_read(fds[0], text, 1);
     is_str(text, "x", "while those who are there are served");
     for (int i = 0; i < PEERS - ROOM; i++)
         close(fds[i]);
     for (int i = ROOM; i < PEERS; i++)
-        is_int(read_text(fds[i], text, 1), 1, "then its turn comes");
+        is_int(peer_read(fds[i], text, 1), 1, "then its turn comes");
     for (int i = PEERS - ROOM; i < PEERS; i++)
         close(fds[i]);
-    is_int(stop(&running), 0, "ended");
+    is_int(loop_child_stop(&child), 0, "ended");
 }
 
 TEST(stopping_says_goodbye)
 {
-    struct running running = start(1000);
+    struct loop_child child = start(1000);
     char text[64];
-    int fd = connect_to(&running);
-    read_text(fd, text, 1);
-    kill(running.child, SIGINT);
-    is_int(read_text(fd, text, 60), 8, "it ends");
+    int fd = connect_to(&child);
+    peer_read(fd, text, 1);
+    kill(child.pid, SIGINT);
+    is_int(peer_read(fd, text, 60), 8, "it ends");
     is_str(text, "shutdown", "with the reason");
     close(fd);
-    is_int(wait_for(&running), 0, "and the loop with it");
+    is_int(loop_child_wait(&child), 0, "and the loop with it");
 }
 
 TEST(a_second_signal_is_obeyed_at_once)
 {
-    struct running running = start(1000);
+    struct loop_child child = start(1000);
     char text[64];
-    int fd = connect_to(&running);
-    read_text(fd, text, 1);
-    kill(running.child, SIGTERM);
-    read_text(fd, text, 60);
+    int fd = connect_to(&child);
+    peer_read(fd, text, 1);
+    kill(child.pid, SIGTERM);
+    peer_read(fd, text, 60);
     is_str(text, "shutdown", "it is stopping, and waits for us to close");
-    is_int(stop(&running), 128 + SIGTERM, "the second signal does not wait");
+    is_int(loop_child_stop(&child), 128 + SIGTERM, "the second signal does not wait");
     close(fd);
 }
 
 TEST(counters_are_told_and_nothing_ends)
 {
-    struct running running = start(1000);
+    struct loop_child child = start(1000);
     char text[64];
-    int fd = connect_to(&running);
-    read_text(fd, text, 1);
-    kill(running.child, SIGUSR1);
-    write_text(fd, "ex");
-    is_int(read_text(fd, text, 1), 1, "it goes on");
+    int fd = connect_to(&child);
+    peer_read(fd, text, 1);
+    kill(child.pid, SIGUSR1);
+    peer_write(fd, "ex");
+    is_int(peer_read(fd, text, 1), 1, "it goes on");
     close(fd);
-    is_int(stop(&running), 0, "ended");
+    is_int(loop_child_stop(&child), 0, "ended");
 }
 
-TEST(a_failed_store_ends_the_loop)
+TEST(a_failed_service_ends_the_loop)
 {
-    struct running running = start(1000);
+    struct loop_child child = start(1000);
     char text[64];
-    int fd = connect_to(&running);
-    read_text(fd, text, 1);
-    write_text(fd, "f");
-    read_text(fd, text, 60);
+    int fd = connect_to(&child);
+    peer_read(fd, text, 1);
+    peer_write(fd, "f");
+    peer_read(fd, text, 60);
     is_str(text, "shutdown", "the peer is told");
     close(fd);
-    is_int(wait_for(&running), 1, "and the loop says that it failed");
+    is_int(loop_child_wait(&child), 1, "and the loop says that it failed");
 }
 
 TEST(address_in_use)
 {
-    struct running running = start(1000);
-    close(connect_to(&running));
+    struct loop_child child = start(1000);
+    close(connect_to(&child));
     struct loop *loop = loop_new(NULL, 100, 0, 0);
-    is_int(loop_bind(loop, &running.address, NULL), EADDRINUSE, "a port can be taken once");
+    is_int(loop_bind(loop, &child.addresses[0], NULL, NULL), EADDRINUSE, "a port can be taken once");
     loop_free(loop);
-    is_int(stop(&running), 0, "ended");
+    is_int(loop_child_stop(&child), 0, "ended");
 }
 
 static uint8_t echoed(uint32_t at, int peer)
@@ -530,13 +457,13 @@ static bool is_echoed(int fd, int peer, uint32_t size)
 TEST(much_comes_and_goes)
 {
     enum { PEERS = 5, SIZE = 3000000 };
-    struct running running = start(1000);
+    struct loop_child child = start(1000);
     int fds[PEERS];
     pid_t writers[PEERS];
     for (int i = 0; i < PEERS; i++) {
         char text[4];
-        fds[i] = connect_to(&running);
-        read_text(fds[i], text, 1);
+        fds[i] = connect_to(&child);
+        peer_read(fds[i], text, 1);
         writers[i] = fork();
         if (writers[i] == 0) {
             write_echoed(fds[i], i, SIZE);
@@ -549,18 +476,18 @@ TEST(much_comes_and_goes)
         waitpid(writers[i], NULL, 0);
         close(fds[i]);
     }
-    is_int(stop(&running), 0, "ended");
+    is_int(loop_child_stop(&child), 0, "ended");
 }
 
 /* One that sends faster than it is dealt with is not all there is. */
 TEST(a_flood_keeps_nobody_waiting)
 {
     enum { SLOW = 64 << 10, FLOOD_MS = 2000 };
-    struct running running = start(1000);
+    struct loop_child child = start(1000);
     char text[64];
-    int fd = connect_to(&running);
-    int flood = connect_to(&running);
-    read_text(fd, text, 1);
+    int fd = connect_to(&child);
+    int flood = connect_to(&child);
+    peer_read(fd, text, 1);
     pid_t writer = fork();
     if (writer == 0) {
         static char much[SLOW];
@@ -572,33 +499,33 @@ TEST(a_flood_keeps_nobody_waiting)
         _exit(0);
     }
     usleep(200000);
-    write_text(fd, "p");
+    peer_write(fd, "p");
     struct pollfd readable = {.fd = fd, .events = POLLIN};
     is_int(poll(&readable, 1, FLOOD_MS / 2), 1, "another peer's time comes");
     kill(writer, SIGKILL);
     waitpid(writer, NULL, 0);
     close(fd);
     close(flood);
-    is_int(stop(&running), 0, "ended");
+    is_int(loop_child_stop(&child), 0, "ended");
 }
 
 /* What came before the end of a peer is acted on before the end is. */
 TEST(the_end_waits_while_input_is_not_wanted)
 {
     static char much[260 << 10];
-    struct running running = start(1000);
+    struct loop_child child = start(1000);
     char text[64];
-    int fd = connect_to(&running);
-    read_text(fd, text, 1);
+    int fd = connect_to(&child);
+    peer_read(fd, text, 1);
     memset(much, 'x', sizeof(much));
     much[0] = 's';
     much[sizeof(much) - 1] = 'p';
     is_int(write(fd, much, sizeof(much)), sizeof(much), "sent");
     shutdown(fd, SHUT_WR);
-    read_text(fd, text, 60);
+    peer_read(fd, text, 60);
     is_str(text, "again", "it heard the end only when it wanted to");
     close(fd);
-    is_int(stop(&running), 0, "ended");
+    is_int(loop_child_stop(&child), 0, "ended");
 }
 
 static void run_all(void)
@@ -615,15 +542,17 @@ static void run_all(void)
     RUN(stopping_says_goodbye);
     RUN(a_second_signal_is_obeyed_at_once);
     RUN(counters_are_told_and_nothing_ends);
-    RUN(a_failed_store_ends_the_loop);
+    RUN(a_failed_service_ends_the_loop);
     RUN(address_in_use);
 }
 
 int main(void)
 {
+    world_new(&world, false);
     run_all();
     io_threads = 2;
     tap_diag("with I/O threads");
     run_all();
+    world_free(&world);
     return done();
 }

@@ -73,7 +73,7 @@ static void input(struct client *client, const char *text)
 {
     struct buffer bytes = {0};
     add_method(&bytes, 1, text);
-    connection_input(client->connection, buffer_bytes(&bytes));
+    conversation_input(client->connection, buffer_bytes(&bytes));
     buffer_free(&bytes);
 }
 
@@ -107,9 +107,9 @@ static uint64_t ready(const char *name)
 
 static void tick(void)
 {
-    struct connection *connection;
-    server_tick(world.server, world.now_ms, world.now_ms);
-    while ((connection = server_take_writable(world.server)))
+    struct conversation *connection;
+    service_tick(world.service, world.now_ms, world.now_ms);
+    while ((connection = service_take_writable(world.service)))
         ;
 }
 
@@ -130,14 +130,14 @@ TEST(who_asks_for_much_does_so_in_parts)
     declare_many(one);
     declare(other, "queue.declare queue=own");
     tick();
-    connection_input(one->connection, many_publishes(&much, 20));
+    conversation_input(one->connection, many_publishes(&much, 20));
     uint64_t first = ready("q0");
     ok(first >= 1 && first <= 4, "a part of it is done: %d of 20", (int)first);
-    ok(!connection_has_turn(one->connection), "the rest waits for the next turn");
-    is_int(server_next_ms(world.server), 0, "which is at once");
+    ok(!conversation_has_turn(one->connection), "the rest waits for the next turn");
+    is_int(service_next_ms(world.service), 0, "which is at once");
     add_publish(&little, "", "own", 'x');
-    ok(connection_has_turn(other->connection), "another has its turn");
-    connection_input(other->connection, buffer_bytes(&little));
+    ok(conversation_has_turn(other->connection), "another has its turn");
+    conversation_input(other->connection, buffer_bytes(&little));
     is_int(ready("own"), 1, "what it sends is done in the same turn");
     int turns = 0;
     while (ready("q0") < 20 && turns < 100) {
@@ -188,9 +188,9 @@ TEST(a_turn_is_shared)
     tick();
     bool has_sent[MANY];
     for (int i = 0; i < MANY; i++) {
-        has_sent[i] = connection_has_turn(many[i].connection);
+        has_sent[i] = conversation_has_turn(many[i].connection);
         if (has_sent[i])
-            connection_input(many[i].connection, buffer_bytes(&much));
+            conversation_input(many[i].connection, buffer_bytes(&much));
     }
     uint64_t at_once = ready("q0");
     ok(at_once >= 4 && at_once <= 12, "of all that comes a turn takes what it can: %d",
@@ -201,14 +201,14 @@ TEST(a_turn_is_shared)
     for (; ready("q0") < 6 * MANY && turns < 1000; turns++) {
         tick();
         for (int i = 0; i < MANY; i++) {
-            if (has_sent[i] || !connection_has_turn(many[i].connection))
+            if (has_sent[i] || !conversation_has_turn(many[i].connection))
                 continue;
-            connection_input(many[i].connection, buffer_bytes(&much));
+            conversation_input(many[i].connection, buffer_bytes(&much));
             has_sent[i] = true;
         }
-        waits = connection_has_turn(light.connection) ? 0 : waits + 1;
+        waits = conversation_has_turn(light.connection) ? 0 : waits + 1;
         if (waits == 0)
-            connection_input(light.connection, buffer_bytes(&little));
+            conversation_input(light.connection, buffer_bytes(&little));
         longest = waits > longest ? waits : longest;
         most = ready("q0") - before > most ? ready("q0") - before : most;
         before = ready("q0");
@@ -218,8 +218,8 @@ TEST(a_turn_is_shared)
     ok(longest <= MANY / 4, "who wants little does not wait for all of the others: %d turns of %d",
        longest, turns);
     for (int i = 0; i < MANY; i++)
-        connection_free(many[i].connection);
-    connection_free(light.connection);
+        conversation_free(many[i].connection);
+    conversation_free(light.connection);
     buffer_free(&much);
     buffer_free(&little);
     world_free(&world);
@@ -331,10 +331,10 @@ TEST(many_bindings_go_in_parts)
     ok(!queue_of("much"), "the queue is gone at once");
     ok(bindings() > BINDINGS / 2 && bindings() < BINDINGS, "and some of its bindings");
     add_publish(&publish, "x", "k5999", 'x');
-    connection_input(other->connection, buffer_bytes(&publish));
-    ok(connection_wants_input(other->connection), "a message to it goes nowhere");
+    conversation_input(other->connection, buffer_bytes(&publish));
+    ok(conversation_wants_input(other->connection), "a message to it goes nowhere");
     input(other, "queue.declare queue=much nowait=1");
-    ok(!queue_of("much") && !connection_wants_input(other->connection),
+    ok(!queue_of("much") && !conversation_wants_input(other->connection),
        "who declares it again has to wait");
     size_t before = bindings(), most = 0;
     int turns = 0;
@@ -462,7 +462,7 @@ TEST(a_connection_is_dropped_in_parts)
     is_int(server_connections(world.server), 1, "the connection is gone at once");
     ok(ready("q") < DELIVERED && queue_of("own2999"), "what it had is not");
     input(other, "queue.declare queue=own2999 exclusive=1 nowait=1");
-    ok(connection_wants_input(other->connection) && queue_of("own2999"),
+    ok(conversation_wants_input(other->connection) && queue_of("own2999"),
        "but a queue of its own can be declared by another at once");
     int turns = turns_until_returned(&most);
     ok(turns > 2 && most < DELIVERED / 2, "deliveries come back in %d turns", turns);
@@ -473,7 +473,8 @@ TEST(a_connection_is_dropped_in_parts)
         tick();
     is_int(queue_of("q")->consumer_count, 0, "it has no consumers any more");
     ok(queue_of("own2999"), "what the other has declared is there");
-    ok(!queue_of("own1") && server_next_ms(world.server) > world.now_ms, "and nothing is left to do");
+    ok(!queue_of("own1") && service_next_ms(world.service) > world.now_ms,
+       "and nothing is left to do");
     buffer_free(&bytes);
     world_free(&world);
 }
@@ -518,7 +519,7 @@ TEST(an_error_ends_a_channel_in_parts)
     ok(ready("q") < DELIVERED, "deliveries do not come back at once");
     add_method(&bytes, 1, "channel.close-ok");
     add_method(&bytes, 1, "channel.open");
-    connection_input(one->connection, buffer_bytes(&bytes));
+    conversation_input(one->connection, buffer_bytes(&bytes));
     int turns = turns_until_returned(&most);
     ok(turns > 2 && most < DELIVERED / 2, "but in %d turns", turns);
     world_settle(&world);
@@ -542,9 +543,9 @@ TEST(all_are_settled_in_parts)
         deliver_many(one);
         tick();
         input(one, methods[i]);
-        ok(!connection_wants_input(one->connection), "%s takes more than a turn", methods[i]);
+        ok(!conversation_wants_input(one->connection), "%s takes more than a turn", methods[i]);
         int turns = 0;
-        for (; !connection_wants_input(one->connection) && turns < 1000; turns++)
+        for (; !conversation_wants_input(one->connection) && turns < 1000; turns++)
             tick();
         ok(turns >= 2, "it takes %d", turns);
         struct index *index = queue_of("q")->state;

@@ -1,7 +1,7 @@
 /* What a connection has to send, in order: blocks of copied bytes, and references to messages whose
  * large bodies go out from where they are. */
-#ifndef LEVERET_SESSION_OUTPUT_H
-#define LEVERET_SESSION_OUTPUT_H
+#ifndef LEVERET_PEER_OUTPUT_H
+#define LEVERET_PEER_OUTPUT_H
 
 #include <sys/uio.h>
 

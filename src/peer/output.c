@@ -1,7 +1,7 @@
 /* Bytes are copied into blocks, each block filled to its end before the next one is begun; `parts`
  * says in which order pieces of blocks and bodies go out. A block is freed when all its bytes are
  * sent and it is not the one being filled; when everything is sent, nothing is kept. */
-#include "session/output.h"
+#include "peer/output.h"
 
 #include <assert.h>
 

@@ -1,0 +1,115 @@
+/* A conversation with one peer: bytes in, bytes out. Who has the bytes (a socket, or a test with two
+ * arrays) knows no more of a protocol than this; who speaks the protocol knows no socket.
+ *
+ * A turn is: `input` for every conversation whose peer has sent something; then `tick` of every service
+ * (peer/service.h) once; then `output` and `sent` for every conversation that a service names. */
+#ifndef LEVERET_PEER_CONVERSATION_H
+#define LEVERET_PEER_CONVERSATION_H
+
+#include <sys/uio.h>
+
+#include "base/bytes.h"
+#include "base/list.h"
+
+/* Who is at the other end. */
+struct peer {
+    char name[64];    /* "127.0.0.1:40112", for the log */
+    bool is_loopback; /* by the peer's own address */
+};
+
+struct conversation;
+
+/* What a protocol does with its conversations. */
+struct conversation_ops {
+    /* Bytes from the peer, at most 256 KiB a call: acts on what is complete; keeps what cannot be
+     * acted on yet. Is not called while wants_input says no. */
+    void (*input)(struct conversation *conversation, struct bytes bytes);
+    /* Should the peer be read? No while it is blocked, or a decision is pending. NULL: always. */
+    bool (*wants_input)(const struct conversation *conversation);
+    /* The same, when there is something to read: what is left of this turn may be for others, and then
+     * it waits for the next one. NULL: as wants_input. */
+    bool (*has_turn)(struct conversation *conversation);
+    /* Is it kept waiting by something that may last? Others that wait do so for a moment. NULL: never. */
+    bool (*is_blocked)(const struct conversation *conversation);
+    /* Borrows what is to be sent, at most `max` parts; returns how many. They stay as they are until
+     * `sent`, whatever happens meanwhile, unless the conversation is freed: another thread may read
+     * them. */
+    int (*output)(struct conversation *conversation, struct iovec *parts, int max);
+    /* Gives back what was borrowed: the first `size` bytes of the output have been sent. */
+    void (*sent)(struct conversation *conversation, size_t size);
+    /* Nothing is left to be said or sent: `free` it, and close what carries it. NULL: the peer ends it. */
+    bool (*is_finished)(const struct conversation *conversation);
+    /* Notes that what carries it has ended, and why, before `free`; a NULL reason: the peer has closed
+     * it, without a word. The reason is not copied. NULL: nobody asks. */
+    void (*lost)(struct conversation *conversation, const char *reason);
+    /* The peer is gone, or all is said. It must not be used again. */
+    void (*free)(struct conversation *conversation);
+};
+
+/* The first member of a protocol's own object. */
+struct conversation {
+    const struct conversation_ops *ops;
+    void *owner;               /* what carries it: the socket's own */
+    struct list writable_link; /* in its service's `writable` */
+};
+
+/* On no list, with no owner yet. */
+static inline void conversation_init(struct conversation *conversation,
+                                     const struct conversation_ops *ops)
+{
+    conversation->ops = ops;
+    conversation->owner = NULL;
+    list_init(&conversation->writable_link);
+}
+
+/* ---- the operations; what is NULL has its answer here ---- */
+
+static inline void conversation_input(struct conversation *conversation, struct bytes bytes)
+{
+    conversation->ops->input(conversation, bytes);
+}
+
+static inline bool conversation_wants_input(const struct conversation *conversation)
+{
+    return !conversation->ops->wants_input || conversation->ops->wants_input(conversation);
+}
+
+static inline bool conversation_has_turn(struct conversation *conversation)
+{
+    return conversation->ops->has_turn ? conversation->ops->has_turn(conversation)
+                                       : conversation_wants_input(conversation);
+}
+
+static inline bool conversation_is_blocked(const struct conversation *conversation)
+{
+    return conversation->ops->is_blocked && conversation->ops->is_blocked(conversation);
+}
+
+static inline int conversation_output(struct conversation *conversation, struct iovec *parts,
+                                      int max)
+{
+    return conversation->ops->output(conversation, parts, max);
+}
+
+static inline void conversation_sent(struct conversation *conversation, size_t size)
+{
+    conversation->ops->sent(conversation, size);
+}
+
+static inline bool conversation_is_finished(const struct conversation *conversation)
+{
+    return conversation->ops->is_finished && conversation->ops->is_finished(conversation);
+}
+
+static inline void conversation_lost(struct conversation *conversation, const char *reason)
+{
+    if (conversation->ops->lost)
+        conversation->ops->lost(conversation, reason);
+}
+
+static inline void conversation_free(struct conversation *conversation)
+{
+    conversation->ops->free(conversation);
+}
+
+#endif

@@ -24,8 +24,8 @@ struct queue *queue_declare(struct vhost *vhost, const struct queue_declare *dec
 void queue_generate_name(struct vhost *vhost, char *name);
 /* May this connection use the queue? Else 405 `cannot obtain exclusive access to locked ...`. */
 bool queue_check_access(const struct queue *queue, uint64_t connection_id, struct error *error);
-/* Removes the queue, its messages and its bindings (auto-delete exchanges may go too); see removal.h. The
- * session has taken its consumers away. */
+/* Removes the queue, its messages and its bindings (auto-delete exchanges may go too); see removal.h. Its
+ * consumers find themselves on the lists that they named. From anywhere, but from within a verb of it. */
 void queue_delete(struct queue *queue);
 
 #endif

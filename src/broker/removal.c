@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "broker/catalogue.h"
 #include "broker/model.h"
+#include "queue/queue_consumer.h"
 
 /* What it costs to take a binding away, and how much of that is done at once. */
 enum { BINDING_STEPS = 150, AT_ONCE = 2 * BUDGET_MS };
@@ -126,6 +127,7 @@ void queue_delete(struct queue *queue)
     queue->is_leaving = true;
     if (queue->durable)
         catalogue_delete_queue(queue);
+    queue_lose_consumers(queue);
     dead_letters_forget(queue);
     queue_drop(queue);
     list_remove(&queue->owner_link);

@@ -54,8 +54,8 @@ struct queue {
     size_t arguments_size;
     bool durable, auto_delete;
     uint64_t exclusive_owner; /* id of the connection that owns it; 0: not exclusive */
-    struct list consumers;         /* all of them: the session's */
-    struct list ready_consumers;   /* those that can take a message now, next one first */
+    struct list consumers;       /* struct queue_consumer: all of them */
+    struct list ready_consumers; /* those that can take a message now, next one first */
     uint32_t consumer_count;
     bool had_consumer;         /* auto-delete needs one to have been there */
     bool exclusively_consumed; /* one consumer asked for exclusive access */

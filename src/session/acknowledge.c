@@ -16,7 +16,6 @@ void acknowledge_expect(struct channel *channel, struct consumer *source, uint64
     size_t memory = unacked_memory(&channel->unacked);
     unacked_add(&channel->unacked, tag, source, sequence);
     channel_server(channel)->unacked_bytes += unacked_memory(&channel->unacked) - memory;
-    source->unacked++;
     if (!source->is_getter)
         channel->consumer_unacked++;
 }
@@ -32,7 +31,7 @@ void delivery_forget(struct channel *channel, const struct delivery *delivery)
 
 void delivery_end(struct channel *channel, const struct delivery *delivery, enum verdict verdict)
 {
-    struct queue *queue = delivery->source->queue;
+    struct queue *queue = delivery->source->base.queue;
     if (queue && verdict == VERDICT_ACK) {
         queue_settle(queue, delivery->sequence);
     } else if (queue && verdict == VERDICT_REJECT) {

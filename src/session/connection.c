@@ -52,7 +52,7 @@ static bool drop(struct connection *connection)
         if (budget_is_spent(turn))
             return false;
         budget_use(turn, QUEUE_STEPS);
-        queue_remove(list_entry(link, struct queue, owner_link));
+        queue_delete(list_entry(link, struct queue, owner_link));
     }
     return true;
 }

@@ -1,4 +1,5 @@
-/* A consumer: who wants the messages of a queue, and how many at a time.
+/* A consumer on a channel: what its client calls it, and where its deliveries go. Its place among the
+ * consumers of its queue is the queue's (queue/queue_consumer.h).
  *
  * Also anything else that deliveries come from: a channel that used basic.get has one inactive
  * consumer for each queue with messages it has not acknowledged; a reply consumer (direct reply-to)
@@ -6,33 +7,30 @@
 #ifndef LEVERET_SESSION_CONSUMER_H
 #define LEVERET_SESSION_CONSUMER_H
 
-#include "broker/queue_declare.h"
+#include "queue/queue_consumer.h"
 
 struct channel;
 struct delivery;
+struct server;
 
 enum { CONSUMERS_MAX = 10000 }; /* on one channel */
 
 struct consumer {
+    struct queue_consumer base;
     struct channel *channel;
-    struct queue *queue;      /* NULL once it is gone */
-    struct list queue_link;   /* in queue->consumers */
-    struct list ready_link;   /* in queue->ready_consumers, or with others that wait for the same */
     struct list channel_link; /* in channel->consumers while it is active, or channel->getters */
     uint32_t refs;            /* one while it is active, one for each run of unacked deliveries */
-    uint32_t unacked;
-    uint16_t prefetch; /* 0: no limit */
-    bool no_ack;
-    bool exclusive;
-    bool is_active; /* can be given messages: not cancelled, and not a getter */
-    bool is_getter; /* the source of messages that were got */
-    bool is_parked; /* ready_link is on the list of an obstacle */
-    int64_t priority;
+    bool is_getter;           /* the source of messages that were got */
     uint8_t tag_size;
     uint8_t prefix[]; /* of a deliver frame: frame header, ids, and the tag as a shortstr */
 };
 
 enum { CONSUMER_PREFIX_TAG = 12 }; /* where the tag's characters begin in the prefix */
+
+static inline struct consumer *consumer_of(struct queue_consumer *base)
+{
+    return base ? list_entry(base, struct consumer, base) : NULL;
+}
 
 static inline struct bytes consumer_tag(const struct consumer *consumer)
 {
@@ -54,20 +52,12 @@ struct consumer *consumer_new(struct channel *channel, const struct consumer_req
 struct consumer *consumer_for_get(struct channel *channel, struct queue *queue);
 /* The consumer gets no more deliveries; an auto-delete queue may go with it. */
 void consumer_cancel(struct consumer *consumer);
-/* Deletes a queue that nobody consumes from: what was delivered from it is forgotten. */
-void queue_remove(struct queue *queue);
-/* The same for one with consumers: they are put on `lost`, for consumers_tell_lost once the caller
- * has answered. */
-void queue_remove_consumed(struct queue *queue, struct list *lost);
-/* Tells consumers that they are no more, and empties the list. On the connection of `deleter` they
- * are told after what that channel was answered, even if the answer is held. */
-void consumers_tell_lost(struct list *lost, const struct channel *deleter);
+/* Tells consumers whose queue is gone that they are no more. On the connection of `deleter` they are
+ * told after what that channel was answered, even if the answer is held; NULL: nobody asked for it. */
+void consumers_tell_lost(struct server *server, const struct channel *deleter);
 /* One of its deliveries was acknowledged or went back. The caller sees to channel_unpark afterwards. */
 void consumer_settled(struct consumer *consumer);
-/* May take a message now, as far as its own prefetch is concerned: joins queue->ready_consumers. */
-void consumer_ready(struct consumer *consumer);
-/* Goes back to the end of its priority in queue->ready_consumers after a delivery, or leaves it when
- * its prefetch is used up, or when others of its channel wait for the same credit. */
+/* It had its turn: when others of its channel wait for the same credit, it goes behind these. */
 void consumer_delivered(struct consumer *consumer);
 /* Waits on `obstacles` (a channel's, a connection's) until consumers_unpark. */
 void consumer_park(struct consumer *consumer, struct list *obstacles);

@@ -17,7 +17,7 @@ static void deliver(struct consumer *consumer, const struct taken *taken)
 {
     struct channel *channel = consumer->channel;
     uint64_t tag = ++channel->delivery_tag;
-    if (!consumer->no_ack)
+    if (!consumer->base.no_ack)
         acknowledge_expect(channel, consumer, tag, taken->sequence);
     outgoing_deliver(consumer, taken->message, tag, taken->redelivered);
     consumer_delivered(consumer);
@@ -26,18 +26,17 @@ static void deliver(struct consumer *consumer, const struct taken *taken)
 /* The next consumer that nothing hinders. */
 static struct consumer *next_consumer(struct queue *queue)
 {
-    struct list *link;
-    while ((link = list_first(&queue->ready_consumers))) {
-        struct consumer *consumer = list_entry(link, struct consumer, ready_link);
+    struct consumer *consumer;
+    while ((consumer = consumer_of(queue_next_consumer(queue)))) {
         struct channel *channel = consumer->channel;
         if (!channel_can_deliver(channel))
             consumer_park(consumer, &channel->parked);
         else if (!connection_can_deliver(channel->connection))
             consumer_park(consumer, &channel->connection->parked);
         else
-            return consumer;
+            break;
     }
-    return NULL;
+    return consumer;
 }
 
 /* A delivery is one; a body that is copied counts for its kibibytes, another one for its frames. */
@@ -60,7 +59,7 @@ static unsigned serve(struct queue *queue, unsigned budget)
             queue_has_work(queue);
             break;
         }
-        if (queue_take(queue, consumer->no_ack, &taken) != QUEUE_OK)
+        if (queue_match(queue, &consumer->base, &taken) != QUEUE_OK)
             break;
         deliver(consumer, &taken);
         count += cost_of(taken.message);
@@ -81,7 +80,7 @@ static unsigned take_turn(struct server *server)
         return 1;
     struct consumer *consumer = consumer_unpark_next(channel);
     channel_unpark(channel);
-    return 1 + (consumer ? serve(consumer->queue, QUEUE_BUDGET) : 0);
+    return 1 + (consumer ? serve(consumer->base.queue, QUEUE_BUDGET) : 0);
 }
 
 bool dispatch_directly(struct queue *queue, const struct parcel *parcel)
@@ -89,10 +88,10 @@ bool dispatch_directly(struct queue *queue, const struct parcel *parcel)
     if (queue_ready(queue))
         return false;
     struct consumer *consumer = next_consumer(queue);
-    if (!consumer || !consumer->no_ack || !parcel_is_small(parcel, consumer->channel))
+    if (!consumer || !consumer->base.no_ack || !parcel_is_small(parcel, consumer->channel))
         return false;
+    queue_consumer_had_turn(&consumer->base);
     outgoing_deliver_parcel(consumer, parcel, ++consumer->channel->delivery_tag, false);
-    consumer_delivered(consumer);
     return true;
 }
 
@@ -153,7 +152,7 @@ bool dispatch_due_consumed(struct channel *channel)
 {
     list_for_each(link, &channel->consumers) {
         struct consumer *consumer = list_entry(link, struct consumer, channel_link);
-        if (consumer->queue && !dispatch_due(channel, consumer->queue))
+        if (consumer->base.queue && !dispatch_due(channel, consumer->base.queue))
             return false;
     }
     return true;
@@ -164,7 +163,7 @@ bool dispatch_due_returned(struct channel *channel, uint64_t first, uint64_t las
     size_t at = 0;
     struct consumer *source;
     while ((source = unacked_source(&channel->unacked, first, last, &at)))
-        if (source->queue && !dispatch_due(channel, source->queue))
+        if (source->base.queue && !dispatch_due(channel, source->base.queue))
             return false;
     return true;
 }

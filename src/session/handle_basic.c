@@ -109,7 +109,7 @@ enum handled handle_basic_cancel(struct channel *channel, const struct method_ba
 {
     (void)error;
     struct consumer *consumer = map_find(&channel->tags, method->consumer_tag);
-    if (consumer && consumer->queue && !dispatch_due(channel, consumer->queue))
+    if (consumer && consumer->base.queue && !dispatch_due(channel, consumer->base.queue))
         return HANDLED_WAIT;
     if (consumer)
         consumer_cancel(consumer);
@@ -153,8 +153,11 @@ enum handled handle_basic_get(struct channel *channel, const struct method_basic
         break;
     }
     uint64_t tag = ++channel->delivery_tag;
-    if (!method->no_ack)
-        acknowledge_expect(channel, consumer_for_get(channel, queue), tag, taken.sequence);
+    if (!method->no_ack) {
+        struct consumer *getter = consumer_for_get(channel, queue);
+        getter->base.unacked++;
+        acknowledge_expect(channel, getter, tag, taken.sequence);
+    }
     outgoing_get_ok(channel, taken.message, tag, taken.redelivered, queue_ready(queue));
     message_unref(channel_broker(channel)->pool, taken.message);
     return HANDLED;

@@ -21,13 +21,11 @@ static void remove_left_behind(struct channel *channel, struct bytes name)
 {
     const struct connection *connection = channel->connection;
     struct queue *queue = vhost_queue(connection->vhost, name);
-    struct list lost;
     if (!queue || !queue->exclusive_owner || queue->exclusive_owner == connection->id ||
         !connection_has_gone(connection->server, queue->exclusive_owner))
         return;
-    list_init(&lost);
-    queue_remove_consumed(queue, &lost);
-    consumers_tell_lost(&lost, channel);
+    queue_delete(queue);
+    consumers_tell_lost(connection->server, channel);
 }
 
 struct queue *need_queue(struct channel *channel, struct bytes name, struct error *error)
@@ -203,8 +201,6 @@ enum handled handle_queue_delete(struct channel *channel, const struct method_qu
     struct connection *connection = channel->connection;
     struct bytes name = method->queue;
     union method ok = {.queue_delete_ok = {METHOD_QUEUE_DELETE_OK, 0}};
-    struct list lost;
-    list_init(&lost);
     if (!need_queue_name(channel, &name, error))
         return HANDLED_FAILED;
     remove_left_behind(channel, name);
@@ -217,12 +213,12 @@ enum handled handle_queue_delete(struct channel *channel, const struct method_qu
         if (!check_delete(queue, method, error))
             return HANDLED_FAILED;
         ok.queue_delete_ok.message_count = clip(queue_ready(queue));
-        queue_remove_consumed(queue, &lost);
+        queue_delete(queue);
     }
     if (!method->nowait) {
         wait_hold_names(channel);
         channel_send(channel, &ok);
     }
-    consumers_tell_lost(&lost, channel);
+    consumers_tell_lost(connection->server, channel);
     return HANDLED;
 }

@@ -202,6 +202,7 @@ struct server *server_new(const struct server_options *options, struct broker *b
     server->now_ms = now_ms;
     list_init(&server->connections);
     list_init(&server->resumable);
+    list_init(&server->lost);
     list_init(&server->dropping);
     list_init(&server->gone);
     list_init(&server->emptying);

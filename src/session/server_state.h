@@ -15,6 +15,7 @@ struct server {
     struct server_options options;
     struct broker *broker;
     struct list connections;
+    struct list lost;       /* struct queue_consumer whose queue is gone: queue_link */
     struct list dropping;   /* connections that have ended and still have something: dropping_link */
     struct list gone;       /* those on `dropping` without a socket: conversation.writable_link */
     struct list emptying;   /* channels that have more to end: emptying_link */

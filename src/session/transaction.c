@@ -202,7 +202,7 @@ static bool check_message(struct transaction *tx, const struct message *message,
 /* A rejected message may have to be read, to be sent on as a dead letter. */
 static enum progress write_letter(struct transaction *tx, struct kept_delivery *kept)
 {
-    struct queue *queue = kept->delivery.source->queue;
+    struct queue *queue = kept->delivery.source->base.queue;
     if (kept->verdict != VERDICT_REJECT || !queue || !queue->settings->dead_letter_exchange)
         return PROGRESS_DONE;
     enum queue_result result =
@@ -310,7 +310,7 @@ static void drop_letter(struct transaction *tx, struct kept_delivery *kept)
 
 static void apply_delivery(struct transaction *tx, struct kept_delivery *kept)
 {
-    struct queue *queue = kept->delivery.source->queue;
+    struct queue *queue = kept->delivery.source->base.queue;
     if (kept->verdict != VERDICT_REJECT || !queue) {
         delivery_end(tx->channel, &kept->delivery, kept->verdict);
     } else {

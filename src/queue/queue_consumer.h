@@ -1,0 +1,50 @@
+/* A consumer as its queue sees it: what it may take, and whose turn it is. It lies in an object of whoever
+ * speaks to the client, who also knows what else may keep it from being given a message.
+ *
+ * queue->ready_consumers is in order of priority, and within one priority in order of the last
+ * delivery, so that taking from its front is round robin. A consumer is on it only while it could take
+ * a message as far as its own prefetch is concerned. Its owner finds out about obstacles beyond that
+ * when its turn comes, and takes it off the list until they are gone. So the cost of a delivery does
+ * not depend on how many consumers wait. */
+#ifndef LEVERET_QUEUE_QUEUE_CONSUMER_H
+#define LEVERET_QUEUE_QUEUE_CONSUMER_H
+
+#include "queue/queue.h"
+
+struct queue_consumer {
+    struct queue *queue;    /* NULL once it is gone */
+    struct list queue_link; /* in queue->consumers; when the queue has gone, in *lost */
+    struct list ready_link; /* in queue->ready_consumers, or where its owner makes it wait */
+    struct list *lost;      /* where its owner wants to find it when its queue has gone */
+    uint32_t unacked;       /* messages taken for it and not settled or given back */
+    uint16_t prefetch;      /* 0: no limit */
+    bool no_ack;            /* what it takes is settled in the same step */
+    bool exclusive;
+    bool is_active; /* can be given messages: not cancelled, and not the source of what was got */
+    int64_t priority;
+};
+
+/* It consumes from the queue from now on, if it is active; else it only hangs on its list. Links and
+ * settings have been initialised. */
+void queue_consumer_join(struct queue *queue, struct queue_consumer *consumer);
+/* It gets nothing more, but stays on the queue's list while it has unsettled messages. True: the queue
+ * was to go with its last consumer, and that was it; the caller deletes it. */
+bool queue_consumer_leave(struct queue_consumer *consumer);
+/* Takes it off all lists, for the end. */
+void queue_consumer_free(struct queue_consumer *consumer);
+/* Can it be on queue->ready_consumers, and is it not there, nor made to wait? */
+bool queue_consumer_can_be_ready(const struct queue_consumer *consumer);
+/* Joins queue->ready_consumers if it can. */
+void queue_consumer_ready(struct queue_consumer *consumer);
+/* Whose turn it is; NULL: nobody is ready. */
+struct queue_consumer *queue_next_consumer(const struct queue *queue);
+/* Takes a message for the next consumer. After QUEUE_OK it has had its turn. */
+enum queue_result queue_match(struct queue *queue, struct queue_consumer *next,
+                              struct taken *taken);
+/* The next consumer has had a turn: goes behind the others of its priority, or leaves the list when its
+ * prefetch is used up. For a message that never was in the queue. */
+void queue_consumer_had_turn(struct queue_consumer *consumer);
+/* The queue goes: those that are active are put on the list that each wants to be found on. */
+void queue_lose_consumers(struct queue *queue);
+
+#endif

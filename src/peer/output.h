@@ -1,4 +1,4 @@
-/* What a connection has to send, in order: blocks of copied bytes, and references to messages whose
+/* What a conversation has to send, in order: blocks of copied bytes, and references to messages whose
  * large bodies go out from where they are. */
 #ifndef LEVERET_PEER_OUTPUT_H
 #define LEVERET_PEER_OUTPUT_H
@@ -8,8 +8,8 @@
 #include "store/message.h"
 
 enum {
-    OUTPUT_SMALL = 2048,  /* size of the first block of an idle connection, header included, */
-    OUTPUT_LARGE = 65536, /* and of those that follow */
+    OUTPUT_SMALL = 2048,  /* size of the first block of an idle conversation, header included */
+    OUTPUT_LARGE = 65536, /* size of the blocks that follow, header included */
 };
 
 struct output_block {

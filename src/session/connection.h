@@ -31,15 +31,13 @@ enum hold {
     HOLD_COMMIT = 32,   /* a transaction ends, and it takes more than a turn */
 };
 
-enum connection_timer { TIMER_DEADLINE, TIMER_SEND, TIMER_HEAR };
-
 enum { FRAME_MAX_UNTUNED = 8192, FRAME_MIN = 4096 };
 
 struct connection {
     struct conversation conversation;
     struct server *server;
     struct list link;           /* in server->connections */
-    struct list held_link;      /* in server->resumable */
+    struct list resumable_link; /* in server->resumable */
     struct list publisher_link; /* in server->publishers */
     struct list dropping_link;  /* in server->dropping */
     uint64_t drop_at;           /* channels: where to go on */
@@ -50,19 +48,19 @@ struct connection {
     uint32_t frame_max;
     uint16_t channel_max;
     uint16_t heartbeat_s;
-    bool is_version_0_9; /* greeted with the header of AMQP 0-9 */
-    bool is_deaf;        /* what comes makes no sense any more: thrown away */
+    bool is_version_0_9;   /* greeted with the header of AMQP 0-9 */
+    bool has_lost_framing; /* nobody knows where frames begin: all is thrown away but close-ok */
     bool can_cancel_notify, can_be_blocked, can_hear_refusal; /* the client's capabilities */
     bool was_told_blocked;
-    bool only_waits; /* is in server->publishers, but has not published: it was told all the same */
+    bool only_waits;    /* is in server->publishers, but has not published: it was told all the same */
     bool asks_much;     /* used much of the last turn in which it acted */
-    bool is_next;       /* a part of this turn's budget was set aside for it */
+    bool has_share;     /* a part of this turn's budget was set aside for it */
     bool is_gone;       /* its socket is; it is freed when all it had was dropped */
-    bool is_closing;    /* ... then close-ok is sent */
+    bool is_closing;    /* close-ok is sent when all it had was dropped */
     bool is_lent;       /* the output is being sent */
-    bool is_discarding; /* ... and is to be dropped after that */
-    bool has_heard;   /* bytes came since TIMER_HEAR was set */
-    uint8_t silences; /* times in a row that TIMER_HEAR found nothing */
+    bool is_discarding; /* the output is dropped once it is not lent any more */
+    bool has_heard;     /* bytes came since hear_timer was set */
+    uint8_t silences;   /* times in a row that hear_timer found nothing */
     uint16_t due_turns; /* for how long its next frame has waited for deliveries: see dispatch_due */
     struct vhost *vhost;
     struct user *user;
@@ -109,8 +107,6 @@ void connection_send_on(struct connection *connection, uint16_t channel,
 /* Adds, or takes away, a reason to wait. Input goes on in the next turn. */
 void connection_hold(struct connection *connection, enum hold reason);
 void connection_release(struct connection *connection, enum hold reason);
-/* Once a turn: connections that have no reason to wait any more act on the input they kept. */
-void connections_resume(struct server *server);
 /* Once a turn: connections that have ended, and have more than was dropped in one turn. */
 void connections_drop(struct server *server);
 /* Is this the id of one that has ended, and has not dropped everything yet? */
@@ -124,7 +120,9 @@ void connection_fail(struct connection *connection, uint16_t code, uint32_t meth
 void connection_close(struct connection *connection);
 /* Nothing more is read; the connection ends when its output is sent. */
 void connection_end(struct connection *connection);
-/* One of its timers is due. */
-void connection_timer(struct connection *connection, struct timer *timer);
+/* See struct conversation_ops. */
+bool connection_wants_input(const struct conversation *conversation);
+/* What is unsent never will be. */
+void connection_discard_output(struct connection *connection);
 
 #endif

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "amqp/table.h"
+#include "session/connection_timer.h"
 #include "session/dispatch.h"
 #include "session/handlers.h"
 #include "session/negotiate.h"
@@ -81,7 +82,6 @@ static void read_capabilities(struct connection *connection, struct bytes proper
  * is kept and not listened to for a while, so that guessing passwords takes sockets as well as time. */
 static void refuse(struct connection *connection, enum sasl_result result)
 {
-    struct server *server = connection->server;
     char detail[160];
     if (result == SASL_REFUSED && connection->can_hear_refusal) {
         snprintf(detail, sizeof(detail),
@@ -93,8 +93,7 @@ static void refuse(struct connection *connection, enum sasl_result result)
         connection->state = CONNECTION_REFUSING;
         connection_touch(connection);
     }
-    timer_set(&server->timers, &connection->deadline,
-              server->now_ms + server->options.auth_delay_ms);
+    connection_deadline(connection, connection->server->options.auth_delay_ms);
 }
 
 static void handle_start_ok(struct connection *connection,
@@ -143,8 +142,7 @@ static enum handled handle_tune_ok(struct connection *connection,
                                    const struct method_connection_tune_ok *method,
                                    struct error *error)
 {
-    struct server *server = connection->server;
-    const struct server_options *options = &server->options;
+    const struct server_options *options = &connection->server->options;
     struct error refused;
     if (!check_negotiated("frame_max", method->frame_max, FRAME_MIN, options->frame_max,
                           &refused) ||
@@ -156,13 +154,8 @@ static enum handled handle_tune_ok(struct connection *connection,
     (void)error;
     connection->frame_max = method->frame_max;
     connection->channel_max = method->channel_max;
-    connection->heartbeat_s = method->heartbeat;
     connection->state = CONNECTION_OPENING;
-    if (method->heartbeat) {
-        uint64_t interval_ms = (uint64_t)method->heartbeat * 1000;
-        timer_set(&server->timers, &connection->send_timer, server->now_ms + interval_ms / 2);
-        timer_set(&server->timers, &connection->hear_timer, server->now_ms + interval_ms);
-    }
+    connection_heartbeats(connection, method->heartbeat);
     return HANDLED;
 }
 
@@ -178,7 +171,7 @@ static enum handled handle_open(struct connection *connection,
                              BYTES_ARG(method->virtual_host));
     connection->vhost = vhost;
     connection->state = CONNECTION_RUNNING;
-    timer_cancel(&server->timers, &connection->deadline);
+    connection_deadline_met(connection);
     union method open_ok = {.id = METHOD_CONNECTION_OPEN_OK};
     connection_send(connection, &open_ok);
     log_event(server->broker->log, EVENT_connection_opened,

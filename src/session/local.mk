@@ -13,6 +13,10 @@ libleveret_session_a_SOURCES = \
 	%D%/channel.h \
 	%D%/connection.c \
 	%D%/connection.h \
+	%D%/connection_input.c \
+	%D%/connection_input.h \
+	%D%/connection_timer.c \
+	%D%/connection_timer.h \
 	%D%/consumer.c \
 	%D%/consumer.h \
 	%D%/content.c \

@@ -8,6 +8,8 @@
 #include "broker/removal.h"
 #include "session/alarm.h"
 #include "session/channel.h"
+#include "session/connection_input.h"
+#include "session/connection_timer.h"
 #include "session/dispatch.h"
 #include "session/transaction.h"
 
@@ -98,21 +100,6 @@ static void check_failure(struct server *server)
     fail_all(server, "the store failed", REPLY_INTERNAL_ERROR, "the journal cannot be written");
 }
 
-static void run_timers(struct server *server)
-{
-    struct timer *timer;
-    while ((timer = timers_expired(&server->timers, server->now_ms))) {
-        struct connection *connection;
-        if (timer->kind == TIMER_DEADLINE)
-            connection = list_entry(timer, struct connection, deadline);
-        else if (timer->kind == TIMER_SEND)
-            connection = list_entry(timer, struct connection, send_timer);
-        else
-            connection = list_entry(timer, struct connection, hear_timer);
-        connection_timer(connection, timer);
-    }
-}
-
 /* When the filling batch is another one, who had to wait for room in it goes on. */
 static void store_turn(struct server *server)
 {
@@ -166,7 +153,7 @@ static void tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)
     steps_next(steps, "wait");
     wait_tick(server);
     steps_next(steps, "timers");
-    run_timers(server);
+    connection_timers_run(server);
     alarm_tick(server);
     check_failure(server);
     if (!list_is_empty(&broker->queues.working) || !list_is_empty(&server->turning) ||

@@ -8,7 +8,7 @@
 
 #include "amqp/table.h"
 
-/* Readers. */
+/* ---- reading ---- */
 
 struct read {
     struct reader reader;
@@ -97,7 +97,7 @@ enum method_result method_read(struct bytes payload, union method *out)
     return read.bad_table ? METHOD_BAD_TABLE : METHOD_OK;
 }
 
-/* Measures. */
+/* ---- measuring ---- */
 
 /* What a string counts as that is too long for its length: more than any room. */
 enum { SIZE_IMPOSSIBLE_SHIFT = 40 };
@@ -152,7 +152,7 @@ size_t method_size(const union method *method)
     }
 }
 
-/* Writers, into room that has been measured. */
+/* ---- writing, into room that has been measured ---- */
 
 static inline uint8_t *put_bit(uint8_t *at, unsigned *bit, bool value)
 {

@@ -133,8 +133,7 @@ static void *map(size_t size)
 
 static void *large_alloc(struct slab *slab, size_t size)
 {
-    list_for_each(link, &slab->kept)
-    {
+    list_for_each(link, &slab->kept) {
         struct kept *kept = list_entry(link, struct kept, link);
         if (kept->size != size)
             continue;

@@ -73,8 +73,7 @@ static void inode_unref(struct inode *inode)
 
 static struct name *find(struct list *names, const char *text)
 {
-    list_for_each(link, names)
-    {
+    list_for_each(link, names) {
         struct name *name = list_entry(link, struct name, link);
         if (strcmp(name->text, text) == 0)
             return name;
@@ -477,8 +476,7 @@ void disk_memory_crash(struct disk *disk, enum crash how, struct random *random)
     changes_clear(memory);
     names_clear(&memory->names);
     memory->used = 0;
-    list_for_each(link, &memory->durable_names)
-    {
+    list_for_each(link, &memory->durable_names) {
         struct name *name = list_entry(link, struct name, link);
         inode_crash(name->inode, how, random);
         name_put(&memory->names, name->text, name->inode);
@@ -535,8 +533,7 @@ struct disk *disk_memory_copy(struct disk *disk)
 {
     struct disk *copy = disk_memory_new();
     struct memory *to = memory_of(copy);
-    list_for_each(link, &memory_of(disk)->names)
-    {
+    list_for_each(link, &memory_of(disk)->names) {
         struct name *name = list_entry(link, struct name, link);
         struct inode *inode = mem_zalloc(sizeof(*inode));
         list_init(&inode->writes);
@@ -553,8 +550,7 @@ struct disk *disk_memory_copy(struct disk *disk)
 bool disk_memory_equal(struct disk *a, struct disk *b)
 {
     uint64_t names = 0;
-    list_for_each(link, &memory_of(a)->names)
-    {
+    list_for_each(link, &memory_of(a)->names) {
         struct name *name = list_entry(link, struct name, link);
         struct name *other = find(&memory_of(b)->names, name->text);
         if (!other || other->inode->size != name->inode->size)

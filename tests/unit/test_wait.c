@@ -111,8 +111,7 @@ static void turn(const char *wanted)
 static uint64_t named(void)
 {
     uint64_t count = 0;
-    list_for_each(link, &channel.confirms_waiting)
-    {
+    list_for_each(link, &channel.confirms_waiting) {
         const struct wait *wait = list_entry(link, struct wait, channel_link);
         count += wait->last - wait->first + 1;
     }

@@ -16,6 +16,7 @@ AM_TESTS_ENVIRONMENT = \
 # What test programs share.
 check_LIBRARIES += libleveret_tests.a
 libleveret_tests_a_SOURCES = \
+	%D%/lib/amqp_more.h \
 	%D%/lib/disk_memory.c \
 	%D%/lib/disk_memory.h \
 	%D%/lib/disk_observed.c \
@@ -24,6 +25,8 @@ libleveret_tests_a_SOURCES = \
 	%D%/lib/kv_memory.h \
 	%D%/lib/loop_child.c \
 	%D%/lib/loop_child.h \
+	%D%/lib/match.c \
+	%D%/lib/match.h \
 	%D%/lib/tap.c \
 	%D%/lib/tap.h
 

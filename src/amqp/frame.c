@@ -57,10 +57,3 @@ void frame_write_content_header(struct writer *writer, uint16_t channel, uint64_
     at = put_u64(at, body_size);
     *put_bytes(at, properties) = FRAME_END;
 }
-
-void frame_write_body(struct writer *writer, uint16_t channel, struct bytes part)
-{
-    uint8_t *at = begin(writer, FRAME_BODY, channel, part.size);
-    if (at)
-        *put_bytes(at, part) = FRAME_END;
-}

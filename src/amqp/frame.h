@@ -87,8 +87,6 @@ void frame_write_heartbeat(struct writer *writer);
  * content_header_read gives them. */
 void frame_write_content_header(struct writer *writer, uint16_t channel, uint64_t body_size,
                                 struct bytes properties);
-/* Writes a whole body frame. */
-void frame_write_body(struct writer *writer, uint16_t channel, struct bytes part);
 
 /* Bytes of a method frame. */
 static inline size_t frame_method_size(const union method *method)

@@ -16,8 +16,12 @@ libleveret_amqp_a_SOURCES = \
 	%D%/reply.h \
 	%D%/table.c \
 	%D%/table.h \
+	%D%/table_print.c \
+	%D%/table_writer.c \
 	%D%/text.c \
 	%D%/text.h \
+	%D%/text_fields.h \
+	%D%/text_read.c \
 	%D%/wire.c \
 	%D%/wire.h
 

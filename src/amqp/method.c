@@ -202,13 +202,6 @@ uint8_t *method_put(uint8_t *at, const union method *method)
     }
 }
 
-void method_write(struct writer *writer, const union method *method)
-{
-    uint8_t *at = writer_take(writer, method_size(method));
-    if (at)
-        method_put(at, method);
-}
-
 /* Descriptions. A row without fields still has one element, or its array would be empty. */
 
 const struct method_info *method_info(uint32_t id)

@@ -123,14 +123,13 @@ enum method_result {
  * Like RabbitMQ, it does not look for malformed UTF-8 in methods that carry content: there,
  * exchange and routing key may be any bytes. */
 enum method_result method_read(struct bytes payload, union method *out);
-/* Bytes that method_write writes, class and method id included. The id must be one of ours. With a
- * string that is too long for its length (255 bytes for a short one), more than any frame can hold.
+/* Bytes of the payload of a method frame, class and method id included. The id must be one of ours.
+ * With a string that is too long for its length (255 bytes for a short one), more than any frame
+ * can hold.
  */
 size_t method_size(const union method *method);
-/* Writes the payload of a method frame; `writer` goes bad when it has no room or a string is too
- * long. Tables are written as they are. */
-void method_write(struct writer *writer, const union method *method);
-/* The same into room for method_size bytes, which is less than 4 GiB; returns the end. */
+/* Writes it into room for method_size bytes, which is less than 4 GiB; returns the end. Tables are
+ * written as they are. */
 uint8_t *method_put(uint8_t *at, const union method *method);
 
 #endif

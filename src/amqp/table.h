@@ -48,10 +48,9 @@ bool array_next(struct reader *walk, struct field *field);
 /* The first item of that name. */
 bool table_find(struct bytes table, struct bytes name, struct field *field);
 
-/* The value of the first item of that name, when it has a fitting type: long string; any of
- * b B s u I i l L; bool; table; array. */
+/* The value of the first item of that name, when it has a fitting type: long string, bool,
+ * table, array. */
 bool table_find_string(struct bytes table, const char *name, struct bytes *value);
-bool table_find_integer(struct bytes table, const char *name, int64_t *value);
 bool table_find_bool(struct bytes table, const char *name, bool *value);
 bool table_find_table(struct bytes table, const char *name, struct bytes *contents);
 bool table_find_array(struct bytes table, const char *name, struct bytes *contents);
@@ -98,18 +97,14 @@ struct table_writer {
 void table_writer_init(struct table_writer *writer, struct buffer *out);
 void array_writer_init(struct table_writer *writer, struct buffer *out);
 void table_add_string(struct table_writer *writer, struct bytes name, struct bytes value);  /* S */
-void table_add_binary(struct table_writer *writer, struct bytes name, struct bytes value);  /* x */
 void table_add_bool(struct table_writer *writer, struct bytes name, bool value);            /* t */
-void table_add_int32(struct table_writer *writer, struct bytes name, int32_t value);        /* I */
 void table_add_int64(struct table_writer *writer, struct bytes name, int64_t value);        /* l */
 void table_add_timestamp(struct table_writer *writer, struct bytes name, uint64_t seconds); /* T */
-void table_add_void(struct table_writer *writer, struct bytes name);                        /* V */
 /* A value as it came: type and field->raw, under any name. */
 void table_add_raw(struct table_writer *writer, struct bytes name, char type, struct bytes raw);
 /* A field as it came, under its own name. */
 void table_add_field(struct table_writer *writer, const struct field *field);
-/* A finished table or array by its contents. */
-void table_add_table(struct table_writer *writer, struct bytes name, struct bytes contents);
+/* A finished array by its contents. */
 void table_add_array(struct table_writer *writer, struct bytes name, struct bytes contents);
 /* Tables and arrays written in place, at most TABLE_DEPTH_MAX deep. */
 void table_begin_table(struct table_writer *writer, struct bytes name);

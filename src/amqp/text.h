@@ -45,11 +45,4 @@ bool text_read_properties(struct bytes text, struct buffer *memory, struct prope
 bool text_read_table(struct bytes text, struct buffer *memory, struct bytes *table,
                      struct text_given *given);
 
-/* Is `actual` the method `expected` is, with the same values in the fields given? Bytes of tables
- * are compared as they are. */
-bool text_matches(const union method *expected, const struct text_given *given,
-                  const union method *actual);
-bool text_properties_match(const struct properties *expected, const struct text_given *given,
-                           const struct properties *actual);
-
 #endif

@@ -256,11 +256,6 @@ static inline void writer_longstr(struct writer *writer, struct bytes text)
     writer_bytes(writer, text);
 }
 
-static inline void writer_table(struct writer *writer, struct bytes contents)
-{
-    writer_longstr(writer, contents);
-}
-
 /* Is this well-formed UTF-8? As utf8_is_valid, and quick for ASCII. */
 bool wire_text_is_valid(struct bytes text);
 

@@ -334,20 +334,6 @@ void *idmap_next(const struct idmap *map, uint64_t *at)
     return next(map, at, sizeof(struct slot));
 }
 
-/* What is behind the one taken may move into its slot, or, from the beginning of a leaf, to its end. */
-void *idmap_take_any(struct idmap *map, uint64_t *at)
-{
-    if (!map->count)
-        return NULL;
-    while (!idmap_next(map, at))
-        *at = 0;
-    uint64_t place = --*at >> 32;
-    struct leaf *leaf =
-        map->depth ? ((struct leaf **)map->root)[place] : (struct leaf *)map->root;
-    return take(map, slot_at(leaf, (uint32_t)*at, sizeof(struct slot))->hash, by_hash,
-                sizeof(struct slot));
-}
-
 /* ---- values that know their keys ---- */
 
 static bool is_same(const void *value, const void *wanted)

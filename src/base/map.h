@@ -47,9 +47,6 @@ void *idmap_find(const struct idmap *map, uint64_t id);
 void idmap_add(struct idmap *map, uint64_t id, void *value);
 void *idmap_remove(struct idmap *map, uint64_t id);
 void *idmap_next(const struct idmap *map, uint64_t *at);
-/* Takes out any value; NULL when there is none. *at is where to look first: 0, and then as it was left, so
- * that taking all takes no more time than walking. */
-void *idmap_take_any(struct idmap *map, uint64_t *at);
 
 /* The same for values that are found by a hash, of which the caller makes one from all parts of the key
  * (with a secret seed if a peer chooses them), and by a function: is this value the wanted one? */

@@ -155,19 +155,3 @@ void topology_free(struct topology *topology)
     mem_free(topology->made);
     topology->made = NULL;
 }
-
-uint64_t topology_depth(struct topology *topology)
-{
-    uint64_t depth = 0;
-    for (uint32_t i = 0; i < topology->options->queues; i++) {
-        char name[NAME_MAX_SIZE];
-        union method reply;
-        union method declare =
-            queue_declare(topology->options, queue_name(topology->options, i, name), true);
-        if (!link_call(topology->link, ACTOR_CHANNEL, &declare, METHOD_QUEUE_DECLARE_OK, &reply,
-                       NULL))
-            return UINT64_MAX;
-        depth += reply.queue_declare_ok.message_count;
-    }
-    return depth;
-}

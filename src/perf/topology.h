@@ -20,7 +20,5 @@ bool topology_remove(struct topology *topology);
 /* The same on a new link: after topology_make has failed, or the old one was lost. */
 bool topology_remove_anew(struct topology *topology, const struct link_target *target);
 void topology_free(struct topology *topology);
-/* Messages ready in all queues; UINT64_MAX when the broker does not say. */
-uint64_t topology_depth(struct topology *topology);
 
 #endif

@@ -1,5 +1,6 @@
 /* A broker's model over a store in memory: how it is made, and short ways to ask it things. */
 #include "tests/lib/broker_bench.h"
+#include "amqp_more.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -9,6 +9,7 @@
 #include "perf/schedule.h"
 #include "perf/uri.h"
 #include "tests/lib/tap.h"
+#include "tests/lib/amqp_more.h"
 
 TEST(a_whole_uri)
 {

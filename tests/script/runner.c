@@ -48,6 +48,7 @@
 #include "amqp/frame.h"
 #include "amqp/properties.h"
 #include "amqp/text.h"
+#include "tests/lib/match.h"
 #include "base/mem.h"
 #include "tests/lib/disk_memory.h"
 #include "tests/lib/tap.h"
@@ -285,7 +286,7 @@ static void expect_method(struct run *run, struct client *client, uint16_t chann
         fault(run, "not a method: %s at %zu", given.error, given.error_at);
     } else if (next_frame(run, client, FRAME_METHOD, line, &frame)) {
         if (frame.channel != channel || method_read(frame.payload, &method) != METHOD_OK ||
-            !text_matches(&wanted, &given, &method)) {
+            !match_method(&wanted, &given, &method)) {
             fault_unexpected(run, line, &frame);
         } else {
             if (unknown.name[0] && run->variable_count < VARIABLES_MAX)
@@ -312,7 +313,7 @@ static bool expect_header(struct run *run, struct client *client, uint16_t chann
             fault(run, "a content header on channel %u, body of %llu bytes", frame.channel,
                   (unsigned long long)header.body_size);
         else if (properties_read(header.properties, &properties) != PROPERTIES_OK ||
-                 !text_properties_match(&wanted, &given, &properties)) {
+                 !match_properties(&wanted, &given, &properties)) {
             struct buffer got = {0};
             text_properties(&got, &properties);
             fault(run, "other properties: %.*s", BYTES_ARG(buffer_bytes(&got)));

@@ -5,6 +5,7 @@
 #include "amqp/properties.h"
 #include "base/mem.h"
 #include "tests/sim/sim.h"
+#include "tests/lib/amqp_more.h"
 
 enum { FRAME_MAX_FIRST = 4096 };
 

@@ -5,6 +5,7 @@
 
 #include "amqp/properties.h"
 #include "tests/lib/tap.h"
+#include "tests/lib/amqp_more.h"
 
 /* Reads from memory of exactly that size. */
 static ssize_t read_part(const void *data, size_t size, uint32_t frame_max, struct frame *frame)

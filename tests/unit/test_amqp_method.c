@@ -5,6 +5,7 @@
 
 #include "base/random.h"
 #include "tests/lib/tap.h"
+#include "tests/lib/amqp_more.h"
 
 enum { ROUNDS = 50, TEXT_MOST = 300 };
 

@@ -1,5 +1,6 @@
 /* Methods, properties and tables as text, both ways. */
 #include "amqp/text.h"
+#include "tests/lib/match.h"
 
 #include <stdlib.h>
 
@@ -199,7 +200,7 @@ static bool matches(const char *expected, const char *actual)
     struct text_given given, all;
     return text_read_method(bytes_str(expected), &memory, &a, &given) &&
            text_read_method(bytes_str(actual), &memory_too, &b, &all) &&
-           text_matches(&a, &given, &b);
+           match_method(&a, &given, &b);
 }
 
 TEST(matching)
@@ -236,10 +237,10 @@ TEST(properties)
     ok(text_read_properties(bytes_str("delivery-mode=2 type=*"), &memory_too, &others,
                             &others_given),
        "read");
-    ok(text_properties_match(&others, &others_given, &properties), "one that is the same");
-    ok(!text_properties_match(&properties, &given, &others), "the other way there are more");
+    ok(match_properties(&others, &others_given, &properties), "one that is the same");
+    ok(!match_properties(&properties, &given, &others), "the other way there are more");
     others.delivery_mode = 1;
-    ok(!text_properties_match(&others, &others_given, &properties), "one that is not");
+    ok(!match_properties(&others, &others_given, &properties), "one that is not");
     ok(!text_read_properties(bytes_str("colour=red"), &memory, &properties, &given), "no such");
     ok(text_read_properties(bytes_str(""), &memory, &properties, &given) && !properties.flags,
        "none");

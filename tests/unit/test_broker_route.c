@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "tests/lib/broker_bench.h"
+#include "tests/lib/amqp_more.h"
 
 static struct bench bench;
 

@@ -312,6 +312,11 @@ static void run_forget(struct job *link)
         files_forget(&job->store->files, job->numbers[i]);
 }
 
+static void forget_done(struct job *link)
+{
+    mem_free((struct forget_job *)link);
+}
+
 /* A file that is open still takes its space. */
 static void forget_files(struct store *store, const struct checkpoint_job *retired)
 {
@@ -320,7 +325,7 @@ static void forget_files(struct store *store, const struct checkpoint_job *retir
     struct forget_job *job =
         mem_zalloc(sizeof(*job) + retired->retired_count * sizeof(job->numbers[0]));
     job->job.run = run_forget;
-    job->job.kind = JOB_FORGET;
+    job->job.done = job->job.abandon = forget_done;
     job->store = store;
     for (size_t i = 0; i < retired->retired_count; i++)
         job->numbers[job->count++] = retired->retired[i]->number;
@@ -339,6 +344,38 @@ static void run_checkpoint(struct job *link)
         job->result = -1;
     if (job->result >= 0 && !planted(PLANTED_EARLY_RETIRE))
         retire_files(job);
+}
+
+static void checkpoint_done(struct job *link)
+{
+    struct checkpoint_job *job = (struct checkpoint_job *)link;
+    struct store *store = job->store;
+    if (job->result < 0) {
+        /* The batch is the same whenever it is written: what it names is still there. */
+        outage_fail(&store->checkpoint_writes, store->options.log, store->now_ms,
+                    job->error ? strerror(job->error) : store->options.kv->error);
+        space_needed(store);
+        job->is_submitted = false;
+        return;
+    }
+    outage_succeed(&store->checkpoint_writes, store->now_ms);
+    outage_succeed(&store->index_writes, store->now_ms);
+    forget_files(store, job);
+    for (uint32_t i = 0; i < job->recycled; i++)
+        store->spares[store->spares_count++] = job->kept[i];
+    for (size_t i = 0; i < job->retired_count; i++) {
+        struct segment *segment = job->retired[i];
+        segment->is_gone = true;
+        store->stats.segments_retired++;
+        if (segment->readers == 0)
+            segment_free(store, segment);
+    }
+    store->checkpoint_number = job->number;
+    store->covered = job->durable;
+    store->image_sum = job->sum;
+    store->checkpoint = NULL;
+    store->stats.checkpoints++;
+    checkpoint_free(job);
 }
 
 uint64_t checkpoint_due_ms(const struct store *store)
@@ -371,7 +408,7 @@ static struct checkpoint_job *job_new(struct store *store)
 {
     struct checkpoint_job *job = mem_zalloc(sizeof(*job));
     job->job.run = run_checkpoint;
-    job->job.kind = JOB_CHECKPOINT;
+    job->job.done = checkpoint_done;
     job->store = store;
     job->blob_first = store->blob_last + 1;
     job->blob_last = UINT64_MAX; /* until the image is taken */
@@ -502,34 +539,4 @@ void checkpoint_free(struct checkpoint_job *job)
     buffer_free(&job->header);
     mem_free(job->retired);
     mem_free(job);
-}
-
-void checkpoint_done(struct store *store, struct checkpoint_job *job)
-{
-    if (job->result < 0) {
-        /* The batch is the same whenever it is written: what it names is still there. */
-        outage_fail(&store->checkpoint_writes, store->options.log, store->now_ms,
-                    job->error ? strerror(job->error) : store->options.kv->error);
-        space_needed(store);
-        job->is_submitted = false;
-        return;
-    }
-    outage_succeed(&store->checkpoint_writes, store->now_ms);
-    outage_succeed(&store->index_writes, store->now_ms);
-    forget_files(store, job);
-    for (uint32_t i = 0; i < job->recycled; i++)
-        store->spares[store->spares_count++] = job->kept[i];
-    for (size_t i = 0; i < job->retired_count; i++) {
-        struct segment *segment = job->retired[i];
-        segment->is_gone = true;
-        store->stats.segments_retired++;
-        if (segment->readers == 0)
-            segment_free(store, segment);
-    }
-    store->checkpoint_number = job->number;
-    store->covered = job->durable;
-    store->image_sum = job->sum;
-    store->checkpoint = NULL;
-    store->stats.checkpoints++;
-    checkpoint_free(job);
 }

@@ -21,6 +21,18 @@ static void run_scan(struct job *link)
 
 /* ---- the owner's side ---- */
 
+static void scan_done(struct job *link)
+{
+    struct scan_job *job = (struct scan_job *)link;
+    struct store *store = job->store;
+    store->compaction.is_reading = false;
+    if (job->error != EMFILE && job->error != ENFILE)
+        return;
+    /* Nothing is wrong with the segment: it is tried again, from its start. */
+    compact_stop(store);
+    store->compact_ms = store->now_ms + NO_FILE_MS;
+}
+
 static void scan(struct store *store, uint64_t offset, uint64_t size)
 {
     struct compaction *c = &store->compaction;
@@ -28,7 +40,7 @@ static void scan(struct store *store, uint64_t offset, uint64_t size)
     if (!job) {
         job = c->scan = mem_zalloc(sizeof(*job));
         job->job.run = run_scan;
-        job->job.kind = JOB_SCAN;
+        job->job.done = scan_done;
         job->store = store;
     }
     if (job->size < size)
@@ -51,16 +63,6 @@ void compact_stop(struct store *store)
         mem_free(c->scan);
     }
     *c = (struct compaction){0};
-}
-
-void scan_done(struct store *store, struct scan_job *job)
-{
-    store->compaction.is_reading = false;
-    if (job->error != EMFILE && job->error != ENFILE)
-        return;
-    /* Nothing is wrong with the segment: it is tried again, from its start. */
-    compact_stop(store);
-    store->compact_ms = store->now_ms + NO_FILE_MS;
 }
 
 /* `size` bytes of the segment at `offset`; NULL: they are being read, or (*failed) cannot be. */

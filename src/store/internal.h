@@ -15,19 +15,6 @@
     "nothing was changed; restore the data directory from a copy, or take what is sound of it with " \
     "leveretd --salvage; see leveret-store(7)"
 
-enum job_kind {
-    JOB_WRITE,
-    JOB_CHECKPOINT,
-    JOB_RESERVE,
-    JOB_RELEASE,
-    JOB_SPILL,
-    JOB_LOAD,
-    JOB_READ,
-    JOB_SCAN,
-    JOB_MEND,
-    JOB_FORGET,
-};
-
 /* ---- segments: segment.c ---- */
 
 struct segment {
@@ -170,7 +157,8 @@ void journal_mark(struct store *store);
 void journal_sync(struct store *store);
 /* Tries again what failed for lack of space. */
 void journal_retry(struct store *store);
-void journal_written(struct store *store, struct write_job *job);
+/* What the syncer did. */
+void journal_written(struct job *job);
 /* Goes on with the places of a large batch. */
 void journal_place(struct store *store);
 /* Memory that is not needed goes; and when there will be some, UINT64_MAX: never. */
@@ -268,8 +256,6 @@ struct read_job {
 void spill_tick(struct store *store);
 /* Is there something for the next one? */
 bool spill_has_to_look(const struct store *store);
-void spill_done(struct store *store, struct spill_job *job);
-void load_done(struct store *store, struct load_job *job);
 /* Asks for a cold chunk; harmless when it was asked for already. */
 void chunk_load(struct store *store, struct chunk *chunk);
 /* Somebody waits for its entries, and asks again: loads them, and they stay for a while. */
@@ -298,7 +284,6 @@ enum { READ_BYTES = 1 << 20 }; /* of one job */
 void read_ahead(struct index *index, uint64_t sequence);
 /* Reads one that is taken, and some of those behind it. */
 void read_one(struct index *index, uint64_t sequence);
-void read_done(struct store *store, struct read_job *job);
 void read_free(struct read_job *job);
 /* Frees the memory of a job that was kept for the next one, and that none took for a while. */
 void read_spare_free(struct store *store);
@@ -377,8 +362,6 @@ struct mending {
 void mend_later(struct store *store, struct chunk *chunk);
 void mend_now(struct store *store, struct chunk *chunk);
 void mend_tick(struct store *store);
-void mend_done(struct store *store, struct mend_job *job);
-void mend_free(struct mend_job *job);
 /* ---- release.c ---- */
 
 /* The chunk leaves its queue with all that is live in it. Settles are the caller's business. */
@@ -476,7 +459,6 @@ void checkpoint_begin(struct store *store);
 void checkpoint_tick(struct store *store);
 /* A large batch has its checksum: the image that was taken behind it gets it. */
 void checkpoint_previous(struct store *store);
-void checkpoint_done(struct store *store, struct checkpoint_job *job);
 /* Adds the header with the sum of the image to the batch; on the indexer's side. 0, or -1 and the
  * key-value store says why. */
 int image_seal(struct checkpoint_job *job);
@@ -501,6 +483,7 @@ enum reserve { RESERVE_JOURNAL, RESERVE_INDEX, RESERVE_START, RESERVES };
 
 struct reserve_job {
     struct job job;
+    struct store *store;
     struct disk *disk;
     enum reserve which;
     uint64_t size;
@@ -510,6 +493,7 @@ struct reserve_job {
 
 struct release_job {
     struct job job;
+    struct store *store;
     struct disk *disk;
     uint32_t spares[SPARES_MAX];
     uint32_t count;
@@ -541,10 +525,8 @@ bool space_release(struct store *store);
 /* The index could not be written or opened: the same for it, if it was for lack of room. */
 void space_needed(struct store *store);
 void space_tick(struct store *store);
-void reserve_done(struct store *store, struct reserve_job *job);
 /* The index is to take an image of so many bytes. */
 void space_for_image(struct store *store, uint64_t bytes);
-void release_done(struct store *store, struct release_job *job);
 
 /* Closes the files of segments that are gone. */
 struct forget_job {
@@ -607,7 +589,6 @@ struct compaction {
 };
 
 void compact_tick(struct store *store);
-void scan_done(struct store *store, struct scan_job *job);
 void compact_stop(struct store *store);
 
 struct store {

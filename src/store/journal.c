@@ -259,11 +259,19 @@ static void run_write(struct job *link)
 
 /* ---- the owner's side ---- */
 
+/* Its file may have been opened or closed. */
+static void abandon(struct job *link)
+{
+    struct write_job *job = (struct write_job *)link;
+    job->store->active_file = job->file;
+}
+
 static void submit(struct store *store)
 {
     struct write_job *job = &store->write;
     job->job.run = run_write;
-    job->job.kind = JOB_WRITE;
+    job->job.done = journal_written;
+    job->job.abandon = abandon;
     job->store = store;
     job->disk = store->options.disk;
     store->is_writing = true;
@@ -661,8 +669,10 @@ static void note_written(struct store *store, const struct write_job *job)
     }
 }
 
-void journal_written(struct store *store, struct write_job *job)
+void journal_written(struct job *link)
 {
+    struct write_job *job = (struct write_job *)link;
+    struct store *store = job->store;
     store->active_file = job->file;
     struct outage *outage = job->error ? passing(store, job) : NULL;
     if (outage) {

@@ -114,7 +114,6 @@ static struct mend_job *job_new(struct store *store, struct chunk *const *chunks
 {
     struct mend_job *job = mem_zalloc(sizeof(*job));
     job->job.run = run_mend;
-    job->job.kind = JOB_MEND;
     job->store = store;
     job->sift.files = &store->files;
     job->wants = mem_zalloc_array(count, sizeof(*job->wants));
@@ -142,7 +141,7 @@ static struct mend_job *job_new(struct store *store, struct chunk *const *chunks
     return job;
 }
 
-void mend_free(struct mend_job *job)
+static void mend_free(struct mend_job *job)
 {
     for (size_t i = 0; i < job->wants_count; i++) {
         entries_free(&job->store->slab, job->wants[i].entries, job->wants[i].capacity);
@@ -152,6 +151,11 @@ void mend_free(struct mend_job *job)
     mem_free(job->wants);
     mem_free(job->sources);
     mem_free(job);
+}
+
+static void mend_abandon(struct job *link)
+{
+    mend_free((struct mend_job *)link);
 }
 
 static bool is_recorded(const struct chunk *chunk, uint32_t slot)
@@ -260,6 +264,18 @@ void mend_later(struct store *store, struct chunk *chunk)
     mending->chunks[mending->count++] = chunk;
 }
 
+static void mend_done(struct job *link)
+{
+    struct mend_job *job = (struct mend_job *)link;
+    struct store *store = job->store;
+    if (job->at < job->sources_count) {
+        store->options.reader->ops->submit(store->options.reader, &job->job);
+        return;
+    }
+    store->mending.is_busy = false;
+    finish(store, job);
+}
+
 void mend_tick(struct store *store)
 {
     struct mending *mending = &store->mending;
@@ -269,15 +285,7 @@ void mend_tick(struct store *store)
     mending->count -= count;
     mending->is_busy = true;
     struct mend_job *job = job_new(store, mending->chunks + mending->count, count);
+    job->job.done = mend_done;
+    job->job.abandon = mend_abandon;
     store->options.reader->ops->submit(store->options.reader, &job->job);
-}
-
-void mend_done(struct store *store, struct mend_job *job)
-{
-    if (job->at < job->sources_count) {
-        store->options.reader->ops->submit(store->options.reader, &job->job);
-        return;
-    }
-    store->mending.is_busy = false;
-    finish(store, job);
 }

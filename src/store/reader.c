@@ -135,8 +135,6 @@ static struct read_job *job_new(struct index *index)
     struct store *store = index->store;
     struct read_job *job = store->read_spare ? store->read_spare : mem_zalloc(sizeof(*job));
     store->read_spare = NULL;
-    job->job.run = run_read;
-    job->job.kind = JOB_READ;
     job->store = store;
     job->queue_id = index->id;
     job->count = job->runs_count = 0;
@@ -163,120 +161,6 @@ void read_spare_free(struct store *store)
         return;
     read_free(spare);
     store->read_spare = NULL;
-}
-
-static void job_submit(struct index *index, struct read_job *job)
-{
-    struct store *store = index->store;
-    uint64_t total = 0;
-    for (size_t i = 0; i < job->runs_count; i++)
-        total += run_bytes(&job->runs[i]);
-    if (total == 0) {
-        job_end(store, job);
-        return;
-    }
-    if (total > job->data_size) {
-        mem_free(job->data);
-        job->data_size = total < SPARE_BYTES ? SPARE_BYTES : total;
-        job->data = mem_aligned(DISK_BLOCK, job->data_size);
-    }
-    index->is_reading = true;
-    store->options.reader->ops->submit(store->options.reader, &job->job);
-}
-
-/* The first chunk that ends above `sequence`. */
-static struct chunk *chunk_from(const struct index *index, uint64_t sequence)
-{
-    uint32_t low = 0, high = index->chunks_count;
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        const struct chunk *chunk = index->chunks[index->chunks_first + middle];
-        if (chunk->base + chunk->slots <= sequence)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < index->chunks_count ? index->chunks[index->chunks_first + low] : NULL;
-}
-
-/* Adds what is ready in a chunk, and not in memory, from `sequence` on; returns where it stopped. */
-static uint64_t add_chunk(struct read_job *job, const struct chunk *chunk, uint64_t sequence,
-                          uint64_t bytes_max)
-{
-    uint32_t slot = chunk_below(chunk, sequence, chunk->slots);
-    for (slot = bit_next(chunk->ready_bits, slot, chunk->slots);
-         slot < chunk->slots && job->count < READ_ITEMS && job->size < bytes_max;
-         slot = bit_next(chunk->ready_bits, slot + 1, chunk->slots))
-        if (!(chunk->entries[slot].flags & ENTRY_MESSAGE))
-            add_item(job, &chunk->entries[slot], chunk->base + slot);
-    return chunk->base + slot;
-}
-
-/* How many messages of this size should be ahead, so that the reader is busy while they go out. */
-static uint32_t ahead_of(uint64_t size, size_t count)
-{
-    uint64_t messages = READ_AHEAD_BYTES / (size / count + 1);
-    return messages < READ_AHEAD_MAX ? (uint32_t)messages + READ_AHEAD_MIN : READ_AHEAD_MAX;
-}
-
-void read_ahead(struct index *index, uint64_t sequence)
-{
-    struct store *store = index->store;
-    struct chunk *chunk = index->is_reading ? NULL : chunk_from(index, sequence);
-    if (!chunk)
-        return;
-    if (!chunk->entries) {
-        chunk_load(store, chunk);
-        return;
-    }
-    struct read_job *job = job_new(index);
-    bool is_short = message_pool_bytes(store->options.pool) > store->options.bodies_burst_bytes;
-    uint64_t bytes_max = is_short ? READ_BYTES_SHORT : READ_BYTES;
-    while (chunk && chunk->entries && job->count < READ_ITEMS && job->size < bytes_max) {
-        sequence = add_chunk(job, chunk, sequence, bytes_max);
-        chunk = chunk_from(index, sequence);
-    }
-    index->read_until = sequence;
-    if (job->count)
-        index->read_low = is_short ? READ_AHEAD_MIN : ahead_of(job->size, job->count);
-    job_submit(index, job);
-    /* The entries of what follows are there when they are needed, unless it is too many that read. */
-    for (int i = 0;
-         i < CHUNKS_AHEAD && chunk && store->cache_used <= 2 * store->options.cache_bytes; i++) {
-        if (!chunk->entries)
-            chunk_load(store, chunk);
-        chunk = chunk_from(index, chunk->base + chunk->slots);
-    }
-}
-
-/* Of those behind it that are taken, too, some are asked for next, as they were rejected together. */
-static void add_taken(struct read_job *job, const struct chunk *chunk, uint32_t slot)
-{
-    bool is_short =
-        message_pool_bytes(job->store->options.pool) > job->store->options.bodies_burst_bytes;
-    uint64_t bytes_max = is_short ? READ_BYTES_SHORT : READ_BYTES;
-    for (slot = bit_next(chunk->live_bits, slot + 1, chunk->slots);
-         slot < chunk->slots && job->count < READ_ITEMS && job->size < bytes_max;
-         slot = bit_next(chunk->live_bits, slot + 1, chunk->slots)) {
-        const struct entry *entry = &chunk->entries[slot];
-        if (bit_get(chunk->ready_bits, slot))
-            return;
-        if (!(entry->flags & (ENTRY_MESSAGE | ENTRY_DAMAGED)))
-            add_item(job, entry, chunk->base + slot);
-    }
-}
-
-void read_one(struct index *index, uint64_t sequence)
-{
-    struct chunk *chunk = index_chunk(index, sequence);
-    chunk_want(index->store, chunk);
-    if (index->is_reading || !chunk->entries)
-        return;
-    struct read_job *job = job_new(index);
-    uint32_t slot = chunk_slot(chunk, sequence);
-    add_item(job, &chunk->entries[slot], sequence);
-    add_taken(job, chunk, slot);
-    job_submit(index, job);
 }
 
 /* A message whose bytes are damaged is never delivered and never deleted: it keeps its segment. */
@@ -378,8 +262,10 @@ void reads_retry(struct store *store)
     }
 }
 
-void read_done(struct store *store, struct read_job *job)
+static void read_done(struct job *link)
 {
+    struct read_job *job = (struct read_job *)link;
+    struct store *store = job->store;
     struct index *index = idmap_find(&store->indexes, job->queue_id);
     /* Nothing is wrong with the disk, and nothing with the messages. */
     bool no_file = job->error == EMFILE || job->error == ENFILE;
@@ -401,4 +287,129 @@ void read_done(struct store *store, struct read_job *job)
             index_wake(index);
     }
     job_end(store, job);
+}
+
+static void read_abandon(struct job *link)
+{
+    read_free((struct read_job *)link);
+}
+
+static void job_submit(struct index *index, struct read_job *job)
+{
+    struct store *store = index->store;
+    uint64_t total = 0;
+    for (size_t i = 0; i < job->runs_count; i++)
+        total += run_bytes(&job->runs[i]);
+    if (total == 0) {
+        job_end(store, job);
+        return;
+    }
+    if (total > job->data_size) {
+        mem_free(job->data);
+        job->data_size = total < SPARE_BYTES ? SPARE_BYTES : total;
+        job->data = mem_aligned(DISK_BLOCK, job->data_size);
+    }
+    job->job.run = run_read;
+    job->job.done = read_done;
+    job->job.abandon = read_abandon;
+    index->is_reading = true;
+    store->options.reader->ops->submit(store->options.reader, &job->job);
+}
+
+/* The first chunk that ends above `sequence`. */
+static struct chunk *chunk_from(const struct index *index, uint64_t sequence)
+{
+    uint32_t low = 0, high = index->chunks_count;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        const struct chunk *chunk = index->chunks[index->chunks_first + middle];
+        if (chunk->base + chunk->slots <= sequence)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < index->chunks_count ? index->chunks[index->chunks_first + low] : NULL;
+}
+
+/* Adds what is ready in a chunk, and not in memory, from `sequence` on; returns where it stopped.
+ */
+static uint64_t add_chunk(struct read_job *job, const struct chunk *chunk, uint64_t sequence,
+                          uint64_t bytes_max)
+{
+    uint32_t slot = chunk_below(chunk, sequence, chunk->slots);
+    for (slot = bit_next(chunk->ready_bits, slot, chunk->slots);
+         slot < chunk->slots && job->count < READ_ITEMS && job->size < bytes_max;
+         slot = bit_next(chunk->ready_bits, slot + 1, chunk->slots))
+        if (!(chunk->entries[slot].flags & ENTRY_MESSAGE))
+            add_item(job, &chunk->entries[slot], chunk->base + slot);
+    return chunk->base + slot;
+}
+
+/* How many messages of this size should be ahead, so that the reader is busy while they go out. */
+static uint32_t ahead_of(uint64_t size, size_t count)
+{
+    uint64_t messages = READ_AHEAD_BYTES / (size / count + 1);
+    return messages < READ_AHEAD_MAX ? (uint32_t)messages + READ_AHEAD_MIN : READ_AHEAD_MAX;
+}
+
+void read_ahead(struct index *index, uint64_t sequence)
+{
+    struct store *store = index->store;
+    struct chunk *chunk = index->is_reading ? NULL : chunk_from(index, sequence);
+    if (!chunk)
+        return;
+    if (!chunk->entries) {
+        chunk_load(store, chunk);
+        return;
+    }
+    struct read_job *job = job_new(index);
+    bool is_short = message_pool_bytes(store->options.pool) > store->options.bodies_burst_bytes;
+    uint64_t bytes_max = is_short ? READ_BYTES_SHORT : READ_BYTES;
+    while (chunk && chunk->entries && job->count < READ_ITEMS && job->size < bytes_max) {
+        sequence = add_chunk(job, chunk, sequence, bytes_max);
+        chunk = chunk_from(index, sequence);
+    }
+    index->read_until = sequence;
+    if (job->count)
+        index->read_low = is_short ? READ_AHEAD_MIN : ahead_of(job->size, job->count);
+    job_submit(index, job);
+    /* The entries of what follows are there when they are needed, unless it is too many that read.
+     */
+    for (int i = 0;
+         i < CHUNKS_AHEAD && chunk && store->cache_used <= 2 * store->options.cache_bytes; i++) {
+        if (!chunk->entries)
+            chunk_load(store, chunk);
+        chunk = chunk_from(index, chunk->base + chunk->slots);
+    }
+}
+
+/* Of those behind it that are taken, too, some are asked for next, as they were rejected together.
+ */
+static void add_taken(struct read_job *job, const struct chunk *chunk, uint32_t slot)
+{
+    bool is_short =
+        message_pool_bytes(job->store->options.pool) > job->store->options.bodies_burst_bytes;
+    uint64_t bytes_max = is_short ? READ_BYTES_SHORT : READ_BYTES;
+    for (slot = bit_next(chunk->live_bits, slot + 1, chunk->slots);
+         slot < chunk->slots && job->count < READ_ITEMS && job->size < bytes_max;
+         slot = bit_next(chunk->live_bits, slot + 1, chunk->slots)) {
+        const struct entry *entry = &chunk->entries[slot];
+        if (bit_get(chunk->ready_bits, slot))
+            return;
+        if (!(entry->flags & (ENTRY_MESSAGE | ENTRY_DAMAGED)))
+            add_item(job, entry, chunk->base + slot);
+    }
+}
+
+void read_one(struct index *index, uint64_t sequence)
+{
+    struct chunk *chunk = index_chunk(index, sequence);
+    chunk_want(index->store, chunk);
+    if (index->is_reading || !chunk->entries)
+        return;
+    struct read_job *job = job_new(index);
+    uint32_t slot = chunk_slot(chunk, sequence);
+    add_item(job, &chunk->entries[slot], sequence);
+    add_taken(job, chunk, slot);
+    job_submit(index, job);
 }

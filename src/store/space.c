@@ -92,11 +92,28 @@ static void run_release(struct job *link)
         job->free_bytes = 0;
 }
 
+static void release_done(struct job *link)
+{
+    struct release_job *job = (struct release_job *)link;
+    struct store *store = job->store;
+    store->releasing--;
+    if (!store->is_writing)
+        space_note(store, job->free_bytes);
+    mem_free(job);
+}
+
+static void release_abandon(struct job *link)
+{
+    mem_free((struct release_job *)link);
+}
+
 static struct release_job *release_new(struct store *store)
 {
     struct release_job *job = mem_zalloc(sizeof(*job));
     job->job.run = run_release;
-    job->job.kind = JOB_RELEASE;
+    job->job.done = release_done;
+    job->job.abandon = release_abandon;
+    job->store = store;
     job->disk = store->options.disk;
     return job;
 }
@@ -158,14 +175,6 @@ static void release_surplus(struct store *store)
     while (store->surplus_count)
         job->spares[job->count++] = store->surplus[--store->surplus_count];
     release(store, job);
-}
-
-void release_done(struct store *store, struct release_job *job)
-{
-    store->releasing--;
-    if (!store->is_writing)
-        space_note(store, job->free_bytes);
-    mem_free(job);
 }
 
 bool space_release(struct store *store)
@@ -321,14 +330,21 @@ static void run_reserve(struct job *link)
         ops->unlink(job->disk, name);
 }
 
-void reserve_done(struct store *store, struct reserve_job *job)
+static void reserve_done(struct job *link)
 {
+    struct reserve_job *job = (struct reserve_job *)link;
+    struct store *store = job->store;
     store->reserving = NULL;
     if (!job->error)
         store->reserved[job->which] = job->size;
     else
         store->reserve_ms[job->which] = store->now_ms + RESERVE_RETRY_MS;
     mem_free(job);
+}
+
+static void reserve_abandon(struct job *link)
+{
+    mem_free((struct reserve_job *)link);
 }
 
 /* How large it should be; 0: it must not be made now. That for a start is made of what there is;
@@ -362,7 +378,9 @@ static void make_reserve(struct store *store, enum reserve which)
         return;
     struct reserve_job *job = mem_zalloc(sizeof(*job));
     job->job.run = run_reserve;
-    job->job.kind = JOB_RESERVE;
+    job->job.done = reserve_done;
+    job->job.abandon = reserve_abandon;
+    job->store = store;
     job->disk = store->options.disk;
     job->which = which;
     job->size = size;

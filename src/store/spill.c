@@ -120,26 +120,6 @@ static void run_spill(struct job *link)
     job->result = kv->ops->write(kv, buffer_bytes(&job->batch), false);
 }
 
-static void spill(struct store *store, struct chunk *chunk)
-{
-    struct spill_job *job = mem_zalloc(sizeof(*job));
-    struct buffer blob = {0};
-    uint8_t key[9];
-    job->job.run = run_spill;
-    job->job.kind = JOB_SPILL;
-    job->store = store;
-    job->chunk = chunk;
-    job->version = chunk->version;
-    job->key = ++store->blob_last;
-    chunk_encode(chunk, false, &blob);
-    blob_key(key, job->key, is_transient(chunk));
-    kv_batch_put_sealed(&job->batch, bytes_of(key, sizeof(key)), buffer_bytes(&blob));
-    buffer_free(&blob);
-    chunk->is_spilling = true;
-    store->spilling++;
-    store->options.indexer->ops->submit(store->options.indexer, &job->job);
-}
-
 /* The index was not written, or not read: it is full or cannot be opened. */
 static void index_failed(struct store *store, struct outage *outage)
 {
@@ -147,8 +127,10 @@ static void index_failed(struct store *store, struct outage *outage)
     space_needed(store);
 }
 
-void spill_done(struct store *store, struct spill_job *job)
+static void spill_done(struct job *link)
 {
+    struct spill_job *job = (struct spill_job *)link;
+    struct store *store = job->store;
     struct chunk *chunk = job->chunk;
     store->spilling--;
     chunk->is_spilling = false;
@@ -173,6 +155,35 @@ void spill_done(struct store *store, struct spill_job *job)
     }
     buffer_free(&job->batch);
     mem_free(job);
+}
+
+static void spill_abandon(struct job *link)
+{
+    struct spill_job *job = (struct spill_job *)link;
+    job->chunk->is_spilling = false;
+    buffer_free(&job->batch);
+    mem_free(job);
+}
+
+static void spill(struct store *store, struct chunk *chunk)
+{
+    struct spill_job *job = mem_zalloc(sizeof(*job));
+    struct buffer blob = {0};
+    uint8_t key[9];
+    job->job.run = run_spill;
+    job->job.done = spill_done;
+    job->job.abandon = spill_abandon;
+    job->store = store;
+    job->chunk = chunk;
+    job->version = chunk->version;
+    job->key = ++store->blob_last;
+    chunk_encode(chunk, false, &blob);
+    blob_key(key, job->key, is_transient(chunk));
+    kv_batch_put_sealed(&job->batch, bytes_of(key, sizeof(key)), buffer_bytes(&blob));
+    buffer_free(&blob);
+    chunk->is_spilling = true;
+    store->spilling++;
+    store->options.indexer->ops->submit(store->options.indexer, &job->job);
 }
 
 /* Is the chunk where its queue is being read? */
@@ -240,6 +251,50 @@ static void run_load(struct job *link)
     job->result = kv_get_sealed(kv, bytes_of(key, sizeof(key)), &job->value);
 }
 
+/* It could not be read now, which says nothing about what is there. */
+static void load_later(struct store *store, struct chunk *chunk)
+{
+    index_failed(store, &store->index_reads);
+    if (chunk->index)
+        index_retry_read(chunk->index, store->index_reads.retry_ms);
+}
+
+static void load_done(struct job *link)
+{
+    struct load_job *job = (struct load_job *)link;
+    struct store *store = job->store;
+    struct chunk *chunk = job->chunk;
+    store->loading--;
+    chunk->is_loading = false;
+    if (chunk->wanted_ms)
+        chunk->wanted_ms = store->now_ms; /* a slow disk is not held against who waits */
+    bool is_dead = !chunk->index;
+    bool is_later =
+        job->result < 0 && job->result != KV_DAMAGED && !planted(PLANTED_INDEX_GIVEN_UP);
+    if (is_later) {
+        load_later(store, chunk);
+    } else if (job->result != 1 || !chunk_thaw(store, chunk, buffer_bytes(&job->value))) {
+        outage_succeed(&store->index_reads, store->now_ms);
+        mend_later(store, chunk);
+    } else {
+        outage_succeed(&store->index_reads, store->now_ms);
+        if (is_dead)
+            chunk_discard(store, chunk);
+        else
+            index_wake(chunk->index);
+    }
+    buffer_free(&job->value);
+    mem_free(job);
+}
+
+static void load_abandon(struct job *link)
+{
+    struct load_job *job = (struct load_job *)link;
+    job->chunk->is_loading = false;
+    buffer_free(&job->value);
+    mem_free(job);
+}
+
 void chunk_load(struct store *store, struct chunk *chunk)
 {
     if (chunk->is_loading || chunk->entries)
@@ -251,7 +306,8 @@ void chunk_load(struct store *store, struct chunk *chunk)
     }
     struct load_job *job = mem_zalloc(sizeof(*job));
     job->job.run = run_load;
-    job->job.kind = JOB_LOAD;
+    job->job.done = load_done;
+    job->job.abandon = load_abandon;
     job->store = store;
     job->chunk = chunk;
     job->key = chunk->blob;
@@ -332,39 +388,6 @@ void chunk_want(struct store *store, struct chunk *chunk)
 {
     chunk->wanted_ms = store->now_ms;
     chunk_load(store, chunk);
-}
-
-/* It could not be read now, which says nothing about what is there. */
-static void load_later(struct store *store, struct chunk *chunk)
-{
-    index_failed(store, &store->index_reads);
-    if (chunk->index)
-        index_retry_read(chunk->index, store->index_reads.retry_ms);
-}
-
-void load_done(struct store *store, struct load_job *job)
-{
-    struct chunk *chunk = job->chunk;
-    store->loading--;
-    chunk->is_loading = false;
-    if (chunk->wanted_ms)
-        chunk->wanted_ms = store->now_ms; /* a slow disk is not held against who waits */
-    bool is_dead = !chunk->index;
-    bool is_later = job->result < 0 && job->result != KV_DAMAGED && !planted(PLANTED_INDEX_GIVEN_UP);
-    if (is_later) {
-        load_later(store, chunk);
-    } else if (job->result != 1 || !chunk_thaw(store, chunk, buffer_bytes(&job->value))) {
-        outage_succeed(&store->index_reads, store->now_ms);
-        mend_later(store, chunk);
-    } else {
-        outage_succeed(&store->index_reads, store->now_ms);
-        if (is_dead)
-            chunk_discard(store, chunk);
-        else
-            index_wake(chunk->index);
-    }
-    buffer_free(&job->value);
-    mem_free(job);
 }
 
 void chunk_unreleased(struct store *store, struct chunk *chunk)

@@ -328,53 +328,20 @@ static void free_index(struct index *index)
     mem_free(index);
 }
 
-static void abandon_job(struct store *store, struct job *job)
-{
-    switch ((enum job_kind)job->kind) {
-    case JOB_WRITE:
-        store->active_file = store->write.file;
-        break;
-    case JOB_CHECKPOINT:
-        break;
-    case JOB_FORGET:
-    case JOB_RESERVE:
-    case JOB_RELEASE:
-        mem_free(job);
-        break;
-    case JOB_SPILL:
-        ((struct spill_job *)job)->chunk->is_spilling = false;
-        buffer_free(&((struct spill_job *)job)->batch);
-        mem_free(job);
-        break;
-    case JOB_LOAD:
-        ((struct load_job *)job)->chunk->is_loading = false;
-        buffer_free(&((struct load_job *)job)->value);
-        mem_free(job);
-        break;
-    case JOB_READ:
-        read_free((struct read_job *)job);
-        break;
-    case JOB_SCAN:
-        break;
-    case JOB_MEND:
-        mend_free((struct mend_job *)job);
-        break;
-    }
-}
-
-static void abandon_jobs(struct store *store, struct worker *worker)
+static void abandon_jobs(struct worker *worker)
 {
     struct job *job;
     worker->ops->drain(worker);
     while ((job = worker->ops->finished(worker)))
-        abandon_job(store, job);
+        if (job->abandon)
+            job->abandon(job);
 }
 
 void store_abandon(struct store *store)
 {
-    abandon_jobs(store, store->options.syncer);
-    abandon_jobs(store, store->options.indexer);
-    abandon_jobs(store, store->options.reader);
+    abandon_jobs(store->options.syncer);
+    abandon_jobs(store->options.indexer);
+    abandon_jobs(store->options.reader);
     files_forget(&store->files, 0);
     if (store->active_file)
         store->options.disk->ops->close(store->active_file);
@@ -421,42 +388,6 @@ void store_abandon(struct store *store)
 
 /* ---- the turn ---- */
 
-static void finish_job(struct store *store, struct job *job)
-{
-    switch ((enum job_kind)job->kind) {
-    case JOB_WRITE:
-        journal_written(store, (struct write_job *)job);
-        break;
-    case JOB_CHECKPOINT:
-        checkpoint_done(store, (struct checkpoint_job *)job);
-        break;
-    case JOB_RESERVE:
-        reserve_done(store, (struct reserve_job *)job);
-        break;
-    case JOB_RELEASE:
-        release_done(store, (struct release_job *)job);
-        break;
-    case JOB_FORGET:
-        mem_free(job);
-        break;
-    case JOB_SPILL:
-        spill_done(store, (struct spill_job *)job);
-        break;
-    case JOB_LOAD:
-        load_done(store, (struct load_job *)job);
-        break;
-    case JOB_READ:
-        read_done(store, (struct read_job *)job);
-        break;
-    case JOB_SCAN:
-        scan_done(store, (struct scan_job *)job);
-        break;
-    case JOB_MEND:
-        mend_done(store, (struct mend_job *)job);
-        break;
-    }
-}
-
 static void collect(struct store *store)
 {
     struct worker *workers[] = {store->options.syncer, store->options.indexer,
@@ -464,7 +395,7 @@ static void collect(struct store *store)
     for (size_t i = 0; i < sizeof(workers) / sizeof(workers[0]); i++) {
         struct job *job;
         while ((job = workers[i]->ops->finished(workers[i])))
-            finish_job(store, job);
+            job->done(job);
     }
 }
 

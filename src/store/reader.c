@@ -55,8 +55,8 @@ static void run_read(struct job *link)
     for (size_t i = 0; i < job->runs_count; i++) {
         const struct read_run *run = &job->runs[i];
         uint64_t got = 0;
-        int error = files_read(&job->store->files, run->segment->number, data, run_bytes(run),
-                               run->start, &got);
+        int error = files_read(&job->store->journal.files, run->segment->number, data,
+                               run_bytes(run), run->start, &got);
         if (error)
             job->error = error;
         for (size_t at = run->from; !error && at < run->to; at++)
@@ -69,7 +69,7 @@ static void run_read(struct job *link)
 
 static struct read_run *add_run(struct read_job *job, const struct entry *entry)
 {
-    struct segment *segment = segment_find(job->store, entry->segment);
+    struct segment *segment = segment_find(&job->store->journal, entry->segment);
     assert(segment);
     if (job->runs_count == job->runs_capacity) {
         job->runs_capacity = job->runs_capacity ? job->runs_capacity * 2 : 8;
@@ -133,8 +133,9 @@ void read_free(struct read_job *job)
 static struct read_job *job_new(struct index *index)
 {
     struct store *store = index->store;
-    struct read_job *job = store->read_spare ? store->read_spare : mem_zalloc(sizeof(*job));
-    store->read_spare = NULL;
+    struct read_job *job =
+        store->memory.read_spare ? store->memory.read_spare : mem_zalloc(sizeof(*job));
+    store->memory.read_spare = NULL;
     job->store = store;
     job->queue_id = index->id;
     job->count = job->runs_count = 0;
@@ -146,21 +147,21 @@ static struct read_job *job_new(struct index *index)
 static void job_end(struct store *store, struct read_job *job)
 {
     forget_messages(job);
-    if (store->read_spare || job->data_size > SPARE_BYTES) {
+    if (store->memory.read_spare || job->data_size > SPARE_BYTES) {
         read_free(job);
         return;
     }
     job->used_ms = store->now_ms;
-    store->read_spare = job;
+    store->memory.read_spare = job;
 }
 
 void read_spare_free(struct store *store)
 {
-    struct read_job *spare = store->read_spare;
+    struct read_job *spare = store->memory.read_spare;
     if (!spare || store->now_ms - spare->used_ms < SPARE_MS)
         return;
     read_free(spare);
-    store->read_spare = NULL;
+    store->memory.read_spare = NULL;
 }
 
 /* A message whose bytes are damaged is never delivered and never deleted: it keeps its segment. */
@@ -200,7 +201,7 @@ static struct message *message_of(struct store *store, const struct entry *entry
     message->segment = entry->segment;
     message->offset = entry->offset;
     message->destinations = payload.destinations;
-    message->batch = store->written;
+    message->batch = store->journal.written;
     return message;
 }
 
@@ -244,17 +245,17 @@ void index_retry_read(struct index *index, uint64_t until_ms)
     struct store *store = index->store;
     if (!index->is_waiting && !list_is_empty(&index->wait_link))
         return; /* it is awake, and will look */
-    if (list_is_empty(&store->read_waiters) || until_ms < store->read_retry_ms)
-        store->read_retry_ms = until_ms;
+    if (list_is_empty(&store->memory.read_waiters) || until_ms < store->memory.read_retry_ms)
+        store->memory.read_retry_ms = until_ms;
     list_remove(&index->wait_link);
-    list_push_back(&store->read_waiters, &index->wait_link);
+    list_push_back(&store->memory.read_waiters, &index->wait_link);
 }
 
 void reads_retry(struct store *store)
 {
-    if (store->now_ms < store->read_retry_ms)
+    if (store->now_ms < store->memory.read_retry_ms)
         return;
-    list_for_each_safe(link, after, &store->read_waiters)
+    list_for_each_safe(link, after, &store->memory.read_waiters)
     {
         struct index *index = list_entry(link, struct index, wait_link);
         list_remove(link);
@@ -277,7 +278,7 @@ static void read_done(struct job *link)
         if (index && !again)
             take_in_run(index, job, &job->runs[i]);
         if (index || !planted(PLANTED_READERS_LEAK))
-            segment_unread(store, job->runs[i].segment);
+            segment_unread(&store->journal, job->runs[i].segment);
     }
     if (index) {
         index->is_reading = false;
@@ -376,7 +377,8 @@ void read_ahead(struct index *index, uint64_t sequence)
     /* The entries of what follows are there when they are needed, unless it is too many that read.
      */
     for (int i = 0;
-         i < CHUNKS_AHEAD && chunk && store->cache_used <= 2 * store->options.cache_bytes; i++) {
+         i < CHUNKS_AHEAD && chunk && store->memory.cache_used <= 2 * store->options.cache_bytes;
+         i++) {
         if (!chunk->entries)
             chunk_load(store, chunk);
         chunk = chunk_from(index, chunk->base + chunk->slots);

@@ -39,8 +39,5 @@ bool options_read(struct options *options, int count, char **arguments, char *er
                   size_t error_size);
 /* The text of --help. */
 void options_print_help(FILE *out);
-/* Reads a number of bytes: "4096", "64K", "64KiB" (1024 each), "64kB" (1000 each), and so with M, G
- * and T. */
-bool size_read(const char *text, uint64_t *bytes);
 
 #endif

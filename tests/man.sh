@@ -1,6 +1,7 @@
 #!/bin/sh
 # The manual pages are valid mdoc, to the letter: mandoc's lint has nothing to warn of; and the table
-# of events in leveretd(8) is that of log.def, of which each is used. Speaks TAP.
+# of events in leveretd(8) is that of log.def, of which each is used; and each option of the programs has
+# its paragraph, and each that the pages speak of is there. Speaks TAP.
 #
 #     tests/man.sh [--events]
 #
@@ -60,6 +61,33 @@ for event in $(printf '%s\n' "$table" | sed -n 's/^\.It Sy \([a-z0-9_]*\) .*/\1/
 done
 [ -n "$table" ] && [ -z "$unused" ]
 ok $? "each event is logged somewhere" "$unused"
+
+# Names of options, sorted.
+options_of_program() { # PROGRAM
+    "${top_builddir:-.}/$1" --help | sed -n 's/^  --\([a-z0-9-]*\).*/\1/p' | LC_ALL=C sort -u
+}
+
+# "name" stands for any option on the pages.
+options_of_page() { # PAGE MACROS: of the lines that begin with one of these
+    grep -E "^\.($2) " "$top/man/$1" | grep -oE 'Fl -[a-z][a-z0-9-]*' | sed 's/^Fl -//' |
+        grep -vx name | LC_ALL=C sort -u
+}
+
+only_in_first() { # LIST LIST
+    printf '%s\n' "$1" | while read -r name; do
+        printf '%s\n' "$2" | grep -qxe "$name" || printf ' --%s' "$name"
+    done
+}
+
+for page in leveretd.8 leveretperf.1; do
+    has=$(options_of_program "${page%.*}")
+    missing=$(only_in_first "$has" "$(options_of_page "$page" It)")
+    [ -n "$has" ] && [ -z "$missing" ]
+    ok $? "$page has a paragraph for each option" "$missing"
+    unknown=$(only_in_first "$(options_of_page "$page" '[A-Z][a-z]')" "$has")
+    [ -n "$has" ] && [ -z "$unknown" ]
+    ok $? "$page speaks of no option that is not there" "$unknown"
+done
 
 if command -v mandoc >/dev/null; then
     for file in "$top"/man/*.[1-8]; do

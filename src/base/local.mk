@@ -19,6 +19,8 @@ libleveret_base_a_SOURCES = \
 	%D%/map.h \
 	%D%/mem.c \
 	%D%/mem.h \
+	%D%/options.c \
+	%D%/options.h \
 	%D%/planted.def \
 	%D%/planted.h \
 	%D%/random.c \

@@ -1,137 +1,13 @@
-/* The command line as a table: each row names an option, the field it sets, and what that may be.
- * The help text comes from the same rows. */
+/* The load generator's options: a table for base/options, and the kinds of values that only it has.
+ */
 #include "perf/options.h"
 
-#include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/options.h"
 #include "perf/arguments.h"
 #include "perf/stamp.h"
-
-enum kind {
-    KIND_HEADING, /* of the help text; no option */
-    KIND_FLAG,
-    KIND_NO, /* takes a flag away */
-    KIND_TEXT,
-    KIND_NUMBER,
-    KIND_SECONDS,
-    KIND_SIZES,
-    KIND_URI,
-    KIND_RATE,
-    KIND_TABLE,
-    KIND_PROPERTIES,
-    KIND_HEADER,
-};
-
-struct row {
-    const char *name;
-    enum kind kind;
-    size_t offset;
-    size_t width; /* of the field, in bytes */
-    uint64_t min, max;
-    const char *argument;
-    const char *help;
-};
-
-#define HEADING(text)                                                                              \
-    {                                                                                              \
-        NULL, KIND_HEADING, 0, 0, 0, 0, NULL, text                                                 \
-    }
-#define FIELD(field) offsetof(struct options, field), sizeof(((struct options *)0)->field)
-#define NOWHERE 0, 0
-
-static const struct row rows[] = {
-    HEADING("Broker"),
-    {"uri", KIND_URI, FIELD(uri), 0, 0, "URI", "amqp[s]://user:password@host:port/vhost"},
-    {"broker-pid", KIND_NUMBER, FIELD(broker_pid), 1, INT32_MAX, "PID",
-     "measure this process's CPU time and memory"},
-    {"tls-ca", KIND_TEXT, FIELD(tls_ca), 0, 0, "FILE", "authorities to trust as well"},
-    {"tls-insecure", KIND_NO, FIELD(tls_verify), 0, 0, NULL, "take any certificate"},
-    {"frame-max", KIND_NUMBER, FIELD(frame_max), 4096, 131072, "BYTES",
-     "largest frame to agree on"},
-    {"heartbeat", KIND_NUMBER, FIELD(heartbeat_s), 0, 65535, "SECONDS", "to ask for; 0: none"},
-    {"timeout-ms", KIND_NUMBER, FIELD(timeout_ms), 1, 3600000, "MS",
-     "for an answer while setting up"},
-    {"reconnect", KIND_FLAG, FIELD(reconnect), 0, 0, NULL,
-     "connect again when a connection is lost"},
-
-    HEADING("How much, how long"),
-    {"count", KIND_NUMBER, FIELD(count), 1, (uint64_t)1 << 47, "N",
-     "messages in all, or rounds of a churn"},
-    {"duration", KIND_SECONDS, FIELD(seconds), 0, 0, "SECONDS", "how long to publish or churn"},
-    {"rate", KIND_RATE, FIELD(schedule), 0, 0, "RATE[:SECONDS,...]",
-     "messages a second in all; or rates that take turns"},
-    {"warmup", KIND_SECONDS, FIELD(warmup_s), 0, 0, "SECONDS", "not counted among the latencies"},
-    {"hold", KIND_SECONDS, FIELD(hold_s), 0, 0, "SECONDS",
-     "rest before memory is read, or a backlog drained"},
-    {"linger", KIND_SECONDS, FIELD(linger_s), 0, 0, "SECONDS",
-     "silence after which messages count as missing"},
-    {"threads", KIND_NUMBER, FIELD(threads), 1, 256, "N", "of the generator"},
-
-    HEADING("Producers"),
-    {"producers", KIND_NUMBER, FIELD(producers), 0, 65535, "N", "connections that publish"},
-    {"size", KIND_SIZES, NOWHERE, 0, 0, "BYTES[-BYTES]", "of a body, fixed or in a range"},
-    {"persistent", KIND_FLAG, FIELD(persistent), 0, 0, NULL,
-     "delivery mode 2, in queues that are durable"},
-    {"confirm", KIND_NUMBER, FIELD(confirm), 1, 1 << 20, "N",
-     "ask for confirms; at most N are outstanding"},
-    {"mandatory", KIND_FLAG, FIELD(mandatory), 0, 0, NULL, "return what reaches no queue"},
-    {"exchange", KIND_TEXT, FIELD(exchange), 0, 0, "NAME", "to publish to"},
-    {"exchange-type", KIND_TEXT, FIELD(exchange_type), 0, 0, "TYPE",
-     "declare the exchange, and bind the queues"},
-    {"routing-key", KIND_TEXT, FIELD(routing_key), 0, 0, "PATTERN",
-     "%q queue, %p producer, %m message modulo --keys"},
-    {"keys", KIND_NUMBER, FIELD(keys), 1, 65536, "N", "different routing keys by %m"},
-    {"properties", KIND_PROPERTIES, NOWHERE, 0, 0, "TEXT",
-     "as 'content-type=text/plain priority=5'"},
-    {"header", KIND_HEADER, NOWHERE, 0, 0, "NAME=VALUE", "one header; may be repeated"},
-
-    HEADING("Queues"),
-    {"queues", KIND_NUMBER, FIELD(queues), 0, 1000000, "N", "how many"},
-    {"queue-pattern", KIND_TEXT, FIELD(queue_pattern), 0, 0, "PATTERN", "names; %d is the number"},
-    {"queue-from", KIND_NUMBER, FIELD(queue_from), 0, INT32_MAX, "N", "the first number"},
-    {"durable", KIND_FLAG, FIELD(durable), 0, 0, NULL,
-     "durable queues (--persistent has them, too)"},
-    {"exclusive", KIND_FLAG, FIELD(exclusive), 0, 0, NULL,
-     "exclusive queues; all on one connection (churn)"},
-    {"auto-delete", KIND_FLAG, FIELD(auto_delete), 0, 0, NULL, "auto-delete queues"},
-    {"queue-args", KIND_TABLE, FIELD(queue_arguments), 0, 0, "NAME=VALUE,...|{TABLE}",
-     "arguments of the queues"},
-    {"binding-key", KIND_TEXT, FIELD(binding_key), 0, 0, "PATTERN", "of the bindings"},
-    {"binding-args", KIND_TABLE, FIELD(binding_arguments), 0, 0, "NAME=VALUE,...|{TABLE}",
-     "arguments of the bindings"},
-    {"passive", KIND_FLAG, FIELD(passive), 0, 0, NULL, "queues and exchange are there already"},
-    {"purge", KIND_FLAG, FIELD(purge), 0, 0, NULL, "empty the queues before the start"},
-    {"keep", KIND_FLAG, FIELD(keep), 0, 0, NULL, "delete nothing at the end"},
-
-    HEADING("Consumers"),
-    {"consumers", KIND_NUMBER, FIELD(consumers), 0, 65535, "N", "connections that consume"},
-    {"ack-every", KIND_NUMBER, FIELD(ack_every), 0, 65535, "N",
-     "acknowledge each (1), or every N; 0: automatic"},
-    {"prefetch", KIND_NUMBER, FIELD(prefetch), 0, 65535, "N",
-     "most unacknowledged messages; 0: any"},
-    {"consume-args", KIND_TABLE, FIELD(consume_arguments), 0, 0, "NAME=VALUE,...|{TABLE}",
-     "arguments of basic.consume"},
-    {"verify", KIND_FLAG, FIELD(verify), 0, 0, NULL, "every message once, in order, undamaged"},
-    {"spin", KIND_FLAG, FIELD(spin), 0, 0, NULL, "never sleep: the least latency of the generator"},
-
-    HEADING("Connections and channels"),
-    {"connections", KIND_NUMBER, FIELD(connections), 1, 1000000, "N",
-     "for connection-count; side by side for a churn"},
-    {"channels", KIND_NUMBER, FIELD(channels), 0, 65535, "N", "on each connection"},
-
-    HEADING("Report"),
-    {"interval", KIND_SECONDS, FIELD(interval_s), 0, 0, "SECONDS", "between two lines of progress"},
-    {"quiet", KIND_FLAG, FIELD(quiet), 0, 0, NULL, "no progress"},
-    {"json", KIND_FLAG, FIELD(json), 0, 0, NULL, "the result as JSON"},
-    {"histogram", KIND_TEXT, FIELD(histogram_path), 0, 0, "FILE", "write all latencies there"},
-    {"version", KIND_FLAG, FIELD(version), 0, 0, NULL, "print the version"},
-    {"help", KIND_FLAG, FIELD(help), 0, 0, NULL, "print this text"},
-};
-
-enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
 
 static const char *const modes[] = {
     "throughput",    "latency",          "backlog",          "queue-churn", "bind-churn",
@@ -155,102 +31,245 @@ static bool mode_read(const char *text, enum mode *mode)
     return false;
 }
 
-/* ---- values ---- */
+/* ---- kinds ---- */
 
 /* Digits, and k, M or G for 2^10, 2^20, 2^30; *end is what follows. */
-static bool read_number(const char *text, uint64_t *number, const char **end)
+static bool read_count(const char *text, uint64_t *number, const char **end)
 {
-    char *rest;
-    if (*text < '0' || *text > '9')
+    if (!digits_read(text, number, end))
         return false;
-    errno = 0;
-    *number = strtoull(text, &rest, 10);
-    if (errno)
-        return false;
-    const char *unit = *rest ? strchr("kKmMgG", *rest) : NULL;
+    const char *unit = **end ? strchr("kKmMgG", **end) : NULL;
     if (unit) {
         unsigned shift = 10 * (1 + (unsigned)(unit - "kKmMgG") / 2);
         if (*number >> (64 - shift))
             return false;
         *number <<= shift;
-        rest++;
+        ++*end;
     }
-    *end = rest;
     return true;
 }
 
-static bool set_number(const struct row *row, void *field, const char *text)
+static bool read_number(const struct option *option, void *fields, const char *text,
+                        const char **why)
 {
     uint64_t number;
     const char *end;
-    if (!read_number(text, &number, &end) || *end || number < row->min || number > row->max)
-        return false;
-    uint16_t small = (uint16_t)number;
-    uint32_t middle = (uint32_t)number;
-    assert(row->width == 2 || row->width == 4 || row->width == 8);
-    if (row->width == 2)
-        memcpy(field, &small, sizeof(small));
-    else if (row->width == 4)
-        memcpy(field, &middle, sizeof(middle));
-    else
-        memcpy(field, &number, sizeof(number));
+    (void)why;
+    return read_count(text, &number, &end) && *end == '\0' &&
+           option_put_number(option, fields, number);
+}
+
+static void describe_number(const struct option *option, char *text, size_t size)
+{
+    snprintf(text, size, "from %" PRIu64 " to %" PRIu64, option->min, option->max);
+}
+
+static const struct option_kind number_kind = {read_number, NULL, describe_number, false};
+
+/* Unlike option_text it may be empty. */
+static bool read_text(const struct option *option, void *fields, const char *text, const char **why)
+{
+    (void)why;
+    memcpy(option_field(option, fields), &text, sizeof(text));
     return true;
 }
 
-static bool set_seconds(double *seconds, const char *text)
+static const struct option_kind text_kind = {read_text, NULL, NULL, false};
+
+static bool read_seconds(const struct option *option, void *fields, const char *text,
+                         const char **why)
 {
+    double *seconds = option_field(option, fields);
     char *end;
+    (void)why;
     *seconds = strtod(text, &end);
     return end != text && *end == '\0' && *seconds >= 0 && *seconds <= 1e7;
 }
 
-static bool set_sizes(struct options *options, const char *text)
+static const struct option_kind seconds_kind = {read_seconds, NULL, NULL, false};
+
+static bool read_sizes(const struct option *option, void *fields, const char *text,
+                       const char **why)
 {
+    struct options *options = fields;
     const char *end;
-    if (!read_number(text, &options->size_min, &end))
+    (void)option, (void)why;
+    if (!read_count(text, &options->size_min, &end))
         return false;
     options->size_max = options->size_min;
-    if (*end == '-' && !read_number(end + 1, &options->size_max, &end))
+    if (*end == '-' && !read_count(end + 1, &options->size_max, &end))
         return false;
     return *end == '\0' && options->size_min <= options->size_max &&
            options->size_max <= (uint64_t)1 << 30;
 }
 
-static struct buffer *table_memory(struct options *options, const struct row *row)
+static const struct option_kind sizes_kind = {read_sizes, NULL, NULL, false};
+
+static bool read_uri(const struct option *option, void *fields, const char *text, const char **why)
 {
-    if (row->offset == offsetof(struct options, queue_arguments))
+    (void)why;
+    return uri_read(text, option_field(option, fields));
+}
+
+static const struct option_kind uri_kind = {read_uri, NULL, NULL, false};
+
+static bool read_rate(const struct option *option, void *fields, const char *text, const char **why)
+{
+    (void)why;
+    return schedule_read(text, option_field(option, fields));
+}
+
+static const struct option_kind rate_kind = {read_rate, NULL, NULL, false};
+
+static struct buffer *table_memory(struct options *options, const struct option *option)
+{
+    if (option->offset == offsetof(struct options, queue_arguments))
         return &options->queue_arguments_memory;
-    if (row->offset == offsetof(struct options, binding_arguments))
+    if (option->offset == offsetof(struct options, binding_arguments))
         return &options->binding_arguments_memory;
     return &options->consume_arguments_memory;
 }
 
-static bool set_value(struct options *options, const struct row *row, const char *text)
+static bool read_table(const struct option *option, void *fields, const char *text,
+                       const char **why)
 {
-    void *field = (char *)options + row->offset;
-    switch (row->kind) {
-    case KIND_TEXT:
-        memcpy(field, &text, sizeof(text));
-        return true;
-    case KIND_SECONDS:
-        return set_seconds(field, text);
-    case KIND_SIZES:
-        return set_sizes(options, text);
-    case KIND_URI:
-        return uri_read(text, field);
-    case KIND_RATE:
-        return schedule_read(text, field);
-    case KIND_TABLE:
-        return arguments_read(text, table_memory(options, row));
-    case KIND_PROPERTIES:
-        options->properties_text = text;
-        return true;
-    case KIND_HEADER:
-        return arguments_read(text, &options->headers_memory);
-    default:
-        return set_number(row, field, text);
-    }
+    (void)why;
+    return arguments_read(text, table_memory(fields, option));
 }
+
+static const struct option_kind table_kind = {read_table, NULL, NULL, false};
+
+static bool read_properties(const struct option *option, void *fields, const char *text,
+                            const char **why)
+{
+    struct options *options = fields;
+    (void)option, (void)why;
+    options->properties_text = text;
+    return true;
+}
+
+static const struct option_kind properties_kind = {read_properties, NULL, NULL, false};
+
+static bool read_header(const struct option *option, void *fields, const char *text,
+                        const char **why)
+{
+    struct options *options = fields;
+    (void)option, (void)why;
+    return arguments_read(text, &options->headers_memory);
+}
+
+static const struct option_kind header_kind = {read_header, NULL, NULL, false};
+
+/* ---- the table ---- */
+
+#define HEADING(text)                                                                              \
+    {                                                                                              \
+        .help = text                                                                               \
+    }
+#define FIELD(field) OPTION_FIELD(struct options, field)
+
+static const struct option rows[] = {
+    HEADING("Broker"),
+    {"uri", &uri_kind, FIELD(uri), 0, 0, "URI", .help = "amqp[s]://user:password@host:port/vhost"},
+    {"broker-pid", &number_kind, FIELD(broker_pid), 1, INT32_MAX, "PID",
+     .help = "measure this process's CPU time and memory"},
+    {"tls-ca", &text_kind, FIELD(tls_ca), 0, 0, "FILE", .help = "authorities to trust as well"},
+    {"tls-insecure", &option_no, FIELD(tls_verify), 0, 0, NULL, .help = "take any certificate"},
+    {"frame-max", &number_kind, FIELD(frame_max), 4096, 131072, "BYTES",
+     .help = "largest frame to agree on"},
+    {"heartbeat", &number_kind, FIELD(heartbeat_s), 0, 65535, "SECONDS",
+     .help = "to ask for; 0: none"},
+    {"timeout-ms", &number_kind, FIELD(timeout_ms), 1, 3600000, "MS",
+     .help = "for an answer while setting up"},
+    {"reconnect", &option_flag, FIELD(reconnect), 0, 0, NULL,
+     .help = "connect again when a connection is lost"},
+
+    HEADING("How much, how long"),
+    {"count", &number_kind, FIELD(count), 1, (uint64_t)1 << 47, "N",
+     .help = "messages in all, or rounds of a churn"},
+    {"duration", &seconds_kind, FIELD(seconds), 0, 0, "SECONDS",
+     .help = "how long to publish or churn"},
+    {"rate", &rate_kind, FIELD(schedule), 0, 0, "RATE[:SECONDS,...]",
+     .help = "messages a second in all; or rates that take turns"},
+    {"warmup", &seconds_kind, FIELD(warmup_s), 0, 0, "SECONDS",
+     .help = "not counted among the latencies"},
+    {"hold", &seconds_kind, FIELD(hold_s), 0, 0, "SECONDS",
+     .help = "rest before memory is read, or a backlog drained"},
+    {"linger", &seconds_kind, FIELD(linger_s), 0, 0, "SECONDS",
+     .help = "silence after which messages count as missing"},
+    {"threads", &number_kind, FIELD(threads), 1, 256, "N", .help = "of the generator"},
+
+    HEADING("Producers"),
+    {"producers", &number_kind, FIELD(producers), 0, 65535, "N",
+     .help = "connections that publish"},
+    {"size", &sizes_kind, 0, 0, 0, 0, "BYTES[-BYTES]", .help = "of a body, fixed or in a range"},
+    {"persistent", &option_flag, FIELD(persistent), 0, 0, NULL,
+     .help = "delivery mode 2, in queues that are durable"},
+    {"confirm", &number_kind, FIELD(confirm), 1, 1 << 20, "N",
+     .help = "ask for confirms; at most N are outstanding"},
+    {"mandatory", &option_flag, FIELD(mandatory), 0, 0, NULL,
+     .help = "return what reaches no queue"},
+    {"exchange", &text_kind, FIELD(exchange), 0, 0, "NAME", .help = "to publish to"},
+    {"exchange-type", &text_kind, FIELD(exchange_type), 0, 0, "TYPE",
+     .help = "declare the exchange, and bind the queues"},
+    {"routing-key", &text_kind, FIELD(routing_key), 0, 0, "PATTERN",
+     .help = "%q queue, %p producer, %m message modulo --keys"},
+    {"keys", &number_kind, FIELD(keys), 1, 65536, "N", .help = "different routing keys by %m"},
+    {"properties", &properties_kind, 0, 0, 0, 0, "TEXT",
+     .help = "as 'content-type=text/plain priority=5'"},
+    {"header", &header_kind, 0, 0, 0, 0, "NAME=VALUE", .help = "one header; may be repeated"},
+
+    HEADING("Queues"),
+    {"queues", &number_kind, FIELD(queues), 0, 1000000, "N", .help = "how many"},
+    {"queue-pattern", &text_kind, FIELD(queue_pattern), 0, 0, "PATTERN",
+     .help = "names; %d is the number"},
+    {"queue-from", &number_kind, FIELD(queue_from), 0, INT32_MAX, "N", .help = "the first number"},
+    {"durable", &option_flag, FIELD(durable), 0, 0, NULL,
+     .help = "durable queues (--persistent has them, too)"},
+    {"exclusive", &option_flag, FIELD(exclusive), 0, 0, NULL,
+     .help = "exclusive queues; all on one connection (churn)"},
+    {"auto-delete", &option_flag, FIELD(auto_delete), 0, 0, NULL, .help = "auto-delete queues"},
+    {"queue-args", &table_kind, FIELD(queue_arguments), 0, 0, "NAME=VALUE,...|{TABLE}",
+     .help = "arguments of the queues"},
+    {"binding-key", &text_kind, FIELD(binding_key), 0, 0, "PATTERN", .help = "of the bindings"},
+    {"binding-args", &table_kind, FIELD(binding_arguments), 0, 0, "NAME=VALUE,...|{TABLE}",
+     .help = "arguments of the bindings"},
+    {"passive", &option_flag, FIELD(passive), 0, 0, NULL,
+     .help = "queues and exchange are there already"},
+    {"purge", &option_flag, FIELD(purge), 0, 0, NULL, .help = "empty the queues before the start"},
+    {"keep", &option_flag, FIELD(keep), 0, 0, NULL, .help = "delete nothing at the end"},
+
+    HEADING("Consumers"),
+    {"consumers", &number_kind, FIELD(consumers), 0, 65535, "N",
+     .help = "connections that consume"},
+    {"ack-every", &number_kind, FIELD(ack_every), 0, 65535, "N",
+     .help = "acknowledge each (1), or every N; 0: automatic"},
+    {"prefetch", &number_kind, FIELD(prefetch), 0, 65535, "N",
+     .help = "most unacknowledged messages; 0: any"},
+    {"consume-args", &table_kind, FIELD(consume_arguments), 0, 0, "NAME=VALUE,...|{TABLE}",
+     .help = "arguments of basic.consume"},
+    {"verify", &option_flag, FIELD(verify), 0, 0, NULL,
+     .help = "every message once, in order, undamaged"},
+    {"spin", &option_flag, FIELD(spin), 0, 0, NULL,
+     .help = "never sleep: the least latency of the generator"},
+
+    HEADING("Connections and channels"),
+    {"connections", &number_kind, FIELD(connections), 1, 1000000, "N",
+     .help = "for connection-count; side by side for a churn"},
+    {"channels", &number_kind, FIELD(channels), 0, 65535, "N", .help = "on each connection"},
+
+    HEADING("Report"),
+    {"interval", &seconds_kind, FIELD(interval_s), 0, 0, "SECONDS",
+     .help = "between two lines of progress"},
+    {"quiet", &option_flag, FIELD(quiet), 0, 0, NULL, .help = "no progress"},
+    {"json", &option_flag, FIELD(json), 0, 0, NULL, .help = "the result as JSON"},
+    {"histogram", &text_kind, FIELD(histogram_path), 0, 0, "FILE",
+     .help = "write all latencies there"},
+    {"version", &option_flag, FIELD(version), 0, 0, NULL, .help = "print the version"},
+    {"help", &option_flag, FIELD(help), 0, 0, NULL, .help = "print this text"},
+};
+
+static const struct option_table table = {rows, sizeof(rows) / sizeof(rows[0]), NULL, 32};
 
 /* ---- the command line ---- */
 
@@ -276,51 +295,6 @@ static void set_defaults(struct options *options)
         .interval_s = 1,
     };
     uri_read("amqp://", &options->uri);
-}
-
-static const struct row *find_row(const char *name, size_t size)
-{
-    for (size_t i = 0; i < ROWS; i++)
-        if (rows[i].name && strlen(rows[i].name) == size && memcmp(rows[i].name, name, size) == 0)
-            return &rows[i];
-    return NULL;
-}
-
-/* Reads the option at *at, and its value; moves *at on. */
-static bool read_one(struct options *options, int count, char **arguments, int *at, char *error,
-                     size_t error_size)
-{
-    const char *argument = arguments[(*at)++];
-    if (strncmp(argument, "--", 2) != 0) {
-        snprintf(error, error_size, "unexpected argument '%s'", argument);
-        return *at == 2 && mode_read(argument, &options->mode);
-    }
-    const char *equals = strchr(argument, '=');
-    size_t size = equals ? (size_t)(equals - argument) - 2 : strlen(argument) - 2;
-    const struct row *row = find_row(argument + 2, size);
-    if (!row) {
-        snprintf(error, error_size, "unknown option '%s'", argument);
-        return false;
-    }
-    if (row->kind == KIND_FLAG || row->kind == KIND_NO) {
-        snprintf(error, error_size, "--%s takes no value", row->name);
-        *((bool *)(void *)((char *)options + row->offset)) = row->kind == KIND_FLAG;
-        return !equals;
-    }
-    if (!equals && *at == count) {
-        snprintf(error, error_size, "--%s needs a value: %s", row->name, row->argument);
-        return false;
-    }
-    const char *value = equals ? equals + 1 : arguments[(*at)++];
-    if (set_value(options, row, value))
-        return true;
-    if (row->kind == KIND_NUMBER)
-        snprintf(error, error_size, "--%s must be from %" PRIu64 " to %" PRIu64 ", and not '%s'",
-                 row->name, row->min, row->max, value);
-    else
-        snprintf(error, error_size, "--%s must be %s, and not '%s'", row->name, row->argument,
-                 value);
-    return false;
 }
 
 static bool wrong(char *error, size_t error_size, const char *what)
@@ -361,10 +335,10 @@ bool options_read(struct options *options, int count, char **arguments, char *er
                   size_t error_size)
 {
     set_defaults(options);
-    int at = 1;
-    while (at < count)
-        if (!read_one(options, count, arguments, &at, error, error_size))
-            return false;
+    int has_mode = count > 1 && mode_read(arguments[1], &options->mode);
+    if (!options_read_arguments(&table, options, count - has_mode, arguments + has_mode, error,
+                                error_size))
+        return false;
     if (!properties_build(options->properties_text, buffer_bytes(&options->headers_memory),
                           options->persistent, &options->properties_memory, error, error_size))
         return false;
@@ -394,15 +368,5 @@ void options_print_help(FILE *out)
     for (unsigned i = 0; i < MODES; i++)
         fprintf(out, "%s%s", i % 5 == 0 ? "\n  " : " ", modes[i]);
     fputc('\n', out);
-    for (size_t i = 0; i < ROWS; i++) {
-        const struct row *row = &rows[i];
-        char left[64];
-        if (row->kind == KIND_HEADING) {
-            fprintf(out, "\n%s:\n", row->help);
-            continue;
-        }
-        snprintf(left, sizeof(left), "--%s%s%s", row->name, row->argument ? " " : "",
-                 row->argument ? row->argument : "");
-        fprintf(out, "  %-32s %s\n", left, row->help);
-    }
+    options_print(&table, out);
 }

@@ -140,34 +140,6 @@ TEST(refused)
     ok(!read_arguments(&options, "--heartbeat", "-1", NULL), "a negative number");
 }
 
-static void size_is(const char *text, uint64_t wanted)
-{
-    uint64_t bytes = 0;
-    ok(size_read(text, &bytes), "%s is a size", text);
-    is_int(bytes, wanted, "of %llu bytes", (unsigned long long)wanted);
-}
-
-TEST(sizes)
-{
-    static const char *const bad[] = {"",     "K",   "1X",   "1KK",       "1.5K",
-                                      "0x10", "1 K", "1KiX", "16777216T", "99999999999999999999"};
-    uint64_t bytes;
-    size_is("0", 0);
-    size_is("4096", 4096);
-    size_is("4096B", 4096);
-    size_is("64K", 65536);
-    size_is("64k", 65536);
-    size_is("64Ki", 65536);
-    size_is("64KiB", 65536);
-    size_is("64kB", 64000);
-    size_is("3MiB", 3145728);
-    size_is("3MB", 3000000);
-    size_is("2G", 2147483648);
-    size_is("1TiB", 1099511627776);
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        ok(!size_read(bad[i], &bytes), "'%s' is no size", bad[i]);
-}
-
 int main(void)
 {
     RUN(defaults);
@@ -176,6 +148,5 @@ int main(void)
     RUN(tls);
     RUN(memory);
     RUN(refused);
-    RUN(sizes);
     return done();
 }

@@ -1,67 +1,73 @@
-/* Bindings. One is known by the names of its source and destination, its routing key and arguments.
- * Arguments are sorted by name, as their order in a table means nothing. */
+/* Arguments of bindings are sorted by name, as their order in a table means nothing. */
+#include "broker/binding.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
-#include "amqp/reply.h"
 #include "amqp/table.h"
 #include "base/hash.h"
 #include "base/mem.h"
-#include "broker/catalogue.h"
+#include "broker/apply.h"
 #include "broker/model.h"
+#include "broker/removal.h"
 
-/* What a binding is known by. */
-struct identity {
-    bool to_queue;
-    struct bytes source, destination, key, arguments;
-};
-
-static struct identity identity_of(const struct binding *binding)
-{
-    return (struct identity){
-        .to_queue = binding->queue,
-        .source = exchange_name(binding->source),
-        .destination =
-            binding->queue ? queue_name(binding->queue) : exchange_name(binding->exchange),
-        .key = bytes_of(binding->key, binding->key_size),
-        .arguments = bytes_of(binding->arguments, binding->arguments_size),
-    };
-}
+/* ---- what a binding is known by: these members of a change ---- */
 
 /* The names are short, and hashed as one. */
-static uint64_t hash_of(const struct vhost *vhost, const struct identity *identity)
+static uint64_t hash_of(const struct vhost *vhost, const struct change *change)
 {
     uint8_t names[1 + 3 * (1 + NAME_MAX_SIZE)];
     struct writer writer = writer_of(names, sizeof(names));
-    writer_u8(&writer, identity->to_queue);
-    writer_shortstr(&writer, identity->source);
-    writer_shortstr(&writer, identity->destination);
-    writer_shortstr(&writer, identity->key);
+    writer_u8(&writer, change->to_queue);
+    writer_shortstr(&writer, change->source);
+    writer_shortstr(&writer, change->name);
+    writer_shortstr(&writer, change->routing_key);
     assert(!writer.bad);
     uint64_t hash =
         hash_bytes(bytes_of(names, (size_t)(writer.at - names)), vhost->bindings_seed);
-    return identity->arguments.size ? hash_bytes(identity->arguments, hash) : hash;
+    return change->arguments.size ? hash_bytes(change->arguments, hash) : hash;
+}
+
+static struct bytes destination_name(const struct binding *binding)
+{
+    return binding->queue ? queue_name(binding->queue) : exchange_name(binding->exchange);
 }
 
 static bool is_binding(const void *value, const void *wanted)
 {
-    const struct identity *identity = wanted, other = identity_of(value);
-    return other.to_queue == identity->to_queue && bytes_equal(other.key, identity->key) &&
-           bytes_equal(other.destination, identity->destination) &&
-           bytes_equal(other.source, identity->source) &&
-           bytes_equal(other.arguments, identity->arguments);
+    const struct binding *binding = value;
+    const struct change *change = wanted;
+    return (binding->queue != NULL) == change->to_queue &&
+           bytes_equal(binding_key(binding), change->routing_key) &&
+           bytes_equal(destination_name(binding), change->name) &&
+           bytes_equal(exchange_name(binding->source), change->source) &&
+           bytes_equal(binding_arguments(binding), change->arguments);
 }
 
-static struct binding *find(const struct vhost *vhost, const struct binding *like)
+static bool is_there(const struct vhost *vhost, const struct change *change)
 {
-    struct identity identity = identity_of(like);
-    return set_find(&vhost->bindings, hash_of(vhost, &identity), is_binding, &identity);
+    return set_find(&vhost->bindings, hash_of(vhost, change), is_binding, change);
 }
 
-static uint64_t hash_binding(const struct binding *binding)
+static bool is_durable(const struct exchange *source, const struct queue *queue,
+                       const struct exchange *exchange)
 {
-    struct identity identity = identity_of(binding);
-    return hash_of(binding->source->vhost, &identity);
+    return source->durable && (queue ? queue->durable : exchange->durable);
+}
+
+struct change binding_deletion(const struct binding *binding)
+{
+    return (struct change){
+        .kind = CATALOGUE_BINDING,
+        .is_delete = true,
+        .durable = is_durable(binding->source, binding->queue, binding->exchange),
+        .to_queue = binding->queue,
+        .vhost = vhost_name(binding->source->vhost),
+        .source = exchange_name(binding->source),
+        .name = destination_name(binding),
+        .routing_key = binding_key(binding),
+        .arguments = binding_arguments(binding),
+    };
 }
 
 static int compare_names(const void *a, const void *b)
@@ -89,41 +95,87 @@ static void sort_arguments(struct buffer *out, struct bytes arguments)
     mem_free(fields);
 }
 
-static struct binding *binding_new(struct exchange *source, const struct binding_request *request)
+struct bytes binding_sort_arguments(struct changes *changes, struct bytes arguments)
 {
-    struct buffer arguments = {0};
-    if (request->arguments.size)
-        sort_arguments(&arguments, request->arguments);
-    struct binding *binding = mem_zalloc(sizeof(*binding) + request->key.size + arguments.size);
+    struct buffer sorted = {0};
+    if (!arguments.size)
+        return arguments;
+    sort_arguments(&sorted, arguments);
+    struct bytes kept = changes_keep(changes, buffer_bytes(&sorted));
+    buffer_free(&sorted);
+    return kept;
+}
+
+/* ---- applying ---- */
+
+static struct binding *binding_new(struct exchange *source, const struct change *change)
+{
+    struct vhost *vhost = source->vhost;
+    struct bytes key = change->routing_key, arguments = change->arguments;
+    struct binding *binding = mem_zalloc(sizeof(*binding) + key.size + arguments.size);
     list_init(&binding->source_link);
     list_init(&binding->destination_link);
     list_init(&binding->kind_link);
     binding->source = source;
-    binding->queue = request->queue;
-    binding->exchange = request->exchange;
-    binding->key_size = request->key.size;
-    if (request->key.size)
-        memcpy(binding->key, request->key.data, request->key.size);
-    binding->arguments = (uint8_t *)binding->key + request->key.size;
-    binding->arguments_size = arguments.size;
+    binding->queue = change->to_queue ? vhost_queue(vhost, change->name) : NULL;
+    binding->exchange = change->to_queue ? NULL : vhost_exchange(vhost, change->name);
+    binding->key_size = (uint32_t)key.size;
+    binding->arguments_size = (uint32_t)arguments.size;
+    if (key.size)
+        memcpy(binding->key, key.data, key.size);
     if (arguments.size)
-        memcpy(binding->arguments, arguments.data, arguments.size);
-    buffer_free(&arguments);
+        memcpy(binding->key + key.size, arguments.data, arguments.size);
     return binding;
 }
 
-static void attach(struct binding *binding)
+static void attach(struct vhost *vhost, const struct change *change)
 {
-    struct exchange *source = binding->source;
+    struct exchange *source = vhost_exchange(vhost, change->source);
+    struct binding *binding = binding_new(source, change);
     list_push_back(&source->sources, &binding->source_link);
     list_push_back(binding->queue ? &binding->queue->bindings : &binding->exchange->destinations,
                    &binding->destination_link);
     source->source_count++;
-    source->had_binding = true;
-    source->kind->bind(source, binding);
-    set_add(&source->vhost->bindings, hash_binding(binding), binding);
-    source->vhost->broker->topology++;
+    list_remove(&source->doomed_link);
+    if (source->kind->bind)
+        source->kind->bind(source, binding);
+    set_add(&vhost->bindings, hash_of(vhost, change), binding);
 }
+
+void binding_free(struct binding *binding)
+{
+    struct exchange *source = binding->source;
+    if (source->kind->unbind)
+        source->kind->unbind(source, binding);
+    list_remove(&binding->source_link);
+    list_remove(&binding->destination_link);
+    source->source_count--;
+    mem_free(binding);
+}
+
+static void detach(struct vhost *vhost, const struct change *change)
+{
+    uint64_t hash = hash_of(vhost, change);
+    struct binding *binding = set_find(&vhost->bindings, hash, is_binding, change);
+    struct exchange *source = binding ? binding->source : vhost_exchange(vhost, change->source);
+    if (binding) {
+        set_remove(&vhost->bindings, hash, binding);
+        binding_free(binding);
+    }
+    if (source)
+        exchange_lost_binding(source);
+}
+
+void binding_apply(struct vhost *vhost, const struct change *change)
+{
+    if (change->is_delete)
+        detach(vhost, change);
+    else
+        attach(vhost, change);
+    vhost->broker->topology++;
+}
+
+/* ---- deciding ---- */
 
 /* RabbitMQ asks for this last, and not at all about a binding that is not there to be removed. */
 static bool check_access(const struct binding_request *request, struct error *error)
@@ -132,41 +184,10 @@ static bool check_access(const struct binding_request *request, struct error *er
            queue_check_access(request->queue, request->connection_id, error);
 }
 
-bool binding_put(struct exchange *source, const struct binding_request *request, bool record,
-                 struct error *error)
+static bool check_arguments(const struct exchange_kind *kind,
+                            const struct binding_request *request, struct error *error)
 {
-    struct binding *binding = binding_new(source, request);
-    bool allowed = source->kind->check(binding, error) && check_access(request, error);
-    if (!allowed || find(source->vhost, binding)) {
-        mem_free(binding);
-        return allowed;
-    }
-    attach(binding);
-    if (record)
-        catalogue_put_binding(binding);
-    return true;
-}
-
-void binding_free(struct binding *binding)
-{
-    struct exchange *source = binding->source;
-    source->kind->unbind(source, binding);
-    list_remove(&binding->source_link);
-    list_remove(&binding->destination_link);
-    source->source_count--;
-    mem_free(binding);
-}
-
-void binding_drop(struct binding *binding)
-{
-    struct exchange *source = binding->source;
-    catalogue_delete_binding(binding);
-    set_remove(&source->vhost->bindings, hash_binding(binding), binding);
-    source->vhost->broker->topology++;
-    binding_free(binding);
-    bool is_done = source->auto_delete && source->source_count == 0 && !source->is_leaving;
-    if (is_done && list_is_empty(&source->doomed_link))
-        list_push_back(&source->vhost->broker->doomed, &source->doomed_link);
+    return !kind->check || kind->check(request->arguments, error);
 }
 
 static bool check_not_default(const struct binding_request *request, struct error *error)
@@ -175,30 +196,69 @@ static bool check_not_default(const struct binding_request *request, struct erro
            (!request->exchange || exchange_is_not_default(exchange_name(request->exchange), error));
 }
 
-bool binding_add(struct vhost *vhost, const struct binding_request *request, struct error *error)
+static struct change change_of(const struct exchange *source,
+                               const struct binding_request *request, struct changes *changes)
+{
+    return (struct change){
+        .kind = CATALOGUE_BINDING,
+        .durable = is_durable(source, request->queue, request->exchange),
+        .to_queue = request->queue,
+        .vhost = vhost_name(source->vhost),
+        .source = exchange_name(source),
+        .name = request->queue ? queue_name(request->queue) : exchange_name(request->exchange),
+        .routing_key = request->key,
+        .arguments = binding_sort_arguments(changes, request->arguments),
+    };
+}
+
+bool binding_add_decide(const struct vhost *vhost, const struct binding_request *request,
+                        struct changes *changes, struct error *error)
 {
     if (!check_not_default(request, error))
         return false;
-    struct exchange *source = vhost_need_exchange(vhost, request->source, error);
-    return source && binding_put(source, request, true, error);
+    const struct exchange *source = vhost_need_exchange(vhost, request->source, error);
+    if (!source || !check_arguments(source->kind, request, error) || !check_access(request, error))
+        return false;
+    struct change change = change_of(source, request, changes);
+    if (!is_there(vhost, &change))
+        changes_add(changes, &change);
+    return true;
 }
 
-bool binding_remove(struct vhost *vhost, const struct binding_request *request, struct error *error)
+bool binding_remove_decide(struct vhost *vhost, const struct binding_request *request,
+                           struct changes *changes, struct error *error)
 {
     if (!check_not_default(request, error))
         return false;
     struct error missing;
-    struct exchange *source = vhost_need_exchange(vhost, request->source, &missing);
+    const struct exchange *source = vhost_need_exchange(vhost, request->source, &missing);
     if (!source)
         return true;
-    struct binding *wanted = binding_new(source, request);
-    struct binding *binding = find(vhost, wanted);
-    mem_free(wanted);
+    struct change change = change_of(source, request, changes);
+    struct binding *binding =
+        set_find(&vhost->bindings, hash_of(vhost, &change), is_binding, &change);
     if (!binding)
         return true;
     if (!check_access(request, error))
         return false;
-    binding_drop(binding);
-    exchanges_reap(vhost->broker);
+    removal_decide_binding(binding, changes);
     return true;
+}
+
+/* ---- both ---- */
+
+bool binding_add(struct vhost *vhost, const struct binding_request *request, struct error *error)
+{
+    struct changes *changes = &vhost->broker->changes;
+    bool allowed = binding_add_decide(vhost, request, changes, error);
+    changes_apply(vhost->broker, changes);
+    return allowed;
+}
+
+bool binding_remove(struct vhost *vhost, const struct binding_request *request, struct error *error)
+{
+    struct changes *changes = &vhost->broker->changes;
+    bool allowed = binding_remove_decide(vhost, request, changes, error);
+    changes_apply(vhost->broker, changes);
+    return allowed;
 }

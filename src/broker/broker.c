@@ -44,6 +44,8 @@ void broker_free(struct broker *broker)
     queues_free(&broker->queues);
     map_free(&broker->users);
     map_free(&broker->vhosts);
+    changes_free(&broker->changes);
+    buffer_free(&broker->scratch);
     queue_set_free(broker->dead_letter_set);
     mem_free(broker->dead_letter_set);
 }

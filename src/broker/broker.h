@@ -7,13 +7,16 @@
 #define LEVERET_BROKER_BROKER_H
 
 #include "base/budget.h"
+#include "base/buffer.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/random.h"
+#include "broker/change.h"
 #include "queue/queue.h"
 
 struct queue_set;
+struct vhost;
 
 struct broker {
     struct store *store;
@@ -23,8 +26,12 @@ struct broker {
     struct queues queues;     /* what they share */
     struct map vhosts;        /* struct vhost by name */
     struct map users;         /* struct user by name */
-    struct list removals; /* what is gone, but for its bindings: removal.c */
-    struct list doomed;   /* auto-delete exchanges that lost their last binding: doomed_link */
+    struct list removals;     /* what is gone, but for its bindings: removal.c */
+    struct list doomed;       /* auto-delete exchanges that lost their last binding: doomed_link */
+    struct vhost *changed_vhost; /* the last one in which something was applied; or NULL */
+    struct changes changes;   /* of the decision at hand; empty between calls */
+    struct buffer scratch;    /* apply.c's: an entry of the catalogue */
+    uint64_t decision_number; /* of the last decision about what goes: removal.c */
     struct list dead_letters; /* queues with dead letters waiting for a body to be read */
     uint64_t exchange_number; /* of the last exchange that was made */
     uint64_t route_number;    /* of the current routing, marks queues already in its set */

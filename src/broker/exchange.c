@@ -5,8 +5,9 @@
 #include "amqp/reply.h"
 #include "amqp/table.h"
 #include "base/mem.h"
-#include "broker/catalogue.h"
+#include "broker/apply.h"
 #include "broker/model.h"
+#include "broker/removal.h"
 
 const struct exchange_kind *exchange_kind_find(struct bytes name)
 {
@@ -18,41 +19,81 @@ const struct exchange_kind *exchange_kind_find(struct bytes name)
     return NULL;
 }
 
-struct exchange *exchange_new(struct vhost *vhost, const struct exchange_kind *kind,
-                              const struct exchange_declare *declare)
+/* ---- applying ---- */
+
+static struct exchange *exchange_new(struct vhost *vhost, const struct exchange_kind *kind,
+                                     const struct change *change)
 {
-    struct exchange *exchange = mem_zalloc(sizeof(*exchange) + declare->name.size + 1);
+    struct exchange *exchange = mem_zalloc(sizeof(*exchange) + change->name.size + 1);
     exchange->vhost = vhost;
     exchange->number = ++vhost->broker->exchange_number;
     exchange->kind = kind;
-    exchange->durable = declare->durable;
-    exchange->auto_delete = declare->auto_delete;
-    exchange->internal = declare->internal;
+    exchange->durable = change->durable;
+    exchange->auto_delete = change->auto_delete;
+    exchange->internal = change->internal;
     exchange->is_default = kind == &exchange_default;
     struct bytes alternate = {0};
-    bool has_alternate = table_find_string(declare->arguments, "alternate-exchange", &alternate);
+    bool has_alternate = table_find_string(change->arguments, "alternate-exchange", &alternate);
     exchange->alternate = name_copy(has_alternate, alternate);
-    exchange->arguments_size = declare->arguments.size;
-    if (declare->arguments.size)
-        exchange->arguments = mem_dup(declare->arguments.data, declare->arguments.size);
+    exchange->arguments_size = change->arguments.size;
+    if (change->arguments.size)
+        exchange->arguments = mem_dup(change->arguments.data, change->arguments.size);
     list_init(&exchange->sources);
     list_init(&exchange->destinations);
     list_init(&exchange->doomed_link);
-    exchange->name_size = declare->name.size;
-    if (declare->name.size)
-        memcpy(exchange->name, declare->name.data, declare->name.size);
-    kind->init(exchange);
+    list_init(&exchange->decision.link);
+    exchange->name_size = change->name.size;
+    if (change->name.size)
+        memcpy(exchange->name, change->name.data, change->name.size);
+    if (kind->init)
+        kind->init(exchange);
     map_add(&vhost->exchanges, exchange_name(exchange), exchange);
     vhost->broker->topology++;
     return exchange;
 }
 
+struct exchange *exchange_predeclare(struct vhost *vhost, const char *name,
+                                     const struct exchange_kind *kind, bool internal)
+{
+    struct change change = {.name = bytes_str(name), .durable = true, .internal = internal};
+    return exchange_new(vhost, kind, &change);
+}
+
 void exchange_free(struct exchange *exchange)
 {
-    exchange->kind->free(exchange);
+    if (exchange->kind->free)
+        exchange->kind->free(exchange);
     mem_free(exchange->alternate);
     mem_free(exchange->arguments);
     mem_free(exchange);
+}
+
+void exchange_take_out(struct exchange *exchange)
+{
+    struct vhost *vhost = exchange->vhost;
+    exchange->is_leaving = true;
+    list_remove(&exchange->doomed_link);
+    map_remove(&vhost->exchanges, exchange_name(exchange));
+    vhost->broker->topology++;
+}
+
+void exchange_lost_binding(struct exchange *exchange)
+{
+    bool is_doomed =
+        exchange->auto_delete && exchange->source_count == 0 && !exchange->is_leaving;
+    if (is_doomed && list_is_empty(&exchange->doomed_link))
+        list_push_back(&exchange->vhost->broker->doomed, &exchange->doomed_link);
+}
+
+void exchange_apply(struct vhost *vhost, const struct change *change)
+{
+    struct exchange *exchange = vhost_exchange(vhost, change->name);
+    if (!change->is_delete) {
+        exchange_new(vhost, exchange_kind_find(change->type), change);
+    } else if (exchange) {
+        exchange_take_out(exchange);
+        exchange_free(exchange);
+    }
 }
 
 /* ---- declare ---- */
@@ -96,44 +137,59 @@ static bool check_new(const struct vhost *vhost, struct bytes name, struct bytes
     return true;
 }
 
-static struct exchange *declare_new(struct vhost *vhost, const struct exchange_kind *kind,
-                                    const struct exchange_declare *declare)
+static struct change change_of(const struct vhost *vhost, const struct exchange_declare *declare,
+                               struct bytes name)
 {
-    struct exchange *exchange = exchange_new(vhost, kind, declare);
-    if (exchange->durable)
-        catalogue_put_exchange(exchange);
-    return exchange;
+    return (struct change){
+        .kind = CATALOGUE_EXCHANGE,
+        .durable = declare->durable,
+        .auto_delete = declare->auto_delete,
+        .internal = declare->internal,
+        .vhost = vhost_name(vhost),
+        .name = name,
+        .type = declare->type,
+        .arguments = declare->arguments,
+    };
+}
+
+bool exchange_declare_decide(const struct vhost *vhost, const struct exchange_declare *declare,
+                             struct changes *changes, struct error *error)
+{
+    char room[NAME_MAX_SIZE];
+    struct bytes name = name_strip(declare->name, room);
+    if (declare->passive)
+        return exchange_is_not_default(name, error) && vhost_need_exchange(vhost, name, error);
+    const struct exchange_kind *kind = exchange_kind_find(declare->type);
+    if (!kind)
+        return error_set(error, REPLY_PRECONDITION_FAILED, "unknown exchange type '%.*s'",
+                         BYTES_ARG(declare->type));
+    if (!exchange_is_not_default(name, error))
+        return false;
+    const struct exchange *exchange = vhost_exchange(vhost, name);
+    if (exchange)
+        return check_equivalent(exchange, kind, declare, error);
+    if (!check_new(vhost, name, declare->arguments, error))
+        return false;
+    if (name.data == (const void *)room)
+        name = changes_keep(changes, name);
+    struct change change = change_of(vhost, declare, name);
+    changes_add(changes, &change);
+    return true;
 }
 
 struct exchange *exchange_declare(struct vhost *vhost, const struct exchange_declare *declare,
                                   struct error *error)
 {
-    char room[NAME_MAX_SIZE];
-    struct exchange_declare stripped = *declare;
-    stripped.name = name_strip(declare->name, room);
-    if (declare->passive)
-        return exchange_is_not_default(stripped.name, error)
-                   ? vhost_need_exchange(vhost, stripped.name, error)
-                   : NULL;
-    const struct exchange_kind *kind = exchange_kind_find(declare->type);
-    if (!kind) {
-        error_set(error, REPLY_PRECONDITION_FAILED, "unknown exchange type '%.*s'",
-                  BYTES_ARG(declare->type));
-        return NULL;
-    }
-    if (!exchange_is_not_default(stripped.name, error))
-        return NULL;
-    struct exchange *exchange = vhost_exchange(vhost, stripped.name);
-    if (exchange)
-        return check_equivalent(exchange, kind, declare, error) ? exchange : NULL;
-    if (!check_new(vhost, stripped.name, declare->arguments, error))
-        return NULL;
-    return declare_new(vhost, kind, &stripped);
+    struct changes *changes = &vhost->broker->changes;
+    bool allowed = exchange_declare_decide(vhost, declare, changes, error);
+    changes_apply(vhost->broker, changes);
+    return allowed ? vhost_need_exchange(vhost, declare->name, error) : NULL;
 }
 
 /* ---- delete ---- */
 
-bool exchange_delete(struct vhost *vhost, struct bytes name, bool if_unused, struct error *error)
+bool exchange_delete_decide(struct vhost *vhost, struct bytes name, bool if_unused,
+                            struct changes *changes, struct error *error)
 {
     char room[NAME_MAX_SIZE], resource[RESOURCE_MAX];
     name = name_strip(name, room);
@@ -148,6 +204,14 @@ bool exchange_delete(struct vhost *vhost, struct bytes name, bool if_unused, str
         return true;
     if (if_unused && exchange->source_count)
         return error_set(error, REPLY_PRECONDITION_FAILED, "%s in use", resource);
-    exchange_remove(exchange);
+    removal_decide_exchange(exchange, changes);
     return true;
+}
+
+bool exchange_delete(struct vhost *vhost, struct bytes name, bool if_unused, struct error *error)
+{
+    struct changes *changes = &vhost->broker->changes;
+    bool allowed = exchange_delete_decide(vhost, name, if_unused, changes, error);
+    changes_apply(vhost->broker, changes);
+    return allowed;
 }

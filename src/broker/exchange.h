@@ -1,4 +1,4 @@
-/* Exchanges and bindings. A kind of exchange is a struct of functions in a file of its own. */
+/* Exchanges. A kind of exchange is a struct of functions in a file of its own. */
 #ifndef LEVERET_BROKER_EXCHANGE_H
 #define LEVERET_BROKER_EXCHANGE_H
 
@@ -13,27 +13,16 @@ struct route {
     struct bytes headers; /* contents of the headers table; empty: none */
 };
 
-struct binding {
-    struct list source_link;
-    struct list destination_link;
-    struct list kind_link; /* the exchange kind's */
-    void *kind_data;       /* the exchange kind's */
-    uint8_t *arguments;    /* contents of the field table, sorted by name; lies behind the key */
-    size_t arguments_size;
-    struct exchange *source;
-    struct queue *queue;       /* the destination is this, */
-    struct exchange *exchange; /* or this */
-    size_t key_size;
-    char key[];
-};
+struct binding;
 
+/* A function that is NULL has nothing to do. */
 struct exchange_kind {
     const char *name;
     bool uses_key; /* else it is asked once, however many keys a message has */
     void (*init)(struct exchange *exchange);
     void (*free)(struct exchange *exchange);
-    /* Is this binding acceptable (arguments, keys)? */
-    bool (*check)(const struct binding *binding, struct error *error);
+    /* Are these arguments of a binding acceptable? */
+    bool (*check)(struct bytes arguments, struct error *error);
     void (*bind)(struct exchange *exchange, struct binding *binding);
     void (*unbind)(struct exchange *exchange, struct binding *binding);
     /* Hands every matching binding's destination to queue_set_add_destination. */
@@ -48,7 +37,6 @@ struct exchange {
     const struct exchange_kind *kind;
     void *state; /* the kind's */
     bool durable, auto_delete, internal;
-    bool had_binding; /* has been the source of one */
     bool is_default;
     char *alternate; /* name of the alternate exchange; NULL: none */
     uint8_t *arguments;
@@ -60,6 +48,12 @@ struct exchange {
     uint64_t route_number; /* visited in this routing */
     bool is_leaving;       /* gone; its bindings are passed over */
     struct list doomed_link; /* on broker->doomed */
+    struct {                 /* what the decision at hand comes to, see removal.c */
+        uint64_t number;     /* its number; else the rest is of an earlier one */
+        bool goes;
+        uint64_t lost;       /* bindings from here that go */
+        struct list link;    /* among the exchanges that lose their last one */
+    } decision;
     size_t name_size;
     char name[];
 };
@@ -75,24 +69,13 @@ struct exchange *exchange_declare(struct vhost *vhost, const struct exchange_dec
                                   struct error *error);
 /* exchange.delete; a missing exchange is fine. */
 bool exchange_delete(struct vhost *vhost, struct bytes name, bool if_unused, struct error *error);
+/* The decisions alone: what the two would change. */
+bool exchange_declare_decide(const struct vhost *vhost, const struct exchange_declare *declare,
+                             struct changes *changes, struct error *error);
+bool exchange_delete_decide(struct vhost *vhost, struct bytes name, bool if_unused,
+                            struct changes *changes, struct error *error);
 /* False, with ACCESS_REFUSED, for the name of the default exchange, which nobody may change or bind. */
 bool exchange_is_not_default(struct bytes name, struct error *error);
-
-struct binding_request {
-    struct bytes source; /* name of the exchange */
-    struct queue *queue; /* destination: this, */
-    struct exchange *exchange; /* or this */
-    struct bytes key;
-    struct bytes arguments; /* contents of the field table; table_check has passed it */
-    uint64_t connection_id; /* who asks; 0: nobody, and an exclusive queue is anybody's */
-};
-
-/* queue.bind and exchange.bind: the same binding again is fine. Recorded when both ends are
- * durable. Arguments are checked before access to an exclusive queue. */
-bool binding_add(struct vhost *vhost, const struct binding_request *request, struct error *error);
-/* queue.unbind and exchange.unbind: what is missing is fine, whoever asks. */
-bool binding_remove(struct vhost *vhost, const struct binding_request *request,
-                    struct error *error);
 
 struct memo;
 

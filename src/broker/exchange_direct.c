@@ -1,8 +1,6 @@
-/* A direct exchange finds the list of bindings that have the message's routing key. The default
- * exchange is one where every queue is bound by its name: it looks into the table of queues, and
- * has no bindings. */
+/* A direct exchange finds the list of bindings that have the message's routing key. */
 #include "base/mem.h"
-#include "broker/exchange.h"
+#include "broker/binding.h"
 
 struct direct_key {
     struct list bindings; /* kind_link */
@@ -27,13 +25,6 @@ static void free_state(struct exchange *exchange)
     mem_free(keys);
 }
 
-static bool accept(const struct binding *binding, struct error *error)
-{
-    (void)binding;
-    (void)error;
-    return true;
-}
-
 static struct direct_key *key_new(struct map *keys, const struct binding *binding)
 {
     struct direct_key *key = mem_alloc(sizeof(*key) + binding->key_size);
@@ -46,7 +37,7 @@ static struct direct_key *key_new(struct map *keys, const struct binding *bindin
 
 static void bind_key(struct exchange *exchange, struct binding *binding)
 {
-    struct direct_key *key = map_find(exchange->state, bytes_of(binding->key, binding->key_size));
+    struct direct_key *key = map_find(exchange->state, binding_key(binding));
     if (!key)
         key = key_new(exchange->state, binding);
     list_push_back(&key->bindings, &binding->kind_link);
@@ -77,37 +68,7 @@ const struct exchange_kind exchange_direct = {
     .uses_key = true,
     .init = init,
     .free = free_state,
-    .check = accept,
     .bind = bind_key,
     .unbind = unbind_key,
     .route = route_key,
-};
-
-static void nothing(struct exchange *exchange)
-{
-    (void)exchange;
-}
-
-static void nothing_bound(struct exchange *exchange, struct binding *binding)
-{
-    (void)exchange;
-    (void)binding;
-}
-
-static void route_name(struct exchange *exchange, const struct route *route, struct queue_set *set)
-{
-    struct queue *queue = vhost_queue(exchange->vhost, route->routing_key);
-    if (queue)
-        queue_set_add_queue(set, queue);
-}
-
-const struct exchange_kind exchange_default = {
-    .name = "direct",
-    .uses_key = true,
-    .init = nothing,
-    .free = nothing,
-    .check = accept,
-    .bind = nothing_bound,
-    .unbind = nothing_bound,
-    .route = route_name,
 };

@@ -10,7 +10,7 @@
 #include "amqp/reply.h"
 #include "amqp/table.h"
 #include "base/mem.h"
-#include "broker/exchange.h"
+#include "broker/binding.h"
 
 /* Headers of one message that are looked at; the rest is as if it were not there. */
 enum { HEADERS_MAX = 1000 };
@@ -41,21 +41,16 @@ static void free_state(struct exchange *exchange)
     mem_free(state);
 }
 
-static struct bytes arguments_of(const struct binding *binding)
-{
-    return bytes_of(binding->arguments, binding->arguments_size);
-}
-
 static bool match_is_known(struct bytes value)
 {
     return bytes_equal_str(value, "all") || bytes_equal_str(value, "any") ||
            bytes_equal_str(value, "all-with-x") || bytes_equal_str(value, "any-with-x");
 }
 
-static bool check(const struct binding *binding, struct error *error)
+static bool check(struct bytes arguments, struct error *error)
 {
     struct field field;
-    if (!table_find(arguments_of(binding), bytes_str("x-match"), &field))
+    if (!table_find(arguments, bytes_str("x-match"), &field))
         return true;
     if (field.type == 'S' && match_is_known(field.value.bytes))
         return true;
@@ -78,7 +73,7 @@ static bool check(const struct binding *binding, struct error *error)
 static void bind_pattern(struct exchange *exchange, struct binding *binding)
 {
     struct headers *state = exchange->state;
-    struct bytes arguments = arguments_of(binding), match = bytes_str("all");
+    struct bytes arguments = binding_arguments(binding), match = bytes_str("all");
     table_find_string(arguments, "x-match", &match);
     bool with_x = match.size > 3;
     size_t count = 0;

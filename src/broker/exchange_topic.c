@@ -16,7 +16,7 @@
  * Like RabbitMQ, an empty key has no words, and `a.` has two, the second one empty. */
 #include "base/hash.h"
 #include "base/mem.h"
-#include "broker/exchange.h"
+#include "broker/binding.h"
 
 /* A key has up to 255 bytes, which may all be dots: up to 256 words, and one position more. */
 enum { WORDS_MAX = 256, LIMBS = WORDS_MAX / 64 + 1 };
@@ -107,13 +107,6 @@ static void free_state(struct exchange *exchange)
     mem_free(topic);
 }
 
-static bool accept(const struct binding *binding, struct error *error)
-{
-    (void)binding;
-    (void)error;
-    return true;
-}
-
 /* Takes the next word of a key off; false at its end. *more starts as whether the key is not empty:
  * an empty one has no word, while the last word of one that is not may be empty. */
 static bool word_next(struct bytes *key, bool *more, struct bytes *word)
@@ -199,7 +192,7 @@ static void bind_pattern(struct exchange *exchange, struct binding *binding)
 {
     struct topic *topic = exchange->state;
     struct topic_node *node = topic->root;
-    struct bytes key = bytes_of(binding->key, binding->key_size), word;
+    struct bytes key = binding_key(binding), word;
     bool has_hash = false; /* since the last other word */
     for (bool more = key.size; word_next(&key, &more, &word);) {
         if (bytes_equal_str(word, "#")) {
@@ -414,7 +407,6 @@ const struct exchange_kind exchange_topic = {
     .uses_key = true,
     .init = init,
     .free = free_state,
-    .check = accept,
     .bind = bind_pattern,
     .unbind = unbind_pattern,
     .route = route,

@@ -3,16 +3,22 @@
 noinst_LIBRARIES += libleveret_broker.a
 
 libleveret_broker_a_SOURCES = \
+	%D%/apply.c \
+	%D%/apply.h \
 	%D%/binding.c \
+	%D%/binding.h \
 	%D%/broker.c \
 	%D%/broker.h \
 	%D%/catalogue.c \
 	%D%/catalogue.h \
+	%D%/change.c \
+	%D%/change.h \
 	%D%/dead_letter.c \
 	%D%/error.c \
 	%D%/error.h \
 	%D%/exchange.c \
 	%D%/exchange.h \
+	%D%/exchange_default.c \
 	%D%/exchange_direct.c \
 	%D%/exchange_fanout.c \
 	%D%/exchange_headers.c \

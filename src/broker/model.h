@@ -1,5 +1,4 @@
-/* What the files of this folder share and nobody else needs: objects made and unmade without
- * checks and without a record, for a declare that has passed its checks and for a restart. */
+/* What the files of this folder share and nobody else needs. */
 #ifndef LEVERET_BROKER_MODEL_H
 #define LEVERET_BROKER_MODEL_H
 
@@ -16,28 +15,17 @@ char *name_copy(bool found, struct bytes name);
 
 /* The kind of that name, or NULL. */
 const struct exchange_kind *exchange_kind_find(struct bytes name);
-struct exchange *exchange_new(struct vhost *vhost, const struct exchange_kind *kind,
-                              const struct exchange_declare *declare);
+/* A predeclared exchange of a new virtual host: it has no entry in the catalogue. */
+struct exchange *exchange_predeclare(struct vhost *vhost, const char *name,
+                                     const struct exchange_kind *kind, bool internal);
+/* Its name leads nowhere from now on. */
+void exchange_take_out(struct exchange *exchange);
+/* If that was the last one, an auto-delete exchange is doomed: the next decision takes it. */
+void exchange_lost_binding(struct exchange *exchange);
 /* Frees one without bindings that is on no list. */
 void exchange_free(struct exchange *exchange);
-/* Removes an exchange and its bindings: see removal.h. */
-void exchange_remove(struct exchange *exchange);
-/* Removes the auto-delete exchanges that lost their last binding, and those that lose theirs with
- * them. Every public function that takes bindings away ends with it. */
-void exchanges_reap(struct broker *broker);
-/* Frees what is gone but for its bindings, after these; for the end. */
-void removals_free(struct broker *broker);
-
-/* `id` 0: a new one. */
-struct queue *queue_add(struct vhost *vhost, const struct queue_declare *declare, uint64_t id);
-
-/* Adds a binding that is not there yet. */
-bool binding_put(struct exchange *source, const struct binding_request *request, bool record,
-                 struct error *error);
-/* Takes it away, also from the record; its source may be doomed. */
-void binding_drop(struct binding *binding);
-/* Frees it and nothing more; for the end. */
-void binding_free(struct binding *binding);
+/* Its name leads nowhere from now on, and its messages are gone. */
+void queue_take_out(struct queue *queue);
 
 /* May a queue be declared like this? Known arguments must have a fitting type and value, and fit
  * the type of queue that x-queue-type names. */

@@ -2,23 +2,47 @@
 
 #include "amqp/reply.h"
 #include "amqp/table.h"
-#include "broker/catalogue.h"
+#include "broker/apply.h"
 #include "broker/model.h"
+#include "queue/queue_consumer.h"
 
-struct queue *queue_add(struct vhost *vhost, const struct queue_declare *declare, uint64_t id)
+/* ---- applying ---- */
+
+static void queue_add(struct vhost *vhost, const struct change *change)
 {
     struct queue_properties properties = {
-        .name = declare->name,
-        .id = id,
-        .durable = declare->durable && !declare->exclusive,
-        .auto_delete = declare->auto_delete,
-        .exclusive_owner = declare->exclusive ? declare->connection_id : 0,
-        .arguments = declare->arguments,
+        .name = change->name,
+        .id = change->id,
+        .durable = change->durable,
+        .auto_delete = change->auto_delete,
+        .exclusive_owner = change->owner,
+        .arguments = change->arguments,
     };
     struct queue *queue = queue_new(&vhost->broker->queues, vhost, &properties);
     map_add(&vhost->queues, queue_name(queue), queue);
     vhost->broker->topology++;
-    return queue;
+}
+
+void queue_take_out(struct queue *queue)
+{
+    queue->is_leaving = true;
+    queue_lose_consumers(queue);
+    dead_letters_forget(queue);
+    queue_drop(queue);
+    list_remove(&queue->owner_link);
+    map_remove(&queue->vhost->queues, queue_name(queue));
+    queue->vhost->broker->topology++;
+}
+
+void queue_apply(struct vhost *vhost, const struct change *change)
+{
+    struct queue *queue = vhost_queue(vhost, change->name);
+    if (!change->is_delete) {
+        queue_add(vhost, change);
+    } else if (queue) {
+        queue_take_out(queue);
+        queue_free(queue);
+    }
 }
 
 /* ---- declare ---- */
@@ -56,49 +80,69 @@ static bool check_equivalent(const struct queue *queue, const struct queue_decla
 }
 
 /* Those names are given by the server, and nobody else declares them, also when they are there. */
-static bool check_name(const struct queue_declare *declare, struct error *error)
+static bool check_name(const struct queue_declare *declare, struct bytes name, struct error *error)
 {
-    return declare->generated || !bytes_start_with(declare->name, "amq.") ||
+    return declare->generated || !bytes_start_with(name, "amq.") ||
            error_set(error, REPLY_ACCESS_REFUSED,
-                     "queue name '%.*s' contains reserved prefix 'amq.*'",
-                     BYTES_ARG(declare->name));
+                     "queue name '%.*s' contains reserved prefix 'amq.*'", BYTES_ARG(name));
 }
 
-static struct queue *declare_new(struct vhost *vhost, const struct queue_declare *declare,
-                                 struct error *error)
+static struct change change_of(const struct vhost *vhost, const struct queue_declare *declare,
+                               struct bytes name)
 {
-    if (!queue_arguments_check(vhost, declare->name, declare, error))
-        return NULL;
-    struct queue *queue = queue_add(vhost, declare, 0);
-    if (queue->durable)
-        catalogue_put_queue(queue);
-    queue_arguments_warn(queue);
-    return queue;
+    bool durable = declare->durable && !declare->exclusive;
+    return (struct change){
+        .kind = CATALOGUE_QUEUE,
+        .durable = durable,
+        .auto_delete = declare->auto_delete,
+        .vhost = vhost_name(vhost),
+        .name = name,
+        .arguments = declare->arguments,
+        .id = store_queue_id(vhost->broker->store, durable),
+        .owner = declare->exclusive ? declare->connection_id : 0,
+    };
+}
+
+bool queue_declare_decide(const struct vhost *vhost, const struct queue_declare *declare,
+                          struct changes *changes, struct error *error)
+{
+    char room[NAME_MAX_SIZE];
+    struct bytes name = name_strip(declare->name, room);
+    const struct queue *queue;
+    if (declare->passive)
+        return (queue = vhost_need_queue(vhost, name, error)) &&
+               queue_check_access(queue, declare->connection_id, error);
+    if (!check_name(declare, name, error))
+        return false;
+    if ((queue = vhost_queue(vhost, name)))
+        return check_equivalent(queue, declare, error);
+    if (!queue_arguments_check(vhost, name, declare, error))
+        return false;
+    if (name.data == (const void *)room)
+        name = changes_keep(changes, name);
+    struct change change = change_of(vhost, declare, name);
+    changes_add(changes, &change);
+    return true;
 }
 
 struct queue *queue_declare(struct vhost *vhost, const struct queue_declare *declare, bool *created,
                             struct error *error)
 {
     char room[NAME_MAX_SIZE], generated[32];
+    struct changes *changes = &vhost->broker->changes;
     struct queue_declare stripped = *declare;
     stripped.name = name_strip(declare->name, room);
-    *created = false;
-    if (declare->passive) {
-        struct queue *queue = vhost_need_queue(vhost, stripped.name, error);
-        return queue && queue_check_access(queue, declare->connection_id, error) ? queue : NULL;
-    }
-    if (stripped.name.size == 0) { /* nothing but line ends */
+    if (stripped.name.size == 0 && !declare->passive) { /* nothing but line ends */
         queue_generate_name(vhost, generated);
         stripped.name = bytes_str(generated);
         stripped.generated = true;
     }
-    if (!check_name(&stripped, error))
-        return NULL;
-    struct queue *queue = vhost_queue(vhost, stripped.name);
-    if (queue)
-        return check_equivalent(queue, declare, error) ? queue : NULL;
-    queue = declare_new(vhost, &stripped, error);
-    *created = queue;
+    bool allowed = queue_declare_decide(vhost, &stripped, changes, error);
+    *created = changes->count;
+    changes_apply(vhost->broker, changes);
+    struct queue *queue = allowed ? vhost_queue(vhost, stripped.name) : NULL;
+    if (*created)
+        queue_arguments_warn(queue);
     return queue;
 }
 

@@ -2,6 +2,7 @@
  * queue is added once. What has been seen carries the number of this routing, so that nothing is
  * to be cleared afterwards. */
 #include "base/mem.h"
+#include "broker/binding.h"
 #include "broker/model.h"
 
 void queue_set_free(struct queue_set *set)

@@ -1,166 +1,277 @@
+/* A decision looks at the model as it is and touches nothing but marks: what goes by it carries its
+ * number. So it knows which exchange would have lost its last binding, though none has gone yet, and
+ * takes nothing twice. */
 #include "broker/removal.h"
 
 #include "base/mem.h"
-#include "broker/catalogue.h"
+#include "broker/apply.h"
 #include "broker/model.h"
-#include "queue/queue_consumer.h"
+#include "broker/queue_declare.h"
 
 /* What it costs to take a binding away, and how much of that is done at once. */
 enum { BINDING_STEPS = 150, AT_ONCE = 2 * BUDGET_MS };
 
-struct removal {
-    struct list link; /* on broker->removals */
-    struct vhost *vhost;
-    struct queue *queue;       /* the bindings of this, */
-    struct exchange *exchange; /* or this */
+/* A queue or an exchange; the other is NULL. */
+struct thing {
+    struct queue *queue;
+    struct exchange *exchange;
 };
 
-/* The next binding that it is an end of. */
-static struct binding *next_binding(const struct removal *removal)
+/* What is leaving. */
+struct removal {
+    struct list link; /* on broker->removals */
+    struct thing thing;
+};
+
+struct decision {
+    uint64_t number;
+    struct budget *budget;
+    struct changes *changes;
+    struct list *doomed; /* of the model: exchanges that have lost their last binding before */
+    struct list bare;    /* those that lose it by this decision: decision.link */
+};
+
+static struct vhost *vhost_of(struct thing thing)
 {
-    struct list *link;
-    if (removal->queue) {
-        link = list_first(&removal->queue->bindings);
-        return link ? list_entry(link, struct binding, destination_link) : NULL;
-    }
-    link = list_first(&removal->exchange->sources);
-    if (link)
-        return list_entry(link, struct binding, source_link);
-    link = list_first(&removal->exchange->destinations);
-    return link ? list_entry(link, struct binding, destination_link) : NULL;
+    return thing.queue ? thing.queue->vhost : thing.exchange->vhost;
 }
 
-/* False: there are more. */
-static bool drop_bindings(const struct removal *removal, struct budget *budget)
+static struct bytes name_of(struct thing thing)
 {
-    struct binding *binding;
-    while ((binding = next_binding(removal))) {
-        if (budget_is_spent(budget))
+    return thing.queue ? queue_name(thing.queue) : exchange_name(thing.exchange);
+}
+
+/* ---- deciding ---- */
+
+static void begin(struct decision *decision, struct broker *broker, struct budget *budget,
+                  struct changes *changes)
+{
+    *decision = (struct decision){
+        .number = ++broker->decision_number,
+        .budget = budget,
+        .changes = changes,
+        .doomed = &broker->doomed,
+    };
+    list_init(&decision->bare);
+}
+
+/* What this decision knows of an exchange. */
+static struct exchange *seen(const struct decision *decision, struct exchange *exchange)
+{
+    if (exchange->decision.number != decision->number) {
+        exchange->decision.number = decision->number;
+        exchange->decision.goes = false;
+        exchange->decision.lost = 0;
+    }
+    return exchange;
+}
+
+static void change_thing(struct decision *decision, struct thing thing, enum catalogue_kind kind,
+                         bool is_delete)
+{
+    struct change change = {
+        .kind = kind,
+        .is_delete = is_delete,
+        .durable = thing.queue ? thing.queue->durable : thing.exchange->durable,
+        .to_queue = thing.queue,
+        .vhost = vhost_name(vhost_of(thing)),
+        .name = name_of(thing),
+    };
+    changes_add(decision->changes, &change);
+}
+
+static void lose(struct decision *decision, struct binding *binding)
+{
+    struct change change = binding_deletion(binding);
+    changes_add(decision->changes, &change);
+    binding->decision = decision->number;
+    budget_use(decision->budget, BINDING_STEPS);
+    struct exchange *source = seen(decision, binding->source);
+    bool is_bare = ++source->decision.lost == source->source_count;
+    if (is_bare && source->auto_delete && !source->is_leaving && !source->decision.goes)
+        list_push_back(&decision->bare, &source->decision.link);
+}
+
+/* Those of the list that do not go yet. False: there are more. */
+static bool lose_sources(struct decision *decision, struct exchange *exchange)
+{
+    list_for_each(link, &exchange->sources) {
+        struct binding *binding = list_entry(link, struct binding, source_link);
+        if (binding->decision == decision->number)
+            continue;
+        if (budget_is_spent(decision->budget))
             return false;
-        binding_drop(binding);
-        budget_use(budget, BINDING_STEPS);
+        lose(decision, binding);
     }
     return true;
 }
 
-static void free_object(const struct removal *removal)
+static bool lose_destinations(struct decision *decision, const struct list *bindings)
 {
-    if (removal->queue)
-        queue_free(removal->queue);
-    else
-        exchange_free(removal->exchange);
-}
-
-static struct map *names_of(const struct removal *removal)
-{
-    return removal->queue ? &removal->vhost->leaving_queues : &removal->vhost->leaving_exchanges;
-}
-
-static struct bytes name_of(const struct removal *removal)
-{
-    return removal->queue ? queue_name(removal->queue) : exchange_name(removal->exchange);
-}
-
-static bool is_durable(const struct removal *removal)
-{
-    return removal->queue ? removal->queue->durable : removal->exchange->durable;
-}
-
-static enum catalogue_kind kind_of(const struct removal *removal)
-{
-    return removal->queue ? CATALOGUE_QUEUE : CATALOGUE_EXCHANGE;
-}
-
-static void begin(struct removal what, struct budget *budget)
-{
-    if (drop_bindings(&what, budget)) {
-        free_object(&what);
-        return;
+    list_for_each(link, bindings) {
+        struct binding *binding = list_entry(link, struct binding, destination_link);
+        if (binding->decision == decision->number)
+            continue;
+        if (budget_is_spent(decision->budget))
+            return false;
+        lose(decision, binding);
     }
-    struct removal *removal = mem_dup(&what, sizeof(what));
-    list_push_back(&what.vhost->broker->removals, &removal->link);
-    map_add(names_of(removal), name_of(removal), removal);
-    if (is_durable(removal))
-        catalogue_put_leaving(removal->vhost, kind_of(removal), name_of(removal));
+    return true;
 }
 
-static void finish(struct removal *removal)
+static bool lose_bindings(struct decision *decision, struct thing thing)
 {
-    if (is_durable(removal))
-        catalogue_delete_leaving(removal->vhost, kind_of(removal), name_of(removal));
-    map_remove(names_of(removal), name_of(removal));
+    if (thing.queue)
+        return lose_destinations(decision, &thing.queue->bindings);
+    return lose_sources(decision, thing.exchange) &&
+           lose_destinations(decision, &thing.exchange->destinations);
+}
+
+static void decide_end(struct decision *decision, struct thing thing)
+{
+    if (thing.exchange)
+        seen(decision, thing.exchange)->decision.goes = true;
+    if (lose_bindings(decision, thing))
+        change_thing(decision, thing, thing.queue ? CATALOGUE_QUEUE : CATALOGUE_EXCHANGE, true);
+    else
+        change_thing(decision, thing, CATALOGUE_LEAVING, false);
+}
+
+static void decide_exchange(struct decision *decision, struct exchange *exchange)
+{
+    decide_end(decision, (struct thing){.exchange = exchange});
+    budget_use(decision->budget, BINDING_STEPS);
+}
+
+/* The auto-delete exchanges that lose their last binding, and those that lose theirs with them. */
+static void decide_bare(struct decision *decision)
+{
+    for (struct list *link;
+         !budget_is_spent(decision->budget) && (link = list_take_first(&decision->bare));)
+        decide_exchange(decision, list_entry(link, struct exchange, decision.link));
+}
+
+static void decide_doomed(struct decision *decision)
+{
+    list_for_each(link, decision->doomed) {
+        struct exchange *exchange = list_entry(link, struct exchange, doomed_link);
+        if (budget_is_spent(decision->budget))
+            return;
+        if (!seen(decision, exchange)->decision.goes)
+            decide_exchange(decision, exchange);
+        decide_bare(decision);
+    }
+}
+
+/* What the budget did not reach is doomed once the changes are applied. */
+static void end(struct decision *decision)
+{
+    decide_bare(decision);
+    decide_doomed(decision);
+    while (list_take_first(&decision->bare)) {
+    }
+}
+
+static void decide_thing(struct broker *broker, struct thing thing, struct changes *changes)
+{
+    struct budget budget = budget_of(AT_ONCE);
+    struct decision decision;
+    begin(&decision, broker, &budget, changes);
+    decide_end(&decision, thing);
+    end(&decision);
+}
+
+void queue_delete_decide(struct queue *queue, struct changes *changes)
+{
+    decide_thing(queue->vhost->broker, (struct thing){.queue = queue}, changes);
+}
+
+void removal_decide_exchange(struct exchange *exchange, struct changes *changes)
+{
+    decide_thing(exchange->vhost->broker, (struct thing){.exchange = exchange}, changes);
+}
+
+void removal_decide_binding(struct binding *binding, struct changes *changes)
+{
+    struct broker *broker = binding->source->vhost->broker;
+    struct budget budget = budget_of(AT_ONCE);
+    struct decision decision;
+    begin(&decision, broker, &budget, changes);
+    lose(&decision, binding);
+    end(&decision);
+}
+
+void removals_decide(struct broker *broker, struct budget *budget, struct changes *changes)
+{
+    struct decision decision;
+    begin(&decision, broker, budget, changes);
+    decide_doomed(&decision);
+    list_for_each(link, &broker->removals) {
+        struct removal *removal = list_entry(link, struct removal, link);
+        if (!lose_bindings(&decision, removal->thing))
+            break;
+        change_thing(&decision, removal->thing, CATALOGUE_LEAVING, true);
+        decide_bare(&decision);
+    }
+    end(&decision);
+}
+
+/* ---- applying ---- */
+
+static struct map *names_of(struct vhost *vhost, bool is_queue)
+{
+    return is_queue ? &vhost->leaving_queues : &vhost->leaving_exchanges;
+}
+
+static void free_removal(struct removal *removal)
+{
+    struct thing thing = removal->thing;
+    map_remove(names_of(vhost_of(thing), thing.queue), name_of(thing));
     list_remove(&removal->link);
-    free_object(removal);
+    if (thing.queue)
+        queue_free(thing.queue);
+    else
+        exchange_free(thing.exchange);
     mem_free(removal);
 }
 
-static void begin_exchange(struct exchange *exchange, struct budget *budget)
+static void leave(struct vhost *vhost, const struct change *change)
 {
-    struct vhost *vhost = exchange->vhost;
-    exchange->is_leaving = true;
-    list_remove(&exchange->doomed_link);
-    if (exchange->durable)
-        catalogue_delete_exchange(exchange);
-    map_remove(&vhost->exchanges, exchange_name(exchange));
-    vhost->broker->topology++;
-    begin((struct removal){.vhost = vhost, .exchange = exchange}, budget);
+    struct removal *removal = mem_zalloc(sizeof(*removal));
+    if (change->to_queue)
+        queue_take_out(removal->thing.queue = vhost_queue(vhost, change->name));
+    else
+        exchange_take_out(removal->thing.exchange = vhost_exchange(vhost, change->name));
+    list_push_back(&vhost->broker->removals, &removal->link);
+    map_add(names_of(vhost, change->to_queue), name_of(removal->thing), removal);
 }
 
-/* Removes the auto-delete exchanges that lost their last binding, and those that lose theirs with them. */
-static void reap(struct broker *broker, struct budget *budget)
+void leaving_apply(struct vhost *vhost, const struct change *change)
 {
-    for (struct list *link; !budget_is_spent(budget) && (link = list_first(&broker->doomed));) {
-        struct exchange *exchange = list_entry(link, struct exchange, doomed_link);
-        if (exchange->source_count) /* it has got another one since */
-            list_remove(link);
-        else
-            begin_exchange(exchange, budget);
-        budget_use(budget, BINDING_STEPS);
+    if (!change->is_delete) {
+        leave(vhost, change);
+        return;
     }
+    struct removal *removal = map_find(names_of(vhost, change->to_queue), change->name);
+    if (removal)
+        free_removal(removal);
 }
+
+/* ---- both ---- */
 
 void queue_delete(struct queue *queue)
 {
-    struct vhost *vhost = queue->vhost;
-    struct broker *broker = vhost->broker;
-    struct budget budget = budget_of(AT_ONCE);
-    queue->is_leaving = true;
-    if (queue->durable)
-        catalogue_delete_queue(queue);
-    queue_lose_consumers(queue);
-    dead_letters_forget(queue);
-    queue_drop(queue);
-    list_remove(&queue->owner_link);
-    map_remove(&vhost->queues, queue_name(queue));
-    broker->topology++;
-    begin((struct removal){.vhost = vhost, .queue = queue}, &budget);
-    reap(broker, &budget);
-}
-
-void exchange_remove(struct exchange *exchange)
-{
-    struct broker *broker = exchange->vhost->broker;
-    struct budget budget = budget_of(AT_ONCE);
-    begin_exchange(exchange, &budget);
-    reap(broker, &budget);
-}
-
-void exchanges_reap(struct broker *broker)
-{
-    struct budget budget = budget_of(AT_ONCE);
-    reap(broker, &budget);
+    struct broker *broker = queue->vhost->broker;
+    queue_delete_decide(queue, &broker->changes);
+    changes_apply(broker, &broker->changes);
 }
 
 void removals_go_on(struct broker *broker, struct budget *budget)
 {
-    reap(broker, budget);
-    for (struct list *link; (link = list_first(&broker->removals));) {
-        struct removal *removal = list_entry(link, struct removal, link);
-        if (store_is_congested(broker->store) || !drop_bindings(removal, budget))
-            return;
-        finish(removal);
-        reap(broker, budget);
-    }
+    if (store_is_congested(broker->store))
+        return;
+    removals_decide(broker, budget, &broker->changes);
+    changes_apply(broker, &broker->changes);
 }
 
 bool removals_are_left(const struct broker *broker)
@@ -180,12 +291,11 @@ bool exchange_is_leaving(const struct vhost *vhost, struct bytes name)
     return map_find(&vhost->leaving_exchanges, name_strip(name, room));
 }
 
-void removals_free(struct broker *broker)
+void removals_free(struct vhost *vhost)
 {
-    for (struct list *link; (link = list_take_first(&broker->removals));) {
+    list_for_each_safe(link, after, &vhost->broker->removals) {
         struct removal *removal = list_entry(link, struct removal, link);
-        map_remove(names_of(removal), name_of(removal));
-        free_object(removal);
-        mem_free(removal);
+        if (vhost_of(removal->thing) == vhost)
+            free_removal(removal);
     }
 }

@@ -7,8 +7,11 @@
 
 #include "amqp/table.h"
 #include "base/mem.h"
+#include "broker/apply.h"
 #include "broker/catalogue.h"
 #include "broker/model.h"
+#include "broker/removal.h"
+#include "broker/user.h"
 
 /* What is gone, but was still losing its bindings: as its entry's key says. */
 struct leaving {
@@ -40,13 +43,13 @@ static void tell(const struct salvage *salvage, const char *format, ...)
     salvage->say(salvage->context, line);
 }
 
-static void fail(struct restore *restore, const struct catalogue_entry *entry, const char *why)
+static void fail(struct restore *restore, const struct change *change, const char *why)
 {
     static const char *const kinds[] = {"entry",    "virtual host", "user",
                                         "exchange", "queue",        "binding"};
-    size_t kind = entry->kind <= CATALOGUE_BINDING ? entry->kind : 0;
+    size_t kind = change->kind <= CATALOGUE_BINDING ? change->kind : 0;
     snprintf(restore->error, restore->error_size, "catalogue: %s '%.*s': %s", kinds[kind],
-             BYTES_ARG(entry->name), why);
+             BYTES_ARG(change->name), why);
     restore->failed = !restore->salvage;
     if (!restore->salvage)
         return;
@@ -54,42 +57,27 @@ static void fail(struct restore *restore, const struct catalogue_entry *entry, c
     store_catalogue_delete(restore->broker->store, restore->key);
 }
 
-static void restore_exchange(struct restore *restore, struct vhost *vhost,
-                             const struct catalogue_entry *entry)
+static void restore_exchange(struct restore *restore, const struct vhost *vhost,
+                             const struct change *change)
 {
-    const struct exchange_kind *kind = exchange_kind_find(entry->type);
-    struct exchange_declare declare = {
-        .name = entry->name,
-        .durable = true,
-        .auto_delete = entry->auto_delete,
-        .internal = entry->internal,
-        .arguments = entry->arguments,
-    };
-    if (!kind)
-        fail(restore, entry, "its type is unknown");
-    else if (vhost_exchange(vhost, entry->name))
-        fail(restore, entry, "it is there already");
-    else if (!table_check(entry->arguments))
-        fail(restore, entry, "its arguments are malformed");
+    if (!exchange_kind_find(change->type))
+        fail(restore, change, "its type is unknown");
+    else if (vhost_exchange(vhost, change->name))
+        fail(restore, change, "it is there already");
+    else if (!table_check(change->arguments))
+        fail(restore, change, "its arguments are malformed");
     else
-        exchange_new(vhost, kind, &declare);
+        catalogue_apply(restore->broker, change, OFF_RECORD);
 }
 
-static void restore_queue(struct restore *restore, struct vhost *vhost,
-                          const struct catalogue_entry *entry)
+static void restore_queue(struct restore *restore, const struct change *change)
 {
-    struct queue_declare declare = {
-        .name = entry->name,
-        .durable = true,
-        .auto_delete = entry->auto_delete,
-        .arguments = entry->arguments,
-    };
-    if (entry->id == 0 || entry->id & STORE_ID_TRANSIENT)
-        fail(restore, entry, "its id is impossible");
-    else if (!table_check(entry->arguments))
-        fail(restore, entry, "its arguments are malformed");
+    if (change->id == 0 || change->id & STORE_ID_TRANSIENT)
+        fail(restore, change, "its id is impossible");
+    else if (!table_check(change->arguments))
+        fail(restore, change, "its arguments are malformed");
     else
-        queue_add(vhost, &declare, entry->id);
+        catalogue_apply(restore->broker, change, OFF_RECORD);
 }
 
 static void restore_leaving(struct restore *restore, struct bytes key)
@@ -100,12 +88,11 @@ static void restore_leaving(struct restore *restore, struct bytes key)
     list_push_back(&restore->leaving, &leaving->link);
 }
 
-static bool is_leaving(const struct restore *restore, const struct catalogue_entry *binding,
+static bool is_leaving(const struct restore *restore, const struct change *binding,
                        bool is_queue, struct bytes name)
 {
-    list_for_each(link, &restore->leaving)
-    {
-        struct catalogue_entry entry;
+    list_for_each(link, &restore->leaving) {
+        struct change entry;
         catalogue_read(list_entry(link, struct leaving, link)->key, bytes_str("\x01"), &entry);
         if (entry.to_queue == is_queue && bytes_equal(entry.name, name) &&
             bytes_equal(entry.vhost, binding->vhost))
@@ -114,100 +101,118 @@ static bool is_leaving(const struct restore *restore, const struct catalogue_ent
     return false;
 }
 
-/* A binding without one of its ends; its source, if that is there, may have lost its last one. */
-static void drop_binding(struct restore *restore, const struct catalogue_entry *entry,
-                         struct bytes key, struct exchange *source, bool has_destination)
+/* A binding without one of its ends. */
+static void drop_binding(struct restore *restore, const struct change *change, bool has_source,
+                         bool has_destination)
 {
-    if ((!source && !is_leaving(restore, entry, false, entry->source)) ||
-        (!has_destination && !is_leaving(restore, entry, entry->to_queue, entry->name))) {
-        fail(restore, entry, "one of its ends is missing");
+    if ((!has_source && !is_leaving(restore, change, false, change->source)) ||
+        (!has_destination && !is_leaving(restore, change, change->to_queue, change->name))) {
+        fail(restore, change, "one of its ends is missing");
         return;
     }
-    store_catalogue_delete(restore->broker->store, key);
-    if (source && source->auto_delete && list_is_empty(&source->doomed_link))
-        list_push_back(&restore->broker->doomed, &source->doomed_link);
+    struct change gone = *change;
+    gone.is_delete = true;
+    catalogue_apply(restore->broker, &gone, ON_RECORD);
 }
 
-static void restore_binding(struct restore *restore, struct vhost *vhost,
-                            const struct catalogue_entry *entry, struct bytes key)
+/* Decided once more, as it was when it was made. */
+static void bind(struct restore *restore, const struct vhost *vhost, const struct change *change,
+                 const struct binding_request *request)
 {
-    struct exchange *source = vhost_exchange(vhost, entry->source);
-    struct binding_request request = {
-        .source = entry->source,
-        .queue = entry->to_queue ? vhost_queue(vhost, entry->name) : NULL,
-        .exchange = entry->to_queue ? NULL : vhost_exchange(vhost, entry->name),
-        .key = entry->routing_key,
-        .arguments = entry->arguments,
-    };
+    struct changes *changes = &restore->broker->changes;
     struct error error = {0};
-    bool has_destination = request.queue || request.exchange;
-    if (!source || !has_destination)
-        drop_binding(restore, entry, key, source, has_destination);
-    else if (!table_check(entry->arguments))
-        fail(restore, entry, "its arguments are malformed");
-    else if (!binding_put(source, &request, false, &error))
-        fail(restore, entry, error.detail);
+    if (!binding_add_decide(vhost, request, changes, &error))
+        fail(restore, change, error.detail);
+    for (size_t i = 0; i < changes->count; i++)
+        catalogue_apply(restore->broker, &changes->list[i], OFF_RECORD);
+    changes_clear(changes);
 }
 
-static void restore_in_vhost(struct restore *restore, const struct catalogue_entry *entry,
-                             struct bytes key)
+static void restore_binding(struct restore *restore, const struct vhost *vhost,
+                            const struct change *change)
 {
-    struct vhost *vhost = vhost_find(restore->broker, entry->vhost);
+    struct binding_request request = {
+        .source = change->source,
+        .queue = change->to_queue ? vhost_queue(vhost, change->name) : NULL,
+        .exchange = change->to_queue ? NULL : vhost_exchange(vhost, change->name),
+        .key = change->routing_key,
+        .arguments = change->arguments,
+    };
+    bool has_source = vhost_exchange(vhost, change->source);
+    bool has_destination = request.queue || request.exchange;
+    if (!has_source || !has_destination)
+        drop_binding(restore, change, has_source, has_destination);
+    else if (!table_check(change->arguments))
+        fail(restore, change, "its arguments are malformed");
+    else
+        bind(restore, vhost, change, &request);
+}
+
+static void restore_in_vhost(struct restore *restore, const struct change *change)
+{
+    struct vhost *vhost = vhost_find(restore->broker, change->vhost);
     if (!vhost && restore->salvage) {
-        tell(restore->salvage, "made again: virtual host '%.*s'", BYTES_ARG(entry->vhost));
-        vhost = vhost_new(restore->broker, entry->vhost, true);
+        tell(restore->salvage, "made again: virtual host '%.*s'", BYTES_ARG(change->vhost));
+        vhost = vhost_put(restore->broker, change->vhost);
     }
     if (!vhost)
-        fail(restore, entry, "its virtual host is missing");
-    else if (entry->kind == CATALOGUE_EXCHANGE)
-        restore_exchange(restore, vhost, entry);
-    else if (entry->kind == CATALOGUE_QUEUE)
-        restore_queue(restore, vhost, entry);
+        fail(restore, change, "its virtual host is missing");
+    else if (change->kind == CATALOGUE_EXCHANGE)
+        restore_exchange(restore, vhost, change);
+    else if (change->kind == CATALOGUE_QUEUE)
+        restore_queue(restore, change);
     else
-        restore_binding(restore, vhost, entry, key);
+        restore_binding(restore, vhost, change);
 }
 
 static void restore_entry(void *context, struct bytes key, struct bytes value)
 {
     struct restore *restore = context;
-    struct catalogue_entry entry = {0};
+    struct change change = {0};
     if (restore->failed)
         return;
     restore->key = key;
-    enum catalogue_result result = catalogue_read(key, value, &entry);
+    enum catalogue_result result = catalogue_read(key, value, &change);
     if (result == CATALOGUE_NEWER && restore->salvage)
         tell(restore->salvage, "a name was written by a newer version: start that one");
     else if (result == CATALOGUE_NEWER)
-        fail(restore, &entry, "written by a newer version of this program");
+        fail(restore, &change, "written by a newer version of this program");
     else if (result == CATALOGUE_MALFORMED)
-        fail(restore, &entry, "malformed");
-    else if (entry.kind == CATALOGUE_LEAVING)
+        fail(restore, &change, "malformed");
+    else if (change.kind == CATALOGUE_LEAVING)
         restore_leaving(restore, key);
-    else if (entry.kind == CATALOGUE_VHOST)
-        vhost_new(restore->broker, entry.name, false);
-    else if (entry.kind == CATALOGUE_USER)
-        user_put_hash(restore->broker, entry.name, entry.password_hash, false);
+    else if (change.kind == CATALOGUE_VHOST || change.kind == CATALOGUE_USER)
+        catalogue_apply(restore->broker, &change, OFF_RECORD);
     else
-        restore_in_vhost(restore, &entry, key);
+        restore_in_vhost(restore, &change);
+}
+
+static void end_leaving(struct restore *restore, struct bytes key)
+{
+    struct change change;
+    catalogue_read(key, bytes_str("\x01"), &change);
+    change.is_delete = true;
+    catalogue_apply(restore->broker, &change, ON_RECORD);
 }
 
 /* What was leaving has left. */
-static void end_leaving(struct restore *restore)
+static void leavings_end(struct restore *restore)
 {
+    struct budget budget = budget_of(2 * BUDGET_MS);
     for (struct list *link; (link = list_take_first(&restore->leaving));) {
         struct leaving *leaving = list_entry(link, struct leaving, link);
         if (!restore->failed)
-            store_catalogue_delete(restore->broker->store, leaving->key);
+            end_leaving(restore, leaving->key);
         mem_free(leaving);
     }
     if (!restore->failed)
-        exchanges_reap(restore->broker);
+        removals_go_on(restore->broker, &budget);
 }
 
 static void make_first(struct broker *broker)
 {
-    vhost_new(broker, bytes_str("/"), true);
-    user_put(broker, bytes_str("guest"), bytes_str("guest"), true);
+    vhost_put(broker, bytes_str("/"));
+    user_put(broker, bytes_str("guest"), bytes_str("guest"));
 }
 
 /* A queue whose name is lost. */
@@ -222,10 +227,14 @@ static void adopt(void *context, struct index *index)
     if (!vhost)
         vhost = map_next(&restore->broker->vhosts, &at);
     snprintf(name, sizeof(name), "salvaged.%llu", (unsigned long long)index->id);
-    struct queue_declare declare = {.name = bytes_str(name), .durable = true};
-    if (vhost_queue(vhost, declare.name))
+    struct change change = {.kind = CATALOGUE_QUEUE,
+                            .durable = true,
+                            .vhost = vhost_name(vhost),
+                            .name = bytes_str(name),
+                            .id = index->id};
+    if (vhost_queue(vhost, change.name))
         return;
-    catalogue_put_queue(queue_add(vhost, &declare, index->id));
+    catalogue_apply(restore->broker, &change, ON_RECORD);
     tell(restore->salvage, "the name is lost: queue %llu is called '%s' now",
          (unsigned long long)index->id, name);
 }
@@ -247,12 +256,12 @@ void broker_salvage(struct broker *broker, const struct salvage *salvage)
         .broker = broker, .salvage = salvage, .error = error, .error_size = sizeof(error)};
     list_init(&restore.leaving);
     store_catalogue_each(broker->store, restore_entry, &restore);
-    end_leaving(&restore);
+    leavings_end(&restore);
     if (map_count(&broker->vhosts) == 0)
-        vhost_new(broker, bytes_str("/"), true);
+        vhost_put(broker, bytes_str("/"));
     if (map_count(&broker->users) == 0) {
         tell(salvage, "no user is left: guest is made again");
-        user_put(broker, bytes_str("guest"), bytes_str("guest"), true);
+        user_put(broker, bytes_str("guest"), bytes_str("guest"));
     }
     store_queues_each(broker->store, adopt, &restore);
     store_queues_each(broker->store, tell_queue, &restore);
@@ -264,7 +273,7 @@ bool broker_restore(struct broker *broker, char *error, size_t error_size)
     struct restore restore = {.broker = broker, .error = error, .error_size = error_size};
     list_init(&restore.leaving);
     store_catalogue_each(broker->store, restore_entry, &restore);
-    end_leaving(&restore);
+    leavings_end(&restore);
     if (restore.failed)
         return false;
     if (map_count(&broker->vhosts) == 0)

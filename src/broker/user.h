@@ -15,12 +15,11 @@ struct user {
 };
 
 struct user *user_find(const struct broker *broker, struct bytes name);
-/* Creates the user, or gives it a new password, and records it when `record`. */
-struct user *user_put(struct broker *broker, struct bytes name, struct bytes password, bool record);
+/* Creates the user, or gives it a new password. */
+struct user *user_put(struct broker *broker, struct bytes name, struct bytes password);
 /* The same with what was made from the password before: salt and digest, or nothing for a user who
  * cannot log in. */
-struct user *user_put_hash(struct broker *broker, struct bytes name, struct bytes password_hash,
-                           bool record);
+struct user *user_put_hash(struct broker *broker, struct bytes name, struct bytes password_hash);
 /* Takes as long for an unknown user (NULL) as for a wrong password. */
 bool user_check_password(const struct user *user, struct bytes password);
 

@@ -3,12 +3,15 @@
  * amq.match and amq.rabbitmq.trace). */
 #include "broker/vhost.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #include "amqp/reply.h"
 #include "base/mem.h"
-#include "broker/catalogue.h"
+#include "broker/apply.h"
+#include "broker/binding.h"
 #include "broker/model.h"
+#include "broker/removal.h"
 
 struct bytes name_strip(struct bytes name, char *room)
 {
@@ -45,15 +48,7 @@ struct vhost *vhost_find(struct broker *broker, struct bytes name)
     return map_find(&broker->vhosts, name);
 }
 
-static void predeclare(struct vhost *vhost, const char *name, const struct exchange_kind *kind,
-                       bool internal)
-{
-    struct exchange_declare declare = {
-        .name = bytes_str(name), .durable = true, .internal = internal};
-    exchange_new(vhost, kind, &declare);
-}
-
-struct vhost *vhost_new(struct broker *broker, struct bytes name, bool record)
+static struct vhost *vhost_new(struct broker *broker, struct bytes name)
 {
     struct vhost *vhost = mem_zalloc(sizeof(*vhost) + name.size + 1);
     vhost->broker = broker;
@@ -66,18 +61,29 @@ struct vhost *vhost_new(struct broker *broker, struct bytes name, bool record)
     vhost->bindings_seed = random_next(broker->random);
     map_init(&vhost->leaving_queues, random_next(broker->random));
     map_init(&vhost->leaving_exchanges, random_next(broker->random));
-    map_add(&broker->vhosts, bytes_of(vhost->name, vhost->name_size), vhost);
-    predeclare(vhost, "", &exchange_default, false);
-    vhost->default_exchange = vhost_exchange(vhost, bytes_of(NULL, 0));
-    predeclare(vhost, "amq.direct", &exchange_direct, false);
-    predeclare(vhost, "amq.fanout", &exchange_fanout, false);
-    predeclare(vhost, "amq.topic", &exchange_topic, false);
-    predeclare(vhost, "amq.headers", &exchange_headers, false);
-    predeclare(vhost, "amq.match", &exchange_headers, false);
-    predeclare(vhost, "amq.rabbitmq.trace", &exchange_topic, true);
-    if (record)
-        catalogue_put_vhost(vhost);
+    map_add(&broker->vhosts, vhost_name(vhost), vhost);
     return vhost;
+}
+
+/* No function deletes a virtual host yet. */
+void vhost_apply(struct broker *broker, const struct change *change)
+{
+    assert(!change->is_delete);
+    struct vhost *vhost = vhost_new(broker, change->name);
+    vhost->default_exchange = exchange_predeclare(vhost, "", &exchange_default, false);
+    exchange_predeclare(vhost, "amq.direct", &exchange_direct, false);
+    exchange_predeclare(vhost, "amq.fanout", &exchange_fanout, false);
+    exchange_predeclare(vhost, "amq.topic", &exchange_topic, false);
+    exchange_predeclare(vhost, "amq.headers", &exchange_headers, false);
+    exchange_predeclare(vhost, "amq.match", &exchange_headers, false);
+    exchange_predeclare(vhost, "amq.rabbitmq.trace", &exchange_topic, true);
+}
+
+struct vhost *vhost_put(struct broker *broker, struct bytes name)
+{
+    struct change change = {.kind = CATALOGUE_VHOST, .durable = true, .name = name};
+    catalogue_apply(broker, &change, ON_RECORD);
+    return vhost_find(broker, name);
 }
 
 void vhost_free(struct vhost *vhost)
@@ -85,7 +91,7 @@ void vhost_free(struct vhost *vhost)
     uint64_t at = 0;
     for (struct binding *binding; (binding = set_next(&vhost->bindings, &at));)
         binding_free(binding);
-    removals_free(vhost->broker);
+    removals_free(vhost);
     at = 0;
     for (struct queue *queue; (queue = map_next(&vhost->queues, &at));) {
         dead_letters_forget(queue);
@@ -97,7 +103,8 @@ void vhost_free(struct vhost *vhost)
     set_free(&vhost->bindings);
     map_free(&vhost->queues);
     map_free(&vhost->exchanges);
-    map_remove(&vhost->broker->vhosts, bytes_of(vhost->name, vhost->name_size));
+    map_remove(&vhost->broker->vhosts, vhost_name(vhost));
+    vhost->broker->changed_vhost = NULL;
     mem_free(vhost);
 }
 

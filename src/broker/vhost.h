@@ -18,10 +18,15 @@ struct vhost {
     char name[]; /* terminated as well */
 };
 
+static inline struct bytes vhost_name(const struct vhost *vhost)
+{
+    return bytes_of(vhost->name, vhost->name_size);
+}
+
 /* NULL when there is none. */
 struct vhost *vhost_find(struct broker *broker, struct bytes name);
-/* Creates it with its predeclared exchanges, and records that when `record`. */
-struct vhost *vhost_new(struct broker *broker, struct bytes name, bool record);
+/* Creates it with its predeclared exchanges; there is none of this name. */
+struct vhost *vhost_put(struct broker *broker, struct bytes name);
 /* Frees it with all that is in it; the store is not touched. */
 void vhost_free(struct vhost *vhost);
 

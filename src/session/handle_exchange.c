@@ -1,5 +1,6 @@
 /* Class exchange (AMQP 0-9-1, 1.6), with RabbitMQ's bindings between exchanges. What is durable is
  * answered when it is on the disk. */
+#include "broker/binding.h"
 #include "broker/removal.h"
 #include "session/handlers.h"
 

@@ -1,6 +1,7 @@
 /* Class queue (AMQP 0-9-1, 1.7). What is durable is answered when it is on the disk. */
 #include "base/mem.h"
 #include "broker/publish.h"
+#include "broker/binding.h"
 #include "broker/removal.h"
 #include "base/planted.h"
 #include "session/dispatch.h"

@@ -15,23 +15,11 @@ enum { SCAN_BYTES = 1 << 20, NO_FILE_MS = 1000 };
 static void run_scan(struct job *link)
 {
     struct scan_job *job = (struct scan_job *)link;
-    job->error = files_read(&job->store->journal.files, job->segment->number, job->data, job->size,
+    job->error = files_read(&job->store->files, job->segment->number, job->data, job->size,
                             job->offset, &job->got);
 }
 
 /* ---- the owner's side ---- */
-
-static void scan_done(struct job *link)
-{
-    struct scan_job *job = (struct scan_job *)link;
-    struct store *store = job->store;
-    store->compaction.is_reading = false;
-    if (job->error != EMFILE && job->error != ENFILE)
-        return;
-    /* Nothing is wrong with the segment: it is tried again, from its start. */
-    compact_stop(store);
-    store->compact_ms = store->now_ms + NO_FILE_MS;
-}
 
 static void scan(struct store *store, uint64_t offset, uint64_t size)
 {
@@ -40,7 +28,7 @@ static void scan(struct store *store, uint64_t offset, uint64_t size)
     if (!job) {
         job = c->scan = mem_zalloc(sizeof(*job));
         job->job.run = run_scan;
-        job->job.done = scan_done;
+        job->job.kind = JOB_SCAN;
         job->store = store;
     }
     if (job->size < size)
@@ -57,12 +45,22 @@ void compact_stop(struct store *store)
 {
     struct compaction *c = &store->compaction;
     if (c->segment)
-        segment_unread(&store->journal, c->segment);
+        segment_unread(store, c->segment);
     if (c->scan) {
         mem_free(c->scan->data);
         mem_free(c->scan);
     }
     *c = (struct compaction){0};
+}
+
+void scan_done(struct store *store, struct scan_job *job)
+{
+    store->compaction.is_reading = false;
+    if (job->error != EMFILE && job->error != ENFILE)
+        return;
+    /* Nothing is wrong with the segment: it is tried again, from its start. */
+    compact_stop(store);
+    store->compact_ms = store->now_ms + NO_FILE_MS;
 }
 
 /* `size` bytes of the segment at `offset`; NULL: they are being read, or (*failed) cannot be. */
@@ -127,13 +125,13 @@ static void move(struct store *store, const struct record *record,
         struct chunk *chunk;
         struct index *index = idmap_find(&store->indexes, live[i].queue);
         struct entry *entry = index_entry(index, live[i].sequence, &chunk);
-        segment_release(&store->journal, record->place, entry_destinations(entry),
+        segment_release(store, record->place, entry_destinations(entry),
                         entry->flags & ENTRY_RECORDED);
         entry_set_message(store, chunk, entry, message_ref(message));
         chunk->is_stale = true;
         chunk_changed(store, chunk);
     }
-    batch_add_message(&store->journal, type, message, live, count);
+    batch_add_message(store, type, message, live, count);
     message_unref(store->options.pool, message);
     store->stats.messages_moved++;
 }
@@ -193,24 +191,23 @@ static bool compact_batch(struct store *store, bool *failed)
 /* What moves takes room before it gives any. A publisher must leave more. */
 static bool has_room(const struct store *store, uint64_t bytes)
 {
-    uint64_t taken =
-        store->journal.filling->size + (store->journal.is_writing ? store->journal.write.size : 0);
-    return store->journal.space.free_bytes > store->options.disk_reserve_bytes / 8 + taken + bytes;
+    uint64_t taken = store->filling->size + (store->is_writing ? store->write.size : 0);
+    return store->free_bytes > store->options.disk_reserve_bytes / 8 + taken + bytes;
 }
 
 static struct segment *emptiest(struct store *store)
 {
     struct segment *best = NULL;
-    uint64_t bytes = segments_bytes(&store->journal);
-    bool is_tight = space_is_tight(&store->journal);
+    uint64_t bytes = segments_bytes(store);
+    bool is_tight = space_is_tight(store);
     if (!is_tight &&
         bytes <= 2 * store->stats.live_bytes + 4 * (uint64_t)store->options.segment_bytes)
         return NULL;
-    list_for_each(link, &store->journal.segments)
+    list_for_each(link, &store->segments)
     {
         struct segment *segment = list_entry(link, struct segment, link);
-        if (segment == store->journal.active || segment->is_retiring || segment->was_compacted ||
-            segment->live_entries == 0 || segment->last_batch > store->journal.durable)
+        if (segment == store->active || segment->is_retiring || segment->was_compacted ||
+            segment->live_entries == 0 || segment->last_batch > store->durable)
             continue;
         if (!best || segment->live_bytes * best->size < best->live_bytes * segment->size)
             best = segment;
@@ -233,7 +230,7 @@ static void finish(struct store *store, bool failed)
 void compact_tick(struct store *store)
 {
     struct compaction *c = &store->compaction;
-    if (store->journal.is_failed || c->is_reading || store->journal.retry_ms)
+    if (store->is_failed || c->is_reading || store->retry_ms)
         return;
     if (!c->segment) {
         if (store->now_ms < store->compact_ms)
@@ -250,10 +247,10 @@ void compact_tick(struct store *store)
         finish(store, false);
         return;
     }
-    uint64_t limit = store->journal.filling->size + SCAN_BYTES;
+    uint64_t limit = store->filling->size + SCAN_BYTES;
     bool failed = false, more = has_room(store, SCAN_BYTES);
-    while (more && !failed && store->journal.filling->size < limit &&
-           store->journal.filling->size < store->options.batch_bytes / 2) {
+    while (more && !failed && store->filling->size < limit &&
+           store->filling->size < store->options.batch_bytes / 2) {
         if (c->batch_records) {
             more = compact_record(store, &failed);
         } else if (c->offset = c->batch_end, c->offset + BATCH_HEADER <= c->segment->size) {

@@ -31,7 +31,7 @@ void index_changed(struct index *index)
     if (index->is_dirty || !survives(index))
         return;
     index->is_dirty = true;
-    list_push_back(&index->store->image.changed_indexes, &index->dirty_link);
+    list_push_back(&index->store->changed_indexes, &index->dirty_link);
 }
 
 void chunk_changed(struct store *store, struct chunk *chunk)
@@ -39,7 +39,7 @@ void chunk_changed(struct store *store, struct chunk *chunk)
     if (chunk->is_changed || chunk->queue_id & STORE_ID_TRANSIENT)
         return;
     chunk->is_changed = true;
-    list_push_back(&store->image.changed_chunks, &chunk->changed_link);
+    list_push_back(&store->changed_chunks, &chunk->changed_link);
 }
 
 /* ---- the row of chunks ---- */
@@ -154,7 +154,7 @@ void index_drop_empty(struct index *index, struct chunk *chunk)
 
 static bool is_pending(const struct store *store, const struct message *message)
 {
-    return message->batch == store->journal.filling->number;
+    return message->batch == store->filling->number;
 }
 
 /* A message that survives comes into memory, or leaves it. */
@@ -162,7 +162,7 @@ static void count_recorded(struct store *store, const struct entry *entry, bool 
 {
     uint64_t bytes = (uint64_t)entry->message->body_size + MESSAGE_ABOUT;
     if (entry->flags & ENTRY_RECORDED)
-        store->memory.recorded_bytes += is_added ? bytes : -bytes;
+        store->recorded_bytes += is_added ? bytes : -bytes;
 }
 
 void entry_release(struct store *store, struct chunk *chunk, struct entry *entry)
@@ -173,11 +173,11 @@ void entry_release(struct store *store, struct chunk *chunk, struct entry *entry
     if (holds && (kept || entry->flags & ENTRY_PAGED)) {
         if (message && is_pending(store, message)) {
             if (--message->pending_live == 0)
-                batch_elide(&store->journal, message);
-        } else if (message && journal_is_unplaced(&store->journal, message)) {
+                batch_elide(store, message);
+        } else if (message && journal_is_unplaced(store, message)) {
             message->pending_live--;
         } else {
-            segment_release(&store->journal, entry_place(entry), entry_destinations(entry), kept);
+            segment_release(store, entry_place(entry), entry_destinations(entry), kept);
         }
     }
     if (!message)
@@ -195,7 +195,7 @@ void entry_set_message(struct store *store, struct chunk *chunk, struct entry *e
         count_recorded(store, entry, false);
         message_unref(store->options.pool, entry->message);
     } else if (chunk->bodies++ == 0) {
-        list_push_back(&store->memory.bodies, &chunk->bodies_link);
+        list_push_back(&store->bodies, &chunk->bodies_link);
     }
     entry->message = message;
     entry->flags |= ENTRY_MESSAGE;
@@ -209,7 +209,7 @@ void entry_set_message(struct store *store, struct chunk *chunk, struct entry *e
 void entry_evict(struct store *store, struct chunk *chunk, struct entry *entry)
 {
     struct message *message = entry->message;
-    assert(entry->flags & ENTRY_MESSAGE && message->batch <= store->journal.written);
+    assert(entry->flags & ENTRY_MESSAGE && message->batch <= store->written);
     struct place place = message_place(message);
     count_recorded(store, entry, false);
     entry->destinations = message->destinations;
@@ -232,7 +232,7 @@ static bool leaves_no_trace(const struct store *store, const struct entry *entry
     const struct message *message = entry->message;
     bool is_last = message->pending_live == 1 && message->destinations == 1;
     return (is_last || planted(PLANTED_SETTLE_OMITTED)) &&
-           store->journal.filling->records[message->pending].type == RECORD_MESSAGE;
+           store->filling->records[message->pending].type == RECORD_MESSAGE;
 }
 
 /* Ends the message in a slot, taken or ready (the caller keeps those counts). */
@@ -245,7 +245,7 @@ static void end_slot(struct index *index, struct chunk *chunk, uint32_t slot)
     chunk->live--;
     chunk->version++;
     if (recorded && !(entry && leaves_no_trace(store, entry)))
-        batch_add_settle(&store->journal, &index->settles, index->id, chunk->base + slot, 1);
+        batch_add_settle(store, index, chunk->base + slot, 1);
     if (entry) {
         entry_release(store, chunk, entry);
         chunk->is_stale = true;
@@ -278,9 +278,9 @@ static uint32_t capacity_above(const struct index *index, uint32_t capacity)
 static void grow(struct store *store, struct chunk *chunk, uint32_t capacity)
 {
     size_t before = chunk_cost(chunk);
-    chunk_grow(&store->memory.slab, chunk,
+    chunk_grow(&store->slab, chunk,
                capacity < store->options.chunk_entries ? capacity : store->options.chunk_entries);
-    store->memory.cache_used += chunk_cost(chunk) - before;
+    store->cache_used += chunk_cost(chunk) - before;
 }
 
 static struct chunk *chunk_for_push(struct index *index)
@@ -306,7 +306,7 @@ static struct chunk *chunk_for_push(struct index *index)
         capacity = next;
     if (capacity > store->options.chunk_entries)
         capacity = store->options.chunk_entries;
-    struct chunk *chunk = chunk_new(&store->memory.slab, index->id, index->next_sequence, capacity);
+    struct chunk *chunk = chunk_new(&store->slab, index->id, index->next_sequence, capacity);
     index_add_chunk(index, chunk);
     chunk_cache(store, chunk);
     return chunk;
@@ -324,7 +324,7 @@ uint64_t index_push(struct index *index, struct message *message, uint8_t flags)
                             .priority = message->priority};
     if (flags & ENTRY_RECORDED) {
         count_recorded(store, entry, true);
-        chunk->batch = store->journal.filling->number;
+        chunk->batch = store->filling->number;
     }
     bit_set(chunk->live_bits, slot);
     bit_set(chunk->ready_bits, slot);
@@ -333,7 +333,7 @@ uint64_t index_push(struct index *index, struct message *message, uint8_t flags)
     chunk->version++;
     chunk->touched_ms = store->now_ms;
     if (chunk->bodies++ == 0)
-        list_push_back(&store->memory.bodies, &chunk->bodies_link);
+        list_push_back(&store->bodies, &chunk->bodies_link);
     if (chunk->recorded_bits && flags & ENTRY_RECORDED)
         bit_set(chunk->recorded_bits, slot);
     index->ready++;
@@ -406,14 +406,14 @@ static void ask_for_mark(struct index *index, uint64_t sequence)
     /* A step that is shorter again must not fall behind what was allowed before. */
     if (index->mark_asked < index->mark)
         index->mark_asked = index->mark;
-    index->mark_batch = store->journal.filling->number;
+    index->mark_batch = store->filling->number;
     /* Asked for again so soon, it would be reached before its batch is synced for its age. */
     if (store->now_ms - index->mark_ms < store->options.sync_ms)
         store_want(store, (struct ticket){.index = index->mark_batch});
     index->mark_ms = store->now_ms;
     buffer_add_u64(&payload, index->id);
     buffer_add_u64(&payload, index->mark_asked);
-    batch_add(&store->journal, RECORD_DELIVERED, buffer_bytes(&payload));
+    batch_add(store, RECORD_DELIVERED, buffer_bytes(&payload));
     buffer_free(&payload);
     index_changed(index);
     store->stats.marks_written++;
@@ -426,7 +426,7 @@ static void ask_for_mark(struct index *index, uint64_t sequence)
 static bool mark_reach(struct index *index, uint64_t sequence)
 {
     struct store *store = index->store;
-    if (index->mark_batch && index->mark_batch <= store->journal.durable) {
+    if (index->mark_batch && index->mark_batch <= store->durable) {
         index->mark = index->mark_asked;
         index->mark_batch = 0;
     }
@@ -541,8 +541,7 @@ static bool is_ready_as_a_whole(const struct chunk *chunk)
 static void purge_whole(struct index *index, struct chunk *chunk)
 {
     if (survives(index))
-        batch_add_settle(&index->store->journal, &index->settles, index->id, chunk->base,
-                         chunk->slots);
+        batch_add_settle(index->store, index, chunk->base, chunk->slots);
     chunk_condemn(index->store, chunk);
 }
 
@@ -597,7 +596,7 @@ uint64_t index_purge(struct index *index)
 
 void index_drop(struct index *index)
 {
-    batch_forget_settles(&index->store->journal, &index->settles);
+    batch_forget_settles(index->store, index);
     for (uint32_t i = 0; i < index->chunks_count; i++)
         chunk_condemn(index->store, chunk_at(index, i));
     index_forget(index);
@@ -630,7 +629,7 @@ static struct chunk *chunk_for_restore(struct index *index, uint64_t sequence, u
     *slot = 0;
     uint32_t first = capacity_above(index, 0);
     uint32_t capacity = first < store->options.chunk_entries ? first : store->options.chunk_entries;
-    struct chunk *chunk = chunk_new(&store->memory.slab, index->id, sequence, capacity);
+    struct chunk *chunk = chunk_new(&store->slab, index->id, sequence, capacity);
     index_add_chunk(index, chunk);
     chunk_cache(store, chunk);
     return chunk;
@@ -647,7 +646,7 @@ static void put_recorded(struct store *store, struct chunk *chunk, uint32_t slot
                                           .expires_ms = payload->expires_ms,
                                           .priority = payload->priority,
                                           .flags = ENTRY_RECORDED};
-    segment_hold(&store->journal, place, payload->destinations, true);
+    segment_hold(store, place, payload->destinations, true);
     bit_set(chunk->live_bits, slot);
     bit_set(chunk->ready_bits, slot);
     if (chunk->recorded_bits)
@@ -677,7 +676,7 @@ static struct chunk *chunk_between(struct index *index, uint64_t sequence)
     struct store *store = index->store;
     uint32_t first = capacity_above(index, 0);
     uint32_t capacity = first < store->options.chunk_entries ? first : store->options.chunk_entries;
-    struct chunk *chunk = chunk_new(&store->memory.slab, index->id, sequence, capacity);
+    struct chunk *chunk = chunk_new(&store->slab, index->id, sequence, capacity);
     index_add_chunk(index, chunk);
     struct chunk **chunks = index->chunks + index->chunks_first;
     uint32_t at = index->chunks_count - 1;

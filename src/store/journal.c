@@ -10,63 +10,20 @@
 
 #include "base/crc32c.h"
 #include "base/mem.h"
-#include "store/journal.h"
+#include "store/internal.h"
 
 enum { PARTS_MAX = 256, AHEAD_MAX = 1 << 20, CUT_MIN = 64 << 10, MARK_MS = 500 };
 enum { BLOCK_KEPT = 64 << 10, BLOCK_KEPT_MS = 1000 };
 /* A record that is as large as the work with its place: a batch of smaller ones is large earlier. */
 enum { RECORD_ABOUT = 256 };
 
-void journal_init(struct journal *journal, struct store_options *options, struct store_stats *stats,
-                  uint64_t now_ms)
+void journal_fail(struct store *store, const char *what, int error)
 {
-    *journal = (struct journal){.options = options, .stats = stats, .now_ms = now_ms};
-    journal->files.disk = options->disk;
-    journal->space.checked_ms = now_ms;
-    journal->filling = mem_zalloc(sizeof(*journal->filling));
-    list_init(&journal->segments);
-    list_init(&journal->spent);
-    outage_init(&journal->full, EVENT_disk_full, EVENT_disk_written);
-    outage_init(&journal->unopened, EVENT_segment_not_opened, EVENT_segment_opened);
-    outage_init(&journal->space.refusals, EVENT_messages_refused, EVENT_messages_taken);
-}
-
-static void close_files(struct journal *journal)
-{
-    struct disk_file *active = journal->active_file, *before = journal->write.before;
-    files_forget(&journal->files, 0);
-    if (active)
-        journal->options->disk->ops->close(active);
-    if (before && before != active)
-        journal->options->disk->ops->close(before);
-}
-
-void journal_free(struct journal *journal)
-{
-    struct write_job *job = &journal->write;
-    struct list *link;
-    close_files(journal);
-    while ((link = list_first(&journal->segments)))
-        segment_free(journal, list_entry(link, struct segment, link));
-    idmap_free(&journal->segments_by_number);
-    for (size_t i = 0; i < job->pinned_count; i++)
-        message_unref(journal->options->pool, job->pinned[i]);
-    mem_free(job->inserts);
-    mem_free(job->pinned);
-    mem_free(job->block);
-    batch_free(journal, journal->filling);
-    batch_free(journal, journal->sealing);
-    while ((link = list_take_first(&journal->spent)))
-        batch_free(journal, list_entry(link, struct batch, link));
-}
-
-void journal_fail(struct journal *journal, const char *what, int error)
-{
-    if (journal->is_failed)
+    if (store->is_failed)
         return;
-    journal->is_failed = true;
-    snprintf(journal->failure, sizeof(journal->failure), "%s: %s", what, strerror(error));
-    log_event(journal->options->log, EVENT_store_failed, "reason=%s", journal->failure);
+    store->is_failed = true;
+    snprintf(store->failure, sizeof(store->failure), "%s: %s", what, strerror(error));
+    log_event(store->options.log, EVENT_store_failed, "reason=%s", store->failure);
 }
 
 /* ---- the bytes of a batch, on either side ---- */
@@ -153,8 +110,8 @@ static int create_segment(struct write_job *job)
         return error;
     }
     /* From here on it is missed when it is gone. */
-    job->journal->identity.segment = job->segment->number;
-    error = identity_write(job->disk, &job->journal->identity);
+    job->store->identity.segment = job->segment->number;
+    error = identity_write(job->disk, &job->store->identity);
     if (!error)
         job->create[0] = '\0';
     return error;
@@ -272,10 +229,10 @@ static int finish_before(struct write_job *job)
 /* A file that ends too early tells nothing. Where this cannot be written, no more is known than before. */
 static void state(struct write_job *job)
 {
-    uint64_t before = job->journal->identity.batch;
-    job->journal->identity.batch = job->number;
-    if (identity_write(job->disk, &job->journal->identity) != 0)
-        job->journal->identity.batch = before;
+    uint64_t before = job->store->identity.batch;
+    job->store->identity.batch = job->number;
+    if (identity_write(job->disk, &job->store->identity) != 0)
+        job->store->identity.batch = before;
 }
 
 static void run_write(struct job *link)
@@ -302,31 +259,23 @@ static void run_write(struct job *link)
 
 /* ---- the owner's side ---- */
 
-/* Its file may have been opened or closed. */
-static void abandon(struct job *link)
+static void submit(struct store *store)
 {
-    struct write_job *job = (struct write_job *)link;
-    job->journal->active_file = job->file;
-}
-
-static void submit(struct journal *journal)
-{
-    struct write_job *job = &journal->write;
+    struct write_job *job = &store->write;
     job->job.run = run_write;
-    job->job.done = journal_written;
-    job->job.abandon = abandon;
-    job->journal = journal;
-    job->disk = journal->options->disk;
-    journal->is_writing = true;
-    space_measured(journal);
-    journal->options->syncer->ops->submit(journal->options->syncer, &job->job);
+    job->job.kind = JOB_WRITE;
+    job->store = store;
+    job->disk = store->options.disk;
+    store->is_writing = true;
+    space_measured(store);
+    store->options.syncer->ops->submit(store->options.syncer, &job->job);
 }
 
 /* Memory for a batch of `size` bytes at this offset of the file. It begins where the batch does in its
  * block, so that all of its whole blocks can be written from here. */
-static void block_take(struct journal *journal, uint64_t offset, uint64_t size)
+static void block_take(struct store *store, uint64_t offset, uint64_t size)
 {
-    struct write_job *job = &journal->write;
+    struct write_job *job = &store->write;
     size_t head = offset % DISK_BLOCK;
     size_t needed = head + (size_t)size;
     if (job->block_size < needed) {
@@ -339,7 +288,7 @@ static void block_take(struct journal *journal, uint64_t offset, uint64_t size)
     }
     job->bytes = job->block + head;
     job->bytes_size = 0;
-    job->used_ms = journal->now_ms;
+    job->used_ms = store->now_ms;
 }
 
 static void pin(struct write_job *job, struct message *message)
@@ -352,13 +301,13 @@ static void pin(struct write_job *job, struct message *message)
 }
 
 /* The holds of all destinations that are live when the record gets its place. */
-static void hold(struct journal *journal, struct segment *segment, enum record_type type,
+static void hold(struct store *store, struct segment *segment, enum record_type type,
                  const struct message *message, uint32_t size)
 {
     uint64_t bytes = (uint64_t)record_share(size, message->destinations) * message->pending_live;
     segment->live_entries += message->pending_live;
     segment->live_bytes += bytes;
-    journal->stats->live_bytes += bytes;
+    store->stats.live_bytes += bytes;
     if (type == RECORD_PAGED)
         return;
     segment->kept_entries += message->pending_live;
@@ -366,15 +315,15 @@ static void hold(struct journal *journal, struct segment *segment, enum record_t
 }
 
 /* It is known where the record of a message lies. */
-static void note_place(struct journal *journal, const struct pending *pending, struct place place)
+static void note_place(struct store *store, const struct pending *pending, struct place place)
 {
     struct message *message = pending->message;
     if (!message)
         return;
     message->segment = place.segment;
     message->offset = place.offset;
-    hold(journal, journal->active, pending->type, message, place.size);
-    journal->stats->messages_written++;
+    hold(store, store->active, pending->type, message, place.size);
+    store->stats.messages_written++;
 }
 
 static uint64_t batch_exact_size(const struct batch *batch)
@@ -385,69 +334,68 @@ static uint64_t batch_exact_size(const struct batch *batch)
 }
 
 /* The batch does not fit into the segment: begins a new one, in an old file if there is one. */
-static void roll(struct journal *journal)
+static void roll(struct store *store)
 {
-    struct write_job *job = &journal->write;
-    const struct segment *last = segment_find(journal, journal->position.segment);
+    struct write_job *job = &store->write;
+    const struct segment *last = segment_find(store, store->position.segment);
     job->cut = last ? last->number : 0;
     job->cut_size = last ? last->size : 0;
-    struct segment *segment = segment_add(journal, journal->segment_last + 1);
-    segment->first_batch = journal->filling->number;
+    struct segment *segment = segment_add(store, store->segment_last + 1);
+    segment->first_batch = store->filling->number;
     segment_name(job->create, segment->number);
     job->recycle[0] = '\0';
-    if (journal->spares_count) {
-        spare_name(job->recycle, journal->spares[--journal->spares_count]);
-        journal->stats->segments_recycled++;
+    if (store->spares_count) {
+        spare_name(job->recycle, store->spares[--store->spares_count]);
+        store->stats.segments_recycled++;
     }
     struct segment_header header = {.segment = segment->number,
                                     .first_batch = segment->first_batch,
-                                    .previous = journal->previous};
-    memcpy(header.store, journal->identity.id, IDENTITY_SIZE);
+                                    .previous = store->previous};
+    memcpy(header.store, store->identity.id, IDENTITY_SIZE);
     segment_header_write(job->header, &header);
-    job->before = journal->active_file;
+    job->before = store->active_file;
     job->file = NULL;
     job->laid_out = 0;
-    job->ahead = journal->options->segment_bytes / 64 < AHEAD_MAX
-                     ? journal->options->segment_bytes / 64
-                     : AHEAD_MAX;
-    journal->active = segment;
-    journal->stats->segments_rolled++;
+    job->ahead = store->options.segment_bytes / 64 < AHEAD_MAX ? store->options.segment_bytes / 64
+                                                               : AHEAD_MAX;
+    store->active = segment;
+    store->stats.segments_rolled++;
 }
 
-static void begin_seal(struct journal *journal)
+static void begin_seal(struct store *store)
 {
-    struct write_job *job = &journal->write;
-    const struct batch *batch = journal->filling;
+    struct write_job *job = &store->write;
+    const struct batch *batch = store->filling;
     job->batch_header = (struct batch_header){.number = batch->number,
-                                              .size = (uint32_t)job->size,
-                                              .records = batch->count - batch->elided,
-                                              .previous = journal->previous,
-                                              .synced = journal->durable,
-                                              .segment = journal->active->number,
-                                              .offset = (uint32_t)journal->active->size};
-    block_take(journal, job->batch_header.offset, job->size - batch->inserts_size);
+                                        .size = (uint32_t)job->size,
+                                        .records = batch->count - batch->elided,
+                                        .previous = store->previous,
+                                        .synced = store->durable,
+                                        .segment = store->active->number,
+                                        .offset = (uint32_t)store->active->size};
+    block_take(store, job->batch_header.offset, job->size - batch->inserts_size);
     job->inserts_count = 0;
     job->bytes_size = BATCH_HEADER;
 }
 
 /* Writes the records of the filling batch into the job's buffer. */
-static void seal(struct journal *journal)
+static void seal(struct store *store)
 {
-    struct write_job *job = &journal->write;
-    const struct batch *batch = journal->filling;
+    struct write_job *job = &store->write;
+    const struct batch *batch = store->filling;
     struct place place = {job->batch_header.segment, job->batch_header.offset + BATCH_HEADER, 0};
     for (uint32_t i = 0; i < batch->count; i++) {
         const struct pending *pending = &batch->records[i];
         if (pending->is_elided)
             continue;
         write_record(job, batch, pending, &place);
-        note_place(journal, pending, place);
+        note_place(store, pending, place);
         if (is_long(pending->message))
             pin(job, pending->message);
         place.offset += place.size;
     }
     finish_bytes(job, place.offset);
-    journal->previous = journal->position.previous = job->batch_header.checksum;
+    store->previous = store->position.previous = job->batch_header.checksum;
 }
 
 static void clear(struct batch *batch)
@@ -460,54 +408,61 @@ static void clear(struct batch *batch)
         buffer_free(&batch->bytes);
 }
 
-static void next_batch(struct journal *journal)
+static void next_batch(struct store *store)
 {
-    struct batch *batch = journal->filling;
+    struct batch *batch = store->filling;
     for (uint32_t i = 0; i < batch->count; i++)
         if (batch->records[i].message)
-            message_unref(journal->options->pool, batch->records[i].message);
+            message_unref(store->options.pool, batch->records[i].message);
     batch->number++;
     clear(batch);
 }
 
 /* ---- large batches ---- */
 
-static bool is_large(const struct journal *journal)
+static bool is_large(const struct store *store)
 {
-    const struct batch *batch = journal->filling;
+    const struct batch *batch = store->filling;
     uint64_t about = (uint64_t)batch->count * RECORD_ABOUT;
-    return batch->records_size > journal->options->batch_large_bytes ||
-           about > journal->options->batch_large_bytes;
+    return batch->records_size > store->options.batch_large_bytes ||
+           about > store->options.batch_large_bytes;
 }
 
 /* Records of a large batch that a turn looks at. When a checkpoint is due for long, all of them, as one
  * can only be taken while the next batch is empty. */
-static uint32_t records_a_turn(const struct journal *journal)
+static uint32_t records_a_turn(const struct store *store)
 {
-    bool must_end = journal->is_closing || journal->is_overdue;
-    return must_end ? UINT32_MAX : journal->options->batch_large_bytes / (RECORD_ABOUT / 2) + 1;
+    bool must_end = store->is_closing || (store->checkpoint_missed && checkpoint_is_due(store));
+    return must_end ? UINT32_MAX : store->options.batch_large_bytes / (RECORD_ABOUT / 2) + 1;
 }
 
-static void begin_large(struct journal *journal)
+static void begin_large(struct store *store)
 {
-    struct write_job *job = &journal->write;
-    journal->sealing = job->batch = journal->filling;
-    journal->filling = mem_zalloc(sizeof(*journal->filling));
-    journal->filling->number = journal->sealing->number + 1;
-    list_init(&journal->sealing->link);
+    struct write_job *job = &store->write;
+    store->sealing = job->batch = store->filling;
+    store->filling = mem_zalloc(sizeof(*store->filling));
+    store->filling->number = store->sealing->number + 1;
+    list_init(&store->sealing->link);
     job->placed = 0;
     job->place_at = job->batch_header.offset + BATCH_HEADER;
     job->is_placing = true;
-    journal->is_writing = true;
+    store->is_writing = true;
 }
 
-void journal_place(struct journal *journal)
+/* Behind the next one it cannot be missed again. */
+static void miss_checkpoint(struct store *store)
 {
-    struct write_job *job = &journal->write;
-    const struct batch *batch = journal->sealing;
+    if (store->write.is_placing && checkpoint_is_due(store))
+        store->checkpoint_missed = true;
+}
+
+void journal_place(struct store *store)
+{
+    struct write_job *job = &store->write;
+    const struct batch *batch = store->sealing;
     uint32_t left = batch->count - job->placed;
-    if (left > records_a_turn(journal))
-        left = records_a_turn(journal);
+    if (left > records_a_turn(store))
+        left = records_a_turn(store);
     for (; left; left--) {
         const struct pending *pending = &batch->records[job->placed++];
         struct place place = {job->batch_header.segment, job->place_at, RECORD_HEADER + pending->size};
@@ -515,223 +470,222 @@ void journal_place(struct journal *journal)
             continue;
         if (pending->message)
             place.size += (uint32_t)message_data_size(pending->message);
-        note_place(journal, pending, place);
+        note_place(store, pending, place);
         job->place_at += place.size;
     }
     if (job->placed < batch->count)
         return;
     job->is_placing = false;
-    submit(journal);
+    submit(store);
 }
 
 /* It is written. */
-static void end_large(struct journal *journal)
+static void end_large(struct store *store)
 {
-    if (!journal->sealing)
+    if (!store->sealing)
         return;
-    journal->previous = journal->position.previous = journal->write.batch_header.checksum;
-    list_push_back(&journal->spent, &journal->sealing->link);
-    journal->sealing = NULL;
+    store->previous = store->position.previous = store->write.batch_header.checksum;
+    checkpoint_previous(store);
+    list_push_back(&store->spent, &store->sealing->link);
+    store->sealing = NULL;
 }
 
 /* Lets messages of batches go that were large. */
-static void let_go(struct journal *journal)
+static void let_go(struct store *store)
 {
-    struct list *link = list_first(&journal->spent);
+    struct list *link = list_first(&store->spent);
     struct batch *batch = link ? list_entry(link, struct batch, link) : NULL;
-    uint32_t budget = records_a_turn(journal);
+    uint32_t budget = records_a_turn(store);
     for (; batch && budget && batch->count; budget--) {
         struct message *message = batch->records[--batch->count].message;
         if (message)
-            message_unref(journal->options->pool, message);
+            message_unref(store->options.pool, message);
     }
     if (!batch || batch->count)
         return;
     list_remove(link);
-    batch_free(journal, batch);
+    batch_free(store, batch);
 }
 
-uint64_t journal_tick_ms(const struct journal *journal)
+uint64_t journal_tick_ms(const struct store *store)
 {
-    const struct write_job *job = &journal->write;
-    if (job->is_placing || !list_is_empty(&journal->spent))
-        return journal->now_ms;
-    if (job->block_size <= BLOCK_KEPT || journal->is_writing)
+    const struct write_job *job = &store->write;
+    if (job->is_placing || !list_is_empty(&store->spent))
+        return store->now_ms;
+    if (job->block_size <= BLOCK_KEPT || store->is_writing)
         return UINT64_MAX;
     return job->used_ms + BLOCK_KEPT_MS;
 }
 
-static bool may_free_block(const struct journal *journal)
+static bool may_free_block(const struct store *store)
 {
-    const struct write_job *job = &journal->write;
-    return job->block_size > BLOCK_KEPT && !journal->is_writing &&
-           journal->now_ms >= job->used_ms + BLOCK_KEPT_MS;
+    const struct write_job *job = &store->write;
+    return job->block_size > BLOCK_KEPT && !store->is_writing &&
+           store->now_ms >= job->used_ms + BLOCK_KEPT_MS;
 }
 
-void journal_tick(struct journal *journal)
+void journal_tick(struct store *store)
 {
-    struct write_job *job = &journal->write;
-    outage_tick(&journal->full, journal->options->log, journal->now_ms);
-    outage_tick(&journal->unopened, journal->options->log, journal->now_ms);
-    let_go(journal);
-    if (!may_free_block(journal))
+    struct write_job *job = &store->write;
+    outage_tick(&store->full, store->options.log, store->now_ms);
+    outage_tick(&store->unopened, store->options.log, store->now_ms);
+    let_go(store);
+    if (!may_free_block(store))
         return;
     mem_free(job->block);
     job->block = NULL;
     job->block_size = 0;
 }
 
-static void write_filling(struct journal *journal, bool sync)
+static void write_filling(struct store *store, bool sync)
 {
-    struct write_job *job = &journal->write;
-    assert(!journal->is_writing);
-    uint64_t size = batch_exact_size(journal->filling);
+    struct write_job *job = &store->write;
+    assert(!store->is_writing);
+    uint64_t size = batch_exact_size(store->filling);
     job->create[0] = '\0';
-    job->file = journal->active_file;
-    struct segment *active = journal->active;
+    job->file = store->active_file;
+    struct segment *active = store->active;
     if (!active ||
-        (active->size + size > journal->options->segment_bytes && active->size > SEGMENT_HEADER))
-        roll(journal);
-    job->segment = journal->active;
-    job->offset = journal->active->size;
-    job->number = journal->filling->number;
+        (active->size + size > store->options.segment_bytes && active->size > SEGMENT_HEADER))
+        roll(store);
+    job->segment = store->active;
+    job->offset = store->active->size;
+    job->number = store->filling->number;
     job->size = size;
     job->sync = sync;
-    begin_seal(journal);
-    bool large = is_large(journal);
+    begin_seal(store);
+    bool large = is_large(store);
     if (!large)
-        seal(journal);
-    journal->active->size += size;
-    journal->active->last_batch = job->number;
-    journal->position.batch = job->number + 1;
-    journal->position.segment = journal->active->number;
-    journal->position.offset = journal->active->size;
-    journal->since_image += size;
-    journal->stated = journal->durable;
-    journal->stats->batches++;
-    journal->stats->bytes_written += size;
+        seal(store);
+    store->active->size += size;
+    store->active->last_batch = job->number;
+    store->position.batch = job->number + 1;
+    store->position.segment = store->active->number;
+    store->position.offset = store->active->size;
+    store->journal_since += size;
+    store->stated = store->durable;
+    store->stats.batches++;
+    store->stats.bytes_written += size;
     if (large) {
-        begin_large(journal);
-        journal_place(journal);
+        begin_large(store);
+        journal_place(store);
+        miss_checkpoint(store);
     } else {
-        next_batch(journal);
-        submit(journal);
+        next_batch(store);
+        submit(store);
     }
 }
 
-void journal_write(struct journal *journal, bool sync)
+void journal_write(struct store *store, bool sync)
 {
-    assert(!batch_is_empty(journal->filling));
-    batch_close_settles(journal);
-    journal->said = journal->filling->number;
-    journal->is_changed = true;
-    journal->write.states = false;
-    write_filling(journal, sync);
+    assert(!batch_is_empty(store->filling));
+    batch_close_settles(store);
+    store->said = store->filling->number;
+    store->is_changed = true;
+    store->write.states = false;
+    write_filling(store, sync);
 }
 
 /* That the last batches were synced is told by the next one. When none comes, damage in them would
  * look like the end that a crash leaves: so after a quiet moment a batch without records says it. */
-uint64_t journal_mark_ms(const struct journal *journal)
+uint64_t journal_mark_ms(const struct store *store)
 {
-    uint64_t known = journal->stated > journal->covered ? journal->stated : journal->covered;
-    bool is_quiet = !journal->is_failed && !journal->is_writing && !journal->is_held &&
-                    !journal->space.is_short && journal->durable == journal->written &&
-                    batch_is_empty(journal->filling);
-    return is_quiet && known < journal->said ? journal->synced_ms + MARK_MS : UINT64_MAX;
+    uint64_t known = store->stated > store->covered ? store->stated : store->covered;
+    bool is_quiet = !store->is_failed && !store->is_writing && !store->is_held && !store->is_short &&
+                    store->durable == store->written && batch_is_empty(store->filling);
+    return is_quiet && known < store->said ? store->synced_ms + MARK_MS : UINT64_MAX;
 }
 
-void journal_mark(struct journal *journal)
+void journal_mark(struct store *store)
 {
-    journal->write.states = true;
-    write_filling(journal, true);
+    store->write.states = true;
+    write_filling(store, true);
 }
 
-void journal_sync(struct journal *journal)
+void journal_sync(struct store *store)
 {
-    struct write_job *job = &journal->write;
-    assert(!journal->is_writing && journal->active);
+    struct write_job *job = &store->write;
+    assert(!store->is_writing && store->active);
     job->create[0] = '\0';
     job->number = 0;
     job->states = false;
-    job->file = journal->active_file;
-    job->segment = journal->active;
+    job->file = store->active_file;
+    job->segment = store->active;
     job->sync = true;
-    submit(journal);
+    submit(store);
 }
 
-static void unpin(struct journal *journal)
+static void unpin(struct store *store)
 {
-    struct write_job *job = &journal->write;
+    struct write_job *job = &store->write;
     for (size_t i = 0; i < job->pinned_count; i++)
-        message_unref(journal->options->pool, job->pinned[i]);
+        message_unref(store->options.pool, job->pinned[i]);
     job->pinned_count = 0;
 }
 
 /* What a write failed of that may succeed later: room, or a descriptor for a new segment. NULL: it is
  * something else. Publishers wait meanwhile. */
-static struct outage *passing(struct journal *journal, const struct write_job *job)
+static struct outage *passing(struct store *store, const struct write_job *job)
 {
     if (job->sync_failed && !planted(PLANTED_SYNC_TRIED_AGAIN))
         return NULL;
     if (job->error == ENOSPC || job->error == EDQUOT)
-        return &journal->full;
-    return job->create[0] && (job->error == EMFILE || job->error == ENFILE) ? &journal->unopened
-                                                                            : NULL;
+        return &store->full;
+    return job->create[0] && (job->error == EMFILE || job->error == ENFILE) ? &store->unopened
+                                                                           : NULL;
 }
 
 /* Nothing was promised about this batch, and no sync has failed: the same bytes can be written to the
  * same place again once there is room. */
-static void write_later(struct journal *journal, struct outage *outage)
+static void write_later(struct store *store, struct outage *outage)
 {
-    outage_fail(outage, journal->options->log, journal->now_ms, strerror(journal->write.error));
-    journal->space.is_short |= !planted(PLANTED_SHORT_FORGOTTEN);
-    if (outage == &journal->full && space_release(journal))
-        journal_retry(journal);
+    outage_fail(outage, store->options.log, store->now_ms, strerror(store->write.error));
+    store->is_short |= !planted(PLANTED_SHORT_FORGOTTEN);
+    if (outage == &store->full && space_release(store))
+        journal_retry(store);
     else
-        journal->retry_ms = outage->retry_ms;
+        store->retry_ms = outage->retry_ms;
 }
 
-static void note_written(struct journal *journal, const struct write_job *job)
+static void note_written(struct store *store, const struct write_job *job)
 {
     if (job->number) {
-        if (journal->written == journal->durable)
-            journal->unsynced_ms = journal->now_ms;
-        journal->written = job->number;
+        if (store->written == store->durable)
+            store->unsynced_ms = store->now_ms;
+        store->written = job->number;
     }
     if (job->sync) {
-        journal->durable = journal->written;
-        journal->synced_ms = journal->now_ms;
-        journal->stats->syncs++;
+        store->durable = store->written;
+        store->synced_ms = store->now_ms;
+        store->stats.syncs++;
     }
 }
 
-void journal_written(struct job *link)
+void journal_written(struct store *store, struct write_job *job)
 {
-    struct write_job *job = (struct write_job *)link;
-    struct journal *journal = job->journal;
-    journal->active_file = job->file;
-    struct outage *outage = job->error ? passing(journal, job) : NULL;
+    store->active_file = job->file;
+    struct outage *outage = job->error ? passing(store, job) : NULL;
     if (outage) {
-        write_later(journal, outage);
+        write_later(store, outage);
         return;
     }
-    journal->is_writing = false;
-    outage_succeed(&journal->full, journal->now_ms);
-    outage_succeed(&journal->unopened, journal->now_ms);
-    space_note(journal, job->free_bytes);
-    unpin(journal);
+    store->is_writing = false;
+    outage_succeed(&store->full, store->now_ms);
+    outage_succeed(&store->unopened, store->now_ms);
+    space_note(store, job->free_bytes);
+    unpin(store);
     if (job->error) {
-        journal_fail(journal,
-                     job->sync_failed ? "syncing the journal failed" : "writing the journal failed",
+        journal_fail(store, job->sync_failed ? "syncing the journal failed"
+                                             : "writing the journal failed",
                      job->error);
         return;
     }
-    end_large(journal);
-    note_written(journal, job);
+    end_large(store);
+    note_written(store, job);
 }
 
-void journal_retry(struct journal *journal)
+void journal_retry(struct store *store)
 {
-    journal->retry_ms = 0;
-    submit(journal);
+    store->retry_ms = 0;
+    submit(store);
 }

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "store/journal.h"
+#include "store/internal.h"
 
 enum { CHECK_MS = 500, RESERVE_RETRY_MS = 10000, SHORT_MIN = 64 << 10, MISSED_MS = 10000 };
 enum { START_MIN = 256 << 10 };
@@ -38,15 +38,15 @@ static enum reserve reserve_of(const char *name)
 }
 
 /* A start that ended too early may have left one that holds nothing. */
-void space_found(struct journal *journal, const char *name)
+void space_found(struct store *store, const char *name)
 {
-    const struct disk_ops *ops = journal->options->disk->ops;
+    const struct disk_ops *ops = store->options.disk->ops;
     enum reserve which = reserve_of(name);
     struct disk_file *file;
     uint64_t size;
-    if (which == RESERVES || ops->open(journal->options->disk, name, DISK_READ, &file) != 0)
+    if (which == RESERVES || ops->open(store->options.disk, name, DISK_READ, &file) != 0)
         return;
-    journal->space.reserved[which] = ops->size(file, &size) == 0 ? size : 0;
+    store->reserved[which] = ops->size(file, &size) == 0 ? size : 0;
     ops->close(file);
 }
 
@@ -58,9 +58,9 @@ static uint64_t at_most(uint64_t value, uint64_t limit, uint64_t least)
     return value < limit ? value : limit;
 }
 
-void space_fit(struct journal *journal)
+void space_fit(struct store *store)
 {
-    struct store_options *o = journal->options;
+    struct store_options *o = &store->options;
     uint64_t free_bytes, total;
     if (o->disk->ops->free_space(o->disk, &free_bytes, &total) != 0)
         return;
@@ -69,8 +69,8 @@ void space_fit(struct journal *journal)
     o->checkpoint_bytes = at_most(o->checkpoint_bytes, total / 8, 4 << 20);
     if (o->disk_reserve_bytes == STORE_DISK_RESERVE)
         o->disk_reserve_bytes = at_most(o->disk_reserve_bytes, total / 8, 0);
-    journal->space.free_bytes = free_bytes;
-    space_measured(journal);
+    store->free_bytes = free_bytes;
+    space_measured(store);
 }
 
 /* ---- giving up ---- */
@@ -92,43 +92,26 @@ static void run_release(struct job *link)
         job->free_bytes = 0;
 }
 
-static void release_done(struct job *link)
-{
-    struct release_job *job = (struct release_job *)link;
-    struct journal *journal = job->journal;
-    journal->space.releasing--;
-    if (!journal->is_writing)
-        space_note(journal, job->free_bytes);
-    mem_free(job);
-}
-
-static void release_abandon(struct job *link)
-{
-    mem_free((struct release_job *)link);
-}
-
-static struct release_job *release_new(struct journal *journal)
+static struct release_job *release_new(struct store *store)
 {
     struct release_job *job = mem_zalloc(sizeof(*job));
     job->job.run = run_release;
-    job->job.done = release_done;
-    job->job.abandon = release_abandon;
-    job->journal = journal;
-    job->disk = journal->options->disk;
+    job->job.kind = JOB_RELEASE;
+    job->disk = store->options.disk;
     return job;
 }
 
-static void add_spares(struct journal *journal, struct release_job *job)
+static void add_spares(struct store *store, struct release_job *job)
 {
-    while (journal->spares_count && job->count < SPARES_MAX)
-        job->spares[job->count++] = journal->spares[--journal->spares_count];
+    while (store->spares_count && job->count < SPARES_MAX)
+        job->spares[job->count++] = store->spares[--store->spares_count];
 }
 
-static void add_reserve(struct journal *journal, struct release_job *job, enum reserve which)
+static void add_reserve(struct store *store, struct release_job *job, enum reserve which)
 {
-    job->reserves[which] = journal->space.reserved[which] > 0;
-    journal->space.reserved[which] = 0;
-    journal->space.reserve_ms[which] = journal->now_ms + RESERVE_RETRY_MS;
+    job->reserves[which] = store->reserved[which] > 0;
+    store->reserved[which] = 0;
+    store->reserve_ms[which] = store->now_ms + RESERVE_RETRY_MS;
 }
 
 static bool is_empty(const struct release_job *job)
@@ -140,59 +123,67 @@ static bool is_empty(const struct release_job *job)
 }
 
 /* Spare files and one reserve; when there is none of that any more, the other. */
-static void add_for(struct journal *journal, struct release_job *job, enum reserve first,
+static void add_for(struct store *store, struct release_job *job, enum reserve first,
                     enum reserve second)
 {
-    add_spares(journal, job);
-    add_reserve(journal, job, first);
+    add_spares(store, job);
+    add_reserve(store, job, first);
     if (is_empty(job))
-        add_reserve(journal, job, second);
+        add_reserve(store, job, second);
 }
 
 /* By the syncer, so that a write that is handed to it next finds the room. False: there is nothing.
  */
-static bool release(struct journal *journal, struct release_job *job)
+static bool release(struct store *store, struct release_job *job)
 {
     if (is_empty(job)) {
         mem_free(job);
         return false;
     }
-    journal->space.releasing++;
-    journal->options->syncer->ops->submit(journal->options->syncer, &job->job);
+    store->releasing++;
+    store->options.syncer->ops->submit(store->options.syncer, &job->job);
     return true;
 }
 
-static void release_spares(struct journal *journal)
+static void release_spares(struct store *store)
 {
-    struct release_job *job = release_new(journal);
-    add_spares(journal, job);
-    release(journal, job);
+    struct release_job *job = release_new(store);
+    add_spares(store, job);
+    release(store, job);
 }
 
-static void release_surplus(struct journal *journal)
+static void release_surplus(struct store *store)
 {
-    struct release_job *job = release_new(journal);
-    while (journal->surplus_count)
-        job->spares[job->count++] = journal->surplus[--journal->surplus_count];
-    release(journal, job);
+    struct release_job *job = release_new(store);
+    while (store->surplus_count)
+        job->spares[job->count++] = store->surplus[--store->surplus_count];
+    release(store, job);
 }
 
-bool space_release(struct journal *journal)
+void release_done(struct store *store, struct release_job *job)
 {
-    struct release_job *job = release_new(journal);
-    add_for(journal, job, RESERVE_JOURNAL, RESERVE_INDEX);
-    return release(journal, job);
+    store->releasing--;
+    if (!store->is_writing)
+        space_note(store, job->free_bytes);
+    mem_free(job);
 }
 
-void space_needed(struct journal *journal)
+bool space_release(struct store *store)
+{
+    struct release_job *job = release_new(store);
+    add_for(store, job, RESERVE_JOURNAL, RESERVE_INDEX);
+    return release(store, job);
+}
+
+void space_needed(struct store *store)
 {
     uint64_t bytes, total;
-    if (journal->options->disk->ops->free_space(journal->options->disk, &bytes, &total) != 0 ||
+    if (store->options.disk->ops->free_space(store->options.disk, &bytes, &total) != 0 ||
         bytes >= INDEX_NEEDS)
         return;
-    struct release_job *job = release_new(journal);
-    add_for(journal, job, RESERVE_INDEX, RESERVE_JOURNAL);
-    release(journal, job);
+    struct release_job *job = release_new(store);
+    add_for(store, job, RESERVE_INDEX, RESERVE_JOURNAL);
+    release(store, job);
 }
 
 /* ---- a start on a full disk ---- */
@@ -205,111 +196,109 @@ static void find_spare(void *context, const char *name)
         job->spares[job->count++] = number;
 }
 
-bool space_rescue(struct journal *journal)
+bool space_rescue(struct store *store)
 {
     uint64_t bytes, total;
-    struct disk *disk = journal->options->disk;
-    if (journal->space.rescues > RESERVES || disk->ops->free_space(disk, &bytes, &total) != 0 ||
+    struct disk *disk = store->options.disk;
+    if (store->rescues > RESERVES || disk->ops->free_space(disk, &bytes, &total) != 0 ||
         bytes >= INDEX_NEEDS || planted(PLANTED_NO_RESCUE))
         return false;
-    struct release_job *job = release_new(journal);
+    struct release_job *job = release_new(store);
     /* What the files were listed for before is no more. */
-    if (journal->space.rescues == 0) {
+    if (store->rescues == 0) {
         disk->ops->list(disk, find_spare, job);
-        journal->spares_count = 0;
+        store->spares_count = 0;
     } else {
-        int which = RESERVES - journal->space.rescues;
+        int which = RESERVES - store->rescues;
         job->reserves[which] = true;
-        journal->space.reserved[which] = 0;
+        store->reserved[which] = 0;
     }
     run_release(&job->job);
     mem_free(job);
-    journal->space.rescues++;
+    store->rescues++;
     return true;
 }
 
 /* ---- how much there is ---- */
 
-uint32_t space_spares(const struct journal *journal)
+uint32_t space_spares(const struct store *store)
 {
-    uint64_t keep = 2 * journal->options->disk_reserve_bytes;
-    uint32_t have = journal->spares_count, most = journal->options->recycle_segments;
-    if (journal->space.is_short || journal->space.free_bytes <= keep || have >= most)
+    uint64_t keep = 2 * store->options.disk_reserve_bytes;
+    uint32_t have = store->spares_count, most = store->options.recycle_segments;
+    if (store->is_short || store->free_bytes <= keep || have >= most)
         return 0;
-    uint64_t fit = (journal->space.free_bytes - keep) / 8 / journal->options->segment_bytes;
+    uint64_t fit = (store->free_bytes - keep) / 8 / store->options.segment_bytes;
     return fit < most - have ? (uint32_t)fit : most - have;
 }
 
-void space_measured(struct journal *journal)
+void space_measured(struct store *store)
 {
-    uint64_t kept = journal->options->disk_reserve_bytes / 4;
-    bool is_on_its_way = journal->is_writing && journal->write.number;
-    uint64_t taken = kept + (is_on_its_way ? journal->write.size : 0);
-    journal->space.room = journal->space.free_bytes > taken ? journal->space.free_bytes - taken : 0;
-    if (journal->space.room > journal->options->batch_max_bytes)
-        journal->space.room = journal->options->batch_max_bytes;
+    uint64_t kept = store->options.disk_reserve_bytes / 4;
+    bool is_on_its_way = store->is_writing && store->write.number;
+    uint64_t taken = kept + (is_on_its_way ? store->write.size : 0);
+    store->room = store->free_bytes > taken ? store->free_bytes - taken : 0;
+    if (store->room > store->options.batch_max_bytes)
+        store->room = store->options.batch_max_bytes;
 }
 
-void space_note(struct journal *journal, uint64_t free_bytes)
+void space_note(struct store *store, uint64_t free_bytes)
 {
     uint64_t limit =
-        journal->options->disk_reserve_bytes ? journal->options->disk_reserve_bytes : SHORT_MIN;
-    journal->space.checked_ms = journal->now_ms;
-    journal->space.free_bytes = free_bytes;
-    space_measured(journal);
-    if (journal->spares_count && free_bytes < limit && !planted(PLANTED_SPARES_STAY))
-        release_spares(journal);
-    if (journal->space.releasing)
+        store->options.disk_reserve_bytes ? store->options.disk_reserve_bytes : SHORT_MIN;
+    store->free_checked_ms = store->now_ms;
+    store->free_bytes = free_bytes;
+    space_measured(store);
+    if (store->spares_count && free_bytes < limit && !planted(PLANTED_SPARES_STAY))
+        release_spares(store);
+    if (store->releasing)
         return; /* to be measured once more */
     /* An alarm that has begun ends somewhat above the mark where it began. */
-    if (journal->space.is_short)
+    if (store->is_short)
         limit += limit / 20;
     bool is_short = free_bytes < limit;
-    if (is_short == journal->space.is_short)
+    if (is_short == store->is_short)
         return;
-    journal->space.is_short = is_short;
-    log_event(journal->options->log, is_short ? EVENT_disk_short : EVENT_disk_enough,
+    store->is_short = is_short;
+    log_event(store->options.log, is_short ? EVENT_disk_short : EVENT_disk_enough,
               "free=%llu reserve=%llu", (unsigned long long)free_bytes,
-              (unsigned long long)journal->options->disk_reserve_bytes);
+              (unsigned long long)store->options.disk_reserve_bytes);
 }
 
-bool space_is_wanted(const struct journal *journal)
+bool space_is_wanted(const struct store *store)
 {
-    bool was_missed =
-        journal->space.missed_ms && journal->now_ms - journal->space.missed_ms < MISSED_MS;
-    return journal->space.is_short || was_missed;
+    bool was_missed = store->missed_ms && store->now_ms - store->missed_ms < MISSED_MS;
+    return store->is_short || was_missed;
 }
 
-bool space_is_tight(const struct journal *journal)
+bool space_is_tight(const struct store *store)
 {
-    bool is_tight = space_is_wanted(journal) ||
-                    journal->space.free_bytes / 2 < journal->options->disk_reserve_bytes;
+    bool is_tight =
+        space_is_wanted(store) || store->free_bytes / 2 < store->options.disk_reserve_bytes;
     return is_tight && !planted(PLANTED_NEVER_TIGHT);
 }
 
 /* A write that is under way has taken a part of what it will, so that this may find too little. */
-static void measure(struct journal *journal)
+static void measure(struct store *store)
 {
     uint64_t bytes, total;
-    if (journal->space.checked_ms == journal->now_ms ||
-        journal->options->disk->ops->free_space(journal->options->disk, &bytes, &total) != 0)
+    if (store->free_checked_ms == store->now_ms ||
+        store->options.disk->ops->free_space(store->options.disk, &bytes, &total) != 0)
         return;
-    if (journal->is_writing) {
-        journal->space.free_bytes = bytes;
-        space_measured(journal);
+    if (store->is_writing) {
+        store->free_bytes = bytes;
+        space_measured(store);
     } else {
-        space_note(journal, bytes);
+        space_note(store, bytes);
     }
 }
 
-enum store_room space_room(struct journal *journal, uint64_t bytes)
+enum store_room space_room(struct store *store, uint64_t bytes)
 {
-    measure(journal);
-    if (journal->filling->size + journal->promised + bytes <= journal->space.room)
+    measure(store);
+    if (store->filling->size + store->promised + bytes <= store->room)
         return STORE_ROOM_NOW;
-    journal->space.missed_ms = journal->now_ms;
-    bool may_grow = journal->space.is_short || journal->space.releasing || journal->is_writing ||
-                    journal->promised;
+    store->missed_ms = store->now_ms;
+    bool may_grow = store->is_short || store->releasing || store->is_writing || store->promised;
     return may_grow ? STORE_ROOM_LATER : STORE_ROOM_FULL;
 }
 
@@ -332,77 +321,67 @@ static void run_reserve(struct job *link)
         ops->unlink(job->disk, name);
 }
 
-static void reserve_done(struct job *link)
+void reserve_done(struct store *store, struct reserve_job *job)
 {
-    struct reserve_job *job = (struct reserve_job *)link;
-    struct journal *journal = job->journal;
-    journal->space.reserving = NULL;
+    store->reserving = NULL;
     if (!job->error)
-        journal->space.reserved[job->which] = job->size;
+        store->reserved[job->which] = job->size;
     else
-        journal->space.reserve_ms[job->which] = journal->now_ms + RESERVE_RETRY_MS;
+        store->reserve_ms[job->which] = store->now_ms + RESERVE_RETRY_MS;
     mem_free(job);
-}
-
-static void reserve_abandon(struct job *link)
-{
-    mem_free((struct reserve_job *)link);
 }
 
 /* How large it should be; 0: it must not be made now. That for a start is made of what there is;
  * opening the index writes once more what is in its logs, which may be two images. */
-static uint64_t reserve_size(const struct journal *journal, enum reserve which)
+static uint64_t reserve_size(const struct store *store, enum reserve which)
 {
-    uint64_t size = journal->options->disk_reserve_bytes / 8 * reserves[which].eighths;
+    uint64_t size = store->options.disk_reserve_bytes / 8 * reserves[which].eighths;
     size = size < reserves[which].size_max ? size : reserves[which].size_max;
-    bool is_enough = journal->space.free_bytes >= journal->options->disk_reserve_bytes + size;
+    bool is_enough = store->free_bytes >= store->options.disk_reserve_bytes + size;
     if (which != RESERVE_START)
-        return !journal->space.is_short && is_enough ? size : 0;
-    uint64_t half = (journal->space.free_bytes + journal->space.reserved[which]) / 2;
-    size = size ? size + 2 * journal->space.index_batch / START_MIN * START_MIN : 0;
+        return !store->is_short && is_enough ? size : 0;
+    uint64_t half = (store->free_bytes + store->reserved[which]) / 2;
+    size = size ? size + 2 * store->index_batch / START_MIN * START_MIN : 0;
     size = size < half ? size : half;
     return size < START_MIN && size == half ? 0 : size;
 }
 
-void space_for_image(struct journal *journal, uint64_t bytes)
+void space_for_image(struct store *store, uint64_t bytes)
 {
-    journal->space.index_batch =
-        bytes > journal->space.last_image ? bytes : journal->space.last_image;
-    journal->space.last_image = bytes;
+    store->index_batch = bytes > store->last_image ? bytes : store->last_image;
+    store->last_image = bytes;
 }
 
-static void make_reserve(struct journal *journal, enum reserve which)
+static void make_reserve(struct store *store, enum reserve which)
 {
-    uint64_t size = reserve_size(journal, which);
-    bool is_there = journal->space.reserved[which] &&
-                    (which != RESERVE_START || journal->space.reserved[which] >= size);
-    if (size == 0 || is_there || journal->space.reserving || !journal->active ||
-        journal->now_ms < journal->space.reserve_ms[which])
+    uint64_t size = reserve_size(store, which);
+    bool is_there =
+        store->reserved[which] && (which != RESERVE_START || store->reserved[which] >= size);
+    if (size == 0 || is_there || store->reserving || !store->active ||
+        store->now_ms < store->reserve_ms[which])
         return;
     struct reserve_job *job = mem_zalloc(sizeof(*job));
     job->job.run = run_reserve;
-    job->job.done = reserve_done;
-    job->job.abandon = reserve_abandon;
-    job->journal = journal;
-    job->disk = journal->options->disk;
+    job->job.kind = JOB_RESERVE;
+    job->disk = store->options.disk;
     job->which = which;
     job->size = size;
-    job->grows = journal->space.reserved[which] > 0;
-    journal->space.reserving = job;
-    journal->options->indexer->ops->submit(journal->options->indexer, &job->job);
+    job->grows = store->reserved[which] > 0;
+    store->reserving = job;
+    store->options.indexer->ops->submit(store->options.indexer, &job->job);
 }
 
-void space_tick(struct journal *journal)
+void space_tick(struct store *store)
 {
     uint64_t bytes, total;
-    make_reserve(journal, RESERVE_START);
-    make_reserve(journal, RESERVE_INDEX);
-    make_reserve(journal, RESERVE_JOURNAL);
-    if (journal->surplus_count)
-        release_surplus(journal);
-    outage_tick(&journal->space.refusals, journal->options->log, journal->now_ms);
-    if (journal->now_ms - journal->space.checked_ms < CHECK_MS || journal->is_writing)
+    make_reserve(store, RESERVE_START);
+    make_reserve(store, RESERVE_INDEX);
+    make_reserve(store, RESERVE_JOURNAL);
+    if (store->surplus_count)
+        release_surplus(store);
+    outage_tick(&store->refusals, store->options.log, store->now_ms);
+    if (store->now_ms - store->free_checked_ms < CHECK_MS || store->is_writing)
         return;
-    if (journal->options->disk->ops->free_space(journal->options->disk, &bytes, &total) == 0)
-        space_note(journal, bytes);
+    if (store->options.disk->ops->free_space(store->options.disk, &bytes, &total) == 0)
+        space_note(store, bytes);
 }

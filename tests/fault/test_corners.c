@@ -156,11 +156,10 @@ TEST(sync_alone_is_due_at_once)
     turn(&bench, 1);
     turn(&bench, 1);
     struct store *store = bench.store;
-    ok(store->journal.written > store->journal.durable && !store->journal.is_writing &&
-           batch_is_empty(store->journal.filling),
+    ok(store->written > store->durable && !store->is_writing && batch_is_empty(store->filling),
        "there is a batch that was written and not synced");
     ok(store_next_ms(store) > bench.now_ms, "that has time");
-    store_want(store, (struct ticket){.index = store->journal.written});
+    store_want(store, (struct ticket){.index = store->written});
     ok(store_next_ms(store) <= bench.now_ms, "until somebody waits for it");
     end(&bench);
 }
@@ -203,8 +202,8 @@ TEST(rename_fails_once)
     renames_to_fail = 1;
     fill_and_empty(&bench, 6);
     is_int(renames_to_fail, 0, "a rename failed");
-    ok(bench.store->journal.spares_count > 0, "others did not: %u files are kept",
-       bench.store->journal.spares_count);
+    ok(bench.store->spares_count > 0, "others did not: %u files are kept",
+       bench.store->spares_count);
     fill_and_empty(&bench, 6);
     ok(!store_failure(bench.store), "the store goes on with them: %s",
        store_failure(bench.store) ? store_failure(bench.store) : "");
@@ -220,7 +219,7 @@ TEST(many_spares)
     bench.options.recycle_segments = 1024;
     open_store(&bench);
     fill_and_empty(&bench, 150);
-    is_int(bench.store->journal.spares_count, SPARES_MAX, "files are kept for reuse");
+    is_int(bench.store->spares_count, SPARES_MAX, "files are kept for reuse");
     ok(bench.store->stats.segments_retired > 100, "%d segments were retired",
        (int)bench.store->stats.segments_retired);
     end(&bench);
@@ -260,7 +259,7 @@ TEST(fewer_spares)
     is_int(spares_on_disk(&bench), 10, "ten files are kept");
     lower_spares(&bench, 3, 4096);
     is_int(spares_on_disk(&bench), 2, "three after a start with that maximum, of which one is used");
-    is_int(bench.store->journal.spares_count, 2, "which are known");
+    is_int(bench.store->spares_count, 2, "which are known");
     lower_spares(&bench, 3, 1024);
     is_int(spares_on_disk(&bench), 0, "none when they are much larger than a segment");
     for (int i = 0; i < 5; i++) {
@@ -413,12 +412,12 @@ TEST(recorded_bodies_leave_early)
     turns(&bench, 50, 10);
     size_t kept = message_pool_bytes(&bench.pool);
     ok(kept < 5 << 20, "%zu bytes of %d are in memory", kept, MESSAGES * SIZE);
-    ok(bench.store->memory.recorded_bytes <= 4 << 20, "which is what is counted");
+    ok(bench.store->recorded_bytes <= 4 << 20, "which is what is counted");
     is_int(bench.store->stats.bodies_paged, 0, "nothing was written for that");
     while (take(&bench, true) == next)
         next++;
     is_int(next, MESSAGES + 1, "all come in order");
-    is_int(bench.store->memory.recorded_bytes, 0, "and none of it is counted any more");
+    is_int(bench.store->recorded_bytes, 0, "and none of it is counted any more");
     end(&bench);
 }
 
@@ -471,10 +470,10 @@ TEST(memory_of_a_batch_is_given_back)
         publish(&bench, 1000);
     store_want(bench.store, store_ticket(bench.store));
     turns(&bench, 3, 1);
-    ok(bench.store->journal.write.block_size >= 300000, "it is kept for the next one");
+    ok(bench.store->write.block_size >= 300000, "it is kept for the next one");
     ok(store_next_ms(bench.store) <= bench.now_ms + 1000, "but not for long");
     turns(&bench, 3, 1000);
-    ok(bench.store->journal.write.block_size <= 4096, "and goes");
+    ok(bench.store->write.block_size <= 4096, "and goes");
     end(&bench);
 }
 
@@ -510,9 +509,8 @@ TEST(large_batch)
     is_int((long)take(&bench, true), 1, "one leaves the batch while it is filled");
     store_want(bench.store, store_ticket(bench.store));
     turn(&bench, 1);
-    ok(bench.store->journal.sealing && bench.store->journal.write.is_placing,
-       "the batch is being sealed");
-    uint32_t placed = bench.store->journal.write.placed;
+    ok(bench.store->sealing && bench.store->write.is_placing, "the batch is being sealed");
+    uint32_t placed = bench.store->write.placed;
     ok(placed > 1 && placed < COUNT - 3, "%u of its records have their place", placed);
     is_int((long)take(&bench, true), 2, "one with a place ends");
     for (uint32_t i = 0; i < placed; i++)
@@ -520,13 +518,12 @@ TEST(large_batch)
     is_int((long)take(&bench, true), placed + 3, "and one without");
     publish(&bench, 10);
     uint64_t live = bench.store->stats.live_bytes;
-    for (int i = 0; i < 20 && bench.store->journal.write.is_placing; i++)
+    for (int i = 0; i < 20 && bench.store->write.is_placing; i++)
         turn(&bench, 0);
-    ok(!bench.store->journal.write.is_placing, "all have");
+    ok(!bench.store->write.is_placing, "all have");
     ok(bench.store->stats.live_bytes > live, "they count");
     turns(&bench, 10, 100);
-    ok(!bench.store->journal.sealing && list_is_empty(&bench.store->journal.spent),
-       "and it is written");
+    ok(!bench.store->sealing && list_is_empty(&bench.store->spent), "and it is written");
     store_abandon(bench.store);
     check_store(&bench);
     open_store(&bench);
@@ -548,16 +545,15 @@ TEST(large_batch_has_to_wait)
     for (int i = 0; i < 100; i++)
         publish(&bench, 100);
     turns(&bench, 40, 100);
-    ok(bench.store->journal.sealing && !bench.store->journal.write.is_placing,
-       "it waits for space");
+    ok(bench.store->sealing && !bench.store->write.is_placing, "it waits for space");
     disk_memory_limit(bench.disk, 0);
     turns(&bench, 20, 100);
-    ok(!bench.store->journal.sealing, "and is written when there is some");
+    ok(!bench.store->sealing, "and is written when there is some");
     for (int i = 0; i < 100; i++)
         publish(&bench, 100);
     store_want(bench.store, store_ticket(bench.store));
     turn(&bench, 1);
-    ok(bench.store->journal.write.is_placing, "the next one is being sealed");
+    ok(bench.store->write.is_placing, "the next one is being sealed");
     store_abandon(bench.store);
     open_store(&bench);
     is_int((long)bench.index->ready, 101, "and nothing of it is there after a crash");
@@ -565,7 +561,7 @@ TEST(large_batch_has_to_wait)
         publish(&bench, 100);
     store_want(bench.store, store_ticket(bench.store));
     turn(&bench, 1);
-    ok(bench.store->journal.write.is_placing, "one is being sealed");
+    ok(bench.store->write.is_placing, "one is being sealed");
     store_close(bench.store);
     open_store(&bench);
     is_int((long)bench.index->ready, 201, "an orderly end writes all of it");
@@ -732,7 +728,7 @@ TEST(damage_after_a_quiet_moment)
     ok(store_next_ms(bench.store) <= bench.now_ms + 500, "a sync mark is due");
     turns(&bench, 100, 100);
     is_int(bench.store->stats.batches, batches + 1, "it is written, once");
-    is_int(bench.store->journal.durable, batches + 1, "and synced");
+    is_int(bench.store->durable, batches + 1, "and synced");
     ok(store_next_ms(bench.store) > bench.now_ms + 1000000, "and then nothing is due");
     store_abandon(bench.store);
     ok(!opens_without_the_last(&bench, error, sizeof(error)) && strstr(error, "synced"),
@@ -761,7 +757,7 @@ TEST(damage_before_a_quiet_moment)
     store_abandon(bench.store);
     if (!ok(opens_without_the_last(&bench, error, sizeof(error)), "it starts: %s", error))
         return;
-    is_int(bench.store->journal.position.batch, 1, "without the message");
+    is_int(bench.store->position.batch, 1, "without the message");
     store_abandon(bench.store);
     is_int(store_check(&bench.options, find_tail, &tails), 0, "a check ends well");
     is_int(tails, 1, "and warns");
@@ -833,10 +829,9 @@ TEST(settled_while_cold)
     turns(&bench, 600, 100);
     diag("%d messages are left; %llu live bytes, %llu bytes in %llu segments",
          (int)bench.index->taken, (unsigned long long)bench.store->stats.live_bytes,
-         (unsigned long long)segments_bytes(&bench.store->journal),
+         (unsigned long long)segments_bytes(bench.store),
          (unsigned long long)store_stats(bench.store)->segments);
-    ok(segments_bytes(&bench.store->journal) < 100 * 600 * 2 + 6 * 65536,
-       "the rest of the disk is free");
+    ok(segments_bytes(bench.store) < 100 * 600 * 2 + 6 * 65536, "the rest of the disk is free");
     end(&bench);
 }
 
@@ -892,8 +887,8 @@ static void begin_many(struct bench *bench)
 static uint64_t live_entries(struct bench *bench)
 {
     uint64_t count = 0;
-    list_for_each(link, &bench->store->journal.segments) count +=
-        list_entry(link, struct segment, link)->live_entries;
+    list_for_each(link, &bench->store->segments)
+        count += list_entry(link, struct segment, link)->live_entries;
     return count;
 }
 
@@ -903,7 +898,7 @@ static int release_turns(struct bench *bench)
     enum { MESSAGE = 512 }; /* more than one of them takes */
     int count = 0;
     bool too_much = false;
-    while (!list_is_empty(&bench->store->memory.condemned) && count < MANY) {
+    while (!list_is_empty(&bench->store->condemned) && count < MANY) {
         size_t before = message_pool_bytes(&bench->pool);
         turn(bench, 1);
         too_much = too_much || before - message_pool_bytes(&bench->pool) >
@@ -960,7 +955,7 @@ TEST(a_crash_while_a_queue_is_being_deleted)
     store_queue_delete(bench.store, bench.index);
     store_want(bench.store, store_ticket(bench.store));
     turns(&bench, 4, 1);
-    ok(!list_is_empty(&bench.store->memory.condemned), "half of it is released");
+    ok(!list_is_empty(&bench.store->condemned), "half of it is released");
     is_sound(&bench);
     is_int(bench.index->next_sequence, 1, "the queue is not there");
     end(&bench);
@@ -972,7 +967,7 @@ TEST(an_end_while_a_queue_is_being_deleted)
     begin_many(&bench);
     store_queue_delete(bench.store, bench.index);
     turn(&bench, 1);
-    ok(!list_is_empty(&bench.store->memory.condemned), "some of it is released");
+    ok(!list_is_empty(&bench.store->condemned), "some of it is released");
     store_close(bench.store);
     open_store(&bench);
     is_int(bench.index->next_sequence, 1, "the queue is not there");
@@ -1140,8 +1135,7 @@ TEST(a_record_without_a_place_is_not_shared)
     }
     turn(&bench, 200);
     turn(&bench, 2000);
-    ok(bench.store->journal.sealing && bench.store->journal.write.placed < MANY,
-       "a large batch gets its places");
+    ok(bench.store->sealing && bench.store->write.placed < MANY, "a large batch gets its places");
     turns(&bench, 500, 100);
     is_int(store_stats(bench.store)->messages_written, MANY, "each message is written once");
     for (int i = 0; i < 2 * MANY; i++)
@@ -1170,11 +1164,10 @@ TEST(nothing_is_looked_at_in_vain)
     is_int(store_stats(bench.store)->bodies_evicted, 0, "which is not ready");
     ok(store_next_ms(bench.store) > bench.now_ms, "meanwhile no turn is wanted at once");
     uint64_t awaiting = 0, chunks = 0;
-    list_for_each(link, &bench.store->memory.bodies)
+    list_for_each(link, &bench.store->bodies)
     {
         chunks++;
-        awaiting +=
-            list_entry(link, struct chunk, bodies_link)->awaits > bench.store->journal.written;
+        awaiting += list_entry(link, struct chunk, bodies_link)->awaits > bench.store->written;
     }
     is_int(awaiting, chunks, "each chunk knows what it waits for");
     for (int i = 0; i < 20; i++) {
@@ -1213,14 +1206,13 @@ TEST(a_checkpoint_is_drafted)
     is_int(store_stats(bench.store)->checkpoints, 0, "no checkpoint is wanted yet");
     bench.now_ms += 20000;
     for (int i = 0; i < 100 && store_stats(bench.store)->checkpoints == 0; i++) {
-        uint64_t blobs = bench.store->image.blob_last;
-        names = map_count(&bench.store->image.changed_names);
+        uint64_t blobs = bench.store->blob_last;
+        names = map_count(&bench.store->changed_names);
         turn(&bench, 1);
         if (names)
-            ok(names - map_count(&bench.store->image.changed_names) <= SHARE * 64,
-               "names, in parts");
-        if (bench.store->image.blob_last - blobs > most)
-            most = bench.store->image.blob_last - blobs;
+            ok(names - map_count(&bench.store->changed_names) <= SHARE * 64, "names, in parts");
+        if (bench.store->blob_last - blobs > most)
+            most = bench.store->blob_last - blobs;
         if (i == 6) { /* of what was drafted, something changes */
             store_catalogue_put(bench.store, bytes_str("name 7"), bytes_str("new"));
             for (int k = 0; k < 40; k++)

@@ -6,7 +6,9 @@
 
 #include "amqp/properties.h"
 #include "amqp/table.h"
+#include "broker/binding.h"
 #include "broker/publish.h"
+#include "broker/vhost.h"
 #include "broker/user.h"
 #include "tests/lib/store_fake.h"
 #include "tests/lib/tap.h"

@@ -74,7 +74,7 @@ TEST(what_is_durable_comes_back)
 TEST(several_virtual_hosts_are_apart)
 {
     bench_new(&bench);
-    struct vhost *other = vhost_new(&bench.broker, bytes_str("other"), true);
+    struct vhost *other = vhost_put(&bench.broker, bytes_str("other"));
     struct queue_declare declare = {.name = bytes_str("q"), .durable = true};
     bool created;
     ok(queue_declare(other, &declare, &created, &bench.error), "a queue in another one");
@@ -91,16 +91,16 @@ TEST(several_virtual_hosts_are_apart)
 TEST(users_have_passwords)
 {
     bench_new(&bench);
-    struct user *user = user_put(&bench.broker, bytes_str("ann"), bytes_str("secret"), true);
+    struct user *user = user_put(&bench.broker, bytes_str("ann"), bytes_str("secret"));
     ok(user_check_password(user, bytes_str("secret")), "the right one");
     ok(!user_check_password(user, bytes_str("Secret")), "a wrong one");
     ok(!user_check_password(user, bytes_str("")), "none");
     ok(!user_check_password(NULL, bytes_str("secret")), "no such user");
     uint8_t before[PASSWORD_HASH_SIZE];
     memcpy(before, user->password_hash, sizeof(before));
-    ok(user_put(&bench.broker, bytes_str("ann"), bytes_str("secret"), true) == user, "set again");
+    ok(user_put(&bench.broker, bytes_str("ann"), bytes_str("secret")) == user, "set again");
     ok(memcmp(before, user->password_hash, sizeof(before)) != 0, "with another salt");
-    user_put_hash(&bench.broker, bytes_str("bob"), bytes_of(NULL, 0), true);
+    user_put_hash(&bench.broker, bytes_str("bob"), bytes_of(NULL, 0));
     bench_restart(&bench);
     ok(user_check_password(user_find(&bench.broker, bytes_str("ann")), bytes_str("secret")),
        "kept");

@@ -1,0 +1,85 @@
+#include "broker/apply.h"
+
+#include "broker/catalogue.h"
+
+/* Room for an entry is kept up to this size. */
+enum { SCRATCH_KEPT = 4096 };
+
+static void put_on_record(struct broker *broker, const struct change *change)
+{
+    struct bytes key, value;
+    catalogue_write(change, &broker->scratch, &key, &value);
+    if (change->is_delete)
+        store_catalogue_delete(broker->store, key);
+    else
+        store_catalogue_put(broker->store, key, value);
+    if (broker->scratch.capacity > SCRATCH_KEPT)
+        buffer_free(&broker->scratch);
+}
+
+/* What is leaving is no longer there. */
+static void end_on_record(struct broker *broker, const struct change *leaving)
+{
+    struct change gone = *leaving;
+    gone.kind = leaving->to_queue ? CATALOGUE_QUEUE : CATALOGUE_EXCHANGE;
+    gone.is_delete = true;
+    put_on_record(broker, &gone);
+}
+
+static void apply_in_vhost(struct vhost *vhost, const struct change *change)
+{
+    switch (change->kind) {
+    case CATALOGUE_EXCHANGE:
+        exchange_apply(vhost, change);
+        return;
+    case CATALOGUE_QUEUE:
+        queue_apply(vhost, change);
+        return;
+    case CATALOGUE_BINDING:
+        binding_apply(vhost, change);
+        return;
+    default:
+        leaving_apply(vhost, change);
+    }
+}
+
+/* Changes come one after the other in one virtual host, mostly. */
+static struct vhost *vhost_of(struct broker *broker, struct bytes name)
+{
+    struct vhost *vhost = broker->changed_vhost;
+    if (!vhost || !bytes_equal(vhost_name(vhost), name))
+        vhost = broker->changed_vhost = vhost_find(broker, name);
+    return vhost;
+}
+
+static void apply_data(struct broker *broker, const struct change *change)
+{
+    struct vhost *vhost;
+    if (change->kind == CATALOGUE_VHOST)
+        vhost_apply(broker, change);
+    else if (change->kind == CATALOGUE_USER)
+        user_apply(broker, change);
+    else if ((vhost = vhost_of(broker, change->vhost)))
+        apply_in_vhost(vhost, change);
+}
+
+/* What goes takes the bytes of its change along, so that it is written down before. */
+void catalogue_apply(struct broker *broker, const struct change *change, enum record record)
+{
+    bool is_recorded = record == ON_RECORD && change->durable;
+    bool is_leaving = change->kind == CATALOGUE_LEAVING && !change->is_delete;
+    if (is_recorded && is_leaving)
+        end_on_record(broker, change);
+    if (is_recorded && (is_leaving || change->is_delete))
+        put_on_record(broker, change);
+    apply_data(broker, change);
+    if (is_recorded && !is_leaving && !change->is_delete)
+        put_on_record(broker, change);
+}
+
+void changes_apply(struct broker *broker, struct changes *changes)
+{
+    for (size_t i = 0; i < changes->count; i++)
+        catalogue_apply(broker, &changes->list[i], ON_RECORD);
+    changes_clear(changes);
+}

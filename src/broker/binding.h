@@ -1,0 +1,59 @@
+/* Bindings. One is known by the names of its source and its destination, its routing key and its
+ * arguments. */
+#ifndef LEVERET_BROKER_BINDING_H
+#define LEVERET_BROKER_BINDING_H
+
+#include "broker/exchange.h"
+
+struct binding {
+    struct list source_link;
+    struct list destination_link;
+    struct list kind_link; /* the exchange kind's */
+    void *kind_data;       /* the exchange kind's */
+    struct exchange *source;
+    struct queue *queue;       /* the destination is this, */
+    struct exchange *exchange; /* or this */
+    uint64_t decision;         /* the last one by which it goes: removal.c */
+    uint32_t key_size, arguments_size;
+    char key[]; /* and behind it the arguments: contents of the field table, sorted by name */
+};
+
+static inline struct bytes binding_key(const struct binding *binding)
+{
+    return bytes_of(binding->key, binding->key_size);
+}
+
+static inline struct bytes binding_arguments(const struct binding *binding)
+{
+    return bytes_of(binding->key + binding->key_size, binding->arguments_size);
+}
+
+struct binding_request {
+    struct bytes source; /* name of the exchange */
+    struct queue *queue; /* destination: this, */
+    struct exchange *exchange; /* or this */
+    struct bytes key;
+    struct bytes arguments; /* contents of the field table; table_check has passed it */
+    uint64_t connection_id; /* who asks; 0: nobody, and an exclusive queue is anybody's */
+};
+
+/* queue.bind and exchange.bind: the same binding again is fine. Recorded when both ends are
+ * durable. Arguments are checked before access to an exclusive queue. */
+bool binding_add(struct vhost *vhost, const struct binding_request *request, struct error *error);
+/* queue.unbind and exchange.unbind: what is missing is fine, whoever asks. */
+bool binding_remove(struct vhost *vhost, const struct binding_request *request,
+                    struct error *error);
+/* The decisions alone: what the two would change. */
+bool binding_add_decide(const struct vhost *vhost, const struct binding_request *request,
+                        struct changes *changes, struct error *error);
+bool binding_remove_decide(struct vhost *vhost, const struct binding_request *request,
+                           struct changes *changes, struct error *error);
+
+/* For this folder. The change that takes a binding away. */
+struct change binding_deletion(const struct binding *binding);
+/* Arguments as a change has them: sorted, in memory of the list. */
+struct bytes binding_sort_arguments(struct changes *changes, struct bytes arguments);
+/* Frees it and nothing more; for the end. */
+void binding_free(struct binding *binding);
+
+#endif

@@ -1,0 +1,52 @@
+/* A change of the catalogue as data: a name appears, with all that it stands for, or goes. Functions
+ * that decide look at what is there, refuse or yield changes, and touch nothing; catalogue_apply
+ * (apply.h) does what a change says and asks nothing. So a change can also come from the record, or
+ * from where else it was decided. */
+#ifndef LEVERET_BROKER_CHANGE_H
+#define LEVERET_BROKER_CHANGE_H
+
+#include "base/bytes.h"
+
+enum catalogue_kind {
+    CATALOGUE_LEAVING, /* a queue or an exchange is gone, but for its bindings */
+    CATALOGUE_VHOST,
+    CATALOGUE_USER,
+    CATALOGUE_EXCHANGE,
+    CATALOGUE_QUEUE,
+    CATALOGUE_BINDING,
+};
+
+/* What its kind does not have is empty. All bytes are borrowed: from whom it was asked, from the record,
+ * from the object that goes, or kept by the list that it is in. */
+struct change {
+    enum catalogue_kind kind;
+    bool is_delete; /* then only what it is known by counts */
+    bool durable;   /* it is, or was, on record */
+    bool to_queue;  /* of a binding: its destination is a queue; of what is leaving: it was one */
+    bool auto_delete, internal;
+    struct bytes vhost;
+    struct bytes name; /* of a binding: its destination; of what is leaving: its own */
+    struct bytes source;
+    struct bytes routing_key;
+    struct bytes type;          /* of an exchange */
+    struct bytes arguments;     /* contents of the field table; a binding's are sorted by name */
+    struct bytes password_hash; /* empty: cannot log in */
+    uint64_t id;                /* of a queue, in the store */
+    uint64_t owner;             /* of an exclusive queue: its connection; else 0 */
+};
+
+/* What one decision comes to, in the order in which it is to be applied. All zero at first. */
+struct changes {
+    struct change *list;
+    size_t count, capacity;
+    struct kept *kept;
+};
+
+void changes_add(struct changes *changes, const struct change *change);
+/* A copy that lives as long as what is in the list; for bytes that are nowhere else. */
+struct bytes changes_keep(struct changes *changes, struct bytes bytes);
+/* Empties the list, to be used again. */
+void changes_clear(struct changes *changes);
+void changes_free(struct changes *changes);
+
+#endif

@@ -305,6 +305,7 @@ static bool build_server(struct daemon *daemon)
         &daemon->log, EVENT_limits, "memory_bytes=%llu disk_reserve_bytes=%llu connections=%zu",
         (unsigned long long)options->memory_bytes_max,
         (unsigned long long)store_disk_reserve(daemon->store), daemon->loop->sockets_max);
+    options->trace_frames = daemon->options.log_level == LOG_LEVEL_DEBUG;
     daemon->server = server_new(options, &daemon->broker, clock_monotonic_ms());
     daemon->amqp = server_service(daemon->server);
     loop_add(daemon->loop, daemon->amqp);

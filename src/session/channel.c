@@ -8,6 +8,7 @@
 #include "session/alarm.h"
 #include "session/dispatch.h"
 #include "session/handlers.h"
+#include "session/trace.h"
 #include "session/transaction.h"
 
 /* What a method costs that changes more than a message: names are looked up, things made, recorded. */
@@ -97,6 +98,8 @@ void channel_send(struct channel *channel, const union method *method)
     struct writer writer = writer_of(channel_room(channel, size), size);
     frame_write_method(&writer, channel->number, method);
     channel_added(channel, size);
+    if (__builtin_expect(channel_server(channel)->options.trace_frames, 0))
+        trace_sent(channel->connection, channel->number, method);
 }
 
 void channel_send_id(struct channel *channel, uint32_t id)

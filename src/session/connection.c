@@ -9,6 +9,7 @@
 #include "session/channel.h"
 #include "session/connection_input.h"
 #include "session/connection_timer.h"
+#include "session/trace.h"
 
 enum { CLOSING_MS = 30000, BROKEN_MS = 3000, FLUSH_MS = 10000 };
 /* To remove a queue: steps of the turn's budget. */
@@ -192,6 +193,8 @@ void connection_send_on(struct connection *connection, uint16_t channel, const u
     frame_write_method(&writer, channel, method);
     output_added(&connection->output, size);
     connection_touch(connection);
+    if (__builtin_expect(connection->server->options.trace_frames, 0))
+        trace_sent(connection, channel, method);
 }
 
 static int lend_output(struct conversation *conversation, struct iovec *parts, int max)

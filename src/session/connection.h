@@ -51,6 +51,7 @@ struct connection {
     bool is_version_0_9;   /* greeted with the header of AMQP 0-9 */
     bool has_lost_framing; /* nobody knows where frames begin: all is thrown away but close-ok */
     bool can_cancel_notify, can_be_blocked, can_hear_refusal; /* the client's capabilities */
+    bool is_retrying; /* its next frame had to wait, and is to be handled again */
     bool was_told_blocked;
     bool only_waits;    /* is in server->publishers, but has not published: it was told all the same */
     bool asks_much;     /* used much of the last turn in which it acted */

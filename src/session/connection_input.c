@@ -22,6 +22,7 @@
 #include "session/handlers.h"
 #include "session/negotiate.h"
 #include "session/quick.h"
+#include "session/trace.h"
 
 /* Steps of the turn's budget: what one connection may use at a time; what makes it one that asks for
  * much; what is kept for those that do not; and what a frame costs, beside its bytes. */
@@ -239,7 +240,9 @@ static size_t act_on_body(struct connection *connection, struct bytes in)
 static size_t act_on_frames(struct connection *connection, struct bytes in)
 {
     struct frame frame;
-    if (__builtin_expect(connection->state == CONNECTION_RUNNING, 1) && !connection->borrowing) {
+    bool is_traced = __builtin_expect(connection->server->options.trace_frames, 0);
+    if (__builtin_expect(connection->state == CONNECTION_RUNNING, 1) && !connection->borrowing &&
+        !is_traced) {
         size_t quick = quick_publish(connection, in);
         if (__builtin_expect(quick > 0, 1))
             return quick;
@@ -252,7 +255,10 @@ static size_t act_on_frames(struct connection *connection, struct bytes in)
     struct channel *borrowing = connection->borrowing;
     if (borrowing && (frame.type != FRAME_HEADER || frame.channel != borrowing->number))
         return_borrowed(connection);
-    return act_on_frame(connection, &frame) ? (size_t)used : 0;
+    if (is_traced && !connection->is_retrying)
+        trace_received(connection, &frame);
+    connection->is_retrying = !act_on_frame(connection, &frame);
+    return connection->is_retrying ? 0 : (size_t)used;
 }
 
 /* More is unsent than should be; it was `before` until the last frame. */

@@ -49,6 +49,8 @@ libleveret_session_a_SOURCES = \
 	%D%/server_state.h \
 	%D%/wait.c \
 	%D%/wait.h \
+	%D%/trace.c \
+	%D%/trace.h \
 	%D%/transaction.c \
 	%D%/transaction.h \
 	%D%/unacked.c \

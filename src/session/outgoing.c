@@ -3,6 +3,8 @@
  * output refers to the message. */
 #include "session/outgoing.h"
 
+#include "session/trace.h"
+
 enum { HEADER_FIXED = 12 }; /* class, weight, body size */
 
 static size_t header_size(const struct parcel *parcel)
@@ -57,6 +59,20 @@ static void send_bodies(struct channel *channel, struct message *message)
     }
 }
 
+static void trace_delivery(const struct consumer *consumer, const struct parcel *parcel,
+                           uint64_t tag, bool redelivered)
+{
+    const struct channel *channel = consumer->channel;
+    union method method = {.basic_deliver = {.id = METHOD_BASIC_DELIVER,
+                                             .consumer_tag = consumer_tag(consumer),
+                                             .delivery_tag = tag,
+                                             .redelivered = redelivered,
+                                             .exchange = parcel->exchange,
+                                             .routing_key = parcel->routing_key}};
+    trace_sent(channel->connection, channel->number, &method);
+    trace_sent_content(channel->connection, channel->number, parcel->body.size);
+}
+
 /* The frames of a delivery; the body's only if it is `whole`. */
 static inline void deliver(struct consumer *consumer, const struct parcel *parcel, uint64_t tag,
                            bool redelivered, bool whole)
@@ -81,6 +97,8 @@ static inline void deliver(struct consumer *consumer, const struct parcel *parce
     if (whole && parcel->body.size)
         put_body(at, channel->number, parcel->body);
     channel_added(channel, size);
+    if (__builtin_expect(channel_server(channel)->options.trace_frames, 0))
+        trace_delivery(consumer, parcel, tag, redelivered);
 }
 
 void outgoing_deliver_parcel(struct consumer *consumer, const struct parcel *parcel, uint64_t tag,
@@ -108,6 +126,8 @@ static void send_content(struct channel *channel, const union method *method,
     channel_send(channel, method);
     put_header(channel_room(channel, size), channel->number, &parcel);
     channel_added(channel, size);
+    if (__builtin_expect(channel_server(channel)->options.trace_frames, 0))
+        trace_sent_content(channel->connection, channel->number, parcel.body.size);
     send_bodies(channel, message);
 }
 

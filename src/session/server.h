@@ -16,6 +16,7 @@ struct server_options {
     uint32_t output_bytes_max;   /* unsent output beyond which a connection gets no deliveries: 1 MiB */
     uint64_t memory_bytes_max;   /* high-water mark: publishers are blocked above; 0: none */
     uint32_t auth_delay_ms;      /* for which the socket of a refused login is kept: 3000 */
+    bool trace_frames;           /* log what is received and sent: trace.h */
     bool allow_anonymous;
     bool guest_anywhere;         /* let guest in from other machines too */
     const char *version;         /* of this program */

@@ -6,6 +6,7 @@
 #include "broker/exchange.h"
 #include "peer/output.h"
 #include "session/server.h"
+#include "session/trace.h"
 #include "session/wait.h"
 
 enum alarm { ALARM_MEMORY = 1, ALARM_DISK = 2 };
@@ -34,6 +35,7 @@ struct server {
     struct list transactions;   /* struct transaction: what goes on in the next turns */
     size_t unacked_bytes; /* memory of unacked deliveries */
     struct waits waits;
+    struct trace trace;
     struct queue_set queue_set; /* scratch of publish */
     unsigned alarms;            /* set of enum alarm */
     uint64_t alarms_ms;         /* when one of them was set last */

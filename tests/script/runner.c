@@ -505,6 +505,8 @@ static bool set_option(struct world *world, const char *name, uint64_t value)
         server->memory_bytes_max = value;
     else if (strcmp(name, "output_bytes_max") == 0)
         server->output_bytes_max = (uint32_t)value;
+    else if (strcmp(name, "trace_frames") == 0)
+        server->trace_frames = value;
     else if (strcmp(name, "allow_anonymous") == 0)
         server->allow_anonymous = value;
     else if (strcmp(name, "batch_bytes") == 0)

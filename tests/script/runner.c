@@ -1,5 +1,5 @@
-/* Runs scripts: the files named, those in the folders named, or all in tests/script/cases, each against a
- * broker of its own. A script is a test of one behaviour, line by line:
+/* Runs scripts: the files named, those in the folders named, or all in tests/script/cases, each
+ * against a broker of its own. A script is a test of one behaviour, line by line:
  *
  *     c1: connect [no-channel] [remote] [quiet] [frame_max=N] [heartbeat=N]
  *                                       greets, logs in as guest, opens `/` and channel 1;
@@ -32,14 +32,32 @@
  *     disk broken                       every call fails from now on
  *     option NAME VALUE                 before the first connect: an option; restarts the broker
  *     shutdown                          the broker says good-bye
- *     logged TEXT / not-logged TEXT     since the last such word a line of the log held this, or none did
+ *     logged TEXT / not-logged TEXT     since the last such word a line of the log held this, or not
  *     restart / crash                   the broker stops and starts; crash: power was lost
  *
  * The connection may be left out where it is c1. $name in an expected field takes the value and
  * stands for it from then on. '#' begins a comment. A line that does not hold fails the script and
- * ends it. */
+ * ends it.
+ *
+ *     runner [--uri amqp://HOST:PORT] [--oracle] [FILE|FOLDER]...
+ *
+ * With --uri the broker is not one in memory but the one there, over sockets, and what the script
+ * declares is deleted before and after it. Scripts with words for the clock, the disk and the like
+ * are left out, and so are those that say why not, by a line of their own:
+ *
+ *     needs memory: REASON
+ *
+ * With --oracle that broker is RabbitMQ. Where it does something else, a line tells why:
+ *
+ *     rabbitmq: differs, because REASON
+ *     rabbitmq: may differ, because REASON
+ *
+ * All lines before it must hold there, too. One of the rest must not (or may not, where chance
+ * decides), and ends the script. */
 #include <dirent.h>
 #include <errno.h>
+#include <getopt.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,13 +66,26 @@
 #include "amqp/frame.h"
 #include "amqp/properties.h"
 #include "amqp/text.h"
-#include "tests/lib/match.h"
 #include "base/mem.h"
 #include "tests/lib/disk_memory.h"
+#include "tests/lib/match.h"
 #include "tests/lib/tap.h"
+#include "tests/script/sockets.h"
+#include "tests/script/survey.h"
 #include "tests/script/world.h"
 
 enum { VARIABLES_MAX = 16, NAME_SIZE = 32, VALUE_SIZE = 300, LINE_SIZE = 8192 };
+enum { SILENCE_MS = 150, DIFFERENCE_MS = 1000, RETRY_MS = 20, LOOK_MS = 2000 };
+
+/* What the command line says. */
+struct target {
+    char host[256], port[16]; /* "": it is in memory, made anew for each script */
+    bool is_oracle;
+};
+
+struct tally {
+    unsigned ran, differ, memory;
+};
 
 struct variable {
     char name[NAME_SIZE];
@@ -62,10 +93,15 @@ struct variable {
 };
 
 struct run {
-    struct world world;
+    bool is_remote;
+    bool is_oracle;         /* that is RabbitMQ, and */
+    bool may_differ;        /* does something else from here on */
+    struct world world;     /* the broker in memory, or */
+    struct sockets sockets; /* those to the remote one */
     struct variable variables[VARIABLES_MAX];
     size_t variable_count;
-    char fault[2048]; /* why the line did not hold; "": it did */
+    int looks;                                /* for what is expected at the moment */
+    char fault[2048];                         /* why the line did not hold; "": it did */
     char sent[LINE_SIZE], content[LINE_SIZE]; /* the last method and content, to be sent again */
 };
 
@@ -76,6 +112,54 @@ static void fault(struct run *run, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(run->fault, sizeof(run->fault), format, arguments);
     va_end(arguments);
+}
+
+/* ---- the broker: in memory, or behind sockets ---- */
+
+static struct client *client_of(struct run *run, int number)
+{
+    return run->is_remote ? &run->sockets.clients[number - 1] : &run->world.clients[number - 1];
+}
+
+static void settle(struct run *run)
+{
+    if (run->is_remote)
+        sockets_flush(&run->sockets);
+    else
+        world_settle(&run->world);
+}
+
+/* Waits for more of what the broker sends. In memory it has said everything. */
+static bool more(struct run *run, struct client *client)
+{
+    return run->is_remote && sockets_more(&run->sockets, client, run->sockets.patience_ms);
+}
+
+static void dial(struct run *run, struct client *client, bool is_loopback)
+{
+    if (!run->is_remote)
+        world_dial(&run->world, client, is_loopback);
+    else if (!sockets_dial(&run->sockets, client))
+        fault(run, "there is no broker at %s port %s", run->sockets.host, run->sockets.port);
+}
+
+static void hang_up(struct run *run, struct client *client)
+{
+    if (run->is_remote)
+        sockets_hang_up(&run->sockets, client);
+    else
+        world_hang_up(client);
+}
+
+static bool has_ended(struct run *run, struct client *client)
+{
+    return run->is_remote ? sockets_end(&run->sockets, client) : !client->connection;
+}
+
+static void note_sent(struct run *run, struct client *client, uint16_t channel, const char *what)
+{
+    if (run->is_remote)
+        sockets_note_sent(&run->sockets, client, channel, what);
 }
 
 /* ---- words and variables ---- */
@@ -153,6 +237,7 @@ static void send_method(struct run *run, struct client *client, uint16_t channel
     frame_write_method(&writer, channel, &method);
     buffer_added(&client->out, size);
     buffer_free(&memory);
+    note_sent(run, client, channel, line);
 }
 
 /* Reads a body: a word, a text in quotes, or size:N; and moves on. */
@@ -198,13 +283,15 @@ static void send_content(struct run *run, struct client *client, uint16_t channe
         size_t part = body.size - at < 131064 ? body.size - at : 131064;
         send_frame(client, FRAME_BODY, channel, bytes_of(body.data + at, part));
     }
+    note_sent(run, client, channel, "content");
     buffer_free(&header);
     buffer_free(&body);
     buffer_free(&memory);
 }
 
-static void send_bytes(struct client *client, char *line)
+static void send_bytes(struct run *run, struct client *client, char *line)
 {
+    note_sent(run, client, 0, "");
     while (*(line += strspn(line, " \t"))) {
         unsigned value;
         if (*line == '"') {
@@ -241,7 +328,10 @@ static void fault_unexpected(struct run *run, const char *wanted, const struct f
 static bool next_frame(struct run *run, struct client *client, enum frame_type type,
                        const char *wanted, struct frame *frame)
 {
-    ssize_t size = frame_read(client->in.data, client->in.size, 0, frame);
+    ssize_t size;
+    while ((size = frame_read(client->in.data, client->in.size, 0, frame)) == 0 &&
+           more(run, client))
+        continue;
     if (size > 0 && frame->type == type)
         return true;
     fault_unexpected(run, wanted, size > 0 ? frame : NULL);
@@ -272,6 +362,27 @@ static void capture(struct run *run, const struct variable *wanted, const union 
     }
 }
 
+/* RabbitMQ's queues tell their counts before they do what was asked of them earlier, and dead
+ * letters take a while: who looks has to look again. */
+static bool is_early(const struct run *run, const union method *wanted, const union method *method)
+{
+    return run->is_oracle &&
+           ((wanted->id == METHOD_BASIC_GET_OK && method->id == METHOD_BASIC_GET_EMPTY) ||
+            (wanted->id == METHOD_QUEUE_DECLARE_OK && method->id == METHOD_QUEUE_DECLARE_OK));
+}
+
+static bool look_again(struct run *run, struct client *client, uint16_t channel,
+                       const struct frame *frame)
+{
+    if (run->looks++ * RETRY_MS >= LOOK_MS)
+        return false;
+    drop_frame(client, frame);
+    poll(NULL, 0, RETRY_MS);
+    send_method(run, client, channel, run->sent);
+    settle(run);
+    return !run->fault[0];
+}
+
 static void expect_method(struct run *run, struct client *client, uint16_t channel,
                           const char *text)
 {
@@ -285,12 +396,19 @@ static void expect_method(struct run *run, struct client *client, uint16_t chann
     if (!text_read_method(bytes_str(line), &memory, &wanted, &given)) {
         fault(run, "not a method: %s at %zu", given.error, given.error_at);
     } else if (next_frame(run, client, FRAME_METHOD, line, &frame)) {
-        if (frame.channel != channel || method_read(frame.payload, &method) != METHOD_OK ||
-            !match_method(&wanted, &given, &method)) {
-            fault_unexpected(run, line, &frame);
+        bool is_method =
+            frame.channel == channel && method_read(frame.payload, &method) == METHOD_OK;
+        if (!is_method || !match_method(&wanted, &given, &method)) {
+            if (!is_method || !is_early(run, &wanted, &method) ||
+                !look_again(run, client, channel, &frame))
+                fault_unexpected(run, line, &frame);
+            else
+                expect_method(run, client, channel, text);
         } else {
             if (unknown.name[0] && run->variable_count < VARIABLES_MAX)
                 capture(run, &unknown, &method);
+            if (run->is_remote)
+                sockets_note_received(&run->sockets, client, channel, line);
             drop_frame(client, &frame);
         }
     }
@@ -352,7 +470,8 @@ static void expect_content(struct run *run, struct client *client, uint16_t chan
 static void expect_nothing(struct run *run, struct client *client)
 {
     struct frame frame;
-    if (client->in.size == 0)
+    if (client->in.size == 0 &&
+        !(run->is_remote && sockets_more(&run->sockets, client, SILENCE_MS)))
         return;
     ssize_t size = frame_read(client->in.data, client->in.size, 0, &frame);
     fault_unexpected(run, "nothing", size > 0 ? &frame : NULL);
@@ -371,7 +490,7 @@ static void say(struct run *run, struct client *client, const char *text)
 {
     if (!run->fault[0])
         send_method(run, client, 0, text);
-    world_settle(&run->world);
+    settle(run);
 }
 
 static void hear(struct run *run, struct client *client, const char *text)
@@ -402,9 +521,11 @@ static void connect_client(struct run *run, struct client *client, char *line)
     }
     snprintf(tune_ok, sizeof(tune_ok),
              "connection.tune-ok channel_max=2047 frame_max=%u heartbeat=%u", frame_max, heartbeat);
-    world_dial(&run->world, client, is_loopback);
+    dial(run, client, is_loopback);
+    if (run->fault[0])
+        return;
     buffer_add(&client->out, protocol_header, PROTOCOL_HEADER_SIZE);
-    world_settle(&run->world);
+    settle(run);
     hear(run, client, "connection.start version_major=0 version_minor=9");
     say(run, client, is_quiet ? quiet_start_ok : start_ok);
     hear(run, client, "connection.tune");
@@ -414,7 +535,7 @@ static void connect_client(struct run *run, struct client *client, char *line)
     if (!with_channel || run->fault[0])
         return;
     send_method(run, client, 1, "channel.open");
-    world_settle(&run->world);
+    settle(run);
     expect_method(run, client, 1, "channel.open-ok");
 }
 
@@ -423,21 +544,20 @@ static void connect_client(struct run *run, struct client *client, char *line)
 /* Words that concern one connection. False: not one of them. */
 static bool client_line(struct run *run, struct client *client, const char *verb, char *line)
 {
-    struct world *world = &run->world;
     if (strcmp(verb, "connect") == 0)
         connect_client(run, client, line);
     else if (strcmp(verb, "dial") == 0)
-        world_dial(world, client, strcmp(word(&line), "remote") != 0);
+        dial(run, client, strcmp(word(&line), "remote") != 0);
     else if (strcmp(verb, "greet") == 0)
         buffer_add(&client->out, protocol_header, PROTOCOL_HEADER_SIZE);
     else if (strcmp(verb, "bytes") == 0)
-        send_bytes(client, line);
+        send_bytes(run, client, line);
     else if (strcmp(verb, "heartbeat") == 0)
         expect_heartbeat(run, client);
     else if (strcmp(verb, "nothing") == 0)
         expect_nothing(run, client);
     else if (strcmp(verb, "hang-up") == 0)
-        world_hang_up(client);
+        hang_up(run, client);
     else if (strcmp(verb, "stop-reading") == 0)
         client->is_deaf = true;
     else if (strcmp(verb, "go-on") == 0)
@@ -446,7 +566,7 @@ static bool client_line(struct run *run, struct client *client, const char *verb
         client->is_corked = true;
     else if (strcmp(verb, "uncork") == 0)
         client->is_corked = false;
-    else if (strcmp(verb, "ended") == 0 && client->connection)
+    else if (strcmp(verb, "ended") == 0 && !has_ended(run, client))
         fault(run, "the connection is still there");
     else if (strcmp(verb, "waits") == 0 &&
              (!client->connection || conversation_wants_input(client->connection)))
@@ -572,6 +692,17 @@ static bool world_line(struct run *run, const char *verb, char *line)
     return true;
 }
 
+/* A line that concerns one channel comes after what the others were asked for; one that concerns no
+ * channel, or asks whether there is anything, after all of it. */
+static void sync_others(struct run *run, struct client *client, const char *verb, const char *line)
+{
+    if (strcmp(verb, "send") == 0 || strcmp(verb, "expect") == 0 || strcmp(verb, "content") == 0 ||
+        strcmp(verb, "expect-content") == 0 || strcmp(verb, "again") == 0)
+        sockets_sync(&run->sockets, client, (uint16_t)strtoul(line, NULL, 10));
+    else if (strcmp(verb, "ended") != 0 && strcmp(verb, "bytes") != 0)
+        sockets_sync(&run->sockets, NULL, 0);
+}
+
 static void run_line(struct run *run, char *line)
 {
     int number = 1;
@@ -584,36 +715,137 @@ static void run_line(struct run *run, char *line)
         fault(run, "no connection c%d", number);
         return;
     }
-    struct client *client = &run->world.clients[number - 1];
+    struct client *client = client_of(run, number);
     char *verb = word(&line);
-    if (*verb == '\0' || *verb == '#')
+    if (*verb == '\0' || *verb == '#' || strcmp(verb, "needs") == 0)
         return;
+    if (strcmp(verb, "rabbitmq:") == 0) {
+        run->may_differ = true;
+        return;
+    }
+    if (run->is_remote)
+        sync_others(run, client, verb, line);
+    run->looks = 0;
     if (!client_line(run, client, verb, line) && !channel_line(run, client, verb, line) &&
         !log_line(run, verb, line) && !world_line(run, verb, line))
         fault(run, "unknown word %s", verb);
-    world_settle(&run->world);
+    settle(run);
 }
 
-static void run_script(const char *path)
+/* ---- a broker that other scripts use, too ---- */
+
+/* Sends a method that is answered, and tells whether the answer is the one wanted. After another
+ * one the connection has to be made again. */
+static bool ask(struct run *run, struct client *client, const char *text, const char *answer)
+{
+    if (!run->fault[0])
+        send_method(run, client, 1, text);
+    settle(run);
+    if (!run->fault[0])
+        expect_method(run, client, 1, answer);
+    return !run->fault[0];
+}
+
+/* Connections that end take a moment to give back what was theirs. */
+static bool delete_name(struct run *run, struct client *client, const struct survey_name *name)
+{
+    char text[SURVEY_NAME_SIZE + 40], connect[] = "", why[sizeof(run->fault)];
+    const char *noun = name->is_queue ? "queue" : "exchange";
+    snprintf(text, sizeof(text), "%s.delete %s=%s", noun, noun, name->name);
+    const char *answer = name->is_queue ? "queue.delete-ok" : "exchange.delete-ok";
+    for (int waited = 0; waited < run->sockets.patience_ms; waited += RETRY_MS) {
+        run->fault[0] = '\0';
+        if (waited || !run->sockets.sockets[client - run->sockets.clients].is_open)
+            connect_client(run, client, connect);
+        if (ask(run, client, text, answer))
+            return true;
+        memcpy(why, run->fault, sizeof(why));
+        poll(NULL, 0, RETRY_MS);
+    }
+    fault(run, "%.200s: %.1800s", text, why);
+    return false;
+}
+
+/* Deletes what the script declares. */
+static void clean(const struct target *target, const struct survey *survey, const char *name)
+{
+    struct run *run = mem_zalloc(sizeof(*run));
+    run->is_remote = true;
+    sockets_init(&run->sockets, target->host, target->port);
+    for (int queues = 1; queues >= 0; queues--)
+        for (size_t i = 0; i < survey->name_count && !run->fault[0]; i++)
+            if (survey->names[i].is_queue == (queues == 1))
+                delete_name(run, &run->sockets.clients[0], &survey->names[i]);
+    if (run->fault[0])
+        diag("%s leaves something behind: %s", name, run->fault);
+    sockets_close(&run->sockets);
+    mem_free(run);
+}
+
+/* ---- scripts ---- */
+
+static void run_lines(struct run *run, FILE *file, const char *name, const struct target *target)
 {
     char line[LINE_SIZE], shown[LINE_SIZE];
-    const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
-    FILE *file = fopen(path, "r");
-    if (!file)
-        bail("%s: %s", path, strerror(errno));
-    struct run *run = mem_zalloc(sizeof(*run));
-    world_new(&run->world, getenv("SCRIPT_LOG") != NULL);
     for (int number = 1; !run->fault[0] && fgets(line, sizeof(line), file); number++) {
         memcpy(shown, line, sizeof(shown));
         run_line(run, line);
+        if (run->may_differ && target->is_oracle)
+            run->sockets.patience_ms = DIFFERENCE_MS;
         if (run->fault[0])
             diag("%s:%d: %.*s", name, number, (int)strcspn(shown, "\n"), shown);
     }
     if (run->fault[0])
         diag("%s", run->fault);
+}
+
+static void run_in_memory(FILE *file, const char *name, const struct target *target)
+{
+    struct run *run = mem_zalloc(sizeof(*run));
+    world_new(&run->world, getenv("SCRIPT_LOG") != NULL);
+    run_lines(run, file, name, target);
     ok(!run->fault[0], "%s", name);
     world_free(&run->world);
     mem_free(run);
+}
+
+static void run_remote(FILE *file, const char *name, const struct target *target,
+                       struct tally *tally)
+{
+    struct survey found;
+    survey(file, &found);
+    if (found.memory[0]) {
+        diag("%s needs memory: %s", name, found.memory);
+        tally->memory++;
+        return;
+    }
+    struct run *run = mem_zalloc(sizeof(*run));
+    run->is_remote = true;
+    run->is_oracle = target->is_oracle;
+    sockets_init(&run->sockets, target->host, target->port);
+    clean(target, &found, name);
+    run_lines(run, file, name, target);
+    sockets_close(&run->sockets);
+    clean(target, &found, name);
+    tally->ran++;
+    bool differs = run->fault[0] && run->may_differ && run->is_oracle;
+    bool must_differ = found.is_marked && run->is_oracle;
+    const char *what = differs || must_differ ? ": RabbitMQ differs where the script says so" : "";
+    tally->differ += differs;
+    ok(differs || (!run->fault[0] && !must_differ), "%s%s", name, what);
+    mem_free(run);
+}
+
+static void run_script(const char *path, const struct target *target, struct tally *tally)
+{
+    const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+    FILE *file = fopen(path, "r");
+    if (!file)
+        bail("%s: %s", path, strerror(errno));
+    if (target->host[0])
+        run_remote(file, name, target, tally);
+    else
+        run_in_memory(file, name, target);
     fclose(file);
 }
 
@@ -623,7 +855,7 @@ static int is_script(const struct dirent *entry)
     return size > 5 && strcmp(entry->d_name + size - 5, ".amqp") == 0;
 }
 
-static void run_folder(const char *folder)
+static void run_folder(const char *folder, const struct target *target, struct tally *tally)
 {
     char path[4400];
     struct dirent **entries;
@@ -632,29 +864,55 @@ static void run_folder(const char *folder)
         bail("%s: %s", folder, strerror(errno));
     for (int i = 0; i < count; i++) {
         snprintf(path, sizeof(path), "%s/%s", folder, entries[i]->d_name);
-        run_script(path);
+        run_script(path, target, tally);
         free(entries[i]);
     }
     free(entries);
 }
 
-static void run_path(const char *path)
+static void run_path(const char *path, const struct target *target, struct tally *tally)
 {
     struct stat status;
     if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
-        run_folder(path);
+        run_folder(path, target, tally);
     else
-        run_script(path);
+        run_script(path, target, tally);
+}
+
+/* amqp://HOST:PORT, or without its beginning. */
+static void read_uri(const char *uri, struct target *target)
+{
+    uri += strncmp(uri, "amqp://", 7) == 0 ? 7 : 0;
+    const char *colon = strrchr(uri, ':');
+    if (!colon || colon - uri >= (ptrdiff_t)sizeof(target->host))
+        bail("not HOST:PORT: %s", uri);
+    snprintf(target->host, sizeof(target->host), "%.*s", (int)(colon - uri), uri);
+    snprintf(target->port, sizeof(target->port), "%.*s", (int)strcspn(colon + 1, "/"), colon + 1);
 }
 
 int main(int argc, char **argv)
 {
+    static const struct option options[] = {{"uri", required_argument, NULL, 'u'},
+                                            {"oracle", no_argument, NULL, 'o'},
+                                            {NULL, 0, NULL, 0}};
+    struct target target = {.host = ""};
+    struct tally tally = {0};
     char folder[4000];
     const char *top = getenv("srcdir");
     snprintf(folder, sizeof(folder), "%s/tests/script/cases", top ? top : ".");
-    for (int i = 1; i < argc; i++)
-        run_path(argv[i]);
-    if (argc == 1)
-        run_folder(folder);
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (option == 'u')
+            read_uri(optarg, &target);
+        else if (option == 'o')
+            target.is_oracle = true;
+        else
+            bail("usage: %s [--uri amqp://HOST:PORT] [--oracle] [FILE|FOLDER]...", argv[0]);
+    }
+    for (int i = optind; i < argc; i++)
+        run_path(argv[i], &target, &tally);
+    if (optind == argc)
+        run_folder(folder, &target, &tally);
+    if (target.host[0])
+        diag("%u ran, %u of them differ; %u need memory", tally.ran, tally.differ, tally.memory);
     return done();
 }

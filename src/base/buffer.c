@@ -6,13 +6,8 @@
 uint8_t *buffer_room(struct buffer *buffer, size_t size)
 {
     size_t needed = buffer->size + size;
-    if (needed > buffer->capacity) {
-        size_t capacity = buffer->capacity ? buffer->capacity * 2 : 64;
-        while (capacity < needed)
-            capacity *= 2;
-        buffer->data = mem_realloc(buffer->data, capacity);
-        buffer->capacity = capacity;
-    }
+    if (needed > buffer->capacity)
+        buffer->data = mem_grow(buffer->data, &buffer->capacity, needed, 1);
     return buffer->data + buffer->size;
 }
 

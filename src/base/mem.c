@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What an array begins with. */
+enum { FIRST_BYTES = 64, FIRST_COUNT = 8 };
+
 static void *must(void *memory, size_t size)
 {
     if (memory || size == 0)
@@ -37,6 +40,20 @@ void *mem_aligned(size_t alignment, size_t size)
 void *mem_realloc(void *memory, size_t size)
 {
     return must(realloc(memory, size), size);
+}
+
+void *mem_grow(void *array, size_t *capacity, size_t needed, size_t size)
+{
+    size_t first = size < FIRST_BYTES / FIRST_COUNT ? FIRST_BYTES / size : FIRST_COUNT;
+    size_t grown = *capacity ? *capacity : first;
+    if (needed <= *capacity)
+        return array;
+    if (needed > SIZE_MAX / 2 / size)
+        return must(NULL, SIZE_MAX);
+    while (grown < needed)
+        grown *= 2;
+    *capacity = grown;
+    return mem_realloc(array, grown * size);
 }
 
 void *mem_dup(const void *data, size_t size)

@@ -15,6 +15,10 @@ void *mem_zalloc_array(size_t count, size_t size);
 void *mem_aligned(size_t alignment, size_t size);
 /* Grows or shrinks what mem_alloc gave (or NULL). */
 void *mem_realloc(void *memory, size_t size);
+/* Room for `needed` elements of `size` bytes: the array (NULL: none yet) as it is, or grown to
+ * twice as many or more, and then *capacity says how many. The new ones are uninitialised; aborts
+ * on overflow. */
+void *mem_grow(void *array, size_t *capacity, size_t needed, size_t size);
 /* A copy of `size` bytes. */
 void *mem_dup(const void *data, size_t size);
 /* NULL is allowed. */

@@ -44,10 +44,8 @@ static void move_down(struct timers *timers, size_t at, struct timer *timer)
 void timer_set(struct timers *timers, struct timer *timer, uint64_t at_ms)
 {
     if (timer->place == 0) {
-        if (timers->count == timers->capacity) {
-            timers->capacity = timers->capacity ? timers->capacity * 2 : 16;
-            timers->heap = mem_realloc(timers->heap, timers->capacity * sizeof(*timers->heap));
-        }
+        timers->heap =
+            mem_grow(timers->heap, &timers->capacity, timers->count + 1, sizeof(*timers->heap));
         put(timers, timers->count++, timer);
     }
     timer->at_ms = at_ms;

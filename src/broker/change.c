@@ -12,10 +12,8 @@ struct kept {
 
 void changes_add(struct changes *changes, const struct change *change)
 {
-    if (changes->count == changes->capacity) {
-        changes->capacity = changes->capacity ? changes->capacity * 2 : 8;
-        changes->list = mem_realloc(changes->list, changes->capacity * sizeof(*change));
-    }
+    changes->list =
+        mem_grow(changes->list, &changes->capacity, changes->count + 1, sizeof(*change));
     changes->list[changes->count++] = *change;
 }
 

@@ -115,10 +115,7 @@ static void sort_headers(struct headers *state, struct bytes headers)
     state->count = 0;
     for (struct reader walk = reader_of(headers);
          state->count < HEADERS_MAX && table_next(&walk, &field);) {
-        if (state->count == state->capacity) {
-            state->capacity = state->capacity ? state->capacity * 2 : 8;
-            state->fields = mem_realloc(state->fields, state->capacity * sizeof(field));
-        }
+        state->fields = mem_grow(state->fields, &state->capacity, state->count + 1, sizeof(field));
         state->fields[state->count++] = field;
     }
     if (state->count > 1)

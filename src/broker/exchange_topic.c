@@ -296,10 +296,9 @@ static void from_on(const struct walk *walk, uint32_t first, struct positions *s
 static struct visit *push(struct walk *walk, struct topic_node *node)
 {
     struct topic *topic = walk->topic;
-    if (topic->count == topic->capacity) {
-        topic->capacity = topic->capacity ? topic->capacity * 2 : 8;
-        topic->stack = mem_realloc(topic->stack, topic->capacity * sizeof(*topic->stack));
-    }
+    if (topic->count == topic->capacity)
+        topic->stack =
+            mem_grow(topic->stack, &topic->capacity, topic->count + 1, sizeof(*topic->stack));
     struct visit *visit = &topic->stack[topic->count++];
     visit->node = node;
     return visit;

@@ -276,11 +276,8 @@ void chunk_name_dead(struct store *store, struct chunk *chunk)
     if (!chunk->is_named)
         return;
     chunk->is_named = false;
-    if (store->dead_names_count == store->dead_names_capacity) {
-        store->dead_names_capacity = store->dead_names_capacity ? store->dead_names_capacity * 2 : 16;
-        store->dead_names = mem_realloc(store->dead_names,
-                                        store->dead_names_capacity * sizeof(*store->dead_names));
-    }
+    store->dead_names = mem_grow(store->dead_names, &store->dead_names_capacity,
+                                 store->dead_names_count + 1, sizeof(*store->dead_names));
     store->dead_names[store->dead_names_count++] = (struct dead_name){chunk->queue_id, chunk->base};
 }
 

@@ -59,10 +59,7 @@ static struct change *changes_of(struct bytes batch, size_t *count)
     while (kv_batch_next(&cursor, &change.put, &change.key, &change.value)) {
         if (change.key.size == 0 || !strchr("SQDN", change.key.data[0]))
             continue;
-        if (change.order == capacity) {
-            capacity = capacity ? capacity * 2 : 64;
-            changes = mem_realloc(changes, capacity * sizeof(*changes));
-        }
+        changes = mem_grow(changes, &capacity, change.order + 1, sizeof(*changes));
         changes[change.order++] = change;
     }
     *count = change.order;

@@ -30,10 +30,8 @@ void journal_fail(struct store *store, const char *what, int error)
 
 static void insert(struct write_job *job, size_t at, const struct message *message)
 {
-    if (job->inserts_count == job->inserts_capacity) {
-        job->inserts_capacity = job->inserts_capacity ? job->inserts_capacity * 2 : 16;
-        job->inserts = mem_realloc(job->inserts, job->inserts_capacity * sizeof(*job->inserts));
-    }
+    job->inserts = mem_grow(job->inserts, &job->inserts_capacity, job->inserts_count + 1,
+                            sizeof(*job->inserts));
     job->inserts[job->inserts_count].at = at;
     job->inserts[job->inserts_count++].part = message_body(message);
 }
@@ -293,10 +291,8 @@ static void block_take(struct store *store, uint64_t offset, uint64_t size)
 
 static void pin(struct write_job *job, struct message *message)
 {
-    if (job->pinned_count == job->pinned_capacity) {
-        job->pinned_capacity = job->pinned_capacity ? job->pinned_capacity * 2 : 16;
-        job->pinned = mem_realloc(job->pinned, job->pinned_capacity * sizeof(*job->pinned));
-    }
+    job->pinned =
+        mem_grow(job->pinned, &job->pinned_capacity, job->pinned_count + 1, sizeof(*job->pinned));
     job->pinned[job->pinned_count++] = message_ref(message);
 }
 

@@ -94,10 +94,7 @@ static void take_chunk(struct salvager *s, struct bytes key, struct bytes value)
     size_t words = (slots + 63) / 64;
     if (cursor.bad || slots == 0 || slots > 1u << 24 || count > slots)
         return;
-    if (s->hints_count == s->hints_capacity) {
-        s->hints_capacity = s->hints_capacity ? s->hints_capacity * 2 : 64;
-        s->hints = mem_realloc(s->hints, s->hints_capacity * sizeof(*s->hints));
-    }
+    s->hints = mem_grow(s->hints, &s->hints_capacity, s->hints_count + 1, sizeof(*s->hints));
     struct hint *hint = &s->hints[s->hints_count++];
     *hint = (struct hint){key_number(key, 1, 8), key_number(key, 9, 8), slots,
                           mem_zalloc_array(words, 8), mem_zalloc_array(words, 8)};

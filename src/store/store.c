@@ -759,11 +759,8 @@ void store_queue_delete_recovered(struct store *store, struct index *index)
 {
     uint64_t id = index->id;
     index_drop(index);
-    if (store->dead_queues_count == store->dead_queues_capacity) {
-        store->dead_queues_capacity =
-            store->dead_queues_capacity ? store->dead_queues_capacity * 2 : 16;
-        store->dead_queues = mem_realloc(store->dead_queues, store->dead_queues_capacity * 8);
-    }
+    store->dead_queues =
+        mem_grow(store->dead_queues, &store->dead_queues_capacity, store->dead_queues_count + 1, 8);
     store->dead_queues[store->dead_queues_count++] = id;
     store->is_changed = true;
 }

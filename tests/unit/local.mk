@@ -14,6 +14,7 @@ UNIT_TESTS = \
 	%D%/test_base_checks.t \
 	%D%/test_base_list.t \
 	%D%/test_base_map.t \
+	%D%/test_base_mem.t \
 	%D%/test_base_options.t \
 	%D%/test_base_slab.t \
 	%D%/test_base_timer.t \

@@ -240,9 +240,7 @@ static size_t act_on_body(struct connection *connection, struct bytes in)
 static size_t act_on_frames(struct connection *connection, struct bytes in)
 {
     struct frame frame;
-    bool is_traced = __builtin_expect(connection->server->options.trace_frames, 0);
-    if (__builtin_expect(connection->state == CONNECTION_RUNNING, 1) && !connection->borrowing &&
-        !is_traced) {
+    if (__builtin_expect(connection->state == CONNECTION_RUNNING, 1) && !connection->borrowing) {
         size_t quick = quick_publish(connection, in);
         if (__builtin_expect(quick > 0, 1))
             return quick;
@@ -255,7 +253,7 @@ static size_t act_on_frames(struct connection *connection, struct bytes in)
     struct channel *borrowing = connection->borrowing;
     if (borrowing && (frame.type != FRAME_HEADER || frame.channel != borrowing->number))
         return_borrowed(connection);
-    if (is_traced && !connection->is_retrying)
+    if (__builtin_expect(connection->server->options.trace_frames, 0) && !connection->is_retrying)
         trace_received(connection, &frame);
     connection->is_retrying = !act_on_frame(connection, &frame);
     return connection->is_retrying ? 0 : (size_t)used;

@@ -59,8 +59,9 @@ static void send_bodies(struct channel *channel, struct message *message)
     }
 }
 
-static void trace_delivery(const struct consumer *consumer, const struct parcel *parcel,
-                           uint64_t tag, bool redelivered)
+static __attribute__((cold, noinline)) void trace_delivery(const struct consumer *consumer,
+                                                           const struct parcel *parcel,
+                                                           uint64_t tag, bool redelivered)
 {
     const struct channel *channel = consumer->channel;
     union method method = {.basic_deliver = {.id = METHOD_BASIC_DELIVER,
@@ -78,6 +79,8 @@ static inline void deliver(struct consumer *consumer, const struct parcel *parce
                            bool redelivered, bool whole)
 {
     struct channel *channel = consumer->channel;
+    if (__builtin_expect(channel_server(channel)->options.trace_frames, 0))
+        trace_delivery(consumer, parcel, tag, redelivered);
     size_t prefix_size = CONSUMER_PREFIX_TAG + (size_t)consumer->tag_size;
     size_t method_size = prefix_size - FRAME_HEADER_SIZE + 9 + 2 + parcel->exchange.size +
                          parcel->routing_key.size;
@@ -97,8 +100,6 @@ static inline void deliver(struct consumer *consumer, const struct parcel *parce
     if (whole && parcel->body.size)
         put_body(at, channel->number, parcel->body);
     channel_added(channel, size);
-    if (__builtin_expect(channel_server(channel)->options.trace_frames, 0))
-        trace_delivery(consumer, parcel, tag, redelivered);
 }
 
 void outgoing_deliver_parcel(struct consumer *consumer, const struct parcel *parcel, uint64_t tag,

@@ -152,7 +152,8 @@ size_t quick_publish(struct connection *connection, struct bytes in)
     if (in.data[0] != FRAME_METHOD)
         return 0;
     size_t size = read_request(in, max, &request);
-    if (!size || request.parcel.body.size > connection->server->options.message_bytes_max)
+    const struct server_options *options = &connection->server->options;
+    if (!size || request.parcel.body.size > options->message_bytes_max || options->trace_frames)
         return 0;
     struct channel *channel = connection_channel(connection, request.channel);
     if (!channel || channel->state != CHANNEL_OPEN || channel->content.state != CONTENT_NONE ||

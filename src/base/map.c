@@ -1,9 +1,9 @@
 /* Linear probing, at most three quarters full, and deletion by shifting back, so that there are
  * no tombstones and a table that shrank in use is as fast as a new one.
  *
- * A small table is one run of slots, a *leaf*, which doubles. Beyond LEAF_MAX a leaf is split in two
- * instead, and a *directory* tells by the first bits of a hash in which leaf its value is; several
- * entries may lead to one leaf (extendible hashing). So a table of any size grows by a few
+ * A small table is one run of slots, a *leaf*, which doubles. Beyond LEAF_MAX a leaf is split in
+ * two instead, and a *directory* tells by the first bits of a hash in which leaf its value is;
+ * several entries may lead to one leaf (extendible hashing). So a table of any size grows by a few
  * hundred slots at a time, and no call takes long. When all of a directory's bits are used up it is
  * doubled, which copies a pointer for each leaf. */
 #include "base/map.h"
@@ -21,8 +21,8 @@ struct slot {
     void *value; /* NULL: free */
 };
 
-/* A slot of a `map`. Those of an `idmap` need no key: hash_number gives no two numbers the same. Those
- * of a set need none, as its values tell themselves whether they are meant. */
+/* A slot of a `map`. Those of an `idmap` need no key: hash_number gives no two numbers the same.
+ * Those of a set need none, as its values tell themselves whether they are meant. */
 struct named_slot {
     struct slot slot;
     struct bytes key;
@@ -38,8 +38,8 @@ struct leaf {
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* Which of the values under one hash is meant: the one with this key; or the one that `is` says yes to;
- * or, without both, the first. */
+/* Which of the values under one hash is meant: the one with this key; or the one that `is` says yes
+ * to; or, without both, the first. */
 struct wanted {
     const struct bytes *key;
     bool (*is)(const void *value, const void *wanted);
@@ -111,8 +111,8 @@ static void put(struct leaf *leaf, const struct slot *slot, size_t slot_size)
     leaf->count++;
 }
 
-/* Every entry of the directory that leads to the leaf of this hash and depth: the first half of them
- * leads to `left` now, the second to `right`. */
+/* Every entry of the directory that leads to the leaf of this hash and depth: the first half of
+ * them leads to `left` now, the second to `right`. */
 static void replace(struct idmap *table, uint64_t hash, uint32_t depth, struct leaf *left,
                     struct leaf *right)
 {

@@ -1,7 +1,7 @@
-/* Hash tables with open addressing, of any size: no call takes long. The keys of a `map` are bytes that
- * lie inside the values (the table borrows them: a value's key must not move or change while it is in
- * the table); the keys of an `idmap` are numbers; the values of a `set` know their keys, which may be
- * in several parts. None owns its values. A table without entries holds no memory. */
+/* Hash tables with open addressing, of any size: no call takes long. The keys of a `map` are bytes
+ * that lie inside the values (the table borrows them: a value's key must not move or change while
+ * it is in the table); the keys of an `idmap` are numbers; the values of a `set` know their keys,
+ * which may be in several parts. None owns its values. A table without entries holds no memory. */
 #ifndef LEVERET_BASE_MAP_H
 #define LEVERET_BASE_MAP_H
 
@@ -48,8 +48,9 @@ void idmap_add(struct idmap *map, uint64_t id, void *value);
 void *idmap_remove(struct idmap *map, uint64_t id);
 void *idmap_next(const struct idmap *map, uint64_t *at);
 
-/* The same for values that are found by a hash, of which the caller makes one from all parts of the key
- * (with a secret seed if a peer chooses them), and by a function: is this value the wanted one? */
+/* The same for values that are found by a hash, of which the caller makes one from all parts of the
+ * key (with a secret seed if a peer chooses them), and by a function: is this value the wanted one?
+ */
 void set_init(struct set *set);
 void set_free(struct set *set);
 void *set_find(const struct set *set, uint64_t hash,

@@ -1,5 +1,6 @@
 #include "broker/apply.h"
 
+#include "base/planted.h"
 #include "broker/catalogue.h"
 
 /* Room for an entry is kept up to this size. */
@@ -24,6 +25,13 @@ static void end_on_record(struct broker *broker, const struct change *leaving)
     gone.kind = leaving->to_queue ? CATALOGUE_QUEUE : CATALOGUE_EXCHANGE;
     gone.is_delete = true;
     put_on_record(broker, &gone);
+}
+
+static bool is_on_record(const struct change *change)
+{
+    if (planted(PLANTED_UNBIND_OFF_RECORD) && change->kind == CATALOGUE_BINDING)
+        return change->durable && !change->is_delete;
+    return change->durable;
 }
 
 static void apply_in_vhost(struct vhost *vhost, const struct change *change)
@@ -66,8 +74,10 @@ static void apply_data(struct broker *broker, const struct change *change)
 /* What goes takes the bytes of its change along, so that it is written down before. */
 void catalogue_apply(struct broker *broker, const struct change *change, enum record record)
 {
-    bool is_recorded = record == ON_RECORD && change->durable;
+    bool is_recorded = record == ON_RECORD && is_on_record(change);
     bool is_leaving = change->kind == CATALOGUE_LEAVING && !change->is_delete;
+    if (planted(PLANTED_LEAVING_NOT_TOLD) && is_leaving && record == OFF_RECORD)
+        return;
     if (is_recorded && is_leaving)
         end_on_record(broker, change);
     if (is_recorded && (is_leaving || change->is_delete))

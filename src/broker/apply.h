@@ -1,6 +1,6 @@
 /* The one place where names come and go: what is decided here, read from the record, or decided
- * elsewhere ends in catalogue_apply. It decides nothing and cannot fail, and what it does depends on the
- * change and on what is there, alone. */
+ * elsewhere ends in catalogue_apply. It decides nothing and cannot fail, and what it does depends
+ * on the change and on what is there, alone. */
 #ifndef LEVERET_BROKER_APPLY_H
 #define LEVERET_BROKER_APPLY_H
 
@@ -8,11 +8,13 @@
 
 enum record { OFF_RECORD, ON_RECORD };
 
-/* Changes the plain data, and with ON_RECORD the store's record, if the change is of something durable.
+/* Changes the plain data, and with ON_RECORD the store's record, if the change is of something
+ * durable.
  *
- * Of a PUT it is taken for granted that a decision has allowed it: its virtual host and the ends of a
- * binding are there, and what it makes is not (a user may be, and gets another password). A DELETE of
- * what is not there changes the record alone. What is deleted has no bindings, or is leaving first. */
+ * Of a PUT it is taken for granted that a decision has allowed it: its virtual host and the ends of
+ * a binding are there, and what it makes is not (a user may be, and gets another password). A
+ * DELETE of what is not there changes the record alone. What is deleted has no bindings, or is
+ * leaving first. */
 void catalogue_apply(struct broker *broker, const struct change *change, enum record record);
 /* All of the list, in order, on record; empties it. */
 void changes_apply(struct broker *broker, struct changes *changes);

@@ -23,8 +23,7 @@ static uint64_t hash_of(const struct vhost *vhost, const struct change *change)
     writer_shortstr(&writer, change->name);
     writer_shortstr(&writer, change->routing_key);
     assert(!writer.bad);
-    uint64_t hash =
-        hash_bytes(bytes_of(names, (size_t)(writer.at - names)), vhost->bindings_seed);
+    uint64_t hash = hash_bytes(bytes_of(names, (size_t)(writer.at - names)), vhost->bindings_seed);
     return change->arguments.size ? hash_bytes(change->arguments, hash) : hash;
 }
 
@@ -184,8 +183,8 @@ static bool check_access(const struct binding_request *request, struct error *er
            queue_check_access(request->queue, request->connection_id, error);
 }
 
-static bool check_arguments(const struct exchange_kind *kind,
-                            const struct binding_request *request, struct error *error)
+static bool check_arguments(const struct exchange_kind *kind, const struct binding_request *request,
+                            struct error *error)
 {
     return !kind->check || kind->check(request->arguments, error);
 }
@@ -196,8 +195,8 @@ static bool check_not_default(const struct binding_request *request, struct erro
            (!request->exchange || exchange_is_not_default(exchange_name(request->exchange), error));
 }
 
-static struct change change_of(const struct exchange *source,
-                               const struct binding_request *request, struct changes *changes)
+static struct change change_of(const struct exchange *source, const struct binding_request *request,
+                               struct changes *changes)
 {
     return (struct change){
         .kind = CATALOGUE_BINDING,

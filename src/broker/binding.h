@@ -29,8 +29,8 @@ static inline struct bytes binding_arguments(const struct binding *binding)
 }
 
 struct binding_request {
-    struct bytes source; /* name of the exchange */
-    struct queue *queue; /* destination: this, */
+    struct bytes source;       /* name of the exchange */
+    struct queue *queue;       /* destination: this, */
     struct exchange *exchange; /* or this */
     struct bytes key;
     struct bytes arguments; /* contents of the field table; table_check has passed it */

@@ -23,21 +23,21 @@ struct broker {
     struct message_pool *pool;
     const struct log *log;
     struct random *random;
-    struct queues queues;     /* what they share */
-    struct map vhosts;        /* struct vhost by name */
-    struct map users;         /* struct user by name */
-    struct list removals;     /* what is gone, but for its bindings: removal.c */
-    struct list doomed;       /* auto-delete exchanges that lost their last binding: doomed_link */
-    struct vhost *changed_vhost; /* the last one in which something was applied; or NULL */
-    struct changes changes;   /* of the decision at hand; empty between calls */
-    struct buffer scratch;    /* apply.c's: an entry of the catalogue */
-    uint64_t decision_number; /* of the last decision about what goes: removal.c */
-    struct list dead_letters; /* queues with dead letters waiting for a body to be read */
-    uint64_t exchange_number; /* of the last exchange that was made */
-    uint64_t route_number;    /* of the current routing, marks queues already in its set */
-    struct budget turn;       /* what may still be done for peers in this turn */
-    uint64_t clock_ms;        /* wall clock of this turn, for timestamps and expiry */
-    uint64_t topology;        /* rises with every change that may alter a routing result */
+    struct queues queues; /* what they share */
+    struct map vhosts;    /* struct vhost by name */
+    struct map users;     /* struct user by name */
+    struct list removals; /* what is gone, but for its bindings: removal.c */
+    struct list doomed;   /* auto-delete exchanges that lost their last binding: doomed_link */
+    struct vhost *changed_vhost;       /* the last one in which something was applied; or NULL */
+    struct changes changes;            /* of the decision at hand; empty between calls */
+    struct buffer scratch;             /* apply.c's: an entry of the catalogue */
+    uint64_t decision_number;          /* of the last decision about what goes: removal.c */
+    struct list dead_letters;          /* queues with dead letters waiting for a body to be read */
+    uint64_t exchange_number;          /* of the last exchange that was made */
+    uint64_t route_number;             /* of the current routing, marks queues already in its set */
+    struct budget turn;                /* what may still be done for peers in this turn */
+    uint64_t clock_ms;                 /* wall clock of this turn, for timestamps and expiry */
+    uint64_t topology;                 /* rises with every change that may alter a routing result */
     struct queue_set *dead_letter_set; /* scratch space */
 };
 
@@ -50,8 +50,8 @@ void broker_init(struct broker *broker, struct store *store, struct message_pool
 bool broker_restore(struct broker *broker, char *error, size_t error_size);
 /* How many queues there are, in all virtual hosts. */
 size_t broker_queues(const struct broker *broker);
-/* The same over a store that is being salvaged: names that make no sense go, queues without a name get
- * one, and all of that is told. */
+/* The same over a store that is being salvaged: names that make no sense go, queues without a name
+ * get one, and all of that is told. */
 void broker_salvage(struct broker *broker, const struct salvage *salvage);
 /* Forgets the model; the store keeps what is in it. */
 void broker_free(struct broker *broker);

@@ -15,8 +15,8 @@
  *                  arguments if there are any
  *
  * Flags: 1 auto-delete, 2 internal. Arguments are contents of a field table with their length, a
- * varint, in front. What is leaving is gone, and of its bindings some are still on record, which count no
- * more. What is predeclared has no entry of its own: it comes with its virtual host. */
+ * varint, in front. What is leaving is gone, and of its bindings some are still on record, which
+ * count no more. What is predeclared has no entry of its own: it comes with its virtual host. */
 #ifndef LEVERET_BROKER_CATALOGUE_H
 #define LEVERET_BROKER_CATALOGUE_H
 

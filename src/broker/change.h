@@ -1,7 +1,7 @@
-/* A change of the catalogue as data: a name appears, with all that it stands for, or goes. Functions
- * that decide look at what is there, refuse or yield changes, and touch nothing; catalogue_apply
- * (apply.h) does what a change says and asks nothing. So a change can also come from the record, or
- * from where else it was decided. */
+/* A change of the catalogue as data: a name appears, with all that it stands for, or goes.
+ * Functions that decide look at what is there, refuse or yield changes, and touch nothing;
+ * catalogue_apply (apply.h) does what a change says and asks nothing. So a change can also come
+ * from the record, or from where else it was decided. */
 #ifndef LEVERET_BROKER_CHANGE_H
 #define LEVERET_BROKER_CHANGE_H
 
@@ -16,8 +16,8 @@ enum catalogue_kind {
     CATALOGUE_BINDING,
 };
 
-/* What its kind does not have is empty. All bytes are borrowed: from whom it was asked, from the record,
- * from the object that goes, or kept by the list that it is in. */
+/* What its kind does not have is empty. All bytes are borrowed: from whom it was asked, from the
+ * record, from the object that goes, or kept by the list that it is in. */
 struct change {
     enum catalogue_kind kind;
     bool is_delete; /* then only what it is known by counts */

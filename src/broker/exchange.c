@@ -79,8 +79,7 @@ void exchange_take_out(struct exchange *exchange)
 
 void exchange_lost_binding(struct exchange *exchange)
 {
-    bool is_doomed =
-        exchange->auto_delete && exchange->source_count == 0 && !exchange->is_leaving;
+    bool is_doomed = exchange->auto_delete && exchange->source_count == 0 && !exchange->is_leaving;
     if (is_doomed && list_is_empty(&exchange->doomed_link))
         list_push_back(&exchange->vhost->broker->doomed, &exchange->doomed_link);
 }

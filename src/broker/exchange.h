@@ -44,15 +44,15 @@ struct exchange {
     struct list sources;      /* bindings from here: source_link */
     struct list destinations; /* bindings to here: destination_link */
     uint64_t source_count;
-    uint64_t number;       /* no other exchange of this broker has it */
-    uint64_t route_number; /* visited in this routing */
-    bool is_leaving;       /* gone; its bindings are passed over */
+    uint64_t number;         /* no other exchange of this broker has it */
+    uint64_t route_number;   /* visited in this routing */
+    bool is_leaving;         /* gone; its bindings are passed over */
     struct list doomed_link; /* on broker->doomed */
     struct {                 /* what the decision at hand comes to, see removal.c */
         uint64_t number;     /* its number; else the rest is of an earlier one */
         bool goes;
-        uint64_t lost;       /* bindings from here that go */
-        struct list link;    /* among the exchanges that lose their last one */
+        uint64_t lost;    /* bindings from here that go */
+        struct list link; /* among the exchanges that lose their last one */
     } decision;
     size_t name_size;
     char name[];
@@ -74,7 +74,8 @@ bool exchange_declare_decide(const struct vhost *vhost, const struct exchange_de
                              struct changes *changes, struct error *error);
 bool exchange_delete_decide(struct vhost *vhost, struct bytes name, bool if_unused,
                             struct changes *changes, struct error *error);
-/* False, with ACCESS_REFUSED, for the name of the default exchange, which nobody may change or bind. */
+/* False, with ACCESS_REFUSED, for the name of the default exchange, which nobody may change or
+ * bind. */
 bool exchange_is_not_default(struct bytes name, struct error *error);
 
 struct memo;
@@ -85,8 +86,8 @@ struct queue_set {
     struct broker *broker;
     struct queue **queues;
     size_t count, capacity;
-    uint64_t work;  /* what routing has looked at: bindings, patterns, queues found; it only rises */
-    size_t matched; /* bindings of the exchange at hand that matched */
+    uint64_t work; /* what routing has looked at: bindings, patterns, queues found; it only rises */
+    size_t matched;            /* bindings of the exchange at hand that matched */
     struct exchange **pending; /* exchanges reached and not visited yet */
     size_t pending_count, pending_capacity;
     struct bytes *keys; /* routing keys of a message that has several */

@@ -143,8 +143,7 @@ static void route(struct exchange *exchange, const struct route *route, struct q
 {
     struct headers *state = exchange->state;
     sort_headers(state, route->headers);
-    list_for_each(link, &state->bindings)
-    {
+    list_for_each(link, &state->bindings) {
         const struct binding *binding = list_entry(link, struct binding, kind_link);
         set->work++;
         if (matches(binding->kind_data, state))

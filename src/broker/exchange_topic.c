@@ -1,15 +1,16 @@
 /* A topic exchange matches words between dots: `*` stands for one word, `#` for any number of them
  * (AMQP 0-9-1, 3.1.3.3).
  *
- * The binding keys form a trie whose edges are words. A routing key is taken through it as a whole: for
- * each node there is a set of positions, how many words of the key may have been used when it is reached.
- * The child for `*` is reached one position later, from each; that for a word where the key has this
- * word; that for `#` at the first position of all and at every later one. A set is a few words of
- * bits, so that a node is looked at once, however many ways lead there and however many `#`: the
- * work is bounded by the nodes of the trie, and those that the key cannot reach cost nothing. There is
- * no recursion.
+ * The binding keys form a trie whose edges are words. A routing key is taken through it as a whole:
+ * for each node there is a set of positions, how many words of the key may have been used when it
+ * is reached. The child for `*` is reached one position later, from each; that for a word where the
+ * key has this word; that for `#` at the first position of all and at every later one. A set is a
+ * few words of bits, so that a node is looked at once, however many ways lead there and however
+ * many `#`: the work is bounded by the nodes of the trie, and those that the key cannot reach cost
+ * nothing. There is no recursion.
  *
- * What stands for the same is one node: of neighbours that are `#` and `*` the `*` come first, and one
+ * What stands for the same is one node: of neighbours that are `#` and `*` the `*` come first, and
+ * one
  * `#` is enough. The words of all binding keys are kept once, with the positions that they have in
  * the key at hand.
  *
@@ -66,9 +67,9 @@ struct topic {
 /* A key on its way. */
 struct walk {
     struct topic *topic;
-    size_t limbs; /* of a set that are in use */
-    uint32_t end; /* number of words */
-    struct positions inner, all; /* below the end; with it */
+    size_t limbs;                        /* of a set that are in use */
+    uint32_t end;                        /* number of words */
+    struct positions inner, all;         /* below the end; with it */
     struct topic_word *words[WORDS_MAX]; /* of the key; NULL: in no binding key */
 };
 
@@ -214,8 +215,8 @@ static void bind_pattern(struct exchange *exchange, struct binding *binding)
 
 static bool is_needed(const struct topic_node *node)
 {
-    return !node->parent || !list_is_empty(&node->bindings) || node->children_count ||
-           node->star || node->hash;
+    return !node->parent || !list_is_empty(&node->bindings) || node->children_count || node->star ||
+           node->hash;
 }
 
 static void unbind_pattern(struct exchange *exchange, struct binding *binding)
@@ -315,8 +316,7 @@ static void reach(struct walk *walk, struct topic_node *node, const struct posit
 /* Goes through all children. */
 static void reach_each(struct walk *walk, const struct visit *visit)
 {
-    list_for_each(link, &visit->node->children)
-    {
+    list_for_each(link, &visit->node->children) {
         struct topic_node *child = list_entry(link, struct topic_node, sibling_link);
         const struct topic_word *word = child->word;
         if (word->routing == walk->topic->routing)

@@ -1,6 +1,6 @@
 /* A decision looks at the model as it is and touches nothing but marks: what goes by it carries its
- * number. So it knows which exchange would have lost its last binding, though none has gone yet, and
- * takes nothing twice. */
+ * number. So it knows which exchange would have lost its last binding, though none has gone yet,
+ * and takes nothing twice. */
 #include "broker/removal.h"
 
 #include "base/mem.h"

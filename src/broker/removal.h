@@ -1,11 +1,12 @@
-/* The end of a queue or an exchange. Its bindings go first, then it, then the auto-delete exchanges that
- * have lost their last binding by that, and so on. But bindings may be many. If it takes more than a
- * budget allows, the decision says that the thing is *leaving*: it is gone at once, its name leads
- * nowhere, and routing passes over its bindings. The others are taken away by removals_go_on, decision
- * after decision, turn after turn. Until they are all gone the name cannot be declared again.
+/* The end of a queue or an exchange. Its bindings go first, then it, then the auto-delete exchanges
+ * that have lost their last binding by that, and so on. But bindings may be many. If it takes more
+ * than a budget allows, the decision says that the thing is *leaving*: it is gone at once, its name
+ * leads nowhere, and routing passes over its bindings. The others are taken away by removals_go_on,
+ * decision after decision, turn after turn. Until they are all gone the name cannot be declared
+ * again.
  *
- * Of a durable one the catalogue says that it is leaving, so that a start knows why bindings have lost an
- * end, and takes away what is left of them. */
+ * Of a durable one the catalogue says that it is leaving, so that a start knows why bindings have
+ * lost an end, and takes away what is left of them. */
 #ifndef LEVERET_BROKER_REMOVAL_H
 #define LEVERET_BROKER_REMOVAL_H
 

@@ -1,7 +1,7 @@
 /* From the catalogue to the model. Entries come in the order of their keys, which is the order of
  * their needs, so that everything an entry names is there already; what is missing nevertheless
- * means that the catalogue is not what this program has written, and the start ends. Only of what was
- * leaving there may be bindings left: these go now. */
+ * means that the catalogue is not what this program has written, and the start ends. Only of what
+ * was leaving there may be bindings left: these go now. */
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -25,7 +25,7 @@ struct restore {
     struct list leaving;
     char *error;
     size_t error_size;
-    bool failed; /* what follows is not looked at */
+    bool failed;                   /* what follows is not looked at */
     const struct salvage *salvage; /* or NULL: then what fails goes, and the rest is looked at */
     struct bytes key;              /* of the entry */
 };
@@ -88,8 +88,8 @@ static void restore_leaving(struct restore *restore, struct bytes key)
     list_push_back(&restore->leaving, &leaving->link);
 }
 
-static bool is_leaving(const struct restore *restore, const struct change *binding,
-                       bool is_queue, struct bytes name)
+static bool is_leaving(const struct restore *restore, const struct change *binding, bool is_queue,
+                       struct bytes name)
 {
     list_for_each(link, &restore->leaving) {
         struct change entry;

@@ -41,10 +41,8 @@ void user_apply(struct broker *broker, const struct change *change)
 
 struct user *user_put_hash(struct broker *broker, struct bytes name, struct bytes password_hash)
 {
-    struct change change = {.kind = CATALOGUE_USER,
-                            .durable = true,
-                            .name = name,
-                            .password_hash = password_hash};
+    struct change change = {
+        .kind = CATALOGUE_USER, .durable = true, .name = name, .password_hash = password_hash};
     catalogue_apply(broker, &change, ON_RECORD);
     return user_find(broker, name);
 }

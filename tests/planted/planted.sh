@@ -57,6 +57,8 @@ DISK_DSYNC_FOR_ALL TAP_ONLY=files_are_synced test_disk_calls
 DISK_DSYNC_FIRST TAP_ONLY=files_are_synced test_disk_calls
 DAMAGED_BURIED TAP_ONLY=a_message_may_have_to_be_read_first test_broker_dead_letter
 BIND_OK_EARLY runner $scripts/bind_waits.amqp
+UNBIND_OFF_RECORD test_broker_apply
+LEAVING_NOT_TOLD test_broker_apply
 CONFIRM_EARLY TAP_ONLY=thousands_wait test_wait
 CONFIRMS_MERGED TAP_ONLY=waits_have_no_gaps test_wait
 GET_COUNTED_DOWN runner $scripts/get_beside_prefetch.amqp

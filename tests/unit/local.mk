@@ -18,6 +18,7 @@ UNIT_TESTS = \
 	%D%/test_base_options.t \
 	%D%/test_base_slab.t \
 	%D%/test_base_timer.t \
+	%D%/test_broker_apply.t \
 	%D%/test_broker_dead_letter.t \
 	%D%/test_broker_declare.t \
 	%D%/test_broker_restore.t \
@@ -38,6 +39,8 @@ UNIT_TESTS = \
 
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
+
+%C%_test_broker_apply_t_LDADD = libleveret_store_fake.a $(LDADD)
 
 %C%_test_broker_dead_letter_t_LDADD = libleveret_store_fake.a $(LDADD)
 

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "check.h"
+#include "check_store.h"
 #include "folder.h"
 #include "machine.h"
 #include "net/clock.h"

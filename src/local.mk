@@ -4,8 +4,8 @@
 noinst_LIBRARIES += libleveret_main.a
 
 libleveret_main_a_SOURCES = \
-	%D%/check.c \
-	%D%/check.h \
+	%D%/check_store.c \
+	%D%/check_store.h \
 	%D%/folder.c \
 	%D%/folder.h \
 	%D%/machine.c \

@@ -16,7 +16,7 @@
 
 #include "base/mem.h"
 #include "broker/broker.h"
-#include "check.h"
+#include "check_store.h"
 #include "folder.h"
 
 struct work {

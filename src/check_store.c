@@ -1,7 +1,7 @@
 /* LevelDB cannot be opened without being written to: it starts a new log, and may compact. So it is
  * given a copy of the index in a temporary folder: its tables, which never change, as symbolic
  * links, the rest as copies. All else that is needed of the store is only read. */
-#include "check.h"
+#include "check_store.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* leveretd --check-store: looks at a store that no daemon is using. */
-#ifndef LEVERET_CHECK_H
-#define LEVERET_CHECK_H
+#ifndef LEVERET_CHECK_STORE_H
+#define LEVERET_CHECK_STORE_H
 
 #include "store/store.h"
 

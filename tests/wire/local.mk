@@ -4,9 +4,17 @@ EXTRA_DIST += \
 	%D%/amqp.py \
 	%D%/badinput.py \
 	%D%/errors.py \
+	%D%/queues.py \
 	%D%/run \
-	%D%/semantics.py \
 	%D%/service.py \
+	%D%/test_channels.py \
+	%D%/test_confirm.py \
+	%D%/test_content.py \
+	%D%/test_dead_letters.py \
+	%D%/test_deliveries.py \
+	%D%/test_exchanges.py \
+	%D%/test_fairness.py \
+	%D%/test_lifetimes.py \
 	%D%/wire.py
 
 # These start daemons of their own.

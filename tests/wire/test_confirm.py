@@ -1,0 +1,68 @@
+#!/usr/bin/python3
+"""Confirms and returns of many messages."""
+
+from wire import case, check, client, equal, main, shared_queue
+
+
+def confirmed(c, channel=1):
+    """Put the channel in confirm mode."""
+    c.call(channel, "confirm.select")
+
+
+def wait_confirms(c, count, channel=1):
+    """Read acks until tags 1..count are all confirmed; the acks."""
+    left, acks = set(range(1, count + 1)), []
+    while left:
+        ack = c.expect(channel, "basic.ack")
+        covered = {tag for tag in left if tag <= ack.delivery_tag} if ack.multiple \
+            else {ack.delivery_tag}
+        check(covered <= left and covered, "ack of nothing new: %r" % ack)
+        left -= covered
+        acks.append(ack)
+    c.quiet(channel, 0.05)
+    return acks
+
+
+@case("every one of 50 unroutable mandatory messages is returned before its ack")
+def returns_in_order(t):
+    c, returned, acked = client(t), 0, 0
+    confirmed(c)
+    for number in range(1, 51):
+        c.publish(1, "nobody", str(number), mandatory=True)
+    while acked < 50:
+        event = c.recv(1)
+        if event.name == "basic.return":
+            returned += 1
+            equal(event.body.decode(), str(returned), "return")
+        else:
+            check(event.delivery_tag <= returned, "ack %d before its return" % event.delivery_tag)
+            acked = event.delivery_tag if event.multiple else acked + 1
+
+
+@case("each of 2,000 publishes is confirmed once, multiple or not")
+def confirm_all(t):
+    c = client(t)
+    q = shared_queue(t, c)
+    confirmed(c)
+    for number in range(2000):
+        c.publish(1, q if number % 3 else "nobody", "x", delivery_mode=number % 2 + 1)
+    t.note("%d acks" % len(wait_confirms(c, 2000)))
+
+
+@case("a queue deleted under outstanding publishes leaves no confirm open")
+def confirm_deleted(t):
+    c = client(t, channels=2)
+    q = shared_queue(t, c)
+    confirmed(c)
+    for _ in range(200):
+        c.publish(1, q, "x", delivery_mode=2)
+    c.send(2, "queue.delete", queue=q)
+    left = 200
+    while left:
+        event = c.recv(1, 10)
+        check(event.name in ("basic.ack", "basic.nack"), "got %r" % event)
+        left = 200 - event.delivery_tag if event.multiple else left - 1
+
+
+if __name__ == "__main__":
+    main()

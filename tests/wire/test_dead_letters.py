@@ -1,0 +1,165 @@
+#!/usr/bin/python3
+"""What dead-lettering writes into a message."""
+
+import time
+
+from queues import bound, fill, wait_ready
+from wire import amqp, case, check, client, equal, exchange, main, name
+
+
+def graveyard(t, c, **arguments):
+    """A queue that dead-letters to a fanout exchange, and the queue behind that."""
+    x = exchange(t, c, "fanout")
+    dead = bound(t, c, x)
+    q = c.queue(1, name(), exclusive=True,
+                arguments=dict({"x-dead-letter-exchange": x}, **arguments))
+    return x, q, dead
+
+
+def typed(event):
+    headers_ = event.typed_headers()
+    return headers_, [entry.value for entry in headers_["x-death"].value]
+
+
+@case("a rejected message arrives with x-death, x-first-death-* and x-last-death-*")
+def dead_letter(t):
+    c = client(t)
+    x, q, dead = graveyard(t, c)
+    source = exchange(t, c)
+    c.call(1, "queue.bind", queue=q, exchange=source, routing_key="key")
+    c.publish(1, "key", "dead", exchange=source, headers={"mine": 1}, delivery_mode=2,
+              message_id="m")
+    before = int(time.time())
+    c.get_soon(q, no_ack=False)
+    c.send(1, "basic.reject", delivery_tag=1)
+    event = c.get_soon(dead)
+    equal((event.body, event.exchange, event.routing_key, event.redelivered),
+          (b"dead", x, "key", False), "message")
+    equal((event.properties["message_id"], event.properties["delivery_mode"]), ("m", 2),
+          "properties")
+    headers_, deaths = typed(event)
+    T = amqp.Typed
+    when = deaths[0].pop("time")
+    check(when.tag == "T" and before - 2 <= when.value <= time.time() + 2, "time %r" % when)
+    equal(deaths, [{"count": T("l", 1), "reason": T("S", "rejected"), "queue": T("S", q),
+                    "exchange": T("S", source), "routing-keys": T("A", [T("S", "key")])}],
+          "x-death")
+    for which in ("first",) if t.oracle else ("first", "last"):
+        for what, value in (("reason", "rejected"), ("queue", q), ("exchange", source)):
+            equal(headers_["x-%s-death-%s" % (which, what)], T("S", value),
+                  "x-%s-death-%s" % (which, what))
+    equal(headers_["mine"], T("I", 1), "own header")
+
+
+@case("a message that was requeued first still dies once")
+def dead_letter_requeued(t):
+    c = client(t)
+    _, q, dead = graveyard(t, c)
+    fill(c, q, 1)
+    for tag in (1, 2):
+        c.get_soon(q, no_ack=False)
+        c.send(1, "basic.reject", delivery_tag=tag, requeue=tag == 1)
+    wait_ready(c, dead, 1)
+    _, deaths = typed(c.get(dead))
+    equal((len(deaths), deaths[0]["count"].value), (1, 1), "deaths")
+
+
+@case("x-dead-letter-routing-key replaces the key and the copies")
+def dead_letter_key(t):
+    c = client(t)
+    x = exchange(t, c)
+    fixed, own, copy = bound(t, c, x, "fixed"), bound(t, c, x, "own"), bound(t, c, x, "copy")
+    q = c.queue(1, name(), exclusive=True,
+                arguments={"x-dead-letter-exchange": x, "x-dead-letter-routing-key": "fixed"})
+    c.call(1, "queue.bind", queue=q, exchange="amq.direct", routing_key=q)
+    c.publish(1, q, "x", exchange="amq.direct", headers={"CC": ["copy"], "BCC": ["own"]})
+    c.get_soon(q, no_ack=False)
+    c.send(1, "basic.reject", delivery_tag=1)
+    event = c.get_soon(fixed)
+    equal(event.routing_key, "fixed", "key")
+    check("CC" not in event.properties["headers"] and "BCC" not in event.properties["headers"],
+          "headers %r" % event.properties["headers"])
+    equal((c.get(own), c.get(copy)), (None, None), "the other queues")
+
+
+@case("without a dead-letter key the message's own key and its copies route, BCC is gone")
+def dead_letter_copies(t):
+    c = client(t)
+    x = exchange(t, c)
+    q = c.queue(1, name(), exclusive=True, arguments={"x-dead-letter-exchange": x})
+    own, copy, hidden = bound(t, c, x, q), bound(t, c, x, "copy"), bound(t, c, x, "hidden")
+    c.publish(1, q, "x", headers={"CC": ["copy"], "BCC": ["hidden"]})
+    c.get_soon(q, no_ack=False)
+    c.send(1, "basic.reject", delivery_tag=1)
+    for target in (own, copy):
+        event = c.get_soon(target)
+        check(event, "no dead letter")
+        equal(event.properties["headers"]["CC"], ["copy"], "CC")
+        equal(event.properties["headers"]["x-death"][0]["routing-keys"], [q, "copy"],
+              "routing keys")
+    t.note("BCC queue got %r" % (c.get(hidden),))
+
+
+@case("a rejected message may go round for ever, with one x-death entry that counts")
+def dead_letter_cycle(t):
+    c = client(t)
+    q = name()
+    c.queue(1, q, exclusive=True, arguments={"x-dead-letter-exchange": "",
+                                             "x-dead-letter-routing-key": q})
+    fill(c, q, 1)
+    for turn in range(1, 6):
+        event = c.get_soon(q, no_ack=False)
+        check(event, "the message is gone after %d turns" % (turn - 1))
+        if turn > 1:
+            _, deaths = typed(event)
+            equal((len(deaths), deaths[0]["count"].value), (1, turn - 1), "deaths")
+        c.send(1, "basic.reject", delivery_tag=turn)
+
+
+@case("two queues that reject to each other: newest death first, counts, first death kept")
+def dead_letter_two(t):
+    c = client(t)
+    a, b = name("a"), name("b")
+    for q, other in ((a, b), (b, a)):
+        c.queue(1, q, exclusive=True, arguments={"x-dead-letter-exchange": "",
+                                                 "x-dead-letter-routing-key": other})
+    fill(c, a, 1)
+    for tag, q in enumerate((a, b, a), 1):
+        c.get_soon(q, no_ack=False)
+        c.send(1, "basic.reject", delivery_tag=tag)
+    headers_, deaths = typed(c.get_soon(b))
+    equal([(d["queue"].value, d["count"].value) for d in deaths], [(a, 2), (b, 1)], "deaths")
+    equal(headers_["x-first-death-queue"].value, a, "first death")
+    equal(headers_["x-first-death-reason"].value, "rejected", "first death")
+    if not t.oracle:
+        equal(headers_["x-last-death-queue"].value, a, "last death")
+        equal([d["routing-keys"].value[0].value for d in deaths], [a, b], "keys of the first time")
+
+
+@case("expiration is taken off a dead letter and kept in x-death")
+def dead_letter_expiration(t):
+    c = client(t)
+    _, q, dead = graveyard(t, c)
+    c.publish(1, q, "x", expiration="60000")
+    c.get_soon(q, no_ack=False)
+    c.send(1, "basic.reject", delivery_tag=1)
+    event = c.get_soon(dead)
+    check("expiration" not in event.properties, "expiration is still there")
+    equal(typed(event)[1][0]["original-expiration"], amqp.Typed("S", "60000"), "original")
+
+
+@case("an x-death header made up by a publisher is not believed")
+def dead_letter_forged(t):
+    t.skip_on_oracle("RabbitMQ 3.10 counts on")
+    c = client(t)
+    _, q, dead = graveyard(t, c)
+    c.publish(1, q, "x", headers={"x-death": [{"queue": q, "reason": "rejected",
+                                               "count": amqp.Typed("l", 40)}]})
+    c.get_soon(q, no_ack=False)
+    c.send(1, "basic.reject", delivery_tag=1)
+    _, deaths = typed(c.get_soon(dead))
+    equal((len(deaths), deaths[0]["count"].value), (1, 1), "deaths")
+
+
+if __name__ == "__main__":
+    main()

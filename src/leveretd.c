@@ -264,7 +264,7 @@ static bool build_model(struct daemon *daemon)
     if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
         return refuse(daemon, "the system has no random numbers");
     random_init_strong(&daemon->random, seed);
-    broker_init(&daemon->broker, daemon->store, &daemon->pool, &daemon->random, &daemon->log);
+    broker_init(&daemon->broker, daemon->store, &daemon->pool, &daemon->random, &daemon->log, clock_monotonic_ms());
     daemon->has_broker = true;
     return broker_restore(&daemon->broker, what, sizeof(what)) || refuse(daemon, what);
 }

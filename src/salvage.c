@@ -169,7 +169,7 @@ static bool build(struct work *work, struct store *store, struct store_options *
         return fails(work, "the store cannot be written", strerror(error));
     }
     random_init_strong(&random, seed);
-    broker_init(&broker, store, &work->pool, &random, options->log);
+    broker_init(&broker, store, &work->pool, &random, options->log, 0);
     broker_salvage(&broker, salvage);
     broker_free(&broker);
     store_close(store);

@@ -1,20 +1,71 @@
 #include "broker/broker.h"
 
 #include "base/mem.h"
-#include "broker/exchange.h"
+#include "broker/publish.h"
+#include "broker/removal.h"
 #include "broker/vhost.h"
+#include "queue/queue_timer.h"
 
 void broker_init(struct broker *broker, struct store *store, struct message_pool *pool,
-                 struct random *random, const struct log *log)
+                 struct random *random, const struct log *log, uint64_t now_ms)
 {
     *broker = (struct broker){.store = store, .pool = pool, .random = random, .log = log};
     map_init(&broker->vhosts, random_next(random));
     map_init(&broker->users, random_next(random));
-    queues_init(&broker->queues, store);
+    queues_init(&broker->queues, store, now_ms);
     list_init(&broker->dead_letters);
     list_init(&broker->removals);
     list_init(&broker->doomed);
     broker->dead_letter_set = mem_zalloc(sizeof(*broker->dead_letter_set));
+}
+
+/* ---- what happens by itself ---- */
+
+/* Its own part of a turn's budget. */
+enum { DEAD_LETTER_STEPS = 4 * BUDGET_MS, EXPIRED_STEPS = 400 };
+
+static void expire(struct queue *queue)
+{
+    struct broker *broker = queue->vhost->broker;
+    log_event(broker->log, EVENT_queue_expired, "vhost=%s queue=%s messages=%llu",
+              queue->vhost->name, queue->name, (unsigned long long)queue_ready(queue));
+    queue_delete(queue);
+    budget_use(&broker->turn, EXPIRED_STEPS);
+}
+
+static void run_queue_timers(struct broker *broker)
+{
+    enum queue_timer which;
+    struct queue *queue;
+    while (!budget_is_spent(&broker->turn) && !store_is_congested(broker->store) &&
+           (queue = queues_take_expired(&broker->queues, &which)))
+        expire(queue);
+}
+
+void broker_tick(struct broker *broker, uint64_t now_ms, uint64_t clock_ms)
+{
+    broker->queues.now_ms = now_ms;
+    broker->clock_ms = clock_ms;
+    run_queue_timers(broker);
+    removals_go_on(broker, &broker->turn);
+    struct budget rest = broker->turn;
+    broker->turn = budget_of(DEAD_LETTER_STEPS);
+    dead_letters_move(broker);
+    broker->turn = rest;
+}
+
+bool broker_has_work_left(const struct broker *broker)
+{
+    bool may_record = !store_is_congested(broker->store);
+    bool is_due = queues_next_ms(&broker->queues) <= broker->queues.now_ms;
+    return !list_is_empty(&broker->queues.working) ||
+           (may_record && (is_due || removals_are_left(broker)));
+}
+
+uint64_t broker_next_ms(const struct broker *broker)
+{
+    uint64_t next = queues_next_ms(&broker->queues);
+    return next > broker->queues.now_ms ? next : UINT64_MAX;
 }
 
 /* Any entry of a map, or NULL when it is empty. */

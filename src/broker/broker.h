@@ -41,9 +41,18 @@ struct broker {
     struct queue_set *dead_letter_set; /* scratch space */
 };
 
-/* An empty model over an open store; then broker_restore. The caller keeps all that it passes. */
+/* An empty model over an open store; then broker_restore. The caller keeps all that it passes. `now_ms` is
+ * monotonic. */
 void broker_init(struct broker *broker, struct store *store, struct message_pool *pool,
-                 struct random *random, const struct log *log);
+                 struct random *random, const struct log *log, uint64_t now_ms);
+/* What happens by itself, once a turn: queues that nobody uses go, and so does what is left of things that
+ * are gone, as far as broker->turn allows; dead letters are moved on. `now_ms` is monotonic, `clock_ms`
+ * the wall clock. */
+void broker_tick(struct broker *broker, uint64_t now_ms, uint64_t clock_ms);
+/* When broker_tick must be called next even if nothing happens; UINT64_MAX: no need. */
+uint64_t broker_next_ms(const struct broker *broker);
+/* Is something left that the next turn can go on with? */
+bool broker_has_work_left(const struct broker *broker);
 /* Reads the catalogue and builds the model. A store without a virtual host gets `/`, its
  * predeclared exchanges and the user guest. False, with a text, when the catalogue makes no
  * sense. */

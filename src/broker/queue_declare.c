@@ -5,6 +5,7 @@
 #include "broker/apply.h"
 #include "broker/model.h"
 #include "queue/queue_consumer.h"
+#include "queue/queue_timer.h"
 
 /* ---- applying ---- */
 
@@ -143,6 +144,8 @@ struct queue *queue_declare(struct vhost *vhost, const struct queue_declare *dec
     struct queue *queue = allowed ? vhost_queue(vhost, stripped.name) : NULL;
     if (*created)
         queue_arguments_warn(queue);
+    else if (queue)
+        queue_used(queue);
     return queue;
 }
 

@@ -10,7 +10,9 @@ libleveret_queue_a_SOURCES = \
 	%D%/queue_consumer.h \
 	%D%/queue_settings.c \
 	%D%/queue_settings.def \
-	%D%/queue_settings.h
+	%D%/queue_settings.h \
+	%D%/queue_timer.c \
+	%D%/queue_timer.h
 
 EXTRA_DIST += \
 	%D%/README.md

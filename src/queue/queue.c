@@ -1,18 +1,19 @@
 /* A queue's life, and what its verbs have in common, whatever its kind. */
-#include "queue/queue.h"
+#include "queue/queue_timer.h"
 
 #include <assert.h>
 
 #include "base/mem.h"
 
-void queues_init(struct queues *queues, struct store *store)
+void queues_init(struct queues *queues, struct store *store, uint64_t now_ms)
 {
-    *queues = (struct queues){.store = store};
+    *queues = (struct queues){.store = store, .now_ms = now_ms};
     list_init(&queues->working);
 }
 
 void queues_free(struct queues *queues)
 {
+    timers_free(&queues->timers);
     mem_free(queues->places);
 }
 
@@ -57,12 +58,14 @@ struct queue *queue_new(struct queues *queues, struct vhost *vhost,
     init_lists(queue);
     queue->id = properties->id ? properties->id : store_queue_id(queues->store, queue->durable);
     queue->kind->open(queue);
+    queue_used(queue);
     return queue;
 }
 
 void queue_free(struct queue *queue)
 {
     assert(list_is_empty(&queue->consumers));
+    queue_timers_free(queue);
     mem_free(queue->arguments);
     queue_settings_free(queue->settings);
     mem_free(queue);
@@ -71,6 +74,7 @@ void queue_free(struct queue *queue)
 void queue_drop(struct queue *queue)
 {
     list_remove(&queue->working_link);
+    queue_timers_free(queue);
     queue->kind->drop(queue);
     queue->state = NULL;
     queue->counts = NULL;

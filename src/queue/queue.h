@@ -4,16 +4,20 @@
 #define LEVERET_QUEUE_QUEUE_H
 
 #include "base/buffer.h"
+#include "base/timer.h"
 #include "queue/queue_settings.h"
 #include "store/store.h"
 
 struct vhost;
 struct queue;
+struct queue_timers;
 
 /* What all queues of a broker share. */
 struct queues {
     struct store *store;
     struct list working;   /* queues that may have a message for a consumer: working_link */
+    struct timers timers;  /* of those queues that have set one: queue_timer.h */
+    uint64_t now_ms;       /* of this turn */
     struct index **places; /* scratch of queue_push */
     size_t places_capacity;
 };
@@ -47,6 +51,7 @@ struct queue {
     const struct counts *counts; /* of its messages */
     void *state;                 /* the kind's */
     const struct queue_settings *settings; /* what its arguments come to */
+    struct queue_timers *timers; /* NULL: it has set none */
     struct queues *queues;
     struct vhost *vhost; /* nothing in this folder looks into it */
     uint64_t id;         /* in the store */
@@ -80,7 +85,7 @@ struct queue_properties {
     struct bytes arguments; /* contents of the field table; checked before */
 };
 
-void queues_init(struct queues *queues, struct store *store);
+void queues_init(struct queues *queues, struct store *store, uint64_t now_ms);
 void queues_free(struct queues *queues);
 /* Queues whose messages were read from the disk have work again. Were there any? */
 bool queues_wake(struct queues *queues);

@@ -3,6 +3,8 @@
 
 #include <assert.h>
 
+#include "queue/queue_timer.h"
+
 static struct queue_consumer *of_ready_link(const struct list *link)
 {
     return list_entry(link, struct queue_consumer, ready_link);
@@ -17,6 +19,7 @@ void queue_consumer_join(struct queue *queue, struct queue_consumer *consumer)
     queue->consumer_count++;
     queue->had_consumer = true;
     queue->exclusively_consumed |= consumer->exclusive;
+    queue_timer_cancel(queue, QUEUE_TIMER_UNUSED);
     queue_consumer_ready(consumer);
 }
 
@@ -34,6 +37,7 @@ bool queue_consumer_leave(struct queue_consumer *consumer)
     queue->consumer_count--;
     if (consumer->exclusive)
         queue->exclusively_consumed = false;
+    queue_used(queue);
     return queue->auto_delete && queue->consumer_count == 0;
 }
 

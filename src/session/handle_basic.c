@@ -5,6 +5,7 @@
 #include "session/dispatch.h"
 #include "session/handlers.h"
 #include "session/outgoing.h"
+#include "queue/queue_timer.h"
 
 enum { GENERATED_LENGTH = 22 };
 
@@ -143,6 +144,7 @@ enum handled handle_basic_get(struct channel *channel, const struct method_basic
         return HANDLED_FAILED;
     if (!dispatch_due(channel, queue))
         return HANDLED_WAIT;
+    queue_used(queue);
     switch (queue_take(queue, method->no_ack, &taken)) {
     case QUEUE_WAIT:
         return HANDLED_WAIT;

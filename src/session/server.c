@@ -4,8 +4,6 @@
 #include "session/server.h"
 
 #include "base/mem.h"
-#include "broker/publish.h"
-#include "broker/removal.h"
 #include "session/alarm.h"
 #include "session/channel.h"
 #include "session/connection_input.h"
@@ -111,22 +109,21 @@ static void store_turn(struct server *server)
         server->has_work_left = true;
 }
 
-/* What could not be taken away in one go. It has a budget of its own, so that it ends, however much
- * there is to do. */
-static void removals_tick(struct server *server)
+/* What happens by itself, and what could not be taken away in one go. It has a budget of its own, so that
+ * it ends, however much there is to do. */
+static void broker_turn(struct server *server, uint64_t now_ms, uint64_t clock_ms)
 {
-    struct broker *broker = server->broker;
-    broker->turn = budget_of(REMOVAL_STEPS);
+    server->broker->turn = budget_of(REMOVAL_STEPS);
+    broker_tick(server->broker, now_ms, clock_ms);
+    consumers_tell_lost(server, NULL);
     channels_empty(server);
     connections_drop(server);
-    removals_go_on(broker, &broker->turn);
+    server->broker->turn = budget_of(TURN_STEPS);
 }
 
 static bool has_removals(const struct server *server)
 {
-    const struct broker *broker = server->broker;
-    return !list_is_empty(&server->emptying) || !list_is_empty(&server->dropping) ||
-           (removals_are_left(broker) && !store_is_congested(broker->store));
+    return !list_is_empty(&server->emptying) || !list_is_empty(&server->dropping);
 }
 
 static void tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)
@@ -135,13 +132,9 @@ static void tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)
     struct broker *broker = server->broker;
     struct steps *steps = server->options.steps;
     server->now_ms = now_ms;
-    broker->clock_ms = clock_ms;
     server->has_work_left = false;
-    steps_next(steps, "removals");
-    removals_tick(server);
-    broker->turn = budget_of(TURN_STEPS);
-    steps_next(steps, "dead_letters");
-    dead_letters_move(broker);
+    steps_next(steps, "broker");
+    broker_turn(server, now_ms, clock_ms);
     steps_next(steps, "resume");
     connections_resume(server);
     steps_next(steps, "transactions");
@@ -156,8 +149,7 @@ static void tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)
     connection_timers_run(server);
     alarm_tick(server);
     check_failure(server);
-    if (!list_is_empty(&broker->queues.working) || !list_is_empty(&server->turning) ||
-        has_removals(server))
+    if (broker_has_work_left(broker) || !list_is_empty(&server->turning) || has_removals(server))
         server->has_work_left = true;
 }
 
@@ -166,10 +158,12 @@ static uint64_t next_ms(const struct service *service)
     const struct server *server = server_of(service);
     uint64_t timers = timers_next_ms(&server->timers);
     uint64_t store = store_next_ms(server->broker->store);
+    uint64_t broker = broker_next_ms(server->broker);
     uint64_t next = alarm_next_ms(server);
     if (server->has_work_left)
         return 0;
     next = timers < next ? timers : next;
+    next = broker < next ? broker : next;
     return next < store ? next : store;
 }
 

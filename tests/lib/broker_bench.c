@@ -8,7 +8,7 @@
 static void build(struct bench *bench)
 {
     char error[300] = "";
-    broker_init(&bench->broker, bench->store, &bench->pool, &bench->random, &bench->log);
+    broker_init(&bench->broker, bench->store, &bench->pool, &bench->random, &bench->log, 0);
     bench->broker.clock_ms = UINT64_C(1700000000123);
     if (!broker_restore(&bench->broker, error, sizeof(error)))
         bail("restore: %s", error);

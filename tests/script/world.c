@@ -49,7 +49,7 @@ static void start(struct world *world)
     world->store = store_open(options, world->now_ms, error, sizeof(error));
     if (!world->store)
         bail("the store did not open: %s", error);
-    broker_init(&world->broker, world->store, &world->pool, &world->random, &world->log);
+    broker_init(&world->broker, world->store, &world->pool, &world->random, &world->log, world->now_ms);
     world->broker.clock_ms = wall_clock_ms + world->now_ms;
     if (!broker_restore(&world->broker, error, sizeof(error)))
         bail("the broker did not start: %s", error);

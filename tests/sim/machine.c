@@ -176,7 +176,7 @@ bool machine_start(struct machine *machine)
         message_pool_free(&machine->pool);
         return false;
     }
-    broker_init(&machine->broker, machine->store, &machine->pool, &machine->random, &machine->log);
+    broker_init(&machine->broker, machine->store, &machine->pool, &machine->random, &machine->log, sim->now_us / 1000);
     machine->broker.clock_ms = machine_clock_ms(machine);
     if (!open_broker(machine))
         return false;

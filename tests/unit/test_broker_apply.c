@@ -39,7 +39,7 @@ static bool world_open(struct world *world, struct store *store, uint64_t seed)
     char error[300] = "";
     *world = (struct world){.store = store};
     random_init(&world->random, seed);
-    broker_init(&world->broker, store, &pool, &world->random, &quiet);
+    broker_init(&world->broker, store, &pool, &world->random, &quiet, 0);
     bool opened = broker_restore(&world->broker, error, sizeof(error));
     if (!opened)
         printf("# %s\n", error);

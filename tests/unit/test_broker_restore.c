@@ -129,7 +129,7 @@ static void refused(const char *key, size_t key_size, const char *value, size_t 
     char error[300] = "";
     struct broker broker;
     struct store *store = store_fake_new(&bench.pool);
-    broker_init(&broker, bench.store, &bench.pool, &bench.random, &bench.log);
+    broker_init(&broker, bench.store, &bench.pool, &bench.random, &bench.log, 0);
     broker.store = store;
     store_fake_put(store, bytes_of("\1\1/", 3), bytes_of("\1", 1));
     store_fake_put(store, bytes_of("\3\1/\1x", 5), bytes_of("\1\0\6fanout\0", 10));
@@ -190,7 +190,7 @@ TEST(what_makes_no_sense_is_left_out_when_salvaged)
     char error[300];
     bench_new(&bench);
     struct store *store = store_fake_new(&bench.pool);
-    broker_init(&broker, store, &bench.pool, &bench.random, &bench.log);
+    broker_init(&broker, store, &bench.pool, &bench.random, &bench.log, 0);
 #define PUT(key, value) \
     store_fake_put(store, bytes_of(key, sizeof(key) - 1), bytes_of(value, sizeof(value) - 1))
     PUT("\3\1/\1x", "\1\0\6fanout\0");
@@ -217,7 +217,7 @@ TEST(what_makes_no_sense_is_left_out_when_salvaged)
     is_int(store_fake_settled(store), 1, "queues without messages and names go");
     broker_free(&broker);
     store_fake_restart(store);
-    broker_init(&broker, store, &bench.pool, &bench.random, &bench.log);
+    broker_init(&broker, store, &bench.pool, &bench.random, &bench.log, 0);
     ok(broker_restore(&broker, error, sizeof(error)), "what is left starts");
     struct vhost *vhost = vhost_find(&broker, bytes_str("/"));
     ok(vhost && vhost_queue(vhost, bytes_str("salvaged.9")), "with the queue that was nameless");

@@ -1,0 +1,57 @@
+/* Timers of queues, all in one heap; a queue has memory for its own from the first time that it sets one. */
+#include "queue/queue_timer.h"
+
+#include "base/mem.h"
+
+struct queue_timers {
+    struct queue *queue;
+    struct timer timers[QUEUE_TIMERS];
+};
+
+void queue_timer_set(struct queue *queue, enum queue_timer which, uint64_t delay_ms)
+{
+    struct queues *queues = queue->queues;
+    if (!queue->timers) {
+        queue->timers = mem_zalloc(sizeof(*queue->timers));
+        queue->timers->queue = queue;
+    }
+    struct timer *timer = &queue->timers->timers[which];
+    timer->kind = (int)which;
+    timer_set(&queues->timers, timer, queues->now_ms + delay_ms);
+}
+
+void queue_timer_cancel(struct queue *queue, enum queue_timer which)
+{
+    if (queue->timers)
+        timer_cancel(&queue->queues->timers, &queue->timers->timers[which]);
+}
+
+void queue_timers_free(struct queue *queue)
+{
+    for (int which = 0; which < QUEUE_TIMERS; which++)
+        queue_timer_cancel(queue, (enum queue_timer)which);
+    mem_free(queue->timers);
+    queue->timers = NULL;
+}
+
+struct queue *queues_take_expired(struct queues *queues, enum queue_timer *which)
+{
+    struct timer *timer = timers_expired(&queues->timers, queues->now_ms);
+    if (!timer)
+        return NULL;
+    *which = (enum queue_timer)timer->kind;
+    struct timer *first = timer - timer->kind;
+    return list_entry(first, struct queue_timers, timers[0])->queue;
+}
+
+uint64_t queues_next_ms(const struct queues *queues)
+{
+    return timers_next_ms(&queues->timers);
+}
+
+void queue_used(struct queue *queue)
+{
+    uint64_t expires_ms = queue->settings->expires_ms;
+    if (expires_ms != SETTING_NONE && queue->consumer_count == 0)
+        queue_timer_set(queue, QUEUE_TIMER_UNUSED, expires_ms);
+}

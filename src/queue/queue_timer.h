@@ -1,0 +1,28 @@
+/* Timers of queues. A queue that sets none has no memory for them, and costs a turn nothing. */
+#ifndef LEVERET_QUEUE_QUEUE_TIMER_H
+#define LEVERET_QUEUE_QUEUE_TIMER_H
+
+#include "queue/queue.h"
+
+enum queue_timer {
+    QUEUE_TIMER_UNUSED, /* nobody has used the queue for x-expires */
+    QUEUE_TIMERS,
+};
+
+/* Sets a timer, or moves it: in `delay_ms` from this turn. */
+void queue_timer_set(struct queue *queue, enum queue_timer which, uint64_t delay_ms);
+/* Harmless when it is not set. */
+void queue_timer_cancel(struct queue *queue, enum queue_timer which);
+/* Of a queue that goes. */
+void queue_timers_free(struct queue *queue);
+/* Takes a timer that is due in this turn, the earliest first: *which of the queue that is returned; NULL
+ * when none is. */
+struct queue *queues_take_expired(struct queues *queues, enum queue_timer *which);
+/* When the next one is due; UINT64_MAX: never. */
+uint64_t queues_next_ms(const struct queues *queues);
+
+/* Somebody has used the queue: declared it, got a message, or stopped to consume. A queue that is to go
+ * when it is unused has its time from now on. */
+void queue_used(struct queue *queue);
+
+#endif

@@ -1,6 +1,8 @@
 /* Properties of class basic: read whole, scanned for what brokers act on, written. */
 #include "amqp/properties.h"
 
+#include <assert.h>
+
 #include "amqp/table.h"
 
 /* All flags that a property has. Of the other two, bit 0 would announce further flags, which class
@@ -110,4 +112,13 @@ void properties_write(struct writer *writer, const struct properties *properties
     if (properties->flags & PROPERTY_##NAME)                                                       \
         WRITE_##kind(writer, properties->name);
 #include "amqp/properties.def"
+}
+
+void properties_add(struct buffer *out, const struct properties *properties)
+{
+    size_t size = properties_size(properties);
+    struct writer writer = writer_of(buffer_room(out, size), size);
+    properties_write(&writer, properties);
+    assert(!writer.bad);
+    buffer_added(out, size);
 }

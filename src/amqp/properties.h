@@ -7,6 +7,7 @@
 #define LEVERET_AMQP_PROPERTIES_H
 
 #include "amqp/wire.h"
+#include "base/buffer.h"
 
 enum property {
 #define PROPERTY(NAME, name, kind, bit) PROPERTY_##NAME = 1 << bit,
@@ -73,5 +74,7 @@ enum properties_result properties_scan(struct bytes bytes, struct properties_bri
 size_t properties_size(const struct properties *properties);
 /* Writes flags and properties; the writer goes bad when it has no room or a string is too long. */
 void properties_write(struct writer *writer, const struct properties *properties);
+/* Appends the same. */
+void properties_add(struct buffer *out, const struct properties *properties);
 
 #endif

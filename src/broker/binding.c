@@ -8,7 +8,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "broker/apply.h"
-#include "broker/model.h"
+#include "broker/name.h"
 #include "broker/removal.h"
 
 /* ---- what a binding is known by: these members of a change ---- */

@@ -4,6 +4,7 @@
 #define LEVERET_BROKER_BINDING_H
 
 #include "broker/exchange.h"
+#include "broker/queue_declare.h"
 
 struct binding {
     struct list source_link;

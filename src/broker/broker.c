@@ -1,8 +1,9 @@
 #include "broker/broker.h"
 
 #include "base/mem.h"
-#include "broker/publish.h"
+#include "broker/dead_letter.h"
 #include "broker/removal.h"
+#include "broker/route.h"
 #include "broker/vhost.h"
 #include "queue/queue_timer.h"
 

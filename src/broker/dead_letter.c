@@ -12,13 +12,15 @@
  * rejection by a client since then, would go round for ever, and is dropped.
  *
  * The new message and the end of the old one are decided together and reach the journal in one
- * batch. The old one may have to be read from the disk first, or the journal's batch may be full: then
- * it waits, in order, on its queue's list. */
+ * batch. The old one may have to be read from the disk first, or the journal's batch may be full:
+ * then it waits, in order, on its queue's list. */
+#include "broker/dead_letter.h"
+
 #include "amqp/properties.h"
 #include "amqp/table.h"
 #include "base/mem.h"
 #include "base/planted.h"
-#include "broker/model.h"
+#include "broker/publish.h"
 
 /* Bytes of x-death, so that a message that dies often does not grow for ever: the oldest deaths are
  * forgotten. And routing keys that one death remembers. */
@@ -315,8 +317,7 @@ enum queue_result dead_letter_write(struct queue *queue, uint64_t sequence, stru
     struct queue_set *set = queue->vhost->broker->dead_letter_set;
     struct message *message;
     *letter = NULL;
-    enum queue_result result =
-        exchange ? queue_fetch(queue, sequence, &message) : QUEUE_OK;
+    enum queue_result result = exchange ? queue_fetch(queue, sequence, &message) : QUEUE_OK;
     if (!exchange || result != QUEUE_OK)
         return result;
     struct funeral funeral = {
@@ -346,8 +347,8 @@ void dead_letter(struct queue *queue, uint64_t sequence, enum death why)
         queue_settle(queue, sequence);
         return;
     }
-    bool now = list_is_empty(&queue->dead_letters) &&
-               !store_is_congested(queue->vhost->broker->store);
+    bool now =
+        list_is_empty(&queue->dead_letters) && !store_is_congested(queue->vhost->broker->store);
     if (now && move(queue, sequence, why))
         return;
     struct dead_letter *waiting = mem_alloc(sizeof(*waiting));
@@ -373,8 +374,7 @@ static void move_all(struct queue *queue)
 
 void dead_letters_move(struct broker *broker)
 {
-    list_for_each_safe(link, after, &broker->dead_letters)
-    {
+    list_for_each_safe(link, after, &broker->dead_letters) {
         if (store_is_congested(broker->store))
             return;
         move_all(list_entry(link, struct queue, dead_letters_link));
@@ -389,8 +389,7 @@ bool dead_letters_are_due(struct queue *queue)
     if (!link || store_is_congested(broker->store))
         return false;
     const struct dead_letter *waiting = list_entry(link, struct dead_letter, link);
-    if (!exchange_of(queue) ||
-        queue_fetch(queue, waiting->sequence, &message) != QUEUE_OK)
+    if (!exchange_of(queue) || queue_fetch(queue, waiting->sequence, &message) != QUEUE_OK)
         return true;
     enum store_room room = room_for(broker->store, message);
     message_unref(broker->pool, message);

@@ -6,7 +6,8 @@
 #include "amqp/table.h"
 #include "base/mem.h"
 #include "broker/apply.h"
-#include "broker/model.h"
+#include "broker/equivalence.h"
+#include "broker/name.h"
 #include "broker/removal.h"
 
 const struct exchange_kind *exchange_kind_find(struct bytes name)
@@ -20,6 +21,18 @@ const struct exchange_kind *exchange_kind_find(struct bytes name)
 }
 
 /* ---- applying ---- */
+
+/* A terminated copy; NULL for a field that is not there (found is false). */
+static char *name_copy(bool found, struct bytes name)
+{
+    if (!found)
+        return NULL;
+    char *copy = mem_alloc(name.size + 1);
+    if (name.size)
+        memcpy(copy, name.data, name.size);
+    copy[name.size] = '\0';
+    return copy;
+}
 
 static struct exchange *exchange_new(struct vhost *vhost, const struct exchange_kind *kind,
                                      const struct change *change)

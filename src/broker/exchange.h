@@ -2,16 +2,11 @@
 #ifndef LEVERET_BROKER_EXCHANGE_H
 #define LEVERET_BROKER_EXCHANGE_H
 
-#include "broker/queue_declare.h"
+#include "broker/vhost.h"
 
 struct exchange;
 struct queue_set;
-
-/* What routing looks at. */
-struct route {
-    struct bytes routing_key;
-    struct bytes headers; /* contents of the headers table; empty: none */
-};
+struct route;
 
 struct binding;
 
@@ -78,35 +73,23 @@ bool exchange_delete_decide(struct vhost *vhost, struct bytes name, bool if_unus
  * bind. */
 bool exchange_is_not_default(struct bytes name, struct error *error);
 
-struct memo;
-
-/* The queues a message goes to: each at most once. All zero at first; kept by the caller and used
- * again for the same broker, which also lets publish remember where messages went before. */
-struct queue_set {
-    struct broker *broker;
-    struct queue **queues;
-    size_t count, capacity;
-    uint64_t work; /* what routing has looked at: bindings, patterns, queues found; it only rises */
-    size_t matched;            /* bindings of the exchange at hand that matched */
-    struct exchange **pending; /* exchanges reached and not visited yet */
-    size_t pending_count, pending_capacity;
-    struct bytes *keys; /* routing keys of a message that has several */
-    size_t keys_count, keys_capacity;
-    struct memo *memos; /* publish.c's */
-};
-
-void queue_set_free(struct queue_set *set);
-void queue_set_add_queue(struct queue_set *set, struct queue *queue);
-void queue_set_add_destination(struct queue_set *set, const struct binding *binding);
-/* Fills the set: through bindings between exchanges (cycles are fine), to alternate exchanges where
- * nothing matched. `keys` are the routing key and those of the CC and BCC headers, at
- * least one. */
-void exchange_route(struct exchange *exchange, const struct bytes *keys, size_t count,
-                    struct bytes headers, struct queue_set *set);
-
 static inline struct bytes exchange_name(const struct exchange *exchange)
 {
     return bytes_of(exchange->name, exchange->name_size);
 }
+
+/* ---- for this folder ---- */
+
+/* The kind of that name, or NULL. */
+const struct exchange_kind *exchange_kind_find(struct bytes name);
+/* A predeclared exchange of a new virtual host: it has no entry in the catalogue. */
+struct exchange *exchange_predeclare(struct vhost *vhost, const char *name,
+                                     const struct exchange_kind *kind, bool internal);
+/* Its name leads nowhere from now on. */
+void exchange_take_out(struct exchange *exchange);
+/* If that was the last one, an auto-delete exchange is doomed: the next decision takes it. */
+void exchange_lost_binding(struct exchange *exchange);
+/* Frees one without bindings that is on no list. */
+void exchange_free(struct exchange *exchange);
 
 #endif

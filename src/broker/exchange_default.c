@@ -1,6 +1,6 @@
 /* The default exchange is a direct one where every queue is bound by its name: it looks into the
  * table of queues, and has no bindings. */
-#include "broker/exchange.h"
+#include "broker/route.h"
 
 static void route_name(struct exchange *exchange, const struct route *route, struct queue_set *set)
 {

@@ -1,6 +1,6 @@
 /* A direct exchange finds the list of bindings that have the message's routing key. */
 #include "base/mem.h"
-#include "broker/binding.h"
+#include "broker/route.h"
 
 struct direct_key {
     struct list bindings; /* kind_link */

@@ -1,5 +1,5 @@
 /* A fanout exchange sends everything everywhere; the list of its bindings is all it needs. */
-#include "broker/binding.h"
+#include "broker/route.h"
 
 static void route(struct exchange *exchange, const struct route *route, struct queue_set *set)
 {

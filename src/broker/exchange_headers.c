@@ -10,7 +10,7 @@
 #include "amqp/reply.h"
 #include "amqp/table.h"
 #include "base/mem.h"
-#include "broker/binding.h"
+#include "broker/route.h"
 
 /* Headers of one message that are looked at; the rest is as if it were not there. */
 enum { HEADERS_MAX = 1000 };

@@ -17,7 +17,7 @@
  * Like RabbitMQ, an empty key has no words, and `a.` has two, the second one empty. */
 #include "base/hash.h"
 #include "base/mem.h"
-#include "broker/binding.h"
+#include "broker/route.h"
 
 /* A key has up to 255 bytes, which may all be dots: up to 256 words, and one position more. */
 enum { WORDS_MAX = 256, LIMBS = WORDS_MAX / 64 + 1 };

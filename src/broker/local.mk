@@ -14,6 +14,9 @@ libleveret_broker_a_SOURCES = \
 	%D%/change.c \
 	%D%/change.h \
 	%D%/dead_letter.c \
+	%D%/dead_letter.h \
+	%D%/equivalence.c \
+	%D%/equivalence.h \
 	%D%/error.c \
 	%D%/error.h \
 	%D%/exchange.c \
@@ -23,16 +26,19 @@ libleveret_broker_a_SOURCES = \
 	%D%/exchange_fanout.c \
 	%D%/exchange_headers.c \
 	%D%/exchange_topic.c \
-	%D%/model.h \
+	%D%/name.c \
+	%D%/name.h \
 	%D%/publish.c \
 	%D%/publish.h \
 	%D%/queue_arguments.c \
+	%D%/queue_arguments.h \
 	%D%/queue_declare.c \
 	%D%/queue_declare.h \
-	%D%/queue_set.c \
 	%D%/removal.c \
 	%D%/removal.h \
 	%D%/restore.c \
+	%D%/route.c \
+	%D%/route.h \
 	%D%/user.c \
 	%D%/user.h \
 	%D%/vhost.c \

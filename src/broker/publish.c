@@ -10,10 +10,6 @@
 #include "amqp/properties.h"
 #include "amqp/table.h"
 #include "base/mem.h"
-#include "broker/model.h"
-
-/* Routing keys of one message beyond its own; more are not looked at. */
-enum { KEYS_MAX = 1024 };
 
 /* What it costs to put a message into one of many queues: each lies elsewhere in memory. */
 enum { QUEUE_STEPS = 30 };
@@ -28,56 +24,6 @@ struct memo {
     uint8_t key_size;
     uint8_t key[MEMO_KEY_MAX];
 };
-
-struct bytes headers_of(struct bytes properties)
-{
-    struct reader reader = reader_of(properties);
-    uint16_t flags = reader_u16(&reader);
-    if (!(flags & PROPERTY_HEADERS))
-        return bytes_of(NULL, 0);
-    if (flags & PROPERTY_CONTENT_TYPE)
-        reader_shortstr(&reader);
-    if (flags & PROPERTY_CONTENT_ENCODING)
-        reader_shortstr(&reader);
-    return reader_table(&reader);
-}
-
-static void add_key(struct queue_set *set, struct bytes key)
-{
-    if (set->keys_count > KEYS_MAX)
-        return;
-    if (set->keys_count == set->keys_capacity) {
-        set->keys_capacity = set->keys_capacity ? set->keys_capacity * 2 : 8;
-        set->keys = mem_realloc(set->keys, set->keys_capacity * sizeof(struct bytes));
-    }
-    set->keys[set->keys_count++] = key;
-}
-
-static void add_keys(struct queue_set *set, const struct field *field)
-{
-    struct field item;
-    if (field->type != 'A')
-        return;
-    for (struct reader walk = reader_of(field->value.bytes); array_next(&walk, &item);)
-        if (item.type == 'S')
-            add_key(set, item.value.bytes);
-}
-
-bool keys_collect(struct queue_set *set, struct bytes routing_key, struct bytes headers,
-                  bool with_bcc)
-{
-    bool has_bcc = false;
-    struct field field;
-    set->keys_count = 0;
-    add_key(set, routing_key);
-    for (struct reader walk = reader_of(headers); table_next(&walk, &field);) {
-        bool bcc = bytes_equal_str(field.name, "BCC");
-        has_bcc |= bcc;
-        if (bcc ? with_bcc : bytes_equal_str(field.name, "CC"))
-            add_keys(set, &field);
-    }
-    return has_bcc;
-}
 
 struct published publish_routed(struct broker *broker, struct message *message,
                                 struct queue_set *set)
@@ -101,15 +47,6 @@ struct message *message_copy(struct message_pool *pool, const struct message *me
     copy->priority = message->priority;
     copy->expires_ms = message->expires_ms;
     return copy;
-}
-
-void properties_add(struct buffer *out, const struct properties *properties)
-{
-    size_t size = properties_size(properties);
-    struct writer writer = writer_of(buffer_room(out, size), size);
-    properties_write(&writer, properties);
-    assert(!writer.bad);
-    buffer_added(out, size);
 }
 
 static struct message *without_bcc(struct message_pool *pool, const struct message *message)

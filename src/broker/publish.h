@@ -1,8 +1,8 @@
-/* A message finds its queues; and, when a queue cannot keep it, its dead-letter exchange. */
+/* A message finds its queues. */
 #ifndef LEVERET_BROKER_PUBLISH_H
 #define LEVERET_BROKER_PUBLISH_H
 
-#include "broker/exchange.h"
+#include "broker/route.h"
 
 struct published {
     size_t queues;  /* how many it went to */
@@ -13,8 +13,8 @@ struct published {
  * away from the caller. The session has made all checks. `set` is scratch space. */
 struct published publish(struct exchange *exchange, struct message *message, struct queue_set *set);
 
-/* The one queue where a message with this key and these properties goes, when that is remembered from
- * one before it; NULL: publish finds out. */
+/* The one queue where a message with this key and these properties goes, when that is remembered
+ * from one before it; NULL: publish finds out. */
 struct queue *publish_known(const struct exchange *exchange, struct bytes routing_key,
                             struct bytes properties, struct queue_set *set);
 /* To how many queues a message would go. */
@@ -22,24 +22,14 @@ size_t publish_count(struct exchange *exchange, const struct message *message,
                      struct queue_set *set);
 /* publish for a message that goes to this queue alone. */
 struct published publish_to(struct queue *queue, struct message *message);
-/* Why a message dies: the `reason` of x-death. */
-enum death { DEATH_REJECTED, DEATH_EXPIRED, DEATH_MAXLEN };
+/* ---- for this folder ---- */
 
-/* A taken message leaves the queue: to the dead-letter exchange if there is one, else dropped. It
- * may have to be read first; then it stays taken until dead_letters_move finds it. */
-void dead_letter(struct queue *queue, uint64_t sequence, enum death why);
-/* The same for a rejected message, in two steps. The first makes the dead letter, and changes nothing:
- * QUEUE_OK: *letter is a reference of the caller's, or NULL, as there is nowhere to send one;
- * QUEUE_WAIT: it has to be read first, ask again; QUEUE_EMPTY: it is damaged, and stays where it is.
- * The second publishes it, and ends the message, without waiting for anything. */
-enum queue_result dead_letter_write(struct queue *queue, uint64_t sequence,
-                                    struct message **letter);
-void dead_letter_send(struct queue *queue, uint64_t sequence, struct message *letter);
-/* Moves waiting dead letters on; once a turn. */
-void dead_letters_move(struct broker *broker);
-/* Are there any of this queue that will be moved soon, as they are being read, or the next batch has
- * room? Those that wait because journal or disk are full do not count: the queue may be what fills
- * them. */
-bool dead_letters_are_due(struct queue *queue);
+/* Puts a message into the queues of the set. */
+struct published publish_routed(struct broker *broker, struct message *message,
+                                struct queue_set *set);
+/* A copy of a message with other properties and names, sharing nothing. */
+struct message *message_copy(struct message_pool *pool, const struct message *message,
+                             struct bytes exchange, struct bytes routing_key,
+                             struct bytes properties);
 
 #endif

@@ -1,13 +1,16 @@
 /* Arguments of queues that have a meaning: which type of queue has them, what values they may take,
  * and how a second declaration is compared with the first. What is not in
  * queue/queue_settings.def is kept and never looked at, as in RabbitMQ. Reasons are written as
- * RabbitMQ writes them, which is as Erlang prints its terms. What a queue is declared with and is not
- * done is said in the log. */
+ * RabbitMQ writes them, which is as Erlang prints its terms. What a queue is declared with and is
+ * not done is said in the log. */
+#include "broker/queue_arguments.h"
+
 #include <stdio.h>
 
 #include "amqp/reply.h"
 #include "amqp/table.h"
-#include "broker/model.h"
+#include "broker/equivalence.h"
+#include "broker/name.h"
 
 enum { CLASSIC = 1, QUORUM = 2, STREAM = 4 };
 
@@ -306,52 +309,6 @@ bool queue_arguments_check(const struct vhost *vhost, struct bytes name,
 
 /* ---- equivalence ---- */
 
-bool equivalent_bool(const char *resource, const char *name, bool received, bool current,
-                     struct error *error)
-{
-    static const char *const text[] = {"false", "true"};
-    return received == current ||
-           error_set(error, REPLY_PRECONDITION_FAILED,
-                     "inequivalent arg '%s' for %s: received '%s' but current is '%s'", name,
-                     resource, text[received], text[current]);
-}
-
-static bool refuse_different(const char *resource, const char *name, const struct field *received,
-                             const struct field *current, struct error *error)
-{
-    struct buffer got = {0}, has = {0};
-    void (*print)(struct buffer *, const struct field *) =
-        received && current ? field_print_quoted : field_print;
-    print(&got, received);
-    print(&has, current);
-    error_set(error, REPLY_PRECONDITION_FAILED,
-              "inequivalent arg '%s' for %s: received %.*s but current is %.*s", name, resource,
-              BYTES_ARG(buffer_bytes(&got)), BYTES_ARG(buffer_bytes(&has)));
-    buffer_free(&got);
-    buffer_free(&has);
-    return false;
-}
-
-/* A queue without a type is a classic one. */
-static bool is_default(const char *name, const struct field *field)
-{
-    return strcmp(name, "x-queue-type") == 0 && field->type == 'S' &&
-           bytes_equal_str(field->value.bytes, "classic");
-}
-
-bool equivalent_argument(const char *resource, const char *name, struct bytes received,
-                         struct bytes current, struct error *error)
-{
-    struct field new_field, old_field;
-    struct field *got = table_find(received, bytes_str(name), &new_field) ? &new_field : NULL;
-    struct field *has = table_find(current, bytes_str(name), &old_field) ? &old_field : NULL;
-    if (got && has ? field_equal(got, has) : got == has)
-        return true;
-    if ((!got && is_default(name, has)) || (!has && is_default(name, got)))
-        return true;
-    return refuse_different(resource, name, got, has, error);
-}
-
 bool queue_arguments_equivalent(const struct queue *queue, struct bytes arguments,
                                 struct error *error)
 {
@@ -391,8 +348,8 @@ static bool is_known(struct bytes name)
     return false;
 }
 
-/* Every queue is a classic one here, and dead letters are sent once: what else these two ask for is not
- * done. */
+/* Every queue is a classic one here, and dead letters are sent once: what else these two ask for is
+ * not done. */
 static bool is_ignored(const struct known *argument, const struct field *field)
 {
     if (argument->check == check_type)
@@ -410,7 +367,8 @@ void queue_arguments_warn(const struct queue *queue)
     if (!arguments.size)
         return;
     for (size_t i = 0; i < KNOWN_COUNT; i++)
-        if (table_find(arguments, bytes_str(known[i].name), &field) && is_ignored(&known[i], &field))
+        if (table_find(arguments, bytes_str(known[i].name), &field) &&
+            is_ignored(&known[i], &field))
             add_name(&ignored, field.name);
     for (struct reader walk = reader_of(arguments); table_next(&walk, &field);)
         if (bytes_start_with(field.name, "x-") && !is_known(field.name))

@@ -3,7 +3,10 @@
 #include "amqp/reply.h"
 #include "amqp/table.h"
 #include "broker/apply.h"
-#include "broker/model.h"
+#include "broker/dead_letter.h"
+#include "broker/equivalence.h"
+#include "broker/name.h"
+#include "broker/queue_arguments.h"
 #include "queue/queue_consumer.h"
 #include "queue/queue_timer.h"
 

@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 #include "broker/apply.h"
-#include "broker/model.h"
+#include "broker/name.h"
 #include "broker/queue_declare.h"
 
 /* What it costs to take a binding away, and how much of that is done at once. */

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "broker/apply.h"
 #include "broker/catalogue.h"
-#include "broker/model.h"
+#include "broker/queue_declare.h"
 #include "broker/removal.h"
 #include "broker/user.h"
 

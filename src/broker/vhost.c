@@ -4,44 +4,14 @@
 #include "broker/vhost.h"
 
 #include <assert.h>
-#include <stdio.h>
 
 #include "amqp/reply.h"
 #include "base/mem.h"
 #include "broker/apply.h"
 #include "broker/binding.h"
-#include "broker/model.h"
+#include "broker/dead_letter.h"
+#include "broker/name.h"
 #include "broker/removal.h"
-
-struct bytes name_strip(struct bytes name, char *room)
-{
-    if (name.size == 0 || name.size > NAME_MAX_SIZE ||
-        (!memchr(name.data, '\r', name.size) && !memchr(name.data, '\n', name.size)))
-        return name;
-    size_t size = 0;
-    for (size_t i = 0; i < name.size; i++)
-        if (name.data[i] != '\r' && name.data[i] != '\n')
-            room[size++] = (char)name.data[i];
-    return bytes_of(room, size);
-}
-
-char *name_copy(bool found, struct bytes name)
-{
-    if (!found)
-        return NULL;
-    char *copy = mem_alloc(name.size + 1);
-    if (name.size)
-        memcpy(copy, name.data, name.size);
-    copy[name.size] = '\0';
-    return copy;
-}
-
-const char *resource_text(char text[RESOURCE_MAX], const char *kind, struct bytes name,
-                          const struct vhost *vhost)
-{
-    snprintf(text, RESOURCE_MAX, "%s '%.*s' in vhost '%s'", kind, BYTES_ARG(name), vhost->name);
-    return text;
-}
 
 struct vhost *vhost_find(struct broker *broker, struct bytes name)
 {

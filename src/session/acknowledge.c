@@ -1,9 +1,9 @@
-/* A delivery is taken out of the channel's unacked ones first and then dealt with, at once or when the
- * transaction commits; whatever happens to it, its consumer has room for another one. */
+/* A delivery is taken out of the channel's unacked ones first and then dealt with, at once or when
+ * the transaction commits; whatever happens to it, its consumer has room for another one. */
 #include "session/acknowledge.h"
 
 #include "base/planted.h"
-#include "broker/publish.h"
+#include "broker/dead_letter.h"
 #include "session/transaction.h"
 
 /* Of a turn's budget: what the end of a delivery costs, and how many of them go on even when it is
@@ -57,8 +57,8 @@ static void count_memory(struct channel *channel, size_t before)
     channel_server(channel)->unacked_bytes += unacked_memory(&channel->unacked) - before;
 }
 
-/* Decides deliveries up to a tag, as many as the turn's budget allows, but at least some. False: there
- * are more. */
+/* Decides deliveries up to a tag, as many as the turn's budget allows, but at least some. False:
+ * there are more. */
 static bool decide_some(struct channel *channel, uint64_t last, enum verdict verdict, bool at_once)
 {
     struct budget *turn = &channel_broker(channel)->turn;
@@ -86,8 +86,8 @@ static uint64_t last_of_all(struct channel *channel)
     return channel->all_until;
 }
 
-enum handled acknowledge(struct channel *channel, uint64_t tag, bool multiple,
-                         enum verdict verdict, struct error *error)
+enum handled acknowledge(struct channel *channel, uint64_t tag, bool multiple, enum verdict verdict,
+                         struct error *error)
 {
     struct delivery delivery;
     size_t memory = unacked_memory(&channel->unacked);

@@ -1,7 +1,7 @@
 /* Class queue (AMQP 0-9-1, 1.7). What is durable is answered when it is on the disk. */
 #include "base/mem.h"
-#include "broker/publish.h"
 #include "broker/binding.h"
+#include "broker/dead_letter.h"
 #include "broker/removal.h"
 #include "base/planted.h"
 #include "session/dispatch.h"
@@ -50,14 +50,13 @@ static uint32_t clip(uint64_t number)
 static void send_declare_ok(struct channel *channel, struct bytes name, uint64_t messages,
                             uint32_t consumers)
 {
-    union method ok = {.queue_declare_ok = {METHOD_QUEUE_DECLARE_OK, name, clip(messages),
-                                            consumers}};
+    union method ok = {
+        .queue_declare_ok = {METHOD_QUEUE_DECLARE_OK, name, clip(messages), consumers}};
     channel_send(channel, &ok);
 }
 
 static enum handled declare_reply_to(struct channel *channel,
-                                     const struct method_queue_declare *method,
-                                     struct error *error)
+                                     const struct method_queue_declare *method, struct error *error)
 {
     if (!reply_to_declare(channel, method->queue, error))
         return HANDLED_FAILED;

@@ -1,5 +1,5 @@
-/* The object that has it all, and its turn. Everything that happens later than the input that caused
- * it happens in `tick`, in one order: dead letters, input that had to wait, deliveries, the
+/* The object that has it all, and its turn. Everything that happens later than the input that
+ * caused it happens in `tick`, in one order: dead letters, input that had to wait, deliveries, the
  * store, what the store has made durable, timers, alarms. */
 #include "session/server.h"
 
@@ -73,8 +73,7 @@ static const char *failure(const struct service *service)
 /* Tells every connection why it ends; the log has said it already. */
 static void fail_all(struct server *server, const char *reason, uint16_t code, const char *detail)
 {
-    list_for_each_safe(link, after, &server->connections)
-    {
+    list_for_each_safe(link, after, &server->connections) {
         struct connection *connection = list_entry(link, struct connection, link);
         ending_set(connection, ENDING_CLOSED, reason);
         connection_fail(connection, code, 0, detail);

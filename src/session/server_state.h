@@ -3,7 +3,7 @@
 #define LEVERET_SESSION_SERVER_STATE_H
 
 #include "base/timer.h"
-#include "broker/exchange.h"
+#include "broker/route.h"
 #include "peer/output.h"
 #include "session/server.h"
 #include "session/trace.h"

@@ -1,12 +1,13 @@
-/* A transaction is on server->transactions while there is something to do about it that could not be
- * done in one go. Each turn does a bounded amount, for the first that can go on, and then for those
- * behind it. */
+/* A transaction is on server->transactions while there is something to do about it that could not
+ * be done in one go. Each turn does a bounded amount, for the first that can go on, and then for
+ * those behind it. */
 #include "session/transaction.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "broker/dead_letter.h"
 #include "session/handlers.h"
 #include "session/publishing.h"
 
@@ -23,9 +24,9 @@ struct kept_delivery {
 };
 
 enum stage {
-    STAGE_OPEN,     /* collecting */
-    STAGE_CHECKING, /* a commit was asked for, nothing was changed */
-    STAGE_APPLYING, /* ... and it is being done */
+    STAGE_OPEN,      /* collecting */
+    STAGE_CHECKING,  /* a commit was asked for, nothing was changed */
+    STAGE_APPLYING,  /* ... and it is being done */
     STAGE_RESTORING, /* a rollback: deliveries are outstanding again, one after the other */
     STAGE_DROPPING,  /* nobody wants it any more */
 };
@@ -42,11 +43,11 @@ struct transaction {
     size_t message_count, message_capacity;
     struct kept_delivery *deliveries;
     size_t delivery_count, delivery_capacity;
-    bool is_unordered; /* their tags do not rise */
+    bool is_unordered;      /* their tags do not rise */
     struct unacked unacked; /* those of a rollback, as far as they are restored */
-    size_t at;       /* messages, and then deliveries, that this stage is done with */
-    uint64_t bytes;  /* memory of all that is kept */
-    uint64_t array_bytes; /* of this, beside the messages */
+    size_t at;              /* messages, and then deliveries, that this stage is done with */
+    uint64_t bytes;         /* memory of all that is kept */
+    uint64_t array_bytes;   /* of this, beside the messages */
     uint64_t record; /* what the records of the commit will take, as far as it was checked, */
     uint64_t steps;  /* and what it will cost to apply it */
 };
@@ -59,8 +60,8 @@ enum {
     DELIVERY_STEPS = 15,
     RETURN_STEPS = 8,
     LETTER_STEPS = 200,
-    LITTLE = 10000, /* messages and deliveries that go at once with their channel */
-    QUEUE_STEPS = 30, /* of each queue that a message goes to */
+    LITTLE = 10000,    /* messages and deliveries that go at once with their channel */
+    QUEUE_STEPS = 30,  /* of each queue that a message goes to */
     SETTLE_BYTES = 20, /* of a settled message in the journal, at most */
 };
 
@@ -145,8 +146,8 @@ void transaction_add_delivery(struct channel *channel, const struct delivery *de
     struct transaction *tx = channel->transaction;
     if (tx->delivery_count && tx->deliveries[tx->delivery_count - 1].delivery.tag > delivery->tag)
         tx->is_unordered = true;
-    tx->deliveries =
-        grow(tx, tx->deliveries, tx->delivery_count, &tx->delivery_capacity, sizeof(*tx->deliveries));
+    tx->deliveries = grow(tx, tx->deliveries, tx->delivery_count, &tx->delivery_capacity,
+                          sizeof(*tx->deliveries));
     tx->deliveries[tx->delivery_count++] =
         (struct kept_delivery){.delivery = *delivery, .verdict = (uint8_t)verdict};
 }
@@ -205,8 +206,7 @@ static enum progress write_letter(struct transaction *tx, struct kept_delivery *
     struct queue *queue = kept->delivery.source->base.queue;
     if (kept->verdict != VERDICT_REJECT || !queue || !queue->settings->dead_letter_exchange)
         return PROGRESS_DONE;
-    enum queue_result result =
-        dead_letter_write(queue, kept->delivery.sequence, &kept->letter);
+    enum queue_result result = dead_letter_write(queue, kept->delivery.sequence, &kept->letter);
     kept->is_damaged = result == QUEUE_EMPTY;
     if (!kept->letter)
         return result == QUEUE_WAIT ? PROGRESS_WAITS : PROGRESS_DONE;
@@ -279,8 +279,7 @@ static enum progress check(struct transaction *tx, struct error *error)
         if (progress != PROGRESS_DONE)
             return progress;
         tx->at++;
-        if (!check_record(tx, error) ||
-            (tx->channel && !transaction_check(tx->channel, error)))
+        if (!check_record(tx, error) || (tx->channel && !transaction_check(tx->channel, error)))
             return PROGRESS_FAILED;
     }
     return find_room(tx, error);
@@ -516,8 +515,7 @@ void transactions_tick(struct server *server)
     if (list_is_empty(&server->transactions))
         return;
     server->broker->turn = budget_of(TURN_STEPS);
-    list_for_each_safe(link, after, &server->transactions)
-    {
+    list_for_each_safe(link, after, &server->transactions) {
         struct transaction *tx = list_entry(link, struct transaction, link);
         enum progress progress = go_on(tx, &error);
         if (progress == PROGRESS_DONE || progress == PROGRESS_FAILED)
@@ -579,8 +577,8 @@ void transaction_roll_back(struct channel *channel)
     put_off(tx, progress);
 }
 
-/* The channel has gone: nothing refers to it any more, and what it leaves is one to be dropped, unless
- * it is a commit that has begun. */
+/* The channel has gone: nothing refers to it any more, and what it leaves is one to be dropped,
+ * unless it is a commit that has begun. */
 static void leave(struct transaction *tx)
 {
     struct list *link;

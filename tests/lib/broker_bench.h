@@ -1,6 +1,6 @@
 /* A broker's model over a store in memory, for tests of src/broker: made with bench_new, with the
- * virtual host `/` and the user guest in it. What is asked of it and refused is kept in bench.error;
- * helpers that must not fail are checks of their own. */
+ * virtual host `/` and the user guest in it. What is asked of it and refused is kept in
+ * bench.error; helpers that must not fail are checks of their own. */
 #ifndef LEVERET_TESTS_LIB_BROKER_BENCH_H
 #define LEVERET_TESTS_LIB_BROKER_BENCH_H
 
@@ -33,9 +33,9 @@ void bench_restart(struct bench *bench);
 /* "406 the detail" of the last error; "" when there was none. Forgets it. */
 const char *bench_text(struct bench *bench);
 
-/* Contents of a table from a text such as "x-max-length=I5 x-overflow=Sdrop-head a=V b=t1": type and
- * value after the name; types t I l S T V, and A for an array of strings with commas. Points into
- * memory that lives until bench_table is called 8 times more. */
+/* Contents of a table from a text such as "x-max-length=I5 x-overflow=Sdrop-head a=V b=t1": type
+ * and value after the name; types t I l S T V, and A for an array of strings with commas. Points
+ * into memory that lives until bench_table is called 8 times more. */
 struct bytes bench_table(const char *text);
 
 /* Declares; `what` has letters: d durable, a auto-delete, x exclusive (connection 1), i internal,
@@ -47,8 +47,8 @@ struct exchange *bench_exchange(struct bench *bench, const char *name, const cha
 /* Binds a queue, or the exchange of that name if there is no such queue. */
 bool bench_bind(struct bench *bench, const char *source, const char *destination, const char *key,
                 const char *arguments);
-bool bench_unbind(struct bench *bench, const char *source, const char *destination,
-                  const char *key, const char *arguments);
+bool bench_unbind(struct bench *bench, const char *source, const char *destination, const char *key,
+                  const char *arguments);
 /* Publishes a message of body `body` with these headers (NULL: without any properties); returns how
  * many queues it went to. `expiration` may be NULL. */
 size_t bench_publish(struct bench *bench, const char *exchange, const char *key,

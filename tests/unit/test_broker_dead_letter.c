@@ -1,6 +1,7 @@
 /* Dead letters: where they go, what they say, and when they do not go round for ever. */
 #include <stdio.h>
 
+#include "broker/dead_letter.h"
 #include "tests/lib/broker_bench.h"
 #include "tests/lib/amqp_more.h"
 

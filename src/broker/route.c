@@ -1,9 +1,14 @@
 /* Routing. Exchanges reached wait on a stack and are visited once each, so that cycles end; every
  * queue is added once. What has been seen carries the number of this routing, so that nothing is
  * to be cleared afterwards. */
+#include "broker/route.h"
+
+#include "amqp/properties.h"
+#include "amqp/table.h"
 #include "base/mem.h"
-#include "broker/binding.h"
-#include "broker/model.h"
+
+/* Routing keys of one message beyond its own; more are not looked at. */
+enum { KEYS_MAX = 1024 };
 
 void queue_set_free(struct queue_set *set)
 {
@@ -82,4 +87,56 @@ void exchange_route(struct exchange *exchange, const struct bytes *keys, size_t 
     while (set->pending_count)
         visit(set->pending[--set->pending_count], keys, count, headers, set);
     budget_use(&set->broker->turn, set->work - before);
+}
+
+/* ---- the keys of a message ---- */
+
+struct bytes headers_of(struct bytes properties)
+{
+    struct reader reader = reader_of(properties);
+    uint16_t flags = reader_u16(&reader);
+    if (!(flags & PROPERTY_HEADERS))
+        return bytes_of(NULL, 0);
+    if (flags & PROPERTY_CONTENT_TYPE)
+        reader_shortstr(&reader);
+    if (flags & PROPERTY_CONTENT_ENCODING)
+        reader_shortstr(&reader);
+    return reader_table(&reader);
+}
+
+static void add_key(struct queue_set *set, struct bytes key)
+{
+    if (set->keys_count > KEYS_MAX)
+        return;
+    if (set->keys_count == set->keys_capacity) {
+        set->keys_capacity = set->keys_capacity ? set->keys_capacity * 2 : 8;
+        set->keys = mem_realloc(set->keys, set->keys_capacity * sizeof(struct bytes));
+    }
+    set->keys[set->keys_count++] = key;
+}
+
+static void add_keys(struct queue_set *set, const struct field *field)
+{
+    struct field item;
+    if (field->type != 'A')
+        return;
+    for (struct reader walk = reader_of(field->value.bytes); array_next(&walk, &item);)
+        if (item.type == 'S')
+            add_key(set, item.value.bytes);
+}
+
+bool keys_collect(struct queue_set *set, struct bytes routing_key, struct bytes headers,
+                  bool with_bcc)
+{
+    bool has_bcc = false;
+    struct field field;
+    set->keys_count = 0;
+    add_key(set, routing_key);
+    for (struct reader walk = reader_of(headers); table_next(&walk, &field);) {
+        bool bcc = bytes_equal_str(field.name, "BCC");
+        has_bcc |= bcc;
+        if (bcc ? with_bcc : bytes_equal_str(field.name, "CC"))
+            add_keys(set, &field);
+    }
+    return has_bcc;
 }

@@ -1,0 +1,29 @@
+/* A queue cannot keep a message: it goes to the dead-letter exchange. */
+#ifndef LEVERET_BROKER_DEAD_LETTER_H
+#define LEVERET_BROKER_DEAD_LETTER_H
+
+#include "broker/broker.h"
+
+/* Why a message dies: the `reason` of x-death. */
+enum death { DEATH_REJECTED, DEATH_EXPIRED, DEATH_MAXLEN };
+
+/* A taken message leaves the queue: to the dead-letter exchange if there is one, else dropped. It
+ * may have to be read first; then it stays taken until dead_letters_move finds it. */
+void dead_letter(struct queue *queue, uint64_t sequence, enum death why);
+/* The same for a rejected message, in two steps. The first makes the dead letter, and changes
+ * nothing: QUEUE_OK: *letter is a reference of the caller's, or NULL, as there is nowhere to send
+ * one; QUEUE_WAIT: it has to be read first, ask again; QUEUE_EMPTY: it is damaged, and stays where
+ * it is. The second publishes it, and ends the message, without waiting for anything. */
+enum queue_result dead_letter_write(struct queue *queue, uint64_t sequence,
+                                    struct message **letter);
+void dead_letter_send(struct queue *queue, uint64_t sequence, struct message *letter);
+/* Moves waiting dead letters on; once a turn. */
+void dead_letters_move(struct broker *broker);
+/* Are there any of this queue that will be moved soon, as they are being read, or the next batch
+ * has room? Those that wait because journal or disk are full do not count: the queue may be what
+ * fills them. */
+bool dead_letters_are_due(struct queue *queue);
+/* Forgets the taken messages that wait to be dead-lettered; for a queue that goes. */
+void dead_letters_forget(struct queue *queue);
+
+#endif

@@ -1,0 +1,17 @@
+/* Arguments of queues that have a meaning: see queue_arguments.c. */
+#ifndef LEVERET_BROKER_QUEUE_ARGUMENTS_H
+#define LEVERET_BROKER_QUEUE_ARGUMENTS_H
+
+#include "broker/queue_declare.h"
+
+/* May a queue be declared like this? Known arguments must have a fitting type and value, and fit
+ * the type of queue that x-queue-type names. */
+bool queue_arguments_check(const struct vhost *vhost, struct bytes name,
+                           const struct queue_declare *declare, struct error *error);
+/* Is a second declaration equivalent to the first? Known arguments of its type are compared. */
+bool queue_arguments_equivalent(const struct queue *queue, struct bytes arguments,
+                                struct error *error);
+/* Logs which arguments of a new queue ask for what is not done, and which are not known at all. */
+void queue_arguments_warn(const struct queue *queue);
+
+#endif

@@ -1,0 +1,46 @@
+/* Routing: which queues a message goes to. */
+#ifndef LEVERET_BROKER_ROUTE_H
+#define LEVERET_BROKER_ROUTE_H
+
+#include "broker/binding.h"
+
+/* What routing looks at. */
+struct route {
+    struct bytes routing_key;
+    struct bytes headers; /* contents of the headers table; empty: none */
+};
+
+struct memo;
+
+/* The queues a message goes to: each at most once. All zero at first; kept by the caller and used
+ * again for the same broker, which also lets publish remember where messages went before. */
+struct queue_set {
+    struct broker *broker;
+    struct queue **queues;
+    size_t count, capacity;
+    uint64_t work; /* what routing has looked at: bindings, patterns, queues found; it only rises */
+    size_t matched;            /* bindings of the exchange at hand that matched */
+    struct exchange **pending; /* exchanges reached and not visited yet */
+    size_t pending_count, pending_capacity;
+    struct bytes *keys; /* routing keys of a message that has several */
+    size_t keys_count, keys_capacity;
+    struct memo *memos; /* publish.c's */
+};
+
+void queue_set_free(struct queue_set *set);
+void queue_set_add_queue(struct queue_set *set, struct queue *queue);
+void queue_set_add_destination(struct queue_set *set, const struct binding *binding);
+/* Fills the set: through bindings between exchanges (cycles are fine), to alternate exchanges where
+ * nothing matched. `keys` are the routing key and those of the CC and BCC headers, at
+ * least one. */
+void exchange_route(struct exchange *exchange, const struct bytes *keys, size_t count,
+                    struct bytes headers, struct queue_set *set);
+
+/* The contents of the headers table among properties; empty when there is none. */
+struct bytes headers_of(struct bytes properties);
+/* Collects the routing key and the keys of CC, and of BCC when `with_bcc`, in set->keys. Returns
+ * whether there was a BCC header. */
+bool keys_collect(struct queue_set *set, struct bytes routing_key, struct bytes headers,
+                  bool with_bcc);
+
+#endif

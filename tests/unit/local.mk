@@ -30,6 +30,7 @@ UNIT_TESTS = \
 	%D%/test_options.t \
 	%D%/test_queue_settings.t \
 	%D%/test_wait.t \
+	%D%/test_peer_output.t \
 	%D%/test_service.t \
 	%D%/test_store_disk.t \
 	%D%/test_store_kv.t \

@@ -150,7 +150,7 @@ static bool compact_record(struct store *store, bool *failed)
         return false;
     }
     bytes = segment_bytes(store, c->offset, size, failed);
-    if (!bytes)
+    if (!bytes || !space_covers(store, size))
         return false;
     struct record record;
     struct message_payload payload;

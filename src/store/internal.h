@@ -156,6 +156,8 @@ struct write_job {
     bool states;       /* that it was synced is to be written to the identity */
     uint64_t laid_out; /* the file was written to up to here, with whatever */
     uint64_t ahead;    /* how far zeros are written at a time */
+    uint64_t allocated; /* whatever happens on the disk, the file has room up to here */
+    uint64_t reach;     /* ... and is to have it up to here afterwards; 0: as it is */
     int error;       /* of a failed write, 0: it is written (and synced if asked) */
     bool sync_failed;
 };
@@ -504,7 +506,8 @@ struct reserve_job {
     struct disk *disk;
     enum reserve which;
     uint64_t size;
-    bool grows; /* the file is there */
+    uint64_t from; /* its size before; 0: there is none */
+    bool is_taken; /* the file has gone meanwhile */
     int error;
 };
 
@@ -514,6 +517,7 @@ struct release_job {
     uint32_t spares[SPARES_MAX];
     uint32_t count;
     bool reserves[RESERVES];
+    uint64_t keep;       /* of the journal's: so much of it stays */
     uint64_t free_bytes; /* afterwards */
 };
 
@@ -535,12 +539,26 @@ bool space_is_wanted(const struct store *store);
 bool space_is_tight(const struct store *store);
 /* How many files more may be kept for reuse. */
 uint32_t space_spares(const struct store *store);
+/* Is all that goes to the disk, with so many bytes more, sure to find room there, whatever others take?
+ * False: not now; what it needs is being made, if it can be. */
+bool space_covers(struct store *store, uint64_t bytes);
+/* Might others take the room of a batch of this size before it is written? Then it goes to where it has
+ * room: into a new segment, which may take the reserve, if the active one has none. */
+bool space_is_scarce(const struct store *store, uint64_t size);
+/* How far the active segment is to have room when a batch of this size, its last, is written; 0: as it
+ * is. */
+uint64_t space_reach(const struct store *store, uint64_t size);
+/* A segment of so many bytes finds no room: the name of a reserve that is as large, which becomes its
+ * file. NULL: there is none. */
+const char *space_take_reserve(struct store *store, uint64_t bytes);
 /* A write of the journal met a full disk: gives up what can be given up. False: there is nothing
  * left. */
 bool space_release(struct store *store);
 /* The index could not be written or opened: the same for it, if it was for lack of room. */
 void space_needed(struct store *store);
 void space_tick(struct store *store);
+/* When it has something to do; UINT64_MAX: that is not known. */
+uint64_t space_next_ms(const struct store *store);
 void reserve_done(struct store *store, struct reserve_job *job);
 /* The index is to take an image of so many bytes. */
 void space_for_image(struct store *store, uint64_t bytes);
@@ -617,7 +635,14 @@ struct store {
     struct store_stats stats;
     char failure[200];
     bool is_failed, is_short, is_closing;
-    uint64_t free_bytes;     /* of the disk, when it was measured last */
+    uint64_t disk_free;      /* of the disk, when it was measured last */
+    uint64_t free_bytes;     /* ... and what the journal's reserve has beside its usual size */
+    uint64_t allocated;      /* the active segment has room up to here; 0: that is not known */
+    uint64_t asked;          /* size that the journal's reserve should have for what was to be taken; */
+    uint64_t asked_ms;       /* ... when that was; 0: never */
+    bool is_room_awaited;    /* somebody asks again when there is more room; */
+    bool has_new_room;       /* ... which there is since this turn */
+    bool is_uncoverable;     /* files cannot be given room */
     uint64_t room;           /* what the filling batch may grow to */
     uint64_t missed_ms;      /* when somebody had no room last; 0: never */
     struct reserve_job *reserving;

@@ -78,20 +78,34 @@ static void finish_bytes(struct write_job *job, uint32_t end)
 
 /* ---- the syncer's side ---- */
 
+/* The segment gets a file that is there. One that it had before, and that was too small, goes. */
+static int recycle(struct write_job *job)
+{
+    const struct disk_ops *ops = job->disk->ops;
+    if (job->file)
+        ops->close(job->file);
+    job->file = NULL;
+    int error = ops->rename(job->disk, job->recycle, job->create);
+    if (error)
+        return error;
+    job->recycle[0] = '\0';
+    error = ops->open(job->disk, job->create, DISK_WRITE, &job->file);
+    if (error)
+        return error;
+    if (ops->size(job->file, &job->laid_out) != 0)
+        job->laid_out = 0;
+    job->allocated = job->laid_out / DISK_BLOCK * DISK_BLOCK;
+    return 0;
+}
+
 static int create_segment(struct write_job *job)
 {
     const struct disk_ops *ops = job->disk->ops;
     struct iovec part = {job->header, SEGMENT_HEADER};
     if (job->recycle[0]) {
-        int error = ops->rename(job->disk, job->recycle, job->create);
+        int error = recycle(job);
         if (error)
             return error;
-        job->recycle[0] = '\0';
-        error = ops->open(job->disk, job->create, DISK_WRITE, &job->file);
-        if (error)
-            return error;
-        if (ops->size(job->file, &job->laid_out) != 0)
-            job->laid_out = 0;
     } else if (!job->file) {
         int error = ops->open(job->disk, job->create, DISK_CREATE, &job->file);
         if (error == EEXIST) /* made by an attempt that failed further on */
@@ -144,6 +158,8 @@ static int write_ahead(struct write_job *job)
         parts[count++] = (struct iovec){(void *)(uintptr_t)zeros, DISK_BLOCK};
     job->laid_out = from + (uint64_t)count * DISK_BLOCK;
     int error = job->disk->ops->write(job->file, parts, count, from);
+    if (!error && job->allocated < job->laid_out)
+        job->allocated = job->laid_out;
     return error == ENOSPC || error == EDQUOT ? 0 : error;
 }
 
@@ -224,6 +240,14 @@ static int finish_before(struct write_job *job)
     return 0;
 }
 
+/* Room for the batches that follow, which nobody else can take. If there is none, they may still find
+ * some. */
+static void allocate_ahead(struct write_job *job)
+{
+    if (job->allocated < job->reach && job->disk->ops->allocate(job->file, job->reach) == 0)
+        job->allocated = job->reach;
+}
+
 /* A file that ends too early tells nothing. Where this cannot be written, no more is known than before. */
 static void state(struct write_job *job)
 {
@@ -251,6 +275,8 @@ static void run_write(struct job *link)
         state(job);
     if (!job->error && job->cut && (job->sync || !job->number))
         cut_before(job);
+    if (!job->error && job->number)
+        allocate_ahead(job);
     if (job->disk->ops->free_space(job->disk, &job->free_bytes, &total) != 0)
         job->free_bytes = UINT64_MAX;
 }
@@ -351,7 +377,7 @@ static void roll(struct store *store)
     segment_header_write(job->header, &header);
     job->before = store->active_file;
     job->file = NULL;
-    job->laid_out = 0;
+    job->laid_out = job->allocated = store->allocated = 0;
     job->ahead = store->options.segment_bytes / 64 < AHEAD_MAX ? store->options.segment_bytes / 64
                                                                : AHEAD_MAX;
     store->active = segment;
@@ -443,6 +469,7 @@ static void begin_large(struct store *store)
     job->place_at = job->batch_header.offset + BATCH_HEADER;
     job->is_placing = true;
     store->is_writing = true;
+    space_measured(store);
 }
 
 /* Behind the next one it cannot be missed again. */
@@ -533,6 +560,19 @@ void journal_tick(struct store *store)
     job->block_size = 0;
 }
 
+/* Does the batch go to the active segment? */
+static bool fits(const struct store *store, uint64_t size)
+{
+    const struct segment *active = store->active;
+    if (!active)
+        return false;
+    uint64_t end = active->size + size;
+    bool has_room = end <= store->allocated;
+    if (space_is_scarce(store, size) && (has_room || store->reserved[RESERVE_JOURNAL]))
+        return has_room;
+    return end <= store->options.segment_bytes || active->size <= SEGMENT_HEADER;
+}
+
 static void write_filling(struct store *store, bool sync)
 {
     struct write_job *job = &store->write;
@@ -540,10 +580,10 @@ static void write_filling(struct store *store, bool sync)
     uint64_t size = batch_exact_size(store->filling);
     job->create[0] = '\0';
     job->file = store->active_file;
-    struct segment *active = store->active;
-    if (!active ||
-        (active->size + size > store->options.segment_bytes && active->size > SEGMENT_HEADER))
+    if (!fits(store, size)) {
         roll(store);
+        sync |= space_is_scarce(store, size); /* what the segment before had in advance is given back */
+    }
     job->segment = store->active;
     job->offset = store->active->size;
     job->number = store->filling->number;
@@ -554,6 +594,7 @@ static void write_filling(struct store *store, bool sync)
     if (!large)
         seal(store);
     store->active->size += size;
+    job->reach = space_reach(store, size);
     store->active->last_batch = job->number;
     store->position.batch = job->number + 1;
     store->position.segment = store->active->number;
@@ -631,13 +672,27 @@ static struct outage *passing(struct store *store, const struct write_job *job)
                                                                            : NULL;
 }
 
+/* A segment that nothing is in yet gets a reserve as its file. What is given up otherwise others may
+ * have taken before it is tried again. */
+static bool use_reserve(struct store *store)
+{
+    struct write_job *job = &store->write;
+    bool is_first = job->number && job->offset == SEGMENT_HEADER;
+    const char *name = is_first ? space_take_reserve(store, job->offset + job->size) : NULL;
+    if (!name)
+        return false;
+    segment_name(job->create, job->segment->number);
+    snprintf(job->recycle, sizeof(job->recycle), "%s", name);
+    return true;
+}
+
 /* Nothing was promised about this batch, and no sync has failed: the same bytes can be written to the
  * same place again once there is room. */
 static void write_later(struct store *store, struct outage *outage)
 {
     outage_fail(outage, store->options.log, store->now_ms, strerror(store->write.error));
     store->is_short |= !planted(PLANTED_SHORT_FORGOTTEN);
-    if (outage == &store->full && space_release(store))
+    if (outage == &store->full && (use_reserve(store) || space_release(store)))
         journal_retry(store);
     else
         store->retry_ms = outage->retry_ms;
@@ -666,6 +721,7 @@ void journal_written(struct store *store, struct write_job *job)
         return;
     }
     store->is_writing = false;
+    store->allocated = job->allocated;
     outage_succeed(&store->full, store->now_ms);
     outage_succeed(&store->unopened, store->now_ms);
     space_note(store, job->free_bytes);

@@ -5,10 +5,18 @@
  * A record of a message is taken only when there is room for it beside all that is on its way: a
  * batch with something in it that does not fit could never be written, and all else would wait
  * behind it. While the disk is short its publisher waits, as all do; one whose message is larger
- * than what is free is told so. Settles and declarations are always taken. For the case that the
- * disk fills up all the same, by whatever else writes to it, files are kept that can be given up:
- * one for the journal, one for the index (each goes to the other when that has none left), and one
- * for a start, as others may have taken what the broker before gave up. */
+ * than what is free is told so. Settles and declarations are always taken.
+ *
+ * Whatever else writes to the disk may take what was free a moment ago. So where that is not plenty,
+ * a batch takes only what is sure of its room: a part of the active segment that has its blocks, or
+ * the journal's reserve, which becomes the file of the next segment, and is nobody else's for a
+ * moment. What is asked for and larger waits until the reserve has grown by it; what the reserve has
+ * beside its usual size counts as free, and is given back when nobody asks for it any more. A part of
+ * it is left to settles and declarations, in the batch and behind it.
+ *
+ * Two more files are kept to be given up: one for the index and one for a start, as others may have
+ * taken what the broker before gave up. That for the index is used for the journal when that has none
+ * left, if it is large enough; and the index gets what the journal's has beside what relies on it. */
 #include <errno.h>
 #include <string.h>
 
@@ -17,6 +25,9 @@
 
 enum { CHECK_MS = 500, RESERVE_RETRY_MS = 10000, SHORT_MIN = 64 << 10, MISSED_MS = 10000 };
 enum { START_MIN = 256 << 10 };
+/* With so much free, or so many times what is asked for, nobody can take all of it in a moment. */
+enum { COVER_BELOW = 1 << 30, COVER_PART = 16 };
+enum { SLACK_MAX = 1 << 20, AHEAD_MIN = 64 << 10, ASKED_MS = 10000 };
 enum { INDEX_NEEDS = 8 << 20 }; /* with less free, an index that cannot be written lacks room */
 
 static const struct {
@@ -69,11 +80,130 @@ void space_fit(struct store *store)
     o->checkpoint_bytes = at_most(o->checkpoint_bytes, total / 8, 4 << 20);
     if (o->disk_reserve_bytes == STORE_DISK_RESERVE)
         o->disk_reserve_bytes = at_most(o->disk_reserve_bytes, total / 8, 0);
-    store->free_bytes = free_bytes;
+    store->disk_free = store->free_bytes = free_bytes;
     space_measured(store);
 }
 
+/* ---- what is sure ---- */
+
+/* Beside what is asked for, a batch takes settles, marks and names, and has a header. */
+static uint64_t slack(const struct store *store)
+{
+    return at_most(store->options.disk_reserve_bytes / 8, SLACK_MAX, SEGMENT_HEADER + BATCH_HEADER);
+}
+
+/* The reserve that a batch of so many bytes needs. */
+static uint64_t reserve_for(const struct store *store, uint64_t bytes)
+{
+    uint64_t size = SEGMENT_HEADER + bytes + slack(store);
+    return (size + DISK_BLOCK - 1) / DISK_BLOCK * DISK_BLOCK;
+}
+
+/* What the journal's reserve has without being asked. */
+static uint64_t reserve_usual(const struct store *store, enum reserve which)
+{
+    return at_most(store->options.disk_reserve_bytes / 8 * reserves[which].eighths,
+                   reserves[which].size_max, 0) / DISK_BLOCK * DISK_BLOCK;
+}
+
+static bool is_covering(const struct store *store)
+{
+    return store->options.disk_reserve_bytes && !store->is_uncoverable &&
+           store->options.disk->ops->allocate && !planted(PLANTED_NOT_COVERED);
+}
+
+/* A batch of so many bytes is sure of its room because there is plenty. */
+static uint64_t plenty(const struct store *store)
+{
+    if (!is_covering(store))
+        return UINT64_MAX;
+    return store->disk_free < COVER_BELOW ? 0 : store->disk_free / COVER_PART;
+}
+
+/* Room behind the last batch of the active segment. */
+static uint64_t tail(const struct store *store)
+{
+    uint64_t end = store->active ? store->active->size : 0;
+    return end && store->allocated > end ? store->allocated - end : 0;
+}
+
+/* Bytes of a write that may take the reserve: it begins a segment. */
+static uint64_t in_flight(const struct store *store)
+{
+    bool begins = store->is_writing && store->write.number && !store->allocated;
+    return begins ? store->write.size : 0;
+}
+
+/* What the filling batch may take and still be written: behind the last one, or into the reserve. */
+static uint64_t covered(const struct store *store)
+{
+    uint64_t reserve = store->reserved[RESERVE_JOURNAL];
+    uint64_t taken = SEGMENT_HEADER + in_flight(store);
+    uint64_t whole = reserve > taken ? reserve - taken : 0;
+    if (whole < tail(store))
+        whole = tail(store);
+    whole = whole > slack(store) ? whole - slack(store) : 0;
+    return whole > plenty(store) ? whole : plenty(store);
+}
+
+bool space_is_scarce(const struct store *store, uint64_t size)
+{
+    return size > plenty(store);
+}
+
+uint64_t space_reach(const struct store *store, uint64_t size)
+{
+    uint64_t end = store->active->size, most = store->options.segment_bytes;
+    uint64_t wanted = most / 4 > 2 * size ? most / 4 : 2 * size;
+    uint64_t ahead = at_most(wanted, store->disk_free / 8, AHEAD_MIN);
+    if (plenty(store) || end >= most || store->allocated >= end + ahead / 2)
+        return 0;
+    return at_most(end + ahead, most, 0) / DISK_BLOCK * DISK_BLOCK;
+}
+
+/* What is free, and what is as good for who publishes: what the reserve has beside its usual size. */
+static void note_free(struct store *store, uint64_t bytes)
+{
+    uint64_t usual = reserve_usual(store, RESERVE_JOURNAL), has = store->reserved[RESERVE_JOURNAL];
+    store->disk_free = store->free_bytes = bytes;
+    if (plenty(store) == 0)
+        store->free_bytes += has > usual ? has - usual : 0;
+}
+
+/* The reserve is to be large enough for so many bytes. False: there is no room for that. */
+static bool ask(struct store *store, uint64_t bytes)
+{
+    uint64_t needed = reserve_for(store, bytes), usual = reserve_usual(store, RESERVE_JOURNAL);
+    uint64_t has = store->reserved[RESERVE_JOURNAL], grows = needed > has ? needed - has : 0;
+    if (grows && store->disk_free < grows + SHORT_MIN)
+        return false;
+    if (grows && store->disk_free > grows + usual + store->options.disk_reserve_bytes / 2)
+        needed += usual; /* so that there is one afterwards, too */
+    if (grows && needed > store->asked)
+        store->asked = needed;
+    store->asked_ms = store->now_ms;
+    return true;
+}
+
+bool space_covers(struct store *store, uint64_t bytes)
+{
+    if (store->filling->size + store->promised + bytes <= covered(store))
+        return true;
+    ask(store, bytes);
+    return false;
+}
+
 /* ---- giving up ---- */
+
+/* Makes a reserve smaller. */
+static void cut_reserve(struct disk *disk, enum reserve which, uint64_t size)
+{
+    struct disk_file *file;
+    if (!disk->ops->cut || disk->ops->open(disk, reserves[which].name, DISK_WRITE, &file) != 0)
+        return;
+    disk->ops->cut(file, size);
+    disk->ops->close(file);
+}
 
 static void run_release(struct job *link)
 {
@@ -87,6 +217,8 @@ static void run_release(struct job *link)
     for (int i = 0; i < RESERVES; i++)
         if (job->reserves[i])
             disk->ops->unlink(disk, reserves[i].name);
+    if (job->keep)
+        cut_reserve(disk, RESERVE_JOURNAL, job->keep);
     uint64_t total;
     if (disk->ops->free_space(disk, &job->free_bytes, &total) != 0)
         job->free_bytes = 0;
@@ -107,29 +239,37 @@ static void add_spares(struct store *store, struct release_job *job)
         job->spares[job->count++] = store->spares[--store->spares_count];
 }
 
+/* It is not one any more, and neither is what is being made of it. */
+static void forget_reserve(struct store *store, enum reserve which)
+{
+    store->reserved[which] = 0;
+    if (store->reserving && store->reserving->which == which)
+        store->reserving->is_taken = true;
+}
+
 static void add_reserve(struct store *store, struct release_job *job, enum reserve which)
 {
     job->reserves[which] = store->reserved[which] > 0;
-    store->reserved[which] = 0;
+    forget_reserve(store, which);
     store->reserve_ms[which] = store->now_ms + RESERVE_RETRY_MS;
+}
+
+/* That of the journal, but for what is on its way there, and what consumers need behind that. */
+static void add_rest(struct store *store, struct release_job *job)
+{
+    uint64_t keep = reserve_for(store, store->filling->size + store->promised + in_flight(store));
+    if (store->reserved[RESERVE_JOURNAL] <= keep || store->reserving)
+        return;
+    job->keep = store->reserved[RESERVE_JOURNAL] = keep;
+    store->reserve_ms[RESERVE_JOURNAL] = store->now_ms + RESERVE_RETRY_MS;
 }
 
 static bool is_empty(const struct release_job *job)
 {
-    bool any = job->count;
+    bool any = job->count || job->keep;
     for (int i = 0; i < RESERVES; i++)
         any |= job->reserves[i];
     return !any;
-}
-
-/* Spare files and one reserve; when there is none of that any more, the other. */
-static void add_for(struct store *store, struct release_job *job, enum reserve first,
-                    enum reserve second)
-{
-    add_spares(store, job);
-    add_reserve(store, job, first);
-    if (is_empty(job))
-        add_reserve(store, job, second);
 }
 
 /* By the syncer, so that a write that is handed to it next finds the room. False: there is nothing.
@@ -168,10 +308,24 @@ void release_done(struct store *store, struct release_job *job)
     mem_free(job);
 }
 
+const char *space_take_reserve(struct store *store, uint64_t bytes)
+{
+    enum reserve which = RESERVE_JOURNAL;
+    if (store->reserved[which] < bytes)
+        which = RESERVE_INDEX;
+    if (store->reserved[which] < bytes || planted(PLANTED_RESERVE_GIVEN_UP))
+        return NULL;
+    forget_reserve(store, which);
+    return reserves[which].name;
+}
+
 bool space_release(struct store *store)
 {
     struct release_job *job = release_new(store);
-    add_for(store, job, RESERVE_JOURNAL, RESERVE_INDEX);
+    add_spares(store, job);
+    add_reserve(store, job, RESERVE_JOURNAL);
+    if (is_empty(job))
+        add_reserve(store, job, RESERVE_INDEX);
     return release(store, job);
 }
 
@@ -182,7 +336,10 @@ void space_needed(struct store *store)
         bytes >= INDEX_NEEDS)
         return;
     struct release_job *job = release_new(store);
-    add_for(store, job, RESERVE_INDEX, RESERVE_JOURNAL);
+    add_spares(store, job);
+    add_reserve(store, job, RESERVE_INDEX);
+    if (is_empty(job))
+        add_rest(store, job);
     release(store, job);
 }
 
@@ -231,14 +388,24 @@ uint32_t space_spares(const struct store *store)
     return fit < most - have ? (uint32_t)fit : most - have;
 }
 
-void space_measured(struct store *store)
+/* A batch may grow to this size for what is free. */
+static uint64_t room_by_size(const struct store *store)
 {
     uint64_t kept = store->options.disk_reserve_bytes / 4;
     bool is_on_its_way = store->is_writing && store->write.number;
     uint64_t taken = kept + (is_on_its_way ? store->write.size : 0);
-    store->room = store->free_bytes > taken ? store->free_bytes - taken : 0;
-    if (store->room > store->options.batch_max_bytes)
-        store->room = store->options.batch_max_bytes;
+    return store->free_bytes > taken ? store->free_bytes - taken : 0;
+}
+
+void space_measured(struct store *store)
+{
+    uint64_t room = at_most(room_by_size(store), store->options.batch_max_bytes, 0);
+    room = at_most(room, covered(store), 0);
+    if (room > store->room && store->is_room_awaited) {
+        store->is_room_awaited = false;
+        store->has_new_room = true;
+    }
+    store->room = room;
 }
 
 void space_note(struct store *store, uint64_t free_bytes)
@@ -246,7 +413,8 @@ void space_note(struct store *store, uint64_t free_bytes)
     uint64_t limit =
         store->options.disk_reserve_bytes ? store->options.disk_reserve_bytes : SHORT_MIN;
     store->free_checked_ms = store->now_ms;
-    store->free_bytes = free_bytes;
+    note_free(store, free_bytes);
+    free_bytes = store->free_bytes;
     space_measured(store);
     if (store->spares_count && free_bytes < limit && !planted(PLANTED_SPARES_STAY))
         release_spares(store);
@@ -285,7 +453,7 @@ static void measure(struct store *store)
         store->options.disk->ops->free_space(store->options.disk, &bytes, &total) != 0)
         return;
     if (store->is_writing) {
-        store->free_bytes = bytes;
+        note_free(store, bytes);
         space_measured(store);
     } else {
         space_note(store, bytes);
@@ -295,10 +463,16 @@ static void measure(struct store *store)
 enum store_room space_room(struct store *store, uint64_t bytes)
 {
     measure(store);
-    if (store->filling->size + store->promised + bytes <= store->room)
+    uint64_t size = store->filling->size + store->promised + bytes;
+    if (size <= store->room)
         return STORE_ROOM_NOW;
+    if (size <= room_by_size(store) && ask(store, bytes)) {
+        store->is_room_awaited = true;
+        return STORE_ROOM_LATER;
+    }
     store->missed_ms = store->now_ms;
-    bool may_grow = store->is_short || store->releasing || store->is_writing || store->promised;
+    bool may_grow = store->is_short || store->releasing || store->is_writing || store->promised ||
+                    !batch_is_empty(store->filling);
     return may_grow ? STORE_ROOM_LATER : STORE_ROOM_FULL;
 }
 
@@ -315,35 +489,68 @@ static void run_reserve(struct job *link)
         job->error = ops->open(job->disk, name, DISK_WRITE, &file);
     if (job->error)
         return;
-    job->error = ops->allocate(file, job->size);
+    job->error = job->size < job->from && ops->cut ? ops->cut(file, job->size)
+                                                   : ops->allocate(file, job->size);
+    if (job->error && job->from && ops->cut)
+        ops->cut(file, job->from);
     ops->close(file);
-    if (job->error && !job->grows)
+    if (job->error && !job->from)
         ops->unlink(job->disk, name);
 }
 
 void reserve_done(struct store *store, struct reserve_job *job)
 {
+    bool is_journal = job->which == RESERVE_JOURNAL;
     store->reserving = NULL;
-    if (!job->error)
-        store->reserved[job->which] = job->size;
-    else
+    if (job->error)
         store->reserve_ms[job->which] = store->now_ms + RESERVE_RETRY_MS;
+    else
+        store->reserved[job->which] = job->is_taken ? 0 : job->size;
+    if (job->error && is_journal)
+        store->asked = 0; /* who asks again finds what is free now */
+    if (job->error == ENOTSUP || job->error == EINVAL)
+        store->is_uncoverable = true;
+    store->free_checked_ms = 0;
+    measure(store);
     mem_free(job);
 }
 
-/* How large it should be; 0: it must not be made now. That for a start is made of what there is;
- * opening the index writes once more what is in its logs, which may be two images. */
-static uint64_t reserve_size(const struct store *store, enum reserve which)
+static bool is_asked(const struct store *store)
 {
-    uint64_t size = store->options.disk_reserve_bytes / 8 * reserves[which].eighths;
-    size = size < reserves[which].size_max ? size : reserves[which].size_max;
-    bool is_enough = store->free_bytes >= store->options.disk_reserve_bytes + size;
-    if (which != RESERVE_START)
-        return !store->is_short && is_enough ? size : 0;
-    uint64_t half = (store->free_bytes + store->reserved[which]) / 2;
+    return store->asked && store->now_ms - store->asked_ms < ASKED_MS;
+}
+
+/* That for a start is made of what there is; opening the index writes once more what is in its logs, which
+ * may be two images. */
+static uint64_t start_size(const struct store *store)
+{
+    uint64_t size = reserve_usual(store, RESERVE_START);
+    uint64_t half = (store->disk_free + store->reserved[RESERVE_START]) / 2;
     size = size ? size + 2 * store->index_batch / START_MIN * START_MIN : 0;
     size = size < half ? size : half;
     return size < START_MIN && size == half ? 0 : size;
+}
+
+/* Nothing that is on its way relies on it. */
+static bool may_shrink(const struct store *store)
+{
+    return !store->is_writing && batch_is_empty(store->filling) && !store->promised;
+}
+
+/* How large it should be; 0: it stays as it is. */
+static uint64_t reserve_size(const struct store *store, enum reserve which)
+{
+    uint64_t has = store->reserved[which], usual = reserve_usual(store, which);
+    if (which == RESERVE_START)
+        return has < start_size(store) ? start_size(store) : 0;
+    bool is_journal = which == RESERVE_JOURNAL;
+    if (is_journal && is_asked(store))
+        return has < store->asked ? store->asked : 0;
+    if (is_journal && has > usual)
+        return may_shrink(store) ? usual : 0;
+    bool is_enough = store->free_bytes >= store->options.disk_reserve_bytes + usual - has;
+    bool is_less = is_journal ? has < usual : has == 0;
+    return !store->is_short && is_enough && is_less ? usual : 0;
 }
 
 void space_for_image(struct store *store, uint64_t bytes)
@@ -352,13 +559,20 @@ void space_for_image(struct store *store, uint64_t bytes)
     store->last_image = bytes;
 }
 
+/* Nothing is made before there is anything to be kept; and again not at once. */
+static bool may_make(const struct store *store, enum reserve which)
+{
+    if (store->reserving || !store->options.disk->ops->allocate)
+        return false;
+    return (which == RESERVE_JOURNAL && is_asked(store)) ||
+           (store->active && store->now_ms >= store->reserve_ms[which]);
+}
+
+/* That of the journal by the syncer, which may take it. */
 static void make_reserve(struct store *store, enum reserve which)
 {
-    uint64_t size = reserve_size(store, which);
-    bool is_there =
-        store->reserved[which] && (which != RESERVE_START || store->reserved[which] >= size);
-    if (size == 0 || is_there || store->reserving || !store->active ||
-        store->now_ms < store->reserve_ms[which])
+    uint64_t size = may_make(store, which) ? reserve_size(store, which) : 0;
+    if (size == 0)
         return;
     struct reserve_job *job = mem_zalloc(sizeof(*job));
     job->job.run = run_reserve;
@@ -366,14 +580,37 @@ static void make_reserve(struct store *store, enum reserve which)
     job->disk = store->options.disk;
     job->which = which;
     job->size = size;
-    job->grows = store->reserved[which] > 0;
+    job->from = store->reserved[which];
+    if (size < job->from)
+        store->reserved[which] = size;
     store->reserving = job;
-    store->options.indexer->ops->submit(store->options.indexer, &job->job);
+    struct worker *worker =
+        which == RESERVE_JOURNAL ? store->options.syncer : store->options.indexer;
+    worker->ops->submit(worker, &job->job);
+}
+
+uint64_t space_next_ms(const struct store *store)
+{
+    uint64_t reserve = store->reserved[RESERVE_JOURNAL];
+    bool is_missing = is_asked(store) && reserve < store->asked;
+    bool is_too_large = store->asked && reserve > reserve_usual(store, RESERVE_JOURNAL);
+    if (store->has_new_room)
+        return store->now_ms;
+    if (space_is_wanted(store) || is_missing)
+        return store->now_ms + CHECK_MS;
+    if (!is_too_large)
+        return UINT64_MAX;
+    uint64_t due = store->asked_ms + ASKED_MS;
+    return due > store->now_ms ? due : store->now_ms + CHECK_MS;
 }
 
 void space_tick(struct store *store)
 {
     uint64_t bytes, total;
+    if (store->asked && !is_asked(store))
+        store->asked = 0;
+    if (is_asked(store))
+        make_reserve(store, RESERVE_JOURNAL);
     make_reserve(store, RESERVE_START);
     make_reserve(store, RESERVE_INDEX);
     make_reserve(store, RESERVE_JOURNAL);

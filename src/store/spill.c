@@ -423,7 +423,10 @@ static bool page_out(struct store *store, struct chunk *chunk, uint32_t slot)
     /* Its record has no place yet. */
     if (entry->message->batch == store->filling->number || journal_is_unplaced(store, entry->message))
         return false;
-    if (!share_record(store, entry->message))
+    bool is_shared = share_record(store, entry->message);
+    if (!is_shared && !space_covers(store, store_message_bytes(entry->message, 1)))
+        return false;
+    if (!is_shared)
         batch_add_message(store, RECORD_PAGED, entry->message, &destination, 1);
     entry->flags |= ENTRY_PAGED;
     chunk->version++;

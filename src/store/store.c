@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "store/internal.h"
 
-enum { STREAM_BYTES = 1 << 20, SWEEP_MS = 50, SHORT_CHECK_MS = 500, SPARE_CHECK_MS = 1500 };
+enum { STREAM_BYTES = 1 << 20, SWEEP_MS = 50, SPARE_CHECK_MS = 1500 };
 
 void store_options_default(struct store_options *options)
 {
@@ -522,6 +522,7 @@ void store_tick(struct store *store, uint64_t now_ms)
 {
     struct steps *steps = store->options.steps;
     store->now_ms = now_ms;
+    store->has_new_room = false;
     steps_next(steps, "collect");
     collect(store);
     wake_marked(store);
@@ -588,8 +589,7 @@ uint64_t store_next_ms(const struct store *store)
         next = earlier(next, checkpoint_due_ms(store));
     if (!list_is_empty(&store->read_waiters))
         next = earlier(next, store->read_retry_ms);
-    if (space_is_wanted(store))
-        next = earlier(next, store->now_ms + SHORT_CHECK_MS);
+    next = earlier(next, space_next_ms(store));
     next = earlier(next, next_of_outages(store));
     if (store->read_spare)
         next = earlier(next, store->read_spare->used_ms + SPARE_CHECK_MS);

@@ -543,7 +543,7 @@ TEST(large_batch_has_to_wait)
     turns(&bench, 3, 100);
     disk_memory_limit(bench.disk, 1);
     for (int i = 0; i < 100; i++)
-        publish(&bench, 100);
+        publish(&bench, 1000); /* more than was laid out ahead */
     turns(&bench, 40, 100);
     ok(bench.store->sealing && !bench.store->write.is_placing, "it waits for space");
     disk_memory_limit(bench.disk, 0);

@@ -65,12 +65,24 @@ static enum store_room room_for(struct bench *bench, uint32_t size)
     return store_room(bench->store, size + STORE_MESSAGE_OVERHEAD);
 }
 
-/* Publishes as a session does that is read while there is no alarm. Returns how many were taken. */
+/* Asks as a session does that is read while there is no alarm: again and again, for a while. */
+static bool has_room_soon(struct bench *bench, uint32_t size)
+{
+    for (int turns = 0; turns < 100 && !store_is_short(bench->store); turns++) {
+        enum store_room room = room_for(bench, size);
+        if (room != STORE_ROOM_LATER)
+            return room == STORE_ROOM_NOW;
+        bench_turns(bench, 1, 1);
+    }
+    return false;
+}
+
+/* Publishes what there is room for. Returns how many were taken. */
 static int publish(struct bench *bench, int queue, int count, uint32_t size)
 {
     int taken = 0;
     for (int i = 0; i < count; i++) {
-        if (!store_is_short(bench->store) && room_for(bench, size) == STORE_ROOM_NOW) {
+        if (has_room_soon(bench, size)) {
             bench_publish(bench, 1u << queue, size);
             taken++;
         }
@@ -104,7 +116,7 @@ TEST(larger_than_what_is_free)
     ok(is_durable(&bench, store_ticket(bench.store), 1000), "a small message goes on");
     bench_take_all(&bench, 0);
     bench_turns(&bench, 100, 100);
-    is_int(room_for(&bench, 30 * MIB), STORE_ROOM_NOW, "with the queue empty there is room");
+    ok(has_room_soon(&bench, 30 * MIB), "with the queue empty there is room");
     is_int(store_stats(bench.store)->messages_refused, 1, "the refusal was counted");
     ok(strstr(logged.all, "messages_refused") && strstr(logged.all, "messages_taken failures=1 "),
        "and logged");
@@ -120,7 +132,7 @@ TEST(short_is_later)
     leave(&bench, 3 * MIB);
     bench_turns(&bench, 12, 100);
     ok(store_is_short(bench.store), "the disk is short");
-    is_int(room_for(&bench, 2 * MIB), STORE_ROOM_LATER, "2 MiB have to wait");
+    is_int(room_for(&bench, 8 * MIB), STORE_ROOM_LATER, "8 MiB have to wait");
     ok(store_next_ms(bench.store) <= bench.now_ms + 500, "and are asked about again soon");
     bench_take_all(&bench, 0);
     bench_turns(&bench, 40, 100);
@@ -158,30 +170,80 @@ TEST(filled_by_others)
     bench_free(&bench);
 }
 
-/* What the broker gives up may be taken by others, too. */
+/* Publishes until a file is gone; how many, all durable, or -1. */
+static int publish_until_gone(struct bench *bench, const char *name)
+{
+    int count = 0;
+    while (count < 20 && bench_has_file(bench, name)) {
+        leave(bench, 0);
+        bench_publish(bench, 1, MIB);
+        if (!is_durable(bench, store_ticket(bench->store), 3000))
+            return -1;
+        count++;
+    }
+    return count;
+}
+
+/* What the broker does not need any more others may take, again and again. */
 TEST(filled_again_by_others)
 {
     struct bench bench;
     begin(&bench, 64 * MIB);
     publish(&bench, 0, 5, MIB);
-    bench_turns(&bench, 20, 100);
-    bench_publish(&bench, 1, MIB);
-    leave(&bench, 0);
-    ok(is_durable(&bench, store_ticket(bench.store), 1000) && !bench_has_file(&bench, "reserve"),
-       "one reserve is used up");
-    leave(&bench, 0);
-    bench_publish(&bench, 1, MIB);
-    ok(is_durable(&bench, store_ticket(bench.store), 3000) &&
-           !bench_has_file(&bench, "reserve-index"),
-       "then the other");
-    leave(&bench, 0);
-    bench_publish(&bench, 1, MIB);
-    ok(!is_durable(&bench, store_ticket(bench.store), 5000) && store_is_full(bench.store),
-       "then what is taken waits");
+    bench_turns(&bench, 350, 100); /* there was a checkpoint: another one takes no room here */
+    int count = publish_until_gone(&bench, "reserve");
+    ok(count > 0, "after %d messages one reserve is used up", count);
+    count = publish_until_gone(&bench, "reserve-index");
+    ok(count > 0, "after %d more the other", count);
+    for (count = 0; count < 5 && !store_is_full(bench.store); count++) {
+        leave(&bench, 0);
+        bench_publish(&bench, 1, MIB);
+        bench_turns(&bench, 50, 100);
+    }
+    ok(store_is_full(bench.store), "then what is taken waits");
     ok(bench_has_file(&bench, "reserve-start"), "and the next start has its own");
     disk_memory_take(bench.memory, 0);
     ok(is_durable(&bench, store_ticket(bench.store), 3000), "with room it is written");
     bench_free(&bench);
+}
+
+/* ---- a program that takes all, and all that is given up ---- */
+
+/* What was taken is written, however large, and what consumers need behind it. */
+static void taken_before_all_is(uint64_t disk_bytes, uint32_t size, int count)
+{
+    struct bench bench;
+    int taken = 0, got = 0;
+    begin(&bench, disk_bytes);
+    publish(&bench, 0, 3, MIB);
+    bench_turns(&bench, 20, 100);
+    for (int i = 0; i < count && has_room_soon(&bench, size); i++) {
+        bench_publish(&bench, 1u << 1, size);
+        taken++;
+    }
+    disk_memory_take_all(bench.memory);
+    ok(taken && is_durable(&bench, store_ticket(bench.store), 5000),
+       "%d MiB: of %d messages of %d KiB %d were taken, and are durable", (int)(disk_bytes / MIB),
+       count, (int)(size >> 10), taken);
+    while (bench_take(&bench, 0, true))
+        got++;
+    while (bench_take(&bench, 1, true))
+        got++;
+    is_int(got, 3 + taken, "all messages come");
+    ok(is_durable(&bench, store_ticket(bench.store), 5000), "and are settled");
+    disk_memory_take(bench.memory, 0);
+    bench_turns(&bench, 30, 100);
+    is_int(publish(&bench, 0, 3, MIB), 3, "with room publishers go on");
+    bench_free(&bench);
+}
+
+TEST(all_is_taken_behind_a_message)
+{
+    taken_before_all_is(64 * MIB, 4 * MIB, 1);
+    taken_before_all_is(64 * MIB, 4 * MIB, 3);
+    taken_before_all_is(64 * MIB, 10 * MIB, 1);
+    taken_before_all_is(256 * MIB, 4 * MIB, 20);
+    taken_before_all_is(64 * MIB, 20000, 500);
 }
 
 /* A disk may have room and no place for another file: publishers wait all the same. */
@@ -191,7 +253,7 @@ TEST(no_room_for_a_file)
     begin(&bench, 64 * MIB);
     publish(&bench, 0, 3, MIB);
     disk_observed_fail(&bench.observed, ACT_CREATE, "journal-", ENOSPC, 20);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 12; i++) /* more than fits into a reserve */
         bench_publish(&bench, 1, MIB);
     bench_turns(&bench, 10, 10);
     ok(store_is_short(bench.store), "they wait while no segment can be made");
@@ -375,7 +437,7 @@ TEST(the_next_start_is_thought_of)
     kv_memory_need(bench.kv, bench.memory, 100000);
     bench_crash(&bench, CRASH_KEEP);
     bench_open(&bench);
-    leave(&bench, 0);
+    disk_memory_take_all(bench.memory);
     bench_publish(&bench, 1, MIB);
     ok(is_durable(&bench, store_ticket(bench.store), 1000) &&
            !bench_has_file(&bench, "reserve-start") && !bench_has_file(&bench, "reserve"),
@@ -508,6 +570,7 @@ int main(void)
     RUN(short_is_later);
     RUN(filled_by_others);
     RUN(filled_again_by_others);
+    RUN(all_is_taken_behind_a_message);
     RUN(no_room_for_a_file);
     RUN(spares_go_first);
     RUN(small_disks);

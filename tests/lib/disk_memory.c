@@ -48,7 +48,7 @@ struct memory {
     struct list names, durable_names, changes;
     uint64_t calls, fail_at, limit, used, others;
     int error;
-    bool forever, lie_files, lie_folder;
+    bool forever, lie_files, lie_folder, others_are_greedy;
 };
 
 static struct memory *memory_of(struct disk *disk)
@@ -204,19 +204,27 @@ static void clear_block(struct inode *inode, uint64_t end)
         write_bytes(inode, end, zeros, rest < left ? rest : left);
 }
 
+/* How much of this a file may grow by. */
+static uint64_t room_for(const struct memory *memory, uint64_t grows)
+{
+    uint64_t used = memory->used + memory->others;
+    uint64_t room = used < memory->limit ? memory->limit - used : 0;
+    return memory->limit && room < grows ? room : grows;
+}
+
 static int memory_write(struct disk_file *file, struct iovec *parts, int count, uint64_t offset)
 {
     struct memory *memory = file->memory;
     int error = fault(memory);
     for (int i = 0; i < count; i++) {
-        uint64_t size = parts[i].iov_len;
-        uint64_t end = offset + size;
-        uint64_t grows = end > file->inode->size ? end - file->inode->size : 0;
-        if (!error && memory->limit && memory->used + memory->others + grows > memory->limit)
+        uint64_t size = parts[i].iov_len, before = file->inode->size;
+        uint64_t has = offset < before ? before - offset : 0;
+        uint64_t room = room_for(memory, size > has ? size - has : 0);
+        bool is_full = memory->limit && memory->used > memory->limit; /* which it was not before */
+        if (!error && (is_full || size > has + room))
             error = ENOSPC;
-        if (error)
-            size /= 2; /* a part gets through */
-        uint64_t before = file->inode->size;
+        if (error) /* a part gets through */
+            size = size / 2 < has + room ? size / 2 : has + room;
         write_bytes(file->inode, offset, parts[i].iov_base, size);
         memory->used += file->inode->size - before;
         if (error)
@@ -276,13 +284,24 @@ static int memory_size(struct disk_file *file, uint64_t *size)
     return error;
 }
 
+/* Room that a file has no more. */
+static void give_back(struct memory *memory, uint64_t bytes)
+{
+    bytes = bytes < memory->used ? bytes : memory->used;
+    memory->used -= bytes;
+    if (memory->others_are_greedy)
+        memory->others += bytes;
+}
+
 static int memory_rename(struct disk *disk, const char *from, const char *to)
 {
     struct memory *memory = memory_of(disk);
     int error = fault(memory);
-    struct name *name = find(&memory->names, from);
+    struct name *name = find(&memory->names, from), *replaced = find(&memory->names, to);
     if (error || !name)
         return error ? error : ENOENT;
+    if (replaced)
+        give_back(memory, replaced->inode->size);
     change(memory, from, to, name->inode);
     return 0;
 }
@@ -294,7 +313,7 @@ static int memory_unlink(struct disk *disk, const char *text)
     struct name *name = find(&memory->names, text);
     if (error || !name)
         return error ? error : ENOENT;
-    memory->used -= name->inode->size < memory->used ? name->inode->size : memory->used;
+    give_back(memory, name->inode->size);
     change(memory, text, "", name->inode);
     return 0;
 }
@@ -342,15 +361,15 @@ static int memory_allocate(struct disk_file *file, uint64_t size)
 {
     struct memory *memory = file->memory;
     int error = fault(memory);
-    uint64_t before = file->inode->size;
-    if (error || (memory->limit && memory->used + memory->others + size > memory->limit))
+    uint64_t before = file->inode->size, grows = size > before ? size - before : 0;
+    if (error || room_for(memory, grows) < grows)
         return error ? error : ENOSPC;
-    if (size > before) {
-        uint8_t *zeros = mem_zalloc(size - before);
-        write_bytes(file->inode, before, zeros, size - before);
+    if (grows) {
+        uint8_t *zeros = mem_zalloc(grows);
+        write_bytes(file->inode, before, zeros, grows);
         mem_free(zeros);
     }
-    memory->used += file->inode->size - before;
+    memory->used += grows;
     return 0;
 }
 
@@ -361,8 +380,7 @@ static int memory_cut(struct disk_file *file, uint64_t size)
     int error = fault(memory);
     if (error || size >= file->inode->size)
         return error;
-    uint64_t less = file->inode->size - size;
-    memory->used -= less < memory->used ? less : memory->used;
+    give_back(memory, file->inode->size - size);
     file->inode->size = size;
     return 0;
 }
@@ -505,6 +523,15 @@ void disk_memory_limit(struct disk *disk, uint64_t bytes)
 void disk_memory_take(struct disk *disk, uint64_t bytes)
 {
     memory_of(disk)->others = bytes;
+    memory_of(disk)->others_are_greedy = false;
+}
+
+void disk_memory_take_all(struct disk *disk)
+{
+    struct memory *memory = memory_of(disk);
+    uint64_t used = memory->used + memory->others;
+    memory->others += used < memory->limit ? memory->limit - used : 0;
+    memory->others_are_greedy = true;
 }
 
 void disk_memory_lie(struct disk *disk, bool files, bool folder)

@@ -23,10 +23,13 @@ uint64_t disk_memory_calls(const struct disk *disk);
 /* The call number `at` from now on (1: the next) fails with `error`; `forever`: all later ones too. A
  * failing write writes a part. 0: no fault. */
 void disk_memory_fail(struct disk *disk, uint64_t at, int error, bool forever);
-/* Writes beyond this many bytes in all files fail with ENOSPC; 0: no limit. */
+/* Writes beyond this many bytes in all files fail with ENOSPC; 0: no limit. When the files have more
+ * already, all writes do. */
 void disk_memory_limit(struct disk *disk, uint64_t bytes);
 /* So much of that is taken by others. */
 void disk_memory_take(struct disk *disk, uint64_t bytes);
+/* All that is free is, and from now on all that is given up, at once; until disk_memory_take. */
+void disk_memory_take_all(struct disk *disk);
 /* Syncs do nothing, and say that they did. */
 void disk_memory_lie(struct disk *disk, bool files, bool folder);
 

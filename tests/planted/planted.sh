@@ -28,6 +28,8 @@ NO_MARK store_campaign --runs 30
 BEFORE_NOT_SYNCED TAP_ONLY=segments_are_synced_in_order test_order
 SHORT_FORGOTTEN TAP_ONLY=no_room_for_a_file test_full_disk
 ROOM_NOT_ASKED TAP_ONLY=larger_than_what_is_free test_full_disk
+NOT_COVERED TAP_ONLY=all_is_taken_behind_a_message test_full_disk
+RESERVE_GIVEN_UP TAP_ONLY=all_is_taken_behind_a_message test_full_disk
 SPARES_STAY TAP_ONLY=spares_go_first test_full_disk
 ENDS_STAY TAP_ONLY=starts_leave_no_room_behind test_full_disk
 NEVER_TIGHT TAP_ONLY=filled_beside_a_slow_queue test_full_disk

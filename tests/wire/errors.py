@@ -277,36 +277,36 @@ def heartbeat_channel(t):
 # ---- connection and channel
 
 @error("a second channel.open", 504, "CHANNEL_ERROR - second 'channel.open' seen", "channel.open")
-def _(t, c):
+def second_channel_open(t, c):
     c.send(1, "channel.open")
 
 
 @error("a method on a channel that is not open", 504, "CHANNEL_ERROR - expected 'channel.open'",
        "queue.declare")
-def _(t, c):
+def method_on_channel_not_open(t, c):
     c.send(7, "queue.declare", queue="q")
 
 
 @error("basic.ack on a channel that is not open", 504, "CHANNEL_ERROR - expected 'channel.open'",
        "basic.ack")
-def _(t, c):
+def basic_ack_on_channel_not_open(t, c):
     c.send(7, "basic.ack", delivery_tag=1)
 
 
 @error("tune-ok on an open connection", 504,
        "CHANNEL_ERROR - unexpected method in connection state running", "connection.tune-ok")
-def _(t, c):
+def tune_ok_on_open_connection(t, c):
     c.send(0, "connection.tune-ok", channel_max=1, frame_max=4096)
 
 
 @error("channel.flow with active=false", 540, "NOT_IMPLEMENTED - active=false", "channel.flow")
-def _(t, c):
+def channel_flow_active_false(t, c):
     c.send(1, "channel.flow", active=False)
 
 
 @error("a method that only the broker may send", 503, "COMMAND_INVALID - unimplemented method",
        "queue.declare-ok")
-def _(t, c):
+def method_of_the_broker(t, c):
     c.send(1, "queue.declare-ok", queue="q")
 
 
@@ -372,7 +372,7 @@ def long_text(t):
 
 @error("passive declare of a missing exchange", 404, "NOT_FOUND - no exchange '%(x)s' in vhost '/'",
        "exchange.declare")
-def _(t, c):
+def passive_declare_missing_exchange(t, c):
     x = name("x")
     c.send(1, "exchange.declare", exchange=x, type="direct", passive=True)
     return {"x": x}
@@ -381,27 +381,27 @@ def _(t, c):
 @error("unknown exchange type", 406, "PRECONDITION_FAILED - unknown exchange type 'zz'",
        "exchange.declare",
        old=(503, "COMMAND_INVALID - unknown exchange type 'zz'", "exchange.declare"))
-def _(t, c):
+def unknown_exchange_type(t, c):
     c.send(1, "exchange.declare", exchange=name("x"), type="zz")
 
 
 @error("declare of a name in amq.*", 403,
        "ACCESS_REFUSED - exchange name 'amq.mine' contains reserved prefix 'amq.*'",
        "exchange.declare")
-def _(t, c):
+def declare_exchange_name_amq(t, c):
     c.send(1, "exchange.declare", exchange="amq.mine", type="direct")
 
 
 @error("declare of the default exchange", 403,
        "ACCESS_REFUSED - operation not permitted on the default exchange", "exchange.declare")
-def _(t, c):
+def declare_default_exchange(t, c):
     c.send(1, "exchange.declare", exchange="", type="direct", durable=True)
 
 
 @error("declare of amq.direct as fanout", 406,
        "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'amq.direct' in vhost '/': "
        "received 'fanout' but current is 'direct'", "exchange.declare")
-def _(t, c):
+def declare_amq_direct_as_fanout(t, c):
     c.send(1, "exchange.declare", exchange="amq.direct", type="fanout", durable=True)
 
 
@@ -409,7 +409,7 @@ def redeclare(title, arg, received, current, fields):
     @error("exchange redeclared with another " + title, 406,
            "PRECONDITION_FAILED - inequivalent arg '" + arg + "' for exchange '%(x)s' in vhost '/':"
            " received " + received + " but current is " + current, "exchange.declare")
-    def _(t, c):
+    def cause(t, c):
         x = exchange(t, c, arguments={"alternate-exchange": "ae"} if "ae" in current else {})
         given = dict({"exchange": x, "type": "direct"}, **fields)
         if "ae" in current and "arguments" not in fields:
@@ -445,7 +445,7 @@ def exchange_free_arguments(t):
 @error("alternate-exchange that is no string", 406,
        "PRECONDITION_FAILED - invalid type 'signedint' for arg 'alternate-exchange' in "
        "exchange '%(x)s' in vhost '/'", "exchange.declare")
-def _(t, c):
+def alternate_exchange_is_no_string(t, c):
     x = name("x")
     c.send(1, "exchange.declare", exchange=x, type="direct", arguments={"alternate-exchange": 5})
     return {"x": x}
@@ -454,13 +454,13 @@ def _(t, c):
 @error("delete of amq.direct", 403,
        "ACCESS_REFUSED - deletion of system exchange 'amq.direct' in vhost '/' not allowed",
        "exchange.delete")
-def _(t, c):
+def delete_amq_direct(t, c):
     c.send(1, "exchange.delete", exchange="amq.direct")
 
 
 @error("delete of the default exchange", 403,
        "ACCESS_REFUSED - operation not permitted on the default exchange", "exchange.delete")
-def _(t, c):
+def delete_default_exchange(t, c):
     c.send(1, "exchange.delete", exchange="")
 
 
@@ -471,7 +471,7 @@ def exchange_delete_missing(t):
 
 @error("delete if-unused of an exchange in use", 406,
        "PRECONDITION_FAILED - exchange '%(x)s' in vhost '/' in use", "exchange.delete")
-def _(t, c):
+def exchange_delete_if_unused_in_use(t, c):
     x, q = exchange(t, c), c.queue()
     c.call(1, "queue.bind", queue=q, exchange=x, routing_key="k")
     c.send(1, "exchange.delete", exchange=x, if_unused=True)
@@ -488,7 +488,7 @@ def exchange_delete_destination(t):
 
 @error("exchange.bind from a missing exchange", 404,
        "NOT_FOUND - no exchange '%(x)s' in vhost '/'", "exchange.bind")
-def _(t, c):
+def exchange_bind_from_missing_exchange(t, c):
     x = name("x")
     c.send(1, "exchange.bind", destination="amq.fanout", source=x, routing_key="k")
     return {"x": x}
@@ -496,7 +496,7 @@ def _(t, c):
 
 @error("exchange.bind to a missing exchange", 404,
        "NOT_FOUND - no exchange '%(x)s' in vhost '/'", "exchange.bind")
-def _(t, c):
+def exchange_bind_to_missing_exchange(t, c):
     x = name("x")
     c.send(1, "exchange.bind", destination=x, source="amq.fanout", routing_key="k")
     return {"x": x}
@@ -506,29 +506,29 @@ DEFAULT_EXCHANGE = "ACCESS_REFUSED - operation not permitted on the default exch
 
 
 @error("exchange.bind from the default exchange", 403, DEFAULT_EXCHANGE, "exchange.bind")
-def _(t, c):
+def exchange_bind_from_default_exchange(t, c):
     c.send(1, "exchange.bind", destination="amq.fanout", source="", routing_key="k")
 
 
 @error("exchange.bind to the default exchange", 403, DEFAULT_EXCHANGE, "exchange.bind")
-def _(t, c):
+def exchange_bind_to_default_exchange(t, c):
     c.send(1, "exchange.bind", destination="", source="amq.fanout", routing_key="k")
 
 
 @error("exchange.unbind from the default exchange", 403, DEFAULT_EXCHANGE, "exchange.unbind")
-def _(t, c):
+def exchange_unbind_from_default_exchange(t, c):
     c.send(1, "exchange.unbind", destination="amq.fanout", source="", routing_key="k")
 
 
 @error("exchange.bind of what is not there to the default exchange", 403, DEFAULT_EXCHANGE,
        "exchange.bind")
-def _(t, c):
+def exchange_bind_of_nothing_to_default(t, c):
     c.send(1, "exchange.bind", destination="", source=name("x"), routing_key="k")
 
 
 @error("exchange.unbind of what is not there from the default exchange", 403, DEFAULT_EXCHANGE,
        "exchange.unbind")
-def _(t, c):
+def exchange_unbind_of_nothing_from_default(t, c):
     c.send(1, "exchange.unbind", destination=name("x"), source="", routing_key="k")
 
 
@@ -543,7 +543,7 @@ def exchange_unbind_missing(t):
 
 @error("passive declare of a missing queue", 404, "NOT_FOUND - no queue '%(q)s' in vhost '/'",
        "queue.declare")
-def _(t, c):
+def passive_declare_missing_queue(t, c):
     q = name()
     c.send(1, "queue.declare", queue=q, passive=True)
     return {"q": q}
@@ -551,13 +551,13 @@ def _(t, c):
 
 @error("declare of a name in amq.*", 403,
        "ACCESS_REFUSED - queue name 'amq.mine' contains reserved prefix 'amq.*'", "queue.declare")
-def _(t, c):
+def declare_queue_name_amq(t, c):
     c.send(1, "queue.declare", queue="amq.mine", exclusive=True)
 
 
 @error("redeclare of a server-named queue", 403,
        "ACCESS_REFUSED - queue name '%(q)s' contains reserved prefix 'amq.*'", "queue.declare")
-def _(t, c):
+def redeclare_server_named_queue(t, c):
     q = c.queue()
     c.send(1, "queue.declare", queue=q, exclusive=True)
     return {"q": q}
@@ -565,13 +565,13 @@ def _(t, c):
 
 @error("queue.bind of what is not there to the default exchange", 403, DEFAULT_EXCHANGE,
        "queue.bind")
-def _(t, c):
+def queue_bind_of_nothing_to_default(t, c):
     c.send(1, "queue.bind", queue=name(), exchange="", routing_key="k")
 
 
 @error("queue.unbind of what is not there from the default exchange", 403, DEFAULT_EXCHANGE,
        "queue.unbind")
-def _(t, c):
+def queue_unbind_of_nothing_from_default(t, c):
     c.send(1, "queue.unbind", queue=name(), exchange="", routing_key="k")
 
 
@@ -579,7 +579,7 @@ def requeue(title, arg, received, current, first, then):
     @error("queue redeclared with another " + title, 406,
            "PRECONDITION_FAILED - inequivalent arg '" + arg + "' for queue '%(q)s' in vhost '/': "
            "received " + received + " but current is " + current, "queue.declare")
-    def _(t, c):
+    def cause(t, c):
         q = shared_queue(t, c, **first)
         c.send(1, "queue.declare", queue=q, **then)
         return {"q": q}
@@ -613,7 +613,7 @@ def queue_free_arguments(t):
 @error("x-dead-letter-routing-key without an exchange", 406,
        "PRECONDITION_FAILED - invalid arg 'x-dead-letter-routing-key' for queue '%(q)s' in "
        "vhost '/': routing_key_but_no_dlx_defined", "queue.declare")
-def _(t, c):
+def dead_letter_key_without_exchange(t, c):
     q = name()
     c.send(1, "queue.declare", queue=q, exclusive=True,
            arguments={"x-dead-letter-routing-key": "k"})
@@ -623,7 +623,7 @@ def _(t, c):
 @error("x-dead-letter-exchange that is no string", 406,
        "PRECONDITION_FAILED - invalid type 'signedint' for arg 'x-dead-letter-exchange' in "
        "queue '%(q)s' in vhost '/'", "queue.declare")
-def _(t, c):
+def dead_letter_exchange_is_no_string(t, c):
     q = name()
     c.send(1, "queue.declare", queue=q, exclusive=True, arguments={"x-dead-letter-exchange": 5})
     return {"q": q}
@@ -632,7 +632,7 @@ def _(t, c):
 @error("x-dead-letter-routing-key that is no string", 406,
        "PRECONDITION_FAILED - invalid arg 'x-dead-letter-routing-key' for queue '%(q)s' in "
        "vhost '/': {unacceptable_type,signedint}", "queue.declare")
-def _(t, c):
+def dead_letter_key_is_no_string(t, c):
     q = name()
     c.send(1, "queue.declare", queue=q, exclusive=True,
            arguments={"x-dead-letter-exchange": "a", "x-dead-letter-routing-key": 5})
@@ -646,7 +646,7 @@ LOCKED = ("RESOURCE_LOCKED - cannot obtain exclusive access to locked queue '%(q
 
 def locked(method, **fields):
     @error("%s on another connection's exclusive queue" % method, 405, LOCKED, method)
-    def _(t, c):
+    def cause(t, c):
         owner = client(t)
         q = owner.queue(1, name())
         owner.call(1, "queue.bind", queue=q, exchange="amq.direct", routing_key="k")
@@ -666,14 +666,14 @@ locked("basic.get")
 
 @error("exclusive redeclared as not exclusive, on the same connection", 405, LOCKED,
        "queue.declare")
-def _(t, c):
+def exclusive_redeclared_as_not_exclusive(t, c):
     q = c.queue(1, name())
     c.send(1, "queue.declare", queue=q)
     return {"q": q}
 
 
 @error("not exclusive redeclared as exclusive", 405, LOCKED, "queue.declare")
-def _(t, c):
+def not_exclusive_redeclared_as_exclusive(t, c):
     q = shared_queue(t, c)
     c.send(1, "queue.declare", queue=q, durable=True, exclusive=True)
     return {"q": q}
@@ -682,7 +682,7 @@ def _(t, c):
 def missing_queue(method, **fields):
     @error("%s of a missing queue" % method, 404, "NOT_FOUND - no queue '%(q)s' in vhost '/'",
            method)
-    def _(t, c):
+    def cause(t, c):
         q = name()
         c.send(1, method, queue=q, **fields)
         return {"q": q}
@@ -697,7 +697,7 @@ missing_queue("basic.get")
 def no_last_queue(method, **fields):
     @error("%s without a queue name on a fresh channel" % method, 404,
            "NOT_FOUND - no previously declared queue", method)
-    def _(t, c):
+    def cause(t, c):
         c.send(1, method, **fields)
 
 
@@ -711,19 +711,19 @@ no_last_queue("basic.get")
 
 @error("queue.bind to a missing exchange", 404, "NOT_FOUND - no exchange '%(x)s' in vhost '/'",
        "queue.bind")
-def _(t, c):
+def queue_bind_to_missing_exchange(t, c):
     x = name("x")
     c.send(1, "queue.bind", queue=c.queue(), exchange=x, routing_key="k")
     return {"x": x}
 
 
 @error("queue.bind to the default exchange", 403, DEFAULT_EXCHANGE, "queue.bind")
-def _(t, c):
+def queue_bind_to_default_exchange(t, c):
     c.send(1, "queue.bind", queue=c.queue(), exchange="", routing_key="k")
 
 
 @error("queue.unbind from the default exchange", 403, DEFAULT_EXCHANGE, "queue.unbind")
-def _(t, c):
+def queue_unbind_from_default_exchange(t, c):
     c.send(1, "queue.unbind", queue=c.queue(), exchange="", routing_key="k")
 
 
@@ -739,7 +739,7 @@ def queue_missing_ok(t):
 
 @error("queue.delete if-unused with a consumer", 406,
        "PRECONDITION_FAILED - queue '%(q)s' in vhost '/' in use", "queue.delete")
-def _(t, c):
+def queue_delete_if_unused_in_use(t, c):
     q = c.queue()
     c.consume(q)
     c.send(1, "queue.delete", queue=q, if_unused=True)
@@ -748,7 +748,7 @@ def _(t, c):
 
 @error("queue.delete if-empty with a message", 406,
        "PRECONDITION_FAILED - queue '%(q)s' in vhost '/' not empty", "queue.delete")
-def _(t, c):
+def queue_delete_if_empty_not_empty(t, c):
     q = c.queue()
     c.publish(1, q, "x")
     c.send(1, "queue.delete", queue=q, if_empty=True)
@@ -758,7 +758,7 @@ def _(t, c):
 def bad_match(text, value):
     @error("headers binding with x-match %r" % (value,), 406,
            "PRECONDITION_FAILED - " + text, "queue.bind")
-    def _(t, c):
+    def cause(t, c):
         c.send(1, "queue.bind", queue=c.queue(), exchange="amq.headers",
                arguments={"x-match": value})
 
@@ -772,13 +772,13 @@ bad_match("Invalid x-match field type signedint (value 5); expected longstr", 5)
 
 @error("basic.qos with a prefetch size", 540, "NOT_IMPLEMENTED - prefetch_size!=0 (10)",
        "basic.qos")
-def _(t, c):
+def basic_qos_prefetch_size(t, c):
     c.send(1, "basic.qos", prefetch_size=10, prefetch_count=1)
 
 
 @error("a consumer tag used twice", 530, "NOT_ALLOWED - attempt to reuse consumer tag 'twice'",
        "basic.consume")
-def _(t, c):
+def consumer_tag_used_twice(t, c):
     q = c.queue()
     c.consume(q, consumer_tag="twice")
     c.send(1, "basic.consume", queue=q, consumer_tag="twice")
@@ -788,7 +788,7 @@ IN_USE = "ACCESS_REFUSED - queue '%(q)s' in vhost '/' in exclusive use"
 
 
 @error("exclusive consume beside another consumer", 403, IN_USE, "basic.consume")
-def _(t, c):
+def exclusive_consume_beside_another_consumer(t, c):
     q = c.queue()
     c.consume(q)
     c.send(1, "basic.consume", queue=q, exclusive=True)
@@ -796,7 +796,7 @@ def _(t, c):
 
 
 @error("consume beside an exclusive consumer", 403, IN_USE, "basic.consume")
-def _(t, c):
+def consume_beside_exclusive_consumer(t, c):
     q = c.queue()
     c.consume(q, exclusive=True)
     c.send(1, "basic.consume", queue=q)
@@ -810,7 +810,7 @@ def cancel_unknown(t):
 
 @error("publish to a missing exchange", 404, "NOT_FOUND - no exchange '%(x)s' in vhost '/'",
        "basic.publish")
-def _(t, c):
+def publish_to_missing_exchange(t, c):
     x = name("x")
     c.publish(1, "k", "body", exchange=x)
     return {"x": x}
@@ -819,21 +819,21 @@ def _(t, c):
 @error("publish to an internal exchange", 403,
        "ACCESS_REFUSED - cannot publish to internal exchange '%(x)s' in vhost '/'",
        "basic.publish")
-def _(t, c):
+def publish_to_internal_exchange(t, c):
     x = exchange(t, c, internal=True)
     c.publish(1, "k", "body", exchange=x)
     return {"x": x}
 
 
 @error("publish with immediate", 540, "NOT_IMPLEMENTED - immediate=true", "basic.publish")
-def _(t, c):
+def publish_immediate(t, c):
     c.publish(1, c.queue(), "body", immediate=True)
 
 
 def bad_expiration(value, reason):
     @error("publish with expiration %r" % value, 406,
            "PRECONDITION_FAILED - invalid expiration '%s': %s" % (value, reason), "basic.publish")
-    def _(t, c):
+    def cause(t, c):
         c.publish(1, c.queue(), "body", expiration=value)
 
 
@@ -847,7 +847,7 @@ bad_expiration("315360000001", "{value_too_large,315360000001}")
 @error("publish with another user's id", 406,
        "PRECONDITION_FAILED - user_id property set to 'eve' but authenticated user was 'guest'",
        "basic.publish")
-def _(t, c):
+def publish_as_another_user(t, c):
     c.publish(1, c.queue(), "body", user_id="eve")
 
 
@@ -855,7 +855,7 @@ def bad_copy(key):
     @error("publish with a %s header that is no list" % key, 406,
            "PRECONDITION_FAILED - invalid message: {unacceptable_type_in_header,\"%s\",longstr}"
            % key, "basic.publish")
-    def _(t, c):
+    def cause(t, c):
         c.publish(1, c.queue(), "body", headers={key: "not a list"})
 
 
@@ -866,7 +866,7 @@ bad_copy("BCC")
 def unknown_tag(method, tag, **fields):
     @error("%s of unknown delivery tag %d %s" % (method, tag, fields or ""), 406,
            "PRECONDITION_FAILED - unknown delivery tag %d" % tag, method)
-    def _(t, c):
+    def cause(t, c):
         c.send(1, method, delivery_tag=tag, **fields)
 
 
@@ -880,7 +880,7 @@ unknown_tag("basic.reject", 0)
 
 
 @error("an ack sent twice", 406, "PRECONDITION_FAILED - unknown delivery tag 1", "basic.ack")
-def _(t, c):
+def ack_sent_twice(t, c):
     q = c.queue()
     c.publish(1, q, "x")
     c.get_soon(q, no_ack=False)
@@ -890,7 +890,7 @@ def _(t, c):
 
 @error("an ack of a tag of another channel", 406, "PRECONDITION_FAILED - unknown delivery tag 1",
        "basic.ack", channel=2)
-def _(t, c):
+def ack_tag_another_channel(t, c):
     c.channel(2)
     q = c.queue()
     c.publish(1, q, "x")
@@ -900,7 +900,7 @@ def _(t, c):
 
 @error("an ack of a message taken with no-ack", 406,
        "PRECONDITION_FAILED - unknown delivery tag 1", "basic.ack")
-def _(t, c):
+def ack_message_taken_no_ack(t, c):
     q = c.queue()
     c.publish(1, q, "x")
     c.get_soon(q, no_ack=True)
@@ -916,13 +916,13 @@ def ack_all_of_nothing(t):
 
 
 @error("basic.recover with requeue=false", 540, "NOT_IMPLEMENTED - requeue=false", "basic.recover")
-def _(t, c):
+def basic_recover_requeue_false(t, c):
     c.send(1, "basic.recover", requeue=False)
 
 
 @error("basic.recover-async with requeue=false", 540, "NOT_IMPLEMENTED - requeue=false",
        "basic.recover-async")
-def _(t, c):
+def basic_recover_async_requeue_false(t, c):
     c.send(1, "basic.recover-async", requeue=False)
 
 
@@ -930,27 +930,27 @@ def _(t, c):
 
 @error("confirm.select on a tx channel", 406,
        "PRECONDITION_FAILED - cannot switch from tx to confirm mode", "confirm.select")
-def _(t, c):
+def confirm_select_on_tx_channel(t, c):
     c.call(1, "tx.select")
     c.send(1, "confirm.select")
 
 
 @error("tx.select on a confirm channel", 406,
        "PRECONDITION_FAILED - cannot switch from confirm to tx mode", "tx.select")
-def _(t, c):
+def tx_select_on_confirm_channel(t, c):
     c.call(1, "confirm.select")
     c.send(1, "tx.select")
 
 
 @error("tx.commit without tx.select", 406,
        "PRECONDITION_FAILED - channel is not transactional", "tx.commit")
-def _(t, c):
+def tx_commit_without_tx_select(t, c):
     c.send(1, "tx.commit")
 
 
 @error("tx.rollback without tx.select", 406,
        "PRECONDITION_FAILED - channel is not transactional", "tx.rollback")
-def _(t, c):
+def tx_rollback_without_tx_select(t, c):
     c.send(1, "tx.rollback")
 
 
@@ -965,7 +965,7 @@ def select_twice(t):
 
 @error("an ack sent twice inside a transaction", 406,
        "PRECONDITION_FAILED - unknown delivery tag 1", "basic.ack")
-def _(t, c):
+def ack_sent_twice_inside_transaction(t, c):
     q = c.queue()
     c.publish(1, q, "x")
     c.call(1, "tx.select")
@@ -978,20 +978,20 @@ def _(t, c):
 
 @error("reply consumer that acknowledges", 406,
        "PRECONDITION_FAILED - reply consumer cannot acknowledge", "basic.consume")
-def _(t, c):
+def reply_consumer_acknowledges(t, c):
     c.send(1, "basic.consume", queue="amq.rabbitmq.reply-to")
 
 
 @error("a second reply consumer on a channel", 406,
        "PRECONDITION_FAILED - reply consumer already set", "basic.consume")
-def _(t, c):
+def second_reply_consumer_on_channel(t, c):
     c.consume("amq.rabbitmq.reply-to", no_ack=True)
     c.send(1, "basic.consume", queue="amq.rabbitmq.reply-to", no_ack=True)
 
 
 @error("publish with reply-to and no reply consumer", 406,
        "PRECONDITION_FAILED - fast reply consumer does not exist", "basic.publish")
-def _(t, c):
+def publish_reply_to_no_reply_consumer(t, c):
     c.publish(1, c.queue(), "x", reply_to="amq.rabbitmq.reply-to")
 
 

@@ -1,4 +1,4 @@
-/* A blob is: version (1), number of entries (varint), then for each live entry the distance of its
+/* A blob is: version (1), then to its end for each live entry the distance of its
  * slot from the one before, its flags, its place as segment and offset relative to the entry before
  * (zigzag varints: neighbours in a queue are mostly neighbours in the journal), size, and what is
  * not usual: destinations other than one, expiry, priority, delivery count. */

@@ -28,10 +28,13 @@ UNIT_TESTS = \
 	%D%/test_log_writer.t \
 	%D%/test_loop.t \
 	%D%/test_options.t \
+	%D%/test_peer_output.t \
 	%D%/test_queue_settings.t \
 	%D%/test_wait.t \
-	%D%/test_peer_output.t \
+	%D%/test_session_sasl.t \
+	%D%/test_session_unacked.t \
 	%D%/test_service.t \
+	%D%/test_store_chunk.t \
 	%D%/test_store_disk.t \
 	%D%/test_store_kv.t \
 	%D%/test_worker.t \

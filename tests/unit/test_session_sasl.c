@@ -1,0 +1,157 @@
+/* Who may log in, by which mechanism, from where, and what is said when not. */
+#include "session/sasl.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "session/server_state.h"
+#include "tests/lib/tap.h"
+
+/* ---- the users there are ---- */
+
+static struct user *guest, *alice;
+
+struct user *user_find(const struct broker *broker, struct bytes name)
+{
+    (void)broker;
+    return bytes_equal_str(name, "guest") ? guest : bytes_equal_str(name, "alice") ? alice : NULL;
+}
+
+bool user_check_password(const struct user *user, struct bytes password)
+{
+    return (user == guest && bytes_equal_str(password, "guest")) ||
+           (user == alice && bytes_equal(password, bytes_of("se\0cret", 7)));
+}
+
+/* ---- trying ---- */
+
+static struct server *server;
+static struct connection *connection;
+static struct sasl_login login;
+
+static void begin(void)
+{
+    server = mem_zalloc(sizeof(*server));
+    connection = mem_zalloc(sizeof(*connection));
+    guest = mem_zalloc(sizeof(*guest) + 8);
+    alice = mem_zalloc(sizeof(*alice) + 8);
+    connection->server = server;
+    connection->peer.is_loopback = true;
+}
+
+static void end(void)
+{
+    mem_free(server);
+    mem_free(connection);
+    mem_free(guest);
+    mem_free(alice);
+}
+
+static enum sasl_result try(const char *mechanism, const void *response, size_t size)
+{
+    login = (struct sasl_login){0};
+    return sasl_login(connection, bytes_str(mechanism), bytes_of(response, size), &login);
+}
+
+#define PLAIN(text) try("PLAIN", text, sizeof(text) - 1)
+#define AMQPLAIN(text) try("AMQPLAIN", text, sizeof(text) - 1)
+
+TEST(plain)
+{
+    begin();
+    is_int(PLAIN("\0guest\0guest"), SASL_OK, "name and password");
+    ok(login.user == guest && bytes_equal_str(login.name, "guest"), "it is guest");
+    is_str(login.mechanism, "PLAIN", "by PLAIN");
+    is_int(PLAIN("somebody\0guest\0guest"), SASL_OK, "whoever it wants to act as");
+    ok(login.user == guest, "it is guest");
+    is_int(PLAIN("\0alice\0se\0cret"), SASL_OK, "a password is all that follows");
+    ok(login.user == alice, "it is alice");
+    end();
+}
+
+TEST(plain_refused)
+{
+    begin();
+    is_int(PLAIN("\0guest\0Guest"), SASL_REFUSED, "another password");
+    is_str(login.reason, "wrong password", "the log is told why");
+    is_int(PLAIN("\0alice\0se"), SASL_REFUSED, "a part of the password");
+    is_int(PLAIN("\0guest\0"), SASL_REFUSED, "no password");
+    is_int(PLAIN("\0bob\0guest"), SASL_REFUSED, "nobody we know");
+    is_str(login.reason, "unknown user", "the log is told why");
+    ok(!login.user && bytes_equal_str(login.name, "bob"), "and whom");
+    end();
+}
+
+TEST(plain_malformed)
+{
+    begin();
+    is_int(try("PLAIN", "", 0), SASL_MALFORMED, "nothing");
+    is_int(try("PLAIN", NULL, 0), SASL_MALFORMED, "nothing at all");
+    is_int(PLAIN("guest"), SASL_MALFORMED, "no NUL");
+    is_int(PLAIN("\0guest"), SASL_MALFORMED, "one NUL");
+    is_int(PLAIN("guest\0"), SASL_MALFORMED, "one NUL at the end");
+    is_str(login.reason, "the response is malformed", "the log is told why");
+    is_str(login.mechanism, "PLAIN", "of which mechanism");
+    end();
+}
+
+TEST(amqplain)
+{
+    begin();
+    is_int(AMQPLAIN("\x05LOGINS\0\0\0\x05guest\x08PASSWORDS\0\0\0\x05guest"), SASL_OK, "a table");
+    ok(login.user == guest, "it is guest");
+    is_str(login.mechanism, "AMQPLAIN", "by AMQPLAIN");
+    is_int(AMQPLAIN("\x08PASSWORDS\0\0\0\x05guest\x05LOGINS\0\0\0\x05guest"), SASL_OK,
+           "in any order");
+    is_int(AMQPLAIN("\x05LOGINS\0\0\0\x05guest\x08PASSWORDS\0\0\0\x05wrong"), SASL_REFUSED,
+           "another password");
+    is_int(AMQPLAIN("\x05LOGINS\0\0\0\x05guest"), SASL_MALFORMED, "no password");
+    is_int(AMQPLAIN("\x05LOGINI\0\0\0\x05\x08PASSWORDS\0\0\0\x05guest"), SASL_MALFORMED,
+           "a name that is a number");
+    is_int(AMQPLAIN("\x05LOGINS\0\0\0\xffguest\x08PASSWORDS\0\0\0\x05guest"), SASL_MALFORMED,
+           "a string that is longer than the table");
+    is_int(AMQPLAIN("\0guest\0guest"), SASL_MALFORMED, "a response of PLAIN");
+    end();
+}
+
+TEST(guest_is_for_the_machine_itself)
+{
+    begin();
+    connection->peer.is_loopback = false;
+    is_int(PLAIN("\0guest\0guest"), SASL_REFUSED, "guest from afar");
+    is_str(login.reason, "user 'guest' can only connect via localhost", "the log is told why");
+    is_int(PLAIN("\0guest\0wrong"), SASL_REFUSED, "nobody is told that the password was right");
+    is_int(PLAIN("\0alice\0se\0cret"), SASL_OK, "others may come from there");
+    server->options.guest_anywhere = true;
+    is_int(PLAIN("\0guest\0guest"), SASL_OK, "guest too, if that is allowed");
+    end();
+}
+
+TEST(anonymous_is_offered_when_it_is_allowed)
+{
+    begin();
+    is_str(sasl_mechanisms(connection), "PLAIN AMQPLAIN", "what is offered");
+    is_int(try("ANONYMOUS", "x", 1), SASL_MALFORMED, "not allowed");
+    is_str(login.reason, "the mechanism is not offered", "the log is told why");
+    server->options.allow_anonymous = true;
+    is_str(sasl_mechanisms(connection), "PLAIN AMQPLAIN ANONYMOUS", "what is offered then");
+    is_int(try("ANONYMOUS", "x", 1), SASL_OK, "whatever it says");
+    ok(login.user == guest, "it is guest");
+    connection->peer.is_loopback = false;
+    is_int(try("ANONYMOUS", "", 0), SASL_REFUSED, "who must not come from afar");
+    is_int(try("EXTERNAL", "", 0), SASL_MALFORMED, "others are not offered");
+    is_int(try("plain", "\0guest\0guest", 12), SASL_MALFORMED, "names are as they are written");
+    ok(!login.mechanism, "and not known");
+    end();
+}
+
+int main(void)
+{
+    RUN(plain);
+    RUN(plain_refused);
+    RUN(plain_malformed);
+    RUN(amqplain);
+    RUN(guest_is_for_the_machine_itself);
+    RUN(anonymous_is_offered_when_it_is_allowed);
+    return done();
+}

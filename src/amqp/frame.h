@@ -28,6 +28,14 @@ enum frame_error {
     FRAME_BAD_END = -3,
 };
 
+/* The channel in a frame's header. */
+static inline uint16_t frame_channel(const uint8_t *header)
+{
+    uint16_t channel;
+    memcpy(&channel, header + 1, sizeof(channel));
+    return be16toh(channel);
+}
+
 /* The frame at the beginning of `data`. Returns the bytes it takes, payload.size + 8; 0 when more
  * are needed; or a frame_error, and then *out has type, channel and the announced payload size, for
  * the reply text. `frame_max` is what was negotiated; 0 means no limit. */
@@ -36,12 +44,10 @@ static inline ssize_t frame_read(const uint8_t *data, size_t size, uint32_t fram
 {
     if (size < FRAME_HEADER_SIZE)
         return 0;
-    uint16_t channel;
     uint32_t payload_size;
-    memcpy(&channel, data + 1, sizeof(channel));
     memcpy(&payload_size, data + 3, sizeof(payload_size));
     payload_size = be32toh(payload_size);
-    *out = (struct frame){data[0], be16toh(channel), {NULL, payload_size}};
+    *out = (struct frame){data[0], frame_channel(data), {NULL, payload_size}};
     if (data[0] != FRAME_METHOD && data[0] != FRAME_HEADER && data[0] != FRAME_BODY &&
         data[0] != FRAME_HEARTBEAT)
         return FRAME_UNKNOWN_TYPE;

@@ -11,13 +11,11 @@
 #include "amqp/table.h"
 #include "broker/equivalence.h"
 #include "broker/name.h"
+#include "queue/queue_settings.h"
 
 enum { CLASSIC = 1, QUORUM = 2, STREAM = 4 };
 
 enum { REASON_MAX = 320 };
-
-/* Ten years: the longest that anything may live. */
-#define TIME_MAX_MS INT64_C(315360000000)
 
 /* True, or a reason. */
 typedef bool check_function(const struct field *field, struct bytes arguments, char *reason);
@@ -67,7 +65,7 @@ static bool check_time(const struct field *field, struct bytes arguments, char *
 {
     if (!check_not_negative(field, arguments, reason))
         return false;
-    return field->value.integer <= TIME_MAX_MS || refuse_number(field, "value_too_large", reason);
+    return field->value.integer <= QUEUE_TIME_MAX_MS || refuse_number(field, "value_too_large", reason);
 }
 
 static bool check_expires(const struct field *field, struct bytes arguments, char *reason)

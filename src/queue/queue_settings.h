@@ -7,6 +7,9 @@
 
 #define SETTING_NONE UINT64_MAX
 
+/* Ten years, as in RabbitMQ: the longest that anything may live. */
+#define QUEUE_TIME_MAX_MS INT64_C(315360000000)
+
 /* What happens to a message beyond the limits of a queue. */
 enum overflow { OVERFLOW_DROP_HEAD, OVERFLOW_REJECT, OVERFLOW_REJECT_DLX };
 

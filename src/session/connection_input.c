@@ -203,7 +203,7 @@ static size_t act_on_body_begin(struct connection *connection, struct bytes in)
 {
     if (in.size < FRAME_HEADER_SIZE || in.data[0] != FRAME_BODY)
         return 0;
-    uint16_t number = (uint16_t)(in.data[1] << 8 | in.data[2]);
+    uint16_t number = frame_channel(in.data);
     uint64_t size = frame_announced_size(in.data, in.size) - FRAME_OVERHEAD;
     if (!channel_takes_body(connection, number, size))
         return 0;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "amqp/table.h"
+#include "queue/queue_settings.h"
 #include "session/alarm.h"
 #include "session/dispatch.h"
 #include "session/handlers.h"
@@ -13,9 +14,6 @@
 #include "session/transaction.h"
 
 enum { EXTRA_KEYS_MAX = 1024 };
-
-/* As RabbitMQ: ten years, in milliseconds. */
-static const uint64_t expiration_max = 315360000000;
 
 /* ---- properties ---- */
 
@@ -28,7 +26,7 @@ static bool read_expiration(struct bytes text, uint64_t *value, char *fault, siz
     size_t first = at;
     *value = 0;
     while (at < text.size && text.data[at] >= '0' && text.data[at] <= '9') {
-        if (*value <= expiration_max)
+        if (*value <= QUEUE_TIME_MAX_MS)
             *value = *value * 10 + text.data[at] - '0';
         at++;
     }
@@ -39,7 +37,7 @@ static bool read_expiration(struct bytes text, uint64_t *value, char *fault, siz
                  (const char *)text.data + at);
     else if (negative && *value)
         snprintf(fault, fault_size, "{value_negative,%.*s}", BYTES_ARG(text));
-    else if (*value > expiration_max)
+    else if (*value > QUEUE_TIME_MAX_MS)
         snprintf(fault, fault_size, "{value_too_large,%.*s}", (int)(at - first),
                  (const char *)text.data + first);
     else

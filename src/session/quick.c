@@ -91,7 +91,7 @@ static inline size_t read_request(struct bytes in, uint32_t max, struct request 
     if (body_size && (!take_frame(&in, FRAME_BODY, begin + 1, max, &request->parcel.body) ||
                       request->parcel.body.size != body_size))
         return 0;
-    request->channel = (uint16_t)(begin[1] << 8 | begin[2]);
+    request->channel = frame_channel(begin);
     return (size_t)(in.data - begin);
 }
 

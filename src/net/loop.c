@@ -132,8 +132,7 @@ static void on_deadline(struct ev_loop *ev, ev_timer *watcher, int events)
 static uint64_t next_tick_ms(const struct loop *loop)
 {
     uint64_t next_ms = UINT64_MAX;
-    list_for_each(at, &loop->services)
-    {
+    list_for_each(at, &loop->services) {
         uint64_t at_ms = service_next_ms(service_at(at));
         next_ms = at_ms < next_ms ? at_ms : next_ms;
     }
@@ -354,8 +353,7 @@ static bool is_over(const struct loop *loop)
 
 static int start_listeners(struct loop *loop)
 {
-    list_for_each(at, &loop->listeners)
-    {
+    list_for_each(at, &loop->listeners) {
         struct listener *listener = list_entry(at, struct listener, link);
         int error = listener_start(listener);
         if (error) {

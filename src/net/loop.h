@@ -39,7 +39,7 @@ struct loop {
     char where[ADDRESS_TEXT_BYTES]; /* where listening failed, when loop_run has said so */
     struct list listeners;
     struct list sockets;   /* with a conversation */
-    struct list unread;    /* of these, with input that their TLS has decrypted already */
+    struct list unread;    /* those on `sockets` with input that their TLS has decrypted already */
     struct list lingering; /* without: waiting for the peer's end, the oldest first */
     size_t sockets_count;  /* on both lists */
     size_t handshakes;     /* of TLS, that were taken further in this turn */

@@ -407,8 +407,7 @@ void sockets_drop_gone(struct loop *loop)
     bool are_blocked = false;
     if (loop->look_ms == 0 || loop->now_ms < loop->look_ms)
         return;
-    list_for_each_safe(at, after, &loop->sockets)
-    {
+    list_for_each_safe(at, after, &loop->sockets) {
         struct socket *socket = list_entry(at, struct socket, link);
         struct pollfd gone = {.fd = socket->fd, .events = POLLRDHUP};
         if (!conversation_is_blocked(socket->conversation))

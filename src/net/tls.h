@@ -18,8 +18,8 @@ struct tls_options {
     const char *certificate; /* file: ours, and those up to the authority, in PEM */
     const char *key;         /* file, in PEM, without a passphrase */
     const char *authorities; /* file, in PEM; NULL: none */
-    bool verify_peer;        /* peers must have a certificate of one of the authorities, */
-    bool peer_optional;      /* or none at all */
+    bool verify_peer;        /* peers must have a certificate of one of the authorities */
+    bool peer_optional;      /* with verify_peer: those without any certificate may come, too */
     enum tls_version min_version;
 };
 

@@ -24,13 +24,13 @@ struct turns {
     const struct log *log;
     uint64_t slow_us; /* turns from here on are logged; 0: none */
     uint64_t began_us;
-    uint64_t asked_us; /* when processor_us was last called, */
-    uint64_t used_us;  /* and what it said */
+    uint64_t asked_us; /* when processor_us was last called */
+    uint64_t used_us;  /* what processor_us said then */
     uint64_t count;
     uint64_t buckets[TURNS_BUCKETS]; /* [n]: turns of less than 2^n us, and not of less than half of it */
     uint64_t over[TURNS_LIMITS];     /* turns of more than 1, 5, 20 and 50 ms */
-    struct longest_turn longest;     /* of all, */
-    struct longest_turn recent;      /* and since turns_text was last called */
+    struct longest_turn longest;     /* of all turns */
+    struct longest_turn recent;      /* since turns_text was last called */
     uint64_t logged_us;              /* when a slow one was last logged; 0: never */
     uint64_t unlogged;               /* slow ones since then */
 };

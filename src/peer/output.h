@@ -43,7 +43,7 @@ struct output {
     struct output_block *head;
     struct output_block *tail;
     size_t size;     /* bytes to be sent, bodies included */
-    size_t borrowed; /* of these, in bodies that are referred to */
+    size_t borrowed; /* those in bodies that are referred to */
 };
 
 void output_pool_init(struct output_pool *pool, struct message_pool *messages);

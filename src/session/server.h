@@ -20,8 +20,8 @@ struct server_options {
     bool allow_anonymous;
     bool guest_anywhere;         /* let guest in from other machines too */
     const char *version;         /* of this program */
-    const char *product;         /* what clients are told they speak to: "RabbitMQ", */
-    const char *product_version; /* and its version: "3.13.7" */
+    const char *product;         /* what clients are told they speak to: "RabbitMQ" */
+    const char *product_version; /* what version of it: "3.13.7" */
     struct steps *steps;         /* told what a turn is busy with; NULL: nobody asks */
 };
 

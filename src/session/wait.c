@@ -183,8 +183,7 @@ static void send_one_by_one(struct channel *channel, struct wait *wait, unsigned
 static bool send_confirms(struct channel *channel, unsigned *budget)
 {
     send_front(channel, budget);
-    list_for_each_safe(link, after, &channel->confirms_waiting)
-    {
+    list_for_each_safe(link, after, &channel->confirms_waiting) {
         struct wait *wait = wait_of(link);
         if (!*budget)
             return false;

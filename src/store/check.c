@@ -111,8 +111,7 @@ static uint64_t check_index(struct store *store, const struct printer *printer,
 static uint64_t thaw_dead(struct store *store)
 {
     uint64_t bad = 0;
-    list_for_each_safe(link, after, &store->dead)
-    {
+    list_for_each_safe(link, after, &store->dead) {
         struct chunk *chunk = list_entry(link, struct chunk, cache_link);
         if (chunk_thaw_now(store, chunk) == 1)
             chunk_discard(store, chunk);
@@ -148,8 +147,7 @@ static uint64_t check_counts(struct store *store, const struct printer *printer)
     struct index *index;
     while ((index = idmap_next(&store->indexes, &at)))
         subtract_index(store, index);
-    list_for_each(link, &store->segments)
-    {
+    list_for_each(link, &store->segments) {
         const struct segment *segment = list_entry(link, struct segment, link);
         if (segment->kept_entries == 0 && segment->kept_bytes == 0)
             continue;
@@ -182,8 +180,7 @@ static uint64_t check_parts(const struct store *store, const struct printer *pri
         say(printer, "damaged: the identity in the index; a start makes it again");
         bad++;
     }
-    list_for_each(link, &store->segments)
-    {
+    list_for_each(link, &store->segments) {
         const struct segment *segment = list_entry(link, struct segment, link);
         if (!segment->is_headless || !segment->first_batch)
             continue;

@@ -214,8 +214,7 @@ static void put_segments(struct store *store, struct checkpoint_job *job)
     }
     store->missing_count = 0;
     job->retired = mem_zalloc_array(store->segments_by_number.count + 1, sizeof(*job->retired));
-    list_for_each(link, &store->segments)
-    {
+    list_for_each(link, &store->segments) {
         struct segment *segment = list_entry(link, struct segment, link);
         if (is_dead(store, segment)) {
             struct key key = key_of('S', segment->number, 4);

@@ -93,8 +93,7 @@ static int sync_segment(struct store *store, const struct segment *segment)
 /* What was read back may be in the page cache only: what follows relies on it. */
 static bool sync_replayed(struct store *store, uint64_t from, char *error, size_t error_size)
 {
-    list_for_each(link, &store->segments)
-    {
+    list_for_each(link, &store->segments) {
         struct segment *segment = list_entry(link, struct segment, link);
         bool is_due = segment->last_batch >= from && !planted(PLANTED_REPLAYED_NOT_SYNCED);
         int failed = is_due ? sync_segment(store, segment) : 0;
@@ -153,8 +152,7 @@ int store_give_identity(struct store *store)
 
 static void mend_headers(struct store *store)
 {
-    list_for_each(link, &store->segments)
-    {
+    list_for_each(link, &store->segments) {
         struct segment *segment = list_entry(link, struct segment, link);
         char name[32];
         segment_name(name, segment->number);
@@ -470,8 +468,7 @@ static void collect(struct store *store)
 
 static void wake_marked(struct store *store)
 {
-    list_for_each_safe(link, after, &store->mark_waiters)
-    {
+    list_for_each_safe(link, after, &store->mark_waiters) {
         struct index *index = list_entry(link, struct index, wait_link);
         if (index->mark_batch <= store->durable)
             index_wake(index);

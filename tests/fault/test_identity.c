@@ -135,8 +135,7 @@ TEST(segment_with_messages)
 /* A segment before the checkpoint with nothing in it that survives a restart; 0: there is none. */
 static uint32_t needless(const struct store *store)
 {
-    list_for_each(link, &store->segments)
-    {
+    list_for_each(link, &store->segments) {
         const struct segment *segment = list_entry(link, struct segment, link);
         if (segment->live_entries && !segment->kept_entries && segment != store->active &&
             segment->last_batch <= store->covered)

@@ -177,8 +177,7 @@ static void tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)
     struct talkers *talkers = talkers_of(service);
     (void)clock_ms;
     talkers->now_ms = now_ms;
-    list_for_each(at, &talkers->talks)
-    {
+    list_for_each(at, &talkers->talks) {
         struct talk *talk = list_entry(at, struct talk, link);
         if (talk->paused_until_ms && talk->paused_until_ms <= now_ms) {
             talk->paused_until_ms = 0;
@@ -191,8 +190,7 @@ static uint64_t next_ms(const struct service *service)
 {
     const struct talkers *talkers = talkers_of(service);
     uint64_t next = UINT64_MAX;
-    list_for_each(at, &talkers->talks)
-    {
+    list_for_each(at, &talkers->talks) {
         uint64_t at_ms = list_entry(at, struct talk, link)->paused_until_ms;
         if (at_ms && at_ms < next)
             next = at_ms;
@@ -202,8 +200,7 @@ static uint64_t next_ms(const struct service *service)
 
 static void say_goodbye(struct service *service)
 {
-    list_for_each(at, &talkers_of(service)->talks)
-    {
+    list_for_each(at, &talkers_of(service)->talks) {
         say(list_entry(at, struct talk, link), "shutdown");
         list_entry(at, struct talk, link)->finished = true;
     }

@@ -13,7 +13,7 @@ enum { JOBS = 1000 };
 struct counted {
     struct job job;
     int *ran;  /* how many ran before this one */
-    int place; /* ... was when it ran */
+    int place; /* how many had run when it did */
 };
 
 static void run_counted(struct job *job)

@@ -31,7 +31,7 @@ struct published publish_routed(struct broker *broker, struct message *message,
     struct published published = {.queues = set->count};
     if (set->count == 0)
         return published;
-    published.on_record = queue_push(&broker->queues, set->queues, set->count, message);
+    published.logs = queue_push(&broker->queues, set->queues, set->count, message);
     budget_use(&broker->turn, set->count * QUEUE_STEPS);
     return published;
 }
@@ -140,7 +140,7 @@ struct queue *publish_known(const struct exchange *exchange, struct bytes routin
 struct published publish_to(struct queue *queue, struct message *message)
 {
     struct published published = {.queues = 1};
-    published.on_record = queue_push(queue->queues, &queue, 1, message);
+    published.logs = queue_push(queue->queues, &queue, 1, message);
     return published;
 }
 

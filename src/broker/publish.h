@@ -6,7 +6,7 @@
 
 struct published {
     size_t queues;  /* how many it went to */
-    bool on_record; /* a confirm has to wait for store_ticket() */
+    uint32_t logs; /* set of logs whose present tickets a confirm has to wait for */
 };
 
 /* Routes a complete message and puts it into its queues, which then have work. Takes no reference

@@ -80,7 +80,7 @@ void queue_drop(struct queue *queue)
     queue->counts = NULL;
 }
 
-bool queue_push(struct queues *queues, struct queue *const *destinations, size_t count,
+uint32_t queue_push(struct queues *queues, struct queue *const *destinations, size_t count,
                 struct message *message)
 {
     if (count > queues->places_capacity) {
@@ -94,7 +94,7 @@ bool queue_push(struct queues *queues, struct queue *const *destinations, size_t
     for (size_t i = 0; i < count; i++)
         if (!list_is_empty(&destinations[i]->ready_consumers))
             queue_has_work(destinations[i]);
-    return on_record;
+    return on_record ? 1u << LOG_JOURNAL : 0;
 }
 
 void queue_has_work(struct queue *queue)

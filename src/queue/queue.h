@@ -99,8 +99,9 @@ void queue_free(struct queue *queue);
 void queue_drop(struct queue *queue);
 
 /* Puts a complete message into `count` queues, and tells those with a ready consumer that they have
- * work. True: a confirm has to wait for store_ticket(). Takes no reference from the caller. */
-bool queue_push(struct queues *queues, struct queue *const *destinations, size_t count,
+ * work. Returns the set of logs (1 << LOG_JOURNAL ...) that it is on record in once their present ticket
+ * has ended. Takes no reference from the caller. */
+uint32_t queue_push(struct queues *queues, struct queue *const *destinations, size_t count,
                 struct message *message);
 /* Marks that a consumer may have something to do with this queue. */
 void queue_has_work(struct queue *queue);

@@ -119,8 +119,8 @@ static void tell_all_waiting(struct server *server)
         return;
     server->told_ms = server->now_ms;
     for (int i = 0; i < WAIT_LOGS; i++)
-        list_for_each(link, &server->waits.logs[i])
-            tell_waiting(list_entry(link, struct wait, log_link)->channel->connection);
+        list_for_each(link, &server->waits.parts[i])
+            tell_waiting(list_entry(link, struct wait_part, log_link)->wait->channel->connection);
 }
 
 /* The alarm is over. */
@@ -148,9 +148,9 @@ static void block_all(struct server *server)
 void alarm_tick(struct server *server)
 {
     unsigned before = server->alarms, now = current_alarms(server);
-    bool was_congested = server->is_congested;
-    server->is_congested = store_is_congested(server->broker->store);
-    if (was_congested && !server->is_congested)
+    uint32_t before_congested = server->congested;
+    server->congested = wait_congested(&server->waits, UINT32_MAX);
+    if (before_congested & ~server->congested)
         server->has_work_left = true; /* those who waited go on in the next turn */
     if (now != before) {
         server->alarms = now;

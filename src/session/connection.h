@@ -25,7 +25,7 @@ enum connection_state {
 enum hold {
     HOLD_RETRY = 1,     /* a frame waits to be tried again */
     HOLD_REPLIES = 2,   /* too much is held by a channel */
-    HOLD_CONGESTED = 4, /* a publisher, and the journal is congested */
+    HOLD_CONGESTED = 4, /* it has published into a log that is congested */
     HOLD_BLOCKED = 8,   /* a publisher, and there is an alarm */
     HOLD_UNREAD = 16,   /* the peer asks, and does not read the answers */
     HOLD_COMMIT = 32,   /* a transaction ends, and it takes more than a turn */
@@ -45,6 +45,7 @@ struct connection {
     uint64_t id;
     enum connection_state state;
     unsigned holds; /* set of enum hold */
+    uint32_t congested; /* set of logs: HOLD_CONGESTED */
     uint32_t frame_max;
     uint16_t channel_max;
     uint16_t heartbeat_s;

@@ -402,7 +402,8 @@ static bool resume(struct connection *connection)
     struct server *server = connection->server;
     bool waits_for_turn = connection->holds & HOLD_RETRY;
     connection->holds &= ~(unsigned)HOLD_RETRY;
-    if (!server->is_congested)
+    connection->congested &= server->congested;
+    if (!connection->congested)
         connection->holds &= ~(unsigned)HOLD_CONGESTED;
     if (connection->holds & HOLD_CONGESTED)
         connection_resume_later(connection);

@@ -107,13 +107,15 @@ static bool check_properties(struct channel *channel, struct error *error)
 
 /* ---- the way of the message ---- */
 
-void publishing_count(struct channel *channel, struct published published)
+void publishing_count_logs(struct channel *channel, uint32_t logs)
 {
     struct server *server = channel_server(channel);
     if (channel->confirms)
-        wait_confirm(channel, ++channel->publish_number, published.on_record);
-    if (published.on_record && store_is_congested(server->broker->store)) {
-        server->is_congested = true;
+        wait_confirm(channel, ++channel->publish_number, logs);
+    uint32_t congested = logs ? wait_congested(&server->waits, logs) : 0;
+    if (congested) {
+        server->congested |= congested;
+        channel->connection->congested |= congested;
         connection_hold(channel->connection, HOLD_CONGESTED);
     }
 }

@@ -44,7 +44,14 @@ static inline enum store_room publishing_room(const struct channel *channel,
 struct published publishing_deliver(struct server *server, struct exchange *exchange,
                                     struct message *message);
 
-/* Counts a message that went where it should for the channel's confirms. */
-void publishing_count(struct channel *channel, struct published published);
+/* Counts a message that went to queues for the channel's confirms, and holds its publisher when there was
+ * too much for a log. */
+void publishing_count_logs(struct channel *channel, uint32_t logs);
+
+static inline void publishing_count(struct channel *channel, struct published published)
+{
+    if (channel->confirms || published.logs)
+        publishing_count_logs(channel, published.logs);
+}
 
 #endif

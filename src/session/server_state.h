@@ -40,7 +40,7 @@ struct server {
     unsigned alarms;            /* set of enum alarm */
     uint64_t alarms_ms;         /* when one of them was set last */
     uint64_t told_ms;           /* when those were told last who wait for a full disk */
-    bool is_congested;          /* publishers wait for the journal */
+    uint32_t congested;         /* set of logs for which those wait who have published into them */
     bool is_failing;            /* the journal has failed: every connection was told */
     bool is_shutting_down;
     bool has_work_left; /* a budget ran out */

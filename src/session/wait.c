@@ -1,6 +1,7 @@
-/* A wait is made for each channel and ticket, not for each message: all publishes of a channel in
- * one turn end with the same batch. A wait is on two lists, its log's and its channel's. Tickets of
- * a log end in order, so that a turn looks only at the front of each log's list.
+/* A wait is made for each channel and promise, not for each message: all publishes of a channel in
+ * one turn end with the same batch. It is on its channel's list, and has a part on the list of each log
+ * that it waits for. Tickets of a log end in order, so that a turn looks only at the front of each
+ * log's list.
  *
  * Confirms of a channel go out in runs: from the first that is not confirmed yet as far as all are
  * done, in one ack with `multiple`; those that are done behind one that is not, one by one. */
@@ -15,12 +16,87 @@
 /* Confirms that are sent, or that go out with another one. */
 enum { CONFIRMS_A_TURN = 20000 };
 
-void wait_init(struct waits *waits)
+/* ---- logs ---- */
+
+static struct ticket journal_present(const void *log)
 {
+    return store_ticket(log);
+}
+
+static enum ticket_state journal_state(const void *log, struct ticket ticket)
+{
+    return store_failure(log) ? TICKET_FAILED : store_ticket_state(log, ticket);
+}
+
+static void journal_want(void *log, struct ticket ticket)
+{
+    store_want(log, ticket);
+}
+
+static bool journal_is_congested(const void *log)
+{
+    return store_is_congested(log);
+}
+
+void wait_init(struct waits *waits, struct store *store)
+{
+    static const struct wait_log journal = {.present = journal_present,
+                                            .state = journal_state,
+                                            .want = journal_want,
+                                            .is_congested = journal_is_congested};
+    *waits = (struct waits){.logs = {[LOG_JOURNAL] = journal}};
+    waits->logs[LOG_JOURNAL].log = store;
     for (int i = 0; i < WAIT_LOGS; i++)
-        list_init(&waits->logs[i]);
+        list_init(&waits->parts[i]);
     list_init(&waits->channels);
 }
+
+void wait_add_log(struct waits *waits, uint32_t number, const struct wait_log *log)
+{
+    assert(number < WAIT_LOGS && !waits->logs[number].state);
+    waits->logs[number] = *log;
+}
+
+uint32_t wait_congested(const struct waits *waits, uint32_t logs)
+{
+    uint32_t congested = 0;
+    for (uint32_t i = 0; i < WAIT_LOGS; i++) {
+        const struct wait_log *log = &waits->logs[i];
+        if (logs & 1u << i && log->state && log->is_congested(log->log))
+            congested |= 1u << i;
+    }
+    return congested;
+}
+
+static enum ticket_state state_of(const struct waits *waits, struct ticket ticket)
+{
+    const struct wait_log *log = &waits->logs[ticket.log];
+    return log->state(log->log, ticket);
+}
+
+/* ---- promises ---- */
+
+/* Nothing is promised about what is durable already. */
+static void promise_add(const struct waits *waits, struct promise *promise, struct ticket ticket)
+{
+    assert(ticket.log < WAIT_LOGS && promise->count < WAIT_LOGS);
+    if (ticket.index && state_of(waits, ticket) != TICKET_DURABLE)
+        promise->tickets[promise->count++] = ticket;
+}
+
+/* Is it for the same as the wait? */
+static bool promise_equals(const struct promise *promise, const struct wait *wait)
+{
+    if (promise->count != wait->count)
+        return false;
+    for (uint32_t i = 0; i < promise->count; i++)
+        if (promise->tickets[i].log != wait->parts[i].ticket.log ||
+            promise->tickets[i].index != wait->parts[i].ticket.index)
+            return false;
+    return true;
+}
+
+/* ---- waits ---- */
 
 static struct wait *wait_of(struct list *link)
 {
@@ -32,21 +108,37 @@ static struct wait *wait_last(struct list *head)
     return list_is_empty(head) ? NULL : wait_of(head->prev);
 }
 
-static struct wait *wait_new(struct channel *channel, enum wait_kind kind, struct ticket ticket)
+/* Pending until its promise ends; without one it is done. */
+static struct wait *wait_new(struct channel *channel, enum wait_kind kind,
+                             const struct promise *promise)
 {
-    struct wait *wait = mem_zalloc(sizeof(*wait));
+    struct waits *waits = &channel_server(channel)->waits;
+    struct wait *wait = mem_zalloc(sizeof(*wait) + promise->count * sizeof(wait->parts[0]));
     wait->channel = channel;
     wait->kind = kind;
-    wait->ticket = ticket;
-    list_init(&wait->log_link);
+    wait->state = promise->count ? WAIT_PENDING : WAIT_DONE;
+    wait->count = wait->pending = promise->count;
+    for (uint32_t i = 0; i < promise->count; i++) {
+        struct ticket ticket = promise->tickets[i];
+        wait->parts[i].wait = wait;
+        wait->parts[i].ticket = ticket;
+        list_push_back(&waits->parts[ticket.log], &wait->parts[i].log_link);
+        waits->logs[ticket.log].want(waits->logs[ticket.log].log, ticket);
+    }
     list_push_back(kind == WAIT_REPLIES ? &channel->waiting_replies : &channel->confirms_waiting,
                    &wait->channel_link);
     return wait;
 }
 
+static void leave_logs(struct wait *wait)
+{
+    for (uint32_t i = 0; i < wait->count; i++)
+        list_remove(&wait->parts[i].log_link);
+}
+
 static void wait_free(struct wait *wait)
 {
-    list_remove(&wait->log_link);
+    leave_logs(wait);
     list_remove(&wait->channel_link);
     buffer_free(&wait->replies);
     mem_free(wait);
@@ -59,24 +151,18 @@ static void call_channel(struct channel *channel)
         list_push_back(&channel_server(channel)->waits.channels, &channel->confirming_link);
 }
 
-static void wait_begin(struct wait *wait)
+static void hold(struct channel *channel, const struct promise *promise)
 {
-    struct server *server = channel_server(wait->channel);
-    assert(wait->ticket.log < WAIT_LOGS);
-    wait->state = WAIT_PENDING;
-    list_push_back(&server->waits.logs[wait->ticket.log], &wait->log_link);
-    store_want(server->broker->store, wait->ticket);
+    const struct wait *last = wait_last(&channel->waiting_replies);
+    if (promise->count && !(last && promise_equals(promise, last)))
+        wait_new(channel, WAIT_REPLIES, promise);
 }
 
 void wait_hold(struct channel *channel, struct ticket ticket)
 {
-    struct store *store = channel_broker(channel)->store;
-    if (ticket.index == 0 || store_ticket_state(store, ticket) == TICKET_DURABLE)
-        return;
-    struct wait *last = wait_last(&channel->waiting_replies);
-    if (last && last->ticket.log == ticket.log && last->ticket.index == ticket.index)
-        return;
-    wait_begin(wait_new(channel, WAIT_REPLIES, ticket));
+    struct promise promise = {.count = 0};
+    promise_add(&channel_server(channel)->waits, &promise, ticket);
+    hold(channel, &promise);
 }
 
 void wait_hold_names(struct channel *channel)
@@ -86,8 +172,13 @@ void wait_hold_names(struct channel *channel)
 
 void wait_follow(struct channel *channel, const struct channel *other)
 {
-    if (channel != other && !list_is_empty(&other->waiting_replies))
-        wait_hold(channel, wait_of(other->waiting_replies.prev)->ticket);
+    struct promise promise = {.count = 0};
+    if (channel == other || list_is_empty(&other->waiting_replies))
+        return;
+    const struct wait *wait = wait_of(other->waiting_replies.prev);
+    for (uint32_t i = 0; i < wait->count; i++)
+        promise_add(&channel_server(channel)->waits, &promise, wait->parts[i].ticket);
+    hold(channel, &promise);
 }
 
 uint8_t *wait_room(struct channel *channel, size_t size)
@@ -105,38 +196,38 @@ void wait_added(struct channel *channel, size_t size)
 }
 
 /* Adds a number to the last wait when it has the same fate, else begins another. */
-static void confirm(struct channel *channel, uint64_t number, struct ticket ticket,
-                    enum wait_state state)
+static void confirm(struct channel *channel, uint64_t number, const struct promise *promise,
+                    bool is_refused)
 {
+    enum wait_state state = is_refused ? WAIT_FAILED : promise->count ? WAIT_PENDING : WAIT_DONE;
     struct wait *last = wait_last(&channel->confirms_waiting);
     bool is_next = last && (last->last + 1 == number || planted(PLANTED_CONFIRMS_MERGED));
-    if (is_next && last->state == state && last->ticket.index == ticket.index &&
-        last->ticket.log == ticket.log) {
+    if (is_next && last->state == state && promise_equals(promise, last)) {
         last->last = number;
         return;
     }
-    struct wait *wait = wait_new(channel, WAIT_CONFIRMS, ticket);
+    struct wait *wait = wait_new(channel, WAIT_CONFIRMS, promise);
     wait->first = wait->last = number;
     wait->state = state;
-    if (state == WAIT_PENDING)
-        wait_begin(wait);
-    else
+    if (state != WAIT_PENDING)
         call_channel(channel);
 }
 
-void wait_confirm(struct channel *channel, uint64_t number, bool on_record)
+void wait_confirm(struct channel *channel, uint64_t number, uint32_t logs)
 {
-    struct ticket none = {0};
-    if (on_record && !(planted(PLANTED_CONFIRM_EARLY) && number % 1000 == 0))
-        confirm(channel, number, store_ticket(channel_broker(channel)->store), WAIT_PENDING);
-    else
-        confirm(channel, number, none, WAIT_DONE);
+    const struct waits *waits = &channel_server(channel)->waits;
+    struct promise promise = {.count = 0};
+    if (planted(PLANTED_CONFIRM_EARLY) && number % 1000 == 0)
+        logs = 0;
+    for (uint32_t i = 0; logs; i++, logs >>= 1) /* what is present is not durable yet */
+        if (logs & 1)
+            promise.tickets[promise.count++] = waits->logs[i].present(waits->logs[i].log);
+    confirm(channel, number, &promise, false);
 }
 
 void wait_refuse(struct channel *channel, uint64_t number)
 {
-    struct ticket none = {0};
-    confirm(channel, number, none, WAIT_FAILED);
+    confirm(channel, number, &(struct promise){.count = 0}, true);
 }
 
 static void send_confirm(struct channel *channel, enum wait_state state, uint64_t number,
@@ -227,23 +318,36 @@ static bool release_held(struct channel *channel)
     return !ends;
 }
 
+/* A part has ended: the wait is over with its last one, or with the first that fails. */
+static void part_ended(struct wait_part *part, enum ticket_state state)
+{
+    struct wait *wait = part->wait;
+    list_remove(&part->log_link);
+    if (state == TICKET_FAILED) {
+        leave_logs(wait);
+        wait->state = WAIT_FAILED;
+    } else if (--wait->pending == 0) {
+        wait->state = WAIT_DONE;
+    }
+    if (wait->state != WAIT_PENDING)
+        call_channel(wait->channel);
+}
+
+static void look_at_log(const struct waits *waits, const struct list *parts)
+{
+    for (struct list *link; (link = list_first(parts));) {
+        struct wait_part *part = list_entry(link, struct wait_part, log_link);
+        enum ticket_state state = state_of(waits, part->ticket);
+        if (state == TICKET_PENDING)
+            return;
+        part_ended(part, state);
+    }
+}
+
 void wait_tick(struct server *server)
 {
-    struct store *store = server->broker->store;
-    bool failed = store_failure(store) != NULL;
-    for (int i = 0; i < WAIT_LOGS; i++) {
-        struct list *link;
-        while ((link = list_first(&server->waits.logs[i]))) {
-            struct wait *wait = list_entry(link, struct wait, log_link);
-            enum ticket_state state =
-                failed ? TICKET_FAILED : store_ticket_state(store, wait->ticket);
-            if (state == TICKET_PENDING)
-                break;
-            wait->state = state == TICKET_DURABLE ? WAIT_DONE : WAIT_FAILED;
-            list_remove(link);
-            call_channel(wait->channel);
-        }
-    }
+    for (int i = 0; i < WAIT_LOGS; i++)
+        look_at_log(&server->waits, &server->waits.parts[i]);
     struct list *link;
     unsigned budget = CONFIRMS_A_TURN;
     while (budget && (link = list_take_first(&server->waits.channels))) {

@@ -11,30 +11,59 @@ struct channel;
 struct server;
 
 enum {
-    WAIT_LOGS = 1,          /* this broker's journal */
-    HELD_REPLIES_MAX = 65536,  /* bytes of held replies beyond which a connection's input waits */
+    WAIT_LOGS = 4, /* logs there may be; LOG_JOURNAL is there always */
+    HELD_REPLIES_MAX = 65536, /* bytes of held replies beyond which a connection's input waits */
+};
+
+/* A log whose tickets end in their order. */
+struct wait_log {
+    void *log;
+    struct ticket (*present)(const void *log); /* of what is decided now */
+    enum ticket_state (*state)(const void *log, struct ticket ticket);
+    void (*want)(void *log, struct ticket ticket); /* somebody waits for it */
+    bool (*is_congested)(const void *log); /* who has published into it is to wait */
 };
 
 struct waits {
-    struct list logs[WAIT_LOGS]; /* struct wait, by log_link */
-    struct list channels;          /* channels that have confirms to send: confirming_link */
+    struct wait_log logs[WAIT_LOGS]; /* `state` NULL: there is none of that number */
+    struct list parts[WAIT_LOGS];    /* struct wait_part, by log_link: what waits for each log */
+    struct list channels; /* channels that have confirms to send: confirming_link */
+};
+
+/* What somebody waits for: at most one ticket of each log. */
+struct promise {
+    uint32_t count;
+    struct ticket tickets[WAIT_LOGS];
 };
 
 enum wait_kind { WAIT_REPLIES, WAIT_CONFIRMS };
 enum wait_state { WAIT_PENDING, WAIT_DONE, WAIT_FAILED };
 
-struct wait {
-    struct list log_link;     /* on its log's list while it is pending */
-    struct list channel_link; /* in channel->waiting_replies or channel->confirms */
-    struct channel *channel;
+/* One of the tickets of a promise. */
+struct wait_part {
+    struct list log_link; /* on its log's list while it is pending */
+    struct wait *wait;
     struct ticket ticket;
-    enum wait_kind kind;
-    enum wait_state state;
-    uint64_t first, last;  /* WAIT_CONFIRMS: publish numbers */
-    struct buffer replies; /* WAIT_REPLIES: frames that follow the ticket's end */
 };
 
-void wait_init(struct waits *waits);
+struct wait {
+    struct list channel_link; /* in channel->waiting_replies or channel->confirms */
+    struct channel *channel;
+    enum wait_kind kind;
+    enum wait_state state; /* done when all parts are durable, failed with the first that fails */
+    uint64_t first, last;  /* WAIT_CONFIRMS: publish numbers */
+    struct buffer replies; /* WAIT_REPLIES: frames that follow the promise's end */
+    uint32_t pending;      /* parts that are not durable yet */
+    uint32_t count;
+    struct wait_part parts[];
+};
+
+/* With the journal of this store alone. */
+void wait_init(struct waits *waits, struct store *store);
+/* Another log; it must outlive all waits. */
+void wait_add_log(struct waits *waits, uint32_t number, const struct wait_log *log);
+/* Of a set of logs, those that are congested. */
+uint32_t wait_congested(const struct waits *waits, uint32_t logs);
 /* Everything that is written to the channel from now on waits for the ticket (and for what is
  * waiting already). Nothing happens when it is durable already. */
 void wait_hold(struct channel *channel, struct ticket ticket);
@@ -46,9 +75,9 @@ void wait_follow(struct channel *channel, const struct channel *other);
 /* Room in the replies that are held last; see channel_room. */
 uint8_t *wait_room(struct channel *channel, size_t size);
 void wait_added(struct channel *channel, size_t size);
-/* Publish number `number` of a channel in confirm mode was dealt with; `on_record`: its confirm has
- * to wait for what the store has decided so far. Numbers rise by one. */
-void wait_confirm(struct channel *channel, uint64_t number, bool on_record);
+/* Publish number `number` of a channel in confirm mode was dealt with; its confirm has to wait for what
+ * each of a set of logs has decided so far. Numbers rise by one. */
+void wait_confirm(struct channel *channel, uint64_t number, uint32_t logs);
 /* The same for a publish that no queue could keep: basic.nack. */
 void wait_refuse(struct channel *channel, uint64_t number);
 /* Once a turn, after store_tick: what has become durable, or has failed, is told. */

@@ -15,7 +15,9 @@
 #include "store/message.h"
 #include "base/worker.h"
 
-/* What a reply may have to wait for: an event of a log. Log 0 is this broker's journal. */
+enum { LOG_JOURNAL = 0 }; /* of this broker */
+
+/* What a reply may have to wait for: an event of a log. */
 struct ticket {
     uint32_t log;
     uint32_t epoch;

@@ -20,7 +20,7 @@ TEST(direct_fanout_and_default)
     bench_exchange(&bench, "f", "fanout", "", NULL);
     is_int(bench_publish(&bench, "", "a", NULL, NULL, ""), 1, "by the queue's name");
     is_int(bench_publish(&bench, "", "none", NULL, NULL, ""), 0, "which must be there");
-    ok(!bench.published.on_record, "what goes nowhere is not on record");
+    ok(!bench.published.logs, "what goes nowhere is not on record");
     bench_bind(&bench, "d", "a", "k", NULL);
     bench_bind(&bench, "d", "b", "k", NULL);
     bench_bind(&bench, "d", "c", "l", NULL);
@@ -43,9 +43,9 @@ TEST(durable_queues_keep_a_record)
     bench_queue(&bench, "a", "", NULL);
     bench_queue(&bench, "b", "d", NULL);
     bench_publish(&bench, "", "a", NULL, NULL, "");
-    ok(!bench.published.on_record, "a transient queue has none");
+    ok(!bench.published.logs, "a transient queue has none");
     bench_publish(&bench, "", "b", NULL, NULL, "");
-    ok(bench.published.on_record, "a durable one has");
+    ok(bench.published.logs, "a durable one has");
     bench_free(&bench);
 }
 

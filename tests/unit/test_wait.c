@@ -39,6 +39,12 @@ const char *store_failure(const struct store *store)
     return has_failed ? "it failed" : NULL;
 }
 
+bool store_is_congested(const struct store *store)
+{
+    (void)store;
+    return false;
+}
+
 void store_want(struct store *store, struct ticket ticket)
 {
     (void)store;
@@ -89,7 +95,7 @@ static void begin(void)
     server = (struct server){.broker = &broker};
     connection = (struct connection){.server = &server};
     channel = (struct channel){.connection = &connection};
-    wait_init(&server.waits);
+    wait_init(&server.waits, NULL);
     list_init(&channel.waiting_replies);
     list_init(&channel.confirms_waiting);
     list_init(&channel.confirming_link);
@@ -122,9 +128,9 @@ TEST(a_batch_is_confirmed_as_one)
 {
     begin();
     for (uint64_t number = 1; number <= 3; number++)
-        wait_confirm(&channel, number, true);
+        wait_confirm(&channel, number, 1 << LOG_JOURNAL);
     filling = 2;
-    wait_confirm(&channel, 4, true);
+    wait_confirm(&channel, 4, 1 << LOG_JOURNAL);
     turn("");
     durable = 1;
     turn("+3*");
@@ -135,9 +141,9 @@ TEST(a_batch_is_confirmed_as_one)
 TEST(batches_that_end_together_are_confirmed_as_one)
 {
     begin();
-    wait_confirm(&channel, 1, true);
+    wait_confirm(&channel, 1, 1 << LOG_JOURNAL);
     filling = 2;
-    wait_confirm(&channel, 2, true);
+    wait_confirm(&channel, 2, 1 << LOG_JOURNAL);
     durable = 2;
     turn("+2*");
 }
@@ -146,11 +152,11 @@ TEST(batches_that_end_together_are_confirmed_as_one)
 TEST(those_on_no_record_do_not_wait)
 {
     begin();
-    wait_confirm(&channel, 1, false);
-    wait_confirm(&channel, 2, false);
-    wait_confirm(&channel, 3, true);
-    wait_confirm(&channel, 4, false);
-    wait_confirm(&channel, 5, false);
+    wait_confirm(&channel, 1, 0);
+    wait_confirm(&channel, 2, 0);
+    wait_confirm(&channel, 3, 1 << LOG_JOURNAL);
+    wait_confirm(&channel, 4, 0);
+    wait_confirm(&channel, 5, 0);
     turn("+2* +4 +5");
     durable = 1;
     turn("+3");
@@ -160,14 +166,14 @@ TEST(those_on_no_record_do_not_wait)
 TEST(waits_have_no_gaps)
 {
     begin();
-    wait_confirm(&channel, 1, true);
-    wait_confirm(&channel, 2, false);
+    wait_confirm(&channel, 1, 1 << LOG_JOURNAL);
+    wait_confirm(&channel, 2, 0);
     turn("+2");
-    wait_confirm(&channel, 3, true);
+    wait_confirm(&channel, 3, 1 << LOG_JOURNAL);
     wait_refuse(&channel, 4);
     turn("-4");
-    wait_confirm(&channel, 5, true);
-    wait_confirm(&channel, 6, true);
+    wait_confirm(&channel, 5, 1 << LOG_JOURNAL);
+    wait_confirm(&channel, 6, 1 << LOG_JOURNAL);
     is_int(named(), 4, "four numbers wait");
     durable = 1;
     turn("+6*");
@@ -176,16 +182,16 @@ TEST(waits_have_no_gaps)
 TEST(a_refusal_is_no_ack)
 {
     begin();
-    wait_confirm(&channel, 1, true);
+    wait_confirm(&channel, 1, 1 << LOG_JOURNAL);
     wait_refuse(&channel, 2);
     wait_refuse(&channel, 3);
-    wait_confirm(&channel, 4, true);
+    wait_confirm(&channel, 4, 1 << LOG_JOURNAL);
     turn("-2 -3");
     durable = 1;
     turn("+4*");
     wait_refuse(&channel, 5);
     wait_refuse(&channel, 6);
-    wait_confirm(&channel, 7, false);
+    wait_confirm(&channel, 7, 0);
     turn("-6* +7");
 }
 
@@ -195,7 +201,7 @@ TEST(thousands_wait)
     begin();
     for (uint64_t number = 1; number <= 5000; number++) {
         filling = number;
-        wait_confirm(&channel, number, true);
+        wait_confirm(&channel, number, 1 << LOG_JOURNAL);
     }
     turn("");
     is_int(named(), 5000, "all of them wait");
@@ -208,8 +214,8 @@ TEST(thousands_wait)
 TEST(a_failure_refuses_all)
 {
     begin();
-    wait_confirm(&channel, 1, true);
-    wait_confirm(&channel, 2, true);
+    wait_confirm(&channel, 1, 1 << LOG_JOURNAL);
+    wait_confirm(&channel, 2, 1 << LOG_JOURNAL);
     has_failed = true;
     turn("-2*");
 }
@@ -217,12 +223,114 @@ TEST(a_failure_refuses_all)
 TEST(a_channel_that_ends_is_told_nothing)
 {
     begin();
-    wait_confirm(&channel, 1, true);
-    wait_confirm(&channel, 2, false);
+    wait_confirm(&channel, 1, 1 << LOG_JOURNAL);
+    wait_confirm(&channel, 2, 0);
     wait_forget(&channel);
     durable = 1;
     turn("");
     is_int(named(), 0, "nothing waits");
+}
+
+/* ---- a second log, as a group of brokers would have one ---- */
+
+struct other {
+    uint64_t present, durable;
+    uint64_t wanted;
+    bool has_failed, is_congested;
+};
+
+static struct ticket other_present(const void *log)
+{
+    const struct other *other = log;
+    return (struct ticket){.log = 2, .index = other->present};
+}
+
+static enum ticket_state other_state(const void *log, struct ticket ticket)
+{
+    const struct other *other = log;
+    if (other->has_failed)
+        return TICKET_FAILED;
+    return ticket.index <= other->durable ? TICKET_DURABLE : TICKET_PENDING;
+}
+
+static void other_want(void *log, struct ticket ticket)
+{
+    struct other *other = log;
+    other->wanted = ticket.index;
+}
+
+static bool other_is_congested(const void *log)
+{
+    const struct other *other = log;
+    return other->is_congested;
+}
+
+enum { BOTH = 1 << LOG_JOURNAL | 1 << 2 };
+
+static void begin_with(struct other *other)
+{
+    *other = (struct other){.present = 7};
+    begin();
+    wait_add_log(&server.waits, 2,
+                 &(struct wait_log){.log = other,
+                                    .present = other_present,
+                                    .state = other_state,
+                                    .want = other_want,
+                                    .is_congested = other_is_congested});
+}
+
+TEST(a_promise_ends_with_the_last_of_its_logs)
+{
+    struct other other;
+    begin_with(&other);
+    wait_confirm(&channel, 1, BOTH);
+    wait_confirm(&channel, 2, BOTH);
+    wait_confirm(&channel, 3, 1 << 2);
+    is_int(other.wanted, 7, "the other log is told that somebody waits");
+    durable = 1;
+    turn("");
+    other.durable = 7;
+    turn("+3*");
+    wait_confirm(&channel, 4, BOTH);
+    filling = 2;
+    wait_confirm(&channel, 5, BOTH);
+    turn("+4");
+    durable = 2;
+    turn("+5");
+}
+
+TEST(what_fails_in_one_log_has_failed)
+{
+    struct other other;
+    begin_with(&other);
+    wait_confirm(&channel, 1, BOTH);
+    wait_confirm(&channel, 2, 1 << LOG_JOURNAL);
+    other.has_failed = true;
+    turn("-1");
+    durable = 1;
+    turn("+2");
+    is_int(named(), 0, "nothing waits");
+}
+
+TEST(who_ends_leaves_all_logs)
+{
+    struct other other;
+    begin_with(&other);
+    wait_confirm(&channel, 1, BOTH);
+    wait_forget(&channel);
+    durable = 1;
+    other.durable = 7;
+    turn("");
+}
+
+TEST(congestion_is_of_a_log)
+{
+    struct other other;
+    begin_with(&other);
+    is_int(wait_congested(&server.waits, UINT32_MAX), 0, "of none");
+    other.is_congested = true;
+    is_int(wait_congested(&server.waits, UINT32_MAX), 1 << 2, "of one");
+    is_int(wait_congested(&server.waits, 1 << LOG_JOURNAL), 0, "which others do not use");
 }
 
 int main(void)
@@ -235,5 +343,9 @@ int main(void)
     RUN(thousands_wait);
     RUN(a_failure_refuses_all);
     RUN(a_channel_that_ends_is_told_nothing);
+    RUN(a_promise_ends_with_the_last_of_its_logs);
+    RUN(what_fails_in_one_log_has_failed);
+    RUN(who_ends_leaves_all_logs);
+    RUN(congestion_is_of_a_log);
     return done();
 }

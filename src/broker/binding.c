@@ -13,17 +13,24 @@
 
 /* ---- what a binding is known by: these members of a change ---- */
 
+static size_t add_name(uint8_t *names, size_t at, struct bytes name)
+{
+    assert(name.size <= NAME_MAX_SIZE);
+    names[at] = (uint8_t)name.size;
+    if (name.size)
+        memcpy(names + at + 1, name.data, name.size);
+    return at + 1 + name.size;
+}
+
 /* The names are short, and hashed as one. */
 static uint64_t hash_of(const struct vhost *vhost, const struct change *change)
 {
     uint8_t names[1 + 3 * (1 + NAME_MAX_SIZE)];
-    struct writer writer = writer_of(names, sizeof(names));
-    writer_u8(&writer, change->to_queue);
-    writer_shortstr(&writer, change->source);
-    writer_shortstr(&writer, change->name);
-    writer_shortstr(&writer, change->routing_key);
-    assert(!writer.bad);
-    uint64_t hash = hash_bytes(bytes_of(names, (size_t)(writer.at - names)), vhost->bindings_seed);
+    names[0] = change->to_queue;
+    size_t size = add_name(names, 1, change->source);
+    size = add_name(names, size, change->name);
+    size = add_name(names, size, change->routing_key);
+    uint64_t hash = hash_bytes(bytes_of(names, size), vhost->bindings_seed);
     return change->arguments.size ? hash_bytes(change->arguments, hash) : hash;
 }
 

@@ -99,10 +99,10 @@ void exchange_lost_binding(struct exchange *exchange)
 
 void exchange_apply(struct vhost *vhost, const struct change *change)
 {
-    struct exchange *exchange = vhost_exchange(vhost, change->name);
+    struct exchange *exchange;
     if (!change->is_delete) {
         exchange_new(vhost, exchange_kind_find(change->type), change);
-    } else if (exchange) {
+    } else if ((exchange = vhost_exchange(vhost, change->name))) {
         exchange_take_out(exchange);
         exchange_free(exchange);
     }

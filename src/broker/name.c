@@ -1,7 +1,5 @@
 #include "broker/name.h"
 
-#include <stdio.h>
-
 struct bytes name_strip(struct bytes name, char *room)
 {
     if (name.size == 0 || name.size > NAME_MAX_SIZE ||
@@ -14,9 +12,24 @@ struct bytes name_strip(struct bytes name, char *room)
     return bytes_of(room, size);
 }
 
+static char *append(char *text, const char *more, size_t size)
+{
+    size = strnlen(more, size < NAME_MAX_SIZE ? size : NAME_MAX_SIZE);
+    memcpy(text, more, size);
+    return text + size;
+}
+
+/* By hand, since it is made for each declaration, in case that something is wrong with it. */
 const char *resource_text(char text[RESOURCE_MAX], const char *kind, struct bytes name,
                           const struct vhost *vhost)
 {
-    snprintf(text, RESOURCE_MAX, "%s '%.*s' in vhost '%s'", kind, BYTES_ARG(name), vhost->name);
+    static const char begin[] = " '", middle[] = "' in vhost '", end[] = "'";
+    char *at = append(text, kind, strlen(kind));
+    at = append(at, begin, sizeof(begin) - 1);
+    if (name.size)
+        at = append(at, (const char *)name.data, name.size);
+    at = append(at, middle, sizeof(middle) - 1);
+    at = append(at, vhost->name, vhost->name_size);
+    memcpy(at, end, sizeof(end));
     return text;
 }

@@ -40,10 +40,10 @@ void queue_take_out(struct queue *queue)
 
 void queue_apply(struct vhost *vhost, const struct change *change)
 {
-    struct queue *queue = vhost_queue(vhost, change->name);
+    struct queue *queue;
     if (!change->is_delete) {
         queue_add(vhost, change);
-    } else if (queue) {
+    } else if ((queue = vhost_queue(vhost, change->name))) {
         queue_take_out(queue);
         queue_free(queue);
     }

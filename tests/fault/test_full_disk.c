@@ -246,6 +246,50 @@ TEST(all_is_taken_behind_a_message)
     taken_before_all_is(64 * MIB, 20000, 500);
 }
 
+/* What is kept open for a transaction is covered, too: behind a write that begins a segment of its own. */
+TEST(all_is_taken_amid_a_transaction)
+{
+    struct bench bench;
+    begin(&bench, 64 * MIB);
+    publish(&bench, 0, 3, MIB);
+    bench_turns(&bench, 20, 100);
+    publish(&bench, 0, 1, 4 * MIB);
+    if (!has_room_soon(&bench, 6 * MIB) || !store_hold(bench.store, 6 * MIB))
+        bail("a transaction has no room");
+    disk_memory_take_all(bench.memory);
+    is_int(room_for(&bench, 6 * MIB), STORE_ROOM_LATER, "nobody else takes what it was promised");
+    for (int i = 0; i < 5; i++) {
+        bench_publish(&bench, 1u << 1, MIB);
+        bench_turns(&bench, 5, 100);
+    }
+    store_release(bench.store);
+    ok(is_durable(&bench, store_ticket(bench.store), 5000), "it is durable");
+    bench_take_all(&bench, 0);
+    bench_take_all(&bench, 1);
+    ok(is_durable(&bench, store_ticket(bench.store), 5000), "and settled");
+    bench_free(&bench);
+}
+
+/* A reserve that grew for what was asked gives back what nobody asks for any more. */
+TEST(reserve_grows_and_shrinks)
+{
+    struct bench bench;
+    uint64_t usual = 0, grown = 0, after = 0;
+    begin(&bench, 64 * MIB);
+    publish(&bench, 0, 3, 1000);
+    bench_turns(&bench, 200, 100);
+    disk_memory_contents(bench.memory, "reserve", &usual);
+    ok(has_room_soon(&bench, 12 * MIB), "12 MiB have room");
+    disk_memory_contents(bench.memory, "reserve", &grown);
+    ok(usual > 0 && grown > 12 * MIB, "a reserve of %d KiB grew to %d", (int)(usual >> 10),
+       (int)(grown >> 10));
+    ok(store_next_ms(bench.store) <= bench.now_ms + 10000, "it is looked at again");
+    bench_turns(&bench, 120, 100);
+    disk_memory_contents(bench.memory, "reserve", &after);
+    is_int((long)after, (long)usual, "after ten seconds it is as it was");
+    bench_free(&bench);
+}
+
 /* A disk may have room and no place for another file: publishers wait all the same. */
 TEST(no_room_for_a_file)
 {
@@ -571,6 +615,8 @@ int main(void)
     RUN(filled_by_others);
     RUN(filled_again_by_others);
     RUN(all_is_taken_behind_a_message);
+    RUN(all_is_taken_amid_a_transaction);
+    RUN(reserve_grows_and_shrinks);
     RUN(no_room_for_a_file);
     RUN(spares_go_first);
     RUN(small_disks);

@@ -34,6 +34,7 @@ UNIT_TESTS = \
 	%D%/test_session_sasl.t \
 	%D%/test_session_unacked.t \
 	%D%/test_service.t \
+	%D%/test_store_batch.t \
 	%D%/test_store_chunk.t \
 	%D%/test_store_disk.t \
 	%D%/test_store_kv.t \

@@ -48,7 +48,7 @@ struct memory {
     struct list names, durable_names, changes;
     uint64_t calls, fail_at, limit, used, others;
     int error;
-    bool forever, lie_files, lie_folder, others_are_greedy;
+    bool forever, spares_reads, lie_files, lie_folder, others_are_greedy;
 };
 
 static struct memory *memory_of(struct disk *disk)
@@ -239,7 +239,7 @@ static int memory_read(struct disk_file *file, void *data, uint64_t size, uint64
                        uint64_t *got)
 {
     int error = fault(file->memory);
-    if (error)
+    if (error && !file->memory->spares_reads)
         return error;
     uint64_t left = offset < file->inode->size ? file->inode->size - offset : 0;
     *got = size < left ? size : left;
@@ -513,6 +513,11 @@ void disk_memory_fail(struct disk *disk, uint64_t at, int error, bool forever)
     memory->fail_at = at ? memory->calls + at : 0;
     memory->error = error;
     memory->forever = forever;
+}
+
+void disk_memory_spare_reads(struct disk *disk)
+{
+    memory_of(disk)->spares_reads = true;
 }
 
 void disk_memory_limit(struct disk *disk, uint64_t bytes)

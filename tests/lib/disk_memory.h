@@ -23,6 +23,8 @@ uint64_t disk_memory_calls(const struct disk *disk);
 /* The call number `at` from now on (1: the next) fails with `error`; `forever`: all later ones too. A
  * failing write writes a part. 0: no fault. */
 void disk_memory_fail(struct disk *disk, uint64_t at, int error, bool forever);
+/* From now on no read fails, though it counts as a call. */
+void disk_memory_spare_reads(struct disk *disk);
 /* Writes beyond this many bytes in all files fail with ENOSPC; 0: no limit. When the files have more
  * already, all writes do. */
 void disk_memory_limit(struct disk *disk, uint64_t bytes);

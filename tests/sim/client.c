@@ -37,6 +37,7 @@ static void give_back(struct sim_channel *channel)
 /* Nothing of the channel's life is left; `is_lost`: its socket went. */
 static void channel_reset(struct sim_channel *channel, bool is_lost)
 {
+    chaos_end(channel);
     struct sim *sim = channel->client->sim;
     for (size_t i = 0; i < channel->unproved_count && is_lost; i++)
         promise_unsure(channel->unproved[i]);
@@ -62,11 +63,19 @@ static void channel_reset(struct sim_channel *channel, bool is_lost)
     mem_free(channel->tx_hows);
     mem_free(channel->plain);
     buffer_free(&channel->content);
+    buffer_free(&channel->content_properties);
     *channel = (struct sim_channel){.client = channel->client, .number = channel->number};
+}
+
+void channel_ends(struct sim_channel *channel)
+{
+    channel_reset(channel, false);
 }
 
 static void forget_socket(struct client *client, bool is_lost)
 {
+    if (client->solo)
+        solo_lost(&client->channels[CHANNELS], !is_lost);
     for (int i = 0; i <= CHANNELS; i++)
         channel_reset(&client->channels[i], is_lost);
     buffer_free(&client->to_broker);
@@ -75,12 +84,14 @@ static void forget_socket(struct client *client, bool is_lost)
     client->is_coming = client->is_orphaned = false;
     client->epoch++;
     client->is_blocked = false;
-    client->deaf_until_us = 0;
+    client->deaf_until_us = client->mute_until_us = 0;
+    client->was_mute = client->is_told = false;
 }
 
 void client_free(struct client *client)
 {
     forget_socket(client, true);
+    solo_free(client->solo);
 }
 
 void client_dial(struct client *client)
@@ -126,6 +137,7 @@ void client_lost(struct client *client)
 static void went(struct client *client)
 {
     struct sim *sim = client->sim;
+    client->sent_us = sim->now_us;
     sim_at(sim, EVENT_TO_BROKER, client->machine->number, client->number,
            10 + sim_below(sim, sim_chance(sim, 20) ? 20000 : 500), client->epoch);
 }
@@ -161,11 +173,17 @@ void client_call(struct sim_channel *channel, const union method *method, uint32
 
 void client_content(struct client *client, uint16_t channel, struct bytes body, bool persistent)
 {
-    uint8_t bytes[16];
     struct properties properties = {.flags = PROPERTY_DELIVERY_MODE,
                                     .delivery_mode = persistent ? 2 : 1};
+    client_content_with(client, channel, body, &properties);
+}
+
+void client_content_with(struct client *client, uint16_t channel, struct bytes body,
+                         const struct properties *properties)
+{
+    uint8_t bytes[1024];
     struct writer writer = writer_of(bytes, sizeof(bytes));
-    properties_write(&writer, &properties);
+    properties_write(&writer, properties);
     struct bytes written = bytes_of(bytes, (size_t)(writer.at - bytes));
     size_t size = frame_content_header_size(written);
     writer = writer_of(buffer_room(&client->to_broker, size), size);
@@ -179,6 +197,15 @@ void client_content(struct client *client, uint16_t channel, struct bytes body, 
         frame_write_body(&writer, channel, bytes_of(body.data + at, part));
         buffer_added(&client->to_broker, part + FRAME_OVERHEAD);
     }
+    went(client);
+}
+
+void client_heartbeat(struct client *client)
+{
+    uint8_t *at = buffer_room(&client->to_broker, FRAME_OVERHEAD);
+    uint8_t *end = frame_write_header(at, FRAME_HEARTBEAT, 0, 0);
+    *end = FRAME_END;
+    buffer_added(&client->to_broker, FRAME_OVERHEAD);
     went(client);
 }
 
@@ -290,7 +317,13 @@ static void content_ends(struct sim_channel *channel)
     struct bytes body = buffer_bytes(&channel->content);
     uint32_t id = channel->content_id;
     channel->content_id = 0;
-    if (id == METHOD_BASIC_RETURN) {
+    channel->content_id_done = id;
+    if (channel->role == ROLE_SOLO) {
+        if (!channel->client->is_orphaned && channel->client->state != CLIENT_CLOSING)
+            solo_content(channel);
+    } else if (channel->role == ROLE_SHARED) {
+        chaos_content(channel);
+    } else if (id == METHOD_BASIC_RETURN) {
         returned(channel, body);
     } else if (channel->is_ignoring || channel->client->is_orphaned ||
                channel->client->state == CLIENT_CLOSING) {
@@ -301,8 +334,20 @@ static void content_ends(struct sim_channel *channel)
     channel->content.size = 0;
 }
 
+static void keep_text(char kept[64], struct bytes text)
+{
+    snprintf(kept, 64, "%.*s", BYTES_ARG(text));
+}
+
 static void deliver(struct sim_channel *channel, const struct method_basic_deliver *method)
 {
+    keep_text(channel->content_consumer_tag, method->consumer_tag);
+    keep_text(channel->content_exchange, method->exchange);
+    keep_text(channel->content_key, method->routing_key);
+    channel->content_tag = method->delivery_tag;
+    channel->content_redelivered = method->redelivered;
+    if (channel->role == ROLE_SOLO || channel->role == ROLE_SHARED)
+        return;
     channel->content_consumer = NULL;
     channel->content_queue = -1;
     for (int i = 0; i < channel->consumer_count; i++)
@@ -346,6 +391,8 @@ static void reply(struct sim_channel *channel, const union method *method)
     if (!take_reply(channel, method, &expected))
         return;
     if (method->id == METHOD_BASIC_GET_OK) {
+        keep_text(channel->content_exchange, method->basic_get_ok.exchange);
+        keep_text(channel->content_key, method->basic_get_ok.routing_key);
         channel->content_consumer = NULL;
         channel->content_queue = expected.queue;
         channel->content_no_ack = expected.takes_away;
@@ -353,6 +400,27 @@ static void reply(struct sim_channel *channel, const union method *method)
         channel->content_redelivered = method->basic_get_ok.redelivered;
     }
     work_replied(channel, &expected, method);
+}
+
+/* The broker has cancelled a consumer, as its queue has gone. */
+static void cancelled(struct sim_channel *channel, struct bytes tag)
+{
+    if (channel->role == ROLE_SOLO)
+        solo_cancelled(channel, tag);
+    else if (channel->role == ROLE_SHARED)
+        chaos_cancelled(channel, tag);
+    else
+        sim_fail(channel->client->sim, "consumer %.*s is cancelled", BYTES_ARG(tag));
+}
+
+/* Both have closed it: of what is expected only the answer to that still comes. */
+static void forget_others(struct sim_channel *channel)
+{
+    while (channel->expected_count > 1 && channel->expected[0].id != METHOD_CHANNEL_CLOSE_OK) {
+        channel->expected_count--;
+        memmove(channel->expected, channel->expected + 1,
+                channel->expected_count * sizeof(*channel->expected));
+    }
 }
 
 static void channel_method(struct sim_channel *channel, const union method *method)
@@ -366,7 +434,11 @@ static void channel_method(struct sim_channel *channel, const union method *meth
         deliver(channel, &method->basic_deliver);
         break;
     case METHOD_BASIC_RETURN:
+        channel->content_code = method->basic_return.reply_code;
         break;
+    case METHOD_BASIC_CANCEL:
+        cancelled(channel, method->basic_cancel.consumer_tag);
+        return;
     case METHOD_BASIC_ACK:
         work_confirmed(channel, method->basic_ack.delivery_tag, method->basic_ack.multiple, false);
         return;
@@ -377,7 +449,10 @@ static void channel_method(struct sim_channel *channel, const union method *meth
         union method ok = {.id = METHOD_CHANNEL_CLOSE_OK};
         work_channel_closed(channel, &method->channel_close);
         client_send(client, channel->number, &ok);
-        channel_reset(channel, true);
+        if (channel->is_leaving)
+            forget_others(channel);
+        else
+            channel_reset(channel, true);
         return;
     }
     default:
@@ -392,9 +467,11 @@ static void answer_start(struct client *client)
 {
     static const uint8_t guest[] = "\0guest\0guest";
     static const uint8_t table[] = "\x0c"
-                                   "capabilitiesF\0\0\0\x22"
+                                   "capabilitiesF\0\0\0\x3b"
                                    "\x0a"
                                    "basic.nackt\1"
+                                   "\x16"
+                                   "consumer_cancel_notifyt\1"
                                    "\x12"
                                    "connection.blockedt\1";
     union method ok = {
@@ -410,9 +487,11 @@ static void answer_tune(struct client *client)
 {
     static const uint32_t frame_maxes[] = {4096, 8192, 131072};
     uint32_t frame_max = frame_maxes[sim_below(client->sim, 3)];
-    union method ok = {.connection_tune_ok = {.id = METHOD_CONNECTION_TUNE_OK,
-                                              .channel_max = 100,
-                                              .frame_max = frame_max}};
+    union method ok = {
+        .connection_tune_ok = {.id = METHOD_CONNECTION_TUNE_OK,
+                               .channel_max = 100,
+                               .frame_max = frame_max,
+                               .heartbeat = (uint16_t)client->sim->dials.heartbeat_s}};
     union method open = {
         .connection_open = {.id = METHOD_CONNECTION_OPEN, .virtual_host = bytes_str("/")}};
     client_send(client, 0, &ok);
@@ -442,6 +521,7 @@ static void connection_method(struct client *client, const union method *method)
         client->is_blocked = false;
         break;
     case METHOD_CONNECTION_CLOSE:
+        client->is_told = true;
         if (!client->machine->server || !service_failure(client->machine->service))
             sim_fail(sim, "client %d: connection closed: %u %.*s", client->number,
                      method->connection_close.reply_code,
@@ -454,6 +534,13 @@ static void connection_method(struct client *client, const union method *method)
     default:
         sim_fail(sim, "client %d: %s on channel 0", client->number, method_name(method->id));
     }
+}
+
+static void begin_body(struct sim_channel *channel, const struct content_header *header)
+{
+    channel->content_size = header->body_size;
+    channel->content_properties.size = 0;
+    buffer_add(&channel->content_properties, header->properties.data, header->properties.size);
 }
 
 static void take_frame(struct client *client, const struct frame *frame)
@@ -481,7 +568,7 @@ static void take_frame(struct client *client, const struct frame *frame)
         if (!channel->content_id || !content_header_read(frame->payload, &header))
             sim_fail(sim, "client %d: a header that makes no sense", client->number);
         else
-            channel->content_size = header.body_size;
+            begin_body(channel, &header);
         break;
     default:
         buffer_add(&channel->content, frame->payload.data, frame->payload.size);

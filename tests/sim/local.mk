@@ -1,13 +1,20 @@
 # The whole broker, its disk and its clients in one process, on one clock: simulations from a seed.
 
 SIMULATION_SOURCES = \
+	%D%/chaos.c \
+	%D%/chaos.h \
 	%D%/client.c \
+	%D%/dials.c \
+	%D%/dials.def \
 	%D%/events.c \
 	%D%/machine.c \
+	%D%/met.def \
 	%D%/promise.c \
 	%D%/sim.h \
 	%D%/simulation.c \
 	%D%/simulation.h \
+	%D%/solo.c \
+	%D%/solo.h \
 	%D%/work.c
 
 check_LIBRARIES += libleveret_simulation.a
@@ -20,6 +27,9 @@ TESTS += %D%/test_simulation.t
 
 %C%_simulate_LDADD = libleveret_simulation.a $(LDADD)
 %C%_test_simulation_t_LDADD = libleveret_simulation.a $(LDADD)
+
+dist_check_SCRIPTS += %D%/trace.sh %D%/planted.sh
+TESTS += %D%/trace.sh
 
 # The same with bugs to be planted; see tests/planted.
 check_PROGRAMS += %D%/simulate_planted

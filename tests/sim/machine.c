@@ -1,5 +1,6 @@
 /* A broker in memory: its disk, its workers, which take their time, and its loop. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/mem.h"
@@ -7,7 +8,7 @@
 #include "tests/lib/kv_memory.h"
 #include "tests/sim/sim.h"
 
-enum { INPUT_MAX = 256 * 1024, WINDOW = 64 * 1024, PARTS = 7, CALLS_MAX = 40 };
+enum { INPUT_MAX = 256 * 1024, WINDOW = 192 * 1024, PARTS = 7, CALLS_MAX = 40 };
 
 static const uint64_t wall_clock_ms = 1600000000000;
 
@@ -96,29 +97,29 @@ static void print_line(void *context, enum log_level level, const char *line)
 /* Sizes that are small enough for everything to happen often. */
 static void draw_options(struct machine *machine)
 {
-    static const uint32_t segments[] = {8192, 65536, 1 << 20};
-    struct sim *sim = machine->sim;
+    const struct dials *dials = &machine->sim->dials;
     struct store_options *options = &machine->store_options;
     store_options_default(options);
-    options->segment_bytes = segments[sim_below(sim, 3)];
-    options->chunk_entries = 4u << sim_below(sim, 6);
-    options->cache_bytes = sim_chance(sim, 2) ? 4096 : 1 << 20;
-    options->bodies_burst_bytes = sim_chance(sim, 2) ? 64 << 10 : 4 << 20;
-    options->bodies_idle_bytes = options->bodies_burst_bytes / 8;
-    options->checkpoint_bytes = sim_chance(sim, 2) ? 30000 : 1 << 20;
-    options->checkpoint_ms = 200 + sim_below(sim, 5000);
-    options->batch_bytes = sim_chance(sim, 2) ? 32768 : 1 << 20;
-    options->batch_large_bytes = sim_chance(sim, 2) ? 1 + (uint32_t)sim_below(sim, 4000) : 4 << 20;
-    options->release_slots = 1 + (uint32_t)sim_below(sim, 100);
-    options->mark_step = 1u << sim_below(sim, 8);
-    options->recycle_segments = (uint32_t)sim_below(sim, 4);
+    options->segment_bytes = (uint32_t)dials->segment_bytes;
+    options->chunk_entries = (uint32_t)dials->chunk_entries;
+    options->cache_bytes = dials->cache_bytes;
+    options->bodies_burst_bytes = dials->burst_bytes;
+    options->bodies_idle_bytes = dials->burst_bytes / 8;
+    options->checkpoint_bytes = dials->checkpoint_bytes;
+    options->checkpoint_ms = dials->checkpoint_ms;
+    options->batch_bytes = (uint32_t)dials->batch_bytes;
+    if (dials->batch_max_bytes)
+        options->batch_max_bytes = (uint32_t)dials->batch_max_bytes;
+    options->batch_large_bytes = (uint32_t)dials->batch_large_bytes;
+    options->release_slots = (uint32_t)dials->release_slots;
+    options->mark_step = (uint32_t)dials->mark_step;
+    options->recycle_segments = (uint32_t)dials->recycle_segments;
     options->disk_reserve_bytes = 1 << 16;
     server_options_default(&machine->server_options);
     machine->server_options.version = "1.2.3";
-    if (sim_chance(sim, 3))
-        machine->server_options.memory_bytes_max = 4 << 20;
-    if (sim_chance(sim, 3))
-        machine->server_options.output_bytes_max = 2000 + (uint32_t)sim_below(sim, 20000);
+    machine->server_options.memory_bytes_max = dials->memory_max;
+    if (dials->output_max)
+        machine->server_options.output_bytes_max = (uint32_t)dials->output_max;
 }
 
 void machine_init(struct sim *sim, int number)
@@ -127,6 +128,7 @@ void machine_init(struct sim *sim, int number)
     *machine = (struct machine){.sim = sim, .number = number, .turn_us = UINT64_MAX};
     random_init(&machine->random, random_next(&sim->random));
     machine->disk = disk_memory_new();
+    disk_memory_spare_reads(machine->disk); /* a message that cannot be read is set aside */
     machine->kv = kv_memory_new();
     if (sim->options->verbose)
         machine->log = (struct log){.sink = print_line, .context = machine};
@@ -203,6 +205,25 @@ static void lose_clients(struct machine *machine)
             client_lost(&machine->sim->clients[i]);
 }
 
+/* What the store has met. */
+static void count_store(struct machine *machine)
+{
+    uint64_t *met = machine->sim->report->met;
+    const struct store_stats *stats = store_stats(machine->store);
+    met[MET_ROLLED] += stats->segments_rolled;
+    met[MET_RETIRED] += stats->segments_retired;
+    met[MET_CHECKPOINT] += stats->checkpoints;
+    met[MET_COMPACTION] += stats->compactions;
+    met[MET_SPILLED] += stats->chunks_spilled;
+    met[MET_LOADED] += stats->chunks_loaded;
+    met[MET_EVICTED] += stats->bodies_evicted;
+    met[MET_READ] += stats->bodies_read;
+    met[MET_PAGED] += stats->bodies_paged;
+    met[MET_ELIDED] += stats->records_elided;
+    met[MET_REPLAYED] += stats->replayed_batches;
+    met[MET_CUT] += stats->cut_bytes > 0;
+}
+
 void machine_end(struct machine *machine, enum machine_end how)
 {
     struct sim *sim = machine->sim;
@@ -210,6 +231,7 @@ void machine_end(struct machine *machine, enum machine_end how)
     if (how != END_CLEAN)
         cut_short(machine);
     machine->is_breaking &= how == END_CLEAN;
+    count_store(machine);
     server_free(machine->server);
     broker_free(&machine->broker);
     if (how == END_CLEAN)
@@ -259,6 +281,17 @@ static void feed(struct client *client)
     client->arrived -= size;
 }
 
+/* The broker hangs up on a client: does it have a reason? */
+static void check_end(struct client *client)
+{
+    struct sim *sim = client->sim;
+    if (client->was_mute)
+        sim->report->met[MET_HEARTBEAT_MISSED]++;
+    else if (client->state != CLIENT_CLOSING && !client->is_told &&
+             !service_failure(client->machine->service))
+        sim_fail(sim, "client %d: the broker hangs up", client->number);
+}
+
 /* Takes what fits on the way to a client; closes the socket of one that is finished. */
 static void take_output(struct client *client)
 {
@@ -270,12 +303,14 @@ static void take_output(struct client *client)
         size_t size = 0;
         for (int i = 0; i < count; i++) {
             buffer_add(&client->to_client, parts[i].iov_base, parts[i].iov_len);
+            sim_digest(sim, parts[i].iov_base, parts[i].iov_len);
             size += parts[i].iov_len;
         }
         conversation_sent(client->connection, size);
     }
     bool is_end = client->connection && conversation_is_finished(client->connection);
     if (is_end) {
+        check_end(client);
         conversation_free(client->connection);
         client->connection = NULL;
         client_orphaned(client);
@@ -285,6 +320,22 @@ static void take_output(struct client *client)
         sim_at(sim, EVENT_TO_CLIENT, client->machine->number, client->number,
                10 + sim_below(sim, 2000), client->epoch);
     }
+}
+
+/* Above the mark nothing more is taken in but what has begun, and what connections may always have.
+ */
+static void check_memory(struct machine *machine)
+{
+    struct sim *sim = machine->sim;
+    const struct server_options *options = &machine->server_options;
+    size_t bytes = message_pool_bytes(&machine->pool);
+    uint64_t each = options->output_bytes_max * 5 + CHANNELS * sim->dials.body_max * 2;
+    uint64_t most = options->memory_bytes_max + CLIENTS * each +
+                    machine->store_options.batch_bytes + machine->store_options.batch_large_bytes +
+                    (4 << 20);
+    if (options->memory_bytes_max && bytes > most)
+        sim_fail(sim, "broker %d: messages take %zu bytes, and %" PRIu64 " are the most",
+                 machine->number, bytes, most);
 }
 
 void machine_turn(struct machine *machine)
@@ -301,6 +352,7 @@ void machine_turn(struct machine *machine)
     for (int i = 0; i < CLIENTS; i++)
         if (sim->clients[i].machine == machine)
             take_output(&sim->clients[i]);
+    check_memory(machine);
     uint64_t next_ms = service_next_ms(machine->service);
     if (next_ms <= sim->now_us / 1000)
         machine_wake(machine, sim->now_us + 20);

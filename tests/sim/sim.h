@@ -7,12 +7,29 @@
 #include "base/map.h"
 #include "base/random.h"
 #include "session/server.h"
+#include "tests/sim/chaos.h"
 #include "tests/sim/simulation.h"
+#include "tests/sim/solo.h"
 
-enum { MACHINES = 1, CLIENTS = 6, CHANNELS = 3 };
+struct properties;
+
+enum { MACHINES = 1, CLIENTS = 9, CHANNELS = 3 };
 
 struct sim;
 struct client;
+
+/* ---- what the seed decides: dials.c ---- */
+
+struct dials {
+#define DIAL(name, value) uint64_t name;
+#include "tests/sim/dials.def"
+#undef DIAL
+};
+
+void dials_draw(struct sim *sim);
+void dials_print(const struct sim *sim);
+/* The size of a body. */
+uint32_t sim_draw_size(struct sim *sim);
 
 /* ---- events: events.c ---- */
 
@@ -70,10 +87,10 @@ struct machine {
     struct broker broker;
     struct store_options store_options;
     struct server_options server_options;
-    struct server *server; /* NULL: it is down */
+    struct server *server;   /* NULL: it is down */
     struct service *service; /* of the server */
-    uint64_t epoch;        /* rises with each start and each end */
-    uint64_t turn_us;      /* when the next turn is scheduled; UINT64_MAX: not */
+    uint64_t epoch;          /* rises with each start and each end */
+    uint64_t turn_us;        /* when the next turn is scheduled; UINT64_MAX: not */
     uint64_t slow_until_us;
     bool is_failing; /* its disk has failed, and it will be started again */
     /* Its disk may refuse to write, so that an orderly end may not save all. */
@@ -108,7 +125,7 @@ enum {
 
 extern const char *const queue_names[QUEUES];
 
-enum { TARGETS = 8 };
+enum { TARGETS = 10 };
 struct target {
     const char *exchange, *key;
     uint32_t queues; /* bits */
@@ -208,13 +225,24 @@ struct consumer_of {
     struct idmap streams; /* the last id of each, in first deliveries */
 };
 
-enum role { ROLE_CONFIRM, ROLE_PLAIN, ROLE_TX, ROLE_CONSUME, ROLE_GET, ROLE_OWN, ROLES };
+enum role {
+    ROLE_CONFIRM,
+    ROLE_PLAIN,
+    ROLE_TX,
+    ROLE_CONSUME,
+    ROLE_GET,
+    ROLE_SHARED, /* chaos.c */
+    ROLE_OWN,
+    ROLE_SOLO, /* solo.c */
+    ROLES
+};
 
 struct sim_channel {
     struct client *client;
     uint16_t number;
     enum role role;
     bool is_open;
+    bool is_leaving;  /* channel.close was sent */
     bool is_ignoring; /* what comes will go back to its queue: it was sent before that was read */
     uint64_t delivered;
     struct expected *expected;
@@ -236,14 +264,17 @@ struct sim_channel {
     size_t plain_count, plain_capacity;
     struct consumer_of consumers[QUEUES];
     int consumer_count;
-    /* The content that is coming in. */
-    uint32_t content_id;
+    struct chaos_channel *chaos; /* of ROLE_SHARED */
+    /* The content that is coming in, or, with content_id_done, has come. */
+    uint32_t content_id, content_id_done;
     int content_queue;
     struct consumer_of *content_consumer;
     uint64_t content_tag;
     bool content_redelivered, content_no_ack;
     uint64_t content_size;
-    struct buffer content;
+    char content_exchange[64], content_key[64], content_consumer_tag[64];
+    uint16_t content_code;
+    struct buffer content, content_properties;
 };
 
 enum client_state {
@@ -270,18 +301,21 @@ struct client {
     int number;
     enum client_state state;
     struct conversation *connection; /* the broker's side; NULL: no socket */
-    uint64_t epoch;                /* of the socket */
-    uint64_t dial_epoch;           /* of the machine, when it was connected */
+    uint64_t epoch;                  /* of the socket */
+    uint64_t dial_epoch;             /* of the machine, when it was connected */
     struct buffer to_broker, to_client;
     size_t arrived; /* bytes of to_broker that the broker can read */
     uint64_t deaf_until_us;
-    bool is_coming; /* an event for to_client is scheduled */
+    uint64_t mute_until_us, sent_us; /* sends nothing until then; has sent something last */
+    bool was_mute, is_told;          /* so that the broker may hang up; the broker has closed it */
+    bool is_coming;                  /* an event for to_client is scheduled */
     bool is_blocked;
     bool is_closed_well; /* close-ok has come */
     bool is_orphaned;    /* the broker has closed its side: what still comes has gone back */
     bool is_draining;
     struct sim_channel channels[CHANNELS + 1];
     struct own_queue own;
+    struct solo *solo; /* on the last channel; NULL: none */
     uint32_t frame_max;
     uint32_t drain_full;      /* bits of queues that were not empty at the last look */
     uint64_t drain_delivered; /* at the last look */
@@ -302,6 +336,11 @@ void client_send(struct client *client, uint16_t channel, const union method *me
 void client_call(struct sim_channel *channel, const union method *method, uint32_t reply,
                  int queue);
 void client_content(struct client *client, uint16_t channel, struct bytes body, bool persistent);
+void client_content_with(struct client *client, uint16_t channel, struct bytes body,
+                         const struct properties *properties);
+void client_heartbeat(struct client *client);
+/* The channel is closed, and everything of it is known. */
+void channel_ends(struct sim_channel *channel);
 /* Everything that a channel waits for has come. */
 bool channel_is_quiet(const struct sim_channel *channel);
 void channel_proves(struct sim_channel *channel, size_t count);
@@ -327,6 +366,9 @@ struct sim {
     struct machine machines[MACHINES];
     struct client clients[CLIENTS];
     struct promises promises;
+    struct chaos chaos;
+    struct dials dials;
+    int clients_count;
     uint64_t epoch;       /* of the broker that the client speaks to whose turn it is */
     uint64_t crash_epoch; /* of the machine, after the last end that was not clean */
     bool is_healed;
@@ -341,6 +383,8 @@ void sim_at(struct sim *sim, enum event_kind kind, int machine, int which, uint6
             uint64_t epoch);
 /* A promise is broken; the first one counts. */
 void sim_fail(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Adds bytes to the sum of the trace. */
+void sim_digest(struct sim *sim, const void *data, size_t size);
 void sim_say(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

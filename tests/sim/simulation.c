@@ -12,9 +12,9 @@
 #include "tests/lib/kv_memory.h"
 #include "tests/sim/sim.h"
 
-enum { DISK_BYTES = 1 << 30, ACT_US_MAX = 12000, POOL_LEFT_MAX = 256 << 10 };
+enum { DISK_BYTES = 1 << 30, POOL_LEFT_MAX = 256 << 10 };
 enum { REST_US = 60 * 1000000, LIVE_LEFT_MAX = 64 << 10, SEGMENTS_LEFT_MAX = 16 };
-enum { FAULT_RANDOM, FAULT_FAILED, FAULT_ROOM, FAULT_HEAL };
+enum { FAULT_RANDOM, FAULT_FAILED, FAULT_ROOM, FAULT_HEAL, FAULT_AGAIN };
 
 uint64_t sim_below(struct sim *sim, uint64_t limit)
 {
@@ -61,6 +61,20 @@ void sim_say(struct sim *sim, const char *format, ...)
     printf("\n");
 }
 
+void sim_digest(struct sim *sim, const void *data, size_t size)
+{
+    const uint8_t *bytes = data;
+    uint64_t sum = sim->report->trace;
+    for (; size >= 8; size -= 8, bytes += 8) {
+        uint64_t word;
+        memcpy(&word, bytes, 8);
+        sum = (sum ^ word) * 0x9e3779b97f4a7c15 + (sum >> 29);
+    }
+    for (; size; size--)
+        sum = (sum ^ *bytes++) * 0x9e3779b97f4a7c15 + (sum >> 29);
+    sim->report->trace = sum;
+}
+
 /* ---- faults ---- */
 
 static void give_room(struct machine *machine, uint64_t bytes)
@@ -105,52 +119,151 @@ static void fill_disk(struct machine *machine)
     sim->report->full_disks++;
 }
 
-static void hurt_client(struct sim *sim)
+static void break_index(struct machine *machine)
 {
-    struct client *client = &sim->clients[sim_below(sim, CLIENTS)];
+    struct sim *sim = machine->sim;
+    bool forever = sim_chance(sim, 3);
+    sim_say(sim, "the index of broker %d fails", machine->number);
+    kv_memory_fail(machine->kv, 1 + sim_below(sim, 5), forever);
+    sim->report->met[MET_INDEX_ERROR]++;
+}
+
+static void slow_disk(struct machine *machine)
+{
+    machine->slow_until_us = machine->sim->now_us + sim_below(machine->sim, 2000000);
+    machine->sim->report->met[MET_SLOW_DISK]++;
+}
+
+static void jump_clock(struct sim *sim)
+{
+    int64_t range = sim_chance(sim, 4) ? (int64_t)315360000000 : 7200000; /* ten years, two hours */
+    sim->skew_ms += (int64_t)sim_below(sim, (uint64_t)range) - range / 2;
+    if (sim->skew_ms < -(int64_t)1000000000000)
+        sim->skew_ms = 0;
+    sim->report->clock_jumps++;
+}
+
+/* ---- what befalls clients ---- */
+
+static struct client *draw_client(struct sim *sim)
+{
+    return &sim->clients[sim_below(sim, (uint64_t)sim->clients_count)];
+}
+
+static void vanish(struct sim *sim)
+{
+    struct client *client = draw_client(sim);
     if (!client->connection)
         return;
-    if (sim_chance(sim, 2)) {
-        client->deaf_until_us = sim->now_us + sim_below(sim, 3000000);
-        sim->report->slow_clients++;
-    } else {
-        client_lost(client);
-        sim->report->vanished++;
-    }
+    client_lost(client);
+    sim->report->vanished++;
+}
+
+static void deafen(struct sim *sim)
+{
+    struct client *client = draw_client(sim);
+    if (!client->connection)
+        return;
+    client->deaf_until_us = sim->now_us + sim_below(sim, 3000000);
+    sim->report->slow_clients++;
+}
+
+static void silence(struct sim *sim)
+{
+    struct client *client = draw_client(sim);
+    if (!client->connection || client->state != CLIENT_READY)
+        return;
+    client->mute_until_us = sim->now_us + 1000000 + sim_below(sim, 9000000);
+    client->was_mute = true;
+    sim->report->met[MET_MUTE]++;
+}
+
+/* ---- which of all that ---- */
+
+enum fault {
+    HAPPENS_KILL,
+    HAPPENS_POWER_CUT,
+    HAPPENS_STOP,
+    HAPPENS_DISK_ERROR,
+    HAPPENS_INDEX_ERROR,
+    HAPPENS_FULL_DISK,
+    HAPPENS_SLOW_DISK,
+    HAPPENS_CLOCK_JUMP,
+    HAPPENS_VANISH,
+    HAPPENS_DEAF,
+    HAPPENS_MUTE,
+    HAPPENS_NOTHING,
+    FAULTS
+};
+
+static enum fault draw_fault(struct sim *sim)
+{
+    const struct dials *dials = &sim->dials;
+    const uint64_t weights[FAULTS] = {
+        [HAPPENS_KILL] = dials->kills,
+        [HAPPENS_POWER_CUT] = dials->power_cuts,
+        [HAPPENS_STOP] = dials->stops,
+        [HAPPENS_DISK_ERROR] = dials->disk_errors,
+        [HAPPENS_INDEX_ERROR] = dials->index_errors,
+        [HAPPENS_FULL_DISK] = dials->full_disks,
+        [HAPPENS_SLOW_DISK] = dials->slow_disks,
+        [HAPPENS_CLOCK_JUMP] = dials->clock_jumps,
+        [HAPPENS_VANISH] = dials->vanishing,
+        [HAPPENS_DEAF] = dials->deaf,
+        [HAPPENS_MUTE] = dials->mute,
+        [HAPPENS_NOTHING] = 1,
+    };
+    uint64_t sum = 0;
+    int fault = 0;
+    for (int i = 0; i < FAULTS; i++)
+        sum += weights[i];
+    for (uint64_t at = sim_below(sim, sum); at >= weights[fault]; fault++)
+        at -= weights[fault];
+    return (enum fault)fault;
 }
 
 static void random_fault(struct sim *sim, struct machine *machine)
 {
-    sim_at(sim, EVENT_FAULT, machine->number, FAULT_RANDOM, 20000 + sim_below(sim, 2000000), 0);
+    sim_at(sim, EVENT_FAULT, machine->number, FAULT_RANDOM,
+           20000 + sim_below(sim, sim->dials.fault_us * 2), 0);
     if (!machine->server)
         return;
-    switch (sim_below(sim, 12)) {
-    case 0:
-    case 1:
+    switch (draw_fault(sim)) {
+    case HAPPENS_KILL:
         end_machine(machine, END_KILLED);
         break;
-    case 2:
-    case 3:
+    case HAPPENS_POWER_CUT:
         end_machine(machine, END_POWER_CUT);
         break;
-    case 4:
+    case HAPPENS_STOP:
         end_machine(machine, END_CLEAN);
         break;
-    case 5:
+    case HAPPENS_DISK_ERROR:
         break_disk(machine);
         break;
-    case 6:
+    case HAPPENS_INDEX_ERROR:
+        break_index(machine);
+        break;
+    case HAPPENS_FULL_DISK:
         fill_disk(machine);
         break;
-    case 7:
-        machine->slow_until_us = sim->now_us + sim_below(sim, 2000000);
+    case HAPPENS_SLOW_DISK:
+        slow_disk(machine);
         break;
-    case 8:
-        sim->skew_ms += (int64_t)sim_below(sim, 7200000) - 3600000;
-        sim->report->clock_jumps++;
+    case HAPPENS_CLOCK_JUMP:
+        jump_clock(sim);
+        break;
+    case HAPPENS_VANISH:
+        vanish(sim);
+        break;
+    case HAPPENS_DEAF:
+        deafen(sim);
+        break;
+    case HAPPENS_MUTE:
+        silence(sim);
         break;
     default:
-        hurt_client(sim);
+        break;
     }
 }
 
@@ -163,8 +276,8 @@ static void heal(struct sim *sim)
         give_room(machine, DISK_BYTES / 2);
         machine->slow_until_us = 0;
     }
-    for (int i = 0; i < CLIENTS; i++)
-        sim->clients[i].deaf_until_us = 0;
+    for (int i = 0; i < sim->clients_count; i++)
+        sim->clients[i].deaf_until_us = sim->clients[i].mute_until_us = 0;
     sim->is_healed = true;
     sim->healed_us = sim->now_us;
     sim_say(sim, "all is healed");
@@ -178,6 +291,8 @@ static void fault(struct sim *sim, struct machine *machine, int which)
         heal(sim);
     else if (which == FAULT_ROOM)
         give_room(machine, DISK_BYTES / 2);
+    else if (which == FAULT_AGAIN && machine->server && !sim->is_healed)
+        end_machine(machine, sim_chance(sim, 2) ? END_KILLED : END_POWER_CUT);
     else if (which == FAULT_RANDOM && !sim->is_healed)
         random_fault(sim, machine);
 }
@@ -187,8 +302,13 @@ static void fault(struct sim *sim, struct machine *machine, int which)
 /* Brings a machine up; sometimes its disk fails while it recovers. */
 static void start(struct sim *sim, struct machine *machine)
 {
-    bool is_hurt = sim->options->has_faults && !sim->is_healed && sim_chance(sim, 4);
+    bool may_fail = sim->options->has_faults && !sim->is_healed;
+    bool is_hurt = may_fail && sim->dials.start_faults && sim_chance(sim, sim->dials.start_faults);
     machine->is_failing = false;
+    if (may_fail && sim->dials.starts_again && sim_chance(sim, 6)) {
+        sim_at(sim, EVENT_FAULT, machine->number, FAULT_AGAIN, sim_below(sim, 20000), 0);
+        sim->report->met[MET_STARTED_AGAIN]++;
+    }
     if (is_hurt)
         disk_memory_fail(machine->disk, 1 + sim_below(sim, 40), EIO, true);
     machine->is_breaking = is_hurt;
@@ -199,6 +319,7 @@ static void start(struct sim *sim, struct machine *machine)
         sim_fail(sim, "broker %d refused to start", machine->number);
         return;
     }
+    sim->report->met[MET_START_FAILED]++;
     disk_memory_fail(machine->disk, 0, 0, false);
     disk_memory_crash(machine->disk, CRASH_RANDOM, &sim->random);
     kv_memory_crash(machine->kv, false, &sim->random);
@@ -212,8 +333,8 @@ static void turn(struct sim *sim, struct machine *machine)
     if (!service_failure(machine->service) || machine->is_failing)
         return;
     machine->is_failing = true;
-    sim_say(sim, "broker %d has failed: %s", machine->number,
-            service_failure(machine->service));
+    sim->report->met[MET_BROKER_FAILED]++;
+    sim_say(sim, "broker %d has failed: %s", machine->number, service_failure(machine->service));
     sim_at(sim, EVENT_FAULT, machine->number, FAULT_FAILED, sim_below(sim, 2000000), 0);
 }
 
@@ -245,7 +366,7 @@ static void act(struct sim *sim, struct client *client)
     work_act(client);
     if (client->epoch == epoch && client->state != CLIENT_DONE)
         sim_at(sim, EVENT_ACT, client->machine->number, client->number,
-               100 + sim_below(sim, ACT_US_MAX), client->epoch);
+               100 + sim_below(sim, sim->dials.act_us), client->epoch);
 }
 
 static void happen(struct sim *sim, const struct sim_event *event)
@@ -296,7 +417,7 @@ static void trace(struct sim *sim, const struct sim_event *event)
 
 static bool are_done(const struct sim *sim)
 {
-    for (int i = 0; i < CLIENTS; i++)
+    for (int i = 0; i < sim->clients_count; i++)
         if (sim->clients[i].state != CLIENT_DONE)
             return false;
     return true;
@@ -358,6 +479,8 @@ static void check_remains(struct sim *sim)
         if (stats->live_bytes > LIVE_LEFT_MAX)
             sim_fail(sim, "%" PRIu64 " bytes live in the journal of an empty broker",
                      stats->live_bytes);
+        if (broker_queues(&machine->broker) > (size_t)(QUEUES + sim->clients_count))
+            sim_fail(sim, "%zu queues are left", broker_queues(&machine->broker));
         if (stats->segments > segments_max)
             sim_fail(sim, "%" PRIu64 " segments are left of an empty broker", stats->segments);
     }
@@ -376,6 +499,10 @@ static void stop_and_drain(struct sim *sim)
 static void begin(struct sim *sim)
 {
     random_init(&sim->random, sim->options->seed);
+    dials_draw(sim);
+    if (sim->options->shows_dials)
+        dials_print(sim);
+    sim->clients_count = (int)sim->dials.clients;
     for (int i = 0; i < MACHINES; i++) {
         machine_init(sim, i);
         give_room(&sim->machines[i], DISK_BYTES / 2);
@@ -383,8 +510,10 @@ static void begin(struct sim *sim)
         if (sim->options->has_faults)
             sim_at(sim, EVENT_FAULT, i, FAULT_RANDOM, 500000, 0);
     }
-    for (int i = 0; i < CLIENTS; i++) {
+    for (int i = 0; i < sim->clients_count; i++) {
         client_init(sim, i);
+        if ((uint64_t)i < sim->dials.solos)
+            sim->clients[i].solo = solo_new(&sim->clients[i]);
         sim_at(sim, EVENT_ACT, 0, i, sim_below(sim, 50000), 0);
     }
     sim_at(sim, EVENT_FAULT, 0, FAULT_HEAL, sim->options->busy_ms * 1000, 0);
@@ -392,12 +521,41 @@ static void begin(struct sim *sim)
 
 static void end(struct sim *sim)
 {
-    for (int i = 0; i < CLIENTS; i++)
+    for (int i = 0; i < sim->clients_count; i++)
         client_free(&sim->clients[i]);
     for (int i = 0; i < MACHINES; i++)
         machine_free(&sim->machines[i]);
     promises_free(&sim->promises);
+    chaos_free(&sim->chaos);
     events_free(&sim->events);
+}
+
+/* What others count is met, too. */
+static void count_met(struct simulation_report *report)
+{
+    uint64_t *met = report->met;
+    met[MET_CONFIRMED] = report->confirmed;
+    met[MET_REFUSED] = report->refused;
+    met[MET_GOT] = report->gets;
+    met[MET_HELD_BY_ALARM] = report->blocked;
+    met[MET_KILLED] = report->kills;
+    met[MET_POWER_CUT] = report->power_cuts;
+    met[MET_STOPPED] = report->clean_stops;
+    met[MET_DISK_ERROR] = report->disk_errors;
+    met[MET_FULL_DISK] = report->full_disks;
+    met[MET_CLOCK_JUMP] = report->clock_jumps;
+    met[MET_VANISHED] = report->vanished;
+    met[MET_DEAF] = report->slow_clients;
+}
+
+void simulation_dials(const struct simulation_options *options)
+{
+    struct sim *sim = mem_zalloc(sizeof(*sim));
+    sim->options = options;
+    random_init(&sim->random, options->seed);
+    dials_draw(sim);
+    dials_print(sim);
+    mem_free(sim);
 }
 
 bool simulation_run(const struct simulation_options *options, struct simulation_report *report)
@@ -406,6 +564,8 @@ bool simulation_run(const struct simulation_options *options, struct simulation_
     sim->options = options;
     sim->report = report;
     report->trace = options->seed;
+    uint64_t confirmed = report->confirmed, delivered = report->delivered;
+    uint64_t checkpoints = report->met[MET_CHECKPOINT];
     begin(sim);
     run_until_done(sim);
     drain(sim);
@@ -416,6 +576,11 @@ bool simulation_run(const struct simulation_options *options, struct simulation_
     bool is_kept = !sim->is_failed;
     report->simulated_ms += sim->now_us / 1000;
     end(sim);
+    count_met(report);
+    report->busy_ms += options->busy_ms;
+    report->runs++;
+    report->idle_runs += report->confirmed == confirmed || report->delivered == delivered ||
+                         report->met[MET_CHECKPOINT] == checkpoints;
     mem_free(sim);
     return is_kept;
 }

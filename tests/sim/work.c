@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "tests/sim/sim.h"
 
-enum { WINDOW_MAX = 60, DELIVERIES_MAX = 200, TX_SETTLES_MAX = 20, BODY_MAX = 60000 };
+enum { WINDOW_MAX = 60, DELIVERIES_MAX = 200, TX_SETTLES_MAX = 20, BODY_MAX = 300000 };
 enum { STUCK_US = 180 * 1000000, DRAINED_US = 5 * 1000000 };
 
 static struct sim *sim_of(const struct sim_channel *channel)
@@ -27,12 +27,14 @@ static struct expected *last_expected(struct sim_channel *channel)
 
 /* ---- the shared topology ---- */
 
-static void declare_exchange(struct sim_channel *channel, const char *name, const char *type)
+static void declare_exchange(struct sim_channel *channel, const char *name, const char *type,
+                             struct bytes arguments)
 {
     union method method = {.exchange_declare = {.id = METHOD_EXCHANGE_DECLARE,
                                                 .exchange = bytes_str(name),
                                                 .type = bytes_str(type),
-                                                .durable = true}};
+                                                .durable = true,
+                                                .arguments = arguments}};
     client_call(channel, &method, METHOD_EXCHANGE_DECLARE_OK, -1);
 }
 
@@ -61,13 +63,27 @@ static void bind_queue(struct sim_channel *channel, int queue, const char *excha
     client_call(channel, &method, METHOD_QUEUE_BIND_OK, queue);
 }
 
+static void bind_exchange(struct sim_channel *channel, const char *from, const char *to)
+{
+    union method method = {.exchange_bind = {.id = METHOD_EXCHANGE_BIND,
+                                             .destination = bytes_str(to),
+                                             .source = bytes_str(from)}};
+    client_call(channel, &method, METHOD_EXCHANGE_BIND_OK, -1);
+}
+
 void work_ready(struct client *client)
 {
+    static const uint8_t alternate[] = "\x12"
+                                       "alternate-exchangeS\0\0\0\3fan";
+    struct bytes none = bytes_of(NULL, 0);
     struct sim_channel *channel = &client->channels[1];
     client->state = CLIENT_DECLARING;
     call_id(channel, METHOD_CHANNEL_OPEN, METHOD_CHANNEL_OPEN_OK);
-    declare_exchange(channel, "fan", "fanout");
-    declare_exchange(channel, "top", "topic");
+    declare_exchange(channel, "fan", "fanout", none);
+    declare_exchange(channel, "top", "topic", none);
+    declare_exchange(channel, "alt", "direct", bytes_of(alternate, sizeof(alternate) - 1));
+    declare_exchange(channel, "all", "headers", none);
+    bind_exchange(channel, "all", "fan");
     for (int queue = 0; queue < QUEUES; queue++)
         declare_queue(channel, queue, false);
     bind_queue(channel, QUEUE_D0, "fan", "");
@@ -78,18 +94,6 @@ void work_ready(struct client *client)
 }
 
 /* ---- publishing ---- */
-
-static uint32_t draw_size(struct sim *sim)
-{
-    switch (sim_below(sim, 12)) {
-    case 0:
-        return (uint32_t)sim_below(sim, BODY_MAX);
-    case 1:
-        return 4096;
-    default:
-        return 8 + (uint32_t)sim_below(sim, 300);
-    }
-}
 
 static void publish(struct sim_channel *channel, const char *exchange, const char *key,
                     bool mandatory, struct bytes body, bool persistent)
@@ -108,7 +112,7 @@ static struct sim_message *publish_one(struct sim_channel *channel)
     struct sim *sim = sim_of(channel);
     const struct target *target = &targets[sim_below(sim, TARGETS)];
     struct sim_message *message =
-        promise_message(sim, target, draw_size(sim), sim_below(sim, 4) > 0, channel->stream,
+        promise_message(sim, target, sim_draw_size(sim), sim_below(sim, 4) > 0, channel->stream,
                         channel->role == ROLE_TX ? channel->tx : NULL);
     message->is_mandatory = sim_chance(sim, 4);
     sim_say(sim, "client %d channel %u publishes %" PRIu64 " to %s/%s%s", channel->client->number,
@@ -156,6 +160,12 @@ static void act_plain(struct sim_channel *channel)
             channel->plain[channel->plain_count++] = publish_one(channel);
 }
 
+/* What still comes counts for nothing. */
+static bool is_going(const struct client *client)
+{
+    return client->is_orphaned || client->state == CLIENT_CLOSING;
+}
+
 static void own_confirmed(struct client *client, bool refused)
 {
     if (refused)
@@ -167,6 +177,15 @@ static void own_confirmed(struct client *client, bool refused)
 void work_confirmed(struct sim_channel *channel, uint64_t tag, bool multiple, bool refused)
 {
     struct sim *sim = sim_of(channel);
+    if (channel->role == ROLE_SOLO) {
+        if (!is_going(channel->client))
+            solo_confirmed(channel, tag, multiple, refused);
+        return;
+    }
+    if (channel->role == ROLE_SHARED) {
+        chaos_confirmed(channel, tag, multiple);
+        return;
+    }
     if (tag == 0 || tag > channel->publish_number) {
         sim_fail(sim, "a confirm of %" PRIu64 ", but %" PRIu64 " were published", tag,
                  channel->publish_number);
@@ -199,9 +218,11 @@ void work_confirmed(struct sim_channel *channel, uint64_t tag, bool multiple, bo
 static void send_settle(struct sim_channel *channel, uint64_t tag, bool multiple, enum settled how)
 {
     union method method = {.basic_ack = {METHOD_BASIC_ACK, tag, multiple}};
-    if (how != SETTLED_ACKED)
+    if (how != SETTLED_ACKED && (multiple || sim_chance(sim_of(channel), 2)))
         method =
             (union method){.basic_nack = {METHOD_BASIC_NACK, tag, multiple, how == SETTLED_NOT}};
+    else if (how != SETTLED_ACKED)
+        method = (union method){.basic_reject = {METHOD_BASIC_REJECT, tag, how == SETTLED_NOT}};
     sim_say(sim_of(channel), "client %d channel %u settles %" PRIu64 "%s as %d",
             channel->client->number, channel->number, tag, multiple ? " and before" : "", how);
     client_send(channel->client, channel->number, &method);
@@ -342,7 +363,9 @@ static void act_consume(struct sim_channel *channel)
         cancel(channel);
     else if (sim_chance(sim, 15))
         declare_queue(channel, (int)sim_below(sim, QUEUES), true);
-    else
+    else if (sim_chance(sim, 50))
+        qos(channel, (uint16_t)(1 + sim_below(sim, 30)), sim_chance(sim, 2));
+    else if (sim_chance(sim, sim->dials.lazy))
         settle_some(channel);
 }
 
@@ -585,6 +608,14 @@ void work_channel_closed(struct sim_channel *channel, const struct method_channe
 {
     struct client *client = channel->client;
     struct own_queue *own = &client->own;
+    if (channel->role == ROLE_SOLO) {
+        solo_channel_closed(channel, method);
+        return;
+    }
+    if (channel->role == ROLE_SHARED) {
+        chaos_channel_closed(channel, method);
+        return;
+    }
     bool is_own = channel->role == ROLE_OWN && method->reply_code == 404;
     bool is_full = method->reply_code == 406 || method->reply_code == 506;
     if (is_full && channel->role == ROLE_PLAIN)
@@ -605,11 +636,32 @@ void work_channel_closed(struct sim_channel *channel, const struct method_channe
 
 /* ---- channels and connections ---- */
 
+static enum role draw_role(const struct sim_channel *channel)
+{
+    struct sim *sim = sim_of(channel);
+    const struct dials *dials = &sim->dials;
+    const uint64_t weights[] = {
+        [ROLE_CONFIRM] = dials->confirming, [ROLE_PLAIN] = dials->plain,
+        [ROLE_TX] = dials->transactions,    [ROLE_CONSUME] = dials->consuming,
+        [ROLE_GET] = dials->getting,        [ROLE_SHARED] = dials->shared};
+    uint64_t sum = 0;
+    if (channel->number == CHANNELS && channel->client->solo)
+        return ROLE_SOLO;
+    if (channel->number == 2 && dials->counting && sim_chance(sim, 2))
+        return ROLE_OWN;
+    for (int role = 0; role <= ROLE_SHARED; role++)
+        sum += weights[role];
+    uint64_t at = sim_below(sim, sum);
+    int role = 0;
+    for (; at >= weights[role]; role++)
+        at -= weights[role];
+    return (enum role)role;
+}
+
 static void open_channel(struct sim_channel *channel)
 {
     struct sim *sim = sim_of(channel);
-    bool is_own = channel->number == 2 && sim_chance(sim, 2);
-    channel->role = is_own ? ROLE_OWN : (enum role)sim_below(sim, ROLE_OWN);
+    channel->role = draw_role(channel);
     channel->stream = ++sim->promises.stream_last;
     if (!channel->is_open)
         call_id(channel, METHOD_CHANNEL_OPEN, METHOD_CHANNEL_OPEN_OK);
@@ -626,6 +678,12 @@ static void open_channel(struct sim_channel *channel)
     case ROLE_CONSUME:
         begin_consume(channel);
         break;
+    case ROLE_SOLO:
+        solo_open(channel);
+        break;
+    case ROLE_SHARED:
+        chaos_open(channel);
+        break;
     default:
         break;
     }
@@ -633,6 +691,8 @@ static void open_channel(struct sim_channel *channel)
 
 static void begin_drain(struct client *client)
 {
+    solo_clean_up(&client->channels[1]);
+    chaos_clean_up(&client->channels[1]);
     for (int queue = 0; queue < QUEUES; queue++)
         consume(&client->channels[1], queue, false);
 }
@@ -660,6 +720,15 @@ void work_replied(struct sim_channel *channel, const struct expected *expected,
                   const union method *method)
 {
     struct client *client = channel->client;
+    if (channel->role == ROLE_SOLO) {
+        if (!is_going(client))
+            solo_replied(channel, expected, method);
+        return;
+    }
+    if (channel->role == ROLE_SHARED) {
+        chaos_replied(channel, method);
+        return;
+    }
     switch (method->id) {
     case METHOD_TX_COMMIT_OK:
         committed(channel);
@@ -695,10 +764,19 @@ static void close_connection(struct client *client)
     client_orphaned(client); /* what comes from now on goes back */
 }
 
-static bool is_quiet(const struct client *client)
+static bool channel_is_done(struct sim_channel *channel)
+{
+    if (channel->role == ROLE_SOLO)
+        return channel->is_open && solo_is_quiet(channel);
+    if (channel->role == ROLE_SHARED && channel->chaos && !chaos_is_quiet(channel))
+        return false;
+    return channel_is_quiet(channel);
+}
+
+static bool is_quiet(struct client *client)
 {
     for (int i = 1; i <= CHANNELS; i++)
-        if (!channel_is_quiet(&client->channels[i]))
+        if (!channel_is_done(&client->channels[i]))
             return false;
     return true;
 }
@@ -706,8 +784,10 @@ static bool is_quiet(const struct client *client)
 static void say_what_waits(struct client *client)
 {
     for (int i = 1; i <= CHANNELS; i++) {
-        const struct sim_channel *channel = &client->channels[i];
-        if (!channel_is_quiet(channel))
+        struct sim_channel *channel = &client->channels[i];
+        if (channel->role == ROLE_SOLO && !channel_is_done(channel))
+            solo_explain(channel);
+        if (!channel_is_done(channel))
             sim_fail(client->sim,
                      "client %d channel %d is stuck: %zu confirms, %zu replies, first %s",
                      client->number, i, channel->unconfirmed_count, channel->expected_count,
@@ -719,8 +799,13 @@ static void say_what_waits(struct client *client)
 /* All is healed: waits for what is due, and leaves. */
 static void wind_down(struct client *client)
 {
+    struct sim_channel *last = &client->channels[CHANNELS];
     if (is_quiet(client))
         close_connection(client);
+    else if (client->solo && !last->is_open)
+        open_channel(last);
+    else if (client->solo)
+        solo_act(last);
 }
 
 /* Takes all there is, until nothing has come for a while: dead letters take their time. */
@@ -775,6 +860,12 @@ static void act_channel(struct sim_channel *channel)
     case ROLE_GET:
         act_get(channel);
         break;
+    case ROLE_SOLO:
+        solo_act(channel);
+        break;
+    case ROLE_SHARED:
+        chaos_act(channel);
+        break;
     default:
         act_own(channel);
     }
@@ -783,12 +874,17 @@ static void act_channel(struct sim_channel *channel)
 static void act_ready(struct client *client)
 {
     struct sim *sim = client->sim;
+    uint64_t heartbeat_us = sim->dials.heartbeat_s * 1000000;
+    if (heartbeat_us && sim->now_us - client->sent_us > heartbeat_us / 2)
+        client_heartbeat(client);
     if (client->is_draining)
         drain(client);
     else if (sim->is_healed)
         wind_down(client);
     else if (sim_chance(sim, 3000))
         close_connection(client);
+    else if (client->solo && sim_chance(sim, 2))
+        act_channel(&client->channels[CHANNELS]);
     else
         act_channel(&client->channels[1 + sim_below(sim, CHANNELS)]);
 }
@@ -796,6 +892,8 @@ static void act_ready(struct client *client)
 void work_act(struct client *client)
 {
     struct sim *sim = client->sim;
+    if (sim->now_us < client->mute_until_us)
+        return;
     if (sim->is_healed && sim->now_us - sim->healed_us > STUCK_US)
         say_what_waits(client);
     if (client->state == CLIENT_DOWN && sim->is_healed && !client->is_draining)

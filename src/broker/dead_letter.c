@@ -217,7 +217,7 @@ static void hold_funeral(struct funeral *funeral, struct queue_set *set)
     keys_collect(set, message_routing_key(funeral->message), funeral->properties.headers, false);
     write_deaths(funeral, set);
     write_headers(funeral);
-    if (!routing_key)
+    if (!routing_key || planted(PLANTED_DEAD_LETTER_KEY_FORGOTTEN))
         return;
     set->keys[0] = bytes_str(routing_key);
     set->keys_count = 1;
@@ -262,6 +262,8 @@ static void bury(struct queue *queue, struct exchange *exchange, const struct me
     if (set->count) {
         struct message *letter = letter_of(&funeral, set);
         publish_routed(broker, letter, set);
+        if (planted(PLANTED_DEAD_LETTER_TWICE))
+            publish_routed(broker, letter, set);
         message_unref(broker->pool, letter);
     }
     end_funeral(&funeral);

@@ -4,6 +4,7 @@
 #include "broker/removal.h"
 
 #include "base/mem.h"
+#include "base/planted.h"
 #include "broker/apply.h"
 #include "broker/name.h"
 #include "broker/queue_declare.h"
@@ -88,7 +89,7 @@ static void lose(struct decision *decision, struct binding *binding)
     budget_use(decision->budget, BINDING_STEPS);
     struct exchange *source = seen(decision, binding->source);
     bool is_bare = ++source->decision.lost == source->source_count;
-    if (is_bare && source->auto_delete && !source->is_leaving && !source->decision.goes)
+    if (is_bare && !planted(PLANTED_EXCHANGE_STAYS) && source->auto_delete && !source->is_leaving && !source->decision.goes)
         list_push_back(&decision->bare, &source->decision.link);
 }
 

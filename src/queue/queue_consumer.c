@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "base/planted.h"
 #include "queue/queue_timer.h"
 
 static struct queue_consumer *of_ready_link(const struct list *link)
@@ -35,10 +36,11 @@ bool queue_consumer_leave(struct queue_consumer *consumer)
     }
     assert(queue->consumer_count > 0);
     queue->consumer_count--;
-    if (consumer->exclusive)
+    if (consumer->exclusive && !planted(PLANTED_EXCLUSIVE_USE_STAYS))
         queue->exclusively_consumed = false;
     queue_used(queue);
-    return queue->auto_delete && queue->consumer_count == 0;
+    return queue->auto_delete && queue->consumer_count == 0 &&
+           !planted(PLANTED_AUTO_DELETE_OMITTED);
 }
 
 void queue_consumer_free(struct queue_consumer *consumer)
@@ -50,7 +52,8 @@ void queue_consumer_free(struct queue_consumer *consumer)
 
 static bool has_credit(const struct queue_consumer *consumer)
 {
-    return !consumer->prefetch || consumer->unacked < consumer->prefetch;
+    uint32_t more = planted(PLANTED_PREFETCH_ONE_MORE) ? 1 : 0;
+    return !consumer->prefetch || consumer->unacked < consumer->prefetch + more;
 }
 
 bool queue_consumer_can_be_ready(const struct queue_consumer *consumer)
@@ -64,7 +67,8 @@ static void insert_ready(struct queue_consumer *consumer)
 {
     struct list *head = &consumer->queue->ready_consumers;
     struct list *last = head->prev;
-    if (last == head || of_ready_link(last)->priority >= consumer->priority) {
+    if (last == head || of_ready_link(last)->priority >= consumer->priority ||
+        planted(PLANTED_PRIORITY_IGNORED)) {
         list_push_back(head, &consumer->ready_link);
         return;
     }

@@ -39,6 +39,8 @@ void delivery_end(struct channel *channel, const struct delivery *delivery, enum
     } else if (queue) {
         queue_give_back(queue, delivery->sequence);
     }
+    if (planted(PLANTED_RETURNED_USES_CREDIT) && verdict == VERDICT_RETURN)
+        delivery->source->base.unacked++;
     delivery_forget(channel, delivery);
 }
 

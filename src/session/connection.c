@@ -6,6 +6,7 @@
 #include "session/connection.h"
 
 #include "base/mem.h"
+#include "base/planted.h"
 #include "session/channel.h"
 #include "session/connection_input.h"
 #include "session/connection_timer.h"
@@ -32,6 +33,10 @@ static bool drop(struct connection *connection)
         connection->drop_at = channel ? at - 1 : 0;
     }
     while ((link = list_first(&connection->exclusive_queues))) {
+        if (planted(PLANTED_EXCLUSIVE_STAYS)) {
+            list_remove(link);
+            continue;
+        }
         if (budget_is_spent(turn))
             return false;
         budget_use(turn, QUEUE_STEPS);

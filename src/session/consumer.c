@@ -3,6 +3,7 @@
 #include "session/consumer.h"
 
 #include "base/mem.h"
+#include "base/planted.h"
 #include "session/channel.h"
 
 static struct consumer *allocate(struct channel *channel, struct bytes tag)
@@ -151,7 +152,8 @@ void consumer_cancel(struct consumer *consumer)
 static void notify_cancel(struct consumer *consumer)
 {
     struct channel *channel = consumer->channel;
-    if (channel->state != CHANNEL_OPEN || !channel->connection->can_cancel_notify)
+    if (channel->state != CHANNEL_OPEN || !channel->connection->can_cancel_notify ||
+        planted(PLANTED_CANCEL_NOT_TOLD))
         return;
     union method cancel = {.basic_cancel = {.id = METHOD_BASIC_CANCEL,
                                             .consumer_tag = consumer_tag(consumer),

@@ -104,7 +104,7 @@ enum handled handle_queue_declare(struct channel *channel,
     remember_queue(channel, queue);
     if (method->nowait)
         return HANDLED;
-    if (!method->passive)
+    if (!method->passive && !planted(PLANTED_DECLARE_OK_EARLY))
         wait_hold_names(channel);
     send_declare_ok(channel, queue_name(queue), queue_ready(queue), queue->consumer_count);
     return HANDLED;
@@ -177,7 +177,8 @@ enum handled handle_queue_purge(struct channel *channel, const struct method_que
         return HANDLED;
     if (queue->durable)
         wait_hold(channel, store_ticket(channel_broker(channel)->store));
-    union method ok = {.queue_purge_ok = {METHOD_QUEUE_PURGE_OK, clip(count)}};
+    union method ok = {.queue_purge_ok = {METHOD_QUEUE_PURGE_OK,
+                                          clip(count + planted(PLANTED_PURGE_COUNTS_ONE_MORE))}};
     channel_send(channel, &ok);
     return HANDLED;
 }

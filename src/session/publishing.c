@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "amqp/table.h"
+#include "base/planted.h"
 #include "queue/queue_settings.h"
 #include "session/alarm.h"
 #include "session/dispatch.h"
@@ -140,7 +141,7 @@ void publishing_route(struct channel *channel, struct exchange *exchange, struct
                       bool mandatory)
 {
     struct published published = publishing_deliver(channel_server(channel), exchange, message);
-    if (published.queues == 0 && mandatory)
+    if (published.queues == 0 && mandatory && !planted(PLANTED_RETURN_OMITTED))
         outgoing_return(channel, message, REPLY_NO_ROUTE, "NO_ROUTE");
     publishing_count(channel, published);
 }

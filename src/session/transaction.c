@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/planted.h"
 #include "broker/dead_letter.h"
 #include "session/handlers.h"
 #include "session/publishing.h"
@@ -310,7 +311,9 @@ static void drop_letter(struct transaction *tx, struct kept_delivery *kept)
 static void apply_delivery(struct transaction *tx, struct kept_delivery *kept)
 {
     struct queue *queue = kept->delivery.source->base.queue;
-    if (kept->verdict != VERDICT_REJECT || !queue) {
+    if (planted(PLANTED_COMMIT_SETTLES_NOTHING)) {
+        delivery_end(tx->channel, &kept->delivery, VERDICT_RETURN);
+    } else if (kept->verdict != VERDICT_REJECT || !queue) {
         delivery_end(tx->channel, &kept->delivery, kept->verdict);
     } else {
         if (!kept->is_damaged)

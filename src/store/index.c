@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "base/mem.h"
+#include "base/planted.h"
 #include "store/internal.h"
 
 enum { MESSAGE_ABOUT = 128 }; /* memory of a message beside its body */
@@ -459,7 +460,8 @@ enum index_result index_take(struct index *index, bool settle, struct taken *tak
     *taken = (struct taken){.sequence = sequence,
                             .message = message_ref(entry->message),
                             .delivery_count = entry->delivery_count,
-                            .redelivered = sequence < index->taken_high};
+                            .redelivered = sequence < index->taken_high &&
+                                           !planted(PLANTED_REDELIVERED_FORGOTTEN)};
     bit_clear(chunk->ready_bits, slot);
     chunk->ready--;
     index->ready--;

@@ -13,6 +13,7 @@ source=$(cd "${srcdir:-.}" && pwd) || exit 99
 bugs=$source/src/base/planted.def
 scripts=$source/tests/script/cases
 programs=$build/tests/planted
+simulate="$build/tests/sim/simulate_planted --seeds 400 --seconds 2"
 durable="LEVERETD=$programs/leveretd top_builddir=$build $source/tests/wire/durable.py"
 seconds_max=120
 
@@ -64,6 +65,32 @@ LEAVING_NOT_TOLD test_broker_apply
 CONFIRM_EARLY TAP_ONLY=thousands_wait test_wait
 CONFIRMS_MERGED TAP_ONLY=waits_have_no_gaps test_wait
 GET_COUNTED_DOWN runner $scripts/get_beside_prefetch.amqp
+NO_SYNC $simulate
+NO_MARK $simulate
+NO_FOLDER_SYNC $simulate
+EARLY_CHECKPOINT $simulate
+EARLY_RETIRE $simulate
+GET_COUNTED_DOWN $simulate
+DECLARE_OK_EARLY $simulate
+ALTERNATE_FORGOTTEN $simulate
+UNBIND_OMITTED $simulate
+EXCHANGE_STAYS $simulate
+CC_IGNORED $simulate
+ANY_IS_ALL $simulate
+DEAD_LETTER_TWICE $simulate
+DEAD_LETTER_KEY_FORGOTTEN $simulate
+RETURN_OMITTED $simulate
+PURGE_COUNTS_ONE_MORE $simulate
+EXCLUSIVE_STAYS $simulate
+EXCLUSIVE_USE_STAYS $simulate
+AUTO_DELETE_OMITTED $simulate
+CANCEL_NOT_TOLD $simulate
+PREFETCH_ONE_MORE $simulate
+PRIORITY_IGNORED $simulate
+REDELIVERED_FORGOTTEN $simulate
+RETURNED_USES_CREDIT $simulate
+DIRECTLY_OUT_OF_TURN $simulate
+COMMIT_SETTLES_NOTHING $simulate
 TABLE
 }
 
@@ -128,7 +155,7 @@ for name in $names; do
 done | sort -u >"$work/tests"
 while read -r words; do
     # Campaigns without a bug are run at length elsewhere.
-    words=$(echo "$words" | sed "s/--runs .*/--runs 4/")
+    words=$(echo "$words" | sed "s/--runs .*/--runs 4/; s/--seeds [0-9]*/--seeds 4/")
     # The words are a list on purpose.
     # shellcheck disable=SC2086
     sound $words

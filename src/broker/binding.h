@@ -12,11 +12,11 @@ struct binding {
     struct list kind_link; /* the exchange kind's */
     void *kind_data;       /* the exchange kind's */
     struct exchange *source;
-    struct queue *queue;       /* the destination is this, */
-    struct exchange *exchange; /* or this */
+    struct queue *queue;       /* the destination; NULL: an exchange */
+    struct exchange *exchange; /* the destination; NULL: a queue */
     uint64_t decision;         /* the last one by which it goes: removal.c */
     uint32_t key_size, arguments_size;
-    char key[]; /* and behind it the arguments: contents of the field table, sorted by name */
+    char key[]; /* with the arguments behind it: contents of the field table, sorted by name */
 };
 
 static inline struct bytes binding_key(const struct binding *binding)
@@ -31,8 +31,8 @@ static inline struct bytes binding_arguments(const struct binding *binding)
 
 struct binding_request {
     struct bytes source;       /* name of the exchange */
-    struct queue *queue;       /* destination: this, */
-    struct exchange *exchange; /* or this */
+    struct queue *queue;       /* destination; NULL: an exchange */
+    struct exchange *exchange; /* destination; NULL: a queue */
     struct bytes key;
     struct bytes arguments; /* contents of the field table; table_check has passed it */
     uint64_t connection_id; /* who asks; 0: nobody, and an exclusive queue is anybody's */

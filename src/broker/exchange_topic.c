@@ -30,8 +30,8 @@ struct positions {
 struct topic_word {
     uint64_t number;            /* of this word in its trie */
     uint32_t nodes;             /* that it leads to */
-    uint64_t routing;           /* the last one whose key had it, */
-    struct positions positions; /* and where */
+    uint64_t routing;           /* the last one whose key had it */
+    struct positions positions; /* where that key had it */
     size_t size;
     char text[];
 };

@@ -26,7 +26,7 @@ struct restore {
     char *error;
     size_t error_size;
     bool failed;                   /* what follows is not looked at */
-    const struct salvage *salvage; /* or NULL: then what fails goes, and the rest is looked at */
+    const struct salvage *salvage; /* NULL: what fails ends it; else it goes, the rest is seen to */
     struct bytes key;              /* of the entry */
 };
 

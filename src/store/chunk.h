@@ -40,7 +40,7 @@ struct chunk {
     uint32_t slots; /* in use, from 0 */
     uint32_t capacity;
     uint32_t live;  /* slots not settled */
-    uint32_t ready; /* of these, not taken */
+    uint32_t ready; /* slots that are live and not taken */
     uint32_t bodies; /* entries with a message in memory */
     uint64_t
         batch; /* the newest with a record of one of these entries, or later; 0: none has one */

@@ -45,8 +45,8 @@ enum {
     TABLE_BYTES = 1 << 20,        /* tables are mapped while they are open: small ones stay small */
     OPEN_FILES = 74,              /* the fewest that LevelDB accepts */
     BLOCK_CACHE_BYTES = 1 << 20,
-    REOPEN_BYTES = 1 << 20,       /* what opening writes beside a table of what its logs hold */
-    REOPEN_FILES = 8,             /* ... and how many files, beside tables */
+    REOPEN_BYTES = 1 << 20, /* what opening writes beside a table of what its logs hold */
+    REOPEN_FILES = 8,       /* how many files beside tables are opened then */
 };
 
 struct kv_leveldb {

@@ -14,7 +14,7 @@ enum record_type {
     RECORD_QUEUE = 6,     /* a queue begins */
     RECORD_DROP = 7,      /* a queue ends, with all in it */
     RECORD_PUT = 8,       /* a name of the catalogue gets a value */
-    RECORD_DELETE = 9,    /* ... or goes */
+    RECORD_DELETE = 9,    /* a name of the catalogue goes */
 };
 
 enum {

@@ -22,15 +22,16 @@ static bool has_room(struct server *server)
 }
 
 static void log_line(const struct connection *connection, enum event event, uint16_t channel,
-                     const char *name, struct bytes rest)
+                     const char *name, const char *key, struct bytes value)
 {
     struct trace *trace = &connection->server->trace;
     char unlogged[40] = "";
     if (trace->unlogged > 1)
         snprintf(unlogged, sizeof(unlogged), "unlogged=%llu ",
                  (unsigned long long)trace->unlogged - 1);
-    log_event(connection->server->broker->log, event, "connection=%llu channel=%u %sframe=%s%.*s",
-              (unsigned long long)connection->id, channel, unlogged, name, BYTES_ARG(rest));
+    log_event(connection->server->broker->log, event,
+              "connection=%llu channel=%u %sframe=%s %s=%.*s", (unsigned long long)connection->id,
+              channel, unlogged, name, key, BYTES_ARG(value));
     trace->unlogged = 0;
 }
 
@@ -38,8 +39,8 @@ static void log_size(const struct connection *connection, enum event event, uint
                      const char *name, uint64_t size)
 {
     char text[40];
-    snprintf(text, sizeof(text), " size=%llu", (unsigned long long)size);
-    log_line(connection, event, channel, name, bytes_str(text));
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)size);
+    log_line(connection, event, channel, name, "size", bytes_str(text));
 }
 
 /* Passwords, and what stands for them, are left out. */
@@ -68,8 +69,9 @@ static void log_method(const struct connection *connection, enum event event, ui
         return;
     }
     text_method(&text, &shown);
-    buffer_drop(&text, strlen(name));
-    log_line(connection, event, channel, name, buffer_bytes(&text));
+    size_t skip = strlen(name) + 1;
+    buffer_drop(&text, skip < text.size ? skip : text.size);
+    log_line(connection, event, channel, name, "fields", buffer_bytes(&text));
     buffer_free(&text);
 }
 

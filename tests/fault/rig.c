@@ -26,7 +26,7 @@ static void set_up(struct rig *rig, struct disk *disk, struct kv *memory)
     rig->options.reader = rig->reader;
     rig->options.pool = &rig->pool;
     memcpy(rig->options.identity, "identity of rig", 16);
-    rig->options.segment_bytes = 2048;
+    rig->options.segment_bytes = RIG_SEGMENT_BYTES;
     rig->options.chunk_entries = 16;
     rig->options.release_slots = 8;
     rig->options.draft_steps = 2;

@@ -9,7 +9,7 @@
 #include "tests/lib/disk_memory.h"
 #include "tests/lib/kv_memory.h"
 
-enum { RIG_QUEUES = 6, RIG_NAMES = 16 };
+enum { RIG_QUEUES = 6, RIG_NAMES = 16, RIG_SEGMENT_BYTES = 2048 };
 
 /* A message in a queue. `published` and `settled` are the batches that say so; settled 0: it is not. */
 struct rig_item {

@@ -42,10 +42,12 @@ static struct rig_met met_so_far(const struct rig *rig)
     return met;
 }
 
-/* An act has met what it is for, unless something failed: then it may not. */
+/* An act has met what it is for, unless something failed, or segments have another size than it is made
+ * for: then it may not. */
 static void must(struct rig *rig, bool has, const char *what)
 {
-    if (!has && !rig->is_faulty && rig_is_up(rig))
+    bool is_usual = rig->options.segment_bytes <= RIG_SEGMENT_BYTES;
+    if (!has && is_usual && !rig->is_faulty && rig_is_up(rig))
         rig_fail(rig, "the work is not what it should be: %s", what);
 }
 

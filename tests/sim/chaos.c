@@ -39,7 +39,7 @@ struct chaos_channel {
     size_t delivery_count;
     struct chaos_consumer consumers[CONSUMERS_OF_ALL];
     uint64_t consumer_last;
-    char reply_to[64]; /* somebody waits for an answer there */
+    char reply_to[128]; /* somebody waits for an answer there */
     size_t tx_count;
     bool has_reply_consumer;
 };
@@ -283,7 +283,7 @@ static void publish(struct sim_channel *channel)
     }
     for (uint64_t n = 1 + below(channel, 4); n; n--) {
         struct bytes reply_to =
-            bytes_str(state->has_reply_consumer && chance(channel, 3) ? reply_queue : "");
+            bytes_str(state->has_reply_consumer && !chance(channel, 3) ? reply_queue : "");
         if (!chance(channel, 4))
             publish_to(channel, bytes_of(NULL, 0), draw_queue(channel, name), reply_to);
         else
@@ -339,7 +339,7 @@ static void consume(struct sim_channel *channel)
     char name[NAME_SIZE];
     struct buffer arguments = {0};
     struct table_writer writer;
-    if (chance(channel, 3)) {
+    if (chance(channel, 2)) {
         consume_replies(channel);
         return;
     }

@@ -28,6 +28,8 @@ TESTS += %D%/test_simulation.t
 %C%_simulate_LDADD = libleveret_simulation.a $(LDADD)
 %C%_test_simulation_t_LDADD = libleveret_simulation.a $(LDADD)
 
+EXTRA_DIST += %D%/README.md
+
 dist_check_SCRIPTS += %D%/trace.sh %D%/planted.sh
 TESTS += %D%/trace.sh
 

@@ -276,11 +276,11 @@ static struct exchange *exchange_of(const struct queue *queue)
     return vhost_exchange(queue->vhost, bytes_str(queue->settings->dead_letter_exchange));
 }
 
-/* The copy has more headers, and may go to some queues. */
+/* The copy has more headers, and may go to some queues. When it is written the old one gives its room back. */
 static enum store_room room_for(struct store *store, const struct message *message)
 {
     uint64_t bytes = store_message_bytes(message, 64) + DEATHS_MAX_BYTES;
-    return message->flags & MESSAGE_PERSISTENT ? store_room(store, bytes) : STORE_ROOM_NOW;
+    return message->flags & MESSAGE_PERSISTENT ? store_room_ending(store, bytes) : STORE_ROOM_NOW;
 }
 
 /* False when the message has to be read first, or to wait for room. */

@@ -243,11 +243,18 @@ static enum progress check_next(struct transaction *tx, struct error *error)
     return PROGRESS_DONE;
 }
 
+/* Where nothing was published, what was delivered gives its room back. */
+static enum store_room room_for(const struct transaction *tx)
+{
+    struct store *store = tx->server->broker->store;
+    return tx->message_count ? store_room(store, tx->record) : store_room_ending(store, tx->record);
+}
+
 /* Large ones keep the batch open, so each needs one of its own. */
 static enum progress find_room(struct transaction *tx, struct error *error)
 {
     struct store *store = tx->server->broker->store;
-    switch (store_room(store, tx->record)) {
+    switch (room_for(tx)) {
     case STORE_ROOM_FULL:
         store_refused(store);
         error_set(error, REPLY_PRECONDITION_FAILED,

@@ -188,13 +188,6 @@ static bool compact_batch(struct store *store, bool *failed)
     return true;
 }
 
-/* What moves takes room before it gives any. A publisher must leave more. */
-static bool has_room(const struct store *store, uint64_t bytes)
-{
-    uint64_t taken = store->filling->size + (store->is_writing ? store->write.size : 0);
-    return store->free_bytes > store->options.disk_reserve_bytes / 8 + taken + bytes;
-}
-
 static struct segment *emptiest(struct store *store)
 {
     struct segment *best = NULL;
@@ -213,7 +206,7 @@ static struct segment *emptiest(struct store *store)
             best = segment;
     }
     uint64_t worth = best ? best->size - best->size / (is_tight ? 8 : 4) : 0;
-    return best && best->live_bytes < worth && has_room(store, best->live_bytes) ? best : NULL;
+    return best && best->live_bytes < worth && space_moves(store, best->live_bytes) ? best : NULL;
 }
 
 static void finish(struct store *store, bool failed)
@@ -248,7 +241,7 @@ void compact_tick(struct store *store)
         return;
     }
     uint64_t limit = store->filling->size + SCAN_BYTES;
-    bool failed = false, more = has_room(store, SCAN_BYTES);
+    bool failed = false, more = space_moves(store, SCAN_BYTES);
     while (more && !failed && store->filling->size < limit &&
            store->filling->size < store->options.batch_bytes / 2) {
         if (c->batch_records) {

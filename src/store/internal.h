@@ -533,6 +533,16 @@ void space_note(struct store *store, uint64_t free_bytes);
 void space_measured(struct store *store);
 /* store_room, for records that a batch takes. */
 enum store_room space_room(struct store *store, uint64_t bytes);
+/* Is there room for so many bytes more of records that end others? False: not now; what can be given up for
+ * them is. */
+bool space_ends(struct store *store, uint64_t bytes);
+/* The same, to write again so many bytes that are live in a segment. */
+bool space_moves(struct store *store, uint64_t bytes);
+/* How large a segment becomes. While the disk is short they are small, so that a few of them fit into what
+ * is kept, and each gives its room back soon. */
+uint64_t space_segment(const struct store *store);
+/* Is there room for a new segment with a batch of this size, beside the reserve? */
+bool space_begins(const struct store *store, uint64_t size);
 /* Does anybody wait for room, or has been told that there is none? */
 bool space_is_wanted(const struct store *store);
 /* Is so little free that what is dead should go, whatever that costs? */

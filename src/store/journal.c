@@ -568,9 +568,11 @@ static bool fits(const struct store *store, uint64_t size)
         return false;
     uint64_t end = active->size + size;
     bool has_room = end <= store->allocated;
+    if (store->is_short && end > space_segment(store) && space_begins(store, size))
+        return active->size <= SEGMENT_HEADER;
     if (space_is_scarce(store, size) && (has_room || store->reserved[RESERVE_JOURNAL]))
         return has_room;
-    return end <= store->options.segment_bytes || active->size <= SEGMENT_HEADER;
+    return end <= space_segment(store) || active->size <= SEGMENT_HEADER;
 }
 
 static void write_filling(struct store *store, bool sync)

@@ -14,6 +14,14 @@
  * beside its usual size counts as free, and is given back when nobody asks for it any more. A part of
  * it is left to settles and declarations, in the batch and behind it.
  *
+ * A disk may be full of what could give room back, if that found room to be written first: messages
+ * that are to be replaced by their dead letters, and what is live in segments that are mostly dead.
+ * For these there is all that is free, but for a checkpoint, and a half of the journal's reserve, which
+ * is cut off when the rest is used up, and not again before it has come back. What compaction has
+ * begun it can end, as only a segment that is dead as a whole gives its room back; and while the disk
+ * is short segments are a quarter of the reserve, so that what was written there goes soon after it
+ * was consumed.
+ *
  * Two more files are kept to be given up: one for the index and one for a start, as others may have
  * taken what the broker before gave up. That for the index is used for the journal when that has none
  * left, if it is large enough; and the index gets what the journal's has beside what relies on it. */
@@ -146,6 +154,26 @@ static uint64_t covered(const struct store *store)
     return whole > plenty(store) ? whole : plenty(store);
 }
 
+uint64_t space_segment(const struct store *store)
+{
+    uint64_t most = store->options.segment_bytes, part = reserve_usual(store, RESERVE_JOURNAL) / 4;
+    if (!store->is_short || planted(PLANTED_LARGE_WHEN_SHORT))
+        return most;
+    return at_most(most, part, SHORT_MIN);
+}
+
+/* What is free beside what a checkpoint takes, without which no segment goes. */
+static uint64_t beside_index(const struct store *store)
+{
+    uint64_t index = store->options.disk_reserve_bytes / 8;
+    return store->disk_free > index ? store->disk_free - index : 0;
+}
+
+bool space_begins(const struct store *store, uint64_t size)
+{
+    return beside_index(store) > SEGMENT_HEADER + BATCH_HEADER + size;
+}
+
 bool space_is_scarce(const struct store *store, uint64_t size)
 {
     return size > plenty(store);
@@ -153,7 +181,7 @@ bool space_is_scarce(const struct store *store, uint64_t size)
 
 uint64_t space_reach(const struct store *store, uint64_t size)
 {
-    uint64_t end = store->active->size, most = store->options.segment_bytes;
+    uint64_t end = store->active->size, most = space_segment(store);
     uint64_t wanted = most / 4 > 2 * size ? most / 4 : 2 * size;
     uint64_t ahead = at_most(wanted, store->disk_free / 8, AHEAD_MIN);
     if (plenty(store) || end >= most || store->allocated >= end + ahead / 2)
@@ -255,9 +283,10 @@ static void add_reserve(struct store *store, struct release_job *job, enum reser
 }
 
 /* That of the journal, but for what is on its way there, and what consumers need behind that. */
-static void add_rest(struct store *store, struct release_job *job)
+static void add_rest(struct store *store, struct release_job *job, uint64_t least)
 {
     uint64_t keep = reserve_for(store, store->filling->size + store->promised + in_flight(store));
+    keep = keep > least ? keep : least;
     if (store->reserved[RESERVE_JOURNAL] <= keep || store->reserving)
         return;
     job->keep = store->reserved[RESERVE_JOURNAL] = keep;
@@ -339,7 +368,7 @@ void space_needed(struct store *store)
     add_spares(store, job);
     add_reserve(store, job, RESERVE_INDEX);
     if (is_empty(job))
-        add_rest(store, job);
+        add_rest(store, job, 0);
     release(store, job);
 }
 
@@ -476,6 +505,73 @@ enum store_room space_room(struct store *store, uint64_t bytes)
     return may_grow ? STORE_ROOM_LATER : STORE_ROOM_FULL;
 }
 
+/* ---- what gives room back ---- */
+
+/* What is kept for settles, marks and names. */
+static uint64_t kept_for_others(const struct store *store)
+{
+    uint64_t half = reserve_usual(store, RESERVE_JOURNAL) / 2 / DISK_BLOCK * DISK_BLOCK;
+    return half > SHORT_MIN ? half : SHORT_MIN;
+}
+
+/* All that is free or kept for the journal, but for that. */
+static uint64_t room_to_free(const struct store *store)
+{
+    uint64_t has = beside_index(store) > tail(store) ? beside_index(store) : tail(store);
+    uint64_t taken = kept_for_others(store) + store->filling->size + store->promised;
+    if (store->is_writing && store->write.number)
+        taken += store->write.size;
+    has = at_most(has, UINT64_MAX / 2, 0) + store->reserved[RESERVE_JOURNAL];
+    return has > taken ? has - taken : 0;
+}
+
+/* The rest of the reserve becomes free. Not at once again, if something else takes that. */
+static void give_half(struct store *store)
+{
+    if (store->now_ms < store->reserve_ms[RESERVE_JOURNAL])
+        return;
+    struct release_job *job = release_new(store);
+    add_rest(store, job, kept_for_others(store));
+    if (release(store, job))
+        store->asked = 0;
+}
+
+/* Is there room for that, and for the first part of it at once? */
+static bool is_room(struct store *store, uint64_t bytes)
+{
+    if (bytes > room_to_free(store))
+        return false;
+    uint64_t part = at_most(bytes, store->options.batch_bytes, 0);
+    uint64_t size = BATCH_HEADER + store->filling->size + store->promised + part;
+    if (size <= tail(store) || space_begins(store, size))
+        return true;
+    give_half(store);
+    return false;
+}
+
+bool space_moves(struct store *store, uint64_t bytes)
+{
+    return is_room(store, bytes);
+}
+
+/* What has begun to be moved must come to its end. */
+static uint64_t moving(const struct store *store)
+{
+    return store->compaction.segment ? store->compaction.segment->live_bytes : 0;
+}
+
+bool space_ends(struct store *store, uint64_t bytes)
+{
+    if (planted(PLANTED_ENDING_AS_OTHERS) || !is_room(store, bytes + moving(store)))
+        return false;
+    if (space_covers(store, bytes))
+        return true;
+    ask(store, at_most(beside_index(store) / 4, store->options.batch_bytes, bytes));
+    if (!batch_is_empty(store->filling))
+        store->wanted = store->filling->number; /* what has room goes at once */
+    return false;
+}
+
 /* ---- the reserves ---- */
 
 static void run_reserve(struct job *link)
@@ -544,7 +640,7 @@ static uint64_t reserve_size(const struct store *store, enum reserve which)
     if (which == RESERVE_START)
         return has < start_size(store) ? start_size(store) : 0;
     bool is_journal = which == RESERVE_JOURNAL;
-    if (is_journal && is_asked(store))
+    if (is_journal && is_asked(store) && (has < store->asked || has >= usual))
         return has < store->asked ? store->asked : 0;
     if (is_journal && has > usual)
         return may_shrink(store) ? usual : 0;

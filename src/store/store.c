@@ -618,6 +618,13 @@ enum store_room store_room(struct store *store, uint64_t bytes)
     return space_room(store, bytes);
 }
 
+enum store_room store_room_ending(struct store *store, uint64_t bytes)
+{
+    enum store_room room = store_room(store, bytes);
+    bool may_wait = room == STORE_ROOM_LATER || room == STORE_ROOM_FULL;
+    return may_wait && space_ends(store, bytes) ? STORE_ROOM_NOW : room;
+}
+
 void store_refused(struct store *store)
 {
     store->stats.messages_refused++;

@@ -273,6 +273,11 @@ enum store_room store_room(struct store *store, uint64_t bytes)
     return STORE_ROOM_NOW;
 }
 
+enum store_room store_room_ending(struct store *store, uint64_t bytes)
+{
+    return store_room(store, bytes);
+}
+
 uint64_t store_message_bytes(const struct message *message, size_t queues)
 {
     return message_data_size(message) + 16 * (uint64_t)queues;

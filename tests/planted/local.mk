@@ -45,6 +45,7 @@ check_PROGRAMS += \
 	%D%/test_entries \
 	%D%/test_full_disk \
 	%D%/test_order \
+	%D%/test_short_disk \
 	%D%/test_wait
 
 %C%_leveretd_SOURCES = src/leveretd.c
@@ -70,6 +71,9 @@ check_PROGRAMS += \
 
 %C%_test_full_disk_SOURCES = tests/fault/test_full_disk.c
 %C%_test_full_disk_LDADD = libleveret_bench.a $(PLANTED_LDADD)
+
+%C%_test_short_disk_SOURCES = tests/unit/test_short_disk.c tests/script/world.c
+%C%_test_short_disk_LDADD = $(PLANTED_LDADD)
 
 %C%_test_order_SOURCES = tests/fault/test_order.c
 %C%_test_order_LDADD = libleveret_bench.a $(PLANTED_LDADD)

@@ -37,6 +37,7 @@ UNIT_TESTS = \
 	%D%/test_store_batch.t \
 	%D%/test_store_chunk.t \
 	%D%/test_store_disk.t \
+	%D%/test_short_disk.t \
 	%D%/test_store_kv.t \
 	%D%/test_worker.t \
 	%D%/test_turn.t \
@@ -60,5 +61,7 @@ TESTS += $(UNIT_TESTS)
 %C%_test_loop_t_SOURCES = %D%/test_loop.c tests/script/world.c
 
 %C%_test_service_t_SOURCES = %D%/test_service.c tests/script/world.c
+
+%C%_test_short_disk_t_SOURCES = %D%/test_short_disk.c tests/script/world.c
 
 %C%_test_turn_t_SOURCES = %D%/test_turn.c tests/script/world.c

@@ -20,7 +20,6 @@ enum { LOG_JOURNAL = 0 }; /* of this broker */
 /* What a reply may have to wait for: an event of a log. */
 struct ticket {
     uint32_t log;
-    uint32_t epoch;
     uint64_t index; /* 0: nothing to wait for */
 };
 

@@ -304,7 +304,7 @@ static bool build_server(struct daemon *daemon)
     log_event(
         &daemon->log, EVENT_limits, "memory_bytes=%llu disk_reserve_bytes=%llu connections=%zu",
         (unsigned long long)options->memory_bytes_max,
-        (unsigned long long)store_disk_reserve(daemon->store), daemon->loop->sockets_max);
+        (unsigned long long)store_disk_reserve(daemon->store), daemon->loop->sockets.max);
     options->trace_frames = daemon->options.log_level == LOG_LEVEL_DEBUG;
     daemon->server = server_new(options, &daemon->broker, clock_monotonic_ms());
     daemon->amqp = server_service(daemon->server);
@@ -394,8 +394,8 @@ static int serve(struct daemon *daemon)
     }
     log_opened(daemon, clock_monotonic_ms() - began_ms);
     int result = loop_run(daemon->loop, daemon->store);
-    if (result > 0 && daemon->loop->where[0])
-        refuse_listen(daemon, daemon->loop->where, result);
+    if (result > 0 && daemon->loop->listeners.where[0])
+        refuse_listen(daemon, daemon->loop->listeners.where, result);
     else if (result > 0)
         refuse(daemon, strerror(result));
     /* After a failure nothing more may be written, and waiting for the disk may never end. */

@@ -1,9 +1,9 @@
 #!/bin/sh
 # Who may include whom. A folder of src/ includes only itself and the folders before it in `order`;
 # the programs' main files and folders have their own lists. A library's header may be included only
-# by the files that hide that library, and nobody above src/queue takes messages from the store.
-# Speaks TAP; before it judges the tree it shows, on small broken trees of its own, that it would
-# notice.
+# by the files that hide that library, nobody above src/queue takes messages from the store, and the
+# journal in it knows no index. Speaks TAP; before it judges the tree it shows, on small broken trees of
+# its own, that it would notice.
 #
 #     tests/layers.sh [SRC-FOLDER]
 
@@ -50,6 +50,9 @@ offences() {
             sub(/[">].*/, "", header)
 
             library("^ev(\\+\\+)?\\.h$", "^(net/[^/]*|leveretd\\.c)$")
+            if (header ~ /^store\/(internal|index|chunk|kv)\.h$/ &&
+                file ~ /^store\/(journal|batch|segment|space|record|message|files|identity|disk)[_a-z]*\./)
+                fail("the journal knows no " header)
             library("^leveldb/", "^store/kv_leveldb\\.c$")
             library("^openssl/", "^(base/sha256|net/tls|perf/tls)\\.c$")
 
@@ -118,6 +121,9 @@ judged allowed queue/queue_classic.c 'index_settle(queue->state, 7);'
 judged allowed session/ack.c 'queue_settle(queue, 7);'
 judged allowed store/kv_leveldb.c '#include <leveldb/c.h>'
 judged refused store/index.c '#include <leveldb/c.h>'
+judged refused store/batch.c '#include "store/internal.h"'
+judged refused store/journal.h '#include "store/index.h"'
+judged allowed store/segment.c '#include "store/journal.h"'
 judged allowed net/tls.c '#include <openssl/ssl.h>'
 judged allowed perf/tls.c '#include <openssl/ssl.h>'
 judged refused net/socket.c '#include <openssl/ssl.h>'

@@ -12,7 +12,10 @@
 struct job {
     struct list link;
     void (*run)(struct job *job); /* on the worker's side */
-    int kind;                     /* the owner's, to know it again */
+    /* For the owner alone, which calls one of them for a job that it collected; both may be NULL.
+     */
+    void (*done)(struct job *job);
+    void (*abandon)(struct job *job); /* the owner ends, and what the job has is freed */
 };
 
 struct worker;

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "net/socket.h"
+#include "net/loop.h"
 
 enum {
     BACKLOG = 1024,
@@ -46,10 +46,24 @@ static int set_options(int fd, const struct address *address)
 
 static bool has_room(struct loop *loop)
 {
-    if (loop->sockets_count < loop->sockets_max)
+    if (loop->sockets.count < loop->sockets.max)
         return true;
-    socket_end_oldest_lingering(loop);
-    return loop->sockets_count < loop->sockets_max;
+    sockets_end_oldest_lingering(loop);
+    return loop->sockets.count < loop->sockets.max;
+}
+
+/* All stop accepting for a moment, as descriptors are short: the kernel keeps who comes. */
+static void listeners_rest(struct loop *loop, const char *why)
+{
+    struct listeners *listeners = &loop->listeners;
+    list_for_each(at, &listeners->all)
+        ev_io_stop(loop->ev, &list_entry(at, struct listener, link)->readable);
+    listeners->accept_ms = loop->now_ms + REST_MS;
+    if (listeners->complained_ms && loop->now_ms - listeners->complained_ms < COMPLAINT_MS)
+        return;
+    listeners->complained_ms = loop->now_ms;
+    log_event(loop->log, EVENT_accept_paused, "connections=%zu reason=%s", loop->sockets.count,
+              why);
 }
 
 /* Takes one peer; false when there is none, or no room for it. */
@@ -75,7 +89,7 @@ static bool accept_one(struct listener *listener)
     case ENOBUFS:
     case ENOMEM:
         listeners_rest(loop, strerror(errno));
-        socket_end_oldest_lingering(loop);
+        sockets_end_oldest_lingering(loop);
         return false;
     default: /* that peer has gone, or its network has: the next one may be well */
         return true;
@@ -89,6 +103,12 @@ static void on_readable(struct ev_loop *ev, ev_io *watcher, int events)
     struct listener *listener = watcher->data;
     for (int i = 0; i < ACCEPTS_PER_TURN && accept_one(listener); i++)
         continue;
+}
+
+void listeners_init(struct listeners *listeners)
+{
+    *listeners = (struct listeners){.accept_ms = 0};
+    list_init(&listeners->all);
 }
 
 int listener_new(struct loop *loop, const struct address *address, struct tls_context *tls,
@@ -112,19 +132,11 @@ int listener_new(struct loop *loop, const struct address *address, struct tls_co
     listener->service = service;
     ev_io_init(&listener->readable, on_readable, fd, EV_READ);
     listener->readable.data = listener;
-    list_push_back(&loop->listeners, &listener->link);
+    list_push_back(&loop->listeners.all, &listener->link);
     return 0;
 }
 
-void listener_free(struct listener *listener)
-{
-    ev_io_stop(listener->loop->ev, &listener->readable);
-    close(listener->fd);
-    list_remove(&listener->link);
-    mem_free(listener);
-}
-
-int listener_start(struct listener *listener)
+static int start(struct listener *listener)
 {
     char text[ADDRESS_TEXT_BYTES];
     if (listen(listener->fd, BACKLOG) < 0)
@@ -136,23 +148,45 @@ int listener_start(struct listener *listener)
     return 0;
 }
 
-void listeners_rest(struct loop *loop, const char *why)
+int listeners_start(struct loop *loop)
 {
-    list_for_each(at, &loop->listeners)
-        ev_io_stop(loop->ev, &list_entry(at, struct listener, link)->readable);
-    loop->accept_ms = loop->now_ms + REST_MS;
-    if (loop->complained_ms && loop->now_ms - loop->complained_ms < COMPLAINT_MS)
-        return;
-    loop->complained_ms = loop->now_ms;
-    log_event(loop->log, EVENT_accept_paused, "connections=%zu reason=%s", loop->sockets_count,
-              why);
+    list_for_each(at, &loop->listeners.all)
+    {
+        struct listener *listener = list_entry(at, struct listener, link);
+        int error = start(listener);
+        if (error) {
+            address_write(&listener->address, loop->listeners.where);
+            return error;
+        }
+    }
+    return 0;
+}
+
+uint64_t listeners_next_ms(const struct listeners *listeners)
+{
+    return listeners->accept_ms ? listeners->accept_ms : UINT64_MAX;
 }
 
 void listeners_resume(struct loop *loop)
 {
-    if (loop->accept_ms == 0 || loop->now_ms < loop->accept_ms)
+    if (loop->listeners.accept_ms == 0 || loop->now_ms < loop->listeners.accept_ms)
         return;
-    loop->accept_ms = 0;
-    list_for_each(at, &loop->listeners)
+    loop->listeners.accept_ms = 0;
+    list_for_each(at, &loop->listeners.all)
         ev_io_start(loop->ev, &list_entry(at, struct listener, link)->readable);
+}
+
+static void free_listener(struct listener *listener)
+{
+    ev_io_stop(listener->loop->ev, &listener->readable);
+    close(listener->fd);
+    list_remove(&listener->link);
+    mem_free(listener);
+}
+
+void listeners_close(struct loop *loop)
+{
+    list_for_each_safe(at, after, &loop->listeners.all)
+        free_listener(list_entry(at, struct listener, link));
+    loop->listeners.accept_ms = 0;
 }

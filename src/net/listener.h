@@ -2,10 +2,24 @@
 #ifndef LEVERET_NET_LISTENER_H
 #define LEVERET_NET_LISTENER_H
 
-#include "net/loop.h"
+#include <ev.h>
+
+#include "net/address.h"
+#include "net/tls.h"
+#include "peer/service.h"
+
+struct loop;
+
+/* Those of a loop. */
+struct listeners {
+    struct list all;
+    uint64_t accept_ms;             /* they rest until then; 0: they listen */
+    uint64_t complained_ms;         /* when a lack of descriptors was last logged; 0: never */
+    char where[ADDRESS_TEXT_BYTES]; /* where listening failed, once listeners_start has said so */
+};
 
 struct listener {
-    struct list link; /* on loop->listeners */
+    struct list link; /* among all of the loop */
     struct loop *loop;
     int fd;
     struct address address;
@@ -14,15 +28,17 @@ struct listener {
     ev_io readable;
 };
 
+void listeners_init(struct listeners *listeners);
 /* Binds, without listening; see loop_bind. 0 or an errno value. */
 int listener_new(struct loop *loop, const struct address *address, struct tls_context *tls,
                  struct service *const *service);
-void listener_free(struct listener *listener);
-/* Listens and accepts from now on, and logs the address. 0 or an errno value. */
-int listener_start(struct listener *listener);
-/* All listeners stop accepting for a moment, as descriptors are short: the kernel keeps who comes. */
-void listeners_rest(struct loop *loop, const char *why);
-/* Ends the rest when it is time. */
+/* All listen and accept from now on, and log their addresses. 0 or an errno value, and `where`. */
+int listeners_start(struct loop *loop);
+/* When resting ends; UINT64_MAX: they do not rest. */
+uint64_t listeners_next_ms(const struct listeners *listeners);
+/* Once a turn: ends the rest when it is time. */
 void listeners_resume(struct loop *loop);
+/* Nobody is accepted any more. */
+void listeners_close(struct loop *loop);
 
 #endif

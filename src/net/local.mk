@@ -5,6 +5,8 @@ noinst_LIBRARIES += libleveret_net.a
 libleveret_net_a_SOURCES = \
 	%D%/address.c \
 	%D%/address.h \
+	%D%/certificates.c \
+	%D%/certificates.h \
 	%D%/clock.c \
 	%D%/clock.h \
 	%D%/listener.c \
@@ -13,7 +15,11 @@ libleveret_net_a_SOURCES = \
 	%D%/log_writer.h \
 	%D%/loop.c \
 	%D%/loop.h \
+	%D%/memory.c \
+	%D%/memory.h \
 	%D%/openssl.def \
+	%D%/report.c \
+	%D%/report.h \
 	%D%/signals.c \
 	%D%/signals.h \
 	%D%/socket.c \

@@ -8,9 +8,10 @@
 
 #include <ev.h>
 
-#include "net/address.h"
-#include "net/tls.h"
-#include "net/transfer.h"
+#include "net/certificates.h"
+#include "net/listener.h"
+#include "net/report.h"
+#include "net/socket.h"
 #include "net/turns.h"
 #include "peer/service.h"
 #include "store/store.h"
@@ -28,32 +29,19 @@ struct loop {
     struct store *store;  /* while loop_run runs */
     struct turns turns;
     enum loop_state state;
-    uint64_t now_ms;         /* of this turn */
-    uint64_t ticked_ms;      /* when the services had their last tick */
-    uint64_t next_ms;        /* when one of them needs its next */
-    uint64_t stop_ms;        /* when the patience of stopping ends */
-    uint64_t accept_ms;      /* listeners rest until then; 0: they listen */
-    uint64_t look_ms;        /* when blocked sockets are next looked at; 0: there are none */
-    uint64_t complained_ms;  /* when a lack of descriptors was last logged */
-    struct tls_context *tls; /* NULL: nobody listens with it */
-    char where[ADDRESS_TEXT_BYTES]; /* where listening failed, when loop_run has said so */
-    struct list listeners;
-    struct list sockets;   /* with a conversation */
-    struct list unread;    /* those on `sockets` with input that their TLS has decrypted already */
-    struct list lingering; /* without: waiting for the peer's end, the oldest first */
-    size_t sockets_count;  /* on both lists */
-    size_t handshakes;     /* of TLS, that were taken further in this turn */
-    size_t sockets_max;    /* the rest of the descriptors is the store's */
-    uint8_t *input;        /* SOCKET_INPUT_BYTES, shared by all sockets */
-    size_t io_threads;
-    struct transfers transfers; /* of as many threads, while loop_run runs */
+    uint64_t now_ms;    /* of this turn */
+    uint64_t ticked_ms; /* when the services had their last tick */
+    uint64_t next_ms;   /* when one of them needs its next */
+    uint64_t stop_ms;   /* when the patience of stopping ends */
+    struct listeners listeners;
+    struct sockets sockets;
+    struct report report;
+    struct certificates certificates;
     ev_check woken;
     ev_timer deadline;
     ev_async wake;
     ev_signal terminate;
     ev_signal interrupt;
-    ev_signal report;
-    ev_signal hangup;
 };
 
 /* NULL, and `errno`, when the system has no loop for us. `descriptors` is how many the process may

@@ -23,7 +23,7 @@
  * were closed while bytes from the peer lie unread, the kernel would answer with a reset, and that
  * makes the peer lose what it has not read. So our side is shut down, and what still comes is read
  * and dropped until the peer closes, too, or a few seconds have passed. */
-#include "net/socket.h"
+#include "net/loop.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -37,6 +37,7 @@ enum {
     HANDSHAKES_PER_TURN = 8,
     LINGER_MS = 3000,
     LOOK_MS = 2000,
+    STORE_DESCRIPTORS = 256, /* kept for journal, index and the process itself */
 };
 
 /* Must the owner not read? */
@@ -52,13 +53,13 @@ static void update_readable(struct socket *socket)
     bool watched = wanted && !is_away(socket);
     list_remove(&socket->unread_link);
     if (watched && socket->tls && tls_has_input(socket->tls))
-        list_push_back(&socket->loop->unread, &socket->unread_link);
+        list_push_back(&socket->loop->sockets.unread, &socket->unread_link);
     if (watched && !ev_is_active(&socket->readable))
         ev_io_start(socket->loop->ev, &socket->readable);
     else if (!watched)
         ev_io_stop(socket->loop->ev, &socket->readable);
-    if (!wanted && socket->loop->look_ms == 0)
-        socket->loop->look_ms = socket->loop->now_ms + LOOK_MS;
+    if (!wanted && socket->loop->sockets.look_ms == 0)
+        socket->loop->sockets.look_ms = socket->loop->now_ms + LOOK_MS;
 }
 
 static void set_blocked(struct socket *socket, bool is_blocked)
@@ -80,8 +81,25 @@ static void recall(struct socket *socket)
     if (socket->sending)
         socket->sending->socket = NULL;
     if (socket->arrived)
-        transfer_free(&socket->loop->transfers, socket->arrived);
+        transfer_free(&socket->loop->sockets.transfers, socket->arrived);
     socket->receiving = socket->sending = socket->arrived = NULL;
+}
+
+/* Closes it at once, whatever is unsent. */
+static void socket_free(struct socket *socket)
+{
+    struct loop *loop = socket->loop;
+    ev_io_stop(loop->ev, &socket->readable);
+    ev_io_stop(loop->ev, &socket->writable);
+    recall(socket);
+    if (socket->conversation)
+        conversation_free(socket->conversation);
+    tls_free(socket->tls);
+    close(socket->fd);
+    list_remove(&socket->unread_link);
+    list_remove(&socket->link);
+    loop->sockets.count--;
+    mem_free(socket);
 }
 
 /* Everything is said. */
@@ -99,7 +117,7 @@ static void linger(struct socket *socket)
         return;
     }
     list_remove(&socket->link);
-    list_push_back(&loop->lingering, &socket->link);
+    list_push_back(&loop->sockets.lingering, &socket->link);
     socket->linger_ms = loop->now_ms + LINGER_MS;
     update_readable(socket);
 }
@@ -126,7 +144,7 @@ static bool try_again(ssize_t result)
 static bool is_put_off(struct socket *socket)
 {
     return socket->tls && !tls_is_established(socket->tls) &&
-           socket->loop->handshakes++ >= HANDSHAKES_PER_TURN;
+           socket->loop->sockets.handshakes++ >= HANDSHAKES_PER_TURN;
 }
 
 /* Has a thread go on with it. */
@@ -134,7 +152,7 @@ static void receive_by_thread(struct socket *socket)
 {
     if (!socket->worker || is_away(socket) || !conversation_wants_input(socket->conversation))
         return;
-    socket->receiving = transfer_new(&socket->loop->transfers, socket, true);
+    socket->receiving = transfer_new(&socket->loop->sockets.transfers, socket, true);
     if (!socket->receiving)
         return;
     socket->receiving->fd = socket->fd;
@@ -160,14 +178,14 @@ static bool read_conversation(struct socket *socket)
 {
     size_t got = 0;
     while (got < READ_BUDGET && !is_away(socket) && conversation_has_turn(socket->conversation)) {
-        ssize_t n = transfer_receive(socket->fd, socket->tls, socket->loop->input,
+        ssize_t n = transfer_receive(socket->fd, socket->tls, socket->loop->sockets.input,
                                      SOCKET_INPUT_BYTES);
         if (n <= 0) {
             if (!received_nothing(socket, n, errno))
                 return false;
             break;
         }
-        conversation_input(socket->conversation, bytes_of(socket->loop->input, (size_t)n));
+        conversation_input(socket->conversation, bytes_of(socket->loop->sockets.input, (size_t)n));
         got += (size_t)n;
         if (n < SOCKET_INPUT_BYTES)
             break;
@@ -179,7 +197,7 @@ static bool read_conversation(struct socket *socket)
 
 static void read_lingering(struct socket *socket)
 {
-    ssize_t n = recv(socket->fd, socket->loop->input, SOCKET_INPUT_BYTES, 0);
+    ssize_t n = recv(socket->fd, socket->loop->sockets.input, SOCKET_INPUT_BYTES, 0);
     if (n <= 0 && !try_again(n))
         socket_free(socket);
 }
@@ -198,10 +216,13 @@ static void read_and_resume(struct socket *socket)
     socket_flush(socket);
 }
 
-void sockets_read(struct list *unread)
+void sockets_read_on(struct loop *loop)
 {
-    struct list *link;
-    while ((link = list_take_first(unread)))
+    struct list unread, *link;
+    list_init(&unread);
+    list_append_all(&unread, &loop->sockets.unread);
+    loop->sockets.handshakes = 0; /* those of the next turn */
+    while ((link = list_take_first(&unread)))
         read_and_resume(list_entry(link, struct socket, unread_link));
 }
 
@@ -237,14 +258,14 @@ void socket_new(struct loop *loop, int fd, const struct address *peer, struct tl
     socket->fd = fd;
     socket->peer = *peer;
     socket->tls = tls ? tls_new(tls, fd, &socket->peer) : NULL;
-    socket->worker = transfers_worker(&loop->transfers);
+    socket->worker = transfers_worker(&loop->sockets.transfers);
     list_init(&socket->unread_link);
     ev_io_init(&socket->readable, on_readable, fd, EV_READ);
     ev_io_init(&socket->writable, on_writable, fd, EV_WRITE);
     socket->readable.data = socket;
     socket->writable.data = socket;
-    list_push_back(&loop->sockets, &socket->link);
-    loop->sockets_count++;
+    list_push_back(&loop->sockets.all, &socket->link);
+    loop->sockets.count++;
     socket->conversation = service_accept(service, &who, socket);
     update_readable(socket);
 }
@@ -262,7 +283,7 @@ static bool send_by_thread(struct socket *socket, const struct iovec *parts, int
 {
     if (!socket->worker || size < TRANSFER_OUTPUT_MIN)
         return false;
-    struct transfer *transfer = transfer_new(&socket->loop->transfers, socket, false);
+    struct transfer *transfer = transfer_new(&socket->loop->sockets.transfers, socket, false);
     if (!transfer)
         return false;
     transfer->fd = socket->fd;
@@ -326,7 +347,7 @@ static void take_arrived(struct socket *socket)
     if (arrived->result >= SOCKET_INPUT_BYTES)
         receive_by_thread(socket);
     conversation_input(socket->conversation, bytes_of(arrived->input, (size_t)arrived->result));
-    transfer_free(&socket->loop->transfers, arrived);
+    transfer_free(&socket->loop->sockets.transfers, arrived);
 }
 
 void socket_flush(struct socket *socket)
@@ -353,7 +374,7 @@ static void received(struct socket *socket, struct transfer *transfer)
     if (result > 0)
         socket->arrived = transfer;
     else
-        transfer_free(&socket->loop->transfers, transfer);
+        transfer_free(&socket->loop->sockets.transfers, transfer);
     if (result > 0 || !conversation_wants_input(socket->conversation) ||
         received_nothing(socket, result, error))
         socket_flush(socket);
@@ -364,7 +385,7 @@ static void sent(struct socket *socket, struct transfer *transfer)
     size_t size = total(transfer->parts, transfer->count);
     socket->sending = NULL;
     int error = note_sent(socket, size, transfer->result, transfer->error);
-    transfer_free(&socket->loop->transfers, transfer);
+    transfer_free(&socket->loop->sockets.transfers, transfer);
     flushed(socket, error ? error : send_output(socket));
 }
 
@@ -373,12 +394,12 @@ void sockets_collect(struct loop *loop)
     struct list finished;
     struct list *link;
     list_init(&finished);
-    transfers_finished(&loop->transfers, &finished);
+    transfers_finished(&loop->sockets.transfers, &finished);
     while ((link = list_take_first(&finished))) {
         struct transfer *transfer = list_entry(link, struct transfer, job.link);
         struct socket *socket = transfer->socket;
         if (!socket)
-            transfer_free(&loop->transfers, transfer);
+            transfer_free(&loop->sockets.transfers, transfer);
         else if (transfer->is_receive)
             received(socket, transfer);
         else
@@ -386,28 +407,13 @@ void sockets_collect(struct loop *loop)
     }
 }
 
-void socket_free(struct socket *socket)
-{
-    struct loop *loop = socket->loop;
-    ev_io_stop(loop->ev, &socket->readable);
-    ev_io_stop(loop->ev, &socket->writable);
-    recall(socket);
-    if (socket->conversation)
-        conversation_free(socket->conversation);
-    tls_free(socket->tls);
-    close(socket->fd);
-    list_remove(&socket->unread_link);
-    list_remove(&socket->link);
-    loop->sockets_count--;
-    mem_free(socket);
-}
-
 void sockets_drop_gone(struct loop *loop)
 {
     bool are_blocked = false;
-    if (loop->look_ms == 0 || loop->now_ms < loop->look_ms)
+    if (loop->sockets.look_ms == 0 || loop->now_ms < loop->sockets.look_ms)
         return;
-    list_for_each_safe(at, after, &loop->sockets) {
+    list_for_each_safe(at, after, &loop->sockets.all)
+    {
         struct socket *socket = list_entry(at, struct socket, link);
         struct pollfd gone = {.fd = socket->fd, .events = POLLRDHUP};
         if (!conversation_is_blocked(socket->conversation))
@@ -417,25 +423,82 @@ void sockets_drop_gone(struct loop *loop)
         else
             are_blocked = true;
     }
-    loop->look_ms = are_blocked ? loop->now_ms + LOOK_MS : 0;
+    loop->sockets.look_ms = are_blocked ? loop->now_ms + LOOK_MS : 0;
 }
 
 static struct socket *oldest_lingering(struct loop *loop)
 {
-    struct list *link = list_first(&loop->lingering);
+    struct list *link = list_first(&loop->sockets.lingering);
     return link ? list_entry(link, struct socket, link) : NULL;
 }
 
-void socket_end_lingering(struct loop *loop)
+void sockets_end_lingering(struct loop *loop)
 {
     struct socket *socket;
     while ((socket = oldest_lingering(loop)) && socket->linger_ms <= loop->now_ms)
         socket_free(socket);
 }
 
-void socket_end_oldest_lingering(struct loop *loop)
+void sockets_end_oldest_lingering(struct loop *loop)
 {
     struct socket *socket = oldest_lingering(loop);
     if (socket)
         socket_free(socket);
+}
+
+/* ---- all sockets of a loop ---- */
+
+void sockets_init(struct sockets *sockets, size_t descriptors, size_t io_threads)
+{
+    size_t reserve = descriptors / 2 < STORE_DESCRIPTORS ? descriptors / 2 : STORE_DESCRIPTORS;
+    *sockets = (struct sockets){.max = descriptors - reserve, .io_threads = io_threads};
+    sockets->input = mem_alloc(SOCKET_INPUT_BYTES);
+    list_init(&sockets->all);
+    list_init(&sockets->unread);
+    list_init(&sockets->lingering);
+}
+
+void sockets_free(struct sockets *sockets)
+{
+    mem_free(sockets->input);
+}
+
+bool sockets_start(struct loop *loop)
+{
+    struct sockets *sockets = &loop->sockets;
+    if (transfers_init(&sockets->transfers, sockets->io_threads, loop_wake, loop))
+        return true;
+    transfers_free(&sockets->transfers);
+    return false;
+}
+
+static void free_all(struct list *sockets)
+{
+    list_for_each_safe(at, after, sockets) socket_free(list_entry(at, struct socket, link));
+}
+
+void sockets_close(struct loop *loop)
+{
+    free_all(&loop->sockets.all);
+    free_all(&loop->sockets.lingering);
+    transfers_free(&loop->sockets.transfers);
+}
+
+size_t sockets_conversations(const struct sockets *sockets)
+{
+    size_t count = 0;
+    list_for_each(at, &sockets->all)
+        count++;
+    return count;
+}
+
+uint64_t sockets_next_ms(const struct sockets *sockets)
+{
+    uint64_t next_ms = list_is_empty(&sockets->unread) ? UINT64_MAX : 0;
+    const struct list *link = list_first(&sockets->lingering);
+    if (link && list_entry(link, struct socket, link)->linger_ms < next_ms)
+        next_ms = list_entry(link, struct socket, link)->linger_ms;
+    if (sockets->look_ms && sockets->look_ms < next_ms)
+        next_ms = sockets->look_ms;
+    return next_ms;
 }

@@ -2,16 +2,37 @@
 #ifndef LEVERET_NET_SOCKET_H
 #define LEVERET_NET_SOCKET_H
 
-#include "net/loop.h"
+#include <ev.h>
+
+#include "net/address.h"
+#include "net/tls.h"
+#include "net/transfer.h"
+#include "peer/service.h"
+
+struct loop;
 
 enum { SOCKET_INPUT_BYTES = 64 << 10 };
 
+/* Those of a loop. */
+struct sockets {
+    struct list all;       /* with a conversation */
+    struct list unread;    /* of these, with input that their TLS has decrypted already */
+    struct list lingering; /* without: waiting for the peer's end, the oldest first */
+    size_t count;          /* on `all` and `lingering` */
+    size_t max;            /* the rest of the descriptors is the store's */
+    size_t handshakes;     /* of TLS, that were taken further in this turn */
+    uint64_t look_ms;      /* when blocked sockets are next looked at; 0: there are none */
+    uint8_t *input;        /* SOCKET_INPUT_BYTES, shared by all */
+    size_t io_threads;
+    struct transfers transfers; /* of as many threads, while loop_run runs */
+};
+
 struct socket {
-    struct list link; /* on loop->sockets, or loop->lingering */
+    struct list link; /* among `all` or `lingering` of the loop's */
     struct loop *loop;
     struct conversation *conversation; /* NULL: lingering */
     struct tls *tls;                   /* NULL: plain, or lingering */
-    struct list unread_link;           /* on loop->unread: bytes wait in `tls` */
+    struct list unread_link;           /* on `unread`: bytes wait in `tls` */
     int fd;
     struct address peer;
     struct worker *worker; /* moves what is much; NULL: nobody does */
@@ -23,6 +44,14 @@ struct socket {
     ev_io writable; /* watched only while there is no room in it for what must be sent */
 };
 
+/* `descriptors`: how many the process may open in all. */
+void sockets_init(struct sockets *sockets, size_t descriptors, size_t io_threads);
+void sockets_free(struct sockets *sockets);
+/* Starts the I/O threads. False: one cannot be started. */
+bool sockets_start(struct loop *loop);
+/* Closes all at once, whatever is unsent, and ends the threads. */
+void sockets_close(struct loop *loop);
+
 /* A peer that was accepted, and is `service`'s to talk to; owns `fd` from now on. `tls`: what it shares
  * with others, or NULL for a plain one. */
 void socket_new(struct loop *loop, int fd, const struct address *peer, struct tls_context *tls,
@@ -30,17 +59,20 @@ void socket_new(struct loop *loop, int fd, const struct address *peer, struct tl
 /* Sends what the conversation has, as far as the kernel takes it; then closes the socket if the
  * conversation is finished, or else reads on or pauses as the conversation wants. */
 void socket_flush(struct socket *socket);
-/* Reads what waits in those on `unread`, a list of what loop->unread had. */
-void sockets_read(struct list *unread);
-/* Acts on what I/O threads have done. */
+
+/* How many conversations there are. */
+size_t sockets_conversations(const struct sockets *sockets);
+/* When the next turn must be for their sake; UINT64_MAX: no need. */
+uint64_t sockets_next_ms(const struct sockets *sockets);
+/* Once a turn: reads what is left in TLS. */
+void sockets_read_on(struct loop *loop);
+/* Once a turn: acts on what I/O threads have done. */
 void sockets_collect(struct loop *loop);
-/* Closes it at once, whatever is unsent. */
-void socket_free(struct socket *socket);
-/* Closes those whose peers have gone while an alarm kept them from being read. */
+/* Once a turn: closes those whose peers have gone while an alarm kept them from being read. */
 void sockets_drop_gone(struct loop *loop);
-/* Ends the patience with peers that do not close. */
-void socket_end_lingering(struct loop *loop);
+/* Once a turn: ends the patience with peers that do not close. */
+void sockets_end_lingering(struct loop *loop);
 /* Gives up the one that has had the longest patience, if any: its descriptor is needed. */
-void socket_end_oldest_lingering(struct loop *loop);
+void sockets_end_oldest_lingering(struct loop *loop);
 
 #endif

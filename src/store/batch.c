@@ -3,7 +3,7 @@
 #include <assert.h>
 
 #include "base/mem.h"
-#include "store/internal.h"
+#include "store/journal.h"
 
 bool batch_is_empty(const struct batch *batch)
 {
@@ -20,11 +20,11 @@ static void count_message(struct batch *batch, const struct message *message, bo
     batch->inserts_size += is_added ? insert : -insert;
 }
 
-static struct pending *add(struct store *store, enum record_type type)
+static struct pending *add(struct journal *journal, enum record_type type)
 {
-    struct batch *batch = store->filling;
+    struct batch *batch = journal->filling;
     if (batch_is_empty(batch))
-        batch->since_ms = store->now_ms;
+        batch->since_ms = journal->now_ms;
     if (batch->count == batch->capacity) {
         batch->capacity = batch->capacity ? batch->capacity * 2 : 64;
         batch->records = mem_realloc(batch->records, batch->capacity * sizeof(*batch->records));
@@ -34,11 +34,11 @@ static struct pending *add(struct store *store, enum record_type type)
     return pending;
 }
 
-void batch_add_message(struct store *store, enum record_type type, struct message *message,
+void batch_add_message(struct journal *journal, enum record_type type, struct message *message,
                        const struct destination *destinations, uint32_t count)
 {
-    struct batch *batch = store->filling;
-    struct pending *pending = add(store, type);
+    struct batch *batch = journal->filling;
+    struct pending *pending = add(journal, type);
     message_payload_start(&batch->bytes, message, destinations, count);
     pending->size = (uint32_t)batch->bytes.size - pending->at;
     pending->message = message_ref(message);
@@ -62,41 +62,42 @@ static void pop_elided(struct batch *batch)
     }
 }
 
-void batch_elide(struct store *store, struct message *message)
+void batch_elide(struct journal *journal, struct message *message)
 {
-    struct batch *batch = store->filling;
+    struct batch *batch = journal->filling;
     struct pending *pending = &batch->records[message->pending];
     assert(message->batch == batch->number && pending->message == message);
     count_message(batch, message, false);
     pending->message = NULL;
     pending->is_elided = true;
     batch->elided++;
-    store->stats.records_elided++;
+    journal->stats->records_elided++;
     message->batch = 0;
     message->destinations = 0;
-    message_unref(store->options.pool, message);
+    message_unref(journal->options->pool, message);
     pop_elided(batch);
 }
 
-void batch_add(struct store *store, enum record_type type, struct bytes payload)
+void batch_add(struct journal *journal, enum record_type type, struct bytes payload)
 {
-    struct batch *batch = store->filling;
-    struct pending *pending = add(store, type);
+    struct batch *batch = journal->filling;
+    struct pending *pending = add(journal, type);
     buffer_add(&batch->bytes, payload.data, payload.size);
     pending->size = (uint32_t)payload.size;
     if (type != RECORD_DELIVERED)
-        store->names_batch = batch->number;
+        journal->names_batch = batch->number;
     batch->size += RECORD_HEADER + payload.size;
     batch->records_size += RECORD_HEADER + payload.size;
 }
 
-static struct settles *settles_of(struct store *store, struct index *index)
+static struct settles *settles_of(struct journal *journal, struct settles_place *place,
+                                  uint64_t queue)
 {
-    struct batch *batch = store->filling;
-    if (index->settles_batch == batch->number && index->settles)
-        return &batch->settles[index->settles - 1];
+    struct batch *batch = journal->filling;
+    if (place->batch == batch->number && place->number)
+        return &batch->settles[place->number - 1];
     if (batch_is_empty(batch))
-        batch->since_ms = store->now_ms;
+        batch->since_ms = journal->now_ms;
     if (batch->settles_count == batch->settles_capacity) {
         uint32_t from = batch->settles_capacity;
         batch->settles_capacity = from ? from * 2 : 16;
@@ -106,10 +107,10 @@ static struct settles *settles_of(struct store *store, struct index *index)
                (batch->settles_capacity - from) * sizeof(*batch->settles));
     }
     struct settles *settles = &batch->settles[batch->settles_count++];
-    *settles = (struct settles){.queue = index->id, .ranges = settles->ranges};
+    *settles = (struct settles){.queue = queue, .ranges = settles->ranges};
     settles->ranges.size = 0;
-    index->settles = batch->settles_count;
-    index->settles_batch = batch->number;
+    place->number = batch->settles_count;
+    place->batch = batch->number;
     batch->size += RECORD_HEADER + 8 + 20;
     return settles;
 }
@@ -128,56 +129,57 @@ static void close_range(struct settles *settles)
     settles->count = 0;
 }
 
-void batch_add_settle(struct store *store, struct index *index, uint64_t first, uint64_t count)
+void batch_add_settle(struct journal *journal, struct settles_place *place, uint64_t queue,
+                      uint64_t first, uint64_t count)
 {
-    struct settles *settles = settles_of(store, index);
+    struct settles *settles = settles_of(journal, place, queue);
     if (settles->count && settles->first + settles->count == first) {
         settles->count += count;
         return;
     }
     size_t before = settles->ranges.size;
     close_range(settles);
-    store->filling->size += settles->ranges.size - before;
+    journal->filling->size += settles->ranges.size - before;
     settles->first = first;
     settles->count = count;
 }
 
-void batch_forget_settles(struct store *store, struct index *index)
+void batch_forget_settles(struct journal *journal, const struct settles_place *place)
 {
-    struct batch *batch = store->filling;
-    if (index->settles_batch == batch->number && index->settles) {
-        struct settles *settles = &batch->settles[index->settles - 1];
+    struct batch *batch = journal->filling;
+    if (place->batch == batch->number && place->number) {
+        struct settles *settles = &batch->settles[place->number - 1];
         settles->count = 0;
         settles->ranges.size = 0;
     }
 }
 
 /* Turns the settle sets into records, last of all. */
-void batch_close_settles(struct store *store)
+void batch_close_settles(struct journal *journal)
 {
-    struct batch *batch = store->filling;
+    struct batch *batch = journal->filling;
     for (uint32_t i = 0; i < batch->settles_count; i++) {
         struct settles *settles = &batch->settles[i];
         close_range(settles);
         if (settles->ranges.size == 0)
             continue;
-        struct pending *pending = add(store, RECORD_SETTLE);
+        struct pending *pending = add(journal, RECORD_SETTLE);
         buffer_add_u64(&batch->bytes, settles->queue);
         buffer_add(&batch->bytes, settles->ranges.data, settles->ranges.size);
         pending->size = (uint32_t)batch->bytes.size - pending->at;
         batch->records_size += RECORD_HEADER + pending->size;
-        store->stats.settles_written++;
+        journal->stats->settles_written++;
     }
     batch->settles_count = 0;
 }
 
-void batch_free(struct store *store, struct batch *batch)
+void batch_free(struct journal *journal, struct batch *batch)
 {
     if (!batch)
         return;
     for (uint32_t i = 0; i < batch->count; i++)
         if (batch->records[i].message)
-            message_unref(store->options.pool, batch->records[i].message);
+            message_unref(journal->options->pool, batch->records[i].message);
     for (uint32_t i = 0; i < batch->settles_capacity; i++)
         buffer_free(&batch->settles[i].ranges);
     mem_free(batch->settles);

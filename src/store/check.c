@@ -51,12 +51,14 @@ static uint64_t check_segment(struct store *store, const struct printer *printer
     struct batch_header header;
     /* What lies behind the size was never durable, or was left over. */
     while (offset < segment->size &&
-           files_read(&store->files, segment->number, head, sizeof(head), offset, &got) == 0 &&
+           files_read(&store->journal.files, segment->number, head, sizeof(head), offset, &got) ==
+               0 &&
            got == sizeof(head) &&
            batch_header_read(head, segment->number, (uint32_t)offset, &header) == RECORD_OK &&
            header.size <= segment->size - offset) {
         uint8_t *bytes = mem_alloc(header.size);
-        if (files_read(&store->files, segment->number, bytes, header.size, offset, &got) != 0 ||
+        if (files_read(&store->journal.files, segment->number, bytes, header.size, offset, &got) !=
+                0 ||
             got < header.size) {
             say(printer, "damaged: segment %u offset %" PRIu64 ": a batch cannot be read",
                 segment->number, offset);
@@ -111,7 +113,8 @@ static uint64_t check_index(struct store *store, const struct printer *printer,
 static uint64_t thaw_dead(struct store *store)
 {
     uint64_t bad = 0;
-    list_for_each_safe(link, after, &store->dead) {
+    list_for_each_safe(link, after, &store->memory.dead)
+    {
         struct chunk *chunk = list_entry(link, struct chunk, cache_link);
         if (chunk_thaw_now(store, chunk) == 1)
             chunk_discard(store, chunk);
@@ -129,7 +132,7 @@ static void subtract_index(struct store *store, const struct index *index)
         for (uint32_t slot = bit_next(chunk->live_bits, 0, chunk->slots); slot < chunk->slots;
              slot = bit_next(chunk->live_bits, slot + 1, chunk->slots)) {
             const struct entry *entry = &chunk->entries[slot];
-            struct segment *segment = segment_find(store, entry->segment);
+            struct segment *segment = segment_find(&store->journal, entry->segment);
             if (!segment)
                 continue;
             segment->kept_entries--;
@@ -147,7 +150,8 @@ static uint64_t check_counts(struct store *store, const struct printer *printer)
     struct index *index;
     while ((index = idmap_next(&store->indexes, &at)))
         subtract_index(store, index);
-    list_for_each(link, &store->segments) {
+    list_for_each(link, &store->journal.segments)
+    {
         const struct segment *segment = list_entry(link, struct segment, link);
         if (segment->kept_entries == 0 && segment->kept_bytes == 0)
             continue;
@@ -165,22 +169,23 @@ static uint64_t check_counts(struct store *store, const struct printer *printer)
 /* What a start makes again from the rest. */
 static uint64_t check_parts(const struct store *store, const struct printer *printer)
 {
-    const struct identity *identity = &store->identity;
-    uint64_t bad = store->missing_count;
-    for (size_t i = 0; i < store->missing_count; i++)
+    const struct identity *identity = &store->journal.identity;
+    uint64_t bad = store->image.missing_count;
+    for (size_t i = 0; i < store->image.missing_count; i++)
         say(printer, "missing: segment %u; nothing that was in it is needed any more",
-            store->missing[i]);
+            store->image.missing[i]);
     if (identity->is_damaged || (identity->written == 0 && identity_is(identity->id))) {
         say(printer, "damaged: the file " IDENTITY_NAME "; a start makes it again");
         bad++;
     }
-    if (store->is_adrift) /* as after a crash between both, too */
+    if (store->image.is_adrift) /* as after a crash between both, too */
         say(printer, "the file " ANCHOR_NAME " is missing or behind; a start writes it again");
-    if (store->is_nameless) {
+    if (store->image.is_nameless) {
         say(printer, "damaged: the identity in the index; a start makes it again");
         bad++;
     }
-    list_for_each(link, &store->segments) {
+    list_for_each(link, &store->journal.segments)
+    {
         const struct segment *segment = list_entry(link, struct segment, link);
         if (!segment->is_headless || !segment->first_batch)
             continue;
@@ -204,7 +209,7 @@ int store_check(const struct store_options *options, void (*print)(void *context
         store_abandon(store);
         return 2;
     }
-    if (identity_read(options->disk, &store->identity) != 0) {
+    if (identity_read(options->disk, &store->journal.identity) != 0) {
         say(&printer, "the file " IDENTITY_NAME " cannot be read, or is of a newer version");
         store_abandon(store);
         return 2;
@@ -216,8 +221,8 @@ int store_check(const struct store_options *options, void (*print)(void *context
         return 1;
     }
     uint64_t bad = check_parts(store, &printer), unread = 0;
-    list_for_each(link, &store->segments)
-        bad += check_segment(store, &printer, list_entry(link, struct segment, link));
+    list_for_each(link, &store->journal.segments) bad +=
+        check_segment(store, &printer, list_entry(link, struct segment, link));
     uint64_t at = 0;
     struct index *index;
     while ((index = idmap_next(&store->indexes, &at)))
@@ -225,7 +230,7 @@ int store_check(const struct store_options *options, void (*print)(void *context
     unread += thaw_dead(store);
     bad += unread ? unread : check_counts(store, &printer);
     say(&printer, "replayed: %" PRIu64 " batches, %" PRIu64 " records; %zu names in the catalogue",
-        report.batches, report.records, map_count(&store->image));
+        report.batches, report.records, map_count(&store->image.catalogue));
     if (report.cut_segment)
         say(&printer,
             "warning: the last %" PRIu64 " bytes, from segment %" PRIu64 " offset %" PRIu64

@@ -81,29 +81,29 @@ static void put_names(struct store *store, struct buffer *batch)
 {
     struct name_change *change;
     size_t at = 0;
-    while ((change = map_next(&store->changed_names, &at)))
+    while ((change = map_next(&store->image.changed_names, &at)))
         put_name(batch, change);
-    names_free(&store->changed_names);
+    names_free(&store->image.changed_names);
 }
 
 static void put_queues(struct store *store, struct buffer *batch)
 {
     struct buffer value = {0};
     struct list *link;
-    while ((link = list_take_first(&store->changed_indexes))) {
+    while ((link = list_take_first(&store->image.changed_indexes))) {
         struct index *index = list_entry(link, struct index, dirty_link);
         index->is_dirty = false;
         buffer_add_u64(&value, index->next_sequence);
         /* After an orderly end it is known exactly how far deliveries went. */
         uint64_t mark = index->mark_batch ? index->mark_asked : index->mark;
-        buffer_add_u64(&value, store->is_closing ? index->taken_high : mark);
+        buffer_add_u64(&value, store->journal.is_closing ? index->taken_high : mark);
         put(batch, key_of('Q', index->id, 8), &value);
     }
-    for (size_t i = 0; i < store->dead_queues_count; i++) {
-        struct key key = key_of('Q', store->dead_queues[i], 8);
+    for (size_t i = 0; i < store->image.dead_queues_count; i++) {
+        struct key key = key_of('Q', store->image.dead_queues[i], 8);
         kv_batch_delete(batch, key_bytes(&key));
     }
-    store->dead_queues_count = 0;
+    store->image.dead_queues_count = 0;
     buffer_free(&value);
 }
 
@@ -118,7 +118,7 @@ static void put_blob(struct store *store, struct buffer *batch, struct chunk *ch
         is_whole = is_whole && chunk->entries[slot].flags & ENTRY_RECORDED;
     chunk_encode(chunk, true, &blob);
     blob_drop(store, chunk);
-    chunk->blob = ++store->blob_last;
+    chunk->blob = ++store->image.blob_last;
     chunk->is_stale = !is_whole;
     blob_key(key, chunk->blob, false);
     kv_batch_put_sealed(batch, bytes_of(key, sizeof(key)), buffer_bytes(&blob));
@@ -172,25 +172,26 @@ static void put_chunk(struct store *store, struct buffer *batch, struct chunk *c
 
 static void put_dead(struct store *store, struct buffer *batch)
 {
-    for (size_t i = 0; i < store->dead_names_count; i++) {
-        struct key key = key_of_chunk(store->dead_names[i].queue, store->dead_names[i].base);
+    for (size_t i = 0; i < store->image.dead_names_count; i++) {
+        struct key key =
+            key_of_chunk(store->image.dead_names[i].queue, store->image.dead_names[i].base);
         kv_batch_delete(batch, key_bytes(&key));
     }
-    store->dead_names_count = 0;
-    for (size_t i = 0; i < store->dead_blobs_count; i++) {
+    store->image.dead_names_count = 0;
+    for (size_t i = 0; i < store->image.dead_blobs_count; i++) {
         uint8_t key[9];
-        uint64_t blob = store->dead_blobs[i];
+        uint64_t blob = store->image.dead_blobs[i];
         blob_key(key, blob & ~STORE_ID_TRANSIENT, blob & STORE_ID_TRANSIENT);
         kv_batch_delete(batch, bytes_of(key, sizeof(key)));
     }
-    store->dead_blobs_count = 0;
+    store->image.dead_blobs_count = 0;
 }
 
 static void put_chunks(struct store *store, struct buffer *batch)
 {
     struct list *link;
     put_dead(store, batch);
-    while ((link = list_take_first(&store->changed_chunks))) {
+    while ((link = list_take_first(&store->image.changed_chunks))) {
         struct chunk *chunk = list_entry(link, struct chunk, changed_link);
         chunk->is_changed = false;
         put_chunk(store, batch, chunk);
@@ -200,21 +201,24 @@ static void put_chunks(struct store *store, struct buffer *batch)
 
 static bool is_dead(const struct store *store, const struct segment *segment)
 {
-    return segment->live_entries == 0 && !segment->is_retiring && segment != store->active &&
-           segment->last_batch < store->position.batch &&
-           segment->number != store->position.segment;
+    return segment->live_entries == 0 && !segment->is_retiring &&
+           segment != store->journal.active &&
+           segment->last_batch < store->journal.position.batch &&
+           segment->number != store->journal.position.segment;
 }
 
 static void put_segments(struct store *store, struct checkpoint_job *job)
 {
     struct buffer value = {0};
-    for (size_t i = 0; i < store->missing_count; i++) {
-        struct key key = key_of('S', store->missing[i], 4);
+    for (size_t i = 0; i < store->image.missing_count; i++) {
+        struct key key = key_of('S', store->image.missing[i], 4);
         kv_batch_delete(&job->batch, key_bytes(&key));
     }
-    store->missing_count = 0;
-    job->retired = mem_zalloc_array(store->segments_by_number.count + 1, sizeof(*job->retired));
-    list_for_each(link, &store->segments) {
+    store->image.missing_count = 0;
+    job->retired =
+        mem_zalloc_array(store->journal.segments_by_number.count + 1, sizeof(*job->retired));
+    list_for_each(link, &store->journal.segments)
+    {
         struct segment *segment = list_entry(link, struct segment, link);
         if (is_dead(store, segment)) {
             struct key key = key_of('S', segment->number, 4);
@@ -237,34 +241,34 @@ static void put_segments(struct store *store, struct checkpoint_job *job)
 /* Not in the sum, as an index of an earlier version has none. */
 static void put_identity(const struct store *store, struct buffer *batch)
 {
-    kv_batch_put_sealed(batch, bytes_str("I"), bytes_of(store->identity.id, IDENTITY_SIZE));
+    kv_batch_put_sealed(batch, bytes_str("I"), bytes_of(store->journal.identity.id, IDENTITY_SIZE));
 }
 
 /* It is put into the batch by image_seal, with the sum of the image. */
 static void put_header(struct store *store, struct checkpoint_job *job)
 {
     struct buffer *header = &job->header;
-    job->number = store->checkpoint_number + 1;
-    job->sum = store->image_sum;
+    job->number = store->image.number + 1;
+    job->sum = store->image.sum;
     buffer_add_u32(header, CHECKPOINT_VERSION);
     buffer_add_u64(header, job->number);
-    buffer_add_u64(header, store->position.batch);
-    buffer_add_u32(header, store->position.segment);
-    buffer_add_u64(header, store->position.offset);
+    buffer_add_u64(header, store->journal.position.batch);
+    buffer_add_u32(header, store->journal.position.segment);
+    buffer_add_u64(header, store->journal.position.offset);
     job->previous_at = header->size;
-    buffer_add_u32(header, store->position.previous);
+    buffer_add_u32(header, store->journal.position.previous);
     buffer_add_u64(header, store->id_last);
-    buffer_add_u64(header, store->blob_last);
-    buffer_add_u32(header, store->segment_last);
+    buffer_add_u64(header, store->image.blob_last);
+    buffer_add_u32(header, store->journal.segment_last);
 }
 
 void checkpoint_previous(struct store *store)
 {
-    struct checkpoint_job *job = store->checkpoint;
+    struct checkpoint_job *job = store->image.job;
     struct buffer checksum = {0};
-    if (!job || !job->lacks_previous)
+    if (!job || !job->lacks_previous || store->journal.sealing)
         return;
-    buffer_add_u32(&checksum, store->position.previous);
+    buffer_add_u32(&checksum, store->journal.position.previous);
     memcpy(job->header.data + job->previous_at, checksum.data, checksum.size);
     buffer_free(&checksum);
     job->lacks_previous = false;
@@ -275,9 +279,9 @@ void chunk_name_dead(struct store *store, struct chunk *chunk)
     if (!chunk->is_named)
         return;
     chunk->is_named = false;
-    store->dead_names = mem_grow(store->dead_names, &store->dead_names_capacity,
-                                 store->dead_names_count + 1, sizeof(*store->dead_names));
-    store->dead_names[store->dead_names_count++] = (struct dead_name){chunk->queue_id, chunk->base};
+    store->image.dead_names = mem_grow(store->image.dead_names, &store->image.dead_names_capacity,
+                                 store->image.dead_names_count + 1, sizeof(*store->image.dead_names));
+    store->image.dead_names[store->image.dead_names_count++] = (struct dead_name){chunk->queue_id, chunk->base};
 }
 
 /* ---- writing it ---- */
@@ -305,7 +309,12 @@ static void run_forget(struct job *link)
 {
     struct forget_job *job = (struct forget_job *)link;
     for (size_t i = 0; i < job->count; i++)
-        files_forget(&job->store->files, job->numbers[i]);
+        files_forget(&job->store->journal.files, job->numbers[i]);
+}
+
+static void forget_done(struct job *link)
+{
+    mem_free((struct forget_job *)link);
 }
 
 /* A file that is open still takes its space. */
@@ -316,7 +325,7 @@ static void forget_files(struct store *store, const struct checkpoint_job *retir
     struct forget_job *job =
         mem_zalloc(sizeof(*job) + retired->retired_count * sizeof(job->numbers[0]));
     job->job.run = run_forget;
-    job->job.kind = JOB_FORGET;
+    job->job.done = job->job.abandon = forget_done;
     job->store = store;
     for (size_t i = 0; i < retired->retired_count; i++)
         job->numbers[job->count++] = retired->retired[i]->number;
@@ -337,41 +346,78 @@ static void run_checkpoint(struct job *link)
         retire_files(job);
 }
 
+static void checkpoint_done(struct job *link)
+{
+    struct checkpoint_job *job = (struct checkpoint_job *)link;
+    struct store *store = job->store;
+    if (job->result < 0) {
+        /* The batch is the same whenever it is written: what it names is still there. */
+        outage_fail(&store->image.writes, store->options.log, store->now_ms,
+                    job->error ? strerror(job->error) : store->options.kv->error);
+        space_needed(&store->journal);
+        job->is_submitted = false;
+        return;
+    }
+    outage_succeed(&store->image.writes, store->now_ms);
+    outage_succeed(&store->memory.index_writes, store->now_ms);
+    forget_files(store, job);
+    for (uint32_t i = 0; i < job->recycled; i++)
+        store->journal.spares[store->journal.spares_count++] = job->kept[i];
+    for (size_t i = 0; i < job->retired_count; i++) {
+        struct segment *segment = job->retired[i];
+        segment->is_gone = true;
+        store->stats.segments_retired++;
+        if (segment->readers == 0)
+            segment_free(&store->journal, segment);
+    }
+    store->image.number = job->number;
+    store->journal.covered = job->durable;
+    store->image.sum = job->sum;
+    store->image.job = NULL;
+    store->stats.checkpoints++;
+    checkpoint_free(job);
+}
+
 uint64_t checkpoint_due_ms(const struct store *store)
 {
     uint64_t interval_ms = store->options.checkpoint_ms;
-    uint64_t tight_ms = space_is_wanted(store) ? WANTED_MS : TIGHT_MS;
-    if (space_is_tight(store) && tight_ms < interval_ms)
+    uint64_t tight_ms = space_is_wanted(&store->journal) ? WANTED_MS : TIGHT_MS;
+    if (space_is_tight(&store->journal) && tight_ms < interval_ms)
         interval_ms = tight_ms;
-    return store->checkpoint_ms + interval_ms;
+    return store->image.began_ms + interval_ms;
+}
+
+bool checkpoint_has_news(const struct store *store)
+{
+    return store->image.is_changed || store->journal.is_changed;
 }
 
 static bool is_wanted(const struct store *store)
 {
-    if (store->checkpoint || store->is_failed || !store->is_changed)
+    if (store->image.job || store->journal.is_failed || !checkpoint_has_news(store))
         return false;
     /* What is being released holds segments, and would have to be released at once. */
-    if (!list_is_empty(&store->condemned) &&
-        store->journal_since < 2 * store->options.checkpoint_bytes)
+    if (!list_is_empty(&store->memory.condemned) &&
+        store->journal.since_image < 2 * store->options.checkpoint_bytes)
         return false;
-    return store->journal_since >= store->options.checkpoint_bytes ||
+    return store->journal.since_image >= store->options.checkpoint_bytes ||
            store->now_ms >= checkpoint_due_ms(store);
 }
 
 bool checkpoint_is_due(const struct store *store)
 {
-    return is_wanted(store) && store->draft && store->draft->is_drafted;
+    return is_wanted(store) && store->image.draft && store->image.draft->is_drafted;
 }
 
 static struct checkpoint_job *job_new(struct store *store)
 {
     struct checkpoint_job *job = mem_zalloc(sizeof(*job));
     job->job.run = run_checkpoint;
-    job->job.kind = JOB_CHECKPOINT;
+    job->job.done = checkpoint_done;
     job->store = store;
-    job->blob_first = store->blob_last + 1;
+    job->blob_first = store->image.blob_last + 1;
     job->blob_last = UINT64_MAX; /* until the image is taken */
-    list_for_each(link, &store->changed_chunks) job->chunks_left++;
+    list_for_each(link, &store->image.changed_chunks) job->chunks_left++;
     return job;
 }
 
@@ -385,11 +431,11 @@ static void draft_names(struct store *store, struct checkpoint_job *job)
     uint64_t at = 0;
     uint32_t count = 0;
     while (count < store->options.draft_steps &&
-           (changes[count] = map_next(&store->changed_names, &at)) != NULL)
+           (changes[count] = map_next(&store->image.changed_names, &at)) != NULL)
         count++;
     for (uint32_t i = 0; i < count; i++) {
         put_name(&job->batch, changes[i]);
-        map_remove(&store->changed_names, changes[i]->key);
+        map_remove(&store->image.changed_names, changes[i]->key);
         mem_free(changes[i]);
     }
     job->has_names = count < store->options.draft_steps;
@@ -398,7 +444,8 @@ static void draft_names(struct store *store, struct checkpoint_job *job)
 
 static bool has_place(const struct store *store, const struct message *message)
 {
-    return message->batch != store->filling->number && !journal_is_unplaced(store, message);
+    return message->batch != store->journal.filling->number &&
+           !journal_is_unplaced(&store->journal, message);
 }
 
 /* Will it hardly change, and is it known where all of its messages lie? */
@@ -422,55 +469,55 @@ static void draft_chunks(struct store *store, struct checkpoint_job *job)
     struct list *link;
     for (uint32_t steps = 0; steps < store->options.draft_steps && job->chunks_left;
          job->chunks_left--) {
-        if (!(link = list_take_first(&store->changed_chunks)))
+        if (!(link = list_take_first(&store->image.changed_chunks)))
             break;
         struct chunk *chunk = list_entry(link, struct chunk, changed_link);
-        list_push_back(&store->changed_chunks, link);
+        list_push_back(&store->image.changed_chunks, link);
         bool may = may_draft(store, chunk);
         if (may)
             put_blob(store, &job->batch, chunk);
         steps += may ? DRAFT_STEPS : 1;
     }
-    job->is_drafted = job->chunks_left == 0 || list_is_empty(&store->changed_chunks);
+    job->is_drafted = job->chunks_left == 0 || list_is_empty(&store->image.changed_chunks);
 }
 
 void checkpoint_draft(struct store *store)
 {
     if (!is_wanted(store))
         return;
-    if (!store->draft)
-        store->draft = job_new(store);
-    if (!store->draft->has_names)
-        draft_names(store, store->draft);
-    if (store->draft->has_names && !store->draft->is_drafted)
-        draft_chunks(store, store->draft);
+    if (!store->image.draft)
+        store->image.draft = job_new(store);
+    if (!store->image.draft->has_names)
+        draft_names(store, store->image.draft);
+    if (store->image.draft->has_names && !store->image.draft->is_drafted)
+        draft_chunks(store, store->image.draft);
 }
 
 bool checkpoint_is_drafting(const struct store *store)
 {
-    return is_wanted(store) && !(store->draft && store->draft->is_drafted);
+    return is_wanted(store) && !(store->image.draft && store->image.draft->is_drafted);
 }
 
 void checkpoint_begin(struct store *store)
 {
-    struct checkpoint_job *job = store->draft ? store->draft : job_new(store);
-    store->draft = NULL;
+    struct checkpoint_job *job = store->image.draft ? store->image.draft : job_new(store);
+    store->image.draft = NULL;
     release_all(store);
     put_names(store, &job->batch);
     put_queues(store, &job->batch);
     put_chunks(store, &job->batch);
-    job->blob_last = store->blob_last;
+    job->blob_last = store->image.blob_last;
     put_segments(store, job);
     put_identity(store, &job->batch);
     put_header(store, job);
-    job->lacks_previous = store->sealing;
-    store->checkpoint_missed = false;
-    job->durable = store->position.batch - 1;
-    job->recycle = space_spares(store);
-    store->checkpoint = job;
-    store->checkpoint_ms = store->now_ms;
-    store->journal_since = 0;
-    store->is_changed = false;
+    job->lacks_previous = store->journal.sealing;
+    store->image.is_missed = false;
+    job->durable = store->journal.position.batch - 1;
+    job->recycle = space_spares(&store->journal);
+    store->image.job = job;
+    store->image.began_ms = store->now_ms;
+    store->journal.since_image = 0;
+    store->image.is_changed = store->journal.is_changed = false;
     if (planted(PLANTED_EARLY_RETIRE))
         retire_files(job);
     store_want(store, (struct ticket){.index = job->durable});
@@ -478,15 +525,15 @@ void checkpoint_begin(struct store *store)
 
 void checkpoint_tick(struct store *store)
 {
-    struct checkpoint_job *job = store->checkpoint;
-    outage_tick(&store->checkpoint_writes, store->options.log, store->now_ms);
-    if (!job || job->is_submitted || store->is_failed)
+    struct checkpoint_job *job = store->image.job;
+    outage_tick(&store->image.writes, store->options.log, store->now_ms);
+    if (!job || job->is_submitted || store->journal.is_failed)
         return;
-    bool is_time = outage_allows(&store->checkpoint_writes, store->now_ms);
-    if (!is_time || (store->durable < job->durable && !planted(PLANTED_EARLY_CHECKPOINT)))
+    bool is_time = outage_allows(&store->image.writes, store->now_ms);
+    if (!is_time || (store->journal.durable < job->durable && !planted(PLANTED_EARLY_CHECKPOINT)))
         return;
     job->is_submitted = true;
-    space_for_image(store, job->batch.size);
+    space_for_image(&store->journal, job->batch.size);
     store->options.indexer->ops->submit(store->options.indexer, &job->job);
 }
 
@@ -498,34 +545,4 @@ void checkpoint_free(struct checkpoint_job *job)
     buffer_free(&job->header);
     mem_free(job->retired);
     mem_free(job);
-}
-
-void checkpoint_done(struct store *store, struct checkpoint_job *job)
-{
-    if (job->result < 0) {
-        /* The batch is the same whenever it is written: what it names is still there. */
-        outage_fail(&store->checkpoint_writes, store->options.log, store->now_ms,
-                    job->error ? strerror(job->error) : store->options.kv->error);
-        space_needed(store);
-        job->is_submitted = false;
-        return;
-    }
-    outage_succeed(&store->checkpoint_writes, store->now_ms);
-    outage_succeed(&store->index_writes, store->now_ms);
-    forget_files(store, job);
-    for (uint32_t i = 0; i < job->recycled; i++)
-        store->spares[store->spares_count++] = job->kept[i];
-    for (size_t i = 0; i < job->retired_count; i++) {
-        struct segment *segment = job->retired[i];
-        segment->is_gone = true;
-        store->stats.segments_retired++;
-        if (segment->readers == 0)
-            segment_free(store, segment);
-    }
-    store->checkpoint_number = job->number;
-    store->covered = job->durable;
-    store->image_sum = job->sum;
-    store->checkpoint = NULL;
-    store->stats.checkpoints++;
-    checkpoint_free(job);
 }

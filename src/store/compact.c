@@ -1,7 +1,7 @@
 /* Compaction: when the files hold more than twice what is needed and four segments, or the disk is
- * nearly full, the live messages of the emptiest segment are written again at the end of the journal,
- * as *moved* records, a bounded amount a turn; the segment then goes with the next checkpoint but
- * one. */
+ * nearly full, the live messages of the emptiest segment are written again at the end of the
+ * journal, as *moved* records, a bounded amount a turn; the segment then goes with the next
+ * checkpoint but one. */
 #include <assert.h>
 #include <errno.h>
 
@@ -15,11 +15,23 @@ enum { SCAN_BYTES = 1 << 20, NO_FILE_MS = 1000 };
 static void run_scan(struct job *link)
 {
     struct scan_job *job = (struct scan_job *)link;
-    job->error = files_read(&job->store->files, job->segment->number, job->data, job->size,
+    job->error = files_read(&job->store->journal.files, job->segment->number, job->data, job->size,
                             job->offset, &job->got);
 }
 
 /* ---- the owner's side ---- */
+
+static void scan_done(struct job *link)
+{
+    struct scan_job *job = (struct scan_job *)link;
+    struct store *store = job->store;
+    store->compaction.is_reading = false;
+    if (job->error != EMFILE && job->error != ENFILE)
+        return;
+    /* Nothing is wrong with the segment: it is tried again, from its start. */
+    compact_stop(store);
+    store->compact_ms = store->now_ms + NO_FILE_MS;
+}
 
 static void scan(struct store *store, uint64_t offset, uint64_t size)
 {
@@ -28,7 +40,7 @@ static void scan(struct store *store, uint64_t offset, uint64_t size)
     if (!job) {
         job = c->scan = mem_zalloc(sizeof(*job));
         job->job.run = run_scan;
-        job->job.kind = JOB_SCAN;
+        job->job.done = scan_done;
         job->store = store;
     }
     if (job->size < size)
@@ -45,22 +57,12 @@ void compact_stop(struct store *store)
 {
     struct compaction *c = &store->compaction;
     if (c->segment)
-        segment_unread(store, c->segment);
+        segment_unread(&store->journal, c->segment);
     if (c->scan) {
         mem_free(c->scan->data);
         mem_free(c->scan);
     }
     *c = (struct compaction){0};
-}
-
-void scan_done(struct store *store, struct scan_job *job)
-{
-    store->compaction.is_reading = false;
-    if (job->error != EMFILE && job->error != ENFILE)
-        return;
-    /* Nothing is wrong with the segment: it is tried again, from its start. */
-    compact_stop(store);
-    store->compact_ms = store->now_ms + NO_FILE_MS;
 }
 
 /* `size` bytes of the segment at `offset`; NULL: they are being read, or (*failed) cannot be. */
@@ -125,13 +127,13 @@ static void move(struct store *store, const struct record *record,
         struct chunk *chunk;
         struct index *index = idmap_find(&store->indexes, live[i].queue);
         struct entry *entry = index_entry(index, live[i].sequence, &chunk);
-        segment_release(store, record->place, entry_destinations(entry),
+        segment_release(&store->journal, record->place, entry_destinations(entry),
                         entry->flags & ENTRY_RECORDED);
         entry_set_message(store, chunk, entry, message_ref(message));
         chunk->is_stale = true;
         chunk_changed(store, chunk);
     }
-    batch_add_message(store, type, message, live, count);
+    batch_add_message(&store->journal, type, message, live, count);
     message_unref(store->options.pool, message);
     store->stats.messages_moved++;
 }
@@ -150,14 +152,14 @@ static bool compact_record(struct store *store, bool *failed)
         return false;
     }
     bytes = segment_bytes(store, c->offset, size, failed);
-    if (!bytes || !space_covers(store, size))
+    if (!bytes || !space_covers(&store->journal, size))
         return false;
     struct record record;
     struct message_payload payload;
     bool sound = record_read(bytes_of(bytes, size), c->segment->number, (uint32_t)c->offset,
                              &record) == RECORD_OK;
-    bool is_message = sound && record.type <= RECORD_PAGED &&
-                      message_payload_read(record.payload, &payload);
+    bool is_message =
+        sound && record.type <= RECORD_PAGED && message_payload_read(record.payload, &payload);
     if (is_message) {
         struct destination *live = store_scratch(store, payload.destinations);
         uint32_t count;
@@ -191,22 +193,21 @@ static bool compact_batch(struct store *store, bool *failed)
 static struct segment *emptiest(struct store *store)
 {
     struct segment *best = NULL;
-    uint64_t bytes = segments_bytes(store);
-    bool is_tight = space_is_tight(store);
+    uint64_t bytes = segments_bytes(&store->journal);
+    bool is_tight = space_is_tight(&store->journal);
     if (!is_tight &&
         bytes <= 2 * store->stats.live_bytes + 4 * (uint64_t)store->options.segment_bytes)
         return NULL;
-    list_for_each(link, &store->segments)
-    {
+    list_for_each(link, &store->journal.segments) {
         struct segment *segment = list_entry(link, struct segment, link);
-        if (segment == store->active || segment->is_retiring || segment->was_compacted ||
-            segment->live_entries == 0 || segment->last_batch > store->durable)
+        if (segment == store->journal.active || segment->is_retiring || segment->was_compacted ||
+            segment->live_entries == 0 || segment->last_batch > store->journal.durable)
             continue;
         if (!best || segment->live_bytes * best->size < best->live_bytes * segment->size)
             best = segment;
     }
     uint64_t worth = best ? best->size - best->size / (is_tight ? 8 : 4) : 0;
-    return best && best->live_bytes < worth && space_moves(store, best->live_bytes) ? best : NULL;
+    return best && best->live_bytes < worth && space_moves(&store->journal, best->live_bytes) ? best : NULL;
 }
 
 static void finish(struct store *store, bool failed)
@@ -223,7 +224,7 @@ static void finish(struct store *store, bool failed)
 void compact_tick(struct store *store)
 {
     struct compaction *c = &store->compaction;
-    if (store->is_failed || c->is_reading || store->retry_ms)
+    if (store->journal.is_failed || c->is_reading || store->journal.retry_ms)
         return;
     if (!c->segment) {
         if (store->now_ms < store->compact_ms)
@@ -240,10 +241,10 @@ void compact_tick(struct store *store)
         finish(store, false);
         return;
     }
-    uint64_t limit = store->filling->size + SCAN_BYTES;
-    bool failed = false, more = space_moves(store, SCAN_BYTES);
-    while (more && !failed && store->filling->size < limit &&
-           store->filling->size < store->options.batch_bytes / 2) {
+    uint64_t limit = store->journal.filling->size + SCAN_BYTES;
+    bool failed = false, more = space_moves(&store->journal, SCAN_BYTES);
+    while (more && !failed && store->journal.filling->size < limit &&
+           store->journal.filling->size < store->options.batch_bytes / 2) {
         if (c->batch_records) {
             more = compact_record(store, &failed);
         } else if (c->offset = c->batch_end, c->offset + BATCH_HEADER <= c->segment->size) {

@@ -2,7 +2,7 @@
 
 #include <stddef.h>
 
-#include "store/internal.h"
+#include "store/journal.h"
 
 static int open_into(struct files *files, size_t at, uint32_t segment)
 {

@@ -18,7 +18,7 @@
 #include <errno.h>
 
 #include "base/crc32c.h"
-#include "store/internal.h"
+#include "store/journal.h"
 
 enum { IDENTITY_VERSION = 1, SLOT_SIZE = 48, SLOT_DISTANCE = 4096 };
 

@@ -118,7 +118,8 @@ struct loading {
 static bool load_segment(struct loading *loading, struct bytes key, struct bytes value)
 {
     struct cursor cursor = cursor_of(value);
-    struct segment *segment = segment_add(loading->store, (uint32_t)key_number(key, 1, 4));
+    struct segment *segment =
+        segment_add(&loading->store->journal, (uint32_t)key_number(key, 1, 4));
     segment->kept_entries = segment->live_entries = cursor_u64(&cursor);
     segment->kept_bytes = segment->live_bytes = cursor_u64(&cursor);
     segment->size = cursor_u64(&cursor);
@@ -162,12 +163,12 @@ static bool load_chunk(struct loading *loading, struct bytes key, struct bytes v
     loading->bad = "an entry of a queue's directory";
     if (cursor.bad || slots == 0 || slots > 1u << 24 || count > slots || blob == 0)
         return false;
-    struct chunk *chunk = chunk_cold(&store->slab, queue, base, slots);
+    struct chunk *chunk = chunk_cold(&store->memory.slab, queue, base, slots);
     chunk->blob = blob;
     chunk->unreleased = planted(PLANTED_UNRELEASED_FORGOTTEN) ? 0 : slots - count;
     chunk->is_old = chunk->is_named = true;
     if (!load_bits(chunk, &cursor, count)) {
-        chunk_free(&store->slab, chunk);
+        chunk_free(&store->memory.slab, chunk);
         return false;
     }
     struct index *index = idmap_find(&store->indexes, queue);
@@ -175,7 +176,7 @@ static bool load_chunk(struct loading *loading, struct bytes key, struct bytes v
         index_add_chunk(index, chunk);
         index->ready += count;
     } else {
-        list_push_back(&store->dead, &chunk->cache_link);
+        list_push_back(&store->memory.dead, &chunk->cache_link);
     }
     loading->bad = NULL;
     return true;
@@ -183,8 +184,8 @@ static bool load_chunk(struct loading *loading, struct bytes key, struct bytes v
 
 static bool load_name(struct loading *loading, struct bytes key, struct bytes value)
 {
-    name_change(loading->store, &loading->store->image, bytes_of(key.data + 1, key.size - 1), value,
-                false);
+    name_change(loading->store, &loading->store->image.catalogue,
+                bytes_of(key.data + 1, key.size - 1), value, false);
     return true;
 }
 
@@ -216,14 +217,14 @@ int image_header(struct store *store, struct position *position, uint64_t *sum, 
     bool is_sealed = kv_value_open(bytes_str("C"), &header);
     struct cursor cursor = cursor_of(header);
     uint32_t version = cursor_u32(&cursor);
-    store->checkpoint_number = cursor_u64(&cursor);
+    store->image.number = cursor_u64(&cursor);
     position->batch = cursor_u64(&cursor);
     position->segment = cursor_u32(&cursor);
     position->offset = cursor_u64(&cursor);
     position->previous = cursor_u32(&cursor);
     store->id_last = cursor_u64(&cursor);
-    store->blob_last = cursor_u64(&cursor);
-    store->segment_last = cursor_u32(&cursor);
+    store->image.blob_last = cursor_u64(&cursor);
+    store->journal.segment_last = cursor_u32(&cursor);
     *sum = cursor_u64(&cursor);
     bool is_first = version == 1 && header.size == FIRST_HEADER_SIZE;
     buffer_free(&value);
@@ -254,9 +255,9 @@ static int load_pairs(struct store *store, uint64_t sum, char *error, size_t err
             return fail_load("it cannot be read", kv->error, error, error_size);
         if (loading.bad)
             return fail_load(loading.bad, "it makes no sense", error, error_size);
-        store->image_sum += loading.sum;
+        store->image.sum += loading.sum;
     }
-    if (store->image_sum != sum)
+    if (store->image.sum != sum)
         return fail_load("the checkpoint", "parts of it are missing, or of another one", error,
                          error_size);
     return 1;
@@ -269,10 +270,10 @@ static int load_identity(struct store *store, char *error, size_t error_size)
     int found = store->options.kv->ops->get(store->options.kv, bytes_str("I"), &value);
     struct bytes id = buffer_bytes(&value);
     bool is_sound = found == 1 && kv_value_open(bytes_str("I"), &id) && id.size == IDENTITY_SIZE;
-    store->is_nameless = found == 1 && !is_sound;
-    if (is_sound && !identity_is(store->identity.id))
-        memcpy(store->identity.id, id.data, IDENTITY_SIZE);
-    bool is_foreign = is_sound && identity_differs(id.data, store->identity.id);
+    store->image.is_nameless = found == 1 && !is_sound;
+    if (is_sound && !identity_is(store->journal.identity.id))
+        memcpy(store->journal.identity.id, id.data, IDENTITY_SIZE);
+    bool is_foreign = is_sound && identity_differs(id.data, store->journal.identity.id);
     buffer_free(&value);
     if (found < 0)
         return fail_load("it cannot be read", store->options.kv->error, error, error_size);
@@ -296,13 +297,13 @@ int checkpoint_load(struct store *store, struct position *position, char *error,
     int found = image_header(store, position, &sum, error, error_size);
     if (found >= 0 && load_identity(store, error, error_size) < 0)
         return -1;
-    store->is_adrift = found > 0 && anchor < store->checkpoint_number;
+    store->image.is_adrift = found > 0 && anchor < store->image.number;
     if (found == 0 && anchor) {
         snprintf(error, error_size,
                  "the index that goes with the journal is missing or empty; " NEXT_STEP);
         return -1;
     }
-    if (found > 0 && store->checkpoint_number < anchor)
+    if (found > 0 && store->image.number < anchor)
         return fail_load("the checkpoint", "it is not the last one that was written", error,
                          error_size);
     return found == 1 ? load_pairs(store, sum, error, error_size) : found;
@@ -320,7 +321,7 @@ int checkpoint_sweep(struct store *store)
     struct kv *kv = store->options.kv;
     struct buffer batch = {0};
     uint8_t first[9];
-    blob_key(first, store->blob_last + 1, false);
+    blob_key(first, store->image.blob_last + 1, false);
     int result = kv->ops->scan(kv, bytes_str("T"), bytes_of(NULL, 0), collect_leftover, &batch);
     if (result >= 0)
         result = kv->ops->scan(kv, bytes_str("K"), bytes_of(first, sizeof(first)), collect_leftover,

@@ -32,7 +32,7 @@ void index_changed(struct index *index)
     if (index->is_dirty || !survives(index))
         return;
     index->is_dirty = true;
-    list_push_back(&index->store->changed_indexes, &index->dirty_link);
+    list_push_back(&index->store->image.changed_indexes, &index->dirty_link);
 }
 
 void chunk_changed(struct store *store, struct chunk *chunk)
@@ -40,7 +40,7 @@ void chunk_changed(struct store *store, struct chunk *chunk)
     if (chunk->is_changed || chunk->queue_id & STORE_ID_TRANSIENT)
         return;
     chunk->is_changed = true;
-    list_push_back(&store->changed_chunks, &chunk->changed_link);
+    list_push_back(&store->image.changed_chunks, &chunk->changed_link);
 }
 
 /* ---- the row of chunks ---- */
@@ -155,7 +155,7 @@ void index_drop_empty(struct index *index, struct chunk *chunk)
 
 static bool is_pending(const struct store *store, const struct message *message)
 {
-    return message->batch == store->filling->number;
+    return message->batch == store->journal.filling->number;
 }
 
 /* A message that survives comes into memory, or leaves it. */
@@ -163,7 +163,7 @@ static void count_recorded(struct store *store, const struct entry *entry, bool 
 {
     uint64_t bytes = (uint64_t)entry->message->body_size + MESSAGE_ABOUT;
     if (entry->flags & ENTRY_RECORDED)
-        store->recorded_bytes += is_added ? bytes : -bytes;
+        store->memory.recorded_bytes += is_added ? bytes : -bytes;
 }
 
 void entry_release(struct store *store, struct chunk *chunk, struct entry *entry)
@@ -174,11 +174,11 @@ void entry_release(struct store *store, struct chunk *chunk, struct entry *entry
     if (holds && (kept || entry->flags & ENTRY_PAGED)) {
         if (message && is_pending(store, message)) {
             if (--message->pending_live == 0)
-                batch_elide(store, message);
-        } else if (message && journal_is_unplaced(store, message)) {
+                batch_elide(&store->journal, message);
+        } else if (message && journal_is_unplaced(&store->journal, message)) {
             message->pending_live--;
         } else {
-            segment_release(store, entry_place(entry), entry_destinations(entry), kept);
+            segment_release(&store->journal, entry_place(entry), entry_destinations(entry), kept);
         }
     }
     if (!message)
@@ -196,7 +196,7 @@ void entry_set_message(struct store *store, struct chunk *chunk, struct entry *e
         count_recorded(store, entry, false);
         message_unref(store->options.pool, entry->message);
     } else if (chunk->bodies++ == 0) {
-        list_push_back(&store->bodies, &chunk->bodies_link);
+        list_push_back(&store->memory.bodies, &chunk->bodies_link);
     }
     entry->message = message;
     entry->flags |= ENTRY_MESSAGE;
@@ -210,7 +210,7 @@ void entry_set_message(struct store *store, struct chunk *chunk, struct entry *e
 void entry_evict(struct store *store, struct chunk *chunk, struct entry *entry)
 {
     struct message *message = entry->message;
-    assert(entry->flags & ENTRY_MESSAGE && message->batch <= store->written);
+    assert(entry->flags & ENTRY_MESSAGE && message->batch <= store->journal.written);
     struct place place = message_place(message);
     count_recorded(store, entry, false);
     entry->destinations = message->destinations;
@@ -233,7 +233,7 @@ static bool leaves_no_trace(const struct store *store, const struct entry *entry
     const struct message *message = entry->message;
     bool is_last = message->pending_live == 1 && message->destinations == 1;
     return (is_last || planted(PLANTED_SETTLE_OMITTED)) &&
-           store->filling->records[message->pending].type == RECORD_MESSAGE;
+           store->journal.filling->records[message->pending].type == RECORD_MESSAGE;
 }
 
 /* Ends the message in a slot, taken or ready (the caller keeps those counts). */
@@ -246,7 +246,7 @@ static void end_slot(struct index *index, struct chunk *chunk, uint32_t slot)
     chunk->live--;
     chunk->version++;
     if (recorded && !(entry && leaves_no_trace(store, entry)))
-        batch_add_settle(store, index, chunk->base + slot, 1);
+        batch_add_settle(&store->journal, &index->settles, index->id, chunk->base + slot, 1);
     if (entry) {
         entry_release(store, chunk, entry);
         chunk->is_stale = true;
@@ -279,9 +279,9 @@ static uint32_t capacity_above(const struct index *index, uint32_t capacity)
 static void grow(struct store *store, struct chunk *chunk, uint32_t capacity)
 {
     size_t before = chunk_cost(chunk);
-    chunk_grow(&store->slab, chunk,
+    chunk_grow(&store->memory.slab, chunk,
                capacity < store->options.chunk_entries ? capacity : store->options.chunk_entries);
-    store->cache_used += chunk_cost(chunk) - before;
+    store->memory.cache_used += chunk_cost(chunk) - before;
 }
 
 static struct chunk *chunk_for_push(struct index *index)
@@ -307,7 +307,7 @@ static struct chunk *chunk_for_push(struct index *index)
         capacity = next;
     if (capacity > store->options.chunk_entries)
         capacity = store->options.chunk_entries;
-    struct chunk *chunk = chunk_new(&store->slab, index->id, index->next_sequence, capacity);
+    struct chunk *chunk = chunk_new(&store->memory.slab, index->id, index->next_sequence, capacity);
     index_add_chunk(index, chunk);
     chunk_cache(store, chunk);
     return chunk;
@@ -325,7 +325,7 @@ uint64_t index_push(struct index *index, struct message *message, uint8_t flags)
                             .priority = message->priority};
     if (flags & ENTRY_RECORDED) {
         count_recorded(store, entry, true);
-        chunk->batch = store->filling->number;
+        chunk->batch = store->journal.filling->number;
     }
     bit_set(chunk->live_bits, slot);
     bit_set(chunk->ready_bits, slot);
@@ -334,7 +334,7 @@ uint64_t index_push(struct index *index, struct message *message, uint8_t flags)
     chunk->version++;
     chunk->touched_ms = store->now_ms;
     if (chunk->bodies++ == 0)
-        list_push_back(&store->bodies, &chunk->bodies_link);
+        list_push_back(&store->memory.bodies, &chunk->bodies_link);
     if (chunk->recorded_bits && flags & ENTRY_RECORDED)
         bit_set(chunk->recorded_bits, slot);
     index->ready++;
@@ -407,14 +407,14 @@ static void ask_for_mark(struct index *index, uint64_t sequence)
     /* A step that is shorter again must not fall behind what was allowed before. */
     if (index->mark_asked < index->mark)
         index->mark_asked = index->mark;
-    index->mark_batch = store->filling->number;
+    index->mark_batch = store->journal.filling->number;
     /* Asked for again so soon, it would be reached before its batch is synced for its age. */
     if (store->now_ms - index->mark_ms < store->options.sync_ms)
         store_want(store, (struct ticket){.index = index->mark_batch});
     index->mark_ms = store->now_ms;
     buffer_add_u64(&payload, index->id);
     buffer_add_u64(&payload, index->mark_asked);
-    batch_add(store, RECORD_DELIVERED, buffer_bytes(&payload));
+    batch_add(&store->journal, RECORD_DELIVERED, buffer_bytes(&payload));
     buffer_free(&payload);
     index_changed(index);
     store->stats.marks_written++;
@@ -427,7 +427,7 @@ static void ask_for_mark(struct index *index, uint64_t sequence)
 static bool mark_reach(struct index *index, uint64_t sequence)
 {
     struct store *store = index->store;
-    if (index->mark_batch && index->mark_batch <= store->durable) {
+    if (index->mark_batch && index->mark_batch <= store->journal.durable) {
         index->mark = index->mark_asked;
         index->mark_batch = 0;
     }
@@ -543,7 +543,8 @@ static bool is_ready_as_a_whole(const struct chunk *chunk)
 static void purge_whole(struct index *index, struct chunk *chunk)
 {
     if (survives(index))
-        batch_add_settle(index->store, index, chunk->base, chunk->slots);
+        batch_add_settle(&index->store->journal, &index->settles, index->id, chunk->base,
+                         chunk->slots);
     chunk_condemn(index->store, chunk);
 }
 
@@ -598,7 +599,7 @@ uint64_t index_purge(struct index *index)
 
 void index_drop(struct index *index)
 {
-    batch_forget_settles(index->store, index);
+    batch_forget_settles(&index->store->journal, &index->settles);
     for (uint32_t i = 0; i < index->chunks_count; i++)
         chunk_condemn(index->store, chunk_at(index, i));
     index_forget(index);
@@ -631,7 +632,7 @@ static struct chunk *chunk_for_restore(struct index *index, uint64_t sequence, u
     *slot = 0;
     uint32_t first = capacity_above(index, 0);
     uint32_t capacity = first < store->options.chunk_entries ? first : store->options.chunk_entries;
-    struct chunk *chunk = chunk_new(&store->slab, index->id, sequence, capacity);
+    struct chunk *chunk = chunk_new(&store->memory.slab, index->id, sequence, capacity);
     index_add_chunk(index, chunk);
     chunk_cache(store, chunk);
     return chunk;
@@ -648,7 +649,7 @@ static void put_recorded(struct store *store, struct chunk *chunk, uint32_t slot
                                           .expires_ms = payload->expires_ms,
                                           .priority = payload->priority,
                                           .flags = ENTRY_RECORDED};
-    segment_hold(store, place, payload->destinations, true);
+    segment_hold(&store->journal, place, payload->destinations, true);
     bit_set(chunk->live_bits, slot);
     bit_set(chunk->ready_bits, slot);
     if (chunk->recorded_bits)
@@ -678,7 +679,7 @@ static struct chunk *chunk_between(struct index *index, uint64_t sequence)
     struct store *store = index->store;
     uint32_t first = capacity_above(index, 0);
     uint32_t capacity = first < store->options.chunk_entries ? first : store->options.chunk_entries;
-    struct chunk *chunk = chunk_new(&store->slab, index->id, sequence, capacity);
+    struct chunk *chunk = chunk_new(&store->memory.slab, index->id, sequence, capacity);
     index_add_chunk(index, chunk);
     struct chunk **chunks = index->chunks + index->chunks_first;
     uint32_t at = index->chunks_count - 1;

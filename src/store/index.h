@@ -37,8 +37,7 @@ struct index {
     uint32_t chunks_count;
     uint32_t chunks_capacity;
     uint32_t hint; /* position that was found last */
-    uint32_t settles; /* 1 + this queue's settle set in the filling batch; 0: none */
-    uint64_t settles_batch; /* the batch that `settles` is about */
+    struct settles_place settles;
     uint64_t next_sequence; /* of the next message; never used again once it was used */
     uint64_t cursor;        /* nothing below it is ready */
     uint64_t taken_high;    /* what is ready below it was delivered before */

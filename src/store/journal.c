@@ -10,20 +10,64 @@
 
 #include "base/crc32c.h"
 #include "base/mem.h"
-#include "store/internal.h"
+#include "store/journal.h"
 
 enum { PARTS_MAX = 256, AHEAD_MAX = 1 << 20, CUT_MIN = 64 << 10, MARK_MS = 500 };
 enum { BLOCK_KEPT = 64 << 10, BLOCK_KEPT_MS = 1000 };
-/* A record that is as large as the work with its place: a batch of smaller ones is large earlier. */
+/* A record that is as large as the work with its place: a batch of smaller ones is large earlier.
+ */
 enum { RECORD_ABOUT = 256 };
 
-void journal_fail(struct store *store, const char *what, int error)
+void journal_init(struct journal *journal, struct store_options *options, struct store_stats *stats,
+                  uint64_t now_ms)
 {
-    if (store->is_failed)
+    *journal = (struct journal){.options = options, .stats = stats, .now_ms = now_ms};
+    journal->files.disk = options->disk;
+    journal->space.checked_ms = now_ms;
+    journal->filling = mem_zalloc(sizeof(*journal->filling));
+    list_init(&journal->segments);
+    list_init(&journal->spent);
+    outage_init(&journal->full, EVENT_disk_full, EVENT_disk_written);
+    outage_init(&journal->unopened, EVENT_segment_not_opened, EVENT_segment_opened);
+    outage_init(&journal->space.refusals, EVENT_messages_refused, EVENT_messages_taken);
+}
+
+static void close_files(struct journal *journal)
+{
+    struct disk_file *active = journal->active_file, *before = journal->write.before;
+    files_forget(&journal->files, 0);
+    if (active)
+        journal->options->disk->ops->close(active);
+    if (before && before != active)
+        journal->options->disk->ops->close(before);
+}
+
+void journal_free(struct journal *journal)
+{
+    struct write_job *job = &journal->write;
+    struct list *link;
+    close_files(journal);
+    while ((link = list_first(&journal->segments)))
+        segment_free(journal, list_entry(link, struct segment, link));
+    idmap_free(&journal->segments_by_number);
+    for (size_t i = 0; i < job->pinned_count; i++)
+        message_unref(journal->options->pool, job->pinned[i]);
+    mem_free(job->inserts);
+    mem_free(job->pinned);
+    mem_free(job->block);
+    batch_free(journal, journal->filling);
+    batch_free(journal, journal->sealing);
+    while ((link = list_take_first(&journal->spent)))
+        batch_free(journal, list_entry(link, struct batch, link));
+}
+
+void journal_fail(struct journal *journal, const char *what, int error)
+{
+    if (journal->is_failed)
         return;
-    store->is_failed = true;
-    snprintf(store->failure, sizeof(store->failure), "%s: %s", what, strerror(error));
-    log_event(store->options.log, EVENT_store_failed, "reason=%s", store->failure);
+    journal->is_failed = true;
+    snprintf(journal->failure, sizeof(journal->failure), "%s: %s", what, strerror(error));
+    log_event(journal->options->log, EVENT_store_failed, "reason=%s", journal->failure);
 }
 
 /* ---- the bytes of a batch, on either side ---- */
@@ -122,8 +166,8 @@ static int create_segment(struct write_job *job)
         return error;
     }
     /* From here on it is missed when it is gone. */
-    job->store->identity.segment = job->segment->number;
-    error = identity_write(job->disk, &job->store->identity);
+    job->journal->identity.segment = job->segment->number;
+    error = identity_write(job->disk, &job->journal->identity);
     if (!error)
         job->create[0] = '\0';
     return error;
@@ -142,9 +186,9 @@ static int write_parts(struct write_job *job, struct iovec *parts, int *count, u
     return error;
 }
 
-/* A sync is cheaper where the file has been written to before, as then the file system has nothing to
- * note down. So behind a batch that is small, and synced, blocks of zeros are written for those that
- * follow. */
+/* A sync is cheaper where the file has been written to before, as then the file system has nothing
+ * to note down. So behind a batch that is small, and synced, blocks of zeros are written for those
+ * that follow. */
 static int write_ahead(struct write_job *job)
 {
     static const uint8_t zeros[DISK_BLOCK] __attribute__((aligned(DISK_BLOCK)));
@@ -171,8 +215,8 @@ static int write_batch(struct write_job *job)
     int count = 0;
     for (size_t i = 0; i < job->inserts_count; i++) {
         parts[count++] = (struct iovec){job->bytes + from, job->inserts[i].at - from};
-        parts[count++] = (struct iovec){(void *)(uintptr_t)job->inserts[i].part.data,
-                                        job->inserts[i].part.size};
+        parts[count++] =
+            (struct iovec){(void *)(uintptr_t)job->inserts[i].part.data, job->inserts[i].part.size};
         from = job->inserts[i].at;
         if (count + 2 > PARTS_MAX) {
             int error = write_parts(job, parts, &count, &offset, false);
@@ -212,8 +256,9 @@ static void make_bytes(struct write_job *job)
     job->batch = NULL;
 }
 
-/* The end of the segment before goes: zeros laid out ahead, and what an earlier use of the file left.
- * The new segment is durable, so nobody looks there again. If it cannot be cut it only takes room. */
+/* The end of the segment before goes: zeros laid out ahead, and what an earlier use of the file
+ * left. The new segment is durable, so nobody looks there again. If it cannot be cut it only takes
+ * room. */
 static void cut_before(struct write_job *job)
 {
     const struct disk_ops *ops = job->disk->ops;
@@ -222,7 +267,8 @@ static void cut_before(struct write_job *job)
     char name[32];
     segment_name(name, job->cut);
     job->cut = 0;
-    if (!ops->cut || planted(PLANTED_ENDS_STAY) || ops->open(job->disk, name, DISK_WRITE, &file) != 0)
+    if (!ops->cut || planted(PLANTED_ENDS_STAY) ||
+        ops->open(job->disk, name, DISK_WRITE, &file) != 0)
         return;
     if (ops->size(file, &size) == 0 && size > job->cut_size && size - job->cut_size >= CUT_MIN)
         ops->cut(file, (job->cut_size + DISK_BLOCK - 1) / DISK_BLOCK * DISK_BLOCK);
@@ -240,21 +286,22 @@ static int finish_before(struct write_job *job)
     return 0;
 }
 
-/* Room for the batches that follow, which nobody else can take. If there is none, they may still find
- * some. */
+/* Room for the batches that follow, which nobody else can take. If there is none, they may still
+ * find some. */
 static void allocate_ahead(struct write_job *job)
 {
     if (job->allocated < job->reach && job->disk->ops->allocate(job->file, job->reach) == 0)
         job->allocated = job->reach;
 }
 
-/* A file that ends too early tells nothing. Where this cannot be written, no more is known than before. */
+/* A file that ends too early tells nothing. Where this cannot be written, no more is known than
+ * before. */
 static void state(struct write_job *job)
 {
-    uint64_t before = job->store->identity.batch;
-    job->store->identity.batch = job->number;
-    if (identity_write(job->disk, &job->store->identity) != 0)
-        job->store->identity.batch = before;
+    uint64_t before = job->journal->identity.batch;
+    job->journal->identity.batch = job->number;
+    if (identity_write(job->disk, &job->journal->identity) != 0)
+        job->journal->identity.batch = before;
 }
 
 static void run_write(struct job *link)
@@ -283,23 +330,31 @@ static void run_write(struct job *link)
 
 /* ---- the owner's side ---- */
 
-static void submit(struct store *store)
+/* Its file may have been opened or closed. */
+static void abandon(struct job *link)
 {
-    struct write_job *job = &store->write;
-    job->job.run = run_write;
-    job->job.kind = JOB_WRITE;
-    job->store = store;
-    job->disk = store->options.disk;
-    store->is_writing = true;
-    space_measured(store);
-    store->options.syncer->ops->submit(store->options.syncer, &job->job);
+    struct write_job *job = (struct write_job *)link;
+    job->journal->active_file = job->file;
 }
 
-/* Memory for a batch of `size` bytes at this offset of the file. It begins where the batch does in its
- * block, so that all of its whole blocks can be written from here. */
-static void block_take(struct store *store, uint64_t offset, uint64_t size)
+static void submit(struct journal *journal)
 {
-    struct write_job *job = &store->write;
+    struct write_job *job = &journal->write;
+    job->job.run = run_write;
+    job->job.done = journal_written;
+    job->job.abandon = abandon;
+    job->journal = journal;
+    job->disk = journal->options->disk;
+    journal->is_writing = true;
+    space_measured(journal);
+    journal->options->syncer->ops->submit(journal->options->syncer, &job->job);
+}
+
+/* Memory for a batch of `size` bytes at this offset of the file. It begins where the batch does in
+ * its block, so that all of its whole blocks can be written from here. */
+static void block_take(struct journal *journal, uint64_t offset, uint64_t size)
+{
+    struct write_job *job = &journal->write;
     size_t head = offset % DISK_BLOCK;
     size_t needed = head + (size_t)size;
     if (job->block_size < needed) {
@@ -312,7 +367,7 @@ static void block_take(struct store *store, uint64_t offset, uint64_t size)
     }
     job->bytes = job->block + head;
     job->bytes_size = 0;
-    job->used_ms = store->now_ms;
+    job->used_ms = journal->now_ms;
 }
 
 static void pin(struct write_job *job, struct message *message)
@@ -323,13 +378,13 @@ static void pin(struct write_job *job, struct message *message)
 }
 
 /* The holds of all destinations that are live when the record gets its place. */
-static void hold(struct store *store, struct segment *segment, enum record_type type,
+static void hold(struct journal *journal, struct segment *segment, enum record_type type,
                  const struct message *message, uint32_t size)
 {
     uint64_t bytes = (uint64_t)record_share(size, message->destinations) * message->pending_live;
     segment->live_entries += message->pending_live;
     segment->live_bytes += bytes;
-    store->stats.live_bytes += bytes;
+    journal->stats->live_bytes += bytes;
     if (type == RECORD_PAGED)
         return;
     segment->kept_entries += message->pending_live;
@@ -337,15 +392,15 @@ static void hold(struct store *store, struct segment *segment, enum record_type 
 }
 
 /* It is known where the record of a message lies. */
-static void note_place(struct store *store, const struct pending *pending, struct place place)
+static void note_place(struct journal *journal, const struct pending *pending, struct place place)
 {
     struct message *message = pending->message;
     if (!message)
         return;
     message->segment = place.segment;
     message->offset = place.offset;
-    hold(store, store->active, pending->type, message, place.size);
-    store->stats.messages_written++;
+    hold(journal, journal->active, pending->type, message, place.size);
+    journal->stats->messages_written++;
 }
 
 static uint64_t batch_exact_size(const struct batch *batch)
@@ -356,68 +411,69 @@ static uint64_t batch_exact_size(const struct batch *batch)
 }
 
 /* The batch does not fit into the segment: begins a new one, in an old file if there is one. */
-static void roll(struct store *store)
+static void roll(struct journal *journal)
 {
-    struct write_job *job = &store->write;
-    const struct segment *last = segment_find(store, store->position.segment);
+    struct write_job *job = &journal->write;
+    const struct segment *last = segment_find(journal, journal->position.segment);
     job->cut = last ? last->number : 0;
     job->cut_size = last ? last->size : 0;
-    struct segment *segment = segment_add(store, store->segment_last + 1);
-    segment->first_batch = store->filling->number;
+    struct segment *segment = segment_add(journal, journal->segment_last + 1);
+    segment->first_batch = journal->filling->number;
     segment_name(job->create, segment->number);
     job->recycle[0] = '\0';
-    if (store->spares_count) {
-        spare_name(job->recycle, store->spares[--store->spares_count]);
-        store->stats.segments_recycled++;
+    if (journal->spares_count) {
+        spare_name(job->recycle, journal->spares[--journal->spares_count]);
+        journal->stats->segments_recycled++;
     }
     struct segment_header header = {.segment = segment->number,
                                     .first_batch = segment->first_batch,
-                                    .previous = store->previous};
-    memcpy(header.store, store->identity.id, IDENTITY_SIZE);
+                                    .previous = journal->previous};
+    memcpy(header.store, journal->identity.id, IDENTITY_SIZE);
     segment_header_write(job->header, &header);
-    job->before = store->active_file;
+    job->before = journal->active_file;
     job->file = NULL;
-    job->laid_out = job->allocated = store->allocated = 0;
-    job->ahead = store->options.segment_bytes / 64 < AHEAD_MAX ? store->options.segment_bytes / 64
-                                                               : AHEAD_MAX;
-    store->active = segment;
-    store->stats.segments_rolled++;
+    job->laid_out = job->allocated = journal->allocated = 0;
+    job->ahead = journal->options->segment_bytes / 64 < AHEAD_MAX
+                     ? journal->options->segment_bytes / 64
+                     : AHEAD_MAX;
+    journal->active = segment;
+    journal->stats->segments_rolled++;
 }
 
-static void begin_seal(struct store *store)
+static void begin_seal(struct journal *journal)
 {
-    struct write_job *job = &store->write;
-    const struct batch *batch = store->filling;
+    struct write_job *job = &journal->write;
+    const struct batch *batch = journal->filling;
     job->batch_header = (struct batch_header){.number = batch->number,
-                                        .size = (uint32_t)job->size,
-                                        .records = batch->count - batch->elided,
-                                        .previous = store->previous,
-                                        .synced = store->durable,
-                                        .segment = store->active->number,
-                                        .offset = (uint32_t)store->active->size};
-    block_take(store, job->batch_header.offset, job->size - batch->inserts_size);
+                                              .size = (uint32_t)job->size,
+                                              .records = batch->count - batch->elided,
+                                              .previous = journal->previous,
+                                              .synced = journal->durable,
+                                              .segment = journal->active->number,
+                                              .offset = (uint32_t)journal->active->size};
+    block_take(journal, job->batch_header.offset, job->size - batch->inserts_size);
     job->inserts_count = 0;
     job->bytes_size = BATCH_HEADER;
 }
 
 /* Writes the records of the filling batch into the job's buffer. */
-static void seal(struct store *store)
+static void seal(struct journal *journal)
 {
-    struct write_job *job = &store->write;
-    const struct batch *batch = store->filling;
+    struct write_job *job = &journal->write;
+    const struct batch *batch = journal->filling;
     struct place place = {job->batch_header.segment, job->batch_header.offset + BATCH_HEADER, 0};
     for (uint32_t i = 0; i < batch->count; i++) {
         const struct pending *pending = &batch->records[i];
         if (pending->is_elided)
             continue;
         write_record(job, batch, pending, &place);
-        note_place(store, pending, place);
+        note_place(journal, pending, place);
         if (is_long(pending->message))
             pin(job, pending->message);
         place.offset += place.size;
     }
     finish_bytes(job, place.offset);
-    store->previous = store->position.previous = job->batch_header.checksum;
+    journal->previous = journal->position.previous = job->batch_header.checksum;
 }
 
 static void clear(struct batch *batch)
@@ -430,130 +486,123 @@ static void clear(struct batch *batch)
         buffer_free(&batch->bytes);
 }
 
-static void next_batch(struct store *store)
+static void next_batch(struct journal *journal)
 {
-    struct batch *batch = store->filling;
+    struct batch *batch = journal->filling;
     for (uint32_t i = 0; i < batch->count; i++)
         if (batch->records[i].message)
-            message_unref(store->options.pool, batch->records[i].message);
+            message_unref(journal->options->pool, batch->records[i].message);
     batch->number++;
     clear(batch);
 }
 
 /* ---- large batches ---- */
 
-static bool is_large(const struct store *store)
+static bool is_large(const struct journal *journal)
 {
-    const struct batch *batch = store->filling;
+    const struct batch *batch = journal->filling;
     uint64_t about = (uint64_t)batch->count * RECORD_ABOUT;
-    return batch->records_size > store->options.batch_large_bytes ||
-           about > store->options.batch_large_bytes;
+    return batch->records_size > journal->options->batch_large_bytes ||
+           about > journal->options->batch_large_bytes;
 }
 
-/* Records of a large batch that a turn looks at. When a checkpoint is due for long, all of them, as one
- * can only be taken while the next batch is empty. */
-static uint32_t records_a_turn(const struct store *store)
+/* Records of a large batch that a turn looks at. When a checkpoint is due for long, all of them, as
+ * one can only be taken while the next batch is empty. */
+static uint32_t records_a_turn(const struct journal *journal)
 {
-    bool must_end = store->is_closing || (store->checkpoint_missed && checkpoint_is_due(store));
-    return must_end ? UINT32_MAX : store->options.batch_large_bytes / (RECORD_ABOUT / 2) + 1;
+    bool must_end = journal->is_closing || journal->is_overdue;
+    return must_end ? UINT32_MAX : journal->options->batch_large_bytes / (RECORD_ABOUT / 2) + 1;
 }
 
-static void begin_large(struct store *store)
+static void begin_large(struct journal *journal)
 {
-    struct write_job *job = &store->write;
-    store->sealing = job->batch = store->filling;
-    store->filling = mem_zalloc(sizeof(*store->filling));
-    store->filling->number = store->sealing->number + 1;
-    list_init(&store->sealing->link);
+    struct write_job *job = &journal->write;
+    journal->sealing = job->batch = journal->filling;
+    journal->filling = mem_zalloc(sizeof(*journal->filling));
+    journal->filling->number = journal->sealing->number + 1;
+    list_init(&journal->sealing->link);
     job->placed = 0;
     job->place_at = job->batch_header.offset + BATCH_HEADER;
     job->is_placing = true;
-    store->is_writing = true;
-    space_measured(store);
+    journal->is_writing = true;
+    space_measured(journal);
 }
 
-/* Behind the next one it cannot be missed again. */
-static void miss_checkpoint(struct store *store)
+void journal_place(struct journal *journal)
 {
-    if (store->write.is_placing && checkpoint_is_due(store))
-        store->checkpoint_missed = true;
-}
-
-void journal_place(struct store *store)
-{
-    struct write_job *job = &store->write;
-    const struct batch *batch = store->sealing;
+    struct write_job *job = &journal->write;
+    const struct batch *batch = journal->sealing;
     uint32_t left = batch->count - job->placed;
-    if (left > records_a_turn(store))
-        left = records_a_turn(store);
+    if (left > records_a_turn(journal))
+        left = records_a_turn(journal);
     for (; left; left--) {
         const struct pending *pending = &batch->records[job->placed++];
-        struct place place = {job->batch_header.segment, job->place_at, RECORD_HEADER + pending->size};
+        struct place place = {job->batch_header.segment, job->place_at,
+                              RECORD_HEADER + pending->size};
         if (pending->is_elided)
             continue;
         if (pending->message)
             place.size += (uint32_t)message_data_size(pending->message);
-        note_place(store, pending, place);
+        note_place(journal, pending, place);
         job->place_at += place.size;
     }
     if (job->placed < batch->count)
         return;
     job->is_placing = false;
-    submit(store);
+    submit(journal);
 }
 
 /* It is written. */
-static void end_large(struct store *store)
+static void end_large(struct journal *journal)
 {
-    if (!store->sealing)
+    if (!journal->sealing)
         return;
-    store->previous = store->position.previous = store->write.batch_header.checksum;
-    checkpoint_previous(store);
-    list_push_back(&store->spent, &store->sealing->link);
-    store->sealing = NULL;
+    journal->previous = journal->position.previous = journal->write.batch_header.checksum;
+    list_push_back(&journal->spent, &journal->sealing->link);
+    journal->sealing = NULL;
 }
 
 /* Lets messages of batches go that were large. */
-static void let_go(struct store *store)
+static void let_go(struct journal *journal)
 {
-    struct list *link = list_first(&store->spent);
+    struct list *link = list_first(&journal->spent);
     struct batch *batch = link ? list_entry(link, struct batch, link) : NULL;
-    uint32_t budget = records_a_turn(store);
+    uint32_t budget = records_a_turn(journal);
     for (; batch && budget && batch->count; budget--) {
         struct message *message = batch->records[--batch->count].message;
         if (message)
-            message_unref(store->options.pool, message);
+            message_unref(journal->options->pool, message);
     }
     if (!batch || batch->count)
         return;
     list_remove(link);
-    batch_free(store, batch);
+    batch_free(journal, batch);
 }
 
-uint64_t journal_tick_ms(const struct store *store)
+uint64_t journal_tick_ms(const struct journal *journal)
 {
-    const struct write_job *job = &store->write;
-    if (job->is_placing || !list_is_empty(&store->spent))
-        return store->now_ms;
-    if (job->block_size <= BLOCK_KEPT || store->is_writing)
+    const struct write_job *job = &journal->write;
+    if (job->is_placing || !list_is_empty(&journal->spent))
+        return journal->now_ms;
+    if (job->block_size <= BLOCK_KEPT || journal->is_writing)
         return UINT64_MAX;
     return job->used_ms + BLOCK_KEPT_MS;
 }
 
-static bool may_free_block(const struct store *store)
+static bool may_free_block(const struct journal *journal)
 {
-    const struct write_job *job = &store->write;
-    return job->block_size > BLOCK_KEPT && !store->is_writing &&
-           store->now_ms >= job->used_ms + BLOCK_KEPT_MS;
+    const struct write_job *job = &journal->write;
+    return job->block_size > BLOCK_KEPT && !journal->is_writing &&
+           journal->now_ms >= job->used_ms + BLOCK_KEPT_MS;
 }
 
-void journal_tick(struct store *store)
+void journal_tick(struct journal *journal)
 {
-    struct write_job *job = &store->write;
-    outage_tick(&store->full, store->options.log, store->now_ms);
-    outage_tick(&store->unopened, store->options.log, store->now_ms);
-    let_go(store);
-    if (!may_free_block(store))
+    struct write_job *job = &journal->write;
+    outage_tick(&journal->full, journal->options->log, journal->now_ms);
+    outage_tick(&journal->unopened, journal->options->log, journal->now_ms);
+    let_go(journal);
+    if (!may_free_block(journal))
         return;
     mem_free(job->block);
     job->block = NULL;
@@ -561,126 +610,128 @@ void journal_tick(struct store *store)
 }
 
 /* Does the batch go to the active segment? */
-static bool fits(const struct store *store, uint64_t size)
+static bool fits(const struct journal *journal, uint64_t size)
 {
-    const struct segment *active = store->active;
+    const struct segment *active = journal->active;
     if (!active)
         return false;
     uint64_t end = active->size + size;
-    bool has_room = end <= store->allocated;
-    if (store->is_short && end > space_segment(store) && space_begins(store, size))
+    bool has_room = end <= journal->allocated;
+    if (journal->space.is_short && end > space_segment(journal) && space_begins(journal, size))
         return active->size <= SEGMENT_HEADER;
-    if (space_is_scarce(store, size) && (has_room || store->reserved[RESERVE_JOURNAL]))
+    if (space_is_scarce(journal, size) && (has_room || journal->space.reserved[RESERVE_JOURNAL]))
         return has_room;
-    return end <= space_segment(store) || active->size <= SEGMENT_HEADER;
+    return end <= space_segment(journal) || active->size <= SEGMENT_HEADER;
 }
 
-static void write_filling(struct store *store, bool sync)
+static void write_filling(struct journal *journal, bool sync)
 {
-    struct write_job *job = &store->write;
-    assert(!store->is_writing);
-    uint64_t size = batch_exact_size(store->filling);
+    struct write_job *job = &journal->write;
+    assert(!journal->is_writing);
+    uint64_t size = batch_exact_size(journal->filling);
     job->create[0] = '\0';
-    job->file = store->active_file;
-    if (!fits(store, size)) {
-        roll(store);
-        sync |= space_is_scarce(store, size); /* what the segment before had in advance is given back */
+    job->file = journal->active_file;
+    if (!fits(journal, size)) {
+        roll(journal);
+        sync |= space_is_scarce(journal,
+                                size); /* what the segment before had in advance is given back */
     }
-    job->segment = store->active;
-    job->offset = store->active->size;
-    job->number = store->filling->number;
+    job->segment = journal->active;
+    job->offset = journal->active->size;
+    job->number = journal->filling->number;
     job->size = size;
     job->sync = sync;
-    begin_seal(store);
-    bool large = is_large(store);
+    begin_seal(journal);
+    bool large = is_large(journal);
     if (!large)
-        seal(store);
-    store->active->size += size;
-    job->reach = space_reach(store, size);
-    store->active->last_batch = job->number;
-    store->position.batch = job->number + 1;
-    store->position.segment = store->active->number;
-    store->position.offset = store->active->size;
-    store->journal_since += size;
-    store->stated = store->durable;
-    store->stats.batches++;
-    store->stats.bytes_written += size;
+        seal(journal);
+    journal->active->size += size;
+    job->reach = space_reach(journal, size);
+    journal->active->last_batch = job->number;
+    journal->position.batch = job->number + 1;
+    journal->position.segment = journal->active->number;
+    journal->position.offset = journal->active->size;
+    journal->since_image += size;
+    journal->stated = journal->durable;
+    journal->stats->batches++;
+    journal->stats->bytes_written += size;
     if (large) {
-        begin_large(store);
-        journal_place(store);
-        miss_checkpoint(store);
+        begin_large(journal);
+        journal_place(journal);
     } else {
-        next_batch(store);
-        submit(store);
+        next_batch(journal);
+        submit(journal);
     }
 }
 
-void journal_write(struct store *store, bool sync)
+void journal_write(struct journal *journal, bool sync)
 {
-    assert(!batch_is_empty(store->filling));
-    batch_close_settles(store);
-    store->said = store->filling->number;
-    store->is_changed = true;
-    store->write.states = false;
-    write_filling(store, sync);
+    assert(!batch_is_empty(journal->filling));
+    batch_close_settles(journal);
+    journal->said = journal->filling->number;
+    journal->is_changed = true;
+    journal->write.states = false;
+    write_filling(journal, sync);
 }
 
 /* That the last batches were synced is told by the next one. When none comes, damage in them would
- * look like the end that a crash leaves: so after a quiet moment a batch without records says it. */
-uint64_t journal_mark_ms(const struct store *store)
+ * look like the end that a crash leaves: so after a quiet moment a batch without records says it.
+ */
+uint64_t journal_mark_ms(const struct journal *journal)
 {
-    uint64_t known = store->stated > store->covered ? store->stated : store->covered;
-    bool is_quiet = !store->is_failed && !store->is_writing && !store->is_held && !store->is_short &&
-                    store->durable == store->written && batch_is_empty(store->filling);
-    return is_quiet && known < store->said ? store->synced_ms + MARK_MS : UINT64_MAX;
+    uint64_t known = journal->stated > journal->covered ? journal->stated : journal->covered;
+    bool is_quiet = !journal->is_failed && !journal->is_writing && !journal->is_held &&
+                    !journal->space.is_short && journal->durable == journal->written &&
+                    batch_is_empty(journal->filling);
+    return is_quiet && known < journal->said ? journal->synced_ms + MARK_MS : UINT64_MAX;
 }
 
-void journal_mark(struct store *store)
+void journal_mark(struct journal *journal)
 {
-    store->write.states = true;
-    write_filling(store, true);
+    journal->write.states = true;
+    write_filling(journal, true);
 }
 
-void journal_sync(struct store *store)
+void journal_sync(struct journal *journal)
 {
-    struct write_job *job = &store->write;
-    assert(!store->is_writing && store->active);
+    struct write_job *job = &journal->write;
+    assert(!journal->is_writing && journal->active);
     job->create[0] = '\0';
     job->number = 0;
     job->states = false;
-    job->file = store->active_file;
-    job->segment = store->active;
+    job->file = journal->active_file;
+    job->segment = journal->active;
     job->sync = true;
-    submit(store);
+    submit(journal);
 }
 
-static void unpin(struct store *store)
+static void unpin(struct journal *journal)
 {
-    struct write_job *job = &store->write;
+    struct write_job *job = &journal->write;
     for (size_t i = 0; i < job->pinned_count; i++)
-        message_unref(store->options.pool, job->pinned[i]);
+        message_unref(journal->options->pool, job->pinned[i]);
     job->pinned_count = 0;
 }
 
-/* What a write failed of that may succeed later: room, or a descriptor for a new segment. NULL: it is
- * something else. Publishers wait meanwhile. */
-static struct outage *passing(struct store *store, const struct write_job *job)
+/* What a write failed of that may succeed later: room, or a descriptor for a new segment. NULL: it
+ * is something else. Publishers wait meanwhile. */
+static struct outage *passing(struct journal *journal, const struct write_job *job)
 {
     if (job->sync_failed && !planted(PLANTED_SYNC_TRIED_AGAIN))
         return NULL;
     if (job->error == ENOSPC || job->error == EDQUOT)
-        return &store->full;
-    return job->create[0] && (job->error == EMFILE || job->error == ENFILE) ? &store->unopened
-                                                                           : NULL;
+        return &journal->full;
+    return job->create[0] && (job->error == EMFILE || job->error == ENFILE) ? &journal->unopened
+                                                                            : NULL;
 }
 
-/* A segment that nothing is in yet gets a reserve as its file. What is given up otherwise others may
- * have taken before it is tried again. */
-static bool use_reserve(struct store *store)
+/* A segment that nothing is in yet gets a reserve as its file. What is given up otherwise others
+ * may have taken before it is tried again. */
+static bool use_reserve(struct journal *journal)
 {
-    struct write_job *job = &store->write;
+    struct write_job *job = &journal->write;
     bool is_first = job->number && job->offset == SEGMENT_HEADER;
-    const char *name = is_first ? space_take_reserve(store, job->offset + job->size) : NULL;
+    const char *name = is_first ? space_take_reserve(journal, job->offset + job->size) : NULL;
     if (!name)
         return false;
     segment_name(job->create, job->segment->number);
@@ -688,58 +739,60 @@ static bool use_reserve(struct store *store)
     return true;
 }
 
-/* Nothing was promised about this batch, and no sync has failed: the same bytes can be written to the
- * same place again once there is room. */
-static void write_later(struct store *store, struct outage *outage)
+/* Nothing was promised about this batch, and no sync has failed: the same bytes can be written to
+ * the same place again once there is room. */
+static void write_later(struct journal *journal, struct outage *outage)
 {
-    outage_fail(outage, store->options.log, store->now_ms, strerror(store->write.error));
-    store->is_short |= !planted(PLANTED_SHORT_FORGOTTEN);
-    if (outage == &store->full && (use_reserve(store) || space_release(store)))
-        journal_retry(store);
+    outage_fail(outage, journal->options->log, journal->now_ms, strerror(journal->write.error));
+    journal->space.is_short |= !planted(PLANTED_SHORT_FORGOTTEN);
+    if (outage == &journal->full && (use_reserve(journal) || space_release(journal)))
+        journal_retry(journal);
     else
-        store->retry_ms = outage->retry_ms;
+        journal->retry_ms = outage->retry_ms;
 }
 
-static void note_written(struct store *store, const struct write_job *job)
+static void note_written(struct journal *journal, const struct write_job *job)
 {
     if (job->number) {
-        if (store->written == store->durable)
-            store->unsynced_ms = store->now_ms;
-        store->written = job->number;
+        if (journal->written == journal->durable)
+            journal->unsynced_ms = journal->now_ms;
+        journal->written = job->number;
     }
     if (job->sync) {
-        store->durable = store->written;
-        store->synced_ms = store->now_ms;
-        store->stats.syncs++;
+        journal->durable = journal->written;
+        journal->synced_ms = journal->now_ms;
+        journal->stats->syncs++;
     }
 }
 
-void journal_written(struct store *store, struct write_job *job)
+void journal_written(struct job *link)
 {
-    store->active_file = job->file;
-    struct outage *outage = job->error ? passing(store, job) : NULL;
+    struct write_job *job = (struct write_job *)link;
+    struct journal *journal = job->journal;
+    journal->active_file = job->file;
+    struct outage *outage = job->error ? passing(journal, job) : NULL;
     if (outage) {
-        write_later(store, outage);
+        write_later(journal, outage);
         return;
     }
-    store->is_writing = false;
-    store->allocated = job->allocated;
-    outage_succeed(&store->full, store->now_ms);
-    outage_succeed(&store->unopened, store->now_ms);
-    space_note(store, job->free_bytes);
-    unpin(store);
+    journal->is_writing = false;
+    journal->allocated = job->allocated;
+    outage_succeed(&journal->full, journal->now_ms);
+    outage_succeed(&journal->unopened, journal->now_ms);
+    space_note(journal, job->free_bytes);
+    unpin(journal);
     if (job->error) {
-        journal_fail(store, job->sync_failed ? "syncing the journal failed"
-                                             : "writing the journal failed",
+        journal_fail(journal,
+                     job->sync_failed ? "syncing the journal failed" : "writing the journal failed",
                      job->error);
         return;
     }
-    end_large(store);
-    note_written(store, job);
+    end_large(journal);
+    note_written(journal, job);
 }
 
-void journal_retry(struct store *store)
+void journal_retry(struct journal *journal)
 {
-    store->retry_ms = 0;
-    submit(store);
+    journal->retry_ms = 0;
+    submit(journal);
 }

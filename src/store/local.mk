@@ -22,6 +22,7 @@ libleveret_store_a_SOURCES = \
 	%D%/index.h \
 	%D%/internal.h \
 	%D%/journal.c \
+	%D%/journal.h \
 	%D%/kv.c \
 	%D%/kv.h \
 	%D%/kv_leveldb.c \

@@ -8,20 +8,20 @@ enum { AGE_MS = 250 };
 
 static bool has_to_give(const struct store *store)
 {
-    return slab_has_to_give(&store->options.pool->slab) || slab_has_to_give(&store->slab);
+    return slab_has_to_give(&store->options.pool->slab) || slab_has_to_give(&store->memory.slab);
 }
 
 static bool has_spare(const struct store *store)
 {
-    return slab_has_spare(&store->options.pool->slab) || slab_has_spare(&store->slab);
+    return slab_has_spare(&store->options.pool->slab) || slab_has_spare(&store->memory.slab);
 }
 
 void memory_tick(struct store *store)
 {
-    if (store->now_ms - store->aged_ms >= AGE_MS) {
-        store->aged_ms = store->now_ms;
+    if (store->now_ms - store->memory.aged_ms >= AGE_MS) {
+        store->memory.aged_ms = store->now_ms;
         slab_age(&store->options.pool->slab);
-        slab_age(&store->slab);
+        slab_age(&store->memory.slab);
     }
     store_give_memory_back(store);
 }
@@ -30,10 +30,10 @@ uint64_t memory_next_ms(const struct store *store)
 {
     if (has_to_give(store))
         return store->now_ms;
-    return has_spare(store) ? store->aged_ms + AGE_MS : UINT64_MAX;
+    return has_spare(store) ? store->memory.aged_ms + AGE_MS : UINT64_MAX;
 }
 
 bool store_give_memory_back(struct store *store)
 {
-    return slab_give(&store->options.pool->slab) || slab_give(&store->slab);
+    return slab_give(&store->options.pool->slab) || slab_give(&store->memory.slab);
 }

@@ -101,12 +101,13 @@ static void run_mend(struct job *link)
 static void add_source(struct mend_job *job, struct segment *segment)
 {
     const struct store *store = job->store;
-    bool is_in_flight = store->is_writing && store->write.number && segment == store->write.segment;
+    bool is_in_flight = store->journal.is_writing && store->journal.write.number &&
+                        segment == store->journal.write.segment;
     segment->readers++;
     job->sources[job->sources_count++] = (struct mend_source){
         .segment = segment,
         .number = segment->number,
-        .end = is_in_flight ? store->write.offset : segment->size,
+        .end = is_in_flight ? store->journal.write.offset : segment->size,
     };
 }
 
@@ -114,9 +115,8 @@ static struct mend_job *job_new(struct store *store, struct chunk *const *chunks
 {
     struct mend_job *job = mem_zalloc(sizeof(*job));
     job->job.run = run_mend;
-    job->job.kind = JOB_MEND;
     job->store = store;
-    job->sift.files = &store->files;
+    job->sift.files = &store->journal.files;
     job->wants = mem_zalloc_array(count, sizeof(*job->wants));
     job->wants_count = count;
     for (size_t i = 0; i < count; i++) {
@@ -127,13 +127,14 @@ static struct mend_job *job_new(struct store *store, struct chunk *const *chunks
             .base = chunk->base,
             .slots = chunk->slots,
             .capacity = chunk->capacity,
-            .entries = entries_new(&store->slab, chunk->capacity),
+            .entries = entries_new(&store->memory.slab, chunk->capacity),
             .present = mem_zalloc_array((chunk->capacity + 63) / 64, 8),
         };
     }
     qsort(job->wants, count, sizeof(*job->wants), by_place);
-    job->sources = mem_zalloc_array(store->segments_by_number.count + 1, sizeof(*job->sources));
-    list_for_each(link, &store->segments)
+    job->sources =
+        mem_zalloc_array(store->journal.segments_by_number.count + 1, sizeof(*job->sources));
+    list_for_each(link, &store->journal.segments)
     {
         struct segment *segment = list_entry(link, struct segment, link);
         if (segment->live_entries && !segment->is_gone)
@@ -142,16 +143,21 @@ static struct mend_job *job_new(struct store *store, struct chunk *const *chunks
     return job;
 }
 
-void mend_free(struct mend_job *job)
+static void mend_free(struct mend_job *job)
 {
     for (size_t i = 0; i < job->wants_count; i++) {
-        entries_free(&job->store->slab, job->wants[i].entries, job->wants[i].capacity);
+        entries_free(&job->store->memory.slab, job->wants[i].entries, job->wants[i].capacity);
         mem_free(job->wants[i].present);
     }
     sift_free(&job->sift);
     mem_free(job->wants);
     mem_free(job->sources);
     mem_free(job);
+}
+
+static void mend_abandon(struct job *link)
+{
+    mend_free((struct mend_job *)link);
 }
 
 static bool is_recorded(const struct chunk *chunk, uint32_t slot)
@@ -191,7 +197,7 @@ static uint32_t take_in(struct store *store, struct mend_want *want, bool is_exa
             lose(chunk, slot);
             lost++;
         } else if (!is_exact) {
-            segment_hold(store, entry_place(entry), entry->destinations,
+            segment_hold(&store->journal, entry_place(entry), entry->destinations,
                          entry->flags & ENTRY_RECORDED);
         }
     }
@@ -220,7 +226,7 @@ static void finish_chunk(struct store *store, struct mend_want *want, bool is_ex
     chunk_changed(store, chunk);
     list_remove(&chunk->cache_link);
     chunk_cache(store, chunk);
-    store->is_changed = true;
+    store->image.is_changed = true;
     store->stats.damaged += lost;
     log_event(store->options.log, EVENT_index_damaged,
               "queue=%llu first=%llu blob=%llu mended=%u set_aside=%u",
@@ -237,7 +243,7 @@ static void finish(struct store *store, struct mend_job *job)
     for (size_t i = 0; i < job->wants_count; i++)
         finish_chunk(store, &job->wants[i], is_exact);
     for (size_t i = 0; i < job->sources_count; i++)
-        segment_unread(store, job->sources[i].segment);
+        segment_unread(&store->journal, job->sources[i].segment);
     mend_free(job);
 }
 
@@ -260,6 +266,18 @@ void mend_later(struct store *store, struct chunk *chunk)
     mending->chunks[mending->count++] = chunk;
 }
 
+static void mend_done(struct job *link)
+{
+    struct mend_job *job = (struct mend_job *)link;
+    struct store *store = job->store;
+    if (job->at < job->sources_count) {
+        store->options.reader->ops->submit(store->options.reader, &job->job);
+        return;
+    }
+    store->mending.is_busy = false;
+    finish(store, job);
+}
+
 void mend_tick(struct store *store)
 {
     struct mending *mending = &store->mending;
@@ -269,15 +287,7 @@ void mend_tick(struct store *store)
     mending->count -= count;
     mending->is_busy = true;
     struct mend_job *job = job_new(store, mending->chunks + mending->count, count);
+    job->job.done = mend_done;
+    job->job.abandon = mend_abandon;
     store->options.reader->ops->submit(store->options.reader, &job->job);
-}
-
-void mend_done(struct store *store, struct mend_job *job)
-{
-    if (job->at < job->sources_count) {
-        store->options.reader->ops->submit(store->options.reader, &job->job);
-        return;
-    }
-    store->mending.is_busy = false;
-    finish(store, job);
 }

@@ -21,6 +21,12 @@ struct place {
     uint32_t size;
 };
 
+/* Where the filling batch keeps what was settled of a queue. */
+struct settles_place {
+    uint64_t batch;  /* the batch that this is about */
+    uint32_t number; /* from 1; 0: it has none */
+};
+
 struct message {
     uint32_t refs;
     uint32_t properties_size;

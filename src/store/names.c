@@ -17,7 +17,7 @@ void name_change(struct store *store, struct map *map, struct bytes key, struct 
     change->is_delete = is_delete;
     mem_free(old);
     map_add(map, change->key, change);
-    store->is_changed = true;
+    store->image.is_changed = true;
 }
 
 void names_free(struct map *map)
@@ -35,15 +35,15 @@ void store_catalogue_put(struct store *store, struct bytes key, struct bytes val
     buffer_add_u32(&payload, (uint32_t)key.size);
     buffer_add(&payload, key.data, key.size);
     buffer_add(&payload, value.data, value.size);
-    batch_add(store, RECORD_PUT, buffer_bytes(&payload));
+    batch_add(&store->journal, RECORD_PUT, buffer_bytes(&payload));
     buffer_free(&payload);
-    name_change(store, &store->changed_names, key, value, false);
+    name_change(store, &store->image.changed_names, key, value, false);
 }
 
 void store_catalogue_delete(struct store *store, struct bytes key)
 {
-    batch_add(store, RECORD_DELETE, key);
-    name_change(store, &store->changed_names, key, bytes_of(NULL, 0), true);
+    batch_add(&store->journal, RECORD_DELETE, key);
+    name_change(store, &store->image.changed_names, key, bytes_of(NULL, 0), true);
 }
 
 static int by_key(const void *a, const void *b)
@@ -57,14 +57,15 @@ void store_catalogue_each(struct store *store,
                           void *context)
 {
     size_t count = 0, at = 0;
-    struct name_change **all = mem_zalloc_array(map_count(&store->image) + 1, sizeof(*all));
+    struct name_change **all =
+        mem_zalloc_array(map_count(&store->image.catalogue) + 1, sizeof(*all));
     struct name_change *change;
-    while ((change = map_next(&store->image, &at)))
+    while ((change = map_next(&store->image.catalogue, &at)))
         if (!change->is_delete)
             all[count++] = change;
     qsort(all, count, sizeof(*all), by_key);
     for (size_t i = 0; i < count; i++)
         each(context, all[i]->key, all[i]->value);
     mem_free(all);
-    names_free(&store->image);
+    names_free(&store->image.catalogue);
 }

@@ -55,8 +55,8 @@ static void run_read(struct job *link)
     for (size_t i = 0; i < job->runs_count; i++) {
         const struct read_run *run = &job->runs[i];
         uint64_t got = 0;
-        int error = files_read(&job->store->files, run->segment->number, data, run_bytes(run),
-                               run->start, &got);
+        int error = files_read(&job->store->journal.files, run->segment->number, data,
+                               run_bytes(run), run->start, &got);
         if (error)
             job->error = error;
         for (size_t at = run->from; !error && at < run->to; at++)
@@ -69,7 +69,7 @@ static void run_read(struct job *link)
 
 static struct read_run *add_run(struct read_job *job, const struct entry *entry)
 {
-    struct segment *segment = segment_find(job->store, entry->segment);
+    struct segment *segment = segment_find(&job->store->journal, entry->segment);
     assert(segment);
     if (job->runs_count == job->runs_capacity) {
         job->runs_capacity = job->runs_capacity ? job->runs_capacity * 2 : 8;
@@ -133,10 +133,9 @@ void read_free(struct read_job *job)
 static struct read_job *job_new(struct index *index)
 {
     struct store *store = index->store;
-    struct read_job *job = store->read_spare ? store->read_spare : mem_zalloc(sizeof(*job));
-    store->read_spare = NULL;
-    job->job.run = run_read;
-    job->job.kind = JOB_READ;
+    struct read_job *job =
+        store->memory.read_spare ? store->memory.read_spare : mem_zalloc(sizeof(*job));
+    store->memory.read_spare = NULL;
     job->store = store;
     job->queue_id = index->id;
     job->count = job->runs_count = 0;
@@ -148,135 +147,21 @@ static struct read_job *job_new(struct index *index)
 static void job_end(struct store *store, struct read_job *job)
 {
     forget_messages(job);
-    if (store->read_spare || job->data_size > SPARE_BYTES) {
+    if (store->memory.read_spare || job->data_size > SPARE_BYTES) {
         read_free(job);
         return;
     }
     job->used_ms = store->now_ms;
-    store->read_spare = job;
+    store->memory.read_spare = job;
 }
 
 void read_spare_free(struct store *store)
 {
-    struct read_job *spare = store->read_spare;
+    struct read_job *spare = store->memory.read_spare;
     if (!spare || store->now_ms - spare->used_ms < SPARE_MS)
         return;
     read_free(spare);
-    store->read_spare = NULL;
-}
-
-static void job_submit(struct index *index, struct read_job *job)
-{
-    struct store *store = index->store;
-    uint64_t total = 0;
-    for (size_t i = 0; i < job->runs_count; i++)
-        total += run_bytes(&job->runs[i]);
-    if (total == 0) {
-        job_end(store, job);
-        return;
-    }
-    if (total > job->data_size) {
-        mem_free(job->data);
-        job->data_size = total < SPARE_BYTES ? SPARE_BYTES : total;
-        job->data = mem_aligned(DISK_BLOCK, job->data_size);
-    }
-    index->is_reading = true;
-    store->options.reader->ops->submit(store->options.reader, &job->job);
-}
-
-/* The first chunk that ends above `sequence`. */
-static struct chunk *chunk_from(const struct index *index, uint64_t sequence)
-{
-    uint32_t low = 0, high = index->chunks_count;
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        const struct chunk *chunk = index->chunks[index->chunks_first + middle];
-        if (chunk->base + chunk->slots <= sequence)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < index->chunks_count ? index->chunks[index->chunks_first + low] : NULL;
-}
-
-/* Adds what is ready in a chunk, and not in memory, from `sequence` on; returns where it stopped. */
-static uint64_t add_chunk(struct read_job *job, const struct chunk *chunk, uint64_t sequence,
-                          uint64_t bytes_max)
-{
-    uint32_t slot = chunk_below(chunk, sequence, chunk->slots);
-    for (slot = bit_next(chunk->ready_bits, slot, chunk->slots);
-         slot < chunk->slots && job->count < READ_ITEMS && job->size < bytes_max;
-         slot = bit_next(chunk->ready_bits, slot + 1, chunk->slots))
-        if (!(chunk->entries[slot].flags & ENTRY_MESSAGE))
-            add_item(job, &chunk->entries[slot], chunk->base + slot);
-    return chunk->base + slot;
-}
-
-/* How many messages of this size should be ahead, so that the reader is busy while they go out. */
-static uint32_t ahead_of(uint64_t size, size_t count)
-{
-    uint64_t messages = READ_AHEAD_BYTES / (size / count + 1);
-    return messages < READ_AHEAD_MAX ? (uint32_t)messages + READ_AHEAD_MIN : READ_AHEAD_MAX;
-}
-
-void read_ahead(struct index *index, uint64_t sequence)
-{
-    struct store *store = index->store;
-    struct chunk *chunk = index->is_reading ? NULL : chunk_from(index, sequence);
-    if (!chunk)
-        return;
-    if (!chunk->entries) {
-        chunk_load(store, chunk);
-        return;
-    }
-    struct read_job *job = job_new(index);
-    bool is_short = message_pool_bytes(store->options.pool) > store->options.bodies_burst_bytes;
-    uint64_t bytes_max = is_short ? READ_BYTES_SHORT : READ_BYTES;
-    while (chunk && chunk->entries && job->count < READ_ITEMS && job->size < bytes_max) {
-        sequence = add_chunk(job, chunk, sequence, bytes_max);
-        chunk = chunk_from(index, sequence);
-    }
-    index->read_until = sequence;
-    if (job->count)
-        index->read_low = is_short ? READ_AHEAD_MIN : ahead_of(job->size, job->count);
-    job_submit(index, job);
-    /* The entries of what follows are there when they are needed, unless it is too many that read. */
-    for (int i = 0;
-         i < CHUNKS_AHEAD && chunk && store->cache_used <= 2 * store->options.cache_bytes; i++) {
-        if (!chunk->entries)
-            chunk_load(store, chunk);
-        chunk = chunk_from(index, chunk->base + chunk->slots);
-    }
-}
-
-/* Of those behind it that are taken, too, some are asked for next, as they were rejected together. */
-static void add_taken(struct read_job *job, const struct chunk *chunk, uint32_t slot)
-{
-    bool is_short =
-        message_pool_bytes(job->store->options.pool) > job->store->options.bodies_burst_bytes;
-    uint64_t bytes_max = is_short ? READ_BYTES_SHORT : READ_BYTES;
-    for (slot = bit_next(chunk->live_bits, slot + 1, chunk->slots);
-         slot < chunk->slots && job->count < READ_ITEMS && job->size < bytes_max;
-         slot = bit_next(chunk->live_bits, slot + 1, chunk->slots)) {
-        const struct entry *entry = &chunk->entries[slot];
-        if (bit_get(chunk->ready_bits, slot))
-            return;
-        if (!(entry->flags & (ENTRY_MESSAGE | ENTRY_DAMAGED)))
-            add_item(job, entry, chunk->base + slot);
-    }
-}
-
-void read_one(struct index *index, uint64_t sequence)
-{
-    struct chunk *chunk = index_chunk(index, sequence);
-    chunk_want(index->store, chunk);
-    if (index->is_reading || !chunk->entries)
-        return;
-    struct read_job *job = job_new(index);
-    uint32_t slot = chunk_slot(chunk, sequence);
-    add_item(job, &chunk->entries[slot], sequence);
-    add_taken(job, chunk, slot);
-    job_submit(index, job);
+    store->memory.read_spare = NULL;
 }
 
 /* A message whose bytes are damaged is never delivered and never deleted: it keeps its segment. */
@@ -316,7 +201,7 @@ static struct message *message_of(struct store *store, const struct entry *entry
     message->segment = entry->segment;
     message->offset = entry->offset;
     message->destinations = payload.destinations;
-    message->batch = store->written;
+    message->batch = store->journal.written;
     return message;
 }
 
@@ -360,17 +245,17 @@ void index_retry_read(struct index *index, uint64_t until_ms)
     struct store *store = index->store;
     if (!index->is_waiting && !list_is_empty(&index->wait_link))
         return; /* it is awake, and will look */
-    if (list_is_empty(&store->read_waiters) || until_ms < store->read_retry_ms)
-        store->read_retry_ms = until_ms;
+    if (list_is_empty(&store->memory.read_waiters) || until_ms < store->memory.read_retry_ms)
+        store->memory.read_retry_ms = until_ms;
     list_remove(&index->wait_link);
-    list_push_back(&store->read_waiters, &index->wait_link);
+    list_push_back(&store->memory.read_waiters, &index->wait_link);
 }
 
 void reads_retry(struct store *store)
 {
-    if (store->now_ms < store->read_retry_ms)
+    if (store->now_ms < store->memory.read_retry_ms)
         return;
-    list_for_each_safe(link, after, &store->read_waiters)
+    list_for_each_safe(link, after, &store->memory.read_waiters)
     {
         struct index *index = list_entry(link, struct index, wait_link);
         list_remove(link);
@@ -378,8 +263,10 @@ void reads_retry(struct store *store)
     }
 }
 
-void read_done(struct store *store, struct read_job *job)
+static void read_done(struct job *link)
 {
+    struct read_job *job = (struct read_job *)link;
+    struct store *store = job->store;
     struct index *index = idmap_find(&store->indexes, job->queue_id);
     /* Nothing is wrong with the disk, and nothing with the messages. */
     bool no_file = job->error == EMFILE || job->error == ENFILE;
@@ -391,7 +278,7 @@ void read_done(struct store *store, struct read_job *job)
         if (index && !again)
             take_in_run(index, job, &job->runs[i]);
         if (index || !planted(PLANTED_READERS_LEAK))
-            segment_unread(store, job->runs[i].segment);
+            segment_unread(&store->journal, job->runs[i].segment);
     }
     if (index) {
         index->is_reading = false;
@@ -401,4 +288,130 @@ void read_done(struct store *store, struct read_job *job)
             index_wake(index);
     }
     job_end(store, job);
+}
+
+static void read_abandon(struct job *link)
+{
+    read_free((struct read_job *)link);
+}
+
+static void job_submit(struct index *index, struct read_job *job)
+{
+    struct store *store = index->store;
+    uint64_t total = 0;
+    for (size_t i = 0; i < job->runs_count; i++)
+        total += run_bytes(&job->runs[i]);
+    if (total == 0) {
+        job_end(store, job);
+        return;
+    }
+    if (total > job->data_size) {
+        mem_free(job->data);
+        job->data_size = total < SPARE_BYTES ? SPARE_BYTES : total;
+        job->data = mem_aligned(DISK_BLOCK, job->data_size);
+    }
+    job->job.run = run_read;
+    job->job.done = read_done;
+    job->job.abandon = read_abandon;
+    index->is_reading = true;
+    store->options.reader->ops->submit(store->options.reader, &job->job);
+}
+
+/* The first chunk that ends above `sequence`. */
+static struct chunk *chunk_from(const struct index *index, uint64_t sequence)
+{
+    uint32_t low = 0, high = index->chunks_count;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        const struct chunk *chunk = index->chunks[index->chunks_first + middle];
+        if (chunk->base + chunk->slots <= sequence)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < index->chunks_count ? index->chunks[index->chunks_first + low] : NULL;
+}
+
+/* Adds what is ready in a chunk, and not in memory, from `sequence` on; returns where it stopped.
+ */
+static uint64_t add_chunk(struct read_job *job, const struct chunk *chunk, uint64_t sequence,
+                          uint64_t bytes_max)
+{
+    uint32_t slot = chunk_below(chunk, sequence, chunk->slots);
+    for (slot = bit_next(chunk->ready_bits, slot, chunk->slots);
+         slot < chunk->slots && job->count < READ_ITEMS && job->size < bytes_max;
+         slot = bit_next(chunk->ready_bits, slot + 1, chunk->slots))
+        if (!(chunk->entries[slot].flags & ENTRY_MESSAGE))
+            add_item(job, &chunk->entries[slot], chunk->base + slot);
+    return chunk->base + slot;
+}
+
+/* How many messages of this size should be ahead, so that the reader is busy while they go out. */
+static uint32_t ahead_of(uint64_t size, size_t count)
+{
+    uint64_t messages = READ_AHEAD_BYTES / (size / count + 1);
+    return messages < READ_AHEAD_MAX ? (uint32_t)messages + READ_AHEAD_MIN : READ_AHEAD_MAX;
+}
+
+void read_ahead(struct index *index, uint64_t sequence)
+{
+    struct store *store = index->store;
+    struct chunk *chunk = index->is_reading ? NULL : chunk_from(index, sequence);
+    if (!chunk)
+        return;
+    if (!chunk->entries) {
+        chunk_load(store, chunk);
+        return;
+    }
+    struct read_job *job = job_new(index);
+    bool is_short = message_pool_bytes(store->options.pool) > store->options.bodies_burst_bytes;
+    uint64_t bytes_max = is_short ? READ_BYTES_SHORT : READ_BYTES;
+    while (chunk && chunk->entries && job->count < READ_ITEMS && job->size < bytes_max) {
+        sequence = add_chunk(job, chunk, sequence, bytes_max);
+        chunk = chunk_from(index, sequence);
+    }
+    index->read_until = sequence;
+    if (job->count)
+        index->read_low = is_short ? READ_AHEAD_MIN : ahead_of(job->size, job->count);
+    job_submit(index, job);
+    /* The entries of what follows are there when they are needed, unless it is too many that read.
+     */
+    for (int i = 0;
+         i < CHUNKS_AHEAD && chunk && store->memory.cache_used <= 2 * store->options.cache_bytes;
+         i++) {
+        if (!chunk->entries)
+            chunk_load(store, chunk);
+        chunk = chunk_from(index, chunk->base + chunk->slots);
+    }
+}
+
+/* Of those behind it that are taken, too, some are asked for next, as they were rejected together.
+ */
+static void add_taken(struct read_job *job, const struct chunk *chunk, uint32_t slot)
+{
+    bool is_short =
+        message_pool_bytes(job->store->options.pool) > job->store->options.bodies_burst_bytes;
+    uint64_t bytes_max = is_short ? READ_BYTES_SHORT : READ_BYTES;
+    for (slot = bit_next(chunk->live_bits, slot + 1, chunk->slots);
+         slot < chunk->slots && job->count < READ_ITEMS && job->size < bytes_max;
+         slot = bit_next(chunk->live_bits, slot + 1, chunk->slots)) {
+        const struct entry *entry = &chunk->entries[slot];
+        if (bit_get(chunk->ready_bits, slot))
+            return;
+        if (!(entry->flags & (ENTRY_MESSAGE | ENTRY_DAMAGED)))
+            add_item(job, entry, chunk->base + slot);
+    }
+}
+
+void read_one(struct index *index, uint64_t sequence)
+{
+    struct chunk *chunk = index_chunk(index, sequence);
+    chunk_want(index->store, chunk);
+    if (index->is_reading || !chunk->entries)
+        return;
+    struct read_job *job = job_new(index);
+    uint32_t slot = chunk_slot(chunk, sequence);
+    add_item(job, &chunk->entries[slot], sequence);
+    add_taken(job, chunk, slot);
+    job_submit(index, job);
 }

@@ -25,7 +25,7 @@ void chunk_condemn(struct store *store, struct chunk *chunk)
     list_remove(&chunk->changed_link);
     list_remove(&chunk->bodies_link);
     list_remove(&chunk->cache_link);
-    list_push_back(&store->condemned, &chunk->cache_link);
+    list_push_back(&store->memory.condemned, &chunk->cache_link);
     chunk_name_dead(store, chunk);
     blob_drop(store, chunk);
 }
@@ -42,7 +42,7 @@ static void release(struct store *store, struct chunk *chunk)
 static void release_some(struct store *store, uint64_t slots)
 {
     struct list *link;
-    for (uint64_t count = 0; count < slots && (link = list_first(&store->condemned));) {
+    for (uint64_t count = 0; count < slots && (link = list_first(&store->memory.condemned));) {
         struct chunk *chunk = list_entry(link, struct chunk, cache_link);
         count += chunk->live + 1;
         release(store, chunk);

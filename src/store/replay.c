@@ -84,18 +84,18 @@ static void list_spare(struct store *store, const char *name, uint32_t number)
     struct disk *disk = store->options.disk;
     struct disk_file *file;
     uint64_t size = UINT64_MAX;
-    if (number > store->segment_last)
-        store->segment_last = number;
-    if (store->spares_count < store->options.recycle_segments &&
+    if (number > store->journal.segment_last)
+        store->journal.segment_last = number;
+    if (store->journal.spares_count < store->options.recycle_segments &&
         disk->ops->open(disk, name, DISK_READ, &file) == 0) {
         if (disk->ops->size(file, &size) != 0)
             size = UINT64_MAX;
         disk->ops->close(file);
     }
     if (size / 2 <= store->options.segment_bytes)
-        store->spares[store->spares_count++] = number;
-    else if (store->surplus_count < SPARES_MAX)
-        store->surplus[store->surplus_count++] = number;
+        store->journal.spares[store->journal.spares_count++] = number;
+    else if (store->journal.surplus_count < SPARES_MAX)
+        store->journal.surplus[store->journal.surplus_count++] = number;
 }
 
 static void list_file(void *context, const char *name)
@@ -106,7 +106,7 @@ static void list_file(void *context, const char *name)
     uint32_t spare = spare_number(name);
     if (spare)
         list_spare(store, name, spare);
-    space_found(store, name);
+    space_found(&store->journal, name);
     if (!number)
         return;
     if (listing->count == listing->capacity) {
@@ -165,7 +165,7 @@ int segment_mend(struct store *store, struct segment *segment)
     if (!know_by_batch(store, name, segment->number, &header))
         header = (struct segment_header){.segment = segment->number,
                                          .first_batch = segment->first_batch};
-    memcpy(header.store, store->identity.id, IDENTITY_SIZE);
+    memcpy(header.store, store->journal.identity.id, IDENTITY_SIZE);
     int error = look(store, name, bytes, sizeof(bytes), &got);
     if (!error && got < SEGMENT_HEADER)
         error = EIO;
@@ -184,17 +184,17 @@ int segment_mend(struct store *store, struct segment *segment)
 
 static bool is_foreign(struct store *store, const struct segment_header *header)
 {
-    if (!identity_is(store->identity.id)) /* the file is gone: the segments have it */
-        memcpy(store->identity.id, header->store, IDENTITY_SIZE);
-    return identity_differs(header->store, store->identity.id);
+    if (!identity_is(store->journal.identity.id)) /* the file is gone: the segments have it */
+        memcpy(store->journal.identity.id, header->store, IDENTITY_SIZE);
+    return identity_differs(header->store, store->journal.identity.id);
 }
 
 static bool find_segment(struct store *store, uint32_t number, bool strict, char *error,
                          size_t error_size)
 {
-    struct segment *segment = segment_find(store, number);
+    struct segment *segment = segment_find(&store->journal, number);
     if (!segment)
-        segment = segment_add(store, number);
+        segment = segment_add(&store->journal, number);
     char name[32];
     segment_name(name, number);
     uint8_t bytes[SEGMENT_HEADER];
@@ -258,7 +258,7 @@ bool segments_find(struct store *store, bool strict, char *error, size_t error_s
     mem_free(listing.numbers);
     if (!ok)
         return false;
-    list_for_each_safe(link, after, &store->segments)
+    list_for_each_safe(link, after, &store->journal.segments)
     {
         struct segment *segment = list_entry(link, struct segment, link);
         if (segment->is_found)
@@ -268,20 +268,20 @@ bool segments_find(struct store *store, bool strict, char *error, size_t error_s
             snprintf(why, sizeof(why), "%" PRIu64 " messages need it", segment->kept_entries);
             return refuse_missing(segment->number, why, error, error_size);
         }
-        store->missing = mem_realloc(store->missing,
-                                     (store->missing_count + 1) * sizeof(*store->missing));
-        store->missing[store->missing_count++] = segment->number;
-        segment_free(store, segment);
+        store->image.missing = mem_realloc(store->image.missing, (store->image.missing_count + 1) *
+                                                                     sizeof(*store->image.missing));
+        store->image.missing[store->image.missing_count++] = segment->number;
+        segment_free(&store->journal, segment);
     }
-    uint32_t last = store->identity.segment;
-    if (strict && last && !segment_find(store, last))
+    uint32_t last = store->journal.identity.segment;
+    if (strict && last && !segment_find(&store->journal, last))
         return refuse_missing(last, "it is the last one that was begun", error, error_size);
     return true;
 }
 
 static struct segment *next_segment(struct store *store, uint32_t number)
 {
-    list_for_each(link, &store->segments)
+    list_for_each(link, &store->journal.segments)
     {
         struct segment *segment = list_entry(link, struct segment, link);
         if (segment->number > number)
@@ -331,12 +331,12 @@ static const char *apply_moved(struct store *store, const struct record *record)
         if (!entry)
             continue;
         if (entry->segment)
-            segment_release(store, entry_place(entry), entry->destinations, true);
+            segment_release(&store->journal, entry_place(entry), entry->destinations, true);
         entry->segment = record->place.segment;
         entry->offset = record->place.offset;
         entry->size = record->place.size;
         entry->destinations = payload.destinations;
-        segment_hold(store, record->place, payload.destinations, true);
+        segment_hold(&store->journal, record->place, payload.destinations, true);
         chunk->is_stale = true;
         chunk->version++;
         chunk_changed(store, chunk);
@@ -399,8 +399,8 @@ static const char *apply_name(struct store *store, const struct record *record)
         if (cursor.bad)
             return "a malformed name";
     }
-    name_change(store, &store->image, key, value, is_delete);
-    name_change(store, &store->changed_names, key, value, is_delete);
+    name_change(store, &store->image.catalogue, key, value, is_delete);
+    name_change(store, &store->image.changed_names, key, value, is_delete);
     return NULL;
 }
 
@@ -509,7 +509,7 @@ static uint64_t search_marks(struct walk *walk, uint64_t *bytes_left)
 {
     struct store *store = walk->source.store;
     uint64_t mark = 0;
-    list_for_each(link, &store->segments)
+    list_for_each(link, &store->journal.segments)
     {
         struct segment *segment = list_entry(link, struct segment, link);
         if (segment->number < walk->at.segment)
@@ -541,9 +541,10 @@ static bool cut(struct walk *walk, bool repair)
     struct segment *segment;
     bool unlinked = false;
     uint32_t above = walk->at.segment;
-    if (repair && store->identity.segment > above) { /* it is not missed any more, and then goes */
-        store->identity.segment = above;
-        int failed = identity_write(disk, &store->identity);
+    if (repair &&
+        store->journal.identity.segment > above) { /* it is not missed any more, and then goes */
+        store->journal.identity.segment = above;
+        int failed = identity_write(disk, &store->journal.identity);
         if (failed)
             return damaged(walk, 0, strerror(failed));
     }
@@ -556,7 +557,7 @@ static bool cut(struct walk *walk, bool repair)
             if (disk->ops->unlink(disk, name) != 0)
                 return damaged(walk, 0, "a left-over segment cannot be removed");
         }
-        segment_free(store, segment);
+        segment_free(&store->journal, segment);
     }
     int failed = unlinked && !planted(PLANTED_CUT_NOT_SYNCED) ? disk->ops->sync_folder(disk) : 0;
     return failed ? damaged(walk, 0, strerror(failed)) : true;
@@ -567,9 +568,9 @@ static bool end_here(struct walk *walk, bool repair)
     struct source *source = &walk->source;
     if (source->error)
         return damaged(walk, walk->at.offset, strerror(source->error));
-    struct segment *segment = segment_find(source->store, walk->at.segment);
+    struct segment *segment = segment_find(&source->store->journal, walk->at.segment);
     bool is_end = source->size <= walk->at.offset && !next_segment(source->store, segment->number);
-    uint64_t known = source->store->identity.batch;
+    uint64_t known = source->store->journal.identity.batch;
     if (is_end && known < walk->at.batch)
         return true;
     uint64_t bytes = 0;
@@ -593,7 +594,7 @@ static struct segment *beginning_with(struct store *store, const struct segment 
                                       uint64_t batch)
 {
     struct segment *found = NULL;
-    for (const struct list *link = segment->link.next; link != &store->segments;
+    for (const struct list *link = segment->link.next; link != &store->journal.segments;
          link = link->next) {
         struct segment *next = list_entry(link, struct segment, link);
         if (next->first_batch > batch)
@@ -614,7 +615,7 @@ static void enter(struct walk *walk, struct segment *segment)
 static bool walk_journal(struct walk *walk, bool repair)
 {
     struct store *store = walk->source.store;
-    struct segment *segment = segment_find(store, walk->at.segment);
+    struct segment *segment = segment_find(&store->journal, walk->at.segment);
     source_open(&walk->source, segment);
     for (;;) {
         struct segment *next = beginning_with(store, segment, walk->at.batch);
@@ -639,7 +640,7 @@ static bool find_beginning(struct store *store, struct position *position, char 
                            size_t error_size)
 {
     *position = (struct position){.batch = 1, .segment = 1, .offset = SEGMENT_HEADER};
-    if (segment_find(store, 1) || list_is_empty(&store->segments))
+    if (segment_find(&store->journal, 1) || list_is_empty(&store->journal.segments))
         return true;
     snprintf(error, error_size,
              "there are journal files, but the index that goes with them is missing or empty; "
@@ -650,7 +651,7 @@ static bool find_beginning(struct store *store, struct position *position, char 
 /* Left over by a checkpoint that removed the rest, or without a batch: nothing needs them. */
 static void finish_segments(struct store *store, const struct position *position)
 {
-    list_for_each(link, &store->segments)
+    list_for_each(link, &store->journal.segments)
     {
         struct segment *segment = list_entry(link, struct segment, link);
         if (segment->last_batch == 0)
@@ -672,9 +673,9 @@ bool replay(struct store *store, struct position *position, bool repair,
                         .error = error,
                         .error_size = error_size};
     bool ok = true;
-    if (segment_find(store, position->segment))
+    if (segment_find(&store->journal, position->segment))
         ok = walk_journal(&walk, repair);
-    else if (!list_is_empty(&store->segments) || (!is_new && position->batch > 1))
+    else if (!list_is_empty(&store->journal.segments) || (!is_new && position->batch > 1))
         ok = damaged(&walk, position->offset, "the file is missing");
     source_close(&walk.source);
     mem_free(walk.source.data);

@@ -109,10 +109,10 @@ static void take_counters(struct salvager *s, struct bytes key, struct bytes val
     struct cursor cursor = cursor_of(value);
     uint32_t number = (uint32_t)key_number(key, 1, 4);
     uint64_t entries = cursor_u64(&cursor);
-    if (!segment_find(s->store, number) && number)
+    if (!segment_find(&s->store->journal, number) && number)
         say(s, "missing: journal-%010u, into which %" PRIu64 " entries pointed", number, entries);
-    if (number > s->store->segment_last)
-        s->store->segment_last = number;
+    if (number > s->store->journal.segment_last)
+        s->store->journal.segment_last = number;
 }
 
 /* One pair of the old index; keys come in order, so hints are sorted. */
@@ -131,7 +131,8 @@ static bool take_pair(void *context, struct bytes key, struct bytes value)
     else if (key.data[0] == 'S')
         take_counters(s, key, value);
     else if (key.data[0] == 'N')
-        name_change(s->store, &s->store->image, bytes_of(key.data + 1, key.size - 1), value, false);
+        name_change(s->store, &s->store->image.catalogue, bytes_of(key.data + 1, key.size - 1),
+                    value, false);
     return true;
 }
 
@@ -144,15 +145,15 @@ static void take_index(struct salvager *s, struct kv *old)
     struct kv *new = store->options.kv;
     bool has_anchor = anchor_read(store->options.disk, &anchor) == 0 && anchor;
     store->options.kv = old;
-    uint32_t segment_last = store->segment_last;
+    uint32_t segment_last = store->journal.segment_last;
     int found = old ? image_header(store, &s->position, &sum, error, sizeof(error)) : -1;
     store->options.kv = new;
     if (found <= 0)
-        store->id_last = store->blob_last = store->segment_last = 0;
-    if (store->segment_last < segment_last)
-        store->segment_last = segment_last;
-    s->is_whole = found > 0 && store->checkpoint_number >= anchor;
-    s->is_complete = found <= 0 && !has_anchor && segment_find(store, 1);
+        store->id_last = store->image.blob_last = store->journal.segment_last = 0;
+    if (store->journal.segment_last < segment_last)
+        store->journal.segment_last = segment_last;
+    s->is_whole = found > 0 && store->image.number >= anchor;
+    s->is_complete = found <= 0 && !has_anchor && segment_find(&store->journal, 1);
     s->is_other = found == IMAGE_OTHER_VERSION;
     if (found <= 0)
         s->position = (struct position){0};
@@ -160,7 +161,7 @@ static void take_index(struct salvager *s, struct kv *old)
         if (old->ops->scan(old, bytes_of(kind, 1), bytes_of(NULL, 0), take_pair, s) < 0)
             s->is_whole = false;
     s->is_whole = s->is_whole && s->sum == sum;
-    store->checkpoint_number = highest(found > 0 ? store->checkpoint_number : 0, anchor);
+    store->image.number = highest(found > 0 ? store->image.number : 0, anchor);
     if (found < 0)
         say(s, "index: %s", error);
     if (s->is_other)
@@ -188,11 +189,11 @@ static size_t hints_below(const struct salvager *s, uint64_t queue, uint64_t seq
 
 static void note_missing(const struct salvager *s)
 {
-    uint32_t last = s->store->identity.segment;
-    if (last && !segment_find(s->store, last))
+    uint32_t last = s->store->journal.identity.segment;
+    if (last && !segment_find(&s->store->journal, last))
         say(s, "missing: journal-%010u, the last one that was begun", last);
-    if (last > s->store->segment_last)
-        s->store->segment_last = last;
+    if (last > s->store->journal.segment_last)
+        s->store->journal.segment_last = last;
 }
 
 static struct hint *find_hint(const struct salvager *s, uint64_t queue, uint64_t sequence)
@@ -319,7 +320,7 @@ static void take_name(struct salvager *s, const struct record *record)
         if (cursor.bad)
             return;
     }
-    struct map *map = is_before(s, record->place) ? &s->before : &s->store->image;
+    struct map *map = is_before(s, record->place) ? &s->before : &s->store->image.catalogue;
     name_change(s->store, map, key, value, is_delete);
 }
 
@@ -375,10 +376,9 @@ static void note_bad(struct salvager *s, struct segment *segment, uint64_t at, u
 /* What a cut left over: the next segment begins with a batch that was to come here. */
 static bool is_left_over(const struct salvager *s, const struct segment *segment)
 {
-    const struct segment *next =
-        segment->link.next == &s->store->segments
-            ? NULL
-            : list_entry(segment->link.next, struct segment, link);
+    const struct segment *next = segment->link.next == &s->store->journal.segments
+                                     ? NULL
+                                     : list_entry(segment->link.next, struct segment, link);
     return next && next->first_batch && s->sift.batch.number >= next->first_batch;
 }
 
@@ -448,7 +448,8 @@ static void take_segment(struct salvager *s, struct segment *segment)
 
 static void take_segments(struct salvager *s)
 {
-    list_for_each(link, &s->store->segments) {
+    list_for_each(link, &s->store->journal.segments)
+    {
         struct segment *segment = list_entry(link, struct segment, link);
         if (segment->is_headless)
             note_bad(s, segment, 0, SEGMENT_HEADER, "its header");
@@ -466,13 +467,13 @@ static void take_names(struct salvager *s)
     struct name_change *change;
     size_t at = 0;
     while (!s->is_whole && (change = map_next(&s->before, &at)))
-        if (!change->is_delete &&
-            !map_find(&s->store->image, change->key))
-            name_change(s->store, &s->store->image, change->key, change->value, false);
+        if (!change->is_delete && !map_find(&s->store->image.catalogue, change->key))
+            name_change(s->store, &s->store->image.catalogue, change->key, change->value, false);
     at = 0;
-    while ((change = map_next(&s->store->image, &at)))
+    while ((change = map_next(&s->store->image.catalogue, &at)))
         if (!change->is_delete)
-            name_change(s->store, &s->store->changed_names, change->key, change->value, false);
+            name_change(s->store, &s->store->image.changed_names, change->key, change->value,
+                        false);
 }
 
 static void count_lost(struct salvager *s)
@@ -543,11 +544,12 @@ static void begin_anew(struct salvager *s)
 {
     struct store *store = s->store;
     uint64_t batch = highest(1, highest(s->batch, s->position.batch));
-    batch = highest(batch, store->identity.batch);
-    store->position = (struct position){.batch = batch + 1, .segment = store->segment_last};
-    store->written = store->durable = store->said = batch;
-    store->filling->number = batch + 1;
-    store->is_changed = true;
+    batch = highest(batch, store->journal.identity.batch);
+    store->journal.position =
+        (struct position){.batch = batch + 1, .segment = store->journal.segment_last};
+    store->journal.written = store->journal.durable = store->journal.said = batch;
+    store->journal.filling->number = batch + 1;
+    store->image.is_changed = true;
     store->stats.damaged = s->lost;
 }
 
@@ -555,9 +557,13 @@ struct store *store_salvage(const struct store_options *options, struct kv *old,
                             const struct salvage *salvage, char *error, size_t error_size)
 {
     struct store *store = store_new(options, now_ms);
-    struct salvager s = {.store = store, .salvage = salvage, .error = error, .error_size = error_size, .sift = {.files = &store->files}};
+    struct salvager s = {.store = store,
+                         .salvage = salvage,
+                         .error = error,
+                         .error_size = error_size,
+                         .sift = {.files = &store->journal.files}};
     map_init(&s.before, 0);
-    identity_read(options->disk, &store->identity);
+    identity_read(options->disk, &store->journal.identity);
     bool ok = options->kv->ops->open(options->kv) >= 0;
     if (!ok)
         snprintf(error, error_size, "a new index cannot be made: %s", options->kv->error);
@@ -585,7 +591,8 @@ struct store *store_salvage(const struct store_options *options, struct kv *old,
 int store_salvage_write(struct store *store)
 {
     int error = store_give_identity(store);
-    list_for_each(link, &store->segments) {
+    list_for_each(link, &store->journal.segments)
+    {
         struct segment *segment = list_entry(link, struct segment, link);
         if (!error && segment->is_headless && segment->first_batch)
             error = segment_mend(store, segment);

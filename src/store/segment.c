@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "store/internal.h"
+#include "store/journal.h"
 
 void segment_name(char name[32], uint32_t number)
 {
@@ -36,80 +36,80 @@ uint32_t spare_number(const char *name)
     return number_after(name, "spare-");
 }
 
-struct segment *segment_find(struct store *store, uint32_t number)
+struct segment *segment_find(struct journal *journal, uint32_t number)
 {
     /* Neighbours in a queue are mostly neighbours in the journal. */
-    struct segment *segment = store->segment_last_found;
+    struct segment *segment = journal->segment_found;
     if (!segment || segment->number != number)
-        segment = store->segment_last_found = idmap_find(&store->segments_by_number, number);
+        segment = journal->segment_found = idmap_find(&journal->segments_by_number, number);
     return segment;
 }
 
-struct segment *segment_add(struct store *store, uint32_t number)
+struct segment *segment_add(struct journal *journal, uint32_t number)
 {
     struct segment *segment = mem_zalloc(sizeof(*segment));
     segment->number = number;
     segment->size = SEGMENT_HEADER;
-    struct list *before = store->segments.prev;
-    while (before != &store->segments && list_entry(before, struct segment, link)->number > number)
+    struct list *before = journal->segments.prev;
+    while (before != &journal->segments &&
+           list_entry(before, struct segment, link)->number > number)
         before = before->prev;
     list_insert_after(before, &segment->link);
-    idmap_add(&store->segments_by_number, number, segment);
-    if (number > store->segment_last)
-        store->segment_last = number;
+    idmap_add(&journal->segments_by_number, number, segment);
+    if (number > journal->segment_last)
+        journal->segment_last = number;
     return segment;
 }
 
-void segment_free(struct store *store, struct segment *segment)
+void segment_free(struct journal *journal, struct segment *segment)
 {
-    idmap_remove(&store->segments_by_number, segment->number);
-    if (store->segment_last_found == segment)
-        store->segment_last_found = NULL;
+    idmap_remove(&journal->segments_by_number, segment->number);
+    if (journal->segment_found == segment)
+        journal->segment_found = NULL;
     list_remove(&segment->link);
     mem_free(segment);
 }
 
-void segment_unread(struct store *store, struct segment *segment)
+void segment_unread(struct journal *journal, struct segment *segment)
 {
     assert(segment->readers > 0);
     if (--segment->readers == 0 && segment->is_gone)
-        segment_free(store, segment);
+        segment_free(journal, segment);
 }
 
-void segment_hold(struct store *store, struct place place, uint32_t destinations, bool kept)
+void segment_hold(struct journal *journal, struct place place, uint32_t destinations, bool kept)
 {
-    struct segment *segment = segment_find(store, place.segment);
+    struct segment *segment = segment_find(journal, place.segment);
     uint32_t bytes = record_share(place.size, destinations);
     assert(segment && !segment->is_gone);
     segment->live_entries++;
     segment->live_bytes += bytes;
-    store->stats.live_bytes += bytes;
+    journal->stats->live_bytes += bytes;
     if (kept) {
         segment->kept_entries++;
         segment->kept_bytes += bytes;
     }
 }
 
-void segment_release(struct store *store, struct place place, uint32_t destinations, bool kept)
+void segment_release(struct journal *journal, struct place place, uint32_t destinations, bool kept)
 {
-    struct segment *segment = segment_find(store, place.segment);
+    struct segment *segment = segment_find(journal, place.segment);
     uint32_t bytes = record_share(place.size, destinations);
     assert(segment && segment->live_entries > 0 && segment->live_bytes >= bytes);
     segment->live_entries--;
     segment->live_bytes -= bytes;
-    store->stats.live_bytes -= bytes;
+    journal->stats->live_bytes -= bytes;
     if (kept) {
         assert(segment->kept_entries > 0 && segment->kept_bytes >= bytes);
         segment->kept_entries--;
         segment->kept_bytes -= bytes;
     }
-    store->is_changed = true;
+    journal->is_changed = true;
 }
 
-uint64_t segments_bytes(const struct store *store)
+uint64_t segments_bytes(const struct journal *journal)
 {
     uint64_t bytes = 0;
-    list_for_each(link, &store->segments)
-        bytes += list_entry(link, struct segment, link)->size;
+    list_for_each(link, &journal->segments) bytes += list_entry(link, struct segment, link)->size;
     return bytes;
 }

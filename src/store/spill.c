@@ -39,13 +39,15 @@ static bool is_transient(const struct chunk *chunk)
 
 void blob_dead(struct store *store, uint64_t blob, bool transient)
 {
-    if (store->dead_blobs_count == store->dead_blobs_capacity) {
-        store->dead_blobs_capacity = store->dead_blobs_capacity ? store->dead_blobs_capacity * 2 : 16;
-        store->dead_blobs = mem_realloc(store->dead_blobs, store->dead_blobs_capacity * 8);
+    if (store->image.dead_blobs_count == store->image.dead_blobs_capacity) {
+        store->image.dead_blobs_capacity =
+            store->image.dead_blobs_capacity ? store->image.dead_blobs_capacity * 2 : 16;
+        store->image.dead_blobs =
+            mem_realloc(store->image.dead_blobs, store->image.dead_blobs_capacity * 8);
     }
-    store->dead_blobs[store->dead_blobs_count++] =
+    store->image.dead_blobs[store->image.dead_blobs_count++] =
         blob | (transient ? STORE_ID_TRANSIENT : 0);
-    store->is_changed = true;
+    store->image.is_changed = true;
 }
 
 void blob_drop(struct store *store, struct chunk *chunk)
@@ -59,15 +61,15 @@ void blob_drop(struct store *store, struct chunk *chunk)
 
 void chunk_cache(struct store *store, struct chunk *chunk)
 {
-    store->cache_used += chunk_cost(chunk);
-    list_push_back(&store->cache, &chunk->cache_link);
+    store->memory.cache_used += chunk_cost(chunk);
+    list_push_back(&store->memory.cache, &chunk->cache_link);
 }
 
 void chunk_cool(struct store *store, struct chunk *chunk)
 {
-    store->cache_used -= chunk_cost(chunk);
+    store->memory.cache_used -= chunk_cost(chunk);
     list_remove(&chunk->cache_link);
-    entries_free(&store->slab, chunk->entries, chunk->capacity);
+    entries_free(&store->memory.slab, chunk->entries, chunk->capacity);
     chunk->entries = NULL;
 }
 
@@ -81,11 +83,11 @@ void chunk_discard(struct store *store, struct chunk *chunk)
     }
     list_remove(&chunk->cache_link);
     if ((is_cold && chunk->blob) || chunk->is_spilling || chunk->is_loading) {
-        list_push_back(&store->dead, &chunk->cache_link);
+        list_push_back(&store->memory.dead, &chunk->cache_link);
         return;
     }
     chunk_name_dead(store, chunk);
-    chunk_free(&store->slab, chunk);
+    chunk_free(&store->memory.slab, chunk);
 }
 
 static bool any_unrecorded(const struct chunk *chunk)
@@ -100,11 +102,11 @@ static bool any_unrecorded(const struct chunk *chunk)
 /* Which of the live messages survive must be known while the entries are away. */
 static void note_recorded(struct store *store, struct chunk *chunk)
 {
-    bits_free(&store->slab, chunk->recorded_bits, chunk->capacity);
+    bits_free(&store->memory.slab, chunk->recorded_bits, chunk->capacity);
     chunk->recorded_bits = NULL;
     if (is_transient(chunk) || !any_unrecorded(chunk))
         return;
-    chunk->recorded_bits = bits_new(&store->slab, chunk->capacity);
+    chunk->recorded_bits = bits_new(&store->memory.slab, chunk->capacity);
     for (uint32_t slot = bit_next(chunk->live_bits, 0, chunk->slots); slot < chunk->slots;
          slot = bit_next(chunk->live_bits, slot + 1, chunk->slots))
         if (chunk->entries[slot].flags & ENTRY_RECORDED)
@@ -120,42 +122,24 @@ static void run_spill(struct job *link)
     job->result = kv->ops->write(kv, buffer_bytes(&job->batch), false);
 }
 
-static void spill(struct store *store, struct chunk *chunk)
-{
-    struct spill_job *job = mem_zalloc(sizeof(*job));
-    struct buffer blob = {0};
-    uint8_t key[9];
-    job->job.run = run_spill;
-    job->job.kind = JOB_SPILL;
-    job->store = store;
-    job->chunk = chunk;
-    job->version = chunk->version;
-    job->key = ++store->blob_last;
-    chunk_encode(chunk, false, &blob);
-    blob_key(key, job->key, is_transient(chunk));
-    kv_batch_put_sealed(&job->batch, bytes_of(key, sizeof(key)), buffer_bytes(&blob));
-    buffer_free(&blob);
-    chunk->is_spilling = true;
-    store->spilling++;
-    store->options.indexer->ops->submit(store->options.indexer, &job->job);
-}
-
 /* The index was not written, or not read: it is full or cannot be opened. */
 static void index_failed(struct store *store, struct outage *outage)
 {
     outage_fail(outage, store->options.log, store->now_ms, store->options.kv->error);
-    space_needed(store);
+    space_needed(&store->journal);
 }
 
-void spill_done(struct store *store, struct spill_job *job)
+static void spill_done(struct job *link)
 {
+    struct spill_job *job = (struct spill_job *)link;
+    struct store *store = job->store;
     struct chunk *chunk = job->chunk;
-    store->spilling--;
+    store->memory.spilling--;
     chunk->is_spilling = false;
     if (job->result < 0)
-        index_failed(store, &store->index_writes);
+        index_failed(store, &store->memory.index_writes);
     else
-        outage_succeed(&store->index_writes, store->now_ms);
+        outage_succeed(&store->memory.index_writes, store->now_ms);
     if (!chunk->index) {
         blob_dead(store, job->key, is_transient(chunk));
         if (!chunk->entries)
@@ -175,6 +159,35 @@ void spill_done(struct store *store, struct spill_job *job)
     mem_free(job);
 }
 
+static void spill_abandon(struct job *link)
+{
+    struct spill_job *job = (struct spill_job *)link;
+    job->chunk->is_spilling = false;
+    buffer_free(&job->batch);
+    mem_free(job);
+}
+
+static void spill(struct store *store, struct chunk *chunk)
+{
+    struct spill_job *job = mem_zalloc(sizeof(*job));
+    struct buffer blob = {0};
+    uint8_t key[9];
+    job->job.run = run_spill;
+    job->job.done = spill_done;
+    job->job.abandon = spill_abandon;
+    job->store = store;
+    job->chunk = chunk;
+    job->version = chunk->version;
+    job->key = ++store->image.blob_last;
+    chunk_encode(chunk, false, &blob);
+    blob_key(key, job->key, is_transient(chunk));
+    kv_batch_put_sealed(&job->batch, bytes_of(key, sizeof(key)), buffer_bytes(&blob));
+    buffer_free(&blob);
+    chunk->is_spilling = true;
+    store->memory.spilling++;
+    store->options.indexer->ops->submit(store->options.indexer, &job->job);
+}
+
 /* Is the chunk where its queue is being read? */
 static bool is_in_use(const struct store *store, const struct chunk *chunk)
 {
@@ -190,7 +203,7 @@ static bool is_in_use(const struct store *store, const struct chunk *chunk)
 /* Is the chunk's blob on its way, in a checkpoint that is not written yet? */
 static bool awaits_checkpoint(const struct store *store, const struct chunk *chunk)
 {
-    const struct checkpoint_job *job = store->draft ? store->draft : store->checkpoint;
+    const struct checkpoint_job *job = store->image.draft ? store->image.draft : store->image.job;
     return job && chunk->blob >= job->blob_first && chunk->blob <= job->blob_last;
 }
 
@@ -210,14 +223,15 @@ static bool may_spill(const struct store *store, const struct chunk *chunk)
 
 static void shrink_cache(struct store *store)
 {
-    for (int i = 0; i < CHUNKS_A_TURN && store->cache_used > store->options.cache_bytes; i++) {
-        struct list *link = list_first(&store->cache);
-        if (!link || store->spilling >= SPILLS_AT_ONCE ||
-            !outage_allows(&store->index_writes, store->now_ms))
+    for (int i = 0; i < CHUNKS_A_TURN && store->memory.cache_used > store->options.cache_bytes;
+         i++) {
+        struct list *link = list_first(&store->memory.cache);
+        if (!link || store->memory.spilling >= SPILLS_AT_ONCE ||
+            !outage_allows(&store->memory.index_writes, store->now_ms))
             return;
         struct chunk *chunk = list_entry(link, struct chunk, cache_link);
         list_remove(link);
-        list_push_back(&store->cache, link);
+        list_push_back(&store->memory.cache, link);
         if (!may_spill(store, chunk))
             continue;
         if (chunk->live == 0)
@@ -240,33 +254,79 @@ static void run_load(struct job *link)
     job->result = kv_get_sealed(kv, bytes_of(key, sizeof(key)), &job->value);
 }
 
+/* It could not be read now, which says nothing about what is there. */
+static void load_later(struct store *store, struct chunk *chunk)
+{
+    index_failed(store, &store->memory.index_reads);
+    if (chunk->index)
+        index_retry_read(chunk->index, store->memory.index_reads.retry_ms);
+}
+
+static void load_done(struct job *link)
+{
+    struct load_job *job = (struct load_job *)link;
+    struct store *store = job->store;
+    struct chunk *chunk = job->chunk;
+    store->memory.loading--;
+    chunk->is_loading = false;
+    if (chunk->wanted_ms)
+        chunk->wanted_ms = store->now_ms; /* a slow disk is not held against who waits */
+    bool is_dead = !chunk->index;
+    bool is_later =
+        job->result < 0 && job->result != KV_DAMAGED && !planted(PLANTED_INDEX_GIVEN_UP);
+    if (is_later) {
+        load_later(store, chunk);
+    } else if (job->result != 1 || !chunk_thaw(store, chunk, buffer_bytes(&job->value))) {
+        outage_succeed(&store->memory.index_reads, store->now_ms);
+        mend_later(store, chunk);
+    } else {
+        outage_succeed(&store->memory.index_reads, store->now_ms);
+        if (is_dead)
+            chunk_discard(store, chunk);
+        else
+            index_wake(chunk->index);
+    }
+    buffer_free(&job->value);
+    mem_free(job);
+}
+
+static void load_abandon(struct job *link)
+{
+    struct load_job *job = (struct load_job *)link;
+    job->chunk->is_loading = false;
+    buffer_free(&job->value);
+    mem_free(job);
+}
+
 void chunk_load(struct store *store, struct chunk *chunk)
 {
     if (chunk->is_loading || chunk->entries)
         return;
-    if (!outage_allows(&store->index_reads, store->now_ms)) {
+    if (!outage_allows(&store->memory.index_reads, store->now_ms)) {
         if (chunk->index)
-            index_retry_read(chunk->index, store->index_reads.retry_ms);
+            index_retry_read(chunk->index, store->memory.index_reads.retry_ms);
         return;
     }
     struct load_job *job = mem_zalloc(sizeof(*job));
     job->job.run = run_load;
-    job->job.kind = JOB_LOAD;
+    job->job.done = load_done;
+    job->job.abandon = load_abandon;
     job->store = store;
     job->chunk = chunk;
     job->key = chunk->blob;
     job->is_transient = is_transient(chunk);
     chunk->is_loading = true;
-    store->loading++;
+    store->memory.loading++;
     store->options.reader->ops->submit(store->options.reader, &job->job);
 }
 
-/* An entry of a blob whose message was settled while the chunk was cold, or that did not survive. */
+/* An entry of a blob whose message was settled while the chunk was cold, or that did not survive.
+ */
 static void drop_entry(struct store *store, struct chunk *chunk, struct entry *entry)
 {
     bool kept = entry->flags & ENTRY_RECORDED;
     if ((kept || !chunk->is_old) && entry->segment)
-        segment_release(store, (struct place){entry->segment, entry->offset, entry->size},
+        segment_release(&store->journal, (struct place){entry->segment, entry->offset, entry->size},
                         entry->destinations, kept);
     *entry = (struct entry){0};
     chunk->is_stale = true;
@@ -276,12 +336,12 @@ bool chunk_thaw(struct store *store, struct chunk *chunk, struct bytes blob)
 {
     size_t words = (chunk->capacity + 63) / 64;
     uint64_t *present = mem_zalloc_array(words, 8);
-    struct entry *entries = entries_new(&store->slab, chunk->capacity);
+    struct entry *entries = entries_new(&store->memory.slab, chunk->capacity);
     bool sound = chunk_decode(blob, entries, chunk->slots, present);
     for (size_t i = 0; i < words && sound; i++)
         sound = (chunk->live_bits[i] & ~present[i]) == 0;
     if (!sound) {
-        entries_free(&store->slab, entries, chunk->capacity);
+        entries_free(&store->memory.slab, entries, chunk->capacity);
         mem_free(present);
         return false;
     }
@@ -334,53 +394,19 @@ void chunk_want(struct store *store, struct chunk *chunk)
     chunk_load(store, chunk);
 }
 
-/* It could not be read now, which says nothing about what is there. */
-static void load_later(struct store *store, struct chunk *chunk)
-{
-    index_failed(store, &store->index_reads);
-    if (chunk->index)
-        index_retry_read(chunk->index, store->index_reads.retry_ms);
-}
-
-void load_done(struct store *store, struct load_job *job)
-{
-    struct chunk *chunk = job->chunk;
-    store->loading--;
-    chunk->is_loading = false;
-    if (chunk->wanted_ms)
-        chunk->wanted_ms = store->now_ms; /* a slow disk is not held against who waits */
-    bool is_dead = !chunk->index;
-    bool is_later = job->result < 0 && job->result != KV_DAMAGED && !planted(PLANTED_INDEX_GIVEN_UP);
-    if (is_later) {
-        load_later(store, chunk);
-    } else if (job->result != 1 || !chunk_thaw(store, chunk, buffer_bytes(&job->value))) {
-        outage_succeed(&store->index_reads, store->now_ms);
-        mend_later(store, chunk);
-    } else {
-        outage_succeed(&store->index_reads, store->now_ms);
-        if (is_dead)
-            chunk_discard(store, chunk);
-        else
-            index_wake(chunk->index);
-    }
-    buffer_free(&job->value);
-    mem_free(job);
-}
-
 void chunk_unreleased(struct store *store, struct chunk *chunk)
 {
-    /* When most of it is gone it is loaded, or its messages would keep their room on the disk for as
-     * long as one of them is not settled. */
+    /* When most of it is gone it is loaded, or its messages would keep their room on the disk for
+     * as long as one of them is not settled. */
     if (++chunk->unreleased >= chunk->slots / 2 + 1 && list_is_empty(&chunk->cache_link))
-        list_push_back(&store->unreleased, &chunk->cache_link);
+        list_push_back(&store->memory.unreleased, &chunk->cache_link);
 }
 
 static void load_unreleased(struct store *store)
 {
-    list_for_each_safe(link, after, &store->unreleased)
-    {
-        if (store->loading >= LOADS_AT_ONCE || store->spilling >= SPILLS_AT_ONCE ||
-            !outage_allows(&store->index_reads, store->now_ms))
+    list_for_each_safe(link, after, &store->memory.unreleased) {
+        if (store->memory.loading >= LOADS_AT_ONCE || store->memory.spilling >= SPILLS_AT_ONCE ||
+            !outage_allows(&store->memory.index_reads, store->now_ms))
             return;
         chunk_load(store, list_entry(link, struct chunk, cache_link));
     }
@@ -388,10 +414,9 @@ static void load_unreleased(struct store *store)
 
 static void load_dead(struct store *store)
 {
-    list_for_each_safe(link, after, &store->dead)
-    {
-        if (store->loading >= LOADS_AT_ONCE ||
-            !outage_allows(&store->index_reads, store->now_ms))
+    list_for_each_safe(link, after, &store->memory.dead) {
+        if (store->memory.loading >= LOADS_AT_ONCE ||
+            !outage_allows(&store->memory.index_reads, store->now_ms))
             return;
         struct chunk *chunk = list_entry(link, struct chunk, cache_link);
         if (!chunk->is_spilling)
@@ -401,17 +426,17 @@ static void load_dead(struct store *store)
 
 /* ---- bodies ---- */
 
-/* A message that lies in several queues has one record, which all of them hold: writing it once more for
- * each would take more memory than it frees. False: it has none, or the record is gone, as nobody held
- * it any more. */
+/* A message that lies in several queues has one record, which all of them hold: writing it once
+ * more for each would take more memory than it frees. False: it has none, or the record is gone, as
+ * nobody held it any more. */
 static bool share_record(struct store *store, const struct message *message)
 {
     if (!message->batch)
         return false;
-    const struct segment *segment = segment_find(store, message->segment);
+    const struct segment *segment = segment_find(&store->journal, message->segment);
     if (!segment || segment->is_retiring || segment->is_gone)
         return false;
-    segment_hold(store, message_place(message), message->destinations, false);
+    segment_hold(&store->journal, message_place(message), message->destinations, false);
     return true;
 }
 
@@ -421,13 +446,14 @@ static bool page_out(struct store *store, struct chunk *chunk, uint32_t slot)
     struct entry *entry = &chunk->entries[slot];
     struct destination destination = {chunk->queue_id, chunk->base + slot};
     /* Its record has no place yet. */
-    if (entry->message->batch == store->filling->number || journal_is_unplaced(store, entry->message))
+    if (entry->message->batch == store->journal.filling->number ||
+        journal_is_unplaced(&store->journal, entry->message))
         return false;
     bool is_shared = share_record(store, entry->message);
-    if (!is_shared && !space_covers(store, store_message_bytes(entry->message, 1)))
+    if (!is_shared && !space_covers(&store->journal, store_message_bytes(entry->message, 1)))
         return false;
     if (!is_shared)
-        batch_add_message(store, RECORD_PAGED, entry->message, &destination, 1);
+        batch_add_message(&store->journal, RECORD_PAGED, entry->message, &destination, 1);
     entry->flags |= ENTRY_PAGED;
     chunk->version++;
     chunk->is_stale = true;
@@ -435,7 +461,8 @@ static bool page_out(struct store *store, struct chunk *chunk, uint32_t slot)
     return true;
 }
 
-/* Where what a reader of the chunk's queue needs next ends, as a slot: what one read would bring. */
+/* Where what a reader of the chunk's queue needs next ends, as a slot: what one read would bring.
+ */
 static uint32_t window_end(const struct chunk *chunk, uint32_t from)
 {
     uint64_t bytes = 0;
@@ -450,11 +477,12 @@ static uint32_t window_end(const struct chunk *chunk, uint32_t from)
 /* May something be written for the sake of memory? */
 static bool may_page(const struct store *store)
 {
-    return !store->is_short && store->filling->size < store->options.batch_bytes / 2;
+    return !store->journal.space.is_short &&
+           store->journal.filling->size < store->options.batch_bytes / 2;
 }
 
-/* What can be done for one slot; returns the steps that it took, and raises *awaited to the batch that
- * must be written before more can be done. */
+/* What can be done for one slot; returns the steps that it took, and raises *awaited to the batch
+ * that must be written before more can be done. */
 static uint32_t evict_slot(struct store *store, struct chunk *chunk, uint32_t slot, bool pages,
                            uint64_t *awaited)
 {
@@ -466,7 +494,7 @@ static uint32_t evict_slot(struct store *store, struct chunk *chunk, uint32_t sl
         steps += page_out(store, chunk, slot) ? PAGE_STEPS : 0;
     }
     uint64_t batch = entry->message->batch;
-    if (entry->flags & (ENTRY_RECORDED | ENTRY_PAGED) && batch <= store->written) {
+    if (entry->flags & (ENTRY_RECORDED | ENTRY_PAGED) && batch <= store->journal.written) {
         entry_evict(store, chunk, entry);
         steps++;
     } else if (batch > *awaited) {
@@ -479,7 +507,7 @@ static uint32_t evict_slot(struct store *store, struct chunk *chunk, uint32_t sl
 static bool is_worth_a_look(const struct store *store, const struct chunk *chunk, bool pages)
 {
     if (chunk->awaits)
-        return chunk->awaits <= store->written;
+        return chunk->awaits <= store->journal.written;
     return !pages || may_page(store);
 }
 
@@ -513,22 +541,22 @@ static bool may_evict(const struct store *store, const struct chunk *chunk)
 /* Is it all written, and does nobody need any of it soon? */
 static bool may_evict_recorded(const struct store *store, const struct chunk *chunk)
 {
-    return chunk->batch && chunk->batch <= store->written &&
+    return chunk->batch && chunk->batch <= store->journal.written &&
            store->now_ms - chunk->read_ms >= IDLE_MS && !is_in_use(store, chunk);
 }
 
 static void evict_burst(struct store *store)
 {
-    struct list *link = store->bodies.prev;
+    struct list *link = store->memory.bodies.prev;
     uint64_t recorded_max = store->options.bodies_burst_bytes / RECORDED_PART;
     /* Once a millisecond, as it may be that none of it can go. */
-    bool looks = store->bodies_looked_ms != store->now_ms;
-    store->bodies_looked_ms = store->now_ms;
-    for (uint32_t steps = 0; steps < STEPS_A_TURN && link != &store->bodies;) {
+    bool looks = store->memory.bodies_looked_ms != store->now_ms;
+    store->memory.bodies_looked_ms = store->now_ms;
+    for (uint32_t steps = 0; steps < STEPS_A_TURN && link != &store->memory.bodies;) {
         size_t bytes = message_pool_bytes(store->options.pool);
         bool is_burst = bytes > store->options.bodies_burst_bytes;
         /* One message in many queues is counted for each, but lies in the pool once. */
-        bool is_much = store->recorded_bytes > recorded_max && bytes > recorded_max;
+        bool is_much = store->memory.recorded_bytes > recorded_max && bytes > recorded_max;
         if (!is_burst && !(looks && is_much))
             return;
         struct list *before = link->prev;
@@ -544,7 +572,7 @@ static void evict_burst(struct store *store)
 static bool is_much_idle(const struct store *store)
 {
     return message_pool_bytes(store->options.pool) > store->options.bodies_idle_bytes ||
-           store->cache_used > 2 * store->options.cache_bytes;
+           store->memory.cache_used > 2 * store->options.cache_bytes;
 }
 
 static bool may_evict_idle(const struct store *store, const struct chunk *chunk)
@@ -554,22 +582,22 @@ static bool may_evict_idle(const struct store *store, const struct chunk *chunk)
            !is_in_use(store, chunk) && (is_much || !is_small(store, chunk));
 }
 
-/* Goes once around at most, and no further when nothing is found. More than a turn's share is done in
- * the next one. */
+/* Goes once around at most, and no further when nothing is found. More than a turn's share is done
+ * in the next one. */
 static void evict_idle(struct store *store)
 {
-    const struct list *last = store->bodies.prev;
+    const struct list *last = store->memory.bodies.prev;
     uint32_t steps = 0, done = 0;
-    store->has_idle_bodies = false;
-    while (!list_is_empty(&store->bodies) && is_much_idle(store)) {
+    store->memory.has_idle_bodies = false;
+    while (!list_is_empty(&store->memory.bodies) && is_much_idle(store)) {
         if (steps >= STEPS_A_TURN || (done == 0 && steps >= VAIN_STEPS)) {
-            store->has_idle_bodies = done > 0;
+            store->memory.has_idle_bodies = done > 0;
             return;
         }
-        struct list *link = list_first(&store->bodies);
+        struct list *link = list_first(&store->memory.bodies);
         struct chunk *chunk = list_entry(link, struct chunk, bodies_link);
         list_remove(link);
-        list_push_back(&store->bodies, link);
+        list_push_back(&store->memory.bodies, link);
         uint32_t took = may_evict_idle(store, chunk) ? evict_bodies_of(store, chunk, true) : 0;
         steps += CHUNK_STEPS + took;
         done += took;
@@ -580,16 +608,17 @@ static void evict_idle(struct store *store)
 
 bool spill_has_to_look(const struct store *store)
 {
-    return (!list_is_empty(&store->bodies) && is_much_idle(store)) ||
-           (!list_is_empty(&store->cache) && store->cache_used > store->options.cache_bytes);
+    return (!list_is_empty(&store->memory.bodies) && is_much_idle(store)) ||
+           (!list_is_empty(&store->memory.cache) &&
+            store->memory.cache_used > store->options.cache_bytes);
 }
 
 void spill_tick(struct store *store)
 {
-    if (store->is_failed)
+    if (store->journal.is_failed)
         return;
-    outage_tick(&store->index_writes, store->options.log, store->now_ms);
-    outage_tick(&store->index_reads, store->options.log, store->now_ms);
+    outage_tick(&store->memory.index_writes, store->options.log, store->now_ms);
+    outage_tick(&store->memory.index_reads, store->options.log, store->now_ms);
     evict_burst(store);
     evict_idle(store);
     shrink_cache(store);

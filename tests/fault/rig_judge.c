@@ -58,7 +58,8 @@ static bool read_queue(struct rig *rig, struct rig_queue *queue, struct seen *se
 bool rig_is_blind(const struct rig *rig)
 {
     return store_failure(rig->store) || store_stats(rig->store)->damaged ||
-           store_is_short(rig->store) || rig->store->index_reads.since_ms || rig_is_dead(rig);
+           store_is_short(rig->store) || rig->store->memory.index_reads.since_ms ||
+           rig_is_dead(rig);
 }
 
 static bool is_there(const struct rig_item *item, uint64_t batch)

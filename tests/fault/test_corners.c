@@ -1,5 +1,6 @@
-/* Corners of the store that random work seldom meets: a full disk for a long time, names that cannot
- * be changed, large bodies in a queue that is being read, messages that end while nobody looks. */
+/* Corners of the store that random work seldom meets: a full disk for a long time, names that
+ * cannot be changed, large bodies in a queue that is being read, messages that end while nobody
+ * looks. */
 #include "tests/lib/tap.h"
 
 #include <errno.h>
@@ -76,8 +77,8 @@ static void turns(struct bench *bench, int count, uint64_t ms)
 
 static struct message *message_made(struct bench *bench, uint32_t size, uint8_t flags)
 {
-    struct message *message = message_new(&bench->pool, bytes_str(""), bytes_str("a queue"),
-                                          bytes_of("\0\0", 2), size);
+    struct message *message =
+        message_new(&bench->pool, bytes_str(""), bytes_str("a queue"), bytes_of("\0\0", 2), size);
     memset(message_body_start(message), 'x', size);
     message->body_filled = size;
     message->flags = flags;
@@ -156,10 +157,11 @@ TEST(sync_alone_is_due_at_once)
     turn(&bench, 1);
     turn(&bench, 1);
     struct store *store = bench.store;
-    ok(store->written > store->durable && !store->is_writing && batch_is_empty(store->filling),
+    ok(store->journal.written > store->journal.durable && !store->journal.is_writing &&
+           batch_is_empty(store->journal.filling),
        "there is a batch that was written and not synced");
     ok(store_next_ms(store) > bench.now_ms, "that has time");
-    store_want(store, (struct ticket){.index = store->written});
+    store_want(store, (struct ticket){.index = store->journal.written});
     ok(store_next_ms(store) <= bench.now_ms, "until somebody waits for it");
     end(&bench);
 }
@@ -202,8 +204,8 @@ TEST(rename_fails_once)
     renames_to_fail = 1;
     fill_and_empty(&bench, 6);
     is_int(renames_to_fail, 0, "a rename failed");
-    ok(bench.store->spares_count > 0, "others did not: %u files are kept",
-       bench.store->spares_count);
+    ok(bench.store->journal.spares_count > 0, "others did not: %u files are kept",
+       bench.store->journal.spares_count);
     fill_and_empty(&bench, 6);
     ok(!store_failure(bench.store), "the store goes on with them: %s",
        store_failure(bench.store) ? store_failure(bench.store) : "");
@@ -219,7 +221,7 @@ TEST(many_spares)
     bench.options.recycle_segments = 1024;
     open_store(&bench);
     fill_and_empty(&bench, 150);
-    is_int(bench.store->spares_count, SPARES_MAX, "files are kept for reuse");
+    is_int(bench.store->journal.spares_count, SPARES_MAX, "files are kept for reuse");
     ok(bench.store->stats.segments_retired > 100, "%d segments were retired",
        (int)bench.store->stats.segments_retired);
     end(&bench);
@@ -247,8 +249,8 @@ static int spares_on_disk(struct bench *bench)
     return count;
 }
 
-/* Files that the options have no place for any more are removed, and so are those of a size that they
- * do not ask for. */
+/* Files that the options have no place for any more are removed, and so are those of a size that
+ * they do not ask for. */
 TEST(fewer_spares)
 {
     struct bench bench;
@@ -258,8 +260,9 @@ TEST(fewer_spares)
     fill_and_empty(&bench, 30);
     is_int(spares_on_disk(&bench), 10, "ten files are kept");
     lower_spares(&bench, 3, 4096);
-    is_int(spares_on_disk(&bench), 2, "three after a start with that maximum, of which one is used");
-    is_int(bench.store->spares_count, 2, "which are known");
+    is_int(spares_on_disk(&bench), 2,
+           "three after a start with that maximum, of which one is used");
+    is_int(bench.store->journal.spares_count, 2, "which are known");
     lower_spares(&bench, 3, 1024);
     is_int(spares_on_disk(&bench), 0, "none when they are much larger than a segment");
     for (int i = 0; i < 5; i++) {
@@ -271,8 +274,8 @@ TEST(fewer_spares)
     turns(&bench, 40, 1000);
     int retired = (int)bench.store->stats.segments_retired, kept = spares_on_disk(&bench);
     ok(retired >= 5 && kept <= retired - 5,
-       "of %d segments that were retired those with a large batch are not kept, but %d are", retired,
-       kept);
+       "of %d segments that were retired those with a large batch are not kept, but %d are",
+       retired, kept);
     end(&bench);
 }
 
@@ -412,12 +415,12 @@ TEST(recorded_bodies_leave_early)
     turns(&bench, 50, 10);
     size_t kept = message_pool_bytes(&bench.pool);
     ok(kept < 5 << 20, "%zu bytes of %d are in memory", kept, MESSAGES * SIZE);
-    ok(bench.store->recorded_bytes <= 4 << 20, "which is what is counted");
+    ok(bench.store->memory.recorded_bytes <= 4 << 20, "which is what is counted");
     is_int(bench.store->stats.bodies_paged, 0, "nothing was written for that");
     while (take(&bench, true) == next)
         next++;
     is_int(next, MESSAGES + 1, "all come in order");
-    is_int(bench.store->recorded_bytes, 0, "and none of it is counted any more");
+    is_int(bench.store->memory.recorded_bytes, 0, "and none of it is counted any more");
     end(&bench);
 }
 
@@ -470,10 +473,10 @@ TEST(memory_of_a_batch_is_given_back)
         publish(&bench, 1000);
     store_want(bench.store, store_ticket(bench.store));
     turns(&bench, 3, 1);
-    ok(bench.store->write.block_size >= 300000, "it is kept for the next one");
+    ok(bench.store->journal.write.block_size >= 300000, "it is kept for the next one");
     ok(store_next_ms(bench.store) <= bench.now_ms + 1000, "but not for long");
     turns(&bench, 3, 1000);
-    ok(bench.store->write.block_size <= 4096, "and goes");
+    ok(bench.store->journal.write.block_size <= 4096, "and goes");
     end(&bench);
 }
 
@@ -493,8 +496,8 @@ static void check_store(struct bench *bench)
     is_int(store_check(&bench->options, show_fault, NULL), 0, "the store is sound");
 }
 
-/* A batch that is sealed over several turns: what ends meanwhile, before it has a place and after, is
- * recorded in the next one. */
+/* A batch that is sealed over several turns: what ends meanwhile, before it has a place and after,
+ * is recorded in the next one. */
 TEST(large_batch)
 {
     enum { COUNT = 2000 };
@@ -509,8 +512,9 @@ TEST(large_batch)
     is_int((long)take(&bench, true), 1, "one leaves the batch while it is filled");
     store_want(bench.store, store_ticket(bench.store));
     turn(&bench, 1);
-    ok(bench.store->sealing && bench.store->write.is_placing, "the batch is being sealed");
-    uint32_t placed = bench.store->write.placed;
+    ok(bench.store->journal.sealing && bench.store->journal.write.is_placing,
+       "the batch is being sealed");
+    uint32_t placed = bench.store->journal.write.placed;
     ok(placed > 1 && placed < COUNT - 3, "%u of its records have their place", placed);
     is_int((long)take(&bench, true), 2, "one with a place ends");
     for (uint32_t i = 0; i < placed; i++)
@@ -518,12 +522,13 @@ TEST(large_batch)
     is_int((long)take(&bench, true), placed + 3, "and one without");
     publish(&bench, 10);
     uint64_t live = bench.store->stats.live_bytes;
-    for (int i = 0; i < 20 && bench.store->write.is_placing; i++)
+    for (int i = 0; i < 20 && bench.store->journal.write.is_placing; i++)
         turn(&bench, 0);
-    ok(!bench.store->write.is_placing, "all have");
+    ok(!bench.store->journal.write.is_placing, "all have");
     ok(bench.store->stats.live_bytes > live, "they count");
     turns(&bench, 10, 100);
-    ok(!bench.store->sealing && list_is_empty(&bench.store->spent), "and it is written");
+    ok(!bench.store->journal.sealing && list_is_empty(&bench.store->journal.spent),
+       "and it is written");
     store_abandon(bench.store);
     check_store(&bench);
     open_store(&bench);
@@ -545,15 +550,16 @@ TEST(large_batch_has_to_wait)
     for (int i = 0; i < 100; i++)
         publish(&bench, 1000); /* more than was laid out ahead */
     turns(&bench, 40, 100);
-    ok(bench.store->sealing && !bench.store->write.is_placing, "it waits for space");
+    ok(bench.store->journal.sealing && !bench.store->journal.write.is_placing,
+       "it waits for space");
     disk_memory_limit(bench.disk, 0);
     turns(&bench, 20, 100);
-    ok(!bench.store->sealing, "and is written when there is some");
+    ok(!bench.store->journal.sealing, "and is written when there is some");
     for (int i = 0; i < 100; i++)
         publish(&bench, 100);
     store_want(bench.store, store_ticket(bench.store));
     turn(&bench, 1);
-    ok(bench.store->write.is_placing, "the next one is being sealed");
+    ok(bench.store->journal.write.is_placing, "the next one is being sealed");
     store_abandon(bench.store);
     open_store(&bench);
     is_int((long)bench.index->ready, 101, "and nothing of it is there after a crash");
@@ -561,7 +567,7 @@ TEST(large_batch_has_to_wait)
         publish(&bench, 100);
     store_want(bench.store, store_ticket(bench.store));
     turn(&bench, 1);
-    ok(bench.store->write.is_placing, "one is being sealed");
+    ok(bench.store->journal.write.is_placing, "one is being sealed");
     store_close(bench.store);
     open_store(&bench);
     is_int((long)bench.index->ready, 201, "an orderly end writes all of it");
@@ -597,8 +603,8 @@ TEST(mark_steps)
 
 /* ---- damage ---- */
 
-/* A message that is found damaged while it is taken, and comes back while nobody looks, is set aside
- * all the same. */
+/* A message that is found damaged while it is taken, and comes back while nobody looks, is set
+ * aside all the same. */
 /* Two messages of a queue whose numbers are 2^32 apart: the end of the one, whose record is in no
  * batch, is not taken for the end of the other. */
 TEST(numbers_far_apart)
@@ -710,8 +716,8 @@ static bool opens_without_the_last(struct bench *bench, char *error, size_t erro
     return bench->store;
 }
 
-/* After a quiet moment the journal says itself what was synced, once: a last message that is damaged is
- * not taken for one that was never written. */
+/* After a quiet moment the journal says itself what was synced, once: a last message that is
+ * damaged is not taken for one that was never written. */
 TEST(damage_after_a_quiet_moment)
 {
     struct bench bench;
@@ -728,7 +734,7 @@ TEST(damage_after_a_quiet_moment)
     ok(store_next_ms(bench.store) <= bench.now_ms + 500, "a sync mark is due");
     turns(&bench, 100, 100);
     is_int(bench.store->stats.batches, batches + 1, "it is written, once");
-    is_int(bench.store->durable, batches + 1, "and synced");
+    is_int(bench.store->journal.durable, batches + 1, "and synced");
     ok(store_next_ms(bench.store) > bench.now_ms + 1000000, "and then nothing is due");
     store_abandon(bench.store);
     ok(!opens_without_the_last(&bench, error, sizeof(error)) && strstr(error, "synced"),
@@ -757,7 +763,7 @@ TEST(damage_before_a_quiet_moment)
     store_abandon(bench.store);
     if (!ok(opens_without_the_last(&bench, error, sizeof(error)), "it starts: %s", error))
         return;
-    is_int(bench.store->position.batch, 1, "without the message");
+    is_int(bench.store->journal.position.batch, 1, "without the message");
     store_abandon(bench.store);
     is_int(store_check(&bench.options, find_tail, &tails), 0, "a check ends well");
     is_int(tails, 1, "and warns");
@@ -829,9 +835,10 @@ TEST(settled_while_cold)
     turns(&bench, 600, 100);
     diag("%d messages are left; %llu live bytes, %llu bytes in %llu segments",
          (int)bench.index->taken, (unsigned long long)bench.store->stats.live_bytes,
-         (unsigned long long)segments_bytes(bench.store),
+         (unsigned long long)segments_bytes(&bench.store->journal),
          (unsigned long long)store_stats(bench.store)->segments);
-    ok(segments_bytes(bench.store) < 100 * 600 * 2 + 6 * 65536, "the rest of the disk is free");
+    ok(segments_bytes(&bench.store->journal) < 100 * 600 * 2 + 6 * 65536,
+       "the rest of the disk is free");
     end(&bench);
 }
 
@@ -887,7 +894,7 @@ static void begin_many(struct bench *bench)
 static uint64_t live_entries(struct bench *bench)
 {
     uint64_t count = 0;
-    list_for_each(link, &bench->store->segments)
+    list_for_each(link, &bench->store->journal.segments)
         count += list_entry(link, struct segment, link)->live_entries;
     return count;
 }
@@ -898,11 +905,11 @@ static int release_turns(struct bench *bench)
     enum { MESSAGE = 512 }; /* more than one of them takes */
     int count = 0;
     bool too_much = false;
-    while (!list_is_empty(&bench->store->condemned) && count < MANY) {
+    while (!list_is_empty(&bench->store->memory.condemned) && count < MANY) {
         size_t before = message_pool_bytes(&bench->pool);
         turn(bench, 1);
-        too_much = too_much || before - message_pool_bytes(&bench->pool) >
-                                   (size_t)(A_TURN + A_CHUNK) * MESSAGE;
+        too_much = too_much ||
+                   before - message_pool_bytes(&bench->pool) > (size_t)(A_TURN + A_CHUNK) * MESSAGE;
         count++;
     }
     ok(!too_much, "no turn releases more than its share");
@@ -955,7 +962,7 @@ TEST(a_crash_while_a_queue_is_being_deleted)
     store_queue_delete(bench.store, bench.index);
     store_want(bench.store, store_ticket(bench.store));
     turns(&bench, 4, 1);
-    ok(!list_is_empty(&bench.store->condemned), "half of it is released");
+    ok(!list_is_empty(&bench.store->memory.condemned), "half of it is released");
     is_sound(&bench);
     is_int(bench.index->next_sequence, 1, "the queue is not there");
     end(&bench);
@@ -967,7 +974,7 @@ TEST(an_end_while_a_queue_is_being_deleted)
     begin_many(&bench);
     store_queue_delete(bench.store, bench.index);
     turn(&bench, 1);
-    ok(!list_is_empty(&bench.store->condemned), "some of it is released");
+    ok(!list_is_empty(&bench.store->memory.condemned), "some of it is released");
     store_close(bench.store);
     open_store(&bench);
     is_int(bench.index->next_sequence, 1, "the queue is not there");
@@ -1026,7 +1033,8 @@ TEST(a_large_queue_is_purged_again_and_again)
 
 enum { SHARED_QUEUES = 20, SHARED = 300 };
 
-/* Transient messages that lie in all of these queues, so that their entries take most of the memory. */
+/* Transient messages that lie in all of these queues, so that their entries take most of the
+ * memory. */
 static void begin_shared(struct bench *bench, struct index **queues)
 {
     begin(bench);
@@ -1085,7 +1093,8 @@ TEST(a_message_of_many_queues_is_written_once)
     end(&bench);
 }
 
-/* What a queue that survives no longer needs may be gone when another queue's message has to leave. */
+/* What a queue that survives no longer needs may be gone when another queue's message has to leave.
+ */
 TEST(a_record_that_nobody_held_is_not_shared)
 {
     struct bench bench;
@@ -1135,7 +1144,8 @@ TEST(a_record_without_a_place_is_not_shared)
     }
     turn(&bench, 200);
     turn(&bench, 2000);
-    ok(bench.store->sealing && bench.store->write.placed < MANY, "a large batch gets its places");
+    ok(bench.store->journal.sealing && bench.store->journal.write.placed < MANY,
+       "a large batch gets its places");
     turns(&bench, 500, 100);
     is_int(store_stats(bench.store)->messages_written, MANY, "each message is written once");
     for (int i = 0; i < 2 * MANY; i++)
@@ -1164,10 +1174,10 @@ TEST(nothing_is_looked_at_in_vain)
     is_int(store_stats(bench.store)->bodies_evicted, 0, "which is not ready");
     ok(store_next_ms(bench.store) > bench.now_ms, "meanwhile no turn is wanted at once");
     uint64_t awaiting = 0, chunks = 0;
-    list_for_each(link, &bench.store->bodies)
-    {
+    list_for_each(link, &bench.store->memory.bodies) {
         chunks++;
-        awaiting += list_entry(link, struct chunk, bodies_link)->awaits > bench.store->written;
+        awaiting +=
+            list_entry(link, struct chunk, bodies_link)->awaits > bench.store->journal.written;
     }
     is_int(awaiting, chunks, "each chunk knows what it waits for");
     for (int i = 0; i < 20; i++) {
@@ -1206,13 +1216,14 @@ TEST(a_checkpoint_is_drafted)
     is_int(store_stats(bench.store)->checkpoints, 0, "no checkpoint is wanted yet");
     bench.now_ms += 20000;
     for (int i = 0; i < 100 && store_stats(bench.store)->checkpoints == 0; i++) {
-        uint64_t blobs = bench.store->blob_last;
-        names = map_count(&bench.store->changed_names);
+        uint64_t blobs = bench.store->image.blob_last;
+        names = map_count(&bench.store->image.changed_names);
         turn(&bench, 1);
         if (names)
-            ok(names - map_count(&bench.store->changed_names) <= SHARE * 64, "names, in parts");
-        if (bench.store->blob_last - blobs > most)
-            most = bench.store->blob_last - blobs;
+            ok(names - map_count(&bench.store->image.changed_names) <= SHARE * 64,
+               "names, in parts");
+        if (bench.store->image.blob_last - blobs > most)
+            most = bench.store->image.blob_last - blobs;
         if (i == 6) { /* of what was drafted, something changes */
             store_catalogue_put(bench.store, bytes_str("name 7"), bytes_str("new"));
             for (int k = 0; k < 40; k++)

@@ -37,9 +37,9 @@ TEST(settled_in_one_queue_of_two)
     }
     bench_wait(&bench);
     bench_publish(&bench, 3, 10);
-    uint64_t batch = bench.store->filling->number;
+    uint64_t batch = bench.store->journal.filling->number;
     bench_take(&bench, 0, true);
-    is_int(bench.store->filling->number, batch, "taken before its batch is written");
+    is_int(bench.store->journal.filling->number, batch, "taken before its batch is written");
     crash_and_open(&bench);
     is_int(bench.queue[0]->ready, 0, "it does not come back to the queue that it has left");
     is_int(bench.queue[1]->ready, 1, "it is in the other");
@@ -158,7 +158,7 @@ static void compact_unreleased(bool restart)
     bench_publish(&bench, 1, 180);
     bench_publish(&bench, 2, 5000);
     bench_wait(&bench);
-    is_int(bench.store->segment_last, 2, "two segments");
+    is_int(bench.store->journal.segment_last, 2, "two segments");
     uint64_t last = 0;
     for (int i = 0; i < count; i++)
         last = bench_take(&bench, 0, false);
@@ -171,7 +171,8 @@ static void compact_unreleased(bool restart)
         checkpoint(&bench);
         crash_and_open(&bench);
     }
-    is_int(segment_find(bench.store, 2)->live_entries, 1, "what was settled holds its segment");
+    is_int(segment_find(&bench.store->journal, 2)->live_entries, 1,
+           "what was settled holds its segment");
     add_dead_segments(&bench);
     bench_turns(&bench, 50, 100);
     ok(bench.store->stats.compactions > 0, "there was compaction");
@@ -202,7 +203,7 @@ TEST(reader_leaves_a_segment)
     bench_wait(&bench);
     bench_turns(&bench, 60, 100);
     bench.is_reader_held = true;
-    struct segment *segment = segment_find(bench.store, 1);
+    struct segment *segment = segment_find(&bench.store->journal, 1);
     for (int i = 0; i < 20 && segment->readers == 0; i++) {
         if (index_take(bench.queue[0], true, &taken) != INDEX_WAIT)
             bail("a body is in memory");

@@ -509,7 +509,7 @@ TEST(what_a_start_gave_up_is_forgotten)
     ok(spares(&bench) > 0 && bench_has_file(&bench, "reserve"), "there is something to give up");
     do
         leave(&bench, 0);
-    while (space_rescue(bench.store));
+    while (space_rescue(&bench.store->journal));
     ok(spares(&bench) == 0 && !bench_has_file(&bench, "reserve"), "it is given up");
     disk_memory_take(bench.memory, 0);
     publish(&bench, 0, 20, MIB);
@@ -534,10 +534,10 @@ TEST(a_start_has_room_for_the_index)
         bench_publish(&bench, 1, 10);
     bench_turns(&bench, 500, 100);
     disk_memory_contents(bench.memory, "reserve-start", &after);
-    ok(before > 0 && after >= before + bench.store->index_batch,
+    ok(before > 0 && after >= before + bench.store->journal.space.index_batch,
        "%llu KiB more are kept for a start when an image takes %llu",
        (unsigned long long)(after - before) >> 10,
-       (unsigned long long)bench.store->index_batch >> 10);
+       (unsigned long long)bench.store->journal.space.index_batch >> 10);
     bench_free(&bench);
 }
 

@@ -104,7 +104,7 @@ TEST(end_of_the_last_segment)
     }
     for (int i = 0; i < 10; i++)
         rig_step(&rig, 100);
-    uint64_t end = rig.store->active->size;
+    uint64_t end = rig.store->journal.active->size;
     rig_crash(&rig, CRASH_KEEP);
     disk_memory_contents(rig.disk, "journal-0000000001", &size);
     for (uint64_t at = SEGMENT_HEADER; at < end; at += BATCH_ALIGN) {
@@ -135,10 +135,11 @@ TEST(segment_with_messages)
 /* A segment before the checkpoint with nothing in it that survives a restart; 0: there is none. */
 static uint32_t needless(const struct store *store)
 {
-    list_for_each(link, &store->segments) {
+    list_for_each(link, &store->journal.segments)
+    {
         const struct segment *segment = list_entry(link, struct segment, link);
-        if (segment->live_entries && !segment->kept_entries && segment != store->active &&
-            segment->last_batch <= store->covered)
+        if (segment->live_entries && !segment->kept_entries && segment != store->journal.active &&
+            segment->last_batch <= store->journal.covered)
             return segment->number;
     }
     return 0;

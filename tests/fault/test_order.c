@@ -74,13 +74,13 @@ TEST(segments_are_synced_in_order)
         bench_turns(&bench, 2, 31000);
         bench_turns(&bench, 20, 100);
     }
-    ok(bench.store->spares_count > 0, "there are files to be used again");
+    ok(bench.store->journal.spares_count > 0, "there are files to be used again");
     size_t from = bench.observed.count;
     uint64_t rolls = bench.store->stats.segments_rolled;
     for (int i = 0; i < 40 && bench.store->stats.segments_rolled == rolls; i++) {
         bench_publish(&bench, 1, 2000); /* written, not synced */
         bench_turns(&bench, 2, 1);
-        bool is_near = bench.store->active->size + 3000 > bench.options.segment_bytes;
+        bool is_near = bench.store->journal.active->size + 3000 > bench.options.segment_bytes;
         if (is_near) {
             bench_publish(&bench, 1, 2500); /* into the next segment, and somebody waits for it */
             bench_wait(&bench);
@@ -229,7 +229,7 @@ TEST(checkpoint_waits_for_the_journal)
     size_t from = bench.observed.count;
     bench.is_syncer_held = true;
     bench_turns(&bench, 5, 31000);
-    ok(bench.store->checkpoint != NULL, "a checkpoint has begun");
+    ok(bench.store->image.job != NULL, "a checkpoint has begun");
     is_int(disk_observed_find(&bench.observed, from, ACT_WRITE, ANCHOR_NAME), bench.observed.count,
            "and is not written");
     bench.is_syncer_held = false;
@@ -316,13 +316,14 @@ TEST(replayed_is_durable)
     while (worker_step(bench.syncer))
         continue;
     struct store *store = bench.store;
-    ok(!batch_is_empty(store->filling) || store->written <= store->durable + 1,
+    ok(!batch_is_empty(store->journal.filling) ||
+           store->journal.written <= store->journal.durable + 1,
        "a batch was written and not synced");
     store_abandon(bench.store); /* the process dies; the disk has it all in its cache */
     bench.store = NULL;
     bench_open(&bench);
     is_int(bench.queue[0]->ready, 1, "the next start finds it");
-    is_int(store_ticket_state(bench.store, (struct ticket){.index = bench.store->written}),
+    is_int(store_ticket_state(bench.store, (struct ticket){.index = bench.store->journal.written}),
            TICKET_DURABLE, "and calls it durable");
     bench_crash(&bench, CRASH_DROP);
     bench_open(&bench);
@@ -338,8 +339,8 @@ TEST(cut_is_durable)
     bench.options.batch_bytes = 600;
     bench_open(&bench);
     bench_wait(&bench);
-    uint64_t end = bench.store->active->size;
-    while (bench.store->segment_last < 2) {
+    uint64_t end = bench.store->journal.active->size;
+    while (bench.store->journal.segment_last < 2) {
         bench_publish(&bench, 1, 3000);
         bench_turns(&bench, 2, 1);
     }

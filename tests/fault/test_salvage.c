@@ -95,7 +95,7 @@ static enum end start(struct rig *rig, const struct rig_damage *damage, const ch
     enum end end = END_REFUSED;
     struct rig_damage found = *damage;
     bool is_open = rig_open(rig);
-    bool is_cut = is_open && rig->store->position.batch <= last;
+    bool is_cut = is_open && rig->store->journal.position.batch <= last;
     if (!is_open) {
         bool is_said = rig->error[0] && disk_memory_equal(rig->disk, before);
         end = is_said ? END_REFUSED : END_WRONG;
@@ -256,7 +256,7 @@ static void damage_all(struct rig *whole, const char *state)
     last = 0;
     if (!rig_open(&rig))
         bail("%s: %s", state, rig.error);
-    last = rig.store->position.batch - 1;
+    last = rig.store->journal.position.batch - 1;
     ok(rig_check_damage(&rig, last, &none) && none.lacks + none.repeats == 0,
        "%s: all is there: %s", state, rig.fault);
     rig_free(&rig);
@@ -312,8 +312,9 @@ TEST(after_a_quiet_moment)
         rig_take(&whole, a, true);
     for (int i = 0; i < 10; i++)
         rig_step(&whole, 100);
-    ok(whole.store->stated >= whole.store->said, "batch %d states that batch %d was synced",
-       (int)whole.store->durable, (int)whole.store->said);
+    ok(whole.store->journal.stated >= whole.store->journal.said,
+       "batch %d states that batch %d was synced", (int)whole.store->journal.durable,
+       (int)whole.store->journal.said);
     rig_crash(&whole, CRASH_KEEP);
     damage_all(&whole, "after a quiet moment");
 }

@@ -6,7 +6,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "net/listener.h"
 #include "net/loop.h"
 #include "tests/lib/tap.h"
 
@@ -19,7 +18,7 @@ static struct address bind_for(struct loop *loop, struct service *const *service
         bail("127.0.0.1 is no address");
     if (loop_bind(loop, &any, NULL, service) != 0)
         bail("loop_bind: %s", strerror(errno));
-    return list_entry(loop->listeners.prev, struct listener, link)->address;
+    return list_entry(loop->listeners.all.prev, struct listener, link)->address;
 }
 
 struct loop_child loop_child_start(struct service *const *services, size_t count,

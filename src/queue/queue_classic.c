@@ -35,7 +35,7 @@ static void classic_settle(struct queue *queue, uint64_t position)
 
 static void classic_give_back(struct queue *queue, uint64_t position)
 {
-    index_return(queue->state, position, true);
+    index_redeliver(queue->state, position);
 }
 
 static enum queue_result classic_fetch(struct queue *queue, uint64_t position,

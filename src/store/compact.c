@@ -130,8 +130,7 @@ static void move(struct store *store, const struct record *record,
         segment_release(&store->journal, record->place, entry_destinations(entry),
                         entry->flags & ENTRY_RECORDED);
         entry_set_message(store, chunk, entry, message_ref(message));
-        chunk->is_stale = true;
-        chunk_changed(store, chunk);
+        entry_changed(store, chunk);
     }
     batch_add_message(&store->journal, type, message, live, count);
     message_unref(store->options.pool, message);

@@ -43,6 +43,14 @@ void chunk_changed(struct store *store, struct chunk *chunk)
     list_push_back(&store->image.changed_chunks, &chunk->changed_link);
 }
 
+void entry_changed(struct store *store, struct chunk *chunk)
+{
+    assert(chunk->entries);
+    chunk->version++;
+    chunk->is_stale = true;
+    chunk_changed(store, chunk);
+}
+
 /* ---- the row of chunks ---- */
 
 static struct chunk *chunk_at(const struct index *index, uint32_t at)
@@ -244,16 +252,14 @@ static void end_slot(struct index *index, struct chunk *chunk, uint32_t slot)
     bool recorded = entry ? (entry->flags & ENTRY_RECORDED) : survives(index);
     bit_clear(chunk->live_bits, slot);
     chunk->live--;
-    chunk->version++;
     if (recorded && !(entry && leaves_no_trace(store, entry)))
         batch_add_settle(&store->journal, &index->settles, index->id, chunk->base + slot, 1);
     if (entry) {
         entry_release(store, chunk, entry);
-        chunk->is_stale = true;
+        entry_changed(store, chunk);
     } else {
         chunk_unreleased(store, chunk);
     }
-    chunk_changed(store, chunk);
 }
 
 static void settle_slot(struct index *index, struct chunk *chunk, uint32_t slot)
@@ -331,18 +337,14 @@ uint64_t index_push(struct index *index, struct message *message, uint8_t flags)
     bit_set(chunk->ready_bits, slot);
     chunk->live++;
     chunk->ready++;
-    chunk->version++;
     chunk->touched_ms = store->now_ms;
     if (chunk->bodies++ == 0)
         list_push_back(&store->memory.bodies, &chunk->bodies_link);
     if (chunk->recorded_bits && flags & ENTRY_RECORDED)
         bit_set(chunk->recorded_bits, slot);
     index->ready++;
-    chunk->is_stale = true;
-    if (survives(index)) {
-        chunk_changed(store, chunk);
-        index_changed(index);
-    }
+    entry_changed(store, chunk);
+    index_changed(index);
     return index->next_sequence++;
 }
 
@@ -487,14 +489,15 @@ static struct chunk *taken_chunk(struct index *index, uint64_t sequence, uint32_
     return chunk;
 }
 
-void index_return(struct index *index, uint64_t sequence, bool count)
+/* Puts it back; its entry, or NULL: it is not in memory, or damaged and stays away. */
+static struct entry *put_back(struct index *index, uint64_t sequence, struct chunk **in)
 {
     uint32_t slot;
-    struct chunk *chunk = taken_chunk(index, sequence, &slot);
+    struct chunk *chunk = *in = taken_chunk(index, sequence, &slot);
     struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;
     index->taken--;
     if (entry && entry->flags & ENTRY_DAMAGED)
-        return;
+        return NULL;
     bit_set(chunk->ready_bits, slot);
     chunk->ready++;
     index->ready++;
@@ -502,11 +505,25 @@ void index_return(struct index *index, uint64_t sequence, bool count)
         index->cursor = sequence;
     if (sequence < index->read_until)
         index->read_until = sequence;
-    if (count && entry && entry->delivery_count < UINT16_MAX) {
-        entry->delivery_count++;
-        chunk->version++;
-        chunk->is_stale = true;
-    }
+    return entry;
+}
+
+void index_return(struct index *index, uint64_t sequence)
+{
+    struct chunk *chunk;
+    put_back(index, sequence, &chunk);
+}
+
+void index_redeliver(struct index *index, uint64_t sequence)
+{
+    struct chunk *chunk;
+    struct entry *entry = put_back(index, sequence, &chunk);
+    if (!entry || entry->delivery_count == UINT16_MAX)
+        return;
+    entry->delivery_count++;
+    entry_changed(index->store, chunk);
+    /* No record says it, so that nothing else would bring the checkpoint on. */
+    index->store->image.is_changed |= survives(index);
 }
 
 void index_settle(struct index *index, uint64_t sequence)
@@ -665,11 +682,9 @@ void index_restore(struct index *index, uint64_t sequence, struct place place,
     chunk->slots = slot + 1;
     chunk->live++;
     chunk->ready++;
-    chunk->version++;
-    chunk->is_stale = true;
     index->ready++;
     index->next_sequence = sequence + 1;
-    chunk_changed(index->store, chunk);
+    entry_changed(index->store, chunk);
     index_changed(index);
 }
 
@@ -716,11 +731,9 @@ void index_insert(struct index *index, uint64_t sequence, struct place place,
     chunk->live += !is_there;
     chunk->ready += !is_there;
     index->ready += !is_there;
-    chunk->version++;
-    chunk->is_stale = true;
     if (sequence >= index->next_sequence)
         index->next_sequence = sequence + 1;
-    chunk_changed(index->store, chunk);
+    entry_changed(index->store, chunk);
     index_changed(index);
 }
 
@@ -731,15 +744,13 @@ static void replay_settle_slot(struct index *index, struct chunk *chunk, uint32_
     bit_clear(chunk->ready_bits, slot);
     chunk->live--;
     chunk->ready--;
-    chunk->version++;
     index->ready--;
     if (entry) {
         entry_release(index->store, chunk, entry);
-        chunk->is_stale = true;
+        entry_changed(index->store, chunk);
     } else {
         chunk_unreleased(index->store, chunk);
     }
-    chunk_changed(index->store, chunk);
 }
 
 void index_replay_settle(struct index *index, uint64_t first, uint64_t count)

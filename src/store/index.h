@@ -74,8 +74,11 @@ struct taken {
 /* Takes the first ready message. With `settle` it is settled in the same step (a delivery that
  * needs no acknowledgement). */
 enum index_result index_take(struct index *index, bool settle, struct taken *taken);
-/* Puts a taken message back to its old place. `count`: this counts as a delivery. */
-void index_return(struct index *index, uint64_t sequence, bool count);
+/* Puts a taken message back to its old place. */
+void index_return(struct index *index, uint64_t sequence);
+/* The same, and it counts as once more that it came back, unless its entry is out of memory. A
+ * restart knows what the last checkpoint knew of that. */
+void index_redeliver(struct index *index, uint64_t sequence);
 /* Ends a taken message. */
 void index_settle(struct index *index, uint64_t sequence);
 /* Brings a taken message back to look at (to dead-letter it). INDEX_OK: *message is a reference of

@@ -37,7 +37,11 @@ struct entry *index_entry(struct index *index, uint64_t sequence, struct chunk *
 /* Makes it appear on the list of those awake. */
 void index_wake(struct index *index);
 void index_changed(struct index *index);
+/* What the next checkpoint says of the chunk is another thing than what the last one said. */
 void chunk_changed(struct store *store, struct chunk *chunk);
+/* An entry in memory was made, was changed or is gone: its blob does not have it so, one that is
+ * being written neither, and the next checkpoint has to say so. */
+void entry_changed(struct store *store, struct chunk *chunk);
 /* What a live entry holds is given back; its bits are the caller's business. */
 void entry_release(struct store *store, struct chunk *chunk, struct entry *entry);
 /* The message is in memory again, or first: the entry takes the reference. */

@@ -221,9 +221,7 @@ static void finish_chunk(struct store *store, struct mend_want *want, bool is_ex
     uint32_t lost = take_in(store, want, is_exact);
     chunk->unreleased = 0;
     chunk->is_old = false;
-    chunk->is_stale = true;
-    chunk->version++;
-    chunk_changed(store, chunk);
+    entry_changed(store, chunk);
     list_remove(&chunk->cache_link);
     chunk_cache(store, chunk);
     store->image.is_changed = true;

@@ -176,9 +176,7 @@ static void set_aside(struct index *index, struct chunk *chunk, const struct rea
         chunk->ready--;
         index->ready--;
     }
-    chunk->version++;
-    chunk->is_stale = true;
-    chunk_changed(store, chunk);
+    entry_changed(store, chunk);
     store->stats.damaged++;
     char name[32];
     segment_name(name, entry->segment);

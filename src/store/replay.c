@@ -337,9 +337,7 @@ static const char *apply_moved(struct store *store, const struct record *record)
         entry->size = record->place.size;
         entry->destinations = payload.destinations;
         segment_hold(&store->journal, record->place, payload.destinations, true);
-        chunk->is_stale = true;
-        chunk->version++;
-        chunk_changed(store, chunk);
+        entry_changed(store, chunk);
     }
     return NULL;
 }

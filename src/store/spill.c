@@ -5,7 +5,7 @@
  * its other end, so they are needed last. Those that nobody took for a second go oldest first.
  * What was recorded costs nothing to be rid of, and memory that is used again is cheaper than new
  * memory: of such bodies less is kept. */
-#include <stdio.h>
+#include <assert.h>
 
 #include "base/mem.h"
 #include "store/internal.h"
@@ -396,8 +396,10 @@ void chunk_want(struct store *store, struct chunk *chunk)
 
 void chunk_unreleased(struct store *store, struct chunk *chunk)
 {
-    /* When most of it is gone it is loaded, or its messages would keep their room on the disk for
-     * as long as one of them is not settled. */
+    assert(!chunk->entries && chunk->unreleased < chunk->slots);
+    chunk_changed(store, chunk);
+    /* When most of it is gone it is loaded, or its messages would keep their room on the disk for as
+     * long as one of them is not settled. */
     if (++chunk->unreleased >= chunk->slots / 2 + 1 && list_is_empty(&chunk->cache_link))
         list_push_back(&store->memory.unreleased, &chunk->cache_link);
 }
@@ -456,7 +458,7 @@ static bool page_out(struct store *store, struct chunk *chunk, uint32_t slot)
         batch_add_message(&store->journal, RECORD_PAGED, entry->message, &destination, 1);
     entry->flags |= ENTRY_PAGED;
     chunk->version++;
-    chunk->is_stale = true;
+    chunk->is_stale = true; /* a checkpoint says nothing of it, as it does not survive */
     store->stats.bodies_paged++;
     return true;
 }

@@ -286,7 +286,7 @@ static void do_take(struct campaign *c)
     message_unref(&c->pool, taken.message);
     if (store_stats(c->store)->damaged) {
         /* The disk would not read: what was set aside is missing until the next start. */
-        index_return(queue->index, taken.sequence, false);
+        index_return(queue->index, taken.sequence);
         return;
     }
     if (!item || item->id != id) {
@@ -323,7 +323,10 @@ static void do_settle(struct campaign *c, bool back)
     if (!item)
         return;
     if (back) {
-        index_return(queue->index, item->sequence, below(c, 2));
+        if (below(c, 2))
+            index_redeliver(queue->index, item->sequence);
+        else
+            index_return(queue->index, item->sequence);
         item->life = READY;
     } else {
         index_settle(queue->index, item->sequence);
@@ -531,7 +534,7 @@ static size_t read_queue(struct campaign *c, struct model_queue *queue, struct i
             .id = id, .sequence = taken.sequence, .delivered = taken.redelivered, .survives = true};
     }
     for (size_t i = 0; i < count; i++)
-        index_return(queue->index, seen[i].sequence, false);
+        index_return(queue->index, seen[i].sequence);
     return count;
 }
 

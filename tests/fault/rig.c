@@ -408,7 +408,7 @@ void rig_settle(struct rig *rig, int q, bool back)
             continue;
         item->is_taken = false;
         if (back) {
-            index_return(queue->index, item->sequence, true);
+            index_redeliver(queue->index, item->sequence);
         } else {
             item->settled = rig_filling(rig);
             index_settle(queue->index, item->sequence);

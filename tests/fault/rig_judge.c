@@ -49,7 +49,7 @@ static bool read_queue(struct rig *rig, struct rig_queue *queue, struct seen *se
                                                        .was_delivered = taken.redelivered};
     }
     for (size_t i = 0; i < seen->count; i++)
-        index_return(queue->index, seen->items[i].sequence, false);
+        index_return(queue->index, seen->items[i].sequence);
     return sound;
 }
 

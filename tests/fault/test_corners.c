@@ -661,7 +661,7 @@ TEST(damaged_and_returned)
     turns(&bench, 60, 100);
     struct chunk *chunk = index_chunk(bench.index, sequence);
     ok(chunk && !chunk->entries, "its entry is out of memory");
-    index_return(bench.index, sequence, false);
+    index_return(bench.index, sequence);
     for (int i = 0; i < 50; i++) {
         struct taken taken;
         if (index_take(bench.index, true, &taken) == INDEX_OK)
@@ -992,7 +992,7 @@ TEST(a_large_queue_is_purged_bit_by_bit)
     is_int(take(&bench, false), 0, "none can be taken");
     ok(message_pool_bytes(&bench.pool) > MANY * 200 / 2, "their memory is still there");
     publish(&bench, 200);
-    index_return(bench.index, 2, false);
+    index_return(bench.index, 2);
     release_turns(&bench);
     is_int(live_entries(&bench), 1, "of what was written, one that was taken is left");
     is_int(take(&bench, false), 2, "one that was taken, and came back");

@@ -6,6 +6,44 @@
 #include "tests/fault/bench.h"
 #include "tests/lib/tap.h"
 
+/* ---- deliveries ---- */
+
+/* How often the first message was said to have come back; it is taken for that. */
+static uint32_t count_of_first(struct bench *bench)
+{
+    struct taken taken;
+    for (int i = 0; i < 50; i++) {
+        if (index_take(bench->queue[0], false, &taken) == INDEX_OK) {
+            message_unref(&bench->pool, taken.message);
+            return taken.delivery_count;
+        }
+        bench_turns(bench, 1, 20);
+    }
+    bail("a message is not to be had");
+    return 0;
+}
+
+/* That a message came back and nothing else is in no record: a checkpoint must have it. */
+TEST(returns_are_counted_over_a_restart)
+{
+    struct bench bench;
+    bench_init(&bench);
+    bench_open(&bench);
+    for (int i = 0; i < 3; i++)
+        bench_publish(&bench, 1, 10);
+    is_int(count_of_first(&bench), 0, "a new message did not come back");
+    bench_turns(&bench, 4, bench.options.checkpoint_ms);
+    is_int(bench.store->stats.checkpoints, 1,
+           "a checkpoint is written, and nothing is left to say");
+    index_redeliver(bench.queue[0], 1);
+    bench_turns(&bench, 4, bench.options.checkpoint_ms);
+    is_int(bench.store->stats.checkpoints, 2, "the return is worth a checkpoint");
+    store_close(bench.store);
+    bench_open(&bench);
+    is_int(count_of_first(&bench), 1, "it came back once, after an orderly end too");
+    bench_free(&bench);
+}
+
 /* ---- numbers ---- */
 
 static void crash_and_open(struct bench *bench)
@@ -355,6 +393,7 @@ TEST(damaged_is_not_moved)
 
 int main(void)
 {
+    RUN(returns_are_counted_over_a_restart);
     RUN(settled_in_one_queue_of_two);
     RUN(numbers_of_settles_are_used);
     RUN(numbers_go_on_above_the_mark);

@@ -319,14 +319,19 @@ enum index_result index_take(struct index *index, bool settle, struct taken *tak
     return INDEX_EMPTY;
 }
 
-void index_return(struct index *index, uint64_t sequence, bool count)
+void index_return(struct index *index, uint64_t sequence)
 {
     struct item *item = item_find(index, sequence);
     assert(item && item->is_taken);
     item->is_taken = false;
-    item->returned += count;
     index->ready++;
     index->taken--;
+}
+
+void index_redeliver(struct index *index, uint64_t sequence)
+{
+    item_find(index, sequence)->returned++;
+    index_return(index, sequence);
 }
 
 void index_settle(struct index *index, uint64_t sequence)

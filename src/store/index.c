@@ -6,7 +6,6 @@
 #include "base/planted.h"
 #include "store/internal.h"
 
-enum { MESSAGE_ABOUT = 128 }; /* memory of a message beside its body */
 enum { CHUNK_FIRST = 8, MARK_SOON_MS = 1000, MARK_STEPS_MAX = 64 };
 
 struct index *index_new(struct store *store, uint64_t id)
@@ -659,13 +658,14 @@ static struct chunk *chunk_for_restore(struct index *index, uint64_t sequence, u
 static void put_recorded(struct store *store, struct chunk *chunk, uint32_t slot, struct place place,
                          const struct message_payload *payload)
 {
-    chunk->entries[slot] = (struct entry){.segment = place.segment,
-                                          .offset = place.offset,
-                                          .size = place.size,
-                                          .destinations = payload->destinations,
-                                          .expires_ms = payload->expires_ms,
-                                          .priority = payload->priority,
-                                          .flags = ENTRY_RECORDED};
+    chunk->entries[slot] = (struct entry){
+        .segment = place.segment,
+        .offset = place.offset,
+        .size = place.size,
+        .destinations = payload->destinations,
+        .expires_ms = planted(PLANTED_REPLAYED_EXPIRY_LOST) ? 0 : payload->expires_ms,
+        .priority = payload->priority,
+        .flags = ENTRY_RECORDED};
     segment_hold(&store->journal, place, payload->destinations, true);
     bit_set(chunk->live_bits, slot);
     bit_set(chunk->ready_bits, slot);

@@ -42,6 +42,8 @@ void chunk_changed(struct store *store, struct chunk *chunk);
 /* An entry in memory was made, was changed or is gone: its blob does not have it so, one that is
  * being written neither, and the next checkpoint has to say so. */
 void entry_changed(struct store *store, struct chunk *chunk);
+enum { MESSAGE_ABOUT = 128 }; /* memory of a message beside its body */
+
 /* What a live entry holds is given back; its bits are the caller's business. */
 void entry_release(struct store *store, struct chunk *chunk, struct entry *entry);
 /* The message is in memory again, or first: the entry takes the reference. */

@@ -1,6 +1,7 @@
 #include "tests/fault/bench.h"
 
 #include "base/mem.h"
+#include "tests/lib/store_audit.h"
 #include "tests/lib/tap.h"
 
 void bench_init(struct bench *bench)
@@ -65,6 +66,9 @@ static void turn(struct bench *bench, uint64_t ms)
            (!bench->is_reader_held && worker_step(bench->reader)))
         continue;
     store_tick(bench->store, bench->now_ms);
+    const char *fault = store_audit(bench->store);
+    if (fault)
+        bail("what must hold of a store does not: %s", fault);
     while (store_take_awake(bench->store))
         continue;
 }

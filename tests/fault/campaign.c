@@ -16,6 +16,7 @@
 #include "disk_memory.h"
 #include "kv_memory.h"
 #include "store/store.h"
+#include "store_audit.h"
 
 enum { QUEUES = 5, NAMES = 8, TAKEN_MAX = 4096 };
 
@@ -408,6 +409,10 @@ static void do_tick(struct campaign *c)
     store_tick(c->store, c->now_ms);
     while (store_take_awake(c->store))
         ;
+    /* It reads the key-value store, whose calls are counted where they may fail. */
+    const char *wrong = c->o->disk_faults ? NULL : store_audit(c->store);
+    if (wrong)
+        fail(c, "what must hold of the store does not: %s", wrong);
     note_durable(c);
 }
 

@@ -335,7 +335,8 @@ static const char *apply_moved(struct store *store, const struct record *record)
         entry->segment = record->place.segment;
         entry->offset = record->place.offset;
         entry->size = record->place.size;
-        entry->destinations = payload.destinations;
+        if (!planted(PLANTED_MOVED_SHARE_KEPT))
+            entry->destinations = payload.destinations;
         segment_hold(&store->journal, record->place, payload.destinations, true);
         entry_changed(store, chunk);
     }

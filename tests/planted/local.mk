@@ -46,6 +46,7 @@ check_PROGRAMS += \
 	%D%/test_full_disk \
 	%D%/test_order \
 	%D%/test_short_disk \
+	%D%/test_replayed \
 	%D%/test_wait
 
 %C%_leveretd_SOURCES = src/leveretd.c
@@ -77,6 +78,9 @@ check_PROGRAMS += \
 
 %C%_test_order_SOURCES = tests/fault/test_order.c
 %C%_test_order_LDADD = libleveret_bench.a $(PLANTED_LDADD)
+
+%C%_test_replayed_SOURCES = tests/fault/test_replayed.c
+%C%_test_replayed_LDADD = libleveret_bench.a $(PLANTED_LDADD)
 
 %C%_test_wait_SOURCES = tests/unit/test_wait.c
 %C%_test_wait_LDADD = $(PLANTED_LDADD)

@@ -67,7 +67,6 @@ LEAVING_NOT_TOLD test_broker_apply
 CONFIRM_EARLY TAP_ONLY=thousands_wait test_wait
 CONFIRMS_MERGED TAP_ONLY=waits_have_no_gaps test_wait
 GET_COUNTED_DOWN runner $scripts/get_beside_prefetch.amqp
-<<<<<<< HEAD
 NO_SYNC $simulate
 NO_MARK $simulate
 NO_FOLDER_SYNC $simulate
@@ -94,10 +93,8 @@ REDELIVERED_FORGOTTEN $simulate
 RETURNED_USES_CREDIT $simulate
 DIRECTLY_OUT_OF_TURN $simulate
 COMMIT_SETTLES_NOTHING $simulate
-=======
 REPLAYED_EXPIRY_LOST test_replayed
 MOVED_SHARE_KEPT test_replayed
->>>>>>> 6e052aa (tests: what is replayed is what was)
 TABLE
 }
 

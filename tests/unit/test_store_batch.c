@@ -14,14 +14,16 @@ static void begin(void)
     store = mem_zalloc(sizeof(*store));
     batch = mem_zalloc(sizeof(*batch));
     batch->number = 9;
-    store->filling = batch;
+    store->journal.filling = batch;
     store->options.pool = &pool;
-    store->now_ms = 1000;
+    store->journal.options = &store->options;
+    store->journal.stats = &store->stats;
+    store->journal.now_ms = 1000;
 }
 
 static void end(void)
 {
-    batch_free(store, batch);
+    batch_free(&store->journal, batch);
     mem_free(store);
     message_pool_free(&pool);
 }
@@ -33,7 +35,7 @@ static struct message *add_message(uint32_t body_size, uint32_t destinations)
         message_new(&pool, bytes_str("x"), bytes_str("k"), bytes_of("\0\0", 2), body_size);
     memset(message_body_start(message), 'b', body_size);
     message->body_filled = body_size;
-    batch_add_message(store, RECORD_MESSAGE, message, to, destinations);
+    batch_add_message(&store->journal, RECORD_MESSAGE, message, to, destinations);
     return message;
 }
 
@@ -57,15 +59,15 @@ TEST(what_is_settled_in_time_is_never_written)
         messages[i] = add_message(100, 1);
     uint64_t of_one = batch->records_size / 3;
     ok(messages[0]->refs == 2 && messages[0]->batch == 9, "a message is the batch's, too");
-    batch_elide(store, messages[1]);
+    batch_elide(&store->journal, messages[1]);
     is_int(messages[1]->refs, 1, "one that is settled is not");
     is_int(messages[1]->batch, 0, "and has no place in it");
     is_int(batch->records_size, of_one * 2, "its record is not counted");
     is_int(batch->count, 3, "though its slot is there, as another one follows");
-    batch_elide(store, messages[2]);
+    batch_elide(&store->journal, messages[2]);
     is_int(batch->count, 1, "until that goes");
     ok(!batch_is_empty(batch), "the first one is left");
-    batch_elide(store, messages[0]);
+    batch_elide(&store->journal, messages[0]);
     ok(batch_is_empty(batch) && batch->count == 0, "then nothing");
     is_int(batch->bytes.size + batch->size + batch->records_size, 0, "which takes nothing");
     is_int(store->stats.records_elided, 3, "three were saved");
@@ -84,14 +86,14 @@ TEST(sizes_are_those_of_its_records)
         uint32_t body_size = i % 5 ? 10 + i : INSERT_MIN + i - 5;
         messages[i] = add_message(body_size, 1 + i % 2);
         long_bodies += body_size >= INSERT_MIN ? body_size : 0;
-        batch_add(store, RECORD_DELIVERED, bytes_of("0123456789", i % 10));
+        batch_add(&store->journal, RECORD_DELIVERED, bytes_of("0123456789", i % 10));
         wrong += batch->records_size != sum_of_records() || batch->inserts_size != long_bodies;
     }
     is_int(wrong, 0, "when records come");
     for (uint32_t i = 0; i < 40; i++) {
         uint32_t at = i * 7 % 40;
         long_bodies -= messages[at]->body_size >= INSERT_MIN ? messages[at]->body_size : 0;
-        batch_elide(store, messages[at]);
+        batch_elide(&store->journal, messages[at]);
         message_unref(&pool, messages[at]);
         wrong += batch->records_size != sum_of_records() || batch->inserts_size != long_bodies;
     }
@@ -117,16 +119,16 @@ TEST(settles_become_ranges)
     uint64_t last = 0, count;
     begin();
     for (uint64_t sequence = 5; sequence < 8; sequence++)
-        batch_add_settle(store, &one, sequence, 1);
-    batch_add_settle(store, &gone, 1, 1);
-    batch_add_settle(store, &one, 100, 1);
-    batch_add_settle(store, &other, 1, 50);
-    batch_add_settle(store, &one, 3, 1);
-    batch_add_settle(store, &one, 4, 1);
-    batch_add_settle(store, &one, (uint64_t)1 << 40, 1);
+        batch_add_settle(&store->journal, &one.settles, one.id, sequence, 1);
+    batch_add_settle(&store->journal, &gone.settles, gone.id, 1, 1);
+    batch_add_settle(&store->journal, &one.settles, one.id, 100, 1);
+    batch_add_settle(&store->journal, &other.settles, other.id, 1, 50);
+    batch_add_settle(&store->journal, &one.settles, one.id, 3, 1);
+    batch_add_settle(&store->journal, &one.settles, one.id, 4, 1);
+    batch_add_settle(&store->journal, &one.settles, one.id, (uint64_t)1 << 40, 1);
     ok(!batch_is_empty(batch) && batch->count == 0, "they are no records yet");
-    batch_forget_settles(store, &gone);
-    batch_close_settles(store);
+    batch_forget_settles(&store->journal, &gone.settles);
+    batch_close_settles(&store->journal);
     is_int(batch->count, 2, "then one for each queue, but not for one that is gone");
     is_int(store->stats.settles_written, 2, "which is counted");
     is_int(batch->records_size, sum_of_records(), "and takes what it takes");
@@ -147,16 +149,16 @@ TEST(its_age_is_that_of_its_first_record)
 {
     begin();
     struct message *message = add_message(10, 1);
-    store->now_ms = 2000;
-    batch_add(store, RECORD_DELIVERED, bytes_str("x"));
+    store->journal.now_ms = 2000;
+    batch_add(&store->journal, RECORD_DELIVERED, bytes_str("x"));
     is_int(batch->since_ms, 1000, "not of the last");
     message_unref(&pool, message);
     end();
     begin();
     message = add_message(10, 1);
-    batch_elide(store, message);
-    store->now_ms = 3000;
-    batch_add(store, RECORD_DELIVERED, bytes_str("x"));
+    batch_elide(&store->journal, message);
+    store->journal.now_ms = 3000;
+    batch_add(&store->journal, RECORD_DELIVERED, bytes_str("x"));
     is_int(batch->since_ms, 3000, "nor of one that has left it");
     message_unref(&pool, message);
     end();
@@ -165,10 +167,10 @@ TEST(its_age_is_that_of_its_first_record)
 TEST(names_know_their_batch)
 {
     begin();
-    batch_add(store, RECORD_DELIVERED, bytes_str("mark"));
-    is_int(store->names_batch, 0, "a mark is no name");
-    batch_add(store, RECORD_PUT, bytes_str("name"));
-    is_int(store->names_batch, 9, "a name is");
+    batch_add(&store->journal, RECORD_DELIVERED, bytes_str("mark"));
+    is_int(store->journal.names_batch, 0, "a mark is no name");
+    batch_add(&store->journal, RECORD_PUT, bytes_str("name"));
+    is_int(store->journal.names_batch, 9, "a name is");
     end();
 }
 

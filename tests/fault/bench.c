@@ -67,8 +67,10 @@ static void turn(struct bench *bench, uint64_t ms)
         continue;
     store_tick(bench->store, bench->now_ms);
     const char *fault = store_audit(bench->store);
-    if (fault)
-        bail("what must hold of a store does not: %s", fault);
+    if (fault) {
+        ok(false, "what must hold of a store: %s", fault);
+        bail("it cannot go on");
+    }
     while (store_take_awake(bench->store))
         continue;
 }

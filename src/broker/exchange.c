@@ -113,8 +113,10 @@ void exchange_apply(struct vhost *vhost, const struct change *change)
 
 bool exchange_is_not_default(struct bytes name, struct error *error)
 {
-    return name.size != 0 || error_set(error, REPLY_ACCESS_REFUSED,
-                                       "operation not permitted on the default exchange");
+    char room[NAME_MAX_SIZE];
+    return name_strip(name, room).size != 0 ||
+           error_set(error, REPLY_ACCESS_REFUSED,
+                     "operation not permitted on the default exchange");
 }
 
 static bool check_equivalent(const struct exchange *exchange, const struct exchange_kind *kind,

@@ -101,6 +101,13 @@ static bool is_leaving(const struct restore *restore, const struct change *bindi
     return false;
 }
 
+static void forget_binding(struct restore *restore, const struct change *change)
+{
+    struct change gone = *change;
+    gone.is_delete = true;
+    catalogue_apply(restore->broker, &gone, ON_RECORD);
+}
+
 /* A binding without one of its ends. */
 static void drop_binding(struct restore *restore, const struct change *change, bool has_source,
                          bool has_destination)
@@ -110,9 +117,7 @@ static void drop_binding(struct restore *restore, const struct change *change, b
         fail(restore, change, "one of its ends is missing");
         return;
     }
-    struct change gone = *change;
-    gone.is_delete = true;
-    catalogue_apply(restore->broker, &gone, ON_RECORD);
+    forget_binding(restore, change);
 }
 
 /* Decided once more, as it was when it was made. */
@@ -140,7 +145,9 @@ static void restore_binding(struct restore *restore, const struct vhost *vhost,
     };
     bool has_source = vhost_exchange(vhost, change->source);
     bool has_destination = request.queue || request.exchange;
-    if (!has_source || !has_destination)
+    if (change->source.size == 0) /* could be bound once, by a name of line ends, and means nothing */
+        forget_binding(restore, change);
+    else if (!has_source || !has_destination)
         drop_binding(restore, change, has_source, has_destination);
     else if (!table_check(change->arguments))
         fail(restore, change, "its arguments are malformed");

@@ -388,6 +388,9 @@ void space_needed(struct journal *journal)
     add_reserve(journal, job, RESERVE_INDEX);
     if (is_empty(job))
         add_rest(journal, job, 0);
+    /* Without a checkpoint nothing that is dead goes, and this one is made again as soon as it does. */
+    if (is_empty(job))
+        add_reserve(journal, job, RESERVE_START);
     release(journal, job);
 }
 

@@ -227,6 +227,25 @@ TEST(what_makes_no_sense_is_left_out_when_salvaged)
     bench_free(&bench);
 }
 
+/* A name that was nothing but a line end could be bound to once. */
+TEST(a_binding_to_the_default_exchange_is_dropped)
+{
+    struct broker broker;
+    char error[300] = "";
+    bench_new(&bench);
+    struct store *store = store_fake_new(&bench.pool);
+    broker_init(&broker, store, &bench.pool, &bench.random, &bench.log, 0);
+    store_fake_put(store, bytes_of("\1\1/", 3), bytes_of("\1", 1));
+    store_fake_put(store, bytes_of("\4\1/\1q", 5), bytes_of("\1\7\0\0\0\0\0\0\0\0\0", 11));
+    store_fake_put(store, bytes_of("\5\1/\0\4\1q\1k", 9), bytes_of("\1\0", 2));
+    ok(broker_restore(&broker, error, sizeof(error)), "the broker starts: %s", error);
+    is_int(store_fake_entries_of(store, 5), 0, "and it is on no record any more");
+    is_int(store_fake_entries_of(store, 4), 1, "while its queue is");
+    broker_free(&broker);
+    store_fake_free(store);
+    bench_free(&bench);
+}
+
 int main(void)
 {
     RUN(a_new_store_gets_the_usual_things);
@@ -236,5 +255,6 @@ int main(void)
     RUN(sha256_is_as_published);
     RUN(what_makes_no_sense_stops_the_start);
     RUN(what_makes_no_sense_is_left_out_when_salvaged);
+    RUN(a_binding_to_the_default_exchange_is_dropped);
     return done();
 }

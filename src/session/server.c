@@ -1,6 +1,7 @@
-/* The object that has it all, and its turn. Everything that happens later than the input that
- * caused it happens in `tick`, in one order: dead letters, input that had to wait, deliveries, the
- * store, what the store has made durable, timers, alarms. */
+/* The object that has it all, and its turn. Everything that happens later than the input that caused
+ * it happens in `tick`, in one order: what the broker does by itself, what is left of channels and
+ * connections that have ended, input that had to wait, commits, deliveries, the store, what the store
+ * has made durable, timers, alarms. */
 #include "session/server.h"
 
 #include "base/mem.h"

@@ -1,7 +1,7 @@
 /* A wait is made for each channel and promise, not for each message: all publishes of a channel in
  * one turn end with the same batch. It is on its channel's list, and has a part on the list of each log
  * that it waits for. Tickets of a log end in order, so that a turn looks only at the front of each
- * log's list.
+ * log's list; one that asks for what was decided before may wait a little longer behind the others.
  *
  * Confirms of a channel go out in runs: from the first that is not confirmed yet as far as all are
  * done, in one ack with `multiple`; those that are done behind one that is not, one by one. */

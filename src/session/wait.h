@@ -47,7 +47,7 @@ struct wait_part {
 };
 
 struct wait {
-    struct list channel_link; /* in channel->waiting_replies or channel->confirms */
+    struct list channel_link; /* in channel->waiting_replies or channel->confirms_waiting */
     struct channel *channel;
     enum wait_kind kind;
     enum wait_state state; /* done when all parts are durable, failed with the first that fails */

@@ -105,7 +105,9 @@ static void forget_binding(struct restore *restore, const struct change *change)
 {
     struct change gone = *change;
     gone.is_delete = true;
-    catalogue_apply(restore->broker, &gone, ON_RECORD);
+    catalogue_apply(restore->broker, &gone, OFF_RECORD);
+    /* Last, as the change is read from there. */
+    store_catalogue_delete(restore->broker->store, restore->key);
 }
 
 /* A binding without one of its ends. */

@@ -1962,7 +1962,8 @@ static void forget_known(struct own_queue_of *queue, const struct entry *entry)
 {
     struct entries *both[] = {&queue->ready, &queue->ghosts};
     for (int i = 0; i < 2; i++)
-        if (entry >= both[i]->at && entry < both[i]->at + both[i]->count)
+        if (both[i]->count && entry >= both[i]->at &&
+            entry < both[i]->at + both[i]->count)
             take_entry(both[i], (size_t)(entry - both[i]->at));
 }
 

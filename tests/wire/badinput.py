@@ -234,8 +234,8 @@ def interleaved(t):
                            (3, b"on", b"tw"), (3, b"e1", b"o2")):
         out += FRAME(kind, 1, one) + FRAME(kind, 2, two)
     c.send_raw(out)
-    c.get_soon(q, no_ack=False)
-    equal(sorted([c.get_soon(q).body, ] + [b"one1"]), [b"one1", b"two2"], "bodies")
+    bodies = [c.get_soon(q).body for _ in range(2)]
+    equal(sorted(bodies), [b"one1", b"two2"], "bodies")  # in either order: two channels
 
 
 # ---- sizes

@@ -6,6 +6,7 @@
 #include "amqp/frame.h"
 #include "amqp/text.h"
 #include "broker/exchange.h"
+#include "broker/queue_declare.h"
 #include "tests/lib/tap.h"
 #include "tests/script/world.h"
 
@@ -46,14 +47,16 @@ static void send(struct client *client, const struct buffer *bytes)
     world_settle(&world);
 }
 
-/* Greets, logs in and opens channel 1. */
+/* Greets, logs in and opens channel 1. Understands basic.cancel from the broker. */
 static void open_connection(struct client *client)
 {
     struct buffer bytes = {0};
     world_dial(&world, client, true);
     buffer_add(&bytes, "AMQP\0\0\x09\x01", 8);
     add_method(&bytes, 0, "connection.start-ok mechanism=PLAIN "
-                          "response=\"\\x00guest\\x00guest\" locale=en_US");
+                          "response=\"\\x00guest\\x00guest\" locale=en_US "
+                          "client_properties={capabilities:table "
+                          "{consumer_cancel_notify:bool true}}");
     add_method(&bytes, 0, "connection.tune-ok channel_max=2047 frame_max=131072 heartbeat=0");
     add_method(&bytes, 0, "connection.open virtual_host=/");
     add_method(&bytes, 1, "channel.open");
@@ -554,8 +557,55 @@ TEST(all_are_settled_in_parts)
     }
 }
 
+/* ---- a queue that nobody asked to be deleted ---- */
+
+/* How often the broker has sent this method, in what the client has received; no body holds its bytes. */
+static int received(const struct client *client, uint32_t id)
+{
+    uint8_t bytes[4] = {(uint8_t)(id >> 24), (uint8_t)(id >> 16), (uint8_t)(id >> 8), (uint8_t)id};
+    int count = 0;
+    for (size_t at = 0; at + 4 <= client->in.size; at++)
+        count += memcmp(client->in.data + at, bytes, 4) == 0;
+    return count;
+}
+
+TEST(consumers_are_told_of_a_queue_that_goes_by_itself)
+{
+    struct client *one = &world.clients[0], *other = &world.clients[1];
+    struct buffer bytes = {0};
+    world_new(&world, false);
+    open_connection(one);
+    open_connection(other);
+    declare(one, "queue.declare queue=q");
+    declare(one, "basic.consume queue=q consumer_tag=a");
+    declare(one, "basic.consume queue=q consumer_tag=b no_ack=1");
+    declare(other, "basic.consume queue=q consumer_tag=c");
+    declare(other, "basic.qos prefetch_count=1 global=1");
+    add_publish(&bytes, "", "q", '1');
+    add_publish(&bytes, "", "q", '2');
+    add_publish(&bytes, "", "q", '3');
+    send(other, &bytes);
+    is_int(received(one, METHOD_BASIC_DELIVER) + received(other, METHOD_BASIC_DELIVER), 3,
+           "each has one message");
+    queue_delete(queue_of("q"));
+    world_settle(&world);
+    is_int(received(one, METHOD_BASIC_CANCEL), 2, "both of one channel are told");
+    is_int(received(other, METHOD_BASIC_CANCEL), 1, "so is that of the other connection");
+    declare(one, "basic.ack delivery_tag=0 multiple=1");
+    declare(one, "basic.cancel consumer_tag=a");
+    declare(other, "basic.nack delivery_tag=1 requeue=1");
+    declare(one, "queue.declare queue=q");
+    is_int(received(one, METHOD_CHANNEL_CLOSE) + received(other, METHOD_CHANNEL_CLOSE), 0,
+           "what they still had is dealt with");
+    is_int(ready("q"), 0, "and the name is free");
+    queue_delete(queue_of("q"));
+    world_free(&world);
+    buffer_free(&bytes);
+}
+
 int main(void)
 {
+    RUN(consumers_are_told_of_a_queue_that_goes_by_itself);
     RUN(a_connection_is_dropped_in_parts);
     RUN(a_channel_is_closed_in_parts);
     RUN(an_error_ends_a_channel_in_parts);

@@ -15,6 +15,11 @@ SIMULATION_SOURCES = \
 	%D%/simulation.h \
 	%D%/solo.c \
 	%D%/solo.h \
+	%D%/solo_internal.h \
+	%D%/solo_model.c \
+	%D%/solo_names.c \
+	%D%/solo_steps.c \
+	%D%/solo_survey.c \
 	%D%/work.c
 
 check_LIBRARIES += libleveret_simulation.a

@@ -1,0 +1,299 @@
+/* What the parts of an exact model know of each other: see solo.h. */
+#ifndef LEVERET_TESTS_SIM_SOLO_INTERNAL_H
+#define LEVERET_TESTS_SIM_SOLO_INTERNAL_H
+
+#include "tests/sim/sim.h"
+
+enum {
+    QUEUES_OF_ONE = 4,
+    EXCHANGES_OF_ONE = 4,
+    DEFAULT = EXCHANGES_OF_ONE, /* the default exchange */
+    NONE = -1,
+    BINDINGS_MAX = 24,
+    CONSUMERS_OF_ONE = 6,
+    CALLS_MAX = 64,
+    STEP_OPS = 8,
+    READY_MAX = 60,
+    UNACKED_MAX = 30,
+    TAG_SIZE = 16,
+    PLACES = 1024, /* between two that come one after the other */
+};
+enum { NAME_SIZE = 24 };
+enum kind { DIRECT, FANOUT, TOPIC, HEADERS, KINDS };
+enum mode { MODE_PLAIN, MODE_CONFIRM, MODE_TX, MODES };
+
+static const uint64_t pending_op = UINT64_MAX; /* of what may wait for its dead letter to be read */
+/* Routing keys; the last ones are for bindings only. */
+extern const char *const solo_keys[];
+enum { PUBLISH_KEYS = 5, KEYS = 8 };
+
+/* A message, as it lies in a queue. */
+struct entry {
+    uint64_t id, place, step;
+    uint64_t op;           /* with which it came, or went */
+    int exchange, key, cc; /* keys from KEYS on are names of queues; cc: NONE */
+    uint32_t size;
+    int h, g; /* its headers; 0: not there */
+    uint32_t deaths;
+    int died_in; /* a queue; NONE */
+    bool persistent;
+    bool is_seen;     /* so that it must say that it was delivered before, */
+    bool is_crossed;  /* or may, as a connection was lost meanwhile */
+    bool is_late;     /* a dead letter that may still be on its way */
+    bool is_doubtful; /* it need not be there, */
+    bool is_possible; /* or may, though it went */
+};
+
+struct entries {
+    struct entry *at;
+    size_t count, capacity;
+};
+
+struct own_queue_of {
+    bool exists, durable, auto_delete, exclusive, had_consumer;
+    bool is_unsure;  /* whether it is there: it will be deleted */
+    bool is_excused; /* messages may have gone unseen, to a socket that was lost */
+    int dlx, dlk;
+    uint64_t generation;
+    struct entries ready, ghosts; /* what went, and may come back after a crash */
+};
+
+struct own_exchange {
+    bool exists, durable, auto_delete, internal, is_unsure;
+    enum kind kind;
+    int alternate;
+};
+
+struct own_binding {
+    int source, queue, exchange, key, match;
+};
+
+struct own_unacked {
+    uint64_t tag, generation;
+    int queue, consumer; /* NONE: got */
+    struct entry entry;
+    bool is_settled; /* in the open transaction, */
+    enum settled how;
+    uint64_t order; /* in which they were settled */
+};
+
+struct own_consumer {
+    bool is_active, no_ack, exclusive;
+    int queue, priority;
+    uint32_t prefetch, unacked;
+    char tag[TAG_SIZE];
+};
+
+enum call_kind {
+    CALL_OTHER,
+    CALL_COUNT,
+    CALL_GET,
+    CALL_LOOK,
+    CALL_TOPOLOGY,
+    CALL_COMMIT,
+    CALL_ROLLBACK,
+    CALL_CLOSE
+};
+
+struct call {
+    enum call_kind kind;
+    uint64_t op;
+    int queue, exchange;
+    bool has_binding, is_change, is_empty, no_ack;
+    struct own_binding binding;
+    uint32_t least, most, consumers;
+    struct entry got;
+    uint64_t tag;
+};
+
+struct own_publish {
+    uint64_t id, op;
+    bool is_recorded, is_returned, is_answered;
+};
+
+enum survey {
+    SURVEY_NOT,
+    SURVEY_UNBIND,
+    SURVEY_QUEUES,
+    SURVEY_EXCHANGES,
+    SURVEY_CHECK,
+    SURVEY_LOOK,
+    SURVEY_RETURN
+};
+
+struct solo {
+    struct client *client;
+    enum mode mode;
+    struct own_queue_of queues[QUEUES_OF_ONE];
+    struct own_exchange exchanges[EXCHANGES_OF_ONE];
+    struct own_binding bindings[BINDINGS_MAX];
+    int bindings_count;
+    struct own_binding doubtful[BINDINGS_MAX * 2];
+    int doubtful_count;
+    struct own_consumer consumers[CONSUMERS_OF_ONE];
+    struct own_unacked *unacked;
+    size_t unacked_count, unacked_capacity;
+    struct call calls[CALLS_MAX];
+    int calls_count;
+    struct own_publish *publishes; /* of the channel, by number - 1 */
+    size_t publishes_count, publishes_capacity;
+    struct entry *tx_publishes;
+    size_t tx_count, tx_capacity;
+    uint64_t returns[256]; /* ids that are due, in order */
+    int returns_count;
+    int cancels_due;
+    uint32_t prefetch, prefetch_global;
+    uint64_t id_last, place_last, generation_last, tag_last, consumer_last;
+    uint64_t step, op, proved_op, durable_op, settle_last;
+    uint64_t epoch; /* of the machine, of the last connection */
+    uint32_t expected_code;
+    char expected_text[80];
+    bool is_stopped; /* the step sends no more */
+    bool has_connected, is_known, was_checked;
+    bool is_open;
+    enum survey survey;
+    int survey_at;
+    uint64_t survey_place;
+};
+
+/* What a message says of itself. */
+struct letter {
+    uint64_t id;
+    uint32_t deaths;
+    int died_in;
+};
+
+static inline struct sim *sim_of(const struct solo *solo)
+{
+    return solo->client->sim;
+}
+
+static inline struct solo *solo_of(const struct sim_channel *channel)
+{
+    return channel->client->solo;
+}
+
+static inline uint64_t below(const struct solo *solo, uint64_t limit)
+{
+    return sim_below(sim_of(solo), limit);
+}
+
+static inline bool chance(const struct solo *solo, uint64_t n)
+{
+    return sim_chance(sim_of(solo), n);
+}
+
+/* ---- solo_model.c ---- */
+
+/* Entries lie in the order of their places. */
+void entries_add(struct entries *entries, const struct entry *entry);
+struct entry entries_take(struct entries *entries, size_t at);
+void entries_clear(struct entries *entries);
+
+/* A name as bytes, which lie in `name`. */
+struct bytes solo_queue_text(const struct solo *solo, int queue, char name[NAME_SIZE]);
+struct bytes solo_exchange_text(const struct solo *solo, int exchange, char name[NAME_SIZE]);
+struct bytes solo_key_text(const struct solo *solo, int key, char name[NAME_SIZE]);
+
+/* Dead letters that may still be on their way to the queue, or to any. */
+uint32_t solo_count_late(const struct own_queue_of *queue);
+bool solo_has_late(const struct solo *solo);
+bool solo_has_consumers(const struct solo *solo);
+uint32_t solo_count_consumers(const struct solo *solo, int queue);
+/* The simulation has failed with this message of this queue. Returns false. */
+bool solo_fails(const struct solo *solo, const char *what, uint64_t id, int queue);
+
+/* Bits of the queues that a message reaches from an exchange. */
+uint32_t solo_route(const struct solo *solo, int exchange, const struct entry *letter);
+/* Puts a message into the queues of these bits. */
+void solo_enqueue(struct solo *solo, uint32_t queues, struct entry letter);
+/* Is it there after a restart? */
+bool solo_survives_in(const struct own_queue_of *queue, const struct entry *entry);
+/* A message has gone with this operation, and may come back after a crash; and was seen. */
+void solo_add_ghost(struct own_queue_of *queue, struct entry entry, uint64_t op);
+void solo_add_seen_ghost(struct own_queue_of *queue, struct entry entry, uint64_t op);
+/* Has the queue a dead-letter exchange that is there? */
+bool solo_sends_on(const struct solo *solo, const struct own_queue_of *queue);
+/* What a message becomes when its queue rejects it. */
+struct entry solo_letter_of(const struct solo *solo, int number, const struct entry *entry);
+
+/* A name goes, with all that goes with it. */
+void solo_remove_binding(struct solo *solo, int at);
+void solo_remove_exchange(struct solo *solo, int exchange);
+void solo_remove_queue(struct solo *solo, int queue);
+void solo_end_consumer(struct solo *solo, int number);
+
+/* A message was delivered, or got (`consumer` is NONE). */
+struct own_unacked *solo_add_unacked(struct solo *solo, uint64_t tag, int queue, int consumer,
+                                     const struct entry *entry);
+bool solo_channel_has_credit(const struct solo *solo);
+bool solo_consumer_has_credit(const struct own_consumer *consumer);
+/* Is there a consumer that should get a message? */
+bool solo_is_deliverable(const struct solo *solo);
+/* Is the queue still the one that it came from? */
+bool solo_is_of_queue(const struct solo *solo, const struct own_unacked *unacked);
+/* The unacknowledged message `at` is acknowledged, rejected, or returned. */
+void solo_settle_model(struct solo *solo, size_t at, enum settled how);
+/* May `at` come first, though others lie before it? */
+bool solo_may_be_first(const struct entries *ready, size_t at);
+/* May another than the first come first? */
+bool solo_is_ambiguous(const struct entries *ready);
+
+/* Reads what the channel's content says of itself; false: it is none of ours, or tells of BCC. */
+bool solo_read_letter(const struct sim_channel *channel, struct letter *letter);
+bool solo_is_same(const struct entry *entry, const struct letter *letter);
+/* Is what came as it was sent, and does it say rightly whether it was delivered before? Fails. */
+bool solo_check_content(const struct sim_channel *channel, const struct entry *entry, int queue);
+
+/* Sends a method whose answer is awaited; the caller notes in the call what the answer has to be.
+ */
+struct call *solo_call(struct sim_channel *channel, const union method *method, uint32_t reply,
+                       enum call_kind kind);
+/* What was sent last closes the channel, with this in its text. */
+void solo_expect_close(struct solo *solo, uint32_t code, const char *text);
+/* The answer counts the messages of this queue. */
+void solo_expect_count(struct solo *solo, struct call *next, int queue);
+
+/* ---- solo_names.c ---- */
+
+struct call *solo_send_queue_declare(struct sim_channel *channel, int queue,
+                                     const struct own_queue_of *as, bool passive);
+void solo_send_exchange_declare(struct sim_channel *channel, int exchange,
+                                const struct own_exchange *as, bool passive);
+void solo_send_binding(struct sim_channel *channel, const struct own_binding *binding,
+                       bool unbinds);
+/* Its number; NONE: there is no such binding. */
+int solo_find_binding(const struct solo *solo, const struct own_binding *binding);
+/* Operations of a step: each says whether it has done anything. */
+bool solo_op_declare_queue(struct sim_channel *channel);
+bool solo_op_delete_queue(struct sim_channel *channel);
+bool solo_op_purge(struct sim_channel *channel);
+bool solo_op_declare_exchange(struct sim_channel *channel);
+bool solo_op_delete_exchange(struct sim_channel *channel);
+bool solo_op_bind(struct sim_channel *channel);
+bool solo_op_unbind(struct sim_channel *channel);
+
+/* ---- solo_steps.c ---- */
+
+void solo_send_get(struct sim_channel *channel, int queue, bool no_ack, enum call_kind kind);
+void solo_send_settle_of(struct sim_channel *channel, uint64_t tag, bool multiple,
+                         enum settled how);
+/* Does the operations of the next step. */
+void solo_draw_step(struct sim_channel *channel);
+
+/* ---- solo_survey.c ---- */
+
+/* All that the channel had goes back. */
+void solo_end_channel(struct solo *solo);
+/* What was on its way is in doubt, and what may have gone with the channel. */
+void solo_doubt_all(struct solo *solo);
+/* Whatever comes may say that it was delivered before. */
+void solo_all_crossed(struct solo *solo);
+/* Everything will be looked at, step by step, before anything else is done. */
+void solo_begin_survey(struct solo *solo, bool restarted);
+void solo_survey_step(struct sim_channel *channel);
+/* The survey has got a message; it has got all of a queue. */
+void solo_looked_at(struct sim_channel *channel, const struct letter *letter);
+void solo_looked_through(struct solo *solo, int number);
+
+#endif

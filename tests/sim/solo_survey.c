@@ -1,0 +1,394 @@
+/* What a loss leaves in doubt, and a look at everything that removes the doubt. */
+#include "tests/sim/solo_internal.h"
+
+#include <stdio.h>
+
+/* ---- ends ---- */
+
+/* All that the channel had goes back. */
+void solo_end_channel(struct solo *solo)
+{
+    while (solo->unacked_count)
+        solo_settle_model(solo, solo->unacked_count - 1, SETTLED_NOT);
+    for (int i = 0; i < CONSUMERS_OF_ONE; i++)
+        if (solo->consumers[i].is_active)
+            solo_end_consumer(solo, i);
+    memset(solo->consumers, 0, sizeof(solo->consumers));
+    solo->calls_count = solo->returns_count = solo->cancels_due = 0;
+    solo->publishes_count = solo->tx_count = 0;
+    solo->tag_last = 0;
+    solo->prefetch = solo->prefetch_global = 0;
+    solo->expected_code = 0;
+    solo->is_stopped = true;
+}
+
+/* It may not have been got at all. */
+static void doubt_seen(struct solo *solo, const struct call *of)
+{
+    struct entries *ghosts = &solo->queues[of->queue].ghosts;
+    for (size_t i = 0; i < solo->unacked_count; i++)
+        if (solo->unacked[i].tag == of->tag)
+            solo->unacked[i].entry.is_seen = of->got.is_seen;
+    for (size_t i = 0; i < ghosts->count; i++)
+        if (ghosts->at[i].id == of->got.id)
+            ghosts->at[i].is_seen = of->got.is_seen;
+}
+
+/* What was on its way is in doubt. */
+static void doubt(struct solo *solo, struct call *of)
+{
+    if (of->queue != NONE)
+        solo->queues[of->queue].is_unsure |= of->is_change;
+    if (of->kind == CALL_GET && !of->is_empty)
+        doubt_seen(solo, of);
+    if (of->queue != NONE && of->no_ack)
+        solo->queues[of->queue].is_excused = true;
+    if (of->exchange != NONE)
+        solo->exchanges[of->exchange].is_unsure |= of->kind == CALL_TOPOLOGY;
+    if (of->has_binding && solo->doubtful_count < BINDINGS_MAX * 2)
+        solo->doubtful[solo->doubtful_count++] = of->binding;
+}
+
+/* Dead letters that were on their way come or do not come; the queues they come from and go to are
+ * not worth the doubt. */
+static void doubt_late(struct solo *solo)
+{
+    for (int i = 0; i < QUEUES_OF_ONE; i++) {
+        struct own_queue_of *queue = &solo->queues[i];
+        for (size_t k = 0; queue->exists && k < queue->ready.count; k++) {
+            if (!queue->ready.at[k].is_late)
+                continue;
+            queue->is_unsure = true;
+            solo->queues[queue->ready.at[k].died_in].is_unsure = true;
+        }
+    }
+}
+
+void solo_doubt_all(struct solo *solo)
+{
+    for (int i = 0; i < solo->calls_count; i++)
+        doubt(solo, &solo->calls[i]);
+    for (int i = 0; i < CONSUMERS_OF_ONE; i++)
+        if (solo->consumers[i].is_active && solo->consumers[i].no_ack)
+            solo->queues[solo->consumers[i].queue].is_excused = true;
+    for (int i = 0; i < EXCHANGES_OF_ONE; i++)
+        solo->exchanges[i].is_unsure |= solo->exchanges[i].auto_delete;
+    for (int i = 0; i < QUEUES_OF_ONE; i++)
+        solo->queues[i].is_unsure |= solo->queues[i].auto_delete;
+    doubt_late(solo);
+    solo->is_known = false;
+}
+
+static void end_exclusive(struct solo *solo)
+{
+    for (int i = 0; i < QUEUES_OF_ONE; i++) {
+        struct own_queue_of *queue = &solo->queues[i];
+        if (!queue->exists || !queue->exclusive)
+            continue;
+        solo_remove_queue(solo, i);
+        sim_of(solo)->report->met[MET_EXCLUSIVE_GONE]++;
+        for (int k = 0; k < EXCHANGES_OF_ONE; k++)
+            solo->exchanges[k].is_unsure |= solo->exchanges[k].auto_delete;
+        solo->is_known = false;
+    }
+}
+
+void solo_all_crossed(struct solo *solo)
+{
+    for (int i = 0; i < QUEUES_OF_ONE; i++) {
+        struct own_queue_of *queue = &solo->queues[i];
+        for (size_t k = 0; k < queue->ready.count; k++)
+            queue->ready.at[k].is_crossed = true;
+        for (size_t k = 0; k < queue->ghosts.count; k++)
+            queue->ghosts.at[k].is_crossed = true;
+    }
+}
+
+void solo_lost(struct sim_channel *channel, bool is_closed_well)
+{
+    struct solo *solo = solo_of(channel);
+    bool was_quiet = solo_is_quiet(channel);
+    if (solo->is_open && is_closed_well && was_quiet)
+        solo->proved_op = solo->op;
+    else if (solo->is_open)
+        solo_doubt_all(solo);
+    solo_end_channel(solo);
+    solo_all_crossed(solo);
+    end_exclusive(solo);
+    solo->is_open = false;
+}
+
+static bool is_about_room(const struct method_channel_close *method)
+{
+    char text[256];
+    snprintf(text, sizeof(text), "%.*s", BYTES_ARG(method->reply_text));
+    return method->reply_code == 406 && (strstr(text, "larger than") || strstr(text, "no room"));
+}
+
+void solo_channel_closed(struct sim_channel *channel, const struct method_channel_close *method)
+{
+    struct solo *solo = solo_of(channel);
+    char text[256];
+    snprintf(text, sizeof(text), "%.*s", BYTES_ARG(method->reply_text));
+    bool is_expected =
+        solo->expected_code == method->reply_code && strstr(text, solo->expected_text);
+    if (is_expected) {
+        solo->proved_op = solo->op;
+    } else if (is_about_room(method)) {
+        solo_doubt_all(solo);
+    } else {
+        sim_fail(sim_of(solo), "s%d: closed: %u %s, expected %u %s", solo->client->number,
+                 method->reply_code, text, solo->expected_code, solo->expected_text);
+        return;
+    }
+    solo_end_channel(solo);
+    if (!is_expected)
+        solo_all_crossed(solo);
+    solo->is_open = false;
+}
+
+/* ---- looking at everything ---- */
+
+/* Is it certain that the entry is there, or that it is not? */
+static bool must_be_there(const struct solo *solo, const struct own_queue_of *queue,
+                          const struct entry *entry, bool restarted, bool crashed)
+{
+    uint64_t sure = crashed ? solo->durable_op : solo->proved_op;
+    return entry->op <= sure && !queue->is_excused &&
+           (!restarted || solo_survives_in(queue, entry));
+}
+
+/* The machine was started anew. */
+static void restart_model(struct solo *solo, bool restarted, bool crashed)
+{
+    for (int i = 0; i < QUEUES_OF_ONE; i++) {
+        struct own_queue_of *queue = &solo->queues[i];
+        if (queue->exists && restarted && !queue->durable)
+            solo_remove_queue(solo, i);
+        for (size_t k = 0; k < queue->ready.count;) {
+            struct entry *entry = &queue->ready.at[k];
+            bool must = must_be_there(solo, queue, entry, restarted, crashed);
+            bool may = !restarted || solo_survives_in(queue, entry);
+            entry->is_doubtful |= !must;
+            entry->is_late = false;
+            if (may)
+                k++;
+            else
+                entries_take(&queue->ready, k);
+        }
+        for (size_t k = 0; k < queue->ghosts.count;) {
+            struct entry *ghost = &queue->ghosts.at[k];
+            uint64_t sure = crashed ? solo->durable_op : solo->proved_op;
+            bool may = (ghost->is_possible || ghost->op > sure) &&
+                       (!restarted || solo_survives_in(queue, ghost));
+            ghost->is_possible = may;
+            if (may)
+                k++;
+            else
+                entries_take(&queue->ghosts, k);
+        }
+        queue->is_excused = false;
+    }
+    for (int i = 0; i < EXCHANGES_OF_ONE && restarted; i++) {
+        if (solo->exchanges[i].exists && !solo->exchanges[i].durable)
+            solo_remove_exchange(solo, i);
+        solo->exchanges[i].is_unsure |= solo->exchanges[i].auto_delete;
+    }
+    sim_of(solo)->report->met[!restarted ? MET_SURVEY
+                              : crashed  ? MET_SURVEY_CRASH
+                                         : MET_SURVEY_RESTART]++;
+}
+
+void solo_begin_survey(struct solo *solo, bool restarted)
+{
+    bool crashed = sim_of(solo)->crash_epoch > solo->epoch;
+    sim_say(sim_of(solo), "s%d looks at everything:%s%s", solo->client->number,
+            restarted ? " the machine was restarted" : "", crashed ? " after a crash" : "");
+    restart_model(solo, restarted, crashed);
+    solo->survey = SURVEY_UNBIND;
+    solo->survey_at = 0;
+    solo->survey_place = 0;
+    solo->is_known = true;
+}
+
+static bool survey_unbind(struct sim_channel *channel)
+{
+    struct solo *solo = solo_of(channel);
+    if (!solo->doubtful_count) {
+        solo->survey++;
+        return false;
+    }
+    struct own_binding binding = solo->doubtful[--solo->doubtful_count];
+    solo_send_binding(channel, &binding, true);
+    int at = solo_find_binding(solo, &binding);
+    if (solo->exchanges[binding.source].auto_delete)
+        solo->exchanges[binding.source].is_unsure = true;
+    if (at != NONE)
+        solo_remove_binding(solo, at);
+    return true;
+}
+
+static bool survey_queues(struct sim_channel *channel)
+{
+    struct solo *solo = solo_of(channel);
+    char text[NAME_SIZE];
+    for (int i = 0; i < QUEUES_OF_ONE; i++) {
+        if (!solo->queues[i].is_unsure)
+            continue;
+        union method method = {
+            .queue_delete = {.id = METHOD_QUEUE_DELETE, .queue = solo_queue_text(solo, i, text)}};
+        struct call *next = solo_call(channel, &method, METHOD_QUEUE_DELETE_OK, CALL_COUNT);
+        next->queue = i;
+        next->is_change = true;
+        next->most = UINT32_MAX;
+        solo_remove_queue(solo, i);
+        solo->queues[i].is_unsure = false;
+        return true;
+    }
+    solo->survey++;
+    return false;
+}
+
+static bool survey_exchanges(struct sim_channel *channel)
+{
+    struct solo *solo = solo_of(channel);
+    char text[NAME_SIZE];
+    for (int i = 0; i < EXCHANGES_OF_ONE; i++) {
+        if (!solo->exchanges[i].is_unsure)
+            continue;
+        union method method = {.exchange_delete = {.id = METHOD_EXCHANGE_DELETE,
+                                                   .exchange = solo_exchange_text(solo, i, text)}};
+        solo_call(channel, &method, METHOD_EXCHANGE_DELETE_OK, CALL_TOPOLOGY)->exchange = i;
+        if (solo->exchanges[i].exists)
+            solo_remove_exchange(solo, i);
+        solo->exchanges[i].is_unsure = false;
+        return true;
+    }
+    solo->survey++;
+    solo->survey_at = 0;
+    return false;
+}
+
+/* What was answered is there. */
+static bool survey_check(struct sim_channel *channel)
+{
+    struct solo *solo = solo_of(channel);
+    while (solo->survey_at < EXCHANGES_OF_ONE) {
+        int at = solo->survey_at++;
+        if (!solo->exchanges[at].exists)
+            continue;
+        solo_send_exchange_declare(channel, at, &solo->exchanges[at], false);
+        return true;
+    }
+    solo->survey++;
+    solo->survey_at = 0;
+    return false;
+}
+
+static bool survey_look(struct sim_channel *channel)
+{
+    struct solo *solo = solo_of(channel);
+    for (; solo->survey_at < QUEUES_OF_ONE; solo->survey_at++) {
+        if (!solo->queues[solo->survey_at].exists)
+            continue;
+        solo_send_get(channel, solo->survey_at, false, CALL_LOOK);
+        return true;
+    }
+    solo->survey++;
+    return false;
+}
+
+static bool survey_return(struct sim_channel *channel)
+{
+    struct solo *solo = solo_of(channel);
+    solo->survey = SURVEY_NOT;
+    if (!solo->unacked_count)
+        return false;
+    solo_send_settle_of(channel, 0, true, SETTLED_NOT);
+    while (solo->unacked_count)
+        solo_settle_model(solo, solo->unacked_count - 1, SETTLED_NOT);
+    return true;
+}
+
+void solo_survey_step(struct sim_channel *channel)
+{
+    static bool (*const stages[])(struct sim_channel *) = {
+        [SURVEY_UNBIND] = survey_unbind,       [SURVEY_QUEUES] = survey_queues,
+        [SURVEY_EXCHANGES] = survey_exchanges, [SURVEY_CHECK] = survey_check,
+        [SURVEY_LOOK] = survey_look,           [SURVEY_RETURN] = survey_return};
+    struct solo *solo = solo_of(channel);
+    while (solo->survey != SURVEY_NOT && !stages[solo->survey](channel))
+        continue;
+}
+
+/* Of what is known, what is it that has come? */
+static struct entry *find_known(struct own_queue_of *queue, const struct letter *letter,
+                                uint64_t after)
+{
+    struct entries *both[] = {&queue->ready, &queue->ghosts};
+    struct entry *best = NULL;
+    for (int i = 0; i < 2; i++)
+        for (size_t k = 0; k < both[i]->count; k++) {
+            struct entry *entry = &both[i]->at[k];
+            if (!solo_is_same(entry, letter))
+                continue;
+            bool is_better = !best || (best->place < after && entry->place > best->place);
+            if (is_better)
+                best = entry;
+        }
+    return best;
+}
+
+static void forget_known(struct own_queue_of *queue, const struct entry *entry)
+{
+    struct entries *both[] = {&queue->ready, &queue->ghosts};
+    for (int i = 0; i < 2; i++)
+        if (both[i]->count && entry >= both[i]->at && entry < both[i]->at + both[i]->count)
+            entries_take(both[i], (size_t)(entry - both[i]->at));
+}
+
+void solo_looked_at(struct sim_channel *channel, const struct letter *letter)
+{
+    struct solo *solo = solo_of(channel);
+    int number = solo->survey_at;
+    struct own_queue_of *queue = &solo->queues[number];
+    struct entry *known = find_known(queue, letter, solo->survey_place);
+    if (!known) {
+        solo_fails(solo, "is there, and should not be", letter->id, number);
+        return;
+    }
+    struct entry entry = *known;
+    forget_known(queue, known);
+    solo_check_content(channel, &entry, number);
+    if (entry.place < solo->survey_place && !entry.deaths)
+        solo_fails(solo, "has lost its place", letter->id, number);
+    if (entry.place < solo->survey_place)
+        entry.place = solo->survey_place + 1;
+    solo->survey_place = entry.place;
+    if (channel->content_tag != ++solo->tag_last)
+        solo_fails(solo, "has the wrong delivery tag", letter->id, number);
+    entry.is_late = entry.is_crossed = entry.is_doubtful = entry.is_possible = false;
+    entry.step = 0;
+    if (entry.op > solo->durable_op)
+        entry.op = solo->op; /* seen, but nobody has said that it is durable */
+    solo_add_unacked(solo, channel->content_tag, number, NONE, &entry);
+}
+
+/* Nothing more is in the queue. */
+void solo_looked_through(struct solo *solo, int number)
+{
+    struct own_queue_of *queue = &solo->queues[number];
+    for (size_t i = 0; i < queue->ready.count; i++)
+        if (!queue->ready.at[i].is_doubtful)
+            solo_fails(solo, "is lost", queue->ready.at[i].id, number);
+    entries_clear(&queue->ready);
+    for (size_t i = 0; i < queue->ghosts.count;) {
+        queue->ghosts.at[i].is_possible = false;
+        if (queue->ghosts.at[i].op == pending_op)
+            i++;
+        else
+            entries_take(&queue->ghosts, i);
+    }
+    solo->survey_at++;
+    solo->survey_place = 0;
+}

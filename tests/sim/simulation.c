@@ -521,10 +521,10 @@ static void begin(struct sim *sim)
 
 static void end(struct sim *sim)
 {
+    for (int i = 0; i < MACHINES; i++)
+        machine_free(&sim->machines[i]); /* and their clients lose them */
     for (int i = 0; i < sim->clients_count; i++)
         client_free(&sim->clients[i]);
-    for (int i = 0; i < MACHINES; i++)
-        machine_free(&sim->machines[i]);
     promises_free(&sim->promises);
     chaos_free(&sim->chaos);
     events_free(&sim->events);

@@ -344,7 +344,7 @@ void solo_act(struct sim_channel *channel)
         union method method = {.channel_close = {.id = METHOD_CHANNEL_CLOSE, .reply_code = 200}};
         solo_doubt_all(solo);
         solo_all_crossed(solo);
-        solo_call(channel, &method, METHOD_CHANNEL_CLOSE_OK, CALL_CLOSE);
+        solo_call(channel, &method, METHOD_CHANNEL_CLOSE_OK, CALL_OTHER);
     } else if (solo_has_late(solo)) {
         poll_late(channel);
     } else if (sim_of(solo)->is_healed && !solo->was_checked) {

@@ -50,7 +50,7 @@ struct entries {
 };
 
 struct own_queue_of {
-    bool exists, durable, auto_delete, exclusive, had_consumer;
+    bool exists, durable, auto_delete, exclusive;
     bool is_unsure;  /* whether it is there: it will be deleted */
     bool is_excused; /* messages may have gone unseen, to a socket that was lost */
     int dlx, dlk;
@@ -84,16 +84,7 @@ struct own_consumer {
     char tag[TAG_SIZE];
 };
 
-enum call_kind {
-    CALL_OTHER,
-    CALL_COUNT,
-    CALL_GET,
-    CALL_LOOK,
-    CALL_TOPOLOGY,
-    CALL_COMMIT,
-    CALL_ROLLBACK,
-    CALL_CLOSE
-};
+enum call_kind { CALL_OTHER, CALL_GET, CALL_LOOK, CALL_TOPOLOGY };
 
 struct call {
     enum call_kind kind;

@@ -37,7 +37,7 @@ struct call *solo_send_queue_declare(struct sim_channel *channel, int queue,
             channel->client->number, queue, as->durable, as->exclusive, as->auto_delete, as->dlx,
             as->dlk);
     method.queue_declare.arguments = queue_arguments_of(solo_of(channel), as, &arguments);
-    struct call *next = solo_call(channel, &method, METHOD_QUEUE_DECLARE_OK, CALL_COUNT);
+    struct call *next = solo_call(channel, &method, METHOD_QUEUE_DECLARE_OK, CALL_OTHER);
     next->consumers = solo_count_consumers(solo_of(channel), queue);
     buffer_free(&arguments);
     return next;
@@ -127,7 +127,7 @@ bool solo_op_delete_queue(struct sim_channel *channel)
                                             .queue = solo_queue_text(solo, queue, text),
                                             .if_unused = if_unused,
                                             .if_empty = if_empty}};
-    struct call *next = solo_call(channel, &method, METHOD_QUEUE_DELETE_OK, CALL_COUNT);
+    struct call *next = solo_call(channel, &method, METHOD_QUEUE_DELETE_OK, CALL_OTHER);
     solo_expect_count(solo, next, queue);
     next->is_change = true;
     if (own->exists && if_unused && solo_count_consumers(solo, queue)) {
@@ -152,7 +152,7 @@ bool solo_op_purge(struct sim_channel *channel)
         return false;
     union method method = {
         .queue_purge = {.id = METHOD_QUEUE_PURGE, .queue = solo_queue_text(solo, queue, text)}};
-    struct call *next = solo_call(channel, &method, METHOD_QUEUE_PURGE_OK, CALL_COUNT);
+    struct call *next = solo_call(channel, &method, METHOD_QUEUE_PURGE_OK, CALL_OTHER);
     solo_expect_count(solo, next, queue);
     while (own->ready.count)
         solo_add_ghost(own, entries_take(&own->ready, own->ready.count - 1), solo->op);

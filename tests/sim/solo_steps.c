@@ -355,7 +355,6 @@ static bool op_consume(struct sim_channel *channel)
         return true;
     }
     solo->consumers[number] = consumer;
-    solo->queues[queue].had_consumer = true;
     solo->is_stopped = true;
     sim_of(solo)->report->met[consumer.priority ? MET_CONSUMER_PRIORITY : MET_CONSUMED]++;
     return true;
@@ -403,7 +402,7 @@ static bool op_commit(struct sim_channel *channel)
     union method method = {.id = METHOD_TX_COMMIT};
     if (solo->mode != MODE_TX || !chance(solo, 2))
         return false;
-    solo_call(channel, &method, METHOD_TX_COMMIT_OK, CALL_COMMIT);
+    solo_call(channel, &method, METHOD_TX_COMMIT_OK, CALL_OTHER);
     for (size_t i = 0; i < solo->tx_count; i++) {
         struct entry letter = solo->tx_publishes[i];
         take_publish(solo, &letter, letter.is_seen, letter.is_crossed);
@@ -422,7 +421,7 @@ static bool op_rollback(struct sim_channel *channel)
     union method method = {.id = METHOD_TX_ROLLBACK};
     if (solo->mode != MODE_TX || !chance(solo, 4))
         return false;
-    solo_call(channel, &method, METHOD_TX_ROLLBACK_OK, CALL_ROLLBACK);
+    solo_call(channel, &method, METHOD_TX_ROLLBACK_OK, CALL_OTHER);
     solo->tx_count = 0;
     for (size_t i = 0; i < solo->unacked_count; i++)
         solo->unacked[i].is_settled = false;
@@ -438,7 +437,7 @@ static bool op_close(struct sim_channel *channel)
     union method method = {.channel_close = {.id = METHOD_CHANNEL_CLOSE, .reply_code = 200}};
     if (!chance(solo, 8))
         return false;
-    solo_call(channel, &method, METHOD_CHANNEL_CLOSE_OK, CALL_CLOSE);
+    solo_call(channel, &method, METHOD_CHANNEL_CLOSE_OK, CALL_OTHER);
     solo->is_stopped = true;
     return true;
 }

@@ -237,7 +237,7 @@ static bool survey_queues(struct sim_channel *channel)
             continue;
         union method method = {
             .queue_delete = {.id = METHOD_QUEUE_DELETE, .queue = solo_queue_text(solo, i, text)}};
-        struct call *next = solo_call(channel, &method, METHOD_QUEUE_DELETE_OK, CALL_COUNT);
+        struct call *next = solo_call(channel, &method, METHOD_QUEUE_DELETE_OK, CALL_OTHER);
         next->queue = i;
         next->is_change = true;
         next->most = UINT32_MAX;

@@ -141,8 +141,7 @@ void text_table(struct buffer *out, struct bytes table)
     add_contents(out, table, false, 0);
 }
 
-/* The value of a field: its number, or its bytes. */
-static uint64_t number_at(const void *base, const struct method_field *field)
+uint64_t text_field_number(const void *base, const struct method_field *field)
 {
     const void *at = (const uint8_t *)base + field->offset;
     switch (field->kind) {
@@ -161,22 +160,43 @@ static uint64_t number_at(const void *base, const struct method_field *field)
     }
 }
 
-static struct bytes bytes_at(const void *base, const struct method_field *field)
+struct bytes text_field_bytes(const void *base, const struct method_field *field)
 {
     if (field->kind < METHOD_FIELD_SHORTSTR)
         return bytes_of(NULL, 0);
     return *(const struct bytes *)(const void *)((const uint8_t *)base + field->offset);
 }
 
+void text_field_set_number(void *base, const struct method_field *field, uint64_t number)
+{
+    void *at = (uint8_t *)base + field->offset;
+    switch (field->kind) {
+    case METHOD_FIELD_OCTET:
+        *(uint8_t *)at = (uint8_t)number;
+        break;
+    case METHOD_FIELD_SHORT:
+        *(uint16_t *)at = (uint16_t)number;
+        break;
+    case METHOD_FIELD_LONG:
+        *(uint32_t *)at = (uint32_t)number;
+        break;
+    case METHOD_FIELD_LONGLONG:
+        *(uint64_t *)at = number;
+        break;
+    default:
+        *(bool *)at = number & 1;
+    }
+}
+
 static void add_member(struct buffer *out, const void *base, const struct method_field *field)
 {
     add(out, "%s=", field->name);
     if (field->kind == METHOD_FIELD_TABLE)
-        text_table(out, bytes_at(base, field));
+        text_table(out, text_field_bytes(base, field));
     else if (field->kind >= METHOD_FIELD_SHORTSTR)
-        text_string(out, bytes_at(base, field));
+        text_string(out, text_field_bytes(base, field));
     else
-        add(out, "%" PRIu64, number_at(base, field));
+        add(out, "%" PRIu64, text_field_number(base, field));
 }
 
 void text_method(struct buffer *out, const union method *method)
@@ -184,7 +204,8 @@ void text_method(struct buffer *out, const union method *method)
     const struct method_info *info = method_info(method->id);
     add(out, "%s", method_name(method->id));
     for (size_t i = 0; info && i < info->field_count; i++) {
-        if (!number_at(method, &info->fields[i]) && !bytes_at(method, &info->fields[i]).size)
+        if (!text_field_number(method, &info->fields[i]) &&
+            !text_field_bytes(method, &info->fields[i]).size)
             continue;
         add(out, " ");
         add_member(out, method, &info->fields[i]);

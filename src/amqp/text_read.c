@@ -362,35 +362,34 @@ static bool is_anything(struct text_reader *reader)
     return true;
 }
 
+static uint64_t number_max(enum method_field_kind kind)
+{
+    switch (kind) {
+    case METHOD_FIELD_OCTET:
+        return UINT8_MAX;
+    case METHOD_FIELD_SHORT:
+        return UINT16_MAX;
+    case METHOD_FIELD_LONG:
+        return UINT32_MAX;
+    case METHOD_FIELD_LONGLONG:
+        return UINT64_MAX;
+    default:
+        return 1;
+    }
+}
+
 /* Reads a value into the struct. */
 static void read_member(struct text_reader *reader, void *base, const struct method_field *field)
 {
-    void *at = (uint8_t *)base + field->offset;
-    switch (field->kind) {
-    case METHOD_FIELD_OCTET:
-        *(uint8_t *)at = (uint8_t)read_unsigned(reader, UINT8_MAX);
-        break;
-    case METHOD_FIELD_SHORT:
-        *(uint16_t *)at = (uint16_t)read_unsigned(reader, UINT16_MAX);
-        break;
-    case METHOD_FIELD_LONG:
-        *(uint32_t *)at = (uint32_t)read_unsigned(reader, UINT32_MAX);
-        break;
-    case METHOD_FIELD_LONGLONG:
-        *(uint64_t *)at = read_unsigned(reader, UINT64_MAX);
-        break;
-    case METHOD_FIELD_BIT:
-        *(bool *)at = read_unsigned(reader, 1);
-        break;
-    case METHOD_FIELD_TABLE:
-        *(struct bytes *)at = read_table(reader);
-        break;
-    default: {
-        struct bytes string = read_string(reader, "\"");
-        if (field->kind == METHOD_FIELD_SHORTSTR && string.size > SHORTSTR_MAX)
+    struct bytes *bytes = (struct bytes *)(void *)((uint8_t *)base + field->offset);
+    if (field->kind < METHOD_FIELD_SHORTSTR) {
+        text_field_set_number(base, field, read_unsigned(reader, number_max(field->kind)));
+    } else if (field->kind == METHOD_FIELD_TABLE) {
+        *bytes = read_table(reader);
+    } else {
+        *bytes = read_string(reader, "\"");
+        if (field->kind == METHOD_FIELD_SHORTSTR && bytes->size > SHORTSTR_MAX)
             fail(reader, "a short string longer than 255 bytes");
-        *(struct bytes *)at = string;
-    }
     }
 }
 

@@ -3,37 +3,10 @@
 
 #include "amqp/text_fields.h"
 
-/* The value of a field: its number, or its bytes. */
-static uint64_t number_at(const void *base, const struct method_field *field)
-{
-    const void *at = (const uint8_t *)base + field->offset;
-    switch (field->kind) {
-    case METHOD_FIELD_OCTET:
-        return *(const uint8_t *)at;
-    case METHOD_FIELD_SHORT:
-        return *(const uint16_t *)at;
-    case METHOD_FIELD_LONG:
-        return *(const uint32_t *)at;
-    case METHOD_FIELD_LONGLONG:
-        return *(const uint64_t *)at;
-    case METHOD_FIELD_BIT:
-        return *(const bool *)at;
-    default:
-        return 0;
-    }
-}
-
-static struct bytes bytes_at(const void *base, const struct method_field *field)
-{
-    if (field->kind < METHOD_FIELD_SHORTSTR)
-        return bytes_of(NULL, 0);
-    return *(const struct bytes *)(const void *)((const uint8_t *)base + field->offset);
-}
-
 static bool members_equal(const void *a, const void *b, const struct method_field *field)
 {
-    return number_at(a, field) == number_at(b, field) &&
-           bytes_equal(bytes_at(a, field), bytes_at(b, field));
+    return text_field_number(a, field) == text_field_number(b, field) &&
+           bytes_equal(text_field_bytes(a, field), text_field_bytes(b, field));
 }
 
 bool match_method(const union method *expected, const struct text_given *given,

@@ -3,7 +3,9 @@
 
 #include <stdlib.h>
 
+#include "amqp/text_fields.h"
 #include "base/random.h"
+#include "tests/lib/match.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/amqp_more.h"
 
@@ -17,34 +19,20 @@ static void *member(union method *method, const struct method_field *field)
 }
 
 /* Gives a field a random value; the strings are of 0 to 255 bytes of ASCII. */
-static void fill_field(struct random *random, void *at, enum method_field_kind kind)
+static void fill_field(struct random *random, union method *method,
+                       const struct method_field *field)
 {
     static uint8_t texts[TEXT_MOST];
     memset(texts, 'q', sizeof(texts));
     uint64_t number = random_next(random);
     size_t size = random_below(random, 8) ? random_below(random, 12) : random_below(random, 256);
-    switch (kind) {
-    case METHOD_FIELD_OCTET:
-        *(uint8_t *)at = (uint8_t)number;
-        break;
-    case METHOD_FIELD_SHORT:
-        *(uint16_t *)at = (uint16_t)number;
-        break;
-    case METHOD_FIELD_LONG:
-        *(uint32_t *)at = (uint32_t)number;
-        break;
-    case METHOD_FIELD_LONGLONG:
-        *(uint64_t *)at = number;
-        break;
-    case METHOD_FIELD_BIT:
-        *(bool *)at = number & 1;
-        break;
-    case METHOD_FIELD_TABLE:
-        *(struct bytes *)at = bytes_of(a_table, number & 1 ? sizeof(a_table) - 1 : 0);
-        break;
-    default:
-        *(struct bytes *)at = bytes_of(texts + number % 40, size);
-    }
+    if (field->kind < METHOD_FIELD_SHORTSTR)
+        text_field_set_number(method, field, number);
+    else if (field->kind == METHOD_FIELD_TABLE)
+        *(struct bytes *)member(method, field) =
+            bytes_of(a_table, number & 1 ? sizeof(a_table) - 1 : 0);
+    else
+        *(struct bytes *)member(method, field) = bytes_of(texts + number % 40, size);
 }
 
 static void fill(struct random *random, const struct method_info *info, union method *method)
@@ -52,35 +40,13 @@ static void fill(struct random *random, const struct method_info *info, union me
     memset(method, 0, sizeof(*method));
     method->id = info->id;
     for (size_t i = 0; i < info->field_count; i++)
-        fill_field(random, member(method, &info->fields[i]), info->fields[i].kind);
+        fill_field(random, method, &info->fields[i]);
 }
 
-static bool fields_equal(union method *a, union method *b, const struct method_field *field)
+static bool methods_equal(const union method *a, const union method *b)
 {
-    const void *at_a = member(a, field), *at_b = member(b, field);
-    switch (field->kind) {
-    case METHOD_FIELD_OCTET:
-        return *(const uint8_t *)at_a == *(const uint8_t *)at_b;
-    case METHOD_FIELD_SHORT:
-        return *(const uint16_t *)at_a == *(const uint16_t *)at_b;
-    case METHOD_FIELD_LONG:
-        return *(const uint32_t *)at_a == *(const uint32_t *)at_b;
-    case METHOD_FIELD_LONGLONG:
-        return *(const uint64_t *)at_a == *(const uint64_t *)at_b;
-    case METHOD_FIELD_BIT:
-        return *(const bool *)at_a == *(const bool *)at_b;
-    default:
-        return bytes_equal(*(const struct bytes *)at_a, *(const struct bytes *)at_b);
-    }
-}
-
-static bool methods_equal(union method *a, union method *b)
-{
-    const struct method_info *info = method_info(a->id);
-    bool same = a->id == b->id;
-    for (size_t i = 0; same && i < info->field_count; i++)
-        same = fields_equal(a, b, &info->fields[i]);
-    return same;
+    const struct text_given all = {.fields = UINT32_MAX};
+    return match_method(a, &all, b);
 }
 
 /* The payload in memory of exactly its size; the caller frees it. */

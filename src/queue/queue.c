@@ -49,9 +49,9 @@ struct queue *queue_new(struct queues *queues, struct vhost *vhost,
     queue->durable = properties->durable;
     queue->auto_delete = properties->auto_delete;
     queue->exclusive_owner = properties->exclusive_owner;
-    queue->name_size = properties->name.size;
+    queue->name_size = (uint8_t)properties->name.size;
     memcpy(queue->name, properties->name.data, properties->name.size);
-    queue->arguments_size = properties->arguments.size;
+    queue->arguments_size = (uint32_t)properties->arguments.size;
     if (queue->arguments_size)
         queue->arguments = mem_dup(properties->arguments.data, queue->arguments_size);
     queue->settings = queue_settings_new(properties->arguments);

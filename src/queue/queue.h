@@ -56,23 +56,23 @@ struct queue {
     struct vhost *vhost; /* nothing in this folder looks into it */
     uint64_t id;         /* in the store */
     uint8_t *arguments;  /* contents of the field table it was declared with, for equivalence */
-    size_t arguments_size;
-    bool durable, auto_delete;
-    uint64_t exclusive_owner; /* id of the connection that owns it; 0: not exclusive */
+    uint64_t exclusive_owner;    /* id of the connection that owns it; 0: not exclusive */
     struct list consumers;       /* struct queue_consumer: all of them */
     struct list ready_consumers; /* those that can take a message now, next one first */
-    uint32_t consumer_count;
-    bool had_consumer;         /* auto-delete needs one to have been there */
-    bool exclusively_consumed; /* one consumer asked for exclusive access */
-    struct list working_link;  /* on queues->working */
+    struct list working_link;    /* on queues->working */
     /* The broker's: */
     struct list bindings;          /* struct binding, by destination_link */
     struct list owner_link;        /* exclusive queues of a connection */
     struct list dead_letters;      /* struct dead_letter: taken messages on their way out */
     struct list dead_letters_link; /* on broker->dead_letters */
     uint64_t route_number;         /* see broker->route_number */
-    bool is_leaving;               /* gone; its bindings are passed over, and it has no messages */
-    size_t name_size;
+    /* Small ones last, as there may be a million queues. */
+    uint32_t arguments_size;
+    uint32_t consumer_count;
+    bool durable, auto_delete;
+    bool exclusively_consumed; /* one consumer asked for exclusive access */
+    bool is_leaving;           /* gone; its bindings are passed over, and it has no messages */
+    uint8_t name_size;
     char name[]; /* terminated as well */
 };
 

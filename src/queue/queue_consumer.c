@@ -18,7 +18,6 @@ void queue_consumer_join(struct queue *queue, struct queue_consumer *consumer)
     if (!consumer->is_active)
         return;
     queue->consumer_count++;
-    queue->had_consumer = true;
     queue->exclusively_consumed |= consumer->exclusive;
     queue_timer_cancel(queue, QUEUE_TIMER_UNUSED);
     queue_consumer_ready(consumer);

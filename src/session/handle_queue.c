@@ -1,9 +1,10 @@
 /* Class queue (AMQP 0-9-1, 1.7). What is durable is answered when it is on the disk. */
 #include "base/mem.h"
+#include "base/planted.h"
 #include "broker/binding.h"
 #include "broker/dead_letter.h"
+#include "broker/name.h"
 #include "broker/removal.h"
-#include "base/planted.h"
 #include "session/dispatch.h"
 #include "session/handlers.h"
 
@@ -17,26 +18,34 @@ bool need_queue_name(struct channel *channel, struct bytes *name, struct error *
     return true;
 }
 
-/* A queue whose owner has gone is as good as gone, too. */
-static void remove_left_behind(struct channel *channel, struct bytes name)
+/* A queue whose owner has gone is as good as gone, too: it goes now. Was it one? */
+static bool remove_left_behind(struct channel *channel, struct queue *queue)
 {
     const struct connection *connection = channel->connection;
-    struct queue *queue = vhost_queue(connection->vhost, name);
-    if (!queue || !queue->exclusive_owner || queue->exclusive_owner == connection->id ||
+    if (!queue->exclusive_owner || queue->exclusive_owner == connection->id ||
         !connection_has_gone(connection->server, queue->exclusive_owner))
-        return;
+        return false;
     queue_delete(queue);
     consumers_tell_lost(connection->server, channel);
+    return true;
+}
+
+/* The queue of that name, whoever may use it. */
+static struct queue *find_queue(struct channel *channel, struct bytes name, struct error *error)
+{
+    struct vhost *vhost = channel->connection->vhost;
+    struct queue *queue = vhost_need_queue(vhost, name, error);
+    if (queue && remove_left_behind(channel, queue))
+        queue = vhost_need_queue(vhost, name, error);
+    return queue;
 }
 
 struct queue *need_queue(struct channel *channel, struct bytes name, struct error *error)
 {
-    struct connection *connection = channel->connection;
     if (!need_queue_name(channel, &name, error))
         return NULL;
-    remove_left_behind(channel, name);
-    struct queue *queue = vhost_need_queue(connection->vhost, name, error);
-    return queue && queue_check_access(queue, connection->id, error) ? queue : NULL;
+    struct queue *queue = find_queue(channel, name, error);
+    return queue && queue_check_access(queue, channel->connection->id, error) ? queue : NULL;
 }
 
 /* Numbers in methods are narrower than those of a long queue. */
@@ -71,6 +80,17 @@ static void remember_queue(struct channel *channel, const struct queue *queue)
     channel->last_queue = mem_dup(queue->name, queue->name_size + 1);
 }
 
+/* What is left behind is not in the way. False: a queue of that name is still leaving. */
+static bool make_way(struct channel *channel, struct bytes name)
+{
+    char room[NAME_MAX_SIZE];
+    const struct vhost *vhost = channel->connection->vhost;
+    struct queue *queue = vhost_queue(vhost, name_strip(name, room));
+    if (queue)
+        remove_left_behind(channel, queue);
+    return !queue_is_leaving(vhost, name);
+}
+
 enum handled handle_queue_declare(struct channel *channel,
                                   const struct method_queue_declare *method, struct error *error)
 {
@@ -91,8 +111,7 @@ enum handled handle_queue_declare(struct channel *channel,
         declare.name = bytes_str(generated);
         declare.generated = true;
     }
-    remove_left_behind(channel, method->queue);
-    if (!method->passive && queue_is_leaving(connection->vhost, method->queue))
+    if (!make_way(channel, method->queue) && !method->passive)
         return HANDLED_WAIT;
     struct queue *queue = queue_declare(connection->vhost, &declare, &created, error);
     if (!queue)
@@ -125,7 +144,7 @@ enum handled handle_queue_bind(struct channel *channel, const struct method_queu
         !exchange_is_not_default(method->exchange, error) ||
         !vhost_need_exchange(vhost, method->exchange, error))
         return HANDLED_FAILED;
-    request.queue = vhost_need_queue(vhost, name, error);
+    request.queue = find_queue(channel, name, error);
     if (!method->queue.size && !method->routing_key.size)
         request.key = name;
     if (!request.queue || !binding_add(vhost, &request, error))
@@ -152,7 +171,7 @@ enum handled handle_queue_unbind(struct channel *channel, const struct method_qu
     if (!need_queue_name(channel, &name, error) ||
         !exchange_is_not_default(method->exchange, error))
         return HANDLED_FAILED;
-    request.queue = vhost_need_queue(vhost, name, &missing);
+    request.queue = find_queue(channel, name, &missing);
     if (!method->queue.size && !method->routing_key.size)
         request.key = name;
     if (request.queue && !binding_remove(vhost, &request, error))
@@ -204,8 +223,7 @@ enum handled handle_queue_delete(struct channel *channel, const struct method_qu
     union method ok = {.queue_delete_ok = {METHOD_QUEUE_DELETE_OK, 0}};
     if (!need_queue_name(channel, &name, error))
         return HANDLED_FAILED;
-    remove_left_behind(channel, name);
-    struct queue *queue = vhost_need_queue(connection->vhost, name, error);
+    struct queue *queue = find_queue(channel, name, error);
     if (queue) {
         if (!queue_check_access(queue, connection->id, error))
             return HANDLED_FAILED;

@@ -467,6 +467,13 @@ TEST(a_connection_is_dropped_in_parts)
     input(other, "queue.declare queue=own2999 exclusive=1 nowait=1");
     ok(conversation_wants_input(other->connection) && queue_of("own2999"),
        "but a queue of its own can be declared by another at once");
+    input(other, "queue.declare queue=\"own2997\\x0a\" exclusive=1 nowait=1");
+    ok(queue_of("own2997")->exclusive_owner == queue_of("own2999")->exclusive_owner,
+       "line ends in its name do not count");
+    input(other, "queue.unbind queue=own2996 exchange=amq.fanout");
+    ok(!queue_of("own2996"), "nor is one there to be unbound");
+    input(other, "queue.bind queue=own2995 exchange=amq.fanout nowait=1");
+    ok(!queue_of("own2995"), "or bound");
     int turns = turns_until_returned(&most);
     ok(turns > 2 && most < DELIVERED / 2, "deliveries come back in %d turns", turns);
     for (turns = 0; queue_of("own2998") && turns < 1000; turns++)

@@ -89,34 +89,36 @@ static void lose(struct decision *decision, struct binding *binding)
     budget_use(decision->budget, BINDING_STEPS);
     struct exchange *source = seen(decision, binding->source);
     bool is_bare = ++source->decision.lost == source->source_count;
-    if (is_bare && !planted(PLANTED_EXCHANGE_STAYS) && source->auto_delete && !source->is_leaving && !source->decision.goes)
+    bool stays = !source->auto_delete || source->is_leaving || planted(PLANTED_EXCHANGE_STAYS);
+    if (is_bare && !stays && !source->decision.goes)
         list_push_back(&decision->bare, &source->decision.link);
 }
 
-/* Those of the list that do not go yet. False: there are more. */
-static bool lose_sources(struct decision *decision, struct exchange *exchange)
+/* False: it has to wait for a later decision. */
+static bool lose_once(struct decision *decision, struct binding *binding)
 {
-    list_for_each(link, &exchange->sources) {
-        struct binding *binding = list_entry(link, struct binding, source_link);
-        if (binding->decision == decision->number)
-            continue;
-        if (budget_is_spent(decision->budget))
+    if (binding->decision == decision->number)
+        return true;
+    if (budget_is_spent(decision->budget))
+        return false;
+    lose(decision, binding);
+    return true;
+}
+
+/* False: there are more. */
+static bool lose_sources(struct decision *decision, const struct list *bindings)
+{
+    list_for_each(link, bindings)
+        if (!lose_once(decision, list_entry(link, struct binding, source_link)))
             return false;
-        lose(decision, binding);
-    }
     return true;
 }
 
 static bool lose_destinations(struct decision *decision, const struct list *bindings)
 {
-    list_for_each(link, bindings) {
-        struct binding *binding = list_entry(link, struct binding, destination_link);
-        if (binding->decision == decision->number)
-            continue;
-        if (budget_is_spent(decision->budget))
+    list_for_each(link, bindings)
+        if (!lose_once(decision, list_entry(link, struct binding, destination_link)))
             return false;
-        lose(decision, binding);
-    }
     return true;
 }
 
@@ -124,7 +126,7 @@ static bool lose_bindings(struct decision *decision, struct thing thing)
 {
     if (thing.queue)
         return lose_destinations(decision, &thing.queue->bindings);
-    return lose_sources(decision, thing.exchange) &&
+    return lose_sources(decision, &thing.exchange->sources) &&
            lose_destinations(decision, &thing.exchange->destinations);
 }
 

@@ -20,20 +20,14 @@ void queue_set_free(struct queue_set *set)
     *set = (struct queue_set){0};
 }
 
-static size_t grown(size_t capacity)
-{
-    return capacity ? capacity * 2 : 8;
-}
-
 void queue_set_add_queue(struct queue_set *set, struct queue *queue)
 {
     if (queue->route_number == set->broker->route_number)
         return;
     queue->route_number = set->broker->route_number;
-    if (set->count == set->capacity) {
-        set->capacity = grown(set->capacity);
-        set->queues = mem_realloc(set->queues, set->capacity * sizeof(struct queue *));
-    }
+    if (set->count == set->capacity)
+        set->queues =
+            mem_grow(set->queues, &set->capacity, set->count + 1, sizeof(struct queue *));
     set->queues[set->count++] = queue;
 }
 
@@ -42,10 +36,9 @@ static void add_exchange(struct queue_set *set, struct exchange *exchange)
     if (exchange->route_number == set->broker->route_number)
         return;
     exchange->route_number = set->broker->route_number;
-    if (set->pending_count == set->pending_capacity) {
-        set->pending_capacity = grown(set->pending_capacity);
-        set->pending = mem_realloc(set->pending, set->pending_capacity * sizeof(struct exchange *));
-    }
+    if (set->pending_count == set->pending_capacity)
+        set->pending = mem_grow(set->pending, &set->pending_capacity, set->pending_count + 1,
+                                sizeof(struct exchange *));
     set->pending[set->pending_count++] = exchange;
 }
 
@@ -109,10 +102,9 @@ static void add_key(struct queue_set *set, struct bytes key)
 {
     if (set->keys_count > KEYS_MAX)
         return;
-    if (set->keys_count == set->keys_capacity) {
-        set->keys_capacity = set->keys_capacity ? set->keys_capacity * 2 : 8;
-        set->keys = mem_realloc(set->keys, set->keys_capacity * sizeof(struct bytes));
-    }
+    if (set->keys_count == set->keys_capacity)
+        set->keys = mem_grow(set->keys, &set->keys_capacity, set->keys_count + 1,
+                             sizeof(struct bytes));
     set->keys[set->keys_count++] = key;
 }
 

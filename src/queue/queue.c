@@ -81,13 +81,11 @@ void queue_drop(struct queue *queue)
 }
 
 uint32_t queue_push(struct queues *queues, struct queue *const *destinations, size_t count,
-                struct message *message)
+                    struct message *message)
 {
-    if (count > queues->places_capacity) {
-        queues->places_capacity = count * 2;
+    if (count > queues->places_capacity)
         queues->places =
-            mem_realloc(queues->places, queues->places_capacity * sizeof(struct index *));
-    }
+            mem_grow(queues->places, &queues->places_capacity, count, sizeof(struct index *));
     for (size_t i = 0; i < count; i++)
         queues->places[i] = destinations[i]->kind->place(destinations[i], message);
     bool on_record = store_publish(queues->store, message, queues->places, count);

@@ -102,7 +102,7 @@ void queue_drop(struct queue *queue);
  * work. Returns the set of logs (1 << LOG_JOURNAL ...) that it is on record in once their present ticket
  * has ended. Takes no reference from the caller. */
 uint32_t queue_push(struct queues *queues, struct queue *const *destinations, size_t count,
-                struct message *message);
+                    struct message *message);
 /* Marks that a consumer may have something to do with this queue. */
 void queue_has_work(struct queue *queue);
 

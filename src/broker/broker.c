@@ -1,5 +1,7 @@
 #include "broker/broker.h"
 
+#include <assert.h>
+
 #include "base/mem.h"
 #include "broker/dead_letter.h"
 #include "broker/removal.h"
@@ -25,7 +27,7 @@ void broker_init(struct broker *broker, struct store *store, struct message_pool
 /* Its own part of a turn's budget. */
 enum { DEAD_LETTER_STEPS = 4 * BUDGET_MS, EXPIRED_STEPS = 400 };
 
-static void expire(struct queue *queue)
+static void expire_unused(struct queue *queue)
 {
     struct broker *broker = queue->vhost->broker;
     log_event(broker->log, EVENT_queue_expired, "vhost=%s queue=%s messages=%llu",
@@ -34,13 +36,24 @@ static void expire(struct queue *queue)
     budget_use(&broker->turn, EXPIRED_STEPS);
 }
 
+static void run_queue_timer(struct queue *queue, enum queue_timer which)
+{
+    switch (which) {
+    case QUEUE_TIMER_UNUSED:
+        expire_unused(queue);
+        return;
+    case QUEUE_TIMERS:
+        assert(false);
+    }
+}
+
 static void run_queue_timers(struct broker *broker)
 {
     enum queue_timer which;
     struct queue *queue;
     while (!budget_is_spent(&broker->turn) && !store_is_congested(broker->store) &&
            (queue = queues_take_expired(&broker->queues, &which)))
-        expire(queue);
+        run_queue_timer(queue, which);
 }
 
 void broker_tick(struct broker *broker, uint64_t now_ms, uint64_t clock_ms)

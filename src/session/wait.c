@@ -103,7 +103,7 @@ static struct wait *wait_of(struct list *link)
     return link ? list_entry(link, struct wait, channel_link) : NULL;
 }
 
-static struct wait *wait_last(struct list *head)
+static struct wait *wait_last(const struct list *head)
 {
     return list_is_empty(head) ? NULL : wait_of(head->prev);
 }
@@ -173,9 +173,9 @@ void wait_hold_names(struct channel *channel)
 void wait_follow(struct channel *channel, const struct channel *other)
 {
     struct promise promise = {.count = 0};
-    if (channel == other || list_is_empty(&other->waiting_replies))
+    const struct wait *wait = wait_last(&other->waiting_replies);
+    if (channel == other || !wait)
         return;
-    const struct wait *wait = wait_of(other->waiting_replies.prev);
     for (uint32_t i = 0; i < wait->count; i++)
         promise_add(&channel_server(channel)->waits, &promise, wait->parts[i].ticket);
     hold(channel, &promise);

@@ -6,7 +6,7 @@
 
 struct published {
     size_t queues;  /* how many it went to */
-    uint32_t logs; /* set of logs whose present tickets a confirm has to wait for */
+    uint32_t logs;  /* set of logs whose present tickets a confirm has to wait for */
 };
 
 /* Routes a complete message and puts it into its queues, which then have work. Takes no reference
@@ -22,14 +22,13 @@ size_t publish_count(struct exchange *exchange, const struct message *message,
                      struct queue_set *set);
 /* publish for a message that goes to this queue alone. */
 struct published publish_to(struct queue *queue, struct message *message);
-/* ---- for this folder ---- */
-
-/* Puts a message into the queues of the set. */
-struct published publish_routed(struct broker *broker, struct message *message,
-                                struct queue_set *set);
 /* A copy of a message with other properties and names, sharing nothing. */
 struct message *message_copy(struct message_pool *pool, const struct message *message,
                              struct bytes exchange, struct bytes routing_key,
                              struct bytes properties);
+
+/* For this folder: puts a message into the queues of the set. */
+struct published publish_routed(struct broker *broker, struct message *message,
+                                struct queue_set *set);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "amqp/properties.h"
 #include "base/mem.h"
+#include "broker/publish.h"
 #include "session/channel.h"
 #include "session/outgoing.h"
 
@@ -82,18 +83,11 @@ bool reply_to_rewrite(struct channel *channel, struct error *error)
         return error_set(error, REPLY_PRECONDITION_FAILED, "fast reply consumer does not exist");
     properties_read(message_properties(old), &properties);
     properties.reply_to = bytes_str(channel->reply_to.name);
-    size_t size = properties_size(&properties);
-    struct writer writer = writer_of(buffer_room(&bytes, size), size);
-    properties_write(&writer, &properties);
-    buffer_added(&bytes, size);
-    struct message *message = message_new(pool, message_exchange(old), message_routing_key(old),
-                                          buffer_bytes(&bytes), old->body_size);
-    message_fill(message, message_body(old));
-    message->flags = old->flags;
-    message->priority = old->priority;
+    properties_add(&bytes, &properties);
+    channel->content.message = message_copy(pool, old, message_exchange(old),
+                                            message_routing_key(old), buffer_bytes(&bytes));
     buffer_free(&bytes);
     message_unref(pool, old);
-    channel->content.message = message;
     return true;
 }
 

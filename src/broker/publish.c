@@ -2,7 +2,7 @@
  * alone, for as long as the topology stays: if that is one queue, a small table remembers it, and
  * the next such message goes there without being routed, whatever the kind of exchange. A message
  * with headers is looked through once, for the further routing keys of RabbitMQ's CC and BCC. BCC
- * is for the broker's eyes only, so a message that has one goes on as a copy without it. */
+ * is for the broker's eyes only, so a message that has one goes on, or back, as a copy without it. */
 #include "broker/publish.h"
 
 #include <assert.h>
@@ -49,14 +49,16 @@ struct message *message_copy(struct message_pool *pool, const struct message *me
     return copy;
 }
 
-static struct message *without_bcc(struct message_pool *pool, const struct message *message)
+struct message *message_without_bcc(struct message_pool *pool, struct message *message)
 {
     struct properties properties;
+    struct field field;
+    if (!table_find(headers_of(message_properties(message)), bytes_str("BCC"), &field))
+        return message_ref(message);
     if (properties_read(message_properties(message), &properties) != PROPERTIES_OK)
         properties = (struct properties){0};
     struct buffer headers = {0}, bytes = {0};
     struct table_writer writer;
-    struct field field;
     table_writer_init(&writer, &headers);
     for (struct reader walk = reader_of(properties.headers); table_next(&walk, &field);)
         if (!bytes_equal_str(field.name, "BCC"))
@@ -79,7 +81,7 @@ static struct published publish_with_headers(struct exchange *exchange, struct m
     exchange_route(exchange, set->keys, set->keys_count, headers, set);
     if (!has_bcc || set->count == 0)
         return publish_routed(broker, message, set);
-    struct message *copy = without_bcc(broker->pool, message);
+    struct message *copy = message_without_bcc(broker->pool, message);
     struct published published = publish_routed(broker, copy, set);
     message_unref(broker->pool, copy);
     return published;

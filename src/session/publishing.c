@@ -137,12 +137,20 @@ struct published publishing_deliver(struct server *server, struct exchange *exch
     return published;
 }
 
+static void return_unroutable(struct channel *channel, struct message *message)
+{
+    struct message_pool *pool = channel_broker(channel)->pool;
+    struct message *shown = message_without_bcc(pool, message);
+    outgoing_return(channel, shown, REPLY_NO_ROUTE, "NO_ROUTE");
+    message_unref(pool, shown);
+}
+
 void publishing_route(struct channel *channel, struct exchange *exchange, struct message *message,
                       bool mandatory)
 {
     struct published published = publishing_deliver(channel_server(channel), exchange, message);
     if (published.queues == 0 && mandatory && !planted(PLANTED_RETURN_OMITTED))
-        outgoing_return(channel, message, REPLY_NO_ROUTE, "NO_ROUTE");
+        return_unroutable(channel, message);
     publishing_count(channel, published);
 }
 

@@ -2,7 +2,8 @@
  * alone, for as long as the topology stays: if that is one queue, a small table remembers it, and
  * the next such message goes there without being routed, whatever the kind of exchange. A message
  * with headers is looked through once, for the further routing keys of RabbitMQ's CC and BCC. BCC
- * is for the broker's eyes only, so a message that has one goes on, or back, as a copy without it. */
+ * is for the broker's eyes only, so a message that has one goes on, or back, as a copy without
+ * it. */
 #include "broker/publish.h"
 
 #include <assert.h>

@@ -474,9 +474,7 @@ bool solo_read_letter(const struct sim_channel *channel, struct letter *letter)
             if (bytes_equal(name, solo_queue_text(solo_of(channel), i, text)))
                 letter->died_in = i;
     struct field field;
-    /* What comes back to its publisher is as he sent it. */
-    return channel->content_id_done == METHOD_BASIC_RETURN ||
-           !table_find(properties.headers, bytes_str("BCC"), &field);
+    return !table_find(properties.headers, bytes_str("BCC"), &field);
 }
 
 bool solo_is_same(const struct entry *entry, const struct letter *letter)

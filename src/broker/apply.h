@@ -14,7 +14,11 @@ enum record { OFF_RECORD, ON_RECORD };
  * Of a PUT it is taken for granted that a decision has allowed it: its virtual host and the ends of
  * a binding are there, and what it makes is not (a user may be, and gets another password). A
  * DELETE of what is not there changes the record alone. What is deleted has no bindings, or is
- * leaving first. */
+ * leaving first.
+ *
+ * The bytes of the change are needed until the end, so that none may lie in an entry of the record
+ * that this changes: who reads a change from there applies it OFF_RECORD, and deletes the entry
+ * after that, or has copied its key. */
 void catalogue_apply(struct broker *broker, const struct change *change, enum record record);
 /* All of the list, in order, on record; empties it. */
 void changes_apply(struct broker *broker, struct changes *changes);

@@ -43,6 +43,7 @@ static void tell(const struct salvage *salvage, const char *format, ...)
     salvage->say(salvage->context, line);
 }
 
+/* When salvaging, the entry goes, and the bytes of its change with it. */
 static void fail(struct restore *restore, const struct change *change, const char *why)
 {
     static const char *const kinds[] = {"entry",    "virtual host", "user",

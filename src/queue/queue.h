@@ -30,7 +30,6 @@ enum queue_result {
 
 /* Each function is the verb of the same name below. */
 struct queue_kind {
-    const char *name;
     /* Makes, or finds in the store, what the messages are kept in, and sets queue->counts. */
     void (*open)(struct queue *queue);
     /* Forgets that, with all messages. */

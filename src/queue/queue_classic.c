@@ -50,7 +50,6 @@ static uint64_t classic_purge(struct queue *queue)
 }
 
 const struct queue_kind queue_classic = {
-    .name = "classic",
     .open = classic_open,
     .drop = classic_drop,
     .place = classic_place,

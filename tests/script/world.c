@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "amqp/frame.h"
+#include "amqp/text.h"
 #include "base/mem.h"
 #include "tests/lib/disk_memory.h"
 #include "tests/lib/kv_memory.h"
@@ -135,6 +137,35 @@ void world_dial(struct world *world, struct client *client, bool is_loopback)
     buffer_free(&client->out);
     client->is_deaf = client->is_corked = false;
     client->connection = service_accept(world->service, &peer, client);
+}
+
+void world_add_method(struct buffer *out, uint16_t channel, const char *text)
+{
+    struct buffer memory = {0};
+    union method method;
+    struct text_given given;
+    if (!text_read_method(bytes_str(text), &memory, &method, &given))
+        bail("not a method: %s", text);
+    size_t size = frame_method_size(&method);
+    struct writer writer = writer_of(buffer_room(out, size), size);
+    frame_write_method(&writer, channel, &method);
+    buffer_added(out, size);
+    buffer_free(&memory);
+}
+
+void world_log_in(struct world *world, struct client *client)
+{
+    struct buffer *out = &client->out;
+    world_dial(world, client, true);
+    buffer_add(out, protocol_header, PROTOCOL_HEADER_SIZE);
+    world_add_method(out, 0, "connection.start-ok mechanism=PLAIN "
+                             "response=\"\\x00guest\\x00guest\" locale=en_US "
+                             "client_properties={capabilities:table "
+                             "{consumer_cancel_notify:bool true}}");
+    world_add_method(out, 0, "connection.tune-ok channel_max=2047 frame_max=131072 heartbeat=0");
+    world_add_method(out, 0, "connection.open virtual_host=/");
+    world_add_method(out, 1, "channel.open");
+    world_settle(world);
 }
 
 void world_hang_up(struct client *client)

@@ -49,6 +49,11 @@ void world_restart(struct world *world, bool crash);
 bool world_has_logged(struct world *world, const char *text);
 /* A new connection for the client. */
 void world_dial(struct world *world, struct client *client, bool is_loopback);
+/* Adds the frame of a method that a text stands for (see amqp/text.h), or ends the test program. */
+void world_add_method(struct buffer *out, uint16_t channel, const char *text);
+/* A new connection that greets, logs in as guest, and opens `/` and channel 1; it understands
+ * basic.cancel from the broker. */
+void world_log_in(struct world *world, struct client *client);
 /* The client's socket is gone. */
 void world_hang_up(struct client *client);
 /* Lets everything happen that can happen without the clock moving. */

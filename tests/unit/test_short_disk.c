@@ -4,8 +4,6 @@
 
 #include <stdio.h>
 
-#include "amqp/frame.h"
-#include "amqp/text.h"
 #include "queue/queue.h"
 #include "broker/vhost.h"
 #include "tests/lib/disk_memory.h"
@@ -20,29 +18,7 @@ static struct client *const mourner = &world.clients[2];
 
 static void send(struct client *client, uint16_t channel, const char *text)
 {
-    struct buffer memory = {0};
-    union method method;
-    struct text_given given;
-    if (!text_read_method(bytes_str(text), &memory, &method, &given))
-        bail("not a method: %s", text);
-    size_t size = frame_method_size(&method);
-    struct writer writer = writer_of(buffer_room(&client->out, size), size);
-    frame_write_method(&writer, channel, &method);
-    buffer_added(&client->out, size);
-    buffer_free(&memory);
-}
-
-/* Greets, logs in and opens channel 1. */
-static void open_connection(struct client *client)
-{
-    world_dial(&world, client, true);
-    buffer_add(&client->out, "AMQP\0\0\x09\x01", 8);
-    send(client, 0,
-         "connection.start-ok mechanism=PLAIN response=\"\\x00guest\\x00guest\" locale=en_US");
-    send(client, 0, "connection.tune-ok channel_max=2047 frame_max=131072 heartbeat=0");
-    send(client, 0, "connection.open virtual_host=/");
-    send(client, 1, "channel.open");
-    world_settle(&world);
+    world_add_method(&client->out, channel, text);
 }
 
 static void add_size(struct buffer *out, uint32_t size)
@@ -108,7 +84,7 @@ static void begin(const struct load *load)
         world.store_options.disk_reserve_bytes = load->reserve;
     world_restart(&world, true); /* before reserves are made that are smaller */
     for (struct client *client = publisher; client <= mourner; client++)
-        open_connection(client);
+        world_log_in(&world, client);
     send(publisher, 1, "queue.declare queue=dead durable=1");
     send(publisher, 1, "queue.declare queue=kept durable=1");
     send(publisher, 1,

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "amqp/frame.h"
-#include "amqp/text.h"
 #include "broker/exchange.h"
 #include "broker/queue_declare.h"
 #include "tests/lib/tap.h"
@@ -14,29 +13,15 @@ enum { QUEUES = 2000 }; /* a message to all of them costs more than half of a sh
 
 static struct world world;
 
-static void add_method(struct buffer *out, uint16_t channel, const char *text)
-{
-    struct buffer memory = {0};
-    union method method;
-    struct text_given given;
-    if (!text_read_method(bytes_str(text), &memory, &method, &given))
-        bail("not a method: %s", text);
-    size_t size = frame_method_size(&method);
-    struct writer writer = writer_of(buffer_room(out, size), size);
-    frame_write_method(&writer, channel, &method);
-    buffer_added(out, size);
-    buffer_free(&memory);
-}
-
 /* A message of one byte without properties. */
 static void add_publish(struct buffer *out, const char *exchange, const char *key, char body)
 {
     static const uint8_t header[] = {2, 0, 1, 0, 0, 0, 14, 0, 60, 0, 0,
-                                     0, 0, 0, 0, 0, 0, 0,  1, 0, 0, FRAME_END};
+                                     0, 0, 0, 0, 0, 0, 0,  1, 0,  0, FRAME_END};
     uint8_t frame[] = {3, 0, 1, 0, 0, 0, 1, (uint8_t)body, FRAME_END};
     char text[200];
     snprintf(text, sizeof(text), "basic.publish exchange=\"%s\" routing_key=\"%s\"", exchange, key);
-    add_method(out, 1, text);
+    world_add_method(out, 1, text);
     buffer_add(out, header, sizeof(header));
     buffer_add(out, frame, sizeof(frame));
 }
@@ -47,27 +32,10 @@ static void send(struct client *client, const struct buffer *bytes)
     world_settle(&world);
 }
 
-/* Greets, logs in and opens channel 1. Understands basic.cancel from the broker. */
-static void open_connection(struct client *client)
-{
-    struct buffer bytes = {0};
-    world_dial(&world, client, true);
-    buffer_add(&bytes, "AMQP\0\0\x09\x01", 8);
-    add_method(&bytes, 0, "connection.start-ok mechanism=PLAIN "
-                          "response=\"\\x00guest\\x00guest\" locale=en_US "
-                          "client_properties={capabilities:table "
-                          "{consumer_cancel_notify:bool true}}");
-    add_method(&bytes, 0, "connection.tune-ok channel_max=2047 frame_max=131072 heartbeat=0");
-    add_method(&bytes, 0, "connection.open virtual_host=/");
-    add_method(&bytes, 1, "channel.open");
-    send(client, &bytes);
-    buffer_free(&bytes);
-}
-
 static void declare(struct client *client, const char *text)
 {
     struct buffer bytes = {0};
-    add_method(&bytes, 1, text);
+    world_add_method(&bytes, 1, text);
     send(client, &bytes);
     buffer_free(&bytes);
 }
@@ -75,7 +43,7 @@ static void declare(struct client *client, const char *text)
 static void input(struct client *client, const char *text)
 {
     struct buffer bytes = {0};
-    add_method(&bytes, 1, text);
+    world_add_method(&bytes, 1, text);
     conversation_input(client->connection, buffer_bytes(&bytes));
     buffer_free(&bytes);
 }
@@ -85,12 +53,12 @@ static void declare_many(struct client *client)
 {
     struct buffer bytes = {0};
     char text[100];
-    add_method(&bytes, 1, "exchange.declare exchange=all type=fanout nowait=1");
+    world_add_method(&bytes, 1, "exchange.declare exchange=all type=fanout nowait=1");
     for (int i = 0; i < QUEUES; i++) {
         snprintf(text, sizeof(text), "queue.declare queue=q%d nowait=1", i);
-        add_method(&bytes, 1, text);
+        world_add_method(&bytes, 1, text);
         snprintf(text, sizeof(text), "queue.bind queue=q%d exchange=all nowait=1", i);
-        add_method(&bytes, 1, text);
+        world_add_method(&bytes, 1, text);
     }
     send(client, &bytes);
     buffer_free(&bytes);
@@ -128,8 +96,8 @@ TEST(who_asks_for_much_does_so_in_parts)
     struct client *one = &world.clients[0], *other = &world.clients[1];
     struct buffer much = {0}, little = {0};
     world_new(&world, false);
-    open_connection(one);
-    open_connection(other);
+    world_log_in(&world, one);
+    world_log_in(&world, other);
     declare_many(one);
     declare(other, "queue.declare queue=own");
     tick();
@@ -170,18 +138,18 @@ TEST(a_turn_is_shared)
     struct client many[MANY] = {0}, light = {0};
     struct buffer much = {0}, little = {0};
     world_new(&world, false);
-    open_connection(first);
+    world_log_in(&world, first);
     declare_many(first);
     declare(first, "queue.declare queue=own");
     for (int i = 0; i < MANY; i++) {
         struct client *client = &world.clients[1];
-        open_connection(client);
+        world_log_in(&world, client);
         many[i] = *client;
         *client = (struct client){0};
         buffer_free(&many[i].in);
         buffer_free(&many[i].out);
     }
-    open_connection(&world.clients[2]);
+    world_log_in(&world, &world.clients[2]);
     light = world.clients[2];
     world.clients[2] = (struct client){0};
     buffer_free(&light.in);
@@ -237,8 +205,8 @@ TEST(queues_that_get_the_same_do_not_grow_together)
     world_new(&world, false);
     for (int i = 0; i < EQUALS; i++)
         queues[i] = store_queue(world.store, store_queue_id(world.store, i % 2), NULL);
-    struct message *message = message_new(&world.pool, bytes_of(NULL, 0), bytes_of(NULL, 0),
-                                          bytes_str("\0"), 0);
+    struct message *message =
+        message_new(&world.pool, bytes_of(NULL, 0), bytes_of(NULL, 0), bytes_str("\0"), 0);
     uint64_t before = 0, worst = 0;
     for (int i = 0; i < MESSAGES; i++) {
         store_publish(world.store, message, queues, EQUALS);
@@ -263,7 +231,7 @@ TEST(a_turn_delivers_so_many_bytes)
     world_new(&world, false);
     world.options.output_bytes_max = 1 << 30;
     world_restart(&world, false);
-    open_connection(one);
+    world_log_in(&world, one);
     declare(one, "queue.declare queue=q nowait=1");
     struct index *index = queue_of("q")->state;
     struct message *message = message_new(&world.pool, bytes_of(NULL, 0), bytes_str("q"),
@@ -299,19 +267,22 @@ static size_t bindings(void)
     return set_count(&vhost()->bindings);
 }
 
-/* A queue `much`, bound many times to an exchange and once to one with auto-delete; all are durable. */
+/* A queue `much`, bound many times to an exchange and once to one with auto-delete; all are
+ * durable. */
 static void declare_bound(struct client *client)
 {
     struct buffer bytes = {0};
     char text[100];
-    add_method(&bytes, 1, "exchange.declare exchange=x type=direct durable=1 nowait=1");
-    add_method(&bytes, 1, "exchange.declare exchange=last type=fanout durable=1 auto_delete=1 nowait=1");
-    add_method(&bytes, 1, "queue.declare queue=much durable=1 nowait=1");
+    world_add_method(&bytes, 1, "exchange.declare exchange=x type=direct durable=1 nowait=1");
+    world_add_method(&bytes, 1,
+                     "exchange.declare exchange=last type=fanout durable=1 auto_delete=1 nowait=1");
+    world_add_method(&bytes, 1, "queue.declare queue=much durable=1 nowait=1");
     for (int i = 0; i < BINDINGS; i++) {
-        snprintf(text, sizeof(text), "queue.bind queue=much exchange=x routing_key=k%d nowait=1", i);
-        add_method(&bytes, 1, text);
+        snprintf(text, sizeof(text), "queue.bind queue=much exchange=x routing_key=k%d nowait=1",
+                 i);
+        world_add_method(&bytes, 1, text);
     }
-    add_method(&bytes, 1, "queue.bind queue=much exchange=last nowait=1");
+    world_add_method(&bytes, 1, "queue.bind queue=much exchange=last nowait=1");
     send(client, &bytes);
     buffer_free(&bytes);
 }
@@ -326,8 +297,8 @@ TEST(many_bindings_go_in_parts)
     struct client *one = &world.clients[0], *other = &world.clients[1];
     struct buffer publish = {0};
     world_new(&world, false);
-    open_connection(one);
-    open_connection(other);
+    world_log_in(&world, one);
+    world_log_in(&world, other);
     declare_bound(one);
     is_int(bindings(), BINDINGS + 1, "bindings");
     input(one, "queue.delete queue=much nowait=1");
@@ -359,7 +330,7 @@ TEST(an_exchange_goes_in_parts)
 {
     struct client *one = &world.clients[0];
     world_new(&world, false);
-    open_connection(one);
+    world_log_in(&world, one);
     declare_bound(one);
     input(one, "exchange.delete exchange=x nowait=1");
     ok(!has_exchange("x"), "it is gone at once");
@@ -390,7 +361,7 @@ TEST(what_was_leaving_has_left_after_a_crash)
 {
     struct client *one = &world.clients[0];
     world_new(&world, false);
-    open_connection(one);
+    world_log_in(&world, one);
     declare_bound(one);
     world_advance(&world, 1000);
     input(one, "queue.delete queue=much nowait=1");
@@ -400,7 +371,7 @@ TEST(what_was_leaving_has_left_after_a_crash)
     ok(!queue_of("much"), "the queue is gone");
     is_int(bindings(), 0, "and so are the bindings");
     ok(has_exchange("x") && !has_exchange("last"), "and the exchange that lost its last one");
-    open_connection(one);
+    world_log_in(&world, one);
     declare(one, "queue.declare queue=much durable=1 nowait=1");
     world_advance(&world, 1000);
     world_restart(&world, true);
@@ -417,10 +388,10 @@ enum { DELIVERED = 60000, CHANNELS = 300, OWN_QUEUES = 3000 };
 static void deliver_many(struct client *client)
 {
     struct buffer bytes = {0};
-    add_method(&bytes, 1, "queue.declare queue=q nowait=1");
+    world_add_method(&bytes, 1, "queue.declare queue=q nowait=1");
     for (int i = 0; i < DELIVERED; i++)
         add_publish(&bytes, "", "q", 'x');
-    add_method(&bytes, 1, "basic.consume queue=q consumer_tag=c nowait=1");
+    world_add_method(&bytes, 1, "basic.consume queue=q consumer_tag=c nowait=1");
     send(client, &bytes);
     buffer_free(&bytes);
     buffer_free(&client->in);
@@ -447,17 +418,17 @@ TEST(a_connection_is_dropped_in_parts)
     char text[100];
     uint64_t most;
     world_new(&world, false);
-    open_connection(one);
-    open_connection(other);
+    world_log_in(&world, one);
+    world_log_in(&world, other);
     deliver_many(one);
     for (int i = 2; i <= CHANNELS; i++) {
-        add_method(&bytes, (uint16_t)i, "channel.open");
+        world_add_method(&bytes, (uint16_t)i, "channel.open");
         snprintf(text, sizeof(text), "basic.consume queue=q consumer_tag=c%d nowait=1", i);
-        add_method(&bytes, (uint16_t)i, text);
+        world_add_method(&bytes, (uint16_t)i, text);
     }
     for (int i = 0; i < OWN_QUEUES; i++) {
         snprintf(text, sizeof(text), "queue.declare queue=own%d exclusive=1 nowait=1", i);
-        add_method(&bytes, 1, text);
+        world_add_method(&bytes, 1, text);
     }
     send(one, &bytes);
     tick();
@@ -504,7 +475,7 @@ TEST(a_channel_is_closed_in_parts)
     struct client *one = &world.clients[0];
     uint64_t most;
     world_new(&world, false);
-    open_connection(one);
+    world_log_in(&world, one);
     deliver_many(one);
     tick();
     input(one, "channel.close reply_code=200 reply_text=bye");
@@ -522,13 +493,13 @@ TEST(an_error_ends_a_channel_in_parts)
     struct buffer bytes = {0};
     uint64_t most;
     world_new(&world, false);
-    open_connection(one);
+    world_log_in(&world, one);
     deliver_many(one);
     tick();
     input(one, "queue.declare queue=missing passive=1");
     ok(ready("q") < DELIVERED, "deliveries do not come back at once");
-    add_method(&bytes, 1, "channel.close-ok");
-    add_method(&bytes, 1, "channel.open");
+    world_add_method(&bytes, 1, "channel.close-ok");
+    world_add_method(&bytes, 1, "channel.open");
     conversation_input(one->connection, buffer_bytes(&bytes));
     int turns = turns_until_returned(&most);
     ok(turns > 2 && most < DELIVERED / 2, "but in %d turns", turns);
@@ -549,7 +520,7 @@ TEST(all_are_settled_in_parts)
     for (size_t i = 0; i < 3; i++) {
         struct client *one = &world.clients[0];
         world_new(&world, false);
-        open_connection(one);
+        world_log_in(&world, one);
         deliver_many(one);
         tick();
         input(one, methods[i]);
@@ -566,7 +537,8 @@ TEST(all_are_settled_in_parts)
 
 /* ---- a queue that nobody asked to be deleted ---- */
 
-/* How often the broker has sent this method, in what the client has received; no body holds its bytes. */
+/* How often the broker has sent this method, in what the client has received; no body holds its
+ * bytes. */
 static int received(const struct client *client, uint32_t id)
 {
     uint8_t bytes[4] = {(uint8_t)(id >> 24), (uint8_t)(id >> 16), (uint8_t)(id >> 8), (uint8_t)id};
@@ -581,8 +553,8 @@ TEST(consumers_are_told_of_a_queue_that_goes_by_itself)
     struct client *one = &world.clients[0], *other = &world.clients[1];
     struct buffer bytes = {0};
     world_new(&world, false);
-    open_connection(one);
-    open_connection(other);
+    world_log_in(&world, one);
+    world_log_in(&world, other);
     declare(one, "queue.declare queue=q");
     declare(one, "basic.consume queue=q consumer_tag=a");
     declare(one, "basic.consume queue=q consumer_tag=b no_ack=1");

@@ -118,7 +118,7 @@ void rig_fail(struct rig *rig, const char *format, ...)
 
 /* ---- opening and closing ---- */
 
-void rig_see_name(void *context, struct bytes key, struct bytes value)
+static void see_name(void *context, struct bytes key, struct bytes value)
 {
     struct rig *rig = context;
     uint64_t id;
@@ -140,16 +140,21 @@ void rig_see_name(void *context, struct bytes key, struct bytes value)
     rig_fail(rig, "the catalogue has a queue that was never made");
 }
 
+void rig_see_names(struct rig *rig)
+{
+    for (int q = 0; q < RIG_QUEUES; q++)
+        rig->queues[q].index = NULL;
+    rig->seen_name = 0;
+    store_catalogue_each(rig->store, see_name, rig);
+}
+
 bool rig_open(struct rig *rig)
 {
     rig->error[0] = '\0';
     rig->store = store_open(&rig->options, rig->now_ms, rig->error, sizeof(rig->error));
     if (!rig->store)
         return false;
-    for (int q = 0; q < RIG_QUEUES; q++)
-        rig->queues[q].index = NULL;
-    rig->seen_name = 0;
-    store_catalogue_each(rig->store, rig_see_name, rig);
+    rig_see_names(rig);
     store_drop_orphans(rig->store);
     return true;
 }

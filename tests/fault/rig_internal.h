@@ -13,8 +13,8 @@ struct kv *rig_kv_new(struct rig *rig);
 void rig_met_add(struct rig_met *met, const struct store_stats *stats);
 /* The batch that fills. */
 uint64_t rig_filling(const struct rig *rig);
-/* Takes a name of the catalogue, for store_catalogue_each; `context` is the rig. */
-void rig_see_name(void *context, struct bytes key, struct bytes value);
+/* Takes the names of a store that was opened. */
+void rig_see_names(struct rig *rig);
 /* The id that a message was published with; 0, and a fault: it is not as it was. */
 uint64_t rig_read_message(struct rig *rig, const struct message *message);
 /* The disk did not let the store read everything (which takes a mark in the journal): what is there

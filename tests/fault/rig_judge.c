@@ -224,10 +224,7 @@ bool rig_salvage(struct rig *rig, struct kv *fresh)
         old->ops->close(old);
     if (!rig->store)
         return false;
-    for (int q = 0; q < RIG_QUEUES; q++)
-        rig->queues[q].index = NULL;
-    rig->seen_name = 0;
-    store_catalogue_each(rig->store, rig_see_name, rig);
+    rig_see_names(rig);
     store_queues_each(rig->store, adopt, rig);
     store_drop_orphans(rig->store);
     return store_salvage_write(rig->store) == 0;

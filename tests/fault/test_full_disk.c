@@ -323,19 +323,26 @@ static int spares(struct bench *bench)
     return count;
 }
 
+enum { LARGE_DISK = 1024 * MIB };
+
+/* Much was written and is settled. */
+static void begin_with_spares(struct bench *bench)
+{
+    begin(bench, LARGE_DISK);
+    store_close(bench->store);
+    bench->options.segment_bytes = 4 * MIB;
+    bench->options.disk_reserve_bytes = 16 * MIB;
+    bench_open(bench);
+    publish(bench, 0, 20, MIB);
+    bench_take_all(bench, 0);
+    bench_turns(bench, 400, 100);
+}
+
 /* What is kept for reuse goes before anybody has to wait, though nothing is written. */
 TEST(spares_go_first)
 {
-    enum { DISK = 1024 * MIB };
     struct bench bench;
-    begin(&bench, DISK);
-    store_close(bench.store);
-    bench.options.segment_bytes = 4 * MIB;
-    bench.options.disk_reserve_bytes = 16 * MIB;
-    bench_open(&bench);
-    publish(&bench, 0, 20, MIB);
-    bench_take_all(&bench, 0);
-    bench_turns(&bench, 400, 100);
+    begin_with_spares(&bench);
     ok(spares(&bench) >= 3, "%d files are kept", spares(&bench));
     leave(&bench, 8 * MIB);
     int alarms = 0;
@@ -498,14 +505,7 @@ TEST(the_next_start_is_thought_of)
 TEST(what_a_start_gave_up_is_forgotten)
 {
     struct bench bench;
-    begin(&bench, 1024 * MIB);
-    store_close(bench.store);
-    bench.options.segment_bytes = 4 * MIB;
-    bench.options.disk_reserve_bytes = 16 * MIB;
-    bench_open(&bench);
-    publish(&bench, 0, 20, MIB);
-    bench_take_all(&bench, 0);
-    bench_turns(&bench, 400, 100);
+    begin_with_spares(&bench);
     ok(spares(&bench) > 0 && bench_has_file(&bench, "reserve"), "there is something to give up");
     do
         leave(&bench, 0);

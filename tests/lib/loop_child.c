@@ -1,5 +1,6 @@
 #include "tests/lib/loop_child.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -76,6 +77,14 @@ size_t peer_read(int fd, char *text, size_t size)
     }
     text[got] = '\0';
     return got;
+}
+
+void peer_says(int fd, size_t size, const char *wanted, const char *what)
+{
+    char text[64];
+    assert(size < sizeof(text));
+    peer_read(fd, text, size);
+    is_str(text, wanted, "%s", what);
 }
 
 void peer_write(int fd, const char *text)

@@ -30,6 +30,8 @@ int loop_child_stop(const struct loop_child *child);
 
 /* Reads exactly `size` bytes into `text` (and terminates it), or as much as comes. */
 size_t peer_read(int fd, char *text, size_t size);
+/* Reads as peer_read does, up to 63 bytes; is it what is wanted? Counts as a check. */
+void peer_says(int fd, size_t size, const char *wanted, const char *what);
 /* Writes all of it, and counts as a check. */
 void peer_write(int fd, const char *text);
 

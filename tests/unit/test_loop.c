@@ -239,13 +239,10 @@ static int connect_to(const struct loop_child *child)
 TEST(echo)
 {
     struct loop_child child = start(1000);
-    char text[64];
     int fd = connect_to(&child);
-    peer_read(fd, text, 1);
-    is_str(text, "L", "greeted, as a peer of this machine");
+    peer_says(fd, 1, "L", "greeted, as a peer of this machine");
     peer_write(fd, "exeyez");
-    peer_read(fd, text, 3);
-    is_str(text, "xyz", "answered");
+    peer_says(fd, 3, "xyz", "answered");
     close(fd);
     is_int(loop_child_stop(&child), 0, "ended in good order");
 }
@@ -322,8 +319,7 @@ TEST(input_waits_while_it_is_not_wanted)
     peer_write(fd, "p");
     usleep(10000);
     peer_write(fd, "ex");
-    peer_read(fd, text, 6);
-    is_str(text, "againx", "what came in the pause is answered after it");
+    peer_says(fd, 6, "againx", "what came in the pause is answered after it");
     close(fd);
     is_int(loop_child_stop(&child), 0, "ended");
 }
@@ -341,8 +337,7 @@ TEST(descriptors_run_out)
     struct pollfd late = {.fd = fds[ROOM], .events = POLLIN};
     is_int(poll(&late, 1, 150), 0, "one too many has to wait");
     peer_write(fds[0], "ex");
-    peer_read(fds[0], text, 1);
-    is_str(text, "x", "while those who are there are served");
+    peer_says(fds[0], 1, "x", "while those who are there are served");
     for (int i = 0; i < PEERS - ROOM; i++)
         close(fds[i]);
     for (int i = ROOM; i < PEERS; i++)
@@ -372,8 +367,7 @@ TEST(a_second_signal_is_obeyed_at_once)
     int fd = connect_to(&child);
     peer_read(fd, text, 1);
     kill(child.pid, SIGTERM);
-    peer_read(fd, text, 60);
-    is_str(text, "shutdown", "it is stopping, and waits for us to close");
+    peer_says(fd, 60, "shutdown", "it is stopping, and waits for us to close");
     is_int(loop_child_stop(&child), 128 + SIGTERM, "the second signal does not wait");
     close(fd);
 }
@@ -398,8 +392,7 @@ TEST(a_failed_service_ends_the_loop)
     int fd = connect_to(&child);
     peer_read(fd, text, 1);
     peer_write(fd, "f");
-    peer_read(fd, text, 60);
-    is_str(text, "shutdown", "the peer is told");
+    peer_says(fd, 60, "shutdown", "the peer is told");
     close(fd);
     is_int(loop_child_wait(&child), 1, "and the loop says that it failed");
 }
@@ -519,8 +512,7 @@ TEST(the_end_waits_while_input_is_not_wanted)
     much[sizeof(much) - 1] = 'p';
     is_int(write(fd, much, sizeof(much)), sizeof(much), "sent");
     shutdown(fd, SHUT_WR);
-    peer_read(fd, text, 60);
-    is_str(text, "again", "it heard the end only when it wanted to");
+    peer_says(fd, 60, "again", "it heard the end only when it wanted to");
     close(fd);
     is_int(loop_child_stop(&child), 0, "ended");
 }

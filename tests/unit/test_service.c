@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "amqp/frame.h"
 #include "amqp/method.h"
 #include "base/buffer.h"
 #include "base/mem.h"
@@ -151,17 +152,21 @@ static bool is_read(int fd, uint32_t id)
     return start[8] == method_class_id(id) && start[10] == method_method_id(id);
 }
 
+static int greet(const struct loop_child *child)
+{
+    int fd = loop_child_connect(child, AMQP);
+    ok(write(fd, protocol_header, PROTOCOL_HEADER_SIZE) == PROTOCOL_HEADER_SIZE, "one speaks AMQP");
+    return fd;
+}
+
 TEST(lines_are_answered)
 {
     struct loop_child child = start();
-    char text[64];
     int fd = loop_child_connect(&child, PINGS);
     peer_write(fd, "PING\nPI");
-    peer_read(fd, text, 5);
-    is_str(text, "PONG\n", "a whole line");
+    peer_says(fd, 5, "PONG\n", "a whole line");
     peer_write(fd, "NG\nwhat\nQUIT\nPING\n");
-    peer_read(fd, text, 60);
-    is_str(text, "PONG\n?\nBYE\n", "lines in one piece, up to the one that ends it");
+    peer_says(fd, 60, "PONG\n?\nBYE\n", "lines in one piece, up to the one that ends it");
     close(fd);
     is_int(loop_child_stop(&child), 0, "ended");
 }
@@ -169,14 +174,11 @@ TEST(lines_are_answered)
 TEST(each_port_has_its_protocol)
 {
     struct loop_child child = start();
-    char text[64];
     int lines = loop_child_connect(&child, PINGS);
-    int frames = loop_child_connect(&child, AMQP);
-    is_int(write(frames, "AMQP\0\0\x09\x01", 8), 8, "one speaks AMQP");
+    int frames = greet(&child);
     peer_write(lines, "AMQP\n");
     ok(is_read(frames, METHOD_CONNECTION_START), "and is answered with connection.start");
-    peer_read(lines, text, 2);
-    is_str(text, "?\n", "which to the other is a line as any");
+    peer_says(lines, 2, "?\n", "which to the other is a line as any");
     close(lines);
     close(frames);
     is_int(loop_child_stop(&child), 0, "ended");
@@ -185,18 +187,14 @@ TEST(each_port_has_its_protocol)
 TEST(all_say_goodbye)
 {
     struct loop_child child = start();
-    char text[64];
     int lines = loop_child_connect(&child, PINGS);
-    int frames = loop_child_connect(&child, AMQP);
-    is_int(write(frames, "AMQP\0\0\x09\x01", 8), 8, "one speaks AMQP");
+    int frames = greet(&child);
     ok(is_read(frames, METHOD_CONNECTION_START), "and is greeted");
     peer_write(lines, "PING\n");
-    peer_read(lines, text, 5);
-    is_str(text, "PONG\n", "another speaks in lines");
+    peer_says(lines, 5, "PONG\n", "another speaks in lines");
     kill(child.pid, SIGTERM);
     ok(is_read(frames, METHOD_CONNECTION_CLOSE), "the one is told in a frame");
-    peer_read(lines, text, 60);
-    is_str(text, "BYE\n", "the other in a line");
+    peer_says(lines, 60, "BYE\n", "the other in a line");
     close(lines);
     close(frames);
     is_int(loop_child_wait(&child), 0, "and the loop ends when both have gone");

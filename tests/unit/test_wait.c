@@ -105,6 +105,13 @@ static void begin(void)
     sent[0] = '\0';
 }
 
+/* Publishes of these numbers are on record, and wait for the filling batch. */
+static void publish(uint64_t first, uint64_t last)
+{
+    for (uint64_t number = first; number <= last; number++)
+        wait_confirm(&channel, number, 1 << LOG_JOURNAL);
+}
+
 /* Goes on to the next turn; what went out is `wanted`: + is an ack, - a nack, * multiple. */
 static void turn(const char *wanted)
 {
@@ -127,10 +134,9 @@ static uint64_t named(void)
 TEST(a_batch_is_confirmed_as_one)
 {
     begin();
-    for (uint64_t number = 1; number <= 3; number++)
-        wait_confirm(&channel, number, 1 << LOG_JOURNAL);
+    publish(1, 3);
     filling = 2;
-    wait_confirm(&channel, 4, 1 << LOG_JOURNAL);
+    publish(4, 4);
     turn("");
     durable = 1;
     turn("+3*");
@@ -141,9 +147,9 @@ TEST(a_batch_is_confirmed_as_one)
 TEST(batches_that_end_together_are_confirmed_as_one)
 {
     begin();
-    wait_confirm(&channel, 1, 1 << LOG_JOURNAL);
+    publish(1, 1);
     filling = 2;
-    wait_confirm(&channel, 2, 1 << LOG_JOURNAL);
+    publish(2, 2);
     durable = 2;
     turn("+2*");
 }
@@ -154,7 +160,7 @@ TEST(those_on_no_record_do_not_wait)
     begin();
     wait_confirm(&channel, 1, 0);
     wait_confirm(&channel, 2, 0);
-    wait_confirm(&channel, 3, 1 << LOG_JOURNAL);
+    publish(3, 3);
     wait_confirm(&channel, 4, 0);
     wait_confirm(&channel, 5, 0);
     turn("+2* +4 +5");
@@ -166,14 +172,13 @@ TEST(those_on_no_record_do_not_wait)
 TEST(waits_have_no_gaps)
 {
     begin();
-    wait_confirm(&channel, 1, 1 << LOG_JOURNAL);
+    publish(1, 1);
     wait_confirm(&channel, 2, 0);
     turn("+2");
-    wait_confirm(&channel, 3, 1 << LOG_JOURNAL);
+    publish(3, 3);
     wait_refuse(&channel, 4);
     turn("-4");
-    wait_confirm(&channel, 5, 1 << LOG_JOURNAL);
-    wait_confirm(&channel, 6, 1 << LOG_JOURNAL);
+    publish(5, 6);
     is_int(named(), 4, "four numbers wait");
     durable = 1;
     turn("+6*");
@@ -182,10 +187,10 @@ TEST(waits_have_no_gaps)
 TEST(a_refusal_is_no_ack)
 {
     begin();
-    wait_confirm(&channel, 1, 1 << LOG_JOURNAL);
+    publish(1, 1);
     wait_refuse(&channel, 2);
     wait_refuse(&channel, 3);
-    wait_confirm(&channel, 4, 1 << LOG_JOURNAL);
+    publish(4, 4);
     turn("-2 -3");
     durable = 1;
     turn("+4*");
@@ -201,7 +206,7 @@ TEST(thousands_wait)
     begin();
     for (uint64_t number = 1; number <= 5000; number++) {
         filling = number;
-        wait_confirm(&channel, number, 1 << LOG_JOURNAL);
+        publish(number, number);
     }
     turn("");
     is_int(named(), 5000, "all of them wait");
@@ -214,8 +219,7 @@ TEST(thousands_wait)
 TEST(a_failure_refuses_all)
 {
     begin();
-    wait_confirm(&channel, 1, 1 << LOG_JOURNAL);
-    wait_confirm(&channel, 2, 1 << LOG_JOURNAL);
+    publish(1, 2);
     has_failed = true;
     turn("-2*");
 }
@@ -223,7 +227,7 @@ TEST(a_failure_refuses_all)
 TEST(a_channel_that_ends_is_told_nothing)
 {
     begin();
-    wait_confirm(&channel, 1, 1 << LOG_JOURNAL);
+    publish(1, 1);
     wait_confirm(&channel, 2, 0);
     wait_forget(&channel);
     durable = 1;

@@ -603,8 +603,6 @@ TEST(mark_steps)
 
 /* ---- damage ---- */
 
-/* A message that is found damaged while it is taken, and comes back while nobody looks, is set
- * aside all the same. */
 /* Two messages of a queue whose numbers are 2^32 apart: the end of the one, whose record is in no
  * batch, is not taken for the end of the other. */
 TEST(numbers_far_apart)
@@ -637,6 +635,8 @@ TEST(numbers_far_apart)
     end(&bench);
 }
 
+/* A message that is found damaged while it is taken, and comes back while nobody looks, is set
+ * aside all the same. */
 TEST(damaged_and_returned)
 {
     struct bench bench;

@@ -6,6 +6,9 @@ check_PROGRAMS += %D%/runner.t
 TESTS += %D%/runner.t
 
 %C%_runner_t_SOURCES = \
+	%D%/expect.c \
+	%D%/run.c \
+	%D%/run.h \
 	%D%/runner.c \
 	%D%/sockets.c \
 	%D%/sockets.h \

@@ -58,24 +58,18 @@
 #include <errno.h>
 #include <getopt.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 #include "amqp/frame.h"
-#include "amqp/properties.h"
-#include "amqp/text.h"
 #include "base/mem.h"
 #include "tests/lib/disk_memory.h"
-#include "tests/lib/match.h"
 #include "tests/lib/tap.h"
-#include "tests/script/sockets.h"
+#include "tests/script/run.h"
 #include "tests/script/survey.h"
-#include "tests/script/world.h"
 
-enum { VARIABLES_MAX = 16, NAME_SIZE = 32, VALUE_SIZE = 300, LINE_SIZE = 8192 };
-enum { SILENCE_MS = 150, DIFFERENCE_MS = 1000, RETRY_MS = 20, LOOK_MS = 2000 };
+enum { DIFFERENCE_MS = 1000 };
 
 /* What the command line says. */
 struct target {
@@ -87,410 +81,13 @@ struct tally {
     unsigned ran, differ, memory;
 };
 
-struct variable {
-    char name[NAME_SIZE];
-    char value[VALUE_SIZE];
-};
-
-struct run {
-    bool is_remote;
-    bool is_oracle;         /* that is RabbitMQ, and */
-    bool may_differ;        /* does something else from here on */
-    struct world world;     /* the broker in memory, or */
-    struct sockets sockets; /* those to the remote one */
-    struct variable variables[VARIABLES_MAX];
-    size_t variable_count;
-    int looks;                                /* for what is expected at the moment */
-    char fault[2048];                         /* why the line did not hold; "": it did */
-    char sent[LINE_SIZE], content[LINE_SIZE]; /* the last method and content, to be sent again */
-};
-
-static void fault(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void fault(struct run *run, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(run->fault, sizeof(run->fault), format, arguments);
-    va_end(arguments);
-}
-
-/* ---- the broker: in memory, or behind sockets ---- */
-
-static struct client *client_of(struct run *run, int number)
-{
-    return run->is_remote ? &run->sockets.clients[number - 1] : &run->world.clients[number - 1];
-}
-
-static void settle(struct run *run)
-{
-    if (run->is_remote)
-        sockets_flush(&run->sockets);
-    else
-        world_settle(&run->world);
-}
-
-/* Waits for more of what the broker sends. In memory it has said everything. */
-static bool more(struct run *run, struct client *client)
-{
-    return run->is_remote && sockets_more(&run->sockets, client, run->sockets.patience_ms);
-}
-
-static void dial(struct run *run, struct client *client, bool is_loopback)
-{
-    if (!run->is_remote)
-        world_dial(&run->world, client, is_loopback);
-    else if (!sockets_dial(&run->sockets, client))
-        fault(run, "there is no broker at %s port %s", run->sockets.host, run->sockets.port);
-}
-
-static void hang_up(struct run *run, struct client *client)
-{
-    if (run->is_remote)
-        sockets_hang_up(&run->sockets, client);
-    else
-        world_hang_up(client);
-}
-
-static bool has_ended(struct run *run, struct client *client)
-{
-    return run->is_remote ? sockets_end(&run->sockets, client) : !client->connection;
-}
-
-static void note_sent(struct run *run, struct client *client, uint16_t channel, const char *what)
-{
-    if (run->is_remote)
-        sockets_note_sent(&run->sockets, client, channel, what);
-}
-
-/* ---- words and variables ---- */
-
-/* The next word, cut out of the line; "" at its end. */
-static char *word(char **line)
-{
-    char *begin = *line + strspn(*line, " \t");
-    char *end = begin + strcspn(begin, " \t");
-    *line = *end ? end + 1 : end;
-    *end = '\0';
-    return begin;
-}
-
-static const char *variable(const struct run *run, const char *name, size_t size)
-{
-    for (size_t i = 0; i < run->variable_count; i++)
-        if (strlen(run->variables[i].name) == size && !memcmp(run->variables[i].name, name, size))
-            return run->variables[i].value;
-    return NULL;
-}
-
-/* Copies a text with known variables replaced; an unknown one becomes `*`, and `wanted` says for
- * which field it stands. */
-static void expand(const struct run *run, const char *from, char *to, size_t size,
-                   struct variable *wanted)
-{
-    size_t used = 0;
-    for (; *from && used + VALUE_SIZE < size; from++) {
-        if (*from != '$') {
-            to[used++] = *from;
-            continue;
-        }
-        size_t length = strspn(from + 1, "abcdefghijklmnopqrstuvwxyz0123456789_");
-        const char *value = variable(run, from + 1, length);
-        if (!value && wanted) {
-            snprintf(wanted->name, sizeof(wanted->name), "%.*s", (int)length, from + 1);
-            const char *field = from - 1;
-            while (field[-1] != ' ')
-                field--;
-            snprintf(wanted->value, sizeof(wanted->value), "%.*s", (int)(from - 1 - field), field);
-        }
-        used += (size_t)snprintf(to + used, size - used, "%s", value ? value : "*");
-        from += length;
-    }
-    to[used] = '\0';
-}
-
-/* ---- sending ---- */
-
-static void send_frame(struct client *client, enum frame_type type, uint16_t channel,
-                       struct bytes payload)
-{
-    uint8_t *at = buffer_room(&client->out, payload.size + FRAME_OVERHEAD);
-    at = frame_write_header(at, type, channel, (uint32_t)payload.size);
-    if (payload.size)
-        memcpy(at, payload.data, payload.size);
-    at[payload.size] = FRAME_END;
-    buffer_added(&client->out, payload.size + FRAME_OVERHEAD);
-}
-
-static void send_method(struct run *run, struct client *client, uint16_t channel, const char *text)
-{
-    struct buffer memory = {0};
-    union method method;
-    struct text_given given;
-    char line[LINE_SIZE];
-    expand(run, text, line, sizeof(line), NULL);
-    if (!text_read_method(bytes_str(line), &memory, &method, &given)) {
-        fault(run, "not a method: %s at %zu", given.error, given.error_at);
-        return;
-    }
-    size_t size = frame_method_size(&method);
-    struct writer writer = writer_of(buffer_room(&client->out, size), size);
-    frame_write_method(&writer, channel, &method);
-    buffer_added(&client->out, size);
-    buffer_free(&memory);
-    note_sent(run, client, channel, line);
-}
-
-/* Reads a body: a word, a text in quotes, or size:N; and moves on. */
-static void read_body(char **line, struct buffer *body)
-{
-    *line += strspn(*line, " \t");
-    if (strncmp(*line, "size:", 5) == 0) {
-        size_t size = strtoul(*line + 5, line, 10);
-        uint8_t *at = buffer_room(body, size);
-        for (size_t i = 0; i < size; i++)
-            at[i] = (uint8_t)("0123456789abcdef"[i * 7 / 16 % 16]);
-        buffer_added(body, size);
-    } else if (**line == '"') {
-        char *end = strchr(*line + 1, '"');
-        buffer_add(body, *line + 1, (size_t)(end - *line - 1));
-        *line = end + 1;
-    } else {
-        char *text = word(line);
-        buffer_add(body, text, strlen(text));
-    }
-}
-
-static void send_content(struct run *run, struct client *client, uint16_t channel, char *line)
-{
-    struct buffer body = {0}, memory = {0}, header = {0};
-    struct properties properties;
-    struct text_given given;
-    char text[LINE_SIZE];
-    read_body(&line, &body);
-    expand(run, line, text, sizeof(text), NULL);
-    if (!text_read_properties(bytes_str(text), &memory, &properties, &given)) {
-        fault(run, "not properties: %s at %zu", given.error, given.error_at);
-        return;
-    }
-    size_t size = 12 + properties_size(&properties);
-    struct writer writer = writer_of(buffer_room(&header, size), size);
-    writer_u32(&writer, (uint32_t)CONTENT_CLASS_BASIC << 16);
-    writer_u64(&writer, body.size);
-    properties_write(&writer, &properties);
-    buffer_added(&header, size);
-    send_frame(client, FRAME_HEADER, channel, buffer_bytes(&header));
-    for (size_t at = 0; at < body.size; at += 131064) {
-        size_t part = body.size - at < 131064 ? body.size - at : 131064;
-        send_frame(client, FRAME_BODY, channel, bytes_of(body.data + at, part));
-    }
-    note_sent(run, client, channel, "content");
-    buffer_free(&header);
-    buffer_free(&body);
-    buffer_free(&memory);
-}
-
-static void send_bytes(struct run *run, struct client *client, char *line)
-{
-    note_sent(run, client, 0, "");
-    while (*(line += strspn(line, " \t"))) {
-        unsigned value;
-        if (*line == '"') {
-            char *end = strchr(line + 1, '"');
-            buffer_add(&client->out, line + 1, (size_t)(end - line - 1));
-            line = end + 1;
-        } else if (sscanf(line, "%2x", &value) == 1) {
-            buffer_add_u8(&client->out, (uint8_t)value);
-            line += 2;
-        } else {
-            return;
-        }
-    }
-}
-
-/* ---- expecting ---- */
-
-/* What lies next in what the broker sent, for the reader. */
-static void fault_unexpected(struct run *run, const char *wanted, const struct frame *frame)
-{
-    struct buffer text = {0};
-    union method method;
-    if (frame && frame->type == FRAME_METHOD && method_read(frame->payload, &method) == METHOD_OK)
-        text_method(&text, &method);
-    if (!frame)
-        fault(run, "wanted %s, got nothing", wanted);
-    else
-        fault(run, "wanted %s, got a frame of type %u on channel %u: %.*s", wanted, frame->type,
-              frame->channel, BYTES_ARG(buffer_bytes(&text)));
-    buffer_free(&text);
-}
-
-/* The next frame of that type; it stays in the buffer. False: there is another, or none. */
-static bool next_frame(struct run *run, struct client *client, enum frame_type type,
-                       const char *wanted, struct frame *frame)
-{
-    ssize_t size;
-    while ((size = frame_read(client->in.data, client->in.size, 0, frame)) == 0 &&
-           more(run, client))
-        continue;
-    if (size > 0 && frame->type == type)
-        return true;
-    fault_unexpected(run, wanted, size > 0 ? frame : NULL);
-    return false;
-}
-
-static void drop_frame(struct client *client, const struct frame *frame)
-{
-    buffer_drop(&client->in, frame->payload.size + FRAME_OVERHEAD);
-}
-
-/* Gives a variable the value of a field that was just received. */
-static void capture(struct run *run, const struct variable *wanted, const union method *method)
-{
-    const struct method_info *info = method_info(method->id);
-    for (size_t i = 0; i < info->field_count; i++) {
-        const struct method_field *field = &info->fields[i];
-        const uint8_t *at = (const uint8_t *)method + field->offset;
-        struct variable *new = &run->variables[run->variable_count];
-        struct bytes text;
-        if (strcmp(field->name, wanted->value) != 0)
-            continue;
-        memcpy(&text, at, sizeof(text));
-        memcpy(new->name, wanted->name, sizeof(new->name));
-        if (field->kind == METHOD_FIELD_SHORTSTR)
-            snprintf(new->value, sizeof(new->value), "%.*s", BYTES_ARG(text));
-        run->variable_count++;
-    }
-}
-
-/* RabbitMQ's queues tell their counts before they do what was asked of them earlier, and dead
- * letters take a while: who looks has to look again. */
-static bool is_early(const struct run *run, const union method *wanted, const union method *method)
-{
-    return run->is_oracle &&
-           ((wanted->id == METHOD_BASIC_GET_OK && method->id == METHOD_BASIC_GET_EMPTY) ||
-            (wanted->id == METHOD_QUEUE_DECLARE_OK && method->id == METHOD_QUEUE_DECLARE_OK));
-}
-
-static bool look_again(struct run *run, struct client *client, uint16_t channel,
-                       const struct frame *frame)
-{
-    if (run->looks++ * RETRY_MS >= LOOK_MS)
-        return false;
-    drop_frame(client, frame);
-    poll(NULL, 0, RETRY_MS);
-    send_method(run, client, channel, run->sent);
-    settle(run);
-    return !run->fault[0];
-}
-
-static void expect_method(struct run *run, struct client *client, uint16_t channel,
-                          const char *text)
-{
-    struct buffer memory = {0};
-    union method wanted, method;
-    struct text_given given;
-    struct frame frame;
-    struct variable unknown = {"", ""};
-    char line[LINE_SIZE];
-    expand(run, text, line, sizeof(line), &unknown);
-    if (!text_read_method(bytes_str(line), &memory, &wanted, &given)) {
-        fault(run, "not a method: %s at %zu", given.error, given.error_at);
-    } else if (next_frame(run, client, FRAME_METHOD, line, &frame)) {
-        bool is_method =
-            frame.channel == channel && method_read(frame.payload, &method) == METHOD_OK;
-        if (!is_method || !match_method(&wanted, &given, &method)) {
-            if (!is_method || !is_early(run, &wanted, &method) ||
-                !look_again(run, client, channel, &frame))
-                fault_unexpected(run, line, &frame);
-            else
-                expect_method(run, client, channel, text);
-        } else {
-            if (unknown.name[0] && run->variable_count < VARIABLES_MAX)
-                capture(run, &unknown, &method);
-            if (run->is_remote)
-                sockets_note_received(&run->sockets, client, channel, line);
-            drop_frame(client, &frame);
-        }
-    }
-    buffer_free(&memory);
-}
-
-static bool expect_header(struct run *run, struct client *client, uint16_t channel,
-                          const char *text, uint64_t body_size)
-{
-    struct buffer memory = {0};
-    struct properties wanted, properties;
-    struct text_given given;
-    struct frame frame;
-    struct content_header header;
-    if (!text_read_properties(bytes_str(text), &memory, &wanted, &given)) {
-        fault(run, "not properties: %s at %zu", given.error, given.error_at);
-    } else if (next_frame(run, client, FRAME_HEADER, "a content header", &frame)) {
-        if (frame.channel != channel || !content_header_read(frame.payload, &header) ||
-            header.body_size != body_size)
-            fault(run, "a content header on channel %u, body of %llu bytes", frame.channel,
-                  (unsigned long long)header.body_size);
-        else if (properties_read(header.properties, &properties) != PROPERTIES_OK ||
-                 !match_properties(&wanted, &given, &properties)) {
-            struct buffer got = {0};
-            text_properties(&got, &properties);
-            fault(run, "other properties: %.*s", BYTES_ARG(buffer_bytes(&got)));
-            buffer_free(&got);
-        }
-        drop_frame(client, &frame);
-    }
-    buffer_free(&memory);
-    return !run->fault[0];
-}
-
-static void expect_content(struct run *run, struct client *client, uint16_t channel, char *line)
-{
-    struct buffer body = {0};
-    struct frame frame;
-    char text[LINE_SIZE];
-    read_body(&line, &body);
-    expand(run, line, text, sizeof(text), NULL);
-    size_t at = 0;
-    if (!expect_header(run, client, channel, text, body.size))
-        at = body.size;
-    while (at < body.size && next_frame(run, client, FRAME_BODY, "a body", &frame)) {
-        if (frame.channel != channel || frame.payload.size > body.size - at ||
-            memcmp(frame.payload.data, body.data + at, frame.payload.size) != 0) {
-            fault(run, "another body: %.*s",
-                  frame.payload.size < 100 ? (int)frame.payload.size : 100,
-                  (const char *)frame.payload.data);
-            break;
-        }
-        at += frame.payload.size;
-        drop_frame(client, &frame);
-    }
-    buffer_free(&body);
-}
-
-static void expect_nothing(struct run *run, struct client *client)
-{
-    struct frame frame;
-    if (client->in.size == 0 &&
-        !(run->is_remote && sockets_more(&run->sockets, client, SILENCE_MS)))
-        return;
-    ssize_t size = frame_read(client->in.data, client->in.size, 0, &frame);
-    fault_unexpected(run, "nothing", size > 0 ? &frame : NULL);
-}
-
-static void expect_heartbeat(struct run *run, struct client *client)
-{
-    struct frame frame;
-    if (next_frame(run, client, FRAME_HEARTBEAT, "a heartbeat", &frame))
-        drop_frame(client, &frame);
-}
-
 /* ---- the handshake in one line ---- */
 
 static void say(struct run *run, struct client *client, const char *text)
 {
     if (!run->fault[0])
-        send_method(run, client, 0, text);
-    settle(run);
+        run_send_method(run, client, 0, text);
+    run_settle(run);
 }
 
 static void hear(struct run *run, struct client *client, const char *text)
@@ -512,7 +109,7 @@ static void connect_client(struct run *run, struct client *client, char *line)
     bool with_channel = true, is_loopback = true, is_quiet = false;
     unsigned frame_max = 131072, heartbeat = 0;
     char tune_ok[100];
-    for (char *option = word(&line); *option; option = word(&line)) {
+    for (char *option = run_word(&line); *option; option = run_word(&line)) {
         with_channel &= strcmp(option, "no-channel") != 0;
         is_loopback &= strcmp(option, "remote") != 0;
         is_quiet |= strcmp(option, "quiet") == 0;
@@ -521,11 +118,11 @@ static void connect_client(struct run *run, struct client *client, char *line)
     }
     snprintf(tune_ok, sizeof(tune_ok),
              "connection.tune-ok channel_max=2047 frame_max=%u heartbeat=%u", frame_max, heartbeat);
-    dial(run, client, is_loopback);
+    run_dial(run, client, is_loopback);
     if (run->fault[0])
         return;
     buffer_add(&client->out, protocol_header, PROTOCOL_HEADER_SIZE);
-    settle(run);
+    run_settle(run);
     hear(run, client, "connection.start version_major=0 version_minor=9");
     say(run, client, is_quiet ? quiet_start_ok : start_ok);
     hear(run, client, "connection.tune");
@@ -534,8 +131,8 @@ static void connect_client(struct run *run, struct client *client, char *line)
     hear(run, client, "connection.open-ok");
     if (!with_channel || run->fault[0])
         return;
-    send_method(run, client, 1, "channel.open");
-    settle(run);
+    run_send_method(run, client, 1, "channel.open");
+    run_settle(run);
     expect_method(run, client, 1, "channel.open-ok");
 }
 
@@ -547,17 +144,17 @@ static bool client_line(struct run *run, struct client *client, const char *verb
     if (strcmp(verb, "connect") == 0)
         connect_client(run, client, line);
     else if (strcmp(verb, "dial") == 0)
-        dial(run, client, strcmp(word(&line), "remote") != 0);
+        run_dial(run, client, strcmp(run_word(&line), "remote") != 0);
     else if (strcmp(verb, "greet") == 0)
         buffer_add(&client->out, protocol_header, PROTOCOL_HEADER_SIZE);
     else if (strcmp(verb, "bytes") == 0)
-        send_bytes(run, client, line);
+        run_send_bytes(run, client, line);
     else if (strcmp(verb, "heartbeat") == 0)
         expect_heartbeat(run, client);
     else if (strcmp(verb, "nothing") == 0)
         expect_nothing(run, client);
     else if (strcmp(verb, "hang-up") == 0)
-        hang_up(run, client);
+        run_hang_up(run, client);
     else if (strcmp(verb, "stop-reading") == 0)
         client->is_deaf = true;
     else if (strcmp(verb, "go-on") == 0)
@@ -566,14 +163,14 @@ static bool client_line(struct run *run, struct client *client, const char *verb
         client->is_corked = true;
     else if (strcmp(verb, "uncork") == 0)
         client->is_corked = false;
-    else if (strcmp(verb, "ended") == 0 && !has_ended(run, client))
-        fault(run, "the connection is still there");
+    else if (strcmp(verb, "ended") == 0 && !run_has_ended(run, client))
+        run_fault(run, "the connection is still there");
     else if (strcmp(verb, "waits") == 0 &&
              (!client->connection || conversation_wants_input(client->connection)))
-        fault(run, "the broker reads");
+        run_fault(run, "the broker reads");
     else if (strcmp(verb, "reads") == 0 &&
              (!client->connection || !conversation_wants_input(client->connection)))
-        fault(run, "the broker does not read");
+        run_fault(run, "the broker does not read");
     else
         return strcmp(verb, "ended") == 0 || strcmp(verb, "waits") == 0 ||
                strcmp(verb, "reads") == 0;
@@ -585,9 +182,9 @@ static void send_again(struct run *run, struct client *client, uint16_t channel,
 {
     char line[LINE_SIZE];
     for (unsigned long i = 0; i < times; i++) {
-        send_method(run, client, channel, run->sent);
+        run_send_method(run, client, channel, run->sent);
         memcpy(line, run->content, sizeof(line));
-        send_content(run, client, channel, line);
+        run_send_content(run, client, channel, line);
     }
 }
 
@@ -597,7 +194,7 @@ static bool channel_line(struct run *run, struct client *client, const char *ver
     if (strcmp(verb, "send") != 0 && strcmp(verb, "content") != 0 && strcmp(verb, "expect") != 0 &&
         strcmp(verb, "expect-content") != 0 && strcmp(verb, "again") != 0)
         return false;
-    uint16_t channel = (uint16_t)strtoul(word(&line), NULL, 10);
+    uint16_t channel = (uint16_t)strtoul(run_word(&line), NULL, 10);
     if (strcmp(verb, "send") == 0)
         snprintf(run->sent, sizeof(run->sent), "%s", line);
     else if (strcmp(verb, "content") == 0)
@@ -605,9 +202,9 @@ static bool channel_line(struct run *run, struct client *client, const char *ver
     if (strcmp(verb, "again") == 0)
         send_again(run, client, channel, strtoul(line, NULL, 10));
     else if (strcmp(verb, "send") == 0)
-        send_method(run, client, channel, line);
+        run_send_method(run, client, channel, line);
     else if (strcmp(verb, "content") == 0)
-        send_content(run, client, channel, line);
+        run_send_content(run, client, channel, line);
     else if (strcmp(verb, "expect") == 0)
         expect_method(run, client, channel, line);
     else
@@ -654,7 +251,8 @@ static bool log_line(struct run *run, const char *verb, const char *text)
     if (!is_wanted && strcmp(verb, "not-logged") != 0)
         return false;
     if (world_has_logged(&run->world, text) != is_wanted)
-        fault(run, is_wanted ? "no line of the log holds this" : "a line of the log holds this");
+        run_fault(run,
+                  is_wanted ? "no line of the log holds this" : "a line of the log holds this");
     return true;
 }
 
@@ -662,7 +260,7 @@ static bool log_line(struct run *run, const char *verb, const char *text)
 static bool world_line(struct run *run, const char *verb, char *line)
 {
     struct world *world = &run->world;
-    const char *what = word(&line);
+    const char *what = run_word(&line);
     if (strcmp(verb, "clock") == 0) {
         world_advance(world, strtoull(what, NULL, 10));
     } else if (strcmp(verb, "syncer") == 0) {
@@ -685,7 +283,7 @@ static bool world_line(struct run *run, const char *verb, char *line)
         world_restart(world, strcmp(verb, "crash") == 0);
     } else if (strcmp(verb, "option") == 0) {
         if (!set_option(world, what, strtoull(line, NULL, 10)))
-            fault(run, "no option %s", what);
+            run_fault(run, "no option %s", what);
     } else {
         return false;
     }
@@ -712,11 +310,11 @@ static void run_line(struct run *run, char *line)
     if (sscanf(line, "c%d:%n", &number, &used) == 1 && used)
         line += used;
     if (number < 1 || number > CLIENTS_MAX) {
-        fault(run, "no connection c%d", number);
+        run_fault(run, "no connection c%d", number);
         return;
     }
-    struct client *client = client_of(run, number);
-    char *verb = word(&line);
+    struct client *client = run_client_of(run, number);
+    char *verb = run_word(&line);
     if (*verb == '\0' || *verb == '#' || strcmp(verb, "needs") == 0)
         return;
     if (strcmp(verb, "rabbitmq:") == 0) {
@@ -728,8 +326,8 @@ static void run_line(struct run *run, char *line)
     run->looks = 0;
     if (!client_line(run, client, verb, line) && !channel_line(run, client, verb, line) &&
         !log_line(run, verb, line) && !world_line(run, verb, line))
-        fault(run, "unknown word %s", verb);
-    settle(run);
+        run_fault(run, "unknown word %s", verb);
+    run_settle(run);
 }
 
 /* ---- a broker that other scripts use, too ---- */
@@ -739,8 +337,8 @@ static void run_line(struct run *run, char *line)
 static bool ask(struct run *run, struct client *client, const char *text, const char *answer)
 {
     if (!run->fault[0])
-        send_method(run, client, 1, text);
-    settle(run);
+        run_send_method(run, client, 1, text);
+    run_settle(run);
     if (!run->fault[0])
         expect_method(run, client, 1, answer);
     return !run->fault[0];
@@ -762,7 +360,7 @@ static bool delete_name(struct run *run, struct client *client, const struct sur
         memcpy(why, run->fault, sizeof(why));
         poll(NULL, 0, RETRY_MS);
     }
-    fault(run, "%.200s: %.1800s", text, why);
+    run_fault(run, "%.200s: %.1800s", text, why);
     return false;
 }
 

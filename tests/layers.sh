@@ -40,7 +40,7 @@ offences() {
                 printf "%s:1: src/%s has no place among the layers\n", file, folder
         }
 
-        /index_(take|settle|return|fetch|purge)[ \t]*\(/ && rank[folder] > rank["queue"] {
+        /index_(take|settle|return|redeliver|fetch|purge)[ \t]*\(/ && rank[folder] > rank["queue"] {
             fail("what a queue keeps its messages in is for src/queue to know")
         }
 
@@ -116,6 +116,7 @@ judged allowed leveretd.c '#include <ev.h>'
 judged allowed net/loop.c '#include <ev.h>'
 judged refused session/tick.c '#include <ev.h>'
 judged refused session/ack.c 'index_settle(queue->state, 7);'
+judged refused session/ack.c 'index_redeliver(queue->state, 7);'
 judged refused broker/dead.c 'if (index_fetch (index, 7, &message))'
 judged allowed queue/queue_classic.c 'index_settle(queue->state, 7);'
 judged allowed session/ack.c 'queue_settle(queue, 7);'

@@ -15,7 +15,7 @@ struct memo;
 /* The queues a message goes to: each at most once. All zero at first; kept by the caller and used
  * again for the same broker, which also lets publish remember where messages went before. */
 struct queue_set {
-    struct broker *broker;
+    struct broker *broker; /* of the exchange that was routed last */
     struct queue **queues;
     size_t count, capacity;
     uint64_t work; /* what routing has looked at: bindings, patterns, queues found; it only rises */

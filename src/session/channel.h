@@ -9,8 +9,8 @@
 #include "session/consumer.h"
 #include "session/content.h"
 #include "session/reply_to.h"
-#include "session/wait.h"
 #include "session/unacked.h"
+#include "session/wait.h"
 
 struct transaction;
 
@@ -42,9 +42,9 @@ struct channel {
     struct list turn_link; /* in server->turning */
     struct reply_to reply_to;
     struct transaction *transaction; /* NULL: not in tx mode */
-    struct list waiting_replies; /* struct wait: replies that wait, in order */
+    struct list waiting_replies;     /* struct wait: replies that wait, in order */
     struct list confirms_waiting;    /* struct wait: confirms, by publish number */
-    struct list confirming_link;         /* in waits->channels */
+    struct list confirming_link;     /* in waits->channels */
     struct list emptying_link;       /* in server->emptying: it has more than a turn can end */
     size_t held_bytes;
     char *last_queue; /* name of the queue declared last, terminated; NULL: none */

@@ -193,6 +193,5 @@ struct server *server_new(const struct server_options *options, struct broker *b
     map_init(&server->replies, random_next(broker->random));
     output_pool_init(&server->outputs, broker->pool);
     wait_init(&server->waits, broker->store);
-    server->queue_set.broker = broker;
     return server;
 }

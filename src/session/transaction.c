@@ -298,7 +298,9 @@ static enum progress check(struct transaction *tx, struct error *error)
 /* The exchange may have gone since it was looked for: then the message goes nowhere. */
 static void apply_message(struct transaction *tx, struct kept_message *kept)
 {
-    struct exchange *exchange = vhost_exchange(tx->vhost, message_exchange(kept->message));
+    struct error missing;
+    struct exchange *exchange =
+        vhost_need_exchange(tx->vhost, message_exchange(kept->message), &missing);
     if (exchange && tx->channel)
         publishing_route(tx->channel, exchange, kept->message, kept->mandatory);
     else if (exchange)

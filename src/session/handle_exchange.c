@@ -83,7 +83,8 @@ enum handled handle_exchange_unbind(struct channel *channel,
     struct vhost *vhost = vhost_of(channel);
     if (!are_not_default(method->source, method->destination, error))
         return HANDLED_FAILED;
-    struct exchange *destination = vhost_exchange(vhost, method->destination);
+    struct error missing;
+    struct exchange *destination = vhost_need_exchange(vhost, method->destination, &missing);
     struct binding_request request = {.source = method->source,
                                       .exchange = destination,
                                       .key = method->routing_key,

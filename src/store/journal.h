@@ -271,7 +271,7 @@ const char *space_take_reserve(struct journal *journal, uint64_t bytes);
 /* A write of the journal met a full disk: gives up what can be given up. False: there is nothing
  * left. */
 bool space_release(struct journal *journal);
-/* The index could not be written or opened: the same for it, if it was for lack of room. */
+/* The index could not be written or read: the same for it, if it was for lack of room. */
 void space_needed(struct journal *journal);
 void space_tick(struct journal *journal);
 /* When it has something to do; UINT64_MAX: that is not known. */

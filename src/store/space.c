@@ -24,8 +24,9 @@
  *
  * Two more files are kept to be given up: one for the index and one for a start, as others may have
  * taken what the broker before gave up. That for the index is used for the journal when that has
- * none left, if it is large enough; and the index gets what the journal's has beside what relies on
- * it. */
+ * none left, if it is large enough. The index gets its own, then what the journal's has beside what
+ * relies on it, and when there is neither that for a start: without a checkpoint nothing that is dead
+ * goes, and as soon as it does that for a start is made again. */
 #include <errno.h>
 #include <string.h>
 
@@ -388,7 +389,6 @@ void space_needed(struct journal *journal)
     add_reserve(journal, job, RESERVE_INDEX);
     if (is_empty(job))
         add_rest(journal, job, 0);
-    /* Without a checkpoint nothing that is dead goes, and this one is made again as soon as it does. */
     if (is_empty(job))
         add_reserve(journal, job, RESERVE_START);
     release(journal, job);

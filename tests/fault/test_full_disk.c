@@ -207,6 +207,36 @@ TEST(filled_again_by_others)
     bench_free(&bench);
 }
 
+/* Without a checkpoint nothing that was consumed goes: when all else is used up it gets what is kept
+ * for a start, which is made again when it has given room back. */
+TEST(a_checkpoint_goes_before_a_start)
+{
+    struct bench bench;
+    begin(&bench, 64 * MIB);
+    publish(&bench, 0, 5, MIB);
+    bench_turns(&bench, 350, 100);
+    if (publish_until_gone(&bench, "reserve") <= 0 ||
+        publish_until_gone(&bench, "reserve-index") <= 0)
+        bail("a reserve is not used up");
+    ok(bench_has_file(&bench, "reserve-start"), "only the reserve of a start is left");
+    leave(&bench, 0);
+    kv_memory_need(bench.kv, bench.memory, 100000);
+    uint64_t checkpoints = store_stats(bench.store)->checkpoints;
+    bench_take_all(&bench, 0);
+    bench_take_all(&bench, 1);
+    bool was_given_up = false;
+    for (int i = 0; i < 60; i++) {
+        bench_turns(&bench, 1, 100);
+        was_given_up |= !bench_has_file(&bench, "reserve-start");
+    }
+    ok(was_given_up && store_stats(bench.store)->checkpoints > checkpoints,
+       "a checkpoint without room gets it");
+    bench_turns(&bench, 300, 100);
+    ok(bench_has_file(&bench, "reserve-start") && free_bytes(&bench) > MIB,
+       "and with %d KiB free there is one again", (int)(free_bytes(&bench) >> 10));
+    bench_free(&bench);
+}
+
 /* ---- a program that takes all, and all that is given up ---- */
 
 /* What was taken is written, however large, and what consumers need behind it. */
@@ -614,6 +644,7 @@ int main(void)
     RUN(short_is_later);
     RUN(filled_by_others);
     RUN(filled_again_by_others);
+    RUN(a_checkpoint_goes_before_a_start);
     RUN(all_is_taken_behind_a_message);
     RUN(all_is_taken_amid_a_transaction);
     RUN(reserve_grows_and_shrinks);

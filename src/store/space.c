@@ -71,6 +71,14 @@ void space_found(struct journal *journal, const char *name)
     ops->close(file);
 }
 
+/* False: that cannot be told. */
+static bool measure_free(const struct journal *journal, uint64_t *bytes)
+{
+    uint64_t total;
+    struct disk *disk = journal->options->disk;
+    return disk->ops->free_space(disk, bytes, &total) == 0;
+}
+
 /* ---- sizes that fit the disk ---- */
 
 static uint64_t at_most(uint64_t value, uint64_t limit, uint64_t least)
@@ -139,11 +147,22 @@ static uint64_t tail(const struct journal *journal)
     return end && journal->allocated > end ? journal->allocated - end : 0;
 }
 
-/* Bytes of a write that may take the reserve: it begins a segment. */
+/* Bytes of the batch that is being written. */
 static uint64_t in_flight(const struct journal *journal)
 {
-    bool begins = journal->is_writing && journal->write.number && !journal->allocated;
-    return begins ? journal->write.size : 0;
+    return journal->is_writing && journal->write.number ? journal->write.size : 0;
+}
+
+/* The same, when it may take the reserve: it begins a segment. */
+static uint64_t beginning(const struct journal *journal)
+{
+    return journal->allocated ? 0 : in_flight(journal);
+}
+
+/* What the filling batch has, and what who keeps it open may still add. */
+static uint64_t filled(const struct journal *journal)
+{
+    return journal->filling->size + journal->promised;
 }
 
 /* What the filling batch may take and still be written: behind the last one, or into the reserve.
@@ -151,7 +170,7 @@ static uint64_t in_flight(const struct journal *journal)
 static uint64_t covered(const struct journal *journal)
 {
     uint64_t reserve = journal->space.reserved[RESERVE_JOURNAL];
-    uint64_t taken = SEGMENT_HEADER + in_flight(journal);
+    uint64_t taken = SEGMENT_HEADER + beginning(journal);
     uint64_t whole = reserve > taken ? reserve - taken : 0;
     if (whole < tail(journal))
         whole = tail(journal);
@@ -225,7 +244,7 @@ static bool ask(struct journal *journal, uint64_t bytes)
 
 bool space_covers(struct journal *journal, uint64_t bytes)
 {
-    if (journal->filling->size + journal->promised + bytes <= covered(journal))
+    if (filled(journal) + bytes <= covered(journal))
         return true;
     ask(journal, bytes);
     return false;
@@ -312,8 +331,7 @@ static void add_reserve(struct journal *journal, struct release_job *job, enum r
 /* That of the journal, but for what is on its way there, and what consumers need behind that. */
 static void add_rest(struct journal *journal, struct release_job *job, uint64_t least)
 {
-    uint64_t keep =
-        reserve_for(journal, journal->filling->size + journal->promised + in_flight(journal));
+    uint64_t keep = reserve_for(journal, filled(journal) + beginning(journal));
     keep = keep > least ? keep : least;
     if (journal->space.reserved[RESERVE_JOURNAL] <= keep || journal->space.reserving)
         return;
@@ -380,9 +398,8 @@ bool space_release(struct journal *journal)
 
 void space_needed(struct journal *journal)
 {
-    uint64_t bytes, total;
-    if (journal->options->disk->ops->free_space(journal->options->disk, &bytes, &total) != 0 ||
-        bytes >= INDEX_NEEDS)
+    uint64_t bytes;
+    if (!measure_free(journal, &bytes) || bytes >= INDEX_NEEDS)
         return;
     struct release_job *job = release_new(journal);
     add_spares(journal, job);
@@ -406,9 +423,9 @@ static void find_spare(void *context, const char *name)
 
 bool space_rescue(struct journal *journal)
 {
-    uint64_t bytes, total;
+    uint64_t bytes;
     struct disk *disk = journal->options->disk;
-    if (journal->space.rescues > RESERVES || disk->ops->free_space(disk, &bytes, &total) != 0 ||
+    if (journal->space.rescues > RESERVES || !measure_free(journal, &bytes) ||
         bytes >= INDEX_NEEDS || planted(PLANTED_NO_RESCUE))
         return false;
     struct release_job *job = release_new(journal);
@@ -442,9 +459,7 @@ uint32_t space_spares(const struct journal *journal)
 /* A batch may grow to this size for what is free. */
 static uint64_t room_by_size(const struct journal *journal)
 {
-    uint64_t kept = journal->options->disk_reserve_bytes / 4;
-    bool is_on_its_way = journal->is_writing && journal->write.number;
-    uint64_t taken = kept + (is_on_its_way ? journal->write.size : 0);
+    uint64_t taken = journal->options->disk_reserve_bytes / 4 + in_flight(journal);
     return journal->space.free_bytes > taken ? journal->space.free_bytes - taken : 0;
 }
 
@@ -500,9 +515,8 @@ bool space_is_tight(const struct journal *journal)
 /* A write that is under way has taken a part of what it will, so that this may find too little. */
 static void measure(struct journal *journal)
 {
-    uint64_t bytes, total;
-    if (journal->space.checked_ms == journal->now_ms ||
-        journal->options->disk->ops->free_space(journal->options->disk, &bytes, &total) != 0)
+    uint64_t bytes;
+    if (journal->space.checked_ms == journal->now_ms || !measure_free(journal, &bytes))
         return;
     if (journal->is_writing) {
         note_free(journal, bytes);
@@ -515,7 +529,7 @@ static void measure(struct journal *journal)
 enum store_room space_room(struct journal *journal, uint64_t bytes)
 {
     measure(journal);
-    uint64_t size = journal->filling->size + journal->promised + bytes;
+    uint64_t size = filled(journal) + bytes;
     if (size <= journal->space.room)
         return STORE_ROOM_NOW;
     if (size <= room_by_size(journal) && ask(journal, bytes)) {
@@ -542,9 +556,7 @@ static uint64_t room_to_free(const struct journal *journal)
 {
     uint64_t beside = beside_index(journal);
     uint64_t has = beside > tail(journal) ? beside : tail(journal);
-    uint64_t taken = kept_for_others(journal) + journal->filling->size + journal->promised;
-    if (journal->is_writing && journal->write.number)
-        taken += journal->write.size;
+    uint64_t taken = kept_for_others(journal) + filled(journal) + in_flight(journal);
     has = at_most(has, UINT64_MAX / 2, 0) + journal->space.reserved[RESERVE_JOURNAL];
     return has > taken ? has - taken : 0;
 }
@@ -565,7 +577,7 @@ bool space_moves(struct journal *journal, uint64_t bytes)
     if (bytes > room_to_free(journal))
         return false;
     uint64_t part = at_most(bytes, journal->options->batch_bytes, 0);
-    uint64_t size = BATCH_HEADER + journal->filling->size + journal->promised + part;
+    uint64_t size = BATCH_HEADER + filled(journal) + part;
     if (size <= tail(journal) || space_begins(journal, size))
         return true;
     give_half(journal);
@@ -725,7 +737,7 @@ uint64_t space_next_ms(const struct journal *journal)
 
 void space_tick(struct journal *journal)
 {
-    uint64_t bytes, total;
+    uint64_t bytes;
     if (journal->space.asked && !is_asked(journal))
         journal->space.asked = 0;
     if (is_asked(journal))
@@ -738,6 +750,6 @@ void space_tick(struct journal *journal)
     outage_tick(&journal->space.refusals, journal->options->log, journal->now_ms);
     if (journal->now_ms - journal->space.checked_ms < CHECK_MS || journal->is_writing)
         return;
-    if (journal->options->disk->ops->free_space(journal->options->disk, &bytes, &total) == 0)
+    if (measure_free(journal, &bytes))
         space_note(journal, bytes);
 }

@@ -9,11 +9,11 @@
 
 #include "base/log.h"
 #include "base/steps.h"
+#include "base/worker.h"
 #include "store/disk.h"
 #include "store/index.h"
 #include "store/kv.h"
 #include "store/message.h"
-#include "base/worker.h"
 
 enum { LOG_JOURNAL = 0 }; /* of this broker */
 

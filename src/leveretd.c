@@ -264,7 +264,8 @@ static bool build_model(struct daemon *daemon)
     if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
         return refuse(daemon, "the system has no random numbers");
     random_init_strong(&daemon->random, seed);
-    broker_init(&daemon->broker, daemon->store, &daemon->pool, &daemon->random, &daemon->log, clock_monotonic_ms());
+    broker_init(&daemon->broker, daemon->store, &daemon->pool, &daemon->random, &daemon->log,
+                clock_monotonic_ms());
     daemon->has_broker = true;
     return broker_restore(&daemon->broker, what, sizeof(what)) || refuse(daemon, what);
 }
@@ -301,10 +302,10 @@ static bool build_server(struct daemon *daemon)
     options->version = PACKAGE_VERSION;
     options->steps = &daemon->loop->turns.steps;
     options->memory_bytes_max = memory_limit_bytes(daemon);
-    log_event(
-        &daemon->log, EVENT_limits, "memory_bytes=%llu disk_reserve_bytes=%llu connections=%zu",
-        (unsigned long long)options->memory_bytes_max,
-        (unsigned long long)store_disk_reserve(daemon->store), daemon->loop->sockets.max);
+    log_event(&daemon->log, EVENT_limits,
+              "memory_bytes=%llu disk_reserve_bytes=%llu connections=%zu",
+              (unsigned long long)options->memory_bytes_max,
+              (unsigned long long)store_disk_reserve(daemon->store), daemon->loop->sockets.max);
     options->trace_frames = daemon->options.log_level == LOG_LEVEL_DEBUG;
     daemon->server = server_new(options, &daemon->broker, clock_monotonic_ms());
     daemon->amqp = server_service(daemon->server);

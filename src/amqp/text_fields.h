@@ -1,5 +1,5 @@
-/* What writing and reading of text share: names of types, the properties described like the fields of
- * a method, and the value of a field. */
+/* What writing and reading of text share: names of types, the properties described like the fields
+ * of a method, and the value of a field. */
 #ifndef LEVERET_AMQP_TEXT_FIELDS_H
 #define LEVERET_AMQP_TEXT_FIELDS_H
 

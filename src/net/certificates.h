@@ -13,7 +13,8 @@ struct certificates {
     ev_signal hangup;
 };
 
-/* `tls` is set by whoever listens with it, and stays his; `log` must last until certificates_stop. */
+/* `tls` is set by whoever listens with it, and stays his. `log` must last until
+ * certificates_stop. */
 void certificates_start(struct certificates *certificates, struct ev_loop *ev,
                         const struct log *log);
 void certificates_stop(struct certificates *certificates, struct ev_loop *ev);

@@ -150,8 +150,7 @@ static int start(struct listener *listener)
 
 int listeners_start(struct loop *loop)
 {
-    list_for_each(at, &loop->listeners.all)
-    {
+    list_for_each(at, &loop->listeners.all) {
         struct listener *listener = list_entry(at, struct listener, link);
         int error = start(listener);
         if (error) {

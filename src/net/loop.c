@@ -83,8 +83,8 @@ static void tick(struct loop *loop)
     loop->next_ms = next_tick_ms(loop);
 }
 
-/* Before what happened is handed out: after a long silence the services would time it by a clock that
- * has stood still. When something is due, input must come first all the same: a peer whose
+/* Before what happened is handed out: after a long silence the services would time it by a clock
+ * that has stood still. When something is due, input must come first all the same: a peer whose
  * heartbeat lies in the socket is not dead. */
 static void on_woken(struct ev_loop *ev, ev_check *watcher, int events)
 {

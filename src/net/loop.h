@@ -1,8 +1,8 @@
 /* The loop: waits for sockets, signals, deadlines and the store's workers, and runs the turn.
  *
- * A turn is: act on what every readable socket has brought; then, once, tick every service; then write
- * to every socket that has output. One thread, the owner, does all of it, but that I/O threads may be
- * told to move bytes. Everything in here is the owner's, but for loop_wake. */
+ * A turn is: act on what every readable socket has brought; then, once, tick every service; then
+ * write to every socket that has output. One thread, the owner, does all of it, but that I/O
+ * threads may be told to move bytes. Everything in here is the owner's, but for loop_wake. */
 #ifndef LEVERET_NET_LOOP_H
 #define LEVERET_NET_LOOP_H
 
@@ -52,8 +52,8 @@ struct loop *loop_new(const struct log *log, size_t descriptors, size_t io_threa
 void loop_free(struct loop *loop);
 /* Takes an address for loop_run to listen at; port 0 is replaced by a free one. Nobody can connect
  * yet. `tls`: one for all listeners that have it, and NULL for the others; it stays the caller's,
- * and must outlive loop_run. `service`: where the one that talks to its peers is found once loop_run
- * runs, as addresses are taken before there is anything to serve. 0 or an errno value. */
+ * and must outlive loop_run. `service`: where the one that talks to its peers is found once
+ * loop_run runs, as addresses are taken before there is anything to serve. 0 or an errno value. */
 int loop_bind(struct loop *loop, const struct address *address, struct tls_context *tls,
               struct service *const *service);
 /* Has the loop give the service its part of each turn; it must outlive loop_run. */
@@ -63,8 +63,8 @@ void loop_add(struct loop *loop, struct service *service);
 void loop_wake(void *loop);
 /* Listens and serves until a signal or a failed service ends it; SIGUSR1 logs the store's counters
  * and how long turns took, and with TLS SIGHUP reads its files again.
- * 0: stopped in good order; an errno value: it could not listen, or start its threads; -1: a service
- * failed. */
+ * 0: stopped in good order; an errno value: it could not listen, or start its threads; -1: a
+ * service failed. */
 int loop_run(struct loop *loop, struct store *store);
 
 #endif

@@ -1,5 +1,5 @@
-/* One piece in each turn in which there is one, and more as long as that takes little time: how long a
- * piece takes depends on the machine, and only here is a clock. */
+/* One piece in each turn in which there is one, and more as long as that takes little time: how
+ * long a piece takes depends on the machine, and only here is a clock. */
 #include "net/memory.h"
 
 #include "net/clock.h"

@@ -1,4 +1,5 @@
-/* Memory that was not needed for a while goes back to the system, in the time that a turn has for it. */
+/* Memory that was not needed for a while goes back to the system, in the time that a turn has for
+ * it. */
 #ifndef LEVERET_NET_MEMORY_H
 #define LEVERET_NET_MEMORY_H
 

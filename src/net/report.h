@@ -1,5 +1,5 @@
-/* The counters of the store, and how long turns took, for whoever measures or tests: two lines of the log
- * at SIGUSR1. */
+/* The counters of the store, and how long turns took, for whoever measures or tests: two lines of
+ * the log at SIGUSR1. */
 #ifndef LEVERET_NET_REPORT_H
 #define LEVERET_NET_REPORT_H
 

@@ -9,15 +9,15 @@
  * Its handshakes cost more than anything else that a stranger can ask for, and only some of them go
  * on in a turn.
  *
- * I/O threads, if there are any, go on with what is much: reading a socket that has filled the buffer,
- * and sending large outputs. While a thread receives for a socket, its readability is not watched; and
- * what lies between (TLS) has one user at a time, so that the owner does neither while a thread does
- * one of both. What comes from the thread when the conversation wants nothing is kept until it
- * does.
+ * I/O threads, if there are any, go on with what is much: reading a socket that has filled the
+ * buffer, and sending large outputs. While a thread receives for a socket, its readability is not
+ * watched; and what lies between (TLS) has one user at a time, so that the owner does neither while
+ * a thread does one of both. What comes from the thread when the conversation wants nothing is kept
+ * until it does.
  *
- * While an alarm blocks a conversation its socket is not read, so that the end of its peer would not
- * be noticed, and what it holds would last as long as the alarm, or make it last. Such sockets are
- * looked at every other second.
+ * While an alarm blocks a conversation its socket is not read, so that the end of its peer would
+ * not be noticed, and what it holds would last as long as the alarm, or make it last. Such sockets
+ * are looked at every other second.
  *
  * Closing: the last thing said is often the reason why. If the socket
  * were closed while bytes from the peer lie unread, the kernel would answer with a reset, and that
@@ -364,8 +364,8 @@ void socket_flush(struct socket *socket)
 
 /* ---- what threads have done ---- */
 
-/* The end of the peer is left for later while the conversation has input to act on first: the next to
- * read finds it again. */
+/* The end of the peer is left for later while the conversation has input to act on first: the next
+ * to read finds it again. */
 static void received(struct socket *socket, struct transfer *transfer)
 {
     ssize_t result = transfer->result;
@@ -412,8 +412,7 @@ void sockets_drop_gone(struct loop *loop)
     bool are_blocked = false;
     if (loop->sockets.look_ms == 0 || loop->now_ms < loop->sockets.look_ms)
         return;
-    list_for_each_safe(at, after, &loop->sockets.all)
-    {
+    list_for_each_safe(at, after, &loop->sockets.all) {
         struct socket *socket = list_entry(at, struct socket, link);
         struct pollfd gone = {.fd = socket->fd, .events = POLLRDHUP};
         if (!conversation_is_blocked(socket->conversation))
@@ -474,7 +473,8 @@ bool sockets_start(struct loop *loop)
 
 static void free_all(struct list *sockets)
 {
-    list_for_each_safe(at, after, sockets) socket_free(list_entry(at, struct socket, link));
+    list_for_each_safe(at, after, sockets)
+        socket_free(list_entry(at, struct socket, link));
 }
 
 void sockets_close(struct loop *loop)

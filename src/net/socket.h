@@ -52,8 +52,8 @@ bool sockets_start(struct loop *loop);
 /* Closes all at once, whatever is unsent, and ends the threads. */
 void sockets_close(struct loop *loop);
 
-/* A peer that was accepted, and is `service`'s to talk to; owns `fd` from now on. `tls`: what it shares
- * with others, or NULL for a plain one. */
+/* A peer that was accepted, and is `service`'s to talk to; owns `fd` from now on. `tls`: what it
+ * shares with others, or NULL for a plain one. */
 void socket_new(struct loop *loop, int fd, const struct address *peer, struct tls_context *tls,
                 struct service *service);
 /* Sends what the conversation has, as far as the kernel takes it; then closes the socket if the

@@ -1,8 +1,9 @@
-/* A conversation with one peer: bytes in, bytes out. Who has the bytes (a socket, or a test with two
- * arrays) knows no more of a protocol than this; who speaks the protocol knows no socket.
+/* A conversation with one peer: bytes in, bytes out. Who has the bytes (a socket, or a test with
+ * two arrays) knows no more of a protocol than this; who speaks the protocol knows no socket.
  *
- * A turn is: `input` for every conversation whose peer has sent something; then `tick` of every service
- * (peer/service.h) once; then `output` and `sent` for every conversation that a service names. */
+ * A turn is: `input` for every conversation whose peer has sent something; then `tick` of every
+ * service (peer/service.h) once; then `output` and `sent` for every conversation that a service
+ * names. */
 #ifndef LEVERET_PEER_CONVERSATION_H
 #define LEVERET_PEER_CONVERSATION_H
 
@@ -26,21 +27,23 @@ struct conversation_ops {
     void (*input)(struct conversation *conversation, struct bytes bytes);
     /* Should the peer be read? No while it is blocked, or a decision is pending. NULL: always. */
     bool (*wants_input)(const struct conversation *conversation);
-    /* The same, when there is something to read: what is left of this turn may be for others, and then
-     * it waits for the next one. NULL: as wants_input. */
+    /* The same, when there is something to read: what is left of this turn may be for others, and
+     * then it waits for the next one. NULL: as wants_input. */
     bool (*has_turn)(struct conversation *conversation);
-    /* Is it kept waiting by something that may last? Others that wait do so for a moment. NULL: never. */
+    /* Is it kept waiting by something that may last? Others that wait do so for a moment. NULL:
+     * never. */
     bool (*is_blocked)(const struct conversation *conversation);
-    /* Borrows what is to be sent, at most `max` parts; returns how many. They stay as they are until
-     * `sent`, whatever happens meanwhile, unless the conversation is freed: another thread may read
-     * them. */
+    /* Borrows what is to be sent, at most `max` parts; returns how many. They stay as they are
+     * until `sent`, whatever happens meanwhile, unless the conversation is freed: another thread
+     * may read them. */
     int (*output)(struct conversation *conversation, struct iovec *parts, int max);
     /* Gives back what was borrowed: the first `size` bytes of the output have been sent. */
     void (*sent)(struct conversation *conversation, size_t size);
-    /* Nothing is left to be said or sent: `free` it, and close what carries it. NULL: the peer ends it. */
+    /* Nothing is left to be said or sent: `free` it, and close what carries it. NULL: the peer ends
+     * it. */
     bool (*is_finished)(const struct conversation *conversation);
-    /* Notes that what carries it has ended, and why, before `free`; a NULL reason: the peer has closed
-     * it, without a word. The reason is not copied. NULL: nobody asks. */
+    /* Notes that what carries it has ended, and why, before `free`; a NULL reason: the peer has
+     * closed it, without a word. The reason is not copied. NULL: nobody asks. */
     void (*lost)(struct conversation *conversation, const char *reason);
     /* The peer is gone, or all is said. It must not be used again. */
     void (*free)(struct conversation *conversation);

@@ -113,8 +113,7 @@ void output_add_part(struct output *output, struct output_part part)
 
 void output_add_body(struct output *output, struct message *message, struct bytes part)
 {
-    output_add_part(output,
-                    (struct output_part){part.data, part.size, message_ref(message), NULL});
+    output_add_part(output, (struct output_part){part.data, part.size, message_ref(message), NULL});
     output->size += part.size;
     output->borrowed += part.size;
 }

@@ -1,5 +1,5 @@
-/* What a conversation has to send, in order: blocks of copied bytes, and references to messages whose
- * large bodies go out from where they are. */
+/* What a conversation has to send, in order: blocks of copied bytes, and references to messages
+ * whose large bodies go out from where they are. */
 #ifndef LEVERET_PEER_OUTPUT_H
 #define LEVERET_PEER_OUTPUT_H
 

@@ -1,9 +1,9 @@
 /* One protocol that is served: it makes a conversation of each new peer, and has its part of every
  * turn. Several live in one loop, and a listener is bound to the one whose conversations it makes.
  *
- * They are ticked in the order in which they were given to the loop. What one does to an object that
- * an earlier one drives (the store, a queue) is taken further in the next turn, for which the earlier
- * one asks by its next_ms. */
+ * They are ticked in the order in which they were given to the loop. What one does to an object
+ * that an earlier one drives (the store, a queue) is taken further in the next turn, for which the
+ * earlier one asks by its next_ms. */
 #ifndef LEVERET_PEER_SERVICE_H
 #define LEVERET_PEER_SERVICE_H
 
@@ -19,8 +19,8 @@ struct service_ops {
     /* What a turn decides once all input was acted on. `now_ms` is monotonic, `clock_ms` the wall
      * clock. NULL: nothing. */
     void (*tick)(struct service *service, uint64_t now_ms, uint64_t clock_ms);
-    /* When `tick` must be called next even if nothing happens; UINT64_MAX: no need. 0: at once. NULL:
-     * never any need. */
+    /* When `tick` must be called next even if nothing happens; UINT64_MAX: no need. 0: at once.
+     * NULL: never any need. */
     uint64_t (*next_ms)(const struct service *service);
     /* Every conversation says goodbye and comes to its end, new ones as well. */
     void (*shutdown)(struct service *service);
@@ -43,8 +43,8 @@ static inline void service_init(struct service *service, const struct service_op
     list_init(&service->writable);
 }
 
-/* For the protocol: the conversation has output, or is finished, or may want input now where it did not
- * before, or the other way round. */
+/* For the protocol: the conversation has output, or is finished, or may want input now where it did
+ * not before, or the other way round. */
 static inline void service_touch(struct service *service, struct conversation *conversation)
 {
     if (list_is_empty(&conversation->writable_link))

@@ -113,8 +113,7 @@ static uint64_t check_index(struct store *store, const struct printer *printer,
 static uint64_t thaw_dead(struct store *store)
 {
     uint64_t bad = 0;
-    list_for_each_safe(link, after, &store->memory.dead)
-    {
+    list_for_each_safe(link, after, &store->memory.dead) {
         struct chunk *chunk = list_entry(link, struct chunk, cache_link);
         if (chunk_thaw_now(store, chunk) == 1)
             chunk_discard(store, chunk);
@@ -150,8 +149,7 @@ static uint64_t check_counts(struct store *store, const struct printer *printer)
     struct index *index;
     while ((index = idmap_next(&store->indexes, &at)))
         subtract_index(store, index);
-    list_for_each(link, &store->journal.segments)
-    {
+    list_for_each(link, &store->journal.segments) {
         const struct segment *segment = list_entry(link, struct segment, link);
         if (segment->kept_entries == 0 && segment->kept_bytes == 0)
             continue;
@@ -184,8 +182,7 @@ static uint64_t check_parts(const struct store *store, const struct printer *pri
         say(printer, "damaged: the identity in the index; a start makes it again");
         bad++;
     }
-    list_for_each(link, &store->journal.segments)
-    {
+    list_for_each(link, &store->journal.segments) {
         const struct segment *segment = list_entry(link, struct segment, link);
         if (!segment->is_headless || !segment->first_batch)
             continue;
@@ -221,8 +218,8 @@ int store_check(const struct store_options *options, void (*print)(void *context
         return 1;
     }
     uint64_t bad = check_parts(store, &printer), unread = 0;
-    list_for_each(link, &store->journal.segments) bad +=
-        check_segment(store, &printer, list_entry(link, struct segment, link));
+    list_for_each(link, &store->journal.segments)
+        bad += check_segment(store, &printer, list_entry(link, struct segment, link));
     uint64_t at = 0;
     struct index *index;
     while ((index = idmap_next(&store->indexes, &at)))

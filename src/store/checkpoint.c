@@ -217,8 +217,7 @@ static void put_segments(struct store *store, struct checkpoint_job *job)
     store->image.missing_count = 0;
     job->retired =
         mem_zalloc_array(store->journal.segments_by_number.count + 1, sizeof(*job->retired));
-    list_for_each(link, &store->journal.segments)
-    {
+    list_for_each(link, &store->journal.segments) {
         struct segment *segment = list_entry(link, struct segment, link);
         if (is_dead(store, segment)) {
             struct key key = key_of('S', segment->number, 4);
@@ -279,9 +278,11 @@ void chunk_name_dead(struct store *store, struct chunk *chunk)
     if (!chunk->is_named)
         return;
     chunk->is_named = false;
-    store->image.dead_names = mem_grow(store->image.dead_names, &store->image.dead_names_capacity,
-                                 store->image.dead_names_count + 1, sizeof(*store->image.dead_names));
-    store->image.dead_names[store->image.dead_names_count++] = (struct dead_name){chunk->queue_id, chunk->base};
+    store->image.dead_names =
+        mem_grow(store->image.dead_names, &store->image.dead_names_capacity,
+                 store->image.dead_names_count + 1, sizeof(*store->image.dead_names));
+    store->image.dead_names[store->image.dead_names_count++] =
+        (struct dead_name){chunk->queue_id, chunk->base};
 }
 
 /* ---- writing it ---- */
@@ -417,7 +418,8 @@ static struct checkpoint_job *job_new(struct store *store)
     job->store = store;
     job->blob_first = store->image.blob_last + 1;
     job->blob_last = UINT64_MAX; /* until the image is taken */
-    list_for_each(link, &store->image.changed_chunks) job->chunks_left++;
+    list_for_each(link, &store->image.changed_chunks)
+        job->chunks_left++;
     return job;
 }
 

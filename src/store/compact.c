@@ -206,7 +206,9 @@ static struct segment *emptiest(struct store *store)
             best = segment;
     }
     uint64_t worth = best ? best->size - best->size / (is_tight ? 8 : 4) : 0;
-    return best && best->live_bytes < worth && space_moves(&store->journal, best->live_bytes) ? best : NULL;
+    return best && best->live_bytes < worth && space_moves(&store->journal, best->live_bytes)
+               ? best
+               : NULL;
 }
 
 static void finish(struct store *store, bool failed)

@@ -172,13 +172,13 @@ struct write_job {
     uint64_t offset, size;
     uint64_t number; /* of the batch; 0: nothing to write, only to sync */
     bool sync;
-    bool is_synced;    /* by the write itself */
-    bool states;       /* that it was synced is to be written to the identity */
-    uint64_t laid_out; /* the file was written to up to here, with whatever */
-    uint64_t ahead;    /* how far zeros are written at a time */
+    bool is_synced;     /* by the write itself */
+    bool states;        /* that it was synced is to be written to the identity */
+    uint64_t laid_out;  /* the file was written to up to here, with whatever */
+    uint64_t ahead;     /* how far zeros are written at a time */
     uint64_t allocated; /* whatever happens on the disk, the file has room up to here */
     uint64_t reach;     /* the file is to have room up to here afterwards; 0: as it is */
-    int error;         /* of a failed write, 0: it is written (and synced if asked) */
+    int error;          /* of a failed write, 0: it is written (and synced if asked) */
     bool sync_failed;
 };
 
@@ -240,13 +240,14 @@ void space_note(struct journal *journal, uint64_t free_bytes);
 void space_measured(struct journal *journal);
 /* store_room, for records that a batch takes. */
 enum store_room space_room(struct journal *journal, uint64_t bytes);
-/* Is there room to write again so many bytes that are live in a segment? False: not now; what can be
- * given up for them is. */
+/* Is there room to write again so many bytes that are live in a segment? False: not now; what can
+ * be given up for them is. */
 bool space_moves(struct journal *journal, uint64_t bytes);
-/* The same for so many bytes of records that end others, beside `moving` that compaction has yet to move. */
+/* The same for so many bytes of records that end others, beside `moving` that compaction has yet to
+ * move. */
 bool space_ends(struct journal *journal, uint64_t bytes, uint64_t moving);
-/* How large a segment becomes. While the disk is short they are small, so that a few of them fit into what
- * is kept, and each gives its room back soon. */
+/* How large a segment becomes. While the disk is short they are small, so that a few of them fit
+ * into what is kept, and each gives its room back soon. */
 uint64_t space_segment(const struct journal *journal);
 /* Is there room for a new segment with a batch of this size, beside the reserve? */
 bool space_begins(const struct journal *journal, uint64_t size);
@@ -256,17 +257,17 @@ bool space_is_wanted(const struct journal *journal);
 bool space_is_tight(const struct journal *journal);
 /* How many files more may be kept for reuse. */
 uint32_t space_spares(const struct journal *journal);
-/* Is all that goes to the disk, with so many bytes more, sure to find room there, whatever others take?
- * False: not now; what it needs is being made, if it can be. */
+/* Is all that goes to the disk, with so many bytes more, sure to find room there, whatever others
+ * take? False: not now; what it needs is being made, if it can be. */
 bool space_covers(struct journal *journal, uint64_t bytes);
-/* Might others take the room of a batch of this size before it is written? Then it goes to where it has
- * room: into a new segment, which may take the reserve, if the active one has none. */
+/* Might others take the room of a batch of this size before it is written? Then it goes to where it
+ * has room: into a new segment, which may take the reserve, if the active one has none. */
 bool space_is_scarce(const struct journal *journal, uint64_t size);
-/* How far the active segment is to have room when a batch of this size, its last, is written; 0: as it
- * is. */
+/* How far the active segment is to have room when a batch of this size, its last, is written; 0: as
+ * it is. */
 uint64_t space_reach(const struct journal *journal, uint64_t size);
-/* A segment of so many bytes finds no room: the name of a reserve that is as large, which becomes its
- * file. NULL: there is none. */
+/* A segment of so many bytes finds no room: the name of a reserve that is as large, which becomes
+ * its file. NULL: there is none. */
 const char *space_take_reserve(struct journal *journal, uint64_t bytes);
 /* A write of the journal met a full disk: gives up what can be given up. False: there is nothing
  * left. */
@@ -283,17 +284,17 @@ void space_for_image(struct journal *journal, uint64_t bytes);
 
 /* Room on the disk. */
 struct space {
-    bool is_short;       /* publishers wait */
-    uint64_t checked_ms; /* when it was measured last */
-    uint64_t disk_free;  /* of the disk, when it was measured last */
-    uint64_t free_bytes; /* the same, and what the journal's reserve has beside its usual size */
-    uint64_t asked;      /* size that the journal's reserve should have for what was to be taken */
-    uint64_t asked_ms;   /* when that was; 0: never */
+    bool is_short;        /* publishers wait */
+    uint64_t checked_ms;  /* when it was measured last */
+    uint64_t disk_free;   /* of the disk, when it was measured last */
+    uint64_t free_bytes;  /* the same, and what the journal's reserve has beside its usual size */
+    uint64_t asked;       /* size that the journal's reserve should have for what was to be taken */
+    uint64_t asked_ms;    /* when that was; 0: never */
     bool is_room_awaited; /* somebody asks again when there is more room */
     bool has_new_room;    /* there is more room since this turn */
     bool is_uncoverable;  /* files cannot be given room */
-    uint64_t room;       /* what the filling batch may grow to */
-    uint64_t missed_ms;  /* when somebody had no room last; 0: never */
+    uint64_t room;        /* what the filling batch may grow to */
+    uint64_t missed_ms;   /* when somebody had no room last; 0: never */
     struct reserve_job *reserving;
     uint64_t reserved[RESERVES];   /* bytes of these files; 0: there is none */
     uint64_t reserve_ms[RESERVES]; /* when to try to make them again */

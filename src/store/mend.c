@@ -134,8 +134,7 @@ static struct mend_job *job_new(struct store *store, struct chunk *const *chunks
     qsort(job->wants, count, sizeof(*job->wants), by_place);
     job->sources =
         mem_zalloc_array(store->journal.segments_by_number.count + 1, sizeof(*job->sources));
-    list_for_each(link, &store->journal.segments)
-    {
+    list_for_each(link, &store->journal.segments) {
         struct segment *segment = list_entry(link, struct segment, link);
         if (segment->live_entries && !segment->is_gone)
             add_source(job, segment);

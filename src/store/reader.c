@@ -253,8 +253,7 @@ void reads_retry(struct store *store)
 {
     if (store->now_ms < store->memory.read_retry_ms)
         return;
-    list_for_each_safe(link, after, &store->memory.read_waiters)
-    {
+    list_for_each_safe(link, after, &store->memory.read_waiters) {
         struct index *index = list_entry(link, struct index, wait_link);
         list_remove(link);
         index_wake(index);

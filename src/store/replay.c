@@ -258,8 +258,7 @@ bool segments_find(struct store *store, bool strict, char *error, size_t error_s
     mem_free(listing.numbers);
     if (!ok)
         return false;
-    list_for_each_safe(link, after, &store->journal.segments)
-    {
+    list_for_each_safe(link, after, &store->journal.segments) {
         struct segment *segment = list_entry(link, struct segment, link);
         if (segment->is_found)
             continue;
@@ -281,8 +280,7 @@ bool segments_find(struct store *store, bool strict, char *error, size_t error_s
 
 static struct segment *next_segment(struct store *store, uint32_t number)
 {
-    list_for_each(link, &store->journal.segments)
-    {
+    list_for_each(link, &store->journal.segments) {
         struct segment *segment = list_entry(link, struct segment, link);
         if (segment->number > number)
             return segment;
@@ -508,8 +506,7 @@ static uint64_t search_marks(struct walk *walk, uint64_t *bytes_left)
 {
     struct store *store = walk->source.store;
     uint64_t mark = 0;
-    list_for_each(link, &store->journal.segments)
-    {
+    list_for_each(link, &store->journal.segments) {
         struct segment *segment = list_entry(link, struct segment, link);
         if (segment->number < walk->at.segment)
             continue;
@@ -650,8 +647,7 @@ static bool find_beginning(struct store *store, struct position *position, char 
 /* Left over by a checkpoint that removed the rest, or without a batch: nothing needs them. */
 static void finish_segments(struct store *store, const struct position *position)
 {
-    list_for_each(link, &store->journal.segments)
-    {
+    list_for_each(link, &store->journal.segments) {
         struct segment *segment = list_entry(link, struct segment, link);
         if (segment->last_batch == 0)
             segment->last_batch = position->batch - 1;

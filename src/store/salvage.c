@@ -448,8 +448,7 @@ static void take_segment(struct salvager *s, struct segment *segment)
 
 static void take_segments(struct salvager *s)
 {
-    list_for_each(link, &s->store->journal.segments)
-    {
+    list_for_each(link, &s->store->journal.segments) {
         struct segment *segment = list_entry(link, struct segment, link);
         if (segment->is_headless)
             note_bad(s, segment, 0, SEGMENT_HEADER, "its header");
@@ -591,8 +590,7 @@ struct store *store_salvage(const struct store_options *options, struct kv *old,
 int store_salvage_write(struct store *store)
 {
     int error = store_give_identity(store);
-    list_for_each(link, &store->journal.segments)
-    {
+    list_for_each(link, &store->journal.segments) {
         struct segment *segment = list_entry(link, struct segment, link);
         if (!error && segment->is_headless && segment->first_batch)
             error = segment_mend(store, segment);

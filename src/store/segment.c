@@ -110,6 +110,7 @@ void segment_release(struct journal *journal, struct place place, uint32_t desti
 uint64_t segments_bytes(const struct journal *journal)
 {
     uint64_t bytes = 0;
-    list_for_each(link, &journal->segments) bytes += list_entry(link, struct segment, link)->size;
+    list_for_each(link, &journal->segments)
+        bytes += list_entry(link, struct segment, link)->size;
     return bytes;
 }

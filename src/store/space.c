@@ -16,17 +16,17 @@
  *
  * A disk may be full of what could give room back, if that found room to be written first: messages
  * that are to be replaced by their dead letters, and what is live in segments that are mostly dead.
- * For these there is all that is free, but for a checkpoint, and a half of the journal's reserve, which
- * is cut off when the rest is used up, and not again before it has come back. What compaction has
- * begun it can end, as only a segment that is dead as a whole gives its room back; and while the disk
- * is short segments are a quarter of the reserve, so that what was written there goes soon after it
- * was consumed.
+ * For these there is all that is free, but for a checkpoint, and a half of the journal's reserve,
+ * which is cut off when the rest is used up, and not again before it has come back. What compaction
+ * has begun it can end, as only a segment that is dead as a whole gives its room back; and while
+ * the disk is short segments are a quarter of the reserve, so that what was written there goes soon
+ * after it was consumed.
  *
  * Two more files are kept to be given up: one for the index and one for a start, as others may have
  * taken what the broker before gave up. That for the index is used for the journal when that has
  * none left, if it is large enough. The index gets its own, then what the journal's has beside what
- * relies on it, and when there is neither that for a start: without a checkpoint nothing that is dead
- * goes, and as soon as it does that for a start is made again. */
+ * relies on it, and when there is neither that for a start: without a checkpoint nothing that is
+ * dead goes, and as soon as it does that for a start is made again. */
 #include <errno.h>
 #include <string.h>
 

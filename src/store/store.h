@@ -109,8 +109,8 @@ bool store_is_congested(const struct store *store);
  * but this is more than it has room for. NEVER: no batch can take it. */
 enum store_room { STORE_ROOM_NOW, STORE_ROOM_LATER, STORE_ROOM_FULL, STORE_ROOM_NEVER };
 enum store_room store_room(struct store *store, uint64_t bytes);
-/* The same for records that end others, such as a dead letter with the end of what it is a copy of: as they
- * give room back, they may use a part of what is kept for a disk that is short. */
+/* The same for records that end others, such as a dead letter with the end of what it is a copy of:
+ * as they give room back, they may use a part of what is kept for a disk that is short. */
 enum store_room store_room_ending(struct store *store, uint64_t bytes);
 /* Somebody was told no, for FULL: it is counted, and logged. */
 void store_refused(struct store *store);

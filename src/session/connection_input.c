@@ -156,6 +156,20 @@ static void return_borrowed(struct connection *connection)
 /* ---- input: each of these acts on the beginning of `in`, and returns how much it used; 0: more is
  * needed, or it has to wait ---- */
 
+/* What came instead of a greeting, as far as its beginning tells. */
+static const char *greeting_is_wrong(struct bytes in)
+{
+    static const uint8_t handshake = 0x16; /* RFC 8446, 5.1 */
+    if (in.data[0] == handshake)
+        return "not AMQP 0-9-1, but TLS, which this port does not have";
+    if (bytes_start_with(in, "GET ") || bytes_start_with(in, "HEAD ") ||
+        bytes_start_with(in, "POST ") || bytes_start_with(in, "PUT "))
+        return "not AMQP 0-9-1, but HTTP";
+    if (bytes_start_with(in, "AMQP"))
+        return "not AMQP 0-9-1, but another version of it";
+    return "not AMQP 0-9-1";
+}
+
 static size_t act_on_greeting(struct connection *connection, struct bytes in)
 {
     switch (protocol_header_check(in.data, in.size)) {
@@ -163,8 +177,8 @@ static size_t act_on_greeting(struct connection *connection, struct bytes in)
         return 0;
     case PROTOCOL_WRONG:
         log_event(connection->server->broker->log, EVENT_connection_refused,
-                  "connection=%llu peer=%s reason=\"not AMQP 0-9-1\"",
-                  (unsigned long long)connection->id, connection->peer.name);
+                  "connection=%llu peer=%s reason=\"%s\"", (unsigned long long)connection->id,
+                  connection->peer.name, greeting_is_wrong(in));
         ending_set(connection, ENDING_LOGGED, "not AMQP 0-9-1");
         memcpy(output_room(&connection->server->outputs, &connection->output, PROTOCOL_HEADER_SIZE),
                protocol_header, PROTOCOL_HEADER_SIZE);

@@ -126,6 +126,28 @@ static void explain_held(int fd, const char *path, char *error, size_t error_siz
         snprintf(error, error_size, "%s is in use by another leveretd", path);
 }
 
+/* What to do about it, as far as the error tells. */
+static const char *advice_of(int error)
+{
+    switch (error) {
+    case ENOENT:
+        return "; the folder above it has to be there";
+    case EACCES:
+    case EPERM:
+        return "; it has to belong to the user who runs this";
+    case EROFS:
+        return "; its file system must be one that can be written to";
+    default:
+        return "; name a folder with --data-dir";
+    }
+}
+
+void folder_refuse(const char *path, int reason, char *error, size_t error_size)
+{
+    snprintf(error, error_size, "%s cannot be used: %s%s", path, strerror(reason),
+             advice_of(reason));
+}
+
 int folder_lock(const char *path, bool create, char *error, size_t error_size)
 {
     char *name = folder_join(path, lock_name);
@@ -135,7 +157,7 @@ int folder_lock(const char *path, bool create, char *error, size_t error_size)
     error[0] = '\0';
     if (fd < 0) {
         if (create || reason != ENOENT)
-            snprintf(error, error_size, "%s cannot be used: %s", path, strerror(reason));
+            folder_refuse(path, reason, error, error_size);
         return -1;
     }
     /* Who may only read can still ask whether somebody writes. */

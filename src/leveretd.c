@@ -176,21 +176,6 @@ static bool load_tls(struct daemon *daemon)
     return daemon->tls || refuse(daemon, what);
 }
 
-static const char *folder_advice_of(int error)
-{
-    switch (error) {
-    case ENOENT:
-        return "; the folder above it has to be there";
-    case EACCES:
-    case EPERM:
-        return "; it has to belong to the user who runs this";
-    case EROFS:
-        return "; its file system must be one that can be written to";
-    default:
-        return "; name a folder with --data-dir";
-    }
-}
-
 static bool open_folder(struct daemon *daemon)
 {
     const char *wanted = daemon->options.data_dir;
@@ -200,8 +185,7 @@ static bool open_folder(struct daemon *daemon)
         return refuse(daemon, "no place for the data is known; name one with --data-dir");
     int error = folder_make(daemon->data_dir, !wanted);
     if (error) {
-        snprintf(what, sizeof(what), "%s cannot be used: %s%s", daemon->data_dir, strerror(error),
-                 folder_advice_of(error));
+        folder_refuse(daemon->data_dir, error, what, sizeof(what));
         return refuse(daemon, what);
     }
     char name[64];
@@ -217,7 +201,7 @@ static bool open_folder(struct daemon *daemon)
         return refuse(daemon, what);
     daemon->disk = disk_posix_new(daemon->data_dir);
     if (!daemon->disk) {
-        snprintf(what, sizeof(what), "%s cannot be used: %s", daemon->data_dir, strerror(errno));
+        folder_refuse(daemon->data_dir, errno, what, sizeof(what));
         return refuse(daemon, what);
     }
     return true;

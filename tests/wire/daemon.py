@@ -150,7 +150,14 @@ def _(t):
     c = amqp.Connection(address)
     t.cleanup(c.abort)
     c.send_raw(b"GET / HTTP/1.1\r\n\r\n")
-    daemon.says(' reason="not AMQP 0-9-1"\n')
+    daemon.says(' reason="not AMQP 0-9-1, but HTTP"\n')
+    for greeting, what in ((b"\x16\x03\x01\x00\xa5\x01", ", but TLS, which this port does not have"),
+                           (b"AMQP\x00\x01\x00\x00", ", but another version of it"),
+                           (b"HELO", "")):
+        c = amqp.Connection(address)
+        t.cleanup(c.abort)
+        c.send_raw(greeting)
+        daemon.says(' reason="not AMQP 0-9-1%s"\n' % what)
     c = amqp.Connection(address)
     t.cleanup(c.abort)
     c.begin()
@@ -165,8 +172,8 @@ def _(t):
     c.abort()
     daemon.says(' user="" reason="the socket ended without connection.close"')
     told = [event for _, event, _ in events(daemon) if "connection_" in event or "login_" in event]
-    equal(told, 3 * ["login_refused"] + ["connection_refused", "connection_error",
-                                         "connection_lost"], "lines")
+    equal(told, 3 * ["login_refused"] + 4 * ["connection_refused"] +
+          ["connection_error", "connection_lost"], "lines")
 
 
 @case("a client that does not log in in time")
@@ -349,6 +356,11 @@ def _(t):
         equal(status, 1, "status")
         check("cannot be used: " in log, "it said %r" % log)
     equal(os.listdir(place), ["file"], "what is there")
+    # One that is there already, and cannot be written to, neither by root.
+    os.makedirs(os.path.join(place, "held", "lock"))
+    status, _, log = run("--data-dir", os.path.join(place, "held"), "--listen", "127.0.0.1:0")
+    equal(status, 1, "status")
+    check(re.search(r"cannot be used: [A-Za-z -]+; ", log), "it said %r" % log)
 
 
 @case("the data folder is for its owner alone, and the default is the user's state")

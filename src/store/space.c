@@ -693,8 +693,11 @@ static bool may_make(const struct journal *journal, enum reserve which)
 {
     if (journal->space.reserving || !journal->options->disk->ops->allocate)
         return false;
-    return (which == RESERVE_JOURNAL && is_asked(journal)) ||
-           (journal->active && journal->now_ms >= journal->space.reserve_ms[which]);
+    bool may_again = journal->now_ms >= journal->space.reserve_ms[which];
+    /* What it gave up while the disk is short is for what gives room back. */
+    if (which == RESERVE_JOURNAL && is_asked(journal))
+        return may_again || !journal->space.is_short;
+    return journal->active && may_again;
 }
 
 /* That of the journal by the syncer, which may take it. */

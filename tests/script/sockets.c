@@ -184,9 +184,7 @@ static bool find_answer(struct socket_client *socket, struct client *client, uin
         if (!socket->is_open || !socket->channels[channel].is_open)
             return true;
         if (is_method && frame.channel == channel && method.id == METHOD_CHANNEL_FLOW_OK) {
-            memmove(client->in.data + *at, client->in.data + *at + size,
-                    client->in.size - *at - (size_t)size);
-            client->in.size -= (size_t)size;
+            client_cut(client, *at, (size_t)size);
             return true;
         }
         *at += (size_t)size;

@@ -18,6 +18,13 @@ struct client {
     bool is_corked;                /* sends nothing yet: `out` grows */
 };
 
+/* Takes bytes out of the middle of what the broker has sent. */
+static inline void client_cut(struct client *client, size_t at, size_t size)
+{
+    memmove(client->in.data + at, client->in.data + at + size, client->in.size - at - size);
+    client->in.size -= size;
+}
+
 struct world {
     struct message_pool pool;
     struct random random;

@@ -11,7 +11,8 @@
  * Keys (numbers big-endian, so that they sort; values little-endian):
  *   "C"                      the header: see put_header and image_seal
  *   "Q" queue                next sequence number, delivered mark
- *   "D" queue, base          a chunk: key of its blob, slots, live messages, their bits unless all live
+ *   "D" queue, base          a chunk: key of its blob, slots, live messages, their bits unless all live,
+ *                            bytes of their bodies
  *   "K" key                  a blob (chunk.c)
  *   "T" key                  a blob of a queue that does not survive: deleted at start
  *   "S" segment              entries and bytes that are needed of it, its size, its last batch
@@ -147,6 +148,18 @@ static uint32_t keep(const struct chunk *chunk, uint64_t *kept, size_t words)
     return count;
 }
 
+/* Bodies of the `count` messages of the chunk that survive. */
+static uint64_t kept_bytes(const struct chunk *chunk, const uint64_t *kept, uint32_t count)
+{
+    uint64_t bytes = 0;
+    if (!chunk->entries)
+        return chunk->live ? (chunk->ready_bytes + chunk->taken_bytes) * count / chunk->live : 0;
+    for (uint32_t slot = bit_next(kept, 0, chunk->slots); slot < chunk->slots;
+         slot = bit_next(kept, slot + 1, chunk->slots))
+        bytes += chunk->entries[slot].body_size;
+    return bytes;
+}
+
 static void put_chunk(struct store *store, struct buffer *batch, struct chunk *chunk)
 {
     struct buffer value = {0};
@@ -161,6 +174,7 @@ static void put_chunk(struct store *store, struct buffer *batch, struct chunk *c
         buffer_add_u32(&value, count);
         for (size_t i = 0; i < words && count != chunk->slots; i++)
             buffer_add_u64(&value, kept[i]);
+        buffer_add_u64(&value, kept_bytes(chunk, kept, count));
         put(batch, key_of_chunk(chunk->queue_id, chunk->base), &value);
         chunk->is_named = true;
     } else {

@@ -1,14 +1,16 @@
-/* A blob is: version (1), then to its end for each live entry the distance of its
+/* A blob is: version (2), then to its end for each live entry the distance of its
  * slot from the one before, its flags, its place as segment and offset relative to the entry before
- * (zigzag varints: neighbours in a queue are mostly neighbours in the journal), size, and what is
- * not usual: destinations other than one, expiry, priority, delivery count. */
+ * (zigzag varints: neighbours in a queue are mostly neighbours in the journal), size, how much of
+ * that is not body, and what is not usual: destinations other than one, expiry, priority, delivery
+ * count. Version 1 did not say how large the body is: the whole record counts as it, until it is
+ * read. */
 #include "store/chunk.h"
 
 #include <assert.h>
 
 #include "base/mem.h"
 
-enum { BLOB_VERSION = 1, PREFETCH = 16, ENTRY_MAX = 64 };
+enum { BLOB_FIRST_VERSION = 1, BLOB_VERSION = 2, PREFETCH = 16, ENTRY_MAX = 64 };
 
 /* What follows in an entry of a blob; above the flags that are stored as they are. */
 enum { HAS_DESTINATIONS = 16, HAS_EXPIRY = 32, HAS_PRIORITY = 64, HAS_COUNT = 128 };
@@ -117,6 +119,16 @@ size_t chunk_cost(const struct chunk *chunk)
     return chunk->entries ? chunk->capacity * sizeof(*chunk->entries) : 0;
 }
 
+void chunk_weigh(const struct chunk *chunk, uint64_t *ready, uint64_t *taken)
+{
+    *ready = *taken = 0;
+    for (uint32_t at = bit_next(chunk->live_bits, 0, chunk->slots); at < chunk->slots;
+         at = bit_next(chunk->live_bits, at + 1, chunk->slots)) {
+        bool is_ready = bit_get(chunk->ready_bits, at);
+        *(is_ready ? ready : taken) += chunk->entries[at].body_size;
+    }
+}
+
 static uint64_t zigzag(int64_t value)
 {
     return (uint64_t)value << 1 ^ (value < 0 ? UINT64_MAX : 0);
@@ -154,6 +166,7 @@ static void encode_entry(struct buffer *blob, uint64_t distance, const struct en
     at = put_varint(at, zigzag((int64_t)place.segment - before->segment));
     at = put_varint(at, zigzag((int64_t)place.offset - before->offset - before->size));
     at = put_varint(at, place.size);
+    at = put_varint(at, place.size - entry->body_size);
     if (flags & HAS_DESTINATIONS)
         at = put_varint(at, entry_destinations(entry));
     if (flags & HAS_EXPIRY)
@@ -184,13 +197,16 @@ void chunk_encode(const struct chunk *chunk, bool recorded_only, struct buffer *
     }
 }
 
-static bool decode_entry(struct cursor *cursor, struct entry *entry, struct place *before)
+static bool decode_entry(struct cursor *cursor, uint8_t version, struct entry *entry,
+                         struct place *before)
 {
     uint8_t flags = cursor_u8(cursor);
     struct place place;
     place.segment = (uint32_t)(before->segment + unzigzag(cursor_varint(cursor)));
     place.offset = (uint32_t)(before->offset + before->size + unzigzag(cursor_varint(cursor)));
     place.size = (uint32_t)cursor_varint(cursor);
+    uint64_t beside = version == BLOB_FIRST_VERSION ? 0 : cursor_varint(cursor);
+    entry->body_size = (uint32_t)(place.size - beside);
     entry->flags = flags & (ENTRY_RECORDED | ENTRY_PAGED | ENTRY_DAMAGED);
     entry->segment = place.segment;
     entry->offset = place.offset;
@@ -200,7 +216,7 @@ static bool decode_entry(struct cursor *cursor, struct entry *entry, struct plac
     entry->priority = flags & HAS_PRIORITY ? cursor_u8(cursor) : 0;
     entry->delivery_count = flags & HAS_COUNT ? cursor_u16(cursor) : 0;
     *before = place;
-    return !cursor->bad && entry->destinations > 0;
+    return !cursor->bad && entry->destinations > 0 && beside <= place.size;
 }
 
 bool chunk_decode(struct bytes blob, struct entry *entries, uint32_t slots, uint64_t *present)
@@ -208,11 +224,12 @@ bool chunk_decode(struct bytes blob, struct entry *entries, uint32_t slots, uint
     struct cursor cursor = cursor_of(blob);
     struct place before = {0};
     uint64_t at = 0;
-    if (cursor_u8(&cursor) != BLOB_VERSION)
+    uint8_t version = cursor_u8(&cursor);
+    if (version != BLOB_VERSION && version != BLOB_FIRST_VERSION)
         return false;
     while (!cursor.bad && cursor.at < cursor.end) {
         at += cursor_varint(&cursor);
-        if (cursor.bad || at >= slots || !decode_entry(&cursor, &entries[at], &before))
+        if (cursor.bad || at >= slots || !decode_entry(&cursor, version, &entries[at], &before))
             return false;
         bit_set(present, (uint32_t)at);
     }

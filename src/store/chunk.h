@@ -1,7 +1,11 @@
 /* A run of a queue's messages with consecutive sequence numbers. The bits (is it there, is it
  * ready) are always in memory; the entries (where is it) may be in the key-value store instead, as
  * a *blob*. While a chunk is cold, messages are settled by their bit alone, and what their entries
- * hold in the journal's segments is released when the blob is next loaded. */
+ * hold in the journal's segments is released when the blob is next loaded.
+ *
+ * The bytes of its ready messages are exact while the entries are in memory. Of a cold chunk two sums
+ * are known, and what comes back or goes meanwhile counts as the average of its sum: the queue's count
+ * is wrong by what the messages of that chunk differ in size, until it is next loaded. */
 #ifndef LEVERET_STORE_CHUNK_H
 #define LEVERET_STORE_CHUNK_H
 
@@ -30,7 +34,7 @@ struct entry {
     uint16_t delivery_count;
     uint8_t flags;
     uint8_t priority;
-    uint32_t reserved;
+    uint32_t body_size;
 };
 
 struct chunk {
@@ -63,6 +67,8 @@ struct chunk {
     /* While it is cold: at most so many settled entries still count as live in their segments, as
      * the blob that says where they lie is not in memory. */
     uint32_t unreleased;
+    uint64_t ready_bytes; /* while it is cold: bodies of its ready messages, */
+    uint64_t taken_bytes; /* and of those that are taken */
     struct list changed_link;
     /* In the store's `cache` with entries in memory, else in `dead`, `condemned`, `unreleased` or
      * nowhere. */
@@ -88,6 +94,8 @@ struct entry *entries_new(struct slab *slab, uint32_t slots);
 void entries_free(struct slab *slab, struct entry *entries, uint32_t slots);
 /* What its entries take in memory. */
 size_t chunk_cost(const struct chunk *chunk);
+/* Bodies of the ready messages of a chunk in memory, and of those that are taken. */
+void chunk_weigh(const struct chunk *chunk, uint64_t *ready, uint64_t *taken);
 
 /* Writes the live entries (`recorded_only`: those that survive) as a blob. */
 void chunk_encode(const struct chunk *chunk, bool recorded_only, struct buffer *blob);

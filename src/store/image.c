@@ -171,10 +171,13 @@ static bool load_chunk(struct loading *loading, struct bytes key, struct bytes v
         chunk_free(&store->memory.slab, chunk);
         return false;
     }
+    if (cursor.at < cursor.end)
+        chunk->ready_bytes = cursor_u64(&cursor);
     struct index *index = idmap_find(&store->indexes, queue);
     if (index && count) {
         index_add_chunk(index, chunk);
         index->ready += count;
+        index->ready_bytes += chunk->ready_bytes;
     } else {
         list_push_back(&store->memory.dead, &chunk->cache_link);
     }
@@ -230,7 +233,8 @@ int image_header(struct store *store, struct position *position, uint64_t *sum, 
     buffer_free(&value);
     if (found <= 0)
         return found < 0 ? fail_load("the checkpoint", kv->error, error, error_size) : 0;
-    if ((is_sealed && version != CHECKPOINT_VERSION) || (!is_sealed && is_first)) {
+    bool is_known = version == CHECKPOINT_VERSION || version == CHECKPOINT_VERSION_READ;
+    if ((is_sealed && !is_known) || (!is_sealed && is_first)) {
         snprintf(error, error_size,
                  "the store is of %s version (%u): start the version that wrote it",
                  version > CHECKPOINT_VERSION ? "a newer" : "an older", version);

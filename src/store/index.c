@@ -196,6 +196,17 @@ void entry_release(struct store *store, struct chunk *chunk, struct entry *entry
     message_unref(store->options.pool, message);
 }
 
+/* It was known about (chunk.c). */
+static void set_body_size(struct chunk *chunk, struct entry *entry, uint32_t size)
+{
+    if (entry->body_size == size)
+        return;
+    if (bit_get(chunk->ready_bits, (uint32_t)(entry - chunk->entries)))
+        chunk->index->ready_bytes += size - (uint64_t)entry->body_size;
+    entry->body_size = size;
+    chunk_changed(chunk->index->store, chunk);
+}
+
 void entry_set_message(struct store *store, struct chunk *chunk, struct entry *entry,
                        struct message *message)
 {
@@ -207,6 +218,7 @@ void entry_set_message(struct store *store, struct chunk *chunk, struct entry *e
     }
     entry->message = message;
     entry->flags |= ENTRY_MESSAGE;
+    set_body_size(chunk, entry, message->body_size);
     count_recorded(store, entry, true);
     if (entry->flags & ENTRY_RECORDED && chunk->batch < message->batch)
         chunk->batch = message->batch;
@@ -241,6 +253,24 @@ static bool leaves_no_trace(const struct store *store, const struct entry *entry
     bool is_last = message->pending_live == 1 && message->destinations == 1;
     return (is_last || planted(PLANTED_SETTLE_OMITTED)) &&
            store->journal.filling->records[message->pending].type == RECORD_MESSAGE;
+}
+
+/* ---- bytes of cold chunks ---- */
+
+/* The part of a sum that one of `count` has, which are all that it is of. */
+static uint64_t take_share(uint64_t *bytes, uint32_t count)
+{
+    uint64_t share = *bytes / count;
+    *bytes -= share;
+    return share;
+}
+
+void chunk_weighed(struct chunk *chunk)
+{
+    uint64_t ready, taken;
+    chunk_weigh(chunk, &ready, &taken);
+    chunk->index->ready_bytes += ready - chunk->ready_bytes;
+    chunk->ready_bytes = chunk->taken_bytes = 0;
 }
 
 /* Ends the message in a slot, taken or ready (the caller keeps those counts). */
@@ -327,7 +357,8 @@ uint64_t index_push(struct index *index, struct message *message, uint8_t flags)
     *entry = (struct entry){.message = message_ref(message),
                             .expires_ms = message->expires_ms,
                             .flags = (uint8_t)(flags | ENTRY_MESSAGE),
-                            .priority = message->priority};
+                            .priority = message->priority,
+                            .body_size = message->body_size};
     if (flags & ENTRY_RECORDED) {
         count_recorded(store, entry, true);
         chunk->batch = store->journal.filling->number;
@@ -342,6 +373,7 @@ uint64_t index_push(struct index *index, struct message *message, uint8_t flags)
     if (chunk->recorded_bits && flags & ENTRY_RECORDED)
         bit_set(chunk->recorded_bits, slot);
     index->ready++;
+    index->ready_bytes += message->body_size;
     entry_changed(store, chunk);
     index_changed(index);
     return index->next_sequence++;
@@ -466,6 +498,7 @@ enum index_result index_take(struct index *index, bool settle, struct taken *tak
     bit_clear(chunk->ready_bits, slot);
     chunk->ready--;
     index->ready--;
+    index->ready_bytes -= entry->body_size;
     index->cursor = sequence + 1;
     index->used_ms = index->store->now_ms;
     if (sequence >= index->taken_high)
@@ -497,6 +530,11 @@ static struct entry *put_back(struct index *index, uint64_t sequence, struct chu
     index->taken--;
     if (entry && entry->flags & ENTRY_DAMAGED)
         return NULL;
+    uint64_t bytes = entry ? entry->body_size
+                           : take_share(&chunk->taken_bytes, chunk->live - chunk->ready);
+    if (!entry)
+        chunk->ready_bytes += bytes;
+    index->ready_bytes += bytes;
     bit_set(chunk->ready_bits, slot);
     chunk->ready++;
     index->ready++;
@@ -530,6 +568,8 @@ void index_settle(struct index *index, uint64_t sequence)
     uint32_t slot;
     struct chunk *chunk = taken_chunk(index, sequence, &slot);
     index->taken--;
+    if (!chunk->entries)
+        take_share(&chunk->taken_bytes, chunk->live - chunk->ready);
     settle_slot(index, chunk, slot);
 }
 
@@ -572,6 +612,7 @@ static void purge_slots(struct index *index, struct chunk *chunk)
         chunk->ready--;
         end_slot(index, chunk, slot);
     }
+    chunk->ready_bytes = 0;
 }
 
 /* False: the chunk is no longer one of the queue's. *slots: how many may be settled one by one. */
@@ -606,7 +647,7 @@ uint64_t index_purge(struct index *index)
         index->chunks_first = 0;
     else if (tail_of(index)->live == 0)
         chunk_emptied(index, tail_of(index));
-    index->ready = 0;
+    index->ready = index->ready_bytes = 0;
     index->cursor = index->next_sequence;
     return purged;
 }
@@ -665,6 +706,7 @@ static void put_recorded(struct store *store, struct chunk *chunk, uint32_t slot
         .destinations = payload->destinations,
         .expires_ms = planted(PLANTED_REPLAYED_EXPIRY_LOST) ? 0 : payload->expires_ms,
         .priority = payload->priority,
+        .body_size = (uint32_t)payload->body_size,
         .flags = ENTRY_RECORDED};
     segment_hold(&store->journal, place, payload->destinations, true);
     bit_set(chunk->live_bits, slot);
@@ -683,6 +725,7 @@ void index_restore(struct index *index, uint64_t sequence, struct place place,
     chunk->live++;
     chunk->ready++;
     index->ready++;
+    index->ready_bytes += payload->body_size;
     index->next_sequence = sequence + 1;
     entry_changed(index->store, chunk);
     index_changed(index);
@@ -724,8 +767,11 @@ void index_insert(struct index *index, uint64_t sequence, struct place place,
     struct chunk *chunk = chunk_for_insert(index, sequence);
     uint32_t slot = (uint32_t)(sequence - chunk->base);
     bool is_there = slot < chunk->slots && bit_get(chunk->live_bits, slot);
-    if (is_there)
+    if (is_there) {
+        index->ready_bytes -= chunk->entries[slot].body_size;
         entry_release(index->store, chunk, &chunk->entries[slot]);
+    }
+    index->ready_bytes += payload->body_size;
     put_recorded(index->store, chunk, slot, place, payload);
     chunk->slots = slot >= chunk->slots ? slot + 1 : chunk->slots;
     chunk->live += !is_there;
@@ -740,6 +786,7 @@ void index_insert(struct index *index, uint64_t sequence, struct place place,
 static void replay_settle_slot(struct index *index, struct chunk *chunk, uint32_t slot)
 {
     struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;
+    index->ready_bytes -= entry ? entry->body_size : take_share(&chunk->ready_bytes, chunk->ready);
     bit_clear(chunk->live_bits, slot);
     bit_clear(chunk->ready_bits, slot);
     chunk->live--;

@@ -18,6 +18,7 @@ struct chunk;
 struct counts {
     uint64_t ready; /* can be taken */
     uint64_t taken; /* are taken and not settled */
+    uint64_t ready_bytes; /* bodies of those that can be taken: chunk.h says where it is about so many */
 };
 
 struct index {
@@ -27,7 +28,7 @@ struct index {
     union {
         struct counts counts;
         struct {
-            uint64_t ready, taken;
+            uint64_t ready, taken, ready_bytes;
         };
     };
     /* The store's: */

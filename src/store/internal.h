@@ -42,6 +42,8 @@ void chunk_changed(struct store *store, struct chunk *chunk);
 /* An entry in memory was made, was changed or is gone: its blob does not have it so, one that is
  * being written neither, and the next checkpoint has to say so. */
 void entry_changed(struct store *store, struct chunk *chunk);
+/* The entries of a cold chunk came into memory: its queue's bytes are exact again, as far as it goes. */
+void chunk_weighed(struct chunk *chunk);
 enum { MESSAGE_ABOUT = 128 }; /* memory of a message beside its body */
 
 /* What a live entry holds is given back; its bits are the caller's business. */
@@ -238,7 +240,8 @@ int anchor_read(struct disk *disk, uint64_t *number);
 
 /* ---- checkpoint.c, image.c ---- */
 
-enum { CHECKPOINT_VERSION = 2 };
+/* The one before it did not say how many bytes a chunk's messages have. */
+enum { CHECKPOINT_VERSION = 3, CHECKPOINT_VERSION_READ = 2 };
 
 struct checkpoint_job {
     struct job job;

@@ -65,6 +65,7 @@ static void note_record(struct mend_job *job, const struct record *record)
                                              .destinations = payload.destinations,
                                              .expires_ms = payload.expires_ms,
                                              .priority = payload.priority,
+                                             .body_size = (uint32_t)payload.body_size,
                                              .flags = record->type == RECORD_PAGED
                                                           ? ENTRY_PAGED
                                                           : ENTRY_RECORDED};
@@ -200,6 +201,7 @@ static uint32_t take_in(struct store *store, struct mend_want *want, bool is_exa
                          entry->flags & ENTRY_RECORDED);
         }
     }
+    chunk_weighed(chunk);
     return lost;
 }
 

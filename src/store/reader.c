@@ -175,6 +175,7 @@ static void set_aside(struct index *index, struct chunk *chunk, const struct rea
         bit_clear(chunk->ready_bits, slot);
         chunk->ready--;
         index->ready--;
+        index->ready_bytes -= entry->body_size;
     }
     entry_changed(store, chunk);
     store->stats.damaged++;

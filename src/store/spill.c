@@ -69,6 +69,8 @@ void chunk_cool(struct store *store, struct chunk *chunk)
 {
     store->memory.cache_used -= chunk_cost(chunk);
     list_remove(&chunk->cache_link);
+    if (chunk->index)
+        chunk_weigh(chunk, &chunk->ready_bytes, &chunk->taken_bytes);
     entries_free(&store->memory.slab, chunk->entries, chunk->capacity);
     chunk->entries = NULL;
 }
@@ -367,6 +369,8 @@ bool chunk_thaw(struct store *store, struct chunk *chunk, struct bytes blob)
         }
     }
     mem_free(present);
+    if (chunk->index)
+        chunk_weighed(chunk);
     chunk->is_old = false;
     if (chunk->is_stale)
         chunk_changed(store, chunk);

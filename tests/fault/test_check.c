@@ -89,7 +89,7 @@ TEST(other_versions)
     start_says(&rig, "the store is of an older version (1)");
     check_says(&rig, 1, "of an older version (1)");
     put_version(&rig, CHECKPOINT_VERSION + 1, true);
-    start_says(&rig, "the store is of a newer version (3)");
+    start_says(&rig, "the store is of a newer version (4)");
     put_version(&rig, CHECKPOINT_VERSION, true);
     start_says(&rig, "it makes no sense");
     put_version(&rig, CHECKPOINT_VERSION, false);

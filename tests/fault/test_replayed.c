@@ -6,9 +6,11 @@
  * compared with what it was.
  *
  * Equal are: the queues that survive; in each of them the messages that do, by number, with the
- * place of the record, how many hold it, expiry and priority; the delivered mark; names and their
- * values; where a needed segment ends, and with which batch; and, by store_audit, what each segment
- * counts as live. (An orderly end goes on compacting: after it places are others.)
+ * place of the record, how many hold it, expiry, priority and size of the body; the bytes that are
+ * ready, in a history whose messages are of one size (in others those of cold chunks are about
+ * right); the delivered mark; names and their values; where a needed segment ends, and with which
+ * batch; and, by store_audit, what each segment counts as live. (An orderly end goes on compacting:
+ * after it places are others.)
  *
  * Not promised, and so not compared: what was taken (it is ready again); messages and queues that
  * do not survive; how often a message came back since the last checkpoint (never more than it did;
@@ -35,12 +37,15 @@ struct seen_message {
     struct place place;
     uint32_t destinations;
     uint64_t expires_ms;
+    uint32_t body_size;
     uint8_t priority;
     uint16_t delivery_count;
 };
 
 struct seen_queue {
     uint64_t id, next_sequence, mark, taken_high, messages;
+    uint64_t bytes;       /* of them, */
+    uint64_t ready_bytes; /* and what the queue says is ready */
 };
 
 struct snapshot {
@@ -68,6 +73,7 @@ static void see_entry(struct snapshot *seen, const struct chunk *chunk, uint32_t
     message->destinations = entry_destinations(entry);
     message->expires_ms = entry->expires_ms;
     message->priority = entry->priority;
+    message->body_size = entry->body_size;
     message->delivery_count = entry->delivery_count;
 }
 
@@ -122,7 +128,10 @@ static void see(struct store *store, struct snapshot *seen)
                                 .next_sequence = index->next_sequence,
                                 .mark = index->mark_asked,
                                 .taken_high = index->taken_high,
-                                .messages = seen->count - before};
+                                .messages = seen->count - before,
+                                .ready_bytes = index->ready_bytes};
+        for (size_t i = before; i < seen->count; i++)
+            seen->queues[seen->queues_count - 1].bytes += seen->messages[i].body_size;
     }
     qsort(seen->queues, seen->queues_count, sizeof(seen->queues[0]), by_id);
     if (seen->count)
@@ -140,6 +149,7 @@ static void see_name(void *context, struct bytes key, struct bytes value)
 struct history {
     struct bench bench;
     uint64_t seed, step;
+    uint32_t size;                   /* of each body; 0: any */
     struct index *queue[QUEUES + 1]; /* the last one does not survive */
     uint64_t ids[QUEUES + 1];
     struct taken_item {
@@ -196,6 +206,8 @@ static void publish(struct history *h)
         if (mask >> q & 1)
             queues[count++] = h->queue[q];
     uint32_t size = (uint32_t)(below(h, 40) ? below(h, 300) : INSERT_MIN + below(h, 9000));
+    if (h->size)
+        size = h->size;
     struct message *message =
         message_new(&h->bench.pool, bytes_str("x"), bytes_str("key"), bytes_of("\0\0", 2), size);
     memset(message_body_start(message), (int)below(h, 256), size);
@@ -315,6 +327,8 @@ static void compare_message(struct history *h, const struct seen_message *live,
         fail(h, "others hold its record", live->queue, live->sequence);
     else if (live->expires_ms != back->expires_ms)
         fail(h, "it expires at another time", live->queue, live->sequence);
+    else if (live->body_size != back->body_size)
+        fail(h, "the size of its body", live->queue, live->sequence);
     else if (live->priority != back->priority)
         fail(h, "its priority", live->queue, live->sequence);
     else if (back->delivery_count > live->delivery_count)
@@ -338,6 +352,8 @@ static void compare_queue(struct history *h, const struct seen_queue *live,
         fail(h, "another queue", live->id, back->id);
     else if (live->messages != back->messages)
         fail(h, "messages of a queue", live->id, back->messages);
+    else if (h->size && back->ready_bytes != live->bytes)
+        fail(h, "bytes of a queue", live->id, back->ready_bytes);
     else if (back->mark != (ended ? live->taken_high : live->mark))
         fail(h, "a queue's mark", live->id, back->mark);
     else if (back->next_sequence <= last || back->next_sequence < back->mark)
@@ -497,6 +513,8 @@ static void begin(struct history *h, uint64_t seed, struct met *met)
     struct bench *bench = &h->bench;
     bench_init(bench);
     random_init(&bench->random, seed);
+    if (seed % 2 == 0)
+        h->size = 1 + (uint32_t)below(h, 600);
     bench->options.segment_bytes = 65536;
     bench->options.chunk_entries = 48;
     bench->options.cache_bytes = 8192;

@@ -88,6 +88,9 @@ static void audit_entry(struct audit *audit, const struct chunk *chunk, const st
         audit->recorded_bytes += (uint64_t)entry->message->body_size + MESSAGE_ABOUT;
     if (in_memory)
         holds(audit, entry->message->refs > 0, "a message that nobody holds", chunk->base);
+    if (in_memory)
+        holds(audit, entry->message->body_size == entry->body_size, "the size of a body",
+              chunk->base);
     if (is_on_disk && in_memory ? is_placed(store, entry->message) : is_on_disk && entry->segment)
         count_held(audit, entry_place(entry), entry_destinations(entry), kept);
     else if (is_on_disk && !in_memory)
@@ -125,6 +128,7 @@ static void audit_cold(struct audit *audit, struct chunk *chunk)
     struct entry *entries = mem_zalloc_array(chunk->capacity + 64, sizeof(*entries));
     uint64_t *present = mem_zalloc_array(chunk->capacity / 64 + 2, 8);
     uint32_t dead = 0;
+    uint64_t bytes = 0;
     holds(audit, chunk->bodies == 0, "a cold chunk with bodies", chunk->base);
     holds(audit, chunk->blob, "a cold chunk without a blob", chunk->base);
     blob_key(key, chunk->blob, chunk->queue_id & STORE_ID_TRANSIENT);
@@ -139,6 +143,7 @@ static void audit_cold(struct audit *audit, struct chunk *chunk)
             continue;
         }
         dead += !is_live && kept;
+        bytes += is_live ? entries[slot].body_size : 0;
         if (entries[slot].segment && (kept || !chunk->is_old))
             count_held(
                 audit,
@@ -147,6 +152,9 @@ static void audit_cold(struct audit *audit, struct chunk *chunk)
     }
     if (is_sound && chunk->index)
         holds(audit, dead <= chunk->unreleased, "more is unreleased than is said", chunk->base);
+    if (is_sound && chunk->index && chunk->unreleased == 0) /* nothing went since */
+        holds(audit, bytes == chunk->ready_bytes + chunk->taken_bytes, "a cold chunk's bytes",
+              chunk->base);
     mem_free(entries);
     mem_free(present);
     buffer_free(&value);
@@ -181,9 +189,17 @@ static void audit_chunk(struct audit *audit, struct chunk *chunk)
 
 /* ---- queues ---- */
 
+static uint64_t ready_bytes(const struct chunk *chunk)
+{
+    uint64_t ready = chunk->ready_bytes, taken;
+    if (chunk->entries)
+        chunk_weigh(chunk, &ready, &taken);
+    return ready;
+}
+
 static void audit_index(struct audit *audit, struct index *index)
 {
-    uint64_t end = 0, ready = 0, live = 0;
+    uint64_t end = 0, ready = 0, live = 0, bytes = 0;
     for (uint32_t i = 0; i < index->chunks_count; i++) {
         struct chunk *chunk = index->chunks[index->chunks_first + i];
         holds(audit, chunk->index == index && chunk->queue_id == index->id,
@@ -196,6 +212,7 @@ static void audit_index(struct audit *audit, struct index *index)
         end = chunk->base + chunk->slots;
         ready += chunk->ready;
         live += chunk->live;
+        bytes += ready_bytes(chunk);
         audit_chunk(audit, chunk);
         uint32_t below = chunk_below(chunk, index->cursor, chunk->slots);
         holds(audit, bit_next(chunk->ready_bits, 0, below) == below,
@@ -203,6 +220,7 @@ static void audit_index(struct audit *audit, struct index *index)
     }
     holds(audit, end <= index->next_sequence, "a number that is still to be given", index->id);
     holds(audit, ready == index->ready, "a queue's count of ready messages", index->id);
+    holds(audit, bytes == index->ready_bytes, "a queue's bytes of ready messages", index->id);
     holds(audit, live - ready >= index->taken, "a queue's count of taken messages", index->id);
     if (audit->store->stats.damaged == 0)
         holds(audit, live - ready == index->taken, "a message that is neither ready nor taken",

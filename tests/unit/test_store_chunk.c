@@ -20,6 +20,7 @@ static struct chunk *new_chunk(struct slab *slab)
             (struct entry){.segment = 3 + i / 40 * (i / 40 % 2 ? 1 : 70000),
                            .offset = (uint32_t)random_below(&random, UINT32_MAX),
                            .size = i % 11 ? 100 + i : UINT32_MAX,
+                           .body_size = i % 11 ? i : UINT32_MAX - 200,
                            .destinations = i % 7 ? 1 : 1 + i,
                            .expires_ms = i % 6 ? 0 : 1700000000000 + i,
                            .delivery_count = i % 9 ? 0 : (uint16_t)(i * 400),
@@ -37,8 +38,8 @@ static bool is_same(const struct entry *a, const struct entry *b)
 {
     return a->segment == b->segment && a->offset == b->offset && a->size == b->size &&
            a->destinations == b->destinations && a->expires_ms == b->expires_ms &&
-           a->delivery_count == b->delivery_count && a->priority == b->priority &&
-           a->flags == b->flags;
+           a->body_size == b->body_size && a->delivery_count == b->delivery_count &&
+           a->priority == b->priority && a->flags == b->flags;
 }
 
 /* How many entries are not as they should be. */
@@ -86,13 +87,14 @@ TEST(neighbours_in_the_journal_are_small)
         chunk->entries[i] = (struct entry){.segment = 900000,
                                            .offset = 5000000 + i * 120,
                                            .size = 120,
+                                           .body_size = 20,
                                            .destinations = 1,
                                            .flags = ENTRY_RECORDED};
         bit_set(chunk->live_bits, i);
     }
     chunk->slots = chunk->live = SLOTS;
     chunk_encode(chunk, false, &blob);
-    ok(blob.size < SLOTS * 8, "%zu bytes for %d entries", blob.size, SLOTS);
+    ok(blob.size < SLOTS * 9, "%zu bytes for %d entries", blob.size, SLOTS);
     buffer_free(&blob);
     chunk_free(&slab, chunk);
     slab_free_all(&slab);

@@ -555,10 +555,6 @@ void transactions_finish(struct server *server)
 enum handled transaction_commit(struct channel *channel, struct error *error)
 {
     struct transaction *tx = channel->transaction;
-    if (!tx->message_count && !tx->delivery_count) {
-        channel_send_id(channel, METHOD_TX_COMMIT_OK);
-        return HANDLED;
-    }
     tx->stage = STAGE_CHECKING;
     tx->at = 0;
     tx->record = tx->steps = 0;

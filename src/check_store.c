@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "broker/catalogue.h"
 #include "folder.h"
 
 static void print(void *context, const char *line)
@@ -115,6 +116,7 @@ static int run(struct disk *disk, const char *index, struct store_options *optio
     options->kv = kv;
     options->pool = &pool;
     options->syncer = options->indexer = options->reader = worker;
+    options->is_newer = catalogue_is_newer;
     int result = store_check(options, print, stdout);
     worker_manual_free(worker);
     kv_leveldb_free(kv);

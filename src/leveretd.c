@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "broker/catalogue.h"
 #include "check_store.h"
 #include "folder.h"
 #include "machine.h"
@@ -227,6 +228,7 @@ static bool open_store(struct daemon *daemon)
     options->pool = &daemon->pool;
     options->log = &daemon->log;
     options->steps = &daemon->loop->turns.steps;
+    options->is_newer = catalogue_is_newer;
     if (getrandom(options->identity, sizeof(options->identity), 0) !=
         (ssize_t)sizeof(options->identity))
         return refuse(daemon, "the system has no random numbers");

@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "broker/broker.h"
+#include "broker/catalogue.h"
 #include "check_store.h"
 #include "folder.h"
 
@@ -190,6 +191,7 @@ static bool salvage(struct work *work, struct store_options *options)
     options->kv = work->new;
     options->pool = &work->pool;
     options->syncer = options->indexer = options->reader = work->worker;
+    options->is_newer = catalogue_is_newer;
     open_old(work);
     struct store *store = store_salvage(options, work->old, 0, &salvage, error, sizeof(error));
     if (!store)

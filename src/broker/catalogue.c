@@ -168,13 +168,19 @@ static bool read_value(struct cursor *value, struct change *change)
     return false;
 }
 
+bool catalogue_is_newer(struct bytes key, struct bytes value)
+{
+    return (key.size && key.data[0] > CATALOGUE_LAST) ||
+           (value.size && value.data[0] > CATALOGUE_VERSION);
+}
+
 enum catalogue_result catalogue_read(struct bytes key, struct bytes value, struct change *change)
 {
     struct cursor keys = cursor_of(key), values = cursor_of(value);
     *change = (struct change){.durable = true};
     read_key(&keys, change);
     uint8_t version = cursor_u8(&values);
-    if (version > CATALOGUE_VERSION)
+    if (catalogue_is_newer(key, value))
         return CATALOGUE_NEWER;
     bool known = read_value(&values, change);
     bool whole = !keys.bad && !values.bad && cursor_left(&keys) == 0 && cursor_left(&values) == 0;

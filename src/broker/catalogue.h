@@ -32,6 +32,9 @@ void catalogue_write(const struct change *change, struct buffer *room, struct by
 
 enum catalogue_result { CATALOGUE_OK, CATALOGUE_NEWER, CATALOGUE_MALFORMED };
 
+/* It has a kind, or a version of its layout, that is not known here. */
+bool catalogue_is_newer(struct bytes key, struct bytes value);
+
 /* The change that puts this entry; its bytes are borrowed. */
 enum catalogue_result catalogue_read(struct bytes key, struct bytes value, struct change *change);
 

@@ -14,6 +14,7 @@ enum catalogue_kind {
     CATALOGUE_EXCHANGE,
     CATALOGUE_QUEUE,
     CATALOGUE_BINDING,
+    CATALOGUE_LAST = CATALOGUE_BINDING, /* one above was written by a newer version */
 };
 
 /* What its kind does not have is empty. All bytes are borrowed: from whom it was asked, from the

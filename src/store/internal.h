@@ -9,6 +9,9 @@
 #define NEXT_STEP                                                                                \
     "nothing was changed; restore the data directory from a copy, or take what is sound of it with " \
     "leveretd --salvage; see leveret-store(7)"
+/* ... and about one that is newer. */
+#define NEXT_VERSION "nothing was changed; start the version that wrote it, or a later one"
+#define NEWER_NAMES "the store has a name that was written by a newer version; " NEXT_VERSION
 
 /* ---- indexes: index.c ---- */
 
@@ -324,6 +327,8 @@ struct name_change {
 void name_change(struct store *store, struct map *map, struct bytes key, struct bytes value,
                  bool is_delete);
 void names_free(struct map *map);
+/* Of those of the image, as the store's opener tells. */
+bool has_newer_names(const struct store *store);
 
 /* ---- replay.c ---- */
 

@@ -29,6 +29,16 @@ void names_free(struct map *map)
     map_free(map);
 }
 
+bool has_newer_names(const struct store *store)
+{
+    uint64_t at = 0;
+    const struct name_change *change;
+    while (store->options.is_newer && (change = map_next(&store->image.catalogue, &at)))
+        if (!change->is_delete && store->options.is_newer(change->key, change->value))
+            return true;
+    return false;
+}
+
 void store_catalogue_put(struct store *store, struct bytes key, struct bytes value)
 {
     struct buffer payload = {0};

@@ -15,6 +15,7 @@ enum record_type {
     RECORD_DROP = 7,      /* a queue ends, with all in it */
     RECORD_PUT = 8,       /* a name of the catalogue gets a value */
     RECORD_DELETE = 9,    /* a name of the catalogue goes */
+    RECORD_LAST = RECORD_DELETE, /* a sound record above was written by a newer version */
 };
 
 enum {

@@ -208,7 +208,7 @@ static bool find_segment(struct store *store, uint32_t number, bool strict, char
     int result = got == sizeof(bytes) ? segment_header_read(bytes, &header) : RECORD_BAD;
     if (result == RECORD_NEWER) {
         snprintf(error, error_size,
-                 "%s is of a newer version: start the version that wrote it", name);
+                 "%s is of a newer version; " NEXT_VERSION, name);
         return false;
     }
     bool sound = result == RECORD_OK && header.segment == number;
@@ -426,7 +426,7 @@ static const char *apply(struct store *store, const struct record *record,
         report->catalogue++;
         return apply_name(store, record);
     }
-    return "a record of unknown type";
+    return "a record without a type";
 }
 
 /* ---- walking ---- */
@@ -446,6 +446,18 @@ static bool damaged(struct walk *walk, uint64_t offset, const char *what)
     snprintf(walk->error, walk->error_size,
              "the journal is damaged: %s at offset %" PRIu64 ": %s; " NEXT_STEP,
              name, offset, what);
+    return false;
+}
+
+/* `what`: a batch or a record, that is sound and means something that is not known here. */
+static bool is_of_newer_version(struct walk *walk, uint64_t offset, const char *what)
+{
+    char name[32];
+    segment_name(name, walk->at.segment);
+    snprintf(walk->error, walk->error_size,
+             "%s is of a newer version: the %s at offset %" PRIu64
+             " is not known to this one; " NEXT_VERSION,
+             name, what, offset);
     return false;
 }
 
@@ -472,6 +484,8 @@ static bool apply_batch(struct walk *walk, const uint8_t *bytes, const struct ba
         if (record_read(bytes_of(bytes + at, header->size - at), header->segment,
                         header->offset + at, &record) != RECORD_OK)
             return damaged(walk, header->offset + at, "a bad record in a good batch");
+        if (record.type > RECORD_LAST)
+            return is_of_newer_version(walk, header->offset + at, "record");
         const char *wrong = apply(walk->source.store, &record, walk->report);
         if (wrong)
             return damaged(walk, header->offset + at, wrong);
@@ -559,11 +573,33 @@ static bool cut(struct walk *walk, bool repair)
     return failed ? damaged(walk, 0, strerror(failed)) : true;
 }
 
+static bool is_newer_batch(struct walk *walk)
+{
+    struct position at = walk->at;
+    struct batch_header header;
+    const uint8_t *bytes = source_bytes(&walk->source, at.offset, BATCH_HEADER);
+    return bytes &&
+           batch_header_read(bytes, at.segment, (uint32_t)at.offset, &header) == RECORD_NEWER;
+}
+
+/* Before anything is cut. */
+static bool knows_names(struct walk *walk)
+{
+    if (!has_newer_names(walk->source.store))
+        return true;
+    snprintf(walk->error, walk->error_size, NEWER_NAMES);
+    return false;
+}
+
 static bool end_here(struct walk *walk, bool repair)
 {
     struct source *source = &walk->source;
+    if (is_newer_batch(walk))
+        return is_of_newer_version(walk, walk->at.offset, "batch");
     if (source->error)
         return damaged(walk, walk->at.offset, strerror(source->error));
+    if (!knows_names(walk))
+        return false;
     struct segment *segment = segment_find(&source->store->journal, walk->at.segment);
     bool is_end = source->size <= walk->at.offset && !next_segment(source->store, segment->number);
     uint64_t known = source->store->journal.identity.batch;

@@ -40,6 +40,7 @@ struct salvager {
     struct map before;       /* names by records before the position */
     bool is_whole;           /* the old index is sound */
     bool is_other;           /* ... or of another version */
+    bool is_newer;           /* there are records of a newer version */
     char *error;             /* why, then */
     size_t error_size;
     bool is_complete;        /* there never was a checkpoint: the journal has all */
@@ -329,6 +330,7 @@ static void take_record(struct salvager *s, const struct record *record)
     struct cursor cursor;
     struct index *index;
     uint64_t mark;
+    s->is_newer = s->is_newer || record->type > RECORD_LAST;
     switch (record->type) {
     case RECORD_MESSAGE:
     case RECORD_MOVED:
@@ -526,6 +528,19 @@ static void sum_up(const struct salvager *s)
                "come again", s->unsure);
 }
 
+/* What cannot be read, since it is newer, is not damaged, and must not be lost. */
+static bool is_known(struct salvager *s)
+{
+    if (s->is_newer)
+        snprintf(s->error, s->error_size,
+                 "the journal has records of a newer version; " NEXT_VERSION);
+    else if (has_newer_names(s->store))
+        snprintf(s->error, s->error_size, NEWER_NAMES);
+    else
+        return true;
+    return false;
+}
+
 static void free_salvager(struct salvager *s)
 {
     for (size_t i = 0; i < s->hints_count; i++) {
@@ -575,6 +590,9 @@ struct store *store_salvage(const struct store_options *options, struct kv *old,
     if (ok) {
         take_segments(&s);
         take_names(&s);
+        ok = is_known(&s);
+    }
+    if (ok) {
         count_lost(&s);
         settle_queues(&s);
         sum_up(&s);

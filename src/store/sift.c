@@ -53,10 +53,12 @@ void sift_free(struct sift *sift)
     *sift = (struct sift){0};
 }
 
-static bool read_record(struct sift *sift, uint64_t at, uint64_t limit, struct record *record)
+/* `last`: the highest type that may be there. */
+static bool read_record(struct sift *sift, uint64_t at, uint64_t limit, unsigned last,
+                        struct record *record)
 {
     const uint8_t *head = bytes_at(sift, at, RECORD_HEADER);
-    if (!head || head[8] < RECORD_MESSAGE || head[8] > RECORD_DELETE || head[9] || head[10] || head[11])
+    if (!head || head[8] < RECORD_MESSAGE || head[8] > last || head[9] || head[10] || head[11])
         return false;
     uint64_t size = RECORD_HEADER + ((uint64_t)head[4] | (uint64_t)head[5] << 8 |
                                      (uint64_t)head[6] << 16 | (uint64_t)head[7] << 24);
@@ -80,10 +82,10 @@ static uint64_t next_record(struct sift *sift, uint64_t at)
                                             (uint64_t)head[6] << 16 | (uint64_t)head[7] << 24)
                          : 0;
     if (head && size < sift->batch_end - at &&
-        read_record(sift, at + size, sift->batch_end, &record))
+        read_record(sift, at + size, sift->batch_end, RECORD_LAST, &record))
         return at + size;
     for (at++; at + RECORD_HEADER <= sift->batch_end && sift->vain < VAIN_BYTES; at++)
-        if (read_record(sift, at, sift->batch_end, &record))
+        if (read_record(sift, at, sift->batch_end, RECORD_LAST, &record))
             return at;
     return sift->batch_end;
 }
@@ -152,7 +154,7 @@ static enum sift_result sift_batch(struct sift *sift)
 static enum sift_result sift_record(struct sift *sift, struct record *record)
 {
     uint64_t from = sift->at;
-    if (read_record(sift, from, sift->batch_end, record)) {
+    if (read_record(sift, from, sift->batch_end, UINT8_MAX, record)) {
         sift->at += record->place.size;
         sift->left -= sift->is_counted;
         return SIFT_RECORD;

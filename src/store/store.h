@@ -53,6 +53,8 @@ struct store_options {
     uint32_t recycle_segments;   /* retired files kept for reuse: 4 */
     uint32_t mark_step;          /* sequence numbers a delivered mark is moved by: 16384 */
     uint8_t identity[16]; /* random: of a store that is made now */
+    /* Was this name written by a newer version? A store that has one is not opened. NULL: none was. */
+    bool (*is_newer)(struct bytes key, struct bytes value);
     uint64_t disk_reserve_bytes; /* free space below which the disk is short: STORE_DISK_RESERVE */
 };
 

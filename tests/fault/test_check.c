@@ -275,6 +275,103 @@ TEST(segments)
     rig_free(&rig);
 }
 
+/* ---- what a newer version has written: nothing of it is cut, and nothing is damage ---- */
+
+static void refused_as_newer(struct rig *rig, const char *text)
+{
+    struct disk *before = disk_memory_copy(rig->disk);
+    struct kv *index = kv_memory_copy(rig->memory);
+    start_says(rig, text);
+    ok(disk_memory_equal(rig->disk, before) && kv_memory_equal(rig->memory, index),
+       "and changes nothing");
+    check_says(rig, 1, text);
+    disk_memory_free(before);
+    kv_memory_free(index);
+}
+
+/* It is not damaged, and would be lost. */
+static void not_salvaged(struct rig *rig, const char *text)
+{
+    struct kv *old = rig->memory, *fresh = kv_memory_new();
+    ok(!rig_salvage(rig, fresh) && strstr(rig->error, text), "it is not salvaged: %s", rig->error);
+    kv_memory_free(old);
+}
+
+/* Opens it, and does something that stays in the journal. */
+static void go_on(struct rig *rig)
+{
+    begin(rig);
+    if (!rig_open(rig))
+        bail("it does not open: %s", rig->error);
+    rig_put_name(rig, 2);
+    rig_wait(rig);
+}
+
+TEST(record_of_a_newer_version)
+{
+    struct rig rig;
+    go_on(&rig);
+    batch_add(&rig.store->journal, (enum record_type)(RECORD_LAST + 3), bytes_str("what?"));
+    rig_put_name(&rig, 3);
+    rig_wait(&rig);
+    rig_abandon(&rig);
+    refused_as_newer(&rig, "is of a newer version: the record at offset");
+    refused_as_newer(&rig, "nothing was changed; start the version that wrote it");
+    not_salvaged(&rig, "the journal has records of a newer version");
+    rig_free(&rig);
+}
+
+/* The last one, which looks like a tail that may be cut. */
+TEST(batch_of_a_newer_version)
+{
+    struct rig rig;
+    struct rig_batch batches[100];
+    uint64_t size;
+    char name[32];
+    go_on(&rig);
+    rig_abandon(&rig);
+    const struct rig_batch *last = &batches[rig_map(&rig, batches, 100) - 1];
+    segment_name(name, last->segment);
+    uint8_t *header = (uint8_t *)disk_memory_contents(rig.disk, name, &size) + last->offset;
+    struct buffer sum = {0};
+    header[4] = JOURNAL_VERSION + 1;
+    buffer_add_u32(&sum, crc32c(0, header, 60));
+    memcpy(header + 60, sum.data, 4);
+    buffer_free(&sum);
+    refused_as_newer(&rig, "is of a newer version: the batch at offset");
+    rig_free(&rig);
+}
+
+static bool is_two(struct bytes key, struct bytes value)
+{
+    return key.size && value.size && value.data[0] == 2;
+}
+
+/* Who knows the names says so, whether the journal has one or the index. */
+TEST(name_of_a_newer_version)
+{
+    static const char text[] = "the store has a name that was written by a newer version";
+    struct rig rig;
+    go_on(&rig);
+    rig_abandon(&rig);
+    rig.options.is_newer = is_two;
+    refused_as_newer(&rig, text);
+    rig.options.is_newer = NULL;
+    ok(rig_open(&rig), "it opens when nobody says so: %s", rig.error);
+    rig_close(&rig);
+    rig.options.is_newer = is_two;
+    refused_as_newer(&rig, text);
+    rig.options.is_newer = NULL;
+    ok(rig_open(&rig), "it is as it was: %s", rig.error);
+    rig_put_name(&rig, 1);
+    rig_wait(&rig);
+    rig_abandon(&rig);
+    rig.options.is_newer = is_two;
+    ok(rig_open(&rig) && rig_check_promise(&rig), "one that was replaced counts no more: %s",
+       rig.error);
+    rig_free(&rig);
+}
+
 /* The image says more, or less, of a segment than what the entries of the queues hold in it. */
 TEST(counts_that_lie)
 {
@@ -307,6 +404,9 @@ int main(void)
     RUN(anchor);
     RUN(anchor_of_a_newer_version);
     RUN(segments);
+    RUN(record_of_a_newer_version);
+    RUN(batch_of_a_newer_version);
+    RUN(name_of_a_newer_version);
     RUN(counts_that_lie);
     return done();
 }

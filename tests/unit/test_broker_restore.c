@@ -152,7 +152,7 @@ TEST(what_makes_no_sense_stops_the_start)
     REFUSED("\1\2a", "\1", "catalogue: virtual host '': malformed");
     REFUSED("\2\1u", "\1\1short", "catalogue: user 'u': malformed");
     REFUSED("\2\1u", "\1\0more", "catalogue: user 'u': malformed");
-    REFUSED("\6\1u", "\1", "catalogue: entry '': malformed");
+    REFUSED("\x20\1u", "\1", "catalogue: entry '': written by a newer version of this program");
     REFUSED("\3\1v\1e", "\1\0\6fanout\0", "catalogue: exchange 'e': its virtual host is missing");
     REFUSED("\3\1/\1e", "\1\0\3foo\0", "catalogue: exchange 'e': its type is unknown");
     REFUSED("\3\1/\12amq.direct", "\1\0\6direct\0",

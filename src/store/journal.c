@@ -57,6 +57,7 @@ void journal_free(struct journal *journal)
     mem_free(job->block);
     batch_free(journal, journal->filling);
     batch_free(journal, journal->sealing);
+    batch_free(journal, journal->spare);
     while ((link = list_take_first(&journal->spent)))
         batch_free(journal, list_entry(link, struct batch, link));
 }
@@ -482,8 +483,6 @@ static void clear(struct batch *batch)
     batch->settles_count = 0;
     batch->bytes.size = 0;
     batch->size = batch->records_size = batch->inserts_size = 0;
-    if (batch->bytes.capacity > 4u << 20)
-        buffer_free(&batch->bytes);
 }
 
 static void next_batch(struct journal *journal)
@@ -494,6 +493,8 @@ static void next_batch(struct journal *journal)
             message_unref(journal->options->pool, batch->records[i].message);
     batch->number++;
     clear(batch);
+    if (batch->bytes.capacity > 4u << 20)
+        buffer_free(&batch->bytes);
 }
 
 /* ---- large batches ---- */
@@ -518,8 +519,9 @@ static void begin_large(struct journal *journal)
 {
     struct write_job *job = &journal->write;
     journal->sealing = job->batch = journal->filling;
-    journal->filling = mem_zalloc(sizeof(*journal->filling));
+    journal->filling = journal->spare ? journal->spare : mem_zalloc(sizeof(*journal->filling));
     journal->filling->number = journal->sealing->number + 1;
+    journal->spare = NULL;
     list_init(&journal->sealing->link);
     job->placed = 0;
     job->place_at = job->batch_header.offset + BATCH_HEADER;
@@ -562,7 +564,7 @@ static void end_large(struct journal *journal)
     journal->sealing = NULL;
 }
 
-/* Lets messages of batches go that were large. */
+/* Lets messages of batches go that were large. The memory of one is for the next that is filled. */
 static void let_go(struct journal *journal)
 {
     struct list *link = list_first(&journal->spent);
@@ -576,7 +578,18 @@ static void let_go(struct journal *journal)
     if (!batch || batch->count)
         return;
     list_remove(link);
-    batch_free(journal, batch);
+    if (journal->spare) {
+        batch_free(journal, batch);
+    } else {
+        clear(batch);
+        journal->spare = batch;
+    }
+}
+
+/* Does it have memory that only large batches need? */
+static bool has_much(const struct journal *journal)
+{
+    return journal->write.block_size > BLOCK_KEPT || journal->spare;
 }
 
 uint64_t journal_tick_ms(const struct journal *journal)
@@ -584,16 +597,9 @@ uint64_t journal_tick_ms(const struct journal *journal)
     const struct write_job *job = &journal->write;
     if (job->is_placing || !list_is_empty(&journal->spent))
         return journal->now_ms;
-    if (job->block_size <= BLOCK_KEPT || journal->is_writing)
+    if (!has_much(journal) || journal->is_writing)
         return UINT64_MAX;
     return job->used_ms + BLOCK_KEPT_MS;
-}
-
-static bool may_free_block(const struct journal *journal)
-{
-    const struct write_job *job = &journal->write;
-    return job->block_size > BLOCK_KEPT && !journal->is_writing &&
-           journal->now_ms >= job->used_ms + BLOCK_KEPT_MS;
 }
 
 void journal_tick(struct journal *journal)
@@ -602,8 +608,10 @@ void journal_tick(struct journal *journal)
     outage_tick(&journal->full, journal->options->log, journal->now_ms);
     outage_tick(&journal->unopened, journal->options->log, journal->now_ms);
     let_go(journal);
-    if (!may_free_block(journal))
+    if (!has_much(journal) || journal->is_writing || journal->now_ms < job->used_ms + BLOCK_KEPT_MS)
         return;
+    batch_free(journal, journal->spare);
+    journal->spare = NULL;
     mem_free(job->block);
     job->block = NULL;
     job->block_size = 0;

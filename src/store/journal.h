@@ -335,6 +335,7 @@ struct journal {
     struct batch *filling;
     struct batch *sealing; /* a large one, from its sealing until it is written; NULL: none */
     struct list spent;     /* batches that were large and are written: their messages are let go */
+    struct batch *spare;   /* an empty one with the memory of a large one, or NULL */
     struct write_job write;
     bool is_writing;
     bool is_held;        /* the filling batch is kept open */

@@ -70,6 +70,7 @@ struct queue {
     uint32_t consumer_count;
     bool durable, auto_delete;
     bool exclusively_consumed; /* one consumer asked for exclusive access */
+    bool has_levels;           /* ready_consumers is one of levels: queue_consumer.h */
     bool is_leaving;           /* gone; its bindings are passed over, and it has no messages */
     uint8_t name_size;
     char name[]; /* terminated as well */

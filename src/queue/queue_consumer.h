@@ -1,11 +1,17 @@
 /* A consumer as its queue sees it: what it may take, and whose turn it is. It lies in an object of whoever
  * speaks to the client, who also knows what else may keep it from being given a message.
  *
- * queue->ready_consumers is in order of priority, and within one priority in order of the last
- * delivery, so that taking from its front is round robin. A consumer is on it only while it could take
- * a message as far as its own prefetch is concerned. Its owner finds out about obstacles beyond that
- * when its turn comes, and takes it off the list until they are gone. So the cost of a delivery does
- * not depend on how many consumers wait. */
+ * queue->ready_consumers is in order of the last delivery, so that taking from its front is round robin.
+ * A consumer is on it only while it could take a message as far as its own prefetch is concerned. Its
+ * owner finds out about obstacles beyond that when its turn comes, and takes it off the list until they
+ * are gone. So the cost of a delivery does not depend on how many consumers wait.
+ *
+ * From the first consumer with a priority on there is such a list for each priority that a consumer has,
+ * and queue->ready_consumers is the list of these, the highest first (queue->has_levels).
+ *
+ * Of a queue with x-single-active-consumer one consumer is active: the first one, until it leaves. Then
+ * it is the one of highest priority, and among these the one that came first; nobody takes the place of
+ * one that is there, whatever his priority. */
 #ifndef LEVERET_QUEUE_QUEUE_CONSUMER_H
 #define LEVERET_QUEUE_QUEUE_CONSUMER_H
 
@@ -21,6 +27,8 @@ struct queue_consumer {
     bool no_ack;            /* what it takes is settled in the same step */
     bool exclusive;
     bool is_active; /* can be given messages: not cancelled, and not the source of what was got */
+    bool is_single; /* the one that is given all messages of a queue with x-single-active-consumer */
+    bool gives_back; /* it leaves with its channel, and what it has unsettled goes back at once */
     int64_t priority;
 };
 
@@ -28,10 +36,16 @@ struct queue_consumer {
  * settings have been initialised. */
 void queue_consumer_join(struct queue *queue, struct queue_consumer *consumer);
 /* It gets nothing more, but stays on the queue's list while it has unsettled messages. True: the queue
- * was to go with its last consumer, and that was it; the caller deletes it. */
+ * was to go with its last consumer, and that was it; the caller deletes it. If it was the single active
+ * one and gives back, the next takes its place when all is back, so that order is kept. */
 bool queue_consumer_leave(struct queue_consumer *consumer);
 /* Takes it off all lists, for the end. */
 void queue_consumer_free(struct queue_consumer *consumer);
+/* One of its messages was settled or given back. */
+void queue_consumer_settled(struct queue_consumer *consumer);
+/* May there be another consumer, or one that asks for exclusive access? Else the queue is in exclusive
+ * use, or can never be. */
+bool queue_may_consume(const struct queue *queue, bool exclusive);
 /* Can it be on queue->ready_consumers, and is it not there, nor made to wait? */
 bool queue_consumer_can_be_ready(const struct queue_consumer *consumer);
 /* Joins queue->ready_consumers if it can. */

@@ -43,7 +43,7 @@ static bool empty(struct channel *channel)
         if (budget_is_spent(turn))
             return false;
         budget_use(turn, CANCEL_STEPS);
-        consumer_cancel(list_entry(link, struct consumer, channel_link));
+        consumer_end(list_entry(link, struct consumer, channel_link));
     }
     transaction_free(channel);
     if (!acknowledge_drop_all(channel))

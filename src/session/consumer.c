@@ -78,7 +78,7 @@ void consumer_delivered(struct consumer *consumer)
 void consumer_settled(struct consumer *consumer)
 {
     struct channel *channel = consumer->channel;
-    consumer->base.unacked--;
+    queue_consumer_settled(&consumer->base);
     if (!queue_consumer_can_be_ready(&consumer->base))
         return;
     if (channel_is_contended(channel))
@@ -138,6 +138,12 @@ static bool retire(struct consumer *consumer)
     map_remove(&consumer->channel->tags, consumer_tag(consumer));
     reply_to_forget(consumer->channel, consumer);
     return was_last;
+}
+
+void consumer_end(struct consumer *consumer)
+{
+    consumer->base.gives_back = true;
+    consumer_cancel(consumer);
 }
 
 void consumer_cancel(struct consumer *consumer)

@@ -52,6 +52,8 @@ struct consumer *consumer_new(struct channel *channel, const struct consumer_req
 struct consumer *consumer_for_get(struct channel *channel, struct queue *queue);
 /* The consumer gets no more deliveries; an auto-delete queue may go with it. */
 void consumer_cancel(struct consumer *consumer);
+/* The same with its channel, which returns what it has not acknowledged. */
+void consumer_end(struct consumer *consumer);
 /* Tells consumers whose queue is gone that they are no more. On the connection of `deleter` they are
  * told after what that channel was answered, even if the answer is held; NULL: nobody asked for it. */
 void consumers_tell_lost(struct server *server, const struct channel *deleter);

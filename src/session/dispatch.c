@@ -111,7 +111,7 @@ void dispatch(struct server *server)
 
 static bool is_due(const struct queue *queue)
 {
-    return queue_ready(queue) && !list_is_empty(&queue->ready_consumers);
+    return queue_ready(queue) && queue_next_consumer(queue);
 }
 
 /* The channel's own consumers get nothing while it holds replies back; what they are owed comes before

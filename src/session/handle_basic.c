@@ -93,7 +93,7 @@ enum handled handle_basic_consume(struct channel *channel,
                                        .prefetch = method->no_ack ? 0 : channel->prefetch};
     if (!queue || !read_priority(queue, method->arguments, &request.priority, error))
         return HANDLED_FAILED;
-    if (queue->exclusively_consumed || (method->exclusive && queue->consumer_count))
+    if (!queue_may_consume(queue, method->exclusive))
         return handled_error(error, REPLY_ACCESS_REFUSED,
                              "queue '%s' in vhost '%s' in exclusive use", queue->name,
                              queue->vhost->name);

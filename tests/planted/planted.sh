@@ -89,6 +89,8 @@ AUTO_DELETE_OMITTED $simulate
 CANCEL_NOT_TOLD $simulate
 PREFETCH_ONE_MORE $simulate
 PRIORITY_IGNORED $simulate
+SINGLE_IGNORED $simulate
+SINGLE_NOT_AWAITED runner $scripts/single_active_in_turns.amqp
 REDELIVERED_FORGOTTEN $simulate
 RETURNED_USES_CREDIT $simulate
 DIRECTLY_OUT_OF_TURN $simulate

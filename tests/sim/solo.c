@@ -33,7 +33,7 @@ static bool is_preceded(const struct solo *solo, const struct own_consumer *cons
 {
     for (int i = 0; i < CONSUMERS_OF_ONE; i++) {
         const struct own_consumer *other = &solo->consumers[i];
-        if (other->is_active && other->queue == consumer->queue &&
+        if (solo_consumer_is_served(solo, other) && other->queue == consumer->queue &&
             other->priority > consumer->priority && solo_consumer_has_credit(other))
             return !solo->prefetch_global;
     }
@@ -58,6 +58,8 @@ static void delivered(struct sim_channel *channel, const struct letter *letter)
         solo_fails(solo, "comes before its turn", letter->id, consumer->queue);
     else if (!solo_consumer_has_credit(consumer) || !solo_channel_has_credit(solo))
         solo_fails(solo, "comes beyond the prefetch", letter->id, consumer->queue);
+    else if (!solo_consumer_is_served(solo, consumer))
+        solo_fails(solo, "comes to a consumer that waits", letter->id, consumer->queue);
     else if (is_preceded(solo, consumer))
         solo_fails(solo, "comes to a consumer of lower priority", letter->id, consumer->queue);
     if (sim_of(solo)->is_failed)
@@ -70,6 +72,8 @@ static void delivered(struct sim_channel *channel, const struct letter *letter)
         solo_add_seen_ghost(&solo->queues[consumer->queue], entry, solo->op);
     else
         solo_add_unacked(solo, channel->content_tag, consumer->queue, number, &entry);
+    if (consumer->is_single && consumer->number != solo->queues[consumer->queue].first_consumer)
+        sim_of(solo)->report->met[MET_SINGLE_PASSED_ON]++;
     sim_of(solo)->report->met[MET_SOLO_DELIVERED]++;
 }
 

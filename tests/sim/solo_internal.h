@@ -51,6 +51,8 @@ struct entries {
 
 struct own_queue_of {
     bool exists, durable, auto_delete, exclusive;
+    bool is_single;  /* one of its consumers is active */
+    uint64_t first_consumer; /* number of the first that it had */
     bool is_unsure;  /* whether it is there: it will be deleted */
     bool is_excused; /* messages may have gone unseen, to a socket that was lost */
     int dlx, dlk;
@@ -79,7 +81,9 @@ struct own_unacked {
 
 struct own_consumer {
     bool is_active, no_ack, exclusive;
+    bool is_single; /* the one that is active, of a queue that has only one */
     int queue, priority;
+    uint64_t number; /* in the order in which they came */
     uint32_t prefetch, unacked;
     char tag[TAG_SIZE];
 };
@@ -212,12 +216,16 @@ struct entry solo_letter_of(const struct solo *solo, int number, const struct en
 void solo_remove_binding(struct solo *solo, int at);
 void solo_remove_exchange(struct solo *solo, int exchange);
 void solo_remove_queue(struct solo *solo, int queue);
+/* Chooses the one that is active, of a queue that has only one and lost it. */
+void solo_choose_single(struct solo *solo, int queue);
 void solo_end_consumer(struct solo *solo, int number);
 
 /* A message was delivered, or got (`consumer` is NONE). */
 struct own_unacked *solo_add_unacked(struct solo *solo, uint64_t tag, int queue, int consumer,
                                      const struct entry *entry);
 bool solo_channel_has_credit(const struct solo *solo);
+/* Can it be given messages, unless it lacks credit? */
+bool solo_consumer_is_served(const struct solo *solo, const struct own_consumer *consumer);
 bool solo_consumer_has_credit(const struct own_consumer *consumer);
 /* Is there a consumer that should get a message? */
 bool solo_is_deliverable(const struct solo *solo);

@@ -323,10 +323,29 @@ void solo_remove_queue(struct solo *solo, int queue)
     remove_bindings_of(solo, queue, NONE);
 }
 
+void solo_choose_single(struct solo *solo, int queue)
+{
+    struct own_consumer *best = NULL;
+    for (int i = 0; i < CONSUMERS_OF_ONE; i++) {
+        struct own_consumer *other = &solo->consumers[i];
+        if (!other->is_active || other->queue != queue)
+            continue;
+        if (other->is_single)
+            return;
+        if (!best || other->priority > best->priority ||
+            (other->priority == best->priority && other->number < best->number))
+            best = other;
+    }
+    if (best)
+        best->is_single = true;
+}
+
 void solo_end_consumer(struct solo *solo, int number)
 {
     struct own_consumer *consumer = &solo->consumers[number];
-    consumer->is_active = false;
+    consumer->is_active = consumer->is_single = false;
+    if (solo->queues[consumer->queue].is_single)
+        solo_choose_single(solo, consumer->queue);
     if (!solo->queues[consumer->queue].auto_delete || solo_count_consumers(solo, consumer->queue))
         return;
     sim_of(solo)->report->met[MET_QUEUE_AUTO_DELETED]++;
@@ -368,6 +387,12 @@ bool solo_channel_has_credit(const struct solo *solo)
     return !solo->prefetch_global || count_consumer_unacked(solo) < solo->prefetch_global;
 }
 
+bool solo_consumer_is_served(const struct solo *solo, const struct own_consumer *consumer)
+{
+    return consumer->is_active &&
+           (!solo->queues[consumer->queue].is_single || consumer->is_single);
+}
+
 bool solo_consumer_has_credit(const struct own_consumer *consumer)
 {
     return consumer->no_ack || !consumer->prefetch || consumer->unacked < consumer->prefetch;
@@ -380,7 +405,8 @@ bool solo_is_deliverable(const struct solo *solo)
         return false;
     for (int i = 0; i < CONSUMERS_OF_ONE; i++) {
         const struct own_consumer *consumer = &solo->consumers[i];
-        if (consumer->is_active && solo->queues[consumer->queue].ready.count &&
+        if (solo_consumer_is_served(solo, consumer) &&
+            solo->queues[consumer->queue].ready.count &&
             solo_consumer_has_credit(consumer))
             return true;
     }

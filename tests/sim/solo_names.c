@@ -17,6 +17,8 @@ static struct bytes queue_arguments_of(const struct solo *solo, const struct own
     if (queue->dlk != NONE)
         table_add_string(&writer, bytes_str("x-dead-letter-routing-key"),
                          solo_key_text(solo, queue->dlk, text));
+    if (queue->is_single)
+        table_add_bool(&writer, bytes_str("x-single-active-consumer"), true);
     return buffer_bytes(out);
 }
 
@@ -54,6 +56,7 @@ static void draw_queue(struct solo *solo, struct own_queue_of *queue)
                                    .durable = below(solo, 4) > 0,
                                    .auto_delete = chance(solo, 5),
                                    .exclusive = chance(solo, 6),
+                                   .is_single = chance(solo, 4),
                                    .dlx = NONE,
                                    .dlk = NONE,
                                    .generation = ++solo->generation_last,

@@ -346,15 +346,21 @@ static bool op_consume(struct sim_channel *channel)
                                     .prefetch = solo->prefetch};
     if (consumer.no_ack)
         consumer.prefetch = 0;
-    snprintf(consumer.tag, sizeof(consumer.tag), "c%" PRIu64, ++solo->consumer_last);
+    consumer.number = ++solo->consumer_last;
+    snprintf(consumer.tag, sizeof(consumer.tag), "c%" PRIu64, consumer.number);
     bool is_refused = is_exclusively_consumed(solo, queue) ||
-                      (consumer.exclusive && solo_count_consumers(solo, queue));
+                      (consumer.exclusive && (solo_count_consumers(solo, queue) ||
+                                              solo->queues[queue].is_single));
     send_consume(channel, &consumer);
     if (is_refused) {
         solo_expect_close(solo, 403, "in exclusive use");
         return true;
     }
     solo->consumers[number] = consumer;
+    if (solo->queues[queue].is_single)
+        solo_choose_single(solo, queue);
+    if (!solo->queues[queue].first_consumer)
+        solo->queues[queue].first_consumer = consumer.number;
     solo->is_stopped = true;
     sim_of(solo)->report->met[consumer.priority ? MET_CONSUMER_PRIORITY : MET_CONSUMED]++;
     return true;

@@ -133,7 +133,8 @@ class OwnBroker(Broker):
         if fresh:
             shutil.rmtree(self.work, ignore_errors=True)
         os.makedirs(self.work, exist_ok=True)
-        self.port, self.tls_port = free_port(), free_port()
+        if fresh or not self.port:
+            self.port, self.tls_port = free_port(), free_port()
         self.tls_uri = None
         if tls and self.certificate:
             self.tls_uri = "amqps://127.0.0.1:%d" % self.tls_port

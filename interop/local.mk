@@ -1,5 +1,5 @@
-# Real clients against a running broker. They need a broker and some minutes, so interop/run is called by
-# scripts/check rather than by "make check".
+# Real clients against a running broker. They need a broker and some minutes, so interop/run and
+# interop/matrix are called by scripts/check rather than by "make check".
 
 EXTRA_DIST += \
 	%D%/amqp_tools.sh \
@@ -7,13 +7,17 @@ EXTRA_DIST += \
 	%D%/celery_tasks.py \
 	%D%/celery_worker.py \
 	%D%/client.py \
+	%D%/matrix \
+	%D%/matrix_client.py \
 	%D%/pika_asyncio.py \
 	%D%/pika_blocking.py \
 	%D%/pika_callbacks.py \
 	%D%/pika_select.py \
 	%D%/pika_tutorials.py \
 	%D%/readme.py \
+	%D%/README.md \
 	%D%/run \
+	%D%/scenarios.py \
 	%D%/tap.py
 
 if HAVE_RABBITMQ

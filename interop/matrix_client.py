@@ -1,0 +1,83 @@
+"""What the matrix's Python programs share: where the broker is, names, texts, and waiting.
+
+The broker is at AMQP_PORT and AMQP_TLS_PORT on loopback; AMQP_CA is the certificate to trust.
+"""
+
+import itertools
+import os
+import sys
+import threading
+import time
+
+from tap import check, equal
+
+HOST = "127.0.0.1"
+PORT = int(os.environ["AMQP_PORT"])
+TLS_PORT = int(os.environ["AMQP_TLS_PORT"])
+CA = os.environ["AMQP_CA"]
+PATIENCE = 60
+NUMBERS = itertools.count(1)
+
+
+def uri():
+    return "amqp://guest:guest@%s:%d//" % (HOST, PORT)
+
+
+def name():
+    """A name that nothing on this broker has yet."""
+    return "interop.%d" % next(NUMBERS)
+
+
+def eventually(function, seconds=PATIENCE):
+    """The first true value that the function returns, or its last one."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = function()
+        if value or time.monotonic() > deadline:
+            return value
+        time.sleep(0.01)
+
+
+def in_thread(function, *arguments):
+    thread = threading.Thread(target=function, args=arguments, daemon=True)
+    thread.start()
+    return thread
+
+
+def restart_broker():
+    """The matrix kills the broker, and starts it again on the same store and ports."""
+    print("restart", flush=True)
+    equal(sys.stdin.readline().strip(), "restarted", "the matrix's answer")
+
+
+def pattern(size):
+    """A body in which a lost, doubled or swapped piece shows."""
+    block = bytes((at * 7 + at // 256) % 256 for at in range(65537))
+    return (block * (size // len(block) + 1))[:size]
+
+
+def not_found(queue):
+    return "NOT_FOUND - no queue '%s' in vhost '/'" % queue
+
+
+def inequivalent(exchange):
+    return ("PRECONDITION_FAILED - inequivalent arg 'type' for exchange '%s' in vhost '/': "
+            "received 'fanout' but current is 'direct'" % exchange)
+
+
+def confirmed(count, acks):
+    """Do these (tag, multiple) confirm all tags from 1 to count?"""
+    many = max((tag for tag, multiple in acks if multiple), default=0)
+    single = {tag for tag, _ in acks}
+    return all(tag <= many or tag in single for tag in range(1, count + 1))
+
+
+def check_death(headers, queue):
+    """The headers of a message that was published to that queue by name, and rejected once."""
+    death = dict(headers["x-death"][0])
+    check(death.pop("time"), "no time")
+    equal(len(headers["x-death"]), 1, "entries")
+    equal(death, {"count": 1, "reason": "rejected", "queue": queue, "exchange": "",
+                  "routing-keys": [queue]}, "x-death")
+    equal([headers["x-first-death-" + what] for what in ("reason", "queue", "exchange")],
+          ["rejected", queue, ""], "first death")

@@ -783,15 +783,24 @@ void index_insert(struct index *index, uint64_t sequence, struct place place,
     index_changed(index);
 }
 
+/* Nothing is taken while a journal is replayed: what is not ready was set aside. */
+static void replay_unready(struct index *index, struct chunk *chunk, uint32_t slot)
+{
+    const struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;
+    if (!bit_get(chunk->ready_bits, slot))
+        return;
+    index->ready_bytes -= entry ? entry->body_size : take_share(&chunk->ready_bytes, chunk->ready);
+    bit_clear(chunk->ready_bits, slot);
+    chunk->ready--;
+    index->ready--;
+}
+
 static void replay_settle_slot(struct index *index, struct chunk *chunk, uint32_t slot)
 {
     struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;
-    index->ready_bytes -= entry ? entry->body_size : take_share(&chunk->ready_bytes, chunk->ready);
+    replay_unready(index, chunk, slot);
     bit_clear(chunk->live_bits, slot);
-    bit_clear(chunk->ready_bits, slot);
     chunk->live--;
-    chunk->ready--;
-    index->ready--;
     if (entry) {
         entry_release(index->store, chunk, entry);
         entry_changed(index->store, chunk);

@@ -257,6 +257,21 @@ TEST(lost_blobs_and_a_lost_message)
     end(&bench);
 }
 
+/* As in a journal that is replayed: of what is set aside, nothing is ready. */
+TEST(settles_of_what_was_lost)
+{
+    struct bench bench;
+    begin(&bench);
+    lose_blobs(&bench);
+    damage_body(&bench, 57);
+    is_int(drain(&bench, 0), MESSAGES - 1, "one is set aside");
+    is_int(bench.index[0]->ready, 0, "nothing is ready");
+    index_replay_settle(bench.index[0], 58, 1);
+    is_int(bench.index[0]->ready, 0, "nor is less than nothing when it is settled");
+    goes_on(&bench);
+    end(&bench);
+}
+
 TEST(settled_while_it_is_mended)
 {
     struct bench bench;
@@ -311,6 +326,7 @@ int main(void)
     RUN(lost_blobs);
     RUN(lost_blobs_of_moved_messages);
     RUN(lost_blobs_and_a_lost_message);
+    RUN(settles_of_what_was_lost);
     RUN(settled_while_it_is_mended);
     RUN(purged_while_lost);
     RUN(lost_before_a_start);

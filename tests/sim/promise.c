@@ -246,11 +246,13 @@ void promise_tx_end(struct sim *sim, struct tx *tx, enum tx_state state)
 
 /* ---- at the end ---- */
 
-static bool reached_dead_letters(const struct copy *copy)
+static bool reached_dead_letters(const struct sim *sim, const struct copy *copy)
 {
     const struct copy *dead = copy->message->copies[QUEUE_DLQ];
+    /* A crash has undone the rejection, and then nobody listened to what was delivered. */
+    bool is_ignored = copy->is_excused && copy->settled_epoch <= sim->crash_epoch;
     return copy->queue != QUEUE_R0 || (dead && (dead->is_seen || dead->is_excused)) ||
-           !copy->survives;
+           !copy->survives || is_ignored;
 }
 
 static void judge_copy(struct sim *sim, const struct copy *copy)
@@ -267,7 +269,7 @@ static void judge_copy(struct sim *sim, const struct copy *copy)
                  copy->message->id, queue_names[copy->queue], copy->promise_epoch,
                  copy->is_seen ? "seen, and not settled" : "never seen");
     if (copy->is_promised && stays && copy->settled == SETTLED_REJECTED &&
-        !reached_dead_letters(copy))
+        !reached_dead_letters(sim, copy))
         sim_fail(sim, "message %" PRIu64 " of %s was rejected and is in no queue",
                  copy->message->id, queue_names[copy->queue]);
 }

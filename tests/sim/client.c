@@ -30,7 +30,7 @@ static void give_back(struct sim_channel *channel)
 {
     for (size_t i = 0; i < channel->delivery_count; i++)
         channel->deliveries[i].copy->is_out = false;
-    for (size_t i = 0; i < channel->tx_settle_count && channel->tx->state == TX_OPEN; i++)
+    for (size_t i = 0; i < channel->tx_settle_count && channel->tx->state != TX_COMMITTING; i++)
         channel->tx_settles[i].copy->is_out = false;
 }
 

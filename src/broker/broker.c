@@ -17,6 +17,7 @@ void broker_init(struct broker *broker, struct store *store, struct message_pool
     map_init(&broker->users, random_next(random));
     queues_init(&broker->queues, store, now_ms);
     list_init(&broker->dead_letters);
+    list_init(&broker->refused);
     list_init(&broker->removals);
     list_init(&broker->doomed);
     broker->dead_letter_set = mem_zalloc(sizeof(*broker->dead_letter_set));
@@ -72,7 +73,7 @@ bool broker_has_work_left(const struct broker *broker)
 {
     bool may_record = !store_is_congested(broker->store);
     bool is_due = queues_next_ms(&broker->queues) <= broker->queues.now_ms;
-    return !list_is_empty(&broker->queues.working) ||
+    return !list_is_empty(&broker->queues.working) || broker->has_to_drop ||
            (may_record && (is_due || removals_are_left(broker)));
 }
 

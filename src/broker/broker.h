@@ -32,7 +32,9 @@ struct broker {
     struct changes changes;            /* of the decision at hand; empty between calls */
     struct buffer scratch;             /* apply.c's: an entry of the catalogue */
     uint64_t decision_number;          /* of the last decision about what goes: removal.c */
-    struct list dead_letters;          /* queues with dead letters waiting for a body to be read */
+    struct list dead_letters;          /* queues with dead letters that wait, or with messages to drop */
+    struct list refused;               /* dead letters of messages that no queue has taken */
+    bool has_to_drop;                  /* some queue has more than it may keep: overflow.c */
     uint64_t exchange_number;          /* of the last exchange that was made */
     uint64_t route_number;             /* of the current routing, marks queues already in its set */
     struct budget turn;                /* what may still be done for peers in this turn */

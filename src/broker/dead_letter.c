@@ -20,16 +20,27 @@
 #include "amqp/table.h"
 #include "base/mem.h"
 #include "base/planted.h"
-#include "broker/publish.h"
+#include "broker/overflow.h"
 
 /* Bytes of x-death, so that a message that dies often does not grow for ever: the oldest deaths are
  * forgotten. And routing keys that one death remembers. */
 enum { DEATHS_MAX_BYTES = 32768, DEATH_KEYS_MAX = 16 };
 
+/* Letters that one refused message leads to, as full queues may refuse them in turn; and what one takes of
+ * a turn's budget. */
+enum { REFUSED_MAX = 4096, REFUSED_STEPS = 200 };
+
 struct dead_letter {
     struct list link; /* on queue->dead_letters */
     uint64_t sequence;
     enum death why;
+};
+
+/* On broker->refused. */
+struct refused {
+    struct list link;
+    struct queue *queue;
+    struct message *message;
 };
 
 /* What is known when a message dies. */
@@ -283,6 +294,33 @@ static enum store_room room_for(struct store *store, const struct message *messa
     return message->flags & MESSAGE_PERSISTENT ? store_room_ending(store, bytes) : STORE_ROOM_NOW;
 }
 
+/* ---- what was never in the queue ---- */
+
+void dead_letter_refused(struct queue *queue, struct message *message)
+{
+    if (!exchange_of(queue))
+        return;
+    struct refused *refused = mem_alloc(sizeof(*refused));
+    refused->queue = queue;
+    refused->message = message_ref(message);
+    list_push_back(&queue->vhost->broker->refused, &refused->link);
+}
+
+void dead_letters_bury_refused(struct broker *broker)
+{
+    struct list *link;
+    for (unsigned count = 0; (link = list_take_first(&broker->refused)); count++) {
+        struct refused *refused = list_entry(link, struct refused, link);
+        budget_use(&broker->turn, REFUSED_STEPS);
+        if (count < REFUSED_MAX && room_for(broker->store, refused->message) == STORE_ROOM_NOW)
+            bury(refused->queue, exchange_of(refused->queue), refused->message, DEATH_MAXLEN);
+        message_unref(broker->pool, refused->message);
+        mem_free(refused);
+    }
+}
+
+/* ---- what was ---- */
+
 /* False when the message has to be read first, or to wait for room. */
 static bool move(struct queue *queue, uint64_t sequence, enum death why)
 {
@@ -302,6 +340,7 @@ static bool move(struct queue *queue, uint64_t sequence, enum death why)
             has_room = room_for(store, message) == STORE_ROOM_NOW;
             if (has_room)
                 bury(queue, exchange, message, why);
+            dead_letters_bury_refused(queue->vhost->broker);
             message_unref(queue->vhost->broker->pool, message);
             if (!has_room)
                 return false;
@@ -340,6 +379,7 @@ void dead_letter_send(struct queue *queue, uint64_t sequence, struct message *le
     struct exchange *exchange = exchange_of(queue);
     if (letter && exchange)
         publish(exchange, letter, queue->vhost->broker->dead_letter_set);
+    dead_letters_bury_refused(queue->vhost->broker);
     queue_settle(queue, sequence);
 }
 
@@ -372,6 +412,7 @@ static void move_all(struct queue *queue)
         mem_free(waiting);
     }
     list_remove(&queue->dead_letters_link);
+    overflow_note(queue);
 }
 
 void dead_letters_move(struct broker *broker)

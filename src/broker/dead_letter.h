@@ -17,6 +17,12 @@ void dead_letter(struct queue *queue, uint64_t sequence, enum death why);
 enum queue_result dead_letter_write(struct queue *queue, uint64_t sequence,
                                     struct message **letter);
 void dead_letter_send(struct queue *queue, uint64_t sequence, struct message *letter);
+/* The queue, full, has not taken the message: it becomes a dead letter once dead_letters_bury_refused is
+ * called, which whoever publishes does at the end, as its letters may be refused as well. Takes a reference
+ * of its own. There is no letter when the journal has no room for it, or when it
+ * would be one of thousands that one message leads to. */
+void dead_letter_refused(struct queue *queue, struct message *message);
+void dead_letters_bury_refused(struct broker *broker);
 /* Moves waiting dead letters on; once a turn. */
 void dead_letters_move(struct broker *broker);
 /* Are there any of this queue that will be moved soon, as they are being read, or the next batch

@@ -28,6 +28,8 @@ libleveret_broker_a_SOURCES = \
 	%D%/exchange_topic.c \
 	%D%/name.c \
 	%D%/name.h \
+	%D%/overflow.c \
+	%D%/overflow.h \
 	%D%/publish.c \
 	%D%/publish.h \
 	%D%/queue_arguments.c \

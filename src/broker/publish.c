@@ -11,6 +11,8 @@
 #include "amqp/properties.h"
 #include "amqp/table.h"
 #include "base/mem.h"
+#include "broker/dead_letter.h"
+#include "broker/overflow.h"
 
 /* What it costs to put a message into one of many queues: each lies elsewhere in memory. */
 enum { QUEUE_STEPS = 30 };
@@ -26,14 +28,38 @@ struct memo {
     uint8_t key[MEMO_KEY_MAX];
 };
 
+static bool has_limits(const struct queue_set *set)
+{
+    uint8_t limits = QUEUE_UNLIMITED;
+    for (size_t i = 0; i < set->count; i++)
+        limits |= set->queues[i]->limit;
+    return limits != QUEUE_UNLIMITED;
+}
+
+static struct published publish_limited(struct broker *broker, struct message *message,
+                                        struct queue_set *set)
+{
+    struct published published = {.queues = set->count};
+    published.is_refused = overflow_refuse(set, message);
+    if (set->count)
+        published.logs = queue_push(&broker->queues, set->queues, set->count, message);
+    for (size_t i = 0; i < set->count; i++)
+        overflow_note(set->queues[i]);
+    if (published.is_refused && set != broker->dead_letter_set)
+        dead_letters_bury_refused(broker);
+    return published;
+}
+
 struct published publish_routed(struct broker *broker, struct message *message,
                                 struct queue_set *set)
 {
     struct published published = {.queues = set->count};
     if (set->count == 0)
         return published;
-    published.logs = queue_push(&broker->queues, set->queues, set->count, message);
     budget_use(&broker->turn, set->count * QUEUE_STEPS);
+    if (has_limits(set))
+        return publish_limited(broker, message, set);
+    published.logs = queue_push(&broker->queues, set->queues, set->count, message);
     return published;
 }
 
@@ -143,6 +169,8 @@ struct queue *publish_known(const struct exchange *exchange, struct bytes routin
 struct published publish_to(struct queue *queue, struct message *message)
 {
     struct published published = {.queues = 1};
+    if (queue->limit != QUEUE_UNLIMITED)
+        return overflow_publish(queue, message);
     published.logs = queue_push(queue->queues, &queue, 1, message);
     return published;
 }

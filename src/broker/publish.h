@@ -7,6 +7,7 @@
 struct published {
     size_t queues;  /* how many it went to */
     uint32_t logs;  /* set of logs whose present tickets a confirm has to wait for */
+    bool is_refused; /* one of them was full, and did not take it: its publisher is told */
 };
 
 /* Routes a complete message and puts it into its queues, which then have work. Takes no reference

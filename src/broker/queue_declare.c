@@ -6,6 +6,7 @@
 #include "broker/dead_letter.h"
 #include "broker/equivalence.h"
 #include "broker/name.h"
+#include "broker/overflow.h"
 #include "broker/queue_arguments.h"
 #include "queue/queue_consumer.h"
 #include "queue/queue_timer.h"
@@ -25,6 +26,7 @@ static void queue_add(struct vhost *vhost, const struct change *change)
     struct queue *queue = queue_new(&vhost->broker->queues, vhost, &properties);
     map_add(&vhost->queues, queue_name(queue), queue);
     vhost->broker->topology++;
+    overflow_note(queue);
 }
 
 void queue_take_out(struct queue *queue)

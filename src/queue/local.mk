@@ -11,6 +11,8 @@ libleveret_queue_a_SOURCES = \
 	%D%/queue_settings.c \
 	%D%/queue_settings.def \
 	%D%/queue_settings.h \
+	%D%/queue_limit.c \
+	%D%/queue_limit.h \
 	%D%/queue_timer.c \
 	%D%/queue_timer.h
 

@@ -37,6 +37,7 @@ struct queue_kind {
     /* Where in the store a message is to be put. */
     struct index *(*place)(struct queue *queue, const struct message *message);
     enum queue_result (*take)(struct queue *queue, bool settle, struct taken *taken);
+    bool (*take_head)(struct queue *queue, uint64_t *position);
     void (*settle)(struct queue *queue, uint64_t position);
     void (*give_back)(struct queue *queue, uint64_t position);
     enum queue_result (*fetch)(struct queue *queue, uint64_t position, struct message **message);
@@ -44,6 +45,13 @@ struct queue_kind {
 };
 
 extern const struct queue_kind queue_classic;
+
+/* What it does about x-max-length and x-max-length-bytes: queue_limit.h. */
+enum queue_limit {
+    QUEUE_UNLIMITED,
+    QUEUE_DROPS,   /* its oldest messages make room */
+    QUEUE_REFUSES, /* it takes no more */
+};
 
 struct queue {
     const struct queue_kind *kind;
@@ -71,6 +79,7 @@ struct queue {
     bool durable, auto_delete;
     bool exclusively_consumed; /* one consumer asked for exclusive access */
     bool has_levels;           /* ready_consumers is one of levels: queue_consumer.h */
+    uint8_t limit;             /* enum queue_limit */
     bool is_leaving;           /* gone; its bindings are passed over, and it has no messages */
     uint8_t name_size;
     char name[]; /* terminated as well */
@@ -117,6 +126,13 @@ static inline uint64_t queue_ready(const struct queue *queue)
 static inline enum queue_result queue_take(struct queue *queue, bool settle, struct taken *taken)
 {
     return queue->kind->take(queue, settle, taken);
+}
+
+/* Takes the first ready message as it lies, without reading it: it is to leave, not to be delivered.
+ * False: none is ready. */
+static inline bool queue_take_head(struct queue *queue, uint64_t *position)
+{
+    return queue->kind->take_head(queue, position);
 }
 
 /* Ends a taken message. */

@@ -28,6 +28,11 @@ static enum queue_result classic_take(struct queue *queue, bool settle, struct t
     return (enum queue_result)index_take(queue->state, settle, taken);
 }
 
+static bool classic_take_head(struct queue *queue, uint64_t *position)
+{
+    return index_take_head(queue->state, position);
+}
+
 static void classic_settle(struct queue *queue, uint64_t position)
 {
     index_settle(queue->state, position);
@@ -54,6 +59,7 @@ const struct queue_kind queue_classic = {
     .drop = classic_drop,
     .place = classic_place,
     .take = classic_take,
+    .take_head = classic_take_head,
     .settle = classic_settle,
     .give_back = classic_give_back,
     .fetch = classic_fetch,

@@ -265,6 +265,33 @@ struct queue_consumer *queue_next_consumer(const struct queue *queue)
     return list_is_empty(head) ? NULL : of_ready_link(head->next);
 }
 
+static uint64_t credit_of(const struct list *ready)
+{
+    uint64_t credit = 0;
+    list_for_each(link, ready) {
+        const struct queue_consumer *consumer = of_ready_link(link);
+        if (!consumer->prefetch)
+            return UINT64_MAX;
+        credit += has_credit(consumer) ? (uint64_t)(consumer->prefetch - consumer->unacked) : 0;
+    }
+    return credit;
+}
+
+uint64_t queue_credit(const struct queue *queue)
+{
+    uint64_t credit = 0;
+    if (!queue->has_levels)
+        return credit_of(&queue->ready_consumers);
+    list_for_each(link, &queue->ready_consumers) {
+        const struct level *level = of_link(link);
+        uint64_t more = credit_of(&level->ready);
+        credit = more == UINT64_MAX ? more : credit + more;
+        if (level->is_single || credit == UINT64_MAX)
+            break;
+    }
+    return credit;
+}
+
 /* It is the first of its list: behind it is the end of the others, before it the list's head. */
 void queue_consumer_had_turn(struct queue_consumer *consumer)
 {

@@ -52,6 +52,8 @@ bool queue_consumer_can_be_ready(const struct queue_consumer *consumer);
 void queue_consumer_ready(struct queue_consumer *consumer);
 /* Whose turn it is; NULL: nobody is ready. */
 struct queue_consumer *queue_next_consumer(const struct queue *queue);
+/* How many messages those that are ready could take now; UINT64_MAX: any number. */
+uint64_t queue_credit(const struct queue *queue);
 /* Takes a message for the next consumer. After QUEUE_OK it has had its turn. */
 enum queue_result queue_match(struct queue *queue, struct queue_consumer *next,
                               struct taken *taken);

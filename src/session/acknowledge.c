@@ -4,6 +4,7 @@
 
 #include "base/planted.h"
 #include "broker/dead_letter.h"
+#include "broker/overflow.h"
 #include "session/transaction.h"
 
 /* Of a turn's budget: what the end of a delivery costs, and how many of them go on even when it is
@@ -38,6 +39,7 @@ void delivery_end(struct channel *channel, const struct delivery *delivery, enum
         dead_letter(queue, delivery->sequence, DEATH_REJECTED);
     } else if (queue) {
         queue_give_back(queue, delivery->sequence);
+        overflow_returned(queue);
     }
     if (planted(PLANTED_RETURNED_USES_CREDIT) && verdict == VERDICT_RETURN)
         delivery->source->base.unacked++;

@@ -4,6 +4,7 @@
 #include "session/dispatch.h"
 
 #include "base/planted.h"
+#include "broker/overflow.h"
 #include "session/acknowledge.h"
 
 enum { QUEUE_BUDGET = 256, TURN_BUDGET = 32768 };
@@ -66,6 +67,8 @@ static unsigned serve(struct queue *queue, unsigned budget)
         count += cost_of(taken.message);
         message_unref(pool, taken.message);
     }
+    if (queue->limit == QUEUE_DROPS)
+        overflow_note(queue);
     return count;
 }
 
@@ -86,7 +89,8 @@ static unsigned take_turn(struct server *server)
 
 bool dispatch_directly(struct queue *queue, const struct parcel *parcel)
 {
-    if (queue_ready(queue) && !planted(PLANTED_DIRECTLY_OUT_OF_TURN))
+    if ((queue_ready(queue) && !planted(PLANTED_DIRECTLY_OUT_OF_TURN)) ||
+        queue->limit == QUEUE_REFUSES)
         return false;
     struct consumer *consumer = next_consumer(queue);
     if (!consumer || !consumer->base.no_ack || !parcel_is_small(parcel, consumer->channel))
@@ -105,6 +109,7 @@ void dispatch(struct server *server)
         if ((link = list_first(working)))
             count += 1 + serve(list_entry(link, struct queue, working_link), QUEUE_BUDGET);
     }
+    overflow_work_off(server->broker);
 }
 
 /* ---- before a method looks at a queue ---- */
@@ -122,6 +127,13 @@ static bool is_held_back(const struct channel *channel, const struct queue *queu
            !list_is_empty(&channel->parked);
 }
 
+/* What the queue may not keep, and nobody has taken. */
+static bool drop_due(struct queue *queue)
+{
+    overflow_note(queue);
+    return overflow_drop(queue);
+}
+
 /* False: there is more, or it has to be read first. */
 static bool serve_due(struct server *server, struct queue *queue)
 {
@@ -133,7 +145,7 @@ static bool serve_due(struct server *server, struct queue *queue)
         count += served;
     }
     budget_use(&server->broker->turn, (uint64_t)count * DELIVERY_STEPS);
-    return !is_due(queue);
+    return !is_due(queue) && drop_due(queue);
 }
 
 bool dispatch_due(struct channel *channel, struct queue *queue)

@@ -108,10 +108,13 @@ static bool check_properties(struct channel *channel, struct error *error)
 
 /* ---- the way of the message ---- */
 
-void publishing_count_logs(struct channel *channel, uint32_t logs)
+void publishing_count_logs(struct channel *channel, struct published published)
 {
     struct server *server = channel_server(channel);
-    if (channel->confirms)
+    uint32_t logs = published.logs;
+    if (channel->confirms && published.is_refused && !planted(PLANTED_REFUSED_CONFIRMED))
+        wait_refuse(channel, ++channel->publish_number);
+    else if (channel->confirms)
         wait_confirm(channel, ++channel->publish_number, logs);
     uint32_t congested = logs ? wait_congested(&server->waits, logs) : 0;
     if (congested) {
@@ -145,13 +148,14 @@ static void return_unroutable(struct channel *channel, struct message *message)
     message_unref(pool, shown);
 }
 
-void publishing_route(struct channel *channel, struct exchange *exchange, struct message *message,
+bool publishing_route(struct channel *channel, struct exchange *exchange, struct message *message,
                       bool mandatory)
 {
     struct published published = publishing_deliver(channel_server(channel), exchange, message);
     if (published.queues == 0 && mandatory && !planted(PLANTED_RETURN_OMITTED))
         return_unroutable(channel, message);
     publishing_count(channel, published);
+    return !published.is_refused;
 }
 
 static struct exchange *need_exchange(struct channel *channel, const struct message *message,

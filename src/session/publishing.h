@@ -27,8 +27,8 @@ static inline struct exchange *publishing_exchange(struct channel *channel, stru
 }
 
 /* Routes a message that has passed all checks: returns it when nobody takes it and it is mandatory,
- * and counts it for confirms. The caller keeps its reference. */
-void publishing_route(struct channel *channel, struct exchange *exchange, struct message *message,
+ * and counts it for confirms. The caller keeps its reference. False: a full queue refused it. */
+bool publishing_route(struct channel *channel, struct exchange *exchange, struct message *message,
                       bool mandatory);
 
 /* May a message be accepted that goes to about so many queues that survive? NEVER: not as it is. */
@@ -46,12 +46,12 @@ struct published publishing_deliver(struct server *server, struct exchange *exch
 
 /* Counts a message that went to queues for the channel's confirms, and holds its publisher when there was
  * too much for a log. */
-void publishing_count_logs(struct channel *channel, uint32_t logs);
+void publishing_count_logs(struct channel *channel, struct published published);
 
 static inline void publishing_count(struct channel *channel, struct published published)
 {
     if (channel->confirms || published.logs)
-        publishing_count_logs(channel, published.logs);
+        publishing_count_logs(channel, published);
 }
 
 #endif

@@ -40,6 +40,7 @@ struct transaction {
     enum stage stage;
     bool is_holding;     /* the journal's batch is kept open for it */
     bool is_rolled_back; /* STAGE_DROPPING: rollback-ok is owed */
+    bool is_partial;     /* a full queue refused a message of the commit */
     struct kept_message *messages;
     size_t message_count, message_capacity;
     struct kept_delivery *deliveries;
@@ -302,7 +303,8 @@ static void apply_message(struct transaction *tx, struct kept_message *kept)
     struct exchange *exchange =
         vhost_need_exchange(tx->vhost, message_exchange(kept->message), &missing);
     if (exchange && tx->channel)
-        publishing_route(tx->channel, exchange, kept->message, kept->mandatory);
+        tx->is_partial |=
+            !publishing_route(tx->channel, exchange, kept->message, kept->mandatory);
     else if (exchange)
         publishing_deliver(tx->server, exchange, kept->message);
     message_unref(tx->server->broker->pool, kept->message);
@@ -359,8 +361,9 @@ static enum progress commit(struct transaction *tx, struct error *error)
     return apply(tx);
 }
 
-/* Everything was applied: the answer waits for the batch. */
-static void committed(struct transaction *tx)
+/* Everything was applied: the answer waits for the batch. False: it is an error, as what full queues
+ * refused was not. */
+static bool committed(struct transaction *tx, struct error *error)
 {
     struct channel *channel = tx->channel;
     struct store *store = tx->server->broker->store;
@@ -369,10 +372,13 @@ static void committed(struct transaction *tx)
     tx->is_holding = false;
     empty(tx);
     if (!channel)
-        return;
+        return true;
     channel_unpark(channel);
     wait_hold(channel, store_ticket(store));
+    if (tx->is_partial)
+        return error_set(error, REPLY_PRECONDITION_FAILED, "partial tx completion");
     channel_send_id(channel, METHOD_TX_COMMIT_OK);
+    return true;
 }
 
 /* ---- dropping ---- */
@@ -501,12 +507,12 @@ static enum progress go_on(struct transaction *tx, struct error *error)
 }
 
 /* It is done, or has failed. */
-static void finish(struct transaction *tx, enum progress progress, const struct error *error)
+static void finish(struct transaction *tx, enum progress progress, struct error *error)
 {
     struct channel *channel = tx->channel;
     list_remove(&tx->link);
-    if (tx->stage == STAGE_APPLYING)
-        committed(tx);
+    if (tx->stage == STAGE_APPLYING && !committed(tx, error))
+        progress = PROGRESS_FAILED;
     else if (tx->is_rolled_back && channel)
         channel_send_id(channel, METHOD_TX_ROLLBACK_OK);
     if (progress == PROGRESS_DONE)
@@ -561,10 +567,8 @@ enum handled transaction_commit(struct channel *channel, struct error *error)
     enum progress progress = commit(tx, error);
     if (progress == PROGRESS_FAILED)
         return HANDLED_FAILED;
-    if (progress == PROGRESS_DONE) {
-        committed(tx);
-        return HANDLED;
-    }
+    if (progress == PROGRESS_DONE)
+        return committed(tx, error) ? HANDLED : HANDLED_FAILED;
     hold_input(tx);
     put_off(tx, progress);
     return HANDLED;

@@ -512,6 +512,26 @@ enum index_result index_take(struct index *index, bool settle, struct taken *tak
     return INDEX_OK;
 }
 
+bool index_take_head(struct index *index, uint64_t *sequence)
+{
+    uint32_t slot;
+    if (index->ready == 0)
+        return false;
+    struct chunk *chunk = find_ready(index, &slot);
+    uint64_t bytes = chunk->entries ? chunk->entries[slot].body_size
+                                    : take_share(&chunk->ready_bytes, chunk->ready);
+    if (!chunk->entries)
+        chunk->taken_bytes += bytes;
+    bit_clear(chunk->ready_bits, slot);
+    chunk->ready--;
+    index->ready--;
+    index->taken++;
+    index->ready_bytes -= bytes;
+    *sequence = chunk->base + slot;
+    index->cursor = *sequence + 1;
+    return true;
+}
+
 static struct chunk *taken_chunk(struct index *index, uint64_t sequence, uint32_t *slot)
 {
     struct chunk *chunk = index_chunk(index, sequence);

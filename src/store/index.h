@@ -75,6 +75,9 @@ struct taken {
 /* Takes the first ready message. With `settle` it is settled in the same step (a delivery that
  * needs no acknowledgement). */
 enum index_result index_take(struct index *index, bool settle, struct taken *taken);
+/* Takes the first ready message as it lies, without reading it: it is to end, not to be delivered. False:
+ * none is ready. */
+bool index_take_head(struct index *index, uint64_t *sequence);
 /* Puts a taken message back to its old place. */
 void index_return(struct index *index, uint64_t sequence);
 /* The same, and it counts as once more that it came back, unless its entry is out of memory. A

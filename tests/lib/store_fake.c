@@ -88,6 +88,9 @@ void store_fake_restart(struct store *store)
         fake->index.owner = NULL;
         fake->index.ready += fake->index.taken;
         fake->index.taken = 0;
+        fake->index.ready_bytes = 0;
+        list_for_each(at, &fake->items)
+            fake->index.ready_bytes += list_entry(at, struct item, link)->message->body_size;
         list_for_each(at, &fake->items)
             list_entry(at, struct item, link)->is_taken = false;
     }
@@ -243,6 +246,7 @@ bool store_publish(struct store *store, struct message *message, struct index *c
         item->message = message_ref(message);
         list_push_back(&fake->items, &item->link);
         fake->index.ready++;
+        fake->index.ready_bytes += message->body_size;
         survives |= !(fake->index.id & STORE_ID_TRANSIENT);
     }
     (void)store;
@@ -299,6 +303,14 @@ static struct item *item_find(const struct index *index, uint64_t sequence)
     return NULL;
 }
 
+static void mark_taken(struct index *index, struct item *item)
+{
+    item->is_taken = true;
+    index->ready--;
+    index->ready_bytes -= item->message->body_size;
+    index->taken++;
+}
+
 enum index_result index_take(struct index *index, bool settle, struct taken *taken)
 {
     struct fake_index *fake = fake_of(index);
@@ -309,14 +321,25 @@ enum index_result index_take(struct index *index, bool settle, struct taken *tak
             continue;
         *taken = (struct taken){item->sequence, message_ref(item->message), item->returned,
                                 item->returned > 0};
-        item->is_taken = true;
-        index->ready--;
-        index->taken++;
+        mark_taken(index, item);
         if (settle)
             index_settle(index, taken->sequence);
         return INDEX_OK;
     }
     return INDEX_EMPTY;
+}
+
+bool index_take_head(struct index *index, uint64_t *sequence)
+{
+    list_for_each(link, &fake_of(index)->items) {
+        struct item *item = list_entry(link, struct item, link);
+        if (item->is_taken)
+            continue;
+        mark_taken(index, item);
+        *sequence = item->sequence;
+        return true;
+    }
+    return false;
 }
 
 void index_return(struct index *index, uint64_t sequence)
@@ -325,6 +348,7 @@ void index_return(struct index *index, uint64_t sequence)
     assert(item && item->is_taken);
     item->is_taken = false;
     index->ready++;
+    index->ready_bytes += item->message->body_size;
     index->taken--;
 }
 
@@ -367,7 +391,7 @@ uint64_t index_purge(struct index *index)
         if (!item->is_taken)
             item_free(fake->store, item);
     }
-    index->ready = 0;
+    index->ready = index->ready_bytes = 0;
     return purged;
 }
 

@@ -40,4 +40,8 @@ CLIENTS = {
     "amqp091-go": ("golang-github-rabbitmq-amqp091-go-dev", "amqp091.go",
                    {"recovery": NO_RECOVERY}),
     "bunny": ("ruby-bunny", "bunny.rb", {}),
+    "php-amqplib": ("php-amqplib", "php_amqplib.php", {"recovery": NO_RECOVERY}),
+    "amqplib": ("amqplib of npm", "amqplib.js", {
+        "recovery": NO_RECOVERY, "transactions": "it has no transactions"}),
+    "rabbitmq-client": ("rabbitmq-client of npm", "rabbitmq_client.js", {}),
 }

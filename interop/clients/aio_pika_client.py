@@ -286,7 +286,7 @@ async def large_body():
 
 @scenario("recovery")
 async def recovery():
-    connection = await aio_pika.connect_robust(m.uri(), reconnect_interval=0.2)
+    connection = await aio_pika.connect_robust(m.uri() + "?reconnect_interval=0.2")
     async with connection:
         ch, seen = await connection.channel(), []
         kept = await ch.declare_queue(m.name(), durable=True)

@@ -3,6 +3,12 @@
 EXTRA_DIST += \
 	%D%/aio_pika_client.py \
 	%D%/amqp091.go \
+	%D%/amqplib.js \
 	%D%/bunny.rb \
+	%D%/node_harness.js \
+	%D%/package-lock.json \
+	%D%/package.json \
+	%D%/php_amqplib.php \
 	%D%/pika_client.py \
-	%D%/py_amqp_client.py
+	%D%/py_amqp_client.py \
+	%D%/rabbitmq_client.js

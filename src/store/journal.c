@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "store/journal.h"
 
-enum { PARTS_MAX = 256, AHEAD_MAX = 1 << 20, CUT_MIN = 64 << 10, MARK_MS = 500 };
+enum { PARTS_MAX = 256, AHEAD_MAX = 1 << 20, MARK_MS = 500 };
 enum { BLOCK_KEPT = 64 << 10, BLOCK_KEPT_MS = 1000 };
 /* A record that is as large as the work with its place: a batch of smaller ones is large earlier.
  */
@@ -174,6 +174,11 @@ static int create_segment(struct write_job *job)
     return error;
 }
 
+static bool is_full(int error)
+{
+    return error == ENOSPC || error == EDQUOT;
+}
+
 static int write_parts(struct write_job *job, struct iovec *parts, int *count, uint64_t *offset,
                        bool sync)
 {
@@ -205,7 +210,7 @@ static int write_ahead(struct write_job *job)
     int error = job->disk->ops->write(job->file, parts, count, from);
     if (!error && job->allocated < job->laid_out)
         job->allocated = job->laid_out;
-    return error == ENOSPC || error == EDQUOT ? 0 : error;
+    return is_full(error) ? 0 : error;
 }
 
 static int write_batch(struct write_job *job)
@@ -258,22 +263,11 @@ static void make_bytes(struct write_job *job)
 }
 
 /* The end of the segment before goes: zeros laid out ahead, and what an earlier use of the file
- * left. The new segment is durable, so nobody looks there again. If it cannot be cut it only takes
- * room. */
-static void cut_before(struct write_job *job)
+ * left. No batch is there, and none will be. */
+static void cut_before(const struct write_job *job)
 {
-    const struct disk_ops *ops = job->disk->ops;
-    struct disk_file *file;
-    uint64_t size;
-    char name[32];
-    segment_name(name, job->cut);
-    job->cut = 0;
-    if (!ops->cut || planted(PLANTED_ENDS_STAY) ||
-        ops->open(job->disk, name, DISK_WRITE, &file) != 0)
-        return;
-    if (ops->size(file, &size) == 0 && size > job->cut_size && size - job->cut_size >= CUT_MIN)
-        ops->cut(file, (job->cut_size + DISK_BLOCK - 1) / DISK_BLOCK * DISK_BLOCK);
-    ops->close(file);
+    if (!planted(PLANTED_ENDS_STAY))
+        segment_cut(job->disk, job->cut, job->cut_size);
 }
 
 /* The segment before is complete: what is in it must be as durable as what follows. */
@@ -321,8 +315,11 @@ static void run_write(struct job *link)
         job->error = sync_file(job, job->file);
     if (!job->error && job->states)
         state(job);
-    if (!job->error && job->cut && (job->sync || !job->number))
+    bool is_over = !job->error && (job->sync || !job->number);
+    if (job->cut && (is_over || (is_full(job->error) && !job->sync_failed)))
         cut_before(job);
+    if (is_over)
+        job->cut = 0;
     if (!job->error && job->number)
         allocate_ahead(job);
     if (job->disk->ops->free_space(job->disk, &job->free_bytes, &total) != 0)
@@ -727,7 +724,7 @@ static struct outage *passing(struct journal *journal, const struct write_job *j
 {
     if (job->sync_failed && !planted(PLANTED_SYNC_TRIED_AGAIN))
         return NULL;
-    if (job->error == ENOSPC || job->error == EDQUOT)
+    if (is_full(job->error))
         return &journal->full;
     return job->create[0] && (job->error == EMFILE || job->error == ENFILE) ? &journal->unopened
                                                                             : NULL;

@@ -75,6 +75,10 @@ uint32_t segment_number(const char *name);
 uint32_t spare_number(const char *name);
 struct segment *segment_find(struct journal *journal, uint32_t number);
 struct segment *segment_add(struct journal *journal, uint32_t number);
+/* Gives back what its file has behind `end`, where its last batch ends, or somewhat more; less than
+ * SEGMENT_CUT_MIN bytes stay. On the syncer. If it cannot be cut it only takes room. */
+enum { SEGMENT_CUT_MIN = 64 << 10 };
+void segment_cut(struct disk *disk, uint32_t number, uint64_t end);
 /* An entry that holds 1/destinations of the record at `place` comes or goes. */
 void segment_hold(struct journal *journal, struct place place, uint32_t destinations, bool kept);
 void segment_release(struct journal *journal, struct place place, uint32_t destinations, bool kept);
@@ -225,6 +229,8 @@ struct release_job {
     uint32_t count;
     bool reserves[RESERVES];
     uint64_t keep;       /* of the journal's: so much of it stays */
+    uint32_t segment;    /* loses its end; 0: none does */
+    uint64_t end;        /* ... behind so many bytes */
     uint64_t free_bytes; /* afterwards */
 };
 
@@ -292,6 +298,7 @@ struct space {
     uint64_t asked_ms;    /* when that was; 0: never */
     bool is_room_awaited; /* somebody asks again when there is more room */
     bool has_new_room;    /* there is more room since this turn */
+    bool is_end_wanted;   /* the index needs what is empty of the active segment */
     bool is_uncoverable;  /* files cannot be given room */
     uint64_t room;        /* what the filling batch may grow to */
     uint64_t missed_ms;   /* when somebody had no room last; 0: never */

@@ -77,6 +77,20 @@ void segment_unread(struct journal *journal, struct segment *segment)
         segment_free(journal, segment);
 }
 
+void segment_cut(struct disk *disk, uint32_t number, uint64_t end)
+{
+    struct disk_file *file;
+    uint64_t size;
+    char name[32];
+    segment_name(name, number);
+    if (!disk->ops->cut || disk->ops->open(disk, name, DISK_WRITE, &file) != 0)
+        return;
+    end = (end + DISK_BLOCK - 1) / DISK_BLOCK * DISK_BLOCK;
+    if (disk->ops->size(file, &size) == 0 && size >= end + SEGMENT_CUT_MIN)
+        disk->ops->cut(file, end);
+    disk->ops->close(file);
+}
+
 void segment_hold(struct journal *journal, struct place place, uint32_t destinations, bool kept)
 {
     struct segment *segment = segment_find(journal, place.segment);

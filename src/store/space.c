@@ -26,7 +26,9 @@
  * taken what the broker before gave up. That for the index is used for the journal when that has
  * none left, if it is large enough. The index gets its own, then what the journal's has beside what
  * relies on it, and when there is neither that for a start: without a checkpoint nothing that is
- * dead goes, and as soon as it does that for a start is made again. */
+ * dead goes, and as soon as it does that for a start is made again. When there is nothing more to
+ * give up the journal divides with it what it still has and nothing relies on: the end of the
+ * active segment, which has its blocks and is empty, and what is left of its reserve. */
 #include <errno.h>
 #include <string.h>
 
@@ -276,6 +278,8 @@ static void run_release(struct job *link)
             disk->ops->unlink(disk, reserves[i].name);
     if (job->keep)
         cut_reserve(disk, RESERVE_JOURNAL, job->keep);
+    if (job->segment)
+        segment_cut(disk, job->segment, job->end);
     uint64_t total;
     if (disk->ops->free_space(disk, &job->free_bytes, &total) != 0)
         job->free_bytes = 0;
@@ -339,9 +343,41 @@ static void add_rest(struct journal *journal, struct release_job *job, uint64_t 
     journal->space.reserve_ms[RESERVE_JOURNAL] = journal->now_ms + RESERVE_RETRY_MS;
 }
 
+/* Of what the journal has and does not need for what was taken it keeps a half. */
+static uint64_t divided(uint64_t has, uint64_t needed)
+{
+    uint64_t keep = has > needed ? needed + (has - needed) / 2 : has;
+    return (keep + DISK_BLOCK - 1) / DISK_BLOCK * DISK_BLOCK;
+}
+
+/* No write is under way, so that no batch relies on what goes, and the next one knows. */
+static void add_end(struct journal *journal, struct release_job *job)
+{
+    struct write_job *write = &journal->write;
+    uint64_t needed = BATCH_HEADER + filled(journal);
+    uint64_t end = journal->active ? journal->active->size : 0;
+    end = divided(end + tail(journal), end + needed);
+    bool is_kept = journal->allocated < end + SEGMENT_CUT_MIN || planted(PLANTED_END_KEPT);
+    if (tail(journal) == 0 || is_kept)
+        return;
+    job->segment = journal->active->number;
+    job->end = journal->allocated = write->allocated = end;
+    write->laid_out = at_most(write->laid_out, end, 0);
+}
+
+static void add_half(struct journal *journal, struct release_job *job)
+{
+    uint64_t has = journal->space.reserved[RESERVE_JOURNAL];
+    uint64_t keep = divided(has, SEGMENT_HEADER + BATCH_HEADER + filled(journal));
+    if (journal->space.reserving || has < keep + SEGMENT_CUT_MIN)
+        return;
+    job->keep = journal->space.reserved[RESERVE_JOURNAL] = keep;
+    journal->space.reserve_ms[RESERVE_JOURNAL] = journal->now_ms + RESERVE_RETRY_MS;
+}
+
 static bool is_empty(const struct release_job *job)
 {
-    bool any = job->count || job->keep;
+    bool any = job->count || job->keep || job->segment;
     for (int i = 0; i < RESERVES; i++)
         any |= job->reserves[i];
     return !any;
@@ -396,6 +432,19 @@ bool space_release(struct journal *journal)
     return release(journal, job);
 }
 
+/* The last that there is. */
+static void divide(struct journal *journal)
+{
+    journal->space.is_end_wanted = journal->is_writing;
+    if (journal->is_writing)
+        return;
+    struct release_job *job = release_new(journal);
+    add_end(journal, job);
+    if (is_empty(job))
+        add_half(journal, job);
+    release(journal, job);
+}
+
 void space_needed(struct journal *journal)
 {
     uint64_t bytes;
@@ -408,7 +457,8 @@ void space_needed(struct journal *journal)
         add_rest(journal, job, 0);
     if (is_empty(job))
         add_reserve(journal, job, RESERVE_START);
-    release(journal, job);
+    if (!release(journal, job) && !journal->space.releasing)
+        divide(journal);
 }
 
 /* ---- a start on a full disk ---- */
@@ -484,6 +534,8 @@ void space_note(struct journal *journal, uint64_t free_bytes)
     space_measured(journal);
     if (journal->spares_count && free_bytes < limit && !planted(PLANTED_SPARES_STAY))
         release_spares(journal);
+    if (journal->space.is_end_wanted)
+        divide(journal);
     if (journal->space.releasing)
         return; /* to be measured once more */
     /* An alarm that has begun ends somewhat above the mark where it began. */

@@ -237,6 +237,179 @@ TEST(a_checkpoint_goes_before_a_start)
     bench_free(&bench);
 }
 
+/* Nothing is left to be given up but the end of the active segment, whose file was a reserve, and a
+ * checkpoint finds no room. Queue 1 has a message. */
+static void use_up(struct bench *bench)
+{
+    begin(bench, 64 * MIB);
+    publish(bench, 0, 5, MIB);
+    publish(bench, 1, 1, 1000);
+    bench_turns(bench, 350, 100);
+    if (publish_until_gone(bench, "reserve") <= 0)
+        bail("the reserve is not used up");
+    kv_memory_need(bench->kv, bench->memory, 100000);
+    while (bench_has_file(bench, "reserve-index") || bench_has_file(bench, "reserve-start")) {
+        bench_turns(bench, 1, 50);
+        leave(bench, 0);
+    }
+    space_note(&bench->store->journal, 0);
+}
+
+/* What it has beside its last batch. */
+static uint64_t empty_end(const struct bench *bench)
+{
+    const struct journal *journal = &bench->store->journal;
+    return journal->allocated > journal->active->size ? journal->allocated - journal->active->size
+                                                      : 0;
+}
+
+static bool is_checkpointed(struct bench *bench, int ms)
+{
+    uint64_t checkpoints = store_stats(bench->store)->checkpoints;
+    for (; ms > 0 && store_stats(bench->store)->checkpoints == checkpoints; ms -= 50)
+        bench_turns(bench, 1, 50);
+    return store_stats(bench->store)->checkpoints > checkpoints;
+}
+
+/* Another start, with room: how many messages queue 1 has. */
+static int left_after(struct bench *bench, enum crash how)
+{
+    int count = 0;
+    bench_crash(bench, how);
+    disk_memory_take(bench->memory, 0);
+    kv_memory_need(bench->kv, NULL, 0);
+    bench_open(bench);
+    while (bench_take(bench, 1, true))
+        count++;
+    return count;
+}
+
+/* What is dead goes with a checkpoint, and that needs little: the journal does not keep what it
+ * does not need yet. */
+TEST(a_checkpoint_has_the_end_of_a_segment)
+{
+    struct bench bench;
+    use_up(&bench);
+    uint64_t before = empty_end(&bench);
+    bench_take_all(&bench, 0);
+    ok(before > MIB && is_checkpointed(&bench, 5000), "with %d KiB at its end there is one",
+       (int)(before >> 10));
+    ok(empty_end(&bench) > 0 && empty_end(&bench) < before, "a part of the end stays: %d KiB",
+       (int)(empty_end(&bench) >> 10));
+    bench_publish(&bench, 2, 10000);
+    ok(is_durable(&bench, store_ticket(bench.store), 3000), "in which the next batch has room");
+    bench_turns(&bench, 100, 100);
+    ok(free_bytes(&bench) > 4 * MIB, "%d MiB are free again", (int)(free_bytes(&bench) / MIB));
+    is_int(left_after(&bench, CRASH_DROP), 2, "and nothing is lost");
+    bench_free(&bench);
+}
+
+/* Others take the end, too, as it is given up; then the rest of the journal's reserve is divided.
+ */
+TEST(a_checkpoint_has_the_last_of_a_reserve)
+{
+    struct bench bench;
+    uint64_t before = 0, after = 0;
+    begin(&bench, 64 * MIB);
+    publish(&bench, 0, 5, MIB);
+    publish(&bench, 1, 1, 1000);
+    bench_turns(&bench, 350, 100);
+    kv_memory_need(bench.kv, bench.memory, UINT64_MAX); /* whatever there is */
+    bench_take_all(&bench, 0);
+    bench_wait(&bench);
+    leave(&bench, 0);
+    kv_memory_need(bench.kv, bench.memory, 100000);
+    for (int i = 0; bench_has_file(&bench, "reserve-start") || empty_end(&bench) > 128 << 10; i++) {
+        if (i == 1000)
+            bail("not all is given up");
+        bench_turns(&bench, 1, 50);
+        leave(&bench, 0);
+    }
+    disk_memory_contents(bench.memory, "reserve", &before);
+    ok(before > 256 << 10 && is_checkpointed(&bench, 5000), "with a reserve of %d KiB there is one",
+       (int)(before >> 10));
+    disk_memory_contents(bench.memory, "reserve", &after);
+    ok(after >= before / 2, "and half of it stays");
+    is_int(left_after(&bench, CRASH_DROP), 1, "nothing is lost");
+    bench_free(&bench);
+}
+
+/* Nothing is cut of a file that is being written to. */
+TEST(the_end_goes_between_two_writes)
+{
+    struct bench bench;
+    use_up(&bench);
+    bench_take_all(&bench, 0);
+    bench.is_syncer_held = true;
+    bench_publish(&bench, 2, 1000);
+    store_want(bench.store, store_ticket(bench.store));
+    bench_turns(&bench, 1, 10);
+    uint64_t end = empty_end(&bench);
+    ok(!is_checkpointed(&bench, 5000) && empty_end(&bench) == end, "it stays during a write");
+    bench.is_syncer_held = false;
+    ok(is_checkpointed(&bench, 5000) && empty_end(&bench) < end, "and goes behind that");
+    is_int(left_after(&bench, CRASH_DROP), 2, "nothing is lost");
+    bench_free(&bench);
+}
+
+/* A cut that fails takes nothing along, and the next one takes its part, too. */
+TEST(the_end_is_not_cut)
+{
+    struct bench bench;
+    use_up(&bench);
+    disk_observed_fail(&bench.observed, ACT_CUT, "journal-", EIO, 2);
+    bench_take_all(&bench, 0);
+    ok(is_checkpointed(&bench, 10000), "there is a checkpoint when the third is done");
+    is_int(bench.observed.fail_count, 0, "two have failed");
+    ok(!store_failure(bench.store), "which fails nothing else");
+    is_int(left_after(&bench, CRASH_DROP), 1, "nothing is lost");
+    bench_free(&bench);
+}
+
+/* The machine goes down at call `at` of the disk. Returns whether there was such a call. */
+static bool goes_down(int at, enum crash how, int *bad)
+{
+    struct bench bench;
+    use_up(&bench);
+    bench_publish(&bench, 2, 1000);
+    bool was_durable = is_durable(&bench, store_ticket(bench.store), 3000);
+    bench_take_all(&bench, 0);
+    disk_memory_fail(bench.memory, (uint64_t)at, EIO, true);
+    uint64_t calls = disk_memory_calls(bench.memory);
+    bench_turns(&bench, 60, 50);
+    bool was_met = disk_memory_calls(bench.memory) >= calls + (uint64_t)at;
+    *bad += !was_durable || left_after(&bench, how) != 2;
+    bench_free(&bench);
+    return was_met;
+}
+
+TEST(a_crash_while_the_end_goes)
+{
+    for (enum crash how = CRASH_KEEP; how <= CRASH_RANDOM; how++) {
+        int at = 1, bad = 0;
+        while (goes_down(at, how, &bad))
+            at++;
+        ok(at > 10, "the machine went down at %d calls", at - 1);
+        is_int(bad, 0, "and what was durable is there");
+    }
+}
+
+/* So does a segment that begins: what is empty of the one before is given back when it finds no
+ * room. */
+TEST(a_segment_has_the_end_of_the_one_before)
+{
+    struct bench bench;
+    use_up(&bench);
+    uint64_t end = empty_end(&bench);
+    leave(&bench, MIB);
+    bench_publish(&bench, 2, (uint32_t)end + MIB / 2);
+    ok(is_durable(&bench, store_ticket(bench.store), 3000),
+       "a batch that is larger than the end of %d KiB has it beside what is free",
+       (int)(end >> 10));
+    is_int(left_after(&bench, CRASH_DROP), 2, "nothing is lost");
+    bench_free(&bench);
+}
+
 /* ---- a program that takes all, and all that is given up ---- */
 
 /* What was taken is written, however large, and what consumers need behind it. */
@@ -645,6 +818,12 @@ int main(void)
     RUN(filled_by_others);
     RUN(filled_again_by_others);
     RUN(a_checkpoint_goes_before_a_start);
+    RUN(a_checkpoint_has_the_end_of_a_segment);
+    RUN(a_checkpoint_has_the_last_of_a_reserve);
+    RUN(the_end_goes_between_two_writes);
+    RUN(the_end_is_not_cut);
+    RUN(a_crash_while_the_end_goes);
+    RUN(a_segment_has_the_end_of_the_one_before);
     RUN(all_is_taken_behind_a_message);
     RUN(all_is_taken_amid_a_transaction);
     RUN(reserve_grows_and_shrinks);

@@ -114,7 +114,10 @@ static int observed_allocate(struct disk_file *file, uint64_t size)
 
 static int observed_cut(struct disk_file *file, uint64_t size)
 {
-    return file->observed->under->ops->cut(file->under, size);
+    struct disk_observed *self = file->observed;
+    int error = fault(self, ACT_CUT, file->name);
+    return note(self, ACT_CUT, file->name,
+                error ? error : self->under->ops->cut(file->under, size));
 }
 
 static int observed_rename(struct disk *disk, const char *from, const char *to)

@@ -14,6 +14,7 @@ enum act_kind {
     ACT_RENAME,
     ACT_UNLINK,
     ACT_SYNC_FOLDER,
+    ACT_CUT,
 };
 
 struct act {

@@ -34,6 +34,7 @@ RESERVE_GIVEN_UP TAP_ONLY=all_is_taken_behind_a_message test_full_disk
 ENDING_AS_OTHERS test_short_disk
 LARGE_WHEN_SHORT test_short_disk
 SPARES_STAY TAP_ONLY=spares_go_first test_full_disk
+END_KEPT TAP_ONLY=a_checkpoint_has_the_end_of_a_segment test_full_disk
 ENDS_STAY TAP_ONLY=starts_leave_no_room_behind test_full_disk
 NEVER_TIGHT TAP_ONLY=filled_beside_a_slow_queue test_full_disk
 NO_RESCUE TAP_ONLY=start_on_a_full_disk test_full_disk

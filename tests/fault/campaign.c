@@ -363,6 +363,24 @@ static void do_purge(struct campaign *c)
     c->report->purges++;
 }
 
+/* As a full queue does. That it was the right one shows in what is taken later, and after a crash. */
+static void do_drop_head(struct campaign *c)
+{
+    struct model_queue *queue = &c->queues[below(c, QUEUES)];
+    struct item *item = first_ready(queue);
+    uint64_t sequence;
+    bool any = index_take_head(queue->index, &sequence);
+    if (any && (!item || store_stats(c->store)->damaged)) {
+        index_return(queue->index, sequence);
+        return;
+    }
+    if (!any)
+        return;
+    index_settle(queue->index, sequence);
+    settled(c, item);
+    c->report->dropped++;
+}
+
 static void put_queue_name(struct campaign *c, int q)
 {
     char key[24];
@@ -452,6 +470,9 @@ static void work(struct campaign *c)
         do_tick(c);
     if (below(c, 1500) == 0)
         do_purge(c);
+    if (below(c, 400) == 0)
+        for (uint64_t i = 1 + below(c, 40); i; i--)
+            do_drop_head(c);
     if (below(c, 4000) == 0)
         forget_settled(c);
     if (below(c, 4000) == 0) {

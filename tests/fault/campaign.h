@@ -18,7 +18,7 @@ struct campaign_options {
 /* What a campaign met; one that did not meet something has not tested it. */
 struct campaign_report {
     uint64_t published, confirms, settles, rolls, recycled, retired, spills, loads, paged, reads;
-    uint64_t checkpoints, compactions, moved, elided, marks, waits, purges;
+    uint64_t checkpoints, compactions, moved, elided, marks, waits, purges, dropped;
     uint64_t crashes, clean_stops, recovered, store_failures;
     uint32_t seen_queues, seen_names;
     char refusal[600]; /* why the store last refused to start */

@@ -17,7 +17,7 @@ static bool missed(const struct campaign_report *r)
 {
     return !(r->confirms && r->settles && r->rolls && r->spills && r->checkpoints &&
              r->compactions && r->moved && r->retired && r->recycled && r->loads && r->reads &&
-             r->paged && r->elided && r->marks && r->purges && r->clean_stops);
+             r->paged && r->elided && r->marks && r->purges && r->dropped && r->clean_stops);
 }
 
 static void print(const struct campaign_report *r)

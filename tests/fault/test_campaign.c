@@ -9,7 +9,7 @@ static bool met_all(const struct campaign_report *r)
 {
     return r->confirms && r->settles && r->rolls && r->spills && r->checkpoints && r->compactions &&
            r->moved && r->retired && r->recycled && r->loads && r->reads && r->paged && r->elided &&
-           r->marks && r->purges && r->clean_stops && r->crashes && r->recovered;
+           r->marks && r->purges && r->dropped && r->clean_stops && r->crashes && r->recovered;
 }
 
 static void run(uint32_t segment_bytes, bool disk_faults)

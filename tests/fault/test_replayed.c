@@ -1,9 +1,9 @@
 /* What replay makes of the journal is what the living store has: random histories, held against
- * themselves. A history publishes, takes, settles, returns, purges, makes and drops queues and
- * names; under it chunks are spilled and read, segments are rolled and compacted, checkpoints are
- * written. Every now and then, when all of it is durable, a second store opens a copy of the disk,
- * and the two are compared; or the store itself ends, in order or not, and what comes back is
- * compared with what it was.
+ * themselves. A history publishes, takes, settles, returns, purges, drops from the head, makes and
+ * drops queues and names; under it chunks are spilled and read, segments are rolled and compacted,
+ * checkpoints are written. Every now and then, when all of it is durable, a second store opens a copy
+ * of the disk, and the two are compared; or the store itself ends, in order or not, and what comes back
+ * is compared with what it was.
  *
  * Equal are: the queues that survive; in each of them the messages that do, by number, with the
  * place of the record, how many hold it, expiry, priority and size of the body; the bytes that are
@@ -163,7 +163,7 @@ struct history {
     bool failed;
     struct met {
         uint64_t compared, restarts, crashes, moved, counted, cold, several, expiring;
-        uint64_t checkpoints, spills, rolls, compactions, purges, drops;
+        uint64_t checkpoints, spills, rolls, compactions, purges, drops, dropped, dropped_cold;
     } met;
 };
 
@@ -229,6 +229,19 @@ static void take(struct history *h)
     message_unref(&h->bench.pool, taken.message);
     if (!settle)
         h->taken[h->taken_count++] = (struct taken_item){taken.sequence, q};
+}
+
+/* As a full queue does: the first goes, whether it is in memory or not. */
+static void drop_head(struct history *h)
+{
+    uint64_t sequence;
+    int q = (int)below(h, QUEUES + 1);
+    if (!index_take_head(h->queue[q], &sequence))
+        return;
+    const struct chunk *chunk = index_chunk(h->queue[q], sequence);
+    h->met.dropped_cold += !chunk->entries;
+    index_settle(h->queue[q], sequence);
+    h->met.dropped++;
 }
 
 static struct taken_item some_taken(struct history *h)
@@ -300,8 +313,11 @@ static void act(struct history *h)
     else if (what < 350)
         for (uint64_t i = 1 + below(h, 6); i; i--)
             end_taken(h);
-    else if (what < 352)
+    else if (what < 351)
         drop(h);
+    else if (what < 352)
+        for (uint64_t i = 1 + below(h, 60); i; i--)
+            drop_head(h);
     else if (what < 354)
         h->met.purges += index_purge(h->queue[below(h, QUEUES + 1)]) > 0;
     else if (what < 360)
@@ -559,11 +575,13 @@ static bool met_all(const struct met *met)
          met->compared, met->restarts, met->crashes, met->moved, met->counted, met->cold,
          met->several, met->expiring);
     diag("checkpoints %" PRIu64 ", spills %" PRIu64 ", rolls %" PRIu64 ", compactions %" PRIu64
-         ", purges %" PRIu64 ", drops %" PRIu64,
-         met->checkpoints, met->spills, met->rolls, met->compactions, met->purges, met->drops);
+         ", purges %" PRIu64 ", drops %" PRIu64 ", from the head %" PRIu64 " and %" PRIu64,
+         met->checkpoints, met->spills, met->rolls, met->compactions, met->purges, met->drops,
+         met->dropped, met->dropped_cold);
     return met->compared && met->restarts && met->crashes && met->moved && met->counted &&
            met->cold && met->several && met->expiring && met->checkpoints && met->spills &&
-           met->rolls && met->compactions && met->purges && met->drops;
+           met->rolls && met->compactions && met->purges && met->drops && met->dropped &&
+           met->dropped_cold;
 }
 
 int main(int argc, char **argv)

@@ -1,7 +1,7 @@
 """The Celery application whose tasks celery_worker.py sends.
 
-INTEROP_BROKER is HOST:PORT, INTEROP_QUEUE the queue of this run.  A task that INTEROP_MARKS names a
-folder for leaves a file there when it begins.
+INTEROP_BROKER is HOST:PORT, INTEROP_QUEUE the queue of this run, INTEROP_BACKEND where results go.  A
+task that INTEROP_MARKS names a folder for leaves a file there when it begins.
 """
 
 import os
@@ -11,7 +11,7 @@ import time
 from celery import Celery
 
 app = Celery("interop", broker="amqp://guest:guest@%s//" % os.environ["INTEROP_BROKER"],
-             backend="rpc://")
+             backend=os.environ["INTEROP_BACKEND"])
 app.conf.update(
     task_default_queue=os.environ["INTEROP_QUEUE"],
     task_default_exchange=os.environ["INTEROP_QUEUE"],
@@ -41,3 +41,16 @@ def work(seconds):
     os.close(mark)
     time.sleep(seconds)
     return os.getpid()
+
+
+@app.task(bind=True, max_retries=3)
+def stubborn(self, failures):
+    """Fails so often before it works; says how often it was tried again."""
+    if self.request.retries < failures:
+        raise self.retry(countdown=0.2)
+    return self.request.retries
+
+
+@app.task
+def total(numbers):
+    return sum(numbers)

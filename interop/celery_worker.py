@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A Celery application with a worker of its own: countdowns, ETA, autoscale, late acknowledgements.
+"""A Celery application with a worker of its own: countdowns, ETA, retries, chords, late acknowledgements.
 
 Celery raises the prefetch of its channel for every task that is not due yet, and goes back on it when
 that task was run; it does so with basic.qos in RabbitMQ's meaning, and only if the broker says that
@@ -19,6 +19,9 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
 sys.path.insert(0, HERE)
+
+from celery import chain, chord, group  # noqa: E402
+from celery.exceptions import MaxRetriesExceededError, TaskRevokedError  # noqa: E402
 
 from tap import case, check, equal, main  # noqa: E402
 
@@ -71,13 +74,13 @@ class Worker:
             return log.read()
 
 
-def application(t):
+def application(t, backend="rpc://"):
     """The application, in this process as its workers have it: a queue of its own for each case."""
     t.place = tempfile.mkdtemp(prefix="leveret-celery-")
     t.cleanup(shutil.rmtree, t.place, True)
     queue = "interop.celery.%d.%d" % (os.getpid(), time.monotonic_ns())
     t.environment = dict(os.environ, INTEROP_BROKER=t.uri, INTEROP_QUEUE=queue,
-                         INTEROP_MARKS=t.place, PYTHONDONTWRITEBYTECODE="1")
+                         INTEROP_BACKEND=backend, INTEROP_MARKS=t.place, PYTHONDONTWRITEBYTECODE="1")
     os.environ.update(t.environment)
     sys.modules.pop("celery_tasks", None)
     import celery_tasks  # pylint: disable=import-outside-toplevel
@@ -149,6 +152,58 @@ def autoscale(t):
 
 def beginnings(t):
     return sum(name.startswith("tmp") for name in os.listdir(t.place))
+
+
+@case("tasks that are tried again, until they work or may not any more")
+def retries(t):
+    tasks = application(t)
+    worker = Worker(t, "--concurrency", "2")
+    equal(value(tasks.stubborn.delay(2)), 2, "retries of one that works at last")
+    try:
+        value(tasks.stubborn.delay(9))
+        raise AssertionError("it worked")
+    except MaxRetriesExceededError:
+        pass
+    worker.stop()
+
+
+@case("a task that is revoked while it waits is not run")
+def revoked(t):
+    tasks = application(t)
+    worker = Worker(t, "--concurrency", "1")
+    equal(value(tasks.add.delay(1, 1)), 2, "first result")
+    result = tasks.work.apply_async((0,), countdown=2)
+    deadline = time.monotonic() + RESULT_SECONDS
+    while result.id not in str(t.app.control.inspect(timeout=1).scheduled()):
+        check(time.monotonic() < deadline, "the worker has not heard of it")
+    result.revoke()
+    try:
+        value(result)
+        raise AssertionError("it was run")
+    except TaskRevokedError:
+        equal(beginnings(t), 0, "beginnings")
+    worker.stop()
+
+
+@case("groups and chains, with results by rpc")
+def workflows(t):
+    tasks = application(t)
+    worker = Worker(t, "--concurrency", "2")
+    many = group(tasks.add.s(number, number) for number in range(20)).apply_async()
+    equal(value(many), [2 * number for number in range(20)], "group")
+    equal(value(chain(tasks.add.s(1, 1), tasks.add.s(2), tasks.add.s(3)).apply_async()), 7, "chain")
+    worker.stop()
+
+
+@case("a chord: a task is run when all of a group are done")
+def chords(t):
+    results = tempfile.mkdtemp(prefix="leveret-celery-")  # Celery has no chords with rpc
+    t.cleanup(shutil.rmtree, results, True)
+    tasks = application(t, "file://" + results)
+    worker = Worker(t, "--concurrency", "2")
+    result = chord([tasks.add.s(number, 1) for number in range(10)])(tasks.total.s())
+    equal(value(result), 55, "sum")
+    worker.stop()
 
 
 @case("a task whose worker was killed is run by another one")

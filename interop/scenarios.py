@@ -44,4 +44,6 @@ CLIENTS = {
     "amqplib": ("amqplib of npm", "amqplib.js", {
         "recovery": NO_RECOVERY, "transactions": "it has no transactions"}),
     "rabbitmq-client": ("rabbitmq-client of npm", "rabbitmq_client.js", {}),
+    "java": ("librabbitmq-client-java", "JavaClient.java", {}),
+    "rabbitmq-c": ("librabbitmq-dev", "rabbitmq_c_client.c", {"recovery": NO_RECOVERY}),
 }

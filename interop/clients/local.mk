@@ -1,6 +1,7 @@
 # The programs that interop/matrix runs; it makes them, so that a build needs none of their tools.
 
 EXTRA_DIST += \
+	%D%/JavaClient.java \
 	%D%/aio_pika_client.py \
 	%D%/amqp091.go \
 	%D%/amqplib.js \
@@ -11,4 +12,5 @@ EXTRA_DIST += \
 	%D%/php_amqplib.php \
 	%D%/pika_client.py \
 	%D%/py_amqp_client.py \
+	%D%/rabbitmq_c_client.c \
 	%D%/rabbitmq_client.js

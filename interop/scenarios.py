@@ -46,4 +46,8 @@ CLIENTS = {
     "rabbitmq-client": ("rabbitmq-client of npm", "rabbitmq_client.js", {}),
     "java": ("librabbitmq-client-java", "JavaClient.java", {}),
     "rabbitmq-c": ("librabbitmq-dev", "rabbitmq_c_client.c", {"recovery": NO_RECOVERY}),
+    "anyevent": ("libanyevent-rabbitmq-perl", "anyevent.pl", {
+        "wrong-password": "it hears that the connection broke, and not why",
+        "dead-letter": "it cannot read a 64-bit integer in a header, as x-death has",
+        "recovery": NO_RECOVERY}),
 }

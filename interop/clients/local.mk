@@ -5,6 +5,7 @@ EXTRA_DIST += \
 	%D%/aio_pika_client.py \
 	%D%/amqp091.go \
 	%D%/amqplib.js \
+	%D%/anyevent.pl \
 	%D%/bunny.rb \
 	%D%/node_harness.js \
 	%D%/package-lock.json \

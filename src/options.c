@@ -180,6 +180,8 @@ static const struct option rows[] = {
      .help = "time for a new connection to log in"},
     {"auth-delay-ms", &option_number, FIELD(server.auth_delay_ms), 0, 60000, "MS",
      .help = "how long the socket of a refused login is kept"},
+    {"consumer-timeout", &option_number, FIELD(server.consumer_timeout_ms), 0, QUEUE_TIME_MAX_MS,
+     "MS", .help = "time for a consumer to acknowledge a message; 0: none"},
     {"max-message-size", &option_size, FIELD(server.message_bytes_max), 1, 512 * MIB, "SIZE",
      .help = "largest message"},
     {"output-bytes", &option_size, FIELD(server.output_bytes_max), 4096, GIB, "SIZE",

@@ -145,6 +145,13 @@ static bool check_overflow(const struct field *field, struct bytes arguments, ch
     return check_word(field, words, "invalid_overflow", reason);
 }
 
+static bool check_action(const struct field *field, struct bytes arguments, char *reason)
+{
+    static const char *const words[] = {"close", "return", NULL};
+    (void)arguments;
+    return check_word(field, words, "invalid_consumer_timeout_action", reason);
+}
+
 static bool check_locator(const struct field *field, struct bytes arguments, char *reason)
 {
     static const char *const words[] = {"client-local", "balanced", "random", "least-leaders",

@@ -63,6 +63,15 @@ static bool read_KEY(void *setting, const struct field *field)
     return copy(setting, field, KEY_MAX);
 }
 
+/* The place of a field's word in a list; `count`: it is none of these. */
+static size_t word_of(const struct field *field, const char *const *words, size_t count)
+{
+    size_t i = 0;
+    while (i < count && !(field->type == 'S' && bytes_equal_str(field->value.bytes, words[i])))
+        i++;
+    return i;
+}
+
 static bool read_OVERFLOW(void *setting, const struct field *field)
 {
     static const char *const words[] = {
@@ -70,12 +79,22 @@ static bool read_OVERFLOW(void *setting, const struct field *field)
         [OVERFLOW_REJECT] = "reject-publish",
         [OVERFLOW_REJECT_DLX] = "reject-publish-dlx",
     };
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        if (field->type == 'S' && bytes_equal_str(field->value.bytes, words[i])) {
-            *(enum overflow *)setting = (enum overflow)i;
-            return true;
-        }
-    return false;
+    size_t word = word_of(field, words, OVERFLOW_REJECT_DLX + 1);
+    if (word <= OVERFLOW_REJECT_DLX)
+        *(enum overflow *)setting = (enum overflow)word;
+    return word <= OVERFLOW_REJECT_DLX;
+}
+
+static bool read_ACTION(void *setting, const struct field *field)
+{
+    static const char *const words[] = {
+        [TIMEOUT_CLOSE] = "close",
+        [TIMEOUT_RETURN] = "return",
+    };
+    size_t word = word_of(field, words, TIMEOUT_RETURN + 1);
+    if (word <= TIMEOUT_RETURN)
+        *(enum timeout_action *)setting = (enum timeout_action)word;
+    return word <= TIMEOUT_RETURN;
 }
 
 /* ---- rows ---- */

@@ -13,6 +13,9 @@
 /* What happens to a message beyond the limits of a queue. */
 enum overflow { OVERFLOW_DROP_HEAD, OVERFLOW_REJECT, OVERFLOW_REJECT_DLX };
 
+/* What happens to a delivery that is not acknowledged in time. */
+enum timeout_action { TIMEOUT_CLOSE, /* the channel */ TIMEOUT_RETURN /* the message */ };
+
 /* Numbers are SETTING_NONE, and texts NULL, when they are not set. */
 struct queue_settings {
     const char *dead_letter_exchange;
@@ -25,6 +28,7 @@ struct queue_settings {
     uint64_t delivery_limit;
     uint64_t consumer_timeout_ms;
     enum overflow overflow;
+    enum timeout_action timeout_action;
     bool single_active_consumer;
 };
 

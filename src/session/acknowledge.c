@@ -5,6 +5,7 @@
 #include "base/planted.h"
 #include "broker/dead_letter.h"
 #include "broker/overflow.h"
+#include "session/delivery_timeout.h"
 #include "session/transaction.h"
 
 /* Of a turn's budget: what the end of a delivery costs, and how many of them go on even when it is
@@ -15,7 +16,9 @@ void acknowledge_expect(struct channel *channel, struct consumer *source, uint64
                         uint64_t sequence)
 {
     size_t memory = unacked_memory(&channel->unacked);
-    unacked_add(&channel->unacked, tag, source, sequence);
+    uint32_t now_s = delivery_timeout_second(channel_server(channel)->now_ms);
+    if (unacked_add(&channel->unacked, tag, source, sequence, now_s))
+        delivery_timeout_begin(channel, source);
     channel_server(channel)->unacked_bytes += unacked_memory(&channel->unacked) - memory;
     if (!source->is_getter)
         channel->consumer_unacked++;
@@ -96,9 +99,12 @@ enum handled acknowledge(struct channel *channel, uint64_t tag, bool multiple, e
     struct delivery delivery;
     size_t memory = unacked_memory(&channel->unacked);
     bool all = multiple && tag == 0, is_done = true;
+    bool is_late = tag && tag <= channel->returned_until && !planted(PLANTED_LATE_IS_UNKNOWN);
     if (!multiple && unacked_take(&channel->unacked, tag, &delivery)) {
         decide(channel, &delivery, verdict);
-    } else if (!all && (!multiple || !unacked_has(&channel->unacked, tag))) {
+    } else if (is_late && !multiple) {
+        return HANDLED;
+    } else if (!is_late && !all && (!multiple || !unacked_has(&channel->unacked, tag))) {
         return handled_error(error, REPLY_PRECONDITION_FAILED, "unknown delivery tag %llu",
                              (unsigned long long)tag);
     } else {
@@ -112,6 +118,20 @@ enum handled acknowledge(struct channel *channel, uint64_t tag, bool multiple, e
         return HANDLED_WAIT;
     channel->all_until = 0;
     return HANDLED;
+}
+
+void acknowledge_return_late(struct channel *channel, uint64_t first, unsigned count)
+{
+    struct delivery delivery;
+    size_t memory = unacked_memory(&channel->unacked);
+    for (uint64_t tag = first; tag < first + count; tag++)
+        if (unacked_take(&channel->unacked, tag, &delivery)) {
+            channel->returned_until = tag > channel->returned_until ? tag : channel->returned_until;
+            delivery_end(channel, &delivery, VERDICT_RETURN);
+            budget_use(&channel_broker(channel)->turn, DELIVERY_STEPS);
+        }
+    count_memory(channel, memory);
+    channel_unpark(channel);
 }
 
 /* All up to a tag. */

@@ -23,6 +23,10 @@ void delivery_end(struct channel *channel, const struct delivery *delivery, enum
 bool acknowledge_return_all(struct channel *channel);
 /* The same, and nothing is left: for the end of a channel, to which nothing is delivered any more. */
 bool acknowledge_drop_all(struct channel *channel);
+/* Returns those of `count` deliveries from tag `first` on that are outstanding, as nobody has
+ * acknowledged them in time. Acknowledgements of these, when they come, say nothing; the channel
+ * stays. */
+void acknowledge_return_late(struct channel *channel, uint64_t first, unsigned count);
 /* Notes a delivery that needs an acknowledgement. */
 void acknowledge_expect(struct channel *channel, struct consumer *source, uint64_t tag,
                         uint64_t sequence);

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "session/acknowledge.h"
 #include "session/alarm.h"
+#include "session/delivery_timeout.h"
 #include "session/dispatch.h"
 #include "session/handlers.h"
 #include "session/trace.h"
@@ -19,6 +20,7 @@ struct channel *channel_new(struct connection *connection, uint16_t number)
     struct channel *channel = mem_zalloc(sizeof(*channel));
     channel->connection = connection;
     channel->number = number;
+    delivery_timeout_init(channel);
     map_init(&channel->tags, random_next(connection->server->broker->random));
     list_init(&channel->consumers);
     list_init(&channel->getters);
@@ -69,6 +71,7 @@ bool channel_free(struct channel *channel)
         return false;
     }
     wait_forget(channel);
+    timer_cancel(&connection->server->timers, &channel->unacked_timer);
     list_remove(&channel->turn_link);
     list_remove(&channel->emptying_link);
     idmap_remove(&connection->channels, channel->number);

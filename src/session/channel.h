@@ -32,6 +32,9 @@ struct channel {
     uint64_t consumer_unacked; /* deliveries to consumers that count for it */
     uint64_t delivery_tag;     /* the last one given */
     uint64_t all_until;        /* `all` is being dealt with, up to this tag; 0: it is not */
+    uint64_t returned_until;   /* the last that was returned after a timeout; 0: none */
+    uint64_t timeout_least_ms; /* of the queues that it had deliveries of; UINT64_MAX: none */
+    struct timer unacked_timer; /* set while a delivery has a timeout: delivery_timeout.h */
     uint64_t publish_number;   /* the last one, since confirm.select */
     struct content content;
     struct unacked unacked;

@@ -1,8 +1,7 @@
 #include "session/connection_timer.h"
 
 #include "amqp/frame.h"
-
-enum { TIMER_DEADLINE, TIMER_SEND, TIMER_HEAR };
+#include "session/delivery_timeout.h"
 
 void connection_timers_init(struct connection *connection)
 {
@@ -112,6 +111,8 @@ void connection_timers_run(struct server *server)
             deadline_passed(list_entry(timer, struct connection, deadline));
         else if (timer->kind == TIMER_SEND)
             send_heartbeat_when_idle(list_entry(timer, struct connection, send_timer));
+        else if (timer->kind == TIMER_UNACKED)
+            delivery_timeout_passed(list_entry(timer, struct channel, unacked_timer));
         else
             hear_nothing(list_entry(timer, struct connection, hear_timer));
     }

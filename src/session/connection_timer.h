@@ -4,6 +4,9 @@
 
 #include "session/connection.h"
 
+/* Kinds of timers in server->timers. */
+enum session_timer { TIMER_DEADLINE, TIMER_SEND, TIMER_HEAR, TIMER_UNACKED };
+
 /* None is set. */
 void connection_timers_init(struct connection *connection);
 /* Heartbeats and deadline end. */

@@ -21,6 +21,8 @@ libleveret_session_a_SOURCES = \
 	%D%/consumer.h \
 	%D%/content.c \
 	%D%/content.h \
+	%D%/delivery_timeout.c \
+	%D%/delivery_timeout.h \
 	%D%/dispatch.c \
 	%D%/dispatch.h \
 	%D%/ending.c \

@@ -25,6 +25,7 @@ void server_options_default(struct server_options *options)
                                        .handshake_ms = 10000,
                                        .message_bytes_max = 128 * 1024 * 1024,
                                        .output_bytes_max = 1024 * 1024,
+                                       .consumer_timeout_ms = 1800000,
                                        .auth_delay_ms = 3000,
                                        .version = "0",
                                        .product = "RabbitMQ",

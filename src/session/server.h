@@ -15,6 +15,7 @@ struct server_options {
     uint64_t message_bytes_max;  /* 128 MiB; at most 512 MiB */
     uint32_t output_bytes_max;   /* unsent output beyond which a connection gets no deliveries: 1 MiB */
     uint64_t memory_bytes_max;   /* high-water mark: publishers are blocked above; 0: none */
+    uint64_t consumer_timeout_ms; /* for an acknowledgement: 1800000; 0: none */
     uint32_t auth_delay_ms;      /* for which the socket of a refused login is kept: 3000 */
     bool trace_frames;           /* log what is received and sent: trace.h */
     bool allow_anonymous;

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/planted.h"
 #include "broker/dead_letter.h"
+#include "session/delivery_timeout.h"
 #include "session/handlers.h"
 #include "session/publishing.h"
 
@@ -460,7 +461,7 @@ static void restore_next(struct transaction *tx)
         unacked_take_first(own, UINT64_MAX, &delivery);
     else
         delivery = tx->deliveries[tx->at++].delivery;
-    unacked_add(&tx->unacked, delivery.tag, delivery.source, delivery.sequence);
+    unacked_add(&tx->unacked, delivery.tag, delivery.source, delivery.sequence, delivery.since_s);
     consumer_unref(delivery.source);
     use(tx, RETURN_STEPS);
 }
@@ -477,6 +478,7 @@ static enum progress restore(struct transaction *tx)
         *own = tx->unacked;
         tx->unacked = (struct unacked){0};
         tx->delivery_count = 0;
+        delivery_timeout_restored(tx->channel);
         begin_drop(tx);
     }
     tx->server->unacked_bytes += unacked_memory(own) + unacked_memory(&tx->unacked) - memory;

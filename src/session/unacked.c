@@ -27,37 +27,42 @@ static void resize(struct unacked *unacked, size_t capacity)
 
 /* Can this delivery be the next of the run? */
 static bool run_extends(struct unacked_run *run, uint64_t tag, const struct consumer *source,
-                        uint64_t sequence)
+                        uint64_t sequence, uint32_t since_s)
 {
     if (run->source != source || run->count == RUN_TAGS || tag != run->tag + run->count ||
-        run->bits == 0 || sequence <= run->sequence)
+        run->bits == 0 || sequence <= run->sequence || run->since_s != since_s)
         return false;
-    if (run->count == 1 && sequence - run->sequence <= UINT32_MAX)
-        run->step = (uint32_t)(sequence - run->sequence);
+    if (run->count == 1 && sequence - run->sequence <= UINT16_MAX)
+        run->step = (uint16_t)(sequence - run->sequence);
     return sequence == run->sequence + (uint64_t)run->step * run->count;
 }
 
-void unacked_add(struct unacked *unacked, uint64_t tag, struct consumer *source,
-                 uint64_t sequence)
+bool unacked_add(struct unacked *unacked, uint64_t tag, struct consumer *source, uint64_t sequence,
+                 uint32_t since_s)
 {
     unacked->total++;
     if (unacked->count) {
         struct unacked_run *last = run_at(unacked, unacked->count - 1);
-        if (run_extends(last, tag, source, sequence)) {
+        if (run_extends(last, tag, source, sequence, since_s)) {
             last->bits |= (uint64_t)1 << last->count++;
-            return;
+            return false;
         }
     }
     if (unacked->count == unacked->capacity)
         resize(unacked, unacked->capacity ? unacked->capacity * 2 : CAPACITY_MIN);
     unacked->count++;
-    *run_at(unacked, unacked->count - 1) = (struct unacked_run){
-        .tag = tag, .sequence = sequence, .bits = 1, .count = 1, .source = source};
+    *run_at(unacked, unacked->count - 1) = (struct unacked_run){.tag = tag,
+                                                                .sequence = sequence,
+                                                                .bits = 1,
+                                                                .count = 1,
+                                                                .since_s = since_s,
+                                                                .source = source};
     consumer_ref(source);
+    return true;
 }
 
-/* The index of the run that covers the tag, or `count`. */
-static size_t find(const struct unacked *unacked, uint64_t tag)
+/* The index of the run that covers the tag, or of the first one behind it. */
+static size_t find_from(const struct unacked *unacked, uint64_t tag)
 {
     size_t low = 0, high = unacked->count;
     while (low < high) {
@@ -70,7 +75,14 @@ static size_t find(const struct unacked *unacked, uint64_t tag)
         else
             return middle;
     }
-    return unacked->count;
+    return low;
+}
+
+/* The index of the run that covers the tag, or `count`. */
+static size_t find(const struct unacked *unacked, uint64_t tag)
+{
+    size_t index = find_from(unacked, tag);
+    return index < unacked->count && run_at(unacked, index)->tag <= tag ? index : unacked->count;
 }
 
 bool unacked_has(const struct unacked *unacked, uint64_t tag)
@@ -93,6 +105,17 @@ struct consumer *unacked_source(const struct unacked *unacked, uint64_t first, u
             break;
         if (run->bits)
             return run->source;
+    }
+    return NULL;
+}
+
+const struct unacked_run *unacked_run_from(const struct unacked *unacked, uint64_t first)
+{
+    for (size_t at = find_from(unacked, first); at < unacked->count; at++) {
+        const struct unacked_run *run = run_at(unacked, at);
+        bool is_covering = run->tag < first;
+        if (is_covering ? run->bits >> (first - run->tag) != 0 : run->bits != 0)
+            return run;
     }
     return NULL;
 }
@@ -125,7 +148,7 @@ static void take_bit(struct unacked *unacked, struct unacked_run *run, unsigned 
                      struct delivery *delivery)
 {
     *delivery = (struct delivery){run->tag + bit, run->sequence + (uint64_t)run->step * bit,
-                                  run->source};
+                                  run->since_s, run->source};
     run->bits &= ~((uint64_t)1 << bit);
     unacked->total--;
     if (run->bits) {

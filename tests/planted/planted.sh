@@ -94,6 +94,8 @@ CANCEL_NOT_TOLD $simulate
 PREFETCH_ONE_MORE $simulate
 PRIORITY_IGNORED $simulate
 SINGLE_IGNORED $simulate
+TIMEOUT_OF_QUEUE_IGNORED runner $scripts/consumer_timeout_queue.amqp
+LATE_IS_UNKNOWN runner $scripts/consumer_timeout_return.amqp
 SINGLE_NOT_AWAITED runner $scripts/single_active_in_turns.amqp
 REDELIVERED_FORGOTTEN $simulate
 RETURNED_USES_CREDIT $simulate

@@ -218,6 +218,8 @@ static bool set_option(struct world *world, const char *name, uint64_t value)
     struct server_options *server = &world->options;
     if (strcmp(name, "message_bytes_max") == 0)
         server->message_bytes_max = value;
+    else if (strcmp(name, "consumer_timeout_ms") == 0)
+        server->consumer_timeout_ms = value;
     else if (strcmp(name, "memory_bytes_max") == 0)
         server->memory_bytes_max = value;
     else if (strcmp(name, "output_bytes_max") == 0)

@@ -23,6 +23,7 @@ TEST(a_queue_without_arguments_sets_nothing)
     ok(settings->max_length == SETTING_NONE && settings->max_length_bytes == SETTING_NONE,
        "no length");
     ok(settings->overflow == OVERFLOW_DROP_HEAD, "it would drop from the head");
+    ok(settings->timeout_action == TIMEOUT_CLOSE, "a late consumer would lose its channel");
     ok(!settings->single_active_consumer, "all consumers are active");
     ok(queue_settings_new(bytes_of(NULL, 0)) == settings, "and it shares that with its like");
     queue_settings_free(settings);
@@ -34,7 +35,8 @@ TEST(each_argument_sets_its_field)
     const struct queue_settings *settings =
         settings_of("{x-expires:i64 1000, x-message-ttl:i32 0, x-max-length:i64 3, "
                     "x-max-length-bytes:i64 4096, x-max-priority:i8 9, x-delivery-limit:i64 20, "
-                    "x-consumer-timeout:i64 60000, x-overflow:str reject-publish, "
+                    "x-consumer-timeout:i64 60000, x-consumer-timeout-action:str return, "
+                    "x-overflow:str reject-publish, "
                     "x-single-active-consumer:bool true, x-dead-letter-exchange:str x, "
                     "x-dead-letter-routing-key:str k}");
     is_int(settings->expires_ms, 1000, "x-expires");
@@ -44,6 +46,7 @@ TEST(each_argument_sets_its_field)
     is_int(settings->max_priority, 9, "x-max-priority");
     is_int(settings->delivery_limit, 20, "x-delivery-limit");
     is_int(settings->consumer_timeout_ms, 60000, "x-consumer-timeout");
+    ok(settings->timeout_action == TIMEOUT_RETURN, "x-consumer-timeout-action");
     ok(settings->overflow == OVERFLOW_REJECT, "x-overflow");
     ok(settings->single_active_consumer, "x-single-active-consumer");
     is_str(settings->dead_letter_exchange, "x", "x-dead-letter-exchange");

@@ -51,8 +51,8 @@ TEST(a_tag_is_taken_once)
     struct unacked unacked = {0};
     struct delivery delivery;
     begin();
-    unacked_add(&unacked, 1, consumers[0], 700);
-    unacked_add(&unacked, 2, consumers[0], 701);
+    unacked_add(&unacked, 1, consumers[0], 700, 0);
+    unacked_add(&unacked, 2, consumers[0], 701, 0);
     ok(unacked_has(&unacked, 2) && !unacked_has(&unacked, 3), "what was delivered is outstanding");
     ok(take(&unacked, 2, &delivery), "it is taken");
     is_int(delivery.tag, 2, "its tag");
@@ -70,7 +70,7 @@ TEST(multiple_means_up_to_its_tag)
     struct delivery delivery;
     begin();
     for (uint64_t tag = 1; tag <= 200; tag++)
-        unacked_add(&unacked, tag, consumers[tag % 2], tag * 3);
+        unacked_add(&unacked, tag, consumers[tag % 2], tag * 3, 0);
     ok(take(&unacked, 2, &delivery), "one is acknowledged alone");
     uint64_t taken = 0, wrong = 0, before = 0;
     while (take_first(&unacked, 150, &delivery)) {
@@ -97,7 +97,7 @@ TEST(a_consumer_of_its_own_queue_costs_little)
     struct delivery delivery;
     begin();
     for (uint64_t tag = 1; tag <= 1000000; tag++)
-        unacked_add(&unacked, tag, consumers[0], 5 + tag * 2);
+        unacked_add(&unacked, tag, consumers[0], 5 + tag * 2, 0);
     ok(unacked_memory(&unacked) < 1000000 * 2, "%zu bytes for a million", unacked_memory(&unacked));
     is_int(consumers[0]->refs, (1000000 + RUN_TAGS - 1) / RUN_TAGS, "a reference for each run");
     for (uint64_t tag = 1; tag <= 1000000; tag++)
@@ -116,11 +116,30 @@ TEST(a_run_has_one_source_and_one_step)
     static const uint64_t sequences[] = {10, 11, 13, 14, 5, UINT64_MAX / 2, UINT64_MAX / 2 + 1};
     begin();
     for (uint64_t i = 0; i < 7; i++)
-        unacked_add(&unacked, 10 + i, consumers[i == 3], sequences[i]);
+        unacked_add(&unacked, 10 + i, consumers[i == 3], sequences[i], 0);
     for (uint64_t i = 7; i-- > 0;) {
         ok(take(&unacked, 10 + i, &delivery), "tag %llu", (unsigned long long)(10 + i));
         ok(delivery.sequence == sequences[i] && delivery.source == consumers[i == 3], "is itself");
     }
+    ok(end(&unacked), "nothing stays behind");
+}
+
+TEST(a_run_is_of_one_second)
+{
+    struct unacked unacked = {0};
+    struct delivery delivery;
+    begin();
+    ok(unacked_add(&unacked, 1, consumers[0], 1, 7), "the first begins a run");
+    ok(!unacked_add(&unacked, 2, consumers[0], 2, 7), "the next of the same second does not");
+    ok(unacked_add(&unacked, 3, consumers[0], 3, 8), "one of another second does");
+    is_int(unacked_run_from(&unacked, 0)->since_s, 7, "the oldest is of the first second");
+    is_int(unacked_run_from(&unacked, 2)->tag, 1, "a run is found by any tag in it,");
+    ok(take(&unacked, 2, &delivery) && delivery.since_s == 7, "a delivery knows its second");
+    is_int(unacked_run_from(&unacked, 2)->since_s, 8, "but by none behind its last that is there");
+    ok(!unacked_run_from(&unacked, 4), "there is nothing behind all");
+    ok(take(&unacked, 1, &delivery) && unacked_run_from(&unacked, 0)->tag == 3,
+       "empty ones are passed");
+    ok(take(&unacked, 3, &delivery) && !unacked_run_from(&unacked, 0), "until there is none");
     ok(end(&unacked), "nothing stays behind");
 }
 
@@ -131,7 +150,7 @@ TEST(sources_are_told_run_by_run)
     size_t at = 0;
     begin();
     for (uint64_t tag = 1; tag <= 9; tag++)
-        unacked_add(&unacked, tag, consumers[(tag - 1) / 3], tag);
+        unacked_add(&unacked, tag, consumers[(tag - 1) / 3], tag, 0);
     for (uint64_t tag = 4; tag <= 6; tag++)
         take(&unacked, tag, &delivery);
     ok(unacked_source(&unacked, 1, 9, &at) == consumers[0], "the first");
@@ -152,7 +171,7 @@ TEST(what_was_taken_behind_an_old_one_costs_nothing)
     unsigned wrong = 0;
     begin();
     for (uint64_t tag = 1; tag <= 100000; tag++) {
-        unacked_add(&unacked, tag, consumers[tag % 2], tag);
+        unacked_add(&unacked, tag, consumers[tag % 2], tag, 0);
         if (tag > 10)
             wrong += !take(&unacked, tag - 5, &delivery) || delivery.sequence != tag - 5;
     }
@@ -177,7 +196,20 @@ struct model {
 static bool agrees(const struct model *model, const struct delivery *delivery)
 {
     return model->is_there[delivery->tag] && model->sequence[delivery->tag] == delivery->sequence &&
-           consumers[model->source[delivery->tag]] == delivery->source;
+           consumers[model->source[delivery->tag]] == delivery->source &&
+           delivery->since_s == delivery->tag / 150;
+}
+
+/* Is the first run with something from this tag on what the array says? */
+static bool is_found(const struct unacked *unacked, const struct model *model, uint64_t first)
+{
+    const struct unacked_run *run = unacked_run_from(unacked, first);
+    uint64_t tag = first;
+    while (tag < model->next && !model->is_there[tag])
+        tag++;
+    if (tag >= model->next)
+        return !run;
+    return run && run->tag <= tag && tag - run->tag < run->count && run->since_s == tag / 150;
 }
 
 /* One random step. False: the two do not agree. */
@@ -192,14 +224,15 @@ static bool step(struct unacked *unacked, struct model *model, struct random *ra
         model->source[tag] = source;
         model->is_there[tag] = true;
         model->total++;
-        unacked_add(unacked, tag, consumers[source], model->sequence[tag]);
+        unacked_add(unacked, tag, consumers[source], model->sequence[tag], (uint32_t)tag / 150);
         return true;
     }
     uint64_t low = model->next > WINDOW ? model->next - WINDOW : 0;
     tag = low + random_below(random, model->next - low + 2);
     bool is_there = tag < model->next && model->is_there[tag];
     if (what < 98) {
-        if (unacked_has(unacked, tag) != is_there || take(unacked, tag, &delivery) != is_there)
+        if (!is_found(unacked, model, tag) || unacked_has(unacked, tag) != is_there ||
+            take(unacked, tag, &delivery) != is_there)
             return false;
         if (!is_there)
             return true;
@@ -246,6 +279,7 @@ int main(void)
     RUN(multiple_means_up_to_its_tag);
     RUN(a_consumer_of_its_own_queue_costs_little);
     RUN(a_run_has_one_source_and_one_step);
+    RUN(a_run_is_of_one_second);
     RUN(sources_are_told_run_by_run);
     RUN(what_was_taken_behind_an_old_one_costs_nothing);
     RUN(it_is_what_a_plain_array_says);

@@ -65,19 +65,22 @@ bool alarm_stops(struct connection *connection)
     return true;
 }
 
+/* What those that are blocked have sent already can only go when they are not: it sets the alarm, and
+ * does not keep it. */
 static size_t memory_in_use(const struct server *server)
 {
-    return message_pool_bytes(server->broker->pool) + server->outputs.bytes +
-           server->input_bytes + server->held_bytes + server->unacked_bytes;
+    bool is_set = server->alarms & ALARM_MEMORY;
+    return message_pool_bytes(server->broker->pool) + server->outputs.bytes + server->held_bytes +
+           server->unacked_bytes + (is_set ? 0 : server->input_bytes);
 }
 
-static unsigned current_alarms(const struct server *server)
+static unsigned current_alarms(const struct server *server, size_t used)
 {
     unsigned alarms = store_is_short(server->broker->store) ? ALARM_DISK : 0;
     uint64_t max = server->options.memory_bytes_max;
     if (server->alarms & ALARM_MEMORY)
         max -= max / 20;
-    if (max && memory_in_use(server) > max)
+    if (max && used > max)
         alarms |= ALARM_MEMORY;
     if (server->now_ms - server->alarms_ms < LAST_MS)
         alarms |= server->alarms;
@@ -90,13 +93,13 @@ uint64_t alarm_next_ms(const struct server *server)
 }
 
 /* What the disk has free is in the store's own lines. */
-static void log_changes(const struct server *server, unsigned before)
+static void log_changes(const struct server *server, unsigned before, size_t used)
 {
     const struct log *log = server->broker->log;
     unsigned now = server->alarms, changed = now ^ before;
     if (changed & ALARM_MEMORY)
         log_event(log, now & ALARM_MEMORY ? EVENT_alarm_set : EVENT_alarm_cleared,
-                  "alarm=memory used=%zu limit=%llu", memory_in_use(server),
+                  "alarm=memory used=%zu limit=%llu", used,
                   (unsigned long long)server->options.memory_bytes_max);
     if (changed & ALARM_DISK)
         log_event(log, now & ALARM_DISK ? EVENT_alarm_set : EVENT_alarm_cleared, "alarm=disk");
@@ -147,7 +150,8 @@ static void block_all(struct server *server)
 
 void alarm_tick(struct server *server)
 {
-    unsigned before = server->alarms, now = current_alarms(server);
+    size_t used = memory_in_use(server);
+    unsigned before = server->alarms, now = current_alarms(server, used);
     uint32_t before_congested = server->congested;
     server->congested = wait_congested(&server->waits, UINT32_MAX);
     if (before_congested & ~server->congested)
@@ -156,7 +160,7 @@ void alarm_tick(struct server *server)
         server->alarms = now;
         if (now & ~before)
             server->alarms_ms = server->now_ms;
-        log_changes(server, before);
+        log_changes(server, before, used);
     }
     if (before && !now)
         unblock_all(server);

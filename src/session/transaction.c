@@ -566,7 +566,8 @@ enum handled transaction_commit(struct channel *channel, struct error *error)
     tx->stage = STAGE_CHECKING;
     tx->at = 0;
     tx->record = tx->steps = 0;
-    enum progress progress = commit(tx, error);
+    bool is_empty = !tx->message_count && !tx->delivery_count; /* and needs no room */
+    enum progress progress = is_empty ? PROGRESS_DONE : commit(tx, error);
     if (progress == PROGRESS_FAILED)
         return HANDLED_FAILED;
     if (progress == PROGRESS_DONE)

@@ -265,6 +265,7 @@ TEST(settles_of_what_was_lost)
     lose_blobs(&bench);
     damage_body(&bench, 57);
     is_int(drain(&bench, 0), MESSAGES - 1, "one is set aside");
+    is_int(drain(&bench, 1), MESSAGES / SHARED, "in the other queue none");
     is_int(bench.index[0]->ready, 0, "nothing is ready");
     index_replay_settle(bench.index[0], 58, 1);
     is_int(bench.index[0]->ready, 0, "nor is less than nothing when it is settled");

@@ -3,6 +3,8 @@
  * and takes nothing twice. */
 #include "broker/removal.h"
 
+#include <assert.h>
+
 #include "base/mem.h"
 #include "base/planted.h"
 #include "broker/apply.h"
@@ -83,12 +85,14 @@ static void change_thing(struct decision *decision, struct thing thing, enum cat
 
 static void lose(struct decision *decision, struct binding *binding)
 {
+    assert(binding->decision != decision->number);
     struct change change = binding_deletion(binding);
     changes_add(decision->changes, &change);
     binding->decision = decision->number;
     budget_use(decision->budget, BINDING_STEPS);
     struct exchange *source = seen(decision, binding->source);
     bool is_bare = ++source->decision.lost == source->source_count;
+    assert(source->decision.lost <= source->source_count);
     bool stays = !source->auto_delete || source->is_leaving || planted(PLANTED_EXCHANGE_STAYS);
     if (is_bare && !stays && !source->decision.goes)
         list_push_back(&decision->bare, &source->decision.link);
@@ -229,6 +233,7 @@ static struct map *names_of(struct vhost *vhost, bool is_queue)
 static void free_removal(struct removal *removal)
 {
     struct thing thing = removal->thing;
+    assert(!thing.queue != !thing.exchange);
     map_remove(names_of(vhost_of(thing), thing.queue), name_of(thing));
     list_remove(&removal->link);
     if (thing.queue)

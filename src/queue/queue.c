@@ -66,7 +66,8 @@ struct queue *queue_new(struct queues *queues, struct vhost *vhost,
 
 void queue_free(struct queue *queue)
 {
-    assert(list_is_empty(&queue->consumers));
+    assert(list_is_empty(&queue->consumers) && list_is_empty(&queue->ready_consumers));
+    assert(!queue->is_leaving || list_is_empty(&queue->working_link));
     queue_timers_free(queue);
     mem_free(queue->arguments);
     queue_settings_free(queue->settings);
@@ -75,6 +76,7 @@ void queue_free(struct queue *queue)
 
 void queue_drop(struct queue *queue)
 {
+    assert(queue->state && queue->counts);
     list_remove(&queue->working_link);
     queue_timers_free(queue);
     queue->kind->drop(queue);

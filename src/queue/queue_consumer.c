@@ -165,6 +165,7 @@ void queue_consumer_settled(struct queue_consumer *consumer)
 
 void queue_consumer_join(struct queue *queue, struct queue_consumer *consumer)
 {
+    assert(!consumer->queue && list_is_empty(&consumer->queue_link));
     consumer->queue = queue;
     list_push_back(&queue->consumers, &consumer->queue_link);
     if (!consumer->is_active)
@@ -339,4 +340,5 @@ void queue_lose_consumers(struct queue *queue)
         if (consumer->is_active)
             list_push_back(consumer->lost, &consumer->queue_link);
     }
+    assert(list_is_empty(&queue->ready_consumers));
 }

@@ -1,6 +1,8 @@
 /* Timers of queues, all in one heap; a queue has memory for its own from the first time that it sets one. */
 #include "queue/queue_timer.h"
 
+#include <assert.h>
+
 #include "base/mem.h"
 
 struct queue_timers {
@@ -11,6 +13,7 @@ struct queue_timers {
 void queue_timer_set(struct queue *queue, enum queue_timer which, uint64_t delay_ms)
 {
     struct queues *queues = queue->queues;
+    assert(which < QUEUE_TIMERS && !queue->is_leaving);
     if (!queue->timers) {
         queue->timers = mem_zalloc(sizeof(*queue->timers));
         queue->timers->queue = queue;
@@ -41,7 +44,9 @@ struct queue *queues_take_expired(struct queues *queues, enum queue_timer *which
         return NULL;
     *which = (enum queue_timer)timer->kind;
     struct timer *first = timer - timer->kind;
-    return list_entry(first, struct queue_timers, timers[0])->queue;
+    struct queue_timers *timers = list_entry(first, struct queue_timers, timers[0]);
+    assert(timers->queue->timers == timers);
+    return timers->queue;
 }
 
 uint64_t queues_next_ms(const struct queues *queues)

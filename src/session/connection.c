@@ -5,6 +5,8 @@
  * allows, and the rest in later turns, while the connection is on no list but server->dropping. */
 #include "session/connection.h"
 
+#include <assert.h>
+
 #include "base/mem.h"
 #include "base/planted.h"
 #include "session/channel.h"
@@ -60,6 +62,8 @@ static bool drop_all(struct connection *connection)
 
 static void free_dropped(struct connection *connection)
 {
+    assert(connection->is_gone && connection->channels.count == 0);
+    assert(list_is_empty(&connection->exclusive_queues));
     output_free(&connection->server->outputs, &connection->output);
     list_remove(&connection->conversation.writable_link);
     list_remove(&connection->resumable_link);
@@ -72,6 +76,7 @@ static void free_connection(struct conversation *conversation)
 {
     struct connection *connection = connection_of(conversation);
     struct server *server = connection->server;
+    assert(!connection->is_gone && server->connection_count > 0);
     ending_log(connection);
     connection_timers_stop(connection);
     connection_forget_input(connection);
@@ -221,6 +226,7 @@ void connection_discard_output(struct connection *connection)
 static void sent(struct conversation *conversation, size_t size)
 {
     struct connection *connection = connection_of(conversation);
+    assert(size <= connection->output.size);
     output_drop(&connection->server->outputs, &connection->output, size);
     connection->is_lent = false;
     if (connection->is_discarding)

@@ -2,6 +2,8 @@
  * and told when their queue has gone. */
 #include "session/consumer.h"
 
+#include <assert.h>
+
 #include "base/mem.h"
 #include "base/planted.h"
 #include "session/channel.h"
@@ -61,6 +63,7 @@ struct consumer *consumer_for_get(struct channel *channel, struct queue *queue)
 
 void consumer_free(struct consumer *consumer)
 {
+    assert(consumer->refs == 0 && consumer->base.unacked == 0);
     queue_consumer_free(&consumer->base);
     list_remove(&consumer->channel_link);
     mem_free(consumer);
@@ -118,6 +121,7 @@ struct consumer *consumer_unpark_next(struct channel *channel)
 
 void consumer_park(struct consumer *consumer, struct list *obstacles)
 {
+    assert(consumer->base.is_active);
     list_remove(&consumer->base.ready_link);
     list_push_back(obstacles, &consumer->base.ready_link);
 }

@@ -163,6 +163,7 @@ static void empty(struct transaction *tx)
     tx->messages = NULL;
     tx->deliveries = NULL;
     tx->message_count = tx->message_capacity = tx->delivery_count = tx->delivery_capacity = 0;
+    assert(tx->server->uncommitted_bytes >= tx->bytes && tx->server->held_bytes >= tx->array_bytes);
     tx->server->uncommitted_bytes -= tx->bytes;
     tx->server->held_bytes -= tx->array_bytes;
     tx->bytes = tx->array_bytes = 0;
@@ -233,6 +234,7 @@ static bool check_record(const struct transaction *tx, struct error *error)
 /* One of those kept. */
 static enum progress check_next(struct transaction *tx, struct error *error)
 {
+    assert(tx->at < tx->message_count + tx->delivery_count);
     if (tx->at < tx->message_count)
         return check_message(tx, tx->messages[tx->at].message, error) ? PROGRESS_DONE
                                                                       : PROGRESS_FAILED;
@@ -301,6 +303,7 @@ static enum progress check(struct transaction *tx, struct error *error)
 static void apply_message(struct transaction *tx, struct kept_message *kept)
 {
     struct error missing;
+    assert(kept->message);
     struct exchange *exchange =
         vhost_need_exchange(tx->vhost, message_exchange(kept->message), &missing);
     if (exchange && tx->channel)

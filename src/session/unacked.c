@@ -43,6 +43,7 @@ bool unacked_add(struct unacked *unacked, uint64_t tag, struct consumer *source,
     unacked->total++;
     if (unacked->count) {
         struct unacked_run *last = run_at(unacked, unacked->count - 1);
+        assert(tag >= last->tag + last->count);
         if (run_extends(last, tag, source, sequence, since_s)) {
             last->bits |= (uint64_t)1 << last->count++;
             return false;
@@ -124,10 +125,12 @@ const struct unacked_run *unacked_run_from(const struct unacked *unacked, uint64
 static void tidy(struct unacked *unacked)
 {
     while (unacked->count && run_at(unacked, 0)->bits == 0) {
+        assert(unacked->hollow > 0);
         unacked->first = (unacked->first + 1) & (unacked->capacity - 1);
         unacked->count--;
         unacked->hollow--;
     }
+    assert(unacked->hollow <= unacked->count);
     if (unacked->count == 0) {
         if (unacked->capacity > CAPACITY_MIN)
             unacked_free(unacked);
@@ -149,6 +152,7 @@ static void take_bit(struct unacked *unacked, struct unacked_run *run, unsigned 
 {
     *delivery = (struct delivery){run->tag + bit, run->sequence + (uint64_t)run->step * bit,
                                   run->since_s, run->source};
+    assert(run->source && run->bits >> bit & 1 && unacked->total > 0);
     run->bits &= ~((uint64_t)1 << bit);
     unacked->total--;
     if (run->bits) {

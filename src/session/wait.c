@@ -188,6 +188,7 @@ uint8_t *wait_room(struct channel *channel, size_t size)
 
 void wait_added(struct channel *channel, size_t size)
 {
+    assert(!list_is_empty(&channel->waiting_replies));
     buffer_added(&wait_last(&channel->waiting_replies)->replies, size);
     channel->held_bytes += size;
     channel_server(channel)->held_bytes += size;
@@ -201,6 +202,7 @@ static void confirm(struct channel *channel, uint64_t number, const struct promi
 {
     enum wait_state state = is_refused ? WAIT_FAILED : promise->count ? WAIT_PENDING : WAIT_DONE;
     struct wait *last = wait_last(&channel->confirms_waiting);
+    assert(!last || number > last->last);
     bool is_next = last && (last->last + 1 == number || planted(PLANTED_CONFIRMS_MERGED));
     if (is_next && last->state == state && promise_equals(promise, last)) {
         last->last = number;
@@ -295,6 +297,8 @@ static void release_replies(struct channel *channel, struct wait *wait)
         output_added(&connection->output, size);
         connection_touch(connection);
     }
+    assert(wait->kind == WAIT_REPLIES && wait->state != WAIT_PENDING);
+    assert(channel->held_bytes >= size && server->held_bytes >= size);
     channel->held_bytes -= size;
     server->held_bytes -= size;
     wait_free(wait);
@@ -322,6 +326,7 @@ static bool release_held(struct channel *channel)
 static void part_ended(struct wait_part *part, enum ticket_state state)
 {
     struct wait *wait = part->wait;
+    assert(wait->state == WAIT_PENDING && wait->pending > 0 && wait->pending <= wait->count);
     list_remove(&part->log_link);
     if (state == TICKET_FAILED) {
         leave_logs(wait);
@@ -371,6 +376,7 @@ void wait_forget(struct channel *channel)
     wait_forget_confirms(channel);
     while ((link = list_first(&channel->waiting_replies)))
         wait_free(wait_of(link));
+    assert(channel_server(channel)->held_bytes >= channel->held_bytes);
     channel_server(channel)->held_bytes -= channel->held_bytes;
     channel->held_bytes = 0;
     list_remove(&channel->confirming_link);

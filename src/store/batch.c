@@ -15,6 +15,7 @@ static void count_message(struct batch *batch, const struct message *message, bo
 {
     uint64_t size = RECORD_HEADER + message_payload_size(message, message->destinations);
     uint64_t insert = message->body_size >= INSERT_MIN ? message->body_size : 0;
+    assert(is_added || (batch->size >= size && batch->inserts_size >= insert));
     batch->size += is_added ? size : -size;
     batch->records_size += is_added ? size : -size;
     batch->inserts_size += is_added ? insert : -insert;
@@ -39,6 +40,7 @@ void batch_add_message(struct journal *journal, enum record_type type, struct me
 {
     struct batch *batch = journal->filling;
     struct pending *pending = add(journal, type);
+    assert(count > 0 && message->batch != batch->number);
     message_payload_start(&batch->bytes, message, destinations, count);
     pending->size = (uint32_t)batch->bytes.size - pending->at;
     pending->message = message_ref(message);
@@ -51,6 +53,7 @@ void batch_add_message(struct journal *journal, enum record_type type, struct me
 
 static void pop_elided(struct batch *batch)
 {
+    assert(batch->elided <= batch->count);
     while (batch->count && batch->records[batch->count - 1].is_elided) {
         batch->bytes.size = batch->records[--batch->count].at;
         batch->elided--;
@@ -66,7 +69,8 @@ void batch_elide(struct journal *journal, struct message *message)
 {
     struct batch *batch = journal->filling;
     struct pending *pending = &batch->records[message->pending];
-    assert(message->batch == batch->number && pending->message == message);
+    assert(message->batch == batch->number && message->pending < batch->count);
+    assert(pending->message == message && !pending->is_elided);
     count_message(batch, message, false);
     pending->message = NULL;
     pending->is_elided = true;
@@ -133,6 +137,7 @@ void batch_add_settle(struct journal *journal, struct settles_place *place, uint
                       uint64_t first, uint64_t count)
 {
     struct settles *settles = settles_of(journal, place, queue);
+    assert(count > 0 && settles->queue == queue);
     if (settles->count && settles->first + settles->count == first) {
         settles->count += count;
         return;

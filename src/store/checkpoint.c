@@ -19,6 +19,7 @@
  *   "N" name                 a value of the catalogue
  *   "I"                      the store it belongs to
  * Behind every value is a checksum over key and value. */
+#include <assert.h>
 #include <stdio.h>
 
 #include "base/mem.h"
@@ -114,6 +115,7 @@ static void put_blob(struct store *store, struct buffer *batch, struct chunk *ch
     struct buffer blob = {0};
     uint8_t key[9];
     bool is_whole = true;
+    assert(chunk->entries && !(chunk->queue_id & STORE_ID_TRANSIENT));
     for (uint32_t slot = bit_next(chunk->live_bits, 0, chunk->slots); slot < chunk->slots;
          slot = bit_next(chunk->live_bits, slot + 1, chunk->slots))
         is_whole = is_whole && chunk->entries[slot].flags & ENTRY_RECORDED;
@@ -516,9 +518,11 @@ bool checkpoint_is_drafting(const struct store *store)
 
 void checkpoint_begin(struct store *store)
 {
+    assert(!store->image.job && batch_is_empty(store->journal.filling));
     struct checkpoint_job *job = store->image.draft ? store->image.draft : job_new(store);
     store->image.draft = NULL;
     release_all(store);
+    assert(list_is_empty(&store->memory.condemned));
     put_names(store, &job->batch);
     put_queues(store, &job->batch);
     put_chunks(store, &job->batch);

@@ -74,6 +74,7 @@ void index_add_chunk(struct index *index, struct chunk *chunk)
         index->chunks =
             mem_realloc(index->chunks, index->chunks_capacity * sizeof(struct chunk *));
     }
+    assert(chunk->queue_id == index->id && !chunk->index);
     index->chunks[index->chunks_first + index->chunks_count++] = chunk;
     chunk->index = index;
 }
@@ -124,7 +125,7 @@ struct entry *index_entry(struct index *index, uint64_t sequence, struct chunk *
 static void remove_chunk(struct index *index, struct chunk *chunk)
 {
     uint32_t at = position_of(index, chunk->base);
-    assert(chunk_at(index, at) == chunk);
+    assert(at < index->chunks_count && chunk_at(index, at) == chunk);
     if (at == 0) {
         index->chunks_first++;
     } else {
@@ -139,6 +140,7 @@ static void remove_chunk(struct index *index, struct chunk *chunk)
 static void chunk_emptied(struct index *index, struct chunk *chunk)
 {
     struct store *store = index->store;
+    assert(chunk->live == 0 && chunk->ready == 0 && chunk->bodies == 0);
     if (chunk != tail_of(index) || !chunk->entries) {
         remove_chunk(index, chunk);
         chunk_discard(store, chunk);
@@ -153,7 +155,7 @@ static void chunk_emptied(struct index *index, struct chunk *chunk)
 
 void index_drop_empty(struct index *index, struct chunk *chunk)
 {
-    assert(chunk->live == 0);
+    assert(chunk->live == 0 && chunk->ready == 0);
     remove_chunk(index, chunk);
     chunk_discard(index->store, chunk);
 }
@@ -169,6 +171,7 @@ static bool is_pending(const struct store *store, const struct message *message)
 static void count_recorded(struct store *store, const struct entry *entry, bool is_added)
 {
     uint64_t bytes = (uint64_t)entry->message->body_size + MESSAGE_ABOUT;
+    assert(is_added || !(entry->flags & ENTRY_RECORDED) || store->memory.recorded_bytes >= bytes);
     if (entry->flags & ENTRY_RECORDED)
         store->memory.recorded_bytes += is_added ? bytes : -bytes;
 }
@@ -179,6 +182,7 @@ void entry_release(struct store *store, struct chunk *chunk, struct entry *entry
     struct message *message = entry->flags & ENTRY_MESSAGE ? entry->message : NULL;
     bool holds = message || entry->segment; /* else it is not known what */
     if (holds && (kept || entry->flags & ENTRY_PAGED)) {
+        assert(!message || !is_pending(store, message) || message->pending_live > 0);
         if (message && is_pending(store, message)) {
             if (--message->pending_live == 0)
                 batch_elide(&store->journal, message);
@@ -191,6 +195,7 @@ void entry_release(struct store *store, struct chunk *chunk, struct entry *entry
     if (!message)
         return;
     count_recorded(store, entry, false);
+    assert(chunk->bodies > 0);
     if (--chunk->bodies == 0)
         list_remove(&chunk->bodies_link);
     message_unref(store->options.pool, message);
@@ -216,6 +221,7 @@ void entry_set_message(struct store *store, struct chunk *chunk, struct entry *e
     } else if (chunk->bodies++ == 0) {
         list_push_back(&store->memory.bodies, &chunk->bodies_link);
     }
+    assert(chunk->bodies <= chunk->live);
     entry->message = message;
     entry->flags |= ENTRY_MESSAGE;
     set_body_size(chunk, entry, message->body_size);
@@ -230,6 +236,7 @@ void entry_evict(struct store *store, struct chunk *chunk, struct entry *entry)
 {
     struct message *message = entry->message;
     assert(entry->flags & ENTRY_MESSAGE && message->batch <= store->journal.written);
+    assert(chunk->bodies > 0 && entry->flags & (ENTRY_RECORDED | ENTRY_PAGED));
     struct place place = message_place(message);
     count_recorded(store, entry, false);
     entry->destinations = message->destinations;
@@ -279,6 +286,7 @@ static void end_slot(struct index *index, struct chunk *chunk, uint32_t slot)
     struct store *store = index->store;
     struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;
     bool recorded = entry ? (entry->flags & ENTRY_RECORDED) : survives(index);
+    assert(chunk->live > chunk->ready && !bit_get(chunk->ready_bits, slot));
     bit_clear(chunk->live_bits, slot);
     chunk->live--;
     if (recorded && !(entry && leaves_no_trace(store, entry)))
@@ -354,6 +362,7 @@ uint64_t index_push(struct index *index, struct message *message, uint8_t flags)
     struct chunk *chunk = chunk_for_push(index);
     uint32_t slot = chunk->slots++;
     struct entry *entry = &chunk->entries[slot];
+    assert(slot < chunk->capacity && chunk->base + slot == index->next_sequence);
     *entry = (struct entry){.message = message_ref(message),
                             .expires_ms = message->expires_ms,
                             .flags = (uint8_t)(flags | ENTRY_MESSAGE),
@@ -437,6 +446,7 @@ static void ask_for_mark(struct index *index, uint64_t sequence)
     struct buffer payload = {0};
     index->mark_step = mark_step_of(index);
     index->mark_asked = sequence + index->mark_step;
+    assert(index->mark_batch == 0);
     /* A step that is shorter again must not fall behind what was allowed before. */
     if (index->mark_asked < index->mark)
         index->mark_asked = index->mark;
@@ -547,6 +557,7 @@ static struct entry *put_back(struct index *index, uint64_t sequence, struct chu
     uint32_t slot;
     struct chunk *chunk = *in = taken_chunk(index, sequence, &slot);
     struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;
+    assert(index->taken > 0);
     index->taken--;
     if (entry && entry->flags & ENTRY_DAMAGED)
         return NULL;
@@ -558,6 +569,7 @@ static struct entry *put_back(struct index *index, uint64_t sequence, struct chu
     bit_set(chunk->ready_bits, slot);
     chunk->ready++;
     index->ready++;
+    assert(chunk->ready <= chunk->live);
     if (sequence < index->cursor)
         index->cursor = sequence;
     if (sequence < index->read_until)
@@ -587,6 +599,7 @@ void index_settle(struct index *index, uint64_t sequence)
 {
     uint32_t slot;
     struct chunk *chunk = taken_chunk(index, sequence, &slot);
+    assert(index->taken > 0);
     index->taken--;
     if (!chunk->entries)
         take_share(&chunk->taken_bytes, chunk->live - chunk->ready);
@@ -618,6 +631,7 @@ static bool is_ready_as_a_whole(const struct chunk *chunk)
 /* A slot at a time would take long. */
 static void purge_whole(struct index *index, struct chunk *chunk)
 {
+    assert(chunk->ready == chunk->live);
     if (survives(index))
         batch_add_settle(&index->store->journal, &index->settles, index->id, chunk->base,
                          chunk->slots);
@@ -684,6 +698,7 @@ void index_drop(struct index *index)
 
 void index_forget(struct index *index)
 {
+    assert(idmap_find(&index->store->indexes, index->id) == index);
     idmap_remove(&index->store->indexes, index->id);
     list_remove(&index->dirty_link);
     list_remove(&index->wait_link);
@@ -719,6 +734,7 @@ static struct chunk *chunk_for_restore(struct index *index, uint64_t sequence, u
 static void put_recorded(struct store *store, struct chunk *chunk, uint32_t slot, struct place place,
                          const struct message_payload *payload)
 {
+    assert(chunk->entries && slot < chunk->capacity && place.segment);
     chunk->entries[slot] = (struct entry){
         .segment = place.segment,
         .offset = place.offset,
@@ -739,6 +755,7 @@ void index_restore(struct index *index, uint64_t sequence, struct place place,
                    const struct message_payload *payload)
 {
     uint32_t slot;
+    assert(sequence >= index->next_sequence);
     struct chunk *chunk = chunk_for_restore(index, sequence, &slot);
     put_recorded(index->store, chunk, slot, place, payload);
     chunk->slots = slot + 1;
@@ -786,6 +803,7 @@ void index_insert(struct index *index, uint64_t sequence, struct place place,
 {
     struct chunk *chunk = chunk_for_insert(index, sequence);
     uint32_t slot = (uint32_t)(sequence - chunk->base);
+    assert(sequence >= chunk->base && sequence - chunk->base < chunk->capacity);
     bool is_there = slot < chunk->slots && bit_get(chunk->live_bits, slot);
     if (is_there) {
         index->ready_bytes -= chunk->entries[slot].body_size;

@@ -91,6 +91,7 @@ static void write_record(struct write_job *job, const struct batch *batch,
                          const struct pending *pending, struct place *place)
 {
     const struct message *message = pending->message;
+    assert(!pending->is_elided);
     uint8_t *header = job->bytes + job->bytes_size;
     uint8_t *payload = header + RECORD_HEADER;
     size_t size = pending->size;
@@ -379,6 +380,7 @@ static void pin(struct write_job *job, struct message *message)
 static void hold(struct journal *journal, struct segment *segment, enum record_type type,
                  const struct message *message, uint32_t size)
 {
+    assert(message->pending_live <= message->destinations);
     uint64_t bytes = (uint64_t)record_share(size, message->destinations) * message->pending_live;
     segment->live_entries += message->pending_live;
     segment->live_bytes += bytes;
@@ -515,6 +517,7 @@ static uint32_t records_a_turn(const struct journal *journal)
 static void begin_large(struct journal *journal)
 {
     struct write_job *job = &journal->write;
+    assert(!journal->sealing);
     journal->sealing = job->batch = journal->filling;
     journal->filling = journal->spare ? journal->spare : mem_zalloc(sizeof(*journal->filling));
     journal->filling->number = journal->sealing->number + 1;
@@ -531,6 +534,7 @@ void journal_place(struct journal *journal)
 {
     struct write_job *job = &journal->write;
     const struct batch *batch = journal->sealing;
+    assert(job->is_placing && job->placed <= batch->count);
     uint32_t left = batch->count - job->placed;
     if (left > records_a_turn(journal))
         left = records_a_turn(journal);
@@ -547,6 +551,7 @@ void journal_place(struct journal *journal)
     }
     if (job->placed < batch->count)
         return;
+    assert(job->place_at <= job->batch_header.offset + job->size);
     job->is_placing = false;
     submit(journal);
 }
@@ -758,6 +763,7 @@ static void write_later(struct journal *journal, struct outage *outage)
 
 static void note_written(struct journal *journal, const struct write_job *job)
 {
+    assert(job->number == 0 || job->number == journal->written + 1);
     if (job->number) {
         if (journal->written == journal->durable)
             journal->unsynced_ms = journal->now_ms;
@@ -768,12 +774,14 @@ static void note_written(struct journal *journal, const struct write_job *job)
         journal->synced_ms = journal->now_ms;
         journal->stats->syncs++;
     }
+    assert(journal->durable <= journal->written && journal->written < journal->filling->number);
 }
 
 void journal_written(struct job *link)
 {
     struct write_job *job = (struct write_job *)link;
     struct journal *journal = job->journal;
+    assert(journal->is_writing && !job->is_placing);
     journal->active_file = job->file;
     struct outage *outage = job->error ? passing(journal, job) : NULL;
     if (outage) {
@@ -798,6 +806,7 @@ void journal_written(struct job *link)
 
 void journal_retry(struct journal *journal)
 {
+    assert(journal->is_writing);
     journal->retry_ms = 0;
     submit(journal);
 }

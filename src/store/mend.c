@@ -11,6 +11,7 @@
  * What the entries held in segments was counted when they were made. If every record could be read, the
  * last one of a message is where its entry was. If not, the entry may have been elsewhere: then it holds
  * the place anew, and what it held stays held, which keeps a segment for too long and never too short. */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -208,6 +209,7 @@ static uint32_t take_in(struct store *store, struct mend_want *want, bool is_exa
 static void finish_chunk(struct store *store, struct mend_want *want, bool is_exact)
 {
     struct chunk *chunk = want->chunk;
+    assert(!chunk->entries && chunk->bodies == 0);
     chunk->is_loading = false;
     store->stats.chunks_damaged++;
     if (!chunk->index) {
@@ -256,6 +258,7 @@ void mend_now(struct store *store, struct chunk *chunk)
 void mend_later(struct store *store, struct chunk *chunk)
 {
     struct mending *mending = &store->mending;
+    assert(!chunk->entries && !chunk->is_loading);
     if (mending->count == mending->capacity) {
         mending->capacity = mending->capacity ? mending->capacity * 2 : 16;
         mending->chunks =
@@ -273,6 +276,7 @@ static void mend_done(struct job *link)
         store->options.reader->ops->submit(store->options.reader, &job->job);
         return;
     }
+    assert(store->mending.is_busy);
     store->mending.is_busy = false;
     finish(store, job);
 }

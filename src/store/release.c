@@ -1,6 +1,8 @@
 /* Chunks that have left their queue with all that is in them, as it was deleted or purged. For the
  * queue, and for whatever is written down about it, they are gone; what their entries hold, memory and
  * room in segments, is released a bounded number in each turn. */
+#include <assert.h>
+
 #include "store/internal.h"
 
 static void clear(struct chunk *chunk)
@@ -20,6 +22,7 @@ void chunk_condemn(struct store *store, struct chunk *chunk)
         chunk_discard(store, chunk);
         return;
     }
+    assert(chunk->index && chunk->entries);
     chunk->index = NULL;
     chunk->is_changed = false;
     list_remove(&chunk->changed_link);
@@ -32,6 +35,7 @@ void chunk_condemn(struct store *store, struct chunk *chunk)
 
 static void release(struct store *store, struct chunk *chunk)
 {
+    assert(!chunk->index && chunk->entries);
     for (uint32_t slot = bit_next(chunk->live_bits, 0, chunk->slots); slot < chunk->slots;
          slot = bit_next(chunk->live_bits, slot + 1, chunk->slots))
         entry_release(store, chunk, &chunk->entries[slot]);

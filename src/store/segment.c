@@ -47,6 +47,7 @@ struct segment *segment_find(struct journal *journal, uint32_t number)
 
 struct segment *segment_add(struct journal *journal, uint32_t number)
 {
+    assert(!idmap_find(&journal->segments_by_number, number));
     struct segment *segment = mem_zalloc(sizeof(*segment));
     segment->number = number;
     segment->size = SEGMENT_HEADER;
@@ -118,6 +119,7 @@ void segment_release(struct journal *journal, struct place place, uint32_t desti
         segment->kept_entries--;
         segment->kept_bytes -= bytes;
     }
+    assert(segment->kept_entries <= segment->live_entries);
     journal->is_changed = true;
 }
 

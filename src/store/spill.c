@@ -39,6 +39,7 @@ static bool is_transient(const struct chunk *chunk)
 
 void blob_dead(struct store *store, uint64_t blob, bool transient)
 {
+    assert(blob && blob <= store->image.blob_last);
     if (store->image.dead_blobs_count == store->image.dead_blobs_capacity) {
         store->image.dead_blobs_capacity =
             store->image.dead_blobs_capacity ? store->image.dead_blobs_capacity * 2 : 16;
@@ -61,12 +62,15 @@ void blob_drop(struct store *store, struct chunk *chunk)
 
 void chunk_cache(struct store *store, struct chunk *chunk)
 {
+    assert(chunk->entries && list_is_empty(&chunk->cache_link));
     store->memory.cache_used += chunk_cost(chunk);
     list_push_back(&store->memory.cache, &chunk->cache_link);
 }
 
 void chunk_cool(struct store *store, struct chunk *chunk)
 {
+    assert(chunk->entries && chunk->bodies == 0);
+    assert(store->memory.cache_used >= chunk_cost(chunk));
     store->memory.cache_used -= chunk_cost(chunk);
     list_remove(&chunk->cache_link);
     if (chunk->index)
@@ -78,6 +82,7 @@ void chunk_cool(struct store *store, struct chunk *chunk)
 void chunk_discard(struct store *store, struct chunk *chunk)
 {
     bool is_cold = !chunk->entries;
+    assert(chunk->bodies == 0);
     chunk->index = NULL;
     if (!is_cold) {
         chunk_cool(store, chunk);
@@ -104,6 +109,7 @@ static bool any_unrecorded(const struct chunk *chunk)
 /* Which of the live messages survive must be known while the entries are away. */
 static void note_recorded(struct store *store, struct chunk *chunk)
 {
+    assert(chunk->entries);
     bits_free(&store->memory.slab, chunk->recorded_bits, chunk->capacity);
     chunk->recorded_bits = NULL;
     if (is_transient(chunk) || !any_unrecorded(chunk))
@@ -136,6 +142,7 @@ static void spill_done(struct job *link)
     struct spill_job *job = (struct spill_job *)link;
     struct store *store = job->store;
     struct chunk *chunk = job->chunk;
+    assert(chunk->is_spilling && store->memory.spilling > 0);
     store->memory.spilling--;
     chunk->is_spilling = false;
     if (job->result < 0)
@@ -171,6 +178,7 @@ static void spill_abandon(struct job *link)
 
 static void spill(struct store *store, struct chunk *chunk)
 {
+    assert(chunk->index && chunk->entries && chunk->bodies == 0 && !chunk->is_spilling);
     struct spill_job *job = mem_zalloc(sizeof(*job));
     struct buffer blob = {0};
     uint8_t key[9];
@@ -269,6 +277,7 @@ static void load_done(struct job *link)
     struct load_job *job = (struct load_job *)link;
     struct store *store = job->store;
     struct chunk *chunk = job->chunk;
+    assert(chunk->is_loading && !chunk->entries && store->memory.loading > 0);
     store->memory.loading--;
     chunk->is_loading = false;
     if (chunk->wanted_ms)
@@ -304,6 +313,7 @@ void chunk_load(struct store *store, struct chunk *chunk)
 {
     if (chunk->is_loading || chunk->entries)
         return;
+    assert(chunk->blob && !chunk->is_spilling);
     if (!outage_allows(&store->memory.index_reads, store->now_ms)) {
         if (chunk->index)
             index_retry_read(chunk->index, store->memory.index_reads.retry_ms);
@@ -337,6 +347,7 @@ static void drop_entry(struct store *store, struct chunk *chunk, struct entry *e
 bool chunk_thaw(struct store *store, struct chunk *chunk, struct bytes blob)
 {
     size_t words = (chunk->capacity + 63) / 64;
+    assert(!chunk->entries && chunk->blob);
     uint64_t *present = mem_zalloc_array(words, 8);
     struct entry *entries = entries_new(&store->memory.slab, chunk->capacity);
     bool sound = chunk_decode(blob, entries, chunk->slots, present);
@@ -451,6 +462,7 @@ static bool page_out(struct store *store, struct chunk *chunk, uint32_t slot)
 {
     struct entry *entry = &chunk->entries[slot];
     struct destination destination = {chunk->queue_id, chunk->base + slot};
+    assert(!(entry->flags & (ENTRY_RECORDED | ENTRY_PAGED)));
     /* Its record has no place yet. */
     if (entry->message->batch == store->journal.filling->number ||
         journal_is_unplaced(&store->journal, entry->message))
@@ -494,6 +506,7 @@ static uint32_t evict_slot(struct store *store, struct chunk *chunk, uint32_t sl
 {
     struct entry *entry = &chunk->entries[slot];
     uint32_t steps = 1;
+    assert(entry->flags & ENTRY_MESSAGE);
     if (!(entry->flags & (ENTRY_RECORDED | ENTRY_PAGED))) {
         if (!pages || !may_page(store))
             return steps;

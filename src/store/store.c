@@ -599,6 +599,7 @@ bool store_hold(struct store *store, uint64_t bytes)
 {
     if (store->journal.held_batch == store->journal.filling->number)
         return false;
+    assert(!store->journal.is_held);
     store->journal.held_batch = store->journal.filling->number;
     store->journal.is_held = true;
     store->journal.promised = bytes;

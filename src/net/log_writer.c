@@ -338,13 +338,14 @@ void log_writer_free(struct log_writer *writer, uint32_t patience_ms)
 
 /* ---- the end of a process ---- */
 
-/* A pipe or a terminal that has room takes a piece without blocking. */
+/* A pipe or a terminal that has room takes a piece without blocking, however late it is: only room is
+ * waited for no longer than until then. */
 static bool write_soon(int fd, const char *text, size_t size, uint64_t until_ms)
 {
     struct pollfd room = {.fd = fd, .events = POLLOUT};
     while (size > 0) {
         uint64_t now_ms = clock_monotonic_ms();
-        if (now_ms >= until_ms || poll(&room, 1, (int)(until_ms - now_ms)) <= 0)
+        if (poll(&room, 1, now_ms < until_ms ? (int)(until_ms - now_ms) : 0) <= 0)
             return false;
         ssize_t wrote = write(fd, text, size);
         if (wrote < 0 && errno != EINTR && errno != EAGAIN)

@@ -234,7 +234,7 @@ int store_check(const struct store_options *options, void (*print)(void *context
             ", cannot be read; they are not known to have been synced",
             report.cut_bytes, report.cut_segment, report.cut_offset);
     if (bad)
-        say(&printer, "%" PRIu64 " faults", bad);
+        say(&printer, "%" PRIu64 " fault%s", bad, bad == 1 ? "" : "s");
     else
         say(&printer, report.cut_segment ? "sound, but for its end" : "sound");
     store_abandon(store);

@@ -171,7 +171,7 @@ TEST(blob_that_is_gone)
     kv_batch_delete(&batch, buffer_bytes(&key));
     rig.memory->ops->write(rig.memory, buffer_bytes(&batch), true);
     check_says(&rig, 1, "damaged: queue 1: entries from");
-    check_says(&rig, 1, "1 faults");
+    check_says(&rig, 1, "1 fault");
     buffer_free(&key);
     buffer_free(&batch);
     rig_free(&rig);

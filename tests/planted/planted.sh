@@ -69,7 +69,7 @@ CONFIRM_EARLY TAP_ONLY=thousands_wait test_wait
 CONFIRMS_MERGED TAP_ONLY=waits_have_no_gaps test_wait
 GET_COUNTED_DOWN runner $scripts/get_beside_prefetch.amqp
 LIMIT_COUNTS_TAKEN runner $scripts/limit_length.amqp
-DROPPED_BEFORE_TAKEN runner $scripts/limit_consumer.amqp
+DROPPED_BEFORE_TAKEN runner $scripts/limit_consumer_waits.amqp
 REFUSED_CONFIRMED runner $scripts/limit_refuse.amqp
 NO_SYNC $simulate
 NO_MARK $simulate

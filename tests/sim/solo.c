@@ -77,6 +77,20 @@ static void delivered(struct sim_channel *channel, const struct letter *letter)
     sim_of(solo)->report->met[MET_SOLO_DELIVERED]++;
 }
 
+/* One that is to be returned is not any more. It is the first, but where there is no room for some. */
+static void take_return(struct solo *solo, uint64_t id)
+{
+    int at = 0;
+    while (at < solo->returns_count - 1 && solo->returns[at] != id)
+        at++;
+    solo->returns_count--;
+    memmove(solo->returns + at, solo->returns + at + 1,
+            sizeof(solo->returns[0]) * (size_t)(solo->returns_count - at));
+    for (size_t i = 0; i < solo->publishes_count; i++)
+        if (solo->publishes[i].id == id)
+            solo->publishes[i].is_returned = false;
+}
+
 static void returned(struct sim_channel *channel, const struct letter *letter)
 {
     struct solo *solo = solo_of(channel);
@@ -85,12 +99,7 @@ static void returned(struct sim_channel *channel, const struct letter *letter)
                  solo->client->number, letter->id, solo->returns_count ? solo->returns[0] : 0);
         return;
     }
-    solo->returns_count--;
-    memmove(solo->returns, solo->returns + 1,
-            sizeof(solo->returns[0]) * (size_t)solo->returns_count);
-    for (size_t i = 0; i < solo->publishes_count; i++)
-        if (solo->publishes[i].id == letter->id)
-            solo->publishes[i].is_returned = false;
+    take_return(solo, letter->id);
     sim_of(solo)->report->met[MET_RETURNED]++;
 }
 
@@ -193,8 +202,11 @@ void solo_replied(struct sim_channel *channel, const struct expected *expected,
 }
 
 /* The broker does not take it, or cannot say. */
-static void refused(struct solo *solo, uint64_t op)
+static void refused(struct solo *solo, const struct own_publish *publish)
 {
+    uint64_t op = publish->op;
+    if (publish->is_returned)
+        take_return(solo, publish->id);
     for (int i = 0; i < QUEUES_OF_ONE; i++)
         for (size_t k = 0; k < solo->queues[i].ready.count; k++)
             if (solo->queues[i].ready.at[k].op == op)
@@ -225,7 +237,7 @@ void solo_confirmed(struct sim_channel *channel, uint64_t tag, bool multiple, bo
         count++;
         publish->is_answered = true;
         if (is_refused)
-            refused(solo, publish->op);
+            refused(solo, publish);
         else
             confirmed(solo, publish);
     }

@@ -22,16 +22,21 @@ void solo_end_channel(struct solo *solo)
     solo->is_stopped = true;
 }
 
-/* It may not have been got at all. */
+static void unsee(struct entries *entries, const struct entry *got)
+{
+    for (size_t i = 0; i < entries->count; i++)
+        if (entries->at[i].id == got->id)
+            entries->at[i].is_seen = got->is_seen;
+}
+
+/* It may not have been got at all, whatever was to be done with it then. */
 static void doubt_seen(struct solo *solo, const struct call *of)
 {
-    struct entries *ghosts = &solo->queues[of->queue].ghosts;
     for (size_t i = 0; i < solo->unacked_count; i++)
         if (solo->unacked[i].tag == of->tag)
             solo->unacked[i].entry.is_seen = of->got.is_seen;
-    for (size_t i = 0; i < ghosts->count; i++)
-        if (ghosts->at[i].id == of->got.id)
-            ghosts->at[i].is_seen = of->got.is_seen;
+    unsee(&solo->queues[of->queue].ghosts, &of->got);
+    unsee(&solo->queues[of->queue].ready, &of->got);
 }
 
 /* What was on its way is in doubt. */

@@ -522,7 +522,8 @@ static void connection_method(struct client *client, const union method *method)
         break;
     case METHOD_CONNECTION_CLOSE:
         client->is_told = true;
-        if (!client->machine->server || !service_failure(client->machine->service))
+        /* It may be read long after. */
+        if (client->machine->failed_epoch != client->dial_epoch)
             sim_fail(sim, "client %d: connection closed: %u %.*s", client->number,
                      method->connection_close.reply_code,
                      BYTES_ARG(method->connection_close.reply_text));

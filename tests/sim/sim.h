@@ -93,6 +93,7 @@ struct machine {
     uint64_t turn_us;        /* when the next turn is scheduled; UINT64_MAX: not */
     uint64_t slow_until_us;
     bool is_failing; /* its disk has failed, and it will be started again */
+    uint64_t failed_epoch; /* when that last was */
     /* Its disk may refuse to write, so that an orderly end may not save all. */
     bool is_full, is_breaking;
 };

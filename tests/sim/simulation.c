@@ -333,6 +333,7 @@ static void turn(struct sim *sim, struct machine *machine)
     if (!service_failure(machine->service) || machine->is_failing)
         return;
     machine->is_failing = true;
+    machine->failed_epoch = machine->epoch;
     sim->report->met[MET_BROKER_FAILED]++;
     sim_say(sim, "broker %d has failed: %s", machine->number, service_failure(machine->service));
     sim_at(sim, EVENT_FAULT, machine->number, FAULT_FAILED, sim_below(sim, 2000000), 0);

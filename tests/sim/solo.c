@@ -122,13 +122,27 @@ static void late_arrived(struct solo *solo, int queue, uint64_t op)
                 solo->queues[i].ghosts.at[k].op = op;
 }
 
+static size_t count_unanswered(const struct solo *solo)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < solo->publishes_count; i++)
+        count += !solo->publishes[i].is_answered;
+    return count;
+}
+
+/* Is it the number of messages that are left? Some may have been refused, and that not be told yet. */
+static bool is_count(const struct solo *solo, uint32_t count, uint32_t least, uint32_t most)
+{
+    return count <= most && count + count_unanswered(solo) >= least;
+}
+
 static void counted(struct solo *solo, const struct call *of, uint32_t count)
 {
     if (of->queue < 0) { /* an error is due */
         sim_fail(sim_of(solo), "s%d: what should be refused is done", solo->client->number);
         return;
     }
-    if (count < of->least || count > of->most)
+    if (!is_count(solo, count, of->least, of->most))
         sim_fail(sim_of(solo), "s%d.q%d: %u messages are counted, and there are %u to %u",
                  solo->client->number, of->queue, count, of->least, of->most);
     if (count == of->most && solo->queues[of->queue].exists && solo->survey == SURVEY_NOT)
@@ -147,7 +161,7 @@ static void got(struct sim_channel *channel, const struct call *of, const union 
     if (is_empty != of->is_empty)
         sim_fail(sim_of(solo), "s%d.q%d: get %s a message", solo->client->number, of->queue,
                  is_empty ? "does not find" : "finds");
-    if (!is_empty && method->basic_get_ok.message_count != of->most)
+    if (!is_empty && !is_count(solo, method->basic_get_ok.message_count, of->least, of->most))
         sim_fail(sim_of(solo), "s%d.q%d: get says that %u messages are left, and it is %u",
                  solo->client->number, of->queue, method->basic_get_ok.message_count, of->most);
 }
@@ -201,6 +215,14 @@ void solo_replied(struct sim_channel *channel, const struct expected *expected,
     }
 }
 
+/* What was asked after something that was refused need not count it. */
+static void may_count_less(struct solo *solo, int queue)
+{
+    for (int i = 0; i < solo->calls_count; i++)
+        if (solo->calls[i].queue == queue && solo->calls[i].least)
+            solo->calls[i].least--;
+}
+
 /* The broker does not take it, or cannot say. */
 static void refused(struct solo *solo, const struct own_publish *publish)
 {
@@ -209,8 +231,10 @@ static void refused(struct solo *solo, const struct own_publish *publish)
         take_return(solo, publish->id);
     for (int i = 0; i < QUEUES_OF_ONE; i++)
         for (size_t k = 0; k < solo->queues[i].ready.count; k++)
-            if (solo->queues[i].ready.at[k].op == op)
+            if (solo->queues[i].ready.at[k].op == op) {
                 solo->queues[i].ready.at[k].is_doubtful = true;
+                may_count_less(solo, i);
+            }
     solo->is_known = false;
 }
 
@@ -303,14 +327,6 @@ void solo_content(struct sim_channel *channel)
 }
 
 /* ---- the next step ---- */
-
-static size_t count_unanswered(const struct solo *solo)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < solo->publishes_count; i++)
-        count += !solo->publishes[i].is_answered;
-    return count;
-}
 
 static bool is_waiting(const struct sim_channel *channel)
 {

@@ -170,7 +170,7 @@ static bool op_get(struct sim_channel *channel)
     if (next->is_empty)
         return true;
     next->got = entries_take(&own->ready, 0);
-    next->most = (uint32_t)own->ready.count;
+    next->least = next->most = (uint32_t)own->ready.count;
     next->tag = ++solo->tag_last;
     if (no_ack)
         solo_add_seen_ghost(own, next->got, solo->op);

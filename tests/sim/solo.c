@@ -77,7 +77,7 @@ static void delivered(struct sim_channel *channel, const struct letter *letter)
     sim_of(solo)->report->met[MET_SOLO_DELIVERED]++;
 }
 
-/* One that is to be returned is not any more. It is the first, but where there is no room for some. */
+/* One that is to be returned is not any more: the first, but where there is no room for some. */
 static void take_return(struct solo *solo, uint64_t id)
 {
     int at = 0;

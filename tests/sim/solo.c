@@ -130,7 +130,7 @@ static size_t count_unanswered(const struct solo *solo)
     return count;
 }
 
-/* Is it the number of messages that are left? Some may have been refused, and that not be told yet. */
+/* Is it how many messages are left? Some may have been refused, and that not be told yet. */
 static bool is_count(const struct solo *solo, uint32_t count, uint32_t least, uint32_t most)
 {
     return count <= most && count + count_unanswered(solo) >= least;

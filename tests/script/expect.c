@@ -37,11 +37,12 @@ static ssize_t find_frame(const struct run *run, const struct client *client, ui
                           struct frame *frame)
 {
     ssize_t size;
-    size_t at = 0;
-    while ((size = frame_read(client->in.data + at, client->in.size - at, 0, frame)) > 0 &&
-           may_come_later(run, frame, channel))
-        at += (size_t)size;
-    return size;
+    for (size_t at = 0; at < client->in.size; at += (size_t)size) {
+        size = frame_read(client->in.data + at, client->in.size - at, 0, frame);
+        if (size <= 0 || !may_come_later(run, frame, channel))
+            return size;
+    }
+    return 0;
 }
 
 /* The next frame, of that type; it stays in the buffer. False: there is another, or none. */

@@ -505,10 +505,7 @@ enum index_result index_take(struct index *index, bool settle, struct taken *tak
                             .delivery_count = entry->delivery_count,
                             .redelivered = sequence < index->taken_high &&
                                            !planted(PLANTED_REDELIVERED_FORGOTTEN)};
-    bit_clear(chunk->ready_bits, slot);
-    chunk->ready--;
-    index->ready--;
-    index->ready_bytes -= entry->body_size;
+    index_unready(index, chunk, slot, entry->body_size);
     index->cursor = sequence + 1;
     index->used_ms = index->store->now_ms;
     if (sequence >= index->taken_high)
@@ -532,11 +529,8 @@ bool index_take_head(struct index *index, uint64_t *sequence)
                                     : take_share(&chunk->ready_bytes, chunk->ready);
     if (!chunk->entries)
         chunk->taken_bytes += bytes;
-    bit_clear(chunk->ready_bits, slot);
-    chunk->ready--;
-    index->ready--;
+    index_unready(index, chunk, slot, bytes);
     index->taken++;
-    index->ready_bytes -= bytes;
     *sequence = chunk->base + slot;
     index->cursor = *sequence + 1;
     return true;
@@ -827,10 +821,8 @@ static void replay_unready(struct index *index, struct chunk *chunk, uint32_t sl
     const struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;
     if (!bit_get(chunk->ready_bits, slot))
         return;
-    index->ready_bytes -= entry ? entry->body_size : take_share(&chunk->ready_bytes, chunk->ready);
-    bit_clear(chunk->ready_bits, slot);
-    chunk->ready--;
-    index->ready--;
+    uint64_t bytes = entry ? entry->body_size : take_share(&chunk->ready_bytes, chunk->ready);
+    index_unready(index, chunk, slot, bytes);
 }
 
 static void replay_settle_slot(struct index *index, struct chunk *chunk, uint32_t slot)

@@ -47,6 +47,15 @@ void chunk_changed(struct store *store, struct chunk *chunk);
 void entry_changed(struct store *store, struct chunk *chunk);
 /* The entries of a cold chunk came into memory: its queue's bytes are exact again, as far as it goes. */
 void chunk_weighed(struct chunk *chunk);
+/* A ready message of a chunk of the index, with a body of so many bytes, is not ready any more. */
+static inline void index_unready(struct index *index, struct chunk *chunk, uint32_t slot,
+                                 uint64_t bytes)
+{
+    bit_clear(chunk->ready_bits, slot);
+    chunk->ready--;
+    index->ready--;
+    index->ready_bytes -= bytes;
+}
 enum { MESSAGE_ABOUT = 128 }; /* memory of a message beside its body */
 
 /* What a live entry holds is given back; its bits are the caller's business. */

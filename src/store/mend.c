@@ -175,9 +175,7 @@ static void lose(struct chunk *chunk, uint32_t slot)
         .flags = (uint8_t)(ENTRY_DAMAGED | (is_recorded(chunk, slot) ? ENTRY_RECORDED : 0))};
     if (!bit_get(chunk->ready_bits, slot))
         return;
-    bit_clear(chunk->ready_bits, slot);
-    chunk->ready--;
-    chunk->index->ready--;
+    index_unready(chunk->index, chunk, slot, 0); /* chunk_weighed counts its bytes */
 }
 
 /* Takes in what was found; returns how many of the live messages were not. */

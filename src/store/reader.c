@@ -171,12 +171,8 @@ static void set_aside(struct index *index, struct chunk *chunk, const struct rea
     uint32_t slot = chunk_slot(chunk, item->sequence);
     struct entry *entry = &chunk->entries[slot];
     entry->flags |= ENTRY_DAMAGED;
-    if (bit_get(chunk->ready_bits, slot)) {
-        bit_clear(chunk->ready_bits, slot);
-        chunk->ready--;
-        index->ready--;
-        index->ready_bytes -= entry->body_size;
-    }
+    if (bit_get(chunk->ready_bits, slot))
+        index_unready(index, chunk, slot, entry->body_size);
     entry_changed(store, chunk);
     store->stats.damaged++;
     char name[32];

@@ -374,9 +374,7 @@ bool chunk_thaw(struct store *store, struct chunk *chunk, struct bytes blob)
             drop_entry(store, chunk, &entries[slot]);
         } else if (entries[slot].flags & ENTRY_DAMAGED && bit_get(chunk->ready_bits, slot)) {
             /* It came back while nothing was known of it but its bits. */
-            bit_clear(chunk->ready_bits, slot);
-            chunk->ready--;
-            chunk->index->ready--;
+            index_unready(chunk->index, chunk, slot, 0); /* chunk_weighed counts its bytes */
         }
     }
     mem_free(present);

@@ -247,10 +247,13 @@ static enum progress check_next(struct transaction *tx, struct error *error)
     return PROGRESS_DONE;
 }
 
-/* Where nothing was published, what was delivered gives its room back. */
+/* Where nothing was published, what was delivered gives its room back; and what leaves no record needs
+ * none, as when it is published alone. */
 static enum store_room room_for(const struct transaction *tx)
 {
     struct store *store = tx->server->broker->store;
+    if (!tx->record)
+        return STORE_ROOM_NOW;
     return tx->message_count ? store_room(store, tx->record) : store_room_ending(store, tx->record);
 }
 
@@ -569,8 +572,7 @@ enum handled transaction_commit(struct channel *channel, struct error *error)
     tx->stage = STAGE_CHECKING;
     tx->at = 0;
     tx->record = tx->steps = 0;
-    bool is_empty = !tx->message_count && !tx->delivery_count; /* and needs no room */
-    enum progress progress = is_empty ? PROGRESS_DONE : commit(tx, error);
+    enum progress progress = commit(tx, error);
     if (progress == PROGRESS_FAILED)
         return HANDLED_FAILED;
     if (progress == PROGRESS_DONE)

@@ -6,11 +6,11 @@ With TLS_CA in the environment, a file of certificates to trust, they speak TLS.
 import itertools
 import os
 import ssl
-import time
 
 import pika
 
-PATIENCE = 60
+from tap import eventually
+
 NUMBERS = itertools.count(1)
 
 
@@ -69,16 +69,6 @@ def exchange(t, ch, kind="direct", **options):
     ch.exchange_declare(x, kind, **options)
     t.cleanup(drop_exchange, t, x)
     return x
-
-
-def eventually(function, seconds=PATIENCE):
-    """The first true value that the function returns, or its last one."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = function()
-        if value or time.monotonic() > deadline:
-            return value
-        time.sleep(0.01)
 
 
 def get(ch, queue, auto_ack=True, seconds=5):

@@ -7,15 +7,13 @@ import itertools
 import os
 import sys
 import threading
-import time
 
-from tap import check, equal
+from tap import PATIENCE, check, equal, eventually
 
 HOST = "127.0.0.1"
 PORT = int(os.environ["AMQP_PORT"])
 TLS_PORT = int(os.environ["AMQP_TLS_PORT"])
 CA = os.environ["AMQP_CA"]
-PATIENCE = 60
 NUMBERS = itertools.count(1)
 
 
@@ -26,16 +24,6 @@ def uri():
 def name():
     """A name that nothing on this broker has yet."""
     return "interop.%d" % next(NUMBERS)
-
-
-def eventually(function, seconds=PATIENCE):
-    """The first true value that the function returns, or its last one."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = function()
-        if value or time.monotonic() > deadline:
-            return value
-        time.sleep(0.01)
 
 
 def in_thread(function, *arguments):

@@ -16,10 +16,21 @@ the expectations marked with an older answer accept that answer.
 import argparse
 import signal
 import sys
+import time
 import traceback
 
 CASES = []
 PATIENCE = 60
+
+
+def eventually(function, seconds=PATIENCE):
+    """The first true value that the function returns, or its last one."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = function()
+        if value or time.monotonic() > deadline:
+            return value
+        time.sleep(0.01)
 
 
 class Skip(Exception):

@@ -37,12 +37,6 @@ const bodies = async (ch, queue, count) => {
   return got
 }
 
-const refused = async (promise, code, text) => {
-  const error = await h.failure(promise)
-  assert.equal(error.code, code)
-  assert.ok(error.message.includes(text), error.message)
-}
-
 const scenarios = {
   async login () {
     const connection = await connect()
@@ -182,9 +176,9 @@ const scenarios = {
     const [owner, connection] = [await connect(), await connect()]
     const q = await ownQueue(await channel(owner))
     assert.ok(q.startsWith('amq.gen-'), q)
-    await refused((await channel(connection)).checkQueue(q), 405, 'RESOURCE_LOCKED')
+    await h.refused((await channel(connection)).checkQueue(q), 405, 'RESOURCE_LOCKED')
     await owner.close()
-    await refused((await channel(connection)).checkQueue(q), 404, h.notFound(q))
+    await h.refused((await channel(connection)).checkQueue(q), 404, h.notFound(q))
   },
 
   async 'cancel-notify' () {
@@ -200,10 +194,10 @@ const scenarios = {
   async 'channel-error' () {
     const connection = await connect()
     const missing = h.name()
-    await refused((await channel(connection)).checkQueue(missing), 404, h.notFound(missing))
+    await h.refused((await channel(connection)).checkQueue(missing), 404, h.notFound(missing))
     const ch = await channel(connection)
     await ch.assertExchange(missing, 'direct', { durable: false })
-    await refused(ch.assertExchange(missing, 'fanout', { durable: false }), 406,
+    await h.refused(ch.assertExchange(missing, 'fanout', { durable: false }), 406,
       h.inequivalent(missing))
     const again = await channel(connection)
     await again.deleteExchange(missing)

@@ -47,6 +47,13 @@ exports.failure = async (promise) => {
   throw new Error('it did not fail')
 }
 
+// The promise fails with that code, and with that in its text.
+exports.refused = async (promise, code, text) => {
+  const error = await exports.failure(promise)
+  assert.equal(error.code, code)
+  assert.ok(error.message.includes(text), error.message)
+}
+
 // The headers of a message that was published to that queue by name, and rejected once.
 exports.checkDeath = (headers, queue) => {
   const [{ time, ...death }, ...more] = headers['x-death']

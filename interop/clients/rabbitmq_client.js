@@ -42,12 +42,6 @@ const bodies = async (ch, queue, count) => {
 const consume = (ch, queue, seen, options) =>
   ch.basicConsume({ queue, ...options }, (message) => seen.push(message))
 
-const refused = async (promise, code, text) => {
-  const error = await h.failure(promise)
-  assert.equal(error.code, code)
-  assert.ok(error.message.includes(text), error.message)
-}
-
 const scenarios = {
   async login () {
     const connection = await connect()
@@ -209,10 +203,10 @@ const scenarios = {
     assert.ok(q.startsWith('amq.gen-'), q)
     const passive = async () =>
       (await channel(connection)).queueDeclare({ queue: q, passive: true })
-    await refused(passive(), 'RESOURCE_LOCKED', q)
+    await h.refused(passive(), 'RESOURCE_LOCKED', q)
     await mine.close()
     await owner.close()
-    await refused(passive(), 'NOT_FOUND', h.notFound(q))
+    await h.refused(passive(), 'NOT_FOUND', h.notFound(q))
   },
 
   async 'cancel-notify' () {
@@ -228,11 +222,11 @@ const scenarios = {
   async 'channel-error' () {
     const connection = await connect()
     const missing = h.name()
-    await refused((await channel(connection)).queueDeclare({ queue: missing, passive: true }),
+    await h.refused((await channel(connection)).queueDeclare({ queue: missing, passive: true }),
       'NOT_FOUND', h.notFound(missing))
     const ch = await channel(connection)
     await ch.exchangeDeclare({ exchange: missing, type: 'direct', durable: false })
-    await refused(ch.exchangeDeclare({ exchange: missing, type: 'fanout', durable: false }),
+    await h.refused(ch.exchangeDeclare({ exchange: missing, type: 'fanout', durable: false }),
       'PRECONDITION_FAILED', h.inequivalent(missing))
     const again = await channel(connection)
     await again.exchangeDelete({ exchange: missing })

@@ -536,6 +536,35 @@ TEST(large_batch)
     end(&bench);
 }
 
+/* The pages of one are touched once, not for each. */
+TEST(large_batch_after_another)
+{
+    enum { COUNT = 500 };
+    struct bench bench;
+    begin(&bench);
+    bench.options.batch_large_bytes = 1000;
+    bench.options.segment_bytes = 1 << 20;
+    open_store(&bench);
+    struct journal *journal = &bench.store->journal;
+    for (int i = 0; i < COUNT; i++)
+        publish(&bench, 10);
+    store_want(bench.store, store_ticket(bench.store));
+    turns(&bench, 200, 1);
+    const struct batch *spare = journal->spare;
+    ok(!journal->sealing && spare && spare->count == 0, "what it was filled in is kept, empty");
+    ok(spare && spare->capacity >= COUNT, "with its memory");
+    for (int i = 0; i < COUNT; i++)
+        publish(&bench, 10);
+    store_want(bench.store, store_ticket(bench.store));
+    turn(&bench, 1);
+    ok(journal->sealing && journal->filling == spare, "the next one is filled there");
+    turns(&bench, 200, 1);
+    ok(journal->spare, "and again one is kept");
+    turns(&bench, 3, 1000);
+    ok(!journal->spare, "until none was needed for a second");
+    end(&bench);
+}
+
 /* A disk that is full for a while, and a store that is given up with such a batch on its way. */
 TEST(large_batch_has_to_wait)
 {
@@ -1257,6 +1286,7 @@ int main(void)
     RUN(one_message_in_many_queues_stays);
     RUN(memory_of_a_batch_is_given_back);
     RUN(large_batch);
+    RUN(large_batch_after_another);
     RUN(large_batch_has_to_wait);
     RUN(mark_steps);
     RUN(numbers_far_apart);

@@ -105,13 +105,14 @@ static void returned(struct sim_channel *channel, const struct letter *letter)
 
 /* ---- answers ---- */
 
-/* All dead letters are where they should be. */
+/* All dead letters that were due by then are where they should be. */
 static void late_arrived(struct solo *solo, int queue, uint64_t op)
 {
     struct entries *ready = &solo->queues[queue].ready;
     for (size_t i = 0; i < ready->count; i++) {
-        if (ready->at[i].is_late)
-            ready->at[i].op = op;
+        if (!ready->at[i].is_late || ready->at[i].op > op)
+            continue;
+        ready->at[i].op = op;
         ready->at[i].is_late = false;
     }
     if (solo_has_late(solo))

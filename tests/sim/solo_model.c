@@ -452,7 +452,9 @@ bool solo_may_be_first(const struct entries *ready, size_t at)
     const struct entry *entry = &ready->at[at];
     for (size_t i = 0; i < at; i++) {
         const struct entry *before = &ready->at[i];
-        if (before->step != entry->step || before->died_in == entry->died_in)
+        /* It had to be read first. */
+        bool was_late = before->deaths && (before->is_late || before->op > entry->op);
+        if (!was_late && (before->step != entry->step || before->died_in == entry->died_in))
             return false;
     }
     return true;

@@ -250,7 +250,7 @@ static struct message *letter_of(const struct funeral *funeral, const struct que
         message_copy(broker->pool, funeral->message, exchange_name(funeral->exchange), set->keys[0],
                      buffer_bytes(&properties));
     message->flags |= MESSAGE_DEAD_LETTERED;
-    message->expires_ms = 0;
+    message->ttl_ms = MESSAGE_NO_TTL;
     buffer_free(&properties);
     return message;
 }

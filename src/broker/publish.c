@@ -72,7 +72,7 @@ struct message *message_copy(struct message_pool *pool, const struct message *me
         message_fill(copy, message_body(message));
     copy->flags = message->flags;
     copy->priority = message->priority;
-    copy->expires_ms = message->expires_ms;
+    copy->ttl_ms = message->ttl_ms;
     return copy;
 }
 

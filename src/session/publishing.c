@@ -53,7 +53,7 @@ static bool check_expiration(struct channel *channel, struct bytes text, struct 
     if (!read_expiration(text, &value, fault, sizeof(fault)))
         return error_set(error, REPLY_PRECONDITION_FAILED, "invalid expiration '%.*s': %s",
                          BYTES_ARG(text), fault);
-    channel->content.message->expires_ms = channel_broker(channel)->clock_ms + value;
+    channel->content.message->ttl_ms = value;
     return true;
 }
 

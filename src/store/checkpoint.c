@@ -12,7 +12,8 @@
  *   "C"                      the header: see put_header and image_seal
  *   "Q" queue                next sequence number, delivered mark
  *   "D" queue, base          a chunk: key of its blob, slots, live messages, their bits unless all live,
- *                            bytes of their bodies
+ *                            bytes of their bodies; if some have a time at which they end, 1 + the
+ *                            second before which none does
  *   "K" key                  a blob (chunk.c)
  *   "T" key                  a blob of a queue that does not survive: deleted at start
  *   "S" segment              entries and bytes that are needed of it, its size, its last batch
@@ -177,6 +178,8 @@ static void put_chunk(struct store *store, struct buffer *batch, struct chunk *c
         for (size_t i = 0; i < words && count != chunk->slots; i++)
             buffer_add_u64(&value, kept[i]);
         buffer_add_u64(&value, kept_bytes(chunk, kept, count));
+        if (chunk->due_s)
+            buffer_add_u32(&value, chunk->due_s);
         put(batch, key_of_chunk(chunk->queue_id, chunk->base), &value);
         chunk->is_named = true;
     } else {

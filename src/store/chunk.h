@@ -30,7 +30,7 @@ struct entry {
     };
     uint32_t size;         /* of the record, when not in memory */
     uint32_t destinations; /* of the record: it holds 1/destinations of its bytes */
-    uint64_t expires_ms;
+    uint64_t expires_ms; /* since 1970; 0: never */
     uint16_t delivery_count;
     uint8_t flags;
     uint8_t priority;
@@ -49,6 +49,7 @@ struct chunk {
     uint64_t
         batch; /* the newest with a record of one of these entries, or later; 0: none has one */
     uint32_t version; /* rises with every change of an entry */
+    uint32_t due_s;   /* 1 + the second before which none of its messages ends; 0: none has a time */
     struct entry *entries; /* NULL: cold */
     uint64_t *live_bits;
     uint64_t *ready_bits;
@@ -116,6 +117,14 @@ static inline uint32_t chunk_below(const struct chunk *chunk, uint64_t sequence,
 static inline uint32_t chunk_slot(const struct chunk *chunk, uint64_t sequence)
 {
     return sequence < chunk->base ? chunk->slots : chunk_below(chunk, sequence, chunk->slots);
+}
+
+/* No message in the chunk ends before; 0: none does at all. */
+static inline uint64_t chunk_due_ms(const struct chunk *chunk)
+{
+    if (chunk->due_s <= 1)
+        return chunk->due_s;
+    return ((uint64_t)chunk->due_s - 1) * 1000;
 }
 
 /* Where the record of a live entry's message lies, and how many destinations it has. */

@@ -176,6 +176,8 @@ static bool load_chunk(struct loading *loading, struct bytes key, struct bytes v
     struct index *index = idmap_find(&store->indexes, queue);
     if (index && count) {
         index_add_chunk(index, chunk);
+        chunk->due_s = cursor.at < cursor.end ? cursor_u32(&cursor) : 0;
+        index->has_times |= chunk->due_s > 0;
         index->ready += count;
         index->ready_bytes += chunk->ready_bytes;
     } else {

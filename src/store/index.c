@@ -150,6 +150,7 @@ static void chunk_emptied(struct index *index, struct chunk *chunk)
     blob_drop(store, chunk);
     chunk->base = index->next_sequence;
     chunk->slots = 0;
+    chunk->due_s = 0;
     chunk->is_stale = true;
 }
 
@@ -356,7 +357,29 @@ static struct chunk *chunk_for_push(struct index *index)
     return chunk;
 }
 
-uint64_t index_push(struct index *index, struct message *message, uint8_t flags)
+void chunk_note_time(struct chunk *chunk, uint64_t expires_ms)
+{
+    uint64_t due_s = expires_ms / 1000 + 1;
+    if (expires_ms == 0)
+        return;
+    if (due_s > UINT32_MAX)
+        due_s = UINT32_MAX;
+    if (chunk->due_s == 0 || due_s < chunk->due_s)
+        chunk->due_s = (uint32_t)due_s;
+    if (chunk->index)
+        chunk->index->has_times = true;
+}
+
+void chunk_note_times(struct chunk *chunk)
+{
+    chunk->due_s = 0;
+    for (uint32_t slot = bit_next(chunk->live_bits, 0, chunk->slots); slot < chunk->slots;
+         slot = bit_next(chunk->live_bits, slot + 1, chunk->slots))
+        chunk_note_time(chunk, chunk->entries[slot].expires_ms);
+}
+
+uint64_t index_push(struct index *index, struct message *message, uint64_t expires_ms,
+                    uint8_t flags)
 {
     struct store *store = index->store;
     struct chunk *chunk = chunk_for_push(index);
@@ -364,10 +387,12 @@ uint64_t index_push(struct index *index, struct message *message, uint8_t flags)
     struct entry *entry = &chunk->entries[slot];
     assert(slot < chunk->capacity && chunk->base + slot == index->next_sequence);
     *entry = (struct entry){.message = message_ref(message),
-                            .expires_ms = message->expires_ms,
+                            .expires_ms = expires_ms,
                             .flags = (uint8_t)(flags | ENTRY_MESSAGE),
                             .priority = message->priority,
                             .body_size = message->body_size};
+    if (expires_ms)
+        chunk_note_time(chunk, expires_ms);
     if (flags & ENTRY_RECORDED) {
         count_recorded(store, entry, true);
         chunk->batch = store->journal.filling->number;
@@ -534,6 +559,32 @@ bool index_take_head(struct index *index, uint64_t *sequence)
     *sequence = chunk->base + slot;
     index->cursor = *sequence + 1;
     return true;
+}
+
+/* ---- what has ended ---- */
+
+uint64_t index_head_ms(struct index *index)
+{
+    if (!index->has_times || index->ready == 0)
+        return 0;
+    uint32_t slot;
+    const struct chunk *chunk = find_ready(index, &slot);
+    index->cursor = chunk->base + slot;
+    return chunk->entries ? chunk->entries[slot].expires_ms : chunk_due_ms(chunk);
+}
+
+enum index_result index_expire(struct index *index, uint64_t clock_ms, uint64_t *sequence)
+{
+    uint64_t ends_ms = index_head_ms(index);
+    if (ends_ms == 0 || ends_ms > clock_ms)
+        return INDEX_EMPTY;
+    uint32_t slot;
+    struct chunk *chunk = find_ready(index, &slot);
+    if (!chunk->entries) {
+        chunk_want(index->store, chunk);
+        return wait_for(index);
+    }
+    return index_take_head(index, sequence) ? INDEX_OK : INDEX_EMPTY;
 }
 
 static struct chunk *taken_chunk(struct index *index, uint64_t sequence, uint32_t *slot)
@@ -726,15 +777,17 @@ static struct chunk *chunk_for_restore(struct index *index, uint64_t sequence, u
 
 /* A ready message by the place of its record; the counts are the caller's business. */
 static void put_recorded(struct store *store, struct chunk *chunk, uint32_t slot, struct place place,
-                         const struct message_payload *payload)
+                         const struct message_payload *payload, uint64_t expires_ms)
 {
     assert(chunk->entries && slot < chunk->capacity && place.segment);
+    uint64_t kept_ms = planted(PLANTED_REPLAYED_EXPIRY_LOST) ? 0 : expires_ms;
+    chunk_note_time(chunk, kept_ms);
     chunk->entries[slot] = (struct entry){
         .segment = place.segment,
         .offset = place.offset,
         .size = place.size,
         .destinations = payload->destinations,
-        .expires_ms = planted(PLANTED_REPLAYED_EXPIRY_LOST) ? 0 : payload->expires_ms,
+        .expires_ms = kept_ms,
         .priority = payload->priority,
         .body_size = (uint32_t)payload->body_size,
         .flags = ENTRY_RECORDED};
@@ -745,19 +798,19 @@ static void put_recorded(struct store *store, struct chunk *chunk, uint32_t slot
         bit_set(chunk->recorded_bits, slot);
 }
 
-void index_restore(struct index *index, uint64_t sequence, struct place place,
+void index_restore(struct index *index, const struct destination *destination, struct place place,
                    const struct message_payload *payload)
 {
     uint32_t slot;
-    assert(sequence >= index->next_sequence);
-    struct chunk *chunk = chunk_for_restore(index, sequence, &slot);
-    put_recorded(index->store, chunk, slot, place, payload);
+    assert(destination->sequence >= index->next_sequence);
+    struct chunk *chunk = chunk_for_restore(index, destination->sequence, &slot);
+    put_recorded(index->store, chunk, slot, place, payload, destination->expires_ms);
     chunk->slots = slot + 1;
     chunk->live++;
     chunk->ready++;
     index->ready++;
     index->ready_bytes += payload->body_size;
-    index->next_sequence = sequence + 1;
+    index->next_sequence = destination->sequence + 1;
     entry_changed(index->store, chunk);
     index_changed(index);
 }
@@ -792,9 +845,10 @@ static struct chunk *chunk_for_insert(struct index *index, uint64_t sequence)
     return chunk;
 }
 
-void index_insert(struct index *index, uint64_t sequence, struct place place,
+void index_insert(struct index *index, const struct destination *destination, struct place place,
                   const struct message_payload *payload)
 {
+    uint64_t sequence = destination->sequence;
     struct chunk *chunk = chunk_for_insert(index, sequence);
     uint32_t slot = (uint32_t)(sequence - chunk->base);
     assert(sequence >= chunk->base && sequence - chunk->base < chunk->capacity);
@@ -804,7 +858,7 @@ void index_insert(struct index *index, uint64_t sequence, struct place place,
         entry_release(index->store, chunk, &chunk->entries[slot]);
     }
     index->ready_bytes += payload->body_size;
-    put_recorded(index->store, chunk, slot, place, payload);
+    put_recorded(index->store, chunk, slot, place, payload, destination->expires_ms);
     chunk->slots = slot >= chunk->slots ? slot + 1 : chunk->slots;
     chunk->live += !is_there;
     chunk->ready += !is_there;

@@ -54,6 +54,7 @@ struct index {
     bool is_reading;     /* a read for it is under way */
     bool is_waiting;     /* answered INDEX_WAIT and was not woken since */
     bool is_dirty;       /* counters changed since the last checkpoint */
+    bool has_times;      /* some of its messages may have one at which they end */
     struct list dirty_link;
     struct list wait_link; /* waiting for its mark, or awake */
 };
@@ -78,6 +79,12 @@ enum index_result index_take(struct index *index, bool settle, struct taken *tak
 /* Takes the first ready message as it lies, without reading it: it is to end, not to be delivered. False:
  * none is ready. */
 bool index_take_head(struct index *index, uint64_t *sequence);
+/* When the first ready message ends, in ms since 1970; 0: never, or there is none. What is not in memory
+ * may end later than that. */
+uint64_t index_head_ms(struct index *index);
+/* Takes the first ready message if it has ended at `clock_ms`, as it is to be ended and not delivered:
+ * INDEX_EMPTY: it has not. */
+enum index_result index_expire(struct index *index, uint64_t clock_ms, uint64_t *sequence);
 /* Puts a taken message back to its old place. */
 void index_return(struct index *index, uint64_t sequence);
 /* The same, and it counts as once more that it came back, unless its entry is out of memory. A

@@ -20,14 +20,19 @@ struct index *index_new(struct store *store, uint64_t id);
  * are cold wait among the dead until their blob was read. */
 void index_drop(struct index *index);
 void index_forget(struct index *index);
-/* A message at the end. */
-uint64_t index_push(struct index *index, struct message *message, uint8_t flags);
+/* A message at the end, which ends at `expires_ms`; 0: never. */
+uint64_t index_push(struct index *index, struct message *message, uint64_t expires_ms,
+                    uint8_t flags);
 /* The same in recovery, by place and with a given sequence number. */
-void index_restore(struct index *index, uint64_t sequence, struct place place,
+void index_restore(struct index *index, const struct destination *destination, struct place place,
                    const struct message_payload *payload);
 /* The same in any order; one that is there gets the new place. */
-void index_insert(struct index *index, uint64_t sequence, struct place place,
+void index_insert(struct index *index, const struct destination *destination, struct place place,
                   const struct message_payload *payload);
+/* The chunk has a message that ends then; 0: never. */
+void chunk_note_time(struct chunk *chunk, uint64_t expires_ms);
+/* The same for all live messages of a chunk in memory, and no others. */
+void chunk_note_times(struct chunk *chunk);
 /* Settles in recovery. */
 void index_replay_settle(struct index *index, uint64_t first, uint64_t count);
 struct chunk *index_chunk(struct index *index, uint64_t sequence);

@@ -64,7 +64,7 @@ static void note_record(struct mend_job *job, const struct record *record)
                                              .offset = record->place.offset,
                                              .size = record->place.size,
                                              .destinations = payload.destinations,
-                                             .expires_ms = payload.expires_ms,
+                                             .expires_ms = destination.expires_ms,
                                              .priority = payload.priority,
                                              .body_size = (uint32_t)payload.body_size,
                                              .flags = record->type == RECORD_PAGED
@@ -199,6 +199,7 @@ static uint32_t take_in(struct store *store, struct mend_want *want, bool is_exa
             segment_hold(&store->journal, entry_place(entry), entry->destinations,
                          entry->flags & ENTRY_RECORDED);
         }
+        chunk_note_time(chunk, entry->expires_ms);
     }
     chunk_weighed(chunk);
     return lost;

@@ -29,7 +29,7 @@ static struct message *message_bare(struct message_pool *pool, size_t exchange_s
     message->exchange_size = (uint8_t)exchange_size;
     message->routing_key_size = (uint8_t)routing_key_size;
     message->flags = message->priority = 0;
-    message->expires_ms = 0;
+    message->ttl_ms = MESSAGE_NO_TTL;
     message->batch = 0;
     message->segment = message->offset = 0;
     message->destinations = message->pending_live = message->body_filled = 0;

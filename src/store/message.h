@@ -12,7 +12,10 @@
 enum message_flag {
     MESSAGE_PERSISTENT = 1, /* delivery_mode 2 */
     MESSAGE_DEAD_LETTERED = 2, /* its x-death header is the broker's own */
+    MESSAGE_TIMED = 4, /* the store's: its record has a time for each of its queues */
 };
+
+#define MESSAGE_NO_TTL UINT64_MAX
 
 /* Where a record lies in the journal. Segment 0 is no place. */
 struct place {
@@ -35,7 +38,7 @@ struct message {
     uint8_t routing_key_size;
     uint8_t flags;
     uint8_t priority;
-    uint64_t expires_ms; /* wall clock; 0: never */
+    uint64_t ttl_ms; /* its expiration, from when it comes into a queue; MESSAGE_NO_TTL: none */
     /* The store's: */
     uint64_t batch;        /* number of the batch its record is in; 0: none */
     uint32_t segment;      /* where the record lies, once its batch was sealed: message_place */

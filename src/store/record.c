@@ -232,14 +232,27 @@ bool batch_contents_check(struct bytes batch, const struct batch_header *header)
     return contents == header->contents || planted(PLANTED_NO_CHECKSUM);
 }
 
-void message_payload_start(struct buffer *out, const struct message *message,
+/* Does it end at different times in its queues? */
+static bool has_times(const struct destination *destinations, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++)
+        if (destinations[i].expires_ms != destinations[0].expires_ms)
+            return true;
+    return false;
+}
+
+void message_payload_start(struct buffer *out, struct message *message,
                            const struct destination *destinations, uint32_t count)
 {
-    size_t size = MESSAGE_PAYLOAD_FIXED + (size_t)count * DESTINATION_SIZE;
+    bool is_timed = has_times(destinations, count);
+    message->flags &= (uint8_t)~MESSAGE_TIMED;
+    message->flags |= is_timed ? MESSAGE_TIMED : 0;
+    size_t step = destination_size(message->flags);
+    size_t size = MESSAGE_PAYLOAD_FIXED + count * step;
     uint8_t *at = buffer_room(out, size);
     at[0] = message->flags;
     at[1] = message->priority;
-    put64(at + 2, message->expires_ms);
+    put64(at + 2, is_timed ? 0 : destinations[0].expires_ms);
     put32(at + 10, count);
     at[14] = message->exchange_size;
     at[15] = message->routing_key_size;
@@ -247,9 +260,12 @@ void message_payload_start(struct buffer *out, const struct message *message,
     put32(at + 18, message->properties_size);
     put32(at + 22, message->body_size);
     put32(at + 26, 0);
-    for (uint32_t i = 0; i < count; i++) {
-        put64(at + MESSAGE_PAYLOAD_FIXED + i * DESTINATION_SIZE, destinations[i].queue);
-        put64(at + MESSAGE_PAYLOAD_FIXED + i * DESTINATION_SIZE + 8, destinations[i].sequence);
+    uint8_t *to = at + MESSAGE_PAYLOAD_FIXED;
+    for (uint32_t i = 0; i < count; i++, to += step) {
+        put64(to, destinations[i].queue);
+        put64(to + 8, destinations[i].sequence);
+        if (is_timed)
+            put64(to + 16, destinations[i].expires_ms);
     }
     buffer_added(out, size);
 }
@@ -267,7 +283,7 @@ bool message_payload_read(struct bytes payload, struct message_payload *out)
     out->routing_key_size = at[15];
     out->properties_size = get32(at + 18);
     out->body_size = get32(at + 22);
-    uint64_t start = MESSAGE_PAYLOAD_FIXED + (uint64_t)out->destinations * DESTINATION_SIZE;
+    uint64_t start = MESSAGE_PAYLOAD_FIXED + (uint64_t)out->destinations * destination_size(out->flags);
     uint64_t size = start + out->exchange_size + out->routing_key_size + out->properties_size +
                     out->body_size;
     if (size != payload.size || out->destinations == 0)
@@ -279,8 +295,10 @@ bool message_payload_read(struct bytes payload, struct message_payload *out)
 
 struct destination message_payload_destination(const struct message_payload *payload, uint32_t at)
 {
-    const uint8_t *from = payload->destination + (size_t)at * DESTINATION_SIZE;
-    return (struct destination){get64(from), get64(from + 8)};
+    const uint8_t *from = payload->destination + at * destination_size(payload->flags);
+    bool is_timed = payload->flags & MESSAGE_TIMED;
+    return (struct destination){get64(from), get64(from + 8),
+                                is_timed ? get64(from + 16) : payload->expires_ms};
 }
 
 struct message *message_from_payload(struct message_pool *pool,
@@ -291,6 +309,5 @@ struct message *message_from_payload(struct message_pool *pool,
                           payload->properties_size, payload->body_size, payload->data);
     message->flags = payload->flags;
     message->priority = payload->priority;
-    message->expires_ms = payload->expires_ms;
     return message;
 }

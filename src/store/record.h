@@ -80,16 +80,23 @@ bool batch_contents_check(struct bytes batch, const struct batch_header *header)
 struct destination {
     uint64_t queue;
     uint64_t sequence;
+    uint64_t expires_ms; /* when it ends there, ms since 1970; 0: never */
 };
 
-enum { MESSAGE_PAYLOAD_FIXED = 30, DESTINATION_SIZE = 16 };
+enum { MESSAGE_PAYLOAD_FIXED = 30, DESTINATION_SIZE = 16, DESTINATION_TIMED_SIZE = 24 };
 
-/* The part of a message record's payload before the names: fixed fields and destinations. */
-void message_payload_start(struct buffer *out, const struct message *message,
+static inline size_t destination_size(uint8_t message_flags)
+{
+    return message_flags & MESSAGE_TIMED ? DESTINATION_TIMED_SIZE : DESTINATION_SIZE;
+}
+
+/* The part of a message record's payload before the names: fixed fields and destinations. One time for
+ * all of them lies among the fixed fields; else the message is marked as MESSAGE_TIMED. */
+void message_payload_start(struct buffer *out, struct message *message,
                            const struct destination *destinations, uint32_t count);
 static inline size_t message_payload_size(const struct message *message, uint32_t destinations)
 {
-    return MESSAGE_PAYLOAD_FIXED + (size_t)destinations * DESTINATION_SIZE +
+    return MESSAGE_PAYLOAD_FIXED + destinations * destination_size(message->flags) +
            message_data_size(message);
 }
 
@@ -110,7 +117,7 @@ static inline struct place message_place(const struct message *message)
 
 struct message_payload {
     uint8_t flags, priority;
-    uint64_t expires_ms;
+    uint64_t expires_ms; /* unless each destination has its own */
     uint32_t destinations;
     const uint8_t *destination; /* the first */
     uint8_t exchange_size, routing_key_size;

@@ -302,7 +302,7 @@ static const char *apply_message(struct store *store, const struct record *recor
             return "a message for an unknown queue";
         if (destination.sequence < index->next_sequence || destination.sequence > sequence_max)
             return "a message out of order";
-        index_restore(index, destination.sequence, record->place, &payload);
+        index_restore(index, &destination, record->place, &payload);
     }
     return NULL;
 }

@@ -255,7 +255,7 @@ static void take_message(struct salvager *s, const struct record *record)
             continue;
         bool is_there = index_entry(index, destination.sequence, &chunk) != NULL;
         if (is_there || is_live(s, destination, record->place))
-            index_insert(index, destination.sequence, record->place, &payload);
+            index_insert(index, &destination, record->place, &payload);
     }
 }
 

@@ -75,6 +75,8 @@ void chunk_cool(struct store *store, struct chunk *chunk)
     list_remove(&chunk->cache_link);
     if (chunk->index)
         chunk_weigh(chunk, &chunk->ready_bytes, &chunk->taken_bytes);
+    if (chunk->due_s)
+        chunk_note_times(chunk);
     entries_free(&store->memory.slab, chunk->entries, chunk->capacity);
     chunk->entries = NULL;
 }
@@ -370,6 +372,7 @@ bool chunk_thaw(struct store *store, struct chunk *chunk, struct bytes blob)
             entries[slot].flags &= (uint8_t)~ENTRY_DAMAGED;
             chunk->is_stale = true;
         }
+        chunk_note_time(chunk, entries[slot].expires_ms);
         if (!bit_get(chunk->live_bits, slot)) {
             drop_entry(store, chunk, &entries[slot]);
         } else if (entries[slot].flags & ENTRY_DAMAGED && bit_get(chunk->ready_bits, slot)) {
@@ -459,7 +462,7 @@ static bool share_record(struct store *store, const struct message *message)
 static bool page_out(struct store *store, struct chunk *chunk, uint32_t slot)
 {
     struct entry *entry = &chunk->entries[slot];
-    struct destination destination = {chunk->queue_id, chunk->base + slot};
+    struct destination destination = {chunk->queue_id, chunk->base + slot, entry->expires_ms};
     assert(!(entry->flags & (ENTRY_RECORDED | ENTRY_PAGED)));
     /* Its record has no place yet. */
     if (entry->message->batch == store->journal.filling->number ||

@@ -591,7 +591,7 @@ uint64_t store_room_max(const struct store *store)
 
 uint64_t store_message_bytes(const struct message *message, size_t queues)
 {
-    return RECORD_HEADER + MESSAGE_PAYLOAD_FIXED + (uint64_t)queues * DESTINATION_SIZE +
+    return RECORD_HEADER + MESSAGE_PAYLOAD_FIXED + (uint64_t)queues * DESTINATION_TIMED_SIZE +
            message_data_size(message);
 }
 
@@ -748,21 +748,23 @@ void store_drop_orphans(struct store *store)
     }
 }
 
-bool store_publish(struct store *store, struct message *message, struct index *const *queues,
-                   size_t count)
+bool store_publish_timed(struct store *store, struct message *message, struct index *const *queues,
+                         const uint64_t *times, size_t count)
 {
     if (!(message->flags & MESSAGE_PERSISTENT)) {
         for (size_t i = 0; i < count; i++)
-            index_push(queues[i], message, 0);
+            index_push(queues[i], message, times ? times[i] : 0, 0);
         return false;
     }
     struct destination *kept = store_scratch(store, count);
     uint32_t kept_count = 0;
     for (size_t i = 0; i < count; i++) {
         bool survives = !(queues[i]->id & STORE_ID_TRANSIENT);
-        uint64_t sequence = index_push(queues[i], message, survives ? ENTRY_RECORDED : 0);
+        uint64_t expires_ms = times ? times[i] : 0;
+        uint64_t sequence =
+            index_push(queues[i], message, expires_ms, survives ? ENTRY_RECORDED : 0);
         if (survives)
-            kept[kept_count++] = (struct destination){queues[i]->id, sequence};
+            kept[kept_count++] = (struct destination){queues[i]->id, sequence, expires_ms};
     }
     if (kept_count)
         batch_add_message(&store->journal, RECORD_MESSAGE, message, kept, kept_count);

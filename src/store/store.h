@@ -184,8 +184,18 @@ void store_drop_orphans(struct store *store);
  * when it is persistent and at least one of the queues survives. The store takes references of its
  * own. Returns whether a record was made, that is, whether a confirm has to wait for
  * store_ticket(). */
-bool store_publish(struct store *store, struct message *message, struct index *const *queues,
-                   size_t count);
+static inline bool store_publish(struct store *store, struct message *message,
+                                 struct index *const *queues, size_t count);
+/* The same for a message that ends: times[i] is when it does in queues[i], in ms since 1970, 0: never.
+ * They are on record with it, and nothing here looks at a clock: index_expire. */
+bool store_publish_timed(struct store *store, struct message *message, struct index *const *queues,
+                         const uint64_t *times, size_t count);
+
+static inline bool store_publish(struct store *store, struct message *message,
+                                 struct index *const *queues, size_t count)
+{
+    return store_publish_timed(store, message, queues, NULL, count);
+}
 
 /* What a store holds and whether it is sound, printed to `out`, without writing anything. Returns 0
  * when it is sound, 1 when it is damaged, 2 when it cannot be read. */

@@ -29,6 +29,7 @@
 #include "tests/lib/tap.h"
 
 enum { QUEUES = 4, NAMES = 8, TAKEN_MAX = 256, STEPS = 2500, COMPARED_EVERY = 120 };
+enum { CLOCK_MAX = 1 << 30 }; /* ms */
 
 /* ---- what is compared ---- */
 
@@ -162,7 +163,7 @@ struct history {
     bool counts_are_known; /* to it: nothing came back since */
     bool failed;
     struct met {
-        uint64_t compared, restarts, crashes, moved, counted, cold, several, expiring;
+        uint64_t compared, restarts, crashes, moved, counted, cold, several, expiring, expired;
         uint64_t checkpoints, spills, rolls, compactions, purges, drops, dropped, dropped_cold;
     } met;
 };
@@ -200,6 +201,8 @@ static void new_queue(struct history *h, int q)
 static void publish(struct history *h)
 {
     struct index *queues[QUEUES + 1];
+    uint64_t times[QUEUES + 1], kind = below(h, 6); /* 0: one time for all; 1: several; else: none */
+    uint64_t all = kind ? 0 : 1 + below(h, CLOCK_MAX);
     size_t count = 0;
     uint64_t mask = below(h, 3) ? (uint64_t)1 << below(h, QUEUES + 1) : 1 + below(h, 31);
     for (int q = 0; q <= QUEUES; q++)
@@ -214,8 +217,9 @@ static void publish(struct history *h)
     message->body_filled = size;
     message->flags = below(h, 5) ? MESSAGE_PERSISTENT : 0;
     message->priority = (uint8_t)(below(h, 3) ? 0 : below(h, 10));
-    message->expires_ms = below(h, 4) ? 0 : 1 + below(h, 1u << 30);
-    store_publish(h->bench.store, message, queues, count);
+    for (size_t i = 0; i < count; i++)
+        times[i] = kind == 1 ? 1 + below(h, CLOCK_MAX) : all;
+    store_publish_timed(h->bench.store, message, queues, kind == 2 && below(h, 2) ? NULL : times, count);
     message_unref(&h->bench.pool, message);
 }
 
@@ -242,6 +246,21 @@ static void drop_head(struct history *h)
     h->met.dropped_cold += !chunk->entries;
     index_settle(h->queue[q], sequence);
     h->met.dropped++;
+}
+
+/* What has ended leaves from the head, to be settled at once or later, as a dead letter. */
+static void expire(struct history *h)
+{
+    int q = (int)below(h, QUEUES + 1);
+    uint64_t clock_ms = 1 + below(h, CLOCK_MAX), sequence;
+    struct index *index = h->queue[q];
+    while (h->taken_count < TAKEN_MAX && index_expire(index, clock_ms, &sequence) == INDEX_OK) {
+        h->met.expired++;
+        if (below(h, 2))
+            index_settle(index, sequence);
+        else
+            h->taken[h->taken_count++] = (struct taken_item){sequence, q};
+    }
 }
 
 static struct taken_item some_taken(struct history *h)
@@ -318,8 +337,10 @@ static void act(struct history *h)
     else if (what < 352)
         for (uint64_t i = 1 + below(h, 60); i; i--)
             drop_head(h);
-    else if (what < 354)
+    else if (what < 353)
         h->met.purges += index_purge(h->queue[below(h, QUEUES + 1)]) > 0;
+    else if (what < 356)
+        expire(h);
     else if (what < 360)
         name(h);
     else if (what < 395)
@@ -571,15 +592,16 @@ static bool history(uint64_t seed, struct met *met)
 static bool met_all(const struct met *met)
 {
     diag("compared %" PRIu64 ", restarts %" PRIu64 " and %" PRIu64 ", moved %" PRIu64
-         ", counted %" PRIu64 ", cold %" PRIu64 ", several %" PRIu64 ", expiring %" PRIu64,
+         ", counted %" PRIu64 ", cold %" PRIu64 ", several %" PRIu64 ", expiring %" PRIu64
+         ", expired %" PRIu64,
          met->compared, met->restarts, met->crashes, met->moved, met->counted, met->cold,
-         met->several, met->expiring);
+         met->several, met->expiring, met->expired);
     diag("checkpoints %" PRIu64 ", spills %" PRIu64 ", rolls %" PRIu64 ", compactions %" PRIu64
          ", purges %" PRIu64 ", drops %" PRIu64 ", from the head %" PRIu64 " and %" PRIu64,
          met->checkpoints, met->spills, met->rolls, met->compactions, met->purges, met->drops,
          met->dropped, met->dropped_cold);
     return met->compared && met->restarts && met->crashes && met->moved && met->counted &&
-           met->cold && met->several && met->expiring && met->checkpoints && met->spills &&
+           met->cold && met->several && met->expiring && met->expired && met->checkpoints && met->spills &&
            met->rolls && met->compactions && met->purges && met->drops && met->dropped &&
            met->dropped_cold;
 }

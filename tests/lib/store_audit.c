@@ -97,6 +97,15 @@ static void audit_entry(struct audit *audit, const struct chunk *chunk, const st
         audit->is_exact = false;
 }
 
+/* Is its time known while it is away? */
+static void audit_time(struct audit *audit, const struct chunk *chunk, const struct entry *entry)
+{
+    uint64_t due_ms = chunk_due_ms(chunk);
+    bool is_known = chunk->index && chunk->index->has_times && due_ms && due_ms <= entry->expires_ms;
+    holds(audit, !entry->expires_ms || !chunk->index || is_known,
+          "a message ends before its chunk is looked at", chunk->base);
+}
+
 static void audit_hot(struct audit *audit, struct chunk *chunk)
 {
     uint32_t bodies = 0;
@@ -104,6 +113,7 @@ static void audit_hot(struct audit *audit, struct chunk *chunk)
         if (!bit_get(chunk->live_bits, slot))
             continue;
         audit_entry(audit, chunk, &chunk->entries[slot]);
+        audit_time(audit, chunk, &chunk->entries[slot]);
         bodies += (chunk->entries[slot].flags & ENTRY_MESSAGE) != 0;
     }
     holds(audit, chunk->bodies == bodies, "a chunk's count of bodies", chunk->base);
@@ -144,6 +154,8 @@ static void audit_cold(struct audit *audit, struct chunk *chunk)
         }
         dead += !is_live && kept;
         bytes += is_live ? entries[slot].body_size : 0;
+        if (is_live)
+            audit_time(audit, chunk, &entries[slot]);
         if (entries[slot].segment && (kept || !chunk->is_old))
             count_held(
                 audit,

@@ -15,6 +15,7 @@ struct item {
     struct list link;
     uint64_t sequence;
     struct message *message;
+    uint64_t expires_ms;
     bool is_taken;
     uint32_t returned;
 };
@@ -235,8 +236,8 @@ uint64_t store_fake_changes(const struct store *store)
 
 /* ---- messages ---- */
 
-bool store_publish(struct store *store, struct message *message, struct index *const *queues,
-                   size_t count)
+bool store_publish_timed(struct store *store, struct message *message, struct index *const *queues,
+                         const uint64_t *times, size_t count)
 {
     bool survives = false;
     for (size_t i = 0; i < count; i++) {
@@ -244,6 +245,8 @@ bool store_publish(struct store *store, struct message *message, struct index *c
         struct item *item = mem_zalloc(sizeof(*item));
         item->sequence = fake->index.next_sequence++;
         item->message = message_ref(message);
+        item->expires_ms = times ? times[i] : 0;
+        fake->index.has_times |= item->expires_ms > 0;
         list_push_back(&fake->items, &item->link);
         fake->index.ready++;
         fake->index.ready_bytes += message->body_size;
@@ -340,6 +343,31 @@ bool index_take_head(struct index *index, uint64_t *sequence)
         return true;
     }
     return false;
+}
+
+static struct item *item_head(const struct index *index)
+{
+    list_for_each(link, &fake_of(index)->items)
+    {
+        struct item *item = list_entry(link, struct item, link);
+        if (!item->is_taken)
+            return item;
+    }
+    return NULL;
+}
+
+uint64_t index_head_ms(struct index *index)
+{
+    const struct item *item = item_head(index);
+    return item ? item->expires_ms : 0;
+}
+
+enum index_result index_expire(struct index *index, uint64_t clock_ms, uint64_t *sequence)
+{
+    const struct item *item = item_head(index);
+    if (!item || !item->expires_ms || item->expires_ms > clock_ms)
+        return INDEX_EMPTY;
+    return index_take_head(index, sequence) ? INDEX_OK : INDEX_EMPTY;
 }
 
 void index_return(struct index *index, uint64_t sequence)

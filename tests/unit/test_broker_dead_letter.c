@@ -95,7 +95,7 @@ TEST(the_story_is_told)
     ok(bytes_equal_str(message_routing_key(message), "k"), "with its own key");
     ok(bytes_equal_str(message_body(message), "body"), "and its body");
     is_int(message->flags, MESSAGE_PERSISTENT | MESSAGE_DEAD_LETTERED, "its flags");
-    is_int(message->expires_ms, 0, "it does not expire");
+    ok(message->ttl_ms == MESSAGE_NO_TTL, "it does not expire");
     struct properties properties = look("dead", 0);
     ok(!properties_have(&properties, PROPERTY_EXPIRATION), "its expiration is gone");
     ok(bytes_equal_str(properties.content_type, "text/plain"), "other properties are not");

@@ -30,7 +30,7 @@ static void end(void)
 
 static struct message *add_message(uint32_t body_size, uint32_t destinations)
 {
-    static const struct destination to[] = {{7, 70}, {8, 80}};
+    static const struct destination to[] = {{7, 70, 0}, {8, 80, 0}};
     struct message *message =
         message_new(&pool, bytes_str("x"), bytes_str("k"), bytes_of("\0\0", 2), body_size);
     memset(message_body_start(message), 'b', body_size);

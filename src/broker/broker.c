@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "broker/dead_letter.h"
+#include "broker/expiry.h"
 #include "broker/removal.h"
 #include "broker/route.h"
 #include "broker/vhost.h"
@@ -43,6 +44,9 @@ static void run_queue_timer(struct queue *queue, enum queue_timer which)
     case QUEUE_TIMER_UNUSED:
         expire_unused(queue);
         return;
+    case QUEUE_TIMER_HEAD:
+        expiry_run(queue);
+        return;
     case QUEUE_TIMERS:
         assert(false);
     }
@@ -59,7 +63,7 @@ static void run_queue_timers(struct broker *broker)
 
 void broker_tick(struct broker *broker, uint64_t now_ms, uint64_t clock_ms)
 {
-    broker->queues.now_ms = now_ms;
+    queues_tick(&broker->queues, now_ms, clock_ms);
     broker->clock_ms = clock_ms;
     run_queue_timers(broker);
     removals_go_on(broker, &broker->turn);

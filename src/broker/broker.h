@@ -38,7 +38,7 @@ struct broker {
     uint64_t exchange_number;          /* of the last exchange that was made */
     uint64_t route_number;             /* of the current routing, marks queues already in its set */
     struct budget turn;                /* what may still be done for peers in this turn */
-    uint64_t clock_ms;                 /* wall clock of this turn, for timestamps and expiry */
+    uint64_t clock_ms;                 /* wall clock of this turn, for timestamps */
     uint64_t topology;                 /* rises with every change that may alter a routing result */
     struct queue_set *dead_letter_set; /* scratch space */
 };
@@ -47,7 +47,8 @@ struct broker {
  * monotonic. */
 void broker_init(struct broker *broker, struct store *store, struct message_pool *pool,
                  struct random *random, const struct log *log, uint64_t now_ms);
-/* What happens by itself, once a turn: queues that nobody uses go, and so does what is left of things that
+/* What happens by itself, once a turn: queues that nobody uses go, messages that have ended
+ * do, and so does what is left of things that
  * are gone, as far as broker->turn allows; dead letters are moved on. `now_ms` is monotonic, `clock_ms`
  * the wall clock. */
 void broker_tick(struct broker *broker, uint64_t now_ms, uint64_t clock_ms);

@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "base/planted.h"
 #include "broker/overflow.h"
+#include "queue/queue_expiry.h"
 
 /* Bytes of x-death, so that a message that dies often does not grow for ever: the oldest deaths are
  * forgotten. And routing keys that one death remembers. */
@@ -290,7 +291,7 @@ static struct exchange *exchange_of(const struct queue *queue)
 /* The copy has more headers, and may go to some queues. When it is written the old one gives its room back. */
 static enum store_room room_for(struct store *store, const struct message *message)
 {
-    uint64_t bytes = store_message_bytes(message, 64) + DEATHS_MAX_BYTES;
+    uint64_t bytes = store_message_bytes(message, 42) + DEATHS_MAX_BYTES;
     return message->flags & MESSAGE_PERSISTENT ? store_room_ending(store, bytes) : STORE_ROOM_NOW;
 }
 
@@ -413,6 +414,7 @@ static void move_all(struct queue *queue)
     }
     list_remove(&queue->dead_letters_link);
     overflow_note(queue);
+    queue_head_changed(queue);
 }
 
 void dead_letters_move(struct broker *broker)

@@ -15,6 +15,8 @@ libleveret_broker_a_SOURCES = \
 	%D%/change.h \
 	%D%/dead_letter.c \
 	%D%/dead_letter.h \
+	%D%/expiry.c \
+	%D%/expiry.h \
 	%D%/equivalence.c \
 	%D%/equivalence.h \
 	%D%/error.c \

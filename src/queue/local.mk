@@ -13,6 +13,8 @@ libleveret_queue_a_SOURCES = \
 	%D%/queue_settings.h \
 	%D%/queue_limit.c \
 	%D%/queue_limit.h \
+	%D%/queue_expiry.c \
+	%D%/queue_expiry.h \
 	%D%/queue_timer.c \
 	%D%/queue_timer.h
 

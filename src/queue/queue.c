@@ -1,4 +1,5 @@
 /* A queue's life, and what its verbs have in common, whatever its kind. */
+#include "queue/queue_expiry.h"
 #include "queue/queue_limit.h"
 #include "queue/queue_timer.h"
 
@@ -16,6 +17,18 @@ void queues_free(struct queues *queues)
 {
     timers_free(&queues->timers);
     mem_free(queues->places);
+    mem_free(queues->times);
+}
+
+void queues_tick(struct queues *queues, uint64_t now_ms, uint64_t clock_ms)
+{
+    uint64_t last_ms = queues->now_ms;
+    queues->arrival_ms = queues->clock_ms;
+    queues->now_ms = now_ms;
+    if (queues->clock_ms == 0)
+        queues->clock_ms = clock_ms;
+    else
+        queues->clock_ms += now_ms - last_ms;
 }
 
 bool queues_wake(struct queues *queues)
@@ -24,6 +37,8 @@ bool queues_wake(struct queues *queues)
     bool any = false;
     while ((index = store_take_awake(queues->store))) {
         queue_has_work(index->owner);
+        if (index->has_times)
+            queue_head_changed(index->owner);
         any = true;
     }
     return any;
@@ -60,6 +75,8 @@ struct queue *queue_new(struct queues *queues, struct vhost *vhost,
     init_lists(queue);
     queue->id = properties->id ? properties->id : store_queue_id(queues->store, queue->durable);
     queue->kind->open(queue);
+    if (queue->kind->head_ms(queue))
+        queue_timer_set(queue, QUEUE_TIMER_HEAD, 0);
     queue_used(queue);
     return queue;
 }
@@ -84,6 +101,23 @@ void queue_drop(struct queue *queue)
     queue->counts = NULL;
 }
 
+/* When the message ends in each of them; NULL: it does in none. */
+static const uint64_t *times_of(struct queues *queues, struct queue *const *destinations,
+                                size_t count, const struct message *message)
+{
+    bool any = message->ttl_ms != MESSAGE_NO_TTL;
+    for (size_t i = 0; i < count && !any; i++)
+        any = destinations[i]->settings->message_ttl_ms != SETTING_NONE;
+    if (!any)
+        return NULL;
+    if (count > queues->times_capacity)
+        queues->times =
+            mem_grow(queues->times, &queues->times_capacity, count, sizeof(*queues->times));
+    for (size_t i = 0; i < count; i++)
+        queues->times[i] = queue_ends_ms(destinations[i], message);
+    return queues->times;
+}
+
 uint32_t queue_push(struct queues *queues, struct queue *const *destinations, size_t count,
                     struct message *message)
 {
@@ -92,7 +126,11 @@ uint32_t queue_push(struct queues *queues, struct queue *const *destinations, si
             mem_grow(queues->places, &queues->places_capacity, count, sizeof(struct index *));
     for (size_t i = 0; i < count; i++)
         queues->places[i] = destinations[i]->kind->place(destinations[i], message);
-    bool on_record = store_publish(queues->store, message, queues->places, count);
+    const uint64_t *times = times_of(queues, destinations, count, message);
+    bool on_record = store_publish_timed(queues->store, message, queues->places, times, count);
+    for (size_t i = 0; times && i < count; i++)
+        if (times[i])
+            queue_pushed_timed(destinations[i], times[i]);
     for (size_t i = 0; i < count; i++)
         if (!list_is_empty(&destinations[i]->ready_consumers))
             queue_has_work(destinations[i]);

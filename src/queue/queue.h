@@ -18,8 +18,11 @@ struct queues {
     struct list working;   /* queues that may have a message for a consumer: working_link */
     struct timers timers;  /* of those queues that have set one: queue_timer.h */
     uint64_t now_ms;       /* of this turn */
+    uint64_t clock_ms;     /* the clock of messages that end, in ms since 1970: see queues_tick; */
+    uint64_t arrival_ms;   /* and what it said while this turn's input came */
     struct index **places; /* scratch of queue_push */
-    size_t places_capacity;
+    uint64_t *times;       /* the same */
+    size_t places_capacity, times_capacity;
 };
 
 enum queue_result {
@@ -42,6 +45,10 @@ struct queue_kind {
     void (*give_back)(struct queue *queue, uint64_t position);
     enum queue_result (*fetch)(struct queue *queue, uint64_t position, struct message **message);
     uint64_t (*purge)(struct queue *queue);
+    /* When the first ready message ends, or could at the earliest; 0: never. */
+    uint64_t (*head_ms)(struct queue *queue);
+    /* Takes it if it has ended at that time. */
+    enum queue_result (*expire)(struct queue *queue, uint64_t clock_ms, uint64_t *position);
 };
 
 extern const struct queue_kind queue_classic;
@@ -96,6 +103,9 @@ struct queue_properties {
 
 void queues_init(struct queues *queues, struct store *store, uint64_t now_ms);
 void queues_free(struct queues *queues);
+/* A turn begins. The clock of messages is the wall clock as the first turn had it, and goes on evenly from
+ * there: whatever is done to the system's, they live as long as they should. */
+void queues_tick(struct queues *queues, uint64_t now_ms, uint64_t clock_ms);
 /* Queues whose messages were read from the disk have work again. Were there any? */
 bool queues_wake(struct queues *queues);
 

@@ -1,5 +1,5 @@
 /* The classic queue: one index, and a message's position is its sequence number there. */
-#include "queue/queue.h"
+#include "queue/queue_expiry.h"
 
 _Static_assert((int)QUEUE_OK == (int)INDEX_OK && (int)QUEUE_EMPTY == (int)INDEX_EMPTY &&
                    (int)QUEUE_WAIT == (int)INDEX_WAIT,
@@ -25,12 +25,24 @@ static struct index *classic_place(struct queue *queue, const struct message *me
 
 static enum queue_result classic_take(struct queue *queue, bool settle, struct taken *taken)
 {
-    return (enum queue_result)index_take(queue->state, settle, taken);
+    struct index *index = queue->state;
+    if (!index->has_times)
+        return (enum queue_result)index_take(index, settle, taken);
+    if (queue_head_has_ended(queue))
+        return QUEUE_WAIT;
+    enum queue_result result = (enum queue_result)index_take(index, settle, taken);
+    if (result == QUEUE_OK)
+        queue_head_changed(queue);
+    return result;
 }
 
 static bool classic_take_head(struct queue *queue, uint64_t *position)
 {
-    return index_take_head(queue->state, position);
+    const struct index *index = queue->state;
+    bool is_taken = index_take_head(queue->state, position);
+    if (index->has_times)
+        queue_head_changed(queue);
+    return is_taken;
 }
 
 static void classic_settle(struct queue *queue, uint64_t position)
@@ -40,7 +52,12 @@ static void classic_settle(struct queue *queue, uint64_t position)
 
 static void classic_give_back(struct queue *queue, uint64_t position)
 {
+    const struct index *index = queue->state;
     index_redeliver(queue->state, position);
+    if (!index->has_times)
+        return;
+    queue_gave_all(queue);
+    queue_head_changed(queue);
 }
 
 static enum queue_result classic_fetch(struct queue *queue, uint64_t position,
@@ -54,6 +71,16 @@ static uint64_t classic_purge(struct queue *queue)
     return index_purge(queue->state);
 }
 
+static uint64_t classic_head_ms(struct queue *queue)
+{
+    return index_head_ms(queue->state);
+}
+
+static enum queue_result classic_expire(struct queue *queue, uint64_t clock_ms, uint64_t *position)
+{
+    return (enum queue_result)index_expire(queue->state, clock_ms, position);
+}
+
 const struct queue_kind queue_classic = {
     .open = classic_open,
     .drop = classic_drop,
@@ -64,4 +91,6 @@ const struct queue_kind queue_classic = {
     .give_back = classic_give_back,
     .fetch = classic_fetch,
     .purge = classic_purge,
+    .head_ms = classic_head_ms,
+    .expire = classic_expire,
 };

@@ -7,20 +7,58 @@
 
 struct queue_timers {
     struct queue *queue;
+    uint64_t at_once_ms; /* queue_timers_at_once */
     struct timer timers[QUEUE_TIMERS];
 };
 
-void queue_timer_set(struct queue *queue, enum queue_timer which, uint64_t delay_ms)
+static struct queue_timers *timers_of(struct queue *queue)
 {
-    struct queues *queues = queue->queues;
-    assert(which < QUEUE_TIMERS && !queue->is_leaving);
+    assert(!queue->is_leaving);
     if (!queue->timers) {
         queue->timers = mem_zalloc(sizeof(*queue->timers));
         queue->timers->queue = queue;
     }
-    struct timer *timer = &queue->timers->timers[which];
+    return queue->timers;
+}
+
+static bool goes_off(const struct queue *queue, enum queue_timer which, uint64_t by_ms)
+{
+    const struct timer *timer = queue->timers ? &queue->timers->timers[which] : NULL;
+    return timer && timer->place && timer->at_ms <= by_ms;
+}
+
+void queue_timer_set(struct queue *queue, enum queue_timer which, uint64_t delay_ms)
+{
+    struct queues *queues = queue->queues;
+    struct timer *timer = &timers_of(queue)->timers[which];
     timer->kind = (int)which;
     timer_set(&queues->timers, timer, queues->now_ms + delay_ms);
+}
+
+void queue_timer_advance(struct queue *queue, enum queue_timer which, uint64_t delay_ms)
+{
+    if (!goes_off(queue, which, queue->queues->now_ms + delay_ms))
+        queue_timer_set(queue, which, delay_ms);
+}
+
+bool queue_timer_is_due(const struct queue *queue, enum queue_timer which)
+{
+    return goes_off(queue, which, queue->queues->now_ms);
+}
+
+bool queue_timers_at_once(struct queue *queue, uint64_t ends_ms)
+{
+    if (!queue->timers && ends_ms == 0)
+        return false;
+    struct queue_timers *timers = timers_of(queue);
+    bool was = timers->at_once_ms;
+    timers->at_once_ms = ends_ms;
+    return was;
+}
+
+bool queue_timers_are_at_once(const struct queue *queue, uint64_t ends_ms)
+{
+    return queue->timers && ends_ms && queue->timers->at_once_ms == ends_ms;
 }
 
 void queue_timer_cancel(struct queue *queue, enum queue_timer which)

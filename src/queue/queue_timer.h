@@ -6,11 +6,20 @@
 
 enum queue_timer {
     QUEUE_TIMER_UNUSED, /* nobody has used the queue for x-expires */
+    QUEUE_TIMER_HEAD,   /* its first message ends: queue_expiry.h */
     QUEUE_TIMERS,
 };
 
 /* Sets a timer, or moves it: in `delay_ms` from this turn. */
 void queue_timer_set(struct queue *queue, enum queue_timer which, uint64_t delay_ms);
+/* The same, unless it goes off earlier. */
+void queue_timer_advance(struct queue *queue, enum queue_timer which, uint64_t delay_ms);
+/* Does it go off in this turn? */
+bool queue_timer_is_due(const struct queue *queue, enum queue_timer which);
+/* For queue_expiry.c, beside its timer: a message that ends at `ends_ms` is to be delivered at once, or not
+ * at all; 0: none is any more. Was there one? */
+bool queue_timers_at_once(struct queue *queue, uint64_t ends_ms);
+bool queue_timers_are_at_once(const struct queue *queue, uint64_t ends_ms);
 /* Harmless when it is not set. */
 void queue_timer_cancel(struct queue *queue, enum queue_timer which);
 /* Of a queue that goes. */

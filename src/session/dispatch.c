@@ -4,6 +4,7 @@
 #include "session/dispatch.h"
 
 #include "base/planted.h"
+#include "broker/expiry.h"
 #include "broker/overflow.h"
 #include "session/acknowledge.h"
 
@@ -152,7 +153,8 @@ bool dispatch_due(struct channel *channel, struct queue *queue)
 {
     struct server *server = channel_server(channel);
     struct connection *connection = channel->connection;
-    if (!serve_due(server, queue) && connection->due_turns < DUE_TURNS) {
+    bool is_done = serve_due(server, queue) && expiry_due(queue);
+    if (!is_done && connection->due_turns < DUE_TURNS) {
         bool is_busy = !list_is_empty(&queue->working_link);
         connection->due_turns = (uint16_t)(connection->due_turns + (is_busy ? DUE_BUSY_TURNS : 1));
         server->has_work_left |= is_busy;

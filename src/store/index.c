@@ -151,6 +151,7 @@ static void chunk_emptied(struct index *index, struct chunk *chunk)
     chunk->base = index->next_sequence;
     chunk->slots = 0;
     chunk->due_s = 0;
+    index->has_times &= index->chunks_count > 1;
     chunk->is_stale = true;
 }
 

@@ -1,0 +1,47 @@
+/* Which messages go is decided here, and recorded as any other end of a message, in one batch with the
+ * dead letter. Those whose bodies have to be read first are taken a few at a time. */
+#include "broker/expiry.h"
+
+#include "broker/dead_letter.h"
+#include "broker/vhost.h"
+#include "queue/queue_consumer.h"
+#include "queue/queue_expiry.h"
+#include "queue/queue_timer.h"
+
+enum { DROP_STEPS = 30, LETTER_STEPS = 300, UNREAD_MAX = 256 };
+
+static bool may_go_on(const struct queue *queue, unsigned count)
+{
+    const struct broker *broker = queue->vhost->broker;
+    return !budget_is_spent(&broker->turn) && !store_is_congested(broker->store) &&
+           (count % UNREAD_MAX || list_is_empty(&queue->dead_letters));
+}
+
+void expiry_run(struct queue *queue)
+{
+    uint64_t position;
+    unsigned steps = queue->settings->dead_letter_exchange ? LETTER_STEPS : DROP_STEPS;
+    enum queue_result result = QUEUE_OK;
+    queue_timer_cancel(queue, QUEUE_TIMER_HEAD);
+    for (unsigned count = 0; result == QUEUE_OK && may_go_on(queue, count); count++) {
+        result = queue_expire(queue, &position);
+        if (result == QUEUE_OK)
+            dead_letter(queue, position, DEATH_EXPIRED);
+        budget_use(&queue->vhost->broker->turn, steps);
+    }
+    /* What is being read, or waits to be moved on, comes back here when it was. */
+    if (result == QUEUE_WAIT || !list_is_empty(&queue->dead_letters))
+        return;
+    queue_head_changed(queue);
+    if (result == QUEUE_EMPTY && queue_next_consumer(queue))
+        queue_has_work(queue);
+}
+
+bool expiry_due(struct queue *queue)
+{
+    queue_gave_all(queue);
+    if (!queue_timer_is_due(queue, QUEUE_TIMER_HEAD))
+        return true;
+    expiry_run(queue);
+    return !queue_timer_is_due(queue, QUEUE_TIMER_HEAD);
+}

@@ -1,5 +1,5 @@
-/* Which messages go is decided here, and recorded as any other end of a message, in one batch with the
- * dead letter. Those whose bodies have to be read first are taken a few at a time. */
+/* Which messages go is decided here, and recorded as any other end of a message, in one batch with
+ * the dead letter. Those whose bodies have to be read first are taken a few at a time. */
 #include "broker/expiry.h"
 
 #include "broker/dead_letter.h"

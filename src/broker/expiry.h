@@ -4,11 +4,11 @@
 
 #include "broker/broker.h"
 
-/* The timer of the queue's first message went off: takes those from its head that have ended, as dead
- * letters, as many as broker->turn allows; the timer is due again for the rest. */
+/* The timer of the queue's first message went off: takes those from its head that have ended, as
+ * dead letters, as many as broker->turn allows; the timer is due again for the rest. */
 void expiry_run(struct queue *queue);
-/* The same before somebody looks at the queue, when its consumers had what they could take. False: some
- * are left. */
+/* The same before somebody looks at the queue, when its consumers had what they could take. False:
+ * some are left. */
 bool expiry_due(struct queue *queue);
 
 #endif

@@ -1,7 +1,7 @@
-/* Messages that end. When one does is decided once, when it comes into the queue, and is on record with it
- * there; it leaves from the head, when it is the first and its time has come, and is not delivered
- * later. One timer of the queue goes off when the first one ends. A queue that has no such message
- * has neither. */
+/* Messages that end. When one does is decided once, when it comes into the queue, and is on record
+ * with it there; it leaves from the head, when it is the first and its time has come, and is not
+ * delivered later. One timer of the queue goes off when the first one ends. A queue that has no
+ * such message has neither. */
 #ifndef LEVERET_QUEUE_QUEUE_EXPIRY_H
 #define LEVERET_QUEUE_QUEUE_EXPIRY_H
 
@@ -9,8 +9,8 @@
 
 /* When a message ends that comes into the queue now, in ms since 1970; 0: never. */
 uint64_t queue_ends_ms(const struct queue *queue, const struct message *message);
-/* Such a message came in. One that ends at once stays until a consumer that is ready could have had it,
- * in this turn. */
+/* Such a message came in. One that ends at once stays until a consumer that is ready could have had
+ * it, in this turn. */
 void queue_pushed_timed(struct queue *queue, uint64_t ends_ms);
 /* Nobody takes what should have been taken at once: it has ended. */
 void queue_gave_all(struct queue *queue);
@@ -18,8 +18,8 @@ void queue_gave_all(struct queue *queue);
 void queue_head_changed(struct queue *queue);
 /* Has the first message ended? Then it must not be delivered, and the timer is due. */
 bool queue_head_has_ended(struct queue *queue);
-/* Takes the first message if it has ended, for its end: QUEUE_OK: it is taken; QUEUE_EMPTY: it has not;
- * QUEUE_WAIT: it is being read, and then the timer is due again. */
+/* Takes the first message if it has ended, for its end: QUEUE_OK: it is taken; QUEUE_EMPTY: it has
+ * not; QUEUE_WAIT: it is being read, and then the timer is due again. */
 enum queue_result queue_expire(struct queue *queue, uint64_t *position);
 
 #endif

@@ -1,4 +1,5 @@
-/* Messages that end: which time counts, that none is taken later, and that they go a part at a time. */
+/* Messages that end: which time counts, that none is taken later, and that they go a part at a
+ * time. */
 #include <stdio.h>
 
 #include "broker/dead_letter.h"
@@ -41,8 +42,8 @@ TEST(the_smaller_time_counts)
 {
     struct queue *queue = begin("x-message-ttl=I1000");
     struct queue *other = bench_queue(&bench, "other", "", NULL);
-    struct message *message = message_new(&bench.pool, bytes_str(""), bytes_str("q"),
-                                          bytes_of("\0\0", 2), 0);
+    struct message *message =
+        message_new(&bench.pool, bytes_str(""), bytes_str("q"), bytes_of("\0\0", 2), 0);
     is_int(queue_ends_ms(other, message), 0, "nothing asks for an end");
     is_int(queue_ends_ms(queue, message), CLOCK_MS + 1000, "the queue's");
     message->ttl_ms = 400;

@@ -2,7 +2,7 @@
 
 import time
 
-from wire import amqp, check, name
+from wire import amqp, check, exchange, name
 
 
 def fill(c, q, count, first=1):
@@ -61,3 +61,17 @@ def gone_exchange(c, x):
         c.send(1, "channel.close-ok")
         c.channel(1)
     return event.name == "channel.close"
+
+
+def graveyard(t, c, **arguments):
+    """A queue that dead-letters to a fanout exchange, and the queue behind that."""
+    x = exchange(t, c, "fanout")
+    dead = bound(t, c, x)
+    q = c.queue(1, name(), exclusive=True,
+                arguments=dict({"x-dead-letter-exchange": x}, **arguments))
+    return x, q, dead
+
+
+def typed(event):
+    headers_ = event.typed_headers()
+    return headers_, [entry.value for entry in headers_["x-death"].value]

@@ -3,22 +3,8 @@
 
 import time
 
-from queues import bound, fill, wait_ready
+from queues import bound, fill, graveyard, typed, wait_ready
 from wire import amqp, case, check, client, equal, exchange, main, name
-
-
-def graveyard(t, c, **arguments):
-    """A queue that dead-letters to a fanout exchange, and the queue behind that."""
-    x = exchange(t, c, "fanout")
-    dead = bound(t, c, x)
-    q = c.queue(1, name(), exclusive=True,
-                arguments=dict({"x-dead-letter-exchange": x}, **arguments))
-    return x, q, dead
-
-
-def typed(event):
-    headers_ = event.typed_headers()
-    return headers_, [entry.value for entry in headers_["x-death"].value]
 
 
 @case("a rejected message arrives with x-death, x-first-death-* and x-last-death-*")

@@ -33,7 +33,7 @@ struct exchange {
     void *state; /* the kind's */
     bool durable, auto_delete, internal;
     bool is_default;
-    char *alternate; /* name of the alternate exchange; NULL: none */
+    char *alternate; /* name of the alternate exchange, which is never the default one; NULL: none */
     uint8_t *arguments;
     size_t arguments_size;
     struct list sources;      /* bindings from here: source_link */

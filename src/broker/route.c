@@ -66,7 +66,7 @@ static void visit(struct exchange *exchange, const struct bytes *keys, size_t co
     if (set->matched || !exchange->alternate || planted(PLANTED_ALTERNATE_FORGOTTEN))
         return;
     struct exchange *alternate = vhost_exchange(exchange->vhost, bytes_str(exchange->alternate));
-    if (alternate)
+    if (alternate && !alternate->is_default)
         add_exchange(set, alternate);
 }
 

@@ -243,6 +243,7 @@ class RabbitMQ(OwnBroker):
     def __init__(self, work, certificate):
         super().__init__("RabbitMQ", work, certificate)
         self.epmd, self.epmd_port = None, 0
+        self.plugins = []
 
     @staticmethod
     def installed():
@@ -264,7 +265,7 @@ class RabbitMQ(OwnBroker):
         with open(os.path.join(self.work, "rabbitmq.conf"), "w") as conf:
             conf.write("\n".join(lines) + "\n")
         with open(os.path.join(self.work, "plugins"), "w") as plugins:
-            plugins.write("[].\n")
+            plugins.write("[%s].\n" % ",".join(self.plugins))
 
     def command(self):
         return [RABBITMQ]

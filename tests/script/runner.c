@@ -39,13 +39,18 @@
  * stands for it from then on. '#' begins a comment. A line that does not hold fails the script and
  * ends it.
  *
- *     runner [--uri amqp://HOST:PORT] [--oracle] [FILE|FOLDER]...
+ *     runner [--uri amqp://HOST:PORT] [--oracle [--plugins]] [FILE|FOLDER]...
  *
  * With --uri the broker is not one in memory but the one there, over sockets, and what the script
  * declares is deleted before and after it. Scripts with words for the clock, the disk and the like
  * are left out, and so are those that say why not, by a line of their own:
  *
  *     needs memory: REASON
+ *
+ * What RabbitMQ has only by a plugin is told too; without --plugins such a script is left out
+ * there:
+ *
+ *     needs plugin: NAME
  *
  * With --oracle that broker is RabbitMQ. Where it does something else, a line tells why:
  *
@@ -74,11 +79,11 @@ enum { DIFFERENCE_MS = 1000 };
 /* What the command line says. */
 struct target {
     char host[256], port[16]; /* "": it is in memory, made anew for each script */
-    bool is_oracle;
+    bool is_oracle, has_plugins;
 };
 
 struct tally {
-    unsigned ran, differ, memory;
+    unsigned ran, differ, memory, plugin;
 };
 
 /* ---- the handshake in one line ---- */
@@ -419,6 +424,11 @@ static void run_remote(FILE *file, const char *name, const struct target *target
         tally->memory++;
         return;
     }
+    if (found.plugin[0] && target->is_oracle && !target->has_plugins) {
+        diag("%s needs plugin: %s", name, found.plugin);
+        tally->plugin++;
+        return;
+    }
     struct run *run = mem_zalloc(sizeof(*run));
     run->is_remote = true;
     run->is_oracle = target->is_oracle;
@@ -494,6 +504,7 @@ int main(int argc, char **argv)
 {
     static const struct option options[] = {{"uri", required_argument, NULL, 'u'},
                                             {"oracle", no_argument, NULL, 'o'},
+                                            {"plugins", no_argument, NULL, 'p'},
                                             {NULL, 0, NULL, 0}};
     struct target target = {.host = ""};
     struct tally tally = {0};
@@ -505,14 +516,18 @@ int main(int argc, char **argv)
             read_uri(optarg, &target);
         else if (option == 'o')
             target.is_oracle = true;
+        else if (option == 'p')
+            target.has_plugins = true;
         else
-            bail("usage: %s [--uri amqp://HOST:PORT] [--oracle] [FILE|FOLDER]...", argv[0]);
+            bail("usage: %s [--uri amqp://HOST:PORT] [--oracle [--plugins]] [FILE|FOLDER]...",
+                 argv[0]);
     }
     for (int i = optind; i < argc; i++)
         run_path(argv[i], &target, &tally);
     if (optind == argc)
         run_folder(folder, &target, &tally);
     if (target.host[0])
-        diag("%u ran, %u of them differ; %u need memory", tally.ran, tally.differ, tally.memory);
+        diag("%u ran, %u of them differ; %u need memory, %u a plugin", tally.ran, tally.differ,
+             tally.memory, tally.plugin);
     return done();
 }

@@ -23,7 +23,7 @@ static const char *verb_of(const char *line)
 
 static void note_need(struct survey *survey, const char *verb)
 {
-    static const char needs[] = "needs memory";
+    static const char needs[] = "needs memory", plugin[] = "needs plugin: ";
     const char *need = NULL;
     for (size_t i = 0; i < sizeof(memory_words) / sizeof(memory_words[0]); i++)
         if (begins_with(verb, memory_words[i]))
@@ -32,6 +32,9 @@ static void note_need(struct survey *survey, const char *verb)
         need = "remote";
     if (begins_with(verb, needs))
         need = verb + strlen(needs) + strspn(verb + strlen(needs), ",: ");
+    if (begins_with(verb, plugin))
+        snprintf(survey->plugin, sizeof(survey->plugin), "%.*s",
+                 (int)strcspn(verb + strlen(plugin), "\r\n"), verb + strlen(plugin));
     if (need && !survey->memory[0])
         snprintf(survey->memory, sizeof(survey->memory), "%.*s", (int)strcspn(need, "\r\n"), need);
 }

@@ -15,6 +15,7 @@ struct survey_name {
 
 struct survey {
     char memory[100]; /* the word or the reason why it runs in memory alone; "": it does not */
+    char plugin[60];  /* RabbitMQ's, without which it cannot run there; "": none */
     bool is_marked;   /* it says where RabbitMQ differs */
     struct survey_name names[SURVEY_NAMES];
     size_t name_count;

@@ -35,18 +35,13 @@ static uint64_t hash_of(const struct vhost *vhost, const struct change *change)
     return change->arguments.size ? hash_bytes(change->arguments, hash) : hash;
 }
 
-static struct bytes destination_name(const struct binding *binding)
-{
-    return binding->queue ? queue_name(binding->queue) : exchange_name(binding->exchange);
-}
-
 static bool is_binding(const void *value, const void *wanted)
 {
     const struct binding *binding = value;
     const struct change *change = wanted;
     return (binding->queue != NULL) == change->to_queue &&
            bytes_equal(binding_key(binding), change->routing_key) &&
-           bytes_equal(destination_name(binding), change->name) &&
+           bytes_equal(binding_destination(binding), change->name) &&
            bytes_equal(exchange_name(binding->source), change->source) &&
            bytes_equal(binding_arguments(binding), change->arguments);
 }
@@ -71,7 +66,7 @@ struct change binding_deletion(const struct binding *binding)
         .to_queue = binding->queue,
         .vhost = vhost_name(binding->source->vhost),
         .source = exchange_name(binding->source),
-        .name = destination_name(binding),
+        .name = binding_destination(binding),
         .routing_key = binding_key(binding),
         .arguments = binding_arguments(binding),
     };
@@ -194,7 +189,7 @@ static bool check_access(const struct binding_request *request, struct error *er
 static bool check_arguments(const struct exchange_kind *kind, const struct binding_request *request,
                             struct error *error)
 {
-    return !kind->check || kind->check(request->arguments, error);
+    return !kind->check || kind->check(request, error);
 }
 
 static bool check_not_default(const struct binding_request *request, struct error *error)

@@ -10,7 +10,10 @@ struct binding {
     struct list source_link;
     struct list destination_link;
     struct list kind_link; /* the exchange kind's */
-    void *kind_data;       /* the exchange kind's */
+    union {                /* the exchange kind's */
+        void *kind_data;
+        size_t kind_place;
+    };
     struct exchange *source;
     struct queue *queue;       /* the destination; NULL: an exchange */
     struct exchange *exchange; /* the destination; NULL: a queue */
@@ -27,6 +30,12 @@ static inline struct bytes binding_key(const struct binding *binding)
 static inline struct bytes binding_arguments(const struct binding *binding)
 {
     return bytes_of(binding->key + binding->key_size, binding->arguments_size);
+}
+
+/* Name of the queue or the exchange. */
+static inline struct bytes binding_destination(const struct binding *binding)
+{
+    return binding->queue ? queue_name(binding->queue) : exchange_name(binding->exchange);
 }
 
 struct binding_request {

@@ -268,7 +268,9 @@ static void bury(struct queue *queue, struct exchange *exchange, const struct me
         .message = message,
     };
     hold_funeral(&funeral, set);
-    exchange_route(exchange, set->keys, set->keys_count, funeral.properties.headers, set);
+    struct route route = {set->keys, set->keys_count, funeral.properties.headers,
+                          .properties = message_properties(message)};
+    exchange_route(exchange, &route, set);
     if (why != DEATH_REJECTED)
         drop_cycles(&funeral, set);
     if (set->count) {

@@ -13,8 +13,11 @@
 
 const struct exchange_kind *exchange_kind_find(struct bytes name)
 {
-    static const struct exchange_kind *const kinds[] = {&exchange_direct, &exchange_fanout,
-                                                        &exchange_topic, &exchange_headers};
+    static const struct exchange_kind *const kinds[] = {
+        &exchange_direct,       &exchange_fanout,          &exchange_topic,
+        &exchange_headers,      &exchange_random,          &exchange_local_random,
+        &exchange_modulus_hash, &exchange_consistent_hash,
+    };
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         if (bytes_equal_str(name, kinds[i]->name))
             return kinds[i];
@@ -136,20 +139,27 @@ static bool check_equivalent(const struct exchange *exchange, const struct excha
                                bytes_of(exchange->arguments, exchange->arguments_size), error);
 }
 
-static bool check_new(const struct vhost *vhost, struct bytes name, struct bytes arguments,
+bool exchange_check_text(const struct vhost *vhost, const struct exchange_declare *declare,
+                         const char *argument, struct error *error)
+{
+    struct field field;
+    char room[NAME_MAX_SIZE], resource[RESOURCE_MAX];
+    if (!table_find(declare->arguments, bytes_str(argument), &field) || field.type == 'S')
+        return true;
+    return error_set(error, REPLY_PRECONDITION_FAILED, "invalid type '%s' for arg '%s' in %s",
+                     field_type_name(field.type), argument,
+                     resource_text(resource, "exchange", name_strip(declare->name, room), vhost));
+}
+
+static bool check_new(const struct vhost *vhost, struct bytes name,
+                      const struct exchange_kind *kind, const struct exchange_declare *declare,
                       struct error *error)
 {
     if (bytes_start_with(name, "amq."))
         return error_set(error, REPLY_ACCESS_REFUSED,
                          "exchange name '%.*s' contains reserved prefix 'amq.*'", BYTES_ARG(name));
-    struct field field;
-    char resource[RESOURCE_MAX];
-    if (table_find(arguments, bytes_str("alternate-exchange"), &field) && field.type != 'S')
-        return error_set(error, REPLY_PRECONDITION_FAILED,
-                         "invalid type '%s' for arg 'alternate-exchange' in %s",
-                         field_type_name(field.type),
-                         resource_text(resource, "exchange", name, vhost));
-    return true;
+    return exchange_check_text(vhost, declare, "alternate-exchange", error) &&
+           (!kind->check_new || kind->check_new(vhost, declare, error));
 }
 
 static struct change change_of(const struct vhost *vhost, const struct exchange_declare *declare,
@@ -183,7 +193,7 @@ bool exchange_declare_decide(const struct vhost *vhost, const struct exchange_de
     const struct exchange *exchange = vhost_exchange(vhost, name);
     if (exchange)
         return check_equivalent(exchange, kind, declare, error);
-    if (!check_new(vhost, name, declare->arguments, error))
+    if (!check_new(vhost, name, kind, declare, error))
         return false;
     if (name.data == (const void *)room)
         name = changes_keep(changes, name);

@@ -9,6 +9,8 @@ struct queue_set;
 struct route;
 
 struct binding;
+struct binding_request;
+struct exchange_declare;
 
 /* A function that is NULL has nothing to do. */
 struct exchange_kind {
@@ -16,8 +18,11 @@ struct exchange_kind {
     bool uses_key; /* else it is asked once, however many keys a message has */
     void (*init)(struct exchange *exchange);
     void (*free)(struct exchange *exchange);
-    /* Are these arguments of a binding acceptable? */
-    bool (*check)(struct bytes arguments, struct error *error);
+    /* Are the arguments of this new exchange acceptable? */
+    bool (*check_new)(const struct vhost *vhost, const struct exchange_declare *declare,
+                      struct error *error);
+    /* Is this binding acceptable? */
+    bool (*check)(const struct binding_request *request, struct error *error);
     void (*bind)(struct exchange *exchange, struct binding *binding);
     void (*unbind)(struct exchange *exchange, struct binding *binding);
     /* Hands every matching binding's destination to queue_set_add_destination. */
@@ -25,7 +30,8 @@ struct exchange_kind {
 };
 
 extern const struct exchange_kind exchange_default, exchange_direct, exchange_fanout,
-    exchange_topic, exchange_headers;
+    exchange_topic, exchange_headers, exchange_random, exchange_local_random, exchange_modulus_hash,
+    exchange_consistent_hash;
 
 struct exchange {
     struct vhost *vhost;
@@ -33,7 +39,8 @@ struct exchange {
     void *state; /* the kind's */
     bool durable, auto_delete, internal;
     bool is_default;
-    char *alternate; /* name of the alternate exchange, which is never the default one; NULL: none */
+    char
+        *alternate; /* name of the alternate exchange, which is never the default one; NULL: none */
     uint8_t *arguments;
     size_t arguments_size;
     struct list sources;      /* bindings from here: source_link */
@@ -80,6 +87,9 @@ static inline struct bytes exchange_name(const struct exchange *exchange)
 
 /* ---- for this folder ---- */
 
+/* Is this argument, if it is there, a long string? */
+bool exchange_check_text(const struct vhost *vhost, const struct exchange_declare *declare,
+                         const char *argument, struct error *error);
 /* The kind of that name, or NULL. */
 const struct exchange_kind *exchange_kind_find(struct bytes name);
 /* A predeclared exchange of a new virtual host: it has no entry in the catalogue. */

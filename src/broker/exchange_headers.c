@@ -48,10 +48,10 @@ static bool match_is_known(struct bytes value)
            bytes_equal_str(value, "all-with-x") || bytes_equal_str(value, "any-with-x");
 }
 
-static bool check(struct bytes arguments, struct error *error)
+static bool check(const struct binding_request *request, struct error *error)
 {
     struct field field;
-    if (!table_find(arguments, bytes_str("x-match"), &field))
+    if (!table_find(request->arguments, bytes_str("x-match"), &field))
         return true;
     if (field.type == 'S' && match_is_known(field.value.bytes))
         return true;

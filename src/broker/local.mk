@@ -23,10 +23,13 @@ libleveret_broker_a_SOURCES = \
 	%D%/error.h \
 	%D%/exchange.c \
 	%D%/exchange.h \
+	%D%/exchange_consistent_hash.c \
 	%D%/exchange_default.c \
 	%D%/exchange_direct.c \
 	%D%/exchange_fanout.c \
 	%D%/exchange_headers.c \
+	%D%/exchange_modulus_hash.c \
+	%D%/exchange_random.c \
 	%D%/exchange_topic.c \
 	%D%/name.c \
 	%D%/name.h \

@@ -99,13 +99,21 @@ struct message *message_without_bcc(struct message_pool *pool, struct message *m
     return copy;
 }
 
+/* With the keys of the set. */
+static void route_keys(struct exchange *exchange, struct bytes headers, struct bytes properties,
+                       struct queue_set *set)
+{
+    struct route route = {set->keys, set->keys_count, headers, .properties = properties};
+    exchange_route(exchange, &route, set);
+}
+
 static struct published publish_with_headers(struct exchange *exchange, struct message *message,
                                              struct queue_set *set)
 {
     struct broker *broker = exchange->vhost->broker;
     struct bytes headers = headers_of(message_properties(message));
     bool has_bcc = keys_collect(set, message_routing_key(message), headers, true);
-    exchange_route(exchange, set->keys, set->keys_count, headers, set);
+    route_keys(exchange, headers, message_properties(message), set);
     if (!has_bcc || set->count == 0)
         return publish_routed(broker, message, set);
     struct message *copy = message_without_bcc(broker->pool, message);
@@ -185,7 +193,7 @@ size_t publish_count(struct exchange *exchange, const struct message *message,
         return 1;
     struct bytes headers = has_headers(properties) ? headers_of(properties) : bytes_of(NULL, 0);
     keys_collect(set, message_routing_key(message), headers, true);
-    exchange_route(exchange, set->keys, set->keys_count, headers, set);
+    route_keys(exchange, headers, properties, set);
     return set->count;
 }
 
@@ -195,8 +203,9 @@ struct published publish(struct exchange *exchange, struct message *message, str
     struct bytes key = message_routing_key(message);
     if (has_headers(properties))
         return publish_with_headers(exchange, message, set);
-    exchange_route(exchange, &key, 1, bytes_of(NULL, 0), set);
-    if (set->count == 1 && key.size <= MEMO_KEY_MAX)
+    struct route route = {&key, 1, .properties = properties};
+    exchange_route(exchange, &route, set);
+    if (set->count == 1 && !set->varies && key.size <= MEMO_KEY_MAX)
         remember(memo_of(set, exchange, key), exchange, key, set->queues[0]);
     return publish_routed(exchange->vhost->broker, message, set);
 }

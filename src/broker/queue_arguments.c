@@ -219,6 +219,11 @@ static const struct queue_type *type_of(struct bytes arguments)
     return type ? type : &queue_types[0];
 }
 
+const char *queue_arguments_module(const struct queue *queue)
+{
+    return type_of(bytes_of(queue->arguments, queue->arguments_size))->module;
+}
+
 enum done { IGNORED, DONE };
 
 /* In the order in which they are checked and compared. */

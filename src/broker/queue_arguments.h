@@ -11,6 +11,8 @@ bool queue_arguments_check(const struct vhost *vhost, struct bytes name,
 /* Is a second declaration equivalent to the first? Known arguments of its type are compared. */
 bool queue_arguments_equivalent(const struct queue *queue, struct bytes arguments,
                                 struct error *error);
+/* RabbitMQ's name of the module for the queue's type: `rabbit_classic_queue` and its like. */
+const char *queue_arguments_module(const struct queue *queue);
 /* Logs which arguments of a new queue ask for what is not done, and which are not known at all. */
 void queue_arguments_warn(const struct queue *queue);
 

@@ -26,8 +26,7 @@ void queue_set_add_queue(struct queue_set *set, struct queue *queue)
         return;
     queue->route_number = set->broker->route_number;
     if (set->count == set->capacity)
-        set->queues =
-            mem_grow(set->queues, &set->capacity, set->count + 1, sizeof(struct queue *));
+        set->queues = mem_grow(set->queues, &set->capacity, set->count + 1, sizeof(struct queue *));
     set->queues[set->count++] = queue;
 }
 
@@ -54,14 +53,13 @@ void queue_set_add_destination(struct queue_set *set, const struct binding *bind
         add_exchange(set, binding->exchange);
 }
 
-static void visit(struct exchange *exchange, const struct bytes *keys, size_t count,
-                  struct bytes headers, struct queue_set *set)
+static void visit(struct exchange *exchange, struct route *route, struct queue_set *set)
 {
     set->matched = 0;
-    size_t times = exchange->kind->uses_key ? count : 1;
+    size_t times = exchange->kind->uses_key ? route->count : 1;
     for (size_t i = 0; i < times; i++) {
-        struct route route = {keys[i], headers};
-        exchange->kind->route(exchange, &route, set);
+        route->routing_key = route->keys[i];
+        exchange->kind->route(exchange, route, set);
     }
     if (set->matched || !exchange->alternate || planted(PLANTED_ALTERNATE_FORGOTTEN))
         return;
@@ -70,16 +68,17 @@ static void visit(struct exchange *exchange, const struct bytes *keys, size_t co
         add_exchange(set, alternate);
 }
 
-void exchange_route(struct exchange *exchange, const struct bytes *keys, size_t count,
-                    struct bytes headers, struct queue_set *set)
+void exchange_route(struct exchange *exchange, const struct route *wanted, struct queue_set *set)
 {
     uint64_t before = set->work;
+    struct route route = *wanted;
     set->broker = exchange->vhost->broker;
     set->count = set->pending_count = 0;
+    set->varies = false;
     exchange->route_number = ++set->broker->route_number;
-    visit(exchange, keys, count, headers, set);
+    visit(exchange, &route, set);
     while (set->pending_count)
-        visit(set->pending[--set->pending_count], keys, count, headers, set);
+        visit(set->pending[--set->pending_count], &route, set);
     budget_use(&set->broker->turn, set->work - before);
 }
 
@@ -103,8 +102,8 @@ static void add_key(struct queue_set *set, struct bytes key)
     if (set->keys_count > KEYS_MAX)
         return;
     if (set->keys_count == set->keys_capacity)
-        set->keys = mem_grow(set->keys, &set->keys_capacity, set->keys_count + 1,
-                             sizeof(struct bytes));
+        set->keys =
+            mem_grow(set->keys, &set->keys_capacity, set->keys_count + 1, sizeof(struct bytes));
     set->keys[set->keys_count++] = key;
 }
 

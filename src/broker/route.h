@@ -4,10 +4,13 @@
 
 #include "broker/binding.h"
 
-/* What routing looks at. */
+/* What routing looks at. All is borrowed. */
 struct route {
-    struct bytes routing_key;
-    struct bytes headers; /* contents of the headers table; empty: none */
+    const struct bytes *keys; /* the routing key and those of the CC and BCC headers */
+    size_t count;             /* of keys: at least one */
+    struct bytes headers;     /* contents of the headers table; empty: none */
+    struct bytes properties;  /* as a message has them */
+    struct bytes routing_key; /* of keys, the one at hand */
 };
 
 struct memo;
@@ -20,6 +23,7 @@ struct queue_set {
     size_t count, capacity;
     uint64_t work; /* what routing has looked at: bindings, patterns, queues found; it only rises */
     size_t matched;            /* bindings of the exchange at hand that matched */
+    bool varies;               /* the next message with this key may go elsewhere */
     struct exchange **pending; /* exchanges reached and not visited yet */
     size_t pending_count, pending_capacity;
     struct bytes *keys; /* routing keys of a message that has several */
@@ -31,10 +35,8 @@ void queue_set_free(struct queue_set *set);
 void queue_set_add_queue(struct queue_set *set, struct queue *queue);
 void queue_set_add_destination(struct queue_set *set, const struct binding *binding);
 /* Fills the set: through bindings between exchanges (cycles are fine), to alternate exchanges where
- * nothing matched. `keys` are the routing key and those of the CC and BCC headers, at
- * least one. */
-void exchange_route(struct exchange *exchange, const struct bytes *keys, size_t count,
-                    struct bytes headers, struct queue_set *set);
+ * nothing matched. */
+void exchange_route(struct exchange *exchange, const struct route *route, struct queue_set *set);
 
 /* The contents of the headers table among properties; empty when there is none. */
 struct bytes headers_of(struct bytes properties);

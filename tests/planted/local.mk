@@ -41,6 +41,7 @@ check_PROGRAMS += \
 	%D%/store_campaign \
 	%D%/test_broker_apply \
 	%D%/test_broker_dead_letter \
+	%D%/test_broker_exchange \
 	%D%/test_disk_calls \
 	%D%/test_entries \
 	%D%/test_full_disk \
@@ -63,6 +64,9 @@ check_PROGRAMS += \
 
 %C%_test_broker_dead_letter_SOURCES = tests/unit/test_broker_dead_letter.c
 %C%_test_broker_dead_letter_LDADD = libleveret_store_fake.a $(PLANTED_LDADD)
+
+%C%_test_broker_exchange_SOURCES = tests/unit/test_broker_exchange.c
+%C%_test_broker_exchange_LDADD = libleveret_store_fake.a $(PLANTED_LDADD)
 
 %C%_test_disk_calls_SOURCES = tests/fault/test_disk_calls.c
 %C%_test_disk_calls_LDADD = $(PLANTED_LDADD)

@@ -8,12 +8,15 @@
 #include "base/mem.h"
 #include "tests/sim/sim.h"
 
-enum { QUEUES_OF_ALL = 5, EXCHANGES_OF_ALL = 4, KEYS = 4, CONSUMERS_OF_ALL = 8, NAME_SIZE = 24 };
+enum { QUEUES_OF_ALL = 5, EXCHANGES_OF_ALL = 4, KEYS = 6, CONSUMERS_OF_ALL = 8, NAME_SIZE = 24 };
 enum { EXPECTED_MAX = 12, UNCONFIRMED_MAX = 80, UNSETTLED_MAX = 200, TX_MAX = 60 };
 enum mode { MODE_PLAIN, MODE_CONFIRM, MODE_TX, MODES };
 
-static const char *const keys[KEYS] = {"k.a", "k.b", "*.a", "#"};
-static const char *const kinds[] = {"direct", "fanout", "topic", "headers"};
+static const char *const keys[KEYS] = {"k.a", "k.b", "*.a", "#", "", "3"};
+enum { KINDS = 8 };
+static const char *const kinds[KINDS] = {
+    "direct",   "fanout",         "topic",          "headers",
+    "x-random", "x-local-random", "x-modulus-hash", "x-consistent-hash"};
 static const char reply_queue[] = "amq.rabbitmq.reply-to";
 
 struct chaos_message {
@@ -153,7 +156,7 @@ static void declare_exchange(struct sim_channel *channel)
         .exchange_declare = {
             .id = METHOD_EXCHANGE_DECLARE,
             .exchange = exchange_text(exchange, name),
-            .type = bytes_str(kinds[chance(channel, 40) ? below(channel, 4) : (uint64_t)exchange]),
+            .type = bytes_str(kinds[chance(channel, 20) ? below(channel, KINDS) : (uint64_t)exchange]),
             .passive = chance(channel, 10),
             .durable = draw_flag(channel, exchange % 2),
             .auto_delete = draw_flag(channel, exchange == 3),
@@ -523,6 +526,9 @@ void chaos_channel_closed(struct sim_channel *channel, const struct method_chann
         "PRECONDITION_FAILED - inequivalent arg '",
         "PRECONDITION_FAILED - queue 'c.q",
         "PRECONDITION_FAILED - exchange 'c.x",
+        "PRECONDITION_FAILED - Non empty binding '",
+        "PRECONDITION_FAILED - Destination not found",
+        "PRECONDITION_FAILED - The binding key must be an integer: ",
         "PRECONDITION_FAILED - message of ",
         "PRECONDITION_FAILED - transaction of ",
         "PRECONDITION_FAILED - the journal has no room",

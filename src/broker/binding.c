@@ -253,8 +253,17 @@ bool binding_add(struct vhost *vhost, const struct binding_request *request, str
 {
     struct changes *changes = &vhost->broker->changes;
     bool allowed = binding_add_decide(vhost, request, changes, error);
+    bool is_new = changes->count;
     changes_apply(vhost->broker, changes);
+    struct exchange *source = is_new ? vhost_need_exchange(vhost, request->source, error) : NULL;
+    if (source && source->kind->greet)
+        source->kind->greet(source, request);
     return allowed;
+}
+
+uint64_t binding_record_bytes(const struct exchange *source)
+{
+    return source->kind->record_bytes ? source->kind->record_bytes(source) : 0;
 }
 
 bool binding_remove(struct vhost *vhost, const struct binding_request *request, struct error *error)

@@ -48,8 +48,11 @@ struct binding_request {
 };
 
 /* queue.bind and exchange.bind: the same binding again is fine. Recorded when both ends are
- * durable. Arguments are checked before access to an exclusive queue. */
+ * durable. Arguments are checked before access to an exclusive queue. A new binding gets what its
+ * source has kept for it: the caller has asked the store for binding_record_bytes. */
 bool binding_add(struct vhost *vhost, const struct binding_request *request, struct error *error);
+/* What the messages that a new binding from this exchange gets take in the store; mostly 0. */
+uint64_t binding_record_bytes(const struct exchange *source);
 /* queue.unbind and exchange.unbind: what is missing is fine, whoever asks. */
 bool binding_remove(struct vhost *vhost, const struct binding_request *request,
                     struct error *error);

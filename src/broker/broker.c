@@ -21,6 +21,7 @@ void broker_init(struct broker *broker, struct store *store, struct message_pool
     list_init(&broker->refused);
     list_init(&broker->removals);
     list_init(&broker->doomed);
+    list_init(&broker->histories);
     broker->dead_letter_set = mem_zalloc(sizeof(*broker->dead_letter_set));
 }
 

@@ -35,6 +35,8 @@ struct broker {
     struct list dead_letters;          /* queues with dead letters that wait, or with messages to drop */
     struct list refused;               /* dead letters of messages that no queue has taken */
     bool has_to_drop;                  /* some queue has more than it may keep: overflow.c */
+    struct list histories;             /* what exchanges keep, by age: exchange_recent_history.c */
+    uint64_t histories_bytes;          /* that it takes in memory */
     uint64_t exchange_number;          /* of the last exchange that was made */
     uint64_t route_number;             /* of the current routing, marks queues already in its set */
     struct budget turn;                /* what may still be done for peers in this turn */

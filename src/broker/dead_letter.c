@@ -273,7 +273,7 @@ static void bury(struct queue *queue, struct exchange *exchange, const struct me
     exchange_route(exchange, &route, set);
     if (why != DEATH_REJECTED)
         drop_cycles(&funeral, set);
-    if (set->count) {
+    if (set->count || set->keepers_count) {
         struct message *letter = letter_of(&funeral, set);
         publish_routed(broker, letter, set);
         if (planted(PLANTED_DEAD_LETTER_TWICE))

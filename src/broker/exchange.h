@@ -27,11 +27,17 @@ struct exchange_kind {
     void (*unbind)(struct exchange *exchange, struct binding *binding);
     /* Hands every matching binding's destination to queue_set_add_destination. */
     void (*route)(struct exchange *exchange, const struct route *route, struct queue_set *set);
+    /* Of those that routing has put into queue_set_add_keeper: the message is published, also if no
+     * queue takes it. */
+    void (*keep)(struct exchange *exchange, struct message *message);
+    /* Hands what was kept on to a new binding; what the records of that take in the store. */
+    void (*greet)(struct exchange *exchange, const struct binding_request *request);
+    uint64_t (*record_bytes)(const struct exchange *exchange);
 };
 
 extern const struct exchange_kind exchange_default, exchange_direct, exchange_fanout,
     exchange_topic, exchange_headers, exchange_random, exchange_local_random, exchange_modulus_hash,
-    exchange_consistent_hash;
+    exchange_consistent_hash, exchange_recent_history;
 
 struct exchange {
     struct vhost *vhost;

@@ -30,6 +30,7 @@ libleveret_broker_a_SOURCES = \
 	%D%/exchange_headers.c \
 	%D%/exchange_modulus_hash.c \
 	%D%/exchange_random.c \
+	%D%/exchange_recent_history.c \
 	%D%/exchange_topic.c \
 	%D%/name.c \
 	%D%/name.h \

@@ -54,6 +54,8 @@ struct published publish_routed(struct broker *broker, struct message *message,
                                 struct queue_set *set)
 {
     struct published published = {.queues = set->count};
+    for (size_t i = 0; i < set->keepers_count; i++)
+        set->keepers[i]->kind->keep(set->keepers[i], message);
     if (set->count == 0)
         return published;
     budget_use(&broker->turn, set->count * QUEUE_STEPS);
@@ -114,7 +116,7 @@ static struct published publish_with_headers(struct exchange *exchange, struct m
     struct bytes headers = headers_of(message_properties(message));
     bool has_bcc = keys_collect(set, message_routing_key(message), headers, true);
     route_keys(exchange, headers, message_properties(message), set);
-    if (!has_bcc || set->count == 0)
+    if (!has_bcc || (set->count == 0 && set->keepers_count == 0))
         return publish_routed(broker, message, set);
     struct message *copy = message_without_bcc(broker->pool, message);
     struct published published = publish_routed(broker, copy, set);

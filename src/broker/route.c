@@ -15,6 +15,7 @@ void queue_set_free(struct queue_set *set)
 {
     mem_free(set->queues);
     mem_free(set->pending);
+    mem_free(set->keepers);
     mem_free(set->keys);
     mem_free(set->memos);
     *set = (struct queue_set){0};
@@ -53,6 +54,14 @@ void queue_set_add_destination(struct queue_set *set, const struct binding *bind
         add_exchange(set, binding->exchange);
 }
 
+void queue_set_add_keeper(struct queue_set *set, struct exchange *exchange)
+{
+    if (set->keepers_count == set->keepers_capacity)
+        set->keepers = mem_grow(set->keepers, &set->keepers_capacity, set->keepers_count + 1,
+                                sizeof(struct exchange *));
+    set->keepers[set->keepers_count++] = exchange;
+}
+
 static void visit(struct exchange *exchange, struct route *route, struct queue_set *set)
 {
     set->matched = 0;
@@ -73,7 +82,7 @@ void exchange_route(struct exchange *exchange, const struct route *wanted, struc
     uint64_t before = set->work;
     struct route route = *wanted;
     set->broker = exchange->vhost->broker;
-    set->count = set->pending_count = 0;
+    set->count = set->pending_count = set->keepers_count = 0;
     set->varies = false;
     exchange->route_number = ++set->broker->route_number;
     visit(exchange, &route, set);

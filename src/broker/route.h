@@ -26,6 +26,8 @@ struct queue_set {
     bool varies;               /* the next message with this key may go elsewhere */
     struct exchange **pending; /* exchanges reached and not visited yet */
     size_t pending_count, pending_capacity;
+    struct exchange **keepers; /* exchanges on the way that keep the message */
+    size_t keepers_count, keepers_capacity;
     struct bytes *keys; /* routing keys of a message that has several */
     size_t keys_count, keys_capacity;
     struct memo *memos; /* publish.c's */
@@ -34,6 +36,7 @@ struct queue_set {
 void queue_set_free(struct queue_set *set);
 void queue_set_add_queue(struct queue_set *set, struct queue *queue);
 void queue_set_add_destination(struct queue_set *set, const struct binding *binding);
+void queue_set_add_keeper(struct queue_set *set, struct exchange *exchange);
 /* Fills the set: through bindings between exchanges (cycles are fine), to alternate exchanges where
  * nothing matched. */
 void exchange_route(struct exchange *exchange, const struct route *route, struct queue_set *set);

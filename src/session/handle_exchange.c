@@ -56,6 +56,27 @@ static bool are_not_default(struct bytes source, struct bytes destination, struc
     return exchange_is_not_default(destination, error) && exchange_is_not_default(source, error);
 }
 
+enum handled add_binding(struct channel *channel, const struct binding_request *request,
+                         struct error *error)
+{
+    struct vhost *vhost = vhost_of(channel);
+    struct store *store = channel_broker(channel)->store;
+    struct exchange *source = vhost_need_exchange(vhost, request->source, error);
+    uint64_t bytes = source ? binding_record_bytes(source) : 0;
+    enum store_room room = bytes ? store_room(store, bytes) : STORE_ROOM_NOW;
+    if (room == STORE_ROOM_LATER)
+        return HANDLED_WAIT;
+    if (room == STORE_ROOM_FULL)
+        store_refused(store);
+    if (room != STORE_ROOM_NOW)
+        return handled_error(error, REPLY_PRECONDITION_FAILED,
+                             "messages of %llu bytes that exchange '%.*s' has kept are larger than "
+                             "what %s",
+                             (unsigned long long)bytes, BYTES_ARG(request->source),
+                             room == STORE_ROOM_FULL ? "is free on the disk" : "the journal takes");
+    return binding_add(vhost, request, error) ? HANDLED : HANDLED_FAILED;
+}
+
 enum handled handle_exchange_bind(struct channel *channel,
                                   const struct method_exchange_bind *method, struct error *error)
 {
@@ -69,8 +90,11 @@ enum handled handle_exchange_bind(struct channel *channel,
                                       .exchange = destination,
                                       .key = method->routing_key,
                                       .arguments = method->arguments};
-    if (!destination || !binding_add(vhost, &request, error))
+    if (!destination)
         return HANDLED_FAILED;
+    enum handled handled = add_binding(channel, &request, error);
+    if (handled != HANDLED)
+        return handled;
     answer(channel, method->nowait, METHOD_EXCHANGE_BIND_OK);
     return HANDLED;
 }

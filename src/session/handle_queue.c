@@ -147,8 +147,11 @@ enum handled handle_queue_bind(struct channel *channel, const struct method_queu
     request.queue = find_queue(channel, name, error);
     if (!method->queue.size && !method->routing_key.size)
         request.key = name;
-    if (!request.queue || !binding_add(vhost, &request, error))
+    if (!request.queue)
         return HANDLED_FAILED;
+    enum handled handled = add_binding(channel, &request, error);
+    if (handled != HANDLED)
+        return handled;
     if (method->nowait)
         return HANDLED;
     if (!planted(PLANTED_BIND_OK_EARLY))

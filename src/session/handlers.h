@@ -48,4 +48,10 @@ struct queue *need_queue(struct channel *channel, struct bytes name, struct erro
 /* The same as a name: the empty one stands for the queue declared last. */
 bool need_queue_name(struct channel *channel, struct bytes *name, struct error *error);
 
+/* binding_add, once the store has room for the messages that come with the binding. The source is
+ * there. */
+struct binding_request;
+enum handled add_binding(struct channel *channel, const struct binding_request *request,
+                         struct error *error);
+
 #endif

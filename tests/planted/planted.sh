@@ -63,6 +63,7 @@ DISK_DSYNC_FOR_ALL TAP_ONLY=files_are_synced test_disk_calls
 DISK_DSYNC_FIRST TAP_ONLY=files_are_synced test_disk_calls
 DAMAGED_BURIED TAP_ONLY=a_message_may_have_to_be_read_first test_broker_dead_letter
 WEIGHT_IGNORED TAP_ONLY=weights_are_shares test_broker_exchange
+HISTORY_GROWS runner $scripts/exchange_recent_history.amqp
 BIND_OK_EARLY runner $scripts/bind_waits.amqp
 UNBIND_OFF_RECORD test_broker_apply
 LEAVING_NOT_TOLD test_broker_apply

@@ -13,6 +13,7 @@ enum { EXPECTED_MAX = 12, UNCONFIRMED_MAX = 80, UNSETTLED_MAX = 200, TX_MAX = 60
 enum mode { MODE_PLAIN, MODE_CONFIRM, MODE_TX, MODES };
 
 static const char *const keys[KEYS] = {"k.a", "k.b", "*.a", "#", "", "3"};
+/* But for x-recent-history, which hands messages on again. */
 enum { KINDS = 8 };
 static const char *const kinds[KINDS] = {
     "direct",   "fanout",         "topic",          "headers",

@@ -292,14 +292,14 @@ static bool chance(uint64_t in)
 static bool declare_exchange(const char *where)
 {
     static const char *const types[] = {
-        "direct",   "fanout",         "topic",          "headers",           "direct",
+        "direct",   "fanout",         "topic",          "headers",           "x-recent-history",
         "x-random", "x-local-random", "x-modulus-hash", "x-consistent-hash", "odd"};
     static const char *const arguments[] = {NULL,
                                             NULL,
                                             "alternate-exchange=Se2",
                                             "alternate-exchange=Se2 hash-header=Sa",
-                                            "hash-property=Smessage_id",
-                                            "hash-property=Sodd"};
+                                            "hash-property=Smessage_id x-recent-history-length=I3",
+                                            "hash-property=Sodd x-recent-history-length=I0"};
     struct exchange_declare declare = {
         .name = bytes_str(one_of_exchanges(chance(10))),
         .type = bytes_str(types[random_below(&dice, chance(20) ? 10 : 9)]),

@@ -348,6 +348,64 @@ TEST(queues_that_leave_are_passed_over)
     passes_over("x-local-random");
 }
 
+/* ---- x-recent-history ---- */
+
+TEST(history_is_bounded)
+{
+    static char large[3 << 20];
+    memset(large, 'x', sizeof(large) - 1);
+    begin("x-recent-history", 2);
+    bench_exchange(&bench, "y", "x-recent-history", "", "x-recent-history-length=I2000000000");
+    bench_publish(&bench, "x", "", NULL, NULL, "small");
+    for (int i = 0; i < 15; i++)
+        bench_publish(&bench, "y", "", NULL, NULL, large);
+    bench_bind(&bench, "y", "q0", "", NULL);
+    is_int(bench_ready(&bench, "q0"), 10, "those that 32 MiB hold");
+    bench_bind(&bench, "x", "q1", "", NULL);
+    is_int(bench_ready(&bench, "q1"), 0, "the oldest went, also of another exchange");
+    for (int i = 0; i < 10100; i++)
+        bench_publish(&bench, "y", "", NULL, NULL, "");
+    bench_unbind(&bench, "y", "q0", "", NULL);
+    queue_purge(vhost_queue(bench.vhost, bytes_str("q0")));
+    bench_bind(&bench, "y", "q0", "", NULL);
+    is_int(bench_ready(&bench, "q0"), 10000, "ten thousand at most");
+    exchange_delete(bench.vhost, bytes_str("y"), false, &bench.error);
+    exchange_delete(bench.vhost, bytes_str("x"), false, &bench.error);
+    is_int(bench.broker.histories_bytes, 0, "what is deleted keeps nothing");
+    bench_free(&bench);
+}
+
+TEST(history_is_recorded_where_it_goes)
+{
+    begin("x-recent-history", 2);
+    bench_publish(&bench, "x", "", NULL, NULL, "one");
+    bench_publish(&bench, "x", "", NULL, NULL, "two");
+    ok(binding_record_bytes(vhost_exchange(bench.vhost, bytes_str("x"))) > 0, "it takes some room");
+    is_int(binding_record_bytes(bench.vhost->default_exchange), 0, "others take none");
+    bench_bind(&bench, "x", "q0", "", NULL);
+    is_int(bench_ready(&bench, "q0"), 2, "a new binding gets it");
+    bench_restart(&bench);
+    is_int(bench_ready(&bench, "q0"), 2, "which survives");
+    bench_bind(&bench, "x", "q1", "", NULL);
+    is_int(bench_ready(&bench, "q1"), 0, "and the history does not");
+    bench_free(&bench);
+}
+
+TEST(history_that_comes_back_ends)
+{
+    begin("x-recent-history", 2);
+    bench_exchange(&bench, "f", "fanout", "", NULL);
+    bench_bind(&bench, "f", "x", "", NULL);
+    bench_publish(&bench, "x", "", NULL, NULL, "one");
+    bench_publish(&bench, "x", "", NULL, NULL, "two");
+    bench_bind(&bench, "x", "f", "", NULL);
+    bench_bind(&bench, "x", "q0", "", NULL);
+    is_int(bench_ready(&bench, "q0"), 4, "both came by twice");
+    bench_bind(&bench, "x", "x", "", NULL);
+    is_int(bench_publish(&bench, "x", "", NULL, NULL, "three"), 1, "bound to itself it sends once");
+    bench_free(&bench);
+}
+
 int main(void)
 {
     RUN(weights_are_shares);
@@ -360,5 +418,8 @@ int main(void)
     RUN(modulus_spreads_by_all_keys);
     RUN(chance_is_even_and_not_remembered);
     RUN(queues_that_leave_are_passed_over);
+    RUN(history_is_bounded);
+    RUN(history_is_recorded_where_it_goes);
+    RUN(history_that_comes_back_ends);
     return done();
 }

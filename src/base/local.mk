@@ -25,8 +25,8 @@ libleveret_base_a_SOURCES = \
 	%D%/planted.h \
 	%D%/random.c \
 	%D%/random.h \
-	%D%/sha256.c \
-	%D%/sha256.h \
+	%D%/digest.c \
+	%D%/digest.h \
 	%D%/slab.c \
 	%D%/slab.h \
 	%D%/steps.h \

@@ -2,7 +2,7 @@
 
 #include <assert.h>
 
-#include "base/sha256.h"
+#include "base/digest.h"
 #include "broker/user.h"
 
 enum { FLAG_AUTO_DELETE = 1, FLAG_INTERNAL = 2 };

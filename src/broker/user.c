@@ -3,7 +3,7 @@
 #include <assert.h>
 
 #include "base/mem.h"
-#include "base/sha256.h"
+#include "base/digest.h"
 #include "broker/apply.h"
 
 struct user *user_find(const struct broker *broker, struct bytes name)

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
-#include "base/sha256.h"
+#include "base/digest.h"
 #include "base/utf8.h"
 #include "tests/lib/tap.h"
 

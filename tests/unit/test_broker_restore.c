@@ -1,7 +1,7 @@
 /* From model to catalogue and back; users; and catalogues that make no sense. */
 #include <stdio.h>
 
-#include "base/sha256.h"
+#include "base/digest.h"
 #include "broker/catalogue.h"
 #include "tests/lib/broker_bench.h"
 

@@ -1,0 +1,15 @@
+/* Digests: SHA-256 and SHA-512 (FIPS 180-4), and MD5 (RFC 1321), which protects nothing but is what
+ * old hashes of passwords were made with. */
+#ifndef LEVERET_BASE_DIGEST_H
+#define LEVERET_BASE_DIGEST_H
+
+#include "base/bytes.h"
+
+enum { SHA256_SIZE = 32, SHA512_SIZE = 64, MD5_SIZE = 16 };
+
+/* The digest of `first` followed by `second`; either may be empty. */
+void sha256(struct bytes first, struct bytes second, uint8_t digest[SHA256_SIZE]);
+void sha512(struct bytes first, struct bytes second, uint8_t digest[SHA512_SIZE]);
+void md5(struct bytes first, struct bytes second, uint8_t digest[MD5_SIZE]);
+
+#endif

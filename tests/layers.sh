@@ -54,6 +54,7 @@ offences() {
                 file ~ /^store\/(journal|batch|segment|space|record|message|files|identity|disk)[_a-z]*\./)
                 fail("the journal knows no " header)
             library("^leveldb/", "^store/kv_leveldb\\.c$")
+            library("^pcre2", "^broker/pattern\\.c$")
             library("^openssl/", "^(base/sha256|net/tls|perf/tls)\\.c$")
 
             quoted = $0 ~ /^[^<]*"/

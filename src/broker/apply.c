@@ -56,19 +56,30 @@ static struct vhost *vhost_of(struct broker *broker, struct bytes name)
 {
     struct vhost *vhost = broker->changed_vhost;
     if (!vhost || !bytes_equal(vhost_name(vhost), name))
-        vhost = broker->changed_vhost = vhost_find(broker, name);
+        vhost = broker->changed_vhost = vhost_find_any(broker, name);
     return vhost;
 }
 
 static void apply_data(struct broker *broker, const struct change *change)
 {
     struct vhost *vhost;
-    if (change->kind == CATALOGUE_VHOST)
+    switch (change->kind) {
+    case CATALOGUE_VHOST:
         vhost_apply(broker, change);
-    else if (change->kind == CATALOGUE_USER)
+        return;
+    case CATALOGUE_USER:
         user_apply(broker, change);
-    else if ((vhost = vhost_of(broker, change->vhost)))
-        apply_in_vhost(vhost, change);
+        return;
+    case CATALOGUE_PERMISSION:
+        permission_apply(broker, change);
+        return;
+    case CATALOGUE_TOPIC_PERMISSION:
+        topic_permission_apply(broker, change);
+        return;
+    default:
+        if ((vhost = vhost_of(broker, change->vhost)))
+            apply_in_vhost(vhost, change);
+    }
 }
 
 /* What goes takes the bytes of its change along, so that it is written down before. */

@@ -12,7 +12,8 @@ enum record { OFF_RECORD, ON_RECORD };
  * durable.
  *
  * Of a PUT it is taken for granted that a decision has allowed it: its virtual host and the ends of
- * a binding are there, and what it makes is not (a user may be, and gets another password). A
+ * a binding are there, and what it makes is not (a user, a virtual host or a permission may be, and
+ * is as the change says from now on). A
  * DELETE of what is not there changes the record alone. What is deleted has no bindings, or is
  * leaving first.
  *
@@ -26,6 +27,8 @@ void changes_apply(struct broker *broker, struct changes *changes);
 /* Its parts: the plain data of one kind of name each. */
 void vhost_apply(struct broker *broker, const struct change *change);
 void user_apply(struct broker *broker, const struct change *change);
+void permission_apply(struct broker *broker, const struct change *change);
+void topic_permission_apply(struct broker *broker, const struct change *change);
 void exchange_apply(struct vhost *vhost, const struct change *change);
 void queue_apply(struct vhost *vhost, const struct change *change);
 void binding_apply(struct vhost *vhost, const struct change *change);

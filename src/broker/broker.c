@@ -7,7 +7,9 @@
 #include "broker/expiry.h"
 #include "broker/removal.h"
 #include "broker/route.h"
+#include "broker/user.h"
 #include "broker/vhost.h"
+#include "broker/vhost_removal.h"
 #include "queue/queue_timer.h"
 
 void broker_init(struct broker *broker, struct store *store, struct message_pool *pool,
@@ -16,6 +18,7 @@ void broker_init(struct broker *broker, struct store *store, struct message_pool
     *broker = (struct broker){.store = store, .pool = pool, .random = random, .log = log};
     map_init(&broker->vhosts, random_next(random));
     map_init(&broker->users, random_next(random));
+    map_init(&broker->going, random_next(random));
     queues_init(&broker->queues, store, now_ms);
     list_init(&broker->dead_letters);
     list_init(&broker->refused);
@@ -68,6 +71,7 @@ void broker_tick(struct broker *broker, uint64_t now_ms, uint64_t clock_ms)
     broker->clock_ms = clock_ms;
     run_queue_timers(broker);
     removals_go_on(broker, &broker->turn);
+    vhosts_go(broker, &broker->turn);
     struct budget rest = broker->turn;
     broker->turn = budget_of(DEAD_LETTER_STEPS);
     dead_letters_move(broker);
@@ -79,7 +83,7 @@ bool broker_has_work_left(const struct broker *broker)
     bool may_record = !store_is_congested(broker->store);
     bool is_due = queues_next_ms(&broker->queues) <= broker->queues.now_ms;
     return !list_is_empty(&broker->queues.working) || broker->has_to_drop ||
-           (may_record && (is_due || removals_are_left(broker)));
+           (may_record && (is_due || removals_are_left(broker) || vhosts_are_left(broker)));
 }
 
 uint64_t broker_next_ms(const struct broker *broker)
@@ -109,11 +113,14 @@ void broker_free(struct broker *broker)
 {
     for (struct vhost *vhost; (vhost = map_any(&broker->vhosts));)
         vhost_free(vhost);
+    for (struct vhost *vhost; (vhost = map_any(&broker->going));)
+        vhost_free(vhost);
     uint64_t at = 0;
     for (void *user; (user = map_next(&broker->users, &at));)
-        mem_free(user);
+        user_free(user);
     queues_free(&broker->queues);
     map_free(&broker->users);
+    map_free(&broker->going);
     map_free(&broker->vhosts);
     changes_free(&broker->changes);
     buffer_free(&broker->scratch);

@@ -26,6 +26,8 @@ struct broker {
     struct queues queues; /* what they share */
     struct map vhosts;    /* struct vhost by name */
     struct map users;     /* struct user by name */
+    struct map going;     /* virtual hosts that are deleted, but for what is still in them */
+    uint64_t evictions;   /* rises when a user or a virtual host is deleted */
     struct list removals; /* what is gone, but for its bindings: removal.c */
     struct list doomed;   /* auto-delete exchanges that lost their last binding: doomed_link */
     struct vhost *changed_vhost;       /* the last one in which something was applied; or NULL */
@@ -59,7 +61,7 @@ uint64_t broker_next_ms(const struct broker *broker);
 /* Is something left that the next turn can go on with? */
 bool broker_has_work_left(const struct broker *broker);
 /* Reads the catalogue and builds the model. A store without a virtual host gets `/`, its
- * predeclared exchanges and the user guest. False, with a text, when the catalogue makes no
+ * predeclared exchanges and the user guest, who may do everything. False, with a text, when the catalogue makes no
  * sense. */
 bool broker_restore(struct broker *broker, char *error, size_t error_size);
 /* How many queues there are, in all virtual hosts. */

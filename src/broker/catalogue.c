@@ -3,9 +3,9 @@
 #include <assert.h>
 
 #include "base/digest.h"
-#include "broker/user.h"
+#include "broker/password.h"
 
-enum { FLAG_AUTO_DELETE = 1, FLAG_INTERNAL = 2 };
+enum { FLAG_AUTO_DELETE = 1, FLAG_INTERNAL = 2, FLAG_GOING = 4 };
 
 /* ---- writing ---- */
 
@@ -16,15 +16,31 @@ static void add_name(struct buffer *out, struct bytes name)
     buffer_add(out, name.data, name.size);
 }
 
-static void add_arguments(struct buffer *out, struct bytes arguments)
+/* A string in a value; the arguments are one. */
+static void add_string(struct buffer *out, struct bytes string)
 {
-    buffer_add_varint(out, arguments.size);
-    buffer_add(out, arguments.data, arguments.size);
+    buffer_add_varint(out, string.size);
+    buffer_add(out, string.data, string.size);
+}
+
+static void add_limit(struct buffer *out, struct limit limit)
+{
+    buffer_add_varint(out, limit.is_set ? (uint64_t)limit.most + 1 : 0);
+}
+
+static bool holds_others(enum catalogue_kind kind)
+{
+    return kind == CATALOGUE_VHOST || kind == CATALOGUE_USER;
+}
+
+static uint8_t version_of(enum catalogue_kind kind)
+{
+    return holds_others(kind) ? CATALOGUE_VERSION_OF_HOLDERS : CATALOGUE_VERSION;
 }
 
 static bool is_in_vhost(enum catalogue_kind kind)
 {
-    return kind != CATALOGUE_VHOST && kind != CATALOGUE_USER;
+    return !holds_others(kind);
 }
 
 static uint8_t kind_of_destination(const struct change *change)
@@ -54,37 +70,71 @@ static void write_key(const struct change *change, struct buffer *out)
         if (change->arguments.size)
             add_digest(out, change->arguments);
     }
+    if (change->kind == CATALOGUE_TOPIC_PERMISSION)
+        add_name(out, change->source);
 }
 
 static void add_flags(struct buffer *out, const struct change *change)
 {
     buffer_add_u8(out, (uint8_t)((change->auto_delete ? FLAG_AUTO_DELETE : 0) |
-                                 (change->internal ? FLAG_INTERNAL : 0)));
+                                 (change->internal ? FLAG_INTERNAL : 0) |
+                                 (change->is_going ? FLAG_GOING : 0)));
+}
+
+static void add_limits(struct buffer *out, const struct change *change)
+{
+    add_limit(out, change->max_connections);
+    add_limit(out, change->max_parts);
+}
+
+static void add_vhost(struct buffer *out, const struct change *change)
+{
+    add_flags(out, change);
+    add_string(out, change->description);
+    add_string(out, change->tags);
+    add_string(out, change->queue_type);
+    add_limits(out, change);
+}
+
+static void add_user(struct buffer *out, const struct change *change)
+{
+    buffer_add_u8(out, change->hash_kind);
+    add_string(out, change->password_hash);
+    add_string(out, change->tags);
+    add_limits(out, change);
 }
 
 static void write_value(const struct change *change, struct buffer *out)
 {
-    buffer_add_u8(out, CATALOGUE_VERSION);
+    buffer_add_u8(out, version_of(change->kind));
     switch (change->kind) {
     case CATALOGUE_LEAVING:
+        return;
     case CATALOGUE_VHOST:
+        add_vhost(out, change);
         return;
     case CATALOGUE_USER:
-        buffer_add_u8(out, change->password_hash.size != 0);
-        buffer_add(out, change->password_hash.data, change->password_hash.size);
+        add_user(out, change);
         return;
     case CATALOGUE_EXCHANGE:
         add_flags(out, change);
         add_name(out, change->type);
-        add_arguments(out, change->arguments);
+        add_string(out, change->arguments);
         return;
     case CATALOGUE_QUEUE:
         buffer_add_u64(out, change->id);
         add_flags(out, change);
-        add_arguments(out, change->arguments);
+        add_string(out, change->arguments);
         return;
     case CATALOGUE_BINDING:
-        add_arguments(out, change->arguments);
+        add_string(out, change->arguments);
+        return;
+    case CATALOGUE_PERMISSION:
+        add_string(out, change->configure);
+        __attribute__((fallthrough));
+    case CATALOGUE_TOPIC_PERMISSION:
+        add_string(out, change->write);
+        add_string(out, change->read);
     }
 }
 
@@ -108,10 +158,23 @@ static struct bytes take_name(struct cursor *cursor)
     return cursor_bytes(cursor, size);
 }
 
-static void take_arguments(struct cursor *cursor, struct change *change)
+static struct bytes take_string(struct cursor *cursor)
 {
     size_t size = cursor_varint(cursor);
-    change->arguments = cursor_bytes(cursor, size);
+    return cursor_bytes(cursor, size);
+}
+
+static struct limit take_limit(struct cursor *cursor)
+{
+    uint64_t value = cursor_varint(cursor);
+    cursor->bad |= value > (uint64_t)UINT32_MAX + 1;
+    return value ? (struct limit){true, (uint32_t)(value - 1)} : (struct limit){0};
+}
+
+static void take_limits(struct cursor *cursor, struct change *change)
+{
+    change->max_connections = take_limit(cursor);
+    change->max_parts = take_limit(cursor);
 }
 
 static void take_flags(struct cursor *cursor, struct change *change)
@@ -119,6 +182,33 @@ static void take_flags(struct cursor *cursor, struct change *change)
     uint8_t flags = cursor_u8(cursor);
     change->auto_delete = flags & FLAG_AUTO_DELETE;
     change->internal = flags & FLAG_INTERNAL;
+    change->is_going = flags & FLAG_GOING;
+}
+
+static void take_vhost(struct cursor *value, uint8_t version, struct change *change)
+{
+    if (version == 1)
+        return;
+    take_flags(value, change);
+    change->description = take_string(value);
+    change->tags = take_string(value);
+    change->queue_type = take_string(value);
+    take_limits(value, change);
+}
+
+static void take_user(struct cursor *value, uint8_t version, struct change *change)
+{
+    change->is_old = version == 1;
+    if (version == 1) {
+        if (cursor_u8(value))
+            change->password_hash = cursor_bytes(value, hash_size(HASH_SHA256));
+        return;
+    }
+    change->hash_kind = cursor_u8(value);
+    change->password_hash = take_string(value);
+    value->bad |= !hash_is_possible(change->hash_kind, change->password_hash);
+    change->tags = take_string(value);
+    take_limits(value, change);
 }
 
 static void read_key(struct cursor *key, struct change *change)
@@ -139,30 +229,40 @@ static void read_key(struct cursor *key, struct change *change)
         if (cursor_left(key))
             cursor_bytes(key, SHA256_SIZE);
     }
+    if (change->kind == CATALOGUE_TOPIC_PERMISSION)
+        change->source = take_name(key);
 }
 
-static bool read_value(struct cursor *value, struct change *change)
+static bool read_value(struct cursor *value, uint8_t version, struct change *change)
 {
     switch (change->kind) {
     case CATALOGUE_LEAVING:
+        return true;
     case CATALOGUE_VHOST:
+        take_vhost(value, version, change);
         return true;
     case CATALOGUE_USER:
-        if (cursor_u8(value))
-            change->password_hash = cursor_bytes(value, PASSWORD_HASH_SIZE);
+        take_user(value, version, change);
         return true;
     case CATALOGUE_EXCHANGE:
         take_flags(value, change);
         change->type = take_name(value);
-        take_arguments(value, change);
+        change->arguments = take_string(value);
         return true;
     case CATALOGUE_QUEUE:
         change->id = cursor_u64(value);
         take_flags(value, change);
-        take_arguments(value, change);
+        change->arguments = take_string(value);
         return true;
     case CATALOGUE_BINDING:
-        take_arguments(value, change);
+        change->arguments = take_string(value);
+        return true;
+    case CATALOGUE_PERMISSION:
+        change->configure = take_string(value);
+        __attribute__((fallthrough));
+    case CATALOGUE_TOPIC_PERMISSION:
+        change->write = take_string(value);
+        change->read = take_string(value);
         return true;
     }
     return false;
@@ -170,8 +270,8 @@ static bool read_value(struct cursor *value, struct change *change)
 
 bool catalogue_is_newer(struct bytes key, struct bytes value)
 {
-    return (key.size && key.data[0] > CATALOGUE_LAST) ||
-           (value.size && value.data[0] > CATALOGUE_VERSION);
+    return key.size && (key.data[0] > CATALOGUE_LAST ||
+                        (value.size && value.data[0] > version_of(key.data[0])));
 }
 
 enum catalogue_result catalogue_read(struct bytes key, struct bytes value, struct change *change)
@@ -182,7 +282,7 @@ enum catalogue_result catalogue_read(struct bytes key, struct bytes value, struc
     uint8_t version = cursor_u8(&values);
     if (catalogue_is_newer(key, value))
         return CATALOGUE_NEWER;
-    bool known = read_value(&values, change);
+    bool known = read_value(&values, version, change);
     bool whole = !keys.bad && !values.bad && cursor_left(&keys) == 0 && cursor_left(&values) == 0;
     return known && whole && version ? CATALOGUE_OK : CATALOGUE_MALFORMED;
 }

@@ -1,20 +1,26 @@
 /* Names that survive, as keys and values of the store's catalogue.
  *
  * A key begins with its kind, so that they come back in the order in which they need each other:
- * virtual hosts, users, exchanges, queues, bindings. Strings in keys have their length, one byte,
+ * virtual hosts, users, exchanges, queues, bindings, permissions. Strings in keys have their length, one byte,
  * in front; numbers are little-endian. A value begins with the version of its layout.
  *
  *     kind         key after the kind                          value after the version
  *     0 leaving    vhost, kind (3, 4), name
- *     1 vhost      name
- *     2 user       name                                        0; or 1, salt, hash
+ *     1 vhost      name                                        flags, description, tags, type of
+ *                                                              queues, 2 limits
+ *     2 user       name                                        kind of hash, hash, tags, 2 limits
  *     3 exchange   vhost, name                                 flags, type, arguments
  *     4 queue      vhost, name                                 id (8), flags, arguments
  *     5 binding    vhost, source, kind of destination (3, 4),  arguments
  *                  destination, routing key, SHA-256 of the
  *                  arguments if there are any
+ *     6 permission vhost, user                                 configure, write, read
+ *     7 topic      vhost, user, exchange                       write, read
  *
- * Flags: 1 auto-delete, 2 internal. Arguments are contents of a field table with their length, a
+ * The version of virtual hosts and users is 2: in version 1 the former had no value, and that of the
+ * latter was 0 without a password, or 1, salt, hash. Such users could do everything. Strings in values
+ * have their length, a varint, in front; a limit is a varint, 0 for none, else one more than it is.
+ * Flags: 1 auto-delete, 2 internal, 4 (virtual hosts) going. Arguments are contents of a field table with their length, a
  * varint, in front. What is leaving is gone, and of its bindings some are still on record, which
  * count no more. What is predeclared has no entry of its own: it comes with its virtual host. */
 #ifndef LEVERET_BROKER_CATALOGUE_H
@@ -23,7 +29,7 @@
 #include "base/buffer.h"
 #include "broker/change.h"
 
-enum { CATALOGUE_VERSION = 1 };
+enum { CATALOGUE_VERSION = 1, CATALOGUE_VERSION_OF_HOLDERS = 2 };
 
 /* The entry that a change puts, or its key alone when it deletes; both point into `room`, which is
  * cleared before. */

@@ -14,7 +14,15 @@ enum catalogue_kind {
     CATALOGUE_EXCHANGE,
     CATALOGUE_QUEUE,
     CATALOGUE_BINDING,
-    CATALOGUE_LAST = CATALOGUE_BINDING, /* one above was written by a newer version */
+    CATALOGUE_PERMISSION,
+    CATALOGUE_TOPIC_PERMISSION,
+    CATALOGUE_LAST = CATALOGUE_TOPIC_PERMISSION, /* one above was written by a newer version */
+};
+
+/* How many there may be; all zero: as many as will. */
+struct limit {
+    bool is_set;
+    uint32_t most;
 };
 
 /* What its kind does not have is empty. All bytes are borrowed: from whom it was asked, from the
@@ -32,6 +40,16 @@ struct change {
     struct bytes type;          /* of an exchange */
     struct bytes arguments;     /* contents of the field table; a binding's are sorted by name */
     struct bytes password_hash; /* empty: cannot log in */
+    uint8_t hash_kind;          /* enum hash_kind */
+    bool is_going;              /* of a virtual host: it is deleted, and what is in it goes */
+    bool is_old;                /* of a user on record: of the time before permissions */
+    struct bytes tags;          /* of a user or a virtual host: separated by commas */
+    struct bytes description;   /* of a virtual host */
+    struct bytes queue_type;
+    struct limit max_connections; /* of a user or a virtual host */
+    struct limit max_parts;       /* queues of a virtual host, channels of a user */
+    struct bytes configure, write, read; /* of a permission, whose name is the user's; the source of
+                                            a topic permission is its exchange */
     uint64_t id;                /* of a queue, in the store */
     uint64_t owner;             /* of an exclusive queue: its connection; else 0 */
 };

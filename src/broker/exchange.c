@@ -24,6 +24,11 @@ const struct exchange_kind *exchange_kind_find(struct bytes name)
     return NULL;
 }
 
+bool exchange_type_is_known(struct bytes type)
+{
+    return exchange_kind_find(type);
+}
+
 /* ---- applying ---- */
 
 /* A terminated copy; NULL for a field that is not there (found is false). */
@@ -213,22 +218,30 @@ struct exchange *exchange_declare(struct vhost *vhost, const struct exchange_dec
 
 /* ---- delete ---- */
 
-bool exchange_delete_decide(struct vhost *vhost, struct bytes name, bool if_unused,
-                            struct changes *changes, struct error *error)
+bool exchange_is_deletable(const struct vhost *vhost, struct bytes name, struct error *error)
 {
     char room[NAME_MAX_SIZE], resource[RESOURCE_MAX];
     name = name_strip(name, room);
     if (!exchange_is_not_default(name, error))
         return false;
-    resource_text(resource, "exchange", name, vhost);
-    if (bytes_start_with(name, "amq."))
-        return error_set(error, REPLY_ACCESS_REFUSED, "deletion of system %s not allowed",
-                         resource);
+    return !bytes_start_with(name, "amq.") ||
+           error_set(error, REPLY_ACCESS_REFUSED, "deletion of system %s not allowed",
+                     resource_text(resource, "exchange", name, vhost));
+}
+
+bool exchange_delete_decide(struct vhost *vhost, struct bytes name, bool if_unused,
+                            struct changes *changes, struct error *error)
+{
+    char room[NAME_MAX_SIZE], resource[RESOURCE_MAX];
+    name = name_strip(name, room);
+    if (!exchange_is_deletable(vhost, name, error))
+        return false;
     struct exchange *exchange = vhost_exchange(vhost, name);
     if (!exchange)
         return true;
     if (if_unused && exchange->source_count)
-        return error_set(error, REPLY_PRECONDITION_FAILED, "%s in use", resource);
+        return error_set(error, REPLY_PRECONDITION_FAILED, "%s in use",
+                         resource_text(resource, "exchange", name, vhost));
     removal_decide_exchange(exchange, changes);
     return true;
 }

@@ -86,6 +86,10 @@ bool exchange_delete_decide(struct vhost *vhost, struct bytes name, bool if_unus
  * bind. */
 bool exchange_is_not_default(struct bytes name, struct error *error);
 
+/* False, with ACCESS_REFUSED, for the default exchange and those whose names are reserved. */
+bool exchange_is_deletable(const struct vhost *vhost, struct bytes name, struct error *error);
+bool exchange_type_is_known(struct bytes type);
+
 static inline struct bytes exchange_name(const struct exchange *exchange)
 {
     return bytes_of(exchange->name, exchange->name_size);

@@ -36,6 +36,12 @@ libleveret_broker_a_SOURCES = \
 	%D%/name.h \
 	%D%/overflow.c \
 	%D%/overflow.h \
+	%D%/password.c \
+	%D%/password.h \
+	%D%/pattern.c \
+	%D%/pattern.h \
+	%D%/permission.c \
+	%D%/permission.h \
 	%D%/publish.c \
 	%D%/publish.h \
 	%D%/queue_arguments.c \
@@ -50,7 +56,9 @@ libleveret_broker_a_SOURCES = \
 	%D%/user.c \
 	%D%/user.h \
 	%D%/vhost.c \
-	%D%/vhost.h
+	%D%/vhost.h \
+	%D%/vhost_removal.c \
+	%D%/vhost_removal.h
 
 EXTRA_DIST += \
 	%D%/README.md

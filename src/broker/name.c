@@ -1,5 +1,7 @@
 #include "broker/name.h"
 
+#include "base/mem.h"
+
 struct bytes name_strip(struct bytes name, char *room)
 {
     if (name.size == 0 || name.size > NAME_MAX_SIZE ||
@@ -32,4 +34,12 @@ const char *resource_text(char text[RESOURCE_MAX], const char *kind, struct byte
     at = append(at, vhost->name, vhost->name_size);
     memcpy(at, end, sizeof(end));
     return text;
+}
+
+char *text_copy(struct bytes text)
+{
+    char *copy = mem_zalloc(text.size + 1);
+    if (text.size)
+        memcpy(copy, text.data, text.size);
+    return copy;
 }

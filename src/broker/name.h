@@ -10,6 +10,9 @@ enum { NAME_MAX_SIZE = 255 };
  * are any. */
 struct bytes name_strip(struct bytes name, char *room);
 
+/* A terminated copy, which the caller frees. */
+char *text_copy(struct bytes text);
+
 /* Long enough for the text of a resource. */
 enum { RESOURCE_MAX = 2 * NAME_MAX_SIZE + 32 };
 /* Writes `queue 'q' in vhost '/'`: kind is "queue" or "exchange". Returns `text`. */

@@ -122,7 +122,7 @@ bool queue_declare_decide(const struct vhost *vhost, const struct queue_declare 
         return false;
     if ((queue = vhost_queue(vhost, name)))
         return check_equivalent(queue, declare, error);
-    if (!queue_arguments_check(vhost, name, declare, error))
+    if (!queue_arguments_check(vhost, name, declare, error) || !vhost_has_room(vhost, name, error))
         return false;
     if (name.data == (const void *)room)
         name = changes_keep(changes, name);

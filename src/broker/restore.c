@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "broker/apply.h"
 #include "broker/catalogue.h"
+#include "broker/permission.h"
 #include "broker/queue_declare.h"
 #include "broker/removal.h"
 #include "broker/user.h"
@@ -46,9 +47,10 @@ static void tell(const struct salvage *salvage, const char *format, ...)
 /* When salvaging, the entry goes, and the bytes of its change with it. */
 static void fail(struct restore *restore, const struct change *change, const char *why)
 {
-    static const char *const kinds[] = {"entry",    "virtual host", "user",
-                                        "exchange", "queue",        "binding"};
-    size_t kind = change->kind <= CATALOGUE_BINDING ? change->kind : 0;
+    static const char *const kinds[] = {"entry",      "virtual host",        "user",
+                                        "exchange",   "queue",               "binding",
+                                        "permission", "topic permission of"};
+    size_t kind = change->kind <= CATALOGUE_TOPIC_PERMISSION ? change->kind : 0;
     snprintf(restore->error, restore->error_size, "catalogue: %s '%.*s': %s", kinds[kind],
              BYTES_ARG(change->name), why);
     restore->failed = !restore->salvage;
@@ -158,9 +160,17 @@ static void restore_binding(struct restore *restore, const struct vhost *vhost,
         bind(restore, vhost, change, &request);
 }
 
+static void restore_permission(struct restore *restore, const struct change *change)
+{
+    if (!user_find(restore->broker, change->name))
+        fail(restore, change, "the user is missing");
+    else
+        catalogue_apply(restore->broker, change, OFF_RECORD);
+}
+
 static void restore_in_vhost(struct restore *restore, const struct change *change)
 {
-    struct vhost *vhost = vhost_find(restore->broker, change->vhost);
+    struct vhost *vhost = vhost_find_any(restore->broker, change->vhost);
     if (!vhost && restore->salvage) {
         tell(restore->salvage, "made again: virtual host '%.*s'", BYTES_ARG(change->vhost));
         vhost = vhost_put(restore->broker, change->vhost);
@@ -171,6 +181,8 @@ static void restore_in_vhost(struct restore *restore, const struct change *chang
         restore_exchange(restore, vhost, change);
     else if (change->kind == CATALOGUE_QUEUE)
         restore_queue(restore, change);
+    else if (change->kind != CATALOGUE_BINDING)
+        restore_permission(restore, change);
     else
         restore_binding(restore, vhost, change);
 }
@@ -219,10 +231,47 @@ static void leavings_end(struct restore *restore)
         removals_go_on(restore->broker, &budget);
 }
 
+static void allow_everything(struct broker *broker, struct bytes user, struct bytes vhost)
+{
+    struct error error;
+    struct bytes all = bytes_str(".*");
+    struct permission_request request = {
+        .user = user, .vhost = vhost, .configure = all, .write = all, .read = all};
+    permission_set(broker, &request, &error);
+}
+
+/* RabbitMQ's first user, whose password everybody knows. */
+static void make_guest(struct broker *broker, struct bytes vhost)
+{
+    struct error error;
+    struct bytes guest = bytes_str("guest");
+    user_put(broker, guest, guest);
+    user_set_tags(broker, guest, bytes_str("administrator"), &error);
+    allow_everything(broker, guest, vhost);
+}
+
 static void make_first(struct broker *broker)
 {
     vhost_put(broker, bytes_str("/"));
-    user_put(broker, bytes_str("guest"), bytes_str("guest"));
+    make_guest(broker, bytes_str("/"));
+}
+
+/* Before there were permissions everybody could do everything: that is written down. */
+static void make_permissions(struct broker *broker)
+{
+    struct user *user;
+    const struct vhost *vhost;
+    for (uint64_t at = 0; (user = map_next(&broker->users, &at));) {
+        if (!user->is_old)
+            continue;
+        struct change change = user_change(user, &broker->changes);
+        if (bytes_equal_str(user_name(user), "guest"))
+            change.tags = bytes_str("administrator");
+        changes_add(&broker->changes, &change);
+        changes_apply(broker, &broker->changes);
+        for (uint64_t in = 0; (vhost = map_next(&broker->vhosts, &in));)
+            allow_everything(broker, user_name(user), vhost_name(vhost));
+    }
 }
 
 /* A queue whose name is lost. */
@@ -270,9 +319,11 @@ void broker_salvage(struct broker *broker, const struct salvage *salvage)
     if (map_count(&broker->vhosts) == 0)
         vhost_put(broker, bytes_str("/"));
     if (map_count(&broker->users) == 0) {
+        size_t at = 0;
         tell(salvage, "no user is left: guest is made again");
-        user_put(broker, bytes_str("guest"), bytes_str("guest"));
+        make_guest(broker, vhost_name(map_next(&broker->vhosts, &at)));
     }
+    make_permissions(broker);
     store_queues_each(broker->store, adopt, &restore);
     store_queues_each(broker->store, tell_queue, &restore);
     store_drop_orphans(broker->store);
@@ -286,8 +337,9 @@ bool broker_restore(struct broker *broker, char *error, size_t error_size)
     leavings_end(&restore);
     if (restore.failed)
         return false;
-    if (map_count(&broker->vhosts) == 0)
+    if (map_count(&broker->vhosts) == 0 && map_count(&broker->going) == 0)
         make_first(broker);
+    make_permissions(broker);
     store_drop_orphans(broker->store);
     return true;
 }

@@ -3,8 +3,6 @@
  * amq.match and amq.rabbitmq.trace). */
 #include "broker/vhost.h"
 
-#include <assert.h>
-
 #include "amqp/reply.h"
 #include "base/mem.h"
 #include "broker/apply.h"
@@ -13,9 +11,17 @@
 #include "broker/name.h"
 #include "broker/removal.h"
 
+enum { VHOST_TEXT_MAX = 1024 };
+
 struct vhost *vhost_find(struct broker *broker, struct bytes name)
 {
     return map_find(&broker->vhosts, name);
+}
+
+struct vhost *vhost_find_any(struct broker *broker, struct bytes name)
+{
+    struct vhost *vhost = vhost_find(broker, name);
+    return vhost ? vhost : map_find(&broker->going, name);
 }
 
 static struct vhost *vhost_new(struct broker *broker, struct bytes name)
@@ -35,11 +41,8 @@ static struct vhost *vhost_new(struct broker *broker, struct bytes name)
     return vhost;
 }
 
-/* No function deletes a virtual host yet. */
-void vhost_apply(struct broker *broker, const struct change *change)
+static void predeclare(struct vhost *vhost)
 {
-    assert(!change->is_delete);
-    struct vhost *vhost = vhost_new(broker, change->name);
     vhost->default_exchange = exchange_predeclare(vhost, "", &exchange_default, false);
     exchange_predeclare(vhost, "amq.direct", &exchange_direct, false);
     exchange_predeclare(vhost, "amq.fanout", &exchange_fanout, false);
@@ -47,6 +50,138 @@ void vhost_apply(struct broker *broker, const struct change *change)
     exchange_predeclare(vhost, "amq.headers", &exchange_headers, false);
     exchange_predeclare(vhost, "amq.match", &exchange_headers, false);
     exchange_predeclare(vhost, "amq.rabbitmq.trace", &exchange_topic, true);
+}
+
+static void begin_to_go(struct vhost *vhost)
+{
+    struct broker *broker = vhost->broker;
+    map_remove(&broker->vhosts, vhost_name(vhost));
+    map_add(&broker->going, vhost_name(vhost), vhost);
+    vhost->is_going = true;
+    broker->topology++;
+    broker->evictions++;
+}
+
+static void replace(char **text, struct bytes by)
+{
+    mem_free(*text);
+    *text = text_copy(by);
+}
+
+void vhost_apply(struct broker *broker, const struct change *change)
+{
+    struct vhost *vhost = vhost_find_any(broker, change->name);
+    if (change->is_delete) {
+        if (vhost)
+            vhost_free(vhost);
+        return;
+    }
+    if (!vhost)
+        predeclare(vhost = vhost_new(broker, change->name));
+    replace(&vhost->description, change->description);
+    replace(&vhost->tags, change->tags);
+    replace(&vhost->queue_type, change->queue_type);
+    vhost->max_connections = change->max_connections;
+    vhost->max_queues = change->max_parts;
+    if (change->is_going && !vhost->is_going)
+        begin_to_go(vhost);
+}
+
+/* ---- deciding ---- */
+
+struct change vhost_change(const struct vhost *vhost, struct changes *changes)
+{
+    return (struct change){
+        .kind = CATALOGUE_VHOST,
+        .durable = true,
+        .name = vhost_name(vhost),
+        .description = changes_keep(changes, bytes_str(vhost->description)),
+        .tags = changes_keep(changes, bytes_str(vhost->tags)),
+        .queue_type = changes_keep(changes, bytes_str(vhost->queue_type)),
+        .max_connections = vhost->max_connections,
+        .max_parts = vhost->max_queues,
+        .is_going = vhost->is_going,
+    };
+}
+
+static bool check_request(struct broker *broker, const struct vhost_request *request,
+                          struct error *error)
+{
+    const struct bytes *texts[] = {request->description, request->tags, request->queue_type};
+    if (request->name.size > NAME_MAX_SIZE)
+        return error_set(error, REPLY_PRECONDITION_FAILED,
+                         "the name of a virtual host has at most %d bytes, and not %zu",
+                         NAME_MAX_SIZE, request->name.size);
+    if (map_find(&broker->going, request->name))
+        return error_set(error, REPLY_PRECONDITION_FAILED,
+                         "vhost '%.*s' is being deleted; what is in it is not gone yet",
+                         BYTES_ARG(request->name));
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        if (texts[i] && texts[i]->size > VHOST_TEXT_MAX)
+            return error_set(error, REPLY_PRECONDITION_FAILED,
+                             "what describes vhost '%.*s' has more than %d bytes",
+                             BYTES_ARG(request->name), VHOST_TEXT_MAX);
+    return true;
+}
+
+bool vhost_set_decide(struct broker *broker, const struct vhost_request *request,
+                      struct changes *changes, struct error *error)
+{
+    const struct vhost *vhost = vhost_find(broker, request->name);
+    if (!check_request(broker, request, error))
+        return false;
+    struct change change = {.kind = CATALOGUE_VHOST, .durable = true, .name = request->name};
+    if (vhost)
+        change = vhost_change(vhost, changes);
+    if (request->description)
+        change.description = *request->description;
+    if (request->tags)
+        change.tags = *request->tags;
+    if (request->queue_type)
+        change.queue_type = *request->queue_type;
+    if (request->max_connections)
+        change.max_connections = *request->max_connections;
+    if (request->max_queues)
+        change.max_parts = *request->max_queues;
+    changes_add(changes, &change);
+    return true;
+}
+
+bool vhost_delete_decide(struct broker *broker, struct bytes name, struct changes *changes,
+                         struct error *error)
+{
+    const struct vhost *vhost = vhost_find(broker, name);
+    if (!vhost)
+        return error_set(error, REPLY_NOT_FOUND, "no vhost '%.*s'", BYTES_ARG(name));
+    struct change change = vhost_change(vhost, changes);
+    change.is_going = true;
+    changes_add(changes, &change);
+    return true;
+}
+
+bool vhost_has_room(const struct vhost *vhost, struct bytes queue, struct error *error)
+{
+    struct limit limit = vhost->max_queues;
+    return !limit.is_set || map_count(&vhost->queues) < limit.most ||
+           error_set(error, REPLY_PRECONDITION_FAILED,
+                     "cannot declare queue '%.*s': queue limit in vhost '%s' (%u) is reached",
+                     BYTES_ARG(queue), vhost->name, limit.most);
+}
+
+/* ---- both ---- */
+
+bool vhost_set(struct broker *broker, const struct vhost_request *request, struct error *error)
+{
+    bool allowed = vhost_set_decide(broker, request, &broker->changes, error);
+    changes_apply(broker, &broker->changes);
+    return allowed;
+}
+
+bool vhost_delete(struct broker *broker, struct bytes name, struct error *error)
+{
+    bool allowed = vhost_delete_decide(broker, name, &broker->changes, error);
+    changes_apply(broker, &broker->changes);
+    return allowed;
 }
 
 struct vhost *vhost_put(struct broker *broker, struct bytes name)
@@ -73,8 +208,13 @@ void vhost_free(struct vhost *vhost)
     set_free(&vhost->bindings);
     map_free(&vhost->queues);
     map_free(&vhost->exchanges);
-    map_remove(&vhost->broker->vhosts, vhost_name(vhost));
+    map_free(&vhost->leaving_queues);
+    map_free(&vhost->leaving_exchanges);
+    map_remove(vhost->is_going ? &vhost->broker->going : &vhost->broker->vhosts, vhost_name(vhost));
     vhost->broker->changed_vhost = NULL;
+    mem_free(vhost->description);
+    mem_free(vhost->tags);
+    mem_free(vhost->queue_type);
     mem_free(vhost);
 }
 

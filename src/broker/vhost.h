@@ -14,6 +14,12 @@ struct vhost {
     uint64_t bindings_seed;
     struct map leaving_queues, leaving_exchanges; /* struct removal by the name of what is gone */
     struct exchange *default_exchange;
+    char *description, *tags, *queue_type; /* terminated; queue_type: of queues that do not say */
+    struct limit max_connections, max_queues;
+    size_t connections; /* open now */
+    size_t holders;     /* who has a pointer to it: it stays until they are gone */
+    bool is_going;      /* deleted; what is in it goes in slices: vhost_removal.c */
+    uint64_t going_at;  /* where to go on */
     size_t name_size;
     char name[]; /* terminated as well */
 };
@@ -23,12 +29,36 @@ static inline struct bytes vhost_name(const struct vhost *vhost)
     return bytes_of(vhost->name, vhost->name_size);
 }
 
-/* NULL when there is none. */
+/* NULL when there is none, or when it is going. */
 struct vhost *vhost_find(struct broker *broker, struct bytes name);
+/* Also one that is going. */
+struct vhost *vhost_find_any(struct broker *broker, struct bytes name);
 /* Creates it with its predeclared exchanges; there is none of this name. */
 struct vhost *vhost_put(struct broker *broker, struct bytes name);
 /* Frees it with all that is in it; the store is not touched. */
 void vhost_free(struct vhost *vhost);
+
+/* A new virtual host, or what one is to be from now on. What is NULL stays as it is. */
+struct vhost_request {
+    struct bytes name; /* at most 255 bytes */
+    const struct bytes *description, *tags, *queue_type;
+    const struct limit *max_connections, *max_queues;
+};
+
+/* False, with the error, for what cannot be: a name that is too long, or of one that is going. */
+bool vhost_set_decide(struct broker *broker, const struct vhost_request *request,
+                      struct changes *changes, struct error *error);
+bool vhost_set(struct broker *broker, const struct vhost_request *request, struct error *error);
+/* It is not found from now on; all that is in it goes in later turns, and so do the permissions.
+ * Who has its connections closes them. 404 `no vhost 'v'`. */
+bool vhost_delete_decide(struct broker *broker, struct bytes name, struct changes *changes,
+                         struct error *error);
+bool vhost_delete(struct broker *broker, struct bytes name, struct error *error);
+/* 406 `cannot declare queue 'q': queue limit in vhost 'v' (5) is reached` */
+bool vhost_has_room(const struct vhost *vhost, struct bytes queue, struct error *error);
+/* The change that would make what is there; `changes` keeps copies of what the change may replace.
+ */
+struct change vhost_change(const struct vhost *vhost, struct changes *changes);
 
 struct queue *vhost_queue(const struct vhost *vhost, struct bytes name);
 /* The empty name is the default exchange. */

@@ -31,6 +31,7 @@ struct channel *channel_new(struct connection *connection, uint16_t number)
     list_init(&channel->confirming_link);
     list_init(&channel->emptying_link);
     idmap_add(&connection->channels, number, channel);
+    connection->user->channels++;
     return channel;
 }
 
@@ -75,6 +76,7 @@ bool channel_free(struct channel *channel)
     list_remove(&channel->turn_link);
     list_remove(&channel->emptying_link);
     idmap_remove(&connection->channels, channel->number);
+    connection->user->channels--;
     if (connection->last_channel == channel)
         connection->last_channel = NULL;
     map_free(&channel->tags);
@@ -385,6 +387,12 @@ static enum handled first_frame(struct connection *connection, const struct fram
     }
     if (method.id != METHOD_CHANNEL_OPEN)
         return handled_error(error, REPLY_CHANNEL_ERROR, "expected 'channel.open'");
+    const struct user *user = connection->user;
+    if (user->max_channels.is_set && user->channels >= user->max_channels.most)
+        return handled_error(error, REPLY_NOT_ALLOWED,
+                             "number of channels opened for user '%s' has reached the maximum "
+                             "allowed user limit of (%u)",
+                             user->name, user->max_channels.most);
     connection->ended_channel = 0;
     budget_use(&connection->server->broker->turn, METHOD_STEPS);
     channel_send_id(channel_new(connection, frame->channel), METHOD_CHANNEL_OPEN_OK);

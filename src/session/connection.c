@@ -68,6 +68,13 @@ static void free_dropped(struct connection *connection)
     list_remove(&connection->conversation.writable_link);
     list_remove(&connection->resumable_link);
     list_remove(&connection->dropping_link);
+    if (connection->vhost) {
+        connection->vhost->connections--;
+        connection->vhost->holders--;
+        connection->user->connections--;
+    }
+    if (connection->user)
+        user_release(connection->user);
     mem_free(connection);
 }
 

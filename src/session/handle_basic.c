@@ -85,7 +85,7 @@ enum handled handle_basic_consume(struct channel *channel,
         send_consume_ok(channel, method, tag);
         return HANDLED;
     }
-    struct queue *queue = need_queue(channel, method->queue, error);
+    struct queue *queue = need_readable_queue(channel, method->queue, error);
     struct consumer_request request = {.queue = queue,
                                        .tag = tag,
                                        .no_ack = method->no_ack,
@@ -139,7 +139,7 @@ enum handled handle_basic_get(struct channel *channel, const struct method_basic
                               struct error *error)
 {
     struct taken taken;
-    struct queue *queue = need_queue(channel, method->queue, error);
+    struct queue *queue = need_readable_queue(channel, method->queue, error);
     if (!queue)
         return HANDLED_FAILED;
     if (!dispatch_due(channel, queue))

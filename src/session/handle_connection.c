@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "amqp/table.h"
+#include "broker/permission.h"
 #include "session/connection_timer.h"
 #include "session/dispatch.h"
 #include "session/handlers.h"
@@ -114,6 +115,7 @@ static void handle_start_ok(struct connection *connection,
         return;
     }
     connection->user = login.user;
+    user_hold(connection->user);
     connection->state = CONNECTION_TUNING;
     union method tune = {.connection_tune = {.id = METHOD_CONNECTION_TUNE,
                                              .channel_max = options->channel_max,
@@ -161,6 +163,24 @@ static enum handled handle_tune_ok(struct connection *connection,
 
 /* ---- open and close ---- */
 
+/* The order is RabbitMQ's. */
+static bool check_limits(const struct connection *connection, const struct vhost *vhost,
+                         struct error *error)
+{
+    const struct user *user = connection->user;
+    struct limit here = vhost->max_connections, own = user->max_connections;
+    if (here.is_set && vhost->connections >= here.most)
+        return error_set(error, REPLY_NOT_ALLOWED,
+                         "access to vhost '%s' refused for user '%s': connection limit (%u) is "
+                         "reached",
+                         vhost->name, user->name, here.most);
+    if (own.is_set && user->connections >= own.most)
+        return error_set(error, REPLY_NOT_ALLOWED,
+                         "connection refused for user '%s': user connection limit (%u) is reached",
+                         user->name, own.most);
+    return true;
+}
+
 static enum handled handle_open(struct connection *connection,
                                 const struct method_connection_open *method, struct error *error)
 {
@@ -169,7 +189,13 @@ static enum handled handle_open(struct connection *connection,
     if (!vhost)
         return handled_error(error, REPLY_NOT_ALLOWED, "vhost %.*s not found",
                              BYTES_ARG(method->virtual_host));
+    if (!check_limits(connection, vhost, error) ||
+        !permission_check_vhost(connection->user, vhost, error))
+        return HANDLED_FAILED;
     connection->vhost = vhost;
+    vhost->connections++;
+    vhost->holders++;
+    connection->user->connections++;
     connection->state = CONNECTION_RUNNING;
     connection_deadline_met(connection);
     union method open_ok = {.id = METHOD_CONNECTION_OPEN_OK};

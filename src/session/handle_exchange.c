@@ -9,6 +9,30 @@ static struct vhost *vhost_of(const struct channel *channel)
     return channel->connection->vhost;
 }
 
+bool may_use_queue(const struct channel *channel, enum access access, struct bytes name,
+                   struct error *error)
+{
+    const struct connection *connection = channel->connection;
+    return permission_check_queue(connection->user, connection->vhost, access, name, error);
+}
+
+bool may_use_exchange(const struct channel *channel, enum access access, struct bytes name,
+                      struct error *error)
+{
+    const struct connection *connection = channel->connection;
+    return permission_check_exchange(connection->user, connection->vhost, access, name, error);
+}
+
+bool may_bind_from(const struct channel *channel, struct bytes source, struct bytes key,
+                   struct error *error)
+{
+    struct error missing;
+    const struct exchange *exchange = vhost_need_exchange(vhost_of(channel), source, &missing);
+    return may_use_exchange(channel, ACCESS_READ, source, error) &&
+           (!exchange || permission_check_topic(channel->connection->user, exchange, ACCESS_READ,
+                                                key, error));
+}
+
 /* The answer, unless none is wanted. */
 static void answer(struct channel *channel, bool nowait, uint32_t id)
 {
@@ -16,6 +40,21 @@ static void answer(struct channel *channel, bool nowait, uint32_t id)
         return;
     wait_hold_names(channel);
     channel_send_id(channel, id);
+}
+
+/* Types and the default exchange come first, as in RabbitMQ; the broker refuses them. */
+static bool may_declare(const struct channel *channel, const struct method_exchange_declare *method,
+                        struct error *error)
+{
+    const struct connection *connection = channel->connection;
+    struct error refused;
+    if (!exchange_type_is_known(method->type) || !exchange_is_not_default(method->exchange, &refused))
+        return true;
+    if (!may_use_exchange(channel, ACCESS_CONFIGURE, method->exchange, error))
+        return false;
+    return vhost_need_exchange(connection->vhost, method->exchange, &refused) ||
+           permission_check_alternate(connection->user, connection->vhost, method->exchange,
+                                      method->arguments, error);
 }
 
 enum handled handle_exchange_declare(struct channel *channel,
@@ -29,6 +68,8 @@ enum handled handle_exchange_declare(struct channel *channel,
                                        .auto_delete = method->auto_delete,
                                        .internal = method->internal,
                                        .arguments = method->arguments};
+    if (!method->passive && !may_declare(channel, method, error))
+        return HANDLED_FAILED;
     if (!method->passive && exchange_is_leaving(vhost_of(channel), method->exchange))
         return HANDLED_WAIT;
     if (!exchange_declare(vhost_of(channel), &declare, error))
@@ -44,16 +85,21 @@ enum handled handle_exchange_delete(struct channel *channel,
                                     const struct method_exchange_delete *method,
                                     struct error *error)
 {
-    if (!exchange_delete(vhost_of(channel), method->exchange, method->if_unused, error))
+    if (!exchange_is_deletable(vhost_of(channel), method->exchange, error) ||
+        !may_use_exchange(channel, ACCESS_CONFIGURE, method->exchange, error) ||
+        !exchange_delete(vhost_of(channel), method->exchange, method->if_unused, error))
         return HANDLED_FAILED;
     answer(channel, method->nowait, METHOD_EXCHANGE_DELETE_OK);
     return HANDLED;
 }
 
 /* Asked before anything is looked up, as RabbitMQ does. */
-static bool are_not_default(struct bytes source, struct bytes destination, struct error *error)
+static bool may_bind(const struct channel *channel, struct bytes source, struct bytes destination,
+                     struct bytes key, struct error *error)
 {
-    return exchange_is_not_default(destination, error) && exchange_is_not_default(source, error);
+    return may_use_exchange(channel, ACCESS_WRITE, destination, error) &&
+           exchange_is_not_default(destination, error) && exchange_is_not_default(source, error) &&
+           may_bind_from(channel, source, key, error);
 }
 
 enum handled add_binding(struct channel *channel, const struct binding_request *request,
@@ -81,7 +127,7 @@ enum handled handle_exchange_bind(struct channel *channel,
                                   const struct method_exchange_bind *method, struct error *error)
 {
     struct vhost *vhost = vhost_of(channel);
-    if (!are_not_default(method->source, method->destination, error))
+    if (!may_bind(channel, method->source, method->destination, method->routing_key, error))
         return HANDLED_FAILED;
     struct exchange *source = vhost_need_exchange(vhost, method->source, error);
     struct exchange *destination =
@@ -105,7 +151,7 @@ enum handled handle_exchange_unbind(struct channel *channel,
                                     struct error *error)
 {
     struct vhost *vhost = vhost_of(channel);
-    if (!are_not_default(method->source, method->destination, error))
+    if (!may_bind(channel, method->source, method->destination, method->routing_key, error))
         return HANDLED_FAILED;
     struct error missing;
     struct exchange *destination = vhost_need_exchange(vhost, method->destination, &missing);

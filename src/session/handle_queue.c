@@ -40,9 +40,10 @@ static struct queue *find_queue(struct channel *channel, struct bytes name, stru
     return queue;
 }
 
-struct queue *need_queue(struct channel *channel, struct bytes name, struct error *error)
+struct queue *need_readable_queue(struct channel *channel, struct bytes name, struct error *error)
 {
-    if (!need_queue_name(channel, &name, error))
+    if (!need_queue_name(channel, &name, error) ||
+        !may_use_queue(channel, ACCESS_READ, name, error))
         return NULL;
     struct queue *queue = find_queue(channel, name, error);
     return queue && queue_check_access(queue, channel->connection->id, error) ? queue : NULL;
@@ -91,6 +92,17 @@ static bool make_way(struct channel *channel, struct bytes name)
     return !queue_is_leaving(vhost, name);
 }
 
+static bool may_declare(const struct channel *channel, const struct queue_declare *declare,
+                        struct error *error)
+{
+    const struct connection *connection = channel->connection;
+    struct error missing;
+    return may_use_queue(channel, ACCESS_CONFIGURE, declare->name, error) &&
+           (vhost_need_queue(connection->vhost, declare->name, &missing) ||
+            permission_check_dead_letter(connection->user, connection->vhost, declare->name,
+                                         declare->arguments, error));
+}
+
 enum handled handle_queue_declare(struct channel *channel,
                                   const struct method_queue_declare *method, struct error *error)
 {
@@ -111,6 +123,8 @@ enum handled handle_queue_declare(struct channel *channel,
         declare.name = bytes_str(generated);
         declare.generated = true;
     }
+    if (!method->passive && !may_declare(channel, &declare, error))
+        return HANDLED_FAILED;
     if (!make_way(channel, method->queue) && !method->passive)
         return HANDLED_WAIT;
     struct queue *queue = queue_declare(connection->vhost, &declare, &created, error);
@@ -131,6 +145,13 @@ enum handled handle_queue_declare(struct channel *channel,
 
 /* ---- bind and unbind: the order of checks is RabbitMQ's ---- */
 
+static bool may_bind(const struct channel *channel, struct bytes queue, struct bytes source,
+                     struct bytes key, struct error *error)
+{
+    return may_use_queue(channel, ACCESS_WRITE, queue, error) &&
+           exchange_is_not_default(source, error) && may_bind_from(channel, source, key, error);
+}
+
 enum handled handle_queue_bind(struct channel *channel, const struct method_queue_bind *method,
                                struct error *error)
 {
@@ -141,7 +162,7 @@ enum handled handle_queue_bind(struct channel *channel, const struct method_queu
                                       .arguments = method->arguments,
                                       .connection_id = channel->connection->id};
     if (!reply_to_may_bind(channel, name, error) || !need_queue_name(channel, &name, error) ||
-        !exchange_is_not_default(method->exchange, error) ||
+        !may_bind(channel, name, method->exchange, method->routing_key, error) ||
         !vhost_need_exchange(vhost, method->exchange, error))
         return HANDLED_FAILED;
     request.queue = find_queue(channel, name, error);
@@ -172,7 +193,7 @@ enum handled handle_queue_unbind(struct channel *channel, const struct method_qu
                                       .arguments = method->arguments,
                                       .connection_id = channel->connection->id};
     if (!need_queue_name(channel, &name, error) ||
-        !exchange_is_not_default(method->exchange, error))
+        !may_bind(channel, name, method->exchange, method->routing_key, error))
         return HANDLED_FAILED;
     request.queue = find_queue(channel, name, &missing);
     if (!method->queue.size && !method->routing_key.size)
@@ -189,7 +210,7 @@ enum handled handle_queue_unbind(struct channel *channel, const struct method_qu
 enum handled handle_queue_purge(struct channel *channel, const struct method_queue_purge *method,
                                 struct error *error)
 {
-    struct queue *queue = need_queue(channel, method->queue, error);
+    struct queue *queue = need_readable_queue(channel, method->queue, error);
     if (!queue)
         return HANDLED_FAILED;
     if (!dispatch_due(channel, queue))
@@ -224,7 +245,8 @@ enum handled handle_queue_delete(struct channel *channel, const struct method_qu
     struct connection *connection = channel->connection;
     struct bytes name = method->queue;
     union method ok = {.queue_delete_ok = {METHOD_QUEUE_DELETE_OK, 0}};
-    if (!need_queue_name(channel, &name, error))
+    if (!need_queue_name(channel, &name, error) ||
+        !may_use_queue(channel, ACCESS_CONFIGURE, name, error))
         return HANDLED_FAILED;
     struct queue *queue = find_queue(channel, name, error);
     if (queue) {

@@ -3,6 +3,7 @@
 #ifndef LEVERET_SESSION_HANDLERS_H
 #define LEVERET_SESSION_HANDLERS_H
 
+#include "broker/permission.h"
 #include "session/channel.h"
 
 /* Any method on channel 0. */
@@ -44,7 +45,7 @@ enum handled handle_basic_content(struct channel *channel, struct error *error);
 
 /* The queue that a method names: by an empty name, the one declared last on this channel. Fails
  * when there is none, or when it belongs to another connection. */
-struct queue *need_queue(struct channel *channel, struct bytes name, struct error *error);
+struct queue *need_readable_queue(struct channel *channel, struct bytes name, struct error *error);
 /* The same as a name: the empty one stands for the queue declared last. */
 bool need_queue_name(struct channel *channel, struct bytes *name, struct error *error);
 
@@ -53,5 +54,13 @@ bool need_queue_name(struct channel *channel, struct bytes *name, struct error *
 struct binding_request;
 enum handled add_binding(struct channel *channel, const struct binding_request *request,
                          struct error *error);
+/* May the channel's user do that? 403, with RabbitMQ's text, if not. */
+bool may_use_queue(const struct channel *channel, enum access access, struct bytes name,
+                   struct error *error);
+bool may_use_exchange(const struct channel *channel, enum access access, struct bytes name,
+                      struct error *error);
+/* To bind there, or to unbind: what RabbitMQ asks of the source. */
+bool may_bind_from(const struct channel *channel, struct bytes source, struct bytes key,
+                   struct error *error);
 
 #endif

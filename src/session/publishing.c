@@ -7,6 +7,7 @@
 
 #include "amqp/table.h"
 #include "base/planted.h"
+#include "broker/permission.h"
 #include "queue/queue_settings.h"
 #include "session/alarm.h"
 #include "session/dispatch.h"
@@ -81,8 +82,8 @@ static bool check_extra_keys(struct bytes headers, const char *name, size_t *cou
 static bool check_user(const struct channel *channel, struct bytes claimed, struct error *error)
 {
     const struct user *user = channel->connection->user;
-    struct bytes name = bytes_of(user->name, user->name_size);
-    if (bytes_equal(claimed, name))
+    struct bytes name = user_name(user);
+    if (bytes_equal(claimed, name) || (user->tags & TAG_IMPERSONATOR))
         return true;
     return error_set(error, REPLY_PRECONDITION_FAILED,
                      "user_id property set to '%.*s' but authenticated user was '%.*s'",
@@ -158,12 +159,44 @@ bool publishing_route(struct channel *channel, struct exchange *exchange, struct
     return !published.is_refused;
 }
 
+struct exchange *publishing_find(struct channel *channel, struct bytes name)
+{
+    struct error error;
+    const struct connection *connection = channel->connection;
+    struct exchange *exchange = vhost_exchange(connection->vhost, name);
+    bool may = exchange && !permission_has_topics(connection->user, exchange) &&
+               permission_check_exchange(connection->user, connection->vhost, ACCESS_WRITE, name,
+                                         &error);
+    channel->exchange = may ? exchange : NULL;
+    channel->exchange_topology = channel_broker(channel)->topology;
+    return channel->exchange;
+}
+
+/* RabbitMQ's order: what the user may do, what is there, what may be done with it, and what with this
+ * routing key. */
 static struct exchange *need_exchange(struct channel *channel, const struct message *message,
                                       struct error *error)
 {
+    const struct connection *connection = channel->connection;
     struct bytes name = message_exchange(message);
     struct exchange *exchange = publishing_exchange(channel, name);
-    return exchange ? exchange : vhost_need_exchange(channel->connection->vhost, name, error);
+    bool is_known = exchange;
+    if (!is_known && !permission_check_exchange(connection->user, connection->vhost, ACCESS_WRITE,
+                                                name, error))
+        return NULL;
+    if (!is_known)
+        exchange = vhost_need_exchange(connection->vhost, name, error);
+    if (exchange && exchange->internal) {
+        error_set(error, REPLY_ACCESS_REFUSED,
+                  "cannot publish to internal exchange '%.*s' in vhost '%s'",
+                  BYTES_ARG(exchange_name(exchange)), exchange->vhost->name);
+        return NULL;
+    }
+    if (exchange && !is_known &&
+        !permission_check_topic(connection->user, exchange, ACCESS_WRITE,
+                                message_routing_key(message), error))
+        return NULL;
+    return exchange;
 }
 
 /* The store has no room for it: its publisher is told. */
@@ -188,10 +221,6 @@ enum handled handle_basic_content(struct channel *channel, struct error *error)
     struct exchange *exchange = need_exchange(channel, content->message, error);
     if (!exchange)
         return HANDLED_FAILED;
-    if (exchange->internal)
-        return handled_error(error, REPLY_ACCESS_REFUSED,
-                             "cannot publish to internal exchange '%.*s' in vhost '%s'",
-                             BYTES_ARG(exchange_name(exchange)), exchange->vhost->name);
     if (!content->is_plain && !check_properties(channel, error))
         return HANDLED_FAILED;
     enum store_room room = channel->transaction ? STORE_ROOM_NOW

@@ -12,18 +12,19 @@ enum {
         PROPERTY_HEADERS | PROPERTY_REPLY_TO | PROPERTY_EXPIRATION | PROPERTY_USER_ID
 };
 
-/* The exchange by name; NULL: there is none. The last one is remembered while nothing changes in the
- * topology. */
+/* Looks the exchange up that publishing_exchange does not remember. */
+struct exchange *publishing_find(struct channel *channel, struct bytes name);
+
+/* The exchange by name, if the channel's user may publish to it whatever the routing key is; else
+ * NULL. The last one is remembered while nothing changes in the topology, which a change of permissions
+ * is one of. */
 static inline struct exchange *publishing_exchange(struct channel *channel, struct bytes name)
 {
-    uint64_t topology = channel_broker(channel)->topology;
     struct exchange *exchange = channel->exchange;
-    if (exchange && channel->exchange_topology == topology &&
+    if (exchange && channel->exchange_topology == channel_broker(channel)->topology &&
         bytes_equal(exchange_name(exchange), name))
         return exchange;
-    channel->exchange = vhost_exchange(channel->connection->vhost, name);
-    channel->exchange_topology = topology;
-    return channel->exchange;
+    return publishing_find(channel, name);
 }
 
 /* Routes a message that has passed all checks: returns it when nobody takes it and it is mandatory,

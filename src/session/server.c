@@ -4,6 +4,8 @@
  * has made durable, timers, alarms. */
 #include "session/server.h"
 
+#include <stdio.h>
+
 #include "base/mem.h"
 #include "session/alarm.h"
 #include "session/channel.h"
@@ -99,6 +101,27 @@ static void check_failure(struct server *server)
     fail_all(server, "the store failed", REPLY_INTERNAL_ERROR, "the journal cannot be written");
 }
 
+/* Closes the connections of users and of virtual hosts that are deleted. */
+static void evict(struct server *server)
+{
+    char detail[600];
+    if (server->evictions == server->broker->evictions)
+        return;
+    server->evictions = server->broker->evictions;
+    list_for_each_safe(link, after, &server->connections) {
+        struct connection *connection = list_entry(link, struct connection, link);
+        const struct vhost *vhost = connection->vhost;
+        const struct user *user = connection->user;
+        if (vhost && vhost->is_going)
+            snprintf(detail, sizeof(detail), "vhost '%s' is deleted", vhost->name);
+        else if (user && user->is_gone)
+            snprintf(detail, sizeof(detail), "user '%s' is deleted", user->name);
+        else
+            continue;
+        connection_fail(connection, REPLY_CONNECTION_FORCED, 0, detail);
+    }
+}
+
 /* When the filling batch is another one, who had to wait for room in it goes on. */
 static void store_turn(struct server *server)
 {
@@ -135,6 +158,7 @@ static void tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)
     server->now_ms = now_ms;
     server->has_work_left = false;
     steps_next(steps, "broker");
+    evict(server); /* before what they use goes */
     broker_turn(server, now_ms, clock_ms);
     steps_next(steps, "resume");
     connections_resume(server);

@@ -76,8 +76,15 @@ struct transaction *transaction_new(struct channel *channel)
     tx->server = channel_server(channel);
     tx->channel = channel;
     tx->vhost = channel->connection->vhost;
+    tx->vhost->holders++;
     list_init(&tx->link);
     return tx;
+}
+
+static void free_transaction(struct transaction *tx)
+{
+    tx->vhost->holders--;
+    mem_free(tx);
 }
 
 /* Memory of messages is counted by their pool, too, that of the arrays is not. */
@@ -531,7 +538,7 @@ static void finish(struct transaction *tx, enum progress progress, struct error 
     if (progress == PROGRESS_FAILED)
         channel_error(channel->connection, channel->number, METHOD_TX_COMMIT, error);
     else if (!channel)
-        mem_free(tx);
+        free_transaction(tx);
 }
 
 void transactions_tick(struct server *server)

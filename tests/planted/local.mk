@@ -30,7 +30,7 @@ PLANTED_LDADD = \
 	libleveret_store_planted.a \
 	libleveret_amqp.a \
 	libleveret_base.a \
-	$(EV_LIBS) $(LEVELDB_LIBS) $(NETTLE_LIBS)
+	$(EV_LIBS) $(LEVELDB_LIBS) $(NETTLE_LIBS) $(PCRE2_LIBS)
 
 dist_check_SCRIPTS += %D%/planted.sh
 TESTS += %D%/planted.sh

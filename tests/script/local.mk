@@ -6,6 +6,8 @@ check_PROGRAMS += %D%/runner.t
 TESTS += %D%/runner.t
 
 %C%_runner_t_SOURCES = \
+	%D%/access.c \
+	%D%/access.h \
 	%D%/expect.c \
 	%D%/run.c \
 	%D%/run.h \

@@ -1,9 +1,10 @@
 /* Runs scripts: the files named, those in the folders named, or all in tests/script/cases, each
  * against a broker of its own. A script is a test of one behaviour, line by line:
  *
- *     c1: connect [no-channel] [remote] [quiet] [frame_max=N] [heartbeat=N]
+ *     c1: connect [no-channel] [remote] [quiet] [frame_max=N] [heartbeat=N] [user=U] [vhost=V]
  *                                       greets, logs in as guest, opens `/` and channel 1;
- *                                       quiet: without capabilities
+ *                                       quiet: without capabilities; another user's password is
+ *                                       its name
  *     c1: dial [remote]                 a connection that has said nothing
  *     c1: greet                         sends the protocol header
  *     c1: bytes 414d5150 "text"         sends bytes
@@ -31,6 +32,15 @@
  *     disk others 50000000              what other programs have on it
  *     disk broken                       every call fails from now on
  *     option NAME VALUE                 before the first connect: an option; restarts the broker
+ *     user NAME PASSWORD [TAGS]         there is this user from now on
+ *     vhost NAME                        and this virtual host
+ *     permit USER VHOST CONFIGURE WRITE READ
+ *     topics USER VHOST EXCHANGE WRITE READ
+ *                                       what a user may do there, "" for the empty pattern
+ *     forbid USER VHOST                 nothing any more
+ *     limit-user USER CONNECTIONS CHANNELS
+ *     limit-vhost VHOST CONNECTIONS QUEUES
+ *     delete-user NAME / delete-vhost NAME
  *     shutdown                          the broker says good-bye
  *     logged TEXT / not-logged TEXT     since the last such word a line of the log held this, or not
  *     restart / crash                   the broker stops and starts; crash: power was lost
@@ -71,6 +81,7 @@
 #include "base/mem.h"
 #include "tests/lib/disk_memory.h"
 #include "tests/lib/tap.h"
+#include "tests/script/access.h"
 #include "tests/script/run.h"
 #include "tests/script/survey.h"
 
@@ -102,25 +113,31 @@ static void hear(struct run *run, struct client *client, const char *text)
 }
 
 static const char start_ok[] =
-    "connection.start-ok mechanism=PLAIN response=\"\\x00guest\\x00guest\" locale=en_US "
+    "connection.start-ok mechanism=PLAIN response=\"\\x00%s\\x00%s\" locale=en_US "
     "client_properties={capabilities:table {consumer_cancel_notify:bool true, "
     "connection.blocked:bool true, authentication_failure_close:bool true}}";
 
 static const char quiet_start_ok[] =
-    "connection.start-ok mechanism=PLAIN response=\"\\x00guest\\x00guest\" locale=en_US";
+    "connection.start-ok mechanism=PLAIN response=\"\\x00%s\\x00%s\" locale=en_US";
 
 static void connect_client(struct run *run, struct client *client, char *line)
 {
     bool with_channel = true, is_loopback = true, is_quiet = false;
     unsigned frame_max = 131072, heartbeat = 0;
-    char tune_ok[100];
+    char tune_ok[100], open[100], start[400], user[60] = "guest", vhost[60] = "/";
     for (char *option = run_word(&line); *option; option = run_word(&line)) {
         with_channel &= strcmp(option, "no-channel") != 0;
         is_loopback &= strcmp(option, "remote") != 0;
         is_quiet |= strcmp(option, "quiet") == 0;
         sscanf(option, "frame_max=%u", &frame_max);
         sscanf(option, "heartbeat=%u", &heartbeat);
+        sscanf(option, "user=%59s", user);
+        sscanf(option, "vhost=%59s", vhost);
     }
+    int size = snprintf(start, sizeof(start), is_quiet ? quiet_start_ok : start_ok, user, user);
+    if (size < 0 || (size_t)size >= sizeof(start))
+        bail("the user's name is too long");
+    snprintf(open, sizeof(open), "connection.open virtual_host=%s", vhost);
     snprintf(tune_ok, sizeof(tune_ok),
              "connection.tune-ok channel_max=2047 frame_max=%u heartbeat=%u", frame_max, heartbeat);
     run_dial(run, client, is_loopback);
@@ -129,10 +146,10 @@ static void connect_client(struct run *run, struct client *client, char *line)
     buffer_add(&client->out, protocol_header, PROTOCOL_HEADER_SIZE);
     run_settle(run);
     hear(run, client, "connection.start version_major=0 version_minor=9");
-    say(run, client, is_quiet ? quiet_start_ok : start_ok);
+    say(run, client, start);
     hear(run, client, "connection.tune");
     say(run, client, tune_ok);
-    say(run, client, "connection.open virtual_host=/");
+    say(run, client, open);
     hear(run, client, "connection.open-ok");
     if (!with_channel || run->fault[0])
         return;
@@ -332,7 +349,8 @@ static void run_line(struct run *run, char *line)
         sync_others(run, client, verb, line);
     run->looks = 0;
     if (!client_line(run, client, verb, line) && !channel_line(run, client, verb, line) &&
-        !log_line(run, verb, line) && !world_line(run, verb, line))
+        !log_line(run, verb, line) && !access_line(run, verb, line) &&
+        !world_line(run, verb, line))
         run_fault(run, "unknown word %s", verb);
     run_settle(run);
 }

@@ -26,6 +26,7 @@ UNIT_TESTS = \
 	%D%/test_broker_restore.t \
 	%D%/test_broker_route.t \
 	%D%/test_broker_topic.t \
+	%D%/test_broker_user.t \
 	%D%/test_folder.t \
 	%D%/test_log_writer.t \
 	%D%/test_loop.t \

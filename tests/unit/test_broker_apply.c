@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "broker/user.h"
+#include "broker/permission.h"
 #include "tests/lib/broker_bench.h"
 
 #include "broker/removal.h"
@@ -130,15 +130,35 @@ static void add_vhost(struct lines *lines, const struct vhost *vhost)
     if (line)
         snprintf(line, LINE_MAX, "%s leaving %zu %zu", vhost->name,
                  map_count(&vhost->leaving_queues), map_count(&vhost->leaving_exchanges));
+    snprintf(line_add(lines, true), LINE_MAX, "vhost %s %s %s %s %d %u", vhost->name,
+             vhost->description, vhost->tags, vhost->queue_type, vhost->max_queues.is_set,
+             vhost->max_queues.most);
+}
+
+static void add_permissions(struct lines *lines, const struct user *user)
+{
+    const struct permission *permission;
+    const struct topic_permission *topic;
+    for (uint64_t at = 0; (permission = map_next(&user->permissions, &at));)
+        snprintf(line_add(lines, true), LINE_MAX, "permission %s %s %s %s %s", user->name,
+                 permission->vhost, permission->patterns[ACCESS_CONFIGURE].text,
+                 permission->patterns[ACCESS_WRITE].text, permission->patterns[ACCESS_READ].text);
+    for (uint64_t at = 0; (topic = map_next(&user->topics, &at));)
+        snprintf(line_add(lines, true), LINE_MAX, "topics %s %s %s %s %s", user->name,
+                 hex(bytes_of(topic->key, topic->key_size)), topic->patterns[ACCESS_WRITE].text,
+                 topic->patterns[ACCESS_READ].text, topic->expanded[ACCESS_READ].text);
 }
 
 static void add_users(struct lines *lines, const struct broker *broker)
 {
     const struct user *user;
     for (uint64_t at = 0; (user = map_next(&broker->users, &at));)
-        if (!bytes_equal_str(bytes_of(user->name, user->name_size), "guest"))
-            snprintf(line_add(lines, true), LINE_MAX, "user %.*s %s", (int)user->name_size,
-                     user->name, hex(bytes_of(user->password_hash, user->has_password ? 36 : 0)));
+        if (!bytes_equal_str(user_name(user), "guest")) {
+            snprintf(line_add(lines, true), LINE_MAX, "user %s %s %s %d %u", user->name,
+                     hex(bytes_of(user->password_hash, user->has_password ? 36 : 0)),
+                     user->tags_text, user->max_channels.is_set, user->max_channels.most);
+            add_permissions(lines, user);
+        }
 }
 
 static int compare_lines(const void *a, const void *b)
@@ -235,7 +255,8 @@ static void copy(struct changes *out, const struct change *from)
     struct change change = *from;
     struct bytes *parts[] = {&change.vhost,        &change.name, &change.source,
                              &change.routing_key,  &change.type, &change.arguments,
-                             &change.password_hash};
+                             &change.password_hash, &change.tags, &change.description,
+                             &change.queue_type, &change.configure, &change.write, &change.read};
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
         *parts[i] = changes_keep(out, *parts[i]);
     changes_add(out, &change);
@@ -431,18 +452,99 @@ static bool delete_queue(const char *where)
     return !queue == !twin;
 }
 
+static struct bytes one_of_users(void)
+{
+    return bytes_str(chance(2) ? "ann" : "bob");
+}
+
+static struct limit one_of_limits(uint32_t least)
+{
+    uint32_t most = least + (uint32_t)random_below(&dice, 9);
+    return chance(2) ? (struct limit){true, most} : (struct limit){0};
+}
+
 static bool put_user(void)
 {
+    static const char *const tags[] = {"", "administrator", "impersonator,mine"};
+    struct error one = {0}, other = {0};
     uint8_t hash[PASSWORD_HASH_SIZE] = {(uint8_t)random_below(&dice, 256)};
-    struct change change = {.kind = CATALOGUE_USER,
-                            .durable = true,
-                            .name = bytes_str(chance(2) ? "ann" : "bob"),
-                            .password_hash = bytes_of(hash, chance(3) ? 0 : sizeof(hash))};
+    struct bytes password = bytes_of(hash, chance(3) ? 0 : sizeof(hash));
+    struct bytes tag = bytes_str(tags[random_below(&dice, 3)]);
+    struct limit limit = one_of_limits(0);
+    struct user_request request = {.name = one_of_users(),
+                                   .password_hash = chance(2) ? &password : NULL,
+                                   .tags = chance(2) ? &tag : NULL,
+                                   .max_channels = chance(2) ? &limit : NULL};
     struct changes changes = {0};
-    changes_add(&changes, &change);
+    bool decided = user_set_decide(&decides.broker, &request, &changes, &one);
+    bool called = user_set(&calls.broker, &request, &other);
     apply(&changes);
     changes_free(&changes);
-    return user_put_hash(&calls.broker, change.name, change.password_hash);
+    return same_answer(decided, called, &one, &other);
+}
+
+static bool delete_user(void)
+{
+    struct error one = {0}, other = {0};
+    struct changes changes = {0};
+    struct bytes name = one_of_users();
+    bool decided = user_delete_decide(&decides.broker, name, &changes, &one);
+    bool called = user_delete(&calls.broker, name, &other);
+    apply(&changes);
+    changes_free(&changes);
+    return same_answer(decided, called, &one, &other);
+}
+
+static bool put_permission(const char *where)
+{
+    static const char *const patterns[] = {"", ".*", "^{username}", "a(b", "^$"};
+    struct error one = {0}, other = {0};
+    struct changes changes = {0};
+    struct permission_request request = {
+        .user = one_of_users(),
+        .vhost = bytes_str(where),
+        .exchange = bytes_str(one_of_exchanges(false)),
+        .configure = bytes_str(patterns[random_below(&dice, 5)]),
+        .write = bytes_str(patterns[random_below(&dice, 5)]),
+        .read = bytes_str(patterns[random_below(&dice, 5)]),
+    };
+    bool is_topic = chance(2);
+    if (is_topic)
+        request.configure.size = 0;
+    bool decided = (is_topic ? topic_permission_set_decide : permission_set_decide)(
+        &decides.broker, &request, &changes, &one);
+    bool called =
+        (is_topic ? topic_permission_set : permission_set)(&calls.broker, &request, &other);
+    apply(&changes);
+    changes_free(&changes);
+    return same_answer(decided, called, &one, &other);
+}
+
+static bool describe_vhost(const char *where)
+{
+    struct error one = {0}, other = {0};
+    struct changes changes = {0};
+    struct bytes text = bytes_str(chance(2) ? "this" : "that");
+    struct limit limit = one_of_limits(1000);
+    struct vhost_request request = {.name = bytes_str(where),
+                                    .description = chance(2) ? &text : NULL,
+                                    .tags = chance(2) ? &text : NULL,
+                                    .max_queues = chance(2) ? &limit : NULL};
+    bool decided = vhost_set_decide(&decides.broker, &request, &changes, &one);
+    bool called = vhost_set(&calls.broker, &request, &other);
+    apply(&changes);
+    changes_free(&changes);
+    return same_answer(decided, called, &one, &other);
+}
+
+static bool administer(const char *where)
+{
+    uint64_t which = random_below(&dice, 10);
+    if (which < 4)
+        return put_user();
+    if (which < 8)
+        return put_permission(where);
+    return which == 8 ? delete_user() : describe_vhost(where);
 }
 
 static bool go_on(int64_t steps)
@@ -474,7 +576,7 @@ static bool act(void)
     if (which < 970)
         return delete_queue(where);
     if (which < 980)
-        return put_user();
+        return administer(where);
     return which < 984 ? bind_many(where) : go_on(30000);
 }
 

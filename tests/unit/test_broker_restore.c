@@ -3,6 +3,8 @@
 
 #include "base/digest.h"
 #include "broker/catalogue.h"
+#include "broker/permission.h"
+#include "broker/vhost_removal.h"
 #include "tests/lib/broker_bench.h"
 
 static struct bench bench;
@@ -11,12 +13,13 @@ TEST(a_new_store_gets_the_usual_things)
 {
     bench_new(&bench);
     ok(bench.vhost, "the virtual host /");
-    is_int(store_fake_entries(bench.store), 2, "a virtual host and a user are on record");
+    is_int(store_fake_entries(bench.store), 3,
+           "a virtual host, a user and a permission are on record");
     is_int(store_fake_settled(bench.store), 1, "the store knows that all queues were named");
     const struct user *guest = user_find(&bench.broker, bytes_str("guest"));
     ok(user_check_password(guest, bytes_str("guest")), "guest has its password");
     bench_restart(&bench);
-    is_int(store_fake_entries(bench.store), 2, "a restart adds nothing");
+    is_int(store_fake_entries(bench.store), 3, "a restart adds nothing");
     guest = user_find(&bench.broker, bytes_str("guest"));
     ok(user_check_password(guest, bytes_str("guest")), "and keeps the password");
     bench_free(&bench);
@@ -109,6 +112,146 @@ TEST(users_have_passwords)
     bench_free(&bench);
 }
 
+/* As written before there were permissions. */
+TEST(old_users_may_do_everything)
+{
+    static const char ann[] = "\1\0";
+    char error[300];
+    struct broker broker;
+    message_pool_init(&bench.pool);
+    random_init(&bench.random, 7);
+    struct store *store = store_fake_new(&bench.pool);
+    store_fake_put(store, bytes_of("\1\1/", 3), bytes_of("\1", 1));
+    store_fake_put(store, bytes_of("\1\1v", 3), bytes_of("\1", 1));
+    store_fake_put(store, bytes_of("\2\3ann", 5), bytes_of(ann, 2));
+    for (int start = 0; start < 2; start++) {
+        broker_init(&broker, store, &bench.pool, &bench.random, &bench.log, 0);
+        ok(broker_restore(&broker, error, sizeof(error)), "it starts");
+        const struct user *user = user_find(&broker, bytes_str("ann"));
+        const struct permission *permission = permission_find(user, bytes_str("v"));
+        ok(permission && pattern_matches(&permission->patterns[ACCESS_WRITE], bytes_str("x")) &&
+               permission_find(user, bytes_str("/")),
+           "ann may do everything everywhere");
+        is_int(store_fake_entries(store), 5, "which is on record");
+        ok(!user->is_old, "and is asked for once");
+        broker_free(&broker);
+    }
+    store_fake_free(store);
+    message_pool_free(&bench.pool);
+}
+
+TEST(permissions_and_limits_come_back)
+{
+    bench_new(&bench);
+    struct error error;
+    struct bytes text = bytes_str("what it is for"), tags = bytes_str("impersonator, mine");
+    struct limit five = {true, 5}, none = {true, 0};
+    struct vhost_request vhost = {.name = bytes_str("v"),
+                                  .description = &text,
+                                  .tags = &tags,
+                                  .queue_type = &text,
+                                  .max_queues = &five};
+    struct user_request user = {.name = bytes_str("ann"), .tags = &tags, .max_connections = &none};
+    struct permission_request permission = {.user = bytes_str("ann"),
+                                            .vhost = bytes_str("v"),
+                                            .exchange = bytes_str("x"),
+                                            .configure = bytes_str("^a"),
+                                            .write = bytes_str(""),
+                                            .read = bytes_str("c$")};
+    ok(vhost_set(&bench.broker, &vhost, &error) && user_set(&bench.broker, &user, &error) &&
+           permission_set(&bench.broker, &permission, &error) &&
+           topic_permission_set(&bench.broker, &permission, &error) &&
+           user_set_password(&bench.broker, bytes_str("ann"), HASH_SHA512, bytes_str("p"), &error),
+       "all of it is set");
+    bench_restart(&bench);
+    const struct vhost *v = vhost_find(&bench.broker, bytes_str("v"));
+    struct user *ann = user_find(&bench.broker, bytes_str("ann"));
+    const struct permission *hers = ann ? permission_find(ann, bytes_str("v")) : NULL;
+    ok(v && hers, "they are there");
+    is_str(v->description, "what it is for", "description");
+    is_str(v->tags, "impersonator, mine", "tags");
+    is_str(v->queue_type, "what it is for", "type of queues");
+    ok(v->max_queues.is_set && v->max_queues.most == 5 && !v->max_connections.is_set, "limits");
+    ok(ann->max_connections.is_set && ann->max_connections.most == 0 && !ann->max_channels.is_set,
+       "limits of a user");
+    is_int(ann->tags, TAG_IMPERSONATOR, "the tags that mean something");
+    ok(user_check_password(ann, bytes_str("p")), "the password");
+    is_str(hers->patterns[ACCESS_CONFIGURE].text, "^a", "configure");
+    is_str(hers->patterns[ACCESS_WRITE].text, "", "write");
+    is_str(hers->patterns[ACCESS_READ].text, "c$", "read");
+    is_int(map_count(&ann->topics), 1, "topics");
+    ok(permission_clear(&bench.broker, bytes_str("ann"), bytes_str("v"), &error) &&
+           topic_permission_clear(&bench.broker, bytes_str("ann"), bytes_str("v"), &error) &&
+           user_clear_password(&bench.broker, bytes_str("ann"), &error) &&
+           user_set_tags(&bench.broker, bytes_str("ann"), bytes_str(""), &error),
+       "all of it is taken away");
+    bench_restart(&bench);
+    ann = user_find(&bench.broker, bytes_str("ann"));
+    ok(!permission_find(ann, bytes_str("v")) && map_count(&ann->topics) == 0 && ann->tags == 0 &&
+           !user_check_password(ann, bytes_str("p")),
+       "and stays away");
+    bench_free(&bench);
+}
+
+TEST(a_deleted_user_leaves_nothing)
+{
+    bench_new(&bench);
+    struct error error;
+    size_t before = store_fake_entries(bench.store);
+    struct permission_request permission = {.user = bytes_str("ann"),
+                                            .vhost = bytes_str("/"),
+                                            .exchange = bytes_str("x")};
+    user_put(&bench.broker, bytes_str("ann"), bytes_str("p"));
+    permission_set(&bench.broker, &permission, &error);
+    topic_permission_set(&bench.broker, &permission, &error);
+    is_int(store_fake_entries(bench.store), before + 3, "a user and two permissions");
+    ok(user_delete(&bench.broker, bytes_str("ann"), &error), "deleted");
+    is_int(store_fake_entries(bench.store), before, "nothing is left");
+    ok(!user_delete(&bench.broker, bytes_str("ann"), &error), "there is none");
+    is_str(error.detail, "no user 'ann'", "which is told");
+    bench_free(&bench);
+}
+
+/* A start goes on with what was going. */
+TEST(a_virtual_host_goes_over_restarts)
+{
+    bench_new(&bench);
+    struct error error;
+    bool created;
+    size_t before = store_fake_entries(bench.store);
+    struct vhost *vhost = vhost_put(&bench.broker, bytes_str("v"));
+    struct permission_request permission = {.user = bytes_str("guest"), .vhost = bytes_str("v")};
+    permission_set(&bench.broker, &permission, &error);
+    for (int i = 0; i < 50; i++) {
+        char name[20];
+        snprintf(name, sizeof(name), "n%d", i);
+        struct queue_declare queue = {.name = bytes_str(name), .durable = true};
+        struct exchange_declare exchange = {
+            .name = bytes_str(name), .type = bytes_str("fanout"), .durable = true};
+        struct binding_request binding = {.source = bytes_str(name)};
+        exchange_declare(vhost, &exchange, &error);
+        binding.queue = queue_declare(vhost, &queue, &created, &error);
+        binding_add(vhost, &binding, &error);
+    }
+    is_int(store_fake_entries(bench.store), before + 152, "much is in it");
+    ok(vhost_delete(&bench.broker, bytes_str("v"), &error), "deleted");
+    ok(!vhost_find(&bench.broker, bytes_str("v")), "nobody finds it");
+    struct vhost_request again = {.name = bytes_str("v")};
+    ok(!vhost_set(&bench.broker, &again, &error), "nor makes it before it is gone");
+    for (int turn = 0; turn < 3; turn++) {
+        struct budget budget = budget_of(8000);
+        vhosts_go(&bench.broker, &budget);
+        bench_restart(&bench);
+        ok(vhosts_are_left(&bench.broker), "a part is gone");
+    }
+    struct budget budget = budget_of(100 * BUDGET_MS);
+    while (vhosts_are_left(&bench.broker))
+        vhosts_go(&bench.broker, &budget);
+    is_int(store_fake_entries(bench.store), before, "all is gone");
+    ok(vhost_set(&bench.broker, &again, &error), "the name is free");
+    bench_free(&bench);
+}
+
 TEST(sha256_is_as_published)
 {
     static const uint8_t abc[SHA256_SIZE] = {
@@ -146,7 +289,7 @@ static void refused(const char *key, size_t key_size, const char *value, size_t 
 TEST(what_makes_no_sense_stops_the_start)
 {
     bench_new(&bench);
-    REFUSED("\1\1a", "\2", "catalogue: virtual host 'a': written by a newer version of this program");
+    REFUSED("\1\1a", "\3", "catalogue: virtual host 'a': written by a newer version of this program");
     REFUSED("\1\1a", "", "catalogue: virtual host 'a': malformed");
     REFUSED("\1\1a", "\0", "catalogue: virtual host 'a': malformed");
     REFUSED("\1\2a", "\1", "catalogue: virtual host '': malformed");
@@ -252,6 +395,10 @@ int main(void)
     RUN(what_is_durable_comes_back);
     RUN(several_virtual_hosts_are_apart);
     RUN(users_have_passwords);
+    RUN(old_users_may_do_everything);
+    RUN(permissions_and_limits_come_back);
+    RUN(a_deleted_user_leaves_nothing);
+    RUN(a_virtual_host_goes_over_restarts);
     RUN(sha256_is_as_published);
     RUN(what_makes_no_sense_stops_the_start);
     RUN(what_makes_no_sense_is_left_out_when_salvaged);

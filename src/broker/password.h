@@ -1,0 +1,31 @@
+/* Passwords, kept as RabbitMQ keeps them: four bytes of salt, then a digest of salt and password.
+ */
+#ifndef LEVERET_BROKER_PASSWORD_H
+#define LEVERET_BROKER_PASSWORD_H
+
+#include "base/bytes.h"
+#include "base/random.h"
+
+/* The numbers are on record. */
+enum hash_kind { HASH_SHA256, HASH_SHA512, HASH_MD5, HASH_KINDS };
+
+enum {
+    SALT_SIZE = 4,
+    PASSWORD_HASH_SIZE = SALT_SIZE + 32, /* of HASH_SHA256 */
+    PASSWORD_HASH_MAX = SALT_SIZE + 64,
+};
+
+/* Salt and digest together; 0: there is no such kind. */
+size_t hash_size(uint8_t kind);
+/* Of the size that its kind has; or empty, for who cannot log in. */
+bool hash_is_possible(uint8_t kind, struct bytes hash);
+/* The kind by RabbitMQ's name of it, `rabbit_password_hashing_sha256` and so on; false: it is none.
+ */
+bool hash_kind_find(struct bytes name, uint8_t *kind);
+/* Hashes with a new salt; returns the size of the hash. */
+size_t password_hash(enum hash_kind kind, struct bytes password, struct random *random,
+                     uint8_t hash[PASSWORD_HASH_MAX]);
+/* `hash`: a possible one, not empty. Takes as long for a wrong password as for the right one. */
+bool password_matches(uint8_t kind, struct bytes hash, struct bytes password);
+
+#endif

@@ -1,0 +1,126 @@
+#include "broker/vhost_removal.h"
+
+#include "broker/apply.h"
+#include "broker/permission.h"
+#include "broker/queue_declare.h"
+#include "broker/removal.h"
+
+/* What it costs to take one thing away. */
+enum { THING_STEPS = 300, PREDECLARED = 7 };
+
+static bool may_go_on(const struct vhost *vhost, const struct budget *budget)
+{
+    return !budget_is_spent(budget) && !store_is_congested(vhost->broker->store);
+}
+
+/* The next thing of a table from which what was found before was taken; NULL: the table's end. What
+ * was behind it may have moved to its place. */
+static void *next_thing(struct vhost *vhost, const struct map *map)
+{
+    uint64_t at = vhost->going_at;
+    void *thing = map_next(map, &at);
+    vhost->going_at = thing ? at - 1 : 0;
+    return thing;
+}
+
+static bool lose_permissions(struct vhost *vhost, struct budget *budget)
+{
+    struct broker *broker = vhost->broker;
+    const struct user *user;
+    for (uint64_t at = 0; (user = map_next(&broker->users, &at));) {
+        if (!may_go_on(vhost, budget))
+            return false;
+        permissions_clear_decide(user, vhost_name(vhost), &broker->changes);
+        budget_use(budget, broker->changes.count * THING_STEPS + 1);
+        changes_apply(broker, &broker->changes);
+    }
+    return true;
+}
+
+static bool lose_queues(struct vhost *vhost, struct budget *budget)
+{
+    while (map_count(&vhost->queues)) {
+        if (!may_go_on(vhost, budget))
+            return false;
+        struct queue *queue = next_thing(vhost, &vhost->queues);
+        if (queue)
+            queue_delete(queue);
+        budget_use(budget, THING_STEPS);
+    }
+    return true;
+}
+
+static bool is_predeclared(const struct exchange *exchange)
+{
+    return exchange->is_default || bytes_start_with(exchange_name(exchange), "amq.");
+}
+
+static bool lose_exchanges(struct vhost *vhost, struct budget *budget)
+{
+    struct broker *broker = vhost->broker;
+    while (map_count(&vhost->exchanges) > PREDECLARED) {
+        if (!may_go_on(vhost, budget))
+            return false;
+        struct exchange *exchange = next_thing(vhost, &vhost->exchanges);
+        budget_use(budget, THING_STEPS);
+        if (exchange && is_predeclared(exchange))
+            vhost->going_at++;
+        else if (exchange)
+            removal_decide_exchange(exchange, &broker->changes);
+        changes_apply(broker, &broker->changes);
+    }
+    return true;
+}
+
+/* Those between predeclared exchanges. */
+static bool lose_bindings(struct vhost *vhost, struct budget *budget)
+{
+    struct broker *broker = vhost->broker;
+    struct binding *binding;
+    for (uint64_t at = 0; (binding = set_next(&vhost->bindings, &at)); at = 0) {
+        if (!may_go_on(vhost, budget))
+            return false;
+        removal_decide_binding(binding, &broker->changes);
+        changes_apply(broker, &broker->changes);
+        budget_use(budget, THING_STEPS);
+    }
+    return true;
+}
+
+static bool is_empty(const struct vhost *vhost)
+{
+    return map_count(&vhost->queues) == 0 && map_count(&vhost->exchanges) <= PREDECLARED &&
+           set_count(&vhost->bindings) == 0 && map_count(&vhost->leaving_queues) == 0 &&
+           map_count(&vhost->leaving_exchanges) == 0;
+}
+
+static bool goes(struct vhost *vhost, struct budget *budget)
+{
+    return lose_permissions(vhost, budget) && lose_queues(vhost, budget) &&
+           lose_exchanges(vhost, budget) && map_count(&vhost->leaving_queues) == 0 &&
+           map_count(&vhost->leaving_exchanges) == 0 && lose_bindings(vhost, budget) &&
+           is_empty(vhost) && vhost->holders == 0;
+}
+
+void vhosts_go(struct broker *broker, struct budget *budget)
+{
+    struct vhost *vhost;
+    for (uint64_t at = 0; (vhost = map_next(&broker->going, &at));) {
+        if (!goes(vhost, budget))
+            continue;
+        struct change change = vhost_change(vhost, &broker->changes);
+        change.is_delete = true;
+        changes_add(&broker->changes, &change);
+        changes_apply(broker, &broker->changes);
+        return; /* the table has changed */
+    }
+}
+
+bool vhosts_are_left(const struct broker *broker)
+{
+    const struct vhost *vhost;
+    for (uint64_t at = 0; (vhost = map_next(&broker->going, &at));)
+        if (!is_empty(vhost) || vhost->holders == 0)
+            return true;
+    return false;
+}

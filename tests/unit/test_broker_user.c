@@ -1,0 +1,114 @@
+/* Passwords, patterns, and what they allow. */
+#include <stdio.h>
+
+#include "broker/permission.h"
+#include "tests/lib/tap.h"
+
+static bool matches(const char *text, const char *name)
+{
+    char fault[300];
+    struct pattern pattern;
+    bool fine = pattern_init(&pattern, bytes_str(text), fault, sizeof(fault));
+    bool result = fine && pattern_matches(&pattern, bytes_str(name));
+    pattern_free(&pattern);
+    return result;
+}
+
+static void is_refused(const char *text, const char *wanted)
+{
+    char fault[300] = "";
+    struct pattern pattern;
+    ok(!pattern_init(&pattern, bytes_str(text), fault, sizeof(fault)), "%s is none", text);
+    is_str(fault, wanted, "why");
+    ok(!pattern_matches(&pattern, bytes_str("x")), "it matches nothing");
+    pattern_free(&pattern);
+}
+
+TEST(patterns_are_not_anchored)
+{
+    ok(matches("b", "abc") && !matches("b", "ac"), "a part is enough");
+    ok(matches("^a", "abc") && !matches("^b", "abc"), "unless it is said");
+    ok(matches("(x|y)[0-9]+$", "ax12") && !matches("(x|y)[0-9]+$", "ax"), "Perl's");
+    ok(matches("", "") && !matches("", "a"), "the empty one matches the empty name");
+    ok(matches("^$", "") && !matches("^$", "a"), "so does this");
+    ok(matches(".*", "") && matches(".*", "a"), "this one all");
+    ok(matches("^a.b$", "a\xff"
+                        "b"),
+       "of bytes");
+}
+
+TEST(what_is_no_pattern_is_refused)
+{
+    static char large[5000], nested[200];
+    memset(large, 'a', sizeof(large) - 1);
+    memset(nested, '(', 60);
+    memset(nested + 60, ')', 60);
+    is_refused("a(b", "invalid regular expression 'a(b': missing closing parenthesis at offset 3");
+    is_refused("*",
+               "invalid regular expression '*': quantifier does not follow a repeatable item at "
+               "offset 0");
+    struct pattern pattern;
+    char fault[300];
+    ok(!pattern_init(&pattern, bytes_str(large), fault, sizeof(fault)), "a large one");
+    pattern_free(&pattern);
+    ok(!pattern_init(&pattern, bytes_str(nested), fault, sizeof(fault)), "a deep one");
+    pattern_free(&pattern);
+}
+
+/* Each of these takes years without limits. */
+TEST(no_pattern_stalls)
+{
+    static const char *const hostile[] = {"^(a+)+$",  "^(a|aa)+$",
+                                          "(a*)*b",   "^(([a-z])+.)+[A-Z]$",
+                                          "(x+x+)+y", "^((a{1,9}){1,9}){1,9}c"};
+    char name[256];
+    memset(name, 'a', sizeof(name) - 1);
+    name[254] = '!';
+    name[255] = '\0';
+    for (size_t i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++)
+        ok(!matches(hostile[i], name), "%s", hostile[i]);
+}
+
+static void has_password(uint8_t kind, const char *hex, const char *password)
+{
+    uint8_t hash[PASSWORD_HASH_MAX];
+    size_t size = strlen(hex) / 2;
+    for (size_t i = 0; i < size; i++) {
+        unsigned value = 0;
+        sscanf(hex + 2 * i, "%2x", &value);
+        hash[i] = (uint8_t)value;
+    }
+    is_int(size, hash_size(kind), "its size");
+    ok(password_matches(kind, bytes_of(hash, size), bytes_str(password)), "the right one");
+    ok(!password_matches(kind, bytes_of(hash, size), bytes_str("Secret")), "a wrong one");
+}
+
+/* Salt 0a0b0c0d and "secret", by another program. */
+TEST(hashes_of_others_work)
+{
+    has_password(HASH_SHA256,
+                 "0a0b0c0d739be7cc6b27e1ca78abbea4dce541333cb18d133b0c6780fe11f030"
+                 "d8c70d5c",
+                 "secret");
+    has_password(HASH_SHA512,
+                 "0a0b0c0dd22505d7c0d0d1873520b25fe9da5235ffcc53ad7438784f61ff5656"
+                 "404d557f50b61727980389c964b98fd86cc63db07cebe1faf93fd6058a87e9a3"
+                 "258e29fa",
+                 "secret");
+    has_password(HASH_MD5, "0a0b0c0d65bdfb677d7fc63c75910529e6718a12", "secret");
+    uint8_t kind;
+    ok(hash_kind_find(bytes_str("rabbit_password_hashing_sha512"), &kind) && kind == HASH_SHA512,
+       "by its name");
+    ok(!hash_kind_find(bytes_str("rabbit_password_hashing_rot13"), &kind), "none");
+    ok(hash_is_possible(HASH_MD5, bytes_of("", 0)) && !hash_is_possible(HASH_MD5, bytes_str("abc")),
+       "sizes");
+}
+
+int main(void)
+{
+    RUN(patterns_are_not_anchored);
+    RUN(what_is_no_pattern_is_refused);
+    RUN(no_pattern_stalls);
+    RUN(hashes_of_others_work);
+    return done();
+}

@@ -22,7 +22,6 @@ struct kept {
     struct list age_link; /* of all: broker->histories */
     struct history *history;
     struct message *message;
-    uint64_t clock_ms; /* when it came */
 };
 
 struct history {
@@ -108,7 +107,6 @@ static void keep(struct exchange *exchange, struct message *message)
     struct kept *kept = mem_zalloc(sizeof(*kept));
     kept->history = history;
     kept->message = message_ref(message);
-    kept->clock_ms = broker->clock_ms;
     list_push_back(&history->kept, &kept->link);
     list_push_back(&broker->histories, &kept->age_link);
     broker->histories_bytes += message_memory(message);
@@ -134,13 +132,9 @@ static uint64_t record_bytes(const struct exchange *exchange)
  * live begins anew. */
 static struct message *copy_of(const struct kept *kept)
 {
-    struct broker *broker = kept->history->broker;
     const struct message *message = kept->message;
-    struct message *copy = message_copy(broker->pool, message, message_exchange(message),
-                                        message_routing_key(message), message_properties(message));
-    if (copy->expires_ms)
-        copy->expires_ms += broker->clock_ms - kept->clock_ms;
-    return copy;
+    return message_copy(kept->history->broker->pool, message, message_exchange(message),
+                        message_routing_key(message), message_properties(message));
 }
 
 /* What is handed on may come by here again, so it is copied first. */

@@ -70,10 +70,10 @@ def head_only(t):
 @case("a message that is not acknowledged ends when it comes back")
 def requeued(t):
     c = client(t)
-    q = c.queue(1, name(), exclusive=True, arguments={"x-message-ttl": 200})
+    q = c.queue(1, name(), exclusive=True, arguments={"x-message-ttl": 2000})
     fill_blind(c, q, 1)
     equal(c.get_soon(q, no_ack=False).body, b"1", "message")
-    time.sleep(0.4)
+    time.sleep(2.2)
     c.send(1, "basic.nack", delivery_tag=1, requeue=True)
     wait_ready(c, q, 0)
 

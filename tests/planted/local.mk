@@ -46,6 +46,7 @@ check_PROGRAMS += \
 	%D%/test_entries \
 	%D%/test_full_disk \
 	%D%/test_order \
+	%D%/test_queue_expiry \
 	%D%/test_short_disk \
 	%D%/test_replayed \
 	%D%/test_wait
@@ -82,6 +83,9 @@ check_PROGRAMS += \
 
 %C%_test_order_SOURCES = tests/fault/test_order.c
 %C%_test_order_LDADD = libleveret_bench.a $(PLANTED_LDADD)
+
+%C%_test_queue_expiry_SOURCES = tests/unit/test_queue_expiry.c
+%C%_test_queue_expiry_LDADD = libleveret_store_fake.a $(PLANTED_LDADD)
 
 %C%_test_replayed_SOURCES = tests/fault/test_replayed.c
 %C%_test_replayed_LDADD = libleveret_bench.a $(PLANTED_LDADD)

@@ -15,6 +15,7 @@ def without_consumer(t):
     q = c.queue(1, name(), exclusive=True, arguments={"x-message-ttl": 400})
     began = time.monotonic()
     fill_blind(c, q, 3)
+    wait_ready(c, q, 3)
     wait_ready(c, q, 0)
     check(0.35 < time.monotonic() - began, "they ended too early")
     c.publish(1, q, "long", expiration="100000")

@@ -213,7 +213,8 @@ uint64_t space_reach(const struct journal *journal, uint64_t size)
     uint64_t ahead = at_most(wanted, journal->space.disk_free / 8, AHEAD_MIN);
     if (plenty(journal) || end >= most || journal->allocated >= end + ahead / 2)
         return 0;
-    return at_most(end + ahead, most, 0) / DISK_BLOCK * DISK_BLOCK;
+    uint64_t blocks = (end + ahead + DISK_BLOCK - 1) / DISK_BLOCK;
+    return at_most(blocks * DISK_BLOCK, most / DISK_BLOCK * DISK_BLOCK, 0);
 }
 
 /* What is free, and what is as good for who publishes: what the reserve has beside its usual size.

@@ -493,6 +493,27 @@ TEST(reserve_grows_and_shrinks)
     bench_free(&bench);
 }
 
+/* Room for what comes next is laid out in whole blocks, also where a segment has only two of them. */
+TEST(small_segments_are_filled)
+{
+    struct bench bench;
+    begin(&bench, 64 * MIB);
+    store_close(bench.store);
+    bench.options.segment_bytes = 8192;
+    bench.options.disk_reserve_bytes = 1 << 16;
+    bench_open(&bench);
+    publish(&bench, 0, 1, 64);
+    bench_turns(&bench, 10, 100);
+    uint64_t begun = store_stats(bench.store)->segments_rolled;
+    for (int i = 0; i < 20; i++) {
+        bench_publish(&bench, 1, 64);
+        bench_wait(&bench);
+    }
+    uint64_t rolled = store_stats(bench.store)->segments_rolled - begun;
+    ok(rolled <= 2, "20 small batches begin %u segments", (unsigned)rolled);
+    bench_free(&bench);
+}
+
 /* A disk may have room and no place for another file: publishers wait all the same. */
 TEST(no_room_for_a_file)
 {
@@ -827,6 +848,7 @@ int main(void)
     RUN(all_is_taken_behind_a_message);
     RUN(all_is_taken_amid_a_transaction);
     RUN(reserve_grows_and_shrinks);
+    RUN(small_segments_are_filled);
     RUN(no_room_for_a_file);
     RUN(spares_go_first);
     RUN(small_disks);

@@ -20,10 +20,15 @@ static const struct {
 #undef EVENT
 };
 
-/* One line as it grows; what does not fit is left out. */
+static const char cut_mark[] = "...";
+
+enum { TEXT_MAX = LOG_LINE_MAX - (sizeof(cut_mark) - 1) };
+
+/* One line as it grows; what does not fit is left out, and the mark stands for it. */
 struct line {
     char text[LOG_LINE_MAX + 1];
     size_t size;
+    bool is_cut;
 };
 
 bool log_level_read(const char *text, enum log_level *level)
@@ -45,7 +50,8 @@ const char *log_level_name(enum log_level level)
 static void put(struct line *line, char byte)
 {
     bool is_control = (unsigned char)byte < ' ' || byte == 0x7f;
-    if (line->size < LOG_LINE_MAX)
+    line->is_cut |= line->size == TEXT_MAX;
+    if (!line->is_cut)
         line->text[line->size++] = is_control ? '?' : byte;
 }
 
@@ -59,18 +65,16 @@ static bool is_plain(const char *text, size_t size)
 
 static void put_quoted(struct line *line, const char *text, size_t size)
 {
-    if (line->size + 2 > LOG_LINE_MAX)
-        return;
+    size_t at = 0;
+    line->is_cut |= line->size + 2 > TEXT_MAX;
     put(line, '"');
-    for (size_t i = 0; i < size; i++) {
-        bool is_special = text[i] == '"' || text[i] == '\\';
-        if (line->size + 3 > LOG_LINE_MAX)
-            break;
-        if (is_special)
+    for (; at < size && line->size + 3 <= TEXT_MAX; at++) {
+        if (text[at] == '"' || text[at] == '\\')
             put(line, '\\');
-        put(line, text[i]);
+        put(line, text[at]);
     }
     put(line, '"');
+    line->is_cut |= at < size;
 }
 
 static void put_text(struct line *line, const char *text, size_t size)
@@ -181,6 +185,6 @@ void log_event(const struct log *log, enum event event, const char *format, ...)
         }
     }
     va_end(arguments);
-    line.text[line.size] = '\0';
+    strcpy(line.text + line.size, line.is_cut ? cut_mark : "");
     log->sink(log->context, events[event].level, line.text);
 }

@@ -28,8 +28,8 @@ bool log_level_read(const char *text, enum log_level *level);
 const char *log_level_name(enum log_level level);
 /* Logs `event`; `format` makes its pairs, as "peer=%s code=%u reason=%s". It knows %s, %.*s, %.Ns,
  * and %d and %u with their length (l, ll, z). What a %s after = stands for is quoted when it has to
- * be: text of a peer can look neither like another pair nor like another line. The line is cut at
- * LOG_LINE_MAX bytes. NULL for `log` drops it. */
+ * be: text of a peer can look neither like another pair nor like another line. A line that would
+ * be longer than LOG_LINE_MAX bytes is cut, and ends with "...". NULL for `log` drops it. */
 void log_event(const struct log *log, enum event event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -205,11 +205,12 @@ TEST(log_long)
     text[2000] = '\0';
     log_event(&log, EVENT_login_refused, "user=%s", text);
     is_int(strlen(lines.last), LOG_LINE_MAX, "cut");
+    is_str(lines.last + LOG_LINE_MAX - 5, "xx...", "and says so");
     for (int i = 900; i < 1000; i++) {
         text[i] = '"';
-        log_event(&log, EVENT_login_refused, "user=%s", text);
+        log_event(&log, EVENT_login_refused, "user=%s more=%u", text, 1U);
         size_t size = strlen(lines.last);
-        if (size > LOG_LINE_MAX || lines.last[size - 1] != '"')
+        if (size > LOG_LINE_MAX || strcmp(lines.last + size - 4, "\"...") != 0)
             bail("%d: %zu bytes", i, size);
     }
     ok(true, "a quoted value keeps its end");

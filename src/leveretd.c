@@ -116,10 +116,10 @@ static bool bind_one(struct daemon *daemon, const char *text, in_port_t port_def
     char what[512], where[ADDRESS_TEXT_BYTES];
     size_t count, failed = 0;
     const char *fault = endpoint_read(text, port_default, &endpoint);
-    if (!fault)
-        fault = endpoint_addresses(&endpoint, addresses, &count);
+    bool is_unknown = !fault && (fault = endpoint_addresses(&endpoint, addresses, &count));
     if (fault) {
-        snprintf(what, sizeof(what), "cannot listen at %s: %s", text, fault);
+        snprintf(what, sizeof(what), "cannot listen at %s: %s%s", text, fault,
+                 is_unknown ? "; 'getent ahosts NAME' shows what a name stands for" : "");
         return refuse(daemon, what);
     }
     int error = bind_each(daemon, addresses, count, tls, &failed);
@@ -262,6 +262,16 @@ static uint64_t memory_limit_bytes(const struct daemon *daemon)
     return limit->percent ? machine_memory_bytes() / 100 * limit->percent : limit->bytes;
 }
 
+static void warn_of_reserve(const struct daemon *daemon)
+{
+    uint64_t free_bytes, total, reserve = store_disk_reserve(daemon->store);
+    if (daemon->disk->ops->free_space(daemon->disk, &free_bytes, &total) == 0 && reserve >= total)
+        log_event(&daemon->log, EVENT_option_unwise,
+                  "option=--disk-reserve bytes=%llu disk=%llu reason=\"publishers wait for ever, as "
+                  "the whole disk is smaller\"",
+                  (unsigned long long)reserve, (unsigned long long)total);
+}
+
 /* What is allowed, and hardly meant. */
 static void warn(const struct daemon *daemon)
 {
@@ -380,6 +390,7 @@ static int serve(struct daemon *daemon)
         return EXIT_FAILURE;
     }
     log_opened(daemon, clock_monotonic_ms() - began_ms);
+    warn_of_reserve(daemon);
     int result = loop_run(daemon->loop, daemon->store);
     if (result > 0 && daemon->loop->listeners.where[0])
         refuse_listen(daemon, daemon->loop->listeners.where, result);

@@ -259,10 +259,11 @@ def _(t):
 
 @case("values that are hardly meant are warned of")
 def _(t):
-    daemon = serve(t, folder(t), "--memory-limit", "1MiB", "--guest-anywhere")
+    daemon = serve(t, folder(t), "--memory-limit", "1MiB", "--disk-reserve", "1000000TiB",
+                   "--guest-anywhere")
     warnings = [rest for _, event, rest in events(daemon) if event == "option_unwise"]
-    equal([rest.split()[0] for rest in warnings], ["option=--memory-limit", "option=--guest-anywhere"],
-          "warnings")
+    equal([rest.split()[0] for rest in warnings],
+          ["option=--memory-limit", "option=--guest-anywhere", "option=--disk-reserve"], "warnings")
 
 
 @case("addresses that are none, or not ours")
@@ -273,6 +274,7 @@ def _(t):
         status, _, log = run("--data-dir", data, "--listen", address)
         equal(status, wanted, "status for %s" % address)
         check(address in log, "it said %r" % log)
+        check("getent" in log or address != "no..name:0", "it does not say where to look")
         check(not os.path.exists(data), "it made a data folder")
 
 

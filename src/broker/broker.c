@@ -51,6 +51,9 @@ static void run_queue_timer(struct queue *queue, enum queue_timer which)
     case QUEUE_TIMER_HEAD:
         expiry_run(queue);
         return;
+    case QUEUE_TIMER_SCHEDULE:
+        expiry_run_scheduled(queue);
+        return;
     case QUEUE_TIMERS:
         assert(false);
     }

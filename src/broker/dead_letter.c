@@ -22,6 +22,7 @@
 #include "base/planted.h"
 #include "broker/overflow.h"
 #include "queue/queue_expiry.h"
+#include "queue/queue_schedule.h"
 
 /* Bytes of x-death, so that a message that dies often does not grow for ever: the oldest deaths are
  * forgotten. And routing keys that one death remembers. */
@@ -417,6 +418,7 @@ static void move_all(struct queue *queue)
     list_remove(&queue->dead_letters_link);
     overflow_note(queue);
     queue_head_changed(queue);
+    queue_schedule_arm(queue);
 }
 
 void dead_letters_move(struct broker *broker)

@@ -6,9 +6,13 @@
 #include "broker/vhost.h"
 #include "queue/queue_consumer.h"
 #include "queue/queue_expiry.h"
+#include "queue/queue_schedule.h"
 #include "queue/queue_timer.h"
 
 enum { DROP_STEPS = 30, LETTER_STEPS = 300, UNREAD_MAX = 256 };
+
+/* Of a chunk of messages whose times are read. */
+enum { TIMES_STEPS = 10000 };
 
 static bool may_go_on(const struct queue *queue, unsigned count)
 {
@@ -17,10 +21,15 @@ static bool may_go_on(const struct queue *queue, unsigned count)
            (count % UNREAD_MAX || list_is_empty(&queue->dead_letters));
 }
 
+static unsigned steps_of(const struct queue *queue)
+{
+    return queue->settings->dead_letter_exchange ? LETTER_STEPS : DROP_STEPS;
+}
+
 void expiry_run(struct queue *queue)
 {
     uint64_t position;
-    unsigned steps = queue->settings->dead_letter_exchange ? LETTER_STEPS : DROP_STEPS;
+    unsigned steps = steps_of(queue);
     enum queue_result result = QUEUE_OK;
     queue_timer_cancel(queue, QUEUE_TIMER_HEAD);
     for (unsigned count = 0; result == QUEUE_OK && may_go_on(queue, count); count++) {
@@ -35,6 +44,21 @@ void expiry_run(struct queue *queue)
     queue_head_changed(queue);
     if (result == QUEUE_EMPTY && queue_next_consumer(queue))
         queue_has_work(queue);
+}
+
+void expiry_run_scheduled(struct queue *queue)
+{
+    struct budget *turn = &queue->vhost->broker->turn;
+    uint64_t position;
+    for (; !budget_is_spent(turn) && queue_schedule_read(queue);)
+        budget_use(turn, TIMES_STEPS);
+    for (unsigned count = 0; may_go_on(queue, count) && queue_expire_scheduled(queue, &position);
+         count++) {
+        dead_letter(queue, position, DEATH_EXPIRED);
+        budget_use(turn, steps_of(queue));
+    }
+    if (list_is_empty(&queue->dead_letters))
+        queue_schedule_arm(queue);
 }
 
 bool expiry_due(struct queue *queue)

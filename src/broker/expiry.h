@@ -10,5 +10,7 @@ void expiry_run(struct queue *queue);
 /* The same before somebody looks at the queue, when its consumers had what they could take. False:
  * some are left. */
 bool expiry_due(struct queue *queue);
+/* The timer of the queue's schedule went off: the same of messages that have ended anywhere in it. */
+void expiry_run_scheduled(struct queue *queue);
 
 #endif

@@ -1,6 +1,7 @@
 /* A queue's life, and what its verbs have in common, whatever its kind. */
 #include "queue/queue_expiry.h"
 #include "queue/queue_limit.h"
+#include "queue/queue_schedule.h"
 #include "queue/queue_timer.h"
 
 #include <assert.h>
@@ -77,6 +78,8 @@ struct queue *queue_new(struct queues *queues, struct vhost *vhost,
     queue->kind->open(queue);
     if (queue->kind->head_ms(queue))
         queue_timer_set(queue, QUEUE_TIMER_HEAD, 0);
+    if (queue->settings->expire_anywhere && queue_ready(queue))
+        queue_schedule_read_begin(queue);
     queue_used(queue);
     return queue;
 }
@@ -130,7 +133,7 @@ uint32_t queue_push(struct queues *queues, struct queue *const *destinations, si
     bool on_record = store_publish_timed(queues->store, message, queues->places, times, count);
     for (size_t i = 0; times && i < count; i++)
         if (times[i])
-            queue_pushed_timed(destinations[i], times[i]);
+            queue_pushed_timed(destinations[i], queues->places[i], times[i]);
     for (size_t i = 0; i < count; i++)
         if (!list_is_empty(&destinations[i]->ready_consumers))
             queue_has_work(destinations[i]);

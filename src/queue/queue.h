@@ -31,6 +31,9 @@ enum queue_result {
     QUEUE_WAIT,  /* it is being read: queues_wake says when it is worth another try */
 };
 
+/* Told of a message that ends, and when: in ms since 1970. */
+typedef void queue_each_time(void *context, uint64_t position, uint64_t ends_ms);
+
 /* Each function is the verb of the same name below. */
 struct queue_kind {
     /* Makes, or finds in the store, what the messages are kept in, and sets queue->counts. */
@@ -49,6 +52,18 @@ struct queue_kind {
     uint64_t (*head_ms)(struct queue *queue);
     /* Takes it if it has ended at that time. */
     enum queue_result (*expire)(struct queue *queue, uint64_t clock_ms, uint64_t *position);
+    /* For messages that leave from anywhere: queue_schedule.h. Where the one is that was pushed last to
+     * what `place` has said. */
+    uint64_t (*last)(struct queue *queue, const struct index *place);
+    /* Is it there, ready or taken? */
+    bool (*is_there)(struct queue *queue, uint64_t position);
+    /* Takes a message that is ready as it lies. False: it is not. */
+    bool (*take_at)(struct queue *queue, uint64_t position);
+    /* When a message ends that is there; 0: never. QUEUE_WAIT: it is being read; ask again. */
+    enum queue_result (*ends)(struct queue *queue, uint64_t position, uint64_t *ends_ms);
+    /* Tells of some messages from *from (0: the first) on that have a time, and moves it behind them.
+     * QUEUE_EMPTY: there are no more. */
+    enum queue_result (*times)(struct queue *queue, uint64_t *from, queue_each_time *each, void *context);
 };
 
 extern const struct queue_kind queue_classic;
@@ -143,6 +158,12 @@ static inline enum queue_result queue_take(struct queue *queue, bool settle, str
 static inline bool queue_take_head(struct queue *queue, uint64_t *position)
 {
     return queue->kind->take_head(queue, position);
+}
+
+/* The same of this message, if it is ready. */
+static inline bool queue_take_at(struct queue *queue, uint64_t position)
+{
+    return queue->kind->take_at(queue, position);
 }
 
 /* Ends a taken message. */

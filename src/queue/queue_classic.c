@@ -1,5 +1,6 @@
 /* The classic queue: one index, and a message's position is its sequence number there. */
 #include "queue/queue_expiry.h"
+#include "queue/queue_schedule.h"
 
 _Static_assert((int)QUEUE_OK == (int)INDEX_OK && (int)QUEUE_EMPTY == (int)INDEX_EMPTY &&
                    (int)QUEUE_WAIT == (int)INDEX_WAIT,
@@ -33,6 +34,8 @@ static enum queue_result classic_take(struct queue *queue, bool settle, struct t
     enum queue_result result = (enum queue_result)index_take(index, settle, taken);
     if (result == QUEUE_OK)
         queue_head_changed(queue);
+    if (settle && queue->timers)
+        queue_schedule_clear_some(queue);
     return result;
 }
 
@@ -48,16 +51,16 @@ static bool classic_take_head(struct queue *queue, uint64_t *position)
 static void classic_settle(struct queue *queue, uint64_t position)
 {
     index_settle(queue->state, position);
+    if (queue->timers)
+        queue_schedule_clear_some(queue);
 }
 
 static void classic_give_back(struct queue *queue, uint64_t position)
 {
     const struct index *index = queue->state;
     index_redeliver(queue->state, position);
-    if (!index->has_times)
-        return;
-    queue_gave_all(queue);
-    queue_head_changed(queue);
+    if (index->has_times)
+        queue_returned_timed(queue, position);
 }
 
 static enum queue_result classic_fetch(struct queue *queue, uint64_t position,
@@ -68,7 +71,9 @@ static enum queue_result classic_fetch(struct queue *queue, uint64_t position,
 
 static uint64_t classic_purge(struct queue *queue)
 {
-    return index_purge(queue->state);
+    uint64_t count = index_purge(queue->state);
+    queue_schedule_clear_some(queue);
+    return count;
 }
 
 static uint64_t classic_head_ms(struct queue *queue)
@@ -79,6 +84,37 @@ static uint64_t classic_head_ms(struct queue *queue)
 static enum queue_result classic_expire(struct queue *queue, uint64_t clock_ms, uint64_t *position)
 {
     return (enum queue_result)index_expire(queue->state, clock_ms, position);
+}
+
+static uint64_t classic_last(struct queue *queue, const struct index *place)
+{
+    (void)queue;
+    return place->next_sequence - 1;
+}
+
+static bool classic_is_there(struct queue *queue, uint64_t position)
+{
+    return index_is_live(queue->state, position);
+}
+
+static bool classic_take_at(struct queue *queue, uint64_t position)
+{
+    const struct index *index = queue->state;
+    bool is_taken = index_take_at(queue->state, position);
+    if (is_taken && index->has_times)
+        queue_head_changed(queue);
+    return is_taken;
+}
+
+static enum queue_result classic_ends(struct queue *queue, uint64_t position, uint64_t *ends_ms)
+{
+    return (enum queue_result)index_ends(queue->state, position, ends_ms);
+}
+
+static enum queue_result classic_times(struct queue *queue, uint64_t *from, queue_each_time *each,
+                                       void *context)
+{
+    return (enum queue_result)index_times(queue->state, from, each, context);
 }
 
 const struct queue_kind queue_classic = {
@@ -93,4 +129,9 @@ const struct queue_kind queue_classic = {
     .purge = classic_purge,
     .head_ms = classic_head_ms,
     .expire = classic_expire,
+    .last = classic_last,
+    .is_there = classic_is_there,
+    .take_at = classic_take_at,
+    .ends = classic_ends,
+    .times = classic_times,
 };

@@ -3,7 +3,11 @@
 
 #include "base/planted.h"
 #include "queue/queue_consumer.h"
+#include "queue/queue_schedule.h"
 #include "queue/queue_timer.h"
+
+/* When what is being read is asked for again. */
+enum { SEEK_MS = 20 };
 
 uint64_t queue_ends_ms(const struct queue *queue, const struct message *message)
 {
@@ -13,10 +17,14 @@ uint64_t queue_ends_ms(const struct queue *queue, const struct message *message)
     return ttl_ms == MESSAGE_NO_TTL ? 0 : queue->queues->clock_ms + ttl_ms;
 }
 
-void queue_pushed_timed(struct queue *queue, uint64_t ends_ms)
+void queue_pushed_timed(struct queue *queue, const struct index *place, uint64_t ends_ms)
 {
-    if (ends_ms <= queue->queues->clock_ms)
+    uint64_t clock_ms = queue->queues->clock_ms;
+    if (ends_ms <= clock_ms)
         queue_timers_at_once(queue, queue_next_consumer(queue) ? ends_ms : 0);
+    if (queue->settings->expire_anywhere)
+        queue_schedule_add(queue, ends_ms > clock_ms ? ends_ms : clock_ms + 1,
+                           queue->kind->last(queue, place), SCHEDULE_END);
     if (queue_ready(queue) == 1)
         queue_head_changed(queue);
 }
@@ -40,6 +48,38 @@ void queue_head_changed(struct queue *queue)
         return;
     uint64_t left_ms = ends_ms > clock_ms ? ends_ms - clock_ms : is_fresh(queue, ends_ms);
     queue_timer_advance(queue, QUEUE_TIMER_HEAD, left_ms);
+}
+
+/* Its end may have come while it was taken. */
+static void seek_end(struct queue *queue, uint64_t position)
+{
+    uint64_t ends_ms = 0, clock_ms = queue->queues->clock_ms;
+    enum queue_result result = queue->kind->ends(queue, position, &ends_ms);
+    if (result == QUEUE_WAIT)
+        queue_schedule_add(queue, clock_ms + SEEK_MS, position, SCHEDULE_SEEK);
+    else if (result == QUEUE_OK && ends_ms && ends_ms <= clock_ms)
+        queue_schedule_add(queue, clock_ms, position, SCHEDULE_END);
+}
+
+void queue_returned_timed(struct queue *queue, uint64_t position)
+{
+    queue_gave_all(queue);
+    queue_head_changed(queue);
+    if (queue->settings->expire_anywhere)
+        seek_end(queue, position);
+}
+
+bool queue_expire_scheduled(struct queue *queue, uint64_t *position)
+{
+    struct scheduled due;
+    while (queue_schedule_take(queue, &due)) {
+        *position = due.position;
+        if (due.why == SCHEDULE_END && queue_take_at(queue, due.position))
+            return true;
+        if (due.why == SCHEDULE_SEEK)
+            seek_end(queue, due.position);
+    }
+    return false;
 }
 
 static bool has_ended(struct queue *queue)

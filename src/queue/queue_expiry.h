@@ -9,9 +9,11 @@
 
 /* When a message ends that comes into the queue now, in ms since 1970; 0: never. */
 uint64_t queue_ends_ms(const struct queue *queue, const struct message *message);
-/* Such a message came in. One that ends at once stays until a consumer that is ready could have had
- * it, in this turn. */
-void queue_pushed_timed(struct queue *queue, uint64_t ends_ms);
+/* Such a message came in, as the last one at `place`. One that ends at once stays until a consumer that is
+ * ready could have had it, in this turn. */
+void queue_pushed_timed(struct queue *queue, const struct index *place, uint64_t ends_ms);
+/* A message came back, of a queue that has such messages. */
+void queue_returned_timed(struct queue *queue, uint64_t position);
 /* Nobody takes what should have been taken at once: it has ended. */
 void queue_gave_all(struct queue *queue);
 /* The first message may be another one than it was, or one may be known that was not. */
@@ -21,5 +23,7 @@ bool queue_head_has_ended(struct queue *queue);
 /* Takes the first message if it has ended, for its end: QUEUE_OK: it is taken; QUEUE_EMPTY: it has
  * not; QUEUE_WAIT: it is being read, and then the timer is due again. */
 enum queue_result queue_expire(struct queue *queue, uint64_t *position);
+/* With `expire-anywhere`: takes a message that has ended, wherever it lies. False: there is none now. */
+bool queue_expire_scheduled(struct queue *queue, uint64_t *position);
 
 #endif

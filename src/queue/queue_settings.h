@@ -30,6 +30,7 @@ struct queue_settings {
     enum overflow overflow;
     enum timeout_action timeout_action;
     bool single_active_consumer;
+    bool expire_anywhere; /* messages leave when they end, also from behind others */
 };
 
 /* The settings of a queue that was declared with these arguments (contents of a field table that was

@@ -4,10 +4,12 @@
 #include <assert.h>
 
 #include "base/mem.h"
+#include "queue/queue_schedule.h"
 
 struct queue_timers {
     struct queue *queue;
     uint64_t at_once_ms; /* queue_timers_at_once */
+    struct queue_schedule *schedule;
     struct timer timers[QUEUE_TIMERS];
 };
 
@@ -61,6 +63,16 @@ bool queue_timers_are_at_once(const struct queue *queue, uint64_t ends_ms)
     return queue->timers && ends_ms && queue->timers->at_once_ms == ends_ms;
 }
 
+struct queue_schedule **queue_timers_schedule(struct queue *queue)
+{
+    return &timers_of(queue)->schedule;
+}
+
+struct queue_schedule *queue_timers_schedule_if_any(const struct queue *queue)
+{
+    return queue->timers->schedule;
+}
+
 void queue_timer_cancel(struct queue *queue, enum queue_timer which)
 {
     if (queue->timers)
@@ -71,6 +83,8 @@ void queue_timers_free(struct queue *queue)
 {
     for (int which = 0; which < QUEUE_TIMERS; which++)
         queue_timer_cancel(queue, (enum queue_timer)which);
+    if (queue->timers)
+        queue_schedule_free(queue->timers->schedule);
     mem_free(queue->timers);
     queue->timers = NULL;
 }

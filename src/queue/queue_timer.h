@@ -7,6 +7,7 @@
 enum queue_timer {
     QUEUE_TIMER_UNUSED, /* nobody has used the queue for x-expires */
     QUEUE_TIMER_HEAD,   /* its first message ends: queue_expiry.h */
+    QUEUE_TIMER_SCHEDULE, /* one of its messages is to be looked at: queue_schedule.h */
     QUEUE_TIMERS,
 };
 
@@ -20,6 +21,10 @@ bool queue_timer_is_due(const struct queue *queue, enum queue_timer which);
  * at all; 0: none is any more. Was there one? */
 bool queue_timers_at_once(struct queue *queue, uint64_t ends_ms);
 bool queue_timers_are_at_once(const struct queue *queue, uint64_t ends_ms);
+/* Where queue_schedule.c keeps what it knows of the queue; NULL there: nothing. It goes with the timers. */
+struct queue_schedule **queue_timers_schedule(struct queue *queue);
+/* Of a queue that has timers. */
+struct queue_schedule *queue_timers_schedule_if_any(const struct queue *queue);
 /* Harmless when it is not set. */
 void queue_timer_cancel(struct queue *queue, enum queue_timer which);
 /* Of a queue that goes. */

@@ -545,18 +545,23 @@ enum index_result index_take(struct index *index, bool settle, struct taken *tak
     return INDEX_OK;
 }
 
-bool index_take_head(struct index *index, uint64_t *sequence)
+static void take_unread(struct index *index, struct chunk *chunk, uint32_t slot)
 {
-    uint32_t slot;
-    if (index->ready == 0)
-        return false;
-    struct chunk *chunk = find_ready(index, &slot);
     uint64_t bytes = chunk->entries ? chunk->entries[slot].body_size
                                     : take_share(&chunk->ready_bytes, chunk->ready);
     if (!chunk->entries)
         chunk->taken_bytes += bytes;
     index_unready(index, chunk, slot, bytes);
     index->taken++;
+}
+
+bool index_take_head(struct index *index, uint64_t *sequence)
+{
+    uint32_t slot;
+    if (index->ready == 0)
+        return false;
+    struct chunk *chunk = find_ready(index, &slot);
+    take_unread(index, chunk, slot);
     *sequence = chunk->base + slot;
     index->cursor = *sequence + 1;
     return true;
@@ -586,6 +591,70 @@ enum index_result index_expire(struct index *index, uint64_t clock_ms, uint64_t 
         return wait_for(index);
     }
     return index_take_head(index, sequence) ? INDEX_OK : INDEX_EMPTY;
+}
+
+/* ---- what leaves from anywhere ---- */
+
+bool index_is_live(struct index *index, uint64_t sequence)
+{
+    struct chunk *chunk = index_chunk(index, sequence);
+    return chunk && bit_get(chunk->live_bits, chunk_slot(chunk, sequence));
+}
+
+bool index_take_at(struct index *index, uint64_t sequence)
+{
+    struct chunk *chunk = index_chunk(index, sequence);
+    uint32_t slot = chunk ? chunk_slot(chunk, sequence) : 0;
+    if (!chunk || !bit_get(chunk->ready_bits, slot))
+        return false;
+    take_unread(index, chunk, slot);
+    return true;
+}
+
+enum index_result index_ends(struct index *index, uint64_t sequence, uint64_t *ends_ms)
+{
+    struct chunk *chunk;
+    const struct entry *entry = index_entry(index, sequence, &chunk);
+    if (!chunk)
+        return INDEX_EMPTY;
+    if (!entry) {
+        chunk_want(index->store, chunk);
+        return INDEX_WAIT;
+    }
+    *ends_ms = entry->expires_ms;
+    return INDEX_OK;
+}
+
+static void tell_times(const struct chunk *chunk, uint64_t from,
+                       void (*each)(void *context, uint64_t sequence, uint64_t ends_ms),
+                       void *context)
+{
+    for (uint32_t slot =
+             bit_next(chunk->live_bits, chunk_below(chunk, from, chunk->slots), chunk->slots);
+         slot < chunk->slots; slot = bit_next(chunk->live_bits, slot + 1, chunk->slots))
+        if (chunk->entries[slot].expires_ms)
+            each(context, chunk->base + slot, chunk->entries[slot].expires_ms);
+}
+
+enum index_result index_times(struct index *index, uint64_t *from,
+                              void (*each)(void *context, uint64_t sequence, uint64_t ends_ms),
+                              void *context)
+{
+    uint32_t at = position_of(index, *from);
+    for (at = at == index->chunks_count ? 0 : at; at < index->chunks_count; at++) {
+        struct chunk *chunk = chunk_at(index, at);
+        uint64_t end = chunk->base + chunk->slots;
+        if (end <= *from || !chunk->due_s)
+            continue;
+        if (!chunk->entries) {
+            chunk_want(index->store, chunk);
+            return INDEX_WAIT;
+        }
+        tell_times(chunk, *from, each, context);
+        *from = end;
+        return INDEX_OK;
+    }
+    return INDEX_EMPTY;
 }
 
 static struct chunk *taken_chunk(struct index *index, uint64_t sequence, uint32_t *slot)

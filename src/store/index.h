@@ -85,6 +85,18 @@ uint64_t index_head_ms(struct index *index);
 /* Takes the first ready message if it has ended at `clock_ms`, as it is to be ended and not delivered:
  * INDEX_EMPTY: it has not. */
 enum index_result index_expire(struct index *index, uint64_t clock_ms, uint64_t *sequence);
+/* Takes a ready message, wherever it lies, without reading it, as index_take_head does. False: it is not
+ * ready. */
+bool index_take_at(struct index *index, uint64_t sequence);
+/* Is the message there, ready or taken? */
+bool index_is_live(struct index *index, uint64_t sequence);
+/* When a live message ends; 0: never. INDEX_WAIT: what is known of it is being read. */
+enum index_result index_ends(struct index *index, uint64_t sequence, uint64_t *ends_ms);
+/* Tells of the live messages of one chunk, from *from on, that have a time, and moves *from behind them.
+ * INDEX_EMPTY: there are no more; INDEX_WAIT: they are being read. */
+enum index_result index_times(struct index *index, uint64_t *from,
+                              void (*each)(void *context, uint64_t sequence, uint64_t ends_ms),
+                              void *context);
 /* Puts a taken message back to its old place. */
 void index_return(struct index *index, uint64_t sequence);
 /* The same, and it counts as once more that it came back, unless its entry is out of memory. A

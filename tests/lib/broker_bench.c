@@ -198,6 +198,8 @@ size_t bench_publish(struct bench *bench, const char *exchange, const char *key,
                                           bytes_of(bytes, size), (uint32_t)strlen(body));
     message_fill(message, bytes_str(body));
     message->flags = MESSAGE_PERSISTENT;
+    if (expiration)
+        message->ttl_ms = strtoull(expiration, NULL, 10);
     struct exchange *to = vhost_need_exchange(bench->vhost, bytes_str(exchange), &bench->error);
     bench->published = publish(to, message, &bench->set);
     message_unref(&bench->pool, message);

@@ -345,6 +345,46 @@ bool index_take_head(struct index *index, uint64_t *sequence)
     return false;
 }
 
+bool index_take_at(struct index *index, uint64_t sequence)
+{
+    struct item *item = item_find(index, sequence);
+    if (!item || item->is_taken)
+        return false;
+    mark_taken(index, item);
+    return true;
+}
+
+bool index_is_live(struct index *index, uint64_t sequence)
+{
+    return item_find(index, sequence);
+}
+
+enum index_result index_ends(struct index *index, uint64_t sequence, uint64_t *ends_ms)
+{
+    const struct item *item = item_find(index, sequence);
+    *ends_ms = item ? item->expires_ms : 0;
+    return item ? fake_of(index)->store->fetch : INDEX_EMPTY;
+}
+
+/* Told one at a time. */
+enum index_result index_times(struct index *index, uint64_t *from,
+                              void (*each)(void *context, uint64_t sequence, uint64_t ends_ms),
+                              void *context)
+{
+    list_for_each(link, &fake_of(index)->items)
+    {
+        const struct item *item = list_entry(link, struct item, link);
+        if (item->sequence < *from || !item->expires_ms)
+            continue;
+        if (fake_of(index)->store->fetch != INDEX_OK)
+            return INDEX_WAIT;
+        each(context, item->sequence, item->expires_ms);
+        *from = item->sequence + 1;
+        return INDEX_OK;
+    }
+    return INDEX_EMPTY;
+}
+
 static struct item *item_head(const struct index *index)
 {
     list_for_each(link, &fake_of(index)->items)

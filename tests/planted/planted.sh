@@ -104,6 +104,8 @@ RETURNED_USES_CREDIT $simulate
 DIRECTLY_OUT_OF_TURN $simulate
 COMMIT_SETTLES_NOTHING $simulate
 REPLAYED_EXPIRY_LOST test_replayed
+SCHEDULED_EARLY runner $scripts/ttl_anywhere.amqp
+SCHEDULE_NOT_READ runner $scripts/ttl_anywhere_restart.amqp
 TTL_OF_QUEUE_IGNORED runner $scripts/ttl_message.amqp
 EXPIRED_DELIVERED TAP_ONLY=what_has_ended_is_not_taken test_queue_expiry
 MOVED_SHARE_KEPT test_replayed

@@ -33,6 +33,7 @@ UNIT_TESTS = \
 	%D%/test_options.t \
 	%D%/test_peer_output.t \
 	%D%/test_queue_expiry.t \
+	%D%/test_queue_schedule.t \
 	%D%/test_queue_settings.t \
 	%D%/test_wait.t \
 	%D%/test_session_sasl.t \
@@ -66,6 +67,8 @@ TESTS += $(UNIT_TESTS)
 %C%_test_broker_topic_t_LDADD = libleveret_store_fake.a $(LDADD)
 
 %C%_test_queue_expiry_t_LDADD = libleveret_store_fake.a $(LDADD)
+
+%C%_test_queue_schedule_t_LDADD = libleveret_store_fake.a $(LDADD)
 
 %C%_test_loop_t_SOURCES = %D%/test_loop.c tests/script/world.c
 

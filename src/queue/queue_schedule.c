@@ -1,0 +1,195 @@
+/* A binary heap. Names of messages that are gone stay in it until they come up; when they may be
+ * more than a half, whatever touches the queue looks at a few places of the heap, one after the
+ * other, and takes such names out: work for each message is bounded, and so is the heap. */
+#include "queue/queue_schedule.h"
+
+#include "base/mem.h"
+#include "base/planted.h"
+#include "queue/queue_timer.h"
+
+/* The bits that a time has in the heap. */
+#define LATEST_MS (((uint64_t)1 << 56) - 1)
+
+enum { HEAP_MIN = 8, CLEAR_AT_ONCE = 4, READ_AGAIN_MS = 1 };
+
+struct queue_schedule {
+    struct scheduled *heap;
+    size_t count, capacity;
+    size_t clear_at;    /* the place that is looked at next */
+    uint64_t read_from; /* read_begin: what lies below is named */
+    bool is_reading;
+};
+
+/* ---- the heap ---- */
+
+static void resize(struct queue_schedule *schedule, size_t capacity)
+{
+    schedule->heap = mem_realloc(schedule->heap, capacity * sizeof(*schedule->heap));
+    schedule->capacity = capacity;
+}
+
+static struct scheduled scheduled_of(uint64_t ms, uint64_t position, enum schedule_why why)
+{
+    struct scheduled item = {.position = position};
+    item.ms = (ms < LATEST_MS ? ms : LATEST_MS) & LATEST_MS;
+    item.why = (unsigned)why & 0xff;
+    return item;
+}
+
+static void move_up(struct queue_schedule *schedule, size_t at, struct scheduled item)
+{
+    struct scheduled *heap = schedule->heap;
+    for (; at > 0 && heap[(at - 1) / 2].ms > item.ms; at = (at - 1) / 2)
+        heap[at] = heap[(at - 1) / 2];
+    heap[at] = item;
+}
+
+static void move_down(struct queue_schedule *schedule, size_t at, struct scheduled item)
+{
+    struct scheduled *heap = schedule->heap;
+    for (size_t child; (child = 2 * at + 1) < schedule->count; at = child) {
+        if (child + 1 < schedule->count && heap[child + 1].ms < heap[child].ms)
+            child++;
+        if (heap[child].ms >= item.ms)
+            break;
+        heap[at] = heap[child];
+    }
+    heap[at] = item;
+}
+
+static void add(struct queue_schedule *schedule, struct scheduled item)
+{
+    if (schedule->count == schedule->capacity)
+        resize(schedule, schedule->capacity ? 2 * schedule->capacity : HEAP_MIN);
+    move_up(schedule, schedule->count++, item);
+}
+
+static void take_out(struct queue_schedule *schedule, size_t at)
+{
+    struct scheduled last = schedule->heap[--schedule->count];
+    if (at < schedule->count && at > 0 && schedule->heap[(at - 1) / 2].ms > last.ms)
+        move_up(schedule, at, last);
+    else if (at < schedule->count)
+        move_down(schedule, at, last);
+    if (schedule->capacity > HEAP_MIN && schedule->count < schedule->capacity / 4)
+        resize(schedule, schedule->capacity / 2);
+}
+
+void queue_schedule_free(struct queue_schedule *schedule)
+{
+    if (!schedule)
+        return;
+    mem_free(schedule->heap);
+    mem_free(schedule);
+}
+
+/* ---- of a queue ---- */
+
+static struct queue_schedule *schedule_of(struct queue *queue)
+{
+    struct queue_schedule **schedule = queue_timers_schedule(queue);
+    if (!*schedule)
+        *schedule = mem_zalloc(sizeof(**schedule));
+    return *schedule;
+}
+
+static void arm(struct queue *queue, uint64_t ms)
+{
+    uint64_t clock_ms = queue->queues->clock_ms;
+    queue_timer_advance(queue, QUEUE_TIMER_SCHEDULE, ms > clock_ms ? ms - clock_ms : 0);
+}
+
+void queue_schedule_add(struct queue *queue, uint64_t ms, uint64_t position, enum schedule_why why)
+{
+    add(schedule_of(queue), scheduled_of(ms, position, why));
+    arm(queue, ms);
+    queue_schedule_clear_some(queue);
+}
+
+static struct queue_schedule *schedule_if_any(const struct queue *queue)
+{
+    return queue->timers ? queue_timers_schedule_if_any(queue) : NULL;
+}
+
+bool queue_schedule_take(struct queue *queue, struct scheduled *due)
+{
+    struct queue_schedule *schedule = schedule_if_any(queue);
+    uint64_t clock_ms = queue->queues->clock_ms + (planted(PLANTED_SCHEDULED_EARLY) ? 1000 : 0);
+    while (schedule && schedule->count && schedule->heap[0].ms <= clock_ms) {
+        *due = schedule->heap[0];
+        take_out(schedule, 0);
+        if (queue->kind->is_there(queue, due->position))
+            return true;
+    }
+    return false;
+}
+
+void queue_schedule_arm(struct queue *queue)
+{
+    const struct queue_schedule *schedule = schedule_if_any(queue);
+    if (schedule && schedule->count)
+        arm(queue, schedule->heap[0].ms);
+    if (schedule && schedule->is_reading)
+        queue_timer_advance(queue, QUEUE_TIMER_SCHEDULE, READ_AGAIN_MS);
+}
+
+size_t queue_schedule_count(const struct queue *queue)
+{
+    const struct queue_schedule *schedule = schedule_if_any(queue);
+    return schedule ? schedule->count : 0;
+}
+
+void queue_schedule_clear_some(struct queue *queue)
+{
+    struct queue_schedule *schedule = schedule_if_any(queue);
+    uint64_t messages = queue->counts->ready + queue->counts->taken;
+    if (!schedule)
+        return;
+    if (messages == 0) {
+        mem_free(schedule->heap);
+        schedule->heap = NULL;
+        schedule->count = schedule->capacity = 0;
+    }
+    for (int i = 0; i < CLEAR_AT_ONCE && schedule->count > 2 * messages + HEAP_MIN; i++) {
+        size_t at = schedule->clear_at < schedule->count ? schedule->clear_at : 0;
+        bool is_there = queue->kind->is_there(queue, schedule->heap[at].position);
+        if (!is_there)
+            take_out(schedule, at);
+        schedule->clear_at = at + is_there;
+    }
+}
+
+/* ---- after a start ---- */
+
+void queue_schedule_read_begin(struct queue *queue)
+{
+    struct queue_schedule *schedule = schedule_of(queue);
+    if (planted(PLANTED_SCHEDULE_NOT_READ))
+        return;
+    schedule->read_from = 0;
+    schedule->is_reading = true;
+    arm(queue, 0);
+}
+
+static void add_read(void *context, uint64_t position, uint64_t ends_ms)
+{
+    struct queue *queue = context;
+    add(schedule_of(queue), scheduled_of(ends_ms, position, SCHEDULE_END));
+}
+
+bool queue_schedule_read(struct queue *queue)
+{
+    struct queue_schedule *schedule = schedule_if_any(queue);
+    if (!schedule || !schedule->is_reading)
+        return false;
+    enum queue_result result = queue->kind->times(queue, &schedule->read_from, add_read, queue);
+    if (result == QUEUE_EMPTY)
+        schedule->is_reading = false;
+    return result == QUEUE_OK;
+}
+
+bool queue_schedule_is_read(const struct queue *queue)
+{
+    const struct queue_schedule *schedule = schedule_if_any(queue);
+    return !schedule || !schedule->is_reading;
+}

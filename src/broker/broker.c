@@ -7,6 +7,7 @@
 #include "broker/expiry.h"
 #include "broker/removal.h"
 #include "broker/route.h"
+#include "broker/seen.h"
 #include "broker/user.h"
 #include "broker/vhost.h"
 #include "broker/vhost_removal.h"
@@ -25,6 +26,7 @@ void broker_init(struct broker *broker, struct store *store, struct message_pool
     list_init(&broker->removals);
     list_init(&broker->doomed);
     list_init(&broker->histories);
+    list_init(&broker->forgotten);
     broker->dead_letter_set = mem_zalloc(sizeof(*broker->dead_letter_set));
 }
 
@@ -75,6 +77,7 @@ void broker_tick(struct broker *broker, uint64_t now_ms, uint64_t clock_ms)
     run_queue_timers(broker);
     removals_go_on(broker, &broker->turn);
     vhosts_go(broker, &broker->turn);
+    seen_go_on(broker, &broker->turn);
     struct budget rest = broker->turn;
     broker->turn = budget_of(DEAD_LETTER_STEPS);
     dead_letters_move(broker);
@@ -86,7 +89,8 @@ bool broker_has_work_left(const struct broker *broker)
     bool may_record = !store_is_congested(broker->store);
     bool is_due = queues_next_ms(&broker->queues) <= broker->queues.now_ms;
     return !list_is_empty(&broker->queues.working) || broker->has_to_drop ||
-           (may_record && (is_due || removals_are_left(broker) || vhosts_are_left(broker)));
+           (may_record && (is_due || !list_is_empty(&broker->forgotten) ||
+                           removals_are_left(broker) || vhosts_are_left(broker)));
 }
 
 uint64_t broker_next_ms(const struct broker *broker)
@@ -121,6 +125,7 @@ void broker_free(struct broker *broker)
     uint64_t at = 0;
     for (void *user; (user = map_next(&broker->users, &at));)
         user_free(user);
+    seen_free(broker);
     queues_free(&broker->queues);
     map_free(&broker->users);
     map_free(&broker->going);

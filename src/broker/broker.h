@@ -39,6 +39,9 @@ struct broker {
     bool has_to_drop;                  /* some queue has more than it may keep: overflow.c */
     struct list histories;             /* what exchanges keep, by age: exchange_recent_history.c */
     uint64_t histories_bytes;          /* that it takes in memory */
+    struct idmap seen;                 /* by id: what exchanges and queues have seen; seen.h */
+    struct list forgotten;             /* the same of those that are gone */
+    uint64_t seen_number;              /* of the last exchange that looks for duplicates */
     uint64_t exchange_number;          /* of the last exchange that was made */
     uint64_t route_number;             /* of the current routing, marks queues already in its set */
     struct budget turn;                /* what may still be done for peers in this turn */

@@ -5,7 +5,7 @@
 #include "base/digest.h"
 #include "broker/password.h"
 
-enum { FLAG_AUTO_DELETE = 1, FLAG_INTERNAL = 2, FLAG_GOING = 4 };
+enum { FLAG_AUTO_DELETE = 1, FLAG_INTERNAL = 2, FLAG_GOING = 4, FLAG_ID = 8 };
 
 /* ---- writing ---- */
 
@@ -74,11 +74,17 @@ static void write_key(const struct change *change, struct buffer *out)
         add_name(out, change->source);
 }
 
+static bool has_own_id(const struct change *change)
+{
+    return change->kind == CATALOGUE_EXCHANGE && change->id;
+}
+
 static void add_flags(struct buffer *out, const struct change *change)
 {
     buffer_add_u8(out, (uint8_t)((change->auto_delete ? FLAG_AUTO_DELETE : 0) |
                                  (change->internal ? FLAG_INTERNAL : 0) |
-                                 (change->is_going ? FLAG_GOING : 0)));
+                                 (change->is_going ? FLAG_GOING : 0) |
+                                 (has_own_id(change) ? FLAG_ID : 0)));
 }
 
 static void add_limits(struct buffer *out, const struct change *change)
@@ -120,6 +126,8 @@ static void write_value(const struct change *change, struct buffer *out)
         add_flags(out, change);
         add_name(out, change->type);
         add_string(out, change->arguments);
+        if (has_own_id(change))
+            buffer_add_u64(out, change->id);
         return;
     case CATALOGUE_QUEUE:
         buffer_add_u64(out, change->id);
@@ -177,12 +185,14 @@ static void take_limits(struct cursor *cursor, struct change *change)
     change->max_parts = take_limit(cursor);
 }
 
-static void take_flags(struct cursor *cursor, struct change *change)
+/* Does its id follow, of an exchange? */
+static bool take_flags(struct cursor *cursor, struct change *change)
 {
     uint8_t flags = cursor_u8(cursor);
     change->auto_delete = flags & FLAG_AUTO_DELETE;
     change->internal = flags & FLAG_INTERNAL;
     change->is_going = flags & FLAG_GOING;
+    return flags & FLAG_ID;
 }
 
 static void take_vhost(struct cursor *value, uint8_t version, struct change *change)
@@ -235,6 +245,7 @@ static void read_key(struct cursor *key, struct change *change)
 
 static bool read_value(struct cursor *value, uint8_t version, struct change *change)
 {
+    bool has_id;
     switch (change->kind) {
     case CATALOGUE_LEAVING:
         return true;
@@ -245,9 +256,10 @@ static bool read_value(struct cursor *value, uint8_t version, struct change *cha
         take_user(value, version, change);
         return true;
     case CATALOGUE_EXCHANGE:
-        take_flags(value, change);
+        has_id = take_flags(value, change);
         change->type = take_name(value);
         change->arguments = take_string(value);
+        change->id = has_id ? cursor_u64(value) : 0;
         return true;
     case CATALOGUE_QUEUE:
         change->id = cursor_u64(value);
@@ -270,6 +282,8 @@ static bool read_value(struct cursor *value, uint8_t version, struct change *cha
 
 bool catalogue_is_newer(struct bytes key, struct bytes value)
 {
+    if (key.size && key.data[0] == CATALOGUE_SEEN)
+        return value.size && value.data[0] > CATALOGUE_VERSION;
     return key.size && (key.data[0] > CATALOGUE_LAST ||
                         (value.size && value.data[0] > version_of(key.data[0])));
 }

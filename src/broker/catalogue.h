@@ -16,11 +16,14 @@
  *                  arguments if there are any
  *     6 permission vhost, user                                 configure, write, read
  *     7 topic      vhost, user, exchange                       write, read
+ *    64 seen       id of an exchange or queue (8), number (4)  16 bytes of the SHA-256 of a key, until
+ *                                                              when (8), order (8): seen.c
  *
  * The version of virtual hosts and users is 2: in version 1 the former had no value, and that of the
  * latter was 0 without a password, or 1, salt, hash. Such users could do everything. Strings in values
  * have their length, a varint, in front; a limit is a varint, 0 for none, else one more than it is.
- * Flags: 1 auto-delete, 2 internal, 4 (virtual hosts) going. Arguments are contents of a field table with their length, a
+ * Flags: 1 auto-delete, 2 internal, 4 (virtual hosts) going, 8
+ * (exchanges) an id (8) follows the arguments. Arguments are contents of a field table with their length, a
  * varint, in front. What is leaving is gone, and of its bindings some are still on record, which
  * count no more. What is predeclared has no entry of its own: it comes with its virtual host. */
 #ifndef LEVERET_BROKER_CATALOGUE_H
@@ -28,6 +31,9 @@
 
 #include "base/buffer.h"
 #include "broker/change.h"
+
+/* A kind of entries that are no names. */
+enum { CATALOGUE_SEEN = 64 };
 
 enum { CATALOGUE_VERSION = 1, CATALOGUE_VERSION_OF_HOLDERS = 2 };
 

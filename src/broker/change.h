@@ -50,7 +50,7 @@ struct change {
     struct limit max_parts;       /* queues of a virtual host, channels of a user */
     struct bytes configure, write, read; /* of a permission, whose name is the user's; the source of
                                             a topic permission is its exchange */
-    uint64_t id;                /* of a queue, in the store */
+    uint64_t id; /* of a queue, in the store; of an exchange that looks for duplicates: seen.h */
     uint64_t owner;             /* of an exclusive queue: its connection; else 0 */
 };
 

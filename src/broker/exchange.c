@@ -10,13 +10,15 @@
 #include "broker/equivalence.h"
 #include "broker/name.h"
 #include "broker/removal.h"
+#include "broker/seen.h"
 
 const struct exchange_kind *exchange_kind_find(struct bytes name)
 {
     static const struct exchange_kind *const kinds[] = {
-        &exchange_direct,       &exchange_fanout,          &exchange_topic,
-        &exchange_headers,      &exchange_random,          &exchange_local_random,
-        &exchange_modulus_hash, &exchange_consistent_hash, &exchange_recent_history,
+        &exchange_direct,        &exchange_fanout,          &exchange_topic,
+        &exchange_headers,       &exchange_random,          &exchange_local_random,
+        &exchange_modulus_hash,  &exchange_consistent_hash, &exchange_recent_history,
+        &exchange_deduplication,
     };
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         if (bytes_equal_str(name, kinds[i]->name))
@@ -67,6 +69,8 @@ static struct exchange *exchange_new(struct vhost *vhost, const struct exchange_
     exchange->name_size = change->name.size;
     if (change->name.size)
         memcpy(exchange->name, change->name.data, change->name.size);
+    if (change->id)
+        seen_open(exchange, change->id);
     if (kind->init)
         kind->init(exchange);
     map_add(&vhost->exchanges, exchange_name(exchange), exchange);
@@ -94,6 +98,8 @@ void exchange_take_out(struct exchange *exchange)
 {
     struct vhost *vhost = exchange->vhost;
     exchange->is_leaving = true;
+    if (exchange->seen)
+        seen_leave(exchange);
     list_remove(&exchange->doomed_link);
     map_remove(&vhost->exchanges, exchange_name(exchange));
     vhost->broker->topology++;
@@ -164,6 +170,7 @@ static bool check_new(const struct vhost *vhost, struct bytes name,
         return error_set(error, REPLY_ACCESS_REFUSED,
                          "exchange name '%.*s' contains reserved prefix 'amq.*'", BYTES_ARG(name));
     return exchange_check_text(vhost, declare, "alternate-exchange", error) &&
+           seen_check(declare, error) &&
            (!kind->check_new || kind->check_new(vhost, declare, error));
 }
 
@@ -179,6 +186,7 @@ static struct change change_of(const struct vhost *vhost, const struct exchange_
         .name = name,
         .type = declare->type,
         .arguments = declare->arguments,
+        .id = seen_id(vhost->broker, declare),
     };
 }
 

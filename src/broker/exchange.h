@@ -37,7 +37,7 @@ struct exchange_kind {
 
 extern const struct exchange_kind exchange_default, exchange_direct, exchange_fanout,
     exchange_topic, exchange_headers, exchange_random, exchange_local_random, exchange_modulus_hash,
-    exchange_consistent_hash, exchange_recent_history;
+    exchange_consistent_hash, exchange_recent_history, exchange_deduplication;
 
 struct exchange {
     struct vhost *vhost;
@@ -45,6 +45,7 @@ struct exchange {
     void *state; /* the kind's */
     bool durable, auto_delete, internal;
     bool is_default;
+    struct seen *seen; /* it looks for duplicates; NULL: it does not */
     char
         *alternate; /* name of the alternate exchange, which is never the default one; NULL: none */
     uint8_t *arguments;

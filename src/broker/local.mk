@@ -24,6 +24,7 @@ libleveret_broker_a_SOURCES = \
 	%D%/exchange.c \
 	%D%/exchange.h \
 	%D%/exchange_consistent_hash.c \
+	%D%/exchange_deduplication.c \
 	%D%/exchange_default.c \
 	%D%/exchange_direct.c \
 	%D%/exchange_fanout.c \
@@ -53,6 +54,8 @@ libleveret_broker_a_SOURCES = \
 	%D%/restore.c \
 	%D%/route.c \
 	%D%/route.h \
+	%D%/seen.c \
+	%D%/seen.h \
 	%D%/user.c \
 	%D%/user.h \
 	%D%/vhost.c \

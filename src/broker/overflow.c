@@ -26,7 +26,7 @@ bool overflow_refuse(struct queue_set *set, struct message *message)
 {
     size_t kept = 0, count = set->count;
     for (size_t i = 0; i < count; i++)
-        if (set->queues[i]->limit != QUEUE_REFUSES || !refuses(set->queues[i], message))
+        if (!(set->queues[i]->limit & QUEUE_REFUSES) || !refuses(set->queues[i], message))
             set->queues[kept++] = set->queues[i];
     set->count = kept;
     return kept < count;

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "broker/dead_letter.h"
 #include "broker/overflow.h"
+#include "broker/seen.h"
 
 /* What it costs to put a message into one of many queues: each lies elsewhere in memory. */
 enum { QUEUE_STEPS = 30 };
@@ -28,21 +29,25 @@ struct memo {
     uint8_t key[MEMO_KEY_MAX];
 };
 
-static bool has_limits(const struct queue_set *set)
+static uint8_t limits_of(const struct queue_set *set)
 {
-    uint8_t limits = QUEUE_UNLIMITED;
+    uint8_t limits = set->limits;
     for (size_t i = 0; i < set->count; i++)
         limits |= set->queues[i]->limit;
-    return limits != QUEUE_UNLIMITED;
+    return limits;
 }
 
 static struct published publish_limited(struct broker *broker, struct message *message,
-                                        struct queue_set *set)
+                                        struct queue_set *set, uint8_t limits)
 {
     struct published published = {.queues = set->count};
+    if (limits & QUEUE_DEDUPLICATES)
+        seen_drop(set, message);
     published.is_refused = overflow_refuse(set, message);
     if (set->count)
         published.logs = queue_push(&broker->queues, set->queues, set->count, message);
+    if (limits & QUEUE_DEDUPLICATES)
+        seen_note(set, message, &published);
     for (size_t i = 0; i < set->count; i++)
         overflow_note(set->queues[i]);
     if (published.is_refused && set != broker->dead_letter_set)
@@ -56,12 +61,12 @@ struct published publish_routed(struct broker *broker, struct message *message,
     struct published published = {.queues = set->count};
     for (size_t i = 0; i < set->keepers_count; i++)
         set->keepers[i]->kind->keep(set->keepers[i], message);
-    if (set->count == 0)
-        return published;
     budget_use(&broker->turn, set->count * QUEUE_STEPS);
-    if (has_limits(set))
-        return publish_limited(broker, message, set);
-    published.logs = queue_push(&broker->queues, set->queues, set->count, message);
+    uint8_t limits = limits_of(set);
+    if (limits != QUEUE_UNLIMITED)
+        return publish_limited(broker, message, set, limits);
+    if (set->count)
+        published.logs = queue_push(&broker->queues, set->queues, set->count, message);
     return published;
 }
 
@@ -176,9 +181,21 @@ struct queue *publish_known(const struct exchange *exchange, struct bytes routin
     return memo_fits(memo, exchange, routing_key) ? memo->queue : NULL;
 }
 
+/* With headers, that is: others are not looked at for duplicates. */
+static struct published publish_alone(struct queue *queue, struct message *message)
+{
+    struct broker *broker = queue->vhost->broker;
+    struct queue_set set = {.broker = broker, .queues = &queue, .count = 1};
+    struct published published = publish_limited(broker, message, &set, queue->limit);
+    mem_free(set.fresh);
+    return published;
+}
+
 struct published publish_to(struct queue *queue, struct message *message)
 {
     struct published published = {.queues = 1};
+    if (queue->limit & QUEUE_DEDUPLICATES && has_headers(message_properties(message)))
+        return publish_alone(queue, message);
     if (queue->limit != QUEUE_UNLIMITED)
         return overflow_publish(queue, message);
     published.logs = queue_push(queue->queues, &queue, 1, message);

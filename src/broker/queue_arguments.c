@@ -152,6 +152,13 @@ static bool check_action(const struct field *field, struct bytes arguments, char
     return check_word(field, words, "invalid_consumer_timeout_action", reason);
 }
 
+static bool check_persistence(const struct field *field, struct bytes arguments, char *reason)
+{
+    static const char *const words[] = {"disk", "memory", NULL};
+    (void)arguments;
+    return check_word(field, words, "invalid_cache_persistence", reason);
+}
+
 static bool check_locator(const struct field *field, struct bytes arguments, char *reason)
 {
     static const char *const words[] = {"client-local", "balanced", "random", "least-leaders",

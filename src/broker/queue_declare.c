@@ -8,6 +8,7 @@
 #include "broker/name.h"
 #include "broker/overflow.h"
 #include "broker/queue_arguments.h"
+#include "broker/seen.h"
 #include "queue/queue_consumer.h"
 #include "queue/queue_timer.h"
 
@@ -34,6 +35,7 @@ void queue_take_out(struct queue *queue)
     queue->is_leaving = true;
     queue_lose_consumers(queue);
     dead_letters_forget(queue);
+    seen_leave_queue(queue);
     queue_drop(queue);
     list_remove(&queue->owner_link);
     map_remove(&queue->vhost->queues, queue_name(queue));

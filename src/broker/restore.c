@@ -12,6 +12,7 @@
 #include "broker/permission.h"
 #include "broker/queue_declare.h"
 #include "broker/removal.h"
+#include "broker/seen.h"
 #include "broker/user.h"
 
 /* What is gone, but was still losing its bindings: as its entry's key says. */
@@ -187,6 +188,13 @@ static void restore_in_vhost(struct restore *restore, const struct change *chang
         restore_binding(restore, vhost, change);
 }
 
+static void restore_seen(struct restore *restore, struct bytes value)
+{
+    const struct change none = {0};
+    if (!seen_restore(restore->broker, restore->key, value))
+        fail(restore, &none, "what was seen is malformed");
+}
+
 static void restore_entry(void *context, struct bytes key, struct bytes value)
 {
     struct restore *restore = context;
@@ -199,6 +207,8 @@ static void restore_entry(void *context, struct bytes key, struct bytes value)
         tell(restore->salvage, "a name was written by a newer version: start that one");
     else if (result == CATALOGUE_NEWER)
         fail(restore, &change, "written by a newer version of this program");
+    else if (key.size && key.data[0] == CATALOGUE_SEEN)
+        restore_seen(restore, value);
     else if (result == CATALOGUE_MALFORMED)
         fail(restore, &change, "malformed");
     else if (change.kind == CATALOGUE_LEAVING)
@@ -324,6 +334,7 @@ void broker_salvage(struct broker *broker, const struct salvage *salvage)
         make_guest(broker, vhost_name(map_next(&broker->vhosts, &at)));
     }
     make_permissions(broker);
+    seen_restored(broker);
     store_queues_each(broker->store, adopt, &restore);
     store_queues_each(broker->store, tell_queue, &restore);
     store_drop_orphans(broker->store);
@@ -340,6 +351,7 @@ bool broker_restore(struct broker *broker, char *error, size_t error_size)
     if (map_count(&broker->vhosts) == 0 && map_count(&broker->going) == 0)
         make_first(broker);
     make_permissions(broker);
+    seen_restored(broker);
     store_drop_orphans(broker->store);
     return true;
 }

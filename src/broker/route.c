@@ -7,6 +7,7 @@
 #include "amqp/table.h"
 #include "base/mem.h"
 #include "base/planted.h"
+#include "broker/seen.h"
 
 /* Routing keys of one message beyond its own; more are not looked at. */
 enum { KEYS_MAX = 1024 };
@@ -17,6 +18,7 @@ void queue_set_free(struct queue_set *set)
     mem_free(set->pending);
     mem_free(set->keepers);
     mem_free(set->keys);
+    mem_free(set->fresh);
     mem_free(set->memos);
     *set = (struct queue_set){0};
 }
@@ -65,6 +67,8 @@ void queue_set_add_keeper(struct queue_set *set, struct exchange *exchange)
 static void visit(struct exchange *exchange, struct route *route, struct queue_set *set)
 {
     set->matched = 0;
+    if (exchange->seen && seen_stops(exchange->seen, route, set))
+        return;
     size_t times = exchange->kind->uses_key ? route->count : 1;
     for (size_t i = 0; i < times; i++) {
         route->routing_key = route->keys[i];
@@ -83,6 +87,8 @@ void exchange_route(struct exchange *exchange, const struct route *wanted, struc
     struct route route = *wanted;
     set->broker = exchange->vhost->broker;
     set->count = set->pending_count = set->keepers_count = 0;
+    set->fresh_count = set->duplicates = 0;
+    set->limits = QUEUE_UNLIMITED;
     set->varies = false;
     exchange->route_number = ++set->broker->route_number;
     visit(exchange, &route, set);

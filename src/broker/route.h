@@ -14,6 +14,7 @@ struct route {
 };
 
 struct memo;
+struct fresh;
 
 /* The queues a message goes to: each at most once. All zero at first; kept by the caller and used
  * again for the same broker, which also lets publish remember where messages went before. */
@@ -30,6 +31,10 @@ struct queue_set {
     size_t keepers_count, keepers_capacity;
     struct bytes *keys; /* routing keys of a message that has several */
     size_t keys_count, keys_capacity;
+    struct fresh *fresh; /* keys that are not known where duplicates are looked for: seen.h */
+    size_t fresh_count, fresh_capacity;
+    size_t duplicates;  /* exchanges and queues that know its key */
+    uint8_t limits;     /* QUEUE_DEDUPLICATES: such an exchange was on the way */
     struct memo *memos; /* publish.c's */
 };
 

@@ -72,7 +72,7 @@ struct queue *queue_new(struct queues *queues, struct vhost *vhost,
     if (queue->arguments_size)
         queue->arguments = mem_dup(properties->arguments.data, queue->arguments_size);
     queue->settings = queue_settings_new(properties->arguments);
-    queue->limit = (uint8_t)queue_limit_of(queue->settings);
+    queue->limit = queue_limit_of(queue->settings);
     init_lists(queue);
     queue->id = properties->id ? properties->id : store_queue_id(queues->store, queue->durable);
     queue->kind->open(queue);

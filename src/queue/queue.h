@@ -50,6 +50,10 @@ struct queue_kind {
     uint64_t (*purge)(struct queue *queue);
     /* When the first ready message ends, or could at the earliest; 0: never. */
     uint64_t (*head_ms)(struct queue *queue);
+    /* The position that a message would have which is pushed next. */
+    uint64_t (*next_position)(const struct queue *queue, const struct message *message);
+    /* Is there a message at this position, taken or not? */
+    bool (*holds)(const struct queue *queue, uint64_t position);
     /* Takes it if it has ended at that time. */
     enum queue_result (*expire)(struct queue *queue, uint64_t clock_ms, uint64_t *position);
     /* For messages that leave from anywhere: queue_schedule.h. Where the one is that was pushed last to
@@ -68,11 +72,13 @@ struct queue_kind {
 
 extern const struct queue_kind queue_classic;
 
-/* What it does about x-max-length and x-max-length-bytes: queue_limit.h. */
+/* What it does about x-max-length and x-max-length-bytes (queue_limit.h), and whether it looks for
+ * duplicates: bits. */
 enum queue_limit {
-    QUEUE_UNLIMITED,
-    QUEUE_DROPS,   /* its oldest messages make room */
-    QUEUE_REFUSES, /* it takes no more */
+    QUEUE_UNLIMITED = 0,
+    QUEUE_DROPS = 1,   /* its oldest messages make room */
+    QUEUE_REFUSES = 2, /* it takes no more */
+    QUEUE_DEDUPLICATES = 4,
 };
 
 struct queue {
@@ -101,7 +107,7 @@ struct queue {
     bool durable, auto_delete;
     bool exclusively_consumed; /* one consumer asked for exclusive access */
     bool has_levels;           /* ready_consumers is one of levels: queue_consumer.h */
-    uint8_t limit;             /* enum queue_limit */
+    uint8_t limit;             /* of enum queue_limit */
     bool is_leaving;           /* gone; its bindings are passed over, and it has no messages */
     uint8_t name_size;
     char name[]; /* terminated as well */

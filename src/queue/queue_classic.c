@@ -69,6 +69,18 @@ static enum queue_result classic_fetch(struct queue *queue, uint64_t position,
     return (enum queue_result)index_fetch(queue->state, position, message);
 }
 
+static uint64_t classic_next_position(const struct queue *queue, const struct message *message)
+{
+    const struct index *index = queue->state;
+    (void)message;
+    return index->next_sequence;
+}
+
+static bool classic_holds(const struct queue *queue, uint64_t position)
+{
+    return index_holds(queue->state, position);
+}
+
 static uint64_t classic_purge(struct queue *queue)
 {
     uint64_t count = index_purge(queue->state);
@@ -127,6 +139,8 @@ const struct queue_kind queue_classic = {
     .give_back = classic_give_back,
     .fetch = classic_fetch,
     .purge = classic_purge,
+    .next_position = classic_next_position,
+    .holds = classic_holds,
     .head_ms = classic_head_ms,
     .expire = classic_expire,
     .last = classic_last,

@@ -3,11 +3,12 @@
 #include "base/planted.h"
 #include "queue/queue_consumer.h"
 
-enum queue_limit queue_limit_of(const struct queue_settings *settings)
+uint8_t queue_limit_of(const struct queue_settings *settings)
 {
+    uint8_t deduplicates = settings->deduplicates ? QUEUE_DEDUPLICATES : 0;
     if (settings->max_length == SETTING_NONE && settings->max_length_bytes == SETTING_NONE)
-        return QUEUE_UNLIMITED;
-    return settings->overflow == OVERFLOW_DROP_HEAD ? QUEUE_DROPS : QUEUE_REFUSES;
+        return deduplicates;
+    return deduplicates | (settings->overflow == OVERFLOW_DROP_HEAD ? QUEUE_DROPS : QUEUE_REFUSES);
 }
 
 static bool is_too_much(const struct queue *queue, uint64_t count, uint64_t bytes)
@@ -17,7 +18,7 @@ static bool is_too_much(const struct queue *queue, uint64_t count, uint64_t byte
 
 bool queue_is_over(const struct queue *queue)
 {
-    if (queue->limit == QUEUE_UNLIMITED)
+    if (!(queue->limit & (QUEUE_DROPS | QUEUE_REFUSES)))
         return false;
     uint64_t taken = planted(PLANTED_LIMIT_COUNTS_TAKEN) ? queue->counts->taken : 0;
     return is_too_much(queue, queue->counts->ready + taken, queue->counts->ready_bytes);
@@ -26,14 +27,14 @@ bool queue_is_over(const struct queue *queue)
 bool queue_is_to_drop(const struct queue *queue)
 {
     bool is_awaited = queue_next_consumer(queue) && !planted(PLANTED_DROPPED_BEFORE_TAKEN);
-    return queue->limit == QUEUE_DROPS && queue->counts->ready && !is_awaited &&
+    return queue->limit & QUEUE_DROPS && queue->counts->ready && !is_awaited &&
            queue_is_over(queue);
 }
 
 bool queue_has_to_refuse(const struct queue *queue, uint64_t body_size)
 {
     uint64_t ready = queue->counts->ready, bytes = queue->counts->ready_bytes;
-    if (queue->limit != QUEUE_REFUSES || !is_too_much(queue, ready + 1, bytes + body_size))
+    if (!(queue->limit & QUEUE_REFUSES) || !is_too_much(queue, ready + 1, bytes + body_size))
         return false;
     uint64_t gone = queue_credit(queue);
     if (gone >= ready)

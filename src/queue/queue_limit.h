@@ -6,8 +6,8 @@
 
 #include "queue/queue.h"
 
-/* What these settings come to. */
-enum queue_limit queue_limit_of(const struct queue_settings *settings);
+/* What these settings come to: bits of enum queue_limit. */
+uint8_t queue_limit_of(const struct queue_settings *settings);
 /* Is more ready than the queue may keep? */
 bool queue_is_over(const struct queue *queue);
 /* The same of a queue that nobody is about to take something from: its first message has to go. */

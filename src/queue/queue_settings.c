@@ -17,6 +17,7 @@ static const struct queue_settings nothing = {
     .max_priority = SETTING_NONE,
     .delivery_limit = SETTING_NONE,
     .consumer_timeout_ms = SETTING_NONE,
+    .cache_size = SETTING_NONE,
 };
 
 /* ---- kinds ---- */
@@ -134,5 +135,6 @@ void queue_settings_free(const struct queue_settings *settings)
         return;
     free_text(settings->dead_letter_exchange);
     free_text(settings->dead_letter_routing_key);
+    free_text(settings->deduplication_header);
     mem_free((void *)(uintptr_t)settings);
 }

@@ -29,6 +29,9 @@ struct queue_settings {
     uint64_t consumer_timeout_ms;
     enum overflow overflow;
     enum timeout_action timeout_action;
+    const char *deduplication_header; /* NULL: the usual one */
+    uint64_t cache_size; /* keys that are known, of messages in the queue */
+    bool deduplicates;
     bool single_active_consumer;
     bool expire_anywhere; /* messages leave when they end, also from behind others */
 };

@@ -68,7 +68,7 @@ static unsigned serve(struct queue *queue, unsigned budget)
         count += cost_of(taken.message);
         message_unref(pool, taken.message);
     }
-    if (queue->limit == QUEUE_DROPS)
+    if (queue->limit & QUEUE_DROPS)
         overflow_note(queue);
     return count;
 }
@@ -91,7 +91,7 @@ static unsigned take_turn(struct server *server)
 bool dispatch_directly(struct queue *queue, const struct parcel *parcel)
 {
     if ((queue_ready(queue) && !planted(PLANTED_DIRECTLY_OUT_OF_TURN)) ||
-        queue->limit == QUEUE_REFUSES)
+        queue->limit & QUEUE_REFUSES)
         return false;
     struct consumer *consumer = next_consumer(queue);
     if (!consumer || !consumer->base.no_ack || !parcel_is_small(parcel, consumer->channel))

@@ -122,6 +122,12 @@ struct entry *index_entry(struct index *index, uint64_t sequence, struct chunk *
     return (*chunk)->entries ? &(*chunk)->entries[slot] : NULL;
 }
 
+bool index_holds(struct index *index, uint64_t sequence)
+{
+    const struct chunk *chunk = index_chunk(index, sequence);
+    return chunk && bit_get(chunk->live_bits, chunk_slot(chunk, sequence));
+}
+
 static void remove_chunk(struct index *index, struct chunk *chunk)
 {
     uint32_t at = position_of(index, chunk->base);

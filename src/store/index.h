@@ -107,6 +107,8 @@ void index_settle(struct index *index, uint64_t sequence);
 /* Brings a taken message back to look at (to dead-letter it). INDEX_OK: *message is a reference of
  * the caller's; INDEX_EMPTY: it is damaged and was set aside. */
 enum index_result index_fetch(struct index *index, uint64_t sequence, struct message **message);
+/* Is this message there, ready or taken? */
+bool index_holds(struct index *index, uint64_t sequence);
 /* Settles every ready message; returns how many there were. Memory of many goes in the turns that
  * follow. */
 uint64_t index_purge(struct index *index);

@@ -434,6 +434,11 @@ void index_settle(struct index *index, uint64_t sequence)
     index->taken--;
 }
 
+bool index_holds(struct index *index, uint64_t sequence)
+{
+    return item_find(index, sequence);
+}
+
 void store_fake_fetch(struct store *store, enum index_result answer)
 {
     store->fetch = answer;

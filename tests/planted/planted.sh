@@ -64,6 +64,14 @@ DISK_DSYNC_FIRST TAP_ONLY=files_are_synced test_disk_calls
 DAMAGED_BURIED TAP_ONLY=a_message_may_have_to_be_read_first test_broker_dead_letter
 WEIGHT_IGNORED TAP_ONLY=weights_are_shares test_broker_exchange
 HISTORY_GROWS runner $scripts/exchange_recent_history.amqp
+SEEN_OFF_RECORD runner $scripts/deduplication_exchange_restart.amqp
+SEEN_OFF_RECORD runner $scripts/deduplication_queue_restart.amqp
+SEEN_GROWS runner $scripts/deduplication_exchange.amqp
+DUPLICATE_CONFIRMED_EARLY runner $scripts/deduplication_waits.amqp
+DUPLICATE_NOT_CONFIRMED runner $scripts/deduplication_exchange.amqp
+REFUSED_IS_SEEN runner $scripts/deduplication_refused.amqp
+SEEN_FOR_EVER runner $scripts/deduplication_queue.amqp
+SEEN_STALE_RESTORED runner $scripts/deduplication_queue_restart.amqp
 BIND_OK_EARLY runner $scripts/bind_waits.amqp
 UNBIND_OFF_RECORD test_broker_apply
 LEAVING_NOT_TOLD test_broker_apply

@@ -25,6 +25,7 @@ UNIT_TESTS = \
 	%D%/test_broker_exchange.t \
 	%D%/test_broker_restore.t \
 	%D%/test_broker_route.t \
+	%D%/test_broker_seen.t \
 	%D%/test_broker_topic.t \
 	%D%/test_broker_user.t \
 	%D%/test_folder.t \
@@ -63,6 +64,8 @@ TESTS += $(UNIT_TESTS)
 %C%_test_broker_restore_t_LDADD = libleveret_store_fake.a $(LDADD)
 
 %C%_test_broker_route_t_LDADD = libleveret_store_fake.a $(LDADD)
+
+%C%_test_broker_seen_t_LDADD = libleveret_store_fake.a $(LDADD)
 
 %C%_test_broker_topic_t_LDADD = libleveret_store_fake.a $(LDADD)
 

@@ -194,6 +194,8 @@ static const struct option rows[] = {
      .help = "let clients in without a name"},
     {"guest-anywhere", &option_flag, FIELD(server.guest_anywhere), 0, 0, NULL,
      .help = "let guest in from other machines, too"},
+    {"ignore-client-x-death", &option_flag, FIELD(server.ignore_client_x_death), 0, 0, NULL,
+     .help = "the header x-death counts only as the broker has written it"},
     HEADING("TLS"),
     {"tls-cert", &option_path, FIELD(tls.certificate), 0, 0, "FILE",
      .help = "certificate, and those up to the authority, in PEM",

@@ -7,9 +7,10 @@
  *     x-first-death-  queue, reason and exchange: set once
  *     x-last-death-   the same, of this death
  *
- * Only what the broker itself has written counts: a message that has not died here before begins
- * anew, whatever its headers say. A message that comes back to a queue it has died in, with no
- * rejection by a client since then, would go round for ever, and is dropped.
+ * A client that publishes a dead message again, to have it tried once more, sends its story along,
+ * and that is counted on, unless broker->ignores_client_deaths. It may say anything: what makes no
+ * sense is passed over. A message that comes back to a queue it has died in, with no rejection by a
+ * client since then, would go round for ever, and is dropped.
  *
  * The new message and the end of the old one are decided together and reach the journal in one
  * batch. The old one may have to be read from the disk first, or the journal's batch may be full:
@@ -52,7 +53,7 @@ struct funeral {
     struct exchange *exchange;     /* the dead-letter exchange */
     const struct message *message; /* the old one */
     struct properties properties;  /* its properties, changed as we go */
-    struct bytes old_deaths;       /* contents of x-death, if we wrote it */
+    struct bytes old_deaths;       /* contents of x-death, if that counts; else empty */
     struct buffer deaths;          /* contents of the new one */
     struct buffer headers;         /* contents of the new headers */
 };
@@ -74,12 +75,13 @@ static bool is_death_of(struct bytes death, const struct funeral *funeral)
            bytes_equal_str(reason, funeral->reason);
 }
 
-/* Has it died in this queue for this reason before? */
+/* Has it died in this queue for this reason before? One that is too long to be kept does not count. */
 static bool find_death(const struct funeral *funeral, struct bytes *death)
 {
     struct field item;
     for (struct reader walk = reader_of(funeral->old_deaths); array_next(&walk, &item);)
-        if (item.type == 'F' && is_death_of(item.value.bytes, funeral)) {
+        if (item.type == 'F' && item.raw.size <= DEATHS_MAX_BYTES &&
+            is_death_of(item.value.bytes, funeral)) {
             *death = item.value.bytes;
             return true;
         }
@@ -91,15 +93,24 @@ static void add_string(struct table_writer *writer, const char *name, struct byt
     table_add_string(writer, bytes_str(name), value);
 }
 
+/* Clients may have written the count as another type of number, or none. */
+static int64_t count_of(struct bytes death)
+{
+    struct field field;
+    if (!table_find(death, bytes_str("count"), &field) || !field_is_integer(&field) ||
+        field.value.integer < 0)
+        return 0;
+    return field.value.integer;
+}
+
 static void add_again(struct table_writer *writer, struct bytes death)
 {
     struct field field;
-    for (struct reader walk = reader_of(death); table_next(&walk, &field);) {
-        if (bytes_equal_str(field.name, "count") && field.type == 'l')
-            table_add_int64(writer, field.name, field.value.integer + 1);
-        else
+    int64_t count = count_of(death);
+    table_add_int64(writer, bytes_str("count"), count < INT64_MAX ? count + 1 : count);
+    for (struct reader walk = reader_of(death); table_next(&walk, &field);)
+        if (!bytes_equal_str(field.name, "count"))
             table_add_field(writer, &field);
-    }
 }
 
 static void add_first(struct table_writer *writer, const struct funeral *funeral,
@@ -136,25 +147,9 @@ static void write_deaths(struct funeral *funeral, const struct queue_set *set)
     for (struct reader walk = reader_of(funeral->old_deaths); array_next(&walk, &item);) {
         if (funeral->deaths.size + item.raw.size > DEATHS_MAX_BYTES)
             break;
-        if (!again || item.type != 'F' || item.value.bytes.data != before.data)
+        if (item.type != 'F' || !again || !is_death_of(item.value.bytes, funeral))
             table_add_field(&writer, &item);
     }
-}
-
-/* Has it died in that queue, with no rejection since? */
-static bool is_cycle(struct bytes deaths, struct bytes queue)
-{
-    struct bytes name, reason;
-    struct field item;
-    for (struct reader walk = reader_of(deaths); array_next(&walk, &item);) {
-        if (item.type != 'F' || !table_find_string(item.value.bytes, "queue", &name) ||
-            !table_find_string(item.value.bytes, "reason", &reason) ||
-            bytes_equal_str(reason, "rejected"))
-            return false;
-        if (bytes_equal(name, queue))
-            return true;
-    }
-    return false;
 }
 
 /* ---- headers and properties ---- */
@@ -162,7 +157,7 @@ static bool is_cycle(struct bytes deaths, struct bytes queue)
 /* Is a header of the old message not to be taken over? */
 static bool is_replaced(const struct funeral *funeral, struct bytes name)
 {
-    bool died_before = funeral->message->flags & MESSAGE_DEAD_LETTERED;
+    bool died_before = funeral->old_deaths.size;
     if (bytes_equal_str(name, "CC"))
         return funeral->queue->settings->dead_letter_routing_key;
     return bytes_equal_str(name, "BCC") || bytes_equal_str(name, "x-death") ||
@@ -181,7 +176,7 @@ static void write_headers(struct funeral *funeral)
         if (!is_replaced(funeral, field.name))
             table_add_field(&writer, &field);
     table_add_array(&writer, bytes_str("x-death"), buffer_bytes(&funeral->deaths));
-    if (!(funeral->message->flags & MESSAGE_DEAD_LETTERED)) {
+    if (!funeral->old_deaths.size) {
         add_string(&writer, "x-first-death-exchange", exchange);
         add_string(&writer, "x-first-death-queue", queue);
         add_string(&writer, "x-first-death-reason", reason);
@@ -197,27 +192,47 @@ static void write_headers(struct funeral *funeral)
 static void read_message(struct funeral *funeral)
 {
     struct properties *properties = &funeral->properties;
+    bool believes = !funeral->queue->vhost->broker->ignores_client_deaths &&
+                    !planted(PLANTED_CLIENT_DEATH_NOT_COUNTED);
     if (properties_read(message_properties(funeral->message), properties) != PROPERTIES_OK)
         *properties = (struct properties){0};
     if (!properties_have(properties, PROPERTY_HEADERS))
         properties->headers = bytes_of(NULL, 0);
-    if (funeral->message->flags & MESSAGE_DEAD_LETTERED)
+    if (funeral->message->flags & MESSAGE_DEAD_LETTERED || believes)
         table_find_array(properties->headers, "x-death", &funeral->old_deaths);
 }
 
 /* ---- the way out ---- */
 
-static void drop_cycles(struct funeral *funeral, struct queue_set *set)
+/* The queue of a death that came by itself. What a client must have put there is none. */
+static bool is_automatic(const struct field *death, struct bytes *queue)
 {
+    struct bytes reason;
+    return death->type == 'F' && table_find_string(death->value.bytes, "queue", queue) &&
+           table_find_string(death->value.bytes, "reason", &reason) &&
+           !bytes_equal_str(reason, "rejected");
+}
+
+/* Takes the queues out of the set in which it has died, with no rejection since. They lose the mark
+ * of this routing first, so that it takes one walk over the deaths, and one over the queues. */
+static void drop_cycles(const struct funeral *funeral, struct queue_set *set)
+{
+    const struct vhost *vhost = funeral->queue->vhost;
+    struct bytes name;
+    struct field death;
     size_t kept = 0;
+    for (struct reader walk = reader_of(buffer_bytes(&funeral->deaths));
+         array_next(&walk, &death) && is_automatic(&death, &name);) {
+        struct queue *queue = vhost_queue(vhost, name);
+        if (queue)
+            queue->route_number = 0;
+    }
     for (size_t i = 0; i < set->count; i++) {
-        struct queue *queue = set->queues[i];
-        if (is_cycle(buffer_bytes(&funeral->deaths), queue_name(queue))) {
-            log_event(queue->vhost->broker->log, EVENT_dead_letter_cycle, "vhost=%s queue=%s",
-                      queue->vhost->name, queue->name);
-            continue;
-        }
-        set->queues[kept++] = queue;
+        if (set->queues[i]->route_number == vhost->broker->route_number)
+            set->queues[kept++] = set->queues[i];
+        else
+            log_event(vhost->broker->log, EVENT_dead_letter_cycle, "vhost=%s queue=%s",
+                      vhost->name, set->queues[i]->name);
     }
     set->count = kept;
 }

@@ -205,6 +205,7 @@ struct server *server_new(const struct server_options *options, struct broker *b
     server->options = *options;
     server->broker = broker;
     broker->turn = budget_of(TURN_STEPS);
+    broker->ignores_client_deaths = options->ignore_client_x_death;
     server->now_ms = now_ms;
     list_init(&server->connections);
     list_init(&server->resumable);

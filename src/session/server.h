@@ -20,6 +20,7 @@ struct server_options {
     bool trace_frames;           /* log what is received and sent: trace.h */
     bool allow_anonymous;
     bool guest_anywhere;         /* let guest in from other machines too */
+    bool ignore_client_x_death;  /* the broker's own alone counts: broker.h */
     const char *version;         /* of this program */
     const char *product;         /* what clients are told they speak to: "RabbitMQ" */
     const char *product_version; /* what version of it: "3.13.7" */

@@ -250,6 +250,8 @@ static bool set_option(struct world *world, const char *name, uint64_t value)
         server->trace_frames = value;
     else if (strcmp(name, "allow_anonymous") == 0)
         server->allow_anonymous = value;
+    else if (strcmp(name, "ignore_client_x_death") == 0)
+        server->ignore_client_x_death = value;
     else if (strcmp(name, "batch_bytes") == 0)
         store->batch_bytes = (uint32_t)value;
     else if (strcmp(name, "batch_max_bytes") == 0)

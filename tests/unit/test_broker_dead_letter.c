@@ -178,20 +178,146 @@ TEST(deaths_are_counted)
     bench_free(&bench);
 }
 
-TEST(what_a_client_says_does_not_count)
+/* Publishes to queue `a` with that x-death, which a client made up, and lets it die there. */
+static struct bytes die_with(struct bytes x_death, const char *more)
+{
+    struct buffer properties = {0}, headers = {0};
+    struct table_writer writer;
+    table_writer_init(&writer, &headers);
+    table_add_array(&writer, bytes_str("x-death"), x_death);
+    struct bytes other = bench_table(more);
+    struct field field;
+    for (struct reader walk = reader_of(other); table_next(&walk, &field);)
+        table_add_field(&writer, &field);
+    struct properties with = {.flags = PROPERTY_HEADERS, .headers = buffer_bytes(&headers)};
+    properties_add(&properties, &with);
+    struct message *message = message_new(&bench.pool, bytes_str(""), bytes_str("a"),
+                                          buffer_bytes(&properties), 0);
+    publish(vhost_exchange(bench.vhost, bytes_str("")), message, &bench.set);
+    message_unref(&bench.pool, message);
+    die("a", DEATH_MAXLEN);
+    buffer_free(&headers);
+    buffer_free(&properties);
+    struct bytes told = look("b", 0).headers;
+    ok(table_check(told), "the headers are well-formed");
+    return told;
+}
+
+static void forget(void)
+{
+    queue_purge(vhost_queue(bench.vhost, bytes_str("b")));
+}
+
+/* The story that most cases have: it died in `a` as often as `type` and `raw` say. */
+static void write_death(struct table_writer *writer, char type, struct bytes raw)
+{
+    table_begin_table(writer, bytes_of(NULL, 0));
+    table_add_string(writer, bytes_str("queue"), bytes_str("a"));
+    table_add_raw(writer, bytes_str("count"), type, raw);
+    table_add_string(writer, bytes_str("reason"), bytes_str("maxlen"));
+    table_add_string(writer, bytes_str("mine"), bytes_str("stays"));
+    table_end(writer);
+}
+
+static void counts_on(char type, const char *raw, size_t size, int64_t count)
+{
+    struct buffer deaths = {0};
+    struct table_writer writer;
+    array_writer_init(&writer, &deaths);
+    write_death(&writer, type, bytes_of(raw, size));
+    struct bytes headers = die_with(buffer_bytes(&deaths), "x-first-death-queue=Sold h=V");
+    has_death(headers, 0, "a", "maxlen", count);
+    has_string(death_at(headers, 0), "mine", "stays");
+    is_int(death_at(headers, 1).size, 0, "it is the only one");
+    has_string(headers, "x-first-death-queue", "old");
+    has_string(headers, "x-last-death-queue", "a");
+    buffer_free(&deaths);
+    forget();
+}
+
+TEST(what_a_client_says_is_counted_on)
 {
     bench_new(&bench);
     bench_queue(&bench, "a", "", "x-dead-letter-exchange=S x-dead-letter-routing-key=Sb");
     bench_queue(&bench, "b", "", NULL);
-    bench_publish(&bench, "", "a",
-                  "x-death=Aforged x-first-death-queue=Sforged x-last-death-reason=Sforged h=V",
-                  NULL, "body");
+    counts_on('l', "\0\0\0\0\0\0\0\4", 8, 5); /* as it was */
+    counts_on('I', "\0\0\1\0", 4, 257); /* as a shorter number */
+    counts_on('b', "\7", 1, 8); /* as the shortest */
+    counts_on('l', "\x7f\xff\xff\xff\xff\xff\xff\xff", 8, INT64_MAX); /* the largest */
+    counts_on('l', "\xff\xff\xff\xff\xff\xff\xff\xff", 8, 1); /* less than none */
+    counts_on('S', "\0\0\0\1" "9", 5, 1); /* a text */
+    counts_on('V', "", 0, 1); /* nothing */
+    bench_free(&bench);
+}
+
+TEST(what_a_client_says_may_not_count)
+{
+    bench_new(&bench);
+    bench.broker.ignores_client_deaths = true;
+    bench_queue(&bench, "a", "", "x-dead-letter-exchange=S x-dead-letter-routing-key=Sb");
+    bench_queue(&bench, "b", "", "x-dead-letter-exchange=S x-dead-letter-routing-key=Sa");
+    bench_publish(&bench, "", "a", "x-death=Aforged x-first-death-queue=Sforged", NULL, "body");
     die("a", DEATH_MAXLEN);
     struct bytes headers = look("b", 0).headers;
     has_death(headers, 0, "a", "maxlen", 1);
     is_int(death_at(headers, 1).size, 0, "it is the only one");
     has_string(headers, "x-first-death-queue", "a");
+    die("b", DEATH_REJECTED);
+    die("a", DEATH_MAXLEN);
+    has_death(look("b", 0).headers, 0, "a", "maxlen", 2);
+    bench_free(&bench);
+}
+
+TEST(nonsense_of_a_client_is_harmless)
+{
+    struct buffer deaths = {0}, filler = {0};
+    struct table_writer writer;
+    struct bytes headers;
+    bench_new(&bench);
+    bench_queue(&bench, "a", "", "x-dead-letter-exchange=S x-dead-letter-routing-key=Sb");
+    bench_queue(&bench, "b", "", NULL);
+    bench_publish(&bench, "", "a", "x-death=Stext x-first-death-queue=Sforged x-last-death-reason=Sforged",
+                  NULL, "body");
+    die("a", DEATH_MAXLEN);
+    headers = look("b", 0).headers;
+    has_death(headers, 0, "a", "maxlen", 1);
+    has_string(headers, "x-first-death-queue", "a");
     has_string(headers, "x-last-death-reason", "maxlen");
+    forget();
+    headers = die_with(bytes_of(NULL, 0), "x-first-death-queue=Sforged");
+    has_string(headers, "x-first-death-queue", "a");
+    forget();
+    array_writer_init(&writer, &deaths);
+    table_add_string(&writer, bytes_of(NULL, 0), bytes_str("no table"));
+    for (int i = 0; i < 3; i++)
+        write_death(&writer, 'l', bytes_of("\0\0\0\0\0\0\0\2", 8));
+    headers = die_with(buffer_bytes(&deaths), "h=V");
+    has_death(headers, 0, "a", "maxlen", 3);
+    is_int(death_at(headers, 2).size, 0, "what is there three times becomes one");
+    forget();
+    deaths.size = 0;
+    array_writer_init(&writer, &deaths);
+    for (unsigned depth = 0; depth < TABLE_DEPTH_MAX - 3; depth++)
+        table_begin_table(&writer, bytes_str(depth ? "queue" : ""));
+    for (unsigned depth = 0; depth < TABLE_DEPTH_MAX - 3; depth++)
+        table_end(&writer);
+    headers = die_with(buffer_bytes(&deaths), "h=V");
+    has_death(headers, 0, "a", "maxlen", 1);
+    forget();
+    memset(buffer_room(&filler, 100000), 0, 100000);
+    buffer_added(&filler, 100000);
+    deaths.size = 0;
+    array_writer_init(&writer, &deaths);
+    table_begin_table(&writer, bytes_of(NULL, 0));
+    table_add_string(&writer, bytes_str("queue"), bytes_str("a"));
+    table_add_string(&writer, bytes_str("reason"), bytes_str("maxlen"));
+    table_add_string(&writer, bytes_str("large"), buffer_bytes(&filler));
+    table_end(&writer);
+    headers = die_with(buffer_bytes(&deaths), "h=V");
+    has_death(headers, 0, "a", "maxlen", 1);
+    ok(headers.size < 1000, "100,000 bytes of a death are not kept");
+    buffer_free(&deaths);
+    buffer_free(&filler);
     bench_free(&bench);
 }
 
@@ -250,6 +376,37 @@ TEST(cycles_end_unless_somebody_rejects)
     is_int(bench_ready(&bench, "b"), 1, "and on");
     die("b", DEATH_EXPIRED);
     is_int(bench_ready(&bench, "a"), 0, "without a new one that is the end");
+    bench_free(&bench);
+}
+
+TEST(cycles_know_what_a_client_says)
+{
+    struct buffer deaths = {0};
+    struct table_writer writer;
+    bench_new(&bench);
+    bench_queue(&bench, "a", "", "x-dead-letter-exchange=Sx");
+    bench_queue(&bench, "b", "", NULL);
+    bench_queue(&bench, "c", "", NULL);
+    bench_exchange(&bench, "x", "fanout", "", NULL);
+    bench_bind(&bench, "x", "b", "", NULL);
+    bench_bind(&bench, "x", "c", "", NULL);
+    array_writer_init(&writer, &deaths);
+    table_begin_table(&writer, bytes_of(NULL, 0));
+    table_add_string(&writer, bytes_str("queue"), bytes_str("c"));
+    table_add_string(&writer, bytes_str("reason"), bytes_str("expired"));
+    table_end(&writer);
+    die_with(buffer_bytes(&deaths), "h=V");
+    is_int(bench_ready(&bench, "b"), 1, "one queue gets it");
+    is_int(bench_ready(&bench, "c"), 0, "where it has died it does not go again");
+    forget();
+    struct buffer more = {0};
+    array_writer_init(&writer, &more);
+    table_add_string(&writer, bytes_of(NULL, 0), bytes_str("no table"));
+    buffer_add(&more, deaths.data, deaths.size);
+    die_with(buffer_bytes(&more), "h=V");
+    is_int(bench_ready(&bench, "c"), 1, "unless somebody had a hand in it");
+    buffer_free(&deaths);
+    buffer_free(&more);
     bench_free(&bench);
 }
 
@@ -321,9 +478,12 @@ int main(void)
     RUN(the_story_is_told);
     RUN(nowhere_to_go);
     RUN(deaths_are_counted);
-    RUN(what_a_client_says_does_not_count);
+    RUN(what_a_client_says_is_counted_on);
+    RUN(what_a_client_says_may_not_count);
+    RUN(nonsense_of_a_client_is_harmless);
     RUN(keys_of_cc_go_along);
     RUN(cycles_end_unless_somebody_rejects);
+    RUN(cycles_know_what_a_client_says);
     RUN(old_deaths_are_forgotten);
     RUN(a_message_may_have_to_be_read_first);
     return done();

@@ -134,17 +134,49 @@ def dead_letter_expiration(t):
     equal(typed(event)[1][0]["original-expiration"], amqp.Typed("S", "60000"), "original")
 
 
-@case("an x-death header made up by a publisher is not believed")
-def dead_letter_forged(t):
-    t.skip_on_oracle("RabbitMQ 3.10 counts on")
+@case("a client's x-death is counted on, whatever the type of its count")
+def dead_letter_client(t):
     c = client(t)
     _, q, dead = graveyard(t, c)
-    c.publish(1, q, "x", headers={"x-death": [{"queue": q, "reason": "rejected",
-                                               "count": amqp.Typed("l", 40)}]})
+    T = amqp.Typed
+    for tag, count in enumerate((T("l", 40), T("I", 41), T("b", 42)), 1):
+        c.publish(1, q, "x", headers={
+            "x-death": [{"queue": "other", "reason": "expired", "count": T("l", 3)},
+                        {"queue": q, "reason": "rejected", "count": count, "exchange": "mine"}],
+            "x-first-death-queue": "other"})
+        c.get_soon(q, no_ack=False)
+        c.send(1, "basic.reject", delivery_tag=2 * tag - 1)
+        headers_, deaths = typed(c.get_soon(dead))
+        equal([(d["queue"].value, d["count"]) for d in deaths],
+              [(q, T("l", count.value + 1)), ("other", T("l", 3))], "deaths")
+        equal(deaths[0]["exchange"].value, "mine", "what it says of the first such death")
+        equal(headers_["x-first-death-queue"].value, "other", "the first death stays")
+
+
+@case("what is no array of deaths does not count")
+def dead_letter_nonsense(t):
+    c = client(t)
+    _, q, dead = graveyard(t, c)
+    c.publish(1, q, "x", headers={"x-death": "[{queue: %s}]" % q})
     c.get_soon(q, no_ack=False)
     c.send(1, "basic.reject", delivery_tag=1)
     _, deaths = typed(c.get_soon(dead))
     equal((len(deaths), deaths[0]["count"].value), (1, 1), "deaths")
+
+
+@case("a program that publishes a dead message again sees how often it was tried")
+def dead_letter_tried(t):
+    c = client(t)
+    _, q, dead = graveyard(t, c)
+    headers_ = {}
+    for turn in range(1, 4):
+        c.publish(1, q, "x", headers=headers_)
+        c.get_soon(q, no_ack=False)
+        c.send(1, "basic.reject", delivery_tag=2 * turn - 1)
+        event = c.get_soon(dead)
+        headers_ = event.properties["headers"]
+        _, deaths = typed(event)
+        equal([d["count"].value for d in deaths], [turn], "counts")
 
 
 if __name__ == "__main__":

@@ -82,6 +82,9 @@ void field_print_value(struct buffer *out, const struct field *field);
  * the types out (`received '10' but current is '20'`): field_print_quoted. */
 void field_print(struct buffer *out, const struct field *field);
 void field_print_quoted(struct buffer *out, const struct field *field);
+/* Appends the value as RabbitMQ prints what it has read from JSON: `10`, `<<"text">>`, `[1,2]`,
+ * `#{<<"k">> => 1}`. */
+void field_print_term(struct buffer *out, const struct field *field);
 
 /* Appends the contents of a table, or of an array, to a buffer, item by item; what is open is told
  * apart, and in an array the name is not written (pass an empty one). Every begin has its end;

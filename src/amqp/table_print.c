@@ -30,7 +30,8 @@ const char *field_type_name(char type)
 
 struct print {
     struct buffer *out;
-    size_t limit; /* of out->size: the rest is left out */
+    size_t limit;  /* of out->size: the rest is left out */
+    bool is_plain; /* tables and arrays without types, as what comes from JSON is printed */
 };
 
 static void add_text(struct print *print, const char *text)
@@ -144,30 +145,52 @@ static void add_value(struct print *print, const struct field *field)
     }
 }
 
+static void add_item(struct print *print, const struct field *field, bool is_array)
+{
+    add_text(print, "{");
+    if (!is_array) {
+        add_binary(print, field->name);
+        add_text(print, ",");
+    }
+    add_format(print, "%s,", field_type_name(field->type));
+    add_value(print, field);
+    add_text(print, "}");
+}
+
+static void add_plain_item(struct print *print, const struct field *field, bool is_array)
+{
+    if (!is_array) {
+        add_binary(print, field->name);
+        add_text(print, " => ");
+    }
+    add_value(print, field);
+}
+
 /* Every level adds a byte, so that the limit bounds the depth as well. */
 static void add_contents(struct print *print, struct bytes contents, bool is_array)
 {
     struct reader walk = reader_of(contents);
     struct field field;
     const char *between = "";
-    add_text(print, "[");
+    bool is_map = print->is_plain && !is_array;
+    add_text(print, is_map ? "#{" : "[");
     while (print->out->size < print->limit && (is_array ? array_next : table_next)(&walk, &field)) {
-        add_format(print, "%s{", between);
-        if (!is_array) {
-            add_binary(print, field.name);
-            add_text(print, ",");
-        }
-        add_format(print, "%s,", field_type_name(field.type));
-        add_value(print, &field);
-        add_text(print, "}");
+        add_text(print, between);
+        (print->is_plain ? add_plain_item : add_item)(print, &field, is_array);
         between = ",";
     }
-    add_text(print, "]");
+    add_text(print, is_map ? "}" : "]");
+}
+
+void field_print_term(struct buffer *out, const struct field *field)
+{
+    struct print print = {out, out->size + PRINT_MAX, true};
+    add_value(&print, field);
 }
 
 void field_print_value(struct buffer *out, const struct field *field)
 {
-    struct print print = {out, out->size + PRINT_MAX};
+    struct print print = {out, out->size + PRINT_MAX, false};
     if (field->type != 'S' && field->type != 'x') {
         add_value(&print, field);
         return;

@@ -46,6 +46,10 @@ static void apply_in_vhost(struct vhost *vhost, const struct change *change)
     case CATALOGUE_BINDING:
         binding_apply(vhost, change);
         return;
+    case CATALOGUE_POLICY:
+    case CATALOGUE_OPERATOR_POLICY:
+        policy_apply(vhost, change);
+        return;
     default:
         leaving_apply(vhost, change);
     }

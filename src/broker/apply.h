@@ -12,8 +12,8 @@ enum record { OFF_RECORD, ON_RECORD };
  * durable.
  *
  * Of a PUT it is taken for granted that a decision has allowed it: its virtual host and the ends of
- * a binding are there, and what it makes is not (a user, a virtual host or a permission may be, and
- * is as the change says from now on). A
+ * a binding are there, and what it makes is not (a user, a virtual host, a permission or a policy may
+ * be, and is as the change says from now on). A
  * DELETE of what is not there changes the record alone. What is deleted has no bindings, or is
  * leaving first.
  *
@@ -29,6 +29,7 @@ void vhost_apply(struct broker *broker, const struct change *change);
 void user_apply(struct broker *broker, const struct change *change);
 void permission_apply(struct broker *broker, const struct change *change);
 void topic_permission_apply(struct broker *broker, const struct change *change);
+void policy_apply(struct vhost *vhost, const struct change *change);
 void exchange_apply(struct vhost *vhost, const struct change *change);
 void queue_apply(struct vhost *vhost, const struct change *change);
 void binding_apply(struct vhost *vhost, const struct change *change);

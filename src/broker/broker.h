@@ -44,6 +44,7 @@ struct broker {
     struct list forgotten;             /* the same of those that are gone */
     uint64_t seen_number;              /* of the last exchange that looks for duplicates */
     uint64_t exchange_number;          /* of the last exchange that was made */
+    uint64_t policy_number;            /* of the last policy that was set */
     uint64_t route_number;             /* of the current routing, marks queues already in its set */
     struct budget turn;                /* what may still be done for peers in this turn */
     uint64_t clock_ms;                 /* wall clock of this turn, for timestamps */

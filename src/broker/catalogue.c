@@ -110,6 +110,14 @@ static void add_user(struct buffer *out, const struct change *change)
     add_limits(out, change);
 }
 
+static void add_policy(struct buffer *out, const struct change *change)
+{
+    buffer_add_u64(out, (uint64_t)change->priority);
+    add_name(out, change->type);
+    add_string(out, change->pattern);
+    add_string(out, change->definition);
+}
+
 static void write_value(const struct change *change, struct buffer *out)
 {
     buffer_add_u8(out, version_of(change->kind));
@@ -143,6 +151,10 @@ static void write_value(const struct change *change, struct buffer *out)
     case CATALOGUE_TOPIC_PERMISSION:
         add_string(out, change->write);
         add_string(out, change->read);
+        return;
+    case CATALOGUE_POLICY:
+    case CATALOGUE_OPERATOR_POLICY:
+        add_policy(out, change);
     }
 }
 
@@ -275,6 +287,13 @@ static bool read_value(struct cursor *value, uint8_t version, struct change *cha
     case CATALOGUE_TOPIC_PERMISSION:
         change->write = take_string(value);
         change->read = take_string(value);
+        return true;
+    case CATALOGUE_POLICY:
+    case CATALOGUE_OPERATOR_POLICY:
+        change->priority = (int64_t)cursor_u64(value);
+        change->type = take_name(value);
+        change->pattern = take_string(value);
+        change->definition = take_string(value);
         return true;
     }
     return false;

@@ -1,7 +1,7 @@
 /* Names that survive, as keys and values of the store's catalogue.
  *
  * A key begins with its kind, so that they come back in the order in which they need each other:
- * virtual hosts, users, exchanges, queues, bindings, permissions. Strings in keys have their length, one byte,
+ * virtual hosts, users, exchanges, queues, bindings, permissions, policies. Strings in keys have their length, one byte,
  * in front; numbers are little-endian. A value begins with the version of its layout.
  *
  *     kind         key after the kind                          value after the version
@@ -16,6 +16,8 @@
  *                  arguments if there are any
  *     6 permission vhost, user                                 configure, write, read
  *     7 topic      vhost, user, exchange                       write, read
+ *     8 policy     vhost, name                                 priority (8), what it applies to,
+ *     9 operator policy: the same                              pattern, definition
  *    64 seen       id of an exchange or queue (8), number (4)  16 bytes of the SHA-256 of a key, until
  *                                                              when (8), order (8): seen.c
  *

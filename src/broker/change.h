@@ -16,7 +16,9 @@ enum catalogue_kind {
     CATALOGUE_BINDING,
     CATALOGUE_PERMISSION,
     CATALOGUE_TOPIC_PERMISSION,
-    CATALOGUE_LAST = CATALOGUE_TOPIC_PERMISSION, /* one above was written by a newer version */
+    CATALOGUE_POLICY,
+    CATALOGUE_OPERATOR_POLICY,
+    CATALOGUE_LAST = CATALOGUE_OPERATOR_POLICY, /* one above was written by a newer version */
 };
 
 /* How many there may be; all zero: as many as will. */
@@ -37,7 +39,7 @@ struct change {
     struct bytes name; /* of a binding: its destination; of what is leaving: its own */
     struct bytes source;
     struct bytes routing_key;
-    struct bytes type;          /* of an exchange */
+    struct bytes type;          /* of an exchange; of a policy, what it applies to */
     struct bytes arguments;     /* contents of the field table; a binding's are sorted by name */
     struct bytes password_hash; /* empty: cannot log in */
     uint8_t hash_kind;          /* enum hash_kind */
@@ -50,6 +52,9 @@ struct change {
     struct limit max_parts;       /* queues of a virtual host, channels of a user */
     struct bytes configure, write, read; /* of a permission, whose name is the user's; the source of
                                             a topic permission is its exchange */
+    struct bytes pattern;       /* of a policy */
+    struct bytes definition;    /* contents of a field table: policy.h */
+    int64_t priority;
     uint64_t id; /* of a queue, in the store; of an exchange that looks for duplicates: seen.h */
     uint64_t owner;             /* of an exclusive queue: its connection; else 0 */
 };

@@ -43,6 +43,11 @@ libleveret_broker_a_SOURCES = \
 	%D%/pattern.h \
 	%D%/permission.c \
 	%D%/permission.h \
+	%D%/policy.c \
+	%D%/policy.h \
+	%D%/policy_check.c \
+	%D%/policy_check.h \
+	%D%/policy_keys.def \
 	%D%/publish.c \
 	%D%/publish.h \
 	%D%/queue_arguments.c \

@@ -12,6 +12,9 @@
  */
 enum { STEPS_MAX = 5000, DEPTH_MAX = 500, HEAP_KIB_MAX = 256, NESTING_MAX = 50 };
 
+/* Most matches end within so many steps; and what of a budget these take, or all. */
+enum { FEW_STEPS = 200, BUDGET_OF_FEW = 50, BUDGET_OF_ALL = 10000 };
+
 struct pattern_code {
     pcre2_code *code;
     pcre2_match_data *match;
@@ -59,7 +62,6 @@ static struct pattern_code *code_new(pcre2_code *compiled)
     code->match = pcre2_match_data_create(1, memory);
     code->limits = pcre2_match_context_create(memory);
     pcre2_general_context_free(memory);
-    pcre2_set_match_limit(code->limits, STEPS_MAX);
     pcre2_set_depth_limit(code->limits, DEPTH_MAX);
     pcre2_set_heap_limit(code->limits, HEAP_KIB_MAX);
     return code;
@@ -101,13 +103,31 @@ void pattern_free(struct pattern *pattern)
     *pattern = (struct pattern){0};
 }
 
-static bool matches_code(const struct pattern_code *code, struct bytes name)
+/* What pcre2_match says: not negative if it does. */
+static int match(const struct pattern_code *code, struct bytes name, uint32_t steps)
 {
     const uint8_t *data = name.data ? name.data : (const uint8_t *)"";
-    return pcre2_match(code->code, data, name.size, 0, 0, code->match, code->limits) >= 0;
+    pcre2_set_match_limit(code->limits, steps);
+    return pcre2_match(code->code, data, name.size, 0, 0, code->match, code->limits);
+}
+
+static bool matches_code(const struct pattern_code *code, struct bytes name, struct budget *budget)
+{
+    int result = match(code, name, FEW_STEPS);
+    budget_use(budget, BUDGET_OF_FEW);
+    if (result != PCRE2_ERROR_MATCHLIMIT)
+        return result >= 0;
+    budget_use(budget, BUDGET_OF_ALL);
+    return match(code, name, STEPS_MAX) >= 0;
 }
 
 bool pattern_matches(const struct pattern *pattern, struct bytes name)
+{
+    struct budget budget = {0};
+    return pattern_matches_within(pattern, name, &budget);
+}
+
+bool pattern_matches_within(const struct pattern *pattern, struct bytes name, struct budget *budget)
 {
     switch (pattern->kind) {
     case PATTERN_EVERYTHING:
@@ -115,7 +135,7 @@ bool pattern_matches(const struct pattern *pattern, struct bytes name)
     case PATTERN_EMPTY:
         return name.size == 0;
     case PATTERN_CODE:
-        return matches_code(pattern->code, name);
+        return matches_code(pattern->code, name, budget);
     default:
         return false;
     }

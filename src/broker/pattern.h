@@ -4,6 +4,7 @@
 #ifndef LEVERET_BROKER_PATTERN_H
 #define LEVERET_BROKER_PATTERN_H
 
+#include "base/budget.h"
 #include "base/bytes.h"
 
 enum { PATTERN_BYTES_MAX = 4096 };
@@ -23,6 +24,9 @@ struct pattern {
 bool pattern_init(struct pattern *pattern, struct bytes text, char *fault, size_t fault_size);
 void pattern_free(struct pattern *pattern);
 bool pattern_matches(const struct pattern *pattern, struct bytes name);
+/* The same; what it takes goes off the budget. */
+bool pattern_matches_within(const struct pattern *pattern, struct bytes name,
+                            struct budget *budget);
 
 static inline struct bytes pattern_text(const struct pattern *pattern)
 {

@@ -13,8 +13,6 @@
 #include "broker/name.h"
 #include "queue/queue_settings.h"
 
-enum { CLASSIC = 1, QUORUM = 2, STREAM = 4 };
-
 enum { REASON_MAX = 320 };
 
 /* True, or a reason. */
@@ -176,16 +174,19 @@ static bool check_mode(const struct field *field, struct bytes arguments, char *
     return field->type == 'S' ? refuse_text("mode", field->value.bytes, reason) : false;
 }
 
-/* Digits, then one letter for the unit. */
+bool queue_argument_is_age(struct bytes text)
+{
+    size_t digits = 0, zeros = 0;
+    while (digits < text.size && text.data[digits] >= '0' && text.data[digits] <= '9')
+        zeros += text.data[digits++] == '0';
+    return digits > zeros && text.size == digits + 1 && memchr("YMDhms", text.data[digits], 6);
+}
+
 static bool check_age(const struct field *field, struct bytes arguments, char *reason)
 {
     if (!check_string(field, arguments, reason))
         return false;
-    struct bytes text = field->value.bytes;
-    size_t digits = 0, zeros = 0;
-    while (digits < text.size && text.data[digits] >= '0' && text.data[digits] <= '9')
-        zeros += text.data[digits++] == '0';
-    if (digits > zeros && text.size == digits + 1 && memchr("YMDhms", text.data[digits], 6))
+    if (queue_argument_is_age(field->value.bytes))
         return true;
     snprintf(reason, REASON_MAX, "invalid_max_age");
     return false;
@@ -224,6 +225,11 @@ static const struct queue_type *type_of(struct bytes arguments)
     if (table_find_string(arguments, "x-queue-type", &name))
         type = type_find(name);
     return type ? type : &queue_types[0];
+}
+
+unsigned queue_arguments_type(struct bytes arguments)
+{
+    return type_of(arguments)->bit;
 }
 
 const char *queue_arguments_module(const struct queue *queue)

@@ -4,6 +4,13 @@
 
 #include "broker/queue_declare.h"
 
+/* Types of queues, and sets of them. */
+enum { CLASSIC = 1, QUORUM = 2, STREAM = 4 };
+
+/* What x-queue-type says. */
+unsigned queue_arguments_type(struct bytes arguments);
+/* How old something may get: digits, then one letter for the unit. */
+bool queue_argument_is_age(struct bytes text);
 /* May a queue be declared like this? Known arguments must have a fitting type and value, and fit
  * the type of queue that x-queue-type names. */
 bool queue_arguments_check(const struct vhost *vhost, struct bytes name,

@@ -10,6 +10,7 @@
 #include "broker/apply.h"
 #include "broker/catalogue.h"
 #include "broker/permission.h"
+#include "broker/policy.h"
 #include "broker/queue_declare.h"
 #include "broker/removal.h"
 #include "broker/seen.h"
@@ -48,10 +49,10 @@ static void tell(const struct salvage *salvage, const char *format, ...)
 /* When salvaging, the entry goes, and the bytes of its change with it. */
 static void fail(struct restore *restore, const struct change *change, const char *why)
 {
-    static const char *const kinds[] = {"entry",      "virtual host",        "user",
-                                        "exchange",   "queue",               "binding",
-                                        "permission", "topic permission of"};
-    size_t kind = change->kind <= CATALOGUE_TOPIC_PERMISSION ? change->kind : 0;
+    static const char *const kinds[] = {
+        "entry",      "virtual host",        "user",   "exchange",       "queue", "binding",
+        "permission", "topic permission of", "policy", "operator policy"};
+    size_t kind = change->kind <= CATALOGUE_LAST ? change->kind : 0;
     snprintf(restore->error, restore->error_size, "catalogue: %s '%.*s': %s", kinds[kind],
              BYTES_ARG(change->name), why);
     restore->failed = !restore->salvage;
@@ -169,6 +170,21 @@ static void restore_permission(struct restore *restore, const struct change *cha
         catalogue_apply(restore->broker, change, OFF_RECORD);
 }
 
+static void restore_policy(struct restore *restore, const struct change *change)
+{
+    if (!policy_can_apply_to(change->type))
+        fail(restore, change, "what it applies to is unknown");
+    else if (change->name.size == 0 || !table_check(change->definition))
+        fail(restore, change, "its definition is malformed");
+    else
+        catalogue_apply(restore->broker, change, OFF_RECORD);
+}
+
+static bool is_policy(const struct change *change)
+{
+    return change->kind == CATALOGUE_POLICY || change->kind == CATALOGUE_OPERATOR_POLICY;
+}
+
 static void restore_in_vhost(struct restore *restore, const struct change *change)
 {
     struct vhost *vhost = vhost_find_any(restore->broker, change->vhost);
@@ -182,6 +198,8 @@ static void restore_in_vhost(struct restore *restore, const struct change *chang
         restore_exchange(restore, vhost, change);
     else if (change->kind == CATALOGUE_QUEUE)
         restore_queue(restore, change);
+    else if (is_policy(change))
+        restore_policy(restore, change);
     else if (change->kind != CATALOGUE_BINDING)
         restore_permission(restore, change);
     else

@@ -9,6 +9,7 @@
 #include "broker/binding.h"
 #include "broker/dead_letter.h"
 #include "broker/name.h"
+#include "broker/policy.h"
 #include "broker/removal.h"
 
 enum { VHOST_TEXT_MAX = 1024 };
@@ -197,6 +198,7 @@ void vhost_free(struct vhost *vhost)
     for (struct binding *binding; (binding = set_next(&vhost->bindings, &at));)
         binding_free(binding);
     removals_free(vhost);
+    policies_free(vhost);
     at = 0;
     for (struct queue *queue; (queue = map_next(&vhost->queues, &at));) {
         dead_letters_forget(queue);

@@ -6,6 +6,14 @@
 #include "broker/broker.h"
 #include "broker/error.h"
 
+struct policy;
+
+/* Those that come first where they match come first. */
+struct policies {
+    struct policy **list;
+    size_t count, capacity;
+};
+
 struct vhost {
     struct broker *broker;
     struct map exchanges; /* struct exchange by name; the default one is under the empty name */
@@ -14,6 +22,7 @@ struct vhost {
     uint64_t bindings_seed;
     struct map leaving_queues, leaving_exchanges; /* struct removal by the name of what is gone */
     struct exchange *default_exchange;
+    struct policies policies[2]; /* the second: of operators */
     char *description, *tags, *queue_type; /* terminated; queue_type: of queues that do not say */
     struct limit max_connections, max_queues;
     size_t connections; /* open now */

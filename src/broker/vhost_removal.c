@@ -2,6 +2,7 @@
 
 #include "broker/apply.h"
 #include "broker/permission.h"
+#include "broker/policy.h"
 #include "broker/queue_declare.h"
 #include "broker/removal.h"
 
@@ -34,6 +35,16 @@ static bool lose_permissions(struct vhost *vhost, struct budget *budget)
         budget_use(budget, broker->changes.count * THING_STEPS + 1);
         changes_apply(broker, &broker->changes);
     }
+    return true;
+}
+
+/* What is in it would be set anew for each of them: it is gone before, or has no name any more. */
+static bool lose_policies(struct vhost *vhost, struct budget *budget)
+{
+    struct broker *broker = vhost->broker;
+    policies_clear_decide(vhost, &broker->changes);
+    budget_use(budget, broker->changes.count * THING_STEPS);
+    changes_apply(broker, &broker->changes);
     return true;
 }
 
@@ -97,7 +108,7 @@ static bool is_empty(const struct vhost *vhost)
 static bool goes(struct vhost *vhost, struct budget *budget)
 {
     return lose_permissions(vhost, budget) && lose_queues(vhost, budget) &&
-           lose_exchanges(vhost, budget) && map_count(&vhost->leaving_queues) == 0 &&
+           lose_exchanges(vhost, budget) && lose_policies(vhost, budget) && map_count(&vhost->leaving_queues) == 0 &&
            map_count(&vhost->leaving_exchanges) == 0 && lose_bindings(vhost, budget) &&
            is_empty(vhost) && vhost->holders == 0;
 }

@@ -3,7 +3,6 @@
  * declared long ago stays as it is. */
 #include "queue/queue_settings.h"
 
-#include "amqp/table.h"
 #include "base/mem.h"
 
 /* No message can have a longer one. */
@@ -122,6 +121,20 @@ const struct queue_settings *queue_settings_new(struct bytes arguments)
         if (table_find(arguments, bytes_str(rows[i].argument), &field))
             any |= rows[i].read((uint8_t *)&settings + rows[i].offset, &field);
     return any ? mem_dup(&settings, sizeof(settings)) : &nothing;
+}
+
+/* A number below zero is no limit, and more than any. */
+static const struct field *lower(const struct field *a, const struct field *b)
+{
+    return (uint64_t)a->value.integer <= (uint64_t)b->value.integer ? a : b;
+}
+
+const struct field *settings_merge(const struct field *policy, const struct field *operators)
+{
+    if (!policy || !operators)
+        return policy ? policy : operators;
+    bool are_numbers = field_is_integer(policy) && field_is_integer(operators);
+    return are_numbers ? lower(policy, operators) : operators;
 }
 
 static void free_text(const char *text)

@@ -3,7 +3,7 @@
 #ifndef LEVERET_QUEUE_QUEUE_SETTINGS_H
 #define LEVERET_QUEUE_QUEUE_SETTINGS_H
 
-#include "base/bytes.h"
+#include "amqp/table.h"
 
 #define SETTING_NONE UINT64_MAX
 
@@ -36,6 +36,9 @@ struct queue_settings {
     bool expire_anywhere; /* messages leave when they end, also from behind others */
 };
 
+/* Which of two values of one name counts: of a policy and an operator's, of which either may be NULL.
+ * The lower number does (one below zero is no limit), and else the operator's value. */
+const struct field *settings_merge(const struct field *policy, const struct field *operators);
 /* The settings of a queue that was declared with these arguments (contents of a field table that was
  * checked). All queues that set nothing share one. */
 const struct queue_settings *queue_settings_new(struct bytes arguments);

@@ -22,6 +22,7 @@ UNIT_TESTS = \
 	%D%/test_broker_dead_letter.t \
 	%D%/test_broker_declare.t \
 	%D%/test_broker_overflow.t \
+	%D%/test_broker_policy.t \
 	%D%/test_broker_exchange.t \
 	%D%/test_broker_restore.t \
 	%D%/test_broker_route.t \
@@ -59,6 +60,9 @@ TESTS += $(UNIT_TESTS)
 %C%_test_broker_declare_t_LDADD = libleveret_store_fake.a $(LDADD)
 
 %C%_test_broker_overflow_t_LDADD = libleveret_store_fake.a $(LDADD)
+
+%C%_test_broker_policy_t_LDADD = libleveret_store_fake.a $(LDADD)
+
 %C%_test_broker_exchange_t_LDADD = libleveret_store_fake.a $(LDADD)
 
 %C%_test_broker_restore_t_LDADD = libleveret_store_fake.a $(LDADD)

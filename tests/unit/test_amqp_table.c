@@ -347,6 +347,21 @@ TEST(printing)
            "the value '[{longstr,<<>>},{array,[]}]' of type 'array'");
 }
 
+TEST(printing_what_was_json)
+{
+    static const char nested[] = "F\0\0\0\42\1aA\0\0\0\20l\0\0\0\0\0\0\0\1S\0\0\0\1b"
+                                 "V\1cF\0\0\0\4\1dt\1";
+    static const char want[] =
+        "#{<<\"a\">> => [1,<<\"b\">>,undefined],<<\"c\">> => #{<<\"d\">> => true}}";
+    struct reader walk = reader_of(bytes_of(nested, sizeof(nested) - 1));
+    struct field field;
+    struct buffer out = {0};
+    ok(array_next(&walk, &field), "a table in a table");
+    field_print_term(&out, &field);
+    is_bytes(out.data, out.size, want, sizeof(want) - 1, "without types");
+    buffer_free(&out);
+}
+
 TEST(printing_nothing_and_too_much)
 {
     struct buffer out = {0};
@@ -469,6 +484,7 @@ int main(void)
     RUN(same_value);
     RUN(equivalence_inside_tables);
     RUN(printing);
+    RUN(printing_what_was_json);
     RUN(printing_nothing_and_too_much);
     RUN(building);
     RUN(copying_field_by_field);

@@ -111,12 +111,20 @@ static struct settles *settles_of(struct journal *journal, struct settles_place 
                (batch->settles_capacity - from) * sizeof(*batch->settles));
     }
     struct settles *settles = &batch->settles[batch->settles_count++];
-    *settles = (struct settles){.queue = queue, .ranges = settles->ranges};
-    settles->ranges.size = 0;
+    *settles = (struct settles){
+        .queue = queue, .ranges = settles->ranges, .returned = settles->returned};
+    settles->ranges.size = settles->returned.size = 0;
     place->number = batch->settles_count;
     place->batch = batch->number;
     batch->size += RECORD_HEADER + 8 + 20;
     return settles;
+}
+
+/* A distance may be negative, as messages are settled and come back in any order: zigzag. */
+static void add_distance(struct buffer *out, uint64_t from, uint64_t to)
+{
+    int64_t distance = (int64_t)(to - from);
+    buffer_add_varint(out, (uint64_t)distance << 1 ^ (distance < 0 ? UINT64_MAX : 0));
 }
 
 /* Writes the growing range down, as its distance from the one before. */
@@ -124,10 +132,7 @@ static void close_range(struct settles *settles)
 {
     if (settles->count == 0)
         return;
-    /* A distance may be negative, as messages are settled in any order: zigzag. */
-    int64_t distance = (int64_t)(settles->first - settles->end);
-    buffer_add_varint(&settles->ranges,
-                      (uint64_t)distance << 1 ^ (distance < 0 ? UINT64_MAX : 0));
+    add_distance(&settles->ranges, settles->end, settles->first);
     buffer_add_varint(&settles->ranges, settles->count);
     settles->end = settles->first + settles->count;
     settles->count = 0;
@@ -149,31 +154,56 @@ void batch_add_settle(struct journal *journal, struct settles_place *place, uint
     settles->count = count;
 }
 
+void batch_add_returned(struct journal *journal, struct settles_place *place, uint64_t queue,
+                        uint64_t sequence, uint32_t count, uint64_t until_ms)
+{
+    struct settles *settles = settles_of(journal, place, queue);
+    size_t before = settles->returned.size;
+    assert(count > 0 && settles->queue == queue);
+    add_distance(&settles->returned, settles->returned_last, sequence);
+    buffer_add_varint(&settles->returned, count);
+    buffer_add_varint(&settles->returned, until_ms);
+    settles->returned_last = sequence;
+    journal->filling->size += settles->returned.size - before;
+    journal->filling->size += before ? 0 : RECORD_HEADER + 8;
+}
+
 void batch_forget_settles(struct journal *journal, const struct settles_place *place)
 {
     struct batch *batch = journal->filling;
     if (place->batch == batch->number && place->number) {
         struct settles *settles = &batch->settles[place->number - 1];
         settles->count = 0;
-        settles->ranges.size = 0;
+        settles->ranges.size = settles->returned.size = 0;
     }
 }
 
-/* Turns the settle sets into records, last of all. */
+/* A queue and what became of some of its messages; nothing if it is about none. */
+static bool add_numbers(struct journal *journal, enum record_type type, uint64_t queue,
+                        const struct buffer *numbers)
+{
+    struct batch *batch = journal->filling;
+    if (numbers->size == 0)
+        return false;
+    struct pending *pending = add(journal, type);
+    buffer_add_u64(&batch->bytes, queue);
+    buffer_add(&batch->bytes, numbers->data, numbers->size);
+    pending->size = (uint32_t)batch->bytes.size - pending->at;
+    batch->records_size += RECORD_HEADER + pending->size;
+    return true;
+}
+
+/* Turns the settle sets into records, last of all. What came back may have been settled since. */
 void batch_close_settles(struct journal *journal)
 {
     struct batch *batch = journal->filling;
     for (uint32_t i = 0; i < batch->settles_count; i++) {
         struct settles *settles = &batch->settles[i];
         close_range(settles);
-        if (settles->ranges.size == 0)
-            continue;
-        struct pending *pending = add(journal, RECORD_SETTLE);
-        buffer_add_u64(&batch->bytes, settles->queue);
-        buffer_add(&batch->bytes, settles->ranges.data, settles->ranges.size);
-        pending->size = (uint32_t)batch->bytes.size - pending->at;
-        batch->records_size += RECORD_HEADER + pending->size;
-        journal->stats->settles_written++;
+        journal->stats->returns_written +=
+            add_numbers(journal, RECORD_RETURNED, settles->queue, &settles->returned);
+        journal->stats->settles_written +=
+            add_numbers(journal, RECORD_SETTLE, settles->queue, &settles->ranges);
     }
     batch->settles_count = 0;
 }
@@ -185,8 +215,10 @@ void batch_free(struct journal *journal, struct batch *batch)
     for (uint32_t i = 0; i < batch->count; i++)
         if (batch->records[i].message)
             message_unref(journal->options->pool, batch->records[i].message);
-    for (uint32_t i = 0; i < batch->settles_capacity; i++)
+    for (uint32_t i = 0; i < batch->settles_capacity; i++) {
         buffer_free(&batch->settles[i].ranges);
+        buffer_free(&batch->settles[i].returned);
+    }
     mem_free(batch->settles);
     mem_free(batch->records);
     buffer_free(&batch->bytes);

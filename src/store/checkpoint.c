@@ -13,7 +13,8 @@
  *   "Q" queue                next sequence number, delivered mark
  *   "D" queue, base          a chunk: key of its blob, slots, live messages, their bits unless all live,
  *                            bytes of their bodies; if some have a time at which they end, 1 + the
- *                            second before which none does
+ *                            second before which none does; if some came back, the same or 0, and
+ *                            these (returns.h)
  *   "K" key                  a blob (chunk.c)
  *   "T" key                  a blob of a queue that does not survive: deleted at start
  *   "S" segment              entries and bytes that are needed of it, its size, its last batch
@@ -178,8 +179,9 @@ static void put_chunk(struct store *store, struct buffer *batch, struct chunk *c
         for (size_t i = 0; i < words && count != chunk->slots; i++)
             buffer_add_u64(&value, kept[i]);
         buffer_add_u64(&value, kept_bytes(chunk, kept, count));
-        if (chunk->due_s)
+        if (chunk->due_s || chunk->returns)
             buffer_add_u32(&value, chunk->due_s);
+        returns_encode(chunk->returns, kept, &value);
         put(batch, key_of_chunk(chunk->queue_id, chunk->base), &value);
         chunk->is_named = true;
     } else {

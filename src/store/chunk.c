@@ -1,9 +1,9 @@
 /* A blob is: version (2), then to its end for each live entry the distance of its
  * slot from the one before, its flags, its place as segment and offset relative to the entry before
  * (zigzag varints: neighbours in a queue are mostly neighbours in the journal), size, how much of
- * that is not body, and what is not usual: destinations other than one, expiry, priority, delivery
- * count. Version 1 did not say how large the body is: the whole record counts as it, until it is
- * read. */
+ * that is not body, and what is not usual: destinations other than one, expiry, priority. Version 1
+ * did not say how large the body is: the whole record counts as it, until it is read. Earlier ones
+ * had a count of returns there, which is passed over. */
 #include "store/chunk.h"
 
 #include <assert.h>
@@ -13,7 +13,7 @@
 enum { BLOB_FIRST_VERSION = 1, BLOB_VERSION = 2, PREFETCH = 16, ENTRY_MAX = 64 };
 
 /* What follows in an entry of a blob; above the flags that are stored as they are. */
-enum { HAS_DESTINATIONS = 16, HAS_EXPIRY = 32, HAS_PRIORITY = 64, HAS_COUNT = 128 };
+enum { HAS_DESTINATIONS = 16, HAS_EXPIRY = 32, HAS_PRIORITY = 64, HAD_COUNT = 128 };
 
 static size_t words(uint32_t slots)
 {
@@ -111,6 +111,7 @@ void chunk_free(struct slab *slab, struct chunk *chunk)
     free_bits(slab, chunk, chunk->live_bits);
     free_bits(slab, chunk, chunk->ready_bits);
     bits_free(slab, chunk->recorded_bits, chunk->capacity);
+    returns_free(slab, &chunk->returns);
     slab_free(slab, chunk, sizeof(*chunk));
 }
 
@@ -142,8 +143,7 @@ static int64_t unzigzag(uint64_t value)
 static uint8_t extras(const struct entry *entry)
 {
     return (uint8_t)((entry_destinations(entry) != 1 ? HAS_DESTINATIONS : 0) |
-                     (entry->expires_ms ? HAS_EXPIRY : 0) | (entry->priority ? HAS_PRIORITY : 0) |
-                     (entry->delivery_count ? HAS_COUNT : 0));
+                     (entry->expires_ms ? HAS_EXPIRY : 0) | (entry->priority ? HAS_PRIORITY : 0));
 }
 
 static uint8_t *put_varint(uint8_t *at, uint64_t value)
@@ -174,8 +174,6 @@ static void encode_entry(struct buffer *blob, uint64_t distance, const struct en
     if (flags & HAS_PRIORITY)
         *at++ = entry->priority;
     buffer_added(blob, (size_t)(at - start));
-    if (flags & HAS_COUNT)
-        buffer_add_u16(blob, entry->delivery_count);
     *before = place;
 }
 
@@ -214,7 +212,8 @@ static bool decode_entry(struct cursor *cursor, uint8_t version, struct entry *e
     entry->destinations = flags & HAS_DESTINATIONS ? (uint32_t)cursor_varint(cursor) : 1;
     entry->expires_ms = flags & HAS_EXPIRY ? cursor_varint(cursor) : 0;
     entry->priority = flags & HAS_PRIORITY ? cursor_u8(cursor) : 0;
-    entry->delivery_count = flags & HAS_COUNT ? cursor_u16(cursor) : 0;
+    if (flags & HAD_COUNT)
+        cursor_u16(cursor);
     *before = place;
     return !cursor->bad && entry->destinations > 0 && beside <= place.size;
 }

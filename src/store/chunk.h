@@ -12,6 +12,7 @@
 #include "base/buffer.h"
 #include "store/index.h"
 #include "store/record.h"
+#include "store/returns.h"
 
 enum entry_flag {
     ENTRY_MESSAGE = 1,  /* `message` is set, else `place` */
@@ -31,7 +32,6 @@ struct entry {
     uint32_t size;         /* of the record, when not in memory */
     uint32_t destinations; /* of the record: it holds 1/destinations of its bytes */
     uint64_t expires_ms; /* since 1970; 0: never */
-    uint16_t delivery_count;
     uint8_t flags;
     uint8_t priority;
     uint32_t body_size;
@@ -54,6 +54,7 @@ struct chunk {
     uint64_t *live_bits;
     uint64_t *ready_bits;
     uint64_t *recorded_bits; /* NULL: all live ones survive, if the queue does */
+    struct returns *returns; /* live ones that came back; NULL: there are none */
     uint64_t blob;           /* key of the blob; 0: none */
     uint64_t touched_ms;     /* when a message last came in */
     uint64_t read_ms;        /* when a body was last read back */

@@ -177,6 +177,8 @@ static bool load_chunk(struct loading *loading, struct bytes key, struct bytes v
     if (index && count) {
         index_add_chunk(index, chunk);
         chunk->due_s = cursor.at < cursor.end ? cursor_u32(&cursor) : 0;
+        if (!returns_decode(&store->memory.slab, &chunk->returns, &cursor, slots))
+            return false;
         index->has_times |= chunk->due_s > 0;
         index->ready += count;
         index->ready_bytes += chunk->ready_bytes;

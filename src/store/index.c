@@ -152,6 +152,7 @@ static void chunk_emptied(struct index *index, struct chunk *chunk)
         chunk_discard(store, chunk);
         return;
     }
+    assert(!chunk->returns);
     chunk_name_dead(store, chunk);
     blob_drop(store, chunk);
     chunk->base = index->next_sequence;
@@ -288,6 +289,28 @@ void chunk_weighed(struct chunk *chunk)
     chunk->ready_bytes = chunk->taken_bytes = 0;
 }
 
+/* ---- what came back ---- */
+
+static uint32_t count_of(const struct chunk *chunk, uint32_t slot)
+{
+    const struct returned *item = returns_find(chunk->returns, slot);
+    return item ? item->count : 0;
+}
+
+static void forget_returns(struct store *store, struct chunk *chunk, uint32_t slot)
+{
+    if (chunk->returns)
+        returns_remove(&store->memory.slab, &chunk->returns, slot);
+}
+
+static void note_returned(struct store *store, struct chunk *chunk, struct returned item)
+{
+    returns_put(&store->memory.slab, &chunk->returns, item);
+    chunk_changed(store, chunk);
+}
+
+/* ---- the end of a message ---- */
+
 /* Ends the message in a slot, taken or ready (the caller keeps those counts). */
 static void end_slot(struct index *index, struct chunk *chunk, uint32_t slot)
 {
@@ -297,6 +320,7 @@ static void end_slot(struct index *index, struct chunk *chunk, uint32_t slot)
     assert(chunk->live > chunk->ready && !bit_get(chunk->ready_bits, slot));
     bit_clear(chunk->live_bits, slot);
     chunk->live--;
+    forget_returns(store, chunk, slot);
     if (recorded && !(entry && leaves_no_trace(store, entry)))
         batch_add_settle(&store->journal, &index->settles, index->id, chunk->base + slot, 1);
     if (entry) {
@@ -534,7 +558,7 @@ enum index_result index_take(struct index *index, bool settle, struct taken *tak
         return wait_for(index);
     *taken = (struct taken){.sequence = sequence,
                             .message = message_ref(entry->message),
-                            .delivery_count = entry->delivery_count,
+                            .delivery_count = count_of(chunk, slot),
                             .redelivered = sequence < index->taken_high &&
                                            !planted(PLANTED_REDELIVERED_FORGOTTEN)};
     index_unready(index, chunk, slot, entry->body_size);
@@ -672,16 +696,16 @@ static struct chunk *taken_chunk(struct index *index, uint64_t sequence, uint32_
     return chunk;
 }
 
-/* Puts it back; its entry, or NULL: it is not in memory, or damaged and stays away. */
-static struct entry *put_back(struct index *index, uint64_t sequence, struct chunk **in)
+/* Puts it back, unless it is damaged and stays away; returns its slot. */
+static uint32_t put_back(struct index *index, uint64_t sequence, struct chunk **in)
 {
     uint32_t slot;
     struct chunk *chunk = *in = taken_chunk(index, sequence, &slot);
-    struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;
+    const struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;
     assert(index->taken > 0);
     index->taken--;
     if (entry && entry->flags & ENTRY_DAMAGED)
-        return NULL;
+        return slot;
     uint64_t bytes = entry ? entry->body_size
                            : take_share(&chunk->taken_bytes, chunk->live - chunk->ready);
     if (!entry)
@@ -695,7 +719,27 @@ static struct entry *put_back(struct index *index, uint64_t sequence, struct chu
         index->cursor = sequence;
     if (sequence < index->read_until)
         index->read_until = sequence;
-    return entry;
+    return slot;
+}
+
+static bool is_recorded(const struct index *index, const struct chunk *chunk, uint32_t slot)
+{
+    if (!survives(index))
+        return false;
+    if (chunk->entries)
+        return chunk->entries[slot].flags & ENTRY_RECORDED;
+    return !chunk->recorded_bits || bit_get(chunk->recorded_bits, slot);
+}
+
+/* Nobody waits for it. While the disk is short it is left to the next checkpoint, as what comes back all
+ * the time must not use up what others need. */
+static void record_returned(struct index *index, uint64_t sequence, uint32_t count)
+{
+    struct store *store = index->store;
+    if (store->journal.space.is_short)
+        store->image.is_changed = true;
+    else
+        batch_add_returned(&store->journal, &index->settles, index->id, sequence, count, 0);
 }
 
 void index_return(struct index *index, uint64_t sequence)
@@ -706,14 +750,20 @@ void index_return(struct index *index, uint64_t sequence)
 
 void index_redeliver(struct index *index, uint64_t sequence)
 {
+    struct store *store = index->store;
     struct chunk *chunk;
-    struct entry *entry = put_back(index, sequence, &chunk);
-    if (!entry || entry->delivery_count == UINT16_MAX)
-        return;
-    entry->delivery_count++;
-    entry_changed(index->store, chunk);
-    /* No record says it, so that nothing else would bring the checkpoint on. */
-    index->store->image.is_changed |= survives(index);
+    uint32_t slot = put_back(index, sequence, &chunk);
+    uint32_t count = count_of(chunk, slot);
+    count += count < UINT32_MAX;
+    if (is_recorded(index, chunk, slot))
+        record_returned(index, sequence, count);
+    note_returned(store, chunk, (struct returned){0, slot, count});
+}
+
+uint32_t index_delivery_count(struct index *index, uint64_t sequence)
+{
+    const struct chunk *chunk = index_chunk(index, sequence);
+    return chunk && chunk->returns ? count_of(chunk, chunk_slot(chunk, sequence)) : 0;
 }
 
 void index_settle(struct index *index, uint64_t sequence)
@@ -961,6 +1011,7 @@ static void replay_settle_slot(struct index *index, struct chunk *chunk, uint32_
     replay_unready(index, chunk, slot);
     bit_clear(chunk->live_bits, slot);
     chunk->live--;
+    forget_returns(index->store, chunk, slot);
     if (entry) {
         entry_release(index->store, chunk, entry);
         entry_changed(index->store, chunk);
@@ -992,4 +1043,13 @@ void index_replay_settle(struct index *index, uint64_t first, uint64_t count)
     }
     if (end > index->next_sequence && !planted(PLANTED_SETTLES_RAISE_NOTHING))
         index->next_sequence = end;
+}
+
+void index_replay_returned(struct index *index, uint64_t sequence, uint32_t count,
+                           uint64_t until_ms)
+{
+    struct chunk *chunk = index_chunk(index, sequence);
+    uint32_t slot = chunk ? chunk_slot(chunk, sequence) : 0;
+    if (chunk && bit_get(chunk->live_bits, slot) && !planted(PLANTED_REPLAYED_COUNT_LOST))
+        note_returned(index->store, chunk, (struct returned){until_ms, slot, count});
 }

@@ -99,9 +99,10 @@ enum index_result index_times(struct index *index, uint64_t *from,
                               void *context);
 /* Puts a taken message back to its old place. */
 void index_return(struct index *index, uint64_t sequence);
-/* The same, and it counts as once more that it came back, unless its entry is out of memory. A
- * restart knows what the last checkpoint knew of that. */
+/* The same, and it counts as once more that it came back; which is on record, if the message is. */
 void index_redeliver(struct index *index, uint64_t sequence);
+/* How often a live message came back. */
+uint32_t index_delivery_count(struct index *index, uint64_t sequence);
 /* Ends a taken message. */
 void index_settle(struct index *index, uint64_t sequence);
 /* Brings a taken message back to look at (to dead-letter it). INDEX_OK: *message is a reference of

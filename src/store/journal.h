@@ -99,12 +99,15 @@ struct pending {
 
 enum { INSERT_MIN = 16384 }; /* bodies from here on are written from where they lie */
 
-/* Settled sequence numbers of one queue, as the payload of its record but for the last range. */
+/* Settled sequence numbers of one queue, as the payload of its record but for the last range; and those
+ * that came back, likewise. */
 struct settles {
     uint64_t queue;
     uint64_t first, count; /* the range that still grows */
     uint64_t end;          /* of the range before */
     struct buffer ranges;
+    uint64_t returned_last; /* sequence number */
+    struct buffer returned;
 };
 
 struct batch {
@@ -131,11 +134,15 @@ void batch_elide(struct journal *journal, struct message *message);
 /* The queue's messages from `first` on are settled; *place is the queue's, and begins as zeros. */
 void batch_add_settle(struct journal *journal, struct settles_place *place, uint64_t queue,
                       uint64_t first, uint64_t count);
+/* A message of the queue came back for the count-th time, and waits until then, ms since 1970; 0: it does
+ * not. */
+void batch_add_returned(struct journal *journal, struct settles_place *place, uint64_t queue,
+                        uint64_t sequence, uint32_t count, uint64_t until_ms);
 /* Any other record. */
 void batch_add(struct journal *journal, enum record_type type, struct bytes payload);
-/* What was settled of the queue need not be said: it ends. */
+/* What was settled of the queue, or came back, need not be said: it ends. */
 void batch_forget_settles(struct journal *journal, const struct settles_place *place);
-/* Turns the settled numbers into records; right before sealing. */
+/* Turns the numbers of what came back and was settled into records; right before sealing. */
 void batch_close_settles(struct journal *journal);
 void batch_free(struct journal *journal, struct batch *batch);
 

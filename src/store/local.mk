@@ -37,6 +37,8 @@ libleveret_store_a_SOURCES = \
 	%D%/record.c \
 	%D%/record.h \
 	%D%/release.c \
+	%D%/returns.c \
+	%D%/returns.h \
 	%D%/replay.c \
 	%D%/salvage.c \
 	%D%/segment.c \

@@ -60,7 +60,10 @@
  *         .. exchange, routing key, properties, body
  *
  * settle: queue id (8), then pairs of varints: distance of the first sequence number from the end
- * of the pair before (zigzag, as it may be negative; from 0 for the first pair), and how many. delivered: queue id, mark (8 each). queue, drop: queue id.
+ * of the pair before (zigzag, as it may be negative; from 0 for the first pair), and how many.
+ * returned: queue id (8), then triples of varints: distance of the sequence number from the one before
+ * (zigzag; from 0 for the first), how often it came back, and until when it waits, milliseconds since
+ * 1970; 0: it does not. delivered: queue id, mark (8 each). queue, drop: queue id.
  * put: size of the key (4), key, value. delete: key. */
 #include "store/record.h"
 
@@ -310,4 +313,24 @@ struct message *message_from_payload(struct message_pool *pool,
     message->flags = payload->flags;
     message->priority = payload->priority;
     return message;
+}
+
+struct returned_reader returned_reader(struct bytes payload)
+{
+    struct returned_reader reader = {.cursor = cursor_of(payload)};
+    reader.queue = cursor_u64(&reader.cursor);
+    return reader;
+}
+
+bool returned_next(struct returned_reader *reader)
+{
+    struct cursor *cursor = &reader->cursor;
+    if (cursor->bad || cursor->at == cursor->end)
+        return false;
+    uint64_t distance = cursor_varint(cursor), count = cursor_varint(cursor);
+    reader->sequence += distance >> 1 ^ (distance & 1 ? UINT64_MAX : 0);
+    reader->until_ms = cursor_varint(cursor);
+    reader->count = (uint32_t)count;
+    cursor->bad |= count == 0 || count > UINT32_MAX;
+    return !cursor->bad;
 }

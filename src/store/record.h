@@ -15,7 +15,8 @@ enum record_type {
     RECORD_DROP = 7,      /* a queue ends, with all in it */
     RECORD_PUT = 8,       /* a name of the catalogue gets a value */
     RECORD_DELETE = 9,    /* a name of the catalogue goes */
-    RECORD_LAST = RECORD_DELETE, /* a sound record above was written by a newer version */
+    RECORD_RETURNED = 10, /* messages of a queue that came back to it */
+    RECORD_LAST = RECORD_RETURNED, /* a sound record above was written by a newer version */
 };
 
 enum {
@@ -126,6 +127,19 @@ struct message_payload {
 };
 
 bool message_payload_read(struct bytes payload, struct message_payload *out);
+
+/* The messages of a record of those that came back, one by one. */
+struct returned_reader {
+    struct cursor cursor;
+    uint64_t queue, sequence;
+    uint64_t until_ms;
+    uint32_t count;
+};
+
+struct returned_reader returned_reader(struct bytes payload);
+/* False: there are no more, or the record is malformed (cursor.bad). */
+bool returned_next(struct returned_reader *reader);
+
 struct destination message_payload_destination(const struct message_payload *payload, uint32_t at);
 /* A message with one reference, as it was. */
 struct message *message_from_payload(struct message_pool *pool,

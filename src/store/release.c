@@ -5,19 +5,20 @@
 
 #include "store/internal.h"
 
-static void clear(struct chunk *chunk)
+static void clear(struct store *store, struct chunk *chunk)
 {
     size_t size = (chunk->capacity + 63) / 64 * 8;
     memset(chunk->live_bits, 0, size);
     memset(chunk->ready_bits, 0, size);
     chunk->live = chunk->ready = 0;
+    returns_free(&store->memory.slab, &chunk->returns);
 }
 
 void chunk_condemn(struct store *store, struct chunk *chunk)
 {
     chunk->version++;
     if (!chunk->entries) {
-        clear(chunk);
+        clear(store, chunk);
         chunk_changed(store, chunk);
         chunk_discard(store, chunk);
         return;
@@ -39,7 +40,7 @@ static void release(struct store *store, struct chunk *chunk)
     for (uint32_t slot = bit_next(chunk->live_bits, 0, chunk->slots); slot < chunk->slots;
          slot = bit_next(chunk->live_bits, slot + 1, chunk->slots))
         entry_release(store, chunk, &chunk->entries[slot]);
-    clear(chunk);
+    clear(store, chunk);
     chunk_discard(store, chunk);
 }
 

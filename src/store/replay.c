@@ -359,6 +359,16 @@ static const char *apply_settle(struct store *store, struct bytes payload)
     return cursor.bad ? "a malformed settle" : NULL;
 }
 
+static const char *apply_returned(struct store *store, struct bytes payload)
+{
+    struct returned_reader reader = returned_reader(payload);
+    struct index *index = idmap_find(&store->indexes, reader.queue);
+    while (returned_next(&reader))
+        if (index)
+            index_replay_returned(index, reader.sequence, reader.count, reader.until_ms);
+    return reader.cursor.bad ? "a malformed return" : NULL;
+}
+
 static const char *apply_queue(struct store *store, const struct record *record)
 {
     struct cursor cursor = cursor_of(record->payload);
@@ -417,6 +427,8 @@ static const char *apply(struct store *store, const struct record *record,
     case RECORD_SETTLE:
         report->settles++;
         return apply_settle(store, record->payload);
+    case RECORD_RETURNED:
+        return apply_returned(store, record->payload);
     case RECORD_QUEUE:
     case RECORD_DROP:
     case RECORD_DELIVERED:

@@ -293,6 +293,15 @@ static void take_settle(struct salvager *s, const struct record *record)
     }
 }
 
+static void take_returned(struct salvager *s, const struct record *record)
+{
+    struct returned_reader reader = returned_reader(record->payload);
+    struct index *index = idmap_find(&s->store->indexes, reader.queue);
+    while (returned_next(&reader))
+        if (index)
+            index_replay_returned(index, reader.sequence, reader.count, reader.until_ms);
+}
+
 static void take_end(struct salvager *s, const struct record *record)
 {
     struct cursor cursor = cursor_of(record->payload);
@@ -340,6 +349,9 @@ static void take_record(struct salvager *s, const struct record *record)
         break;
     case RECORD_SETTLE:
         take_settle(s, record);
+        break;
+    case RECORD_RETURNED:
+        take_returned(s, record);
         break;
     case RECORD_DELIVERED:
         cursor = cursor_of(record->payload);

@@ -64,7 +64,7 @@ void store_options_default(struct store_options *options);
 /* Counters for logs, metrics and campaigns; they only rise, but for those marked (now). */
 struct store_stats {
     uint64_t batches, syncs, bytes_written, records_elided;
-    uint64_t messages_written, settles_written, marks_written;
+    uint64_t messages_written, settles_written, returns_written, marks_written;
     uint64_t segments_rolled, segments_retired, segments_recycled;
     uint64_t chunks_spilled, chunks_loaded, bodies_evicted, bodies_read, bodies_paged;
     uint64_t checkpoints, compactions, messages_moved;

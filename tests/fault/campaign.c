@@ -31,6 +31,7 @@ struct item {
     uint64_t confirm; /* ticket that makes it durable; 0: it is */
     uint64_t settle;  /* ticket of its settle */
     bool delivered;
+    uint32_t returned; /* at most: a crash forgets what was not durable */
     bool settle_durable;
 };
 
@@ -297,6 +298,9 @@ static void do_take(struct campaign *c)
     }
     if (item->delivered && !taken.redelivered)
         fail(c, "message %" PRIu64 " came again without redelivered", id);
+    if (taken.delivery_count > item->returned)
+        fail(c, "message %" PRIu64 " is said to have come back %u times, not %u", id,
+             taken.delivery_count, item->returned);
     item->delivered = true;
     item->sequence = taken.sequence;
     item->life = TAKEN;
@@ -324,10 +328,12 @@ static void do_settle(struct campaign *c, bool back)
     if (!item)
         return;
     if (back) {
-        if (below(c, 2))
+        if (below(c, 2)) {
             index_redeliver(queue->index, item->sequence);
-        else
+            item->returned++;
+        } else {
             index_return(queue->index, item->sequence);
+        }
         item->life = READY;
     } else {
         index_settle(queue->index, item->sequence);
@@ -556,8 +562,11 @@ static size_t read_queue(struct campaign *c, struct model_queue *queue, struct i
         message_unref(&c->pool, taken.message);
         if (count == max || !id)
             break;
-        seen[count++] = (struct item){
-            .id = id, .sequence = taken.sequence, .delivered = taken.redelivered, .survives = true};
+        seen[count++] = (struct item){.id = id,
+                                      .sequence = taken.sequence,
+                                      .delivered = taken.redelivered,
+                                      .returned = taken.delivery_count,
+                                      .survives = true};
     }
     for (size_t i = 0; i < count; i++)
         index_return(queue->index, seen[i].sequence);
@@ -588,6 +597,9 @@ static void compare_queue(struct campaign *c, struct model_queue *queue, bool cl
                  queue->id);
         if (item->delivered && !seen[at].delivered)
             fail(c, "message %" PRIu64 " comes again without redelivered", item->id);
+        if (seen[at].returned > item->returned || (clean && seen[at].returned < item->returned))
+            fail(c, "message %" PRIu64 " came back %u times, not %u", item->id,
+                 seen[at].returned, item->returned);
         at++;
     }
     if (at < count && !queue->is_unknown)

@@ -23,7 +23,26 @@ static uint32_t count_of_first(struct bench *bench)
     return 0;
 }
 
-/* That a message came back and nothing else is in no record: a checkpoint must have it. */
+static void crash_and_open(struct bench *bench)
+{
+    bench_wait(bench);
+    bench_crash(bench, CRASH_DROP);
+    bench_open(bench);
+}
+
+enum { COLD = 64 }; /* messages of a chunk */
+
+/* Bodies and entries leave memory whenever they can. */
+static void init_cold(struct bench *bench)
+{
+    bench_init(bench);
+    bench->options.chunk_entries = COLD;
+    bench->options.cache_bytes = 0;
+    bench->options.bodies_idle_bytes = 0;
+    bench_open(bench);
+}
+
+/* By the journal, by a checkpoint, and by a checkpoint and what the journal says since. */
 TEST(returns_are_counted_over_a_restart)
 {
     struct bench bench;
@@ -32,26 +51,57 @@ TEST(returns_are_counted_over_a_restart)
     for (int i = 0; i < 3; i++)
         bench_publish(&bench, 1, 10);
     is_int(count_of_first(&bench), 0, "a new message did not come back");
-    bench_turns(&bench, 4, bench.options.checkpoint_ms);
-    is_int(bench.store->stats.checkpoints, 1,
-           "a checkpoint is written, and nothing is left to say");
+    index_redeliver(bench.queue[0], 1);
+    is_int(index_delivery_count(bench.queue[0], 1), 1, "now it did");
+    crash_and_open(&bench);
+    is_int(bench.store->stats.checkpoints, 0, "no checkpoint has it");
+    is_int(count_of_first(&bench), 1, "it came back once, says the journal");
     index_redeliver(bench.queue[0], 1);
     bench_turns(&bench, 4, bench.options.checkpoint_ms);
-    is_int(bench.store->stats.checkpoints, 2, "the return is worth a checkpoint");
+    is_int(bench.store->stats.checkpoints, 1, "the return is worth a checkpoint");
+    crash_and_open(&bench);
+    is_int(count_of_first(&bench), 2, "twice, says the checkpoint");
+    index_redeliver(bench.queue[0], 1);
+    crash_and_open(&bench);
+    is_int(count_of_first(&bench), 3, "and once more since then");
+    index_return(bench.queue[0], 1);
+    crash_and_open(&bench);
+    is_int(count_of_first(&bench), 3, "a crash, or what only puts it back, does not count");
+    index_redeliver(bench.queue[0], 1);
     store_close(bench.store);
     bench_open(&bench);
-    is_int(count_of_first(&bench), 1, "it came back once, after an orderly end too");
+    is_int(count_of_first(&bench), 4, "after an orderly end it is known as well");
+    index_settle(bench.queue[0], 1);
+    crash_and_open(&bench);
+    is_int(count_of_first(&bench), 0, "the next message never came back");
+    bench_free(&bench);
+}
+
+/* A count is known whether the entry is in memory or not, and while the disk is short too. */
+TEST(returns_of_cold_chunks_are_counted)
+{
+    struct bench bench;
+    init_cold(&bench);
+    for (int i = 0; i < COLD * 3; i++)
+        bench_publish(&bench, 1, 100);
+    bench_wait(&bench);
+    for (int i = 0; i < COLD * 2; i++)
+        bench_take(&bench, 0, false);
+    bench_turns(&bench, 60, 100);
+    struct chunk *chunk = index_chunk(bench.queue[0], 5);
+    ok(!chunk->entries, "the chunk is out of memory");
+    index_redeliver(bench.queue[0], 7);
+    index_redeliver(bench.queue[0], 5);
+    is_int(index_delivery_count(bench.queue[0], 5), 1, "it came back once");
+    ok(!chunk->entries, "without being read");
+    crash_and_open(&bench);
+    is_int(index_delivery_count(bench.queue[0], 4), 0, "one that did not come back");
+    is_int(index_delivery_count(bench.queue[0], 5), 1, "one that did");
+    is_int(index_delivery_count(bench.queue[0], 7), 1, "and another");
     bench_free(&bench);
 }
 
 /* ---- numbers ---- */
-
-static void crash_and_open(struct bench *bench)
-{
-    bench_wait(bench);
-    bench_crash(bench, CRASH_DROP);
-    bench_open(bench);
-}
 
 /* Delivers and acknowledges the first message; afterwards a mark is ahead. */
 static void deliver(struct bench *bench, int queue)
@@ -129,18 +179,6 @@ TEST(numbers_go_on_above_the_mark)
 }
 
 /* ---- what keeps a segment ---- */
-
-enum { COLD = 64 }; /* messages of a chunk */
-
-/* Bodies and entries leave memory whenever they can. */
-static void init_cold(struct bench *bench)
-{
-    bench_init(bench);
-    bench->options.chunk_entries = COLD;
-    bench->options.cache_bytes = 0;
-    bench->options.bodies_idle_bytes = 0;
-    bench_open(bench);
-}
 
 static void checkpoint(struct bench *bench)
 {
@@ -394,6 +432,7 @@ TEST(damaged_is_not_moved)
 int main(void)
 {
     RUN(returns_are_counted_over_a_restart);
+    RUN(returns_of_cold_chunks_are_counted);
     RUN(settled_in_one_queue_of_two);
     RUN(numbers_of_settles_are_used);
     RUN(numbers_go_on_above_the_mark);

@@ -148,6 +148,16 @@ static void add_settle(struct assembler *assembler, struct input *input)
     buffer_free(&payload);
 }
 
+static void add_returned(struct assembler *assembler, struct input *input)
+{
+    struct buffer payload = {0};
+    buffer_add_u64(&payload, number(input));
+    for (int i = next(input) % 12; i > 0; i--)
+        buffer_add_varint(&payload, number(input));
+    add_record(assembler, RECORD_RETURNED, buffer_bytes(&payload));
+    buffer_free(&payload);
+}
+
 static void add_numbers(struct assembler *assembler, struct input *input, uint8_t type, int count)
 {
     struct buffer payload = {0};
@@ -212,6 +222,12 @@ static void assemble_one(struct assembler *assembler, struct input *input)
     case 14:
         add_record(assembler, RECORD_DELETE, some(input));
         break;
+    case 15:
+        if (what & 16) {
+            add_returned(assembler, input);
+            break;
+        }
+        /* fall through */
     default: {
         uint8_t type = next(input);
         add_record(assembler, type, some(input));

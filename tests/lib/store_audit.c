@@ -172,6 +172,21 @@ static void audit_cold(struct audit *audit, struct chunk *chunk)
     buffer_free(&value);
 }
 
+/* In order, and of messages that are there. */
+static void audit_returns(struct audit *audit, const struct chunk *chunk)
+{
+    const struct returns *returns = chunk->returns;
+    holds(audit, !returns || returns->count > 0, "a list of returns without any", chunk->base);
+    for (uint32_t i = 0; returns && i < returns->count; i++) {
+        uint32_t slot = returns->items[i].slot;
+        bool is_after = i == 0 || slot > returns->items[i - 1].slot;
+        holds(audit, is_after && slot < chunk->slots && bit_get(chunk->live_bits, slot),
+              "a return of no message", chunk->base + slot);
+        holds(audit, returns->items[i].count > 0, "a return that does not count",
+              chunk->base + slot);
+    }
+}
+
 static void audit_chunk(struct audit *audit, struct chunk *chunk)
 {
     uint32_t live = count_bits(chunk->live_bits, chunk->capacity);
@@ -191,6 +206,7 @@ static void audit_chunk(struct audit *audit, struct chunk *chunk)
           "a changed chunk that no checkpoint will have", chunk->base);
     holds(audit, !(chunk->is_loading && chunk->entries), "a chunk that is there is read",
           chunk->base);
+    audit_returns(audit, chunk);
     audit->changed += chunk->is_changed;
     audit->spilling += chunk->is_spilling;
     if (chunk->entries)

@@ -145,6 +145,42 @@ TEST(settles_become_ranges)
     end();
 }
 
+TEST(returns_of_a_queue_are_one_record)
+{
+    struct index one = {.id = 7}, gone = {.id = 9};
+    static const struct returned_reader wanted[] = {{.sequence = 5, .count = 1},
+                                                    {.sequence = 3, .count = 70000, .until_ms = 1},
+                                                    {.sequence = (uint64_t)1 << 40, .count = 2}};
+    begin();
+    for (int i = 0; i < 3; i++)
+        batch_add_returned(&store->journal, &one.settles, one.id, wanted[i].sequence,
+                           wanted[i].count, wanted[i].until_ms);
+    batch_add_returned(&store->journal, &gone.settles, gone.id, 1, 1, 0);
+    batch_forget_settles(&store->journal, &gone.settles);
+    batch_add_settle(&store->journal, &one.settles, one.id, 5, 1);
+    batch_close_settles(&store->journal);
+    is_int(batch->count, 2, "one for those that came back and one for those that went");
+    is_int(store->stats.returns_written, 1, "which is counted");
+    is_int(batch->records_size, sum_of_records(), "and takes what it takes");
+    const struct pending *pending = &batch->records[0];
+    is_int(pending->type, RECORD_RETURNED, "what came back is first, as it may have gone since");
+    struct returned_reader reader =
+        returned_reader(bytes_of(batch->bytes.data + pending->at, pending->size));
+    is_int(reader.queue, 7, "its queue");
+    for (int i = 0; i < 3; i++) {
+        ok(returned_next(&reader), "number %d", i);
+        ok(reader.sequence == wanted[i].sequence && reader.count == wanted[i].count &&
+               reader.until_ms == wanted[i].until_ms,
+           "as it was");
+    }
+    ok(!returned_next(&reader) && !reader.cursor.bad, "and no more");
+    reader = returned_reader(bytes_of(batch->bytes.data + pending->at, pending->size - 1));
+    for (int i = 0; i < 2; i++)
+        returned_next(&reader);
+    ok(!returned_next(&reader) && reader.cursor.bad, "one that is cut off is bad");
+    end();
+}
+
 TEST(its_age_is_that_of_its_first_record)
 {
     begin();
@@ -179,6 +215,7 @@ int main(void)
     RUN(what_is_settled_in_time_is_never_written);
     RUN(sizes_are_those_of_its_records);
     RUN(settles_become_ranges);
+    RUN(returns_of_a_queue_are_one_record);
     RUN(its_age_is_that_of_its_first_record);
     RUN(names_know_their_batch);
     return done();

@@ -23,7 +23,6 @@ static struct chunk *new_chunk(struct slab *slab)
                            .body_size = i % 11 ? i : UINT32_MAX - 200,
                            .destinations = i % 7 ? 1 : 1 + i,
                            .expires_ms = i % 6 ? 0 : 1700000000000 + i,
-                           .delivery_count = i % 9 ? 0 : (uint16_t)(i * 400),
                            .priority = i % 8 ? 0 : (uint8_t)i,
                            .flags = (uint8_t)(i % 3 ? ENTRY_RECORDED : ENTRY_PAGED)};
         if (i % 5 == 4)
@@ -38,8 +37,7 @@ static bool is_same(const struct entry *a, const struct entry *b)
 {
     return a->segment == b->segment && a->offset == b->offset && a->size == b->size &&
            a->destinations == b->destinations && a->expires_ms == b->expires_ms &&
-           a->body_size == b->body_size && a->delivery_count == b->delivery_count &&
-           a->priority == b->priority && a->flags == b->flags;
+           a->body_size == b->body_size && a->priority == b->priority && a->flags == b->flags;
 }
 
 /* How many entries are not as they should be. */

@@ -22,7 +22,7 @@ static void deliver(struct consumer *consumer, const struct taken *taken)
     uint64_t tag = ++channel->delivery_tag;
     if (!consumer->base.no_ack)
         acknowledge_expect(channel, consumer, tag, taken->sequence);
-    outgoing_deliver(consumer, taken->message, tag, taken->redelivered);
+    outgoing_deliver(consumer, taken, tag);
     consumer_delivered(consumer);
 }
 

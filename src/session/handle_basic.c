@@ -160,7 +160,7 @@ enum handled handle_basic_get(struct channel *channel, const struct method_basic
         getter->base.unacked++;
         acknowledge_expect(channel, getter, tag, taken.sequence);
     }
-    outgoing_get_ok(channel, taken.message, tag, taken.redelivered, queue_ready(queue));
+    outgoing_get_ok(channel, &taken, tag, queue_ready(queue));
     message_unref(channel_broker(channel)->pool, taken.message);
     return HANDLED;
 }

@@ -3,6 +3,8 @@
  * output refers to the message. */
 #include "session/outgoing.h"
 
+#include "amqp/properties.h"
+#include "amqp/table.h"
 #include "session/trace.h"
 
 enum { HEADER_FIXED = 12 }; /* class, weight, body size */
@@ -108,21 +110,60 @@ void outgoing_deliver_parcel(struct consumer *consumer, const struct parcel *par
     deliver(consumer, parcel, tag, redelivered, true);
 }
 
-void outgoing_deliver(struct consumer *consumer, struct message *message, uint64_t tag,
-                      bool redelivered)
+/* ---- how often it came back ---- */
+
+/* The same properties with an x-delivery-count, whatever the publisher has said of that. */
+static void add_counted(struct buffer *out, struct bytes bytes, uint32_t count)
 {
-    struct parcel parcel = parcel_of(message);
-    bool whole = parcel_is_small(&parcel, consumer->channel);
-    deliver(consumer, &parcel, tag, redelivered, whole);
-    if (!whole)
-        send_bodies(consumer->channel, message);
+    struct properties properties;
+    struct buffer headers = {0};
+    struct table_writer writer;
+    struct field field;
+    struct bytes name = bytes_str("x-delivery-count");
+    if (properties_read(bytes, &properties) != PROPERTIES_OK)
+        properties = (struct properties){0};
+    if (!properties_have(&properties, PROPERTY_HEADERS))
+        properties.headers = bytes_of(NULL, 0);
+    table_writer_init(&writer, &headers);
+    for (struct reader walk = reader_of(properties.headers); table_next(&walk, &field);)
+        if (!bytes_equal(field.name, name))
+            table_add_field(&writer, &field);
+    table_add_int64(&writer, name, count);
+    properties.headers = buffer_bytes(&headers);
+    properties.flags |= PROPERTY_HEADERS;
+    properties_add(out, &properties);
+    buffer_free(&headers);
 }
 
-/* Any other method with the content of a message. */
-static void send_content(struct channel *channel, const union method *method,
-                         struct message *message)
+/* What goes out of a message that came back so often; the caller frees `properties`. */
+static inline struct parcel parcel_counted(const struct message *message, uint32_t count,
+                                           struct buffer *properties)
 {
     struct parcel parcel = parcel_of(message);
+    if (__builtin_expect(count == 0, 1))
+        return parcel;
+    add_counted(properties, parcel.properties, count);
+    parcel.properties = buffer_bytes(properties);
+    return parcel;
+}
+
+void outgoing_deliver(struct consumer *consumer, const struct taken *taken, uint64_t tag)
+{
+    struct buffer properties = {0};
+    struct parcel parcel = parcel_counted(taken->message, taken->delivery_count, &properties);
+    bool whole = parcel_is_small(&parcel, consumer->channel);
+    deliver(consumer, &parcel, tag, taken->redelivered, whole);
+    if (!whole)
+        send_bodies(consumer->channel, taken->message);
+    buffer_free(&properties);
+}
+
+/* Any other method with the content of a message that came back so often. */
+static void send_content(struct channel *channel, const union method *method,
+                         struct message *message, uint32_t count)
+{
+    struct buffer properties = {0};
+    struct parcel parcel = parcel_counted(message, count, &properties);
     size_t size = header_size(&parcel);
     channel_send(channel, method);
     put_header(channel_room(channel, size), channel->number, &parcel);
@@ -130,19 +171,21 @@ static void send_content(struct channel *channel, const union method *method,
     if (__builtin_expect(channel_server(channel)->options.trace_frames, 0))
         trace_sent_content(channel->connection, channel->number, parcel.body.size);
     send_bodies(channel, message);
+    buffer_free(&properties);
 }
 
-void outgoing_get_ok(struct channel *channel, struct message *message, uint64_t tag,
-                     bool redelivered, uint64_t left)
+void outgoing_get_ok(struct channel *channel, const struct taken *taken, uint64_t tag,
+                     uint64_t left)
 {
+    struct message *message = taken->message;
     union method method = {
         .basic_get_ok = {.id = METHOD_BASIC_GET_OK,
                          .delivery_tag = tag,
-                         .redelivered = redelivered,
+                         .redelivered = taken->redelivered,
                          .exchange = message_exchange(message),
                          .routing_key = message_routing_key(message),
                          .message_count = left < UINT32_MAX ? (uint32_t)left : UINT32_MAX}};
-    send_content(channel, &method, message);
+    send_content(channel, &method, message, taken->delivery_count);
 }
 
 void outgoing_return(struct channel *channel, struct message *message, uint16_t code,
@@ -153,5 +196,5 @@ void outgoing_return(struct channel *channel, struct message *message, uint16_t 
                                             .reply_text = bytes_str(text),
                                             .exchange = message_exchange(message),
                                             .routing_key = message_routing_key(message)}};
-    send_content(channel, &method, message);
+    send_content(channel, &method, message, 0);
 }

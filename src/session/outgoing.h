@@ -26,11 +26,11 @@ static inline bool parcel_is_small(const struct parcel *parcel, const struct cha
 
 void outgoing_deliver_parcel(struct consumer *consumer, const struct parcel *parcel, uint64_t tag,
                              bool redelivered);
-/* The caller keeps its reference of the message. */
-void outgoing_deliver(struct consumer *consumer, struct message *message, uint64_t tag,
-                      bool redelivered);
-void outgoing_get_ok(struct channel *channel, struct message *message, uint64_t tag,
-                     bool redelivered, uint64_t left);
+/* The caller keeps its reference of the message. One that came back says how often, by a header of the
+ * frame alone. */
+void outgoing_deliver(struct consumer *consumer, const struct taken *taken, uint64_t tag);
+void outgoing_get_ok(struct channel *channel, const struct taken *taken, uint64_t tag,
+                     uint64_t left);
 void outgoing_return(struct channel *channel, struct message *message, uint16_t code,
                      const char *text);
 

@@ -103,6 +103,7 @@ bool reply_to_deliver(struct server *server, struct message *message)
     if (!channel || !channel->connection->deliver_max ||
         channel->connection->output.size / 4 > server->options.output_bytes_max)
         return false;
-    outgoing_deliver(channel->reply_to.consumer, message, ++channel->delivery_tag, false);
+    outgoing_deliver(channel->reply_to.consumer, &(struct taken){.message = message},
+                     ++channel->delivery_tag);
     return true;
 }

@@ -3,6 +3,8 @@
 noinst_LIBRARIES += libleveret_base.a
 
 libleveret_base_a_SOURCES = \
+	%D%/base64.c \
+	%D%/base64.h \
 	%D%/buffer.c \
 	%D%/buffer.h \
 	%D%/budget.h \

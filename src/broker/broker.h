@@ -65,9 +65,13 @@ void broker_tick(struct broker *broker, uint64_t now_ms, uint64_t clock_ms);
 uint64_t broker_next_ms(const struct broker *broker);
 /* Is something left that the next turn can go on with? */
 bool broker_has_work_left(const struct broker *broker);
-/* Reads the catalogue and builds the model. A store without a virtual host gets `/`, its
- * predeclared exchanges and the user guest, who may do everything. False, with a text, when the catalogue makes no
- * sense. */
+/* Reads the catalogue and builds the model. False, with a text, when the catalogue makes no sense. */
+bool broker_read(struct broker *broker, char *error, size_t error_size);
+/* For a model that had no virtual host when it was read: what it still has not gets made, the virtual
+ * host `/` with its predeclared exchanges, and the user guest, who may do everything. */
+void broker_make_first(struct broker *broker);
+bool broker_is_new(const struct broker *broker);
+/* All of that. */
 bool broker_restore(struct broker *broker, char *error, size_t error_size);
 /* How many queues there are, in all virtual hosts. */
 size_t broker_queues(const struct broker *broker);

@@ -269,19 +269,28 @@ static void allow_everything(struct broker *broker, struct bytes user, struct by
 }
 
 /* RabbitMQ's first user, whose password everybody knows. */
-static void make_guest(struct broker *broker, struct bytes vhost)
+static void make_guest(struct broker *broker)
 {
     struct error error;
     struct bytes guest = bytes_str("guest");
+    const struct vhost *vhost;
     user_put(broker, guest, guest);
     user_set_tags(broker, guest, bytes_str("administrator"), &error);
-    allow_everything(broker, guest, vhost);
+    for (uint64_t at = 0; (vhost = map_next(&broker->vhosts, &at));)
+        allow_everything(broker, guest, vhost_name(vhost));
 }
 
-static void make_first(struct broker *broker)
+bool broker_is_new(const struct broker *broker)
 {
-    vhost_put(broker, bytes_str("/"));
-    make_guest(broker, bytes_str("/"));
+    return map_count(&broker->vhosts) == 0 && map_count(&broker->going) == 0;
+}
+
+void broker_make_first(struct broker *broker)
+{
+    if (map_count(&broker->vhosts) == 0)
+        vhost_put(broker, bytes_str("/"));
+    if (map_count(&broker->users) == 0)
+        make_guest(broker);
 }
 
 /* Before there were permissions everybody could do everything: that is written down. */
@@ -347,9 +356,8 @@ void broker_salvage(struct broker *broker, const struct salvage *salvage)
     if (map_count(&broker->vhosts) == 0)
         vhost_put(broker, bytes_str("/"));
     if (map_count(&broker->users) == 0) {
-        size_t at = 0;
         tell(salvage, "no user is left: guest is made again");
-        make_guest(broker, vhost_name(map_next(&broker->vhosts, &at)));
+        make_guest(broker);
     }
     make_permissions(broker);
     seen_restored(broker);
@@ -358,7 +366,7 @@ void broker_salvage(struct broker *broker, const struct salvage *salvage)
     store_drop_orphans(broker->store);
 }
 
-bool broker_restore(struct broker *broker, char *error, size_t error_size)
+bool broker_read(struct broker *broker, char *error, size_t error_size)
 {
     struct restore restore = {.broker = broker, .error = error, .error_size = error_size};
     list_init(&restore.leaving);
@@ -366,10 +374,17 @@ bool broker_restore(struct broker *broker, char *error, size_t error_size)
     leavings_end(&restore);
     if (restore.failed)
         return false;
-    if (map_count(&broker->vhosts) == 0 && map_count(&broker->going) == 0)
-        make_first(broker);
     make_permissions(broker);
     seen_restored(broker);
     store_drop_orphans(broker->store);
+    return true;
+}
+
+bool broker_restore(struct broker *broker, char *error, size_t error_size)
+{
+    if (!broker_read(broker, error, error_size))
+        return false;
+    if (broker_is_new(broker))
+        broker_make_first(broker);
     return true;
 }

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "broker/catalogue.h"
 #include "check_store.h"
+#include "definitions_file.h"
 #include "folder.h"
 #include "machine.h"
 #include "net/clock.h"
@@ -253,7 +254,15 @@ static bool build_model(struct daemon *daemon)
     broker_init(&daemon->broker, daemon->store, &daemon->pool, &daemon->random, &daemon->log,
                 clock_monotonic_ms());
     daemon->has_broker = true;
-    return broker_restore(&daemon->broker, what, sizeof(what)) || refuse(daemon, what);
+    if (!broker_read(&daemon->broker, what, sizeof(what)))
+        return refuse(daemon, what);
+    bool is_new = broker_is_new(&daemon->broker);
+    const char *definitions = daemon->options.definitions;
+    if (definitions && !definitions_load(definitions, &daemon->broker, what, sizeof(what)))
+        return refuse(daemon, what);
+    if (is_new)
+        broker_make_first(&daemon->broker);
+    return true;
 }
 
 static uint64_t memory_limit_bytes(const struct daemon *daemon)

@@ -6,6 +6,8 @@ noinst_LIBRARIES += libleveret_main.a
 libleveret_main_a_SOURCES = \
 	%D%/check_store.c \
 	%D%/check_store.h \
+	%D%/definitions_file.c \
+	%D%/definitions_file.h \
 	%D%/folder.c \
 	%D%/folder.h \
 	%D%/machine.c \

@@ -18,6 +18,7 @@ struct memory_limit {
 struct options {
     const char *data_dir;    /* NULL: where state is kept by default */
     const char *check_store; /* look at this store, and do nothing else */
+    const char *definitions; /* import this file; NULL: none */
     bool salvage;            /* salvage the store, and do nothing else */
     const char *listen[OPTIONS_LISTEN_MAX];
     size_t listen_count; /* 0: without TLS either, everywhere, at port 5672 */

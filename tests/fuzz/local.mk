@@ -16,6 +16,7 @@ EXTRA_DIST += \
 
 FUZZ_TARGETS = \
 	%D%/fuzz_connection \
+	%D%/fuzz_definitions \
 	%D%/fuzz_frame \
 	%D%/fuzz_method \
 	%D%/fuzz_replay \
@@ -35,6 +36,10 @@ TESTS += %D%/corpus.sh
 
 %C%_fuzz_connection_SOURCES = %D%/fuzz_connection.c %D%/fuzz.h tests/script/world.c $(FUZZ_MAIN)
 %C%_fuzz_connection_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
+%C%_fuzz_definitions_SOURCES = %D%/fuzz_definitions.c %D%/fuzz.h $(FUZZ_MAIN)
+%C%_fuzz_definitions_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+%C%_fuzz_definitions_LDADD = libleveret_store_fake.a $(LDADD)
 
 %C%_fuzz_replay_SOURCES = %D%/fuzz_replay.c %D%/fuzz.h $(FUZZ_MAIN)
 %C%_fuzz_replay_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)

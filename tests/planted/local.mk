@@ -25,12 +25,13 @@ PLANTED_LDADD = \
 	libleveret_net.a \
 	libleveret_session_planted.a \
 	libleveret_peer.a \
+	libleveret_definitions.a \
 	libleveret_broker_planted.a \
 	libleveret_queue_planted.a \
 	libleveret_store_planted.a \
 	libleveret_amqp.a \
 	libleveret_base.a \
-	$(EV_LIBS) $(LEVELDB_LIBS) $(NETTLE_LIBS) $(PCRE2_LIBS)
+	$(EV_LIBS) $(LEVELDB_LIBS) $(NETTLE_LIBS) $(PCRE2_LIBS) $(JANSSON_LIBS)
 
 dist_check_SCRIPTS += %D%/planted.sh
 TESTS += %D%/planted.sh

@@ -29,6 +29,7 @@ UNIT_TESTS = \
 	%D%/test_broker_seen.t \
 	%D%/test_broker_topic.t \
 	%D%/test_broker_user.t \
+	%D%/test_definitions.t \
 	%D%/test_folder.t \
 	%D%/test_log_writer.t \
 	%D%/test_loop.t \
@@ -58,6 +59,8 @@ TESTS += $(UNIT_TESTS)
 %C%_test_broker_dead_letter_t_LDADD = libleveret_store_fake.a $(LDADD)
 
 %C%_test_broker_declare_t_LDADD = libleveret_store_fake.a $(LDADD)
+
+%C%_test_definitions_t_LDADD = libleveret_store_fake.a $(LDADD)
 
 %C%_test_broker_overflow_t_LDADD = libleveret_store_fake.a $(LDADD)
 

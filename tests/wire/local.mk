@@ -21,9 +21,11 @@ EXTRA_DIST += \
 # These start daemons of their own.
 dist_check_SCRIPTS += \
 	%D%/daemon.py \
+	%D%/definitions.py \
 	%D%/durable.py \
 	%D%/tls.py
 TESTS += \
 	%D%/daemon.py \
+	%D%/definitions.py \
 	%D%/durable.py \
 	%D%/tls.py

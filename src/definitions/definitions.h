@@ -1,0 +1,40 @@
+/* Definitions: all objects of a broker as RabbitMQ writes them into a file of JSON (3.x and 4.x),
+ * of all virtual hosts or of one. */
+#ifndef LEVERET_DEFINITIONS_H
+#define LEVERET_DEFINITIONS_H
+
+#include "broker/broker.h"
+
+/* Something that has to be told about an object, or (empty kind) about the whole. All is borrowed
+ * for the call. */
+struct definitions_remark {
+    bool is_fault;            /* else the object, or a part of it, was left out */
+    const char *kind;         /* "queue" and its like; "": of none */
+    size_t number;            /* of the object in its list, from 1 */
+    struct bytes vhost, name; /* as far as they are known */
+    const char *text;
+};
+
+struct definitions_listener {
+    void (*tell)(void *context, const struct definitions_remark *remark);
+    void *context;
+};
+
+/* What a file had, and was taken. */
+struct definitions_counts {
+    size_t users, vhosts, permissions, topic_permissions, parameters, policies, queues, exchanges,
+        bindings;
+    size_t left_out;
+};
+
+/* Makes all that the text defines. What is there already becomes as it says; but for queues,
+ * exchanges and bindings, which stay as they are. What this broker does not have, such as streams,
+ * is left out, and told.
+ *
+ * False: something is wrong, and has been told, as far as it was found. What came before is in the
+ * model and in the filling batch: neither may be used any more (store_abandon). */
+bool definitions_import(struct broker *broker, struct bytes text,
+                        const struct definitions_listener *listener,
+                        struct definitions_counts *counts);
+
+#endif

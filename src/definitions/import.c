@@ -1,0 +1,379 @@
+/* An import goes through the sections in the order in which objects need each other, and applies
+ * each object before it looks at the next, by the functions of broker/. What is wrong is told, and
+ * the import goes on to find more of it; who asked for it then keeps nothing of all that. */
+#include "definitions/import.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+/* Most of what follows so many faults follows from them. */
+enum { FAULTS_MAX = 20 };
+
+/* ---- telling ---- */
+
+bool import_fail(struct import *import, const char *format, ...)
+{
+    char text[IMPORT_FAULT_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    import->faults++;
+    import->place.is_fault = true;
+    import->place.text = text;
+    import->listener->tell(import->listener->context, &import->place);
+    import->place.is_fault = false;
+    return false;
+}
+
+bool import_fail_with(struct import *import, const struct error *error)
+{
+    return import_fail(import, "%s", error->detail);
+}
+
+void import_omit(struct import *import, const char *format, ...)
+{
+    char text[IMPORT_FAULT_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    import->place.text = text;
+    import->listener->tell(import->listener->context, &import->place);
+}
+
+/* ---- members ---- */
+
+static bool has_kind(struct import *import, const struct json *value, const char *name,
+                     enum json_kind wanted)
+{
+    enum json_kind kind = json_kind_of(value);
+    if (kind == JSON_IS_MISSING)
+        return import_fail(import, "'%s' is missing", name);
+    return kind == wanted || import_fail(import, "'%s' must be %s, and not %s", name,
+                                         json_kind_name(wanted), json_kind_name(kind));
+}
+
+bool import_text(struct import *import, const struct json *object, const char *name,
+                 struct bytes *text)
+{
+    const struct json *value = json_find(object, name);
+    if (!has_kind(import, value, name, JSON_IS_TEXT))
+        return false;
+    *text = json_text(value);
+    return true;
+}
+
+bool import_maybe_text(struct import *import, const struct json *object, const char *name,
+                       struct bytes *text)
+{
+    const struct json *value = json_find(object, name);
+    return !value || json_kind_of(value) == JSON_IS_NULL || import_text(import, object, name, text);
+}
+
+bool import_maybe_flag(struct import *import, const struct json *object, const char *name,
+                       bool *flag)
+{
+    const struct json *value = json_find(object, name);
+    if (value && !has_kind(import, value, name, JSON_IS_BOOL))
+        return false;
+    *flag = value ? json_flag(value) : *flag;
+    return true;
+}
+
+static bool join(struct import *import, const struct json *array, const char *name,
+                 struct bytes *words)
+{
+    import->scratch.size = 0;
+    for (size_t i = 0; i < json_count(array); i++) {
+        const struct json *item = json_item(array, i);
+        if (json_kind_of(item) != JSON_IS_TEXT)
+            return import_fail(import, "'%s' must have strings in it, and not %s", name,
+                               json_kind_name(json_kind_of(item)));
+        if (i)
+            buffer_add(&import->scratch, ",", 1);
+        buffer_add(&import->scratch, json_text(item).data, json_text(item).size);
+    }
+    *words = buffer_bytes(&import->scratch);
+    return true;
+}
+
+bool import_maybe_words(struct import *import, const struct json *object, const char *name,
+                        struct bytes *words)
+{
+    const struct json *value = json_find(object, name);
+    if (json_kind_of(value) == JSON_IS_ARRAY)
+        return join(import, value, name, words);
+    return import_maybe_text(import, object, name, words);
+}
+
+bool import_limit(struct import *import, const struct json *limits, const char *name,
+                  struct limit *limit)
+{
+    const struct json *value = json_find(limits, name);
+    *limit = (struct limit){0};
+    if (!value)
+        return true;
+    if (!has_kind(import, value, name, JSON_IS_WHOLE))
+        return false;
+    if (json_whole(value) > UINT32_MAX)
+        return import_fail(import, "'%s' is more than %u", name, UINT32_MAX);
+    if (json_whole(value) >= 0)
+        *limit = (struct limit){true, (uint32_t)json_whole(value)};
+    return true;
+}
+
+/* A file of one virtual host makes it, if it has to. */
+static struct vhost *own_vhost(struct import *import)
+{
+    struct error error;
+    struct vhost_request request = {.name = import->vhost};
+    struct vhost *vhost = vhost_find(import->broker, import->vhost);
+    if (!vhost && !vhost_set(import->broker, &request, &error))
+        import_fail_with(import, &error);
+    return vhost ? vhost : vhost_find(import->broker, import->vhost);
+}
+
+struct vhost *import_vhost(struct import *import, const struct json *object)
+{
+    struct bytes name;
+    if (!json_find(object, "vhost"))
+        return own_vhost(import);
+    if (!import_text(import, object, "vhost", &name))
+        return NULL;
+    struct vhost *vhost = vhost_find(import->broker, name);
+    if (!vhost)
+        import_fail(import,
+                    "Please create virtual host \"%.*s\" prior to importing definitions: it is "
+                    "neither there nor among the 'vhosts' of the file",
+                    BYTES_ARG(name));
+    return vhost;
+}
+
+/* ---- sections ---- */
+
+static const struct section {
+    const char *name, *kind;
+    bool (*import)(struct import *import, const struct json *object);
+    size_t counter;         /* in struct definitions_counts */
+    const char *members[8]; /* that are known */
+} sections[] = {
+#define COUNTER(field) offsetof(struct definitions_counts, field)
+    {"users",
+     "user",
+     import_user,
+     COUNTER(users),
+     {"name", "password_hash", "hashing_algorithm", "password", "tags", "limits"}},
+    {"vhosts",
+     "vhost",
+     import_one_vhost,
+     COUNTER(vhosts),
+     {"name", "description", "tags", "default_queue_type", "metadata", "limits"}},
+    {"permissions",
+     "permission",
+     import_permission,
+     COUNTER(permissions),
+     {"user", "vhost", "configure", "write", "read"}},
+    {"topic_permissions",
+     "topic_permission",
+     import_topic_permission,
+     COUNTER(topic_permissions),
+     {"user", "vhost", "exchange", "write", "read"}},
+    {"parameters",
+     "parameter",
+     import_parameter,
+     COUNTER(parameters),
+     {"vhost", "component", "name", "value"}},
+    {"global_parameters",
+     "global_parameter",
+     import_global_parameter,
+     COUNTER(parameters),
+     {"name", "value"}},
+    {"policies",
+     "policy",
+     import_policy,
+     COUNTER(policies),
+     {"vhost", "name", "pattern", "apply-to", "definition", "priority"}},
+    {"queues",
+     "queue",
+     import_queue,
+     COUNTER(queues),
+     {"name", "vhost", "type", "durable", "auto_delete", "exclusive", "arguments"}},
+    {"exchanges",
+     "exchange",
+     import_exchange,
+     COUNTER(exchanges),
+     {"name", "vhost", "type", "durable", "auto_delete", "internal", "arguments"}},
+    {"bindings",
+     "binding",
+     import_binding,
+     COUNTER(bindings),
+     {"source", "vhost", "destination", "destination_type", "routing_key", "arguments",
+      "properties_key"}},
+};
+
+enum { SECTIONS = sizeof(sections) / sizeof(sections[0]) };
+
+static bool is_member(const struct section *section, struct bytes name)
+{
+    for (size_t i = 0; i < 8 && section->members[i]; i++)
+        if (bytes_equal_str(name, section->members[i]))
+            return true;
+    return false;
+}
+
+/* A slip of the pen must not go unseen. */
+static void look_for_unknown(struct import *import, const struct section *section,
+                             const struct json *object)
+{
+    struct bytes name;
+    const struct json *value;
+    for (struct json_walk walk = json_walk_of(object); json_next(&walk, &name, &value);)
+        if (!is_member(section, name))
+            import_omit(import, "'%.*s' is not known, and left out", BYTES_ARG(name));
+}
+
+/* What remarks call it, before anything is known to be right. */
+static void find_place(struct import *import, const struct section *section, size_t number,
+                       const struct json *object)
+{
+    const struct json *vhost = json_find(object, "vhost");
+    bool is_in_vhost = is_member(section, bytes_str("vhost"));
+    struct bytes name = json_text(json_find(object, "name"));
+    if (!name.size)
+        name = json_text(json_find(object, "user"));
+    if (!name.size)
+        name = json_text(json_find(object, "source"));
+    import->place = (struct definitions_remark){.kind = section->kind,
+                                                .number = number,
+                                                .vhost = vhost         ? json_text(vhost)
+                                                         : is_in_vhost ? import->vhost
+                                                                       : bytes_of(NULL, 0),
+                                                .name = name};
+}
+
+static void import_section(struct import *import, const struct section *section)
+{
+    const struct json *list = json_find(import->root, section->name);
+    size_t *counter = (size_t *)(void *)((char *)import->counts + section->counter);
+    import->place = (struct definitions_remark){.kind = ""};
+    if (list && !has_kind(import, list, section->name, JSON_IS_ARRAY))
+        return;
+    for (size_t i = 0; i < json_count(list) && import->faults < FAULTS_MAX; i++) {
+        const struct json *object = json_item(list, i);
+        size_t left_out = import->counts->left_out;
+        find_place(import, section, i + 1, object);
+        if (json_kind_of(object) != JSON_IS_OBJECT)
+            import_fail(import, "it must be an object, and not %s",
+                        json_kind_name(json_kind_of(object)));
+        else if (section->import(import, object)) {
+            look_for_unknown(import, section, object);
+            *counter += import->counts->left_out == left_out;
+        }
+    }
+}
+
+/* ---- the whole ---- */
+
+static bool is_about_file(struct bytes name)
+{
+    static const char *const names[] = {
+        "rabbit_version",
+        "rabbitmq_version",
+        "product_name",
+        "product_version",
+        "rabbitmq_definition_format",
+        "explanation",
+        "original_vhost_name",
+        "original_cluster_name",
+        "description",
+        "tags",
+        "default_queue_type",
+        "metadata",
+        "limits",
+    };
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (bytes_equal_str(name, names[i]))
+            return true;
+    for (size_t i = 0; i < SECTIONS; i++)
+        if (bytes_equal_str(name, sections[i].name))
+            return true;
+    return false;
+}
+
+static void look_for_unknown_sections(struct import *import)
+{
+    struct bytes name;
+    const struct json *value;
+    import->place = (struct definitions_remark){.kind = ""};
+    for (struct json_walk walk = json_walk_of(import->root); json_next(&walk, &name, &value);)
+        if (!is_about_file(name))
+            import_omit(import, "'%.*s' is not known, and left out", BYTES_ARG(name));
+}
+
+/* Hashes had no algorithm on record before 3.6, and were MD5. */
+static bool is_old(struct bytes version)
+{
+    char text[16];
+    char *end;
+    snprintf(text, sizeof(text), "%.*s", BYTES_ARG(version));
+    unsigned long major = strtoul(text, &end, 10);
+    return end > text &&
+           (major < 3 || (major == 3 && *end == '.' && strtoul(end + 1, NULL, 10) < 6));
+}
+
+/* What a file of one virtual host says of it stands beside its lists. */
+static void import_header(struct import *import)
+{
+    const struct json *root = import->root;
+    struct bytes own = json_text(json_find(root, "original_vhost_name"));
+    import->is_old = is_old(json_text(json_find(root, "rabbit_version")));
+    import->vhost = own.size ? own : bytes_str("/");
+    import->place = (struct definitions_remark){.kind = "vhost", .name = import->vhost};
+    if (own.size && !json_find(root, "vhosts"))
+        import->counts->vhosts += import_vhost_named(import, own, root);
+}
+
+static void forget_left_out(struct import *import)
+{
+    void *name;
+    for (uint64_t at = 0; (name = map_next(&import->left_out, &at));)
+        mem_free(name);
+    map_free(&import->left_out);
+}
+
+static struct bytes without_mark(struct bytes text)
+{
+    return bytes_start_with(text, "\xef\xbb\xbf") ? bytes_of(text.data + 3, text.size - 3) : text;
+}
+
+bool definitions_import(struct broker *broker, struct bytes text,
+                        const struct definitions_listener *listener,
+                        struct definitions_counts *counts)
+{
+    char fault[256];
+    struct import import = {
+        .broker = broker, .listener = listener, .counts = counts, .place = {.kind = ""}};
+    *counts = (struct definitions_counts){0};
+    map_init(&import.left_out, random_next(broker->random));
+    struct json *root = json_parse(without_mark(text), fault, sizeof(fault));
+    import.root = root;
+    if (!root)
+        import_fail(&import, "%s", fault);
+    else if (json_kind_of(root) != JSON_IS_OBJECT)
+        import_fail(&import, "definitions must be an object, and not %s",
+                    json_kind_name(json_kind_of(root)));
+    else
+        import_header(&import);
+    for (size_t i = 0; i < SECTIONS && !import.faults; i++)
+        import_section(&import, &sections[i]);
+    if (root)
+        look_for_unknown_sections(&import);
+    json_release(root);
+    buffer_free(&import.scratch);
+    forget_left_out(&import);
+    return import.faults == 0;
+}

@@ -1,0 +1,64 @@
+/* For this folder: what the parts of an import share. */
+#ifndef LEVERET_DEFINITIONS_IMPORT_H
+#define LEVERET_DEFINITIONS_IMPORT_H
+
+#include "broker/error.h"
+#include "broker/vhost.h"
+#include "definitions/definitions.h"
+#include "definitions/json.h"
+
+enum { IMPORT_FAULT_MAX = 800 };
+
+struct import {
+    struct broker *broker;
+    const struct definitions_listener *listener;
+    struct definitions_counts *counts;
+    const struct json *root;
+    struct bytes vhost;              /* of objects that do not name one */
+    bool is_old;                     /* from before RabbitMQ 3.6 */
+    struct map left_out;             /* queues and exchanges that are not there: import_leave_out */
+    struct buffer scratch;           /* bytes made for the object at hand */
+    struct definitions_remark place; /* the object at hand */
+    size_t faults;
+};
+
+/* Tells what is wrong with the object at hand; false. */
+bool import_fail(struct import *import, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+bool import_fail_with(struct import *import, const struct error *error);
+/* Tells what of it, or that all of it, is left out. */
+void import_omit(struct import *import, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* A member of the object; false, after import_fail, when it has another type. What may be missing
+ * is left as it was. */
+bool import_text(struct import *import, const struct json *object, const char *name,
+                 struct bytes *text);
+bool import_maybe_text(struct import *import, const struct json *object, const char *name,
+                       struct bytes *text);
+bool import_maybe_flag(struct import *import, const struct json *object, const char *name,
+                       bool *flag);
+/* Words as an array, or with commas between them; they lie in `scratch` until its next use. */
+bool import_maybe_words(struct import *import, const struct json *object, const char *name,
+                        struct bytes *words);
+/* A number in an object of limits; negative, or not there: none. */
+bool import_limit(struct import *import, const struct json *limits, const char *name,
+                  struct limit *limit);
+/* NULL: the object at hand names none that is there. */
+struct vhost *import_vhost(struct import *import, const struct json *object);
+
+/* What an object says of a virtual host beside its name. */
+bool import_vhost_named(struct import *import, struct bytes name, const struct json *object);
+/* The parts, each for one object. False: it is wrong, and that was told. */
+bool import_user(struct import *import, const struct json *object);
+bool import_one_vhost(struct import *import, const struct json *object);
+bool import_permission(struct import *import, const struct json *object);
+bool import_topic_permission(struct import *import, const struct json *object);
+bool import_parameter(struct import *import, const struct json *object);
+bool import_global_parameter(struct import *import, const struct json *object);
+bool import_policy(struct import *import, const struct json *object);
+bool import_queue(struct import *import, const struct json *object);
+bool import_exchange(struct import *import, const struct json *object);
+bool import_binding(struct import *import, const struct json *object);
+
+#endif

@@ -1,0 +1,209 @@
+/* Users, virtual hosts and what is allowed. */
+#include "base/base64.h"
+#include "broker/permission.h"
+#include "broker/user.h"
+#include "definitions/import.h"
+
+/* ---- users ---- */
+
+static bool set_user(struct import *import, const struct user_request *request)
+{
+    struct error error;
+    return user_set(import->broker, request, &error) || import_fail_with(import, &error);
+}
+
+static bool find_algorithm(struct import *import, const struct json *object, uint8_t *kind)
+{
+    struct bytes name = {0};
+    *kind = import->is_old ? HASH_MD5 : HASH_SHA256;
+    if (!import_maybe_text(import, object, "hashing_algorithm", &name))
+        return false;
+    return !name.size || hash_kind_find(name, kind) ||
+           import_fail(import,
+                       "hashing_algorithm '%.*s' is not known; it may be "
+                       "rabbit_password_hashing_sha256, rabbit_password_hashing_sha512 or "
+                       "rabbit_password_hashing_md5",
+                       BYTES_ARG(name));
+}
+
+/* The hash as it is given, or of the password that is. */
+static bool find_hash(struct import *import, const struct json *object, uint8_t kind,
+                      struct buffer *hash)
+{
+    struct bytes text = {0};
+    uint8_t room[PASSWORD_HASH_MAX];
+    if (json_find(object, "password_hash")) {
+        return import_text(import, object, "password_hash", &text) &&
+               (base64_read(text, hash) ||
+                import_fail(import, "'password_hash' is not base64 of salt and digest"));
+    }
+    if (!json_find(object, "password"))
+        return import_fail(import, "there is neither 'password_hash' nor 'password'; a user who "
+                                   "cannot log in by a password has an empty 'password_hash'");
+    if (!import_text(import, object, "password", &text))
+        return false;
+    if (text.size)
+        buffer_add(hash, room, password_hash(kind, text, import->broker->random, room));
+    return true;
+}
+
+static bool add_user(struct import *import, const struct json *object, struct buffer *hash)
+{
+    uint8_t kind;
+    struct bytes name, tags = {0};
+    struct limit connections, channels;
+    const struct json *limits = json_find(object, "limits");
+    if (!import_text(import, object, "name", &name) || !find_algorithm(import, object, &kind) ||
+        !find_hash(import, object, kind, hash) ||
+        !import_maybe_words(import, object, "tags", &tags) ||
+        !import_limit(import, limits, "max-connections", &connections) ||
+        !import_limit(import, limits, "max-channels", &channels))
+        return false;
+    struct bytes digest = buffer_bytes(hash);
+    struct user_request request = {
+        .name = name,
+        .password_hash = &digest,
+        .hash_kind = kind,
+        .tags = &tags,
+        .max_connections = &connections,
+        .max_channels = &channels,
+    };
+    return set_user(import, &request);
+}
+
+bool import_user(struct import *import, const struct json *object)
+{
+    struct buffer hash = {0};
+    bool is_fine = add_user(import, object, &hash);
+    buffer_free(&hash);
+    return is_fine;
+}
+
+/* ---- virtual hosts ---- */
+
+/* RabbitMQ writes `undefined` for none. */
+static bool find_queue_type(struct import *import, const struct json *object, struct bytes *type)
+{
+    static const char *const types[] = {"classic", "quorum", "rabbit_classic_queue",
+                                        "rabbit_quorum_queue"};
+    if (!import_maybe_text(import, object, "default_queue_type", type))
+        return false;
+    if (bytes_equal_str(*type, "undefined"))
+        *type = bytes_of(NULL, 0);
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        if (!type->size || bytes_equal_str(*type, types[i]))
+            return true;
+    return import_fail(import, "'default_queue_type' is '%.*s'; it may be classic or quorum",
+                       BYTES_ARG(*type));
+}
+
+static bool describe(struct import *import, const struct json *object, struct bytes *description,
+                     struct bytes *tags, struct bytes *type)
+{
+    return import_maybe_text(import, object, "description", description) &&
+           import_maybe_words(import, object, "tags", tags) &&
+           find_queue_type(import, object, type);
+}
+
+static bool set_vhost(struct import *import, const struct vhost_request *request)
+{
+    struct error error;
+    return vhost_set(import->broker, request, &error) || import_fail_with(import, &error);
+}
+
+static bool set_limits(struct import *import, struct bytes name, const struct json *limits)
+{
+    struct limit connections, queues;
+    struct vhost_request request = {
+        .name = name, .max_connections = &connections, .max_queues = &queues};
+    return import_limit(import, limits, "max-connections", &connections) &&
+           import_limit(import, limits, "max-queues", &queues) && set_vhost(import, &request);
+}
+
+bool import_vhost_named(struct import *import, struct bytes name, const struct json *object)
+{
+    struct bytes description = {0}, tags = {0}, type = {0};
+    const struct json *limits = json_find(object, "limits");
+    struct vhost_request request = {
+        .name = name, .description = &description, .tags = &tags, .queue_type = &type};
+    return describe(import, json_find(object, "metadata"), &description, &tags, &type) &&
+           describe(import, object, &description, &tags, &type) && set_vhost(import, &request) &&
+           (!json_count(limits) || set_limits(import, name, limits));
+}
+
+bool import_one_vhost(struct import *import, const struct json *object)
+{
+    struct bytes name;
+    return import_text(import, object, "name", &name) && import_vhost_named(import, name, object);
+}
+
+/* ---- permissions ---- */
+
+static bool find_common(struct import *import, const struct json *object,
+                        struct permission_request *request)
+{
+    const struct vhost *vhost;
+    if (!import_text(import, object, "user", &request->user) ||
+        !(vhost = import_vhost(import, object)))
+        return false;
+    request->vhost = vhost_name(vhost);
+    return import_text(import, object, "write", &request->write) &&
+           import_text(import, object, "read", &request->read);
+}
+
+bool import_permission(struct import *import, const struct json *object)
+{
+    struct error error;
+    struct permission_request request = {0};
+    return find_common(import, object, &request) &&
+           import_text(import, object, "configure", &request.configure) &&
+           (permission_set(import->broker, &request, &error) || import_fail_with(import, &error));
+}
+
+bool import_topic_permission(struct import *import, const struct json *object)
+{
+    struct error error;
+    struct permission_request request = {0};
+    return find_common(import, object, &request) &&
+           import_text(import, object, "exchange", &request.exchange) &&
+           (topic_permission_set(import->broker, &request, &error) ||
+            import_fail_with(import, &error));
+}
+
+/* ---- parameters ---- */
+
+static void leave_out(struct import *import, const char *why)
+{
+    import->counts->left_out++;
+    import_omit(import, "%s", why);
+}
+
+bool import_parameter(struct import *import, const struct json *object)
+{
+    struct bytes component;
+    const struct vhost *vhost;
+    if (!import_text(import, object, "component", &component))
+        return false;
+    if (!bytes_equal_str(component, "vhost-limits")) {
+        import->counts->left_out++;
+        import_omit(import, "parameters of component '%.*s' are not supported, and left out",
+                    BYTES_ARG(component));
+        return true;
+    }
+    return (vhost = import_vhost(import, object)) &&
+           set_limits(import, vhost_name(vhost), json_find(object, "value"));
+}
+
+bool import_global_parameter(struct import *import, const struct json *object)
+{
+    (void)object;
+    leave_out(import, "global parameters are not supported, and left out");
+    return true;
+}
+
+bool import_policy(struct import *import, const struct json *object)
+{
+    (void)object;
+    leave_out(import, "policies are not supported, and left out");
+    return true;
+}

@@ -1,0 +1,103 @@
+#include "definitions/json_table.h"
+
+#include <stdio.h>
+
+#include "amqp/table.h"
+
+enum { FIELD_NAME_MAX = 255 };
+
+struct conversion {
+    struct table_writer writer;
+    size_t items;
+    char *fault;
+    size_t fault_size;
+};
+
+static bool fail(struct conversion *to, const char *what, struct bytes name)
+{
+    snprintf(to->fault, to->fault_size, "argument '%.*s': %s", BYTES_ARG(name), what);
+    return false;
+}
+
+static void add_double(struct conversion *to, struct bytes name, double value)
+{
+    uint64_t bits;
+    uint8_t raw[8];
+    memcpy(&bits, &value, sizeof(bits));
+    for (size_t i = 0; i < sizeof(raw); i++)
+        raw[i] = (uint8_t)(bits >> (56 - 8 * i));
+    table_add_raw(&to->writer, name, 'd', bytes_of(raw, sizeof(raw)));
+}
+
+static bool add_value(struct conversion *to, struct bytes name, const struct json *value);
+
+static bool add_members(struct conversion *to, const struct json *object)
+{
+    struct bytes name;
+    const struct json *value;
+    for (struct json_walk walk = json_walk_of(object); json_next(&walk, &name, &value);)
+        if (!add_value(to, name, value))
+            return false;
+    return true;
+}
+
+static bool add_items(struct conversion *to, const struct json *array)
+{
+    for (size_t i = 0; i < json_count(array); i++)
+        if (!add_value(to, bytes_of(NULL, 0), json_item(array, i)))
+            return false;
+    return true;
+}
+
+static bool add_nested(struct conversion *to, struct bytes name, const struct json *value)
+{
+    bool is_array = json_kind_of(value) == JSON_IS_ARRAY;
+    if (to->writer.depth + 1 >= TABLE_DEPTH_MAX)
+        return fail(to, "tables and arrays nest too deeply", name);
+    (is_array ? table_begin_array : table_begin_table)(&to->writer, name);
+    bool fits = (is_array ? add_items : add_members)(to, value);
+    table_end(&to->writer);
+    return fits;
+}
+
+static bool add_value(struct conversion *to, struct bytes name, const struct json *value)
+{
+    if (name.size > FIELD_NAME_MAX)
+        return fail(to, "its name is longer than 255 bytes", name);
+    if (++to->items > TABLE_ITEMS_MAX)
+        return fail(to, "there are too many values", name);
+    switch (json_kind_of(value)) {
+    case JSON_IS_BOOL:
+        table_add_bool(&to->writer, name, json_flag(value));
+        return true;
+    case JSON_IS_WHOLE:
+        table_add_int64(&to->writer, name, json_whole(value));
+        return true;
+    case JSON_IS_FRACTION:
+        add_double(to, name, json_fraction(value));
+        return true;
+    case JSON_IS_TEXT:
+        table_add_string(&to->writer, name, json_text(value));
+        return true;
+    case JSON_IS_ARRAY:
+    case JSON_IS_OBJECT:
+        return add_nested(to, name, value);
+    default:
+        return fail(to, "null is no value of a table", name);
+    }
+}
+
+bool json_to_table(const struct json *value, struct buffer *out, char *fault, size_t fault_size)
+{
+    struct conversion to = {.fault = fault, .fault_size = fault_size};
+    enum json_kind kind = json_kind_of(value);
+    if (kind == JSON_IS_MISSING || (kind == JSON_IS_ARRAY && json_count(value) == 0))
+        return true;
+    if (kind != JSON_IS_OBJECT) {
+        snprintf(fault, fault_size, "'arguments' must be an object, and not %s",
+                 json_kind_name(kind));
+        return false;
+    }
+    table_writer_init(&to.writer, out);
+    return add_members(&to, value);
+}

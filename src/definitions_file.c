@@ -1,0 +1,114 @@
+#include "definitions_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "definitions/definitions.h"
+
+/* Its tree takes ten times as much memory, for a while. Of a virtual host with 100,000 queues there
+ * are 20 MiB. */
+enum { FILE_BYTES_MAX = 64 << 20, READ_BYTES = 1 << 16, LINES_MAX = 100 };
+
+/* 0, or an errno value; EFBIG: it is too large. */
+static int read_open(int fd, struct buffer *text)
+{
+    for (;;) {
+        ssize_t size = read(fd, buffer_room(text, READ_BYTES), READ_BYTES);
+        if (size == 0)
+            return 0;
+        if (size < 0 && errno != EINTR)
+            return errno;
+        if (size > 0)
+            buffer_added(text, (size_t)size);
+        if (text->size > FILE_BYTES_MAX)
+            return EFBIG;
+    }
+}
+
+static int read_file(const char *path, struct buffer *text)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno;
+    int error = read_open(fd, text);
+    close(fd);
+    return error;
+}
+
+/* ---- what is told ---- */
+
+struct teller {
+    const struct log *log;
+    const char *path;
+    size_t faults, lines;
+};
+
+/* A file of a large broker may have more to tell than anybody reads. */
+static void tell(void *context, const struct definitions_remark *remark)
+{
+    struct teller *teller = context;
+    teller->faults += remark->is_fault;
+    if (!remark->is_fault && teller->lines++ >= LINES_MAX)
+        return;
+    enum event event = remark->is_fault ? EVENT_definitions_wrong : EVENT_definitions_left_out;
+    if (remark->kind[0])
+        log_event(teller->log, event, "file=%s %s=%zu vhost=%.*s name=%.*s reason=%s", teller->path,
+                  remark->kind, remark->number, BYTES_ARG(remark->vhost), BYTES_ARG(remark->name),
+                  remark->text);
+    else
+        log_event(teller->log, event, "file=%s reason=%s", teller->path, remark->text);
+}
+
+static void tell_imported(const struct teller *teller, const struct definitions_counts *counts)
+{
+    if (teller->lines > LINES_MAX)
+        log_event(teller->log, EVENT_definitions_left_out,
+                  "file=%s reason=\"so much more is: %zu\"", teller->path,
+                  teller->lines - LINES_MAX);
+    log_event(teller->log, EVENT_definitions_imported,
+              "file=%s users=%zu vhosts=%zu permissions=%zu topic_permissions=%zu parameters=%zu "
+              "policies=%zu queues=%zu exchanges=%zu bindings=%zu left_out=%zu",
+              teller->path, counts->users, counts->vhosts, counts->permissions,
+              counts->topic_permissions, counts->parameters, counts->policies, counts->queues,
+              counts->exchanges, counts->bindings, counts->left_out);
+}
+
+/* ---- both ---- */
+
+static bool import(const char *path, struct broker *broker, struct bytes text, char *why,
+                   size_t why_size)
+{
+    struct teller teller = {.log = broker->log, .path = path};
+    struct definitions_listener listener = {tell, &teller};
+    struct definitions_counts counts;
+    if (definitions_import(broker, text, &listener, &counts)) {
+        tell_imported(&teller, &counts);
+        return true;
+    }
+    snprintf(
+        why, why_size,
+        "nothing of %s was imported: the lines before this one say what is wrong in it (%zu in "
+        "all); mend that, or start without --definitions",
+        path, teller.faults);
+    return false;
+}
+
+bool definitions_load(const char *path, struct broker *broker, char *why, size_t why_size)
+{
+    struct buffer text = {0};
+    int error = read_file(path, &text);
+    if (error == EFBIG)
+        snprintf(why, why_size,
+                 "the definitions in %s are larger than %d MiB; import them in parts", path,
+                 FILE_BYTES_MAX >> 20);
+    else if (error)
+        snprintf(why, why_size,
+                 "the definitions in %s cannot be read: %s; name a file that this user may read "
+                 "with --definitions",
+                 path, strerror(error));
+    bool is_done = !error && import(path, broker, buffer_bytes(&text), why, why_size);
+    buffer_free(&text);
+    return is_done;
+}

@@ -1,0 +1,11 @@
+/* The file of --definitions. */
+#ifndef LEVERET_DEFINITIONS_FILE_H
+#define LEVERET_DEFINITIONS_FILE_H
+
+#include "broker/broker.h"
+
+/* Reads the file and makes what it defines; what is wrong or left out is logged. False: `why` says
+ * what to do, and neither the broker nor its store may be used any more (store_abandon). */
+bool definitions_load(const char *path, struct broker *broker, char *why, size_t why_size);
+
+#endif

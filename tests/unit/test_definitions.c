@@ -1,0 +1,449 @@
+/* Definitions as RabbitMQ writes them: what comes of them, what is left out, and what is wrong. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/base64.h"
+#include "broker/exchange.h"
+#include "broker/permission.h"
+#include "definitions/definitions.h"
+#include "definitions/json_table.h"
+#include "tests/lib/broker_bench.h"
+
+static struct bench bench;
+static struct definitions_counts counts;
+static char told[4000]; /* a line for each remark */
+
+static void tell(void *context, const struct definitions_remark *remark)
+{
+    size_t used = strlen(told);
+    (void)context;
+    snprintf(told + used, sizeof(told) - used, "%s%s %zu %.*s:%.*s: %s\n",
+             remark->is_fault ? "! " : "", remark->kind, remark->number, BYTES_ARG(remark->vhost),
+             BYTES_ARG(remark->name), remark->text);
+}
+
+static bool import_bytes(struct bytes text)
+{
+    struct definitions_listener listener = {tell, NULL};
+    told[0] = '\0';
+    return definitions_import(&bench.broker, text, &listener, &counts);
+}
+
+/* Apostrophes stand for quotes. */
+static bool import(const char *text)
+{
+    char json[4000];
+    size_t size = strlen(text);
+    for (size_t i = 0; i <= size; i++)
+        json[i] = text[i];
+    for (size_t i = 0; i < size; i++)
+        if (json[i] == '\'')
+            json[i] = '"';
+    return import_bytes(bytes_of(json, size));
+}
+
+static void imported(const char *text, const char *remarks)
+{
+    ok(import(text), "imported: %.60s", text);
+    is_str(told, remarks, "what is told");
+}
+
+static void refused(const char *text, const char *remarks)
+{
+    ok(!import(text), "refused: %.60s", text);
+    is_str(told, remarks, "why");
+}
+
+static struct vhost *vhost_named(const char *name)
+{
+    return vhost_find(&bench.broker, bytes_str(name));
+}
+
+static bool has_password(const char *name, const char *password)
+{
+    return user_check_password(user_find(&bench.broker, bytes_str(name)), bytes_str(password));
+}
+
+/* ---- texts ---- */
+
+static void both_ways(const char *plain, const char *encoded)
+{
+    struct buffer out = {0};
+    base64_write(bytes_str(plain), &out);
+    ok(bytes_equal_str(buffer_bytes(&out), encoded), "'%s' becomes '%s'", plain, encoded);
+    out.size = 0;
+    ok(base64_read(bytes_str(encoded), &out), "which is read");
+    ok(bytes_equal_str(buffer_bytes(&out), plain), "as '%s'", plain);
+    buffer_free(&out);
+}
+
+TEST(base64_goes_both_ways)
+{
+    static const char *const wrong[] = {
+        "Zg=", "Zg", "Z===", "Zh==", "Zm9=", "Zm9v=", "Z g=", "====", "Zg==Zg==", "Zm9\xc3"};
+    struct buffer out = {0};
+    both_ways("", "");
+    both_ways("f", "Zg==");
+    both_ways("fo", "Zm8=");
+    both_ways("foo", "Zm9v");
+    both_ways("foob\xff>?", "Zm9vYv8+Pw==");
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        ok(!base64_read(bytes_str(wrong[i]), &out) && out.size == 0, "'%s' is wrong", wrong[i]);
+    buffer_free(&out);
+}
+
+static void table_is(const char *json, const char *printed)
+{
+    char fault[300] = "";
+    struct buffer table = {0}, text = {0};
+    struct json *document = json_parse(bytes_str(json), fault, sizeof(fault));
+    ok(document && json_to_table(document, &table, fault, sizeof(fault)), "%s: %s", json, fault);
+    ok(table_check(buffer_bytes(&table)), "it is a table");
+    struct field field = {.type = 'F', .value = {.bytes = buffer_bytes(&table)}};
+    field_print_value(&text, &field);
+    buffer_add_u8(&text, 0);
+    is_str((const char *)text.data, printed, "what it holds");
+    json_release(document);
+    buffer_free(&table);
+    buffer_free(&text);
+}
+
+static void no_table(const char *json, const char *why)
+{
+    char fault[300] = "";
+    struct buffer table = {0};
+    struct json *document = json_parse(bytes_str(json), fault, sizeof(fault));
+    ok(!json_to_table(document, &table, fault, sizeof(fault)), "%.40s is none", json);
+    is_str(fault, why, "why");
+    json_release(document);
+    buffer_free(&table);
+}
+
+TEST(arguments_are_tables)
+{
+    table_is("{}", "[]");
+    table_is("[]", "[]");
+    table_is("{\"b\":true,\"a\":-5,\"s\":\"x\",\"d\":0.5,\"e\":1e2}",
+             "[{<<\"b\">>,bool,true},{<<\"a\">>,long,-5},{<<\"s\">>,longstr,<<\"x\">>},"
+             "{<<\"d\">>,double,0.5},{<<\"e\">>,double,100.0}]");
+    table_is("{\"t\":{\"k\":9223372036854775807},\"l\":[1,\"a\",[false],{}]}",
+             "[{<<\"t\">>,table,[{<<\"k\">>,long,9223372036854775807}]},"
+             "{<<\"l\">>,array,[{long,1},{longstr,<<\"a\">>},{array,[{bool,false}]},{table,[]}]}]");
+    no_table("[1]", "'arguments' must be an object, and not an array");
+    no_table("{\"a\":{\"b\":null}}", "argument 'b': null is no value of a table");
+}
+
+TEST(tables_are_bounded)
+{
+    struct buffer text = {0};
+    char fault[300] = "";
+    for (size_t i = 0; i < 200; i++)
+        buffer_add(&text, "{\"a\":", 5);
+    buffer_add(&text, "1", 1);
+    for (size_t i = 0; i < 200; i++)
+        buffer_add(&text, "}", 1);
+    struct json *document = json_parse(buffer_bytes(&text), fault, sizeof(fault));
+    struct buffer table = {0};
+    ok(!json_to_table(document, &table, fault, sizeof(fault)), "a deep one");
+    is_str(fault, "argument 'a': tables and arrays nest too deeply", "why");
+    json_release(document);
+    text.size = table.size = 0;
+    buffer_add(&text, "{\"a\":[0", 7);
+    for (size_t i = 0; i < 70000; i++)
+        buffer_add(&text, ",0", 2);
+    buffer_add(&text, "]}", 2);
+    document = json_parse(buffer_bytes(&text), fault, sizeof(fault));
+    ok(!json_to_table(document, &table, fault, sizeof(fault)), "a large one");
+    is_str(fault, "argument '': there are too many values", "why");
+    json_release(document);
+    buffer_free(&text);
+    buffer_free(&table);
+}
+
+/* ---- objects ---- */
+
+TEST(users_come_with_rabbitmqs_hashes)
+{
+    bench_new(&bench);
+    /* Salts of four bytes, and digests of them with `secret` behind. */
+    imported(
+        "{'users':["
+        "{'name':'sha256','password_hash':'AQIDBDB9kM21iEUzN1lZ+6VReCsdNqS0sERdAQTcY6Xs3PMz',"
+        "'hashing_algorithm':'rabbit_password_hashing_sha256','tags':['monitoring','management'],"
+        "'limits':{'max-channels':10,'max-connections':-1}},"
+        "{'name':'plain','password':'secret','tags':'administrator, impersonator'},"
+        "{'name':'none','password_hash':'','tags':'','limits':[]}]}",
+        "");
+    is_int(counts.users, 3, "users");
+    const struct user *user = user_find(&bench.broker, bytes_str("sha256"));
+    ok(has_password("sha256", "secret") && !has_password("sha256", "x"), "a hash");
+    is_str(user->tags_text, "monitoring,management", "tags");
+    is_int(user->tags, TAG_MONITORING | TAG_MANAGEMENT, "as they are");
+    ok(user->max_channels.is_set && user->max_channels.most == 10, "a limit");
+    ok(!user->max_connections.is_set, "and none");
+    ok(has_password("plain", "secret") && !has_password("plain", "Secret"), "a plain password");
+    is_int(user_find(&bench.broker, bytes_str("plain"))->tags, TAG_ADMINISTRATOR | TAG_IMPERSONATOR,
+           "tags with commas");
+    ok(!has_password("none", ""), "who has none cannot log in");
+    imported("{'rabbit_version':'3.5.7','users':[{'name':'old','tags':'','password_hash':"
+             "'AQIDBDgk9ci8Lfh6CKE9Y0AUfmU='}]}",
+             "");
+    is_int(user_find(&bench.broker, bytes_str("old"))->hash_kind, HASH_MD5, "of old times");
+    ok(has_password("old", "secret"), "which is good");
+    bench_free(&bench);
+}
+
+TEST(what_is_wrong_with_users)
+{
+    bench_new(&bench);
+    refused(
+        "{'users':[{'name':'a','tags':''},{'name':'b','password_hash':'?','tags':''},"
+        "{'name':'c','password_hash':'AAAA','tags':''},"
+        "{'name':'d','password':'x','hashing_algorithm':'rot13'},"
+        "{'name':'e','password':'x','tags':[1]},{'name':'','password':'x'},"
+        "{'name':'f','password':'x','limits':{'max-channels':'many'}},{}, 3]}",
+        "! user 1 :a: there is neither 'password_hash' nor 'password'; a user who cannot log in "
+        "by a password has an empty 'password_hash'\n"
+        "! user 2 :b: 'password_hash' is not base64 of salt and digest\n"
+        "! user 3 :c: a password hash of user 'c' has 3 bytes instead of 36\n"
+        "! user 4 :d: hashing_algorithm 'rot13' is not known; it may be "
+        "rabbit_password_hashing_sha256, rabbit_password_hashing_sha512 or "
+        "rabbit_password_hashing_md5\n"
+        "! user 5 :e: 'tags' must have strings in it, and not a whole number\n"
+        "! user 6 :: the name of a user has 1 to 255 bytes, and not 0\n"
+        "! user 7 :f: 'max-channels' must be a whole number, and not a string\n"
+        "! user 8 :: 'name' is missing\n"
+        "! user 9 :: it must be an object, and not a whole number\n");
+    bench_free(&bench);
+}
+
+TEST(virtual_hosts_and_what_is_allowed_there)
+{
+    bench_new(&bench);
+    imported(
+        "{'vhosts':[{'name':'/'},{'name':'v','limits':[],'metadata':{'description':'d',"
+        "'tags':['a','b'],'default_queue_type':'quorum'}},"
+        "{'name':'w','default_queue_type':'undefined','limits':{'max-queues':3}}],"
+        "'permissions':[{'user':'guest','vhost':'v','configure':'^c','write':'','read':'.*'}],"
+        "'topic_permissions':[{'user':'guest','vhost':'v','exchange':'amq.topic',"
+        "'write':'^{username}','read':'.*'}],"
+        "'parameters':[{'component':'vhost-limits','vhost':'v','name':'limits','value':"
+        "{'max-connections':10,'max-queues':5}},"
+        "{'component':'shovel','vhost':'v','name':'s','value':{}}],"
+        "'global_parameters':[{'name':'cluster_name','value':'c'}]}",
+        "parameter 2 v:s: parameters of component 'shovel' are not supported, and left out\n"
+        "global_parameter 1 :cluster_name: global parameters are not supported, and left out\n");
+    const struct vhost *vhost = vhost_named("v");
+    is_str(vhost->description, "d", "description");
+    is_str(vhost->tags, "a,b", "tags");
+    is_str(vhost->queue_type, "quorum", "type of queues");
+    ok(vhost->max_connections.most == 10 && vhost->max_queues.most == 5, "limits");
+    is_str(vhost_named("w")->queue_type, "", "no type");
+    is_int(vhost_named("w")->max_queues.most, 3, "a limit beside the name");
+    const struct user *guest = user_find(&bench.broker, bytes_str("guest"));
+    ok(permission_find(guest, bytes_str("v")) && !permission_find(guest, bytes_str("w")),
+       "permissions");
+    is_int(map_count(&guest->topics), 1, "topics");
+    is_int(counts.left_out, 2, "left out");
+    is_int(counts.parameters, 1, "parameters");
+    refused("{'vhosts':[{'name':'x','default_queue_type':'odd'}]}",
+            "! vhost 1 :x: 'default_queue_type' is 'odd'; it may be classic or quorum\n");
+    refused(
+        "{'permissions':[{'user':'nobody','vhost':'/','configure':'','write':'','read':''},"
+        "{'user':'guest','vhost':'no','configure':'','write':'','read':''},"
+        "{'user':'guest','vhost':'/','configure':'','write':'(','read':''}]}",
+        "! permission 1 /:nobody: no user 'nobody'\n"
+        "! permission 2 no:guest: Please create virtual host \"no\" prior to importing "
+        "definitions: it is neither there nor among the 'vhosts' of the file\n"
+        "! permission 3 /:guest: invalid regular expression '(': missing closing parenthesis at "
+        "offset 1\n");
+    bench_free(&bench);
+}
+
+#define TOPOLOGY                                                                                   \
+    "{'vhosts':[{'name':'/'},{'name':'v'}],'queues':["                                             \
+    "{'name':'q','vhost':'v','durable':true,'auto_delete':false,'type':'classic',"                 \
+    "'arguments':{'x-max-length':5,'x-overflow':'reject-publish'}},"                               \
+    "{'name':'t','vhost':'/','durable':false,'auto_delete':true,'arguments':{}},"                  \
+    "{'name':'quorum','vhost':'v','type':'quorum','arguments':{}}],"                               \
+    "'exchanges':[{'name':'x','vhost':'v','type':'headers','durable':true,'auto_delete':false,"    \
+    "'internal':true,'arguments':{'alternate-exchange':'amq.fanout'}}],"                           \
+    "'bindings':[{'source':'x','vhost':'v','destination':'q','destination_type':'queue',"          \
+    "'routing_key':'','arguments':{'x-match':'all','n':1}},"                                       \
+    "{'source':'amq.topic','vhost':'v','destination':'x','destination_type':'exchange',"           \
+    "'routing_key':'a.#','arguments':{}},"                                                         \
+    "{'source':'','vhost':'v','destination':'q','destination_type':'queue','routing_key':'q',"     \
+    "'arguments':{}}]}"
+
+static void has_topology(void)
+{
+    const struct vhost *vhost = vhost_named("v");
+    const struct queue *queue = vhost_queue(vhost, bytes_str("q"));
+    const struct exchange *exchange = vhost_exchange(vhost, bytes_str("x"));
+    ok(queue && queue->durable && queue->settings->max_length == 5, "a queue and its limit");
+    ok(exchange && exchange->internal && exchange->kind == &exchange_headers, "an exchange");
+    is_str(exchange->alternate, "amq.fanout", "its alternate");
+    is_int(set_count(&vhost->bindings), 2, "bindings");
+    struct bytes type;
+    queue = vhost_queue(vhost, bytes_str("quorum"));
+    ok(table_find_string(bytes_of(queue->arguments, queue->arguments_size), "x-queue-type",
+                         &type) &&
+           bytes_equal_str(type, "quorum"),
+       "a type that is beside the arguments");
+}
+
+TEST(queues_exchanges_and_bindings)
+{
+    bench_new(&bench);
+    imported(TOPOLOGY, "");
+    has_topology();
+    queue_delete(vhost_queue(vhost_named("/"), bytes_str("t")));
+    size_t entries = store_fake_entries(bench.store);
+    imported(TOPOLOGY, "");
+    is_int(store_fake_entries(bench.store), entries, "once more is the same");
+    bench_restart(&bench);
+    has_topology();
+    bench_free(&bench);
+}
+
+TEST(what_is_there_stays)
+{
+    bench_new(&bench);
+    bench_queue(&bench, "q", "d", "x-max-length=I1");
+    bench_exchange(&bench, "x", "fanout", "d", NULL);
+    imported(
+        "{'queues':[{'name':'q','arguments':{'x-max-length':2}}],"
+        "'exchanges':[{'name':'x','type':'direct'},{'name':'amq.direct','type':'fanout'}]}",
+        "queue 1 /:q: it is there, with other properties, and stays as it is: inequivalent arg "
+        "'x-max-length' for queue 'q' in vhost '/': received '2' but current is '1'\n"
+        "exchange 1 /:x: it is there, with other properties, and stays as it is: inequivalent "
+        "arg 'type' for exchange 'x' in vhost '/': received 'direct' but current is 'fanout'\n");
+    is_int(vhost_queue(bench.vhost, bytes_str("q"))->settings->max_length, 1, "the queue");
+    bench_free(&bench);
+}
+
+TEST(what_cannot_be_is_left_out_with_its_bindings)
+{
+    bench_new(&bench);
+    imported(
+        "{'queues':[{'name':'s','arguments':{'x-queue-type':'stream'}},"
+        "{'name':'amq.gen-1'},{'name':'e','exclusive':true},{'name':'q','colour':'red'}],"
+        "'exchanges':[{'name':'amq.own','type':'direct'}],'bindings':["
+        "{'source':'amq.fanout','destination':'s'},{'source':'amq.own','destination':'q'},"
+        "{'source':'amq.fanout','destination':'q'}],"
+        "'coffee':[]}",
+        "queue 1 /:s: streams are not supported; it is left out\n"
+        "queue 2 /:amq.gen-1: names that begin with 'amq.' are given by the broker; it is left "
+        "out\n"
+        "queue 3 /:e: an exclusive queue belongs to a connection; it is left out\n"
+        "queue 4 /:q: 'colour' is not known, and left out\n"
+        "exchange 1 /:amq.own: names that begin with 'amq.' are given by the broker; it is left "
+        "out\n"
+        "binding 1 /:amq.fanout: so is its destination; it is left out\n"
+        "binding 2 /:amq.own: so is its source; it is left out\n"
+        " 0 :: 'coffee' is not known, and left out\n");
+    is_int(counts.queues, 1, "queues");
+    is_int(counts.bindings, 1, "bindings");
+    is_int(counts.left_out, 6, "left out");
+    bench_free(&bench);
+}
+
+TEST(a_file_of_one_virtual_host)
+{
+    bench_new(&bench);
+    imported("{'rabbit_version':'3.10.8','queues':[{'name':'q'}]}", "");
+    ok(vhost_queue(bench.vhost, bytes_str("q")), "the default one");
+    imported("{'rabbitmq_version':'4.1.0','rabbitmq_definition_format':'single_virtual_host',"
+             "'original_vhost_name':'own','metadata':{'description':'d'},'queues':[{'name':'q'}]}",
+             "");
+    ok(vhost_named("own") && vhost_queue(vhost_named("own"), bytes_str("q")), "or its own");
+    is_str(vhost_named("own")->description, "d", "as it is described");
+    bench_free(&bench);
+}
+
+TEST(what_is_wrong_with_topology)
+{
+    char text[600], name[300];
+    bench_new(&bench);
+    memset(name, 'n', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    refused("{'queues':[{'name':'a','arguments':{'x-expires':0}},{'name':''},{'name':'\\n'},"
+            "{'name':'b','durable':'yes'},{'name':'c','arguments':{'x':null}}],"
+            "'bindings':[{'source':'no','destination':'a'}]}",
+            "! queue 1 /:a: invalid arg 'x-expires' for queue 'a' in vhost '/': "
+            "{value_zero,0}\n"
+            "! queue 2 /:: 'name' is empty\n"
+            "! queue 3 /:\n: 'name' is empty\n"
+            "! queue 4 /:b: 'durable' must be true or false, and not a string\n"
+            "! queue 5 /:c: argument 'x': null is no value of a table\n");
+    refused("{'exchanges':[{'name':'x'},{'name':'y','type':'odd'}]}",
+            "! exchange 1 /:x: 'type' is missing\n"
+            "! exchange 2 /:y: unknown exchange type 'odd'\n");
+    refused(
+        "{'bindings':[{'source':'no','destination':'q'},{'destination':'q'},"
+        "{'source':'amq.direct','destination':'no','destination_type':'exchange'},"
+        "{'source':'amq.direct','destination':'no','destination_type':'house'}]}",
+        "! binding 1 /:no: no queue 'q' in vhost '/'\n"
+        "! binding 2 /:: 'source' is missing\n"
+        "! binding 3 /:amq.direct: no exchange 'no' in vhost '/'\n"
+        "! binding 4 /:amq.direct: 'destination_type' is 'house'; it may be queue or exchange\n");
+    snprintf(text, sizeof(text), "{'queues':[{'name':'%s'}]}", name);
+    ok(!import(text), "a name that is too long");
+    ok(strstr(told, "'name' has 299 bytes, and may have 255"), "why");
+    bench_free(&bench);
+}
+
+TEST(faults_end_an_import)
+{
+    struct buffer text = {0};
+    bench_new(&bench);
+    buffer_add(&text, "{\"queues\":[0", 12);
+    for (size_t i = 0; i < 100; i++)
+        buffer_add(&text, ",0", 2);
+    buffer_add(&text, "],\"exchanges\":[0]}", 18);
+    ok(!import_bytes(buffer_bytes(&text)), "refused");
+    size_t lines = 0;
+    for (const char *at = told; (at = strchr(at, '\n')); at++)
+        lines++;
+    is_int(lines, 20, "faults that are told");
+    buffer_free(&text);
+    bench_free(&bench);
+}
+
+TEST(what_is_no_json)
+{
+    bench_new(&bench);
+    refused("{'a':1,\n 'b' 2}", "!  0 :: line 2, column 6: ':' expected near '2'\n");
+    refused("{'a':1,'a':2}", "!  0 :: line 1, column 10: duplicate object key near '\"a\"'\n");
+    refused("{'a':99999999999999999999}",
+            "!  0 :: line 1, column 25: too big integer near '99999999999999999999'\n");
+    refused("", "!  0 :: line 1, column 0: '[' or '{' expected near end of file\n");
+    refused("[]", "!  0 :: definitions must be an object, and not an array\n");
+    refused("{'users':{}}", "!  0 :: 'users' must be an array, and not an object\n");
+    imported("\xef\xbb\xbf{}", "");
+    struct buffer deep = {0};
+    for (size_t i = 0; i < 100000; i++)
+        buffer_add(&deep, "[", 1);
+    ok(!import_bytes(buffer_bytes(&deep)), "a deep one");
+    ok(strstr(told, "maximum parsing depth reached"), "why: %s", told);
+    buffer_free(&deep);
+    bench_free(&bench);
+}
+
+int main(void)
+{
+    RUN(base64_goes_both_ways);
+    RUN(arguments_are_tables);
+    RUN(tables_are_bounded);
+    RUN(users_come_with_rabbitmqs_hashes);
+    RUN(what_is_wrong_with_users);
+    RUN(virtual_hosts_and_what_is_allowed_there);
+    RUN(queues_exchanges_and_bindings);
+    RUN(what_is_there_stays);
+    RUN(what_cannot_be_is_left_out_with_its_bindings);
+    RUN(a_file_of_one_virtual_host);
+    RUN(what_is_wrong_with_topology);
+    RUN(faults_end_an_import);
+    RUN(what_is_no_json);
+    return done();
+}

@@ -8,6 +8,7 @@
 #include "broker/removal.h"
 #include "broker/route.h"
 #include "broker/seen.h"
+#include "broker/unplaced.h"
 #include "broker/user.h"
 #include "broker/vhost.h"
 #include "broker/vhost_removal.h"
@@ -23,6 +24,7 @@ void broker_init(struct broker *broker, struct store *store, struct message_pool
     queues_init(&broker->queues, store, now_ms);
     list_init(&broker->dead_letters);
     list_init(&broker->refused);
+    idmap_init(&broker->unplaced);
     list_init(&broker->removals);
     list_init(&broker->doomed);
     list_init(&broker->histories);
@@ -55,6 +57,9 @@ static void run_queue_timer(struct queue *queue, enum queue_timer which)
         return;
     case QUEUE_TIMER_SCHEDULE:
         expiry_run_scheduled(queue);
+        return;
+    case QUEUE_TIMER_LETTERS:
+        unplaced_retry(queue);
         return;
     case QUEUE_TIMERS:
         assert(false);
@@ -127,6 +132,7 @@ void broker_free(struct broker *broker)
         user_free(user);
     seen_free(broker);
     queues_free(&broker->queues);
+    idmap_free(&broker->unplaced);
     map_free(&broker->users);
     map_free(&broker->going);
     map_free(&broker->vhosts);

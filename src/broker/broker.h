@@ -36,6 +36,7 @@ struct broker {
     uint64_t decision_number;          /* of the last decision about what goes: removal.c */
     struct list dead_letters;          /* queues with dead letters that wait, or with messages to drop */
     struct list refused;               /* dead letters of messages that no queue has taken */
+    struct idmap unplaced;             /* dead letters that no queue has taken, by queue: unplaced.c */
     bool ignores_client_deaths;        /* x-death counts only if the broker has written it */
     bool has_to_drop;                  /* some queue has more than it may keep: overflow.c */
     struct list histories;             /* what exchanges keep, by age: exchange_recent_history.c */

@@ -12,6 +12,9 @@
  * sense is passed over. A message that comes back to a queue it has died in, with no rejection by a
  * client since then, would go round for ever, and is dropped.
  *
+ * With x-dead-letter-strategy at-least-once a message stays until every queue to which its letter
+ * goes takes it, and there is one: unplaced.c.
+ *
  * The new message and the end of the old one are decided together and reach the journal in one
  * batch. The old one may have to be read from the disk first, or the journal's batch may be full:
  * then it waits, in order, on its queue's list. */
@@ -22,7 +25,9 @@
 #include "base/mem.h"
 #include "base/planted.h"
 #include "broker/overflow.h"
+#include "broker/unplaced.h"
 #include "queue/queue_expiry.h"
+#include "queue/queue_limit.h"
 #include "queue/queue_schedule.h"
 
 /* Bytes of x-death, so that a message that dies often does not grow for ever: the oldest deaths are
@@ -272,7 +277,24 @@ static struct message *letter_of(const struct funeral *funeral, const struct que
     return message;
 }
 
-static void bury(struct queue *queue, struct exchange *exchange, const struct message *message,
+/* Are there queues for it, and does each of them have room? */
+static bool all_take(const struct queue_set *set, const struct message *letter)
+{
+    size_t refusals = 0;
+    for (size_t i = 0; i < set->count; i++)
+        refusals += queue_has_to_refuse(set->queues[i], letter->body_size);
+    if (planted(PLANTED_AT_LEAST_ONCE_TWICE))
+        return set->count && !(refusals && set->count == 1);
+    return set->count && !refusals;
+}
+
+static bool keeps_letters(const struct queue *queue)
+{
+    return queue_keeps_letters(queue->settings) && !planted(PLANTED_AT_LEAST_ONCE_LOSES);
+}
+
+/* False: no queue takes the letter, and the message is to stay. */
+static bool bury(struct queue *queue, struct exchange *exchange, const struct message *message,
                  enum death why)
 {
     struct broker *broker = queue->vhost->broker;
@@ -289,7 +311,8 @@ static void bury(struct queue *queue, struct exchange *exchange, const struct me
     exchange_route(exchange, &route, set);
     if (why != DEATH_REJECTED)
         drop_cycles(&funeral, set);
-    if (set->count || set->keepers_count) {
+    bool stays = keeps_letters(queue) && !all_take(set, message);
+    if (!stays && (set->count || set->keepers_count)) {
         struct message *letter = letter_of(&funeral, set);
         publish_routed(broker, letter, set);
         if (planted(PLANTED_DEAD_LETTER_TWICE))
@@ -297,6 +320,7 @@ static void bury(struct queue *queue, struct exchange *exchange, const struct me
         message_unref(broker->pool, letter);
     }
     end_funeral(&funeral);
+    return !stays;
 }
 
 static struct exchange *exchange_of(const struct queue *queue)
@@ -340,33 +364,46 @@ void dead_letters_bury_refused(struct broker *broker)
 
 /* ---- what was ---- */
 
+/* With its dead-letter exchange, which is there. */
+static enum placed place(struct queue *queue, struct exchange *exchange, uint64_t sequence,
+                         enum death why)
+{
+    struct broker *broker = queue->vhost->broker;
+    struct message *message;
+    enum placed placed = PLACED_LATER;
+    switch (queue_fetch(queue, sequence, &message)) {
+    case QUEUE_WAIT:
+        return PLACED_LATER;
+    case QUEUE_EMPTY:
+        return planted(PLANTED_DAMAGED_BURIED) ? PLACED : PLACED_ASIDE;
+    case QUEUE_OK:
+        break;
+    }
+    if (room_for(broker->store, message) == STORE_ROOM_NOW)
+        placed = bury(queue, exchange, message, why) ? PLACED : PLACED_NOWHERE;
+    dead_letters_bury_refused(broker);
+    message_unref(broker->pool, message);
+    return placed;
+}
+
+enum placed dead_letter_place(struct queue *queue, uint64_t sequence, enum death why)
+{
+    struct exchange *exchange = exchange_of(queue);
+    enum placed placed = keeps_letters(queue) ? PLACED_NOWHERE : PLACED;
+    if (exchange)
+        placed = place(queue, exchange, sequence, why);
+    if (placed == PLACED)
+        queue_settle(queue, sequence);
+    return placed;
+}
+
 /* False when the message has to be read first, or to wait for room. */
 static bool move(struct queue *queue, uint64_t sequence, enum death why)
 {
-    struct message *message;
-    struct exchange *exchange = exchange_of(queue);
-    struct store *store = queue->vhost->broker->store;
-    bool has_room;
-    if (exchange) {
-        switch (queue_fetch(queue, sequence, &message)) {
-        case QUEUE_WAIT:
-            return false;
-        case QUEUE_EMPTY:
-            if (planted(PLANTED_DAMAGED_BURIED))
-                break;
-            return true;
-        case QUEUE_OK:
-            has_room = room_for(store, message) == STORE_ROOM_NOW;
-            if (has_room)
-                bury(queue, exchange, message, why);
-            dead_letters_bury_refused(queue->vhost->broker);
-            message_unref(queue->vhost->broker->pool, message);
-            if (!has_room)
-                return false;
-        }
-    }
-    queue_settle(queue, sequence);
-    return true;
+    enum placed placed = dead_letter_place(queue, sequence, why);
+    if (placed == PLACED_NOWHERE)
+        unplaced_add(queue, sequence, why);
+    return placed != PLACED_LATER;
 }
 
 /* ---- in two steps, for what must not wait in between ---- */
@@ -393,13 +430,34 @@ enum queue_result dead_letter_write(struct queue *queue, uint64_t sequence, stru
     return QUEUE_OK;
 }
 
+/* A letter of a queue that keeps them. */
+static bool send_or_keep(struct queue *queue, struct exchange *exchange, struct message *letter)
+{
+    struct queue_set *set = queue->vhost->broker->dead_letter_set;
+    struct bytes headers = headers_of(message_properties(letter));
+    keys_collect(set, message_routing_key(letter), headers, false);
+    struct route route = {set->keys, set->keys_count, headers,
+                          .properties = message_properties(letter)};
+    exchange_route(exchange, &route, set);
+    if (!all_take(set, letter))
+        return false;
+    publish_routed(queue->vhost->broker, letter, set);
+    return true;
+}
+
 void dead_letter_send(struct queue *queue, uint64_t sequence, struct message *letter)
 {
     struct exchange *exchange = exchange_of(queue);
-    if (letter && exchange)
+    bool stays = false;
+    if (keeps_letters(queue))
+        stays = !letter || !exchange || !send_or_keep(queue, exchange, letter);
+    else if (letter && exchange)
         publish(exchange, letter, queue->vhost->broker->dead_letter_set);
     dead_letters_bury_refused(queue->vhost->broker);
-    queue_settle(queue, sequence);
+    if (stays)
+        unplaced_add(queue, sequence, DEATH_REJECTED);
+    else
+        queue_settle(queue, sequence);
 }
 
 void dead_letter(struct queue *queue, uint64_t sequence, enum death why)
@@ -465,4 +523,5 @@ void dead_letters_forget(struct queue *queue)
     for (struct list *link; (link = list_take_first(&queue->dead_letters));)
         mem_free(list_entry(link, struct dead_letter, link));
     list_remove(&queue->dead_letters_link);
+    unplaced_forget(queue);
 }

@@ -7,9 +7,19 @@
 /* Why a message dies: the `reason` of x-death. */
 enum death { DEATH_REJECTED, DEATH_EXPIRED, DEATH_MAXLEN };
 
+/* What has become of a dead letter. */
+enum placed {
+    PLACED,         /* its message has left */
+    PLACED_ASIDE,   /* its message is damaged, and stays where it is */
+    PLACED_LATER,   /* the message has to be read first, or there is no room yet: try again soon */
+    PLACED_NOWHERE, /* no queue takes it, and its queue keeps it */
+};
+
 /* A taken message leaves the queue: to the dead-letter exchange if there is one, else dropped. It
  * may have to be read first; then it stays taken until dead_letters_move finds it. */
 void dead_letter(struct queue *queue, uint64_t sequence, enum death why);
+/* The same for one attempt, which leaves the message taken unless it is PLACED. */
+enum placed dead_letter_place(struct queue *queue, uint64_t sequence, enum death why);
 /* The same for a rejected message, in two steps. The first makes the dead letter, and changes
  * nothing: QUEUE_OK: *letter is a reference of the caller's, or NULL, as there is nowhere to send
  * one; QUEUE_WAIT: it has to be read first, ask again; QUEUE_EMPTY: it is damaged, and stays where

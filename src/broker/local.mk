@@ -61,6 +61,8 @@ libleveret_broker_a_SOURCES = \
 	%D%/route.h \
 	%D%/seen.c \
 	%D%/seen.h \
+	%D%/unplaced.c \
+	%D%/unplaced.h \
 	%D%/user.c \
 	%D%/user.h \
 	%D%/vhost.c \

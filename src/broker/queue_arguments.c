@@ -371,14 +371,15 @@ static bool is_known(struct bytes name)
     return false;
 }
 
-/* Every queue is a classic one here, and dead letters are sent once: what else these two ask for is
- * not done. */
-static bool is_ignored(const struct known *argument, const struct field *field)
+/* Every queue is a classic one here; and dead letters are not kept where messages have to make room. */
+static bool is_ignored(const struct known *argument, const struct field *field,
+                       const struct queue_settings *settings)
 {
     if (argument->check == check_type)
         return type_find(field->value.bytes)->bit != CLASSIC;
     if (argument->check == check_strategy)
-        return !bytes_equal_str(field->value.bytes, "at-most-once");
+        return settings->dead_letter_strategy == STRATEGY_AT_LEAST_ONCE &&
+               !queue_keeps_letters(settings);
     return argument->done == IGNORED;
 }
 
@@ -391,7 +392,7 @@ void queue_arguments_warn(const struct queue *queue)
         return;
     for (size_t i = 0; i < KNOWN_COUNT; i++)
         if (table_find(arguments, bytes_str(known[i].name), &field) &&
-            is_ignored(&known[i], &field))
+            is_ignored(&known[i], &field, queue->settings))
             add_name(&ignored, field.name);
     for (struct reader walk = reader_of(arguments); table_next(&walk, &field);)
         if (bytes_start_with(field.name, "x-") && !is_known(field.name))

@@ -85,6 +85,18 @@ static bool read_OVERFLOW(void *setting, const struct field *field)
     return word <= OVERFLOW_REJECT_DLX;
 }
 
+static bool read_STRATEGY(void *setting, const struct field *field)
+{
+    static const char *const words[] = {
+        [STRATEGY_AT_MOST_ONCE] = "at-most-once",
+        [STRATEGY_AT_LEAST_ONCE] = "at-least-once",
+    };
+    size_t word = word_of(field, words, STRATEGY_AT_LEAST_ONCE + 1);
+    if (word <= STRATEGY_AT_LEAST_ONCE)
+        *(enum dead_letter_strategy *)setting = (enum dead_letter_strategy)word;
+    return word <= STRATEGY_AT_LEAST_ONCE;
+}
+
 static bool read_ACTION(void *setting, const struct field *field)
 {
     static const char *const words[] = {

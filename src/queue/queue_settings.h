@@ -13,6 +13,9 @@
 /* What happens to a message beyond the limits of a queue. */
 enum overflow { OVERFLOW_DROP_HEAD, OVERFLOW_REJECT, OVERFLOW_REJECT_DLX };
 
+/* What happens to a dead letter that no queue takes. */
+enum dead_letter_strategy { STRATEGY_AT_MOST_ONCE, /* it is dropped */ STRATEGY_AT_LEAST_ONCE };
+
 /* What happens to a delivery that is not acknowledged in time. */
 enum timeout_action { TIMEOUT_CLOSE, /* the channel */ TIMEOUT_RETURN /* the message */ };
 
@@ -28,6 +31,7 @@ struct queue_settings {
     uint64_t delivery_limit;
     uint64_t consumer_timeout_ms;
     enum overflow overflow;
+    enum dead_letter_strategy dead_letter_strategy; /* see queue_keeps_letters */
     enum timeout_action timeout_action;
     const char *deduplication_header; /* NULL: the usual one */
     uint64_t cache_size; /* keys that are known, of messages in the queue */
@@ -42,6 +46,14 @@ const struct field *settings_merge(const struct field *policy, const struct fiel
 /* The settings of a queue that was declared with these arguments (contents of a field table that was
  * checked). All queues that set nothing share one. */
 const struct queue_settings *queue_settings_new(struct bytes arguments);
+/* Do messages stay until their dead letter has found its queues? Not in a queue that has to make room for
+ * others, as in RabbitMQ. */
+static inline bool queue_keeps_letters(const struct queue_settings *settings)
+{
+    return settings->dead_letter_strategy == STRATEGY_AT_LEAST_ONCE &&
+           settings->overflow != OVERFLOW_DROP_HEAD && settings->dead_letter_exchange;
+}
+
 void queue_settings_free(const struct queue_settings *settings);
 
 #endif

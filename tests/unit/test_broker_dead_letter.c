@@ -1,7 +1,8 @@
 /* Dead letters: where they go, what they say, and when they do not go round for ever. */
 #include <stdio.h>
 
-#include "broker/dead_letter.h"
+#include "broker/queue_declare.h"
+#include "broker/unplaced.h"
 #include "tests/lib/broker_bench.h"
 #include "tests/lib/amqp_more.h"
 
@@ -473,6 +474,70 @@ TEST(a_message_may_have_to_be_read_first)
     bench_free(&bench);
 }
 
+/* Of many that wait for one queue or another, all come to be tried, a few at a time. */
+TEST(nobody_waits_behind_what_leads_nowhere)
+{
+    bench_new(&bench);
+    bench.broker.turn = budget_of(1000 * BUDGET_MS);
+    bench_queue(&bench, "q", "", "x-dead-letter-exchange=Sx x-dead-letter-strategy=Sat-least-once "
+                                 "x-overflow=Sreject-publish");
+    bench_exchange(&bench, "x", "direct", "", NULL);
+    bench_exchange(&bench, "all", "fanout", "", NULL);
+    bench_queue(&bench, "dead", "", NULL);
+    bench_bind(&bench, "all", "q", "", NULL);
+    struct queue *queue = vhost_queue(bench.vhost, bytes_str("q"));
+    for (int i = 0; i < 300; i++) {
+        bench_publish(&bench, "all", i < 200 ? "nowhere" : "known", NULL, NULL, "");
+        die("q", DEATH_REJECTED);
+    }
+    is_int((long long)unplaced_count(queue), 300, "all of them wait");
+    is_int(queue->counts->taken, 300, "in their queue");
+    bench_bind(&bench, "x", "dead", "known", NULL);
+    unplaced_retry(queue);
+    is_int(bench_ready(&bench, "dead"), 0, "a round does not try all");
+    for (int i = 0; i < 4; i++)
+        unplaced_retry(queue);
+    is_int(bench_ready(&bench, "dead"), 100, "those that can go have gone after some");
+    is_int((long long)unplaced_count(queue), 200, "the others still wait");
+    bench_bind(&bench, "x", "dead", "nowhere", NULL);
+    bench.broker.turn = budget_of(1);
+    unplaced_retry(queue);
+    is_int(bench_ready(&bench, "dead"), 101, "a turn has its budget");
+    bench.broker.turn = budget_of(1000 * BUDGET_MS);
+    unplaced_retry(queue);
+    unplaced_retry(queue);
+    is_int(bench_ready(&bench, "dead"), 300, "and all go in the end");
+    is_int((long long)unplaced_count(queue), 0, "nobody waits");
+    is_int(queue->counts->taken, 0, "the queue is empty");
+    bench_publish(&bench, "all", "?", NULL, NULL, "");
+    die("q", DEATH_REJECTED);
+    queue_delete(queue);
+    is_int((long long)bench.broker.unplaced.count, 0, "a queue that goes takes them along");
+    bench_free(&bench);
+}
+
+TEST(what_waits_may_have_to_be_read)
+{
+    bench_new(&bench);
+    bench.broker.turn = budget_of(1000 * BUDGET_MS);
+    struct queue *queue =
+        bench_queue(&bench, "q", "",
+                    "x-dead-letter-exchange=S x-dead-letter-routing-key=Sdead "
+                    "x-dead-letter-strategy=Sat-least-once x-overflow=Sreject-publish");
+    bench_publish(&bench, "", "q", NULL, NULL, "1");
+    die("q", DEATH_REJECTED);
+    bench_queue(&bench, "dead", "", NULL);
+    store_fake_fetch(bench.store, INDEX_WAIT);
+    unplaced_retry(queue);
+    is_int(bench_ready(&bench, "dead"), 0, "it is being read");
+    store_fake_fetch(bench.store, INDEX_EMPTY);
+    unplaced_retry(queue);
+    is_int(bench_ready(&bench, "dead"), 0, "a damaged one is set aside");
+    is_int((long long)unplaced_count(queue), 0, "and is not tried again");
+    is_int(queue->counts->taken, 1, "nor gone");
+    bench_free(&bench);
+}
+
 int main(void)
 {
     RUN(the_story_is_told);
@@ -486,5 +551,7 @@ int main(void)
     RUN(cycles_know_what_a_client_says);
     RUN(old_deaths_are_forgotten);
     RUN(a_message_may_have_to_be_read_first);
+    RUN(nobody_waits_behind_what_leads_nowhere);
+    RUN(what_waits_may_have_to_be_read);
     return done();
 }

@@ -30,6 +30,7 @@ void broker_init(struct broker *broker, struct store *store, struct message_pool
     list_init(&broker->histories);
     list_init(&broker->forgotten);
     broker->dead_letter_set = mem_zalloc(sizeof(*broker->dead_letter_set));
+    broker->firehose_set = mem_zalloc(sizeof(*broker->firehose_set));
 }
 
 /* ---- what happens by itself ---- */
@@ -140,4 +141,6 @@ void broker_free(struct broker *broker)
     buffer_free(&broker->scratch);
     queue_set_free(broker->dead_letter_set);
     mem_free(broker->dead_letter_set);
+    queue_set_free(broker->firehose_set);
+    mem_free(broker->firehose_set);
 }

@@ -41,6 +41,8 @@ struct broker {
     bool has_to_drop;                  /* some queue has more than it may keep: overflow.c */
     struct list histories;             /* what exchanges keep, by age: exchange_recent_history.c */
     uint64_t histories_bytes;          /* that it takes in memory */
+    size_t traced;                     /* virtual hosts that are: firehose.h */
+    struct queue_set *firehose_set;    /* scratch space of that */
     struct idmap seen;                 /* by id: what exchanges and queues have seen; seen.h */
     struct list forgotten;             /* the same of those that are gone */
     uint64_t seen_number;              /* of the last exchange that looks for duplicates */

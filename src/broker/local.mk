@@ -33,6 +33,8 @@ libleveret_broker_a_SOURCES = \
 	%D%/exchange_random.c \
 	%D%/exchange_recent_history.c \
 	%D%/exchange_topic.c \
+	%D%/firehose.c \
+	%D%/firehose.h \
 	%D%/name.c \
 	%D%/name.h \
 	%D%/overflow.c \

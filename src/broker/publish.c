@@ -12,6 +12,7 @@
 #include "amqp/table.h"
 #include "base/mem.h"
 #include "broker/dead_letter.h"
+#include "broker/firehose.h"
 #include "broker/overflow.h"
 #include "broker/seen.h"
 
@@ -41,6 +42,8 @@ static struct published publish_limited(struct broker *broker, struct message *m
                                         struct queue_set *set, uint8_t limits)
 {
     struct published published = {.queues = set->count};
+    if (limits & QUEUE_SET_WATCHED)
+        firehose_note(set);
     if (limits & QUEUE_DEDUPLICATES)
         seen_drop(set, message);
     published.is_refused = overflow_refuse(set, message);

@@ -19,6 +19,7 @@ void queue_set_free(struct queue_set *set)
     mem_free(set->keepers);
     mem_free(set->keys);
     mem_free(set->fresh);
+    mem_free(set->noted);
     mem_free(set->memos);
     *set = (struct queue_set){0};
 }
@@ -88,7 +89,7 @@ void exchange_route(struct exchange *exchange, const struct route *wanted, struc
     set->broker = exchange->vhost->broker;
     set->count = set->pending_count = set->keepers_count = 0;
     set->fresh_count = set->duplicates = 0;
-    set->limits = QUEUE_UNLIMITED;
+    set->limits = set->watch;
     set->varies = false;
     exchange->route_number = ++set->broker->route_number;
     visit(exchange, &route, set);

@@ -16,6 +16,9 @@ struct route {
 struct memo;
 struct fresh;
 
+/* Beside the bits of enum queue_limit. */
+enum { QUEUE_SET_WATCHED = 128 };
+
 /* The queues a message goes to: each at most once. All zero at first; kept by the caller and used
  * again for the same broker, which also lets publish remember where messages went before. */
 struct queue_set {
@@ -34,7 +37,10 @@ struct queue_set {
     struct fresh *fresh; /* keys that are not known where duplicates are looked for: seen.h */
     size_t fresh_count, fresh_capacity;
     size_t duplicates;  /* exchanges and queues that know its key */
-    uint8_t limits;     /* QUEUE_DEDUPLICATES: such an exchange was on the way */
+    uint8_t limits;    /* QUEUE_DEDUPLICATES: such an exchange was on the way; or what `watch` says */
+    uint8_t watch;     /* QUEUE_SET_WATCHED: somebody wants to know where the message goes, */
+    struct queue **noted; /* and finds it here */
+    size_t noted_count, noted_capacity;
     struct memo *memos; /* publish.c's */
 };
 

@@ -195,6 +195,7 @@ struct vhost *vhost_put(struct broker *broker, struct bytes name)
 void vhost_free(struct vhost *vhost)
 {
     uint64_t at = 0;
+    vhost->broker->traced -= vhost->is_traced;
     for (struct binding *binding; (binding = set_next(&vhost->bindings, &at));)
         binding_free(binding);
     removals_free(vhost);

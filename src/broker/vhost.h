@@ -27,6 +27,7 @@ struct vhost {
     struct limit max_connections, max_queues;
     size_t connections; /* open now */
     size_t holders;     /* who has a pointer to it: it stays until they are gone */
+    bool is_traced;     /* firehose.h */
     bool is_going;      /* deleted; what is in it goes in slices: vhost_removal.c */
     uint64_t going_at;  /* where to go on */
     size_t name_size;

@@ -162,6 +162,15 @@ void address_write(const struct address *address, char *text)
     }
 }
 
+void address_write_local(int fd, char *text)
+{
+    struct address address = {0};
+    socklen_t size = sizeof(address);
+    text[0] = '\0';
+    if (getsockname(fd, &address.any, &size) == 0)
+        address_write(&address, text);
+}
+
 bool address_is_loopback(const struct address *address)
 {
     if (address->any.sa_family == AF_INET)

@@ -33,6 +33,8 @@ const char *endpoint_addresses(const struct endpoint *endpoint, struct address *
                                size_t *count);
 /* Writes "127.0.0.1:5672" or "[::1]:5672", at most ADDRESS_TEXT_BYTES with the terminator. */
 void address_write(const struct address *address, char *text);
+/* The same of this end of a connected socket; nothing if that cannot be told. */
+void address_write_local(int fd, char *text);
 /* Does it belong to this machine alone? 127.0.0.0/8 and ::1, also as an IPv4 address in IPv6. */
 bool address_is_loopback(const struct address *address);
 socklen_t address_size(const struct address *address);

@@ -253,6 +253,7 @@ void socket_new(struct loop *loop, int fd, const struct address *peer, struct tl
     struct peer who = {.is_loopback = address_is_loopback(peer)};
     _Static_assert(sizeof(who.name) >= ADDRESS_TEXT_BYTES, "a peer's name is an address");
     address_write(peer, who.name);
+    address_write_local(fd, who.local);
     struct socket *socket = mem_zalloc(sizeof(*socket));
     socket->loop = loop;
     socket->fd = fd;

@@ -5,6 +5,7 @@
 #include "session/dispatch.h"
 #include "session/handlers.h"
 #include "session/outgoing.h"
+#include "session/tap.h"
 #include "queue/queue_timer.h"
 
 enum { GENERATED_LENGTH = 22 };
@@ -160,6 +161,8 @@ enum handled handle_basic_get(struct channel *channel, const struct method_basic
         getter->base.unacked++;
         acknowledge_expect(channel, getter, tag, taken.sequence);
     }
+    if (channel_server(channel)->is_watched)
+        tap_got(channel, queue, &taken);
     outgoing_get_ok(channel, &taken, tag, queue_ready(queue));
     message_unref(channel_broker(channel)->pool, taken.message);
     return HANDLED;

@@ -51,6 +51,8 @@ libleveret_session_a_SOURCES = \
 	%D%/server_state.h \
 	%D%/wait.c \
 	%D%/wait.h \
+	%D%/tap.c \
+	%D%/tap.h \
 	%D%/trace.c \
 	%D%/trace.h \
 	%D%/transaction.c \

@@ -5,6 +5,7 @@
 
 #include "amqp/properties.h"
 #include "amqp/table.h"
+#include "session/tap.h"
 #include "session/trace.h"
 
 enum { HEADER_FIXED = 12 }; /* class, weight, body size */
@@ -66,6 +67,9 @@ static __attribute__((cold, noinline)) void trace_delivery(const struct consumer
                                                            uint64_t tag, bool redelivered)
 {
     const struct channel *channel = consumer->channel;
+    tap_delivery(channel, consumer->base.queue, parcel, redelivered);
+    if (!channel_server(channel)->options.trace_frames)
+        return;
     union method method = {.basic_deliver = {.id = METHOD_BASIC_DELIVER,
                                              .consumer_tag = consumer_tag(consumer),
                                              .delivery_tag = tag,
@@ -81,7 +85,7 @@ static inline void deliver(struct consumer *consumer, const struct parcel *parce
                            bool redelivered, bool whole)
 {
     struct channel *channel = consumer->channel;
-    if (__builtin_expect(channel_server(channel)->options.trace_frames, 0))
+    if (__builtin_expect(channel_server(channel)->is_watched, 0))
         trace_delivery(consumer, parcel, tag, redelivered);
     size_t prefix_size = CONSUMER_PREFIX_TAG + (size_t)consumer->tag_size;
     size_t method_size = prefix_size - FRAME_HEADER_SIZE + 9 + 2 + parcel->exchange.size +

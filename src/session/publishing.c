@@ -13,6 +13,7 @@
 #include "session/dispatch.h"
 #include "session/handlers.h"
 #include "session/outgoing.h"
+#include "session/tap.h"
 #include "session/transaction.h"
 
 enum { EXTRA_KEYS_MAX = 1024 };
@@ -152,7 +153,10 @@ static void return_unroutable(struct channel *channel, struct message *message)
 bool publishing_route(struct channel *channel, struct exchange *exchange, struct message *message,
                       bool mandatory)
 {
-    struct published published = publishing_deliver(channel_server(channel), exchange, message);
+    struct published published =
+        __builtin_expect(exchange->vhost->is_traced, 0)
+            ? tap_publish(channel, exchange, message)
+            : publishing_deliver(channel_server(channel), exchange, message);
     if (published.queues == 0 && mandatory && !planted(PLANTED_RETURN_OMITTED))
         return_unroutable(channel, message);
     publishing_count(channel, published);
@@ -164,7 +168,8 @@ struct exchange *publishing_find(struct channel *channel, struct bytes name)
     struct error error;
     const struct connection *connection = channel->connection;
     struct exchange *exchange = vhost_exchange(connection->vhost, name);
-    bool may = exchange && !permission_has_topics(connection->user, exchange) &&
+    bool is_traced = exchange && exchange->vhost->is_traced && !planted(PLANTED_FIREHOSE_PASSED_BY);
+    bool may = exchange && !is_traced && !permission_has_topics(connection->user, exchange) &&
                permission_check_exchange(connection->user, connection->vhost, ACCESS_WRITE, name,
                                          &error);
     channel->exchange = may ? exchange : NULL;

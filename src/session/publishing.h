@@ -12,7 +12,8 @@ enum {
         PROPERTY_HEADERS | PROPERTY_REPLY_TO | PROPERTY_EXPIRATION | PROPERTY_USER_ID
 };
 
-/* Looks the exchange up that publishing_exchange does not remember. */
+/* Looks the exchange up that publishing_exchange does not remember. That of a virtual host that is traced is
+ * not, so that all its messages take the way on which they are told of. */
 struct exchange *publishing_find(struct channel *channel, struct bytes name);
 
 /* The exchange by name, if the channel's user may publish to it whatever the routing key is; else

@@ -122,6 +122,11 @@ static void evict(struct server *server)
     }
 }
 
+static void look_for_watchers(struct server *server)
+{
+    server->is_watched = server->options.trace_frames || server->broker->traced;
+}
+
 /* When the filling batch is another one, who had to wait for room in it goes on. */
 static void store_turn(struct server *server)
 {
@@ -158,6 +163,7 @@ static void tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)
     server->now_ms = now_ms;
     server->has_work_left = false;
     steps_next(steps, "broker");
+    look_for_watchers(server);
     evict(server); /* before what they use goes */
     broker_turn(server, now_ms, clock_ms);
     steps_next(steps, "resume");

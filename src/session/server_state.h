@@ -42,6 +42,7 @@ struct server {
     uint64_t alarms_ms;         /* when one of them was set last */
     uint64_t told_ms;           /* when those were told last who wait for a full disk */
     uint32_t congested;         /* set of logs for which those wait who have published into them */
+    bool is_watched;            /* deliveries are told of: in the log, or by the firehose */
     bool is_failing;            /* the journal has failed: every connection was told */
     bool is_shutting_down;
     bool has_work_left; /* a budget ran out */

@@ -75,6 +75,8 @@ DUPLICATE_NOT_CONFIRMED runner $scripts/deduplication_exchange.amqp
 REFUSED_IS_SEEN runner $scripts/deduplication_refused.amqp
 SEEN_FOR_EVER runner $scripts/deduplication_queue.amqp
 SEEN_STALE_RESTORED runner $scripts/deduplication_queue_restart.amqp
+FIREHOSE_SHOWS_BCC runner $scripts/firehose.amqp
+FIREHOSE_PASSED_BY runner $scripts/firehose.amqp
 BIND_OK_EARLY runner $scripts/bind_waits.amqp
 UNBIND_OFF_RECORD test_broker_apply
 LEAVING_NOT_TOLD test_broker_apply

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "broker/firehose.h"
 #include "broker/permission.h"
 
 enum { WORDS_MAX = 5 };
@@ -64,6 +65,12 @@ static bool delete_user(struct broker *broker, const struct words *words, struct
     return user_delete(broker, words->word[0], error);
 }
 
+/* VHOST on|off */
+static bool trace(struct broker *broker, const struct words *words, struct error *error)
+{
+    return firehose_set(broker, words->word[0], bytes_equal_str(words->word[1], "on"), error);
+}
+
 static bool delete_vhost(struct broker *broker, const struct words *words, struct error *error)
 {
     return vhost_delete(broker, words->word[0], error);
@@ -100,7 +107,7 @@ bool access_line(struct run *run, const char *verb, char *line)
     } verbs[] = {
         {"user", put_user},         {"vhost", put_vhost},         {"permit", permit},
         {"forbid", forbid},         {"topics", permit_topics},    {"delete-user", delete_user},
-        {"limit-user", limit_user}, {"limit-vhost", limit_vhost}, {"delete-vhost", delete_vhost},
+        {"trace", trace},           {"limit-user", limit_user}, {"limit-vhost", limit_vhost}, {"delete-vhost", delete_vhost},
     };
     struct error error;
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {

@@ -41,6 +41,7 @@
  *     limit-user USER CONNECTIONS CHANNELS
  *     limit-vhost VHOST CONNECTIONS QUEUES
  *     delete-user NAME / delete-vhost NAME
+ *     trace VHOST on / trace VHOST off  the firehose
  *     shutdown                          the broker says good-bye
  *     logged TEXT / not-logged TEXT     since the last such word a line of the log held this, or not
  *     restart / crash                   the broker stops and starts; crash: power was lost

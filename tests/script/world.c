@@ -133,6 +133,7 @@ void world_dial(struct world *world, struct client *client, bool is_loopback)
 {
     struct peer peer = {.is_loopback = is_loopback};
     snprintf(peer.name, sizeof(peer.name), "peer:%d", (int)(client - world->clients) + 1);
+    snprintf(peer.local, sizeof(peer.local), "broker:5672");
     buffer_free(&client->in);
     buffer_free(&client->out);
     client->is_deaf = client->is_corked = false;

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/lib/tap.h"
 
@@ -126,6 +127,22 @@ TEST(loopback)
     is_own("::ffff:10.0.0.1", false);
 }
 
+TEST(this_end_of_a_socket)
+{
+    char text[ADDRESS_TEXT_BYTES], expected[ADDRESS_TEXT_BYTES];
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof(v4);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (bind(fd, (struct sockaddr *)&v4, size) || getsockname(fd, (struct sockaddr *)&v4, &size))
+        bail("no socket on the loopback");
+    snprintf(expected, sizeof(expected), "127.0.0.1:%u", ntohs(v4.sin_port));
+    address_write_local(fd, text);
+    is_str(text, expected, "is told");
+    close(fd);
+    address_write_local(-1, text);
+    is_str(text, "", "or nothing");
+}
+
 int main(void)
 {
     RUN(addresses);
@@ -133,5 +150,6 @@ int main(void)
     RUN(names);
     RUN(bad);
     RUN(loopback);
+    RUN(this_end_of_a_socket);
     return done();
 }

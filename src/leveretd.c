@@ -253,6 +253,7 @@ static bool build_model(struct daemon *daemon)
     random_init_strong(&daemon->random, seed);
     broker_init(&daemon->broker, daemon->store, &daemon->pool, &daemon->random, &daemon->log,
                 clock_monotonic_ms());
+    daemon->broker.options = daemon->options.broker;
     daemon->has_broker = true;
     if (!broker_read(&daemon->broker, what, sizeof(what)))
         return refuse(daemon, what);

@@ -2,6 +2,7 @@
 #include "options.h"
 
 #include "base/options.h"
+#include "broker/queue_arguments.h"
 #include "machine.h"
 
 enum { IO_THREADS_MAX = 16, DEFAULT_MEMORY_PERCENT = 60, SLOW_TURN_MS = 50 };
@@ -138,6 +139,33 @@ static void describe_memory(const struct option *option, char *text, size_t size
 
 static const struct option_kind memory_kind = {read_memory, write_memory, describe_memory, false};
 
+static bool read_queue_type(const struct option *option, void *fields, const char *text,
+                            const char **why)
+{
+    struct options *options = fields;
+    (void)option;
+    *why = strcmp(text, "stream") == 0 ? "there are no streams" : NULL;
+    options->broker.queue_type = text;
+    return queue_arguments_is_default_type(bytes_str(text));
+}
+
+static void write_queue_type(const struct option *option, const void *fields, char *text,
+                             size_t size)
+{
+    const struct options *options = fields;
+    (void)option;
+    snprintf(text, size, "%s", options->broker.queue_type);
+}
+
+static void describe_queue_type(const struct option *option, char *text, size_t size)
+{
+    (void)option;
+    snprintf(text, size, "classic or quorum");
+}
+
+static const struct option_kind queue_type_kind = {read_queue_type, write_queue_type,
+                                                   describe_queue_type, false};
+
 /* ---- the table ---- */
 
 #define HEADING(text)                                                                              \
@@ -195,10 +223,14 @@ static const struct option rows[] = {
      .help = "and in which version"},
     {"allow-anonymous", &option_flag, FIELD(server.allow_anonymous), 0, 0, NULL,
      .help = "let clients in without a name"},
+    {"loopback-users", &option_text, FIELD(server.loopback_users), 0, 0, "NAMES",
+     .help = "who is let in from this machine alone, with commas; or none"},
     {"guest-anywhere", &option_flag, FIELD(server.guest_anywhere), 0, 0, NULL,
      .help = "let guest in from other machines, too"},
     {"ignore-client-x-death", &option_flag, FIELD(server.ignore_client_x_death), 0, 0, NULL,
      .help = "the header x-death counts only as the broker has written it"},
+    {"default-queue-type", &queue_type_kind, FIELD(broker.queue_type), 0, 0, "TYPE",
+     .help = "of queues where neither they nor their virtual host say", .example = ""},
     HEADING("TLS"),
     {"tls-cert", &option_path, FIELD(tls.certificate), 0, 0, "FILE",
      .help = "certificate, and those up to the authority, in PEM",
@@ -214,6 +246,14 @@ static const struct option rows[] = {
     {"tls-min-version", &tls_version_kind, FIELD(tls.min_version), 0, 0, "VERSION",
      .help = "1.2 or 1.3", .example = ""},
     HEADING("Limits"),
+    {"max-connections", &option_number, FIELD(server.connections_max), 0, UINT32_MAX, "N",
+     .help = "most connections that are open; 0: no limit"},
+    {"max-channels", &option_number, FIELD(server.channels_max), 0, UINT32_MAX, "N",
+     .help = "most channels of all connections together; 0: no limit"},
+    {"max-queues", &option_number, FIELD(broker.queues_max), 0, UINT32_MAX, "N",
+     .help = "most queues in all virtual hosts together; 0: no limit"},
+    {"max-vhosts", &option_number, FIELD(broker.vhosts_max), 0, UINT32_MAX, "N",
+     .help = "most virtual hosts; 0: no limit"},
     {"io-threads", &option_number, FIELD(io_threads), 0, IO_THREADS_MAX, "N",
      .help = "threads that receive and send where it is much"},
     {"memory-limit", &memory_kind, FIELD(memory), 0, 0, "SIZE|PERCENT",
@@ -259,6 +299,7 @@ static void set_defaults(struct options *options)
     options->memory.percent = DEFAULT_MEMORY_PERCENT;
     options->slow_turn_ms = SLOW_TURN_MS;
     options->io_threads = io_threads_for(machine_processors());
+    options->broker.queue_type = "classic";
     server_options_default(&options->server);
     store_options_default(&options->store);
 }
@@ -277,6 +318,8 @@ bool options_read(struct options *options, int count, char **arguments, char *er
     *options = defaults;
     if (!options_read_arguments(&table, options, count, arguments, error, error_size))
         return false;
+    if (strcmp(options->server.loopback_users, "none") == 0)
+        options->server.loopback_users = "";
     if (options->check_store && options->salvage) {
         snprintf(error, error_size,
                  "--check-store changes nothing, and --salvage does: give one of them");

@@ -30,6 +30,7 @@ struct options {
     uint32_t slow_turn_ms; /* turns from here on are logged; 0: none */
     struct memory_limit memory;
     struct server_options server;
+    struct broker_options broker;
     struct store_options store;
     bool help;
     bool version;

@@ -18,7 +18,15 @@
 struct queue_set;
 struct vhost;
 
+/* All zero or NULL: no limit, and RabbitMQ's default. */
+struct broker_options {
+    uint32_t queues_max; /* in all virtual hosts together */
+    uint32_t vhosts_max;
+    const char *queue_type; /* of queues where neither they nor their virtual host say */
+};
+
 struct broker {
+    struct broker_options options; /* the owner's to set after broker_init */
     struct store *store;
     struct message_pool *pool;
     const struct log *log;

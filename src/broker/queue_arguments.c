@@ -63,7 +63,8 @@ static bool check_time(const struct field *field, struct bytes arguments, char *
 {
     if (!check_not_negative(field, arguments, reason))
         return false;
-    return field->value.integer <= QUEUE_TIME_MAX_MS || refuse_number(field, "value_too_large", reason);
+    return field->value.integer <= QUEUE_TIME_MAX_MS ||
+           refuse_number(field, "value_too_large", reason);
 }
 
 static bool check_expires(const struct field *field, struct bytes arguments, char *reason)
@@ -230,6 +231,43 @@ static const struct queue_type *type_of(struct bytes arguments)
 unsigned queue_arguments_type(struct bytes arguments)
 {
     return type_of(arguments)->bit;
+}
+
+bool queue_arguments_is_default_type(struct bytes name)
+{
+    const struct queue_type *type = type_find(name);
+    return type && type->bit != STREAM;
+}
+
+/* Classic when nobody says. */
+static const struct queue_type *default_type(const struct vhost *vhost)
+{
+    const char *of_node = vhost->broker->options.queue_type;
+    const struct queue_type *type = type_find(bytes_str(vhost->queue_type));
+    if (!type && of_node)
+        type = type_find(bytes_str(of_node));
+    return type ? type : &queue_types[0];
+}
+
+struct bytes queue_arguments_with_type(const struct vhost *vhost, const struct queue *queue,
+                                       const struct queue_declare *declare, struct changes *changes)
+{
+    struct field field;
+    struct table_writer writer;
+    struct buffer with_type = {0};
+    const struct queue_type *type = default_type(vhost);
+    bool fits =
+        declare->durable && !declare->exclusive && !declare->auto_delete && !declare->generated;
+    if (type->bit == CLASSIC || !fits ||
+        table_find(declare->arguments, bytes_str("x-queue-type"), &field) ||
+        (queue && type_of(bytes_of(queue->arguments, queue->arguments_size)) != type))
+        return declare->arguments;
+    buffer_add(&with_type, declare->arguments.data, declare->arguments.size);
+    table_writer_init(&writer, &with_type);
+    table_add_string(&writer, bytes_str("x-queue-type"), bytes_str(type->name));
+    struct bytes kept = changes_keep(changes, buffer_bytes(&with_type));
+    buffer_free(&with_type);
+    return kept;
 }
 
 const char *queue_arguments_module(const struct queue *queue)

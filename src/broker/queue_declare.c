@@ -122,13 +122,16 @@ bool queue_declare_decide(const struct vhost *vhost, const struct queue_declare 
                queue_check_access(queue, declare->connection_id, error);
     if (!check_name(declare, name, error))
         return false;
-    if ((queue = vhost_queue(vhost, name)))
-        return check_equivalent(queue, declare, error);
-    if (!queue_arguments_check(vhost, name, declare, error) || !vhost_has_room(vhost, name, error))
+    queue = vhost_queue(vhost, name);
+    struct queue_declare typed = *declare;
+    typed.arguments = queue_arguments_with_type(vhost, queue, declare, changes);
+    if (queue)
+        return check_equivalent(queue, &typed, error);
+    if (!queue_arguments_check(vhost, name, &typed, error) || !vhost_has_room(vhost, name, error))
         return false;
     if (name.data == (const void *)room)
         name = changes_keep(changes, name);
-    struct change change = change_of(vhost, declare, name);
+    struct change change = change_of(vhost, &typed, name);
     changes_add(changes, &change);
     return true;
 }

@@ -132,6 +132,11 @@ bool vhost_set_decide(struct broker *broker, const struct vhost_request *request
     if (!check_request(broker, request, error))
         return false;
     struct change change = {.kind = CATALOGUE_VHOST, .durable = true, .name = request->name};
+    uint32_t most = broker->options.vhosts_max;
+    if (!vhost && most && map_count(&broker->vhosts) >= most)
+        return error_set(error, REPLY_PRECONDITION_FAILED,
+                         "cannot create vhost '%.*s': vhost limit of %u is reached",
+                         BYTES_ARG(request->name), most);
     if (vhost)
         change = vhost_change(vhost, changes);
     if (request->description)
@@ -163,10 +168,15 @@ bool vhost_delete_decide(struct broker *broker, struct bytes name, struct change
 bool vhost_has_room(const struct vhost *vhost, struct bytes queue, struct error *error)
 {
     struct limit limit = vhost->max_queues;
-    return !limit.is_set || map_count(&vhost->queues) < limit.most ||
+    uint32_t most = vhost->broker->options.queues_max;
+    if (limit.is_set && map_count(&vhost->queues) >= limit.most)
+        return error_set(error, REPLY_PRECONDITION_FAILED,
+                         "cannot declare queue '%.*s': queue limit in vhost '%s' (%u) is reached",
+                         BYTES_ARG(queue), vhost->name, limit.most);
+    return !most || broker_queues(vhost->broker) < most ||
            error_set(error, REPLY_PRECONDITION_FAILED,
-                     "cannot declare queue '%.*s': queue limit in vhost '%s' (%u) is reached",
-                     BYTES_ARG(queue), vhost->name, limit.most);
+                     "cannot declare queue '%.*s': queue limit in cluster (%u) is reached",
+                     BYTES_ARG(queue), most);
 }
 
 /* ---- both ---- */

@@ -64,7 +64,8 @@ bool vhost_set(struct broker *broker, const struct vhost_request *request, struc
 bool vhost_delete_decide(struct broker *broker, struct bytes name, struct changes *changes,
                          struct error *error);
 bool vhost_delete(struct broker *broker, struct bytes name, struct error *error);
-/* 406 `cannot declare queue 'q': queue limit in vhost 'v' (5) is reached` */
+/* 406 `cannot declare queue 'q': queue limit in vhost 'v' (5) is reached`, or `in cluster (5)` for
+ * that of all virtual hosts together */
 bool vhost_has_room(const struct vhost *vhost, struct bytes queue, struct error *error);
 /* The change that would make what is there; `changes` keeps copies of what the change may replace.
  */

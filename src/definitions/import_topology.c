@@ -128,8 +128,7 @@ static void add_type(struct import *import, struct definition *definition)
         definition->type = in_arguments;
         return;
     }
-    if (!definition->type.size || bytes_equal_str(definition->type, "classic") ||
-        bytes_equal_str(definition->type, "rabbit_classic_queue"))
+    if (!definition->type.size)
         return;
     table_writer_init(&writer, &import->scratch);
     table_add_string(&writer, bytes_str("x-queue-type"), definition->type);

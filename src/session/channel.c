@@ -12,7 +12,8 @@
 #include "session/trace.h"
 #include "session/transaction.h"
 
-/* What a method costs that changes more than a message: names are looked up, things made, recorded. */
+/* What a method costs that changes more than a message: names are looked up, things made, recorded.
+ */
 enum { METHOD_STEPS = 200, CANCEL_STEPS = 50, FREE_STEPS = 30 };
 
 struct channel *channel_new(struct connection *connection, uint16_t number)
@@ -32,6 +33,7 @@ struct channel *channel_new(struct connection *connection, uint16_t number)
     list_init(&channel->emptying_link);
     idmap_add(&connection->channels, number, channel);
     connection->user->channels++;
+    connection->server->channels++;
     return channel;
 }
 
@@ -77,6 +79,7 @@ bool channel_free(struct channel *channel)
     list_remove(&channel->emptying_link);
     idmap_remove(&connection->channels, channel->number);
     connection->user->channels--;
+    connection->server->channels--;
     if (connection->last_channel == channel)
         connection->last_channel = NULL;
     map_free(&channel->tags);
@@ -188,8 +191,7 @@ void channel_error(struct connection *connection, uint16_t number, uint32_t id,
 /* ---- methods ---- */
 
 /* The longest run of cases in the program: every method that a client may send on a channel. */
-static enum handled handle(struct channel *channel, const union method *method,
-                           struct error *error)
+static enum handled handle(struct channel *channel, const union method *method, struct error *error)
 {
     switch (method->id) {
 #define CASE(NAME, name)                                                                           \
@@ -225,7 +227,8 @@ static enum handled handle(struct channel *channel, const union method *method,
         if (!dispatch_due_consumed(channel))
             return HANDLED_WAIT;
         return channel_end(channel) ? HANDLED : HANDLED_WAIT;
-    default: /* basic.ack and others that the table says both may send, but RabbitMQ does not take */
+    default: /* basic.ack and others that the table says both may send, but RabbitMQ does not take
+              */
         return handled_error(error, REPLY_COMMAND_INVALID, "unimplemented method");
     }
 }
@@ -317,7 +320,8 @@ static bool check_order(const struct channel *channel, enum frame_type type, uin
 static enum handled open_frame(struct channel *channel, const struct frame *frame, uint32_t *id,
                                struct error *error)
 {
-    if (content_is_complete(&channel->content)) { /* this frame was taken in, and then had to wait */
+    if (content_is_complete(
+            &channel->content)) { /* this frame was taken in, and then had to wait */
         *id = METHOD_BASIC_PUBLISH;
         return handle_basic_content(channel, error);
     }
@@ -334,8 +338,8 @@ static enum handled open_frame(struct channel *channel, const struct frame *fram
     return handle_basic_content(channel, error);
 }
 
-/* A channel is being closed after an error: only close and close-ok are heard; and open, for which it
- * is too early. */
+/* A channel is being closed after an error: only close and close-ok are heard; and open, for which
+ * it is too early. */
 static enum handled closing_frame(struct channel *channel, const struct frame *frame, uint32_t *id,
                                   struct error *error)
 {
@@ -352,8 +356,8 @@ static enum handled closing_frame(struct channel *channel, const struct frame *f
     return HANDLED;
 }
 
-/* The client has closed the channel, and is not answered yet: it may say so once more, as it may before
- * it has read the answer. All else comes after that. */
+/* The client has closed the channel, and is not answered yet: it may say so once more, as it may
+ * before it has read the answer. All else comes after that. */
 static enum handled ending_frame(struct channel *channel, const struct frame *frame)
 {
     union method method;
@@ -362,6 +366,25 @@ static enum handled ending_frame(struct channel *channel, const struct frame *fr
         return HANDLED_WAIT;
     channel_send_id(channel, METHOD_CHANNEL_CLOSE_OK);
     return HANDLED;
+}
+
+/* May there be one more, on this node and of this user? */
+static bool check_room(const struct connection *connection, struct error *error)
+{
+    const struct user *user = connection->user;
+    const struct server *server = connection->server;
+    uint32_t most = server->options.channels_max;
+    if (most && server->channels >= most)
+        return error_set(error, REPLY_NOT_ALLOWED,
+                         "number of channels opened for node 'leveret' has reached the maximum "
+                         "allowed limit of (%u)",
+                         most);
+    if (user->max_channels.is_set && user->channels >= user->max_channels.most)
+        return error_set(error, REPLY_NOT_ALLOWED,
+                         "number of channels opened for user '%s' has reached the maximum "
+                         "allowed user limit of (%u)",
+                         user->name, user->max_channels.most);
+    return true;
 }
 
 /* The first frame for a channel that is not open. */
@@ -387,12 +410,8 @@ static enum handled first_frame(struct connection *connection, const struct fram
     }
     if (method.id != METHOD_CHANNEL_OPEN)
         return handled_error(error, REPLY_CHANNEL_ERROR, "expected 'channel.open'");
-    const struct user *user = connection->user;
-    if (user->max_channels.is_set && user->channels >= user->max_channels.most)
-        return handled_error(error, REPLY_NOT_ALLOWED,
-                             "number of channels opened for user '%s' has reached the maximum "
-                             "allowed user limit of (%u)",
-                             user->name, user->max_channels.most);
+    if (!check_room(connection, error))
+        return HANDLED_FAILED;
     connection->ended_channel = 0;
     budget_use(&connection->server->broker->turn, METHOD_STEPS);
     channel_send_id(channel_new(connection, frame->channel), METHOD_CHANNEL_OPEN_OK);

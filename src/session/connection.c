@@ -69,6 +69,7 @@ static void free_dropped(struct connection *connection)
     list_remove(&connection->resumable_link);
     list_remove(&connection->dropping_link);
     if (connection->vhost) {
+        connection->server->open_connections--;
         connection->vhost->connections--;
         connection->vhost->holders--;
         connection->user->connections--;

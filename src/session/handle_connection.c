@@ -167,8 +167,13 @@ static enum handled handle_tune_ok(struct connection *connection,
 static bool check_limits(const struct connection *connection, const struct vhost *vhost,
                          struct error *error)
 {
+    const struct server *server = connection->server;
     const struct user *user = connection->user;
+    uint32_t most = server->options.connections_max;
     struct limit here = vhost->max_connections, own = user->max_connections;
+    if (most && server->open_connections >= most)
+        return error_set(error, REPLY_NOT_ALLOWED,
+                         "connection refused: node connection limit (%u) is reached", most);
     if (here.is_set && vhost->connections >= here.most)
         return error_set(error, REPLY_NOT_ALLOWED,
                          "access to vhost '%s' refused for user '%s': connection limit (%u) is "
@@ -193,6 +198,7 @@ static enum handled handle_open(struct connection *connection,
         !permission_check_vhost(connection->user, vhost, error))
         return HANDLED_FAILED;
     connection->vhost = vhost;
+    server->open_connections++;
     vhost->connections++;
     vhost->holders++;
     connection->user->connections++;

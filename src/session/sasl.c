@@ -1,6 +1,8 @@
 /* Each mechanism reads one response; then all look at the user alike. */
 #include "session/sasl.h"
 
+#include <stdio.h>
+
 #include "amqp/table.h"
 
 const char *sasl_mechanisms(const struct connection *connection)
@@ -32,17 +34,28 @@ static bool read_amqplain(struct bytes response, struct bytes *name, struct byte
            table_find_string(response, "PASSWORD", password);
 }
 
-/* The user guest is for the machine itself: everyone knows its password. */
+static bool is_listed(const char *names, struct bytes name)
+{
+    for (const char *end; *names; names = *end ? end + 1 : end) {
+        end = strchrnul(names, ',');
+        if (bytes_equal(bytes_of(names, (size_t)(end - names)), name))
+            return true;
+    }
+    return false;
+}
+
+/* The user guest, above all, is for the machine itself: everyone knows its password. */
 static bool may_come_from(const struct connection *connection, struct bytes name)
 {
-    return !bytes_equal_str(name, "guest") || connection->peer.is_loopback ||
-           connection->server->options.guest_anywhere;
+    const struct server_options *options = &connection->server->options;
+    return connection->peer.is_loopback || !is_listed(options->loopback_users, name) ||
+           (options->guest_anywhere && bytes_equal_str(name, "guest"));
 }
 
 static enum sasl_result refuse(struct sasl_login *login, enum sasl_result result,
                                const char *reason)
 {
-    login->reason = reason;
+    snprintf(login->reason, sizeof(login->reason), "%s", reason);
     return result;
 }
 
@@ -53,9 +66,11 @@ static enum sasl_result check(const struct connection *connection, struct sasl_l
         return refuse(login, SASL_REFUSED, "unknown user");
     if (!is_right)
         return refuse(login, SASL_REFUSED, "wrong password");
-    if (!may_come_from(connection, login->name))
-        return refuse(login, SASL_REFUSED, "user 'guest' can only connect via localhost");
-    return SASL_OK;
+    if (may_come_from(connection, login->name))
+        return SASL_OK;
+    snprintf(login->reason, sizeof(login->reason), "user '%.*s' can only connect via localhost",
+             BYTES_ARG(login->name));
+    return SASL_REFUSED;
 }
 
 enum sasl_result sasl_login(const struct connection *connection, struct bytes mechanism,

@@ -18,7 +18,7 @@ struct sasl_login {
     struct user *user;     /* who it is, on SASL_OK */
     const char *mechanism; /* NULL: it is not known */
     struct bytes name;     /* as the client gave it; borrowed from the response */
-    const char *reason;    /* for the log, unless SASL_OK */
+    char reason[320];      /* for the log, unless SASL_OK */
 };
 
 enum sasl_result sasl_login(const struct connection *connection, struct bytes mechanism,

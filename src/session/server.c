@@ -29,6 +29,7 @@ void server_options_default(struct server_options *options)
                                        .output_bytes_max = 1024 * 1024,
                                        .consumer_timeout_ms = 1800000,
                                        .auth_delay_ms = 3000,
+                                       .loopback_users = "guest",
                                        .version = "0",
                                        .product = "RabbitMQ",
                                        .product_version = "3.13.7"};

@@ -25,6 +25,7 @@ struct server {
     struct list turning;    /* channels with credit and consumers that wait for it: turn_link */
     struct map replies;     /* channels with a reply consumer, by its reply_to.name */
     size_t connection_count;
+    size_t open_connections, channels; /* what options.connections_max and channels_max count */
     uint64_t evictions; /* of the broker, when those were closed who have to go */
     uint64_t connection_id; /* of the newest */
     uint64_t now_ms;

@@ -57,6 +57,76 @@ TEST(a_queue_is_declared_again)
     bench_free(&bench);
 }
 
+static void has_type(const char *name, const char *type)
+{
+    struct bytes value = {0};
+    const struct queue *queue = vhost_queue(bench.vhost, bytes_str(name));
+    if (ok(queue, "there is %s", name))
+        table_find_string(bytes_of(queue->arguments, queue->arguments_size), "x-queue-type", &value);
+    ok(bytes_equal_str(value, type), "%s has the type '%s'", name, type);
+}
+
+static void set_default_type(const char *type)
+{
+    struct bytes text = bytes_str(type);
+    struct vhost_request request = {.name = bytes_str("/"), .queue_type = &text};
+    ok(vhost_set(&bench.broker, &request, &bench.error), "queues are %s", type);
+}
+
+TEST(queues_that_do_not_say_have_a_type)
+{
+    bench_new(&bench);
+    created("before", "d", NULL);
+    set_default_type("quorum");
+    created("q", "d", "x-max-length=I5");
+    has_type("q", "quorum");
+    ok(bench_queue(&bench, "q", "d", "x-max-length=I5"), "it is declared again in the same way");
+    ok(bench_queue(&bench, "q", "d", "x-max-length=I5 x-queue-type=Squorum"), "or with its type");
+    refused("d", "x-max-length=I5 x-queue-type=Sclassic",
+            "406 inequivalent arg 'x-queue-type' for " Q
+            ": received 'classic' but current is 'quorum'");
+    created("says", "d", "x-queue-type=Sclassic");
+    has_type("says", "classic");
+    created("transient", "", NULL);
+    has_type("transient", "");
+    created("exclusive", "dx", NULL);
+    has_type("exclusive", "");
+    created("auto-delete", "da", NULL);
+    has_type("auto-delete", "");
+    ok(bench_queue(&bench, "before", "d", NULL), "what was there is as it was");
+    has_type("before", "");
+    set_default_type("");
+    bench.broker.options.queue_type = "rabbit_quorum_queue";
+    created("of node", "d", NULL);
+    has_type("of node", "quorum");
+    set_default_type("classic");
+    created("of vhost", "d", NULL);
+    has_type("of vhost", "");
+    bench_free(&bench);
+}
+
+TEST(a_node_has_limits)
+{
+    bench_new(&bench);
+    bench.broker.options = (struct broker_options){.queues_max = 2, .vhosts_max = 2};
+    struct vhost_request request = {.name = bytes_str("v")};
+    ok(vhost_set(&bench.broker, &request, &bench.error), "a second virtual host");
+    created("a", "d", NULL);
+    bench.vhost = vhost_find(&bench.broker, bytes_str("v"));
+    created("b", "d", NULL);
+    ok(!bench_queue(&bench, "q", "d", NULL), "a third queue is refused");
+    is_str(bench_text(&bench),
+           "406 cannot declare queue 'q': queue limit in cluster (2) is reached", "the text");
+    ok(bench_queue(&bench, "b", "d", NULL), "one that is there is not");
+    request.name = bytes_str("w");
+    ok(!vhost_set(&bench.broker, &request, &bench.error), "a third virtual host is refused");
+    is_str(bench_text(&bench), "406 cannot create vhost 'w': vhost limit of 2 is reached",
+           "the text");
+    request.name = bytes_str("v");
+    ok(vhost_set(&bench.broker, &request, &bench.error), "one that is there may be set");
+    bench_free(&bench);
+}
+
 TEST(arguments_are_compared)
 {
     bench_new(&bench);
@@ -345,6 +415,8 @@ TEST(a_long_chain_goes_without_recursion)
 int main(void)
 {
     RUN(a_queue_is_declared_again);
+    RUN(queues_that_do_not_say_have_a_type);
+    RUN(a_node_has_limits);
     RUN(arguments_are_compared);
     RUN(exclusive_queues_have_an_owner);
     RUN(names_are_checked);

@@ -36,6 +36,7 @@ static void begin(void)
     guest = mem_zalloc(sizeof(*guest) + 8);
     alice = mem_zalloc(sizeof(*alice) + 8);
     connection->server = server;
+    server->options.loopback_users = "guest";
     connection->peer.is_loopback = true;
 }
 
@@ -124,6 +125,15 @@ TEST(guest_is_for_the_machine_itself)
     is_int(PLAIN("\0alice\0se\0cret"), SASL_OK, "others may come from there");
     server->options.guest_anywhere = true;
     is_int(PLAIN("\0guest\0guest"), SASL_OK, "guest too, if that is allowed");
+    server->options.loopback_users = "guest,alice";
+    is_int(PLAIN("\0guest\0guest"), SASL_OK, "also if it is one of several");
+    is_int(PLAIN("\0alice\0se\0cret"), SASL_REFUSED, "who are not allowed");
+    is_str(login.reason, "user 'alice' can only connect via localhost", "the log is told who");
+    server->options.guest_anywhere = false;
+    server->options.loopback_users = "alice,guestbook,gues";
+    is_int(PLAIN("\0guest\0guest"), SASL_OK, "names are whole");
+    server->options.loopback_users = "";
+    is_int(PLAIN("\0alice\0se\0cret"), SASL_OK, "nobody is held back");
     end();
 }
 

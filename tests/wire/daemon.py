@@ -266,6 +266,56 @@ def _(t):
           ["option=--memory-limit", "option=--guest-anywhere", "option=--disk-reserve"], "warnings")
 
 
+def open_refused(t, daemon):
+    """The text with which the next connection is refused."""
+    c = amqp.Connection(daemon.addresses()[0])
+    t.cleanup(c.abort)
+    try:
+        c.open()
+    except AssertionError as error:
+        return str(error)
+    raise AssertionError("the connection was opened")
+
+
+@case("a node has limits of connections, channels and queues")
+def _(t):
+    daemon = serve(t, folder(t), "--max-connections", "2", "--max-channels", "3", "--max-queues", "1")
+    one, two = daemon.client(t), daemon.client(t)
+    text = open_refused(t, daemon)
+    check("NOT_ALLOWED - connection refused: node connection limit (2) is reached" in text, text)
+    for c, number in ((one, 1), (one, 2), (two, 1)):
+        c.channel(number)
+    one.call(1, "queue.declare", queue="a", durable=True)
+    one.send(1, "queue.declare", queue="b")
+    equal(one.expect(1, "channel.close").reply_text,
+          "PRECONDITION_FAILED - cannot declare queue 'b': queue limit in cluster (1) is reached", "queue")
+    one.send(1, "channel.close-ok")
+    one.channel(1)
+    two.send(2, "channel.open")
+    event = two.expect(0, "connection.close")
+    equal((event.reply_code, event.reply_text),
+          (530, "NOT_ALLOWED - number of channels opened for node 'leveret' has reached the maximum "
+                "allowed limit of (3)"), "channel")
+    two.send(0, "connection.close-ok")
+    check(two.at_end(), "it is closed")
+    daemon.client(t).channel(1)  # there is room again
+
+
+@case("the type of queues that do not say")
+def _(t):
+    daemon = serve(t, folder(t), "--default-queue-type", "quorum")
+    c = daemon.client(t)
+    c.channel()
+    c.call(1, "queue.declare", queue="q", durable=True)
+    c.send(1, "queue.declare", queue="q", durable=True, arguments={"x-queue-type": "classic"})
+    equal(c.expect(1, "channel.close").reply_text,
+          "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received "
+          "'classic' but current is 'quorum'", "text")
+    status, _, log = run("--default-queue-type", "stream")
+    equal(status, 2, "status")
+    check("--default-queue-type must be classic or quorum" in log and "no streams" in log, log)
+
+
 @case("addresses that are none, or not ours")
 def _(t):
     data = os.path.join(folder(t), "data")

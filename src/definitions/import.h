@@ -49,6 +49,8 @@ struct vhost *import_vhost(struct import *import, const struct json *object);
 
 /* What an object says of a virtual host beside its name. */
 bool import_vhost_named(struct import *import, struct bytes name, const struct json *object);
+/* What may be in it, as a parameter and beside its name. */
+bool import_vhost_limits(struct import *import, struct bytes name, const struct json *limits);
 /* The parts, each for one object. False: it is wrong, and that was told. */
 bool import_user(struct import *import, const struct json *object);
 bool import_one_vhost(struct import *import, const struct json *object);

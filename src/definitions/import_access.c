@@ -111,7 +111,7 @@ static bool set_vhost(struct import *import, const struct vhost_request *request
     return vhost_set(import->broker, request, &error) || import_fail_with(import, &error);
 }
 
-static bool set_limits(struct import *import, struct bytes name, const struct json *limits)
+bool import_vhost_limits(struct import *import, struct bytes name, const struct json *limits)
 {
     struct limit connections, queues;
     struct vhost_request request = {
@@ -128,7 +128,7 @@ bool import_vhost_named(struct import *import, struct bytes name, const struct j
         .name = name, .description = &description, .tags = &tags, .queue_type = &type};
     return describe(import, json_find(object, "metadata"), &description, &tags, &type) &&
            describe(import, object, &description, &tags, &type) && set_vhost(import, &request) &&
-           (!json_count(limits) || set_limits(import, name, limits));
+           (!json_count(limits) || import_vhost_limits(import, name, limits));
 }
 
 bool import_one_vhost(struct import *import, const struct json *object)
@@ -168,42 +168,4 @@ bool import_topic_permission(struct import *import, const struct json *object)
            import_text(import, object, "exchange", &request.exchange) &&
            (topic_permission_set(import->broker, &request, &error) ||
             import_fail_with(import, &error));
-}
-
-/* ---- parameters ---- */
-
-static void leave_out(struct import *import, const char *why)
-{
-    import->counts->left_out++;
-    import_omit(import, "%s", why);
-}
-
-bool import_parameter(struct import *import, const struct json *object)
-{
-    struct bytes component;
-    const struct vhost *vhost;
-    if (!import_text(import, object, "component", &component))
-        return false;
-    if (!bytes_equal_str(component, "vhost-limits")) {
-        import->counts->left_out++;
-        import_omit(import, "parameters of component '%.*s' are not supported, and left out",
-                    BYTES_ARG(component));
-        return true;
-    }
-    return (vhost = import_vhost(import, object)) &&
-           set_limits(import, vhost_name(vhost), json_find(object, "value"));
-}
-
-bool import_global_parameter(struct import *import, const struct json *object)
-{
-    (void)object;
-    leave_out(import, "global parameters are not supported, and left out");
-    return true;
-}
-
-bool import_policy(struct import *import, const struct json *object)
-{
-    (void)object;
-    leave_out(import, "policies are not supported, and left out");
-    return true;
 }

@@ -68,8 +68,9 @@ static bool find_arguments(struct import *import, const struct json *object,
 {
     char fault[400];
     import->scratch.size = 0;
-    if (!json_to_table(json_find(object, "arguments"), &import->scratch, fault, sizeof(fault)))
-        return import_fail(import, "%s", fault);
+    if (!json_to_table(json_find(object, "arguments"), JSON_NULL_REFUSED, &import->scratch, fault,
+                       sizeof(fault)))
+        return import_fail(import, "'arguments': %s", fault);
     *arguments = buffer_bytes(&import->scratch);
     return true;
 }

@@ -8,6 +8,7 @@ enum { FIELD_NAME_MAX = 255 };
 
 struct conversion {
     struct table_writer writer;
+    enum json_null null;
     size_t items;
     char *fault;
     size_t fault_size;
@@ -83,18 +84,22 @@ static bool add_value(struct conversion *to, struct bytes name, const struct jso
     case JSON_IS_OBJECT:
         return add_nested(to, name, value);
     default:
-        return fail(to, "null is no value of a table", name);
+        if (to->null == JSON_NULL_REFUSED)
+            return fail(to, "null is no value of a table", name);
+        table_add_raw(&to->writer, name, 'V', bytes_of(NULL, 0));
+        return true;
     }
 }
 
-bool json_to_table(const struct json *value, struct buffer *out, char *fault, size_t fault_size)
+bool json_to_table(const struct json *value, enum json_null null, struct buffer *out, char *fault,
+                   size_t fault_size)
 {
-    struct conversion to = {.fault = fault, .fault_size = fault_size};
+    struct conversion to = {.null = null, .fault = fault, .fault_size = fault_size};
     enum json_kind kind = json_kind_of(value);
     if (kind == JSON_IS_MISSING || (kind == JSON_IS_ARRAY && json_count(value) == 0))
         return true;
     if (kind != JSON_IS_OBJECT) {
-        snprintf(fault, fault_size, "'arguments' must be an object, and not %s",
+        snprintf(fault, fault_size, "it must be an object of values, and not %s",
                  json_kind_name(kind));
         return false;
     }

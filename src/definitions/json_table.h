@@ -6,10 +6,13 @@
 #include "base/buffer.h"
 #include "definitions/json.h"
 
+enum json_null { JSON_NULL_REFUSED, JSON_NULL_ALLOWED };
+
 /* Appends the contents of a table: strings become long strings, whole numbers int64, others double,
- * objects tables, arrays arrays. A value that is missing, or an empty array, is an empty table.
- * False: `fault` says what cannot be in a table: null, names above 255 bytes, more or deeper than
- * amqp/table.h has it. */
-bool json_to_table(const struct json *value, struct buffer *out, char *fault, size_t fault_size);
+ * objects tables, arrays arrays, null (if it is allowed) void. A value that is missing, or an empty
+ * array, is an empty table. False: `fault` says what cannot be in a table: names above 255 bytes,
+ * more or deeper than amqp/table.h has it. */
+bool json_to_table(const struct json *value, enum json_null null, struct buffer *out, char *fault,
+                   size_t fault_size);
 
 #endif

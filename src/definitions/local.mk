@@ -7,6 +7,7 @@ libleveret_definitions_a_SOURCES = \
 	%D%/import.c \
 	%D%/import.h \
 	%D%/import_access.c \
+	%D%/import_policy.c \
 	%D%/import_topology.c \
 	%D%/json.c \
 	%D%/json.h \

@@ -5,6 +5,7 @@
 #include "base/base64.h"
 #include "broker/exchange.h"
 #include "broker/permission.h"
+#include "broker/policy.h"
 #include "definitions/definitions.h"
 #include "definitions/json_table.h"
 #include "tests/lib/broker_bench.h"
@@ -97,7 +98,8 @@ static void table_is(const char *json, const char *printed)
     char fault[300] = "";
     struct buffer table = {0}, text = {0};
     struct json *document = json_parse(bytes_str(json), fault, sizeof(fault));
-    ok(document && json_to_table(document, &table, fault, sizeof(fault)), "%s: %s", json, fault);
+    ok(document && json_to_table(document, JSON_NULL_REFUSED, &table, fault, sizeof(fault)),
+       "%s: %s", json, fault);
     ok(table_check(buffer_bytes(&table)), "it is a table");
     struct field field = {.type = 'F', .value = {.bytes = buffer_bytes(&table)}};
     field_print_value(&text, &field);
@@ -113,7 +115,8 @@ static void no_table(const char *json, const char *why)
     char fault[300] = "";
     struct buffer table = {0};
     struct json *document = json_parse(bytes_str(json), fault, sizeof(fault));
-    ok(!json_to_table(document, &table, fault, sizeof(fault)), "%.40s is none", json);
+    ok(!json_to_table(document, JSON_NULL_REFUSED, &table, fault, sizeof(fault)), "%.40s is none",
+       json);
     is_str(fault, why, "why");
     json_release(document);
     buffer_free(&table);
@@ -129,7 +132,7 @@ TEST(arguments_are_tables)
     table_is("{\"t\":{\"k\":9223372036854775807},\"l\":[1,\"a\",[false],{}]}",
              "[{<<\"t\">>,table,[{<<\"k\">>,long,9223372036854775807}]},"
              "{<<\"l\">>,array,[{long,1},{longstr,<<\"a\">>},{array,[{bool,false}]},{table,[]}]}]");
-    no_table("[1]", "'arguments' must be an object, and not an array");
+    no_table("[1]", "it must be an object of values, and not an array");
     no_table("{\"a\":{\"b\":null}}", "argument 'b': null is no value of a table");
 }
 
@@ -144,7 +147,7 @@ TEST(tables_are_bounded)
         buffer_add(&text, "}", 1);
     struct json *document = json_parse(buffer_bytes(&text), fault, sizeof(fault));
     struct buffer table = {0};
-    ok(!json_to_table(document, &table, fault, sizeof(fault)), "a deep one");
+    ok(!json_to_table(document, JSON_NULL_REFUSED, &table, fault, sizeof(fault)), "a deep one");
     is_str(fault, "argument 'a': tables and arrays nest too deeply", "why");
     json_release(document);
     text.size = table.size = 0;
@@ -153,7 +156,7 @@ TEST(tables_are_bounded)
         buffer_add(&text, ",0", 2);
     buffer_add(&text, "]}", 2);
     document = json_parse(buffer_bytes(&text), fault, sizeof(fault));
-    ok(!json_to_table(document, &table, fault, sizeof(fault)), "a large one");
+    ok(!json_to_table(document, JSON_NULL_REFUSED, &table, fault, sizeof(fault)), "a large one");
     is_str(fault, "argument '': there are too many values", "why");
     json_release(document);
     buffer_free(&text);
@@ -306,6 +309,35 @@ TEST(queues_exchanges_and_bindings)
     bench_free(&bench);
 }
 
+TEST(policies)
+{
+    bench_new(&bench);
+    imported(
+        "{'policies':[{'vhost':'/','name':'ttl','pattern':'^q','apply-to':'queues','definition':"
+        "{'max-length':7,'message-ttl':600000},'priority':3}],"
+        "'parameters':[{'vhost':'/','component':'operator_policy','name':'op','value':"
+        "{'pattern':'.*','definition':{'max-length':4},'priority':0,'apply-to':'queues'}}],"
+        "'queues':[{'name':'q'}]}",
+        "");
+    is_int(counts.policies + counts.parameters, 2, "counted");
+    const struct policy *policy = policy_find(bench.vhost, false, bytes_str("ttl"));
+    ok(policy && policy->priority == 3 && policy->apply_to == APPLY_TO_QUEUES, "a policy");
+    ok(policy_find(bench.vhost, true, bytes_str("op")), "an operator's");
+    refused(
+        "{'policies':[{'vhost':'/','name':'a','pattern':'(','definition':{'max-length':1}},"
+        "{'vhost':'/','name':'b','pattern':'x','definition':{'max-length':null}},"
+        "{'vhost':'/','name':'c','pattern':'x','priority':'high','definition':{}},"
+        "{'vhost':'/','name':'d','pattern':'x'},"
+        "{'vhost':'/','name':'e','pattern':'x','definition':7}]}",
+        "! policy 1 /:a: pattern should be regular expression but is invalid: invalid regular "
+        "expression '(': missing closing parenthesis at offset 1\n"
+        "! policy 2 /:b: undefined is not a valid maximum length\n"
+        "! policy 3 /:c: 'priority' must be a whole number, and not a string\n"
+        "! policy 4 /:d: 'definition' is missing\n"
+        "! policy 5 /:e: 'definition': it must be an object of values, and not a whole number\n");
+    bench_free(&bench);
+}
+
 TEST(what_is_there_stays)
 {
     bench_new(&bench);
@@ -375,7 +407,7 @@ TEST(what_is_wrong_with_topology)
             "! queue 2 /:: 'name' is empty\n"
             "! queue 3 /:\n: 'name' is empty\n"
             "! queue 4 /:b: 'durable' must be true or false, and not a string\n"
-            "! queue 5 /:c: argument 'x': null is no value of a table\n");
+            "! queue 5 /:c: 'arguments': argument 'x': null is no value of a table\n");
     refused("{'exchanges':[{'name':'x'},{'name':'y','type':'odd'}]}",
             "! exchange 1 /:x: 'type' is missing\n"
             "! exchange 2 /:y: unknown exchange type 'odd'\n");
@@ -439,6 +471,7 @@ int main(void)
     RUN(what_is_wrong_with_users);
     RUN(virtual_hosts_and_what_is_allowed_there);
     RUN(queues_exchanges_and_bindings);
+    RUN(policies);
     RUN(what_is_there_stays);
     RUN(what_cannot_be_is_left_out_with_its_bindings);
     RUN(a_file_of_one_virtual_host);

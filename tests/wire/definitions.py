@@ -44,7 +44,8 @@ EXPORT = {
     "parameters": [{"component": "vhost-limits", "vhost": "own", "name": "limits",
                     "value": {"max-queues": 1}}],
     "global_parameters": [{"name": "internal_cluster_id", "value": "c"}],
-    "policies": [],
+    "policies": [{"vhost": "/", "name": "length", "pattern": "^q$", "apply-to": "queues",
+                  "definition": {"expires": 3600000}, "priority": 3}],
     "queues": [{"name": "q", "vhost": "/", "durable": True, "auto_delete": False,
                 "arguments": {"x-max-length": 1, "x-dead-letter-exchange": "x"}},
                {"name": "dead", "vhost": "/", "durable": True, "auto_delete": False,
@@ -98,7 +99,8 @@ def works(t, daemon):
     equal(c.call(1, "queue.declare", queue="q", passive=True).consumer_count, 0, "consumers")
     for body in (b"one", b"two"):
         c.publish(1, "q", body)
-    equal(c.get("dead").body, b"one", "what was one too many")
+    c.call(1, "basic.consume", queue="dead", no_ack=True)
+    equal(c.expect(1, "basic.deliver").body, b"one", "what was one too many")
     equal(c.get("q").body, b"two", "what was kept")
     c.close()
 
@@ -117,7 +119,7 @@ def _(t):
     data = folder(t)
     daemon = serve(t, data, "--definitions", write(t, EXPORT))
     works(t, daemon)
-    daemon.says("users=3 vhosts=2 permissions=4 topic_permissions=1 parameters=1 policies=0 queues=2 "
+    daemon.says("users=3 vhosts=2 permissions=4 topic_permissions=1 parameters=1 policies=1 queues=2 "
                 "exchanges=1 bindings=1 left_out=3")
     daemon.stop(9)
     works(t, serve(t, data))

@@ -65,7 +65,7 @@ struct funeral {
 
 static const char *reason_of(enum death why)
 {
-    static const char *const reasons[] = {"rejected", "expired", "maxlen"};
+    static const char *const reasons[] = {"rejected", "expired", "maxlen", "delivery_limit"};
     return reasons[why];
 }
 

@@ -5,7 +5,7 @@
 #include "broker/broker.h"
 
 /* Why a message dies: the `reason` of x-death. */
-enum death { DEATH_REJECTED, DEATH_EXPIRED, DEATH_MAXLEN };
+enum death { DEATH_REJECTED, DEATH_EXPIRED, DEATH_MAXLEN, DEATH_DELIVERY_LIMIT };
 
 /* What has become of a dead letter. */
 enum placed {

@@ -46,6 +46,7 @@ struct queue_kind {
     bool (*take_head)(struct queue *queue, uint64_t *position);
     void (*settle)(struct queue *queue, uint64_t position);
     void (*give_back)(struct queue *queue, uint64_t position);
+    uint32_t (*delivery_count)(struct queue *queue, uint64_t position);
     enum queue_result (*fetch)(struct queue *queue, uint64_t position, struct message **message);
     uint64_t (*purge)(struct queue *queue);
     /* When the first ready message ends, or could at the earliest; 0: never. */
@@ -183,6 +184,12 @@ static inline void queue_give_back(struct queue *queue, uint64_t position)
 {
     queue->kind->give_back(queue, position);
     queue_has_work(queue);
+}
+
+/* How often a message came back. */
+static inline uint32_t queue_delivery_count(struct queue *queue, uint64_t position)
+{
+    return queue->kind->delivery_count(queue, position);
 }
 
 /* Brings a taken message back to look at; *message is a reference of the caller's. */

@@ -63,6 +63,11 @@ static void classic_give_back(struct queue *queue, uint64_t position)
         queue_returned_timed(queue, position);
 }
 
+static uint32_t classic_delivery_count(struct queue *queue, uint64_t position)
+{
+    return index_delivery_count(queue->state, position);
+}
+
 static enum queue_result classic_fetch(struct queue *queue, uint64_t position,
                                        struct message **message)
 {
@@ -137,6 +142,7 @@ const struct queue_kind queue_classic = {
     .take_head = classic_take_head,
     .settle = classic_settle,
     .give_back = classic_give_back,
+    .delivery_count = classic_delivery_count,
     .fetch = classic_fetch,
     .purge = classic_purge,
     .next_position = classic_next_position,

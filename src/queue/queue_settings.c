@@ -31,6 +31,16 @@ static bool read_NUMBER(void *setting, const struct field *field)
     return true;
 }
 
+/* A negative number is no limit. */
+static bool read_LIMIT(void *setting, const struct field *field)
+{
+    int64_t limit = field->value.integer;
+    if (!field_is_integer(field))
+        return false;
+    *(uint64_t *)setting = limit < 0 ? SETTING_NONE : (uint64_t)limit;
+    return true;
+}
+
 static bool read_FLAG(void *setting, const struct field *field)
 {
     if (field->type != 't')
@@ -124,11 +134,20 @@ static const struct row {
 #undef ARGUMENT
 };
 
+static bool is_quorum(struct bytes arguments)
+{
+    struct bytes type;
+    return arguments.size && table_find_string(arguments, "x-queue-type", &type) &&
+           (bytes_equal_str(type, "quorum") || bytes_equal_str(type, "rabbit_quorum_queue"));
+}
+
 const struct queue_settings *queue_settings_new(struct bytes arguments)
 {
     struct queue_settings settings = nothing;
     struct field field;
-    bool any = false;
+    bool any = is_quorum(arguments);
+    if (any)
+        settings.delivery_limit = QUORUM_DELIVERY_LIMIT;
     for (size_t i = 0; arguments.size && i < sizeof(rows) / sizeof(rows[0]); i++)
         if (table_find(arguments, bytes_str(rows[i].argument), &field))
             any |= rows[i].read((uint8_t *)&settings + rows[i].offset, &field);

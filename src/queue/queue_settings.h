@@ -10,6 +10,9 @@
 /* Ten years, as in RabbitMQ: the longest that anything may live. */
 #define QUEUE_TIME_MAX_MS INT64_C(315360000000)
 
+/* What a queue has with x-queue-type quorum that does not say x-delivery-limit, as in RabbitMQ 4. */
+enum { QUORUM_DELIVERY_LIMIT = 20 };
+
 /* What happens to a message beyond the limits of a queue. */
 enum overflow { OVERFLOW_DROP_HEAD, OVERFLOW_REJECT, OVERFLOW_REJECT_DLX };
 
@@ -28,7 +31,7 @@ struct queue_settings {
     uint64_t max_length;
     uint64_t max_length_bytes;
     uint64_t max_priority;
-    uint64_t delivery_limit;
+    uint64_t delivery_limit; /* how often a message may come back */
     uint64_t consumer_timeout_ms;
     enum overflow overflow;
     enum dead_letter_strategy dead_letter_strategy; /* see queue_keeps_letters */

@@ -4,7 +4,7 @@
 
 #include "base/planted.h"
 #include "broker/dead_letter.h"
-#include "broker/overflow.h"
+#include "broker/redelivery.h"
 #include "session/delivery_timeout.h"
 #include "session/transaction.h"
 
@@ -41,10 +41,10 @@ void delivery_end(struct channel *channel, const struct delivery *delivery, enum
     } else if (queue && verdict == VERDICT_REJECT) {
         dead_letter(queue, delivery->sequence, DEATH_REJECTED);
     } else if (queue) {
-        queue_give_back(queue, delivery->sequence);
-        overflow_returned(queue);
+        redelivery_return(queue, delivery->sequence,
+                          verdict == VERDICT_FAIL ? RETURN_FAILED : RETURN_RELEASED);
     }
-    if (planted(PLANTED_RETURNED_USES_CREDIT) && verdict == VERDICT_RETURN)
+    if (planted(PLANTED_RETURNED_USES_CREDIT) && verdict >= VERDICT_RETURN)
         delivery->source->base.unacked++;
     delivery_forget(channel, delivery);
 }
@@ -135,10 +135,10 @@ void acknowledge_return_late(struct channel *channel, uint64_t first, unsigned c
 }
 
 /* All up to a tag. */
-static bool return_some(struct channel *channel, uint64_t last)
+static bool return_some(struct channel *channel, uint64_t last, enum verdict verdict)
 {
     size_t memory = unacked_memory(&channel->unacked);
-    bool is_done = decide_some(channel, last, VERDICT_RETURN, true);
+    bool is_done = decide_some(channel, last, verdict, true);
     if (is_done && channel->unacked.total == 0)
         unacked_free(&channel->unacked);
     if (is_done)
@@ -150,10 +150,10 @@ static bool return_some(struct channel *channel, uint64_t last)
 
 bool acknowledge_return_all(struct channel *channel)
 {
-    return return_some(channel, last_of_all(channel));
+    return return_some(channel, last_of_all(channel), VERDICT_RETURN);
 }
 
 bool acknowledge_drop_all(struct channel *channel)
 {
-    return return_some(channel, UINT64_MAX);
+    return return_some(channel, UINT64_MAX, VERDICT_FAIL);
 }

@@ -7,7 +7,8 @@
 enum verdict {
     VERDICT_ACK,
     VERDICT_REJECT, /* to the dead letters */
-    VERDICT_RETURN, /* back to its place in the queue */
+    VERDICT_RETURN, /* back to its place in the queue, */
+    VERDICT_FAIL,   /* the same, as it was not dealt with */
 };
 
 /* basic.ack, basic.reject, basic.nack: one tag or, with `multiple`, all up to it (0: all). Fails

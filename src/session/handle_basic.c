@@ -194,7 +194,7 @@ enum handled handle_basic_reject(struct channel *channel, const struct method_ba
         !dispatch_due_returned(channel, method->delivery_tag, method->delivery_tag))
         return HANDLED_WAIT;
     return acknowledge(channel, method->delivery_tag, false,
-                       method->requeue ? VERDICT_RETURN : VERDICT_REJECT, error);
+                       method->requeue ? VERDICT_FAIL : VERDICT_REJECT, error);
 }
 
 static enum handled recover(struct channel *channel, bool requeue, struct error *error)

@@ -408,7 +408,7 @@ static void drop_message(struct transaction *tx, struct kept_message *kept)
 static void drop_delivery(struct transaction *tx, struct kept_delivery *kept)
 {
     drop_letter(tx, kept);
-    delivery_end(NULL, &kept->delivery, VERDICT_RETURN);
+    delivery_end(NULL, &kept->delivery, VERDICT_FAIL);
     use(tx, DELIVERY_STEPS);
 }
 
@@ -417,7 +417,7 @@ static enum progress drop_unacked(struct transaction *tx)
     struct delivery delivery;
     size_t memory = unacked_memory(&tx->unacked);
     while (!is_spent(tx) && unacked_take_first(&tx->unacked, UINT64_MAX, &delivery)) {
-        delivery_end(NULL, &delivery, VERDICT_RETURN);
+        delivery_end(NULL, &delivery, VERDICT_FAIL);
         use(tx, RETURN_STEPS);
     }
     bool more = tx->unacked.total;

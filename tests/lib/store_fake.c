@@ -426,6 +426,12 @@ void index_redeliver(struct index *index, uint64_t sequence)
     index_return(index, sequence);
 }
 
+uint32_t index_delivery_count(struct index *index, uint64_t sequence)
+{
+    const struct item *item = item_find(index, sequence);
+    return item ? item->returned : 0;
+}
+
 void index_settle(struct index *index, uint64_t sequence)
 {
     struct item *item = item_find(index, sequence);

@@ -116,6 +116,7 @@ REDELIVERED_FORGOTTEN $simulate
 RETURNED_USES_CREDIT $simulate
 DIRECTLY_OUT_OF_TURN $simulate
 COMMIT_SETTLES_NOTHING $simulate
+DELIVERED_ONCE_MORE runner $scripts/delivery_limit.amqp
 REPLAYED_COUNT_LOST TAP_ONLY=returns_are_counted_over_a_restart test_entries
 REPLAYED_EXPIRY_LOST test_replayed
 SCHEDULED_EARLY runner $scripts/ttl_anywhere.amqp

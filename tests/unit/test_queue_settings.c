@@ -25,6 +25,7 @@ TEST(a_queue_without_arguments_sets_nothing)
     ok(settings->overflow == OVERFLOW_DROP_HEAD, "it would drop from the head");
     ok(settings->timeout_action == TIMEOUT_CLOSE, "a late consumer would lose its channel");
     ok(!settings->single_active_consumer, "all consumers are active");
+    ok(settings->delivery_limit == SETTING_NONE, "messages may come back for ever");
     ok(queue_settings_new(bytes_of(NULL, 0)) == settings, "and it shares that with its like");
     queue_settings_free(settings);
     ok(settings_of("{x-queue-type:str classic, x-mine:i64 7}") == settings, "also with arguments that set none");
@@ -55,6 +56,19 @@ TEST(each_argument_sets_its_field)
     queue_settings_free(settings);
 }
 
+TEST(a_quorum_queue_has_a_limit_of_deliveries)
+{
+    const struct queue_settings *settings = settings_of("{x-queue-type:str quorum}");
+    is_int(settings->delivery_limit, QUORUM_DELIVERY_LIMIT, "though it does not say one");
+    queue_settings_free(settings);
+    settings = settings_of("{x-queue-type:str quorum, x-delivery-limit:i8 0}");
+    is_int(settings->delivery_limit, 0, "another if it does");
+    queue_settings_free(settings);
+    settings = settings_of("{x-queue-type:str quorum, x-delivery-limit:i32 -7}");
+    ok(settings->delivery_limit == SETTING_NONE, "and none for a negative one");
+    queue_settings_free(settings);
+}
+
 TEST(a_value_of_another_type_sets_nothing)
 {
     const struct queue_settings *settings =
@@ -79,6 +93,7 @@ int main(void)
 {
     RUN(a_queue_without_arguments_sets_nothing);
     RUN(each_argument_sets_its_field);
+    RUN(a_quorum_queue_has_a_limit_of_deliveries);
     RUN(a_value_of_another_type_sets_nothing);
     RUN(a_routing_key_is_as_long_as_a_key_can_be);
     buffer_free(&memory);

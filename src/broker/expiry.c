@@ -3,6 +3,7 @@
 #include "broker/expiry.h"
 
 #include "broker/dead_letter.h"
+#include "broker/redelivery.h"
 #include "broker/vhost.h"
 #include "queue/queue_consumer.h"
 #include "queue/queue_expiry.h"
@@ -49,12 +50,12 @@ void expiry_run(struct queue *queue)
 void expiry_run_scheduled(struct queue *queue)
 {
     struct budget *turn = &queue->vhost->broker->turn;
-    uint64_t position;
+    struct scheduled due;
     for (; !budget_is_spent(turn) && queue_schedule_read(queue);)
         budget_use(turn, TIMES_STEPS);
-    for (unsigned count = 0; may_go_on(queue, count) && queue_expire_scheduled(queue, &position);
-         count++) {
-        dead_letter(queue, position, DEATH_EXPIRED);
+    for (unsigned count = 0; may_go_on(queue, count) && queue_schedule_take(queue, &due); count++) {
+        if (!redelivery_scheduled(queue, &due) && queue_expire_scheduled(queue, &due))
+            dead_letter(queue, due.position, DEATH_EXPIRED);
         budget_use(turn, steps_of(queue));
     }
     if (list_is_empty(&queue->dead_letters))

@@ -158,6 +158,20 @@ static bool check_persistence(const struct field *field, struct bytes arguments,
     return check_word(field, words, "invalid_cache_persistence", reason);
 }
 
+static bool check_retry_type(const struct field *field, struct bytes arguments, char *reason)
+{
+    static const char *const words[] = {"disabled", "all", "failed", "returned", NULL};
+    (void)arguments;
+    return check_word(field, words, "invalid_delayed_retry_type", reason);
+}
+
+static bool check_backoff(const struct field *field, struct bytes arguments, char *reason)
+{
+    static const char *const words[] = {"linear", "exponential", NULL};
+    (void)arguments;
+    return check_word(field, words, "invalid_retry_backoff", reason);
+}
+
 static bool check_locator(const struct field *field, struct bytes arguments, char *reason)
 {
     static const char *const words[] = {"client-local", "balanced", "random", "least-leaders",

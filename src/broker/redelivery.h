@@ -3,14 +3,14 @@
 #define LEVERET_BROKER_REDELIVERY_H
 
 #include "broker/broker.h"
+#include "queue/queue_retry.h"
+#include "queue/queue_schedule.h"
 
-enum return_why {
-    RETURN_RELEASED, /* basic.nack or basic.recover, or it was not acknowledged in time */
-    RETURN_FAILED,   /* basic.reject, or the channel or connection ended */
-};
-
-/* A taken message goes back to where it was in its queue, and counts as once more that it did. One that
- * has come back more often than x-delivery-limit allows leaves as a dead letter. */
+/* A taken message goes back to where it was in its queue, and counts as once more that it did: at once,
+ * or, as far as the queue's settings say so, when it has waited. One that has come back more often than
+ * x-delivery-limit allows leaves as a dead letter. */
 void redelivery_return(struct queue *queue, uint64_t position, enum return_why why);
+/* The time of a message has come. False: it is not about a message that came back. */
+bool redelivery_scheduled(struct queue *queue, const struct scheduled *due);
 
 #endif

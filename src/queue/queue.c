@@ -1,6 +1,7 @@
 /* A queue's life, and what its verbs have in common, whatever its kind. */
 #include "queue/queue_expiry.h"
 #include "queue/queue_limit.h"
+#include "queue/queue_retry.h"
 #include "queue/queue_schedule.h"
 #include "queue/queue_timer.h"
 
@@ -80,6 +81,7 @@ struct queue *queue_new(struct queues *queues, struct vhost *vhost,
         queue_timer_set(queue, QUEUE_TIMER_HEAD, 0);
     if (queue->settings->expire_anywhere && queue_ready(queue))
         queue_schedule_read_begin(queue);
+    queue_retry_begin(queue);
     queue_used(queue);
     return queue;
 }

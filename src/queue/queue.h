@@ -31,7 +31,7 @@ enum queue_result {
     QUEUE_WAIT,  /* it is being read: queues_wake says when it is worth another try */
 };
 
-/* Told of a message that ends, and when: in ms since 1970. */
+/* Told of a message with a time, in ms since 1970. */
 typedef void queue_each_time(void *context, uint64_t position, uint64_t ends_ms);
 
 /* Each function is the verb of the same name below. */
@@ -47,6 +47,10 @@ struct queue_kind {
     void (*settle)(struct queue *queue, uint64_t position);
     void (*give_back)(struct queue *queue, uint64_t position);
     uint32_t (*delivery_count)(struct queue *queue, uint64_t position);
+    /* Puts a taken message back, but delayed: queue_retry.h; makes it ready, if it is; tells of all. */
+    void (*delay)(struct queue *queue, uint64_t position, uint64_t until_ms);
+    bool (*retry)(struct queue *queue, uint64_t position);
+    void (*delayed)(struct queue *queue, queue_each_time *each, void *context);
     enum queue_result (*fetch)(struct queue *queue, uint64_t position, struct message **message);
     uint64_t (*purge)(struct queue *queue);
     /* When the first ready message ends, or could at the earliest; 0: never. */
@@ -199,7 +203,7 @@ static inline enum queue_result queue_fetch(struct queue *queue, uint64_t positi
     return queue->kind->fetch(queue, position, message);
 }
 
-/* Ends every ready message; returns how many there were. Memory of many goes in the turns that
+/* Ends every message that is ready, or waits for a retry; returns how many there were. Memory of many goes in the turns that
  * follow. */
 static inline uint64_t queue_purge(struct queue *queue)
 {

@@ -63,6 +63,25 @@ static void classic_give_back(struct queue *queue, uint64_t position)
         queue_returned_timed(queue, position);
 }
 
+static void classic_delay(struct queue *queue, uint64_t position, uint64_t until_ms)
+{
+    index_delay(queue->state, position, until_ms);
+}
+
+static bool classic_retry(struct queue *queue, uint64_t position)
+{
+    const struct index *index = queue->state;
+    bool is_ready = index_retry(queue->state, position);
+    if (is_ready && index->has_times)
+        queue_returned_timed(queue, position);
+    return is_ready;
+}
+
+static void classic_delayed(struct queue *queue, queue_each_time *each, void *context)
+{
+    index_delayed(queue->state, each, context);
+}
+
 static uint32_t classic_delivery_count(struct queue *queue, uint64_t position)
 {
     return index_delivery_count(queue->state, position);
@@ -143,6 +162,9 @@ const struct queue_kind queue_classic = {
     .settle = classic_settle,
     .give_back = classic_give_back,
     .delivery_count = classic_delivery_count,
+    .delay = classic_delay,
+    .retry = classic_retry,
+    .delayed = classic_delayed,
     .fetch = classic_fetch,
     .purge = classic_purge,
     .next_position = classic_next_position,

@@ -69,17 +69,11 @@ void queue_returned_timed(struct queue *queue, uint64_t position)
         seek_end(queue, position);
 }
 
-bool queue_expire_scheduled(struct queue *queue, uint64_t *position)
+bool queue_expire_scheduled(struct queue *queue, const struct scheduled *due)
 {
-    struct scheduled due;
-    while (queue_schedule_take(queue, &due)) {
-        *position = due.position;
-        if (due.why == SCHEDULE_END && queue_take_at(queue, due.position))
-            return true;
-        if (due.why == SCHEDULE_SEEK)
-            seek_end(queue, due.position);
-    }
-    return false;
+    if (due->why == SCHEDULE_SEEK)
+        seek_end(queue, due->position);
+    return due->why == SCHEDULE_END && queue_take_at(queue, due->position);
 }
 
 static bool has_ended(struct queue *queue)

@@ -23,7 +23,8 @@ bool queue_head_has_ended(struct queue *queue);
 /* Takes the first message if it has ended, for its end: QUEUE_OK: it is taken; QUEUE_EMPTY: it has
  * not; QUEUE_WAIT: it is being read, and then the timer is due again. */
 enum queue_result queue_expire(struct queue *queue, uint64_t *position);
-/* With `expire-anywhere`: takes a message that has ended, wherever it lies. False: there is none now. */
-bool queue_expire_scheduled(struct queue *queue, uint64_t *position);
+/* With `expire-anywhere`: the time of a message has come: takes it if it has ended, wherever it lies. */
+struct scheduled;
+bool queue_expire_scheduled(struct queue *queue, const struct scheduled *due);
 
 #endif

@@ -142,7 +142,8 @@ size_t queue_schedule_count(const struct queue *queue)
 void queue_schedule_clear_some(struct queue *queue)
 {
     struct queue_schedule *schedule = schedule_if_any(queue);
-    uint64_t messages = queue->counts->ready + queue->counts->taken;
+    const struct counts *counts = queue->counts;
+    uint64_t messages = counts->ready + counts->taken + counts->delayed;
     if (!schedule)
         return;
     if (messages == 0) {

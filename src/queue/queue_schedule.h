@@ -12,6 +12,9 @@
 enum schedule_why {
     SCHEDULE_END,  /* its time with which it came in is over */
     SCHEDULE_SEEK, /* that may be so: when it is over has to be read first */
+    SCHEDULE_RETRY,    /* it came back, and has waited for its next try: queue_retry.h */
+    SCHEDULE_RELEASED, /* it came back, and has to be read before it is known how long it waits; */
+    SCHEDULE_FAILED,   /* the same, for the other reason */
 };
 
 struct scheduled {

@@ -15,6 +15,8 @@ static const struct queue_settings nothing = {
     .max_length_bytes = SETTING_NONE,
     .max_priority = SETTING_NONE,
     .delivery_limit = SETTING_NONE,
+    .retry_min_ms = SETTING_NONE,
+    .retry_max_ms = SETTING_NONE,
     .consumer_timeout_ms = SETTING_NONE,
     .cache_size = SETTING_NONE,
 };
@@ -105,6 +107,32 @@ static bool read_STRATEGY(void *setting, const struct field *field)
     if (word <= STRATEGY_AT_LEAST_ONCE)
         *(enum dead_letter_strategy *)setting = (enum dead_letter_strategy)word;
     return word <= STRATEGY_AT_LEAST_ONCE;
+}
+
+static bool read_RETRY(void *setting, const struct field *field)
+{
+    static const char *const words[] = {
+        [RETRY_DISABLED] = "disabled",
+        [RETRY_ALL] = "all",
+        [RETRY_FAILED] = "failed",
+        [RETRY_RETURNED] = "returned",
+    };
+    size_t word = word_of(field, words, RETRY_RETURNED + 1);
+    if (word <= RETRY_RETURNED)
+        *(enum retry_type *)setting = (enum retry_type)word;
+    return word <= RETRY_RETURNED;
+}
+
+static bool read_BACKOFF(void *setting, const struct field *field)
+{
+    static const char *const words[] = {
+        [BACKOFF_LINEAR] = "linear",
+        [BACKOFF_EXPONENTIAL] = "exponential",
+    };
+    size_t word = word_of(field, words, BACKOFF_EXPONENTIAL + 1);
+    if (word <= BACKOFF_EXPONENTIAL)
+        *(enum backoff *)setting = (enum backoff)word;
+    return word <= BACKOFF_EXPONENTIAL;
 }
 
 static bool read_ACTION(void *setting, const struct field *field)

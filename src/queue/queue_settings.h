@@ -22,6 +22,12 @@ enum dead_letter_strategy { STRATEGY_AT_MOST_ONCE, /* it is dropped */ STRATEGY_
 /* What happens to a delivery that is not acknowledged in time. */
 enum timeout_action { TIMEOUT_CLOSE, /* the channel */ TIMEOUT_RETURN /* the message */ };
 
+/* Which messages wait that come back: queue_retry.h. */
+enum retry_type { RETRY_DISABLED, RETRY_ALL, RETRY_FAILED, RETRY_RETURNED };
+
+/* How the time that they wait grows with the number of times. */
+enum backoff { BACKOFF_LINEAR, BACKOFF_EXPONENTIAL };
+
 /* Numbers are SETTING_NONE, and texts NULL, when they are not set. */
 struct queue_settings {
     const char *dead_letter_exchange;
@@ -32,6 +38,9 @@ struct queue_settings {
     uint64_t max_length_bytes;
     uint64_t max_priority;
     uint64_t delivery_limit; /* how often a message may come back */
+    uint64_t retry_min_ms, retry_max_ms;
+    enum retry_type retry_type;
+    enum backoff retry_backoff;
     uint64_t consumer_timeout_ms;
     enum overflow overflow;
     enum dead_letter_strategy dead_letter_strategy; /* see queue_keeps_letters */

@@ -182,6 +182,9 @@ static bool load_chunk(struct loading *loading, struct bytes key, struct bytes v
         index->has_times |= chunk->due_s > 0;
         index->ready += count;
         index->ready_bytes += chunk->ready_bytes;
+        for (uint32_t i = 0; chunk->returns && i < chunk->returns->count; i++)
+            if (chunk->returns->items[i].until_ms)
+                index_hold(index, chunk, chunk->returns->items[i].slot);
     } else {
         list_push_back(&store->memory.dead, &chunk->cache_link);
     }

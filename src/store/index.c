@@ -297,10 +297,18 @@ static uint32_t count_of(const struct chunk *chunk, uint32_t slot)
     return item ? item->count : 0;
 }
 
+static bool is_delayed(const struct chunk *chunk, uint32_t slot)
+{
+    const struct returned *item = returns_find(chunk->returns, slot);
+    return item && item->until_ms;
+}
+
 static void forget_returns(struct store *store, struct chunk *chunk, uint32_t slot)
 {
-    if (chunk->returns)
-        returns_remove(&store->memory.slab, &chunk->returns, slot);
+    if (!chunk->returns)
+        return;
+    chunk->index->delayed -= is_delayed(chunk, slot);
+    returns_remove(&store->memory.slab, &chunk->returns, slot);
 }
 
 static void note_returned(struct store *store, struct chunk *chunk, struct returned item)
@@ -696,16 +704,13 @@ static struct chunk *taken_chunk(struct index *index, uint64_t sequence, uint32_
     return chunk;
 }
 
-/* Puts it back, unless it is damaged and stays away; returns its slot. */
-static uint32_t put_back(struct index *index, uint64_t sequence, struct chunk **in)
+/* What is neither ready nor taken any more is ready, unless it is damaged and stays away. */
+static void make_ready(struct index *index, struct chunk *chunk, uint32_t slot)
 {
-    uint32_t slot;
-    struct chunk *chunk = *in = taken_chunk(index, sequence, &slot);
+    uint64_t sequence = chunk->base + slot;
     const struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;
-    assert(index->taken > 0);
-    index->taken--;
     if (entry && entry->flags & ENTRY_DAMAGED)
-        return slot;
+        return;
     uint64_t bytes = entry ? entry->body_size
                            : take_share(&chunk->taken_bytes, chunk->live - chunk->ready);
     if (!entry)
@@ -719,6 +724,16 @@ static uint32_t put_back(struct index *index, uint64_t sequence, struct chunk **
         index->cursor = sequence;
     if (sequence < index->read_until)
         index->read_until = sequence;
+}
+
+/* Puts it back; returns its slot. */
+static uint32_t put_back(struct index *index, uint64_t sequence, struct chunk **in)
+{
+    uint32_t slot;
+    *in = taken_chunk(index, sequence, &slot);
+    assert(index->taken > 0);
+    index->taken--;
+    make_ready(index, *in, slot);
     return slot;
 }
 
@@ -733,13 +748,24 @@ static bool is_recorded(const struct index *index, const struct chunk *chunk, ui
 
 /* Nobody waits for it. While the disk is short it is left to the next checkpoint, as what comes back all
  * the time must not use up what others need. */
-static void record_returned(struct index *index, uint64_t sequence, uint32_t count)
+static void record_returned(struct index *index, struct chunk *chunk, struct returned item)
 {
     struct store *store = index->store;
+    note_returned(store, chunk, item);
+    if (!is_recorded(index, chunk, item.slot))
+        return;
     if (store->journal.space.is_short)
         store->image.is_changed = true;
     else
-        batch_add_returned(&store->journal, &index->settles, index->id, sequence, count, 0);
+        batch_add_returned(&store->journal, &index->settles, index->id, chunk->base + item.slot,
+                           item.count, item.until_ms);
+}
+
+/* The count when it comes back now. */
+static uint32_t next_count(const struct chunk *chunk, uint32_t slot)
+{
+    uint32_t count = count_of(chunk, slot);
+    return count + (count < UINT32_MAX);
 }
 
 void index_return(struct index *index, uint64_t sequence)
@@ -750,14 +776,45 @@ void index_return(struct index *index, uint64_t sequence)
 
 void index_redeliver(struct index *index, uint64_t sequence)
 {
-    struct store *store = index->store;
     struct chunk *chunk;
     uint32_t slot = put_back(index, sequence, &chunk);
-    uint32_t count = count_of(chunk, slot);
-    count += count < UINT32_MAX;
-    if (is_recorded(index, chunk, slot))
-        record_returned(index, sequence, count);
-    note_returned(store, chunk, (struct returned){0, slot, count});
+    record_returned(index, chunk, (struct returned){0, slot, next_count(chunk, slot)});
+}
+
+void index_delay(struct index *index, uint64_t sequence, uint64_t until_ms)
+{
+    uint32_t slot;
+    struct chunk *chunk = taken_chunk(index, sequence, &slot);
+    assert(index->taken > 0 && until_ms);
+    index->taken--;
+    index->delayed++;
+    record_returned(index, chunk, (struct returned){until_ms, slot, next_count(chunk, slot)});
+}
+
+bool index_retry(struct index *index, uint64_t sequence)
+{
+    struct chunk *chunk = index_chunk(index, sequence);
+    uint32_t slot = chunk ? chunk_slot(chunk, sequence) : 0;
+    if (!chunk || !is_delayed(chunk, slot))
+        return false;
+    assert(index->delayed > 0 && !bit_get(chunk->ready_bits, slot));
+    index->delayed--;
+    record_returned(index, chunk, (struct returned){0, slot, count_of(chunk, slot)});
+    make_ready(index, chunk, slot);
+    return true;
+}
+
+void index_delayed(struct index *index,
+                   void (*each)(void *context, uint64_t sequence, uint64_t until_ms), void *context)
+{
+    for (uint32_t at = 0; index->delayed && at < index->chunks_count; at++) {
+        const struct chunk *chunk = chunk_at(index, at);
+        for (uint32_t i = 0; chunk->returns && i < chunk->returns->count; i++) {
+            const struct returned *item = &chunk->returns->items[i];
+            if (item->until_ms)
+                each(context, chunk->base + item->slot, item->until_ms);
+        }
+    }
 }
 
 uint32_t index_delivery_count(struct index *index, uint64_t sequence)
@@ -836,8 +893,25 @@ static bool purge_chunk(struct index *index, struct chunk *chunk, uint32_t *slot
     return false;
 }
 
+/* What is delayed goes with the rest. */
+static void wake_delayed(struct index *index)
+{
+    for (uint32_t at = 0; index->delayed && at < index->chunks_count; at++) {
+        struct chunk *chunk = chunk_at(index, at);
+        for (uint32_t i = 0; chunk->returns && i < chunk->returns->count; i++) {
+            struct returned *item = &chunk->returns->items[i];
+            if (!item->until_ms)
+                continue;
+            item->until_ms = 0;
+            index->delayed--;
+            make_ready(index, chunk, item->slot);
+        }
+    }
+}
+
 uint64_t index_purge(struct index *index)
 {
+    wake_delayed(index);
     uint64_t purged = index->ready;
     /* Few are settled one by one, as those of the filling batch may still leave no trace. */
     uint32_t slots = index->store->options.release_slots / 4, kept = 0;
@@ -1045,11 +1119,31 @@ void index_replay_settle(struct index *index, uint64_t first, uint64_t count)
         index->next_sequence = end;
 }
 
+void index_hold(struct index *index, struct chunk *chunk, uint32_t slot)
+{
+    uint64_t bytes = chunk->entries ? chunk->entries[slot].body_size
+                                    : take_share(&chunk->ready_bytes, chunk->ready);
+    if (!chunk->entries)
+        chunk->taken_bytes += bytes;
+    index_unready(index, chunk, slot, bytes);
+    index->delayed++;
+}
+
+/* Until its time is over by a record of its own, too. */
 void index_replay_returned(struct index *index, uint64_t sequence, uint32_t count,
                            uint64_t until_ms)
 {
     struct chunk *chunk = index_chunk(index, sequence);
     uint32_t slot = chunk ? chunk_slot(chunk, sequence) : 0;
-    if (chunk && bit_get(chunk->live_bits, slot) && !planted(PLANTED_REPLAYED_COUNT_LOST))
-        note_returned(index->store, chunk, (struct returned){until_ms, slot, count});
+    if (!chunk || !bit_get(chunk->live_bits, slot) || planted(PLANTED_REPLAYED_COUNT_LOST))
+        return;
+    if (planted(PLANTED_REPLAYED_DELAY_LOST))
+        until_ms = 0;
+    if (until_ms && bit_get(chunk->ready_bits, slot)) {
+        index_hold(index, chunk, slot);
+    } else if (!until_ms && is_delayed(chunk, slot)) {
+        index->delayed--;
+        make_ready(index, chunk, slot);
+    }
+    note_returned(index->store, chunk, (struct returned){until_ms, slot, count});
 }

@@ -2,9 +2,9 @@
  * to the last that came. Most of a long queue is not in memory: its entries are in the key-value
  * store, its bodies in the journal, and only two bits for each message remain.
  *
- * A message is *ready*, or *taken* (delivered and not settled), or *settled* (acknowledged, dropped,
- * dead-lettered) and gone. It keeps its place while it is taken, so that one that comes back comes
- * back to where it was. */
+ * A message is *ready*, or *taken* (delivered and not settled), or *delayed* (it came back, and waits),
+ * or *settled* (acknowledged, dropped, dead-lettered) and gone. It keeps its place while it is taken or
+ * delayed, so that one that comes back comes back to where it was. */
 #ifndef LEVERET_STORE_INDEX_H
 #define LEVERET_STORE_INDEX_H
 
@@ -18,6 +18,7 @@ struct chunk;
 struct counts {
     uint64_t ready; /* can be taken */
     uint64_t taken; /* are taken and not settled */
+    uint64_t delayed; /* came back, and wait until they can be taken again */
     uint64_t ready_bytes; /* bodies of those that can be taken: chunk.h says where it is about so many */
 };
 
@@ -28,7 +29,7 @@ struct index {
     union {
         struct counts counts;
         struct {
-            uint64_t ready, taken, ready_bytes;
+            uint64_t ready, taken, delayed, ready_bytes;
         };
     };
     /* The store's: */
@@ -101,6 +102,14 @@ enum index_result index_times(struct index *index, uint64_t *from,
 void index_return(struct index *index, uint64_t sequence);
 /* The same, and it counts as once more that it came back; which is on record, if the message is. */
 void index_redeliver(struct index *index, uint64_t sequence);
+/* The same, but it is delayed: not ready before index_retry. `until_ms` is on record with the count; nothing
+ * here looks at a clock. */
+void index_delay(struct index *index, uint64_t sequence, uint64_t until_ms);
+/* A delayed message is ready. False: it is not delayed. */
+bool index_retry(struct index *index, uint64_t sequence);
+/* Tells of all that are delayed, and until when. */
+void index_delayed(struct index *index,
+                   void (*each)(void *context, uint64_t sequence, uint64_t until_ms), void *context);
 /* How often a live message came back. */
 uint32_t index_delivery_count(struct index *index, uint64_t sequence);
 /* Ends a taken message. */
@@ -110,7 +119,7 @@ void index_settle(struct index *index, uint64_t sequence);
 enum index_result index_fetch(struct index *index, uint64_t sequence, struct message **message);
 /* Is this message there, ready or taken? */
 bool index_holds(struct index *index, uint64_t sequence);
-/* Settles every ready message; returns how many there were. Memory of many goes in the turns that
+/* Settles every ready or delayed message; returns how many there were. Memory of many goes in the turns that
  * follow. */
 uint64_t index_purge(struct index *index);
 

@@ -299,7 +299,7 @@ static void take_returned(struct salvager *s, const struct record *record)
     struct index *index = idmap_find(&s->store->indexes, reader.queue);
     while (returned_next(&reader))
         if (index)
-            index_replay_returned(index, reader.sequence, reader.count, reader.until_ms);
+            index_replay_returned(index, reader.sequence, reader.count, 0); /* it may wait no more */
 }
 
 static void take_end(struct salvager *s, const struct record *record)

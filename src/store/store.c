@@ -119,7 +119,7 @@ static void start_cursors(struct store *store)
         if (index->next_sequence < index->mark && !planted(PLANTED_NUMBERS_BELOW_MARK))
             index->next_sequence = index->mark;
         index->cursor = 1;
-        store->stats.messages_found += index->ready;
+        store->stats.messages_found += index->ready + index->delayed;
     }
 }
 

@@ -76,7 +76,7 @@ struct store_stats {
     uint64_t cache_bytes;      /* (now) of index entries in memory */
     uint64_t mended;           /* at start: parts that were damaged, and made anew from the rest */
     uint64_t replayed_batches; /* at start */
-    uint64_t messages_found;   /* at start: ready in all queues */
+    uint64_t messages_found;   /* at start: ready or delayed in all queues */
     uint64_t cut_bytes;        /* at start: of a batch that had begun, about */
 };
 

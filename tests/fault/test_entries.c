@@ -101,6 +101,56 @@ TEST(returns_of_cold_chunks_are_counted)
     bench_free(&bench);
 }
 
+static void see_delayed(void *context, uint64_t sequence, uint64_t until_ms)
+{
+    uint64_t *sum = context;
+    *sum += sequence * 1000 + until_ms;
+}
+
+/* Of each delayed message 1000 times its number and until when it waits. */
+static uint64_t sum_of_delayed(struct bench *bench)
+{
+    uint64_t sum = 0;
+    index_delayed(bench->queue[0], see_delayed, &sum);
+    return sum;
+}
+
+/* By the journal, and by a checkpoint; hot and cold. */
+TEST(delayed_messages_wait_over_a_restart)
+{
+    struct bench bench;
+    init_cold(&bench);
+    for (int i = 0; i < COLD * 2; i++)
+        bench_publish(&bench, 1, 100);
+    bench_wait(&bench);
+    for (int i = 0; i < 3; i++)
+        bench_take(&bench, 0, false);
+    index_delay(bench.queue[0], 1, 500);
+    index_delay(bench.queue[0], 3, 700);
+    is_int(bench.queue[0]->delayed, 2, "two wait");
+    is_int(bench.queue[0]->taken, 1, "and are not taken");
+    crash_and_open(&bench);
+    is_int(sum_of_delayed(&bench), 1000 + 500 + 3000 + 700, "the journal has it");
+    is_int(bench.queue[0]->ready, COLD * 2 - 2, "they are not ready");
+    bench_turns(&bench, 4, bench.options.checkpoint_ms);
+    crash_and_open(&bench);
+    is_int(sum_of_delayed(&bench), 1000 + 500 + 3000 + 700, "the checkpoint has it");
+    is_int(bench.queue[0]->delayed, 2, "and it is counted");
+    uint64_t bytes = bench.queue[0]->ready_bytes;
+    ok(index_retry(bench.queue[0], 1), "one waits no more");
+    ok(!index_retry(bench.queue[0], 1), "and is not delayed any more");
+    ok(!index_retry(bench.queue[0], 2), "nor is one that never was");
+    is_int(bench.queue[0]->ready_bytes, bytes + 100, "its bytes are ready");
+    is_int(count_of_first(&bench), 1, "it came back once, and to its place");
+    crash_and_open(&bench);
+    is_int(sum_of_delayed(&bench), 3000 + 700, "that it waits no more is on record");
+    is_int(index_purge(bench.queue[0]), COLD * 2, "what waits is purged with the rest");
+    is_int(bench.queue[0]->delayed, 0, "and none waits");
+    crash_and_open(&bench);
+    is_int(bench.queue[0]->ready + bench.queue[0]->delayed, 0, "nor does one come back");
+    bench_free(&bench);
+}
+
 /* ---- numbers ---- */
 
 /* Delivers and acknowledges the first message; afterwards a mark is ahead. */
@@ -433,6 +483,7 @@ int main(void)
 {
     RUN(returns_are_counted_over_a_restart);
     RUN(returns_of_cold_chunks_are_counted);
+    RUN(delayed_messages_wait_over_a_restart);
     RUN(settled_in_one_queue_of_two);
     RUN(numbers_of_settles_are_used);
     RUN(numbers_go_on_above_the_mark);

@@ -6,7 +6,8 @@
  * is compared with what it was.
  *
  * Equal are: the queues that survive; in each of them the messages that do, by number, with the
- * place of the record, how many hold it, expiry, priority, size of the body and how often it came back; the bytes that are
+ * place of the record, how many hold it, expiry, priority, size of the body, how often it came back and until
+ * when it waits; the bytes that are
  * ready, in a history whose messages are of one size (in others those of cold chunks are about
  * right); the delivered mark; names and their values; where a needed segment ends, and with which
  * batch; and, by store_audit, what each segment counts as live. (An orderly end goes on compacting:
@@ -27,7 +28,7 @@
 #include "tests/lib/store_audit.h"
 #include "tests/lib/tap.h"
 
-enum { QUEUES = 4, NAMES = 8, TAKEN_MAX = 256, STEPS = 2500, COMPARED_EVERY = 120 };
+enum { QUEUES = 4, NAMES = 8, TAKEN_MAX = 256, RETRIES_MAX = 20, STEPS = 2500, COMPARED_EVERY = 120 };
 enum { CLOCK_MAX = 1 << 30 }; /* ms */
 
 /* ---- what is compared ---- */
@@ -40,12 +41,15 @@ struct seen_message {
     uint32_t body_size;
     uint8_t priority;
     uint32_t delivery_count;
+    uint64_t until_ms;
 };
 
 struct seen_queue {
     uint64_t id, next_sequence, mark, taken_high, messages;
     uint64_t bytes;       /* of them, */
     uint64_t ready_bytes; /* and what the queue says is ready */
+    uint64_t delayed;     /* of those that survive, */
+    uint64_t all_delayed; /* and what the queue says */
 };
 
 struct snapshot {
@@ -76,6 +80,7 @@ static void see_entry(struct snapshot *seen, const struct chunk *chunk, uint32_t
     message->body_size = entry->body_size;
     const struct returned *returned = returns_find(chunk->returns, slot);
     message->delivery_count = returned ? returned->count : 0;
+    message->until_ms = returned ? returned->until_ms : 0;
 }
 
 static void see_chunk(struct store *store, struct snapshot *seen, const struct chunk *chunk)
@@ -130,9 +135,14 @@ static void see(struct store *store, struct snapshot *seen)
                                 .mark = index->mark_asked,
                                 .taken_high = index->taken_high,
                                 .messages = seen->count - before,
-                                .ready_bytes = index->ready_bytes};
-        for (size_t i = before; i < seen->count; i++)
-            seen->queues[seen->queues_count - 1].bytes += seen->messages[i].body_size;
+                                .ready_bytes = index->ready_bytes,
+                                .all_delayed = index->delayed};
+        struct seen_queue *queue = &seen->queues[seen->queues_count - 1];
+        for (size_t i = before; i < seen->count; i++) {
+            bool is_delayed = seen->messages[i].until_ms;
+            queue->delayed += is_delayed;
+            queue->bytes += is_delayed ? 0 : seen->messages[i].body_size;
+        }
     }
     qsort(seen->queues, seen->queues_count, sizeof(seen->queues[0]), by_id);
     if (seen->count)
@@ -158,11 +168,13 @@ struct history {
         int queue;
     } taken[TAKEN_MAX];
     size_t taken_count;
+    uint64_t retries[RETRIES_MAX];
+    size_t retries_count;
     uint64_t names[NAMES], values;
     bool failed;
     struct met {
         uint64_t compared, restarts, crashes, moved, cold, several, expiring, expired;
-        uint64_t counted, counted_cold, several_times;
+        uint64_t counted, counted_cold, several_times, delayed, retried, waiting;
         uint64_t checkpoints, spills, rolls, compactions, purges, drops, dropped, dropped_cold;
     } met;
 };
@@ -257,6 +269,24 @@ static void expire(struct history *h)
     }
 }
 
+/* Some of what is delayed is ready again. */
+static void retry_one(void *context, uint64_t sequence, uint64_t until_ms)
+{
+    struct history *h = context;
+    (void)until_ms;
+    if (h->retries_count < RETRIES_MAX && below(h, 3) == 0)
+        h->retries[h->retries_count++] = sequence;
+}
+
+static void retry(struct history *h)
+{
+    struct index *index = h->queue[below(h, QUEUES + 1)];
+    h->retries_count = 0;
+    index_delayed(index, retry_one, h);
+    for (size_t i = 0; i < h->retries_count; i++)
+        h->met.retried += index_retry(index, h->retries[i]);
+}
+
 static struct taken_item some_taken(struct history *h)
 {
     size_t at = below(h, h->taken_count);
@@ -275,6 +305,9 @@ static void end_taken(struct history *h)
         index_return(h->queue[item.queue], item.sequence);
         break;
     case 1:
+        index_delay(h->queue[item.queue], item.sequence, 1 + below(h, CLOCK_MAX));
+        h->met.delayed++;
+        break;
     case 2:
         index_redeliver(h->queue[item.queue], item.sequence);
         h->met.counted++;
@@ -336,7 +369,9 @@ static void act(struct history *h)
         h->met.purges += index_purge(h->queue[below(h, QUEUES + 1)]) > 0;
     else if (what < 356)
         expire(h);
-    else if (what < 360)
+    else if (what < 358)
+        retry(h);
+    else if (what < 362)
         name(h);
     else if (what < 395)
         turns(h, 1 + (int)below(h, 3), below(h, 20));
@@ -365,9 +400,12 @@ static void compare_message(struct history *h, const struct seen_message *live,
         fail(h, "its priority", live->queue, live->sequence);
     else if (back->delivery_count != live->delivery_count)
         fail(h, "how often it came back", live->queue, live->sequence);
+    else if (back->until_ms != live->until_ms)
+        fail(h, "until when it waits", live->queue, live->sequence);
     h->met.several += live->destinations > 1;
     h->met.expiring += live->expires_ms > 0;
     h->met.several_times += live->delivery_count > 1;
+    h->met.waiting += live->until_ms > 0;
 }
 
 static uint64_t larger(uint64_t a, uint64_t b)
@@ -383,6 +421,8 @@ static void compare_queue(struct history *h, const struct seen_queue *live,
         fail(h, "another queue", live->id, back->id);
     else if (live->messages != back->messages)
         fail(h, "messages of a queue", live->id, back->messages);
+    else if (live->delayed != back->all_delayed)
+        fail(h, "delayed messages of a queue", live->id, back->all_delayed);
     else if (h->size && back->ready_bytes != live->bytes)
         fail(h, "bytes of a queue", live->id, back->ready_bytes);
     else if (back->mark != (ended ? live->taken_high : live->mark))
@@ -587,14 +627,16 @@ static bool met_all(const struct met *met)
          ", cold %" PRIu64 ", several %" PRIu64 ", expiring %" PRIu64 ", expired %" PRIu64,
          met->compared, met->restarts, met->crashes, met->moved, met->cold, met->several,
          met->expiring, met->expired);
-    diag("returns counted %" PRIu64 ", of cold chunks %" PRIu64 ", again %" PRIu64, met->counted,
-         met->counted_cold, met->several_times);
+    diag("returns counted %" PRIu64 ", of cold chunks %" PRIu64 ", again %" PRIu64
+         ", delayed %" PRIu64 ", retried %" PRIu64 ", waiting %" PRIu64,
+         met->counted, met->counted_cold, met->several_times, met->delayed, met->retried,
+         met->waiting);
     diag("checkpoints %" PRIu64 ", spills %" PRIu64 ", rolls %" PRIu64 ", compactions %" PRIu64
          ", purges %" PRIu64 ", drops %" PRIu64 ", from the head %" PRIu64 " and %" PRIu64,
          met->checkpoints, met->spills, met->rolls, met->compactions, met->purges, met->drops,
          met->dropped, met->dropped_cold);
     return met->compared && met->restarts && met->crashes && met->moved && met->counted &&
-           met->counted_cold && met->several_times && met->cold && met->several && met->expiring && met->expired && met->checkpoints && met->spills &&
+           met->counted_cold && met->several_times && met->delayed && met->retried && met->waiting && met->cold && met->several && met->expiring && met->expired && met->checkpoints && met->spills &&
            met->rolls && met->compactions && met->purges && met->drops && met->dropped &&
            met->dropped_cold;
 }

@@ -184,6 +184,8 @@ static void audit_returns(struct audit *audit, const struct chunk *chunk)
               "a return of no message", chunk->base + slot);
         holds(audit, returns->items[i].count > 0, "a return that does not count",
               chunk->base + slot);
+        holds(audit, !(returns->items[i].until_ms && bit_get(chunk->ready_bits, slot)),
+              "a delayed message that is ready", chunk->base + slot);
     }
 }
 
@@ -227,7 +229,7 @@ static uint64_t ready_bytes(const struct chunk *chunk)
 
 static void audit_index(struct audit *audit, struct index *index)
 {
-    uint64_t end = 0, ready = 0, live = 0, bytes = 0;
+    uint64_t end = 0, ready = 0, live = 0, delayed = 0, bytes = 0;
     for (uint32_t i = 0; i < index->chunks_count; i++) {
         struct chunk *chunk = index->chunks[index->chunks_first + i];
         holds(audit, chunk->index == index && chunk->queue_id == index->id,
@@ -241,6 +243,8 @@ static void audit_index(struct audit *audit, struct index *index)
         ready += chunk->ready;
         live += chunk->live;
         bytes += ready_bytes(chunk);
+        for (uint32_t at = 0; chunk->returns && at < chunk->returns->count; at++)
+            delayed += chunk->returns->items[at].until_ms > 0;
         audit_chunk(audit, chunk);
         uint32_t below = chunk_below(chunk, index->cursor, chunk->slots);
         holds(audit, bit_next(chunk->ready_bits, 0, below) == below,
@@ -249,10 +253,12 @@ static void audit_index(struct audit *audit, struct index *index)
     holds(audit, end <= index->next_sequence, "a number that is still to be given", index->id);
     holds(audit, ready == index->ready, "a queue's count of ready messages", index->id);
     holds(audit, bytes == index->ready_bytes, "a queue's bytes of ready messages", index->id);
-    holds(audit, live - ready >= index->taken, "a queue's count of taken messages", index->id);
+    holds(audit, delayed == index->delayed, "a queue's count of delayed messages", index->id);
+    holds(audit, live - ready >= index->taken + delayed, "a queue's count of taken messages",
+          index->id);
     if (audit->store->stats.damaged == 0)
-        holds(audit, live - ready == index->taken, "a message that is neither ready nor taken",
-              index->id);
+        holds(audit, live - ready == index->taken + delayed,
+              "a message that is neither ready nor taken nor delayed", index->id);
     holds(audit, index->taken_high <= index->next_sequence, "more was taken than there was",
           index->id);
     holds(audit, index->mark_asked >= index->mark, "a mark that falls", index->id);

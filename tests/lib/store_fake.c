@@ -16,8 +16,9 @@ struct item {
     uint64_t sequence;
     struct message *message;
     uint64_t expires_ms;
-    bool is_taken;
+    bool is_taken; /* or delayed */
     uint32_t returned;
+    uint64_t until_ms;
 };
 
 struct fake_index {
@@ -91,9 +92,11 @@ void store_fake_restart(struct store *store)
         fake->index.taken = 0;
         fake->index.ready_bytes = 0;
         list_for_each(at, &fake->items)
-            fake->index.ready_bytes += list_entry(at, struct item, link)->message->body_size;
-        list_for_each(at, &fake->items)
-            list_entry(at, struct item, link)->is_taken = false;
+        {
+            struct item *item = list_entry(at, struct item, link);
+            item->is_taken = item->until_ms;
+            fake->index.ready_bytes += item->is_taken ? 0 : item->message->body_size;
+        }
     }
     store->settled = 0;
 }
@@ -424,6 +427,39 @@ void index_redeliver(struct index *index, uint64_t sequence)
 {
     item_find(index, sequence)->returned++;
     index_return(index, sequence);
+}
+
+void index_delay(struct index *index, uint64_t sequence, uint64_t until_ms)
+{
+    struct item *item = item_find(index, sequence);
+    assert(item && item->is_taken && until_ms);
+    item->returned++;
+    item->until_ms = until_ms;
+    index->taken--;
+    index->delayed++;
+}
+
+bool index_retry(struct index *index, uint64_t sequence)
+{
+    struct item *item = item_find(index, sequence);
+    if (!item || !item->until_ms)
+        return false;
+    item->until_ms = 0;
+    index->delayed--;
+    index->taken++;
+    index_return(index, sequence);
+    return true;
+}
+
+void index_delayed(struct index *index,
+                   void (*each)(void *context, uint64_t sequence, uint64_t until_ms), void *context)
+{
+    list_for_each(link, &fake_of(index)->items)
+    {
+        const struct item *item = list_entry(link, struct item, link);
+        if (item->until_ms)
+            each(context, item->sequence, item->until_ms);
+    }
 }
 
 uint32_t index_delivery_count(struct index *index, uint64_t sequence)

@@ -117,7 +117,9 @@ RETURNED_USES_CREDIT $simulate
 DIRECTLY_OUT_OF_TURN $simulate
 COMMIT_SETTLES_NOTHING $simulate
 DELIVERED_ONCE_MORE runner $scripts/delivery_limit.amqp
+DELAYED_FOR_EVER runner $scripts/retry_restart.amqp
 REPLAYED_COUNT_LOST TAP_ONLY=returns_are_counted_over_a_restart test_entries
+REPLAYED_DELAY_LOST TAP_ONLY=delayed_messages_wait_over_a_restart test_entries
 REPLAYED_EXPIRY_LOST test_replayed
 SCHEDULED_EARLY runner $scripts/ttl_anywhere.amqp
 SCHEDULE_NOT_READ runner $scripts/ttl_anywhere_restart.amqp

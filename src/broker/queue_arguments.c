@@ -362,6 +362,15 @@ static bool check_properties(const struct queue_type *type, const char *resource
                                wrong, resource);
 }
 
+/* What no queue here can be, rather than another queue in its place. */
+static bool check_built(const struct queue_type *type, const char *resource, struct error *error)
+{
+    return type->bit != STREAM ||
+           error_set(error, REPLY_NOT_IMPLEMENTED,
+                     "cannot declare %s. Streams are not supported, only classic and quorum queues",
+                     resource);
+}
+
 bool queue_arguments_check(const struct vhost *vhost, struct bytes name,
                            const struct queue_declare *declare, struct error *error)
 {
@@ -379,7 +388,7 @@ bool queue_arguments_check(const struct vhost *vhost, struct bytes name,
     const struct queue_type *type = type_of(arguments);
     return check_values(type, resource, arguments, error) &&
            check_names(type, resource, arguments, error) &&
-           check_properties(type, resource, declare, error);
+           check_properties(type, resource, declare, error) && check_built(type, resource, error);
 }
 
 /* ---- equivalence ---- */
@@ -423,12 +432,12 @@ static bool is_known(struct bytes name)
     return false;
 }
 
-/* Every queue is a classic one here; and dead letters are not kept where messages have to make room. */
+/* Dead letters are not kept where messages have to make room. A stream is what an older version made of it. */
 static bool is_ignored(const struct known *argument, const struct field *field,
                        const struct queue_settings *settings)
 {
     if (argument->check == check_type)
-        return type_find(field->value.bytes)->bit != CLASSIC;
+        return type_find(field->value.bytes)->bit == STREAM;
     if (argument->check == check_strategy)
         return settings->dead_letter_strategy == STRATEGY_AT_LEAST_ONCE &&
                !queue_keeps_letters(settings);

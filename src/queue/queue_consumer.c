@@ -13,6 +13,7 @@ struct level {
     struct list ready;  /* struct queue_consumer: ready_link */
     uint32_t consumers; /* ready or not */
     bool is_single;     /* comes before all others, and these get nothing while it is there */
+    struct queue_consumer *single; /* the one that is in it then */
     int64_t priority;
 };
 
@@ -124,6 +125,8 @@ static void join_level(struct queue *queue, struct queue_consumer *consumer)
     struct level *level = consumer->is_single ? level_new(&queue->ready_consumers, 0)
                                               : level_make(queue, priority_of(consumer));
     level->is_single = consumer->is_single;
+    if (level->is_single)
+        level->single = consumer;
     level->consumers++;
 }
 
@@ -136,12 +139,21 @@ static struct queue_consumer *longest_waiting(struct list *single)
     return of_ready_link(of_link(next)->ready.next);
 }
 
-/* The active one has ended: the next takes its place. Those who wait are all ready, as they have been given
- * nothing. */
+/* It was the active one, and waits with the others from now on. */
+static void wait_again(struct queue *queue, struct queue_consumer *former)
+{
+    struct level *level = level_make(queue, priority_of(former));
+    level->consumers++;
+    list_remove(&former->ready_link);
+    list_push_back(&level->ready, &former->ready_link);
+}
+
+/* The active one has ended, or makes room: the next takes its place. Those who wait are all ready, as they
+ * have nothing unsettled. */
 static void pass_on(struct queue *queue, struct queue_consumer *former)
 {
     struct level *single = single_level(queue);
-    former->is_single = false;
+    former->is_single = former->is_yielding = false;
     if (single->link.next == &queue->ready_consumers) {
         leave_level(queue, single);
         return;
@@ -150,14 +162,41 @@ static void pass_on(struct queue *queue, struct queue_consumer *former)
     list_remove(&next->ready_link);
     leave_level(queue, level_of(next));
     next->is_single = true;
+    single->single = next;
     list_push_back(&single->ready, &next->ready_link);
+    if (former->is_active)
+        wait_again(queue, former);
     queue_has_work(queue);
+}
+
+/* Somebody has come to wait, or left: has the active one to make room? Not any more, if it was for one
+ * that has left. */
+static void settle_claims(struct queue *queue)
+{
+    struct level *level = single_level(queue);
+    if (!level || !queue->settings->is_quorum || !level->single->is_active ||
+        planted(PLANTED_NEVER_YIELDS))
+        return;
+    struct queue_consumer *single = level->single;
+    struct list *next = level->link.next;
+    bool was_yielding = single->is_yielding;
+    single->is_yielding = next != &queue->ready_consumers &&
+                          of_link(next)->priority > priority_of(single);
+    if (!single->is_yielding) {
+        if (was_yielding)
+            queue_consumer_ready(single);
+        return;
+    }
+    list_remove(&single->ready_link);
+    if (!single->unacked)
+        pass_on(queue, single);
 }
 
 void queue_consumer_settled(struct queue_consumer *consumer)
 {
     consumer->unacked--;
-    if (!consumer->is_active && consumer->is_single && !consumer->unacked && consumer->queue)
+    bool is_over = !consumer->is_active || consumer->is_yielding;
+    if (is_over && consumer->is_single && !consumer->unacked && consumer->queue)
         pass_on(consumer->queue, consumer);
 }
 
@@ -175,6 +214,8 @@ void queue_consumer_join(struct queue *queue, struct queue_consumer *consumer)
     queue->exclusively_consumed |= consumer->exclusive;
     queue_timer_cancel(queue, QUEUE_TIMER_UNUSED);
     queue_consumer_ready(consumer);
+    if (queue->has_levels)
+        settle_claims(queue);
 }
 
 static void leave_order(struct queue *queue, struct queue_consumer *consumer)
@@ -184,6 +225,8 @@ static void leave_order(struct queue *queue, struct queue_consumer *consumer)
         leave_level(queue, level_of(consumer));
     else if (!gives_back || planted(PLANTED_SINGLE_NOT_AWAITED))
         pass_on(queue, consumer);
+    if (queue->has_levels)
+        settle_claims(queue);
 }
 
 bool queue_consumer_leave(struct queue_consumer *consumer)
@@ -232,7 +275,7 @@ static bool has_credit(const struct queue_consumer *consumer)
 bool queue_consumer_can_be_ready(const struct queue_consumer *consumer)
 {
     return consumer->is_active && consumer->queue && list_is_empty(&consumer->ready_link) &&
-           has_credit(consumer);
+           !consumer->is_yielding && has_credit(consumer);
 }
 
 /* Puts it behind all ready consumers of its priority. */

@@ -10,8 +10,9 @@
  * and queue->ready_consumers is the list of these, the highest first (queue->has_levels).
  *
  * Of a queue with x-single-active-consumer one consumer is active: the first one, until it leaves. Then
- * it is the one of highest priority, and among these the one that came first; nobody takes the place of
- * one that is there, whatever his priority. */
+ * it is the one of highest priority, and among these the one that came first. In a classic queue nobody
+ * takes the place of one that is there, whatever his priority. In a quorum queue one of higher priority
+ * does, as in RabbitMQ 4: the active one gets nothing more, and makes room when all that it has is settled. */
 #ifndef LEVERET_QUEUE_QUEUE_CONSUMER_H
 #define LEVERET_QUEUE_QUEUE_CONSUMER_H
 
@@ -28,6 +29,7 @@ struct queue_consumer {
     bool exclusive;
     bool is_active; /* can be given messages: not cancelled, and not the source of what was got */
     bool is_single; /* the one that is given all messages of a queue with x-single-active-consumer */
+    bool is_yielding; /* it is, and makes room for another one as soon as it has nothing unsettled */
     bool gives_back; /* it leaves with its channel, and what it has unsettled goes back at once */
     int64_t priority;
 };

@@ -51,6 +51,16 @@ static bool read_FLAG(void *setting, const struct field *field)
     return true;
 }
 
+/* A classic queue is one that says nothing. */
+static bool read_TYPE(void *setting, const struct field *field)
+{
+    bool is_quorum = field->type == 'S' && (bytes_equal_str(field->value.bytes, "quorum") ||
+                                            bytes_equal_str(field->value.bytes, "rabbit_quorum_queue"));
+    if (is_quorum)
+        *(bool *)setting = true;
+    return is_quorum;
+}
+
 static bool copy(const char **setting, const struct field *field, size_t size_max)
 {
     struct bytes text = field->value.bytes;

@@ -49,6 +49,7 @@ struct queue_settings {
     uint64_t cache_size; /* keys that are known, of messages in the queue */
     bool deduplicates;
     bool single_active_consumer;
+    bool is_quorum; /* its clients see what they see of a quorum queue */
     bool expire_anywhere; /* messages leave when they end, also from behind others */
 };
 

@@ -1,6 +1,7 @@
 /* Class basic (AMQP 0-9-1, 1.8), but for the content of basic.publish, which publishing.c takes. */
 #include "amqp/table.h"
 #include "base/mem.h"
+#include "broker/queue_arguments.h"
 #include "session/acknowledge.h"
 #include "session/dispatch.h"
 #include "session/handlers.h"
@@ -57,6 +58,33 @@ static bool read_priority(const struct queue *queue, struct bytes arguments, int
     return true;
 }
 
+static bool refuse_argument(const struct queue *queue, const char *name, struct error *error)
+{
+    return error_set(error, REPLY_PRECONDITION_FAILED,
+                     "invalid arg '%s' for queue '%s' in vhost '%s' of queue type %s", name,
+                     queue->name, queue->vhost->name, queue_arguments_module(queue));
+}
+
+/* What consumers of other types of queues may say. Queues here have no mirrors to fail over to. */
+static bool check_arguments(const struct queue *queue, struct bytes arguments, struct error *error)
+{
+    static const char *const of_streams[] = {"x-stream-offset", "x-stream-filter",
+                                             "x-stream-match-unfiltered"};
+    static const char of_mirrors[] = "x-cancel-on-ha-failover";
+    struct field field;
+    for (size_t i = 0; i < sizeof(of_streams) / sizeof(of_streams[0]); i++)
+        if (table_find(arguments, bytes_str(of_streams[i]), &field))
+            return refuse_argument(queue, of_streams[i], error);
+    if (!table_find(arguments, bytes_str(of_mirrors), &field))
+        return true;
+    if (queue->settings->is_quorum)
+        return refuse_argument(queue, of_mirrors, error);
+    return field.type == 't' ||
+           error_set(error, REPLY_PRECONDITION_FAILED,
+                     "invalid arg '%s' for queue '%s' in vhost '%s': {unacceptable_type,%s}",
+                     of_mirrors, queue->name, queue->vhost->name, field_type_name(field.type));
+}
+
 static bool check_consume(struct channel *channel, struct bytes tag, struct error *error)
 {
     if (tag.size && map_find(&channel->tags, tag))
@@ -92,7 +120,8 @@ enum handled handle_basic_consume(struct channel *channel,
                                        .no_ack = method->no_ack,
                                        .exclusive = method->exclusive,
                                        .prefetch = method->no_ack ? 0 : channel->prefetch};
-    if (!queue || !read_priority(queue, method->arguments, &request.priority, error))
+    if (!queue || !read_priority(queue, method->arguments, &request.priority, error) ||
+        !check_arguments(queue, method->arguments, error))
         return HANDLED_FAILED;
     if (!queue_may_consume(queue, method->exclusive))
         return handled_error(error, REPLY_ACCESS_REFUSED,
@@ -143,6 +172,11 @@ enum handled handle_basic_get(struct channel *channel, const struct method_basic
     struct queue *queue = need_readable_queue(channel, method->queue, error);
     if (!queue)
         return HANDLED_FAILED;
+    if (queue->settings->is_quorum && queue->settings->single_active_consumer)
+        return handled_error(error, REPLY_RESOURCE_LOCKED,
+                             "cannot obtain access to locked queue '%s' in vhost '%s'. basic.get "
+                             "operations are not supported by quorum queues with single active consumer",
+                             queue->name, queue->vhost->name);
     if (!dispatch_due(channel, queue))
         return HANDLED_WAIT;
     queue_used(queue);

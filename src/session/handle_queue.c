@@ -226,9 +226,21 @@ enum handled handle_queue_purge(struct channel *channel, const struct method_que
     return HANDLED;
 }
 
+static bool refuse_condition(const struct queue *queue, const char *flag, struct error *error)
+{
+    return error_set(error, REPLY_NOT_IMPLEMENTED,
+                     "cannot delete queue '%s' in vhost '%s'. queue.delete operations with %s flag "
+                     "set are not supported by quorum queues",
+                     queue->name, queue->vhost->name, flag);
+}
+
 static bool check_delete(const struct queue *queue, const struct method_queue_delete *method,
                          struct error *error)
 {
+    if (queue->settings->is_quorum && method->if_unused)
+        return refuse_condition(queue, "if-unused", error);
+    if (queue->settings->is_quorum && method->if_empty)
+        return refuse_condition(queue, "if-empty", error);
     if (method->if_unused && queue->consumer_count)
         return error_set(error, REPLY_PRECONDITION_FAILED, "queue '%s' in vhost '%s' in use",
                          queue->name, queue->vhost->name);

@@ -246,7 +246,12 @@ TEST(values_of_arguments_are_checked)
     created("c", "d", "x-queue-version=I2 x-single-active-consumer=t1 x-queue-master-locator=I1");
     created("d", "d", "x-dead-letter-exchange=S x-dead-letter-routing-key=Sk x-anything=V");
     created("e", "d", "x-queue-type=Squorum x-delivery-limit=I-1 x-overflow=Sreject-publish");
-    created("f", "d", "x-queue-type=Sstream x-max-age=S7D x-stream-filter-size-bytes=I16");
+    ok(!bench_queue(&bench, "f", "d", "x-queue-type=Sstream x-max-age=S7D x-stream-filter-size-bytes=I16"),
+       "a stream");
+    is_str(bench_text(&bench),
+           "540 cannot declare queue 'f' in vhost '/'. Streams are not supported, only classic and "
+           "quorum queues",
+           "the text");
     bench_free(&bench);
 }
 

@@ -39,7 +39,7 @@ TEST(each_argument_sets_its_field)
                     "x-consumer-timeout:i64 60000, x-consumer-timeout-action:str return, "
                     "x-overflow:str reject-publish, "
                     "x-single-active-consumer:bool true, x-dead-letter-exchange:str x, "
-                    "x-dead-letter-routing-key:str k, x-dead-letter-strategy:str at-least-once}");
+                    "x-dead-letter-routing-key:str k, x-dead-letter-strategy:str at-least-once, x-queue-type:str quorum}");
     is_int(settings->expires_ms, 1000, "x-expires");
     is_int(settings->message_ttl_ms, 0, "x-message-ttl, of which none is not 0");
     is_int(settings->max_length, 3, "x-max-length");
@@ -53,6 +53,7 @@ TEST(each_argument_sets_its_field)
     is_str(settings->dead_letter_exchange, "x", "x-dead-letter-exchange");
     is_str(settings->dead_letter_routing_key, "k", "x-dead-letter-routing-key");
     ok(queue_keeps_letters(settings), "x-dead-letter-strategy");
+    ok(settings->is_quorum, "x-queue-type");
     queue_settings_free(settings);
 }
 

@@ -257,6 +257,37 @@ INLINE void *next(const struct idmap *table, uint64_t *at, size_t slot_size)
     return NULL;
 }
 
+/* The slot with the least hash above `hash` in a leaf; NULL: there is none. */
+static const struct slot *find_above(struct leaf *leaf, uint64_t hash, size_t slot_size)
+{
+    const struct slot *least = NULL;
+    for (size_t i = 0; i < leaf->capacity; i++) {
+        const struct slot *slot = slot_at(leaf, i, slot_size);
+        if (slot->value && slot->hash > hash && (!least || slot->hash < least->hash))
+            least = slot;
+    }
+    return least;
+}
+
+/* Leaves are in the order of their hashes, and so is this walk, whatever becomes of them; *at is the
+ * last hash. Chance gives no hash to two keys, nor 0 to one. */
+static void *next_stable(const struct idmap *table, uint64_t *at, size_t slot_size)
+{
+    size_t leaves = (size_t)1 << table->depth;
+    size_t place = table->depth ? place_of(table, *at) : 0;
+    while (table->root && place < leaves) {
+        struct leaf *leaf = table->depth ? ((struct leaf **)table->root)[place] : table->root;
+        const struct slot *slot = find_above(leaf, *at, slot_size);
+        if (slot) {
+            *at = slot->hash;
+            return slot->value;
+        }
+        place += (size_t)1 << (table->depth - leaf->depth);
+        place &= ~(((size_t)1 << (table->depth - leaf->depth)) - 1);
+    }
+    return NULL;
+}
+
 /* ---- keys of bytes ---- */
 
 static inline struct wanted by_key(const struct bytes *key)
@@ -298,6 +329,11 @@ void *map_remove(struct map *map, struct bytes key)
 void *map_next(const struct map *map, uint64_t *at)
 {
     return next(&map->table, at, sizeof(struct named_slot));
+}
+
+void *map_next_stable(const struct map *map, uint64_t *at)
+{
+    return next_stable(&map->table, at, sizeof(struct named_slot));
 }
 
 /* ---- keys that are numbers ---- */

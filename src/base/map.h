@@ -34,6 +34,9 @@ void map_add(struct map *map, struct bytes key, void *value);
 void *map_remove(struct map *map, struct bytes key);
 /* Walks in no order: start with *at = 0; returns NULL at the end. The table must not change. */
 void *map_next(const struct map *map, uint64_t *at);
+/* The same, but the table may change between calls: what is there all the time is found once. It takes
+ * a look at a few hundred slots for each. */
+void *map_next_stable(const struct map *map, uint64_t *at);
 
 static inline size_t map_count(const struct map *map)
 {

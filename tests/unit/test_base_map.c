@@ -277,6 +277,56 @@ TEST(tables_grow_in_parts)
     idmap_free(&map);
 }
 
+/* A third is there all the time, a third comes while the others are walked, a third goes. */
+static void walk_in_change(struct map *map, struct named *all, size_t count, unsigned *found)
+{
+    struct named *named;
+    uint64_t at = 0;
+    for (size_t i = 0; i < count; i++)
+        if (i % 3)
+            map_add(map, key_of(&all[i]), &all[i]);
+    for (size_t i = 0; (named = map_next_stable(map, &at)); i += 3) {
+        found[named - all]++;
+        for (size_t more = i; more < i + 9; more++)
+            if (more < count && more % 3 == 0 && !all[more].inside) {
+                map_add(map, key_of(&all[more]), &all[more]);
+                all[more].inside = true;
+            }
+        if (i < count && map_remove(map, key_of(&all[count - 1 - i])))
+            all[count - 1 - i].inside = false;
+    }
+}
+
+TEST(a_stable_walk_finds_what_stays)
+{
+    enum { MANY = 6000 };
+    static struct named all[MANY];
+    for (size_t few = 6; few <= MANY; few *= 10) {
+        static unsigned found[MANY];
+        struct map map;
+        size_t missed = 0, twice = 0;
+        memset(found, 0, sizeof(found));
+        memset(all, 0, sizeof(all));
+        map_init(&map, few);
+        for (size_t i = 0; i < few; i++) {
+            snprintf(all[i].name, sizeof(all[i].name), "q%zu", i);
+            all[i].size = strlen(all[i].name);
+            all[i].inside = i % 3;
+        }
+        walk_in_change(&map, all, few, found);
+        for (size_t i = 0; i < few; i++) {
+            missed += i % 3 && all[i].inside && found[i] == 0;
+            twice += found[i] > 1;
+        }
+        ok(missed == 0 && twice == 0, "of %zu, which change, each that stays once", few);
+        map_free(&map);
+    }
+    struct map empty;
+    uint64_t at = 0;
+    map_init(&empty, 1);
+    ok(!map_next_stable(&empty, &at), "of none, none");
+}
+
 int main(void)
 {
     RUN(a_map_agrees_with_a_plain_array);
@@ -286,5 +336,6 @@ int main(void)
     RUN(values_of_a_set_may_share_a_hash);
     RUN(large_tables);
     RUN(tables_grow_in_parts);
+    RUN(a_stable_walk_finds_what_stays);
     return done();
 }

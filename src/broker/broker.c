@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "broker/dead_letter.h"
 #include "broker/expiry.h"
+#include "broker/reconfigure.h"
 #include "broker/removal.h"
 #include "broker/route.h"
 #include "broker/seen.h"
@@ -21,12 +22,13 @@ void broker_init(struct broker *broker, struct store *store, struct message_pool
     map_init(&broker->vhosts, random_next(random));
     map_init(&broker->users, random_next(random));
     map_init(&broker->going, random_next(random));
-    queues_init(&broker->queues, store, now_ms);
+    queues_init(&broker->queues, store, random_next(random), now_ms);
     list_init(&broker->dead_letters);
     list_init(&broker->refused);
     idmap_init(&broker->unplaced);
     list_init(&broker->removals);
     list_init(&broker->doomed);
+    list_init(&broker->reconfiguring);
     list_init(&broker->histories);
     list_init(&broker->forgotten);
     broker->dead_letter_set = mem_zalloc(sizeof(*broker->dead_letter_set));
@@ -35,8 +37,12 @@ void broker_init(struct broker *broker, struct store *store, struct message_pool
 
 /* ---- what happens by itself ---- */
 
-/* Its own part of a turn's budget. */
-enum { DEAD_LETTER_STEPS = 4 * BUDGET_MS, EXPIRED_STEPS = 400 };
+/* Parts of a turn's budget of their own; and what one queue takes of it. */
+enum {
+    DEAD_LETTER_STEPS = 4 * BUDGET_MS,
+    RECONFIGURE_STEPS = 2 * BUDGET_MS,
+    EXPIRED_STEPS = 400,
+};
 
 static void expire_unused(struct queue *queue)
 {
@@ -85,6 +91,8 @@ void broker_tick(struct broker *broker, uint64_t now_ms, uint64_t clock_ms)
     vhosts_go(broker, &broker->turn);
     seen_go_on(broker, &broker->turn);
     struct budget rest = broker->turn;
+    broker->turn = budget_of(RECONFIGURE_STEPS);
+    reconfigure_go_on(broker);
     broker->turn = budget_of(DEAD_LETTER_STEPS);
     dead_letters_move(broker);
     broker->turn = rest;
@@ -95,6 +103,7 @@ bool broker_has_work_left(const struct broker *broker)
     bool may_record = !store_is_congested(broker->store);
     bool is_due = queues_next_ms(&broker->queues) <= broker->queues.now_ms;
     return !list_is_empty(&broker->queues.working) || broker->has_to_drop ||
+           reconfigure_is_left(broker) ||
            (may_record && (is_due || !list_is_empty(&broker->forgotten) ||
                            removals_are_left(broker) || vhosts_are_left(broker)));
 }

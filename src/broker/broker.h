@@ -46,6 +46,7 @@ struct broker {
     struct list refused;               /* dead letters of messages that no queue has taken */
     struct idmap unplaced;             /* dead letters that no queue has taken, by queue: unplaced.c */
     bool ignores_client_deaths;        /* x-death counts only if the broker has written it */
+    struct list reconfiguring;         /* virtual hosts whose policies have changed: reconfigure.c */
     bool has_to_drop;                  /* some queue has more than it may keep: overflow.c */
     struct list histories;             /* what exchanges keep, by age: exchange_recent_history.c */
     uint64_t histories_bytes;          /* that it takes in memory */

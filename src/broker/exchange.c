@@ -9,6 +9,7 @@
 #include "broker/apply.h"
 #include "broker/equivalence.h"
 #include "broker/name.h"
+#include "broker/reconfigure.h"
 #include "broker/removal.h"
 #include "broker/seen.h"
 
@@ -33,16 +34,17 @@ bool exchange_type_is_known(struct bytes type)
 
 /* ---- applying ---- */
 
-/* A terminated copy; NULL for a field that is not there (found is false). */
-static char *name_copy(bool found, struct bytes name)
+void exchange_set_alternate(struct exchange *exchange, struct bytes by_policy)
 {
-    if (!found)
-        return NULL;
-    char *copy = mem_alloc(name.size + 1);
-    if (name.size)
-        memcpy(copy, name.data, name.size);
-    copy[name.size] = '\0';
-    return copy;
+    struct bytes arguments = bytes_of(exchange->arguments, exchange->arguments_size);
+    struct bytes name = by_policy;
+    table_find_string(arguments, "alternate-exchange", &name);
+    bool is_there = exchange->alternate, is_named = name.data;
+    if (is_there == is_named && (!is_there || bytes_equal_str(name, exchange->alternate)))
+        return;
+    mem_free(exchange->alternate);
+    exchange->alternate = is_named ? text_copy(name) : NULL;
+    exchange->vhost->broker->topology++;
 }
 
 static struct exchange *exchange_new(struct vhost *vhost, const struct exchange_kind *kind,
@@ -56,9 +58,6 @@ static struct exchange *exchange_new(struct vhost *vhost, const struct exchange_
     exchange->auto_delete = change->auto_delete;
     exchange->internal = change->internal;
     exchange->is_default = kind == &exchange_default;
-    struct bytes alternate = {0};
-    bool has_alternate = table_find_string(change->arguments, "alternate-exchange", &alternate);
-    exchange->alternate = name_copy(has_alternate, alternate);
     exchange->arguments_size = change->arguments.size;
     if (change->arguments.size)
         exchange->arguments = mem_dup(change->arguments.data, change->arguments.size);
@@ -69,6 +68,7 @@ static struct exchange *exchange_new(struct vhost *vhost, const struct exchange_
     exchange->name_size = change->name.size;
     if (change->name.size)
         memcpy(exchange->name, change->name.data, change->name.size);
+    exchange_configure(exchange);
     if (change->id)
         seen_open(exchange, change->id);
     if (kind->init)

@@ -106,6 +106,9 @@ const struct exchange_kind *exchange_kind_find(struct bytes name);
 /* A predeclared exchange of a new virtual host: it has no entry in the catalogue. */
 struct exchange *exchange_predeclare(struct vhost *vhost, const char *name,
                                      const struct exchange_kind *kind, bool internal);
+/* The alternate exchange that its policies name (not, if the bytes are NULL) is its own, unless it was
+ * declared with one. */
+void exchange_set_alternate(struct exchange *exchange, struct bytes by_policy);
 /* Its name leads nowhere from now on. */
 void exchange_take_out(struct exchange *exchange);
 /* If that was the last one, an auto-delete exchange is doomed: the next decision takes it. */

@@ -56,6 +56,8 @@ libleveret_broker_a_SOURCES = \
 	%D%/queue_arguments.h \
 	%D%/queue_declare.c \
 	%D%/queue_declare.h \
+	%D%/reconfigure.c \
+	%D%/reconfigure.h \
 	%D%/redelivery.c \
 	%D%/redelivery.h \
 	%D%/removal.c \

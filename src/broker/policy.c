@@ -3,11 +3,13 @@
 #include "amqp/reply.h"
 #include "amqp/table.h"
 #include "base/mem.h"
+#include "base/planted.h"
 #include "broker/apply.h"
 #include "broker/exchange.h"
 #include "broker/name.h"
 #include "broker/policy_check.h"
 #include "broker/queue_arguments.h"
+#include "broker/reconfigure.h"
 
 static const char *const apply_to_words[] = {
     [APPLY_TO_ALL] = "all",
@@ -170,7 +172,7 @@ static void take_out(struct policies *policies, struct bytes name)
 static bool comes_before(const struct policy *a, const struct policy *b)
 {
     if (a->priority != b->priority)
-        return a->priority > b->priority;
+        return (a->priority > b->priority) != planted(PLANTED_LOWEST_POLICY_COUNTS);
     return bytes_compare(policy_name(a), policy_name(b)) < 0;
 }
 
@@ -191,6 +193,7 @@ void policy_apply(struct vhost *vhost, const struct change *change)
     take_out(policies, change->name);
     if (policy)
         put_in(policies, policy);
+    reconfigure(vhost);
 }
 
 void policies_free(struct vhost *vhost)

@@ -20,6 +20,12 @@ static bool is_text(const struct field *field, const char *words)
     return field->type == 'S';
 }
 
+static bool is_bool(const struct field *field, const char *words)
+{
+    (void)words;
+    return field->type == 't';
+}
+
 static bool is_integer(const struct field *field, const char *words)
 {
     (void)words;

@@ -8,6 +8,7 @@
 #include "broker/name.h"
 #include "broker/overflow.h"
 #include "broker/queue_arguments.h"
+#include "broker/reconfigure.h"
 #include "broker/seen.h"
 #include "queue/queue_consumer.h"
 #include "queue/queue_timer.h"
@@ -22,7 +23,7 @@ static void queue_add(struct vhost *vhost, const struct change *change)
         .durable = change->durable,
         .auto_delete = change->auto_delete,
         .exclusive_owner = change->owner,
-        .arguments = change->arguments,
+        .sources = queue_sources_of(vhost, change->name, change->arguments),
     };
     struct queue *queue = queue_new(&vhost->broker->queues, vhost, &properties);
     map_add(&vhost->queues, queue_name(queue), queue);

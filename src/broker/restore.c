@@ -12,6 +12,7 @@
 #include "broker/permission.h"
 #include "broker/policy.h"
 #include "broker/queue_declare.h"
+#include "broker/reconfigure.h"
 #include "broker/removal.h"
 #include "broker/seen.h"
 #include "broker/user.h"
@@ -259,6 +260,15 @@ static void leavings_end(struct restore *restore)
         removals_go_on(restore->broker, &budget);
 }
 
+/* Policies come after what they are for. */
+static void apply_policies(struct broker *broker)
+{
+    while (reconfigure_is_left(broker)) {
+        broker->turn = budget_of(BUDGET_MS);
+        reconfigure_go_on(broker);
+    }
+}
+
 static void allow_everything(struct broker *broker, struct bytes user, struct bytes vhost)
 {
     struct error error;
@@ -353,6 +363,7 @@ void broker_salvage(struct broker *broker, const struct salvage *salvage)
     list_init(&restore.leaving);
     store_catalogue_each(broker->store, restore_entry, &restore);
     leavings_end(&restore);
+    apply_policies(broker);
     if (map_count(&broker->vhosts) == 0)
         vhost_put(broker, bytes_str("/"));
     if (map_count(&broker->users) == 0) {
@@ -374,6 +385,7 @@ bool broker_read(struct broker *broker, char *error, size_t error_size)
     leavings_end(&restore);
     if (restore.failed)
         return false;
+    apply_policies(broker);
     make_permissions(broker);
     seen_restored(broker);
     store_drop_orphans(broker->store);

@@ -35,6 +35,7 @@ static struct vhost *vhost_new(struct broker *broker, struct bytes name)
     map_init(&vhost->exchanges, random_next(broker->random));
     map_init(&vhost->queues, random_next(broker->random));
     set_init(&vhost->bindings);
+    list_init(&vhost->reconfigure_link);
     vhost->bindings_seed = random_next(broker->random);
     map_init(&vhost->leaving_queues, random_next(broker->random));
     map_init(&vhost->leaving_exchanges, random_next(broker->random));
@@ -210,6 +211,7 @@ void vhost_free(struct vhost *vhost)
         binding_free(binding);
     removals_free(vhost);
     policies_free(vhost);
+    list_remove(&vhost->reconfigure_link);
     at = 0;
     for (struct queue *queue; (queue = map_next(&vhost->queues, &at));) {
         dead_letters_forget(queue);

@@ -25,6 +25,8 @@ struct vhost {
     struct policies policies[2]; /* the second: of operators */
     char *description, *tags, *queue_type; /* terminated; queue_type: of queues that do not say */
     struct limit max_connections, max_queues;
+    struct list reconfigure_link; /* on broker->reconfiguring; and where to go on: reconfigure.c */
+    uint64_t reconfigured_queue, reconfigured_exchange;
     size_t connections; /* open now */
     size_t holders;     /* who has a pointer to it: it stays until they are gone */
     bool is_traced;     /* firehose.h */

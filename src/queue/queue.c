@@ -9,10 +9,11 @@
 
 #include "base/mem.h"
 
-void queues_init(struct queues *queues, struct store *store, uint64_t now_ms)
+void queues_init(struct queues *queues, struct store *store, uint64_t seed, uint64_t now_ms)
 {
-    *queues = (struct queues){.store = store, .now_ms = now_ms};
+    *queues = (struct queues){.store = store, .now_ms = now_ms, .timeout_least_ms = SETTING_NONE};
     list_init(&queues->working);
+    settings_pool_init(&queues->settings, seed);
 }
 
 void queues_free(struct queues *queues)
@@ -20,6 +21,7 @@ void queues_free(struct queues *queues)
     timers_free(&queues->timers);
     mem_free(queues->places);
     mem_free(queues->times);
+    settings_pool_free(&queues->settings);
 }
 
 void queues_tick(struct queues *queues, uint64_t now_ms, uint64_t clock_ms)
@@ -69,10 +71,11 @@ struct queue *queue_new(struct queues *queues, struct vhost *vhost,
     queue->exclusive_owner = properties->exclusive_owner;
     queue->name_size = (uint8_t)properties->name.size;
     memcpy(queue->name, properties->name.data, properties->name.size);
-    queue->arguments_size = (uint32_t)properties->arguments.size;
+    struct bytes arguments = properties->sources.arguments;
+    queue->arguments_size = (uint32_t)arguments.size;
     if (queue->arguments_size)
-        queue->arguments = mem_dup(properties->arguments.data, queue->arguments_size);
-    queue->settings = queue_settings_new(properties->arguments);
+        queue->arguments = mem_dup(arguments.data, arguments.size);
+    queue->settings = queue_settings_take(&queues->settings, &properties->sources);
     queue->limit = queue_limit_of(queue->settings);
     init_lists(queue);
     queue->id = properties->id ? properties->id : store_queue_id(queues->store, queue->durable);
@@ -86,13 +89,30 @@ struct queue *queue_new(struct queues *queues, struct vhost *vhost,
     return queue;
 }
 
+void queue_reconfigure(struct queue *queue, const struct queue_sources *sources)
+{
+    struct queues *queues = queue->queues;
+    const struct queue_settings *before = queue->settings;
+    const struct queue_settings *now = queue_settings_take(&queues->settings, sources);
+    queue->settings = now;
+    queue->limit = queue_limit_of(now);
+    queues->timeouts += now->consumer_timeout_ms != before->consumer_timeout_ms;
+    if (now->consumer_timeout_ms < queues->timeout_least_ms)
+        queues->timeout_least_ms = now->consumer_timeout_ms;
+    if (now->expires_ms != before->expires_ms)
+        queue_expiry_changed(queue);
+    if (now->expire_anywhere && !before->expire_anywhere && queue_ready(queue))
+        queue_schedule_read_begin(queue);
+    queue_settings_give_back(&queues->settings, before);
+}
+
 void queue_free(struct queue *queue)
 {
     assert(list_is_empty(&queue->consumers) && list_is_empty(&queue->ready_consumers));
     assert(!queue->is_leaving || list_is_empty(&queue->working_link));
     queue_timers_free(queue);
     mem_free(queue->arguments);
-    queue_settings_free(queue->settings);
+    queue_settings_give_back(&queue->queues->settings, queue->settings);
     mem_free(queue);
 }
 

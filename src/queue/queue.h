@@ -23,6 +23,9 @@ struct queues {
     struct index **places; /* scratch of queue_push */
     uint64_t *times;       /* the same */
     size_t places_capacity, times_capacity;
+    struct settings_pool settings; /* of those that set something */
+    uint64_t timeouts;         /* rises when a policy gives consumers another time for an answer; */
+    uint64_t timeout_least_ms; /* the least that any has given */
 };
 
 enum queue_result {
@@ -90,7 +93,7 @@ struct queue {
     const struct queue_kind *kind;
     const struct counts *counts; /* of its messages */
     void *state;                 /* the kind's */
-    const struct queue_settings *settings; /* what its arguments come to */
+    const struct queue_settings *settings; /* what its arguments and its policies come to */
     struct queue_timers *timers; /* NULL: it has set none */
     struct queues *queues;
     struct vhost *vhost; /* nothing in this folder looks into it */
@@ -124,10 +127,11 @@ struct queue_properties {
     uint64_t id; /* in the store; 0: a new one */
     bool durable, auto_delete;
     uint64_t exclusive_owner;
-    struct bytes arguments; /* contents of the field table; checked before */
+    struct queue_sources sources; /* with the arguments; checked before */
 };
 
-void queues_init(struct queues *queues, struct store *store, uint64_t now_ms);
+/* `seed` is secret to the process. */
+void queues_init(struct queues *queues, struct store *store, uint64_t seed, uint64_t now_ms);
 void queues_free(struct queues *queues);
 /* A turn begins. The clock of messages is the wall clock as the first turn had it, and goes on evenly from
  * there: whatever is done to the system's, they live as long as they should. */
@@ -138,6 +142,9 @@ bool queues_wake(struct queues *queues);
 /* A queue over what the store has of it; on no list. `vhost` is only kept. */
 struct queue *queue_new(struct queues *queues, struct vhost *vhost,
                         const struct queue_properties *properties);
+/* Its policies are others than they were: it is set to what these and its arguments come to, and what
+ * follows from that for what is in it is begun. Messages that are there keep the time they have. */
+void queue_reconfigure(struct queue *queue, const struct queue_sources *sources);
 /* Forgets the queue; the store keeps what is in it. Nothing may hang on its lists. */
 void queue_free(struct queue *queue);
 /* Forgets its messages, in the store too. Of its verbs none may be used any more. */

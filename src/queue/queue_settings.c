@@ -1,7 +1,9 @@
-/* From arguments to settings, by the kinds of queue_settings.def. A value of another type than its kind's
- * sets nothing: what a client may ask for is checked when a queue is declared, and a queue that was
- * declared long ago stays as it is. */
+/* From arguments and policies to settings, by the kinds of queue_settings.def. A value of another
+ * type than its kind's sets nothing: what a client may ask for is checked when a queue is declared,
+ * and a queue that was declared long ago stays as it is. */
 #include "queue/queue_settings.h"
+
+#include <assert.h>
 
 #include "base/mem.h"
 
@@ -161,35 +163,23 @@ static bool read_ACTION(void *setting, const struct field *field)
 
 static const struct row {
     const char *argument;
+    const char *policy; /* its name in a policy; NULL: it has none */
     read_function *read;
     size_t offset;
 } rows[] = {
-#define SETTING(argument, check, types, done, kind, field, policy) \
-    {argument, read_##kind, offsetof(struct queue_settings, field)},
+#define SETTING(argument, check, types, done, kind, field, policy)                                 \
+    {argument, policy, read_##kind, offsetof(struct queue_settings, field)},
 #define ARGUMENT(argument, check, types, done)
 #include "queue/queue_settings.def"
 #undef SETTING
 #undef ARGUMENT
 };
 
-static bool is_quorum(struct bytes arguments)
-{
-    struct bytes type;
-    return arguments.size && table_find_string(arguments, "x-queue-type", &type) &&
-           (bytes_equal_str(type, "quorum") || bytes_equal_str(type, "rabbit_quorum_queue"));
-}
+/* ---- of several values, the one that counts ---- */
 
-const struct queue_settings *queue_settings_new(struct bytes arguments)
+static const struct field *find(struct bytes table, const char *name, struct field *room)
 {
-    struct queue_settings settings = nothing;
-    struct field field;
-    bool any = is_quorum(arguments);
-    if (any)
-        settings.delivery_limit = QUORUM_DELIVERY_LIMIT;
-    for (size_t i = 0; arguments.size && i < sizeof(rows) / sizeof(rows[0]); i++)
-        if (table_find(arguments, bytes_str(rows[i].argument), &field))
-            any |= rows[i].read((uint8_t *)&settings + rows[i].offset, &field);
-    return any ? mem_dup(&settings, sizeof(settings)) : &nothing;
+    return table.size && name && table_find(table, bytes_str(name), room) ? room : NULL;
 }
 
 /* A number below zero is no limit, and more than any. */
@@ -198,12 +188,77 @@ static const struct field *lower(const struct field *a, const struct field *b)
     return (uint64_t)a->value.integer <= (uint64_t)b->value.integer ? a : b;
 }
 
+static bool are_numbers(const struct field *a, const struct field *b)
+{
+    return field_is_integer(a) && field_is_integer(b);
+}
+
 const struct field *settings_merge(const struct field *policy, const struct field *operators)
 {
     if (!policy || !operators)
         return policy ? policy : operators;
-    bool are_numbers = field_is_integer(policy) && field_is_integer(operators);
-    return are_numbers ? lower(policy, operators) : operators;
+    return are_numbers(policy, operators) ? lower(policy, operators) : operators;
+}
+
+static bool is_quorum(struct bytes arguments)
+{
+    struct bytes type;
+    return arguments.size && table_find_string(arguments, "x-queue-type", &type) &&
+           (bytes_equal_str(type, "quorum") || bytes_equal_str(type, "rabbit_quorum_queue"));
+}
+
+/* The lower of two numbers; else the argument counts before the policy, but for what a quorum queue
+ * does when it is full. */
+static const struct field *resolve(const struct row *row, struct bytes arguments,
+                                   const struct field *argument, const struct field *policy)
+{
+    if (!argument || !policy)
+        return argument ? argument : policy;
+    if (are_numbers(argument, policy))
+        return lower(argument, policy);
+    return row->read == read_OVERFLOW && is_quorum(arguments) ? policy : argument;
+}
+
+static bool set(struct queue_settings *settings, const struct row *row,
+                const struct queue_sources *from)
+{
+    struct field room[3];
+    const struct field *policy = settings_merge(find(from->policy, row->policy, &room[0]),
+                                                find(from->operators, row->policy, &room[1]));
+    const struct field *argument = find(from->arguments, row->argument, &room[2]);
+    const struct field *value = resolve(row, from->arguments, argument, policy);
+    return value && row->read((uint8_t *)settings + row->offset, value);
+}
+
+/* ---- shared by queues ---- */
+
+struct shared {
+    struct queue_settings settings; /* first: a pointer to it is one to this */
+    size_t queues;
+    size_t key_size;
+    uint8_t key[];
+};
+
+void settings_pool_init(struct settings_pool *pool, uint64_t seed)
+{
+    *pool = (struct settings_pool){0};
+    map_init(&pool->shared, seed);
+}
+
+void settings_pool_free(struct settings_pool *pool)
+{
+    assert(map_count(&pool->shared) == 0);
+    map_free(&pool->shared);
+    buffer_free(&pool->key);
+}
+
+static struct bytes key_of(struct settings_pool *pool, const struct queue_sources *from)
+{
+    pool->key.size = 0;
+    buffer_add_u64(&pool->key, from->policy_number);
+    buffer_add_u64(&pool->key, from->operators_number);
+    buffer_add(&pool->key, from->arguments.data, from->arguments.size);
+    return buffer_bytes(&pool->key);
 }
 
 static void free_text(const char *text)
@@ -211,12 +266,47 @@ static void free_text(const char *text)
     mem_free((void *)(uintptr_t)text);
 }
 
-void queue_settings_free(const struct queue_settings *settings)
+static struct shared *shared_new(struct bytes key, const struct queue_settings *settings)
+{
+    struct shared *shared = mem_alloc(sizeof(*shared) + key.size);
+    *shared = (struct shared){.settings = *settings, .key_size = key.size};
+    memcpy(shared->key, key.data, key.size);
+    return shared;
+}
+
+const struct queue_settings *queue_settings_take(struct settings_pool *pool,
+                                                 const struct queue_sources *from)
+{
+    struct queue_settings settings = nothing;
+    bool any = is_quorum(from->arguments);
+    if (any)
+        settings.delivery_limit = QUORUM_DELIVERY_LIMIT;
+    if (from->arguments.size == 0 && !from->policy_number && !from->operators_number)
+        return &nothing;
+    struct bytes key = key_of(pool, from);
+    struct shared *shared = map_find(&pool->shared, key);
+    for (size_t i = 0; !shared && i < sizeof(rows) / sizeof(rows[0]); i++)
+        any |= set(&settings, &rows[i], from);
+    if (!shared && !any)
+        return &nothing;
+    if (!shared) {
+        shared = shared_new(key, &settings);
+        map_add(&pool->shared, bytes_of(shared->key, key.size), shared);
+    }
+    shared->queues++;
+    return &shared->settings;
+}
+
+void queue_settings_give_back(struct settings_pool *pool, const struct queue_settings *settings)
 {
     if (settings == &nothing)
         return;
+    struct shared *shared = (struct shared *)(uintptr_t)settings;
+    if (--shared->queues)
+        return;
+    map_remove(&pool->shared, bytes_of(shared->key, shared->key_size));
     free_text(settings->dead_letter_exchange);
     free_text(settings->dead_letter_routing_key);
     free_text(settings->deduplication_header);
-    mem_free((void *)(uintptr_t)settings);
+    mem_free(shared);
 }

@@ -1,9 +1,10 @@
-/* What a queue's arguments come to: its effective settings. Code that acts on an argument reads it here,
- * and nowhere else. */
+/* What a queue's arguments, its policy and the operator's come to: its effective settings. Code that acts
+ * on one of these reads it here, and nowhere else. */
 #ifndef LEVERET_QUEUE_QUEUE_SETTINGS_H
 #define LEVERET_QUEUE_QUEUE_SETTINGS_H
 
 #include "amqp/table.h"
+#include "base/map.h"
 
 #define SETTING_NONE UINT64_MAX
 
@@ -56,9 +57,6 @@ struct queue_settings {
 /* Which of two values of one name counts: of a policy and an operator's, of which either may be NULL.
  * The lower number does (one below zero is no limit), and else the operator's value. */
 const struct field *settings_merge(const struct field *policy, const struct field *operators);
-/* The settings of a queue that was declared with these arguments (contents of a field table that was
- * checked). All queues that set nothing share one. */
-const struct queue_settings *queue_settings_new(struct bytes arguments);
 /* Do messages stay until their dead letter has found its queues? Not in a queue that has to make room for
  * others, as in RabbitMQ. */
 static inline bool queue_keeps_letters(const struct queue_settings *settings)
@@ -67,6 +65,28 @@ static inline bool queue_keeps_letters(const struct queue_settings *settings)
            settings->overflow != OVERFLOW_DROP_HEAD && settings->dead_letter_exchange;
 }
 
-void queue_settings_free(const struct queue_settings *settings);
+/* What they are made from: contents of field tables that were checked, borrowed for the call. A policy
+ * has a number, which it alone has, and only as long as it stays the same; 0: there is none. */
+struct queue_sources {
+    struct bytes arguments;
+    struct bytes policy, operators;
+    uint64_t policy_number, operators_number;
+};
+
+/* Queues that have the same sources share their settings. */
+struct settings_pool {
+    struct map shared; /* by the sources' bytes */
+    struct buffer key; /* scratch */
+};
+
+/* `seed` is secret to the process. */
+void settings_pool_init(struct settings_pool *pool, uint64_t seed);
+/* All that was taken has been given back. */
+void settings_pool_free(struct settings_pool *pool);
+/* The settings of one more queue, which gives them back in the end. The same sources come to the same
+ * pointer. */
+const struct queue_settings *queue_settings_take(struct settings_pool *pool,
+                                                 const struct queue_sources *sources);
+void queue_settings_give_back(struct settings_pool *pool, const struct queue_settings *settings);
 
 #endif

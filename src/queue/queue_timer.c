@@ -112,3 +112,9 @@ void queue_used(struct queue *queue)
     if (expires_ms != SETTING_NONE && queue->consumer_count == 0)
         queue_timer_set(queue, QUEUE_TIMER_UNUSED, expires_ms);
 }
+
+void queue_expiry_changed(struct queue *queue)
+{
+    queue_timer_cancel(queue, QUEUE_TIMER_UNUSED);
+    queue_used(queue);
+}

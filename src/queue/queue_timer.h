@@ -39,5 +39,7 @@ uint64_t queues_next_ms(const struct queues *queues);
 /* Somebody has used the queue: declared it, got a message, or stopped to consume. A queue that is to go
  * when it is unused has its time from now on. */
 void queue_used(struct queue *queue);
+/* Its time is another one: if nobody uses it, it has that from now on, or as long as will. */
+void queue_expiry_changed(struct queue *queue);
 
 #endif

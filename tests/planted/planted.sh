@@ -110,6 +110,9 @@ CANCEL_NOT_TOLD $simulate
 PREFETCH_ONE_MORE $simulate
 PRIORITY_IGNORED $simulate
 SINGLE_IGNORED $simulate
+OPERATOR_POLICY_IGNORED runner $scripts/policy_operator.amqp
+POLICY_FOR_NEW_ALONE runner $scripts/policy_length.amqp
+LOWEST_POLICY_COUNTS runner $scripts/policy_priority.amqp
 TIMEOUT_OF_QUEUE_IGNORED runner $scripts/consumer_timeout_queue.amqp
 LATE_IS_UNKNOWN runner $scripts/consumer_timeout_return.amqp
 SINGLE_NOT_AWAITED runner $scripts/single_active_in_turns.amqp

@@ -9,6 +9,8 @@ TESTS += %D%/runner.t
 	%D%/access.c \
 	%D%/access.h \
 	%D%/expect.c \
+	%D%/policies.c \
+	%D%/policies.h \
 	%D%/run.c \
 	%D%/run.h \
 	%D%/runner.c \

@@ -6,11 +6,24 @@
 #include "tests/script/sockets.h"
 #include "tests/script/world.h"
 
-enum { VARIABLES_MAX = 16, NAME_SIZE = 32, VALUE_SIZE = 300, LINE_SIZE = 8192, RETRY_MS = 20 };
+enum {
+    VARIABLES_MAX = 16,
+    NAME_SIZE = 32,
+    VALUE_SIZE = 300,
+    LINE_SIZE = 8192,
+    RETRY_MS = 20,
+    POLICIES_MAX = 8,
+};
 
 struct variable {
     char name[NAME_SIZE];
     char value[VALUE_SIZE];
+};
+
+/* One that the script has set, and not taken away. */
+struct policy_left {
+    bool is_operator;
+    char name[NAME_SIZE]; /* "": none */
 };
 
 struct run {
@@ -19,6 +32,8 @@ struct run {
     bool may_differ;        /* does something else from here on */
     struct world world;     /* the broker in memory, or */
     struct sockets sockets; /* those to the remote one */
+    const char *control;    /* RabbitMQ's command-line tool, as a command; NULL: there is none */
+    struct policy_left policies[POLICIES_MAX]; /* of RabbitMQ */
     struct variable variables[VARIABLES_MAX];
     size_t variable_count;
     int looks;                                /* for what is expected at the moment */

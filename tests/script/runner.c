@@ -42,6 +42,9 @@
  *     limit-vhost VHOST CONNECTIONS QUEUES
  *     delete-user NAME / delete-vhost NAME
  *     trace VHOST on / trace VHOST off  the firehose
+ *     policy NAME PATTERN APPLY-TO PRIORITY {max-length:i64 5}
+ *     operator-policy ... / delete-policy NAME / delete-operator-policy NAME
+ *                                       policies of the virtual host `/`
  *     shutdown                          the broker says good-bye
  *     logged TEXT / not-logged TEXT     since the last such word a line of the log held this, or not
  *     restart / crash                   the broker stops and starts; crash: power was lost
@@ -50,7 +53,7 @@
  * stands for it from then on. '#' begins a comment. A line that does not hold fails the script and
  * ends it.
  *
- *     runner [--uri amqp://HOST:PORT] [--oracle [--plugins]] [FILE|FOLDER]...
+ *     runner [--uri amqp://HOST:PORT] [--oracle [--plugins] [--control COMMAND]] [FILE|FOLDER]...
  *
  * With --uri the broker is not one in memory but the one there, over sockets, and what the script
  * declares is deleted before and after it. Scripts with words for the clock, the disk and the like
@@ -63,7 +66,8 @@
  *
  *     needs plugin: NAME
  *
- * With --oracle that broker is RabbitMQ. Where it does something else, a line tells why:
+ * With --oracle that broker is RabbitMQ; scripts with policies run there with --control, which is how
+ * to call its rabbitmqctl. Where it does something else, a line tells why:
  *
  *     rabbitmq: differs, because REASON
  *     rabbitmq: may differ, because REASON
@@ -83,6 +87,7 @@
 #include "tests/lib/disk_memory.h"
 #include "tests/lib/tap.h"
 #include "tests/script/access.h"
+#include "tests/script/policies.h"
 #include "tests/script/run.h"
 #include "tests/script/survey.h"
 
@@ -92,6 +97,7 @@ enum { DIFFERENCE_MS = 1000 };
 struct target {
     char host[256], port[16]; /* "": it is in memory, made anew for each script */
     bool is_oracle, has_plugins;
+    const char *control; /* RabbitMQ's command-line tool, as a command; NULL: there is none */
 };
 
 struct tally {
@@ -353,7 +359,7 @@ static void run_line(struct run *run, char *line)
     run->looks = 0;
     if (!client_line(run, client, verb, line) && !channel_line(run, client, verb, line) &&
         !log_line(run, verb, line) && !access_line(run, verb, line) &&
-        !world_line(run, verb, line))
+        !policies_line(run, verb, line) && !world_line(run, verb, line))
         run_fault(run, "unknown word %s", verb);
     run_settle(run);
 }
@@ -445,6 +451,11 @@ static void run_remote(FILE *file, const char *name, const struct target *target
         tally->memory++;
         return;
     }
+    if (found.has_policies && !target->control) {
+        diag("%s needs memory: it sets policies", name);
+        tally->memory++;
+        return;
+    }
     if (found.plugin[0] && target->is_oracle && !target->has_plugins) {
         diag("%s needs plugin: %s", name, found.plugin);
         tally->plugin++;
@@ -453,9 +464,11 @@ static void run_remote(FILE *file, const char *name, const struct target *target
     struct run *run = mem_zalloc(sizeof(*run));
     run->is_remote = true;
     run->is_oracle = target->is_oracle;
+    run->control = target->control;
     sockets_init(&run->sockets, target->host, target->port);
     clean(target, &found, name);
     run_lines(run, file, name, target);
+    policies_clean(run);
     sockets_close(&run->sockets);
     clean(target, &found, name);
     tally->ran++;
@@ -526,6 +539,7 @@ int main(int argc, char **argv)
     static const struct option options[] = {{"uri", required_argument, NULL, 'u'},
                                             {"oracle", no_argument, NULL, 'o'},
                                             {"plugins", no_argument, NULL, 'p'},
+                                            {"control", required_argument, NULL, 'c'},
                                             {NULL, 0, NULL, 0}};
     struct target target = {.host = ""};
     struct tally tally = {0};
@@ -539,8 +553,11 @@ int main(int argc, char **argv)
             target.is_oracle = true;
         else if (option == 'p')
             target.has_plugins = true;
+        else if (option == 'c')
+            target.control = optarg;
         else
-            bail("usage: %s [--uri amqp://HOST:PORT] [--oracle [--plugins]] [FILE|FOLDER]...",
+            bail("usage: %s [--uri amqp://HOST:PORT] [--oracle [--plugins] [--control COMMAND]] "
+                 "[FILE|FOLDER]...",
                  argv[0]);
     }
     for (int i = optind; i < argc; i++)

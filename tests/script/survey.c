@@ -23,10 +23,20 @@ static const char *verb_of(const char *line)
     return line + strspn(line, " \t");
 }
 
+static bool is_of_policies(const char *verb)
+{
+    verb += begins_with(verb, "delete-") ? strlen("delete-") : 0;
+    return begins_with(verb, "policy ") || begins_with(verb, "operator-policy ");
+}
+
 static void note_need(struct survey *survey, const char *verb)
 {
     static const char needs[] = "needs memory", plugin[] = "needs plugin: ";
     const char *need = NULL;
+    if (is_of_policies(verb)) {
+        survey->has_policies = true;
+        return;
+    }
     for (size_t i = 0; i < sizeof(memory_words) / sizeof(memory_words[0]); i++)
         if (begins_with(verb, memory_words[i]))
             need = verb;

@@ -237,6 +237,27 @@ TEST(so_is_the_rest)
     bench_free(&bench);
 }
 
+TEST(every_setting_of_queues_is_a_key)
+{
+    static const char *const names[] = {
+#define SETTING(argument, check, types, done, kind, field, policy) policy,
+#define ARGUMENT(argument, check, types, done)
+#include "queue/queue_settings.def"
+#undef SETTING
+#undef ARGUMENT
+    };
+    char text[100];
+    bench_new(&bench);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (!names[i])
+            continue;
+        snprintf(text, sizeof(text), "{%s:void}", names[i]);
+        struct policy_request request = request_of("p", "", text);
+        ok(!set(&request) && !strstr(bench_text(&bench), "not recognised"), "%s", names[i]);
+    }
+    bench_free(&bench);
+}
+
 TEST(policies_come_back)
 {
     bench_new(&bench);
@@ -381,6 +402,7 @@ int main(void)
     RUN(definitions_are_checked);
     RUN(so_are_those_of_mirrors_and_federation);
     RUN(so_is_the_rest);
+    RUN(every_setting_of_queues_is_a_key);
     RUN(policies_come_back);
     RUN(a_bad_entry_ends_the_start);
     RUN(they_go_with_their_virtual_host);

@@ -1,0 +1,108 @@
+/* The tables of names are walked in an order that does not change when names come and go. What
+ * comes in the meantime has what it should have already. */
+#include "broker/reconfigure.h"
+
+#include "base/planted.h"
+#include "broker/exchange.h"
+#include "broker/overflow.h"
+#include "broker/policy.h"
+#include "broker/queue_arguments.h"
+
+/* Of a budget, beside what matches take. */
+enum { STEPS = 150 };
+
+static struct bytes definition_of(const struct policy *policy)
+{
+    return policy ? policy_definition(policy) : bytes_of(NULL, 0);
+}
+
+static uint64_t number_of(const struct policy *policy)
+{
+    return policy ? policy->number : 0;
+}
+
+static bool has_policies(const struct vhost *vhost)
+{
+    return vhost->policies[false].count || vhost->policies[true].count;
+}
+
+struct queue_sources queue_sources_of(const struct vhost *vhost, struct bytes name,
+                                      struct bytes arguments)
+{
+    struct queue_sources sources = {.arguments = arguments};
+    struct budget *turn = &vhost->broker->turn;
+    if (!has_policies(vhost))
+        return sources;
+    unsigned type = queue_arguments_type(arguments);
+    const struct policy *policy = policy_match_queue(vhost, false, name, type, turn);
+    const struct policy *operators = policy_match_queue(vhost, true, name, type, turn);
+    if (planted(PLANTED_OPERATOR_POLICY_IGNORED))
+        operators = NULL;
+    sources.policy = definition_of(policy);
+    sources.policy_number = number_of(policy);
+    sources.operators = definition_of(operators);
+    sources.operators_number = number_of(operators);
+    return sources;
+}
+
+static void configure_queue(struct queue *queue)
+{
+    struct bytes arguments = bytes_of(queue->arguments, queue->arguments_size);
+    struct queue_sources sources = queue_sources_of(queue->vhost, queue_name(queue), arguments);
+    queue_reconfigure(queue, &sources);
+    overflow_note(queue);
+}
+
+void exchange_configure(struct exchange *exchange)
+{
+    struct field room[2];
+    const struct field *found[2] = {NULL, NULL};
+    for (int is_operator = 0; is_operator < 2; is_operator++) {
+        const struct policy *policy = policy_of_exchange(exchange, is_operator);
+        if (table_find(definition_of(policy), bytes_str("alternate-exchange"), &room[is_operator]))
+            found[is_operator] = &room[is_operator];
+    }
+    const struct field *alternate = settings_merge(found[false], found[true]);
+    exchange_set_alternate(exchange, alternate ? alternate->value.bytes : bytes_of(NULL, 0));
+}
+
+void reconfigure(struct vhost *vhost)
+{
+    vhost->reconfigured_queue = vhost->reconfigured_exchange = 0;
+    if (list_is_empty(&vhost->reconfigure_link) && !planted(PLANTED_POLICY_FOR_NEW_ALONE))
+        list_push_back(&vhost->broker->reconfiguring, &vhost->reconfigure_link);
+}
+
+/* False: the budget is spent. */
+static bool go_on(struct vhost *vhost, struct budget *budget)
+{
+    struct queue *queue;
+    struct exchange *exchange;
+    while ((queue = map_next_stable(&vhost->queues, &vhost->reconfigured_queue))) {
+        configure_queue(queue);
+        budget_use(budget, STEPS);
+        if (budget_is_spent(budget))
+            return false;
+    }
+    while ((exchange = map_next_stable(&vhost->exchanges, &vhost->reconfigured_exchange))) {
+        exchange_configure(exchange);
+        budget_use(budget, STEPS);
+        if (budget_is_spent(budget))
+            return false;
+    }
+    return true;
+}
+
+void reconfigure_go_on(struct broker *broker)
+{
+    for (struct list *link; (link = list_first(&broker->reconfiguring));)
+        if (go_on(list_entry(link, struct vhost, reconfigure_link), &broker->turn))
+            list_remove(link);
+        else
+            return;
+}
+
+bool reconfigure_is_left(const struct broker *broker)
+{
+    return !list_is_empty(&broker->reconfiguring);
+}

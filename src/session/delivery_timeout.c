@@ -50,6 +50,14 @@ void delivery_timeout_restored(struct channel *channel)
         set_at_latest(channel, channel_server(channel)->now_ms);
 }
 
+void delivery_timeout_changed(struct channel *channel)
+{
+    uint64_t least_ms = channel_broker(channel)->queues.timeout_least_ms;
+    if (least_ms < channel->timeout_least_ms)
+        channel->timeout_least_ms = least_ms;
+    delivery_timeout_restored(channel);
+}
+
 /* The first run that is late, of those from tag `first` on. *next: before then no other one is.
  * Those behind a run that would not be late even with the least of all timeouts are younger. */
 static const struct unacked_run *find_late(const struct channel *channel, uint64_t first,

@@ -22,6 +22,8 @@ void delivery_timeout_init(struct channel *channel);
 void delivery_timeout_begin(struct channel *channel, const struct consumer *source);
 /* Deliveries have come back with the times that they had. */
 void delivery_timeout_restored(struct channel *channel);
+/* Queues give another time than they did: this channel may have to look earlier. */
+void delivery_timeout_changed(struct channel *channel);
 /* The timer is due. Closes the channel with 406 `delivery acknowledgement on channel 1 timed
  * out...`, which returns all its messages, or returns the late ones alone
  * (x-consumer-timeout-action). */

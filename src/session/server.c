@@ -11,6 +11,7 @@
 #include "session/channel.h"
 #include "session/connection_input.h"
 #include "session/connection_timer.h"
+#include "session/delivery_timeout.h"
 #include "session/dispatch.h"
 #include "session/transaction.h"
 
@@ -128,6 +129,20 @@ static void look_for_watchers(struct server *server)
     server->is_watched = server->options.trace_frames || server->broker->traced;
 }
 
+/* Policies may give less time for what was delivered before. */
+static void look_at_timeouts(struct server *server)
+{
+    struct channel *channel;
+    if (server->timeouts == server->broker->queues.timeouts)
+        return;
+    server->timeouts = server->broker->queues.timeouts;
+    list_for_each(link, &server->connections) {
+        const struct connection *connection = list_entry(link, struct connection, link);
+        for (uint64_t at = 0; (channel = idmap_next(&connection->channels, &at));)
+            delivery_timeout_changed(channel);
+    }
+}
+
 /* When the filling batch is another one, who had to wait for room in it goes on. */
 static void store_turn(struct server *server)
 {
@@ -167,6 +182,7 @@ static void tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)
     look_for_watchers(server);
     evict(server); /* before what they use goes */
     broker_turn(server, now_ms, clock_ms);
+    look_at_timeouts(server);
     steps_next(steps, "resume");
     connections_resume(server);
     steps_next(steps, "transactions");

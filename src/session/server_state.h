@@ -26,6 +26,7 @@ struct server {
     struct map replies;     /* channels with a reply consumer, by its reply_to.name */
     size_t connection_count;
     size_t open_connections, channels; /* what options.connections_max and channels_max count */
+    uint64_t timeouts;  /* of the queues, when deliveries were last looked at for that */
     uint64_t evictions; /* of the broker, when those were closed who have to go */
     uint64_t connection_id; /* of the newest */
     uint64_t now_ms;

@@ -28,11 +28,12 @@ static uint64_t policy_number;
 static const struct queue_settings *settings_of_all(const char *arguments, const char *policy,
                                                     const char *operators)
 {
+    policy_number += 2;
     struct queue_sources sources = {.arguments = table_of(arguments, &memory),
                                     .policy = table_of(policy, &policy_memory),
                                     .operators = table_of(operators, &operators_memory),
-                                    .policy_number = ++policy_number,
-                                    .operators_number = ++policy_number};
+                                    .policy_number = policy_number - 1,
+                                    .operators_number = policy_number};
     return queue_settings_take(&pool, &sources);
 }
 

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 
 #include "broker/permission.h"
+#include "broker/policy.h"
+#include "broker/reconfigure.h"
 #include "tests/lib/broker_bench.h"
 
 #include "broker/removal.h"
@@ -111,10 +113,21 @@ static void add_queue(struct lines *lines, const struct queue *queue)
 {
     char *line = line_add(lines, queue->durable);
     if (line)
-        snprintf(line, LINE_MAX, "%s queue %s %llx %d%d%d %s", queue->vhost->name, queue->name,
-                 (unsigned long long)queue->id, queue->durable, queue->auto_delete,
-                 (int)queue->exclusive_owner,
-                 hex(bytes_of(queue->arguments, queue->arguments_size)));
+        snprintf(
+            line, LINE_MAX, "%s queue %s %llx %d%d%d %s %llx %s", queue->vhost->name, queue->name,
+            (unsigned long long)queue->id, queue->durable, queue->auto_delete,
+            (int)queue->exclusive_owner, hex(bytes_of(queue->arguments, queue->arguments_size)),
+            (unsigned long long)queue->settings->max_length,
+            queue->settings->dead_letter_exchange ? queue->settings->dead_letter_exchange : "-");
+}
+
+static void add_policies(struct lines *lines, const struct vhost *vhost, bool is_operator)
+{
+    const struct policy *policy;
+    for (size_t at = 0; (policy = policy_next(vhost, is_operator, &at));)
+        snprintf(line_add(lines, true), LINE_MAX, "%s policy %d %zu %s %s %s %d %s", vhost->name,
+                 is_operator, at, policy->name, policy->pattern.text, policy_applies_to(policy),
+                 (int)policy->priority, hex(policy_definition(policy)));
 }
 
 static void add_vhost(struct lines *lines, const struct vhost *vhost)
@@ -126,6 +139,8 @@ static void add_vhost(struct lines *lines, const struct vhost *vhost)
         add_queue(lines, found);
     for (uint64_t at = 0; (found = set_next(&vhost->bindings, &at));)
         add_binding(lines, found);
+    add_policies(lines, vhost, false);
+    add_policies(lines, vhost, true);
     char *line = line_add(lines, false);
     if (line)
         snprintf(line, LINE_MAX, "%s leaving %zu %zu", vhost->name,
@@ -256,7 +271,8 @@ static void copy(struct changes *out, const struct change *from)
     struct bytes *parts[] = {&change.vhost,        &change.name, &change.source,
                              &change.routing_key,  &change.type, &change.arguments,
                              &change.password_hash, &change.tags, &change.description,
-                             &change.queue_type, &change.configure, &change.write, &change.read};
+                             &change.queue_type, &change.configure, &change.write, &change.read,
+                             &change.pattern, &change.definition};
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
         *parts[i] = changes_keep(out, *parts[i]);
     changes_add(out, &change);
@@ -537,9 +553,48 @@ static bool describe_vhost(const char *where)
     return same_answer(decided, called, &one, &other);
 }
 
+static bool put_policy(const char *where)
+{
+    static const char *const names[] = {"p", "o", "m"}, *const types[] = {"", "queues", "all", "no"};
+    static const char *const patterns[] = {"^q", "1", "^[qe][1-3]", "", "(a"};
+    static const char *const definitions[] = {
+        "max-length=I7", "alternate-exchange=Se3 max-length=I3", "dead-letter-exchange=Se4",
+        "odd=I1"};
+    struct error one = {0}, other = {0};
+    struct changes changes = {0};
+    struct policy_request request = {
+        .is_operator = chance(3),
+        .vhost = bytes_str(where),
+        .name = bytes_str(names[random_below(&dice, 3)]),
+        .pattern = bytes_str(patterns[random_below(&dice, 5)]),
+        .apply_to = bytes_str(types[random_below(&dice, 4)]),
+        .priority = (int64_t)random_below(&dice, 3),
+        .definition = bench_table(definitions[random_below(&dice, 4)]),
+    };
+    bool decided = policy_set_decide(&decides.broker, &request, &changes, &one);
+    bool called = policy_set(&calls.broker, &request, &other);
+    apply(&changes);
+    changes_free(&changes);
+    return same_answer(decided, called, &one, &other);
+}
+
+static bool delete_policy(const char *where)
+{
+    struct error one = {0}, other = {0};
+    struct changes changes = {0};
+    struct bytes vhost = bytes_str(where), name = bytes_str("p");
+    bool decided = policy_delete_decide(&decides.broker, false, vhost, name, &changes, &one);
+    bool called = policy_delete(&calls.broker, false, vhost, name, &other);
+    apply(&changes);
+    changes_free(&changes);
+    return same_answer(decided, called, &one, &other);
+}
+
 static bool administer(const char *where)
 {
-    uint64_t which = random_below(&dice, 10);
+    uint64_t which = random_below(&dice, 16);
+    if (which >= 10)
+        return which == 10 ? delete_policy(where) : put_policy(where);
     if (which < 4)
         return put_user();
     if (which < 8)
@@ -573,7 +628,7 @@ static bool act(void)
         return bind(where, false);
     if (which < 920)
         return delete_exchange(where);
-    if (which < 970)
+    if (which < 960)
         return delete_queue(where);
     if (which < 980)
         return administer(where);
@@ -612,8 +667,20 @@ static bool same_after_restart(uint64_t seed)
     return same;
 }
 
+/* What policies come to is done in later turns. */
+static void settle(struct broker *broker)
+{
+    while (reconfigure_is_left(broker)) {
+        broker->turn = budget_of(BUDGET_MS);
+        reconfigure_go_on(broker);
+    }
+}
+
 static bool all_same(uint64_t seed)
 {
+    settle(&decides.broker);
+    settle(&calls.broker);
+    settle(&told.broker);
     bool same = same_names(&decides.broker, &told.broker, false) &&
                 same_names(&decides.broker, &calls.broker, false) && same_routes(&decides, &told) &&
                 same_routes(&decides, &calls);

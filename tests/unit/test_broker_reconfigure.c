@@ -26,6 +26,9 @@ static void put(bool is_operator, const char *pattern, const char *definition)
     ok(policy_set(&bench.broker, &request, &bench.error), "policy %s", definition);
 }
 
+/* What turns took of their budget beyond it, at most. */
+static int64_t overdrawn;
+
 /* Turns, up to a number of them; returns how many it took until nothing was left. */
 static unsigned turn(unsigned most)
 {
@@ -33,6 +36,8 @@ static unsigned turn(unsigned most)
     while (reconfigure_is_left(&bench.broker) && turns < most) {
         bench.broker.turn = budget_of(2 * BUDGET_MS);
         reconfigure_go_on(&bench.broker);
+        if (-bench.broker.turn.left > overdrawn)
+            overdrawn = -bench.broker.turn.left;
         turns++;
     }
     return turns;
@@ -77,6 +82,7 @@ TEST(many_queues_in_slices)
     unsigned turns = turn(1000);
     is_int(limited(7), MANY, "and others the rest");
     ok(turns < 100, "within 100 turns");
+    ok(overdrawn < BUDGET_MS / 100, "none of which takes more than it may");
     ok(queue_of("q0")->settings == queue_of("q1")->settings, "they share what they are set to");
     ok(policy_delete(&bench.broker, false, bytes_str("/"), bytes_str("p"), &bench.error),
        "it goes");
@@ -134,6 +140,7 @@ TEST(a_hostile_pattern_takes_more_turns)
     unsigned turns = turn(1000);
     ok(turns >= 3 && turns < 20, "a hundred such names are looked at in %u turns more", turns);
     is_int(limited(7), 0, "none of them matches");
+    ok(overdrawn < BUDGET_MS / 5, "a turn takes one of them more than it may, at most");
     bench_free(&bench);
 }
 

@@ -163,9 +163,9 @@ static void write_deaths(struct funeral *funeral, const struct queue_set *set)
 static bool is_replaced(const struct funeral *funeral, struct bytes name)
 {
     bool died_before = funeral->old_deaths.size;
-    if (bytes_equal_str(name, "CC"))
+    if (bytes_equal_str(name, "CC") || bytes_equal_str(name, "BCC"))
         return funeral->queue->settings->dead_letter_routing_key;
-    return bytes_equal_str(name, "BCC") || bytes_equal_str(name, "x-death") ||
+    return bytes_equal_str(name, "x-death") ||
            bytes_start_with(name, "x-last-death-") ||
            (bytes_start_with(name, "x-first-death-") && !died_before);
 }
@@ -250,8 +250,11 @@ static void hold_funeral(struct funeral *funeral, struct queue_set *set)
     keys_collect(set, message_routing_key(funeral->message), funeral->properties.headers, false);
     write_deaths(funeral, set);
     write_headers(funeral);
-    if (!routing_key || planted(PLANTED_DEAD_LETTER_KEY_FORGOTTEN))
+    if (!routing_key || planted(PLANTED_DEAD_LETTER_KEY_FORGOTTEN)) {
+        if (funeral->message->flags & MESSAGE_HAS_BCC)
+            keys_collect(set, message_routing_key(funeral->message), funeral->properties.headers, true);
         return;
+    }
     set->keys[0] = bytes_str(routing_key);
     set->keys_count = 1;
 }
@@ -272,6 +275,8 @@ static struct message *letter_of(const struct funeral *funeral, const struct que
         message_copy(broker->pool, funeral->message, exchange_name(funeral->exchange), set->keys[0],
                      buffer_bytes(&properties));
     message->flags |= MESSAGE_DEAD_LETTERED;
+    if (funeral->queue->settings->dead_letter_routing_key)
+        message->flags &= (uint8_t)~MESSAGE_HAS_BCC;
     message->ttl_ms = MESSAGE_NO_TTL;
     buffer_free(&properties);
     return message;
@@ -435,7 +440,7 @@ static bool send_or_keep(struct queue *queue, struct exchange *exchange, struct 
 {
     struct queue_set *set = queue->vhost->broker->dead_letter_set;
     struct bytes headers = headers_of(message_properties(letter));
-    keys_collect(set, message_routing_key(letter), headers, false);
+    keys_collect(set, message_routing_key(letter), headers, true);
     struct route route = {set->keys, set->keys_count, headers,
                           .properties = message_properties(letter)};
     exchange_route(exchange, &route, set);

@@ -2,8 +2,7 @@
  * alone, for as long as the topology stays: if that is one queue, a small table remembers it, and
  * the next such message goes there without being routed, whatever the kind of exchange. A message
  * with headers is looked through once, for the further routing keys of RabbitMQ's CC and BCC. BCC
- * is for the broker's eyes only, so a message that has one goes on, or back, as a copy without
- * it. */
+ * is for the broker's eyes only: a message that has one is marked, and shown without it. */
 #include "broker/publish.h"
 
 #include <assert.h>
@@ -86,29 +85,6 @@ struct message *message_copy(struct message_pool *pool, const struct message *me
     return copy;
 }
 
-struct message *message_without_bcc(struct message_pool *pool, struct message *message)
-{
-    struct properties properties;
-    struct field field;
-    if (!table_find(headers_of(message_properties(message)), bytes_str("BCC"), &field))
-        return message_ref(message);
-    if (properties_read(message_properties(message), &properties) != PROPERTIES_OK)
-        properties = (struct properties){0};
-    struct buffer headers = {0}, bytes = {0};
-    struct table_writer writer;
-    table_writer_init(&writer, &headers);
-    for (struct reader walk = reader_of(properties.headers); table_next(&walk, &field);)
-        if (!bytes_equal_str(field.name, "BCC"))
-            table_add_field(&writer, &field);
-    properties.headers = buffer_bytes(&headers);
-    properties_add(&bytes, &properties);
-    struct message *copy = message_copy(pool, message, message_exchange(message),
-                                        message_routing_key(message), buffer_bytes(&bytes));
-    buffer_free(&headers);
-    buffer_free(&bytes);
-    return copy;
-}
-
 /* With the keys of the set. */
 static void route_keys(struct exchange *exchange, struct bytes headers, struct bytes properties,
                        struct queue_set *set)
@@ -122,14 +98,10 @@ static struct published publish_with_headers(struct exchange *exchange, struct m
 {
     struct broker *broker = exchange->vhost->broker;
     struct bytes headers = headers_of(message_properties(message));
-    bool has_bcc = keys_collect(set, message_routing_key(message), headers, true);
+    if (keys_collect(set, message_routing_key(message), headers, true))
+        message->flags |= MESSAGE_HAS_BCC;
     route_keys(exchange, headers, message_properties(message), set);
-    if (!has_bcc || (set->count == 0 && set->keepers_count == 0))
-        return publish_routed(broker, message, set);
-    struct message *copy = message_without_bcc(broker->pool, message);
-    struct published published = publish_routed(broker, copy, set);
-    message_unref(broker->pool, copy);
-    return published;
+    return publish_routed(broker, message, set);
 }
 
 /* ---- messages without headers ---- */

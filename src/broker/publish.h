@@ -27,9 +27,6 @@ struct published publish_to(struct queue *queue, struct message *message);
 struct message *message_copy(struct message_pool *pool, const struct message *message,
                              struct bytes exchange, struct bytes routing_key,
                              struct bytes properties);
-/* The message as others than the broker see it: itself, or a copy without its BCC header. A
- * reference of the caller's. */
-struct message *message_without_bcc(struct message_pool *pool, struct message *message);
 
 /* For this folder: puts a message into the queues of the set. */
 struct published publish_routed(struct broker *broker, struct message *message,

@@ -5,6 +5,7 @@
 
 #include "amqp/properties.h"
 #include "amqp/table.h"
+#include "base/planted.h"
 #include "session/tap.h"
 #include "session/trace.h"
 
@@ -114,25 +115,33 @@ void outgoing_deliver_parcel(struct consumer *consumer, const struct parcel *par
     deliver(consumer, parcel, tag, redelivered, true);
 }
 
-/* ---- how often it came back ---- */
+/* ---- what clients are shown ---- */
 
-/* The same properties with an x-delivery-count, whatever the publisher has said of that. */
-static void add_counted(struct buffer *out, struct bytes bytes, uint32_t count)
+/* Is a header of the message not for clients, or to be replaced? */
+static bool is_left_out(struct bytes name, bool has_bcc, uint32_t count)
+{
+    return (has_bcc && bytes_equal_str(name, "BCC") && !planted(PLANTED_BCC_SHOWN)) ||
+           (count && bytes_equal_str(name, "x-delivery-count"));
+}
+
+/* The same properties without BCC, and with an x-delivery-count, whatever the publisher has said of
+ * that. */
+static void add_shown(struct buffer *out, struct bytes bytes, bool has_bcc, uint32_t count)
 {
     struct properties properties;
     struct buffer headers = {0};
     struct table_writer writer;
     struct field field;
-    struct bytes name = bytes_str("x-delivery-count");
     if (properties_read(bytes, &properties) != PROPERTIES_OK)
         properties = (struct properties){0};
     if (!properties_have(&properties, PROPERTY_HEADERS))
         properties.headers = bytes_of(NULL, 0);
     table_writer_init(&writer, &headers);
     for (struct reader walk = reader_of(properties.headers); table_next(&walk, &field);)
-        if (!bytes_equal(field.name, name))
+        if (!is_left_out(field.name, has_bcc, count))
             table_add_field(&writer, &field);
-    table_add_int64(&writer, name, count);
+    if (count)
+        table_add_int64(&writer, bytes_str("x-delivery-count"), count);
     properties.headers = buffer_bytes(&headers);
     properties.flags |= PROPERTY_HEADERS;
     properties_add(out, &properties);
@@ -140,13 +149,14 @@ static void add_counted(struct buffer *out, struct bytes bytes, uint32_t count)
 }
 
 /* What goes out of a message that came back so often; the caller frees `properties`. */
-static inline struct parcel parcel_counted(const struct message *message, uint32_t count,
-                                           struct buffer *properties)
+static inline struct parcel parcel_shown(const struct message *message, uint32_t count,
+                                         struct buffer *properties)
 {
     struct parcel parcel = parcel_of(message);
-    if (__builtin_expect(count == 0, 1))
+    bool has_bcc = message->flags & MESSAGE_HAS_BCC;
+    if (__builtin_expect(count == 0 && !has_bcc, 1))
         return parcel;
-    add_counted(properties, parcel.properties, count);
+    add_shown(properties, parcel.properties, has_bcc, count);
     parcel.properties = buffer_bytes(properties);
     return parcel;
 }
@@ -154,7 +164,7 @@ static inline struct parcel parcel_counted(const struct message *message, uint32
 void outgoing_deliver(struct consumer *consumer, const struct taken *taken, uint64_t tag)
 {
     struct buffer properties = {0};
-    struct parcel parcel = parcel_counted(taken->message, taken->delivery_count, &properties);
+    struct parcel parcel = parcel_shown(taken->message, taken->delivery_count, &properties);
     bool whole = parcel_is_small(&parcel, consumer->channel);
     deliver(consumer, &parcel, tag, taken->redelivered, whole);
     if (!whole)
@@ -167,7 +177,7 @@ static void send_content(struct channel *channel, const union method *method,
                          struct message *message, uint32_t count)
 {
     struct buffer properties = {0};
-    struct parcel parcel = parcel_counted(message, count, &properties);
+    struct parcel parcel = parcel_shown(message, count, &properties);
     size_t size = header_size(&parcel);
     channel_send(channel, method);
     put_header(channel_room(channel, size), channel->number, &parcel);

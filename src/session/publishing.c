@@ -142,14 +142,6 @@ struct published publishing_deliver(struct server *server, struct exchange *exch
     return published;
 }
 
-static void return_unroutable(struct channel *channel, struct message *message)
-{
-    struct message_pool *pool = channel_broker(channel)->pool;
-    struct message *shown = message_without_bcc(pool, message);
-    outgoing_return(channel, shown, REPLY_NO_ROUTE, "NO_ROUTE");
-    message_unref(pool, shown);
-}
-
 bool publishing_route(struct channel *channel, struct exchange *exchange, struct message *message,
                       bool mandatory)
 {
@@ -158,7 +150,7 @@ bool publishing_route(struct channel *channel, struct exchange *exchange, struct
             ? tap_publish(channel, exchange, message)
             : publishing_deliver(channel_server(channel), exchange, message);
     if (published.queues == 0 && mandatory && !planted(PLANTED_RETURN_OMITTED))
-        return_unroutable(channel, message);
+        outgoing_return(channel, message, REPLY_NO_ROUTE, "NO_ROUTE");
     publishing_count(channel, published);
     return !published.is_refused;
 }

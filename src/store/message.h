@@ -13,6 +13,7 @@ enum message_flag {
     MESSAGE_PERSISTENT = 1, /* delivery_mode 2 */
     MESSAGE_DEAD_LETTERED = 2, /* its x-death header is the broker's own */
     MESSAGE_TIMED = 4, /* the store's: its record has a time for each of its queues */
+    MESSAGE_HAS_BCC = 8, /* it has a header BCC, which nobody is shown */
 };
 
 #define MESSAGE_NO_TTL UINT64_MAX

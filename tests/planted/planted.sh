@@ -64,6 +64,7 @@ DISK_DSYNC_FIRST TAP_ONLY=files_are_synced test_disk_calls
 AT_LEAST_ONCE_LOSES runner $scripts/dead_letter_at_least_once.amqp
 AT_LEAST_ONCE_TWICE runner $scripts/dead_letter_at_least_once_full.amqp
 NEVER_YIELDS runner $scripts/quorum_single_active.amqp
+BCC_SHOWN runner $scripts/publish_cc.amqp
 CLIENT_DEATH_NOT_COUNTED TAP_ONLY=what_a_client_says_is_counted_on test_broker_dead_letter
 DAMAGED_BURIED TAP_ONLY=a_message_may_have_to_be_read_first test_broker_dead_letter
 WEIGHT_IGNORED TAP_ONLY=weights_are_shares test_broker_exchange

@@ -49,6 +49,34 @@ def confirm_all(t):
     t.note("%d acks" % len(wait_confirms(c, 2000)))
 
 
+@case("each of 1,500 publishes to a full queue that is read gets one ack or one nack")
+def confirm_refused(t):
+    c = client(t, channels=2)
+    q = shared_queue(t, c, durable=True, arguments={"x-max-length": 10,
+                                                    "x-overflow": "reject-publish"})
+    confirmed(c)
+    said, got = {"basic.ack": set(), "basic.nack": set()}, 0
+    for number in range(1, 1501):
+        c.publish(1, q, "x")
+        if number % 4 == 0:
+            got += bool(c.get(q, channel=2))
+    last = 0
+    while len(said["basic.ack"]) + len(said["basic.nack"]) < 1500:
+        event = c.recv(1, 10)
+        check(event and event.name in said, "got %r" % event)
+        known = said["basic.ack"] | said["basic.nack"]
+        tags = [event.delivery_tag]
+        if event.multiple:
+            tags = [tag for tag in range(last + 1, event.delivery_tag + 1) if tag not in known]
+            last = event.delivery_tag
+        check(tags and not known.intersection(tags), "told twice: %r" % event)
+        said[event.name].update(tags)
+    check(said["basic.ack"] and said["basic.nack"], "acks and nacks")
+    while c.get(q, channel=2):
+        got += 1
+    equal(len(said["basic.ack"]), got, "what was taken is there, and nothing else")
+
+
 @case("a queue deleted under outstanding publishes leaves no confirm open")
 def confirm_deleted(t):
     c = client(t, channels=2)

@@ -155,6 +155,19 @@ int store_give_identity(struct store *store)
     return is_lost || is_bad ? mended(store, IDENTITY_NAME, error) : error;
 }
 
+/* A segment may have been begun by a broker that ended before this was told. What is written from now on
+ * goes behind it, and those before it may go. */
+static int tell_last_segment(struct store *store)
+{
+    struct identity *identity = &store->journal.identity;
+    const struct list *last = store->journal.segments.prev;
+    if (list_is_empty(&store->journal.segments) ||
+        list_entry(last, struct segment, link)->number <= identity->segment)
+        return 0;
+    identity->segment = list_entry(last, struct segment, link)->number;
+    return identity_write(store->options.disk, identity);
+}
+
 static void mend_headers(struct store *store)
 {
     list_for_each(link, &store->journal.segments) {
@@ -171,6 +184,8 @@ static void mend_headers(struct store *store)
 static int make_whole(struct store *store)
 {
     int error = store_give_identity(store);
+    if (!error)
+        error = tell_last_segment(store);
     if (error)
         return error;
     mend_headers(store);

@@ -356,6 +356,35 @@ TEST(cut_is_durable)
     bench_free(&bench);
 }
 
+/* The disk fails when a segment was begun and the identity was to tell of it. The next start goes on behind
+ * it: from then on it is the one that must be there, and those before may go. */
+TEST(a_segment_that_was_not_told_of)
+{
+    struct bench bench;
+    bench_init(&bench);
+    bench_open(&bench);
+    for (int i = 0; i < 100 && !store_failure(bench.store); i++) {
+        bench_publish(&bench, 1, 3000);
+        bench_wait(&bench);
+        bench_take_all(&bench, 0);
+        bench_turns(&bench, 40, 1000); /* a checkpoint has all of it */
+        if (i == 0)
+            disk_observed_fail(&bench.observed, ACT_WRITE, IDENTITY_NAME, EIO, 1000);
+    }
+    ok(store_failure(bench.store), "the disk fails");
+    disk_observed_fail(&bench.observed, ACT_WRITE, IDENTITY_NAME, 0, 0);
+    bench_crash(&bench, CRASH_KEEP);
+    bench_open(&bench);
+    ok(bench_has_file(&bench, "journal-0000000002"), "a second segment was begun");
+    bench.store->image.is_changed = true; /* and another checkpoint comes, though nothing is written */
+    bench_turns(&bench, 100, 1000);
+    ok(!bench_has_file(&bench, "journal-0000000001"), "the first one goes");
+    store_close(bench.store);
+    bench_open(&bench);
+    ok(bench.store, "and is not missed");
+    bench_free(&bench);
+}
+
 int main(void)
 {
     RUN(segments_are_synced_in_order);
@@ -367,5 +396,6 @@ int main(void)
     RUN(checkpoint_is_written_again);
     RUN(replayed_is_durable);
     RUN(cut_is_durable);
+    RUN(a_segment_that_was_not_told_of);
     return done();
 }

@@ -502,9 +502,12 @@ static void move_all(struct queue *queue)
 void dead_letters_move(struct broker *broker)
 {
     list_for_each_safe(link, after, &broker->dead_letters) {
+        struct queue *queue = list_entry(link, struct queue, dead_letters_link);
         if (store_is_congested(broker->store))
             return;
-        move_all(list_entry(link, struct queue, dead_letters_link));
+        /* Others are there because they have to drop something: they come back to the end. */
+        if (!list_is_empty(&queue->dead_letters))
+            move_all(queue);
     }
 }
 

@@ -105,6 +105,31 @@ TEST(what_has_to_be_read_keeps_its_order)
     bench_free(&bench);
 }
 
+/* A queue whose letters have gone, and that has more to drop, comes back to the end of the list. */
+TEST(several_that_have_more_to_drop)
+{
+    bench_new(&bench);
+    bench_queue(&bench, "dead", "", NULL);
+    bench_queue(&bench, "q", "", to("x-max-length=I1", "dead"));
+    bench_queue(&bench, "r", "", to("x-max-length=I1", "dead"));
+    store_fake_fetch(bench.store, INDEX_WAIT);
+    for (int i = 0; i < 2; i++) {
+        put("q", "q");
+        put("r", "r");
+    }
+    overflow_work_off(&bench.broker);
+    put("q", "q");
+    put("r", "r");
+    store_fake_fetch(bench.store, INDEX_OK);
+    dead_letters_move(&bench.broker);
+    is_int(bench_ready(&bench, "dead"), 2, "what has waited goes, once");
+    overflow_work_off(&bench.broker);
+    is_int(bench_ready(&bench, "dead"), 4, "then the rest");
+    is_int(bench_ready(&bench, "q") * 10 + bench_ready(&bench, "r"), 11, "and one stays in each");
+    ok(list_is_empty(&bench.broker.dead_letters), "that was all");
+    bench_free(&bench);
+}
+
 TEST(one_of_several_refuses)
 {
     bench_new(&bench);
@@ -153,6 +178,7 @@ int main(void)
     RUN(many_leave_in_portions);
     RUN(a_start_drops_what_is_too_much);
     RUN(what_has_to_be_read_keeps_its_order);
+    RUN(several_that_have_more_to_drop);
     RUN(one_of_several_refuses);
     RUN(letters_are_refused_as_well);
     return done();

@@ -48,7 +48,7 @@ struct memory {
     struct list names, durable_names, changes;
     uint64_t calls, fail_at, limit, used, others;
     int error;
-    bool forever, spares_reads, lie_files, lie_folder, others_are_greedy;
+    bool forever, spares_reads, spares_opens, lie_files, lie_folder, others_are_greedy;
 };
 
 static struct memory *memory_of(struct disk *disk)
@@ -144,7 +144,7 @@ static int memory_open(struct disk *disk, const char *text, enum disk_mode mode,
 {
     struct memory *memory = memory_of(disk);
     int error = fault(memory);
-    if (error)
+    if (error && !(mode == DISK_READ && memory->spares_opens))
         return error;
     struct name *name = find(&memory->names, text);
     if (mode == DISK_CREATE && name)
@@ -518,6 +518,11 @@ void disk_memory_fail(struct disk *disk, uint64_t at, int error, bool forever)
 void disk_memory_spare_reads(struct disk *disk)
 {
     memory_of(disk)->spares_reads = true;
+}
+
+void disk_memory_spare_opens(struct disk *disk, bool spares)
+{
+    memory_of(disk)->spares_opens = spares;
 }
 
 void disk_memory_limit(struct disk *disk, uint64_t bytes)

@@ -25,6 +25,8 @@ uint64_t disk_memory_calls(const struct disk *disk);
 void disk_memory_fail(struct disk *disk, uint64_t at, int error, bool forever);
 /* From now on no read fails, though it counts as a call. */
 void disk_memory_spare_reads(struct disk *disk);
+/* Nor does, as long as it is so, a file that is opened to be read. */
+void disk_memory_spare_opens(struct disk *disk, bool spares);
 /* Writes beyond this many bytes in all files fail with ENOSPC; 0: no limit. When the files have more
  * already, all writes do. */
 void disk_memory_limit(struct disk *disk, uint64_t bytes);

@@ -16,10 +16,12 @@ SIMULATION_SOURCES = \
 	%D%/solo.c \
 	%D%/solo.h \
 	%D%/solo_internal.h \
+	%D%/solo_limits.c \
 	%D%/solo_model.c \
 	%D%/solo_names.c \
 	%D%/solo_steps.c \
 	%D%/solo_survey.c \
+	%D%/solo_time.c \
 	%D%/work.c
 
 check_LIBRARIES += libleveret_simulation.a

@@ -4,6 +4,8 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "queue/queue_limit.h"
+#include "queue/queue_timer.h"
 #include "tests/lib/disk_memory.h"
 #include "tests/lib/kv_memory.h"
 #include "tests/sim/sim.h"
@@ -15,6 +17,25 @@ static const uint64_t wall_clock_ms = 1600000000000;
 uint64_t machine_clock_ms(const struct machine *machine)
 {
     return wall_clock_ms + machine->sim->now_us / 1000 + (uint64_t)machine->sim->skew_ms;
+}
+
+uint64_t machine_message_ms(const struct machine *machine)
+{
+    return machine->messages_ms + machine->sim->now_us / 1000;
+}
+
+bool machine_is_settled(const struct machine *machine, const char *prefix)
+{
+    const struct broker *broker = &machine->broker;
+    if (store_is_congested(machine->store) || queues_next_ms(&broker->queues) <= broker->queues.now_ms)
+        return false;
+    list_for_each(link, &broker->dead_letters) {
+        const struct queue *queue = list_entry(link, struct queue, dead_letters_link);
+        bool is_done = list_is_empty(&queue->dead_letters) && !queue_is_to_drop(queue);
+        if (!is_done && bytes_start_with(queue_name(queue), prefix))
+            return false;
+    }
+    return true;
 }
 
 /* ---- workers ---- */
@@ -172,7 +193,9 @@ bool machine_start(struct machine *machine)
     options->pool = &machine->pool;
     options->log = &machine->log;
     machine->epoch++;
+    disk_memory_spare_opens(machine->disk, false);
     machine->store = store_open(options, sim->now_us / 1000, error, sizeof(error));
+    disk_memory_spare_opens(machine->disk, true);
     if (!machine->store) {
         sim_say(sim, "the store refused: %s", error);
         message_pool_free(&machine->pool);
@@ -180,6 +203,7 @@ bool machine_start(struct machine *machine)
     }
     broker_init(&machine->broker, machine->store, &machine->pool, &machine->random, &machine->log, sim->now_us / 1000);
     machine->broker.clock_ms = machine_clock_ms(machine);
+    machine->messages_ms = machine_clock_ms(machine) - sim->now_us / 1000;
     if (!open_broker(machine))
         return false;
     machine->server = server_new(&machine->server_options, &machine->broker, sim->now_us / 1000);

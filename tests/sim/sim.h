@@ -91,6 +91,7 @@ struct machine {
     struct service *service; /* of the server */
     uint64_t epoch;          /* rises with each start and each end */
     uint64_t turn_us;        /* when the next turn is scheduled; UINT64_MAX: not */
+    uint64_t messages_ms; /* the clock of messages that end, when the simulation began */
     uint64_t slow_until_us;
     bool is_failing; /* its disk has failed, and it will be started again */
     uint64_t failed_epoch; /* when that last was */
@@ -111,6 +112,10 @@ void machine_wake(struct machine *machine, uint64_t at_us);
 /* The first job of a worker is done. */
 void machine_job(struct machine *machine, int which);
 uint64_t machine_clock_ms(const struct machine *machine);
+/* The clock of messages that end: the wall clock of its start, which goes on evenly. */
+uint64_t machine_message_ms(const struct machine *machine);
+/* Are all messages where they belong that die, or have ended, in queues whose names begin so? */
+bool machine_is_settled(const struct machine *machine, const char *prefix);
 
 /* ---- what was promised: promise.c ---- */
 

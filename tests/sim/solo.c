@@ -52,6 +52,10 @@ static void delivered(struct sim_channel *channel, const struct letter *letter)
     struct own_consumer *consumer = &solo->consumers[number];
     struct entries *ready = &solo->queues[consumer->queue].ready;
     size_t at = find_ready(ready, letter);
+    if (at == ready->count) {
+        solo_foresee(solo, letter);
+        at = find_ready(ready, letter);
+    }
     if (at == ready->count)
         solo_fails(solo, "comes, and should not be there", letter->id, consumer->queue);
     else if (!solo_may_be_first(ready, at))
@@ -72,6 +76,7 @@ static void delivered(struct sim_channel *channel, const struct letter *letter)
         solo_add_seen_ghost(&solo->queues[consumer->queue], entry, solo->op);
     else
         solo_add_unacked(solo, channel->content_tag, consumer->queue, number, &entry);
+    solo_tend(solo);
     if (consumer->is_single && consumer->number != solo->queues[consumer->queue].first_consumer)
         sim_of(solo)->report->met[MET_SINGLE_PASSED_ON]++;
     sim_of(solo)->report->met[MET_SOLO_DELIVERED]++;
@@ -105,24 +110,6 @@ static void returned(struct sim_channel *channel, const struct letter *letter)
 
 /* ---- answers ---- */
 
-/* All dead letters that were due by then are where they should be. */
-static void late_arrived(struct solo *solo, int queue, uint64_t op)
-{
-    struct entries *ready = &solo->queues[queue].ready;
-    for (size_t i = 0; i < ready->count; i++) {
-        if (!ready->at[i].is_late || ready->at[i].op > op)
-            continue;
-        ready->at[i].op = op;
-        ready->at[i].is_late = false;
-    }
-    if (solo_has_late(solo))
-        return;
-    for (int i = 0; i < QUEUES_OF_ONE; i++)
-        for (size_t k = 0; k < solo->queues[i].ghosts.count; k++)
-            if (solo->queues[i].ghosts.at[k].op == pending_op)
-                solo->queues[i].ghosts.at[k].op = op;
-}
-
 static size_t count_unanswered(const struct solo *solo)
 {
     size_t count = 0;
@@ -146,8 +133,6 @@ static void counted(struct solo *solo, const struct call *of, uint32_t count)
     if (!is_count(solo, count, of->least, of->most))
         sim_fail(sim_of(solo), "s%d.q%d: %u messages are counted, and there are %u to %u",
                  solo->client->number, of->queue, count, of->least, of->most);
-    if (count == of->most && solo->queues[of->queue].exists && solo->survey == SURVEY_NOT)
-        late_arrived(solo, of->queue, of->op);
 }
 
 static void got(struct sim_channel *channel, const struct call *of, const union method *method)
@@ -167,6 +152,40 @@ static void got(struct sim_channel *channel, const struct call *of, const union 
                  solo->client->number, of->queue, method->basic_get_ok.message_count, of->most);
 }
 
+/* The step has taken so long that its outcome is not known: what comes does not count, and all will be
+ * looked at on another channel. */
+static void give_up(struct sim_channel *channel)
+{
+    struct solo *solo = solo_of(channel);
+    union method method = {.channel_close = {.id = METHOD_CHANNEL_CLOSE, .reply_code = 200}};
+    solo->is_ignoring = channel->is_leaving = true;
+    sim_say(sim_of(solo), "s%d gives up its step", solo->client->number);
+    sim_of(solo)->report->met[MET_STEP_GIVEN_UP]++;
+    client_call(channel, &method, METHOD_CHANNEL_CLOSE_OK, NONE);
+}
+
+static bool ignores(struct sim_channel *channel)
+{
+    struct solo *solo = solo_of(channel);
+    if (!solo->is_ignoring && solo_is_overrun(solo))
+        give_up(channel);
+    return solo->is_ignoring;
+}
+
+static void forget_channel(struct solo *solo)
+{
+    solo_doubt_all(solo);
+    solo_end_channel(solo);
+    solo_all_crossed(solo);
+    solo->is_open = solo->is_ignoring = false;
+}
+
+static void end_ignored(struct sim_channel *channel)
+{
+    forget_channel(solo_of(channel));
+    channel_ends(channel);
+}
+
 void solo_replied(struct sim_channel *channel, const struct expected *expected,
                   const union method *method)
 {
@@ -174,8 +193,11 @@ void solo_replied(struct sim_channel *channel, const struct expected *expected,
     bool is_ours = expected->request != METHOD_CHANNEL_OPEN &&
                    expected->request != METHOD_CONFIRM_SELECT &&
                    expected->request != METHOD_TX_SELECT;
-    if (!is_ours)
+    if (!is_ours || ignores(channel)) {
+        if (solo->is_ignoring && method->id == METHOD_CHANNEL_CLOSE_OK)
+            end_ignored(channel);
         return;
+    }
     struct call of = solo->calls[0];
     bool is_content = method->id == METHOD_BASIC_GET_OK;
     if (of.op > solo->proved_op)
@@ -201,6 +223,10 @@ void solo_replied(struct sim_channel *channel, const struct expected *expected,
     case METHOD_BASIC_GET_OK:
     case METHOD_BASIC_GET_EMPTY:
         got(channel, &of, method);
+        break;
+    case METHOD_BASIC_QOS_OK:
+        if (of.kind == CALL_POLL)
+            solo_polled(solo, of.op);
         break;
     case METHOD_TX_COMMIT_OK:
         if (of.op > solo->durable_op)
@@ -234,15 +260,30 @@ static void refused(struct solo *solo, const struct own_publish *publish)
         for (size_t k = 0; k < solo->queues[i].ready.count; k++)
             if (solo->queues[i].ready.at[k].op == op) {
                 solo->queues[i].ready.at[k].is_doubtful = true;
+                /* Others may have gone, or not come, because of it. */
+                solo->queues[i].is_unsure |= solo_has_limit(&solo->queues[i]);
                 may_count_less(solo, i);
             }
     solo->is_known = false;
+}
+
+/* It was to be refused, as a queue is full. */
+static void refused_as_due(struct solo *solo, const struct own_publish *publish)
+{
+    sim_of(solo)->report->met[MET_FULL_REFUSED]++;
+    if (publish->is_taken) /* unless it had no room on the disk, either */
+        refused(solo, publish);
+    else if (publish->op > solo->proved_op)
+        solo->proved_op = publish->op;
 }
 
 static void confirmed(struct solo *solo, struct own_publish *publish)
 {
     if (publish->is_returned)
         sim_fail(sim_of(solo), "s%d: message %" PRIu64 " was confirmed before it was returned",
+                 solo->client->number, publish->id);
+    if (publish->is_refused && solo->is_known)
+        sim_fail(sim_of(solo), "s%d: message %" PRIu64 " was confirmed, and a queue had no room",
                  solo->client->number, publish->id);
     if (publish->op > solo->proved_op)
         solo->proved_op = publish->op;
@@ -254,6 +295,8 @@ void solo_confirmed(struct sim_channel *channel, uint64_t tag, bool multiple, bo
 {
     struct solo *solo = solo_of(channel);
     uint64_t count = 0;
+    if (ignores(channel))
+        return;
     for (uint64_t i = multiple || !tag ? 0 : tag - 1; i < tag && tag <= solo->publishes_count;
          i++) {
         struct own_publish *publish = &solo->publishes[i];
@@ -261,7 +304,9 @@ void solo_confirmed(struct sim_channel *channel, uint64_t tag, bool multiple, bo
             continue;
         count++;
         publish->is_answered = true;
-        if (is_refused)
+        if (is_refused && publish->is_refused)
+            refused_as_due(solo, publish);
+        else if (is_refused)
             refused(solo, publish);
         else
             confirmed(solo, publish);
@@ -312,6 +357,8 @@ void solo_content(struct sim_channel *channel)
 {
     struct solo *solo = solo_of(channel);
     struct letter letter;
+    if (ignores(channel))
+        return;
     if (!solo_read_letter(channel, &letter)) {
         sim_fail(sim_of(solo), "s%d: a message without its number, or with BCC",
                  solo->client->number);
@@ -341,6 +388,7 @@ bool solo_is_quiet(struct sim_channel *channel)
 {
     const struct solo *solo = solo_of(channel);
     return !is_waiting(channel) && solo->survey == SURVEY_NOT && !solo_has_late(solo) &&
+           !solo->is_ignoring && !solo->is_unsettled &&
            solo->is_known && (!sim_of(solo)->is_healed || solo->was_checked);
 }
 
@@ -356,24 +404,13 @@ void solo_explain(struct sim_channel *channel)
         solo_has_late(solo) ? "a dead letter" : "no dead letter");
 }
 
-/* Looks whether a dead letter has come that is on its way. */
-static void poll_late(struct sim_channel *channel)
-{
-    struct solo *solo = solo_of(channel);
-    for (int i = 0; i < QUEUES_OF_ONE; i++) {
-        if (!solo->queues[i].exists || !solo_count_late(&solo->queues[i]))
-            continue;
-        struct call *next = solo_send_queue_declare(channel, i, &solo->queues[i], true);
-        solo_expect_count(solo, next, i);
-        return;
-    }
-}
-
 void solo_act(struct sim_channel *channel)
 {
     struct solo *solo = solo_of(channel);
-    if (is_waiting(channel))
+    if (solo->is_ignoring || is_waiting(channel)) {
+        ignores(channel);
         return;
+    }
     if (solo->survey != SURVEY_NOT) {
         solo_survey_step(channel);
     } else if (!solo->is_known) {
@@ -382,8 +419,10 @@ void solo_act(struct sim_channel *channel)
         solo_doubt_all(solo);
         solo_all_crossed(solo);
         solo_call(channel, &method, METHOD_CHANNEL_CLOSE_OK, CALL_OTHER);
-    } else if (solo_has_late(solo)) {
-        poll_late(channel);
+    } else if (solo->is_unsettled || solo_has_late(solo)) {
+        solo_poll(channel);
+    } else if (solo_waits_for_time(channel)) {
+        return;
     } else if (sim_of(solo)->is_healed && !solo->was_checked) {
         solo->was_checked = true;
         solo->is_known = false;
@@ -419,10 +458,14 @@ struct solo *solo_new(struct client *client)
     struct solo *solo = mem_zalloc(sizeof(*solo));
     solo->client = client;
     solo->is_known = true;
+    solo->overrun_ms = NO_LIMIT;
     for (int i = 0; i < EXCHANGES_OF_ONE; i++)
         solo->exchanges[i].alternate = NONE;
-    for (int i = 0; i < QUEUES_OF_ONE; i++)
-        solo->queues[i].dlx = solo->queues[i].dlk = NONE;
+    for (int i = 0; i < QUEUES_OF_ONE; i++) {
+        struct own_queue_of *queue = &solo->queues[i];
+        queue->dlx = queue->dlk = NONE;
+        queue->max_length = queue->max_bytes = queue->ttl_ms = queue->expires_ms = NO_LIMIT;
+    }
     return solo;
 }
 

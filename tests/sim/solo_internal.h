@@ -2,6 +2,7 @@
 #ifndef LEVERET_TESTS_SIM_SOLO_INTERNAL_H
 #define LEVERET_TESTS_SIM_SOLO_INTERNAL_H
 
+#include "queue/queue_settings.h"
 #include "tests/sim/sim.h"
 
 enum {
@@ -22,20 +23,32 @@ enum { NAME_SIZE = 24 };
 enum kind { DIRECT, FANOUT, TOPIC, HEADERS, KINDS };
 enum mode { MODE_PLAIN, MODE_CONFIRM, MODE_TX, MODES };
 
+/* No limit, and no time at which something ends. */
+#define NO_LIMIT UINT64_MAX
+
 static const uint64_t pending_op = UINT64_MAX; /* of what may wait for its dead letter to be read */
 /* Routing keys; the last ones are for bindings only. */
 extern const char *const solo_keys[];
 enum { PUBLISH_KEYS = 5, KEYS = 8 };
 
+/* Why a message was dead-lettered. */
+enum reason { REASON_REJECTED, REASON_EXPIRED, REASON_MAXLEN, REASONS };
+
 /* A message, as it lies in a queue. */
 struct entry {
     uint64_t id, place, step;
     uint64_t op;           /* with which it came, or went */
-    int exchange, key, cc; /* keys from KEYS on are names of queues; cc: NONE */
+    int exchange, key, cc; /* keys from KEYS on are names of queues; cc, or bcc: NONE */
     uint32_t size;
     int h, g; /* its headers; 0: not there */
     uint32_t deaths;
     int died_in; /* a queue; NONE */
+    enum reason why;
+    bool is_either; /* expired, or dropped: it did both at the same time */
+    uint32_t cycle; /* bits of queues in which it died since it was last rejected */
+    uint64_t ttl_ms;   /* its own; NO_LIMIT: none */
+    uint64_t lives_ms; /* in its queue, */
+    uint64_t came_ms, came_most_ms; /* into which it came then, by the broker's clock; 0: not known yet */
     bool persistent;
     bool is_seen;     /* so that it must say that it was delivered before, */
     bool is_crossed;  /* or may, as a connection was lost meanwhile */
@@ -56,6 +69,13 @@ struct own_queue_of {
     bool is_unsure;  /* whether it is there: it will be deleted */
     bool is_excused; /* messages may have gone unseen, to a socket that was lost */
     int dlx, dlk;
+    uint64_t max_length, max_bytes, ttl_ms;
+    enum overflow overflow;
+    bool has_overflow; /* says so, though that is the usual one */
+    uint64_t expires_ms;
+    uint64_t used_ms, used_most_ms; /* last, by the monotonic clock; 0: not known yet */
+    uint64_t late_step; /* in which letters last came, */
+    int late_from;      /* and the queue that they came from */
     uint64_t generation;
     struct entries ready, ghosts; /* what went, and may come back after a crash */
 };
@@ -88,7 +108,7 @@ struct own_consumer {
     char tag[TAG_SIZE];
 };
 
-enum call_kind { CALL_OTHER, CALL_GET, CALL_LOOK, CALL_TOPOLOGY };
+enum call_kind { CALL_OTHER, CALL_GET, CALL_LOOK, CALL_TOPOLOGY, CALL_POLL };
 
 struct call {
     enum call_kind kind;
@@ -104,6 +124,8 @@ struct call {
 struct own_publish {
     uint64_t id, op;
     bool is_recorded, is_returned, is_answered;
+    bool is_refused;         /* by a queue that is full, */
+    bool is_taken;           /* and another one takes it */
 };
 
 enum survey {
@@ -146,6 +168,11 @@ struct solo {
     bool is_stopped; /* the step sends no more */
     bool has_connected, is_known, was_checked;
     bool is_open;
+    bool is_unsettled;    /* letters may be on their way, or what has ended has not gone yet */
+    bool is_ignoring;     /* something may have ended amid a step: all will be looked at */
+    uint64_t step_ms;     /* the broker's clock of messages when the step began; */
+    uint64_t overrun_ms;  /* and when the next thing ends, and its outcome is not sure any more */
+    uint64_t look_ms;     /* the same, when the survey asked for a message */
     enum survey survey;
     int survey_at;
     uint64_t survey_place;
@@ -156,6 +183,7 @@ struct letter {
     uint64_t id;
     uint32_t deaths;
     int died_in;
+    enum reason why;
 };
 
 static inline struct sim *sim_of(const struct solo *solo)
@@ -200,8 +228,8 @@ bool solo_fails(const struct solo *solo, const char *what, uint64_t id, int queu
 
 /* Bits of the queues that a message reaches from an exchange. */
 uint32_t solo_route(const struct solo *solo, int exchange, const struct entry *letter);
-/* Puts a message into the queues of these bits. */
-void solo_enqueue(struct solo *solo, uint32_t queues, struct entry letter);
+/* Puts a message into the queues of these bits. Returns those that are full and refuse it. */
+uint32_t solo_enqueue(struct solo *solo, uint32_t queues, struct entry letter);
 /* Is it there after a restart? */
 bool solo_survives_in(const struct own_queue_of *queue, const struct entry *entry);
 /* A message has gone with this operation, and may come back after a crash; and was seen. */
@@ -209,8 +237,11 @@ void solo_add_ghost(struct own_queue_of *queue, struct entry entry, uint64_t op)
 void solo_add_seen_ghost(struct own_queue_of *queue, struct entry entry, uint64_t op);
 /* Has the queue a dead-letter exchange that is there? */
 bool solo_sends_on(const struct solo *solo, const struct own_queue_of *queue);
-/* What a message becomes when its queue rejects it. */
-struct entry solo_letter_of(const struct solo *solo, int number, const struct entry *entry);
+/* What a message becomes when it dies in its queue. */
+struct entry solo_letter_of(const struct solo *solo, int number, const struct entry *entry,
+                            enum reason why);
+/* A message that was taken out of its queue goes to the dead-letter exchange, if there is one. */
+void solo_die(struct solo *solo, int number, const struct entry *entry, enum reason why);
 
 /* A name goes, with all that goes with it. */
 void solo_remove_binding(struct solo *solo, int at);
@@ -253,6 +284,50 @@ void solo_expect_close(struct solo *solo, uint32_t code, const char *text);
 /* The answer counts the messages of this queue. */
 void solo_expect_count(struct solo *solo, struct call *next, int queue);
 
+/* ---- solo_limits.c ---- */
+
+bool solo_has_limit(const struct own_queue_of *queue);
+/* Do its oldest messages go when it is full? */
+bool solo_drops(const struct own_queue_of *queue);
+/* A letter comes. If others come from another queue at the same time, which ones are kept is not
+ * known: all queues will be deleted. */
+void solo_note_letter(struct solo *solo, int number, const struct entry *letter);
+/* Is it full, and refuses this one? */
+bool solo_refuses(const struct solo *solo, int number, const struct entry *letter);
+/* What is too much goes, unless a consumer is about to take it, and what has ended from the head. */
+void solo_tend(struct solo *solo);
+
+/* ---- solo_time.c ---- */
+
+/* The broker's clock of messages. */
+uint64_t solo_clock_ms(const struct solo *solo);
+/* When an entry ends, at the earliest, and at the latest (NO_LIMIT: that is not known yet). */
+uint64_t solo_ends_ms(const struct entry *entry);
+uint64_t solo_ends_most_ms(const struct entry *entry);
+/* Is it about to end? */
+bool solo_ends_soon(const struct solo *solo, const struct entry *entry);
+/* Had it ended when the step began? */
+bool solo_has_ended(const struct solo *solo, const struct entry *entry);
+/* It has come into a queue. */
+void solo_came(struct solo *solo, int number, struct entry *entry);
+/* Somebody uses a queue now. */
+void solo_used(struct solo *solo, int number);
+/* Nothing is awaited: what has ended goes, and what is about to is waited for. True: that is all for
+ * now. */
+bool solo_waits_for_time(struct sim_channel *channel);
+/* A step begins. */
+void solo_begin_step(struct solo *solo);
+/* May something have ended since? Then the outcome of the step is not known. */
+bool solo_is_overrun(struct solo *solo);
+/* A letter comes of a message whose end has not been noticed yet: it, and those before it, may have ended. */
+void solo_foresee(struct solo *solo, const struct letter *letter);
+/* Asks the broker for anything, to know that it has read what was sent. */
+void solo_poll(struct sim_channel *channel);
+/* It has answered. */
+void solo_polled(struct solo *solo, uint64_t op);
+/* What time does to what a survey may find. */
+void solo_doubt_time(struct solo *solo);
+
 /* ---- solo_names.c ---- */
 
 struct call *solo_send_queue_declare(struct sim_channel *channel, int queue,
@@ -264,6 +339,8 @@ void solo_send_binding(struct sim_channel *channel, const struct own_binding *bi
 /* Its number; NONE: there is no such binding. */
 int solo_find_binding(const struct solo *solo, const struct own_binding *binding);
 /* Operations of a step: each says whether it has done anything. */
+/* How long a message lives: not at all, a moment, for a while, or for longer than all this lasts. */
+uint64_t solo_draw_ttl(struct solo *solo);
 bool solo_op_declare_queue(struct sim_channel *channel);
 bool solo_op_delete_queue(struct sim_channel *channel);
 bool solo_op_purge(struct sim_channel *channel);

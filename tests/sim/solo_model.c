@@ -205,18 +205,34 @@ uint32_t solo_route(const struct solo *solo, int exchange, const struct entry *l
     return queues;
 }
 
-void solo_enqueue(struct solo *solo, uint32_t queues, struct entry letter)
+static void send_on(struct solo *solo, int number, const struct entry *entry, enum reason why);
+
+uint32_t solo_enqueue(struct solo *solo, uint32_t queues, struct entry letter)
 {
+    uint32_t refused = 0;
     letter.is_seen = letter.is_crossed = false;
     letter.step = solo->step;
     letter.op = solo->op;
-    sim_say(sim_of(solo), "s%d: %" PRIu64 " goes to queues %x", solo->client->number, letter.id,
-            queues);
+    for (int i = 0; i < QUEUES_OF_ONE; i++)
+        if (queues & 1u << i && letter.is_late)
+            solo_note_letter(solo, i, &letter);
+    for (int i = 0; i < QUEUES_OF_ONE; i++)
+        if (queues & 1u << i && solo_refuses(solo, i, &letter))
+            refused |= 1u << i;
+    sim_say(sim_of(solo), "s%d: %" PRIu64 " goes to queues %x, and is refused by %x",
+            solo->client->number, letter.id, queues & ~refused, refused);
     for (int i = 0; i < QUEUES_OF_ONE; i++) {
         letter.place = solo->place_last += PLACES;
-        if (queues & 1u << i)
-            entries_add(&solo->queues[i].ready, &letter);
+        if (!(queues & ~refused & 1u << i))
+            continue;
+        solo_came(solo, i, &letter);
+        entries_add(&solo->queues[i].ready, &letter);
     }
+    for (int i = 0; i < QUEUES_OF_ONE; i++)
+        if (refused & 1u << i && solo->queues[i].overflow == OVERFLOW_REJECT_DLX &&
+            solo_sends_on(solo, &solo->queues[i]))
+            send_on(solo, i, &letter, REASON_MAXLEN);
+    return refused;
 }
 
 bool solo_survives_in(const struct own_queue_of *queue, const struct entry *entry)
@@ -245,14 +261,20 @@ bool solo_sends_on(const struct solo *solo, const struct own_queue_of *queue)
     return queue->dlx != NONE && (queue->dlx == DEFAULT || solo->exchanges[queue->dlx].exists);
 }
 
-struct entry solo_letter_of(const struct solo *solo, int number, const struct entry *entry)
+struct entry solo_letter_of(const struct solo *solo, int number, const struct entry *entry,
+                            enum reason why)
 {
     const struct own_queue_of *queue = &solo->queues[number];
     struct entry letter = *entry;
     letter.exchange = queue->dlx;
     letter.deaths++;
     letter.died_in = number;
+    letter.why = why;
+    letter.is_either = why == REASON_MAXLEN && solo_ends_soon(solo, entry);
+    letter.cycle = why == REASON_REJECTED ? 0 : letter.cycle | 1u << number;
+    letter.ttl_ms = NO_LIMIT;
     letter.is_late = true;
+    letter.is_doubtful = letter.is_possible = false;
     if (queue->dlk == NONE)
         return letter;
     letter.key = queue->dlk;
@@ -260,18 +282,33 @@ struct entry solo_letter_of(const struct solo *solo, int number, const struct en
     return letter;
 }
 
-/* What a queue rejects goes to its dead-letter exchange. */
-static void reject(struct solo *solo, int number, const struct entry *entry)
+/* It would go round for ever if it went to a queue in which it died, and nobody rejected it since. */
+static void send_on(struct solo *solo, int number, const struct entry *entry, enum reason why)
+{
+    static const enum met mets[REASONS] = {
+        [REASON_EXPIRED] = MET_DEAD_EXPIRED, [REASON_MAXLEN] = MET_DEAD_MAXLEN};
+    struct entry letter = solo_letter_of(solo, number, entry, why);
+    uint32_t queues = solo_route(solo, letter.exchange, &letter);
+    if (why != REASON_REJECTED && queues & letter.cycle) {
+        sim_of(solo)->report->met[MET_DEAD_LETTER_CYCLE]++;
+        queues &= ~letter.cycle;
+    }
+    solo_enqueue(solo, queues, letter);
+    sim_of(solo)->report->met[entry->deaths ? MET_DEAD_LETTER_AGAIN : MET_DEAD_LETTER]++;
+    if (why != REASON_REJECTED)
+        sim_of(solo)->report->met[mets[why]]++;
+    solo->is_stopped = solo->is_unsettled = true;
+}
+
+void solo_die(struct solo *solo, int number, const struct entry *entry, enum reason why)
 {
     struct own_queue_of *queue = &solo->queues[number];
     bool is_sent = solo_sends_on(solo, queue);
+    sim_say(sim_of(solo), "s%d.q%d: %" PRIu64 " dies for reason %d", solo->client->number, number,
+            entry->id, why);
     solo_add_ghost(queue, *entry, is_sent ? pending_op : solo->op);
-    if (!is_sent)
-        return;
-    struct entry letter = solo_letter_of(solo, number, entry);
-    solo_enqueue(solo, solo_route(solo, queue->dlx, &letter), letter);
-    sim_of(solo)->report->met[entry->deaths ? MET_DEAD_LETTER_AGAIN : MET_DEAD_LETTER]++;
-    solo->is_stopped = true;
+    if (is_sent)
+        send_on(solo, number, entry, why);
 }
 
 /* ---- what goes with what ---- */
@@ -315,6 +352,7 @@ void solo_remove_queue(struct solo *solo, int queue)
 {
     struct own_queue_of *own = &solo->queues[queue];
     own->exists = false;
+    own->max_length = own->max_bytes = own->ttl_ms = own->expires_ms = NO_LIMIT;
     entries_clear(&own->ready);
     entries_clear(&own->ghosts);
     for (int i = 0; i < CONSUMERS_OF_ONE; i++)
@@ -344,6 +382,7 @@ void solo_end_consumer(struct solo *solo, int number)
 {
     struct own_consumer *consumer = &solo->consumers[number];
     consumer->is_active = consumer->is_single = false;
+    solo_used(solo, consumer->queue);
     if (solo->queues[consumer->queue].is_single)
         solo_choose_single(solo, consumer->queue);
     if (!solo->queues[consumer->queue].auto_delete || solo_count_consumers(solo, consumer->queue))
@@ -437,12 +476,13 @@ void solo_settle_model(struct solo *solo, size_t at, enum settled how)
     if (!solo_is_of_queue(solo, &unacked))
         return;
     struct own_queue_of *queue = &solo->queues[unacked.queue];
-    if (how == SETTLED_NOT)
+    if (how == SETTLED_NOT) {
         entries_add(&queue->ready, &unacked.entry);
-    else if (how == SETTLED_ACKED)
+    } else if (how == SETTLED_ACKED) {
         solo_add_ghost(queue, unacked.entry, solo->op);
-    else
-        reject(solo, unacked.queue, &unacked.entry);
+    } else {
+        solo_die(solo, unacked.queue, &unacked.entry, REASON_REJECTED);
+    }
 }
 
 /* May `at` come first, though others lie before it? Only dead letters that were on their way
@@ -454,7 +494,8 @@ bool solo_may_be_first(const struct entries *ready, size_t at)
         const struct entry *before = &ready->at[i];
         /* It had to be read first. */
         bool was_late = before->deaths && (before->is_late || before->op > entry->op);
-        if (!was_late && (before->step != entry->step || before->died_in == entry->died_in))
+        bool is_ordered = before->died_in == entry->died_in && before->why == entry->why;
+        if (!was_late && (before->step != entry->step || is_ordered))
             return false;
     }
     return true;
@@ -483,6 +524,17 @@ static uint32_t sum_deaths(struct bytes headers)
     return (uint32_t)sum;
 }
 
+static enum reason read_reason(struct bytes headers)
+{
+    static const char *const names[REASONS] = {"rejected", "expired", "maxlen"};
+    struct bytes name = bytes_of(NULL, 0);
+    table_find_string(headers, "x-last-death-reason", &name);
+    int reason = 0;
+    while (reason < REASONS && !bytes_equal_str(name, names[reason]))
+        reason++;
+    return (enum reason)reason;
+}
+
 bool solo_read_letter(const struct sim_channel *channel, struct letter *letter)
 {
     struct properties properties;
@@ -497,6 +549,7 @@ bool solo_read_letter(const struct sim_channel *channel, struct letter *letter)
     if (!properties_have(&properties, PROPERTY_HEADERS))
         return true;
     letter->deaths = sum_deaths(properties.headers);
+    letter->why = read_reason(properties.headers);
     if (table_find_string(properties.headers, "x-last-death-queue", &name))
         for (int i = 0; i < QUEUES_OF_ONE; i++)
             if (bytes_equal(name, solo_queue_text(solo_of(channel), i, text)))
@@ -507,8 +560,10 @@ bool solo_read_letter(const struct sim_channel *channel, struct letter *letter)
 
 bool solo_is_same(const struct entry *entry, const struct letter *letter)
 {
+    bool is_why = entry->why == letter->why ||
+                  (entry->is_either && letter->why == REASON_EXPIRED);
     return entry->id == letter->id && entry->deaths == letter->deaths &&
-           entry->died_in == letter->died_in;
+           entry->died_in == letter->died_in && (!entry->deaths || is_why);
 }
 
 static bool has_body(const struct sim_channel *channel, const struct entry *entry)
@@ -565,7 +620,12 @@ void solo_expect_close(struct solo *solo, uint32_t code, const char *text)
 void solo_expect_count(struct solo *solo, struct call *next, int queue)
 {
     const struct own_queue_of *own = &solo->queues[queue];
+    uint32_t late = own->exists ? solo_count_late(own) : 0;
     next->queue = queue;
     next->most = own->exists ? (uint32_t)own->ready.count : 0;
-    next->least = own->exists ? next->most - solo_count_late(own) : 0;
+    next->least = next->most - late;
+    if (!late || !solo_has_limit(own))
+        return;
+    next->least = 0; /* others are there, that will make room */
+    next->most = UINT32_MAX;
 }

@@ -1,9 +1,17 @@
 /* Queues, exchanges and bindings that a step declares, binds, unbinds and deletes. */
 #include "tests/sim/solo_internal.h"
 
+#include <inttypes.h>
+
 #include "amqp/table.h"
 
 static const char *const kind_names[KINDS] = {"direct", "fanout", "topic", "headers"};
+
+static void add_number(struct table_writer *writer, const char *name, uint64_t number)
+{
+    if (number != NO_LIMIT)
+        table_add_int64(writer, bytes_str(name), (int64_t)number);
+}
 
 static struct bytes queue_arguments_of(const struct solo *solo, const struct own_queue_of *queue,
                                        struct buffer *out)
@@ -17,6 +25,15 @@ static struct bytes queue_arguments_of(const struct solo *solo, const struct own
     if (queue->dlk != NONE)
         table_add_string(&writer, bytes_str("x-dead-letter-routing-key"),
                          solo_key_text(solo, queue->dlk, text));
+    static const char *const overflows[] = {[OVERFLOW_DROP_HEAD] = "drop-head",
+                                            [OVERFLOW_REJECT] = "reject-publish",
+                                            [OVERFLOW_REJECT_DLX] = "reject-publish-dlx"};
+    add_number(&writer, "x-max-length", queue->max_length);
+    add_number(&writer, "x-max-length-bytes", queue->max_bytes);
+    add_number(&writer, "x-message-ttl", queue->ttl_ms);
+    add_number(&writer, "x-expires", queue->expires_ms);
+    if (queue->overflow != OVERFLOW_DROP_HEAD || queue->has_overflow)
+        table_add_string(&writer, bytes_str("x-overflow"), bytes_str(overflows[queue->overflow]));
     if (queue->is_single)
         table_add_bool(&writer, bytes_str("x-single-active-consumer"), true);
     return buffer_bytes(out);
@@ -35,9 +52,11 @@ struct call *solo_send_queue_declare(struct sim_channel *channel, int queue,
                           .exclusive = as->exclusive,
                           .auto_delete = as->auto_delete}};
     sim_say(sim_of(solo_of(channel)),
-            "s%d declares q%d: durable %d, exclusive %d, auto-delete %d, dead letters to x%d by %d",
+            "s%d declares q%d: durable %d, exclusive %d, auto-delete %d, dead letters to x%d by %d, "
+            "length %" PRId64 ", bytes %" PRId64 ", overflow %d, ttl %" PRId64 ", expires %" PRId64,
             channel->client->number, queue, as->durable, as->exclusive, as->auto_delete, as->dlx,
-            as->dlk);
+            as->dlk, (int64_t)as->max_length, (int64_t)as->max_bytes, as->overflow,
+            (int64_t)as->ttl_ms, (int64_t)as->expires_ms);
     method.queue_declare.arguments = queue_arguments_of(solo_of(channel), as, &arguments);
     struct call *next = solo_call(channel, &method, METHOD_QUEUE_DECLARE_OK, CALL_OTHER);
     next->consumers = solo_count_consumers(solo_of(channel), queue);
@@ -50,6 +69,35 @@ static int draw_key(const struct solo *solo, int least)
     return (int)below(solo, (uint64_t)(KEYS - least)) + least;
 }
 
+uint64_t solo_draw_ttl(struct solo *solo)
+{
+    switch (below(solo, 4)) {
+    case 0:
+        return 0;
+    case 1:
+        return 1 + below(solo, 40);
+    case 2:
+        return 100 + below(solo, 2000);
+    default:
+        return 100000000;
+    }
+}
+
+static void draw_limits(struct solo *solo, struct own_queue_of *queue)
+{
+    if (chance(solo, 4))
+        queue->max_length = below(solo, 6);
+    if (chance(solo, 10))
+        queue->max_bytes = below(solo, sim_of(solo)->dials.body_max);
+    if (chance(solo, 2))
+        queue->overflow = (enum overflow)below(solo, 3);
+    queue->has_overflow = chance(solo, 4);
+    if (chance(solo, 6))
+        queue->ttl_ms = solo_draw_ttl(solo);
+    if (chance(solo, 10))
+        queue->expires_ms = chance(solo, 3) ? 100000000 : 60 + below(solo, 600);
+}
+
 static void draw_queue(struct solo *solo, struct own_queue_of *queue)
 {
     *queue = (struct own_queue_of){.exists = true,
@@ -59,10 +107,15 @@ static void draw_queue(struct solo *solo, struct own_queue_of *queue)
                                    .is_single = chance(solo, 4),
                                    .dlx = NONE,
                                    .dlk = NONE,
+                                   .max_length = NO_LIMIT,
+                                   .max_bytes = NO_LIMIT,
+                                   .ttl_ms = NO_LIMIT,
+                                   .expires_ms = NO_LIMIT,
                                    .generation = ++solo->generation_last,
                                    .ready = queue->ready,
                                    .ghosts = queue->ghosts};
     queue->durable &= !queue->exclusive;
+    draw_limits(solo, queue);
     if (chance(solo, 3))
         return;
     queue->dlx = (int)below(solo, EXCHANGES_OF_ONE + 1);
@@ -76,7 +129,11 @@ static void declare_differently(struct sim_channel *channel, int queue)
 {
     struct solo *solo = solo_of(channel);
     struct own_queue_of other = solo->queues[queue];
-    switch (below(solo, 3)) {
+    switch (below(solo, 4)) {
+    case 3:
+        other.max_length = other.max_length == NO_LIMIT ? 3 : NO_LIMIT;
+        solo_expect_close(solo, 406, "inequivalent arg 'x-max-length'");
+        break;
     case 0:
         other.auto_delete = !other.auto_delete;
         solo_expect_close(solo, 406, "inequivalent arg 'auto_delete'");
@@ -111,6 +168,7 @@ bool solo_op_declare_queue(struct sim_channel *channel)
     bool is_new = !own->exists, passive = own->exists && chance(solo, 2);
     if (is_new)
         draw_queue(solo, own);
+    solo_used(solo, queue);
     struct call *next = solo_send_queue_declare(channel, queue, own, passive);
     next->is_change = is_new;
     solo_expect_count(solo, next, queue);

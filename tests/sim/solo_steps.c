@@ -19,6 +19,7 @@ static void draw_letter(struct solo *solo, struct entry *letter)
                              .key = (int)below(solo, PUBLISH_KEYS),
                              .cc = NONE,
                              .died_in = NONE,
+                             .ttl_ms = chance(solo, 8) ? solo_draw_ttl(solo) : NO_LIMIT,
                              .persistent = below(solo, 4) > 0,
                              .size = sim_draw_size(sim_of(solo))};
     if (letter->exchange == DEFAULT)
@@ -50,7 +51,7 @@ static void send_letter(struct sim_channel *channel, const struct entry *letter,
                         bool as_bcc)
 {
     const struct solo *solo = solo_of(channel);
-    char exchange[NAME_SIZE], key[NAME_SIZE], id[24];
+    char exchange[NAME_SIZE], key[NAME_SIZE], id[24], ttl[24];
     struct buffer headers = {0}, body = {0};
     union method method = {
         .basic_publish = {.id = METHOD_BASIC_PUBLISH,
@@ -65,6 +66,11 @@ static void send_letter(struct sim_channel *channel, const struct entry *letter,
                                     .headers = buffer_bytes(&headers)};
     if (headers.size)
         properties.flags |= PROPERTY_HEADERS;
+    if (letter->ttl_ms != NO_LIMIT) {
+        snprintf(ttl, sizeof(ttl), "%" PRIu64, letter->ttl_ms);
+        properties.flags |= PROPERTY_EXPIRATION;
+        properties.expiration = bytes_str(ttl);
+    }
     uint8_t *at = buffer_room(&body, letter->size + 1);
     for (uint32_t i = 0; i < letter->size; i++)
         at[i] = (uint8_t)(letter->id * 31 + i);
@@ -77,7 +83,7 @@ static void send_letter(struct sim_channel *channel, const struct entry *letter,
 }
 
 static void await_confirm(struct solo *solo, const struct entry *letter, uint32_t queues,
-                          bool returns)
+                          uint32_t refused, bool returns)
 {
     if (solo->publishes_count == solo->publishes_capacity) {
         solo->publishes_capacity = solo->publishes_capacity ? solo->publishes_capacity * 2 : 32;
@@ -87,21 +93,26 @@ static void await_confirm(struct solo *solo, const struct entry *letter, uint32_
     bool is_recorded = false;
     for (int i = 0; i < QUEUES_OF_ONE; i++)
         is_recorded |= queues & 1u << i && solo_survives_in(&solo->queues[i], letter);
-    solo->publishes[solo->publishes_count++] = (struct own_publish){
-        .id = letter->id, .op = solo->op, .is_recorded = is_recorded, .is_returned = returns};
+    solo->publishes[solo->publishes_count++] =
+        (struct own_publish){.id = letter->id,
+                             .op = solo->op,
+                             .is_recorded = is_recorded,
+                             .is_returned = returns,
+                             .is_refused = refused,
+                             .is_taken = queues};
 }
 
-static void take_publish(struct solo *solo, struct entry *letter, bool mandatory, bool as_bcc)
+/* True: a queue refuses it. */
+static bool take_publish(struct solo *solo, struct entry *letter, bool mandatory)
 {
     uint32_t queues = solo_route(solo, letter->exchange, letter);
     bool returns = mandatory && !queues;
-    if (as_bcc)
-        letter->cc = NONE; /* nobody knows of it from now on */
-    solo_enqueue(solo, queues, *letter);
+    uint32_t refused = solo_enqueue(solo, queues, *letter);
     if (returns)
         solo->returns[solo->returns_count++] = letter->id;
     if (solo->mode == MODE_CONFIRM)
-        await_confirm(solo, letter, queues, returns);
+        await_confirm(solo, letter, queues & ~refused, refused, returns);
+    return refused;
 }
 
 static bool op_publish(struct sim_channel *channel)
@@ -133,12 +144,11 @@ static bool op_publish(struct sim_channel *channel)
             solo->tx_publishes =
                 mem_realloc(solo->tx_publishes, solo->tx_capacity * sizeof(letter));
         }
-        letter.is_seen = mandatory; /* until it is committed these two mean that */
-        letter.is_crossed = as_bcc;
+        letter.is_seen = mandatory; /* until it is committed it means that */
         solo->tx_publishes[solo->tx_count++] = letter;
         return true;
     }
-    take_publish(solo, &letter, mandatory, as_bcc);
+    take_publish(solo, &letter, mandatory);
     return true;
 }
 
@@ -164,6 +174,7 @@ static bool op_get(struct sim_channel *channel)
         return false;
     bool no_ack = solo->mode != MODE_TX && chance(solo, 8);
     solo->is_stopped |= solo_is_ambiguous(&own->ready);
+    solo_used(solo, queue);
     solo_send_get(channel, queue, no_ack, CALL_GET);
     struct call *next = &solo->calls[solo->calls_count - 1];
     next->is_empty = own->ready.count == 0;
@@ -208,8 +219,18 @@ static bool would_be_dropped(const struct solo *solo, const struct own_unacked *
 {
     if (!solo_is_of_queue(solo, unacked) || !solo_sends_on(solo, &solo->queues[unacked->queue]))
         return false;
-    struct entry letter = solo_letter_of(solo, unacked->queue, &unacked->entry);
+    struct entry letter =
+        solo_letter_of(solo, unacked->queue, &unacked->entry, REASON_REJECTED);
     return solo_route(solo, letter.exchange, &letter) == 0;
+}
+
+/* Returned to a queue that drops its oldest, it may be delivered before, or not; and if bytes count, it
+ * depends on the order which ones are dropped. */
+static bool is_return_unsure(const struct solo *solo, const struct own_unacked *unacked)
+{
+    const struct own_queue_of *queue = &solo->queues[unacked->queue];
+    return solo_is_of_queue(solo, unacked) && solo_drops(queue) &&
+           (queue->max_bytes != NO_LIMIT || solo_count_consumers(solo, unacked->queue));
 }
 
 static bool is_meant(const struct own_unacked *unacked, uint64_t tag, bool multiple, bool all)
@@ -234,6 +255,10 @@ static bool op_settle(struct sim_channel *channel)
          i++)
         if (is_meant(&solo->unacked[i], tag, multiple, all) &&
             would_be_dropped(solo, &solo->unacked[i]))
+            how = SETTLED_ACKED;
+    for (size_t i = 0; i < solo->unacked_count && how == SETTLED_NOT; i++)
+        if (is_meant(&solo->unacked[i], tag, multiple, all) &&
+            is_return_unsure(solo, &solo->unacked[i]))
             how = SETTLED_ACKED;
     solo_send_settle_of(channel, all ? 0 : tag, multiple, how);
     for (size_t i = 0; i < solo->unacked_count;) {
@@ -269,20 +294,32 @@ static bool op_recover(struct sim_channel *channel)
     union method method = {.basic_recover = {METHOD_BASIC_RECOVER, true}};
     if (!chance(solo, 3) || solo->mode == MODE_TX)
         return false;
+    for (size_t i = 0; i < solo->unacked_count; i++)
+        if (is_return_unsure(solo, &solo->unacked[i]))
+            return false;
     solo_call(channel, &method, METHOD_BASIC_RECOVER_OK, CALL_OTHER);
     while (solo->unacked_count)
-        solo_settle_model(solo, solo->unacked_count - 1, SETTLED_NOT);
+        solo_settle_model(solo, 0, SETTLED_NOT);
     sim_of(solo)->report->met[MET_RECOVERED]++;
     return true;
 }
 
 /* ---- consuming ---- */
 
+/* What consumers could take, and their channel cannot, is not known where a queue refuses messages. */
+static bool may_share_credit(const struct solo *solo, int queue)
+{
+    return !solo_has_limit(&solo->queues[queue]) || solo_drops(&solo->queues[queue]);
+}
+
 static bool op_qos(struct sim_channel *channel)
 {
     struct solo *solo = solo_of(channel);
     bool global = chance(solo, 3);
     uint32_t count = (uint32_t)below(solo, global ? 8 : 5);
+    for (int i = 0; i < QUEUES_OF_ONE; i++)
+        if (global && solo_count_consumers(solo, i) && !may_share_credit(solo, i))
+            return false;
     union method method = {
         .basic_qos = {.id = METHOD_BASIC_QOS, .prefetch_count = (uint16_t)count, .global = global}};
     solo_call(channel, &method, METHOD_BASIC_QOS_OK, CALL_OTHER);
@@ -338,6 +375,11 @@ static bool op_consume(struct sim_channel *channel)
     int queue = (int)below(solo, QUEUES_OF_ONE), number = free_consumer(solo);
     if (!solo->queues[queue].exists || number == NONE || solo->mode == MODE_TX)
         return false;
+    if (!may_share_credit(solo, queue) &&
+        (solo->prefetch_global || solo->queues[queue].max_bytes != NO_LIMIT))
+        return false;
+    if (solo_drops(&solo->queues[queue])) /* when it drops something depends on what is delivered when */
+        return false;
     struct own_consumer consumer = {.is_active = true,
                                     .no_ack = chance(solo, 6),
                                     .exclusive = chance(solo, 8),
@@ -383,6 +425,8 @@ static bool op_cancel(struct sim_channel *channel)
 void solo_cancelled(struct sim_channel *channel, struct bytes tag)
 {
     struct solo *solo = solo_of(channel);
+    if (solo->is_ignoring)
+        return;
     if (solo->cancels_due-- <= 0)
         sim_fail(sim_of(solo), "s%d: consumer %.*s is cancelled", solo->client->number,
                  BYTES_ARG(tag));
@@ -409,11 +453,14 @@ static bool op_commit(struct sim_channel *channel)
     if (solo->mode != MODE_TX || !chance(solo, 2))
         return false;
     solo_call(channel, &method, METHOD_TX_COMMIT_OK, CALL_OTHER);
+    bool is_partial = false;
     for (size_t i = 0; i < solo->tx_count; i++) {
         struct entry letter = solo->tx_publishes[i];
-        take_publish(solo, &letter, letter.is_seen, letter.is_crossed);
+        is_partial |= take_publish(solo, &letter, letter.is_seen);
     }
     solo->tx_count = 0;
+    if (is_partial)
+        solo_expect_close(solo, 406, "partial tx completion");
     for (size_t at; (at = first_settled(solo)) < solo->unacked_count;)
         solo_settle_model(solo, at, solo->unacked[at].how);
     solo->is_stopped = true;
@@ -502,10 +549,12 @@ void solo_draw_step(struct sim_channel *channel)
     uint64_t count = 1 + below(solo, STEP_OPS);
     solo->step++;
     solo->is_stopped = false;
-    while (count && !solo->is_stopped) {
+    solo_begin_step(solo);
+    while (count && !solo->is_stopped && solo->is_known) {
         if (!ops[below(solo, sizeof(ops) / sizeof(ops[0]))](channel))
             continue;
         count--;
+        solo_tend(solo);
         solo->is_stopped |= solo_has_consumers(solo) || solo_has_late(solo);
     }
 }

@@ -1,0 +1,103 @@
+/* Queues that keep only so many messages, or bytes of them: x-max-length, x-max-length-bytes and
+ * x-overflow. What consumers can take at once does not count. */
+#include "tests/sim/solo_internal.h"
+
+bool solo_has_limit(const struct own_queue_of *queue)
+{
+    return queue->exists && (queue->max_length != NO_LIMIT || queue->max_bytes != NO_LIMIT);
+}
+
+bool solo_drops(const struct own_queue_of *queue)
+{
+    return solo_has_limit(queue) && queue->overflow == OVERFLOW_DROP_HEAD;
+}
+
+static uint64_t ready_bytes(const struct own_queue_of *queue)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < queue->ready.count; i++)
+        bytes += queue->ready.at[i].size;
+    return bytes;
+}
+
+static bool is_too_much(const struct own_queue_of *queue, uint64_t count, uint64_t bytes)
+{
+    return count > queue->max_length || bytes > queue->max_bytes;
+}
+
+/* Messages that its consumers can take. */
+static uint64_t credit_of(const struct solo *solo, int number)
+{
+    uint64_t credit = 0;
+    for (int i = 0; i < CONSUMERS_OF_ONE; i++) {
+        const struct own_consumer *consumer = &solo->consumers[i];
+        if (consumer->queue != number || !solo_consumer_is_served(solo, consumer))
+            continue;
+        if (!consumer->prefetch)
+            return UINT64_MAX;
+        if (solo_consumer_has_credit(consumer))
+            credit += consumer->prefetch - consumer->unacked;
+    }
+    return credit;
+}
+
+bool solo_refuses(const struct solo *solo, int number, const struct entry *letter)
+{
+    const struct own_queue_of *queue = &solo->queues[number];
+    uint64_t ready = queue->ready.count, credit = credit_of(solo, number);
+    if (!solo_has_limit(queue) || queue->overflow == OVERFLOW_DROP_HEAD)
+        return false;
+    if (credit >= ready && credit)
+        return is_too_much(queue, 1, letter->size);
+    return is_too_much(queue, ready - credit + 1, ready_bytes(queue) + letter->size);
+}
+
+void solo_note_letter(struct solo *solo, int number, const struct entry *letter)
+{
+    struct own_queue_of *queue = &solo->queues[number];
+    bool is_alone = queue->late_step != solo->step || queue->late_from == letter->died_in;
+    queue->late_step = solo->step;
+    queue->late_from = letter->died_in;
+    if (is_alone || !solo_has_limit(queue))
+        return;
+    for (int i = 0; i < QUEUES_OF_ONE; i++)
+        solo->queues[i].is_unsure = true;
+    solo->is_known = false;
+}
+
+static bool is_to_drop(const struct solo *solo, int number)
+{
+    const struct own_queue_of *queue = &solo->queues[number];
+    bool is_awaited = credit_of(solo, number) && solo_channel_has_credit(solo);
+    return solo_drops(queue) && !is_awaited &&
+           is_too_much(queue, queue->ready.count, ready_bytes(queue));
+}
+
+/* What is too much goes, unless a consumer is about to take it, and what has ended from the head. */
+static bool tend(struct solo *solo, int number)
+{
+    struct own_queue_of *queue = &solo->queues[number];
+    bool any = false;
+    for (; queue->exists && queue->ready.count; any = true) {
+        bool drops = is_to_drop(solo, number);
+        if (!drops && !solo_has_ended(solo, &queue->ready.at[0]))
+            break;
+        struct entry entry = entries_take(&queue->ready, 0);
+        /* It goes in the broker's next turn, if nothing comes before it until then. */
+        if (!drops)
+            solo->is_stopped = solo->is_unsettled = true;
+        sim_of(solo)->report->met[drops ? MET_DROPPED : MET_EXPIRED]++;
+        solo_die(solo, number, &entry, drops ? REASON_MAXLEN : REASON_EXPIRED);
+    }
+    return any;
+}
+
+void solo_tend(struct solo *solo)
+{
+    bool any = true;
+    while (any) {
+        any = false;
+        for (int i = 0; i < QUEUES_OF_ONE; i++)
+            any |= tend(solo, i);
+    }
+}

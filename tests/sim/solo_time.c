@@ -1,0 +1,272 @@
+/* What time does: messages end, and so do queues that nobody uses. When exactly the broker does what it
+ * was sent is not known, so when something ends is known only from an earliest time to a latest one. While
+ * a message or a queue is between the two, nothing is done; and if a step lasts so long that something may
+ * have ended amid it, its outcome is not looked at, and all is looked at anew. */
+#include "tests/sim/solo_internal.h"
+
+#include <stdio.h>
+
+enum { GUARD_MS = 40, MARGIN_MS = 5, STALE_MS = 1000, SURVEY_MS = 600000 };
+
+static uint64_t now_ms(const struct solo *solo)
+{
+    return sim_of(solo)->now_us / 1000;
+}
+
+uint64_t solo_clock_ms(const struct solo *solo)
+{
+    return machine_message_ms(solo->client->machine);
+}
+
+/* ---- of messages ---- */
+
+uint64_t solo_ends_ms(const struct entry *entry)
+{
+    return entry->lives_ms == NO_LIMIT ? NO_LIMIT : entry->came_ms + entry->lives_ms;
+}
+
+uint64_t solo_ends_most_ms(const struct entry *entry)
+{
+    bool is_known = entry->lives_ms != NO_LIMIT && entry->came_most_ms;
+    return is_known ? entry->came_most_ms + entry->lives_ms + MARGIN_MS : NO_LIMIT;
+}
+
+bool solo_ends_soon(const struct solo *solo, const struct entry *entry)
+{
+    uint64_t ends_ms = solo_ends_ms(entry);
+    return ends_ms != NO_LIMIT && ends_ms <= solo_clock_ms(solo) + GUARD_MS;
+}
+
+bool solo_has_ended(const struct solo *solo, const struct entry *entry)
+{
+    return !entry->is_late && solo_ends_most_ms(entry) < solo->step_ms;
+}
+
+static void sooner(struct solo *solo, uint64_t at_ms)
+{
+    if (at_ms < solo->overrun_ms)
+        solo->overrun_ms = at_ms;
+}
+
+void solo_came(struct solo *solo, int number, struct entry *entry)
+{
+    const struct own_queue_of *queue = &solo->queues[number];
+    entry->lives_ms = entry->ttl_ms < queue->ttl_ms ? entry->ttl_ms : queue->ttl_ms;
+    entry->came_ms = solo_clock_ms(solo);
+    entry->came_most_ms = 0;
+    if (entry->lives_ms <= GUARD_MS)
+        solo->is_stopped = true; /* nothing else is done before it has ended */
+    else
+        sooner(solo, solo_ends_ms(entry));
+}
+
+/* ---- of queues ---- */
+
+void solo_used(struct solo *solo, int number)
+{
+    solo->queues[number].used_ms = now_ms(solo);
+    solo->queues[number].used_most_ms = 0;
+}
+
+static bool may_expire(const struct solo *solo, int number)
+{
+    const struct own_queue_of *queue = &solo->queues[number];
+    return queue->exists && queue->expires_ms != NO_LIMIT && !solo_count_consumers(solo, number);
+}
+
+/* True: one is gone, or may be soon. */
+static bool expire_queues(struct solo *solo)
+{
+    bool waits = false;
+    for (int i = 0; i < QUEUES_OF_ONE; i++) {
+        struct own_queue_of *queue = &solo->queues[i];
+        if (!queue->used_most_ms)
+            queue->used_most_ms = now_ms(solo);
+        if (!may_expire(solo, i) || now_ms(solo) + GUARD_MS < queue->used_ms + queue->expires_ms)
+            continue;
+        waits = true;
+        if (now_ms(solo) <= queue->used_most_ms + queue->expires_ms + MARGIN_MS)
+            continue;
+        sim_say(sim_of(solo), "s%d.q%d has expired", solo->client->number, i);
+        solo_remove_queue(solo, i);
+        solo->is_unsettled = true;
+        sim_of(solo)->report->met[MET_QUEUE_EXPIRED]++;
+    }
+    return waits;
+}
+
+/* ---- before a step, and amid it ---- */
+
+/* False: it is not known yet that it has come. */
+static bool settle_time(const struct solo *solo, struct entry *entry, bool is_there)
+{
+    if (entry->lives_ms == NO_LIMIT || entry->came_most_ms)
+        return true;
+    if (!is_there && entry->op > solo->proved_op)
+        return false;
+    entry->came_most_ms = solo_clock_ms(solo);
+    return true;
+}
+
+static bool is_about_to_end(const struct solo *solo, const struct entry *entry)
+{
+    return solo_ends_soon(solo, entry) && solo_ends_most_ms(entry) >= solo_clock_ms(solo);
+}
+
+/* Does `meets` hold of any entry? */
+static bool any_entry(struct solo *solo,
+                      bool (*meets)(const struct solo *solo, const struct entry *entry))
+{
+    for (int i = 0; i < QUEUES_OF_ONE; i++)
+        for (size_t k = 0; solo->queues[i].exists && k < solo->queues[i].ready.count; k++)
+            if (meets(solo, &solo->queues[i].ready.at[k]))
+                return true;
+    for (size_t i = 0; i < solo->unacked_count; i++)
+        if (meets(solo, &solo->unacked[i].entry))
+            return true;
+    return false;
+}
+
+static bool settle_times(struct solo *solo)
+{
+    bool all = true;
+    for (int i = 0; i < QUEUES_OF_ONE; i++)
+        for (size_t k = 0; solo->queues[i].exists && k < solo->queues[i].ready.count; k++)
+            all &= settle_time(solo, &solo->queues[i].ready.at[k], false);
+    for (size_t i = 0; i < solo->unacked_count; i++)
+        settle_time(solo, &solo->unacked[i].entry, true);
+    return all;
+}
+
+bool solo_waits_for_time(struct sim_channel *channel)
+{
+    struct solo *solo = solo_of(channel);
+    solo->step_ms = solo_clock_ms(solo);
+    solo->overrun_ms = NO_LIMIT;
+    if (!settle_times(solo)) {
+        solo_poll(channel);
+        return true;
+    }
+    solo->step++;
+    solo_tend(solo);
+    bool waits = expire_queues(solo);
+    return waits || solo->is_unsettled || any_entry(solo, is_about_to_end);
+}
+
+void solo_begin_step(struct solo *solo)
+{
+    solo->step_ms = solo_clock_ms(solo);
+    solo->overrun_ms = NO_LIMIT;
+    for (int i = 0; i < QUEUES_OF_ONE; i++) {
+        const struct own_queue_of *queue = &solo->queues[i];
+        for (size_t k = 0; queue->exists && k < queue->ready.count; k++)
+            if (solo_ends_ms(&queue->ready.at[k]) > solo->step_ms)
+                sooner(solo, solo_ends_ms(&queue->ready.at[k]));
+        if (may_expire(solo, i))
+            sooner(solo, solo->step_ms + queue->used_ms + queue->expires_ms - now_ms(solo));
+    }
+    for (size_t i = 0; i < solo->unacked_count; i++)
+        if (solo_ends_ms(&solo->unacked[i].entry) > solo->step_ms)
+            sooner(solo, solo_ends_ms(&solo->unacked[i].entry));
+}
+
+/* A queue's own consumers have what they can take before it drops anything. */
+void solo_foresee(struct solo *solo, const struct letter *letter)
+{
+    if (!letter->deaths || letter->died_in == NONE)
+        return;
+    struct own_queue_of *queue = &solo->queues[letter->died_in];
+    bool is_there = false;
+    solo_tend(solo);
+    for (size_t i = 0; queue->exists && i < queue->ready.count; i++)
+        is_there |= queue->ready.at[i].id == letter->id;
+    while (is_there && letter->why == REASON_EXPIRED &&
+           solo_ends_ms(&queue->ready.at[0]) <= solo_clock_ms(solo)) {
+        struct entry entry = entries_take(&queue->ready, 0);
+        is_there = entry.id != letter->id;
+        sim_of(solo)->report->met[MET_EXPIRED]++;
+        solo_die(solo, letter->died_in, &entry, REASON_EXPIRED);
+    }
+}
+
+static bool is_stale(const struct solo *solo, const struct entry *entry)
+{
+    uint64_t ends_ms = solo_ends_ms(entry);
+    return ends_ms != NO_LIMIT && !entry->came_most_ms && ends_ms + STALE_MS < solo_clock_ms(solo);
+}
+
+bool solo_is_overrun(struct solo *solo)
+{
+    if (solo->survey != SURVEY_NOT || !solo->is_open)
+        return false;
+    return solo_clock_ms(solo) >= solo->overrun_ms ||
+           (solo_is_deliverable(solo) && any_entry(solo, is_stale));
+}
+
+/* ---- asking ---- */
+
+/* A limit that is as it was. */
+void solo_poll(struct sim_channel *channel)
+{
+    union method method = {.basic_qos = {.id = METHOD_BASIC_QOS,
+                                         .prefetch_count = (uint16_t)solo_of(channel)->prefetch}};
+    solo_call(channel, &method, METHOD_BASIC_QOS_OK, CALL_POLL);
+}
+
+void solo_polled(struct solo *solo, uint64_t op)
+{
+    char prefix[NAME_SIZE];
+    snprintf(prefix, sizeof(prefix), "s%d.", solo->client->number);
+    if (!machine_is_settled(solo->client->machine, prefix))
+        return;
+    solo->is_unsettled = false;
+    for (int i = 0; i < QUEUES_OF_ONE; i++) {
+        struct own_queue_of *queue = &solo->queues[i];
+        for (size_t k = 0; k < queue->ready.count; k++) {
+            struct entry *entry = &queue->ready.at[k];
+            if (entry->is_late)
+                entry->op = op;
+            entry->is_late = false;
+        }
+        for (size_t k = 0; k < queue->ghosts.count; k++)
+            if (queue->ghosts.at[k].op == pending_op)
+                queue->ghosts.at[k].op = op;
+    }
+}
+
+/* ---- surveys ---- */
+
+static bool may_end_soon(const struct solo *solo, const struct entries *entries)
+{
+    for (size_t i = 0; i < entries->count; i++) {
+        uint64_t ends_ms = solo_ends_ms(&entries->at[i]);
+        if (ends_ms != NO_LIMIT && ends_ms < solo_clock_ms(solo) + SURVEY_MS)
+            return true;
+    }
+    return false;
+}
+
+/* What it drops depends on what came back. */
+static bool may_drop_others(struct own_queue_of *queue)
+{
+    if (!solo_drops(queue) || !queue->ghosts.count)
+        return false;
+    for (size_t i = 0; i < queue->ready.count; i++)
+        queue->ready.at[i].is_doubtful = true;
+    return true;
+}
+
+void solo_doubt_time(struct solo *solo)
+{
+    bool may_send = false;
+    for (int i = 0; i < QUEUES_OF_ONE; i++) {
+        struct own_queue_of *queue = &solo->queues[i];
+        bool ends = may_end_soon(solo, &queue->ready) || may_end_soon(solo, &queue->ghosts);
+        bool drops = may_drop_others(queue);
+        may_send |= queue->exists && queue->dlx != NONE && (ends || drops);
+        queue->is_unsure |= queue->exists && queue->expires_ms < SURVEY_MS;
+    }
+    /* Letters that nobody has seen may be anywhere. */
+    for (int i = 0; i < QUEUES_OF_ONE && may_send; i++)
+        solo->queues[i].is_unsure = true;
+}

@@ -138,7 +138,7 @@ static void add_value(struct print *print, const struct field *field)
         add_contents(print, field->value.bytes, field->type == 'A');
         break;
     case 'V':
-        add_text(print, "undefined");
+        add_text(print, print->is_plain ? "null" : "undefined");
         break;
     default:
         add_format(print, "%" PRId64, field->value.integer);

@@ -352,7 +352,7 @@ TEST(printing_what_was_json)
     static const char nested[] = "F\0\0\0\42\1aA\0\0\0\20l\0\0\0\0\0\0\0\1S\0\0\0\1b"
                                  "V\1cF\0\0\0\4\1dt\1";
     static const char want[] =
-        "#{<<\"a\">> => [1,<<\"b\">>,undefined],<<\"c\">> => #{<<\"d\">> => true}}";
+        "#{<<\"a\">> => [1,<<\"b\">>,null],<<\"c\">> => #{<<\"d\">> => true}}";
     struct reader walk = reader_of(bytes_of(nested, sizeof(nested) - 1));
     struct field field;
     struct buffer out = {0};

@@ -150,6 +150,7 @@ TEST(definitions_are_checked)
     is_refused("{message-ttl:i64 -1}", false, "406 -1 is not a valid message TTL");
     is_refused("{expires:i64 0}", false, "406 0 is not a valid queue expiry");
     is_refused("{max-length:f64 1.5}", true, "406 1.5 is not a valid maximum length");
+    is_refused("{max-length:void}", false, "406 null is not a valid maximum length");
     is_refused("{max-length-bytes:bool true}", false,
                "406 true is not a valid maximum length in bytes");
     is_refused("{max-in-memory-length:i64 -1}", false,

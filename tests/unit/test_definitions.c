@@ -331,7 +331,7 @@ TEST(policies)
         "{'vhost':'/','name':'e','pattern':'x','definition':7}]}",
         "! policy 1 /:a: pattern should be regular expression but is invalid: invalid regular "
         "expression '(': missing closing parenthesis at offset 1\n"
-        "! policy 2 /:b: undefined is not a valid maximum length\n"
+        "! policy 2 /:b: null is not a valid maximum length\n"
         "! policy 3 /:c: 'priority' must be a whole number, and not a string\n"
         "! policy 4 /:d: 'definition' is missing\n"
         "! policy 5 /:e: 'definition': it must be an object of values, and not a whole number\n");

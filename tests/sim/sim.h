@@ -65,6 +65,9 @@ void events_free(struct events *events);
 
 /* ---- a machine: machine.c ---- */
 
+/* What comes in is timed by a clock that is behind by this much, at most. */
+enum { MACHINE_STALE_MS = 50 };
+
 enum { WORKER_SYNCER, WORKER_INDEXER, WORKER_READER, WORKERS };
 
 struct sim_worker {
@@ -90,6 +93,7 @@ struct machine {
     struct server *server;   /* NULL: it is down */
     struct service *service; /* of the server */
     uint64_t epoch;          /* rises with each start and each end */
+    uint64_t ticked_ms;      /* when the last turn was */
     uint64_t turn_us;        /* when the next turn is scheduled; UINT64_MAX: not */
     uint64_t messages_ms; /* the clock of messages that end, when the simulation began */
     uint64_t slow_until_us;

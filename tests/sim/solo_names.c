@@ -123,6 +123,9 @@ static void draw_queue(struct solo *solo, struct own_queue_of *queue)
         queue->dlk = KEYS + (int)below(solo, QUEUES_OF_ONE);
     else if (chance(solo, 2))
         queue->dlk = (int)below(solo, PUBLISH_KEYS);
+    /* A letter of what was refused is not kept until there is room for it. */
+    if (sim_of(solo)->options->has_faults && queue->overflow == OVERFLOW_REJECT_DLX)
+        queue->overflow = OVERFLOW_REJECT;
 }
 
 static void declare_differently(struct sim_channel *channel, int queue)

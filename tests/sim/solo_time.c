@@ -52,9 +52,9 @@ void solo_came(struct solo *solo, int number, struct entry *entry)
 {
     const struct own_queue_of *queue = &solo->queues[number];
     entry->lives_ms = entry->ttl_ms < queue->ttl_ms ? entry->ttl_ms : queue->ttl_ms;
-    entry->came_ms = solo_clock_ms(solo);
+    entry->came_ms = solo_clock_ms(solo) - MACHINE_STALE_MS;
     entry->came_most_ms = 0;
-    if (entry->lives_ms <= GUARD_MS)
+    if (entry->lives_ms <= GUARD_MS + MACHINE_STALE_MS)
         solo->is_stopped = true; /* nothing else is done before it has ended */
     else
         sooner(solo, solo_ends_ms(entry));

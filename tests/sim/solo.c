@@ -161,7 +161,9 @@ static void give_up(struct sim_channel *channel)
     solo->is_ignoring = channel->is_leaving = true;
     sim_say(sim_of(solo), "s%d gives up its step", solo->client->number);
     sim_of(solo)->report->met[MET_STEP_GIVEN_UP]++;
-    client_call(channel, &method, METHOD_CHANNEL_CLOSE_OK, NONE);
+    size_t count = channel->expected_count;
+    if (!count || channel->expected[count - 1].request != METHOD_CHANNEL_CLOSE)
+        client_call(channel, &method, METHOD_CHANNEL_CLOSE_OK, NONE);
 }
 
 static bool ignores(struct sim_channel *channel)
@@ -193,11 +195,11 @@ void solo_replied(struct sim_channel *channel, const struct expected *expected,
     bool is_ours = expected->request != METHOD_CHANNEL_OPEN &&
                    expected->request != METHOD_CONFIRM_SELECT &&
                    expected->request != METHOD_TX_SELECT;
-    if (!is_ours || ignores(channel)) {
-        if (solo->is_ignoring && method->id == METHOD_CHANNEL_CLOSE_OK)
-            end_ignored(channel);
+    bool is_closed = is_ours && method->id == METHOD_CHANNEL_CLOSE_OK;
+    if (is_closed && (solo->is_ignoring || solo_is_overrun(solo)))
+        end_ignored(channel);
+    if (!is_ours || !solo->is_open || ignores(channel))
         return;
-    }
     struct call of = solo->calls[0];
     bool is_content = method->id == METHOD_BASIC_GET_OK;
     if (of.op > solo->proved_op)

@@ -2,7 +2,7 @@
  * new count and until when it waits, or its end and the dead letter in the same batch.
  *
  * How long it waits it may say itself, in a header: where messages wait, it has to be read first. If it is
- * not in memory it stays taken until it is, and its queue's schedule knows to ask again. */
+ * not in memory it stays taken until it is, as it came back, in the queue's schedule. */
 #include "broker/redelivery.h"
 
 #include "amqp/properties.h"
@@ -12,8 +12,7 @@
 #include "broker/overflow.h"
 #include "broker/vhost.h"
 
-enum { LETTER_STEPS = 200 }; /* of a turn's budget */
-enum { READ_AGAIN_MS = 5 };  /* when what is being read is asked for again */
+enum { LETTER_STEPS = 200, DELAY_STEPS = 30 }; /* of a turn's budget */
 
 static bool is_too_often(const struct queue *queue, uint32_t count)
 {
@@ -50,25 +49,26 @@ static void delay(struct queue *queue, uint64_t position, const struct message *
         give_back(queue, position);
 }
 
-static void read_and_delay(struct queue *queue, uint64_t position, enum return_why why,
-                           uint32_t count)
+/* False: it has to be read first. */
+static bool read_and_delay(struct queue *queue, uint64_t position, uint32_t count)
 {
     struct message *message;
     switch (queue_fetch(queue, position, &message)) {
     case QUEUE_OK:
         delay(queue, position, message, count);
         message_unref(queue->vhost->broker->pool, message);
-        return;
-    case QUEUE_WAIT:
-        queue_schedule_add(queue, queue->queues->clock_ms + READ_AGAIN_MS, position,
-                           why == RETURN_FAILED ? SCHEDULE_FAILED : SCHEDULE_RELEASED);
-        return;
+        return true;
     case QUEUE_EMPTY: /* damaged: it stays away */
         give_back(queue, position);
+        return true;
+    case QUEUE_WAIT:
+        break;
     }
+    return false;
 }
 
-void redelivery_return(struct queue *queue, uint64_t position, enum return_why why)
+/* The same. */
+static bool decide(struct queue *queue, uint64_t position, enum return_why why)
 {
     uint32_t count = queue_delivery_count(queue, position);
     count += count < UINT32_MAX;
@@ -76,28 +76,36 @@ void redelivery_return(struct queue *queue, uint64_t position, enum return_why w
         dead_letter(queue, position, DEATH_DELIVERY_LIMIT);
         budget_use(&queue->vhost->broker->turn, LETTER_STEPS);
     } else if (queue_retry_is_delayed(queue, why)) {
-        read_and_delay(queue, position, why, count);
+        return read_and_delay(queue, position, count);
     } else {
         give_back(queue, position);
     }
+    return true;
 }
 
-bool redelivery_scheduled(struct queue *queue, const struct scheduled *due)
+void redelivery_return(struct queue *queue, uint64_t position, enum return_why why)
 {
-    switch ((enum schedule_why)due->why) {
-    case SCHEDULE_RETRY:
-        queue_retry_now(queue, due->position);
-        overflow_returned(queue);
-        return true;
-    case SCHEDULE_RELEASED:
-        redelivery_return(queue, due->position, RETURN_RELEASED);
-        return true;
-    case SCHEDULE_FAILED:
-        redelivery_return(queue, due->position, RETURN_FAILED);
-        return true;
-    case SCHEDULE_END:
-    case SCHEDULE_SEEK:
-        break;
+    if (!decide(queue, position, why))
+        queue_schedule_defer(queue, position, why);
+}
+
+void redelivery_go_on(struct queue *queue)
+{
+    struct budget *turn = &queue->vhost->broker->turn;
+    struct scheduled first;
+    while (!budget_is_spent(turn) && queue_schedule_deferred(queue, &first)) {
+        if (!decide(queue, first.position, (enum return_why)first.why))
+            return;
+        queue_schedule_deferred_done(queue);
+        budget_use(turn, DELAY_STEPS);
     }
-    return false;
+}
+
+bool redelivery_retry(struct queue *queue, const struct scheduled *due)
+{
+    if (due->why != SCHEDULE_RETRY)
+        return false;
+    queue_retry_now(queue, due->position);
+    overflow_returned(queue);
+    return true;
 }

@@ -10,7 +10,9 @@
  * or, as far as the queue's settings say so, when it has waited. One that has come back more often than
  * x-delivery-limit allows leaves as a dead letter. */
 void redelivery_return(struct queue *queue, uint64_t position, enum return_why why);
-/* The time of a message has come. False: it is not about a message that came back. */
-bool redelivery_scheduled(struct queue *queue, const struct scheduled *due);
+/* Goes on with those that had to be read first, as far as that was done. */
+void redelivery_go_on(struct queue *queue);
+/* The time of a message has come. False: it is not that of a retry. */
+bool redelivery_retry(struct queue *queue, const struct scheduled *due);
 
 #endif

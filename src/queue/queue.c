@@ -3,6 +3,7 @@
 #include "queue/queue_limit.h"
 #include "queue/queue_retry.h"
 #include "queue/queue_schedule.h"
+#include "queue/queue_schedule.h"
 #include "queue/queue_timer.h"
 
 #include <assert.h>
@@ -41,6 +42,7 @@ bool queues_wake(struct queues *queues)
     bool any = false;
     while ((index = store_take_awake(queues->store))) {
         queue_has_work(index->owner);
+        queue_schedule_woken(index->owner);
         if (index->has_times)
             queue_head_changed(index->owner);
         any = true;

@@ -10,12 +10,14 @@
 /* The bits that a time has in the heap. */
 #define LATEST_MS (((uint64_t)1 << 56) - 1)
 
-enum { HEAP_MIN = 8, CLEAR_AT_ONCE = 4, READ_AGAIN_MS = 1 };
+enum { HEAP_MIN = 8, CLEAR_AT_ONCE = 4, READ_AGAIN_MS = 1, DEFERRED_AGAIN_MS = 20 };
 
 struct queue_schedule {
     struct scheduled *heap;
     size_t count, capacity;
     size_t clear_at;    /* the place that is looked at next */
+    struct scheduled *deferred; /* from deferred_first on */
+    size_t deferred_first, deferred_count, deferred_capacity;
     uint64_t read_from; /* read_begin: what lies below is named */
     bool is_reading;
 };
@@ -80,6 +82,7 @@ void queue_schedule_free(struct queue_schedule *schedule)
     if (!schedule)
         return;
     mem_free(schedule->heap);
+    mem_free(schedule->deferred);
     mem_free(schedule);
 }
 
@@ -131,6 +134,8 @@ void queue_schedule_arm(struct queue *queue)
         arm(queue, schedule->heap[0].ms);
     if (schedule && schedule->is_reading)
         queue_timer_advance(queue, QUEUE_TIMER_SCHEDULE, READ_AGAIN_MS);
+    if (schedule && schedule->deferred_count)
+        queue_timer_advance(queue, QUEUE_TIMER_SCHEDULE, DEFERRED_AGAIN_MS);
 }
 
 size_t queue_schedule_count(const struct queue *queue)
@@ -158,6 +163,54 @@ void queue_schedule_clear_some(struct queue *queue)
             take_out(schedule, at);
         schedule->clear_at = at + is_there;
     }
+}
+
+/* ---- what has to be read ---- */
+
+void queue_schedule_defer(struct queue *queue, uint64_t position, unsigned why)
+{
+    struct queue_schedule *schedule = schedule_of(queue);
+    struct scheduled *deferred = schedule->deferred;
+    size_t end = schedule->deferred_first + schedule->deferred_count;
+    if (end == schedule->deferred_capacity && schedule->deferred_first > end / 2) {
+        memmove(deferred, deferred + schedule->deferred_first,
+                schedule->deferred_count * sizeof(*deferred));
+        schedule->deferred_first = 0;
+        end = schedule->deferred_count;
+    } else if (end == schedule->deferred_capacity) {
+        schedule->deferred =
+            mem_grow(deferred, &schedule->deferred_capacity, end + 1, sizeof(*deferred));
+    }
+    schedule->deferred_count++;
+    schedule->deferred[end] = (struct scheduled){.why = why & 0xff, .position = position};
+    queue_timer_advance(queue, QUEUE_TIMER_SCHEDULE, DEFERRED_AGAIN_MS);
+}
+
+bool queue_schedule_deferred(const struct queue *queue, struct scheduled *first)
+{
+    const struct queue_schedule *schedule = schedule_if_any(queue);
+    if (!schedule || schedule->deferred_count == 0)
+        return false;
+    *first = schedule->deferred[schedule->deferred_first];
+    return true;
+}
+
+void queue_schedule_deferred_done(struct queue *queue)
+{
+    struct queue_schedule *schedule = schedule_if_any(queue);
+    schedule->deferred_first++;
+    if (--schedule->deferred_count)
+        return;
+    mem_free(schedule->deferred);
+    schedule->deferred = NULL;
+    schedule->deferred_first = schedule->deferred_capacity = 0;
+}
+
+void queue_schedule_woken(struct queue *queue)
+{
+    const struct queue_schedule *schedule = schedule_if_any(queue);
+    if (schedule && schedule->deferred_count)
+        queue_timer_set(queue, QUEUE_TIMER_SCHEDULE, 0);
 }
 
 /* ---- after a start ---- */

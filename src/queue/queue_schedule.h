@@ -12,9 +12,7 @@
 enum schedule_why {
     SCHEDULE_END,  /* its time with which it came in is over */
     SCHEDULE_SEEK, /* that may be so: when it is over has to be read first */
-    SCHEDULE_RETRY,    /* it came back, and has waited for its next try: queue_retry.h */
-    SCHEDULE_RELEASED, /* it came back, and has to be read before it is known how long it waits; */
-    SCHEDULE_FAILED,   /* the same, for the other reason */
+    SCHEDULE_RETRY, /* it came back, and has waited for its next try: queue_retry.h */
 };
 
 struct scheduled {
@@ -36,6 +34,16 @@ size_t queue_schedule_count(const struct queue *queue);
 /* A message has come in or left: some names are cleared away when too many are of messages that are
  * gone. */
 void queue_schedule_clear_some(struct queue *queue);
+
+/* A taken message that has to be read before it is known what to do with it, for whatever reason `why` says;
+ * the timer goes off when that is worth a try. They are kept in order, as those that lie together are read
+ * together. */
+void queue_schedule_defer(struct queue *queue, uint64_t position, unsigned why);
+/* The first of them; and it is done with. False: there is none. */
+bool queue_schedule_deferred(const struct queue *queue, struct scheduled *first);
+void queue_schedule_deferred_done(struct queue *queue);
+/* Something of the queue was read. */
+void queue_schedule_woken(struct queue *queue);
 
 /* Names every message of the queue that has a time, over several turns: begins, to go on when the
  * timer is due. What comes in meanwhile is added as ever. */

@@ -23,9 +23,11 @@ dist_check_SCRIPTS += \
 	%D%/daemon.py \
 	%D%/definitions.py \
 	%D%/durable.py \
+	%D%/retries.py \
 	%D%/tls.py
 TESTS += \
 	%D%/daemon.py \
 	%D%/definitions.py \
 	%D%/durable.py \
+	%D%/retries.py \
 	%D%/tls.py

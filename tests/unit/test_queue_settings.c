@@ -65,7 +65,9 @@ TEST(each_argument_sets_its_field)
         settings_of("{x-expires:i64 1000, x-message-ttl:i32 0, x-max-length:i64 3, "
                     "x-max-length-bytes:i64 4096, x-max-priority:i8 9, x-delivery-limit:i64 20, "
                     "x-consumer-timeout:i64 60000, x-consumer-timeout-action:str return, "
-                    "x-overflow:str reject-publish, "
+                    "x-overflow:str reject-publish, x-delayed-retry-type:str failed, "
+                    "x-delayed-retry-min:i32 5, x-delayed-retry-max:i64 9, "
+                    "x-retry-backoff:str exponential, "
                     "x-single-active-consumer:bool true, x-dead-letter-exchange:str x, "
                     "x-dead-letter-routing-key:str k, x-dead-letter-strategy:str at-least-once, x-queue-type:str quorum}");
     is_int(settings->expires_ms, 1000, "x-expires");
@@ -74,6 +76,10 @@ TEST(each_argument_sets_its_field)
     is_int(settings->max_length_bytes, 4096, "x-max-length-bytes");
     is_int(settings->max_priority, 9, "x-max-priority");
     is_int(settings->delivery_limit, 20, "x-delivery-limit");
+    is_int(settings->retry_min_ms, 5, "x-delayed-retry-min");
+    is_int(settings->retry_max_ms, 9, "x-delayed-retry-max");
+    ok(settings->retry_type == RETRY_FAILED, "x-delayed-retry-type");
+    ok(settings->retry_backoff == BACKOFF_EXPONENTIAL, "x-retry-backoff");
     is_int(settings->consumer_timeout_ms, 60000, "x-consumer-timeout");
     ok(settings->timeout_action == TIMEOUT_RETURN, "x-consumer-timeout-action");
     ok(settings->overflow == OVERFLOW_REJECT, "x-overflow");

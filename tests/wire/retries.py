@@ -11,6 +11,7 @@ Output is TAP.  LEVERETD, or leveretd in $top_builddir.
 """
 
 import argparse
+import gc
 import os
 import random
 import signal
@@ -154,6 +155,7 @@ def none_is_ready(client, due):
 def receive(t, client, due):
     """Until all are there; how late each is, in ms."""
     late, early, twice, seen = [], 0, 0, bytearray(len(due))
+    gc.disable()  # it would stop for longer than what is measured
     client.call(1, "basic.consume", queue="q", consumer_tag="c", no_ack=True)
     stream = Stream(client)
     deadline = time.time() + OPTIONS.least + OPTIONS.spread + 120
@@ -167,7 +169,6 @@ def receive(t, client, due):
     equal(len(late), len(due), "messages that came")
     equal(twice, 0, "that came twice")
     check(early > -1, "one came %.1f ms before its time" % (-early * 1000))
-    t.note("the earliest %.1f ms before" % (-early*1000))
     return sorted(late)
 
 

@@ -2,6 +2,7 @@
 
 #include "base/planted.h"
 #include "broker/catalogue.h"
+#include "broker/delay.h"
 
 /* Room for an entry is kept up to this size. */
 enum { SCRATCH_KEPT = 4096 };
@@ -49,6 +50,9 @@ static void apply_in_vhost(struct vhost *vhost, const struct change *change)
     case CATALOGUE_POLICY:
     case CATALOGUE_OPERATOR_POLICY:
         policy_apply(vhost, change);
+        return;
+    case CATALOGUE_DELAYS:
+        delay_apply(vhost, change);
         return;
     default:
         leaving_apply(vhost, change);

@@ -142,6 +142,9 @@ static void write_value(const struct change *change, struct buffer *out)
         add_flags(out, change);
         add_string(out, change->arguments);
         return;
+    case CATALOGUE_DELAYS:
+        buffer_add_u64(out, change->id);
+        return;
     case CATALOGUE_BINDING:
         add_string(out, change->arguments);
         return;
@@ -277,6 +280,9 @@ static bool read_value(struct cursor *value, uint8_t version, struct change *cha
         change->id = cursor_u64(value);
         take_flags(value, change);
         change->arguments = take_string(value);
+        return true;
+    case CATALOGUE_DELAYS:
+        change->id = cursor_u64(value);
         return true;
     case CATALOGUE_BINDING:
         change->arguments = take_string(value);

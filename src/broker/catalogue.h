@@ -18,6 +18,7 @@
  *     7 topic      vhost, user, exchange                       write, read
  *     8 policy     vhost, name                                 priority (8), what it applies to,
  *     9 operator policy: the same                              pattern, definition
+ *    10 delays     vhost, exchange                             id (8)
  *    64 seen       id of an exchange or queue (8), number (4)  16 bytes of the SHA-256 of a key, until
  *                                                              when (8), order (8): seen.c
  *

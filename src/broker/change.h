@@ -18,7 +18,8 @@ enum catalogue_kind {
     CATALOGUE_TOPIC_PERMISSION,
     CATALOGUE_POLICY,
     CATALOGUE_OPERATOR_POLICY,
-    CATALOGUE_LAST = CATALOGUE_OPERATOR_POLICY, /* one above was written by a newer version */
+    CATALOGUE_DELAYS, /* an exchange holds back messages: the queue for them */
+    CATALOGUE_LAST = CATALOGUE_DELAYS, /* one above was written by a newer version */
 };
 
 /* How many there may be; all zero: as many as will. */

@@ -24,6 +24,7 @@
 #include "amqp/table.h"
 #include "base/mem.h"
 #include "base/planted.h"
+#include "broker/delay.h"
 #include "broker/overflow.h"
 #include "broker/unplaced.h"
 #include "queue/queue_expiry.h"
@@ -290,7 +291,7 @@ static bool all_take(const struct queue_set *set, const struct message *letter)
         refusals += queue_has_to_refuse(set->queues[i], letter->body_size);
     if (planted(PLANTED_AT_LEAST_ONCE_TWICE))
         return set->count && !(refusals && set->count == 1);
-    return set->count && !refusals;
+    return (set->count || set->delayers_count) && !refusals;
 }
 
 static bool keeps_letters(const struct queue *queue)
@@ -317,7 +318,7 @@ static bool bury(struct queue *queue, struct exchange *exchange, const struct me
     if (why != DEATH_REJECTED)
         drop_cycles(&funeral, set);
     bool stays = keeps_letters(queue) && !all_take(set, message);
-    if (!stays && (set->count || set->keepers_count)) {
+    if (!stays && (set->count || set->keepers_count || set->delayers_count)) {
         struct message *letter = letter_of(&funeral, set);
         publish_routed(broker, letter, set);
         if (planted(PLANTED_DEAD_LETTER_TWICE))
@@ -328,8 +329,11 @@ static bool bury(struct queue *queue, struct exchange *exchange, const struct me
     return !stays;
 }
 
+/* Where what leaves the queue goes. */
 static struct exchange *exchange_of(const struct queue *queue)
 {
+    if (queue->is_delay)
+        return vhost_exchange(queue->vhost, queue_name(queue));
     if (!queue->settings->dead_letter_exchange)
         return NULL;
     return vhost_exchange(queue->vhost, bytes_str(queue->settings->dead_letter_exchange));
@@ -369,6 +373,15 @@ void dead_letters_bury_refused(struct broker *broker)
 
 /* ---- what was ---- */
 
+static bool let_go(struct queue *queue, struct exchange *exchange, const struct message *message,
+                   enum death why)
+{
+    if (!queue->is_delay)
+        return bury(queue, exchange, message, why);
+    delay_release(exchange, message);
+    return true;
+}
+
 /* With its dead-letter exchange, which is there. */
 static enum placed place(struct queue *queue, struct exchange *exchange, uint64_t sequence,
                          enum death why)
@@ -385,7 +398,7 @@ static enum placed place(struct queue *queue, struct exchange *exchange, uint64_
         break;
     }
     if (room_for(broker->store, message) == STORE_ROOM_NOW)
-        placed = bury(queue, exchange, message, why) ? PLACED : PLACED_NOWHERE;
+        placed = let_go(queue, exchange, message, why) ? PLACED : PLACED_NOWHERE;
     dead_letters_bury_refused(broker);
     message_unref(broker->pool, message);
     return placed;
@@ -467,7 +480,7 @@ void dead_letter_send(struct queue *queue, uint64_t sequence, struct message *le
 
 void dead_letter(struct queue *queue, uint64_t sequence, enum death why)
 {
-    if (!queue->settings->dead_letter_exchange) {
+    if (!queue->settings->dead_letter_exchange && !queue->is_delay) {
         queue_settle(queue, sequence);
         return;
     }

@@ -7,13 +7,14 @@
 #include "base/mem.h"
 #include "base/planted.h"
 #include "broker/apply.h"
+#include "broker/delay.h"
 #include "broker/equivalence.h"
 #include "broker/name.h"
 #include "broker/reconfigure.h"
 #include "broker/removal.h"
 #include "broker/seen.h"
 
-const struct exchange_kind *exchange_kind_find(struct bytes name)
+static const struct exchange_kind *kind_find(struct bytes name)
 {
     static const struct exchange_kind *const kinds[] = {
         &exchange_direct,        &exchange_fanout,          &exchange_topic,
@@ -29,7 +30,20 @@ const struct exchange_kind *exchange_kind_find(struct bytes name)
 
 bool exchange_type_is_known(struct bytes type)
 {
-    return exchange_kind_find(type);
+    return bytes_equal_str(type, DELAYED_TYPE) || kind_find(type);
+}
+
+const struct exchange_kind *exchange_kind_of(struct bytes type, struct bytes arguments)
+{
+    struct bytes inner;
+    if (!bytes_equal_str(type, DELAYED_TYPE))
+        return kind_find(type);
+    return table_find_string(arguments, DELAYED_TYPE_ARGUMENT, &inner) ? kind_find(inner) : NULL;
+}
+
+const char *exchange_type(const struct exchange *exchange)
+{
+    return exchange->is_delayed_type ? DELAYED_TYPE : exchange->kind->name;
 }
 
 /* ---- applying ---- */
@@ -58,6 +72,10 @@ static struct exchange *exchange_new(struct vhost *vhost, const struct exchange_
     exchange->auto_delete = change->auto_delete;
     exchange->internal = change->internal;
     exchange->is_default = kind == &exchange_default;
+    exchange->is_delayed_type = bytes_equal_str(change->type, DELAYED_TYPE);
+    exchange->has_delay = exchange->is_delayed_type;
+    if (!exchange->is_delayed_type)
+        table_find_bool(change->arguments, DELAYED_ARGUMENT, &exchange->has_delay);
     exchange->arguments_size = change->arguments.size;
     if (change->arguments.size)
         exchange->arguments = mem_dup(change->arguments.data, change->arguments.size);
@@ -87,6 +105,7 @@ struct exchange *exchange_predeclare(struct vhost *vhost, const char *name,
 
 void exchange_free(struct exchange *exchange)
 {
+    delay_free(exchange);
     if (exchange->kind->free)
         exchange->kind->free(exchange);
     mem_free(exchange->alternate);
@@ -116,7 +135,7 @@ void exchange_apply(struct vhost *vhost, const struct change *change)
 {
     struct exchange *exchange;
     if (!change->is_delete) {
-        exchange_new(vhost, exchange_kind_find(change->type), change);
+        exchange_new(vhost, exchange_kind_of(change->type, change->arguments), change);
     } else if ((exchange = vhost_exchange(vhost, change->name))) {
         exchange_take_out(exchange);
         exchange_free(exchange);
@@ -133,15 +152,15 @@ bool exchange_is_not_default(struct bytes name, struct error *error)
                      "operation not permitted on the default exchange");
 }
 
-static bool check_equivalent(const struct exchange *exchange, const struct exchange_kind *kind,
+static bool check_equivalent(const struct exchange *exchange,
                              const struct exchange_declare *declare, struct error *error)
 {
     char resource[RESOURCE_MAX];
     resource_text(resource, "exchange", exchange_name(exchange), exchange->vhost);
-    if (strcmp(kind->name, exchange->kind->name) != 0)
+    if (!bytes_equal_str(declare->type, exchange_type(exchange)))
         return error_set(error, REPLY_PRECONDITION_FAILED,
-                         "inequivalent arg 'type' for %s: received '%s' but current is '%s'",
-                         resource, kind->name, exchange->kind->name);
+                         "inequivalent arg 'type' for %s: received '%.*s' but current is '%s'",
+                         resource, BYTES_ARG(declare->type), exchange_type(exchange));
     return equivalent_bool(resource, "durable", declare->durable, exchange->durable, error) &&
            equivalent_bool(resource, "auto_delete", declare->auto_delete, exchange->auto_delete,
                            error) &&
@@ -150,28 +169,51 @@ static bool check_equivalent(const struct exchange *exchange, const struct excha
                                bytes_of(exchange->arguments, exchange->arguments_size), error);
 }
 
-bool exchange_check_text(const struct vhost *vhost, const struct exchange_declare *declare,
-                         const char *argument, struct error *error)
+/* Of the type that holds messages back: what is it to route by? */
+static bool check_delayed(const struct exchange_declare *declare, struct error *error)
+{
+    struct bytes inner;
+    if (!bytes_equal_str(declare->type, DELAYED_TYPE))
+        return true;
+    if (!table_find_string(declare->arguments, DELAYED_TYPE_ARGUMENT, &inner) ||
+        bytes_equal_str(inner, DELAYED_TYPE))
+        return error_set(error, REPLY_PRECONDITION_FAILED,
+                         "Invalid argument, 'x-delayed-type' must be an existing exchange type");
+    return kind_find(inner) || error_set(error, REPLY_PRECONDITION_FAILED,
+                                         "unknown exchange type '%.*s'", BYTES_ARG(inner));
+}
+
+/* Is this argument, if it is there, of that type? */
+static bool check_argument_type(const struct vhost *vhost, const struct exchange_declare *declare,
+                                const char *argument, char type, struct error *error)
 {
     struct field field;
     char room[NAME_MAX_SIZE], resource[RESOURCE_MAX];
-    if (!table_find(declare->arguments, bytes_str(argument), &field) || field.type == 'S')
+    if (!table_find(declare->arguments, bytes_str(argument), &field) || field.type == type)
         return true;
     return error_set(error, REPLY_PRECONDITION_FAILED, "invalid type '%s' for arg '%s' in %s",
                      field_type_name(field.type), argument,
                      resource_text(resource, "exchange", name_strip(declare->name, room), vhost));
 }
 
+bool exchange_check_text(const struct vhost *vhost, const struct exchange_declare *declare,
+                         const char *argument, struct error *error)
+{
+    return check_argument_type(vhost, declare, argument, 'S', error);
+}
+
 static bool check_new(const struct vhost *vhost, struct bytes name,
-                      const struct exchange_kind *kind, const struct exchange_declare *declare,
-                      struct error *error)
+                      const struct exchange_declare *declare, struct error *error)
 {
     if (bytes_start_with(name, "amq."))
         return error_set(error, REPLY_ACCESS_REFUSED,
                          "exchange name '%.*s' contains reserved prefix 'amq.*'", BYTES_ARG(name));
-    return exchange_check_text(vhost, declare, "alternate-exchange", error) &&
-           seen_check(declare, error) &&
-           (!kind->check_new || kind->check_new(vhost, declare, error));
+    if (!exchange_check_text(vhost, declare, "alternate-exchange", error) ||
+        !check_argument_type(vhost, declare, DELAYED_ARGUMENT, 't', error) ||
+        !seen_check(declare, error) || !check_delayed(declare, error))
+        return false;
+    const struct exchange_kind *kind = exchange_kind_of(declare->type, declare->arguments);
+    return !kind->check_new || kind->check_new(vhost, declare, error);
 }
 
 static struct change change_of(const struct vhost *vhost, const struct exchange_declare *declare,
@@ -197,16 +239,15 @@ bool exchange_declare_decide(const struct vhost *vhost, const struct exchange_de
     struct bytes name = name_strip(declare->name, room);
     if (declare->passive)
         return exchange_is_not_default(name, error) && vhost_need_exchange(vhost, name, error);
-    const struct exchange_kind *kind = exchange_kind_find(declare->type);
-    if (!kind)
+    if (!exchange_type_is_known(declare->type))
         return error_set(error, REPLY_PRECONDITION_FAILED, "unknown exchange type '%.*s'",
                          BYTES_ARG(declare->type));
     if (!exchange_is_not_default(name, error))
         return false;
     const struct exchange *exchange = vhost_exchange(vhost, name);
     if (exchange)
-        return check_equivalent(exchange, kind, declare, error);
-    if (!check_new(vhost, name, kind, declare, error))
+        return check_equivalent(exchange, declare, error);
+    if (!check_new(vhost, name, declare, error))
         return false;
     if (name.data == (const void *)room)
         name = changes_keep(changes, name);

@@ -42,9 +42,12 @@ extern const struct exchange_kind exchange_default, exchange_direct, exchange_fa
 struct exchange {
     struct vhost *vhost;
     const struct exchange_kind *kind;
-    void *state; /* the kind's */
+    void *state;          /* the kind's */
+    struct queue *delays; /* messages that it holds back; NULL: there were none. See delay.h */
     bool durable, auto_delete, internal;
     bool is_default;
+    bool is_delayed_type; /* its type is DELAYED_TYPE; the kind is what it routes by */
+    bool has_delay;       /* messages with a header x-delay are held back */
     struct seen *seen; /* it looks for duplicates; NULL: it does not */
     char
         *alternate; /* name of the alternate exchange, which is never the default one; NULL: none */
@@ -101,8 +104,10 @@ static inline struct bytes exchange_name(const struct exchange *exchange)
 /* Is this argument, if it is there, a long string? */
 bool exchange_check_text(const struct vhost *vhost, const struct exchange_declare *declare,
                          const char *argument, struct error *error);
-/* The kind of that name, or NULL. */
-const struct exchange_kind *exchange_kind_find(struct bytes name);
+/* What an exchange of this type with these arguments routes by; NULL: there is no such type. */
+const struct exchange_kind *exchange_kind_of(struct bytes type, struct bytes arguments);
+/* The type that it was declared with. */
+const char *exchange_type(const struct exchange *exchange);
 /* A predeclared exchange of a new virtual host: it has no entry in the catalogue. */
 struct exchange *exchange_predeclare(struct vhost *vhost, const char *name,
                                      const struct exchange_kind *kind, bool internal);

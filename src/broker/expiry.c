@@ -24,7 +24,7 @@ static bool may_go_on(const struct queue *queue, unsigned count)
 
 static unsigned steps_of(const struct queue *queue)
 {
-    return queue->settings->dead_letter_exchange ? LETTER_STEPS : DROP_STEPS;
+    return queue->settings->dead_letter_exchange || queue->is_delay ? LETTER_STEPS : DROP_STEPS;
 }
 
 void expiry_run(struct queue *queue)

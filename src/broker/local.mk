@@ -15,6 +15,8 @@ libleveret_broker_a_SOURCES = \
 	%D%/change.h \
 	%D%/dead_letter.c \
 	%D%/dead_letter.h \
+	%D%/delay.c \
+	%D%/delay.h \
 	%D%/expiry.c \
 	%D%/expiry.h \
 	%D%/equivalence.c \

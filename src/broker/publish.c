@@ -11,6 +11,7 @@
 #include "amqp/table.h"
 #include "base/mem.h"
 #include "broker/dead_letter.h"
+#include "broker/delay.h"
 #include "broker/firehose.h"
 #include "broker/overflow.h"
 #include "broker/seen.h"
@@ -61,14 +62,16 @@ struct published publish_routed(struct broker *broker, struct message *message,
                                 struct queue_set *set)
 {
     struct published published = {.queues = set->count};
+    uint32_t delayed_logs = set->delayers_count ? delay_keep(set, message) : 0;
     for (size_t i = 0; i < set->keepers_count; i++)
         set->keepers[i]->kind->keep(set->keepers[i], message);
     budget_use(&broker->turn, set->count * QUEUE_STEPS);
     uint8_t limits = limits_of(set);
     if (limits != QUEUE_UNLIMITED)
-        return publish_limited(broker, message, set, limits);
-    if (set->count)
+        published = publish_limited(broker, message, set, limits);
+    else if (set->count)
         published.logs = queue_push(&broker->queues, set->queues, set->count, message);
+    published.logs |= delayed_logs;
     return published;
 }
 
@@ -188,7 +191,7 @@ size_t publish_count(struct exchange *exchange, const struct message *message,
     struct bytes headers = has_headers(properties) ? headers_of(properties) : bytes_of(NULL, 0);
     keys_collect(set, message_routing_key(message), headers, true);
     route_keys(exchange, headers, properties, set);
-    return set->count;
+    return set->count + set->delayers_count;
 }
 
 struct published publish(struct exchange *exchange, struct message *message, struct queue_set *set)

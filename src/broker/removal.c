@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/planted.h"
 #include "broker/apply.h"
+#include "broker/delay.h"
 #include "broker/name.h"
 #include "broker/queue_declare.h"
 
@@ -136,8 +137,10 @@ static bool lose_bindings(struct decision *decision, struct thing thing)
 
 static void decide_end(struct decision *decision, struct thing thing)
 {
-    if (thing.exchange)
+    if (thing.exchange) {
         seen(decision, thing.exchange)->decision.goes = true;
+        delay_delete_decide(thing.exchange, decision->changes);
+    }
     if (lose_bindings(decision, thing))
         change_thing(decision, thing, thing.queue ? CATALOGUE_QUEUE : CATALOGUE_EXCHANGE, true);
     else

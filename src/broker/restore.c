@@ -52,7 +52,8 @@ static void fail(struct restore *restore, const struct change *change, const cha
 {
     static const char *const kinds[] = {
         "entry",      "virtual host",        "user",   "exchange",       "queue", "binding",
-        "permission", "topic permission of", "policy", "operator policy"};
+        "permission", "topic permission of", "policy", "operator policy",
+        "delayed messages of exchange"};
     size_t kind = change->kind <= CATALOGUE_LAST ? change->kind : 0;
     snprintf(restore->error, restore->error_size, "catalogue: %s '%.*s': %s", kinds[kind],
              BYTES_ARG(change->name), why);
@@ -66,7 +67,7 @@ static void fail(struct restore *restore, const struct change *change, const cha
 static void restore_exchange(struct restore *restore, const struct vhost *vhost,
                              const struct change *change)
 {
-    if (!exchange_kind_find(change->type))
+    if (!exchange_kind_of(change->type, change->arguments))
         fail(restore, change, "its type is unknown");
     else if (vhost_exchange(vhost, change->name))
         fail(restore, change, "it is there already");
@@ -181,6 +182,18 @@ static void restore_policy(struct restore *restore, const struct change *change)
         catalogue_apply(restore->broker, change, OFF_RECORD);
 }
 
+static void restore_delays(struct restore *restore, const struct vhost *vhost,
+                           const struct change *change)
+{
+    const struct exchange *exchange = vhost_exchange(vhost, change->name);
+    if (!exchange || !exchange->durable)
+        fail(restore, change, "the exchange is missing");
+    else if (change->id == 0 || change->id & STORE_ID_TRANSIENT)
+        fail(restore, change, "its id is impossible");
+    else
+        catalogue_apply(restore->broker, change, OFF_RECORD);
+}
+
 static bool is_policy(const struct change *change)
 {
     return change->kind == CATALOGUE_POLICY || change->kind == CATALOGUE_OPERATOR_POLICY;
@@ -201,6 +214,8 @@ static void restore_in_vhost(struct restore *restore, const struct change *chang
         restore_queue(restore, change);
     else if (is_policy(change))
         restore_policy(restore, change);
+    else if (change->kind == CATALOGUE_DELAYS)
+        restore_delays(restore, vhost, change);
     else if (change->kind != CATALOGUE_BINDING)
         restore_permission(restore, change);
     else
@@ -350,7 +365,8 @@ static void tell_queue(void *context, struct index *index)
     const struct restore *restore = context;
     const struct queue *queue = index->owner;
     if (queue)
-        tell(restore->salvage, "queue %llu: '%.*s' in virtual host '%.*s': %llu messages",
+        tell(restore->salvage, "%s %llu: '%.*s' in virtual host '%.*s': %llu messages",
+             queue->is_delay ? "delayed messages of an exchange, queue" : "queue",
              (unsigned long long)index->id, BYTES_ARG(queue_name(queue)),
              (int)queue->vhost->name_size, queue->vhost->name, (unsigned long long)index->ready);
 }

@@ -7,6 +7,7 @@
 #include "amqp/table.h"
 #include "base/mem.h"
 #include "base/planted.h"
+#include "broker/delay.h"
 #include "broker/seen.h"
 
 /* Routing keys of one message beyond its own; more are not looked at. */
@@ -17,6 +18,7 @@ void queue_set_free(struct queue_set *set)
     mem_free(set->queues);
     mem_free(set->pending);
     mem_free(set->keepers);
+    mem_free(set->delayers);
     mem_free(set->keys);
     mem_free(set->fresh);
     mem_free(set->noted);
@@ -65,8 +67,23 @@ void queue_set_add_keeper(struct queue_set *set, struct exchange *exchange)
     set->keepers[set->keepers_count++] = exchange;
 }
 
+static bool holds_back(struct exchange *exchange, const struct route *route, struct queue_set *set)
+{
+    uint64_t delay_ms = delay_of(route->headers);
+    if (delay_ms == 0)
+        return false;
+    if (set->delayers_count == set->delayers_capacity)
+        set->delayers = mem_grow(set->delayers, &set->delayers_capacity, set->delayers_count + 1,
+                                 sizeof(struct exchange *));
+    set->delayers[set->delayers_count++] = exchange;
+    set->delay_ms = delay_ms;
+    return true;
+}
+
 static void visit(struct exchange *exchange, struct route *route, struct queue_set *set)
 {
+    if (exchange->has_delay && holds_back(exchange, route, set))
+        return;
     set->matched = 0;
     if (exchange->seen && seen_stops(exchange->seen, route, set))
         return;
@@ -87,7 +104,7 @@ void exchange_route(struct exchange *exchange, const struct route *wanted, struc
     uint64_t before = set->work;
     struct route route = *wanted;
     set->broker = exchange->vhost->broker;
-    set->count = set->pending_count = set->keepers_count = 0;
+    set->count = set->pending_count = set->keepers_count = set->delayers_count = 0;
     set->fresh_count = set->duplicates = 0;
     set->limits = set->watch;
     set->varies = false;

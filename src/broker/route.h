@@ -32,6 +32,9 @@ struct queue_set {
     size_t pending_count, pending_capacity;
     struct exchange **keepers; /* exchanges on the way that keep the message */
     size_t keepers_count, keepers_capacity;
+    struct exchange **delayers; /* those that hold it back, and lead nowhere yet */
+    size_t delayers_count, delayers_capacity;
+    uint64_t delay_ms;  /* for how long */
     struct bytes *keys; /* routing keys of a message that has several */
     size_t keys_count, keys_capacity;
     struct fresh *fresh; /* keys that are not known where duplicates are looked for: seen.h */

@@ -1,6 +1,7 @@
 #include "broker/vhost_removal.h"
 
 #include "broker/apply.h"
+#include "broker/delay.h"
 #include "broker/permission.h"
 #include "broker/policy.h"
 #include "broker/queue_declare.h"
@@ -83,6 +84,16 @@ static bool lose_exchanges(struct vhost *vhost, struct budget *budget)
     return true;
 }
 
+/* What predeclared exchanges hold back: there are few of them, and nobody publishes any more. */
+static bool lose_delays(struct vhost *vhost)
+{
+    const struct exchange *exchange;
+    for (uint64_t at = 0; (exchange = map_next(&vhost->exchanges, &at));)
+        delay_delete_decide(exchange, &vhost->broker->changes);
+    changes_apply(vhost->broker, &vhost->broker->changes);
+    return true;
+}
+
 /* Those between predeclared exchanges. */
 static bool lose_bindings(struct vhost *vhost, struct budget *budget)
 {
@@ -110,7 +121,7 @@ static bool goes(struct vhost *vhost, struct budget *budget)
     return lose_permissions(vhost, budget) && lose_queues(vhost, budget) &&
            lose_exchanges(vhost, budget) && lose_policies(vhost, budget) && map_count(&vhost->leaving_queues) == 0 &&
            map_count(&vhost->leaving_exchanges) == 0 && lose_bindings(vhost, budget) &&
-           is_empty(vhost) && vhost->holders == 0;
+           is_empty(vhost) && vhost->holders == 0 && lose_delays(vhost);
 }
 
 void vhosts_go(struct broker *broker, struct budget *budget)

@@ -117,6 +117,7 @@ struct queue {
     bool has_levels;           /* ready_consumers is one of levels: queue_consumer.h */
     uint8_t limit;             /* of enum queue_limit */
     bool is_leaving;           /* gone; its bindings are passed over, and it has no messages */
+    bool is_delay;             /* an exchange of its name holds back messages in it: broker/delay.h */
     uint8_t name_size;
     char name[]; /* terminated as well */
 };

@@ -43,6 +43,8 @@ void queue_gave_all(struct queue *queue)
 
 void queue_head_changed(struct queue *queue)
 {
+    if (queue->settings->expire_anywhere)
+        return; /* its schedule knows */
     uint64_t clock_ms = queue->queues->clock_ms, ends_ms = queue->kind->head_ms(queue);
     if (ends_ms == 0)
         return;

@@ -247,10 +247,12 @@ void world_settle(struct world *world)
     }
 }
 
+/* Years go in longer steps: each is a thousandth of what is left. */
 void world_advance(struct world *world, uint64_t ms)
 {
     while (ms) {
-        uint64_t now = ms < STEP_MS ? ms : STEP_MS;
+        uint64_t step = ms / 1000 > STEP_MS ? ms / 1000 : STEP_MS;
+        uint64_t now = ms < step ? ms : step;
         world->now_ms += now;
         ms -= now;
         world_settle(world);

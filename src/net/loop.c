@@ -96,6 +96,8 @@ static void on_woken(struct ev_loop *ev, ev_check *watcher, int events)
     turns_begin(&loop->turns, now_us);
     if (loop->now_ms - loop->ticked_ms > STALE_MS && loop->next_ms > loop->now_ms)
         tick(loop);
+    list_for_each(at, &loop->services)
+        service_woken(service_at(at), loop->now_ms);
 }
 
 struct loop *loop_new(const struct log *log, size_t descriptors, size_t io_threads,

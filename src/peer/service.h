@@ -16,6 +16,8 @@ struct service;
 struct service_ops {
     /* The conversation with a new peer; never NULL. `peer` stays the caller's. */
     struct conversation *(*accept)(struct service *service, const struct peer *peer);
+    /* A turn begins, and its input comes now: what comes in is timed by this. NULL: it is not. */
+    void (*woken)(struct service *service, uint64_t now_ms);
     /* What a turn decides once all input was acted on. `now_ms` is monotonic, `clock_ms` the wall
      * clock. NULL: nothing. */
     void (*tick)(struct service *service, uint64_t now_ms, uint64_t clock_ms);
@@ -65,6 +67,12 @@ static inline struct conversation *service_accept(struct service *service, const
     struct conversation *conversation = service->ops->accept(service, peer);
     conversation->owner = owner;
     return conversation;
+}
+
+static inline void service_woken(struct service *service, uint64_t now_ms)
+{
+    if (service->ops->woken)
+        service->ops->woken(service, now_ms);
 }
 
 static inline void service_tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)

@@ -25,15 +25,19 @@ void queues_free(struct queues *queues)
     settings_pool_free(&queues->settings);
 }
 
+void queues_woken(struct queues *queues, uint64_t now_ms)
+{
+    if (queues->clock_ms)
+        queues->clock_ms += now_ms - queues->now_ms;
+    queues->now_ms = now_ms;
+}
+
 void queues_tick(struct queues *queues, uint64_t now_ms, uint64_t clock_ms)
 {
-    uint64_t last_ms = queues->now_ms;
     queues->arrival_ms = queues->clock_ms;
-    queues->now_ms = now_ms;
+    queues_woken(queues, now_ms);
     if (queues->clock_ms == 0)
         queues->clock_ms = clock_ms;
-    else
-        queues->clock_ms += now_ms - last_ms;
 }
 
 bool queues_wake(struct queues *queues)

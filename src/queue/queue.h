@@ -137,6 +137,8 @@ void queues_free(struct queues *queues);
 /* A turn begins. The clock of messages is the wall clock as the first turn had it, and goes on evenly from
  * there: whatever is done to the system's, they live as long as they should. */
 void queues_tick(struct queues *queues, uint64_t now_ms, uint64_t clock_ms);
+/* The clock of messages goes on to where it is now, before the input of a turn. */
+void queues_woken(struct queues *queues, uint64_t now_ms);
 /* Queues whose messages were read from the disk have work again. Were there any? */
 bool queues_wake(struct queues *queues);
 

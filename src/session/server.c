@@ -171,6 +171,11 @@ static bool has_removals(const struct server *server)
     return !list_is_empty(&server->emptying) || !list_is_empty(&server->dropping);
 }
 
+static void woken(struct service *service, uint64_t now_ms)
+{
+    queues_woken(&server_of(service)->broker->queues, now_ms);
+}
+
 static void tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)
 {
     struct server *server = server_of(service);
@@ -219,6 +224,7 @@ struct server *server_new(const struct server_options *options, struct broker *b
                           uint64_t now_ms)
 {
     static const struct service_ops ops = {.accept = accept_peer,
+                                           .woken = woken,
                                            .tick = tick,
                                            .next_ms = next_ms,
                                            .shutdown = shut_down,

@@ -228,6 +228,7 @@ void world_settle(struct world *world)
     for (int round = 0; progress && round < turns_max; round++) {
         struct conversation *connection;
         progress = false;
+        service_woken(world->service, world->now_ms);
         for (int i = 0; i < CLIENTS_MAX; i++)
             progress |= feed(&world->clients[i]);
         for (int i = 0; i < CLIENTS_MAX; i++)

@@ -87,6 +87,20 @@ TEST(what_comes_back_has_the_time_that_it_had)
     bench_free(&bench);
 }
 
+TEST(a_long_silence_before_a_message_does_not_count)
+{
+    struct queue *queue = begin("x-message-ttl=I1000");
+    queues_woken(&bench.broker.queues, now_ms += 5000);
+    bench_publish(&bench, "", "q", NULL, NULL, "1");
+    tick(0, 0);
+    is_int(queue_ready(queue), 1, "it is there after the turn in which it came");
+    tick(999, 0);
+    is_int(queue_ready(queue), 1, "and for its time");
+    tick(1, 0);
+    is_int(queue_ready(queue), 0, "and no longer");
+    bench_free(&bench);
+}
+
 TEST(the_wall_clock_jumps)
 {
     struct queue *queue = begin("x-message-ttl=I1000");
@@ -155,6 +169,7 @@ int main(void)
     RUN(the_smaller_time_counts);
     RUN(what_has_ended_is_not_taken);
     RUN(what_comes_back_has_the_time_that_it_had);
+    RUN(a_long_silence_before_a_message_does_not_count);
     RUN(the_wall_clock_jumps);
     RUN(many_go_a_part_at_a_time);
     RUN(letters_wait_for_room);

@@ -4,6 +4,7 @@
 
 EXTRA_DIST += \
 	%D%/README.md \
+	%D%/delayed \
 	%D%/full-disk \
 	%D%/power \
 	%D%/run

@@ -42,6 +42,86 @@ static void init_cold(struct bench *bench)
     bench_open(bench);
 }
 
+/* Message n ends at LATER - n, and each third does not end. */
+enum { LATER = 1000000 };
+
+static void publish_timed(struct bench *bench, int number)
+{
+    uint64_t time = number % 3 ? (uint64_t)(LATER - number) : 0;
+    struct message *message = message_new(&bench->pool, bytes_str(""), bytes_str("a queue"),
+                                          bytes_of("\0\0", 2), 1);
+    message_fill(message, bytes_str("x"));
+    message->flags = MESSAGE_PERSISTENT;
+    store_publish_timed(bench->store, message, &bench->queue[0], &time, 1);
+    message_unref(&bench->pool, message);
+}
+
+struct told {
+    size_t count;
+    bool is_wrong;
+    uint64_t last;
+};
+
+static void tell(void *context, uint64_t sequence, uint64_t ends_ms)
+{
+    struct told *told = context;
+    told->is_wrong |= sequence <= told->last || sequence % 3 == 0 || ends_ms != LATER - sequence;
+    told->last = sequence;
+    told->count++;
+}
+
+/* All that have a time, whatever has to be read for it; how often was that waited for? */
+static int tell_times(struct bench *bench, struct told *told)
+{
+    uint64_t from = 0;
+    enum index_result result;
+    int waits = 0;
+    *told = (struct told){0};
+    while ((result = index_times(bench->queue[0], &from, tell, told)) != INDEX_EMPTY && waits < 100)
+        if (result == INDEX_WAIT) {
+            waits++;
+            bench_turns(bench, 1, 1);
+        }
+    return waits;
+}
+
+TEST(times_are_told_wherever_they_are)
+{
+    struct bench bench;
+    struct told told;
+    uint64_t ends_ms = 0;
+    init_cold(&bench);
+    for (int i = 1; i <= COLD * 5; i++)
+        publish_timed(&bench, i);
+    is_int(tell_times(&bench, &told), 0, "nothing is to be read");
+    ok(told.count == COLD * 5 - COLD * 5 / 3 && !told.is_wrong, "each is told, with its time");
+    bench_turns(&bench, 60, 100);
+    const struct chunk *chunk = index_chunk(bench.queue[0], 5);
+    ok(!chunk->entries, "the first chunk is out of memory");
+    ok(index_ends(bench.queue[0], 5, &ends_ms) == INDEX_WAIT, "the time of one has to be read");
+    ok(tell_times(&bench, &told) > 0, "and those of others");
+    ok(told.count == COLD * 5 - COLD * 5 / 3 && !told.is_wrong, "the same are told");
+    ok(index_ends(bench.queue[0], 5, &ends_ms) == INDEX_OK && ends_ms == LATER - 5, "it is known");
+    bench_turns(&bench, 60, 100);
+    uint64_t bytes = bench.queue[0]->ready_bytes;
+    ok(!chunk->entries && index_take_at(bench.queue[0], 5), "it is taken as it lies");
+    ok(!index_take_at(bench.queue[0], 5) && index_is_live(bench.queue[0], 5), "once");
+    is_int(bench.queue[0]->ready_bytes, bytes - 1, "and counted");
+    index_settle(bench.queue[0], 5);
+    ok(!index_is_live(bench.queue[0], 5) && !chunk->entries, "it ends without being read");
+    is_int(bench.queue[0]->ready, COLD * 5 - 1, "one is gone");
+    tell_times(&bench, &told);
+    is_int(told.count, COLD * 5 - COLD * 5 / 3 - 1, "and told no more");
+    crash_and_open(&bench);
+    tell_times(&bench, &told);
+    ok(told.count == COLD * 5 - COLD * 5 / 3 - 1 && !told.is_wrong, "nor after a crash");
+    store_close(bench.store);
+    bench_open(&bench);
+    ok(tell_times(&bench, &told) > 0, "a start reads what it needs");
+    ok(told.count == COLD * 5 - COLD * 5 / 3 - 1 && !told.is_wrong, "and tells the same");
+    bench_free(&bench);
+}
+
 /* By the journal, by a checkpoint, and by a checkpoint and what the journal says since. */
 TEST(returns_are_counted_over_a_restart)
 {
@@ -481,6 +561,7 @@ TEST(damaged_is_not_moved)
 
 int main(void)
 {
+    RUN(times_are_told_wherever_they_are);
     RUN(returns_are_counted_over_a_restart);
     RUN(returns_of_cold_chunks_are_counted);
     RUN(delayed_messages_wait_over_a_restart);

@@ -74,9 +74,10 @@ static uint64_t next_tick_ms(const struct loop *loop)
     return next_ms;
 }
 
+/* Both clocks are of the same moment, however long ago that is. */
 static void tick(struct loop *loop)
 {
-    uint64_t clock_ms = clock_wall_ms();
+    uint64_t clock_ms = clock_wall_ms() - (clock_monotonic_ms() - loop->now_ms);
     loop->ticked_ms = loop->now_ms;
     list_for_each(at, &loop->services)
         service_tick(service_at(at), loop->now_ms, clock_ms);

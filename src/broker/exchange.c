@@ -61,6 +61,14 @@ void exchange_set_alternate(struct exchange *exchange, struct bytes by_policy)
     exchange->vhost->broker->topology++;
 }
 
+void exchange_set_delay(struct exchange *exchange, bool by_policy)
+{
+    struct bytes arguments = bytes_of(exchange->arguments, exchange->arguments_size);
+    exchange->has_delay = by_policy && !exchange->is_default;
+    table_find_bool(arguments, DELAYED_ARGUMENT, &exchange->has_delay);
+    exchange->has_delay |= exchange->is_delayed_type;
+}
+
 static struct exchange *exchange_new(struct vhost *vhost, const struct exchange_kind *kind,
                                      const struct change *change)
 {
@@ -73,9 +81,6 @@ static struct exchange *exchange_new(struct vhost *vhost, const struct exchange_
     exchange->internal = change->internal;
     exchange->is_default = kind == &exchange_default;
     exchange->is_delayed_type = bytes_equal_str(change->type, DELAYED_TYPE);
-    exchange->has_delay = exchange->is_delayed_type;
-    if (!exchange->is_delayed_type)
-        table_find_bool(change->arguments, DELAYED_ARGUMENT, &exchange->has_delay);
     exchange->arguments_size = change->arguments.size;
     if (change->arguments.size)
         exchange->arguments = mem_dup(change->arguments.data, change->arguments.size);

@@ -114,6 +114,8 @@ struct exchange *exchange_predeclare(struct vhost *vhost, const char *name,
 /* The alternate exchange that its policies name (not, if the bytes are NULL) is its own, unless it was
  * declared with one. */
 void exchange_set_alternate(struct exchange *exchange, struct bytes by_policy);
+/* The same of whether it holds messages back. What it holds back already goes when it is due. */
+void exchange_set_delay(struct exchange *exchange, bool by_policy);
 /* Its name leads nowhere from now on. */
 void exchange_take_out(struct exchange *exchange);
 /* If that was the last one, an auto-delete exchange is doomed: the next decision takes it. */

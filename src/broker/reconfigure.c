@@ -53,17 +53,26 @@ static void configure_queue(struct queue *queue)
     overflow_note(queue);
 }
 
-void exchange_configure(struct exchange *exchange)
+/* What the policies of an exchange say of a key; NULL: nothing. Points into their definitions. */
+static const struct field *policy_value(const struct exchange *exchange, const char *key,
+                                        struct field room[2])
 {
-    struct field room[2];
     const struct field *found[2] = {NULL, NULL};
     for (int is_operator = 0; is_operator < 2; is_operator++) {
         const struct policy *policy = policy_of_exchange(exchange, is_operator);
-        if (table_find(definition_of(policy), bytes_str("alternate-exchange"), &room[is_operator]))
+        if (table_find(definition_of(policy), bytes_str(key), &room[is_operator]))
             found[is_operator] = &room[is_operator];
     }
-    const struct field *alternate = settings_merge(found[false], found[true]);
+    return settings_merge(found[false], found[true]);
+}
+
+void exchange_configure(struct exchange *exchange)
+{
+    struct field room[2];
+    const struct field *alternate = policy_value(exchange, "alternate-exchange", room);
     exchange_set_alternate(exchange, alternate ? alternate->value.bytes : bytes_of(NULL, 0));
+    const struct field *delay = policy_value(exchange, "delayed-message", room);
+    exchange_set_delay(exchange, delay && delay->value.boolean);
 }
 
 void reconfigure(struct vhost *vhost)

@@ -35,6 +35,9 @@
  * forgotten. And routing keys that one death remembers. */
 enum { DEATHS_MAX_BYTES = 32768, DEATH_KEYS_MAX = 16 };
 
+/* Messages that are read together. */
+enum { READ_AT_ONCE = 64 };
+
 /* Letters that one refused message leads to, as full queues may refuse them in turn; and what one takes of
  * a turn's budget. */
 enum { REFUSED_MAX = 4096, REFUSED_STEPS = 200 };
@@ -496,8 +499,24 @@ void dead_letter(struct queue *queue, uint64_t sequence, enum death why)
         list_push_back(&queue->vhost->broker->dead_letters, &queue->dead_letters_link);
 }
 
+/* What ends anywhere lies anywhere: as much as may be read at once is asked for at once. */
+static void read_next(struct queue *queue)
+{
+    uint64_t positions[READ_AT_ONCE];
+    size_t count = 0;
+    if (!queue->settings->expire_anywhere || !queue->kind->read_taken)
+        return;
+    list_for_each(link, &queue->dead_letters) {
+        if (count == READ_AT_ONCE)
+            break;
+        positions[count++] = list_entry(link, struct dead_letter, link)->sequence;
+    }
+    queue->kind->read_taken(queue, positions, count);
+}
+
 static void move_all(struct queue *queue)
 {
+    read_next(queue);
     for (struct list *link; (link = list_first(&queue->dead_letters));) {
         struct dead_letter *waiting = list_entry(link, struct dead_letter, link);
         if (store_is_congested(queue->vhost->broker->store) ||

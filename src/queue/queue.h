@@ -64,6 +64,8 @@ struct queue_kind {
     bool (*holds)(const struct queue *queue, uint64_t position);
     /* Takes it if it has ended at that time. */
     enum queue_result (*expire)(struct queue *queue, uint64_t clock_ms, uint64_t *position);
+    /* Asks for some taken messages at once, which are fetched next; NULL: each is asked for by itself. */
+    void (*read_taken)(struct queue *queue, const uint64_t *positions, size_t count);
     /* For messages that leave from anywhere: queue_schedule.h. Where the one is that was pushed last to
      * what `place` has said. */
     uint64_t (*last)(struct queue *queue, const struct index *place);

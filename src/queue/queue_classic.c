@@ -122,6 +122,11 @@ static enum queue_result classic_expire(struct queue *queue, uint64_t clock_ms, 
     return (enum queue_result)index_expire(queue->state, clock_ms, position);
 }
 
+static void classic_read_taken(struct queue *queue, const uint64_t *positions, size_t count)
+{
+    index_read_taken(queue->state, positions, count);
+}
+
 static uint64_t classic_last(struct queue *queue, const struct index *place)
 {
     (void)queue;
@@ -171,6 +176,7 @@ const struct queue_kind queue_classic = {
     .holds = classic_holds,
     .head_ms = classic_head_ms,
     .expire = classic_expire,
+    .read_taken = classic_read_taken,
     .last = classic_last,
     .is_there = classic_is_there,
     .take_at = classic_take_at,

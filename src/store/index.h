@@ -119,6 +119,8 @@ void index_settle(struct index *index, uint64_t sequence);
 enum index_result index_fetch(struct index *index, uint64_t sequence, struct message **message);
 /* Is this message there, ready or taken? */
 bool index_holds(struct index *index, uint64_t sequence);
+/* Asks for some taken messages at once that are to be looked at soon, in any order. */
+void index_read_taken(struct index *index, const uint64_t *sequences, size_t count);
 /* Settles every ready or delayed message; returns how many there were. Memory of many goes in the turns that
  * follow. */
 uint64_t index_purge(struct index *index);

@@ -409,3 +409,19 @@ void read_one(struct index *index, uint64_t sequence)
     add_taken(job, chunk, slot);
     job_submit(index, job);
 }
+
+void index_read_taken(struct index *index, const uint64_t *sequences, size_t count)
+{
+    struct read_job *job = index->is_reading ? NULL : job_new(index);
+    struct chunk *chunk;
+    for (size_t i = 0; i < count; i++) {
+        const struct entry *entry = index_entry(index, sequences[i], &chunk);
+        if (chunk && !entry)
+            chunk_want(index->store, chunk);
+        else if (job && entry && !(entry->flags & (ENTRY_MESSAGE | ENTRY_DAMAGED)) &&
+                 job->size < READ_BYTES)
+            add_item(job, entry, sequences[i]);
+    }
+    if (job)
+        job_submit(index, job);
+}

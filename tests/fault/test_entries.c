@@ -122,6 +122,34 @@ TEST(times_are_told_wherever_they_are)
     bench_free(&bench);
 }
 
+TEST(what_lies_anywhere_is_read_at_once)
+{
+    static const uint64_t sequences[] = {COLD * 2 + 7, 3, COLD + 5, COLD + 50};
+    struct bench bench;
+    struct message *message;
+    init_cold(&bench);
+    for (int i = 1; i <= COLD * 3; i++)
+        publish_timed(&bench, i);
+    bench_turns(&bench, 60, 100);
+    for (int i = 0; i < 4; i++)
+        ok(index_take_at(bench.queue[0], sequences[i]), "one is taken");
+    uint64_t read = bench.store->stats.bodies_read;
+    for (int i = 0; i < 4; i++) {
+        index_read_taken(bench.queue[0], sequences, 4);
+        bench_turns(&bench, 1, 1);
+    }
+    is_int(bench.store->stats.bodies_read - read, 4, "all were read, each once");
+    for (int i = 0; i < 4; i++) {
+        ok(index_fetch(bench.queue[0], sequences[i], &message) == INDEX_OK, "and are there");
+        message_unref(&bench.pool, message);
+        index_settle(bench.queue[0], sequences[i]);
+    }
+    index_read_taken(bench.queue[0], sequences, 4);
+    bench_turns(&bench, 2, 1);
+    is_int(bench.store->stats.bodies_read - read, 4, "what has gone is not read");
+    bench_free(&bench);
+}
+
 /* By the journal, by a checkpoint, and by a checkpoint and what the journal says since. */
 TEST(returns_are_counted_over_a_restart)
 {
@@ -562,6 +590,7 @@ TEST(damaged_is_not_moved)
 int main(void)
 {
     RUN(times_are_told_wherever_they_are);
+    RUN(what_lies_anywhere_is_read_at_once);
     RUN(returns_are_counted_over_a_restart);
     RUN(returns_of_cold_chunks_are_counted);
     RUN(delayed_messages_wait_over_a_restart);

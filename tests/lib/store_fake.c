@@ -496,6 +496,12 @@ enum index_result index_fetch(struct index *index, uint64_t sequence, struct mes
     return INDEX_OK;
 }
 
+void index_read_taken(struct index *index, const uint64_t *sequences, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        assert(item_find(index, sequences[i])->is_taken);
+}
+
 uint64_t index_purge(struct index *index)
 {
     struct fake_index *fake = fake_of(index);

@@ -14,15 +14,21 @@ bool hash_is_possible(uint8_t kind, struct bytes hash)
     return kind < HASH_KINDS && (hash.size == 0 || hash.size == hash_size(kind));
 }
 
+static const char *const kind_names[HASH_KINDS] = {[HASH_SHA256] = "rabbit_password_hashing_sha256",
+                                                   [HASH_SHA512] = "rabbit_password_hashing_sha512",
+                                                   [HASH_MD5] = "rabbit_password_hashing_md5"};
+
 bool hash_kind_find(struct bytes name, uint8_t *kind)
 {
-    static const char *const names[HASH_KINDS] = {[HASH_SHA256] = "rabbit_password_hashing_sha256",
-                                                  [HASH_SHA512] = "rabbit_password_hashing_sha512",
-                                                  [HASH_MD5] = "rabbit_password_hashing_md5"};
     for (*kind = 0; *kind < HASH_KINDS; ++*kind)
-        if (bytes_equal_str(name, names[*kind]))
+        if (bytes_equal_str(name, kind_names[*kind]))
             return true;
     return false;
+}
+
+const char *hash_kind_name(uint8_t kind)
+{
+    return kind_names[kind];
 }
 
 static void digest_of(uint8_t kind, struct bytes salt, struct bytes password, uint8_t *digest)

@@ -22,6 +22,8 @@ bool hash_is_possible(uint8_t kind, struct bytes hash);
 /* The kind by RabbitMQ's name of it, `rabbit_password_hashing_sha256` and so on; false: it is none.
  */
 bool hash_kind_find(struct bytes name, uint8_t *kind);
+/* And back; `kind` is one. */
+const char *hash_kind_name(uint8_t kind);
 /* Hashes with a new salt; returns the size of the hash. */
 size_t password_hash(enum hash_kind kind, struct bytes password, struct random *random,
                      uint8_t hash[PASSWORD_HASH_MAX]);

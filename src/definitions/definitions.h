@@ -37,4 +37,18 @@ bool definitions_import(struct broker *broker, struct bytes text,
                         const struct definitions_listener *listener,
                         struct definitions_counts *counts);
 
+/* Who wrote an export: the versions of this program, and of the RabbitMQ that it behaves like. */
+struct definitions_origin {
+    const char *version, *rabbitmq_version;
+};
+
+/* Appends all objects, or those of one virtual host (NULL: of all), as RabbitMQ would write them:
+ * an import makes the same of it. Exclusive queues, and what has a name that begins with `amq.`,
+ * are not among them. An object with bytes that are no UTF-8 is left out, and told; returns how
+ * many were.
+ */
+size_t definitions_export(const struct broker *broker, const struct vhost *only,
+                          const struct definitions_origin *origin,
+                          const struct definitions_listener *listener, struct buffer *out);
+
 #endif

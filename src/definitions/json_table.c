@@ -106,3 +106,81 @@ bool json_to_table(const struct json *value, enum json_null null, struct buffer 
     table_writer_init(&to.writer, out);
     return add_members(&to, value);
 }
+
+/* ---- and back ---- */
+
+static void put_field(struct json_writer *writer, const struct field *field);
+
+static bool is_first(struct bytes table, const struct field *field)
+{
+    struct field first;
+    return table_find(table, field->name, &first) && first.raw.data == field->raw.data;
+}
+
+static void put_members(struct json_writer *writer, struct bytes table)
+{
+    struct field field;
+    json_open(writer, '{');
+    for (struct reader walk = reader_of(table); table_next(&walk, &field);)
+        if (is_first(table, &field)) {
+            json_name(writer, field.name);
+            put_field(writer, &field);
+        }
+    json_close(writer, '}');
+}
+
+static void put_items(struct json_writer *writer, struct bytes array)
+{
+    struct field field;
+    json_open(writer, '[');
+    for (struct reader walk = reader_of(array); array_next(&walk, &field);)
+        put_field(writer, &field);
+    json_close(writer, ']');
+}
+
+static double decimal_value(const struct field *field)
+{
+    double value = field->value.decimal.digits;
+    for (unsigned i = 0; i < field->value.decimal.scale; i++)
+        value /= 10;
+    return value;
+}
+
+static void put_field(struct json_writer *writer, const struct field *field)
+{
+    if (field_is_integer(field)) {
+        json_put_whole(writer, field->value.integer);
+        return;
+    }
+    switch (field->type) {
+    case 't':
+        json_put_flag(writer, field->value.boolean);
+        return;
+    case 'T':
+        json_put_whole(writer, (int64_t)field->value.timestamp);
+        return;
+    case 'f':
+    case 'd':
+        json_put_fraction(writer, field->value.number);
+        return;
+    case 'D':
+        json_put_fraction(writer, decimal_value(field));
+        return;
+    case 'F':
+        put_members(writer, field->value.bytes);
+        return;
+    case 'A':
+        put_items(writer, field->value.bytes);
+        return;
+    case 'V':
+        json_put_null(writer);
+        return;
+    default:
+        json_put_text(writer, field->value.bytes);
+    }
+}
+
+void json_put_table(struct json_writer *writer, struct bytes table)
+{
+    put_members(writer, table);
+}

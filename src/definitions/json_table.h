@@ -5,6 +5,7 @@
 
 #include "base/buffer.h"
 #include "definitions/json.h"
+#include "definitions/json_writer.h"
 
 enum json_null { JSON_NULL_REFUSED, JSON_NULL_ALLOWED };
 
@@ -14,5 +15,10 @@ enum json_null { JSON_NULL_REFUSED, JSON_NULL_ALLOWED };
  * more or deeper than amqp/table.h has it. */
 bool json_to_table(const struct json *value, enum json_null null, struct buffer *out, char *fault,
                    size_t fault_size);
+
+/* The table as an object. What JSON has no type for becomes what is nearest: times are whole
+ * numbers, decimals fractions, void is null; of members of the same name the first one is written.
+ */
+void json_put_table(struct json_writer *writer, struct bytes table);
 
 #endif

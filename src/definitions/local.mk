@@ -4,6 +4,7 @@ noinst_LIBRARIES += libleveret_definitions.a
 
 libleveret_definitions_a_SOURCES = \
 	%D%/definitions.h \
+	%D%/export.c \
 	%D%/import.c \
 	%D%/import.h \
 	%D%/import_access.c \
@@ -12,7 +13,9 @@ libleveret_definitions_a_SOURCES = \
 	%D%/json.c \
 	%D%/json.h \
 	%D%/json_table.c \
-	%D%/json_table.h
+	%D%/json_table.h \
+	%D%/json_writer.c \
+	%D%/json_writer.h
 
 EXTRA_DIST += \
 	%D%/README.md

@@ -1,5 +1,6 @@
 /* A file of definitions. Whatever it is, the import ends, and says why it fails if it does; what
- * was imported is imported again without a change, and is what a start makes of its record. */
+ * was imported is imported again without a change, is exported to the same, and is what a start
+ * makes of its record. */
 #include <assert.h>
 
 #include "definitions/definitions.h"
@@ -25,6 +26,26 @@ static bool import(struct bench *bench, struct bytes text)
     return is_done;
 }
 
+static struct buffer exported(const struct bench *bench)
+{
+    struct definitions_listener listener = {tell, NULL};
+    struct definitions_origin origin = {"1", "3.13.7"};
+    struct buffer text = {0};
+    assert(definitions_export(&bench->broker, NULL, &origin, &listener, &text) == 0);
+    return text;
+}
+
+/* What is exported is imported to the same. */
+static void export(struct bench *bench)
+{
+    struct buffer first = exported(bench);
+    assert(import(bench, buffer_bytes(&first)));
+    struct buffer second = exported(bench);
+    assert(bytes_equal(buffer_bytes(&first), buffer_bytes(&second)));
+    buffer_free(&first);
+    buffer_free(&second);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct bench bench;
@@ -35,6 +56,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(import(&bench, text));
         assert(store_fake_entries(bench.store) == entries);
         assert(broker_queues(&bench.broker) == queues);
+        export(&bench);
+        assert(store_fake_entries(bench.store) == entries);
         bench_restart(&bench);
         assert(store_fake_entries(bench.store) == entries);
     }

@@ -163,6 +163,59 @@ TEST(tables_are_bounded)
     buffer_free(&table);
 }
 
+TEST(tables_become_json)
+{
+    static const uint8_t table[] = "\x01"
+                                   "b"
+                                   "t\x01"
+                                   "\x01"
+                                   "s"
+                                   "s\xff\xfe"
+                                   "\x01"
+                                   "f"
+                                   "f\x3f\xc0\0\0"
+                                   "\x01"
+                                   "D"
+                                   "D\x02\0\0\x30\x39"
+                                   "\x01"
+                                   "T"
+                                   "T\0\0\0\0\0\0\0\x05"
+                                   "\x01"
+                                   "d"
+                                   "d\x40\x59\0\0\0\0\0\0"
+                                   "\x01"
+                                   "V"
+                                   "V"
+                                   "\x01"
+                                   "A"
+                                   "A\0\0\0\x03"
+                                   "t\0V"
+                                   "\x01"
+                                   "F"
+                                   "F\0\0\0\0"
+                                   "\x01"
+                                   "x"
+                                   "x\0\0\0\x05"
+                                   "\"\\\n\x7f\0"
+                                   "\x01"
+                                   "b"
+                                   "t\0";
+    struct buffer out = {0};
+    struct bytes contents = bytes_of(table, sizeof(table) - 1);
+    struct json_writer writer = json_writer_of(&out);
+    ok(table_check(contents), "it is a table");
+    json_put_table(&writer, contents);
+    buffer_add_u8(&out, 0);
+    is_str((const char *)out.data,
+           "{\"b\":true,\"s\":-2,\"f\":1.5,\"D\":123.45,\"T\":5,\"d\":100.0,\"V\":null,"
+           "\"A\":[false,null],\"F\":{},\"x\":\"\\\"\\\\\\u000a\\u007f\\u0000\"}",
+           "as it is written");
+    ok(!writer.is_bad, "all of it is text");
+    json_put_text(&writer, bytes_str("\xff"));
+    ok(writer.is_bad, "that is none");
+    buffer_free(&out);
+}
+
 /* ---- objects ---- */
 
 TEST(users_come_with_rabbitmqs_hashes)
@@ -323,6 +376,9 @@ TEST(policies)
     const struct policy *policy = policy_find(bench.vhost, false, bytes_str("ttl"));
     ok(policy && policy->priority == 3 && policy->apply_to == APPLY_TO_QUEUES, "a policy");
     ok(policy_find(bench.vhost, true, bytes_str("op")), "an operator's");
+    const struct queue *queue = vhost_queue(bench.vhost, bytes_str("q"));
+    is_int(queue->settings->message_ttl_ms, 600000, "the queue has it");
+    is_int(queue->settings->max_length, 4, "and the operator's limit");
     refused(
         "{'policies':[{'vhost':'/','name':'a','pattern':'(','definition':{'max-length':1}},"
         "{'vhost':'/','name':'b','pattern':'x','definition':{'max-length':null}},"
@@ -377,6 +433,110 @@ TEST(what_cannot_be_is_left_out_with_its_bindings)
     is_int(counts.queues, 1, "queues");
     is_int(counts.bindings, 1, "bindings");
     is_int(counts.left_out, 6, "left out");
+    bench_free(&bench);
+}
+
+static char *exported(const struct vhost *only)
+{
+    struct definitions_listener listener = {tell, NULL};
+    struct definitions_origin origin = {"1.2", "3.13.7"};
+    struct buffer out = {0};
+    told[0] = '\0';
+    definitions_export(&bench.broker, only, &origin, &listener, &out);
+    buffer_add_u8(&out, 0);
+    return (char *)out.data;
+}
+
+#define ACCESS                                                                                     \
+    "{'users':[{'name':'a','password':'p','tags':['management','policymaker'],'limits':"           \
+    "{'max-connections':2}},{'name':'b','password_hash':'','tags':''}],"                           \
+    "'vhosts':[{'name':'v','metadata':{'description':'d \\u00e4','tags':['x'],"                    \
+    "'default_queue_type':'classic'}}],"                                                           \
+    "'permissions':[{'user':'a','vhost':'/','configure':'^a','write':'.*','read':''},"             \
+    "{'user':'a','vhost':'v','configure':'','write':'','read':''}],"                               \
+    "'topic_permissions':[{'user':'a','vhost':'v','exchange':'amq.topic','write':'^a','read':''}]" \
+    ","                                                                                            \
+    "'parameters':[{'component':'vhost-limits','vhost':'v','name':'limits','value':"               \
+    "{'max-queues':9}},{'component':'operator_policy','vhost':'v','name':'o','value':"             \
+    "{'pattern':'^o','definition':{'max-length':4},'priority':2,'apply-to':'queues'}}],"           \
+    "'policies':[{'vhost':'v','name':'p','pattern':'^q','definition':{'expires':9},'priority':-1}" \
+    "]}"
+
+TEST(what_is_exported_is_imported_to_the_same)
+{
+    bench_new(&bench);
+    imported(ACCESS, "");
+    imported(TOPOLOGY, "");
+    bench_queue(&bench, "exclusive", "dx", NULL);
+    bench_bind(&bench, "amq.direct", "exclusive", "k", NULL);
+    char *first = exported(NULL);
+    is_str(told, "", "all of it");
+    bench_free(&bench);
+    bench_new(&bench);
+    ok(import_bytes(bytes_str(first)), "imported: %s", told);
+    is_str(told, "", "all of it");
+    has_topology();
+    ok(has_password("a", "p"), "a password");
+    char *second = exported(NULL);
+    is_str(second, first, "and exported");
+    ok(import_bytes(bytes_str(first)), "once more");
+    free(second);
+    second = exported(NULL);
+    is_str(second, first, "is the same");
+    free(first);
+    free(second);
+    bench_free(&bench);
+}
+
+TEST(an_export_of_one_virtual_host)
+{
+    bench_new(&bench);
+    imported(ACCESS, "");
+    imported("{'queues':[{'name':'q','vhost':'v','arguments':{'x-max-length':5}}],'bindings':["
+             "{'source':'amq.topic','vhost':'v','destination':'q','routing_key':'#'}]}",
+             "");
+    char *text = exported(vhost_named("v"));
+    is_str(text,
+           "{\"rabbit_version\":\"3.13.7\",\"rabbitmq_version\":\"3.13.7\","
+           "\"product_name\":\"Leveret\",\"product_version\":\"1.2\","
+           "\"rabbitmq_definition_format\":\"single_virtual_host\","
+           "\"original_vhost_name\":\"v\",\"metadata\":{\"description\":\"d \xc3\xa4\","
+           "\"tags\":[\"x\"],\"default_queue_type\":\"classic\"},"
+           "\"parameters\":[{\"component\":\"vhost-limits\",\"name\":\"limits\","
+           "\"value\":{\"max-queues\":9}},{\"component\":\"operator_policy\",\"name\":\"o\","
+           "\"value\":{\"pattern\":\"^o\",\"apply-to\":\"queues\","
+           "\"definition\":{\"max-length\":4},\"priority\":2}}],"
+           "\"policies\":[{\"name\":\"p\",\"pattern\":\"^q\",\"apply-to\":\"all\","
+           "\"definition\":{\"expires\":9},\"priority\":-1}],"
+           "\"queues\":[{\"name\":\"q\",\"durable\":true,\"auto_delete\":false,"
+           "\"arguments\":{\"x-max-length\":5}}],\"exchanges\":[],"
+           "\"bindings\":[{\"source\":\"amq.topic\",\"destination\":\"q\","
+           "\"destination_type\":\"queue\",\"routing_key\":\"#\",\"arguments\":{}}]}",
+           "as it is written");
+    bench_free(&bench);
+    bench_new(&bench);
+    ok(import_bytes(bytes_str(text)), "imported: %s", told);
+    char *again = exported(vhost_named("v"));
+    is_str(again, text, "and exported");
+    free(text);
+    free(again);
+    bench_free(&bench);
+}
+
+TEST(what_is_no_text_is_not_exported)
+{
+    bench_new(&bench);
+    bench_queue(&bench, "\xff", "d", NULL);
+    bench_queue(&bench, "q", "d", "x-odd=S\xfe");
+    bench_queue(&bench, "r", "d", NULL);
+    char *text = exported(bench.vhost);
+    is_str(told,
+           "queue 1 /:q: it has bytes that are no UTF-8, and is left out\n"
+           "queue 3 /:\xff: it has bytes that are no UTF-8, and is left out\n",
+           "what is told");
+    ok(import_bytes(bytes_str(text)), "the rest is well-formed: %s", told);
+    is_int(counts.queues, 1, "one queue");
+    free(text);
     bench_free(&bench);
 }
 
@@ -467,6 +627,7 @@ int main(void)
     RUN(base64_goes_both_ways);
     RUN(arguments_are_tables);
     RUN(tables_are_bounded);
+    RUN(tables_become_json);
     RUN(users_come_with_rabbitmqs_hashes);
     RUN(what_is_wrong_with_users);
     RUN(virtual_hosts_and_what_is_allowed_there);
@@ -474,6 +635,9 @@ int main(void)
     RUN(policies);
     RUN(what_is_there_stays);
     RUN(what_cannot_be_is_left_out_with_its_bindings);
+    RUN(what_is_exported_is_imported_to_the_same);
+    RUN(an_export_of_one_virtual_host);
+    RUN(what_is_no_text_is_not_exported);
     RUN(a_file_of_one_virtual_host);
     RUN(what_is_wrong_with_topology);
     RUN(faults_end_an_import);

@@ -126,7 +126,7 @@ bool import_limit(struct import *import, const struct json *limits, const char *
     return true;
 }
 
-/* A file of one virtual host makes it, if it has to. */
+/* A file without a list of virtual hosts makes its own, if it has to. */
 static struct vhost *own_vhost(struct import *import)
 {
     struct error error;
@@ -144,6 +144,8 @@ struct vhost *import_vhost(struct import *import, const struct json *object)
         return own_vhost(import);
     if (!import_text(import, object, "vhost", &name))
         return NULL;
+    if (bytes_equal(name, import->vhost) && !json_find(import->root, "vhosts"))
+        return own_vhost(import);
     struct vhost *vhost = vhost_find(import->broker, name);
     if (!vhost)
         import_fail(import,

@@ -156,10 +156,11 @@ def _(t):
 
 @case("a file without users leaves guest")
 def _(t):
-    daemon = serve(t, folder(t), "--definitions", write(t, {"queues": [{"name": "q"}]}))
-    c = daemon.client(t)
-    c.channel()
-    c.call(1, "queue.declare", queue="q", passive=True)
+    for queue in ({"name": "q"}, {"name": "q", "vhost": "/"}):
+        daemon = serve(t, folder(t), "--definitions", write(t, {"queues": [queue]}))
+        c = daemon.client(t)
+        c.channel()
+        c.call(1, "queue.declare", queue="q", passive=True)
 
 
 @case("what is wrong is named, with its place, and nothing is imported")

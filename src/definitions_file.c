@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "definitions/definitions.h"
+#include "machine.h"
 
 /* Its tree takes ten times as much memory, for a while. Of a virtual host with 100,000 queues there
  * are 20 MiB. */
@@ -110,5 +111,6 @@ bool definitions_load(const char *path, struct broker *broker, char *why, size_t
                  path, strerror(error));
     bool is_done = !error && import(path, broker, buffer_bytes(&text), why, why_size);
     buffer_free(&text);
+    machine_trim_memory();
     return is_done;
 }

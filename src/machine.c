@@ -112,3 +112,8 @@ void machine_tune_allocator(void)
     mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
     mallopt(M_MMAP_THRESHOLD, MAP_BYTES);
 }
+
+void machine_trim_memory(void)
+{
+    malloc_trim(0);
+}

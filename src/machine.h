@@ -13,5 +13,7 @@ unsigned machine_processors(void);
 size_t machine_raise_descriptors(void);
 /* Sets the C library's allocator up for a process that should give memory back. */
 void machine_tune_allocator(void);
+/* Gives back what is free between what is in use, after much was for a while. */
+void machine_trim_memory(void);
 
 #endif

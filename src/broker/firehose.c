@@ -127,7 +127,7 @@ static void add_peer(struct table_writer *writer, const struct tap *tap)
 static void add_queues(struct table_writer *writer, const struct queue_set *set)
 {
     table_begin_array(writer, bytes_str("routed_queues"));
-    for (size_t i = 0; set && i < set->noted_count; i++)
+    for (size_t i = 0; i < set->noted_count; i++)
         add_string(writer, "", queue_name(set->noted[i]));
     table_end(writer);
 }
@@ -176,8 +176,7 @@ void firehose_published(const struct tap *tap, struct queue_set *set)
     struct properties properties;
     struct buffer headers = {0};
     struct table_writer writer;
-    if (set)
-        set->watch = 0;
+    set->watch = 0;
     if (!exchange)
         return;
     read(tap, &properties);

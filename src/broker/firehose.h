@@ -20,8 +20,7 @@ struct tap {
 
 /* The next publish with this set notes where it went, for firehose_published. */
 void firehose_watch(struct queue_set *set);
-/* It was published; `set` is what it was published with, or NULL: it is a reply, which no queue
- * gets. */
+/* It was published with this set, if at all: a reply may go to no queue. */
 void firehose_published(const struct tap *tap, struct queue_set *set);
 /* It is delivered from a queue. */
 void firehose_delivered(const struct tap *tap, struct bytes queue, bool redelivered);

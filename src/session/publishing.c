@@ -101,11 +101,11 @@ static bool check_properties(struct channel *channel, struct error *error)
             return false;
         properties_scan(message_properties(channel->content.message), &brief);
     }
-    return (!(brief.flags & PROPERTY_EXPIRATION) ||
+    return (!(brief.flags & PROPERTY_USER_ID) || check_user(channel, brief.user_id, error)) &&
+           (!(brief.flags & PROPERTY_EXPIRATION) ||
             check_expiration(channel, brief.expiration, error)) &&
            check_extra_keys(brief.headers, "CC", &keys, error) &&
-           check_extra_keys(brief.headers, "BCC", &keys, error) &&
-           (!(brief.flags & PROPERTY_USER_ID) || check_user(channel, brief.user_id, error));
+           check_extra_keys(brief.headers, "BCC", &keys, error);
 }
 
 /* ---- the way of the message ---- */
@@ -136,7 +136,7 @@ struct published publishing_deliver(struct server *server, struct exchange *exch
     if (known && !dispatch_directly(known, &parcel))
         published = publish_to(known, message);
     else if (!known && reply_to_is_reply(exchange, message))
-        published.queues = reply_to_deliver(server, message);
+        published = reply_to_deliver(server, exchange, message);
     else if (!known)
         published = publish(exchange, message, &server->queue_set);
     return published;

@@ -2,6 +2,7 @@
 #include "session/reply_to.h"
 
 #include "amqp/properties.h"
+#include "amqp/table.h"
 #include "base/mem.h"
 #include "broker/publish.h"
 #include "session/channel.h"
@@ -91,19 +92,63 @@ bool reply_to_rewrite(struct channel *channel, struct error *error)
     return true;
 }
 
-bool reply_to_is_reply(const struct exchange *exchange, const struct message *message)
+/* With a dot, and a secret behind it. */
+static bool is_secret(struct bytes key)
 {
-    return exchange->is_default && message->routing_key_size > sizeof(general_name) &&
-           reply_to_is_name(message_routing_key(message));
+    return key.size > sizeof(general_name) && reply_to_is_name(key);
 }
 
-bool reply_to_deliver(struct server *server, struct message *message)
+/* Does a header with further routing keys have a secret name among them? */
+static bool names_secret(struct bytes headers, const char *name)
 {
-    struct channel *channel = map_find(&server->replies, message_routing_key(message));
-    if (!channel || !channel->connection->deliver_max ||
+    struct bytes keys;
+    struct field key;
+    if (!table_find_array(headers, name, &keys))
+        return false;
+    for (struct reader walk = reader_of(keys); array_next(&walk, &key);)
+        if (key.type == 'S' && is_secret(key.value.bytes))
+            return true;
+    return false;
+}
+
+bool reply_to_is_reply(const struct exchange *exchange, const struct message *message)
+{
+    if (!exchange->is_default)
+        return false;
+    if (is_secret(message_routing_key(message)))
+        return true;
+    struct bytes headers = headers_of(message_properties(message));
+    return headers.size && (names_secret(headers, "CC") || names_secret(headers, "BCC"));
+}
+
+/* Once, however often the message names it. */
+static bool deliver_to(struct server *server, struct bytes name, struct message *message)
+{
+    struct channel *channel = map_find(&server->replies, name);
+    if (!channel || channel->reply_to.number == server->reply_number ||
+        !channel->connection->deliver_max ||
         channel->connection->output.size / 4 > server->options.output_bytes_max)
         return false;
+    channel->reply_to.number = server->reply_number;
     outgoing_deliver(channel->reply_to.consumer, &(struct taken){.message = message},
                      ++channel->delivery_tag);
     return true;
+}
+
+struct published reply_to_deliver(struct server *server, struct exchange *exchange,
+                                  struct message *message)
+{
+    struct queue_set *set = &server->queue_set;
+    struct published published = {0};
+    struct bytes headers = headers_of(message_properties(message));
+    size_t count = 0;
+    if (keys_collect(set, message_routing_key(message), headers, true))
+        message->flags |= MESSAGE_HAS_BCC;
+    server->reply_number++;
+    for (size_t i = 0; i < set->keys_count; i++)
+        count += deliver_to(server, set->keys[i], message);
+    if (set->keys_count > 1)
+        published = publish(exchange, message, set);
+    published.queues += count;
+    return published;
 }

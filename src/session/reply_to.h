@@ -7,7 +7,7 @@
 #define LEVERET_SESSION_REPLY_TO_H
 
 #include "base/bytes.h"
-#include "broker/exchange.h"
+#include "broker/publish.h"
 
 struct channel;
 struct consumer;
@@ -18,6 +18,7 @@ struct server;
 struct reply_to {
     struct consumer *consumer; /* NULL: none */
     char *name;                /* the secret one, terminated; NULL: no consumer */
+    uint64_t number;           /* of the last reply that it got: server->reply_number */
 };
 
 /* Is it the name that consumers of replies ask for? */
@@ -40,9 +41,11 @@ bool reply_to_may_bind(const struct channel *channel, struct bytes queue, struct
 /* basic.publish with the general name as reply-to: puts the secret name in its place in
  * channel->content.message. Fails when the channel has no consumer of replies. */
 bool reply_to_rewrite(struct channel *channel, struct error *error);
-/* Does the message go to a secret name? Then no queue takes it. */
+/* Does the message go to a secret name, by its routing key, or by CC or BCC? */
 bool reply_to_is_reply(const struct exchange *exchange, const struct message *message);
-/* Gives it to the consumer of that name. False: there is none, or its client does not read. */
-bool reply_to_deliver(struct server *server, struct message *message);
+/* Gives it to the consumers of such names, but not to those whose client does not read, and to the
+ * queues that its other keys name. */
+struct published reply_to_deliver(struct server *server, struct exchange *exchange,
+                                  struct message *message);
 
 #endif

@@ -24,6 +24,7 @@ struct server {
     struct list publishers; /* connections that have published */
     struct list turning;    /* channels with credit and consumers that wait for it: turn_link */
     struct map replies;     /* channels with a reply consumer, by its reply_to.name */
+    uint64_t reply_number;  /* of the last message that was one */
     size_t connection_count;
     size_t open_connections, channels; /* what options.connections_max and channels_max count */
     uint64_t timeouts;  /* of the queues, when deliveries were last looked at for that */

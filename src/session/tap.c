@@ -34,13 +34,11 @@ struct published tap_publish(const struct channel *channel, struct exchange *exc
     struct published published = {.queues = 1};
     struct parcel parcel = parcel_of(message);
     struct tap tap = tap_of(channel, &parcel, name);
-    if (reply_to_is_reply(exchange, message)) {
-        published.queues = reply_to_deliver(server, message);
-        set = NULL;
-    } else {
-        firehose_watch(set);
+    firehose_watch(set);
+    if (reply_to_is_reply(exchange, message))
+        published = reply_to_deliver(server, exchange, message);
+    else
         published = publish(exchange, message, set);
-    }
     firehose_published(&tap, set);
     return published;
 }

@@ -15,6 +15,7 @@ EXTRA_DIST += \
 	%D%/test_exchanges.py \
 	%D%/test_fairness.py \
 	%D%/test_lifetimes.py \
+	%D%/test_reply_to.py \
 	%D%/test_ttl.py \
 	%D%/wire.py
 

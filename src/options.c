@@ -227,6 +227,8 @@ static const struct option rows[] = {
      .help = "who is let in from this machine alone, with commas; or none"},
     {"guest-anywhere", &option_flag, FIELD(server.guest_anywhere), 0, 0, NULL,
      .help = "let guest in from other machines, too"},
+    {"event-exchange", &option_flag, FIELD(server.event_exchange), 0, 0, NULL,
+     .help = "tell amq.rabbitmq.event of what happens"},
     {"ignore-client-x-death", &option_flag, FIELD(server.ignore_client_x_death), 0, 0, NULL,
      .help = "the header x-death counts only as the broker has written it"},
     {"default-queue-type", &queue_type_kind, FIELD(broker.queue_type), 0, 0, "TYPE",

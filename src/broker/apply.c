@@ -3,6 +3,7 @@
 #include "base/planted.h"
 #include "broker/catalogue.h"
 #include "broker/delay.h"
+#include "broker/events.h"
 
 /* Room for an entry is kept up to this size. */
 enum { SCRATCH_KEPT = 4096 };
@@ -108,7 +109,13 @@ void catalogue_apply(struct broker *broker, const struct change *change, enum re
 
 void changes_apply(struct broker *broker, struct changes *changes)
 {
-    for (size_t i = 0; i < changes->count; i++)
+    for (size_t i = 0; i < changes->count; i++) {
+        bool is_told_after = broker->has_events && events_come_after(&changes->list[i]);
+        if (broker->has_events && !is_told_after)
+            events_change(broker, &changes->list[i]);
         catalogue_apply(broker, &changes->list[i], ON_RECORD);
+        if (is_told_after)
+            events_change(broker, &changes->list[i]);
+    }
     changes_clear(changes);
 }

@@ -50,6 +50,8 @@ struct broker {
     bool has_to_drop;                  /* some queue has more than it may keep: overflow.c */
     struct list histories;             /* what exchanges keep, by age: exchange_recent_history.c */
     uint64_t histories_bytes;          /* that it takes in memory */
+    const struct user *actor;          /* who has asked for what is done now; NULL: nobody */
+    bool has_events;                   /* what happens is told of: events.h */
     size_t traced;                     /* virtual hosts that are: firehose.h */
     struct queue_set *firehose_set;    /* scratch space of that */
     struct idmap seen;                 /* by id: what exchanges and queues have seen; seen.h */

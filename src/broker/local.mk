@@ -23,6 +23,8 @@ libleveret_broker_a_SOURCES = \
 	%D%/equivalence.h \
 	%D%/error.c \
 	%D%/error.h \
+	%D%/events.c \
+	%D%/events.h \
 	%D%/exchange.c \
 	%D%/exchange.h \
 	%D%/exchange_consistent_hash.c \

@@ -250,7 +250,7 @@ static void on_writable(struct ev_loop *ev, ev_io *watcher, int events)
 void socket_new(struct loop *loop, int fd, const struct address *peer, struct tls_context *tls,
                 struct service *service)
 {
-    struct peer who = {.is_loopback = address_is_loopback(peer)};
+    struct peer who = {.is_loopback = address_is_loopback(peer), .is_tls = tls};
     _Static_assert(sizeof(who.name) >= ADDRESS_TEXT_BYTES, "a peer's name is an address");
     address_write(peer, who.name);
     address_write_local(fd, who.local);

@@ -16,6 +16,7 @@
 struct peer {
     char name[64];    /* "127.0.0.1:40112", for the log */
     char local[64];   /* the same of this end */
+    bool is_tls;
     bool is_loopback; /* by the peer's own address */
 };
 

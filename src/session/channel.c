@@ -4,6 +4,7 @@
 #include "session/channel.h"
 
 #include "base/mem.h"
+#include "session/announce.h"
 #include "session/acknowledge.h"
 #include "session/alarm.h"
 #include "session/delivery_timeout.h"
@@ -73,6 +74,7 @@ bool channel_free(struct channel *channel)
         empty_later(channel);
         return false;
     }
+    announce_channel(channel, false);
     wait_forget(channel);
     timer_cancel(&connection->server->timers, &channel->unacked_timer);
     list_remove(&channel->turn_link);
@@ -414,7 +416,9 @@ static enum handled first_frame(struct connection *connection, const struct fram
         return HANDLED_FAILED;
     connection->ended_channel = 0;
     budget_use(&connection->server->broker->turn, METHOD_STEPS);
-    channel_send_id(channel_new(connection, frame->channel), METHOD_CHANNEL_OPEN_OK);
+    struct channel *channel = channel_new(connection, frame->channel);
+    channel_send_id(channel, METHOD_CHANNEL_OPEN_OK);
+    announce_channel(channel, true);
     return HANDLED;
 }
 

@@ -11,6 +11,7 @@
 #include "base/planted.h"
 #include "session/channel.h"
 #include "session/connection_input.h"
+#include "session/announce.h"
 #include "session/connection_timer.h"
 #include "session/trace.h"
 
@@ -86,6 +87,7 @@ static void free_connection(struct conversation *conversation)
     struct server *server = connection->server;
     assert(!connection->is_gone && server->connection_count > 0);
     ending_log(connection);
+    announce_closed(connection);
     connection_timers_stop(connection);
     connection_forget_input(connection);
     output_free(&server->outputs, &connection->output);

@@ -384,6 +384,7 @@ void connection_input(struct conversation *conversation, struct bytes in)
 {
     struct connection *connection = connection_of(conversation);
     connection->has_heard = true;
+    connection->server->broker->actor = connection->user;
     connection->ending.received_bytes += in.size;
     while (connection->input.size && in.size && !connection->holds) {
         uint64_t whole = needed(connection);

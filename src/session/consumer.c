@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/planted.h"
+#include "session/announce.h"
 #include "session/channel.h"
 
 static struct consumer *allocate(struct channel *channel, struct bytes tag)
@@ -41,6 +42,7 @@ struct consumer *consumer_new(struct channel *channel, const struct consumer_req
     list_push_back(&channel->consumers, &consumer->channel_link);
     if (request->queue)
         queue_consumer_join(request->queue, &consumer->base);
+    announce_consumer(consumer, true);
     return consumer;
 }
 
@@ -137,6 +139,7 @@ void consumers_unpark(struct list *obstacles)
  * it. */
 static bool retire(struct consumer *consumer)
 {
+    announce_consumer(consumer, false);
     bool was_last = queue_consumer_leave(&consumer->base);
     list_remove(&consumer->channel_link);
     map_remove(&consumer->channel->tags, consumer_tag(consumer));

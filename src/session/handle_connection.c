@@ -3,6 +3,7 @@
 
 #include "amqp/table.h"
 #include "broker/permission.h"
+#include "session/announce.h"
 #include "session/connection_timer.h"
 #include "session/dispatch.h"
 #include "session/handlers.h"
@@ -111,11 +112,13 @@ static void handle_start_ok(struct connection *connection,
                   (unsigned long long)connection->id, connection->peer.name, BYTES_ARG(login.name),
                   BYTES_ARG(method->mechanism), login.reason);
         ending_set(connection, ENDING_LOGGED, "login refused");
+        announce_login(connection, login.name, login.reason);
         refuse(connection, result);
         return;
     }
     connection->user = login.user;
     user_hold(connection->user);
+    announce_login(connection, user_name(connection->user), NULL);
     connection->state = CONNECTION_TUNING;
     union method tune = {.connection_tune = {.id = METHOD_CONNECTION_TUNE,
                                              .channel_max = options->channel_max,
@@ -210,6 +213,8 @@ static enum handled handle_open(struct connection *connection,
               "connection=%llu peer=%s user=%.*s vhost=%s", (unsigned long long)connection->id,
               connection->peer.name, (int)connection->user->name_size, connection->user->name,
               vhost->name);
+    connection->server->broker->actor = connection->user;
+    announce_opened(connection);
     return HANDLED;
 }
 

@@ -7,6 +7,8 @@ EXTRA_DIST += %D%/README.md
 libleveret_session_a_SOURCES = \
 	%D%/acknowledge.c \
 	%D%/acknowledge.h \
+	%D%/announce.c \
+	%D%/announce.h \
 	%D%/alarm.c \
 	%D%/alarm.h \
 	%D%/channel.c \

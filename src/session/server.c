@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "broker/events.h"
 #include "session/alarm.h"
 #include "session/channel.h"
 #include "session/connection_input.h"
@@ -185,6 +186,7 @@ static void tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)
     server->has_work_left = false;
     steps_next(steps, "broker");
     look_for_watchers(server);
+    broker->actor = NULL;
     evict(server); /* before what they use goes */
     broker_turn(server, now_ms, clock_ms);
     look_at_timeouts(server);
@@ -236,6 +238,8 @@ struct server *server_new(const struct server_options *options, struct broker *b
     broker->turn = budget_of(TURN_STEPS);
     broker->ignores_client_deaths = options->ignore_client_x_death;
     server->now_ms = now_ms;
+    if (options->event_exchange)
+        events_begin(broker);
     list_init(&server->connections);
     list_init(&server->resumable);
     list_init(&server->lost);

@@ -18,6 +18,7 @@ struct server_options {
     uint64_t consumer_timeout_ms; /* for an acknowledgement: 1800000; 0: none */
     uint32_t auth_delay_ms;      /* for which the socket of a refused login is kept: 3000 */
     bool trace_frames;           /* log what is received and sent: trace.h */
+    bool event_exchange;         /* tell of what happens: broker/events.h */
     bool allow_anonymous;
     bool guest_anywhere;         /* let guest in from other machines too */
     bool ignore_client_x_death;  /* the broker's own alone counts: broker.h */

@@ -255,6 +255,8 @@ static bool set_option(struct world *world, const char *name, uint64_t value)
         server->output_bytes_max = (uint32_t)value;
     else if (strcmp(name, "trace_frames") == 0)
         server->trace_frames = value;
+    else if (strcmp(name, "event_exchange") == 0)
+        server->event_exchange = value;
     else if (strcmp(name, "allow_anonymous") == 0)
         server->allow_anonymous = value;
     else if (strcmp(name, "ignore_client_x_death") == 0)

@@ -527,7 +527,7 @@ static void move_all(struct queue *queue)
     }
     list_remove(&queue->dead_letters_link);
     overflow_note(queue);
-    queue_head_changed(queue);
+    queue_heads_changed(queue);
     queue_schedule_arm(queue);
 }
 

@@ -42,7 +42,7 @@ void expiry_run(struct queue *queue)
     /* What is being read, or waits to be moved on, comes back here when it was. */
     if (result == QUEUE_WAIT || !list_is_empty(&queue->dead_letters))
         return;
-    queue_head_changed(queue);
+    queue_heads_changed(queue);
     if (result == QUEUE_EMPTY && queue_next_consumer(queue))
         queue_has_work(queue);
 }

@@ -32,6 +32,7 @@ struct restore {
     bool failed;                   /* what follows is not looked at */
     const struct salvage *salvage; /* NULL: what fails ends it; else it goes, the rest is seen to */
     struct bytes key;              /* of the entry */
+    size_t adopted;                /* queues whose names were lost */
 };
 
 static void tell(const struct salvage *salvage, const char *format, ...)
@@ -79,7 +80,7 @@ static void restore_exchange(struct restore *restore, const struct vhost *vhost,
 
 static void restore_queue(struct restore *restore, const struct change *change)
 {
-    if (change->id == 0 || change->id & STORE_ID_TRANSIENT)
+    if (change->id == 0 || change->id & STORE_ID_TRANSIENT || store_part(change->id))
         fail(restore, change, "its id is impossible");
     else if (!table_check(change->arguments))
         fail(restore, change, "its arguments are malformed");
@@ -336,39 +337,65 @@ static void make_permissions(struct broker *broker)
     }
 }
 
-/* A queue whose name is lost. */
-static void adopt(void *context, struct index *index)
+/* A queue whose name is lost. What it was declared with is lost too, but for the priorities that its
+ * parts speak of. */
+static void adopt(struct restore *restore, uint64_t id, struct bytes arguments)
 {
-    struct restore *restore = context;
     char name[64];
-    if (index->owner || index->ready == 0)
-        return;
     size_t at = 0;
     struct vhost *vhost = vhost_find(restore->broker, bytes_str("/"));
     if (!vhost)
         vhost = map_next(&restore->broker->vhosts, &at);
-    snprintf(name, sizeof(name), "salvaged.%llu", (unsigned long long)index->id);
+    snprintf(name, sizeof(name), "salvaged.%llu", (unsigned long long)id);
     struct change change = {.kind = CATALOGUE_QUEUE,
                             .durable = true,
                             .vhost = vhost_name(vhost),
                             .name = bytes_str(name),
-                            .id = index->id};
+                            .arguments = arguments,
+                            .id = id};
     if (vhost_queue(vhost, change.name))
         return;
     catalogue_apply(restore->broker, &change, ON_RECORD);
+    restore->adopted++;
     tell(restore->salvage, "the name is lost: queue %llu is called '%s' now",
-         (unsigned long long)index->id, name);
+         (unsigned long long)id, name);
+}
+
+static void adopt_levels(void *context, struct index *index)
+{
+    static const char max_priority[] = "\016x-max-priorityI\0\0\0\377";
+    if (!index->owner && index->ready && store_part(index->id))
+        adopt(context, store_part_queue(index->id),
+              bytes_of(max_priority, sizeof(max_priority) - 1));
+}
+
+static void adopt_nameless(void *context, struct index *index)
+{
+    if (!index->owner && index->ready)
+        adopt(context, index->id, bytes_of(NULL, 0));
+}
+
+/* Each may add an index, beside those that are being walked through. */
+static void adopt_all(struct restore *restore)
+{
+    size_t before;
+    do {
+        before = restore->adopted;
+        store_queues_each(restore->broker->store, adopt_levels, restore);
+    } while (restore->adopted != before);
+    store_queues_each(restore->broker->store, adopt_nameless, restore);
 }
 
 static void tell_queue(void *context, struct index *index)
 {
     const struct restore *restore = context;
     const struct queue *queue = index->owner;
-    if (queue)
+    if (queue && index->id == queue->id)
         tell(restore->salvage, "%s %llu: '%.*s' in virtual host '%.*s': %llu messages",
              queue->is_delay ? "delayed messages of an exchange, queue" : "queue",
              (unsigned long long)index->id, BYTES_ARG(queue_name(queue)),
-             (int)queue->vhost->name_size, queue->vhost->name, (unsigned long long)index->ready);
+             (int)queue->vhost->name_size, queue->vhost->name,
+             (unsigned long long)queue_ready(queue));
 }
 
 void broker_salvage(struct broker *broker, const struct salvage *salvage)
@@ -388,7 +415,7 @@ void broker_salvage(struct broker *broker, const struct salvage *salvage)
     }
     make_permissions(broker);
     seen_restored(broker);
-    store_queues_each(broker->store, adopt, &restore);
+    adopt_all(&restore);
     store_queues_each(broker->store, tell_queue, &restore);
     store_drop_orphans(broker->store);
 }

@@ -8,6 +8,8 @@ libleveret_queue_a_SOURCES = \
 	%D%/queue_classic.c \
 	%D%/queue_consumer.c \
 	%D%/queue_consumer.h \
+	%D%/queue_index.h \
+	%D%/queue_priority.c \
 	%D%/queue_settings.c \
 	%D%/queue_settings.def \
 	%D%/queue_settings.h \

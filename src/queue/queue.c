@@ -48,7 +48,7 @@ bool queues_wake(struct queues *queues)
         queue_has_work(index->owner);
         queue_schedule_woken(index->owner);
         if (index->has_times)
-            queue_head_changed(index->owner);
+            queue_heads_changed(index->owner);
         any = true;
     }
     return any;
@@ -65,11 +65,16 @@ static void init_lists(struct queue *queue)
     list_init(&queue->dead_letters_link);
 }
 
+static const struct queue_kind *kind_of(const struct queue_settings *settings)
+{
+    bool has_levels = settings->max_priority != SETTING_NONE && settings->max_priority > 0;
+    return has_levels || settings->is_quorum ? &queue_priority : &queue_classic;
+}
+
 struct queue *queue_new(struct queues *queues, struct vhost *vhost,
                         const struct queue_properties *properties)
 {
     struct queue *queue = mem_zalloc(sizeof(*queue) + properties->name.size + 1);
-    queue->kind = &queue_classic;
     queue->queues = queues;
     queue->vhost = vhost;
     queue->durable = properties->durable;
@@ -83,6 +88,7 @@ struct queue *queue_new(struct queues *queues, struct vhost *vhost,
         queue->arguments = mem_dup(arguments.data, arguments.size);
     queue->settings = queue_settings_take(&queues->settings, &properties->sources);
     queue->limit = queue_limit_of(queue->settings);
+    queue->kind = kind_of(queue->settings);
     init_lists(queue);
     queue->id = properties->id ? properties->id : store_queue_id(queues->store, queue->durable);
     queue->kind->open(queue);
@@ -117,6 +123,8 @@ void queue_free(struct queue *queue)
     assert(list_is_empty(&queue->consumers) && list_is_empty(&queue->ready_consumers));
     assert(!queue->is_leaving || list_is_empty(&queue->working_link));
     queue_timers_free(queue);
+    if (queue->state)
+        queue->kind->close(queue);
     mem_free(queue->arguments);
     queue_settings_give_back(&queue->queues->settings, queue->settings);
     mem_free(queue);

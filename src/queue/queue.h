@@ -37,10 +37,12 @@ enum queue_result {
 /* Told of a message with a time, in ms since 1970. */
 typedef void queue_each_time(void *context, uint64_t position, uint64_t ends_ms);
 
-/* Each function is the verb of the same name below. */
+/* Each function is the verb of the same name, here or in queue_expiry.h. */
 struct queue_kind {
     /* Makes, or finds in the store, what the messages are kept in, and sets queue->counts. */
     void (*open)(struct queue *queue);
+    /* Forgets what it has in hand of that; the store keeps it. */
+    void (*close)(struct queue *queue);
     /* Forgets that, with all messages. */
     void (*drop)(struct queue *queue);
     /* Where in the store a message is to be put. */
@@ -56,21 +58,19 @@ struct queue_kind {
     void (*delayed)(struct queue *queue, queue_each_time *each, void *context);
     enum queue_result (*fetch)(struct queue *queue, uint64_t position, struct message **message);
     uint64_t (*purge)(struct queue *queue);
-    /* When the first ready message ends, or could at the earliest; 0: never. */
+    /* When the first ready message ends, or could at the earliest; 0: never. Where several are the first
+     * of what they are kept in: the earliest of them. */
     uint64_t (*head_ms)(struct queue *queue);
     /* The position that a message would have which is pushed next. */
     uint64_t (*next_position)(const struct queue *queue, const struct message *message);
     /* Is there a message at this position, taken or not? */
     bool (*holds)(const struct queue *queue, uint64_t position);
-    /* Takes it if it has ended at that time. */
-    enum queue_result (*expire)(struct queue *queue, uint64_t clock_ms, uint64_t *position);
+    enum queue_result (*expire)(struct queue *queue, uint64_t *position);
     /* Asks for some taken messages at once, which are fetched next; NULL: each is asked for by itself. */
     void (*read_taken)(struct queue *queue, const uint64_t *positions, size_t count);
     /* For messages that leave from anywhere: queue_schedule.h. Where the one is that was pushed last to
      * what `place` has said. */
     uint64_t (*last)(struct queue *queue, const struct index *place);
-    /* Is it there, ready or taken? */
-    bool (*is_there)(struct queue *queue, uint64_t position);
     /* Takes a message that is ready as it lies. False: it is not. */
     bool (*take_at)(struct queue *queue, uint64_t position);
     /* When a message ends that is there; 0: never. QUEUE_WAIT: it is being read; ask again. */
@@ -80,7 +80,7 @@ struct queue_kind {
     enum queue_result (*times)(struct queue *queue, uint64_t *from, queue_each_time *each, void *context);
 };
 
-extern const struct queue_kind queue_classic;
+extern const struct queue_kind queue_classic, queue_priority;
 
 /* What it does about x-max-length and x-max-length-bytes (queue_limit.h), and whether it looks for
  * duplicates: bits. */

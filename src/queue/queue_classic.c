@@ -1,16 +1,16 @@
 /* The classic queue: one index, and a message's position is its sequence number there. */
-#include "queue/queue_expiry.h"
-#include "queue/queue_schedule.h"
-
-_Static_assert((int)QUEUE_OK == (int)INDEX_OK && (int)QUEUE_EMPTY == (int)INDEX_EMPTY &&
-                   (int)QUEUE_WAIT == (int)INDEX_WAIT,
-               "an index answers as a queue does");
+#include "queue/queue_index.h"
 
 static void classic_open(struct queue *queue)
 {
     struct index *index = store_queue(queue->queues->store, queue->id, queue);
     queue->state = index;
     queue->counts = &index->counts;
+}
+
+static void classic_close(struct queue *queue)
+{
+    (void)queue;
 }
 
 static void classic_drop(struct queue *queue)
@@ -26,41 +26,22 @@ static struct index *classic_place(struct queue *queue, const struct message *me
 
 static enum queue_result classic_take(struct queue *queue, bool settle, struct taken *taken)
 {
-    struct index *index = queue->state;
-    if (!index->has_times)
-        return (enum queue_result)index_take(index, settle, taken);
-    if (queue_head_has_ended(queue))
-        return QUEUE_WAIT;
-    enum queue_result result = (enum queue_result)index_take(index, settle, taken);
-    if (result == QUEUE_OK)
-        queue_head_changed(queue);
-    if (settle && queue->timers)
-        queue_schedule_clear_some(queue);
-    return result;
+    return queue_index_take(queue, queue->state, settle, taken);
 }
 
 static bool classic_take_head(struct queue *queue, uint64_t *position)
 {
-    const struct index *index = queue->state;
-    bool is_taken = index_take_head(queue->state, position);
-    if (index->has_times)
-        queue_head_changed(queue);
-    return is_taken;
+    return queue_index_take_head(queue, queue->state, position);
 }
 
 static void classic_settle(struct queue *queue, uint64_t position)
 {
-    index_settle(queue->state, position);
-    if (queue->timers)
-        queue_schedule_clear_some(queue);
+    queue_index_settle(queue, queue->state, position);
 }
 
 static void classic_give_back(struct queue *queue, uint64_t position)
 {
-    const struct index *index = queue->state;
-    index_redeliver(queue->state, position);
-    if (index->has_times)
-        queue_returned_timed(queue, position);
+    queue_index_give_back(queue, queue->state, position, position);
 }
 
 static void classic_delay(struct queue *queue, uint64_t position, uint64_t until_ms)
@@ -70,11 +51,7 @@ static void classic_delay(struct queue *queue, uint64_t position, uint64_t until
 
 static bool classic_retry(struct queue *queue, uint64_t position)
 {
-    const struct index *index = queue->state;
-    bool is_ready = index_retry(queue->state, position);
-    if (is_ready && index->has_times)
-        queue_returned_timed(queue, position);
-    return is_ready;
+    return queue_index_retry(queue, queue->state, position, position);
 }
 
 static void classic_delayed(struct queue *queue, queue_each_time *each, void *context)
@@ -117,9 +94,9 @@ static uint64_t classic_head_ms(struct queue *queue)
     return index_head_ms(queue->state);
 }
 
-static enum queue_result classic_expire(struct queue *queue, uint64_t clock_ms, uint64_t *position)
+static enum queue_result classic_expire(struct queue *queue, uint64_t *position)
 {
-    return (enum queue_result)index_expire(queue->state, clock_ms, position);
+    return queue_index_expire(queue, queue->state, position);
 }
 
 static void classic_read_taken(struct queue *queue, const uint64_t *positions, size_t count)
@@ -133,18 +110,9 @@ static uint64_t classic_last(struct queue *queue, const struct index *place)
     return place->next_sequence - 1;
 }
 
-static bool classic_is_there(struct queue *queue, uint64_t position)
-{
-    return index_is_live(queue->state, position);
-}
-
 static bool classic_take_at(struct queue *queue, uint64_t position)
 {
-    const struct index *index = queue->state;
-    bool is_taken = index_take_at(queue->state, position);
-    if (is_taken && index->has_times)
-        queue_head_changed(queue);
-    return is_taken;
+    return queue_index_take_at(queue, queue->state, position);
 }
 
 static enum queue_result classic_ends(struct queue *queue, uint64_t position, uint64_t *ends_ms)
@@ -160,6 +128,7 @@ static enum queue_result classic_times(struct queue *queue, uint64_t *from, queu
 
 const struct queue_kind queue_classic = {
     .open = classic_open,
+    .close = classic_close,
     .drop = classic_drop,
     .place = classic_place,
     .take = classic_take,
@@ -178,7 +147,6 @@ const struct queue_kind queue_classic = {
     .expire = classic_expire,
     .read_taken = classic_read_taken,
     .last = classic_last,
-    .is_there = classic_is_there,
     .take_at = classic_take_at,
     .ends = classic_ends,
     .times = classic_times,

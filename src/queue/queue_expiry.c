@@ -17,36 +17,17 @@ uint64_t queue_ends_ms(const struct queue *queue, const struct message *message)
     return ttl_ms == MESSAGE_NO_TTL ? 0 : queue->queues->clock_ms + ttl_ms;
 }
 
-void queue_pushed_timed(struct queue *queue, const struct index *place, uint64_t ends_ms)
-{
-    uint64_t clock_ms = queue->queues->clock_ms;
-    if (ends_ms <= clock_ms)
-        queue_timers_at_once(queue, queue_next_consumer(queue) ? ends_ms : 0);
-    if (queue->settings->expire_anywhere)
-        queue_schedule_add(queue, ends_ms > clock_ms ? ends_ms : clock_ms + 1,
-                           queue->kind->last(queue, place), SCHEDULE_END);
-    if (queue_ready(queue) == 1)
-        queue_head_changed(queue);
-}
-
 /* Did it come in this turn, to be delivered at once? */
 static bool is_fresh(const struct queue *queue, uint64_t ends_ms)
 {
     return queue_timers_are_at_once(queue, ends_ms) && ends_ms >= queue->queues->arrival_ms;
 }
 
-void queue_gave_all(struct queue *queue)
+/* The timer goes off at that time at the latest; where messages leave from anywhere, the schedule knows. */
+static void arm(struct queue *queue, uint64_t ends_ms)
 {
-    if (queue_timers_at_once(queue, 0))
-        queue_head_changed(queue);
-}
-
-void queue_head_changed(struct queue *queue)
-{
-    if (queue->settings->expire_anywhere)
-        return; /* its schedule knows */
-    uint64_t clock_ms = queue->queues->clock_ms, ends_ms = queue->kind->head_ms(queue);
-    if (ends_ms == 0)
+    uint64_t clock_ms = queue->queues->clock_ms;
+    if (ends_ms == 0 || queue->settings->expire_anywhere)
         return;
     uint64_t left_ms = ends_ms > clock_ms ? ends_ms - clock_ms : is_fresh(queue, ends_ms);
     queue_timer_advance(queue, QUEUE_TIMER_HEAD, left_ms);
@@ -63,14 +44,6 @@ static void seek_end(struct queue *queue, uint64_t position)
         queue_schedule_add(queue, clock_ms, position, SCHEDULE_END);
 }
 
-void queue_returned_timed(struct queue *queue, uint64_t position)
-{
-    queue_gave_all(queue);
-    queue_head_changed(queue);
-    if (queue->settings->expire_anywhere)
-        seek_end(queue, position);
-}
-
 bool queue_expire_scheduled(struct queue *queue, const struct scheduled *due)
 {
     if (due->why == SCHEDULE_SEEK)
@@ -78,22 +51,59 @@ bool queue_expire_scheduled(struct queue *queue, const struct scheduled *due)
     return due->why == SCHEDULE_END && queue_take_at(queue, due->position);
 }
 
-static bool has_ended(struct queue *queue)
+void queue_pushed_timed(struct queue *queue, const struct index *place, uint64_t ends_ms)
 {
-    uint64_t ends_ms = queue->kind->head_ms(queue);
+    uint64_t clock_ms = queue->queues->clock_ms;
+    if (ends_ms <= clock_ms)
+        queue_timers_at_once(queue, queue_next_consumer(queue) ? ends_ms : 0);
+    if (queue->settings->expire_anywhere)
+        queue_schedule_add(queue, ends_ms > clock_ms ? ends_ms : clock_ms + 1,
+                           queue->kind->last(queue, place), SCHEDULE_END);
+    if (place->ready == 1)
+        arm(queue, ends_ms);
+}
+
+void queue_heads_changed(struct queue *queue)
+{
+    arm(queue, queue->kind->head_ms(queue));
+}
+
+void queue_gave_all(struct queue *queue)
+{
+    if (queue_timers_at_once(queue, 0))
+        queue_heads_changed(queue);
+}
+
+void queue_head_changed(struct queue *queue, struct index *index)
+{
+    arm(queue, index_head_ms(index));
+}
+
+void queue_returned_timed(struct queue *queue, struct index *index, uint64_t position)
+{
+    queue_gave_all(queue);
+    queue_head_changed(queue, index);
+    if (queue->settings->expire_anywhere)
+        seek_end(queue, position);
+}
+
+static bool has_ended(const struct queue *queue, struct index *index)
+{
+    uint64_t ends_ms = index_head_ms(index);
     return ends_ms && ends_ms <= queue->queues->clock_ms && !is_fresh(queue, ends_ms);
 }
 
-bool queue_head_has_ended(struct queue *queue)
+bool queue_head_has_ended(struct queue *queue, struct index *index)
 {
-    if (planted(PLANTED_EXPIRED_DELIVERED) || !has_ended(queue))
+    if (planted(PLANTED_EXPIRED_DELIVERED) || !has_ended(queue, index))
         return false;
     queue_timer_set(queue, QUEUE_TIMER_HEAD, 0);
     return true;
 }
 
-enum queue_result queue_expire(struct queue *queue, uint64_t *position)
+enum queue_result queue_index_expire(struct queue *queue, struct index *index, uint64_t *sequence)
 {
-    return has_ended(queue) ? queue->kind->expire(queue, queue->queues->clock_ms, position)
-                            : QUEUE_EMPTY;
+    return has_ended(queue, index)
+               ? (enum queue_result)index_expire(index, queue->queues->clock_ms, sequence)
+               : QUEUE_EMPTY;
 }

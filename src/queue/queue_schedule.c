@@ -121,7 +121,7 @@ bool queue_schedule_take(struct queue *queue, struct scheduled *due)
     while (schedule && schedule->count && schedule->heap[0].ms <= clock_ms) {
         *due = schedule->heap[0];
         take_out(schedule, 0);
-        if (queue->kind->is_there(queue, due->position))
+        if (queue->kind->holds(queue, due->position))
             return true;
     }
     return false;
@@ -158,7 +158,7 @@ void queue_schedule_clear_some(struct queue *queue)
     }
     for (int i = 0; i < CLEAR_AT_ONCE && schedule->count > 2 * messages + HEAP_MIN; i++) {
         size_t at = schedule->clear_at < schedule->count ? schedule->clear_at : 0;
-        bool is_there = queue->kind->is_there(queue, schedule->heap[at].position);
+        bool is_there = queue->kind->holds(queue, schedule->heap[at].position);
         if (!is_there)
             take_out(schedule, at);
         schedule->clear_at = at + is_there;

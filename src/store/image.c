@@ -180,8 +180,7 @@ static bool load_chunk(struct loading *loading, struct bytes key, struct bytes v
         if (!returns_decode(&store->memory.slab, &chunk->returns, &cursor, slots))
             return false;
         index->has_times |= chunk->due_s > 0;
-        index->ready += count;
-        index->ready_bytes += chunk->ready_bytes;
+        index_count(index, count, 0, (int64_t)chunk->ready_bytes);
         for (uint32_t i = 0; chunk->returns && i < chunk->returns->count; i++)
             if (chunk->returns->items[i].until_ms)
                 index_hold(index, chunk, chunk->returns->items[i].slot);

@@ -216,7 +216,7 @@ static void set_body_size(struct chunk *chunk, struct entry *entry, uint32_t siz
     if (entry->body_size == size)
         return;
     if (bit_get(chunk->ready_bits, (uint32_t)(entry - chunk->entries)))
-        chunk->index->ready_bytes += size - (uint64_t)entry->body_size;
+        index_count(chunk->index, 0, 0, (int64_t)size - entry->body_size);
     entry->body_size = size;
     chunk_changed(chunk->index->store, chunk);
 }
@@ -285,7 +285,7 @@ void chunk_weighed(struct chunk *chunk)
 {
     uint64_t ready, taken;
     chunk_weigh(chunk, &ready, &taken);
-    chunk->index->ready_bytes += ready - chunk->ready_bytes;
+    index_count(chunk->index, 0, 0, (int64_t)(ready - chunk->ready_bytes));
     chunk->ready_bytes = chunk->taken_bytes = 0;
 }
 
@@ -307,7 +307,8 @@ static void forget_returns(struct store *store, struct chunk *chunk, uint32_t sl
 {
     if (!chunk->returns)
         return;
-    chunk->index->delayed -= is_delayed(chunk, slot);
+    if (is_delayed(chunk, slot))
+        index_count_delayed(chunk->index, -1);
     returns_remove(&store->memory.slab, &chunk->returns, slot);
 }
 
@@ -445,8 +446,7 @@ uint64_t index_push(struct index *index, struct message *message, uint64_t expir
         list_push_back(&store->memory.bodies, &chunk->bodies_link);
     if (chunk->recorded_bits && flags & ENTRY_RECORDED)
         bit_set(chunk->recorded_bits, slot);
-    index->ready++;
-    index->ready_bytes += message->body_size;
+    index_count(index, 1, 0, message->body_size);
     entry_changed(store, chunk);
     index_changed(index);
     return index->next_sequence++;
@@ -577,7 +577,7 @@ enum index_result index_take(struct index *index, bool settle, struct taken *tak
     if (settle)
         settle_slot(index, chunk, slot);
     else
-        index->taken++;
+        index_count(index, 0, 1, 0);
     if (index->read_until > sequence && index->read_until - sequence < index->read_low)
         read_ahead(index, index->read_until);
     return INDEX_OK;
@@ -590,7 +590,7 @@ static void take_unread(struct index *index, struct chunk *chunk, uint32_t slot)
     if (!chunk->entries)
         chunk->taken_bytes += bytes;
     index_unready(index, chunk, slot, bytes);
-    index->taken++;
+    index_count(index, 0, 1, 0);
 }
 
 bool index_take_head(struct index *index, uint64_t *sequence)
@@ -632,12 +632,6 @@ enum index_result index_expire(struct index *index, uint64_t clock_ms, uint64_t 
 }
 
 /* ---- what leaves from anywhere ---- */
-
-bool index_is_live(struct index *index, uint64_t sequence)
-{
-    struct chunk *chunk = index_chunk(index, sequence);
-    return chunk && bit_get(chunk->live_bits, chunk_slot(chunk, sequence));
-}
 
 bool index_take_at(struct index *index, uint64_t sequence)
 {
@@ -715,10 +709,9 @@ static void make_ready(struct index *index, struct chunk *chunk, uint32_t slot)
                            : take_share(&chunk->taken_bytes, chunk->live - chunk->ready);
     if (!entry)
         chunk->ready_bytes += bytes;
-    index->ready_bytes += bytes;
+    index_count(index, 1, 0, (int64_t)bytes);
     bit_set(chunk->ready_bits, slot);
     chunk->ready++;
-    index->ready++;
     assert(chunk->ready <= chunk->live);
     if (sequence < index->cursor)
         index->cursor = sequence;
@@ -732,7 +725,7 @@ static uint32_t put_back(struct index *index, uint64_t sequence, struct chunk **
     uint32_t slot;
     *in = taken_chunk(index, sequence, &slot);
     assert(index->taken > 0);
-    index->taken--;
+    index_count(index, 0, -1, 0);
     make_ready(index, *in, slot);
     return slot;
 }
@@ -786,8 +779,8 @@ void index_delay(struct index *index, uint64_t sequence, uint64_t until_ms)
     uint32_t slot;
     struct chunk *chunk = taken_chunk(index, sequence, &slot);
     assert(index->taken > 0 && until_ms);
-    index->taken--;
-    index->delayed++;
+    index_count(index, 0, -1, 0);
+    index_count_delayed(index, 1);
     record_returned(index, chunk, (struct returned){until_ms, slot, next_count(chunk, slot)});
 }
 
@@ -798,7 +791,7 @@ bool index_retry(struct index *index, uint64_t sequence)
     if (!chunk || !is_delayed(chunk, slot))
         return false;
     assert(index->delayed > 0 && !bit_get(chunk->ready_bits, slot));
-    index->delayed--;
+    index_count_delayed(index, -1);
     record_returned(index, chunk, (struct returned){0, slot, count_of(chunk, slot)});
     make_ready(index, chunk, slot);
     return true;
@@ -828,7 +821,7 @@ void index_settle(struct index *index, uint64_t sequence)
     uint32_t slot;
     struct chunk *chunk = taken_chunk(index, sequence, &slot);
     assert(index->taken > 0);
-    index->taken--;
+    index_count(index, 0, -1, 0);
     if (!chunk->entries)
         take_share(&chunk->taken_bytes, chunk->live - chunk->ready);
     settle_slot(index, chunk, slot);
@@ -903,7 +896,7 @@ static void wake_delayed(struct index *index)
             if (!item->until_ms)
                 continue;
             item->until_ms = 0;
-            index->delayed--;
+            index_count_delayed(index, -1);
             make_ready(index, chunk, item->slot);
         }
     }
@@ -926,7 +919,7 @@ uint64_t index_purge(struct index *index)
         index->chunks_first = 0;
     else if (tail_of(index)->live == 0)
         chunk_emptied(index, tail_of(index));
-    index->ready = index->ready_bytes = 0;
+    index_count(index, -(int64_t)index->ready, 0, -(int64_t)index->ready_bytes);
     index->cursor = index->next_sequence;
     return purged;
 }
@@ -1008,8 +1001,7 @@ void index_restore(struct index *index, const struct destination *destination, s
     chunk->slots = slot + 1;
     chunk->live++;
     chunk->ready++;
-    index->ready++;
-    index->ready_bytes += payload->body_size;
+    index_count(index, 1, 0, (int64_t)payload->body_size);
     index->next_sequence = destination->sequence + 1;
     entry_changed(index->store, chunk);
     index_changed(index);
@@ -1054,15 +1046,14 @@ void index_insert(struct index *index, const struct destination *destination, st
     assert(sequence >= chunk->base && sequence - chunk->base < chunk->capacity);
     bool is_there = slot < chunk->slots && bit_get(chunk->live_bits, slot);
     if (is_there) {
-        index->ready_bytes -= chunk->entries[slot].body_size;
+        index_count(index, 0, 0, -(int64_t)chunk->entries[slot].body_size);
         entry_release(index->store, chunk, &chunk->entries[slot]);
     }
-    index->ready_bytes += payload->body_size;
+    index_count(index, !is_there, 0, (int64_t)payload->body_size);
     put_recorded(index->store, chunk, slot, place, payload, destination->expires_ms);
     chunk->slots = slot >= chunk->slots ? slot + 1 : chunk->slots;
     chunk->live += !is_there;
     chunk->ready += !is_there;
-    index->ready += !is_there;
     if (sequence >= index->next_sequence)
         index->next_sequence = sequence + 1;
     entry_changed(index->store, chunk);
@@ -1126,7 +1117,7 @@ void index_hold(struct index *index, struct chunk *chunk, uint32_t slot)
     if (!chunk->entries)
         chunk->taken_bytes += bytes;
     index_unready(index, chunk, slot, bytes);
-    index->delayed++;
+    index_count_delayed(index, 1);
 }
 
 /* Until its time is over by a record of its own, too. */
@@ -1142,7 +1133,7 @@ void index_replay_returned(struct index *index, uint64_t sequence, uint32_t coun
     if (until_ms && bit_get(chunk->ready_bits, slot)) {
         index_hold(index, chunk, slot);
     } else if (!until_ms && is_delayed(chunk, slot)) {
-        index->delayed--;
+        index_count_delayed(index, -1);
         make_ready(index, chunk, slot);
     }
     note_returned(index->store, chunk, (struct returned){until_ms, slot, count});

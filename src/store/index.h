@@ -24,7 +24,7 @@ struct counts {
 
 struct index {
     /* For the caller to read: */
-    uint64_t id;
+    uint64_t id; /* of a queue, and which part of it: store_part_id */
     void *owner;
     union {
         struct counts counts;
@@ -32,6 +32,7 @@ struct index {
             uint64_t ready, taken, delayed, ready_bytes;
         };
     };
+    struct counts *sum; /* see index_sum */
     /* The store's: */
     struct store *store;
     struct chunk **chunks; /* in order; the first is at chunks[chunks_first] */
@@ -47,9 +48,9 @@ struct index {
     uint64_t mark_asked;    /* ... or will be once batch mark_batch is durable */
     uint64_t mark_batch;
     uint64_t mark_ms;    /* when mark_asked was */
-    uint32_t mark_step;  /* how far it was moved then */
     uint64_t read_until; /* bodies are being read ahead up to here */
     uint32_t read_low;   /* with fewer than these ahead more are read */
+    uint32_t mark_step;  /* how far mark_asked was moved then */
     uint64_t used_ms;    /* when something was last taken */
     uint32_t read_errors; /* in a row: the disk would not read */
     bool is_reading;     /* a read for it is under way */
@@ -59,6 +60,38 @@ struct index {
     struct list dirty_link;
     struct list wait_link; /* waiting for its mark, or awake */
 };
+
+/* All changes of the counts are made here. */
+static inline void index_count(struct index *index, int64_t ready, int64_t taken, int64_t ready_bytes)
+{
+    index->ready += (uint64_t)ready;
+    index->taken += (uint64_t)taken;
+    index->ready_bytes += (uint64_t)ready_bytes;
+    if (!index->sum)
+        return;
+    index->sum->ready += (uint64_t)ready;
+    index->sum->taken += (uint64_t)taken;
+    index->sum->ready_bytes += (uint64_t)ready_bytes;
+}
+static inline void index_count_delayed(struct index *index, int64_t delayed)
+{
+    index->delayed += (uint64_t)delayed;
+    if (index->sum)
+        index->sum->delayed += (uint64_t)delayed;
+}
+
+/* From now on `sum` has what this index counts, beside what else it has; it is the caller's. NULL: nothing
+ * has any more. */
+static inline void index_sum(struct index *index, struct counts *sum)
+{
+    index->sum = sum;
+    if (!sum)
+        return;
+    sum->ready += index->ready;
+    sum->taken += index->taken;
+    sum->delayed += index->delayed;
+    sum->ready_bytes += index->ready_bytes;
+}
 
 enum index_result {
     INDEX_OK,
@@ -89,8 +122,6 @@ enum index_result index_expire(struct index *index, uint64_t clock_ms, uint64_t 
 /* Takes a ready message, wherever it lies, without reading it, as index_take_head does. False: it is not
  * ready. */
 bool index_take_at(struct index *index, uint64_t sequence);
-/* Is the message there, ready or taken? */
-bool index_is_live(struct index *index, uint64_t sequence);
 /* When a live message ends; 0: never. INDEX_WAIT: what is known of it is being read. */
 enum index_result index_ends(struct index *index, uint64_t sequence, uint64_t *ends_ms);
 /* Tells of the live messages of one chunk, from *from on, that have a time, and moves *from behind them.

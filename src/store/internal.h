@@ -63,8 +63,7 @@ static inline void index_unready(struct index *index, struct chunk *chunk, uint3
 {
     bit_clear(chunk->ready_bits, slot);
     chunk->ready--;
-    index->ready--;
-    index->ready_bytes -= bytes;
+    index_count(index, -1, 0, -(int64_t)bytes);
 }
 enum { MESSAGE_ABOUT = 128 }; /* memory of a message beside its body */
 
@@ -459,6 +458,8 @@ struct store {
 
 /* Without files and contents. */
 struct store *store_new(const struct store_options *options, uint64_t now_ms);
+/* No new queue has this id, or that of the queue that it is a part of. */
+void store_id_is_used(struct store *store, uint64_t id);
 /* Drops a queue without a record of it. */
 void store_queue_delete_recovered(struct store *store, struct index *index);
 /* A store that is new, or of an earlier version, gets an identity. 0 or an errno value. */

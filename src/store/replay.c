@@ -19,9 +19,6 @@
 
 enum { WINDOW = 1 << 20 };
 
-/* No queue comes this far: a higher number is no sequence number, and would wrap around. */
-static const uint64_t sequence_max = (uint64_t)1 << 62;
-
 struct source {
     struct store *store;
     struct disk_file *file;
@@ -300,7 +297,7 @@ static const char *apply_message(struct store *store, const struct record *recor
         struct index *index = idmap_find(&store->indexes, destination.queue);
         if (!index)
             return "a message for an unknown queue";
-        if (destination.sequence < index->next_sequence || destination.sequence > sequence_max)
+        if (destination.sequence < index->next_sequence || destination.sequence > STORE_SEQUENCE_MAX)
             return "a message out of order";
         index_restore(index, &destination, record->place, &payload);
     }
@@ -350,7 +347,7 @@ static const char *apply_settle(struct store *store, struct bytes payload)
         uint64_t distance = cursor_varint(&cursor);
         uint64_t count = cursor_varint(&cursor);
         uint64_t first = end + (distance >> 1 ^ (distance & 1 ? UINT64_MAX : 0));
-        if (first > sequence_max || count > sequence_max)
+        if (first > STORE_SEQUENCE_MAX || count > STORE_SEQUENCE_MAX)
             return "a malformed settle";
         end = first + count;
         if (!cursor.bad && index)
@@ -375,14 +372,13 @@ static const char *apply_queue(struct store *store, const struct record *record)
     uint64_t id = cursor_u64(&cursor);
     struct index *index = idmap_find(&store->indexes, id);
     uint64_t mark = record->type == RECORD_DELIVERED ? cursor_u64(&cursor) : 0;
-    if (cursor.bad || id == 0 || id & STORE_ID_TRANSIENT || mark > sequence_max)
+    if (cursor.bad || id == 0 || id & STORE_ID_TRANSIENT || mark > STORE_SEQUENCE_MAX)
         return "a malformed record";
     if (record->type == RECORD_QUEUE) {
         if (index)
             return "a queue that exists";
         index_changed(index_new(store, id));
-        if (id > store->id_last)
-            store->id_last = id;
+        store_id_is_used(store, id);
     } else if (record->type == RECORD_DROP) {
         if (!index)
             return "the end of an unknown queue";

@@ -21,8 +21,6 @@
 /* What lies in between was perhaps used, by batches and settles that are lost. */
 enum { NUMBERS_LEFT_OUT = 1 << 20 };
 
-static const uint64_t sequence_max = (uint64_t)1 << 62;
-
 /* A chunk of the old index: which of its messages are live, and which of these were found. */
 struct hint {
     uint64_t queue, base;
@@ -82,7 +80,7 @@ static void take_queue(struct salvager *s, struct bytes key, struct bytes value)
 {
     struct cursor cursor = cursor_of(value);
     uint64_t id = key_number(key, 1, 8), next = cursor_u64(&cursor);
-    if (cursor.bad || id == 0 || next > sequence_max || idmap_find(&s->store->indexes, id))
+    if (cursor.bad || id == 0 || next > STORE_SEQUENCE_MAX || idmap_find(&s->store->indexes, id))
         return;
     index_new(s->store, id)->next_sequence = next ? next : 1;
 }
@@ -247,7 +245,7 @@ static void take_message(struct salvager *s, const struct record *record)
         return;
     for (uint32_t i = 0; i < payload.destinations; i++) {
         struct destination destination = message_payload_destination(&payload, i);
-        if (destination.sequence == 0 || destination.sequence > sequence_max)
+        if (destination.sequence == 0 || destination.sequence > STORE_SEQUENCE_MAX)
             continue;
         struct index *index = queue_of(s, destination.queue, record->place);
         struct chunk *chunk;
@@ -284,7 +282,7 @@ static void take_settle(struct salvager *s, const struct record *record)
         uint64_t distance = cursor_varint(&cursor);
         uint64_t count = cursor_varint(&cursor);
         uint64_t first = end + (distance >> 1 ^ (distance & 1 ? UINT64_MAX : 0));
-        if (cursor.bad || first > sequence_max || count > sequence_max)
+        if (cursor.bad || first > STORE_SEQUENCE_MAX || count > STORE_SEQUENCE_MAX)
             return;
         end = first + count;
         settle_hints(s, queue, first, end);
@@ -307,7 +305,7 @@ static void take_end(struct salvager *s, const struct record *record)
     struct cursor cursor = cursor_of(record->payload);
     uint64_t id = cursor_u64(&cursor);
     struct index *index = idmap_find(&s->store->indexes, id);
-    s->store->id_last = id & STORE_ID_TRANSIENT ? s->store->id_last : highest(s->store->id_last, id);
+    store_id_is_used(s->store, id);
     if (record->type == RECORD_QUEUE) {
         queue_of(s, id, record->place);
         return;
@@ -357,7 +355,7 @@ static void take_record(struct salvager *s, const struct record *record)
         cursor = cursor_of(record->payload);
         index = idmap_find(&s->store->indexes, cursor_u64(&cursor));
         mark = cursor_u64(&cursor);
-        if (index && !cursor.bad && mark <= sequence_max)
+        if (index && !cursor.bad && mark <= STORE_SEQUENCE_MAX)
             index->next_sequence = highest(index->next_sequence, mark);
         break;
     case RECORD_QUEUE:
@@ -521,7 +519,7 @@ static void settle_queues(struct salvager *s)
         index->mark = index->mark_asked = index->taken_high = index->next_sequence;
         index->cursor = 1;
         index_changed(index);
-        store->id_last = highest(store->id_last, index->id);
+        store_id_is_used(store, index->id);
     }
     store->id_last += NUMBERS_LEFT_OUT;
 }

@@ -704,12 +704,26 @@ uint64_t store_queue_id(struct store *store, bool survives)
     return ++store->id_last_transient | STORE_ID_TRANSIENT;
 }
 
+void store_id_is_used(struct store *store, uint64_t id)
+{
+    if (!(id & STORE_ID_TRANSIENT) && store_part_queue(id) > store->id_last)
+        store->id_last = store_part_queue(id);
+}
+
 static void record_id(struct store *store, enum record_type type, uint64_t id)
 {
     struct buffer payload = {0};
     buffer_add_u64(&payload, id);
     batch_add(&store->journal, type, buffer_bytes(&payload));
     buffer_free(&payload);
+}
+
+struct index *store_queue_find(struct store *store, uint64_t id, void *owner)
+{
+    struct index *index = idmap_find(&store->indexes, id);
+    if (index)
+        index->owner = owner;
+    return index;
 }
 
 struct index *store_queue(struct store *store, uint64_t id, void *owner)

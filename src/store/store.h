@@ -169,9 +169,30 @@ void store_catalogue_each(struct store *store,
 /* A new id, never used before. A queue that does not survive a restart has the top bit set. */
 uint64_t store_queue_id(struct store *store, bool survives);
 #define STORE_ID_TRANSIENT ((uint64_t)1 << 63)
+/* A queue may have several indexes, its parts, each with an id of its own: that of the queue with the number
+ * of the part in it. Part 0 has the id of the queue. By nothing else does the store know that they belong
+ * together: each is made when it is needed, and is to be deleted when its queue is. */
+enum { STORE_PARTS = 256, STORE_PART_SHIFT = 48 };
+static inline uint64_t store_part_id(uint64_t queue, uint8_t part)
+{
+    return queue | (uint64_t)part << STORE_PART_SHIFT;
+}
+static inline uint8_t store_part(uint64_t id)
+{
+    return (uint8_t)(id >> STORE_PART_SHIFT);
+}
+static inline uint64_t store_part_queue(uint64_t id)
+{
+    return id & ~((uint64_t)(STORE_PARTS - 1) << STORE_PART_SHIFT);
+}
+/* Above all sequence numbers that there will ever be. */
+#define STORE_SEQUENCE_MAX ((uint64_t)1 << 56)
+
 /* The index of a queue: the recovered one for an id of the catalogue, else a new one. For a new id
  * that survives, the creation is recorded. `owner` is kept for the caller. */
 struct index *store_queue(struct store *store, uint64_t id, void *owner);
+/* The same, but NULL where there is none yet. */
+struct index *store_queue_find(struct store *store, uint64_t id, void *owner);
 /* Drops the queue and all in it; the index is gone at once, and the memory of its messages in the
  * turns that follow. */
 void store_queue_delete(struct store *store, struct index *index);

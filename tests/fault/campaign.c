@@ -59,7 +59,7 @@ struct campaign {
     struct worker *syncer, *indexer, *reader;
     struct message_pool pool;
     struct store *store;
-    uint64_t now_ms, next_id, next_value;
+    uint64_t now_ms, next_id, next_value, parts;
     struct model_queue queues[QUEUES];
     struct model_name names[NAMES];
     struct campaign_report *report;
@@ -395,12 +395,20 @@ static void put_queue_name(struct campaign *c, int q)
     store_catalogue_put(c->store, bytes_str(key), bytes_of(&id, 8));
 }
 
+/* The last is mostly a part of the one before, each time another. */
+static uint64_t new_id(struct campaign *c, int q, bool survives)
+{
+    if (q == QUEUES - 1 && c->parts < STORE_PARTS - 1)
+        return store_part_id(c->queues[q - 1].id, (uint8_t)++c->parts);
+    return store_queue_id(c->store, survives);
+}
+
 static void new_queue(struct campaign *c, int q)
 {
     struct model_queue *queue = &c->queues[q];
     bool survives = q > 0;
     queue->count = 0;
-    queue->id = store_queue_id(c->store, survives);
+    queue->id = new_id(c, q, survives);
     queue->index = store_queue(c->store, queue->id, queue);
     queue->creation = ticket(c);
     if (survives)

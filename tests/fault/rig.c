@@ -246,6 +246,15 @@ void rig_wait(struct rig *rig)
     }
 }
 
+/* Some are parts of the queue before. */
+static uint64_t new_id(struct rig *rig, int q, bool survives)
+{
+    uint64_t before = q ? rig->queues[q - 1].id : STORE_ID_TRANSIENT;
+    if (survives && q % 2 && !(before & STORE_ID_TRANSIENT) && store_part(before) == 0)
+        return store_part_id(before, (uint8_t)(255 - q));
+    return store_queue_id(rig->store, survives);
+}
+
 int rig_new_queue(struct rig *rig, bool survives)
 {
     int q = 0;
@@ -254,7 +263,7 @@ int rig_new_queue(struct rig *rig, bool survives)
     while (rig->queues[q].id)
         q++;
     struct rig_queue *queue = &rig->queues[q];
-    queue->id = store_queue_id(rig->store, survives);
+    queue->id = new_id(rig, q, survives);
     queue->index = store_queue(rig->store, queue->id, queue);
     queue->created = rig_filling(rig);
     queue->deleted = 0;

@@ -5,13 +5,13 @@
  * of the disk, and the two are compared; or the store itself ends, in order or not, and what comes back
  * is compared with what it was.
  *
- * Equal are: the queues that survive; in each of them the messages that do, by number, with the
- * place of the record, how many hold it, expiry, priority, size of the body, how often it came back and until
- * when it waits; the bytes that are
- * ready, in a history whose messages are of one size (in others those of cold chunks are about
- * right); the delivered mark; names and their values; where a needed segment ends, and with which
- * batch; and, by store_audit, what each segment counts as live. (An orderly end goes on compacting:
- * after it places are others.)
+ * Equal are: the queues that survive, of which one is mostly a part of another; the last number that
+ * one has; in each of them the messages that do, by number, with the place of the record, how many
+ * hold it, expiry, priority, size of the body, how often it came back and until when it waits; the bytes that are ready, in
+ * a history whose messages are of one size (in others those of cold chunks are about right); the
+ * delivered mark; names and their values; where a needed segment ends, and with which batch; and, by
+ * store_audit, what each segment counts as live. (An orderly end goes on compacting: after it places
+ * are others.)
  *
  * Not promised, and so not compared: what was taken (it is ready again); messages and queues that
  * do not survive; numbers that were given and left no record (the next one
@@ -57,6 +57,7 @@ struct snapshot {
     size_t count, capacity;
     struct seen_queue queues[64];
     size_t queues_count;
+    uint64_t id_last; /* of queues */
     uint64_t names[NAMES]; /* their values; 0: it is not there */
 };
 
@@ -122,7 +123,7 @@ static void see(struct store *store, struct snapshot *seen)
 {
     uint64_t at = 0;
     struct index *index;
-    *seen = (struct snapshot){0};
+    *seen = (struct snapshot){.id_last = store->id_last};
     while ((index = idmap_next(&store->indexes, &at))) {
         if (index->id & STORE_ID_TRANSIENT)
             continue;
@@ -162,7 +163,7 @@ struct history {
     uint64_t seed, step;
     uint32_t size;                   /* of each body; 0: any */
     struct index *queue[QUEUES + 1]; /* the last one does not survive */
-    uint64_t ids[QUEUES + 1];
+    uint64_t ids[QUEUES + 1], parts;
     struct taken_item {
         uint64_t sequence;
         int queue;
@@ -199,7 +200,12 @@ static void turns(struct history *h, int count, uint64_t ms)
 
 static void new_queue(struct history *h, int q)
 {
-    uint64_t id = store_queue_id(h->bench.store, q < QUEUES);
+    uint64_t id;
+    /* The last that survives is mostly a part of the one before, each time another. */
+    if (q == QUEUES - 1 && h->parts < STORE_PARTS - 1)
+        id = store_part_id(store_part_queue(h->ids[q - 1]), (uint8_t)++h->parts);
+    else
+        id = store_queue_id(h->bench.store, q < QUEUES);
     h->ids[q] = id;
     h->queue[q] = store_queue(h->bench.store, id, h);
 }
@@ -449,6 +455,8 @@ static void compare(struct history *h, const struct snapshot *live, const struct
     h->met.compared++;
     if (live->queues_count != back->queues_count)
         fail(h, "how many queues there are", live->queues_count, back->queues_count);
+    if (live->id_last != back->id_last)
+        fail(h, "the last number of a queue", live->id_last, back->id_last);
     for (size_t i = 0; i < live->queues_count && !h->failed; i++)
         compare_queue(h, &live->queues[i], &back->queues[i], last_of(live, live->queues[i].id),
                       ended);

@@ -88,14 +88,12 @@ void store_fake_restart(struct store *store)
             continue;
         }
         fake->index.owner = NULL;
-        fake->index.ready += fake->index.taken;
-        fake->index.taken = 0;
-        fake->index.ready_bytes = 0;
         list_for_each(at, &fake->items)
         {
             struct item *item = list_entry(at, struct item, link);
+            if (item->is_taken && !item->until_ms)
+                index_count(&fake->index, 1, -1, item->message->body_size);
             item->is_taken = item->until_ms;
-            fake->index.ready_bytes += item->is_taken ? 0 : item->message->body_size;
         }
     }
     store->settled = 0;
@@ -180,7 +178,7 @@ uint64_t store_queue_id(struct store *store, bool survives)
     return ++store->last_id | (survives ? 0 : STORE_ID_TRANSIENT);
 }
 
-struct index *store_queue(struct store *store, uint64_t id, void *owner)
+struct index *store_queue_find(struct store *store, uint64_t id, void *owner)
 {
     list_for_each(link, &store->indexes)
     {
@@ -190,6 +188,14 @@ struct index *store_queue(struct store *store, uint64_t id, void *owner)
         fake->index.owner = owner;
         return &fake->index;
     }
+    return NULL;
+}
+
+struct index *store_queue(struct store *store, uint64_t id, void *owner)
+{
+    struct index *index = store_queue_find(store, id, owner);
+    if (index)
+        return index;
     struct fake_index *fake = mem_zalloc(sizeof(*fake));
     fake->index.id = id;
     fake->index.owner = owner;
@@ -251,8 +257,7 @@ bool store_publish_timed(struct store *store, struct message *message, struct in
         item->expires_ms = times ? times[i] : 0;
         fake->index.has_times |= item->expires_ms > 0;
         list_push_back(&fake->items, &item->link);
-        fake->index.ready++;
-        fake->index.ready_bytes += message->body_size;
+        index_count(&fake->index, 1, 0, message->body_size);
         survives |= !(fake->index.id & STORE_ID_TRANSIENT);
     }
     (void)store;
@@ -312,9 +317,7 @@ static struct item *item_find(const struct index *index, uint64_t sequence)
 static void mark_taken(struct index *index, struct item *item)
 {
     item->is_taken = true;
-    index->ready--;
-    index->ready_bytes -= item->message->body_size;
-    index->taken++;
+    index_count(index, -1, 1, -(int64_t)item->message->body_size);
 }
 
 enum index_result index_take(struct index *index, bool settle, struct taken *taken)
@@ -355,11 +358,6 @@ bool index_take_at(struct index *index, uint64_t sequence)
         return false;
     mark_taken(index, item);
     return true;
-}
-
-bool index_is_live(struct index *index, uint64_t sequence)
-{
-    return item_find(index, sequence);
 }
 
 enum index_result index_ends(struct index *index, uint64_t sequence, uint64_t *ends_ms)
@@ -418,9 +416,7 @@ void index_return(struct index *index, uint64_t sequence)
     struct item *item = item_find(index, sequence);
     assert(item && item->is_taken);
     item->is_taken = false;
-    index->ready++;
-    index->ready_bytes += item->message->body_size;
-    index->taken--;
+    index_count(index, 1, -1, item->message->body_size);
 }
 
 void index_redeliver(struct index *index, uint64_t sequence)
@@ -435,8 +431,8 @@ void index_delay(struct index *index, uint64_t sequence, uint64_t until_ms)
     assert(item && item->is_taken && until_ms);
     item->returned++;
     item->until_ms = until_ms;
-    index->taken--;
-    index->delayed++;
+    index_count(index, 0, -1, 0);
+    index_count_delayed(index, 1);
 }
 
 bool index_retry(struct index *index, uint64_t sequence)
@@ -445,8 +441,8 @@ bool index_retry(struct index *index, uint64_t sequence)
     if (!item || !item->until_ms)
         return false;
     item->until_ms = 0;
-    index->delayed--;
-    index->taken++;
+    index_count_delayed(index, -1);
+    index_count(index, 0, 1, 0);
     index_return(index, sequence);
     return true;
 }
@@ -473,7 +469,7 @@ void index_settle(struct index *index, uint64_t sequence)
     struct item *item = item_find(index, sequence);
     assert(item && item->is_taken);
     item_free(fake_of(index)->store, item);
-    index->taken--;
+    index_count(index, 0, -1, 0);
 }
 
 bool index_holds(struct index *index, uint64_t sequence)
@@ -512,7 +508,7 @@ uint64_t index_purge(struct index *index)
         if (!item->is_taken)
             item_free(fake->store, item);
     }
-    index->ready = index->ready_bytes = 0;
+    index_count(index, -(int64_t)index->ready, 0, -(int64_t)index->ready_bytes);
     return purged;
 }
 

@@ -134,6 +134,9 @@ DELAYED_TWICE runner $scripts/delay_exchange.amqp
 DELAYS_STAY runner $scripts/delay_deleted.amqp
 SCHEDULE_NOT_READ runner $scripts/ttl_anywhere_restart.amqp
 TTL_OF_QUEUE_IGNORED runner $scripts/ttl_message.amqp
+LEVEL_LOST runner $scripts/priority_restart.amqp
+LOWEST_LEVEL_FIRST runner $scripts/priority_order.amqp
+PRIORITY_NOT_CLAMPED runner $scripts/priority_order.amqp
 EXPIRED_DELIVERED TAP_ONLY=what_has_ended_is_not_taken test_queue_expiry
 MOVED_SHARE_KEPT test_replayed
 TABLE

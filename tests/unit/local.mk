@@ -39,6 +39,7 @@ UNIT_TESTS = \
 	%D%/test_peer_output.t \
 	%D%/test_queue_expiry.t \
 	%D%/test_queue_retry.t \
+	%D%/test_queue_priority.t \
 	%D%/test_queue_schedule.t \
 	%D%/test_queue_settings.t \
 	%D%/test_wait.t \
@@ -85,6 +86,9 @@ TESTS += $(UNIT_TESTS)
 %C%_test_queue_expiry_t_LDADD = libleveret_store_fake.a $(LDADD)
 
 %C%_test_queue_retry_t_LDADD = libleveret_store_fake.a $(LDADD)
+
+%C%_test_queue_priority_t_LDADD = libleveret_store_fake.a $(LDADD)
+
 %C%_test_queue_schedule_t_LDADD = libleveret_store_fake.a $(LDADD)
 
 %C%_test_loop_t_SOURCES = %D%/test_loop.c tests/script/world.c

@@ -303,5 +303,8 @@ void events_change(struct broker *broker, const struct change *change)
         return;
     case CATALOGUE_OPERATOR_POLICY:
         tell(broker, change, tell_policy, ends ? "operator.policy.cleared" : "policy.set");
+        return;
+    case CATALOGUE_DELAYS: /* a queue that is nobody's but the exchange's */
+        return;
     }
 }

@@ -106,7 +106,7 @@ static void begin(void)
 }
 
 /* Publishes of these numbers are on record, and wait for the filling batch. */
-static void publish(uint64_t first, uint64_t last)
+static void confirm(uint64_t first, uint64_t last)
 {
     for (uint64_t number = first; number <= last; number++)
         wait_confirm(&channel, number, 1 << LOG_JOURNAL);
@@ -134,9 +134,9 @@ static uint64_t named(void)
 TEST(a_batch_is_confirmed_as_one)
 {
     begin();
-    publish(1, 3);
+    confirm(1, 3);
     filling = 2;
-    publish(4, 4);
+    confirm(4, 4);
     turn("");
     durable = 1;
     turn("+3*");
@@ -147,9 +147,9 @@ TEST(a_batch_is_confirmed_as_one)
 TEST(batches_that_end_together_are_confirmed_as_one)
 {
     begin();
-    publish(1, 1);
+    confirm(1, 1);
     filling = 2;
-    publish(2, 2);
+    confirm(2, 2);
     durable = 2;
     turn("+2*");
 }
@@ -160,7 +160,7 @@ TEST(those_on_no_record_do_not_wait)
     begin();
     wait_confirm(&channel, 1, 0);
     wait_confirm(&channel, 2, 0);
-    publish(3, 3);
+    confirm(3, 3);
     wait_confirm(&channel, 4, 0);
     wait_confirm(&channel, 5, 0);
     turn("+2* +4 +5");
@@ -172,13 +172,13 @@ TEST(those_on_no_record_do_not_wait)
 TEST(waits_have_no_gaps)
 {
     begin();
-    publish(1, 1);
+    confirm(1, 1);
     wait_confirm(&channel, 2, 0);
     turn("+2");
-    publish(3, 3);
+    confirm(3, 3);
     wait_refuse(&channel, 4);
     turn("-4");
-    publish(5, 6);
+    confirm(5, 6);
     is_int(named(), 4, "four numbers wait");
     durable = 1;
     turn("+6*");
@@ -187,10 +187,10 @@ TEST(waits_have_no_gaps)
 TEST(a_refusal_is_no_ack)
 {
     begin();
-    publish(1, 1);
+    confirm(1, 1);
     wait_refuse(&channel, 2);
     wait_refuse(&channel, 3);
-    publish(4, 4);
+    confirm(4, 4);
     turn("-2 -3");
     durable = 1;
     turn("+4*");
@@ -206,7 +206,7 @@ TEST(thousands_wait)
     begin();
     for (uint64_t number = 1; number <= 5000; number++) {
         filling = number;
-        publish(number, number);
+        confirm(number, number);
     }
     turn("");
     is_int(named(), 5000, "all of them wait");
@@ -219,7 +219,7 @@ TEST(thousands_wait)
 TEST(a_failure_refuses_all)
 {
     begin();
-    publish(1, 2);
+    confirm(1, 2);
     has_failed = true;
     turn("-2*");
 }
@@ -227,7 +227,7 @@ TEST(a_failure_refuses_all)
 TEST(a_channel_that_ends_is_told_nothing)
 {
     begin();
-    publish(1, 1);
+    confirm(1, 1);
     wait_confirm(&channel, 2, 0);
     wait_forget(&channel);
     durable = 1;

@@ -105,10 +105,10 @@ TEST(times_are_told_wherever_they_are)
     bench_turns(&bench, 60, 100);
     uint64_t bytes = bench.queue[0]->ready_bytes;
     ok(!chunk->entries && index_take_at(bench.queue[0], 5), "it is taken as it lies");
-    ok(!index_take_at(bench.queue[0], 5) && index_is_live(bench.queue[0], 5), "once");
+    ok(!index_take_at(bench.queue[0], 5) && index_holds(bench.queue[0], 5), "once");
     is_int(bench.queue[0]->ready_bytes, bytes - 1, "and counted");
     index_settle(bench.queue[0], 5);
-    ok(!index_is_live(bench.queue[0], 5) && !chunk->entries, "it ends without being read");
+    ok(!index_holds(bench.queue[0], 5) && !chunk->entries, "it ends without being read");
     is_int(bench.queue[0]->ready, COLD * 5 - 1, "one is gone");
     tell_times(&bench, &told);
     is_int(told.count, COLD * 5 - COLD * 5 / 3 - 1, "and told no more");

@@ -76,8 +76,10 @@ static int ready_below(struct levels *levels, unsigned end)
     return -1;
 }
 
+/* To be taken: then another one is the first. */
 static int first_ready(struct levels *levels)
 {
+    levels->looked_ms = 0;
     return ready_below(levels, levels->count);
 }
 
@@ -198,6 +200,8 @@ static bool priority_take_head(struct queue *queue, uint64_t *position)
 
 static bool priority_take_at(struct queue *queue, uint64_t position)
 {
+    struct levels *levels = queue->state;
+    levels->looked_ms = 0;
     return queue_index_take_at(queue, index_of(queue, position), sequence_of(position));
 }
 

@@ -951,6 +951,8 @@ static struct chunk *chunk_for_restore(struct index *index, uint64_t sequence, u
 {
     struct store *store = index->store;
     struct chunk *tail = tail_of(index);
+    if (tail && tail->entries && tail->live == 0 && tail->slots == 0)
+        tail->base = sequence;
     if (tail && tail->entries) {
         *slot = chunk_below(tail, sequence, UINT32_MAX);
         while (*slot >= tail->capacity && tail->capacity < store->options.chunk_entries &&

@@ -43,6 +43,7 @@ FAULT_TESTS = \
 	%D%/test_leveldb.t \
 	%D%/test_mend.t \
 	%D%/test_order.t \
+	%D%/test_priority.t \
 	%D%/test_replayed.t \
 	%D%/test_salvage.t \
 	%D%/test_syscalls.t
@@ -61,6 +62,7 @@ TESTS += $(FAULT_TESTS)
 %C%_test_index_t_LDADD = libleveret_rig.a $(LDADD)
 %C%_test_leveldb_t_LDADD = libleveret_rig.a $(LDADD)
 %C%_test_order_t_LDADD = libleveret_bench.a $(LDADD)
+%C%_test_priority_t_LDADD = libleveret_bench.a $(LDADD)
 %C%_test_replayed_t_LDADD = libleveret_bench.a $(LDADD)
 %C%_test_salvage_t_LDADD = libleveret_rig.a $(LDADD)
 %C%_test_syscalls_t_LDADD = libleveret_rig.a $(LDADD)

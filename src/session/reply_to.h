@@ -12,6 +12,7 @@
 struct channel;
 struct consumer;
 struct error;
+struct published;
 struct server;
 
 /* A channel's part. */

@@ -341,7 +341,7 @@ static void add_exchange(struct export *export, const struct vhost *vhost,
     struct json_writer *writer = &export->writer;
     begin_object(export, vhost);
     json_add_text(writer, "name", exchange_name(exchange));
-    json_add_text(writer, "type", bytes_str(exchange->kind->name));
+    json_add_text(writer, "type", bytes_str(exchange_type(exchange)));
     json_add_flag(writer, "durable", exchange->durable);
     json_add_flag(writer, "auto_delete", exchange->auto_delete);
     json_add_flag(writer, "internal", exchange->internal);

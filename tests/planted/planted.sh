@@ -127,7 +127,7 @@ REPLAYED_COUNT_LOST TAP_ONLY=returns_are_counted_over_a_restart test_entries
 REPLAYED_DELAY_LOST TAP_ONLY=delayed_messages_wait_over_a_restart test_entries
 REPLAYED_EXPIRY_LOST test_replayed
 SCHEDULED_EARLY runner $scripts/ttl_anywhere.amqp
-SCHEDULED_EARLY runner $scripts/delay_exchange.amqp
+SCHEDULED_EARLY runner $scripts/delay_types.amqp
 SCHEDULE_NOT_READ runner $scripts/delay_restart.amqp
 DELAY_NOT_NEGATED runner $scripts/delay_exchange.amqp
 DELAYED_TWICE runner $scripts/delay_exchange.amqp

@@ -286,6 +286,16 @@ static bool send_confirms(struct channel *channel, unsigned *budget)
     return *budget;
 }
 
+/* Replies are lost, and with them maybe the messages that came back: these are not confirmed, either. */
+static void refuse_confirms(const struct channel *channel)
+{
+    list_for_each(link, &channel->confirms_waiting) {
+        struct wait *wait = wait_of(link);
+        if (wait->state == WAIT_DONE)
+            wait->state = WAIT_FAILED;
+    }
+}
+
 /* Lets the replies of one wait out. */
 static void release_replies(struct channel *channel, struct wait *wait)
 {
@@ -296,6 +306,8 @@ static void release_replies(struct channel *channel, struct wait *wait)
         memcpy(output_room(&server->outputs, &connection->output, size), wait->replies.data, size);
         output_added(&connection->output, size);
         connection_touch(connection);
+    } else if (size) {
+        refuse_confirms(channel);
     }
     assert(wait->kind == WAIT_REPLIES && wait->state != WAIT_PENDING);
     assert(channel->held_bytes >= size && server->held_bytes >= size);

@@ -105,7 +105,9 @@ struct exchange *exchange_predeclare(struct vhost *vhost, const char *name,
                                      const struct exchange_kind *kind, bool internal)
 {
     struct change change = {.name = bytes_str(name), .durable = true, .internal = internal};
-    return exchange_new(vhost, kind, &change);
+    struct exchange *exchange = exchange_new(vhost, kind, &change);
+    exchange->is_predeclared = true;
+    return exchange;
 }
 
 void exchange_free(struct exchange *exchange)

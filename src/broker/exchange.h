@@ -46,6 +46,7 @@ struct exchange {
     struct queue *delays; /* messages that it holds back; NULL: there were none. See delay.h */
     bool durable, auto_delete, internal;
     bool is_default;
+    bool is_predeclared; /* it is not on record, and goes with its virtual host alone */
     bool is_delayed_type; /* its type is DELAYED_TYPE; the kind is what it routes by */
     bool has_delay;       /* messages with a header x-delay are held back */
     struct seen *seen; /* it looks for duplicates; NULL: it does not */

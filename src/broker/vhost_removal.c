@@ -62,11 +62,6 @@ static bool lose_queues(struct vhost *vhost, struct budget *budget)
     return true;
 }
 
-static bool is_predeclared(const struct exchange *exchange)
-{
-    return exchange->is_default || bytes_start_with(exchange_name(exchange), "amq.");
-}
-
 static bool lose_exchanges(struct vhost *vhost, struct budget *budget)
 {
     struct broker *broker = vhost->broker;
@@ -75,7 +70,7 @@ static bool lose_exchanges(struct vhost *vhost, struct budget *budget)
             return false;
         struct exchange *exchange = next_thing(vhost, &vhost->exchanges);
         budget_use(budget, THING_STEPS);
-        if (exchange && is_predeclared(exchange))
+        if (exchange && exchange->is_predeclared)
             vhost->going_at++;
         else if (exchange)
             removal_decide_exchange(exchange, &broker->changes);

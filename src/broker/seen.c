@@ -551,8 +551,7 @@ static void sort_out(struct seen *seen)
     qsort(all, count, sizeof(struct sighting *), by_stamp);
     for (size_t i = 0; i < count; i++) {
         bool is_double = map_find(&seen->sightings, hash_of(all[i]));
-        if (is_double ||
-            (seen->queue && is_stale(seen, all[i]) && !planted(PLANTED_SEEN_STALE_RESTORED))) {
+        if (is_double || (seen->queue && is_stale(seen, all[i]))) {
             unrecord(seen, all[i]);
             list_push_back(&seen->spare, &all[i]->link);
         } else {

@@ -3,7 +3,6 @@
 #include "queue/queue_limit.h"
 #include "queue/queue_retry.h"
 #include "queue/queue_schedule.h"
-#include "queue/queue_schedule.h"
 #include "queue/queue_timer.h"
 
 #include <assert.h>
@@ -71,6 +70,14 @@ static const struct queue_kind *kind_of(const struct queue_settings *settings)
     return has_levels || settings->is_quorum ? &queue_priority : &queue_classic;
 }
 
+/* What is taken or waits for its next try comes back, and then has to leave on time as well. */
+static void leave_from_anywhere(struct queue *queue)
+{
+    const struct counts *counts = queue->counts;
+    if (counts->ready || counts->taken || counts->delayed)
+        queue_schedule_read_begin(queue);
+}
+
 struct queue *queue_new(struct queues *queues, struct vhost *vhost,
                         const struct queue_properties *properties)
 {
@@ -94,8 +101,8 @@ struct queue *queue_new(struct queues *queues, struct vhost *vhost,
     queue->kind->open(queue);
     if (queue->kind->head_ms(queue))
         queue_timer_set(queue, QUEUE_TIMER_HEAD, 0);
-    if (queue->settings->expire_anywhere && queue_ready(queue))
-        queue_schedule_read_begin(queue);
+    if (queue->settings->expire_anywhere)
+        leave_from_anywhere(queue);
     queue_retry_begin(queue);
     queue_used(queue);
     return queue;
@@ -113,8 +120,8 @@ void queue_reconfigure(struct queue *queue, const struct queue_sources *sources)
         queues->timeout_least_ms = now->consumer_timeout_ms;
     if (now->expires_ms != before->expires_ms)
         queue_expiry_changed(queue);
-    if (now->expire_anywhere && !before->expire_anywhere && queue_ready(queue))
-        queue_schedule_read_begin(queue);
+    if (now->expire_anywhere && !before->expire_anywhere)
+        leave_from_anywhere(queue);
     queue_settings_give_back(&queues->settings, before);
 }
 

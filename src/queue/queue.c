@@ -78,6 +78,12 @@ static void leave_from_anywhere(struct queue *queue)
         queue_schedule_read_begin(queue);
 }
 
+static void leave_from_head(struct queue *queue)
+{
+    queue_schedule_read_end(queue);
+    queue_heads_changed(queue);
+}
+
 struct queue *queue_new(struct queues *queues, struct vhost *vhost,
                         const struct queue_properties *properties)
 {
@@ -122,6 +128,8 @@ void queue_reconfigure(struct queue *queue, const struct queue_sources *sources)
         queue_expiry_changed(queue);
     if (now->expire_anywhere && !before->expire_anywhere)
         leave_from_anywhere(queue);
+    if (!now->expire_anywhere && before->expire_anywhere)
+        leave_from_head(queue);
     queue_settings_give_back(&queues->settings, before);
 }
 

@@ -225,6 +225,28 @@ void queue_schedule_read_begin(struct queue *queue)
     arm(queue, 0);
 }
 
+/* What stays keeps its order nearly, so that there is little to move. */
+static void leave_retries(struct queue_schedule *schedule)
+{
+    size_t count = schedule->count;
+    schedule->count = 0;
+    for (size_t i = 0; i < count; i++)
+        if (schedule->heap[i].why == SCHEDULE_RETRY)
+            move_up(schedule, schedule->count++, schedule->heap[i]);
+    size_t capacity = schedule->count > HEAP_MIN ? schedule->count : HEAP_MIN;
+    if (capacity < schedule->capacity / 4)
+        resize(schedule, capacity);
+}
+
+void queue_schedule_read_end(struct queue *queue)
+{
+    struct queue_schedule *schedule = schedule_if_any(queue);
+    if (!schedule)
+        return;
+    schedule->is_reading = false;
+    leave_retries(schedule);
+}
+
 static void add_read(void *context, uint64_t position, uint64_t ends_ms)
 {
     struct queue *queue = context;

@@ -51,6 +51,8 @@ void queue_schedule_read_begin(struct queue *queue);
 /* Goes on with a part, a chunk of the store. True: something was read, and there may be more.
  * False: it is complete, or waits for the disk. */
 bool queue_schedule_read(struct queue *queue);
+/* Forgets the times again: what is named waits for a retry. */
+void queue_schedule_read_end(struct queue *queue);
 /* Is it complete? */
 bool queue_schedule_is_read(const struct queue *queue);
 

@@ -110,20 +110,48 @@ bool import_maybe_words(struct import *import, const struct json *object, const 
     return import_maybe_text(import, object, name, words);
 }
 
-bool import_limit(struct import *import, const struct json *limits, const char *name,
-                  struct limit *limit)
+bool import_is_nothing(const struct json *value)
 {
-    const struct json *value = json_find(limits, name);
-    *limit = (struct limit){0};
+    enum json_kind kind = json_kind_of(value);
+    bool may_be_empty = kind == JSON_IS_ARRAY || kind == JSON_IS_OBJECT;
+    return kind == JSON_IS_MISSING || kind == JSON_IS_NULL ||
+           (may_be_empty && json_count(value) == 0);
+}
+
+static bool find_limit(struct import *import, const struct json *limits, struct named_limit named)
+{
+    const struct json *value = json_find(limits, named.name);
+    *named.limit = (struct limit){0};
     if (!value)
         return true;
-    if (!has_kind(import, value, name, JSON_IS_WHOLE))
+    if (!has_kind(import, value, named.name, JSON_IS_WHOLE))
         return false;
     if (json_whole(value) > UINT32_MAX)
-        return import_fail(import, "'%s' is more than %u", name, UINT32_MAX);
+        return import_fail(import, "'%s' is more than %u", named.name, UINT32_MAX);
     if (json_whole(value) >= 0)
-        *limit = (struct limit){true, (uint32_t)json_whole(value)};
+        *named.limit = (struct limit){true, (uint32_t)json_whole(value)};
     return true;
+}
+
+/* Who misspells a limit has none, and is told. */
+static void look_for_unknown_limits(struct import *import, const struct json *limits,
+                                    const struct named_limit known[2])
+{
+    struct bytes name;
+    const struct json *value;
+    for (struct json_walk walk = json_walk_of(limits); json_next(&walk, &name, &value);)
+        if (!bytes_equal_str(name, known[0].name) && !bytes_equal_str(name, known[1].name))
+            import_omit(import, "limit '%.*s' is not known, and left out; it may be %s or %s",
+                        BYTES_ARG(name), known[0].name, known[1].name);
+}
+
+bool import_limits(struct import *import, const struct json *limits, const char *name,
+                   const struct named_limit known[2])
+{
+    if (!import_is_nothing(limits) && !has_kind(import, limits, name, JSON_IS_OBJECT))
+        return false;
+    look_for_unknown_limits(import, limits, known);
+    return find_limit(import, limits, known[0]) && find_limit(import, limits, known[1]);
 }
 
 /* A file without a list of virtual hosts makes its own, if it has to. */

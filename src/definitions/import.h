@@ -41,16 +41,25 @@ bool import_maybe_flag(struct import *import, const struct json *object, const c
 /* Words as an array, or with commas between them; they lie in `scratch` until its next use. */
 bool import_maybe_words(struct import *import, const struct json *object, const char *name,
                         struct bytes *words);
-/* A number in an object of limits; negative, or not there: none. */
-bool import_limit(struct import *import, const struct json *limits, const char *name,
-                  struct limit *limit);
+/* Missing, null, or empty: some exports have an array there where nothing is in the object. */
+bool import_is_nothing(const struct json *value);
+/* Both limits out of `limits`, a member called `name`: an object, or nothing. Negative, or not
+ * there: none. What else is in it is told. */
+struct named_limit {
+    const char *name;
+    struct limit *limit;
+};
+
+bool import_limits(struct import *import, const struct json *limits, const char *name,
+                   const struct named_limit known[2]);
 /* NULL: the object at hand names none that is there. */
 struct vhost *import_vhost(struct import *import, const struct json *object);
 
 /* What an object says of a virtual host beside its name. */
 bool import_vhost_named(struct import *import, struct bytes name, const struct json *object);
 /* What may be in it, as a parameter and beside its name. */
-bool import_vhost_limits(struct import *import, struct bytes name, const struct json *limits);
+bool import_vhost_limits(struct import *import, struct bytes name, const struct json *limits,
+                         const char *member);
 /* The parts, each for one object. False: it is wrong, and that was told. */
 bool import_user(struct import *import, const struct json *object);
 bool import_one_vhost(struct import *import, const struct json *object);

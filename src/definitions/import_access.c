@@ -52,12 +52,11 @@ static bool add_user(struct import *import, const struct json *object, struct bu
     uint8_t kind;
     struct bytes name, tags = {0};
     struct limit connections, channels;
-    const struct json *limits = json_find(object, "limits");
+    struct named_limit limits[] = {{"max-connections", &connections}, {"max-channels", &channels}};
     if (!import_text(import, object, "name", &name) || !find_algorithm(import, object, &kind) ||
         !find_hash(import, object, kind, hash) ||
         !import_maybe_words(import, object, "tags", &tags) ||
-        !import_limit(import, limits, "max-connections", &connections) ||
-        !import_limit(import, limits, "max-channels", &channels))
+        !import_limits(import, json_find(object, "limits"), "limits", limits))
         return false;
     struct bytes digest = buffer_bytes(hash);
     struct user_request request = {
@@ -111,13 +110,14 @@ static bool set_vhost(struct import *import, const struct vhost_request *request
     return vhost_set(import->broker, request, &error) || import_fail_with(import, &error);
 }
 
-bool import_vhost_limits(struct import *import, struct bytes name, const struct json *limits)
+bool import_vhost_limits(struct import *import, struct bytes name, const struct json *limits,
+                         const char *member)
 {
     struct limit connections, queues;
+    struct named_limit named[] = {{"max-connections", &connections}, {"max-queues", &queues}};
     struct vhost_request request = {
         .name = name, .max_connections = &connections, .max_queues = &queues};
-    return import_limit(import, limits, "max-connections", &connections) &&
-           import_limit(import, limits, "max-queues", &queues) && set_vhost(import, &request);
+    return import_limits(import, limits, member, named) && set_vhost(import, &request);
 }
 
 bool import_vhost_named(struct import *import, struct bytes name, const struct json *object)
@@ -128,7 +128,7 @@ bool import_vhost_named(struct import *import, struct bytes name, const struct j
         .name = name, .description = &description, .tags = &tags, .queue_type = &type};
     return describe(import, json_find(object, "metadata"), &description, &tags, &type) &&
            describe(import, object, &description, &tags, &type) && set_vhost(import, &request) &&
-           (!json_count(limits) || import_vhost_limits(import, name, limits));
+           (import_is_nothing(limits) || import_vhost_limits(import, name, limits, "limits"));
 }
 
 bool import_one_vhost(struct import *import, const struct json *object)

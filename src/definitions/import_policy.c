@@ -67,7 +67,10 @@ static bool set_operator_policy(struct import *import, const struct json *object
 static bool set_limits(struct import *import, const struct json *object)
 {
     const struct vhost *vhost = import_vhost(import, object);
-    return vhost && import_vhost_limits(import, vhost_name(vhost), json_find(object, "value"));
+    const struct json *value = json_find(object, "value");
+    if (vhost && !value)
+        return import_fail(import, "'value' is missing: it holds the limits");
+    return vhost && import_vhost_limits(import, vhost_name(vhost), value, "value");
 }
 
 bool import_parameter(struct import *import, const struct json *object)

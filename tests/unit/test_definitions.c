@@ -273,6 +273,33 @@ TEST(what_is_wrong_with_users)
     bench_free(&bench);
 }
 
+/* Else nobody would see that there is no limit. */
+TEST(what_is_wrong_with_limits)
+{
+    bench_new(&bench);
+    imported("{'users':[{'name':'a','password':'x','limits':{'max-conections':5}}],"
+             "'vhosts':[{'name':'v','limits':{'max-queue':5}},{'name':'w','limits':null}],"
+             "'parameters':[{'component':'vhost-limits','vhost':'v','name':'limits','value':"
+             "{'max-channels':1}}]}",
+             "user 1 :a: limit 'max-conections' is not known, and left out; it may be "
+             "max-connections or max-channels\n"
+             "vhost 1 :v: limit 'max-queue' is not known, and left out; it may be max-connections "
+             "or max-queues\n"
+             "parameter 1 v:limits: limit 'max-channels' is not known, and left out; it may be "
+             "max-connections or max-queues\n");
+    refused("{'users':[{'name':'a','password':'x','limits':'5'},"
+            "{'name':'b','password':'x','limits':[5]}]}",
+            "! user 1 :a: 'limits' must be an object, and not a string\n"
+            "! user 2 :b: 'limits' must be an object, and not an array\n");
+    refused("{'vhosts':[{'name':'v','limits':5}]}",
+            "! vhost 1 :v: 'limits' must be an object, and not a whole number\n");
+    refused("{'parameters':[{'component':'vhost-limits','vhost':'/','name':'limits'},"
+            "{'component':'vhost-limits','vhost':'/','name':'limits','value':true}]}",
+            "! parameter 1 /:limits: 'value' is missing: it holds the limits\n"
+            "! parameter 2 /:limits: 'value' must be an object, and not true or false\n");
+    bench_free(&bench);
+}
+
 TEST(virtual_hosts_and_what_is_allowed_there)
 {
     bench_new(&bench);
@@ -630,6 +657,7 @@ int main(void)
     RUN(tables_become_json);
     RUN(users_come_with_rabbitmqs_hashes);
     RUN(what_is_wrong_with_users);
+    RUN(what_is_wrong_with_limits);
     RUN(virtual_hosts_and_what_is_allowed_there);
     RUN(queues_exchanges_and_bindings);
     RUN(policies);

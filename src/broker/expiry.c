@@ -54,7 +54,8 @@ void expiry_run_scheduled(struct queue *queue)
     for (; !budget_is_spent(turn) && queue_schedule_read(queue);)
         budget_use(turn, TIMES_STEPS);
     redelivery_go_on(queue);
-    for (unsigned count = 0; may_go_on(queue, count) && queue_schedule_take(queue, &due); count++) {
+    for (unsigned count = 0; may_go_on(queue, count) && queue_schedule_take(queue, turn, &due);
+         count++) {
         if (!redelivery_retry(queue, &due) && queue_expire_scheduled(queue, &due))
             dead_letter(queue, due.position, DEATH_EXPIRED);
         budget_use(turn, steps_of(queue));

@@ -10,6 +10,9 @@
 /* The bits that a time has in the heap. */
 #define LATEST_MS (((uint64_t)1 << 56) - 1)
 
+/* Of a turn's budget: what a name of a message that is gone takes when it comes up. */
+enum { GONE_STEPS = 30 };
+
 enum { HEAP_MIN = 8, CLEAR_AT_ONCE = 4, READ_AGAIN_MS = 1, DEFERRED_AGAIN_MS = 20 };
 
 struct queue_schedule {
@@ -114,15 +117,17 @@ static struct queue_schedule *schedule_if_any(const struct queue *queue)
     return queue->timers ? queue_timers_schedule_if_any(queue) : NULL;
 }
 
-bool queue_schedule_take(struct queue *queue, struct scheduled *due)
+bool queue_schedule_take(struct queue *queue, struct budget *turn, struct scheduled *due)
 {
     struct queue_schedule *schedule = schedule_if_any(queue);
     uint64_t clock_ms = queue->queues->clock_ms + (planted(PLANTED_SCHEDULED_EARLY) ? 1000 : 0);
-    while (schedule && schedule->count && schedule->heap[0].ms <= clock_ms) {
+    while (schedule && schedule->count && schedule->heap[0].ms <= clock_ms &&
+           !budget_is_spent(turn)) {
         *due = schedule->heap[0];
         take_out(schedule, 0);
         if (queue->kind->holds(queue, due->position))
             return true;
+        budget_use(turn, GONE_STEPS);
     }
     return false;
 }

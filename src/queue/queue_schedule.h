@@ -6,6 +6,7 @@
 #ifndef LEVERET_QUEUE_QUEUE_SCHEDULE_H
 #define LEVERET_QUEUE_QUEUE_SCHEDULE_H
 
+#include "base/budget.h"
 #include "queue/queue.h"
 
 /* Why a message is looked at. */
@@ -25,8 +26,8 @@ struct scheduled {
  * once. */
 void queue_schedule_add(struct queue *queue, uint64_t ms, uint64_t position, enum schedule_why why);
 /* Takes the first one whose time has come and whose message is there, ready or taken. False: none
- * has. */
-bool queue_schedule_take(struct queue *queue, struct scheduled *due);
+ * has, or those of messages that are gone have spent the turn's budget. */
+bool queue_schedule_take(struct queue *queue, struct budget *turn, struct scheduled *due);
 /* Sets the timer for the next one, if there is one. */
 void queue_schedule_arm(struct queue *queue);
 /* How many are named. */

@@ -6,6 +6,7 @@
 enum { CLOCK_MS = 1700000000, MANY = 3000 };
 
 static struct bench bench;
+static struct budget plenty = {INT64_MAX};
 static uint64_t now_ms;
 
 static void tick(uint64_t ms)
@@ -42,12 +43,12 @@ TEST(the_earliest_is_taken_first)
     is_int(queue_schedule_count(queue), MANY, "all are in it");
     bench.broker.queues.clock_ms += MANY;
     for (int i = 0; i < MANY; i++) {
-        is_in_order &= queue_schedule_take(queue, &due);
+        is_in_order &= queue_schedule_take(queue, &plenty, &due);
         is_in_order &= due.ms >= last_ms && due.ms == clock_ms + due.position * 7919 % MANY;
         last_ms = due.ms;
     }
     ok(is_in_order, "they come in the order of their times");
-    ok(!queue_schedule_take(queue, &due), "and then there is none");
+    ok(!queue_schedule_take(queue, &plenty, &due), "and then there is none");
     bench_free(&bench);
 }
 
@@ -58,12 +59,12 @@ TEST(none_is_taken_before_its_time)
     uint64_t clock_ms = bench.broker.queues.clock_ms;
     push(NULL);
     queue_schedule_add(queue, clock_ms + 500, 1, SCHEDULE_SEEK);
-    ok(!queue_schedule_take(queue, &due), "not before");
+    ok(!queue_schedule_take(queue, &plenty, &due), "not before");
     bench.broker.queues.clock_ms += 500;
-    ok(queue_schedule_take(queue, &due) && due.position == 1 && due.why == SCHEDULE_SEEK,
+    ok(queue_schedule_take(queue, &plenty, &due) && due.position == 1 && due.why == SCHEDULE_SEEK,
        "but then, with what it is for");
     queue_schedule_add(queue, UINT64_MAX, 1, SCHEDULE_END);
-    ok(!queue_schedule_take(queue, &due), "a time beyond all times does not come");
+    ok(!queue_schedule_take(queue, &plenty, &due), "a time beyond all times does not come");
     bench_free(&bench);
 }
 
@@ -90,6 +91,25 @@ TEST(what_is_gone_is_cleared_away)
        queue_schedule_count(queue));
     queue_purge(queue);
     is_int(queue_schedule_count(queue), 0, "and is empty when the queue is");
+    bench_free(&bench);
+}
+
+TEST(many_that_are_gone_come_up_over_several_turns)
+{
+    struct queue *queue = begin("x-expire-anywhere=t1");
+    struct scheduled due;
+    uint64_t position;
+    for (int i = 0; i < MANY; i++)
+        push("1000");
+    queue_take_head(queue, &position);
+    queue_purge(queue);
+    bench.broker.queues.clock_ms += 1000;
+    ok(queue_schedule_take(queue, &plenty, &due) && due.position == position, "one is there");
+    size_t before = queue_schedule_count(queue);
+    struct budget turn = budget_of(1000);
+    ok(!queue_schedule_take(queue, &turn, &due) && budget_is_spent(&turn), "the rest takes a turn");
+    size_t after = queue_schedule_count(queue);
+    ok(after < before && after + 100 > before, "and more (%zu of %zu are left)", after, before);
     bench_free(&bench);
 }
 
@@ -232,6 +252,7 @@ int main(void)
     RUN(the_earliest_is_taken_first);
     RUN(none_is_taken_before_its_time);
     RUN(what_is_gone_is_cleared_away);
+    RUN(many_that_are_gone_come_up_over_several_turns);
     RUN(a_queue_that_does_not_ask_has_none);
     RUN(a_short_time_behind_a_long_one);
     RUN(what_ended_while_it_was_taken_goes_when_it_is_back);

@@ -74,7 +74,7 @@ bool overflow_drop(struct queue *queue)
     return true;
 }
 
-void overflow_returned(struct queue *queue)
+void overflow_drop_now(struct queue *queue)
 {
     if (!queue_is_to_drop(queue))
         return;

@@ -14,8 +14,8 @@ bool overflow_refuse(struct queue_set *set, struct message *message);
 /* Messages came into a queue, or consumers have taken what they can: if it has too many, it is
  * remembered for overflow_work_off. */
 void overflow_note(struct queue *queue);
-/* A message came back to the queue: what is too much leaves before somebody can take it. */
-void overflow_returned(struct queue *queue);
+/* A message comes back to the queue, or did: what is too much leaves before somebody can take it. */
+void overflow_drop_now(struct queue *queue);
 /* Drops what is too much, as far as the turn's budget allows. False: there is more, or a message
  * has to be read first. */
 bool overflow_drop(struct queue *queue);

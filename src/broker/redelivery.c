@@ -20,10 +20,12 @@ static bool is_too_often(const struct queue *queue, uint32_t count)
     return limit != SETTING_NONE && count > limit + planted(PLANTED_DELIVERED_ONCE_MORE);
 }
 
+/* What came before it leaves first, as it would have if the message had come back later. */
 static void give_back(struct queue *queue, uint64_t position)
 {
+    overflow_drop_now(queue);
     queue_give_back(queue, position);
-    overflow_returned(queue);
+    overflow_drop_now(queue);
 }
 
 /* x-retry-delay, in ms; SETTING_NONE: it has none. */
@@ -106,6 +108,6 @@ bool redelivery_retry(struct queue *queue, const struct scheduled *due)
     if (due->why != SCHEDULE_RETRY)
         return false;
     queue_retry_now(queue, due->position);
-    overflow_returned(queue);
+    overflow_drop_now(queue);
     return true;
 }

@@ -26,9 +26,10 @@ bool queue_is_over(const struct queue *queue)
 
 bool queue_is_to_drop(const struct queue *queue)
 {
+    if (!(queue->limit & QUEUE_DROPS) || !queue->counts->ready)
+        return false;
     bool is_awaited = queue_next_consumer(queue) && !planted(PLANTED_DROPPED_BEFORE_TAKEN);
-    return queue->limit & QUEUE_DROPS && queue->counts->ready && !is_awaited &&
-           queue_is_over(queue);
+    return !is_awaited && queue_is_over(queue);
 }
 
 bool queue_has_to_refuse(const struct queue *queue, uint64_t body_size)

@@ -307,6 +307,9 @@ void solo_die(struct solo *solo, int number, const struct entry *entry, enum rea
     sim_say(sim_of(solo), "s%d.q%d: %" PRIu64 " dies for reason %d", solo->client->number, number,
             entry->id, why);
     solo_add_ghost(queue, *entry, is_sent ? pending_op : solo->op);
+    /* It goes where its exchange is then, and that may be a little later. */
+    if (queue->dlx != NONE)
+        solo->is_stopped = solo->is_unsettled = true;
     if (is_sent)
         send_on(solo, number, entry, why);
 }

@@ -325,6 +325,8 @@ void solo_foresee(struct solo *solo, const struct letter *letter);
 void solo_poll(struct sim_channel *channel);
 /* It has answered. */
 void solo_polled(struct solo *solo, uint64_t op);
+/* Names may go, and with them messages that may have ended: their letters may be anywhere. */
+void solo_doubt_ended(struct solo *solo);
 /* What time does to what a survey may find. */
 void solo_doubt_time(struct solo *solo);
 

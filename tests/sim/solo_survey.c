@@ -98,6 +98,7 @@ void solo_doubt_all(struct solo *solo)
     for (int i = 0; i < QUEUES_OF_ONE; i++)
         solo->queues[i].is_unsure |= solo->queues[i].auto_delete;
     doubt_late(solo);
+    solo_doubt_ended(solo);
     solo->is_known = false;
 }
 

@@ -236,14 +236,40 @@ void solo_polled(struct solo *solo, uint64_t op)
 
 /* ---- surveys ---- */
 
+static bool may_end_by(const struct entries *entries, uint64_t by_ms)
+{
+    for (size_t i = 0; i < entries->count; i++)
+        if (solo_ends_ms(&entries->at[i]) < by_ms)
+            return true;
+    return false;
+}
+
 static bool may_end_soon(const struct solo *solo, const struct entries *entries)
 {
-    for (size_t i = 0; i < entries->count; i++) {
-        uint64_t ends_ms = solo_ends_ms(&entries->at[i]);
-        if (ends_ms != NO_LIMIT && ends_ms < solo_clock_ms(solo) + SURVEY_MS)
-            return true;
-    }
-    return false;
+    return may_end_by(entries, solo_clock_ms(solo) + SURVEY_MS);
+}
+
+/* Letters that nobody has seen may be anywhere. */
+static void doubt_queues(struct solo *solo)
+{
+    for (int i = 0; i < QUEUES_OF_ONE; i++)
+        solo->queues[i].is_unsure = true;
+    solo->is_known = false;
+}
+
+void solo_doubt_ended(struct solo *solo)
+{
+    uint64_t by_ms = solo_clock_ms(solo) + GUARD_MS;
+    bool any = false;
+    for (int i = 0; i < QUEUES_OF_ONE; i++)
+        any |= solo->queues[i].exists && solo->queues[i].dlx != NONE &&
+               may_end_by(&solo->queues[i].ready, by_ms);
+    for (size_t i = 0; i < solo->unacked_count; i++)
+        any |= solo_is_of_queue(solo, &solo->unacked[i]) &&
+               solo->queues[solo->unacked[i].queue].dlx != NONE &&
+               solo_ends_ms(&solo->unacked[i].entry) < by_ms;
+    if (any)
+        doubt_queues(solo);
 }
 
 /* What it drops depends on what came back. */
@@ -266,7 +292,6 @@ void solo_doubt_time(struct solo *solo)
         may_send |= queue->exists && queue->dlx != NONE && (ends || drops);
         queue->is_unsure |= queue->exists && queue->expires_ms < SURVEY_MS;
     }
-    /* Letters that nobody has seen may be anywhere. */
-    for (int i = 0; i < QUEUES_OF_ONE && may_send; i++)
-        solo->queues[i].is_unsure = true;
+    if (may_send)
+        doubt_queues(solo);
 }

@@ -1066,8 +1066,11 @@ void index_insert(struct index *index, const struct destination *destination, st
 static void replay_unready(struct index *index, struct chunk *chunk, uint32_t slot)
 {
     const struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;
-    if (!bit_get(chunk->ready_bits, slot))
+    if (!bit_get(chunk->ready_bits, slot)) {
+        if (!entry)
+            take_share(&chunk->taken_bytes, chunk->live - chunk->ready);
         return;
+    }
     uint64_t bytes = entry ? entry->body_size : take_share(&chunk->ready_bytes, chunk->ready);
     index_unready(index, chunk, slot, bytes);
 }

@@ -139,11 +139,19 @@ bool import_one_vhost(struct import *import, const struct json *object)
 
 /* ---- permissions ---- */
 
+static bool is_user(struct import *import, struct bytes name)
+{
+    return user_find(import->broker, name) ||
+           import_fail(import,
+                       "no user '%.*s': it is neither there nor among the 'users' of the file",
+                       BYTES_ARG(name));
+}
+
 static bool find_common(struct import *import, const struct json *object,
                         struct permission_request *request)
 {
     const struct vhost *vhost;
-    if (!import_text(import, object, "user", &request->user) ||
+    if (!import_text(import, object, "user", &request->user) || !is_user(import, request->user) ||
         !(vhost = import_vhost(import, object)))
         return false;
     request->vhost = vhost_name(vhost);

@@ -335,7 +335,8 @@ TEST(virtual_hosts_and_what_is_allowed_there)
         "{'permissions':[{'user':'nobody','vhost':'/','configure':'','write':'','read':''},"
         "{'user':'guest','vhost':'no','configure':'','write':'','read':''},"
         "{'user':'guest','vhost':'/','configure':'','write':'(','read':''}]}",
-        "! permission 1 /:nobody: no user 'nobody'\n"
+        "! permission 1 /:nobody: no user 'nobody': it is neither there nor among the 'users' of "
+        "the file\n"
         "! permission 2 no:guest: Please create virtual host \"no\" prior to importing "
         "definitions: it is neither there nor among the 'vhosts' of the file\n"
         "! permission 3 /:guest: invalid regular expression '(': missing closing parenthesis at "

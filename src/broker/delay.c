@@ -113,37 +113,40 @@ static struct queue *queue_of(struct exchange *exchange)
     return exchange->delays;
 }
 
-/* It has its time in that queue in place of its own. */
-static uint32_t push(struct exchange *exchange, struct message *message, uint64_t delay_ms)
+/* It has its time in those queues in place of its own. */
+static uint32_t push(const struct queue_set *set, struct message *message)
 {
-    struct queue *queue = queue_of(exchange);
+    struct queue *one = NULL, **queues = &one;
+    size_t count = set->delayers_count;
     uint64_t ttl_ms = message->ttl_ms;
-    message->ttl_ms = delay_ms;
-    uint32_t logs = queue_push(queue->queues, &queue, 1, message);
+    if (count > 1)
+        queues = mem_zalloc_array(count, sizeof(struct queue *));
+    for (size_t i = 0; i < count; i++)
+        queues[i] = queue_of(set->delayers[i]);
+    message->ttl_ms = set->delay_ms;
+    uint32_t logs = queue_push(&set->broker->queues, queues, count, message);
     message->ttl_ms = ttl_ms;
+    if (queues != &one)
+        mem_free(queues);
     return logs;
 }
 
 /* The record of a message is one for all its queues: where it goes to others as well, this is a
  * copy. */
-static uint32_t push_copy(struct exchange *exchange, const struct message *message,
-                          uint64_t delay_ms)
+static uint32_t push_copy(const struct queue_set *set, const struct message *message)
 {
-    struct message_pool *pool = exchange->vhost->broker->pool;
+    struct message_pool *pool = set->broker->pool;
     struct message *copy = message_copy(pool, message, message_exchange(message),
                                         message_routing_key(message), message_properties(message));
-    uint32_t logs = push(exchange, copy, delay_ms);
+    uint32_t logs = push(set, copy);
     message_unref(pool, copy);
     return logs;
 }
 
 uint32_t delay_keep(struct queue_set *set, struct message *message)
 {
-    uint32_t logs = 0;
-    bool is_alone = set->delayers_count == 1 && set->count == 0 && set->keepers_count == 0;
-    for (size_t i = 0; i < set->delayers_count; i++)
-        logs |= is_alone ? push(set->delayers[i], message, set->delay_ms)
-                         : push_copy(set->delayers[i], message, set->delay_ms);
+    bool is_alone = set->count == 0 && set->keepers_count == 0;
+    uint32_t logs = is_alone ? push(set, message) : push_copy(set, message);
     set->delayers_count = 0;
     return logs;
 }

@@ -2,6 +2,8 @@
  * them, and what goes with the exchange. */
 #include "broker/delay.h"
 
+#include <stdio.h>
+
 #include "broker/catalogue.h"
 #include "broker/vhost_removal.h"
 #include "queue/queue_schedule.h"
@@ -101,6 +103,33 @@ static void list_one(void *context, uint64_t id, uint64_t ends_ms)
         listed->times[listed->count] = ends_ms;
     }
     listed->count++;
+}
+
+TEST(many_exchanges_hold_one_body)
+{
+    enum { EXCHANGES = 50, SIZE = 10000 };
+    char name[16], body[SIZE + 1] = {0};
+    begin("d");
+    memset(body, 'b', SIZE);
+    for (int i = 0; i < EXCHANGES; i++) {
+        snprintf(name, sizeof(name), "x%d", i);
+        bench_exchange(&bench, name, "x-delayed-message", i % 2 ? "d" : "", "x-delayed-type=Sfanout");
+        bench_bind(&bench, "amq.fanout", name, "", NULL);
+        bench_bind(&bench, name, "q", "", NULL);
+    }
+    uint64_t before = message_pool_bytes(&bench.pool);
+    bench_publish(&bench, "amq.fanout", "k", "x-delay=I1000", NULL, body);
+    ok(message_pool_bytes(&bench.pool) - before < 2 * SIZE, "however many they are");
+    bench_queue(&bench, "r", "d", NULL);
+    bench_bind(&bench, "amq.fanout", "r", "", NULL);
+    before = message_pool_bytes(&bench.pool);
+    bench_publish(&bench, "amq.fanout", "k", "x-delay=I1000", NULL, body);
+    ok(message_pool_bytes(&bench.pool) - before < 3 * SIZE, "or two, where it goes to a queue, too");
+    is_int(bench_ready(&bench, "r"), 1, "which has it at once");
+    for (int i = 0; i < 100; i++)
+        tick(i ? 1 : 1000);
+    is_int(bench_ready(&bench, "q"), 2 * EXCHANGES, "each of them lets both go");
+    bench_free(&bench);
 }
 
 TEST(they_are_listed_and_cancelled)
@@ -228,6 +257,7 @@ int main(void)
     RUN(what_the_header_may_be);
     RUN(it_goes_to_no_queue_and_then_to_all);
     RUN(its_room_is_asked_for);
+    RUN(many_exchanges_hold_one_body);
     RUN(they_are_listed_and_cancelled);
     RUN(it_is_on_record_with_the_exchange);
     RUN(of_an_exchange_that_is_not_durable);

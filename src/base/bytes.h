@@ -39,6 +39,11 @@ static inline bool bytes_start_with(struct bytes a, const char *prefix)
     return a.size >= size && memcmp(a.data, prefix, size) == 0;
 }
 
+static inline bool bytes_have_nul(struct bytes a)
+{
+    return a.size && memchr(a.data, '\0', a.size);
+}
+
 /* Order of memcmp, a shorter run before a longer one that it begins. */
 static inline int bytes_compare(struct bytes a, struct bytes b)
 {

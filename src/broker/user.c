@@ -144,6 +144,9 @@ static bool check_request(const struct user_request *request, struct error *erro
         return error_set(error, REPLY_PRECONDITION_FAILED,
                          "the name of a user has 1 to %d bytes, and not %zu", NAME_MAX_SIZE,
                          name.size);
+    if (bytes_have_nul(name))
+        return error_set(error, REPLY_PRECONDITION_FAILED,
+                         "the name of a user has no NUL byte in it");
     if (request->password_hash &&
         !hash_is_possible((uint8_t)request->hash_kind, *request->password_hash))
         return error_set(error, REPLY_PRECONDITION_FAILED,

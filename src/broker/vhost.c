@@ -114,6 +114,9 @@ static bool check_request(struct broker *broker, const struct vhost_request *req
         return error_set(error, REPLY_PRECONDITION_FAILED,
                          "the name of a virtual host has at most %d bytes, and not %zu",
                          NAME_MAX_SIZE, request->name.size);
+    if (bytes_have_nul(request->name))
+        return error_set(error, REPLY_PRECONDITION_FAILED,
+                         "the name of a virtual host has no NUL byte in it");
     if (map_find(&broker->going, request->name))
         return error_set(error, REPLY_PRECONDITION_FAILED,
                          "vhost '%.*s' is being deleted; what is in it is not gone yet",

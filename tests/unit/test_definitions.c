@@ -300,6 +300,18 @@ TEST(what_is_wrong_with_limits)
     bench_free(&bench);
 }
 
+/* A user of such a name could not log in, and what is allowed on a topic exchange is looked up by
+ * both names with a NUL between them. */
+TEST(names_with_a_nul)
+{
+    bench_new(&bench);
+    refused("{'users':[{'name':'a\\u0000b','password':'x'}]}",
+            "! user 1 :a: the name of a user has no NUL byte in it\n");
+    refused("{'vhosts':[{'name':'a\\u0000b'}]}",
+            "! vhost 1 :a: the name of a virtual host has no NUL byte in it\n");
+    bench_free(&bench);
+}
+
 TEST(virtual_hosts_and_what_is_allowed_there)
 {
     bench_new(&bench);
@@ -659,6 +671,7 @@ int main(void)
     RUN(users_come_with_rabbitmqs_hashes);
     RUN(what_is_wrong_with_users);
     RUN(what_is_wrong_with_limits);
+    RUN(names_with_a_nul);
     RUN(virtual_hosts_and_what_is_allowed_there);
     RUN(queues_exchanges_and_bindings);
     RUN(policies);

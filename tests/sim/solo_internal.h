@@ -308,6 +308,8 @@ uint64_t solo_ends_most_ms(const struct entry *entry);
 bool solo_ends_soon(const struct solo *solo, const struct entry *entry);
 /* Had it ended when the step began? */
 bool solo_has_ended(const struct solo *solo, const struct entry *entry);
+/* Is nothing else done before it has ended, so that its letter may come with what came with it? */
+bool solo_ends_at_once(const struct entry *entry);
 /* It has come into a queue. */
 void solo_came(struct solo *solo, int number, struct entry *entry);
 /* Somebody uses a queue now. */

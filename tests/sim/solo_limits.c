@@ -55,8 +55,9 @@ bool solo_refuses(const struct solo *solo, int number, const struct entry *lette
 void solo_note_letter(struct solo *solo, int number, const struct entry *letter)
 {
     struct own_queue_of *queue = &solo->queues[number];
-    bool is_alone = queue->late_step != solo->step || queue->late_from == letter->died_in;
-    queue->late_step = solo->step;
+    bool is_alone = queue->late_step < letter->step || queue->late_from == letter->died_in;
+    if (queue->late_step < letter->step)
+        queue->late_step = letter->step;
     queue->late_from = letter->died_in;
     if (is_alone || !solo_has_limit(queue))
         return;

@@ -211,7 +211,8 @@ uint32_t solo_enqueue(struct solo *solo, uint32_t queues, struct entry letter)
 {
     uint32_t refused = 0;
     letter.is_seen = letter.is_crossed = false;
-    letter.step = solo->step;
+    if (!letter.is_late)
+        letter.step = solo->step;
     letter.op = solo->op;
     for (int i = 0; i < QUEUES_OF_ONE; i++)
         if (queues & 1u << i && letter.is_late)
@@ -271,6 +272,7 @@ struct entry solo_letter_of(const struct solo *solo, int number, const struct en
     letter.died_in = number;
     letter.why = why;
     letter.is_either = why == REASON_MAXLEN && solo_ends_soon(solo, entry);
+    letter.step = why == REASON_EXPIRED && solo_ends_at_once(entry) ? entry->step : solo->step;
     letter.cycle = why == REASON_REJECTED ? 0 : letter.cycle | 1u << number;
     letter.ttl_ms = NO_LIMIT;
     letter.is_late = true;
@@ -498,7 +500,7 @@ bool solo_may_be_first(const struct entries *ready, size_t at)
         /* It had to be read first. */
         bool was_late = before->deaths && (before->is_late || before->op > entry->op);
         bool is_ordered = before->died_in == entry->died_in && before->why == entry->why;
-        if (!was_late && (before->step != entry->step || is_ordered))
+        if (!was_late && (before->step < entry->step || is_ordered))
             return false;
     }
     return true;

@@ -42,6 +42,11 @@ bool solo_has_ended(const struct solo *solo, const struct entry *entry)
     return !entry->is_late && solo_ends_most_ms(entry) < solo->step_ms;
 }
 
+bool solo_ends_at_once(const struct entry *entry)
+{
+    return entry->lives_ms <= GUARD_MS + MACHINE_STALE_MS;
+}
+
 static void sooner(struct solo *solo, uint64_t at_ms)
 {
     if (at_ms < solo->overrun_ms)
@@ -54,8 +59,8 @@ void solo_came(struct solo *solo, int number, struct entry *entry)
     entry->lives_ms = entry->ttl_ms < queue->ttl_ms ? entry->ttl_ms : queue->ttl_ms;
     entry->came_ms = solo_clock_ms(solo) - MACHINE_STALE_MS;
     entry->came_most_ms = 0;
-    if (entry->lives_ms <= GUARD_MS + MACHINE_STALE_MS)
-        solo->is_stopped = true; /* nothing else is done before it has ended */
+    if (solo_ends_at_once(entry))
+        solo->is_stopped = true;
     else
         sooner(solo, solo_ends_ms(entry));
 }

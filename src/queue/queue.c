@@ -196,3 +196,28 @@ void queue_has_work(struct queue *queue)
     if (list_is_empty(&queue->working_link))
         list_push_back(&queue->queues->working, &queue->working_link);
 }
+
+/* What came back and is being read has not gone back yet. */
+static uint64_t purge_deferred(struct queue *queue)
+{
+    struct scheduled first;
+    uint64_t count = 0;
+    for (; queue_schedule_deferred(queue, &first); count++) {
+        queue_schedule_deferred_done(queue);
+        queue_settle(queue, first.position);
+    }
+    return count;
+}
+
+uint64_t queue_purge(struct queue *queue)
+{
+    uint64_t deferred = purge_deferred(queue);
+    return deferred + queue->kind->purge(queue);
+}
+
+bool queue_is_empty(const struct queue *queue)
+{
+    struct scheduled first;
+    return queue->counts->ready + queue->counts->delayed == 0 &&
+           !queue_schedule_deferred(queue, &first);
+}

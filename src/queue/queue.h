@@ -215,12 +215,11 @@ static inline enum queue_result queue_fetch(struct queue *queue, uint64_t positi
     return queue->kind->fetch(queue, position, message);
 }
 
-/* Ends every message that is ready, or waits for a retry; returns how many there were. Memory of many goes in the turns that
- * follow. */
-static inline uint64_t queue_purge(struct queue *queue)
-{
-    return queue->kind->purge(queue);
-}
+/* Ends every message that is ready, waits for a retry, or is to be read before it does; returns how many
+ * there were. Memory of many goes in the turns that follow. */
+uint64_t queue_purge(struct queue *queue);
+/* Is there none of these? */
+bool queue_is_empty(const struct queue *queue);
 
 static inline struct bytes queue_name(const struct queue *queue)
 {

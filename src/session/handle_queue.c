@@ -244,7 +244,7 @@ static bool check_delete(const struct queue *queue, const struct method_queue_de
     if (method->if_unused && queue->consumer_count)
         return error_set(error, REPLY_PRECONDITION_FAILED, "queue '%s' in vhost '%s' in use",
                          queue->name, queue->vhost->name);
-    if (method->if_empty && queue_ready(queue) + queue->counts->delayed)
+    if (method->if_empty && !queue_is_empty(queue))
         return error_set(error, REPLY_PRECONDITION_FAILED, "queue '%s' in vhost '%s' not empty",
                          queue->name, queue->vhost->name);
     return true;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "amqp/properties.h"
+#include "amqp/table.h"
 
 enum salt { SALT_ROUTE = 1, SALT_SIZE, SALT_BODY, SALT_PROPERTIES };
 
@@ -125,5 +126,28 @@ size_t message_properties(const struct campaign *campaign, struct message_id id,
     properties.headers = bytes_of(headers, make_headers(draw, headers));
     struct writer writer = writer_of(data, PROPERTIES_BYTES_MAX);
     properties_write(&writer, &properties);
+    return (size_t)(writer.at - data);
+}
+
+size_t message_properties_before(struct bytes bytes, uint8_t *data)
+{
+    struct properties properties;
+    struct buffer headers = {0};
+    struct table_writer table;
+    struct field field;
+    if (bytes.size > PROPERTIES_BYTES_MAX || properties_read(bytes, &properties) != PROPERTIES_OK)
+        return 0;
+    if (!properties_have(&properties, PROPERTY_HEADERS))
+        properties.headers = bytes_of(NULL, 0);
+    table_writer_init(&table, &headers);
+    for (struct reader walk = reader_of(properties.headers); table_next(&walk, &field);)
+        if (!bytes_equal_str(field.name, "x-delivery-count"))
+            table_add_field(&table, &field);
+    properties.headers = buffer_bytes(&headers);
+    if (headers.size == 0)
+        properties.flags &= (uint16_t)~PROPERTY_HEADERS;
+    struct writer writer = writer_of(data, PROPERTIES_BYTES_MAX);
+    properties_write(&writer, &properties);
+    buffer_free(&headers);
     return (size_t)(writer.at - data);
 }

@@ -47,6 +47,9 @@ void message_body(const struct campaign *campaign, struct message_id id, uint8_t
 /* Writes the properties, from their flags on, into PROPERTIES_BYTES_MAX bytes; returns their size.
  */
 size_t message_properties(const struct campaign *campaign, struct message_id id, uint8_t *data);
+/* Writes what the properties of a message that came back were before the broker said how often, into
+ * PROPERTIES_BYTES_MAX bytes; returns their size. */
+size_t message_properties_before(struct bytes properties, uint8_t *data);
 /* Whom a body says it is from; false: it is none of this campaign's. */
 bool message_identify(const struct campaign *campaign, struct bytes body, struct message_id *id);
 

@@ -70,18 +70,26 @@ void model_confirm(struct model *model, struct message_id id)
 
 /* ---- deliveries ---- */
 
+/* What was published of the properties; only what came back is told how often it did. */
+static struct bytes properties_of(const struct delivery *delivery, uint8_t *room)
+{
+    if (!delivery->redelivered)
+        return delivery->properties;
+    return bytes_of(room, message_properties_before(delivery->properties, room));
+}
+
 /* Is it, to the last byte, what was published? */
 static bool is_intact(const struct model *model, const struct delivery *delivery,
                       struct message_id id)
 {
-    uint8_t body[BODY_BYTES_MAX], properties[PROPERTIES_BYTES_MAX];
+    uint8_t body[BODY_BYTES_MAX], properties[PROPERTIES_BYTES_MAX], room[PROPERTIES_BYTES_MAX];
     size_t size = message_body_size(&model->campaign, id);
     if (delivery->body.size != size)
         return false;
     message_body(&model->campaign, id, body);
     size_t properties_size = message_properties(&model->campaign, id, properties);
     return memcmp(body, delivery->body.data, size) == 0 &&
-           bytes_equal(delivery->properties, bytes_of(properties, properties_size));
+           bytes_equal(properties_of(delivery, room), bytes_of(properties, properties_size));
 }
 
 static bool find_slot(const struct model *model, const struct delivery *delivery,

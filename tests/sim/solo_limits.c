@@ -74,8 +74,7 @@ static bool is_to_drop(const struct solo *solo, int number)
            is_too_much(queue, queue->ready.count, ready_bytes(queue));
 }
 
-/* What is too much goes, unless a consumer is about to take it, and what has ended from the head. */
-static bool tend(struct solo *solo, int number)
+bool solo_tend_queue(struct solo *solo, int number)
 {
     struct own_queue_of *queue = &solo->queues[number];
     bool any = false;
@@ -99,6 +98,6 @@ void solo_tend(struct solo *solo)
     while (any) {
         any = false;
         for (int i = 0; i < QUEUES_OF_ONE; i++)
-            any |= tend(solo, i);
+            any |= solo_tend_queue(solo, i);
     }
 }

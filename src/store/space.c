@@ -546,6 +546,8 @@ void space_note(struct journal *journal, uint64_t free_bytes)
     if (is_short == journal->space.is_short)
         return;
     journal->space.is_short = is_short;
+    for (int i = 0; i < RESERVES && !is_short; i++)
+        journal->space.reserve_ms[i] = 0;
     log_event(journal->options->log, is_short ? EVENT_disk_short : EVENT_disk_enough,
               "free=%llu reserve=%llu", (unsigned long long)free_bytes,
               (unsigned long long)journal->options->disk_reserve_bytes);

@@ -255,6 +255,20 @@ static void use_up(struct bench *bench)
     space_note(&bench->store->journal, 0);
 }
 
+/* The disk may be full again in a moment, and the broker started again then. */
+TEST(reserves_are_made_when_room_comes_back)
+{
+    struct bench bench;
+    use_up(&bench);
+    disk_memory_take(bench.memory, 0);
+    kv_memory_need(bench.kv, NULL, 0);
+    bench_turns(&bench, 20, 100);
+    ok(!store_is_short(bench.store), "the disk has room again");
+    ok(bench_has_file(&bench, "reserve-start") && bench_has_file(&bench, "reserve-index"),
+       "and what is kept for an index is kept again at once");
+    bench_free(&bench);
+}
+
 /* What it has beside its last batch. */
 static uint64_t empty_end(const struct bench *bench)
 {
@@ -839,6 +853,7 @@ int main(void)
     RUN(filled_by_others);
     RUN(filled_again_by_others);
     RUN(a_checkpoint_goes_before_a_start);
+    RUN(reserves_are_made_when_room_comes_back);
     RUN(a_checkpoint_has_the_end_of_a_segment);
     RUN(a_checkpoint_has_the_last_of_a_reserve);
     RUN(the_end_goes_between_two_writes);

@@ -175,22 +175,54 @@ void solo_begin_step(struct solo *solo)
             sooner(solo, solo_ends_ms(&solo->unacked[i].entry));
 }
 
-/* A queue's own consumers have what they can take before it drops anything. */
+static bool has_ready(const struct own_queue_of *queue, const struct letter *letter)
+{
+    for (size_t i = 0; queue->exists && i < queue->ready.count; i++)
+        if (queue->ready.at[i].id == letter->id)
+            return true;
+    return false;
+}
+
+/* Of the queues whose first message may have ended by now, the one where it did so first; NONE: there is
+ * none. */
+static int first_to_end(const struct solo *solo)
+{
+    int first = NONE;
+    uint64_t at_ms = solo_clock_ms(solo);
+    for (int i = 0; i < QUEUES_OF_ONE; i++) {
+        const struct entries *ready = &solo->queues[i].ready;
+        if (!solo->queues[i].exists || ready->count == 0 || solo_ends_ms(&ready->at[0]) > at_ms)
+            continue;
+        first = i;
+        at_ms = solo_ends_ms(&ready->at[0]);
+    }
+    return first;
+}
+
+static void end_first(struct solo *solo, int number)
+{
+    struct entry entry = entries_take(&solo->queues[number].ready, 0);
+    sim_of(solo)->report->met[MET_EXPIRED]++;
+    solo_die(solo, number, &entry, REASON_EXPIRED);
+}
+
+/* A queue's own consumers have what they can take before it drops anything. What was dropped was so for
+ * what another queue's message has become that ended. */
 void solo_foresee(struct solo *solo, const struct letter *letter)
 {
     if (!letter->deaths || letter->died_in == NONE)
         return;
     struct own_queue_of *queue = &solo->queues[letter->died_in];
-    bool is_there = false;
+    int other;
     solo_tend(solo);
-    for (size_t i = 0; queue->exists && i < queue->ready.count; i++)
-        is_there |= queue->ready.at[i].id == letter->id;
-    while (is_there && letter->why == REASON_EXPIRED &&
-           solo_ends_ms(&queue->ready.at[0]) <= solo_clock_ms(solo)) {
-        struct entry entry = entries_take(&queue->ready, 0);
-        is_there = entry.id != letter->id;
-        sim_of(solo)->report->met[MET_EXPIRED]++;
-        solo_die(solo, letter->died_in, &entry, REASON_EXPIRED);
+    if (letter->why == REASON_EXPIRED)
+        while (has_ready(queue, letter) &&
+               solo_ends_ms(&queue->ready.at[0]) <= solo_clock_ms(solo))
+            end_first(solo, letter->died_in);
+    while (letter->why == REASON_MAXLEN && has_ready(queue, letter) &&
+           (other = first_to_end(solo)) != NONE) {
+        end_first(solo, other);
+        solo_tend(solo);
     }
 }
 

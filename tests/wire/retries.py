@@ -51,7 +51,8 @@ class Stream:
     """What comes out of a connection, frame by frame, without looking into it more than needed."""
 
     def __init__(self, connection):
-        self.sock, self.data, self.at = connection.sock, b"", 0
+        self.sock, self.data, self.at = connection.sock, bytes(connection.data), 0
+        connection.data.clear()  # it may have read more than the answer that it waited for
 
     def frames(self, wait):
         """The frames that are there, of those of one read."""

@@ -16,9 +16,9 @@ static const char exchange_of_events[] = "amq.rabbitmq.event";
 /* A message may go to so many queues, for the room that it takes. */
 enum { QUEUES_GUESSED = 64 };
 
-static struct exchange *find_exchange(const struct broker *broker)
+static struct exchange *find_exchange(struct broker *broker)
 {
-    const struct vhost *vhost = vhost_find((struct broker *)(uintptr_t)broker, bytes_str("/"));
+    const struct vhost *vhost = vhost_find(broker, bytes_str("/"));
     return vhost ? vhost_exchange(vhost, bytes_str(exchange_of_events)) : NULL;
 }
 

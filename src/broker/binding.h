@@ -38,6 +38,12 @@ static inline struct bytes binding_destination(const struct binding *binding)
     return binding->queue ? queue_name(binding->queue) : exchange_name(binding->exchange);
 }
 
+/* Its destination is gone, and takes no more messages. */
+static inline bool binding_is_leaving(const struct binding *binding)
+{
+    return binding->queue ? binding->queue->is_leaving : binding->exchange->is_leaving;
+}
+
 struct binding_request {
     struct bytes source;       /* name of the exchange */
     struct queue *queue;       /* destination; NULL: an exchange */

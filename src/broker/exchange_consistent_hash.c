@@ -198,11 +198,6 @@ static uint64_t mix(uint64_t number)
     return number ^ number >> 31;
 }
 
-static bool is_leaving(const struct binding *binding)
-{
-    return binding->queue ? binding->queue->is_leaving : binding->exchange->is_leaving;
-}
-
 /* The score is -ln(u) / weight for a u drawn evenly between 0 and 1. As -ln(u) is at least 1 - u,
  * most are beaten before a logarithm is needed. */
 static const struct share *find_lowest(const struct shares *shares, uint64_t hash)
@@ -212,7 +207,7 @@ static const struct share *find_lowest(const struct shares *shares, uint64_t has
     for (size_t i = 0; i < shares->count; i++) {
         const struct share *share = &shares->list[i];
         double u = ((double)(mix(share->hash ^ hash) >> 12) + 0.5) * 0x1p-52;
-        if ((1 - u) * share->inverse >= lowest || is_leaving(share->binding))
+        if ((1 - u) * share->inverse >= lowest || binding_is_leaving(share->binding))
             continue;
         double score = -log(u) * share->inverse;
         if (score < lowest) {

@@ -5,8 +5,7 @@
 static void route(struct exchange *exchange, const struct route *route, struct queue_set *set)
 {
     (void)route;
-    list_for_each(link, &exchange->sources)
-        queue_set_add_destination(set, list_entry(link, struct binding, source_link));
+    queue_set_add_destinations(set, exchange);
 }
 
 const struct exchange_kind exchange_deduplication = {

@@ -77,7 +77,6 @@ static void unbind_shard(struct exchange *exchange, struct binding *binding)
     shards->count--;
 }
 
-/* Those on their way out are passed over. */
 static void route(struct exchange *exchange, const struct route *route, struct queue_set *set)
 {
     const struct shards *shards = exchange->state;
@@ -86,11 +85,7 @@ static void route(struct exchange *exchange, const struct route *route, struct q
     uint64_t hash = SEED;
     for (size_t i = 0; i < route->count; i++)
         hash = hash_bytes(route->keys[i], hash);
-    size_t at = hash % shards->count;
-    for (size_t left = shards->count; left && !set->matched; left--) {
-        queue_set_add_destination(set, shards->bindings[at]);
-        at = at + 1 == shards->count ? 0 : at + 1;
-    }
+    queue_set_add_one(set, shards->bindings, shards->count, hash % shards->count);
 }
 
 const struct exchange_kind exchange_modulus_hash = {

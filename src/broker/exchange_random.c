@@ -41,19 +41,14 @@ static void unbind_one(struct exchange *exchange, struct binding *binding)
     choice->bindings[last->kind_place] = last;
 }
 
-/* Those on their way out are passed over. */
 static void route(struct exchange *exchange, const struct route *route, struct queue_set *set)
 {
     const struct choice *choice = exchange->state;
     (void)route;
     set->varies = true;
-    if (!choice->count)
-        return;
-    size_t at = random_below(exchange->vhost->broker->random, choice->count);
-    for (size_t left = choice->count; left && !set->matched; left--) {
-        queue_set_add_destination(set, choice->bindings[at]);
-        at = at + 1 == choice->count ? 0 : at + 1;
-    }
+    if (choice->count)
+        queue_set_add_one(set, choice->bindings, choice->count,
+                          random_below(exchange->vhost->broker->random, choice->count));
 }
 
 static bool check_local(const struct binding_request *request, struct error *error)

@@ -96,8 +96,7 @@ static void route(struct exchange *exchange, const struct route *route, struct q
     table_find_bool(route->headers, "x-recent-history-no-store", &is_hidden);
     if (!is_hidden)
         queue_set_add_keeper(set, exchange);
-    list_for_each(link, &exchange->sources)
-        queue_set_add_destination(set, list_entry(link, struct binding, source_link));
+    queue_set_add_destinations(set, exchange);
 }
 
 static void keep(struct exchange *exchange, struct message *message)

@@ -50,13 +50,28 @@ static void add_exchange(struct queue_set *set, struct exchange *exchange)
 void queue_set_add_destination(struct queue_set *set, const struct binding *binding)
 {
     set->work++;
-    if (binding->queue ? binding->queue->is_leaving : binding->exchange->is_leaving)
+    if (binding_is_leaving(binding))
         return;
     set->matched++;
     if (binding->queue)
         queue_set_add_queue(set, binding->queue);
     else
         add_exchange(set, binding->exchange);
+}
+
+void queue_set_add_destinations(struct queue_set *set, const struct exchange *exchange)
+{
+    list_for_each(link, &exchange->sources)
+        queue_set_add_destination(set, list_entry(link, struct binding, source_link));
+}
+
+void queue_set_add_one(struct queue_set *set, struct binding *const *bindings, size_t count,
+                       size_t at)
+{
+    for (size_t left = count; left && !set->matched; left--) {
+        queue_set_add_destination(set, bindings[at]);
+        at = at + 1 == count ? 0 : at + 1;
+    }
 }
 
 void queue_set_add_keeper(struct queue_set *set, struct exchange *exchange)

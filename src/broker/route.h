@@ -50,6 +50,11 @@ struct queue_set {
 void queue_set_free(struct queue_set *set);
 void queue_set_add_queue(struct queue_set *set, struct queue *queue);
 void queue_set_add_destination(struct queue_set *set, const struct binding *binding);
+/* Those of all bindings from the exchange. */
+void queue_set_add_destinations(struct queue_set *set, const struct exchange *exchange);
+/* That of bindings[at]; if it is leaving, of the first one behind it that is not. */
+void queue_set_add_one(struct queue_set *set, struct binding *const *bindings, size_t count,
+                       size_t at);
 void queue_set_add_keeper(struct queue_set *set, struct exchange *exchange);
 /* Fills the set: through bindings between exchanges (cycles are fine), to alternate exchanges where
  * nothing matched. */

@@ -315,9 +315,7 @@ static bool bury(struct queue *queue, struct exchange *exchange, const struct me
         .message = message,
     };
     hold_funeral(&funeral, set);
-    struct route route = {set->keys, set->keys_count, funeral.properties.headers,
-                          .properties = message_properties(message)};
-    exchange_route(exchange, &route, set);
+    exchange_route_keys(exchange, funeral.properties.headers, message_properties(message), set);
     if (why != DEATH_REJECTED)
         drop_cycles(&funeral, set);
     bool stays = keeps_letters(queue) && !all_take(set, message);
@@ -457,9 +455,7 @@ static bool send_or_keep(struct queue *queue, struct exchange *exchange, struct 
     struct queue_set *set = queue->vhost->broker->dead_letter_set;
     struct bytes headers = headers_of(message_properties(letter));
     keys_collect(set, message_routing_key(letter), headers, true);
-    struct route route = {set->keys, set->keys_count, headers,
-                          .properties = message_properties(letter)};
-    exchange_route(exchange, &route, set);
+    exchange_route_keys(exchange, headers, message_properties(letter), set);
     if (!all_take(set, letter))
         return false;
     publish_routed(queue->vhost->broker, letter, set);

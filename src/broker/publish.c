@@ -88,14 +88,6 @@ struct message *message_copy(struct message_pool *pool, const struct message *me
     return copy;
 }
 
-/* With the keys of the set. */
-static void route_keys(struct exchange *exchange, struct bytes headers, struct bytes properties,
-                       struct queue_set *set)
-{
-    struct route route = {set->keys, set->keys_count, headers, .properties = properties};
-    exchange_route(exchange, &route, set);
-}
-
 static struct published publish_with_headers(struct exchange *exchange, struct message *message,
                                              struct queue_set *set)
 {
@@ -103,7 +95,7 @@ static struct published publish_with_headers(struct exchange *exchange, struct m
     struct bytes headers = headers_of(message_properties(message));
     if (keys_collect(set, message_routing_key(message), headers, true))
         message->flags |= MESSAGE_HAS_BCC;
-    route_keys(exchange, headers, message_properties(message), set);
+    exchange_route_keys(exchange, headers, message_properties(message), set);
     return publish_routed(broker, message, set);
 }
 
@@ -190,7 +182,7 @@ size_t publish_count(struct exchange *exchange, const struct message *message,
         return 1;
     struct bytes headers = has_headers(properties) ? headers_of(properties) : bytes_of(NULL, 0);
     keys_collect(set, message_routing_key(message), headers, true);
-    route_keys(exchange, headers, properties, set);
+    exchange_route_keys(exchange, headers, properties, set);
     return set->count + set->delayers_count;
 }
 

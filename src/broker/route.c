@@ -36,15 +36,21 @@ void queue_set_add_queue(struct queue_set *set, struct queue *queue)
     set->queues[set->count++] = queue;
 }
 
+/* To one of the set's lists of exchanges. */
+static void list_add(struct exchange ***list, size_t *count, size_t *capacity,
+                     struct exchange *exchange)
+{
+    if (*count == *capacity)
+        *list = mem_grow(*list, capacity, *count + 1, sizeof(struct exchange *));
+    (*list)[(*count)++] = exchange;
+}
+
 static void add_exchange(struct queue_set *set, struct exchange *exchange)
 {
     if (exchange->route_number == set->broker->route_number)
         return;
     exchange->route_number = set->broker->route_number;
-    if (set->pending_count == set->pending_capacity)
-        set->pending = mem_grow(set->pending, &set->pending_capacity, set->pending_count + 1,
-                                sizeof(struct exchange *));
-    set->pending[set->pending_count++] = exchange;
+    list_add(&set->pending, &set->pending_count, &set->pending_capacity, exchange);
 }
 
 void queue_set_add_destination(struct queue_set *set, const struct binding *binding)
@@ -76,10 +82,7 @@ void queue_set_add_one(struct queue_set *set, struct binding *const *bindings, s
 
 void queue_set_add_keeper(struct queue_set *set, struct exchange *exchange)
 {
-    if (set->keepers_count == set->keepers_capacity)
-        set->keepers = mem_grow(set->keepers, &set->keepers_capacity, set->keepers_count + 1,
-                                sizeof(struct exchange *));
-    set->keepers[set->keepers_count++] = exchange;
+    list_add(&set->keepers, &set->keepers_count, &set->keepers_capacity, exchange);
 }
 
 static bool holds_back(struct exchange *exchange, const struct route *route, struct queue_set *set)
@@ -87,10 +90,7 @@ static bool holds_back(struct exchange *exchange, const struct route *route, str
     uint64_t delay_ms = delay_of(route->headers);
     if (delay_ms == 0)
         return false;
-    if (set->delayers_count == set->delayers_capacity)
-        set->delayers = mem_grow(set->delayers, &set->delayers_capacity, set->delayers_count + 1,
-                                 sizeof(struct exchange *));
-    set->delayers[set->delayers_count++] = exchange;
+    list_add(&set->delayers, &set->delayers_count, &set->delayers_capacity, exchange);
     set->delay_ms = delay_ms;
     return true;
 }
@@ -128,6 +128,13 @@ void exchange_route(struct exchange *exchange, const struct route *wanted, struc
     while (set->pending_count)
         visit(set->pending[--set->pending_count], &route, set);
     budget_use(&set->broker->turn, set->work - before);
+}
+
+void exchange_route_keys(struct exchange *exchange, struct bytes headers, struct bytes properties,
+                         struct queue_set *set)
+{
+    struct route route = {set->keys, set->keys_count, headers, .properties = properties};
+    exchange_route(exchange, &route, set);
 }
 
 /* ---- the keys of a message ---- */

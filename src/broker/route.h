@@ -59,6 +59,9 @@ void queue_set_add_keeper(struct queue_set *set, struct exchange *exchange);
 /* Fills the set: through bindings between exchanges (cycles are fine), to alternate exchanges where
  * nothing matched. */
 void exchange_route(struct exchange *exchange, const struct route *route, struct queue_set *set);
+/* The same with the keys that keys_collect has put into the set. */
+void exchange_route_keys(struct exchange *exchange, struct bytes headers, struct bytes properties,
+                         struct queue_set *set);
 
 /* The contents of the headers table among properties; empty when there is none. */
 struct bytes headers_of(struct bytes properties);

@@ -58,10 +58,11 @@ static bool check_local(const struct binding_request *request, struct error *err
                          "Non empty binding '%.*s' key not permitted", BYTES_ARG(request->key));
     if (!request->queue)
         return error_set(error, REPLY_PRECONDITION_FAILED, "Destination not found");
-    const char *module = queue_arguments_module(request->queue);
-    return strcmp(module, "rabbit_classic_queue") == 0 ||
+    struct bytes arguments = bytes_of(request->queue->arguments, request->queue->arguments_size);
+    return queue_arguments_type(arguments) == CLASSIC ||
            error_set(error, REPLY_PRECONDITION_FAILED,
-                     "Queue type %s not valid for this exchange type", module);
+                     "Queue type %s not valid for this exchange type",
+                     queue_arguments_module(request->queue));
 }
 
 const struct exchange_kind exchange_random = {

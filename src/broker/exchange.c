@@ -50,7 +50,7 @@ const char *exchange_type(const struct exchange *exchange)
 
 void exchange_set_alternate(struct exchange *exchange, struct bytes by_policy)
 {
-    struct bytes arguments = bytes_of(exchange->arguments, exchange->arguments_size);
+    struct bytes arguments = exchange_arguments(exchange);
     struct bytes name = by_policy;
     table_find_string(arguments, "alternate-exchange", &name);
     bool is_there = exchange->alternate, is_named = name.data;
@@ -63,7 +63,7 @@ void exchange_set_alternate(struct exchange *exchange, struct bytes by_policy)
 
 void exchange_set_delay(struct exchange *exchange, bool by_policy)
 {
-    struct bytes arguments = bytes_of(exchange->arguments, exchange->arguments_size);
+    struct bytes arguments = exchange_arguments(exchange);
     exchange->has_delay = by_policy && !exchange->is_default;
     table_find_bool(arguments, DELAYED_ARGUMENT, &exchange->has_delay);
     exchange->has_delay |= exchange->is_delayed_type;
@@ -173,7 +173,7 @@ static bool check_equivalent(const struct exchange *exchange,
                            error) &&
            equivalent_bool(resource, "internal", declare->internal, exchange->internal, error) &&
            equivalent_argument(resource, "alternate-exchange", declare->arguments,
-                               bytes_of(exchange->arguments, exchange->arguments_size), error);
+                               exchange_arguments(exchange), error);
 }
 
 /* Of the type that holds messages back: what is it to route by? */

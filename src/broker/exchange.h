@@ -100,6 +100,12 @@ static inline struct bytes exchange_name(const struct exchange *exchange)
     return bytes_of(exchange->name, exchange->name_size);
 }
 
+/* Contents of the field table that it was declared with. */
+static inline struct bytes exchange_arguments(const struct exchange *exchange)
+{
+    return bytes_of(exchange->arguments, exchange->arguments_size);
+}
+
 /* ---- for this folder ---- */
 
 /* Is this argument, if it is there, a long string? */

@@ -77,7 +77,7 @@ static bool check_new(const struct vhost *vhost, const struct exchange_declare *
 
 static void init(struct exchange *exchange)
 {
-    struct bytes arguments = bytes_of(exchange->arguments, exchange->arguments_size), property;
+    struct bytes arguments = exchange_arguments(exchange), property;
     struct shares *shares = mem_zalloc(sizeof(*shares));
     if (table_find_string(arguments, "hash-header", &shares->header))
         shares->subject = HEADER;

@@ -61,8 +61,7 @@ static void init(struct exchange *exchange)
     struct field field;
     history->broker = exchange->vhost->broker;
     history->limit = HISTORY_DEFAULT;
-    if (table_find(bytes_of(exchange->arguments, exchange->arguments_size), bytes_str(length_name),
-                   &field) &&
+    if (table_find(exchange_arguments(exchange), bytes_str(length_name), &field) &&
         is_length(&field))
         history->limit =
             field.value.integer < HISTORY_MAX ? (size_t)field.value.integer : HISTORY_MAX;

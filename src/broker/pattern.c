@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "broker/name.h"
 
 /* What one match may do: steps (about a tenth of a millisecond for 5,000), frames, and their KiB.
  */
@@ -71,9 +72,7 @@ bool pattern_init(struct pattern *pattern, struct bytes text, char *fault, size_
 {
     int error = 0;
     size_t at = 0;
-    *pattern = (struct pattern){.size = text.size, .text = mem_zalloc(text.size + 1)};
-    if (text.size)
-        memcpy(pattern->text, text.data, text.size);
+    *pattern = (struct pattern){.size = text.size, .text = text_copy(text)};
     if (text.size == 0 || bytes_equal_str(text, "^$"))
         pattern->kind = PATTERN_EMPTY;
     else if (bytes_equal_str(text, ".*"))

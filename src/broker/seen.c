@@ -24,6 +24,7 @@
 #include "base/mem.h"
 #include "base/planted.h"
 #include "broker/catalogue.h"
+#include "broker/name.h"
 
 enum { HASH_SIZE = 16, LOOKED_AT = 2, FORGET_STEPS = 40 };
 
@@ -162,18 +163,15 @@ uint64_t seen_id(struct broker *broker, const struct exchange_declare *declare)
 
 void seen_open(struct exchange *exchange, uint64_t id)
 {
-    struct bytes arguments = bytes_of(exchange->arguments, exchange->arguments_size), header;
+    struct bytes arguments = exchange_arguments(exchange), header;
     struct seen *seen = exchange->seen = seen_new(exchange->vhost->broker, id);
     uint64_t size = number_of(arguments, "x-cache-size", SEEN_DEFAULT);
     seen->limit = size < SEEN_MAX ? (uint32_t)size : SEEN_MAX;
     seen->ttl_ms = number_of(arguments, "x-cache-ttl", SETTING_NONE);
     seen->is_claimed = true;
     seen->is_durable = exchange->durable;
-    if (!table_find_string(arguments, default_header, &header))
-        return;
-    seen->header = mem_zalloc(header.size + 1);
-    if (header.size)
-        memcpy(seen->header, header.data, header.size);
+    if (table_find_string(arguments, default_header, &header))
+        seen->header = text_copy(header);
 }
 
 /* ---- on record ---- */

@@ -345,7 +345,7 @@ static void add_exchange(struct export *export, const struct vhost *vhost,
     json_add_flag(writer, "durable", exchange->durable);
     json_add_flag(writer, "auto_delete", exchange->auto_delete);
     json_add_flag(writer, "internal", exchange->internal);
-    add_table(writer, "arguments", bytes_of(exchange->arguments, exchange->arguments_size));
+    add_table(writer, "arguments", exchange_arguments(exchange));
     end_object(export, vhost, exchange_name(exchange));
 }
 

@@ -106,7 +106,7 @@ static void add_exchange(struct lines *lines, const struct exchange *exchange)
         snprintf(line, LINE_MAX, "%s exchange %s %s %d%d%d %s %s", exchange->vhost->name,
                  exchange->name, exchange->kind->name, exchange->durable, exchange->auto_delete,
                  exchange->internal, exchange->alternate ? exchange->alternate : "-",
-                 hex(bytes_of(exchange->arguments, exchange->arguments_size)));
+                 hex(exchange_arguments(exchange)));
 }
 
 static void add_queue(struct lines *lines, const struct queue *queue)

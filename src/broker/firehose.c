@@ -15,9 +15,9 @@ enum { KEY_MAX = 255 };
 
 bool firehose_set(struct broker *broker, struct bytes vhost, bool is_on, struct error *error)
 {
-    struct vhost *found = vhost_find(broker, vhost);
+    struct vhost *found = vhost_need(broker, vhost, error);
     if (!found)
-        return error_set(error, REPLY_NOT_FOUND, "no vhost '%.*s'", BYTES_ARG(vhost));
+        return false;
     broker->traced += is_on;
     broker->traced -= found->is_traced;
     found->is_traced = is_on;

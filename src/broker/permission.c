@@ -260,10 +260,8 @@ static bool is_pattern(struct bytes text, const struct change *change, struct er
 static bool decide(struct broker *broker, const struct change *change, struct changes *changes,
                    struct error *error)
 {
-    if (!user_need(broker, change->name, error))
+    if (!user_need(broker, change->name, error) || !vhost_need(broker, change->vhost, error))
         return false;
-    if (!vhost_find(broker, change->vhost))
-        return error_set(error, REPLY_NOT_FOUND, "no vhost '%.*s'", BYTES_ARG(change->vhost));
     if (change->source.size > NAME_MAX_SIZE)
         return error_set(error, REPLY_PRECONDITION_FAILED, "no exchange has a name of %zu bytes",
                          change->source.size);

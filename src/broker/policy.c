@@ -209,14 +209,6 @@ void policies_free(struct vhost *vhost)
 
 /* ---- deciding ---- */
 
-static struct vhost *need_vhost(struct broker *broker, struct bytes name, struct error *error)
-{
-    struct vhost *vhost = vhost_find(broker, name);
-    if (!vhost)
-        error_set(error, REPLY_NOT_FOUND, "no vhost '%.*s'", BYTES_ARG(name));
-    return vhost;
-}
-
 static bool check_apply_to(struct bytes apply_to, struct error *error)
 {
     return policy_can_apply_to(apply_to) ||
@@ -263,7 +255,7 @@ static bool is_same(const struct policy *policy, const struct change *change)
 bool policy_set_decide(struct broker *broker, const struct policy_request *request,
                        struct changes *changes, struct error *error)
 {
-    const struct vhost *vhost = need_vhost(broker, request->vhost, error);
+    const struct vhost *vhost = vhost_need(broker, request->vhost, error);
     struct bytes apply_to = request->apply_to.size ? request->apply_to : bytes_str("all");
     if (!vhost || !check_request(request, apply_to, error))
         return false;
@@ -295,7 +287,7 @@ static void clear(const struct vhost *vhost, const struct policy *policy, bool i
 bool policy_delete_decide(struct broker *broker, bool is_operator, struct bytes vhost_name,
                           struct bytes name, struct changes *changes, struct error *error)
 {
-    const struct vhost *vhost = need_vhost(broker, vhost_name, error);
+    const struct vhost *vhost = vhost_need(broker, vhost_name, error);
     const struct policy *policy = vhost ? policy_find(vhost, is_operator, name) : NULL;
     if (vhost && !policy)
         error_set(error, REPLY_NOT_FOUND, "no %spolicy '%.*s' in vhost '%s'",

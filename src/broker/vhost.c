@@ -19,6 +19,14 @@ struct vhost *vhost_find(struct broker *broker, struct bytes name)
     return map_find(&broker->vhosts, name);
 }
 
+struct vhost *vhost_need(struct broker *broker, struct bytes name, struct error *error)
+{
+    struct vhost *vhost = vhost_find(broker, name);
+    if (!vhost)
+        error_set(error, REPLY_NOT_FOUND, "no vhost '%.*s'", BYTES_ARG(name));
+    return vhost;
+}
+
 struct vhost *vhost_find_any(struct broker *broker, struct bytes name)
 {
     struct vhost *vhost = vhost_find(broker, name);
@@ -160,9 +168,9 @@ bool vhost_set_decide(struct broker *broker, const struct vhost_request *request
 bool vhost_delete_decide(struct broker *broker, struct bytes name, struct changes *changes,
                          struct error *error)
 {
-    const struct vhost *vhost = vhost_find(broker, name);
+    const struct vhost *vhost = vhost_need(broker, name, error);
     if (!vhost)
-        return error_set(error, REPLY_NOT_FOUND, "no vhost '%.*s'", BYTES_ARG(name));
+        return false;
     struct change change = vhost_change(vhost, changes);
     change.is_going = true;
     changes_add(changes, &change);

@@ -43,6 +43,8 @@ static inline struct bytes vhost_name(const struct vhost *vhost)
 
 /* NULL when there is none, or when it is going. */
 struct vhost *vhost_find(struct broker *broker, struct bytes name);
+/* The same; 404 `no vhost 'v'`. */
+struct vhost *vhost_need(struct broker *broker, struct bytes name, struct error *error);
 /* Also one that is going. */
 struct vhost *vhost_find_any(struct broker *broker, struct bytes name);
 /* Creates it with its predeclared exchanges; there is none of this name. */

@@ -98,28 +98,17 @@ const struct policy *policy_match_exchange(const struct vhost *vhost, bool is_op
     return NULL;
 }
 
-const struct policy *policy_of_queue(const struct queue *queue, bool is_operator)
-{
-    struct bytes arguments = bytes_of(queue->arguments, queue->arguments_size);
-    return policy_match_queue(queue->vhost, is_operator, queue_name(queue),
-                              queue_arguments_type(arguments), &queue->vhost->broker->turn);
-}
-
 const struct policy *policy_of_exchange(const struct exchange *exchange, bool is_operator)
 {
     return policy_match_exchange(exchange->vhost, is_operator, exchange_name(exchange),
                                  &exchange->vhost->broker->turn);
 }
 
-static struct bytes definition_of(const struct policy *policy)
-{
-    return policy ? policy_definition(policy) : bytes_of(NULL, 0);
-}
-
 void policy_effective(const struct policy *policy, const struct policy *operator_policy,
                       struct buffer *definition)
 {
-    struct bytes mine = definition_of(policy), operators = definition_of(operator_policy);
+    struct bytes mine = policy_definition(policy);
+    struct bytes operators = policy_definition(operator_policy);
     struct field field, other;
     struct table_writer writer;
     table_writer_init(&writer, definition);

@@ -41,9 +41,10 @@ static inline struct bytes policy_name(const struct policy *policy)
     return bytes_of(policy->name, policy->name_size);
 }
 
+/* Empty for NULL. */
 static inline struct bytes policy_definition(const struct policy *policy)
 {
-    return bytes_of(policy->definition, policy->definition_size);
+    return policy ? bytes_of(policy->definition, policy->definition_size) : bytes_of(NULL, 0);
 }
 
 /* `queues` and its like. */
@@ -56,7 +57,6 @@ const struct policy *policy_find(const struct vhost *vhost, bool is_operator, st
 /* All of them, those that come first where they match; start with *at = 0; NULL at the end. */
 const struct policy *policy_next(const struct vhost *vhost, bool is_operator, size_t *at);
 /* Which one counts; NULL: none does. */
-const struct policy *policy_of_queue(const struct queue *queue, bool is_operator);
 const struct policy *policy_of_exchange(const struct exchange *exchange, bool is_operator);
 /* Appends what the two come to together, key by key; either may be NULL. */
 void policy_effective(const struct policy *policy, const struct policy *operator_policy,

@@ -11,11 +11,6 @@
 /* Of a budget, beside what matches take. */
 enum { STEPS = 150 };
 
-static struct bytes definition_of(const struct policy *policy)
-{
-    return policy ? policy_definition(policy) : bytes_of(NULL, 0);
-}
-
 static uint64_t number_of(const struct policy *policy)
 {
     return policy ? policy->number : 0;
@@ -38,9 +33,9 @@ struct queue_sources queue_sources_of(const struct vhost *vhost, struct bytes na
     const struct policy *operators = policy_match_queue(vhost, true, name, type, turn);
     if (planted(PLANTED_OPERATOR_POLICY_IGNORED))
         operators = NULL;
-    sources.policy = definition_of(policy);
+    sources.policy = policy_definition(policy);
     sources.policy_number = number_of(policy);
-    sources.operators = definition_of(operators);
+    sources.operators = policy_definition(operators);
     sources.operators_number = number_of(operators);
     return sources;
 }
@@ -60,7 +55,7 @@ static const struct field *policy_value(const struct exchange *exchange, const c
     const struct field *found[2] = {NULL, NULL};
     for (int is_operator = 0; is_operator < 2; is_operator++) {
         const struct policy *policy = policy_of_exchange(exchange, is_operator);
-        if (table_find(definition_of(policy), bytes_str(key), &room[is_operator]))
+        if (table_find(policy_definition(policy), bytes_str(key), &room[is_operator]))
             found[is_operator] = &room[is_operator];
     }
     return settings_merge(found[false], found[true]);

@@ -19,6 +19,7 @@ PATIENCE = 60
 
 FRAME_METHOD, FRAME_HEADER, FRAME_BODY, FRAME_HEARTBEAT = 1, 2, 3, 8
 FRAME_END = 0xCE
+DELIVER = b"\x00\x3c\x00\x3c"  # how the payload of a basic.deliver begins
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 
 METHODS = {
@@ -366,6 +367,32 @@ class Event:
         return "[%d] %s %r%s" % (self.channel, self.name, self.fields, body)
 
 
+class Delivery:
+    """A basic.deliver with its content; no more was read of it than this."""
+
+    __slots__ = ("delivery_tag", "body")
+    name = "basic.deliver"
+
+    def __init__(self, delivery_tag, body):
+        self.delivery_tag, self.body = delivery_tag, body
+
+    @classmethod
+    def find(cls, view, at):
+        """The one whose three frames begin there, and where they end; none if they are not all there."""
+        header = at + 8 + struct.unpack_from(">I", view, at + 3)[0]
+        if header + 19 > len(view) or view[header] != FRAME_HEADER:
+            return None, at
+        body = header + 8 + struct.unpack_from(">I", view, header + 3)[0]
+        size = struct.unpack_from(">Q", view, header + 11)[0]
+        end = body + 8 + size
+        if end > len(view) or view[body] != FRAME_BODY or struct.unpack_from(">I", view, body + 3)[0] != size:
+            return None, at
+        if not view[header - 1] == view[body - 1] == view[end - 1] == FRAME_END:
+            return None, at
+        tag = struct.unpack_from(">Q", view, at + 12 + view[at + 11])[0]
+        return cls(tag, view[body + 7:end - 1]), end
+
+
 # ---- a connection
 
 CAPABILITIES = {"publisher_confirms": True, "exchange_exchange_bindings": True,
@@ -389,6 +416,7 @@ class Connection:
     # writing
 
     def send_raw(self, data):
+        self.sock.settimeout(self.timeout)
         try:
             self.sock.sendall(data)
         except (BrokenPipeError, ConnectionResetError) as error:
@@ -439,13 +467,14 @@ class Connection:
         del self.data[:count]
         return out
 
+    def has_frame(self):
+        return len(self.data) >= 7 and len(self.data) >= 8 + int.from_bytes(self.data[3:7], "big")
+
     def read_frame(self, timeout=None):
         deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
-        while len(self.data) < 7:
+        while not self.has_frame():
             self.fill(deadline)
         kind, channel, size = struct.unpack(">BHI", self.data[:7])
-        while len(self.data) < size + 8:
-            self.fill(deadline)
         payload, end = bytes(self.data[7:7 + size]), self.data[7 + size]
         del self.data[:size + 8]
         if end != FRAME_END:
@@ -492,6 +521,38 @@ class Connection:
             event = self.accept(*self.read_frame(deadline - time.monotonic()))
             if event:
                 self.events.append(event)
+
+    def wait(self, seconds):
+        """Until something has come that take_events did not have, for so long at most."""
+        if not self.events and not self.has_frame():
+            try:
+                self.fill(time.monotonic() + seconds)
+            except Silence:
+                pass
+
+    def take_events(self):
+        """All that is whole of what was read, also beside the answer that somebody waited for.
+
+        It is for messages by the million: those that are in one piece become a Delivery.
+        """
+        events, self.events = self.events, []
+        view, at = bytes(self.data), 0
+        while at + 7 <= len(view):
+            kind, channel, size = struct.unpack_from(">BHI", view, at)
+            end = at + size + 8
+            if end > len(view):
+                break
+            event = None
+            if view.startswith(DELIVER, at + 7) and kind == FRAME_METHOD and channel not in self.partial:
+                event, at = Delivery.find(view, at)
+            if not event:
+                if view[end - 1] != FRAME_END:
+                    raise ValueError("the broker sent a frame with a bad end octet")
+                event, at = self.accept(kind, channel, view[at + 7:end - 1]), end
+            if event:
+                events.append(event)
+        del self.data[:at]
+        return events
 
     def expect(self, channel, name, timeout=None):
         event = self.recv(channel, timeout)

@@ -15,7 +15,6 @@ import gc
 import os
 import random
 import signal
-import socket
 import struct
 import sys
 import time
@@ -29,8 +28,6 @@ from wire import Skip, amqp, case, check, equal, main  # noqa: E402
 MEMORY_MAX = 150 << 20
 CHUNK = 2000  # messages that are returned together
 CONFIRMS = 10000
-HEADER, BODY_SIZE = struct.Struct(">BHI"), 8
-DELIVER = struct.pack(">HH", 60, 60)
 
 
 def options():
@@ -47,35 +44,11 @@ def options():
 OPTIONS = options()
 
 
-class Stream:
-    """What comes out of a connection, frame by frame, without looking into it more than needed."""
-
-    def __init__(self, connection):
-        self.sock, self.data, self.at = connection.sock, bytes(connection.data), 0
-        connection.data.clear()  # it may have read more than the answer that it waited for
-
-    def frames(self, wait):
-        """The frames that are there, of those of one read."""
-        self.sock.settimeout(wait)
-        try:
-            more = self.sock.recv(1 << 20)
-        except socket.timeout:
-            return
-        check(more, "the connection is closed")
-        data, at = self.data[self.at:] + more, 0
-        while len(data) - at >= 8:
-            kind, _, size = HEADER.unpack_from(data, at)
-            if len(data) - at < size + 8:
-                break
-            yield kind, data[at + 7:at + 7 + size]
-            at += size + 8
-        self.data, self.at = data, at
-
-    def bodies(self, wait):
-        """Bodies of deliveries: numbers."""
-        for kind, payload in self.frames(wait):
-            if kind == amqp.FRAME_BODY:
-                yield struct.unpack(">Q", payload)[0]
+def numbers(client):
+    """Of the messages that have come by now."""
+    for event in client.take_events():
+        equal(event.name, "basic.deliver", "what came")
+        yield struct.unpack(">Q", event.body)[0]
 
 
 def memory(pid):
@@ -114,12 +87,11 @@ def publish_all(client, waits):
 def take_all(client, count):
     """Consumes until all are out."""
     client.call(1, "basic.consume", queue="q", consumer_tag="c")
-    stream, seen = Stream(client), 0
-    deadline = time.monotonic() + 600
+    seen, deadline = 0, time.monotonic() + 600
     while seen < count and time.monotonic() < deadline:
-        seen += sum(1 for _ in stream.bodies(1))
+        client.wait(1)
+        seen += sum(1 for _ in numbers(client))
     equal(seen, count, "deliveries")
-    client.sock.settimeout(client.timeout)
 
 
 def return_all(client, waits):
@@ -158,11 +130,11 @@ def receive(t, client, due):
     late, early, twice, seen = [], 0, 0, bytearray(len(due))
     gc.disable()  # it would stop for longer than what is measured
     client.call(1, "basic.consume", queue="q", consumer_tag="c", no_ack=True)
-    stream = Stream(client)
     deadline = time.time() + OPTIONS.least + OPTIONS.spread + 120
     while len(late) < len(due) and time.time() < deadline:
-        for number in stream.bodies(1):
-            now = time.time()
+        client.wait(1)
+        now = time.time()
+        for number in numbers(client):
             early = min(early, now - due[number][0])
             twice += seen[number]
             seen[number] = 1

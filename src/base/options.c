@@ -238,6 +238,14 @@ static void put_example(const struct option_table *table, const struct option *o
         snprintf(text, size, "; for example --%s %s", option->name, value);
 }
 
+static void describe(const struct option *option, char *text, size_t size)
+{
+    if (option->kind->describe)
+        option->kind->describe(option, text, size);
+    else
+        snprintf(text, size, "%s", option->argument);
+}
+
 bool option_set(const struct option_table *table, const struct option *option, void *fields,
                 const char *value, char *error, size_t error_size)
 {
@@ -245,10 +253,7 @@ bool option_set(const struct option_table *table, const struct option *option, v
     const char *why = NULL;
     if (option->kind->read(option, fields, value, &why))
         return true;
-    if (option->kind->describe)
-        option->kind->describe(option, wanted, sizeof(wanted));
-    else
-        snprintf(wanted, sizeof(wanted), "%s", option->argument);
+    describe(option, wanted, sizeof(wanted));
     put_example(table, option, example, sizeof(example));
     snprintf(error, error_size, "--%s must be %s, and not '%s'%s%s%s", option->name, wanted, value,
              why ? ": " : "", why ? why : "", example);
@@ -344,10 +349,11 @@ static const struct option *parse(const struct option_table *table, const char *
 static bool refuse_missing(const struct option_table *table, const struct option *option,
                            char *error, size_t error_size)
 {
-    char example[128];
+    char wanted[128], example[128];
+    describe(option, wanted, sizeof(wanted));
     put_example(table, option, example, sizeof(example));
-    snprintf(error, error_size, "--%s needs a value: %s%s", option->name, option->argument,
-             example);
+    snprintf(error, error_size, "--%s needs a value: %s%s", option->name,
+             example[0] ? option->argument : wanted, example);
     return false;
 }
 

@@ -96,6 +96,8 @@ TEST(numbers)
            "the field bounds it");
     ok(!reads("--middle=2", NULL) && fields.middle == 0, "too small: nothing is put");
     is_str(error, "--middle must be a number from 3 to 9, and not '2'", "without an example");
+    ok(!reads("--middle", NULL), "a missing value");
+    is_str(error, "--middle needs a value: a number from 3 to 9", "is told what it may be then");
     ok(!reads("--middle=3x", NULL), "digits only");
     ok(!reads("--middle=", NULL), "and some");
     ok(!reads("--middle=-3", NULL), "no sign");

@@ -15,6 +15,7 @@
 
 #include "base/mem.h"
 #include "broker/catalogue.h"
+#include "broker/user.h"
 #include "check_store.h"
 #include "definitions_file.h"
 #include "folder.h"
@@ -282,6 +283,22 @@ static void warn_of_reserve(const struct daemon *daemon)
                   (unsigned long long)reserve, (unsigned long long)total);
 }
 
+/* Users come at a start alone, so a name that none of them has now is a slip of the pen. */
+static void warn_of_users(const struct daemon *daemon)
+{
+    const char *end, *names = daemon->options.server.loopback_users;
+    for (; *names; names = *end ? end + 1 : end) {
+        end = strchrnul(names, ',');
+        struct bytes name = bytes_of(names, (size_t)(end - names));
+        if (!bytes_equal_str(name, "guest") && !user_find(&daemon->broker, name))
+            log_event(
+                &daemon->log, EVENT_option_unwise,
+                "option=--loopback-users user=%.*s reason=\"there is no such user; between two "
+                "names stands a comma, and no space\"",
+                (int)name.size, (const char *)name.data);
+    }
+}
+
 /* What is allowed, and hardly meant. */
 static void warn(const struct daemon *daemon)
 {
@@ -401,6 +418,7 @@ static int serve(struct daemon *daemon)
     }
     log_opened(daemon, clock_monotonic_ms() - began_ms);
     warn_of_reserve(daemon);
+    warn_of_users(daemon);
     int result = loop_run(daemon->loop, daemon->store);
     if (result > 0 && daemon->loop->listeners.where[0])
         refuse_listen(daemon, daemon->loop->listeners.where, result);

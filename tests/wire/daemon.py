@@ -266,6 +266,16 @@ def _(t):
           ["option=--memory-limit", "option=--guest-anywhere", "option=--disk-reserve"], "warnings")
 
 
+@case("a user who may come from this machine alone, and is not there, is warned of")
+def _(t):
+    daemon = serve(t, folder(t), "--loopback-users", "guest,ann, bob")
+    warnings = [rest for _, event, rest in events(daemon) if event == "option_unwise"]
+    equal([rest.partition(" reason=")[0] for rest in warnings],
+          ["option=--loopback-users user=ann", 'option=--loopback-users user=" bob"'], "warnings")
+    quiet = serve(t, folder(t), "--loopback-users", "none")
+    check("option_unwise" not in quiet.log(), "nothing is wrong with none")
+
+
 def open_refused(t, daemon):
     """The text with which the next connection is refused."""
     c = amqp.Connection(daemon.addresses()[0])

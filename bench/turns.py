@@ -51,8 +51,10 @@ def bind(queue, name, key=b""):
     return method(1, 50, 20, b"\0\0" + short(queue) + short(name) + short(key) + b"\x01" + bytes(4))
 
 
-def publish(name, key, body, persistent=False):
+def publish(name, key, body, persistent=False, expiration=None):
     properties = struct.pack(">HB", 0x1000, 2) if persistent else struct.pack(">H", 0)
+    if expiration is not None:
+        properties = struct.pack(">H", 0x0100) + short(b"%d" % expiration)
     said = [method(1, 60, 40, b"\0\0" + short(name) + short(key) + b"\0"),
             frame(HEADER, 1, struct.pack(">HHQ", 60, 0, len(body)) + properties)]
     part = FRAME_MAX - 8
@@ -173,6 +175,19 @@ def purge(client, count):
     return struct.unpack(">I", said)[0], count
 
 
+def expire(client, count, seconds):
+    """All end at the same time."""
+    queue = client.name(b"ending")
+    client.call(declare(queue, exclusive=True), 50, 11)
+    ends = time.monotonic() + seconds
+    for _ in range(0, count, 1000):
+        left = max(1, int(1000 * (ends - time.monotonic())))
+        client.send_many(publish(b"", queue, b"x" * 20, expiration=left), 1000)
+    ready = client.settle(queue)
+    time.sleep(max(0, ends - time.monotonic()) + 1)
+    return ready - client.settle(queue), count
+
+
 def commit(client, count):
     queue = client.name(b"durable")
     client.call(declare(queue, durable=True), 50, 11)
@@ -243,6 +258,7 @@ LOADS = (
      (1000, 20000, 10), (20, 200, 0.1)),
     ("turn-delete", "queue.delete of 3 M messages", delete, (3000000,), (20000,)),
     ("turn-purge", "queue.purge of 3 M messages", purge, (3000000,), (20000,)),
+    ("turn-expire", "100,000 messages that end at the same time", expire, (100000, 3), (5000, 0.5)),
     ("turn-commit", "tx.commit of 1 M persistent messages", commit, (1000000,), (5000,)),
     ("turn-body", "messages of 128 MiB", large, (128 << 20,), (1 << 20,)),
     ("turn-bindings", "200,000 bindings of one queue, and its end", bindings,

@@ -101,6 +101,7 @@ void table_writer_init(struct table_writer *writer, struct buffer *out);
 void array_writer_init(struct table_writer *writer, struct buffer *out);
 void table_add_string(struct table_writer *writer, struct bytes name, struct bytes value);  /* S */
 void table_add_bool(struct table_writer *writer, struct bytes name, bool value);            /* t */
+void table_add_int32(struct table_writer *writer, struct bytes name, int32_t value);        /* I */
 void table_add_int64(struct table_writer *writer, struct bytes name, int64_t value);        /* l */
 void table_add_timestamp(struct table_writer *writer, struct bytes name, uint64_t seconds); /* T */
 /* A value as it came: type and field->raw, under any name. */

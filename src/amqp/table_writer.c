@@ -58,6 +58,12 @@ void table_add_bool(struct table_writer *writer, struct bytes name, bool value)
     writer_u8(&item, value);
 }
 
+void table_add_int32(struct table_writer *writer, struct bytes name, int32_t value)
+{
+    struct writer item = begin_item(writer, name, 'I', 4);
+    writer_u32(&item, (uint32_t)value);
+}
+
 void table_add_int64(struct table_writer *writer, struct bytes name, int64_t value)
 {
     struct writer item = begin_item(writer, name, 'l', 8);

@@ -197,7 +197,7 @@ enum handled handle_basic_get(struct channel *channel, const struct method_basic
     }
     if (channel_server(channel)->is_watched)
         tap_got(channel, queue, &taken);
-    outgoing_get_ok(channel, &taken, tag, queue_ready(queue));
+    outgoing_get_ok(channel, queue, &taken, tag);
     message_unref(channel_broker(channel)->pool, taken.message);
     return HANDLED;
 }

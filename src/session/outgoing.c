@@ -124,9 +124,21 @@ static bool is_left_out(struct bytes name, bool has_bcc, uint32_t count)
            (count && bytes_equal_str(name, "x-delivery-count"));
 }
 
+/* In a quorum queue as RabbitMQ has it there; elsewhere, where it has none, of the type that every client
+ * can read. */
+static void add_count(struct table_writer *writer, const struct queue *queue, uint32_t count)
+{
+    struct bytes name = bytes_str("x-delivery-count");
+    if (queue->settings->is_quorum || count > INT32_MAX)
+        table_add_int64(writer, name, count);
+    else
+        table_add_int32(writer, name, (int32_t)count);
+}
+
 /* The same properties without BCC, and with an x-delivery-count, whatever the publisher has said of
  * that. */
-static void add_shown(struct buffer *out, struct bytes bytes, bool has_bcc, uint32_t count)
+static void add_shown(struct buffer *out, struct bytes bytes, bool has_bcc,
+                      const struct queue *queue, uint32_t count)
 {
     struct properties properties;
     struct buffer headers = {0};
@@ -141,22 +153,22 @@ static void add_shown(struct buffer *out, struct bytes bytes, bool has_bcc, uint
         if (!is_left_out(field.name, has_bcc, count))
             table_add_field(&writer, &field);
     if (count)
-        table_add_int64(&writer, bytes_str("x-delivery-count"), count);
+        add_count(&writer, queue, count);
     properties.headers = buffer_bytes(&headers);
     properties.flags |= PROPERTY_HEADERS;
     properties_add(out, &properties);
     buffer_free(&headers);
 }
 
-/* What goes out of a message that came back so often; the caller frees `properties`. */
-static inline struct parcel parcel_shown(const struct message *message, uint32_t count,
-                                         struct buffer *properties)
+/* What goes out of a message that came back to its queue so often; the caller frees `properties`. */
+static inline struct parcel parcel_shown(const struct message *message, const struct queue *queue,
+                                         uint32_t count, struct buffer *properties)
 {
     struct parcel parcel = parcel_of(message);
     bool has_bcc = message->flags & MESSAGE_HAS_BCC;
     if (__builtin_expect(count == 0 && !has_bcc, 1))
         return parcel;
-    add_shown(properties, parcel.properties, has_bcc, count);
+    add_shown(properties, parcel.properties, has_bcc, queue, count);
     parcel.properties = buffer_bytes(properties);
     return parcel;
 }
@@ -164,7 +176,8 @@ static inline struct parcel parcel_shown(const struct message *message, uint32_t
 void outgoing_deliver(struct consumer *consumer, const struct taken *taken, uint64_t tag)
 {
     struct buffer properties = {0};
-    struct parcel parcel = parcel_shown(taken->message, taken->delivery_count, &properties);
+    struct parcel parcel = parcel_shown(taken->message, consumer->base.queue,
+                                        taken->delivery_count, &properties);
     bool whole = parcel_is_small(&parcel, consumer->channel);
     deliver(consumer, &parcel, tag, taken->redelivered, whole);
     if (!whole)
@@ -172,12 +185,12 @@ void outgoing_deliver(struct consumer *consumer, const struct taken *taken, uint
     buffer_free(&properties);
 }
 
-/* Any other method with the content of a message that came back so often. */
+/* Any other method with the content of a message that came back to its queue so often. */
 static void send_content(struct channel *channel, const union method *method,
-                         struct message *message, uint32_t count)
+                         struct message *message, const struct queue *queue, uint32_t count)
 {
     struct buffer properties = {0};
-    struct parcel parcel = parcel_shown(message, count, &properties);
+    struct parcel parcel = parcel_shown(message, queue, count, &properties);
     size_t size = header_size(&parcel);
     channel_send(channel, method);
     put_header(channel_room(channel, size), channel->number, &parcel);
@@ -188,10 +201,11 @@ static void send_content(struct channel *channel, const union method *method,
     buffer_free(&properties);
 }
 
-void outgoing_get_ok(struct channel *channel, const struct taken *taken, uint64_t tag,
-                     uint64_t left)
+void outgoing_get_ok(struct channel *channel, const struct queue *queue, const struct taken *taken,
+                     uint64_t tag)
 {
     struct message *message = taken->message;
+    uint64_t left = queue_ready(queue);
     union method method = {
         .basic_get_ok = {.id = METHOD_BASIC_GET_OK,
                          .delivery_tag = tag,
@@ -199,7 +213,7 @@ void outgoing_get_ok(struct channel *channel, const struct taken *taken, uint64_
                          .exchange = message_exchange(message),
                          .routing_key = message_routing_key(message),
                          .message_count = left < UINT32_MAX ? (uint32_t)left : UINT32_MAX}};
-    send_content(channel, &method, message, taken->delivery_count);
+    send_content(channel, &method, message, queue, taken->delivery_count);
 }
 
 void outgoing_return(struct channel *channel, struct message *message, uint16_t code,
@@ -210,5 +224,5 @@ void outgoing_return(struct channel *channel, struct message *message, uint16_t 
                                             .reply_text = bytes_str(text),
                                             .exchange = message_exchange(message),
                                             .routing_key = message_routing_key(message)}};
-    send_content(channel, &method, message, 0);
+    send_content(channel, &method, message, NULL, 0);
 }

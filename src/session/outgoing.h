@@ -29,8 +29,8 @@ void outgoing_deliver_parcel(struct consumer *consumer, const struct parcel *par
 /* The caller keeps its reference of the message. One that came back says how often, by a header of the
  * frame alone. */
 void outgoing_deliver(struct consumer *consumer, const struct taken *taken, uint64_t tag);
-void outgoing_get_ok(struct channel *channel, const struct taken *taken, uint64_t tag,
-                     uint64_t left);
+void outgoing_get_ok(struct channel *channel, const struct queue *queue, const struct taken *taken,
+                     uint64_t tag);
 void outgoing_return(struct channel *channel, struct message *message, uint16_t code,
                      const char *text);
 

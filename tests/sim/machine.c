@@ -25,6 +25,11 @@ uint64_t machine_message_ms(const struct machine *machine)
     return machine->messages_ms + machine->sim->now_us / 1000;
 }
 
+uint64_t machine_refused(const struct machine *machine)
+{
+    return machine->store ? store_stats(machine->store)->messages_refused : UINT64_MAX;
+}
+
 bool machine_is_settled(const struct machine *machine, const char *prefix)
 {
     const struct broker *broker = &machine->broker;

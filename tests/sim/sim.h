@@ -118,6 +118,8 @@ void machine_job(struct machine *machine, int which);
 uint64_t machine_clock_ms(const struct machine *machine);
 /* The clock of messages that end: the wall clock of its start, which goes on evenly. */
 uint64_t machine_message_ms(const struct machine *machine);
+/* How many messages it has refused since its start, for want of room. */
+uint64_t machine_refused(const struct machine *machine);
 /* Are all messages where they belong that die, or have ended, in queues whose names begin so? */
 bool machine_is_settled(const struct machine *machine, const char *prefix);
 

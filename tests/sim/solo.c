@@ -82,6 +82,14 @@ static void delivered(struct sim_channel *channel, const struct letter *letter)
     sim_of(solo)->report->met[MET_SOLO_DELIVERED]++;
 }
 
+static struct own_publish *find_publish(const struct solo *solo, uint64_t id)
+{
+    for (size_t i = 0; i < solo->publishes_count; i++)
+        if (solo->publishes[i].id == id)
+            return &solo->publishes[i];
+    return NULL;
+}
+
 /* One that is to be returned is not any more: the first, but where there is no room for some. */
 static void take_return(struct solo *solo, uint64_t id)
 {
@@ -91,15 +99,30 @@ static void take_return(struct solo *solo, uint64_t id)
     solo->returns_count--;
     memmove(solo->returns + at, solo->returns + at + 1,
             sizeof(solo->returns[0]) * (size_t)(solo->returns_count - at));
-    for (size_t i = 0; i < solo->publishes_count; i++)
-        if (solo->publishes[i].id == id)
-            solo->publishes[i].is_returned = false;
+    struct own_publish *publish = find_publish(solo, id);
+    if (publish)
+        publish->is_returned = false;
+}
+
+/* Is this the next one? Those that should come before it may have been refused for want of room, and that
+ * not be told yet. */
+static bool is_next_return(struct solo *solo, uint64_t id)
+{
+    int at = 0;
+    for (; at < solo->returns_count && solo->returns[at] != id; at++) {
+        struct own_publish *earlier = find_publish(solo, solo->returns[at]);
+        if (!earlier || earlier->is_answered)
+            return false;
+        earlier->is_passed = true;
+    }
+    const struct own_publish *publish = find_publish(solo, id);
+    return at < solo->returns_count && !(publish && publish->is_passed);
 }
 
 static void returned(struct sim_channel *channel, const struct letter *letter)
 {
     struct solo *solo = solo_of(channel);
-    if (!solo->returns_count || solo->returns[0] != letter->id || channel->content_code != 312) {
+    if (!is_next_return(solo, letter->id) || channel->content_code != 312) {
         sim_fail(sim_of(solo), "s%d: message %" PRIu64 " is returned, and %" PRIu64 " should be",
                  solo->client->number, letter->id, solo->returns_count ? solo->returns[0] : 0);
         return;
@@ -253,7 +276,7 @@ static void may_count_less(struct solo *solo, int queue)
 }
 
 /* The broker does not take it, or cannot say. */
-static void refused(struct solo *solo, const struct own_publish *publish)
+void solo_doubt_publish(struct solo *solo, const struct own_publish *publish)
 {
     uint64_t op = publish->op;
     if (publish->is_returned)
@@ -274,7 +297,7 @@ static void refused_as_due(struct solo *solo, const struct own_publish *publish)
 {
     sim_of(solo)->report->met[MET_FULL_REFUSED]++;
     if (publish->is_taken) /* unless it had no room on the disk, either */
-        refused(solo, publish);
+        solo_doubt_publish(solo, publish);
     else if (publish->op > solo->proved_op)
         solo->proved_op = publish->op;
 }
@@ -309,7 +332,7 @@ void solo_confirmed(struct sim_channel *channel, uint64_t tag, bool multiple, bo
         if (is_refused && publish->is_refused)
             refused_as_due(solo, publish);
         else if (is_refused)
-            refused(solo, publish);
+            solo_doubt_publish(solo, publish);
         else
             confirmed(solo, publish);
     }

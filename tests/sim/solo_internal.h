@@ -124,6 +124,7 @@ struct call {
 struct own_publish {
     uint64_t id, op;
     bool is_recorded, is_returned, is_answered;
+    bool is_passed;          /* one that was published later was returned: it is refused, or this is wrong */
     bool is_refused;         /* by a queue that is full, */
     bool is_taken;           /* and another one takes it */
 };
@@ -159,6 +160,7 @@ struct solo {
     uint64_t returns[256]; /* ids that are due, in order */
     int returns_count;
     int cancels_due;
+    uint64_t machine_refused; /* when the channel began */
     uint32_t prefetch, prefetch_global;
     uint64_t id_last, place_last, generation_last, tag_last, consumer_last;
     uint64_t step, op, proved_op, durable_op, settle_last;
@@ -369,6 +371,8 @@ void solo_draw_step(struct sim_channel *channel);
 void solo_end_channel(struct solo *solo);
 /* What was on its way is in doubt, and what may have gone with the channel. */
 void solo_doubt_all(struct solo *solo);
+/* It may not have been taken. */
+void solo_doubt_publish(struct solo *solo, const struct own_publish *publish);
 /* Whatever comes may say that it was delivered before. */
 void solo_all_crossed(struct solo *solo);
 /* Everything will be looked at, step by step, before anything else is done. */

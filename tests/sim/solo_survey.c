@@ -33,6 +33,7 @@ void solo_end_channel(struct solo *solo)
     memset(solo->consumers, 0, sizeof(solo->consumers));
     solo->calls_count = solo->returns_count = solo->cancels_due = 0;
     solo->publishes_count = solo->tx_count = 0;
+    solo->machine_refused = machine_refused(solo->client->machine);
     solo->tag_last = 0;
     solo->prefetch = solo->prefetch_global = 0;
     solo->expected_code = 0;
@@ -148,6 +149,16 @@ static bool is_about_room(const struct method_channel_close *method)
     return method->reply_code == 406 && (strstr(text, "larger than") || strstr(text, "no room"));
 }
 
+/* What was refused for want of room just before the channel ended is not told any more. */
+static void doubt_unanswered(struct solo *solo)
+{
+    if (machine_refused(solo->client->machine) == solo->machine_refused)
+        return;
+    for (size_t i = 0; i < solo->publishes_count; i++)
+        if (!solo->publishes[i].is_answered)
+            solo_doubt_publish(solo, &solo->publishes[i]);
+}
+
 void solo_channel_closed(struct sim_channel *channel, const struct method_channel_close *method)
 {
     struct solo *solo = solo_of(channel);
@@ -162,6 +173,7 @@ void solo_channel_closed(struct sim_channel *channel, const struct method_channe
         solo_doubt_all(solo);
     } else if (is_expected) {
         solo->proved_op = solo->op;
+        doubt_unanswered(solo);
     } else if (is_about_room(method)) {
         solo_doubt_all(solo);
     } else {

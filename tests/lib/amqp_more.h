@@ -33,12 +33,6 @@ static inline bool table_find_integer(struct bytes table, const char *name, int6
     return true;
 }
 
-static inline void table_add_int32(struct table_writer *writer, struct bytes name, int32_t value)
-{
-    uint32_t raw = htobe32((uint32_t)value);
-    table_add_raw(writer, name, 'I', bytes_of(&raw, sizeof(raw)));
-}
-
 static inline void table_add_void(struct table_writer *writer, struct bytes name)
 {
     table_add_raw(writer, name, 'V', bytes_of(NULL, 0));

@@ -11,6 +11,8 @@ libleveret_base_a_SOURCES = \
 	%D%/bytes.h \
 	%D%/crc32c.c \
 	%D%/crc32c.h \
+	%D%/digest.c \
+	%D%/digest.h \
 	%D%/hash.c \
 	%D%/hash.h \
 	%D%/list.h \
@@ -27,8 +29,6 @@ libleveret_base_a_SOURCES = \
 	%D%/planted.h \
 	%D%/random.c \
 	%D%/random.h \
-	%D%/digest.c \
-	%D%/digest.h \
 	%D%/slab.c \
 	%D%/slab.h \
 	%D%/steps.h \

@@ -39,6 +39,17 @@ void buffer_add_u64(struct buffer *buffer, uint64_t value);
 /* 7 bits a byte, the lowest first; 1 to 10 bytes. */
 void buffer_add_varint(struct buffer *buffer, uint64_t value);
 
+/* A number that may be negative, so that one near 0 makes a short varint; and back. */
+static inline uint64_t zigzag(int64_t value)
+{
+    return (uint64_t)value << 1 ^ (value < 0 ? UINT64_MAX : 0);
+}
+
+static inline int64_t unzigzag(uint64_t value)
+{
+    return (int64_t)(value >> 1 ^ (value & 1 ? UINT64_MAX : 0));
+}
+
 /* Reads what the above wrote. Sticky: past the end, or after a malformed varint, `bad` is set
  * and every value is 0. */
 struct cursor {

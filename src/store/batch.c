@@ -120,11 +120,10 @@ static struct settles *settles_of(struct journal *journal, struct settles_place 
     return settles;
 }
 
-/* A distance may be negative, as messages are settled and come back in any order: zigzag. */
+/* It may be negative, as messages are settled and come back in any order. */
 static void add_distance(struct buffer *out, uint64_t from, uint64_t to)
 {
-    int64_t distance = (int64_t)(to - from);
-    buffer_add_varint(out, (uint64_t)distance << 1 ^ (distance < 0 ? UINT64_MAX : 0));
+    buffer_add_varint(out, zigzag((int64_t)(to - from)));
 }
 
 /* Writes the growing range down, as its distance from the one before. */

@@ -130,16 +130,6 @@ void chunk_weigh(const struct chunk *chunk, uint64_t *ready, uint64_t *taken)
     }
 }
 
-static uint64_t zigzag(int64_t value)
-{
-    return (uint64_t)value << 1 ^ (value < 0 ? UINT64_MAX : 0);
-}
-
-static int64_t unzigzag(uint64_t value)
-{
-    return (int64_t)(value >> 1 ^ (value & 1 ? UINT64_MAX : 0));
-}
-
 static uint8_t extras(const struct entry *entry)
 {
     return (uint8_t)((entry_destinations(entry) != 1 ? HAS_DESTINATIONS : 0) |

@@ -72,6 +72,7 @@
 
 #include "base/crc32c.h"
 #include "base/planted.h"
+#include "store/store.h"
 
 static void put16(uint8_t *at, uint16_t value)
 {
@@ -315,6 +316,24 @@ struct message *message_from_payload(struct message_pool *pool,
     return message;
 }
 
+struct settled_reader settled_reader(struct bytes payload)
+{
+    struct settled_reader reader = {.cursor = cursor_of(payload)};
+    reader.queue = cursor_u64(&reader.cursor);
+    return reader;
+}
+
+bool settled_next(struct settled_reader *reader)
+{
+    struct cursor *cursor = &reader->cursor;
+    if (cursor->bad || cursor->at == cursor->end)
+        return false;
+    reader->first += reader->count + (uint64_t)unzigzag(cursor_varint(cursor));
+    reader->count = cursor_varint(cursor);
+    cursor->bad |= reader->first > STORE_SEQUENCE_MAX || reader->count > STORE_SEQUENCE_MAX;
+    return !cursor->bad;
+}
+
 struct returned_reader returned_reader(struct bytes payload)
 {
     struct returned_reader reader = {.cursor = cursor_of(payload)};
@@ -327,10 +346,10 @@ bool returned_next(struct returned_reader *reader)
     struct cursor *cursor = &reader->cursor;
     if (cursor->bad || cursor->at == cursor->end)
         return false;
-    uint64_t distance = cursor_varint(cursor), count = cursor_varint(cursor);
-    reader->sequence += distance >> 1 ^ (distance & 1 ? UINT64_MAX : 0);
-    reader->until_ms = cursor_varint(cursor);
+    reader->sequence += (uint64_t)unzigzag(cursor_varint(cursor));
+    uint64_t count = cursor_varint(cursor);
     reader->count = (uint32_t)count;
+    reader->until_ms = cursor_varint(cursor);
     cursor->bad |= count == 0 || count > UINT32_MAX;
     return !cursor->bad;
 }

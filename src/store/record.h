@@ -128,7 +128,23 @@ struct message_payload {
 
 bool message_payload_read(struct bytes payload, struct message_payload *out);
 
-/* The messages of a record of those that came back, one by one. */
+struct destination message_payload_destination(const struct message_payload *payload, uint32_t at);
+/* A message with one reference, as it was. */
+struct message *message_from_payload(struct message_pool *pool,
+                                     const struct message_payload *payload);
+
+/* The messages of a record of settled ones, in runs. */
+struct settled_reader {
+    struct cursor cursor;
+    uint64_t queue;
+    uint64_t first, count;
+};
+
+struct settled_reader settled_reader(struct bytes payload);
+/* False: there are no more, or the record is malformed (cursor.bad). */
+bool settled_next(struct settled_reader *reader);
+
+/* The same of those that came back, one by one. */
 struct returned_reader {
     struct cursor cursor;
     uint64_t queue, sequence;
@@ -137,12 +153,6 @@ struct returned_reader {
 };
 
 struct returned_reader returned_reader(struct bytes payload);
-/* False: there are no more, or the record is malformed (cursor.bad). */
 bool returned_next(struct returned_reader *reader);
-
-struct destination message_payload_destination(const struct message_payload *payload, uint32_t at);
-/* A message with one reference, as it was. */
-struct message *message_from_payload(struct message_pool *pool,
-                                     const struct message_payload *payload);
 
 #endif

@@ -340,20 +340,12 @@ static const char *apply_moved(struct store *store, const struct record *record)
 
 static const char *apply_settle(struct store *store, struct bytes payload)
 {
-    struct cursor cursor = cursor_of(payload);
-    struct index *index = idmap_find(&store->indexes, cursor_u64(&cursor));
-    uint64_t end = 0;
-    while (!cursor.bad && cursor.at < cursor.end) {
-        uint64_t distance = cursor_varint(&cursor);
-        uint64_t count = cursor_varint(&cursor);
-        uint64_t first = end + (distance >> 1 ^ (distance & 1 ? UINT64_MAX : 0));
-        if (first > STORE_SEQUENCE_MAX || count > STORE_SEQUENCE_MAX)
-            return "a malformed settle";
-        end = first + count;
-        if (!cursor.bad && index)
-            index_replay_settle(index, first, count);
-    }
-    return cursor.bad ? "a malformed settle" : NULL;
+    struct settled_reader reader = settled_reader(payload);
+    struct index *index = idmap_find(&store->indexes, reader.queue);
+    while (settled_next(&reader))
+        if (index)
+            index_replay_settle(index, reader.first, reader.count);
+    return reader.cursor.bad ? "a malformed settle" : NULL;
 }
 
 static const char *apply_returned(struct store *store, struct bytes payload)

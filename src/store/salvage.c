@@ -275,19 +275,12 @@ static void settle_hints(struct salvager *s, uint64_t queue, uint64_t first, uin
 
 static void take_settle(struct salvager *s, const struct record *record)
 {
-    struct cursor cursor = cursor_of(record->payload);
-    uint64_t queue = cursor_u64(&cursor), end = 0;
-    struct index *index = idmap_find(&s->store->indexes, queue);
-    while (!cursor.bad && cursor.at < cursor.end) {
-        uint64_t distance = cursor_varint(&cursor);
-        uint64_t count = cursor_varint(&cursor);
-        uint64_t first = end + (distance >> 1 ^ (distance & 1 ? UINT64_MAX : 0));
-        if (cursor.bad || first > STORE_SEQUENCE_MAX || count > STORE_SEQUENCE_MAX)
-            return;
-        end = first + count;
-        settle_hints(s, queue, first, end);
+    struct settled_reader reader = settled_reader(record->payload);
+    struct index *index = idmap_find(&s->store->indexes, reader.queue);
+    while (settled_next(&reader)) {
+        settle_hints(s, reader.queue, reader.first, reader.first + reader.count);
         if (index)
-            index_replay_settle(index, first, count);
+            index_replay_settle(index, reader.first, reader.count);
     }
 }
 

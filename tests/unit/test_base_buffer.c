@@ -102,6 +102,15 @@ TEST(varints_come_back)
     ok(cursor.bad, "are bad");
 }
 
+TEST(zigzags_come_back)
+{
+    static const int64_t values[] = {0, -1, 1, -2, 2, INT64_MAX, INT64_MIN};
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        ok(i > 4 || zigzag(values[i]) == i, "%lld is near 0", (long long)values[i]);
+        is_int(unzigzag(zigzag(values[i])), values[i], "as it was");
+    }
+}
+
 TEST(a_cursor_stays_bad)
 {
     struct cursor cursor = cursor_of(bytes_of("abc", 3));
@@ -123,6 +132,7 @@ int main(void)
     RUN(room_counts_when_it_is_added);
     RUN(numbers_are_little_endian_and_come_back);
     RUN(varints_come_back);
+    RUN(zigzags_come_back);
     RUN(a_cursor_stays_bad);
     return done();
 }

@@ -583,13 +583,19 @@ enum index_result index_take(struct index *index, bool settle, struct taken *tak
     return INDEX_OK;
 }
 
-static void take_unread(struct index *index, struct chunk *chunk, uint32_t slot)
+/* A ready message is so no more, and stays, whether its entry is in memory or not. */
+static void set_aside(struct index *index, struct chunk *chunk, uint32_t slot)
 {
     uint64_t bytes = chunk->entries ? chunk->entries[slot].body_size
                                     : take_share(&chunk->ready_bytes, chunk->ready);
     if (!chunk->entries)
         chunk->taken_bytes += bytes;
     index_unready(index, chunk, slot, bytes);
+}
+
+static void take_unread(struct index *index, struct chunk *chunk, uint32_t slot)
+{
+    set_aside(index, chunk, slot);
     index_count(index, 0, 1, 0);
 }
 
@@ -1117,11 +1123,7 @@ void index_replay_settle(struct index *index, uint64_t first, uint64_t count)
 
 void index_hold(struct index *index, struct chunk *chunk, uint32_t slot)
 {
-    uint64_t bytes = chunk->entries ? chunk->entries[slot].body_size
-                                    : take_share(&chunk->ready_bytes, chunk->ready);
-    if (!chunk->entries)
-        chunk->taken_bytes += bytes;
-    index_unready(index, chunk, slot, bytes);
+    set_aside(index, chunk, slot);
     index_count_delayed(index, 1);
 }
 

@@ -34,8 +34,8 @@ enum queue_result {
     QUEUE_WAIT,  /* it is being read: queues_wake says when it is worth another try */
 };
 
-/* Told of a message with a time, in ms since 1970. */
-typedef void queue_each_time(void *context, uint64_t position, uint64_t ends_ms);
+/* Told of a message with a time, by its position. */
+typedef index_each_time queue_each_time;
 
 /* Each function is the verb of the same name, here or in queue_expiry.h. */
 struct queue_kind {

@@ -663,8 +663,7 @@ enum index_result index_ends(struct index *index, uint64_t sequence, uint64_t *e
     return INDEX_OK;
 }
 
-static void tell_times(const struct chunk *chunk, uint64_t from,
-                       void (*each)(void *context, uint64_t sequence, uint64_t ends_ms),
+static void tell_times(const struct chunk *chunk, uint64_t from, index_each_time *each,
                        void *context)
 {
     for (uint32_t slot =
@@ -674,8 +673,7 @@ static void tell_times(const struct chunk *chunk, uint64_t from,
             each(context, chunk->base + slot, chunk->entries[slot].expires_ms);
 }
 
-enum index_result index_times(struct index *index, uint64_t *from,
-                              void (*each)(void *context, uint64_t sequence, uint64_t ends_ms),
+enum index_result index_times(struct index *index, uint64_t *from, index_each_time *each,
                               void *context)
 {
     uint32_t at = position_of(index, *from);
@@ -803,8 +801,7 @@ bool index_retry(struct index *index, uint64_t sequence)
     return true;
 }
 
-void index_delayed(struct index *index,
-                   void (*each)(void *context, uint64_t sequence, uint64_t until_ms), void *context)
+void index_delayed(struct index *index, index_each_time *each, void *context)
 {
     for (uint32_t at = 0; index->delayed && at < index->chunks_count; at++) {
         const struct chunk *chunk = chunk_at(index, at);

@@ -73,6 +73,7 @@ static inline void index_count(struct index *index, int64_t ready, int64_t taken
     index->sum->taken += (uint64_t)taken;
     index->sum->ready_bytes += (uint64_t)ready_bytes;
 }
+
 static inline void index_count_delayed(struct index *index, int64_t delayed)
 {
     index->delayed += (uint64_t)delayed;
@@ -100,6 +101,9 @@ enum index_result {
                     store_take_awake's list when it is worth another try */
 };
 
+/* Told of a message with a time, in ms since 1970. */
+typedef void index_each_time(void *context, uint64_t sequence, uint64_t ms);
+
 struct taken {
     uint64_t sequence;
     struct message *message; /* a reference that is the caller's now */
@@ -126,8 +130,7 @@ bool index_take_at(struct index *index, uint64_t sequence);
 enum index_result index_ends(struct index *index, uint64_t sequence, uint64_t *ends_ms);
 /* Tells of the live messages of one chunk, from *from on, that have a time, and moves *from behind them.
  * INDEX_EMPTY: there are no more; INDEX_WAIT: they are being read. */
-enum index_result index_times(struct index *index, uint64_t *from,
-                              void (*each)(void *context, uint64_t sequence, uint64_t ends_ms),
+enum index_result index_times(struct index *index, uint64_t *from, index_each_time *each,
                               void *context);
 /* Puts a taken message back to its old place. */
 void index_return(struct index *index, uint64_t sequence);
@@ -139,8 +142,7 @@ void index_delay(struct index *index, uint64_t sequence, uint64_t until_ms);
 /* A delayed message is ready. False: it is not delayed. */
 bool index_retry(struct index *index, uint64_t sequence);
 /* Tells of all that are delayed, and until when. */
-void index_delayed(struct index *index,
-                   void (*each)(void *context, uint64_t sequence, uint64_t until_ms), void *context);
+void index_delayed(struct index *index, index_each_time *each, void *context);
 /* How often a live message came back. */
 uint32_t index_delivery_count(struct index *index, uint64_t sequence);
 /* Ends a taken message. */

@@ -202,16 +202,13 @@ void store_drop_orphans(struct store *store);
 /* ---- messages ---- */
 
 /* Puts a complete message at the end of each queue (distinct ones). It is recorded in the journal
- * when it is persistent and at least one of the queues survives. The store takes references of its
- * own. Returns whether a record was made, that is, whether a confirm has to wait for
- * store_ticket(). */
-static inline bool store_publish(struct store *store, struct message *message,
-                                 struct index *const *queues, size_t count);
-/* The same for a message that ends: times[i] is when it does in queues[i], in ms since 1970, 0: never.
- * They are on record with it, and nothing here looks at a clock: index_expire. */
+ * when it is persistent and at least one of the queues survives. times[i] is when it ends in
+ * queues[i], in ms since 1970, 0: never; NULL: it ends in none. They are on record with it, and
+ * nothing here looks at a clock: index_expire. The store takes references of its own. Returns
+ * whether a record was made, that is, whether a confirm has to wait for store_ticket(). */
 bool store_publish_timed(struct store *store, struct message *message, struct index *const *queues,
                          const uint64_t *times, size_t count);
-
+/* The same for a message that does not end. */
 static inline bool store_publish(struct store *store, struct message *message,
                                  struct index *const *queues, size_t count)
 {

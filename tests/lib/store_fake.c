@@ -368,8 +368,7 @@ enum index_result index_ends(struct index *index, uint64_t sequence, uint64_t *e
 }
 
 /* Told one at a time. */
-enum index_result index_times(struct index *index, uint64_t *from,
-                              void (*each)(void *context, uint64_t sequence, uint64_t ends_ms),
+enum index_result index_times(struct index *index, uint64_t *from, index_each_time *each,
                               void *context)
 {
     list_for_each(link, &fake_of(index)->items)
@@ -447,8 +446,7 @@ bool index_retry(struct index *index, uint64_t sequence)
     return true;
 }
 
-void index_delayed(struct index *index,
-                   void (*each)(void *context, uint64_t sequence, uint64_t until_ms), void *context)
+void index_delayed(struct index *index, index_each_time *each, void *context)
 {
     list_for_each(link, &fake_of(index)->items)
     {

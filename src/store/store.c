@@ -136,6 +136,13 @@ static int mended(struct store *store, const char *what, int error)
     return error;
 }
 
+/* 0: there is none. */
+static uint32_t last_segment(const struct store *store)
+{
+    const struct list *segments = &store->journal.segments;
+    return list_is_empty(segments) ? 0 : list_entry(segments->prev, struct segment, link)->number;
+}
+
 int store_give_identity(struct store *store)
 {
     struct identity *identity = &store->journal.identity;
@@ -145,8 +152,8 @@ int store_give_identity(struct store *store)
         return 0;
     if (!identity_is(identity->id))
         memcpy(identity->id, store->options.identity, IDENTITY_SIZE);
-    if (!list_is_empty(&store->journal.segments))
-        identity->segment = list_entry(store->journal.segments.prev, struct segment, link)->number;
+    if (last_segment(store))
+        identity->segment = last_segment(store);
     int error;
     do {
         identity->written = 0;
@@ -160,11 +167,9 @@ int store_give_identity(struct store *store)
 static int tell_last_segment(struct store *store)
 {
     struct identity *identity = &store->journal.identity;
-    const struct list *last = store->journal.segments.prev;
-    if (list_is_empty(&store->journal.segments) ||
-        list_entry(last, struct segment, link)->number <= identity->segment)
+    if (last_segment(store) <= identity->segment)
         return 0;
-    identity->segment = list_entry(last, struct segment, link)->number;
+    identity->segment = last_segment(store);
     return identity_write(store->options.disk, identity);
 }
 

@@ -56,10 +56,10 @@ static bool read_FLAG(void *setting, const struct field *field)
 /* A classic queue is one that says nothing. */
 static bool read_TYPE(void *setting, const struct field *field)
 {
-    bool is_quorum = field->type == 'S' && (bytes_equal_str(field->value.bytes, "quorum") ||
-                                            bytes_equal_str(field->value.bytes, "rabbit_quorum_queue"));
-    if (is_quorum)
-        *(bool *)setting = true;
+    struct bytes type = field->value.bytes;
+    bool is_quorum = field->type == 'S' && (bytes_equal_str(type, "quorum") ||
+                                            bytes_equal_str(type, "rabbit_quorum_queue"));
+    *(bool *)setting = is_quorum;
     return is_quorum;
 }
 
@@ -87,77 +87,39 @@ static bool read_KEY(void *setting, const struct field *field)
     return copy(setting, field, KEY_MAX);
 }
 
-/* The place of a field's word in a list; `count`: it is none of these. */
-static size_t word_of(const struct field *field, const char *const *words, size_t count)
+/* The place of a field's word in a list. False: it is none of these. */
+static bool find_word(const struct field *field, const char *const *words, size_t count,
+                      size_t *word)
 {
-    size_t i = 0;
-    while (i < count && !(field->type == 'S' && bytes_equal_str(field->value.bytes, words[i])))
-        i++;
-    return i;
+    *word = 0;
+    while (*word < count &&
+           !(field->type == 'S' && bytes_equal_str(field->value.bytes, words[*word])))
+        ++*word;
+    return *word < count;
 }
 
-static bool read_OVERFLOW(void *setting, const struct field *field)
-{
-    static const char *const words[] = {
-        [OVERFLOW_DROP_HEAD] = "drop-head",
-        [OVERFLOW_REJECT] = "reject-publish",
-        [OVERFLOW_REJECT_DLX] = "reject-publish-dlx",
-    };
-    size_t word = word_of(field, words, OVERFLOW_REJECT_DLX + 1);
-    if (word <= OVERFLOW_REJECT_DLX)
-        *(enum overflow *)setting = (enum overflow)word;
-    return word <= OVERFLOW_REJECT_DLX;
-}
+/* A kind whose values are the words of an enumeration. */
+#define WORDS(kind, type, ...)                                                                     \
+    static bool read_##kind(void *setting, const struct field *field)                              \
+    {                                                                                              \
+        static const char *const words[] = {__VA_ARGS__};                                          \
+        size_t word;                                                                               \
+        if (!find_word(field, words, sizeof(words) / sizeof(words[0]), &word))                     \
+            return false;                                                                          \
+        *(type *)setting = (type)word;                                                             \
+        return true;                                                                               \
+    }
 
-static bool read_STRATEGY(void *setting, const struct field *field)
-{
-    static const char *const words[] = {
-        [STRATEGY_AT_MOST_ONCE] = "at-most-once",
-        [STRATEGY_AT_LEAST_ONCE] = "at-least-once",
-    };
-    size_t word = word_of(field, words, STRATEGY_AT_LEAST_ONCE + 1);
-    if (word <= STRATEGY_AT_LEAST_ONCE)
-        *(enum dead_letter_strategy *)setting = (enum dead_letter_strategy)word;
-    return word <= STRATEGY_AT_LEAST_ONCE;
-}
+WORDS(OVERFLOW, enum overflow, [OVERFLOW_DROP_HEAD] = "drop-head",
+      [OVERFLOW_REJECT] = "reject-publish", [OVERFLOW_REJECT_DLX] = "reject-publish-dlx")
+WORDS(STRATEGY, enum dead_letter_strategy, [STRATEGY_AT_MOST_ONCE] = "at-most-once",
+      [STRATEGY_AT_LEAST_ONCE] = "at-least-once")
+WORDS(RETRY, enum retry_type, [RETRY_DISABLED] = "disabled", [RETRY_ALL] = "all",
+      [RETRY_FAILED] = "failed", [RETRY_RETURNED] = "returned")
+WORDS(BACKOFF, enum backoff, [BACKOFF_LINEAR] = "linear", [BACKOFF_EXPONENTIAL] = "exponential")
+WORDS(ACTION, enum timeout_action, [TIMEOUT_CLOSE] = "close", [TIMEOUT_RETURN] = "return")
 
-static bool read_RETRY(void *setting, const struct field *field)
-{
-    static const char *const words[] = {
-        [RETRY_DISABLED] = "disabled",
-        [RETRY_ALL] = "all",
-        [RETRY_FAILED] = "failed",
-        [RETRY_RETURNED] = "returned",
-    };
-    size_t word = word_of(field, words, RETRY_RETURNED + 1);
-    if (word <= RETRY_RETURNED)
-        *(enum retry_type *)setting = (enum retry_type)word;
-    return word <= RETRY_RETURNED;
-}
-
-static bool read_BACKOFF(void *setting, const struct field *field)
-{
-    static const char *const words[] = {
-        [BACKOFF_LINEAR] = "linear",
-        [BACKOFF_EXPONENTIAL] = "exponential",
-    };
-    size_t word = word_of(field, words, BACKOFF_EXPONENTIAL + 1);
-    if (word <= BACKOFF_EXPONENTIAL)
-        *(enum backoff *)setting = (enum backoff)word;
-    return word <= BACKOFF_EXPONENTIAL;
-}
-
-static bool read_ACTION(void *setting, const struct field *field)
-{
-    static const char *const words[] = {
-        [TIMEOUT_CLOSE] = "close",
-        [TIMEOUT_RETURN] = "return",
-    };
-    size_t word = word_of(field, words, TIMEOUT_RETURN + 1);
-    if (word <= TIMEOUT_RETURN)
-        *(enum timeout_action *)setting = (enum timeout_action)word;
-    return word <= TIMEOUT_RETURN;
-}
+#undef WORDS
 
 /* ---- rows ---- */
 
@@ -202,9 +164,9 @@ const struct field *settings_merge(const struct field *policy, const struct fiel
 
 static bool is_quorum(struct bytes arguments)
 {
-    struct bytes type;
-    return arguments.size && table_find_string(arguments, "x-queue-type", &type) &&
-           (bytes_equal_str(type, "quorum") || bytes_equal_str(type, "rabbit_quorum_queue"));
+    struct field type;
+    bool is_so = false;
+    return find(arguments, "x-queue-type", &type) && read_TYPE(&is_so, &type);
 }
 
 /* The lower of two numbers; else the argument counts before the policy, but for what a quorum queue
@@ -228,6 +190,18 @@ static bool set(struct queue_settings *settings, const struct row *row,
     const struct field *argument = find(from->arguments, row->argument, &room[2]);
     const struct field *value = resolve(row, from->arguments, argument, policy);
     return value && row->read((uint8_t *)settings + row->offset, value);
+}
+
+/* False: nothing is set. */
+static bool make(struct queue_settings *settings, const struct queue_sources *from)
+{
+    bool any = false;
+    *settings = nothing;
+    if (is_quorum(from->arguments))
+        settings->delivery_limit = QUORUM_DELIVERY_LIMIT;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        any |= set(settings, &rows[i], from);
+    return any;
 }
 
 /* ---- shared by queues ---- */
@@ -277,17 +251,12 @@ static struct shared *shared_new(struct bytes key, const struct queue_settings *
 const struct queue_settings *queue_settings_take(struct settings_pool *pool,
                                                  const struct queue_sources *from)
 {
-    struct queue_settings settings = nothing;
-    bool any = is_quorum(from->arguments);
-    if (any)
-        settings.delivery_limit = QUORUM_DELIVERY_LIMIT;
+    struct queue_settings settings;
     if (from->arguments.size == 0 && !from->policy_number && !from->operators_number)
         return &nothing;
     struct bytes key = key_of(pool, from);
     struct shared *shared = map_find(&pool->shared, key);
-    for (size_t i = 0; !shared && i < sizeof(rows) / sizeof(rows[0]); i++)
-        any |= set(&settings, &rows[i], from);
-    if (!shared && !any)
+    if (!shared && !make(&settings, from))
         return &nothing;
     if (!shared) {
         shared = shared_new(key, &settings);

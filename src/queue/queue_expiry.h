@@ -7,6 +7,8 @@
 
 #include "queue/queue.h"
 
+struct scheduled;
+
 /* When a message ends that comes into the queue now, in ms since 1970; 0: never. */
 uint64_t queue_ends_ms(const struct queue *queue, const struct message *message);
 /* Such a message came in, as the last one of this index. One that ends at once stays until a consumer that
@@ -31,7 +33,6 @@ static inline enum queue_result queue_expire(struct queue *queue, uint64_t *posi
 /* The same of one index, for the kinds. */
 enum queue_result queue_index_expire(struct queue *queue, struct index *index, uint64_t *sequence);
 /* With `expire-anywhere`: the time of a message has come: takes it if it has ended, wherever it lies. */
-struct scheduled;
 bool queue_expire_scheduled(struct queue *queue, const struct scheduled *due);
 
 #endif

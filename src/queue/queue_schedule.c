@@ -112,14 +112,9 @@ void queue_schedule_add(struct queue *queue, uint64_t ms, uint64_t position, enu
     queue_schedule_clear_some(queue);
 }
 
-static struct queue_schedule *schedule_if_any(const struct queue *queue)
-{
-    return queue->timers ? queue_timers_schedule_if_any(queue) : NULL;
-}
-
 bool queue_schedule_take(struct queue *queue, struct budget *turn, struct scheduled *due)
 {
-    struct queue_schedule *schedule = schedule_if_any(queue);
+    struct queue_schedule *schedule = queue_timers_schedule_if_any(queue);
     uint64_t clock_ms = queue->queues->clock_ms + (planted(PLANTED_SCHEDULED_EARLY) ? 1000 : 0);
     while (schedule && schedule->count && schedule->heap[0].ms <= clock_ms &&
            !budget_is_spent(turn)) {
@@ -134,7 +129,7 @@ bool queue_schedule_take(struct queue *queue, struct budget *turn, struct schedu
 
 void queue_schedule_arm(struct queue *queue)
 {
-    const struct queue_schedule *schedule = schedule_if_any(queue);
+    const struct queue_schedule *schedule = queue_timers_schedule_if_any(queue);
     if (schedule && schedule->count)
         arm(queue, schedule->heap[0].ms);
     if (schedule && schedule->is_reading)
@@ -145,13 +140,13 @@ void queue_schedule_arm(struct queue *queue)
 
 size_t queue_schedule_count(const struct queue *queue)
 {
-    const struct queue_schedule *schedule = schedule_if_any(queue);
+    const struct queue_schedule *schedule = queue_timers_schedule_if_any(queue);
     return schedule ? schedule->count : 0;
 }
 
 void queue_schedule_clear_some(struct queue *queue)
 {
-    struct queue_schedule *schedule = schedule_if_any(queue);
+    struct queue_schedule *schedule = queue_timers_schedule_if_any(queue);
     const struct counts *counts = queue->counts;
     uint64_t messages = counts->ready + counts->taken + counts->delayed;
     if (!schedule)
@@ -193,7 +188,7 @@ void queue_schedule_defer(struct queue *queue, uint64_t position, unsigned why)
 
 bool queue_schedule_deferred(const struct queue *queue, struct scheduled *first)
 {
-    const struct queue_schedule *schedule = schedule_if_any(queue);
+    const struct queue_schedule *schedule = queue_timers_schedule_if_any(queue);
     if (!schedule || schedule->deferred_count == 0)
         return false;
     *first = schedule->deferred[schedule->deferred_first];
@@ -202,7 +197,7 @@ bool queue_schedule_deferred(const struct queue *queue, struct scheduled *first)
 
 void queue_schedule_deferred_done(struct queue *queue)
 {
-    struct queue_schedule *schedule = schedule_if_any(queue);
+    struct queue_schedule *schedule = queue_timers_schedule_if_any(queue);
     schedule->deferred_first++;
     if (--schedule->deferred_count)
         return;
@@ -213,7 +208,7 @@ void queue_schedule_deferred_done(struct queue *queue)
 
 void queue_schedule_woken(struct queue *queue)
 {
-    const struct queue_schedule *schedule = schedule_if_any(queue);
+    const struct queue_schedule *schedule = queue_timers_schedule_if_any(queue);
     if (schedule && schedule->deferred_count)
         queue_timer_set(queue, QUEUE_TIMER_SCHEDULE, 0);
 }
@@ -245,7 +240,7 @@ static void leave_retries(struct queue_schedule *schedule)
 
 void queue_schedule_read_end(struct queue *queue)
 {
-    struct queue_schedule *schedule = schedule_if_any(queue);
+    struct queue_schedule *schedule = queue_timers_schedule_if_any(queue);
     if (!schedule)
         return;
     schedule->is_reading = false;
@@ -260,7 +255,7 @@ static void add_read(void *context, uint64_t position, uint64_t ends_ms)
 
 bool queue_schedule_read(struct queue *queue)
 {
-    struct queue_schedule *schedule = schedule_if_any(queue);
+    struct queue_schedule *schedule = queue_timers_schedule_if_any(queue);
     if (!schedule || !schedule->is_reading)
         return false;
     enum queue_result result = queue->kind->times(queue, &schedule->read_from, add_read, queue);
@@ -271,6 +266,6 @@ bool queue_schedule_read(struct queue *queue)
 
 bool queue_schedule_is_read(const struct queue *queue)
 {
-    const struct queue_schedule *schedule = schedule_if_any(queue);
+    const struct queue_schedule *schedule = queue_timers_schedule_if_any(queue);
     return !schedule || !schedule->is_reading;
 }

@@ -70,7 +70,7 @@ struct queue_schedule **queue_timers_schedule(struct queue *queue)
 
 struct queue_schedule *queue_timers_schedule_if_any(const struct queue *queue)
 {
-    return queue->timers->schedule;
+    return queue->timers ? queue->timers->schedule : NULL;
 }
 
 void queue_timer_cancel(struct queue *queue, enum queue_timer which)

@@ -24,7 +24,7 @@ bool queue_timers_at_once(struct queue *queue, uint64_t ends_ms);
 bool queue_timers_are_at_once(const struct queue *queue, uint64_t ends_ms);
 /* Where queue_schedule.c keeps what it knows of the queue; NULL there: nothing. It goes with the timers. */
 struct queue_schedule **queue_timers_schedule(struct queue *queue);
-/* Of a queue that has timers. */
+/* What is there; NULL, too, of a queue that has no timers. */
 struct queue_schedule *queue_timers_schedule_if_any(const struct queue *queue);
 /* Harmless when it is not set. */
 void queue_timer_cancel(struct queue *queue, enum queue_timer which);

@@ -314,6 +314,17 @@ static struct item *item_find(const struct index *index, uint64_t sequence)
     return NULL;
 }
 
+static struct item *item_head(const struct index *index)
+{
+    list_for_each(link, &fake_of(index)->items)
+    {
+        struct item *item = list_entry(link, struct item, link);
+        if (!item->is_taken)
+            return item;
+    }
+    return NULL;
+}
+
 static void mark_taken(struct index *index, struct item *item)
 {
     item->is_taken = true;
@@ -322,33 +333,25 @@ static void mark_taken(struct index *index, struct item *item)
 
 enum index_result index_take(struct index *index, bool settle, struct taken *taken)
 {
-    struct fake_index *fake = fake_of(index);
-    list_for_each(link, &fake->items)
-    {
-        struct item *item = list_entry(link, struct item, link);
-        if (item->is_taken)
-            continue;
-        *taken = (struct taken){item->sequence, message_ref(item->message), item->returned,
-                                item->returned > 0};
-        mark_taken(index, item);
-        if (settle)
-            index_settle(index, taken->sequence);
-        return INDEX_OK;
-    }
-    return INDEX_EMPTY;
+    struct item *item = item_head(index);
+    if (!item)
+        return INDEX_EMPTY;
+    *taken = (struct taken){item->sequence, message_ref(item->message), item->returned,
+                            item->returned > 0};
+    mark_taken(index, item);
+    if (settle)
+        index_settle(index, taken->sequence);
+    return INDEX_OK;
 }
 
 bool index_take_head(struct index *index, uint64_t *sequence)
 {
-    list_for_each(link, &fake_of(index)->items) {
-        struct item *item = list_entry(link, struct item, link);
-        if (item->is_taken)
-            continue;
-        mark_taken(index, item);
-        *sequence = item->sequence;
-        return true;
-    }
-    return false;
+    struct item *item = item_head(index);
+    if (!item)
+        return false;
+    mark_taken(index, item);
+    *sequence = item->sequence;
+    return true;
 }
 
 bool index_take_at(struct index *index, uint64_t sequence)
@@ -383,17 +386,6 @@ enum index_result index_times(struct index *index, uint64_t *from, index_each_ti
         return INDEX_OK;
     }
     return INDEX_EMPTY;
-}
-
-static struct item *item_head(const struct index *index)
-{
-    list_for_each(link, &fake_of(index)->items)
-    {
-        struct item *item = list_entry(link, struct item, link);
-        if (!item->is_taken)
-            return item;
-    }
-    return NULL;
 }
 
 uint64_t index_head_ms(struct index *index)

@@ -40,6 +40,26 @@ void bench_restart(struct bench *bench)
     build(bench);
 }
 
+void bench_turn_at(struct bench *bench, uint64_t ms, uint64_t clock_ms)
+{
+    bench->now_ms += ms;
+    bench->broker.turn = budget_of(2 * BUDGET_MS);
+    broker_tick(&bench->broker, bench->now_ms, clock_ms);
+}
+
+void bench_turn(struct bench *bench, uint64_t ms)
+{
+    bench_turn_at(bench, ms, BENCH_CLOCK_MS + bench->now_ms + ms);
+}
+
+struct queue *bench_begin(struct bench *bench, const char *arguments)
+{
+    bench_new(bench);
+    bench_turn(bench, 0);
+    bench_queue(bench, "dead", "d", NULL);
+    return bench_queue(bench, "q", "d", arguments);
+}
+
 const char *bench_text(struct bench *bench)
 {
     bench->text[0] = '\0';

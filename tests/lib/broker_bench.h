@@ -23,6 +23,7 @@ struct bench {
     struct queue_set set;
     struct error error;
     struct published published; /* of the last publish */
+    uint64_t now_ms;            /* of bench_turn; goes on over a restart */
     char text[700];             /* of bench_text */
 };
 
@@ -30,6 +31,14 @@ void bench_new(struct bench *bench);
 void bench_free(struct bench *bench);
 /* Forgets the model and builds it again from the catalogue. */
 void bench_restart(struct bench *bench);
+/* A turn, so long after the one before it. The wall clock says BENCH_CLOCK_MS more than the time of the
+ * turn, or what it is given. */
+enum { BENCH_CLOCK_MS = 1700000000 };
+void bench_turn(struct bench *bench, uint64_t ms);
+void bench_turn_at(struct bench *bench, uint64_t ms, uint64_t clock_ms);
+/* A new one that has had its first turn, with a durable queue "q" that has these arguments, and another
+ * one, "dead". */
+struct queue *bench_begin(struct bench *bench, const char *arguments);
 /* "406 the detail" of the last error; "" when there was none. Forgets it. */
 const char *bench_text(struct bench *bench);
 

@@ -9,24 +9,15 @@
 #include "queue/queue_schedule.h"
 #include "tests/lib/broker_bench.h"
 
-enum { CLOCK_MS = 1700000000, MANY = 2000 };
+enum { MANY = 2000 };
 
 static struct bench bench;
 static struct exchange *exchange;
-static uint64_t now_ms;
-
-static void tick(uint64_t ms)
-{
-    now_ms += ms;
-    bench.broker.turn = budget_of(2 * BUDGET_MS);
-    broker_tick(&bench.broker, now_ms, CLOCK_MS);
-}
 
 static void begin(const char *what)
 {
     bench_new(&bench);
-    now_ms = bench.broker.queues.now_ms;
-    tick(0);
+    bench_turn(&bench, 0);
     exchange = bench_exchange(&bench, "x", "x-delayed-message", what, "x-delayed-type=Sfanout");
     bench_queue(&bench, "q", "d", NULL);
     bench_bind(&bench, "x", "q", "", NULL);
@@ -67,9 +58,9 @@ TEST(it_goes_to_no_queue_and_then_to_all)
     is_int(delay_count(exchange), 1, "and counted");
     is_int(broker_queues(&bench.broker), 1, "where it waits is no queue for anybody else");
     ok(!vhost_queue(bench.vhost, bytes_str("x")), "nor has it a name");
-    tick(999);
+    bench_turn(&bench, 999);
     is_int(bench_ready(&bench, "q"), 0, "it does not come early");
-    tick(1);
+    bench_turn(&bench, 1);
     is_int(bench_ready(&bench, "q"), 1, "but on time");
     is_int(delay_count(exchange), 0, "and is held back no more");
     bench_free(&bench);
@@ -127,7 +118,7 @@ TEST(many_exchanges_hold_one_body)
     ok(message_pool_bytes(&bench.pool) - before < 3 * SIZE, "or two, where it goes to a queue, too");
     is_int(bench_ready(&bench, "r"), 1, "which has it at once");
     for (int i = 0; i < 100; i++)
-        tick(i ? 1 : 1000);
+        bench_turn(&bench, i ? 1 : 1000);
     is_int(bench_ready(&bench, "q"), 2 * EXCHANGES, "each of them lets both go");
     bench_free(&bench);
 }
@@ -160,9 +151,9 @@ TEST(they_are_listed_and_cancelled)
     ok(!delay_cancel(exchange, listed.ids[1]), "once");
     ok(!delay_cancel(exchange, 12345), "one that is not there is not");
     is_int(delay_count(exchange), 2, "two are left");
-    tick(1000);
+    bench_turn(&bench, 1000);
     is_int(bench_ready(&bench, "q"), 0, "and it does not come");
-    tick(2000);
+    bench_turn(&bench, 2000);
     is_int(bench_ready(&bench, "q"), 2, "the others do");
     bench_free(&bench);
 }
@@ -194,7 +185,7 @@ TEST(of_an_exchange_that_is_not_durable)
     publish_in("x-delay=I1000");
     ok(!bench.published.logs, "nothing is on record");
     is_int(store_fake_entries(bench.store), entries, "nor its queue");
-    tick(1000);
+    bench_turn(&bench, 1000);
     is_int(bench_ready(&bench, "q"), 1, "it comes nevertheless");
     bench_free(&bench);
 }
@@ -209,7 +200,7 @@ TEST(it_goes_with_the_virtual_host)
     struct error error;
     ok(vhost_delete(&bench.broker, bytes_str("/"), &error), "the virtual host goes");
     for (int i = 0; i < 100 && vhosts_are_left(&bench.broker); i++)
-        tick(1);
+        bench_turn(&bench, 1);
     is_int(store_fake_entries_of(bench.store, CATALOGUE_DELAYS), 0, "and nothing is left");
     is_int(store_fake_indexes(bench.store), 0, "of the messages as well");
     bench_free(&bench);
@@ -220,17 +211,17 @@ TEST(many_come_a_part_at_a_time)
     begin("d");
     for (int i = 0; i < MANY; i++)
         publish_in("x-delay=I1000");
-    tick(1000);
+    bench_turn(&bench, 1000);
     uint64_t came = bench_ready(&bench, "q");
     ok(came > 0 && came < MANY, "some are left after a turn (%llu)", (unsigned long long)came);
     ok(broker_has_work_left(&bench.broker), "the next turn has work");
     store_fake_fetch(bench.store, INDEX_WAIT);
     for (int i = 0; i < 20; i++)
-        tick(1);
+        bench_turn(&bench, 1);
     ok(exchange->delays->counts->taken > 0, "some wait to be read");
     store_fake_fetch(bench.store, INDEX_OK);
     for (int i = 0; i < 100; i++)
-        tick(1);
+        bench_turn(&bench, 1);
     is_int(bench_ready(&bench, "q"), MANY, "all come");
     is_int(delay_count(exchange), 0, "none is left");
     bench_free(&bench);
@@ -242,12 +233,12 @@ TEST(the_exchange_goes_while_some_wait_to_be_read)
     for (int i = 0; i < 10; i++)
         publish_in("x-delay=I1000");
     store_fake_fetch(bench.store, INDEX_WAIT);
-    tick(1000);
+    bench_turn(&bench, 1000);
     ok(exchange->delays->counts->taken > 0, "some are on their way");
     struct error error;
     ok(exchange_delete(bench.vhost, bytes_str("x"), false, &error), "the exchange goes");
     store_fake_fetch(bench.store, INDEX_OK);
-    tick(1000);
+    bench_turn(&bench, 1000);
     is_int(bench_ready(&bench, "q"), 0, "nothing comes");
     bench_free(&bench);
 }

@@ -6,23 +6,14 @@
 #include "queue/queue_expiry.h"
 #include "tests/lib/broker_bench.h"
 
-enum { CLOCK_MS = 1700000000, NO_PRIORITY = -1 };
+enum { NO_PRIORITY = -1 };
 
 static struct bench bench;
-static uint64_t now_ms;
-
-static void tick(uint64_t ms)
-{
-    now_ms += ms;
-    bench.broker.turn = budget_of(2 * BUDGET_MS);
-    broker_tick(&bench.broker, now_ms, CLOCK_MS);
-}
 
 static struct queue *begin(const char *arguments)
 {
     bench_new(&bench);
-    now_ms = bench.broker.queues.now_ms;
-    tick(0);
+    bench_turn(&bench, 0);
     return bench_queue(&bench, "q", "d", arguments);
 }
 
@@ -264,13 +255,13 @@ TEST(heads_of_all_levels_end)
     publish_timed(NULL, 1, 100, "1");
     publish_timed(NULL, 1, 200, "1b");
     publish_timed(NULL, 5, 200, "5");
-    tick(99);
+    bench_turn(&bench, 99);
     is_int(queue_ready(queue), 5, "none has ended");
-    tick(1);
+    bench_turn(&bench, 1);
     is_int(queue_ready(queue), 4, "the lowest has");
-    tick(100);
+    bench_turn(&bench, 100);
     is_int(queue_ready(queue), 2, "two at a time");
-    tick(100);
+    bench_turn(&bench, 100);
     is_str(drain(queue), "stays", "one does not end");
     bench_free(&bench);
 }
@@ -280,10 +271,10 @@ TEST(many_end_at_a_time_in_many_levels)
     struct queue *queue = begin("x-max-priority=I255 x-message-ttl=I1000");
     for (int i = 0; i < 2560; i++)
         publish_one(i % 256, "x");
-    tick(1000);
+    bench_turn(&bench, 1000);
     publish_one(255, "late");
     for (int i = 0; i < 200 && queue_ready(queue) > 1; i++)
-        tick(0);
+        bench_turn(&bench, 0);
     is_int(queue_ready(queue), 1, "what has not ended stays");
     is_str(drain(queue), "late", "it is the last");
     bench_free(&bench);
@@ -298,14 +289,14 @@ TEST(the_timer_knows_the_head_of_each_level)
     publish_timed(NULL, 9, 100, "9b");
     publish_timed(NULL, 2, 1000, "2");
     uint64_t position = take(queue, text);
-    tick(100);
+    bench_turn(&bench, 100);
     is_int(queue_ready(queue), 1, "what became the first has ended");
     queue_give_back(queue, position);
-    tick(399);
+    bench_turn(&bench, 399);
     is_int(queue_ready(queue), 2, "what came back has not");
-    tick(1);
+    bench_turn(&bench, 1);
     is_int(queue_ready(queue), 1, "and now it has");
-    tick(500);
+    bench_turn(&bench, 500);
     is_int(queue_ready(queue), 0, "the other level has its time too");
     bench_free(&bench);
 }

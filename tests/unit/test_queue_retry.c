@@ -4,26 +4,9 @@
 #include "queue/queue_schedule.h"
 #include "tests/lib/broker_bench.h"
 
-enum { CLOCK_MS = 1700000000, MANY = 30000 };
+enum { MANY = 30000 };
 
 static struct bench bench;
-static uint64_t now_ms;
-
-static void tick(uint64_t ms)
-{
-    now_ms += ms;
-    bench.broker.turn = budget_of(2 * BUDGET_MS);
-    broker_tick(&bench.broker, now_ms, CLOCK_MS + now_ms);
-}
-
-static struct queue *begin(const char *arguments)
-{
-    bench_new(&bench);
-    now_ms = bench.broker.queues.now_ms;
-    tick(0);
-    bench_queue(&bench, "dead", "d", NULL);
-    return bench_queue(&bench, "q", "d", arguments);
-}
 
 static void push(const char *expiration)
 {
@@ -44,8 +27,8 @@ static uint64_t wait_of(const struct queue *queue, uint32_t count, uint64_t aske
 
 TEST(linear_times_the_number_of_returns)
 {
-    const struct queue *queue =
-        begin("x-delayed-retry-type=Sall x-delayed-retry-min=I100 x-delayed-retry-max=I350");
+    const struct queue *queue = bench_begin(
+        &bench, "x-delayed-retry-type=Sall x-delayed-retry-min=I100 x-delayed-retry-max=I350");
     is_int(wait_of(queue, 1, SETTING_NONE), 100, "the first time");
     is_int(wait_of(queue, 3, SETTING_NONE), 300, "the third time");
     is_int(wait_of(queue, 4, SETTING_NONE), 350, "no longer than the maximum");
@@ -53,10 +36,10 @@ TEST(linear_times_the_number_of_returns)
     is_int(wait_of(queue, 1, 7), 7, "what the message says counts");
     is_int(wait_of(queue, 1, 1000000), 350, "up to the maximum");
     bench_free(&bench);
-    queue = begin("x-delayed-retry-type=Sall x-delayed-retry-min=l315360000000");
+    queue = bench_begin(&bench, "x-delayed-retry-type=Sall x-delayed-retry-min=l315360000000");
     is_int(wait_of(queue, UINT32_MAX, SETTING_NONE), QUEUE_TIME_MAX_MS, "ten years are the longest");
     bench_free(&bench);
-    queue = begin("x-delayed-retry-type=Sall");
+    queue = bench_begin(&bench, "x-delayed-retry-type=Sall");
     is_int(wait_of(queue, 5, SETTING_NONE), 0, "without a minimum none waits");
     is_int(wait_of(queue, 5, 70), 70, "unless it says so");
     bench_free(&bench);
@@ -65,8 +48,8 @@ TEST(linear_times_the_number_of_returns)
 TEST(exponential_with_jitter)
 {
     const struct queue *queue =
-        begin("x-delayed-retry-type=Sall x-delayed-retry-min=I1000 x-delayed-retry-max=I60000 "
-              "x-retry-backoff=Sexponential");
+        bench_begin(&bench, "x-delayed-retry-type=Sall x-delayed-retry-min=I1000 "
+                            "x-delayed-retry-max=I60000 x-retry-backoff=Sexponential");
     static const uint64_t longest[] = {1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000};
     for (uint32_t count = 1; count <= 8; count++) {
         uint64_t least = UINT64_MAX, most = 0;
@@ -98,7 +81,7 @@ TEST(which_ones_wait)
         {"x-delayed-retry-type=Sreturned", true, false},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        const struct queue *queue = begin(cases[i].arguments);
+        const struct queue *queue = bench_begin(&bench, cases[i].arguments);
         ok(queue_retry_is_delayed(queue, RETURN_RELEASED) == cases[i].released &&
                queue_retry_is_delayed(queue, RETURN_FAILED) == cases[i].failed,
            "%s", cases[i].arguments ? cases[i].arguments : "as it is");
@@ -108,7 +91,7 @@ TEST(which_ones_wait)
 
 TEST(what_waits_is_counted)
 {
-    struct queue *queue = begin("x-delayed-retry-type=Sall x-delayed-retry-min=I100");
+    struct queue *queue = bench_begin(&bench, "x-delayed-retry-type=Sall x-delayed-retry-min=I100");
     push(NULL);
     push(NULL);
     redelivery_return(queue, take(queue), RETURN_FAILED);
@@ -116,9 +99,9 @@ TEST(what_waits_is_counted)
     is_int(queue->counts->ready, 1, "not as ready");
     is_int(queue->counts->taken, 0, "nor as taken");
     is_int(queue->counts->ready_bytes, 5, "and so its bytes");
-    tick(99);
+    bench_turn(&bench, 99);
     is_int(queue->counts->delayed, 1, "not before its time");
-    tick(1);
+    bench_turn(&bench, 1);
     is_int(queue->counts->ready, 2, "then it is ready");
     is_int(take(queue), 1, "where it was");
     is_int(queue_delivery_count(queue, 1), 1, "and has come back once");
@@ -127,19 +110,19 @@ TEST(what_waits_is_counted)
 
 TEST(what_is_not_in_memory_is_read_first)
 {
-    struct queue *queue = begin("x-delayed-retry-type=Sall x-delayed-retry-min=I100");
+    struct queue *queue = bench_begin(&bench, "x-delayed-retry-type=Sall x-delayed-retry-min=I100");
     push(NULL);
     uint64_t position = take(queue);
     store_fake_fetch(bench.store, INDEX_WAIT);
     redelivery_return(queue, position, RETURN_FAILED);
-    tick(50);
+    bench_turn(&bench, 50);
     is_int(queue->counts->taken, 1, "until then it is nobody's");
     store_fake_fetch(bench.store, INDEX_OK);
-    tick(50);
+    bench_turn(&bench, 50);
     is_int(queue->counts->delayed, 1, "then it waits");
-    tick(99);
+    bench_turn(&bench, 99);
     is_int(queue->counts->delayed, 1, "from then on");
-    tick(1);
+    bench_turn(&bench, 1);
     is_int(queue->counts->ready, 1, "and is ready");
     store_fake_fetch(bench.store, INDEX_EMPTY);
     redelivery_return(queue, take(queue), RETURN_FAILED);
@@ -149,13 +132,14 @@ TEST(what_is_not_in_memory_is_read_first)
 
 TEST(none_waits_longer_than_it_lives)
 {
-    struct queue *queue = begin("x-delayed-retry-type=Sall x-delayed-retry-min=I5000 "
-                                "x-dead-letter-exchange=S x-dead-letter-routing-key=Sdead");
+    struct queue *queue = bench_begin(
+        &bench, "x-delayed-retry-type=Sall x-delayed-retry-min=I5000 "
+                "x-dead-letter-exchange=S x-dead-letter-routing-key=Sdead");
     push("1000");
     redelivery_return(queue, take(queue), RETURN_FAILED);
-    tick(999);
+    bench_turn(&bench, 999);
     is_int(queue->counts->delayed, 1, "it waits");
-    tick(1);
+    bench_turn(&bench, 1);
     is_int(queue->counts->delayed + queue->counts->ready, 0, "and ends when it has to");
     is_int(bench_ready(&bench, "dead"), 1, "as a dead letter");
     bench_free(&bench);
@@ -163,33 +147,35 @@ TEST(none_waits_longer_than_it_lives)
 
 TEST(a_start_knows_what_waits)
 {
-    struct queue *queue = begin("x-delayed-retry-type=Sall x-delayed-retry-min=I1000");
+    struct queue *queue =
+        bench_begin(&bench, "x-delayed-retry-type=Sall x-delayed-retry-min=I1000");
     push(NULL);
     redelivery_return(queue, take(queue), RETURN_FAILED);
-    tick(400);
+    bench_turn(&bench, 400);
     bench_restart(&bench);
     queue = vhost_queue(bench.vhost, bytes_str("q"));
     is_int(queue->counts->delayed, 1, "it still waits");
-    tick(599);
+    bench_turn(&bench, 599);
     is_int(queue->counts->delayed, 1, "for the rest of its time");
-    tick(1);
+    bench_turn(&bench, 1);
     is_int(queue->counts->ready, 1, "and not longer");
     bench_free(&bench);
 }
 
 TEST(many_are_ready_in_portions)
 {
-    struct queue *queue = begin("x-delayed-retry-type=Sall x-delayed-retry-min=I1000");
+    struct queue *queue =
+        bench_begin(&bench, "x-delayed-retry-type=Sall x-delayed-retry-min=I1000");
     for (int i = 0; i < MANY; i++)
         push(NULL);
     for (int i = 0; i < MANY; i++)
         redelivery_return(queue, take(queue), RETURN_FAILED);
     is_int(queue_schedule_count(queue), MANY, "all of them are waited for");
-    tick(1000);
+    bench_turn(&bench, 1000);
     uint64_t some = queue_ready(queue);
     ok(some > 0 && some < MANY, "not all are ready in one turn (%d)", (int)some);
     for (int i = 0; i < 100; i++)
-        tick(0);
+        bench_turn(&bench, 0);
     is_int(queue_ready(queue), MANY, "but in a few");
     bench_free(&bench);
 }

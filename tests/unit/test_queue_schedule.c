@@ -3,27 +3,12 @@
 #include "queue/queue_timer.h"
 #include "tests/lib/broker_bench.h"
 
-enum { CLOCK_MS = 1700000000, MANY = 3000 };
+enum { MANY = 3000 };
 
+static const char to_dead[] =
+    "x-expire-anywhere=t1 x-dead-letter-exchange=S x-dead-letter-routing-key=Sdead";
 static struct bench bench;
 static struct budget plenty = {INT64_MAX};
-static uint64_t now_ms;
-
-static void tick(uint64_t ms)
-{
-    now_ms += ms;
-    bench.broker.turn = budget_of(2 * BUDGET_MS);
-    broker_tick(&bench.broker, now_ms, CLOCK_MS + now_ms);
-}
-
-static struct queue *begin(const char *arguments)
-{
-    bench_new(&bench);
-    now_ms = bench.broker.queues.now_ms;
-    tick(0);
-    bench_queue(&bench, "dead", "d", NULL);
-    return bench_queue(&bench, "q", "d", arguments);
-}
 
 static void push(const char *expiration)
 {
@@ -32,7 +17,7 @@ static void push(const char *expiration)
 
 TEST(the_earliest_is_taken_first)
 {
-    struct queue *queue = begin(NULL);
+    struct queue *queue = bench_begin(&bench, NULL);
     struct scheduled due;
     uint64_t last_ms = 0, clock_ms = bench.broker.queues.clock_ms;
     bool is_in_order = true;
@@ -54,7 +39,7 @@ TEST(the_earliest_is_taken_first)
 
 TEST(none_is_taken_before_its_time)
 {
-    struct queue *queue = begin(NULL);
+    struct queue *queue = bench_begin(&bench, NULL);
     struct scheduled due;
     uint64_t clock_ms = bench.broker.queues.clock_ms;
     push(NULL);
@@ -71,7 +56,7 @@ TEST(none_is_taken_before_its_time)
 TEST(what_is_gone_is_cleared_away)
 {
     uint64_t position;
-    struct queue *queue = begin("x-expire-anywhere=t1");
+    struct queue *queue = bench_begin(&bench, "x-expire-anywhere=t1");
     for (int i = 0; i < MANY; i++)
         push("3600000");
     size_t most = 0;
@@ -96,7 +81,7 @@ TEST(what_is_gone_is_cleared_away)
 
 TEST(many_that_are_gone_come_up_over_several_turns)
 {
-    struct queue *queue = begin("x-expire-anywhere=t1");
+    struct queue *queue = bench_begin(&bench, "x-expire-anywhere=t1");
     struct scheduled due;
     uint64_t position;
     for (int i = 0; i < MANY; i++)
@@ -115,27 +100,25 @@ TEST(many_that_are_gone_come_up_over_several_turns)
 
 TEST(a_queue_that_does_not_ask_has_none)
 {
-    struct queue *queue = begin(NULL);
+    struct queue *queue = bench_begin(&bench, NULL);
     push("100");
     is_int(queue_schedule_count(queue), 0, "what ends at the head alone is not in it");
-    push(NULL);
     bench_free(&bench);
 }
 
 TEST(a_short_time_behind_a_long_one)
 {
-    struct queue *queue = begin("x-expire-anywhere=t1 x-dead-letter-exchange=S "
-                                "x-dead-letter-routing-key=Sdead");
+    struct queue *queue = bench_begin(&bench, to_dead);
     push("3600000");
     push("1000");
     push(NULL);
     push("2000");
-    tick(999);
+    bench_turn(&bench, 999);
     is_int(queue_ready(queue), 4, "none leaves early");
-    tick(1);
+    bench_turn(&bench, 1);
     is_int(queue_ready(queue), 3, "the one in the middle leaves on time");
     is_int(bench_ready(&bench, "dead"), 1, "as a dead letter");
-    tick(1000);
+    bench_turn(&bench, 1000);
     is_int(queue_ready(queue), 2, "and so does the last one");
     is_int(queue->counts->ready_bytes, 10, "the bytes are those of the others");
     is_int(queue->counts->taken, 0, "none is left behind");
@@ -144,82 +127,78 @@ TEST(a_short_time_behind_a_long_one)
 
 TEST(what_ended_while_it_was_taken_goes_when_it_is_back)
 {
-    struct queue *queue = begin("x-expire-anywhere=t1");
+    struct queue *queue = bench_begin(&bench, "x-expire-anywhere=t1");
     push("3600000");
     push("1000");
     ok(queue_take_at(queue, 2), "the second is taken");
     ok(!queue_take_at(queue, 2), "once");
-    tick(1000);
+    bench_turn(&bench, 1000);
     is_int(queue->counts->taken, 1, "it does not end meanwhile");
     queue_give_back(queue, 2);
     is_int(queue_ready(queue), 2, "it is back");
-    tick(0);
+    bench_turn(&bench, 0);
     is_int(queue_ready(queue), 1, "and leaves");
     bench_free(&bench);
 }
 
 TEST(what_has_to_be_read_first_is_asked_for_again)
 {
-    struct queue *queue = begin("x-expire-anywhere=t1");
+    struct queue *queue = bench_begin(&bench, "x-expire-anywhere=t1");
     push("3600000");
     push("1000");
     ok(queue_take_at(queue, 2), "the second is taken");
-    tick(1000);
+    bench_turn(&bench, 1000);
     store_fake_fetch(bench.store, INDEX_WAIT);
     queue_give_back(queue, 2);
-    tick(0);
+    bench_turn(&bench, 0);
     is_int(queue_ready(queue), 2, "its time is not known yet");
-    tick(1000);
+    bench_turn(&bench, 1000);
     is_int(queue_ready(queue), 2, "nor later");
     store_fake_fetch(bench.store, INDEX_OK);
-    tick(100);
-    tick(100);
+    bench_turn(&bench, 100);
+    bench_turn(&bench, 100);
     is_int(queue_ready(queue), 1, "when it is, the message leaves");
     bench_free(&bench);
 }
 
 TEST(a_start_makes_it_anew)
 {
-    begin("x-expire-anywhere=t1");
+    bench_begin(&bench, "x-expire-anywhere=t1");
     push("3600000");
     for (int i = 0; i < 10; i++)
         push(i % 2 ? "1000" : "2000");
     bench_restart(&bench);
-    now_ms = bench.broker.queues.now_ms;
     struct queue *queue = vhost_queue(bench.vhost, bytes_str("q"));
-    bench.broker.queues.clock_ms = 0;
     store_fake_fetch(bench.store, INDEX_WAIT);
-    bench.broker.turn = budget_of(2 * BUDGET_MS);
-    broker_tick(&bench.broker, now_ms, CLOCK_MS);
+    bench_turn(&bench, 0);
     ok(!queue_schedule_is_read(queue), "the disk is slow");
     is_int(queue_schedule_count(queue), 0, "so nothing is known yet");
     store_fake_fetch(bench.store, INDEX_OK);
     uint64_t turns = 0;
     for (; !queue_schedule_is_read(queue) && turns < 100; turns++)
-        tick(1);
+        bench_turn(&bench, 1);
     ok(turns > 0 && turns < 100, "it is read (%llu turns)", (unsigned long long)turns);
     is_int(queue_schedule_count(queue), 11, "all are in it");
-    tick(1000);
+    bench_turn(&bench, 1000);
     is_int(queue_ready(queue), 6, "those that have ended leave");
-    tick(1000);
+    bench_turn(&bench, 1000);
     is_int(queue_ready(queue), 1, "each in its time");
     bench_free(&bench);
 }
 
 TEST(reading_takes_several_turns)
 {
-    begin("x-expire-anywhere=t1");
+    bench_begin(&bench, "x-expire-anywhere=t1");
     for (int i = 0; i < MANY; i++)
         push("3600000");
     bench_restart(&bench);
-    now_ms = bench.broker.queues.now_ms;
     struct queue *queue = vhost_queue(bench.vhost, bytes_str("q"));
-    tick(0);
+    bench_turn(&bench, 0);
     size_t count = queue_schedule_count(queue);
     ok(count > 0 && count < MANY, "a part was read in a turn (%zu)", count);
     push("3600000");
     for (int i = 0; i < MANY && !queue_schedule_is_read(queue); i++)
-        tick(1);
+        bench_turn(&bench, 1);
     ok(queue_schedule_is_read(queue), "all is, after some");
     ok(queue_schedule_count(queue) >= MANY + 1, "with what came meanwhile");
     bench_free(&bench);
@@ -227,21 +206,20 @@ TEST(reading_takes_several_turns)
 
 TEST(many_go_a_part_at_a_time)
 {
-    struct queue *queue = begin("x-expire-anywhere=t1 x-dead-letter-exchange=S "
-                                "x-dead-letter-routing-key=Sdead");
+    struct queue *queue = bench_begin(&bench, to_dead);
     push("3600000");
     for (int i = 0; i < MANY; i++)
         push("1000");
-    tick(1000);
+    bench_turn(&bench, 1000);
     uint64_t left = queue_ready(queue);
     ok(left > 1 && left < MANY, "some are left after a turn (%llu)", (unsigned long long)left);
     ok(broker_has_work_left(&bench.broker), "the next turn has work");
     store_fake_congested(bench.store, true);
-    tick(0);
+    bench_turn(&bench, 0);
     is_int(queue_ready(queue), left, "which waits while the journal is full");
     store_fake_congested(bench.store, false);
     for (int i = 0; i < 100; i++)
-        tick(0);
+        bench_turn(&bench, 0);
     is_int(queue_ready(queue), 1, "all have left");
     is_int(bench_ready(&bench, "dead"), MANY, "all are dead letters");
     bench_free(&bench);

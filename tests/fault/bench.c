@@ -1,5 +1,8 @@
 #include "tests/fault/bench.h"
 
+#include <inttypes.h>
+#include <stdlib.h>
+
 #include "base/mem.h"
 #include "tests/lib/store_audit.h"
 #include "tests/lib/tap.h"
@@ -146,4 +149,14 @@ bool bench_has_file(struct bench *bench, const char *name)
 {
     uint64_t size;
     return disk_memory_contents(bench->memory, name, &size) != NULL;
+}
+
+void bench_histories(int argc, char **argv, uint64_t count, const char *what,
+                     bool (*history)(uint64_t seed, void *met), void *met)
+{
+    uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
+    if (argc > 2)
+        count = strtoull(argv[2], NULL, 10);
+    for (uint64_t i = 0; i < count; i++)
+        ok(history(seed + i, met), "%s, in history %" PRIu64, what, seed + i);
 }

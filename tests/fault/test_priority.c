@@ -6,7 +6,6 @@
  *     test_priority.t [SEED [HISTORIES]] */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "amqp/properties.h"
 #include "amqp/table.h"
@@ -457,8 +456,9 @@ static void drain(struct history *h)
     }
 }
 
-static bool history(uint64_t seed, struct met *met)
+static bool history(uint64_t seed, void *all_met)
 {
+    struct met *met = all_met;
     struct history *h = mem_zalloc(sizeof(*h));
     begin(h, seed, met);
     for (h->step = 1; h->step <= STEPS && !h->failed; h->step++)
@@ -489,11 +489,8 @@ static bool met_all(const struct met *met)
 
 int main(int argc, char **argv)
 {
-    uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
-    uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : 2;
     struct met met = {0};
-    for (uint64_t i = 0; i < count; i++)
-        ok(history(seed + i, &met), "the queues are as the model, in history %" PRIu64, seed + i);
+    bench_histories(argc, argv, 2, "the queues are as the model", history, &met);
     ok(met_all(&met), "everything was met");
     return done();
 }

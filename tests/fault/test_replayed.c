@@ -7,16 +7,15 @@
  *
  * Equal are: the queues that survive, of which one is mostly a part of another; the last number that
  * one has; in each of them the messages that do, by number, with the place of the record, how many
- * hold it, expiry, priority, size of the body, how often it came back and until when it waits; the bytes that are ready, in
- * a history whose messages are of one size (in others those of cold chunks are about right); the
- * delivered mark; names and their values; where a needed segment ends, and with which batch; and, by
- * store_audit, what each segment counts as live. (An orderly end goes on compacting: after it places
- * are others.)
+ * hold it, expiry, priority, size of the body, how often it came back and until when it waits; the
+ * bytes that are ready, in a history whose messages are of one size (in others those of cold chunks
+ * are about right); the delivered mark; names and their values; where a needed segment ends, and with
+ * which batch; and, by store_audit, what each segment counts as live. (An orderly end goes on
+ * compacting: after it places are others.)
  *
  * Not promised, and so not compared: what was taken (it is ready again); messages and queues that
- * do not survive; numbers that were given and left no record (the next one
- * is above every message and the mark, and not above what it was, unless the mark is); how messages
- * lie in chunks.
+ * do not survive; numbers that were given and left no record (the next one is above every message
+ * and the mark, and not above what it was, unless the mark is); how messages lie in chunks.
  *
  *     test_replayed.t [SEED [HISTORIES]] */
 #include <inttypes.h>
@@ -28,7 +27,8 @@
 #include "tests/lib/store_audit.h"
 #include "tests/lib/tap.h"
 
-enum { QUEUES = 4, NAMES = 8, TAKEN_MAX = 256, RETRIES_MAX = 20, STEPS = 2500, COMPARED_EVERY = 120 };
+enum { QUEUES = 4, NAMES = 8, TAKEN_MAX = 256, RETRIES_MAX = 20 };
+enum { STEPS = 2500, COMPARED_EVERY = 120 };
 enum { CLOCK_MAX = 1 << 30 }; /* ms */
 
 /* ---- what is compared ---- */
@@ -231,7 +231,8 @@ static void publish(struct history *h)
     message->priority = (uint8_t)(below(h, 3) ? 0 : below(h, 10));
     for (size_t i = 0; i < count; i++)
         times[i] = kind == 1 ? 1 + below(h, CLOCK_MAX) : all;
-    store_publish_timed(h->bench.store, message, queues, kind == 2 && below(h, 2) ? NULL : times, count);
+    bool has_times = kind != 2 || below(h, 2) == 0;
+    store_publish_timed(h->bench.store, message, queues, has_times ? times : NULL, count);
     message_unref(&h->bench.pool, message);
 }
 
@@ -608,8 +609,9 @@ static void begin(struct history *h, uint64_t seed, struct met *met)
         new_queue(h, q);
 }
 
-static bool history(uint64_t seed, struct met *met)
+static bool history(uint64_t seed, void *all_met)
 {
+    struct met *met = all_met;
     struct history *h = mem_zalloc(sizeof(*h));
     begin(h, seed, met);
     for (h->step = 1; h->step <= STEPS && !h->failed; h->step++) {
@@ -644,18 +646,16 @@ static bool met_all(const struct met *met)
          met->checkpoints, met->spills, met->rolls, met->compactions, met->purges, met->drops,
          met->dropped, met->dropped_cold);
     return met->compared && met->restarts && met->crashes && met->moved && met->counted &&
-           met->counted_cold && met->several_times && met->delayed && met->retried && met->waiting && met->cold && met->several && met->expiring && met->expired && met->checkpoints && met->spills &&
-           met->rolls && met->compactions && met->purges && met->drops && met->dropped &&
-           met->dropped_cold;
+           met->counted_cold && met->several_times && met->delayed && met->retried &&
+           met->waiting && met->cold && met->several && met->expiring && met->expired &&
+           met->checkpoints && met->spills && met->rolls && met->compactions && met->purges &&
+           met->drops && met->dropped && met->dropped_cold;
 }
 
 int main(int argc, char **argv)
 {
-    uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
-    uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : 6;
     struct met met = {0};
-    for (uint64_t i = 0; i < count; i++)
-        ok(history(seed + i, &met), "what is replayed is what was, in history %" PRIu64, seed + i);
+    bench_histories(argc, argv, 6, "what is replayed is what was", history, &met);
     ok(met_all(&met), "everything was met");
     return done();
 }

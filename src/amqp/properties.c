@@ -47,6 +47,12 @@ enum properties_result properties_read(struct bytes bytes, struct properties *ou
     return result(&reader, out->flags, out->headers);
 }
 
+void properties_read_checked(struct bytes bytes, struct properties *out)
+{
+    if (properties_read(bytes, out) != PROPERTIES_OK)
+        *out = (struct properties){0};
+}
+
 /* Reads a run of properties that are not kept. */
 static void skip_shortstr(struct reader *reader, uint16_t flags, uint16_t which)
 {

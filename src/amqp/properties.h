@@ -56,6 +56,9 @@ enum properties_result {
 /* Reads all properties, borrowed. */
 enum properties_result properties_read(struct bytes bytes, struct properties *out);
 
+/* The same of what was checked before; if it is wrong nevertheless there are none. */
+void properties_read_checked(struct bytes bytes, struct properties *out);
+
 /* Those that a broker acts on; the flags tell which are there, also of the others. */
 struct properties_brief {
     uint16_t flags;

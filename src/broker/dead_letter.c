@@ -203,10 +203,7 @@ static void read_message(struct funeral *funeral)
     struct properties *properties = &funeral->properties;
     bool believes = !funeral->queue->vhost->broker->ignores_client_deaths &&
                     !planted(PLANTED_CLIENT_DEATH_NOT_COUNTED);
-    if (properties_read(message_properties(funeral->message), properties) != PROPERTIES_OK)
-        *properties = (struct properties){0};
-    if (!properties_have(properties, PROPERTY_HEADERS))
-        properties->headers = bytes_of(NULL, 0);
+    properties_read_checked(message_properties(funeral->message), properties);
     if (funeral->message->flags & MESSAGE_DEAD_LETTERED || believes)
         table_find_array(properties->headers, "x-death", &funeral->old_deaths);
 }

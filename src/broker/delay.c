@@ -166,8 +166,7 @@ void delay_release(struct exchange *exchange, const struct message *message)
     struct broker *broker = exchange->vhost->broker;
     struct properties properties;
     struct buffer headers = {0}, bytes = {0};
-    if (properties_read(message_properties(message), &properties) != PROPERTIES_OK)
-        properties = (struct properties){0};
+    properties_read_checked(message_properties(message), &properties);
     negate(properties.headers, &headers);
     properties.headers = buffer_bytes(&headers);
     properties_add(&bytes, &properties);

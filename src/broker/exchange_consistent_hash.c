@@ -169,8 +169,7 @@ static uint64_t hash_header(struct bytes name, struct bytes headers)
 static uint64_t hash_property(enum subject subject, struct bytes bytes)
 {
     struct properties properties;
-    if (properties_read(bytes, &properties) != PROPERTIES_OK)
-        return SEED;
+    properties_read_checked(bytes, &properties);
     if (subject == MESSAGE_ID && properties_have(&properties, PROPERTY_MESSAGE_ID))
         return hash_bytes(properties.message_id, SEED);
     if (subject == CORRELATION_ID && properties_have(&properties, PROPERTY_CORRELATION_ID))

@@ -142,14 +142,6 @@ static struct exchange *exchange_for(const struct tap *tap)
     return exchange && !is_own && !list_is_empty(&exchange->sources) ? exchange : NULL;
 }
 
-static void read(const struct tap *tap, struct properties *properties)
-{
-    if (properties_read(tap->properties, properties) != PROPERTIES_OK)
-        *properties = (struct properties){0};
-    if (!properties_have(properties, PROPERTY_HEADERS))
-        properties->headers = bytes_of(NULL, 0);
-}
-
 static void send(struct exchange *exchange, const struct tap *tap, const char *prefix,
                  struct bytes name, struct bytes headers)
 {
@@ -179,7 +171,7 @@ void firehose_published(const struct tap *tap, struct queue_set *set)
     set->watch = 0;
     if (!exchange)
         return;
-    read(tap, &properties);
+    properties_read_checked(tap->properties, &properties);
     table_writer_init(&writer, &headers);
     add_message(&writer, tap, &properties);
     add_peer(&writer, tap);
@@ -196,7 +188,7 @@ void firehose_delivered(const struct tap *tap, struct bytes queue, bool redelive
     struct table_writer writer;
     if (!exchange)
         return;
-    read(tap, &properties);
+    properties_read_checked(tap->properties, &properties);
     table_writer_init(&writer, &headers);
     add_message(&writer, tap, &properties);
     add_number(&writer, "redelivered", redelivered);

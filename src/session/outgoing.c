@@ -144,10 +144,7 @@ static void add_shown(struct buffer *out, struct bytes bytes, bool has_bcc,
     struct buffer headers = {0};
     struct table_writer writer;
     struct field field;
-    if (properties_read(bytes, &properties) != PROPERTIES_OK)
-        properties = (struct properties){0};
-    if (!properties_have(&properties, PROPERTY_HEADERS))
-        properties.headers = bytes_of(NULL, 0);
+    properties_read_checked(bytes, &properties);
     table_writer_init(&writer, &headers);
     for (struct reader walk = reader_of(properties.headers); table_next(&walk, &field);)
         if (!is_left_out(field.name, has_bcc, count))

@@ -82,7 +82,7 @@ bool reply_to_rewrite(struct channel *channel, struct error *error)
     struct buffer bytes = {0};
     if (!channel->reply_to.consumer)
         return error_set(error, REPLY_PRECONDITION_FAILED, "fast reply consumer does not exist");
-    properties_read(message_properties(old), &properties);
+    properties_read_checked(message_properties(old), &properties);
     properties.reply_to = bytes_str(channel->reply_to.name);
     properties_add(&bytes, &properties);
     channel->content.message = message_copy(pool, old, message_exchange(old),

@@ -129,6 +129,11 @@ TEST(flags_that_no_property_has)
     is_int(judge((const uint8_t *)"\0\1", 2), PROPERTIES_MALFORMED, "further flags are announced");
     is_int(judge((const uint8_t *)"\0\1\0\0", 4), PROPERTIES_MALFORMED, "and follow");
     is_int(judge((const uint8_t *)"\0\2", 2), PROPERTIES_MALFORMED, "bit 1");
+    struct properties properties;
+    properties_read_checked(bytes_of("\x80\0\1t", 4), &properties);
+    ok(bytes_equal_str(properties.content_type, "t"), "what was checked is read");
+    properties_read_checked(bytes_of("\x80\2\1t", 4), &properties);
+    ok(!properties.flags && !properties.content_type.size, "and if it is wrong, there is nothing");
 }
 
 TEST(bad_headers)

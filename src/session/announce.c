@@ -6,7 +6,7 @@
 
 #include "broker/events.h"
 
-enum { NAME_SIZE = 160 };
+enum { NAME_SIZE = CONNECTION_NAME_SIZE + sizeof(" (65535)") };
 
 /* "127.0.0.1" and 5672 of "127.0.0.1:5672". */
 static struct bytes host_of(const char *address)
@@ -37,9 +37,8 @@ static void add_text(struct event_message *event, const char *name, const char *
 static void add_name(struct event_message *event, const char *name,
                      const struct connection *connection)
 {
-    char text[NAME_SIZE];
-    snprintf(text, sizeof(text), "%s -> %s", connection->peer.name, connection->peer.local);
-    add_text(event, name, text);
+    char text[CONNECTION_NAME_SIZE];
+    add_text(event, name, connection_name(connection, text));
 }
 
 /* Of a connection, or of one of its channels. */
@@ -114,13 +113,12 @@ void announce_closed(const struct connection *connection)
 
 static void add_channel(struct event_message *event, const struct channel *channel)
 {
-    char name[NAME_SIZE];
+    char name[NAME_SIZE], its[CONNECTION_NAME_SIZE];
     const struct connection *connection = channel->connection;
     add_names(event, vhost_name(connection->vhost), user_name(connection->user));
     event_number(event, "number", channel->number);
     add_pid(event, "connection", connection, 0);
-    snprintf(name, sizeof(name), "%s -> %s (%u)", connection->peer.name, connection->peer.local,
-             channel->number);
+    snprintf(name, sizeof(name), "%s (%u)", connection_name(connection, its), channel->number);
     add_text(event, "name", name);
 }
 

@@ -6,6 +6,7 @@
 #include "session/connection.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #include "base/mem.h"
 #include "base/planted.h"
@@ -313,6 +314,12 @@ static const struct conversation_ops conversation_ops = {
     .lost = lost,
     .free = free_connection,
 };
+
+const char *connection_name(const struct connection *connection, char name[CONNECTION_NAME_SIZE])
+{
+    snprintf(name, CONNECTION_NAME_SIZE, "%s -> %s", connection->peer.name, connection->peer.local);
+    return name;
+}
 
 struct connection *connection_new(struct server *server, const struct peer *peer)
 {

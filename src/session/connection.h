@@ -102,6 +102,9 @@ static inline bool connection_can_deliver(const struct connection *connection)
 }
 
 struct connection *connection_new(struct server *server, const struct peer *peer);
+enum { CONNECTION_NAME_SIZE = 2 * sizeof(((struct peer *)NULL)->name) + 4 };
+/* Writes what RabbitMQ calls it: `127.0.0.1:40112 -> 127.0.0.1:5672`. Returns `name`. */
+const char *connection_name(const struct connection *connection, char name[CONNECTION_NAME_SIZE]);
 /* Sends a method on channel 0; or on one that need not be open. */
 void connection_send(struct connection *connection, const union method *method);
 void connection_send_on(struct connection *connection, uint16_t channel,

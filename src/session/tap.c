@@ -1,21 +1,16 @@
 /* From a channel to who is told of its messages. */
 #include "session/tap.h"
 
-#include <stdio.h>
-
 #include "broker/firehose.h"
 #include "session/channel.h"
 #include "session/reply_to.h"
 
-enum { CONNECTION_NAME_SIZE = 2 * sizeof(((struct peer *)NULL)->name) + 5 };
-
 static struct tap tap_of(const struct channel *channel, const struct parcel *parcel, char *name)
 {
     const struct connection *connection = channel->connection;
-    snprintf(name, CONNECTION_NAME_SIZE, "%s -> %s", connection->peer.name, connection->peer.local);
     return (struct tap){
         .vhost = connection->vhost,
-        .connection = name,
+        .connection = connection_name(connection, name),
         .channel = channel->number,
         .user = user_name(connection->user),
         .exchange = parcel->exchange,

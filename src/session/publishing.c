@@ -126,6 +126,14 @@ void publishing_count_logs(struct channel *channel, struct published published)
     }
 }
 
+struct published publishing_send(struct server *server, struct exchange *exchange,
+                                 struct message *message)
+{
+    if (reply_to_is_reply(exchange, message))
+        return reply_to_deliver(server, exchange, message);
+    return publish(exchange, message, &server->queue_set);
+}
+
 struct published publishing_deliver(struct server *server, struct exchange *exchange,
                                     struct message *message)
 {
@@ -135,10 +143,8 @@ struct published publishing_deliver(struct server *server, struct exchange *exch
     struct published published = {.queues = 1};
     if (known && !dispatch_directly(known, &parcel))
         published = publish_to(known, message);
-    else if (!known && reply_to_is_reply(exchange, message))
-        published = reply_to_deliver(server, exchange, message);
     else if (!known)
-        published = publish(exchange, message, &server->queue_set);
+        published = publishing_send(server, exchange, message);
     return published;
 }
 

@@ -45,6 +45,9 @@ static inline enum store_room publishing_room(const struct channel *channel,
 /* The same for nobody: where the message goes, and no more. */
 struct published publishing_deliver(struct server *server, struct exchange *exchange,
                                     struct message *message);
+/* The same, whether it is remembered where it goes or not. */
+struct published publishing_send(struct server *server, struct exchange *exchange,
+                                 struct message *message);
 
 /* Counts a message that went to queues for the channel's confirms, and holds its publisher when there was
  * too much for a log. */

@@ -3,7 +3,7 @@
 
 #include "broker/firehose.h"
 #include "session/channel.h"
-#include "session/reply_to.h"
+#include "session/publishing.h"
 
 static struct tap tap_of(const struct channel *channel, const struct parcel *parcel, char *name)
 {
@@ -26,14 +26,10 @@ struct published tap_publish(const struct channel *channel, struct exchange *exc
     char name[CONNECTION_NAME_SIZE];
     struct server *server = channel_server(channel);
     struct queue_set *set = &server->queue_set;
-    struct published published = {.queues = 1};
     struct parcel parcel = parcel_of(message);
     struct tap tap = tap_of(channel, &parcel, name);
     firehose_watch(set);
-    if (reply_to_is_reply(exchange, message))
-        published = reply_to_deliver(server, exchange, message);
-    else
-        published = publish(exchange, message, set);
+    struct published published = publishing_send(server, exchange, message);
     firehose_published(&tap, set);
     return published;
 }

@@ -175,6 +175,14 @@ struct exchange *publishing_find(struct channel *channel, struct bytes name)
     return channel->exchange;
 }
 
+static bool check_internal(const struct exchange *exchange, struct error *error)
+{
+    return !exchange->internal ||
+           error_set(error, REPLY_ACCESS_REFUSED,
+                     "cannot publish to internal exchange '%.*s' in vhost '%s'",
+                     BYTES_ARG(exchange_name(exchange)), exchange->vhost->name);
+}
+
 /* RabbitMQ's order: what the user may do, what is there, what may be done with it, and what with this
  * routing key. */
 static struct exchange *need_exchange(struct channel *channel, const struct message *message,
@@ -183,23 +191,15 @@ static struct exchange *need_exchange(struct channel *channel, const struct mess
     const struct connection *connection = channel->connection;
     struct bytes name = message_exchange(message);
     struct exchange *exchange = publishing_exchange(channel, name);
-    bool is_known = exchange;
-    if (!is_known && !permission_check_exchange(connection->user, connection->vhost, ACCESS_WRITE,
-                                                name, error))
+    if (exchange)
+        return check_internal(exchange, error) ? exchange : NULL;
+    if (!permission_check_exchange(connection->user, connection->vhost, ACCESS_WRITE, name, error))
         return NULL;
-    if (!is_known)
-        exchange = vhost_need_exchange(connection->vhost, name, error);
-    if (exchange && exchange->internal) {
-        error_set(error, REPLY_ACCESS_REFUSED,
-                  "cannot publish to internal exchange '%.*s' in vhost '%s'",
-                  BYTES_ARG(exchange_name(exchange)), exchange->vhost->name);
-        return NULL;
-    }
-    if (exchange && !is_known &&
-        !permission_check_topic(connection->user, exchange, ACCESS_WRITE,
-                                message_routing_key(message), error))
-        return NULL;
-    return exchange;
+    exchange = vhost_need_exchange(connection->vhost, name, error);
+    bool may = exchange && check_internal(exchange, error) &&
+               permission_check_topic(connection->user, exchange, ACCESS_WRITE,
+                                      message_routing_key(message), error);
+    return may ? exchange : NULL;
 }
 
 /* The store has no room for it: its publisher is told. */

@@ -3,6 +3,8 @@
  * amq.match and amq.rabbitmq.trace). */
 #include "broker/vhost.h"
 
+#include <assert.h>
+
 #include "amqp/reply.h"
 #include "base/mem.h"
 #include "broker/apply.h"
@@ -60,6 +62,7 @@ static void predeclare(struct vhost *vhost)
     exchange_predeclare(vhost, "amq.headers", &exchange_headers, false);
     exchange_predeclare(vhost, "amq.match", &exchange_headers, false);
     exchange_predeclare(vhost, "amq.rabbitmq.trace", &exchange_topic, true);
+    assert(map_count(&vhost->exchanges) == VHOST_PREDECLARED);
 }
 
 static void begin_to_go(struct vhost *vhost)

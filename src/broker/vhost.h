@@ -14,6 +14,9 @@ struct policies {
     size_t count, capacity;
 };
 
+/* Exchanges that every virtual host has. */
+enum { VHOST_PREDECLARED = 7 };
+
 struct vhost {
     struct broker *broker;
     struct map exchanges; /* struct exchange by name; the default one is under the empty name */

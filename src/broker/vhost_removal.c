@@ -8,7 +8,7 @@
 #include "broker/removal.h"
 
 /* What it costs to take one thing away. */
-enum { THING_STEPS = 300, PREDECLARED = 7 };
+enum { THING_STEPS = 300 };
 
 static bool may_go_on(const struct vhost *vhost, const struct budget *budget)
 {
@@ -65,7 +65,7 @@ static bool lose_queues(struct vhost *vhost, struct budget *budget)
 static bool lose_exchanges(struct vhost *vhost, struct budget *budget)
 {
     struct broker *broker = vhost->broker;
-    while (map_count(&vhost->exchanges) > PREDECLARED) {
+    while (map_count(&vhost->exchanges) > VHOST_PREDECLARED) {
         if (!may_go_on(vhost, budget))
             return false;
         struct exchange *exchange = next_thing(vhost, &vhost->exchanges);
@@ -104,19 +104,23 @@ static bool lose_bindings(struct vhost *vhost, struct budget *budget)
     return true;
 }
 
+static bool nothing_is_leaving(const struct vhost *vhost)
+{
+    return map_count(&vhost->leaving_queues) == 0 && map_count(&vhost->leaving_exchanges) == 0;
+}
+
 static bool is_empty(const struct vhost *vhost)
 {
-    return map_count(&vhost->queues) == 0 && map_count(&vhost->exchanges) <= PREDECLARED &&
-           set_count(&vhost->bindings) == 0 && map_count(&vhost->leaving_queues) == 0 &&
-           map_count(&vhost->leaving_exchanges) == 0;
+    return map_count(&vhost->queues) == 0 && map_count(&vhost->exchanges) <= VHOST_PREDECLARED &&
+           set_count(&vhost->bindings) == 0 && nothing_is_leaving(vhost);
 }
 
 static bool goes(struct vhost *vhost, struct budget *budget)
 {
     return lose_permissions(vhost, budget) && lose_queues(vhost, budget) &&
-           lose_exchanges(vhost, budget) && lose_policies(vhost, budget) && map_count(&vhost->leaving_queues) == 0 &&
-           map_count(&vhost->leaving_exchanges) == 0 && lose_bindings(vhost, budget) &&
-           is_empty(vhost) && vhost->holders == 0 && lose_delays(vhost);
+           lose_exchanges(vhost, budget) && lose_policies(vhost, budget) &&
+           nothing_is_leaving(vhost) && lose_bindings(vhost, budget) && is_empty(vhost) &&
+           vhost->holders == 0 && lose_delays(vhost);
 }
 
 void vhosts_go(struct broker *broker, struct budget *budget)

@@ -195,9 +195,29 @@ static void restore_delays(struct restore *restore, const struct vhost *vhost,
         catalogue_apply(restore->broker, change, OFF_RECORD);
 }
 
-static bool is_policy(const struct change *change)
+static void restore_in(struct restore *restore, const struct vhost *vhost,
+                       const struct change *change)
 {
-    return change->kind == CATALOGUE_POLICY || change->kind == CATALOGUE_OPERATOR_POLICY;
+    switch (change->kind) {
+    case CATALOGUE_EXCHANGE:
+        restore_exchange(restore, vhost, change);
+        return;
+    case CATALOGUE_QUEUE:
+        restore_queue(restore, change);
+        return;
+    case CATALOGUE_BINDING:
+        restore_binding(restore, vhost, change);
+        return;
+    case CATALOGUE_POLICY:
+    case CATALOGUE_OPERATOR_POLICY:
+        restore_policy(restore, change);
+        return;
+    case CATALOGUE_DELAYS:
+        restore_delays(restore, vhost, change);
+        return;
+    default:
+        restore_permission(restore, change);
+    }
 }
 
 static void restore_in_vhost(struct restore *restore, const struct change *change)
@@ -209,18 +229,8 @@ static void restore_in_vhost(struct restore *restore, const struct change *chang
     }
     if (!vhost)
         fail(restore, change, "its virtual host is missing");
-    else if (change->kind == CATALOGUE_EXCHANGE)
-        restore_exchange(restore, vhost, change);
-    else if (change->kind == CATALOGUE_QUEUE)
-        restore_queue(restore, change);
-    else if (is_policy(change))
-        restore_policy(restore, change);
-    else if (change->kind == CATALOGUE_DELAYS)
-        restore_delays(restore, vhost, change);
-    else if (change->kind != CATALOGUE_BINDING)
-        restore_permission(restore, change);
     else
-        restore_binding(restore, vhost, change);
+        restore_in(restore, vhost, change);
 }
 
 static void restore_seen(struct restore *restore, struct bytes value)

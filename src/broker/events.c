@@ -13,9 +13,6 @@
 
 static const char exchange_of_events[] = "amq.rabbitmq.event";
 
-/* A message may go to so many queues, for the room that it takes. */
-enum { QUEUES_GUESSED = 64 };
-
 static struct exchange *find_exchange(struct broker *broker)
 {
     const struct vhost *vhost = vhost_find(broker, bytes_str("/"));
@@ -105,7 +102,7 @@ static void publish_event(struct event_message *event, const char *key)
     struct message *message = message_new(broker->pool, bytes_str(exchange_of_events),
                                           bytes_str(key), buffer_bytes(&bytes), 0);
     message->flags = MESSAGE_PERSISTENT;
-    uint64_t room = store_message_bytes(message, QUEUES_GUESSED);
+    uint64_t room = store_message_bytes(message, PUBLISH_QUEUES_GUESSED);
     if (!store_is_congested(broker->store) && store_room(broker->store, room) == STORE_ROOM_NOW)
         publish(event->exchange, message, broker->firehose_set);
     message_unref(broker->pool, message);

@@ -14,9 +14,6 @@
 
 enum { HISTORY_DEFAULT = 20, HISTORY_MAX = 10000, HISTORIES_BYTES = 32 << 20 };
 
-/* A message may go to so many queues when it is handed on, for the room that it takes. */
-enum { QUEUES_GUESSED = 64 };
-
 struct kept {
     struct list link;     /* of its exchange, the oldest first */
     struct list age_link; /* of all: broker->histories */
@@ -121,7 +118,7 @@ static uint64_t record_bytes(const struct exchange *exchange)
     list_for_each(link, &history->kept) {
         const struct message *message = list_entry(link, struct kept, link)->message;
         if (message->flags & MESSAGE_PERSISTENT)
-            bytes += store_message_bytes(message, QUEUES_GUESSED);
+            bytes += store_message_bytes(message, PUBLISH_QUEUES_GUESSED);
     }
     return bytes;
 }

@@ -18,6 +18,8 @@ struct published publish(struct exchange *exchange, struct message *message, str
  * from one before it; NULL: publish finds out. */
 struct queue *publish_known(const struct exchange *exchange, struct bytes routing_key,
                             struct bytes properties, struct queue_set *set);
+/* A message that nobody has looked at yet may go to so many queues, for the room that it takes. */
+enum { PUBLISH_QUEUES_GUESSED = 64 };
 /* To how many queues a message would go. */
 size_t publish_count(struct exchange *exchange, const struct message *message,
                      struct queue_set *set);

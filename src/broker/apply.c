@@ -107,15 +107,22 @@ void catalogue_apply(struct broker *broker, const struct change *change, enum re
         put_on_record(broker, change);
 }
 
+static void apply_and_tell(struct broker *broker, const struct change *change)
+{
+    bool comes_after = events_come_after(change);
+    if (!comes_after)
+        events_change(broker, change);
+    catalogue_apply(broker, change, ON_RECORD);
+    if (comes_after)
+        events_change(broker, change);
+}
+
 void changes_apply(struct broker *broker, struct changes *changes)
 {
-    for (size_t i = 0; i < changes->count; i++) {
-        bool is_told_after = broker->has_events && events_come_after(&changes->list[i]);
-        if (broker->has_events && !is_told_after)
-            events_change(broker, &changes->list[i]);
-        catalogue_apply(broker, &changes->list[i], ON_RECORD);
-        if (is_told_after)
-            events_change(broker, &changes->list[i]);
-    }
+    for (size_t i = 0; i < changes->count; i++)
+        if (broker->has_events)
+            apply_and_tell(broker, &changes->list[i]);
+        else
+            catalogue_apply(broker, &changes->list[i], ON_RECORD);
     changes_clear(changes);
 }

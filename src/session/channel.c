@@ -4,17 +4,16 @@
 #include "session/channel.h"
 
 #include "base/mem.h"
-#include "session/announce.h"
 #include "session/acknowledge.h"
 #include "session/alarm.h"
+#include "session/announce.h"
 #include "session/delivery_timeout.h"
 #include "session/dispatch.h"
 #include "session/handlers.h"
 #include "session/trace.h"
 #include "session/transaction.h"
 
-/* What a method costs that changes more than a message: names are looked up, things made, recorded.
- */
+/* What a method costs that changes more than a message: names are looked up, things made. */
 enum { METHOD_STEPS = 200, CANCEL_STEPS = 50, FREE_STEPS = 30 };
 
 struct channel *channel_new(struct connection *connection, uint16_t number)
@@ -229,8 +228,7 @@ static enum handled handle(struct channel *channel, const union method *method, 
         if (!dispatch_due_consumed(channel))
             return HANDLED_WAIT;
         return channel_end(channel) ? HANDLED : HANDLED_WAIT;
-    default: /* basic.ack and others that the table says both may send, but RabbitMQ does not take
-              */
+    default: /* basic.ack and others that both may send by the table, but RabbitMQ does not take */
         return handled_error(error, REPLY_COMMAND_INVALID, "unimplemented method");
     }
 }
@@ -322,8 +320,8 @@ static bool check_order(const struct channel *channel, enum frame_type type, uin
 static enum handled open_frame(struct channel *channel, const struct frame *frame, uint32_t *id,
                                struct error *error)
 {
-    if (content_is_complete(
-            &channel->content)) { /* this frame was taken in, and then had to wait */
+    /* This frame was taken in, and then had to wait. */
+    if (content_is_complete(&channel->content)) {
         *id = METHOD_BASIC_PUBLISH;
         return handle_basic_content(channel, error);
     }

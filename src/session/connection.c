@@ -10,9 +10,9 @@
 
 #include "base/mem.h"
 #include "base/planted.h"
+#include "session/announce.h"
 #include "session/channel.h"
 #include "session/connection_input.h"
-#include "session/announce.h"
 #include "session/connection_timer.h"
 #include "session/trace.h"
 

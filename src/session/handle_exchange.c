@@ -48,7 +48,8 @@ static bool may_declare(const struct channel *channel, const struct method_excha
 {
     const struct connection *connection = channel->connection;
     struct error refused;
-    if (!exchange_type_is_known(method->type) || !exchange_is_not_default(method->exchange, &refused))
+    if (!exchange_type_is_known(method->type) ||
+        !exchange_is_not_default(method->exchange, &refused))
         return true;
     if (!may_use_exchange(channel, ACCESS_CONFIGURE, method->exchange, error))
         return false;

@@ -44,7 +44,7 @@ HANDLER(tx_rollback);
 enum handled handle_basic_content(struct channel *channel, struct error *error);
 
 /* The queue that a method names: by an empty name, the one declared last on this channel. Fails
- * when there is none, or when it belongs to another connection. */
+ * when its user may not read from it, when there is none, or when it belongs to another connection. */
 struct queue *need_readable_queue(struct channel *channel, struct bytes name, struct error *error);
 /* The same as a name: the empty one stands for the queue declared last. */
 bool need_queue_name(struct channel *channel, struct bytes *name, struct error *error);

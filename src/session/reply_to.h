@@ -12,7 +12,6 @@
 struct channel;
 struct consumer;
 struct error;
-struct published;
 struct server;
 
 /* A channel's part. */

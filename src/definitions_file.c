@@ -54,12 +54,15 @@ static void tell(void *context, const struct definitions_remark *remark)
     if (!remark->is_fault && teller->lines++ >= LINES_MAX)
         return;
     enum event event = remark->is_fault ? EVENT_definitions_wrong : EVENT_definitions_left_out;
-    if (remark->kind[0])
+    if (!remark->kind[0])
+        log_event(teller->log, event, "file=%s reason=%s", teller->path, remark->text);
+    else if (remark->vhost.size == 0)
+        log_event(teller->log, event, "file=%s %s=%zu name=%.*s reason=%s", teller->path,
+                  remark->kind, remark->number, BYTES_ARG(remark->name), remark->text);
+    else
         log_event(teller->log, event, "file=%s %s=%zu vhost=%.*s name=%.*s reason=%s", teller->path,
                   remark->kind, remark->number, BYTES_ARG(remark->vhost), BYTES_ARG(remark->name),
                   remark->text);
-    else
-        log_event(teller->log, event, "file=%s reason=%s", teller->path, remark->text);
 }
 
 static void tell_imported(const struct teller *teller, const struct definitions_counts *counts)

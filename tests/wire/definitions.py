@@ -179,6 +179,8 @@ def _(t):
     c.channel()
     c.send(1, "queue.declare", queue="q", passive=True)
     equal(c.expect(1, "channel.close").reply_code, 404, "the queue")
+    log = refused(folder(t), write(t, {"vhosts": [{"name": "odd", "default_queue_type": "odd"}]}))
+    check(" vhost=1 name=odd reason=" in log, "a virtual host is in none: %s" % log)
 
 
 @case("a store that had something before is as it was")

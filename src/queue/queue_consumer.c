@@ -12,8 +12,7 @@ struct level {
     struct list link;   /* in queue->ready_consumers, the highest first */
     struct list ready;  /* struct queue_consumer: ready_link */
     uint32_t consumers; /* ready or not */
-    bool is_single;     /* comes before all others, and these get nothing while it is there */
-    struct queue_consumer *single; /* the one that is in it then */
+    struct queue_consumer *single; /* NULL; or who is alone in it, and nobody else gets anything */
     int64_t priority;
 };
 
@@ -59,7 +58,7 @@ static struct list *find_before(struct queue *queue, int64_t priority)
 {
     struct list *before = &queue->ready_consumers, *head = before;
     while (before->next != head &&
-           (of_link(before->next)->is_single || of_link(before->next)->priority >= priority))
+           (of_link(before->next)->single || of_link(before->next)->priority >= priority))
         before = before->next;
     return before;
 }
@@ -68,14 +67,14 @@ static struct list *find_before(struct queue *queue, int64_t priority)
 static struct level *single_level(const struct queue *queue)
 {
     struct list *first = queue->has_levels ? list_first(&queue->ready_consumers) : NULL;
-    return first && of_link(first)->is_single ? of_link(first) : NULL;
+    return first && of_link(first)->single ? of_link(first) : NULL;
 }
 
 /* NULL: nobody has this priority. */
 static struct level *level_at(struct queue *queue, int64_t priority)
 {
     struct list *before = find_before(queue, priority);
-    bool is_there = before != &queue->ready_consumers && !of_link(before)->is_single &&
+    bool is_there = before != &queue->ready_consumers && !of_link(before)->single &&
                     of_link(before)->priority == priority;
     return is_there ? of_link(before) : NULL;
 }
@@ -124,8 +123,7 @@ static void join_level(struct queue *queue, struct queue_consumer *consumer)
     consumer->is_single = is_for_single && !single_level(queue);
     struct level *level = consumer->is_single ? level_new(&queue->ready_consumers, 0)
                                               : level_make(queue, priority_of(consumer));
-    level->is_single = consumer->is_single;
-    if (level->is_single)
+    if (consumer->is_single)
         level->single = consumer;
     level->consumers++;
 }
@@ -295,7 +293,7 @@ static struct queue_consumer *next_of_levels(const struct queue *queue)
         const struct level *level = of_link(link);
         if (!list_is_empty(&level->ready))
             return of_ready_link(level->ready.next);
-        if (level->is_single)
+        if (level->single)
             break;
     }
     return NULL;
@@ -330,7 +328,7 @@ uint64_t queue_credit(const struct queue *queue)
         const struct level *level = of_link(link);
         uint64_t more = credit_of(&level->ready);
         credit = more == UINT64_MAX ? more : credit + more;
-        if (level->is_single || credit == UINT64_MAX)
+        if (level->single || credit == UINT64_MAX)
             break;
     }
     return credit;

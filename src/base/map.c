@@ -282,8 +282,7 @@ static void *next_stable(const struct idmap *table, uint64_t *at, size_t slot_si
             *at = slot->hash;
             return slot->value;
         }
-        place += (size_t)1 << (table->depth - leaf->depth);
-        place &= ~(((size_t)1 << (table->depth - leaf->depth)) - 1);
+        place = (place | (((size_t)1 << (table->depth - leaf->depth)) - 1)) + 1;
     }
     return NULL;
 }

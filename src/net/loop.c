@@ -74,13 +74,20 @@ static uint64_t next_tick_ms(const struct loop *loop)
     return next_ms;
 }
 
-/* Both clocks are of the same moment, however long ago that is. */
+/* A turn begins, and has its time by both clocks. */
+static void begin_turn(struct loop *loop)
+{
+    uint64_t now_us = clock_monotonic_us();
+    loop->clock_ms = clock_wall_ms();
+    loop->now_ms = now_us / 1000;
+    turns_begin(&loop->turns, now_us);
+}
+
 static void tick(struct loop *loop)
 {
-    uint64_t clock_ms = clock_wall_ms() - (clock_monotonic_ms() - loop->now_ms);
     loop->ticked_ms = loop->now_ms;
     list_for_each(at, &loop->services)
-        service_tick(service_at(at), loop->now_ms, clock_ms);
+        service_tick(service_at(at), loop->now_ms, loop->clock_ms);
     loop->next_ms = next_tick_ms(loop);
 }
 
@@ -92,9 +99,7 @@ static void on_woken(struct ev_loop *ev, ev_check *watcher, int events)
     (void)ev;
     (void)events;
     struct loop *loop = watcher->data;
-    uint64_t now_us = clock_monotonic_us();
-    loop->now_ms = now_us / 1000;
-    turns_begin(&loop->turns, now_us);
+    begin_turn(loop);
     if (loop->now_ms - loop->ticked_ms > STALE_MS && loop->next_ms > loop->now_ms)
         tick(loop);
     list_for_each(at, &loop->services)
@@ -267,9 +272,7 @@ static void end(struct loop *loop)
 int loop_run(struct loop *loop, struct store *store)
 {
     loop->store = store;
-    uint64_t now_us = clock_monotonic_us();
-    loop->now_ms = now_us / 1000;
-    turns_begin(&loop->turns, now_us);
+    begin_turn(loop);
     if (!sockets_start(loop))
         return EAGAIN;
     begin(loop);

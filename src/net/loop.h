@@ -29,7 +29,8 @@ struct loop {
     struct store *store;  /* while loop_run runs */
     struct turns turns;
     enum loop_state state;
-    uint64_t now_ms;    /* of this turn */
+    uint64_t now_ms;    /* of this turn; */
+    uint64_t clock_ms;  /* and the wall clock of that moment */
     uint64_t ticked_ms; /* when the services had their last tick */
     uint64_t next_ms;   /* when one of them needs its next */
     uint64_t stop_ms;   /* when the patience of stopping ends */

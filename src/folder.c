@@ -119,11 +119,12 @@ enum folder_kind folder_look(const char *path, char *name, size_t name_size)
 static void explain_held(int fd, const char *path, char *error, size_t error_size)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    char who[32] = "";
     if (fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK && lock.l_pid > 0)
-        snprintf(error, error_size, "%s is in use by another leveretd, process %ld", path,
-                 (long)lock.l_pid);
-    else
-        snprintf(error, error_size, "%s is in use by another leveretd", path);
+        snprintf(who, sizeof(who), ", process %ld", (long)lock.l_pid);
+    snprintf(error, error_size,
+             "%s is in use by another leveretd%s; stop that one first, or name another folder",
+             path, who);
 }
 
 /* What to do about it, as far as the error tells. */

@@ -233,11 +233,25 @@ static bool salvage_locked(struct work *work, struct store_options *options)
     return ok;
 }
 
+/* Asked before the check, which would say it, too. */
+static bool is_in_use(const char *path)
+{
+    char error[512];
+    int lock = folder_lock(path, false, error, sizeof(error));
+    if (lock < 0 && error[0])
+        printf("%s\n", error);
+    if (lock >= 0)
+        close(lock);
+    return lock < 0 && error[0];
+}
+
 int salvage_store(const char *path, struct store_options *options)
 {
     struct work work = {.path = path};
     char error[512];
     become_owner(path);
+    if (is_in_use(path))
+        return 2;
     int checked = check_store(path, options);
     if (checked == 0)
         printf("there is nothing to salvage: the store is sound, and nothing was changed\n");

@@ -107,8 +107,10 @@ TEST(lock)
     ok(lock < 0 && error[0] == '\0', "who only looks makes no lock file");
     lock = folder_lock(place, true, error, sizeof(error));
     ok(lock >= 0, "the first gets it");
-    snprintf(wanted, sizeof(wanted), "%s is in use by another leveretd, process %ld", place,
-             (long)getpid());
+    snprintf(wanted, sizeof(wanted),
+             "%s is in use by another leveretd, process %ld; stop that one first, or name another "
+             "folder",
+             place, (long)getpid());
     is_int(lock_elsewhere(true, wanted), 1, "the second is told who has it");
     is_int(lock_elsewhere(false, wanted), 1, "even if it only wants to look");
     close(lock);

@@ -404,6 +404,8 @@ def _(t):
     status, out, _ = run("--check-store", data)
     equal(status, 2, "status of --check-store")
     check("in use" in out, "it said %r" % out)
+    status, out, _ = run("--salvage", "--data-dir", data)
+    equal((status, out.count("in use")), (2, 1), "status of --salvage, and how often it says so")
     daemon.client(t)
     equal(daemon.stop(), 0, "status after SIGTERM")
 

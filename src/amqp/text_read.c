@@ -244,12 +244,28 @@ static char read_type(struct text_reader *reader)
 
 static void read_contents(struct text_reader *reader, bool is_array, unsigned depth);
 
+static uint32_t read_float_bits(struct text_reader *reader)
+{
+    uint32_t bits;
+    float number = (float)read_double(reader);
+    if (!isfinite(number))
+        fail(reader, "not a number that fits");
+    memcpy(&bits, &number, sizeof(bits));
+    return bits;
+}
+
+static uint64_t read_double_bits(struct text_reader *reader)
+{
+    uint64_t bits;
+    double number = read_double(reader);
+    memcpy(&bits, &number, sizeof(bits));
+    return bits;
+}
+
 static void read_field_value(struct text_reader *reader, char type, unsigned depth)
 {
     struct writer *memory = &reader->memory;
     uint8_t *length;
-    uint32_t float_bits;
-    uint64_t double_bits;
     switch (type) {
     case 't':
         writer_u8(memory, (uint8_t)read_unsigned(reader, 1));
@@ -279,20 +295,12 @@ static void read_field_value(struct text_reader *reader, char type, unsigned dep
     case 'T':
         writer_u64(memory, read_unsigned(reader, UINT64_MAX));
         break;
-    case 'f': {
-        float number = (float)read_double(reader);
-        if (!isfinite(number))
-            fail(reader, "not a number that fits");
-        memcpy(&float_bits, &number, sizeof(float_bits));
-        writer_u32(memory, float_bits);
+    case 'f':
+        writer_u32(memory, read_float_bits(reader));
         break;
-    }
-    case 'd': {
-        double number = read_double(reader);
-        memcpy(&double_bits, &number, sizeof(double_bits));
-        writer_u64(memory, double_bits);
+    case 'd':
+        writer_u64(memory, read_double_bits(reader));
         break;
-    }
     case 'D':
         read_decimal(reader);
         break;

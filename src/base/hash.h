@@ -4,8 +4,8 @@
 
 #include "base/bytes.h"
 
-/* 64 bits from the bytes and a seed, always the same: where messages of hash exchanges go depends on it.
- * With a secret seed nobody can choose keys that meet. */
+/* 64 bits from the bytes and a seed, always the same: where messages of hash exchanges go depends on
+ * it. With a secret seed nobody can choose keys that meet. */
 uint64_t hash_bytes(struct bytes key, uint64_t seed);
 
 /* A good spread for numbers that are ours (ids), not a peer's. */

@@ -46,9 +46,10 @@
  *
  * Payloads: message, moved and paged records
  *
- *      0  1  flags (1: persistent, 2: dead-lettered)
+ *      0  1  flags (1: persistent, 2: dead-lettered, 4: it ends at different times in its queues, 8: it
+ *            has a header BCC)
  *      1  1  priority
- *      2  8  expiry, milliseconds since 1970; 0: none
+ *      2  8  expiry, milliseconds since 1970; 0: none, or flag 4
  *     10  4  number of destinations n
  *     14  1  length of the exchange's name
  *     15  1  length of the routing key
@@ -56,7 +57,8 @@
  *     18  4  size of the properties (from the property flags on)
  *     22  4  size of the body
  *     26  4  0
- *     30 16n destinations: queue id, sequence number (8 bytes each)
+ *     30 16n destinations: queue id, sequence number (8 bytes each); with flag 4 it is 24n, and each
+ *            has its expiry there (8)
  *         .. exchange, routing key, properties, body
  *
  * settle: queue id (8), then pairs of varints: distance of the first sequence number from the end

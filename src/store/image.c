@@ -183,7 +183,7 @@ static bool load_chunk(struct loading *loading, struct bytes key, struct bytes v
         index_count(index, count, 0, (int64_t)chunk->ready_bytes);
         for (uint32_t i = 0; chunk->returns && i < chunk->returns->count; i++)
             if (chunk->returns->items[i].until_ms)
-                index_hold(index, chunk, chunk->returns->items[i].slot);
+                index_restore_delayed(index, chunk, chunk->returns->items[i].slot);
     } else {
         list_push_back(&store->memory.dead, &chunk->cache_link);
     }

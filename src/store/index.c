@@ -1118,7 +1118,7 @@ void index_replay_settle(struct index *index, uint64_t first, uint64_t count)
         index->next_sequence = end;
 }
 
-void index_hold(struct index *index, struct chunk *chunk, uint32_t slot)
+void index_restore_delayed(struct index *index, struct chunk *chunk, uint32_t slot)
 {
     set_aside(index, chunk, slot);
     index_count_delayed(index, 1);
@@ -1135,7 +1135,7 @@ void index_replay_returned(struct index *index, uint64_t sequence, uint32_t coun
     if (planted(PLANTED_REPLAYED_DELAY_LOST))
         until_ms = 0;
     if (until_ms && bit_get(chunk->ready_bits, slot)) {
-        index_hold(index, chunk, slot);
+        index_restore_delayed(index, chunk, slot);
     } else if (!until_ms && is_delayed(chunk, slot)) {
         index_count_delayed(index, -1);
         make_ready(index, chunk, slot);

@@ -36,7 +36,7 @@ void chunk_note_times(struct chunk *chunk);
 /* Settles in recovery. */
 void index_replay_settle(struct index *index, uint64_t first, uint64_t count);
 /* A ready message of the chunk waits; its time is known. */
-void index_hold(struct index *index, struct chunk *chunk, uint32_t slot);
+void index_restore_delayed(struct index *index, struct chunk *chunk, uint32_t slot);
 /* A message that came back, if it is there. */
 void index_replay_returned(struct index *index, uint64_t sequence, uint32_t count,
                            uint64_t until_ms);

@@ -299,7 +299,13 @@ bool link_open_channel(struct link *link, uint16_t channel)
 
 /* ---- opening ---- */
 
-static bool connect_to(struct link *link, const struct addrinfo *address)
+static bool cannot_connect(struct link *link, const struct uri *uri, int error)
+{
+    return link_fail(link, "cannot connect to %s, port %s: %s; --uri says where the broker is",
+                     uri->host, uri->port, strerror(error));
+}
+
+static bool connect_to(struct link *link, const struct uri *uri, const struct addrinfo *address)
 {
     int on = 1;
     link->fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -309,13 +315,13 @@ static bool connect_to(struct link *link, const struct addrinfo *address)
     if (connect(link->fd, address->ai_addr, address->ai_addrlen) == 0)
         return true;
     if (errno != EINPROGRESS)
-        return link_fail(link, "connecting: %s", strerror(errno));
+        return cannot_connect(link, uri, errno);
     if (!wait_for(link, POLLOUT, deadline(link)))
         return false;
     int error = 0;
     socklen_t size = sizeof(error);
     getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &error, &size);
-    return error == 0 || link_fail(link, "connecting: %s", strerror(error));
+    return error == 0 || cannot_connect(link, uri, error);
 }
 
 /* Tries every address of the host until one answers. */
@@ -329,7 +335,7 @@ static bool connect_any(struct link *link, const struct uri *uri)
     bool connected = false;
     for (const struct addrinfo *at = list; at && !connected; at = at->ai_next) {
         link->error[0] = '\0';
-        connected = connect_to(link, at);
+        connected = connect_to(link, uri, at);
         if (!connected && link->fd >= 0) {
             close(link->fd);
             link->fd = -1;

@@ -48,25 +48,25 @@ static void configure_queue(struct queue *queue)
     overflow_note(queue);
 }
 
-/* What the policies of an exchange say of a key; NULL: nothing. Points into their definitions. */
-static const struct field *policy_value(const struct exchange *exchange, const char *key,
-                                        struct field room[2])
+/* What the definitions of both policies say of a key; NULL: nothing. Points into them. */
+static const struct field *value_in(const struct bytes definitions[2], const char *key,
+                                    struct field room[2])
 {
     const struct field *found[2] = {NULL, NULL};
-    for (int is_operator = 0; is_operator < 2; is_operator++) {
-        const struct policy *policy = policy_of_exchange(exchange, is_operator);
-        if (table_find(policy_definition(policy), bytes_str(key), &room[is_operator]))
+    for (int is_operator = 0; is_operator < 2; is_operator++)
+        if (table_find(definitions[is_operator], bytes_str(key), &room[is_operator]))
             found[is_operator] = &room[is_operator];
-    }
     return settings_merge(found[false], found[true]);
 }
 
 void exchange_configure(struct exchange *exchange)
 {
     struct field room[2];
-    const struct field *alternate = policy_value(exchange, "alternate-exchange", room);
+    const struct bytes definitions[2] = {policy_definition(policy_of_exchange(exchange, false)),
+                                         policy_definition(policy_of_exchange(exchange, true))};
+    const struct field *alternate = value_in(definitions, "alternate-exchange", room);
     exchange_set_alternate(exchange, alternate ? alternate->value.bytes : bytes_of(NULL, 0));
-    const struct field *delay = policy_value(exchange, "delayed-message", room);
+    const struct field *delay = value_in(definitions, "delayed-message", room);
     exchange_set_delay(exchange, delay && delay->value.boolean);
 }
 

@@ -50,8 +50,7 @@ struct exchange {
     bool is_delayed_type; /* its type is DELAYED_TYPE; the kind is what it routes by */
     bool has_delay;       /* messages with a header x-delay are held back */
     struct seen *seen; /* it looks for duplicates; NULL: it does not */
-    char
-        *alternate; /* name of the alternate exchange, which is never the default one; NULL: none */
+    char *alternate;   /* name of its alternate, which is never the default exchange; NULL: none */
     uint8_t *arguments;
     size_t arguments_size;
     struct list sources;      /* bindings from here: source_link */

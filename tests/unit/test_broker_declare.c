@@ -241,12 +241,25 @@ TEST(values_of_arguments_are_checked)
         refused("d", cases[i].arguments, text);
     }
     is_int(map_count(&bench.vhost->queues), 0, "none of them has come to be");
+    bench_free(&bench);
+}
+
+TEST(good_values_of_arguments_are_taken)
+{
+    bench_new(&bench);
     created("a", "d", "x-expires=I1 x-message-ttl=I0 x-max-length=I0 x-max-length-bytes=l5000000000");
     created("b", "d", "x-max-priority=I255 x-overflow=Sreject-publish-dlx x-queue-mode=Slazy");
     created("c", "d", "x-queue-version=I2 x-single-active-consumer=t1 x-queue-master-locator=I1");
     created("d", "d", "x-dead-letter-exchange=S x-dead-letter-routing-key=Sk x-anything=V");
     created("e", "d", "x-queue-type=Squorum x-delivery-limit=I-1 x-overflow=Sreject-publish");
-    ok(!bench_queue(&bench, "f", "d", "x-queue-type=Sstream x-max-age=S7D x-stream-filter-size-bytes=I16"),
+    bench_free(&bench);
+}
+
+TEST(streams_are_not_built)
+{
+    bench_new(&bench);
+    ok(!bench_queue(&bench, "f", "d",
+                    "x-queue-type=Sstream x-max-age=S7D x-stream-filter-size-bytes=I16"),
        "a stream");
     is_str(bench_text(&bench),
            "540 cannot declare queue 'f' in vhost '/'. Streams are not supported, only classic and "
@@ -426,6 +439,8 @@ int main(void)
     RUN(exclusive_queues_have_an_owner);
     RUN(names_are_checked);
     RUN(values_of_arguments_are_checked);
+    RUN(good_values_of_arguments_are_taken);
+    RUN(streams_are_not_built);
     RUN(replicated_types_want_durable_queues);
     RUN(an_exchange_is_declared_again);
     RUN(exchanges_are_deleted);

@@ -193,8 +193,8 @@ bool bench_unbind(struct bench *bench, const char *source, const char *destinati
     return binding_remove(bench->vhost, &request, &bench->error);
 }
 
-size_t bench_publish(struct bench *bench, const char *exchange, const char *key,
-                     const char *headers, const char *expiration, const char *body)
+struct message *bench_message(struct bench *bench, const char *exchange, const char *key,
+                              const char *headers, const char *expiration, const char *body)
 {
     struct properties properties = {.flags = PROPERTY_CONTENT_TYPE | PROPERTY_DELIVERY_MODE,
                                     .content_type = bytes_str("text/plain"),
@@ -220,6 +220,13 @@ size_t bench_publish(struct bench *bench, const char *exchange, const char *key,
     message->flags = MESSAGE_PERSISTENT;
     if (expiration)
         message->ttl_ms = strtoull(expiration, NULL, 10);
+    return message;
+}
+
+size_t bench_publish(struct bench *bench, const char *exchange, const char *key,
+                     const char *headers, const char *expiration, const char *body)
+{
+    struct message *message = bench_message(bench, exchange, key, headers, expiration, body);
     struct exchange *to = vhost_need_exchange(bench->vhost, bytes_str(exchange), &bench->error);
     bench->published = publish(to, message, &bench->set);
     message_unref(&bench->pool, message);

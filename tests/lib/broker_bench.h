@@ -58,8 +58,11 @@ bool bench_bind(struct bench *bench, const char *source, const char *destination
                 const char *arguments);
 bool bench_unbind(struct bench *bench, const char *source, const char *destination, const char *key,
                   const char *arguments);
-/* Publishes a message of body `body` with these headers (NULL: without any properties); returns how
- * many queues it went to. `expiration` may be NULL. */
+/* A persistent message of body `body` with these headers (NULL: without any properties), which is the
+ * caller's. `expiration` may be NULL. */
+struct message *bench_message(struct bench *bench, const char *exchange, const char *key,
+                              const char *headers, const char *expiration, const char *body);
+/* Publishes one like that; returns how many queues it went to. */
 size_t bench_publish(struct bench *bench, const char *exchange, const char *key,
                      const char *headers, const char *expiration, const char *body);
 /* Messages that are ready in a queue. */

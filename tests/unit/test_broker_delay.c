@@ -69,15 +69,9 @@ TEST(it_goes_to_no_queue_and_then_to_all)
 TEST(its_room_is_asked_for)
 {
     begin("d");
-    struct bytes headers = bench_table("x-delay=I1000");
-    struct properties properties = {.flags = PROPERTY_HEADERS, .headers = headers};
-    struct buffer bytes = {0};
-    properties_add(&bytes, &properties);
-    struct message *message =
-        message_new(&bench.pool, bytes_str("x"), bytes_str("k"), buffer_bytes(&bytes), 0);
+    struct message *message = bench_message(&bench, "x", "k", "x-delay=I1000", NULL, "");
     is_int(publish_count(exchange, message, &bench.set), 1, "as for a message to one queue");
     message_unref(&bench.pool, message);
-    buffer_free(&bytes);
     bench_free(&bench);
 }
 

@@ -11,22 +11,10 @@ static struct bench bench;
 /* A persistent message with this key. Was it taken? */
 static bool put(const char *exchange, const char *key, int id)
 {
-    struct properties properties = {.flags = PROPERTY_HEADERS | PROPERTY_DELIVERY_MODE,
-                                    .delivery_mode = 2};
-    struct buffer bytes = {0};
     char headers[60];
     size_t before = bench_ready(&bench, "q");
     snprintf(headers, sizeof(headers), "x-deduplication-header=I%d", id);
-    properties.headers = bench_table(headers);
-    properties_add(&bytes, &properties);
-    struct message *message =
-        message_new(&bench.pool, bytes_str(exchange), bytes_str(key), buffer_bytes(&bytes), 0);
-    message->flags = MESSAGE_PERSISTENT;
-    message->ttl_ms = MESSAGE_NO_TTL;
-    bench.published =
-        publish(vhost_exchange(bench.vhost, bytes_str(exchange)), message, &bench.set);
-    message_unref(&bench.pool, message);
-    buffer_free(&bytes);
+    bench_publish(&bench, exchange, key, headers, NULL, "");
     return bench_ready(&bench, "q") > before;
 }
 
@@ -156,17 +144,12 @@ TEST(a_start_goes_on_with_that)
 TEST(what_is_counted_changes_nothing)
 {
     make_exchange("x-cache-size=I50");
-    struct message *message;
-    struct properties properties = {.flags = PROPERTY_HEADERS};
-    struct buffer bytes = {0};
-    properties.headers = bench_table("x-deduplication-header=I1");
-    properties_add(&bytes, &properties);
-    message = message_new(&bench.pool, bytes_str("x"), bytes_str(""), buffer_bytes(&bytes), 0);
+    struct message *message =
+        bench_message(&bench, "x", "", "x-deduplication-header=I1", NULL, "");
     is_int(publish_count(vhost_exchange(bench.vhost, bytes_str("x")), message, &bench.set), 1,
            "it would go to one queue");
     ok(put("x", "", 1), "and has not been seen by that");
     message_unref(&bench.pool, message);
-    buffer_free(&bytes);
     bench_free(&bench);
 }
 

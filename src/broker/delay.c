@@ -4,7 +4,6 @@
 #include "broker/delay.h"
 
 #include <assert.h>
-#include <limits.h>
 
 #include "amqp/properties.h"
 #include "amqp/table.h"
@@ -63,15 +62,11 @@ uint64_t delay_of(struct bytes headers)
 /* Who gets the message sees that it was held back, and no exchange does so once more. */
 static void add_negated(struct table_writer *writer, const struct field *field)
 {
-    uint8_t raw[8];
     int64_t value = -value_of(field);
-    struct writer out = writer_of(raw, sizeof(raw));
     if (value >= INT32_MIN)
-        writer_u32(&out, (uint32_t)(int32_t)value);
+        table_add_int32(writer, field->name, (int32_t)value);
     else
-        writer_u64(&out, (uint64_t)value);
-    table_add_raw(writer, field->name, value >= INT32_MIN ? 'I' : 'l',
-                  bytes_of(raw, value >= INT32_MIN ? 4 : 8));
+        table_add_int64(writer, field->name, value);
 }
 
 static void negate(struct bytes headers, struct buffer *out)

@@ -51,9 +51,7 @@ static void add_string(struct table_writer *writer, const char *name, struct byt
 
 static void add_number(struct table_writer *writer, const char *name, uint64_t value)
 {
-    uint8_t raw[4] = {(uint8_t)(value >> 24), (uint8_t)(value >> 16), (uint8_t)(value >> 8),
-                      (uint8_t)value};
-    table_add_raw(writer, bytes_str(name), 'I', bytes_of(raw, sizeof(raw)));
+    table_add_int32(writer, bytes_str(name), (int32_t)(uint32_t)value);
 }
 
 /* BCC is not shown. */

@@ -14,18 +14,25 @@ enum { FAULTS_MAX = 20 };
 
 /* ---- telling ---- */
 
-bool import_fail(struct import *import, const char *format, ...)
+static void tell(struct import *import, bool is_fault, const char *format, va_list arguments)
+    __attribute__((format(printf, 3, 0)));
+
+static void tell(struct import *import, bool is_fault, const char *format, va_list arguments)
 {
     char text[IMPORT_FAULT_MAX];
-    va_list arguments;
-    va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    import->faults++;
-    import->place.is_fault = true;
+    import->place.is_fault = is_fault;
     import->place.text = text;
     import->listener->tell(import->listener->context, &import->place);
-    import->place.is_fault = false;
+}
+
+bool import_fail(struct import *import, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    tell(import, true, format, arguments);
+    va_end(arguments);
+    import->faults++;
     return false;
 }
 
@@ -36,13 +43,10 @@ bool import_fail_with(struct import *import, const struct error *error)
 
 void import_omit(struct import *import, const char *format, ...)
 {
-    char text[IMPORT_FAULT_MAX];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
+    tell(import, false, format, arguments);
     va_end(arguments);
-    import->place.text = text;
-    import->listener->tell(import->listener->context, &import->place);
 }
 
 /* ---- members ---- */

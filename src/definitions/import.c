@@ -88,6 +88,16 @@ bool import_maybe_flag(struct import *import, const struct json *object, const c
     return true;
 }
 
+bool import_maybe_whole(struct import *import, const struct json *object, const char *name,
+                        int64_t *number)
+{
+    const struct json *value = json_find(object, name);
+    if (value && !has_kind(import, value, name, JSON_IS_WHOLE))
+        return false;
+    *number = value ? json_whole(value) : *number;
+    return true;
+}
+
 static bool join(struct import *import, const struct json *array, const char *name,
                  struct bytes *words)
 {
@@ -124,16 +134,14 @@ bool import_is_nothing(const struct json *value)
 
 static bool find_limit(struct import *import, const struct json *limits, struct named_limit named)
 {
-    const struct json *value = json_find(limits, named.name);
+    int64_t most = -1;
     *named.limit = (struct limit){0};
-    if (!value)
-        return true;
-    if (!has_kind(import, value, named.name, JSON_IS_WHOLE))
+    if (!import_maybe_whole(import, limits, named.name, &most))
         return false;
-    if (json_whole(value) > UINT32_MAX)
+    if (most > UINT32_MAX)
         return import_fail(import, "'%s' is more than %u", named.name, UINT32_MAX);
-    if (json_whole(value) >= 0)
-        *named.limit = (struct limit){true, (uint32_t)json_whole(value)};
+    if (most >= 0)
+        *named.limit = (struct limit){true, (uint32_t)most};
     return true;
 }
 

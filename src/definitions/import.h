@@ -38,6 +38,8 @@ bool import_maybe_text(struct import *import, const struct json *object, const c
                        struct bytes *text);
 bool import_maybe_flag(struct import *import, const struct json *object, const char *name,
                        bool *flag);
+bool import_maybe_whole(struct import *import, const struct json *object, const char *name,
+                        int64_t *number);
 /* Words as an array, or with commas between them; they lie in `scratch` until its next use. */
 bool import_maybe_words(struct import *import, const struct json *object, const char *name,
                         struct bytes *words);

@@ -4,16 +4,6 @@
 #include "definitions/import.h"
 #include "definitions/json_table.h"
 
-static bool find_priority(struct import *import, const struct json *object, int64_t *priority)
-{
-    const struct json *value = json_find(object, "priority");
-    if (value && json_kind_of(value) != JSON_IS_WHOLE)
-        return import_fail(import, "'priority' must be a whole number, and not %s",
-                           json_kind_name(json_kind_of(value)));
-    *priority = json_whole(value);
-    return true;
-}
-
 static bool find_definition(struct import *import, const struct json *object,
                             struct bytes *definition)
 {
@@ -35,7 +25,7 @@ static bool set_policy(struct import *import, struct policy_request *request,
     struct error error;
     return import_text(import, object, "pattern", &request->pattern) &&
            import_maybe_text(import, object, "apply-to", &request->apply_to) &&
-           find_priority(import, object, &request->priority) &&
+           import_maybe_whole(import, object, "priority", &request->priority) &&
            find_definition(import, object, &request->definition) &&
            (policy_set(import->broker, request, &error) || import_fail_with(import, &error));
 }

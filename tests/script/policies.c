@@ -7,6 +7,7 @@
 
 #include "amqp/text.h"
 #include "broker/policy.h"
+#include "definitions/json_table.h"
 
 /* NAME PATTERN APPLY-TO PRIORITY {DEFINITION} */
 struct words {
@@ -16,53 +17,6 @@ struct words {
 };
 
 /* ---- RabbitMQ ---- */
-
-static void add_text(struct buffer *out, const char *text)
-{
-    buffer_add(out, text, strlen(text));
-}
-
-static void add_json(struct buffer *out, const struct field *field);
-
-static void add_quoted(struct buffer *out, struct bytes text)
-{
-    add_text(out, "\"");
-    buffer_add(out, text.data, text.size);
-    add_text(out, "\"");
-}
-
-static void add_items(struct buffer *out, struct bytes contents, bool is_array)
-{
-    struct reader walk = reader_of(contents);
-    struct field field;
-    const char *between = "";
-    while ((is_array ? array_next : table_next)(&walk, &field)) {
-        add_text(out, between);
-        if (!is_array) {
-            add_quoted(out, field.name);
-            add_text(out, ":");
-        }
-        add_json(out, &field);
-        between = ",";
-    }
-}
-
-static void add_json(struct buffer *out, const struct field *field)
-{
-    char number[32];
-    snprintf(number, sizeof(number), "%lld", (long long)field->value.integer);
-    if (field->type == 'A' || field->type == 'F') {
-        add_text(out, field->type == 'A' ? "[" : "{");
-        add_items(out, field->value.bytes, field->type == 'A');
-        add_text(out, field->type == 'A' ? "]" : "}");
-    } else if (field->type == 'S') {
-        add_quoted(out, field->value.bytes);
-    } else if (field->type == 't') {
-        add_text(out, field->value.boolean ? "true" : "false");
-    } else {
-        add_text(out, number);
-    }
-}
 
 enum { ARGUMENTS_MAX = 32 };
 
@@ -88,9 +42,8 @@ static bool call(const struct run *run, const char *const *more)
 static bool tell(struct run *run, const struct words *words)
 {
     struct buffer json = {0};
-    add_text(&json, "{");
-    add_items(&json, words->definition, false);
-    add_text(&json, "}");
+    struct json_writer writer = json_writer_of(&json);
+    json_put_table(&writer, words->definition);
     buffer_add_u8(&json, 0);
     const char *const set[] = {words->is_operator ? "set_operator_policy" : "set_policy",
                                "--priority",

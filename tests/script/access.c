@@ -105,9 +105,16 @@ bool access_line(struct run *run, const char *verb, char *line)
         const char *verb;
         bool (*call)(struct broker *broker, const struct words *words, struct error *error);
     } verbs[] = {
-        {"user", put_user},         {"vhost", put_vhost},         {"permit", permit},
-        {"forbid", forbid},         {"topics", permit_topics},    {"delete-user", delete_user},
-        {"trace", trace},           {"limit-user", limit_user}, {"limit-vhost", limit_vhost}, {"delete-vhost", delete_vhost},
+        {"user", put_user},
+        {"delete-user", delete_user},
+        {"limit-user", limit_user},
+        {"vhost", put_vhost},
+        {"delete-vhost", delete_vhost},
+        {"limit-vhost", limit_vhost},
+        {"permit", permit},
+        {"forbid", forbid},
+        {"topics", permit_topics},
+        {"trace", trace},
     };
     struct error error;
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {

@@ -4,10 +4,9 @@
 
 /* Words that a broker behind a socket does not know, or that look into it. */
 static const char *const memory_words[] = {
-    "clock ",  "syncer ", "reader ", "turns ",      "disk ", "option ", "shutdown",
-    "restart", "crash",   "logged ", "not-logged ", "waits", "reads",
-    "user ",   "vhost ",  "permit ", "topics ",     "forbid ", "limit-", "delete-",
-    "trace "};
+    "clock ",  "syncer ", "reader ", "turns ",      "disk ",  "option ", "shutdown",
+    "restart", "crash",   "logged ", "not-logged ", "waits",  "reads",   "user ",
+    "vhost ",  "permit ", "topics ", "forbid ",     "limit-", "delete-", "trace "};
 
 static bool begins_with(const char *text, const char *word)
 {

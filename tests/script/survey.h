@@ -14,10 +14,10 @@ struct survey_name {
 };
 
 struct survey {
-    char memory[100]; /* the word or the reason why it runs in memory alone; "": it does not */
-    char plugin[60];  /* RabbitMQ's, without which it cannot run there; "": none */
+    char memory[100];  /* the word or the reason why it runs in memory alone; "": it does not */
+    char plugin[60];   /* RabbitMQ's, without which it cannot run there; "": none */
     bool has_policies; /* it needs memory, or RabbitMQ's command-line tool */
-    bool is_marked;   /* it says where RabbitMQ differs */
+    bool is_marked;    /* it says where RabbitMQ differs */
     struct survey_name names[SURVEY_NAMES];
     size_t name_count;
 };

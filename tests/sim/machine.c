@@ -10,7 +10,6 @@
 #include "tests/lib/kv_memory.h"
 #include "tests/sim/sim.h"
 
-enum { STALE_MS = MACHINE_STALE_MS };
 enum { INPUT_MAX = 256 * 1024, WINDOW = 192 * 1024, PARTS = 7, CALLS_MAX = 40 };
 
 static const uint64_t wall_clock_ms = 1600000000000;
@@ -375,7 +374,7 @@ void machine_turn(struct machine *machine)
     machine->turn_us = UINT64_MAX;
     sim->report->turns++;
     /* As the loop does it: after a long silence its clock has stood still. */
-    if (now_ms - machine->ticked_ms > STALE_MS && service_next_ms(machine->service) > now_ms)
+    if (now_ms - machine->ticked_ms > MACHINE_STALE_MS && service_next_ms(machine->service) > now_ms)
         service_tick(machine->service, now_ms, machine_clock_ms(machine));
     machine->ticked_ms = now_ms;
     for (int i = 0; i < CLIENTS; i++)

@@ -95,7 +95,7 @@ struct machine {
     uint64_t epoch;          /* rises with each start and each end */
     uint64_t ticked_ms;      /* when the last turn was */
     uint64_t turn_us;        /* when the next turn is scheduled; UINT64_MAX: not */
-    uint64_t messages_ms; /* the clock of messages that end, when the simulation began */
+    uint64_t messages_ms;    /* the clock of messages that end, when the simulation began */
     uint64_t slow_until_us;
     bool is_failing; /* its disk has failed, and it will be started again */
     uint64_t failed_epoch; /* when that last was */

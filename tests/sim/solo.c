@@ -197,17 +197,13 @@ static bool ignores(struct sim_channel *channel)
     return solo->is_ignoring;
 }
 
-static void forget_channel(struct solo *solo)
+static void end_ignored(struct sim_channel *channel)
 {
+    struct solo *solo = solo_of(channel);
     solo_doubt_all(solo);
     solo_end_channel(solo);
     solo_all_crossed(solo);
     solo->is_open = solo->is_ignoring = false;
-}
-
-static void end_ignored(struct sim_channel *channel)
-{
-    forget_channel(solo_of(channel));
     channel_ends(channel);
 }
 

@@ -45,10 +45,11 @@ struct entry {
     int died_in; /* a queue; NONE */
     enum reason why;
     bool is_either; /* expired, or dropped: it did both at the same time */
-    uint32_t cycle; /* bits of queues in which it died since it was last rejected */
+    uint32_t cycle;    /* bits of queues in which it died since it was last rejected */
     uint64_t ttl_ms;   /* its own; NO_LIMIT: none */
     uint64_t lives_ms; /* in its queue, */
-    uint64_t came_ms, came_most_ms; /* into which it came then, by the broker's clock; 0: not known yet */
+    /* into which it came then, by the broker's clock; 0: not known yet */
+    uint64_t came_ms, came_most_ms;
     bool persistent;
     bool is_seen;     /* so that it must say that it was delivered before, */
     bool is_crossed;  /* or may, as a connection was lost meanwhile */
@@ -124,9 +125,10 @@ struct call {
 struct own_publish {
     uint64_t id, op;
     bool is_recorded, is_returned, is_answered;
-    bool is_passed;          /* one that was published later was returned: it is refused, or this is wrong */
-    bool is_refused;         /* by a queue that is full, */
-    bool is_taken;           /* and another one takes it */
+    /* one that was published later was returned: it is refused, or this is wrong */
+    bool is_passed;
+    bool is_refused; /* by a queue that is full, */
+    bool is_taken;   /* and another one takes it */
 };
 
 enum survey {
@@ -170,11 +172,11 @@ struct solo {
     bool is_stopped; /* the step sends no more */
     bool has_connected, is_known, was_checked;
     bool is_open;
-    bool is_unsettled;    /* letters may be on their way, or what has ended has not gone yet */
-    bool is_ignoring;     /* something may have ended amid a step: all will be looked at */
-    uint64_t step_ms;     /* the broker's clock of messages when the step began; */
-    uint64_t overrun_ms;  /* and when the next thing ends, and its outcome is not sure any more */
-    uint64_t look_ms;     /* the same, when the survey asked for a message */
+    bool is_unsettled;   /* letters may be on their way, or what has ended has not gone yet */
+    bool is_ignoring;    /* something may have ended amid a step: all will be looked at */
+    uint64_t step_ms;    /* the broker's clock of messages when the step began; */
+    uint64_t overrun_ms; /* and when the next thing ends, and its outcome is not sure any more */
+    uint64_t look_ms;    /* the same clock, when the survey asked for a message */
     enum survey survey;
     int survey_at;
     uint64_t survey_place;
@@ -346,9 +348,9 @@ void solo_send_binding(struct sim_channel *channel, const struct own_binding *bi
                        bool unbinds);
 /* Its number; NONE: there is no such binding. */
 int solo_find_binding(const struct solo *solo, const struct own_binding *binding);
-/* Operations of a step: each says whether it has done anything. */
 /* How long a message lives: not at all, a moment, for a while, or for longer than all this lasts. */
 uint64_t solo_draw_ttl(struct solo *solo);
+/* Operations of a step: each says whether it has done anything. */
 bool solo_op_declare_queue(struct sim_channel *channel);
 bool solo_op_delete_queue(struct sim_channel *channel);
 bool solo_op_purge(struct sim_channel *channel);

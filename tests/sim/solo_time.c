@@ -309,8 +309,8 @@ void solo_doubt_ended(struct solo *solo)
         doubt_queues(solo);
 }
 
-/* What it drops depends on what came back. */
-static bool may_drop_others(struct own_queue_of *queue)
+/* What a queue drops depends on what came back. True: that is in doubt now. */
+static bool doubt_drops(struct own_queue_of *queue)
 {
     if (!solo_drops(queue) || !queue->ghosts.count)
         return false;
@@ -325,7 +325,7 @@ void solo_doubt_time(struct solo *solo)
     for (int i = 0; i < QUEUES_OF_ONE; i++) {
         struct own_queue_of *queue = &solo->queues[i];
         bool ends = may_end_soon(solo, &queue->ready) || may_end_soon(solo, &queue->ghosts);
-        bool drops = may_drop_others(queue);
+        bool drops = doubt_drops(queue);
         may_send |= queue->exists && queue->dlx != NONE && (ends || drops);
         queue->is_unsure |= queue->exists && queue->expires_ms < SURVEY_MS;
     }

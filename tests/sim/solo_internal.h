@@ -298,9 +298,9 @@ bool solo_drops(const struct own_queue_of *queue);
 void solo_note_letter(struct solo *solo, int number, const struct entry *letter);
 /* Is it full, and refuses this one? */
 bool solo_refuses(const struct solo *solo, int number, const struct entry *letter);
-/* What is too much goes, unless a consumer is about to take it, and what has ended from the head, of one
- * queue, or of all. Did any? */
-bool solo_tend_queue(struct solo *solo, int number);
+/* What is too much goes from a queue, unless a consumer is about to take it. Did any? */
+bool solo_drop_queue(struct solo *solo, int number);
+/* The same of all of them, and what has ended from their heads. */
 void solo_tend(struct solo *solo);
 
 /* ---- solo_time.c ---- */

@@ -74,22 +74,28 @@ static bool is_to_drop(const struct solo *solo, int number)
            is_too_much(queue, queue->ready.count, ready_bytes(queue));
 }
 
-bool solo_tend_queue(struct solo *solo, int number)
+bool solo_drop_queue(struct solo *solo, int number)
 {
-    struct own_queue_of *queue = &solo->queues[number];
     bool any = false;
-    for (; queue->exists && queue->ready.count; any = true) {
-        bool drops = is_to_drop(solo, number);
-        if (!drops && !solo_has_ended(solo, &queue->ready.at[0]))
-            break;
-        struct entry entry = entries_take(&queue->ready, 0);
-        /* It goes in the broker's next turn, if nothing comes before it until then. */
-        if (!drops)
-            solo->is_stopped = solo->is_unsettled = true;
-        sim_of(solo)->report->met[drops ? MET_DROPPED : MET_EXPIRED]++;
-        solo_die(solo, number, &entry, drops ? REASON_MAXLEN : REASON_EXPIRED);
+    for (; solo->queues[number].exists && is_to_drop(solo, number); any = true) {
+        struct entry entry = entries_take(&solo->queues[number].ready, 0);
+        sim_of(solo)->report->met[MET_DROPPED]++;
+        solo_die(solo, number, &entry, REASON_MAXLEN);
     }
     return any;
+}
+
+/* It goes in the broker's next turn, if nothing comes before it until then. */
+static bool end_queue(struct solo *solo, int number)
+{
+    struct own_queue_of *queue = &solo->queues[number];
+    if (!queue->exists || queue->ready.count == 0 || !solo_has_ended(solo, &queue->ready.at[0]))
+        return false;
+    struct entry entry = entries_take(&queue->ready, 0);
+    solo->is_stopped = solo->is_unsettled = true;
+    sim_of(solo)->report->met[MET_EXPIRED]++;
+    solo_die(solo, number, &entry, REASON_EXPIRED);
+    return true;
 }
 
 void solo_tend(struct solo *solo)
@@ -98,6 +104,6 @@ void solo_tend(struct solo *solo)
     while (any) {
         any = false;
         for (int i = 0; i < QUEUES_OF_ONE; i++)
-            any |= solo_tend_queue(solo, i);
+            any |= solo_drop_queue(solo, i) || end_queue(solo, i);
     }
 }

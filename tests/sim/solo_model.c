@@ -482,7 +482,7 @@ void solo_settle_model(struct solo *solo, size_t at, enum settled how)
         return;
     struct own_queue_of *queue = &solo->queues[unacked.queue];
     if (how == SETTLED_NOT) {
-        solo_tend_queue(solo, unacked.queue); /* what came before it goes first */
+        solo_drop_queue(solo, unacked.queue); /* what is too much goes before it comes */
         entries_add(&queue->ready, &unacked.entry);
     } else if (how == SETTLED_ACKED) {
         solo_add_ghost(queue, unacked.entry, solo->op);

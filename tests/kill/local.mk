@@ -4,6 +4,7 @@
 
 EXTRA_DIST += \
 	%D%/README.md \
+	%D%/broker.py \
 	%D%/delayed \
 	%D%/full-disk \
 	%D%/power \

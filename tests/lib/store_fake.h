@@ -9,7 +9,7 @@
 struct store *store_fake_new(struct message_pool *pool);
 void store_fake_free(struct store *store);
 /* As after a restart: the catalogue stays, so do the queues that survive and all messages in them
- * (taken ones are ready again); the rest goes. */
+ * (taken ones are ready again, delayed ones still wait); the rest goes. */
 void store_fake_restart(struct store *store);
 
 /* Entries of the catalogue, and those whose key begins with this byte. */
@@ -17,7 +17,8 @@ size_t store_fake_entries(const struct store *store);
 size_t store_fake_entries_of(const struct store *store, uint8_t kind);
 /* Adds an entry behind the broker's back. */
 void store_fake_put(struct store *store, struct bytes key, struct bytes value);
-/* From now on index_fetch answers this. INDEX_OK: as it should. */
+/* From now on index_fetch and index_ends answer this, and index_times that it waits, unless it is INDEX_OK:
+ * as they should. */
 void store_fake_fetch(struct store *store, enum index_result answer);
 /* store_is_congested answers this. */
 void store_fake_congested(struct store *store, bool congested);

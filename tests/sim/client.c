@@ -265,6 +265,37 @@ void channel_add_delivery(struct sim_channel *channel, struct copy *copy, uint64
     copy->is_out = true;
 }
 
+static bool take_delivery(struct sim_channel *channel, const struct copy *copy)
+{
+    for (size_t i = 0; i < channel->delivery_count; i++)
+        if (channel->deliveries[i].copy == copy) {
+            channel_remove_delivery(channel, i);
+            return true;
+        }
+    for (size_t i = 0; i < channel->tx_settle_count; i++)
+        if (channel->tx_settles[i].copy == copy && channel->tx->state == TX_OPEN) {
+            size_t last = --channel->tx_settle_count;
+            channel->tx_settles[i] = channel->tx_settles[last];
+            channel->tx_hows[i] = channel->tx_hows[last];
+            return true;
+        }
+    return false;
+}
+
+bool channel_has_lost(struct sim *sim, const struct copy *copy)
+{
+    for (int i = 0; i < sim->clients_count * (CHANNELS + 1); i++) {
+        struct sim_channel *channel = &sim->clients[i / (CHANNELS + 1)].channels[i % (CHANNELS + 1)];
+        if (!channel->tx || !take_delivery(channel, copy))
+            continue;
+        if (!channel->is_closed_unseen && channel->tx->state == TX_OPEN)
+            channel->answers_left = channel->expected_count;
+        channel->is_closed_unseen = true;
+        return true;
+    }
+    return false;
+}
+
 /* What a publisher sent in order comes to a consumer in order, the first time. */
 static void check_order(struct sim_channel *channel, const struct copy *copy, bool redelivered)
 {
@@ -374,6 +405,11 @@ static bool take_reply(struct sim_channel *channel, const union method *method,
         sim_fail(sim, "client %d channel %u: %s comes while %s is due", channel->client->number,
                  channel->number, method_name(method->id),
                  channel->expected_count ? method_name(channel->expected[0].id) : "nothing");
+        return false;
+    }
+    if (channel->is_closed_unseen && channel->answers_left-- == 0) {
+        sim_fail(sim, "client %d channel %u: %s comes, though another has its messages",
+                 channel->client->number, channel->number, method_name(method->id));
         return false;
     }
     *expected = channel->expected[0];

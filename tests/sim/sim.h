@@ -256,6 +256,8 @@ struct sim_channel {
     bool is_open;
     bool is_leaving;  /* channel.close was sent */
     bool is_ignoring; /* what comes will go back to its queue: it was sent before that was read */
+    bool is_closed_unseen; /* the broker must have closed it: only so many answers still come */
+    size_t answers_left;
     uint64_t delivered;
     struct expected *expected;
     size_t expected_count, expected_capacity;
@@ -358,6 +360,9 @@ bool channel_is_quiet(const struct sim_channel *channel);
 void channel_proves(struct sim_channel *channel, size_t count);
 void channel_add_delivery(struct sim_channel *channel, struct copy *copy, uint64_t tag);
 void channel_remove_delivery(struct sim_channel *channel, size_t at);
+/* It has come to somebody else, so that the broker must have closed the channel that has it, for a
+ * transaction that is too large. False: there is no such channel. */
+bool channel_has_lost(struct sim *sim, const struct copy *copy);
 
 void work_ready(struct client *client);
 void work_act(struct client *client);

@@ -69,8 +69,11 @@ void solo_came(struct solo *solo, int number, struct entry *entry)
 
 void solo_used(struct solo *solo, int number)
 {
-    solo->queues[number].used_ms = now_ms(solo);
-    solo->queues[number].used_most_ms = 0;
+    struct own_queue_of *queue = &solo->queues[number];
+    queue->used_ms = now_ms(solo);
+    queue->used_most_ms = 0;
+    if (queue->expires_ms != NO_LIMIT)
+        sooner(solo, solo_clock_ms(solo) + queue->expires_ms);
 }
 
 static bool may_expire(const struct solo *solo, int number)
@@ -147,11 +150,11 @@ bool solo_waits_for_time(struct sim_channel *channel)
 {
     struct solo *solo = solo_of(channel);
     solo->step_ms = solo_clock_ms(solo);
-    solo->overrun_ms = NO_LIMIT;
     if (!settle_times(solo)) {
         solo_poll(channel);
         return true;
     }
+    solo->overrun_ms = NO_LIMIT;
     solo->step++;
     solo_tend(solo);
     bool waits = expire_queues(solo);

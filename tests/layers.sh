@@ -24,12 +24,13 @@ offences() {
         }
 
         BEGIN {
-            count = split("base amqp store queue broker definitions peer session net admin", order, " ")
+            count = split("base amqp store queue broker definitions peer http session net admin", order, " ")
             for (i = 1; i <= count; i++)
                 rank[order[i]] = i
             # These see only what is named here: a socket and what it needs know no protocol, and some
             # stand beside the layers.
             extra["peer"] = "base store"
+            extra["http"] = "base peer"
             extra["net"] = "base store peer"
             extra["ctl"] = "base amqp"
             extra["perf"] = "base amqp"
@@ -108,6 +109,10 @@ judged refused net/socket.c '#include "amqp/frame.h"'
 judged refused net/loop.c '#include <broker/broker.h>'
 judged refused peer/service.h '#include "session/server.h"'
 judged refused peer/output.c '#include "amqp/frame.h"'
+judged allowed http/http.h '#include "peer/service.h"'
+judged refused http/client.c '#include "broker/queue.h"'
+judged refused http/server.c '#include "net/loop.h"'
+judged refused peer/output.c '#include "http/http.h"'
 judged refused base/list.h '#include "list.h"'
 judged refused base/list.h '#include "../net/loop.h"'
 judged refused store/store.c '#include "cellar/wine.h"'

@@ -33,6 +33,9 @@ UNIT_TESTS = \
 	%D%/test_broker_user.t \
 	%D%/test_definitions.t \
 	%D%/test_folder.t \
+	%D%/test_http.t \
+	%D%/test_http_reader.t \
+	%D%/test_http_request.t \
 	%D%/test_log_writer.t \
 	%D%/test_loop.t \
 	%D%/test_options.t \

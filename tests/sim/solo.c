@@ -77,6 +77,8 @@ static void delivered(struct sim_channel *channel, const struct letter *letter)
     else
         solo_add_unacked(solo, channel->content_tag, consumer->queue, number, &entry);
     solo_tend(solo);
+    if (solo->queues[consumer->queue].max_priority != NO_LIMIT)
+        sim_of(solo)->report->met[MET_PRIORITY]++;
     if (consumer->is_single && consumer->number != solo->queues[consumer->queue].first_consumer)
         sim_of(solo)->report->met[MET_SINGLE_PASSED_ON]++;
     sim_of(solo)->report->met[MET_SOLO_DELIVERED]++;
@@ -486,6 +488,7 @@ struct solo *solo_new(struct client *client)
         struct own_queue_of *queue = &solo->queues[i];
         queue->dlx = queue->dlk = NONE;
         queue->max_length = queue->max_bytes = queue->ttl_ms = queue->expires_ms = NO_LIMIT;
+        queue->max_priority = NO_LIMIT;
     }
     return solo;
 }

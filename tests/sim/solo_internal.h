@@ -18,6 +18,8 @@ enum {
     UNACKED_MAX = 30,
     TAG_SIZE = 16,
     PLACES = 1024, /* between two that come one after the other */
+    LEVEL_SHIFT = 48, /* in a place, above that: the higher the priority, the lower */
+    LEVEL_TOP = 255,
 };
 enum { NAME_SIZE = 24 };
 enum kind { DIRECT, FANOUT, TOPIC, HEADERS, KINDS };
@@ -38,11 +40,13 @@ enum reason { REASON_REJECTED, REASON_EXPIRED, REASON_MAXLEN, REASONS };
 struct entry {
     uint64_t id, place, step;
     uint64_t op;           /* with which it came, or went */
+    int priority;          /* NONE */
     int exchange, key, cc; /* keys from KEYS on are names of queues; cc, or bcc: NONE */
     uint32_t size;
     int h, g; /* its headers; 0: not there */
     uint32_t deaths;
-    int died_in; /* a queue; NONE */
+    int died_in;         /* a queue; NONE */
+    uint64_t died_level; /* and the level of its priority there */
     enum reason why;
     bool is_either; /* expired, or dropped: it did both at the same time */
     uint32_t cycle;    /* bits of queues in which it died since it was last rejected */
@@ -70,7 +74,7 @@ struct own_queue_of {
     bool is_unsure;  /* whether it is there: it will be deleted */
     bool is_excused; /* messages may have gone unseen, to a socket that was lost */
     int dlx, dlk;
-    uint64_t max_length, max_bytes, ttl_ms;
+    uint64_t max_length, max_bytes, ttl_ms, max_priority;
     enum overflow overflow;
     bool has_overflow; /* says so, though that is the usual one */
     uint64_t expires_ms;
@@ -212,7 +216,14 @@ static inline bool chance(const struct solo *solo, uint64_t n)
 
 /* ---- solo_model.c ---- */
 
-/* Entries lie in the order of their places. */
+/* Entries lie in the order of their places, and so in that of their levels. */
+static inline uint64_t level_of(const struct entry *entry)
+{
+    return LEVEL_TOP - (entry->place >> LEVEL_SHIFT);
+}
+
+/* Is it the first of its level? */
+bool entries_is_head(const struct entries *entries, size_t at);
 void entries_add(struct entries *entries, const struct entry *entry);
 struct entry entries_take(struct entries *entries, size_t at);
 void entries_clear(struct entries *entries);
@@ -296,6 +307,9 @@ bool solo_drops(const struct own_queue_of *queue);
 /* A letter comes. If others come from another queue at the same time, which ones are kept is not
  * known: all queues will be deleted. */
 void solo_note_letter(struct solo *solo, int number, const struct entry *letter);
+/* A message has come. If it has ended, and the queue is full, it may make room itself where it is the first
+ * of its priority: what is left is not known. */
+void solo_note_entry(struct solo *solo, int number, const struct entry *entry);
 /* Is it full, and refuses this one? */
 bool solo_refuses(const struct solo *solo, int number, const struct entry *letter);
 /* What is too much goes from a queue, unless a consumer is about to take it. Did any? */

@@ -66,6 +66,17 @@ void solo_note_letter(struct solo *solo, int number, const struct entry *letter)
     solo->is_known = false;
 }
 
+void solo_note_entry(struct solo *solo, int number, const struct entry *entry)
+{
+    struct own_queue_of *queue = &solo->queues[number];
+    if (queue->max_priority == NO_LIMIT || !solo_drops(queue) || !solo_ends_at_once(entry) ||
+        !is_too_much(queue, queue->ready.count, ready_bytes(queue)))
+        return;
+    for (int i = 0; i < QUEUES_OF_ONE; i++)
+        solo->queues[i].is_unsure |= i == number || queue->dlx != NONE;
+    solo->is_known = false;
+}
+
 static bool is_to_drop(const struct solo *solo, int number)
 {
     const struct own_queue_of *queue = &solo->queues[number];
@@ -89,9 +100,13 @@ bool solo_drop_queue(struct solo *solo, int number)
 static bool end_queue(struct solo *solo, int number)
 {
     struct own_queue_of *queue = &solo->queues[number];
-    if (!queue->exists || queue->ready.count == 0 || !solo_has_ended(solo, &queue->ready.at[0]))
+    size_t at = 0;
+    while (at < queue->ready.count && !(entries_is_head(&queue->ready, at) &&
+                                        solo_has_ended(solo, &queue->ready.at[at])))
+        at++;
+    if (!queue->exists || at == queue->ready.count)
         return false;
-    struct entry entry = entries_take(&queue->ready, 0);
+    struct entry entry = entries_take(&queue->ready, at);
     solo->is_stopped = solo->is_unsettled = true;
     sim_of(solo)->report->met[MET_EXPIRED]++;
     solo_die(solo, number, &entry, REASON_EXPIRED);

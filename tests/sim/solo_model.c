@@ -24,6 +24,11 @@ void entries_add(struct entries *entries, const struct entry *entry)
     entries->at[at] = *entry;
 }
 
+bool entries_is_head(const struct entries *entries, size_t at)
+{
+    return at == 0 || level_of(&entries->at[at - 1]) != level_of(&entries->at[at]);
+}
+
 struct entry entries_take(struct entries *entries, size_t at)
 {
     struct entry entry = entries->at[at];
@@ -207,6 +212,17 @@ uint32_t solo_route(const struct solo *solo, int exchange, const struct entry *l
 
 static void send_on(struct solo *solo, int number, const struct entry *entry, enum reason why);
 
+static uint64_t place_of(const struct own_queue_of *queue, const struct entry *entry,
+                         uint64_t number)
+{
+    uint64_t level = entry->priority == NONE ? 0 : (uint64_t)entry->priority;
+    if (queue->max_priority == NO_LIMIT)
+        level = 0;
+    else if (level > queue->max_priority)
+        level = queue->max_priority;
+    return (LEVEL_TOP - level) << LEVEL_SHIFT | number;
+}
+
 uint32_t solo_enqueue(struct solo *solo, uint32_t queues, struct entry letter)
 {
     uint32_t refused = 0;
@@ -223,11 +239,12 @@ uint32_t solo_enqueue(struct solo *solo, uint32_t queues, struct entry letter)
     sim_say(sim_of(solo), "s%d: %" PRIu64 " goes to queues %x, and is refused by %x",
             solo->client->number, letter.id, queues & ~refused, refused);
     for (int i = 0; i < QUEUES_OF_ONE; i++) {
-        letter.place = solo->place_last += PLACES;
+        letter.place = place_of(&solo->queues[i], &letter, solo->place_last += PLACES);
         if (!(queues & ~refused & 1u << i))
             continue;
         solo_came(solo, i, &letter);
         entries_add(&solo->queues[i].ready, &letter);
+        solo_note_entry(solo, i, &letter);
     }
     for (int i = 0; i < QUEUES_OF_ONE; i++)
         if (refused & 1u << i && solo->queues[i].overflow == OVERFLOW_REJECT_DLX &&
@@ -270,6 +287,7 @@ struct entry solo_letter_of(const struct solo *solo, int number, const struct en
     letter.exchange = queue->dlx;
     letter.deaths++;
     letter.died_in = number;
+    letter.died_level = level_of(entry);
     letter.why = why;
     letter.is_either = why == REASON_MAXLEN && solo_ends_soon(solo, entry);
     letter.step = why == REASON_EXPIRED && solo_ends_at_once(entry) ? entry->step : solo->step;
@@ -358,6 +376,7 @@ void solo_remove_queue(struct solo *solo, int queue)
     struct own_queue_of *own = &solo->queues[queue];
     own->exists = false;
     own->max_length = own->max_bytes = own->ttl_ms = own->expires_ms = NO_LIMIT;
+    own->max_priority = NO_LIMIT;
     entries_clear(&own->ready);
     entries_clear(&own->ghosts);
     for (int i = 0; i < CONSUMERS_OF_ONE; i++)
@@ -500,7 +519,8 @@ bool solo_may_be_first(const struct entries *ready, size_t at)
         const struct entry *before = &ready->at[i];
         /* It had to be read first. */
         bool was_late = before->deaths && (before->is_late || before->op > entry->op);
-        bool is_ordered = before->died_in == entry->died_in && before->why == entry->why;
+        bool is_ordered = before->died_in == entry->died_in && before->why == entry->why &&
+                          before->died_level == entry->died_level;
         if (!was_late && (before->step < entry->step || is_ordered))
             return false;
     }
@@ -583,12 +603,21 @@ static bool has_body(const struct sim_channel *channel, const struct entry *entr
     return true;
 }
 
+static bool has_priority(const struct sim_channel *channel, const struct entry *entry)
+{
+    struct properties properties;
+    if (properties_read(buffer_bytes(&channel->content_properties), &properties) != PROPERTIES_OK)
+        return false;
+    bool has_any = properties_have(&properties, PROPERTY_PRIORITY);
+    return entry->priority == (has_any ? (int)properties.priority : NONE);
+}
+
 /* Is what came as it was sent, and does it say rightly whether it was delivered before? */
 bool solo_check_content(const struct sim_channel *channel, const struct entry *entry, int queue)
 {
     const struct solo *solo = solo_of(channel);
     char text[NAME_SIZE];
-    if (!has_body(channel, entry))
+    if (!has_body(channel, entry) || !has_priority(channel, entry))
         return solo_fails(solo, "is not as it was sent", entry->id, queue);
     if (!bytes_equal_str(solo_exchange_text(solo, entry->exchange, text),
                          channel->content_exchange) ||

@@ -26,6 +26,7 @@ static void draw_letter(struct solo *solo, struct entry *letter)
         letter->key = KEYS + (int)below(solo, QUEUES_OF_ONE);
     if (chance(solo, 6))
         letter->cc = KEYS * (letter->exchange == DEFAULT) + (int)below(solo, QUEUES_OF_ONE);
+    letter->priority = chance(solo, 2) ? (int)below(solo, chance(solo, 8) ? 256 : 8) : NONE;
     letter->h = (int)below(solo, 3);
     letter->g = (int)below(solo, 3);
 }
@@ -70,6 +71,10 @@ static void send_letter(struct sim_channel *channel, const struct entry *letter,
         snprintf(ttl, sizeof(ttl), "%" PRIu64, letter->ttl_ms);
         properties.flags |= PROPERTY_EXPIRATION;
         properties.expiration = bytes_str(ttl);
+    }
+    if (letter->priority != NONE) {
+        properties.flags |= PROPERTY_PRIORITY;
+        properties.priority = (uint8_t)letter->priority;
     }
     uint8_t *at = buffer_room(&body, letter->size + 1);
     for (uint32_t i = 0; i < letter->size; i++)

@@ -411,9 +411,11 @@ void solo_looked_at(struct sim_channel *channel, const struct letter *letter)
         entry.came_most_ms = solo_clock_ms(solo);
     if (entry.place < solo->survey_place && !entry.deaths)
         solo_fails(solo, "has lost its place", letter->id, number);
-    if (entry.place < solo->survey_place)
+    bool is_behind = entry.place < solo->survey_place;
+    if (is_behind && entry.place >> LEVEL_SHIFT == solo->survey_place >> LEVEL_SHIFT)
         entry.place = solo->survey_place + 1;
-    solo->survey_place = entry.place;
+    if (entry.place > solo->survey_place)
+        solo->survey_place = entry.place;
     if (channel->content_tag != ++solo->tag_last)
         solo_fails(solo, "has the wrong delivery tag", letter->id, number);
     entry.is_late = entry.is_crossed = entry.is_doubtful = entry.is_possible = false;

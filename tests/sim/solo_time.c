@@ -186,27 +186,45 @@ static bool has_ready(const struct own_queue_of *queue, const struct letter *let
     return false;
 }
 
-/* Of the queues whose first message may have ended by now, the one where it did so first; NONE: there is
- * none. */
+/* The first of a level of a queue which may have ended by then, of several the one that did so first, or
+ * NULL. */
+static const struct entry *first_to_end_in(const struct solo *solo, int number, uint64_t at_ms)
+{
+    const struct entries *ready = &solo->queues[number].ready;
+    const struct entry *first = NULL;
+    for (size_t i = 0; solo->queues[number].exists && i < ready->count; i++)
+        if (entries_is_head(ready, i) && solo_ends_ms(&ready->at[i]) <= at_ms) {
+            first = &ready->at[i];
+            at_ms = solo_ends_ms(first);
+        }
+    return first;
+}
+
+/* The same of all queues: the one in which it lies; NONE: there is none. */
 static int first_to_end(const struct solo *solo)
 {
     int first = NONE;
     uint64_t at_ms = solo_clock_ms(solo);
     for (int i = 0; i < QUEUES_OF_ONE; i++) {
-        const struct entries *ready = &solo->queues[i].ready;
-        if (!solo->queues[i].exists || ready->count == 0 || solo_ends_ms(&ready->at[0]) > at_ms)
+        const struct entry *entry = first_to_end_in(solo, i, at_ms);
+        if (!entry)
             continue;
         first = i;
-        at_ms = solo_ends_ms(&ready->at[0]);
+        at_ms = solo_ends_ms(entry);
     }
     return first;
 }
 
-static void end_first(struct solo *solo, int number)
+static bool end_first(struct solo *solo, int number)
 {
-    struct entry entry = entries_take(&solo->queues[number].ready, 0);
+    struct entries *ready = &solo->queues[number].ready;
+    const struct entry *first = first_to_end_in(solo, number, solo_clock_ms(solo));
+    if (!first)
+        return false;
+    struct entry entry = entries_take(ready, (size_t)(first - ready->at));
     sim_of(solo)->report->met[MET_EXPIRED]++;
     solo_die(solo, number, &entry, REASON_EXPIRED);
+    return true;
 }
 
 /* A queue's own consumers have what they can take before it drops anything. What was dropped was so for
@@ -219,9 +237,8 @@ void solo_foresee(struct solo *solo, const struct letter *letter)
     int other;
     solo_tend(solo);
     if (letter->why == REASON_EXPIRED)
-        while (has_ready(queue, letter) &&
-               solo_ends_ms(&queue->ready.at[0]) <= solo_clock_ms(solo))
-            end_first(solo, letter->died_in);
+        while (has_ready(queue, letter) && end_first(solo, letter->died_in))
+            continue;
     while (letter->why == REASON_MAXLEN && has_ready(queue, letter) &&
            (other = first_to_end(solo)) != NONE) {
         end_first(solo, other);

@@ -24,6 +24,11 @@ uint64_t machine_message_ms(const struct machine *machine)
     return machine->messages_ms + machine->sim->now_us / 1000;
 }
 
+bool machine_was_short(const struct machine *machine)
+{
+    return machine->was_short;
+}
+
 uint64_t machine_refused(const struct machine *machine)
 {
     return machine->store ? store_stats(machine->store)->messages_refused : UINT64_MAX;

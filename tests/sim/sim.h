@@ -101,6 +101,7 @@ struct machine {
     uint64_t failed_epoch; /* when that last was */
     /* Its disk may refuse to write, so that an orderly end may not save all. */
     bool is_full, is_breaking;
+    bool was_short; /* there may have been little room, once */
 };
 
 void machine_init(struct sim *sim, int number);
@@ -118,6 +119,8 @@ void machine_job(struct machine *machine, int which);
 uint64_t machine_clock_ms(const struct machine *machine);
 /* The clock of messages that end: the wall clock of its start, which goes on evenly. */
 uint64_t machine_message_ms(const struct machine *machine);
+/* May there have been so little room that what need not be on record was not put there? */
+bool machine_was_short(const struct machine *machine);
 /* How many messages it has refused since its start, for want of room. */
 uint64_t machine_refused(const struct machine *machine);
 /* Are all messages where they belong that die, or have ended, in queues whose names begin so? */

@@ -85,6 +85,7 @@ static void give_room(struct machine *machine, uint64_t bytes)
     machine->disk->ops->free_space(machine->disk, &free_bytes, &total);
     disk_memory_take(machine->disk, free_bytes > bytes ? free_bytes - bytes : 0);
     machine->is_full = bytes < DISK_BYTES / 2;
+    machine->was_short |= machine->is_full;
 }
 
 static void end_machine(struct machine *machine, enum machine_end how)
@@ -107,6 +108,7 @@ static void break_disk(struct machine *machine)
     sim_say(sim, "the disk of broker %d fails: %s", machine->number, strerror(error));
     disk_memory_fail(machine->disk, 1 + sim_below(sim, 30), error, forever);
     machine->is_breaking = true;
+    machine->was_short |= error == ENOSPC;
     sim->report->disk_errors++;
 }
 

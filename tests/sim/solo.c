@@ -69,7 +69,7 @@ static void delivered(struct sim_channel *channel, const struct letter *letter)
     if (sim_of(solo)->is_failed)
         return;
     struct entry entry = entries_take(ready, at);
-    solo_check_content(channel, &entry, consumer->queue);
+    solo_check_letter(channel, &entry, letter, consumer->queue);
     if (channel->content_tag != ++solo->tag_last)
         solo_fails(solo, "has the wrong delivery tag", letter->id, consumer->queue);
     if (consumer->no_ack)
@@ -340,6 +340,17 @@ void solo_confirmed(struct sim_channel *channel, uint64_t tag, bool multiple, bo
     *(is_refused ? &sim_of(solo)->report->refused : &sim_of(solo)->report->confirmed) += count;
 }
 
+/* It is this one that was got. */
+static void note_got(struct solo *solo, const struct call *of, const struct entry *entry)
+{
+    for (size_t i = 0; i < solo->unacked_count; i++)
+        if (solo->unacked[i].tag == of->tag) {
+            solo->unacked[i].entry = *entry;
+            solo->unacked[i].entry.is_seen = true;
+            solo->unacked[i].entry.is_late = false;
+        }
+}
+
 /* The answer to a get. */
 static void take_got(struct sim_channel *channel, const struct letter *letter)
 {
@@ -354,7 +365,8 @@ static void take_got(struct sim_channel *channel, const struct letter *letter)
     if (channel->content_tag != of.tag)
         solo_fails(solo, "has the wrong delivery tag", letter->id, of.queue);
     if (solo_is_same(&of.got, letter)) {
-        solo_check_content(channel, &of.got, of.queue);
+        solo_check_letter(channel, &of.got, letter, of.queue);
+        note_got(solo, &of, &of.got);
         return;
     }
     /* One that might have come as well: the two change places. */
@@ -367,13 +379,8 @@ static void take_got(struct sim_channel *channel, const struct letter *letter)
         return;
     }
     struct entry entry = entries_take(ready, at);
-    solo_check_content(channel, &entry, of.queue);
-    for (size_t i = 0; i < solo->unacked_count; i++)
-        if (solo->unacked[i].tag == of.tag) {
-            solo->unacked[i].entry = entry;
-            solo->unacked[i].entry.is_seen = true;
-            solo->unacked[i].entry.is_late = false;
-        }
+    solo_check_letter(channel, &entry, letter, of.queue);
+    note_got(solo, &of, &entry);
 }
 
 void solo_content(struct sim_channel *channel)
@@ -387,8 +394,9 @@ void solo_content(struct sim_channel *channel)
                  solo->client->number);
         return;
     }
-    sim_say(sim_of(solo), "s%d has message %" PRIu64 " as %" PRIu64 "%s", solo->client->number,
-            letter.id, channel->content_tag, channel->content_redelivered ? " again" : "");
+    sim_say(sim_of(solo), "s%d has message %" PRIu64 " as %" PRIu64 "%s, died %u times, last in q%d",
+            solo->client->number, letter.id, channel->content_tag,
+            channel->content_redelivered ? " again" : "", letter.deaths, letter.died_in);
     if (channel->content_id_done == METHOD_BASIC_RETURN)
         returned(channel, &letter);
     else if (channel->content_id_done == METHOD_BASIC_DELIVER)
@@ -488,7 +496,7 @@ struct solo *solo_new(struct client *client)
         struct own_queue_of *queue = &solo->queues[i];
         queue->dlx = queue->dlk = NONE;
         queue->max_length = queue->max_bytes = queue->ttl_ms = queue->expires_ms = NO_LIMIT;
-        queue->max_priority = NO_LIMIT;
+        queue->max_priority = queue->delivery_limit = NO_LIMIT;
     }
     return solo;
 }

@@ -34,7 +34,7 @@ extern const char *const solo_keys[];
 enum { PUBLISH_KEYS = 5, KEYS = 8 };
 
 /* Why a message was dead-lettered. */
-enum reason { REASON_REJECTED, REASON_EXPIRED, REASON_MAXLEN, REASONS };
+enum reason { REASON_REJECTED, REASON_EXPIRED, REASON_MAXLEN, REASON_DELIVERY_LIMIT, REASONS };
 
 /* A message, as it lies in a queue. */
 struct entry {
@@ -43,6 +43,8 @@ struct entry {
     int priority;          /* NONE */
     int exchange, key, cc; /* keys from KEYS on are names of queues; cc, or bcc: NONE */
     uint32_t size;
+    uint32_t count_least, count_most; /* how often it came back to its queue, */
+    uint64_t count_op;                /* last with this operation */
     int h, g; /* its headers; 0: not there */
     uint32_t deaths;
     int died_in;         /* a queue; NONE */
@@ -57,6 +59,7 @@ struct entry {
     bool persistent;
     bool is_seen;     /* so that it must say that it was delivered before, */
     bool is_crossed;  /* or may, as a connection was lost meanwhile */
+    bool is_unread;   /* got, and the broker may not have read that */
     bool is_late;     /* a dead letter that may still be on its way */
     bool is_doubtful; /* it need not be there, */
     bool is_possible; /* or may, though it went */
@@ -74,7 +77,7 @@ struct own_queue_of {
     bool is_unsure;  /* whether it is there: it will be deleted */
     bool is_excused; /* messages may have gone unseen, to a socket that was lost */
     int dlx, dlk;
-    uint64_t max_length, max_bytes, ttl_ms, max_priority;
+    uint64_t max_length, max_bytes, ttl_ms, max_priority, delivery_limit;
     enum overflow overflow;
     bool has_overflow; /* says so, though that is the usual one */
     uint64_t expires_ms;
@@ -192,6 +195,7 @@ struct letter {
     uint32_t deaths;
     int died_in;
     enum reason why;
+    uint32_t count; /* how often it came back */
 };
 
 static inline struct sim *sim_of(const struct solo *solo)
@@ -286,9 +290,14 @@ bool solo_is_ambiguous(const struct entries *ready);
 
 /* Reads what the channel's content says of itself; false: it is none of ours, or tells of BCC. */
 bool solo_read_letter(const struct sim_channel *channel, struct letter *letter);
+/* May it, or does it, come back too often now? */
+bool solo_may_be_too_often(const struct own_queue_of *queue, const struct entry *entry);
 bool solo_is_same(const struct entry *entry, const struct letter *letter);
 /* Is what came as it was sent, and does it say rightly whether it was delivered before? Fails. */
 bool solo_check_content(const struct sim_channel *channel, const struct entry *entry, int queue);
+/* The same, of one that came; what is known of it is now known better. */
+bool solo_check_letter(const struct sim_channel *channel, struct entry *entry,
+                       const struct letter *letter, int queue);
 
 /* Sends a method whose answer is awaited; the caller notes in the call what the answer has to be.
  */
@@ -387,6 +396,8 @@ void solo_draw_step(struct sim_channel *channel);
 void solo_end_channel(struct solo *solo);
 /* What was on its way is in doubt, and what may have gone with the channel. */
 void solo_doubt_all(struct solo *solo);
+/* Letters may be anywhere: all queues will be deleted. */
+void solo_doubt_queues(struct solo *solo);
 /* It may not have been taken. */
 void solo_doubt_publish(struct solo *solo, const struct own_publish *publish);
 /* Whatever comes may say that it was delivered before. */

@@ -61,9 +61,7 @@ void solo_note_letter(struct solo *solo, int number, const struct entry *letter)
     queue->late_from = letter->died_in;
     if (is_alone || !solo_has_limit(queue))
         return;
-    for (int i = 0; i < QUEUES_OF_ONE; i++)
-        solo->queues[i].is_unsure = true;
-    solo->is_known = false;
+    solo_doubt_queues(solo);
 }
 
 void solo_note_entry(struct solo *solo, int number, const struct entry *entry)

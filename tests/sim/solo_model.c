@@ -226,7 +226,8 @@ static uint64_t place_of(const struct own_queue_of *queue, const struct entry *e
 uint32_t solo_enqueue(struct solo *solo, uint32_t queues, struct entry letter)
 {
     uint32_t refused = 0;
-    letter.is_seen = letter.is_crossed = false;
+    letter.is_seen = letter.is_crossed = letter.is_unread = false;
+    letter.count_least = letter.count_most = 0;
     if (!letter.is_late)
         letter.step = solo->step;
     letter.op = solo->op;
@@ -262,6 +263,7 @@ void solo_add_ghost(struct own_queue_of *queue, struct entry entry, uint64_t op)
 {
     entry.op = op;
     entry.is_late = false;
+    entry.count_most++; /* if it was not read that it was settled */
     if (queue->ghosts.count < 1000)
         entries_add(&queue->ghosts, &entry);
     else
@@ -306,7 +308,8 @@ struct entry solo_letter_of(const struct solo *solo, int number, const struct en
 static void send_on(struct solo *solo, int number, const struct entry *entry, enum reason why)
 {
     static const enum met mets[REASONS] = {
-        [REASON_EXPIRED] = MET_DEAD_EXPIRED, [REASON_MAXLEN] = MET_DEAD_MAXLEN};
+        [REASON_EXPIRED] = MET_DEAD_EXPIRED, [REASON_MAXLEN] = MET_DEAD_MAXLEN,
+        [REASON_DELIVERY_LIMIT] = MET_DEAD_DELIVERY_LIMIT};
     struct entry letter = solo_letter_of(solo, number, entry, why);
     uint32_t queues = solo_route(solo, letter.exchange, &letter);
     if (why != REASON_REJECTED && queues & letter.cycle) {
@@ -376,7 +379,7 @@ void solo_remove_queue(struct solo *solo, int queue)
     struct own_queue_of *own = &solo->queues[queue];
     own->exists = false;
     own->max_length = own->max_bytes = own->ttl_ms = own->expires_ms = NO_LIMIT;
-    own->max_priority = NO_LIMIT;
+    own->max_priority = own->delivery_limit = NO_LIMIT;
     entries_clear(&own->ready);
     entries_clear(&own->ghosts);
     for (int i = 0; i < CONSUMERS_OF_ONE; i++)
@@ -431,7 +434,7 @@ struct own_unacked *solo_add_unacked(struct solo *solo, uint64_t tag, int queue,
                                     .consumer = consumer,
                                     .entry = *entry};
     unacked->entry.is_seen = true;
-    unacked->entry.is_late = false;
+    unacked->entry.is_late = unacked->entry.is_unread = false;
     if (consumer != NONE)
         solo->consumers[consumer].unacked++;
     return unacked;
@@ -494,6 +497,28 @@ bool solo_is_of_queue(const struct solo *solo, const struct own_unacked *unacked
     return queue->exists && queue->generation == unacked->generation;
 }
 
+bool solo_may_be_too_often(const struct own_queue_of *queue, const struct entry *entry)
+{
+    return queue->delivery_limit != NO_LIMIT && entry->count_most >= queue->delivery_limit;
+}
+
+static void come_back(struct solo *solo, int number, struct entry *entry)
+{
+    struct own_queue_of *queue = &solo->queues[number];
+    bool may_go = solo_may_be_too_often(queue, entry);
+    entry->count_least += !entry->is_unread;
+    entry->count_most++;
+    entry->count_op = solo->op;
+    if (may_go && entry->count_least > queue->delivery_limit) {
+        solo_die(solo, number, entry, REASON_DELIVERY_LIMIT);
+        return;
+    }
+    if (may_go)
+        solo_doubt_queues(solo);
+    solo_drop_queue(solo, number); /* what is too much goes before it comes */
+    entries_add(&queue->ready, entry);
+}
+
 void solo_settle_model(struct solo *solo, size_t at, enum settled how)
 {
     struct own_unacked unacked = take_unacked(solo, at);
@@ -501,8 +526,7 @@ void solo_settle_model(struct solo *solo, size_t at, enum settled how)
         return;
     struct own_queue_of *queue = &solo->queues[unacked.queue];
     if (how == SETTLED_NOT) {
-        solo_drop_queue(solo, unacked.queue); /* what is too much goes before it comes */
-        entries_add(&queue->ready, &unacked.entry);
+        come_back(solo, unacked.queue, &unacked.entry);
     } else if (how == SETTLED_ACKED) {
         solo_add_ghost(queue, unacked.entry, solo->op);
     } else {
@@ -552,7 +576,8 @@ static uint32_t sum_deaths(struct bytes headers)
 
 static enum reason read_reason(struct bytes headers)
 {
-    static const char *const names[REASONS] = {"rejected", "expired", "maxlen"};
+    static const char *const names[REASONS] = {"rejected", "expired", "maxlen",
+                                               "delivery_limit"};
     struct bytes name = bytes_of(NULL, 0);
     table_find_string(headers, "x-last-death-reason", &name);
     int reason = 0;
@@ -574,13 +599,15 @@ bool solo_read_letter(const struct sim_channel *channel, struct letter *letter)
         letter->id = letter->id * 10 + (properties.message_id.data[i] - '0');
     if (!properties_have(&properties, PROPERTY_HEADERS))
         return true;
+    struct field field;
+    if (table_find(properties.headers, bytes_str("x-delivery-count"), &field))
+        letter->count = (uint32_t)field.value.integer;
     letter->deaths = sum_deaths(properties.headers);
     letter->why = read_reason(properties.headers);
     if (table_find_string(properties.headers, "x-last-death-queue", &name))
         for (int i = 0; i < QUEUES_OF_ONE; i++)
             if (bytes_equal(name, solo_queue_text(solo_of(channel), i, text)))
                 letter->died_in = i;
-    struct field field;
     return !table_find(properties.headers, bytes_str("BCC"), &field);
 }
 
@@ -628,6 +655,21 @@ bool solo_check_content(const struct sim_channel *channel, const struct entry *e
     if (!entry->is_seen && !entry->is_crossed && channel->content_redelivered)
         return solo_fails(solo, "says that it was delivered before", entry->id, queue);
     return true;
+}
+
+bool solo_check_letter(const struct sim_channel *channel, struct entry *entry,
+                       const struct letter *letter, int queue)
+{
+    const struct solo *solo = solo_of(channel);
+    sim_of(solo)->report->met[MET_COUNTED] += letter->count > 0;
+    if (letter->count < entry->count_least || letter->count > entry->count_most) {
+        sim_fail(sim_of(solo), "s%d.q%d: message %" PRIu64 " says that it came back %u times, not %u to %u",
+                 solo->client->number, queue, entry->id, letter->count, entry->count_least,
+                 entry->count_most);
+        return false;
+    }
+    entry->count_least = entry->count_most = letter->count;
+    return solo_check_content(channel, entry, queue);
 }
 
 /* ---- calls ---- */

@@ -33,6 +33,7 @@ static struct bytes queue_arguments_of(const struct solo *solo, const struct own
     add_number(&writer, "x-message-ttl", queue->ttl_ms);
     add_number(&writer, "x-expires", queue->expires_ms);
     add_number(&writer, "x-max-priority", queue->max_priority);
+    add_number(&writer, "x-delivery-limit", queue->delivery_limit);
     if (queue->overflow != OVERFLOW_DROP_HEAD || queue->has_overflow)
         table_add_string(&writer, bytes_str("x-overflow"), bytes_str(overflows[queue->overflow]));
     if (queue->is_single)
@@ -55,10 +56,11 @@ struct call *solo_send_queue_declare(struct sim_channel *channel, int queue,
     sim_say(sim_of(solo_of(channel)),
             "s%d declares q%d: durable %d, exclusive %d, auto-delete %d, dead letters to x%d by %d, "
             "length %" PRId64 ", bytes %" PRId64 ", overflow %d, ttl %" PRId64 ", expires %" PRId64
-            ", priorities %" PRId64,
+            ", priorities %" PRId64 ", deliveries %" PRId64,
             channel->client->number, queue, as->durable, as->exclusive, as->auto_delete, as->dlx,
             as->dlk, (int64_t)as->max_length, (int64_t)as->max_bytes, as->overflow,
-            (int64_t)as->ttl_ms, (int64_t)as->expires_ms, (int64_t)as->max_priority);
+            (int64_t)as->ttl_ms, (int64_t)as->expires_ms, (int64_t)as->max_priority,
+            (int64_t)as->delivery_limit);
     method.queue_declare.arguments = queue_arguments_of(solo_of(channel), as, &arguments);
     struct call *next = solo_call(channel, &method, METHOD_QUEUE_DECLARE_OK, CALL_OTHER);
     next->consumers = solo_count_consumers(solo_of(channel), queue);
@@ -114,11 +116,14 @@ static void draw_queue(struct solo *solo, struct own_queue_of *queue)
                                    .ttl_ms = NO_LIMIT,
                                    .expires_ms = NO_LIMIT,
                                    .max_priority = NO_LIMIT,
+                                   .delivery_limit = NO_LIMIT,
                                    .generation = ++solo->generation_last,
                                    .ready = queue->ready,
                                    .ghosts = queue->ghosts};
     queue->durable &= !queue->exclusive;
     draw_limits(solo, queue);
+    if (chance(solo, 4))
+        queue->delivery_limit = below(solo, 4);
     if (chance(solo, 4))
         queue->max_priority = chance(solo, 4) ? LEVEL_TOP : 1 + below(solo, 5);
     /* What is dropped by bytes, from the highest priority, depends on what came in one turn. */

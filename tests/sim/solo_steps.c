@@ -229,12 +229,17 @@ static bool would_be_dropped(const struct solo *solo, const struct own_unacked *
     return solo_route(solo, letter.exchange, &letter) == 0;
 }
 
-/* Returned to a queue that drops its oldest, it may be delivered before, or not; and if bytes count, it
+/* It may come back too often, or not; or its letter would go nowhere; or, returned to a queue that drops its oldest, it may be delivered before, or not; and if bytes count, it
  * depends on the order which ones are dropped. */
 static bool is_return_unsure(const struct solo *solo, const struct own_unacked *unacked)
 {
     const struct own_queue_of *queue = &solo->queues[unacked->queue];
-    return solo_is_of_queue(solo, unacked) && solo_drops(queue) &&
+    if (!solo_is_of_queue(solo, unacked))
+        return false;
+    if (solo_may_be_too_often(queue, &unacked->entry) &&
+        (unacked->entry.count_least < queue->delivery_limit || would_be_dropped(solo, unacked)))
+        return true;
+    return solo_drops(queue) &&
            (queue->max_bytes != NO_LIMIT || solo_count_consumers(solo, unacked->queue));
 }
 

@@ -18,9 +18,25 @@ static void may_drop_amid(struct solo *solo, int number)
     solo->is_known = false;
 }
 
+/* Dead letters that were on their way come or do not come; the queues they come from and go to are
+ * not worth the doubt. */
+static void doubt_late(struct solo *solo)
+{
+    for (int i = 0; i < QUEUES_OF_ONE; i++) {
+        struct own_queue_of *queue = &solo->queues[i];
+        for (size_t k = 0; queue->exists && k < queue->ready.count; k++) {
+            if (!queue->ready.at[k].is_late)
+                continue;
+            queue->is_unsure = true;
+            solo->queues[queue->ready.at[k].died_in].is_unsure = true;
+        }
+    }
+}
+
 /* All that the channel had goes back. */
 void solo_end_channel(struct solo *solo)
 {
+    solo->op++;
     for (int i = 0; i < QUEUES_OF_ONE; i++)
         may_drop_amid(solo, i);
     for (int i = 0; i < CONSUMERS_OF_ONE; i++)
@@ -29,6 +45,8 @@ void solo_end_channel(struct solo *solo)
     while (solo->unacked_count)
         solo_settle_model(solo, 0, SETTLED_NOT);
     solo_tend(solo);
+    if (!solo->is_known)
+        doubt_late(solo); /* what came back too often, too */
     solo->overrun_ms = NO_LIMIT;
     memset(solo->consumers, 0, sizeof(solo->consumers));
     solo->calls_count = solo->returns_count = solo->cancels_due = 0;
@@ -43,16 +61,20 @@ void solo_end_channel(struct solo *solo)
 static void unsee(struct entries *entries, const struct entry *got)
 {
     for (size_t i = 0; i < entries->count; i++)
-        if (entries->at[i].id == got->id)
+        if (entries->at[i].id == got->id) {
             entries->at[i].is_seen = got->is_seen;
+            entries->at[i].count_least = got->count_least;
+        }
 }
 
 /* It may not have been got at all, whatever was to be done with it then. */
 static void doubt_seen(struct solo *solo, const struct call *of)
 {
     for (size_t i = 0; i < solo->unacked_count; i++)
-        if (solo->unacked[i].tag == of->tag)
+        if (solo->unacked[i].tag == of->tag) {
             solo->unacked[i].entry.is_seen = of->got.is_seen;
+            solo->unacked[i].entry.is_unread = true;
+        }
     unsee(&solo->queues[of->queue].ghosts, &of->got);
     unsee(&solo->queues[of->queue].ready, &of->got);
 }
@@ -72,17 +94,15 @@ static void doubt(struct solo *solo, struct call *of)
         solo->doubtful[solo->doubtful_count++] = of->binding;
 }
 
-/* Dead letters that were on their way come or do not come; the queues they come from and go to are
- * not worth the doubt. */
-static void doubt_late(struct solo *solo)
+/* What is ready may have been delivered, unseen, and come back. */
+static void doubt_counts(struct solo *solo)
 {
     for (int i = 0; i < QUEUES_OF_ONE; i++) {
         struct own_queue_of *queue = &solo->queues[i];
         for (size_t k = 0; queue->exists && k < queue->ready.count; k++) {
-            if (!queue->ready.at[k].is_late)
-                continue;
-            queue->is_unsure = true;
-            solo->queues[queue->ready.at[k].died_in].is_unsure = true;
+            if (solo_may_be_too_often(queue, &queue->ready.at[k]))
+                solo_doubt_queues(solo);
+            queue->ready.at[k].count_most++;
         }
     }
 }
@@ -98,6 +118,7 @@ void solo_doubt_all(struct solo *solo)
         solo->exchanges[i].is_unsure |= solo->exchanges[i].auto_delete;
     for (int i = 0; i < QUEUES_OF_ONE; i++)
         solo->queues[i].is_unsure |= solo->queues[i].auto_delete;
+    doubt_counts(solo);
     doubt_late(solo);
     solo_doubt_ended(solo);
     solo->is_known = false;
@@ -210,6 +231,8 @@ static void restart_model(struct solo *solo, bool restarted, bool crashed)
             bool must = must_be_there(solo, queue, entry, restarted, crashed);
             bool may = !restarted || solo_survives_in(queue, entry);
             entry->is_doubtful |= !must;
+            if (crashed && (entry->count_op > solo->durable_op || machine_was_short(solo->client->machine)))
+                entry->count_least = 0;
             entry->is_late = false;
             if (may)
                 k++;
@@ -222,6 +245,8 @@ static void restart_model(struct solo *solo, bool restarted, bool crashed)
             bool may = (ghost->is_possible || ghost->op > sure) &&
                        (!restarted || solo_survives_in(queue, ghost));
             ghost->is_possible = may;
+            if (crashed)
+                ghost->count_least = 0;
             if (may)
                 k++;
             else
@@ -404,7 +429,7 @@ void solo_looked_at(struct sim_channel *channel, const struct letter *letter)
     }
     struct entry entry = *known;
     forget_known(queue, known);
-    solo_check_content(channel, &entry, number);
+    solo_check_letter(channel, &entry, letter, number);
     if (solo_ends_most_ms(&entry) < solo->look_ms)
         solo_fails(solo, "comes after its end", letter->id, number);
     if (!entry.came_most_ms)

@@ -227,6 +227,15 @@ static bool end_first(struct solo *solo, int number)
     return true;
 }
 
+/* What it died in last it may have come to in the same way. */
+static bool end_elsewhere(struct solo *solo, const struct letter *letter)
+{
+    for (int i = 0; i < QUEUES_OF_ONE && letter->deaths > 1; i++)
+        if (i != letter->died_in && has_ready(&solo->queues[i], letter) && end_first(solo, i))
+            return true;
+    return false;
+}
+
 /* A queue's own consumers have what they can take before it drops anything. What was dropped was so for
  * what another queue's message has become that ended. */
 void solo_foresee(struct solo *solo, const struct letter *letter)
@@ -236,6 +245,8 @@ void solo_foresee(struct solo *solo, const struct letter *letter)
     struct own_queue_of *queue = &solo->queues[letter->died_in];
     int other;
     solo_tend(solo);
+    while (letter->why == REASON_EXPIRED && !has_ready(queue, letter) && end_elsewhere(solo, letter))
+        continue;
     if (letter->why == REASON_EXPIRED)
         while (has_ready(queue, letter) && end_first(solo, letter->died_in))
             continue;
@@ -306,8 +317,7 @@ static bool may_end_soon(const struct solo *solo, const struct entries *entries)
     return may_end_by(entries, solo_clock_ms(solo) + SURVEY_MS);
 }
 
-/* Letters that nobody has seen may be anywhere. */
-static void doubt_queues(struct solo *solo)
+void solo_doubt_queues(struct solo *solo)
 {
     for (int i = 0; i < QUEUES_OF_ONE; i++)
         solo->queues[i].is_unsure = true;
@@ -326,7 +336,7 @@ void solo_doubt_ended(struct solo *solo)
                solo->queues[solo->unacked[i].queue].dlx != NONE &&
                solo_ends_ms(&solo->unacked[i].entry) < by_ms;
     if (any)
-        doubt_queues(solo);
+        solo_doubt_queues(solo);
 }
 
 /* What a queue drops depends on what came back. True: that is in doubt now. */
@@ -350,5 +360,5 @@ void solo_doubt_time(struct solo *solo)
         queue->is_unsure |= queue->exists && queue->expires_ms < SURVEY_MS;
     }
     if (may_send)
-        doubt_queues(solo);
+        solo_doubt_queues(solo);
 }

@@ -287,6 +287,27 @@ static void *next_stable(const struct idmap *table, uint64_t *at, size_t slot_si
     return NULL;
 }
 
+/* The same for all values of the next leaf; *at is the end of what its hashes may be. */
+INLINE bool each_of_part(const struct idmap *table, uint64_t *at, map_each *each, void *context,
+                         size_t slot_size)
+{
+    size_t leaves = (size_t)1 << table->depth;
+    if (!table->root)
+        return false;
+    size_t place = table->depth ? place_of(table, *at + (*at > 0)) : 0;
+    struct leaf *leaf = table->depth ? ((struct leaf **)table->root)[place] : table->root;
+    for (size_t i = 0; i < leaf->capacity; i++) {
+        const struct slot *slot = slot_at(leaf, i, slot_size);
+        if (slot->value && slot->hash > *at)
+            each(context, slot->value);
+    }
+    place = (place | (((size_t)1 << (table->depth - leaf->depth)) - 1)) + 1;
+    if (place == leaves)
+        return false;
+    *at = ((uint64_t)place << (64 - table->depth)) - 1;
+    return true;
+}
+
 /* ---- keys of bytes ---- */
 
 static inline struct wanted by_key(const struct bytes *key)
@@ -335,6 +356,11 @@ void *map_next_stable(const struct map *map, uint64_t *at)
     return next_stable(&map->table, at, sizeof(struct named_slot));
 }
 
+bool map_each_of_part(const struct map *map, uint64_t *at, map_each *each, void *context)
+{
+    return each_of_part(&map->table, at, each, context, sizeof(struct named_slot));
+}
+
 /* ---- keys that are numbers ---- */
 
 static const struct wanted by_hash;
@@ -367,6 +393,11 @@ void *idmap_remove(struct idmap *map, uint64_t id)
 void *idmap_next(const struct idmap *map, uint64_t *at)
 {
     return next(map, at, sizeof(struct slot));
+}
+
+bool idmap_each_of_part(const struct idmap *map, uint64_t *at, map_each *each, void *context)
+{
+    return each_of_part(map, at, each, context, sizeof(struct slot));
 }
 
 /* ---- values that know their keys ---- */
@@ -418,4 +449,9 @@ void set_remove(struct set *set, uint64_t hash, const void *value)
 void *set_next(const struct set *set, uint64_t *at)
 {
     return next(&set->table, at, sizeof(struct slot));
+}
+
+bool set_each_of_part(const struct set *set, uint64_t *at, map_each *each, void *context)
+{
+    return each_of_part(&set->table, at, each, context, sizeof(struct slot));
 }

@@ -22,6 +22,9 @@ struct set {
     struct idmap table;
 };
 
+/* Told of a value, while the table must not change. */
+typedef void map_each(void *context, void *value);
+
 /* An empty table; `seed` is secret to the process (see hash.h). */
 void map_init(struct map *map, uint64_t seed);
 /* Frees the table, not the values. */
@@ -37,6 +40,9 @@ void *map_next(const struct map *map, uint64_t *at);
 /* The same, but the table may change between calls: what is there all the time is found once. It takes
  * a look at a few hundred slots for each. */
 void *map_next_stable(const struct map *map, uint64_t *at);
+/* The same for some at once, at most a few hundred, which costs little for each: start with *at = 0;
+ * false: that was all. */
+bool map_each_of_part(const struct map *map, uint64_t *at, map_each *each, void *context);
 
 static inline size_t map_count(const struct map *map)
 {
@@ -50,6 +56,7 @@ void *idmap_find(const struct idmap *map, uint64_t id);
 void idmap_add(struct idmap *map, uint64_t id, void *value);
 void *idmap_remove(struct idmap *map, uint64_t id);
 void *idmap_next(const struct idmap *map, uint64_t *at);
+bool idmap_each_of_part(const struct idmap *map, uint64_t *at, map_each *each, void *context);
 
 /* The same for values that are found by a hash, of which the caller makes one from all parts of the
  * key (with a secret seed if a peer chooses them), and by a function: is this value the wanted one?
@@ -62,6 +69,7 @@ void set_add(struct set *set, uint64_t hash, void *value);
 /* Takes out a value that is there. */
 void set_remove(struct set *set, uint64_t hash, const void *value);
 void *set_next(const struct set *set, uint64_t *at);
+bool set_each_of_part(const struct set *set, uint64_t *at, map_each *each, void *context);
 
 static inline size_t set_count(const struct set *set)
 {

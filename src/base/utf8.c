@@ -6,16 +6,16 @@ static bool is_tail(uint8_t byte)
     return (byte & 0xc0) == 0x80;
 }
 
-/* How many bytes the character at `at` takes, 0 when it is malformed. */
-static size_t character(const uint8_t *at, size_t left)
+size_t utf8_character(struct bytes bytes)
 {
+    const uint8_t *at = bytes.data;
     uint8_t a = at[0];
     if (a < 0x80)
         return 1;
     if (a < 0xc2 || a > 0xf4)
         return 0;
     size_t size = a < 0xe0 ? 2 : a < 0xf0 ? 3 : 4;
-    if (left < size)
+    if (bytes.size < size)
         return 0;
     for (size_t i = 1; i < size; i++)
         if (!is_tail(at[i]))
@@ -29,7 +29,7 @@ bool utf8_is_valid(struct bytes text)
 {
     size_t at = 0;
     while (at < text.size) {
-        size_t size = character(text.data + at, text.size - at);
+        size_t size = utf8_character(bytes_of(text.data + at, text.size - at));
         if (size == 0)
             return false;
         at += size;

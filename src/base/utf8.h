@@ -5,5 +5,7 @@
 #include "base/bytes.h"
 
 bool utf8_is_valid(struct bytes text);
+/* Of the first character of some bytes: how many it takes, 0 when it is malformed. */
+size_t utf8_character(struct bytes bytes);
 
 #endif

@@ -23,27 +23,52 @@ static void add_value(struct json_writer *writer, const char *text)
     add(writer, text);
 }
 
-static void add_byte(struct json_writer *writer, uint8_t byte)
+/* Is this a character that stands in a string as it is? */
+static bool is_plain(uint8_t byte)
+{
+    return byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
+}
+
+static void add_escaped(struct json_writer *writer, uint8_t byte)
 {
     char escaped[8];
-    if (byte == '"' || byte == '\\') {
+    if (byte == '"' || byte == '\\')
         snprintf(escaped, sizeof(escaped), "\\%c", byte);
-        add(writer, escaped);
-    } else if (byte < 0x20 || byte == 0x7f) {
+    else
         snprintf(escaped, sizeof(escaped), "\\u%04x", byte);
-        add(writer, escaped);
-    } else {
-        buffer_add_u8(writer->out, byte);
+    add(writer, escaped);
+}
+
+/* One character, or one byte that begins none; returns what it takes. */
+static size_t add_character(struct json_writer *writer, struct bytes text)
+{
+    size_t size = utf8_character(text);
+    if (size == 0) {
+        writer->is_bad = true;
+        if (writer->mends)
+            add(writer, "\xef\xbf\xbd");
+        else
+            buffer_add_u8(writer->out, text.data[0]);
+        return 1;
     }
+    if (size == 1)
+        add_escaped(writer, text.data[0]);
+    else
+        buffer_add(writer->out, text.data, size);
+    return size;
 }
 
 static void add_string(struct json_writer *writer, struct bytes text)
 {
-    if (!utf8_is_valid(text))
-        writer->is_bad = true;
     add(writer, "\"");
-    for (size_t i = 0; i < text.size; i++)
-        add_byte(writer, text.data[i]);
+    for (size_t i = 0; i < text.size;) {
+        size_t begin = i;
+        while (i < text.size && is_plain(text.data[i]))
+            i++;
+        buffer_add(writer->out, text.data + begin, i - begin);
+        if (i < text.size)
+            i += add_character(writer, bytes_of(text.data + i, text.size - i));
+    }
     add(writer, "\"");
 }
 

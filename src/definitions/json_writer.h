@@ -9,6 +9,7 @@ struct json_writer {
     struct buffer *out;
     enum { JSON_BEGIN, JSON_AFTER_NAME, JSON_AFTER_VALUE } state;
     bool is_bad; /* a text was no UTF-8, which JSON cannot have; it is not reset here */
+    bool mends;  /* each byte that is no UTF-8 is written as U+FFFD */
 };
 
 static inline struct json_writer json_writer_of(struct buffer *out)

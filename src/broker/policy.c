@@ -104,6 +104,13 @@ const struct policy *policy_of_exchange(const struct exchange *exchange, bool is
                                  &exchange->vhost->broker->turn);
 }
 
+const struct policy *policy_of_queue(const struct queue *queue, bool is_operator)
+{
+    unsigned type = queue_arguments_type(bytes_of(queue->arguments, queue->arguments_size));
+    return policy_match_queue(queue->vhost, is_operator, queue_name(queue), type,
+                              &queue->vhost->broker->turn);
+}
+
 void policy_effective(const struct policy *policy, const struct policy *operator_policy,
                       struct buffer *definition)
 {

@@ -58,6 +58,7 @@ const struct policy *policy_find(const struct vhost *vhost, bool is_operator, st
 const struct policy *policy_next(const struct vhost *vhost, bool is_operator, size_t *at);
 /* Which one counts; NULL: none does. */
 const struct policy *policy_of_exchange(const struct exchange *exchange, bool is_operator);
+const struct policy *policy_of_queue(const struct queue *queue, bool is_operator);
 /* Appends what the two come to together, key by key; either may be NULL. */
 void policy_effective(const struct policy *policy, const struct policy *operator_policy,
                       struct buffer *definition);

@@ -168,3 +168,27 @@ void queue_generate_name(struct vhost *vhost, char *name)
         random_name(vhost->broker->random, name + sizeof(prefix) - 1, 22);
     } while (vhost_queue(vhost, bytes_str(name)));
 }
+
+static bool refuse_condition(const struct queue *queue, const char *flag, struct error *error)
+{
+    return error_set(error, REPLY_NOT_IMPLEMENTED,
+                     "cannot delete queue '%s' in vhost '%s'. queue.delete operations with %s flag "
+                     "set are not supported by quorum queues",
+                     queue->name, queue->vhost->name, flag);
+}
+
+bool queue_delete_check(const struct queue *queue, bool if_unused, bool if_empty,
+                        struct error *error)
+{
+    if (queue->settings->is_quorum && if_unused)
+        return refuse_condition(queue, "if-unused", error);
+    if (queue->settings->is_quorum && if_empty)
+        return refuse_condition(queue, "if-empty", error);
+    if (if_unused && queue->consumer_count)
+        return error_set(error, REPLY_PRECONDITION_FAILED, "queue '%s' in vhost '%s' in use",
+                         queue->name, queue->vhost->name);
+    if (if_empty && !queue_is_empty(queue))
+        return error_set(error, REPLY_PRECONDITION_FAILED, "queue '%s' in vhost '%s' not empty",
+                         queue->name, queue->vhost->name);
+    return true;
+}

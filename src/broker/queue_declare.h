@@ -28,6 +28,9 @@ bool queue_declare_decide(const struct vhost *vhost, const struct queue_declare 
 void queue_generate_name(struct vhost *vhost, char *name);
 /* May this connection use the queue? Else 405 `cannot obtain exclusive access to locked ...`. */
 bool queue_check_access(const struct queue *queue, uint64_t connection_id, struct error *error);
+/* queue.delete with its conditions: 406 `in use`, `not empty`; 540, as quorum queues know none. */
+bool queue_delete_check(const struct queue *queue, bool if_unused, bool if_empty,
+                        struct error *error);
 /* Removes the queue, its messages and its bindings (auto-delete exchanges may go too); see
  * removal.h. Its consumers find themselves on the lists that they named. From anywhere, but from
  * within a verb of it. */

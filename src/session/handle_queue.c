@@ -226,30 +226,6 @@ enum handled handle_queue_purge(struct channel *channel, const struct method_que
     return HANDLED;
 }
 
-static bool refuse_condition(const struct queue *queue, const char *flag, struct error *error)
-{
-    return error_set(error, REPLY_NOT_IMPLEMENTED,
-                     "cannot delete queue '%s' in vhost '%s'. queue.delete operations with %s flag "
-                     "set are not supported by quorum queues",
-                     queue->name, queue->vhost->name, flag);
-}
-
-static bool check_delete(const struct queue *queue, const struct method_queue_delete *method,
-                         struct error *error)
-{
-    if (queue->settings->is_quorum && method->if_unused)
-        return refuse_condition(queue, "if-unused", error);
-    if (queue->settings->is_quorum && method->if_empty)
-        return refuse_condition(queue, "if-empty", error);
-    if (method->if_unused && queue->consumer_count)
-        return error_set(error, REPLY_PRECONDITION_FAILED, "queue '%s' in vhost '%s' in use",
-                         queue->name, queue->vhost->name);
-    if (method->if_empty && !queue_is_empty(queue))
-        return error_set(error, REPLY_PRECONDITION_FAILED, "queue '%s' in vhost '%s' not empty",
-                         queue->name, queue->vhost->name);
-    return true;
-}
-
 /* A queue that is not there is as good as deleted. Its consumers are told after the answer. */
 enum handled handle_queue_delete(struct channel *channel, const struct method_queue_delete *method,
                                  struct error *error)
@@ -266,7 +242,7 @@ enum handled handle_queue_delete(struct channel *channel, const struct method_qu
             return HANDLED_FAILED;
         if (!dispatch_due(channel, queue) || dead_letters_are_due(queue))
             return HANDLED_WAIT;
-        if (!check_delete(queue, method, error))
+        if (!queue_delete_check(queue, method->if_unused, method->if_empty, error))
             return HANDLED_FAILED;
         ok.queue_delete_ok.message_count = clip(queue_ready(queue));
         queue_delete(queue);

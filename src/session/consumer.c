@@ -38,6 +38,7 @@ struct consumer *consumer_new(struct channel *channel, const struct consumer_req
     channel->has_priorities |= request->priority != 0;
     consumer->base.is_active = true;
     consumer->refs = 1;
+    channel_server(channel)->consumers++;
     map_add(&channel->tags, consumer_tag(consumer), consumer);
     list_push_back(&channel->consumers, &consumer->channel_link);
     if (request->queue)
@@ -140,6 +141,7 @@ void consumers_unpark(struct list *obstacles)
 static bool retire(struct consumer *consumer)
 {
     announce_consumer(consumer, false);
+    channel_server(consumer->channel)->consumers--;
     bool was_last = queue_consumer_leave(&consumer->base);
     list_remove(&consumer->channel_link);
     map_remove(&consumer->channel->tags, consumer_tag(consumer));

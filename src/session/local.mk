@@ -38,6 +38,8 @@ libleveret_session_a_SOURCES = \
 	%D%/handle_tx.c \
 	%D%/handlers.h \
 	%D%/negotiate.h \
+	%D%/look.c \
+	%D%/look.h \
 	%D%/outgoing.c \
 	%D%/outgoing.h \
 	%D%/publishing.c \

@@ -45,10 +45,10 @@ static bool is_listed(const char *names, struct bytes name)
 }
 
 /* The user guest, above all, is for the machine itself: everyone knows its password. */
-static bool may_come_from(const struct connection *connection, struct bytes name)
+static bool may_come_from(const struct server_options *options, const struct peer *peer,
+                          struct bytes name)
 {
-    const struct server_options *options = &connection->server->options;
-    return connection->peer.is_loopback || !is_listed(options->loopback_users, name) ||
+    return peer->is_loopback || !is_listed(options->loopback_users, name) ||
            (options->guest_anywhere && bytes_equal_str(name, "guest"));
 }
 
@@ -59,14 +59,14 @@ static enum sasl_result refuse(struct sasl_login *login, enum sasl_result result
     return result;
 }
 
-static enum sasl_result check(const struct connection *connection, struct sasl_login *login,
-                              bool is_right)
+static enum sasl_result check(const struct server *server, const struct peer *peer,
+                              struct sasl_login *login, bool is_right)
 {
     if (!login->user)
         return refuse(login, SASL_REFUSED, "unknown user");
     if (!is_right)
         return refuse(login, SASL_REFUSED, "wrong password");
-    if (may_come_from(connection, login->name))
+    if (may_come_from(&server->options, peer, login->name))
         return SASL_OK;
     snprintf(login->reason, sizeof(login->reason), "user '%.*s' can only connect via localhost",
              BYTES_ARG(login->name));
@@ -82,7 +82,7 @@ enum sasl_result sasl_login(const struct connection *connection, struct bytes me
         login->mechanism = "ANONYMOUS";
         login->name = bytes_str("guest");
         login->user = user_find(server->broker, login->name);
-        return check(connection, login, true);
+        return check(server, &connection->peer, login, true);
     }
     bool is_plain = bytes_equal_str(mechanism, "PLAIN");
     if (!is_plain && !bytes_equal_str(mechanism, "AMQPLAIN"))
@@ -90,6 +90,12 @@ enum sasl_result sasl_login(const struct connection *connection, struct bytes me
     login->mechanism = is_plain ? "PLAIN" : "AMQPLAIN";
     if (!(is_plain ? read_plain : read_amqplain)(response, &login->name, &password))
         return refuse(login, SASL_MALFORMED, "the response is malformed");
+    return sasl_check_password(server, &connection->peer, password, login);
+}
+
+enum sasl_result sasl_check_password(const struct server *server, const struct peer *peer,
+                                     struct bytes password, struct sasl_login *login)
+{
     login->user = user_find(server->broker, login->name);
-    return check(connection, login, user_check_password(login->user, password));
+    return check(server, peer, login, user_check_password(login->user, password));
 }

@@ -23,5 +23,8 @@ struct sasl_login {
 
 enum sasl_result sasl_login(const struct connection *connection, struct bytes mechanism,
                             struct bytes response, struct sasl_login *login);
+/* The last step of it, for login->name, wherever name and password came from. */
+enum sasl_result sasl_check_password(const struct server *server, const struct peer *peer,
+                                     struct bytes password, struct sasl_login *login);
 
 #endif

@@ -27,6 +27,7 @@ struct server {
     uint64_t reply_number;  /* of the last message that was one */
     size_t connection_count;
     size_t open_connections, channels; /* what options.connections_max and channels_max count */
+    size_t consumers;                  /* of all channels */
     uint64_t timeouts;  /* of the queues, when deliveries were last looked at for that */
     uint64_t evictions; /* of the broker, when those were closed who have to go */
     uint64_t connection_id; /* of the newest */

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "api/api.h"
 #include "base/mem.h"
 #include "broker/catalogue.h"
 #include "broker/user.h"
@@ -31,7 +32,7 @@
 #endif
 
 enum { EXIT_USAGE = 2, LOG_RING_BYTES = 1 << 20, LOG_PATIENCE_MS = 1000 };
-enum { PORT = 5672, PORT_TLS = 5671, MEMORY_BYTES_FEW = 16 << 20 };
+enum { PORT = 5672, PORT_TLS = 5671, PORT_MANAGEMENT = 15672, MEMORY_BYTES_FEW = 16 << 20 };
 
 /* Everything that there is one of. */
 struct daemon {
@@ -53,6 +54,10 @@ struct daemon {
     bool was_ended; /* the last daemon in this folder has ended in order */
     struct server *server;
     struct service *amqp; /* what it is for the loop */
+    struct api *api;
+    struct http_server *http;
+    struct service *management; /* the same of that */
+    char node_name[300];
 };
 
 /* Logs why the daemon cannot start. */
@@ -87,16 +92,23 @@ static bool refuse_listen(const struct daemon *daemon, const char *where, int er
     return refuse(daemon, what);
 }
 
+/* What listens at an address. */
+struct port {
+    in_port_t usual;
+    struct tls_context *tls; /* NULL: it is a plain one */
+    struct service **service;
+};
+
 /* A machine without IPv6, or without IPv4, is complete without it: of several addresses one is
  * enough, unless the others fail for another reason. 0, or an errno value and which one it is of.
  */
 static int bind_each(struct daemon *daemon, const struct address *addresses, size_t count,
-                     struct tls_context *tls, size_t *failed)
+                     const struct port *port, size_t *failed)
 {
     size_t bound = 0;
     int missing = 0;
     for (size_t i = 0; i < count; i++) {
-        int error = loop_bind(daemon->loop, &addresses[i], tls, &daemon->amqp);
+        int error = loop_bind(daemon->loop, &addresses[i], port->tls, port->service);
         if (error == 0) {
             bound++;
             continue;
@@ -109,22 +121,21 @@ static int bind_each(struct daemon *daemon, const struct address *addresses, siz
     return bound ? 0 : missing;
 }
 
-/* Binds what a text stands for; `tls`: NULL for a plain listener. */
-static bool bind_one(struct daemon *daemon, const char *text, in_port_t port_default,
-                     struct tls_context *tls)
+/* Binds what a text stands for. */
+static bool bind_one(struct daemon *daemon, const char *text, const struct port *port)
 {
     struct endpoint endpoint;
     struct address addresses[ENDPOINT_ADDRESSES_MAX];
     char what[512], where[ADDRESS_TEXT_BYTES];
     size_t count, failed = 0;
-    const char *fault = endpoint_read(text, port_default, &endpoint);
+    const char *fault = endpoint_read(text, port->usual, &endpoint);
     bool is_unknown = !fault && (fault = endpoint_addresses(&endpoint, addresses, &count));
     if (fault) {
         snprintf(what, sizeof(what), "cannot listen at %s: %s%s", text, fault,
                  is_unknown ? "; 'getent ahosts NAME' shows what a name stands for" : "");
         return refuse(daemon, what);
     }
-    int error = bind_each(daemon, addresses, count, tls, &failed);
+    int error = bind_each(daemon, addresses, count, port, &failed);
     if (!error)
         return true;
     address_write(&addresses[failed], where);
@@ -134,18 +145,39 @@ static bool bind_one(struct daemon *daemon, const char *text, in_port_t port_def
 static bool bind_all(struct daemon *daemon)
 {
     const struct options *options = &daemon->options;
+    const struct port plain = {PORT, NULL, &daemon->amqp};
+    const struct port secure = {PORT_TLS, daemon->tls, &daemon->amqp};
     daemon->loop = loop_new(&daemon->log, machine_raise_descriptors(), options->io_threads,
                             options->slow_turn_ms);
     if (!daemon->loop)
         return refuse(daemon, "the system offers no way to wait for sockets");
     if (options->listen_count == 0 && options->listen_tls_count == 0)
-        return bind_one(daemon, "5672", PORT, NULL);
+        return bind_one(daemon, "5672", &plain);
     for (size_t i = 0; i < options->listen_count; i++)
-        if (!bind_one(daemon, options->listen[i], PORT, NULL))
+        if (!bind_one(daemon, options->listen[i], &plain))
             return false;
     for (size_t i = 0; i < options->listen_tls_count; i++)
-        if (!bind_one(daemon, options->listen_tls[i], PORT_TLS, daemon->tls))
+        if (!bind_one(daemon, options->listen_tls[i], &secure))
             return false;
+    return true;
+}
+
+/* Without an option it is at its usual port, if no other broker of this machine has that. */
+static bool bind_management(struct daemon *daemon)
+{
+    const char *where = daemon->options.management;
+    const struct port port = {PORT_MANAGEMENT, NULL, &daemon->management};
+    struct endpoint usual;
+    struct address addresses[ENDPOINT_ADDRESSES_MAX];
+    size_t count;
+    if (where)
+        return strcmp(where, "none") == 0 || bind_one(daemon, where, &port);
+    endpoint_read("127.0.0.1", port.usual, &usual);
+    endpoint_addresses(&usual, addresses, &count);
+    int error = loop_bind(daemon->loop, &addresses[0], port.tls, port.service);
+    if (error)
+        log_event(&daemon->log, EVENT_no_management, "address=127.0.0.1:%u reason=%s", port.usual,
+                  strerror(error));
     return true;
 }
 
@@ -193,10 +225,11 @@ static bool open_folder(struct daemon *daemon)
     }
     char name[64];
     if (folder_look(daemon->data_dir, name, sizeof(name)) == FOLDER_FOREIGN) {
-        snprintf(what, sizeof(what),
-                 "%s is no store of messages, and not empty: %s lies there; name an empty folder, or "
-                 "one that is not there yet, with --data-dir",
-                 daemon->data_dir, name);
+        snprintf(
+            what, sizeof(what),
+            "%s is no store of messages, and not empty: %s lies there; name an empty folder, or "
+            "one that is not there yet, with --data-dir",
+            daemon->data_dir, name);
         return refuse(daemon, what);
     }
     daemon->lock = folder_lock(daemon->data_dir, true, what, sizeof(what));
@@ -277,10 +310,11 @@ static void warn_of_reserve(const struct daemon *daemon)
 {
     uint64_t free_bytes, total, reserve = store_disk_reserve(daemon->store);
     if (daemon->disk->ops->free_space(daemon->disk, &free_bytes, &total) == 0 && reserve >= total)
-        log_event(&daemon->log, EVENT_option_unwise,
-                  "option=--disk-reserve bytes=%llu disk=%llu reason=\"publishers wait for ever, as "
-                  "the whole disk is smaller\"",
-                  (unsigned long long)reserve, (unsigned long long)total);
+        log_event(
+            &daemon->log, EVENT_option_unwise,
+            "option=--disk-reserve bytes=%llu disk=%llu reason=\"publishers wait for ever, as "
+            "the whole disk is smaller\"",
+            (unsigned long long)reserve, (unsigned long long)total);
 }
 
 /* Users come at a start alone, so a name that none of them has now is a slip of the pen. */
@@ -336,10 +370,42 @@ static bool build_server(struct daemon *daemon)
     return true;
 }
 
+static const char *node_name(struct daemon *daemon)
+{
+    char host[256] = "localhost";
+    if (daemon->options.node_name)
+        return daemon->options.node_name;
+    gethostname(host, sizeof(host) - 1);
+    snprintf(daemon->node_name, sizeof(daemon->node_name), "leveret@%s", host);
+    return daemon->node_name;
+}
+
+static void build_management(struct daemon *daemon)
+{
+    const struct http_options http = {0};
+    const char *node = node_name(daemon);
+    const struct api_options options = {
+        .node = node,
+        .cluster_name = node,
+        .version = PACKAGE_VERSION,
+        .product_version = daemon->options.server.product_version,
+        .path_prefix = "",
+    };
+    daemon->api = api_new(&options, daemon->server, &daemon->broker);
+    daemon->http = http_server_new(&http, api_handler(daemon->api), &daemon->pool, &daemon->log,
+                                   clock_monotonic_ms());
+    daemon->management = http_server_service(daemon->http);
+    loop_add(daemon->loop, daemon->management);
+}
+
 static bool build(struct daemon *daemon)
 {
-    return load_tls(daemon) && bind_all(daemon) && open_folder(daemon) && open_store(daemon) &&
-           build_model(daemon) && build_server(daemon);
+    if (!load_tls(daemon) || !bind_all(daemon) || !bind_management(daemon) ||
+        !open_folder(daemon) || !open_store(daemon) || !build_model(daemon) ||
+        !build_server(daemon))
+        return false;
+    build_management(daemon);
+    return true;
 }
 
 /* ---- and down again ---- */
@@ -353,6 +419,10 @@ static void drain(struct worker *worker)
 /* `keep`: the store is closed in good order; otherwise it is left as a crash would leave it. */
 static void take_down(struct daemon *daemon, bool keep)
 {
+    if (daemon->http)
+        http_server_free(daemon->http);
+    if (daemon->api)
+        api_free(daemon->api);
     if (daemon->server)
         server_free(daemon->server);
     if (daemon->has_broker)

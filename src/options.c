@@ -53,6 +53,26 @@ static void describe_listen(const struct option *option, char *text, size_t size
 static const struct option_kind listen_kind = {read_listen, write_listen, describe_listen, false};
 static const struct option_kind listen_tls_kind = {read_listen_tls, NULL, describe_listen, false};
 
+static bool read_management(const struct option *option, void *fields, const char *text,
+                            const char **why)
+{
+    struct options *options = fields;
+    struct endpoint endpoint;
+    (void)option;
+    options->management = text;
+    *why = strcmp(text, "none") == 0 ? NULL : endpoint_read(text, 0, &endpoint);
+    return !*why;
+}
+
+static void describe_management(const struct option *option, char *text, size_t size)
+{
+    (void)option;
+    snprintf(text, size, "[HOST:]PORT, or none");
+}
+
+static const struct option_kind management_kind = {read_management, NULL, describe_management,
+                                                   false};
+
 static bool read_tls_version(const struct option *option, void *fields, const char *text,
                              const char **why)
 {
@@ -187,6 +207,10 @@ static const struct option rows[] = {
      .help = "where to listen; may be repeated; port 0: any free one", .example = "127.0.0.1:5672"},
     {"listen-tls", &listen_tls_kind, FIELD(listen_tls), 0, 0, "[HOST:]PORT",
      .help = "the same with TLS; usually at port 5671", .example = "0.0.0.0:5671"},
+    {"management", &management_kind, FIELD(management), 0, 0, "[HOST:]PORT",
+     .help = "where the API is for operators; or none", .example = "127.0.0.1:15672"},
+    {"node-name", &option_text, FIELD(node_name), 0, 0, "NAME",
+     .help = "what the API calls this broker", .example = "leveret@localhost"},
     {"log-level", &level_kind, FIELD(log_level), 0, 0, "LEVEL",
      .help = "debug, info, warning or error", .example = ""},
     {"slow-turn-ms", &option_number, FIELD(slow_turn_ms), 0, 3600000, "MS",

@@ -24,6 +24,8 @@ struct options {
     size_t listen_count; /* 0: without TLS either, everywhere, at port 5672 */
     const char *listen_tls[OPTIONS_LISTEN_MAX];
     size_t listen_tls_count;
+    const char *management; /* where the API is; "none": nowhere; NULL: at its port, if that is free */
+    const char *node_name;  /* NULL: after the machine */
     struct tls_options tls;
     enum log_level log_level;
     uint32_t io_threads;

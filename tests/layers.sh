@@ -24,7 +24,7 @@ offences() {
         }
 
         BEGIN {
-            count = split("base amqp store queue broker definitions peer http session net admin", order, " ")
+            count = split("base amqp store queue broker definitions peer http session net api", order, " ")
             for (i = 1; i <= count; i++)
                 rank[order[i]] = i
             # These see only what is named here: a socket and what it needs know no protocol, and some

@@ -23,7 +23,9 @@ PLANTED_LDADD = \
 	libleveret_tests.a \
 	libleveret_main.a \
 	libleveret_net.a \
+	libleveret_api.a \
 	libleveret_session_planted.a \
+	libleveret_http.a \
 	libleveret_peer.a \
 	libleveret_definitions.a \
 	libleveret_broker_planted.a \

@@ -1,0 +1,293 @@
+/* Who asks, whether he may, and then the function of the resource; and how its answer goes out. */
+#include "api/api.h"
+
+#include <strings.h>
+
+#include "api/listing.h"
+#include "api/resources.h"
+#include "api/route.h"
+#include "base/base64.h"
+#include "base/mem.h"
+#include "session/look.h"
+
+enum { PIECE_BYTES = 16384, STEPS_OF_A_CALL = 1000 };
+
+/* ---- who asks ---- */
+
+static unsigned allowed_of(enum audience audience)
+{
+    switch (audience) {
+    case FOR_ADMINISTRATORS:
+        return TAG_ADMINISTRATOR;
+    case FOR_MONITORING:
+        return TAG_ADMINISTRATOR | TAG_MONITORING;
+    case FOR_POLICYMAKERS:
+        return TAG_ADMINISTRATOR | TAG_POLICYMAKER;
+    default:
+        return TAG_ADMINISTRATOR | TAG_MONITORING | TAG_POLICYMAKER | TAG_MANAGEMENT;
+    }
+}
+
+static const char *refusal_of(enum audience audience)
+{
+    switch (audience) {
+    case FOR_ADMINISTRATORS:
+        return "User not administrator";
+    case FOR_MONITORING:
+        return "User not monitor";
+    case FOR_POLICYMAKERS:
+        return "User not policymaker";
+    default:
+        return "User not management user";
+    }
+}
+
+/* After a refusal nobody learns for a while that it was one. */
+static void refuse_login(struct call *call)
+{
+    call_fail(call, 401, "not_authorized", "Login failed");
+    call->state = CALL_REFUSED;
+    call->until_ms = server_now_ms(call->api->server) + server_auth_delay_ms(call->api->server);
+}
+
+/* "Basic " and the name, a colon and the password, in base64. */
+static bool read_basic(struct bytes value, struct buffer *text, struct bytes *name,
+                       struct bytes *password)
+{
+    if (value.size < 6 || strncasecmp((const char *)value.data, "basic ", 6) != 0 ||
+        !base64_read(bytes_of(value.data + 6, value.size - 6), text))
+        return false;
+    const uint8_t *colon = text->size ? memchr(text->data, ':', text->size) : NULL;
+    if (!colon)
+        return false;
+    *name = bytes_of(text->data, (size_t)(colon - text->data));
+    *password = bytes_of(colon + 1, text->size - name->size - 1);
+    return true;
+}
+
+static void log_in(struct call *call, struct bytes name, struct bytes password)
+{
+    char reason[320];
+    call->user =
+        server_log_in(call->api->server, name, password, call->peer, reason, sizeof(reason));
+    if (call->user) {
+        user_hold(call->user);
+        call->tags = call->user->tags;
+        return;
+    }
+    log_event(call->api->broker->log, EVENT_login_refused,
+              "peer=%s user=%.*s mechanism=HTTP reason=%s", call->peer->name, BYTES_ARG(name),
+              reason);
+    refuse_login(call);
+}
+
+static void identify(struct call *call)
+{
+    struct bytes name, password, field = http_field_of(call->request, "authorization");
+    struct buffer text = {0};
+    if (!field.data)
+        call_fail(call, 401, "not_authorized", "Login failed");
+    else if (read_basic(field, &text, &name, &password))
+        log_in(call, name, password);
+    else
+        refuse_login(call);
+    buffer_free(&text);
+}
+
+static bool is_reading(enum http_method method)
+{
+    return method == HTTP_GET || method == HTTP_HEAD;
+}
+
+static void check_access(struct call *call)
+{
+    enum http_method method = call->request->method;
+    enum audience audience = is_reading(method) ? call->route->reads : call->route->writes;
+    if (audience == FOR_ANYONE || method == HTTP_OPTIONS)
+        return;
+    identify(call);
+    if (call->status == 0 && !(call->tags & allowed_of(audience)))
+        call_not_allowed(call, refusal_of(audience));
+}
+
+/* ---- what is asked for ---- */
+
+/* What follows "/api" in the path. */
+static bool read_path(struct call *call, struct bytes *path)
+{
+    const char *prefix = call->api->options.path_prefix;
+    *path = call->request->path;
+    size_t size = strlen(prefix);
+    if (!bytes_start_with(*path, prefix))
+        return false;
+    *path = bytes_of(path->data + size, path->size - size);
+    if (!bytes_start_with(*path, "/api/"))
+        return false;
+    *path = bytes_of(path->data + 4, path->size - 4);
+    return true;
+}
+
+static void read_request(struct call *call)
+{
+    struct bytes path;
+    buffer_room(&call->room, call->request->path.size + call->request->query.size + 1);
+    if (!call_decode_query(call) || !columns_read(&call->columns, call_parameter(call, "columns")))
+        call_fail(call, 400, "bad_request", "the query cannot be read");
+    else if (!read_path(call, &path) || !(call->route = route_find(call, path)))
+        call_not_found(call);
+    else if (call->request->method != HTTP_OPTIONS &&
+             !route_act(call->route, call->request->method))
+        call_fail(call, 405, "Method Not Allowed", "Method Not Allowed");
+}
+
+/* The function, with who asks as the one who does it. */
+static void act_now(struct call *call, struct budget *budget)
+{
+    struct broker *broker = call->api->broker;
+    if (call->request->method == HTTP_OPTIONS) {
+        call->status = 200;
+        call->state = CALL_TELLS;
+        return;
+    }
+    broker->actor = call->user;
+    route_act(call->route, call->request->method)(call);
+    broker->actor = NULL;
+    budget_use(budget, STEPS_OF_A_CALL);
+}
+
+/* ---- the answer ---- */
+
+static void add_field(struct buffer *out, const char *text)
+{
+    buffer_add(out, text, strlen(text));
+}
+
+static void write_head(const struct call *call, struct http_head *head)
+{
+    head->status = call->status;
+    bool has_body = call->state == CALL_LISTS || call->body.size > 0;
+    head->type = has_body ? "application/json" : NULL;
+    add_field(&head->fields, "cache-control: no-cache\r\n"
+                             "vary: accept, accept-encoding, origin\r\n"
+                             "content-security-policy: default-src 'self'\r\n");
+    if (call->location.size) {
+        add_field(&head->fields, "location: ");
+        buffer_add(&head->fields, call->location.data, call->location.size);
+        add_field(&head->fields, "\r\n");
+    }
+    if (call->status == 401)
+        add_field(&head->fields, "www-authenticate: Basic realm=\"RabbitMQ Management\"\r\n");
+    if (call->route && (call->request->method == HTTP_OPTIONS || call->status == 405)) {
+        add_field(&head->fields, "allow: ");
+        route_write_methods(call->route, &head->fields);
+        add_field(&head->fields, "\r\n");
+    }
+}
+
+/* A piece of what is in call->body. */
+static enum http_progress tell(struct call *call, struct buffer *body)
+{
+    size_t left = call->body.size - call->told;
+    size_t size = left < PIECE_BYTES ? left : PIECE_BYTES;
+    buffer_add(body, call->body.data + call->told, size);
+    call->told += size;
+    return left > size ? HTTP_MORE : HTTP_ENDS;
+}
+
+static bool is_durable(struct call *call)
+{
+    switch (store_ticket_state(call->api->broker->store, call->ticket)) {
+    case TICKET_DURABLE:
+        return true;
+    case TICKET_FAILED:
+        call_fail(call, 500, "internal_error", "the journal cannot be written; see the log");
+        return true;
+    default:
+        return false;
+    }
+}
+
+static enum http_progress go_on(struct http_answer *answer, struct http_head *head,
+                                struct buffer *body, struct budget *budget)
+{
+    struct call *call = (struct call *)(void *)answer;
+    if (call->state == CALL_ACTS)
+        act_now(call, budget);
+    if (call->state == CALL_ACTS)
+        return HTTP_WAITS;
+    if (call->state == CALL_REFUSED && server_now_ms(call->api->server) < call->until_ms)
+        return HTTP_WAITS;
+    if (call->state == CALL_DURABLE && !is_durable(call))
+        return HTTP_WAITS;
+    if (call->state == CALL_LISTS) {
+        enum http_progress progress = listing_go_on(call->listing, body, budget);
+        if (body->size && !head->status)
+            write_head(call, head);
+        if (call->state == CALL_LISTS)
+            return progress;
+    }
+    call->state = CALL_TELLS;
+    if (!head->status)
+        write_head(call, head);
+    return tell(call, body);
+}
+
+static void call_free(struct http_answer *answer)
+{
+    struct call *call = (struct call *)(void *)answer;
+    listing_free(call->listing);
+    json_release(call->json);
+    buffer_free(&call->room);
+    buffer_free(&call->body);
+    buffer_free(&call->location);
+    if (call->user)
+        user_release(call->user);
+    mem_free(call);
+}
+
+static const struct http_answer_ops call_ops = {go_on, call_free};
+
+static struct http_answer *ask(struct http_handler *handler, const struct http_request *request,
+                               const struct peer *peer)
+{
+    struct call *call = mem_zalloc(sizeof(*call));
+    call->answer.ops = &call_ops;
+    call->api = (struct api *)(void *)handler;
+    call->request = request;
+    call->peer = peer;
+    read_request(call);
+    if (!call->status)
+        check_access(call);
+    return &call->answer;
+}
+
+static size_t body_max(struct http_handler *handler, const struct http_request *request)
+{
+    (void)handler;
+    (void)request;
+    return CALL_BODY_MAX;
+}
+
+/* ---- the whole ---- */
+
+struct api *api_new(const struct api_options *options, struct server *server, struct broker *broker)
+{
+    struct api *api = mem_zalloc(sizeof(*api));
+    *api = (struct api){
+        .handler = {.ask = ask, .body_max = body_max},
+        .options = *options,
+        .server = server,
+        .broker = broker,
+    };
+    return api;
+}
+
+void api_free(struct api *api)
+{
+    mem_free(api);
+}
+
+struct http_handler *api_handler(struct api *api)
+{
+    return &api->handler;
+}

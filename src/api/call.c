@@ -1,0 +1,194 @@
+#include "api/call.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "api/route.h"
+#include "broker/permission.h"
+
+/* ---- the request ---- */
+
+bool call_decode(struct call *call, struct bytes text, bool is_query, struct bytes *decoded)
+{
+    static const uint8_t nothing[1]; /* so that what is empty is there */
+    if (!http_decode(text, is_query, &call->room, decoded))
+        return false;
+    if (!decoded->size)
+        decoded->data = nothing;
+    return true;
+}
+
+bool call_decode_query(struct call *call)
+{
+    struct bytes query = call->request->query, name, value;
+    while (call->parameter_count < CALL_PARAMETERS_MAX &&
+           http_next_parameter(&query, &name, &value)) {
+        size_t at = call->parameter_count++;
+        if (!call_decode(call, name, true, &call->parameters[at].name) ||
+            !call_decode(call, value, true, &call->parameters[at].value))
+            return false;
+    }
+    return query.size == 0;
+}
+
+struct bytes call_parameter(const struct call *call, const char *name)
+{
+    for (size_t i = 0; i < call->parameter_count; i++)
+        if (bytes_equal_str(call->parameters[i].name, name))
+            return call->parameters[i].value;
+    return bytes_of(NULL, 0);
+}
+
+bool call_is_set(const struct call *call, const char *name)
+{
+    return bytes_equal_str(call_parameter(call, name), "true");
+}
+
+const struct json *call_json(struct call *call)
+{
+    char error[200];
+    if (call->json || call->request->body.size == 0)
+        return call->json;
+    call->json = json_parse(call->request->body, error, sizeof(error));
+    if (!call->json)
+        call_fail(call, 400, "not_json", "%s", error);
+    else if (json_kind_of(call->json) != JSON_IS_OBJECT)
+        call_fail(call, 400, "bad_request", "the body is not an object of JSON");
+    return call->status ? NULL : call->json;
+}
+
+/* The member, if it is there and no null; false: it is of another kind. */
+static bool find_member(struct call *call, const char *name, enum json_kind kind,
+                        const struct json **member)
+{
+    *member = json_find(call_json(call), name);
+    enum json_kind is = json_kind_of(*member);
+    if (call->status)
+        return false;
+    if (is == JSON_IS_MISSING || is == JSON_IS_NULL)
+        *member = NULL;
+    else if (is != kind)
+        call_fail(call, 400, "bad_request", "%s is %s, and should be %s", name, json_kind_name(is),
+                  json_kind_name(kind));
+    return call->status == 0;
+}
+
+/* Also "true" and "false", as RabbitMQ has it. */
+bool call_read_flag(struct call *call, const char *name, bool *flag)
+{
+    const struct json *member = json_find(call_json(call), name);
+    struct bytes text = json_text(member);
+    if (bytes_equal_str(text, "true") || bytes_equal_str(text, "false")) {
+        *flag = text.data[0] == 't';
+        return true;
+    }
+    if (!find_member(call, name, JSON_IS_BOOL, &member))
+        return false;
+    if (member)
+        *flag = json_flag(member);
+    return true;
+}
+
+bool call_read_text(struct call *call, const char *name, struct bytes *text)
+{
+    const struct json *member;
+    if (!find_member(call, name, JSON_IS_TEXT, &member))
+        return false;
+    if (member)
+        *text = json_text(member);
+    return true;
+}
+
+bool call_read_whole(struct call *call, const char *name, int64_t *number)
+{
+    const struct json *member;
+    if (!find_member(call, name, JSON_IS_WHOLE, &member))
+        return false;
+    if (member)
+        *number = json_whole(member);
+    return true;
+}
+
+bool call_sees_vhost(const struct call *call, const struct vhost *vhost)
+{
+    return call->tags & (TAG_ADMINISTRATOR | TAG_MONITORING) ||
+           permission_find(call->user, vhost_name(vhost));
+}
+
+struct vhost *call_vhost(struct call *call, bool for_reading)
+{
+    struct vhost *vhost = vhost_find(call->api->broker, call->segments[0]);
+    if (!vhost)
+        call_not_found(call);
+    else if (for_reading ? !call_sees_vhost(call, vhost)
+                         : call->user && !permission_find(call->user, vhost_name(vhost)))
+        call_not_allowed(call, "User not authorised to access virtual host");
+    return call->status ? NULL : vhost;
+}
+
+struct bytes call_exchange_name(struct bytes segment)
+{
+    return bytes_equal_str(segment, "amq.default") ? bytes_of(NULL, 0) : segment;
+}
+
+/* ---- the answer ---- */
+
+struct fields call_tell(struct call *call)
+{
+    call->status = 200;
+    call->state = CALL_TELLS;
+    struct fields fields = fields_of(&call->body, &call->columns);
+    fields_begin(&fields, '{');
+    return fields;
+}
+
+void call_told(struct call *call, struct fields *fields)
+{
+    (void)call;
+    fields_end(fields, '}');
+}
+
+void call_done(struct call *call, bool is_new)
+{
+    call->status = is_new ? 201 : 204;
+    call->state = CALL_DURABLE;
+    call->ticket = store_ticket(call->api->broker->store);
+    store_want(call->api->broker->store, call->ticket);
+}
+
+void call_fail(struct call *call, int status, const char *error, const char *format, ...)
+{
+    char reason[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(reason, sizeof(reason), format, arguments);
+    va_end(arguments);
+    call->status = status;
+    call->state = CALL_TELLS;
+    call->body.size = 0;
+    struct fields fields = fields_of(&call->body, NULL);
+    fields_begin(&fields, '{');
+    fields_string(&fields, "error", error);
+    fields_string(&fields, "reason", reason);
+    fields_end(&fields, '}');
+}
+
+void call_not_found(struct call *call)
+{
+    call_fail(call, 404, "Object Not Found", "Not Found");
+}
+
+void call_not_allowed(struct call *call, const char *reason)
+{
+    call_fail(call, 401, "not_authorised", "%s", reason);
+}
+
+void call_fail_as(struct call *call, const struct error *error)
+{
+    if (error->code == 404)
+        call_not_found(call);
+    else if (error->code == 403)
+        call_not_allowed(call, "Access refused.");
+    else
+        call_fail(call, 400, "bad_request", "%s", error->detail);
+}

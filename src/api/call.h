@@ -1,0 +1,113 @@
+/* One request to the API, and its answer. A function of a resource (resources.h) reads the request,
+ * does what it asks for, and says what the answer is: by one of the functions below, once.
+ *
+ * Nothing is promised before it is durable: an answer that says that something was done waits for
+ * the disk. */
+#ifndef LEVERET_API_CALL_H
+#define LEVERET_API_CALL_H
+
+#include "api/api.h"
+#include "api/fields.h"
+#include "broker/error.h"
+#include "broker/user.h"
+#include "broker/vhost.h"
+#include "definitions/json.h"
+
+struct listing;
+struct route;
+
+enum { CALL_SEGMENTS_MAX = 8, CALL_PARAMETERS_MAX = 32, CALL_BODY_MAX = 20 << 20 };
+
+struct api {
+    struct http_handler handler;
+    struct api_options options;
+    struct server *server;
+    struct broker *broker;
+    uint64_t begun_ms; /* wall clock of the start; 0: not known yet */
+};
+
+enum call_state {
+    CALL_ACTS,    /* its function is to be called, again if it said that it waits */
+    CALL_REFUSED, /* the answer is there, and is kept back for a while */
+    CALL_DURABLE, /* the answer is there, and waits for the disk */
+    CALL_LISTS,   /* it goes on with a list */
+    CALL_TELLS,   /* the answer is there */
+};
+
+struct call {
+    struct http_answer answer;
+    struct api *api;
+    const struct http_request *request;
+    const struct peer *peer;
+    const struct route *route;
+    enum call_state state;
+    struct user *user; /* held; NULL: an operator of this machine, who may do everything */
+    unsigned tags;     /* set of enum user_tag: what the user may do here */
+    struct bytes segments[CALL_SEGMENTS_MAX]; /* what stands for the variables of the route */
+    struct {
+        struct bytes name, value;
+    } parameters[CALL_PARAMETERS_MAX];
+    size_t parameter_count;
+    struct buffer room;      /* decoded segments and parameters; it does not move */
+    struct json *json;       /* the request's body; NULL: not asked for yet, or empty */
+    int status;              /* of the answer; 0: there is none yet */
+    struct buffer location;  /* a field of the answer; empty: none */
+    struct buffer body;      /* of the answer */
+    size_t told;             /* bytes of it that went */
+    struct columns columns;  /* of the request */
+    struct listing *listing; /* CALL_LISTS */
+    struct ticket ticket;    /* CALL_DURABLE */
+    uint64_t until_ms;       /* CALL_REFUSED */
+    uint64_t at;             /* the function's: where to go on after a wait */
+};
+
+/* ---- the request ---- */
+
+/* The value of a query parameter, decoded; NULL data: there is none of that name. */
+struct bytes call_parameter(const struct call *call, const char *name);
+/* Is it there, and "true"? */
+bool call_is_set(const struct call *call, const char *name);
+/* The body as JSON; NULL: it was empty (an object without members), or it is none, and the call is
+ * answered (call->status): `not_json`. */
+const struct json *call_json(struct call *call);
+/* A member of the body, of the kind that is wanted. False: it has another one, and the call is
+ * answered. What is missing leaves the value as it is. */
+bool call_read_flag(struct call *call, const char *name, bool *flag);
+bool call_read_text(struct call *call, const char *name, struct bytes *text);
+bool call_read_whole(struct call *call, const char *name, int64_t *number);
+/* The virtual host that the first segment names. NULL: there is none, or the user has no access to
+ * it, and the call is answered. `for_reading`: it is enough that the user may see it. */
+struct vhost *call_vhost(struct call *call, bool for_reading);
+/* May the user see what is in it? */
+bool call_sees_vhost(const struct call *call, const struct vhost *vhost);
+/* The name of an exchange, where "amq.default" is the one without a name. */
+struct bytes call_exchange_name(struct bytes segment);
+
+/* ---- the answer ---- */
+
+/* An object of JSON: the caller writes its fields, and closes it by call_told. */
+struct fields call_tell(struct call *call);
+void call_told(struct call *call, struct fields *fields);
+/* 204, when all that was decided so far is durable; 201, if something is new. */
+void call_done(struct call *call, bool is_new);
+/* {"error":..,"reason":..}; a printf format. */
+void call_fail(struct call *call, int status, const char *error, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+void call_not_found(struct call *call);
+/* 401 `not_authorised`, with what the user is not. */
+void call_not_allowed(struct call *call, const char *reason);
+/* What the broker said: 403 is 401 `not_authorised`, 404 is 404, and anything else 400. */
+void call_fail_as(struct call *call, const struct error *error);
+
+static inline bool call_is_administrator(const struct call *call)
+{
+    return call->tags & TAG_ADMINISTRATOR;
+}
+
+/* ---- for api.c and route.c ---- */
+
+/* What a part of the path or the query stands for; at most as many bytes as these have in all. */
+bool call_decode(struct call *call, struct bytes text, bool is_query, struct bytes *decoded);
+bool call_decode_query(struct call *call);
+
+#endif

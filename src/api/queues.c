@@ -1,0 +1,293 @@
+/* Queues: looked at, declared, deleted, purged. */
+#include <stdio.h>
+
+#include "api/resources.h"
+#include "broker/dead_letter.h"
+#include "broker/permission.h"
+#include "broker/policy.h"
+#include "broker/queue_declare.h"
+#include "definitions/json_table.h"
+#include "session/look.h"
+
+enum { QUEUE_STEPS = 300 };
+
+/* ---- what one looks like ---- */
+
+static const char *type_of(const struct queue *queue)
+{
+    return queue->settings->is_quorum ? "quorum" : "classic";
+}
+
+/* A count, and how fast it changes: nobody has measured that yet. */
+static void add_count(struct fields *fields, const char *name, uint64_t count)
+{
+    char details[64];
+    snprintf(details, sizeof(details), "%s_details", name);
+    fields_whole(fields, name, count);
+    if (!fields_open(fields, details, '{'))
+        return;
+    fields_fraction(fields, "rate", 0);
+    fields_close(fields, '}');
+}
+
+static void add_policy(struct fields *fields, const char *name, const struct policy *policy)
+{
+    if (policy)
+        fields_text(fields, name, policy_name(policy));
+    else
+        fields_null(fields, name);
+}
+
+static void add_policies(struct fields *fields, const struct queue *queue)
+{
+    const struct policy *policy = policy_of_queue(queue, false);
+    const struct policy *operators = policy_of_queue(queue, true);
+    struct buffer effective = {0};
+    if (policy || operators)
+        policy_effective(policy, operators, &effective);
+    add_policy(fields, "policy", policy);
+    add_policy(fields, "operator_policy", operators);
+    fields_table(fields, "effective_policy_definition", buffer_bytes(&effective));
+    buffer_free(&effective);
+}
+
+static void add_tag(struct fields *fields, const char *name, const struct queue *queue,
+                    bool (*is_meant)(const struct queue_consumer *consumer))
+{
+    list_for_each(link, &queue->consumers) {
+        const struct queue_consumer *consumer = list_entry(link, struct queue_consumer, queue_link);
+        if (consumer->is_active && is_meant(consumer)) {
+            fields_text(fields, name, server_consumer_tag(consumer));
+            return;
+        }
+    }
+    fields_null(fields, name);
+}
+
+static bool is_exclusive(const struct queue_consumer *consumer)
+{
+    return consumer->exclusive;
+}
+
+static bool is_single(const struct queue_consumer *consumer)
+{
+    return consumer->is_single;
+}
+
+static void add_node(struct fields *fields, const char *name, const char *node)
+{
+    if (!fields_open(fields, name, '['))
+        return;
+    fields_put_text(fields, bytes_str(node));
+    fields_close(fields, ']');
+}
+
+/* What a consumer that is always ready makes of it: 1. */
+static void add_consumers(struct fields *fields, const struct queue *queue)
+{
+    bool can_take = !list_is_empty(&queue->ready_consumers);
+    fields_whole(fields, "consumers", queue->consumer_count);
+    fields_fraction(fields, "consumer_capacity", can_take);
+    fields_fraction(fields, "consumer_utilisation", can_take);
+    if (queue->exclusively_consumed)
+        add_tag(fields, "exclusive_consumer_tag", queue, is_exclusive);
+    else
+        fields_null(fields, "exclusive_consumer_tag");
+    if (queue->settings->single_active_consumer)
+        add_tag(fields, "single_active_consumer_tag", queue, is_single);
+    else
+        fields_null(fields, "single_active_consumer_tag");
+}
+
+static void add_messages(struct fields *fields, const struct queue *queue)
+{
+    const struct counts *counts = queue->counts;
+    add_count(fields, "messages", counts->ready + counts->taken + counts->delayed);
+    add_count(fields, "messages_ready", counts->ready);
+    add_count(fields, "messages_unacknowledged", counts->taken);
+    fields_whole(fields, "messages_delayed", counts->delayed);
+    fields_whole(fields, "message_bytes_ready", counts->ready_bytes);
+}
+
+/* What RabbitMQ's own tools want to know of a queue at the least. */
+static void write_short(const struct queue *queue, const char *node, struct fields *fields)
+{
+    fields_text(fields, "name", queue_name(queue));
+    fields_text(fields, "vhost", vhost_name(queue->vhost));
+    fields_string(fields, "type", type_of(queue));
+    fields_string(fields, "node", node);
+    fields_string(fields, "state", "running");
+    fields_flag(fields, "durable", queue->durable);
+    fields_flag(fields, "auto_delete", queue->auto_delete);
+    fields_flag(fields, "exclusive", queue->exclusive_owner != 0);
+    fields_table(fields, "arguments", bytes_of(queue->arguments, queue->arguments_size));
+}
+
+static void write_queue(const struct call *call, const struct queue *queue, struct fields *fields)
+{
+    const char *node = call->api->options.node;
+    write_short(queue, node, fields);
+    if (!call_is_set(call, "disable_stats") || call_is_set(call, "enable_queue_totals"))
+        add_messages(fields, queue);
+    if (call_is_set(call, "disable_stats"))
+        return;
+    add_consumers(fields, queue);
+    add_policies(fields, queue);
+    if (queue->settings->is_quorum) {
+        fields_string(fields, "leader", node);
+        add_node(fields, "members", node);
+        add_node(fields, "online", node);
+    }
+}
+
+/* ---- lists ---- */
+
+static void add_queue(void *context, void *value)
+{
+    const struct queue *queue = value;
+    if (!queue->is_delay)
+        listing_add_named(context, queue_name(queue));
+}
+
+static bool collect(struct listing *listing, struct budget *budget)
+{
+    struct vhost *vhost = listing_vhost(listing);
+    (void)budget;
+    if (!vhost)
+        return false;
+    if (!map_each_of_part(&vhost->queues, &listing->at, add_queue, listing))
+        listing_next_vhost(listing);
+    return true;
+}
+
+static bool write_listed(struct listing *listing, struct bytes id, struct fields *fields)
+{
+    struct bytes name;
+    struct vhost *vhost = listing_vhost_of(listing, id, &name);
+    const struct queue *queue = vhost_queue(vhost, name);
+    if (!queue)
+        return false;
+    fields_begin(fields, '{');
+    write_queue(listing->call, queue, fields);
+    fields_end(fields, '}');
+    return true;
+}
+
+static const struct listing_kind queues_kind = {
+    .collect = collect, .write = write_listed, .has_pages = true, .steps = QUEUE_STEPS};
+
+void queues_list(struct call *call)
+{
+    struct vhost *only = call->segments[0].data ? call_vhost(call, true) : NULL;
+    if (!call->status)
+        call_list(call, &queues_kind, only);
+}
+
+/* ---- one of them ---- */
+
+/* NULL: there is none, and the call is answered. */
+static struct queue *find_queue(struct call *call, bool for_reading)
+{
+    struct vhost *vhost = call_vhost(call, for_reading);
+    struct queue *queue = vhost ? vhost_queue(vhost, call->segments[1]) : NULL;
+    if (vhost && !queue)
+        call_not_found(call);
+    return queue;
+}
+
+void queue_get(struct call *call)
+{
+    const struct queue *queue = find_queue(call, true);
+    if (!queue)
+        return;
+    struct fields fields = call_tell(call);
+    write_queue(call, queue, &fields);
+    call_told(call, &fields);
+}
+
+static bool may(const struct call *call, const struct vhost *vhost, enum access access,
+                struct error *error)
+{
+    return !call->user ||
+           permission_check_queue(call->user, vhost, access, call->segments[1], error);
+}
+
+/* What is to be declared; false: the body makes no sense, and the call is answered. Nothing said is
+ * durable. */
+static bool read_declare(struct call *call, struct queue_declare *declare, struct buffer *arguments)
+{
+    char fault[200];
+    *declare = (struct queue_declare){.name = call->segments[1], .durable = true};
+    if (!call_read_flag(call, "durable", &declare->durable) ||
+        !call_read_flag(call, "auto_delete", &declare->auto_delete) ||
+        !call_read_flag(call, "exclusive", &declare->exclusive))
+        return false;
+    if (!json_to_table(json_find(call_json(call), "arguments"), JSON_NULL_REFUSED, arguments, fault,
+                       sizeof(fault)))
+        call_fail(call, 400, "bad_request", "arguments: %s", fault);
+    declare->arguments = buffer_bytes(arguments);
+    return call->status == 0;
+}
+
+static void declare_queue(struct call *call, struct vhost *vhost,
+                          const struct queue_declare *declare)
+{
+    struct error error = {0};
+    bool is_new = false;
+    bool may_declare = may(call, vhost, ACCESS_CONFIGURE, &error) &&
+                       (!call->user || vhost_queue(vhost, declare->name) ||
+                        permission_check_dead_letter(call->user, vhost, declare->name,
+                                                     declare->arguments, &error));
+    if (may_declare && queue_declare(vhost, declare, &is_new, &error))
+        call_done(call, is_new);
+    else
+        call_fail_as(call, &error);
+}
+
+void queue_put(struct call *call)
+{
+    struct queue_declare declare;
+    struct buffer arguments = {0};
+    struct vhost *vhost = call_vhost(call, false);
+    if (vhost && read_declare(call, &declare, &arguments)) {
+        if (declare.exclusive)
+            call_fail(call, 400, "bad_request",
+                      "an exclusive queue belongs to a connection, and this is none");
+        else
+            declare_queue(call, vhost, &declare);
+    }
+    buffer_free(&arguments);
+}
+
+void queue_delete_it(struct call *call)
+{
+    struct error error = {0};
+    struct queue *queue = find_queue(call, false);
+    if (!queue)
+        return;
+    if (!may(call, queue->vhost, ACCESS_CONFIGURE, &error) ||
+        !queue_check_access(queue, 0, &error) ||
+        !queue_delete_check(queue, call_is_set(call, "if-unused"), call_is_set(call, "if-empty"),
+                            &error)) {
+        call_fail_as(call, &error);
+        return;
+    }
+    if (dead_letters_are_due(queue))
+        return; /* which have to go first */
+    queue_delete(queue);
+    call_done(call, false);
+}
+
+void queue_purge_it(struct call *call)
+{
+    struct error error = {0};
+    struct queue *queue = find_queue(call, false);
+    if (!queue)
+        return;
+    if (!may(call, queue->vhost, ACCESS_READ, &error) || !queue_check_access(queue, 0, &error)) {
+        call_fail_as(call, &error);
+        return;
+    }
+    queue_purge(queue);
+    call_done(call, false);
+}

@@ -1,0 +1,32 @@
+/* Which function answers which request. */
+#ifndef LEVERET_API_ROUTE_H
+#define LEVERET_API_ROUTE_H
+
+#include "api/call.h"
+
+/* Who may ask at all; what is asked for is looked at further by the functions. */
+enum audience {
+    FOR_ANYONE,     /* also without a name and a password */
+    FOR_MANAGEMENT, /* any user with a tag of management */
+    FOR_MONITORING,
+    FOR_POLICYMAKERS,
+    FOR_ADMINISTRATORS,
+};
+
+typedef void act(struct call *call);
+
+struct route {
+    const char *path; /* behind "/api"; `*` is a segment with a name in it */
+    enum audience reads, writes;
+    act *get, *put, *post, *delete;
+};
+
+/* The route of a path, which is as it was sent, and what follows "/api". The segments for its `*`
+ * are decoded into the call. NULL: there is none. */
+const struct route *route_find(struct call *call, struct bytes path);
+/* Its function for a method; NULL: there is none. */
+act *route_act(const struct route *route, enum http_method method);
+/* The methods that it has: "HEAD, GET, OPTIONS". */
+void route_write_methods(const struct route *route, struct buffer *out);
+
+#endif

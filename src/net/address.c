@@ -156,6 +156,8 @@ void address_write(const struct address *address, char *text)
     if (address->any.sa_family == AF_INET6) {
         inet_ntop(AF_INET6, &address->v6.sin6_addr, host, sizeof(host));
         snprintf(text, ADDRESS_TEXT_BYTES, "[%s]:%u", host, ntohs(address->v6.sin6_port));
+    } else if (address->any.sa_family == AF_UNIX) {
+        snprintf(text, ADDRESS_TEXT_BYTES, "unix");
     } else {
         inet_ntop(AF_INET, &address->v4.sin_addr, host, sizeof(host));
         snprintf(text, ADDRESS_TEXT_BYTES, "%s:%u", host, ntohs(address->v4.sin_port));
@@ -173,6 +175,8 @@ void address_write_local(int fd, char *text)
 
 bool address_is_loopback(const struct address *address)
 {
+    if (address->any.sa_family == AF_UNIX)
+        return true;
     if (address->any.sa_family == AF_INET)
         return ntohl(address->v4.sin_addr.s_addr) >> 24 == 127;
     if (address->any.sa_family != AF_INET6)

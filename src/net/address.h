@@ -1,4 +1,5 @@
-/* An IPv4 or IPv6 address with a port, and what people write for one. */
+/* An IPv4 or IPv6 address with a port, and what people write for one. Of a peer by a Unix socket
+ * there is the family alone. */
 #ifndef LEVERET_NET_ADDRESS_H
 #define LEVERET_NET_ADDRESS_H
 
@@ -31,11 +32,13 @@ const char *endpoint_read(const char *text, in_port_t port_default, struct endpo
  */
 const char *endpoint_addresses(const struct endpoint *endpoint, struct address *addresses,
                                size_t *count);
-/* Writes "127.0.0.1:5672" or "[::1]:5672", at most ADDRESS_TEXT_BYTES with the terminator. */
+/* Writes "127.0.0.1:5672", "[::1]:5672" or "unix", at most ADDRESS_TEXT_BYTES with the terminator.
+ */
 void address_write(const struct address *address, char *text);
 /* The same of this end of a connected socket; nothing if that cannot be told. */
 void address_write_local(int fd, char *text);
-/* Does it belong to this machine alone? 127.0.0.0/8 and ::1, also as an IPv4 address in IPv6. */
+/* Does it belong to this machine alone? 127.0.0.0/8 and ::1, also as an IPv4 address in IPv6, and
+ * Unix sockets. */
 bool address_is_loopback(const struct address *address);
 socklen_t address_size(const struct address *address);
 

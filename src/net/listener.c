@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -111,38 +112,86 @@ void listeners_init(struct listeners *listeners)
     list_init(&listeners->all);
 }
 
-int listener_new(struct loop *loop, const struct address *address, struct tls_context *tls,
-                 struct service *const *service)
+static bool is_unix(const struct listener *listener)
 {
-    int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return listener->address.any.sa_family == AF_UNIX;
+}
+
+static void free_listener(struct listener *listener)
+{
+    ev_io_stop(listener->loop->ev, &listener->readable);
+    if (is_unix(listener))
+        path_remove(&listener->path);
+    close(listener->fd);
+    list_remove(&listener->link);
+    mem_free(listener);
+}
+
+/* With a socket that is not bound yet; NULL, and errno: there is none. */
+static struct listener *make(struct loop *loop, sa_family_t family, struct service *const *service)
+{
+    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return errno;
+        return NULL;
     struct listener *listener = mem_zalloc(sizeof(*listener));
-    socklen_t size = sizeof(listener->address);
-    if (set_options(fd, address) < 0 || bind(fd, &address->any, address_size(address)) < 0 ||
-        getsockname(fd, &listener->address.any, &size) < 0) {
-        int error = errno;
-        close(fd);
-        mem_free(listener);
-        return error;
-    }
     listener->loop = loop;
     listener->fd = fd;
-    listener->tls = tls;
+    listener->address.any.sa_family = family;
     listener->service = service;
     ev_io_init(&listener->readable, on_readable, fd, EV_READ);
     listener->readable.data = listener;
     list_push_back(&loop->listeners.all, &listener->link);
+    return listener;
+}
+
+int listener_new(struct loop *loop, const struct address *address, struct tls_context *tls,
+                 struct service *const *service)
+{
+    struct listener *listener = make(loop, address->any.sa_family, service);
+    socklen_t size = sizeof(listener->address);
+    if (!listener)
+        return errno;
+    if (set_options(listener->fd, address) < 0 ||
+        bind(listener->fd, &address->any, address_size(address)) < 0 ||
+        getsockname(listener->fd, &listener->address.any, &size) < 0) {
+        int error = errno;
+        free_listener(listener);
+        return error;
+    }
+    listener->tls = tls;
     return 0;
+}
+
+int listener_new_at_path(struct loop *loop, const struct path_place *place,
+                         struct service *const *service)
+{
+    struct listener *listener = make(loop, AF_UNIX, service);
+    if (!listener)
+        return errno;
+    int error = path_bind(&listener->path, place, listener->fd);
+    if (error)
+        free_listener(listener);
+    return error;
+}
+
+static void write_place(const struct listener *listener, char text[LISTENER_TEXT_BYTES])
+{
+    if (is_unix(listener))
+        snprintf(text, LISTENER_TEXT_BYTES, "unix:%s", listener->path.name);
+    else
+        address_write(&listener->address, text);
 }
 
 static int start(struct listener *listener)
 {
-    char text[ADDRESS_TEXT_BYTES];
+    char text[LISTENER_TEXT_BYTES];
     if (listen(listener->fd, BACKLOG) < 0)
         return errno;
+    int error = is_unix(listener) ? path_publish(&listener->path) : 0;
+    if (error)
+        return error;
     ev_io_start(listener->loop->ev, &listener->readable);
-    address_write(&listener->address, text);
+    write_place(listener, text);
     log_event(listener->loop->log, EVENT_listening,
               listener->tls ? "address=%s tls=true" : "address=%s", text);
     return 0;
@@ -154,7 +203,7 @@ int listeners_start(struct loop *loop)
         struct listener *listener = list_entry(at, struct listener, link);
         int error = start(listener);
         if (error) {
-            address_write(&listener->address, loop->listeners.where);
+            write_place(listener, loop->listeners.where);
             return error;
         }
     }
@@ -173,14 +222,6 @@ void listeners_resume(struct loop *loop)
     loop->listeners.accept_ms = 0;
     list_for_each(at, &loop->listeners.all)
         ev_io_start(loop->ev, &list_entry(at, struct listener, link)->readable);
-}
-
-static void free_listener(struct listener *listener)
-{
-    ev_io_stop(listener->loop->ev, &listener->readable);
-    close(listener->fd);
-    list_remove(&listener->link);
-    mem_free(listener);
 }
 
 void listeners_close(struct loop *loop)

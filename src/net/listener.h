@@ -5,17 +5,20 @@
 #include <ev.h>
 
 #include "net/address.h"
+#include "net/path.h"
 #include "net/tls.h"
 #include "peer/service.h"
 
 struct loop;
 
+enum { LISTENER_TEXT_BYTES = 128 }; /* "unix:" and a path, or an address */
+
 /* Those of a loop. */
 struct listeners {
     struct list all;
-    uint64_t accept_ms;             /* they rest until then; 0: they listen */
-    uint64_t complained_ms;         /* when a lack of descriptors was last logged; 0: never */
-    char where[ADDRESS_TEXT_BYTES]; /* where listening failed, once listeners_start has said so */
+    uint64_t accept_ms;              /* they rest until then; 0: they listen */
+    uint64_t complained_ms;          /* when a lack of descriptors was last logged; 0: never */
+    char where[LISTENER_TEXT_BYTES]; /* where listening failed, once listeners_start has said so */
 };
 
 struct listener {
@@ -23,6 +26,7 @@ struct listener {
     struct loop *loop;
     int fd;
     struct address address;
+    struct path path;        /* of a Unix socket */
     struct tls_context *tls; /* NULL: plain */
     struct service *const *service;
     ev_io readable;
@@ -32,6 +36,9 @@ void listeners_init(struct listeners *listeners);
 /* Binds, without listening; see loop_bind. 0 or an errno value. */
 int listener_new(struct loop *loop, const struct address *address, struct tls_context *tls,
                  struct service *const *service);
+/* The same at a path; see loop_bind_path. */
+int listener_new_at_path(struct loop *loop, const struct path_place *place,
+                         struct service *const *service);
 /* All listen and accept from now on, and log their addresses. 0 or an errno value, and `where`. */
 int listeners_start(struct loop *loop);
 /* When resting ends; UINT64_MAX: they do not rest. */

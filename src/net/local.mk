@@ -18,6 +18,8 @@ libleveret_net_a_SOURCES = \
 	%D%/memory.c \
 	%D%/memory.h \
 	%D%/openssl.def \
+	%D%/path.c \
+	%D%/path.h \
 	%D%/report.c \
 	%D%/report.h \
 	%D%/signals.c \

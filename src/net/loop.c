@@ -154,6 +154,12 @@ int loop_bind(struct loop *loop, const struct address *address, struct tls_conte
     return listener_new(loop, address, tls, service);
 }
 
+int loop_bind_path(struct loop *loop, const struct path_place *place,
+                   struct service *const *service)
+{
+    return listener_new_at_path(loop, place, service);
+}
+
 void loop_add(struct loop *loop, struct service *service)
 {
     list_push_back(&loop->services, &service->link);

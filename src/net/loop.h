@@ -57,6 +57,11 @@ void loop_free(struct loop *loop);
  * loop_run runs, as addresses are taken before there is anything to serve. 0 or an errno value. */
 int loop_bind(struct loop *loop, const struct address *address, struct tls_context *tls,
               struct service *const *service);
+/* The same at a path, where it appears once loop_run listens, and is removed when that ends. Peers
+ * are known by what the system says of them (struct peer). EADDRINUSE: somebody else answers there;
+ * EEXIST: what is there is no socket; ENAMETOOLONG: it has more than PATH_BYTES_MAX bytes. */
+int loop_bind_path(struct loop *loop, const struct path_place *place,
+                   struct service *const *service);
 /* Has the loop give the service its part of each turn; it must outlive loop_run. */
 void loop_add(struct loop *loop, struct service *service);
 /* Makes the loop run a turn. From any thread, at any time between loop_new and loop_free; `loop` is

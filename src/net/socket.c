@@ -27,6 +27,8 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -247,13 +249,39 @@ static void on_writable(struct ev_loop *ev, ev_io *watcher, int events)
         socket_flush(socket);
 }
 
+/* Who has connected, as the system knows it. */
+static void describe_process(int fd, struct peer *who)
+{
+    struct ucred credentials = {.uid = (uid_t)-1, .gid = (gid_t)-1};
+    struct sockaddr_un local = {0};
+    socklen_t size = sizeof(credentials), local_size = sizeof(local);
+    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size);
+    getsockname(fd, (struct sockaddr *)&local, &local_size);
+    who->is_unix = true;
+    who->uid = credentials.uid;
+    who->gid = credentials.gid;
+    who->pid = credentials.pid;
+    snprintf(who->name, sizeof(who->name), "unix:%ld", (long)credentials.pid);
+    snprintf(who->local, sizeof(who->local), "%.*s", (int)sizeof(who->local) - 1, local.sun_path);
+}
+
+static void describe(int fd, const struct address *peer, struct peer *who)
+{
+    _Static_assert(sizeof(who->name) >= ADDRESS_TEXT_BYTES, "a peer's name is an address");
+    who->is_loopback = address_is_loopback(peer);
+    if (peer->any.sa_family == AF_UNIX) {
+        describe_process(fd, who);
+        return;
+    }
+    address_write(peer, who->name);
+    address_write_local(fd, who->local);
+}
+
 void socket_new(struct loop *loop, int fd, const struct address *peer, struct tls_context *tls,
                 struct service *service)
 {
-    struct peer who = {.is_loopback = address_is_loopback(peer), .is_tls = tls};
-    _Static_assert(sizeof(who.name) >= ADDRESS_TEXT_BYTES, "a peer's name is an address");
-    address_write(peer, who.name);
-    address_write_local(fd, who.local);
+    struct peer who = {.is_tls = tls};
+    describe(fd, peer, &who);
     struct socket *socket = mem_zalloc(sizeof(*socket));
     socket->loop = loop;
     socket->fd = fd;

@@ -7,6 +7,7 @@
 #ifndef LEVERET_PEER_CONVERSATION_H
 #define LEVERET_PEER_CONVERSATION_H
 
+#include <sys/types.h>
 #include <sys/uio.h>
 
 #include "base/bytes.h"
@@ -14,10 +15,14 @@
 
 /* Who is at the other end. */
 struct peer {
-    char name[64];    /* "127.0.0.1:40112", for the log */
-    char local[64];   /* the same of this end */
+    char name[64];    /* "127.0.0.1:40112", or "unix:" and the process; for the log */
+    char local[64];   /* the same of this end: an address, or what fits of a path */
     bool is_tls;
     bool is_loopback; /* by the peer's own address */
+    bool is_unix;     /* it has come by a path of this machine, and the system knows who it was: */
+    uid_t uid;
+    gid_t gid;
+    pid_t pid;
 };
 
 struct conversation;

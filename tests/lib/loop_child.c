@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -38,6 +39,36 @@ struct loop_child loop_child_start(struct service *const *services, size_t count
     }
     loop_free(loop);
     return child;
+}
+
+struct loop_child loop_child_start_at(const struct path_place *place, struct service *service,
+                                      struct store *store)
+{
+    struct loop_child child = {.pid = fork()};
+    if (child.pid)
+        return child;
+    struct loop *loop = loop_new(NULL, 1000, 0, 0);
+    alarm(60);
+    loop_add(loop, service);
+    int error = loop_bind_path(loop, place, &service);
+    if (!error)
+        error = loop_run(loop, store);
+    loop_free(loop);
+    _exit(error == 0 ? 0 : 1);
+}
+
+int loop_child_connect_at(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
+    for (int i = 0; i < 500; i++) {
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+            return fd;
+        close(fd);
+        usleep(10000);
+    }
+    bail("cannot connect: %s", strerror(errno));
 }
 
 int loop_child_connect(const struct loop_child *child, size_t service)

@@ -1,11 +1,12 @@
-/* A loop that runs in a process of its own, with a port of 127.0.0.1 for each of its services, and what a
- * peer does to it. What goes wrong here ends the test program. */
+/* A loop that runs in a process of its own, with a port of 127.0.0.1 for each of its services, and
+ * what a peer does to it. What goes wrong here ends the test program. */
 #ifndef LEVERET_TESTS_LIB_LOOP_CHILD_H
 #define LEVERET_TESTS_LIB_LOOP_CHILD_H
 
 #include <sys/types.h>
 
 #include "net/address.h"
+#include "net/path.h"
 #include "peer/service.h"
 
 enum { LOOP_CHILD_SERVICES_MAX = 4 };
@@ -17,12 +18,17 @@ struct loop_child {
     struct address addresses[LOOP_CHILD_SERVICES_MAX];
 };
 
-/* The child has a copy of the services and the store. It may open so many descriptors, and is killed if it
- * lasts a minute. */
+/* The child has a copy of the services and the store. It may open so many descriptors, and is
+ * killed if it lasts a minute. */
 struct loop_child loop_child_start(struct service *const *services, size_t count,
                                    struct store *store, size_t descriptors, size_t io_threads);
+/* The same with one service, at a path. */
+struct loop_child loop_child_start_at(const struct path_place *place, struct service *service,
+                                      struct store *store);
 /* A new connection to the service of that number, once the child listens. */
 int loop_child_connect(const struct loop_child *child, size_t service);
+/* The same at a path. */
+int loop_child_connect_at(const char *path);
 /* The exit status of the child (1: the loop has failed), or 1000 and the signal that ended it. */
 int loop_child_wait(const struct loop_child *child);
 /* Tells it to end first. */

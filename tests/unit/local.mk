@@ -40,6 +40,7 @@ UNIT_TESTS = \
 	%D%/test_log_writer.t \
 	%D%/test_loop.t \
 	%D%/test_options.t \
+	%D%/test_path.t \
 	%D%/test_peer_output.t \
 	%D%/test_queue_expiry.t \
 	%D%/test_queue_retry.t \

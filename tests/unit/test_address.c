@@ -143,6 +143,15 @@ TEST(this_end_of_a_socket)
     is_str(text, "", "or nothing");
 }
 
+TEST(unix_sockets)
+{
+    const struct address address = {.any.sa_family = AF_UNIX};
+    char text[ADDRESS_TEXT_BYTES];
+    address_write(&address, text);
+    is_str(text, "unix", "they have a family, and no more");
+    ok(address_is_loopback(&address), "which is of this machine");
+}
+
 int main(void)
 {
     RUN(addresses);
@@ -151,5 +160,6 @@ int main(void)
     RUN(bad);
     RUN(loopback);
     RUN(this_end_of_a_socket);
+    RUN(unix_sockets);
     return done();
 }

@@ -1,5 +1,5 @@
-/* The loop and its sockets, with a protocol that is made up here. A child process runs the loop; the
- * test is its peer.
+/* The loop and its sockets, with a protocol that is made up here. A child process runs the loop;
+ * the test is its peer.
  *
  * A peer's bytes are commands: 'e' and one byte: send it back; 'm': send a mebibyte; 'q': say
  * "bye" and finish; 'p': read no further for 50 ms; 's': work on it for 20 ms; 'f': the service
@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,7 +30,7 @@ struct talk {
     struct talkers *talkers;
     struct list link; /* in talkers->talks */
     struct buffer output;
-    uint8_t *lent; /* a copy of it, until it is sent */
+    uint8_t *lent;            /* a copy of it, until it is sent */
     uint64_t paused_until_ms; /* 0: not paused */
     bool finished;
 };
@@ -122,7 +123,8 @@ static bool wants_input(const struct conversation *conversation)
     return !talk->finished && !talk->paused_until_ms;
 }
 
-/* In parts of odd sizes, to see them put together. What is lent stays where it is while more comes. */
+/* In parts of odd sizes, to see them put together. What is lent stays where it is while more comes.
+ */
 static int output(struct conversation *conversation, struct iovec *parts, int max)
 {
     struct talk *talk = talk_of(conversation);
@@ -155,6 +157,15 @@ static bool is_finished(const struct conversation *conversation)
     return talk->finished && talk->output.size == 0;
 }
 
+/* Is it the test that has connected, by a path? */
+static bool is_parent(const struct peer *peer)
+{
+    char name[64];
+    snprintf(name, sizeof(name), "unix:%ld", (long)getppid());
+    return peer->pid == getppid() && peer->uid == getuid() && peer->gid == getgid() &&
+           strcmp(peer->name, name) == 0 && peer->local[0] == '/';
+}
+
 static struct conversation *accept_peer(struct service *service, const struct peer *peer)
 {
     static const struct conversation_ops ops = {.input = input,
@@ -168,7 +179,10 @@ static struct conversation *accept_peer(struct service *service, const struct pe
     conversation_init(&talk->conversation, &ops);
     talk->talkers = talkers_of(service);
     list_push_back(&talk->talkers->talks, &talk->link);
-    say(talk, peer->is_loopback ? "L" : "R");
+    if (peer->is_unix)
+        say(talk, peer->is_loopback && is_parent(peer) ? "U" : "?");
+    else
+        say(talk, peer->is_loopback ? "L" : "R");
     return &talk->conversation;
 }
 
@@ -219,15 +233,21 @@ static const struct service_ops talkers_ops = {.accept = accept_peer,
 
 /* ---- a running loop ---- */
 
-static size_t io_threads; /* that it has */
+static size_t io_threads;  /* that it has */
 static struct world world; /* has a store, to be looked after */
+
+static struct talkers talkers;
+
+static void begin(void)
+{
+    list_init(&talkers.talks);
+    service_init(&talkers.service, &talkers_ops);
+}
 
 static struct loop_child start(size_t descriptors)
 {
-    static struct talkers talkers;
     static struct service *const service = &talkers.service;
-    list_init(&talkers.talks);
-    service_init(&talkers.service, &talkers_ops);
+    begin();
     return loop_child_start(&service, 1, world.store, descriptors, io_threads);
 }
 
@@ -402,9 +422,27 @@ TEST(address_in_use)
     struct loop_child child = start(1000);
     close(connect_to(&child));
     struct loop *loop = loop_new(NULL, 100, 0, 0);
-    is_int(loop_bind(loop, &child.addresses[0], NULL, NULL), EADDRINUSE, "a port can be taken once");
+    is_int(loop_bind(loop, &child.addresses[0], NULL, NULL), EADDRINUSE,
+           "a port can be taken once");
     loop_free(loop);
     is_int(loop_child_stop(&child), 0, "ended");
+}
+
+TEST(a_path)
+{
+    char folder[] = "/tmp/leveret-XXXXXX", path[64];
+    ok(mkdtemp(folder) != NULL, "a folder");
+    snprintf(path, sizeof(path), "%s/socket", folder);
+    begin();
+    struct loop_child child = loop_child_start_at(&(struct path_place){path, 0600, (gid_t)-1},
+                                                  &talkers.service, world.store);
+    int fd = loop_child_connect_at(path);
+    peer_says(fd, 1, "U", "greeted, as the process and user that it is");
+    peer_write(fd, "ex");
+    peer_says(fd, 1, "x", "answered");
+    close(fd);
+    is_int(loop_child_stop(&child), 0, "ended");
+    is_int(rmdir(folder), 0, "and left nothing behind");
 }
 
 static uint8_t echoed(uint32_t at, int peer)
@@ -533,6 +571,7 @@ static void run_all(void)
     RUN(counters_are_told_and_nothing_ends);
     RUN(a_failed_service_ends_the_loop);
     RUN(address_in_use);
+    RUN(a_path);
 }
 
 int main(void)

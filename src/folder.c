@@ -88,14 +88,15 @@ static bool is_of_store(const char *name)
            (begins_with(name, "journal-") && strlen(name) == strlen("journal-0000000001"));
 }
 
-/* Files that may be there without a store; the last is of the file system. */
+/* Files that may be there without a store; lost+found is the file system's. */
 static bool is_harmless(const char *name)
 {
     static const char *const names[] = {".", "..", lock_name, "index", "reserve", "lost+found"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strcmp(name, names[i]) == 0)
             return true;
-    return begins_with(name, "spare-") || begins_with(name, "salvaged-");
+    return begins_with(name, "spare-") || begins_with(name, "salvaged-") ||
+           begins_with(name, "ctl.sock"); /* also as it is called until it listens */
 }
 
 enum folder_kind folder_look(const char *path, char *name, size_t name_size)

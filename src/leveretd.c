@@ -7,6 +7,7 @@
  * listen. */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -32,6 +33,10 @@
 #endif
 
 enum { EXIT_USAGE = 2, LOG_RING_BYTES = 1 << 20, LOG_PATIENCE_MS = 1000 };
+#define ADMIN_GROUP "leveret-admin"
+#define CONTROL_NAME "ctl.sock"
+#define CONTROL_SOCKET "/run/leveret/" CONTROL_NAME
+
 enum { PORT = 5672, PORT_TLS = 5671, PORT_MANAGEMENT = 15672, MEMORY_BYTES_FEW = 16 << 20 };
 
 /* Everything that there is one of. */
@@ -370,6 +375,38 @@ static bool build_server(struct daemon *daemon)
     return true;
 }
 
+/* Who may connect is for the system to see to: the owner, root, and the group, if there is one. */
+static int bind_control_at(struct daemon *daemon, const char *path)
+{
+    const struct group *group = getgrnam(ADMIN_GROUP);
+    const struct path_place place = {
+        .path = path, .mode = group ? 0660 : 0600, .group = group ? group->gr_gid : (gid_t)-1};
+    return loop_bind_path(daemon->loop, &place, &daemon->management);
+}
+
+/* Without an option it is where services keep such things, or else in the data folder. */
+static bool bind_control(struct daemon *daemon)
+{
+    const char *path = daemon->options.control_socket;
+    char what[512];
+    int error;
+    if (path && strcmp(path, "none") == 0)
+        return true;
+    if (path) {
+        error = bind_control_at(daemon, path);
+        snprintf(what, sizeof(what), "cannot listen at %s: %s", path, strerror(error));
+        return !error || refuse(daemon, what);
+    }
+    if (bind_control_at(daemon, CONTROL_SOCKET) == 0)
+        return true;
+    char *beside = folder_join(daemon->data_dir, CONTROL_NAME);
+    error = bind_control_at(daemon, beside);
+    if (error)
+        log_event(&daemon->log, EVENT_no_management, "path=%s reason=%s", beside, strerror(error));
+    mem_free(beside);
+    return true;
+}
+
 static const char *node_name(struct daemon *daemon)
 {
     char host[256] = "localhost";
@@ -405,7 +442,7 @@ static bool build(struct daemon *daemon)
         !build_server(daemon))
         return false;
     build_management(daemon);
-    return true;
+    return bind_control(daemon);
 }
 
 /* ---- and down again ---- */

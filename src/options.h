@@ -25,7 +25,8 @@ struct options {
     const char *listen_tls[OPTIONS_LISTEN_MAX];
     size_t listen_tls_count;
     const char *management; /* where the API is; "none": nowhere; NULL: at its port, if that is free */
-    const char *node_name;  /* NULL: after the machine */
+    const char *control_socket; /* its path; "none": there is none; NULL: at its usual place */
+    const char *node_name;      /* NULL: after the machine */
     struct tls_options tls;
     enum log_level log_level;
     uint32_t io_threads;

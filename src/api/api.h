@@ -13,8 +13,6 @@ struct api_options {
     const char *version;         /* of this program */
     const char *product_version; /* of the RabbitMQ that it behaves like: "3.13.7" */
     const char *path_prefix;     /* in front of "/api"; "": none */
-    const char *admin_group;     /* who is in it may use the control socket: "leveret-admin" */
-    uint32_t owner_uid;          /* the user that the broker runs as may, as well as root */
 };
 
 struct api;

@@ -243,7 +243,7 @@ class RabbitMQ(OwnBroker):
     def __init__(self, work, certificate):
         super().__init__("RabbitMQ", work, certificate)
         self.epmd, self.epmd_port = None, 0
-        self.plugins = []
+        self.plugins, self.settings = [], []  # settings: lines of rabbitmq.conf
 
     @staticmethod
     def installed():
@@ -256,7 +256,7 @@ class RabbitMQ(OwnBroker):
                 ["epmd", "-address", "127.0.0.1", "-port", str(self.epmd_port)],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             time.sleep(0.3)
-        lines = ["listeners.tcp.1 = 127.0.0.1:%d" % self.port]
+        lines = ["listeners.tcp.1 = 127.0.0.1:%d" % self.port] + self.settings
         if self.tls_uri:
             lines += ["listeners.ssl.1 = 127.0.0.1:%d" % self.tls_port,
                       "ssl_options.certfile = " + self.certificate[0],

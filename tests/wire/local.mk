@@ -2,6 +2,8 @@
 
 EXTRA_DIST += \
 	%D%/amqp.py \
+	%D%/api.py \
+	%D%/api_differences.txt \
 	%D%/badinput.py \
 	%D%/errors.py \
 	%D%/queues.py \
@@ -21,12 +23,14 @@ EXTRA_DIST += \
 
 # These start daemons of their own.
 dist_check_SCRIPTS += \
+	%D%/api_definitions.py \
 	%D%/daemon.py \
 	%D%/definitions.py \
 	%D%/durable.py \
 	%D%/retries.py \
 	%D%/tls.py
 TESTS += \
+	%D%/api_definitions.py \
 	%D%/daemon.py \
 	%D%/definitions.py \
 	%D%/durable.py \

@@ -155,6 +155,8 @@ static void act_now(struct call *call, struct budget *budget)
     broker->actor = call->user;
     route_act(call->route, call->request->method)(call);
     broker->actor = NULL;
+    if (!is_reading(call->request->method))
+        server_go_on(call->api->server);
     budget_use(budget, STEPS_OF_A_CALL);
 }
 

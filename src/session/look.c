@@ -10,6 +10,11 @@ uint64_t server_now_ms(const struct server *server)
     return server->now_ms;
 }
 
+void server_go_on(struct server *server)
+{
+    server->has_work_left = true;
+}
+
 uint32_t server_auth_delay_ms(const struct server *server)
 {
     return server->options.auth_delay_ms;

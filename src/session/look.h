@@ -10,6 +10,8 @@
 
 /* The monotonic clock of this turn. */
 uint64_t server_now_ms(const struct server *server);
+/* Something was changed after this server had its part of the turn: the next one follows at once. */
+void server_go_on(struct server *server);
 /* For how long a refused login is not answered. */
 uint32_t server_auth_delay_ms(const struct server *server);
 /* The user of that name, if the password is his and he may come from there; else NULL, and `reason`

@@ -64,7 +64,7 @@ static void describe_number(const struct option *option, char *text, size_t size
     snprintf(text, size, "from %" PRIu64 " to %" PRIu64, option->min, option->max);
 }
 
-static const struct option_kind number_kind = {read_number, NULL, describe_number, false};
+static const struct option_kind number_kind = {.read = read_number, .describe = describe_number};
 
 /* Unlike option_text it may be empty. */
 static bool read_text(const struct option *option, void *fields, const char *text, const char **why)
@@ -74,7 +74,7 @@ static bool read_text(const struct option *option, void *fields, const char *tex
     return true;
 }
 
-static const struct option_kind text_kind = {read_text, NULL, NULL, false};
+static const struct option_kind text_kind = {.read = read_text, .describe = NULL};
 
 static bool read_seconds(const struct option *option, void *fields, const char *text,
                          const char **why)
@@ -86,7 +86,7 @@ static bool read_seconds(const struct option *option, void *fields, const char *
     return end != text && *end == '\0' && *seconds >= 0 && *seconds <= 1e7;
 }
 
-static const struct option_kind seconds_kind = {read_seconds, NULL, NULL, false};
+static const struct option_kind seconds_kind = {.read = read_seconds, .describe = NULL};
 
 static bool read_sizes(const struct option *option, void *fields, const char *text,
                        const char **why)
@@ -103,7 +103,7 @@ static bool read_sizes(const struct option *option, void *fields, const char *te
            options->size_max <= (uint64_t)1 << 30;
 }
 
-static const struct option_kind sizes_kind = {read_sizes, NULL, NULL, false};
+static const struct option_kind sizes_kind = {.read = read_sizes, .describe = NULL};
 
 static bool read_uri(const struct option *option, void *fields, const char *text, const char **why)
 {
@@ -111,7 +111,7 @@ static bool read_uri(const struct option *option, void *fields, const char *text
     return uri_read(text, option_field(option, fields));
 }
 
-static const struct option_kind uri_kind = {read_uri, NULL, NULL, false};
+static const struct option_kind uri_kind = {.read = read_uri, .describe = NULL};
 
 static bool read_rate(const struct option *option, void *fields, const char *text, const char **why)
 {
@@ -119,7 +119,7 @@ static bool read_rate(const struct option *option, void *fields, const char *tex
     return schedule_read(text, option_field(option, fields));
 }
 
-static const struct option_kind rate_kind = {read_rate, NULL, NULL, false};
+static const struct option_kind rate_kind = {.read = read_rate, .describe = NULL};
 
 static struct buffer *table_memory(struct options *options, const struct option *option)
 {
@@ -137,7 +137,7 @@ static bool read_table(const struct option *option, void *fields, const char *te
     return arguments_read(text, table_memory(fields, option));
 }
 
-static const struct option_kind table_kind = {read_table, NULL, NULL, false};
+static const struct option_kind table_kind = {.read = read_table, .describe = NULL};
 
 static bool read_properties(const struct option *option, void *fields, const char *text,
                             const char **why)
@@ -148,7 +148,7 @@ static bool read_properties(const struct option *option, void *fields, const cha
     return true;
 }
 
-static const struct option_kind properties_kind = {read_properties, NULL, NULL, false};
+static const struct option_kind properties_kind = {.read = read_properties, .describe = NULL};
 
 static bool read_header(const struct option *option, void *fields, const char *text,
                         const char **why)
@@ -158,7 +158,7 @@ static bool read_header(const struct option *option, void *fields, const char *t
     return arguments_read(text, &options->headers_memory);
 }
 
-static const struct option_kind header_kind = {read_header, NULL, NULL, false};
+static const struct option_kind header_kind = {.read = read_header, .describe = NULL};
 
 /* ---- the table ---- */
 

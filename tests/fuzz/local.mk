@@ -9,7 +9,7 @@ FUZZ_MAIN = %D%/replay_main.c
 endif
 
 dist_check_SCRIPTS += %D%/corpus.sh
-EXTRA_DIST += %D%/corpus %D%/connection.dict
+EXTRA_DIST += %D%/corpus %D%/connection.dict %D%/http.dict
 
 EXTRA_DIST += \
 	%D%/make_corpus.py
@@ -18,6 +18,7 @@ FUZZ_TARGETS = \
 	%D%/fuzz_connection \
 	%D%/fuzz_definitions \
 	%D%/fuzz_frame \
+	%D%/fuzz_http \
 	%D%/fuzz_method \
 	%D%/fuzz_replay \
 	%D%/fuzz_table
@@ -40,6 +41,9 @@ TESTS += %D%/corpus.sh
 %C%_fuzz_definitions_SOURCES = %D%/fuzz_definitions.c %D%/fuzz.h $(FUZZ_MAIN)
 %C%_fuzz_definitions_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 %C%_fuzz_definitions_LDADD = libleveret_store_fake.a $(LDADD)
+
+%C%_fuzz_http_SOURCES = %D%/fuzz_http.c %D%/fuzz.h $(FUZZ_MAIN)
+%C%_fuzz_http_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
 %C%_fuzz_replay_SOURCES = %D%/fuzz_replay.c %D%/fuzz.h $(FUZZ_MAIN)
 %C%_fuzz_replay_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)

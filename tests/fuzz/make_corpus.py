@@ -110,9 +110,39 @@ FRAMES = {
     "http": LIMIT + b"GET / HTTP/1.1\r\n\r\n",
 }
 
+GET = b"GET /hello HTTP/1.1\r\nHost: a\r\n"
+POST = b"POST /echo HTTP/1.1\r\nHost: a\r\n"
+REQUESTS = {
+    "get": GET + b"\r\n",
+    "head": b"HEAD /pieces?n=9&size=20000 HTTP/1.1\r\nHost: a\r\n\r\n" + GET + b"\r\n",
+    "old": b"GET /pieces?n=3&size=9 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    "body": POST + b"Content-Length: 5\r\nContent-Type: text/plain\r\n\r\nhello" + GET + b"\r\n",
+    "chunks": POST + b"Transfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n1F\r\n" + b"x" * 31
+              + b"\r\n0\r\nA: b\r\n\r\n" + GET + b"\r\n",
+    "expect": POST + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\nhi",
+    "ahead": (GET + b"\r\n") * 5 + b"GET /wait?n=3 HTTP/1.1\r\nHost: a\r\n\r\n" + GET
+             + b"Connection: close\r\n\r\n" + GET + b"\r\n",
+    "long": b"GET /pieces?n=50&size=16384 HTTP/1.1\r\nHost: a\r\n\r\n" + GET + b"\r\n",
+    "costly": b"GET /costly?n=5 HTTP/1.1\r\nHost: a\r\n\r\n",
+    "empty": b"PUT /created HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
+             b"DELETE /nothing HTTP/1.1\r\nHost: a\r\n\r\nOPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+    "url": b"\r\nGET http://a:1/hello?x=1 HTTP/1.1\r\nHost: a\r\n\r\n",
+    "both_lengths": POST + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + GET,
+    "two_lengths": POST + b"Content-Length: 4\r\nContent-Length: 5\r\n\r\nabcd",
+    "line_feed": b"GET /hello HTTP/1.1\nHost: a\n\n",
+    "folded": GET + b"A: b\r\n c: d\r\n\r\n",
+    "space_before_colon": POST + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+    "http_2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "long_line": b"GET /" + b"x" * 8200 + b" HTTP/1.1\r\n",
+    "many_fields": GET + b"A: b\r\n" * 70 + b"\r\n",
+    "large_chunk": POST + b"Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFF\r\n",
+}
+
 
 def main():
-    for name, inputs in (("frame", FRAMES), ("method", METHODS), ("table", TABLES)):
+    requests = {kind: b"\x07\x20" + data for kind, data in REQUESTS.items()}
+    for name, inputs in (("frame", FRAMES), ("http", requests), ("method", METHODS),
+                         ("table", TABLES)):
         folder = os.path.join("tests/fuzz/corpus", name)
         os.makedirs(folder, exist_ok=True)
         for kind, data in inputs.items():

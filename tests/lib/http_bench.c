@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/crc32c.h"
 #include "base/mem.h"
 #include "tests/lib/tap.h"
 
@@ -14,16 +15,16 @@ struct paper {
     size_t done; /* calls so far */
 };
 
-static size_t number_of(const struct http_request *request, const char *name)
+static size_t number_of(const struct paper *paper, const char *name, size_t max)
 {
     struct buffer room = {0};
     struct bytes value;
     size_t number = 0;
-    if (http_parameter(request->query, name, &room, &value))
+    if (http_parameter(paper->request->query, name, &room, &value))
         for (size_t i = 0; i < value.size && number < 1000000; i++)
             number = number * 10 + (size_t)(value.data[i] - '0') % 10;
     buffer_free(&room);
-    return number;
+    return number < max ? number : max;
 }
 
 static enum http_progress text(struct http_head *head, struct buffer *body, const char *what)
@@ -36,7 +37,8 @@ static enum http_progress text(struct http_head *head, struct buffer *body, cons
 
 static enum http_progress piece(struct paper *paper, struct http_head *head, struct buffer *body)
 {
-    size_t count = number_of(paper->request, "n"), size = number_of(paper->request, "size");
+    size_t count = number_of(paper, "n", paper->bench->calls_max),
+           size = number_of(paper, "size", 20000);
     head->status = 200;
     head->type = "text/plain";
     if (paper->done == count)
@@ -45,12 +47,12 @@ static enum http_progress piece(struct paper *paper, struct http_head *head, str
         memset(buffer_room(body, size), 'a' + (int)(paper->done % 26), size);
     buffer_added(body, size);
     paper->bench->pieces++;
-    return ++paper->done == count && number_of(paper->request, "at_once") ? HTTP_ENDS : HTTP_MORE;
+    return ++paper->done == count && number_of(paper, "at_once", 1) ? HTTP_ENDS : HTTP_MORE;
 }
 
 static enum http_progress wait(struct paper *paper, struct http_head *head, struct buffer *body)
 {
-    if (++paper->done < number_of(paper->request, "n"))
+    if (++paper->done < number_of(paper, "n", paper->bench->calls_max))
         return HTTP_WAITS;
     return text(head, body, "waited");
 }
@@ -61,7 +63,7 @@ static enum http_progress costly(struct paper *paper, struct http_head *head, st
     budget_use(budget, BUDGET_MS);
     paper->bench->pieces++;
     text(head, body, "x");
-    return ++paper->done < number_of(paper->request, "n") ? HTTP_MORE : HTTP_ENDS;
+    return ++paper->done < number_of(paper, "n", paper->bench->calls_max) ? HTTP_MORE : HTTP_ENDS;
 }
 
 static enum http_progress echo(const struct paper *paper, struct http_head *head,
@@ -120,6 +122,18 @@ static void free_paper(struct http_answer *answer)
     mem_free(paper);
 }
 
+static void note(struct http_bench *bench, const struct http_request *request)
+{
+    char line[64];
+    int size = snprintf(line, sizeof(line), " fields=%zu body=%zu sum=%08x\n", request->field_count,
+                        request->body.size, crc32c(0, request->body.data, request->body.size));
+    buffer_add_u8(&bench->journal, (uint8_t)('0' + request->method));
+    buffer_add(&bench->journal, request->path.data, request->path.size);
+    buffer_add_u8(&bench->journal, '?');
+    buffer_add(&bench->journal, request->query.data, request->query.size);
+    buffer_add(&bench->journal, line, (size_t)size);
+}
+
 static struct http_answer *ask(struct http_handler *handler, const struct http_request *request,
                                const struct peer *peer)
 {
@@ -132,8 +146,7 @@ static struct http_answer *ask(struct http_handler *handler, const struct http_r
     paper->request = request;
     bench->asked++;
     bench->answers++;
-    snprintf(bench->last, sizeof(bench->last), "%d %.*s", (int)request->method,
-             BYTES_ARG(request->path));
+    note(bench, request);
     return &paper->answer;
 }
 
@@ -147,7 +160,7 @@ static size_t body_max(struct http_handler *handler, const struct http_request *
 
 void http_bench_new(struct http_bench *bench, const struct http_options *options)
 {
-    *bench = (struct http_bench){.now_ms = 1000, .body_max = 1 << 20};
+    *bench = (struct http_bench){.now_ms = 1000, .body_max = 1 << 20, .calls_max = 1000};
     bench->handler = (struct http_handler){ask, body_max};
     message_pool_init(&bench->pool);
     bench->server = http_server_new(options, &bench->handler, &bench->pool, NULL, bench->now_ms);
@@ -157,6 +170,7 @@ void http_bench_new(struct http_bench *bench, const struct http_options *options
 void http_bench_free(struct http_bench *bench)
 {
     http_server_free(bench->server);
+    buffer_free(&bench->journal);
     message_pool_free(&bench->pool);
 }
 

@@ -26,7 +26,8 @@ struct http_bench {
     size_t asked, answers; /* requests so far, and answers that are not freed */
     size_t pieces;         /* so far */
     size_t body_max;
-    char last[64]; /* method and path of the last request */
+    size_t calls_max;      /* for one answer; "n" is no larger */
+    struct buffer journal; /* of all requests: method, path, query, and a sum of the body */
 };
 
 struct http_bench_client {

@@ -33,7 +33,6 @@ offences() {
             extra["http"] = "base peer"
             extra["net"] = "base store peer"
             extra["ctl"] = "base amqp"
-            extra["config"] = "base"
             extra["perf"] = "base amqp"
             folder = file
             if (!sub("/.*", "", folder))

@@ -27,6 +27,7 @@ dist_check_SCRIPTS += \
 	%D%/daemon.py \
 	%D%/definitions.py \
 	%D%/durable.py \
+	%D%/httpinput.py \
 	%D%/retries.py \
 	%D%/tls.py
 TESTS += \
@@ -34,5 +35,6 @@ TESTS += \
 	%D%/daemon.py \
 	%D%/definitions.py \
 	%D%/durable.py \
+	%D%/httpinput.py \
 	%D%/retries.py \
 	%D%/tls.py

@@ -17,6 +17,8 @@ LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (debug|info|warning|e
                   r"( [a-z0-9_]+=([^ \"\\=]+|\"([^\"\\]|\\.)*\"))+")
 LISTENING = re.compile(r"listening address=(\S+)$", re.M)
 READY = "Server startup complete"
+# No case is told apart by the port that another one has; who asks for the API says where.
+QUIET = ["--management", "none", "--control-socket", "none"]
 
 
 def folder(t):
@@ -27,7 +29,7 @@ def folder(t):
 
 def run(*arguments, **options):
     """A daemon that is expected to end by itself: status, output, log."""
-    done = subprocess.run([PROGRAM, *arguments], stdin=subprocess.DEVNULL, timeout=PATIENCE, check=False,
+    done = subprocess.run([PROGRAM, *QUIET, *arguments], stdin=subprocess.DEVNULL, timeout=PATIENCE, check=False,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
     return done.returncode, done.stdout, done.stderr
 
@@ -38,7 +40,7 @@ class Daemon:
     def __init__(self, t, *arguments, command=(), **options):
         self.path = os.path.join(folder(t), "log")
         with open(self.path, "wb") as log:
-            self.process = subprocess.Popen([*command, PROGRAM, *arguments], stderr=log,
+            self.process = subprocess.Popen([*command, PROGRAM, *QUIET, *arguments], stderr=log,
                                             stdin=subprocess.DEVNULL, stdout=log, **options)
         t.cleanup(self.kill)
 

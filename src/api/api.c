@@ -194,7 +194,8 @@ static enum http_progress tell(struct call *call, struct buffer *body)
 {
     size_t left = call->body.size - call->told;
     size_t size = left < PIECE_BYTES ? left : PIECE_BYTES;
-    buffer_add(body, call->body.data + call->told, size);
+    if (size)
+        buffer_add(body, call->body.data + call->told, size);
     call->told += size;
     return left > size ? HTTP_MORE : HTTP_ENDS;
 }

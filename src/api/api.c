@@ -8,6 +8,7 @@
 #include "api/route.h"
 #include "base/base64.h"
 #include "base/mem.h"
+#include "broker/name.h"
 #include "session/look.h"
 
 enum { PIECE_BYTES = 16384, STEPS_OF_A_CALL = 1000 };
@@ -32,13 +33,13 @@ static const char *refusal_of(enum audience audience)
 {
     switch (audience) {
     case FOR_ADMINISTRATORS:
-        return "User not administrator";
+        return "Not administrator user";
     case FOR_MONITORING:
-        return "User not monitor";
+        return "Not monitor user";
     case FOR_POLICYMAKERS:
-        return "User not policymaker";
+        return "User not authorised to access object";
     default:
-        return "User not management user";
+        return "Not management user";
     }
 }
 
@@ -130,6 +131,18 @@ static bool read_path(struct call *call, struct bytes *path)
     return true;
 }
 
+/* What something is to be made of has a name that AMQP can have. */
+static bool has_names(const struct call *call)
+{
+    enum http_method method = call->request->method;
+    if (method != HTTP_PUT && method != HTTP_POST)
+        return true;
+    for (size_t i = 0; i < CALL_SEGMENTS_MAX; i++)
+        if (call->segments[i].size > NAME_MAX_SIZE)
+            return false;
+    return true;
+}
+
 static void read_request(struct call *call)
 {
     struct bytes path;
@@ -141,6 +154,8 @@ static void read_request(struct call *call)
     else if (call->request->method != HTTP_OPTIONS &&
              !route_act(call->route, call->request->method))
         call_fail(call, 405, "Method Not Allowed", "Method Not Allowed");
+    else if (!has_names(call))
+        call_fail(call, 400, "bad_request", "a name has at most %d bytes", NAME_MAX_SIZE);
 }
 
 /* The function, with who asks as the one who does it. */

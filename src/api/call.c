@@ -51,10 +51,28 @@ const struct json *call_json(struct call *call)
         return call->json;
     call->json = json_parse(call->request->body, error, sizeof(error));
     if (!call->json)
-        call_fail(call, 400, "not_json", "%s", error);
+        call_fail(call, 400, "bad_request", "not_json: %s", error);
     else if (json_kind_of(call->json) != JSON_IS_OBJECT)
-        call_fail(call, 400, "bad_request", "the body is not an object of JSON");
+        call_fail(call, 400, "bad_request", "not_json: the body is no object");
     return call->status ? NULL : call->json;
+}
+
+bool call_needs(struct call *call, const char *const *names)
+{
+    struct buffer missing = {0};
+    const struct json *body = call_json(call);
+    for (; *names && !call->status; names++) {
+        if (json_find(body, *names))
+            continue;
+        buffer_add(&missing, missing.size ? "," : "[", 1);
+        buffer_add(&missing, "{key_missing,", 13);
+        buffer_add(&missing, *names, strlen(*names));
+        buffer_add(&missing, "}", 1);
+    }
+    if (missing.size)
+        call_fail(call, 400, "bad_request", "%.*s]", BYTES_ARG(buffer_bytes(&missing)));
+    buffer_free(&missing);
+    return call->status == 0;
 }
 
 /* The member, if it is there and no null; false: it is of another kind. */
@@ -115,10 +133,19 @@ bool call_sees_vhost(const struct call *call, const struct vhost *vhost)
            permission_find(call->user, vhost_name(vhost));
 }
 
+/* Is something to be made in what the path names? */
+static bool makes(const struct call *call)
+{
+    enum http_method method = call->request->method;
+    return method == HTTP_PUT || method == HTTP_POST;
+}
+
 struct vhost *call_vhost(struct call *call, bool for_reading)
 {
     struct vhost *vhost = vhost_find(call->api->broker, call->segments[0]);
-    if (!vhost)
+    if (!vhost && makes(call))
+        call_fail(call, 404, "not_found", "vhost_not_found");
+    else if (!vhost)
         call_not_found(call);
     else if (for_reading ? !call_sees_vhost(call, vhost)
                          : call->user && !permission_find(call->user, vhost_name(vhost)))
@@ -148,8 +175,24 @@ void call_told(struct call *call, struct fields *fields)
     fields_end(fields, '}');
 }
 
+static const char *method_name(enum http_method method)
+{
+    return method == HTTP_PUT ? "PUT" : method == HTTP_POST ? "POST" : "DELETE";
+}
+
+/* What a body says is not logged: there are passwords in it. */
+static void log_change(const struct call *call)
+{
+    const struct http_request *request = call->request;
+    log_event(call->api->broker->log, EVENT_changed, "peer=%s user=%.*s method=%s path=%.*s%s%.*s",
+              call->peer->name, BYTES_ARG(call->user ? user_name(call->user) : bytes_of(NULL, 0)),
+              method_name(request->method), BYTES_ARG(request->path),
+              request->query.size ? "?" : "", BYTES_ARG(request->query));
+}
+
 void call_done(struct call *call, bool is_new)
 {
+    log_change(call);
     call->status = is_new ? 201 : 204;
     call->state = CALL_DURABLE;
     call->ticket = store_ticket(call->api->broker->store);
@@ -185,7 +228,9 @@ void call_not_allowed(struct call *call, const char *reason)
 
 void call_fail_as(struct call *call, const struct error *error)
 {
-    if (error->code == 404)
+    if (error->code == 404 && makes(call))
+        call_fail(call, 404, "not_found", "%s", error->detail);
+    else if (error->code == 404)
         call_not_found(call);
     else if (error->code == 403)
         call_not_allowed(call, "Access refused.");

@@ -70,12 +70,16 @@ bool call_is_set(const struct call *call, const char *name);
 /* The body as JSON; NULL: it was empty (an object without members), or it is none, and the call is
  * answered (call->status): `not_json`. */
 const struct json *call_json(struct call *call);
+/* Has the body these members, whose names end with NULL? Else the call is answered:
+ * `[{key_missing,pattern}]`. */
+bool call_needs(struct call *call, const char *const *names);
 /* A member of the body, of the kind that is wanted. False: it has another one, and the call is
  * answered. What is missing leaves the value as it is. */
 bool call_read_flag(struct call *call, const char *name, bool *flag);
 bool call_read_text(struct call *call, const char *name, struct bytes *text);
 bool call_read_whole(struct call *call, const char *name, int64_t *number);
-/* The virtual host that the first segment names. NULL: there is none, or the user has no access to
+/* The virtual host that the first segment names. NULL: there is none (404, `vhost_not_found` where
+ * something is to be made), or the user has no access to
  * it, and the call is answered. `for_reading`: it is enough that the user may see it. */
 struct vhost *call_vhost(struct call *call, bool for_reading);
 /* May the user see what is in it? */
@@ -88,7 +92,8 @@ struct bytes call_exchange_name(struct bytes segment);
 /* An object of JSON: the caller writes its fields, and closes it by call_told. */
 struct fields call_tell(struct call *call);
 void call_told(struct call *call, struct fields *fields);
-/* 204, when all that was decided so far is durable; 201, if something is new. */
+/* 204, when all that was decided so far is durable; 201, if something is new. The log says that it
+ * was asked for, and by whom. */
 void call_done(struct call *call, bool is_new);
 /* {"error":..,"reason":..}; a printf format. */
 void call_fail(struct call *call, int status, const char *error, const char *format, ...)
@@ -96,7 +101,8 @@ void call_fail(struct call *call, int status, const char *error, const char *for
 void call_not_found(struct call *call);
 /* 401 `not_authorised`, with what the user is not. */
 void call_not_allowed(struct call *call, const char *reason);
-/* What the broker said: 403 is 401 `not_authorised`, 404 is 404, and anything else 400. */
+/* What the broker said: 403 is 401 `not_authorised`, 404 is 404, and anything else 400. Where
+ * something is to be made, 404 says what it cannot be made of. */
 void call_fail_as(struct call *call, const struct error *error);
 
 static inline bool call_is_administrator(const struct call *call)

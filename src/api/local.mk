@@ -5,8 +5,10 @@ noinst_LIBRARIES += libleveret_api.a
 libleveret_api_a_SOURCES = \
 	%D%/api.c \
 	%D%/api.h \
+	%D%/bindings.c \
 	%D%/call.c \
 	%D%/call.h \
+	%D%/exchanges.c \
 	%D%/fields.c \
 	%D%/fields.h \
 	%D%/listing.c \

@@ -46,7 +46,7 @@ static bool is_binding(const void *value, const void *wanted)
            bytes_equal(binding_arguments(binding), change->arguments);
 }
 
-static bool is_there(const struct vhost *vhost, const struct change *change)
+struct binding *binding_find(const struct vhost *vhost, const struct change *change)
 {
     return set_find(&vhost->bindings, hash_of(vhost, change), is_binding, change);
 }
@@ -222,7 +222,7 @@ bool binding_add_decide(const struct vhost *vhost, const struct binding_request 
     if (!source || !check_arguments(source->kind, request, error) || !check_access(request, error))
         return false;
     struct change change = change_of(source, request, changes);
-    if (!is_there(vhost, &change))
+    if (!binding_find(vhost, &change))
         changes_add(changes, &change);
     return true;
 }
@@ -237,8 +237,7 @@ bool binding_remove_decide(struct vhost *vhost, const struct binding_request *re
     if (!source)
         return true;
     struct change change = change_of(source, request, changes);
-    struct binding *binding =
-        set_find(&vhost->bindings, hash_of(vhost, &change), is_binding, &change);
+    struct binding *binding = binding_find(vhost, &change);
     if (!binding || planted(PLANTED_UNBIND_OMITTED))
         return true;
     if (!check_access(request, error))

@@ -57,6 +57,9 @@ struct binding_request {
  * durable. Arguments are checked before access to an exclusive queue. A new binding gets what its
  * source has kept for it: the caller has asked the store for binding_record_bytes. */
 bool binding_add(struct vhost *vhost, const struct binding_request *request, struct error *error);
+/* The binding that a change with these members makes: source, name (of its destination), to_queue,
+ * routing_key, arguments, which are sorted by name. NULL: there is none. */
+struct binding *binding_find(const struct vhost *vhost, const struct change *change);
 /* What the messages that a new binding from this exchange gets take in the store; mostly 0. */
 uint64_t binding_record_bytes(const struct exchange *source);
 /* queue.unbind and exchange.unbind: what is missing is fine, whoever asks. */
@@ -68,10 +71,11 @@ bool binding_add_decide(const struct vhost *vhost, const struct binding_request 
 bool binding_remove_decide(struct vhost *vhost, const struct binding_request *request,
                            struct changes *changes, struct error *error);
 
-/* For this folder. The change that takes a binding away. */
-struct change binding_deletion(const struct binding *binding);
 /* Arguments as a change has them: sorted, in memory of the list. */
 struct bytes binding_sort_arguments(struct changes *changes, struct bytes arguments);
+
+/* For this folder. The change that takes a binding away. */
+struct change binding_deletion(const struct binding *binding);
 /* Frees it and nothing more; for the end. */
 void binding_free(struct binding *binding);
 

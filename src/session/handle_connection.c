@@ -38,7 +38,7 @@ static void add_properties(struct table_writer *writer, const struct server_opti
     char platform[64];
     snprintf(platform, sizeof(platform), "Leveret %s", options->version);
     add_capabilities(writer);
-    add_text(writer, "cluster_name", "leveret");
+    add_text(writer, "cluster_name", options->cluster_name);
     add_text(writer, "copyright", "The Leveret authors");
     add_text(writer, "information", "Licensed under the Apache License 2.0");
     add_text(writer, "leveret_version", options->version);

@@ -33,6 +33,7 @@ void server_options_default(struct server_options *options)
                                        .auth_delay_ms = 3000,
                                        .loopback_users = "guest",
                                        .version = "0",
+                                       .cluster_name = "leveret",
                                        .product = "RabbitMQ",
                                        .product_version = "3.13.7"};
 }

@@ -294,7 +294,7 @@ class Model:
         for token in self.unsynced:
             token.states = unique(token.states + token.before)
             token.before = []
-            token.not_before_ms = 0
+            token.not_before_ms, token.held_in = 0, None
             if token.is_new and (token.parent or token.message.confirmed_ms is None):
                 token.in_doubt = True
             token.is_new = False

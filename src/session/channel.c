@@ -34,6 +34,7 @@ struct channel *channel_new(struct connection *connection, uint16_t number)
     idmap_add(&connection->channels, number, channel);
     connection->user->channels++;
     connection->server->channels++;
+    connection->server->channels_opened++;
     return channel;
 }
 

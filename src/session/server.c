@@ -49,6 +49,8 @@ void server_free(struct server *server)
     queue_set_free(&server->queue_set);
     output_pool_free(&server->outputs);
     map_free(&server->replies);
+    idmap_free(&server->opened);
+    set_free(&server->named);
     timers_free(&server->timers);
     mem_free(server);
 }
@@ -251,6 +253,8 @@ struct server *server_new(const struct server_options *options, struct broker *b
     list_init(&server->turning);
     list_init(&server->transactions);
     map_init(&server->replies, random_next(broker->random));
+    idmap_init(&server->opened);
+    set_init(&server->named);
     output_pool_init(&server->outputs, broker->pool);
     wait_init(&server->waits, broker->store);
     return server;

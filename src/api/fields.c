@@ -1,6 +1,7 @@
 #include "api/fields.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #include "definitions/json_table.h"
 
@@ -164,6 +165,17 @@ void fields_fraction(struct fields *fields, const char *name, double number)
         sort_by_number(fields, number);
     else
         json_put_fraction(&fields->json, number);
+}
+
+void fields_counter(struct fields *fields, const char *name, uint64_t count)
+{
+    char details[64];
+    snprintf(details, sizeof(details), "%s_details", name);
+    fields_whole(fields, name, count);
+    if (!fields_open(fields, details, '{'))
+        return;
+    fields_fraction(fields, "rate", 0);
+    fields_close(fields, '}');
 }
 
 void fields_flag(struct fields *fields, const char *name, bool flag)

@@ -43,6 +43,8 @@ void fields_string(struct fields *fields, const char *name, const char *text);
 void fields_whole(struct fields *fields, const char *name, uint64_t number);
 void fields_signed(struct fields *fields, const char *name, int64_t number);
 void fields_fraction(struct fields *fields, const char *name, double number);
+/* A count, and as `name`_details how fast it changes: nobody measures that yet. */
+void fields_counter(struct fields *fields, const char *name, uint64_t count);
 void fields_flag(struct fields *fields, const char *name, bool flag);
 void fields_null(struct fields *fields, const char *name);
 /* The contents of a field table (amqp/table.h), as an object. */

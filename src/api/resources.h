@@ -10,6 +10,13 @@ act bindings_list, queue_bindings_list, source_bindings_list, destination_bindin
     between_bindings_list, binding_get, binding_post, binding_delete_it;
 /* exchanges.c */
 act exchanges_list, exchange_get, exchange_put, exchange_delete_it;
+/* channels.c */
+act channels_list, vhost_channels_list, connection_channels_list, channel_get;
+/* connections.c */
+act connections_list, vhost_connections_list, connection_get, connection_delete;
+act user_connections_list, user_connections_delete;
+/* consumers.c */
+act consumers_list;
 /* overview.c */
 act overview_get, whoami_get;
 /* queues.c */

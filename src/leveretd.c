@@ -27,6 +27,7 @@
 #include "net/signals.h"
 #include "options.h"
 #include "salvage.h"
+#include "surroundings.h"
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "unknown"
@@ -63,6 +64,7 @@ struct daemon {
     struct api *api;
     struct http_server *http;
     struct service *management; /* the same of that */
+    struct surroundings surroundings;
     char node_name[300];
 };
 
@@ -395,7 +397,17 @@ static void build_management(struct daemon *daemon)
 {
     const struct http_options http = {0};
     const char *node = node_name(daemon);
+    daemon->surroundings = (struct surroundings){
+        .base.data_dir = daemon->data_dir,
+        .loop = daemon->loop,
+        .disk = daemon->disk,
+        .tls = &daemon->options.tls,
+        .amqp = &daemon->amqp,
+        .api = &daemon->management,
+    };
+    surroundings_init(&daemon->surroundings);
     const struct api_options options = {
+        .surroundings = &daemon->surroundings.base,
         .node = node,
         .cluster_name = daemon->options.cluster_name ? daemon->options.cluster_name : node,
         .version = PACKAGE_VERSION,

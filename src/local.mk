@@ -20,7 +20,9 @@ libleveret_main_a_SOURCES = \
 	%D%/options_rabbitmq.h \
 	%D%/options_table.c \
 	%D%/salvage.c \
-	%D%/salvage.h
+	%D%/salvage.h \
+	%D%/surroundings.c \
+	%D%/surroundings.h
 
 sbin_PROGRAMS += leveretd
 

@@ -123,6 +123,13 @@ static void add_queue(struct fields *fields, const struct queue *queue)
     fields_close(fields, '}');
 }
 
+static const char *activity_of(const struct consumer_view *consumer)
+{
+    if (consumer->is_single)
+        return "single_active";
+    return consumer->is_active ? "up" : "waiting";
+}
+
 void clients_put_consumer(struct fields *fields, const struct call *call,
                           const struct consumer_view *consumer)
 {
@@ -131,7 +138,7 @@ void clients_put_consumer(struct fields *fields, const struct call *call,
     fields_table(fields, "arguments", consumer->arguments);
     fields_flag(fields, "ack_required", !consumer->no_ack);
     fields_flag(fields, "active", consumer->is_active);
-    fields_string(fields, "activity_status", consumer->is_active ? "up" : "waiting");
+    fields_string(fields, "activity_status", activity_of(consumer));
     if (server_connection(call->api->server, consumer->id.connection, &connection))
         clients_add_channel(fields, call, &connection, consumer->id.channel);
     fields_text(fields, "consumer_tag", consumer->tag);

@@ -5,7 +5,8 @@
 #include "api/clients.h"
 #include "api/resources.h"
 
-enum { CONNECTION_STEPS = 400, CLOSE_STEPS = 1000 };
+/* To write one; to close one; to look at a part of all. */
+enum { CONNECTION_STEPS = 400, CLOSE_STEPS = 1000, LOOK_STEPS = 1000 };
 
 /* ---- what one looks like ---- */
 
@@ -155,15 +156,9 @@ void user_connections_list(struct call *call)
     listing->of = call->segments[0];
 }
 
-struct closing {
-    struct call *call;
-    size_t count;
-};
-
 static void close_of_user(void *context, struct client_id id, struct bytes tag)
 {
-    struct closing *closing = context;
-    struct call *call = closing->call;
+    struct call *call = context;
     struct connection_view view;
     (void)tag;
     if (!server_connection(call->api->server, id.connection, &view) ||
@@ -171,7 +166,7 @@ static void close_of_user(void *context, struct client_id id, struct bytes tag)
         !bytes_equal(call->segments[0], user_name(view.user)))
         return;
     close_it(call, id.connection);
-    closing->count++;
+    budget_use(call->budget, CLOSE_STEPS);
 }
 
 /* A part of all connections is looked at in each turn. Those that are closed stay open, in their
@@ -179,10 +174,12 @@ static void close_of_user(void *context, struct client_id id, struct bytes tag)
 void user_connections_delete(struct call *call)
 {
     struct server_walk walk = {.depth = WALK_CONNECTIONS, .connections_at = call->at};
-    struct closing closing = {.call = call};
-    bool has_more = server_walk(call->api->server, &walk, close_of_user, &closing);
+    do {
+        call->has_more = server_walk(call->api->server, &walk, close_of_user, call);
+        budget_use(call->budget, LOOK_STEPS);
+    } while (call->has_more && !budget_is_spent(call->budget));
     call->at = walk.connections_at;
     server_walk_free(&walk);
-    if (!has_more)
+    if (!call->has_more)
         call_done(call, false);
 }

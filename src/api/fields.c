@@ -230,6 +230,12 @@ void fields_close(struct fields *fields, char bracket)
         json_close(&fields->json, bracket);
 }
 
+void fields_put_whole(struct fields *fields, uint64_t number)
+{
+    if (!fields->sort_key)
+        json_put_whole(&fields->json, (int64_t)number);
+}
+
 void fields_put_text(struct fields *fields, struct bytes text)
 {
     if (!fields->sort_key)

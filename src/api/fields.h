@@ -53,6 +53,7 @@ void fields_table(struct fields *fields, const char *name, struct bytes table);
 bool fields_open(struct fields *fields, const char *name, char bracket);
 void fields_close(struct fields *fields, char bracket);
 /* An item of an array. */
+void fields_put_whole(struct fields *fields, uint64_t number);
 void fields_put_text(struct fields *fields, struct bytes text);
 
 #endif

@@ -16,8 +16,12 @@ libleveret_api_a_SOURCES = \
 	%D%/exchanges.c \
 	%D%/fields.c \
 	%D%/fields.h \
+	%D%/health.c \
 	%D%/listing.c \
 	%D%/listing.h \
+	%D%/machine.c \
+	%D%/machine.h \
+	%D%/node.c \
 	%D%/order.c \
 	%D%/order.h \
 	%D%/overview.c \

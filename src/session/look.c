@@ -65,9 +65,9 @@ struct server_memory server_memory(const struct server *server)
                                   .is_disk_short = server->alarms & ALARM_DISK};
 }
 
-uint64_t server_consumer_timeout_ms(const struct server *server)
+uint32_t server_connections_max(const struct server *server)
 {
-    return server->options.consumer_timeout_ms;
+    return server->options.connections_max;
 }
 
 /* ---- clients ---- */
@@ -221,6 +221,7 @@ struct consumer_view consumer_view(const struct queue_consumer *base)
         .no_ack = base->no_ack,
         .is_exclusive = base->exclusive,
         .is_active = !base->queue->settings->single_active_consumer || base->is_single,
+        .is_single = base->is_single,
         .obstacle = obstacle_of(consumer),
     };
 }

@@ -56,8 +56,8 @@ struct server_memory {
     bool is_above, is_disk_short; /* the alarms */
 };
 struct server_memory server_memory(const struct server *server);
-/* Of all queues without an own one. */
-uint64_t server_consumer_timeout_ms(const struct server *server);
+/* How many connections may be open; 0: any number. */
+uint32_t server_connections_max(const struct server *server);
 
 /* ---- clients ---- */
 
@@ -127,7 +127,9 @@ struct consumer_view {
     uint32_t unacked;
     int64_t priority;
     uint64_t timeout_ms; /* for an acknowledgement; 0: none */
-    bool no_ack, is_exclusive, is_active;
+    bool no_ack, is_exclusive;
+    bool is_active; /* else another one is the single active consumer */
+    bool is_single; /* it is that */
     enum consumer_obstacle obstacle;
 };
 

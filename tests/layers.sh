@@ -32,8 +32,7 @@ offences() {
             extra["peer"] = "base store"
             extra["http"] = "base peer"
             extra["net"] = "base store peer"
-            extra["ctl"] = "base amqp"
-            extra["config"] = "base"
+            extra["ctl"] = "base amqp definitions"
             extra["perf"] = "base amqp"
             folder = file
             if (!sub("/.*", "", folder))
@@ -59,6 +58,9 @@ offences() {
             library("^pcre2", "^broker/pattern\\.c$")
             library("^jansson", "^definitions/json\\.c$")
             library("^openssl/", "^(base/sha256|net/tls|perf/tls)\\.c$")
+
+            if (folder == "ctl" && header ~ "^definitions/" && header !~ "^definitions/json(_writer)?[.]h$")
+                fail("of definitions, src/ctl sees JSON alone")
 
             quoted = $0 ~ /^[^<]*"/
             other = header
@@ -117,6 +119,9 @@ judged refused peer/output.c '#include "http/http.h"'
 judged refused base/list.h '#include "list.h"'
 judged refused base/list.h '#include "../net/loop.h"'
 judged refused store/store.c '#include "cellar/wine.h"'
+judged allowed ctl/rows.c '#include "definitions/json.h"'
+judged refused ctl/rows.c '#include "definitions/import.h"'
+judged refused ctl/rows.c '#include "broker/queue.h"'
 judged refused perf/main.c '#include "broker/queue.h"'
 judged allowed perf/main.c '#include "amqp/frame.h"'
 judged allowed leveretd.c '#include "net/loop.h"'

@@ -1,0 +1,42 @@
+# leveretctl, the operator's command: its main file, and beside it a library of the rest, which tests
+# can use as well.
+
+noinst_LIBRARIES += libleveret_ctl.a
+
+libleveret_ctl_a_SOURCES = \
+	%D%/client.c \
+	%D%/client.h \
+	%D%/command.c \
+	%D%/command.h \
+	%D%/complete.c \
+	%D%/complete.h \
+	%D%/exit.h \
+	%D%/format.c \
+	%D%/format.h \
+	%D%/lists.c \
+	%D%/nodes.c \
+	%D%/nodes.h \
+	%D%/objects.c \
+	%D%/options.def \
+	%D%/rows.c \
+	%D%/rows.h \
+	%D%/say.c \
+	%D%/say.h \
+	%D%/status.c \
+	%D%/target.c \
+	%D%/target.h \
+	%D%/term.c \
+	%D%/term.h \
+	%D%/usage.c \
+	%D%/usage.h \
+	%D%/verb.c \
+	%D%/verb.h \
+	%D%/verbs.def \
+	%D%/verbs.h
+
+sbin_PROGRAMS += leveretctl
+
+leveretctl_SOURCES = %D%/leveretctl.c
+leveretctl_LDADD = libleveret_ctl.a libleveret_definitions.a libleveret_base.a $(JANSSON_LIBS)
+
+EXTRA_DIST += %D%/README.md

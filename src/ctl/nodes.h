@@ -1,0 +1,19 @@
+/* What several verbs ask about the broker as a whole. */
+#ifndef LEVERET_CTL_NODES_H
+#define LEVERET_CTL_NODES_H
+
+#include "ctl/command.h"
+#include "definitions/json.h"
+
+/* What the API has there. NULL: *code is what to end with, and why was said. */
+struct json *node_read(struct command *command, const char *request, int *code);
+/* The same for a health check, which may fail. */
+struct json *node_read_any(struct command *command, const char *request, int *code);
+/* "Memory alarm on node N", one a line, for a list of alarms. */
+void node_alarm_lines(const struct json *alarms, struct buffer *out);
+/* The listeners of an overview; "I" and the like is how each line begins. */
+void node_print_listeners(const struct json *overview, const char *begin);
+/* The same as values of an array. */
+void node_put_listeners(struct json_writer *writer, const struct json *overview);
+
+#endif

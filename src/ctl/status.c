@@ -1,0 +1,313 @@
+/* How the broker is: its version, memory, disk, listeners and alarms, for people to read. */
+#include <stdio.h>
+#include <strings.h>
+
+#include "ctl/nodes.h"
+#include "ctl/say.h"
+#include "ctl/term.h"
+#include "ctl/verbs.h"
+
+/* What status is made of; NULL: the broker did not tell. */
+struct picture {
+    struct json *overview, *node, *alarms;
+};
+
+static bool look(struct command *command, struct picture *picture, int *code)
+{
+    *picture = (struct picture){0};
+    if (!command_node(command)) {
+        *code = EXIT_UNAVAILABLE;
+        return false;
+    }
+    picture->overview = node_read(command, "GET /overview", code);
+    if (picture->overview)
+        picture->node = node_read(command, "GET /nodes/{node}", code);
+    if (picture->node)
+        picture->alarms = node_read_any(command, "GET /health/checks/alarms", code);
+    return picture->alarms != NULL;
+}
+
+static void release(struct picture *picture)
+{
+    json_release(picture->overview);
+    json_release(picture->node);
+    json_release(picture->alarms);
+}
+
+static long long whole(const struct json *object, const char *name)
+{
+    return json_whole(json_find(object, name));
+}
+
+static struct bytes text(const struct json *object, const char *name)
+{
+    return json_text(json_find(object, name));
+}
+
+/* Gigabytes, unless another unit is asked for. */
+static void print_size(const struct command *command, const char *title, long long bytes,
+                       const char *end)
+{
+    const char *unit = command_option(command, "unit");
+    if (unit && (strcasecmp(unit, "bytes") == 0 || strcasecmp(unit, "b") == 0))
+        printf("%s: %lld bytes%s", title, bytes, end);
+    else if (unit && strcasecmp(unit, "mb") == 0)
+        printf("%s: %.4g mb%s", title, (double)bytes / 1e6, end);
+    else
+        printf("%s: %.4g gb%s", title, (double)bytes / 1e9, end);
+}
+
+static void print_runtime(const struct picture *picture)
+{
+    printf("OS PID: %.*s\n", BYTES_ARG(text(picture->node, "os_pid")));
+    printf("OS: Linux\n");
+    printf("Uptime (seconds): %lld\n", whole(picture->node, "uptime") / 1000);
+    printf("Is under maintenance?: false\n");
+    printf("RabbitMQ version: %.*s\n", BYTES_ARG(text(picture->overview, "rabbitmq_version")));
+    printf("%.*s version: %.*s\n", BYTES_ARG(text(picture->overview, "product_name")),
+           BYTES_ARG(text(picture->overview, "product_version")));
+    printf("Node name: %.*s\n\n", BYTES_ARG(text(picture->overview, "node")));
+}
+
+static void print_files(const struct json *files)
+{
+    for (size_t i = 0; i < json_count(files); i++)
+        printf(" * %.*s\n", BYTES_ARG(json_text(json_item(files, i))));
+    printf(json_count(files) ? "\n" : "(none)\n\n");
+}
+
+static void print_alarms(const struct picture *picture)
+{
+    struct buffer lines = {0};
+    node_alarm_lines(json_find(picture->alarms, "alarms"), &lines);
+    printf("%.*s\n\n", BYTES_ARG(lines.size ? buffer_bytes(&lines) : bytes_str("(none)")));
+    buffer_free(&lines);
+}
+
+static void print_resources(const struct command *command, const struct picture *picture)
+{
+    const struct json *node = picture->node;
+    say_heading(command, "Memory");
+    print_size(command, "Total memory used", whole(node, "mem_used"), "\n");
+    printf("Calculation strategy: rss\n");
+    print_size(command, "Memory high watermark", whole(node, "mem_limit"), "\n\n");
+    say_heading(command, "File Descriptors");
+    printf("Total: %lld, limit: %lld\n", whole(node, "fd_used"), whole(node, "fd_total"));
+    printf("Sockets: %lld, limit: %lld\n\n", whole(node, "sockets_used"),
+           whole(node, "sockets_total"));
+    say_heading(command, "Free Disk Space");
+    print_size(command, "Low free disk space watermark", whole(node, "disk_free_limit"), "\n");
+    print_size(command, "Free disk space", whole(node, "disk_free"), "\n\n");
+}
+
+static void print_status(const struct command *command, const struct picture *picture,
+                         size_t vhosts)
+{
+    const struct json *totals = json_find(picture->overview, "object_totals");
+    say_heading(command, "Runtime");
+    print_runtime(picture);
+    say_heading(command, "Data directory");
+    printf("Node data directory: %.*s\n\n", BYTES_ARG(text(picture->node, "db_dir")));
+    say_heading(command, "Config files");
+    print_files(json_find(picture->node, "config_files"));
+    say_heading(command, "Log file(s)");
+    print_files(json_find(picture->node, "log_files"));
+    say_heading(command, "Alarms");
+    print_alarms(picture);
+    print_resources(command, picture);
+    say_heading(command, "Totals");
+    printf("Connection count: %lld\nQueue count: %lld\nVirtual host count: %zu\n\n",
+           whole(totals, "connections"), whole(totals, "queues"), vhosts);
+    say_heading(command, "Listeners");
+    node_print_listeners(picture->overview, "I");
+}
+
+static void put_alarms(struct json_writer *writer, const struct picture *picture)
+{
+    const struct json *alarms = json_find(picture->alarms, "alarms");
+    json_add_open(writer, "alarms", '[');
+    for (size_t i = 0; i < json_count(alarms); i++)
+        term_copy(writer, json_item(alarms, i));
+    json_close(writer, ']');
+}
+
+static void add_copy(struct json_writer *writer, const char *name, const struct json *value)
+{
+    json_name(writer, bytes_str(name));
+    term_copy(writer, value);
+}
+
+static void put_status(const struct picture *picture, size_t vhosts, struct json_writer *writer)
+{
+    const struct json *node = picture->node, *overview = picture->overview;
+    const struct json *totals = json_find(overview, "object_totals");
+    put_alarms(writer, picture);
+    add_copy(writer, "config_files", json_find(node, "config_files"));
+    add_copy(writer, "data_directory", json_find(node, "db_dir"));
+    add_copy(writer, "disk_free", json_find(node, "disk_free"));
+    add_copy(writer, "disk_free_limit", json_find(node, "disk_free_limit"));
+    json_add_open(writer, "file_descriptors", '{');
+    add_copy(writer, "sockets_limit", json_find(node, "sockets_total"));
+    add_copy(writer, "sockets_used", json_find(node, "sockets_used"));
+    add_copy(writer, "total_limit", json_find(node, "fd_total"));
+    add_copy(writer, "total_used", json_find(node, "fd_used"));
+    json_close(writer, '}');
+    json_add_flag(writer, "is_under_maintenance", false);
+    json_add_open(writer, "listeners", '[');
+    node_put_listeners(writer, overview);
+    json_close(writer, ']');
+    add_copy(writer, "log_files", json_find(node, "log_files"));
+    json_add_open(writer, "memory", '{');
+    json_add_text(writer, "strategy", bytes_str("rss"));
+    json_add_open(writer, "total", '{');
+    add_copy(writer, "rss", json_find(node, "mem_used"));
+    json_close(writer, '}');
+    json_close(writer, '}');
+    json_add_text(writer, "os", bytes_str("Linux"));
+    add_copy(writer, "pid", json_find(node, "os_pid"));
+    add_copy(writer, "product_name", json_find(overview, "product_name"));
+    add_copy(writer, "product_version", json_find(overview, "product_version"));
+    add_copy(writer, "rabbitmq_version", json_find(overview, "rabbitmq_version"));
+    json_add_open(writer, "totals", '{');
+    json_add_whole(writer, "virtual_host_count", (int64_t)vhosts);
+    add_copy(writer, "connection_count", json_find(totals, "connections"));
+    add_copy(writer, "queue_count", json_find(totals, "queues"));
+    json_close(writer, '}');
+    json_add_whole(writer, "uptime", whole(node, "uptime") / 1000);
+    add_copy(writer, "vm_memory_high_watermark_limit", json_find(node, "mem_limit"));
+}
+
+static bool wants_json(const struct command *command)
+{
+    return command->format == FORMAT_JSON || command->format == FORMAT_JSON_LINES;
+}
+
+int run_status(struct command *command)
+{
+    struct picture picture;
+    struct buffer out = {0};
+    int code;
+    bool is_seen = look(command, &picture, &code);
+    struct json *vhosts = is_seen ? node_read(command, "GET /vhosts?columns=name", &code) : NULL;
+    if (vhosts && wants_json(command)) {
+        struct json_writer writer = json_writer_of(&out);
+        json_open(&writer, '{');
+        put_status(&picture, json_count(vhosts), &writer);
+        json_close(&writer, '}');
+        printf("%.*s\n", BYTES_ARG(buffer_bytes(&out)));
+    } else if (vhosts) {
+        print_status(command, &picture, json_count(vhosts));
+    }
+    if (vhosts)
+        code = EXIT_GOOD;
+    buffer_free(&out);
+    json_release(vhosts);
+    release(&picture);
+    return code;
+}
+
+int run_memory(struct command *command)
+{
+    int code;
+    struct json *node = node_read(command, "GET /nodes/{node}", &code);
+    if (!node)
+        return code;
+    print_size(command, "rss", whole(node, "mem_used"), " (100.0%)\n");
+    json_release(node);
+    return EXIT_GOOD;
+}
+
+/* ---- the cluster of one ---- */
+
+static void print_cluster(const struct command *command, const struct picture *picture,
+                          const struct json *flags)
+{
+    const char *node = command->node;
+    char begin[600];
+    say_heading(command, "Basics");
+    printf("Cluster name: %.*s\n\n", BYTES_ARG(text(picture->overview, "cluster_name")));
+    say_heading(command, "Disk Nodes");
+    printf("%s\n\n", node);
+    say_heading(command, "Running Nodes");
+    printf("%s\n\n", node);
+    say_heading(command, "Versions");
+    printf("%s: %.*s %.*s, RabbitMQ %.*s\n\n", node,
+           BYTES_ARG(text(picture->overview, "product_name")),
+           BYTES_ARG(text(picture->overview, "product_version")),
+           BYTES_ARG(text(picture->overview, "rabbitmq_version")));
+    say_heading(command, "Maintenance status");
+    printf("Node: %s, status: not under maintenance\n\n", node);
+    say_heading(command, "Alarms");
+    print_alarms(picture);
+    say_heading(command, "Network Partitions");
+    printf("(none)\n\n");
+    say_heading(command, "Listeners");
+    snprintf(begin, sizeof(begin), "Node: %s, i", node);
+    node_print_listeners(picture->overview, begin);
+    printf("\n");
+    say_heading(command, "Feature flags");
+    for (size_t i = 0; i < json_count(flags); i++)
+        printf("Flag: %.*s, state: %.*s\n", BYTES_ARG(text(json_item(flags, i), "name")),
+               BYTES_ARG(text(json_item(flags, i), "state")));
+}
+
+static void put_one(struct json_writer *writer, const char *name, const char *node)
+{
+    json_add_open(writer, name, '[');
+    if (node)
+        json_put_text(writer, bytes_str(node));
+    json_close(writer, ']');
+}
+
+static void put_cluster(const struct command *command, const struct picture *picture,
+                        const struct json *flags, struct json_writer *writer)
+{
+    struct bytes node = bytes_str(command->node);
+    put_alarms(writer, picture);
+    add_copy(writer, "cluster_name", json_find(picture->overview, "cluster_name"));
+    put_one(writer, "disk_nodes", command->node);
+    add_copy(writer, "feature_flags", flags);
+    json_add_open(writer, "listeners", '{');
+    json_name(writer, node);
+    json_open(writer, '[');
+    node_put_listeners(writer, picture->overview);
+    json_close(writer, ']');
+    json_close(writer, '}');
+    json_add_open(writer, "maintenance_status", '{');
+    json_add_text(writer, command->node, bytes_str("not under maintenance"));
+    json_close(writer, '}');
+    json_add_open(writer, "partitions", '{');
+    json_close(writer, '}');
+    put_one(writer, "ram_nodes", NULL);
+    put_one(writer, "running_nodes", command->node);
+    json_add_open(writer, "versions", '{');
+    json_add_open(writer, command->node, '{');
+    add_copy(writer, "rabbitmq_name", json_find(picture->overview, "product_name"));
+    add_copy(writer, "rabbitmq_version", json_find(picture->overview, "rabbitmq_version"));
+    json_close(writer, '}');
+    json_close(writer, '}');
+}
+
+int run_cluster_status(struct command *command)
+{
+    struct picture picture;
+    struct buffer out = {0};
+    int code;
+    bool is_seen = look(command, &picture, &code);
+    struct json *flags = is_seen ? node_read(command, "GET /feature-flags", &code) : NULL;
+    if (flags && wants_json(command)) {
+        struct json_writer writer = json_writer_of(&out);
+        json_open(&writer, '{');
+        put_cluster(command, &picture, flags, &writer);
+        json_close(&writer, '}');
+        printf("%.*s\n", BYTES_ARG(buffer_bytes(&out)));
+    } else if (flags) {
+        print_cluster(command, &picture, flags);
+    }
+    if (flags)
+        code = EXIT_GOOD;
+    buffer_free(&out);
+    json_release(flags);
+    release(&picture);
+    return code;
+}

@@ -1,0 +1,172 @@
+#include "ctl/verb.h"
+
+#include <string.h>
+
+#include "base/bytes.h"
+#include "ctl/verbs.h"
+
+#define C (1u << TOOL_LEVERETCTL | 1u << TOOL_CTL)
+#define D (1u << TOOL_LEVERETCTL | 1u << TOOL_DIAGNOSTICS)
+#define Q (1u << TOOL_LEVERETCTL | 1u << TOOL_QUEUES)
+#define U (1u << TOOL_LEVERETCTL | 1u << TOOL_UPGRADE)
+#define P (1u << TOOL_PLUGINS)
+#define OURS (1u << TOOL_LEVERETCTL)
+#define ALL (C | D | Q | U | P)
+
+const struct verb verbs[] = {
+#define VERB(name, tools, group, syntax, optional, columns, banner, request, missing, run, text)   \
+    {#name, tools, GROUP_##group, syntax, optional, columns, banner, request, missing, run, text},
+#include "ctl/verbs.def"
+#undef VERB
+};
+
+const size_t verb_count = sizeof(verbs) / sizeof(verbs[0]);
+
+static const char *const tools[TOOL_COUNT] = {
+    "leveretctl",       "rabbitmqctl",      "rabbitmq-diagnostics", "rabbitmq-queues",
+    "rabbitmq-plugins", "rabbitmq-upgrade", "rabbitmqadmin",
+};
+
+static const char *const titles[GROUP_COUNT] = {
+    "Help",
+    "Nodes",
+    "Cluster",
+    "Replication",
+    "Users",
+    "Access Control",
+    "Monitoring, observability and health checks",
+    "Parameters",
+    "Policies",
+    "Virtual hosts",
+    "Configuration and Environment",
+    "Definitions",
+    "Feature flags",
+    "Operations",
+    "Queues",
+    "Plugin Management",
+    "Upgrade",
+};
+
+const char *tool_name(enum tool tool)
+{
+    return tools[tool];
+}
+
+enum tool tool_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    for (int i = 0; i < TOOL_COUNT; i++)
+        if (strcmp(name, tools[i]) == 0)
+            return (enum tool)i;
+    return TOOL_LEVERETCTL;
+}
+
+const char *group_title(enum group group)
+{
+    return titles[group];
+}
+
+bool verb_is_of(const struct verb *verb, enum tool tool)
+{
+    return verb->tools & 1u << tool;
+}
+
+const struct verb *verb_find(enum tool tool, const char *name)
+{
+    for (size_t i = 0; i < verb_count; i++)
+        if (verb_is_of(&verbs[i], tool) && strcmp(verbs[i].name, name) == 0)
+            return &verbs[i];
+    return NULL;
+}
+
+/* ---- the nearest name ---- */
+
+enum { NAME_MAX_BYTES = 63 };
+
+/* How many letters have to be changed, added, taken or swapped to make one of the other. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t costs[3][NAME_MAX_BYTES + 1];
+    size_t a_size = strlen(a), b_size = strlen(b);
+    size_t *older = costs[0], *old = costs[1], *row = costs[2];
+    for (size_t j = 0; j <= b_size; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= a_size; i++) {
+        size_t *spare = older;
+        older = old, old = row, row = spare;
+        row[0] = i;
+        for (size_t j = 1; j <= b_size; j++) {
+            size_t cost = old[j - 1] + (a[i - 1] != b[j - 1]);
+            if (old[j] + 1 < cost)
+                cost = old[j] + 1;
+            if (row[j - 1] + 1 < cost)
+                cost = row[j - 1] + 1;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+                older[j - 2] + 1 < cost)
+                cost = older[j - 2] + 1;
+            row[j] = cost;
+        }
+    }
+    return row[b_size];
+}
+
+const struct verb *verb_near(enum tool tool, const char *name)
+{
+    const struct verb *best = NULL;
+    size_t length = strlen(name);
+    size_t nearest = length / 3 + 2;
+    for (size_t i = 0; i < verb_count && length <= NAME_MAX_BYTES; i++) {
+        if (!verb_is_of(&verbs[i], tool))
+            continue;
+        size_t far = distance(name, verbs[i].name);
+        if (far < nearest) {
+            nearest = far;
+            best = &verbs[i];
+        }
+    }
+    return best;
+}
+
+/* ---- syntax ---- */
+
+bool verb_has_option(const struct verb *verb, const char *name, size_t size, bool *has_value)
+{
+    for (const char *at = verb->syntax; (at = strstr(at, "--")); at += 2) {
+        size_t length = strcspn(at + 2, " ]|");
+        if (length != size || memcmp(at + 2, name, size) != 0)
+            continue;
+        *has_value = strncmp(at + 2 + length, " <", 2) == 0;
+        return true;
+    }
+    return false;
+}
+
+/* The end of an option in brackets, or NULL. */
+static const char *pass_option(const char *at)
+{
+    if (strncmp(at, "[-", 2) != 0)
+        return NULL;
+    const char *end = strchr(at, ']');
+    return end ? end + 1 : at + strlen(at);
+}
+
+void verb_arguments(const struct verb *verb, size_t *least, size_t *most)
+{
+    size_t count = 0, needed = 0;
+    bool is_endless = false;
+    for (const char *at = verb->syntax, *end; *at;) {
+        if ((end = pass_option(at))) {
+            at = end;
+            continue;
+        }
+        if (*at == '<') {
+            needed += at == verb->syntax || at[-1] != '[';
+            count++;
+        }
+        is_endless = is_endless || strncmp(at, "...", 3) == 0;
+        at++;
+    }
+    *least = needed - verb->optional;
+    *most = is_endless ? SIZE_MAX : count;
+}

@@ -1,0 +1,27 @@
+/* The functions of verbs.def: each does what its verb says, and returns what the program ends with.
+ */
+#ifndef LEVERET_CTL_VERBS_H
+#define LEVERET_CTL_VERBS_H
+
+struct command;
+
+typedef int verb_run(struct command *command);
+
+/* usage.c, complete.c */
+verb_run run_help, run_version, run_autocomplete, run_completion;
+/* lists.c */
+verb_run run_list, run_list_user_limits, run_list_vhost_limits;
+/* objects.c: what has a name, and is made, changed and deleted */
+verb_run run_do, run_add_user, run_change_password, run_clear_password, run_set_user_tags,
+    run_authenticate_user, run_set_permissions, run_set_topic_permissions, run_add_vhost,
+    run_set_vhost_tags, run_limits_set, run_limits_clear, run_set_policy, run_set_parameter,
+    run_delete_queue, run_trace, run_set_cluster_name, run_export, run_import, run_close_connection,
+    run_close_connections;
+/* nodes.c: the broker as a whole, and whether it is well */
+verb_run run_ping, run_status, run_await, run_check_running, run_is_running, run_is_booting,
+    run_alarms, run_check_alarms, run_listeners, run_check_port, run_check_protocol,
+    run_check_connectivity, run_check_virtual_hosts, run_check_certificates, run_server_version,
+    run_cluster_status, run_quorum_critical, run_nothing, run_refuse, run_memory,
+    run_check_mirror_sync;
+
+#endif

@@ -1,0 +1,16 @@
+# leveretctl as an operator meets it, by its own name and by RabbitMQ's.
+
+EXTRA_DIST += \
+	%D%/README.md \
+	%D%/cases/lists.txt \
+	%D%/cases/usage.txt \
+	%D%/differences.txt
+
+dist_check_SCRIPTS += \
+	%D%/own.py \
+	%D%/page.py \
+	%D%/replay.py
+TESTS += \
+	%D%/own.py \
+	%D%/page.py \
+	%D%/replay.py

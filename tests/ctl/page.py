@@ -1,0 +1,118 @@
+#!/usr/bin/python3
+"""leveretctl(8) has each verb, each column's list and each option, in the words of the program's help.
+
+--print prints what the page should have between its marks. Output is TAP.
+"""
+
+import os
+import re
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "..", "interop"))
+
+from tap import case, check, equal, main  # noqa: E402
+
+PROGRAM = os.path.join(os.environ.get("top_builddir", "."), "leveretctl")
+PAGE = os.path.join(HERE, "..", "..", "man", "leveretctl.8")
+BEGIN, END = '.\\" The verbs: from tests/ctl/page.py --print.\n', '.\\" The verbs end here.\n'
+
+
+def ask(*words):
+    return subprocess.run([PROGRAM, *words], stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def verbs():
+    """Groups and their verbs, as help has them: [(title, [name])]."""
+    groups = []
+    for line in ask("help").split("\n"):
+        if re.fullmatch(r"[A-Z].*:", line) and line != "Available commands:":
+            groups.append((line[:-1], []))
+        elif re.match(r"   [a-z_]+ ", line):
+            groups[-1][1].append(line.split()[0])
+    return groups
+
+
+def words_of(syntax):
+    """The syntax of a verb in mdoc."""
+    for part in re.findall(r"\[[^\]]*\]|\S+", syntax):
+        inside = part.strip("[]")
+        macro = "Op " if part.startswith("[") else ""
+        text = []
+        for word in re.split(r"[ ,|]+", inside):
+            if word.startswith("--"):
+                text.append("Fl -" + word[2:])
+            elif word.startswith("-"):
+                text.append("| Fl " + word[1:])
+            elif word.startswith("<"):
+                text.append("Ar " + word.strip("<>"))
+            elif word == "...":
+                text.append("...")
+            elif word:
+                text.append("| Cm " + word)
+        yield macro + " ".join(text)
+
+
+def help_of(name):
+    """Syntax, text and columns of a verb."""
+    lines = ask("help", name).split("\n")
+    syntax = lines[3].removeprefix("leveretctl " + name).strip()
+    columns = []
+    if "Columns" in lines:
+        at = lines.index("Columns") + 2
+        while lines[at].startswith("  "):
+            columns.append(lines[at].strip())
+            at += 1
+    return syntax, lines[5], columns
+
+
+def entry(name):
+    syntax, text, columns = help_of(name)
+    yield ".It Cm %s%s" % (name, "".join(" " + word for word in words_of(syntax)))
+    yield from re.split(r"(?<=[.]) ", text)
+    if columns:
+        yield "Columns:"
+        for column in columns[:-1]:
+            yield ".Cm %s ," % column
+        yield ".Cm %s ." % columns[-1]
+
+
+def section():
+    lines = []
+    for title, names in verbs():
+        lines += [".Ss %s" % title, ".Bl -tag -width Ds"]
+        for name in names:
+            lines += entry(name)
+        lines.append(".El")
+    return "\n".join(lines) + "\n"
+
+
+def page():
+    with open(PAGE) as file:
+        return file.read()
+
+
+@case("leveretctl(8) has the verbs of the program")
+def _(_t):
+    check(len(verbs()) > 10, "the help has no verbs")
+    text = page()
+    got = text[text.index(BEGIN) + len(BEGIN):text.index(END)]
+    equal(got.split("\n"), section().split("\n"), "list of verbs")
+
+
+@case("leveretctl(8) has the options that all verbs have")
+def _(_t):
+    text = ask("help", "ping")
+    names = re.findall(r"^  .{4}--([a-z-]+)", text, re.M)
+    check(len(names) > 10, "the help has no options")
+    for name in names:
+        check(re.search(r"^\.It (Fl \S+ , )?Fl -%s\b" % name, page(), re.M), "--%s is missing" % name)
+
+
+if __name__ == "__main__":
+    if "--print" in sys.argv:
+        sys.stdout.write(section())
+    else:
+        main()

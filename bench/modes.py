@@ -39,6 +39,8 @@ FIGURES = {
     "churn": (("rounds_per_s", "", "/s"), ("round_p50_ms", "p50 ", "ms"),
               ("broker_us_per_round", "", "µs")),
     # What each grew memory by is in the JSON: after other loads it says little.
+    "reply": (("rounds_per_s", "", "/s"), ("round_p50_ms", "p50 ", "ms"),
+              ("round_p99_ms", "p99 ", "ms"), ("broker_us_per_round", "", "µs")),
     "count": (("made_per_s", "", "/s"), ("broker_us_each", "", "µs")),
 }
 
@@ -107,6 +109,12 @@ LOADS = (
          " --header tenant=7,region=north --header urgent=true --verify", 30000),
     Load("throughput --count {n} --queue-args x-max-length=1000000,x-max-priority=5"
          " --consume-args x-priority=2 --verify", 20000),
+    Load("throughput --count {n} --priorities 10 --queue-args x-max-priority=10 --verify", 20000),
+    Load("backlog --count {n} --priorities 10 --queue-args x-max-priority=10 --queues 2"
+         " --producers 2 --hold 0.1 --verify", 20000),
+    Load("throughput --count {n} --reject --verify", 20000),
+    Load("throughput --count {n} --reject --ack-every 50 --prefetch 200 --persistent --verify",
+         20000),
     Load("throughput --count {n} --durable --queue-args '{x-expires:i32 600000,"
          " x-message-ttl:i32 600000, x-queue-mode:S lazy}' --verify", 20000),
     # Rates.
@@ -142,9 +150,11 @@ LOADS = (
     Load("bind-churn --count {n} --connections 3 --exchange amq.topic", 300),
     Load("channel-churn --count {n} --connections 2", 500),
     Load("connection-churn --count {n} --connections 2 --channels 3", 100),
+    Load("request-reply --count {n}", 300),
+    Load("request-reply --count {n} --connections 3 --size 200000", 150),
     Load("connection-count --connections {n} --channels 2 --hold 0.5 --timeout-ms 10000", 300),
     Load("queue-count --queues {n} --hold 0.5", 500),
-    Load("queue-count --queues {n} --durable --hold 0.5", 300),
+    Load("queue-count --queues {n} --durable --exchange amq.topic --hold 0.5", 300),
 )
 
 

@@ -3,6 +3,7 @@
 dist_man_MANS += \
 	%D%/leveret-journal.5 \
 	%D%/leveret-store.7 \
+	%D%/leveret.conf.5 \
 	%D%/leveretctl.8 \
 	%D%/leveretd.8 \
 	%D%/leveretperf.1

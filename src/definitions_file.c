@@ -1,8 +1,11 @@
 #include "definitions_file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "definitions/definitions.h"
@@ -99,7 +102,7 @@ static bool import(const char *path, struct broker *broker, struct bytes text, c
     return false;
 }
 
-bool definitions_load(const char *path, struct broker *broker, char *why, size_t why_size)
+static bool load_file(const char *path, struct broker *broker, char *why, size_t why_size)
 {
     struct buffer text = {0};
     int error = read_file(path, &text);
@@ -116,4 +119,41 @@ bool definitions_load(const char *path, struct broker *broker, char *why, size_t
     buffer_free(&text);
     machine_trim_memory();
     return is_done;
+}
+
+static int is_json(const struct dirent *entry)
+{
+    size_t size = strlen(entry->d_name);
+    return size > 5 && entry->d_name[0] != '.' && strcmp(entry->d_name + size - 5, ".json") == 0;
+}
+
+static int by_name(const struct dirent **one, const struct dirent **other)
+{
+    return strcmp((*one)->d_name, (*other)->d_name);
+}
+
+static bool load_folder(const char *path, struct broker *broker, char *why, size_t why_size)
+{
+    char file[4096];
+    struct dirent **entries;
+    bool is_done = true;
+    int count = scandir(path, &entries, is_json, by_name);
+    if (count < 0) {
+        snprintf(why, why_size, "the definitions in %s cannot be read: %s", path, strerror(errno));
+        return false;
+    }
+    for (int i = 0; i < count; i++) {
+        snprintf(file, sizeof(file), "%s/%s", path, entries[i]->d_name);
+        is_done = is_done && load_file(file, broker, why, why_size);
+        free(entries[i]);
+    }
+    free(entries);
+    return is_done;
+}
+
+bool definitions_load(const char *path, struct broker *broker, char *why, size_t why_size)
+{
+    struct stat info;
+    bool is_folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+    return (is_folder ? load_folder : load_file)(path, broker, why, why_size);
 }

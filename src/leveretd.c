@@ -27,6 +27,7 @@
 #include "net/signals.h"
 #include "options.h"
 #include "salvage.h"
+#include "surroundings.h"
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "unknown"
@@ -42,6 +43,7 @@ enum { PORT = 5672, PORT_TLS = 5671, PORT_MANAGEMENT = 15672, MEMORY_BYTES_FEW =
 /* Everything that there is one of. */
 struct daemon {
     struct options options;
+    struct config config; /* what they were made from */
     struct log log;
     struct log_writer *log_writer;
     char *data_dir;
@@ -62,6 +64,7 @@ struct daemon {
     struct api *api;
     struct http_server *http;
     struct service *management; /* the same of that */
+    struct surroundings surroundings;
     char node_name[300];
 };
 
@@ -156,13 +159,14 @@ static bool bind_all(struct daemon *daemon)
                             options->slow_turn_ms);
     if (!daemon->loop)
         return refuse(daemon, "the system offers no way to wait for sockets");
-    if (options->listen_count == 0 && options->listen_tls_count == 0)
-        return bind_one(daemon, "5672", &plain);
-    for (size_t i = 0; i < options->listen_count; i++)
-        if (!bind_one(daemon, options->listen[i], &plain))
+    const struct listen_options *at = &options->listen, *at_tls = &options->listen_tls;
+    if (at->count == 0 && !at->is_none && !bind_one(daemon, "5672", &plain))
+        return false;
+    for (size_t i = 0; i < at->count; i++)
+        if (!bind_one(daemon, at->at[i], &plain))
             return false;
-    for (size_t i = 0; i < options->listen_tls_count; i++)
-        if (!bind_one(daemon, options->listen_tls[i], &secure))
+    for (size_t i = 0; i < at_tls->count; i++)
+        if (!bind_one(daemon, at_tls->at[i], &secure))
             return false;
     return true;
 }
@@ -186,31 +190,10 @@ static bool bind_management(struct daemon *daemon)
     return true;
 }
 
-/* What cannot be meant: an option that would be without effect may be thought to protect. NULL: it
- * is all right. */
-static const char *tls_fault(const struct options *options)
-{
-    const struct tls_options *tls = &options->tls;
-    if (options->listen_tls_count == 0)
-        return tls->certificate || tls->key || tls->authorities || tls->verify_peer ||
-                       tls->peer_optional
-                   ? "options for TLS need --listen-tls; for example --listen-tls 0.0.0.0:5671"
-                   : NULL;
-    if (!tls->certificate || !tls->key)
-        return "--listen-tls needs --tls-cert FILE and --tls-key FILE";
-    if (tls->verify_peer && !tls->authorities)
-        return "--tls-verify-peer needs --tls-ca FILE";
-    if (tls->peer_optional && !tls->verify_peer)
-        return "--tls-peer-optional is for --tls-verify-peer, which is missing";
-    if (tls->authorities && !tls->verify_peer)
-        return "--tls-ca is for --tls-verify-peer, which is missing";
-    return NULL;
-}
-
 static bool load_tls(struct daemon *daemon)
 {
     char what[512];
-    if (daemon->options.listen_tls_count == 0)
+    if (daemon->options.listen_tls.count == 0)
         return true;
     daemon->tls = tls_context_new(&daemon->options.tls, &daemon->log, what, sizeof(what));
     return daemon->tls || refuse(daemon, what);
@@ -305,12 +288,6 @@ static bool build_model(struct daemon *daemon)
     return true;
 }
 
-static uint64_t memory_limit_bytes(const struct daemon *daemon)
-{
-    const struct memory_limit *limit = &daemon->options.memory;
-    return limit->percent ? machine_memory_bytes() / 100 * limit->percent : limit->bytes;
-}
-
 static void warn_of_reserve(const struct daemon *daemon)
 {
     uint64_t free_bytes, total, reserve = store_disk_reserve(daemon->store);
@@ -342,14 +319,14 @@ static void warn_of_users(const struct daemon *daemon)
 static void warn(const struct daemon *daemon)
 {
     const struct options *options = &daemon->options;
-    uint64_t bytes = options->memory.bytes, machine = machine_memory_bytes();
-    if (!options->memory.percent && bytes && bytes < MEMORY_BYTES_FEW)
+    uint64_t bytes = options->memory.bytes, machine = options_machine_bytes(options);
+    if (!options->memory.millionths && bytes && bytes < MEMORY_BYTES_FEW)
         log_event(
             &daemon->log, EVENT_option_unwise,
             "option=--memory-limit bytes=%llu reason=\"publishers wait as soon as messages take "
             "so little\"",
             (unsigned long long)bytes);
-    if (!options->memory.percent && machine && bytes > machine)
+    if (!options->memory.millionths && machine && bytes > machine)
         log_event(&daemon->log, EVENT_option_unwise,
                   "option=--memory-limit bytes=%llu machine=%llu reason=\"the machine has less\"",
                   (unsigned long long)bytes, (unsigned long long)machine);
@@ -363,7 +340,6 @@ static bool build_server(struct daemon *daemon)
     struct server_options *options = &daemon->options.server;
     options->version = PACKAGE_VERSION;
     options->steps = &daemon->loop->turns.steps;
-    options->memory_bytes_max = memory_limit_bytes(daemon);
     log_event(&daemon->log, EVENT_limits,
               "memory_bytes=%llu disk_reserve_bytes=%llu connections=%zu",
               (unsigned long long)options->memory_bytes_max,
@@ -421,9 +397,19 @@ static void build_management(struct daemon *daemon)
 {
     const struct http_options http = {0};
     const char *node = node_name(daemon);
+    daemon->surroundings = (struct surroundings){
+        .base.data_dir = daemon->data_dir,
+        .loop = daemon->loop,
+        .disk = daemon->disk,
+        .tls = &daemon->options.tls,
+        .amqp = &daemon->amqp,
+        .api = &daemon->management,
+    };
+    surroundings_init(&daemon->surroundings);
     const struct api_options options = {
+        .surroundings = &daemon->surroundings.base,
         .node = node,
-        .cluster_name = node,
+        .cluster_name = daemon->options.cluster_name ? daemon->options.cluster_name : node,
         .version = PACKAGE_VERSION,
         .product_version = daemon->options.server.product_version,
         .path_prefix = "",
@@ -570,39 +556,150 @@ static int salvage_data(struct daemon *daemon)
     return status;
 }
 
-int main(int count, char **arguments)
+/* What is said and does nothing is one remark for all such keys. */
+static void remark_idle(struct config *config)
 {
-    struct daemon daemon = {.lock = -1};
-    char error[512];
-    open_standard_descriptors();
-    machine_tune_allocator();
-    if (!options_read(&daemon.options, count, arguments, error, sizeof(error)))
-        return refuse_usage(error);
-    daemon.log = (struct log){.level = daemon.options.log_level, .sink = log_direct_line};
-    message_pool_init(&daemon.pool);
-    if (daemon.options.help) {
-        options_print_help(stdout);
-        return EXIT_SUCCESS;
+    char keys[LOG_LINE_MAX - 200];
+    if (config_write_idle(config, OPTION_NOT_YET, keys, sizeof(keys)))
+        config_warn(config, "configuration",
+                    "these keys are of things that are not there yet, and have no effect: %s",
+                    keys);
+    if (config_write_idle(config, OPTION_FOREIGN, keys, sizeof(keys)))
+        config_warn(config, "configuration",
+                    "these keys are about how RabbitMQ is made, and have no meaning here: %s",
+                    keys);
+}
+
+/* Logs what is wrong with the configuration, or odd. */
+static void log_remarks(const struct log *log, const struct config *config)
+{
+    list_for_each(link, &config->remarks) {
+        const struct config_remark *remark = list_entry(link, struct config_remark, link);
+        log_event(log, remark->is_fault ? EVENT_config_wrong : EVENT_config_remark,
+                  "at=%s reason=%s", remark->origin, remark->reason);
     }
-    if (daemon.options.version) {
-        printf("leveretd %s\n", PACKAGE_VERSION);
-        return EXIT_SUCCESS;
+}
+
+static bool refuse_config(const struct daemon *daemon)
+{
+    char what[256];
+    snprintf(what, sizeof(what),
+             "%zu settings of the configuration cannot be; the lines before say "
+             "which",
+             daemon->config.faults);
+    return refuse(daemon, what);
+}
+
+/* ---- what is asked instead of serving ---- */
+
+static int check_config(const struct daemon *daemon)
+{
+    list_for_each(link, &daemon->config.remarks) {
+        const struct config_remark *remark = list_entry(link, struct config_remark, link);
+        printf("%s: %s: %s\n", remark->is_fault ? "wrong" : "remark", remark->origin,
+               remark->reason);
     }
-    if (daemon.options.check_store) {
-        daemon.options.store.log = &daemon.log;
-        return check_store(daemon.options.check_store, &daemon.options.store);
+    if (daemon->config.faults > CONFIG_REMARKS_MAX)
+        printf("wrong: so much in all: %zu\n", daemon->config.faults);
+    if (!daemon->config.faults)
+        printf("the configuration is good\n");
+    return daemon->config.faults ? EXIT_USAGE : EXIT_SUCCESS;
+}
+
+static int print_config(const struct daemon *daemon)
+{
+    config_print(&daemon->config, &daemon->options, stdout);
+    return daemon->config.faults ? check_config(daemon) : EXIT_SUCCESS;
+}
+
+static int print_keys(const struct daemon *daemon)
+{
+    (void)daemon;
+    options_print_keys(stdout);
+    return EXIT_SUCCESS;
+}
+
+static int print_help(const struct daemon *daemon)
+{
+    (void)daemon;
+    options_print_help(stdout);
+    return EXIT_SUCCESS;
+}
+
+static int print_version(const struct daemon *daemon)
+{
+    (void)daemon;
+    printf("leveretd %s\n", PACKAGE_VERSION);
+    return EXIT_SUCCESS;
+}
+
+/* NULL: it is to serve, or to look after a store. */
+static int (*asked_instead(const struct options *options))(const struct daemon *daemon)
+{
+    if (options->help)
+        return print_help;
+    if (options->version)
+        return print_version;
+    if (options->list_keys)
+        return print_keys;
+    if (options->check_config)
+        return check_config;
+    return options->print_config ? print_config : NULL;
+}
+
+/* ---- all of it ---- */
+
+static int start(struct daemon *daemon)
+{
+    if (daemon->options.check_store) {
+        daemon->options.store.log = &daemon->log;
+        return check_store(daemon->options.check_store, &daemon->options.store);
     }
-    if (daemon.options.salvage)
-        return salvage_data(&daemon);
-    const char *fault = tls_fault(&daemon.options);
+    log_remarks(&daemon->log, &daemon->config);
+    if (daemon->config.faults) {
+        refuse_config(daemon);
+        return EXIT_USAGE;
+    }
+    if (daemon->options.salvage)
+        return salvage_data(daemon);
+    const char *fault = options_fault(&daemon->options, &daemon->config);
     if (fault)
         return refuse_usage(fault);
     signals_end_at_once();
-    if (!start_log(&daemon))
+    if (!start_log(daemon))
         return EXIT_FAILURE;
-    int status = serve(&daemon);
-    log_writer_stop(daemon.log_writer, LOG_PATIENCE_MS);
-    signals_log(NULL, daemon.log.level);
-    log_writer_free(daemon.log_writer, 0);
+    int status = serve(daemon);
+    log_writer_stop(daemon->log_writer, LOG_PATIENCE_MS);
+    signals_log(NULL, daemon->log.level);
+    log_writer_free(daemon->log_writer, 0);
+    return status;
+}
+
+static int run(struct daemon *daemon, const struct options_input *input)
+{
+    char error[1024];
+    if (!options_read(&daemon->options, &daemon->config, input, error, sizeof(error)))
+        return refuse_usage(error);
+    remark_idle(&daemon->config);
+    int (*instead)(const struct daemon *) = asked_instead(&daemon->options);
+    if (instead)
+        return instead(daemon);
+    daemon->log = (struct log){.level = daemon->options.log_level, .sink = log_direct_line};
+    message_pool_init(&daemon->pool);
+    return start(daemon);
+}
+
+int main(int count, char **arguments)
+{
+    struct daemon daemon = {.lock = -1};
+    struct options_input input = {.count = count,
+                                  .arguments = arguments,
+                                  .environment = environ,
+                                  .folder = "/etc/leveret",
+                                  .rabbitmq = "/etc/rabbitmq"};
+    open_standard_descriptors();
+    machine_tune_allocator();
+    int status = run(&daemon, &input);
+    config_free(&daemon.config);
     return status;
 }

@@ -12,10 +12,17 @@ libleveret_main_a_SOURCES = \
 	%D%/folder.h \
 	%D%/machine.c \
 	%D%/machine.h \
+	%D%/option_kinds.c \
+	%D%/option_kinds.h \
 	%D%/options.c \
 	%D%/options.h \
+	%D%/options_rabbitmq.c \
+	%D%/options_rabbitmq.h \
+	%D%/options_table.c \
 	%D%/salvage.c \
-	%D%/salvage.h
+	%D%/salvage.h \
+	%D%/surroundings.c \
+	%D%/surroundings.h
 
 sbin_PROGRAMS += leveretd
 

@@ -84,6 +84,20 @@ uint64_t machine_memory_bytes(void)
     return lowest == UINT64_MAX ? 0 : lowest;
 }
 
+/* The second number of statm, in pages. */
+uint64_t machine_memory_used(void)
+{
+    unsigned long long size, resident = 0;
+    long page = sysconf(_SC_PAGESIZE);
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (!file)
+        return 0;
+    if (fscanf(file, "%llu %llu", &size, &resident) != 2)
+        resident = 0;
+    fclose(file);
+    return page > 0 ? resident * (uint64_t)page : 0;
+}
+
 unsigned machine_processors(void)
 {
     cpu_set_t set;
@@ -104,6 +118,12 @@ size_t machine_raise_descriptors(void)
             limit = raised;
     }
     return limit.rlim_cur < DESCRIPTORS_MAX ? (size_t)limit.rlim_cur : DESCRIPTORS_MAX;
+}
+
+size_t machine_descriptors(void)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (size_t)limit.rlim_cur : 0;
 }
 
 void machine_tune_allocator(void)

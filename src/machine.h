@@ -7,10 +7,14 @@
 
 /* Memory in bytes: the machine's, or the control group's when that is less. 0: unknown. */
 uint64_t machine_memory_bytes(void);
+/* Of this process, in memory: in bytes. 0: unknown. */
+uint64_t machine_memory_used(void);
 /* Processors that this process may run on; at least 1. */
 unsigned machine_processors(void);
 /* Raises the limit of open descriptors as far as is allowed and useful; returns what it is then. */
 size_t machine_raise_descriptors(void);
+/* What it is now. */
+size_t machine_descriptors(void);
 /* Sets the C library's allocator up for a process that should give memory back. */
 void machine_tune_allocator(void);
 /* Gives back what is free between what is in use, after much was for a while. */

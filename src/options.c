@@ -1,317 +1,23 @@
-/* The daemon's options: a table for base/options, and the kinds of values that only it has. */
+/* What arguments, files and environment come to. The arguments are read twice: first for where the
+ * rest is, and then, as they count before it, over what that said. */
 #include "options.h"
 
-#include "base/options.h"
-#include "broker/queue_arguments.h"
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
 #include "machine.h"
+#include "options_rabbitmq.h"
 
-enum { IO_THREADS_MAX = 16, DEFAULT_MEMORY_PERCENT = 60, SLOW_TURN_MS = 50 };
-enum { MEMORY_BYTES_MIN = 64 << 10 };
+enum { PORT_MANAGEMENT = 15672 };
+enum { DEFAULT_MEMORY_MILLIONTHS = 600000, SLOW_TURN_MS = 50, MILLION = 1000000 };
 
-/* ---- kinds ---- */
+static const char prefix[] = "LEVERET_";
 
-static bool add_address(const char **addresses, size_t *count, const char *text, const char **why)
-{
-    struct endpoint endpoint;
-    *why = *count < OPTIONS_LISTEN_MAX ? endpoint_read(text, 0, &endpoint) : "there are too many";
-    if (*why)
-        return false;
-    addresses[(*count)++] = text;
-    return true;
-}
-
-static bool read_listen(const struct option *option, void *fields, const char *text,
-                        const char **why)
-{
-    struct options *options = fields;
-    (void)option;
-    return add_address(options->listen, &options->listen_count, text, why);
-}
-
-static bool read_listen_tls(const struct option *option, void *fields, const char *text,
-                            const char **why)
-{
-    struct options *options = fields;
-    (void)option;
-    return add_address(options->listen_tls, &options->listen_tls_count, text, why);
-}
-
-/* Of several the first. */
-static void write_listen(const struct option *option, const void *fields, char *text, size_t size)
-{
-    const struct options *options = fields;
-    (void)option;
-    snprintf(text, size, "%s", options->listen_count ? options->listen[0] : "5672, everywhere");
-}
-
-static void describe_listen(const struct option *option, char *text, size_t size)
-{
-    (void)option;
-    snprintf(text, size, "[HOST:]PORT, at most %d times", OPTIONS_LISTEN_MAX);
-}
-
-static const struct option_kind listen_kind = {read_listen, write_listen, describe_listen, false};
-static const struct option_kind listen_tls_kind = {read_listen_tls, NULL, describe_listen, false};
-
-static bool read_management(const struct option *option, void *fields, const char *text,
-                            const char **why)
-{
-    struct options *options = fields;
-    struct endpoint endpoint;
-    (void)option;
-    options->management = text;
-    *why = strcmp(text, "none") == 0 ? NULL : endpoint_read(text, 0, &endpoint);
-    return !*why;
-}
-
-static void describe_management(const struct option *option, char *text, size_t size)
-{
-    (void)option;
-    snprintf(text, size, "[HOST:]PORT, or none");
-}
-
-static const struct option_kind management_kind = {read_management, NULL, describe_management,
-                                                   false};
-
-static bool read_tls_version(const struct option *option, void *fields, const char *text,
-                             const char **why)
-{
-    enum tls_version *version = option_field(option, fields);
-    (void)why;
-    *version = strcmp(text, "1.3") == 0 ? TLS_VERSION_1_3 : TLS_VERSION_1_2;
-    return *version == TLS_VERSION_1_3 || strcmp(text, "1.2") == 0;
-}
-
-static void write_tls_version(const struct option *option, const void *fields, char *text,
-                              size_t size)
-{
-    const struct options *options = fields;
-    (void)option;
-    snprintf(text, size, "%s", options->tls.min_version == TLS_VERSION_1_3 ? "1.3" : "1.2");
-}
-
-static void describe_tls_version(const struct option *option, char *text, size_t size)
-{
-    (void)option;
-    snprintf(text, size, "1.2 or 1.3");
-}
-
-static const struct option_kind tls_version_kind = {read_tls_version, write_tls_version,
-                                                    describe_tls_version, false};
-
-static bool read_level(const struct option *option, void *fields, const char *text,
-                       const char **why)
-{
-    (void)why;
-    return log_level_read(text, option_field(option, fields));
-}
-
-static void write_level(const struct option *option, const void *fields, char *text, size_t size)
-{
-    const struct options *options = fields;
-    (void)option;
-    snprintf(text, size, "%s", log_level_name(options->log_level));
-}
-
-static void describe_level(const struct option *option, char *text, size_t size)
-{
-    (void)option;
-    snprintf(text, size, "one of debug, info, warning, error");
-}
-
-static const struct option_kind level_kind = {read_level, write_level, describe_level, false};
-
-/* A few bytes are never meant; what is, most likely, is a share. */
-static bool read_memory(const struct option *option, void *fields, const char *text,
-                        const char **why)
-{
-    struct memory_limit *limit = option_field(option, fields);
-    const char *end;
-    uint64_t percent;
-    limit->percent = 0;
-    if (digits_read(text, &percent, &end) && strcmp(end, "%") == 0) {
-        limit->percent = (uint32_t)percent;
-        return percent >= 1 && percent <= 100;
-    }
-    if (!size_read(text, &limit->bytes))
-        return false;
-    if (limit->bytes == 0 || limit->bytes >= MEMORY_BYTES_MIN)
-        return true;
-    *why = "that is so many bytes; a share has a % behind it";
-    return false;
-}
-
-static void write_memory(const struct option *option, const void *fields, char *text, size_t size)
-{
-    const struct options *options = fields;
-    (void)option;
-    if (options->memory.percent)
-        snprintf(text, size, "%u%%", options->memory.percent);
-    else
-        snprintf(text, size, "%llu", (unsigned long long)options->memory.bytes);
-}
-
-static void describe_memory(const struct option *option, char *text, size_t size)
-{
-    (void)option;
-    snprintf(text, size, "a share from 1%% to 100%%, a size from 64KiB on, or 0 for no limit");
-}
-
-static const struct option_kind memory_kind = {read_memory, write_memory, describe_memory, false};
-
-static bool read_queue_type(const struct option *option, void *fields, const char *text,
-                            const char **why)
-{
-    struct options *options = fields;
-    (void)option;
-    *why = strcmp(text, "stream") == 0 ? "there are no streams" : NULL;
-    options->broker.queue_type = text;
-    return queue_arguments_is_default_type(bytes_str(text));
-}
-
-static void write_queue_type(const struct option *option, const void *fields, char *text,
-                             size_t size)
-{
-    const struct options *options = fields;
-    (void)option;
-    snprintf(text, size, "%s", options->broker.queue_type);
-}
-
-static void describe_queue_type(const struct option *option, char *text, size_t size)
-{
-    (void)option;
-    snprintf(text, size, "classic or quorum");
-}
-
-static const struct option_kind queue_type_kind = {read_queue_type, write_queue_type,
-                                                   describe_queue_type, false};
-
-/* ---- the table ---- */
-
-#define HEADING(text)                                                                              \
-    {                                                                                              \
-        .help = text                                                                               \
-    }
-#define FIELD(field) OPTION_FIELD(struct options, field)
-#define MIB ((uint64_t)1 << 20)
-#define GIB ((uint64_t)1 << 30)
-
-static const struct option rows[] = {
-    HEADING("Service"),
-    {"data-dir", &option_path, FIELD(data_dir), 0, 0, "DIR", .help = "where messages are kept",
-     .example = "/var/lib/leveret"},
-    {"definitions", &option_path, FIELD(definitions), 0, 0, "FILE",
-     .help = "make what this file of RabbitMQ's definitions says",
-     .example = "/etc/leveret/definitions.json"},
-    {"listen", &listen_kind, FIELD(listen), 0, 0, "[HOST:]PORT",
-     .help = "where to listen; may be repeated; port 0: any free one", .example = "127.0.0.1:5672"},
-    {"listen-tls", &listen_tls_kind, FIELD(listen_tls), 0, 0, "[HOST:]PORT",
-     .help = "the same with TLS; usually at port 5671", .example = "0.0.0.0:5671"},
-    {"management", &management_kind, FIELD(management), 0, 0, "[HOST:]PORT",
-     .help = "where the API is for operators; or none", .example = "127.0.0.1:15672"},
-    {"control-socket", &option_path, FIELD(control_socket), 0, 0, "PATH",
-     .help = "where the API is for those who may on this machine; or none",
-     .example = "/run/leveret/ctl.sock"},
-    {"node-name", &option_text, FIELD(node_name), 0, 0, "NAME",
-     .help = "what the API calls this broker", .example = "leveret@localhost"},
-    {"log-level", &level_kind, FIELD(log_level), 0, 0, "LEVEL",
-     .help = "debug, info, warning or error", .example = ""},
-    {"slow-turn-ms", &option_number, FIELD(slow_turn_ms), 0, 3600000, "MS",
-     .help = "log turns that take so long or longer; 0: none"},
-    {"check-store", &option_path, FIELD(check_store), 0, 0, "DIR",
-     .help = "print and verify what a store holds, and change nothing",
-     .example = "/var/lib/leveret"},
-    {"salvage", &option_flag, FIELD(salvage), 0, 0, NULL,
-     .help = "make a store of what is sound in a damaged one, and end"},
-    {"version", &option_flag, FIELD(version), 0, 0, NULL, .help = "print the version; also -V",
-     .letter = 'V'},
-    {"help", &option_flag, FIELD(help), 0, 0, NULL, .help = "print this text; also -h",
-     .letter = 'h'},
-    HEADING("Clients"),
-    {"frame-max", &option_size, FIELD(server.frame_max), 8192, 16 * MIB, "SIZE",
-     .help = "largest frame to agree on"},
-    {"channel-max", &option_number, FIELD(server.channel_max), 1, 65535, "N",
-     .help = "most channels of a connection"},
-    {"heartbeat", &option_number, FIELD(server.heartbeat_s), 0, 65535, "SECONDS",
-     .help = "suggested heartbeat; 0: none"},
-    {"handshake-ms", &option_number, FIELD(server.handshake_ms), 1, 3600000, "MS",
-     .help = "time for a new connection to log in"},
-    {"auth-delay-ms", &option_number, FIELD(server.auth_delay_ms), 0, 60000, "MS",
-     .help = "how long the socket of a refused login is kept"},
-    {"consumer-timeout", &option_number, FIELD(server.consumer_timeout_ms), 0, QUEUE_TIME_MAX_MS,
-     "MS", .help = "time for a consumer to acknowledge a message; 0: none"},
-    {"max-message-size", &option_size, FIELD(server.message_bytes_max), 1, 512 * MIB, "SIZE",
-     .help = "largest message"},
-    {"output-bytes", &option_size, FIELD(server.output_bytes_max), 4096, GIB, "SIZE",
-     .help = "unsent output of a connection beyond which deliveries wait"},
-    {"product", &option_text, FIELD(server.product), 0, 0, "NAME",
-     .help = "what clients are told they speak to"},
-    {"product-version", &option_text, FIELD(server.product_version), 0, 0, "VERSION",
-     .help = "and in which version"},
-    {"allow-anonymous", &option_flag, FIELD(server.allow_anonymous), 0, 0, NULL,
-     .help = "let clients in without a name"},
-    {"loopback-users", &option_text, FIELD(server.loopback_users), 0, 0, "NAMES",
-     .help = "who is let in from this machine alone, with commas; or none"},
-    {"guest-anywhere", &option_flag, FIELD(server.guest_anywhere), 0, 0, NULL,
-     .help = "let guest in from other machines, too"},
-    {"event-exchange", &option_flag, FIELD(server.event_exchange), 0, 0, NULL,
-     .help = "tell amq.rabbitmq.event of what happens"},
-    {"ignore-client-x-death", &option_flag, FIELD(server.ignore_client_x_death), 0, 0, NULL,
-     .help = "the header x-death counts only as the broker has written it"},
-    {"default-queue-type", &queue_type_kind, FIELD(broker.queue_type), 0, 0, "TYPE",
-     .help = "of queues where neither they nor their virtual host say", .example = ""},
-    HEADING("TLS"),
-    {"tls-cert", &option_path, FIELD(tls.certificate), 0, 0, "FILE",
-     .help = "certificate, and those up to the authority, in PEM",
-     .example = "/etc/leveret/broker.pem"},
-    {"tls-key", &option_path, FIELD(tls.key), 0, 0, "FILE", .help = "its private key, in PEM",
-     .example = "/etc/leveret/broker.pem"},
-    {"tls-verify-peer", &option_flag, FIELD(tls.verify_peer), 0, 0, NULL,
-     .help = "let only clients in that have a certificate"},
-    {"tls-peer-optional", &option_flag, FIELD(tls.peer_optional), 0, 0, NULL,
-     .help = "and those that have none at all"},
-    {"tls-ca", &option_path, FIELD(tls.authorities), 0, 0, "FILE",
-     .help = "authorities of clients' certificates, in PEM", .example = "/etc/leveret/broker.pem"},
-    {"tls-min-version", &tls_version_kind, FIELD(tls.min_version), 0, 0, "VERSION",
-     .help = "1.2 or 1.3", .example = ""},
-    HEADING("Limits"),
-    {"max-connections", &option_number, FIELD(server.connections_max), 0, UINT32_MAX, "N",
-     .help = "most connections that are open; 0: no limit", .example = "1000"},
-    {"max-channels", &option_number, FIELD(server.channels_max), 0, UINT32_MAX, "N",
-     .help = "most channels of all connections together; 0: no limit", .example = "10000"},
-    {"max-queues", &option_number, FIELD(broker.queues_max), 0, UINT32_MAX, "N",
-     .help = "most queues in all virtual hosts together; 0: no limit", .example = "10000"},
-    {"max-vhosts", &option_number, FIELD(broker.vhosts_max), 0, UINT32_MAX, "N",
-     .help = "most virtual hosts; 0: no limit", .example = "100"},
-    {"io-threads", &option_number, FIELD(io_threads), 0, IO_THREADS_MAX, "N",
-     .help = "threads that receive and send where it is much"},
-    {"memory-limit", &memory_kind, FIELD(memory), 0, 0, "SIZE|PERCENT",
-     .help = "memory above which publishers wait; 0: none"},
-    {"disk-reserve", &option_size, FIELD(store.disk_reserve_bytes), 0, UINT64_MAX, "SIZE",
-     .help = "free disk space below which publishers wait; an eighth of a small disk"},
-    HEADING("Store, for tests and tuning"),
-    {"segment-size", &option_size, FIELD(store.segment_bytes), 4096, GIB, "SIZE",
-     .help = "size of a journal file"},
-    {"chunk-entries", &option_power, FIELD(store.chunk_entries), 2, 65536, "N",
-     .help = "messages in a piece of a queue's index"},
-    {"cache-size", &option_size, FIELD(store.cache_bytes), 0, UINT64_MAX, "SIZE",
-     .help = "index kept in memory"},
-    {"bodies-burst", &option_size, FIELD(store.bodies_burst_bytes), 0, UINT64_MAX, "SIZE",
-     .help = "messages kept in memory at most"},
-    {"bodies-idle", &option_size, FIELD(store.bodies_idle_bytes), 0, UINT64_MAX, "SIZE",
-     .help = "messages kept in memory when nobody has taken them for a second"},
-    {"checkpoint-bytes", &option_size, FIELD(store.checkpoint_bytes), 1, UINT64_MAX, "SIZE",
-     .help = "journal between two checkpoints"},
-    {"checkpoint-ms", &option_number, FIELD(store.checkpoint_ms), 1, UINT64_MAX, "MS",
-     .help = "time between two checkpoints"},
-    {"batch-size", &option_size, FIELD(store.batch_bytes), 4096, GIB, "SIZE",
-     .help = "what is written at once, at most"},
-    {"sync-ms", &option_number, FIELD(store.sync_ms), 0, 60000, "MS",
-     .help = "longest time that what nobody waits for stays unsynced"},
-    {"recycle-segments", &option_number, FIELD(store.recycle_segments), 0, 64, "N",
-     .help = "journal files kept for reuse"},
-    {"mark-step", &option_number, FIELD(store.mark_step), 2, 1 << 30, "N",
-     .help = "deliveries recorded ahead"},
+/* A table, and what its rows are by themselves. */
+struct standard {
+    struct option_table table;
+    struct options defaults;
 };
 
 /* With two processors the clients' side of the machine has use for all that the owner leaves. */
@@ -325,44 +31,264 @@ static void set_defaults(struct options *options)
 {
     memset(options, 0, sizeof(*options));
     options->log_level = LOG_LEVEL_INFO;
-    options->memory.percent = DEFAULT_MEMORY_PERCENT;
+    options->memory.millionths = DEFAULT_MEMORY_MILLIONTHS;
     options->slow_turn_ms = SLOW_TURN_MS;
     options->io_threads = io_threads_for(machine_processors());
+    options->broker = broker_options_default();
     options->broker.queue_type = "classic";
     server_options_default(&options->server);
     store_options_default(&options->store);
+    options->disk.bytes = options->store.disk_reserve_bytes;
+    snprintf(options->loopback_users, sizeof(options->loopback_users), "%s",
+             options->server.loopback_users);
+    snprintf(options->first_tags, sizeof(options->first_tags), "%s", options->broker.first.tags);
 }
 
-static struct option_table table_of(const struct options *defaults)
+static struct standard *standard_new(void)
 {
-    return (struct option_table){rows, sizeof(rows) / sizeof(rows[0]), defaults, 27};
+    struct standard *standard = mem_zalloc(sizeof(*standard));
+    set_defaults(&standard->defaults);
+    standard->table = options_table(&standard->defaults);
+    return standard;
 }
 
-bool options_read(struct options *options, int count, char **arguments, char *error,
-                  size_t error_size)
+/* ---- where the rest is ---- */
+
+static bool is_folder(const char *path)
 {
-    struct options defaults;
-    struct option_table table = table_of(&defaults);
-    set_defaults(&defaults);
-    *options = defaults;
-    if (!options_read_arguments(&table, options, count, arguments, error, error_size))
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+static void read_folder(struct config *config, const char *path, const char *name)
+{
+    char file[4096];
+    snprintf(file, sizeof(file), "%s/%s", path, name);
+    config_read(config, file, false);
+    snprintf(file, sizeof(file), "%s/conf.d", path);
+    config_read_folder(config, file);
+}
+
+static void read_files(struct config *config, const struct options *asked,
+                       const struct options_input *input)
+{
+    const char *of_service = config_variable(config, "CONFIGURATION_DIRECTORY");
+    const char *usual = of_service ? of_service : input->folder;
+    const char *path = asked->config ? asked->config : usual;
+    rabbitmq_read_files(config, asked->rabbitmq_compat ? input->rabbitmq : NULL);
+    if (is_folder(path) || !asked->config)
+        read_folder(config, path, "leveret.conf");
+    else
+        config_read(config, path, true);
+}
+
+static void gather(struct config *config, const struct options *asked,
+                   const struct options_input *input)
+{
+    read_files(config, asked, input);
+    config_read_variables(config);
+    rabbitmq_read_variables(config);
+    config_read_environment(config, prefix);
+    for (size_t i = 0; i < asked->sets_count; i++)
+        config_set_line(config, CONFIG_COMMAND, "--set", asked->sets[i]);
+}
+
+/* ---- what it comes to ---- */
+
+static void join_management(struct options *options)
+{
+    if (!options->management_host && !options->management_port)
+        return;
+    const char *host = options->management_host ? options->management_host : "";
+    bool is_bare = strchr(host, ':') && host[0] != '[';
+    snprintf(options->management_at, sizeof(options->management_at), "%s%s%s:%u",
+             is_bare ? "[" : "", host, is_bare ? "]" : "",
+             options->management_port ? options->management_port : PORT_MANAGEMENT);
+    options->management = options->management_at;
+}
+
+/* Keys that only together mean something. */
+static void join_keys(struct options *options)
+{
+    if (options->tls.verify_peer)
+        options->tls.peer_optional = options->tls_ask != TLS_ASK_MUST;
+    if (options->tls_versions)
+        options->tls.min_version =
+            options->tls_versions & OPTIONS_TLS_1_2 ? TLS_VERSION_1_2 : TLS_VERSION_1_3;
+    join_management(options);
+    if (!options->mechanisms)
+        return;
+    options->server.allow_anonymous |= (options->mechanisms & OPTIONS_ANONYMOUS) != 0;
+    options->server.no_plain = !(options->mechanisms & OPTIONS_PLAIN);
+    options->server.no_amqplain = !(options->mechanisms & OPTIONS_AMQPLAIN);
+}
+
+static bool apply_arguments(struct config *config, struct options *options,
+                            const struct options_input *input, char *error, size_t error_size)
+{
+    const char *value;
+    for (int at = 1; at < input->count;) {
+        const char *argument = input->arguments[at];
+        const struct option *option = options_next_argument(
+            config->table, input->count, input->arguments, &at, &value, error, error_size);
+        if (!option)
+            return false;
+        if (option->kind->clear && config_origin(config, option) != argument &&
+            !options_was_given(config, option->name))
+            option->kind->clear(option, options);
+        if (!option_set(config->table, option, options, value, error, error_size))
+            return false;
+        config_took(config, option, argument);
+    }
+    return true;
+}
+
+static uint64_t amount_bytes(const struct options *options, const struct amount *amount)
+{
+    if (!amount->millionths)
+        return amount->bytes;
+    return options_machine_bytes(options) / MILLION * amount->millionths;
+}
+
+/* The lists of names that keys have filled begin with a comma. */
+static void end_names(char *names)
+{
+    if (names[0] == ',')
+        memmove(names, names + 1, strlen(names));
+}
+
+/* An option that would be without effect may be thought to protect; a key of a file is often there
+ * all the same. */
+const char *options_fault(const struct options *options, const struct config *config)
+{
+    static const char *const of_tls[] = {"tls-cert", "tls-key", "tls-ca", "tls-verify-peer",
+                                         "tls-peer-optional"};
+    const struct tls_options *tls = &options->tls;
+    bool is_given = false;
+    for (size_t i = 0; i < sizeof(of_tls) / sizeof(of_tls[0]); i++)
+        is_given |= options_was_given(config, of_tls[i]);
+    if (options->listen_tls.count == 0)
+        return is_given ? "options for TLS need --listen-tls; for example --listen-tls 0.0.0.0:5671"
+                        : NULL;
+    if (!tls->certificate || !tls->key)
+        return "--listen-tls needs --tls-cert FILE and --tls-key FILE";
+    if (tls->verify_peer && !tls->authorities)
+        return "--tls-verify-peer needs --tls-ca FILE";
+    if (options_was_given(config, "tls-peer-optional") && !tls->verify_peer)
+        return "--tls-peer-optional is for --tls-verify-peer, which is missing";
+    if (options_was_given(config, "tls-ca") && !tls->verify_peer)
+        return "--tls-ca is for --tls-verify-peer, which is missing";
+    return NULL;
+}
+
+/* The same as a file says it. */
+static void check_tls_keys(struct config *config, const struct options *options)
+{
+    const struct tls_options *tls = &options->tls;
+    if (options->listen_tls.count && (!tls->certificate || !tls->key))
+        config_fault(config, "listeners.ssl", "needs ssl_options.certfile and ssl_options.keyfile");
+    if (options->listen_tls.count && tls->verify_peer && !tls->authorities)
+        config_fault(config, "ssl_options.verify", "verify_peer needs ssl_options.cacertfile");
+}
+
+static void settle(struct config *config, struct options *options)
+{
+    end_names(options->loopback_users);
+    end_names(options->first_tags);
+    options->server.loopback_users = options->loopback_users;
+    options->broker.first.tags = options->first_tags;
+    options->server.memory_bytes_max = options_memory_bytes(options);
+    options->store.disk_reserve_bytes = amount_bytes(options, &options->disk);
+    if (options->tls.verify_peer && !options->tls.authorities)
+        options->tls.authorities = options->tls_authorities;
+    if (options->node_name)
+        options->broker.node = options->node_name;
+    if (options->cluster_name)
+        options->server.cluster_name = options->cluster_name;
+    if (options_was_given(config, "listen-tls") && options->listen.count == 0)
+        options->listen.is_none = true;
+}
+
+bool options_read(struct options *options, struct config *config, const struct options_input *input,
+                  char *error, size_t error_size)
+{
+    struct standard *standard = standard_new();
+    config_init(config, &standard->table, input->environment);
+    config->kept = standard;
+    *options = standard->defaults;
+    if (!options_read_arguments(&standard->table, options, input->count, input->arguments, error,
+                                error_size))
         return false;
-    if (strcmp(options->server.loopback_users, "none") == 0)
-        options->server.loopback_users = "";
     if (options->check_store && options->salvage) {
         snprintf(error, error_size,
                  "--check-store changes nothing, and --salvage does: give one of them");
         return false;
     }
+    if (options->help || options->version || options->list_keys)
+        return true;
+    gather(config, options, input);
+    *options = standard->defaults;
+    config_apply(config, options);
+    join_keys(options);
+    if (!apply_arguments(config, options, input, error, error_size))
+        return false;
+    settle(config, options);
+    if (!options_was_given(config, "listen-tls"))
+        check_tls_keys(config, options);
     return true;
 }
 
+uint64_t options_machine_bytes(const struct options *options)
+{
+    return options->machine_bytes ? options->machine_bytes : machine_memory_bytes();
+}
+
+uint64_t options_memory_bytes(const struct options *options)
+{
+    return amount_bytes(options, &options->memory);
+}
+
+bool options_was_given(const struct config *config, const char *name)
+{
+    const struct option *option = option_find(config->table, name, strlen(name));
+    const char *origin = config_origin(config, option);
+    size_t size = strlen(name);
+    return origin && strncmp(origin, "--", 2) == 0 && strncmp(origin + 2, name, size) == 0 &&
+           (origin[size + 2] == '\0' || origin[size + 2] == '=');
+}
+
+/* ---- what is printed ---- */
+
 void options_print_help(FILE *out)
 {
-    struct options defaults;
-    struct option_table table = table_of(&defaults);
-    set_defaults(&defaults);
+    struct standard *standard = standard_new();
     fprintf(out, "Usage: leveretd [OPTION]...\n\nAn AMQP 0-9-1 broker. It stays in the foreground, "
                  "and logs to the standard error.\n");
-    options_print(&table, out);
+    options_print(&standard->table, out);
+    mem_free(standard);
+}
+
+static void print_key(const struct option *option, const struct options *defaults, FILE *out)
+{
+    static const char *const effects[] = {[OPTION_AT_START] = "start",
+                                          [OPTION_LIVE] = "live",
+                                          [OPTION_FOREIGN] = "foreign",
+                                          [OPTION_NOT_YET] = "later"};
+    char wanted[128], value[256];
+    option_describe(option, wanted, sizeof(wanted));
+    option_write(option, defaults, value, sizeof(value));
+    fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", option->key,
+            option->alias ? option->alias : "", wanted, value, effects[option->effect],
+            option->name ? option->name : "", option->environment ? option->environment : "",
+            option->text ? option->text : "");
+}
+
+void options_print_keys(FILE *out)
+{
+    struct standard *standard = standard_new();
+    standard->defaults.io_threads = io_threads_for(1); /* the same text on every machine */
+    for (size_t i = 0; i < standard->table.count; i++)
+        if (standard->table.options[i].key)
+            print_key(&standard->table.options[i], &standard->defaults, out);
+    mem_free(standard);
 }

@@ -1,48 +1,108 @@
-/* What the command line says. */
+/* What the command line, the files of the configuration and the environment say. */
 #ifndef LEVERET_OPTIONS_H
 #define LEVERET_OPTIONS_H
 
 #include <stdio.h>
 
+#include "config/config.h"
 #include "net/tls.h"
 #include "session/server.h"
 
-enum { OPTIONS_LISTEN_MAX = 64 };
+enum {
+    OPTIONS_LISTEN_MAX = 64,
+    OPTIONS_ADDRESS_BYTES = 272, /* HOST:PORT, with brackets and terminator */
+    OPTIONS_SETS_MAX = 256,
+    OPTIONS_NAMES_BYTES = 1024,
+    OPTIONS_TLS_1_2 = 1,
+    OPTIONS_TLS_1_3 = 2,
+    OPTIONS_PLAIN = 1,
+    OPTIONS_AMQPLAIN = 2,
+    OPTIONS_ANONYMOUS = 4,
+};
 
 /* A share of the machine's memory, or bytes. */
-struct memory_limit {
-    uint64_t bytes;   /* when `percent` is 0 */
-    uint32_t percent; /* 1 to 100 */
+struct amount {
+    uint64_t bytes;      /* when `millionths` is 0; 0: no limit */
+    uint32_t millionths; /* 1000000: as much as the machine has */
+};
+
+struct listen_options {
+    char at[OPTIONS_LISTEN_MAX][OPTIONS_ADDRESS_BYTES];
+    size_t count;
+    bool is_none; /* without any that is so; else there is the usual one, if it is plain */
 };
 
 struct options {
     const char *data_dir;    /* NULL: where state is kept by default */
     const char *check_store; /* look at this store, and do nothing else */
-    const char *definitions; /* import this file; NULL: none */
+    const char *definitions; /* import this file or folder; NULL: none */
     bool salvage;            /* salvage the store, and do nothing else */
-    const char *listen[OPTIONS_LISTEN_MAX];
-    size_t listen_count; /* 0: without TLS either, everywhere, at port 5672 */
-    const char *listen_tls[OPTIONS_LISTEN_MAX];
-    size_t listen_tls_count;
-    const char *management; /* where the API is; "none": nowhere; NULL: at its port, if that is free */
+    struct listen_options listen, listen_tls;
+    const char
+        *management; /* where the API is; "none": nowhere; NULL: at its port, if that is free */
+    const char *management_host; /* the same of keys, of which there may be one; NULL: everywhere */
+    uint16_t management_port;    /* 0: the usual one */
+    char management_at[OPTIONS_ADDRESS_BYTES];
     const char *control_socket; /* its path; "none": there is none; NULL: at its usual place */
     const char *node_name;      /* NULL: after the machine */
+    const char *cluster_name;   /* NULL: as the others say */
     struct tls_options tls;
+    const char *tls_authorities; /* of a key: they count if peers are verified */
+    enum { TLS_ASK_AS_TOLD, TLS_ASK_MAY, TLS_ASK_MUST } tls_ask; /* of a key: tls.peer_optional */
+    unsigned mechanisms;   /* of keys: a set of OPTIONS_PLAIN and so on; 0: the usual ones */
+    unsigned tls_versions; /* of keys: a set of these, of which the older one counts */
     enum log_level log_level;
     uint32_t io_threads;
-    uint32_t slow_turn_ms; /* turns from here on are logged; 0: none */
-    struct memory_limit memory;
+    uint32_t slow_turn_ms;                    /* turns from here on are logged; 0: none */
+    struct amount memory;                     /* publishers wait when messages take more */
+    struct amount disk;                       /* and when less is free; store.disk_reserve_bytes */
+    uint64_t machine_bytes;                   /* what a share is of; 0: what the machine has */
+    char loopback_users[OPTIONS_NAMES_BYTES]; /* with commas between; server.loopback_users */
+    char first_tags[OPTIONS_NAMES_BYTES];     /* the same; broker.first.tags */
     struct server_options server;
     struct broker_options broker;
     struct store_options store;
+    /* Where the rest comes from, and what else is to be done; of the command line alone. */
+    const char *config; /* a file, or a folder with leveret.conf and conf.d; NULL: the usual one */
+    const char *sets[OPTIONS_SETS_MAX];
+    size_t sets_count;
+    bool rabbitmq_compat;
+    bool check_config, print_config, list_keys;
     bool help;
     bool version;
 };
 
-/* Defaults for what `arguments` do not say; they are borrowed. False: `error` says what is wrong. */
-bool options_read(struct options *options, int count, char **arguments, char *error,
-                  size_t error_size);
+/* Who asks for them; all of it is borrowed. */
+struct options_input {
+    int count;
+    char **arguments;
+    char *const *environment; /* NAME=VALUE, up to NULL */
+    const char *folder;       /* of the usual files: "/etc/leveret" */
+    const char *rabbitmq;     /* of RabbitMQ's: "/etc/rabbitmq" */
+};
+
+/* Reads the arguments, and what they and the environment lead to. False: an argument cannot be;
+ * `error` says so. Else config->faults are what is wrong with the rest. `config` is made by it, has
+ * to outlive the options, and is freed by the caller. */
+bool options_read(struct options *options, struct config *config, const struct options_input *input,
+                  char *error, size_t error_size);
+/* What cannot be meant of the options together. NULL: it is all right. */
+const char *options_fault(const struct options *options, const struct config *config);
+/* The machine's memory, as far as it counts, and a limit in bytes; 0: none. */
+uint64_t options_machine_bytes(const struct options *options);
+uint64_t options_memory_bytes(const struct options *options);
+/* Has the command line set the option of that name? */
+bool options_was_given(const struct config *config, const char *name);
 /* The text of --help. */
 void options_print_help(FILE *out);
+/* The keys, one a line: its name, its alias, what it may be, its default, "live", "start",
+ * "foreign" or "later", the option of the command line, the variable, and a text, with tabs
+ * between. */
+void options_print_keys(FILE *out);
+
+/* ---- for these files ---- */
+
+/* Of the defaults that are given; NULL: none is told. */
+struct option_table options_table(const struct options *defaults);
 
 #endif

@@ -33,6 +33,7 @@ offences() {
             extra["http"] = "base peer"
             extra["net"] = "base store peer"
             extra["ctl"] = "base amqp definitions"
+            extra["config"] = "base"
             extra["perf"] = "base amqp"
             folder = file
             if (!sub("/.*", "", folder))

@@ -1,11 +1,12 @@
 #!/bin/sh
 # The manual pages are valid mdoc, to the letter: mandoc's lint has nothing to warn of; and the table
-# of events in leveretd(8) is that of log.def, of which each is used; and each option of the programs has
-# its paragraph, and each that the pages speak of is there. Speaks TAP.
+# of events in leveretd(8) is that of log.def, of which each is used; the keys of leveret.conf(5) are those of
+# leveretd; and each option of the programs has its paragraph, and each that the pages speak of is
+# there. Speaks TAP.
 #
-#     tests/man.sh [--events]
+#     tests/man.sh [--events | --keys]
 #
-# --events: print the lines that belong into the page's table, and do nothing else.
+# --events, --keys: print the lines that belong into the page's table, and do nothing else.
 
 set -u
 # shellcheck source=lib/tap.sh
@@ -41,6 +42,47 @@ events_of_page() {
     in_section && /^\.Bl/ { in_list = 1 }' "$top/man/leveretd.8"
 }
 
+# The keys of the daemon's table with one of these effects, as leveret.conf(5) has them.
+keys_of_table() { # EFFECTS
+    "${top_builddir:-.}/leveretd" --list-keys | awk -F '\t' -v effects=" $1 " '
+    index(effects, " " $5 " ") == 0 { next }
+    {
+        printf ".It Ic %s\n", $1
+        if ($8 == "")
+            next
+        text = $8
+        gsub(/[.] /, "&\n", text)
+        gsub(/ \n/, "\n", text)
+        print text
+        printf "Value: %s%s.\n", $3, $4 == "" ? "" : "; default: " $4
+        if ($2 != "")
+            printf "The same as\n.Ic %s .\n", $2
+        if ($6 != "")
+            printf "The same as the option\n.Fl -%s .\n", $6
+        if ($7 != "")
+            printf "The same as the variable\n.Ev %s .\n", $7
+    }'
+}
+
+# Those of the page: the list in the section of that name.
+keys_of_page() { # SECTION
+    awk -v section="$1" '
+    /^\.Sh / { in_section = substr($0, 5) == section }
+    in_section && /^\.El/ { in_list = 0 }
+    in_section && in_list
+    in_section && /^\.Bl/ { in_list = 1 }' "$top/man/leveret.conf.5"
+}
+
+if [ "${1:-}" = --keys ]; then
+    echo "KEYS"
+    keys_of_table "live start"
+    echo "KEYS OF THINGS THAT ARE NOT THERE YET"
+    keys_of_table later
+    echo "KEYS WITHOUT A MEANING"
+    keys_of_table foreign
+    exit 0
+fi
+
 if [ "${1:-}" = --events ]; then
     events_of_table
     exit 0
@@ -54,6 +96,21 @@ else
     ok 1 "leveretd.8 has the events of log.def" "the page's table should be:
 $table"
 fi
+
+# Does the section of leveret.conf(5) have the keys with these effects?
+same_keys() { # SECTION EFFECTS
+    wanted=$(keys_of_table "$2")
+    if [ -n "$wanted" ] && [ "$wanted" = "$(keys_of_page "$1")" ]; then
+        ok 0 "leveret.conf.5 has what leveretd --list-keys says: $1"
+    else
+        ok 1 "leveret.conf.5 has what leveretd --list-keys says: $1" "the page's list should be:
+$wanted"
+    fi
+}
+
+same_keys "KEYS" "live start"
+same_keys "KEYS OF THINGS THAT ARE NOT THERE YET" later
+same_keys "KEYS WITHOUT A MEANING" foreign
 
 unused=
 for event in $(printf '%s\n' "$table" | sed -n 's/^\.It Sy \([a-z0-9_]*\) .*/\1/p'); do

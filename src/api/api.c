@@ -168,6 +168,8 @@ static void act_now(struct call *call, struct budget *budget)
         return;
     }
     broker->actor = call->user;
+    call->budget = budget;
+    call->has_more = false;
     route_act(call->route, call->request->method)(call);
     broker->actor = NULL;
     if (!is_reading(call->request->method))
@@ -235,7 +237,7 @@ static enum http_progress go_on(struct http_answer *answer, struct http_head *he
     if (call->state == CALL_ACTS)
         act_now(call, budget);
     if (call->state == CALL_ACTS)
-        return HTTP_WAITS;
+        return call->has_more ? HTTP_MORE : HTTP_WAITS;
     if (call->state == CALL_REFUSED && server_now_ms(call->api->server) < call->until_ms)
         return HTTP_WAITS;
     if (call->state == CALL_DURABLE && !is_durable(call))
@@ -299,6 +301,7 @@ struct api *api_new(const struct api_options *options, struct server *server, st
         .options = *options,
         .server = server,
         .broker = broker,
+        .begun_ms = server_now_ms(server),
     };
     return api;
 }

@@ -6,8 +6,39 @@
 #include "http/http.h"
 #include "session/server.h"
 
+/* One of the addresses at which somebody listens. */
+struct api_listener {
+    const char *protocol; /* "amqp", "amqp/ssl", "http" */
+    char address[64];     /* "127.0.0.1", "::" */
+    uint16_t port;
+    uint64_t ends_ms;        /* when its certificate does, in ms since 1970; 0: it has none */
+    const char *certificate; /* the file of that; NULL: it has none */
+};
+
+/* What the process takes of its machine, and what it may take. */
+struct api_machine {
+    uint64_t memory_used; /* resident, in bytes */
+    uint64_t disk_free;   /* bytes, where the data folder is; 0: not known */
+    uint64_t files_used, files_max;
+    uint64_t sockets_used, sockets_max;
+    unsigned processors;
+    unsigned process;
+};
+
+enum { API_LISTENERS_MAX = 64 };
+
+/* Who runs all of it, and is asked for such things. */
+struct api_surroundings {
+    /* Writes at most API_LISTENERS_MAX; returns how many there are. */
+    size_t (*listeners)(const struct api_surroundings *surroundings, struct api_listener *out);
+    void (*look)(const struct api_surroundings *surroundings, struct api_machine *out);
+    const char *data_dir;
+    const char *const *config_files; /* up to NULL */
+};
+
 /* The caller keeps all texts. */
 struct api_options {
+    const struct api_surroundings *surroundings;
     const char *node;            /* what this broker is called: "leveret@host" */
     const char *cluster_name;    /* the same, if nothing else is said */
     const char *version;         /* of this program */

@@ -175,6 +175,21 @@ void call_told(struct call *call, struct fields *fields)
     fields_end(fields, '}');
 }
 
+struct fields call_tell_items(struct call *call)
+{
+    call->status = 200;
+    call->state = CALL_TELLS;
+    struct fields fields = fields_of(&call->body, &call->columns);
+    fields_begin(&fields, '[');
+    return fields;
+}
+
+void call_told_items(struct call *call, struct fields *fields)
+{
+    (void)call;
+    fields_end(fields, ']');
+}
+
 static const char *method_name(enum http_method method)
 {
     return method == HTTP_PUT ? "PUT" : method == HTTP_POST ? "POST" : "DELETE";

@@ -23,7 +23,7 @@ struct api {
     struct api_options options;
     struct server *server;
     struct broker *broker;
-    uint64_t begun_ms; /* wall clock of the start; 0: not known yet */
+    uint64_t begun_ms; /* when it was made, by the server's clock */
 };
 
 enum call_state {
@@ -58,7 +58,10 @@ struct call {
     struct listing *listing; /* CALL_LISTS */
     struct ticket ticket;    /* CALL_DURABLE */
     uint64_t until_ms;       /* CALL_REFUSED */
-    uint64_t at;             /* the function's: where to go on after a wait */
+    struct budget *budget;   /* CALL_ACTS: what its function may still do in this turn */
+    bool has_more;           /* the function's: it has not ended, and waits for nothing */
+    uint64_t at, part;       /* the function's: where to go on */
+    uint64_t sums[3];        /* the function's: what it has counted */
 };
 
 /* ---- the request ---- */
@@ -92,6 +95,9 @@ struct bytes call_exchange_name(struct bytes segment);
 /* An object of JSON: the caller writes its fields, and closes it by call_told. */
 struct fields call_tell(struct call *call);
 void call_told(struct call *call, struct fields *fields);
+/* The same for an array of objects. */
+struct fields call_tell_items(struct call *call);
+void call_told_items(struct call *call, struct fields *fields);
 /* 204, when all that was decided so far is durable; 201, if something is new. The log says that it
  * was asked for, and by whom. */
 void call_done(struct call *call, bool is_new);

@@ -1,6 +1,7 @@
 #include "api/fields.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #include "definitions/json_table.h"
 
@@ -166,6 +167,17 @@ void fields_fraction(struct fields *fields, const char *name, double number)
         json_put_fraction(&fields->json, number);
 }
 
+void fields_counter(struct fields *fields, const char *name, uint64_t count)
+{
+    char details[64];
+    snprintf(details, sizeof(details), "%s_details", name);
+    fields_whole(fields, name, count);
+    if (!fields_open(fields, details, '{'))
+        return;
+    fields_fraction(fields, "rate", 0);
+    fields_close(fields, '}');
+}
+
 void fields_flag(struct fields *fields, const char *name, bool flag)
 {
     if (!wants(fields, name))
@@ -216,6 +228,12 @@ void fields_close(struct fields *fields, char bracket)
     fields->depth--;
     if (!fields->sort_key)
         json_close(&fields->json, bracket);
+}
+
+void fields_put_whole(struct fields *fields, uint64_t number)
+{
+    if (!fields->sort_key)
+        json_put_whole(&fields->json, (int64_t)number);
 }
 
 void fields_put_text(struct fields *fields, struct bytes text)

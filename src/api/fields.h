@@ -43,6 +43,8 @@ void fields_string(struct fields *fields, const char *name, const char *text);
 void fields_whole(struct fields *fields, const char *name, uint64_t number);
 void fields_signed(struct fields *fields, const char *name, int64_t number);
 void fields_fraction(struct fields *fields, const char *name, double number);
+/* A count, and as `name`_details how fast it changes: nobody measures that yet. */
+void fields_counter(struct fields *fields, const char *name, uint64_t count);
 void fields_flag(struct fields *fields, const char *name, bool flag);
 void fields_null(struct fields *fields, const char *name);
 /* The contents of a field table (amqp/table.h), as an object. */
@@ -51,6 +53,7 @@ void fields_table(struct fields *fields, const char *name, struct bytes table);
 bool fields_open(struct fields *fields, const char *name, char bracket);
 void fields_close(struct fields *fields, char bracket);
 /* An item of an array. */
+void fields_put_whole(struct fields *fields, uint64_t number);
 void fields_put_text(struct fields *fields, struct bytes text);
 
 #endif

@@ -193,6 +193,7 @@ struct listing *call_list(struct call *call, const struct listing_kind *kind, st
     struct listing *listing = mem_zalloc(sizeof(*listing));
     listing->kind = kind;
     listing->call = call;
+    listing->only = only;
     call->listing = listing;
     if (!read_sort(listing) || !read_page(listing))
         return listing;
@@ -214,6 +215,7 @@ void listing_free(struct listing *listing)
         pattern_free(&listing->filter->pattern);
     mem_free(listing->filter);
     order_free(&listing->order);
+    server_walk_free(&listing->walk);
     buffer_free(&listing->scratch);
     mem_free(listing);
 }

@@ -8,6 +8,7 @@
 
 #include "api/call.h"
 #include "api/order.h"
+#include "session/look.h"
 
 struct listing_kind {
     /* Adds some objects, from where listing->at says on, by listing_add; false: that was all. */
@@ -28,7 +29,9 @@ struct listing {
     struct vhost **vhosts; /* held; those that are listed, in order of their names */
     size_t vhost_count;
     uint64_t vhost_at, at; /* where to go on */
+    struct vhost *only;    /* the one virtual host whose objects are listed; NULL: of all */
     struct bytes of;       /* what all of them belong to, if not all are listed; the kind's */
+    struct server_walk walk; /* of clients */
     struct columns sort;   /* one path, or none */
     struct buffer scratch;
     enum { LISTING_COLLECTS, LISTING_WRITES, LISTING_ENDED } state;

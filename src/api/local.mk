@@ -8,11 +8,20 @@ libleveret_api_a_SOURCES = \
 	%D%/bindings.c \
 	%D%/call.c \
 	%D%/call.h \
+	%D%/channels.c \
+	%D%/clients.c \
+	%D%/clients.h \
+	%D%/connections.c \
+	%D%/consumers.c \
 	%D%/exchanges.c \
 	%D%/fields.c \
 	%D%/fields.h \
+	%D%/health.c \
 	%D%/listing.c \
 	%D%/listing.h \
+	%D%/machine.c \
+	%D%/machine.h \
+	%D%/node.c \
 	%D%/order.c \
 	%D%/order.h \
 	%D%/overview.c \

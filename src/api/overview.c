@@ -1,6 +1,9 @@
 /* The broker as a whole, and who asks. */
+#include "api/machine.h"
 #include "api/resources.h"
 #include "session/look.h"
+
+enum { COUNT_STEPS = 4000 }; /* for a part of the queues */
 
 static void add_totals(struct fields *fields, const struct call *call)
 {
@@ -20,17 +23,129 @@ static void add_totals(struct fields *fields, const struct call *call)
     fields_close(fields, '}');
 }
 
+/* Of the queues that the user may see; a part of them in each turn. */
+static void count_queue(void *context, void *value)
+{
+    struct call *call = context;
+    const struct queue *queue = value;
+    if (queue->is_delay)
+        return;
+    call->sums[0] += queue->counts->ready;
+    call->sums[1] += queue->counts->taken;
+    call->sums[2] += queue->counts->delayed;
+}
+
+/* The next part; false: that was all. */
+static bool count_some(struct call *call)
+{
+    uint64_t at = call->at;
+    const struct vhost *vhost = map_next_stable(&call->api->broker->vhosts, &at);
+    if (!vhost)
+        return false;
+    bool is_seen = call_sees_vhost(call, vhost);
+    if (!is_seen || !map_each_of_part(&vhost->queues, &call->part, count_queue, call)) {
+        call->at = at;
+        call->part = 0;
+    }
+    return true;
+}
+
+static void add_queue_totals(struct fields *fields, const struct call *call)
+{
+    if (!fields_open(fields, "queue_totals", '{'))
+        return;
+    fields_counter(fields, "messages", call->sums[0] + call->sums[1] + call->sums[2]);
+    fields_counter(fields, "messages_ready", call->sums[0]);
+    fields_counter(fields, "messages_unacknowledged", call->sums[1]);
+    fields_close(fields, '}');
+}
+
+static void add_whole(struct fields *fields, const char *name, const uint32_t *numbers)
+{
+    if (!fields_open(fields, name, '['))
+        return;
+    for (; *numbers; numbers++)
+        fields_put_whole(fields, *numbers);
+    fields_close(fields, ']');
+}
+
+/* Samples are not kept: clients that draw them find the periods that RabbitMQ has. */
+static void add_policies(struct fields *fields)
+{
+    static const uint32_t global[] = {600, 3600, 28800, 86400, 0}, basic[] = {600, 3600, 0},
+                          detailed[] = {600, 0};
+    if (!fields_open(fields, "sample_retention_policies", '{'))
+        return;
+    add_whole(fields, "global", global);
+    add_whole(fields, "basic", basic);
+    add_whole(fields, "detailed", detailed);
+    fields_close(fields, '}');
+}
+
+static void add_listeners(struct fields *fields, const struct call *call)
+{
+    struct api_listener listeners[API_LISTENERS_MAX];
+    size_t count = machine_listeners(call, listeners);
+    if (!fields_open(fields, "listeners", '['))
+        return;
+    for (size_t i = 0; i < count; i++) {
+        fields_begin(fields, '{');
+        fields_string(fields, "node", call->api->options.node);
+        fields_string(fields, "protocol", listeners[i].protocol);
+        fields_string(fields, "ip_address", listeners[i].address);
+        fields_whole(fields, "port", listeners[i].port);
+        if (fields_open(fields, "socket_opts", '{')) {
+            fields_flag(fields, "nodelay", true);
+            fields_close(fields, '}');
+        }
+        fields_end(fields, '}');
+    }
+    fields_close(fields, ']');
+}
+
+static void add_names(struct fields *fields, const struct api_options *options)
+{
+    fields_string(fields, "management_version", options->product_version);
+    fields_string(fields, "rabbitmq_version", options->product_version);
+    fields_string(fields, "product_name", "Leveret");
+    fields_string(fields, "product_version", options->version);
+    fields_string(fields, "erlang_version", "0");
+    fields_string(fields, "erlang_full_version", "none");
+    fields_string(fields, "cluster_name", options->cluster_name);
+    fields_string(fields, "node", options->node);
+    fields_string(fields, "release_series_support_status", "supported");
+    fields_string(fields, "rates_mode", "basic");
+    fields_flag(fields, "disable_stats", false);
+    fields_flag(fields, "enable_queue_totals", false);
+    fields_whole(fields, "statistics_db_event_queue", 0);
+}
+
+static void add_churn(struct fields *fields, const struct call *call)
+{
+    if (!fields_open(fields, "churn_rates", '{'))
+        return;
+    machine_add_churn(fields, call);
+    fields_close(fields, '}');
+}
+
 void overview_get(struct call *call)
 {
-    const struct api_options *options = &call->api->options;
+    while ((call->has_more = count_some(call))) {
+        budget_use(call->budget, COUNT_STEPS);
+        if (budget_is_spent(call->budget))
+            return;
+    }
     struct fields fields = call_tell(call);
-    fields_string(&fields, "management_version", options->product_version);
-    fields_string(&fields, "rabbitmq_version", options->product_version);
-    fields_string(&fields, "product_name", "Leveret");
-    fields_string(&fields, "product_version", options->version);
-    fields_string(&fields, "cluster_name", options->cluster_name);
-    fields_string(&fields, "node", options->node);
+    add_names(&fields, &call->api->options);
+    add_policies(&fields);
+    machine_add_exchange_types(&fields);
+    if (fields_open(&fields, "message_stats", '{'))
+        fields_close(&fields, '}');
+    add_churn(&fields, call);
+    add_queue_totals(&fields, call);
     add_totals(&fields, call);
+    add_listeners(&fields, call);
+    machine_add_contexts(&fields, call, true);
     call_told(call, &fields);
 }
 

@@ -18,18 +18,6 @@ static const char *type_of(const struct queue *queue)
     return queue->settings->is_quorum ? "quorum" : "classic";
 }
 
-/* A count, and how fast it changes: nobody has measured that yet. */
-static void add_count(struct fields *fields, const char *name, uint64_t count)
-{
-    char details[64];
-    snprintf(details, sizeof(details), "%s_details", name);
-    fields_whole(fields, name, count);
-    if (!fields_open(fields, details, '{'))
-        return;
-    fields_fraction(fields, "rate", 0);
-    fields_close(fields, '}');
-}
-
 static void add_policy(struct fields *fields, const char *name, const struct policy *policy)
 {
     if (policy)
@@ -102,9 +90,9 @@ static void add_consumers(struct fields *fields, const struct queue *queue)
 static void add_messages(struct fields *fields, const struct queue *queue)
 {
     const struct counts *counts = queue->counts;
-    add_count(fields, "messages", counts->ready + counts->taken + counts->delayed);
-    add_count(fields, "messages_ready", counts->ready);
-    add_count(fields, "messages_unacknowledged", counts->taken);
+    fields_counter(fields, "messages", counts->ready + counts->taken + counts->delayed);
+    fields_counter(fields, "messages_ready", counts->ready);
+    fields_counter(fields, "messages_unacknowledged", counts->taken);
     fields_whole(fields, "messages_delayed", counts->delayed);
     fields_whole(fields, "message_bytes_ready", counts->ready_bytes);
 }

@@ -6,7 +6,13 @@
 
 #include <stdbool.h>
 
-enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR };
+enum log_level {
+    LOG_LEVEL_DEBUG,
+    LOG_LEVEL_INFO,
+    LOG_LEVEL_WARNING,
+    LOG_LEVEL_ERROR,
+    LOG_LEVEL_NONE, /* of no event: a log at this level drops all */
+};
 
 enum event {
 #define EVENT(name, level, meaning) EVENT_##name,
@@ -23,7 +29,7 @@ struct log {
     void *context;
 };
 
-/* Reads "debug", "info", "warning" or "error". */
+/* Reads "debug", "info", "warning", "error" or "none". */
 bool log_level_read(const char *text, enum log_level *level);
 const char *log_level_name(enum log_level level);
 /* Logs `event`; `format` makes its pairs, as "peer=%s code=%u reason=%s". It knows %s, %.*s, %.Ns,

@@ -123,15 +123,39 @@ static void describe_range(const struct option *option, const char *what,
 
 /* ---- kinds ---- */
 
-static bool set_flag(const struct option *option, void *fields, const char *text, const char **why)
+bool truth_read(const char *text, bool *truth)
 {
-    (void)text, (void)why;
-    *(bool *)option_field(option, fields) = option->kind == &option_flag;
+    *truth = strcmp(text, "true") == 0;
+    return *truth || strcmp(text, "false") == 0;
+}
+
+static bool read_flag(const struct option *option, void *fields, const char *text, const char **why)
+{
+    bool *field = option_field(option, fields), is_told = true;
+    (void)why;
+    if (text && !truth_read(text, &is_told))
+        return false;
+    *field = is_told == (option->kind == &option_flag);
     return true;
 }
 
-const struct option_kind option_flag = {.read = set_flag, .takes_nothing = true};
-const struct option_kind option_no = {.read = set_flag, .takes_nothing = true};
+static void write_flag(const struct option *option, const void *fields, char *text, size_t size)
+{
+    const bool *field = (const bool *)((const char *)fields + option->offset);
+    bool is_told = *field == (option->kind == &option_flag);
+    snprintf(text, size, "%s", is_told ? "true" : "false");
+}
+
+static void describe_flag(const struct option *option, char *text, size_t size)
+{
+    (void)option;
+    snprintf(text, size, "true or false");
+}
+
+const struct option_kind option_flag = {
+    .read = read_flag, .write = write_flag, .describe = describe_flag, .takes_nothing = true};
+const struct option_kind option_no = {
+    .read = read_flag, .write = write_flag, .describe = describe_flag, .takes_nothing = true};
 
 static bool read_text(const struct option *option, void *fields, const char *text, const char **why)
 {
@@ -152,8 +176,10 @@ static void describe_text(const struct option *option, char *text, size_t size)
     snprintf(text, size, option->kind == &option_path ? "a path" : "a text");
 }
 
-const struct option_kind option_text = {read_text, write_text, describe_text, false};
-const struct option_kind option_path = {read_text, write_text, describe_text, false};
+const struct option_kind option_text = {
+    .read = read_text, .write = write_text, .describe = describe_text};
+const struct option_kind option_path = {
+    .read = read_text, .write = write_text, .describe = describe_text};
 
 static bool read_number(const struct option *option, void *fields, const char *text,
                         const char **why)
@@ -175,7 +201,8 @@ static void describe_number(const struct option *option, char *text, size_t size
     describe_range(option, "a number", write_digits, text, size);
 }
 
-const struct option_kind option_number = {read_number, write_number, describe_number, false};
+const struct option_kind option_number = {
+    .read = read_number, .write = write_number, .describe = describe_number};
 
 static bool read_bytes(const struct option *option, void *fields, const char *text,
                        const char **why)
@@ -195,7 +222,8 @@ static void describe_bytes(const struct option *option, char *text, size_t size)
     describe_range(option, "a size", write_size, text, size);
 }
 
-const struct option_kind option_size = {read_bytes, write_bytes, describe_bytes, false};
+const struct option_kind option_size = {
+    .read = read_bytes, .write = write_bytes, .describe = describe_bytes};
 
 static bool read_power(const struct option *option, void *fields, const char *text,
                        const char **why)
@@ -211,17 +239,35 @@ static void describe_power(const struct option *option, char *text, size_t size)
     describe_range(option, "a power of two", write_digits, text, size);
 }
 
-const struct option_kind option_power = {read_power, write_number, describe_power, false};
+const struct option_kind option_power = {
+    .read = read_power, .write = write_number, .describe = describe_power};
 
 /* ---- errors ---- */
+
+void option_write(const struct option *option, const void *fields, char *text, size_t size)
+{
+    text[0] = '\0';
+    if (option->kind->write)
+        option->kind->write(option, fields, text, size);
+}
 
 /* What the option is when nothing is said; nothing when that is not told. */
 static void write_default(const struct option_table *table, const struct option *option, char *text,
                           size_t size)
 {
     text[0] = '\0';
-    if (table->defaults && option->kind->write)
-        option->kind->write(option, table->defaults, text, size);
+    if (table->defaults)
+        option_write(option, table->defaults, text, size);
+}
+
+/* `text` gets a value that is allowed, or nothing. */
+static void write_example(const struct option_table *table, const struct option *option, char *text,
+                          size_t size)
+{
+    if (option->example)
+        snprintf(text, size, "%s", option->example);
+    else
+        write_default(table, option, text, size);
 }
 
 /* `text` gets "; for example --NAME VALUE", or nothing. */
@@ -230,20 +276,17 @@ static void put_example(const struct option_table *table, const struct option *o
 {
     char value[64];
     text[0] = '\0';
-    if (option->example)
-        snprintf(value, sizeof(value), "%s", option->example);
-    else
-        write_default(table, option, value, sizeof(value));
+    write_example(table, option, value, sizeof(value));
     if (value[0])
         snprintf(text, size, "; for example --%s %s", option->name, value);
 }
 
-static void describe(const struct option *option, char *text, size_t size)
+void option_describe(const struct option *option, char *text, size_t size)
 {
     if (option->kind->describe)
         option->kind->describe(option, text, size);
     else
-        snprintf(text, size, "%s", option->argument);
+        snprintf(text, size, "%s", option->argument ? option->argument : "");
 }
 
 bool option_set(const struct option_table *table, const struct option *option, void *fields,
@@ -253,7 +296,7 @@ bool option_set(const struct option_table *table, const struct option *option, v
     const char *why = NULL;
     if (option->kind->read(option, fields, value, &why))
         return true;
-    describe(option, wanted, sizeof(wanted));
+    option_describe(option, wanted, sizeof(wanted));
     put_example(table, option, example, sizeof(example));
     snprintf(error, error_size, "--%s must be %s, and not '%s'%s%s%s", option->name, wanted, value,
              why ? ": " : "", why ? why : "", example);
@@ -282,6 +325,27 @@ static size_t distance(const char *a, size_t a_size, const char *b)
         }
     }
     return costs[b_size];
+}
+
+size_t options_near_key(const struct option_table *table, const char *key, const char **nearest,
+                        size_t count)
+{
+    size_t size = strlen(key), found = 0, far[8];
+    assert(count <= sizeof(far) / sizeof(far[0]));
+    for (size_t i = 0; i < table->count; i++) {
+        const char *other = table->options[i].key, *alias = table->options[i].alias;
+        size_t at, cost = other ? distance(key, size, other) : SIZE_MAX;
+        if (alias && distance(key, size, alias) < cost)
+            cost = distance(key, size, other = alias);
+        if (cost > size / 2)
+            continue;
+        for (at = found < count ? found++ : count; at > 0 && far[at - 1] > cost; at--)
+            if (at < count)
+                far[at] = far[at - 1], nearest[at] = nearest[at - 1];
+        if (at < count)
+            far[at] = cost, nearest[at] = other;
+    }
+    return found;
 }
 
 static bool refuse_unknown(const struct option_table *table, const char *argument, size_t size,
@@ -350,40 +414,104 @@ static bool refuse_missing(const struct option_table *table, const struct option
                            char *error, size_t error_size)
 {
     char wanted[128], example[128];
-    describe(option, wanted, sizeof(wanted));
+    option_describe(option, wanted, sizeof(wanted));
     put_example(table, option, example, sizeof(example));
     snprintf(error, error_size, "--%s needs a value: %s%s", option->name,
              example[0] ? option->argument : wanted, example);
     return false;
 }
 
-/* Reads the option at *at, and its value; moves *at on. */
-static bool read_one(const struct option_table *table, void *fields, int count, char **arguments,
-                     int *at, char *error, size_t error_size)
+const struct option *options_next_argument(const struct option_table *table, int count,
+                                           char **arguments, int *at, const char **value,
+                                           char *error, size_t error_size)
 {
-    const char *value, *why = NULL;
-    const struct option *option = parse(table, arguments[(*at)++], &value, error, error_size);
+    const struct option *option = parse(table, arguments[(*at)++], value, error, error_size);
     if (!option)
-        return false;
-    if (option->kind->takes_nothing) {
-        if (value)
-            snprintf(error, error_size, "--%s takes no value", option->name);
-        return !value && option->kind->read(option, fields, NULL, &why);
+        return NULL;
+    if (option->kind->takes_nothing && *value) {
+        snprintf(error, error_size, "--%s takes no value", option->name);
+        return NULL;
     }
-    if (!value && *at == count)
-        return refuse_missing(table, option, error, error_size);
-    if (!value)
-        value = arguments[(*at)++];
-    return option_set(table, option, fields, value, error, error_size);
+    if (option->kind->takes_nothing || *value)
+        return option;
+    if (*at == count) {
+        refuse_missing(table, option, error, error_size);
+        return NULL;
+    }
+    *value = arguments[(*at)++];
+    return option;
 }
 
 bool options_read_arguments(const struct option_table *table, void *fields, int count,
                             char **arguments, char *error, size_t error_size)
 {
-    for (int at = 1; at < count;)
-        if (!read_one(table, fields, count, arguments, &at, error, error_size))
+    const char *value;
+    for (int at = 1; at < count;) {
+        const struct option *option =
+            options_next_argument(table, count, arguments, &at, &value, error, error_size);
+        if (!option || !option_set(table, option, fields, value, error, error_size))
             return false;
+    }
     return true;
+}
+
+/* ---- keys ---- */
+
+/* Does the row stand for the key? *name is what it leaves open. */
+static bool is_key(const char *pattern, const char *key, const char **name)
+{
+    size_t fixed = strcspn(pattern, "$*");
+    *name = NULL;
+    if (pattern[fixed] == '\0')
+        return strcmp(pattern, key) == 0;
+    *name = key + fixed;
+    return strncmp(pattern, key, fixed) == 0 && key[fixed] != '\0';
+}
+
+const struct option *option_find_key(const struct option_table *table, const char *key,
+                                     const char **name)
+{
+    const struct option *open = NULL;
+    const char *open_name = NULL;
+    for (size_t i = 0; i < table->count; i++) {
+        const struct option *option = &table->options[i];
+        bool is_one = (option->key && is_key(option->key, key, name)) ||
+                      (option->alias && is_key(option->alias, key, name));
+        if (is_one && !*name)
+            return option;
+        /* Of several that leave something open the one that leaves the least. */
+        if (is_one && (!open_name || *name > open_name))
+            open = option, open_name = *name;
+    }
+    *name = open_name;
+    return open;
+}
+
+static bool read_key(const struct option *option, void *fields, const char *key, const char *value,
+                     const char **why)
+{
+    const struct option_table row = {.options = option, .count = 1};
+    const char *name;
+    option_find_key(&row, key, &name);
+    if (name && option->kind->read_named)
+        return option->kind->read_named(option, fields, name, value, why);
+    return option->kind->read(option, fields, value, why);
+}
+
+bool option_set_key(const struct option_table *table, const struct option *option, void *fields,
+                    const char *key, const char *value, char *error, size_t error_size)
+{
+    char wanted[128], example[64];
+    const char *why = NULL;
+    if (read_key(option, fields, key, value, &why))
+        return true;
+    option_describe(option, wanted, sizeof(wanted));
+    write_example(table, option, example, sizeof(example));
+    snprintf(error, error_size, "%s must be %s, and not '%s'%s%s%s%s%s%s", key, wanted,
+             option->is_secret ? "***" : value, why ? ": " : "", why ? why : "",
+             example[0] ? "; for example " : "", example[0] ? key : "", example[0] ? " = " : "",
+             example);
+    return false;
 }
 
 /* ---- help ---- */
@@ -393,7 +521,9 @@ static void print_one(const struct option_table *table, const struct option *opt
     char left[64], value[64];
     snprintf(left, sizeof(left), "--%s%s%s", option->name, option->argument ? " " : "",
              option->argument ? option->argument : "");
-    write_default(table, option, value, sizeof(value));
+    value[0] = '\0';
+    if (!option->kind->takes_nothing)
+        write_default(table, option, value, sizeof(value));
     fprintf(out, "  %-*s %s%s%s%s\n", table->help_width, left, option->help, value[0] ? " (" : "",
             value, value[0] ? ")" : "");
 }
@@ -404,7 +534,7 @@ void options_print(const struct option_table *table, FILE *out)
         const struct option *option = &table->options[i];
         if (option->name)
             print_one(table, option, out);
-        else
+        else if (option_is_heading(option))
             fprintf(out, "\n%s:\n", option->help);
     }
 }

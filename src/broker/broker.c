@@ -19,6 +19,7 @@ void broker_init(struct broker *broker, struct store *store, struct message_pool
                  struct random *random, const struct log *log, uint64_t now_ms)
 {
     *broker = (struct broker){.store = store, .pool = pool, .random = random, .log = log};
+    broker->options = broker_options_default();
     map_init(&broker->vhosts, random_next(random));
     map_init(&broker->users, random_next(random));
     map_init(&broker->going, random_next(random));

@@ -18,15 +18,27 @@
 struct queue_set;
 struct vhost;
 
+/* What a new store gets: a virtual host, and a user, who may do so much in all that there are. */
+struct broker_first {
+    const char *vhost, *user, *password;
+    const char *tags; /* separated by commas */
+    const char *configure, *write, *read;
+};
+
 /* All zero or NULL: no limit, and RabbitMQ's default. */
 struct broker_options {
     uint32_t queues_max; /* in all virtual hosts together */
     uint32_t vhosts_max;
     const char *queue_type; /* of queues where neither they nor their virtual host say */
+    const char *node;       /* what this broker is called */
+    struct broker_first first;
 };
 
+/* `/` and guest, who may do everything. */
+struct broker_options broker_options_default(void);
+
 struct broker {
-    struct broker_options options; /* the owner's to set after broker_init */
+    struct broker_options options; /* the defaults, or what the owner sets after broker_init */
     struct store *store;
     struct message_pool *pool;
     const struct log *log;
@@ -81,8 +93,8 @@ uint64_t broker_next_ms(const struct broker *broker);
 bool broker_has_work_left(const struct broker *broker);
 /* Reads the catalogue and builds the model. False, with a text, when the catalogue makes no sense. */
 bool broker_read(struct broker *broker, char *error, size_t error_size);
-/* For a model that had no virtual host when it was read: what it still has not gets made, the virtual
- * host `/` with its predeclared exchanges, and the user guest, who may do everything. */
+/* For a model that had no virtual host when it was read: what it still has not gets made, a virtual
+ * host with its predeclared exchanges, and a user, as broker->options.first says. */
 void broker_make_first(struct broker *broker);
 bool broker_is_new(const struct broker *broker);
 /* All of that. */

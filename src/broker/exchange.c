@@ -14,7 +14,7 @@
 #include "broker/removal.h"
 #include "broker/seen.h"
 
-static const struct exchange_kind *kind_find(struct bytes name)
+const struct exchange_kind *exchange_kind_at(size_t number)
 {
     static const struct exchange_kind *const kinds[] = {
         &exchange_direct,        &exchange_fanout,          &exchange_topic,
@@ -22,9 +22,15 @@ static const struct exchange_kind *kind_find(struct bytes name)
         &exchange_modulus_hash,  &exchange_consistent_hash, &exchange_recent_history,
         &exchange_deduplication,
     };
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-        if (bytes_equal_str(name, kinds[i]->name))
-            return kinds[i];
+    return number < sizeof(kinds) / sizeof(kinds[0]) ? kinds[number] : NULL;
+}
+
+static const struct exchange_kind *kind_find(struct bytes name)
+{
+    const struct exchange_kind *kind;
+    for (size_t i = 0; (kind = exchange_kind_at(i)); i++)
+        if (bytes_equal_str(name, kind->name))
+            return kind;
     return NULL;
 }
 

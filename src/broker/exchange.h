@@ -112,6 +112,8 @@ bool exchange_check_text(const struct vhost *vhost, const struct exchange_declar
                          const char *argument, struct error *error);
 /* What an exchange of this type with these arguments routes by; NULL: there is no such type. */
 const struct exchange_kind *exchange_kind_of(struct bytes type, struct bytes arguments);
+/* The kinds that there are, from 0 on; NULL: there is none of that number. */
+const struct exchange_kind *exchange_kind_at(size_t number);
 /* The type that it was declared with. */
 const char *exchange_type(const struct exchange *exchange);
 /* A predeclared exchange of a new virtual host: it has no entry in the catalogue. */

@@ -111,7 +111,7 @@ static void add_message(struct table_writer *writer, const struct tap *tap,
     add_string(writer, "exchange_name", tap->exchange);
     add_keys(writer, "routing_keys", set);
     add_properties(writer, properties);
-    add_string(writer, "node", bytes_str("leveret"));
+    add_string(writer, "node", bytes_str(tap->vhost->broker->options.node));
 }
 
 static void add_peer(struct table_writer *writer, const struct tap *tap)

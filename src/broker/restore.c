@@ -304,16 +304,33 @@ static void allow_everything(struct broker *broker, struct bytes user, struct by
     permission_set(broker, &request, &error);
 }
 
-/* RabbitMQ's first user, whose password everybody knows. */
-static void make_guest(struct broker *broker)
+static void make_user(struct broker *broker)
 {
     struct error error;
-    struct bytes guest = bytes_str("guest");
+    const struct broker_first *first = &broker->options.first;
     const struct vhost *vhost;
-    user_put(broker, guest, guest);
-    user_set_tags(broker, guest, bytes_str("administrator"), &error);
-    for (uint64_t at = 0; (vhost = map_next(&broker->vhosts, &at));)
-        allow_everything(broker, guest, vhost_name(vhost));
+    struct permission_request request = {.user = bytes_str(first->user),
+                                         .configure = bytes_str(first->configure),
+                                         .write = bytes_str(first->write),
+                                         .read = bytes_str(first->read)};
+    user_put(broker, request.user, bytes_str(first->password));
+    user_set_tags(broker, request.user, bytes_str(first->tags), &error);
+    for (uint64_t at = 0; (vhost = map_next(&broker->vhosts, &at));) {
+        request.vhost = vhost_name(vhost);
+        permission_set(broker, &request, &error);
+    }
+}
+
+struct broker_options broker_options_default(void)
+{
+    return (struct broker_options){.node = "leveret",
+                                   .first = {.vhost = "/",
+                                             .user = "guest",
+                                             .password = "guest",
+                                             .tags = "administrator",
+                                             .configure = ".*",
+                                             .write = ".*",
+                                             .read = ".*"}};
 }
 
 bool broker_is_new(const struct broker *broker)
@@ -324,9 +341,9 @@ bool broker_is_new(const struct broker *broker)
 void broker_make_first(struct broker *broker)
 {
     if (map_count(&broker->vhosts) == 0)
-        vhost_put(broker, bytes_str("/"));
+        vhost_put(broker, bytes_str(broker->options.first.vhost));
     if (map_count(&broker->users) == 0)
-        make_guest(broker);
+        make_user(broker);
 }
 
 /* Before there were permissions everybody could do everything: that is written down. */
@@ -421,7 +438,7 @@ void broker_salvage(struct broker *broker, const struct salvage *salvage)
         vhost_put(broker, bytes_str("/"));
     if (map_count(&broker->users) == 0) {
         tell(salvage, "no user is left: guest is made again");
-        make_guest(broker);
+        make_user(broker);
     }
     make_permissions(broker);
     seen_restored(broker);

@@ -253,6 +253,16 @@ bool tls_context_reload(struct tls_context *context, char *error, size_t error_s
     return true;
 }
 
+uint64_t tls_context_ends_ms(const struct tls_context *context)
+{
+    struct tm tm;
+    const X509 *certificate = lib.SSL_CTX_get0_certificate(context->current);
+    if (!certificate || lib.ASN1_TIME_to_tm(lib.X509_get0_notAfter(certificate), &tm) != 1)
+        return 0;
+    time_t seconds = timegm(&tm);
+    return seconds > 0 ? (uint64_t)seconds * 1000 : 0;
+}
+
 void tls_context_free(struct tls_context *context)
 {
     if (!context)

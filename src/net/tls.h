@@ -32,6 +32,8 @@ struct tls_context *tls_context_new(const struct tls_options *options, const str
 /* Reads the files again, for connections to come. When they are not good everything stays as it is:
  * false with a reason in `error`. */
 bool tls_context_reload(struct tls_context *context, char *error, size_t error_size);
+/* When the certificate that peers are shown ends, in ms since 1970. */
+uint64_t tls_context_ends_ms(const struct tls_context *context);
 /* Only after all its connections; NULL is allowed. */
 void tls_context_free(struct tls_context *context);
 

@@ -53,8 +53,8 @@ bool arguments_read(const char *text, struct buffer *table)
     }
 }
 
-bool properties_build(const char *text, struct bytes headers, bool persistent, struct buffer *out,
-                      char *error, size_t error_size)
+bool properties_build(const char *text, struct bytes headers, bool persistent,
+                      const uint8_t *priority, struct buffer *out, char *error, size_t error_size)
 {
     struct buffer memory = {0};
     struct buffer table = {0};
@@ -71,6 +71,10 @@ bool properties_build(const char *text, struct bytes headers, bool persistent, s
     if (persistent) {
         properties.delivery_mode = 2;
         properties.flags |= PROPERTY_DELIVERY_MODE;
+    }
+    if (priority) {
+        properties.priority = *priority;
+        properties.flags |= PROPERTY_PRIORITY;
     }
     if (good) {
         size_t size = properties_size(&properties);

@@ -9,9 +9,9 @@
  * bools, and all else is a string. False when it is neither. */
 bool arguments_read(const char *text, struct buffer *table);
 /* Properties on the wire, from the flags on: those of the text (amqp/text.h; NULL: none), these
- * headers (contents of a table, besides those in the text), and delivery mode 2 when the messages
- * are to be persistent. False with a reason. */
-bool properties_build(const char *text, struct bytes headers, bool persistent, struct buffer *out,
-                      char *error, size_t error_size);
+ * headers (contents of a table, besides those in the text), delivery mode 2 when the messages are
+ * to be persistent, and this priority (NULL: what the text says). Appended; false with a reason. */
+bool properties_build(const char *text, struct bytes headers, bool persistent,
+                      const uint8_t *priority, struct buffer *out, char *error, size_t error_size);
 
 #endif

@@ -1,5 +1,5 @@
-/* Churn. What is timed is a round: both calls and their answers. Whatever a round makes it takes
- * away again, also when it is the last one. */
+/* Churn. What is timed is a round: both calls and their answers, or a request and its reply.
+ * Whatever a round makes it takes away again, also when it is the last one. */
 #include "perf/churn.h"
 
 #include <inttypes.h>
@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "perf/clock.h"
 #include "perf/names.h"
+#include "perf/request.h"
 #include "perf/tally.h"
 
 enum { CHANNEL = 1, CHANNEL_CHURNED = 2 };
@@ -23,6 +24,7 @@ struct churner {
     _Atomic uint64_t rounds, done;
     struct histogram times;
     struct link link;
+    bool has_queue; /* from the first round to the last */
     pthread_t thread;
     bool started;
 };
@@ -30,6 +32,7 @@ struct churner {
 struct churn {
     const struct options *options;
     struct churner *churners;
+    struct request_server server; /* request-reply */
     _Atomic int stop;
     struct usage broker, own;
 };
@@ -117,6 +120,18 @@ static bool churn_connection(struct churner *churner)
     return true;
 }
 
+static const char *server_queue(const struct options *options, char name[NAME_MAX_SIZE])
+{
+    return queue_name(options, 0, name);
+}
+
+static bool churn_request(struct churner *churner, uint64_t round)
+{
+    char name[NAME_MAX_SIZE];
+    return request_round(&churner->link, server_queue(churner->options, name), round,
+                         churner->options->size_min);
+}
+
 static bool churn_once(struct churner *churner, uint64_t round)
 {
     switch (churner->options->mode) {
@@ -126,6 +141,8 @@ static bool churn_once(struct churner *churner, uint64_t round)
         return churn_binding(churner, round);
     case MODE_CHANNEL_CHURN:
         return churn_channel(churner);
+    case MODE_REQUEST_REPLY:
+        return churn_request(churner, round);
     default:
         return churn_connection(churner);
     }
@@ -164,22 +181,41 @@ static void *churn_thread(void *context)
     return NULL;
 }
 
+/* That of requests is the first one's alone. */
+static bool needs_queue(const struct churner *churner)
+{
+    enum mode mode = churner->options->mode;
+    return mode == MODE_BIND_CHURN || (mode == MODE_REQUEST_REPLY && churner->number == 0);
+}
+
 static bool prepare(struct churner *churner)
 {
     char name[NAME_MAX_SIZE];
     if (!link_open(&churner->link, churner->target, LINK_BUFFER_SMALL) ||
         !link_open_channel(&churner->link, CHANNEL))
         return false;
-    return churner->options->mode != MODE_BIND_CHURN ||
-           declare_queue(churner, round_name(churner, 0, name));
+    if (churner->options->mode == MODE_REQUEST_REPLY && !request_begin(&churner->link))
+        return false;
+    if (!needs_queue(churner))
+        return true;
+    churner->has_queue = declare_queue(churner, round_name(churner, 0, name));
+    return churner->has_queue;
 }
 
+/* With another connection if this one has failed. */
 static void clean_up(struct churner *churner)
 {
+    struct link *link = &churner->link;
     char name[NAME_MAX_SIZE];
-    if (churner->options->mode == MODE_BIND_CHURN && !link_failed(&churner->link))
+    bool good = !link_failed(link);
+    if (churner->has_queue && !good) {
+        link_close(link);
+        good =
+            link_open(link, churner->target, LINK_BUFFER_SMALL) && link_open_channel(link, CHANNEL);
+    }
+    if (churner->has_queue && good)
         delete_queue(churner, round_name(churner, 0, name));
-    link_leave(&churner->link);
+    link_leave(link);
 }
 
 /* ---- all of them ---- */
@@ -278,11 +314,42 @@ static void conclude(struct churn *churn, struct load_result *result, struct rep
     }
 }
 
+/* Whoever makes and unmakes needs none. */
+static bool start_server(struct churn *churn, const struct link_target *target, char *error,
+                         size_t error_size)
+{
+    char name[NAME_MAX_SIZE];
+    if (churn->options->mode != MODE_REQUEST_REPLY ||
+        request_server_start(&churn->server, target, server_queue(churn->options, name)))
+        return true;
+    snprintf(error, error_size, "server: %s", churn->server.link.error);
+    return false;
+}
+
+static void stop_server(struct churn *churn, struct load_result *result)
+{
+    request_server_stop(&churn->server);
+    if (churn->server.link.error[0])
+        load_problem(result, "server: %s", churn->server.link.error);
+    link_leave(&churn->server.link);
+}
+
+static void run(struct churn *churn, struct progress *progress, struct load_result *result,
+                struct report *report)
+{
+    start(churn, result);
+    watch(churn, progress);
+    for (uint32_t i = 0; i < churn->options->connections; i++)
+        if (churn->churners[i].started)
+            pthread_join(churn->churners[i].thread, NULL);
+    conclude(churn, result, report);
+}
+
 bool churn_run(const struct options *options, const struct link_target *target,
                struct progress *progress, struct load_result *result, struct report *report,
                char *error, size_t error_size)
 {
-    struct churn churn = {.options = options};
+    struct churn churn = {.options = options, .server = {.link = {.fd = -1}}};
     bool good = true;
     churn.churners = mem_zalloc_array(options->connections, sizeof(*churn.churners));
     for (uint32_t i = 0; i < options->connections; i++) {
@@ -297,15 +364,11 @@ bool churn_run(const struct options *options, const struct link_target *target,
             good = false;
         }
     }
+    good = good && start_server(&churn, target, error, error_size);
     progress_start(progress);
-    if (good) {
-        start(&churn, result);
-        watch(&churn, progress);
-        for (uint32_t i = 0; i < options->connections; i++)
-            if (churn.churners[i].started)
-                pthread_join(churn.churners[i].thread, NULL);
-        conclude(&churn, result, report);
-    }
+    if (good)
+        run(&churn, progress, result, report);
+    stop_server(&churn, result);
     for (uint32_t i = 0; i < options->connections; i++)
         clean_up(&churn.churners[i]);
     mem_free(churn.churners);

@@ -10,7 +10,7 @@
 #include "perf/stamp.h"
 
 enum {
-    ACK_FRAME_SIZE = 21,
+    ANSWER_FRAME_SIZE = 21,
     DELIVER_TAG_AT = 4, /* the consumer tag, after class and method */
 };
 
@@ -30,7 +30,8 @@ void consumer_init(struct consumer *consumer, struct run *run, uint32_t number)
     consumer->queue_count =
         number >= options->queues ? 1 : (options->queues - number - 1) / options->consumers + 1;
     if (options->verify)
-        consumer->last = mem_zalloc_array((size_t)consumer->queue_count * options->producers,
+        consumer->last = mem_zalloc_array((size_t)consumer->queue_count * options->producers *
+                                              options_levels(options),
                                           sizeof(*consumer->last));
 }
 
@@ -78,22 +79,22 @@ bool consumer_subscribe(struct consumer *consumer)
 
 /* ---- acknowledging ---- */
 
-static void put_ack(struct consumer *consumer, uint64_t tag, bool multiple)
+/* basic.ack, basic.reject and basic.nack are a tag and an octet of bits, of which `multiple` is the
+ * first where there is one; none asks for the message to be queued again. */
+static void put_answer(struct consumer *consumer, uint64_t tag, bool multiple)
 {
     struct link *link = &consumer->actor.link;
-    uint8_t *at = link_room(link, ACK_FRAME_SIZE);
-    if (!at) {
-        union method ack = {
-            .basic_ack = {.id = METHOD_BASIC_ACK, .delivery_tag = tag, .multiple = multiple}};
-        link_put_method(link, ACTOR_CHANNEL, &ack);
-        return;
-    }
-    at = frame_write_header(at, FRAME_METHOD, ACTOR_CHANNEL, ACK_FRAME_SIZE - FRAME_OVERHEAD);
-    at = put_u32(at, METHOD_BASIC_ACK);
+    bool reject = consumer->run->options->reject;
+    uint32_t method = !reject    ? METHOD_BASIC_ACK
+                      : multiple ? METHOD_BASIC_NACK
+                                 : METHOD_BASIC_REJECT;
+    uint8_t *at = link_make_room(link, ANSWER_FRAME_SIZE);
+    at = frame_write_header(at, FRAME_METHOD, ACTOR_CHANNEL, ANSWER_FRAME_SIZE - FRAME_OVERHEAD);
+    at = put_u32(at, method);
     at = put_u64(at, tag);
     at = put_u8(at, multiple);
     put_u8(at, FRAME_END);
-    link_added(link, ACK_FRAME_SIZE);
+    link_added(link, ANSWER_FRAME_SIZE);
 }
 
 static void acknowledge(struct consumer *consumer)
@@ -102,14 +103,14 @@ static void acknowledge(struct consumer *consumer)
     consumer->last_tag = consumer->tag;
     if (consumer->tag - consumer->acked < every)
         return;
-    put_ack(consumer, consumer->tag, every > 1);
+    put_answer(consumer, consumer->tag, every > 1);
     consumer->acked = consumer->tag;
 }
 
 void consumer_finish(struct consumer *consumer)
 {
     if (consumer->last_tag > consumer->acked && !consumer->actor.down) {
-        put_ack(consumer, consumer->last_tag, true);
+        put_answer(consumer, consumer->last_tag, true);
         consumer->acked = consumer->last_tag;
     }
 }
@@ -127,7 +128,9 @@ static void verify_stamp(struct consumer *consumer, uint64_t stamp)
         return;
     }
     uint32_t queue = consumer_queue(options, consumer->number, consumer->place);
-    uint64_t *last = &consumer->last[(size_t)consumer->place * options->producers + producer];
+    uint32_t level = producer_level(options, (uint32_t)producer, sequence);
+    size_t kept = (size_t)consumer->place * options->producers + producer;
+    uint64_t *last = &consumer->last[kept * options_levels(options) + level];
     bool again = consumer->redelivered || options->reconnect;
     if (ledger_note(&consumer->ledgers[queue][producer], sequence) == LEDGER_SEEN)
         tally_add(again ? &tally->repeated : &tally->duplicates, 1);

@@ -22,7 +22,7 @@ struct consumer {
     bool redelivered;
 
     uint64_t acked, last_tag; /* --ack-every: last_tag has come, acked was the last acknowledged */
-    uint64_t *last;           /* by place and producer: 1 + the last sequence; --verify */
+    uint64_t *last;           /* by place, producer and level: 1 + the last sequence; --verify */
 };
 
 void consumer_init(struct consumer *consumer, struct run *run, uint32_t number);

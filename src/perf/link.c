@@ -28,8 +28,7 @@ bool link_fail(struct link *link, const char *format, ...)
 
 /* ---- bytes ---- */
 
-/* As link_room, but makes the room. */
-static uint8_t *make_room(struct link *link, size_t size)
+uint8_t *link_make_room(struct link *link, size_t size)
 {
     uint8_t *room = link_room(link, size);
     if (room)
@@ -42,7 +41,7 @@ static uint8_t *make_room(struct link *link, size_t size)
 void link_put_method(struct link *link, uint16_t channel, const union method *method)
 {
     size_t size = frame_method_size(method);
-    struct writer writer = writer_of(make_room(link, size), size);
+    struct writer writer = writer_of(link_make_room(link, size), size);
     frame_write_method(&writer, channel, method);
     if (writer.bad)
         link_fail(link, "%s does not fit into a frame", method_name(method->id));
@@ -205,20 +204,11 @@ static bool flush_all(struct link *link, uint64_t until_ns)
     return false;
 }
 
-/* The next method frame, read; other frames are dropped. */
-static bool await_method(struct link *link, uint64_t until_ns, uint16_t *channel,
-                         union method *method)
+static bool await_frame(struct link *link, uint64_t until_ns, struct frame *frame)
 {
-    struct frame frame;
     for (;;) {
-        while (link_next_frame(link, &frame)) {
-            if (frame.type != FRAME_METHOD)
-                continue;
-            *channel = frame.channel;
-            if (method_read(frame.payload, method) == METHOD_OK)
-                return true;
-            return link_fail(link, "the broker sent a malformed method");
-        }
+        if (link_next_frame(link, frame))
+            return true;
         if (link_failed(link))
             return false;
         size_t before = link->in_end - link->in_at;
@@ -227,6 +217,26 @@ static bool await_method(struct link *link, uint64_t until_ns, uint16_t *channel
         if (link->in_end - link->in_at == before && !wait_for(link, POLLIN, until_ns))
             return false;
     }
+}
+
+bool link_await_frame(struct link *link, struct frame *frame)
+{
+    uint64_t until_ns = deadline(link);
+    return flush_all(link, until_ns) && await_frame(link, until_ns, frame);
+}
+
+/* The next method frame, read; other frames are dropped. */
+static bool await_method(struct link *link, uint64_t until_ns, uint16_t *channel,
+                         union method *method)
+{
+    struct frame frame;
+    do {
+        if (!await_frame(link, until_ns, &frame))
+            return false;
+    } while (frame.type != FRAME_METHOD);
+    *channel = frame.channel;
+    return method_read(frame.payload, method) == METHOD_OK ||
+           link_fail(link, "the broker sent a malformed method");
 }
 
 bool link_handle(struct link *link, uint16_t channel, const union method *method)
@@ -392,7 +402,7 @@ static bool start(struct link *link, const struct link_target *target)
                                                .mechanism = bytes_str("PLAIN"),
                                                .response = bytes_of(response, (size_t)size),
                                                .locale = bytes_str("en_US")}};
-    memcpy(make_room(link, PROTOCOL_HEADER_SIZE), protocol_header, PROTOCOL_HEADER_SIZE);
+    memcpy(link_make_room(link, PROTOCOL_HEADER_SIZE), protocol_header, PROTOCOL_HEADER_SIZE);
     link_added(link, PROTOCOL_HEADER_SIZE);
     bool started = link_await(link, 0, METHOD_CONNECTION_START, NULL, NULL);
     if (started)

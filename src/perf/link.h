@@ -68,6 +68,9 @@ static inline uint8_t *link_room(struct link *link, size_t size)
     return link->out + link->out_end;
 }
 
+/* The same, but the buffer grows. */
+uint8_t *link_make_room(struct link *link, size_t size);
+
 static inline void link_added(struct link *link, size_t size)
 {
     link->out_end += size;
@@ -101,6 +104,8 @@ bool link_call(struct link *link, uint16_t channel, const union method *method, 
 /* Waits for that answer alone. */
 bool link_await(struct link *link, uint16_t channel, uint32_t wanted, union method *reply,
                 bool *closed);
+/* Sends all, and waits for the next frame. */
+bool link_await_frame(struct link *link, struct frame *frame);
 /* Does what a method on channel 0, or a channel.close, asks of any client: true when it was one of
  * those, and then the link may have failed. */
 bool link_handle(struct link *link, uint16_t channel, const union method *method);

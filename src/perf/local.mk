@@ -34,6 +34,8 @@ libleveret_perf_a_SOURCES = \
 	%D%/progress.h \
 	%D%/report.c \
 	%D%/report.h \
+	%D%/request.c \
+	%D%/request.h \
 	%D%/schedule.c \
 	%D%/schedule.h \
 	%D%/stamp.h \

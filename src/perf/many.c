@@ -87,6 +87,13 @@ static void close_all(struct many *many)
 
 /* ---- queues ---- */
 
+static void report_rate(struct many *many, const char *name, const char *label, uint64_t start_ns)
+{
+    double seconds = (double)(clock_ns() - start_ns) / 1e9;
+    if (seconds > 0)
+        report_add(many->report, name, label, many->made / seconds, "", 0);
+}
+
 static uint32_t declare_all(struct many *many)
 {
     const struct options *options = many->options;
@@ -108,6 +115,27 @@ static uint32_t declare_all(struct many *many)
     return many->made;
 }
 
+/* Each by its own name. */
+static void bind_all(struct many *many)
+{
+    uint64_t start_ns = clock_ns();
+    char name[NAME_MAX_SIZE];
+    for (uint32_t i = 0; i < many->made && !interrupted(many); i++) {
+        queue_name(many->options, i, name);
+        union method bind = {.queue_bind = {.id = METHOD_QUEUE_BIND,
+                                            .queue = bytes_str(name),
+                                            .exchange = bytes_str(many->options->exchange),
+                                            .routing_key = bytes_str(name),
+                                            .arguments = many->options->binding_arguments}};
+        if (!link_call(&many->control, CHANNEL, &bind, METHOD_QUEUE_BIND_OK, NULL, NULL)) {
+            load_problem(many->result, "binding queue %s: %s", name, many->control.error);
+            return;
+        }
+        show(many, "queues bound", i + 1);
+    }
+    report_rate(many, "bound_per_s", "bound a second", start_ns);
+}
+
 static void delete_all(struct many *many)
 {
     uint64_t start_ns = clock_ns();
@@ -122,9 +150,7 @@ static void delete_all(struct many *many)
         }
         show(many, "queues deleted", i + 1);
     }
-    double seconds = (double)(clock_ns() - start_ns) / 1e9;
-    if (seconds > 0)
-        report_add(many->report, "deleted_per_s", "deleted a second", many->made / seconds, "", 0);
+    report_rate(many, "deleted_per_s", "deleted a second", start_ns);
 }
 
 /* ---- both ---- */
@@ -173,6 +199,8 @@ static void make_and_measure(struct many *many)
     uint32_t made = queues ? declare_all(many) : open_all(many);
     progress_end(many->progress);
     report_making(many, made);
+    if (queues && *many->options->exchange)
+        bind_all(many);
     rest(many);
     report_memory(many, made);
     if (!queues) {

@@ -70,6 +70,21 @@ uint32_t producer_queue(const struct options *options, uint32_t producer, uint32
     return options->queues ? (uint32_t)(queue % options->queues) : 0;
 }
 
+uint32_t producer_level(const struct options *options, uint32_t producer, uint64_t message)
+{
+    if (options_levels(options) == 1)
+        return 0;
+    uint64_t each = (uint64_t)producer_queues(options, producer) * options->keys;
+    return (uint32_t)(message / each % options_levels(options));
+}
+
+/* Of exchanges that give each message to one of their queues, whatever its key. */
+static bool chooses_one(const char *type)
+{
+    return strcmp(type, "x-consistent-hash") == 0 || strcmp(type, "x-modulus-hash") == 0 ||
+           strcmp(type, "x-random") == 0;
+}
+
 uint64_t copies_expected(const struct options *options)
 {
     const char *type = options->exchange_type;
@@ -81,5 +96,7 @@ uint64_t copies_expected(const struct options *options)
         return 0;
     if (strcmp(type, "fanout") == 0)
         return options->queues;
+    if (chooses_one(type))
+        return 1;
     return strcmp(type, "direct") == 0 && !options->routing_key && !options->binding_key;
 }

@@ -17,6 +17,8 @@ const char *key_name(const struct options *options, const char *pattern, uint32_
 uint32_t producer_queues(const struct options *options, uint32_t producer);
 /* Which one is the `turn`th. */
 uint32_t producer_queue(const struct options *options, uint32_t producer, uint32_t turn);
+/* Which of the --priorities, by its number, a message of this producer has. */
+uint32_t producer_level(const struct options *options, uint32_t producer, uint64_t message);
 /* In how many queues each message arrives; 0: nobody knows. */
 uint64_t copies_expected(const struct options *options);
 

@@ -10,8 +10,8 @@
 #include "perf/stamp.h"
 
 static const char *const modes[] = {
-    "throughput",    "latency",          "backlog",          "queue-churn", "bind-churn",
-    "channel-churn", "connection-churn", "connection-count", "queue-count",
+    "throughput",    "latency",          "backlog",       "queue-churn",      "bind-churn",
+    "channel-churn", "connection-churn", "request-reply", "connection-count", "queue-count",
 };
 
 enum { MODES = sizeof(modes) / sizeof(modes[0]) };
@@ -64,7 +64,7 @@ static void describe_number(const struct option *option, char *text, size_t size
     snprintf(text, size, "from %" PRIu64 " to %" PRIu64, option->min, option->max);
 }
 
-static const struct option_kind number_kind = {read_number, NULL, describe_number, false};
+static const struct option_kind number_kind = {.read = read_number, .describe = describe_number};
 
 /* Unlike option_text it may be empty. */
 static bool read_text(const struct option *option, void *fields, const char *text, const char **why)
@@ -74,7 +74,7 @@ static bool read_text(const struct option *option, void *fields, const char *tex
     return true;
 }
 
-static const struct option_kind text_kind = {read_text, NULL, NULL, false};
+static const struct option_kind text_kind = {.read = read_text, .describe = NULL};
 
 static bool read_seconds(const struct option *option, void *fields, const char *text,
                          const char **why)
@@ -86,7 +86,7 @@ static bool read_seconds(const struct option *option, void *fields, const char *
     return end != text && *end == '\0' && *seconds >= 0 && *seconds <= 1e7;
 }
 
-static const struct option_kind seconds_kind = {read_seconds, NULL, NULL, false};
+static const struct option_kind seconds_kind = {.read = read_seconds, .describe = NULL};
 
 static bool read_sizes(const struct option *option, void *fields, const char *text,
                        const char **why)
@@ -103,7 +103,7 @@ static bool read_sizes(const struct option *option, void *fields, const char *te
            options->size_max <= (uint64_t)1 << 30;
 }
 
-static const struct option_kind sizes_kind = {read_sizes, NULL, NULL, false};
+static const struct option_kind sizes_kind = {.read = read_sizes, .describe = NULL};
 
 static bool read_uri(const struct option *option, void *fields, const char *text, const char **why)
 {
@@ -111,7 +111,7 @@ static bool read_uri(const struct option *option, void *fields, const char *text
     return uri_read(text, option_field(option, fields));
 }
 
-static const struct option_kind uri_kind = {read_uri, NULL, NULL, false};
+static const struct option_kind uri_kind = {.read = read_uri, .describe = NULL};
 
 static bool read_rate(const struct option *option, void *fields, const char *text, const char **why)
 {
@@ -119,7 +119,7 @@ static bool read_rate(const struct option *option, void *fields, const char *tex
     return schedule_read(text, option_field(option, fields));
 }
 
-static const struct option_kind rate_kind = {read_rate, NULL, NULL, false};
+static const struct option_kind rate_kind = {.read = read_rate, .describe = NULL};
 
 static struct buffer *table_memory(struct options *options, const struct option *option)
 {
@@ -137,7 +137,7 @@ static bool read_table(const struct option *option, void *fields, const char *te
     return arguments_read(text, table_memory(fields, option));
 }
 
-static const struct option_kind table_kind = {read_table, NULL, NULL, false};
+static const struct option_kind table_kind = {.read = read_table, .describe = NULL};
 
 static bool read_properties(const struct option *option, void *fields, const char *text,
                             const char **why)
@@ -148,7 +148,7 @@ static bool read_properties(const struct option *option, void *fields, const cha
     return true;
 }
 
-static const struct option_kind properties_kind = {read_properties, NULL, NULL, false};
+static const struct option_kind properties_kind = {.read = read_properties, .describe = NULL};
 
 static bool read_header(const struct option *option, void *fields, const char *text,
                         const char **why)
@@ -158,7 +158,7 @@ static bool read_header(const struct option *option, void *fields, const char *t
     return arguments_read(text, &options->headers_memory);
 }
 
-static const struct option_kind header_kind = {read_header, NULL, NULL, false};
+static const struct option_kind header_kind = {.read = read_header, .describe = NULL};
 
 /* ---- the table ---- */
 
@@ -217,6 +217,8 @@ static const struct option rows[] = {
     {"keys", &number_kind, FIELD(keys), 1, 65536, "N", .help = "different routing keys by %m"},
     {"properties", &properties_kind, 0, 0, 0, 0, "TEXT",
      .help = "as 'content-type=text/plain priority=5'"},
+    {"priorities", &number_kind, FIELD(priorities), 0, 255, "N",
+     .help = "priorities from 0 to N in turn"},
     {"header", &header_kind, 0, 0, 0, 0, "NAME=VALUE", .help = "one header; may be repeated"},
 
     HEADING("Queues"),
@@ -244,6 +246,8 @@ static const struct option rows[] = {
      .help = "connections that consume"},
     {"ack-every", &number_kind, FIELD(ack_every), 0, 65535, "N",
      .help = "acknowledge each (1), or every N; 0: automatic"},
+    {"reject", &option_flag, FIELD(reject), 0, 0, NULL,
+     .help = "instead of acknowledging: what is consumed is gone, or a dead letter"},
     {"prefetch", &number_kind, FIELD(prefetch), 0, 65535, "N",
      .help = "most unacknowledged messages; 0: any"},
     {"consume-args", &table_kind, FIELD(consume_arguments), 0, 0, "NAME=VALUE,...|{TABLE}",
@@ -255,7 +259,7 @@ static const struct option rows[] = {
 
     HEADING("Connections and channels"),
     {"connections", &number_kind, FIELD(connections), 1, 1000000, "N",
-     .help = "for connection-count; side by side for a churn"},
+     .help = "for connection-count; side by side for a churn, or requests"},
     {"channels", &number_kind, FIELD(channels), 0, 65535, "N", .help = "on each connection"},
 
     HEADING("Report"),
@@ -316,8 +320,10 @@ static bool judge(struct options *options, char *error, size_t error_size)
                      "the body is too small: --verify needs 8 bytes, and latency 16");
     if (options->prefetch && options->ack_every > options->prefetch)
         return wrong(error, error_size, "--ack-every beyond --prefetch would wait for ever");
-    if (options->prefetch && options->ack_every == 0)
+    if ((options->prefetch || options->reject) && options->ack_every == 0)
         options->ack_every = 1;
+    if (options->mode == MODE_REQUEST_REPLY && options->size_min < options->size_max)
+        return wrong(error, error_size, "request-reply needs one --size for all");
     if (options->queues == 0 && options->consumers > 0 && options->mode <= MODE_BACKLOG)
         return wrong(error, error_size, "consumers need --queues");
     if (options->mode <= MODE_LATENCY && options->producers + options->consumers == 0)
@@ -331,6 +337,26 @@ static bool judge(struct options *options, char *error, size_t error_size)
     return true;
 }
 
+/* One after the other for each level; all are of one size. */
+static bool build_properties(struct options *options, char *error, size_t error_size)
+{
+    for (uint32_t level = 0; level < options_levels(options); level++) {
+        uint8_t priority = (uint8_t)level;
+        if (!properties_build(options->properties_text, buffer_bytes(&options->headers_memory),
+                              options->persistent, options->priorities ? &priority : NULL,
+                              &options->properties_memory, error, error_size))
+            return false;
+    }
+    return true;
+}
+
+struct bytes options_properties(const struct options *options, uint32_t level)
+{
+    struct bytes all = buffer_bytes(&options->properties_memory);
+    size_t size = all.size / options_levels(options);
+    return bytes_of(all.data + level * size, size);
+}
+
 bool options_read(struct options *options, int count, char **arguments, char *error,
                   size_t error_size)
 {
@@ -339,10 +365,8 @@ bool options_read(struct options *options, int count, char **arguments, char *er
     if (!options_read_arguments(&table, options, count - has_mode, arguments + has_mode, error,
                                 error_size))
         return false;
-    if (!properties_build(options->properties_text, buffer_bytes(&options->headers_memory),
-                          options->persistent, &options->properties_memory, error, error_size))
+    if (!build_properties(options, error, error_size))
         return false;
-    options->properties = buffer_bytes(&options->properties_memory);
     options->queue_arguments = buffer_bytes(&options->queue_arguments_memory);
     options->binding_arguments = buffer_bytes(&options->binding_arguments_memory);
     options->consume_arguments = buffer_bytes(&options->consume_arguments_memory);

@@ -17,6 +17,7 @@ enum mode {
     MODE_BIND_CHURN,
     MODE_CHANNEL_CHURN,
     MODE_CONNECTION_CHURN,
+    MODE_REQUEST_REPLY,
     MODE_CONNECTION_COUNT,
     MODE_QUEUE_COUNT,
 };
@@ -53,12 +54,13 @@ struct options {
 
     uint64_t size_min, size_max;
     bool persistent, mandatory;
-    struct bytes properties; /* from the flags on, as on the wire */
-    uint32_t confirm;        /* most messages not confirmed; 0: no confirms */
+    uint32_t priorities; /* messages have priorities from 0 up to here, in turn; 0: none */
+    uint32_t confirm;    /* most messages not confirmed; 0: no confirms */
     struct schedule schedule;
 
     uint32_t prefetch;  /* 0: no limit */
     uint32_t ack_every; /* 0: automatic */
+    bool reject;        /* instead of acknowledging; nothing comes back */
     struct bytes consume_arguments;
     bool verify;
     bool spin;
@@ -79,6 +81,13 @@ struct options {
 bool options_read(struct options *options, int count, char **arguments, char *error,
                   size_t error_size);
 void options_free(struct options *options);
+/* Of a message, from the flags on, as on the wire. `level` is its turn among --priorities. */
+struct bytes options_properties(const struct options *options, uint32_t level);
+/* How many turns there are: 1 without --priorities. */
+static inline uint32_t options_levels(const struct options *options)
+{
+    return options->priorities + 1;
+}
 void options_print_help(FILE *out);
 const char *mode_name(enum mode mode);
 

@@ -12,14 +12,10 @@ struct slot {
     size_t method_size;
     size_t whole_size; /* 0: header and body are not in it */
     size_t body_at;
+    struct bytes properties;
 };
 
 /* ---- frames ---- */
-
-static size_t header_frame_size(const struct producer *producer)
-{
-    return frame_content_header_size(producer->run->options->properties);
-}
 
 /* Bytes of all body frames. */
 static size_t body_frames_size(const struct producer *producer, uint64_t size)
@@ -42,11 +38,11 @@ static uint8_t *put_body(const struct producer *producer, uint8_t *at, uint64_t 
     return at;
 }
 
-static uint8_t *put_header(const struct producer *producer, uint8_t *at, uint64_t size)
+static uint8_t *put_header(const struct slot *slot, uint8_t *at, uint64_t size)
 {
-    size_t length = header_frame_size(producer);
+    size_t length = frame_content_header_size(slot->properties);
     struct writer writer = writer_of(at, length);
-    frame_write_content_header(&writer, ACTOR_CHANNEL, size, producer->run->options->properties);
+    frame_write_content_header(&writer, ACTOR_CHANNEL, size, slot->properties);
     return at + length;
 }
 
@@ -58,24 +54,24 @@ static void build_slot(struct producer *producer, uint32_t index)
     char key[NAME_MAX_SIZE];
     key_name(options, options->routing_key,
              producer_queue(options, producer->number, index % turns), producer->number,
-             index / turns, key);
+             index / turns % options->keys, key);
     union method publish = {.basic_publish = {.id = METHOD_BASIC_PUBLISH,
                                               .exchange = bytes_str(options->exchange),
                                               .routing_key = bytes_str(key),
                                               .mandatory = options->mandatory}};
     uint64_t size = options->size_min;
     bool whole = producer->fixed_size && body_frames_size(producer, size) <= LINK_BUFFER_LARGE / 2;
+    slot->properties = options_properties(options, index / turns / options->keys);
     slot->method_size = frame_method_size(&publish);
-    slot->body_at = slot->method_size + header_frame_size(producer) + FRAME_HEADER_SIZE;
-    slot->whole_size =
-        whole ? slot->method_size + header_frame_size(producer) + body_frames_size(producer, size)
-              : 0;
+    size_t body_at = slot->method_size + frame_content_header_size(slot->properties);
+    slot->body_at = body_at + FRAME_HEADER_SIZE;
+    slot->whole_size = whole ? body_at + body_frames_size(producer, size) : 0;
     mem_free(slot->frames);
     slot->frames = mem_alloc(whole ? slot->whole_size : slot->method_size);
     struct writer writer = writer_of(slot->frames, slot->method_size);
     frame_write_method(&writer, ACTOR_CHANNEL, &publish);
     if (whole)
-        put_body(producer, put_header(producer, slot->frames + slot->method_size, size), size);
+        put_body(producer, put_header(slot, slot->frames + slot->method_size, size), size);
 }
 
 /* ---- life ---- */
@@ -87,9 +83,9 @@ void producer_init(struct producer *producer, struct run *run, uint32_t number, 
     *producer = (struct producer){.run = run, .number = number, .limit = limit};
     list_init(&producer->actor.active);
     producer->actor.link.fd = -1;
-    producer->slot_count = turns * options->keys;
+    producer->slot_count = turns * options->keys * options_levels(options);
     producer->slots = mem_zalloc_array(producer->slot_count, sizeof(*producer->slots));
-    producer->sequence_by_slot = options->keys == 1;
+    producer->sequence_by_slot = options->keys == 1 && options_levels(options) == 1;
     producer->fixed_size = options->size_min == options->size_max;
     producer->stamp = options->mode == MODE_LATENCY ? STAMP_SIZE
                       : options->verify             ? STAMP_ID_SIZE
@@ -165,8 +161,7 @@ static bool put_varied(struct producer *producer, const struct slot *slot, uint6
     uint64_t size = options->size_min;
     if (!producer->fixed_size)
         size += random_below(&producer->random, options->size_max - options->size_min + 1);
-    size_t need =
-        slot->method_size + header_frame_size(producer) + body_frames_size(producer, size);
+    size_t need = slot->body_at - FRAME_HEADER_SIZE + body_frames_size(producer, size);
     uint8_t *at = link_room(link, need);
     if (!at && link_unsent(link) == 0) {
         /* Larger than the buffer ever was: it grows. */
@@ -179,7 +174,7 @@ static bool put_varied(struct producer *producer, const struct slot *slot, uint6
         return false;
     }
     memcpy(at, slot->frames, slot->method_size);
-    uint8_t *body = put_header(producer, at + slot->method_size, size);
+    uint8_t *body = put_header(slot, at + slot->method_size, size);
     put_body(producer, body, size);
     put_stamp(producer, body + FRAME_HEADER_SIZE, time_ns);
     link_added(link, need);

@@ -5,24 +5,9 @@
 #include <stdio.h>
 
 #include "broker/events.h"
+#include "session/look.h"
 
 enum { NAME_SIZE = CONNECTION_NAME_SIZE + sizeof(" (65535)") };
-
-/* "127.0.0.1" and 5672 of "127.0.0.1:5672". */
-static struct bytes host_of(const char *address)
-{
-    const char *colon = strrchr(address, ':');
-    return bytes_of(address, colon ? (size_t)(colon - address) : strlen(address));
-}
-
-static int64_t port_of(const char *address)
-{
-    int port = 0;
-    const char *colon = strrchr(address, ':');
-    if (colon)
-        sscanf(colon, ":%d", &port);
-    return port;
-}
 
 static bool begin(struct event_message *event, const struct connection *connection)
 {
@@ -59,9 +44,9 @@ static void add_names(struct event_message *event, struct bytes vhost, struct by
 static void add_peer(struct event_message *event, const struct connection *connection)
 {
     event_bool(event, "ssl", connection->peer.is_tls);
-    event_string(event, "peer_host", host_of(connection->peer.name));
-    event_string(event, "host", host_of(connection->peer.local));
-    event_number(event, "peer_port", port_of(connection->peer.name));
+    event_string(event, "peer_host", client_host(connection->peer.name));
+    event_string(event, "host", client_host(connection->peer.local));
+    event_number(event, "peer_port", client_port(connection->peer.name));
 }
 
 void announce_login(const struct connection *connection, struct bytes user, const char *reason)
@@ -93,7 +78,7 @@ void announce_opened(const struct connection *connection)
     add_text(&event, "protocol", "{0,9,1}");
     add_text(&event, "auth_mechanism", connection->mechanism);
     add_peer(&event, connection);
-    event_number(&event, "port", port_of(connection->peer.local));
+    event_number(&event, "port", client_port(connection->peer.local));
     add_name(&event, "name", connection);
     add_pid(&event, "pid", connection, 0);
     add_text(&event, "type", "network");

@@ -34,6 +34,7 @@ struct channel *channel_new(struct connection *connection, uint16_t number)
     idmap_add(&connection->channels, number, channel);
     connection->user->channels++;
     connection->server->channels++;
+    connection->server->channels_opened++;
     return channel;
 }
 
@@ -376,9 +377,9 @@ static bool check_room(const struct connection *connection, struct error *error)
     uint32_t most = server->options.channels_max;
     if (most && server->channels >= most)
         return error_set(error, REPLY_NOT_ALLOWED,
-                         "number of channels opened for node 'leveret' has reached the maximum "
+                         "number of channels opened for node '%s' has reached the maximum "
                          "allowed limit of (%u)",
-                         most);
+                         server->broker->options.node, most);
     if (user->max_channels.is_set && user->channels >= user->max_channels.most)
         return error_set(error, REPLY_NOT_ALLOWED,
                          "number of channels opened for user '%s' has reached the maximum "

@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/planted.h"
 #include "session/announce.h"
@@ -19,6 +20,49 @@
 enum { CLOSING_MS = 30000, BROKEN_MS = 3000, FLUSH_MS = 10000 };
 /* To remove a queue: steps of the turn's budget. */
 enum { QUEUE_STEPS = 300 };
+
+/* ---- how it is found ---- */
+
+static uint64_t hash_of(const struct server *server, struct bytes name)
+{
+    return hash_bytes(name, server->replies.seed);
+}
+
+static bool is_named(const void *value, const void *wanted)
+{
+    char name[CONNECTION_NAME_SIZE];
+    return bytes_equal_str(*(const struct bytes *)wanted, connection_name(value, name));
+}
+
+void connection_opened(struct connection *connection)
+{
+    struct server *server = connection->server;
+    char name[CONNECTION_NAME_SIZE];
+    connection->opened_clock_ms = server->broker->clock_ms;
+    server->connections_opened++;
+    idmap_add(&server->opened, connection->id, connection);
+    set_add(&server->named, hash_of(server, bytes_str(connection_name(connection, name))),
+            connection);
+}
+
+static void forget_opened(struct connection *connection)
+{
+    struct server *server = connection->server;
+    char name[CONNECTION_NAME_SIZE];
+    idmap_remove(&server->opened, connection->id);
+    set_remove(&server->named, hash_of(server, bytes_str(connection_name(connection, name))),
+               connection);
+}
+
+struct connection *connection_named(const struct server *server, struct bytes name)
+{
+    return set_find(&server->named, hash_of(server, name), is_named, &name);
+}
+
+struct connection *connection_numbered(const struct server *server, uint64_t id)
+{
+    return idmap_find(&server->opened, id);
+}
 
 /* ---- what it has, and its end ---- */
 
@@ -70,6 +114,7 @@ static void free_dropped(struct connection *connection)
     list_remove(&connection->conversation.writable_link);
     list_remove(&connection->resumable_link);
     list_remove(&connection->dropping_link);
+    buffer_free(&connection->client_properties);
     if (connection->vhost) {
         connection->server->open_connections--;
         connection->vhost->connections--;
@@ -94,6 +139,8 @@ static void free_connection(struct conversation *conversation)
     output_free(&server->outputs, &connection->output);
     list_remove(&connection->link);
     server->connection_count--;
+    if (connection->vhost)
+        forget_opened(connection);
     connection->is_gone = true;
     connection->state = CONNECTION_CLOSED;
     list_remove(&connection->conversation.writable_link);
@@ -243,8 +290,10 @@ static void sent(struct conversation *conversation, size_t size)
     if (connection->is_discarding)
         connection_discard_output(connection);
     connection->ending.sent_bytes += size;
-    if (size)
+    if (size) {
+        connection->ending.sent_pieces++;
         connection->sent_ms = connection->server->now_ms;
+    }
     if (!list_is_empty(&connection->parked) &&
         connection->output.size < connection->server->options.output_bytes_max / 2) {
         consumers_unpark(&connection->parked);

@@ -67,6 +67,8 @@ struct connection {
     struct vhost *vhost;
     struct user *user;
     const char *mechanism;
+    struct buffer client_properties; /* contents of the field table of its start-ok */
+    uint64_t opened_clock_ms;        /* wall clock */
     struct idmap channels;
     struct channel *last_channel; /* looked up last; NULL: none */
     uint16_t ended_channel;       /* closed by the piece of input at hand; 0: none */
@@ -105,6 +107,11 @@ struct connection *connection_new(struct server *server, const struct peer *peer
 enum { CONNECTION_NAME_SIZE = 2 * sizeof(((struct peer *)NULL)->name) + 4 };
 /* Writes what RabbitMQ calls it: `127.0.0.1:40112 -> 127.0.0.1:5672`. Returns `name`. */
 const char *connection_name(const struct connection *connection, char name[CONNECTION_NAME_SIZE]);
+/* It is open: those who look for open connections find it from now on, until it is freed. */
+void connection_opened(struct connection *connection);
+/* The open one of that name, or number; NULL: there is none. */
+struct connection *connection_named(const struct server *server, struct bytes name);
+struct connection *connection_numbered(const struct server *server, uint64_t id);
 /* Sends a method on channel 0; or on one that need not be open. */
 void connection_send(struct connection *connection, const union method *method);
 void connection_send_on(struct connection *connection, uint16_t channel,

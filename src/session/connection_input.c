@@ -386,6 +386,7 @@ void connection_input(struct conversation *conversation, struct bytes in)
     connection->has_heard = true;
     connection->server->broker->actor = connection->user;
     connection->ending.received_bytes += in.size;
+    connection->ending.received_pieces++;
     while (connection->input.size && in.size && !connection->holds) {
         uint64_t whole = needed(connection);
         if (whole <= connection->input.size) { /* it had to wait, and does not any more */

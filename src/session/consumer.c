@@ -9,10 +9,11 @@
 #include "session/announce.h"
 #include "session/channel.h"
 
-static struct consumer *allocate(struct channel *channel, struct bytes tag)
+static struct consumer *allocate(struct channel *channel, struct bytes tag, struct bytes arguments)
 {
+    size_t kept = arguments.size <= CONSUMER_ARGUMENTS_MAX ? arguments.size : 0;
     struct consumer *consumer =
-        mem_zalloc(sizeof(*consumer) + CONSUMER_PREFIX_TAG + tag.size);
+        mem_zalloc(sizeof(*consumer) + CONSUMER_PREFIX_TAG + tag.size + kept);
     consumer->channel = channel;
     consumer->base.lost = &channel_server(channel)->lost;
     list_init(&consumer->base.queue_link);
@@ -25,12 +26,15 @@ static struct consumer *allocate(struct channel *channel, struct bytes tag)
     at[4] = (uint8_t)tag.size;
     if (tag.size)
         memcpy(at + 5, tag.data, tag.size);
+    consumer->arguments_size = (uint16_t)kept;
+    if (kept)
+        memcpy(at + 5 + tag.size, arguments.data, kept);
     return consumer;
 }
 
 struct consumer *consumer_new(struct channel *channel, const struct consumer_request *request)
 {
-    struct consumer *consumer = allocate(channel, request->tag);
+    struct consumer *consumer = allocate(channel, request->tag, request->arguments);
     consumer->base.no_ack = request->no_ack;
     consumer->base.exclusive = request->exclusive;
     consumer->base.prefetch = request->prefetch;
@@ -57,7 +61,7 @@ struct consumer *consumer_for_get(struct channel *channel, struct queue *queue)
         list_push_front(&channel->getters, &getter->channel_link);
         return getter;
     }
-    struct consumer *getter = allocate(channel, bytes_of(NULL, 0));
+    struct consumer *getter = allocate(channel, bytes_of(NULL, 0), bytes_of(NULL, 0));
     getter->is_getter = true;
     queue_consumer_join(queue, &getter->base);
     list_push_front(&channel->getters, &getter->channel_link);

@@ -13,7 +13,7 @@ struct channel;
 struct delivery;
 struct server;
 
-enum { CONSUMERS_MAX = 10000 }; /* on one channel */
+enum { CONSUMERS_MAX = 10000, /* on one channel */ CONSUMER_ARGUMENTS_MAX = 1024 };
 
 struct consumer {
     struct queue_consumer base;
@@ -22,7 +22,9 @@ struct consumer {
     uint32_t refs;            /* one while it is active, one for each run of unacked deliveries */
     bool is_getter;           /* the source of messages that were got */
     uint8_t tag_size;
-    uint8_t prefix[]; /* of a deliver frame: frame header, ids, and the tag as a shortstr */
+    uint16_t arguments_size;
+    uint8_t prefix[]; /* of a deliver frame: frame header, ids, and the tag as a shortstr; behind
+                         that the contents of its arguments */
 };
 
 enum { CONSUMER_PREFIX_TAG = 12 }; /* where the tag's characters begin in the prefix */
@@ -37,9 +39,17 @@ static inline struct bytes consumer_tag(const struct consumer *consumer)
     return bytes_of(consumer->prefix + CONSUMER_PREFIX_TAG, consumer->tag_size);
 }
 
+/* What it was begun with; empty where that was above CONSUMER_ARGUMENTS_MAX bytes. */
+static inline struct bytes consumer_arguments(const struct consumer *consumer)
+{
+    return bytes_of(consumer->prefix + CONSUMER_PREFIX_TAG + consumer->tag_size,
+                    consumer->arguments_size);
+}
+
 struct consumer_request {
     struct queue *queue;
     struct bytes tag;
+    struct bytes arguments; /* contents of a field table */
     bool no_ack;
     bool exclusive;
     uint16_t prefetch;

@@ -12,13 +12,12 @@ void delivery_timeout_init(struct channel *channel)
     channel->unacked_timer.kind = TIMER_UNACKED;
 }
 
-/* UINT64_MAX: none. */
-static uint64_t timeout_ms(const struct channel *channel, const struct consumer *source)
+uint64_t delivery_timeout_ms(const struct consumer *source)
 {
     const struct queue *queue = source->base.queue;
     uint64_t ms = queue ? queue->settings->consumer_timeout_ms : SETTING_NONE;
     if (ms == SETTING_NONE || planted(PLANTED_TIMEOUT_OF_QUEUE_IGNORED))
-        ms = channel_server(channel)->options.consumer_timeout_ms;
+        ms = channel_server(source->channel)->options.consumer_timeout_ms;
     return ms && ms <= QUEUE_TIME_MAX_MS ? ms : UINT64_MAX;
 }
 
@@ -37,7 +36,7 @@ static void set_at_latest(struct channel *channel, uint64_t at_ms)
 
 void delivery_timeout_begin(struct channel *channel, const struct consumer *source)
 {
-    uint64_t timeout = timeout_ms(channel, source);
+    uint64_t timeout = delivery_timeout_ms(source);
     if (timeout < channel->timeout_least_ms)
         channel->timeout_least_ms = timeout;
     set_at_latest(channel,
@@ -66,7 +65,7 @@ static const struct unacked_run *find_late(const struct channel *channel, uint64
     const struct unacked_run *run;
     uint64_t now_ms = channel_server(channel)->now_ms;
     for (; (run = unacked_run_from(&channel->unacked, first)); first = run->tag + run->count) {
-        uint64_t due = due_ms(run->since_s, timeout_ms(channel, run->source));
+        uint64_t due = due_ms(run->since_s, delivery_timeout_ms(run->source));
         uint64_t least = due_ms(run->since_s, channel->timeout_least_ms);
         if (due <= now_ms)
             return run;
@@ -87,7 +86,7 @@ static void say(const struct channel *channel, const struct consumer *source, co
         "connection=%llu channel=%u consumer=%.*s vhost=%s queue=%s timeout_ms=%llu action=%s",
         (unsigned long long)channel->connection->id, channel->number,
         BYTES_ARG(consumer_tag(source)), queue ? queue->vhost->name : "", queue ? queue->name : "",
-        (unsigned long long)timeout_ms(channel, source), action);
+        (unsigned long long)delivery_timeout_ms(source), action);
 }
 
 static void close_for(struct channel *channel, const struct consumer *source)
@@ -97,7 +96,7 @@ static void close_for(struct channel *channel, const struct consumer *source)
     error_set(&error, REPLY_PRECONDITION_FAILED,
               "delivery acknowledgement on channel %u timed out. Timeout value used: %llu ms. This "
               "timeout value can be configured, see consumers doc guide to learn more",
-              channel->number, (unsigned long long)timeout_ms(channel, source));
+              channel->number, (unsigned long long)delivery_timeout_ms(source));
     channel_error(channel->connection, channel->number, 0, &error);
 }
 

@@ -15,6 +15,8 @@ static inline uint32_t delivery_timeout_second(uint64_t now_ms)
     return (uint32_t)(now_ms / 1000);
 }
 
+/* For how long a delivery from this source may take; UINT64_MAX: for ever. */
+uint64_t delivery_timeout_ms(const struct consumer *source);
 /* Of a new channel. */
 void delivery_timeout_init(struct channel *channel);
 /* A run of deliveries from this source has begun now. Its queue says how long they may take

@@ -20,6 +20,7 @@ struct ending {
     const char *reason; /* a literal, or lasts as long */
     uint64_t began_ms;
     uint64_t received_bytes, sent_bytes;
+    uint64_t received_pieces, sent_pieces; /* times that some were read and written */
 };
 
 /* Notes why the connection ends, if that was not known. */

@@ -117,6 +117,7 @@ enum handled handle_basic_consume(struct channel *channel,
     struct queue *queue = need_readable_queue(channel, method->queue, error);
     struct consumer_request request = {.queue = queue,
                                        .tag = tag,
+                                       .arguments = method->arguments,
                                        .no_ack = method->no_ack,
                                        .exclusive = method->exclusive,
                                        .prefetch = method->no_ack ? 0 : channel->prefetch};

@@ -38,7 +38,7 @@ static void add_properties(struct table_writer *writer, const struct server_opti
     char platform[64];
     snprintf(platform, sizeof(platform), "Leveret %s", options->version);
     add_capabilities(writer);
-    add_text(writer, "cluster_name", "leveret");
+    add_text(writer, "cluster_name", options->cluster_name);
     add_text(writer, "copyright", "The Leveret authors");
     add_text(writer, "information", "Licensed under the Apache License 2.0");
     add_text(writer, "leveret_version", options->version);
@@ -106,6 +106,7 @@ static void handle_start_ok(struct connection *connection,
     read_capabilities(connection, method->client_properties);
     enum sasl_result result = sasl_login(connection, method->mechanism, method->response, &login);
     connection->mechanism = login.mechanism;
+    login_count(&connection->server->logins[LOGIN_AMQP], result == SASL_OK);
     if (result != SASL_OK) {
         log_event(connection->server->broker->log, EVENT_login_refused,
                   "connection=%llu peer=%s user=%.*s mechanism=%.*s reason=%s",
@@ -118,6 +119,9 @@ static void handle_start_ok(struct connection *connection,
     }
     connection->user = login.user;
     user_hold(connection->user);
+    if (method->client_properties.size)
+        buffer_add(&connection->client_properties, method->client_properties.data,
+                   method->client_properties.size);
     announce_login(connection, user_name(connection->user), NULL);
     connection->state = CONNECTION_TUNING;
     union method tune = {.connection_tune = {.id = METHOD_CONNECTION_TUNE,
@@ -205,6 +209,7 @@ static enum handled handle_open(struct connection *connection,
     vhost->connections++;
     vhost->holders++;
     connection->user->connections++;
+    connection_opened(connection);
     connection->state = CONNECTION_RUNNING;
     connection_deadline_met(connection);
     union method open_ok = {.id = METHOD_CONNECTION_OPEN_OK};

@@ -3,6 +3,7 @@
 #ifndef LEVERET_SESSION_LOOK_H
 #define LEVERET_SESSION_LOOK_H
 
+#include "base/buffer.h"
 #include "broker/user.h"
 #include "peer/conversation.h"
 #include "queue/queue_consumer.h"
@@ -15,15 +16,153 @@ void server_go_on(struct server *server);
 /* For how long a refused login is not answered. */
 uint32_t server_auth_delay_ms(const struct server *server);
 /* The user of that name, if the password is his and he may come from there; else NULL, and `reason`
- * says why, for the log. */
-struct user *server_log_in(const struct server *server, struct bytes name, struct bytes password,
+ * says why, for the log. It counts as a login by HTTP. */
+struct user *server_log_in(struct server *server, struct bytes name, struct bytes password,
                            const struct peer *peer, char *reason, size_t reason_size);
-/* How many there are. */
+
+/* ---- numbers ---- */
+
+enum login_way { LOGIN_AMQP, LOGIN_HTTP, LOGIN_WAYS };
+struct login_counts {
+    uint64_t accepted, refused; /* since the start, or since they were last reset */
+};
+
+static inline void login_count(struct login_counts *counts, bool is_accepted)
+{
+    if (is_accepted)
+        counts->accepted++;
+    else
+        counts->refused++;
+}
+
+struct login_counts server_logins(const struct server *server, enum login_way way);
+void server_reset_logins(struct server *server);
+
+/* How many there are, and how many were opened since the start. */
 struct server_counts {
     size_t connections, channels, consumers;
+    uint64_t connections_opened, channels_opened;
 };
 struct server_counts server_counts(const struct server *server);
-/* The tag of a consumer, which lies in an object of this server. */
+
+/* Of bytes, where they are. */
+struct server_memory {
+    uint64_t messages;     /* in queues, and on their way */
+    uint64_t outputs;      /* not read by clients yet */
+    uint64_t inputs;       /* not acted on yet */
+    uint64_t held;         /* answers that wait, and what is kept for commits */
+    uint64_t unacked;      /* what is known of deliveries */
+    uint64_t limit;        /* above which publishers wait; 0: none */
+    bool is_above, is_disk_short; /* the alarms */
+};
+struct server_memory server_memory(const struct server *server);
+/* How many connections may be open; 0: any number. */
+uint32_t server_connections_max(const struct server *server);
+
+/* ---- clients ---- */
+
+/* A connection, or one of its channels. */
+struct client_id {
+    uint64_t connection;
+    uint16_t channel;
+};
+
+/* An open connection; everything is borrowed. */
+struct connection_view {
+    uint64_t id;
+    const struct peer *peer;
+    const char *state; /* "running" ... */
+    const char *mechanism;
+    struct vhost *vhost;
+    struct user *user;
+    struct bytes client_properties; /* contents of a field table */
+    uint64_t opened_clock_ms;
+    size_t channels;
+    uint32_t frame_max;
+    uint16_t channel_max, heartbeat_s;
+    uint64_t received_bytes, received_pieces, sent_bytes, sent_pieces;
+    uint64_t unsent_bytes;
+    bool is_blocked; /* a publisher that waits for the end of an alarm */
+};
+
+enum { CLIENT_NAME_SIZE = 2 * sizeof(((struct peer *)NULL)->name) + 16 };
+/* "127.0.0.1:40112 -> 127.0.0.1:5672", and for a channel (not 0) " (1)" behind it. Returns its
+ * size. */
+size_t client_name(const struct peer *peer, uint16_t channel, char name[CLIENT_NAME_SIZE]);
+/* "127.0.0.1" and 40112 of "127.0.0.1:40112". */
+struct bytes client_host(const char *address);
+uint16_t client_port(const char *address);
+
+/* False: it is gone. */
+bool server_connection(const struct server *server, uint64_t id, struct connection_view *view);
+bool server_connection_named(const struct server *server, struct bytes name,
+                             struct connection_view *view);
+
+struct channel_view {
+    uint16_t number;
+    const char *state;
+    bool confirms, is_transactional;
+    uint16_t prefetch, prefetch_global; /* 0: no limit */
+    size_t consumers;
+    uint64_t unacked, unconfirmed, uncommitted, acks_uncommitted;
+};
+
+bool server_channel(const struct server *server, struct client_id id, struct channel_view *view);
+
+/* Why a consumer is not given a message, if there is one. */
+enum consumer_obstacle {
+    CONSUMER_CAN_TAKE,
+    CONSUMER_PREFETCH,         /* as many as it may are unacknowledged */
+    CONSUMER_CHANNEL_PREFETCH, /* the same of all on its channel together */
+    CONSUMER_IS_SECOND,        /* of a queue with a single active consumer: it is another one */
+    CONSUMER_HELD,             /* its channel owes answers that wait for the disk */
+    CONSUMER_UNREAD,           /* its client does not read what it was sent */
+};
+
+struct consumer_view {
+    struct client_id id;
+    struct bytes tag, arguments; /* the second: contents of a field table */
+    const struct queue *queue;
+    uint16_t prefetch;
+    uint32_t unacked;
+    int64_t priority;
+    uint64_t timeout_ms; /* for an acknowledgement; 0: none */
+    bool no_ack, is_exclusive;
+    bool is_active; /* else another one is the single active consumer */
+    bool is_single; /* it is that */
+    enum consumer_obstacle obstacle;
+};
+
+/* False: it is gone, or has no queue. */
+bool server_consumer(const struct server *server, struct client_id id, struct bytes tag,
+                     struct consumer_view *view);
+/* One that lies in an object of this server and consumes. */
+struct consumer_view consumer_view(const struct queue_consumer *consumer);
 struct bytes server_consumer_tag(const struct queue_consumer *consumer);
+
+/* ---- all of them, some at a time ---- */
+
+typedef void server_each(void *context, struct client_id id, struct bytes tag);
+
+/* Goes through all connections, or their channels, or the consumers of these. What is there all the
+ * time is found once. */
+struct server_walk {
+    enum walk_depth { WALK_CONNECTIONS, WALK_CHANNELS, WALK_CONSUMERS } depth;
+    uint64_t connections_at, channels_at, consumers_at; /* where to go on: in all, and in the last */
+    struct buffer connections, channels; /* struct client_id of those to look into; of these */
+    bool is_over;                        /* all connections were found */
+};
+
+/* Tells of some; false: there are no more. */
+bool server_walk(const struct server *server, struct server_walk *walk, server_each *each,
+                 void *context);
+/* Before the first: only what is in this connection, or in this channel. */
+void server_walk_into(struct server_walk *walk, struct client_id id);
+void server_walk_free(struct server_walk *walk);
+
+/* ---- and what may be done to them ---- */
+
+/* connection.close 320 `CONNECTION_FORCED - ` and the reason; a string. */
+void server_close_connection(struct server *server, uint64_t id, const char *reason);
 
 #endif

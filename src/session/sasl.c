@@ -7,8 +7,17 @@
 
 const char *sasl_mechanisms(const struct connection *connection)
 {
-    return connection->server->options.allow_anonymous ? "PLAIN AMQPLAIN ANONYMOUS"
-                                                       : "PLAIN AMQPLAIN";
+    static const char *const lists[] = {"",
+                                        "PLAIN",
+                                        "AMQPLAIN",
+                                        "PLAIN AMQPLAIN",
+                                        "ANONYMOUS",
+                                        "PLAIN ANONYMOUS",
+                                        "AMQPLAIN ANONYMOUS",
+                                        "PLAIN AMQPLAIN ANONYMOUS"};
+    const struct server_options *options = &connection->server->options;
+    int plain = options->no_plain ? 0 : 1, amqplain = options->no_amqplain ? 0 : 2;
+    return lists[plain + amqplain + (options->allow_anonymous ? 4 : 0)];
 }
 
 /* An identity to act as, which is ignored, user and password, with a NUL between them. */
@@ -84,8 +93,9 @@ enum sasl_result sasl_login(const struct connection *connection, struct bytes me
         login->user = user_find(server->broker, login->name);
         return check(server, &connection->peer, login, true);
     }
-    bool is_plain = bytes_equal_str(mechanism, "PLAIN");
-    if (!is_plain && !bytes_equal_str(mechanism, "AMQPLAIN"))
+    bool is_plain = bytes_equal_str(mechanism, "PLAIN") && !server->options.no_plain;
+    bool is_amqplain = bytes_equal_str(mechanism, "AMQPLAIN") && !server->options.no_amqplain;
+    if (!is_plain && !is_amqplain)
         return refuse(login, SASL_MALFORMED, "the mechanism is not offered");
     login->mechanism = is_plain ? "PLAIN" : "AMQPLAIN";
     if (!(is_plain ? read_plain : read_amqplain)(response, &login->name, &password))

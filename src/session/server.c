@@ -33,6 +33,7 @@ void server_options_default(struct server_options *options)
                                        .auth_delay_ms = 3000,
                                        .loopback_users = "guest",
                                        .version = "0",
+                                       .cluster_name = "leveret",
                                        .product = "RabbitMQ",
                                        .product_version = "3.13.7"};
 }
@@ -48,6 +49,8 @@ void server_free(struct server *server)
     queue_set_free(&server->queue_set);
     output_pool_free(&server->outputs);
     map_free(&server->replies);
+    idmap_free(&server->opened);
+    set_free(&server->named);
     timers_free(&server->timers);
     mem_free(server);
 }
@@ -250,6 +253,8 @@ struct server *server_new(const struct server_options *options, struct broker *b
     list_init(&server->turning);
     list_init(&server->transactions);
     map_init(&server->replies, random_next(broker->random));
+    idmap_init(&server->opened);
+    set_init(&server->named);
     output_pool_init(&server->outputs, broker->pool);
     wait_init(&server->waits, broker->store);
     return server;

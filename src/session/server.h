@@ -20,12 +20,14 @@ struct server_options {
     bool trace_frames;           /* log what is received and sent: trace.h */
     bool event_exchange;         /* tell of what happens: broker/events.h */
     bool allow_anonymous;
+    bool no_plain, no_amqplain;  /* these mechanisms are not offered */
     bool guest_anywhere;         /* let guest in from other machines too */
     bool ignore_client_x_death;  /* the broker's own alone counts: broker.h */
     const char *loopback_users;  /* who may come from this machine alone, separated by commas: "guest" */
     uint32_t connections_max;    /* that are open, in all virtual hosts; 0: no limit */
     uint32_t channels_max;       /* of all connections; 0: no limit */
     const char *version;         /* of this program */
+    const char *cluster_name;    /* what clients are told: "leveret" */
     const char *product;         /* what clients are told they speak to: "RabbitMQ" */
     const char *product_version; /* what version of it: "3.13.7" */
     struct steps *steps;         /* told what a turn is busy with; NULL: nobody asks */

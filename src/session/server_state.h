@@ -5,6 +5,7 @@
 #include "base/timer.h"
 #include "broker/route.h"
 #include "peer/output.h"
+#include "session/look.h"
 #include "session/server.h"
 #include "session/trace.h"
 #include "session/wait.h"
@@ -16,6 +17,8 @@ struct server {
     struct server_options options;
     struct broker *broker;
     struct list connections;
+    struct idmap opened;    /* of these, the open ones by their id */
+    struct set named;       /* the same by what connection_name says */
     struct list lost;       /* struct queue_consumer whose queue is gone: queue_link */
     struct list dropping;   /* connections that have ended and still have something: dropping_link */
     struct list gone;       /* those on `dropping` without a socket: conversation.writable_link */
@@ -28,6 +31,8 @@ struct server {
     size_t connection_count;
     size_t open_connections, channels; /* what options.connections_max and channels_max count */
     size_t consumers;                  /* of all channels */
+    uint64_t connections_opened, channels_opened; /* since the start */
+    struct login_counts logins[LOGIN_WAYS];
     uint64_t timeouts;  /* of the queues, when deliveries were last looked at for that */
     uint64_t evictions; /* of the broker, when those were closed who have to go */
     uint64_t connection_id; /* of the newest */

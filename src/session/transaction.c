@@ -81,6 +81,16 @@ struct transaction *transaction_new(struct channel *channel)
     return tx;
 }
 
+size_t transaction_messages(const struct transaction *tx)
+{
+    return tx->message_count;
+}
+
+size_t transaction_deliveries(const struct transaction *tx)
+{
+    return tx->delivery_count;
+}
+
 static void free_transaction(struct transaction *tx)
 {
     tx->vhost->holders--;

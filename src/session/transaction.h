@@ -25,6 +25,9 @@ void transaction_roll_back(struct channel *channel);
  * is too much for a turn later. */
 void transaction_free(struct channel *channel);
 
+/* How much is kept: messages, and acknowledgements. */
+size_t transaction_messages(const struct transaction *transaction);
+size_t transaction_deliveries(const struct transaction *transaction);
 /* Once a turn: goes on with what could not be done at once. */
 void transactions_tick(struct server *server);
 /* Finishes it all now; for the end of the server. */

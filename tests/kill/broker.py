@@ -15,6 +15,7 @@ class Broker:
     """Its log is at `log`; `address` is where it listens, another one after each start."""
 
     start_seconds = 30
+    arguments = ()
 
     def __init__(self, program, folder, log):
         self.program, self.folder, self.log = program, folder, log
@@ -24,7 +25,7 @@ class Broker:
         with open(self.log, "ab") as log:
             began = log.tell()
             self.process = subprocess.Popen(
-                [self.program, "--data-dir", self.folder, "--listen", "127.0.0.1:0"],
+                [self.program, "--data-dir", self.folder, "--listen", "127.0.0.1:0", *self.arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         end = time.monotonic() + self.start_seconds
         while time.monotonic() < end and self.process.poll() is None:

@@ -6,6 +6,10 @@ EXTRA_DIST += \
 	%D%/README.md \
 	%D%/broker.py \
 	%D%/delayed \
+	%D%/feature_count.py \
+	%D%/feature_model.py \
+	%D%/feature_queues.py \
+	%D%/features \
 	%D%/full-disk \
 	%D%/power \
 	%D%/run

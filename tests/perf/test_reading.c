@@ -153,19 +153,21 @@ TEST(properties)
     struct properties properties;
     char error[200];
     arguments_read("k=v", &headers);
-    ok(properties_build("content-type=text/plain headers={j:i32 1}", buffer_bytes(&headers), true,
-                        &out, error, sizeof(error)),
+    uint8_t priority = 7;
+    ok(properties_build("content-type=text/plain headers={j:i32 1} priority=2",
+                        buffer_bytes(&headers), true, &priority, &out, error, sizeof(error)),
        "are built");
     ok(properties_read(buffer_bytes(&out), &properties) == PROPERTIES_OK, "and read again");
     ok(bytes_equal_str(properties.content_type, "text/plain"), "content-type");
     is_int(properties.delivery_mode, 2, "delivery mode");
+    is_int(properties.priority, 7, "the priority that was given beside the text");
     int64_t number;
     struct bytes text;
     ok(table_find_integer(properties.headers, "j", &number) &&
            table_find_string(properties.headers, "k", &text),
        "headers of both kinds");
     buffer_free(&out);
-    ok(!properties_build("nonsense=1", bytes_of(NULL, 0), false, &out, error, sizeof(error)),
+    ok(!properties_build("nonsense=1", bytes_of(NULL, 0), false, NULL, &out, error, sizeof(error)),
        "what is none is refused: %s", error);
     buffer_free(&headers);
     buffer_free(&out);
@@ -192,6 +194,16 @@ TEST(options)
     ok(options.durable, "persistent messages want durable queues");
     is_int(options.ack_every, 1, "a prefetch wants acknowledgements");
     ok(options.seconds > 0, "without a count there is a time");
+    options_free(&options);
+    const char *const levels[] = {"leveretperf", "--priorities=2", "--reject", "--keys=3"};
+    ok(read_options(&options, 4, levels), "are read");
+    is_int(options.ack_every, 1, "rejecting wants acknowledgements to put it in the place of");
+    for (uint32_t level = 0; level <= 2; level++) {
+        struct properties properties;
+        properties_read(options_properties(&options, level), &properties);
+        is_int(properties.priority, level, "a priority");
+        is_int(producer_level(&options, 0, 27 + 3 * level + 2), level, "and who has it");
+    }
     options_free(&options);
     const char *const none[] = {"leveretperf", "--count"};
     ok(!read_options(&options, 2, none), "a value that is missing is refused");

@@ -32,6 +32,7 @@ PLANTED_LDADD = \
 	libleveret_queue_planted.a \
 	libleveret_store_planted.a \
 	libleveret_amqp.a \
+	libleveret_config.a \
 	libleveret_base.a \
 	$(EV_LIBS) $(LEVELDB_LIBS) $(NETTLE_LIBS) $(PCRE2_LIBS) $(JANSSON_LIBS)
 

@@ -32,6 +32,7 @@ UNIT_TESTS = \
 	%D%/test_broker_seen.t \
 	%D%/test_broker_topic.t \
 	%D%/test_broker_user.t \
+	%D%/test_config.t \
 	%D%/test_definitions.t \
 	%D%/test_folder.t \
 	%D%/test_http.t \

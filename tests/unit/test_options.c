@@ -4,28 +4,43 @@
 #include "tests/lib/tap.h"
 
 static char error[512];
+static struct config config;
+static bool is_read;
 
-/* Reads up to three arguments. */
-static bool read_arguments(struct options *options, const char *a, const char *b, const char *c)
+/* Reads up to three arguments, with an environment, and no files. */
+static bool read_with(struct options *options, const char *const *environment, const char *a,
+                      const char *b, const char *c)
 {
     char *arguments[] = {(char *)(uintptr_t) "leveretd", (char *)(uintptr_t)a, (char *)(uintptr_t)b,
                          (char *)(uintptr_t)c};
-    int count = 1 + (a != NULL) + (b != NULL) + (c != NULL);
+    struct options_input input = {.count = 1 + (a != NULL) + (b != NULL) + (c != NULL),
+                                  .arguments = arguments,
+                                  .environment = (char *const *)(uintptr_t)environment,
+                                  .folder = "/nonexistent",
+                                  .rabbitmq = "/nonexistent"};
+    if (is_read)
+        config_free(&config);
+    is_read = true;
     error[0] = '\0';
-    return options_read(options, count, arguments, error, sizeof(error));
+    return options_read(options, &config, &input, error, sizeof(error));
+}
+
+static bool read_arguments(struct options *options, const char *a, const char *b, const char *c)
+{
+    return read_with(options, NULL, a, b, c);
 }
 
 TEST(defaults)
 {
     struct options options;
     ok(read_arguments(&options, NULL, NULL, NULL), "no arguments are fine");
-    is_int(options.listen_count, 0, "listening is left to the program");
+    is_int(options.listen.count, 0, "listening is left to the program");
     is_int(options.log_level, LOG_LEVEL_INFO, "the log is at info");
-    is_int(options.memory.percent, 60, "memory is 60 percent");
+    is_int(options.memory.millionths, 600000, "memory is 60 percent");
     is_int(options.slow_turn_ms, 50, "turns of 50 ms are slow");
     is_int(options.server.frame_max, 131072, "the server's defaults are there");
     is_int(options.store.chunk_entries, 2048, "and the store's");
-    is_int(options.listen_tls_count, 0, "nobody listens with TLS");
+    is_int(options.listen_tls.count, 0, "nobody listens with TLS");
     is_int(options.tls.min_version, TLS_VERSION_1_2, "whose oldest version would be 1.2");
 }
 
@@ -33,9 +48,9 @@ TEST(values)
 {
     struct options options;
     ok(read_arguments(&options, "--listen", "[::1]:0", "--listen=127.0.0.1:5672"), "two forms");
-    is_int(options.listen_count, 2, "each adds an address");
-    is_str(options.listen[0], "[::1]:0", "the first");
-    is_str(options.listen[1], "127.0.0.1:5672", "the second");
+    is_int(options.listen.count, 2, "each adds an address");
+    is_str(options.listen.at[0], "[::1]:0", "the first");
+    is_str(options.listen.at[1], "127.0.0.1:5672", "the second");
     ok(read_arguments(&options, "--segment-size", "64KiB", "--heartbeat=7"), "numbers");
     is_int(options.store.segment_bytes, 65536, "of 32 bits");
     is_int(options.server.heartbeat_s, 7, "of 16 bits");
@@ -59,16 +74,18 @@ TEST(tls)
 {
     struct options options;
     ok(read_arguments(&options, "--listen-tls=127.0.0.1:0", "--tls-cert=c", "--tls-key=k"), "TLS");
-    is_int(options.listen_count, 0, "is no plain address");
-    is_int(options.listen_tls_count, 1, "but one with TLS");
-    is_str(options.listen_tls[0], "127.0.0.1:0", "as it was given");
+    is_int(options.listen.count, 0, "is no plain address");
+    is_int(options.listen_tls.count, 1, "but one with TLS");
+    is_str(options.listen_tls.at[0], "127.0.0.1:0", "as it was given");
     is_str(options.tls.certificate, "c", "with a certificate");
     is_str(options.tls.key, "k", "and its key");
-    ok(read_arguments(&options, "--tls-verify-peer", "--tls-ca=a", "--tls-min-version=1.3"), "more");
+    ok(read_arguments(&options, "--tls-verify-peer", "--tls-ca=a", "--tls-min-version=1.3"),
+       "more");
     ok(options.tls.verify_peer && !options.tls.peer_optional, "clients need a certificate");
     is_str(options.tls.authorities, "a", "of these authorities");
     is_int(options.tls.min_version, TLS_VERSION_1_3, "and the newest version");
-    ok(read_arguments(&options, "--tls-verify-peer", "--tls-peer-optional", NULL), "asked for only");
+    ok(read_arguments(&options, "--tls-verify-peer", "--tls-peer-optional", NULL),
+       "asked for only");
     ok(options.tls.verify_peer && options.tls.peer_optional, "clients may have a certificate");
     ok(!read_arguments(&options, "--tls-min-version", "1.1", NULL), "older ones are not spoken");
     is_str(error, "--tls-min-version must be 1.2 or 1.3, and not '1.1'", "at all");
@@ -78,9 +95,9 @@ TEST(memory)
 {
     struct options options;
     ok(read_arguments(&options, "--memory-limit", "40%", NULL), "a share");
-    is_int(options.memory.percent, 40, "in percent");
+    is_int(options.memory.millionths, 400000, "in percent");
     ok(read_arguments(&options, "--memory-limit", "2GiB", NULL), "a size");
-    is_int(options.memory.percent, 0, "is no share");
+    is_int(options.memory.millionths, 0, "is no share");
     is_int(options.memory.bytes, 2147483648, "but bytes");
     ok(read_arguments(&options, "--memory-limit", "512M", NULL), "a short one");
     is_int(options.memory.bytes, 536870912, "as it is written");
@@ -140,6 +157,248 @@ TEST(refused)
     ok(!read_arguments(&options, "--heartbeat", "-1", NULL), "a negative number");
 }
 
+/* ---- keys, all as --set, which files and the environment are no different from ---- */
+
+static const char *fault(size_t number)
+{
+    list_for_each(link, &config.remarks) {
+        const struct config_remark *remark = list_entry(link, struct config_remark, link);
+        if (remark->is_fault && number-- == 0)
+            return remark->reason;
+    }
+    return "";
+}
+
+static bool read_keys(struct options *options, const char *a, const char *b)
+{
+    char one[256], other[256];
+    snprintf(one, sizeof(one), "--set=%s", a);
+    snprintf(other, sizeof(other), "--set=%s", b ? b : "heartbeat=60");
+    return read_arguments(options, one, other, NULL) && config.faults == 0;
+}
+
+TEST(key_listeners)
+{
+    struct options options;
+    ok(read_keys(&options, "listeners.tcp.a=5673", "listeners.tcp.b=127.0.0.1:1"), "two names");
+    is_int(options.listen.count, 2, "are two addresses");
+    is_str(options.listen.at[0], "5673", "a port alone");
+    ok(read_keys(&options, "listeners.tcp.a=::1:5672", "listeners.tcp.a=[::1]:2"),
+       "one name twice");
+    is_int(options.listen.count, 1, "is one address");
+    is_str(options.listen.at[0], "[::1]:2", "the later one");
+    ok(read_keys(&options, "listeners.tcp.a=::1:5672", NULL), "as RabbitMQ writes IPv6");
+    is_str(options.listen.at[0], "[::1]:5672", "with brackets here");
+    ok(read_keys(&options, "listeners.tcp=none", "listeners.tcp.a=5672"),
+       "none, whatever comes after");
+    ok(options.listen.count == 0 && options.listen.is_none, "there is none");
+    ok(!read_keys(&options, "listeners.tcp.a=abc", NULL), "no port");
+    is_str(fault(0),
+           "listeners.tcp.a must be PORT or HOST:PORT, and not 'abc': the port is missing; for "
+           "example listeners.tcp.a = 127.0.0.1:5672",
+           "is told");
+    ok(read_arguments(&options, "--set=listeners.tcp.a=5673", "--listen=1", "--listen=2"), "both");
+    is_int(options.listen.count, 2, "options replace what keys say");
+    is_str(options.listen.at[0], "1", "all of it");
+}
+
+TEST(key_tls)
+{
+    struct options options;
+    ok(!read_keys(&options, "listeners.ssl.a=5671", NULL), "TLS without a certificate");
+    is_str(fault(0), "needs ssl_options.certfile and ssl_options.keyfile", "is a fault");
+    ok(read_keys(&options, "ssl_options.certfile=c", "ssl_options.cacertfile=a"),
+       "files without a listener are not");
+    ok(options.tls.authorities == NULL, "nor do they ask for anything");
+    ok(read_keys(&options, "ssl_options.verify=verify_peer", "ssl_options.cacertfile=a"), "peers");
+    ok(options.tls.verify_peer && options.tls.peer_optional, "may have a certificate");
+    is_str(options.tls.authorities, "a", "of these authorities");
+    ok(read_keys(&options, "ssl_options.fail_if_no_peer_cert=true",
+                 "ssl_options.verify=verify_peer"),
+       "or");
+    ok(options.tls.verify_peer && !options.tls.peer_optional, "need one");
+    ok(read_keys(&options, "ssl_options.versions.1=tlsv1.3", NULL), "a version");
+    is_int(options.tls.min_version, TLS_VERSION_1_3, "is the oldest");
+    ok(read_keys(&options, "ssl_options.versions.1=tlsv1.3", "ssl_options.versions.2=tlsv1.2"),
+       "of two");
+    is_int(options.tls.min_version, TLS_VERSION_1_2, "the older one is");
+    ok(!read_keys(&options, "ssl_options.versions.1=tlsv1.1", NULL), "one that is too old");
+}
+
+TEST(key_management)
+{
+    struct options options;
+    ok(read_keys(&options, "heartbeat=1", NULL) && !options.management, "nothing said");
+    ok(read_keys(&options, "management.tcp.port=1", NULL), "a port");
+    is_str(options.management, ":1", "is everywhere");
+    ok(read_keys(&options, "management.tcp.ip=127.0.0.1", NULL), "an address");
+    is_str(options.management, "127.0.0.1:15672", "has the usual port");
+    ok(read_keys(&options, "management.tcp.ip=::1", "management.listener.port=2"), "both");
+    is_str(options.management, "[::1]:2", "with brackets where they have to be");
+    ok(read_arguments(&options, "--set=management.tcp.port=1", "--management=none", NULL),
+       "an option");
+    is_str(options.management, "none", "counts before them");
+}
+
+TEST(key_memory)
+{
+    struct options options;
+    ok(read_keys(&options, "vm_memory_high_watermark.relative=0.405", NULL), "a share");
+    is_int(options.memory.millionths, 405000, "is exact");
+    ok(read_keys(&options, "vm_memory_high_watermark.relative=0.5",
+                 "vm_memory_high_watermark.absolute=2GB"),
+       "of two keys");
+    ok(options.memory.millionths == 0 && options.memory.bytes == 2000000000,
+       "the later one counts");
+    is_int(options.server.memory_bytes_max, 2000000000, "for the server");
+    ok(read_keys(&options, "total_memory_available_override_value=1000000000",
+                 "disk_free_limit.relative=1.5"),
+       "what the machine has");
+    is_int(options.server.memory_bytes_max, 600000000, "is what a share is of");
+    is_int(options.store.disk_reserve_bytes, 1500000000, "for the disk as well");
+    static const char *const bad[] = {"0", "1.1", "3", ".5", "0.", "0.5x", "-0.5", "1e-1"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        char key[64];
+        snprintf(key, sizeof(key), "vm_memory_high_watermark.relative=%s", bad[i]);
+        ok(!read_keys(&options, key, NULL), "%s is no share", bad[i]);
+    }
+    ok(read_arguments(&options, "--set=disk_free_limit.relative=1.0", "--disk-reserve=1M", NULL),
+       "an");
+    is_int(options.store.disk_reserve_bytes, 1 << 20, "option counts before a key");
+}
+
+TEST(key_sizes)
+{
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } sizes[] = {{"7", 7},          {"4k", 4000},       {"4K", 4000},        {"4kB", 4000},
+                 {"4KB", 4000},     {"4Ki", 4096},      {"4KiB", 4096},      {"2MB", 2000000},
+                 {"2MiB", 2 << 20}, {"3g", 3000000000}, {"1TiB", 1ULL << 40}};
+    static const char *const bad[] = {"2 GB", "GB", "2x", "2GBs", "1.5GB", "99999999TB", "", "-1"};
+    struct options options;
+    char key[64];
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        snprintf(key, sizeof(key), "disk_free_limit.absolute=%s", sizes[i].text);
+        ok(read_keys(&options, key, NULL), "%s", sizes[i].text);
+        is_int(options.store.disk_reserve_bytes, sizes[i].bytes, "in bytes");
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        snprintf(key, sizeof(key), "disk_free_limit.absolute=%s", bad[i]);
+        ok(!read_keys(&options, key, NULL), "'%s' is no size", bad[i]);
+    }
+    ok(read_keys(&options, "frame_max=64KB", NULL), "of a frame");
+    is_int(options.server.frame_max, 65536, "kB are 1024");
+}
+
+TEST(key_limits)
+{
+    struct options options;
+    ok(read_keys(&options, "connection_max=infinity", "channel_max=0"), "without limits");
+    is_int(options.server.connections_max, 0, "there is none");
+    is_int(options.server.channel_max, 65535, "or as many as there can be");
+    ok(read_keys(&options, "max_connections=5", "consumer_timeout=7"), "and an alias");
+    is_int(options.server.connections_max, 5, "is the same");
+    is_int(options.server.consumer_timeout_ms, 7, "in milliseconds");
+}
+
+TEST(key_names)
+{
+    struct options options;
+    ok(read_keys(&options, "heartbeat=1", NULL), "nothing said");
+    is_str(options.server.loopback_users, "guest", "guest is for this machine");
+    ok(read_keys(&options, "loopback_users.guest=false", NULL), "taken away");
+    is_str(options.server.loopback_users, "", "nobody is");
+    ok(read_keys(&options, "loopback_users.ann=true", "loopback_users.bob=true"), "others");
+    is_str(options.server.loopback_users, "ann,bob", "replace guest");
+    ok(read_keys(&options, "loopback_users=none", "loopback_users.bob=true"), "none");
+    is_str(options.server.loopback_users, "", "removes all");
+    ok(!read_keys(&options, "loopback_users.a=maybe", NULL), "no truth");
+    ok(read_keys(&options, "default_user_tags.policymaker=true", "default_user=u"),
+       "the first user");
+    is_str(options.broker.first.tags, "policymaker", "has tags");
+    is_str(options.broker.first.user, "u", "and a name");
+    is_str(options.broker.first.password, "guest", "and the usual password");
+}
+
+TEST(key_logins)
+{
+    struct options options;
+    ok(read_keys(&options, "auth_mechanisms.1=AMQPLAIN", "auth_mechanisms.2=ANONYMOUS"),
+       "two ways");
+    ok(options.server.no_plain && !options.server.no_amqplain && options.server.allow_anonymous,
+       "these");
+    ok(!read_keys(&options, "auth_mechanisms.1=EXTERNAL", NULL),
+       "one that is not there is a fault");
+    ok(read_keys(&options, "auth_backends.1=internal", "anonymous_login_user=none"), "own users");
+    ok(!read_keys(&options, "auth_backends.1=ldap", NULL), "others would not be asked");
+    ok(!read_keys(&options, "proxy_protocol=true", NULL), "what would break clients is a fault");
+    ok(read_keys(&options, "proxy_protocol=false", NULL), "and what is so is not");
+}
+
+TEST(keys_without_effect)
+{
+    struct options options;
+    char keys[256];
+    ok(read_keys(&options, "num_acceptors.tcp=10", "mqtt.tcp.listeners=1883"), "are accepted");
+    is_int(config_write_idle(&config, OPTION_FOREIGN, keys, sizeof(keys)), 1, "one of RabbitMQ's");
+    is_str(keys, "num_acceptors.tcp", "is named");
+    is_int(config_write_idle(&config, OPTION_NOT_YET, keys, sizeof(keys)), 1,
+           "one of what is not there");
+    is_str(keys, "mqtt.tcp.listeners", "is named as well");
+}
+
+TEST(environment)
+{
+    static const char *const image[] = {"RABBITMQ_DEFAULT_USER=u",  "RABBITMQ_DEFAULT_PASS=p w",
+                                        "RABBITMQ_DEFAULT_VHOST=v", "RABBITMQ_NODENAME=rabbit@h",
+                                        "RABBITMQ_NODE_PORT=5673",  "RABBITMQ_LOG=debug,x=info",
+                                        "RABBITMQ_MNESIA_DIR=/d",   NULL};
+    static const char *const ours[] = {"LEVERET_HEARTBEAT=7",
+                                       "LEVERET_LISTENERS__TCP__A=1",
+                                       "LEVERET_DEFAULT_USER=x",
+                                       "RABBITMQ_DEFAULT_USER=u",
+                                       "LEVERET_PORT=tcp://1",
+                                       "LEVERET_FRAME_MAX=",
+                                       NULL};
+    struct options options;
+    ok(read_with(&options, image, NULL, NULL, NULL) && config.faults == 0, "that of the image");
+    is_str(options.broker.first.user, "u", "a user");
+    is_str(options.broker.first.password, "p w", "a password");
+    is_str(options.broker.first.vhost, "v", "a virtual host");
+    is_str(options.broker.node, "rabbit@h", "a name");
+    is_str(options.listen.at[0], "5673", "a port");
+    is_int(options.log_level, LOG_LEVEL_DEBUG, "a level");
+    is_str(options.data_dir, "/d", "a folder");
+    ok(options.listen.count == 1, "and nothing else");
+    ok(read_with(&options, ours, NULL, NULL, NULL) && config.faults == 0, "our own");
+    is_int(options.server.heartbeat_s, 7, "a key");
+    is_str(options.listen.at[0], "1", "one with dots");
+    is_str(options.broker.first.user, "x", "counts before RabbitMQ's");
+    is_int(config.warnings, 1, "one that is no key is told of");
+    ok(read_with(&options, ours, "--heartbeat=3", NULL, NULL), "an option");
+    is_int(options.server.heartbeat_s, 3, "counts before it");
+    ok(read_with(&options, ours, "--set=heartbeat=4", NULL, NULL), "and so does");
+    is_int(options.server.heartbeat_s, 4, "a setting of the command line");
+}
+
+/* A table that contradicts itself could say anything. */
+TEST(table)
+{
+    struct option_table table = options_table(NULL);
+    for (size_t i = 0; i < table.count; i++) {
+        const struct option *option = &table.options[i];
+        const char *name;
+        if (!option->key)
+            continue;
+        bool is_idle = option->effect == OPTION_FOREIGN || option->effect == OPTION_NOT_YET;
+        ok(is_idle == (option->text == NULL), "%s has a text", option->key);
+        ok(option_find_key(&table, option->key, &name) == option, "%s is there once", option->key);
+        ok(!option->alias || option_find_key(&table, option->alias, &name) == option,
+           "and so is its alias");
+    }
+}
+
 int main(void)
 {
     RUN(defaults);
@@ -148,5 +407,17 @@ int main(void)
     RUN(tls);
     RUN(memory);
     RUN(refused);
+    RUN(key_listeners);
+    RUN(key_tls);
+    RUN(key_management);
+    RUN(key_memory);
+    RUN(key_sizes);
+    RUN(key_limits);
+    RUN(key_names);
+    RUN(key_logins);
+    RUN(keys_without_effect);
+    RUN(environment);
+    RUN(table);
+    config_free(&config);
     return done();
 }

@@ -24,6 +24,7 @@ EXTRA_DIST += \
 # These start daemons of their own.
 dist_check_SCRIPTS += \
 	%D%/api_definitions.py \
+	%D%/api_live.py \
 	%D%/daemon.py \
 	%D%/definitions.py \
 	%D%/durable.py \
@@ -32,6 +33,7 @@ dist_check_SCRIPTS += \
 	%D%/tls.py
 TESTS += \
 	%D%/api_definitions.py \
+	%D%/api_live.py \
 	%D%/daemon.py \
 	%D%/definitions.py \
 	%D%/durable.py \

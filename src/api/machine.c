@@ -1,0 +1,91 @@
+#include "api/machine.h"
+
+#include <stdio.h>
+
+#include "broker/delay.h"
+#include "broker/exchange.h"
+#include "session/look.h"
+
+size_t machine_listeners(const struct call *call, struct api_listener *listeners)
+{
+    const struct api_surroundings *surroundings = call->api->options.surroundings;
+    return surroundings->listeners(surroundings, listeners);
+}
+
+struct api_machine machine_look(const struct call *call)
+{
+    const struct api_surroundings *surroundings = call->api->options.surroundings;
+    struct api_machine machine = {0};
+    surroundings->look(surroundings, &machine);
+    return machine;
+}
+
+bool machine_is_node(struct call *call)
+{
+    if (!bytes_equal_str(call->segments[0], call->api->options.node))
+        call_not_found(call);
+    return call->status == 0;
+}
+
+/* Of those with HTTP alone. A port is a text here. */
+void machine_add_contexts(struct fields *fields, const struct call *call, bool has_node)
+{
+    struct api_listener listeners[API_LISTENERS_MAX];
+    size_t count = machine_listeners(call, listeners);
+    char port[8];
+    if (!fields_open(fields, "contexts", '['))
+        return;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(listeners[i].protocol, "http") != 0)
+            continue;
+        fields_begin(fields, '{');
+        if (has_node) {
+            if (fields_open(fields, "ssl_opts", '['))
+                fields_close(fields, ']');
+            fields_string(fields, "node", call->api->options.node);
+        }
+        fields_string(fields, "description", "RabbitMQ Management");
+        fields_string(fields, "path", "/");
+        fields_string(fields, "ip", listeners[i].address);
+        snprintf(port, sizeof(port), "%u", listeners[i].port);
+        fields_string(fields, "port", port);
+        fields_end(fields, '}');
+    }
+    fields_close(fields, ']');
+}
+
+static void put_type(struct fields *fields, const char *name)
+{
+    static const char *const standard[] = {"direct", "fanout", "topic", "headers"};
+    char text[120];
+    bool is_standard = false;
+    for (size_t i = 0; i < sizeof(standard) / sizeof(standard[0]); i++)
+        is_standard |= strcmp(name, standard[i]) == 0;
+    snprintf(text, sizeof(text),
+             is_standard ? "AMQP %s exchange, as per the AMQP specification" : "%s exchange", name);
+    fields_begin(fields, '{');
+    fields_string(fields, "name", name);
+    fields_string(fields, "description", text);
+    fields_flag(fields, "enabled", true);
+    fields_end(fields, '}');
+}
+
+void machine_add_exchange_types(struct fields *fields)
+{
+    const struct exchange_kind *kind;
+    if (!fields_open(fields, "exchange_types", '['))
+        return;
+    for (size_t i = 0; (kind = exchange_kind_at(i)); i++)
+        put_type(fields, kind->name);
+    put_type(fields, DELAYED_TYPE);
+    fields_close(fields, ']');
+}
+
+void machine_add_churn(struct fields *fields, const struct call *call)
+{
+    struct server_counts counts = server_counts(call->api->server);
+    fields_counter(fields, "connection_created", counts.connections_opened);
+    fields_counter(fields, "connection_closed", counts.connections_opened - counts.connections);
+    fields_counter(fields, "channel_created", counts.channels_opened);
+    fields_counter(fields, "channel_closed", counts.channels_opened - counts.channels);
+}

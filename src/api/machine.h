@@ -1,0 +1,17 @@
+/* What several resources tell of the node, and of the machine it is on. */
+#ifndef LEVERET_API_MACHINE_H
+#define LEVERET_API_MACHINE_H
+
+#include "api/call.h"
+
+/* Fields of the overview and of the node alike. `has_node`: each says on which node it is. */
+void machine_add_contexts(struct fields *fields, const struct call *call, bool has_node);
+void machine_add_exchange_types(struct fields *fields);
+/* Counters of what came and went: of connections and channels. */
+void machine_add_churn(struct fields *fields, const struct call *call);
+size_t machine_listeners(const struct call *call, struct api_listener *listeners);
+struct api_machine machine_look(const struct call *call);
+/* Is the node of the segment this one? Else the call is answered. */
+bool machine_is_node(struct call *call);
+
+#endif

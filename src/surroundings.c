@@ -1,0 +1,97 @@
+#include "surroundings.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "machine.h"
+
+enum { COUNTED_MAX = 1000 }; /* with more sockets than these descriptors are not counted one by one */
+
+static struct surroundings *surroundings_of(const struct api_surroundings *base)
+{
+    return (struct surroundings *)(void *)base;
+}
+
+/* "127.0.0.1" and 5672 of "127.0.0.1:5672", and "::" of "[::]:5672". */
+static void split(const char *text, struct api_listener *out)
+{
+    const char *colon = strrchr(text, ':');
+    size_t size = colon ? (size_t)(colon - text) : strlen(text);
+    if (size >= 2 && text[0] == '[') {
+        text++;
+        size -= 2;
+    }
+    snprintf(out->address, sizeof(out->address), "%.*s", (int)size, text);
+    out->port = colon ? (uint16_t)strtoul(colon + 1, NULL, 10) : 0;
+}
+
+static const char *protocol_of(const struct surroundings *surroundings,
+                               const struct listener *listener)
+{
+    bool is_api = listener->service == surroundings->api;
+    if (listener->tls)
+        return is_api ? "https" : "amqp/ssl";
+    return is_api ? "http" : "amqp";
+}
+
+/* Paths of this machine are nothing that others could find. */
+static size_t tell_listeners(const struct api_surroundings *base, struct api_listener *out)
+{
+    const struct surroundings *surroundings = surroundings_of(base);
+    char text[ADDRESS_TEXT_BYTES];
+    size_t count = 0;
+    list_for_each(at, &surroundings->loop->listeners.all)
+    {
+        const struct listener *listener = list_entry(at, struct listener, link);
+        if (listener->address.any.sa_family == AF_UNIX || count == API_LISTENERS_MAX)
+            continue;
+        struct api_listener *one = &out[count++];
+        *one = (struct api_listener){.protocol = protocol_of(surroundings, listener)};
+        address_write(&listener->address, text);
+        split(text, one);
+        if (listener->tls) {
+            one->ends_ms = tls_context_ends_ms(listener->tls);
+            one->certificate = surroundings->tls->certificate;
+        }
+    }
+    return count;
+}
+
+static size_t count_descriptors(void)
+{
+    size_t count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    while (folder && readdir(folder))
+        count++;
+    if (folder)
+        closedir(folder);
+    return count > 3 ? count - 3 : 0; /* without ".", ".." and the folder itself */
+}
+
+static void look(const struct api_surroundings *base, struct api_machine *out)
+{
+    struct surroundings *surroundings = surroundings_of(base);
+    const struct sockets *sockets = &surroundings->loop->sockets;
+    uint64_t total;
+    size_t all = sockets->count <= COUNTED_MAX ? count_descriptors() : 0;
+    if (all > sockets->count)
+        surroundings->other_files = all - sockets->count;
+    out->memory_used = machine_memory_used();
+    out->files_used = sockets->count + surroundings->other_files;
+    out->files_max = machine_descriptors();
+    out->sockets_used = sockets_conversations(sockets);
+    out->sockets_max = sockets->max;
+    out->processors = machine_processors();
+    out->process = (unsigned)getpid();
+    if (surroundings->disk->ops->free_space(surroundings->disk, &out->disk_free, &total) != 0)
+        out->disk_free = 0;
+}
+
+void surroundings_init(struct surroundings *surroundings)
+{
+    surroundings->base.listeners = tell_listeners;
+    surroundings->base.look = look;
+}

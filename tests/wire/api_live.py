@@ -1,0 +1,473 @@
+#!/usr/bin/python3
+"""The API's resources of what lives: connections, channels, consumers, messages, the node.
+
+Needs no broker: it starts one, LEVERETD or leveretd in $top_builddir, or with --rabbitmq Debian's
+RabbitMQ, which has to answer the same.  Output is TAP.
+"""
+
+import itertools
+import os
+import sys
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import api  # noqa: E402
+from api import (Skip, anything, case, check, equal, error, one_of, path_of,  # noqa: E402
+                 quote, some)
+
+import amqp  # noqa: E402
+import service  # noqa: E402
+import tap  # noqa: E402
+
+BROKER = []
+NUMBERS = itertools.count(1)
+NOT_FOUND = error("Object Not Found", "Not Found")
+RATE = {"rate": float}
+
+
+def broker():
+    return BROKER[0]
+
+
+def expect(*arguments, **more):
+    return broker().expect(*arguments, **more)
+
+
+def soon(path, answer, seconds=15):
+    """Asks until the answer is that: RabbitMQ knows of some things only after a while."""
+    end = time.monotonic() + seconds
+    while True:
+        got = broker().ask("GET", path)
+        wrong = api.compare(got, 200, answer)
+        if not wrong:
+            return got.body
+        if time.monotonic() > end:
+            raise AssertionError("%s: %s" % (path, wrong))
+        time.sleep(0.05)
+
+
+def client(t, channels=1, **options):
+    c = amqp.Connection(broker().uri)
+    t.cleanup(c.abort)
+    c.open(**options)
+    for number in range(1, channels + 1):
+        c.channel(number)
+    return c
+
+
+def name_of(c):
+    return "%s:%d -> %s:%d" % (c.sock.getsockname()[:2] + c.sock.getpeername()[:2])
+
+
+def queue(t, c, **fields):
+    q = "live.%d" % next(NUMBERS)
+    c.call(1, "queue.declare", queue=q, **fields)
+    t.cleanup(broker().ask, "DELETE", path_of("queues", "/", q))
+    return q
+
+
+# ---- connections ----
+
+def connection_like(c, **fields):
+    own = c.sock.getsockname()
+    answer = {
+        "name": name_of(c), "node": str, "user": "guest", "vhost": "/", "state": "running",
+        "user_who_performed_action": "guest", "type": "network", "protocol": "AMQP 0-9-1",
+        "auth_mechanism": "PLAIN", "channels": int, "channel_max": 2047, "frame_max": 131072,
+        "timeout": 0, "connected_at": int, "host": "127.0.0.1", "peer_host": own[0],
+        "port": c.sock.getpeername()[1], "peer_port": own[1],
+        "client_properties": {"product": "wire tests", ...: ...}, "ssl": False,
+        "peer_cert_issuer": one_of(None, ""), "peer_cert_subject": one_of(None, ""),
+        "peer_cert_validity": one_of(None, ""), "ssl_protocol": one_of(None, ""),
+        "ssl_key_exchange": one_of(None, ""), "ssl_cipher": one_of(None, ""),
+        "ssl_hash": one_of(None, ""), "recv_oct": int, "recv_oct_details": RATE, "recv_cnt": int,
+        "send_oct": int, "send_oct_details": RATE, "send_cnt": int, "send_pend": int, ...: ...}
+    answer.update(fields)
+    return answer
+
+
+@case("connections: in lists, and one by its name")
+def _(t):
+    c = client(t)
+    one = connection_like(c)
+    soon("/api/connections", some(one))
+    soon("/api/vhosts/%2F/connections", some(one))
+    soon(path_of("connections", name_of(c)), one)
+    soon("/api/connections?page=1&page_size=500&name=" + quote(name_of(c)),
+         {"items": [one], "filtered_count": 1, "total_count": int, "item_count": 1, "page": 1,
+          "page_size": 500, "page_count": 1})
+    soon("/api/connections?sort=peer_port&columns=name,peer_port",
+         some({"name": name_of(c), "peer_port": one["peer_port"]}))
+    soon("/api/connections/username/guest",
+         some({"name": name_of(c), "node": str, "user": "guest", "vhost": "/"}))
+    expect("GET", "/api/connections/username/nobody", 200, answer=[])
+    expect("GET", "/api/connections/none", 404, answer=NOT_FOUND)
+    expect("GET", "/api/vhosts/none/connections", 404, answer=NOT_FOUND)
+
+
+@case("what a connection has read and written is counted")
+def _(t):
+    c = client(t)
+    soon(path_of("connections", name_of(c)), connection_like(c))
+    q = queue(t, c, exclusive=True)
+    c.publish(1, q, b"x" * 100000)
+    c.call(1, "basic.get", queue=q, no_ack=True)
+    end = time.monotonic() + 15
+    while time.monotonic() < end:
+        got = broker().ask("GET", path_of("connections", name_of(c))).body
+        if got["recv_oct"] > 100000 and got["send_oct"] > 100000:
+            break
+        time.sleep(0.05)
+    check(100000 < got["recv_oct"] < 105000, "%d bytes received" % got["recv_oct"])
+    check(100000 < got["send_oct"] < 105000, "%d bytes sent" % got["send_oct"])
+    check(got["recv_cnt"] > 3 and got["send_cnt"] > 3, "some reads and writes")
+
+
+def closed_with(c, reason):
+    while True:
+        event = c.recv(timeout=api.PATIENCE)
+        if event.name == "connection.close":
+            break
+    equal((event.reply_code, event.reply_text), (320, "CONNECTION_FORCED - " + reason), "why")
+
+
+@case("a connection is closed, with a reason")
+def _(t):
+    c = client(t)
+    soon(path_of("connections", name_of(c)), connection_like(c))
+    expect("DELETE", path_of("connections", name_of(c)), 204)
+    closed_with(c, "Closed via management plugin")
+    other = client(t)
+    soon(path_of("connections", name_of(other)), connection_like(other))
+    expect("DELETE", path_of("connections", name_of(other)), 204,
+           headers={"X-Reason": "maintenance at noon"})
+    closed_with(other, "maintenance at noon")
+    other.abort()
+    expect("DELETE", "/api/connections/none", 404, answer=NOT_FOUND)
+
+
+# ---- channels ----
+
+def channel_like(c, number, **fields):
+    own = c.sock.getsockname()
+    answer = {
+        "name": "%s (%d)" % (name_of(c), number), "number": number, "node": str, "user": "guest",
+        "user_who_performed_action": "guest", "vhost": "/", "state": "running", "confirm": False,
+        "transactional": False, "prefetch_count": 0, "global_prefetch_count": 0,
+        "consumer_count": 0, "messages_unacknowledged": 0, "messages_unconfirmed": 0,
+        "messages_uncommitted": 0, "acks_uncommitted": 0, "pending_raft_commands": 0,
+        "connection_details": {"name": name_of(c), "peer_host": own[0], "peer_port": own[1]},
+        ...: ...}
+    answer.update(fields)
+    return answer
+
+
+@case("channels: what they are for and what they have")
+def _(t):
+    c = client(t, channels=3)
+    q = queue(t, c, exclusive=True)
+    c.call(1, "confirm.select")
+    c.call(2, "basic.qos", prefetch_count=7)
+    c.call(2, "basic.consume", queue=q, consumer_tag="one")
+    c.call(3, "tx.select")
+    c.publish(3, q, b"uncommitted")
+    for _ in range(3):
+        c.publish(1, q, b"message")
+    wanted = [channel_like(c, 1, confirm=True),
+              channel_like(c, 2, prefetch_count=7, consumer_count=1, messages_unacknowledged=3),
+              channel_like(c, 3, transactional=True, messages_uncommitted=1)]
+    for one in wanted:
+        soon("/api/channels", some(one))
+        soon("/api/vhosts/%2F/channels", some(one))
+        soon(path_of("connections", name_of(c), "channels"), some(one))
+        soon(path_of("channels", one["name"]), one)
+    check(len(broker().ask("GET", path_of("connections", name_of(c), "channels")).body) == 3,
+          "the channels of one connection")
+    soon("/api/channels?page=1&name=" + quote(name_of(c) + " (2)"),
+         {"items": [wanted[1]], "filtered_count": 1, ...: ...})
+    got = soon(path_of("channels", wanted[1]["name"]), wanted[1])
+    equal([item["consumer_tag"] for item in got["consumer_details"]], ["one"], "consumers")
+    for name in (name_of(c) + " (9)", name_of(c), "none", "none (1)", name_of(c) + " (1) "):
+        expect("GET", path_of("channels", name), 404, answer=NOT_FOUND)
+    expect("GET", "/api/connections/none/channels", 404, answer=NOT_FOUND,
+           differs="channels of no connection")
+
+
+# ---- consumers ----
+
+def consumer_like(c, q, tag, **fields):
+    own = c.sock.getsockname()
+    answer = {
+        "arguments": {}, "ack_required": True, "active": True, "activity_status": "up",
+        "channel_details": {"connection_name": name_of(c), "name": "%s (1)" % name_of(c),
+                            "node": str, "number": 1, "peer_host": own[0], "peer_port": own[1],
+                            "user": "guest"},
+        "consumer_tag": tag, "exclusive": False, "prefetch_count": 0,
+        "queue": {"name": q, "vhost": "/"}, "consumer_timeout": 1800000}
+    if broker().oracle:
+        del answer["consumer_timeout"]  # a field of newer versions
+    answer.update(fields)
+    return answer
+
+
+@case("consumers: in lists, with what they were begun with")
+def _(t):
+    c = client(t)
+    q, other = queue(t, c), queue(t, c)
+    c.call(1, "basic.consume", queue=q, consumer_tag="plain", no_ack=True)
+    c.call(1, "basic.qos", prefetch_count=9)
+    c.call(1, "basic.consume", queue=q, consumer_tag="first", arguments={"x-priority": 5})
+    c.call(1, "basic.consume", queue=other, consumer_tag="alone", exclusive=True)
+    for one in (consumer_like(c, q, "plain", ack_required=False),
+                consumer_like(c, q, "first", prefetch_count=9, arguments={"x-priority": 5}),
+                consumer_like(c, other, "alone", exclusive=True, prefetch_count=9)):
+        soon("/api/consumers", some(one))
+        soon("/api/consumers/%2F", some(one))
+    expect("GET", "/api/consumers/none", 404, answer=NOT_FOUND)
+    c.call(1, "basic.cancel", consumer_tag="plain")
+    end = time.monotonic() + 15
+    while any(item["consumer_tag"] == "plain"
+              for item in broker().ask("GET", "/api/consumers").body):
+        check(time.monotonic() < end, "one that was cancelled is still told of")
+        time.sleep(0.05)
+
+
+@case("of a queue with a single active consumer the others are waiting")
+def _(t):
+    c = client(t)
+    q = queue(t, c, arguments={"x-single-active-consumer": True})
+    c.call(1, "basic.consume", queue=q, consumer_tag="active")
+    c.call(1, "basic.consume", queue=q, consumer_tag="second")
+    soon("/api/consumers", some(consumer_like(c, q, "active", activity_status="single_active")))
+    soon("/api/consumers",
+         some(consumer_like(c, q, "second", active=False, activity_status="waiting")))
+
+
+# ---- the node ----
+
+COUNTERS = ["messages", "messages_ready", "messages_unacknowledged"]
+
+
+def counters(*names, **values):
+    """With ... for others: more fields than these."""
+    answer = {...: ...} if ... in names else {}
+    names = [name for name in names if name is not ...]
+    for name in names:
+        answer[name] = values.get(name, int)
+        answer[name + "_details"] = RATE
+    return answer
+
+
+def node_name():
+    return broker().ask("GET", "/api/overview?columns=node").body["node"]
+
+
+@case("the overview")
+def _(t):
+    c = client(t)
+    q = queue(t, c)
+    c.publish(1, q, b"one")
+    node = node_name()
+    got = soon("/api/overview", {
+        "management_version": str, "rabbitmq_version": str, "product_name": str,
+        "product_version": str, "erlang_version": str, "erlang_full_version": str,
+        "cluster_name": str, "node": node, "rates_mode": "basic", "disable_stats": False,
+        "enable_queue_totals": False, "release_series_support_status": str,
+        "sample_retention_policies": {"global": [600, 3600, 28800, 86400], "basic": [600, 3600],
+                                      "detailed": [600]},
+        "exchange_types": some(*({
+            "name": name, "enabled": True,
+            "description": "AMQP %s exchange, as per the AMQP specification" % name}
+            for name in ("direct", "fanout", "topic", "headers"))),
+        "message_stats": {...: ...},
+        "churn_rates": counters("connection_created", "connection_closed", "channel_created",
+                                "channel_closed", ...),
+        "queue_totals": counters(*COUNTERS, messages=1, messages_ready=1,
+                                 messages_unacknowledged=0),
+        "object_totals": {"channels": int, "connections": int, "consumers": int,
+                          "exchanges": int, "queues": 1},
+        "statistics_db_event_queue": 0,
+        "listeners": some({"node": node, "protocol": "amqp", "ip_address": "127.0.0.1",
+                           "port": int(broker().uri.rsplit(":")[-1]),
+                           "socket_opts": {"nodelay": True, ...: ...}},
+                          {"node": node, "protocol": "http", "ip_address": str,
+                           "port": int(broker().address.rsplit(":")[-1]), "socket_opts": anything}),
+        "contexts": [{"ssl_opts": [], "node": node, "description": "RabbitMQ Management",
+                      "path": "/", "ip": "127.0.0.1",
+                      "port": broker().address.rsplit(":")[-1], ...: ...}]})
+    check(got["churn_rates"]["connection_created"] >= 1, "a connection was opened")
+    expect("GET", "/api/overview?columns=node,object_totals.queues", 200,
+           answer={"node": node, "object_totals": {"queues": 1}})
+
+
+MEMORY = ["binary", "code", "connection_readers", "connection_writers", "connection_channels",
+          "connection_other", "queue_procs", "quorum_queue_procs", "plugins", "other_proc",
+          "metrics", "mgmt_db", "mnesia", "other_ets", "msg_index", "atom", "other_system",
+          "allocated_unused", "reserved_unallocated", "queue_slave_procs", "quorum_ets",
+          "quorum_queue_dlx_procs", "stream_queue_procs", "stream_queue_replica_reader_procs",
+          "stream_queue_coordinator_procs"]
+
+
+@case("the node, and what it takes")
+def _(_t):
+    node = node_name()
+    answer = {
+        "name": node, "type": "disc", "running": True, "os_pid": str, "uptime": int,
+        "processors": int, "run_queue": int, "rates_mode": "basic", "mem_limit": int,
+        "mem_alarm": False, "mem_calculation_strategy": "rss", "disk_free_limit": int,
+        "disk_free_alarm": False, "fd_total": int, "sockets_total": int, "proc_total": int,
+        "partitions": [], "exchange_types": [{"name": str, "description": str, "enabled": bool,
+                                              ...: ...}, ...],
+        "auth_mechanisms": some({"name": "PLAIN", "enabled": True,
+                                 "description": "SASL PLAIN authentication mechanism"}),
+        "applications": some({"name": "rabbit", "description": "RabbitMQ", "version": str}),
+        "contexts": some({"description": "RabbitMQ Management", "path": "/", "ip": "127.0.0.1",
+                          "port": str, ...: ...}),
+        "log_files": [str, ...], "config_files": [str, ...], "db_dir": str, "net_ticktime": int,
+        "enabled_plugins": some("rabbitmq_management"), "cluster_links": [],
+        "metrics_gc_queue_length": {
+            "connection_closed": 0, "channel_closed": 0, "consumer_deleted": 0,
+            "exchange_deleted": 0, "queue_deleted": 0, "vhost_deleted": 0,
+            "node_node_deleted": 0, "channel_consumer_deleted": 0}, ...: ...}
+    answer.update(counters(
+        "mem_used", "disk_free", "fd_used", "sockets_used", "proc_used", "gc_num",
+        "gc_bytes_reclaimed", "context_switches", "io_sync_count", "io_write_count",
+        "io_write_bytes", "io_reopen_count", "mnesia_ram_tx_count", "mnesia_disk_tx_count",
+        "msg_store_read_count", "msg_store_write_count", "queue_index_write_count",
+        "queue_index_read_count", "connection_created", "connection_closed", "channel_created",
+        "channel_closed"))
+    soon("/api/nodes", [answer])
+    got = soon(path_of("nodes", node), answer)
+    check(0 < got["mem_used"] < got["mem_limit"] and 0 < got["fd_used"] < got["fd_total"],
+          "what is used is below what may be")
+    memory = {"strategy": "rss", "total": {"rss": int, "erlang": int, "allocated": int}}
+    memory.update({name: int for name in MEMORY})
+    soon(path_of("nodes", node, "memory"), {"memory": memory})
+    soon(path_of("nodes", node) + "?memory=true&columns=memory", {"memory": memory})
+    got = soon(path_of("nodes", node, "memory", "relative"),
+               {"memory": dict({"total": int}, **{name: int for name in MEMORY})})
+    check(got["memory"]["total"] >= 100, "the shares are of a hundred")
+    expect("GET", "/api/nodes/none/memory", 404, answer=NOT_FOUND)
+    expect("GET", "/api/nodes/none", 404, answer=NOT_FOUND, differs="a node that is not there")
+
+
+# ---- health ----
+
+@case("health checks of a node that is well")
+def _(_t):
+    node = node_name()
+    port = int(broker().uri.rsplit(":")[-1])
+    for path in ("alarms", "local-alarms", "virtual-hosts", "certificate-expiration/1/days",
+                 "certificate-expiration/2/weeks", "certificate-expiration/1/months",
+                 "certificate-expiration/1/years"):
+        expect("GET", "/api/health/checks/" + path, 200, answer={"status": "ok"})
+    for path in ("node-is-mirror-sync-critical", "node-is-quorum-critical"):
+        expect("GET", "/api/health/checks/" + path, 200,
+               answer={"status": "ok", "reason": "single node cluster"})
+    expect("GET", "/api/health/checks/port-listener/%d" % port, 200,
+           answer={"status": "ok", "port": port})
+    for name, protocol in (("amqp", "amqp"), ("amqp091", "amqp"), ("http", "http")):
+        expect("GET", "/api/health/checks/protocol-listener/" + name, 200,
+               answer={"status": "ok", "protocol": protocol})
+    expect("GET", "/api/healthchecks/node", 200, answer={"status": "ok"})
+    expect("GET", path_of("healthchecks", "node", node), 200, answer={"status": "ok"})
+    expect("GET", "/api/aliveness-test/%2F", 200, answer={"status": "ok"})
+
+
+@case("health checks that fail, or cannot be asked for")
+def _(_t):
+    got = expect("GET", "/api/health/checks/port-listener/1", 503,
+                 answer={"status": "failed", "reason": "No active listener", "missing": 1,
+                         "ports": [int, ...]})
+    check(int(broker().uri.rsplit(":")[-1]) in got.body["ports"], "the ports that there are")
+    got = expect("GET", "/api/health/checks/protocol-listener/mqtt", 503,
+                 answer={"status": "failed", "reason": "No active listener", "missing": "mqtt",
+                         "protocols": [str, ...]})
+    check({"amqp", "http"} <= set(got.body["protocols"]), "the protocols that there are")
+    for path, reason in (("port-listener/x", "Invalid port"),
+                         ("certificate-expiration/x/days", "Invalid expiration value."),
+                         ("certificate-expiration/1/hours",
+                          "Time unit not recognised. Supported units: days, weeks, months, years.")):
+        expect("GET", "/api/health/checks/" + path, 400, answer=error("bad_request", reason))
+    expect("GET", "/api/healthchecks/node/none", 404, answer=NOT_FOUND)
+    expect("GET", "/api/aliveness-test/none", 404, answer=NOT_FOUND)
+
+
+@case("what load balancers ask needs no password")
+def _(_t):
+    if broker().oracle:
+        raise Skip("newer than this RabbitMQ")
+    for path in ("is-in-service", "ready-to-serve-clients", "below-node-connection-limit",
+                 "reached-target-cluster-size"):
+        expect("GET", "/api/health/checks/" + path, 200, user=None, answer={"status": "ok"})
+    for path in ("alarms", "metadata-store/initialized",
+                 "quorum-queues-without-elected-leaders/all-vhosts"):
+        expect("GET", "/api/health/checks/" + path, 401, user=None)
+        expect("GET", "/api/health/checks/" + path, 200, answer={"status": "ok"})
+
+
+def alarmed(t, *arguments):
+    """A broker of its own, with an alarm."""
+    daemon = service.serve(t, service.folder(t), "--management", "127.0.0.1:0", *arguments)
+    own = object.__new__(api.Broker)
+    own.oracle, own.connection, own.differences = False, None, {}
+    own.uri, own.address = daemon.addresses()[:2]
+    t.cleanup(lambda: own.connection.close())
+    return own
+
+
+@case("an alarm is told by whoever asks for one")
+def _(t):
+    if broker().oracle:
+        raise Skip("this RabbitMQ is used by others")
+    own = alarmed(t, "--disk-reserve", str(1 << 60))
+    node = own.ask("GET", "/api/overview").body["node"]
+    alarms = [{"node": node, "resource": "disk"}]
+    tap.eventually(lambda: own.ask("GET", "/api/health/checks/alarms").status != 200)
+    for path, where in (("alarms", "in the cluster"), ("local-alarms", "on the node")):
+        own.expect("GET", "/api/health/checks/" + path, 503, answer={
+            "status": "failed", "reason": "There are alarms in effect " + where,
+            "alarms": alarms})
+    own.expect("GET", "/api/healthchecks/node", 200, answer={
+        "status": "failed", "reason": "resource alarm(s) in effect:[disk]"})
+    own.expect("GET", path_of("nodes", node) + "?columns=disk_free_alarm,mem_alarm", 200,
+               answer={"disk_free_alarm": True, "mem_alarm": False})
+    own.expect("GET", "/api/aliveness-test/%2F", 200, answer={"status": "ok"})
+    c = amqp.Connection(own.uri)
+    t.cleanup(c.abort)
+    c.open()
+    own.expect("GET", "/api/connections?columns=state", 200, answer=[{"state": "blocking"}])
+
+
+@case("attempts to log in are counted")
+def _(_t):
+    node = node_name()
+    expect("DELETE", path_of("auth", "attempts", node), 204)
+    for _ in range(3):
+        expect("GET", "/api/whoami", 401, user=("guest", "wrong"))
+    got = expect("GET", path_of("auth", "attempts", node), 200, answer=[
+        {"protocol": str, "auth_attempts": int, "auth_attempts_failed": int,
+         "auth_attempts_succeeded": int}, ...]).body
+    http = [item for item in got if item["protocol"] == "http"][0]
+    equal((http["auth_attempts"], http["auth_attempts_failed"]), (4, 3), "three were wrong")
+    expect("GET", path_of("auth", "attempts", node, "source"), 200, answer=[])
+    expect("GET", "/api/auth/attempts/none", 404, answer=NOT_FOUND)
+
+
+@case("of what there is none the list is empty")
+def _(_t):
+    expect("POST", "/api/rebalance/queues", 204)
+    if broker().oracle:
+        raise Skip("the rest is of plugins, or newer")
+    for path in ("shovels", "shovels/%2F", "federation-links", "federation-links/%2F",
+                 "stream/connections", "stream/connections/%2F", "stream/publishers",
+                 "stream/publishers/%2F", "stream/consumers", "stream/consumers/%2F"):
+        expect("GET", "/api/" + path, 200, answer=[])
+    expect("GET", "/api/shovels/none", 404, answer=NOT_FOUND)
+    expect("GET", "/api/version", 200, answer=str)
+
+
+if __name__ == "__main__":
+    api.main(BROKER.append)

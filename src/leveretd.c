@@ -26,6 +26,7 @@
 #include "net/loop.h"
 #include "net/signals.h"
 #include "options.h"
+#include "reload.h"
 #include "salvage.h"
 #include "surroundings.h"
 
@@ -44,6 +45,7 @@ enum { PORT = 5672, PORT_TLS = 5671, PORT_MANAGEMENT = 15672, MEMORY_BYTES_FEW =
 struct daemon {
     struct options options;
     struct config config; /* what they were made from */
+    struct reload reload;
     struct log log;
     struct log_writer *log_writer;
     char *data_dir;
@@ -431,6 +433,35 @@ static bool build(struct daemon *daemon)
     return bind_control(daemon);
 }
 
+/* ---- the configuration, read again ---- */
+
+/* What a command of operators can call as well. */
+static bool daemon_reload(struct daemon *daemon, char *text)
+{
+    bool is_done = reload_configuration(&daemon->reload, text);
+    signals_log(daemon->log_writer, daemon->log.level);
+    return is_done;
+}
+
+static void on_hangup(void *context)
+{
+    char text[RELOAD_TEXT_BYTES];
+    daemon_reload(context, text);
+}
+
+static void prepare_reload(struct daemon *daemon)
+{
+    daemon->reload.options = &daemon->options;
+    daemon->reload.config = &daemon->config;
+    daemon->reload.log = &daemon->log;
+    daemon->reload.tls = daemon->tls;
+    daemon->reload.turns = &daemon->loop->turns;
+    daemon->reload.store = daemon->store;
+    daemon->reload.broker = &daemon->broker;
+    daemon->reload.server = daemon->server;
+    loop_at_hangup(daemon->loop, on_hangup, daemon);
+}
+
 /* ---- and down again ---- */
 
 static void drain(struct worker *worker)
@@ -509,6 +540,7 @@ static int serve(struct daemon *daemon)
         take_down(daemon, false);
         return EXIT_FAILURE;
     }
+    prepare_reload(daemon);
     log_opened(daemon, clock_monotonic_ms() - began_ms);
     warn_of_reserve(daemon);
     warn_of_users(daemon);
@@ -699,7 +731,9 @@ int main(int count, char **arguments)
                                   .rabbitmq = "/etc/rabbitmq"};
     open_standard_descriptors();
     machine_tune_allocator();
+    daemon.reload.input = &input;
     int status = run(&daemon, &input);
+    reload_free(&daemon.reload);
     config_free(&daemon.config);
     return status;
 }

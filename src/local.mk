@@ -19,6 +19,8 @@ libleveret_main_a_SOURCES = \
 	%D%/options_rabbitmq.c \
 	%D%/options_rabbitmq.h \
 	%D%/options_table.c \
+	%D%/reload.c \
+	%D%/reload.h \
 	%D%/salvage.c \
 	%D%/salvage.h \
 	%D%/surroundings.c \

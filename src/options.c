@@ -257,6 +257,20 @@ bool options_was_given(const struct config *config, const char *name)
            (origin[size + 2] == '\0' || origin[size + 2] == '=');
 }
 
+void options_take_live(struct options *options, const struct options *fresh,
+                       const struct option_table *table)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        const struct option *option = &table->options[i];
+        if (option->effect == OPTION_LIVE)
+            memcpy((char *)options + option->offset, (const char *)fresh + option->offset,
+                   option->width);
+    }
+    options->tls = fresh->tls;
+    options->server.memory_bytes_max = fresh->server.memory_bytes_max;
+    options->store.disk_reserve_bytes = fresh->store.disk_reserve_bytes;
+}
+
 /* ---- what is printed ---- */
 
 void options_print_help(FILE *out)

@@ -93,6 +93,10 @@ uint64_t options_machine_bytes(const struct options *options);
 uint64_t options_memory_bytes(const struct options *options);
 /* Has the command line set the option of that name? */
 bool options_was_given(const struct config *config, const char *name);
+/* Copies what is live, and what it comes to, from new options to those that run; what they point to has
+ * to stay. */
+void options_take_live(struct options *options, const struct options *fresh,
+                       const struct option_table *table);
 /* The text of --help. */
 void options_print_help(FILE *out);
 /* The keys, one a line: its name, its alias, what it may be, its default, "live", "start",

@@ -47,7 +47,8 @@ keys_of_table() { # EFFECTS
     "${top_builddir:-.}/leveretd" --list-keys | awk -F '\t' -v effects=" $1 " '
     index(effects, " " $5 " ") == 0 { next }
     {
-        printf ".It Ic %s\n", $1
+        note = $5 == "live" ? " Pq Sy live" : ""
+        printf ".It Ic %s%s\n", $1, note
         if ($8 == "")
             next
         text = $8

@@ -169,7 +169,7 @@ static void put_conversion(struct line *line, const char **at, va_list *argument
 
 void log_event(const struct log *log, enum event event, const char *format, ...)
 {
-    if (!log || !log->sink || events[event].level < log->level)
+    if (!log || !log->sink || events[event].level < log_level(log))
         return;
     struct line line = {.size = 0};
     put_text(&line, events[event].name, strlen(events[event].name));

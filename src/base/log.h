@@ -23,11 +23,22 @@ enum event {
 enum { LOG_LINE_MAX = 1000 };
 
 struct log {
-    enum log_level level; /* events below it are dropped */
+    enum log_level level; /* events below it are dropped; log_set_level */
     /* Takes one line without its end; it may be called from any thread. NULL drops all. */
     void (*sink)(void *context, enum log_level level, const char *line);
     void *context;
 };
+
+/* May be done while other threads log. */
+static inline void log_set_level(struct log *log, enum log_level level)
+{
+    __atomic_store_n(&log->level, level, __ATOMIC_RELAXED);
+}
+
+static inline enum log_level log_level(const struct log *log)
+{
+    return __atomic_load_n(&log->level, __ATOMIC_RELAXED);
+}
 
 /* Reads "debug", "info", "warning", "error" or "none". */
 bool log_level_read(const char *text, enum log_level *level);

@@ -75,6 +75,12 @@ static inline void *option_field(const struct option *option, void *fields)
     return (char *)fields + option->offset;
 }
 
+/* Is something done with its key? */
+static inline bool option_has_effect(const struct option *option)
+{
+    return option->effect == OPTION_AT_START || option->effect == OPTION_LIVE;
+}
+
 static inline bool option_is_heading(const struct option *option)
 {
     return !option->name && !option->key;

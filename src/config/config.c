@@ -198,18 +198,13 @@ void config_read_variables(struct config *config)
 
 /* ---- what they come to ---- */
 
-static bool has_effect(const struct option *option)
-{
-    return option->effect == OPTION_AT_START || option->effect == OPTION_LIVE;
-}
-
 /* Rows that set the same field have the same origin. */
 void config_took(struct config *config, const struct option *option, const char *origin)
 {
     for (size_t i = 0; i < config->table->count; i++) {
         const struct option *other = &config->table->options[i];
-        if (other == option ||
-            (option->width && other->width && has_effect(other) && other->offset == option->offset))
+        if (other == option || (option->width && other->width && option_has_effect(other) &&
+                                other->offset == option->offset))
             config->origins[i] = origin;
     }
 }
@@ -233,8 +228,8 @@ static void apply_source(struct config *config, enum config_source source, bool 
 {
     list_for_each(link, &config->settings) {
         const struct config_setting *setting = setting_at(link);
-        if (setting->source == source && !setting->is_replaced && has_effect(setting->option) &&
-            setting->option->kind->is_last == last)
+        if (setting->source == source && !setting->is_replaced &&
+            option_has_effect(setting->option) && setting->option->kind->is_last == last)
             apply(config, setting, fields);
     }
 }
@@ -317,7 +312,7 @@ void config_print(const struct config *config, const void *fields, FILE *out)
 {
     for (size_t i = 0; i < config->table->count; i++) {
         const struct option *option = &config->table->options[i];
-        if (option->key && has_effect(option))
+        if (option->key && option_has_effect(option))
             print_option(config, option, fields, out);
     }
 }

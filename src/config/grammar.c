@@ -58,13 +58,13 @@ static enum grammar_what fail(struct grammar_item *item, const char *why)
     return GRAMMAR_WRONG;
 }
 
-/* Words with dots between; a backslash takes the meaning from what follows. */
+/* Words with dots between; a dot behind a backslash belongs to its word. */
 static const char *read_key(struct rest *rest, char *key)
 {
     size_t size = 0;
     bool in_word = false;
     while (rest->at < rest->end && size < GRAMMAR_KEY_MAX) {
-        bool is_escape = *rest->at == '\\' && rest->at + 1 < rest->end;
+        bool is_escape = *rest->at == '\\' && rest->at + 1 < rest->end && rest->at[1] == '.';
         bool is_dot = *rest->at == '.' && in_word;
         if (!is_escape && !is_dot && !is_word(*rest->at))
             break;

@@ -5,8 +5,6 @@ noinst_LIBRARIES += libleveret_net.a
 libleveret_net_a_SOURCES = \
 	%D%/address.c \
 	%D%/address.h \
-	%D%/certificates.c \
-	%D%/certificates.h \
 	%D%/clock.c \
 	%D%/clock.h \
 	%D%/listener.c \

@@ -46,6 +46,15 @@ static void on_signal(struct ev_loop *ev, ev_signal *watcher, int events)
     begin_stop(loop, watcher->signum == SIGINT ? "SIGINT" : "SIGTERM", LOOP_STOPPING, STOP_MS);
 }
 
+static void on_hangup(struct ev_loop *ev, ev_signal *watcher, int events)
+{
+    (void)ev;
+    (void)events;
+    struct loop *loop = watcher->data;
+    if (loop->on_hangup)
+        loop->on_hangup(loop->hangup_context);
+}
+
 static void on_wake(struct ev_loop *ev, ev_async *watcher, int events)
 {
     (void)ev;
@@ -129,6 +138,8 @@ struct loop *loop_new(const struct log *log, size_t descriptors, size_t io_threa
     ev_async_start(ev, &loop->wake);
     ev_signal_init(&loop->terminate, on_signal, SIGTERM);
     ev_signal_init(&loop->interrupt, on_signal, SIGINT);
+    ev_signal_init(&loop->hangup, on_hangup, SIGHUP);
+    loop->hangup.data = loop;
     loop->terminate.data = loop;
     loop->interrupt.data = loop;
     turns_init(&loop->turns, clock_coarse_us, clock_thread_us, log, slow_turn_ms);
@@ -149,8 +160,6 @@ void loop_free(struct loop *loop)
 int loop_bind(struct loop *loop, const struct address *address, struct tls_context *tls,
               struct service *const *service)
 {
-    if (tls)
-        loop->certificates.tls = tls;
     return listener_new(loop, address, tls, service);
 }
 
@@ -163,6 +172,12 @@ int loop_bind_path(struct loop *loop, const struct path_place *place,
 void loop_add(struct loop *loop, struct service *service)
 {
     list_push_back(&loop->services, &service->link);
+}
+
+void loop_at_hangup(struct loop *loop, void (*call)(void *context), void *context)
+{
+    loop->on_hangup = call;
+    loop->hangup_context = context;
 }
 
 void loop_wake(void *context)
@@ -260,7 +275,7 @@ static void begin(struct loop *loop)
     ev_signal_start(loop->ev, &loop->terminate);
     ev_signal_start(loop->ev, &loop->interrupt);
     report_start(&loop->report, loop->ev, loop->log, loop->store, &loop->turns);
-    certificates_start(&loop->certificates, loop->ev, loop->log);
+    ev_signal_start(loop->ev, &loop->hangup);
     ev_check_start(loop->ev, &loop->woken);
 }
 
@@ -269,7 +284,7 @@ static void end(struct loop *loop)
     ev_signal_stop(loop->ev, &loop->terminate);
     ev_signal_stop(loop->ev, &loop->interrupt);
     report_stop(&loop->report, loop->ev);
-    certificates_stop(&loop->certificates, loop->ev);
+    ev_signal_stop(loop->ev, &loop->hangup);
     signals_end_at_once(); /* libev leaves the defaults, by which some would end the process */
     ev_check_stop(loop->ev, &loop->woken);
     sockets_close(loop);

@@ -8,7 +8,6 @@
 
 #include <ev.h>
 
-#include "net/certificates.h"
 #include "net/listener.h"
 #include "net/report.h"
 #include "net/socket.h"
@@ -37,12 +36,14 @@ struct loop {
     struct listeners listeners;
     struct sockets sockets;
     struct report report;
-    struct certificates certificates;
     ev_check woken;
     ev_timer deadline;
     ev_async wake;
     ev_signal terminate;
     ev_signal interrupt;
+    ev_signal hangup;
+    void (*on_hangup)(void *context); /* at SIGHUP; NULL: nothing */
+    void *hangup_context;
 };
 
 /* NULL, and `errno`, when the system has no loop for us. `descriptors` is how many the process may
@@ -64,11 +65,13 @@ int loop_bind_path(struct loop *loop, const struct path_place *place,
                    struct service *const *service);
 /* Has the loop give the service its part of each turn; it must outlive loop_run. */
 void loop_add(struct loop *loop, struct service *service);
+/* What is done at SIGHUP, between two turns. */
+void loop_at_hangup(struct loop *loop, void (*call)(void *context), void *context);
 /* Makes the loop run a turn. From any thread, at any time between loop_new and loop_free; `loop` is
  * the struct loop (its type is that of the callbacks which it is handed to). */
 void loop_wake(void *loop);
 /* Listens and serves until a signal or a failed service ends it; SIGUSR1 logs the store's counters
- * and how long turns took, and with TLS SIGHUP reads its files again.
+ * and how long turns took, and SIGHUP calls what loop_at_hangup has said.
  * 0: stopped in good order; an errno value: it could not listen, or start its threads; -1: a
  * service failed. */
 int loop_run(struct loop *loop, struct store *store);

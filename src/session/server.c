@@ -225,6 +225,11 @@ static uint64_t next_ms(const struct service *service)
     return next < store ? next : store;
 }
 
+void server_set_options(struct server *server, const struct server_options *options)
+{
+    server->options = *options;
+}
+
 struct server *server_new(const struct server_options *options, struct broker *broker,
                           uint64_t now_ms)
 {

@@ -42,6 +42,9 @@ struct server *server_new(const struct server_options *options, struct broker *b
                           uint64_t now_ms);
 /* Every connection is dropped as if its socket had gone. */
 void server_free(struct server *server);
+/* Other options from now on. What is agreed on with who is connected stays, and so do event_exchange and
+ * ignore_client_x_death. */
+void server_set_options(struct server *server, const struct server_options *options);
 
 /* What it is for who has the bytes of its peers: peer/service.h says how a turn goes. A `shutdown` sends
  * connection.close 320 `CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'`

@@ -245,6 +245,8 @@ struct release_job {
 void space_found(struct journal *journal, const char *name);
 /* Before anything is read: no size of the options may be too large for the disk. */
 void space_fit(struct journal *journal);
+/* Publishers wait while less is free. */
+void space_set_reserve(struct journal *journal, uint64_t bytes);
 /* The index cannot be opened: gives something up, if the disk is full and there is anything. */
 bool space_rescue(struct journal *journal);
 /* Space was measured, with no write under way. */
@@ -297,7 +299,8 @@ void space_for_image(struct journal *journal, uint64_t bytes);
 
 /* Room on the disk. */
 struct space {
-    bool is_short;        /* publishers wait */
+    bool is_short;        /* publishers wait, as less is free than */
+    uint64_t short_bytes; /* this: options->disk_reserve_bytes, until it is set to something else */
     uint64_t checked_ms;  /* when it was measured last */
     uint64_t disk_free;   /* of the disk, when it was measured last */
     uint64_t free_bytes;  /* the same, and what the journal's reserve has beside its usual size */

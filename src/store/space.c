@@ -89,17 +89,32 @@ static uint64_t at_most(uint64_t value, uint64_t limit, uint64_t least)
     return value < limit ? value : limit;
 }
 
+/* What is kept by itself is less on a small disk. */
+static uint64_t fitted(uint64_t reserve, uint64_t total)
+{
+    return reserve == STORE_DISK_RESERVE ? at_most(reserve, total / 8, 0) : reserve;
+}
+
+void space_set_reserve(struct journal *journal, uint64_t bytes)
+{
+    uint64_t free_bytes, total;
+    struct disk *disk = journal->options->disk;
+    bool is_known = disk->ops->free_space(disk, &free_bytes, &total) == 0;
+    journal->space.short_bytes = is_known ? fitted(bytes, total) : bytes;
+}
+
 void space_fit(struct journal *journal)
 {
     struct store_options *o = journal->options;
     uint64_t free_bytes, total;
+    journal->space.short_bytes = o->disk_reserve_bytes;
     if (o->disk->ops->free_space(o->disk, &free_bytes, &total) != 0)
         return;
     o->segment_bytes = (uint32_t)at_most(o->segment_bytes, total / 16, 1 << 20);
     o->batch_bytes = (uint32_t)at_most(o->batch_bytes, total / 64, 1 << 19);
     o->checkpoint_bytes = at_most(o->checkpoint_bytes, total / 8, 4 << 20);
-    if (o->disk_reserve_bytes == STORE_DISK_RESERVE)
-        o->disk_reserve_bytes = at_most(o->disk_reserve_bytes, total / 8, 0);
+    o->disk_reserve_bytes = fitted(o->disk_reserve_bytes, total);
+    journal->space.short_bytes = o->disk_reserve_bytes;
     journal->space.disk_free = journal->space.free_bytes = free_bytes;
     space_measured(journal);
 }
@@ -527,8 +542,7 @@ void space_measured(struct journal *journal)
 
 void space_note(struct journal *journal, uint64_t free_bytes)
 {
-    uint64_t limit =
-        journal->options->disk_reserve_bytes ? journal->options->disk_reserve_bytes : SHORT_MIN;
+    uint64_t limit = journal->space.short_bytes ? journal->space.short_bytes : SHORT_MIN;
     journal->space.checked_ms = journal->now_ms;
     note_free(journal, free_bytes);
     free_bytes = journal->space.free_bytes;
@@ -550,7 +564,7 @@ void space_note(struct journal *journal, uint64_t free_bytes)
         journal->space.reserve_ms[i] = 0;
     log_event(journal->options->log, is_short ? EVENT_disk_short : EVENT_disk_enough,
               "free=%llu reserve=%llu", (unsigned long long)free_bytes,
-              (unsigned long long)journal->options->disk_reserve_bytes);
+              (unsigned long long)journal->space.short_bytes);
 }
 
 bool space_is_wanted(const struct journal *journal)
@@ -562,8 +576,8 @@ bool space_is_wanted(const struct journal *journal)
 
 bool space_is_tight(const struct journal *journal)
 {
-    bool is_tight = space_is_wanted(journal) ||
-                    journal->space.free_bytes / 2 < journal->options->disk_reserve_bytes;
+    bool is_tight =
+        space_is_wanted(journal) || journal->space.free_bytes / 2 < journal->space.short_bytes;
     return is_tight && !planted(PLANTED_NEVER_TIGHT);
 }
 

@@ -650,7 +650,12 @@ bool store_is_full(const struct store *store)
 
 uint64_t store_disk_reserve(const struct store *store)
 {
-    return store->options.disk_reserve_bytes;
+    return store->journal.space.short_bytes;
+}
+
+void store_set_disk_reserve(struct store *store, uint64_t bytes)
+{
+    space_set_reserve(&store->journal, bytes);
 }
 
 const struct store_stats *store_stats(struct store *store)

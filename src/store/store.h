@@ -137,6 +137,8 @@ bool store_is_short(const struct store *store);
 bool store_is_full(const struct store *store);
 /* The reserve, as it is on this disk. */
 uint64_t store_disk_reserve(const struct store *store);
+/* Another one from now on, for publishers; the files that are kept in reserve stay as they are. */
+void store_set_disk_reserve(struct store *store, uint64_t bytes);
 const struct store_stats *store_stats(struct store *store);
 /* Indexes whose head has become readable after index_take answered INDEX_WAIT: takes one off the
  * list, or NULL. Its `owner` is the caller's. */

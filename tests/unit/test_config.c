@@ -153,7 +153,7 @@ TEST(wrong_lines)
 
 TEST(keys)
 {
-    is_int(read_file("numbr = 1\nnothing.like.it = 1\nidle.what.ever = 1\nid\\le.x = 1\n"), 2,
+    is_int(read_file("numbr = 1\nnothing.like.it = 1\nidle.what.ever = 1\nidle.x\\.y = 1\n"), 2,
            "unknown");
     is_str(remark(0, true, false),
            "You've tried to set numbr, but there is no setting with that name. Did you mean one of "

@@ -1,0 +1,31 @@
+/* The configuration is read again while the broker runs: all of it or nothing. */
+#ifndef LEVERET_RELOAD_H
+#define LEVERET_RELOAD_H
+
+#include "net/turns.h"
+#include "options.h"
+
+enum { RELOAD_TEXT_BYTES = 1024 };
+
+/* What it acts on; all of it is the owner's. */
+struct reload {
+    const struct options_input *input; /* what the start has read */
+    struct options *options;           /* those that the broker runs with */
+    const struct config *config;       /* what they were made from at the start */
+    struct config *latest;             /* and what was read last; NULL: nothing since */
+    struct log *log;
+    struct tls_context *tls; /* which has options->tls; NULL: nobody listens with it */
+    struct turns *turns;
+    struct store *store;
+    struct broker *broker;
+    struct server *server;
+};
+
+/* Reads files and environment, checks all of it, and lets the keys count that are live. What changes, what
+ * would take a start, or what is wrong is logged; `text`, of RELOAD_TEXT_BYTES, says it in one line.
+ * False: something is wrong, and everything stays as it was. */
+bool reload_configuration(struct reload *reload, char *text);
+/* Forgets what was read last; the options may not be used any more. */
+void reload_free(struct reload *reload);
+
+#endif

@@ -1,0 +1,393 @@
+#!/usr/bin/python3
+"""The configuration of leveretd: files, environment and --set, what is wrong in them, and SIGHUP.
+
+Needs no broker: every case starts its own, LEVERETD or leveretd in $top_builddir.  Output is TAP.
+"""
+
+import glob
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from service import Daemon, folder, run  # noqa: E402
+from wire import Skip, amqp, case, check, equal, main  # noqa: E402
+
+CUTTLEFISH = "/usr/lib/rabbitmq/lib/rabbitmq_server-*/plugins"
+
+
+def write(*path_and_text):
+    path = os.path.join(*path_and_text[:-1])
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as file:
+        text = path_and_text[-1]
+        file.write(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def environment(**more):
+    kept = {name: value for name, value in os.environ.items()
+            if not name.startswith(("LEVERET_", "RABBITMQ_"))}
+    return dict(kept, **more)
+
+
+class Configured(Daemon):
+    """One that says what it does in a file."""
+
+    def __init__(self, t, text, *arguments, **more):
+        self.place = folder(t)
+        self.file = write(self.place, "leveret.conf", text)
+        super().__init__(t, "--config", self.place, "--data-dir", os.path.join(self.place, "data"),
+                         "--management", "none", *arguments, env=environment(**more))
+        self.seen = 0
+
+    def reload(self, text=None):
+        """The lines that a reload logs, but for those about who listens: (event, rest)."""
+        before = self.log().count(" config_reloaded ") + self.log().count(" config_not_reloaded ")
+        start = len(self.log())
+        if text is not None:
+            write(self.file, text)
+        self.process.send_signal(signal.SIGHUP)
+        for _ in range(1000):
+            log = self.log()
+            if log.count(" config_reloaded ") + log.count(" config_not_reloaded ") > before:
+                break
+            self.says(" config_")
+            signal.sigtimedwait((), 0.01)
+        else:
+            raise AssertionError("nothing was reloaded: " + log)
+        lines = [line.split(" ", 3)[2:] for line in log[start:].splitlines()]
+        return [tuple(line) for line in lines if line[0].startswith("config_")]
+
+
+LISTEN = "listeners.tcp.default = 127.0.0.1:0\n"
+
+
+def printed(*arguments, **more):
+    status, out, log = run(*arguments, "--print-config", env=environment(**more))
+    equal(status, 0, "status of --print-config, which said %s%s" % (out, log))
+    lines = [line for line in out.splitlines() if not line.startswith("#")]
+    return {line.split(" = ")[0]: tuple(line.split(" = ", 1)[1].rsplit("  # ", 1)) for line in lines}
+
+
+def checked(*arguments, **more):
+    status, out, _ = run(*arguments, "--check-config", env=environment(**more))
+    return status, out.splitlines()
+
+
+@case("a folder with leveret.conf and conf.d, the environment, --set and options, in this order")
+def _(t):
+    place = folder(t)
+    config = write(place, "leveret.conf", "heartbeat = 1\nchannel_max = 1\nvhost_max = 1\n"
+                   "connection_max = 1\ncluster_queue_limit = 1\n")
+    ten = write(place, "conf.d", "10.conf", "channel_max = 2\nvhost_max = 2\nconnection_max = 2\n"
+                "cluster_queue_limit = 2\n")
+    two = write(place, "conf.d", "20.conf", "vhost_max = 3\n")
+    write(place, "conf.d", "30.txt", "this is none\n")
+    found = printed("--config", place, "--set", "cluster_queue_limit=5", "--max-queues", "6",
+                    LEVERET_CONNECTION_MAX="4", LEVERET_CLUSTER_QUEUE_LIMIT="4")
+    equal([found[key] for key in ("heartbeat", "channel_max", "vhost_max", "connection_max",
+                                  "cluster_queue_limit", "frame_max")],
+          [("1", config + ":1"), ("2", ten + ":1"), ("3", two + ":1"), ("4", "LEVERET_CONNECTION_MAX"),
+           ("6", "--max-queues"), ("131072", "default")], "values")
+    found = printed(CONFIGURATION_DIRECTORY=place)
+    equal(found["heartbeat"], ("1", config + ":1"), "of the service manager's folder")
+    equal(checked("--config", place), (0, ["the configuration is good"]), "what is checked")
+
+
+@case("what is printed is a configuration that says the same")
+def _(t):
+    place = folder(t)
+    file = write(place, "a", "listeners.tcp.a = ::1:5673\nlisteners.tcp.b = 5674\n"
+                 "default_user = 'a#b'\nvm_memory_high_watermark.absolute = 2GB\n"
+                 "loopback_users.ann = true\nauth_mechanisms.1 = PLAIN\n")
+    first = printed("--config", file)
+    text = "".join("%s = '%s'\n" % (key, value.strip("'")) for key, (value, _) in first.items())
+    second = printed("--config", write(place, "b", text))
+    equal({key: value.strip("'") for key, (value, _) in second.items()},
+          {key: value.strip("'") for key, (value, _) in first.items()}, "values")
+    equal(first["default_user"][0], "'a#b'", "a value with what begins a comment")
+
+
+@case("passwords are not shown")
+def _(t):
+    file = write(folder(t), "a", "default_pass = topsecret\n")
+    status, out, log = run("--config", file, "--print-config", env=environment())
+    equal(status, 0, "status")
+    check("topsecret" not in out + log and "default_pass" in out, out)
+
+
+@case("all that is wrong is told at once, with its place, before anything is touched")
+def _(t):
+    place = folder(t)
+    file = write(place, "leveret.conf", "heartbeet = 60\nthis is none\nheartbeat = sixty\n"
+                 "disk_free_limit.absolute = 2 GB\nlog.console.level = loud\n"
+                 "include missing.conf\nfoo.bar = 1\n")
+    data = os.path.join(place, "data")
+    status, _, log = run("--config", file, "--data-dir", data, env=environment())
+    equal(status, 2, "status")
+    told = re.findall(r" error config_wrong at=(\S+) reason=\"(.*)\"", log)
+    equal(sorted(place for place, _ in told), ["%s:%d" % (file, n) for n in (1, 2, 3, 4, 5, 7)], "places")
+    texts = dict(told)
+    check(texts[file + ":1"].startswith(
+        "You've tried to set heartbeet, but there is no setting with that name. "
+        "Did you mean one of these? heartbeat"), texts)
+    check("Syntax error in %s after line 2 column 6, parsing incomplete" % file in texts[file + ":2"],
+          texts)
+    check(" error cannot_start reason=\"6 settings" in log, log)
+    check(not os.path.exists(data), "it made a data folder")
+    status, lines = checked("--config", file)
+    equal((status, len(lines)), (2, 6), "what --check-config finds: %s" % lines)
+
+
+@case("files that cannot be read")
+def _(t):
+    place = folder(t)
+    for path, why in ((os.path.join(place, "missing"), "No such file or directory"),
+                      ("/dev/zero", "larger than 1 MiB"), ("/dev/stdin/x", "Not a directory"),
+                      (write(place, "nul", b"heartbeat = 1\0\n"), "no text"),
+                      (write(place, "latin", b"default_user = \xe9\n"), "not in UTF-8"),
+                      (write(place, "self", "include self\n"), "includes itself"),
+                      (write(place, "dir", "include /tmp\n"), "it is a folder")):
+        status, lines = checked("--config", path)
+        check(status == 2 and why in lines[0], "of %s it said %s" % (path, lines))
+
+
+@case("keys without an effect are accepted, and named in one line each")
+def _(t):
+    daemon = Configured(t, LISTEN + "mqtt.listeners.tcp.1 = 1883\nnum_acceptors.tcp = 10\n"
+                        "prometheus.tcp.port = 1\ncluster_formation.node_type = disc\n").ready()
+    remarks = [line for line in daemon.log().splitlines() if " config_remark " in line]
+    equal(len(remarks), 2, "lines: %s" % remarks)
+    check("mqtt.listeners.tcp.1, prometheus.tcp.port, cluster_formation.node_type" in remarks[0], remarks)
+    check("num_acceptors.tcp" in remarks[1], remarks)
+    equal(daemon.stop(), 0, "status")
+
+
+def login(daemon, user, password, vhost="/"):
+    c = amqp.Connection(daemon.addresses()[0])
+    c.begin()
+    c.send(0, "connection.start-ok", client_properties={}, mechanism="PLAIN", locale="en_US",
+           response="\0%s\0%s" % (user, password))
+    tune = c.expect(0, "connection.tune")
+    c.send(0, "connection.tune-ok", channel_max=tune.channel_max, frame_max=tune.frame_max, heartbeat=0)
+    c.send(0, "connection.open", vhost=vhost)
+    c.expect(0, "connection.open-ok")
+    return c, tune
+
+
+@case("the first user and virtual host, by keys and as the image's environment says")
+def _(t):
+    daemon = Configured(t, LISTEN + "default_user = shop\ndefault_pass = $(WORD)\ndefault_vhost = stock\n"
+                        "default_permissions.configure = ^$\ndefault_user_tags.management = true\n",
+                        WORD="p w#").ready()
+    c, _ = login(daemon, "shop", "p w#", "stock")
+    c.channel()
+    c.send(1, "queue.declare", queue="q")
+    equal(c.expect(1, "channel.close").reply_code, 403, "what it may not configure")
+    c.abort()
+    equal(daemon.stop(), 0, "status")
+    daemon = Configured(t, "", RABBITMQ_DEFAULT_USER="u", RABBITMQ_DEFAULT_PASS="p",
+                        RABBITMQ_DEFAULT_VHOST="v", RABBITMQ_NODE_IP_ADDRESS="127.0.0.1",
+                        RABBITMQ_NODE_PORT="0").ready()
+    c, _ = login(daemon, "u", "p", "v")
+    c.channel()
+    c.call(1, "queue.declare", queue="q")
+    c.abort()
+    try:
+        daemon.client(t)
+        raise AssertionError("guest is there as well")
+    except AssertionError as error:
+        check("ACCESS_REFUSED" in str(error), error)
+
+
+@case("RabbitMQ's own file, by its variable; a file in Erlang's terms is told of")
+def _(t):
+    place = folder(t)
+    file = write(place, "rabbit.conf", "heartbeat = 17\n")
+    advanced = write(place, "advanced.config", "[].\n")
+    variables = {"RABBITMQ_CONFIG_FILE": file[:-len(".conf")], "RABBITMQ_ADVANCED_CONFIG_FILE": advanced,
+                 "CONFIGURATION_DIRECTORY": place, "RABBITMQ_LOG_BASE": "/x"}
+    equal(printed(**variables)["heartbeat"], ("17", file + ":1"), "heartbeat")
+    status, lines = checked(**variables)
+    equal(status, 0, "status")
+    check(any(advanced in line and "Erlang" in line for line in lines), lines)
+    check(any("RABBITMQ_LOG_BASE" in line for line in lines), lines)
+
+
+@case("a variable that is no key stops nothing, and one with a wrong value does")
+def _(t):
+    place = folder(t)
+    status, lines = checked("--config", place, LEVERET_PORT="tcp://10.0.0.1:5672")
+    check(status == 0 and "LEVERET_PORT" in lines[0], lines)
+    status, lines = checked("--config", place, LEVERET_HEARTBEAT="x")
+    check(status == 2 and lines[0].startswith("wrong: LEVERET_HEARTBEAT: heartbeat must be"), lines)
+
+
+@case("load_definitions with a folder")
+def _(t):
+    place = folder(t)
+    for number in (1, 2):
+        write(place, "d", "%d.json" % number, json.dumps({"vhosts": [{"name": "v%d" % number}]}))
+    write(place, "d", "notes.txt", "none")
+    daemon = Configured(t, LISTEN + "load_definitions = %s\n" % os.path.join(place, "d")).ready()
+    equal(daemon.log().count(" definitions_imported "), 2, "files")
+    login(daemon, "guest", "guest", "v2")[0].abort()
+
+
+@case("who may log in, and how")
+def _(t):
+    daemon = Configured(t, LISTEN + "auth_mechanisms.1 = AMQPLAIN\ncluster_name = shop\n"
+                        "product.name = Other\n").ready()
+    c = amqp.Connection(daemon.addresses()[0])
+    t.cleanup(c.abort)
+    start = c.begin()
+    equal(start.mechanisms, "AMQPLAIN", "mechanisms")
+    equal((start.server_properties["cluster_name"], start.server_properties["product"]),
+          ("shop", "Other"), "names")
+    c.send(0, "connection.start-ok", client_properties={}, mechanism="PLAIN", locale="en_US",
+           response="\0guest\0guest")
+    daemon.says('reason="the mechanism is not offered"')
+
+
+# ---- SIGHUP ----
+
+@case("SIGHUP: what is live counts at once, and the rest is told to need a restart")
+def _(t):
+    daemon = Configured(t, LISTEN + "heartbeat = 60\n").ready()
+    equal(daemon.reload(), [("config_reloaded", "changed=0 need_restart=0")], "without a change")
+    told = daemon.reload("listeners.tcp.default = 127.0.0.1:1\nheartbeat = 7\nframe_max = 65536\n"
+                         "connection_max = 1\nlog.console.level = debug\n")
+    equal(sorted(told[:-1]), [
+        ("config_changed", "key=connection_max from=0 to=1"),
+        ("config_changed", "key=heartbeat from=60 to=7"),
+        ("config_changed", "key=log.console.level from=info to=debug"),
+        ("config_needs_restart", "key=frame_max from=131072 to=65536"),
+        ("config_needs_restart", 'key=listeners.tcp.$name from="listeners.tcp.default = 127.0.0.1:0" '
+         'to="listeners.tcp.default = 127.0.0.1:1"')], "lines")
+    equal(told[-1], ("config_reloaded", "changed=3 need_restart=2"), "the last one")
+    c, tune = login(daemon, "guest", "guest")
+    equal((tune.heartbeat, tune.frame_max), (7, 131072), "heartbeat and frame_max")
+    daemon.says(" debug frame_sent ")
+    other = amqp.Connection(daemon.addresses()[0])
+    t.cleanup(other.abort)
+    try:
+        other.open()
+        raise AssertionError("a second one was opened")
+    except AssertionError as error:
+        check("node connection limit (1) is reached" in str(error), error)
+    c.abort()
+    told = daemon.reload(LISTEN)
+    equal(told[-1], ("config_reloaded", "changed=3 need_restart=0"), "and back")
+    equal(daemon.stop(), 0, "status")
+
+
+@case("SIGHUP: what is wrong changes nothing")
+def _(t):
+    daemon = Configured(t, LISTEN + "heartbeat = 60\n").ready()
+    told = daemon.reload(LISTEN + "heartbeat = 7\nheartbeet = 1\nvhost_max = x\n")
+    equal([event for event, _ in told], 2 * ["config_wrong"] + ["config_not_reloaded"], "events")
+    check("2 settings are wrong, the first at %s:3" % daemon.file in told[-1][1], told)
+    c, tune = login(daemon, "guest", "guest")
+    equal(tune.heartbeat, 60, "heartbeat")
+    c.abort()
+    os.unlink(daemon.file)
+    told = daemon.reload()
+    equal(told[-1][0], "config_reloaded", "a file that is not there says nothing")
+    told = daemon.reload(LISTEN + "heartbeat = 8\n")
+    check(("config_changed", "key=heartbeat from=60 to=8") in told, told)
+
+
+@case("SIGHUP: watermarks of memory and disk")
+def _(t):
+    daemon = Configured(t, LISTEN).ready()
+    c = daemon.client(t)
+    c.channel()
+    c.call(1, "queue.declare", queue="q")
+    c.publish(1, "q", b"x" * 2000000)
+    c.call(1, "queue.declare", queue="q", passive=True)
+    daemon.reload(LISTEN + "vm_memory_high_watermark.absolute = 1MiB\n")
+    daemon.says(" alarm_set alarm=memory used=")
+    daemon.reload(LISTEN + "disk_free_limit.absolute = 1000000TiB\n")
+    daemon.says(" alarm_cleared alarm=memory")
+    daemon.says(" alarm_set alarm=disk")
+    daemon.reload(LISTEN)
+    daemon.says(" alarm_cleared alarm=disk")
+
+
+@case("SIGHUP: users of this machine, and queues by default")
+def _(t):
+    daemon = Configured(t, LISTEN).ready()
+    told = daemon.reload(LISTEN + "loopback_users.ann = true\ndefault_queue_type = quorum\nvhost_max = 9\n")
+    equal(sorted(event for event, _ in told), 3 * ["config_changed"] + ["config_reloaded"], "events")
+    c = daemon.client(t)
+    c.channel()
+    c.call(1, "queue.declare", queue="q", durable=True)
+    c.send(1, "queue.declare", queue="q", durable=True, arguments={"x-queue-type": "classic"})
+    check("current is 'quorum'" in c.expect(1, "channel.close").reply_text, "the type is another one")
+    for _ in range(20):
+        daemon.reload(LISTEN + "loopback_users = none\ndefault_queue_type = quorum\n")
+        daemon.reload(LISTEN + "default_queue_type = classic\n")
+    daemon.client(t).close()
+    equal(daemon.stop(), 0, "status")
+
+
+# ---- RabbitMQ's own parser ----
+
+# What stands in files, with texts that may be the value of default_user.
+SNIPPETS = [
+    "default_user = b", "  default_user=b  \n", "default_user = b#c", "default_user = b # c",
+    "default_user\t=\tb", "default_user = b c d", "default_user = b = c", "default_user = \"b\"",
+    "default_user = b\r\nproduct.name = c\r\n", "# default_user = b", "", "\n\n", "default_user =",
+    "default_user = # b", "default_user", "= b", "default user = b", "default_user. = b",
+    ".default_user = b", "product..name = b", "product. name = b", "product.name = b",
+    "pro\\duct.name = b", "product\\.name = b", "default_user = b\ndefault_user = c", "a/b = c",
+    "default_user = \\#b", "default_user = b\n nonsense\n", "[{rabbit, []}].", "default_user = é",
+    "include missing*.conf\ndefault_user = b", "include = b", "\ufeffdefault_user = b",
+    "default_user = $b", "default_user = b\t\n", "cluster_name = b\nproduct.version = c",
+]
+TEXTS = ("default_user", "product.name", "product.version", "cluster_name")
+SCRIPT = b"""#!/usr/bin/env escript
+%%! +pc unicode
+main(Files) -> io:setopts([{encoding, unicode}]), lists:foreach(fun(F) ->
+    case catch cuttlefish_conf:file(F) of
+        L when is_list(L) -> [io:format("~ts|~ts|~ts~n", [F, string:join(K, "."), V]) || {K, V} <- L],
+                             io:format("~ts~n", [F]);
+        _ -> io:format("~ts|wrong~n", [F])
+    end end, Files).
+"""
+
+
+@case("the grammar is that of RabbitMQ's parser, where that is installed")
+def _(t):
+    plugins = glob.glob(CUTTLEFISH)
+    if not plugins or not shutil.which("escript"):
+        raise Skip("RabbitMQ is not installed")
+    place = folder(t)
+    files = [write(place, "%02d.conf" % number, text) for number, text in enumerate(SNIPPETS)]
+    script = write(place, "parse", SCRIPT)
+    out = subprocess.run(["escript", script, *files], env=environment(ERL_LIBS=plugins[0], HOME=place),
+                         stdout=subprocess.PIPE, check=True, timeout=60, text=True).stdout
+    theirs = {file: {} for file in files}
+    for line in out.splitlines():
+        file, *pair = line.split("|")
+        theirs[file].update({"wrong": True} if pair == ["wrong"] else dict([pair]) if pair else {})
+    for file, text in zip(files, SNIPPETS):
+        status, out, _ = run("--config", file, "--check-config", env=environment())
+        is_syntax = "Syntax error" in out
+        equal(is_syntax, "wrong" in theirs[file], "is %r wrong" % text)
+        if status != 0:
+            continue
+        ours = {key: value for key, (value, origin) in printed("--config", file).items()
+                if origin.startswith(file)}
+        equal(ours, {key: value for key, value in theirs[file].items() if key in TEXTS}, repr(text))
+
+
+if __name__ == "__main__":
+    main()

@@ -19,6 +19,7 @@ SIMULATION_SOURCES = \
 	%D%/solo_limits.c \
 	%D%/solo_model.c \
 	%D%/solo_names.c \
+	%D%/solo_retry.c \
 	%D%/solo_steps.c \
 	%D%/solo_survey.c \
 	%D%/solo_time.c \

@@ -4,7 +4,9 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "broker/vhost.h"
 #include "queue/queue_limit.h"
+#include "queue/queue_schedule.h"
 #include "queue/queue_timer.h"
 #include "tests/lib/disk_memory.h"
 #include "tests/lib/kv_memory.h"
@@ -34,10 +36,25 @@ uint64_t machine_refused(const struct machine *machine)
     return machine->store ? store_stats(machine->store)->messages_refused : UINT64_MAX;
 }
 
-bool machine_is_settled(const struct machine *machine, const char *prefix)
+/* Does any of these queues have messages that came back, and must be read first? */
+static bool any_is_deferred(struct broker *broker, const char *prefix)
 {
-    const struct broker *broker = &machine->broker;
+    struct scheduled first;
+    uint64_t at = 0;
+    const struct queue *queue;
+    const struct vhost *vhost = vhost_find(broker, bytes_str("/"));
+    while (vhost && (queue = map_next(&vhost->queues, &at)))
+        if (bytes_start_with(queue_name(queue), prefix) && queue_schedule_deferred(queue, &first))
+            return true;
+    return false;
+}
+
+bool machine_is_settled(struct machine *machine, const char *prefix)
+{
+    struct broker *broker = &machine->broker;
     if (store_is_congested(machine->store) || queues_next_ms(&broker->queues) <= broker->queues.now_ms)
+        return false;
+    if (any_is_deferred(broker, prefix))
         return false;
     list_for_each(link, &broker->dead_letters) {
         const struct queue *queue = list_entry(link, struct queue, dead_letters_link);

@@ -124,7 +124,7 @@ bool machine_was_short(const struct machine *machine);
 /* How many messages it has refused since its start, for want of room. */
 uint64_t machine_refused(const struct machine *machine);
 /* Are all messages where they belong that die, or have ended, in queues whose names begin so? */
-bool machine_is_settled(const struct machine *machine, const char *prefix);
+bool machine_is_settled(struct machine *machine, const char *prefix);
 
 /* ---- what was promised: promise.c ---- */
 

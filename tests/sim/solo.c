@@ -53,6 +53,10 @@ static void delivered(struct sim_channel *channel, const struct letter *letter)
     struct entries *ready = &solo->queues[consumer->queue].ready;
     size_t at = find_ready(ready, letter);
     if (at == ready->count) {
+        solo_wake_letter(solo, consumer->queue, letter);
+        at = find_ready(ready, letter);
+    }
+    if (at == ready->count) {
         solo_foresee(solo, letter);
         at = find_ready(ready, letter);
     }
@@ -497,6 +501,7 @@ struct solo *solo_new(struct client *client)
         queue->dlx = queue->dlk = NONE;
         queue->max_length = queue->max_bytes = queue->ttl_ms = queue->expires_ms = NO_LIMIT;
         queue->max_priority = queue->delivery_limit = NO_LIMIT;
+        queue->retry_min_ms = queue->retry_max_ms = NO_LIMIT;
     }
     return solo;
 }
@@ -507,6 +512,7 @@ void solo_free(struct solo *solo)
         return;
     for (int i = 0; i < QUEUES_OF_ONE; i++) {
         entries_clear(&solo->queues[i].ready);
+        entries_clear(&solo->queues[i].waiting);
         entries_clear(&solo->queues[i].ghosts);
     }
     mem_free(solo->unacked);

@@ -56,6 +56,9 @@ struct entry {
     uint64_t lives_ms; /* in its queue, */
     /* into which it came then, by the broker's clock; 0: not known yet */
     uint64_t came_ms, came_most_ms;
+    uint64_t asked_ms; /* what it says how long it waits when it comes back; NO_LIMIT: nothing */
+    uint64_t wait_most_ms; /* how long it waits now, at the most, and until when: */
+    uint64_t ready_ms, ready_most_ms; /* 0: not known yet */
     bool persistent;
     bool is_seen;     /* so that it must say that it was delivered before, */
     bool is_crossed;  /* or may, as a connection was lost meanwhile */
@@ -82,10 +85,16 @@ struct own_queue_of {
     bool has_overflow; /* says so, though that is the usual one */
     uint64_t expires_ms;
     uint64_t used_ms, used_most_ms; /* last, by the monotonic clock; 0: not known yet */
+    uint64_t expired_op; /* after this operation it went, as nobody used it; 0: it did not */
     uint64_t late_step; /* in which letters last came, */
     int late_from;      /* and the queue that they came from */
     uint64_t generation;
-    struct entries ready, ghosts; /* what went, and may come back after a crash */
+    enum retry_type retry;
+    enum backoff backoff;
+    uint64_t retry_min_ms, retry_max_ms;
+    struct entries ready;
+    struct entries waiting; /* what came back, and is not ready yet */
+    struct entries ghosts;  /* what went, and may come back after a crash */
 };
 
 struct own_exchange {
@@ -102,6 +111,7 @@ struct own_unacked {
     uint64_t tag, generation;
     int queue, consumer; /* NONE: got */
     struct entry entry;
+    bool has_failed; /* the consumer, as it says by basic.reject */
     bool is_settled; /* in the open transaction, */
     enum settled how;
     uint64_t order; /* in which they were settled */
@@ -180,6 +190,7 @@ struct solo {
     bool has_connected, is_known, was_checked;
     bool is_open;
     bool is_unsettled;   /* letters may be on their way, or what has ended has not gone yet */
+    bool is_doubted;     /* what comes of the step cannot be known, */
     bool is_ignoring;    /* something may have ended amid a step: all will be looked at */
     uint64_t step_ms;    /* the broker's clock of messages when the step began; */
     uint64_t overrun_ms; /* and when the next thing ends, and its outcome is not sure any more */
@@ -283,6 +294,8 @@ bool solo_is_deliverable(const struct solo *solo);
 bool solo_is_of_queue(const struct solo *solo, const struct own_unacked *unacked);
 /* The unacknowledged message `at` is acknowledged, rejected, or returned. */
 void solo_settle_model(struct solo *solo, size_t at, enum settled how);
+/* A message is in its queue again. */
+void solo_put_back(struct solo *solo, int number, const struct entry *entry);
 /* May `at` come first, though others lie before it? */
 bool solo_may_be_first(const struct entries *ready, size_t at);
 /* May another than the first come first? */
@@ -291,6 +304,8 @@ bool solo_is_ambiguous(const struct entries *ready);
 /* Reads what the channel's content says of itself; false: it is none of ours, or tells of BCC. */
 bool solo_read_letter(const struct sim_channel *channel, struct letter *letter);
 /* May it, or does it, come back too often now? */
+bool solo_must_be_there(const struct solo *solo, const struct own_queue_of *queue,
+                        const struct entry *entry, bool restarted, bool crashed);
 bool solo_may_be_too_often(const struct own_queue_of *queue, const struct entry *entry);
 bool solo_is_same(const struct entry *entry, const struct letter *letter);
 /* Is what came as it was sent, and does it say rightly whether it was delivered before? Fails. */
@@ -316,9 +331,9 @@ bool solo_drops(const struct own_queue_of *queue);
 /* A letter comes. If others come from another queue at the same time, which ones are kept is not
  * known: all queues will be deleted. */
 void solo_note_letter(struct solo *solo, int number, const struct entry *letter);
-/* A message has come. If it has ended, and the queue is full, it may make room itself where it is the first
- * of its priority: what is left is not known. */
-void solo_note_entry(struct solo *solo, int number, const struct entry *entry);
+/* A message has come. If one ends while the queue is full, it may make room itself where it is the first of
+ * its priority: what is left is not known. */
+void solo_note_entry(struct solo *solo, int number);
 /* Is it full, and refuses this one? */
 bool solo_refuses(const struct solo *solo, int number, const struct entry *letter);
 /* What is too much goes from a queue, unless a consumer is about to take it. Did any? */
@@ -335,6 +350,10 @@ uint64_t solo_ends_ms(const struct entry *entry);
 uint64_t solo_ends_most_ms(const struct entry *entry);
 /* Is it about to end? */
 bool solo_ends_soon(const struct solo *solo, const struct entry *entry);
+uint64_t solo_margin_ms(void);
+bool solo_is_soon(const struct solo *solo, uint64_t at_ms);
+/* Something will not be so any more then: the outcome of a step is not sure. */
+void solo_sooner(struct solo *solo, uint64_t at_ms);
 /* Had it ended when the step began? */
 bool solo_has_ended(const struct solo *solo, const struct entry *entry);
 /* Is nothing else done before it has ended, so that its letter may come with what came with it? */
@@ -348,7 +367,7 @@ void solo_used(struct solo *solo, int number);
 bool solo_waits_for_time(struct sim_channel *channel);
 /* A step begins. */
 void solo_begin_step(struct solo *solo);
-/* May something have ended since? Then the outcome of the step is not known. */
+/* May something have ended since, or is something in doubt? Then the outcome of the step is not known. */
 bool solo_is_overrun(struct solo *solo);
 /* A letter comes of a message whose end has not been noticed yet: it, and those before it, may have ended. */
 void solo_foresee(struct solo *solo, const struct letter *letter);
@@ -360,6 +379,29 @@ void solo_polled(struct solo *solo, uint64_t op);
 void solo_doubt_ended(struct solo *solo);
 /* What time does to what a survey may find. */
 void solo_doubt_time(struct solo *solo);
+
+/* ---- solo_retry.c ---- */
+
+/* A message has come back, and may have to wait: false, if it is there at once. */
+bool solo_retry(struct solo *solo, int number, struct entry *entry, bool has_failed);
+/* What has waited for so long, as the broker must have seen, is ready. */
+void solo_wake(struct solo *solo);
+/* The same of whatever is like this letter, or else, in the queue in which it died, of all that may have. */
+void solo_wake_letter(struct solo *solo, int number, const struct letter *letter);
+/* Is any about to be ready? */
+bool solo_is_waking(const struct solo *solo);
+/* Is it known of all until when they wait? False: the broker is to be asked. */
+bool solo_settle_waits(struct solo *solo);
+/* The earliest time at which one may be ready that is not. */
+uint64_t solo_wakes_ms(const struct solo *solo);
+/* What waits, or would if it came back, may do so or not. */
+void solo_doubt_waits(struct solo *solo);
+/* The machine was started anew, or a connection was lost. */
+void solo_restart_waits(struct solo *solo, bool restarted, bool crashed);
+/* Does it come too early, or has it not come in time? Fails. */
+void solo_check_waits(struct solo *solo, int number);
+/* Draws what a new queue has. */
+void solo_draw_retry(struct solo *solo, struct own_queue_of *queue);
 
 /* ---- solo_names.c ---- */
 
@@ -385,7 +427,8 @@ bool solo_op_unbind(struct sim_channel *channel);
 /* ---- solo_steps.c ---- */
 
 void solo_send_get(struct sim_channel *channel, int queue, bool no_ack, enum call_kind kind);
-void solo_send_settle_of(struct sim_channel *channel, uint64_t tag, bool multiple,
+/* True: it says that the consumer has failed. */
+bool solo_send_settle_of(struct sim_channel *channel, uint64_t tag, bool multiple,
                          enum settled how);
 /* Does the operations of the next step. */
 void solo_draw_step(struct sim_channel *channel);
@@ -396,7 +439,7 @@ void solo_draw_step(struct sim_channel *channel);
 void solo_end_channel(struct solo *solo);
 /* What was on its way is in doubt, and what may have gone with the channel. */
 void solo_doubt_all(struct solo *solo);
-/* Letters may be anywhere: all queues will be deleted. */
+/* Letters may be anywhere: all queues will be deleted, and nothing is known until then. */
 void solo_doubt_queues(struct solo *solo);
 /* It may not have been taken. */
 void solo_doubt_publish(struct solo *solo, const struct own_publish *publish);

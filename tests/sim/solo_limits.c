@@ -64,15 +64,21 @@ void solo_note_letter(struct solo *solo, int number, const struct entry *letter)
     solo_doubt_queues(solo);
 }
 
-void solo_note_entry(struct solo *solo, int number, const struct entry *entry)
+/* Of a level, is the first about to end? */
+static bool has_ending_head(const struct solo *solo, const struct own_queue_of *queue)
 {
-    struct own_queue_of *queue = &solo->queues[number];
-    if (queue->max_priority == NO_LIMIT || !solo_drops(queue) || !solo_ends_at_once(entry) ||
-        !is_too_much(queue, queue->ready.count, ready_bytes(queue)))
-        return;
-    for (int i = 0; i < QUEUES_OF_ONE; i++)
-        solo->queues[i].is_unsure |= i == number || queue->dlx != NONE;
-    solo->is_known = false;
+    for (size_t i = 0; i < queue->ready.count; i++)
+        if (entries_is_head(&queue->ready, i) && solo_ends_soon(solo, &queue->ready.at[i]))
+            return true;
+    return false;
+}
+
+void solo_note_entry(struct solo *solo, int number)
+{
+    const struct own_queue_of *queue = &solo->queues[number];
+    if (queue->max_priority != NO_LIMIT && solo_drops(queue) && has_ending_head(solo, queue) &&
+        is_too_much(queue, queue->ready.count, ready_bytes(queue)))
+        solo_doubt_queues(solo);
 }
 
 static bool is_to_drop(const struct solo *solo, int number)

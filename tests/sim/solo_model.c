@@ -228,6 +228,7 @@ uint32_t solo_enqueue(struct solo *solo, uint32_t queues, struct entry letter)
     uint32_t refused = 0;
     letter.is_seen = letter.is_crossed = letter.is_unread = false;
     letter.count_least = letter.count_most = 0;
+    letter.ready_ms = letter.ready_most_ms = 0;
     if (!letter.is_late)
         letter.step = solo->step;
     letter.op = solo->op;
@@ -245,7 +246,7 @@ uint32_t solo_enqueue(struct solo *solo, uint32_t queues, struct entry letter)
             continue;
         solo_came(solo, i, &letter);
         entries_add(&solo->queues[i].ready, &letter);
-        solo_note_entry(solo, i, &letter);
+        solo_note_entry(solo, i);
     }
     for (int i = 0; i < QUEUES_OF_ONE; i++)
         if (refused & 1u << i && solo->queues[i].overflow == OVERFLOW_REJECT_DLX &&
@@ -291,7 +292,8 @@ struct entry solo_letter_of(const struct solo *solo, int number, const struct en
     letter.died_in = number;
     letter.died_level = level_of(entry);
     letter.why = why;
-    letter.is_either = why == REASON_MAXLEN && solo_ends_soon(solo, entry);
+    letter.is_either = (why == REASON_MAXLEN && solo_ends_soon(solo, entry)) ||
+                       (why == REASON_EXPIRED && solo_drops(queue));
     letter.step = why == REASON_EXPIRED && solo_ends_at_once(entry) ? entry->step : solo->step;
     letter.cycle = why == REASON_REJECTED ? 0 : letter.cycle | 1u << number;
     letter.ttl_ms = NO_LIMIT;
@@ -381,6 +383,7 @@ void solo_remove_queue(struct solo *solo, int queue)
     own->max_length = own->max_bytes = own->ttl_ms = own->expires_ms = NO_LIMIT;
     own->max_priority = own->delivery_limit = NO_LIMIT;
     entries_clear(&own->ready);
+    entries_clear(&own->waiting);
     entries_clear(&own->ghosts);
     for (int i = 0; i < CONSUMERS_OF_ONE; i++)
         if (solo->consumers[i].queue == queue)
@@ -502,7 +505,25 @@ bool solo_may_be_too_often(const struct own_queue_of *queue, const struct entry 
     return queue->delivery_limit != NO_LIMIT && entry->count_most >= queue->delivery_limit;
 }
 
-static void come_back(struct solo *solo, int number, struct entry *entry)
+void solo_put_back(struct solo *solo, int number, const struct entry *entry)
+{
+    solo_drop_queue(solo, number); /* what is too much goes before it comes */
+    entries_add(&solo->queues[number].ready, entry);
+}
+
+/* Its letter may come before or after others that come back, where only so many have room. */
+static void doubt_full(struct solo *solo, int number, const struct entry *entry)
+{
+    struct entry letter = solo_letter_of(solo, number, entry, REASON_DELIVERY_LIMIT);
+    uint32_t queues = solo_sends_on(solo, &solo->queues[number])
+                          ? solo_route(solo, letter.exchange, &letter)
+                          : 0;
+    for (int i = 0; i < QUEUES_OF_ONE; i++)
+        if (queues & 1u << i && solo_has_limit(&solo->queues[i]))
+            solo_doubt_queues(solo);
+}
+
+static void come_back(struct solo *solo, int number, struct entry *entry, bool has_failed)
 {
     struct own_queue_of *queue = &solo->queues[number];
     bool may_go = solo_may_be_too_often(queue, entry);
@@ -510,13 +531,14 @@ static void come_back(struct solo *solo, int number, struct entry *entry)
     entry->count_most++;
     entry->count_op = solo->op;
     if (may_go && entry->count_least > queue->delivery_limit) {
+        doubt_full(solo, number, entry);
         solo_die(solo, number, entry, REASON_DELIVERY_LIMIT);
         return;
     }
     if (may_go)
         solo_doubt_queues(solo);
-    solo_drop_queue(solo, number); /* what is too much goes before it comes */
-    entries_add(&queue->ready, entry);
+    if (!solo_retry(solo, number, entry, has_failed))
+        solo_put_back(solo, number, entry);
 }
 
 void solo_settle_model(struct solo *solo, size_t at, enum settled how)
@@ -526,7 +548,7 @@ void solo_settle_model(struct solo *solo, size_t at, enum settled how)
         return;
     struct own_queue_of *queue = &solo->queues[unacked.queue];
     if (how == SETTLED_NOT) {
-        come_back(solo, unacked.queue, &unacked.entry);
+        come_back(solo, unacked.queue, &unacked.entry, unacked.has_failed);
     } else if (how == SETTLED_ACKED) {
         solo_add_ghost(queue, unacked.entry, solo->op);
     } else {
@@ -614,7 +636,8 @@ bool solo_read_letter(const struct sim_channel *channel, struct letter *letter)
 bool solo_is_same(const struct entry *entry, const struct letter *letter)
 {
     bool is_why = entry->why == letter->why ||
-                  (entry->is_either && letter->why == REASON_EXPIRED);
+                  (entry->is_either &&
+                   (letter->why == REASON_EXPIRED || letter->why == REASON_MAXLEN));
     return entry->id == letter->id && entry->deaths == letter->deaths &&
            entry->died_in == letter->died_in && (!entry->deaths || is_why);
 }

@@ -28,12 +28,21 @@ static struct bytes queue_arguments_of(const struct solo *solo, const struct own
     static const char *const overflows[] = {[OVERFLOW_DROP_HEAD] = "drop-head",
                                             [OVERFLOW_REJECT] = "reject-publish",
                                             [OVERFLOW_REJECT_DLX] = "reject-publish-dlx"};
+    static const char *const retries[] = {[RETRY_ALL] = "all",
+                                          [RETRY_FAILED] = "failed",
+                                          [RETRY_RETURNED] = "returned"};
     add_number(&writer, "x-max-length", queue->max_length);
     add_number(&writer, "x-max-length-bytes", queue->max_bytes);
     add_number(&writer, "x-message-ttl", queue->ttl_ms);
     add_number(&writer, "x-expires", queue->expires_ms);
     add_number(&writer, "x-max-priority", queue->max_priority);
     add_number(&writer, "x-delivery-limit", queue->delivery_limit);
+    if (queue->retry != RETRY_DISABLED)
+        table_add_string(&writer, bytes_str("x-delayed-retry-type"), bytes_str(retries[queue->retry]));
+    add_number(&writer, "x-delayed-retry-min", queue->retry_min_ms);
+    add_number(&writer, "x-delayed-retry-max", queue->retry_max_ms);
+    if (queue->backoff == BACKOFF_EXPONENTIAL)
+        table_add_string(&writer, bytes_str("x-retry-backoff"), bytes_str("exponential"));
     if (queue->overflow != OVERFLOW_DROP_HEAD || queue->has_overflow)
         table_add_string(&writer, bytes_str("x-overflow"), bytes_str(overflows[queue->overflow]));
     if (queue->is_single)
@@ -56,11 +65,13 @@ struct call *solo_send_queue_declare(struct sim_channel *channel, int queue,
     sim_say(sim_of(solo_of(channel)),
             "s%d declares q%d: durable %d, exclusive %d, auto-delete %d, dead letters to x%d by %d, "
             "length %" PRId64 ", bytes %" PRId64 ", overflow %d, ttl %" PRId64 ", expires %" PRId64
-            ", priorities %" PRId64 ", deliveries %" PRId64,
+            ", priorities %" PRId64 ", deliveries %" PRId64 ", retries %d, from %" PRId64
+            " to %" PRId64 ", backoff %d",
             channel->client->number, queue, as->durable, as->exclusive, as->auto_delete, as->dlx,
             as->dlk, (int64_t)as->max_length, (int64_t)as->max_bytes, as->overflow,
             (int64_t)as->ttl_ms, (int64_t)as->expires_ms, (int64_t)as->max_priority,
-            (int64_t)as->delivery_limit);
+            (int64_t)as->delivery_limit, as->retry, (int64_t)as->retry_min_ms,
+            (int64_t)as->retry_max_ms, as->backoff);
     method.queue_declare.arguments = queue_arguments_of(solo_of(channel), as, &arguments);
     struct call *next = solo_call(channel, &method, METHOD_QUEUE_DECLARE_OK, CALL_OTHER);
     next->consumers = solo_count_consumers(solo_of(channel), queue);
@@ -117,8 +128,11 @@ static void draw_queue(struct solo *solo, struct own_queue_of *queue)
                                    .expires_ms = NO_LIMIT,
                                    .max_priority = NO_LIMIT,
                                    .delivery_limit = NO_LIMIT,
+                                   .retry_min_ms = NO_LIMIT,
+                                   .retry_max_ms = NO_LIMIT,
                                    .generation = ++solo->generation_last,
                                    .ready = queue->ready,
+                                   .waiting = queue->waiting,
                                    .ghosts = queue->ghosts};
     queue->durable &= !queue->exclusive;
     draw_limits(solo, queue);
@@ -126,8 +140,11 @@ static void draw_queue(struct solo *solo, struct own_queue_of *queue)
         queue->delivery_limit = below(solo, 4);
     if (chance(solo, 4))
         queue->max_priority = chance(solo, 4) ? LEVEL_TOP : 1 + below(solo, 5);
-    /* What is dropped by bytes, from the highest priority, depends on what came in one turn. */
-    if (queue->max_priority != NO_LIMIT && queue->overflow == OVERFLOW_DROP_HEAD)
+    solo_draw_retry(solo, queue);
+    /* What is dropped by bytes, from the highest priority, depends on what came in one turn; and it does
+     * on what is ready first. */
+    if (queue->overflow == OVERFLOW_DROP_HEAD &&
+        (queue->max_priority != NO_LIMIT || queue->retry != RETRY_DISABLED))
         queue->max_bytes = NO_LIMIT;
     if (chance(solo, 3))
         return;
@@ -209,7 +226,7 @@ bool solo_op_delete_queue(struct sim_channel *channel)
     next->is_change = true;
     if (own->exists && if_unused && solo_count_consumers(solo, queue)) {
         solo_expect_close(solo, 406, "in use");
-    } else if (own->exists && if_empty && own->ready.count) {
+    } else if (own->exists && if_empty && (own->ready.count || own->waiting.count)) {
         solo_expect_close(solo, 406, "not empty");
     } else if (own->exists) {
         solo->cancels_due += (int)solo_count_consumers(solo, queue);
@@ -231,6 +248,10 @@ bool solo_op_purge(struct sim_channel *channel)
         .queue_purge = {.id = METHOD_QUEUE_PURGE, .queue = solo_queue_text(solo, queue, text)}};
     struct call *next = solo_call(channel, &method, METHOD_QUEUE_PURGE_OK, CALL_OTHER);
     solo_expect_count(solo, next, queue);
+    next->least += (uint32_t)own->waiting.count;
+    next->most += next->most == UINT32_MAX ? 0 : (uint32_t)own->waiting.count;
+    while (own->waiting.count)
+        solo_add_ghost(own, entries_take(&own->waiting, own->waiting.count - 1), solo->op);
     while (own->ready.count)
         solo_add_ghost(own, entries_take(&own->ready, own->ready.count - 1), solo->op);
     sim_of(solo)->report->met[MET_PURGED]++;

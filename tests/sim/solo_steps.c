@@ -20,6 +20,7 @@ static void draw_letter(struct solo *solo, struct entry *letter)
                              .cc = NONE,
                              .died_in = NONE,
                              .ttl_ms = chance(solo, 8) ? solo_draw_ttl(solo) : NO_LIMIT,
+                             .asked_ms = chance(solo, 8) ? below(solo, 500) : NO_LIMIT,
                              .persistent = below(solo, 4) > 0,
                              .size = sim_draw_size(sim_of(solo))};
     if (letter->exchange == DEFAULT)
@@ -39,6 +40,8 @@ static void add_headers(const struct solo *solo, const struct entry *letter, boo
     table_writer_init(&writer, out);
     if (letter->h)
         table_add_int64(&writer, bytes_str("h"), letter->h);
+    if (letter->asked_ms != NO_LIMIT)
+        table_add_int64(&writer, bytes_str("x-retry-delay"), (int64_t)letter->asked_ms);
     if (letter->cc != NONE) {
         table_begin_array(&writer, bytes_str(as_bcc ? "BCC" : "CC"));
         table_add_string(&writer, bytes_of(NULL, 0), solo_key_text(solo, letter->cc, text));
@@ -195,7 +198,7 @@ static bool op_get(struct sim_channel *channel)
     return true;
 }
 
-void solo_send_settle_of(struct sim_channel *channel, uint64_t tag, bool multiple, enum settled how)
+bool solo_send_settle_of(struct sim_channel *channel, uint64_t tag, bool multiple, enum settled how)
 {
     struct solo *solo = solo_of(channel);
     union method method = {.basic_ack = {METHOD_BASIC_ACK, tag, multiple}};
@@ -208,6 +211,7 @@ void solo_send_settle_of(struct sim_channel *channel, uint64_t tag, bool multipl
     sim_say(sim_of(solo), "s%d settles %" PRIu64 "%s as %d", solo->client->number, tag,
             multiple ? " and before" : "", how);
     client_send(channel->client, channel->number, &method);
+    return method.id == METHOD_BASIC_REJECT;
 }
 
 static size_t count_open(const struct solo *solo)
@@ -270,12 +274,15 @@ static bool op_settle(struct sim_channel *channel)
         if (is_meant(&solo->unacked[i], tag, multiple, all) &&
             is_return_unsure(solo, &solo->unacked[i]))
             how = SETTLED_ACKED;
-    solo_send_settle_of(channel, all ? 0 : tag, multiple, how);
+    bool has_failed = solo_send_settle_of(channel, all ? 0 : tag, multiple, how);
     for (size_t i = 0; i < solo->unacked_count;) {
         struct own_unacked *unacked = &solo->unacked[i];
         if (!is_meant(unacked, tag, multiple, all)) {
             i++;
-        } else if (solo->mode == MODE_TX) {
+            continue;
+        }
+        unacked->has_failed = has_failed;
+        if (solo->mode == MODE_TX) {
             unacked->is_settled = true;
             unacked->how = how;
             unacked->order = ++solo->settle_last;

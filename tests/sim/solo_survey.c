@@ -42,8 +42,10 @@ void solo_end_channel(struct solo *solo)
     for (int i = 0; i < CONSUMERS_OF_ONE; i++)
         if (solo->consumers[i].is_active)
             solo_end_consumer(solo, i);
-    while (solo->unacked_count)
+    while (solo->unacked_count) {
+        solo->unacked[0].has_failed = true;
         solo_settle_model(solo, 0, SETTLED_NOT);
+    }
     solo_tend(solo);
     if (!solo->is_known)
         doubt_late(solo); /* what came back too often, too */
@@ -55,6 +57,7 @@ void solo_end_channel(struct solo *solo)
     solo->tag_last = 0;
     solo->prefetch = solo->prefetch_global = 0;
     solo->expected_code = 0;
+    solo->is_doubted = false;
     solo->is_stopped = true;
 }
 
@@ -119,6 +122,7 @@ void solo_doubt_all(struct solo *solo)
     for (int i = 0; i < QUEUES_OF_ONE; i++)
         solo->queues[i].is_unsure |= solo->queues[i].auto_delete;
     doubt_counts(solo);
+    solo_doubt_waits(solo);
     doubt_late(solo);
     solo_doubt_ended(solo);
     solo->is_known = false;
@@ -211,7 +215,7 @@ void solo_channel_closed(struct sim_channel *channel, const struct method_channe
 /* ---- looking at everything ---- */
 
 /* Is it certain that the entry is there, or that it is not? */
-static bool must_be_there(const struct solo *solo, const struct own_queue_of *queue,
+bool solo_must_be_there(const struct solo *solo, const struct own_queue_of *queue,
                           const struct entry *entry, bool restarted, bool crashed)
 {
     uint64_t sure = crashed ? solo->durable_op : solo->proved_op;
@@ -228,7 +232,7 @@ static void restart_model(struct solo *solo, bool restarted, bool crashed)
             solo_remove_queue(solo, i);
         for (size_t k = 0; k < queue->ready.count;) {
             struct entry *entry = &queue->ready.at[k];
-            bool must = must_be_there(solo, queue, entry, restarted, crashed);
+            bool must = solo_must_be_there(solo, queue, entry, restarted, crashed);
             bool may = !restarted || solo_survives_in(queue, entry);
             entry->is_doubtful |= !must;
             if (crashed && (entry->count_op > solo->durable_op || machine_was_short(solo->client->machine)))
@@ -253,6 +257,9 @@ static void restart_model(struct solo *solo, bool restarted, bool crashed)
                 entries_take(&queue->ghosts, k);
         }
         queue->is_excused = false;
+        /* It is back, and has sent letters. */
+        if (crashed && !queue->exists && queue->expired_op > solo->durable_op)
+            solo_doubt_queues(solo);
     }
     for (int i = 0; i < EXCHANGES_OF_ONE && restarted; i++) {
         if (solo->exchanges[i].exists && !solo->exchanges[i].durable)
@@ -270,6 +277,7 @@ void solo_begin_survey(struct solo *solo, bool restarted)
     sim_say(sim_of(solo), "s%d looks at everything:%s%s", solo->client->number,
             restarted ? " the machine was restarted" : "", crashed ? " after a crash" : "");
     restart_model(solo, restarted, crashed);
+    solo_restart_waits(solo, restarted, crashed);
     solo_doubt_time(solo);
     solo->is_unsettled = false;
     solo->overrun_ms = NO_LIMIT;
@@ -371,6 +379,8 @@ static bool survey_return(struct sim_channel *channel)
 {
     struct solo *solo = solo_of(channel);
     solo->survey = SURVEY_NOT;
+    for (int i = 0; i < QUEUES_OF_ONE; i++)
+        solo->is_unsettled |= solo->queues[i].waiting.count > 0;
     if (!solo->unacked_count)
         return false;
     solo_send_settle_of(channel, 0, true, SETTLED_NOT);
@@ -422,6 +432,7 @@ void solo_looked_at(struct sim_channel *channel, const struct letter *letter)
     struct solo *solo = solo_of(channel);
     int number = solo->survey_at;
     struct own_queue_of *queue = &solo->queues[number];
+    solo_wake_letter(solo, number, letter);
     struct entry *known = find_known(queue, letter, solo->survey_place);
     if (!known) {
         solo_fails(solo, "is there, and should not be", letter->id, number);
@@ -459,6 +470,7 @@ void solo_looked_through(struct solo *solo, int number)
             solo_ends_ms(&queue->ready.at[i]) > solo_clock_ms(solo))
             solo_fails(solo, "is lost", queue->ready.at[i].id, number);
     entries_clear(&queue->ready);
+    solo_check_waits(solo, number);
     for (size_t i = 0; i < queue->ghosts.count;) {
         queue->ghosts.at[i].is_possible = false;
         if (queue->ghosts.at[i].op == pending_op)

@@ -31,10 +31,19 @@ uint64_t solo_ends_most_ms(const struct entry *entry)
     return is_known ? entry->came_most_ms + entry->lives_ms + MARGIN_MS : NO_LIMIT;
 }
 
+uint64_t solo_margin_ms(void)
+{
+    return MARGIN_MS;
+}
+
+bool solo_is_soon(const struct solo *solo, uint64_t at_ms)
+{
+    return at_ms != NO_LIMIT && at_ms <= solo_clock_ms(solo) + GUARD_MS;
+}
+
 bool solo_ends_soon(const struct solo *solo, const struct entry *entry)
 {
-    uint64_t ends_ms = solo_ends_ms(entry);
-    return ends_ms != NO_LIMIT && ends_ms <= solo_clock_ms(solo) + GUARD_MS;
+    return solo_is_soon(solo, solo_ends_ms(entry));
 }
 
 bool solo_has_ended(const struct solo *solo, const struct entry *entry)
@@ -47,7 +56,7 @@ bool solo_ends_at_once(const struct entry *entry)
     return entry->lives_ms <= GUARD_MS + MACHINE_STALE_MS;
 }
 
-static void sooner(struct solo *solo, uint64_t at_ms)
+void solo_sooner(struct solo *solo, uint64_t at_ms)
 {
     if (at_ms < solo->overrun_ms)
         solo->overrun_ms = at_ms;
@@ -62,7 +71,7 @@ void solo_came(struct solo *solo, int number, struct entry *entry)
     if (solo_ends_at_once(entry))
         solo->is_stopped = true;
     else
-        sooner(solo, solo_ends_ms(entry));
+        solo_sooner(solo, solo_ends_ms(entry));
 }
 
 /* ---- of queues ---- */
@@ -73,7 +82,7 @@ void solo_used(struct solo *solo, int number)
     queue->used_ms = now_ms(solo);
     queue->used_most_ms = 0;
     if (queue->expires_ms != NO_LIMIT)
-        sooner(solo, solo_clock_ms(solo) + queue->expires_ms);
+        solo_sooner(solo, solo_clock_ms(solo) + queue->expires_ms);
 }
 
 static bool may_expire(const struct solo *solo, int number)
@@ -97,6 +106,7 @@ static bool expire_queues(struct solo *solo)
             continue;
         sim_say(sim_of(solo), "s%d.q%d has expired", solo->client->number, i);
         solo_remove_queue(solo, i);
+        queue->expired_op = ++solo->op;
         solo->is_unsettled = true;
         sim_of(solo)->report->met[MET_QUEUE_EXPIRED]++;
     }
@@ -150,15 +160,18 @@ bool solo_waits_for_time(struct sim_channel *channel)
 {
     struct solo *solo = solo_of(channel);
     solo->step_ms = solo_clock_ms(solo);
-    if (!settle_times(solo)) {
+    bool is_settled = settle_times(solo);
+    if (!solo_settle_waits(solo) || !is_settled) {
         solo_poll(channel);
         return true;
     }
     solo->overrun_ms = NO_LIMIT;
     solo->step++;
+    solo_wake(solo);
     solo_tend(solo);
     bool waits = expire_queues(solo);
-    return waits || solo->is_unsettled || any_entry(solo, is_about_to_end);
+    return waits || solo->is_unsettled || solo_is_deliverable(solo) || solo_is_waking(solo) ||
+           any_entry(solo, is_about_to_end);
 }
 
 void solo_begin_step(struct solo *solo)
@@ -169,13 +182,14 @@ void solo_begin_step(struct solo *solo)
         const struct own_queue_of *queue = &solo->queues[i];
         for (size_t k = 0; queue->exists && k < queue->ready.count; k++)
             if (solo_ends_ms(&queue->ready.at[k]) > solo->step_ms)
-                sooner(solo, solo_ends_ms(&queue->ready.at[k]));
+                solo_sooner(solo, solo_ends_ms(&queue->ready.at[k]));
         if (may_expire(solo, i))
-            sooner(solo, solo->step_ms + queue->used_ms + queue->expires_ms - now_ms(solo));
+            solo_sooner(solo, solo->step_ms + queue->used_ms + queue->expires_ms - now_ms(solo));
     }
+    solo_sooner(solo, solo_wakes_ms(solo));
     for (size_t i = 0; i < solo->unacked_count; i++)
         if (solo_ends_ms(&solo->unacked[i].entry) > solo->step_ms)
-            sooner(solo, solo_ends_ms(&solo->unacked[i].entry));
+            solo_sooner(solo, solo_ends_ms(&solo->unacked[i].entry));
 }
 
 static bool has_ready(const struct own_queue_of *queue, const struct letter *letter)
@@ -244,6 +258,7 @@ void solo_foresee(struct solo *solo, const struct letter *letter)
         return;
     struct own_queue_of *queue = &solo->queues[letter->died_in];
     int other;
+    solo_wake_letter(solo, letter->died_in, letter);
     solo_tend(solo);
     while (letter->why == REASON_EXPIRED && !has_ready(queue, letter) && end_elsewhere(solo, letter))
         continue;
@@ -267,7 +282,7 @@ bool solo_is_overrun(struct solo *solo)
 {
     if (solo->survey != SURVEY_NOT || !solo->is_open)
         return false;
-    return solo_clock_ms(solo) >= solo->overrun_ms ||
+    return solo->is_doubted || solo_clock_ms(solo) >= solo->overrun_ms ||
            (solo_is_deliverable(solo) && any_entry(solo, is_stale));
 }
 
@@ -322,6 +337,7 @@ void solo_doubt_queues(struct solo *solo)
     for (int i = 0; i < QUEUES_OF_ONE; i++)
         solo->queues[i].is_unsure = true;
     solo->is_known = false;
+    solo->is_doubted = solo->is_open && solo->survey == SURVEY_NOT;
 }
 
 void solo_doubt_ended(struct solo *solo)
@@ -354,7 +370,8 @@ void solo_doubt_time(struct solo *solo)
     bool may_send = false;
     for (int i = 0; i < QUEUES_OF_ONE; i++) {
         struct own_queue_of *queue = &solo->queues[i];
-        bool ends = may_end_soon(solo, &queue->ready) || may_end_soon(solo, &queue->ghosts);
+        bool ends = may_end_soon(solo, &queue->ready) || may_end_soon(solo, &queue->ghosts) ||
+                    may_end_soon(solo, &queue->waiting);
         bool drops = doubt_drops(queue);
         may_send |= queue->exists && queue->dlx != NONE && (ends || drops);
         queue->is_unsure |= queue->exists && queue->expires_ms < SURVEY_MS;

@@ -25,7 +25,8 @@ class Broker:
         with open(self.log, "ab") as log:
             began = log.tell()
             self.process = subprocess.Popen(
-                [self.program, "--data-dir", self.folder, "--listen", "127.0.0.1:0", *self.arguments],
+                [self.program, "--data-dir", self.folder, "--listen", "127.0.0.1:0",
+                 "--management", "none", "--control-socket", "none", *self.arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         end = time.monotonic() + self.start_seconds
         while time.monotonic() < end and self.process.poll() is None:

@@ -96,7 +96,7 @@ class Model:
             self.breach("refused without a limit", token)
         elif token.entry.passes_on:
             self.die(token, token.states[0], "maxlen")
-            token.before = [GONE]
+            token.before, token.why_gone = [GONE], "refused"
         else:
             token.states, token.why_gone = [GONE], "refused"
 
@@ -241,7 +241,7 @@ class Model:
         if token.parent:
             for other in token.parent.children:
                 other.in_doubt = False
-            token.parent.states = [GONE]
+            self.settle(token.parent, [GONE])
         else:
             for child in token.children:
                 self.tokens.pop(child.key(), None)
@@ -298,6 +298,9 @@ class Model:
             if token.is_new and (token.parent or token.message.confirmed_ms is None):
                 token.in_doubt = True
             token.is_new = False
+        for token in self.unsynced:
+            for child in token.children if token.states != [GONE] else ():
+                child.in_doubt = True
         self.unsynced.clear()
         for token in self.holding:
             token.held = False

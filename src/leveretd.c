@@ -17,6 +17,7 @@
 #include "api/api.h"
 #include "base/mem.h"
 #include "broker/catalogue.h"
+#include "broker/login.h"
 #include "broker/user.h"
 #include "check_store.h"
 #include "definitions_file.h"
@@ -54,7 +55,7 @@ struct daemon {
     struct loop *loop;
     struct disk *disk;
     struct kv *kv;
-    struct worker *syncer, *indexer, *reader;
+    struct worker *syncer, *indexer, *reader, *checker;
     struct message_pool pool;
     struct random random;
     struct store *store;
@@ -279,6 +280,10 @@ static bool build_model(struct daemon *daemon)
                 clock_monotonic_ms());
     daemon->broker.options = daemon->options.broker;
     daemon->has_broker = true;
+    daemon->checker = worker_thread_new("checker", loop_wake, daemon->loop);
+    if (!daemon->checker)
+        return refuse(daemon, "no thread can be started");
+    logins_begin(&daemon->broker, daemon->checker);
     if (!broker_read(&daemon->broker, what, sizeof(what)))
         return refuse(daemon, what);
     bool is_new = broker_is_new(&daemon->broker);
@@ -488,11 +493,13 @@ static void take_down(struct daemon *daemon, bool keep)
     drain(daemon->syncer);
     drain(daemon->indexer);
     drain(daemon->reader);
+    drain(daemon->checker);
     if (daemon->store && !keep)
         store_abandon(daemon->store);
     worker_thread_free(daemon->syncer);
     worker_thread_free(daemon->indexer);
     worker_thread_free(daemon->reader);
+    worker_thread_free(daemon->checker);
     kv_leveldb_free(daemon->kv);
     disk_posix_free(daemon->disk);
     message_pool_free(&daemon->pool);

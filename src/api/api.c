@@ -8,6 +8,7 @@
 #include "api/route.h"
 #include "base/base64.h"
 #include "base/mem.h"
+#include "broker/login.h"
 #include "broker/name.h"
 #include "session/look.h"
 
@@ -69,8 +70,11 @@ static bool read_basic(struct bytes value, struct buffer *text, struct bytes *na
 static void log_in(struct call *call, struct bytes name, struct bytes password)
 {
     char reason[320];
-    call->user =
-        server_log_in(call->api->server, name, password, call->peer, reason, sizeof(reason));
+    if (!server_log_in(call->api->server, name, password, call->peer, &call->login, &call->user,
+                       reason, sizeof(reason))) {
+        call->state = CALL_LOGS_IN;
+        return;
+    }
     if (call->user) {
         user_hold(call->user);
         call->tags = call->user->tags;
@@ -110,7 +114,7 @@ static void check_access(struct call *call)
     if (audience == FOR_ANYONE || method == HTTP_OPTIONS)
         return;
     identify(call);
-    if (call->status == 0 && !(call->tags & allowed_of(audience)))
+    if (call->state != CALL_LOGS_IN && call->status == 0 && !(call->tags & allowed_of(audience)))
         call_not_allowed(call, refusal_of(audience));
 }
 
@@ -234,6 +238,12 @@ static enum http_progress go_on(struct http_answer *answer, struct http_head *he
                                 struct buffer *body, struct budget *budget)
 {
     struct call *call = (struct call *)(void *)answer;
+    if (call->state == CALL_LOGS_IN) {
+        call->state = CALL_ACTS;
+        check_access(call);
+    }
+    if (call->state == CALL_LOGS_IN)
+        return HTTP_WAITS;
     if (call->state == CALL_ACTS)
         act_now(call, budget);
     if (call->state == CALL_ACTS)
@@ -259,6 +269,7 @@ static void call_free(struct http_answer *answer)
 {
     struct call *call = (struct call *)(void *)answer;
     listing_free(call->listing);
+    login_free(call->login);
     json_release(call->json);
     buffer_free(&call->room);
     buffer_free(&call->body);

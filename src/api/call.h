@@ -28,6 +28,7 @@ struct api {
 
 enum call_state {
     CALL_ACTS,    /* its function is to be called, again if it said that it waits */
+    CALL_LOGS_IN, /* who asks is being found out */
     CALL_REFUSED, /* the answer is there, and is kept back for a while */
     CALL_DURABLE, /* the answer is there, and waits for the disk */
     CALL_LISTS,   /* it goes on with a list */
@@ -42,6 +43,7 @@ struct call {
     const struct route *route;
     enum call_state state;
     struct user *user; /* held; NULL: an operator of this machine, who may do everything */
+    struct login *login; /* CALL_LOGS_IN */
     unsigned tags;     /* set of enum user_tag: what the user may do here */
     struct bytes segments[CALL_SEGMENTS_MAX]; /* what stands for the variables of the route */
     struct {

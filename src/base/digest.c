@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <nettle/md5.h>
 #include <nettle/nettle-meta.h>
+#include <nettle/pbkdf2.h>
 #include <nettle/sha2.h>
 
 _Static_assert(SHA256_SIZE == SHA256_DIGEST_SIZE && SHA512_SIZE == SHA512_DIGEST_SIZE &&
@@ -38,4 +39,9 @@ void sha512(struct bytes first, struct bytes second, uint8_t digest[SHA512_SIZE]
 void md5(struct bytes first, struct bytes second, uint8_t digest[MD5_SIZE])
 {
     digest_of(&nettle_md5, first, second, digest);
+}
+
+void pbkdf2_sha256(struct bytes password, struct bytes salt, uint8_t *key, size_t key_size)
+{
+    pbkdf2_hmac_sha256(password.size, password.data, 1, salt.size, salt.data, key_size, key);
 }

@@ -12,4 +12,7 @@ void sha256(struct bytes first, struct bytes second, uint8_t digest[SHA256_SIZE]
 void sha512(struct bytes first, struct bytes second, uint8_t digest[SHA512_SIZE]);
 void md5(struct bytes first, struct bytes second, uint8_t digest[MD5_SIZE]);
 
+/* A key of a password and a salt, with one iteration: PBKDF2 with HMAC-SHA-256 (RFC 8018). */
+void pbkdf2_sha256(struct bytes password, struct bytes salt, uint8_t *key, size_t key_size);
+
 #endif

@@ -29,6 +29,8 @@ libleveret_base_a_SOURCES = \
 	%D%/planted.h \
 	%D%/random.c \
 	%D%/random.h \
+	%D%/scrypt.c \
+	%D%/scrypt.h \
 	%D%/slab.c \
 	%D%/slab.h \
 	%D%/steps.h \

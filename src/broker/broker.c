@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "broker/dead_letter.h"
 #include "broker/expiry.h"
+#include "broker/login.h"
 #include "broker/reconfigure.h"
 #include "broker/removal.h"
 #include "broker/route.h"
@@ -32,6 +33,7 @@ void broker_init(struct broker *broker, struct store *store, struct message_pool
     list_init(&broker->reconfiguring);
     list_init(&broker->histories);
     list_init(&broker->forgotten);
+    list_init(&broker->logins.waiting);
     broker->dead_letter_set = mem_zalloc(sizeof(*broker->dead_letter_set));
     broker->firehose_set = mem_zalloc(sizeof(*broker->firehose_set));
 }
@@ -134,6 +136,7 @@ size_t broker_queues(const struct broker *broker)
 
 void broker_free(struct broker *broker)
 {
+    logins_free(broker);
     for (struct vhost *vhost; (vhost = map_any(&broker->vhosts));)
         vhost_free(vhost);
     for (struct vhost *vhost; (vhost = map_any(&broker->going));)

@@ -17,6 +17,17 @@
 
 struct queue_set;
 struct vhost;
+struct worker;
+
+/* Checks of passwords that take long: login.c. */
+struct logins {
+    struct worker *worker; /* NULL: there is none */
+    struct list waiting;   /* for the worker */
+    size_t count;          /* these, the one that is with the worker, and those that have ended */
+    bool is_busy;          /* the worker has one */
+    bool any_slow;         /* some user has a password whose check takes long */
+    uint8_t secret[32];
+};
 
 /* What a new store gets: a virtual host, and a user, who may do so much in all that there are. */
 struct broker_first {
@@ -65,6 +76,7 @@ struct broker {
     const struct user *actor;          /* who has asked for what is done now; NULL: nobody */
     bool has_events;                   /* what happens is told of: events.h */
     size_t traced;                     /* virtual hosts that are: firehose.h */
+    struct logins logins;
     struct queue_set *firehose_set;    /* scratch space of that */
     struct idmap seen;                 /* by id: what exchanges and queues have seen; seen.h */
     struct list forgotten;             /* the same of those that are gone */

@@ -39,6 +39,8 @@ libleveret_broker_a_SOURCES = \
 	%D%/exchange_topic.c \
 	%D%/firehose.c \
 	%D%/firehose.h \
+	%D%/login.c \
+	%D%/login.h \
 	%D%/name.c \
 	%D%/name.h \
 	%D%/overflow.c \

@@ -108,7 +108,9 @@ void user_apply(struct broker *broker, const struct change *change)
     }
     if (!user)
         user = user_new(broker, change->name);
+    user->is_proven = false;
     user->hash_kind = change->hash_kind;
+    broker->logins.any_slow |= hash_is_slow(change->hash_kind);
     user->has_password = change->password_hash.size;
     if (user->has_password)
         memmove(user->password_hash, change->password_hash.data, change->password_hash.size);
@@ -137,6 +139,20 @@ struct change user_change(const struct user *user, struct changes *changes)
     };
 }
 
+static bool check_hash(const struct user_request *request, struct error *error)
+{
+    uint8_t kind = (uint8_t)request->hash_kind;
+    if (hash_is_possible(kind, *request->password_hash))
+        return true;
+    if (request->password_hash->size != hash_size(kind))
+        return error_set(error, REPLY_PRECONDITION_FAILED,
+                         "a password hash of user '%.*s' has %zu bytes instead of %zu",
+                         BYTES_ARG(request->name), request->password_hash->size, hash_size(kind));
+    return error_set(error, REPLY_PRECONDITION_FAILED,
+                     "to check a password of user '%.*s' by its hash would cost too much, or nothing",
+                     BYTES_ARG(request->name));
+}
+
 static bool check_request(const struct user_request *request, struct error *error)
 {
     struct bytes name = request->name;
@@ -147,12 +163,8 @@ static bool check_request(const struct user_request *request, struct error *erro
     if (bytes_have_nul(name))
         return error_set(error, REPLY_PRECONDITION_FAILED,
                          "the name of a user has no NUL byte in it");
-    if (request->password_hash &&
-        !hash_is_possible((uint8_t)request->hash_kind, *request->password_hash))
-        return error_set(error, REPLY_PRECONDITION_FAILED,
-                         "a password hash of user '%.*s' has %zu bytes instead of %zu",
-                         BYTES_ARG(name), request->password_hash->size,
-                         hash_size((uint8_t)request->hash_kind));
+    if (request->password_hash && !check_hash(request, error))
+        return false;
     if (request->tags && request->tags->size > TAGS_BYTES_MAX)
         return error_set(error, REPLY_PRECONDITION_FAILED,
                          "the tags of user '%.*s' have more than %d bytes", BYTES_ARG(name),

@@ -18,6 +18,8 @@ struct user {
     uint8_t password_hash[PASSWORD_HASH_MAX];
     uint8_t hash_kind;
     bool has_password; /* else the user cannot log in */
+    bool is_proven;    /* a password was right, whose digest is `proof`: login.c */
+    uint8_t proof[32];
     bool is_gone;      /* deleted; it is there as long as somebody has it */
     bool is_old;       /* of a time when all could do everything: restore.c */
     unsigned tags;     /* set of enum user_tag */
@@ -37,7 +39,7 @@ static inline struct bytes user_name(const struct user *user)
 }
 
 struct user *user_find(const struct broker *broker, struct bytes name);
-/* Takes as long for an unknown user (NULL) as for a wrong password. */
+/* Takes as long for an unknown user (NULL) as for a wrong password; for the whole of it, login.h. */
 bool user_check_password(const struct user *user, struct bytes password);
 /* Who keeps a pointer holds the user, and releases it in the end: it may be deleted. */
 void user_hold(struct user *user);

@@ -21,8 +21,8 @@ static bool find_algorithm(struct import *import, const struct json *object, uin
     return !name.size || hash_kind_find(name, kind) ||
            import_fail(import,
                        "hashing_algorithm '%.*s' is not known; it may be "
-                       "rabbit_password_hashing_sha256, rabbit_password_hashing_sha512 or "
-                       "rabbit_password_hashing_md5",
+                       "rabbit_password_hashing_sha256, rabbit_password_hashing_sha512, "
+                       "rabbit_password_hashing_md5 or leveret_scrypt",
                        BYTES_ARG(name));
 }
 

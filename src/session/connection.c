@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/planted.h"
+#include "broker/login.h"
 #include "session/announce.h"
 #include "session/channel.h"
 #include "session/connection_input.h"
@@ -136,6 +137,7 @@ static void free_connection(struct conversation *conversation)
     announce_closed(connection);
     connection_timers_stop(connection);
     connection_forget_input(connection);
+    login_free(connection->login);
     output_free(&server->outputs, &connection->output);
     list_remove(&connection->link);
     server->connection_count--;

@@ -29,6 +29,7 @@ enum hold {
     HOLD_BLOCKED = 8,   /* a publisher, and there is an alarm */
     HOLD_UNREAD = 16,   /* the peer asks, and does not read the answers */
     HOLD_COMMIT = 32,   /* a transaction ends, and it takes more than a turn */
+    HOLD_LOGIN = 64,    /* its password is being checked */
 };
 
 enum { FRAME_MAX_UNTUNED = 8192, FRAME_MIN = 4096 };
@@ -69,6 +70,7 @@ struct connection {
     const char *mechanism;
     struct buffer client_properties; /* contents of the field table of its start-ok */
     uint64_t opened_clock_ms;        /* wall clock */
+    struct login *login; /* HOLD_LOGIN; else NULL */
     struct idmap channels;
     struct channel *last_channel; /* looked up last; NULL: none */
     uint16_t ended_channel;       /* closed by the piece of input at hand; 0: none */

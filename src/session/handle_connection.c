@@ -98,13 +98,15 @@ static void refuse(struct connection *connection, enum sasl_result result)
     connection_deadline(connection, connection->server->options.auth_delay_ms);
 }
 
-static void handle_start_ok(struct connection *connection,
-                            const struct method_connection_start_ok *method)
+static enum handled handle_start_ok(struct connection *connection,
+                                    const struct method_connection_start_ok *method)
 {
     const struct server_options *options = &connection->server->options;
     struct sasl_login login = {0};
     read_capabilities(connection, method->client_properties);
     enum sasl_result result = sasl_login(connection, method->mechanism, method->response, &login);
+    if (result == SASL_WAITS)
+        return HANDLED_WAIT;
     connection->mechanism = login.mechanism;
     login_count(&connection->server->logins[LOGIN_AMQP], result == SASL_OK);
     if (result != SASL_OK) {
@@ -115,7 +117,7 @@ static void handle_start_ok(struct connection *connection,
         ending_set(connection, ENDING_LOGGED, "login refused");
         announce_login(connection, login.name, login.reason);
         refuse(connection, result);
-        return;
+        return HANDLED;
     }
     connection->user = login.user;
     user_hold(connection->user);
@@ -129,6 +131,7 @@ static void handle_start_ok(struct connection *connection,
                                              .frame_max = options->frame_max,
                                              .heartbeat = options->heartbeat_s}};
     connection_send(connection, &tune);
+    return HANDLED;
 }
 
 /* ---- tune ---- */
@@ -278,8 +281,7 @@ enum handled handle_connection_method(struct connection *connection, const union
     uint32_t id = is_legal(connection, method->id) ? method->id : 0;
     switch (id) {
     case METHOD_CONNECTION_START_OK:
-        handle_start_ok(connection, &method->connection_start_ok);
-        return HANDLED;
+        return handle_start_ok(connection, &method->connection_start_ok);
     case METHOD_CONNECTION_TUNE_OK:
         return handle_tune_ok(connection, &method->connection_tune_ok, error);
     case METHOD_CONNECTION_OPEN:

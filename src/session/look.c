@@ -23,16 +23,17 @@ uint32_t server_auth_delay_ms(const struct server *server)
     return server->options.auth_delay_ms;
 }
 
-struct user *server_log_in(struct server *server, struct bytes name, struct bytes password,
-                           const struct peer *peer, char *reason, size_t reason_size)
+bool server_log_in(struct server *server, struct bytes name, struct bytes password,
+                   const struct peer *peer, struct login **check, struct user **user, char *reason,
+                   size_t reason_size)
 {
-    struct sasl_login login = {.name = name};
-    bool is_right = sasl_check_password(server, peer, password, &login) == SASL_OK;
-    login_count(&server->logins[LOGIN_HTTP], is_right);
-    if (is_right)
-        return login.user;
+    struct sasl_login login = {.name = name, .check = check};
+    enum sasl_result result = sasl_check_password(server, peer, password, &login);
+    *user = result == SASL_OK ? login.user : NULL;
+    if (result != SASL_WAITS)
+        login_count(&server->logins[LOGIN_HTTP], result == SASL_OK);
     snprintf(reason, reason_size, "%s", login.reason);
-    return NULL;
+    return result != SASL_WAITS;
 }
 
 /* ---- numbers ---- */

@@ -4,6 +4,7 @@
 #define LEVERET_SESSION_LOOK_H
 
 #include "base/buffer.h"
+#include "broker/login.h"
 #include "broker/user.h"
 #include "peer/conversation.h"
 #include "queue/queue_consumer.h"
@@ -16,9 +17,12 @@ void server_go_on(struct server *server);
 /* For how long a refused login is not answered. */
 uint32_t server_auth_delay_ms(const struct server *server);
 /* The user of that name, if the password is his and he may come from there; else NULL, and `reason`
- * says why, for the log. It counts as a login by HTTP. */
-struct user *server_log_in(struct server *server, struct bytes name, struct bytes password,
-                           const struct peer *peer, char *reason, size_t reason_size);
+ * says why, for the log. It counts as a login by HTTP. False: the password is being checked, and the
+ * same is to be asked in a later turn; `*check`, which is NULL at first, is then to be freed by the
+ * caller (broker/login.h) if it is not asked again. */
+bool server_log_in(struct server *server, struct bytes name, struct bytes password,
+                   const struct peer *peer, struct login **check, struct user **user, char *reason,
+                   size_t reason_size);
 
 /* ---- numbers ---- */
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "amqp/table.h"
+#include "broker/login.h"
 
 const char *sasl_mechanisms(const struct connection *connection)
 {
@@ -69,11 +70,13 @@ static enum sasl_result refuse(struct sasl_login *login, enum sasl_result result
 }
 
 static enum sasl_result check(const struct server *server, const struct peer *peer,
-                              struct sasl_login *login, bool is_right)
+                              struct sasl_login *login, enum login_state state)
 {
+    if (state == LOGIN_TOO_MANY)
+        return refuse(login, SASL_REFUSED, "too many passwords are being checked");
     if (!login->user)
         return refuse(login, SASL_REFUSED, "unknown user");
-    if (!is_right)
+    if (state != LOGIN_RIGHT)
         return refuse(login, SASL_REFUSED, "wrong password");
     if (may_come_from(&server->options, peer, login->name))
         return SASL_OK;
@@ -82,16 +85,21 @@ static enum sasl_result check(const struct server *server, const struct peer *pe
     return SASL_REFUSED;
 }
 
-enum sasl_result sasl_login(const struct connection *connection, struct bytes mechanism,
+static void go_on(void *connection)
+{
+    connection_release(connection, HOLD_LOGIN);
+}
+
+enum sasl_result sasl_login(struct connection *connection, struct bytes mechanism,
                             struct bytes response, struct sasl_login *login)
 {
     struct bytes password;
-    const struct server *server = connection->server;
+    struct server *server = connection->server;
     if (bytes_equal_str(mechanism, "ANONYMOUS") && server->options.allow_anonymous) {
         login->mechanism = "ANONYMOUS";
         login->name = bytes_str("guest");
         login->user = user_find(server->broker, login->name);
-        return check(server, &connection->peer, login, true);
+        return check(server, &connection->peer, login, LOGIN_RIGHT);
     }
     bool is_plain = bytes_equal_str(mechanism, "PLAIN") && !server->options.no_plain;
     bool is_amqplain = bytes_equal_str(mechanism, "AMQPLAIN") && !server->options.no_amqplain;
@@ -100,12 +108,20 @@ enum sasl_result sasl_login(const struct connection *connection, struct bytes me
     login->mechanism = is_plain ? "PLAIN" : "AMQPLAIN";
     if (!(is_plain ? read_plain : read_amqplain)(response, &login->name, &password))
         return refuse(login, SASL_MALFORMED, "the response is malformed");
-    return sasl_check_password(server, &connection->peer, password, login);
+    login->check = &connection->login;
+    login->ended = go_on;
+    login->context = connection;
+    enum sasl_result result = sasl_check_password(server, &connection->peer, password, login);
+    if (result == SASL_WAITS)
+        connection_hold(connection, HOLD_LOGIN);
+    return result;
 }
 
-enum sasl_result sasl_check_password(const struct server *server, const struct peer *peer,
+enum sasl_result sasl_check_password(struct server *server, const struct peer *peer,
                                      struct bytes password, struct sasl_login *login)
 {
     login->user = user_find(server->broker, login->name);
-    return check(server, peer, login, user_check_password(login->user, password));
+    enum login_state state = login_check(server->broker, login->user, password, login->ended,
+                                         login->context, login->check);
+    return state == LOGIN_WAITS ? SASL_WAITS : check(server, peer, login, state);
 }

@@ -9,22 +9,27 @@ enum sasl_result {
     SASL_OK,
     SASL_REFUSED,   /* unknown user or wrong password; or the user must not come from there */
     SASL_MALFORMED, /* the mechanism is not offered, or its response makes no sense */
+    SASL_WAITS,     /* the password is being checked: the same is to be asked again later */
 };
 
 /* The offered mechanisms, separated by spaces. */
 const char *sasl_mechanisms(const struct connection *connection);
-/* What came of it, as far as it came; it is all zero before. */
+/* What came of it, as far as it came; it is all zero before, but for what is between calls. */
 struct sasl_login {
+    struct login **check;         /* where a check that takes long is kept meanwhile: broker/login.h */
+    void (*ended)(void *context); /* called when it has ended; or NULL */
+    void *context;
     struct user *user;     /* who it is, on SASL_OK */
     const char *mechanism; /* NULL: it is not known */
     struct bytes name;     /* as the client gave it; borrowed from the response */
     char reason[320];      /* for the log, unless SASL_OK */
 };
 
-enum sasl_result sasl_login(const struct connection *connection, struct bytes mechanism,
+/* The check is the connection's own, which is held until it has ended. */
+enum sasl_result sasl_login(struct connection *connection, struct bytes mechanism,
                             struct bytes response, struct sasl_login *login);
 /* The last step of it, for login->name, wherever name and password came from. */
-enum sasl_result sasl_check_password(const struct server *server, const struct peer *peer,
+enum sasl_result sasl_check_password(struct server *server, const struct peer *peer,
                                      struct bytes password, struct sasl_login *login);
 
 #endif

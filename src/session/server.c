@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "broker/events.h"
+#include "broker/login.h"
 #include "session/alarm.h"
 #include "session/channel.h"
 #include "session/connection_input.h"
@@ -192,6 +193,8 @@ static void tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)
     broker->actor = NULL;
     evict(server); /* before what they use goes */
     broker_turn(server, now_ms, clock_ms);
+    if (logins_tick(broker))
+        server->has_work_left = true;
     look_at_timeouts(server);
     steps_next(steps, "resume");
     connections_resume(server);

@@ -6,6 +6,7 @@
 #include "amqp/frame.h"
 #include "amqp/text.h"
 #include "base/mem.h"
+#include "broker/login.h"
 #include "tests/lib/disk_memory.h"
 #include "tests/lib/kv_memory.h"
 #include "tests/lib/tap.h"
@@ -40,6 +41,7 @@ static void start(struct world *world)
     world->syncer = worker_manual_new(false);
     world->indexer = worker_manual_new(false);
     world->reader = worker_manual_new(false);
+    world->checker = worker_manual_new(false);
     struct store_options *options = &world->store_options;
     options->disk = world->disk;
     options->kv = world->kv;
@@ -52,6 +54,7 @@ static void start(struct world *world)
     if (!world->store)
         bail("the store did not open: %s", error);
     broker_init(&world->broker, world->store, &world->pool, &world->random, &world->log, world->now_ms);
+    logins_begin(&world->broker, world->checker);
     world->broker.clock_ms = wall_clock_ms + world->now_ms;
     if (!broker_restore(&world->broker, error, sizeof(error)))
         bail("the broker did not start: %s", error);
@@ -102,6 +105,7 @@ static void stop(struct world *world, bool keep)
     worker_manual_free(world->syncer);
     worker_manual_free(world->indexer);
     worker_manual_free(world->reader);
+    worker_manual_free(world->checker);
     message_pool_free(&world->pool);
 }
 
@@ -242,6 +246,8 @@ void world_settle(struct world *world)
         progress |= step(world->indexer);
         if (!world->is_reader_held)
             progress |= step(world->reader);
+        if (!world->is_checker_held)
+            progress |= step(world->checker);
         progress |= service_next_ms(world->service) <= world->now_ms;
         for (int i = 0; i < CLIENTS_MAX; i++)
             progress |= can_feed(&world->clients[i]);

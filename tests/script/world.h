@@ -33,7 +33,7 @@ struct world {
     struct buffer logged; /* lines since somebody last asked */
     struct disk *disk;
     struct kv *kv;
-    struct worker *syncer, *indexer, *reader;
+    struct worker *syncer, *indexer, *reader, *checker;
     struct store *store;
     struct broker broker;
     struct server_options options;
@@ -42,6 +42,7 @@ struct world {
     struct service *service; /* of the server */
     bool is_syncer_held;
     bool is_reader_held;
+    bool is_checker_held;
     int turns_max; /* that one world_settle does; 0: until nothing happens any more */
     uint64_t now_ms;
     struct client clients[CLIENTS_MAX];

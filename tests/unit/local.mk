@@ -39,6 +39,7 @@ UNIT_TESTS = \
 	%D%/test_http_reader.t \
 	%D%/test_http_request.t \
 	%D%/test_log_writer.t \
+	%D%/test_login.t \
 	%D%/test_loop.t \
 	%D%/test_options.t \
 	%D%/test_path.t \
@@ -98,6 +99,8 @@ TESTS += $(UNIT_TESTS)
 %C%_test_queue_schedule_t_LDADD = libleveret_store_fake.a $(LDADD)
 
 %C%_test_loop_t_SOURCES = %D%/test_loop.c tests/script/world.c
+
+%C%_test_login_t_SOURCES = %D%/test_login.c tests/script/world.c
 
 %C%_test_service_t_SOURCES = %D%/test_service.c tests/script/world.c
 

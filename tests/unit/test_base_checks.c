@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "base/digest.h"
+#include "base/scrypt.h"
 #include "base/utf8.h"
 #include "tests/lib/tap.h"
 
@@ -235,6 +236,32 @@ TEST(sha256_of_known_inputs)
     is_bytes(digest, 8, "\xe3\xb0\xc4\x42\x98\xfc\x1c\x14", 8, "nothing");
 }
 
+static void is_key(const char *password, const char *salt, unsigned log2_n, unsigned r, unsigned p,
+                   const char *wanted)
+{
+    uint8_t key[64];
+    char hex[2 * sizeof(key) + 1];
+    const struct scrypt_cost cost = {.log2_n = log2_n, .r = r, .p = p};
+    scrypt(bytes_str(password), bytes_str(salt), &cost, key, sizeof(key));
+    for (size_t i = 0; i < sizeof(key); i++)
+        snprintf(hex + 2 * i, 3, "%02x", key[i]);
+    is_str(hex, wanted, "of a password of %zu bytes", strlen(password));
+}
+
+/* RFC 7914, 12. */
+TEST(scrypt_of_known_inputs)
+{
+    is_key("", "", 4, 1, 1,
+           "77d6576238657b203b19ca42c18a0497f16b4844e3074ae8dfdffa3fede21442"
+           "fcd0069ded0948f8326a753a0fc81f17e8d3e0fb2e0d3628cf35e20c38d18906");
+    is_key("password", "NaCl", 10, 8, 16,
+           "fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b373162"
+           "2eaf30d92e22a3886ff109279d9830dac727afb94a83ee6d8360cbdfa2cc0640");
+    is_key("pleaseletmein", "SodiumChloride", 14, 8, 1,
+           "7023bdcb3afd7348461c06cd81fd38ebfda8fbba904f8e3ea9b543f6545da1f2"
+           "d5432955613f0fcf62d49705242a9af9e61e85dc0d651e40dfcf017b45575887");
+}
+
 TEST(memory)
 {
     uint8_t *bytes = mem_zalloc(100);
@@ -280,6 +307,7 @@ int main(void)
     RUN(log_long);
     RUN(log_levels);
     RUN(sha256_of_known_inputs);
+    RUN(scrypt_of_known_inputs);
     RUN(memory);
     return done();
 }

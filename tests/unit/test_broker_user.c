@@ -96,6 +96,10 @@ TEST(hashes_of_others_work)
                  "258e29fa",
                  "secret");
     has_password(HASH_MD5, "0a0b0c0d65bdfb677d7fc63c75910529e6718a12", "secret");
+    has_password(HASH_SCRYPT,
+                 "0a0402000102030405060708090a0b0c0d0e0fc06f93b546385b5071f891"
+                 "ce0e65541a251ed5fe315ad97ea287572bcfbeaedf",
+                 "secret");
     uint8_t kind;
     ok(hash_kind_find(bytes_str("rabbit_password_hashing_sha512"), &kind) && kind == HASH_SHA512,
        "by its name");
@@ -104,11 +108,47 @@ TEST(hashes_of_others_work)
        "sizes");
 }
 
+static bool costs(uint8_t log2_n, uint8_t r, uint8_t p)
+{
+    uint8_t hash[PASSWORD_HASH_MAX] = {log2_n, r, p};
+    return hash_is_possible(HASH_SCRYPT, bytes_of(hash, hash_size(HASH_SCRYPT)));
+}
+
+TEST(a_check_has_its_price)
+{
+    uint8_t kind;
+    ok(costs(14, 8, 5) && costs(15, 8, 1) && costs(1, 1, 1), "what is used");
+    ok(!costs(0, 8, 5) && !costs(14, 0, 5) && !costs(14, 8, 0), "not nothing");
+    ok(!costs(16, 8, 1) && !costs(19, 1, 1) && !costs(255, 255, 255), "not too much memory");
+    ok(!costs(15, 8, 5) && !costs(10, 8, 255), "not too much time");
+    ok(hash_is_slow(HASH_SCRYPT) && !hash_is_slow(HASH_SHA512), "one is slow");
+    ok(hash_kind_find(bytes_str("leveret_scrypt"), &kind) && kind == HASH_SCRYPT, "by its name");
+    is_str(hash_kind_name(HASH_SCRYPT), "leveret_scrypt", "and back");
+}
+
+TEST(new_hashes_fit)
+{
+    struct random random;
+    random_init(&random, 1);
+    for (uint8_t kind = 0; kind < HASH_KINDS; kind++) {
+        uint8_t hash[PASSWORD_HASH_MAX], other[PASSWORD_HASH_MAX];
+        size_t size = password_hash(kind, bytes_str("secret"), &random, hash);
+        password_hash(kind, bytes_str("secret"), &random, other);
+        is_int(size, hash_size(kind), "its size");
+        ok(hash_is_possible(kind, bytes_of(hash, size)), "it is possible");
+        ok(password_matches(kind, bytes_of(hash, size), bytes_str("secret")), "the right one");
+        ok(!password_matches(kind, bytes_of(hash, size), bytes_str("secre")), "a wrong one");
+        ok(memcmp(hash, other, size) != 0, "each has a salt of its own");
+    }
+}
+
 int main(void)
 {
     RUN(patterns_are_not_anchored);
     RUN(what_is_no_pattern_is_refused);
     RUN(no_pattern_stalls);
     RUN(hashes_of_others_work);
+    RUN(a_check_has_its_price);
+    RUN(new_hashes_fit);
     return done();
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "broker/login.h"
 #include "session/server_state.h"
 #include "tests/lib/tap.h"
 
@@ -17,10 +18,32 @@ struct user *user_find(const struct broker *broker, struct bytes name)
     return bytes_equal_str(name, "guest") ? guest : bytes_equal_str(name, "alice") ? alice : NULL;
 }
 
-bool user_check_password(const struct user *user, struct bytes password)
+static enum login_state told; /* what a check comes to, unless it is LOGIN_RIGHT */
+
+enum login_state login_check(struct broker *broker, const struct user *user, struct bytes password,
+                             void (*ended)(void *context), void *context, struct login **login)
 {
-    return (user == guest && bytes_equal_str(password, "guest")) ||
-           (user == alice && bytes_equal(password, bytes_of("se\0cret", 7)));
+    (void)broker;
+    (void)ended;
+    (void)context;
+    (void)login;
+    bool is_right = (user == guest && bytes_equal_str(password, "guest")) ||
+                    (user == alice && bytes_equal(password, bytes_of("se\0cret", 7)));
+    return told != LOGIN_RIGHT ? told : is_right ? LOGIN_RIGHT : LOGIN_WRONG;
+}
+
+static unsigned held;
+
+void connection_hold(struct connection *what, enum hold reason)
+{
+    (void)what;
+    held |= reason;
+}
+
+void connection_release(struct connection *what, enum hold reason)
+{
+    (void)what;
+    held &= ~(unsigned)reason;
 }
 
 /* ---- trying ---- */
@@ -38,6 +61,8 @@ static void begin(void)
     connection->server = server;
     server->options.loopback_users = "guest";
     connection->peer.is_loopback = true;
+    told = LOGIN_RIGHT;
+    held = 0;
 }
 
 static void end(void)
@@ -155,6 +180,19 @@ TEST(anonymous_is_offered_when_it_is_allowed)
     end();
 }
 
+TEST(a_check_may_take_long)
+{
+    begin();
+    told = LOGIN_WAITS;
+    is_int(PLAIN("\0alice\0se\0cret"), SASL_WAITS, "it is not known yet");
+    ok(held == HOLD_LOGIN && !*login.reason, "the connection waits");
+    is_int(PLAIN("\0bob\0secret"), SASL_WAITS, "nor is that nobody has that name");
+    told = LOGIN_TOO_MANY;
+    is_int(PLAIN("\0alice\0se\0cret"), SASL_REFUSED, "too many wait");
+    is_str(login.reason, "too many passwords are being checked", "the log is told why");
+    end();
+}
+
 int main(void)
 {
     RUN(plain);
@@ -163,5 +201,6 @@ int main(void)
     RUN(amqplain);
     RUN(guest_is_for_the_machine_itself);
     RUN(anonymous_is_offered_when_it_is_allowed);
+    RUN(a_check_may_take_long);
     return done();
 }

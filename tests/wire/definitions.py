@@ -114,6 +114,33 @@ def _(t):
     is_out(t, daemon, "guest", "guest")
 
 
+@case("users log in with passwords that are kept by scrypt")
+def _(t):
+    salt = bytes(range(16))
+    key = hashlib.scrypt(b"known", salt=salt, n=2048, r=4, p=2, dklen=32)
+    hash_of = base64.b64encode(bytes([11, 4, 2]) + salt + key).decode()
+    users = [{"name": "told", "password": "secret", "hashing_algorithm": "leveret_scrypt", "tags": ""},
+             {"name": "made", "password_hash": hash_of, "hashing_algorithm": "leveret_scrypt", "tags": ""}]
+    data = folder(t)
+    daemon = serve(t, data, "--definitions", write(t, {"users": users, "permissions": all_of("told", "made")}))
+    for _ in range(2):
+        for name, password in (("told", "secret"), ("made", "known")):
+            enter(t, daemon, name, password).close()
+            is_out(t, daemon, name, password + "1")
+        is_out(t, daemon, "unknown", "secret")
+        daemon.stop(9)
+        daemon = serve(t, data)
+
+
+@case("a hash that would cost too much to check is refused")
+def _(t):
+    for cost in ((20, 8, 1), (14, 8, 100), (0, 8, 1)):
+        users = [{"name": "a", "password_hash": base64.b64encode(bytes(cost) + bytes(48)).decode(),
+                  "hashing_algorithm": "leveret_scrypt", "tags": ""}]
+        log = refused(folder(t), write(t, {"users": users}))
+        check("to check a password of user 'a' by its hash would cost too much, or nothing" in log, log)
+
+
 @case("queues, exchanges and bindings do what they are defined for, also after a start without the file")
 def _(t):
     data = folder(t)

@@ -6,6 +6,7 @@ Needs no broker: every case starts its own, LEVERETD or leveretd in $top_builddi
 
 import base64
 import hashlib
+import http.client
 import json
 import os
 import sys
@@ -130,6 +131,27 @@ def _(t):
         is_out(t, daemon, "unknown", "secret")
         daemon.stop(9)
         daemon = serve(t, data)
+
+
+@case("the API knows them too, and answers others while it checks")
+def _(t):
+    users = [{"name": name, "password": "secret", "hashing_algorithm": kind, "tags": "management"}
+             for name, kind in (("slow", "leveret_scrypt"), ("quick", "rabbit_password_hashing_sha256"))]
+    daemon = serve(t, folder(t), "--definitions", write(t, {"users": users}), "--management", "127.0.0.1:0",
+                   "--auth-delay-ms", "10")
+
+    def ask(name, password):
+        c = http.client.HTTPConnection(daemon.addresses()[-1])
+        t.cleanup(c.close)
+        c.request("GET", "/api/whoami", headers={
+            "Authorization": "Basic " + base64.b64encode(("%s:%s" % (name, password)).encode()).decode()})
+        return c
+
+    waiting = [ask("slow", password) for password in ("secret", "wrong", "secret", "", "unknown")]
+    equal(ask("quick", "secret").getresponse().status, 200, "one that is quick")
+    equal([c.getresponse().status for c in waiting], [200, 401, 200, 401, 401], "those that waited")
+    equal(json.loads(ask("slow", "secret").getresponse().read())["name"], "slow", "who it is")
+    equal(ask("nobody", "secret").getresponse().status, 401, "nobody")
 
 
 @case("a hash that would cost too much to check is refused")

@@ -58,6 +58,7 @@ offences() {
             library("^leveldb/", "^store/kv_leveldb\\.c$")
             library("^pcre2", "^broker/pattern\\.c$")
             library("^jansson", "^definitions/json\\.c$")
+            library("^zlib", "^http/gzip\\.c$")
             library("^openssl/", "^(base/sha256|net/tls|perf/tls)\\.c$")
 
             if (folder == "ctl" && header ~ "^definitions/" && header !~ "^definitions/json(_writer)?[.]h$")
@@ -142,6 +143,8 @@ judged allowed store/segment.c '#include "store/journal.h"'
 judged allowed definitions/json.c '#include <jansson.h>'
 judged refused definitions/import.c '#include <jansson.h>'
 judged refused broker/vhost.c '#include "definitions/definitions.h"'
+judged allowed http/gzip.c '#include <zlib.h>'
+judged refused http/client.c '#include <zlib.h>'
 judged allowed net/tls.c '#include <openssl/ssl.h>'
 judged allowed perf/tls.c '#include <openssl/ssl.h>'
 judged refused net/socket.c '#include <openssl/ssl.h>'

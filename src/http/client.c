@@ -13,6 +13,7 @@ enum {
     ASK_STEPS = 1000, /* for a request, besides what its handler counts */
     PIECE_STEPS = 100,
     BYTES_PER_STEP = 64,
+    GZIP_STEPS_PER_BYTE = 1,
     BODY_BYTES_PER_SECOND = 64 << 10, /* slower ones come to their end */
     GONE_MS = 5000, /* after so long it is looked whether one that waits is still there */
 };
@@ -75,6 +76,7 @@ static void free_round(struct http_client *client)
     if (round->answer)
         round->answer->ops->free(round->answer);
     client->server->body_bytes -= round->counted;
+    http_gzip_free(round->gzip);
     buffer_free(&round->head.fields);
     http_reader_free(&round->reader);
     mem_free(round);
@@ -221,6 +223,20 @@ static enum http_body_end body_end(const struct http_round *round, bool is_all)
     return round->reader.request.is_1_0 ? HTTP_BODY_CLOSED : HTTP_BODY_CHUNKED;
 }
 
+static bool is_text(const struct http_head *head)
+{
+    const char *type = head->type ? head->type : "";
+    return strncmp(type, "text/", 5) == 0 || strncmp(type, "application/json", 16) == 0;
+}
+
+/* A body that is chunked may go through gzip: others are short. */
+static bool is_squeezed(const struct http_client *client)
+{
+    const struct http_round *round = client->round;
+    return round->is_chunked && !client->server->options.no_gzip && is_text(&round->head) &&
+           http_accepts(&round->reader.request, "accept-encoding", "gzip");
+}
+
 static void write_head(struct http_client *client, size_t size, bool is_all)
 {
     struct http_server *server = client->server;
@@ -229,17 +245,34 @@ static void write_head(struct http_client *client, size_t size, bool is_all)
     enum http_body_end end = body_end(round, is_all);
     round->closes = !request->keeps || server->is_stopping || end == HTTP_BODY_CLOSED;
     round->is_chunked = end == HTTP_BODY_CHUNKED;
+    round->is_gzip = is_squeezed(client);
     round->is_headed = true;
     http_write_head(&server->outputs, &client->output,
                     &(struct http_response){.head = &round->head,
                                             .end = end,
                                             .size = size,
+                                            .is_gzip = round->is_gzip,
                                             .closes = round->closes,
                                             .is_1_0 = request->is_1_0,
                                             .clock_ms = server->clock_ms});
 }
 
-static void write_piece(struct http_client *client, struct bytes piece, bool is_last)
+/* What comes of a piece when it has gone through gzip: perhaps nothing yet. */
+static struct bytes squeeze(struct http_client *client, struct bytes piece, bool is_last,
+                            struct budget *budget)
+{
+    struct http_round *round = client->round;
+    struct buffer *squeezed = &client->server->squeezed;
+    squeezed->size = 0;
+    if (!round->gzip)
+        round->gzip = http_gzip_new();
+    http_gzip_add(round->gzip, piece, is_last, squeezed);
+    budget_use(budget, piece.size * GZIP_STEPS_PER_BYTE);
+    return buffer_bytes(squeezed);
+}
+
+static void write_piece(struct http_client *client, struct bytes piece, bool is_last,
+                        struct budget *budget)
 {
     struct http_round *round = client->round;
     struct output_pool *pool = &client->server->outputs;
@@ -247,6 +280,8 @@ static void write_piece(struct http_client *client, struct bytes piece, bool is_
         write_head(client, piece.size, is_last);
     if (is_head_only(round) || !http_status_has_body(round->head.status))
         return;
+    if (round->is_gzip)
+        piece = squeeze(client, piece, is_last, budget);
     if (round->is_chunked && piece.size)
         http_write_chunk(pool, &client->output, piece);
     else
@@ -282,7 +317,7 @@ static enum http_progress go_on(struct http_client *client, struct budget *budge
     if (client->output.size == 0)
         client->idle_ms = client->server->now_ms;
     if (piece->size || progress == HTTP_ENDS)
-        write_piece(client, buffer_bytes(piece), progress == HTTP_ENDS);
+        write_piece(client, buffer_bytes(piece), progress == HTTP_ENDS, budget);
     round->waits = progress == HTTP_WAITS;
     return round->is_headed && is_head_only(round) ? HTTP_ENDS : progress;
 }

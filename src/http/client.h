@@ -2,6 +2,7 @@
 #ifndef LEVERET_HTTP_CLIENT_H
 #define LEVERET_HTTP_CLIENT_H
 
+#include "http/gzip.h"
 #include "http/reader.h"
 #include "http/server_state.h"
 
@@ -18,12 +19,14 @@ struct http_round {
     struct http_reader reader;
     struct http_answer *answer; /* NULL: not asked yet */
     struct http_head head;
-    size_t counted;    /* of the body, in the server's body_bytes */
-    uint64_t began_ms; /* first the request, then its answer */
-    bool is_headed;    /* the head of the answer is in the output */
-    bool is_chunked;   /* its body comes in chunks */
-    bool waits;        /* for something that must happen first */
-    bool closes;       /* the conversation ends with it */
+    struct http_gzip *gzip; /* what its body goes through; NULL: nothing, or it is not begun */
+    size_t counted;         /* of the body, in the server's body_bytes */
+    uint64_t began_ms;      /* first the request, then its answer */
+    bool is_headed;         /* the head of the answer is in the output */
+    bool is_chunked;        /* its body comes in chunks */
+    bool is_gzip;           /* of gzip */
+    bool waits;             /* for something that must happen first */
+    bool closes;            /* the conversation ends with it */
 };
 
 struct http_client {

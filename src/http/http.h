@@ -32,7 +32,8 @@ enum http_progress {
 struct http_answer_ops {
     /* Appends the next piece of the body, some 16 KiB at most, as far as the budget allows. The
      * head is complete when the first piece that has any bytes is, or the first that ends. One that
-     * ends with its first piece is sent with its length, any other in chunks. */
+     * ends with its first piece is sent with its length, any other in chunks, and as gzip if the
+     * client accepts that and the type is text or JSON. */
     enum http_progress (*go_on)(struct http_answer *answer, struct http_head *head,
                                 struct buffer *body, struct budget *budget);
     /* It has ended, or the client is gone. */
@@ -62,6 +63,7 @@ struct http_options {
     uint32_t stalled_ms;    /* for a client to take any bytes of an answer; 0: 30,000 */
     size_t connections_max; /* more are answered 503; 0: 1,024 */
     size_t body_bytes_max;  /* of all requests at hand together; more are 503; 0: 256 MiB */
+    bool no_gzip;           /* answers are sent as they are */
     int64_t turn_steps;     /* budget of answers in one turn; 0: half a millisecond */
 };
 

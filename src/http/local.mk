@@ -5,6 +5,8 @@ noinst_LIBRARIES += libleveret_http.a
 libleveret_http_a_SOURCES = \
 	%D%/client.c \
 	%D%/client.h \
+	%D%/gzip.c \
+	%D%/gzip.h \
 	%D%/head.c \
 	%D%/head.h \
 	%D%/http.h \

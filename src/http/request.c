@@ -30,6 +30,33 @@ bool http_has_token(struct bytes value, const char *token)
     return false;
 }
 
+/* "q=0", "q=0.000"; a weight that cannot be read is one. */
+static bool is_weightless(struct bytes parameters)
+{
+    while (parameters.size) {
+        struct bytes parameter = http_trimmed(take_until(&parameters, ';'));
+        if (parameter.size < 3 || !http_is(bytes_of(parameter.data, 2), "q="))
+            continue;
+        size_t zeros = 2;
+        while (zeros < parameter.size && strchr("0.", parameter.data[zeros]))
+            zeros++;
+        return zeros == parameter.size;
+    }
+    return false;
+}
+
+bool http_accepts(const struct http_request *request, const char *name, const char *word)
+{
+    struct bytes value = http_field_of(request, name);
+    while (value.size) {
+        struct bytes parameters = take_until(&value, ',');
+        struct bytes item = http_trimmed(take_until(&parameters, ';'));
+        if (http_is(item, word))
+            return !is_weightless(parameters);
+    }
+    return false;
+}
+
 bool http_next_segment(struct bytes *path, struct bytes *segment)
 {
     if (path->size == 0)

@@ -99,6 +99,8 @@ static void write_end(struct output_pool *pool, struct output *output,
         snprintf(line, sizeof(line), "content-length: %zu\r\n", response->size);
         write_text(pool, output, line);
     }
+    if (response->is_gzip)
+        write_text(pool, output, "content-encoding: gzip\r\n");
     if (response->closes)
         write_text(pool, output, "connection: close\r\n");
     else if (response->is_1_0)

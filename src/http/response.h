@@ -16,7 +16,8 @@ enum http_body_end {
 struct http_response {
     const struct http_head *head;
     enum http_body_end end;
-    size_t size;       /* of a sized body */
+    size_t size; /* of a sized body */
+    bool is_gzip;
     bool closes;       /* the connection ends with this answer */
     bool is_1_0;       /* the client has to be told when it does not */
     uint64_t clock_ms; /* 0: no date */

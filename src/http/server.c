@@ -97,6 +97,7 @@ static struct http_options without_zeros(const struct http_options *options)
         .stalled_ms = or_default(options->stalled_ms, STALLED_MS),
         .connections_max = options->connections_max ? options->connections_max : CONNECTIONS_MAX,
         .body_bytes_max = options->body_bytes_max ? options->body_bytes_max : BODY_BYTES_MAX,
+        .no_gzip = options->no_gzip,
         .turn_steps = options->turn_steps ? options->turn_steps : BUDGET_MS / 2,
     };
 }
@@ -132,6 +133,7 @@ void http_server_free(struct http_server *server)
     output_pool_free(&server->outputs);
     timers_free(&server->timers);
     buffer_free(&server->piece);
+    buffer_free(&server->squeezed);
     mem_free(server);
 }
 

@@ -13,14 +13,14 @@ struct http_server {
     const struct log *log;
     struct output_pool outputs;
     struct timers timers;
-    struct list all;     /* clients */
-    struct list ready;   /* of these, with an answer that can go on */
-    struct list waiting; /* whose answer waits for something */
-    struct list paused;  /* whose input waits for the next turn */
-    size_t connections;  /* without those that were refused */
-    size_t body_bytes;   /* of the requests at hand */
-    size_t input_left;   /* bytes that may still be read in this turn */
-    struct buffer piece; /* of an answer, for a moment */
+    struct list all;               /* clients */
+    struct list ready;             /* of these, with an answer that can go on */
+    struct list waiting;           /* whose answer waits for something */
+    struct list paused;            /* whose input waits for the next turn */
+    size_t connections;            /* without those that were refused */
+    size_t body_bytes;             /* of the requests at hand */
+    size_t input_left;             /* bytes that may still be read in this turn */
+    struct buffer piece, squeezed; /* of an answer, for a moment; and the same as gzip */
     uint64_t now_ms, clock_ms;
     uint64_t full_ms; /* when a lack of connections was last logged; 0: never */
     bool is_stopping;

@@ -123,6 +123,8 @@ REQUESTS = {
     "ahead": (GET + b"\r\n") * 5 + b"GET /wait?n=3 HTTP/1.1\r\nHost: a\r\n\r\n" + GET
              + b"Connection: close\r\n\r\n" + GET + b"\r\n",
     "long": b"GET /pieces?n=50&size=16384 HTTP/1.1\r\nHost: a\r\n\r\n" + GET + b"\r\n",
+    "gzip": b"GET /pieces?n=7&size=16384 HTTP/1.1\r\nHost: a\r\nAccept-Encoding: br;q=0, gzip;q=0.5"
+            b"\r\n\r\n" + GET + b"\r\n",
     "costly": b"GET /costly?n=5 HTTP/1.1\r\nHost: a\r\n\r\n",
     "empty": b"PUT /created HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
              b"DELETE /nothing HTTP/1.1\r\nHost: a\r\n\r\nOPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",

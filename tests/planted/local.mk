@@ -34,7 +34,7 @@ PLANTED_LDADD = \
 	libleveret_amqp.a \
 	libleveret_config.a \
 	libleveret_base.a \
-	$(EV_LIBS) $(LEVELDB_LIBS) $(NETTLE_LIBS) $(PCRE2_LIBS) $(JANSSON_LIBS)
+	$(EV_LIBS) $(LEVELDB_LIBS) $(NETTLE_LIBS) $(PCRE2_LIBS) $(JANSSON_LIBS) $(ZLIB_LIBS)
 
 dist_check_SCRIPTS += %D%/planted.sh
 TESTS += %D%/planted.sh

@@ -2,6 +2,8 @@
 #include "http/http.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <zlib.h>
 
 #include "http/client.h"
 #include "tests/lib/http_bench.h"
@@ -113,6 +115,94 @@ TEST(long_answers_come_in_chunks)
          "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-type: text/plain\r\n" DATE
          "\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n",
          "the last one ends it");
+    end();
+}
+
+/* ---- gzip ---- */
+
+/* Takes the body of a chunked answer out of what has come. */
+static struct buffer unchunked(const char *head)
+{
+    struct buffer body = {0};
+    size_t at = strlen(head);
+    ok(bytes_start_with(buffer_bytes(&client.in), head), "the head of an answer in chunks");
+    while (at < client.in.size) {
+        char *end;
+        size_t size = strtoul((const char *)client.in.data + at, &end, 16);
+        at = (size_t)(end - (char *)client.in.data) + 2;
+        buffer_add(&body, client.in.data + at, size);
+        at += size + 2;
+    }
+    is_int(at, client.in.size, "and whole chunks");
+    client.in.size = 0;
+    return body;
+}
+
+static struct buffer unzipped(const struct buffer *zipped, size_t size)
+{
+    struct buffer text = {0};
+    z_stream stream = {.next_in = zipped->data, .avail_in = (uInt)zipped->size};
+    stream.next_out = buffer_room(&text, size);
+    stream.avail_out = (uInt)size;
+    ok(inflateInit2(&stream, 15 + 16) == Z_OK, "gzip");
+    is_int(inflate(&stream, Z_FINISH), Z_STREAM_END, "which is complete");
+    is_int(stream.avail_in, 0, "with nothing behind it");
+    buffer_added(&text, size - stream.avail_out);
+    inflateEnd(&stream);
+    return text;
+}
+
+#define PIECES "/pieces?n=60&size=17000 HTTP/1.1\r\n" HOST
+#define ACCEPTS "Accept-Encoding: br, gzip;q=0.5\r\n\r\n"
+#define CHUNKED "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n"
+#define AS_GZIP "content-encoding: gzip\r\n"
+#define TEXT "content-type: text/plain\r\n" DATE "\r\n"
+
+TEST(large_answers_become_gzip)
+{
+    begin(NULL);
+    send_text("GET " PIECES "\r\n");
+    http_bench_settle(&bench, &client);
+    struct buffer plain = unchunked(CHUNKED TEXT);
+    is_int(plain.size, 60 * 17000, "who does not ask for it gets all bytes");
+    send_text("GET " PIECES ACCEPTS);
+    http_bench_settle(&bench, &client);
+    struct buffer zipped = unchunked(CHUNKED AS_GZIP TEXT);
+    ok(zipped.size < plain.size / 50, "who does, gets %zu", zipped.size);
+    struct buffer text = unzipped(&zipped, plain.size + 1);
+    is_bytes(text.data, text.size, plain.data, plain.size, "which are the same");
+    buffer_free(&plain);
+    buffer_free(&zipped);
+    buffer_free(&text);
+    end();
+}
+
+TEST(what_does_not_become_gzip)
+{
+    begin(NULL);
+    asks("GET /hello HTTP/1.1\r\n" HOST ACCEPTS, HELLO, "a short answer");
+    asks("HEAD " PIECES ACCEPTS, CHUNKED AS_GZIP TEXT, "the head alone says that it would");
+    send_text("GET " PIECES "Accept-Encoding: gzip;q=0\r\n\r\n");
+    http_bench_settle(&bench, &client);
+    ok(bytes_start_with(buffer_bytes(&client.in), CHUNKED TEXT), "the client does not want it");
+    client.in.size = 0;
+    send_text("GET /pieces?n=2&size=3 HTTP/1.0\r\n" ACCEPTS);
+    http_bench_settle(&bench, &client);
+    ok(client.in.size > 6 && memcmp(client.in.data + client.in.size - 6, "aaabbb", 6) == 0,
+       "without chunks");
+    end();
+    begin(&(struct http_options){.no_gzip = true});
+    asks("HEAD " PIECES ACCEPTS, CHUNKED TEXT, "nor where it is switched off");
+    end();
+}
+
+TEST(one_goes_in_the_middle_of_gzip)
+{
+    begin(NULL);
+    send_text("GET /pieces?n=1000&size=17000 HTTP/1.1\r\n" HOST ACCEPTS);
+    http_bench_turn(&bench, &client, 0);
+    is_int(bench.answers, 1, "an answer is under way");
+    ok(bench.pieces < 1000, "which goes on in other turns, as gzip has its price");
     end();
 }
 
@@ -407,6 +497,9 @@ int main(void)
     RUN(questions_and_answers);
     RUN(head_has_no_body);
     RUN(long_answers_come_in_chunks);
+    RUN(large_answers_become_gzip);
+    RUN(what_does_not_become_gzip);
+    RUN(one_goes_in_the_middle_of_gzip);
     RUN(old_clients);
     RUN(one_that_wants_to_go);
     RUN(requests_ahead);

@@ -91,11 +91,28 @@ TEST(parameters_by_name)
     buffer_free(&room);
 }
 
+static bool accepts(const char *value, const char *word)
+{
+    struct http_request request = {.field_count = 1};
+    request.fields[0] = (struct http_field){bytes_str("Accept-Encoding"), bytes_str(value)};
+    return http_accepts(&request, "accept-encoding", word);
+}
+
+TEST(lists_with_weights)
+{
+    ok(accepts("gzip", "gzip") && accepts("br, GZIP ; q=0.001,x", "gzip"), "it is there");
+    ok(!accepts("", "gzip") && !accepts("xgzip, gzipx", "gzip"), "it is not");
+    ok(!accepts("gzip;q=0", "gzip") && !accepts("a,gzip; x=1 ;Q=0.000", "gzip"),
+       "it is not wanted");
+    ok(accepts("br;q=0, gzip;q=1", "gzip") && accepts("gzip;q=", "gzip"), "another is not");
+}
+
 int main(void)
 {
     RUN(segments);
     RUN(parameters);
     RUN(decoding);
     RUN(parameters_by_name);
+    RUN(lists_with_weights);
     return done();
 }

@@ -9,6 +9,7 @@ turn, or if the victim gets nothing for as long as tests are patient.  Output is
 """
 
 import base64
+import gzip
 import json
 import os
 import re
@@ -367,6 +368,26 @@ def _(t):
     equal(reader.answer().status, 400, "status of what is left")
     check(reader.at_end(), "it stays open")
     equal(victim.c.call(1, "queue.delete", queue="longer").message_count, 0, "the queue is there")
+    victim.verdict()
+
+
+@case("a list as gzip is the list")
+def _(t):
+    victim, reader = Victim(t), Reader(dial(t))
+    for number in range(500):
+        victim.c.send(1, "queue.declare", queue="listed-%d" % number, auto_delete=True, nowait=True)
+    victim.c.call(1, "queue.declare", queue="listed-0", auto_delete=True)
+    list_queues = b"GET /api/queues?columns=name,durable HTTP/1.1\r\n" + HOST + USER
+    send(reader.sock, list_queues + b"\r\n")
+    plain = reader.answer()
+    send(reader.sock, list_queues + b"Accept-Encoding: gzip, deflate\r\n\r\n")
+    zipped = reader.answer()
+    equal(plain.fields.get("content-encoding"), None, "coding of the one")
+    equal(zipped.fields.get("content-encoding"), "gzip", "coding of the other")
+    equal(json.loads(gzip.decompress(zipped.body)), json.loads(plain.body), "the list")
+    t.note("%d bytes, as gzip %d" % (len(plain.body), len(zipped.body)))
+    for number in range(500):
+        victim.c.send(1, "queue.delete", queue="listed-%d" % number, nowait=True)
     victim.verdict()
 
 

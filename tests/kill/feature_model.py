@@ -40,7 +40,7 @@ class Seen:
 class Token:
     """`before` has the states that a crash may bring back; `in_doubt` one that may never have been."""
     __slots__ = ("message", "entry", "branch", "parent", "children", "states", "before", "held", "in_doubt", "is_new",
-                 "not_before_ms", "times_held", "held_in", "why_gone",
+                 "not_before_ms", "delayed_count", "times_held", "held_in", "why_gone",
                  "left", "left_ms")
 
     def __init__(self, message, entry, state, branch=None, parent=None):
@@ -49,7 +49,7 @@ class Token:
         self.held = self.in_doubt = False
         self.is_new = True
         self.not_before_ms, self.times_held, self.held_in, self.why_gone = 0, 0, None, None
-        self.left, self.left_ms = None, 0
+        self.left, self.left_ms, self.delayed_count = None, 0, None
 
     def key(self):
         return self.message.number, self.entry, self.branch
@@ -131,6 +131,7 @@ class Model:
             return False
         self.settle(token, [(queue, trail, count + 1, True)])
         if queue.delays(why):
+            token.delayed_count = count + 1  # a kill undoes both or neither
             token.not_before_ms = now_ms + queue.least_delay_ms(count + 1, token.message.retry_ms)
         return True
 
@@ -182,11 +183,11 @@ class Model:
             return None
         if token.held:
             self.breach("with two clients at once", token, told_states([(queue, trail, count, True)]))
-        if not path and now_ms + ROUNDED_MS < token.not_before_ms:
-            self.breach("too early for a retry", token, "by %d ms" % (token.not_before_ms - now_ms))
-        if not path and token.not_before_ms:
+        if not path and count == token.delayed_count:
             self.counts["retried"] += 1
-        token.not_before_ms = 0
+            if now_ms + ROUNDED_MS < token.not_before_ms:
+                self.breach("too early for a retry", token, "by %d ms" % (token.not_before_ms - now_ms))
+        token.delayed_count = None
         if token.held_in == (queue, trail) and not seen.is_redelivered:
             self.breach("not said to be redelivered", token)
         self.check_early(token, seen, now_ms)
@@ -294,7 +295,7 @@ class Model:
         for token in self.unsynced:
             token.states = unique(token.states + token.before)
             token.before = []
-            token.not_before_ms, token.held_in = 0, None
+            token.held_in = None
             if token.is_new and (token.parent or token.message.confirmed_ms is None):
                 token.in_doubt = True
             token.is_new = False

@@ -15,6 +15,7 @@ scripts=$source/tests/script/cases
 programs=$build/tests/planted
 simulate="$build/tests/sim/simulate_planted --seeds 400 --seconds 2"
 durable="LEVERETD=$programs/leveretd top_builddir=$build $source/tests/wire/durable.py"
+features="$source/tests/kill/features --queues 100 --seconds 8 --kill-seconds 1.5 --seed 5 --program $programs/leveretd --build-dir $build"
 seconds_max=120
 signs='^not ok|Assertion|the broker did not start'
 
@@ -62,6 +63,12 @@ DISK_NO_FOLDER_SYNC TAP_ONLY=names_are_synced test_disk_calls
 DISK_NO_DSYNC TAP_ONLY=files_are_synced test_disk_calls
 DISK_DSYNC_FOR_ALL TAP_ONLY=files_are_synced test_disk_calls
 DISK_DSYNC_FIRST TAP_ONLY=files_are_synced test_disk_calls
+LIMIT_COUNTS_TAKEN $features
+DELIVERED_ONCE_MORE $features
+REPLAYED_COUNT_LOST $features
+REPLAYED_DELAY_LOST $features
+AT_LEAST_ONCE_TWICE $features
+LEVEL_LOST $features
 AT_LEAST_ONCE_LOSES runner $scripts/dead_letter_at_least_once.amqp
 AT_LEAST_ONCE_TWICE runner $scripts/dead_letter_at_least_once_full.amqp
 NEVER_YIELDS runner $scripts/quorum_single_active.amqp
@@ -159,7 +166,7 @@ run() { # BUG WORD...
 
 # How a test is called, for the reader.
 called() { # WORD...
-    echo "$*" | sed -E 's/(LEVERETD|top_builddir)=[^ ]* //g; s|[^ ]*/||g; s/TAP_ONLY=([^ ]*) (.*)/\2 \1/'
+    echo "$*" | sed -E 's/(LEVERETD|top_builddir)=[^ ]* //g; s|[^ ]*/||g; s/TAP_ONLY=([^ ]*) (.*)/\2 \1/; s/ --program.*//'
 }
 
 explain() {

@@ -315,9 +315,10 @@ static void retire_files(struct checkpoint_job *job)
         char name[32], spare[32];
         segment_name(name, job->retired[i]->number);
         spare_name(spare, job->retired[i]->number);
-        /* One that a large batch has made larger would stay so. */
+        /* One that a large batch has made larger would stay so; and a copy may be the same file. */
         bool keep = job->recycled < job->recycle &&
-                    job->retired[i]->size <= job->store->options.segment_bytes;
+                    job->retired[i]->size <= job->store->options.segment_bytes &&
+                    !(disk->ops->is_shared && disk->ops->is_shared(disk, name));
         if (!keep || disk->ops->rename(disk, name, spare) != 0)
             disk->ops->unlink(disk, name);
         else
@@ -416,7 +417,8 @@ bool checkpoint_has_news(const struct store *store)
 
 static bool is_wanted(const struct store *store)
 {
-    if (store->image.job || store->journal.is_failed || !checkpoint_has_news(store))
+    if (store->image.job || backup_holds(store) || store->journal.is_failed ||
+        !checkpoint_has_news(store))
         return false;
     /* What is being released holds segments, and would have to be released at once. */
     if (!list_is_empty(&store->memory.condemned) &&

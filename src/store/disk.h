@@ -44,6 +44,12 @@ struct disk_ops {
     int (*free_space)(struct disk *disk, uint64_t *bytes, uint64_t *total);
     /* Makes sure that the first `size` bytes have room on the disk. May be NULL: it cannot. */
     int (*allocate)(struct disk_file *file, uint64_t size);
+    /* Makes the file known by the same name in another disk of the same kind. May be NULL, or fail:
+     * it cannot, and the file has to be copied. */
+    int (*link)(struct disk *disk, const char *name, struct disk *to);
+    /* Is it known by another name as well, so that it must not be written to for another use? May
+     * be NULL: none is. */
+    bool (*is_shared)(struct disk *disk, const char *name);
     /* Gives up what lies behind the first `size` bytes. A crash may bring it back. May be NULL. */
     int (*cut)(struct disk_file *file, uint64_t size);
 };

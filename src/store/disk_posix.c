@@ -371,6 +371,18 @@ static int folder_unlink(struct disk *disk, const char *name)
     return unlinkat(folder_of(disk), name, 0) == 0 ? 0 : errno;
 }
 
+static int folder_link(struct disk *disk, const char *name, struct disk *to)
+{
+    return linkat(folder_of(disk), name, folder_of(to), name, 0) == 0 ? 0 : errno;
+}
+
+/* What cannot be told may be so. */
+static bool folder_is_shared(struct disk *disk, const char *name)
+{
+    struct stat about;
+    return fstatat(folder_of(disk), name, &about, AT_SYMLINK_NOFOLLOW) != 0 || about.st_nlink > 1;
+}
+
 static int folder_sync(struct disk *disk)
 {
     return planted(PLANTED_DISK_NO_FOLDER_SYNC) || fsync(folder_of(disk)) == 0 ? 0 : errno;
@@ -438,6 +450,8 @@ static const struct disk_ops ops = {
     .size = file_size,
     .rename = folder_rename,
     .unlink = folder_unlink,
+    .link = folder_link,
+    .is_shared = folder_is_shared,
     .sync_folder = folder_sync,
     .list = folder_list,
     .free_space = folder_free_space,

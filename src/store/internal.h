@@ -438,6 +438,15 @@ struct image {
     bool is_adrift;   /* at start: the anchor does not know the checkpoint */
 };
 
+/* ---- a copy: backup.c ---- */
+
+/* Once a turn, between two writes. */
+void backup_tick(struct store *store);
+/* Do checkpoints have to wait for one? */
+bool backup_holds(const struct store *store);
+/* It is done, or given up: the store is being closed. */
+void backup_finish(struct store *store);
+
 struct store {
     struct store_options options;
     uint64_t now_ms;
@@ -452,6 +461,7 @@ struct store {
     struct mending mending;
     struct compaction compaction;
     uint64_t compact_ms; /* when to look for the next one */
+    struct store_backup *backup; /* under way; NULL: none */
     struct destination *scratch; /* destinations of the message being recorded */
     size_t scratch_capacity;
 };

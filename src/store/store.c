@@ -312,6 +312,7 @@ static void lower_marks(struct store *store)
 void store_close(struct store *store)
 {
     store->journal.is_closing = true;
+    backup_finish(store);
     lower_marks(store);
     /* Everything is synced, then one checkpoint is taken; a failure or a full disk ends the wait:
      * the journal has all that was promised. */
@@ -390,6 +391,7 @@ static void free_chunks(struct store *store)
 
 void store_abandon(struct store *store)
 {
+    backup_finish(store);
     abandon_jobs(store->options.syncer);
     abandon_jobs(store->options.indexer);
     abandon_jobs(store->options.reader);
@@ -495,6 +497,7 @@ void store_tick(struct store *store, uint64_t now_ms)
     mend_tick(store);
     read_spare_free(store);
     note_overdue(store);
+    backup_tick(store);
     journal_tick(&store->journal);
     steps_next(steps, "compact");
     compact_tick(store);
@@ -550,7 +553,7 @@ uint64_t store_next_ms(const struct store *store)
      */
     bool may_begin = !store->journal.is_writing ||
                      (batch_is_empty(store->journal.filling) && !store->journal.write.is_placing);
-    if (checkpoint_has_news(store) && !store->image.job && may_begin)
+    if (checkpoint_has_news(store) && !store->image.job && !backup_holds(store) && may_begin)
         next = earlier(next, checkpoint_due_ms(store));
     if (!list_is_empty(&store->memory.read_waiters))
         next = earlier(next, store->memory.read_retry_ms);

@@ -222,6 +222,27 @@ static inline bool store_publish(struct store *store, struct message *message,
 int store_check(const struct store_options *options, void (*print)(void *context, const char *line),
                 void *context);
 
+/* ---- a copy: backup.c ---- */
+
+enum store_backup_state { STORE_BACKUP_GOES_ON, STORE_BACKUP_DONE, STORE_BACKUP_FAILED };
+
+/* A copy of a store that goes on being used, with all that was durable when it began. It is the
+ * caller's until `state` says that it has ended. */
+struct store_backup {
+    struct disk *disk;     /* where to; nothing of a store is there */
+    struct kv *kv;         /* the same for the index; not open, before and after */
+    struct worker *worker; /* that does nothing else */
+    enum store_backup_state state;
+    char failure[300]; /* STORE_BACKUP_FAILED: why. What was made so far is left as it is */
+    uint64_t segments, linked; /* of these, so many are the same file in both places */
+    uint64_t copied_bytes, index_bytes;
+    struct backup_job *job; /* the store's */
+};
+
+/* Begins it; store_tick goes on with it. False: another one is under way, or the store has failed.
+ * Checkpoints wait for its end. */
+bool store_backup(struct store *store, struct store_backup *backup);
+
 /* ---- salvage: salvage.c ---- */
 
 /* Who is told. All strings are valid during the call. */

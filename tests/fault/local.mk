@@ -28,6 +28,7 @@ libleveret_bench_a_SOURCES = \
 	%D%/bench.h
 
 FAULT_TESTS = \
+	%D%/test_backup.t \
 	%D%/test_campaign.t \
 	%D%/test_check.t \
 	%D%/test_corners.t \
@@ -51,6 +52,7 @@ FAULT_TESTS = \
 check_PROGRAMS += $(FAULT_TESTS)
 TESTS += $(FAULT_TESTS)
 
+%C%_test_backup_t_LDADD = libleveret_bench.a $(LDADD)
 %C%_test_campaign_t_LDADD = libleveret_fault.a $(LDADD)
 %C%_test_check_t_LDADD = libleveret_rig.a $(LDADD)
 %C%_test_crash_points_t_LDADD = libleveret_rig.a $(LDADD)

@@ -117,6 +117,18 @@ enum folder_kind folder_look(const char *path, char *name, size_t name_size)
     return kind;
 }
 
+bool folder_is_empty(const char *path)
+{
+    DIR *entries = opendir(path);
+    const struct dirent *entry;
+    bool is_empty = entries != NULL;
+    while (entries && is_empty && (entry = readdir(entries)))
+        is_empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+    if (entries)
+        closedir(entries);
+    return is_empty;
+}
+
 static void explain_held(int fd, const char *path, char *error, size_t error_size)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};

@@ -15,6 +15,8 @@ int folder_make(const char *path, bool parents);
  * nothing. FOLDER_FOREIGN: something else than a store; `name` is of one of the files. */
 enum folder_kind { FOLDER_EMPTY, FOLDER_STORE, FOLDER_FOREIGN };
 enum folder_kind folder_look(const char *path, char *name, size_t name_size);
+/* Is there nothing at all in it? Not, if it cannot be read. */
+bool folder_is_empty(const char *path);
 /* The text for a folder that cannot be used, with what to do about it, as far as an errno value tells. */
 void folder_refuse(const char *path, int reason, char *error, size_t error_size);
 /* Takes the lock of the folder for this process: a descriptor that holds it until it is closed, or -1

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "backup.h"
 #include "base/mem.h"
 #include "broker/catalogue.h"
 #include "broker/login.h"
@@ -63,7 +64,9 @@ struct daemon {
     bool has_broker;
     bool was_ended; /* the last daemon in this folder has ended in order */
     struct server *server;
-    struct service *amqp; /* what it is for the loop */
+    struct service *amqp;       /* what it is for the loop */
+    struct api_backups backups; /* what the API asks for copies */
+    struct backup backup;
     struct api *api;
     struct http_server *http;
     struct service *management; /* the same of that */
@@ -400,6 +403,25 @@ static const char *node_name(struct daemon *daemon)
     return daemon->node_name;
 }
 
+static struct daemon *daemon_of(const struct api_backups *backups)
+{
+    return list_entry(backups, struct daemon, backups);
+}
+
+static const char *begin_backup(const struct api_backups *backups, const char *folder, char *error,
+                                size_t error_size)
+{
+    struct daemon *daemon = daemon_of(backups);
+    return backup_begin(&daemon->backup, daemon->store, folder, loop_wake, daemon->loop, error,
+                        error_size);
+}
+
+static const struct store_backup *ended_backup(const struct api_backups *backups)
+{
+    struct daemon *daemon = daemon_of(backups);
+    return backup_has_ended(&daemon->backup) ? &daemon->backup.copy : NULL;
+}
+
 static void build_management(struct daemon *daemon)
 {
     const struct http_options http = {0};
@@ -413,8 +435,10 @@ static void build_management(struct daemon *daemon)
         .api = &daemon->management,
     };
     surroundings_init(&daemon->surroundings);
+    daemon->backups = (struct api_backups){begin_backup, ended_backup};
     const struct api_options options = {
         .surroundings = &daemon->surroundings.base,
+        .backups = &daemon->backups,
         .node = node,
         .cluster_name = daemon->options.cluster_name ? daemon->options.cluster_name : node,
         .version = PACKAGE_VERSION,
@@ -496,6 +520,7 @@ static void take_down(struct daemon *daemon, bool keep)
     drain(daemon->checker);
     if (daemon->store && !keep)
         store_abandon(daemon->store);
+    backup_free(&daemon->backup);
     worker_thread_free(daemon->syncer);
     worker_thread_free(daemon->indexer);
     worker_thread_free(daemon->reader);

@@ -4,6 +4,8 @@
 noinst_LIBRARIES += libleveret_main.a
 
 libleveret_main_a_SOURCES = \
+	%D%/backup.c \
+	%D%/backup.h \
 	%D%/check_store.c \
 	%D%/check_store.h \
 	%D%/definitions_file.c \

@@ -36,9 +36,19 @@ struct api_surroundings {
     const char *const *config_files; /* up to NULL */
 };
 
+/* Who makes copies of the store, one at a time. */
+struct api_backups {
+    /* Into this folder, which is made, or is empty. NULL: it has begun; else why not. */
+    const char *(*begin)(const struct api_backups *backups, const char *folder, char *error,
+                         size_t error_size);
+    /* How the last one ended; NULL: it goes on. */
+    const struct store_backup *(*ended)(const struct api_backups *backups);
+};
+
 /* The caller keeps all texts. */
 struct api_options {
     const struct api_surroundings *surroundings;
+    const struct api_backups *backups; /* NULL: there are none */
     const char *node;            /* what this broker is called: "leveret@host" */
     const char *cluster_name;    /* the same, if nothing else is said */
     const char *version;         /* of this program */

@@ -6,6 +6,7 @@ libleveret_api_a_SOURCES = \
 	%D%/api.c \
 	%D%/api.h \
 	%D%/bindings.c \
+	%D%/backup.c \
 	%D%/call.c \
 	%D%/call.h \
 	%D%/channels.c \

@@ -4,6 +4,7 @@
 
 EXTRA_DIST += \
 	%D%/README.md \
+	%D%/backup \
 	%D%/broker.py \
 	%D%/delayed \
 	%D%/feature_count.py \

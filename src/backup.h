@@ -1,0 +1,24 @@
+/* A copy of the store in another folder, made while the broker runs: for the API. */
+#ifndef LEVERET_BACKUP_H
+#define LEVERET_BACKUP_H
+
+#include "store/store.h"
+
+struct backup {
+    struct store_backup copy; /* of the last one; `state` says whether it goes on */
+    bool was_begun;           /* there was one */
+};
+
+/* Begins one in the folder `path`, which is made, or is empty. `wake` is called with its context,
+ * from another thread, when there is something to look at. NULL, or why not: the text is in
+ * `error`.
+ */
+const char *backup_begin(struct backup *backup, struct store *store, const char *path,
+                         void (*wake)(void *context), void *context, char *error,
+                         size_t error_size);
+/* Has the last one ended? Then what it used is freed, and backup->copy tells how. */
+bool backup_has_ended(struct backup *backup);
+/* The store is closed. */
+void backup_free(struct backup *backup);
+
+#endif

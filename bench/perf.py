@@ -5,6 +5,10 @@ import subprocess
 
 TIMEOUT_SECONDS = 240
 
+# Most loads have these: each side has a thread of the generator, and what is missing is waited for.
+THREADS = ["--threads", "2"]
+LINGER = ["--linger", "3"]
+
 
 class Invalid(Exception):
     """What was measured means nothing, and why."""

@@ -13,8 +13,9 @@ says how brokers are kept while they run:
 from collections import namedtuple
 
 import brokers
+import features
 import turns
-from perf import Invalid
+from perf import LINGER, THREADS, Invalid
 
 # `more`: whether more is better. `target`: what is wanted of Leveret, or a function of the machine.
 Figure = namedtuple("Figure", "name label unit more target")
@@ -25,8 +26,6 @@ Sizes = namedtuple("Sizes", "seconds verify backlog queues connections latency_s
 FULL = Sizes(2.5, 20000, 1000000, 10000, 1000, 6, 1, 5)
 QUICK = Sizes(0.3, 2000, 20000, 200, 100, 0.6, 0.1, 0.2)
 
-THREADS = ["--threads", "2"]
-LINGER = ["--linger", "3"]
 LONG_LINGER = ["--linger", "20"]  # a broker that pages may pause for some seconds
 
 
@@ -93,6 +92,26 @@ def load_rows(sizes):
     for loads, tls in (LOADS, False), (TLS_LOADS, True):
         for name, title, options, rate, cpu in loads:
             yield Row(name, title, load_step(name, options, sizes, tls), rates(rate, cpu))
+
+
+# ---- features ----
+
+FEATURE_FIGURES = {
+    "rate": Figure("rate", "messages/s", "/s", True, None),
+    "cpu": Figure("cpu", "broker CPU, µs/message", "µs", False, None),
+    "p50": Figure("p50", "p50, ms", "ms", False, None),
+    "p99": Figure("p99", "p99, ms", "ms", False, None),
+}
+
+
+def feature_step(name, measure, sizes):
+    return Step(name, "shared", lambda bench, broker: {name: measure(bench, broker, sizes)})
+
+
+def feature_rows(sizes):
+    for name, title, names, measure in features.LOADS:
+        yield Row(name, title, feature_step(name, measure, sizes),
+                  tuple(FEATURE_FIGURES[figure] for figure in names))
 
 
 # ---- latency ----
@@ -216,7 +235,8 @@ def backlog_rows(sizes):
 # ---- many queues ----
 
 def queues_step(sizes):
-    """Declares durable queues one after the other, rests, restarts the broker, looks for them."""
+    """Declares durable queues one after the other, rests, restarts the broker, looks for them;
+    binds and deletes them."""
     def run(bench, broker):
         options = ["queue-count", "--durable", "--queues", str(sizes.queues), "--hold",
                    str(sizes.hold)]
@@ -229,6 +249,9 @@ def queues_step(sizes):
             broker.stop()
             found["restart"] = {"time": broker.start(fresh=False)}
             look_for_queues(bench, broker, sizes.queues)
+        said = bench.perf(broker, [*options, "--exchange", "amq.direct"], seconds=600)
+        found["bind"] = {"rate": said["bound_per_s"]}
+        found["delete"] = {"rate": said["deleted_per_s"]}
         return found
     return Step("queues", "queues", run)
 
@@ -246,6 +269,9 @@ def queues_rows(sizes):
               (Figure("memory", "MiB", "MiB", False, 30),))
     yield Row("declare", "%s durable queues declared one after the other" % count, step,
               (Figure("time", "s", "s", False, 2),))
+    for name, title in ("bind", "bind them"), ("delete", "delete them"):
+        yield Row(name, title + ", one after the other", step,
+                  (Figure("rate", "queues/s", "/s", True, None),))
     yield Row("restart", "restart with them", step, (Figure("time", "s", "s", False, 0.1),))
 
 
@@ -269,15 +295,16 @@ def turns_rows(sizes):
 # ---- all ----
 
 ORDER = ("small", "fill", "fill-persistent", "drain-now", "drain", "kib", "kib-persistent",
-         "confirm-500", "confirm-100", "confirm-1", "four", "small-tls", "kib-tls", "latency",
-         "latency-persistent", "latency-confirm", "idle", "connections", "memory-queued",
-         "memory-queues", "declare", "restart", "start", *(load[0] for load in turns.LOADS))
+         "confirm-500", "confirm-100", "confirm-1", "four", "small-tls", "kib-tls",
+         *(load[0] for load in features.LOADS), "latency", "latency-persistent",
+         "latency-confirm", "idle", "connections", "memory-queued", "memory-queues", "declare",
+         "bind", "delete", "restart", "start", *(load[0] for load in turns.LOADS))
 STAGES = ("shared", "backlog", "queues", "tls", "turns")
 
 
 def all_rows(sizes):
-    rows = {row.name: row for rows in (load_rows, latency_rows, fresh_rows, backlog_rows,
-                                       queues_rows, turns_rows) for row in rows(sizes)}
+    rows = {row.name: row for rows in (load_rows, feature_rows, latency_rows, fresh_rows,
+                                       backlog_rows, queues_rows, turns_rows) for row in rows(sizes)}
     assert set(rows) == set(ORDER)
     return [rows[name] for name in ORDER]
 

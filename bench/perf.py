@@ -8,6 +8,7 @@ TIMEOUT_SECONDS = 240
 # Most loads have these: each side has a thread of the generator, and what is missing is waited for.
 THREADS = ["--threads", "2"]
 LINGER = ["--linger", "3"]
+LONG_LINGER = ["--linger", "20"]  # a broker that pages may pause for some seconds
 
 
 class Invalid(Exception):

@@ -15,7 +15,7 @@ from collections import namedtuple
 import brokers
 import features
 import turns
-from perf import LINGER, THREADS, Invalid
+from perf import LINGER, LONG_LINGER, THREADS, Invalid
 
 # `more`: whether more is better. `target`: what is wanted of Leveret, or a function of the machine.
 Figure = namedtuple("Figure", "name label unit more target")
@@ -26,7 +26,6 @@ Sizes = namedtuple("Sizes", "seconds verify backlog queues connections latency_s
 FULL = Sizes(2.5, 20000, 1000000, 10000, 1000, 6, 1, 5)
 QUICK = Sizes(0.3, 2000, 20000, 200, 100, 0.6, 0.1, 0.2)
 
-LONG_LINGER = ["--linger", "20"]  # a broker that pages may pause for some seconds
 
 
 def number(count):

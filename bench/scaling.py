@@ -1,36 +1,72 @@
 """How the broker's processor time for a message grows with what is there in number.
 
 Each curve has a broker of its own. What there are many of is made first; then messages of 16 bytes
-go through, and only those are counted. The curves are to be flat.
+go through, and only those are counted. The curves are to be flat. For bindings, instructions are
+counted as well, by a broker under callgrind, if valgrind is there.
 """
 
 import json
+import glob
 import os
+import re
+import shutil
 import signal
 import statistics
 import subprocess
 import time
 from collections import namedtuple
 
-from brokers import BrokerError
+import turns
+from brokers import BrokerError, Leveret
 from perf import Invalid, leveretperf
 
 Point = namedtuple("Point", "number cpu least most rate")
 Curve = namedtuple("Curve", "name title points")
 
 NUMBERS = (1, 10, 100, 1000, 10000)
+BINDINGS = (10, 100, 1000, 10000, 100000)
 DEPTHS = (0, 10000, 100000, 1000000, 10000000)
 QUICK_NUMBERS = (1, 10, 100)
+QUICK_BINDINGS = (10, 100, 1000)
 QUICK_DEPTHS = (0, 1000, 10000)
 
 LOAD = ["throughput", "--size", "16", "--threads", "2"]
 DEEP = "leveret-deep-%d"
 SETUP_SECONDS = 180
 
+# By the type of an exchange: options of those who publish to it, or read from it.
+BOUND = {
+    "topic": ["--binding-key", "order.*.hot.#", "--routing-key", "order.%m.hot.eu", "--keys",
+              "100"],
+    "headers": ["--binding-args", "x-match=all,kind=order,of=hot", "--routing-key", "", "--header",
+                "kind=order,of=hot"],
+}
+
+
+def cold(kind, queue, name, number):
+    """A binding that does not match, and is alike to the one that does."""
+    of = b"cold-%d" % number
+    if kind == "topic":
+        return turns.bind(queue, name, b"order.*.%s.#" % of)
+    return turns.bind(queue, name, b"", turns.text_field(b"kind", b"order") +
+                      turns.text_field(b"of", of) + turns.text_field(b"x-match", b"all"))
+
 
 def cpu_ticks(pid):
     with open("/proc/%d/stat" % pid) as stat:
         return sum(int(word) for word in stat.read().rpartition(")")[2].split()[11:13])
+
+
+def make_bindings(broker, kind, before, number):
+    """So many, of which there were some before."""
+    client, name, queue = turns.Client(broker.address()), b"leveret-" + kind.encode(), b"leveret-cold"
+    client.call(turns.exchange(name, kind.encode()), 40, 11)
+    client.call(turns.declare(queue), 50, 11)
+    for first in range(before, number, 1000):
+        client.send(b"".join(cold(kind, queue, name, at)
+                             for at in range(first, min(first + 1000, number))))
+    client.settle(queue)
+    client.close()
 
 
 class Scaling:
@@ -41,7 +77,10 @@ class Scaling:
         self.deep_count = 20000 if quick else 200000
         self.numbers = QUICK_NUMBERS if quick else NUMBERS
         self.depths = QUICK_DEPTHS if quick else DEPTHS
+        self.counted_messages = 500 if quick else 5000
+        self.many = QUICK_BINDINGS if quick else BINDINGS
         self.curves, self.problems = [], []
+        self.instructions = {}  # by curve: {number: instructions for a message}
 
     def run(self):
         for name, title, numbers, measure in (
@@ -50,11 +89,18 @@ class Scaling:
                 ("connections", "idle connections beside", self.numbers, self.idle_connections),
                 ("topic", "topic bindings that do not match", self.numbers, self.topic),
                 ("direct", "direct bindings that do not match", self.numbers, self.direct),
+                ("topic-one", "topic bindings of one queue that do not match", self.many,
+                 self.topic_bindings),
+                ("headers", "headers bindings of one queue that do not match", self.many,
+                 self.headers_bindings),
                 ("consumers-idle", "consumers of other queues", self.numbers, self.idle_consumers),
                 ("consumers", "consumers of the queue, in turn", self.numbers, self.consumers),
                 ("backlog", "messages in the queue, publish + consume (none: at 1)", self.depths,
                  self.backlog)):
             self.run_curve(Curve(name, title, []), numbers, measure)
+        if shutil.which("valgrind"):
+            for name, kind in ("topic-one", "topic"), ("headers", "headers"):
+                self.instructions[name] = self.count(kind)
 
     def run_curve(self, curve, numbers, measure):
         self.curves.append(curve)
@@ -153,6 +199,61 @@ class Scaling:
                   "--count", "1", "--routing-key", "nowhere")
         return self.costs(*exchange, "--queue-pattern", "leveret-hot-%d", *hot)
 
+    def topic_bindings(self, before, number):
+        return self.bound("topic", before, number)
+
+    def headers_bindings(self, before, number):
+        return self.bound("headers", before, number)
+
+    def bound(self, kind, before, number):
+        make_bindings(self.broker, kind, before, number)
+        return self.costs(*self.to_bound(kind))
+
+    @staticmethod
+    def to_bound(kind):
+        # How many copies there will be is not known to leveretperf: it waits for more.
+        return ["--exchange", "leveret-" + kind, "--exchange-type", kind, "--keep",
+                "--queue-pattern", "leveret-hot-%d", *BOUND[kind], "--linger", "0.5"]
+
+    def count(self, kind):
+        """Instructions for a message by the number of bindings: what twice as many cost more."""
+        out = os.path.join(os.path.dirname(self.broker.work), "callgrind.out")
+        broker = Leveret(self.broker.program, os.path.dirname(self.broker.work), None, prefix=[
+            "valgrind", "--tool=callgrind", "--callgrind-out-file=" + out])
+        found, before = {}, 0
+        try:
+            broker.start()
+            for number in self.many:
+                make_bindings(broker, kind, before, number)
+                once, twice = (self.counted(broker, kind, out, times) for times in (1, 2))
+                found[number], before = (twice - once) / self.counted_messages, number
+                self.say("  %-12s %9d  %.0f instructions a message" % (kind, number,
+                                                                       found[number]))
+        except (Invalid, BrokerError, OSError, subprocess.SubprocessError) as error:
+            self.problems.append("instructions of %s: %s" % (kind, error))
+        finally:
+            broker.close()
+        return found
+
+    def counted(self, broker, kind, out, times):
+        """Instructions of a load with so many times the messages."""
+        control = ["callgrind_control", "--%s", str(broker.pid)]
+        run = {"check": True, "timeout": SETUP_SECONDS, "stdout": subprocess.DEVNULL,
+               "stderr": subprocess.DEVNULL}
+        subprocess.run([word.replace("%s", "zero") for word in control], **run)
+        leveretperf(self.program, broker.uri,
+                    [*LOAD, *self.to_bound(kind), "--timeout-ms", "120000", "--count",
+                     str(times * self.counted_messages), "--linger", "3"], None, SETUP_SECONDS)
+        subprocess.run([word.replace("%s", "dump=counted") for word in control], **run)
+        total = 0
+        for path in glob.glob(out + ".*"):
+            with open(path, encoding="utf-8", errors="replace") as text:
+                total += sum(int(each) for each in re.findall(r"^summary: (\d+)", text.read(), re.M))
+            os.unlink(path)
+        if not total:
+            raise Invalid("callgrind told nothing")
+        return total
+
     def consumers(self, _, number):
         return self.costs("--consumers", str(number))
 
@@ -182,6 +283,20 @@ class Scaling:
 
     # -- what came of it --
 
+    def instructions_lines(self):
+        if not self.instructions:
+            return
+        yield "| instructions of the broker for a message | %s |" % " | ".join(
+            "{:,}".format(number) for number in self.many)
+        yield "| --- |" + " ---: |" * len(self.many)
+        for curve in self.curves:
+            if curve.name in self.instructions:
+                counted = self.instructions[curve.name]
+                yield "| %s | %s |" % (curve.title, " | ".join(
+                    "{:,.0f}".format(counted[number]) if number in counted else ""
+                    for number in self.many))
+        yield ""
+
     def markdown(self, machine):
         lines = ["| microseconds of the broker for a message | %s |" % " | ".join(
             "{:,}".format(number) for number in self.all_numbers())]
@@ -190,17 +305,17 @@ class Scaling:
             by_number = {point.number: "%.3f" % point.cpu for point in curve.points}
             lines += ["| %s | %s |" % (curve.title, " | ".join(
                 by_number.get(number, "") for number in self.all_numbers()))]
-        lines += ["", "| machine | |", "| --- | --- |"]
+        lines += ["", *self.instructions_lines(), "| machine | |", "| --- | --- |"]
         lines += ["| %s | %s |" % line for line in machine.lines()]
         for problem in self.problems:
             lines += ["", "**INVALID**: " + problem]
         return "\n".join(lines) + "\n"
 
     def all_numbers(self):
-        return sorted(set(self.numbers) | set(self.depths))
+        return sorted(set(self.numbers) | set(self.depths) | set(self.many))
 
     def json(self):
         return json.dumps({"curves": [{"name": curve.name, "title": curve.title,
                                        "points": [point._asdict() for point in curve.points]}
                                       for curve in self.curves],
-                           "problems": self.problems}, indent=1) + "\n"
+                           "instructions": self.instructions, "problems": self.problems}, indent=1) + "\n"

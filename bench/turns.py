@@ -47,8 +47,15 @@ def exchange(name, kind):
     return method(1, 40, 10, b"\0\0" + short(name) + short(kind) + b"\0" + bytes(4))
 
 
-def bind(queue, name, key=b""):
-    return method(1, 50, 20, b"\0\0" + short(queue) + short(name) + short(key) + b"\x01" + bytes(4))
+def bind(queue, name, key=b"", arguments=b""):
+    """`arguments`: the contents of a table. The broker does not answer."""
+    return method(1, 50, 20, b"\0\0" + short(queue) + short(name) + short(key) + b"\x01" +
+                  struct.pack(">I", len(arguments)) + arguments)
+
+
+def text_field(name, value):
+    """A string in a table."""
+    return short(name) + b"S" + struct.pack(">I", len(value)) + value
 
 
 def publish(name, key, body, persistent=False, expiration=None):

@@ -6,6 +6,8 @@
 
 #include <math.h>
 
+#include "base/hash.h"
+
 /* ---- walking ---- */
 
 static double float_of(uint32_t bits)
@@ -288,6 +290,20 @@ static char kind_of(const struct field *field)
     if (field_is_integer(field) || is_float(field) || field->type == 'T')
         return 'n';
     return field->type == 'x' ? 'S' : field->type;
+}
+
+bool field_hash_value(const struct field *field, uint64_t seed, uint64_t *hash)
+{
+    char kind = kind_of(field);
+    if (kind == 'S') {
+        *hash = hash_bytes(field->value.bytes, seed);
+        return true;
+    }
+    if (kind != 'n')
+        return false;
+    struct number number = number_of(field);
+    *hash = hash_number(number.is_whole ? number.magnitude ^ seed : seed);
+    return true;
 }
 
 bool field_same_value(const struct field *a, const struct field *b)

@@ -70,6 +70,9 @@ bool field_equal(const struct field *a, const struct field *b);
  * Numbers are, of all widths, with a fraction or not, and times, which are seconds; text and bytes;
  * an empty table and an empty array. Inside tables and arrays the type counts as well. */
 bool field_same_value(const struct field *a, const struct field *b);
+/* A hash of the value: the same for values that are the same in this sense. False for types that
+ * have none: they are the same as none that has one. */
+bool field_hash_value(const struct field *field, uint64_t seed, uint64_t *hash);
 
 /* RabbitMQ's name of a type: "longstr", "signedint", ...; "unknown". */
 const char *field_type_name(char type);

@@ -254,6 +254,10 @@ static bool same(const char *a, size_t a_size, const char *b, size_t b_size)
     bool is_same = field_same_value(&field_a, &field_b);
     if (field_same_value(&field_b, &field_a) != is_same || !field_same_value(&field_a, &field_a))
         ok(false, "sameness goes both ways");
+    uint64_t hash_a = 0, hash_b = 0;
+    if (is_same && (field_hash_value(&field_a, 5, &hash_a) != field_hash_value(&field_b, 5, &hash_b) ||
+                    hash_a != hash_b))
+        ok(false, "what is the same has the same hash");
     return is_same;
 }
 

@@ -71,8 +71,8 @@ TEST(a_queue_with_a_ready_consumer_has_work)
 static void headers_match(bool expected, const char *arguments, const char *headers)
 {
     bench_bind(&bench, "h", "a", "", arguments);
-    is_int(bench_publish(&bench, "h", "", headers, NULL, ""), expected, "'%s' and '%s'",
-           arguments, headers ? headers : "no headers");
+    is_int(bench_publish(&bench, "h", "", headers, NULL, ""), expected, "'%s' and '%s'", arguments,
+           headers ? headers : "no headers");
     bench_unbind(&bench, "h", "a", "", arguments);
 }
 
@@ -103,6 +103,10 @@ TEST(headers_are_compared)
     headers_match(true, "x-match=Sall-with-x x-a=I1 b=I2", "b=I2 x-a=I1");
     headers_match(false, "x-match=Sany x-a=I1", "x-a=I1");
     headers_match(true, "x-match=Sany-with-x x-a=I1", "x-a=I1");
+    headers_match(true, "a=I1", "a=T1");
+    headers_match(true, "a=T2 b=V", "b=I1 a=l2");
+    headers_match(false, "a=I-1", "a=I1");
+    headers_match(true, "a=Ax,y", "a=Ax,y");
     headers_match(true, "a=I1", "a=I1 a=I2");
     headers_match(false, "a=I2", "a=I1 a=I2");
     ok(!bench_bind(&bench, "h", "a", "", "x-match=Ssome"), "an unknown match");
@@ -114,6 +118,69 @@ TEST(headers_are_compared)
     is_str(bench_text(&bench),
            "406 Invalid x-match field type signedint (value 5); expected longstr", "the text");
     is_int(set_count(&bench.vhost->bindings), 0, "no such bindings came to be");
+    bench_free(&bench);
+}
+
+/* Words of random length, such as "x-match=Sany a=I1 b=V". */
+static const char *random_fields(struct random *random, bool binding, char text[100])
+{
+    static const char *const values[] = {"I1", "l2", "T2", "Sx", "Sy", "t1", "V", "Ax,y"};
+    size_t count = random_below(random, 4), at = 0;
+    text[0] = '\0';
+    if (binding && random_below(random, 2))
+        at = (size_t)snprintf(text, 100, "x-match=S%s", random_below(random, 3) ? "any" : "all");
+    for (size_t i = 0; i < count; i++)
+        at += (size_t)snprintf(text + at, 100 - at, "%s%c=%s", at ? " " : "",
+                               'a' + (int)random_below(random, 4),
+                               values[random_below(random, sizeof(values) / sizeof(values[0]))]);
+    return text;
+}
+
+/* Two bindings may have the same arguments. */
+static const char *key_of(int binding)
+{
+    static char key[16];
+    snprintf(key, sizeof(key), "%d", binding);
+    return key;
+}
+
+/* What the exchange "many" finds among all bindings is what "one" finds, in which only one of them
+ * is at a time. */
+TEST(headers_find_their_bindings_among_many)
+{
+    enum { BINDINGS = 120, MESSAGES = 300 };
+    static char arguments[BINDINGS][100];
+    struct random random;
+    char headers[100];
+    random_init(&random, 7);
+    bench_new(&bench);
+    queues_named("abcdefgh");
+    bench_exchange(&bench, "many", "headers", "", NULL);
+    bench_exchange(&bench, "one", "headers", "", NULL);
+    for (int i = 0; i < BINDINGS; i++)
+        bench_bind(&bench, "many", (char[]){(char)('a' + i % 8), '\0'}, key_of(i),
+                   random_fields(&random, true, arguments[i]));
+    int differences = 0;
+    for (int left = BINDINGS; left >= 0; left -= 40) {
+        for (int n = 0; n < MESSAGES / 4; n++) {
+            bool meant[8] = {false};
+            int wanted = 0;
+            random_fields(&random, false, headers);
+            for (int i = 0; i < left; i++) {
+                bench_bind(&bench, "one", "a", "", arguments[i]);
+                if (bench_publish(&bench, "one", "", headers, NULL, "") == 1)
+                    meant[i % 8] = true;
+                bench_unbind(&bench, "one", "a", "", arguments[i]);
+            }
+            for (int q = 0; q < 8; q++)
+                wanted += meant[q];
+            differences += (int)bench_publish(&bench, "many", "", headers, NULL, "") != wanted;
+        }
+        for (int i = left - 40; i >= 0 && i < left; i++)
+            bench_unbind(&bench, "many", (char[]){(char)('a' + i % 8), '\0'}, key_of(i),
+                         arguments[i]);
+    }
+    is_int(differences, 0, "every message goes where its bindings say");
     bench_free(&bench);
 }
 
@@ -163,8 +230,7 @@ TEST(alternates_take_what_matches_nothing)
 static struct bytes headers_at(const char *queue)
 {
     struct properties properties;
-    struct message *message =
-        store_fake_peek(vhost_queue(bench.vhost, bytes_str(queue))->state, 0);
+    struct message *message = store_fake_peek(vhost_queue(bench.vhost, bytes_str(queue))->state, 0);
     if (!ok(properties_read(message_properties(message), &properties) == PROPERTIES_OK,
             "properties of the message in %s", queue))
         return bytes_of(NULL, 0);
@@ -262,6 +328,7 @@ int main(void)
     RUN(durable_queues_keep_a_record);
     RUN(a_queue_with_a_ready_consumer_has_work);
     RUN(headers_are_compared);
+    RUN(headers_find_their_bindings_among_many);
     RUN(exchanges_are_bound_to_exchanges);
     RUN(alternates_take_what_matches_nothing);
     RUN(cc_and_bcc_are_further_keys);

@@ -105,7 +105,7 @@ def time_to_live_ms(queue, is_first, expiration_ms):
 # ---- drawing
 
 class Plan:
-    """All queues, and the exchanges between them: `fans` publish to several queues, `splits` have dead letters in two."""
+    """All queues, and the exchanges between them: `fans` publish to several queues, `splits` are for letters to two."""
 
     def __init__(self, random, count, owners):
         self.random = random

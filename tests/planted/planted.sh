@@ -15,7 +15,6 @@ scripts=$source/tests/script/cases
 programs=$build/tests/planted
 simulate="$build/tests/sim/simulate_planted --seeds 400 --seconds 2"
 durable="LEVERETD=$programs/leveretd top_builddir=$build $source/tests/wire/durable.py"
-features="$source/tests/kill/features --queues 100 --seconds 8 --kill-seconds 1.5 --seed 5 --program $programs/leveretd --build-dir $build"
 seconds_max=120
 signs='^not ok|Assertion|the broker did not start'
 
@@ -166,7 +165,7 @@ run() { # BUG WORD...
 
 # How a test is called, for the reader.
 called() { # WORD...
-    echo "$*" | sed -E 's/(LEVERETD|top_builddir)=[^ ]* //g; s|[^ ]*/||g; s/TAP_ONLY=([^ ]*) (.*)/\2 \1/; s/ --program.*//'
+    echo "$*" | sed -E 's/(LEVERETD|top_builddir|TMPDIR)=[^ ]* //g; s|[^ ]*/||g; s/TAP_ONLY=([^ ]*) (.*)/\2 \1/; s/ --program.*//'
 }
 
 explain() {
@@ -202,6 +201,7 @@ found() { # BUG WORD...
 
 work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' EXIT
+features="TMPDIR=$work $source/tests/kill/features --queues 100 --seconds 8 --kill-seconds 1.5 --seed 5 --program $programs/leveretd --build-dir $build"
 
 names=$(sed -n 's/^PLANTED(\([A-Z_]*\),.*/\1/p' "$bugs")
 [ $# -eq 0 ] || names=$*

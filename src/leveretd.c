@@ -24,6 +24,7 @@
 #include "definitions_file.h"
 #include "folder.h"
 #include "machine.h"
+#include "manager.h"
 #include "net/clock.h"
 #include "net/loop.h"
 #include "net/signals.h"
@@ -48,6 +49,7 @@ struct daemon {
     struct options options;
     struct config config; /* what they were made from */
     struct reload reload;
+    struct manager manager;
     struct log log;
     struct log_writer *log_writer;
     char *data_dir;
@@ -467,7 +469,9 @@ static bool build(struct daemon *daemon)
 /* What a command of operators can call as well. */
 static bool daemon_reload(struct daemon *daemon, char *text)
 {
+    manager_reloads(&daemon->manager, clock_monotonic_us());
     bool is_done = reload_configuration(&daemon->reload, text);
+    manager_reloaded(&daemon->manager);
     signals_log(daemon->log_writer, daemon->log.level);
     return is_done;
 }
@@ -489,6 +493,7 @@ static void prepare_reload(struct daemon *daemon)
     daemon->reload.broker = &daemon->broker;
     daemon->reload.server = daemon->server;
     loop_at_hangup(daemon->loop, on_hangup, daemon);
+    loop_add(daemon->loop, &daemon->manager.service);
 }
 
 /* ---- and down again ---- */
@@ -756,6 +761,7 @@ static int run(struct daemon *daemon, const struct options_input *input)
 int main(int count, char **arguments)
 {
     struct daemon daemon = {.lock = -1};
+    manager_init(&daemon.manager);
     struct options_input input = {.count = count,
                                   .arguments = arguments,
                                   .environment = environ,
@@ -765,6 +771,7 @@ int main(int count, char **arguments)
     machine_tune_allocator();
     daemon.reload.input = &input;
     int status = run(&daemon, &input);
+    manager_free(&daemon.manager);
     reload_free(&daemon.reload);
     config_free(&daemon.config);
     return status;

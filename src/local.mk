@@ -14,6 +14,8 @@ libleveret_main_a_SOURCES = \
 	%D%/folder.h \
 	%D%/machine.c \
 	%D%/machine.h \
+	%D%/manager.c \
+	%D%/manager.h \
 	%D%/option_kinds.c \
 	%D%/option_kinds.h \
 	%D%/options.c \

@@ -802,5 +802,41 @@ def blocked_peer_goes(t):
     raise AssertionError("its exclusive queue is still there")
 
 
+
+class Manager:
+    """A manager of services, which is told what the daemon does."""
+
+    def __init__(self, t, address):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(address)
+        self.socket.settimeout(PATIENCE)
+        t.cleanup(self.socket.close)
+
+    def hears(self, wanted):
+        while True:
+            said = self.socket.recv(1000).decode()
+            if said != "WATCHDOG=1" or wanted == said:
+                check(said.startswith(wanted), "%r, and not %r" % (said, wanted))
+                return said
+
+
+@case("a manager of services is told of start, reload and stop, and gets signs of life")
+def _(t):
+    path = os.path.join(folder(t), "notify")
+    for address, shown in (path, path), ("\0leveret-%d" % os.getpid(), "@leveret-%d" % os.getpid()):
+        manager = Manager(t, address)
+        daemon = Daemon(t, "--data-dir", folder(t), "--listen", "127.0.0.1:0",
+                        env={**os.environ, "NOTIFY_SOCKET": shown, "WATCHDOG_USEC": "100000"}).ready()
+        manager.hears("READY=1\n")
+        manager.hears("WATCHDOG=1")
+        daemon.process.send_signal(signal.SIGHUP)
+        said = manager.hears("RELOADING=1\nMONOTONIC_USEC=")
+        check(abs(int(said.rpartition("=")[2]) / 1e6 - time.monotonic()) < PATIENCE, said)
+        manager.hears("READY=1\n")
+        daemon.process.send_signal(signal.SIGTERM)
+        manager.hears("STOPPING=1\n")
+        equal(daemon.process.wait(PATIENCE), 0, "status")
+
+
 if __name__ == "__main__":
     main()

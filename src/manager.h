@@ -1,0 +1,26 @@
+/* What the manager of services, if it has started this program, wants to be told: that the broker
+ * serves, reads its configuration again, stops, and that its thread still turns (sd_notify(3); the
+ * protocol is a datagram for each line of text, so no library is needed). To the loop it is a
+ * service without peers. */
+#ifndef LEVERET_MANAGER_H
+#define LEVERET_MANAGER_H
+
+#include "peer/service.h"
+
+struct manager {
+    struct service service;
+    int socket;           /* -1: nobody wants to be told */
+    uint64_t interval_ms; /* between two signs of life; 0: none are wanted */
+    uint64_t next_ms;
+    bool is_ready;
+};
+
+/* As the environment says (NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID), which is not handed on to
+ * children. */
+void manager_init(struct manager *manager);
+void manager_free(struct manager *manager);
+/* The configuration is about to be read again (at this time of the monotonic clock), and was. */
+void manager_reloads(struct manager *manager, uint64_t now_us);
+void manager_reloaded(struct manager *manager);
+
+#endif

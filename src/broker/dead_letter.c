@@ -380,6 +380,13 @@ static bool let_go(struct queue *queue, struct exchange *exchange, const struct 
     return true;
 }
 
+/* What a message becomes is no duplicate of it, where that finds its queue again; NULL: that was all. */
+static void set_leaving(struct queue_set *set, const struct queue *queue, uint64_t position)
+{
+    set->leaving = queue;
+    set->leaving_position = position;
+}
+
 /* With its dead-letter exchange, which is there. */
 static enum placed place(struct queue *queue, struct exchange *exchange, uint64_t sequence,
                          enum death why)
@@ -395,8 +402,10 @@ static enum placed place(struct queue *queue, struct exchange *exchange, uint64_
     case QUEUE_OK:
         break;
     }
+    set_leaving(broker->dead_letter_set, queue, sequence);
     if (room_for(broker->store, message) == STORE_ROOM_NOW)
         placed = let_go(queue, exchange, message, why) ? PLACED : PLACED_NOWHERE;
+    set_leaving(broker->dead_letter_set, NULL, 0);
     dead_letters_bury_refused(broker);
     message_unref(broker->pool, message);
     return placed;
@@ -462,11 +471,14 @@ static bool send_or_keep(struct queue *queue, struct exchange *exchange, struct 
 void dead_letter_send(struct queue *queue, uint64_t sequence, struct message *letter)
 {
     struct exchange *exchange = exchange_of(queue);
+    struct queue_set *set = queue->vhost->broker->dead_letter_set;
     bool stays = false;
+    set_leaving(set, queue, sequence);
     if (keeps_letters(queue))
         stays = !letter || !exchange || !send_or_keep(queue, exchange, letter);
     else if (letter && exchange)
-        publish(exchange, letter, queue->vhost->broker->dead_letter_set);
+        publish(exchange, letter, set);
+    set_leaving(set, NULL, 0);
     dead_letters_bury_refused(queue->vhost->broker);
     if (stays)
         unplaced_add(queue, sequence, DEATH_REJECTED);

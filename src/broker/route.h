@@ -40,6 +40,9 @@ struct queue_set {
     struct fresh *fresh; /* keys that are not known where duplicates are looked for: seen.h */
     size_t fresh_count, fresh_capacity;
     size_t duplicates;  /* exchanges and queues that know its key */
+    const struct queue *leaving; /* what it was is about to leave this queue (NULL: none), where it is
+                                  * not a duplicate of that; */
+    uint64_t leaving_position;   /* the position there */
     uint8_t limits;    /* QUEUE_DEDUPLICATES: such an exchange was on the way; or what `watch` says */
     uint8_t watch;     /* QUEUE_SET_WATCHED: somebody wants to know where the message goes, */
     struct queue **noted; /* and finds it here */

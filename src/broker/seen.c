@@ -232,10 +232,17 @@ static void drop(struct seen *seen, struct sighting *sighting)
     list_push_front(&seen->spare, &sighting->link);
 }
 
-static bool is_known(const struct seen *seen, const uint8_t *hash)
+static bool is_leaving(const struct seen *seen, const struct sighting *sighting,
+                       const struct queue_set *set)
+{
+    return set->leaving && seen->queue == set->leaving &&
+           sighting->until == set->leaving_position && !planted(PLANTED_DUPLICATE_OF_ITSELF);
+}
+
+static bool is_known(const struct seen *seen, const uint8_t *hash, const struct queue_set *set)
 {
     const struct sighting *sighting = map_find(&seen->sightings, bytes_of(hash, HASH_SIZE));
-    return sighting && !is_stale(seen, sighting);
+    return sighting && !is_stale(seen, sighting) && !is_leaving(seen, sighting, set);
 }
 
 static void drop_stale(struct seen *seen)
@@ -343,7 +350,7 @@ static bool stops(struct seen *seen, const char *header, struct bytes headers, u
     if (!table_find(headers, bytes_str(header ? header : default_header), &field))
         return false;
     hash_key(&field, fresh.hash);
-    if (is_known(seen, fresh.hash)) {
+    if (is_known(seen, fresh.hash, set)) {
         set->duplicates++;
         return true;
     }

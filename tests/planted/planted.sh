@@ -82,6 +82,7 @@ SEEN_GROWS runner $scripts/deduplication_exchange.amqp
 DUPLICATE_CONFIRMED_EARLY runner $scripts/deduplication_waits.amqp
 DUPLICATE_NOT_CONFIRMED runner $scripts/deduplication_exchange.amqp
 REFUSED_IS_SEEN runner $scripts/deduplication_refused.amqp
+DUPLICATE_OF_ITSELF runner $scripts/deduplication_dead_letter_back.amqp
 SEEN_FOR_EVER runner $scripts/deduplication_queue.amqp
 FIREHOSE_SHOWS_BCC runner $scripts/firehose.amqp
 FIREHOSE_PASSED_BY runner $scripts/firehose_in_one_piece.amqp

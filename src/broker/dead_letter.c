@@ -25,6 +25,7 @@
 #include "base/mem.h"
 #include "base/planted.h"
 #include "broker/delay.h"
+#include "broker/expiry.h"
 #include "broker/overflow.h"
 #include "broker/unplaced.h"
 #include "queue/queue_expiry.h"
@@ -533,6 +534,7 @@ static void move_all(struct queue *queue)
     list_remove(&queue->dead_letters_link);
     overflow_note(queue);
     queue_heads_changed(queue);
+    expiry_done(queue);
     queue_schedule_arm(queue);
 }
 

@@ -39,11 +39,19 @@ void expiry_run(struct queue *queue)
             dead_letter(queue, position, DEATH_EXPIRED);
         budget_use(&queue->vhost->broker->turn, steps);
     }
-    /* What is being read, or waits to be moved on, comes back here when it was. */
-    if (result == QUEUE_WAIT || !list_is_empty(&queue->dead_letters))
+    /* What is being read comes back here when it was. */
+    if (result == QUEUE_WAIT)
         return;
-    queue_heads_changed(queue);
-    if (result == QUEUE_EMPTY && queue_next_consumer(queue))
+    bool is_moving = !list_is_empty(&queue->dead_letters);
+    if (result == QUEUE_EMPTY || !is_moving)
+        expiry_done(queue);
+    if (!is_moving)
+        queue_heads_changed(queue);
+}
+
+void expiry_done(struct queue *queue)
+{
+    if (queue_next_consumer(queue))
         queue_has_work(queue);
 }
 

@@ -268,6 +268,8 @@ static enum http_progress go_on(struct http_answer *answer, struct http_head *he
 static void call_free(struct http_answer *answer)
 {
     struct call *call = (struct call *)(void *)answer;
+    if (call->work)
+        call->drop(call);
     listing_free(call->listing);
     login_free(call->login);
     json_release(call->json);

@@ -64,6 +64,8 @@ struct call {
     bool has_more;           /* the function's: it has not ended, and waits for nothing */
     uint64_t at, part;       /* the function's: where to go on */
     uint64_t sums[3];        /* the function's: what it has counted */
+    void *work;              /* the function's: what it has in hand between turns; NULL: nothing */
+    void (*drop)(struct call *call); /* ends that, however far it came */
 };
 
 /* ---- the request ---- */

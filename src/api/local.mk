@@ -22,11 +22,14 @@ libleveret_api_a_SOURCES = \
 	%D%/listing.h \
 	%D%/machine.c \
 	%D%/machine.h \
+	%D%/messages.c \
+	%D%/messages.h \
 	%D%/node.c \
 	%D%/order.c \
 	%D%/order.h \
 	%D%/overview.c \
 	%D%/queues.c \
+	%D%/queues.h \
 	%D%/resources.h \
 	%D%/route.c \
 	%D%/route.h \

@@ -1,6 +1,7 @@
 /* Queues: looked at, declared, deleted, purged. */
 #include <stdio.h>
 
+#include "api/queues.h"
 #include "api/resources.h"
 #include "broker/dead_letter.h"
 #include "broker/permission.h"
@@ -173,8 +174,7 @@ void queues_list(struct call *call)
 
 /* ---- one of them ---- */
 
-/* NULL: there is none, and the call is answered. */
-static struct queue *find_queue(struct call *call, bool for_reading)
+struct queue *queue_find(struct call *call, bool for_reading)
 {
     struct vhost *vhost = call_vhost(call, for_reading);
     struct queue *queue = vhost ? vhost_queue(vhost, call->segments[1]) : NULL;
@@ -185,7 +185,7 @@ static struct queue *find_queue(struct call *call, bool for_reading)
 
 void queue_get(struct call *call)
 {
-    const struct queue *queue = find_queue(call, true);
+    const struct queue *queue = queue_find(call, true);
     if (!queue)
         return;
     struct fields fields = call_tell(call);
@@ -193,8 +193,8 @@ void queue_get(struct call *call)
     call_told(call, &fields);
 }
 
-static bool may(const struct call *call, const struct vhost *vhost, enum access access,
-                struct error *error)
+bool queue_may(const struct call *call, const struct vhost *vhost, enum access access,
+               struct error *error)
 {
     return !call->user ||
            permission_check_queue(call->user, vhost, access, call->segments[1], error);
@@ -222,7 +222,7 @@ static void declare_queue(struct call *call, struct vhost *vhost,
 {
     struct error error = {0};
     bool is_new = false;
-    bool may_declare = may(call, vhost, ACCESS_CONFIGURE, &error) &&
+    bool may_declare = queue_may(call, vhost, ACCESS_CONFIGURE, &error) &&
                        (!call->user || vhost_queue(vhost, declare->name) ||
                         permission_check_dead_letter(call->user, vhost, declare->name,
                                                      declare->arguments, &error));
@@ -250,10 +250,10 @@ void queue_put(struct call *call)
 void queue_delete_it(struct call *call)
 {
     struct error error = {0};
-    struct queue *queue = find_queue(call, false);
+    struct queue *queue = queue_find(call, false);
     if (!queue)
         return;
-    if (!may(call, queue->vhost, ACCESS_CONFIGURE, &error) ||
+    if (!queue_may(call, queue->vhost, ACCESS_CONFIGURE, &error) ||
         !queue_check_access(queue, 0, &error) ||
         !queue_delete_check(queue, call_is_set(call, "if-unused"), call_is_set(call, "if-empty"),
                             &error)) {
@@ -269,10 +269,10 @@ void queue_delete_it(struct call *call)
 void queue_purge_it(struct call *call)
 {
     struct error error = {0};
-    struct queue *queue = find_queue(call, false);
+    struct queue *queue = queue_find(call, false);
     if (!queue)
         return;
-    if (!may(call, queue->vhost, ACCESS_READ, &error) || !queue_check_access(queue, 0, &error)) {
+    if (!queue_may(call, queue->vhost, ACCESS_READ, &error) || !queue_check_access(queue, 0, &error)) {
         call_fail_as(call, &error);
         return;
     }

@@ -21,6 +21,8 @@ act consumers_list;
 act health_is_ok, health_is_critical, health_alarms, health_local_alarms, health_port_listener;
 act health_protocol_listener, health_certificates, health_has_room;
 act healthcheck_get, aliveness_get;
+/* messages.c */
+act exchange_publish, queue_get_messages, queue_act;
 /* node.c */
 act nodes_list, node_get, node_memory_get, node_memory_relative_get;
 act attempts_get, attempts_by_source_get, attempts_delete;

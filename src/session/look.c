@@ -5,6 +5,7 @@
 
 #include "session/channel.h"
 #include "session/delivery_timeout.h"
+#include "session/publishing.h"
 #include "session/sasl.h"
 #include "session/transaction.h"
 
@@ -352,6 +353,24 @@ void server_walk_free(struct server_walk *walk)
 }
 
 /* ---- and what may be done to them ---- */
+
+bool server_may_publish(const struct server *server, const struct user *user, struct vhost *vhost,
+                        struct message *message, struct error *error)
+{
+    if (message->body_size <= server->options.message_bytes_max)
+        return publishing_check(user, vhost, message, error) != NULL;
+    return error_set(error, REPLY_PRECONDITION_FAILED,
+                     "message size %u is larger than configured max size %llu", message->body_size,
+                     (unsigned long long)server->options.message_bytes_max);
+}
+
+struct publication server_publish(struct server *server, struct vhost *vhost,
+                                  struct message *message)
+{
+    struct exchange *exchange = vhost_exchange(vhost, message_exchange(message));
+    struct published published = publishing_deliver(server, exchange, message);
+    return (struct publication){published.queues, published.logs != 0, published.is_refused};
+}
 
 void server_close_connection(struct server *server, uint64_t id, const char *reason)
 {

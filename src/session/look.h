@@ -166,6 +166,19 @@ void server_walk_free(struct server_walk *walk);
 
 /* ---- and what may be done to them ---- */
 
+/* May a user (NULL: who may do everything) publish this whole message? False: the error says why
+ * not. */
+bool server_may_publish(const struct server *server, const struct user *user, struct vhost *vhost,
+                        struct message *message, struct error *error);
+/* What became of it: to how many queues it went, whether that is to be durable before it is
+ * confirmed, and whether one of them was full and did not take it. */
+struct publication {
+    size_t queues;
+    bool is_recorded, is_refused;
+};
+/* Publishes it; the caller keeps its reference. */
+struct publication server_publish(struct server *server, struct vhost *vhost,
+                                  struct message *message);
 /* connection.close 320 `CONNECTION_FORCED - ` and the reason; a string. */
 void server_close_connection(struct server *server, uint64_t id, const char *reason);
 

@@ -48,14 +48,14 @@ static bool read_expiration(struct bytes text, uint64_t *value, char *fault, siz
     return false;
 }
 
-static bool check_expiration(struct channel *channel, struct bytes text, struct error *error)
+static bool check_expiration(struct message *message, struct bytes text, struct error *error)
 {
     uint64_t value;
     char fault[300];
     if (!read_expiration(text, &value, fault, sizeof(fault)))
         return error_set(error, REPLY_PRECONDITION_FAILED, "invalid expiration '%.*s': %s",
                          BYTES_ARG(text), fault);
-    channel->content.message->ttl_ms = value;
+    message->ttl_ms = value;
     return true;
 }
 
@@ -80,10 +80,9 @@ static bool check_extra_keys(struct bytes headers, const char *name, size_t *cou
     return true;
 }
 
-static bool check_user(const struct channel *channel, struct bytes claimed, struct error *error)
+static bool check_user(const struct user *user, struct bytes claimed, struct error *error)
 {
-    const struct user *user = channel->connection->user;
-    struct bytes name = user_name(user);
+    struct bytes name = user ? user_name(user) : claimed;
     if (bytes_equal(claimed, name) || (user->tags & TAG_IMPERSONATOR))
         return true;
     return error_set(error, REPLY_PRECONDITION_FAILED,
@@ -91,21 +90,27 @@ static bool check_user(const struct channel *channel, struct bytes claimed, stru
                      BYTES_ARG(claimed), BYTES_ARG(name));
 }
 
+static bool check_brief(const struct user *user, struct message *message,
+                        const struct properties_brief *brief, struct error *error)
+{
+    size_t keys = 0;
+    return (!(brief->flags & PROPERTY_USER_ID) || check_user(user, brief->user_id, error)) &&
+           (!(brief->flags & PROPERTY_EXPIRATION) ||
+            check_expiration(message, brief->expiration, error)) &&
+           check_extra_keys(brief->headers, "CC", &keys, error) &&
+           check_extra_keys(brief->headers, "BCC", &keys, error);
+}
+
 static bool check_properties(struct channel *channel, struct error *error)
 {
     struct properties_brief brief;
-    size_t keys = 0;
     properties_scan(message_properties(channel->content.message), &brief);
     if ((brief.flags & PROPERTY_REPLY_TO) && reply_to_is_general(brief.reply_to)) {
         if (!reply_to_rewrite(channel, error))
             return false;
         properties_scan(message_properties(channel->content.message), &brief);
     }
-    return (!(brief.flags & PROPERTY_USER_ID) || check_user(channel, brief.user_id, error)) &&
-           (!(brief.flags & PROPERTY_EXPIRATION) ||
-            check_expiration(channel, brief.expiration, error)) &&
-           check_extra_keys(brief.headers, "CC", &keys, error) &&
-           check_extra_keys(brief.headers, "BCC", &keys, error);
+    return check_brief(channel->connection->user, channel->content.message, &brief, error);
 }
 
 /* ---- the way of the message ---- */
@@ -200,6 +205,24 @@ static struct exchange *need_exchange(struct channel *channel, const struct mess
                permission_check_topic(connection->user, exchange, ACCESS_WRITE,
                                       message_routing_key(message), error);
     return may ? exchange : NULL;
+}
+
+struct exchange *publishing_check(const struct user *user, struct vhost *vhost,
+                                  struct message *message, struct error *error)
+{
+    struct properties_brief brief;
+    struct bytes name = message_exchange(message);
+    if (user && !permission_check_exchange(user, vhost, ACCESS_WRITE, name, error))
+        return NULL;
+    struct exchange *exchange = vhost_need_exchange(vhost, name, error);
+    bool may = exchange && check_internal(exchange, error) &&
+               (!user || permission_check_topic(user, exchange, ACCESS_WRITE,
+                                                message_routing_key(message), error));
+    properties_scan(message_properties(message), &brief);
+    if (brief.delivery_mode == 2)
+        message->flags |= MESSAGE_PERSISTENT;
+    message->priority = brief.priority;
+    return may && check_brief(user, message, &brief, error) ? exchange : NULL;
 }
 
 /* The store has no room for it: its publisher is told. */

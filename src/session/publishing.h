@@ -28,6 +28,11 @@ static inline struct exchange *publishing_exchange(struct channel *channel, stru
     return publishing_find(channel, name);
 }
 
+/* The exchange of a message whose properties are well-formed, if it may be published by this user
+ * (NULL: who may do everything), by whatever way it came; what the broker wants to know of its
+ * properties is noted. NULL: the error says why not. */
+struct exchange *publishing_check(const struct user *user, struct vhost *vhost,
+                                  struct message *message, struct error *error);
 /* Routes a message that has passed all checks: returns it when nobody takes it and it is mandatory,
  * and counts it for confirms. The caller keeps its reference. False: a full queue refused it. */
 bool publishing_route(struct channel *channel, struct exchange *exchange, struct message *message,

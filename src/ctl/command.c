@@ -63,6 +63,9 @@ static bool know_option(const struct command *command, const char **name, size_t
     const struct usage_option *option = usage_option_find(*name, *size);
     if (command->verb && *size > 1 && verb_has_option(command->verb, *name, *size, has_value))
         return true;
+    if (command->verb && *size == 1 &&
+        verb_has_letter(command->verb, **name, name, size, has_value))
+        return true;
     if (!option)
         return false;
     *name = option->name;

@@ -64,7 +64,7 @@ static struct json *fetch(struct command *command, const char *request, int *cod
     *code = command_call(command, request, bytes_of(NULL, 0), &reply);
     if (*code)
         return NULL;
-    if (reply.status == 404 && !command->verb->missing)
+    if (reply.status == 404 && !command->verb->missing && strstr(request, "{vhost}"))
         document = json_parse(bytes_str("[]"), error, sizeof(error));
     else if (!reply_is_good(&reply))
         *code = command_refused(command, &reply);

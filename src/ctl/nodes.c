@@ -46,6 +46,12 @@ int run_ping(struct command *command)
     return command_node(command) ? say_result(command, "Ping succeeded") : EXIT_UNAVAILABLE;
 }
 
+/* The same, with nothing said when it is well. */
+int run_ping_quietly(struct command *command)
+{
+    return command_node(command) ? say_done(command) : EXIT_UNAVAILABLE;
+}
+
 int run_check_running(struct command *command)
 {
     const char *node = command_node(command);

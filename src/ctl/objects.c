@@ -235,9 +235,7 @@ int run_authenticate_user(struct command *command)
 static int say_no_such_pair(struct command *command, const struct reply *reply)
 {
     if (status_of(command, "GET /users/{1}") == 404)
-        return say_fail(command, EXIT_NO_USER, "User %s%s%s does not exist",
-                        command->verb->name[0] == 's' ? "" : "\"", command->arguments[0],
-                        command->verb->name[0] == 's' ? "" : "\"");
+        return say_fail(command, EXIT_NO_USER, "User %s does not exist", command->arguments[0]);
     if (status_of(command, "GET /vhosts/{vhost}") == 404)
         return say_fail(command, EXIT_UNAVAILABLE, "Virtual host %s does not exist",
                         command_vhost(command));

@@ -136,7 +136,31 @@ bool verb_has_option(const struct verb *verb, const char *name, size_t size, boo
         size_t length = strcspn(at + 2, " ]|");
         if (length != size || memcmp(at + 2, name, size) != 0)
             continue;
-        *has_value = strncmp(at + 2 + length, " <", 2) == 0;
+        const char *rest = at + 2 + length;
+        rest += strncmp(rest, "|-", 2) == 0 ? 3 : 0;
+        *has_value = strncmp(rest, " <", 2) == 0;
+        return true;
+    }
+    return false;
+}
+
+bool verb_has_letter(const struct verb *verb, char letter, const char **name, size_t *size,
+                     bool *has_value)
+{
+    for (const char *at = verb->syntax; (at = strchr(at, '-')); at++) {
+        char before = at > verb->syntax ? at[-1] : ' ';
+        if (at[1] != letter || (before != '[' && before != '|') || !strchr(" ]", at[2]))
+            continue;
+        *name = at + 1;
+        *size = 1;
+        *has_value = strncmp(at + 2, " <", 2) == 0;
+        if (before == '|') {
+            const char *begin = at - 1;
+            while (begin > verb->syntax + 1 && strncmp(begin - 2, "--", 2) != 0)
+                begin--;
+            *name = begin;
+            *size = (size_t)(at - 1 - begin);
+        }
         return true;
     }
     return false;

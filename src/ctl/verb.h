@@ -76,6 +76,10 @@ const struct verb *verb_near(enum tool tool, const char *name);
 
 /* Is an option part of its syntax, and has it a value there? */
 bool verb_has_option(const struct verb *verb, const char *name, size_t size, bool *has_value);
+/* The same for one of a letter, "[--if-empty|-e]" or "[-e]"; *name is the long one, if it has one.
+ */
+bool verb_has_letter(const struct verb *verb, char letter, const char **name, size_t *size,
+                     bool *has_value);
 /* How many arguments it takes; *most SIZE_MAX: any number. */
 void verb_arguments(const struct verb *verb, size_t *least, size_t *most);
 

@@ -18,10 +18,13 @@ verb_run run_do, run_add_user, run_change_password, run_clear_password, run_set_
     run_delete_queue, run_trace, run_set_cluster_name, run_export, run_import, run_close_connection,
     run_close_connections;
 /* nodes.c: the broker as a whole, and whether it is well */
-verb_run run_ping, run_status, run_await, run_check_running, run_is_running, run_is_booting,
-    run_alarms, run_check_alarms, run_listeners, run_check_port, run_check_protocol,
-    run_check_connectivity, run_check_virtual_hosts, run_check_certificates, run_server_version,
-    run_cluster_status, run_quorum_critical, run_nothing, run_refuse, run_memory,
-    run_check_mirror_sync;
+verb_run run_ping, run_await, run_check_running, run_is_running, run_is_booting, run_alarms,
+    run_check_alarms, run_listeners, run_check_port, run_check_protocol, run_check_connectivity,
+    run_check_virtual_hosts, run_check_certificates, run_server_version, run_quorum_critical,
+    run_nothing, run_refuse, run_check_mirror_sync, run_ping_quietly;
+/* status.c */
+verb_run run_status, run_memory, run_cluster_status;
+/* plugins.c: of RabbitMQ, as far as what they do is built in */
+verb_run run_plugins, run_plugins_list;
 
 #endif

@@ -2,6 +2,7 @@
 
 EXTRA_DIST += \
 	%D%/README.md \
+	%D%/cases/health.txt \
 	%D%/cases/lists.txt \
 	%D%/cases/usage.txt \
 	%D%/differences.txt

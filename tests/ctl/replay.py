@@ -76,7 +76,7 @@ class Leveret:
 def tools(t):
     """A folder with the program under all its names."""
     path = folder(t)
-    program = os.path.join(os.path.dirname(os.path.abspath(PROGRAM)), "leveretctl")
+    program = os.path.abspath(os.path.join(os.environ.get("top_builddir", "."), "leveretctl"))
     for name in NAMES:
         os.symlink(program, os.path.join(path, name))
     return path

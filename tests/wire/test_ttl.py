@@ -15,9 +15,10 @@ def without_consumer(t):
     q = c.queue(1, name(), exclusive=True, arguments={"x-message-ttl": 400})
     began = time.monotonic()
     fill_blind(c, q, 3)
-    wait_ready(c, q, 0)  # the count sees what was published before it
-    # A broker that was kept from running may take them as having come when its turn began.
-    check(0.1 < time.monotonic() - began, "they ended at once")
+    wait_ready(c, q, 0)
+    # The count sees what was published before it, but RabbitMQ's, now and then. A broker that was kept
+    # from running may take them as having come when its turn began.
+    check(t.oracle or 0.1 < time.monotonic() - began, "they ended at once")
     c.publish(1, q, "long", expiration="100000")
     wait_ready(c, q, 0)
     c.publish(1, q, "stays", expiration="50")

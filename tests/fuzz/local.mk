@@ -15,6 +15,7 @@ EXTRA_DIST += \
 	%D%/make_corpus.py
 
 FUZZ_TARGETS = \
+	%D%/fuzz_config \
 	%D%/fuzz_connection \
 	%D%/fuzz_definitions \
 	%D%/fuzz_frame \
@@ -34,6 +35,9 @@ TESTS += %D%/corpus.sh
 
 %C%_fuzz_table_SOURCES = %D%/fuzz_table.c %D%/fuzz.h $(FUZZ_MAIN)
 %C%_fuzz_table_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
+%C%_fuzz_config_SOURCES = %D%/fuzz_config.c %D%/fuzz.h $(FUZZ_MAIN)
+%C%_fuzz_config_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
 %C%_fuzz_connection_SOURCES = %D%/fuzz_connection.c %D%/fuzz.h tests/script/world.c $(FUZZ_MAIN)
 %C%_fuzz_connection_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)

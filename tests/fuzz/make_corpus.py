@@ -140,10 +140,25 @@ REQUESTS = {
     "large_chunk": POST + b"Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFF\r\n",
 }
 
+SETTINGS = {
+    "all": b"listeners.tcp.a = 127.0.0.1:5672\nlisteners.tcp.b = ::1:5673\nlisteners.ssl = none\n"
+           b"vm_memory_high_watermark.relative = 0.405\ndisk_free_limit.absolute = 2GB\n"
+           b"loopback_users.guest = false\nloopback_users.ann = true\nheartbeat = 60\n"
+           b"log.console.level = notice\nssl_options.versions.1 = tlsv1.3\nframe_max = 64KB\n"
+           b"ssl_options.verify = verify_peer\nauth_mechanisms.1 = AMQPLAIN\nchannel_max = 0\n"
+           b"connection_max = infinity\ndefault_user_tags.a = true\nmanagement.tcp.ip = ::1\n",
+    "idle": b"mqtt.tcp.a = 1\nnum_acceptors.tcp = 10\nmanagement.cors.max_age = 1\n",
+    "quotes": b"default_user = 'a # b' # c\ndefault_vhost = 'a\ndefault_pass = 'x\\'\n",
+    "comments": b"# a\n  # b\n\nheartbeat = 1#c\nheartbeat=2 # d\r\n",
+    "wrong": b"heartbeet = 1\nno\n= 1\na..b = 1\nheartbeat =\na/b = c\n\x01\n\xff\nheartbeat = x\n",
+    "variables": b"default_user = a$(HOME)b\ndefault_vhost = $(\ncluster_name = $(NOT)\n",
+    "escapes": b"product\\.name = a\nloopback_users.a\\.b = true\nauth_backends.1.authn = internal\n",
+}
+
 
 def main():
     requests = {kind: b"\x07\x20" + data for kind, data in REQUESTS.items()}
-    for name, inputs in (("frame", FRAMES), ("http", requests), ("method", METHODS),
+    for name, inputs in (("config", SETTINGS), ("frame", FRAMES), ("http", requests), ("method", METHODS),
                          ("table", TABLES)):
         folder = os.path.join("tests/fuzz/corpus", name)
         os.makedirs(folder, exist_ok=True)

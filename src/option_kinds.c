@@ -257,6 +257,32 @@ static void describe_truth(const struct option *option, char *text, size_t size)
 const struct option_kind tls_ask_kind = {
     .read = read_tls_ask, .write = write_tls_ask, .describe = describe_truth};
 
+static bool read_cipher(const struct option *option, void *fields, const char *name,
+                        const char *text, const char **why)
+{
+    char *ciphers = option_field(option, fields);
+    size_t used = strlen(ciphers);
+    (void)name;
+    if (strpbrk(text, ":,! +") || strlen(text) >= 128) {
+        *why = "each key has one name";
+        return false;
+    }
+    if (used + strlen(text) + 2 > option->width) {
+        *why = "there are too many";
+        return false;
+    }
+    snprintf(ciphers + used, option->width - used, "%s%s", used ? ":" : "", text);
+    return true;
+}
+
+static void describe_cipher(const struct option *option, char *text, size_t size)
+{
+    (void)option;
+    snprintf(text, size, "a name of a cipher, as OpenSSL has it");
+}
+
+const struct option_kind ciphers_kind = {.read_named = read_cipher, .describe = describe_cipher};
+
 /* ---- the log ---- */
 
 /* RabbitMQ has more of them. */

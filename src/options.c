@@ -31,6 +31,7 @@ static void set_defaults(struct options *options)
 {
     memset(options, 0, sizeof(*options));
     options->log_level = LOG_LEVEL_INFO;
+    options->tls = tls_options_default();
     options->memory.millionths = DEFAULT_MEMORY_MILLIONTHS;
     options->slow_turn_ms = SLOW_TURN_MS;
     options->io_threads = io_threads_for(machine_processors());
@@ -112,9 +113,12 @@ static void join_keys(struct options *options)
 {
     if (options->tls.verify_peer)
         options->tls.peer_optional = options->tls_ask != TLS_ASK_MUST;
-    if (options->tls_versions)
+    if (options->tls_versions) {
         options->tls.min_version =
             options->tls_versions & OPTIONS_TLS_1_2 ? TLS_VERSION_1_2 : TLS_VERSION_1_3;
+        options->tls.max_version =
+            options->tls_versions & OPTIONS_TLS_1_3 ? TLS_VERSION_1_3 : TLS_VERSION_1_2;
+    }
     join_management(options);
     if (!options->mechanisms)
         return;
@@ -191,14 +195,23 @@ static void check_tls_keys(struct config *config, const struct options *options)
         config_fault(config, "ssl_options.verify", "verify_peer needs ssl_options.cacertfile");
 }
 
+/* Texts that are in the options themselves. */
+static void point_within(struct options *options)
+{
+    options->server.loopback_users = options->loopback_users;
+    options->broker.first.tags = options->first_tags;
+    options->tls.ciphers = options->tls_ciphers[0] ? options->tls_ciphers : NULL;
+}
+
 static void settle(struct config *config, struct options *options)
 {
     end_names(options->loopback_users);
     end_names(options->first_tags);
-    options->server.loopback_users = options->loopback_users;
-    options->broker.first.tags = options->first_tags;
+    point_within(options);
     options->server.memory_bytes_max = options_memory_bytes(options);
     options->store.disk_reserve_bytes = amount_bytes(options, &options->disk);
+    if (options->tls.max_version < options->tls.min_version)
+        options->tls.max_version = options->tls.min_version;
     if (options->tls.verify_peer && !options->tls.authorities)
         options->tls.authorities = options->tls_authorities;
     if (options->node_name)
@@ -267,6 +280,7 @@ void options_take_live(struct options *options, const struct options *fresh,
                    option->width);
     }
     options->tls = fresh->tls;
+    point_within(options);
     options->server.memory_bytes_max = fresh->server.memory_bytes_max;
     options->store.disk_reserve_bytes = fresh->store.disk_reserve_bytes;
 }

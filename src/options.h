@@ -50,7 +50,8 @@ struct options {
     const char *tls_authorities; /* of a key: they count if peers are verified */
     enum { TLS_ASK_AS_TOLD, TLS_ASK_MAY, TLS_ASK_MUST } tls_ask; /* of a key: tls.peer_optional */
     unsigned mechanisms;   /* of keys: a set of OPTIONS_PLAIN and so on; 0: the usual ones */
-    unsigned tls_versions; /* of keys: a set of these, of which the older one counts */
+    char tls_ciphers[2 * OPTIONS_NAMES_BYTES]; /* with : between; tls.ciphers */
+    unsigned tls_versions; /* of keys: a set of these, of which none is between */
     enum log_level log_level;
     uint32_t io_threads;
     uint32_t slow_turn_ms;                    /* turns from here on are logged; 0: none */

@@ -1,8 +1,8 @@
 /* OpenSSL behind calls that look like recv and sendmsg.
  *
- * The library is loaded when it is wanted: a daemon that is linked with it pays for it in memory and
- * in time at its start, TLS or not. Functions are found by name, so that for macros of the headers
- * what is behind them is called.
+ * The library is loaded when it is wanted: a daemon that is linked with it pays for it in memory
+ * and in time at its start, TLS or not. Functions are found by name, so that for macros of the
+ * headers what is behind them is called.
  *
  * Reading goes through a BIO of our own that takes a bounded number of bytes from the socket for
  * each call: the library goes on by itself over records that bring no data (key updates, refused
@@ -152,20 +152,29 @@ static bool refuse(char *error, size_t error_size, const char *what, const char 
     return false;
 }
 
-/* The library would ask the terminal otherwise. */
-static int no_passphrase(char *text, int size, int writing, void *context)
+struct tls_options tls_options_default(void)
 {
-    (void)text;
-    (void)size;
+    return (struct tls_options){
+        .min_version = TLS_VERSION_1_2, .max_version = TLS_VERSION_1_3, .depth = 100};
+}
+
+/* The library would ask the terminal otherwise. */
+static int give_passphrase(char *text, int size, int writing, void *context)
+{
+    const char *passphrase = context;
+    size_t wanted = passphrase ? strlen(passphrase) : 0;
     (void)writing;
-    (void)context;
-    return -1;
+    if (!passphrase || wanted > (size_t)size)
+        return -1;
+    memcpy(text, passphrase, wanted);
+    return (int)wanted;
 }
 
 static bool load_own(SSL_CTX *ssl, const struct tls_options *options, char *error,
                      size_t error_size)
 {
-    lib.SSL_CTX_set_default_passwd_cb(ssl, no_passphrase);
+    lib.SSL_CTX_set_default_passwd_cb(ssl, give_passphrase);
+    lib.SSL_CTX_set_default_passwd_cb_userdata(ssl, (void *)(uintptr_t)options->passphrase);
     if (lib.SSL_CTX_use_certificate_chain_file(ssl, options->certificate) != 1)
         return refuse(error, error_size, "no certificate can be read from", options->certificate);
     if (lib.SSL_CTX_use_PrivateKey_file(ssl, options->key, SSL_FILETYPE_PEM) == 1)
@@ -176,7 +185,9 @@ static bool load_own(SSL_CTX *ssl, const struct tls_options *options, char *erro
         lib.ERR_clear_error();
         return false;
     }
-    return refuse(error, error_size, "no private key without a passphrase can be read from",
+    return refuse(error, error_size,
+                  options->passphrase ? "no private key with that passphrase can be read from"
+                                      : "no private key without a passphrase can be read from",
                   options->key);
 }
 
@@ -192,15 +203,83 @@ static bool load_authorities(SSL_CTX *ssl, const struct tls_options *options, ch
                       options->authorities);
     int without = options->peer_optional ? 0 : SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
     lib.SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | without, NULL);
+    lib.SSL_CTX_set_verify_depth(ssl, options->depth);
+    return true;
+}
+
+/* ---- ciphers ---- */
+
+enum { CIPHERS_BYTES = 4096 };
+
+/* Those that are named, by what they are for. */
+struct ciphers {
+    char old[CIPHERS_BYTES],
+        new[CIPHERS_BYTES]; /* up to TLS 1.2, and from 1.3 on; with : between */
+};
+
+static void add_cipher(char *list, const char *name)
+{
+    size_t used = strlen(list);
+    snprintf(list + used, CIPHERS_BYTES - used, "%s%s", used ? ":" : "", name);
+}
+
+/* Each one is tried by itself, as a list passes over names that are not known. */
+static bool sort_cipher(SSL_CTX *ssl, const char *name, struct ciphers *ciphers)
+{
+    bool is_new = lib.SSL_CTX_set_ciphersuites(ssl, name) == 1;
+    bool is_old = !is_new && lib.SSL_CTX_set_cipher_list(ssl, name) == 1;
+    add_cipher(is_new ? ciphers->new : ciphers->old, name);
+    return is_new || is_old;
+}
+
+static bool sort_ciphers(SSL_CTX *ssl, const char *names, struct ciphers *ciphers, char *error,
+                         size_t error_size)
+{
+    char name[128];
+    for (const char *at = names; *at; at += strcspn(at, ":"), at += *at == ':') {
+        snprintf(name, sizeof(name), "%.*s", (int)strcspn(at, ":"), at);
+        if (sort_cipher(ssl, name, ciphers))
+            continue;
+        snprintf(error, error_size, "OpenSSL has no cipher %s; 'openssl ciphers -v' lists all",
+                 name);
+        lib.ERR_clear_error();
+        return false;
+    }
+    lib.ERR_clear_error();
+    return true;
+}
+
+static void set_version(SSL_CTX *ssl, int which, enum tls_version version)
+{
+    lib.SSL_CTX_ctrl(ssl, which, version == TLS_VERSION_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION,
+                     NULL);
+}
+
+/* A version without a cipher of its own is not spoken. */
+static bool set_ciphers(SSL_CTX *ssl, const struct tls_options *options, char *error,
+                        size_t error_size)
+{
+    struct ciphers ciphers = {.old = "", .new = ""};
+    if (!options->ciphers)
+        return true;
+    if (!sort_ciphers(ssl, options->ciphers, &ciphers, error, error_size))
+        return false;
+    if (ciphers.old[0])
+        lib.SSL_CTX_set_cipher_list(ssl, ciphers.old);
+    else
+        set_version(ssl, SSL_CTRL_SET_MIN_PROTO_VERSION, TLS_VERSION_1_3);
+    if (ciphers.new[0])
+        lib.SSL_CTX_set_ciphersuites(ssl, ciphers.new);
+    else
+        set_version(ssl, SSL_CTRL_SET_MAX_PROTO_VERSION, TLS_VERSION_1_2);
     return true;
 }
 
 static void set_behaviour(SSL_CTX *ssl, const struct tls_options *options)
 {
     static const unsigned char name[] = "leveretd";
-    lib.SSL_CTX_ctrl(ssl, SSL_CTRL_SET_MIN_PROTO_VERSION,
-                     options->min_version == TLS_VERSION_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION,
-                     NULL);
+    set_version(ssl, SSL_CTRL_SET_MIN_PROTO_VERSION, options->min_version);
+    set_version(ssl, SSL_CTRL_SET_MAX_PROTO_VERSION, options->max_version);
     lib.SSL_CTX_ctrl(ssl, SSL_CTRL_MODE,
                      SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                          SSL_MODE_RELEASE_BUFFERS,
@@ -208,7 +287,8 @@ static void set_behaviour(SSL_CTX *ssl, const struct tls_options *options)
     /* A conversation says by itself when it is over: the end of the socket is as good as another.
      */
     lib.SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-                                     SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_ENABLE_KTLS);
+                                     SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_ENABLE_KTLS |
+                                     (options->own_order ? SSL_OP_CIPHER_SERVER_PREFERENCE : 0));
     lib.SSL_CTX_ctrl(ssl, SSL_CTRL_SET_SESS_CACHE_MODE, SSL_SESS_CACHE_OFF, NULL);
     lib.SSL_CTX_set_session_id_context(ssl, name, sizeof(name) - 1);
 }
@@ -220,7 +300,7 @@ static SSL_CTX *load(const struct tls_options *options, char *error, size_t erro
     if (!ssl)
         abort();
     set_behaviour(ssl, options);
-    if (load_own(ssl, options, error, error_size) &&
+    if (set_ciphers(ssl, options, error, error_size) && load_own(ssl, options, error, error_size) &&
         load_authorities(ssl, options, error, error_size))
         return ssl;
     lib.SSL_CTX_free(ssl);

@@ -16,12 +16,19 @@ enum tls_version { TLS_VERSION_1_2, TLS_VERSION_1_3 };
 
 struct tls_options {
     const char *certificate; /* file: ours, and those up to the authority, in PEM */
-    const char *key;         /* file, in PEM, without a passphrase */
+    const char *key;         /* file, in PEM */
+    const char *passphrase;  /* of the key; NULL: it has none */
     const char *authorities; /* file, in PEM; NULL: none */
     bool verify_peer;        /* peers must have a certificate of one of the authorities */
     bool peer_optional;      /* with verify_peer: those without any certificate may come, too */
-    enum tls_version min_version;
+    enum tls_version min_version, max_version;
+    uint16_t depth;      /* certificates between a peer's and its authority: at most 100 */
+    const char *ciphers; /* these alone, with : between; NULL: those of the system */
+    bool own_order;      /* of those that both have our first one is taken, and not the peer's */
 };
+
+/* What OpenSSL does by itself, in all versions. */
+struct tls_options tls_options_default(void);
 
 struct tls_context; /* what all connections share */
 struct tls;         /* a connection's */

@@ -223,6 +223,13 @@ TEST(key_tls)
        "of two");
     is_int(options.tls.min_version, TLS_VERSION_1_2, "the older one is");
     ok(!read_keys(&options, "ssl_options.versions.1=tlsv1.1", NULL), "one that is too old");
+    ok(read_keys(&options, "ssl_options.versions.1=tlsv1.2", NULL), "one alone");
+    is_int(options.tls.max_version, TLS_VERSION_1_2, "is the newest as well");
+    ok(read_keys(&options, "ssl_options.ciphers.1=A", "ssl_options.ciphers.2=B"), "ciphers");
+    is_str(options.tls.ciphers, "A:B", "are a list");
+    ok(!read_keys(&options, "ssl_options.ciphers.1=A:B", NULL), "of a name each");
+    ok(read_keys(&options, "ssl_options.depth=2", "ssl_options.honor_cipher_order=true"), "and");
+    ok(options.tls.depth == 2 && options.tls.own_order, "more");
 }
 
 TEST(key_management)

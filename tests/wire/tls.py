@@ -595,6 +595,84 @@ def _(t):
     equal(daemon.stop(), 0, "status")
 
 
+def keys(t, *settings):
+    """A daemon that has its TLS from a configuration, whose file is `daemon.file`."""
+    text = "".join(line + "\n" for line in (
+        "listeners.tcp = none", "listeners.ssl.default = 127.0.0.1:0",
+        "ssl_options.certfile = " + path("chain.pem"), "ssl_options.keyfile = " + path("server.key"),
+        *settings))
+    file = os.path.join(folder(t), "leveret.conf")
+    with open(file, "w", encoding="ascii") as out:
+        out.write(text)
+    daemon = Daemon(t, "--config", file, "--data-dir", folder(t), "--log-level", "debug").ready()
+    daemon.tls, daemon.file = daemon.addresses()[0], file
+    return daemon
+
+
+def refused(t, daemon, context):
+    try:
+        client(t, daemon, context)
+        raise AssertionError("it was let in")
+    except (ssl.SSLError, amqp.ConnectionGone, ConnectionError):
+        pass
+
+
+@case("keys of the configuration: a key with a passphrase")
+def _(t):
+    daemon = keys(t, "ssl_options.keyfile = " + path("locked.key"), "ssl_options.password = x")
+    client(t, daemon).close()
+    for password, why in (("y", "no private key with that passphrase"), (None, "without a passphrase")):
+        lines = ["ssl_options.password = y"] if password else []
+        try:
+            keys(t, "ssl_options.keyfile = " + path("locked.key"), *lines)
+            raise AssertionError("it started")
+        except AssertionError as error:
+            check(why in str(error), error)
+
+
+@case("keys of the configuration: ciphers and versions, and another set of them at SIGHUP")
+def _(t):
+    daemon = keys(t, "ssl_options.ciphers.1 = ECDHE-ECDSA-AES256-GCM-SHA384")
+    c = client(t, daemon)
+    equal(c.sock.cipher()[:2], ("ECDHE-ECDSA-AES256-GCM-SHA384", "TLSv1.2"), "the only one")
+    c.close()
+    with open(daemon.file, "a", encoding="ascii") as out:
+        out.write("ssl_options.ciphers.1 = TLS_CHACHA20_POLY1305_SHA256\nssl_options.versions.1 = tlsv1.3\n")
+    daemon.process.send_signal(signal.SIGHUP)
+    logs(daemon, "config_reloaded changed=2")
+    c = client(t, daemon)
+    equal(c.sock.cipher()[:2], ("TLS_CHACHA20_POLY1305_SHA256", "TLSv1.3"), "the only one then")
+    c.close()
+    with open(daemon.file, "a", encoding="ascii") as out:
+        out.write("ssl_options.ciphers.2 = NO-SUCH-CIPHER\n")
+    daemon.process.send_signal(signal.SIGHUP)
+    logs(daemon, "config_not_reloaded reason=\"OpenSSL has no cipher NO-SUCH-CIPHER")
+    client(t, daemon).close()
+    old = trust()
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    refused(t, daemon, old)
+    daemon = keys(t, "ssl_options.versions.1 = tlsv1.2")
+    c = client(t, daemon)
+    equal(c.sock.version(), "TLSv1.2", "a version alone")
+    new = trust()
+    new.minimum_version = ssl.TLSVersion.TLSv1_3
+    refused(t, daemon, new)
+
+
+@case("keys of the configuration: certificates of clients")
+def _(t):
+    authorities = "ssl_options.cacertfile = " + path("authority.pem")
+    daemon = keys(t, authorities)
+    client(t, daemon, trust("stranger")).close()
+    daemon = keys(t, authorities, "ssl_options.verify = verify_peer")
+    client(t, daemon).close()
+    refused(t, daemon, trust("stranger"))
+    daemon = keys(t, authorities, "ssl_options.verify = verify_peer",
+                  "ssl_options.fail_if_no_peer_cert = true", "ssl_options.depth = 0")
+    client(t, daemon, trust("client")).close()
+    refused(t, daemon, None)
+
+
 @case("an idle connection is small")
 def _(t):
     daemon = serve(t)

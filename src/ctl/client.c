@@ -157,6 +157,16 @@ static bool receive_more(struct client *client)
            (count || fail(client, CLIENT_NO_BROKER, "the connection was closed"));
 }
 
+int client_process(const struct client *client)
+{
+    struct ucred peer = {.pid = 0};
+    socklen_t size = sizeof(peer);
+    if (!client->target.path[0] || client->fd < 0 ||
+        getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+        return 0;
+    return peer.pid;
+}
+
 /* ---- the request ---- */
 
 static void add(struct buffer *out, const char *text)

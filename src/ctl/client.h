@@ -27,6 +27,9 @@ struct reply {
 /* `seconds` is the time for all of its calls. */
 void client_init(struct client *client, const struct target *target, double seconds);
 void client_close(struct client *client);
+/* The process at the other end of a control socket; 0: it is not known, or there is no connection.
+ */
+int client_process(const struct client *client);
 /* Sends a request for `path`, which begins with a slash behind "/api", and reads its answer. `body`
  * without bytes: none. `reason`: the field X-Reason; NULL: none. False: see `trouble`. */
 bool client_call(struct client *client, const char *method, struct bytes path, struct bytes body,

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -103,6 +104,68 @@ int run_await(struct command *command)
         nanosleep(&pause, NULL);
     }
     return say_unreachable(command);
+}
+
+/* ---- its process ---- */
+
+/* The broker's process, which gets a signal; 0: it is not on this machine, or not ours, which was
+ * said. */
+static int send_signal(struct command *command, int number)
+{
+    if (!command_node(command))
+        return 0;
+    int process = client_process(&command->client);
+    if (process <= 0) {
+        say_fail(command, EXIT_UNAVAILABLE,
+                 "%s is no control socket of this machine, and only there the broker's process is "
+                 "known; on its own machine it takes SIGTERM and SIGHUP",
+                 command->client.target.name);
+        return 0;
+    }
+    if (command_has(command, "dry-run") || kill(process, number) == 0)
+        return process;
+    say_fail(command, EXIT_UNAVAILABLE, "process %d takes no signal from this user: %s", process,
+             strerror(errno));
+    return 0;
+}
+
+/* Waits until it has ended. */
+static bool wait_for_end(struct command *command, int process)
+{
+    const char *timeout = command_option(command, "timeout");
+    double left_ms = (timeout ? strtod(timeout, NULL) : 60) * 1000;
+    struct timespec pause = {0, AWAIT_STEP_MS * 1000000L / 10};
+    for (; left_ms > 0; left_ms -= AWAIT_STEP_MS / 10) {
+        if (kill(process, 0) != 0 && errno == ESRCH)
+            return true;
+        nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
+int run_stop(struct command *command)
+{
+    if (!say_confirm(command, "Stop the broker at %s?", command->client.target.name))
+        return EXIT_GOOD;
+    int process = send_signal(command, SIGTERM);
+    if (process == 0)
+        return EXIT_UNAVAILABLE;
+    if (command_has(command, "dry-run")) {
+        printf("kill -TERM %d\n", process);
+        return EXIT_GOOD;
+    }
+    if (!wait_for_end(command, process))
+        return say_fail(command, EXIT_TIMEOUT, "process %d has not ended in time", process);
+    return say_done(command);
+}
+
+/* What came of it stands in the log, as it does for SIGHUP. */
+int run_reload(struct command *command)
+{
+    int process = send_signal(command, SIGHUP);
+    if (process && command_has(command, "dry-run"))
+        printf("kill -HUP %d\n", process);
+    return process ? say_done(command) : EXIT_UNAVAILABLE;
 }
 
 /* What is asked for is as it is. */

@@ -21,7 +21,7 @@ verb_run run_do, run_add_user, run_change_password, run_clear_password, run_set_
 verb_run run_ping, run_await, run_check_running, run_is_running, run_is_booting, run_alarms,
     run_check_alarms, run_listeners, run_check_port, run_check_protocol, run_check_connectivity,
     run_check_virtual_hosts, run_check_certificates, run_server_version, run_quorum_critical,
-    run_nothing, run_refuse, run_check_mirror_sync, run_ping_quietly;
+    run_nothing, run_refuse, run_check_mirror_sync, run_ping_quietly, run_stop, run_reload;
 /* status.c */
 verb_run run_status, run_memory, run_cluster_status;
 /* plugins.c: of RabbitMQ, as far as what they do is built in */

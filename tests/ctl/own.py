@@ -194,6 +194,22 @@ def _(t):
     equal(ctl("--uri", "unix:/nonexistent/x", "await_startup", "-t", "0.3")[0], 69, "nobody there")
 
 
+@case("stop ends the broker in good order, reload makes it read its configuration")
+def _(t):
+    b = Broker(t)
+    equal(b.ctl("stop", "--dry-run"), (0, "kill -TERM %d\n" % b.daemon.process.pid, ""), "dry run")
+    equal(b.ctl("reload"), (0, "", ""), "reload")
+    b.daemon.says("config_reloaded")
+    process = subprocess.Popen([PROGRAM, "--uri", "unix:" + b.socket, "stop"])
+    equal(b.daemon.process.wait(60), 0, "status of the broker")
+    equal(process.wait(60), 0, "stop")
+    b = Broker(t)
+    address = [a for a in b.daemon.addresses() if not a.startswith("unix:")][1]
+    code, out, err = ctl("--uri", "http://guest:guest@" + address, "stop")
+    equal((code, out), (69, ""), "by TCP")
+    check("no control socket of this machine" in err, err)
+
+
 @case("options: values, switches and what takes them back")
 def _(t):
     b = Broker(t)

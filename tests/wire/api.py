@@ -109,6 +109,14 @@ class Broker:
             body = json.dumps(body).encode()
         if body is not None:
             fields.setdefault("Content-Type", "application/json")
+        try:
+            return self.send(method, path, body, fields)
+        except http.client.RemoteDisconnected:
+            if not self.oracle:  # which closes after some errors
+                raise
+            return self.send(method, path, body, fields)
+
+    def send(self, method, path, body, fields):
         if self.connection is None:
             self.connection = http.client.HTTPConnection(self.address, timeout=PATIENCE)
         try:

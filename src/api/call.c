@@ -127,6 +127,34 @@ bool call_read_whole(struct call *call, const char *name, int64_t *number)
     return true;
 }
 
+static bool join_words(struct call *call, const char *name, const struct json *array,
+                       struct buffer *words)
+{
+    for (size_t i = 0; i < json_count(array); i++) {
+        struct bytes word = json_text(json_item(array, i));
+        if (json_kind_of(json_item(array, i)) != JSON_IS_TEXT) {
+            call_fail(call, 400, "bad_request", "%s has something that is no string", name);
+            return false;
+        }
+        if (i)
+            buffer_add(words, ",", 1);
+        buffer_add(words, word.data, word.size);
+    }
+    return true;
+}
+
+bool call_read_words(struct call *call, const char *name, struct buffer *words)
+{
+    struct bytes text = {0};
+    const struct json *member = json_find(call_json(call), name);
+    if (json_kind_of(member) == JSON_IS_ARRAY)
+        return join_words(call, name, member, words);
+    if (!call_read_text(call, name, &text))
+        return false;
+    buffer_add(words, text.data, text.size);
+    return true;
+}
+
 bool call_sees_vhost(const struct call *call, const struct vhost *vhost)
 {
     return call->tags & (TAG_ADMINISTRATOR | TAG_MONITORING) ||
@@ -142,7 +170,12 @@ static bool makes(const struct call *call)
 
 struct vhost *call_vhost(struct call *call, bool for_reading)
 {
-    struct vhost *vhost = vhost_find(call->api->broker, call->segments[0]);
+    return call_vhost_named(call, call->segments[0], for_reading);
+}
+
+struct vhost *call_vhost_named(struct call *call, struct bytes name, bool for_reading)
+{
+    struct vhost *vhost = vhost_find(call->api->broker, name);
     if (!vhost && makes(call))
         call_fail(call, 404, "not_found", "vhost_not_found");
     else if (!vhost)
@@ -153,6 +186,14 @@ struct vhost *call_vhost(struct call *call, bool for_reading)
     return call->status ? NULL : vhost;
 }
 
+struct user *call_user(struct call *call, struct bytes name)
+{
+    struct user *user = user_find(call->api->broker, name);
+    if (!user)
+        call_not_found(call);
+    return user;
+}
+
 struct bytes call_exchange_name(struct bytes segment)
 {
     return bytes_equal_str(segment, "amq.default") ? bytes_of(NULL, 0) : segment;
@@ -160,10 +201,15 @@ struct bytes call_exchange_name(struct bytes segment)
 
 /* ---- the answer ---- */
 
-struct fields call_tell(struct call *call)
+void call_answered(struct call *call)
 {
     call->status = 200;
     call->state = CALL_TELLS;
+}
+
+struct fields call_tell(struct call *call)
+{
+    call_answered(call);
     struct fields fields = fields_of(&call->body, &call->columns);
     fields_begin(&fields, '{');
     return fields;
@@ -196,13 +242,21 @@ static const char *method_name(enum http_method method)
 }
 
 /* What a body says is not logged: there are passwords in it. */
+void call_log(const struct call *call, struct bytes name)
+{
+    const struct http_request *request = call->request;
+    log_event(call->api->broker->log, EVENT_changed,
+              "peer=%s user=%.*s method=%s path=%.*s name=%.*s", call->peer->name,
+              BYTES_ARG(call->user ? user_name(call->user) : bytes_of(NULL, 0)),
+              method_name(request->method), BYTES_ARG(request->path), BYTES_ARG(name));
+}
+
 static void log_change(const struct call *call)
 {
     const struct http_request *request = call->request;
-    log_event(call->api->broker->log, EVENT_changed, "peer=%s user=%.*s method=%s path=%.*s%s%.*s",
+    log_event(call->api->broker->log, EVENT_changed, "peer=%s user=%.*s method=%s path=%.*s",
               call->peer->name, BYTES_ARG(call->user ? user_name(call->user) : bytes_of(NULL, 0)),
-              method_name(request->method), BYTES_ARG(request->path),
-              request->query.size ? "?" : "", BYTES_ARG(request->query));
+              method_name(request->method), BYTES_ARG(request->path));
 }
 
 void call_done(struct call *call, bool is_new)

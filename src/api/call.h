@@ -14,7 +14,7 @@
 #include "definitions/json.h"
 
 struct listing;
-struct route;
+struct api_route;
 
 enum { CALL_SEGMENTS_MAX = 8, CALL_PARAMETERS_MAX = 32, CALL_BODY_MAX = 20 << 20 };
 
@@ -40,11 +40,11 @@ struct call {
     struct api *api;
     const struct http_request *request;
     const struct peer *peer;
-    const struct route *route;
+    const struct api_route *route;
     enum call_state state;
-    struct user *user; /* held; NULL: an operator of this machine, who may do everything */
+    struct user *user;   /* held; NULL: an operator of this machine, who may do everything */
     struct login *login; /* CALL_LOGS_IN */
-    unsigned tags;     /* set of enum user_tag: what the user may do here */
+    unsigned tags;       /* set of enum user_tag: what the user may do here */
     struct bytes segments[CALL_SEGMENTS_MAX]; /* what stands for the variables of the route */
     struct {
         struct bytes name, value;
@@ -85,12 +85,18 @@ bool call_needs(struct call *call, const char *const *names);
 bool call_read_flag(struct call *call, const char *name, bool *flag);
 bool call_read_text(struct call *call, const char *name, struct bytes *text);
 bool call_read_whole(struct call *call, const char *name, int64_t *number);
+/* Words, as an array or with commas between them, which they have in `words`. */
+bool call_read_words(struct call *call, const char *name, struct buffer *words);
 /* The virtual host that the first segment names. NULL: there is none (404, `vhost_not_found` where
  * something is to be made), or the user has no access to
  * it, and the call is answered. `for_reading`: it is enough that the user may see it. */
 struct vhost *call_vhost(struct call *call, bool for_reading);
+/* The same of one that another segment names. */
+struct vhost *call_vhost_named(struct call *call, struct bytes name, bool for_reading);
 /* May the user see what is in it? */
 bool call_sees_vhost(const struct call *call, const struct vhost *vhost);
+/* NULL: there is none of that name, and the call is answered. */
+struct user *call_user(struct call *call, struct bytes name);
 /* The name of an exchange, where "amq.default" is the one without a name. */
 struct bytes call_exchange_name(struct bytes segment);
 
@@ -99,12 +105,16 @@ struct bytes call_exchange_name(struct bytes segment);
 /* An object of JSON: the caller writes its fields, and closes it by call_told. */
 struct fields call_tell(struct call *call);
 void call_told(struct call *call, struct fields *fields);
+/* 200, with what was written to call->body. */
+void call_answered(struct call *call);
 /* The same for an array of objects. */
 struct fields call_tell_items(struct call *call);
 void call_told_items(struct call *call, struct fields *fields);
 /* 204, when all that was decided so far is durable; 201, if something is new. The log says that it
  * was asked for, and by whom. */
 void call_done(struct call *call, bool is_new);
+/* The log says so of one of the things that a request is about, if its path does not name it. */
+void call_log(const struct call *call, struct bytes name);
 /* {"error":..,"reason":..}; a printf format. */
 void call_fail(struct call *call, int status, const char *error, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

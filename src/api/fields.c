@@ -241,3 +241,16 @@ void fields_put_text(struct fields *fields, struct bytes text)
     if (!fields->sort_key)
         json_put_text(&fields->json, text);
 }
+
+void fields_words(struct fields *fields, const char *name, const char *words)
+{
+    if (!fields_open(fields, name, '['))
+        return;
+    while (*words) {
+        size_t size = strcspn(words, ", ");
+        if (size)
+            fields_put_text(fields, bytes_of(words, size));
+        words += size + (words[size] != '\0');
+    }
+    fields_close(fields, ']');
+}

@@ -49,6 +49,8 @@ void fields_flag(struct fields *fields, const char *name, bool flag);
 void fields_null(struct fields *fields, const char *name);
 /* The contents of a field table (amqp/table.h), as an object. */
 void fields_table(struct fields *fields, const char *name, struct bytes table);
+/* An array of the words of a text, which has commas or spaces between them. */
+void fields_words(struct fields *fields, const char *name, const char *words);
 /* False: nobody wants it; nothing of it is to be written, nor closed. */
 bool fields_open(struct fields *fields, const char *name, char bracket);
 void fields_close(struct fields *fields, char bracket);

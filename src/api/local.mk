@@ -5,19 +5,21 @@ noinst_LIBRARIES += libleveret_api.a
 libleveret_api_a_SOURCES = \
 	%D%/api.c \
 	%D%/api.h \
-	%D%/bindings.c \
 	%D%/backup.c \
+	%D%/bindings.c \
 	%D%/call.c \
 	%D%/call.h \
 	%D%/channels.c \
 	%D%/clients.c \
 	%D%/clients.h \
+	%D%/cluster.c \
 	%D%/connections.c \
 	%D%/consumers.c \
 	%D%/exchanges.c \
 	%D%/fields.c \
 	%D%/fields.h \
 	%D%/health.c \
+	%D%/limits.c \
 	%D%/listing.c \
 	%D%/listing.h \
 	%D%/machine.c \
@@ -28,12 +30,18 @@ libleveret_api_a_SOURCES = \
 	%D%/order.c \
 	%D%/order.h \
 	%D%/overview.c \
+	%D%/parameters.c \
+	%D%/permissions.c \
+	%D%/policies.c \
 	%D%/queues.c \
 	%D%/queues.h \
 	%D%/resources.h \
 	%D%/route.c \
 	%D%/route.h \
-	%D%/routes.def
+	%D%/routes.def \
+	%D%/settings.h \
+	%D%/users.c \
+	%D%/vhosts.c
 
 EXTRA_DIST += \
 	%D%/README.md

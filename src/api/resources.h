@@ -31,7 +31,28 @@ act empty_list, vhost_empty_list, rebalance_queues, version_get;
 act backup_post;
 /* overview.c */
 act overview_get, whoami_get;
+/* cluster.c */
+act cluster_name_get, global_parameters_list, global_parameter_get, extensions_get,
+    feature_flags_get, feature_flag_enable, hash_password_get;
+/* limits.c */
+act vhost_limits_list, vhost_limit_put, vhost_limit_delete_it, user_limits_list, user_limit_put,
+    user_limit_delete_it;
+/* parameters.c */
+act parameters_list, parameter_get, parameter_put, parameter_delete_it;
+/* policies.c */
+act policies_list, policy_get, policy_put, policy_delete_it, operator_policies_list,
+    operator_policy_get, operator_policy_put, operator_policy_delete_it;
+/* permissions.c */
+act permissions_list, vhost_permissions_list, user_permissions_list, permission_get, permission_put,
+    permission_delete_it;
+act topic_permissions_list, vhost_topic_permissions_list, user_topic_permissions_list,
+    topic_permission_get, topic_permission_put, topic_permission_delete_it;
 /* queues.c */
 act queues_list, queue_get, queue_put, queue_delete_it, queue_purge_it;
+/* users.c */
+act users_list, users_without_permissions_list, users_bulk_delete, user_get, user_put_it,
+    user_delete_it;
+/* vhosts.c */
+act vhosts_list, vhost_get, vhost_put_it, vhost_delete_it;
 
 #endif

@@ -5,7 +5,7 @@
 #define ROUTE(path, reads, writes, get, put, post, delete)                                         \
     {path, FOR_##reads, FOR_##writes, get, put, post, delete},
 
-static const struct route routes[] = {
+static const struct api_route routes[] = {
 #include "api/routes.def"
 };
 
@@ -14,7 +14,7 @@ static const struct route routes[] = {
 enum { ROUTES = sizeof(routes) / sizeof(routes[0]) };
 
 /* Does the path take this route? A slash at its end does not count. */
-static bool is_on(const struct route *route, struct bytes path, struct bytes *variables,
+static bool is_on(const struct api_route *route, struct bytes path, struct bytes *variables,
                   size_t *count)
 {
     struct bytes way = bytes_str(route->path), step, segment;
@@ -38,7 +38,7 @@ static bool decode(struct call *call, const struct bytes *variables, size_t coun
     return true;
 }
 
-const struct route *route_find(struct call *call, struct bytes path)
+const struct api_route *route_find(struct call *call, struct bytes path)
 {
     struct bytes variables[CALL_SEGMENTS_MAX];
     size_t count;
@@ -48,7 +48,7 @@ const struct route *route_find(struct call *call, struct bytes path)
     return NULL;
 }
 
-act *route_act(const struct route *route, enum http_method method)
+act *route_act(const struct api_route *route, enum http_method method)
 {
     switch (method) {
     case HTTP_GET:
@@ -70,7 +70,7 @@ static void add(struct buffer *out, const char *text)
     buffer_add(out, text, strlen(text));
 }
 
-void route_write_methods(const struct route *route, struct buffer *out)
+void route_write_methods(const struct api_route *route, struct buffer *out)
 {
     if (route->get)
         add(out, "HEAD, GET, ");

@@ -15,7 +15,7 @@ enum audience {
 
 typedef void act(struct call *call);
 
-struct route {
+struct api_route {
     const char *path; /* behind "/api"; `*` is a segment with a name in it */
     enum audience reads, writes;
     act *get, *put, *post, *delete;
@@ -23,10 +23,10 @@ struct route {
 
 /* The route of a path, which is as it was sent, and what follows "/api". The segments for its `*`
  * are decoded into the call. NULL: there is none. */
-const struct route *route_find(struct call *call, struct bytes path);
+const struct api_route *route_find(struct call *call, struct bytes path);
 /* Its function for a method; NULL: there is none. */
-act *route_act(const struct route *route, enum http_method method);
+act *route_act(const struct api_route *route, enum http_method method);
 /* The methods that it has: "HEAD, GET, OPTIONS". */
-void route_write_methods(const struct route *route, struct buffer *out);
+void route_write_methods(const struct api_route *route, struct buffer *out);
 
 #endif

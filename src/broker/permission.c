@@ -88,14 +88,21 @@ static struct bytes topic_key(char room[TOPIC_KEY_MAX], struct bytes vhost, stru
     return bytes_of(room, vhost.size + 1 + exchange.size);
 }
 
+const struct topic_permission *topic_permission_find(const struct user *user, struct bytes vhost,
+                                                     struct bytes exchange)
+{
+    char room[TOPIC_KEY_MAX];
+    if (vhost.size > NAME_MAX_SIZE || exchange.size > NAME_MAX_SIZE)
+        return NULL;
+    return map_find(&user->topics, topic_key(room, vhost, exchange));
+}
+
 static const struct topic_permission *find_topic(const struct user *user,
                                                  const struct exchange *exchange)
 {
-    char room[TOPIC_KEY_MAX];
     if (map_count(&user->topics) == 0 || exchange->kind != &exchange_topic)
         return NULL;
-    return map_find(&user->topics,
-                    topic_key(room, vhost_name(exchange->vhost), exchange_name(exchange)));
+    return topic_permission_find(user, vhost_name(exchange->vhost), exchange_name(exchange));
 }
 
 bool permission_has_topics(const struct user *user, const struct exchange *exchange)
@@ -310,15 +317,16 @@ static void clear(const struct user *user, struct bytes vhost, struct bytes exch
     changes_add(changes, &change);
 }
 
-static void clear_topics(const struct user *user, struct bytes vhost, struct changes *changes)
+/* Of any virtual host, if there are no bytes for it, and of any exchange, if it is NULL. */
+static void clear_topics(const struct user *user, struct bytes vhost, const struct bytes *exchange,
+                         struct changes *changes)
 {
     const struct topic_permission *topic;
     for (uint64_t at = 0; (topic = map_next(&user->topics, &at));) {
         struct bytes its = bytes_of(topic->key, topic->vhost_size);
-        size_t before = topic->vhost_size + 1;
-        if (!vhost.data || bytes_equal(its, vhost))
-            clear(user, its, bytes_of(topic->key + before, topic->key_size - before),
-                  CATALOGUE_TOPIC_PERMISSION, changes);
+        struct bytes from = topic_permission_exchange(topic);
+        if ((!vhost.data || bytes_equal(its, vhost)) && (!exchange || bytes_equal(from, *exchange)))
+            clear(user, its, from, CATALOGUE_TOPIC_PERMISSION, changes);
     }
 }
 
@@ -330,7 +338,7 @@ void permissions_clear_decide(const struct user *user, struct bytes vhost, struc
         if (!vhost.data || bytes_equal(its, vhost))
             clear(user, its, bytes_of(NULL, 0), CATALOGUE_PERMISSION, changes);
     }
-    clear_topics(user, vhost, changes);
+    clear_topics(user, vhost, NULL, changes);
 }
 
 /* ---- both ---- */
@@ -362,11 +370,11 @@ bool permission_clear(struct broker *broker, struct bytes name, struct bytes vho
 }
 
 bool topic_permission_clear(struct broker *broker, struct bytes name, struct bytes vhost,
-                            struct error *error)
+                            const struct bytes *exchange, struct error *error)
 {
     const struct user *user = user_need(broker, name, error);
     if (user)
-        clear_topics(user, vhost, &broker->changes);
+        clear_topics(user, vhost, exchange, &broker->changes);
     changes_apply(broker, &broker->changes);
     return user;
 }

@@ -23,8 +23,17 @@ struct topic_permission {
     char key[]; /* the virtual host's name, a NUL, the exchange's */
 };
 
+static inline struct bytes topic_permission_exchange(const struct topic_permission *topic)
+{
+    size_t before = topic->vhost_size + 1;
+    return bytes_of(topic->key + before, topic->key_size - before);
+}
+
 /* NULL: nothing, not even to connect. */
 const struct permission *permission_find(const struct user *user, struct bytes vhost);
+/* NULL: what the user may do there does not depend on the routing key. */
+const struct topic_permission *topic_permission_find(const struct user *user, struct bytes vhost,
+                                                     struct bytes exchange);
 /* 530 `access to vhost 'v' refused for user 'u'` */
 bool permission_check_vhost(const struct user *user, const struct vhost *vhost,
                             struct error *error);
@@ -68,9 +77,9 @@ bool topic_permission_set_decide(struct broker *broker, const struct permission_
                                  struct changes *changes, struct error *error);
 bool topic_permission_set(struct broker *broker, const struct permission_request *request,
                           struct error *error);
-/* Of all exchanges of the virtual host. */
+/* Of one exchange, or (NULL) of all of the virtual host. */
 bool topic_permission_clear(struct broker *broker, struct bytes user, struct bytes vhost,
-                            struct error *error);
+                            const struct bytes *exchange, struct error *error);
 
 /* ---- for this folder ---- */
 

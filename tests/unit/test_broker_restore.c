@@ -181,7 +181,7 @@ TEST(permissions_and_limits_come_back)
     is_str(hers->patterns[ACCESS_READ].text, "c$", "read");
     is_int(map_count(&ann->topics), 1, "topics");
     ok(permission_clear(&bench.broker, bytes_str("ann"), bytes_str("v"), &error) &&
-           topic_permission_clear(&bench.broker, bytes_str("ann"), bytes_str("v"), &error) &&
+           topic_permission_clear(&bench.broker, bytes_str("ann"), bytes_str("v"), NULL, &error) &&
            user_clear_password(&bench.broker, bytes_str("ann"), &error) &&
            user_set_tags(&bench.broker, bytes_str("ann"), bytes_str(""), &error),
        "all of it is taken away");

@@ -5,6 +5,8 @@ Needs no broker: it starts one, LEVERETD or leveretd in $top_builddir, or with -
 RabbitMQ, which has to answer the same.  Output is TAP.
 """
 
+import base64
+import hashlib
 import itertools
 import os
 import sys
@@ -63,7 +65,8 @@ def _(_t):
 
 @case("a body that is no object of JSON")
 def _(_t):
-    for path in ("/exchanges/%2F/no", "/queues/%2F/no"):
+    for path in ("/exchanges/%2F/no", "/queues/%2F/no", "/vhosts/no", "/users/no",
+                 "/permissions/%2F/guest"):
         for body in (b"no json", b'{"a":1', b'{"a":1} 2', b'{"a":01}', b"\xff"):
             expect("PUT", "/api" + path, 400, body, bad(matching("^not_json: line")), "not json")
         for body in (b"[1]", b"[]"):
@@ -284,6 +287,328 @@ def _(t):
                   "/api/queues/%2F/" + q + "/bindings"):
         keys = [one["routing_key"] for one in BROKER[0].ask("GET", where).body if one["source"] == x]
         equal(sorted(keys), ["%05d" % number for number in range(count)], where)
+
+
+# ---- virtual hosts ----
+
+RATE = {"rate": 0.0}
+VHOST = {"name": str, "description": "", "tags": [], "default_queue_type": "undefined",
+         "metadata": {"description": "", "tags": []}, "tracing": False,
+         "cluster_state": anything, ...: 0}
+
+
+def vhost(t, **body):
+    name = fresh("vhost")
+    expect("PUT", "/api/vhosts/" + name, 201, body)
+    t.cleanup(BROKER[0].ask, "DELETE", "/api/vhosts/" + name)
+    return name
+
+
+@case("a virtual host is made, described and deleted")
+def _(_t):
+    name = fresh("vhost")
+    path = "/api/vhosts/" + name
+    expect("PUT", path, 201)
+    expect("GET", path, 200, answer=dict(VHOST, name=name))
+    expect("GET", "/api/permissions/" + name + "/guest", 200,
+           answer={"user": "guest", "vhost": name, "configure": ".*", "write": ".*", "read": ".*"})
+    expect("PUT", path, 204, {"description": "d", "tags": "a,b", "tracing": True})
+    meta = {"description": "d", "tags": ["a", "b"]}
+    expect("GET", path, 200, answer=dict(VHOST, name=name, tracing=True, metadata=meta, **meta))
+    expect("PUT", path, 204, {"tags": ["c"], "tracing": False})
+    equal(BROKER[0].ask("GET", path).body["tags"], ["c"], "tags")
+    expect("GET", "/api/vhosts", 200, answer=some(dict(VHOST, name=name, tags=["c"],
+                                                       description=anything, metadata=anything)))
+    expect("DELETE", path, 204)
+    expect("DELETE", path, 404, answer=NOT_FOUND)
+    expect("GET", path, 404, answer=NOT_FOUND)
+    expect("GET", path + "/permissions", 404, answer=NOT_FOUND)
+    expect("GET", path + "/topic-permissions", 404, answer=NOT_FOUND)
+
+
+@case("the type of queues of a virtual host")
+def _(_t):
+    path = "/api/vhosts/" + fresh("vhost")
+    expect("PUT", path, 201, {"default_queue_type": "quorum"})
+    expect("GET", path, 200, answer={"default_queue_type": "quorum", ...: 0}, differs="queue type")
+    expect("PUT", path, 400, {"default_queue_type": "nosuch"},
+           bad("default_queue_type is 'nosuch', and may be classic, quorum or undefined"),
+           "queue type")
+    expect("DELETE", path, 204)
+
+
+@case("virtual hosts that cannot be")
+def _(_t):
+    path = "/api/vhosts/" + fresh("vhost")
+    expect("PUT", path, 400, {"tracing": "yes"},
+           bad("tracing is a string, and should be true or false"), "wrong types")
+    expect("PUT", path, 400, {"tags": 5}, bad("tags is a whole number, and should be a string"),
+           "wrong types")
+    expect("PUT", path, 400, {"tags": ["a", 5]}, bad("tags has something that is no string"),
+           "wrong types")
+    expect("PUT", path, 400, {"description": 5}, bad(), "wrong types")
+    BROKER[0].ask("DELETE", path)
+    expect("PUT", "/api/vhosts/" + "x" * 256, 400, {}, bad("a name has at most 255 bytes"),
+           "256 bytes")
+
+
+@case("names of virtual hosts")
+def _(_t):
+    for name in ("a/b", "%2F", "\u00fc \U0001f430", "a+b c", "x" * 255):
+        path = "/api/vhosts/" + quote(name)
+        expect("PUT", path, 201, {})
+        expect("GET", path, 200, answer=dict(VHOST, name=name))
+        expect("PUT", "/api/queues/" + quote(name) + "/q", 201, {"durable": True})
+        expect("GET", "/api/queues/" + quote(name), 200, answer=[{"vhost": name, "name": "q", ...: 0}])
+        expect("DELETE", path, 204)
+
+
+@case("messages of a virtual host are counted")
+def _(t):
+    if BROKER[0].oracle:
+        raise api.Skip("its counts come some seconds later")
+    name = vhost(t)
+    client = api.service.amqp.Connection(BROKER[0].uri)
+    t.cleanup(client.close)
+    client.open(vhost=name)
+    client.channel()
+    client.call(1, "confirm.select")
+    for number in range(3):
+        queue_name = "q%d" % number
+        expect("PUT", "/api/queues/%s/%s" % (name, queue_name), 201, {"durable": True})
+        client.publish(1, queue_name, b"x", delivery_mode=2)
+        client.expect(1, "basic.ack")
+    counts = {"messages": 3, "messages_details": RATE, "messages_ready": 3,
+              "messages_ready_details": RATE, "messages_unacknowledged": 0,
+              "messages_unacknowledged_details": RATE, ...: 0}
+    expect("GET", "/api/vhosts/" + name, 200, answer=counts)
+    expect("GET", "/api/vhosts", 200, answer=some(dict(counts, name=name)))
+
+
+# ---- users ----
+
+USER = {"name": str, "password_hash": str, "hashing_algorithm": "rabbit_password_hashing_sha256",
+        "tags": [], "limits": {}}
+
+
+def user(t, tags="", password="secret"):
+    name = fresh("user")
+    expect("PUT", "/api/users/" + name, 201, {"password": password, "tags": tags})
+    t.cleanup(BROKER[0].ask, "DELETE", "/api/users/" + name)
+    return name
+
+
+@case("a user is made, changed and deleted")
+def _(_t):
+    name = fresh("user")
+    path = "/api/users/" + name
+    expect("PUT", path, 201, {"password": "p", "tags": "management,own"})
+    expect("GET", path, 200, answer=dict(USER, name=name, tags=["management", "own"]))
+    expect("GET", "/api/whoami", 200, user=(name, "p"),
+           answer={"name": name, "tags": ["management", "own"]})
+    expect("PUT", path, 204, {"password": "q", "tags": ["monitoring"]})
+    expect("GET", "/api/whoami", 401, user=(name, "p"), answer=error("not_authorized", "Login failed"))
+    expect("GET", "/api/whoami", 200, user=(name, "q"), answer={"name": name, "tags": ["monitoring"]})
+    expect("GET", "/api/users", 200, answer=some(dict(USER, name=name, tags=["monitoring"])))
+    expect("GET", "/api/users/without-permissions", 200,
+           answer=some(dict(USER, name=name, tags=["monitoring"])))
+    expect("DELETE", path, 204)
+    expect("DELETE", path, 404, answer=NOT_FOUND)
+    expect("GET", path, 404, answer=NOT_FOUND)
+    expect("GET", "/api/whoami", 401, user=(name, "q"), answer=error("not_authorized", "Login failed"))
+
+
+@case("hashes of passwords")
+def _(_t):
+    name = fresh("user")
+    path = "/api/users/" + name
+    for kind in ("sha256", "sha512", "md5"):
+        salt = b"\x01\xff\x00z"
+        hashed = base64.b64encode(salt + hashlib.new(kind, salt + b"pw").digest()).decode()
+        algorithm = "rabbit_password_hashing_" + kind
+        BROKER[0].ask("PUT", path, {"password_hash": hashed, "hashing_algorithm": algorithm,
+                                    "tags": "management"})
+        expect("GET", path, 200, answer=dict(USER, name=name, tags=["management"],
+                                             password_hash=hashed, hashing_algorithm=algorithm))
+        expect("GET", "/api/whoami", 200, user=(name, "pw"))
+    expect("PUT", path, 204, {"password_hash": "", "tags": "management"})
+    expect("GET", path, 200, answer=dict(USER, name=name, tags=["management"], password_hash=""))
+    expect("GET", "/api/whoami", 401, user=(name, ""))
+    for text in ("###", "AAA"):
+        expect("PUT", path, 400, {"password_hash": text, "tags": ""},
+               bad("password_hash is not base64 of salt and digest"), "no base64")
+    expect("PUT", path, 400, {"password_hash": "AAAA", "tags": ""},
+           bad(matching("has 3 bytes instead of 36")), "impossible hashes")
+    expect("PUT", path, 400, {"password_hash": "", "hashing_algorithm": "nosuch", "tags": ""},
+           bad(matching("^hashing_algorithm 'nosuch' is not known")), "impossible hashes")
+    expect("DELETE", path, 204)
+
+
+@case("users that cannot be")
+def _(_t):
+    path = "/api/users/" + fresh("user")
+    expect("PUT", path, 400, {"password": "p"}, bad("tags_not_present"))
+    expect("PUT", path, 400, None, bad("tags_not_present"))
+    expect("PUT", path, 400, {"tags": 5}, bad("tags is a whole number, and should be a string"),
+           "wrong types")
+    expect("PUT", path, 400, {"tags": "", "password": 5},
+           bad("password is a whole number, and should be a string"), "wrong types")
+    expect("GET", path, 404, answer=NOT_FOUND)
+    expect("POST", path, 405)
+    expect("PUT", "/api/users/" + "x" * 256, 400, {"tags": ""}, bad(), "256 bytes")
+
+
+@case("many users are deleted, or none")
+def _(t):
+    names = [user(t) for _ in range(3)]
+    path = "/api/users/bulk-delete"
+    given = ["nosuch"] + names if BROKER[0].oracle else names + ["nosuch"]
+    expect("POST", path, 400, {"users": given}, bad("no_such_user: nosuch"), "no such user")
+    expect("GET", "/api/users/" + names[0], 200)
+    expect("POST", path, 400, {}, bad("[{key_missing,users}]"))
+    expect("POST", path, 400, {"users": 5}, bad("users is a whole number, and should be an array"),
+           "wrong types")
+    expect("POST", path, 204, {"users": names[:2]})
+    for name, status in zip(names, (404, 404, 200)):
+        expect("GET", "/api/users/" + name, status)
+
+
+# ---- permissions ----
+
+@case("permissions are given, seen and taken")
+def _(t):
+    v, u = vhost(t), user(t)
+    path = "/api/permissions/%s/%s" % (v, u)
+    body = {"configure": "^c", "write": "", "read": ".*"}
+    seen = dict(body, user=u, vhost=v)
+    expect("GET", path, 404, answer=NOT_FOUND)
+    expect("GET", "/api/users/" + u + "/permissions", 200, answer=[])
+    expect("PUT", path, 201, body)
+    expect("PUT", path, 204, body)
+    expect("GET", path, 200, answer=seen)
+    expect("GET", "/api/permissions", 200, answer=some(seen))
+    expect("GET", "/api/users/" + u + "/permissions", 200, answer=[seen])
+    expect("GET", "/api/vhosts/" + v + "/permissions", 200, answer=some(seen))
+    expect("DELETE", path, 204)
+    expect("DELETE", path, 404, answer=NOT_FOUND)
+    for other in ("/api/permissions/nosuch/" + u, "/api/permissions/" + v + "/nosuch"):
+        expect("GET", other, 404, answer=NOT_FOUND)
+        expect("DELETE", other, 404, answer=NOT_FOUND)
+        expect("PUT", other, 400, body, bad("vhost_or_user_not_found"))
+    expect("GET", "/api/users/nosuch/permissions", 404, answer=NOT_FOUND)
+
+
+@case("permissions that cannot be")
+def _(t):
+    v, u = vhost(t), user(t)
+    path = "/api/permissions/%s/%s" % (v, u)
+    expect("PUT", path, 400, {"configure": "", "write": ""}, bad("[{key_missing,read}]"))
+    expect("PUT", path, 400, {}, bad("[{key_missing,configure},{key_missing,write},{key_missing,read}]"))
+    expect("PUT", path, 400, {"configure": "*", "write": "", "read": ""},
+           bad(matching("^invalid regular expression '\\*'")), "no pattern")
+    expect("PUT", path, 400, {"configure": 5, "write": "", "read": ""},
+           bad("configure is a whole number, and should be a string"), "wrong types")
+    expect("GET", path, 404, answer=NOT_FOUND)
+
+
+@case("permissions of topics are given, seen and taken")
+def _(t):
+    v, u = vhost(t), user(t)
+    path = "/api/topic-permissions/%s/%s" % (v, u)
+    body = {"exchange": "amq.topic", "write": "^a", "read": ".*"}
+    other = dict(body, exchange="other", write="^b")
+    seen = [dict(one, user=u, vhost=v) for one in (body, other)]
+    expect("GET", path, 404, answer=NOT_FOUND)
+    expect("DELETE", path, 404, answer=NOT_FOUND)
+    expect("PUT", path, 201, body)
+    expect("PUT", path, 204, other)
+    expect("PUT", path, 204, other)
+    for where in (path, "/api/topic-permissions", "/api/users/" + u + "/topic-permissions",
+                  "/api/vhosts/" + v + "/topic-permissions"):
+        expect("GET", where, 200, answer=some(*seen))
+    expect("GET", path + "/other", 200, answer=[seen[1]], differs="topic of one exchange")
+    expect("DELETE", path + "/other", 204)
+    expect("GET", path, 200, answer=seen[:1])
+    expect("DELETE", path, 204)
+    expect("DELETE", path, 404, answer=NOT_FOUND)
+    expect("PUT", path, 400, {"exchange": "x", "write": ""}, bad("[{key_missing,read}]"))
+    expect("PUT", path, 400, dict(body, write="*"), bad(matching("^invalid regular expression")),
+           "no pattern")
+    for where in ("/api/topic-permissions/nosuch/" + u, "/api/topic-permissions/" + v + "/nosuch"):
+        expect("GET", where, 404, answer=NOT_FOUND)
+        expect("PUT", where, 400, body, bad("vhost_or_user_not_found"))
+
+
+# ---- who may do what ----
+
+NO_ADMINISTRATOR = error("not_authorised", "Not administrator user")
+
+
+@case("who is no administrator")
+def _(t):
+    v, w = vhost(t), vhost(t)
+    names = {tags: user(t, tags) for tags in ("", "management", "policymaker", "monitoring")}
+    for name in names.values():
+        expect("PUT", "/api/permissions/%s/%s" % (v, name), 201,
+               {"configure": "^m", "write": "^m", "read": "^m"})
+    expect("GET", "/api/whoami", 401, user=(names[""], "secret"),
+           answer=error("not_authorised", "Not management user"))
+    for tags in ("management", "policymaker", "monitoring"):
+        asking = (names[tags], "secret")
+        for method, path in (("GET", "/users"), ("GET", "/users/guest"), ("PUT", "/users/x"),
+                             ("DELETE", "/users/guest"), ("GET", "/permissions"),
+                             ("GET", "/topic-permissions"), ("GET", "/vhosts/" + v),
+                             ("PUT", "/vhosts/x"), ("DELETE", "/vhosts/" + v),
+                             ("GET", "/vhosts/" + v + "/permissions"),
+                             ("PUT", "/permissions/%s/%s" % (v, names[tags])),
+                             ("GET", "/users/without-permissions"),
+                             ("POST", "/users/bulk-delete")):
+            expect(method, "/api" + path, 401, answer=NO_ADMINISTRATOR, user=asking)
+    asking = (names["management"], "secret")
+    seen = BROKER[0].ask("GET", "/api/vhosts", user=asking).body
+    equal([one["name"] for one in seen], [v], "virtual hosts")
+    no_vhost = error("not_authorised", "User not authorised to access virtual host")
+    for path in ("/exchanges/", "/bindings/"):
+        expect("GET", "/api" + path + w, 401, answer=no_vhost, user=asking)
+        expect("GET", "/api" + path + v, 200, user=asking)
+    expect("PUT", "/api/exchanges/" + v + "/mine", 201, {"type": "topic"}, user=asking)
+    expect("PUT", "/api/exchanges/" + v + "/other", 401, {"type": "topic"}, REFUSED, user=asking)
+    expect("PUT", "/api/exchanges/" + w + "/mine", 401, {"type": "topic"}, no_vhost, user=asking)
+    expect("PUT", "/api/queues/" + v + "/mq", 201, {"durable": True}, user=asking)
+    expect("POST", "/api/bindings/" + v + "/e/amq.direct/q/mq", 401, {}, REFUSED, user=asking)
+    expect("POST", "/api/bindings/" + v + "/e/mine/q/mq", 201, {}, user=asking)
+    expect("DELETE", "/api/bindings/" + v + "/e/mine/q/mq/~", 204, user=asking)
+    expect("DELETE", "/api/exchanges/" + v + "/amq.direct", 401, answer=REFUSED, user=asking)
+
+
+@case("what was changed is in the log, without passwords")
+def _(t):
+    if BROKER[0].oracle:
+        raise api.Skip("it is Leveret's log")
+    name = user(t, password="not-for-the-log")
+    daemon = BROKER[0].daemon
+    daemon.says("user=guest method=PUT path=/api/users/%s\n" % name)
+    expect("POST", "/api/users/bulk-delete", 204, {"users": [name]})
+    daemon.says("user=guest method=POST path=/api/users/bulk-delete name=%s\n" % name)
+    equal(" info changed peer=127.0.0.1:" in daemon.log(), True, "who it was")
+    equal("not-for-the-log" in daemon.log(), False, "a password in the log")
+
+
+@case("who is deleted has no connection any more, nor has who is in a virtual host that is")
+def _(t):
+    if BROKER[0].oracle:
+        raise api.Skip("RabbitMQ closes them some time later")
+    v, u = vhost(t), user(t)
+    expect("PUT", "/api/permissions/%s/%s" % (v, u), 201, {"configure": "", "write": "", "read": ""})
+    for path in ("/api/users/" + u, "/api/vhosts/" + v):
+        client = api.service.amqp.Connection(BROKER[0].uri)
+        t.cleanup(client.close)
+        if "users" in path:
+            client.open(user=u, password="secret", vhost=v)
+        else:
+            client.open(vhost=v)
+        expect("DELETE", path, 204)
+        equal(client.expect(0, "connection.close").reply_code, 320, "code")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 # The manual, in mdoc; tests/man.sh reads it with mandoc.
 
 dist_man_MANS += \
+	%D%/leveret-api.7 \
 	%D%/leveret-journal.5 \
 	%D%/leveret-store.7 \
 	%D%/leveret.conf.5 \

@@ -1,8 +1,8 @@
 #!/bin/sh
 # The manual pages are valid mdoc, to the letter: mandoc's lint has nothing to warn of; and the table
 # of events in leveretd(8) is that of log.def, of which each is used; the keys of leveret.conf(5) are those of
-# leveretd; and each option of the programs has its paragraph, and each that the pages speak of is
-# there. Speaks TAP.
+# leveretd; the paths of leveret-api(7) are those of routes.def; and each option of the programs has
+# its paragraph, and each that the pages speak of is there. Speaks TAP.
 #
 #     tests/man.sh [--events | --keys]
 #
@@ -119,6 +119,30 @@ for event in $(printf '%s\n' "$table" | sed -n 's/^\.It Sy \([a-z0-9_]*\) .*/\1/
 done
 [ -n "$table" ] && [ -z "$unused" ]
 ok $? "each event is logged somewhere" "$unused"
+
+# The paths of routes.def with their methods, as leveret-api(7) has them.
+paths_of_table() {
+    tr '\n' ' ' <"$top/src/api/routes.def" | sed 's/ROUTE(/\n&/g' | awk -F '[(),]+ *' '
+    /^ROUTE/ {
+        gsub(/"/, "", $2)
+        methods = ""
+        split("GET PUT POST DELETE", name, " ")
+        for (i = 1; i <= 4; i++)
+            if ($(4 + i) != "NULL")
+                methods = methods (methods == "" ? "" : ", ") name[i]
+        if ($2 ~ /^\//)
+            printf ".It Pa /api%s Pq %s\n", $2, methods
+    }'
+}
+
+paths=$(paths_of_table)
+page=$(grep '^\.It Pa /api' "$top/man/leveret-api.7")
+if [ -n "$paths" ] && [ "$paths" = "$page" ]; then
+    ok 0 "leveret-api.7 has the paths of routes.def"
+else
+    ok 1 "leveret-api.7 has the paths of routes.def" "the page's list should have:
+$paths"
+fi
 
 # Names of options, sorted.
 options_of_program() { # PROGRAM

@@ -611,5 +611,197 @@ def _(t):
         equal(client.expect(0, "connection.close").reply_code, 320, "code")
 
 
+# ---- policies ----
+
+POLICY = {"pattern": "^none", "definition": {"message-ttl": 1000}, "priority": 3,
+          "apply-to": "queues"}
+
+
+@case("policies are set, seen and taken away")
+def _(_t):
+    for kind in ("policies", "operator-policies"):
+        name = fresh("policy")
+        path = "/api/%s/%%2F/%s" % (kind, name)
+        seen = dict(POLICY, name=name, vhost="/")
+        expect("PUT", path, 201, POLICY)
+        expect("PUT", path, 204, POLICY)
+        expect("GET", path, 200, answer=seen)
+        expect("GET", "/api/" + kind, 200, answer=some(seen))
+        expect("GET", "/api/" + kind + "/%2F", 200, answer=some(seen))
+        expect("PUT", path, 204, {"pattern": "x", "definition": {"max-length": 1}})
+        expect("GET", path, 200, answer={"pattern": "x", "definition": {"max-length": 1}, "priority": 0,
+                                         "apply-to": "all", "name": name, "vhost": "/"})
+        expect("DELETE", path, 204)
+        expect("DELETE", path, 404, answer=NOT_FOUND)
+        expect("GET", path, 404, answer=NOT_FOUND)
+        expect("GET", "/api/" + kind + "/nosuch", 404, answer=NOT_FOUND)
+        expect("PUT", "/api/" + kind + "/nosuch/x", 404, POLICY, NO_VHOST)
+
+
+@case("policies that cannot be")
+def _(_t):
+    def invalid(text):
+        return bad("Validation failed\n\n" + text + "\n")
+
+    path = "/api/policies/%2F/" + fresh("policy")
+    expect("PUT", path, 400, {"definition": {}}, bad("[{key_missing,pattern}]"))
+    expect("PUT", path, 400, {"pattern": ""}, bad("[{key_missing,definition}]"))
+    expect("PUT", path, 400, None, bad("[{key_missing,pattern},{key_missing,definition}]"))
+    expect("PUT", path, 400, dict(POLICY, definition={}), invalid("no policy provided"))
+    expect("PUT", path, 400, dict(POLICY, definition={"nosuch": 1}),
+           invalid('[{<<"nosuch">>,1}] are not recognised policy settings'), "escaped")
+    expect("PUT", path, 400, dict(POLICY, definition={"message-ttl": "x"}),
+           invalid('<<"x">> is not a valid message TTL'), "escaped")
+    expect("PUT", path, 400, dict(POLICY, definition=5), bad(matching("^Validation failed")),
+           "wrong types")
+    expect("PUT", path, 400, dict(POLICY, pattern="*"),
+           bad(matching("^Validation failed\n\npattern should be regular expression but is invalid: ")))
+    expect("PUT", path, 400, dict(POLICY, pattern=5),
+           invalid("pattern should be a string, and is a whole number"), "wrong types")
+    expect("PUT", path, 400, dict(POLICY, priority="7"),
+           invalid("priority should be a number, and is a string"), "wrong types")
+    expect("PUT", path, 400, dict(POLICY, **{"apply-to": "nosuch"}),
+           bad(matching("^Validation failed\n\napply-to 'nosuch' unrecognised; should be ")))
+    expect("PUT", path.replace("policies", "operator-policies"), 400,
+           dict(POLICY, definition={"dead-letter-exchange": "x"}),
+           invalid('[{<<"dead-letter-exchange">>,<<"x">>}] are not recognised policy settings'))
+    expect("GET", path, 404, answer=NOT_FOUND)
+
+
+@case("who may set policies")
+def _(t):
+    v, w, u = vhost(t), vhost(t), user(t, "policymaker")
+    expect("PUT", "/api/permissions/%s/%s" % (v, u), 201, {"configure": "", "write": "", "read": ""})
+    asking = (u, "secret")
+    expect("PUT", "/api/policies/" + v + "/p", 201, POLICY, user=asking)
+    expect("PUT", "/api/policies/" + w + "/p", 401, POLICY, user=asking)
+    expect("PUT", "/api/operator-policies/" + v + "/p", 401, POLICY, NO_ADMINISTRATOR, user=asking)
+    expect("GET", "/api/policies", 200, answer=[dict(POLICY, name="p", vhost=v)], user=asking)
+    expect("GET", "/api/policies/" + w, 401, user=asking,
+           answer=error("not_authorised", "User not authorised to access virtual host"))
+    expect("PUT", "/api/vhost-limits/" + v + "/max-queues", 401, {"value": 1}, NO_ADMINISTRATOR,
+           user=asking)
+    manager = (user(t, "management"), "secret")
+    expect("GET", "/api/parameters", 401, user=manager,
+           answer=error("not_authorised", "User not authorised to access object"))
+
+
+# ---- parameters and limits ----
+
+@case("operator policies and limits as parameters")
+def _(t):
+    v = vhost(t)
+    base = "/api/parameters/operator_policy/" + v
+    seen = {"value": POLICY, "vhost": v, "component": "operator_policy", "name": "p"}
+    expect("PUT", base + "/p", 201, {"value": POLICY})
+    expect("PUT", base + "/p", 204, {"value": POLICY})
+    for path in ("/api/parameters", "/api/parameters/operator_policy", base):
+        expect("GET", path, 200, answer=some(seen))
+    expect("GET", base + "/p", 200, answer=seen)
+    expect("DELETE", base + "/p", 204)
+    expect("DELETE", base + "/p", 404, answer=NOT_FOUND)
+    base = "/api/parameters/vhost-limits/" + v
+    limits = {"value": {"max-queues": 5, "max-connections": 7}, "vhost": v,
+              "component": "vhost-limits", "name": "limits"}
+    expect("PUT", base + "/limits", 204, {"value": limits["value"]}, differs="new limits")
+    expect("GET", base + "/limits", 200, answer=limits)
+    expect("GET", base, 200, answer=[limits])
+    expect("GET", "/api/vhost-limits/" + v, 200, answer=[{"vhost": v, "value": limits["value"]}])
+    expect("DELETE", base + "/limits", 204)
+    expect("GET", base + "/limits", 404, answer=NOT_FOUND)
+    expect("PUT", "/api/policies/" + v + "/p", 201, POLICY)
+    expect("GET", "/api/parameters/policy/" + v, 200, answer=[dict(seen, component="policy")])
+
+
+@case("parameters that cannot be")
+def _(_t):
+    def unknown(name):
+        return bad("Validation failed\n\ncomponent %s not found\n" % name)
+
+    for name in ("nosuch", "shovel", "federation-upstream"):
+        expect("PUT", "/api/parameters/" + name + "/%2F/x", 400, {"value": {}}, unknown(name))
+        expect("GET", "/api/parameters/" + name, 200, answer=[])
+        expect("GET", "/api/parameters/" + name + "/%2F/x", 404, answer=NOT_FOUND)
+        expect("DELETE", "/api/parameters/" + name + "/%2F/x", 404, answer=NOT_FOUND)
+    expect("PUT", "/api/parameters/nosuch/nosuch/x", 404, {"value": {}}, NO_VHOST)
+    expect("GET", "/api/parameters/operator_policy/nosuch", 404, answer=NOT_FOUND)
+    expect("PUT", "/api/parameters/policy/%2F/x", 400, {"value": POLICY},
+           bad("policies may not be set using this method"))
+    expect("PUT", "/api/parameters/operator_policy/%2F/x", 400, {}, bad("[{key_missing,value}]"))
+    expect("PUT", "/api/parameters/operator_policy/%2F/x", 400, {"value": 5},
+           bad("Validation failed\n\nvalue should be an object, and is a whole number\n"),
+           "wrong types")
+
+
+@case("limits of a virtual host")
+def _(t):
+    v = vhost(t)
+    base = "/api/vhost-limits/" + v
+    expect("GET", base, 200, answer=[])
+    expect("PUT", base + "/max-queues", 204, {"value": 1})
+    expect("GET", base, 200, answer=[{"vhost": v, "value": {"max-queues": 1}}])
+    expect("PUT", "/api/queues/" + v + "/one", 201, {"durable": True})
+    expect("PUT", "/api/queues/" + v + "/two", 400, {"durable": True},
+           bad("cannot declare queue 'two': queue limit in vhost '%s' (1) is reached" % v))
+    expect("PUT", base + "/max-connections", 204, {"value": 7})
+    both = {"vhost": v, "value": {"max-queues": 1, "max-connections": 7}}
+    expect("GET", base, 200, answer=[both])
+    expect("GET", "/api/vhost-limits", 200, answer=some(both))
+    expect("DELETE", base + "/max-queues", 204)
+    expect("DELETE", base + "/max-connections", 204)
+    expect("GET", base, 200, answer=[])
+    expect("PUT", base + "/max-queues", 400, {}, bad("[{key_missing,value}]"))
+    expect("PUT", "/api/vhost-limits/nosuch/max-queues", 404, {"value": 5}, NO_VHOST)
+    expect("GET", "/api/vhost-limits/nosuch", 404, answer=NOT_FOUND)
+    expect("GET", base + "/max-queues", 405)
+    expect("PUT", base + "/max-queues", 400, {"value": "5"},
+           bad("max-queues should be a number, and is a string"), "wrong types")
+    expect("PUT", base + "/nosuch", 400, {"value": 5},
+           bad("Unrecognised limit 'nosuch'; it may be max-connections or max-queues"), "wrong types")
+
+
+@case("limits of a user")
+def _(t):
+    u = user(t, "management")
+    base = "/api/user-limits/" + u
+    expect("GET", base, 200, answer=[])
+    expect("PUT", base + "/max-channels", 204, {"value": 500})
+    expect("PUT", base + "/max-connections", 204, {"value": 5})
+    both = {"user": u, "value": {"max-channels": 500, "max-connections": 5}}
+    expect("GET", base, 200, answer=[both])
+    expect("GET", "/api/user-limits", 200, answer=some(both))
+    equal(BROKER[0].ask("GET", "/api/users/" + u).body["limits"], both["value"], "limits")
+    expect("DELETE", base + "/max-channels", 204)
+    expect("DELETE", base + "/max-channels", 204)
+    expect("GET", base, 200, answer=[{"user": u, "value": {"max-connections": 5}}])
+    expect("PUT", base + "/max-channels", 400, {}, bad("[{key_missing,value}]"))
+    expect("GET", "/api/user-limits/nosuch", 404, answer=NOT_FOUND)
+    expect("PUT", "/api/user-limits/nosuch/max-channels", 400, {"value": 5},
+           bad("no_such_user: nosuch"), "no such user")
+    expect("PUT", base + "/max-channels", 400, {"value": "x"},
+           bad("max-channels should be a number, and is a string"), "wrong types")
+
+
+# ---- what is asked of a cluster ----
+
+@case("the cluster's name, its flags, and what a password is kept as")
+def _(_t):
+    expect("GET", "/api/cluster-name", 200, answer={"name": str})
+    expect("GET", "/api/global-parameters", 200, answer=[{"name": str, "value": anything}, ...])
+    expect("GET", "/api/global-parameters/nosuch", 404, answer=NOT_FOUND)
+    expect("GET", "/api/extensions", 200, answer=[], differs="extensions")
+    flag = {"name": str, "desc": str, "doc_url": str, "state": "enabled", "stability": "stable",
+            "provided_by": str}
+    expect("GET", "/api/feature-flags", 200, answer=[flag, ...])
+    expect("GET", "/api/feature-flags", 200, answer=some(dict(flag, name="quorum_queue")))
+    expect("PUT", "/api/feature-flags/quorum_queue/enable", 204, {})
+    expect("PUT", "/api/feature-flags/nosuch/enable", 400, {}, bad("unsupported"))
+    if BROKER[0].oracle:
+        return  # 3.10 does not hash passwords for others
+    made = expect("GET", "/api/auth/hash_password/s%2Fecret", 200, answer={"ok": str}).body["ok"]
+    raw = base64.b64decode(made)
+    equal(hashlib.sha256(raw[:4] + b"s/ecret").digest(), raw[4:], "digest")
+
+
 if __name__ == "__main__":
     api.main(BROKER.append)

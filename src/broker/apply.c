@@ -4,6 +4,7 @@
 #include "broker/catalogue.h"
 #include "broker/delay.h"
 #include "broker/events.h"
+#include "broker/undo.h"
 
 /* Room for an entry is kept up to this size. */
 enum { SCRATCH_KEPT = 4096 };
@@ -119,10 +120,13 @@ static void apply_and_tell(struct broker *broker, const struct change *change)
 
 void changes_apply(struct broker *broker, struct changes *changes)
 {
-    for (size_t i = 0; i < changes->count; i++)
+    for (size_t i = 0; i < changes->count; i++) {
+        if (broker->undo)
+            undo_note(broker, &changes->list[i]);
         if (broker->has_events)
             apply_and_tell(broker, &changes->list[i]);
         else
             catalogue_apply(broker, &changes->list[i], ON_RECORD);
+    }
     changes_clear(changes);
 }

@@ -16,6 +16,7 @@
 #include "queue/queue.h"
 
 struct queue_set;
+struct undo;
 struct vhost;
 struct worker;
 
@@ -74,6 +75,7 @@ struct broker {
     struct list histories;             /* what exchanges keep, by age: exchange_recent_history.c */
     uint64_t histories_bytes;          /* that it takes in memory */
     const struct user *actor;          /* who has asked for what is done now; NULL: nobody */
+    struct undo *undo;                 /* what is done now may be taken back: undo.h; or NULL */
     bool has_events;                   /* what happens is told of: events.h */
     size_t traced;                     /* virtual hosts that are: firehose.h */
     struct logins logins;

@@ -73,6 +73,8 @@ libleveret_broker_a_SOURCES = \
 	%D%/route.h \
 	%D%/seen.c \
 	%D%/seen.h \
+	%D%/undo.c \
+	%D%/undo.h \
 	%D%/unplaced.c \
 	%D%/unplaced.h \
 	%D%/user.c \

@@ -36,6 +36,12 @@ struct definitions_counts {
 bool definitions_import(struct broker *broker, struct bytes text,
                         const struct definitions_listener *listener,
                         struct definitions_counts *counts);
+/* The same of one virtual host, into this one (NULL: as above): whatever the text calls it, and
+ * without the sections that are not of one. What came before a fault can be taken back as well, if
+ * undo_begin was called (broker/undo.h). */
+bool definitions_import_into(struct broker *broker, struct vhost *only, struct bytes text,
+                             const struct definitions_listener *listener,
+                             struct definitions_counts *counts);
 
 /* Who wrote an export: the versions of this program, and of the RabbitMQ that it behaves like. */
 struct definitions_origin {

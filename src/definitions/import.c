@@ -180,6 +180,8 @@ static struct vhost *own_vhost(struct import *import)
 struct vhost *import_vhost(struct import *import, const struct json *object)
 {
     struct bytes name;
+    if (import->only)
+        return import->only;
     if (!json_find(object, "vhost"))
         return own_vhost(import);
     if (!import_text(import, object, "vhost", &name))
@@ -297,9 +299,22 @@ static void find_place(struct import *import, const struct section *section, siz
                                                 .name = name};
 }
 
+/* A virtual host has none of these of its own. */
+static bool is_of_all(const struct section *section)
+{
+    return section->import == import_user || section->import == import_one_vhost ||
+           section->import == import_permission || section->import == import_topic_permission ||
+           section->import == import_global_parameter;
+}
+
 static void import_section(struct import *import, const struct section *section)
 {
     const struct json *list = json_find(import->root, section->name);
+    if (import->only && is_of_all(section)) {
+        if (json_count(list))
+            import_omit(import, "'%s' are not of one virtual host, and left out", section->name);
+        return;
+    }
     size_t *counter = (size_t *)(void *)((char *)import->counts + section->counter);
     import->place = (struct definitions_remark){.kind = ""};
     if (list && !has_kind(import, list, section->name, JSON_IS_ARRAY))
@@ -373,6 +388,10 @@ static void import_header(struct import *import)
     const struct json *root = import->root;
     struct bytes own = json_text(json_find(root, "original_vhost_name"));
     import->is_old = is_old(json_text(json_find(root, "rabbit_version")));
+    if (import->only) {
+        import->vhost = vhost_name(import->only);
+        return;
+    }
     import->vhost = own.size ? own : bytes_str("/");
     import->place = (struct definitions_remark){.kind = "vhost", .name = import->vhost};
     if (own.size && !json_find(root, "vhosts"))
@@ -396,9 +415,19 @@ bool definitions_import(struct broker *broker, struct bytes text,
                         const struct definitions_listener *listener,
                         struct definitions_counts *counts)
 {
+    return definitions_import_into(broker, NULL, text, listener, counts);
+}
+
+bool definitions_import_into(struct broker *broker, struct vhost *only, struct bytes text,
+                             const struct definitions_listener *listener,
+                             struct definitions_counts *counts)
+{
     char fault[256];
-    struct import import = {
-        .broker = broker, .listener = listener, .counts = counts, .place = {.kind = ""}};
+    struct import import = {.broker = broker,
+                            .only = only,
+                            .listener = listener,
+                            .counts = counts,
+                            .place = {.kind = ""}};
     *counts = (struct definitions_counts){0};
     map_init(&import.left_out, random_next(broker->random));
     struct json *root = json_parse(without_mark(text), fault, sizeof(fault));

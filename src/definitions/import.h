@@ -14,6 +14,7 @@ struct import {
     const struct definitions_listener *listener;
     struct definitions_counts *counts;
     const struct json *root;
+    struct vhost *only;              /* where all is to be; NULL: where it says */
     struct bytes vhost;              /* of objects that do not name one */
     bool is_old;                     /* from before RabbitMQ 3.6 */
     struct map left_out;             /* queues and exchanges that are not there: import_leave_out */

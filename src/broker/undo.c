@@ -1,0 +1,181 @@
+#include "broker/undo.h"
+
+#include "broker/apply.h"
+#include "broker/binding.h"
+#include "broker/permission.h"
+#include "broker/policy.h"
+
+/* ---- noting ---- */
+
+static bool note_vhost(const struct broker *broker, struct change *before, struct changes *kept)
+{
+    const struct vhost *vhost = map_find(&broker->vhosts, before->name);
+    if (vhost)
+        *before = vhost_change(vhost, kept);
+    return vhost;
+}
+
+static bool note_user(const struct broker *broker, struct change *before, struct changes *kept)
+{
+    const struct user *user = user_find(broker, before->name);
+    if (!user)
+        return false;
+    *before = user_change(user, kept);
+    before->is_old = user->is_old;
+    before->password_hash = changes_keep(kept, before->password_hash);
+    return true;
+}
+
+static void keep_patterns(struct change *before, const struct pattern *patterns, bool is_topic,
+                          struct changes *kept)
+{
+    if (!is_topic)
+        before->configure = changes_keep(kept, pattern_text(&patterns[ACCESS_CONFIGURE]));
+    before->write = changes_keep(kept, pattern_text(&patterns[ACCESS_WRITE]));
+    before->read = changes_keep(kept, pattern_text(&patterns[ACCESS_READ]));
+}
+
+static bool note_permission(const struct broker *broker, struct change *before,
+                            struct changes *kept)
+{
+    const struct user *user = user_find(broker, before->name);
+    const struct permission *permission = user ? permission_find(user, before->vhost) : NULL;
+    if (permission)
+        keep_patterns(before, permission->patterns, false, kept);
+    return permission;
+}
+
+static bool note_topic(const struct broker *broker, struct change *before, struct changes *kept)
+{
+    const struct user *user = user_find(broker, before->name);
+    const struct topic_permission *topic =
+        user ? topic_permission_find(user, before->vhost, before->source) : NULL;
+    if (topic)
+        keep_patterns(before, topic->patterns, true, kept);
+    return topic;
+}
+
+static bool note_policy(struct broker *broker, struct change *before, struct changes *kept)
+{
+    bool is_operator = before->kind == CATALOGUE_OPERATOR_POLICY;
+    const struct vhost *vhost = vhost_find(broker, before->vhost);
+    const struct policy *policy = vhost ? policy_find(vhost, is_operator, before->name) : NULL;
+    if (!policy)
+        return false;
+    before->pattern = changes_keep(kept, pattern_text(&policy->pattern));
+    before->type = changes_keep(kept, bytes_str(policy_applies_to(policy)));
+    before->definition = changes_keep(kept, policy_definition(policy));
+    before->priority = policy->priority;
+    return true;
+}
+
+/* Fills in what is there of what the change names; false: nothing is. */
+static bool note_before(struct broker *broker, struct change *before, struct changes *kept)
+{
+    switch (before->kind) {
+    case CATALOGUE_VHOST:
+        return note_vhost(broker, before, kept);
+    case CATALOGUE_USER:
+        return note_user(broker, before, kept);
+    case CATALOGUE_PERMISSION:
+        return note_permission(broker, before, kept);
+    case CATALOGUE_TOPIC_PERMISSION:
+        return note_topic(broker, before, kept);
+    case CATALOGUE_POLICY:
+    case CATALOGUE_OPERATOR_POLICY:
+        return note_policy(broker, before, kept);
+    default:
+        return false; /* what is made of these is new */
+    }
+}
+
+void undo_note(struct broker *broker, const struct change *change)
+{
+    struct changes *kept = &broker->undo->before;
+    struct change before = {
+        .kind = change->kind,
+        .durable = change->durable,
+        .to_queue = change->to_queue,
+        .vhost = changes_keep(kept, change->vhost),
+        .name = changes_keep(kept, change->name),
+        .source = changes_keep(kept, change->source),
+        .routing_key = changes_keep(kept, change->routing_key),
+    };
+    struct bytes name = before.name;
+    if (change->is_delete)
+        return;
+    before.is_delete = !note_before(broker, &before, kept);
+    before.name = name;
+    if (before.kind == CATALOGUE_BINDING)
+        before.arguments = changes_keep(kept, change->arguments);
+    changes_add(kept, &before);
+}
+
+void undo_begin(struct broker *broker, struct undo *undo)
+{
+    broker->undo = undo;
+}
+
+void undo_forget(struct broker *broker)
+{
+    changes_free(&broker->undo->before);
+    broker->undo = NULL;
+}
+
+/* ---- taking back ---- */
+
+static void take_binding(struct vhost *vhost, const struct change *change)
+{
+    struct error error;
+    struct binding *binding = binding_find(vhost, change);
+    if (!binding)
+        return;
+    struct binding_request request = {
+        .source = change->source,
+        .queue = binding->queue,
+        .exchange = binding->exchange,
+        .key = change->routing_key,
+        .arguments = change->arguments,
+    };
+    binding_remove(vhost, &request, &error);
+}
+
+static void take_in_vhost(struct vhost *vhost, const struct change *change)
+{
+    struct error error;
+    struct queue *queue;
+    if (change->kind == CATALOGUE_BINDING)
+        take_binding(vhost, change);
+    else if (change->kind == CATALOGUE_EXCHANGE)
+        exchange_delete(vhost, change->name, false, &error);
+    else if (change->kind == CATALOGUE_QUEUE && (queue = vhost_queue(vhost, change->name)))
+        queue_delete(queue);
+}
+
+static void take_back(struct broker *broker, const struct change *change)
+{
+    struct error error;
+    struct vhost *vhost;
+    bool is_in_vhost = change->kind == CATALOGUE_BINDING || change->kind == CATALOGUE_EXCHANGE ||
+                       change->kind == CATALOGUE_QUEUE;
+    if (change->kind == CATALOGUE_VHOST && change->is_delete) {
+        vhost_delete(broker, change->name, &error);
+    } else if (change->kind == CATALOGUE_USER && change->is_delete) {
+        user_delete(broker, change->name, &error);
+    } else if (is_in_vhost) {
+        if ((vhost = vhost_find(broker, change->vhost)))
+            take_in_vhost(vhost, change);
+    } else {
+        changes_add(&broker->changes, change);
+        changes_apply(broker, &broker->changes);
+    }
+}
+
+void undo_all(struct broker *broker)
+{
+    struct undo *undo = broker->undo;
+    broker->undo = NULL;
+    for (size_t i = undo->before.count; i-- > 0;)
+        take_back(broker, &undo->before.list[i]);
+    changes_free(&undo->before);
+}

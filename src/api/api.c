@@ -1,11 +1,13 @@
 /* Who asks, whether he may, and then the function of the resource; and how its answer goes out. */
 #include "api/api.h"
 
+#include <ctype.h>
 #include <strings.h>
 
 #include "api/listing.h"
 #include "api/resources.h"
 #include "api/route.h"
+#include "api/settings.h"
 #include "base/base64.h"
 #include "base/mem.h"
 #include "broker/login.h"
@@ -188,6 +190,20 @@ static void add_field(struct buffer *out, const char *text)
     buffer_add(out, text, strlen(text));
 }
 
+/* Under which name a browser is to keep it; what could end the field is no part of that. */
+static void write_disposition(const struct call *call, struct http_head *head)
+{
+    struct bytes name = call_parameter(call, "download");
+    if (!call->is_export || !name.size)
+        return;
+    add_field(&head->fields, "content-disposition: attachment; filename=");
+    for (size_t i = 0; i < name.size; i++)
+        buffer_add_u8(&head->fields, isalnum(name.data[i]) || strchr("._-", name.data[i])
+                                         ? name.data[i]
+                                         : '_');
+    add_field(&head->fields, "\r\n");
+}
+
 static void write_head(const struct call *call, struct http_head *head)
 {
     head->status = call->status;
@@ -196,6 +212,7 @@ static void write_head(const struct call *call, struct http_head *head)
     add_field(&head->fields, "cache-control: no-cache\r\n"
                              "vary: accept, accept-encoding, origin\r\n"
                              "content-security-policy: default-src 'self'\r\n");
+    write_disposition(call, head);
     if (call->location.size) {
         add_field(&head->fields, "location: ");
         buffer_add(&head->fields, call->location.data, call->location.size);
@@ -254,6 +271,8 @@ static enum http_progress go_on(struct http_answer *answer, struct http_head *he
         return HTTP_WAITS;
     if (call->state == CALL_LISTS) {
         enum http_progress progress = listing_go_on(call->listing, body, budget);
+        if (progress == HTTP_ENDS && call->is_export && call_next_section(call, body))
+            progress = HTTP_MORE;
         if (body->size && !head->status)
             write_head(call, head);
         if (call->state == CALL_LISTS)

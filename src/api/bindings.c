@@ -1,6 +1,7 @@
 /* Bindings: looked at, made and taken away. Those of the default exchange are nowhere: each queue
  * has one, by its name. */
 #include "api/resources.h"
+#include "api/settings.h"
 #include "base/base64.h"
 #include "base/digest.h"
 #include "broker/binding.h"
@@ -125,15 +126,18 @@ static bool is_named(const struct key *key, struct bytes name, bool is_quoted)
 
 /* ---- what one looks like ---- */
 
-static void write_binding(const struct vhost *vhost, const struct key *key, struct fields *fields)
+static void write_binding(const struct call *call, const struct vhost *vhost, const struct key *key,
+                          struct fields *fields)
 {
     struct buffer name = {0};
     fields_text(fields, "source", key->source);
-    fields_text(fields, "vhost", vhost_name(vhost));
+    call_write_vhost(call, vhost, fields);
     fields_text(fields, "destination", key->destination);
     fields_string(fields, "destination_type", key->to_queue ? "queue" : "exchange");
     fields_text(fields, "routing_key", key->routing_key);
     fields_table(fields, "arguments", key->arguments);
+    if (call->is_export)
+        return;
     add_properties_key(&name, key, true);
     fields_text(fields, "properties_key", buffer_bytes(&name));
     buffer_free(&name);
@@ -196,7 +200,7 @@ static bool write_listed(struct listing *listing, struct bytes id, struct fields
     if (!is_there(vhost, &key))
         return false;
     fields_begin(fields, '{');
-    write_binding(vhost, &key, fields);
+    write_binding(listing->call, vhost, &key, fields);
     fields_end(fields, '}');
     return true;
 }
@@ -226,6 +230,9 @@ static void collect_binding(void *context, void *value)
     const struct collecting *collecting = context;
     const struct binding *binding = value;
     struct key key = key_of(binding);
+    if (collecting->listing->call->is_export && binding->queue &&
+        !call_exports_queue(binding->queue))
+        return;
     if (!binding_is_leaving(binding) && !binding->source->is_leaving &&
         is_wanted(collecting->wanted, &key))
         list_binding(collecting->listing, &key);
@@ -288,7 +295,8 @@ static bool collect(struct listing *listing, const struct wanted *wanted)
         return false;
     if (!listing->of.data) {
         const struct queue *queue;
-        bool is_one = wanted->destination || (wanted->source && wanted->source->size);
+        bool is_one = wanted->destination || (wanted->source && wanted->source->size) ||
+                      listing->call->is_export;
         if (!is_one &&
             map_each_of_part(&vhost->queues, &listing->at, collect_implicit, &collecting))
             return true;
@@ -367,7 +375,7 @@ static bool collect_between(struct listing *listing, struct budget *budget)
         .collect = function, .write = write_listed, .steps = BINDING_STEPS                         \
     }
 
-static const struct listing_kind all_kind = KIND(collect_all);
+const struct listing_kind bindings_kind = KIND(collect_all);
 static const struct listing_kind queue_kind = KIND(collect_of_queue);
 static const struct listing_kind source_kind = KIND(collect_of_source);
 static const struct listing_kind destination_kind = KIND(collect_of_destination);
@@ -382,7 +390,7 @@ static void list_bindings(struct call *call, const struct listing_kind *kind)
 
 void bindings_list(struct call *call)
 {
-    list_bindings(call, &all_kind);
+    list_bindings(call, &bindings_kind);
 }
 
 void queue_bindings_list(struct call *call)
@@ -476,7 +484,7 @@ void binding_get(struct call *call)
     const struct vhost *vhost = find_binding(call, true, &room, &key);
     if (vhost) {
         struct fields fields = call_tell(call);
-        write_binding(vhost, &key, &fields);
+        write_binding(call, vhost, &key, &fields);
         call_told(call, &fields);
     }
     buffer_free(&room);

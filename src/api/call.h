@@ -58,6 +58,7 @@ struct call {
     size_t told;             /* bytes of it that went */
     struct columns columns;  /* of the request */
     struct listing *listing; /* CALL_LISTS */
+    bool is_export;          /* of definitions, list after list */
     struct ticket ticket;    /* CALL_DURABLE */
     uint64_t until_ms;       /* CALL_REFUSED */
     struct budget *budget;   /* CALL_ACTS: what its function may still do in this turn */

@@ -48,14 +48,14 @@ static bool write_listed_vhost(struct listing *listing, struct bytes id, struct 
     return true;
 }
 
-static const struct listing_kind vhosts_kind = {
+static const struct listing_kind limited_vhosts_kind = {
     .collect = collect_vhosts, .write = write_listed_vhost, .steps = LIMITS_STEPS};
 
 void vhost_limits_list(struct call *call)
 {
     struct vhost *only = call->segments[0].data ? call_vhost(call, true) : NULL;
     if (!call->status)
-        call_list(call, &vhosts_kind, only);
+        call_list(call, &limited_vhosts_kind, only);
 }
 
 /* Who is no administrator sees his own. */
@@ -96,13 +96,13 @@ static bool write_listed_user(struct listing *listing, struct bytes id, struct f
     return true;
 }
 
-static const struct listing_kind users_kind = {
+static const struct listing_kind limited_users_kind = {
     .collect = collect_users, .write = write_listed_user, .steps = LIMITS_STEPS};
 
 void user_limits_list(struct call *call)
 {
     if (!call->segments[0].data || call_user(call, call->segments[0]))
-        call_list(call, &users_kind, NULL);
+        call_list(call, &limited_users_kind, NULL);
 }
 
 /* ---- one of them ---- */

@@ -195,7 +195,7 @@ struct listing *call_list(struct call *call, const struct listing_kind *kind, st
     listing->call = call;
     listing->only = only;
     call->listing = listing;
-    if (!read_sort(listing) || !read_page(listing))
+    if (!call->is_export && (!read_sort(listing) || !read_page(listing)))
         return listing;
     listing->order.is_reversed = listing->sort.count && call_is_set(call, "sort_reverse");
     choose_vhosts(listing, only);
@@ -225,7 +225,10 @@ void listing_free(struct listing *listing)
 /* What comes before the items. False: there is no such page, and the call is answered. */
 static bool begin(struct listing *listing, struct buffer *body)
 {
+    struct call *call = listing->call;
     struct fields fields = fields_of(body, NULL);
+    buffer_add(body, call->body.data, call->body.size);
+    call->body.size = 0;
     if (!listing->has_pages) {
         listing->left = listing->filtered;
         fields_begin(&fields, '[');
@@ -271,7 +274,8 @@ static void write_item(struct listing *listing, struct bytes id, struct buffer *
     if (!listing->is_first)
         buffer_add(body, ",", 1);
     struct fields fields = fields_of(body, &listing->call->columns);
-    if (listing->kind->write(listing, id, &fields))
+    fields.json.mends = !listing->call->is_export;
+    if (listing->kind->write(listing, id, &fields) && !fields.json.is_bad)
         listing->is_first = false;
     else
         body->size = before;

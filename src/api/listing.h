@@ -41,7 +41,7 @@ struct listing {
     struct filter *filter;          /* NULL: none */
 };
 
-/* Answers the call with a list of all objects of a kind, those of one virtual host (NULL: of all
+/* Answers the call with what it has in its body, and a list of all objects of a kind, those of one virtual host (NULL: of all
  * that the user may see). */
 struct listing *call_list(struct call *call, const struct listing_kind *kind, struct vhost *only);
 void listing_free(struct listing *listing);

@@ -28,15 +28,15 @@ static bool has_limits(const struct vhost *vhost, struct bytes name)
 /* ---- what one looks like ---- */
 
 /* False: there is none. */
-static bool write_parameter(const struct vhost *vhost, enum component component, struct bytes name,
-                            struct fields *fields)
+static bool write_parameter(const struct call *call, const struct vhost *vhost,
+                            enum component component, struct bytes name, struct fields *fields)
 {
     const struct policy *policy =
         component == VHOST_LIMITS ? NULL : policy_find(vhost, component == OPERATOR_POLICY, name);
     if (!policy && (component != VHOST_LIMITS || !has_limits(vhost, name)))
         return false;
     fields_begin(fields, '{');
-    fields_text(fields, "vhost", vhost_name(vhost));
+    call_write_vhost(call, vhost, fields);
     fields_string(fields, "component", names[component]);
     fields_text(fields, "name", name);
     if (fields_open(fields, "value", '{')) {
@@ -72,7 +72,9 @@ static void add_policies(struct listing *listing, const struct vhost *vhost, boo
 static bool collect(struct listing *listing, struct budget *budget)
 {
     const struct vhost *vhost = listing_vhost(listing);
-    struct bytes limits = bytes_str("limits"), wanted = listing->call->segments[0];
+    struct bytes limits = bytes_str("limits"), wanted = bytes_of(NULL, 0);
+    if (!listing->call->is_export)
+        wanted = listing->call->segments[0];
     enum component component = component_of(wanted);
     (void)budget;
     if (!vhost)
@@ -91,11 +93,11 @@ static bool write_listed(struct listing *listing, struct bytes id, struct fields
 {
     struct bytes name;
     const struct vhost *vhost = listing_vhost_of(listing, id, &name);
-    return write_parameter(vhost, (enum component)name.data[0],
+    return write_parameter(listing->call, vhost, (enum component)name.data[0],
                            bytes_of(name.data + 1, name.size - 1), fields);
 }
 
-static const struct listing_kind parameters_kind = {
+const struct listing_kind parameters_kind = {
     .collect = collect, .write = write_listed, .steps = PARAMETER_STEPS};
 
 void parameters_list(struct call *call)
@@ -115,7 +117,8 @@ void parameter_get(struct call *call)
         return;
     struct fields fields = fields_of(&call->body, &call->columns);
     enum component component = component_of(call->segments[0]);
-    if (component == UNKNOWN || !write_parameter(vhost, component, call->segments[2], &fields))
+    if (component == UNKNOWN ||
+        !write_parameter(call, vhost, component, call->segments[2], &fields))
         call_not_found(call);
     else
         call_answered(call);

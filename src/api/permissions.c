@@ -1,5 +1,6 @@
 /* Permissions, and those of topics: of all users, of one, of one in a virtual host. */
 #include "api/resources.h"
+#include "api/settings.h"
 #include "broker/permission.h"
 
 enum { PERMISSION_STEPS = 120 };
@@ -193,10 +194,10 @@ static bool write_listed_topic(struct listing *listing, struct bytes id, struct 
         .collect = collects, .write = writes, .steps = PERMISSION_STEPS                            \
     }
 
-static const struct listing_kind all_kind = KIND(collect_all, write_listed);
+const struct listing_kind permissions_kind = KIND(collect_all, write_listed);
 static const struct listing_kind vhost_kind = KIND(collect_of_vhost, write_listed);
 static const struct listing_kind user_kind = KIND(collect_of_user, write_listed);
-static const struct listing_kind all_topics_kind = KIND(collect_all_topics, write_listed_topic);
+const struct listing_kind topic_permissions_kind = KIND(collect_all_topics, write_listed_topic);
 static const struct listing_kind vhost_topics_kind =
     KIND(collect_topics_of_vhost, write_listed_topic);
 static const struct listing_kind user_topics_kind =
@@ -206,12 +207,12 @@ static const struct listing_kind both_topics_kind =
 
 void permissions_list(struct call *call)
 {
-    call_list(call, &all_kind, NULL);
+    call_list(call, &permissions_kind, NULL);
 }
 
 void topic_permissions_list(struct call *call)
 {
-    call_list(call, &all_topics_kind, NULL);
+    call_list(call, &topic_permissions_kind, NULL);
 }
 
 void vhost_permissions_list(struct call *call)

@@ -7,10 +7,10 @@ enum { POLICY_STEPS = 150 };
 
 /* ---- what one looks like ---- */
 
-static void write_policy(const struct vhost *vhost, const struct policy *policy,
-                         struct fields *fields)
+static void write_policy(const struct call *call, const struct vhost *vhost,
+                         const struct policy *policy, struct fields *fields)
 {
-    fields_text(fields, "vhost", vhost_name(vhost));
+    call_write_vhost(call, vhost, fields);
     fields_text(fields, "name", policy_name(policy));
     call_write_policy(policy, fields);
 }
@@ -58,7 +58,7 @@ static bool write_listed(struct listing *listing, bool is_operator, struct bytes
     if (!policy)
         return false;
     fields_begin(fields, '{');
-    write_policy(vhost, policy, fields);
+    write_policy(listing->call, vhost, policy, fields);
     fields_end(fields, '}');
     return true;
 }
@@ -73,7 +73,7 @@ static bool write_listed_operator(struct listing *listing, struct bytes id, stru
     return write_listed(listing, true, id, fields);
 }
 
-static const struct listing_kind policies_kind = {
+const struct listing_kind policies_kind = {
     .collect = collect_policies, .write = write_listed_policy, .steps = POLICY_STEPS};
 static const struct listing_kind operators_kind = {
     .collect = collect_operators, .write = write_listed_operator, .steps = POLICY_STEPS};
@@ -106,7 +106,7 @@ static void get(struct call *call, bool is_operator)
     if (!policy)
         return;
     struct fields fields = call_tell(call);
-    write_policy(vhost, policy, &fields);
+    write_policy(call, vhost, policy, &fields);
     call_told(call, &fields);
 }
 

@@ -8,6 +8,8 @@
 /* bindings.c */
 act bindings_list, queue_bindings_list, source_bindings_list, destination_bindings_list,
     between_bindings_list, binding_get, binding_post, binding_delete_it;
+/* definitions.c */
+act definitions_get, definitions_post;
 /* exchanges.c */
 act exchanges_list, exchange_get, exchange_put, exchange_delete_it;
 /* channels.c */

@@ -1,8 +1,9 @@
-/* Policies and limits as they are also had as parameters. */
+/* What several of the resources have in common: policies and limits are also had as parameters, and
+ * all is had as definitions. */
 #ifndef LEVERET_API_SETTINGS_H
 #define LEVERET_API_SETTINGS_H
 
-#include "api/call.h"
+#include "api/listing.h"
 #include "broker/policy.h"
 
 /* ---- policies.c ---- */
@@ -21,5 +22,18 @@ void call_delete_policy(struct call *call, const struct vhost *vhost, bool is_op
 void call_write_vhost_limits(const struct vhost *vhost, struct fields *fields);
 /* All of them become what the object has, and answers the call. */
 void call_set_vhost_limits(struct call *call, const struct vhost *vhost, const struct json *object);
+
+/* ---- definitions.c ---- */
+
+/* Is it a part of an export? What the broker gives, or has for a connection, is not. */
+bool call_exports_name(struct bytes name);
+bool call_exports_queue(const struct queue *queue);
+/* The field `vhost`, which an export of one does not have. */
+void call_write_vhost(const struct call *call, const struct vhost *vhost, struct fields *fields);
+/* An export goes on with its next list; false: that was all, and its end was appended. */
+bool call_next_section(struct call *call, struct buffer *body);
+
+extern const struct listing_kind users_kind, permissions_kind, topic_permissions_kind,
+    parameters_kind, policies_kind, bindings_kind;
 
 #endif

@@ -1,5 +1,6 @@
 /* Users: looked at, made, changed, deleted. */
 #include "api/resources.h"
+#include "api/settings.h"
 #include "base/base64.h"
 
 enum { USER_STEPS = 150 };
@@ -67,7 +68,7 @@ static bool write_listed(struct listing *listing, struct bytes id, struct fields
     return true;
 }
 
-static const struct listing_kind users_kind = {
+const struct listing_kind users_kind = {
     .collect = collect, .write = write_listed, .steps = USER_STEPS};
 static const struct listing_kind without_permissions_kind = {
     .collect = collect_without_permissions, .write = write_listed, .steps = USER_STEPS};

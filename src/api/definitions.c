@@ -1,0 +1,282 @@
+/* Everything that is defined, section after section, as a file that an import takes. Each section
+ * is a list, which is written a piece at a time: so neither a turn nor the memory depends on how
+ * much there is. */
+#include <stdio.h>
+
+#include "api/resources.h"
+#include "api/settings.h"
+#include "broker/exchange.h"
+#include "broker/undo.h"
+#include "definitions/definitions.h"
+
+enum { DEFINITION_STEPS = 150 };
+
+/* ---- what is not exported: it comes by itself, or goes with its connection ---- */
+
+bool call_exports_name(struct bytes name)
+{
+    return name.size && !bytes_start_with(name, "amq.");
+}
+
+bool call_exports_queue(const struct queue *queue)
+{
+    return !queue->is_delay && !queue->exclusive_owner && call_exports_name(queue_name(queue));
+}
+
+/* ---- virtual hosts ---- */
+
+static bool collect_vhosts(struct listing *listing, struct budget *budget)
+{
+    (void)budget;
+    if (!listing_vhost(listing))
+        return false;
+    listing_add_named(listing, bytes_of(NULL, 0));
+    listing_next_vhost(listing);
+    return true;
+}
+
+static void write_metadata(const struct vhost *vhost, struct fields *fields)
+{
+    if (!fields_open(fields, "metadata", '{'))
+        return;
+    fields_string(fields, "description", vhost->description);
+    fields_words(fields, "tags", vhost->tags);
+    if (vhost->queue_type[0])
+        fields_string(fields, "default_queue_type", vhost->queue_type);
+    fields_close(fields, '}');
+}
+
+static bool write_vhost(struct listing *listing, struct bytes id, struct fields *fields)
+{
+    struct bytes name;
+    const struct vhost *vhost = listing_vhost_of(listing, id, &name);
+    fields_begin(fields, '{');
+    fields_text(fields, "name", vhost_name(vhost));
+    write_metadata(vhost, fields);
+    fields_end(fields, '}');
+    return true;
+}
+
+/* ---- queues and exchanges ---- */
+
+static void add_queue(void *context, void *value)
+{
+    if (call_exports_queue(value))
+        listing_add_named(context, queue_name(value));
+}
+
+static bool collect_queues(struct listing *listing, struct budget *budget)
+{
+    struct vhost *vhost = listing_vhost(listing);
+    (void)budget;
+    if (!vhost)
+        return false;
+    if (!map_each_of_part(&vhost->queues, &listing->at, add_queue, listing))
+        listing_next_vhost(listing);
+    return true;
+}
+
+static void add_exchange(void *context, void *value)
+{
+    if (call_exports_name(exchange_name(value)))
+        listing_add_named(context, exchange_name(value));
+}
+
+static bool collect_exchanges(struct listing *listing, struct budget *budget)
+{
+    struct vhost *vhost = listing_vhost(listing);
+    (void)budget;
+    if (!vhost)
+        return false;
+    if (!map_each_of_part(&vhost->exchanges, &listing->at, add_exchange, listing))
+        listing_next_vhost(listing);
+    return true;
+}
+
+static bool write_queue(struct listing *listing, struct bytes id, struct fields *fields)
+{
+    struct bytes name;
+    const struct vhost *vhost = listing_vhost_of(listing, id, &name);
+    const struct queue *queue = vhost_queue(vhost, name);
+    if (!queue || !call_exports_queue(queue))
+        return false;
+    fields_begin(fields, '{');
+    fields_text(fields, "name", name);
+    call_write_vhost(listing->call, vhost, fields);
+    fields_flag(fields, "durable", queue->durable);
+    fields_flag(fields, "auto_delete", queue->auto_delete);
+    fields_table(fields, "arguments", bytes_of(queue->arguments, queue->arguments_size));
+    fields_end(fields, '}');
+    return true;
+}
+
+static bool write_exchange(struct listing *listing, struct bytes id, struct fields *fields)
+{
+    struct bytes name;
+    const struct vhost *vhost = listing_vhost_of(listing, id, &name);
+    const struct exchange *exchange = vhost_exchange(vhost, name);
+    if (!exchange)
+        return false;
+    fields_begin(fields, '{');
+    fields_text(fields, "name", name);
+    call_write_vhost(listing->call, vhost, fields);
+    fields_string(fields, "type", exchange_type(exchange));
+    fields_flag(fields, "durable", exchange->durable);
+    fields_flag(fields, "auto_delete", exchange->auto_delete);
+    fields_flag(fields, "internal", exchange->internal);
+    fields_table(fields, "arguments", exchange_arguments(exchange));
+    fields_end(fields, '}');
+    return true;
+}
+
+/* ---- the whole ---- */
+
+#define KIND(collects, writes)                                                                     \
+    {                                                                                              \
+        .collect = collects, .write = writes, .steps = DEFINITION_STEPS                            \
+    }
+
+static const struct listing_kind vhosts_kind = KIND(collect_vhosts, write_vhost);
+static const struct listing_kind queues_kind = KIND(collect_queues, write_queue);
+static const struct listing_kind exchanges_kind = KIND(collect_exchanges, write_exchange);
+
+static const struct section {
+    const char *name;
+    const struct listing_kind *kind;
+    bool is_of_vhosts; /* it is also in the definitions of one virtual host */
+} sections[] = {
+    {"users", &users_kind, false},
+    {"vhosts", &vhosts_kind, false},
+    {"permissions", &permissions_kind, false},
+    {"topic_permissions", &topic_permissions_kind, false},
+    {"parameters", &parameters_kind, true},
+    {"policies", &policies_kind, true},
+    {"queues", &queues_kind, true},
+    {"exchanges", &exchanges_kind, true},
+    {"bindings", &bindings_kind, true},
+};
+
+enum { SECTIONS = sizeof(sections) / sizeof(sections[0]) };
+
+/* Goes on with the section that call->at counts, if it is one of those that are wanted; false:
+ * there are no more. */
+static bool begin_section(struct call *call)
+{
+    bool is_one = call->segments[0].data;
+    struct vhost *only = is_one ? vhost_find(call->api->broker, call->segments[0]) : NULL;
+    while (call->at < SECTIONS && is_one && !sections[call->at].is_of_vhosts)
+        call->at++;
+    if (call->at == SECTIONS || (is_one && !only))
+        return false; /* or it was deleted meanwhile */
+    const struct section *section = &sections[call->at++];
+    buffer_add(&call->body, ",\"", 2);
+    buffer_add(&call->body, section->name, strlen(section->name));
+    buffer_add(&call->body, "\":", 2);
+    call_list(call, section->kind, only);
+    return true;
+}
+
+bool call_next_section(struct call *call, struct buffer *body)
+{
+    listing_free(call->listing);
+    call->listing = NULL;
+    if (begin_section(call))
+        return true;
+    buffer_add(body, "}", 1);
+    return false;
+}
+
+static void write_head(struct call *call, const struct vhost *only)
+{
+    const struct api_options *options = &call->api->options;
+    struct fields fields = fields_of(&call->body, NULL);
+    fields_begin(&fields, '{');
+    fields_string(&fields, "rabbit_version", options->product_version);
+    fields_string(&fields, "rabbitmq_version", options->product_version);
+    fields_string(&fields, "product_name", "Leveret");
+    fields_string(&fields, "product_version", options->version);
+    fields_string(&fields, "rabbitmq_definition_format", only ? "single_virtual_host" : "cluster");
+    if (!only)
+        return;
+    fields_text(&fields, "original_vhost_name", vhost_name(only));
+    write_metadata(only, &fields);
+}
+
+void call_write_vhost(const struct call *call, const struct vhost *vhost, struct fields *fields)
+{
+    if (!call->is_export || !call->segments[0].data)
+        fields_text(fields, "vhost", vhost_name(vhost));
+}
+
+void definitions_get(struct call *call)
+{
+    const struct vhost *only = call->segments[0].data ? call_vhost(call, true) : NULL;
+    if (call->status)
+        return;
+    call->is_export = true;
+    call->columns.count = 0;
+    write_head(call, only);
+    begin_section(call);
+}
+
+/* ---- an import: all of it, or nothing ---- */
+
+enum { REASON_MAX = 900, OMITTED_MAX = 100 };
+
+struct told {
+    const struct call *call;
+    struct buffer faults;
+    size_t omitted;
+};
+
+static void tell_omitted(struct told *told, const struct definitions_remark *remark)
+{
+    if (told->omitted++ < OMITTED_MAX)
+        log_event(told->call->api->broker->log, EVENT_definitions_left_out,
+                  "file=%.*s peer=%s %s=%zu vhost=%.*s name=%.*s reason=%s",
+                  BYTES_ARG(told->call->request->path), told->call->peer->name,
+                  remark->kind[0] ? remark->kind : "whole", remark->number,
+                  BYTES_ARG(remark->vhost), BYTES_ARG(remark->name), remark->text);
+}
+
+static void tell(void *context, const struct definitions_remark *remark)
+{
+    char line[REASON_MAX];
+    struct told *told = context;
+    if (!remark->is_fault) {
+        tell_omitted(told, remark);
+        return;
+    }
+    int size = remark->kind[0] ? snprintf(line, sizeof(line), "%s %zu '%.*s': %s", remark->kind,
+                                          remark->number, BYTES_ARG(remark->name), remark->text)
+                               : snprintf(line, sizeof(line), "%s", remark->text);
+    if (size >= (int)sizeof(line))
+        size = sizeof(line) - 1;
+    if (told->faults.size)
+        buffer_add(&told->faults, "; ", 2);
+    buffer_add(&told->faults, line, (size_t)size);
+}
+
+void definitions_post(struct call *call)
+{
+    struct undo undo = {0};
+    struct definitions_counts counts;
+    struct told told = {.call = call};
+    struct broker *broker = call->api->broker;
+    struct vhost *only = call->segments[0].data ? call_vhost(call, true) : NULL;
+    const struct definitions_listener listener = {tell, &told};
+    if (call->status)
+        return;
+    undo_begin(broker, &undo);
+    if (definitions_import_into(broker, only, call->request->body, &listener, &counts)) {
+        undo_forget(broker);
+        call_done(call, false);
+    } else {
+        undo_all(broker);
+        struct bytes faults = buffer_bytes(&told.faults);
+        call_fail(call, 400, "bad_request", "nothing was imported: %.*s",
+                  (int)(faults.size < REASON_MAX ? faults.size : REASON_MAX),
+                  (const char *)faults.data);
+    }
+    buffer_free(&told.faults);
+}

@@ -1,6 +1,9 @@
 /* The command line. */
 #include "options.h"
 
+#include <stdlib.h>
+#include <sys/stat.h>
+
 #include "tests/lib/tap.h"
 
 static char error[512];
@@ -389,6 +392,53 @@ TEST(environment)
     is_int(options.server.heartbeat_s, 4, "a setting of the command line");
 }
 
+/* A folder as RabbitMQ's packages make it; `name` is a file in it. */
+static void write_file(const char *folder, const char *name, const char *text)
+{
+    char path[200];
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    FILE *file = fopen(path, "w");
+    if (!file || fputs(text, file) < 0 || fclose(file) != 0)
+        bail("no file can be written");
+}
+
+TEST(rabbitmq_compat)
+{
+    static char *arguments[] = {(char *)(uintptr_t) "leveretd",
+                                (char *)(uintptr_t) "--rabbitmq-compat"};
+    char folder[] = "/tmp/leveret-options-XXXXXX", own[100], path[100], command[100];
+    struct options options;
+    struct options_input input = {
+        .count = 2, .arguments = arguments, .folder = own, .rabbitmq = folder};
+    if (!mkdtemp(folder))
+        bail("no folder can be made");
+    snprintf(path, sizeof(path), "%s/conf.d", folder);
+    mkdir(path, 0700);
+    snprintf(own, sizeof(own), "%s/own", folder);
+    mkdir(own, 0700);
+    write_file(folder, "rabbitmq.conf", "heartbeat = 1\nchannel_max = 1\nvhost_max = 1\n");
+    write_file(folder, "conf.d/10-defaults.conf",
+               "channel_max = 2\nloopback_users.guest = false\n");
+    write_file(own, "leveret.conf", "vhost_max = 3\n");
+    write_file(folder, "advanced.config", "[].\n");
+    write_file(folder, "rabbitmq-env.conf", "NODENAME=a\n");
+    config_free(&config);
+    ok(options_read(&options, &config, &input, error, sizeof(error)) && config.faults == 0, "read");
+    is_int(options.server.heartbeat_s, 1, "RabbitMQ's file");
+    is_int(options.server.channel_max, 2, "and its folder");
+    is_int(options.broker.vhosts_max, 3, "count less than our own");
+    is_str(options.server.loopback_users, "", "as its image has it");
+    is_int(config.warnings, 2, "files that are not read are told of");
+    config_free(&config);
+    input.count = 1;
+    ok(options_read(&options, &config, &input, error, sizeof(error)), "without being asked");
+    is_int(options.server.heartbeat_s, 60, "its file is not read");
+    is_int(config.warnings, 0, "nor told of");
+    snprintf(command, sizeof(command), "rm -rf %s", folder);
+    if (system(command) != 0)
+        diag("%s is left", folder);
+}
+
 /* A table that contradicts itself could say anything. */
 TEST(table)
 {
@@ -424,6 +474,7 @@ int main(void)
     RUN(key_logins);
     RUN(keys_without_effect);
     RUN(environment);
+    RUN(rabbitmq_compat);
     RUN(table);
     config_free(&config);
     return done();

@@ -426,7 +426,7 @@ static const struct store_backup *ended_backup(const struct api_backups *backups
 
 static void build_management(struct daemon *daemon)
 {
-    const struct http_options http = {0};
+    const struct http_options http = {.steps = &daemon->loop->turns.steps};
     const char *node = node_name(daemon);
     daemon->surroundings = (struct surroundings){
         .base.data_dir = daemon->data_dir,

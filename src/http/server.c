@@ -60,6 +60,7 @@ static void tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)
     struct http_server *server = server_of(service);
     server->now_ms = now_ms;
     server->clock_ms = clock_ms;
+    steps_next(server->options.steps, "http");
     expire(server);
     resume(server);
     answer(server);
@@ -92,6 +93,7 @@ static uint32_t or_default(uint32_t value, uint32_t otherwise)
 static struct http_options without_zeros(const struct http_options *options)
 {
     return (struct http_options){
+        .steps = options->steps,
         .idle_ms = or_default(options->idle_ms, IDLE_MS),
         .request_ms = or_default(options->request_ms, REQUEST_MS),
         .stalled_ms = or_default(options->stalled_ms, STALLED_MS),

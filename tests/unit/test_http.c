@@ -330,6 +330,21 @@ TEST(turns_are_shared)
     end();
 }
 
+static uint64_t no_clock(void)
+{
+    return 0;
+}
+
+TEST(a_turn_is_busy_with_it)
+{
+    struct steps steps = {.clock_us = no_clock};
+    steps_begin(&steps, "input");
+    begin(&(struct http_options){.steps = &steps});
+    http_bench_turn(&bench, &client, 0);
+    is_str(steps.now, "http", "by its name");
+    end();
+}
+
 TEST(waiting_costs_no_turns)
 {
     begin(NULL);
@@ -507,6 +522,7 @@ int main(void)
     RUN(wrong_requests);
     RUN(slow_clients);
     RUN(turns_are_shared);
+    RUN(a_turn_is_busy_with_it);
     RUN(waiting_costs_no_turns);
     RUN(time_limits);
     RUN(large_bodies_have_more_time);

@@ -46,6 +46,7 @@ struct entry {
     uint32_t count_least, count_most; /* how often it came back to its queue, */
     uint64_t count_op;                /* last with this operation */
     int h, g; /* its headers; 0: not there */
+    int same; /* of those with one number a queue that looks for duplicates takes one; 0: of any */
     uint32_t deaths;
     int died_in;         /* a queue; NONE */
     uint64_t died_level; /* and the level of its priority there */
@@ -76,6 +77,7 @@ struct entries {
 struct own_queue_of {
     bool exists, durable, auto_delete, exclusive;
     bool is_single;  /* one of its consumers is active */
+    bool deduplicates;
     uint64_t first_consumer; /* number of the first that it had */
     bool is_unsure;  /* whether it is there: it will be deleted */
     bool is_excused; /* messages may have gone unseen, to a socket that was lost */

@@ -223,6 +223,43 @@ static uint64_t place_of(const struct own_queue_of *queue, const struct entry *e
     return (LEVEL_TOP - level) << LEVEL_SHIFT | number;
 }
 
+static const struct entry *find_same(const struct entries *entries, int same)
+{
+    for (size_t i = 0; i < entries->count; i++)
+        if (entries->at[i].same == same)
+            return &entries->at[i];
+    return NULL;
+}
+
+/* One like it is in the queue, delivered or not. */
+static bool has_same(struct solo *solo, int number, const struct entry *letter)
+{
+    const struct own_queue_of *queue = &solo->queues[number];
+    const struct entry *ready = find_same(&queue->ready, letter->same);
+    if (!queue->deduplicates || !letter->same)
+        return false;
+    /* Of two letters that are on their way the first counts. */
+    if (ready && letter->is_late && (ready->is_late || ready->step == solo->step))
+        solo_doubt_queues(solo);
+    for (size_t i = 0; i < solo->unacked_count; i++)
+        if (solo->unacked[i].queue == number && solo_is_of_queue(solo, &solo->unacked[i]) &&
+            solo->unacked[i].entry.same == letter->same)
+            return true;
+    return ready || find_same(&queue->waiting, letter->same);
+}
+
+/* Bits of those that take it for a duplicate. */
+static uint32_t find_duplicates(struct solo *solo, uint32_t queues, const struct entry *letter)
+{
+    uint32_t having = 0;
+    for (int i = 0; i < QUEUES_OF_ONE; i++)
+        if (queues & 1u << i && has_same(solo, i, letter))
+            having |= 1u << i;
+    if (having)
+        sim_of(solo)->report->met[MET_DUPLICATE]++;
+    return having;
+}
+
 uint32_t solo_enqueue(struct solo *solo, uint32_t queues, struct entry letter)
 {
     uint32_t refused = 0;
@@ -232,6 +269,7 @@ uint32_t solo_enqueue(struct solo *solo, uint32_t queues, struct entry letter)
     if (!letter.is_late)
         letter.step = solo->step;
     letter.op = solo->op;
+    queues &= ~find_duplicates(solo, queues, &letter);
     for (int i = 0; i < QUEUES_OF_ONE; i++)
         if (queues & 1u << i && letter.is_late)
             solo_note_letter(solo, i, &letter);

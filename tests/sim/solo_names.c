@@ -45,6 +45,8 @@ static struct bytes queue_arguments_of(const struct solo *solo, const struct own
         table_add_string(&writer, bytes_str("x-retry-backoff"), bytes_str("exponential"));
     if (queue->overflow != OVERFLOW_DROP_HEAD || queue->has_overflow)
         table_add_string(&writer, bytes_str("x-overflow"), bytes_str(overflows[queue->overflow]));
+    if (queue->deduplicates)
+        table_add_bool(&writer, bytes_str("x-message-deduplication"), true);
     if (queue->is_single)
         table_add_bool(&writer, bytes_str("x-single-active-consumer"), true);
     return buffer_bytes(out);
@@ -66,12 +68,13 @@ struct call *solo_send_queue_declare(struct sim_channel *channel, int queue,
             "s%d declares q%d: durable %d, exclusive %d, auto-delete %d, dead letters to x%d by %d, "
             "length %" PRId64 ", bytes %" PRId64 ", overflow %d, ttl %" PRId64 ", expires %" PRId64
             ", priorities %" PRId64 ", deliveries %" PRId64 ", retries %d, from %" PRId64
-            " to %" PRId64 ", backoff %d",
+            " to %" PRId64 ", backoff %d, deduplicates %d",
             channel->client->number, queue, as->durable, as->exclusive, as->auto_delete, as->dlx,
             as->dlk, (int64_t)as->max_length, (int64_t)as->max_bytes, as->overflow,
             (int64_t)as->ttl_ms, (int64_t)as->expires_ms, (int64_t)as->max_priority,
             (int64_t)as->delivery_limit, as->retry, (int64_t)as->retry_min_ms,
-            (int64_t)as->retry_max_ms, as->backoff);
+            (int64_t)as->retry_max_ms, as->backoff,
+            as->deduplicates);
     method.queue_declare.arguments = queue_arguments_of(solo_of(channel), as, &arguments);
     struct call *next = solo_call(channel, &method, METHOD_QUEUE_DECLARE_OK, CALL_OTHER);
     next->consumers = solo_count_consumers(solo_of(channel), queue);
@@ -143,6 +146,9 @@ static void draw_queue(struct solo *solo, struct own_queue_of *queue)
     solo_draw_retry(solo, queue);
     /* What is dropped by bytes, from the highest priority, depends on what came in one turn; and it does
      * on what is ready first. */
+    queue->deduplicates = chance(solo, 4);
+    if (queue->overflow == OVERFLOW_DROP_HEAD && queue->deduplicates)
+        queue->max_length = queue->max_bytes = NO_LIMIT; /* nor when it went that is too much */
     if (queue->overflow == OVERFLOW_DROP_HEAD &&
         (queue->max_priority != NO_LIMIT || queue->retry != RETRY_DISABLED))
         queue->max_bytes = NO_LIMIT;

@@ -28,6 +28,7 @@ static void draw_letter(struct solo *solo, struct entry *letter)
     if (chance(solo, 6))
         letter->cc = KEYS * (letter->exchange == DEFAULT) + (int)below(solo, QUEUES_OF_ONE);
     letter->priority = chance(solo, 2) ? (int)below(solo, chance(solo, 8) ? 256 : 8) : NONE;
+    letter->same = chance(solo, 2) ? (int)below(solo, 4) : 0;
     letter->h = (int)below(solo, 3);
     letter->g = (int)below(solo, 3);
 }
@@ -38,6 +39,9 @@ static void add_headers(const struct solo *solo, const struct entry *letter, boo
     struct table_writer writer;
     char text[NAME_SIZE];
     table_writer_init(&writer, out);
+    if (letter->same)
+        table_add_string(&writer, bytes_str("x-deduplication-header"),
+                         bytes_of("abc" + letter->same - 1, 1));
     if (letter->h)
         table_add_int64(&writer, bytes_str("h"), letter->h);
     if (letter->asked_ms != NO_LIMIT)

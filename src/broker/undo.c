@@ -124,20 +124,16 @@ void undo_forget(struct broker *broker)
 
 /* ---- taking back ---- */
 
+/* An exchange that goes with its last binding, and had none before, stays. */
 static void take_binding(struct vhost *vhost, const struct change *change)
 {
-    struct error error;
-    struct binding *binding = binding_find(vhost, change);
+    const struct binding *binding = binding_find(vhost, change);
     if (!binding)
         return;
-    struct binding_request request = {
-        .source = change->source,
-        .queue = binding->queue,
-        .exchange = binding->exchange,
-        .key = change->routing_key,
-        .arguments = change->arguments,
-    };
-    binding_remove(vhost, &request, &error);
+    struct exchange *source = binding->source;
+    changes_add(&vhost->broker->changes, change);
+    changes_apply(vhost->broker, &vhost->broker->changes);
+    list_remove(&source->doomed_link);
 }
 
 static void take_in_vhost(struct vhost *vhost, const struct change *change)

@@ -850,9 +850,11 @@ def _(t):
     names = [one["name"] for one in got["exchanges"]]
     equal([one for one in names if not one or one.startswith("amq.")], [], "given exchanges")
     equal([one for one in got["bindings"] if not one["source"]], [], "bindings of the default one")
-    one = expect("GET", "/api/definitions?download=a%0Ab.json&sort=x&page=0", 200)
-    equal(one.headers.get("content-disposition"), "attachment; filename=a_b.json", "its name") \
-        if not BROKER[0].oracle else None
+    one = expect("GET", "/api/definitions?download=a.json", 200)
+    equal(one.headers.get("content-disposition"), "attachment; filename=a.json", "its name")
+    if not BROKER[0].oracle:  # which fails
+        one = expect("GET", "/api/definitions?download=a%0Ab.json&sort=x&page=0", 200)
+        equal(one.headers.get("content-disposition"), "attachment; filename=a_b.json", "its name")
     equal(BROKER[0].ask("GET", "/api/all-configuration").status, 200, "by its old name")
     expect("GET", "/api/definitions/nosuch", 404, answer=NOT_FOUND, differs="definitions of none")
 
@@ -895,6 +897,7 @@ def _(t):
     expect("PUT", "/api/permissions/%s/%s" % (v, u), 201, {"configure": "a", "write": "b", "read": "c"})
     expect("PUT", "/api/topic-permissions/%s/%s" % (v, u), 201,
            {"exchange": "x", "write": "b", "read": "c"})
+    expect("PUT", "/api/exchanges/" + v + "/unbound", 201, {"auto_delete": True})
     before = BROKER[0].ask("GET", "/api/definitions").body
     text = {
         "users": [{"name": u, "password": "other", "tags": "administrator",
@@ -909,7 +912,7 @@ def _(t):
                         "value": {"max-queues": 77}}],
         "queues": [{"name": "n", "vhost": where} for where in (v, "newvhost")],
         "exchanges": [{"name": "n", "vhost": where, "type": "fanout"} for where in (v, "newvhost")],
-        "bindings": [{"source": "n", "vhost": v, "destination": "a/b", "routing_key": "n"},
+        "bindings": [{"source": "unbound", "vhost": v, "destination": "a/b", "routing_key": "n"},
                      {"source": "x", "vhost": v, "destination": "n", "routing_key": "n"},
                      {"source": "n", "vhost": "newvhost", "destination": "n", "arguments": {"a": 1}},
                      {"source": "x", "vhost": v, "destination": "nosuch"}]}

@@ -22,6 +22,8 @@ EXTRA_DIST += \
 	%D%/results/io-threads.md \
 	%D%/results/modes.md \
 	%D%/results/backlog.md \
+	%D%/results/bindings.md \
+	%D%/results/features.md \
 	%D%/results/chart.svg \
 	%D%/results/results.md \
 	%D%/results/scaling.md \

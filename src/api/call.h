@@ -16,7 +16,7 @@
 struct listing;
 struct api_route;
 
-enum { CALL_SEGMENTS_MAX = 8, CALL_PARAMETERS_MAX = 32, CALL_BODY_MAX = 20 << 20 };
+enum { CALL_SEGMENTS_MAX = 8, CALL_PARAMETERS_MAX = 32 };
 
 struct api {
     struct http_handler handler;

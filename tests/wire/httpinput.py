@@ -225,6 +225,7 @@ refused("a first line of a megabyte", 414, b"GET /" + b"x" * 1000000)
 refused("a field of a megabyte", 431, WHO + b"X: " + b"x" * 1000000)
 refused("a thousand fields", 431, WHO + b"X: y\r\n" * 1000 + b"\r\n")
 refused("a body larger than is taken", 413, PUT + b"Content-Length: 1000000000000\r\n\r\n")
+refused("a body larger than is taken there", 413, PUT + b"Content-Length: 1048577\r\n\r\n")
 refused("a length beyond 64 bits", 413, PUT + b"Content-Length: 18446744073709551618\r\n\r\n{}")
 refused("a chunk larger than is taken", 413, PUT +
         b"Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFF\r\n")
@@ -415,7 +416,7 @@ def _(t):
 def _(t):
     victim = Victim(t)
     body = b" " * (15 << 20)
-    elsewhere = PUT.replace(b"/queues/", b"/nothing/")  # where nobody reads it
+    elsewhere = PUT.replace(b"/queues/", b"/definitions/")  # which may be so large; nobody reads it
     statuses = []
 
     def upload():

@@ -135,6 +135,7 @@ static void say_title(const struct command *command, const char *title, const ch
         printf("%s \"%s\" ...\n", title, name);
     else if (!is_silent)
         printf("%s ...\n", title);
+    fflush(stdout);
 }
 
 int run_list_vhost_limits(struct command *command)

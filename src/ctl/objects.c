@@ -448,14 +448,6 @@ int run_set_parameter(struct command *command)
     return send_body(command, command->verb->request, &body);
 }
 
-int run_set_cluster_name(struct command *command)
-{
-    static const char *const names[] = {"name"};
-    struct buffer body = {0};
-    write_texts(&body, names, command->arguments, 1);
-    return send_body(command, command->verb->request, &body);
-}
-
 /* ---- queues ---- */
 
 static int say_queue_kept(struct command *command, const struct reply *reply)

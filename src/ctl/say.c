@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "ctl/usage.h"
+#include "ctl/verbs.h"
 
 static bool is_json(const struct command *command)
 {
@@ -165,7 +166,9 @@ int say_unreachable(struct command *command)
 
 static bool has_banner(const struct command *command)
 {
-    return command->verb->banner && !command_has(command, "quiet") &&
+    const char *first = command_argument(command, 0);
+    bool is_mixed = command->verb->run == run_export && first && strcmp(first, "-") == 0;
+    return command->verb->banner && !is_mixed && !command_has(command, "quiet") &&
            !command_has(command, "silent") &&
            (command->format == FORMAT_TABLE || command->format == FORMAT_PRETTY);
 }

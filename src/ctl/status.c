@@ -1,5 +1,6 @@
 /* How the broker is: its version, memory, disk, listeners and alarms, for people to read. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <strings.h>
 
 #include "ctl/nodes.h"
@@ -141,6 +142,8 @@ static void put_status(const struct picture *picture, size_t vhosts, struct json
 {
     const struct json *node = picture->node, *overview = picture->overview;
     const struct json *totals = json_find(overview, "object_totals");
+    char pid[32];
+    snprintf(pid, sizeof(pid), "%.*s", BYTES_ARG(text(node, "os_pid")));
     put_alarms(writer, picture);
     add_copy(writer, "config_files", json_find(node, "config_files"));
     add_copy(writer, "data_directory", json_find(node, "db_dir"));
@@ -164,7 +167,7 @@ static void put_status(const struct picture *picture, size_t vhosts, struct json
     json_close(writer, '}');
     json_close(writer, '}');
     json_add_text(writer, "os", bytes_str("Linux"));
-    add_copy(writer, "pid", json_find(node, "os_pid"));
+    json_add_whole(writer, "pid", strtoll(pid, NULL, 10));
     add_copy(writer, "product_name", json_find(overview, "product_name"));
     add_copy(writer, "product_version", json_find(overview, "product_version"));
     add_copy(writer, "rabbitmq_version", json_find(overview, "rabbitmq_version"));

@@ -4,7 +4,10 @@ EXTRA_DIST += \
 	%D%/README.md \
 	%D%/cases/health.txt \
 	%D%/cases/lists.txt \
+	%D%/cases/policies.txt \
 	%D%/cases/usage.txt \
+	%D%/cases/users.txt \
+	%D%/cases/vhosts.txt \
 	%D%/differences.txt
 
 dist_check_SCRIPTS += \

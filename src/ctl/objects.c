@@ -374,6 +374,13 @@ static int put_limit(struct command *command, const char *method, const char *ba
     return code;
 }
 
+/* Is the verb about a user whom there is not? */
+static bool lacks_user(struct command *command)
+{
+    return strncmp(command->verb->request, "/user", 5) == 0 &&
+           status_of(command, "GET /users/{1}") == 404;
+}
+
 int run_limits_set(struct command *command)
 {
     char error[200];
@@ -385,6 +392,9 @@ int run_limits_set(struct command *command)
     int code = 0;
     if (json_kind_of(limits) != JSON_IS_OBJECT)
         code = refuse_json(command, text);
+    else if (lacks_user(command))
+        code =
+            say_fail(command, EXIT_UNAVAILABLE, "{:no_such_user, \"%s\"}", command->arguments[0]);
     while (code == 0 && json_next(&walk, &name, &value))
         code = put_limit(command, "PUT ", command->verb->request, name, value);
     json_release(limits);
@@ -396,10 +406,10 @@ int run_limits_clear(struct command *command)
     static const char *const of_users[] = {"max-connections", "max-channels"};
     static const char *const of_vhosts[] = {"max-connections", "max-queues"};
     const char *only = command_argument(command, 1);
-    bool is_user = strncmp(command->verb->request, "/user", 5) == 0;
-    const char *const *names = is_user ? of_users : of_vhosts;
+    const char *const *names =
+        strncmp(command->verb->request, "/user", 5) == 0 ? of_users : of_vhosts;
     int code = 0;
-    if (is_user && status_of(command, "GET /users/{1}") == 404)
+    if (lacks_user(command))
         return say_fail(command, EXIT_NO_USER, "User \"%s\" does not exist", command->arguments[0]);
     for (size_t i = 0; i < 2 && code == 0; i++)
         if (!only || strcmp(only, "all") == 0 || strcmp(only, names[i]) == 0)

@@ -4,6 +4,7 @@
 noinst_LIBRARIES += libleveret_ctl.a
 
 libleveret_ctl_a_SOURCES = \
+	%D%/backup.c \
 	%D%/client.c \
 	%D%/client.h \
 	%D%/command.c \

@@ -22,6 +22,8 @@ verb_run run_ping, run_await, run_check_running, run_is_running, run_is_booting,
     run_check_alarms, run_listeners, run_check_port, run_check_protocol, run_check_connectivity,
     run_check_virtual_hosts, run_check_certificates, run_server_version, run_quorum_critical,
     run_nothing, run_refuse, run_check_mirror_sync, run_ping_quietly, run_stop, run_reload;
+/* backup.c */
+verb_run run_backup;
 /* status.c */
 verb_run run_status, run_memory, run_cluster_status;
 /* plugins.c: of RabbitMQ, as far as what they do is built in */

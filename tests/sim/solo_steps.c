@@ -41,7 +41,7 @@ static void add_headers(const struct solo *solo, const struct entry *letter, boo
     table_writer_init(&writer, out);
     if (letter->same)
         table_add_string(&writer, bytes_str("x-deduplication-header"),
-                         bytes_of("abc" + letter->same - 1, 1));
+                         bytes_of(&"abc"[letter->same - 1], 1));
     if (letter->h)
         table_add_int64(&writer, bytes_str("h"), letter->h);
     if (letter->asked_ms != NO_LIMIT)

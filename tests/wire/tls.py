@@ -605,7 +605,7 @@ def keys(t, *settings):
     with open(file, "w", encoding="ascii") as out:
         out.write(text)
     daemon = Daemon(t, "--config", file, "--data-dir", folder(t), "--log-level", "debug").ready()
-    daemon.tls, daemon.file = daemon.addresses()[0], file
+    daemon.tls, daemon.file = LISTENING.search(daemon.log()).group(1), file
     return daemon
 
 

@@ -202,7 +202,7 @@ found() { # BUG WORD...
 
 work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' EXIT
-features="TMPDIR=$work $source/tests/kill/features --queues 100 --seconds 8 --kill-seconds 1.5 --seed 5 --program $programs/leveretd --build-dir $build"
+features="TMPDIR=$work $source/tests/kill/features --queues 100 --seconds 8 --kill-seconds 1.5 --short --seed 5 --program $programs/leveretd --build-dir $build"
 
 names=$(sed -n 's/^PLANTED(\([A-Z_]*\),.*/\1/p' "$bugs")
 [ $# -eq 0 ] || names=$*

@@ -9,8 +9,8 @@
  * Every few rounds a life begins with a drain, which takes everything from all queues and settles
  * what was owed. model.c has the rules.
  *
- * With --power COMMAND a kill is a power cut: the broker is stopped, `COMMAND cut` keeps what its disk has
- * at that moment, the broker is killed, and `COMMAND restore` puts back what was kept.
+ * With --power COMMAND a kill is a power cut: the broker is stopped, `COMMAND cut` keeps what its
+ * disk has at that moment, the broker is killed, and `COMMAND restore` puts back what was kept.
  *
  * Prints a line for each broken promise ("violation KIND round=N ..."), and at the end lines
  * "figure NAME=VALUE". Ends after the first round with a broken promise. The exit status is 0: none
@@ -590,8 +590,9 @@ static void read_options(struct plan *plan, int count, char **arguments)
 /* The broker's command line: ours, and what follows "--". */
 static char **make_command(const struct plan *plan, int count, char **arguments)
 {
-    const char *const own[] = {plan->program, "--data-dir", plan->data_dir, "--listen",
-                               "127.0.0.1:0"};
+    const char *const own[] = {plan->program, "--data-dir",       plan->data_dir,
+                               "--listen",    "127.0.0.1:0",      "--management",
+                               "none",        "--control-socket", "none"};
     size_t own_count = sizeof(own) / sizeof(own[0]);
     char **command = mem_zalloc_array(own_count + (size_t)count + 1, sizeof(*command));
     for (size_t i = 0; i < own_count; i++)

@@ -477,7 +477,8 @@ def _(t):
             open_ones += 1
     t.note("%d stay, %d are told that they are too many" % (open_ones, told))
     equal(open_ones + told, len(idle), "all of them")
-    check(open_ones >= 1000, "only %d may stay" % open_ones)
+    # Of 1,024, as those that the case before has closed may still be there.
+    check(open_ones >= 900, "only %d may stay" % open_ones)
     victim.trip()
     for sock in idle:
         sock.close()

@@ -4,6 +4,8 @@
 # took.
 #
 #     tests/planted/planted.sh [BUG]...    (in the build folder, or with $top_builddir and $srcdir)
+#
+# With PLANTED=no in the environment it does nothing.
 
 set -u
 # shellcheck source=../lib/tap.sh
@@ -203,6 +205,11 @@ found() { # BUG WORD...
 work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' EXIT
 features="TMPDIR=$work $source/tests/kill/features --queues 100 --seconds 8 --kill-seconds 1.5 --short --seed 5 --program $programs/leveretd --build-dir $build"
+
+if [ "${PLANTED:-yes}" = no ]; then
+    echo '1..0 # skip PLANTED=no'
+    exit 0
+fi
 
 names=$(sed -n 's/^PLANTED(\([A-Z_]*\),.*/\1/p' "$bugs")
 [ $# -eq 0 ] || names=$*

@@ -381,38 +381,31 @@ static const struct listing_kind source_kind = KIND(collect_of_source);
 static const struct listing_kind destination_kind = KIND(collect_of_destination);
 static const struct listing_kind between_kind = KIND(collect_between);
 
-static void list_bindings(struct call *call, const struct listing_kind *kind)
-{
-    struct vhost *only = call->segments[0].data ? call_vhost(call, true) : NULL;
-    if (!call->status)
-        call_list(call, kind, only);
-}
-
 void bindings_list(struct call *call)
 {
-    list_bindings(call, &bindings_kind);
+    call_list_in(call, &bindings_kind);
 }
 
 void queue_bindings_list(struct call *call)
 {
-    list_bindings(call, &queue_kind);
+    call_list_in(call, &queue_kind);
 }
 
 void source_bindings_list(struct call *call)
 {
-    list_bindings(call, &source_kind);
+    call_list_in(call, &source_kind);
 }
 
 void destination_bindings_list(struct call *call)
 {
-    list_bindings(call, &destination_kind);
+    call_list_in(call, &destination_kind);
 }
 
 void between_bindings_list(struct call *call)
 {
     struct key key;
     if (read_ends(call, &key))
-        list_bindings(call, &between_kind);
+        call_list_in(call, &between_kind);
 }
 
 /* ---- one of them ---- */

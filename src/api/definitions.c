@@ -67,13 +67,9 @@ static void add_queue(void *context, void *value)
 
 static bool collect_queues(struct listing *listing, struct budget *budget)
 {
-    struct vhost *vhost = listing_vhost(listing);
+    const struct vhost *vhost = listing_vhost(listing);
     (void)budget;
-    if (!vhost)
-        return false;
-    if (!map_each_of_part(&vhost->queues, &listing->at, add_queue, listing))
-        listing_next_vhost(listing);
-    return true;
+    return vhost && listing_walk(listing, &vhost->queues, add_queue);
 }
 
 static void add_exchange(void *context, void *value)
@@ -84,13 +80,9 @@ static void add_exchange(void *context, void *value)
 
 static bool collect_exchanges(struct listing *listing, struct budget *budget)
 {
-    struct vhost *vhost = listing_vhost(listing);
+    const struct vhost *vhost = listing_vhost(listing);
     (void)budget;
-    if (!vhost)
-        return false;
-    if (!map_each_of_part(&vhost->exchanges, &listing->at, add_exchange, listing))
-        listing_next_vhost(listing);
-    return true;
+    return vhost && listing_walk(listing, &vhost->exchanges, add_exchange);
 }
 
 static bool write_queue(struct listing *listing, struct bytes id, struct fields *fields)

@@ -38,13 +38,9 @@ static void add_exchange(void *context, void *value)
 
 static bool collect(struct listing *listing, struct budget *budget)
 {
-    struct vhost *vhost = listing_vhost(listing);
+    const struct vhost *vhost = listing_vhost(listing);
     (void)budget;
-    if (!vhost)
-        return false;
-    if (!map_each_of_part(&vhost->exchanges, &listing->at, add_exchange, listing))
-        listing_next_vhost(listing);
-    return true;
+    return vhost && listing_walk(listing, &vhost->exchanges, add_exchange);
 }
 
 static bool write_listed(struct listing *listing, struct bytes id, struct fields *fields)
@@ -65,9 +61,7 @@ static const struct listing_kind exchanges_kind = {
 
 void exchanges_list(struct call *call)
 {
-    struct vhost *only = call->segments[0].data ? call_vhost(call, true) : NULL;
-    if (!call->status)
-        call_list(call, &exchanges_kind, only);
+    call_list_in(call, &exchanges_kind);
 }
 
 /* ---- one of them ---- */

@@ -53,9 +53,7 @@ static const struct listing_kind limited_vhosts_kind = {
 
 void vhost_limits_list(struct call *call)
 {
-    struct vhost *only = call->segments[0].data ? call_vhost(call, true) : NULL;
-    if (!call->status)
-        call_list(call, &limited_vhosts_kind, only);
+    call_list_in(call, &limited_vhosts_kind);
 }
 
 /* Who is no administrator sees his own. */

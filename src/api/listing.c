@@ -56,6 +56,13 @@ void listing_next_vhost(struct listing *listing)
     listing->at = 0;
 }
 
+bool listing_walk(struct listing *listing, const struct map *map, map_each *each)
+{
+    if (!map_each_of_part(map, &listing->at, each, listing))
+        listing_next_vhost(listing);
+    return true;
+}
+
 static void lower(char *out, struct bytes text, size_t size)
 {
     for (size_t i = 0; i < size; i++)
@@ -202,6 +209,13 @@ struct listing *call_list(struct call *call, const struct listing_kind *kind, st
     call->state = CALL_LISTS;
     call->status = 200;
     return listing;
+}
+
+void call_list_in(struct call *call, const struct listing_kind *kind)
+{
+    struct vhost *only = call->segments[0].data ? call_vhost(call, true) : NULL;
+    if (!call->status)
+        call_list(call, kind, only);
 }
 
 void listing_free(struct listing *listing)

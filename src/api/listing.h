@@ -44,6 +44,8 @@ struct listing {
 /* Answers the call with what it has in its body, and a list of all objects of a kind, those of one virtual host (NULL: of all
  * that the user may see). */
 struct listing *call_list(struct call *call, const struct listing_kind *kind, struct vhost *only);
+/* The same of the virtual host that the first segment names, if the route has one. */
+void call_list_in(struct call *call, const struct listing_kind *kind);
 void listing_free(struct listing *listing);
 /* Goes on with it: see struct http_answer_ops. */
 enum http_progress listing_go_on(struct listing *listing, struct buffer *body,
@@ -59,6 +61,9 @@ void listing_add(struct listing *listing, struct bytes id);
 struct vhost *listing_vhost(const struct listing *listing);
 /* On with the next one. */
 void listing_next_vhost(struct listing *listing);
+/* A `collect` of what is in maps of virtual hosts: tells of some values of the map of the one at
+ * hand, and goes on with the next one behind its last. True, as there may be more. */
+bool listing_walk(struct listing *listing, const struct map *map, map_each *each);
 
 /* Ids of what has a name in a virtual host: the number of that, and the name. */
 void listing_add_named(struct listing *listing, struct bytes name);

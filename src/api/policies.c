@@ -78,21 +78,14 @@ const struct listing_kind policies_kind = {
 static const struct listing_kind operators_kind = {
     .collect = collect_operators, .write = write_listed_operator, .steps = POLICY_STEPS};
 
-static void list_policies(struct call *call, const struct listing_kind *kind)
-{
-    struct vhost *only = call->segments[0].data ? call_vhost(call, true) : NULL;
-    if (!call->status)
-        call_list(call, kind, only);
-}
-
 void policies_list(struct call *call)
 {
-    list_policies(call, &policies_kind);
+    call_list_in(call, &policies_kind);
 }
 
 void operator_policies_list(struct call *call)
 {
-    list_policies(call, &operators_kind);
+    call_list_in(call, &operators_kind);
 }
 
 /* ---- one of them ---- */

@@ -140,13 +140,9 @@ static void add_queue(void *context, void *value)
 
 static bool collect(struct listing *listing, struct budget *budget)
 {
-    struct vhost *vhost = listing_vhost(listing);
+    const struct vhost *vhost = listing_vhost(listing);
     (void)budget;
-    if (!vhost)
-        return false;
-    if (!map_each_of_part(&vhost->queues, &listing->at, add_queue, listing))
-        listing_next_vhost(listing);
-    return true;
+    return vhost && listing_walk(listing, &vhost->queues, add_queue);
 }
 
 static bool write_listed(struct listing *listing, struct bytes id, struct fields *fields)
@@ -167,9 +163,7 @@ static const struct listing_kind queues_kind = {
 
 void queues_list(struct call *call)
 {
-    struct vhost *only = call->segments[0].data ? call_vhost(call, true) : NULL;
-    if (!call->status)
-        call_list(call, &queues_kind, only);
+    call_list_in(call, &queues_kind);
 }
 
 /* ---- one of them ---- */

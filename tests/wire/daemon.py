@@ -4,6 +4,7 @@
 Needs no broker: every case starts its own, LEVERETD or leveretd in $top_builddir.  Output is TAP.
 """
 
+import contextlib
 import hashlib
 import os
 import re
@@ -801,6 +802,26 @@ def blocked_peer_goes(t):
         time.sleep(0.2)
     raise AssertionError("its exclusive queue is still there")
 
+
+
+@case("the API is at a socket in the data folder, and at its usual port unless that is taken")
+def _(t):
+    with socket.socket() as taken:
+        with contextlib.suppress(OSError):  # somebody has it, which will do
+            taken.bind(("127.0.0.1", 15672))
+            taken.listen()
+        data = folder(t)
+        daemon = Daemon(t, "--data-dir", data, "--listen", "127.0.0.1:0", quiet=False).ready()
+        daemon.says("warning no_management address=127.0.0.1:15672 reason=")
+        daemon.client(t).close()
+    path = "/run/leveret/ctl.sock" if os.path.isdir("/run/leveret") else data + "/ctl.sock"
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(path)
+        sock.settimeout(PATIENCE)
+        sock.sendall(b"GET /api/whoami HTTP/1.0\r\n\r\n")
+        check(b'"administrator"' in sock.recv(10000), "no operator")
+    equal(daemon.stop(), 0, "status")
+    check(not os.path.exists(path), "the socket is still there")
 
 
 class Manager:

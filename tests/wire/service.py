@@ -37,10 +37,10 @@ def run(*arguments, **options):
 class Daemon:
     """One that serves, once `ready`; its log so far is `log()`."""
 
-    def __init__(self, t, *arguments, command=(), **options):
+    def __init__(self, t, *arguments, command=(), quiet=True, **options):
         self.path = os.path.join(folder(t), "log")
         with open(self.path, "wb") as log:
-            self.process = subprocess.Popen([*command, PROGRAM, *QUIET, *arguments], stderr=log,
+            self.process = subprocess.Popen([*command, PROGRAM, *(QUIET if quiet else ()), *arguments], stderr=log,
                                             stdin=subprocess.DEVNULL, stdout=log, **options)
         t.cleanup(self.kill)
 

@@ -12,6 +12,7 @@ RabbitMQ's answer has to be another one, and has to be this one anywhere else.
 
 import base64
 import http.client
+import itertools
 import json
 import os
 import re
@@ -24,6 +25,7 @@ import urllib.parse
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "..", folder) for folder in ("interop", "bench")]
 
+import amqp  # noqa: E402
 import brokers  # noqa: E402
 import service  # noqa: E402
 import tap  # noqa: E402
@@ -63,7 +65,8 @@ def path_of(*segments):
 class Broker:
     """One that serves the API at `address`; `uri` is for AMQP."""
 
-    def __init__(self, oracle):
+    def __init__(self, oracle, plugins=()):
+        self.plugins = ["rabbitmq_management", "rabbitmq_consistent_hash_exchange", *plugins]
         self.oracle, self.connection, self.differences = oracle, None, read_differences()
         self.later = []  # to be done in the end, as a Context of tap.py has it
         if oracle:
@@ -84,7 +87,7 @@ class Broker:
         work = tempfile.mkdtemp(prefix="leveret-rabbitmq-")
         self.cleanup(shutil.rmtree, work, True)
         node = brokers.RabbitMQ(work, None)
-        node.plugins = ["rabbitmq_management", "rabbitmq_consistent_hash_exchange"]
+        node.plugins = self.plugins
         self.cleanup(node.close)
         port = brokers.free_port()
         node.settings = ["management.tcp.ip = 127.0.0.1", "management.tcp.port = %d" % port]
@@ -263,17 +266,98 @@ def differs(got, wanted, place=""):
     return "" if type(got) is type(wanted) and got == wanted else wrong
 
 
+# ---- for all cases of a program ----
+
+BROKER = []  # the one that `main` has started
+NUMBERS = itertools.count(1)
+NOT_FOUND = error("Object Not Found", "Not Found")
+
+
+def broker():
+    return BROKER[0]
+
+
+def expect(*arguments, **more):
+    return broker().expect(*arguments, **more)
+
+
+def ours(case_of_ours):
+    """For cases of what RabbitMQ has not."""
+    def run(t):
+        if broker().oracle:
+            raise Skip("RabbitMQ has no such thing")
+        case_of_ours(t)
+    return run
+
+
+def soon(path, answer, seconds=15):
+    """Asks until the answer is that: RabbitMQ knows of some things only after a while."""
+    end = time.monotonic() + seconds
+    while True:
+        got = broker().ask("GET", path)
+        wrong = compare(got, 200, answer)
+        if not wrong:
+            return got.body
+        if time.monotonic() > end:
+            raise AssertionError("%s: %s" % (path, wrong))
+        time.sleep(0.05)
+
+
+def client(t, channels=1, **options):
+    c = amqp.Connection(broker().uri)
+    t.cleanup(c.abort)
+    c.open(**options)
+    for number in range(1, channels + 1):
+        c.channel(number)
+    return c
+
+
+def name_of(c):
+    return "%s:%d -> %s:%d" % (c.sock.getsockname()[:2] + c.sock.getpeername()[:2])
+
+
+def queue(t, c, **fields):
+    q = "queue.%d" % next(NUMBERS)
+    c.call(1, "queue.declare", queue=q, **fields)
+    t.cleanup(broker().ask, "DELETE", path_of("queues", "/", q))
+    return q
+
+
+def broker_at(t, daemon):
+    """A Broker that is a daemon of one case."""
+    own = object.__new__(Broker)
+    own.oracle, own.connection, own.differences = False, None, {}
+    own.uri, own.address = daemon.addresses()[:2]
+    t.cleanup(lambda: own.connection.close())
+    return own
+
+
+def consumer_like(c, q, tag, **fields):
+    own = c.sock.getsockname()
+    answer = {
+        "arguments": {}, "ack_required": True, "active": True, "activity_status": "up",
+        "channel_details": {"connection_name": name_of(c), "name": "%s (1)" % name_of(c),
+                            "node": str, "number": 1, "peer_host": own[0], "peer_port": own[1],
+                            "user": "guest"},
+        "consumer_tag": tag, "exclusive": False, "prefetch_count": 0,
+        "queue": {"name": q, "vhost": "/"}, "consumer_timeout": 1800000}
+    if broker().oracle:
+        del answer["consumer_timeout"]  # a field of newer versions
+    answer.update(fields)
+    return answer
+
+
 # ---- the program ----
 
-def main(give):
-    """`give`, a function, is called with the Broker before the cases."""
+def main(give=BROKER.append, plugins=()):
+    """`give`, a function, is called with the Broker before the cases; RabbitMQ has these plugins too."""
     oracle = "--rabbitmq" in sys.argv
     if oracle:
         sys.argv.remove("--rabbitmq")
         sys.argv.append("--oracle")
-    broker = Broker(oracle)
+    started = Broker(oracle, plugins)
     try:
-        give(broker)
+        give(started)
         tap.main()
     finally:
-        broker.close()
+        started.close()

@@ -1,11 +1,10 @@
 #!/usr/bin/python3
-"""The API's resources of what lives: connections, channels, consumers, messages, the node.
+"""The API's resources of what lives: connections, channels, consumers, the node.
 
 Needs no broker: it starts one, LEVERETD or leveretd in $top_builddir, or with --rabbitmq Debian's
 RabbitMQ, which has to answer the same.  Output is TAP.
 """
 
-import itertools
 import os
 import sys
 import time
@@ -14,58 +13,15 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import api  # noqa: E402
-from api import (Skip, anything, case, check, equal, error, matching, one_of,  # noqa: E402
-                 path_of, quote, some)
+from api import (NOT_FOUND, NUMBERS, Skip, anything, broker, broker_at, case, check,  # noqa: E402
+                 client, consumer_like, equal, error, expect, name_of, one_of, path_of, queue,
+                 quote, some, soon)
 
 import amqp  # noqa: E402
 import service  # noqa: E402
 import tap  # noqa: E402
 
-BROKER = []
-NUMBERS = itertools.count(1)
-NOT_FOUND = error("Object Not Found", "Not Found")
 RATE = {"rate": float}
-
-
-def broker():
-    return BROKER[0]
-
-
-def expect(*arguments, **more):
-    return broker().expect(*arguments, **more)
-
-
-def soon(path, answer, seconds=15):
-    """Asks until the answer is that: RabbitMQ knows of some things only after a while."""
-    end = time.monotonic() + seconds
-    while True:
-        got = broker().ask("GET", path)
-        wrong = api.compare(got, 200, answer)
-        if not wrong:
-            return got.body
-        if time.monotonic() > end:
-            raise AssertionError("%s: %s" % (path, wrong))
-        time.sleep(0.05)
-
-
-def client(t, channels=1, **options):
-    c = amqp.Connection(broker().uri)
-    t.cleanup(c.abort)
-    c.open(**options)
-    for number in range(1, channels + 1):
-        c.channel(number)
-    return c
-
-
-def name_of(c):
-    return "%s:%d -> %s:%d" % (c.sock.getsockname()[:2] + c.sock.getpeername()[:2])
-
-
-def queue(t, c, **fields):
-    q = "live.%d" % next(NUMBERS)
-    c.call(1, "queue.declare", queue=q, **fields)
-    t.cleanup(broker().ask, "DELETE", path_of("queues", "/", q))
-    return q
 
 
 # ---- connections ----
@@ -196,21 +152,6 @@ def _(t):
 
 
 # ---- consumers ----
-
-def consumer_like(c, q, tag, **fields):
-    own = c.sock.getsockname()
-    answer = {
-        "arguments": {}, "ack_required": True, "active": True, "activity_status": "up",
-        "channel_details": {"connection_name": name_of(c), "name": "%s (1)" % name_of(c),
-                            "node": str, "number": 1, "peer_host": own[0], "peer_port": own[1],
-                            "user": "guest"},
-        "consumer_tag": tag, "exclusive": False, "prefetch_count": 0,
-        "queue": {"name": q, "vhost": "/"}, "consumer_timeout": 1800000}
-    if broker().oracle:
-        del answer["consumer_timeout"]  # a field of newer versions
-    answer.update(fields)
-    return answer
-
 
 @case("consumers: in lists, with what they were begun with")
 def _(t):
@@ -408,15 +349,6 @@ def _(_t):
         expect("GET", "/api/health/checks/" + path, 200, answer={"status": "ok"})
 
 
-def broker_at(t, daemon):
-    """The same for a daemon of one case."""
-    own = object.__new__(api.Broker)
-    own.oracle, own.connection, own.differences = False, None, {}
-    own.uri, own.address = daemon.addresses()[:2]
-    t.cleanup(lambda: own.connection.close())
-    return own
-
-
 @case("an alarm is told by whoever asks for one")
 def _(t):
     if broker().oracle:
@@ -469,190 +401,61 @@ def _(_t):
     expect("GET", "/api/version", 200, answer=str)
 
 
-# ---- messages ----
+# ---- who may see what ----
 
-def publish(queue, payload="text", exchange="amq.default", status=200, answer=None, differs=None,
-            **more):
-    body = {"properties": {}, "routing_key": queue, "payload": payload,
-            "payload_encoding": "string"}
-    body.update(more)
-    return expect("POST", path_of("exchanges", "/", exchange, "publish"), status, body,
-                  answer={"routed": True} if answer is None else answer, differs=differs)
-
-
-def get(queue, count=10, mode="ack_requeue_false", status=200, answer=None, differs=None, **more):
-    body = {"count": count, "ackmode": mode, "encoding": "auto"}
-    body.update(more)
-    return expect("POST", path_of("queues", "/", queue, "get"), status, body, answer=answer,
-                  differs=differs)
+def person(t, tags, permissions=None):
+    """A user with a password that is his name, and these permissions on "/"."""
+    name = "user%d" % next(NUMBERS)
+    expect("PUT", path_of("users", name), 201, {"password": name, "tags": tags})
+    t.cleanup(broker().ask, "DELETE", path_of("users", name))
+    if permissions:
+        expect("PUT", path_of("permissions", "/", name), 201, permissions)
+    return name, name
 
 
-PROPERTIES = {
-    "content_type": "text/plain", "content_encoding": "none", "delivery_mode": 2, "priority": 3,
-    "headers": {"a": 1, "b": "x", "c": [1, "2"], "d": {"e": True}}, "correlation_id": "c",
-    "reply_to": "r", "expiration": "100000", "message_id": "m", "timestamp": 12345, "type": "t",
-    "app_id": "a"}
-
-
-@case("a message is published with all its properties, and got")
+@case("all connections of a user are closed, and no others")
 def _(t):
-    c = client(t)
-    q = queue(t, c, durable=True)
-    publish(q, properties=PROPERTIES, payload="aGVsbG8=", payload_encoding="base64")
-    publish(q, payload="two")
-    publish("none." + q, answer={"routed": False})
-    get(q, answer=[
-        {"payload_bytes": 5, "redelivered": False, "exchange": "", "routing_key": q,
-         "message_count": 1, "properties": PROPERTIES, "payload": "hello",
-         "payload_encoding": "string"},
-        {"payload_bytes": 3, "redelivered": False, "exchange": "", "routing_key": q,
-         "message_count": 0, "properties": [], "payload": "two", "payload_encoding": "string"}])
-    get(q, answer=[])
+    name, password = person(t, "", {"configure": ".*", "write": ".*", "read": ".*"})
+    others = client(t)
+    mine = [client(t, user=name, password=password) for _ in range(3)]
+    for c in mine:
+        soon(path_of("connections", name_of(c)), connection_like(
+            c, user=name, user_who_performed_action=name))
+    expect("DELETE", path_of("connections", "username", name), 204,
+           headers={"X-Reason": "go"})
+    for c in mine:
+        closed_with(c, "go")
+    others.channel(2)
 
 
-@case("what is no text is told in base64, and as much of it as is wanted")
+@case("who has no tag of monitoring sees his own connections only")
 def _(t):
-    c = client(t)
-    q = queue(t, c)
-    publish(q, payload="/wBB", payload_encoding="base64")
-    publish(q, payload="h\u00e4llo")
-    keep = {"mode": "ack_requeue_true"}
-    for more, wanted in (({}, [("/wBB", "base64"), ("h\u00e4llo", "string")]),
-                         ({"encoding": "base64"}, [("/wBB", "base64"), ("aMOkbGxv", "base64")]),
-                         ({"truncate": 3}, [("/wBB", "base64"), ("h\u00e4", "string")]),
-                         ({"truncate": 2}, [("/wA=", "base64"), ("aMM=", "base64")])):
-        got = get(q, **keep, **more).body
-        equal([(m["payload"], m["payload_encoding"]) for m in got], wanted, "payloads")
-        equal([m["payload_bytes"] for m in got], [3, 6], "whole sizes")
+    user = person(t, "management", {"configure": ".*", "write": ".*", "read": ".*"})
+    c, own = client(t), client(t, user=user[0], password=user[1])
+    soon(path_of("connections", name_of(own)), {"user": user[0], ...: ...})
+    soon(path_of("connections", name_of(c)), {"user": "guest", ...: ...})
+    expect("GET", "/api/connections?columns=user", 200, user=user, answer=[{"user": user[0]}])
+    expect("GET", path_of("connections", name_of(c)), 401, user=user,
+           answer=error("not_authorised"))
+    expect("DELETE", path_of("connections", name_of(c)), 401, user=user,
+           answer=error("not_authorised"))
+    own.call(1, "queue.declare", queue="", exclusive=True)
+    expect("GET", "/api/channels?columns=user", 200, user=user, answer=[{"user": user[0]}])
+    expect("GET", "/api/consumers", 200, user=user, answer=[])
+    expect("DELETE", path_of("connections", name_of(own)), 204, user=user)
+    closed_with(own, "Closed via management plugin")
 
 
-@case("what becomes of messages that were got")
+@case("who may look at the node")
 def _(t):
-    c = client(t)
-    dead = queue(t, c)
-    q = queue(t, c, arguments={"x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead})
-
-    def seen(mode, count=10):
-        return [(m["payload"], m["redelivered"]) for m in get(q, count, mode).body]
-
-    for payload in "abc":
-        publish(q, payload=payload)
-    equal(seen("ack_requeue_true"), [(x, False) for x in "abc"], "first")
-    equal(seen("reject_requeue_true"), [(x, True) for x in "abc"], "they went back")
-    equal(seen("ack_requeue_false", 1), [("a", True)], "one is taken")
-    equal(seen("reject_requeue_false", "1"), [("b", True)], "one is rejected")
-    equal(seen("ack_requeue_false", 0), [], "none")
-    equal([m["payload"] for m in get(dead).body], ["b"], "the dead letter")
-    publish(q, payload="d")
-    publish(q, payload="e")
-    c.call(1, "basic.consume", queue=q, no_ack=True)
-    payloads = [c.expect(1, "basic.deliver").body for _ in range(3)]
-    equal(payloads, [b"c", b"d", b"e"], "those that are left")
-
-
-@case("a consumer gets what was got and went back")
-def _(t):
-    c = client(t)
-    q = queue(t, c)
-    publish(q, payload="x")
-    get(q, 1, "ack_requeue_true")
-    c.call(1, "basic.consume", queue=q, no_ack=True)
-    event = c.expect(1, "basic.deliver")
-    equal((event.body, event.redelivered), (b"x", True), "the message")
-
-
-@case("messages that are on disk alone are read")
-def _(t):
-    if broker().oracle:
-        raise Skip("RabbitMQ decides by itself what is on disk alone")
-    data = service.folder(t)
-    daemon = service.serve(t, data)
-    c = daemon.client(t)
-    c.channel()
-    c.call(1, "queue.declare", queue="cold", durable=True)
-    c.call(1, "confirm.select")
-    for number in range(500):
-        c.publish(1, "cold", b"%d" % number, delivery_mode=2)
-    confirmed = 0
-    while confirmed < 500:
-        confirmed = c.expect(1, "basic.ack").delivery_tag
-    c.close()
-    daemon.stop()
-    daemon = service.serve(t, data, "--management", "127.0.0.1:0")
-    own = broker_at(t, daemon)
-    body = {"count": 500, "ackmode": "ack_requeue_true", "encoding": "auto"}
-    for is_redelivered in (False, True):
-        got = own.ask("POST", "/api/queues/%2F/cold/get", body).body
-        equal([m["payload"] for m in got], [str(n) for n in range(500)], "in order")
-        equal({m["redelivered"] for m in got}, {is_redelivered}, "redelivered")
-
-
-@case("what cannot be published")
-def _(t):
-    c = client(t)
-    q = queue(t, c)
-    path = path_of("exchanges", "/", "amq.default", "publish")
-    expect("POST", path, 400, {}, answer=error(
-        "bad_request", "[{key_missing,routing_key},\n {key_missing,properties},\n "
-        "{key_missing,payload},\n {key_missing,payload_encoding}]"))
-    expect("POST", path, 400, {"routing_key": q, "properties": {}, "payload": ""},
-           answer=error("bad_request", "[{key_missing,payload_encoding}]"))
-    wrong = error("bad_request")
-    for more in ({"properties": {"delivery_mode": "x"}}, {"properties": {"priority": 256}},
-                 {"properties": {"headers": 1}}, {"properties": {"type": 1}},
-                 {"properties": {"type": "x" * 256}}, {"properties": "x"}, {"payload": 1},
-                 {"payload": "!!", "payload_encoding": "base64"}, {"payload_encoding": "zip"},
-                 {"routing_key": "x" * 256}):
-        if not broker().oracle:  # faults inside RabbitMQ, or errors whose reason is a list
-            publish(**dict({"queue": q, "status": 400, "answer": error("bad_request")}, **more))
-    publish(q, exchange="none", status=400, answer=error(
-        "bad_request", "404 NOT_FOUND - no exchange 'none' in vhost '/'"))
-    publish(q, exchange="amq.rabbitmq.trace", status=400, answer=error(
-        "bad_request", "403 ACCESS_REFUSED - cannot publish to internal exchange "
-        "'amq.rabbitmq.trace' in vhost '/'"))
-    publish(q, properties={"user_id": "x"}, status=400, answer=error(
-        "bad_request", "406 PRECONDITION_FAILED - user_id property set to 'x' but authenticated "
-        "user was 'guest'"))
-    publish(q, properties={"expiration": "x"}, status=400, answer=error(
-        "bad_request", "406 PRECONDITION_FAILED - invalid expiration 'x': no_integer"))
-    publish(q, properties={"nonsense": 1})
-    full = queue(t, c, arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
-    publish(full)
-    publish(full, status=400, answer=error("bad_request", matching("^rejected")))
-
-
-@case("what cannot be got")
-def _(t):
-    c = client(t)
-    q = queue(t, c)
-    publish(q)
-    for missing in ("count", "ackmode", "encoding"):
-        body = {"count": 1, "ackmode": "ack_requeue_false", "encoding": "auto"}
-        del body[missing]
-        expect("POST", path_of("queues", "/", q, "get"), 400, body,
-               answer=error("bad_request", "[{key_missing,%s}]" % missing))
-    get(q, encoding="zip", status=400, answer=error(
-        "bad_request", "Unsupported encoding. Please use auto or base64."))
-    if not broker().oracle:  # faults inside RabbitMQ, or errors whose reason is a list
-        get(q, mode="none", status=400, answer=error("bad_request"))
-        get(q, truncate="x", status=400, answer=error("bad_request"))
-        get(q, count="x", status=400, answer=error("bad_request"))
-    get("none", status=404, answer=error(str, str))
-    equal(len(get(q).body), 1, "it is still there")
-
-
-@case("actions of a queue")
-def _(t):
-    c = client(t)
-    path = path_of("queues", "/", queue(t, c), "actions")
-    expect("POST", path, 204, {"action": "sync"})
-    expect("POST", path, 204, {"action": "cancel_sync"})
-    expect("POST", path, 400, {}, answer=error("bad_request", "[{key_missing,action}]"))
-    if not broker().oracle:
-        expect("POST", path, 400, {"action": "jump"}, answer=error("bad_request", "unknown: jump"))
-    expect("POST", "/api/queues/%2F/none/actions", 404 if not broker().oracle else 500,
-           {"action": "sync"})
+    node, user = node_name(), person(t, "management")
+    for path in ("/api/nodes", path_of("nodes", node), path_of("nodes", node, "memory"),
+                 "/api/auth/attempts/" + node, "/api/shovels"):
+        if not broker().oracle or "shovels" not in path:
+            expect("GET", path, 401, user=user, answer=error("not_authorised"))
+    other = person(t, "monitoring")
+    expect("GET", "/api/nodes", 200, user=other, answer=[{...: ...}])
 
 
 if __name__ == "__main__":
-    api.main(BROKER.append)
+    api.main()

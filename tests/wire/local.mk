@@ -25,6 +25,7 @@ EXTRA_DIST += \
 dist_check_SCRIPTS += \
 	%D%/api_definitions.py \
 	%D%/api_live.py \
+	%D%/api_messages.py \
 	%D%/config.py \
 	%D%/daemon.py \
 	%D%/definitions.py \
@@ -35,6 +36,7 @@ dist_check_SCRIPTS += \
 TESTS += \
 	%D%/api_definitions.py \
 	%D%/api_live.py \
+	%D%/api_messages.py \
 	%D%/config.py \
 	%D%/daemon.py \
 	%D%/definitions.py \

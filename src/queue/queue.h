@@ -65,6 +65,9 @@ struct queue_kind {
     uint64_t (*next_position)(const struct queue *queue, const struct message *message);
     /* Is there a message at this position, taken or not? */
     bool (*holds)(const struct queue *queue, uint64_t position);
+    /* See queue_look. */
+    enum queue_result (*look)(struct queue *queue, uint64_t from, struct looked *looked);
+    enum index_obstacle (*obstacle)(struct queue *queue);
     enum queue_result (*expire)(struct queue *queue, uint64_t *position);
     /* Asks for some taken messages at once, which are fetched next; NULL: each is asked for by itself. */
     void (*read_taken)(struct queue *queue, const uint64_t *positions, size_t count);
@@ -213,6 +216,27 @@ static inline enum queue_result queue_fetch(struct queue *queue, uint64_t positi
                                             struct message **message)
 {
     return queue->kind->fetch(queue, position, message);
+}
+
+/* Looks at the first message from a position on (0: the first one), in the order in which they are
+ * delivered, whether it is ready or not; looked->sequence is its position. Nothing happens to it.
+ * QUEUE_EMPTY: there is none. */
+static inline enum queue_result queue_look(struct queue *queue, uint64_t from,
+                                           struct looked *looked)
+{
+    return queue->kind->look(queue, from, looked);
+}
+
+/* What a consumer that could take the first ready message has to wait for. */
+static inline enum index_obstacle queue_obstacle(struct queue *queue)
+{
+    return queue->kind->obstacle(queue);
+}
+
+/* Is there a message at this position, ready or not? Any number may be asked for. */
+static inline bool queue_holds(const struct queue *queue, uint64_t position)
+{
+    return queue->kind->holds(queue, position);
 }
 
 /* Ends every message that is ready, waits for a retry, or is to be read before it does; returns how many

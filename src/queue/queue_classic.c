@@ -82,6 +82,16 @@ static bool classic_holds(const struct queue *queue, uint64_t position)
     return index_holds(queue->state, position);
 }
 
+static enum queue_result classic_look(struct queue *queue, uint64_t from, struct looked *looked)
+{
+    return (enum queue_result)index_look(queue->state, from, looked);
+}
+
+static enum index_obstacle classic_obstacle(struct queue *queue)
+{
+    return index_obstacle(queue->state);
+}
+
 static uint64_t classic_purge(struct queue *queue)
 {
     uint64_t count = index_purge(queue->state);
@@ -101,7 +111,7 @@ static enum queue_result classic_expire(struct queue *queue, uint64_t *position)
 
 static void classic_read_taken(struct queue *queue, const uint64_t *positions, size_t count)
 {
-    index_read_taken(queue->state, positions, count);
+    index_read_some(queue->state, positions, count);
 }
 
 static uint64_t classic_last(struct queue *queue, const struct index *place)
@@ -143,6 +153,8 @@ const struct queue_kind queue_classic = {
     .purge = classic_purge,
     .next_position = classic_next_position,
     .holds = classic_holds,
+    .look = classic_look,
+    .obstacle = classic_obstacle,
     .head_ms = classic_head_ms,
     .expire = classic_expire,
     .read_taken = classic_read_taken,

@@ -336,6 +336,31 @@ static void priority_delayed(struct queue *queue, queue_each_time *each, void *c
     }
 }
 
+/* From the highest level down. */
+static enum queue_result priority_look(struct queue *queue, uint64_t from, struct looked *looked)
+{
+    const struct levels *levels = queue->state;
+    unsigned level = (unsigned)(from >> POSITION_SHIFT);
+    bool is_within = from && level < levels->count;
+    uint64_t sequence = is_within ? sequence_of(from) : 0;
+    for (level = is_within ? level + 1 : levels->count; level-- > 0; sequence = 0) {
+        struct index *index = levels->indexes[level];
+        enum index_result result = index ? index_look(index, sequence, looked) : INDEX_EMPTY;
+        if (result == INDEX_OK)
+            looked->sequence = position_of(level, looked->sequence);
+        if (result != INDEX_EMPTY)
+            return (enum queue_result)result;
+    }
+    return QUEUE_EMPTY;
+}
+
+static enum index_obstacle priority_obstacle(struct queue *queue)
+{
+    struct levels *levels = queue->state;
+    int level = ready_below(levels, levels->count);
+    return level < 0 ? INDEX_UNHINDERED : index_obstacle(levels->indexes[level]);
+}
+
 /* From the lowest level up. */
 static enum queue_result priority_times(struct queue *queue, uint64_t *from, queue_each_time *each,
                                         void *context)
@@ -377,4 +402,6 @@ const struct queue_kind queue_priority = {
     .take_at = priority_take_at,
     .ends = priority_ends,
     .times = priority_times,
+    .look = priority_look,
+    .obstacle = priority_obstacle,
 };

@@ -845,6 +845,74 @@ enum index_result index_fetch(struct index *index, uint64_t sequence, struct mes
     return INDEX_OK;
 }
 
+/* ---- a look ---- */
+
+enum { LOOK_AHEAD = 64 };
+
+/* The first live message at `from` or after; NULL: there is none. */
+static struct chunk *find_live(struct index *index, uint64_t from, uint32_t *slot)
+{
+    uint32_t at = position_of(index, from);
+    for (at = at == index->chunks_count ? 0 : at; at < index->chunks_count; at++) {
+        struct chunk *chunk = chunk_at(index, at);
+        *slot = bit_next(chunk->live_bits, chunk_below(chunk, from, chunk->slots), chunk->slots);
+        if (*slot < chunk->slots)
+            return chunk;
+    }
+    return NULL;
+}
+
+/* Those behind it are asked for as well, as they are looked at next. */
+static void read_to_look(struct index *index, const struct chunk *chunk, uint32_t slot)
+{
+    uint64_t sequences[LOOK_AHEAD];
+    size_t count = 0;
+    for (; slot < chunk->slots && count < LOOK_AHEAD;
+         slot = bit_next(chunk->live_bits, slot + 1, chunk->slots))
+        sequences[count++] = chunk->base + slot;
+    index_read_some(index, sequences, count);
+}
+
+static enum looked_state looked_state(const struct chunk *chunk, uint32_t slot)
+{
+    if (bit_get(chunk->ready_bits, slot))
+        return LOOKED_READY;
+    return is_delayed(chunk, slot) ? LOOKED_DELAYED : LOOKED_TAKEN;
+}
+
+enum index_result index_look(struct index *index, uint64_t from, struct looked *looked)
+{
+    uint32_t slot;
+    struct chunk *chunk = find_live(index, from, &slot);
+    if (!chunk)
+        return INDEX_EMPTY;
+    const struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;
+    if (!entry || !(entry->flags & (ENTRY_MESSAGE | ENTRY_DAMAGED))) {
+        read_to_look(index, chunk, slot);
+        return wait_for(index);
+    }
+    bool is_whole = !(entry->flags & ENTRY_DAMAGED);
+    *looked = (struct looked){.sequence = chunk->base + slot,
+                              .message = is_whole ? message_ref(entry->message) : NULL,
+                              .ends_ms = entry->expires_ms,
+                              .delivery_count = count_of(chunk, slot),
+                              .state = looked_state(chunk, slot)};
+    return INDEX_OK;
+}
+
+enum index_obstacle index_obstacle(struct index *index)
+{
+    uint32_t slot;
+    if (!index->is_waiting || index->ready == 0)
+        return INDEX_UNHINDERED;
+    const struct chunk *chunk = find_ready(index, &slot);
+    const struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;
+    if (!entry || !(entry->flags & ENTRY_MESSAGE))
+        return INDEX_READS;
+    bool needs_mark = entry->flags & ENTRY_RECORDED && chunk->base + slot >= index->mark;
+    return needs_mark ? INDEX_MARKS : INDEX_UNHINDERED;
+}
+
 /* ---- purge ---- */
 
 static bool is_ready_as_a_whole(const struct chunk *chunk)

@@ -150,10 +150,29 @@ void index_settle(struct index *index, uint64_t sequence);
 /* Brings a taken message back to look at (to dead-letter it). INDEX_OK: *message is a reference of
  * the caller's; INDEX_EMPTY: it is damaged and was set aside. */
 enum index_result index_fetch(struct index *index, uint64_t sequence, struct message **message);
+/* A message as it lies, which nothing happens to. */
+struct looked {
+    uint64_t sequence;
+    struct message *message; /* a reference of the caller's; NULL: it is damaged */
+    uint64_t ends_ms;        /* since 1970; 0: never */
+    uint32_t delivery_count; /* times it came back */
+    enum looked_state { LOOKED_READY, LOOKED_TAKEN, LOOKED_DELAYED } state;
+};
+
+/* Looks at the first live message from a sequence number on. INDEX_EMPTY: there is none; INDEX_WAIT: it
+ * is being read, and some of those behind it with it. */
+enum index_result index_look(struct index *index, uint64_t from, struct looked *looked);
+/* What the first ready message waits for before it can be taken. */
+enum index_obstacle {
+    INDEX_UNHINDERED, /* nothing, or there is none */
+    INDEX_READS,      /* it is being read */
+    INDEX_MARKS,      /* the mark that says that it may have been delivered is not durable yet */
+};
+enum index_obstacle index_obstacle(struct index *index);
 /* Is this message there, ready or taken? */
 bool index_holds(struct index *index, uint64_t sequence);
-/* Asks for some taken messages at once that are to be looked at soon, in any order. */
-void index_read_taken(struct index *index, const uint64_t *sequences, size_t count);
+/* Asks for some live messages at once that are to be fetched or looked at soon, in any order. */
+void index_read_some(struct index *index, const uint64_t *sequences, size_t count);
 /* Settles every ready or delayed message; returns how many there were. Memory of many goes in the turns that
  * follow. */
 uint64_t index_purge(struct index *index);

@@ -326,6 +326,13 @@ static struct chunk *chunk_from(const struct index *index, uint64_t sequence)
     return low < index->chunks_count ? index->chunks[index->chunks_first + low] : NULL;
 }
 
+/* How much one job reads. */
+static uint64_t bytes_at_once(const struct store *store)
+{
+    bool is_short = message_pool_bytes(store->options.pool) > store->options.bodies_burst_bytes;
+    return is_short ? READ_BYTES_SHORT : READ_BYTES;
+}
+
 /* Adds what is ready in a chunk, and not in memory, from `sequence` on; returns where it stopped.
  */
 static uint64_t add_chunk(struct read_job *job, const struct chunk *chunk, uint64_t sequence,
@@ -358,15 +365,14 @@ void read_ahead(struct index *index, uint64_t sequence)
         return;
     }
     struct read_job *job = job_new(index);
-    bool is_short = message_pool_bytes(store->options.pool) > store->options.bodies_burst_bytes;
-    uint64_t bytes_max = is_short ? READ_BYTES_SHORT : READ_BYTES;
+    uint64_t bytes_max = bytes_at_once(store);
     while (chunk && chunk->entries && job->count < READ_ITEMS && job->size < bytes_max) {
         sequence = add_chunk(job, chunk, sequence, bytes_max);
         chunk = chunk_from(index, sequence);
     }
     index->read_until = sequence;
     if (job->count)
-        index->read_low = is_short ? READ_AHEAD_MIN : ahead_of(job->size, job->count);
+        index->read_low = bytes_max < READ_BYTES ? READ_AHEAD_MIN : ahead_of(job->size, job->count);
     job_submit(index, job);
     /* The entries of what follows are there when they are needed, unless it is too many that read.
      */
@@ -383,9 +389,7 @@ void read_ahead(struct index *index, uint64_t sequence)
  */
 static void add_taken(struct read_job *job, const struct chunk *chunk, uint32_t slot)
 {
-    bool is_short =
-        message_pool_bytes(job->store->options.pool) > job->store->options.bodies_burst_bytes;
-    uint64_t bytes_max = is_short ? READ_BYTES_SHORT : READ_BYTES;
+    uint64_t bytes_max = bytes_at_once(job->store);
     for (slot = bit_next(chunk->live_bits, slot + 1, chunk->slots);
          slot < chunk->slots && job->count < READ_ITEMS && job->size < bytes_max;
          slot = bit_next(chunk->live_bits, slot + 1, chunk->slots)) {
@@ -410,16 +414,17 @@ void read_one(struct index *index, uint64_t sequence)
     job_submit(index, job);
 }
 
-void index_read_taken(struct index *index, const uint64_t *sequences, size_t count)
+void index_read_some(struct index *index, const uint64_t *sequences, size_t count)
 {
     struct read_job *job = index->is_reading ? NULL : job_new(index);
+    uint64_t bytes_max = bytes_at_once(index->store);
     struct chunk *chunk;
     for (size_t i = 0; i < count; i++) {
         const struct entry *entry = index_entry(index, sequences[i], &chunk);
         if (chunk && !entry)
             chunk_want(index->store, chunk);
         else if (job && entry && !(entry->flags & (ENTRY_MESSAGE | ENTRY_DAMAGED)) &&
-                 job->size < READ_BYTES)
+                 job->size < bytes_max)
             add_item(job, entry, sequences[i]);
     }
     if (job)

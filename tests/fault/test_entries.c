@@ -135,7 +135,7 @@ TEST(what_lies_anywhere_is_read_at_once)
         ok(index_take_at(bench.queue[0], sequences[i]), "one is taken");
     uint64_t read = bench.store->stats.bodies_read;
     for (int i = 0; i < 4; i++) {
-        index_read_taken(bench.queue[0], sequences, 4);
+        index_read_some(bench.queue[0], sequences, 4);
         bench_turns(&bench, 1, 1);
     }
     is_int(bench.store->stats.bodies_read - read, 4, "all were read, each once");
@@ -144,9 +144,87 @@ TEST(what_lies_anywhere_is_read_at_once)
         message_unref(&bench.pool, message);
         index_settle(bench.queue[0], sequences[i]);
     }
-    index_read_taken(bench.queue[0], sequences, 4);
+    index_read_some(bench.queue[0], sequences, 4);
     bench_turns(&bench, 2, 1);
     is_int(bench.store->stats.bodies_read - read, 4, "what has gone is not read");
+    bench_free(&bench);
+}
+
+/* Looks at all, whatever has to be read for it; how often was that waited for? */
+static int look_at_all(struct bench *bench, enum looked_state first, size_t *count)
+{
+    struct looked looked;
+    enum index_result result;
+    int waits = 0;
+    *count = 0;
+    while ((result = index_look(bench->queue[0], *count + 1, &looked)) != INDEX_EMPTY &&
+           waits < 100) {
+        if (result == INDEX_WAIT) {
+            waits++;
+            bench_turns(bench, 1, 1);
+            continue;
+        }
+        uint64_t time = looked.sequence % 3 ? LATER - looked.sequence : 0;
+        bool is_first = looked.sequence == 1;
+        if (looked.sequence != ++*count || looked.ends_ms != time || looked.delivery_count ||
+            looked.state != (is_first ? first : LOOKED_READY))
+            bail("message %zu is not what it was", *count);
+        message_unref(&bench->pool, looked.message);
+    }
+    return waits;
+}
+
+static bool same_counts(const struct index *index, const struct counts *counts)
+{
+    return memcmp(&index->counts, counts, sizeof(*counts)) == 0;
+}
+
+TEST(a_look_changes_nothing)
+{
+    size_t count;
+    struct bench bench;
+    init_cold(&bench);
+    for (int i = 1; i <= COLD * 5; i++)
+        publish_timed(&bench, i);
+    bench_turns(&bench, 60, 100);
+    struct index *index = bench.queue[0];
+    struct counts counts = index->counts;
+    uint64_t writes = bench.store->stats.bytes_written;
+    ok(!index_chunk(index, 1)->entries, "the queue is out of memory");
+    ok(look_at_all(&bench, LOOKED_READY, &count) > 5, "a look waits for what it reads");
+    is_int(count, COLD * 5, "all are seen");
+    ok(same_counts(index, &counts) && index->cursor == 1, "none of them is taken");
+    is_int(bench.store->stats.bytes_written, writes, "nothing is written");
+    is_int(count_of_first(&bench), 0, "the first did not come back");
+    counts = index->counts;
+    bench_turns(&bench, 60, 100);
+    look_at_all(&bench, LOOKED_TAKEN, &count);
+    is_int(count, COLD * 5, "one that is taken is seen as well");
+    ok(same_counts(index, &counts), "and is still taken");
+    bench_free(&bench);
+}
+
+TEST(what_a_queue_waits_for_is_known)
+{
+    struct bench bench;
+    struct taken taken;
+    init_cold(&bench);
+    struct index *index = bench.queue[0];
+    publish_timed(&bench, 1);
+    ok(index_obstacle(index) == INDEX_UNHINDERED, "nobody has asked");
+    bench.is_syncer_held = true;
+    ok(index_take(index, false, &taken) == INDEX_WAIT, "a delivery waits for its mark");
+    ok(index_obstacle(index) == INDEX_MARKS, "and that is known");
+    bench.is_syncer_held = false;
+    bench_wait(&bench);
+    bench_turns(&bench, 60, 100);
+    ok(index_obstacle(index) == INDEX_UNHINDERED, "it is there, and was not asked for since");
+    bench.is_reader_held = true;
+    ok(index_take(index, false, &taken) == INDEX_WAIT, "a delivery waits for a read");
+    ok(index_obstacle(index) == INDEX_READS, "and that is known");
+    bench.is_reader_held = false;
+    is_int(count_of_first(&bench), 0, "it comes");
+    ok(index_obstacle(index) == INDEX_UNHINDERED, "nothing is there to be waited for");
     bench_free(&bench);
 }
 
@@ -591,6 +669,8 @@ int main(void)
 {
     RUN(times_are_told_wherever_they_are);
     RUN(what_lies_anywhere_is_read_at_once);
+    RUN(a_look_changes_nothing);
+    RUN(what_a_queue_waits_for_is_known);
     RUN(returns_are_counted_over_a_restart);
     RUN(returns_of_cold_chunks_are_counted);
     RUN(delayed_messages_wait_over_a_restart);

@@ -482,10 +482,38 @@ enum index_result index_fetch(struct index *index, uint64_t sequence, struct mes
     return INDEX_OK;
 }
 
-void index_read_taken(struct index *index, const uint64_t *sequences, size_t count)
+void index_read_some(struct index *index, const uint64_t *sequences, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         assert(item_find(index, sequences[i])->is_taken);
+}
+
+enum index_result index_look(struct index *index, uint64_t from, struct looked *looked)
+{
+    list_for_each(link, &fake_of(index)->items)
+    {
+        const struct item *item = list_entry(link, struct item, link);
+        if (item->sequence < from)
+            continue;
+        *looked = (struct looked){
+            .sequence = item->sequence,
+            .message = message_ref(item->message),
+            .ends_ms = item->expires_ms,
+            .delivery_count = item->returned,
+            .state = item->until_ms   ? LOOKED_DELAYED
+                     : item->is_taken ? LOOKED_TAKEN
+                                      : LOOKED_READY,
+        };
+        return INDEX_OK;
+    }
+    return INDEX_EMPTY;
+}
+
+/* Nothing is ever read. */
+enum index_obstacle index_obstacle(struct index *index)
+{
+    (void)index;
+    return INDEX_UNHINDERED;
 }
 
 uint64_t index_purge(struct index *index)

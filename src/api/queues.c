@@ -1,6 +1,7 @@
 /* Queues: looked at, declared, deleted, purged. */
 #include <stdio.h>
 
+#include "api/clients.h"
 #include "api/queues.h"
 #include "api/resources.h"
 #include "broker/dead_letter.h"
@@ -98,6 +99,35 @@ static void add_messages(struct fields *fields, const struct queue *queue)
     fields_whole(fields, "message_bytes_ready", counts->ready_bytes);
 }
 
+static void add_owner(struct fields *fields, const struct call *call, const struct queue *queue)
+{
+    struct connection_view owner;
+    if (!queue->exclusive_owner ||
+        !server_connection(call->api->server, queue->exclusive_owner, &owner) ||
+        !fields_open(fields, "owner_pid_details", '{'))
+        return;
+    clients_add_name(fields, "name", owner.peer, 0);
+    clients_add_peer(fields, &owner);
+    fields_close(fields, '}');
+}
+
+static void add_details(struct fields *fields, const struct call *call, const struct queue *queue)
+{
+    size_t left = CLIENTS_DETAILS_MAX;
+    if (!fields_open(fields, "consumer_details", '['))
+        return;
+    list_for_each(link, &queue->consumers) {
+        const struct queue_consumer *one = list_entry(link, struct queue_consumer, queue_link);
+        if (!one->is_active)
+            continue;
+        if (left-- == 0)
+            break;
+        struct consumer_view consumer = consumer_view(one);
+        clients_put_consumer(fields, call, &consumer);
+    }
+    fields_close(fields, ']');
+}
+
 /* What RabbitMQ's own tools want to know of a queue at the least. */
 static void write_short(const struct queue *queue, const char *node, struct fields *fields)
 {
@@ -122,6 +152,7 @@ static void write_queue(const struct call *call, const struct queue *queue, stru
         return;
     add_consumers(fields, queue);
     add_policies(fields, queue);
+    add_owner(fields, call, queue);
     if (queue->settings->is_quorum) {
         fields_string(fields, "leader", node);
         add_node(fields, "members", node);
@@ -184,6 +215,8 @@ void queue_get(struct call *call)
         return;
     struct fields fields = call_tell(call);
     write_queue(call, queue, &fields);
+    if (!call_is_set(call, "disable_stats"))
+        add_details(&fields, call, queue);
     call_told(call, &fields);
 }
 

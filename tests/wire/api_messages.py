@@ -205,5 +205,18 @@ def _(t):
            {"action": "sync"})
 
 
+# ---- a queue, its messages, and what hinders them ----
+
+@case("a queue tells of its consumers and its owner")
+def _(t):
+    c = client(t)
+    q = queue(t, c, exclusive=True)
+    c.call(1, "basic.consume", queue=q, consumer_tag="one")
+    own = c.sock.getsockname()
+    soon(path_of("queues", "/", q), {
+        "owner_pid_details": {"name": name_of(c), "peer_host": own[0], "peer_port": own[1]},
+        "consumer_details": [consumer_like(c, q, "one")], ...: ...})
+
+
 if __name__ == "__main__":
     api.main()

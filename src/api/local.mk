@@ -23,6 +23,7 @@ libleveret_api_a_SOURCES = \
 	%D%/limits.c \
 	%D%/listing.c \
 	%D%/listing.h \
+	%D%/look.c \
 	%D%/machine.c \
 	%D%/machine.h \
 	%D%/messages.c \

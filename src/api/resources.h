@@ -23,6 +23,8 @@ act consumers_list;
 act health_is_ok, health_is_critical, health_alarms, health_local_alarms, health_port_listener;
 act health_protocol_listener, health_certificates, health_has_room;
 act healthcheck_get, aliveness_get;
+/* look.c */
+act queue_messages_list, queue_message_delete;
 /* messages.c */
 act exchange_publish, queue_get_messages, queue_act;
 /* node.c */

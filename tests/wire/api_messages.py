@@ -218,5 +218,186 @@ def _(t):
         "consumer_details": [consumer_like(c, q, "one")], ...: ...})
 
 
+def look(queue, query="", status=200, answer=None):
+    return expect("GET", path_of("queues", "/", queue, "messages") + query, status,
+                  answer=answer).body
+
+
+def payloads(found):
+    return [message["payload"] for message in found["messages"]]
+
+
+def seen_in_parts(own, name, query):
+    """The payloads, by as many requests as it takes."""
+    seen, at = [], "0"
+    while at is not None:
+        part = own.ask("GET", path_of("queues", "/", name, "messages") + query + "&from=" + at).body
+        seen, at = seen + payloads(part), part["next"]
+    return seen
+
+
+def three(t, c):
+    q = queue(t, c)
+    publish(q, payload="first", properties={"headers": {"a": 1, "b": "two"}})
+    publish(q, payload="second", properties={"message_id": "m", "expiration": "1000000"})
+    publish(q, payload="third")
+    return q
+
+
+@case("a look at messages leaves them where and as they are")
+@ours
+def _(t):
+    c = client(t)
+    q = three(t, c)
+    looked = {"position": matching("^[0-9]+$"), "state": "ready", "delivery_count": 0,
+              "expires_at": None, "exchange": "", "routing_key": q, "payload_encoding": "string"}
+    look(q, answer={"messages": [
+        dict(looked, payload="first", payload_bytes=5,
+             properties={"headers": {"a": 1, "b": "two"}}),
+        dict(looked, payload="second", payload_bytes=6, expires_at=int,
+             properties={"message_id": "m", "expiration": "1000000"}),
+        dict(looked, payload="third", payload_bytes=5, properties=[])],
+        "looked_at": 3, "next": None})
+    got = [(m["payload"], m["redelivered"]) for m in get(q, mode="ack_requeue_true").body]
+    equal(got, [("first", False), ("second", False), ("third", False)], "nobody had them")
+    equal([m["delivery_count"] for m in look(q)["messages"]], [1, 1, 1], "then they came back")
+    c.call(1, "basic.qos", prefetch_count=1)
+    c.call(1, "basic.consume", queue=q)
+    c.expect(1, "basic.deliver")
+    equal([m["state"] for m in look(q)["messages"]], ["unacknowledged", "ready", "ready"],
+          "one is with a consumer")
+    body = expect("GET", path_of("queues", "/", q), 200).body
+    equal((body["messages_ready"], body["messages_unacknowledged"]), (2, 1), "counts")
+
+
+@case("messages are looked for by header, key and text")
+@ours
+def _(t):
+    q = three(t, client(t))
+    for query, wanted in (("?filter=header:a", ["first"]), ("?filter=header:b%3Dtwo", ["first"]),
+                          ("?filter=header:a%3D1", ["first"]), ("?filter=header:a%3D", []),
+                          ("?filter=header:b%3Dthree", []), ("?filter=header:", []),
+                          ("?filter=key:none", []),
+                          ("?filter=key:" + q, ["first", "second", "third"]),
+                          ("?filter=text:ir", ["first", "third"]), ("?filter=sec", ["second"]),
+                          ("?filter=text:thirds", []), ("?filter=", ["first", "second", "third"]),
+                          ("?truncate=2&count=1", ["fi"]), ("?encoding=base64&count=1", ["Zmlyc3Q="]),
+                          ("?count=0", [])):
+        equal(payloads(look(q, query)), wanted, query)
+    start = look(q, "?count=2")
+    equal(payloads(look(q, "?from=" + start["next"])), ["third"], "the next page")
+    for query in ("count=x", "count=-1", "from=1.5", "from=99999999999999999999", "truncate="):
+        look(q, "?" + query, 400, error("bad_request", matching("should be a whole number$")))
+    look(q, "?from=18446744073709551615", 200, {"messages": [], "looked_at": 0, "next": None})
+    look("none", status=404, answer=NOT_FOUND)
+
+
+@case("a text is found wherever it lies in a long body, and a slice of a body is no more")
+@ours
+def _(t):
+    c = client(t)
+    q = queue(t, c)
+    bodies = {}
+    for at in (0, 65530, 65535, 65536, 131070, 500000 - 6):
+        body = bytearray(b"n" * 500000)
+        body[at:at + 6] = b"needle"
+        bodies[at] = bytes(body)
+        c.publish(1, q, bodies[at])
+    tap.eventually(lambda: look(q, "?count=0&truncate=0") and len(look(q)["messages"]) == 6)
+    equal(len(look(q, "?filter=needle&truncate=1")["messages"]), 6, "all are found")
+    equal(look(q, "?filter=noodle")["messages"], [], "and no others")
+    sizes = [(m["payload_bytes"], len(m["payload"])) for m in look(q)["messages"]]
+    equal(sizes, [(500000, 50000)] * 6, "bodies are cut")
+    whole = look(q, "?truncate=500000")["messages"]
+    equal([m["payload"].encode() for m in whole], list(bodies.values()), "if nothing else is said")
+
+
+@case("one message is ended, but none that somebody has")
+@ours
+def _(t):
+    c = client(t)
+    q = three(t, c)
+    c.call(1, "basic.qos", prefetch_count=1)
+    c.call(1, "basic.consume", queue=q)
+    delivery = c.expect(1, "basic.deliver")
+    one, two, _ = (path_of("queues", "/", q, "messages", m["position"])
+                   for m in look(q)["messages"])
+    expect("DELETE", one, 400, answer=error("bad_request", matching("^the message is with a")))
+    expect("DELETE", two, 204)
+    expect("DELETE", two, 404, answer=NOT_FOUND)
+    for wrong in ("x", "0", "-1", "99", "18446744073709551615", "18446744073709551616", "1%2F"):
+        expect("DELETE", path_of("queues", "/", q, "messages") + "/" + wrong, 404, answer=NOT_FOUND)
+    expect("DELETE", "/api/queues/%2F/none/messages/1", 404, answer=NOT_FOUND)
+    equal(payloads(look(q)), ["first", "third"], "what is left")
+    c.send(1, "basic.ack", delivery_tag=delivery.delivery_tag)
+    equal(c.expect(1, "basic.deliver").body, b"third", "what comes next")
+
+
+@case("who may look, and end")
+@ours
+def _(t):
+    c = client(t)
+    q, mine = three(t, c), queue(t, c, exclusive=True)
+    expect("PUT", "/api/users/looker", 201, {"password": "looker", "tags": "management"})
+    t.cleanup(broker().ask, "DELETE", "/api/users/looker")
+    user = ("looker", "looker")
+    messages = path_of("queues", "/", q, "messages")
+    for allowed, status in (({}, 401), ({"read": ".*"}, 200)):
+        if allowed:
+            expect("PUT", "/api/permissions/%2F/looker", 201,
+                   dict({"configure": "", "write": "", "read": ""}, **allowed))
+        expect("GET", messages, status, user=user)
+        expect("GET", path_of("queues", "/", q, "explain"), status, user=user)
+    expect("DELETE", messages + "/1", 204, user=user)
+    expect("PUT", "/api/permissions/%2F/looker", 204, {"configure": ".*", "write": ".*", "read": ""})
+    expect("GET", messages, 401, user=user, answer=error("not_authorised", "Access refused."))
+    expect("DELETE", messages + "/2", 401, user=user, answer=error("not_authorised", "Access refused."))
+    look(mine, status=400, answer=error("bad_request"))
+
+
+@case("a look at a queue with priorities is in the order of delivery")
+@ours
+def _(t):
+    c = client(t)
+    q = queue(t, c, arguments={"x-max-priority": 255})
+    for priority in (1, 255, 0, 255, 130):
+        publish(q, payload=str(priority), properties={"priority": priority})
+    equal(payloads(look(q)), ["255", "255", "130", "1", "0"], "all")
+    equal(seen_in_parts(broker(), q, "?count=1"), ["255", "255", "130", "1", "0"], "one by one")
+    second = look(q)["messages"][1]["position"]
+    expect("DELETE", path_of("queues", "/", q, "messages", second), 204)
+    equal([m["payload"] for m in get(q).body], ["255", "130", "1", "0"], "one of them is gone")
+
+
+@case("a look at messages that are on disk alone")
+@ours
+def _(t):
+    data = service.folder(t)
+    daemon = service.serve(t, data)
+    c = daemon.client(t)
+    c.channel()
+    c.call(1, "queue.declare", queue="cold", durable=True)
+    c.call(1, "confirm.select")
+    for number in range(3000):
+        c.publish(1, "cold", b"%d" % number, delivery_mode=2)
+    confirmed = 0
+    while confirmed < 3000:
+        confirmed = c.expect(1, "basic.ack").delivery_tag
+    c.close()
+    daemon.stop()
+    own = broker_at(t, service.serve(t, data, "--management", "127.0.0.1:0"))
+    equal(seen_in_parts(own, "cold", "?count=500"), [str(n) for n in range(3000)], "all, in order")
+    equal(seen_in_parts(own, "cold", "?filter=299"),
+          [str(n) for n in range(3000) if "299" in str(n)], "a search")
+    found = own.ask("GET", "/api/queues/%2F/cold/messages?filter=none").body
+    equal((found["messages"], found["looked_at"]), ([], 3000), "a search in vain")
+    body = own.ask("GET", "/api/queues/%2F/cold").body
+    equal((body["messages_ready"], body["messages_unacknowledged"]), (3000, 0), "counts")
+    last = own.ask("GET", "/api/queues/%2F/cold/messages?filter=2999").body["messages"][0]
+    own.expect("DELETE", "/api/queues/%2F/cold/messages/" + last["position"], 204)
+    equal(len(seen_in_parts(own, "cold", "?count=500&filter=29")),
+          len([n for n in range(2999) if "29" in str(n)]), "the last is gone")
+
+
 if __name__ == "__main__":
     api.main()

@@ -17,6 +17,7 @@ libleveret_api_a_SOURCES = \
 	%D%/consumers.c \
 	%D%/definitions.c \
 	%D%/exchanges.c \
+	%D%/explain.c \
 	%D%/fields.c \
 	%D%/fields.h \
 	%D%/health.c \

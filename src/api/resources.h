@@ -19,6 +19,8 @@ act connections_list, vhost_connections_list, connection_get, connection_delete;
 act user_connections_list, user_connections_delete;
 /* consumers.c */
 act consumers_list;
+/* explain.c */
+act queue_explain;
 /* health.c */
 act health_is_ok, health_is_critical, health_alarms, health_local_alarms, health_port_listener;
 act health_protocol_listener, health_certificates, health_has_room;

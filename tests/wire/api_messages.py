@@ -399,5 +399,93 @@ def _(t):
           len([n for n in range(2999) if "29" in str(n)]), "the last is gone")
 
 
+# ---- what hinders them ----
+
+def explain(own, queue, side):
+    return own.expect("GET", path_of("queues", "/", queue, "explain"), 200).body[side]
+
+
+def reasons(queue, side):
+    return [reason["code"] for reason in explain(broker(), queue, side)]
+
+
+@case("why nothing is delivered")
+@ours
+def _(t):
+    c = client(t)
+    q = queue(t, c)
+    expect("GET", path_of("queues", "/", q, "explain"), 200, answer={
+        "name": q, "vhost": "/", "messages_ready": 0, "messages_unacknowledged": 0,
+        "messages_delayed": 0, "consumers": 0, "delivery": [
+            {"code": "empty", "text": "no message is ready"},
+            {"code": "no_consumer", "text": "nobody consumes from the queue"}], "acceptance": []})
+    publish(q)
+    equal(reasons(q, "delivery"), ["no_consumer"], "nobody is there")
+    c.call(1, "basic.qos", prefetch_count=1)
+    c.call(1, "basic.consume", queue=q, consumer_tag="busy")
+    c.expect(1, "basic.deliver")
+    publish(q)
+    waiting, busy = explain(broker(), q, "delivery")
+    equal(waiting, {"code": "unacknowledged", "text":
+                    "messages that were delivered and are not acknowledged: 1"}, "what is out")
+    details = consumer_like(c, q, "busy")["channel_details"]
+    details["node"] = busy["channel_details"]["node"]
+    equal(busy, {"code": "prefetch", "consumer_tag": "busy", "channel_details": details, "text":
+                 "consumer busy has 1 unacknowledged messages, and its prefetch is 1"}, "who has it")
+    expect("GET", "/api/queues/%2F/none/explain", 404, answer=NOT_FOUND)
+
+
+@case("whom else a queue waits for")
+@ours
+def _(t):
+    c = client(t, 2)
+    q, single = queue(t, c), queue(t, c, arguments={"x-single-active-consumer": True})
+    c.call(2, "basic.qos", prefetch_count=1, global_=True)
+    c.call(2, "basic.consume", queue=q, consumer_tag="x")
+    publish(q)
+    c.expect(2, "basic.deliver")
+    publish(q)
+    equal(reasons(q, "delivery"), ["unacknowledged", "channel_prefetch"], "its channel is full")
+    for tag in "ab":
+        c.call(1, "basic.consume", queue=single, consumer_tag=tag)
+    equal(reasons(single, "delivery"), ["empty", "single_active"], "one waits for the other")
+
+
+@case("why nothing is accepted, or not for long")
+@ours
+def _(t):
+    c = client(t)
+    refuses = queue(t, c, arguments={"x-max-length": 2, "x-overflow": "reject-publish"})
+    drops = queue(t, c, arguments={"x-max-length-bytes": 6})
+    for q in refuses, drops:
+        publish(q, payload="abc")
+        equal(reasons(q, "acceptance"), [], "there is room")
+        publish(q, payload="abc")
+    equal(explain(broker(), refuses, "acceptance"), [
+        {"code": "limit", "limit": "max-length", "most": 2, "ready": 2,
+         "text": "max-length is 2, and 2 are ready: what comes is refused"}], "it is full")
+    equal(explain(broker(), drops, "acceptance"), [
+        {"code": "drops", "limit": "max-length-bytes", "most": 6, "ready": 6, "text":
+         "max-length-bytes is 6, and 6 are ready: the oldest make room for what comes"}], "so is this")
+
+
+@case("an alarm is a reason, and hinders none who asks")
+@ours
+def _(t):
+    for options, code in ((("--memory-limit", "300000"), "memory_alarm"),
+                          (("--disk-reserve", str(1 << 60)), "disk_alarm")):
+        daemon = service.serve(t, service.folder(t), "--management", "127.0.0.1:0", *options)
+        own = broker_at(t, daemon)
+        c = amqp.Connection(own.uri)
+        t.cleanup(c.abort)
+        c.open()
+        c.channel()
+        c.call(1, "queue.declare", queue="q")
+        c.publish(1, "q", b"x" * 400000)
+        daemon.says(" alarm_set alarm=" + code[:code.index("_")])
+        equal([reason["code"] for reason in explain(own, "q", "acceptance")], [code], "the reason")
+        own.expect("GET", "/api/queues/%2F/q/messages", 200)
+
+
 if __name__ == "__main__":
     api.main()

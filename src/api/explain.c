@@ -1,0 +1,239 @@
+/* Why is nothing delivered from a queue, or accepted by it? Every reason that there is now, each
+ * with a word for programs and a sentence for people. */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "api/clients.h"
+#include "api/queues.h"
+#include "api/resources.h"
+#include "queue/queue_limit.h"
+#include "session/look.h"
+
+struct explanation {
+    struct call *call;
+    struct fields *fields;
+};
+
+static void open_reason(struct explanation *explanation, const char *code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void add_reason(struct explanation *explanation, const char *code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void write_reason(struct explanation *explanation, const char *code, const char *format,
+                         va_list arguments)
+{
+    char text[600];
+    vsnprintf(text, sizeof(text), format, arguments);
+    fields_begin(explanation->fields, '{');
+    fields_string(explanation->fields, "code", code);
+    fields_string(explanation->fields, "text", text);
+}
+
+/* The caller may add fields, and closes it. */
+static void open_reason(struct explanation *explanation, const char *code, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    write_reason(explanation, code, format, arguments);
+    va_end(arguments);
+}
+
+static void add_reason(struct explanation *explanation, const char *code, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    write_reason(explanation, code, format, arguments);
+    va_end(arguments);
+    fields_end(explanation->fields, '}');
+}
+
+/* ---- consumers ---- */
+
+static void add_consumer(struct explanation *explanation, const struct consumer_view *consumer)
+{
+    struct connection_view connection;
+    const struct call *call = explanation->call;
+    fields_text(explanation->fields, "consumer_tag", consumer->tag);
+    if (server_connection(call->api->server, consumer->id.connection, &connection))
+        clients_add_channel(explanation->fields, call, &connection, consumer->id.channel);
+}
+
+static void open_obstacle(struct explanation *explanation, const struct consumer_view *consumer)
+{
+    int size = (int)consumer->tag.size;
+    const char *tag = (const char *)consumer->tag.data;
+    struct channel_view channel = {0};
+    switch (consumer->obstacle) {
+    case CONSUMER_PREFETCH:
+        open_reason(explanation, "prefetch",
+                    "consumer %.*s has %u unacknowledged messages, and its prefetch is %u", size,
+                    tag, consumer->unacked, consumer->prefetch);
+        return;
+    case CONSUMER_CHANNEL_PREFETCH:
+        server_channel(explanation->call->api->server, consumer->id, &channel);
+        open_reason(explanation, "channel_prefetch",
+                    "the channel of consumer %.*s has %llu unacknowledged messages, and its "
+                    "prefetch for all its consumers is %u",
+                    size, tag, (unsigned long long)channel.unacked, channel.prefetch_global);
+        return;
+    case CONSUMER_HELD:
+        open_reason(explanation, "held",
+                    "the channel of consumer %.*s owes answers that wait for the disk", size, tag);
+        return;
+    case CONSUMER_UNREAD:
+        open_reason(explanation, "unread",
+                    "the client of consumer %.*s does not read what it was sent", size, tag);
+        return;
+    default:
+        open_reason(explanation, "single_active",
+                    "consumer %.*s waits, as another one is the single active consumer", size, tag);
+    }
+}
+
+/* Whether one of them could take a message, as far as was looked. */
+static bool explain_consumers(struct explanation *explanation, const struct queue *queue)
+{
+    bool can_take = false;
+    size_t left = CLIENTS_DETAILS_MAX;
+    list_for_each(link, &queue->consumers) {
+        const struct queue_consumer *one = list_entry(link, struct queue_consumer, queue_link);
+        if (!one->is_active)
+            continue;
+        if (left-- == 0)
+            break;
+        struct consumer_view consumer = consumer_view(one);
+        if (consumer.obstacle == CONSUMER_CAN_TAKE) {
+            can_take = true;
+            continue;
+        }
+        open_obstacle(explanation, &consumer);
+        add_consumer(explanation, &consumer);
+        fields_end(explanation->fields, '}');
+    }
+    return can_take;
+}
+
+/* ---- delivery ---- */
+
+static void explain_messages(struct explanation *explanation, const struct queue *queue)
+{
+    const struct counts *counts = queue->counts;
+    if (counts->ready == 0)
+        add_reason(explanation, "empty", "no message is ready");
+    if (counts->taken)
+        add_reason(explanation, "unacknowledged",
+                   "messages that were delivered and are not acknowledged: %llu",
+                   (unsigned long long)counts->taken);
+    if (counts->delayed)
+        add_reason(explanation, "delayed",
+                   "messages that came back and wait for their next try: %llu",
+                   (unsigned long long)counts->delayed);
+}
+
+/* Somebody could take the first message: why has he not got it yet? */
+static void explain_wait(struct explanation *explanation, struct queue *queue)
+{
+    switch (queue_obstacle(queue)) {
+    case INDEX_READS:
+        add_reason(explanation, "read", "the next message is being read from the disk");
+        return;
+    case INDEX_MARKS:
+        add_reason(explanation, "mark",
+                   "that the next message is delivered is being noted on the disk");
+        return;
+    default:
+        add_reason(explanation, "under_way",
+                   "the next message goes to a consumer that can take it");
+    }
+}
+
+static void explain_delivery(struct explanation *explanation, struct queue *queue)
+{
+    explain_messages(explanation, queue);
+    if (queue->consumer_count == 0)
+        add_reason(explanation, "no_consumer", "nobody consumes from the queue");
+    bool can_take = explain_consumers(explanation, queue);
+    if (can_take && queue->counts->ready)
+        explain_wait(explanation, queue);
+}
+
+/* ---- acceptance ---- */
+
+static void explain_alarms(struct explanation *explanation)
+{
+    struct server_memory memory = server_memory(explanation->call->api->server);
+    const struct store *store = explanation->call->api->broker->store;
+    if (memory.is_above)
+        add_reason(explanation, "memory_alarm",
+                   "publishers wait, as messages take more memory than the limit of %llu bytes",
+                   (unsigned long long)memory.limit);
+    if (memory.is_disk_short)
+        add_reason(explanation, "disk_alarm",
+                   "publishers wait, as less than the reserve of %llu bytes is free on the disk",
+                   (unsigned long long)store_disk_reserve(store));
+    if (store_is_congested(store))
+        add_reason(explanation, "congested",
+                   "publishers wait, as the journal is not written as fast as they publish");
+}
+
+static void add_limit(struct explanation *explanation, const struct queue *queue, const char *name,
+                      uint64_t most, uint64_t is)
+{
+    bool refuses = queue->limit & QUEUE_REFUSES;
+    open_reason(explanation, refuses ? "limit" : "drops", "%s is %llu, and %llu are ready: %s",
+                name, (unsigned long long)most, (unsigned long long)is,
+                refuses ? "what comes is refused" : "the oldest make room for what comes");
+    fields_string(explanation->fields, "limit", name);
+    fields_whole(explanation->fields, "most", most);
+    fields_whole(explanation->fields, "ready", is);
+    fields_end(explanation->fields, '}');
+}
+
+static void explain_limits(struct explanation *explanation, const struct queue *queue)
+{
+    const struct queue_settings *settings = queue->settings;
+    const struct counts *counts = queue->counts;
+    bool counts_all = queue->limit & QUEUE_DROPS || queue_has_to_refuse(queue, 0);
+    if (settings->max_length != SETTING_NONE && counts->ready >= settings->max_length && counts_all)
+        add_limit(explanation, queue, "max-length", settings->max_length, counts->ready);
+    if (settings->max_length_bytes != SETTING_NONE &&
+        counts->ready_bytes >= settings->max_length_bytes && counts_all)
+        add_limit(explanation, queue, "max-length-bytes", settings->max_length_bytes,
+                  counts->ready_bytes);
+}
+
+static void explain_acceptance(struct explanation *explanation, struct queue *queue)
+{
+    explain_alarms(explanation);
+    explain_limits(explanation, queue);
+}
+
+/* ---- the whole ---- */
+
+static void add_side(struct call *call, struct fields *fields, struct queue *queue,
+                     const char *name,
+                     void (*explain)(struct explanation *explanation, struct queue *queue))
+{
+    struct explanation explanation = {call, fields};
+    if (!fields_open(fields, name, '['))
+        return;
+    explain(&explanation, queue);
+    fields_close(fields, ']');
+}
+
+void queue_explain(struct call *call)
+{
+    struct queue *queue = queue_find(call, true);
+    if (!queue)
+        return;
+    struct fields fields = call_tell(call);
+    fields_text(&fields, "name", queue_name(queue));
+    fields_text(&fields, "vhost", vhost_name(queue->vhost));
+    fields_whole(&fields, "messages_ready", queue->counts->ready);
+    fields_whole(&fields, "messages_unacknowledged", queue->counts->taken);
+    fields_whole(&fields, "messages_delayed", queue->counts->delayed);
+    fields_whole(&fields, "consumers", queue->consumer_count);
+    add_side(call, &fields, queue, "delivery", explain_delivery);
+    add_side(call, &fields, queue, "acceptance", explain_acceptance);
+    call_told(call, &fields);
+}

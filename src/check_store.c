@@ -117,7 +117,7 @@ static int run(struct disk *disk, const char *index, struct store_options *optio
     options->pool = &pool;
     options->syncer = options->indexer = options->reader = worker;
     options->is_newer = catalogue_is_newer;
-    int result = store_check(options, print, stdout);
+    int result = store_check(options, print, stdout, NULL);
     worker_manual_free(worker);
     kv_leveldb_free(kv);
     message_pool_free(&pool);

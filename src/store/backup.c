@@ -9,7 +9,8 @@
  * as it goes.
  *
  * The identity is made for the copy, as the store's own may have gone on to the next segment; what
- * it says was synced is in the copy, which is synced before it is done. */
+ * it says was synced is in the copy, which is synced before it is done. It is the store's own, as
+ * segments that both share carry it: store_copy_adopt changes that. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -42,6 +43,16 @@ static bool fail(struct backup_job *job, const char *what, const char *why)
     return false;
 }
 
+/* The store goes on writing meanwhile, which a copy on the same disk must not hinder. */
+static bool has_room(struct backup_job *job, uint64_t bytes)
+{
+    struct store_backup *backup = job->backup;
+    uint64_t is_free, total;
+    return backup->spared_bytes == 0 ||
+           backup->disk->ops->free_space(backup->disk, &is_free, &total) != 0 ||
+           is_free >= backup->spared_bytes + bytes;
+}
+
 /* 0 or an errno value; `size` bytes, or all of them. */
 static int copy_bytes(struct backup_job *job, struct disk_file *from, struct disk_file *to,
                       uint64_t size)
@@ -54,7 +65,7 @@ static int copy_bytes(struct backup_job *job, struct disk_file *from, struct dis
         error = job->from->ops->read(from, room, want, at, &got);
         struct iovec part = {room, got};
         if (!error && got)
-            error = job->backup->disk->ops->write(to, &part, 1, at);
+            error = has_room(job, got) ? job->backup->disk->ops->write(to, &part, 1, at) : ENOSPC;
         at += got;
     }
     mem_free(room);
@@ -86,13 +97,14 @@ static bool take_segment(struct backup_job *job, uint32_t number, uint64_t size)
     struct disk *from = job->from;
     char name[32];
     segment_name(name, number);
-    job->backup->segments++;
     bool may_link = size == UINT64_MAX && from->ops->link;
     if (may_link && from->ops->link(from, name, job->backup->disk) == 0) {
         job->backup->linked++;
+        job->backup->segments++;
         return true;
     }
     int error = copy_file(job, name, size);
+    job->backup->segments += !error;
     return !error || fail(job, name, strerror(error));
 }
 
@@ -112,6 +124,8 @@ struct index_copy {
 static bool write_index(struct index_copy *copy, bool sync)
 {
     struct kv *to = copy->job->backup->kv;
+    if (!has_room(copy->job, copy->batch.size))
+        return fail(copy->job, "the copy of the index cannot be written", strerror(ENOSPC));
     copy->job->backup->index_bytes += copy->batch.size;
     if (to->ops->write(to, buffer_bytes(&copy->batch), sync) < 0)
         return fail(copy->job, "the copy of the index cannot be written", to->error);
@@ -142,7 +156,7 @@ static bool take_index(struct backup_job *job)
     return !job->has_failed;
 }
 
-/* The last of all: without an identity it is no store. */
+/* Which checkpoint and which segment were the last. */
 static bool take_names(struct backup_job *job)
 {
     struct disk *to = job->backup->disk;
@@ -154,11 +168,29 @@ static bool take_names(struct backup_job *job)
     return !error || fail(job, "the copy", strerror(error));
 }
 
+static bool begin_copy(struct backup_job *job)
+{
+    int error = planted(PLANTED_COPY_UNMARKED) ? 0 : store_copy_begin(job->backup->disk);
+    return !error || fail(job, "the copy", strerror(error));
+}
+
+static bool end_copy(struct backup_job *job)
+{
+    struct store_backup *backup = job->backup;
+    int error = backup->sync_name ? backup->sync_name(backup->context) : 0;
+    if (!error && !planted(PLANTED_COPY_UNMARKED))
+        error = store_copy_end(backup->disk);
+    return !error || fail(job, "the copy", strerror(error));
+}
+
 static void run_backup(struct job *link)
 {
     struct backup_job *job = (struct backup_job *)(void *)link;
-    if (take_index(job) && take_segments(job))
-        take_names(job);
+    struct store_backup *backup = job->backup;
+    bool is_done = begin_copy(job) && take_index(job) && take_segments(job) && take_names(job) &&
+                   end_copy(job);
+    if (!is_done && backup->drop)
+        backup->drop(backup->context);
 }
 
 /* ---- on the owner ---- */
@@ -175,8 +207,9 @@ static void note_segments(struct store *store, struct backup_job *job)
     }
     if (active) {
         job->last = active->number;
-        job->last_size = active->size;
+        job->last_size = planted(PLANTED_COPY_ENDS_EARLY) ? active->size / 2 : active->size;
     }
+    job->backup->segments_total = job->segment_count + (active != NULL);
 }
 
 static void begin(struct store *store)
@@ -230,7 +263,7 @@ void backup_tick(struct store *store)
 
 bool backup_holds(const struct store *store)
 {
-    return store->backup != NULL;
+    return store->backup != NULL && !planted(PLANTED_CHECKPOINT_BESIDE_COPY);
 }
 
 void backup_finish(struct store *store)

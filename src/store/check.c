@@ -193,29 +193,35 @@ static uint64_t check_parts(const struct store *store, const struct printer *pri
     return bad;
 }
 
+/* The entries of all queues are in memory. */
+static void sum_up(struct store *store, struct store_contents *contents)
+{
+    uint64_t at = 0, ready, taken;
+    const struct index *index;
+    while ((index = idmap_next(&store->indexes, &at))) {
+        contents->queues += store_part(index->id) == 0;
+        contents->messages += index->ready + index->delayed;
+        for (uint32_t i = 0; i < index->chunks_count; i++) {
+            const struct chunk *chunk = index->chunks[index->chunks_first + i];
+            if (!chunk->entries)
+                continue;
+            chunk_weigh(chunk, &ready, &taken);
+            contents->bytes += ready + taken;
+        }
+    }
+}
+
 int store_check(const struct store_options *options, void (*print)(void *context, const char *line),
-                void *context)
+                void *context, struct store_contents *contents)
 {
     struct printer printer = {print, context};
-    struct store *store = store_new(options, 0);
     struct replay_report report = {0};
-    struct position position = {0};
+    struct store *store = NULL;
     char error[600];
-    if (options->kv->ops->open(options->kv) < 0) {
-        say(&printer, "the index cannot be opened: %s", options->kv->error);
-        store_abandon(store);
-        return 2;
-    }
-    if (identity_read(options->disk, &store->journal.identity) != 0) {
-        say(&printer, "the file " IDENTITY_NAME " cannot be read, or is of a newer version");
-        store_abandon(store);
-        return 2;
-    }
-    if (checkpoint_load(store, &position, error, sizeof(error)) < 0 ||
-        !replay(store, &position, false, &report, error, sizeof(error))) {
+    int result = unwritten_open(options, &report, &store, error, sizeof(error));
+    if (result) {
         say(&printer, "%s", error);
-        store_abandon(store);
-        return 1;
+        return result;
     }
     uint64_t bad = check_parts(store, &printer), unread = 0;
     list_for_each(link, &store->journal.segments)
@@ -225,6 +231,8 @@ int store_check(const struct store_options *options, void (*print)(void *context
     while ((index = idmap_next(&store->indexes, &at)))
         unread += check_index(store, &printer, index);
     unread += thaw_dead(store);
+    if (contents)
+        sum_up(store, contents);
     bad += unread ? unread : check_counts(store, &printer);
     say(&printer, "replayed: %" PRIu64 " batches, %" PRIu64 " records; %zu names in the catalogue",
         report.batches, report.records, map_count(&store->image.catalogue));

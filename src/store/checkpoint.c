@@ -308,6 +308,17 @@ void chunk_name_dead(struct store *store, struct chunk *chunk)
 
 /* ---- writing it ---- */
 
+/* One that a large batch has made larger would stay so; and a copy may be the same file. */
+static bool may_be_kept(const struct checkpoint_job *job, const struct segment *segment,
+                        const char *name)
+{
+    struct disk *disk = job->store->options.disk;
+    return job->recycled < job->recycle &&
+           segment->size <= job->store->options.segment_bytes &&
+           (!disk->ops->is_shared || !disk->ops->is_shared(disk, name) ||
+            planted(PLANTED_COPY_SHARED_USED));
+}
+
 static void retire_files(struct checkpoint_job *job)
 {
     struct disk *disk = job->store->options.disk;
@@ -315,11 +326,7 @@ static void retire_files(struct checkpoint_job *job)
         char name[32], spare[32];
         segment_name(name, job->retired[i]->number);
         spare_name(spare, job->retired[i]->number);
-        /* One that a large batch has made larger would stay so; and a copy may be the same file. */
-        bool keep = job->recycled < job->recycle &&
-                    job->retired[i]->size <= job->store->options.segment_bytes &&
-                    !(disk->ops->is_shared && disk->ops->is_shared(disk, name));
-        if (!keep || disk->ops->rename(disk, name, spare) != 0)
+        if (!may_be_kept(job, job->retired[i], name) || disk->ops->rename(disk, name, spare) != 0)
             disk->ops->unlink(disk, name);
         else
             job->kept[job->recycled++] = job->retired[i]->number;

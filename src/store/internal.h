@@ -366,6 +366,12 @@ int segment_mend(struct store *store, struct segment *segment);
 bool replay(struct store *store, struct position *position, bool repair,
             struct replay_report *report, char *error, size_t error_size);
 
+/* ---- unwritten.c ---- */
+
+/* As store_open, but nothing is written. 0; 1: it is damaged; 2: it cannot be read. */
+int unwritten_open(const struct store_options *options, struct replay_report *report,
+                   struct store **opened, char *error, size_t error_size);
+
 /* ---- compact.c ---- */
 
 struct scan_job {

@@ -11,6 +11,7 @@ libleveret_store_a_SOURCES = \
 	%D%/chunk.c \
 	%D%/chunk.h \
 	%D%/compact.c \
+	%D%/copy.c \
 	%D%/disk.h \
 	%D%/files.c \
 	%D%/files.h \
@@ -45,6 +46,7 @@ libleveret_store_a_SOURCES = \
 	%D%/segment.c \
 	%D%/spill.c \
 	%D%/store.c \
-	%D%/store.h
+	%D%/store.h \
+	%D%/unwritten.c
 
 EXTRA_DIST += %D%/README.md

@@ -217,12 +217,48 @@ static inline bool store_publish(struct store *store, struct message *message,
     return store_publish_timed(store, message, queues, NULL, count);
 }
 
-/* What a store holds and whether it is sound, printed to `out`, without writing anything. Returns 0
- * when it is sound, 1 when it is damaged, 2 when it cannot be read. */
-int store_check(const struct store_options *options, void (*print)(void *context, const char *line),
-                void *context);
+/* ---- a store that is only read: unwritten.c, check.c ---- */
 
-/* ---- a copy: backup.c ---- */
+/* As store_open, but nothing is written, and all that may be asked of it is what follows, its
+ * catalogue, and store_abandon. */
+struct store *store_open_unwritten(const struct store_options *options, char *error,
+                                   size_t error_size);
+
+struct store_message {
+    struct message *message; /* NULL: its bytes are damaged */
+    uint64_t ends_ms;        /* since 1970; 0: never */
+    uint32_t delivery_count; /* times it came back */
+    bool redelivered;
+};
+
+/* Tells of the messages of a queue, or of one of its parts, in order, as long as `each` gives true;
+ * one at a time is in memory. Was it told all of them? */
+bool store_messages_each(struct store *store, struct index *index,
+                         bool (*each)(void *context, const struct store_message *message),
+                         void *context);
+
+struct store_contents {
+    uint64_t queues, messages, bytes; /* bytes: of bodies */
+};
+
+/* What a store holds and whether it is sound, told line by line, without writing anything;
+ * `contents` may be NULL. Returns 0 when it is sound, 1 when it is damaged, 2 when it cannot be
+ * read. */
+int store_check(const struct store_options *options, void (*print)(void *context, const char *line),
+                void *context, struct store_contents *contents);
+
+/* ---- a copy: backup.c, copy.c ---- */
+
+/* While a folder gets a copy of a store, it has a file of this name, and is none yet. */
+#define STORE_UNFINISHED "unfinished"
+/* Makes that file, and takes it away when all else in the folder was synced. 0 or an errno value. */
+int store_copy_begin(struct disk *disk);
+int store_copy_end(struct disk *disk);
+/* What was copied becomes a store of its own, with the identity `id`: its files and those of the
+ * store that they came from cannot be mixed. `kv` is its index, not open before and after. All of
+ * it is synced, but for names of files. False: `error` says why, and it is no store. */
+bool store_copy_adopt(struct disk *disk, struct kv *kv, const uint8_t id[16], char *error,
+                      size_t error_size);
 
 enum store_backup_state { STORE_BACKUP_GOES_ON, STORE_BACKUP_DONE, STORE_BACKUP_FAILED };
 
@@ -232,10 +268,19 @@ struct store_backup {
     struct disk *disk;     /* where to; nothing of a store is there */
     struct kv *kv;         /* the same for the index; not open, before and after */
     struct worker *worker; /* that does nothing else */
+    uint64_t spared_bytes; /* so much is left free there, as the store itself needs it; 0: none */
+    /* Called by the worker, and both may be NULL: makes the name of the folder durable, and gives 0
+     * or an errno value; removes what was made, when it failed. Else that stays, and says by the
+     * file STORE_UNFINISHED that it is no store. */
+    int (*sync_name)(void *context);
+    void (*drop)(void *context);
+    void *context;
     enum store_backup_state state;
-    char failure[300]; /* STORE_BACKUP_FAILED: why. What was made so far is left as it is */
-    uint64_t segments, linked; /* of these, so many are the same file in both places */
-    uint64_t copied_bytes, index_bytes;
+    char failure[300];        /* STORE_BACKUP_FAILED: why */
+    uint64_t segments_total;  /* 0: it has not begun yet */
+    _Atomic uint64_t segments; /* so many of them are there, */
+    _Atomic uint64_t linked;   /* so many of these are the same file in both places */
+    _Atomic uint64_t copied_bytes, index_bytes;
     struct backup_job *job; /* the store's */
 };
 

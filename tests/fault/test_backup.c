@@ -1,5 +1,6 @@
 /* A copy of a store that goes on being used has what was durable when it began, and nothing that
  * had been settled by then; it is durable itself, and opens as any store does. */
+#include <errno.h>
 #include <stdio.h>
 
 #include "base/mem.h"
@@ -212,12 +213,211 @@ TEST(a_store_that_is_closed_finishes_it)
     bench_free(&bench);
 }
 
+/* A small store, and a copy of it in the making. */
+struct copying {
+    struct bench bench, copy;
+    struct store_backup backup;
+};
+
+static void begin_copying(struct copying *copying)
+{
+    struct bench *bench = &copying->bench;
+    bench_init(bench);
+    bench_init(&copying->copy);
+    memset(bench->options.identity, 3, sizeof(bench->options.identity));
+    bench_open(bench);
+    for (int i = 0; i < 40; i++) {
+        bench_publish(bench, 1, 1000);
+        bench_wait(bench);
+    }
+    bench_turns(bench, 10, 40000);
+    for (int i = 0; i < 30; i++) { /* to a file that no checkpoint knows */
+        bench_publish(bench, 1, 1000);
+        bench_wait(bench);
+    }
+    copying->backup = (struct store_backup){.disk = copying->copy.memory,
+                                            .kv = copying->copy.kv,
+                                            .worker = worker_manual_new(true)};
+}
+
+static void run_copying(struct copying *copying)
+{
+    store_backup(copying->bench.store, &copying->backup);
+    bench_turns(&copying->bench, 4, 1);
+}
+
+static void end_copying(struct copying *copying)
+{
+    worker_manual_free(copying->backup.worker);
+    bench_free(&copying->copy);
+    bench_free(&copying->bench);
+}
+
+static void find_store_file(void *context, const char *name)
+{
+    if (strcmp(name, STORE_UNFINISHED) != 0)
+        *(bool *)context = true;
+}
+
+/* Every call of the disk fails in turn, with all that follow it, and then power is lost. */
+TEST(one_that_is_not_finished_says_so)
+{
+    uint64_t at = 1, unsaid = 0, not_failed = 0, rounds = 0;
+    bool is_done = false;
+    for (; !is_done && at < 1000; at++, rounds++) {
+        struct copying copying;
+        bool has_files = false;
+        begin_copying(&copying);
+        disk_memory_fail(copying.copy.memory, at, EIO, true);
+        run_copying(&copying);
+        is_done = copying.backup.state == STORE_BACKUP_DONE;
+        not_failed += copying.backup.state == STORE_BACKUP_GOES_ON;
+        disk_memory_fail(copying.copy.memory, 0, 0, false);
+        disk_memory_crash(copying.copy.memory, CRASH_DROP, &copying.bench.random);
+        disk_memory_each(copying.copy.memory, find_store_file, &has_files);
+        unsaid += !is_done && has_files && !bench_has_file(&copying.copy, STORE_UNFINISHED);
+        if (is_done)
+            ok(!bench_has_file(&copying.copy, STORE_UNFINISHED), "one that is does not");
+        end_copying(&copying);
+    }
+    ok(is_done && rounds > 10, "%llu calls failed", (unsigned long long)rounds);
+    is_int(not_failed, 0, "each of them ended it");
+    is_int(unsaid, 0, "and none left what may be taken for a store");
+}
+
+TEST(what_the_store_needs_is_spared)
+{
+    struct copying copying;
+    begin_copying(&copying);
+    disk_memory_limit(copying.copy.memory, 1 << 20);
+    copying.backup.spared_bytes = 1 << 20;
+    run_copying(&copying);
+    is_int(copying.backup.state, STORE_BACKUP_FAILED, "there is no room beside that");
+    ok(strstr(copying.backup.failure, "No space left") != NULL, "it says: %s",
+       copying.backup.failure);
+    end_copying(&copying);
+    begin_copying(&copying);
+    disk_memory_limit(copying.copy.memory, 1 << 20);
+    copying.backup.spared_bytes = 1 << 18;
+    run_copying(&copying);
+    is_int(copying.backup.state, STORE_BACKUP_DONE, "there is");
+    end_copying(&copying);
+}
+
+/* ---- a store of its own ---- */
+
+static void find_segments(void *context, const char *name)
+{
+    uint32_t number = segment_number(name), *last = context;
+    if (number > *last)
+        *last = number;
+}
+
+static void adopt(struct copying *copying)
+{
+    uint8_t id[IDENTITY_SIZE];
+    char error[300] = "";
+    memset(id, 7, sizeof(id));
+    run_copying(copying);
+    ok(store_copy_adopt(copying->copy.memory, copying->copy.kv, id, error, sizeof(error)),
+       "a copy is adopted %s", error);
+}
+
+static uint64_t count_all(struct bench *bench)
+{
+    uint64_t count = 0;
+    while (bench_take(bench, 0, true))
+        count++;
+    return count;
+}
+
+static void forget_line(void *context, const char *line)
+{
+    (void)context;
+    (void)line;
+}
+
+TEST(one_that_is_adopted_has_all)
+{
+    struct copying copying;
+    struct store_contents contents = {0};
+    begin_copying(&copying);
+    adopt(&copying);
+    is_int(store_check(&copying.copy.options, forget_line, NULL, &contents), 0, "it is sound");
+    is_int(contents.messages, 70, "messages, by the check");
+    is_int(contents.queues, BENCH_QUEUES, "queues");
+    is_int(contents.bytes, 70 * 1000, "bytes");
+    disk_memory_crash(copying.copy.memory, CRASH_DROP, &copying.bench.random);
+    bench_open(&copying.copy);
+    is_int(count_all(&copying.copy), 70, "messages");
+    ok(identity_differs(copying.copy.store->journal.identity.id,
+                        copying.bench.store->journal.identity.id),
+       "and an identity of its own");
+    end_copying(&copying);
+}
+
+static void put_file(struct disk *from, struct disk *to, const char *name)
+{
+    uint64_t size;
+    struct disk_file *file;
+    struct iovec part = {disk_memory_contents(from, name, &size), 0};
+    part.iov_len = size;
+    to->ops->unlink(to, name);
+    if (to->ops->open(to, name, DISK_CREATE, &file) != 0 ||
+        to->ops->write(file, &part, 1, 0) != 0)
+        bail("%s cannot be written", name);
+    to->ops->close(file);
+}
+
+static bool opens(struct bench *bench, char *error, size_t error_size)
+{
+    bench->store = store_open(&bench->options, bench->now_ms, error, error_size);
+    return bench->store != NULL;
+}
+
+TEST(its_files_are_its_own)
+{
+    struct copying copying;
+    uint32_t last = 0;
+    char name[32], error[600] = "";
+    begin_copying(&copying);
+    adopt(&copying);
+    disk_memory_each(copying.copy.memory, find_segments, &last);
+    segment_name(name, last);
+    put_file(copying.bench.memory, copying.copy.memory, name);
+    ok(!opens(&copying.copy, error, sizeof(error)) && strstr(error, "belongs to another store"),
+       "a file of the other store is noticed: %s", error);
+    copying.copy.memory->ops->unlink(copying.copy.memory, name);
+    ok(!opens(&copying.copy, error, sizeof(error)) && strstr(error, "it is the last one"),
+       "and so is one that is missing: %s", error);
+    end_copying(&copying);
+}
+
+TEST(without_an_identity_it_is_refused)
+{
+    struct copying copying;
+    uint8_t id[IDENTITY_SIZE] = {1};
+    char error[300] = "";
+    begin_copying(&copying);
+    run_copying(&copying);
+    copying.copy.memory->ops->unlink(copying.copy.memory, IDENTITY_NAME);
+    ok(!store_copy_adopt(copying.copy.memory, copying.copy.kv, id, error, sizeof(error)) &&
+           strstr(error, "missing"),
+       "it says: %s", error);
+    end_copying(&copying);
+}
+
 int main(int argc, char **argv)
 {
     struct met met = {0};
     RUN(checkpoints_wait_for_it);
     RUN(what_fails_is_told);
     RUN(a_store_that_is_closed_finishes_it);
+    RUN(one_that_is_not_finished_says_so);
+    RUN(what_the_store_needs_is_spared);
+    RUN(one_that_is_adopted_has_all);
+    RUN(its_files_are_its_own);
+    RUN(without_an_identity_it_is_refused);
     bench_histories(argc, argv, 300, "copies", backup_history, &met);
     ok(met.checkpoints && met.retired && met.during,
        "met: %llu checkpoints, %llu segments retired, %llu batches while a copy was made",

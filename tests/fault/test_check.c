@@ -28,7 +28,7 @@ static void check_says(struct rig *rig, int status, const char *text)
     struct search search = {text, 0};
     struct disk *before = disk_memory_copy(rig->disk);
     struct kv *index = kv_memory_copy(rig->memory);
-    is_int(store_check(&rig->options, find, &search), status, "a check ends with this status");
+    is_int(store_check(&rig->options, find, &search, NULL), status, "a check ends with this status");
     ok(search.found > 0, "and says \"%s\"", text);
     ok(disk_memory_equal(rig->disk, before) && kv_memory_equal(rig->memory, index),
        "and changes nothing");

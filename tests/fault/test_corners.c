@@ -493,7 +493,7 @@ static void show_fault(void *context, const char *line)
 
 static void check_store(struct bench *bench)
 {
-    is_int(store_check(&bench->options, show_fault, NULL), 0, "the store is sound");
+    is_int(store_check(&bench->options, show_fault, NULL, NULL), 0, "the store is sound");
 }
 
 /* A batch that is sealed over several turns: what ends meanwhile, before it has a place and after,
@@ -724,7 +724,7 @@ TEST(orderly_end_is_not_cut)
         bail("no journal");
     bench.disk->ops->write(file, &part, 1, size);
     bench.disk->ops->close(file);
-    is_int(store_check(&bench.options, find_tail, &tails), 0, "the store is sound");
+    is_int(store_check(&bench.options, find_tail, &tails, NULL), 0, "the store is sound");
     is_int(tails, 0, "room behind the last batch is no tail");
     open_store(&bench);
     end(&bench);
@@ -794,7 +794,7 @@ TEST(damage_before_a_quiet_moment)
         return;
     is_int(bench.store->journal.position.batch, 1, "without the message");
     store_abandon(bench.store);
-    is_int(store_check(&bench.options, find_tail, &tails), 0, "a check ends well");
+    is_int(store_check(&bench.options, find_tail, &tails, NULL), 0, "a check ends well");
     is_int(tails, 1, "and warns");
     open_store(&bench);
     end(&bench);
@@ -817,13 +817,13 @@ TEST(check_of_a_batch_that_lies)
     open_store(&bench);
     publish(&bench, 3000);
     store_close(bench.store);
-    is_int(store_check(&bench.options, find_line, &found), 0, "a store that is sound");
+    is_int(store_check(&bench.options, find_line, &found, NULL), 0, "a store that is sound");
     uint8_t *bytes = disk_memory_contents(bench.disk, "journal-0000000001", &size);
     if (batch_header_read(bytes + SEGMENT_HEADER, 1, SEGMENT_HEADER, &header) != RECORD_OK)
         bail("no batch");
     header.size = UINT32_MAX / BATCH_ALIGN * BATCH_ALIGN;
     batch_header_write(bytes + SEGMENT_HEADER, &header);
-    is_int(store_check(&bench.options, find_line, &found), 1, "with a header that lies it is not");
+    is_int(store_check(&bench.options, find_line, &found, NULL), 1, "with a header that lies it is not");
     is_int(found, 1, "and is told where the file ends");
     open_store(&bench);
     end(&bench);
@@ -955,7 +955,7 @@ static void is_sound(struct bench *bench)
 {
     bool seen = false;
     store_abandon(bench->store);
-    is_int(store_check(&bench->options, forget_lines, &seen), 0, "what is on the disk is sound");
+    is_int(store_check(&bench->options, forget_lines, &seen, NULL), 0, "what is on the disk is sound");
     open_store(bench);
 }
 

@@ -47,11 +47,11 @@ static void find_sound(void *context, const char *line)
 static void mends(struct rig *rig, const char *what)
 {
     int found = 0;
-    is_int(store_check(&rig->options, find_sound, &found), 1, "%s: a check finds it", what);
+    is_int(store_check(&rig->options, find_sound, &found, NULL), 1, "%s: a check finds it", what);
     ok(rig_open(rig) && rig_check_promise(rig), "all is there: %s%s", rig->error, rig->fault);
     is_int(store_stats(rig->store)->mended, 1, "it is told");
     rig_close(rig);
-    is_int(store_check(&rig->options, find_sound, &found), 0, "and then sound again");
+    is_int(store_check(&rig->options, find_sound, &found, NULL), 0, "and then sound again");
 }
 
 static void flip(struct rig *rig, const char *name, uint64_t at)

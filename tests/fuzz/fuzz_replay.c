@@ -370,7 +370,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     options.disk_reserve_bytes = 0;
     put_files(options.disk, data, size);
     struct disk *before = disk_memory_copy(options.disk);
-    int checked = store_check(&options, forget_line, NULL);
+    int checked = store_check(&options, forget_line, NULL, NULL);
     assert(disk_memory_equal(options.disk, before));
     struct store *store = store_open(&options, 1000, error, sizeof(error));
     assert(store || (checked != 0 && error[0] && disk_memory_equal(options.disk, before)));

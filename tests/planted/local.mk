@@ -43,6 +43,7 @@ check_PROGRAMS += \
 	%D%/leveretd \
 	%D%/runner \
 	%D%/store_campaign \
+	%D%/test_backup \
 	%D%/test_broker_apply \
 	%D%/test_broker_dead_letter \
 	%D%/test_broker_exchange \
@@ -63,6 +64,9 @@ check_PROGRAMS += \
 
 %C%_store_campaign_SOURCES = tests/fault/store_campaign.c
 %C%_store_campaign_LDADD = libleveret_fault.a $(PLANTED_LDADD)
+
+%C%_test_backup_SOURCES = tests/fault/test_backup.c
+%C%_test_backup_LDADD = libleveret_bench.a $(PLANTED_LDADD)
 
 %C%_test_broker_apply_SOURCES = tests/unit/test_broker_apply.c
 %C%_test_broker_apply_LDADD = libleveret_store_fake.a $(PLANTED_LDADD)

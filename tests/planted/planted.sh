@@ -23,6 +23,12 @@ signs='^not ok|Assertion|the broker did not start'
 # Which test finds which, one or more: a program of this folder, and what it is told.
 tests() {
     cat <<TABLE
+COPY_ENDS_EARLY test_backup
+COPY_ENDS_EARLY $copies
+COPY_UNMARKED TAP_ONLY=one_that_is_not_finished_says_so test_backup
+COPY_SHARED_USED $copies
+CHECKPOINT_BESIDE_COPY TAP_ONLY=checkpoints_wait_for_it test_backup
+LAST_FORGOTTEN TAP_ONLY=its_files_are_its_own test_backup
 NO_SYNC store_campaign --runs 30
 NO_CHECKSUM store_campaign --runs 30
 NO_FOLDER_SYNC store_campaign --runs 30
@@ -205,6 +211,7 @@ found() { # BUG WORD...
 work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' EXIT
 features="TMPDIR=$work $source/tests/kill/features --queues 100 --seconds 8 --kill-seconds 1.5 --short --seed 5 --program $programs/leveretd --build-dir $build"
+copies="TMPDIR=$work $source/tests/kill/backup --rounds 6 --seed 5 --program $programs/leveretd --build-dir $build"
 
 if [ "${PLANTED:-yes}" = no ]; then
     echo '1..0 # skip PLANTED=no'

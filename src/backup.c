@@ -1,7 +1,8 @@
 #include "backup.h"
 
-#include <errno.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "folder.h"
@@ -34,6 +35,31 @@ static const char *make_folder(const char *path, char *error, size_t error_size)
     return NULL;
 }
 
+/* ---- on the worker's side ---- */
+
+static int sync_name(void *context)
+{
+    const struct backup *backup = context;
+    return folder_sync_name(backup->path);
+}
+
+static void drop(void *context)
+{
+    const struct backup *backup = context;
+    folder_drop_copy(backup->path);
+}
+
+/* ---- on the owner's ---- */
+
+/* On the store's own disk a copy leaves it what publishers are not given either. */
+static uint64_t spared_bytes(const struct backup *backup, const struct store *store)
+{
+    struct stat here, there;
+    bool is_same = stat(backup->data_dir, &here) == 0 && stat(backup->path, &there) == 0 &&
+                   here.st_dev == there.st_dev;
+    return is_same ? store_disk_reserve(store) : 0;
+}
+
 const char *backup_begin(struct backup *backup, struct store *store, const char *path,
                          void (*wake)(void *context), void *context, char *error, size_t error_size)
 {
@@ -42,17 +68,21 @@ const char *backup_begin(struct backup *backup, struct store *store, const char 
     const char *fault = make_folder(path, error, error_size);
     if (fault)
         return fault;
+    mem_free(backup->path);
+    backup->path = mem_dup(path, strlen(path) + 1);
     char *index = folder_join(path, "index");
     backup->copy = (struct store_backup){
         .disk = disk_posix_new(path),
         .kv = kv_leveldb_new(index),
         .worker = worker_thread_new("backup", wake, context),
+        .spared_bytes = spared_bytes(backup, store),
+        .sync_name = sync_name,
+        .drop = drop,
+        .context = backup,
     };
     mem_free(index);
-    if (backup->copy.disk && backup->copy.worker && store_backup(store, &backup->copy)) {
-        backup->was_begun = true;
+    if (backup->copy.disk && backup->copy.worker && store_backup(store, &backup->copy))
         return NULL;
-    }
     release(backup);
     return "the folder cannot be opened, or no thread be started";
 }
@@ -71,4 +101,5 @@ void backup_free(struct backup *backup)
 {
     if (backup->copy.worker)
         release(backup);
+    mem_free(backup->path);
 }

@@ -5,14 +5,14 @@
 #include "store/store.h"
 
 struct backup {
+    const char *data_dir;     /* the caller's: where the store is */
     struct store_backup copy; /* of the last one; `state` says whether it goes on */
-    bool was_begun;           /* there was one */
+    char *path;               /* where that is; NULL: there was none */
 };
 
 /* Begins one in the folder `path`, which is made, or is empty. `wake` is called with its context,
  * from another thread, when there is something to look at. NULL, or why not: the text is in
- * `error`.
- */
+ * `error`. One that fails leaves nothing in that folder. */
 const char *backup_begin(struct backup *backup, struct store *store, const char *path,
                          void (*wake)(void *context), void *context, char *error,
                          size_t error_size);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "store/store.h"
 
 static const char lock_name[] = "lock";
 
@@ -82,7 +83,7 @@ static bool begins_with(const char *name, const char *start)
     return strncmp(name, start, strlen(start)) == 0;
 }
 
-static bool is_of_store(const char *name)
+bool folder_has_store_file(const char *name)
 {
     return strcmp(name, "identity") == 0 || strcmp(name, "anchor") == 0 ||
            (begins_with(name, "journal-") && strlen(name) == strlen("journal-0000000001"));
@@ -104,10 +105,12 @@ enum folder_kind folder_look(const char *path, char *name, size_t name_size)
     enum folder_kind kind = FOLDER_EMPTY;
     DIR *entries = opendir(path);
     const struct dirent *entry;
-    while (entries && kind != FOLDER_STORE && (entry = readdir(entries))) {
-        if (is_of_store(entry->d_name)) {
+    while (entries && kind != FOLDER_UNFINISHED && (entry = readdir(entries))) {
+        if (strcmp(entry->d_name, STORE_UNFINISHED) == 0) {
+            kind = FOLDER_UNFINISHED;
+        } else if (folder_has_store_file(entry->d_name)) {
             kind = FOLDER_STORE;
-        } else if (!is_harmless(entry->d_name)) {
+        } else if (kind != FOLDER_STORE && !is_harmless(entry->d_name)) {
             kind = FOLDER_FOREIGN;
             snprintf(name, name_size, "%s", entry->d_name);
         }
@@ -117,16 +120,78 @@ enum folder_kind folder_look(const char *path, char *name, size_t name_size)
     return kind;
 }
 
+void folder_refuse_unfinished(const char *path, char *error, size_t error_size)
+{
+    snprintf(error, error_size,
+             "%s has a copy of a store that was not finished, as the backup or the restore ended in "
+             "the middle; remove what is in the folder, and make the copy again",
+             path);
+}
+
 bool folder_is_empty(const char *path)
 {
     DIR *entries = opendir(path);
     const struct dirent *entry;
     bool is_empty = entries != NULL;
     while (entries && is_empty && (entry = readdir(entries)))
-        is_empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+        is_empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+                   strcmp(entry->d_name, "lost+found") == 0;
     if (entries)
         closedir(entries);
     return is_empty;
+}
+
+/* ---- copies ---- */
+
+static bool is_of_index(const char *name)
+{
+    return name[0] != '.';
+}
+
+static bool is_of_copy(const char *name)
+{
+    return folder_has_store_file(name) || strcmp(name, lock_name) == 0;
+}
+
+static void remove_files(const char *path, bool (*is_one)(const char *name))
+{
+    DIR *entries = opendir(path);
+    const struct dirent *entry;
+    while (entries && (entry = readdir(entries)))
+        if (is_one(entry->d_name))
+            unlinkat(dirfd(entries), entry->d_name, 0);
+    if (entries)
+        closedir(entries);
+}
+
+void folder_drop_copy(const char *path)
+{
+    char *index = folder_join(path, "index");
+    char *mark = folder_join(path, STORE_UNFINISHED);
+    remove_files(path, is_of_copy);
+    remove_files(index, is_of_index);
+    rmdir(index);
+    folder_sync(path);
+    unlink(mark);
+    mem_free(index);
+    mem_free(mark);
+}
+
+int folder_sync(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int error = fd < 0 || fsync(fd) != 0 ? errno : 0;
+    if (fd >= 0)
+        close(fd);
+    return error;
+}
+
+int folder_sync_name(const char *path)
+{
+    char *above = folder_join(path, "..");
+    int error = folder_sync(above);
+    mem_free(above);
+    return error;
 }
 
 static void explain_held(int fd, const char *path, char *error, size_t error_size)

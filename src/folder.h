@@ -12,11 +12,23 @@ char *folder_default(void);
  * an errno value. */
 int folder_make(const char *path, bool parents);
 /* What lies in a folder that exists. FOLDER_EMPTY: nothing, or what a first start leaves that came to
- * nothing. FOLDER_FOREIGN: something else than a store; `name` is of one of the files. */
-enum folder_kind { FOLDER_EMPTY, FOLDER_STORE, FOLDER_FOREIGN };
+ * nothing. FOLDER_FOREIGN: something else than a store; `name` is of one of the files.
+ * FOLDER_UNFINISHED: a copy of a store whose making came to an end in the middle. */
+enum folder_kind { FOLDER_EMPTY, FOLDER_STORE, FOLDER_FOREIGN, FOLDER_UNFINISHED };
 enum folder_kind folder_look(const char *path, char *name, size_t name_size);
-/* Is there nothing at all in it? Not, if it cannot be read. */
+/* The text for one of the last kind, with what to do about it. */
+void folder_refuse_unfinished(const char *path, char *error, size_t error_size);
+/* Is there nothing at all in it, but what a file system puts there itself? Not, if it cannot be
+ * read. */
 bool folder_is_empty(const char *path);
+/* Is a file of that name a part of a store, beside its index? */
+bool folder_has_store_file(const char *name);
+/* Removes what there is of a copy that was not finished; what says so goes last. */
+void folder_drop_copy(const char *path);
+/* Makes durable what is in the folder, by name, and what the folder is called. 0 or an errno value.
+ */
+int folder_sync(const char *path);
+int folder_sync_name(const char *path);
 /* The text for a folder that cannot be used, with what to do about it, as far as an errno value tells. */
 void folder_refuse(const char *path, int reason, char *error, size_t error_size);
 /* Takes the lock of the folder for this process: a descriptor that holds it until it is closed, or -1

@@ -207,6 +207,24 @@ static bool load_tls(struct daemon *daemon)
     return daemon->tls || refuse(daemon, what);
 }
 
+/* Is what lies in it a store, or nothing? */
+static bool check_folder(struct daemon *daemon)
+{
+    char what[600], name[64];
+    enum folder_kind kind = folder_look(daemon->data_dir, name, sizeof(name));
+    if (kind == FOLDER_FOREIGN)
+        snprintf(
+            what, sizeof(what),
+            "%s is no store of messages, and not empty: %s lies there; name an empty folder, or "
+            "one that is not there yet, with --data-dir",
+            daemon->data_dir, name);
+    else if (kind == FOLDER_UNFINISHED)
+        folder_refuse_unfinished(daemon->data_dir, what, sizeof(what));
+    else
+        return true;
+    return refuse(daemon, what);
+}
+
 static bool open_folder(struct daemon *daemon)
 {
     const char *wanted = daemon->options.data_dir;
@@ -219,15 +237,8 @@ static bool open_folder(struct daemon *daemon)
         folder_refuse(daemon->data_dir, error, what, sizeof(what));
         return refuse(daemon, what);
     }
-    char name[64];
-    if (folder_look(daemon->data_dir, name, sizeof(name)) == FOLDER_FOREIGN) {
-        snprintf(
-            what, sizeof(what),
-            "%s is no store of messages, and not empty: %s lies there; name an empty folder, or "
-            "one that is not there yet, with --data-dir",
-            daemon->data_dir, name);
-        return refuse(daemon, what);
-    }
+    if (!check_folder(daemon))
+        return false;
     daemon->lock = folder_lock(daemon->data_dir, true, what, sizeof(what));
     if (daemon->lock < 0)
         return refuse(daemon, what);
@@ -418,10 +429,13 @@ static const char *begin_backup(const struct api_backups *backups, const char *f
                         error_size);
 }
 
-static const struct store_backup *ended_backup(const struct api_backups *backups)
+static const struct store_backup *look_at_backup(const struct api_backups *backups,
+                                                 const char **folder, bool *goes_on)
 {
     struct daemon *daemon = daemon_of(backups);
-    return backup_has_ended(&daemon->backup) ? &daemon->backup.copy : NULL;
+    *goes_on = !backup_has_ended(&daemon->backup);
+    *folder = daemon->backup.path;
+    return daemon->backup.path ? &daemon->backup.copy : NULL;
 }
 
 static void build_management(struct daemon *daemon)
@@ -437,7 +451,8 @@ static void build_management(struct daemon *daemon)
         .api = &daemon->management,
     };
     surroundings_init(&daemon->surroundings);
-    daemon->backups = (struct api_backups){begin_backup, ended_backup};
+    daemon->backups = (struct api_backups){begin_backup, look_at_backup};
+    daemon->backup.data_dir = daemon->data_dir;
     const struct api_options options = {
         .surroundings = &daemon->surroundings.base,
         .backups = &daemon->backups,

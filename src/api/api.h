@@ -41,8 +41,9 @@ struct api_backups {
     /* Into this folder, which is made, or is empty. NULL: it has begun; else why not. */
     const char *(*begin)(const struct api_backups *backups, const char *folder, char *error,
                          size_t error_size);
-    /* How the last one ended; NULL: it goes on. */
-    const struct store_backup *(*ended)(const struct api_backups *backups);
+    /* How the last one is, and where; NULL: there was none. `goes_on`: its counts still rise. */
+    const struct store_backup *(*look)(const struct api_backups *backups, const char **folder,
+                                       bool *goes_on);
 };
 
 /* The caller keeps all texts. */

@@ -1,4 +1,4 @@
-/* A copy of the store, which is answered when it is there. */
+/* A copy of the store, which is answered when it is there, or when it has begun. */
 #include <limits.h>
 #include <stdio.h>
 
@@ -24,28 +24,64 @@ static void begin(struct call *call, const struct api_backups *backups)
         call->at = 1;
 }
 
-static void tell(struct call *call, const struct store_backup *backup)
+static void tell(struct call *call, const struct store_backup *backup, const char *folder,
+                 bool goes_on)
 {
-    if (backup->state == STORE_BACKUP_FAILED) {
-        call_fail(call, 500, "backup_failed", "%s", backup->failure);
-        return;
-    }
+    bool has_failed = !goes_on && backup->state == STORE_BACKUP_FAILED;
     struct fields fields = call_tell(call);
+    fields_string(&fields, "state", goes_on ? "running" : has_failed ? "failed" : "done");
+    fields_string(&fields, "directory", folder);
+    fields_whole(&fields, "segments_total", backup->segments_total);
     fields_whole(&fields, "segments", backup->segments);
     fields_whole(&fields, "linked", backup->linked);
     fields_whole(&fields, "copied_bytes", backup->copied_bytes);
     fields_whole(&fields, "index_bytes", backup->index_bytes);
+    if (has_failed)
+        fields_string(&fields, "reason", backup->failure);
     call_told(call, &fields);
+}
+
+void backup_get(struct call *call)
+{
+    const struct api_backups *backups = call->api->options.backups;
+    const char *folder;
+    bool goes_on;
+    const struct store_backup *backup = backups ? backups->look(backups, &folder, &goes_on) : NULL;
+    if (backup) {
+        tell(call, backup, folder, goes_on);
+        return;
+    }
+    struct fields fields = call_tell(call);
+    fields_string(&fields, "state", "none");
+    call_told(call, &fields);
+}
+
+/* By itself it waits for the end. */
+static void go_on(struct call *call, const struct api_backups *backups, bool waits)
+{
+    const char *folder;
+    bool goes_on;
+    const struct store_backup *backup = backups->look(backups, &folder, &goes_on);
+    if (waits && goes_on)
+        return;
+    if (waits && backup->state == STORE_BACKUP_FAILED)
+        call_fail(call, 500, "backup_failed", "%s", backup->failure);
+    else
+        tell(call, backup, folder, goes_on);
 }
 
 void backup_post(struct call *call)
 {
     const struct api_backups *backups = call->api->options.backups;
-    const struct store_backup *ended;
-    if (!backups)
+    bool waits = true;
+    if (!backups) {
         call_not_found(call);
-    else if (!call->at)
+        return;
+    }
+    if (!call_read_flag(call, "wait", &waits))
+        return;
+    if (!call->at)
         begin(call, backups);
-    else if ((ended = backups->ended(backups)))
-        tell(call, ended);
+    if (call->at)
+        go_on(call, backups, waits);
 }

@@ -34,7 +34,7 @@ act nodes_list, node_get, node_memory_get, node_memory_relative_get;
 act attempts_get, attempts_by_source_get, attempts_delete;
 act empty_list, vhost_empty_list, rebalance_queues, version_get;
 /* backup.c */
-act backup_post;
+act backup_get, backup_post;
 /* overview.c */
 act overview_get, whoami_get;
 /* cluster.c */

@@ -1,6 +1,8 @@
-/* A copy of the broker's store. */
+/* A copy of the broker's store: asked for, and watched until it is there. */
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ctl/command.h"
@@ -8,6 +10,8 @@
 #include "ctl/say.h"
 #include "ctl/verbs.h"
 #include "definitions/json.h"
+
+enum { LOOK_FIRST_MS = 5, LOOK_MAX_MS = 200, ANSWER_SECONDS = 60 };
 
 /* The broker has a folder of its own to start from. */
 static bool absolute(const char *path, char *out, size_t size)
@@ -21,38 +25,134 @@ static bool absolute(const char *path, char *out, size_t size)
     return length > 0 && (size_t)length < size;
 }
 
-static int tell(struct command *command, const char *path, struct bytes body)
+static long long number(const struct json *copy, const char *name)
 {
+    return json_whole(json_find(copy, name));
+}
+
+static long long bytes_of_copy(const struct json *copy)
+{
+    return number(copy, "copied_bytes") + number(copy, "index_bytes");
+}
+
+/* ---- while it goes on ---- */
+
+struct watch {
+    bool shows; /* on a terminal */
+    double ms, ms_max;
+};
+
+static bool is_watched(const struct command *command)
+{
+    return isatty(STDERR_FILENO) && !command_has(command, "quiet") &&
+           !command_has(command, "silent");
+}
+
+static void show(const struct watch *watch, const struct json *copy)
+{
+    double megabytes = (double)bytes_of_copy(copy) / 1e6;
+    if (watch->shows)
+        fprintf(stderr, "\r%lld of %lld files, %.1f MB copied, %.0f MB/s\033[K",
+                number(copy, "segments"), number(copy, "segments_total"), megabytes,
+                watch->ms > 0 ? megabytes * 1000 / watch->ms : 0);
+}
+
+static void pause_ms(double ms)
+{
+    struct timespec pause = {(time_t)(ms / 1000), 0};
+    pause.tv_nsec = (long)((ms - (double)pause.tv_sec * 1000) * 1e6);
+    nanosleep(&pause, NULL);
+}
+
+static bool goes_on(const struct json *copy)
+{
+    return bytes_equal_str(json_text(json_find(copy, "state")), "running");
+}
+
+/* NULL: there is no answer, and *code is what the program ends with. */
+static struct json *ask(struct command *command, const char *request, struct bytes body, int *code)
+{
+    struct reply reply;
+    struct json *copy = NULL;
     char error[200];
-    struct json *copy = json_parse(body, error, sizeof(error));
-    long long segments = json_whole(json_find(copy, "segments"));
-    long long linked = json_whole(json_find(copy, "linked"));
-    long long bytes =
-        json_whole(json_find(copy, "copied_bytes")) + json_whole(json_find(copy, "index_bytes"));
-    json_release(copy);
+    client_give(&command->client, ANSWER_SECONDS);
+    *code = command_call(command, request, body, &reply);
+    if (*code == 0 && !reply_is_good(&reply))
+        *code = command_refused(command, &reply);
+    else if (*code == 0 && reply.status &&
+             !(copy = json_parse(buffer_bytes(&reply.body), error, sizeof(error))))
+        *code = say_fail(command, EXIT_UNAVAILABLE, "the broker's answer makes no sense: %s", error);
+    buffer_free(&reply.body);
+    return copy;
+}
+
+/* Looks again and again until the copy has ended, or there is no time left. */
+static struct json *await(struct command *command, struct json *copy, int *code)
+{
+    const char *timeout = command_option(command, "timeout");
+    struct watch watch = {is_watched(command), 0, timeout ? strtod(timeout, NULL) * 1000 : 0};
+    double step = LOOK_FIRST_MS;
+    while (copy && goes_on(copy) && (watch.ms_max <= 0 || watch.ms < watch.ms_max)) {
+        show(&watch, copy);
+        json_release(copy);
+        pause_ms(step);
+        watch.ms += step;
+        step = step * 2 < LOOK_MAX_MS ? step * 2 : LOOK_MAX_MS;
+        copy = ask(command, "GET /backup", bytes_of(NULL, 0), code);
+    }
+    if (watch.shows && watch.ms > 0)
+        fprintf(stderr, "\r\033[K");
+    return copy;
+}
+
+/* ---- how it ended ---- */
+
+/* A broker that was started again knows nothing of it, and another copy may have begun. */
+static bool is_of(const struct json *copy, const char *path)
+{
+    return bytes_equal_str(json_text(json_find(copy, "directory")), path);
+}
+
+static int tell(struct command *command, const char *path, const struct json *copy)
+{
+    struct bytes reason = json_text(json_find(copy, "reason"));
+    if (!is_of(copy, path))
+        return say_fail(command, EXIT_UNAVAILABLE,
+                        "the broker knows nothing of this copy any more; 'leveretctl store check "
+                        "%s' tells whether it is one",
+                        path);
+    if (goes_on(copy))
+        return say_fail(command, EXIT_TIMEOUT,
+                        "the copy is not there in time; the broker goes on with it, and %s is one "
+                        "when no file 'unfinished' is in it any more",
+                        path);
+    if (reason.size)
+        return say_fail(command, EXIT_UNAVAILABLE,
+                        "there is no copy, and nothing is left of it in %s: %.*s", path,
+                        BYTES_ARG(reason));
     return say_result(command,
                       "%s has %lld files of the journal, %lld of them shared with the broker; %lld "
                       "bytes were copied",
-                      path, segments, linked, bytes);
+                      path, number(copy, "segments"), number(copy, "linked"), bytes_of_copy(copy));
 }
 
 int run_backup(struct command *command)
 {
     char path[PATH_MAX];
     struct buffer body = {0};
-    struct reply reply;
+    int code;
     if (!absolute(command->arguments[0], path, sizeof(path)))
         return say_fail(command, EXIT_DATA, "%s is too long for a path", command->arguments[0]);
     struct json_writer writer = json_writer_of(&body);
     json_open(&writer, '{');
     json_add_text(&writer, "directory", bytes_str(path));
+    json_add_flag(&writer, "wait", false);
     json_close(&writer, '}');
-    int code = command_call(command, command->verb->request, buffer_bytes(&body), &reply);
-    if (code == 0 && !reply_is_good(&reply))
-        code = command_refused(command, &reply);
-    else if (code == 0 && reply.status)
-        code = tell(command, path, buffer_bytes(&reply.body));
-    buffer_free(&reply.body);
+    struct json *copy = ask(command, command->verb->request, buffer_bytes(&body), &code);
+    copy = await(command, copy, &code);
+    if (copy)
+        code = tell(command, path, copy);
+    json_release(copy);
     buffer_free(&body);
     return code;
 }

@@ -36,6 +36,11 @@ static bool fail(struct client *client, enum client_trouble trouble, const char 
 void client_init(struct client *client, const struct target *target, double seconds)
 {
     *client = (struct client){.target = *target, .fd = -1};
+    client_give(client, seconds);
+}
+
+void client_give(struct client *client, double seconds)
+{
     client->until = now_ms() + (long long)(seconds * 1000);
 }
 

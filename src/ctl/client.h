@@ -27,6 +27,8 @@ struct reply {
 /* `seconds` is the time for all of its calls. */
 void client_init(struct client *client, const struct target *target, double seconds);
 void client_close(struct client *client);
+/* So much time from now on. */
+void client_give(struct client *client, double seconds);
 /* The process at the other end of a control socket; 0: it is not known, or there is no connection.
  */
 int client_process(const struct client *client);

@@ -96,6 +96,20 @@ TEST(contents)
     is_str(name, "journal-1", "with this name");
     put_file("contents/journal-0000000007");
     is_int(folder_look(folder, name, sizeof(name)), FOLDER_STORE, "and a store");
+    put_file("contents/unfinished");
+    is_int(folder_look(folder, name, sizeof(name)), FOLDER_UNFINISHED, "that is not whole");
+    ok(!folder_is_empty(folder), "it is not empty");
+    char *index = folder_join(folder, "index");
+    is_int(folder_make(index, false), 0, "with an index");
+    put_file("contents/index/CURRENT");
+    folder_drop_copy(folder);
+    is_int(folder_look(folder, name, sizeof(name)), FOLDER_FOREIGN, "which goes, but for the rest");
+    is_str(name, "journal-1", "of this name");
+    char *file = folder_join(folder, name);
+    remove(file);
+    ok(folder_is_empty(folder), "what the file system has there does not count");
+    mem_free(file);
+    mem_free(index);
     mem_free(folder);
 }
 

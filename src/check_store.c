@@ -5,7 +5,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,9 +13,10 @@
 
 #include "base/mem.h"
 #include "broker/catalogue.h"
+#include "copy.h"
 #include "folder.h"
 
-static void print(void *context, const char *line)
+static void print_line(void *context, const char *line)
 {
     fprintf(context, "%s\n", line);
 }
@@ -28,34 +28,8 @@ static bool ends_with(const char *name, const char *end)
     return size > end_size && strcmp(name + size - end_size, end) == 0;
 }
 
-static int copy_contents(int from, int to)
-{
-    char part[16384];
-    ssize_t got;
-    while ((got = read(from, part, sizeof(part))) > 0)
-        for (ssize_t at = 0; at < got;) {
-            ssize_t wrote = write(to, part + at, (size_t)(got - at));
-            if (wrote < 0)
-                return -1;
-            at += wrote;
-        }
-    return got < 0 ? -1 : 0;
-}
-
-int check_copy_file(const char *from, const char *to)
-{
-    int in = open(from, O_RDONLY | O_CLOEXEC);
-    int out = in < 0 ? -1 : open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    int result = out < 0 ? -1 : copy_contents(in, out);
-    if (in >= 0)
-        close(in);
-    if (out >= 0)
-        close(out);
-    return result;
-}
-
 /* One file of the index; those that LevelDB makes anew are left out. */
-static int copy_file(const char *from, const char *to, const char *name)
+static int take_file(const char *from, const char *to, const char *name)
 {
     char *source = folder_join(from, name);
     char *target = folder_join(to, name);
@@ -64,7 +38,7 @@ static int copy_file(const char *from, const char *to, const char *name)
         result = symlink(source, target);
     else if (strcmp(name, "CURRENT") == 0 || strncmp(name, "MANIFEST-", 9) == 0 ||
              ends_with(name, ".log"))
-        result = check_copy_file(source, target);
+        result = copy_file(source, target) ? -1 : 0;
     mem_free(source);
     mem_free(target);
     return result;
@@ -100,13 +74,21 @@ static int copy_index(const char *path, const char *to)
 {
     char *index = folder_join(path, "index");
     char *whole = realpath(index, NULL);
-    int result = whole ? each_file(whole, copy_file, to) : errno == ENOENT ? 0 : -1;
+    int result = whole ? each_file(whole, take_file, to) : errno == ENOENT ? 0 : -1;
     free(whole);
     mem_free(index);
     return result;
 }
 
-static int run(struct disk *disk, const char *index, struct store_options *options)
+/* Who is told what the check says. */
+struct listener {
+    void (*print)(void *context, const char *line);
+    void *context;
+    struct store_contents *contents; /* NULL: they are not wanted */
+};
+
+static int run(struct disk *disk, const char *index, struct store_options *options,
+               const struct listener *listener)
 {
     struct message_pool pool;
     message_pool_init(&pool);
@@ -117,7 +99,7 @@ static int run(struct disk *disk, const char *index, struct store_options *optio
     options->pool = &pool;
     options->syncer = options->indexer = options->reader = worker;
     options->is_newer = catalogue_is_newer;
-    int result = store_check(options, print, stdout, NULL);
+    int result = store_check(options, listener->print, listener->context, listener->contents);
     worker_manual_free(worker);
     kv_leveldb_free(kv);
     message_pool_free(&pool);
@@ -153,36 +135,59 @@ char *check_copy_index(const char *path)
     return NULL;
 }
 
-static int check_copy(const char *path, struct disk *disk, struct store_options *options)
+static int check_copy(const char *path, struct store_options *options,
+                      const struct listener *listener)
 {
-    char *copy = check_copy_index(path);
-    int result = copy ? run(disk, copy, options) : 2;
-    check_drop_copy(copy);
-    return result;
-}
-
-int check_store(const char *path, struct store_options *options)
-{
-    char error[512];
     struct disk *disk = disk_posix_new(path);
     if (!disk) {
         printf("cannot open %s: %s\n", path, strerror(errno));
         return 2;
     }
-    int result = 2;
+    char *copy = check_copy_index(path);
+    int result = copy ? run(disk, copy, options, listener) : 2;
+    check_drop_copy(copy);
+    disk_posix_free(disk);
+    return result;
+}
+
+int check_locked_store(const char *path, struct store_options *options,
+                       void (*print)(void *context, const char *line), void *context,
+                       struct store_contents *contents)
+{
+    const struct listener listener = {print, context, contents};
+    return check_copy(path, options, &listener);
+}
+
+bool check_is_store(const char *path, char *error, size_t error_size)
+{
     char name[64];
-    if (folder_look(path, name, sizeof(name)) != FOLDER_STORE) {
-        printf("%s is not a store: it has no journal, and no identity\n", path);
-        disk_posix_free(disk);
-        return result;
+    if (access(path, R_OK | X_OK) != 0) {
+        snprintf(error, error_size, "cannot open %s: %s", path, strerror(errno));
+        return false;
+    }
+    enum folder_kind kind = folder_look(path, name, sizeof(name));
+    if (kind == FOLDER_UNFINISHED)
+        folder_refuse_unfinished(path, error, error_size);
+    else if (kind != FOLDER_STORE)
+        snprintf(error, error_size, "%s is not a store: it has no journal, and no identity", path);
+    return kind == FOLDER_STORE;
+}
+
+int check_store(const char *path, struct store_options *options)
+{
+    const struct listener listener = {print_line, stdout, NULL};
+    char error[700];
+    if (!check_is_store(path, error, sizeof(error))) {
+        printf("%s\n", error);
+        return 2;
     }
     int lock = folder_lock(path, false, error, sizeof(error));
+    int result = 2;
     if (lock < 0 && error[0])
         printf("%s\n", error);
     else
-        result = check_copy(path, disk, options);
+        result = check_copy(path, options, &listener);
     if (lock >= 0)
         close(lock);
-    disk_posix_free(disk);
     return result;
 }

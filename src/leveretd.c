@@ -22,6 +22,7 @@
 #include "broker/user.h"
 #include "check_store.h"
 #include "definitions_file.h"
+#include "dump_store.h"
 #include "folder.h"
 #include "machine.h"
 #include "manager.h"
@@ -30,6 +31,7 @@
 #include "net/signals.h"
 #include "options.h"
 #include "reload.h"
+#include "restore.h"
 #include "salvage.h"
 #include "surroundings.h"
 
@@ -628,16 +630,65 @@ static int refuse_usage(const char *fault)
     return EXIT_USAGE;
 }
 
-static int salvage_data(struct daemon *daemon)
+/* ---- a store is looked after instead ---- */
+
+/* The caller frees it; NULL: there is none, which was said. */
+static char *data_folder(const struct daemon *daemon)
 {
     const char *named = daemon->options.data_dir;
     char *path = named ? mem_dup(named, strlen(named) + 1) : folder_default();
-    daemon->options.store.log = &daemon->log;
     if (!path)
-        printf("no place for the data is known; name one with --data-dir\n");
-    int status = path ? salvage_store(path, &daemon->options.store) : EXIT_USAGE;
+        fprintf(stderr, "no place for the data is known; name one with --data-dir\n");
+    return path;
+}
+
+static int check_data(struct daemon *daemon)
+{
+    return check_store(daemon->options.check_store, &daemon->options.store);
+}
+
+static int dump_data(struct daemon *daemon)
+{
+    const struct options *options = &daemon->options;
+    const struct dump_options wanted = {
+        .vhost = options->dump_vhost,
+        .queue = options->dump_queue,
+        .is_document = options->dump_document,
+        .product_version = options->server.product_version,
+    };
+    return dump_store(options->dump_store, &wanted, &daemon->options.store);
+}
+
+static int restore_data(struct daemon *daemon)
+{
+    char *path = data_folder(daemon);
+    int status = path ? restore_store(daemon->options.restore, path, &daemon->options.store)
+                      : EXIT_USAGE;
     mem_free(path);
     return status;
+}
+
+static int salvage_data(struct daemon *daemon)
+{
+    const char *from = daemon->options.salvage_from;
+    char *path = data_folder(daemon);
+    int status = EXIT_USAGE;
+    if (path && from)
+        status = salvage_copy(from, path, &daemon->options.store);
+    else if (path)
+        status = salvage_store(path, &daemon->options.store);
+    mem_free(path);
+    return status;
+}
+
+/* NULL: it is to serve, or to salvage. */
+static int (*asked_of_store(const struct options *options))(struct daemon *daemon)
+{
+    if (options->check_store)
+        return check_data;
+    if (options->dump_store)
+        return dump_data;
+    return options->restore ? restore_data : NULL;
 }
 
 /* What is said and does nothing is one remark for all such keys. */
@@ -735,17 +786,20 @@ static int (*asked_instead(const struct options *options))(const struct daemon *
 
 static int start(struct daemon *daemon)
 {
-    if (daemon->options.check_store) {
+    int (*instead)(struct daemon *) = asked_of_store(&daemon->options);
+    if (instead) {
         daemon->options.store.log = &daemon->log;
-        return check_store(daemon->options.check_store, &daemon->options.store);
+        return instead(daemon);
     }
     log_remarks(&daemon->log, &daemon->config);
     if (daemon->config.faults) {
         refuse_config(daemon);
         return EXIT_USAGE;
     }
-    if (daemon->options.salvage)
+    if (daemon->options.salvage || daemon->options.salvage_from) {
+        daemon->options.store.log = &daemon->log;
         return salvage_data(daemon);
+    }
     const char *fault = options_fault(&daemon->options, &daemon->config);
     if (fault)
         return refuse_usage(fault);

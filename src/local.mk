@@ -8,8 +8,12 @@ libleveret_main_a_SOURCES = \
 	%D%/backup.h \
 	%D%/check_store.c \
 	%D%/check_store.h \
+	%D%/copy.c \
+	%D%/copy.h \
 	%D%/definitions_file.c \
 	%D%/definitions_file.h \
+	%D%/dump_store.c \
+	%D%/dump_store.h \
 	%D%/folder.c \
 	%D%/folder.h \
 	%D%/machine.c \
@@ -25,6 +29,8 @@ libleveret_main_a_SOURCES = \
 	%D%/options_table.c \
 	%D%/reload.c \
 	%D%/reload.h \
+	%D%/restore.c \
+	%D%/restore.h \
 	%D%/salvage.c \
 	%D%/salvage.h \
 	%D%/surroundings.c \

@@ -37,6 +37,11 @@ struct options {
     const char *check_store; /* look at this store, and do nothing else */
     const char *definitions; /* import this file or folder; NULL: none */
     bool salvage;            /* salvage the store, and do nothing else */
+    const char *salvage_from; /* the same of a copy of this one */
+    const char *restore;      /* make the store from this copy, and do nothing else */
+    const char *dump_store;   /* print what this store has, and do nothing else */
+    const char *dump_vhost, *dump_queue;
+    bool dump_document;
     struct listen_options listen, listen_tls;
     const char
         *management; /* where the API is; "none": nowhere; NULL: at its port, if that is free */

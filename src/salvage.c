@@ -18,6 +18,7 @@
 #include "broker/broker.h"
 #include "broker/catalogue.h"
 #include "check_store.h"
+#include "copy.h"
 #include "folder.h"
 
 struct work {
@@ -60,16 +61,6 @@ static bool fails(struct work *work, const char *what, const char *why)
 
 /* ---- before ---- */
 
-/* What is made must belong to whom the daemon runs as, also when root does this. */
-static void become_owner(const char *path)
-{
-    struct stat status;
-    if (geteuid() != 0 || stat(path, &status) != 0 || status.st_uid == 0)
-        return;
-    if (setegid(status.st_gid) != 0 || seteuid(status.st_uid) != 0)
-        printf("cannot become the owner of %s: %s\n", path, strerror(errno));
-}
-
 static bool make_aside(struct work *work)
 {
     char name[64];
@@ -110,24 +101,14 @@ static bool keep_damaged(struct work *work)
     for (size_t i = 0; i < work->damaged_count; i++) {
         char *from = folder_join(work->path, work->damaged[i]);
         char *to = folder_join(work->aside, work->damaged[i]);
-        int result = check_copy_file(from, to);
-        int error = errno;
+        int error = copy_file(from, to);
         mem_free(from);
         mem_free(to);
-        if (result != 0)
+        if (error)
             return fails(work, "a damaged file cannot be copied, make room for it",
                          strerror(error));
     }
     return true;
-}
-
-static int sync_folder(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int result = fd < 0 ? -1 : fsync(fd);
-    if (fd >= 0)
-        close(fd);
-    return result;
 }
 
 /* The new index takes the place of the old one. */
@@ -137,7 +118,7 @@ static bool exchange_index(struct work *work)
     char *old = folder_join(work->aside, "index");
     char *new = folder_join(work->aside, "index-new");
     bool ok = (rename(index, old) == 0 || errno == ENOENT) && rename(new, index) == 0 &&
-              sync_folder(work->aside) == 0 && sync_folder(work->path) == 0;
+              folder_sync(work->aside) == 0 && folder_sync(work->path) == 0;
     int error = errno;
     mem_free(index);
     mem_free(old);
@@ -233,6 +214,22 @@ static bool salvage_locked(struct work *work, struct store_options *options)
     return ok;
 }
 
+static bool salvage_now(struct work *work, struct store_options *options)
+{
+    umask(077);
+    work->disk = disk_posix_new(work->path);
+    if (getrandom(options->identity, sizeof(options->identity), 0) < 0)
+        memset(options->identity, 0, sizeof(options->identity));
+    bool ok = work->disk && salvage_locked(work, options);
+    finish(work);
+    return ok;
+}
+
+static void print_line(void *context, const char *line)
+{
+    fprintf(context, "%s\n", line);
+}
+
 /* Asked before the check, which would say it, too. */
 static bool is_in_use(const char *path)
 {
@@ -249,7 +246,8 @@ int salvage_store(const char *path, struct store_options *options)
 {
     struct work work = {.path = path};
     char error[512];
-    become_owner(path);
+    struct owner owner = owner_of(path); /* what is made must belong to whom the daemon runs as */
+    owner_write(&owner);
     if (is_in_use(path))
         return 2;
     int checked = check_store(path, options);
@@ -263,12 +261,36 @@ int salvage_store(const char *path, struct store_options *options)
         printf("%s\n", error);
         return 2;
     }
-    umask(077);
-    work.disk = disk_posix_new(path);
-    if (getrandom(options->identity, sizeof(options->identity), 0) < 0)
-        memset(options->identity, 0, sizeof(options->identity));
-    bool ok = work.disk && salvage_locked(&work, options);
-    finish(&work);
+    bool ok = salvage_now(&work, options);
     close(lock);
     return ok ? 0 : 1;
+}
+
+/* A store that is sound is copied as well: that is what was asked for. */
+static bool salvage_in_copy(struct copy *copy, struct work *work, struct store_options *options)
+{
+    bool is_sound = check_locked_store(copy->to, options, print_line, stdout, NULL) == 0;
+    if (!is_sound && !salvage_now(work, options)) {
+        snprintf(copy->fault, sizeof(copy->fault),
+                 "%s has what was made so far, which is no store; remove it", copy->to);
+        return false;
+    }
+    if (is_sound)
+        printf("there was nothing to salvage: the store is sound, and %s has a copy of it\n",
+               copy->to);
+    return copy_end(copy);
+}
+
+int salvage_copy(const char *from, const char *path, struct store_options *options)
+{
+    struct copy copy = {.from = from, .to = path, .shows = isatty(STDERR_FILENO)};
+    struct work work = {.path = path};
+    int status = 2;
+    umask(077);
+    if (copy_begin(&copy))
+        status = salvage_in_copy(&copy, &work, options) ? 0 : 1;
+    if (status != 0)
+        printf("%s\n", copy.fault);
+    copy_free(&copy);
+    return status;
 }

@@ -182,10 +182,30 @@ static int read_format(struct command *command)
     return 0;
 }
 
+/* The verbs that begin with this word: "store_check" with "store". */
+static bool list_longer(const struct command *command, const char *name)
+{
+    size_t size = strlen(name);
+    bool has_some = false;
+    for (size_t i = 0; i < verb_count && command_is_ours(command); i++) {
+        const struct verb *verb = &verbs[i];
+        if (!verb_is_of(verb, command->tool) || strncmp(verb->name, name, size) != 0 ||
+            verb->name[size] != '_')
+            continue;
+        fprintf(stderr, "%s%s", has_some ? ", " : "It is one of: ", verb->name);
+        has_some = true;
+    }
+    if (has_some)
+        fprintf(stderr, "\n\n");
+    return has_some;
+}
+
 int command_unknown(struct command *command, const char *name)
 {
     const struct verb *near = verb_near(command->tool, name);
     fprintf(stderr, "\nCommand '%s' not found. \n", name);
+    if (list_longer(command, name))
+        return EXIT_USAGE;
     if (near)
         fprintf(stderr, "Did you mean '%s'? \n\n", near->name);
     else
@@ -206,6 +226,23 @@ static int read_verbless(struct command *command)
     return EXIT_USAGE;
 }
 
+/* "store check" is store_check: the word with that number and the next one become a verb's, if there
+ * is one of that name. */
+static void join_words(struct command *command, int number)
+{
+    char *joined = command->verb_name;
+    char **words = &command->words[number];
+    if (!command_is_ours(command) || number + 1 >= command->count ||
+        verb_find(command->tool, words[0]))
+        return;
+    int size = snprintf(joined, sizeof(command->verb_name), "%s_%s", words[0], words[1]);
+    if (size < 0 || (size_t)size >= sizeof(command->verb_name) || !verb_find(command->tool, joined))
+        return;
+    words[0] = joined;
+    command->count--;
+    memmove(&words[1], &words[2], (size_t)(command->count - number) * sizeof(*words));
+}
+
 int command_read(struct command *command, int count, char **words)
 {
     int number, code;
@@ -217,7 +254,8 @@ int command_read(struct command *command, int count, char **words)
     const char *word = verb_word(command, &number);
     if (!word)
         return read_verbless(command);
-    command->verb = verb_find(command->tool, word);
+    join_words(command, number);
+    command->verb = verb_find(command->tool, command->words[number]);
     if (!command->verb)
         return command_unknown(command, word);
     if ((code = read_words(command, number)))

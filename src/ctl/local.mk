@@ -18,6 +18,7 @@ libleveret_ctl_a_SOURCES = \
 	%D%/nodes.c \
 	%D%/nodes.h \
 	%D%/objects.c \
+	%D%/offline.c \
 	%D%/options.def \
 	%D%/plugins.c \
 	%D%/rows.c \

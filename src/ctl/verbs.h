@@ -24,6 +24,8 @@ verb_run run_ping, run_await, run_check_running, run_is_running, run_is_booting,
     run_nothing, run_refuse, run_check_mirror_sync, run_ping_quietly, run_stop, run_reload;
 /* backup.c */
 verb_run run_backup;
+/* offline.c: folders that no broker uses */
+verb_run run_restore, run_store_check, run_store_dump, run_store_salvage;
 /* status.c */
 verb_run run_status, run_memory, run_cluster_status;
 /* plugins.c: of RabbitMQ, as far as what they do is built in */

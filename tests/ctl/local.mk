@@ -11,10 +11,12 @@ EXTRA_DIST += \
 	%D%/differences.txt
 
 dist_check_SCRIPTS += \
+	%D%/copies.py \
 	%D%/own.py \
 	%D%/page.py \
 	%D%/replay.py
 TESTS += \
+	%D%/copies.py \
 	%D%/own.py \
 	%D%/page.py \
 	%D%/replay.py

@@ -1,0 +1,392 @@
+#!/usr/bin/python3
+"""leveretctl backup, restore, store check, store dump and store salvage, as an operator calls them.
+
+Each case starts brokers of its own. Output is TAP.
+"""
+
+import hashlib
+import json
+import os
+import pty
+import shutil
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+for folder_name in ("wire", "../interop"):
+    sys.path.insert(0, os.path.join(HERE, "..", folder_name))
+
+import service  # noqa: E402
+from service import folder, serve  # noqa: E402
+from wire import Skip, amqp, case, check, equal, main  # noqa: E402
+
+PROGRAM = os.path.join(os.environ.get("top_builddir", "."), "leveretctl")
+IS_ROOT = os.geteuid() == 0
+
+
+def ctl(*words):
+    """What it ends with, and what it says on both outputs."""
+    done = subprocess.run([PROGRAM, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          text=True, stderr=subprocess.PIPE, timeout=120, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+class Broker:
+    """A broker at `data`; `place` is a folder for copies."""
+
+    def __init__(self, t, data=None, **options):
+        self.data = data or folder(t)
+        self.place = folder(t)
+        self.socket = os.path.join(self.place, "ctl.sock")
+        self.daemon = serve(t, self.data, "--control-socket", self.socket, "--segment-size", "256K",
+                            **options)
+
+    def ctl(self, *words):
+        return ctl("--uri", "unix:" + self.socket, *words)
+
+    def fill(self, t, bodies, queue="kept", **properties):
+        c = self.daemon.client(t)
+        c.channel()
+        c.call(1, "queue.declare", queue=queue, durable=True)
+        c.call(1, "confirm.select")
+        for body in bodies:
+            c.publish(1, queue, body, delivery_mode=2, **properties)
+        confirmed = 0
+        while confirmed < len(bodies):
+            confirmed = c.expect(1, "basic.ack").delivery_tag
+        c.close()
+
+    def backup(self, name="copy"):
+        path = os.path.join(self.place, name)
+        code, out, err = self.ctl("backup", path)
+        equal((code, err), (0, ""), "backup; it said %r" % out)
+        return path
+
+
+def taken(t, data, queue="kept"):
+    """All messages of a queue, by a broker that is started there."""
+    daemon = serve(t, data)
+    c = daemon.client(t)
+    c.channel()
+    bodies = []
+    while (event := c.get(queue)) is not None:
+        bodies.append(event.body)
+    c.close()
+    equal(daemon.stop(), 0, "status of the broker")
+    return bodies
+
+
+def contents(path):
+    found = {}
+    for place, _, names in os.walk(path):
+        for name in names:
+            if name == "ctl.sock":
+                continue
+            with open(os.path.join(place, name), "rb") as file:
+                found[os.path.join(place, name)] = hashlib.sha256(file.read()).hexdigest()
+    return found
+
+
+NUMBERS = [b"%d" % number for number in range(2000)]
+
+
+@case("a backup is restored elsewhere, and is not changed by that")
+def _(t):
+    b = Broker(t)
+    b.fill(t, NUMBERS)
+    code, out, err = b.ctl("backup", os.path.join(b.place, "copy"))
+    equal((code, err), (0, ""), "backup")
+    check("files of the journal" in out and "bytes were copied" in out, out)
+    copy, target = os.path.join(b.place, "copy"), os.path.join(b.place, "target")
+    b.fill(t, [b"later"])
+    before = contents(copy)
+    code, out, err = ctl("restore", copy, target)
+    equal((code, err), (0, ""), "restore; it said %r" % out)
+    for line in ("restored: %s from %s" % (target, copy), "as of: 2", "queues: 1\n",
+                 "messages: 2000, of %d bytes" % sum(map(len, NUMBERS)), "owner: ", "next: start"):
+        check(line in out, "%r is not in %r" % (line, out))
+    equal(taken(t, target), NUMBERS, "messages")
+    equal(contents(copy), before, "the copy")
+    equal(b.daemon.stop(), 0, "the broker that was copied")
+
+
+@case("a data folder at rest is restored as well, without what was kept in reserve")
+def _(t):
+    b = Broker(t)
+    b.fill(t, NUMBERS)
+    b.daemon.kill()
+    target = os.path.join(b.place, "target")
+    code, out, err = ctl("restore", b.data, target)
+    equal((code, err), (0, ""), "restore; it said %r" % out)
+    check(not [name for name in os.listdir(target) if name.startswith(("reserve", "spare", "ctl"))],
+          os.listdir(target))
+    equal(taken(t, target), NUMBERS, "messages")
+
+
+@case("files of a restored store and of what it was restored from do not mix")
+def _(t):
+    b = Broker(t)
+    b.fill(t, NUMBERS)
+    copy, target = b.backup(), os.path.join(b.place, "target")
+    equal(ctl("restore", copy, target)[0], 0, "restore")
+    segment = sorted(name for name in os.listdir(target) if name.startswith("journal-"))[-1]
+    shutil.copy(os.path.join(copy, segment), os.path.join(target, segment))
+    code, out, _ = ctl("store", "check", target)
+    equal(code, 1, "check; it said %r" % out)
+    check("belongs to another store" in out, out)
+
+
+@case("how far a backup is, is shown on a terminal")
+def _(t):
+    b = Broker(t)
+    b.fill(t, NUMBERS)
+    for words, wanted in (((), True), (("--quiet",), False)):
+        ours, its = pty.openpty()
+        code = subprocess.run([PROGRAM, "--uri", "unix:" + b.socket, "backup", *words,
+                               os.path.join(b.place, "copy%d" % len(words))], stderr=its,
+                              stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=60,
+                              check=False).returncode
+        os.write(its, b"$")
+        shown = b""
+        while not shown.endswith(b"$"):
+            shown += os.read(ours, 4096)
+        os.close(ours)
+        os.close(its)
+        equal(code, 0, "code")
+        equal(b"MB copied" in shown, wanted, "what was shown: %r" % shown)
+
+
+@case("folders that a backup cannot be made in")
+def _(t):
+    b = Broker(t)
+    b.fill(t, NUMBERS)
+    full = os.path.join(b.place, "full")
+    os.mkdir(full)
+    with open(os.path.join(full, "file"), "w", encoding="ascii") as file:
+        file.write("kept")
+    for path, text in ((full, "is not empty"), (os.path.join(full, "file"), "cannot be made"),
+                       (os.path.join(full, "no", "folder"), "cannot be made: No such file"),
+                       (b.data, "is not empty"), ("/proc/self/copy", "cannot be made")):
+        code, out, err = b.ctl("backup", path)
+        equal((code, out), (69, ""), "%s; it said %r" % (path, err))
+        check(text in err and err.count("\n") == 1, err)
+    equal(os.listdir(full), ["file"], "what is there")
+    if not IS_ROOT:
+        os.mkdir(os.path.join(b.place, "bare"), 0o500)
+        code, _, err = b.ctl("backup", os.path.join(b.place, "bare"))
+        equal(code, 69, "a folder of others")
+    equal(taken(t, b.backup()), NUMBERS, "a copy that can be made")
+
+
+@case("a relative path is one of whoever asks")
+def _(t):
+    b = Broker(t)
+    b.fill(t, NUMBERS[:1])
+    done = subprocess.run([os.path.abspath(PROGRAM), "--uri", "unix:" + b.socket, "backup", "here"],
+                          cwd=b.place, stdout=subprocess.PIPE, timeout=60, check=False)
+    equal(done.returncode, 0, "code")
+    check(os.path.exists(os.path.join(b.place, "here", "identity")), "no copy is there")
+
+
+@case("a disk that is full before the copy is there: nothing is left of it, and the broker goes on")
+def _(t):
+    small = folder(t)
+    into = ["unshare", "--mount" if IS_ROOT else "--map-root-user"]
+    into += [] if IS_ROOT else ["--mount"]
+    into += ["sh", "-c", 'mount -t tmpfs -o size=512k none "$0" && exec "$@"', small]
+    if subprocess.run([*into, "true"], stderr=subprocess.DEVNULL, check=False).returncode != 0:
+        raise Skip("no file system can be mounted")
+    b = Broker(t, command=into)
+    b.fill(t, [b"x" * 5000] * 200)
+    code, out, err = b.ctl("backup", os.path.join(small, "copy"))
+    equal((code, out), (69, ""), "code; it said %r" % err)
+    check("nothing is left of it" in err and "No space left on device" in err, err)
+    seen = "/proc/%d/root%s/copy" % (b.daemon.process.pid, small)
+    equal(os.listdir(seen), [], "what is left")
+    b.fill(t, NUMBERS)
+    equal(len(taken(t, b.backup())), 200 + len(NUMBERS), "messages in a copy elsewhere")
+    check("disk_short" not in b.daemon.log(), "publishers had to wait")
+
+
+@case("what restore refuses, and what it leaves then")
+def _(t):
+    b = Broker(t)
+    b.fill(t, NUMBERS)
+    copy, target = b.backup(), os.path.join(b.place, "target")
+    empty, half, other = (os.path.join(b.place, name) for name in ("empty", "half", "other"))
+    for path in (empty, half, other):
+        os.mkdir(path)
+    for path in (half + "/unfinished", half + "/journal-0000000001", other + "/letter"):
+        with open(path, "w", encoding="ascii"):
+            pass
+    before = contents(b.place)
+    for source, to, text in (
+            (empty, target, "is not a store"), (copy + "/no", target, "No such file"),
+            (half, target, "was not finished"), (b.data, target, "leveretctl backup"),
+            (copy, b.data, "in use by another leveretd, process %d" % b.daemon.process.pid),
+            (copy, other, "is not empty"), (copy, half, "was not finished"),
+            (copy, copy, "has a store already"), (copy, other + "/letter", ""),
+            (copy, target + "/below", "the folder above it has to be there")):
+        code, out, err = ctl("restore", source, to)
+        equal((code, out), (2, ""), "%s to %s; it said %r" % (source, to, err))
+        check(text in err and err.startswith("not restored: "), "%r is not in %r" % (text, err))
+    equal(contents(b.place), before, "what is there")
+    check(not os.path.exists(target), "something was made")
+    status, _, log = service.run("--data-dir", half, "--listen", "127.0.0.1:0")
+    equal(status, 1, "a start on what was not finished")
+    check("was not finished" in log and "make the copy again" in log, log)
+    code, out, _ = ctl("store", "check", half)
+    equal(code, 2, "a check of it")
+    check("was not finished" in out, out)
+
+
+def spoil(path):
+    """Damages the copy of one message; returns how many are left."""
+    name = sorted(name for name in os.listdir(path) if name.startswith("journal-"))[0]
+    with open(os.path.join(path, name), "r+b") as file:
+        at = file.read().index(b"body-1000")
+        file.seek(at)
+        file.write(b"B")
+
+
+@case("a copy that is damaged is not restored, and can be salvaged")
+def _(t):
+    b = Broker(t)
+    b.fill(t, [b"body-%d" % number for number in range(1000, 1500)])
+    b.daemon.kill()
+    copy = os.path.join(b.place, "copy")
+    shutil.copytree(b.data, copy)
+    spoil(copy)
+    target = os.path.join(b.place, "target")
+    code, out, err = ctl("restore", copy, target)
+    equal((code, out), (1, ""), "restore; it said %r" % err)
+    check("leveretctl store salvage %s %s" % (copy, target) in err and "damaged" in err, err)
+    check(not os.path.exists(target), "something was left")
+    os.mkdir(target)
+    equal(ctl("restore", copy, target)[0], 1, "restore into a folder that is there")
+    equal(os.listdir(target), [], "what was left")
+    before = contents(copy)
+    code, out, err = ctl("store", "salvage", copy, target)
+    equal(code, 0, "salvage; it said %r, %r" % (out, err))
+    check("salvaged: " in out, out)
+    equal(contents(copy), before, "what it was salvaged from")
+    equal(len(taken(t, target)), 499, "messages")
+    code, out, _ = ctl("store_salvage", b.data, os.path.join(b.place, "sound"))
+    equal(code, 0, "salvage of a sound one; it said %r" % out)
+    check("nothing to salvage" in out, out)
+    equal(len(taken(t, os.path.join(b.place, "sound"))), 500, "messages of its copy")
+
+
+@case("root restores for whom the folder, or the backup, belongs to")
+def _(t):
+    if not IS_ROOT:
+        raise Skip("this is not root")
+    b = Broker(t)
+    b.fill(t, NUMBERS[:10])
+    copy = b.backup()
+    os.chmod(b.place, 0o755)
+    for place, folders, files in os.walk(copy):
+        for name in (".", *folders, *files):
+            os.chown(os.path.join(place, name), 65534, 65534)
+    there = os.path.join(b.place, "there")
+    os.mkdir(there, 0o700)
+    os.chown(there, 1, 1)
+    for target, wanted in ((os.path.join(b.place, "new"), 65534), (there, 1)):
+        code, out, err = ctl("restore", copy, target)
+        equal(code, 0, "restore; it said %r, %r" % (out, err))
+        for place, folders, files in os.walk(target):
+            for name in (".", *folders, *files):
+                about = os.stat(os.path.join(place, name))
+                equal((about.st_uid, about.st_gid), (wanted, wanted), "owner of " + name)
+                equal(about.st_mode & 0o077, 0, "what others may with " + name)
+    check("owner: " in out, out)
+
+
+def dump(*words):
+    code, out, err = ctl("store", "dump", *words)
+    equal((code, err), (0, ""), "dump; it said %r" % out[:300])
+    return out
+
+
+@case("a store is dumped: definitions, and messages in their order")
+def _(t):
+    b = Broker(t)
+    b.fill(t, [b"one", b"two \xff\x00", b"three"], content_type="text/plain", headers={"n": 1})
+    b.fill(t, [b"elsewhere"], queue="other")
+    c = b.daemon.client(t)
+    c.channel()
+    c.call(1, "queue.declare", queue="levels", durable=True, arguments={"x-max-priority": 5})
+    c.call(1, "confirm.select")
+    for priority in (1, 5, 3):
+        c.publish(1, "levels", b"p%d" % priority, delivery_mode=2, priority=priority)
+        c.expect(1, "basic.ack")
+    c.close()
+    copy = b.backup()
+    before = contents(copy)
+    lines = [json.loads(line) for line in dump(copy).splitlines()]
+    names = [queue["name"] for queue in lines[0]["definitions"]["queues"]]
+    equal(names, ["kept", "levels", "other"], "queues")
+    equal([(m["queue"], m["payload"], m["payload_encoding"]) for m in lines[1:]],
+          [("kept", "one", "string"), ("kept", "dHdvIP8A", "base64"), ("kept", "three", "string"),
+           ("levels", "p5", "string"), ("levels", "p3", "string"), ("levels", "p1", "string"),
+           ("other", "elsewhere", "string")], "messages")
+    first = lines[1]
+    equal((first["vhost"], first["routing_key"], first["exchange"], first["redelivered"],
+           first["properties"]["content_type"], first["properties"]["headers"]),
+          ("/", "kept", "", False, "text/plain", {"n": 1}), "what a message has")
+    one = [json.loads(line)["payload"] for line in dump(copy, "--queue", "other").splitlines()]
+    equal(one, ["elsewhere"], "one queue")
+    whole = json.loads(dump(copy, "-o", "json"))
+    equal((whole["definitions"], whole["messages"]), (lines[0]["definitions"], lines[1:]),
+          "one document")
+    equal(json.loads(dump(copy, "-o", "json", "--vhost", "/"))["definitions"]
+          ["rabbitmq_definition_format"], "single_virtual_host", "one virtual host")
+    equal(json.loads(dump(copy, "-o", "json", "--queue", "kept")).keys(), {"messages"}, "members")
+    for words, code, text in (((copy, "--queue", "none"), 2, "there is no queue 'none'"),
+                              ((copy, "--vhost", "none"), 2, "there is no virtual host 'none'"),
+                              ((copy, "-o", "csv"), 64, "jsonl, or as json"),
+                              ((b.data,), 2, "leveretctl backup"),
+                              ((copy + "/none",), 2, "No such file")):
+        got, out, err = ctl("store", "dump", *words)
+        equal((got, out), (code, ""), "%r; it said %r" % (words, err))
+        check(text in err, err)
+    equal(contents(copy), before, "the copy")
+    imported = Broker(t)
+    path = os.path.join(b.place, "definitions.json")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(lines[0]["definitions"], file)
+    equal(imported.ctl("import_definitions", path)[0], 0, "definitions are imported")
+
+
+@case("damaged messages are left out of a dump, and told")
+def _(t):
+    b = Broker(t)
+    b.fill(t, [b"body-%d" % number for number in range(1000, 1500)])
+    equal(b.daemon.stop(), 0, "status of the broker")
+    spoil(b.data)
+    code, out, err = ctl("store", "dump", b.data, "--queue", "kept")
+    equal((code, len(out.splitlines())), (1, 499), "code and messages; it said %r" % err)
+    check("1 messages are damaged" in err, err)
+
+
+@case("store check says what is there, and refuses what a broker uses")
+def _(t):
+    b = Broker(t)
+    b.fill(t, NUMBERS)
+    copy = b.backup()
+    code, out, _ = ctl("store", "check", copy)
+    equal(code, 0, "code; it said %r" % out)
+    check("2000 messages" in out and out.endswith("sound\n"), out)
+    code, out, _ = ctl("store_check", b.data)
+    equal(code, 2, "code")
+    check("in use by another leveretd" in out, out)
+    equal(ctl("store", "check", copy, "--dry-run"), (0, "leveretd --check-store %s\n" % copy, ""),
+          "dry run")
+    code, out, err = ctl("store")
+    equal((code, out), (64, ""), "half a verb")
+    check("store_check, store_dump, store_salvage" in err, err)
+
+
+if __name__ == "__main__":
+    main()

@@ -4,6 +4,7 @@
 #include "broker/catalogue.h"
 #include "broker/delay.h"
 #include "broker/events.h"
+#include "broker/parameter.h"
 #include "broker/undo.h"
 
 /* Room for an entry is kept up to this size. */
@@ -56,6 +57,9 @@ static void apply_in_vhost(struct vhost *vhost, const struct change *change)
     case CATALOGUE_DELAYS:
         delay_apply(vhost, change);
         return;
+    case CATALOGUE_PARAMETER:
+        parameter_apply(&vhost->parameters, change);
+        return;
     default:
         leaving_apply(vhost, change);
     }
@@ -85,6 +89,9 @@ static void apply_data(struct broker *broker, const struct change *change)
         return;
     case CATALOGUE_TOPIC_PERMISSION:
         topic_permission_apply(broker, change);
+        return;
+    case CATALOGUE_GLOBAL_PARAMETER:
+        parameter_apply(&broker->parameters, change);
         return;
     default:
         if ((vhost = vhost_of(broker, change->vhost)))

@@ -7,6 +7,7 @@
 #include "broker/expiry.h"
 #include "broker/login.h"
 #include "broker/reconfigure.h"
+#include "broker/parameter.h"
 #include "broker/removal.h"
 #include "broker/route.h"
 #include "broker/seen.h"
@@ -23,6 +24,7 @@ void broker_init(struct broker *broker, struct store *store, struct message_pool
     broker->options = broker_options_default();
     map_init(&broker->vhosts, random_next(random));
     map_init(&broker->users, random_next(random));
+    map_init(&broker->parameters, random_next(random));
     map_init(&broker->going, random_next(random));
     queues_init(&broker->queues, store, random_next(random), now_ms);
     list_init(&broker->dead_letters);
@@ -147,6 +149,7 @@ void broker_free(struct broker *broker)
     seen_free(broker);
     queues_free(&broker->queues);
     idmap_free(&broker->unplaced);
+    parameters_free(&broker->parameters);
     map_free(&broker->users);
     map_free(&broker->going);
     map_free(&broker->vhosts);

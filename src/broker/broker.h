@@ -58,6 +58,7 @@ struct broker {
     struct queues queues; /* what they share */
     struct map vhosts;    /* struct vhost by name */
     struct map users;     /* struct user by name */
+    struct map parameters; /* struct parameter by its key: the global ones */
     struct map going;     /* virtual hosts that are deleted, but for what is still in them */
     uint64_t evictions;   /* rises when a user or a virtual host is deleted */
     struct list removals; /* what is gone, but for its bindings: removal.c */

@@ -5,7 +5,7 @@
 #include "base/digest.h"
 #include "broker/password.h"
 
-enum { FLAG_AUTO_DELETE = 1, FLAG_INTERNAL = 2, FLAG_GOING = 4, FLAG_ID = 8 };
+enum { FLAG_AUTO_DELETE = 1, FLAG_INTERNAL = 2, FLAG_GOING = 4, FLAG_ID = 8, FLAG_PROTECTED = 16 };
 
 /* ---- writing ---- */
 
@@ -40,7 +40,13 @@ static uint8_t version_of(enum catalogue_kind kind)
 
 static bool is_in_vhost(enum catalogue_kind kind)
 {
-    return !holds_others(kind);
+    return !holds_others(kind) && kind != CATALOGUE_GLOBAL_PARAMETER;
+}
+
+/* Does the source end the key? */
+static bool ends_with_source(enum catalogue_kind kind)
+{
+    return kind == CATALOGUE_TOPIC_PERMISSION || kind == CATALOGUE_PARAMETER;
 }
 
 static uint8_t kind_of_destination(const struct change *change)
@@ -70,7 +76,7 @@ static void write_key(const struct change *change, struct buffer *out)
         if (change->arguments.size)
             add_digest(out, change->arguments);
     }
-    if (change->kind == CATALOGUE_TOPIC_PERMISSION)
+    if (ends_with_source(change->kind))
         add_name(out, change->source);
 }
 
@@ -84,6 +90,7 @@ static void add_flags(struct buffer *out, const struct change *change)
     buffer_add_u8(out, (uint8_t)((change->auto_delete ? FLAG_AUTO_DELETE : 0) |
                                  (change->internal ? FLAG_INTERNAL : 0) |
                                  (change->is_going ? FLAG_GOING : 0) |
+                                 (change->is_protected ? FLAG_PROTECTED : 0) |
                                  (has_own_id(change) ? FLAG_ID : 0)));
 }
 
@@ -158,6 +165,11 @@ static void write_value(const struct change *change, struct buffer *out)
     case CATALOGUE_POLICY:
     case CATALOGUE_OPERATOR_POLICY:
         add_policy(out, change);
+        return;
+    case CATALOGUE_PARAMETER:
+    case CATALOGUE_GLOBAL_PARAMETER:
+        add_name(out, change->type);
+        add_string(out, change->definition);
     }
 }
 
@@ -207,6 +219,7 @@ static bool take_flags(struct cursor *cursor, struct change *change)
     change->auto_delete = flags & FLAG_AUTO_DELETE;
     change->internal = flags & FLAG_INTERNAL;
     change->is_going = flags & FLAG_GOING;
+    change->is_protected = flags & FLAG_PROTECTED;
     return flags & FLAG_ID;
 }
 
@@ -254,7 +267,7 @@ static void read_key(struct cursor *key, struct change *change)
         if (cursor_left(key))
             cursor_bytes(key, SHA256_SIZE);
     }
-    if (change->kind == CATALOGUE_TOPIC_PERMISSION)
+    if (ends_with_source(change->kind))
         change->source = take_name(key);
 }
 
@@ -299,6 +312,11 @@ static bool read_value(struct cursor *value, uint8_t version, struct change *cha
         change->priority = (int64_t)cursor_u64(value);
         change->type = take_name(value);
         change->pattern = take_string(value);
+        change->definition = take_string(value);
+        return true;
+    case CATALOGUE_PARAMETER:
+    case CATALOGUE_GLOBAL_PARAMETER:
+        change->type = take_name(value);
         change->definition = take_string(value);
         return true;
     }

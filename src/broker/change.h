@@ -19,7 +19,9 @@ enum catalogue_kind {
     CATALOGUE_POLICY,
     CATALOGUE_OPERATOR_POLICY,
     CATALOGUE_DELAYS, /* an exchange holds back messages: the queue for them */
-    CATALOGUE_LAST = CATALOGUE_DELAYS, /* one above was written by a newer version */
+    CATALOGUE_PARAMETER,
+    CATALOGUE_GLOBAL_PARAMETER,
+    CATALOGUE_LAST = CATALOGUE_GLOBAL_PARAMETER, /* one above was written by a newer version */
 };
 
 /* How many there may be; all zero: as many as will. */
@@ -38,13 +40,15 @@ struct change {
     bool auto_delete, internal;
     struct bytes vhost;
     struct bytes name; /* of a binding: its destination; of what is leaving: its own */
-    struct bytes source;
+    struct bytes source; /* of a parameter: its component */
     struct bytes routing_key;
-    struct bytes type;          /* of an exchange; of a policy, what it applies to */
+    struct bytes type; /* of an exchange; of a policy, what it applies to; of a parameter, `text` or
+                          `json` */
     struct bytes arguments;     /* contents of the field table; a binding's are sorted by name */
     struct bytes password_hash; /* empty: cannot log in */
     uint8_t hash_kind;          /* enum hash_kind */
     bool is_going;              /* of a virtual host: it is deleted, and what is in it goes */
+    bool is_protected;          /* of a virtual host: it may not be deleted */
     bool is_old;                /* of a user on record: of the time before permissions */
     struct bytes tags;          /* of a user or a virtual host: separated by commas */
     struct bytes description;   /* of a virtual host */
@@ -54,7 +58,7 @@ struct change {
     struct bytes configure, write, read; /* of a permission, whose name is the user's; the source of
                                             a topic permission is its exchange */
     struct bytes pattern;       /* of a policy */
-    struct bytes definition;    /* contents of a field table: policy.h */
+    struct bytes definition;    /* contents of a field table: policy.h; of a parameter, its value */
     int64_t priority;
     uint64_t id; /* of a queue, in the store; of an exchange that looks for duplicates: seen.h */
     uint64_t owner;             /* of an exclusive queue: its connection; else 0 */

@@ -200,6 +200,16 @@ static void tell_policy(struct event_message *event, const struct change *change
     event_string(event, "name", change->name);
 }
 
+static void tell_parameter(struct event_message *event, const struct change *change)
+{
+    if (!change->is_delete)
+        event_string(event, "value", change->definition);
+    event_string(event, "name", change->name);
+    event_string(event, "component", change->source.size ? change->source : bytes_str("global"));
+    if (change->vhost.size)
+        event_string(event, "vhost", change->vhost);
+}
+
 static void tell(struct broker *broker, const struct change *change, tell_function *function,
                  const char *key)
 {
@@ -300,6 +310,10 @@ void events_change(struct broker *broker, const struct change *change)
         return;
     case CATALOGUE_OPERATOR_POLICY:
         tell(broker, change, tell_policy, ends ? "operator.policy.cleared" : "policy.set");
+        return;
+    case CATALOGUE_PARAMETER:
+    case CATALOGUE_GLOBAL_PARAMETER:
+        tell(broker, change, tell_parameter, ends ? "parameter.cleared" : "parameter.set");
         return;
     case CATALOGUE_DELAYS: /* a queue that is nobody's but the exchange's */
         return;

@@ -45,6 +45,8 @@ libleveret_broker_a_SOURCES = \
 	%D%/name.h \
 	%D%/overflow.c \
 	%D%/overflow.h \
+	%D%/parameter.c \
+	%D%/parameter.h \
 	%D%/password.c \
 	%D%/password.h \
 	%D%/pattern.c \

@@ -54,7 +54,7 @@ static void fail(struct restore *restore, const struct change *change, const cha
     static const char *const kinds[] = {
         "entry",      "virtual host",        "user",   "exchange",       "queue", "binding",
         "permission", "topic permission of", "policy", "operator policy",
-        "delayed messages of exchange"};
+        "delayed messages of exchange", "parameter", "global parameter"};
     size_t kind = change->kind <= CATALOGUE_LAST ? change->kind : 0;
     snprintf(restore->error, restore->error_size, "catalogue: %s '%.*s': %s", kinds[kind],
              BYTES_ARG(change->name), why);
@@ -183,6 +183,15 @@ static void restore_policy(struct restore *restore, const struct change *change)
         catalogue_apply(restore->broker, change, OFF_RECORD);
 }
 
+static void restore_parameter(struct restore *restore, const struct change *change)
+{
+    bool is_global = change->kind == CATALOGUE_GLOBAL_PARAMETER;
+    if (change->name.size == 0 || (!is_global && change->source.size == 0))
+        fail(restore, change, "it has no name");
+    else
+        catalogue_apply(restore->broker, change, OFF_RECORD);
+}
+
 static void restore_delays(struct restore *restore, const struct vhost *vhost,
                            const struct change *change)
 {
@@ -214,6 +223,9 @@ static void restore_in(struct restore *restore, const struct vhost *vhost,
         return;
     case CATALOGUE_DELAYS:
         restore_delays(restore, vhost, change);
+        return;
+    case CATALOGUE_PARAMETER:
+        restore_parameter(restore, change);
         return;
     default:
         restore_permission(restore, change);
@@ -260,6 +272,8 @@ static void restore_entry(void *context, struct bytes key, struct bytes value)
         restore_leaving(restore, key);
     else if (change.kind == CATALOGUE_VHOST || change.kind == CATALOGUE_USER)
         catalogue_apply(restore->broker, &change, OFF_RECORD);
+    else if (change.kind == CATALOGUE_GLOBAL_PARAMETER)
+        restore_parameter(restore, &change);
     else
         restore_in_vhost(restore, &change);
 }

@@ -2,6 +2,7 @@
 
 #include "broker/apply.h"
 #include "broker/binding.h"
+#include "broker/parameter.h"
 #include "broker/permission.h"
 #include "broker/policy.h"
 
@@ -69,6 +70,20 @@ static bool note_policy(struct broker *broker, struct change *before, struct cha
     return true;
 }
 
+static bool note_parameter(struct broker *broker, struct change *before, struct changes *kept)
+{
+    struct parameter_name name = {.vhost = before->vhost,
+                                  .component = before->source,
+                                  .name = before->name,
+                                  .is_global = before->kind == CATALOGUE_GLOBAL_PARAMETER};
+    const struct parameter *parameter = parameter_find(broker, &name);
+    if (!parameter)
+        return false;
+    before->type = bytes_str(parameter->is_text ? "text" : "json");
+    before->definition = changes_keep(kept, parameter_value(parameter));
+    return true;
+}
+
 /* Fills in what is there of what the change names; false: nothing is. */
 static bool note_before(struct broker *broker, struct change *before, struct changes *kept)
 {
@@ -84,6 +99,9 @@ static bool note_before(struct broker *broker, struct change *before, struct cha
     case CATALOGUE_POLICY:
     case CATALOGUE_OPERATOR_POLICY:
         return note_policy(broker, before, kept);
+    case CATALOGUE_PARAMETER:
+    case CATALOGUE_GLOBAL_PARAMETER:
+        return note_parameter(broker, before, kept);
     default:
         return false; /* what is made of these is new */
     }
@@ -148,6 +166,16 @@ static void take_in_vhost(struct vhost *vhost, const struct change *change)
         queue_delete(queue);
 }
 
+/* One that was new, and may be protected by now. */
+static void take_vhost(struct broker *broker, struct bytes name)
+{
+    struct error error;
+    bool is_protected = false;
+    struct vhost_request request = {.name = name, .is_protected = &is_protected};
+    vhost_set(broker, &request, &error);
+    vhost_delete(broker, name, &error);
+}
+
 static void take_back(struct broker *broker, const struct change *change)
 {
     struct error error;
@@ -155,7 +183,7 @@ static void take_back(struct broker *broker, const struct change *change)
     bool is_in_vhost = change->kind == CATALOGUE_BINDING || change->kind == CATALOGUE_EXCHANGE ||
                        change->kind == CATALOGUE_QUEUE;
     if (change->kind == CATALOGUE_VHOST && change->is_delete) {
-        vhost_delete(broker, change->name, &error);
+        take_vhost(broker, change->name);
     } else if (change->kind == CATALOGUE_USER && change->is_delete) {
         user_delete(broker, change->name, &error);
     } else if (is_in_vhost) {

@@ -11,6 +11,7 @@
 #include "broker/binding.h"
 #include "broker/dead_letter.h"
 #include "broker/name.h"
+#include "broker/parameter.h"
 #include "broker/policy.h"
 #include "broker/removal.h"
 
@@ -49,6 +50,7 @@ static struct vhost *vhost_new(struct broker *broker, struct bytes name)
     vhost->bindings_seed = random_next(broker->random);
     map_init(&vhost->leaving_queues, random_next(broker->random));
     map_init(&vhost->leaving_exchanges, random_next(broker->random));
+    map_init(&vhost->parameters, random_next(broker->random));
     map_add(&broker->vhosts, vhost_name(vhost), vhost);
     return vhost;
 }
@@ -96,6 +98,7 @@ void vhost_apply(struct broker *broker, const struct change *change)
     replace(&vhost->queue_type, change->queue_type);
     vhost->max_connections = change->max_connections;
     vhost->max_queues = change->max_parts;
+    vhost->is_protected = change->is_protected;
     if (change->is_going && !vhost->is_going)
         begin_to_go(vhost);
 }
@@ -114,6 +117,7 @@ struct change vhost_change(const struct vhost *vhost, struct changes *changes)
         .max_connections = vhost->max_connections,
         .max_parts = vhost->max_queues,
         .is_going = vhost->is_going,
+        .is_protected = vhost->is_protected,
     };
 }
 
@@ -164,6 +168,8 @@ bool vhost_set_decide(struct broker *broker, const struct vhost_request *request
         change.max_connections = *request->max_connections;
     if (request->max_queues)
         change.max_parts = *request->max_queues;
+    if (request->is_protected)
+        change.is_protected = *request->is_protected;
     changes_add(changes, &change);
     return true;
 }
@@ -174,6 +180,11 @@ bool vhost_delete_decide(struct broker *broker, struct bytes name, struct change
     const struct vhost *vhost = vhost_need(broker, name, error);
     if (!vhost)
         return false;
+    if (vhost->is_protected)
+        return error_set(error, REPLY_PRECONDITION_FAILED,
+                         "Refusing to delete virtual host '%s' because it is protected from "
+                         "deletion",
+                         vhost->name);
     struct change change = vhost_change(vhost, changes);
     change.is_going = true;
     changes_add(changes, &change);
@@ -225,6 +236,7 @@ void vhost_free(struct vhost *vhost)
         binding_free(binding);
     removals_free(vhost);
     policies_free(vhost);
+    parameters_free(&vhost->parameters);
     list_remove(&vhost->reconfigure_link);
     at = 0;
     for (struct queue *queue; (queue = map_next(&vhost->queues, &at));) {

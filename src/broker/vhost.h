@@ -26,6 +26,7 @@ struct vhost {
     struct map leaving_queues, leaving_exchanges; /* struct removal by the name of what is gone */
     struct exchange *default_exchange;
     struct policies policies[2]; /* the second: of operators */
+    struct map parameters; /* struct parameter by its key */
     char *description, *tags, *queue_type; /* terminated; queue_type: of queues that do not say */
     struct limit max_connections, max_queues;
     struct list reconfigure_link; /* on broker->reconfiguring; and where to go on: reconfigure.c */
@@ -33,6 +34,7 @@ struct vhost {
     size_t connections; /* open now */
     size_t holders;     /* who has a pointer to it: it stays until they are gone */
     bool is_traced;     /* firehose.h */
+    bool is_protected;  /* it may not be deleted */
     bool is_going;      /* deleted; what is in it goes in slices: vhost_removal.c */
     uint64_t going_at;  /* where to go on */
     size_t name_size;
@@ -60,6 +62,7 @@ struct vhost_request {
     struct bytes name; /* at most 255 bytes */
     const struct bytes *description, *tags, *queue_type;
     const struct limit *max_connections, *max_queues;
+    const bool *is_protected;
 };
 
 /* False, with the error, for what cannot be: a name that is too long, or of one that is going. */
@@ -67,7 +70,7 @@ bool vhost_set_decide(struct broker *broker, const struct vhost_request *request
                       struct changes *changes, struct error *error);
 bool vhost_set(struct broker *broker, const struct vhost_request *request, struct error *error);
 /* It is not found from now on; all that is in it goes in later turns, and so do the permissions.
- * Who has its connections closes them. 404 `no vhost 'v'`. */
+ * Who has its connections closes them. 404 `no vhost 'v'`; 406 if it is protected. */
 bool vhost_delete_decide(struct broker *broker, struct bytes name, struct changes *changes,
                          struct error *error);
 bool vhost_delete(struct broker *broker, struct bytes name, struct error *error);

@@ -2,6 +2,7 @@
 
 #include "broker/apply.h"
 #include "broker/delay.h"
+#include "broker/parameter.h"
 #include "broker/permission.h"
 #include "broker/policy.h"
 #include "broker/queue_declare.h"
@@ -46,6 +47,18 @@ static bool lose_policies(struct vhost *vhost, struct budget *budget)
     policies_clear_decide(vhost, &broker->changes);
     budget_use(budget, broker->changes.count * THING_STEPS);
     changes_apply(broker, &broker->changes);
+    return true;
+}
+
+static bool lose_parameters(struct vhost *vhost, struct budget *budget)
+{
+    struct broker *broker = vhost->broker;
+    while (parameters_clear_decide(vhost, &broker->changes)) {
+        budget_use(budget, broker->changes.count * THING_STEPS);
+        changes_apply(broker, &broker->changes);
+        if (!may_go_on(vhost, budget))
+            return false;
+    }
     return true;
 }
 
@@ -119,6 +132,7 @@ static bool goes(struct vhost *vhost, struct budget *budget)
 {
     return lose_permissions(vhost, budget) && lose_queues(vhost, budget) &&
            lose_exchanges(vhost, budget) && lose_policies(vhost, budget) &&
+           lose_parameters(vhost, budget) &&
            nothing_is_leaving(vhost) && lose_bindings(vhost, budget) && is_empty(vhost) &&
            vhost->holders == 0 && lose_delays(vhost);
 }

@@ -4,6 +4,7 @@
 #include "base/base64.h"
 #include "base/mem.h"
 #include "broker/binding.h"
+#include "broker/parameter.h"
 #include "broker/permission.h"
 #include "broker/policy.h"
 #include "definitions/definitions.h"
@@ -66,6 +67,12 @@ static struct bytes name_of_queue(const void *object)
 static struct bytes name_of_exchange(const void *object)
 {
     return exchange_name(object);
+}
+
+static struct bytes key_of_parameter(const void *object)
+{
+    const struct parameter *parameter = object;
+    return bytes_of(parameter->key, parameter->key_size);
 }
 
 static struct bytes name_of_permission(const void *object)
@@ -216,6 +223,8 @@ static void add_metadata(struct json_writer *writer, const struct vhost *vhost)
     add_tags(writer, vhost->tags);
     if (vhost->queue_type[0])
         json_add_text(writer, "default_queue_type", bytes_str(vhost->queue_type));
+    if (vhost->is_protected)
+        json_add_flag(writer, "protected_from_deletion", true);
     json_close(writer, '}');
 }
 
@@ -276,6 +285,44 @@ static void end_parameter(struct export *export, const struct vhost *vhost, stru
     end_object(export, vhost, name);
 }
 
+static void add_value(struct json_writer *writer, const struct parameter *parameter)
+{
+    json_name(writer, bytes_str("value"));
+    if (parameter->is_text)
+        json_put_text(writer, parameter_value(parameter));
+    else
+        json_put_written(writer, parameter_value(parameter));
+}
+
+static void add_kept(struct export *export, const struct vhost *vhost)
+{
+    struct items items = items_of(&vhost->parameters, key_of_parameter);
+    for (size_t i = 0; i < items.count; i++) {
+        const struct parameter *parameter = items.list[i].object;
+        begin_object(export, vhost);
+        json_add_text(&export->writer, "component", parameter_component(parameter));
+        json_add_text(&export->writer, "name", parameter_name(parameter));
+        add_value(&export->writer, parameter);
+        end_object(export, vhost, parameter_name(parameter));
+    }
+    mem_free(items.list);
+}
+
+static void add_global_parameters(struct export *export, const struct broker *broker)
+{
+    struct items items = items_of(&broker->parameters, key_of_parameter);
+    begin_section(export, "global_parameters", "global_parameter");
+    for (size_t i = 0; i < items.count; i++) {
+        const struct parameter *parameter = items.list[i].object;
+        begin_object(export, NULL);
+        json_add_text(&export->writer, "name", parameter_name(parameter));
+        add_value(&export->writer, parameter);
+        end_object(export, NULL, parameter_name(parameter));
+    }
+    end_section(export);
+    mem_free(items.list);
+}
+
 static void add_parameters(struct export *export, const struct vhost *vhost)
 {
     const struct policy *policy;
@@ -290,6 +337,7 @@ static void add_parameters(struct export *export, const struct vhost *vhost)
         add_policy_body(&export->writer, policy);
         end_parameter(export, vhost, policy_name(policy));
     }
+    add_kept(export, vhost);
 }
 
 static void add_policies(struct export *export, const struct vhost *vhost)
@@ -428,6 +476,8 @@ size_t definitions_export(const struct broker *broker, const struct vhost *only,
     if (!only)
         add_people(&export, broker, vhosts);
     add_from_each(&export, vhosts, "parameters", "parameter", add_parameters);
+    if (!only)
+        add_global_parameters(&export, broker);
     add_from_each(&export, vhosts, "policies", "policy", add_policies);
     add_from_each(&export, vhosts, "queues", "queue", add_queues);
     add_from_each(&export, vhosts, "exchanges", "exchange", add_exchanges);

@@ -123,10 +123,17 @@ bool import_vhost_limits(struct import *import, struct bytes name, const struct 
 bool import_vhost_named(struct import *import, struct bytes name, const struct json *object)
 {
     struct bytes description = {0}, tags = {0}, type = {0};
+    bool is_protected = false;
     const struct json *limits = json_find(object, "limits");
-    struct vhost_request request = {
-        .name = name, .description = &description, .tags = &tags, .queue_type = &type};
-    return describe(import, json_find(object, "metadata"), &description, &tags, &type) &&
+    const struct json *metadata = json_find(object, "metadata");
+    bool is_said = json_find(metadata, "protected_from_deletion");
+    struct vhost_request request = {.name = name,
+                                    .description = &description,
+                                    .tags = &tags,
+                                    .queue_type = &type,
+                                    .is_protected = is_said ? &is_protected : NULL};
+    return import_maybe_flag(import, metadata, "protected_from_deletion", &is_protected) &&
+           describe(import, metadata, &description, &tags, &type) &&
            describe(import, object, &description, &tags, &type) && set_vhost(import, &request) &&
            (import_is_nothing(limits) || import_vhost_limits(import, name, limits, "limits"));
 }

@@ -128,6 +128,59 @@ void json_put_null(struct json_writer *writer)
     add_value(writer, "null");
 }
 
+static void put_items(struct json_writer *writer, const struct json *array)
+{
+    json_open(writer, '[');
+    for (size_t i = 0; i < json_count(array); i++)
+        json_put(writer, json_item(array, i));
+    json_close(writer, ']');
+}
+
+static void put_members(struct json_writer *writer, const struct json *object)
+{
+    struct bytes name;
+    const struct json *value;
+    json_open(writer, '{');
+    for (struct json_walk walk = json_walk_of(object); json_next(&walk, &name, &value);) {
+        json_name(writer, name);
+        json_put(writer, value);
+    }
+    json_close(writer, '}');
+}
+
+/* What is read is no deeper than json.h has it. */
+void json_put(struct json_writer *writer, const struct json *value)
+{
+    switch (json_kind_of(value)) {
+    case JSON_IS_TEXT:
+        json_put_text(writer, json_text(value));
+        return;
+    case JSON_IS_WHOLE:
+        json_put_whole(writer, json_whole(value));
+        return;
+    case JSON_IS_FRACTION:
+        json_put_fraction(writer, json_fraction(value));
+        return;
+    case JSON_IS_BOOL:
+        json_put_flag(writer, json_flag(value));
+        return;
+    case JSON_IS_ARRAY:
+        put_items(writer, value);
+        return;
+    case JSON_IS_OBJECT:
+        put_members(writer, value);
+        return;
+    default:
+        json_put_null(writer);
+    }
+}
+
+void json_put_written(struct json_writer *writer, struct bytes json)
+{
+    begin_value(writer);
+    buffer_add(writer->out, json.data, json.size);
+}
+
 void json_add_text(struct json_writer *writer, const char *name, struct bytes text)
 {
     json_name(writer, bytes_str(name));

@@ -4,6 +4,7 @@
 #define LEVERET_DEFINITIONS_JSON_WRITER_H
 
 #include "base/buffer.h"
+#include "definitions/json.h"
 
 struct json_writer {
     struct buffer *out;
@@ -27,6 +28,10 @@ void json_put_whole(struct json_writer *writer, int64_t number);
 void json_put_fraction(struct json_writer *writer, double number);
 void json_put_flag(struct json_writer *writer, bool flag);
 void json_put_null(struct json_writer *writer);
+/* A value that was read, with all that is in it. */
+void json_put(struct json_writer *writer, const struct json *value);
+/* A value that is written already. */
+void json_put_written(struct json_writer *writer, struct bytes json);
 
 /* Name and value. */
 void json_add_text(struct json_writer *writer, const char *name, struct bytes text);

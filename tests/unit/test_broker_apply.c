@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "broker/permission.h"
+#include "broker/parameter.h"
 #include "broker/policy.h"
 #include "broker/reconfigure.h"
 #include "tests/lib/broker_bench.h"
@@ -130,6 +131,15 @@ static void add_policies(struct lines *lines, const struct vhost *vhost, bool is
                  (int)policy->priority, hex(policy_definition(policy)));
 }
 
+static void add_parameters(struct lines *lines, const char *where, const struct map *parameters)
+{
+    const struct parameter *parameter;
+    for (uint64_t at = 0; (parameter = map_next(parameters, &at));)
+        snprintf(line_add(lines, true), LINE_MAX, "%s parameter %s %d %s", where,
+                 hex(bytes_of(parameter->key, parameter->key_size)), parameter->is_text,
+                 (const char *)parameter->value);
+}
+
 static void add_vhost(struct lines *lines, const struct vhost *vhost)
 {
     const void *found;
@@ -141,13 +151,14 @@ static void add_vhost(struct lines *lines, const struct vhost *vhost)
         add_binding(lines, found);
     add_policies(lines, vhost, false);
     add_policies(lines, vhost, true);
+    add_parameters(lines, vhost->name, &vhost->parameters);
     char *line = line_add(lines, false);
     if (line)
         snprintf(line, LINE_MAX, "%s leaving %zu %zu", vhost->name,
                  map_count(&vhost->leaving_queues), map_count(&vhost->leaving_exchanges));
-    snprintf(line_add(lines, true), LINE_MAX, "vhost %s %s %s %s %d %u", vhost->name,
+    snprintf(line_add(lines, true), LINE_MAX, "vhost %s %s %s %s %d %u %d", vhost->name,
              vhost->description, vhost->tags, vhost->queue_type, vhost->max_queues.is_set,
-             vhost->max_queues.most);
+             vhost->max_queues.most, vhost->is_protected);
 }
 
 static void add_permissions(struct lines *lines, const struct user *user)
@@ -188,6 +199,7 @@ static struct lines lines_of(const struct broker *broker, bool durable)
     for (uint64_t at = 0; (vhost = map_next(&broker->vhosts, &at));)
         add_vhost(&lines, vhost);
     add_users(&lines, broker);
+    add_parameters(&lines, "", &broker->parameters);
     char *line = line_add(&lines, false);
     size_t doomed = 0;
     list_for_each(link, &broker->doomed) {
@@ -542,10 +554,12 @@ static bool describe_vhost(const char *where)
     struct changes changes = {0};
     struct bytes text = bytes_str(chance(2) ? "this" : "that");
     struct limit limit = one_of_limits(1000);
+    bool is_protected = chance(2);
     struct vhost_request request = {.name = bytes_str(where),
                                     .description = chance(2) ? &text : NULL,
                                     .tags = chance(2) ? &text : NULL,
-                                    .max_queues = chance(2) ? &limit : NULL};
+                                    .max_queues = chance(2) ? &limit : NULL,
+                                    .is_protected = chance(2) ? &is_protected : NULL};
     bool decided = vhost_set_decide(&decides.broker, &request, &changes, &one);
     bool called = vhost_set(&calls.broker, &request, &other);
     apply(&changes);
@@ -590,9 +604,50 @@ static bool delete_policy(const char *where)
     return same_answer(decided, called, &one, &other);
 }
 
+static struct parameter_name parameter_of(const char *where)
+{
+    static const char *const components[] = {"shovel", "federation-upstream", "odd"};
+    static const char *const names[] = {"a", "b", ""};
+    bool is_global = chance(2);
+    return (struct parameter_name){
+        .vhost = bytes_str(is_global ? "" : where),
+        .component = bytes_str(is_global ? "" : components[random_below(&dice, 3)]),
+        .name = bytes_str(names[random_below(&dice, 3)]),
+        .is_global = is_global,
+    };
+}
+
+static bool put_parameter(const char *where)
+{
+    struct error one = {0}, other = {0};
+    struct changes changes = {0};
+    struct parameter_request request = {.name = parameter_of(where),
+                                        .value = bytes_str(chance(2) ? "1" : "22"),
+                                        .is_text = chance(2)};
+    bool decided = parameter_set_decide(&decides.broker, &request, &changes, &one);
+    bool called = parameter_set(&calls.broker, &request, &other);
+    apply(&changes);
+    changes_free(&changes);
+    return same_answer(decided, called, &one, &other);
+}
+
+static bool delete_parameter(const char *where)
+{
+    struct error one = {0}, other = {0};
+    struct changes changes = {0};
+    struct parameter_name name = parameter_of(where);
+    bool decided = parameter_delete_decide(&decides.broker, &name, &changes, &one);
+    bool called = parameter_delete(&calls.broker, &name, &other);
+    apply(&changes);
+    changes_free(&changes);
+    return same_answer(decided, called, &one, &other);
+}
+
 static bool administer(const char *where)
 {
-    uint64_t which = random_below(&dice, 16);
+    uint64_t which = random_below(&dice, 20);
+    if (which >= 16)
+        return which == 16 ? delete_parameter(where) : put_parameter(where);
     if (which >= 10)
         return which == 10 ? delete_policy(where) : put_policy(where);
     if (which < 4)

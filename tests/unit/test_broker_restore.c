@@ -2,7 +2,9 @@
 #include <stdio.h>
 
 #include "base/digest.h"
+#include "base/mem.h"
 #include "broker/catalogue.h"
+#include "broker/parameter.h"
 #include "broker/permission.h"
 #include "broker/vhost_removal.h"
 #include "tests/lib/broker_bench.h"
@@ -109,6 +111,93 @@ TEST(users_have_passwords)
        "kept");
     const struct user *bob = user_find(&bench.broker, bytes_str("bob"));
     ok(bob && !user_check_password(bob, bytes_str("")), "one without a password cannot log in");
+    bench_free(&bench);
+}
+
+static const struct parameter *parameter(const char *vhost, const char *name)
+{
+    struct parameter_name wanted = {.vhost = bytes_str(vhost ? vhost : ""),
+                                    .component = bytes_str(vhost ? "shovel" : ""),
+                                    .name = bytes_str(name),
+                                    .is_global = !vhost};
+    return parameter_find(&bench.broker, &wanted);
+}
+
+static bool set_parameter(const char *vhost, const char *component, const char *name,
+                          const char *value, bool is_text)
+{
+    struct parameter_request request = {.name = {.vhost = bytes_str(vhost ? vhost : ""),
+                                                 .component = bytes_str(component),
+                                                 .name = bytes_str(name),
+                                                 .is_global = !vhost},
+                                        .value = bytes_str(value),
+                                        .is_text = is_text};
+    return parameter_set(&bench.broker, &request, &bench.error);
+}
+
+TEST(parameters_come_back)
+{
+    bench_new(&bench);
+    ok(set_parameter("/", "shovel", "s", "{\"a\":1}", false), "one of a virtual host");
+    ok(set_parameter(NULL, "", "s", "[1]", false), "a global one of the same name");
+    ok(set_parameter(NULL, "", "cluster_name", "here", true), "one that is a text");
+    is_int(store_fake_entries_of(bench.store, CATALOGUE_PARAMETER), 1, "on record");
+    is_int(store_fake_entries_of(bench.store, CATALOGUE_GLOBAL_PARAMETER), 2, "the global ones");
+    uint64_t changes = store_fake_changes(bench.store);
+    ok(set_parameter(NULL, "", "s", "[1]", false), "the same once more");
+    is_int(store_fake_changes(bench.store), changes, "changes nothing");
+    for (int start = 0; start < 2; start++) {
+        is_str((const char *)parameter("/", "s")->value, "{\"a\":1}", "a value");
+        is_str((const char *)parameter(NULL, "s")->value, "[1]", "a global one");
+        ok(!parameter(NULL, "s")->is_text && parameter(NULL, "cluster_name")->is_text, "texts");
+        struct bytes name = parameter_cluster_name(&bench.broker, "otherwise");
+        ok(bytes_equal_str(name, "here"), "the name of the cluster");
+        bench_restart(&bench);
+    }
+    struct parameter_name gone = {.is_global = true, .name = bytes_str("cluster_name")};
+    ok(parameter_delete(&bench.broker, &gone, &bench.error), "one goes");
+    ok(!parameter_delete(&bench.broker, &gone, &bench.error) && bench.error.code == 404, "once");
+    bench_restart(&bench);
+    ok(!parameter(NULL, "cluster_name") && parameter(NULL, "s"), "and the others stay");
+    ok(bytes_equal_str(parameter_cluster_name(&bench.broker, "otherwise"), "otherwise"), "no name");
+    bench_free(&bench);
+}
+
+TEST(parameters_that_cannot_be)
+{
+    bench_new(&bench);
+    ok(!set_parameter("/", "odd", "s", "1", false), "of an unknown component");
+    is_str(bench.error.detail, "component odd not found", "the text");
+    ok(!set_parameter("nosuch", "shovel", "s", "1", false) && bench.error.code == 404, "nowhere");
+    ok(!set_parameter(NULL, "", "", "1", false) && bench.error.code == 406, "without a name");
+    char *large = mem_zalloc(PARAMETER_VALUE_MAX + 2);
+    memset(large, '1', PARAMETER_VALUE_MAX + 1);
+    ok(!set_parameter(NULL, "", "s", large, false) && bench.error.code == 406, "too large");
+    large[PARAMETER_VALUE_MAX] = '\0';
+    ok(set_parameter(NULL, "", "s", large, false), "as large as can be");
+    mem_free(large);
+    bench_free(&bench);
+}
+
+TEST(a_protected_virtual_host_stays)
+{
+    bench_new(&bench);
+    bool is_protected = true;
+    struct vhost_request request = {.name = bytes_str("/"), .is_protected = &is_protected};
+    ok(vhost_set(&bench.broker, &request, &bench.error), "it is protected");
+    for (int start = 0; start < 2; start++) {
+        ok(!vhost_delete(&bench.broker, bytes_str("/"), &bench.error), "and not deleted");
+        is_int(bench.error.code, 406, "which is said");
+        bench_restart(&bench);
+    }
+    request.is_protected = NULL;
+    ok(vhost_set(&bench.broker, &request, &bench.error), "what is not said");
+    ok(vhost_find(&bench.broker, bytes_str("/"))->is_protected, "stays");
+    is_protected = false;
+    request.is_protected = &is_protected;
+    ok(vhost_set(&bench.broker, &request, &bench.error) &&
+           vhost_delete(&bench.broker, bytes_str("/"), &bench.error),
+       "it is no more, and goes");
     bench_free(&bench);
 }
 
@@ -395,6 +484,9 @@ int main(void)
     RUN(what_is_durable_comes_back);
     RUN(several_virtual_hosts_are_apart);
     RUN(users_have_passwords);
+    RUN(parameters_come_back);
+    RUN(parameters_that_cannot_be);
+    RUN(a_protected_virtual_host_stays);
     RUN(old_users_may_do_everything);
     RUN(permissions_and_limits_come_back);
     RUN(a_deleted_user_leaves_nothing);

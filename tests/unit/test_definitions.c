@@ -324,10 +324,11 @@ TEST(virtual_hosts_and_what_is_allowed_there)
         "'write':'^{username}','read':'.*'}],"
         "'parameters':[{'component':'vhost-limits','vhost':'v','name':'limits','value':"
         "{'max-connections':10,'max-queues':5}},"
-        "{'component':'shovel','vhost':'v','name':'s','value':{}}],"
-        "'global_parameters':[{'name':'cluster_name','value':'c'}]}",
-        "parameter 2 v:s: parameters of component 'shovel' are not supported, and left out\n"
-        "global_parameter 1 :cluster_name: global parameters are not supported, and left out\n");
+        "{'component':'odd','vhost':'v','name':'s','value':{}}],"
+        "'global_parameters':[{'name':'internal_cluster_id','value':'c'}]}",
+        "parameter 2 v:s: component 'odd' is not known, and its parameter left out\n"
+        "global_parameter 1 :internal_cluster_id: it is of the cluster that has written the file, "
+        "and left out\n");
     const struct vhost *vhost = vhost_named("v");
     is_str(vhost->description, "d", "description");
     is_str(vhost->tags, "a,b", "tags");
@@ -528,6 +529,40 @@ TEST(what_is_exported_is_imported_to_the_same)
     bench_free(&bench);
 }
 
+TEST(parameters_are_exported)
+{
+    bench_new(&bench);
+    imported("{'vhosts':[{'name':'v','metadata':{'protected_from_deletion':true}}],"
+             "'parameters':[{'component':'shovel','vhost':'v','name':'s','value':{'b':[1,0.1,null,"
+             "true],'a':'x'}}],'global_parameters':[{'name':'n','value':5},"
+             "{'name':'t','value':'t\\u0001'}]}",
+             "parameter 1 v:s: parameters of component 'shovel' are kept, but nothing here acts on "
+             "them\n");
+    is_int(counts.parameters, 3, "parameters");
+    ok(vhost_named("v")->is_protected, "a virtual host is protected");
+    char *text = exported(NULL);
+    ok(strstr(text, "\"parameters\":[{\"vhost\":\"v\",\"component\":\"shovel\",\"name\":\"s\","
+                    "\"value\":{\"b\":[1,0.1,null,true],\"a\":\"x\"}}],\"global_parameters\":["
+                    "{\"name\":\"n\",\"value\":5},{\"name\":\"t\",\"value\":\"t\\u0001\"}]"),
+       "all of them: %s", text);
+    ok(strstr(text, "\"protected_from_deletion\":true"), "and what is protected");
+    bench_free(&bench);
+    bench_new(&bench);
+    ok(import_bytes(bytes_str(text)), "imported: %s", told);
+    char *again = exported(NULL);
+    is_str(again, text, "the same comes out");
+    free(text);
+    free(again);
+    refused("{'global_parameters':[{'name':'n'},{'name':5,'value':1},{'name':'','value':1}],"
+            "'parameters':[{'component':'shovel','vhost':'/','name':'s','value':'x'}]}",
+            "! parameter 1 /:s: 'value' must be an object, and not a string\n");
+    refused("{'global_parameters':[{'name':'n'},{'name':5,'value':1},{'name':'','value':1}]}",
+            "! global_parameter 1 :n: 'value' is missing\n"
+            "! global_parameter 2 :: 'name' must be a string, and not a whole number\n"
+            "! global_parameter 3 :: the name of a parameter has 1 to 255 bytes, and not 0\n");
+    bench_free(&bench);
+}
+
 TEST(an_export_of_one_virtual_host)
 {
     bench_new(&bench);
@@ -678,6 +713,7 @@ int main(void)
     RUN(what_is_there_stays);
     RUN(what_cannot_be_is_left_out_with_its_bindings);
     RUN(what_is_exported_is_imported_to_the_same);
+    RUN(parameters_are_exported);
     RUN(an_export_of_one_virtual_host);
     RUN(what_is_no_text_is_not_exported);
     RUN(a_file_of_one_virtual_host);

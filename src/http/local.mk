@@ -10,6 +10,8 @@ libleveret_http_a_SOURCES = \
 	%D%/head.c \
 	%D%/head.h \
 	%D%/http.h \
+	%D%/multipart.c \
+	%D%/multipart.h \
 	%D%/reader.c \
 	%D%/reader.h \
 	%D%/request.c \

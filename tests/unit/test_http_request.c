@@ -1,7 +1,8 @@
 /* What a path and a query are made of. */
-#include "http/request.h"
+#include "http/multipart.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "tests/lib/tap.h"
 
@@ -107,6 +108,64 @@ TEST(lists_with_weights)
     ok(accepts("br;q=0, gzip;q=1", "gzip") && accepts("gzip;q=", "gzip"), "another is not");
 }
 
+static bool field(const char *type, const char *body, size_t size, struct bytes *value)
+{
+    struct http_request request = {.field_count = 1, .body = bytes_of(body, size)};
+    request.fields[0] = (struct http_field){bytes_str("Content-Type"), bytes_str(type)};
+    return http_is_form(&request) && http_form_field(&request, "f", value);
+}
+
+static void has_field(const char *type, const char *body, const char *wanted)
+{
+    struct bytes value;
+    ok(field(type, body, strlen(body), &value) && bytes_equal_str(value, wanted), "%s: %s", type,
+       body);
+}
+
+static void has_none(const char *type, const char *body)
+{
+    struct bytes value;
+    ok(!field(type, body, strlen(body), &value), "none: %s: %s", type, body);
+}
+
+#define FORM "multipart/form-data; boundary=b"
+#define DISPOSITION "Content-Disposition: form-data; name="
+
+TEST(fields_of_forms)
+{
+    has_field(FORM, "--b\r\n" DISPOSITION "f\r\n\r\nx\r\n--b--", "x");
+    has_field(FORM, "--b \r\n" DISPOSITION "\"f\"\r\n\r\n\r\n--b--\r\n", "");
+    has_field(FORM, "before\r\n--b\r\nX: y\r\ncontent-disposition:form-data;name=\"f\"\r\n\r\n\r\nx\r\n\r\n--b--",
+              "\r\nx\r\n");
+    has_field(FORM, "--b\r\n" DISPOSITION "g\r\n\r\ny\r\n--b\r\n" DISPOSITION
+                    "f; filename=\"name=g;\"\r\n\r\n--c--\r\n--b--", "--c--");
+    has_field("Multipart/Form-Data ; charset=x ; BOUNDARY=\"b b\"",
+              "--b b\r\n" DISPOSITION "f\r\n\r\nx\r\n--b b--", "x");
+    has_none("multipart/mixed; boundary=b", "--b\r\n" DISPOSITION "f\r\n\r\nx\r\n--b--");
+    has_none(FORM "c", "--b\r\n" DISPOSITION "f\r\n\r\nx\r\n--b--");
+    has_none("multipart/form-data", "--\r\n" DISPOSITION "f\r\n\r\nx\r\n----");
+    has_none(FORM, "--b--\r\n" DISPOSITION "f\r\n\r\nx\r\n--b--");
+    has_none(FORM, "--b\r\n" DISPOSITION "f\r\n\r\nx");
+    has_none(FORM, "--b\r\n" DISPOSITION "f\r\nx\r\n--b--");
+    has_none(FORM, "--b\r\nContent-Disposition: form-data; filename=\"; name=f\"\r\n\r\nx\r\n--b--");
+    has_none(FORM, "");
+    has_none(FORM, "--b");
+}
+
+/* Whatever is cut off: nothing behind the end is read, and no field is there that has no end. */
+TEST(forms_that_end_early)
+{
+    static const char whole[] = "--b\r\n" DISPOSITION "f\r\n\r\nx\r\n--b";
+    for (size_t size = 0; size < sizeof(whole); size++) {
+        struct bytes value;
+        char *copy = malloc(size + 1);
+        memcpy(copy, whole, size);
+        bool is_there = field(FORM, copy, size, &value);
+        ok(is_there == (size >= sizeof(whole) - 1), "%zu bytes", size);
+        free(copy);
+    }
+}
+
 int main(void)
 {
     RUN(segments);
@@ -114,5 +173,7 @@ int main(void)
     RUN(decoding);
     RUN(parameters_by_name);
     RUN(lists_with_weights);
+    RUN(fields_of_forms);
+    RUN(forms_that_end_early);
     return done();
 }

@@ -278,7 +278,9 @@ void exchange_publish(struct call *call)
     if (!server_may_publish(call->api->server, call->user, vhost, message, &error)) {
         fail_as_reply(call, &error);
     } else if (has_room(call, message)) {
-        struct publication published = server_publish(call->api->server, vhost, message);
+        struct tapper tapper = {call->peer, call->user};
+        struct publication published =
+            server_publish(call->api->server, &tapper, vhost, message);
         if (published.is_refused)
             call_fail(call, 400, "bad_request", "rejected: a queue is full");
         else
@@ -463,6 +465,7 @@ static bool get_some(struct call *call, struct queue *queue)
             return result == QUEUE_EMPTY;
         budget_use(call->budget, GET_STEPS + taken.message->body_size / STEP_BYTES);
         put_taken(getting, queue, &taken);
+        server_got(&(struct tapper){call->peer, call->user}, queue, &taken);
         message_unref(call->api->broker->pool, taken.message);
     }
     return true;

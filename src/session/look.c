@@ -7,6 +7,7 @@
 #include "session/delivery_timeout.h"
 #include "session/publishing.h"
 #include "session/sasl.h"
+#include "session/tap.h"
 #include "session/transaction.h"
 
 uint64_t server_now_ms(const struct server *server)
@@ -364,12 +365,19 @@ bool server_may_publish(const struct server *server, const struct user *user, st
                      (unsigned long long)server->options.message_bytes_max);
 }
 
-struct publication server_publish(struct server *server, struct vhost *vhost,
-                                  struct message *message)
+struct publication server_publish(struct server *server, const struct tapper *tapper,
+                                  struct vhost *vhost, struct message *message)
 {
     struct exchange *exchange = vhost_exchange(vhost, message_exchange(message));
-    struct published published = publishing_deliver(server, exchange, message);
+    struct published published = vhost->is_traced
+                                     ? tap_publish_by(server, tapper, exchange, message)
+                                     : publishing_deliver(server, exchange, message);
     return (struct publication){published.queues, published.logs != 0, published.is_refused};
+}
+
+void server_got(const struct tapper *tapper, const struct queue *queue, const struct taken *taken)
+{
+    tap_got_by(tapper, queue, taken);
 }
 
 void server_close_connection(struct server *server, uint64_t id, const char *reason)

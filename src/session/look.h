@@ -176,9 +176,16 @@ struct publication {
     size_t queues;
     bool is_recorded, is_refused;
 };
+/* Who publishes, or gets: what the firehose tells of him. */
+struct tapper {
+    const struct peer *peer;
+    const struct user *user; /* NULL: who may do everything */
+};
 /* Publishes it; the caller keeps its reference. */
-struct publication server_publish(struct server *server, struct vhost *vhost,
-                                  struct message *message);
+struct publication server_publish(struct server *server, const struct tapper *tapper,
+                                  struct vhost *vhost, struct message *message);
+/* A message was taken from a queue, and goes to him. */
+void server_got(const struct tapper *tapper, const struct queue *queue, const struct taken *taken);
 /* connection.close 320 `CONNECTION_FORCED - ` and the reason; a string. */
 void server_close_connection(struct server *server, uint64_t id, const char *reason);
 

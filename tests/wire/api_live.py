@@ -6,6 +6,7 @@ RabbitMQ, which has to answer the same.  Output is TAP.
 """
 
 import os
+import subprocess
 import sys
 import time
 
@@ -14,7 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import api  # noqa: E402
 from api import (NOT_FOUND, NUMBERS, Skip, anything, broker, broker_at, case, check,  # noqa: E402
-                 client, consumer_like, equal, error, expect, name_of, one_of, path_of, queue,
+                 client, consumer_like, equal, error, expect, name_of, one_of, ours, path_of, queue,
                  quote, some, soon)
 
 import amqp  # noqa: E402
@@ -371,6 +372,28 @@ def _(t):
     t.cleanup(c.abort)
     c.open()
     own.expect("GET", "/api/connections?columns=state", 200, answer=[{"state": "blocking"}])
+
+
+@case("a certificate that ends soon is told")
+@ours
+def _(t):
+    folder = service.folder(t)
+    key, certificate = (os.path.join(folder, name) for name in ("key.pem", "cert.pem"))
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-days", "3", "-subj", "/CN=localhost",
+                    "-keyout", key, "-out", certificate], check=True, stdin=subprocess.DEVNULL,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    own = broker_at(t, service.serve(
+        t, os.path.join(folder, "data"), "--management", "127.0.0.1:0", "--listen-tls",
+        "127.0.0.1:0", "--tls-cert", certificate, "--tls-key", key))
+    path, ends = "/api/health/checks/certificate-expiration/", time.time() + 3 * 86400
+    own.expect("GET", path + "2/days", 200, answer={"status": "ok"})
+    for within in ("4/days", "1/weeks", "1/months", "1/years"):
+        got = own.expect("GET", path + within, 503, answer={
+            "status": "failed", "reason": "Certificates expiring", "expired": [
+                {"node": str, "protocol": "amqp/ssl", "interface": "127.0.0.1", "port": int,
+                 "certfile": certificate, "certfile_expires_on": int}]})
+        check(abs(got.body["expired"][0]["certfile_expires_on"] - ends) < 600, "when it ends")
 
 
 @case("attempts to log in are counted")

@@ -487,5 +487,68 @@ def _(t):
         own.expect("GET", "/api/queues/%2F/q/messages", 200)
 
 
+@case("an alarm holds a publish of the API no longer than it takes to say so")
+@ours
+def _(t):
+    daemon = service.serve(t, service.folder(t), "--management", "127.0.0.1:0",
+                           "--memory-limit", "300000")
+    own = broker_at(t, daemon)
+    c = daemon.client(t)
+    c.channel()
+    c.call(1, "queue.declare", queue="q")
+    c.publish(1, "q", b"x" * 400000)
+    daemon.says(" alarm_set alarm=memory")
+    message = {"routing_key": "q", "payload": "p", "payload_encoding": "string", "properties": {}}
+    publish_to = "/api/exchanges/%2F/amq.default/publish"
+    own.expect("POST", publish_to, 503, message,
+               error("resource_alarm", "memory is short, and publishers have to wait"))
+    own.expect("DELETE", "/api/queues/%2F/q/contents", 204)
+    daemon.says(" alarm_cleared alarm=memory")
+    own.expect("POST", publish_to, 200, message, {"routed": True})
+    equal(payloads(own.ask("GET", "/api/queues/%2F/q/messages").body), ["p"], "what is there")
+
+
+# ---- and who is told of them ----
+
+def traced(t, c):
+    """A queue for all that is told of while the virtual host is traced, as it is now."""
+    taps = queue(t, c)
+    c.call(1, "queue.bind", queue=taps, exchange="amq.rabbitmq.trace", routing_key="#")
+    expect("PUT", "/api/vhosts/%2F", 204, {"tracing": True})
+    t.cleanup(broker().ask, "PUT", "/api/vhosts/%2F", {"tracing": False})
+    return taps
+
+
+def told(taps, count):
+    tap.eventually(lambda: broker().ask("GET", path_of("queues", "/", taps)).body.get(
+        "messages_ready", count) >= count)
+    found = tap.eventually(lambda: broker().ask("POST", path_of("queues", "/", taps, "get"), {
+        "count": 1, "ackmode": "ack_requeue_false", "encoding": "auto"}).body)
+    return found[0] if found else None
+
+
+@case("the firehose is told of what the API publishes and gets")
+def _(t):
+    c = client(t)
+    q = queue(t, c)
+    taps = traced(t, c)
+    publish(q, payload="text", properties={"headers": {"a": "b"}})
+    expect("PUT", "/api/vhosts/%2F", 204, {"tracing": False})
+    one = told(taps, 1)
+    equal((one["routing_key"], one["payload"]), ("publish.", "text"), "what was published")
+    headers = one["properties"]["headers"]
+    connection, channel = headers.pop("connection"), headers.pop("channel")
+    check(isinstance(connection, str) and isinstance(channel, int), "by which connection")
+    equal(headers, {"exchange_name": "", "routing_keys": [q], "node": headers["node"],
+                    "properties": {"headers": {"a": "b"}}, "vhost": "/", "user": "guest",
+                    "routed_queues": [q]}, "what is told of it")
+    expect("PUT", "/api/vhosts/%2F", 204, {"tracing": True})
+    equal([m["payload"] for m in get(q).body], ["text"], "it is got")
+    expect("PUT", "/api/vhosts/%2F", 204, {"tracing": False})
+    one = told(taps, 1)
+    equal((one["routing_key"], one["payload"], one["properties"]["headers"]["user"]),
+          ("deliver." + q, "text", "guest"), "what was got")
+
+
 if __name__ == "__main__":
     api.main()

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "api/route.h"
+#include "broker/parameter.h"
 #include "broker/permission.h"
 
 /* ---- the request ---- */
@@ -153,6 +154,11 @@ bool call_read_words(struct call *call, const char *name, struct buffer *words)
         return false;
     buffer_add(words, text.data, text.size);
     return true;
+}
+
+struct bytes call_cluster_name(const struct call *call)
+{
+    return parameter_cluster_name(call->api->broker, call->api->options.cluster_name);
 }
 
 bool call_sees_vhost(const struct call *call, const struct vhost *vhost)

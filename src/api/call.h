@@ -94,6 +94,8 @@ bool call_read_words(struct call *call, const char *name, struct buffer *words);
 struct vhost *call_vhost(struct call *call, bool for_reading);
 /* The same of one that another segment names. */
 struct vhost *call_vhost_named(struct call *call, struct bytes name, bool for_reading);
+/* What the cluster is called, of which this broker is all. */
+struct bytes call_cluster_name(const struct call *call);
 /* May the user see what is in it? */
 bool call_sees_vhost(const struct call *call, const struct vhost *vhost);
 /* NULL: there is none of that name, and the call is answered. */

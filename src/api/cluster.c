@@ -2,43 +2,6 @@
 #include "api/resources.h"
 #include "base/base64.h"
 
-void cluster_name_get(struct call *call)
-{
-    struct fields fields = call_tell(call);
-    fields_string(&fields, "name", call->api->options.cluster_name);
-    call_told(call, &fields);
-}
-
-/* ---- parameters of no virtual host: there is one, and nothing keeps others ---- */
-
-static void write_cluster_name(const struct call *call, struct fields *fields)
-{
-    fields_string(fields, "name", "cluster_name");
-    fields_string(fields, "value", call->api->options.cluster_name);
-}
-
-void global_parameters_list(struct call *call)
-{
-    struct fields fields = fields_of(&call->body, &call->columns);
-    fields_begin(&fields, '[');
-    fields_begin(&fields, '{');
-    write_cluster_name(call, &fields);
-    fields_end(&fields, '}');
-    fields_end(&fields, ']');
-    call_answered(call);
-}
-
-void global_parameter_get(struct call *call)
-{
-    if (!bytes_equal_str(call->segments[0], "cluster_name")) {
-        call_not_found(call);
-        return;
-    }
-    struct fields fields = call_tell(call);
-    write_cluster_name(call, &fields);
-    call_told(call, &fields);
-}
-
 /* Of the management plugin's pages there are none. */
 void extensions_get(struct call *call)
 {

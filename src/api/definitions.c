@@ -8,6 +8,7 @@
 #include "broker/exchange.h"
 #include "broker/undo.h"
 #include "definitions/definitions.h"
+#include "http/multipart.h"
 
 enum { DEFINITION_STEPS = 150 };
 
@@ -43,6 +44,8 @@ static void write_metadata(const struct vhost *vhost, struct fields *fields)
     fields_words(fields, "tags", vhost->tags);
     if (vhost->queue_type[0])
         fields_string(fields, "default_queue_type", vhost->queue_type);
+    if (vhost->is_protected)
+        fields_flag(fields, "protected_from_deletion", true);
     fields_close(fields, '}');
 }
 
@@ -142,6 +145,7 @@ static const struct section {
     {"permissions", &permissions_kind, false},
     {"topic_permissions", &topic_permissions_kind, false},
     {"parameters", &parameters_kind, true},
+    {"global_parameters", &global_parameters_kind, false},
     {"policies", &policies_kind, true},
     {"queues", &queues_kind, true},
     {"exchanges", &exchanges_kind, true},
@@ -249,20 +253,46 @@ static void tell(void *context, const struct definitions_remark *remark)
     buffer_add(&told->faults, line, (size_t)size);
 }
 
+/* The file of a form, as browsers send it, or the whole body. False: a form has none, and the call is
+ * answered. */
+static bool find_file(struct call *call, struct bytes *file)
+{
+    *file = call->request->body;
+    bool is_there = !http_is_form(call->request) || http_form_field(call->request, "file", file);
+    if (!is_there)
+        call_fail(call, 400, "bad_request", "the form has no field 'file', or ends before it does");
+    return is_there;
+}
+
+/* Where a form wants its browser to be sent then. */
+static void redirect(struct call *call)
+{
+    struct bytes place;
+    if (!http_is_form(call->request) || !http_form_field(call->request, "redirect", &place))
+        return;
+    for (size_t i = 0; i < place.size; i++)
+        if (place.data[i] <= ' ' || place.data[i] > '~')
+            return;
+    buffer_add(&call->location, place.data, place.size);
+    call->status = 303;
+}
+
 void definitions_post(struct call *call)
 {
+    struct bytes file;
     struct undo undo = {0};
     struct definitions_counts counts;
     struct told told = {.call = call};
     struct broker *broker = call->api->broker;
     struct vhost *only = call->segments[0].data ? call_vhost(call, true) : NULL;
     const struct definitions_listener listener = {tell, &told};
-    if (call->status)
+    if (call->status || !find_file(call, &file))
         return;
     undo_begin(broker, &undo);
-    if (definitions_import_into(broker, only, call->request->body, &listener, &counts)) {
+    if (definitions_import_into(broker, only, file, &listener, &counts)) {
         undo_forget(broker);
         call_done(call, false);
+        redirect(call);
     } else {
         undo_all(broker);
         struct bytes faults = buffer_bytes(&told.faults);

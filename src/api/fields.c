@@ -207,6 +207,14 @@ void fields_table(struct fields *fields, const char *name, struct bytes table)
     json_put_table(&fields->json, table);
 }
 
+void fields_written(struct fields *fields, const char *name, struct bytes json)
+{
+    if (!paths_under(fields, name) || fields->sort_key)
+        return;
+    json_name(&fields->json, bytes_str(name));
+    json_put_written(&fields->json, json);
+}
+
 bool fields_open(struct fields *fields, const char *name, char bracket)
 {
     uint64_t under = paths_under(fields, name);

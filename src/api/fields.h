@@ -49,6 +49,8 @@ void fields_flag(struct fields *fields, const char *name, bool flag);
 void fields_null(struct fields *fields, const char *name);
 /* The contents of a field table (amqp/table.h), as an object. */
 void fields_table(struct fields *fields, const char *name, struct bytes table);
+/* A value that is written in JSON already. */
+void fields_written(struct fields *fields, const char *name, struct bytes json);
 /* An array of the words of a text, which has commas or spaces between them. */
 void fields_words(struct fields *fields, const char *name, const char *words);
 /* False: nobody wants it; nothing of it is to be written, nor closed. */

@@ -103,15 +103,16 @@ static void add_listeners(struct fields *fields, const struct call *call)
     fields_close(fields, ']');
 }
 
-static void add_names(struct fields *fields, const struct api_options *options)
+static void add_names(struct fields *fields, const struct call *call)
 {
+    const struct api_options *options = &call->api->options;
     fields_string(fields, "management_version", options->product_version);
     fields_string(fields, "rabbitmq_version", options->product_version);
     fields_string(fields, "product_name", "Leveret");
     fields_string(fields, "product_version", options->version);
     fields_string(fields, "erlang_version", "0");
     fields_string(fields, "erlang_full_version", "none");
-    fields_string(fields, "cluster_name", options->cluster_name);
+    fields_text(fields, "cluster_name", call_cluster_name(call));
     fields_string(fields, "node", options->node);
     fields_string(fields, "release_series_support_status", "supported");
     fields_string(fields, "rates_mode", "basic");
@@ -136,7 +137,7 @@ void overview_get(struct call *call)
             return;
     }
     struct fields fields = call_tell(call);
-    add_names(&fields, &call->api->options);
+    add_names(&fields, call);
     add_policies(&fields);
     machine_add_exchange_types(&fields);
     if (fields_open(&fields, "message_stats", '{'))

@@ -38,13 +38,14 @@ act backup_get, backup_post;
 /* overview.c */
 act overview_get, whoami_get;
 /* cluster.c */
-act cluster_name_get, global_parameters_list, global_parameter_get, extensions_get,
-    feature_flags_get, feature_flag_enable, hash_password_get;
+act extensions_get, feature_flags_get, feature_flag_enable, hash_password_get;
 /* limits.c */
 act vhost_limits_list, vhost_limit_put, vhost_limit_delete_it, user_limits_list, user_limit_put,
     user_limit_delete_it;
 /* parameters.c */
 act parameters_list, parameter_get, parameter_put, parameter_delete_it;
+act global_parameters_list, global_parameter_get, global_parameter_put, global_parameter_delete_it;
+act cluster_name_get, cluster_name_put;
 /* policies.c */
 act policies_list, policy_get, policy_put, policy_delete_it, operator_policies_list,
     operator_policy_get, operator_policy_put, operator_policy_delete_it;
@@ -59,6 +60,6 @@ act queues_list, queue_get, queue_put, queue_delete_it, queue_purge_it;
 act users_list, users_without_permissions_list, users_bulk_delete, user_get, user_put_it,
     user_delete_it;
 /* vhosts.c */
-act vhosts_list, vhost_get, vhost_put_it, vhost_delete_it;
+act vhosts_list, vhost_get, vhost_put_it, vhost_delete_it, vhost_protect, vhost_unprotect;
 
 #endif

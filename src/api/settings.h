@@ -34,6 +34,6 @@ void call_write_vhost(const struct call *call, const struct vhost *vhost, struct
 bool call_next_section(struct call *call, struct buffer *body);
 
 extern const struct listing_kind users_kind, permissions_kind, topic_permissions_kind,
-    parameters_kind, policies_kind, bindings_kind;
+    parameters_kind, global_parameters_kind, policies_kind, bindings_kind;
 
 #endif

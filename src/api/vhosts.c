@@ -32,6 +32,8 @@ static void write_vhost(const struct call *call, const struct vhost *vhost, cons
         add_description(fields, vhost);
         if (vhost->queue_type[0])
             add_queue_type(fields, vhost);
+        if (vhost->is_protected)
+            fields_flag(fields, "protected_from_deletion", true);
         fields_close(fields, '}');
     }
     fields_flag(fields, "tracing", vhost->is_traced);
@@ -201,12 +203,39 @@ void vhost_put_it(struct call *call)
     buffer_free(&said.tags);
 }
 
+static void protect(struct call *call, bool is_protected)
+{
+    struct error error = {0};
+    struct vhost_request request = {.name = call->segments[0], .is_protected = &is_protected};
+    if (!call_vhost(call, true))
+        return;
+    if (vhost_set(call->api->broker, &request, &error))
+        call_done(call, false);
+    else
+        call_fail_as(call, &error);
+}
+
+void vhost_protect(struct call *call)
+{
+    protect(call, true);
+}
+
+void vhost_unprotect(struct call *call)
+{
+    protect(call, false);
+}
+
 void vhost_delete_it(struct call *call)
 {
     struct error error = {0};
-    if (!call_vhost(call, true))
+    const struct vhost *vhost = call_vhost(call, true);
+    if (!vhost)
         return;
-    if (vhost_delete(call->api->broker, call->segments[0], &error))
+    if (vhost->is_protected)
+        call_fail(call, 412, "precondition_failed",
+                  "Refusing to delete virtual host '%s' because it is protected from deletion",
+                  vhost->name);
+    else if (vhost_delete(call->api->broker, call->segments[0], &error))
         call_done(call, false);
     else
         call_fail_as(call, &error);

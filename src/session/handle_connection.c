@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "amqp/table.h"
+#include "broker/parameter.h"
 #include "broker/permission.h"
 #include "session/announce.h"
 #include "session/connection_timer.h"
@@ -33,12 +34,14 @@ static void add_text(struct table_writer *writer, const char *name, const char *
 /* Clients decide by product and version what they may ask for (kombu whether qos has RabbitMQ's
  * meaning, NServiceBus whether it works at all), so that these say what the broker behaves like.
  * What it is stands beside them. */
-static void add_properties(struct table_writer *writer, const struct server_options *options)
+static void add_properties(struct table_writer *writer, const struct server *server)
 {
     char platform[64];
+    const struct server_options *options = &server->options;
     snprintf(platform, sizeof(platform), "Leveret %s", options->version);
     add_capabilities(writer);
-    add_text(writer, "cluster_name", options->cluster_name);
+    table_add_string(writer, bytes_str("cluster_name"),
+                     parameter_cluster_name(server->broker, options->cluster_name));
     add_text(writer, "copyright", "The Leveret authors");
     add_text(writer, "information", "Licensed under the Apache License 2.0");
     add_text(writer, "leveret_version", options->version);
@@ -52,7 +55,7 @@ void negotiate_start(struct connection *connection)
     struct buffer properties = {0};
     struct table_writer writer;
     table_writer_init(&writer, &properties);
-    add_properties(&writer, &connection->server->options);
+    add_properties(&writer, connection->server);
     union method start = {
         .connection_start = {.id = METHOD_CONNECTION_START,
                              .version_major = 0,

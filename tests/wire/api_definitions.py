@@ -718,7 +718,7 @@ def _(_t):
     def unknown(name):
         return bad("Validation failed\n\ncomponent %s not found\n" % name)
 
-    for name in ("nosuch", "shovel", "federation-upstream"):
+    for name in ("nosuch", "Shovel"):
         expect("PUT", "/api/parameters/" + name + "/%2F/x", 400, {"value": {}}, unknown(name))
         expect("GET", "/api/parameters/" + name, 200, answer=[])
         expect("GET", "/api/parameters/" + name + "/%2F/x", 404, answer=NOT_FOUND)

@@ -26,6 +26,7 @@ dist_check_SCRIPTS += \
 	%D%/api_definitions.py \
 	%D%/api_live.py \
 	%D%/api_messages.py \
+	%D%/api_parameters.py \
 	%D%/config.py \
 	%D%/daemon.py \
 	%D%/definitions.py \
@@ -37,6 +38,7 @@ TESTS += \
 	%D%/api_definitions.py \
 	%D%/api_live.py \
 	%D%/api_messages.py \
+	%D%/api_parameters.py \
 	%D%/config.py \
 	%D%/daemon.py \
 	%D%/definitions.py \

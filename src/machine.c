@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -104,6 +105,30 @@ unsigned machine_processors(void)
     if (sched_getaffinity(0, sizeof(set), &set) < 0 || CPU_COUNT(&set) < 1)
         return 1;
     return (unsigned)CPU_COUNT(&set);
+}
+
+/* Each has a folder there. */
+uint64_t machine_threads(void)
+{
+    struct stat tasks;
+    return stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink > 2 ? tasks.st_nlink - 2 : 0;
+}
+
+uint64_t machine_threads_max(void)
+{
+    struct rlimit limit;
+    uint64_t most = read_number("/proc/sys/kernel/threads-max");
+    if (getrlimit(RLIMIT_NPROC, &limit) == 0 && limit.rlim_cur < most)
+        most = limit.rlim_cur;
+    return most == UINT64_MAX ? 0 : most;
+}
+
+uint64_t machine_switches(void)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) < 0)
+        return 0;
+    return (uint64_t)usage.ru_nvcsw + (uint64_t)usage.ru_nivcsw;
 }
 
 size_t machine_raise_descriptors(void)

@@ -11,6 +11,11 @@ uint64_t machine_memory_bytes(void);
 uint64_t machine_memory_used(void);
 /* Processors that this process may run on; at least 1. */
 unsigned machine_processors(void);
+/* Threads of this process, and how many there may be; 0: unknown. */
+uint64_t machine_threads(void);
+uint64_t machine_threads_max(void);
+/* How often another process, or thread, had its processor since its start. */
+uint64_t machine_switches(void);
 /* Raises the limit of open descriptors as far as is allowed and useful; returns what it is then. */
 size_t machine_raise_descriptors(void);
 /* What it is now. */

@@ -84,6 +84,9 @@ static void look(const struct api_surroundings *base, struct api_machine *out)
     out->files_max = machine_descriptors();
     out->sockets_used = sockets_conversations(sockets);
     out->sockets_max = sockets->max;
+    out->threads_used = machine_threads();
+    out->threads_max = machine_threads_max();
+    out->switches = machine_switches();
     out->processors = machine_processors();
     out->process = (unsigned)getpid();
     if (surroundings->disk->ops->free_space(surroundings->disk, &out->disk_free, &total) != 0)

@@ -339,6 +339,7 @@ struct api *api_new(const struct api_options *options, struct server *server, st
         .server = server,
         .broker = broker,
         .begun_ms = server_now_ms(server),
+        .begun_queues = broker->queues_made,
     };
     return api;
 }

@@ -21,6 +21,8 @@ struct api_machine {
     uint64_t disk_free;   /* bytes, where the data folder is; 0: not known */
     uint64_t files_used, files_max;
     uint64_t sockets_used, sockets_max;
+    uint64_t threads_used, threads_max;
+    uint64_t switches; /* of this process to others, since its start */
     unsigned processors;
     unsigned process;
 };

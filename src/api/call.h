@@ -24,6 +24,7 @@ struct api {
     struct server *server;
     struct broker *broker;
     uint64_t begun_ms; /* when it was made, by the server's clock */
+    uint64_t begun_queues; /* that there were then */
 };
 
 enum call_state {

@@ -162,5 +162,7 @@ void channel_get(struct call *call)
     struct fields fields = call_tell(call);
     write_channel(&fields, call, &connection, &channel);
     add_consumers(&fields, call, id);
+    fields_nothing(&fields, "publishes");
+    fields_nothing(&fields, "deliveries");
     call_told(call, &fields);
 }

@@ -81,13 +81,6 @@ static struct exchange *find_exchange(struct call *call, bool for_reading)
     return exchange;
 }
 
-static void add_nothing(struct fields *fields, const char *name)
-{
-    if (fields_open(fields, name, '['))
-        fields_close(fields, ']');
-}
-
-/* By which channels it is published to, and how often, nobody counts yet. */
 void exchange_get(struct call *call)
 {
     const struct exchange *exchange = find_exchange(call, true);
@@ -95,8 +88,8 @@ void exchange_get(struct call *call)
         return;
     struct fields fields = call_tell(call);
     write_exchange(exchange, &fields);
-    add_nothing(&fields, "incoming");
-    add_nothing(&fields, "outgoing");
+    fields_nothing(&fields, "incoming");
+    fields_nothing(&fields, "outgoing");
     call_told(call, &fields);
 }
 

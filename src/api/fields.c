@@ -238,6 +238,12 @@ void fields_close(struct fields *fields, char bracket)
         json_close(&fields->json, bracket);
 }
 
+void fields_nothing(struct fields *fields, const char *name)
+{
+    if (fields_open(fields, name, '['))
+        fields_close(fields, ']');
+}
+
 void fields_put_whole(struct fields *fields, uint64_t number)
 {
     if (!fields->sort_key)

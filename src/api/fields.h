@@ -56,6 +56,9 @@ void fields_words(struct fields *fields, const char *name, const char *words);
 /* False: nobody wants it; nothing of it is to be written, nor closed. */
 bool fields_open(struct fields *fields, const char *name, char bracket);
 void fields_close(struct fields *fields, char bracket);
+/* An empty array: what RabbitMQ counts for each pair of a channel and a queue only if it is asked to
+ * ("detailed" rates). */
+void fields_nothing(struct fields *fields, const char *name);
 /* An item of an array. */
 void fields_put_whole(struct fields *fields, uint64_t number);
 void fields_put_text(struct fields *fields, struct bytes text);

@@ -181,8 +181,8 @@ static bool read_page(struct listing *listing)
                             listing->page_size <= PAGE_SIZE_MAX)))
         return read_filter(listing);
     call_fail(call, 400, "invalid_pagination_parameters",
-              "page is %.*s and page_size %.*s, and they may be 1 or more, and 1 to %d",
-              BYTES_ARG(page), BYTES_ARG(size), PAGE_SIZE_MAX);
+              "Invalid pagination parameters: page number %.*s, page size %.*s", BYTES_ARG(page),
+              BYTES_ARG(size.size ? size : bytes_str("100")));
     return false;
 }
 
@@ -251,7 +251,7 @@ static bool begin(struct listing *listing, struct buffer *body)
     uint64_t pages = (listing->filtered + listing->page_size - 1) / listing->page_size;
     if (listing->page > (pages ? pages : 1)) {
         call_fail(listing->call, 400, "page_out_of_range",
-                  "page out of range, page: %llu page size: %llu, len: %llu",
+                  "Page out of range, page: %llu page size: %llu, len: %llu",
                   (unsigned long long)listing->page, (unsigned long long)listing->page_size,
                   (unsigned long long)listing->filtered);
         return false;

@@ -84,8 +84,12 @@ void machine_add_exchange_types(struct fields *fields)
 void machine_add_churn(struct fields *fields, const struct call *call)
 {
     struct server_counts counts = server_counts(call->api->server);
+    const struct broker *broker = call->api->broker;
     fields_counter(fields, "connection_created", counts.connections_opened);
     fields_counter(fields, "connection_closed", counts.connections_opened - counts.connections);
     fields_counter(fields, "channel_created", counts.channels_opened);
     fields_counter(fields, "channel_closed", counts.channels_opened - counts.channels);
+    fields_counter(fields, "queue_declared", broker->queues_declared);
+    fields_counter(fields, "queue_created", broker->queues_made - call->api->begun_queues);
+    fields_counter(fields, "queue_deleted", broker->queues_gone);
 }

@@ -123,16 +123,17 @@ static void add_limits(struct fields *fields, const struct call *call)
     fields_whole(fields, "fd_total", machine.files_max);
     fields_counter(fields, "sockets_used", machine.sockets_used);
     fields_whole(fields, "sockets_total", machine.sockets_max);
+    fields_counter(fields, "proc_used", machine.threads_used);
+    fields_whole(fields, "proc_total", machine.threads_max);
+    fields_counter(fields, "context_switches", machine.switches);
 }
 
 /* What only RabbitMQ's own machine has, and what others want to read as numbers. */
 static void add_foreign(struct fields *fields)
 {
     static const char *const counters[] = {
-        "proc_used", "gc_num", "gc_bytes_reclaimed", "context_switches", "io_reopen_count",
-        "mnesia_ram_tx_count", "mnesia_disk_tx_count", "queue_index_write_count",
-        "queue_index_read_count"};
-    fields_whole(fields, "proc_total", 0);
+        "gc_num", "gc_bytes_reclaimed", "io_reopen_count", "mnesia_ram_tx_count",
+        "mnesia_disk_tx_count", "queue_index_write_count", "queue_index_read_count"};
     fields_whole(fields, "run_queue", 0);
     fields_whole(fields, "net_ticktime", 0);
     for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
@@ -143,6 +144,7 @@ static void add_store(struct fields *fields, const struct call *call)
 {
     const struct store_stats *stats = store_stats(call->api->broker->store);
     fields_counter(fields, "io_sync_count", stats->syncs);
+    fields_counter(fields, "io_read_count", stats->bodies_read);
     fields_counter(fields, "io_write_count", stats->batches);
     fields_counter(fields, "io_write_bytes", stats->bytes_written);
     fields_counter(fields, "msg_store_write_count", stats->messages_written);

@@ -128,6 +128,13 @@ static void add_details(struct fields *fields, const struct call *call, const st
     fields_close(fields, ']');
 }
 
+static void add_quorum(struct fields *fields, const char *node)
+{
+    fields_string(fields, "leader", node);
+    add_node(fields, "members", node);
+    add_node(fields, "online", node);
+}
+
 /* What RabbitMQ's own tools want to know of a queue at the least. */
 static void write_short(const struct queue *queue, const char *node, struct fields *fields)
 {
@@ -140,24 +147,36 @@ static void write_short(const struct queue *queue, const char *node, struct fiel
     fields_flag(fields, "auto_delete", queue->auto_delete);
     fields_flag(fields, "exclusive", queue->exclusive_owner != 0);
     fields_table(fields, "arguments", bytes_of(queue->arguments, queue->arguments_size));
+    if (queue->settings->is_quorum)
+        add_quorum(fields, node);
+}
+
+/* The same, and how many messages, if that is asked for. */
+static void write_light(const struct call *call, const struct queue *queue, struct fields *fields)
+{
+    const struct counts *counts = queue->counts;
+    const struct policy *policy = policy_of_queue(queue, false);
+    if (policy)
+        fields_text(fields, "policy", policy_name(policy));
+    if (!call_is_set(call, "enable_queue_totals"))
+        return;
+    fields_whole(fields, "messages", counts->ready + counts->taken + counts->delayed);
+    fields_whole(fields, "messages_ready", counts->ready);
+    fields_whole(fields, "messages_unacknowledged", counts->taken);
 }
 
 static void write_queue(const struct call *call, const struct queue *queue, struct fields *fields)
 {
     const char *node = call->api->options.node;
     write_short(queue, node, fields);
-    if (!call_is_set(call, "disable_stats") || call_is_set(call, "enable_queue_totals"))
-        add_messages(fields, queue);
-    if (call_is_set(call, "disable_stats"))
+    if (call_is_set(call, "disable_stats")) {
+        write_light(call, queue, fields);
         return;
+    }
+    add_messages(fields, queue);
     add_consumers(fields, queue);
     add_policies(fields, queue);
     add_owner(fields, call, queue);
-    if (queue->settings->is_quorum) {
-        fields_string(fields, "leader", node);
-        add_node(fields, "members", node);
-        add_node(fields, "online", node);
-    }
 }
 
 /* ---- lists ---- */
@@ -215,8 +234,11 @@ void queue_get(struct call *call)
         return;
     struct fields fields = call_tell(call);
     write_queue(call, queue, &fields);
-    if (!call_is_set(call, "disable_stats"))
+    if (!call_is_set(call, "disable_stats")) {
         add_details(&fields, call, queue);
+        fields_nothing(&fields, "incoming");
+        fields_nothing(&fields, "deliveries");
+    }
     call_told(call, &fields);
 }
 

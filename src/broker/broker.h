@@ -89,6 +89,8 @@ struct broker {
     uint64_t route_number;             /* of the current routing, marks queues already in its set */
     struct budget turn;                /* what may still be done for peers in this turn */
     uint64_t clock_ms;                 /* wall clock of this turn, for timestamps */
+    uint64_t queues_declared;          /* since the start; what was there already, too */
+    uint64_t queues_made, queues_gone; /* the same, with those that a start finds */
     uint64_t topology;                 /* rises with every change that may alter a routing result */
     struct queue_set *dead_letter_set; /* scratch space */
 };

@@ -27,6 +27,7 @@ static void queue_add(struct vhost *vhost, const struct change *change)
     };
     struct queue *queue = queue_new(&vhost->broker->queues, vhost, &properties);
     map_add(&vhost->queues, queue_name(queue), queue);
+    vhost->broker->queues_made++;
     vhost->broker->topology++;
     overflow_note(queue);
 }
@@ -40,6 +41,7 @@ void queue_take_out(struct queue *queue)
     queue_drop(queue);
     list_remove(&queue->owner_link);
     map_remove(&queue->vhost->queues, queue_name(queue));
+    queue->vhost->broker->queues_gone++;
     queue->vhost->broker->topology++;
 }
 
@@ -153,6 +155,7 @@ struct queue *queue_declare(struct vhost *vhost, const struct queue_declare *dec
     *created = changes->count;
     changes_apply(vhost->broker, changes);
     struct queue *queue = allowed ? vhost_queue(vhost, stripped.name) : NULL;
+    vhost->broker->queues_declared += queue && !declare->passive;
     if (*created)
         queue_arguments_warn(queue);
     else if (queue)

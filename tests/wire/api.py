@@ -65,8 +65,9 @@ def path_of(*segments):
 class Broker:
     """One that serves the API at `address`; `uri` is for AMQP."""
 
-    def __init__(self, oracle, plugins=()):
+    def __init__(self, oracle, plugins=(), settings=()):
         self.plugins = ["rabbitmq_management", "rabbitmq_consistent_hash_exchange", *plugins]
+        self.settings = list(settings)
         self.oracle, self.connection, self.differences = oracle, None, read_differences()
         self.later = []  # to be done in the end, as a Context of tap.py has it
         if oracle:
@@ -90,7 +91,8 @@ class Broker:
         node.plugins = self.plugins
         self.cleanup(node.close)
         port = brokers.free_port()
-        node.settings = ["management.tcp.ip = 127.0.0.1", "management.tcp.port = %d" % port]
+        node.settings = self.settings + ["management.tcp.ip = 127.0.0.1",
+                                         "management.tcp.port = %d" % port]
         node.start()
         self.uri, self.address = "%s:%d" % node.address(), "127.0.0.1:%d" % port
         tap.eventually(self.is_there)

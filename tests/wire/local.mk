@@ -4,6 +4,7 @@ EXTRA_DIST += \
 	%D%/amqp.py \
 	%D%/api.py \
 	%D%/api_differences.txt \
+	%D%/api_golden.json \
 	%D%/badinput.py \
 	%D%/errors.py \
 	%D%/queues.py \
@@ -24,6 +25,7 @@ EXTRA_DIST += \
 # These start daemons of their own.
 dist_check_SCRIPTS += \
 	%D%/api_definitions.py \
+	%D%/api_golden.py \
 	%D%/api_live.py \
 	%D%/api_messages.py \
 	%D%/api_parameters.py \
@@ -36,6 +38,7 @@ dist_check_SCRIPTS += \
 	%D%/tls.py
 TESTS += \
 	%D%/api_definitions.py \
+	%D%/api_golden.py \
 	%D%/api_live.py \
 	%D%/api_messages.py \
 	%D%/api_parameters.py \

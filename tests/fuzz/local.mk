@@ -9,7 +9,7 @@ FUZZ_MAIN = %D%/replay_main.c
 endif
 
 dist_check_SCRIPTS += %D%/corpus.sh
-EXTRA_DIST += %D%/corpus %D%/connection.dict %D%/http.dict
+EXTRA_DIST += %D%/corpus %D%/connection.dict %D%/definitions.dict %D%/http.dict
 
 EXTRA_DIST += \
 	%D%/make_corpus.py

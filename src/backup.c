@@ -1,5 +1,6 @@
 #include "backup.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,6 +18,22 @@ static void release(struct backup *backup)
     backup->copy.disk = NULL;
 }
 
+/* What to do about it, as far as the error tells. A service may write to few places. */
+static const char *advice_of(int error)
+{
+    switch (error) {
+    case ENOENT:
+        return "; the folder above it has to be there";
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return "; the broker's user must be able to write there, and its service be allowed to: "
+               "leveret-store(7) says how";
+    default:
+        return "";
+    }
+}
+
 static const char *make_folder(const char *path, char *error, size_t error_size)
 {
     if (path[0] != '/') {
@@ -25,7 +42,8 @@ static const char *make_folder(const char *path, char *error, size_t error_size)
     }
     int reason = folder_make(path, false);
     if (reason) {
-        snprintf(error, error_size, "%s cannot be made: %s", path, strerror(reason));
+        snprintf(error, error_size, "%s cannot be made: %s%s", path, strerror(reason),
+                 advice_of(reason));
         return error;
     }
     if (!folder_is_empty(path)) {

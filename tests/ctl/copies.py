@@ -166,7 +166,7 @@ def _(t):
     with open(os.path.join(full, "file"), "w", encoding="ascii") as file:
         file.write("kept")
     for path, text in ((full, "is not empty"), (os.path.join(full, "file"), "cannot be made"),
-                       (os.path.join(full, "no", "folder"), "cannot be made: No such file"),
+                       (os.path.join(full, "no", "folder"), "the folder above it has to be there"),
                        (b.data, "is not empty"), ("/proc/self/copy", "cannot be made")):
         code, out, err = b.ctl("backup", path)
         equal((code, out), (69, ""), "%s; it said %r" % (path, err))
@@ -174,8 +174,9 @@ def _(t):
     equal(os.listdir(full), ["file"], "what is there")
     if not IS_ROOT:
         os.mkdir(os.path.join(b.place, "bare"), 0o500)
-        code, _, err = b.ctl("backup", os.path.join(b.place, "bare"))
+        code, _, err = b.ctl("backup", os.path.join(b.place, "bare", "copy"))
         equal(code, 69, "a folder of others")
+        check("be able to write there" in err, err)
     equal(taken(t, b.backup()), NUMBERS, "a copy that can be made")
 
 

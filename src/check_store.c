@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -161,7 +162,7 @@ int check_locked_store(const char *path, struct store_options *options,
 bool check_is_store(const char *path, char *error, size_t error_size)
 {
     char name[64];
-    if (access(path, R_OK | X_OK) != 0) {
+    if (faccessat(AT_FDCWD, path, R_OK | X_OK, AT_EACCESS) != 0) {
         snprintf(error, error_size, "cannot open %s: %s", path, strerror(errno));
         return false;
     }

@@ -20,29 +20,25 @@ enum { PIECE_BYTES = 1 << 18, SHARE_BYTES = 1 << 26 };
 struct owner owner_of(const char *path)
 {
     struct stat status;
-    struct owner owner = {.uid = geteuid(), .gid = getegid()};
-    if (geteuid() == 0 && stat(path, &status) == 0 && status.st_uid != 0)
+    struct owner owner = {.uid = getuid(), .gid = getgid()};
+    if (getuid() == 0 && stat(path, &status) == 0 && status.st_uid != 0)
         owner = (struct owner){true, status.st_uid, status.st_gid};
     return owner;
 }
 
 /* Root can, but where the system has taken that from it: then nothing is done at all. */
-static void end_as_other(const struct owner *owner)
+static void end_as_other(uid_t uid)
 {
-    fprintf(stderr, "cannot become user %ld: %s\n", (long)owner->uid, strerror(errno));
+    fprintf(stderr, "cannot become user %ld: %s\n", (long)uid, strerror(errno));
     exit(EXIT_FAILURE);
 }
 
-void owner_write(const struct owner *owner)
+void owner_become(const struct owner *owner)
 {
-    if (owner->is_root && (setegid(owner->gid) != 0 || seteuid(owner->uid) != 0))
-        end_as_other(owner);
-}
-
-void owner_read(const struct owner *owner)
-{
-    if (owner->is_root && (seteuid(0) != 0 || setegid(0) != 0))
-        end_as_other(owner);
+    if (geteuid() != getuid() && (seteuid(getuid()) != 0 || setegid(getgid()) != 0))
+        end_as_other(getuid());
+    if (owner && owner->is_other && (setegid(owner->gid) != 0 || seteuid(owner->uid) != 0))
+        end_as_other(owner->uid);
 }
 
 /* ---- one file ---- */
@@ -130,10 +126,10 @@ static int sync_copy(struct copy *copy, int in, int out)
 
 static bool copy_one(struct copy *copy, const char *from, const char *to)
 {
-    owner_read(&copy->owner);
+    owner_become(&copy->from_owner);
     int in = open(from, O_RDONLY | O_CLOEXEC);
     int error = in < 0 ? errno : 0;
-    owner_write(&copy->owner);
+    owner_become(&copy->owner);
     if (error)
         return fail(copy, from, error);
     int out = make_file(to);
@@ -161,10 +157,10 @@ static bool is_of_index(const char *name)
 static bool copy_folder(struct copy *copy, const char *from, const char *to,
                         bool (*is_one)(const char *name))
 {
-    owner_read(&copy->owner);
+    owner_become(&copy->from_owner);
     DIR *entries = opendir(from);
     int error = entries ? 0 : errno;
-    owner_write(&copy->owner);
+    owner_become(&copy->owner);
     if (error)
         return fail(copy, from, error);
     const struct dirent *entry;
@@ -186,7 +182,9 @@ static bool copy_index(struct copy *copy)
 {
     char *from = folder_join(copy->from, "index");
     char *to = folder_join(copy->to, "index");
-    bool is_there = access(from, F_OK) == 0;
+    owner_become(&copy->from_owner);
+    bool is_there = faccessat(AT_FDCWD, from, F_OK, AT_EACCESS) == 0;
+    owner_become(&copy->owner);
     bool ok = mkdir(to, 0700) == 0 || fail(copy, to, errno);
     ok = ok && (!is_there || copy_folder(copy, from, to, is_of_index));
     int error = ok ? folder_sync(to) : 0;
@@ -216,6 +214,8 @@ static bool refuse(struct copy *copy, const char *why, const char *advice)
 static bool look_at_source(struct copy *copy)
 {
     char error[600];
+    copy->from_owner = owner_of(copy->from);
+    owner_become(&copy->from_owner);
     if (!check_is_store(copy->from, copy->fault, sizeof(copy->fault)))
         return false;
     copy->from_lock = folder_lock(copy->from, false, error, sizeof(error));
@@ -248,7 +248,7 @@ static bool refuse_full(struct copy *copy)
 static bool give_away(struct copy *copy)
 {
     int fd = open(copy->to, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    bool ok = fd >= 0 && (!copy->owner.is_root || fchown(fd, copy->owner.uid, copy->owner.gid) == 0);
+    bool ok = fd >= 0 && (!copy->owner.is_other || fchown(fd, copy->owner.uid, copy->owner.gid) == 0);
     int error = errno;
     if (fd >= 0)
         close(fd);
@@ -260,7 +260,7 @@ static bool make_target(struct copy *copy)
     copy->is_made = mkdir(copy->to, 0700) == 0;
     int error = copy->is_made ? 0 : errno;
     if (copy->is_made) {
-        copy->owner = owner_of(copy->from);
+        copy->owner = copy->from_owner;
         return give_away(copy);
     }
     if (error != EEXIST) {
@@ -283,7 +283,7 @@ static bool mark_target(struct copy *copy)
 
 static void leave_target(struct copy *copy)
 {
-    owner_read(&copy->owner);
+    owner_become(NULL);
     if (copy->is_made)
         rmdir(copy->to);
 }
@@ -291,11 +291,13 @@ static void leave_target(struct copy *copy)
 bool copy_begin(struct copy *copy)
 {
     copy->from_lock = copy->to_lock = -1;
-    if (!look_at_source(copy))
+    bool is_sound = look_at_source(copy);
+    owner_become(NULL);
+    if (!is_sound)
         return false;
     bool ok = make_target(copy);
     if (ok)
-        owner_write(&copy->owner);
+        owner_become(&copy->owner);
     if (!ok || !mark_target(copy)) {
         leave_target(copy);
         return false;
@@ -308,9 +310,9 @@ bool copy_begin(struct copy *copy)
 
 bool copy_end(struct copy *copy)
 {
-    owner_read(&copy->owner);
+    owner_become(NULL);
     int error = folder_sync_name(copy->to);
-    owner_write(&copy->owner);
+    owner_become(&copy->owner);
     if (!error || error == EACCES) /* of a folder that was there before */
         error = store_copy_end(copy->disk);
     return !error || fail(copy, copy->to, error);

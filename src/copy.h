@@ -8,10 +8,10 @@
 
 #include "store/disk.h"
 
-/* Whom the copy is to belong to. Root reads as root, and writes as whoever that is, so that nothing
- * in a folder of somebody else's can lead it astray. */
+/* Whose a folder is. Root reads and writes there as that user, so that nothing that lies in a folder
+ * of somebody else's can lead it astray. */
 struct owner {
-    bool is_root; /* the process is, and becomes another user */
+    bool is_other; /* the process is root's, and becomes another user */
     uid_t uid;
     gid_t gid;
 };
@@ -21,7 +21,7 @@ struct owner {
 struct copy {
     const char *from, *to;
     bool shows; /* how far it is, on the standard error */
-    struct owner owner;
+    struct owner from_owner, owner;
     uint64_t files, bytes;
     char fault[1024]; /* why it came to nothing, and what to do */
     int from_lock, to_lock;
@@ -31,16 +31,15 @@ struct copy {
 
 /* The owner of a folder that exists; nobody else but who runs this, without root. */
 struct owner owner_of(const char *path);
-/* From now on the process writes as the owner, and reads as itself again. */
-void owner_write(const struct owner *owner);
-void owner_read(const struct owner *owner);
+/* From now on the process is that user; NULL: itself again. */
+void owner_become(const struct owner *owner);
 
 /* Copies the contents of a file to one that is not there yet, sharing blocks where the file system
  * can. 0 or an errno value. */
 int copy_file(const char *from, const char *to);
 /* Makes the copy, of all that a store consists of, in a folder that is empty or not there yet, and of
  * a store that no daemon uses; reserves, and what was salvaged, are left out. The files belong to
- * the owner of the folder, or, if that is made, of `from`; the process writes as that from then on.
+ * the owner of the folder, or, if that is made, of `from`, whom the process has become afterwards.
  * What there is says that it is not finished (store_copy_begin). False: nothing was made. */
 bool copy_begin(struct copy *copy);
 /* Now it is, durably. False: it is not; see copy_drop. */

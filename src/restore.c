@@ -109,7 +109,7 @@ static int finish(struct copy *copy, struct store_options *options)
         copy_drop(copy);
         return refuse(copy, true);
     }
-    owner_read(&copy->owner);
+    owner_become(NULL);
     tell(copy, &contents);
     return 0;
 }

@@ -247,7 +247,7 @@ int salvage_store(const char *path, struct store_options *options)
     struct work work = {.path = path};
     char error[512];
     struct owner owner = owner_of(path); /* what is made must belong to whom the daemon runs as */
-    owner_write(&owner);
+    owner_become(&owner);
     if (is_in_use(path))
         return 2;
     int checked = check_store(path, options);

@@ -5,10 +5,12 @@ Each case starts brokers of its own. Output is TAP.
 """
 
 import hashlib
+import http.client
 import json
 import os
 import pty
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -157,6 +159,34 @@ def _(t):
         equal(b"MB copied" in shown, wanted, "what was shown: %r" % shown)
 
 
+def request(path, method, place, body=None):
+    """Of the API, at its socket: the status, and what it says."""
+    c = http.client.HTTPConnection("localhost", timeout=60)
+    c.sock = socket.socket(socket.AF_UNIX)
+    c.sock.connect(path)
+    c.request(method, place, json.dumps(body) if body else None)
+    response = c.getresponse()
+    said = json.loads(response.read())
+    c.close()
+    return response.status, said
+
+
+@case("the API: POST waits for the copy, and GET tells of the last one")
+def _(t):
+    b = Broker(t)
+    b.fill(t, NUMBERS)
+    equal(request(b.socket, "GET", "/api/backup"), (200, {"state": "none"}), "before there is one")
+    path = os.path.join(b.place, "copy")
+    status, said = request(b.socket, "POST", "/api/backup", {"directory": path})
+    equal((status, said["state"], said["directory"], said["segments"]),
+          (200, "done", path, said["segments_total"]), "the answer")
+    equal(request(b.socket, "GET", "/api/backup"), (200, said), "the last one")
+    for body in ({"directory": ""}, {"directory": "here"}, {"directory": path},
+                 {"directory": path + "2", "wait": 7}):
+        equal(request(b.socket, "POST", "/api/backup", body)[0], 400, "status for %r" % body)
+    check(not os.path.exists(path + "2"), "one was begun")
+
+
 @case("folders that a backup cannot be made in")
 def _(t):
     b = Broker(t)
@@ -290,6 +320,16 @@ def _(t):
     for place, folders, files in os.walk(copy):
         for name in (".", *folders, *files):
             os.chown(os.path.join(place, name), 65534, 65534)
+    secret = os.path.join(b.place, "secret")
+    with open(secret, "w", encoding="ascii") as file:
+        file.write("root's alone")
+    os.chmod(secret, 0o600)
+    os.symlink(secret, os.path.join(copy, "journal-4000000000"))
+    code, _, err = ctl("restore", copy, os.path.join(b.place, "led"))
+    equal(code, 2, "a copy with a link to what is not its owner's; it said %r" % err)
+    check("journal-4000000000: Permission denied" in err, err)
+    check(not os.path.exists(os.path.join(b.place, "led")), "something was made")
+    os.unlink(os.path.join(copy, "journal-4000000000"))
     there = os.path.join(b.place, "there")
     os.mkdir(there, 0o700)
     os.chown(there, 1, 1)

@@ -226,21 +226,19 @@ static int read_verbless(struct command *command)
     return EXIT_USAGE;
 }
 
-/* "store check" is store_check: the word with that number and the next one become a verb's, if there
- * is one of that name. */
-static void join_words(struct command *command, int number)
+/* The verb at that word, or, of two words, at that and the next one, which is taken away. */
+static const struct verb *read_verb(struct command *command, int number)
 {
-    char *joined = command->verb_name;
     char **words = &command->words[number];
-    if (!command_is_ours(command) || number + 1 >= command->count ||
-        verb_find(command->tool, words[0]))
-        return;
-    int size = snprintf(joined, sizeof(command->verb_name), "%s_%s", words[0], words[1]);
-    if (size < 0 || (size_t)size >= sizeof(command->verb_name) || !verb_find(command->tool, joined))
-        return;
-    words[0] = joined;
+    const struct verb *verb = verb_find(command->tool, words[0]);
+    if (verb || number + 1 >= command->count)
+        return verb;
+    verb = verb_find_two(command->tool, words[0], words[1]);
+    if (!verb)
+        return NULL;
     command->count--;
     memmove(&words[1], &words[2], (size_t)(command->count - number) * sizeof(*words));
+    return verb;
 }
 
 int command_read(struct command *command, int count, char **words)
@@ -254,8 +252,7 @@ int command_read(struct command *command, int count, char **words)
     const char *word = verb_word(command, &number);
     if (!word)
         return read_verbless(command);
-    join_words(command, number);
-    command->verb = verb_find(command->tool, command->words[number]);
+    command->verb = read_verb(command, number);
     if (!command->verb)
         return command_unknown(command, word);
     if ((code = read_words(command, number)))

@@ -20,7 +20,6 @@ struct command {
     const struct verb *verb;
     int count; /* the command line, without the program's name */
     char **words;
-    char verb_name[64]; /* of a verb that is written as two words */
     const char *arguments[ARGUMENTS_MAX];
     size_t argument_count;
     struct {

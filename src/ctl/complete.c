@@ -24,6 +24,16 @@ static void offer_verbs(enum tool tool, const char *begin)
             offer(begin, verbs[i].name, strlen(verbs[i].name));
 }
 
+/* The second words of verbs that are written as two. */
+static void offer_second_words(enum tool tool, const char *first, const char *begin)
+{
+    for (size_t i = 0; i < verb_count; i++) {
+        const char *rest = strchr(verbs[i].name, '_');
+        if (rest && verb_find_two(tool, first, rest + 1) == &verbs[i])
+            offer(begin, rest + 1, strlen(rest + 1));
+    }
+}
+
 static void offer_options(const struct verb *verb, const char *begin)
 {
     char name[64];
@@ -104,13 +114,21 @@ static void offer_names(struct command *command, const char *request, const char
 void complete(struct command *command, const char *const *words, size_t count)
 {
     const char *begin = count ? words[count - 1] : "";
+    const char *first = NULL; /* a word that is no verb by itself */
     const struct verb *verb = NULL;
     size_t number = 0;
     for (size_t i = 0; i + 1 < count; i++) {
         if (words[i][0] == '-')
             continue;
         number += verb != NULL;
-        verb = verb ? verb : verb_find(command->tool, words[i]);
+        if (!verb && first)
+            verb = verb_find_two(command->tool, first, words[i]);
+        else if (!verb && !(verb = verb_find(command->tool, words[i])))
+            first = words[i];
+    }
+    if (!verb && first) {
+        offer_second_words(command->tool, first, begin);
+        return;
     }
     if (!verb) {
         offer_verbs(command->tool, begin);

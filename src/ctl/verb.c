@@ -80,6 +80,18 @@ const struct verb *verb_find(enum tool tool, const char *name)
     return NULL;
 }
 
+const struct verb *verb_find_two(enum tool tool, const char *first, const char *second)
+{
+    size_t size = strlen(first);
+    for (size_t i = 0; i < verb_count && tool == TOOL_LEVERETCTL; i++) {
+        const char *name = verbs[i].name;
+        if (verb_is_of(&verbs[i], tool) && strncmp(name, first, size) == 0 && name[size] == '_' &&
+            strcmp(name + size + 1, second) == 0)
+            return &verbs[i];
+    }
+    return NULL;
+}
+
 /* ---- the nearest name ---- */
 
 enum { NAME_MAX_BYTES = 63 };

@@ -71,6 +71,8 @@ const char *group_title(enum group group);
 bool verb_is_of(const struct verb *verb, enum tool tool);
 /* NULL: the tool has none of that name. */
 const struct verb *verb_find(enum tool tool, const char *name);
+/* "store" and "check" for store_check, under our own name. */
+const struct verb *verb_find_two(enum tool tool, const char *first, const char *second);
 /* The one whose name is the nearest; NULL: none is near. */
 const struct verb *verb_near(enum tool tool, const char *name);
 

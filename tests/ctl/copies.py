@@ -427,6 +427,8 @@ def _(t):
     code, out, err = ctl("store")
     equal((code, out), (64, ""), "half a verb")
     check("store_check, store_dump, store_salvage" in err, err)
+    equal(ctl("autocomplete", "--", "store", "")[1], "check\ndump\nsalvage\n", "completion")
+    check("--queue\n" in ctl("autocomplete", "--", "store", "dump", "--q")[1], "its options")
 
 
 if __name__ == "__main__":

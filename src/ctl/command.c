@@ -268,23 +268,28 @@ int command_read(struct command *command, int count, char **words)
 
 /* ---- the broker ---- */
 
+/* "infinity" is a number, too. */
+static double seconds_of(const struct command *command)
+{
+    const char *timeout = command_option(command, "timeout");
+    char *end = NULL;
+    double seconds = timeout ? strtod(timeout, &end) : TIMEOUT_SECONDS;
+    bool is_long = end && (*end || end == timeout || seconds <= 0 || seconds > 1e9);
+    return is_long ? 1e9 : seconds;
+}
+
 static int find_broker(struct command *command)
 {
     struct target target;
     char error[700];
     const char *uri = command_option(command, "uri");
-    const char *timeout = command_option(command, "timeout");
-    char *end = NULL;
-    double seconds = timeout ? strtod(timeout, &end) : TIMEOUT_SECONDS;
-    if (end && (*end || end == timeout || seconds <= 0 || seconds > 1e9))
-        seconds = 1e9; /* "infinity" among them */
     if (!uri && !command_has(command, "data-dir"))
         uri = getenv("LEVERET_URI");
     if (!uri || !*uri)
         target_local(&target, command_option(command, "data-dir"));
     else if (!target_read(&target, uri, error, sizeof(error)))
         return say_fail(command, EXIT_USAGE, "%s", error);
-    client_init(&command->client, &target, seconds);
+    client_init(&command->client, &target, seconds_of(command));
     return 0;
 }
 
@@ -372,6 +377,41 @@ int command_run(struct command *command)
 void command_close(struct command *command)
 {
     client_close(&command->client);
+}
+
+/* ---- a line that is being written ---- */
+
+/* Has this word an option whose value is another word? */
+static const char *open_option(const struct command *command, const char *word)
+{
+    const char *name = word + 1 + (word[1] == '-');
+    size_t size = strlen(name);
+    bool has_value = false;
+    bool is_open = is_option(word) && !strchr(name, '=') &&
+                   know_option(command, &name, &size, &has_value) && has_value;
+    return is_open ? name : NULL;
+}
+
+int command_read_begun(struct command *command, const char *const *words, size_t count,
+                       const char **option)
+{
+    char *begun[ARGUMENTS_MAX];
+    int number;
+    memcpy(begun, words, count * sizeof(begun[0]));
+    command->words = begun;
+    command->count = (int)count;
+    command->verb = NULL;
+    command->argument_count = 0;
+    const char *word = verb_word(command, &number);
+    command->verb = word ? read_verb(command, number) : NULL;
+    if (word && !command->verb)
+        return EXIT_USAGE;
+    *option = count ? open_option(command, words[count - 1]) : NULL;
+    command->count -= *option != NULL;
+    int code = read_words(command, number);
+    command->words = NULL;
+    command->count = 0;
+    return code ? code : find_broker(command);
 }
 
 /* ---- templates ---- */

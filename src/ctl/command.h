@@ -37,6 +37,11 @@ struct command {
 
 /* Reads the command line; else the code to end with, after saying why. */
 int command_read(struct command *command, int count, char **words);
+/* The same of the beginning of a line, for completion: arguments and options as far as they make
+ * sense, a verb if there is one (else NULL), and the way to the broker that is meant. *option: the one
+ * whose value comes next; or NULL. */
+int command_read_begun(struct command *command, const char *const *words, size_t count,
+                       const char **option);
 /* Finds the broker's address, banner and function, and runs the verb. */
 int command_run(struct command *command);
 /* There is no verb of that name: says so, and returns the code. */

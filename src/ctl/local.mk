@@ -21,6 +21,7 @@ libleveret_ctl_a_SOURCES = \
 	%D%/offline.c \
 	%D%/options.def \
 	%D%/plugins.c \
+	%D%/removals.c \
 	%D%/rows.c \
 	%D%/rows.h \
 	%D%/say.c \

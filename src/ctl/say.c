@@ -187,12 +187,17 @@ bool say_banner(struct command *command)
     return is_there;
 }
 
+bool say_asks(const struct command *command)
+{
+    return command_is_ours(command) && !command_has(command, "yes") &&
+           !command_has(command, "dry-run") && isatty(STDIN_FILENO);
+}
+
 bool say_confirm(struct command *command, const char *format, ...)
 {
     char answer[16];
     va_list list;
-    if (!command_is_ours(command) || command_has(command, "yes") ||
-        command_has(command, "dry-run") || !isatty(STDIN_FILENO))
+    if (!say_asks(command))
         return true;
     va_start(list, format);
     vfprintf(stderr, format, list);

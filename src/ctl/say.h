@@ -24,7 +24,10 @@ int say_done(struct command *command);
 int say_unreachable(struct command *command);
 /* The verb's banner, where there is to be one. False: the broker does not answer. */
 bool say_banner(struct command *command);
-/* Asks; true without asking if there is --yes, or nobody to be asked under RabbitMQ's names. */
+/* Is there somebody to be asked, who has not said --yes, and a command that would do something? Not
+ * under RabbitMQ's names. */
+bool say_asks(const struct command *command);
+/* Asks; true without asking if not. */
 bool say_confirm(struct command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

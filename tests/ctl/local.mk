@@ -8,7 +8,8 @@ EXTRA_DIST += \
 	%D%/cases/usage.txt \
 	%D%/cases/users.txt \
 	%D%/cases/vhosts.txt \
-	%D%/differences.txt
+	%D%/differences.txt \
+	%D%/program.py
 
 dist_check_SCRIPTS += \
 	%D%/copies.py \

@@ -6,75 +6,15 @@ Each case starts a broker of its own, if it needs one. Output is TAP.
 
 import json
 import os
-import pty
 import subprocess
 import sys
 
 sys.dont_write_bytecode = True
-HERE = os.path.dirname(os.path.abspath(__file__))
-for folder_name in ("wire", "../interop"):
-    sys.path.insert(0, os.path.join(HERE, "..", folder_name))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-import amqp  # noqa: E402
+from program import HERE, PROGRAM, Broker, ctl, on_terminal  # noqa: E402
 from service import folder, serve  # noqa: E402
 from wire import case, check, equal, main  # noqa: E402
-
-PROGRAM = os.path.join(os.environ.get("top_builddir", "."), "leveretctl")
-
-
-class Broker:
-    def __init__(self, t):
-        self.data = folder(t)
-        self.socket = os.path.join(self.data, "ctl.sock")
-        self.daemon = serve(t, self.data, "--control-socket", self.socket, "--node-name",
-                            "leveret@localhost", "--management", "127.0.0.1:0")
-
-    def queues(self, **counts):
-        """Declares queues and puts messages into them."""
-        c = amqp.Connection(self.daemon.addresses()[0])
-        c.open()
-        c.channel()
-        c.call(1, "confirm.select")
-        for name in counts:
-            c.call(1, "queue.declare", queue=name, durable=True)
-        for name, count in counts.items():
-            for _ in range(count):
-                c.publish(1, name, b"x")
-        confirmed = 0
-        while confirmed < sum(counts.values()):
-            confirmed = c.expect(1, "basic.ack").delivery_tag
-        c.close()
-
-    def ctl(self, *words, **options):
-        return ctl("--uri", "unix:" + self.socket, *words, **options)
-
-
-def ctl(*words, given=None, environment=None):
-    """What it ends with, and what it says on both outputs."""
-    done = subprocess.run([PROGRAM, *words], input=given, stdout=subprocess.PIPE, text=True,
-                          stderr=subprocess.PIPE, timeout=60, check=False,
-                          env=dict(os.environ, **(environment or {})))
-    return done.returncode, done.stdout, done.stderr
-
-
-def on_terminal(*words):
-    """What it shows on a terminal."""
-    main_end, other_end = pty.openpty()
-    process = subprocess.Popen([PROGRAM, *words], stdin=subprocess.DEVNULL, stdout=other_end,
-                               stderr=subprocess.DEVNULL)
-    os.close(other_end)
-    shown = b""
-    try:
-        while True:
-            piece = os.read(main_end, 4096)
-            if not piece:
-                break
-            shown += piece
-    except OSError:
-        pass
-    process.wait(60)
-    os.close(main_end)
-    return shown.decode().replace("\r\n", "\n")
 
 
 @case("data goes to stdout, tables have tabs in a pipe")
@@ -183,6 +123,51 @@ def _(t):
         subprocess.run(["/bin/bash", "-n"], input=ctl("completion", "bash")[1], text=True, check=True)
 
 
+@case("completion knows names of the broker, and what options say")
+def _(t):
+    b = Broker(t)
+    b.queues(**{"orders": 0, "or.x": 0, "orxx": 0})
+    for words in (("add_vhost", "vhost one"), ("add_vhost", "other"), ("add_user", "alice", "pw")):
+        equal(b.ctl(*words)[0], 0, words[0])
+    equal(b.ctl("set_permissions", "-p", "other", "guest", ".*", ".*", ".*")[0], 0, "permissions")
+
+    def offered(*words):
+        code, out, err = b.ctl("autocomplete", "--", *words)
+        equal((code, err), (0, ""), "code for %r" % (words,))
+        return sorted(out.split("\n")[:-1])
+    equal(offered("purge_queue", "or."), ["or.x"], "a dot is a dot")
+    equal(offered("delete_vhost", ""), ["/", "other", "vhost one"], "virtual hosts")
+    equal(offered("list_queues", "-p", "vh"), ["vhost one"], "those of an option")
+    equal(offered("-p", "other", "purge_queue", ""), [], "queues of another one")
+    equal(offered("purge_queue", "--vhost=other", ""), [], "the same")
+    equal(offered("-p", "/", "purge_queue", "orx"), ["orxx"], "queues of this one")
+    equal(offered("delete_user", "a"), ["alice"], "users")
+    equal(offered("list_user_limits", "--user", "g"), ["guest"], "the same for an option")
+    equal(offered("list_queues", "-o", "js"), ["json", "jsonl"], "formats")
+    equal(offered("list_queues", "--sort", "messages_un"),
+          ["messages_unacknowledged", "messages_unacknowledged_ram"], "columns")
+    equal(offered("-q", "list_vh"), ["list_vhost_limits", "list_vhosts"], "a verb behind an option")
+    equal(offered("nosuch", ""), [], "behind what is no verb")
+    equal(offered("clear_topic_permissions", "alice", "amq.f"), ["amq.fanout"], "exchanges")
+
+
+@case("scripts of completion are those that are installed, and bash takes what they offer")
+def _(t):
+    top = os.path.join(HERE, "..", "..", "contrib", "completion")
+    for shell, name in (("bash", "leveretctl"), ("zsh", "_leveretctl"), ("fish", "leveretctl.fish")):
+        with open(os.path.join(top, name)) as file:
+            equal(file.read(), ctl("completion", shell)[1], shell)
+    if not os.access("/bin/bash", os.X_OK):
+        return
+    b = Broker(t)
+    b.queues(**{"two words": 0, "twins": 0})
+    script = "%s\nCOMP_WORDS=(%s purge_queue tw); COMP_CWORD=2; _leveretctl; " \
+             "printf '%%s\\n' \"${COMPREPLY[@]}\"" % (ctl("completion", "bash")[1], PROGRAM)
+    done = subprocess.run(["/bin/bash"], input=script, text=True, stdout=subprocess.PIPE, check=True,
+                          env=dict(os.environ, LEVERET_URI="unix:" + b.socket))
+    equal(sorted(done.stdout.split("\n")), ["", "twins", "two\\ words"], "what bash offers")
+
+
 @case("await_startup waits for a broker that is not there yet")
 def _(t):
     data = folder(t)
@@ -224,6 +209,38 @@ def _(t):
     check("leveretctl list_queues [--vhost <vhost>]" in out, out)
     equal(ctl("--version")[1], ctl("version")[1], "version")
     equal(json.loads(b.ctl("ping", "-o", "json")[1]), {"message": "Ping succeeded"}, "JSON")
+
+
+def lengths(b):
+    """Messages of all queues."""
+    return {queue["name"]: queue["messages"] for queue in json.loads(b.ctl("list_queues", "-o", "json")[1])}
+
+
+@case("deleting asks at a terminal, with counts")
+def _(t):
+    b = Broker(t)
+    b.queues(a=3)
+    equal(b.ctl("add_vhost", "v")[0], 0, "a virtual host")
+    equal(b.ctl("add_user", "u", "pw")[0], 0, "a user")
+    equal(b.ctl("set_permissions", "-p", "v", "u", ".*", ".*", ".*")[0], 0, "permissions")
+    for words, question in (
+            (("purge_queue", "a"), "Delete the 3 messages that wait in 'a'?"),
+            (("delete_queue", "a"), "Delete 'a', with 3 ready messages and 0 consumers?"),
+            (("delete_vhost", "v"), "Delete virtual host 'v', with 0 queues, 0 messages and 0 connections?"),
+            (("delete_user", "u"),
+             "Delete user 'u', who has permissions in 1 virtual hosts and 0 connections?")):
+        equal(b.asked("n", *words), (0, "", question + " [y/N] "), words[0])
+        equal(b.asked("y", *words, "--dry-run")[2], "", "%s: a trial asks nothing" % words[0])
+    equal(lengths(b), {"a": 3}, "nothing was deleted")
+    equal(b.asked("y", "purge_queue", "a")[0], 0, "purge")
+    equal(lengths(b), {"a": 0}, "the queue")
+    for words in (("delete_queue", "a"), ("delete_vhost", "v"), ("delete_user", "u")):
+        equal(b.asked("n", *words, "--yes")[0], 0, words[0])
+    equal(lengths(b), {}, "queues")
+    equal(b.ctl("list_vhosts", "-s")[1], "/\n", "virtual hosts")
+    equal(b.ctl("list_users", "-s")[1], "guest\t[administrator]\n", "users")
+    equal(b.asked("y", "delete_user", "u")[0], 67, "a user who is gone")
+    equal(b.asked("y", "delete_vhost", "v")[0], 65, "a virtual host that is")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 #include "surroundings.h"
 
 #include <dirent.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "machine.h"
@@ -71,6 +73,25 @@ static size_t count_descriptors(void)
     return count > 3 ? count - 3 : 0; /* without ".", ".." and the folder itself */
 }
 
+/* Those that keep nothing, or not as a disk does. */
+static const char *file_system_of(const char *folder)
+{
+    static const struct {
+        unsigned long magic;
+        const char *name;
+    } kinds[] = {{TMPFS_MAGIC, "tmpfs"},
+                 {RAMFS_MAGIC, "ramfs"},
+                 {OVERLAYFS_SUPER_MAGIC, "overlay"},
+                 {NFS_SUPER_MAGIC, "nfs"}};
+    struct statfs found;
+    if (statfs(folder, &found) != 0)
+        return NULL;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if ((unsigned long)found.f_type == kinds[i].magic)
+            return kinds[i].name;
+    return NULL;
+}
+
 static void look(const struct api_surroundings *base, struct api_machine *out)
 {
     struct surroundings *surroundings = surroundings_of(base);
@@ -89,6 +110,7 @@ static void look(const struct api_surroundings *base, struct api_machine *out)
     out->switches = machine_switches();
     out->processors = machine_processors();
     out->process = (unsigned)getpid();
+    out->file_system = file_system_of(base->data_dir);
     if (surroundings->disk->ops->free_space(surroundings->disk, &out->disk_free, &total) != 0)
         out->disk_free = 0;
 }

@@ -25,6 +25,7 @@ struct api_machine {
     uint64_t switches; /* of this process to others, since its start */
     unsigned processors;
     unsigned process;
+    const char *file_system; /* where the data folder is: "tmpfs" and others that are no usual disk; else NULL */
 };
 
 enum { API_LISTENERS_MAX = 64 };

@@ -18,6 +18,7 @@ libleveret_api_a_SOURCES = \
 	%D%/definitions.c \
 	%D%/exchanges.c \
 	%D%/explain.c \
+	%D%/facts.c \
 	%D%/fields.c \
 	%D%/fields.h \
 	%D%/health.c \

@@ -21,6 +21,8 @@ act user_connections_list, user_connections_delete;
 act consumers_list;
 /* explain.c */
 act queue_explain;
+/* facts.c */
+act facts_get;
 /* health.c */
 act health_is_ok, health_is_critical, health_alarms, health_local_alarms, health_port_listener;
 act health_protocol_listener, health_certificates, health_has_room;

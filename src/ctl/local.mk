@@ -11,7 +11,11 @@ libleveret_ctl_a_SOURCES = \
 	%D%/command.h \
 	%D%/complete.c \
 	%D%/complete.h \
+	%D%/doctor.c \
+	%D%/doctor.h \
+	%D%/doctor_queues.c \
 	%D%/exit.h \
+	%D%/findings.def \
 	%D%/format.c \
 	%D%/format.h \
 	%D%/lists.c \

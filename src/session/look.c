@@ -45,6 +45,16 @@ struct login_counts server_logins(const struct server *server, enum login_way wa
     return server->logins[way];
 }
 
+struct unroutable_counts server_unroutable(const struct server *server)
+{
+    return server->unroutable;
+}
+
+bool server_lets_in_from_afar(const struct server *server, struct bytes name)
+{
+    return sasl_lets_in_from_afar(&server->options, name);
+}
+
 void server_reset_logins(struct server *server)
 {
     memset(server->logins, 0, sizeof(server->logins));

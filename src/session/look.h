@@ -42,6 +42,14 @@ static inline void login_count(struct login_counts *counts, bool is_accepted)
 struct login_counts server_logins(const struct server *server, enum login_way way);
 void server_reset_logins(struct server *server);
 
+/* Messages that were published and that no queue has got, since the start. */
+struct unroutable_counts {
+    uint64_t returned, dropped; /* mandatory ones, and others */
+};
+struct unroutable_counts server_unroutable(const struct server *server);
+/* May a user of that name come from other machines? */
+bool server_lets_in_from_afar(const struct server *server, struct bytes name);
+
 /* How many there are, and how many were opened since the start. */
 struct server_counts {
     size_t connections, channels, consumers;

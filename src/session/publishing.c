@@ -153,6 +153,19 @@ struct published publishing_deliver(struct server *server, struct exchange *exch
     return published;
 }
 
+/* What an exchange holds back is on record, though it has found no queue yet. */
+static void note_unroutable(struct channel *channel, struct message *message, bool mandatory,
+                            bool is_recorded)
+{
+    struct unroutable_counts *counts = &channel_server(channel)->unroutable;
+    if (mandatory && !planted(PLANTED_RETURN_OMITTED))
+        outgoing_return(channel, message, REPLY_NO_ROUTE, "NO_ROUTE");
+    if (mandatory)
+        counts->returned++;
+    else if (!is_recorded)
+        counts->dropped++;
+}
+
 bool publishing_route(struct channel *channel, struct exchange *exchange, struct message *message,
                       bool mandatory)
 {
@@ -160,8 +173,8 @@ bool publishing_route(struct channel *channel, struct exchange *exchange, struct
         __builtin_expect(exchange->vhost->is_traced, 0)
             ? tap_publish(channel, exchange, message)
             : publishing_deliver(channel_server(channel), exchange, message);
-    if (published.queues == 0 && mandatory && !planted(PLANTED_RETURN_OMITTED))
-        outgoing_return(channel, message, REPLY_NO_ROUTE, "NO_ROUTE");
+    if (published.queues == 0)
+        note_unroutable(channel, message, mandatory, published.logs != 0);
     publishing_count(channel, published);
     return !published.is_refused;
 }

@@ -55,11 +55,16 @@ static bool is_listed(const char *names, struct bytes name)
 }
 
 /* The user guest, above all, is for the machine itself: everyone knows its password. */
+bool sasl_lets_in_from_afar(const struct server_options *options, struct bytes name)
+{
+    return !is_listed(options->loopback_users, name) ||
+           (options->guest_anywhere && bytes_equal_str(name, "guest"));
+}
+
 static bool may_come_from(const struct server_options *options, const struct peer *peer,
                           struct bytes name)
 {
-    return peer->is_loopback || !is_listed(options->loopback_users, name) ||
-           (options->guest_anywhere && bytes_equal_str(name, "guest"));
+    return peer->is_loopback || sasl_lets_in_from_afar(options, name);
 }
 
 static enum sasl_result refuse(struct sasl_login *login, enum sasl_result result,

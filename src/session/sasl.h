@@ -31,5 +31,7 @@ enum sasl_result sasl_login(struct connection *connection, struct bytes mechanis
 /* The last step of it, for login->name, wherever name and password came from. */
 enum sasl_result sasl_check_password(struct server *server, const struct peer *peer,
                                      struct bytes password, struct sasl_login *login);
+/* May a user of that name come from other machines? */
+bool sasl_lets_in_from_afar(const struct server_options *options, struct bytes name);
 
 #endif

@@ -33,6 +33,7 @@ struct server {
     size_t consumers;                  /* of all channels */
     uint64_t connections_opened, channels_opened; /* since the start */
     struct login_counts logins[LOGIN_WAYS];
+    struct unroutable_counts unroutable;
     uint64_t timeouts;  /* of the queues, when deliveries were last looked at for that */
     uint64_t evictions; /* of the broker, when those were closed who have to go */
     uint64_t connection_id; /* of the newest */

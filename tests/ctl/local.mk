@@ -13,11 +13,13 @@ EXTRA_DIST += \
 
 dist_check_SCRIPTS += \
 	%D%/copies.py \
+	%D%/doctor.py \
 	%D%/own.py \
 	%D%/page.py \
 	%D%/replay.py
 TESTS += \
 	%D%/copies.py \
+	%D%/doctor.py \
 	%D%/own.py \
 	%D%/page.py \
 	%D%/replay.py

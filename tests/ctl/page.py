@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """leveretctl(8) has each verb, each column's list and each option, in the words of the program's help.
 
---print prints what the page should have between its marks. Output is TAP.
+--print and --findings print what the page should have between its marks. Output is TAP.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -17,6 +18,7 @@ from tap import case, check, equal, main  # noqa: E402
 
 PROGRAM = os.path.join(os.environ.get("top_builddir", "."), "leveretctl")
 PAGE = os.path.join(HERE, "..", "..", "man", "leveretctl.8")
+FINDINGS = '.\\" The findings: from tests/ctl/page.py --findings.\n', '.\\" The findings end here.\n'
 BEGIN, END = '.\\" The verbs: from tests/ctl/page.py --print.\n', '.\\" The verbs end here.\n'
 
 
@@ -89,6 +91,16 @@ def section():
     return "\n".join(lines) + "\n"
 
 
+def findings():
+    """What doctor looks for, as help has it."""
+    lines = [".Bl -tag -width Ds"]
+    for one in json.loads(ask("doctor", "--list", "-o", "json")):
+        lines += [".It Sy %s Pq %s" % (one["code"], one["severity"])]
+        for text in (one["what"], one["why"], one["next"]):
+            lines += [line.replace("'.*'", "\\(aq.*\\(aq") for line in re.split(r"(?<=[.]) (?=[A-Z])", text)]
+    return "\n".join(lines + [".El"]) + "\n"
+
+
 def page():
     with open(PAGE) as file:
         return file.read()
@@ -100,6 +112,13 @@ def _(_t):
     text = page()
     got = text[text.index(BEGIN) + len(BEGIN):text.index(END)]
     equal(got.split("\n"), section().split("\n"), "list of verbs")
+
+
+@case("leveretctl(8) has what doctor looks for")
+def _(_t):
+    text = page()
+    got = text[text.index(FINDINGS[0]) + len(FINDINGS[0]):text.index(FINDINGS[1])]
+    equal(got.split("\n"), findings().split("\n"), "list of findings")
 
 
 @case("leveretctl(8) has the options that all verbs have")
@@ -114,5 +133,7 @@ def _(_t):
 if __name__ == "__main__":
     if "--print" in sys.argv:
         sys.stdout.write(section())
+    elif "--findings" in sys.argv:
+        sys.stdout.write(findings())
     else:
         main()

@@ -108,6 +108,18 @@ bool call_read_flag(struct call *call, const char *name, bool *flag)
     return true;
 }
 
+bool call_read_digits(struct bytes text, uint64_t *number)
+{
+    *number = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        uint64_t digit = (uint64_t)text.data[i] - '0';
+        if (digit > 9 || *number > (UINT64_MAX - digit) / 10)
+            return false;
+        *number = *number * 10 + digit;
+    }
+    return text.size > 0;
+}
+
 bool call_read_text(struct call *call, const char *name, struct bytes *text)
 {
     const struct json *member;

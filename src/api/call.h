@@ -87,6 +87,8 @@ bool call_needs(struct call *call, const char *const *names);
 bool call_read_flag(struct call *call, const char *name, bool *flag);
 bool call_read_text(struct call *call, const char *name, struct bytes *text);
 bool call_read_whole(struct call *call, const char *name, int64_t *number);
+/* A text that is nothing but the digits of a whole number of 64 bits. */
+bool call_read_digits(struct bytes text, uint64_t *number);
 /* Words, as an array or with commas between them, which they have in `words`. */
 bool call_read_words(struct call *call, const char *name, struct buffer *words);
 /* The virtual host that the first segment names. NULL: there is none (404, `vhost_not_found` where

@@ -142,6 +142,13 @@ void fields_string(struct fields *fields, const char *name, const char *text)
     fields_text(fields, name, bytes_str(text));
 }
 
+void fields_position(struct fields *fields, const char *name, uint64_t position)
+{
+    char text[24];
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)position);
+    fields_string(fields, name, text);
+}
+
 void fields_whole(struct fields *fields, const char *name, uint64_t number)
 {
     fields_signed(fields, name, number > INT64_MAX ? INT64_MAX : (int64_t)number);

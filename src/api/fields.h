@@ -41,6 +41,8 @@ void fields_end(struct fields *fields, char bracket);
 void fields_text(struct fields *fields, const char *name, struct bytes text);
 void fields_string(struct fields *fields, const char *name, const char *text);
 void fields_whole(struct fields *fields, const char *name, uint64_t number);
+/* The position of a message: a text, as there are programs that have no whole numbers of 64 bits. */
+void fields_position(struct fields *fields, const char *name, uint64_t position);
 void fields_signed(struct fields *fields, const char *name, int64_t number);
 void fields_fraction(struct fields *fields, const char *name, double number);
 /* A count, and as `name`_details how fast it changes: nobody measures that yet. */

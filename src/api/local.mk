@@ -21,6 +21,8 @@ libleveret_api_a_SOURCES = \
 	%D%/facts.c \
 	%D%/fields.c \
 	%D%/fields.h \
+	%D%/filter.c \
+	%D%/filter.h \
 	%D%/health.c \
 	%D%/limits.c \
 	%D%/listing.c \

@@ -1,8 +1,5 @@
 /* A look at the messages of a queue, to which nothing happens by it; and the end of one of them. */
-#include <stdio.h>
-
-#include "amqp/properties.h"
-#include "amqp/table.h"
+#include "api/filter.h"
 #include "api/messages.h"
 #include "api/queues.h"
 #include "api/resources.h"
@@ -14,68 +11,8 @@
 enum { COUNT = 50, COUNT_MAX = 500, LOOKS_MAX = 100000 };
 /* Of a body, unless it is said, and at most; and of the answer, about. */
 enum { TRUNCATE = 50000, TRUNCATE_MAX = 1 << 20, BYTES_MAX = 4 << 20 };
-/* Of a turn's budget: to look at one, to tell of one; and what is searched in one step. */
-enum { LOOK_STEPS = 30, TELL_STEPS = 300, HEADER_BYTES = 8, BODY_BYTES = 64 };
-enum { SLICE_BYTES = 64 << 10 };
-
-/* ---- which ones ---- */
-
-/* `key:TEXT`, `header:NAME`, `header:NAME=VALUE` or `text:TEXT`; what has none of these in front is
- * a text. */
-struct message_filter {
-    enum { FILTER_NONE, FILTER_KEY, FILTER_HEADER, FILTER_TEXT } by;
-    struct bytes name, text;
-    bool has_value; /* of FILTER_HEADER: its value is `text` */
-};
-
-static struct bytes behind(struct bytes text, size_t size)
-{
-    return bytes_of(text.data + size, text.size - size);
-}
-
-static struct message_filter header_filter(struct bytes text)
-{
-    const uint8_t *equals = text.size ? memchr(text.data, '=', text.size) : NULL;
-    size_t size = equals ? (size_t)(equals - text.data) : text.size;
-    return (struct message_filter){
-        .by = FILTER_HEADER,
-        .name = bytes_of(text.data, size),
-        .text = equals ? behind(text, size + 1) : bytes_of(NULL, 0),
-        .has_value = equals,
-    };
-}
-
-static struct message_filter read_filter(struct bytes text)
-{
-    if (bytes_start_with(text, "header:"))
-        return header_filter(behind(text, 7));
-    if (bytes_start_with(text, "key:"))
-        return (struct message_filter){.by = FILTER_KEY, .text = behind(text, 4)};
-    if (bytes_start_with(text, "text:"))
-        text = behind(text, 5);
-    return (struct message_filter){.by = text.size ? FILTER_TEXT : FILTER_NONE, .text = text};
-}
-
-static bool has_text(struct bytes in, struct bytes text)
-{
-    return text.size == 0 ||
-           (in.size >= text.size && memmem(in.data, in.size, text.data, text.size));
-}
-
-static bool has_header(const struct message_filter *filter, const struct message *message)
-{
-    struct properties_brief brief;
-    struct field field;
-    struct buffer value = {0};
-    properties_scan(message_properties(message), &brief);
-    if (!table_find(brief.headers, filter->name, &field))
-        return false;
-    if (filter->has_value)
-        field_print_value(&value, &field);
-    bool is_it = !filter->has_value || bytes_equal(buffer_bytes(&value), filter->text);
-    buffer_free(&value);
-    return is_it;
-}
+/* Of a turn's budget: to look at one, to tell of one; and what is told in one step. */
+enum { LOOK_STEPS = 30, TELL_STEPS = 300, TOLD_BYTES = 8 };
 
 /* ---- the list ---- */
 
@@ -115,23 +52,11 @@ static struct queue *queue_of(const struct call *call)
     return queue && queue->id == looking->queue_id ? queue : NULL;
 }
 
-static bool read_digits(struct bytes text, uint64_t *number)
-{
-    *number = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        uint64_t digit = (uint64_t)text.data[i] - '0';
-        if (digit > 9 || *number > (UINT64_MAX - digit) / 10)
-            return false;
-        *number = *number * 10 + digit;
-    }
-    return text.size > 0;
-}
-
 /* A parameter that may be missing. False: it is no number, and the call is answered. */
 static bool read_number(struct call *call, const char *name, uint64_t most, uint64_t *number)
 {
     struct bytes text = call_parameter(call, name);
-    bool is_number = !text.data || read_digits(text, number);
+    bool is_number = !text.data || call_read_digits(text, number);
     if (!is_number)
         call_fail(call, 400, "bad_request", "%s is '%.*s', and should be a whole number", name,
                   BYTES_ARG(text));
@@ -159,7 +84,7 @@ static void begin_looking(struct call *call)
         !read_number(call, "truncate", TRUNCATE_MAX, &wanted.style.truncate))
         return;
     wanted.style.is_base64 = bytes_equal_str(call_parameter(call, "encoding"), "base64");
-    wanted.filter = read_filter(call_parameter(call, "filter"));
+    wanted.filter = message_filter_of(call_parameter(call, "filter"));
     wanted.queue_id = queue->id;
     wanted.vhost = queue->vhost;
     wanted.vhost->holders++;
@@ -171,52 +96,6 @@ static void begin_looking(struct call *call)
     memcpy(call->work, &wanted, sizeof(wanted));
 }
 
-/* Bodies may be long, and are searched in slices. False: it goes on in a later turn. */
-static bool search(struct looking *looking, struct budget *budget, bool *found)
-{
-    struct bytes body = message_body(looking->looked.message), text = looking->filter.text;
-    *found = false;
-    while (!*found && body.size - looking->searched >= text.size) {
-        if (budget_is_spent(budget))
-            return false;
-        struct bytes part = behind(body, looking->searched);
-        if (part.size > SLICE_BYTES + text.size)
-            part.size = SLICE_BYTES + text.size; /* so that what begins in the slice is in it */
-        *found = has_text(part, text);
-        looking->searched += part.size - text.size + 1;
-        budget_use(budget, part.size / BODY_BYTES + 1);
-    }
-    return true;
-}
-
-/* Is the message one that is wanted? One that is damaged has nothing to be found by. False: it is
- * not known yet. */
-static bool decide(struct looking *looking, struct budget *budget, bool *is_wanted)
-{
-    const struct message *message = looking->looked.message;
-    const struct message_filter *filter = &looking->filter;
-    *is_wanted = filter->by == FILTER_NONE;
-    if (!message || *is_wanted)
-        return true;
-    if (filter->by == FILTER_TEXT)
-        return search(looking, budget, is_wanted);
-    if (filter->by == FILTER_KEY) {
-        *is_wanted = has_text(message_routing_key(message), filter->text);
-    } else {
-        *is_wanted = has_header(filter, message);
-        budget_use(budget, message_properties(message).size / HEADER_BYTES);
-    }
-    return true;
-}
-
-/* A text, as there are programs that have no whole numbers of 64 bits. */
-static void add_position(struct fields *fields, const char *name, uint64_t position)
-{
-    char text[24];
-    snprintf(text, sizeof(text), "%llu", (unsigned long long)position);
-    fields_string(fields, name, text);
-}
-
 static void put_looked(struct looking *looking, struct budget *budget)
 {
     static const char *const states[] = {
@@ -225,7 +104,7 @@ static void put_looked(struct looking *looking, struct budget *budget)
     struct fields *fields = &looking->fields;
     size_t before = fields->json.out->size;
     fields_begin(fields, '{');
-    add_position(fields, "position", looked->sequence);
+    fields_position(fields, "position", looked->sequence);
     fields_string(fields, "state", looked->message ? states[looked->state] : "damaged");
     fields_whole(fields, "delivery_count", looked->delivery_count);
     if (looked->ends_ms)
@@ -236,7 +115,7 @@ static void put_looked(struct looking *looking, struct budget *budget)
         message_add(fields, looked->message, &looking->style);
     fields_end(fields, '}');
     looking->left--;
-    budget_use(budget, TELL_STEPS + (fields->json.out->size - before) / HEADER_BYTES);
+    budget_use(budget, TELL_STEPS + (fields->json.out->size - before) / TOLD_BYTES);
 }
 
 /* The next message is looked at. QUEUE_EMPTY: there is none. QUEUE_WAIT: it is being read. */
@@ -262,7 +141,9 @@ static bool look_on(struct call *call, struct queue *queue)
         enum queue_result result = next(looking, queue);
         if (result != QUEUE_OK)
             return result == QUEUE_EMPTY;
-        if ((call->has_more = !decide(looking, call->budget, &is_wanted)))
+        call->has_more = !message_decide(&looking->filter, looking->looked.message, call->budget,
+                                         &looking->searched, &is_wanted);
+        if (call->has_more)
             return false;
         budget_use(call->budget, LOOK_STEPS);
         if (is_wanted)
@@ -283,7 +164,7 @@ static void tell_looked(struct call *call)
     if (looking->is_over)
         fields_null(fields, "next");
     else
-        add_position(fields, "next", looking->from);
+        fields_position(fields, "next", looking->from);
     fields_end(fields, '}');
     end_looking(call);
     call_answered(call);
@@ -313,7 +194,7 @@ void queue_message_delete(struct call *call)
     struct queue *queue = queue_find(call, false);
     if (!queue || !may_read(call, queue))
         return;
-    if (!read_digits(call->segments[2], &position) || !queue_holds(queue, position)) {
+    if (!call_read_digits(call->segments[2], &position) || !queue_holds(queue, position)) {
         call_not_found(call);
     } else if (!queue_take_at(queue, position)) {
         call_fail(call, 400, "bad_request",

@@ -277,13 +277,25 @@ static void log_change(const struct call *call)
               method_name(request->method), BYTES_ARG(request->path));
 }
 
+static void wait_durable(struct call *call)
+{
+    call->state = CALL_DURABLE;
+    call->ticket = store_ticket(call->api->broker->store);
+    store_want(call->api->broker->store, call->ticket);
+}
+
 void call_done(struct call *call, bool is_new)
 {
     log_change(call);
     call->status = is_new ? 201 : 204;
-    call->state = CALL_DURABLE;
-    call->ticket = store_ticket(call->api->broker->store);
-    store_want(call->api->broker->store, call->ticket);
+    wait_durable(call);
+}
+
+void call_told_done(struct call *call, struct fields *fields)
+{
+    log_change(call);
+    call_told(call, fields);
+    wait_durable(call);
 }
 
 void call_fail(struct call *call, int status, const char *error, const char *format, ...)

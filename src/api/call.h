@@ -119,6 +119,8 @@ void call_told_items(struct call *call, struct fields *fields);
 /* 204, when all that was decided so far is durable; 201, if something is new. The log says that it
  * was asked for, and by whom. */
 void call_done(struct call *call, bool is_new);
+/* call_told, but when all that was decided so far is durable, and the log says so as well. */
+void call_told_done(struct call *call, struct fields *fields);
 /* The log says so of one of the things that a request is about, if its path does not name it. */
 void call_log(const struct call *call, struct bytes name);
 /* {"error":..,"reason":..}; a printf format. */

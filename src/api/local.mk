@@ -32,6 +32,7 @@ libleveret_api_a_SOURCES = \
 	%D%/machine.h \
 	%D%/messages.c \
 	%D%/messages.h \
+	%D%/move.c \
 	%D%/node.c \
 	%D%/order.c \
 	%D%/order.h \

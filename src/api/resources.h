@@ -31,6 +31,8 @@ act healthcheck_get, aliveness_get;
 act queue_messages_list, queue_message_delete;
 /* messages.c */
 act exchange_publish, queue_get_messages, queue_act;
+/* move.c */
+act queue_move, queue_requeue;
 /* node.c */
 act nodes_list, node_get, node_memory_get, node_memory_relative_get;
 act attempts_get, attempts_by_source_get, attempts_delete;

@@ -5,7 +5,6 @@
 
 #include <assert.h>
 
-#include "amqp/properties.h"
 #include "amqp/table.h"
 #include "base/mem.h"
 #include "base/planted.h"
@@ -148,8 +147,7 @@ uint32_t delay_keep(struct queue_set *set, struct message *message)
 
 /* ---- going out ---- */
 
-/* What a publish has checked. */
-static uint64_t ttl_of(const struct properties *properties)
+uint64_t expiration_of(const struct properties *properties)
 {
     if (!properties_have(properties, PROPERTY_EXPIRATION))
         return MESSAGE_NO_TTL;
@@ -167,7 +165,7 @@ void delay_release(struct exchange *exchange, const struct message *message)
     properties_add(&bytes, &properties);
     struct message *copy = message_copy(broker->pool, message, message_exchange(message),
                                         message_routing_key(message), buffer_bytes(&bytes));
-    copy->ttl_ms = ttl_of(&properties);
+    copy->ttl_ms = expiration_of(&properties);
     publish(exchange, copy, broker->dead_letter_set);
     if (planted(PLANTED_DELAYED_TWICE))
         publish(exchange, copy, broker->dead_letter_set);

@@ -4,6 +4,7 @@
 #ifndef LEVERET_BROKER_DELAY_H
 #define LEVERET_BROKER_DELAY_H
 
+#include "amqp/properties.h"
 #include "broker/route.h"
 
 /* The type that always does so, whatever it routes by, which its argument says. */
@@ -20,6 +21,8 @@ uint32_t delay_keep(struct queue_set *set, struct message *message);
 /* A message whose time has come, from the queue of the exchange: it is published there, and its
  * header shows that it was held back. Its end is the caller's. */
 void delay_release(struct exchange *exchange, const struct message *message);
+/* The expiration among properties that a publish has checked; MESSAGE_NO_TTL: none. */
+uint64_t expiration_of(const struct properties *properties);
 
 /* How many wait. */
 uint64_t delay_count(const struct exchange *exchange);

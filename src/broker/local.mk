@@ -41,6 +41,8 @@ libleveret_broker_a_SOURCES = \
 	%D%/firehose.h \
 	%D%/login.c \
 	%D%/login.h \
+	%D%/move.c \
+	%D%/move.h \
 	%D%/name.c \
 	%D%/name.h \
 	%D%/overflow.c \

@@ -32,14 +32,24 @@ bool queue_is_to_drop(const struct queue *queue)
     return !is_awaited && queue_is_over(queue);
 }
 
-bool queue_has_to_refuse(const struct queue *queue, uint64_t body_size)
+static bool would_be_over(const struct queue *queue, uint64_t body_size)
 {
     uint64_t ready = queue->counts->ready, bytes = queue->counts->ready_bytes;
-    if (!(queue->limit & QUEUE_REFUSES) || !is_too_much(queue, ready + 1, bytes + body_size))
+    if (!is_too_much(queue, ready + 1, bytes + body_size))
         return false;
     uint64_t gone = queue_credit(queue);
     if (gone >= ready)
         return is_too_much(queue, 1, body_size);
     bytes -= bytes / ready * gone;
     return is_too_much(queue, ready - gone + 1, bytes + body_size);
+}
+
+bool queue_has_to_refuse(const struct queue *queue, uint64_t body_size)
+{
+    return (queue->limit & QUEUE_REFUSES) && would_be_over(queue, body_size);
+}
+
+bool queue_has_no_room(const struct queue *queue, uint64_t body_size)
+{
+    return (queue->limit & (QUEUE_REFUSES | QUEUE_DROPS)) && would_be_over(queue, body_size);
 }

@@ -14,5 +14,7 @@ bool queue_is_over(const struct queue *queue);
 bool queue_is_to_drop(const struct queue *queue);
 /* Has a queue that refuses no room for another message with a body of so many bytes? */
 bool queue_has_to_refuse(const struct queue *queue, uint64_t body_size);
+/* The same of any queue with a limit: would another message be refused, or drive out what is there? */
+bool queue_has_no_room(const struct queue *queue, uint64_t body_size);
 
 #endif

@@ -12,6 +12,7 @@ EXTRA_DIST += \
 	%D%/feature_queues.py \
 	%D%/features \
 	%D%/full-disk \
+	%D%/move \
 	%D%/power \
 	%D%/run
 

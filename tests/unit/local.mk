@@ -23,6 +23,7 @@ UNIT_TESTS = \
 	%D%/test_broker_dead_letter.t \
 	%D%/test_broker_declare.t \
 	%D%/test_broker_delay.t \
+	%D%/test_broker_move.t \
 	%D%/test_broker_overflow.t \
 	%D%/test_broker_policy.t \
 	%D%/test_broker_reconfigure.t \
@@ -74,6 +75,7 @@ TESTS += $(UNIT_TESTS)
 %C%_test_definitions_t_LDADD = libleveret_store_fake.a $(LDADD)
 %C%_test_broker_delay_t_LDADD = libleveret_store_fake.a $(LDADD)
 
+%C%_test_broker_move_t_LDADD = libleveret_store_fake.a $(LDADD)
 %C%_test_broker_overflow_t_LDADD = libleveret_store_fake.a $(LDADD)
 
 %C%_test_broker_policy_t_LDADD = libleveret_store_fake.a $(LDADD)

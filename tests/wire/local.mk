@@ -29,6 +29,7 @@ dist_check_SCRIPTS += \
 	%D%/api_live.py \
 	%D%/api_messages.py \
 	%D%/api_parameters.py \
+	%D%/api_move.py \
 	%D%/config.py \
 	%D%/daemon.py \
 	%D%/definitions.py \
@@ -42,6 +43,7 @@ TESTS += \
 	%D%/api_live.py \
 	%D%/api_messages.py \
 	%D%/api_parameters.py \
+	%D%/api_move.py \
 	%D%/config.py \
 	%D%/daemon.py \
 	%D%/definitions.py \

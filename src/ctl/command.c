@@ -278,6 +278,11 @@ static double seconds_of(const struct command *command)
     return is_long ? 1e9 : seconds;
 }
 
+void command_renew(struct command *command)
+{
+    client_give(&command->client, seconds_of(command));
+}
+
 static int find_broker(struct command *command)
 {
     struct target target;
@@ -543,8 +548,8 @@ static int tell(const struct command *command, const char *method, struct bytes 
     return 0;
 }
 
-int command_call_with(struct command *command, const char *request, struct bytes body,
-                      const char *reason, struct reply *reply)
+static int call(struct command *command, const char *request, struct bytes body,
+                const char *reason, bool is_told_only, struct reply *reply)
 {
     struct buffer path = {0};
     char method[8];
@@ -554,12 +559,24 @@ int command_call_with(struct command *command, const char *request, struct bytes
     snprintf(method, sizeof(method), "%.*s", (int)size, request);
     if (!command_expand(command, request + size + 1, true, &path))
         code = EXIT_UNAVAILABLE;
-    else if (command_has(command, "dry-run") && strcmp(method, "GET") != 0)
+    else if (is_told_only && strcmp(method, "GET") != 0)
         code = tell(command, method, buffer_bytes(&path), body);
     else if (!client_call(&command->client, method, buffer_bytes(&path), body, reason, reply))
         code = say_unreachable(command);
     buffer_free(&path);
     return code;
+}
+
+int command_call_with(struct command *command, const char *request, struct bytes body,
+                      const char *reason, struct reply *reply)
+{
+    return call(command, request, body, reason, command_has(command, "dry-run"), reply);
+}
+
+int command_ask(struct command *command, const char *request, struct bytes body,
+                struct reply *reply)
+{
+    return call(command, request, body, NULL, false, reply);
 }
 
 int command_call(struct command *command, const char *request, struct bytes body,

@@ -73,6 +73,11 @@ int command_call(struct command *command, const char *request, struct bytes body
 /* The same with X-Reason. */
 int command_call_with(struct command *command, const char *request, struct bytes body,
                       const char *reason, struct reply *reply);
+/* The same of what changes nothing, or says so itself: --dry-run does not matter. */
+int command_ask(struct command *command, const char *request, struct bytes body,
+                struct reply *reply);
+/* What comes now has as long as the command has had at its beginning. */
+void command_renew(struct command *command);
 /* Says what is wrong with an answer that is not 2xx, and returns the code to end with. */
 int command_refused(struct command *command, const struct reply *reply);
 

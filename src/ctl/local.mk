@@ -19,11 +19,13 @@ libleveret_ctl_a_SOURCES = \
 	%D%/format.c \
 	%D%/format.h \
 	%D%/lists.c \
+	%D%/move.c \
 	%D%/nodes.c \
 	%D%/nodes.h \
 	%D%/objects.c \
 	%D%/offline.c \
 	%D%/options.def \
+	%D%/peek.c \
 	%D%/plugins.c \
 	%D%/removals.c \
 	%D%/rows.c \

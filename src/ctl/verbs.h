@@ -30,6 +30,8 @@ verb_run run_restore, run_store_check, run_store_dump, run_store_salvage;
 verb_run run_status, run_memory, run_cluster_status;
 /* removals.c: what asks first */
 verb_run run_purge_queue, run_delete_vhost, run_delete_user;
+/* peek.c, move.c: messages */
+verb_run run_peek, run_explain, run_move, run_requeue;
 /* doctor.c */
 verb_run run_doctor;
 /* plugins.c: of RabbitMQ, as far as what they do is built in */

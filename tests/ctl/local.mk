@@ -14,12 +14,14 @@ EXTRA_DIST += \
 dist_check_SCRIPTS += \
 	%D%/copies.py \
 	%D%/doctor.py \
+	%D%/messages.py \
 	%D%/own.py \
 	%D%/page.py \
 	%D%/replay.py
 TESTS += \
 	%D%/copies.py \
 	%D%/doctor.py \
+	%D%/messages.py \
 	%D%/own.py \
 	%D%/page.py \
 	%D%/replay.py

@@ -7,6 +7,8 @@ Each case starts a broker of its own. Output is TAP.
 import json
 import os
 import re
+import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -16,7 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from program import HERE, Broker, ctl  # noqa: E402
 from service import folder, serve  # noqa: E402
-from wire import case, check, equal, main  # noqa: E402
+from wire import Skip, case, check, equal, main  # noqa: E402
 
 # What is so of a test's broker on any machine, or may be.
 USUAL = {"guest_default", "store_temporary", "store_on_network", "disk_near", "descriptors_few"}
@@ -123,6 +125,44 @@ def _(t):
     equal(set(all_of_it) - USUAL, {"unroutable", "returned"}, "findings")
     equal((all_of_it["unroutable"]["detail"], all_of_it["returned"]["detail"]),
           ("3 since the start", "1 since the start"), "how many")
+
+
+def serving(t, *arguments):
+    """What is found at a broker with these options, by code."""
+    path = os.path.join(folder(t), "ctl.sock")
+    daemon = serve(t, folder(t), "--control-socket", path, *arguments)
+    found_there = {one["code"]: one for one in json.loads(ctl("--uri", "unix:" + path, "doctor", "-o", "json")[1])}
+    return daemon, found_there
+
+
+@case("who can come from other machines, and with which password")
+def _(t):
+    _, all_of_it = serving(t, "--listen", "0.0.0.0:0")
+    check("plain_from_afar" in all_of_it and "guest_default" in all_of_it, sorted(all_of_it))
+    check(all_of_it["plain_from_afar"]["detail"].startswith("amqp at port "), "where")
+    _, all_of_it = serving(t, "--listen", "0.0.0.0:0", "--set", "loopback_users=none")
+    check("guest_from_afar" in all_of_it and "guest_default" not in all_of_it, sorted(all_of_it))
+    equal(all_of_it["guest_from_afar"]["detail"], "1 listeners are open to others", "how many")
+    _, all_of_it = serving(t, "--set", "loopback_users=none")
+    check("guest_from_afar" not in all_of_it and "guest_default" in all_of_it, sorted(all_of_it))
+
+
+@case("certificates that end soon")
+def _(t):
+    if not shutil.which("openssl"):
+        raise Skip("openssl is not installed")
+    work = folder(t)
+    key, certificate = os.path.join(work, "key"), os.path.join(work, "certificate")
+    for days, wanted in ((10, True), (100, False)):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                        "-nodes", "-days", str(days), "-subj", "/CN=x", "-keyout", key, "-out", certificate],
+                       check=True, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, all_of_it = serving(t, "--listen-tls", "127.0.0.1:0", "--tls-cert", certificate, "--tls-key", key)
+        equal("certificate_ends" in all_of_it, wanted, "%d days" % days)
+        if wanted:
+            check(re.search(r"certificate, port \d+: in (9|10) days$", all_of_it["certificate_ends"]["detail"]),
+                  all_of_it["certificate_ends"]["detail"])
+        check("certificate_ended" not in all_of_it, "it has not ended")
 
 
 @case("an alarm, no limit on memory, and tracing")

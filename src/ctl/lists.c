@@ -103,6 +103,37 @@ int run_list(struct command *command)
 
 /* ---- of one virtual host, or one user ---- */
 
+/* Those items of an array that are of this virtual host. The caller releases them. */
+static struct json *items_in(const struct json *array, const char *vhost)
+{
+    char error[200];
+    struct buffer text = {0};
+    struct json_writer writer = json_writer_of(&text);
+    json_open(&writer, '[');
+    for (size_t i = 0; i < json_count(array); i++)
+        if (bytes_equal_str(json_text(json_find(json_item(array, i), "vhost")), vhost))
+            json_put(&writer, json_item(array, i));
+    json_close(&writer, ']');
+    struct json *items = json_parse(buffer_bytes(&text), error, sizeof(error));
+    buffer_free(&text);
+    return items;
+}
+
+/* The API has all of them, or those of one component; the verb's own request asks whether the virtual
+ * host is there. */
+int run_list_parameters(struct command *command)
+{
+    int code;
+    json_release(fetch(command, command->verb->request, &code));
+    struct json *all = code ? NULL : fetch(command, "GET /parameters", &code);
+    struct json *items = all ? items_in(all, command_vhost(command)) : NULL;
+    if (items)
+        code = rows_show(command, command->verb->columns, items);
+    json_release(items);
+    json_release(all);
+    return code;
+}
+
 /* Shows an object of JSON in one line. */
 static void print_object(const struct json *object)
 {

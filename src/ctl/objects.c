@@ -458,6 +458,16 @@ int run_set_parameter(struct command *command)
     return send_body(command, command->verb->request, &body);
 }
 
+int run_set_cluster_name(struct command *command)
+{
+    struct buffer body = {0};
+    struct json_writer writer = json_writer_of(&body);
+    json_open(&writer, '{');
+    json_add_text(&writer, "name", bytes_str(command->arguments[0]));
+    json_close(&writer, '}');
+    return send_body(command, command->verb->request, &body);
+}
+
 /* ---- queues ---- */
 
 static int say_queue_kept(struct command *command, const struct reply *reply)

@@ -10,11 +10,11 @@ typedef int verb_run(struct command *command);
 /* usage.c, complete.c */
 verb_run run_help, run_version, run_autocomplete, run_completion;
 /* lists.c */
-verb_run run_list, run_list_user_limits, run_list_vhost_limits;
+verb_run run_list, run_list_user_limits, run_list_vhost_limits, run_list_parameters;
 /* objects.c: what has a name, and is made, changed and deleted */
 verb_run run_do, run_add_user, run_change_password, run_clear_password, run_set_user_tags,
     run_authenticate_user, run_set_permissions, run_set_topic_permissions, run_add_vhost,
-    run_set_vhost_tags, run_limits_set, run_limits_clear, run_set_policy, run_set_parameter,
+    run_set_vhost_tags, run_limits_set, run_limits_clear, run_set_policy, run_set_parameter, run_set_cluster_name,
     run_delete_queue, run_trace, run_export, run_import, run_close_connection,
     run_close_connections;
 /* nodes.c: the broker as a whole, and whether it is well */

@@ -4,6 +4,7 @@ EXTRA_DIST += \
 	%D%/README.md \
 	%D%/cases/health.txt \
 	%D%/cases/lists.txt \
+	%D%/cases/parameters.txt \
 	%D%/cases/policies.txt \
 	%D%/cases/usage.txt \
 	%D%/cases/users.txt \

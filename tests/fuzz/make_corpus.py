@@ -128,6 +128,9 @@ REQUESTS = {
     "costly": b"GET /costly?n=5 HTTP/1.1\r\nHost: a\r\n\r\n",
     "empty": b"PUT /created HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
              b"DELETE /nothing HTTP/1.1\r\nHost: a\r\n\r\nOPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+    "form": POST + b"Content-Length: 73\r\nContent-Type: multipart/form-data; boundary=\"b\"\r\n\r\n"
+            b"--b\r\nContent-Disposition: form-data; name=f; filename=x\r\n\r\nhello\r\n--b--\r\n"
+            + GET + b"\r\n",
     "url": b"\r\nGET http://a:1/hello?x=1 HTTP/1.1\r\nHost: a\r\n\r\n",
     "both_lengths": POST + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + GET,
     "two_lengths": POST + b"Content-Length: 4\r\nContent-Length: 5\r\n\r\nabcd",

@@ -1,11 +1,13 @@
 /* Answers by path, and a turn by hand. */
 #include "tests/lib/http_bench.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/crc32c.h"
 #include "base/mem.h"
+#include "http/multipart.h"
 #include "tests/lib/tap.h"
 
 struct paper {
@@ -122,6 +124,18 @@ static void free_paper(struct http_answer *answer)
     mem_free(paper);
 }
 
+/* What a form has as its field `f`, which lies in the body. */
+static void note_field(struct http_bench *bench, const struct http_request *request)
+{
+    struct bytes value;
+    if (!http_is_form(request) || !http_form_field(request, "f", &value))
+        return;
+    assert(value.size <= request->body.size && value.data >= request->body.data);
+    buffer_add(&bench->journal, "f=", 2);
+    buffer_add(&bench->journal, value.data, value.size);
+    buffer_add_u8(&bench->journal, '\n');
+}
+
 static void note(struct http_bench *bench, const struct http_request *request)
 {
     char line[64];
@@ -132,6 +146,7 @@ static void note(struct http_bench *bench, const struct http_request *request)
     buffer_add_u8(&bench->journal, '?');
     buffer_add(&bench->journal, request->query.data, request->query.size);
     buffer_add(&bench->journal, line, (size_t)size);
+    note_field(bench, request);
 }
 
 static struct http_answer *ask(struct http_handler *handler, const struct http_request *request,

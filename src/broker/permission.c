@@ -3,6 +3,7 @@
 #include "amqp/reply.h"
 #include "amqp/table.h"
 #include "base/mem.h"
+#include "base/planted.h"
 #include "broker/apply.h"
 #include "broker/exchange.h"
 #include "broker/name.h"
@@ -205,7 +206,7 @@ void permission_apply(struct broker *broker, const struct change *change)
                 permission);
     }
     permission_free(before);
-    broker->topology++;
+    broker->topology += !planted(PLANTED_PERMISSION_REMEMBERED);
 }
 
 static void topic_free(struct topic_permission *topic)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/planted.h"
 #include "session/channel.h"
 #include "session/delivery_timeout.h"
 #include "session/publishing.h"
@@ -393,7 +394,7 @@ void server_got(const struct tapper *tapper, const struct queue *queue, const st
 void server_close_connection(struct server *server, uint64_t id, const char *reason)
 {
     struct connection *connection = connection_numbered(server, id);
-    if (!connection)
+    if (!connection || planted(PLANTED_CLOSE_OMITTED))
         return;
     connection_fail(connection, REPLY_CONNECTION_FORCED, 0, reason);
     server->has_work_left = true;

@@ -136,6 +136,21 @@ REDELIVERED_FORGOTTEN $simulate
 RETURNED_USES_CREDIT $simulate
 DIRECTLY_OUT_OF_TURN $simulate
 COMMIT_SETTLES_NOTHING $simulate
+POLICY_FOR_NEW_ALONE $simulate
+OPERATOR_POLICY_IGNORED $simulate
+LOWEST_POLICY_COUNTS $simulate
+PERMISSION_REMEMBERED $simulate
+READ_NOT_ASKED $simulate
+DECLARE_NOT_ASKED $simulate
+CLOSE_OMITTED $simulate
+COPY_ENDS_EARLY $simulate
+CHECKPOINT_BESIDE_COPY $simulate
+SCHEDULED_EARLY $simulate
+SCHEDULE_NOT_READ $simulate
+DELAYED_TWICE $simulate
+DELAY_NOT_NEGATED $simulate
+TIMEOUT_OF_QUEUE_IGNORED $simulate
+SEEN_OFF_RECORD $simulate
 DELIVERED_ONCE_MORE runner $scripts/delivery_limit.amqp
 DELAYED_FOR_EVER runner $scripts/retry_restart.amqp
 REPLAYED_COUNT_LOST TAP_ONLY=returns_are_counted_over_a_restart test_entries

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "amqp/properties.h"
+#include "amqp/table.h"
 #include "base/mem.h"
 #include "tests/sim/sim.h"
 #include "tests/lib/amqp_more.h"
@@ -34,20 +35,27 @@ static void give_back(struct sim_channel *channel)
         channel->tx_settles[i].copy->is_out = false;
 }
 
+/* What was settled and is not known to be read need not be. */
+static void doubt_settles(struct sim_channel *channel)
+{
+    for (size_t i = 0; i < channel->unproved_count; i++)
+        promise_unsure(channel->unproved[i]);
+}
+
 /* Nothing of the channel's life is left; `is_lost`: its socket went. */
 static void channel_reset(struct sim_channel *channel, bool is_lost)
 {
     chaos_end(channel);
     struct sim *sim = channel->client->sim;
-    for (size_t i = 0; i < channel->unproved_count && is_lost; i++)
-        promise_unsure(channel->unproved[i]);
+    if (is_lost)
+        doubt_settles(channel);
     give_back(channel);
     for (size_t i = 0; i < channel->expected_count; i++)
         if (channel->expected[i].takes_away)
-            promise_purged(sim, channel->expected[i].queue);
+            promise_purged(sim, channel->expected[i].queue, channel->client->dial_epoch);
     for (int i = 0; i < channel->consumer_count; i++) {
         if (is_lost && channel->consumers[i].no_ack)
-            promise_purged(sim, channel->consumers[i].queue);
+            promise_purged(sim, channel->consumers[i].queue, channel->client->dial_epoch);
         idmap_free(&channel->consumers[i].streams);
     }
     if (channel->tx) {
@@ -85,7 +93,8 @@ static void forget_socket(struct client *client, bool is_lost)
     client->epoch++;
     client->is_blocked = false;
     client->deaf_until_us = client->mute_until_us = 0;
-    client->was_mute = client->is_told = false;
+    client->was_mute = client->is_told = client->is_to_close = false;
+    client->closed_us = 0;
 }
 
 void client_free(struct client *client)
@@ -94,13 +103,20 @@ void client_free(struct client *client)
     solo_free(client->solo);
 }
 
+struct peer client_peer(const struct client *client)
+{
+    struct peer peer = {.local = "broker:1", .is_loopback = true};
+    snprintf(peer.name, sizeof(peer.name), "client%d:%" PRIu64, client->number, client->dials);
+    return peer;
+}
+
 void client_dial(struct client *client)
 {
     struct sim *sim = client->sim;
-    struct peer peer = {.is_loopback = true};
     if (!client->machine->server)
         return;
-    snprintf(peer.name, sizeof(peer.name), "client:%d", client->number);
+    client->dials++;
+    struct peer peer = client_peer(client);
     client->state = CLIENT_GREETING;
     client->dial_epoch = client->machine->epoch;
     client->frame_max = FRAME_MAX_FIRST;
@@ -112,8 +128,17 @@ void client_dial(struct client *client)
 void client_orphaned(struct client *client)
 {
     client->is_orphaned = true;
+    if (client->solo)
+        solo_orphaned(&client->channels[CHANNELS]);
     for (int i = 1; i <= CHANNELS; i++)
         give_back(&client->channels[i]);
+}
+
+void client_closed(struct client *client)
+{
+    client_orphaned(client);
+    for (int i = 1; i <= CHANNELS; i++)
+        doubt_settles(&client->channels[i]);
 }
 
 void client_lost(struct client *client)
@@ -169,13 +194,6 @@ void client_call(struct sim_channel *channel, const union method *method, uint32
                           .proves = channel->unproved_count,
                           .proves_plain = channel->plain_count};
     client_send(channel->client, channel->number, method);
-}
-
-void client_content(struct client *client, uint16_t channel, struct bytes body, bool persistent)
-{
-    struct properties properties = {.flags = PROPERTY_DELIVERY_MODE,
-                                    .delivery_mode = persistent ? 2 : 1};
-    client_content_with(client, channel, body, &properties);
 }
 
 void client_content_with(struct client *client, uint16_t channel, struct bytes body,
@@ -261,7 +279,8 @@ void channel_add_delivery(struct sim_channel *channel, struct copy *copy, uint64
         channel->deliveries = mem_realloc(channel->deliveries, channel->delivery_capacity *
                                                                    sizeof(*channel->deliveries));
     }
-    channel->deliveries[channel->delivery_count++] = (struct delivery){tag, copy};
+    channel->deliveries[channel->delivery_count++] =
+        (struct delivery){tag, copy, channel->client->sim->now_us};
     copy->is_out = true;
 }
 
@@ -296,12 +315,72 @@ bool channel_has_lost(struct sim *sim, const struct copy *copy)
     return false;
 }
 
+/* Since when does the broker wait for an answer for a message of QUEUE_W0? UINT64_MAX: it does not. */
+static uint64_t waits_since_us(const struct sim_channel *channel)
+{
+    uint64_t since_us = UINT64_MAX;
+    for (size_t i = 0; i < channel->delivery_count; i++)
+        if (channel->deliveries[i].copy->queue == QUEUE_W0 && channel->deliveries[i].came_us < since_us)
+            since_us = channel->deliveries[i].came_us;
+    return since_us;
+}
+
+bool channel_may_time_out(const struct sim_channel *channel)
+{
+    for (int i = 0; i < channel->consumer_count; i++)
+        if (channel->consumers[i].queue == QUEUE_W0 && !channel->consumers[i].no_ack)
+            return !channel->is_timed_out && channel->client->connection;
+    return false;
+}
+
+void channel_timed_out(struct sim_channel *channel)
+{
+    struct client *client = channel->client;
+    struct sim *sim = client->sim;
+    uint64_t since_us = waits_since_us(channel), least_us = (ANSWER_MS - ANSWER_LATE_MS) * 1000;
+    bool is_read = !client->to_broker.size && !channel->unproved_count && !channel->expected_count;
+    bool has_read = is_read && !client->to_client.size &&
+                    sim->now_us >= client->deaf_until_us;
+    if (has_read && (since_us == UINT64_MAX || sim->now_us - since_us < least_us))
+        sim_fail(sim, "client %d channel %u is closed, though nothing is late", client->number,
+                 channel->number);
+    give_back(channel);
+    doubt_settles(channel);
+    channel->delivery_count = 0;
+    channel->is_timed_out = channel->is_ignoring = true;
+}
+
+/* A commit that is under way is let end before the broker looks at the time. */
+static bool has_transactions(const struct client *client)
+{
+    for (int i = 1; i <= CHANNELS; i++)
+        if (client->channels[i].tx)
+            return true;
+    return client->solo || client->channels[1].chaos || client->channels[2].chaos ||
+           client->channels[3].chaos;
+}
+
+/* A broker that counts in seconds should have closed it by now. */
+void channel_check_time(struct sim_channel *channel)
+{
+    struct sim *sim = channel->client->sim;
+    uint64_t since_us = waits_since_us(channel);
+    const struct machine *machine = channel->client->machine;
+    if (channel->is_timed_out || since_us == UINT64_MAX || channel->client->is_orphaned ||
+        !machine->server || machine->is_failing || has_transactions(channel->client))
+        return;
+    uint64_t due_ms = (since_us / 1000000 + 1) * 1000 + ANSWER_MS + ANSWER_LATE_MS;
+    if (sim->now_us / 1000 > due_ms)
+        sim_fail(sim, "client %d channel %u is late, and is not closed", channel->client->number,
+                 channel->number);
+}
+
 /* What a publisher sent in order comes to a consumer in order, the first time. */
 static void check_order(struct sim_channel *channel, const struct copy *copy, bool redelivered)
 {
     struct consumer_of *consumer = channel->content_consumer;
     bool is_sorted = !redelivered || channel->client->is_draining;
-    if (!consumer || !is_sorted || copy->queue == QUEUE_DLQ)
+    if (!consumer || !is_sorted || copy->queue == QUEUE_DLQ || copy->message->delay_ms)
         return;
     uint64_t last = (uint64_t)(uintptr_t)idmap_remove(&consumer->streams, copy->message->stream);
     if (last > copy->message->id)
@@ -317,11 +396,26 @@ static void returned(struct sim_channel *channel, struct bytes body)
     if (body.size >= 8)
         memcpy(&id, body.data, 8);
     struct sim_message *message = idmap_find(&sim->promises.messages, id);
-    if (!message || message->target->queues || !message->is_mandatory || message->is_returned)
+    if (!message || !promise_is_returned(message) || message->is_returned)
         sim_fail(sim, "message %" PRIu64 " was returned", id);
     if (message)
         message->is_returned = true;
     sim->report->returned++;
+}
+
+/* It shows that it was held back, so that no exchange does so again. */
+static void check_delay(struct sim_channel *channel, const struct sim_message *message)
+{
+    struct properties properties;
+    struct field field = {0};
+    if (!message->delay_ms)
+        return;
+    bool has_any =
+        properties_read(buffer_bytes(&channel->content_properties), &properties) == PROPERTIES_OK &&
+        table_find(properties.headers, bytes_str("x-delay"), &field);
+    if (!has_any || field.value.integer != -(int64_t)message->delay_ms)
+        sim_fail(channel->client->sim, "message %" PRIu64 " does not show that it was held back",
+                 message->id);
 }
 
 static void take_content(struct sim_channel *channel, struct bytes body)
@@ -335,6 +429,7 @@ static void take_content(struct sim_channel *channel, struct bytes body)
             channel->client->number, channel->number, copy->message->id, queue_names[copy->queue],
             channel->content_tag);
     channel->delivered++;
+    check_delay(channel, copy->message);
     check_order(channel, copy, channel->content_redelivered);
     if (channel->content_no_ack)
         promise_settled(sim, copy, SETTLED_ACKED);
@@ -501,7 +596,9 @@ static void channel_method(struct sim_channel *channel, const union method *meth
 
 static void answer_start(struct client *client)
 {
-    static const uint8_t guest[] = "\0guest\0guest";
+    static const char guest[] = "\0guest\0guest", stranger[] = "\0stranger\0stranger";
+    struct bytes response = client->is_stranger ? bytes_of(stranger, sizeof(stranger) - 1)
+                                                : bytes_of(guest, sizeof(guest) - 1);
     static const uint8_t table[] = "\x0c"
                                    "capabilitiesF\0\0\0\x3b"
                                    "\x0a"
@@ -514,7 +611,7 @@ static void answer_start(struct client *client)
         .connection_start_ok = {.id = METHOD_CONNECTION_START_OK,
                                 .client_properties = bytes_of(table, sizeof(table) - 1),
                                 .mechanism = bytes_str("PLAIN"),
-                                .response = bytes_of(guest, sizeof(guest) - 1),
+                                .response = response,
                                 .locale = bytes_str("en_US")}};
     client_send(client, 0, &ok);
 }
@@ -533,6 +630,14 @@ static void answer_tune(struct client *client)
     client_send(client, 0, &ok);
     client_send(client, 0, &open);
     client->frame_max = frame_max;
+}
+
+/* An operator wanted it. */
+static bool is_closed_as_asked(const struct client *client, const union method *method)
+{
+    const struct method_connection_close *close = &method->connection_close;
+    return client->is_to_close && close->reply_code == 320 &&
+           bytes_equal_str(close->reply_text, "CONNECTION_FORCED - Closed via management plugin");
 }
 
 static void connection_method(struct client *client, const union method *method)
@@ -559,7 +664,7 @@ static void connection_method(struct client *client, const union method *method)
     case METHOD_CONNECTION_CLOSE:
         client->is_told = true;
         /* It may be read long after. */
-        if (client->machine->failed_epoch != client->dial_epoch)
+        if (client->machine->failed_epoch != client->dial_epoch && !is_closed_as_asked(client, method))
             sim_fail(sim, "client %d: connection closed: %u %.*s", client->number,
                      method->connection_close.reply_code,
                      BYTES_ARG(method->connection_close.reply_text));

@@ -1,9 +1,12 @@
 # The whole broker, its disk and its clients in one process, on one clock: simulations from a seed.
 
 SIMULATION_SOURCES = \
+	%D%/admin.c \
 	%D%/chaos.c \
 	%D%/chaos.h \
+	%D%/chores.c \
 	%D%/client.c \
+	%D%/copy.c \
 	%D%/dials.c \
 	%D%/dials.def \
 	%D%/events.c \
@@ -19,10 +22,12 @@ SIMULATION_SOURCES = \
 	%D%/solo_limits.c \
 	%D%/solo_model.c \
 	%D%/solo_names.c \
+	%D%/solo_operate.c \
 	%D%/solo_retry.c \
 	%D%/solo_steps.c \
 	%D%/solo_survey.c \
 	%D%/solo_time.c \
+	%D%/stranger.c \
 	%D%/work.c
 
 check_LIBRARIES += libleveret_simulation.a

@@ -4,10 +4,13 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "broker/reconfigure.h"
 #include "broker/vhost.h"
+#include "http/http.h"
 #include "queue/queue_limit.h"
 #include "queue/queue_schedule.h"
 #include "queue/queue_timer.h"
+#include "session/look.h"
 #include "tests/lib/disk_memory.h"
 #include "tests/lib/kv_memory.h"
 #include "tests/sim/sim.h"
@@ -52,7 +55,8 @@ static bool any_is_deferred(struct broker *broker, const char *prefix)
 bool machine_is_settled(struct machine *machine, const char *prefix)
 {
     struct broker *broker = &machine->broker;
-    if (store_is_congested(machine->store) || queues_next_ms(&broker->queues) <= broker->queues.now_ms)
+    if (reconfigure_is_left(broker) || store_is_congested(machine->store) ||
+        queues_next_ms(&broker->queues) <= broker->queues.now_ms)
         return false;
     if (any_is_deferred(broker, prefix))
         return false;
@@ -206,6 +210,31 @@ static bool open_broker(struct machine *machine)
     return false;
 }
 
+static void open_management(struct machine *machine)
+{
+    const struct http_options http = {0};
+    const struct api_options options = {.backups = &machine->backups,
+                                        .node = "leveret@sim",
+                                        .cluster_name = "sim",
+                                        .version = "1.2.3",
+                                        .product_version = "3.13.7",
+                                        .path_prefix = ""};
+    machine->backups = copy_backups;
+    machine->api = api_new(&options, machine->server, &machine->broker);
+    machine->http = http_server_new(&http, api_handler(machine->api), &machine->pool, &machine->log,
+                                    machine->sim->now_us / 1000);
+    machine->management = http_server_service(machine->http);
+}
+
+static void close_management(struct machine *machine)
+{
+    for (int i = 0; i < ADMINS; i++)
+        if (machine->sim->admins[i].machine == machine)
+            admin_drop(&machine->sim->admins[i]);
+    http_server_free(machine->http);
+    api_free(machine->api);
+}
+
 bool machine_start(struct machine *machine)
 {
     char error[600];
@@ -233,8 +262,10 @@ bool machine_start(struct machine *machine)
     machine->messages_ms = machine_clock_ms(machine) - sim->now_us / 1000;
     if (!open_broker(machine))
         return false;
+    stranger_come(machine);
     machine->server = server_new(&machine->server_options, &machine->broker, sim->now_us / 1000);
     machine->service = server_service(machine->server);
+    open_management(machine);
     machine_wake(machine, sim->now_us);
     return true;
 }
@@ -279,6 +310,7 @@ void machine_end(struct machine *machine, enum machine_end how)
 {
     struct sim *sim = machine->sim;
     lose_clients(machine);
+    close_management(machine);
     if (how != END_CLEAN)
         cut_short(machine);
     machine->is_breaking &= how == END_CLEAN;
@@ -289,6 +321,7 @@ void machine_end(struct machine *machine, enum machine_end how)
         store_close(machine->store);
     else
         store_abandon(machine->store);
+    copy_free(machine);
     for (int i = 0; i < WORKERS; i++) {
         list_init(&machine->workers[i].submitted);
         list_init(&machine->workers[i].finished);
@@ -339,7 +372,7 @@ static void check_end(struct client *client)
     struct sim *sim = client->sim;
     if (client->was_mute)
         sim->report->met[MET_HEARTBEAT_MISSED]++;
-    else if (client->state != CLIENT_CLOSING && !client->is_told &&
+    else if (client->state != CLIENT_CLOSING && !client->is_told && !client->is_to_close &&
              !service_failure(client->machine->service))
         sim_fail(sim, "client %d: the broker hangs up", client->number);
 }
@@ -390,6 +423,51 @@ static void check_memory(struct machine *machine)
                  machine->number, bytes, most);
 }
 
+bool machine_connection(const struct client *client, struct connection_view *view)
+{
+    struct peer peer = client_peer(client);
+    char name[CLIENT_NAME_SIZE];
+    client_name(&peer, 0, name);
+    return server_connection_named(client->machine->server, bytes_str(name), view) &&
+           strncmp(view->state, "clos", 4) != 0;
+}
+
+/* A channel that the broker has closed, as an answer was late, has given back what it had. */
+static void look_for_timeouts(struct client *client)
+{
+    struct connection_view connection;
+    struct channel_view view;
+    for (uint16_t i = 1; i <= CHANNELS; i++) {
+        struct sim_channel *channel = &client->channels[i];
+        if (!channel_may_time_out(channel))
+            continue;
+        if (!machine_connection(client, &connection))
+            return;
+        struct client_id id = {connection.id, i};
+        bool is_there = server_channel(client->machine->server, id, &view);
+        bool is_running = is_there && strcmp(view.state, "running") == 0;
+        channel->was_running |= is_running;
+        if (channel->was_running && !is_running)
+            channel_timed_out(channel);
+    }
+}
+
+/* The API has its part of the turn, behind the clients. */
+static void tick_management(struct machine *machine)
+{
+    struct sim *sim = machine->sim;
+    for (int i = 0; i < ADMINS; i++)
+        if (sim->admins[i].machine == machine)
+            admin_feed(&sim->admins[i]);
+    service_tick(machine->management, sim->now_us / 1000, machine_clock_ms(machine));
+    while (service_take_writable(machine->management))
+        ;
+    chores_ticked(machine);
+    for (int i = 0; i < ADMINS; i++)
+        if (sim->admins[i].machine == machine)
+            admin_take(&sim->admins[i]);
+}
+
 void machine_turn(struct machine *machine)
 {
     struct sim *sim = machine->sim;
@@ -404,6 +482,10 @@ void machine_turn(struct machine *machine)
         if (sim->clients[i].machine == machine)
             feed(&sim->clients[i]);
     service_tick(machine->service, sim->now_us / 1000, machine_clock_ms(machine));
+    for (int i = 0; i < CLIENTS; i++)
+        if (sim->clients[i].machine == machine)
+            look_for_timeouts(&sim->clients[i]);
+    tick_management(machine);
     while (service_take_writable(machine->service))
         ;
     for (int i = 0; i < CLIENTS; i++)
@@ -411,6 +493,8 @@ void machine_turn(struct machine *machine)
             take_output(&sim->clients[i]);
     check_memory(machine);
     uint64_t next_ms = service_next_ms(machine->service);
+    if (service_next_ms(machine->management) < next_ms)
+        next_ms = service_next_ms(machine->management);
     if (next_ms <= sim->now_us / 1000)
         machine_wake(machine, sim->now_us + 20);
     else if (next_ms != UINT64_MAX)

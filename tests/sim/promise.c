@@ -7,6 +7,8 @@
  * to, until somebody settles it; after a crash, if message and queue survive;
  *   - nothing else comes out, nothing comes before its commit or after a rollback, and bodies are
  * whole;
+ *   - nothing comes of what its publisher may not do, of a duplicate, or before the time for which it is
+ * held back;
  *   - what is out with one reader comes to no other;
  *   - what was seen before says that it is redelivered;
  *   - what a publisher sent in order comes to a consumer in order, the first time;
@@ -18,19 +20,22 @@
 #include "base/mem.h"
 #include "tests/sim/sim.h"
 
-const char *const queue_names[QUEUES] = {"d0", "d1", "r0", "dlq", "t0"};
+const char *const queue_names[QUEUES] = {"d0", "d1", "r0", "dlq", "t0", "w0"};
 
 const struct target targets[TARGETS] = {
     {"alt", "", 1 << QUEUE_D0 | 1 << QUEUE_D1 | 1 << QUEUE_T0}, /* by its alternate exchange */
     {"all", "", 1 << QUEUE_D0 | 1 << QUEUE_D1 | 1 << QUEUE_T0}, /* by another exchange */
-    {"", "d0", 1 << QUEUE_D0},
+    [TARGET_D0] = {"", "d0", 1 << QUEUE_D0},
     {"", "d1", 1 << QUEUE_D1},
     {"", "r0", 1 << QUEUE_R0},
     {"", "t0", 1 << QUEUE_T0},
-    {"fan", "", 1 << QUEUE_D0 | 1 << QUEUE_D1 | 1 << QUEUE_T0},
+    [TARGET_FAN] = {"fan", "", 1 << QUEUE_D0 | 1 << QUEUE_D1 | 1 << QUEUE_T0},
     {"top", "a.b", 1 << QUEUE_D0 | 1 << QUEUE_R0},
     {"top", "c.d.b", 1 << QUEUE_R0},
     {"top", "x.y", 0},
+    {"", "w0", 1 << QUEUE_W0},
+    [TARGET_LATE] = {"late", "", 1 << QUEUE_D0 | 1 << QUEUE_D1},
+    [TARGET_ONCE] = {"once", "", 1 << QUEUE_D1 | 1 << QUEUE_R0},
 };
 
 static bool survives(int queue, bool persistent)
@@ -110,14 +115,46 @@ void promise_routed(struct sim *sim, struct sim_message *message)
     promise_all(sim, message, false);
 }
 
+bool promise_is_returned(const struct sim_message *message)
+{
+    return message->is_mandatory && (!message->target->queues || message->delay_ms);
+}
+
 void promise_confirmed(struct sim *sim, struct sim_message *message)
 {
-    if (message->is_mandatory && !message->target->queues && !message->is_returned)
+    if (promise_is_returned(message) && !message->is_returned)
         sim_fail(sim, "message %" PRIu64 " was confirmed before it was returned", message->id);
-    promise_all(sim, message, true);
+    if (message->original)
+        sim->report->met[MET_DUPLICATE_CONFIRMED]++;
+    else
+        promise_all(sim, message, true);
+}
+
+void promise_refused(struct sim *sim, struct sim_message *message)
+{
+    message->is_refused = true;
+    for (int queue = 0; queue < QUEUES; queue++)
+        if (message->copies[queue] && message->copies[queue]->is_seen)
+            sim_fail(sim, "message %" PRIu64 " of %s has come, and was refused", message->id,
+                     queue_names[queue]);
 }
 
 /* ---- coming out ---- */
+
+/* What may not come at all, or not yet. */
+static void check_coming(struct sim *sim, const struct sim_message *message, int queue)
+{
+    if (message->is_refused)
+        sim_fail(sim, "message %" PRIu64 " of %s comes, and was refused", message->id,
+                 queue_names[queue]);
+    if (message->original)
+        sim_fail(sim, "message %" PRIu64 " of %s comes, a duplicate of %" PRIu64, message->id,
+                 queue_names[queue], message->original->id);
+    if (sim->now_us / 1000 + MACHINE_STALE_MS < message->sent_ms + message->delay_ms)
+        sim_fail(sim, "message %" PRIu64 " of %s comes, sent at %" PRIu64 " to be held back for %" PRIu64,
+                 message->id, queue_names[queue], message->sent_ms, message->delay_ms);
+    sim->report->met[MET_HELD_BACK] += message->delay_ms > 0;
+}
 
 /* May a copy that was settled come again? */
 static void check_settled(struct sim *sim, struct copy *copy)
@@ -169,12 +206,15 @@ struct copy *promise_delivered(struct sim *sim, int queue, struct bytes body, bo
                  copy ? "is not as it was sent" : "nobody has sent there");
         return NULL;
     }
+    check_coming(sim, message, queue);
     if (copy->is_out && !channel_has_lost(sim, copy))
         sim_fail(sim, "message %" PRIu64 " of %s comes while it is with another reader", id,
                  queue_names[queue]);
     check_settled(sim, copy);
     check_tx(sim, copy);
-    if (copy->is_seen && !redelivered && queue != QUEUE_DLQ)
+    /* What was held back may have been so once more after a crash, and leave again. */
+    bool is_anew = message->delay_ms && copy->seen_epoch <= sim->crash_epoch;
+    if (copy->is_seen && !redelivered && queue != QUEUE_DLQ && !is_anew)
         sim_fail(sim, "message %" PRIu64 " of %s comes again and does not say so", id,
                  queue_names[queue]);
     check_dead_letter(sim, copy, redelivered);
@@ -187,6 +227,12 @@ struct copy *promise_delivered(struct sim *sim, int queue, struct bytes body, bo
     return copy;
 }
 
+static void excuse(struct copy *copy, uint64_t epoch)
+{
+    copy->is_excused = true;
+    copy->excused_epoch = epoch;
+}
+
 void promise_ignored(struct sim *sim, int queue, struct bytes body, bool is_gone)
 {
     uint64_t id = 0;
@@ -196,7 +242,8 @@ void promise_ignored(struct sim *sim, int queue, struct bytes body, bool is_gone
     if (!copy)
         return;
     copy->is_seen = true;
-    copy->is_excused |= is_gone;
+    if (is_gone)
+        excuse(copy, sim->epoch);
 }
 
 /* ---- settling ---- */
@@ -227,12 +274,12 @@ void promise_unsure(struct copy *copy)
     copy->is_unsure = true;
 }
 
-void promise_purged(struct sim *sim, int queue)
+void promise_purged(struct sim *sim, int queue, uint64_t epoch)
 {
     size_t at = 0;
     struct copy *copy;
     while ((copy = idmap_next(&sim->promises.copies[queue], &at)))
-        copy->is_excused = true;
+        excuse(copy, epoch);
 }
 
 void promise_tx_end(struct sim *sim, struct tx *tx, enum tx_state state)
@@ -244,13 +291,85 @@ void promise_tx_end(struct sim *sim, struct tx *tx, enum tx_state state)
     tx->state = state;
 }
 
+/* ---- copies of the store ---- */
+
+/* Does somebody take messages of the queue unseen? */
+static bool is_taken_from(const struct sim *sim, int queue)
+{
+    for (int i = 0; i < sim->clients_count; i++)
+        for (int k = 1; k <= CHANNELS; k++) {
+            const struct sim_channel *channel = &sim->clients[i].channels[k];
+            for (int n = 0; n < channel->consumer_count; n++)
+                if (channel->consumers[n].queue == queue && channel->consumers[n].no_ack)
+                    return true;
+            for (size_t n = 0; n < channel->expected_count; n++)
+                if (channel->expected[n].queue == queue && channel->expected[n].takes_away)
+                    return true;
+        }
+    return false;
+}
+
+void promises_note_copy(struct sim *sim)
+{
+    for (int queue = 0; queue < QUEUES; queue++) {
+        size_t at = 0;
+        struct copy *copy;
+        bool is_sure = !is_taken_from(sim, queue);
+        while ((copy = idmap_next(&sim->promises.copies[queue], &at))) {
+            copy->is_to_be_copied = is_sure && copy->is_promised && copy->is_durable &&
+                                    copy->survives && copy->settled == SETTLED_NOT &&
+                                    !copy->is_excused && !copy->message->delay_ms;
+            copy->is_not_to_be_copied =
+                copy->is_final && copy->settled == SETTLED_ACKED && queue != QUEUE_DLQ;
+        }
+    }
+}
+
+void promises_check_copy(struct sim *sim, int queue, const struct idmap *ids)
+{
+    size_t at = 0;
+    const struct copy *copy;
+    bool is_sure = !is_taken_from(sim, queue);
+    while ((copy = idmap_next(&sim->promises.copies[queue], &at))) {
+        uint64_t id = copy->message->id;
+        bool is_there = idmap_find(ids, id);
+        bool must = is_sure && copy->is_to_be_copied && copy->settled == SETTLED_NOT &&
+                    !copy->is_excused;
+        if (must && !is_there)
+            sim_fail(sim, "message %" PRIu64 " of %s is not in a copy of the store", id,
+                     queue_names[queue]);
+        if (copy->is_not_to_be_copied && is_there)
+            sim_fail(sim, "message %" PRIu64 " of %s is in a copy, after its settle was committed", id,
+                     queue_names[queue]);
+        sim->report->met[MET_COPIED_MESSAGE] += must;
+    }
+}
+
+bool promise_knows(struct sim *sim, int queue, struct bytes body, uint64_t *id)
+{
+    *id = 0;
+    if (body.size >= 8)
+        memcpy(id, body.data, 8);
+    const struct copy *copy = idmap_find(&sim->promises.copies[queue], *id);
+    if (!copy || !is_whole(copy->message, body))
+        sim_fail(sim, "%s of a copy has a message %" PRIu64 " that %s", queue_names[queue], *id,
+                 copy ? "is not as it was sent" : "nobody has sent there");
+    else if (copy->message->is_refused || copy->message->original)
+        sim_fail(sim, "message %" PRIu64 " of %s is in a copy, and was not taken", *id,
+                 queue_names[queue]);
+    return copy;
+}
+
 /* ---- at the end ---- */
 
-static bool reached_dead_letters(const struct sim *sim, const struct copy *copy)
+static bool reached_dead_letters(const struct copy *copy)
 {
     const struct copy *dead = copy->message->copies[QUEUE_DLQ];
-    /* A crash has undone the rejection, and then nobody listened to what was delivered. */
-    bool is_ignored = copy->is_excused && copy->settled_epoch <= sim->crash_epoch;
+    /* The end of the broker has undone the rejection, by a crash or as its letter waited, or it was never
+     * read; and then nobody listened to what was delivered. */
+    bool may_be_back = copy->excused_epoch > copy->settled_epoch ||
+                       (copy->is_unsure && copy->excused_epoch == copy->settled_epoch);
+    bool is_ignored = copy->is_excused && may_be_back;
     return copy->queue != QUEUE_R0 || (dead && (dead->is_seen || dead->is_excused)) ||
            !copy->survives || is_ignored;
 }
@@ -269,9 +388,12 @@ static void judge_copy(struct sim *sim, const struct copy *copy)
                  copy->message->id, queue_names[copy->queue], copy->promise_epoch,
                  copy->is_seen ? "seen, and not settled" : "never seen");
     if (copy->is_promised && stays && copy->settled == SETTLED_REJECTED &&
-        !reached_dead_letters(sim, copy))
-        sim_fail(sim, "message %" PRIu64 " of %s was rejected and is in no queue",
-                 copy->message->id, queue_names[copy->queue]);
+        !reached_dead_letters(copy))
+        sim_fail(sim,
+                 "message %" PRIu64 " of %s was rejected in epoch %" PRIu64
+                 ", %s, and is in no queue",
+                 copy->message->id, queue_names[copy->queue], copy->settled_epoch,
+                 copy->is_unsure ? "which may not have been read" : "for sure");
 }
 
 /* Of a commit that nobody has answered: all of it or nothing is there after the crash. */

@@ -3,6 +3,7 @@
 #define LEVERET_TESTS_SIM_SIM_H
 
 #include "amqp/frame.h"
+#include "api/api.h"
 #include "base/buffer.h"
 #include "base/map.h"
 #include "base/random.h"
@@ -13,10 +14,12 @@
 
 struct properties;
 
-enum { MACHINES = 1, CLIENTS = 9, CHANNELS = 3 };
+/* Each client has an operator of his own, and there is one more for all. */
+enum { MACHINES = 1, CLIENTS = 9, CHANNELS = 3, ADMINS = CLIENTS + 1 };
 
 struct sim;
 struct client;
+struct connection_view;
 
 /* ---- what the seed decides: dials.c ---- */
 
@@ -39,6 +42,8 @@ enum event_kind {
     EVENT_TO_BROKER, /* bytes of a client arrive */
     EVENT_TO_CLIENT, /* bytes of a broker arrive */
     EVENT_ACT,       /* a client does something */
+    EVENT_ASKED,     /* an operator's request arrives */
+    EVENT_CHORE,     /* the operator of all does something */
     EVENT_FAULT,     /* something goes wrong */
     EVENT_START,     /* a machine comes up */
 };
@@ -68,7 +73,7 @@ void events_free(struct events *events);
 /* What comes in is timed by a clock that is behind by this much, at most. */
 enum { MACHINE_STALE_MS = 50 };
 
-enum { WORKER_SYNCER, WORKER_INDEXER, WORKER_READER, WORKERS };
+enum { WORKER_SYNCER, WORKER_INDEXER, WORKER_READER, WORKER_COPIER, WORKERS };
 
 struct sim_worker {
     struct worker worker;
@@ -92,6 +97,11 @@ struct machine {
     struct server_options server_options;
     struct server *server;   /* NULL: it is down */
     struct service *service; /* of the server */
+    struct api *api;
+    struct http_server *http;
+    struct service *management; /* of the API */
+    struct api_backups backups;
+    struct backup_copy *copy; /* of its store, under way; NULL: none */
     uint64_t epoch;          /* rises with each start and each end */
     uint64_t ticked_ms;      /* when the last turn was */
     uint64_t turn_us;        /* when the next turn is scheduled; UINT64_MAX: not */
@@ -114,6 +124,8 @@ void machine_end(struct machine *machine, enum machine_end how);
 void machine_turn(struct machine *machine);
 /* The loop turns no later than then. */
 void machine_wake(struct machine *machine, uint64_t at_us);
+/* The connection of a client, as the broker sees it; false: it has none, or has closed it. */
+bool machine_connection(const struct client *client, struct connection_view *view);
 /* The first job of a worker is done. */
 void machine_job(struct machine *machine, int which);
 uint64_t machine_clock_ms(const struct machine *machine);
@@ -126,6 +138,56 @@ uint64_t machine_refused(const struct machine *machine);
 /* Are all messages where they belong that die, or have ended, in queues whose names begin so? */
 bool machine_is_settled(struct machine *machine, const char *prefix);
 
+/* ---- operators: admin.c ---- */
+
+struct admin {
+    struct sim *sim;
+    struct machine *machine;
+    int number;
+    struct conversation *conversation; /* NULL: none */
+    struct buffer to_broker, answer;
+    bool has_arrived;
+    uint64_t epoch; /* of the conversation */
+    enum { ADMIN_RESTS, ADMIN_ASKS, ADMIN_ANSWERED, ADMIN_LOST } state;
+    int status; /* ADMIN_ANSWERED: 204 ... */
+};
+
+void admin_init(struct sim *sim, int number);
+/* Asks for something: a method, what follows "/api/" in the path, and a body or "". What was asked before
+ * is given up. */
+void admin_ask(struct admin *admin, const char *method, const char *path, const char *body);
+/* His request has come to the machine; is handed to the broker; its answer is looked for. */
+void admin_arrived(struct admin *admin);
+void admin_feed(struct admin *admin);
+void admin_take(struct admin *admin);
+/* He hangs up: what was asked is done by now, or never. */
+void admin_drop(struct admin *admin);
+/* A segment of a path. */
+void admin_encode(const char *text, char *out, size_t size);
+
+/* ---- what one of them does to all: chores.c ---- */
+
+struct chores {
+    int closing; /* whose connection is to be closed; -1: nobody's */
+    uint64_t closing_epoch;
+    bool is_copying, is_permitting;
+    uint64_t machine_epoch; /* when it was asked */
+};
+
+void chores_begin(struct sim *sim);
+/* Asks for the next thing, or looks at what has become of the last one. */
+void chores_act(struct sim *sim);
+/* The API had its part of a turn. */
+void chores_ticked(struct machine *machine);
+
+/* ---- copies of a store: copy.c ---- */
+
+/* What the API asks for copies. */
+extern const struct api_backups copy_backups;
+/* The copy is done: everything must be in it that should. */
+void copy_check(struct machine *machine);
+void copy_free(struct machine *machine);
+
 /* ---- what was promised: promise.c ---- */
 
 /* The shared topology. */
@@ -135,12 +197,15 @@ enum {
     QUEUE_R0, /* what is rejected goes to QUEUE_DLQ */
     QUEUE_DLQ,
     QUEUE_T0, /* does not survive */
+    QUEUE_W0, /* gives its consumers little time for an answer */
     QUEUES
 };
 
 extern const char *const queue_names[QUEUES];
 
-enum { TARGETS = 10 };
+/* TARGET_LATE holds back, TARGET_ONCE looks for duplicates. */
+enum { TARGET_D0 = 2, TARGET_FAN = 6, TARGET_LATE = 11, TARGET_ONCE = 12, TARGETS = 13 };
+enum { DELAY_MAX_MS = 1500, ANSWER_MS = 300 /* of QUEUE_W0 */, ANSWER_LATE_MS = 100 };
 struct target {
     const char *exchange, *key;
     uint32_t queues; /* bits */
@@ -172,10 +237,12 @@ struct copy {
     bool is_out; /* delivered to a channel that lives, and not settled */
     enum settled settled;
     uint64_t settled_epoch;
+    uint64_t excused_epoch; /* in which it may have gone last */
     bool is_unsure; /* settled on a connection that was lost: perhaps not */
     bool is_final;  /* settled by a commit that was answered */
     bool
         is_excused; /* may be gone: purged, or sent without acknowledgement to a socket that went */
+    bool is_to_be_copied, is_not_to_be_copied; /* when a copy of the store was begun */
     uint32_t expected, distinct; /* in the dead letters: rejects, and first deliveries */
 };
 
@@ -183,8 +250,11 @@ struct sim_message {
     uint64_t id;
     uint64_t stream; /* of one channel's publishes: those keep their order */
     uint32_t size;
-    bool persistent, is_returned, is_mandatory;
+    bool persistent, is_returned, is_mandatory, is_refused;
     const struct target *target;
+    uint64_t sent_ms, delay_ms;
+    uint64_t key;                 /* that is looked at for duplicates; 0: none */
+    struct sim_message *original; /* was confirmed with that key, and survives; NULL: none */
     struct tx *tx;
     struct copy *copies[QUEUES]; /* where it was routed */
 };
@@ -193,14 +263,19 @@ struct promises {
     struct idmap messages;
     struct idmap copies[QUEUES];
     uint64_t id_last, stream_last;
+    struct sim_message *original; /* confirmed last of those with a key, and it survives */
 };
 
 struct sim_message *promise_message(struct sim *sim, const struct target *target, uint32_t size,
                                     bool persistent, uint64_t stream, struct tx *tx);
+/* Is it to be returned, as it is mandatory and comes into no queue, or not at once? */
+bool promise_is_returned(const struct sim_message *message);
 /* It was routed, for sure, and comes out unless there is a crash. */
 void promise_routed(struct sim *sim, struct sim_message *message);
 /* The broker has taken responsibility for it. */
 void promise_confirmed(struct sim *sim, struct sim_message *message);
+/* Its publisher may not do that: it comes nowhere. */
+void promise_refused(struct sim *sim, struct sim_message *message);
 struct copy *promise_delivered(struct sim *sim, int queue, struct bytes body, bool redelivered);
 /* It was delivered to somebody who had already given it back; `is_gone`: without acknowledgement.
  */
@@ -208,8 +283,15 @@ void promise_ignored(struct sim *sim, int queue, struct bytes body, bool is_gone
 void promise_settled(struct sim *sim, struct copy *copy, enum settled how);
 /* The socket that it was settled on is gone before that was known to be read. */
 void promise_unsure(struct copy *copy);
-void promise_purged(struct sim *sim, int queue);
+/* What is in the queue may have gone, with a broker of this epoch. */
+void promise_purged(struct sim *sim, int queue, uint64_t epoch);
 void promise_tx_end(struct sim *sim, struct tx *tx, enum tx_state state);
+/* A copy of the store begins: notes what has to be in it, and what must not. */
+void promises_note_copy(struct sim *sim);
+/* These messages of a queue are in the copy, by number. */
+void promises_check_copy(struct sim *sim, int queue, const struct idmap *ids);
+/* Has a message of the queue this number and body? */
+bool promise_knows(struct sim *sim, int queue, struct bytes body, uint64_t *id);
 /* After everything was drained. */
 void promises_judge(struct sim *sim);
 void promises_free(struct promises *promises);
@@ -231,6 +313,7 @@ struct expected {
 struct delivery {
     uint64_t tag;
     struct copy *copy;
+    uint64_t came_us;
 };
 
 struct consumer_of {
@@ -249,7 +332,15 @@ enum role {
     ROLE_SHARED, /* chaos.c */
     ROLE_OWN,
     ROLE_SOLO, /* solo.c */
+    ROLE_STRANGER, /* stranger.c */
     ROLES
+};
+
+/* What a stranger tries. */
+struct attempt {
+    struct sim_message *message; /* NULL: it is no publish */
+    uint64_t number;             /* of the permission that he had */
+    bool may, is_unsure;
 };
 
 struct sim_channel {
@@ -259,6 +350,8 @@ struct sim_channel {
     bool is_open;
     bool is_leaving;  /* channel.close was sent */
     bool is_ignoring; /* what comes will go back to its queue: it was sent before that was read */
+    bool was_running;  /* the broker has opened it */
+    bool is_timed_out; /* the broker has closed it: what still comes has gone back */
     bool is_closed_unseen; /* the broker must have closed it: only so many answers still come */
     size_t answers_left;
     uint64_t delivered;
@@ -281,6 +374,7 @@ struct sim_channel {
     size_t plain_count, plain_capacity;
     struct consumer_of consumers[QUEUES];
     int consumer_count;
+    struct attempt attempt;      /* of ROLE_STRANGER */
     struct chaos_channel *chaos; /* of ROLE_SHARED */
     /* The content that is coming in, or, with content_id_done, has come. */
     uint32_t content_id, content_id_done;
@@ -328,10 +422,14 @@ struct client {
     bool is_coming;                  /* an event for to_client is scheduled */
     bool is_blocked;
     bool is_closed_well; /* close-ok has come */
+    bool is_to_close;    /* an operator has asked for that */
+    uint64_t closed_us;  /* he was told that it is done then; 0: not yet */
+    uint64_t dials;
     bool is_orphaned;    /* the broker has closed its side: what still comes has gone back */
     bool is_draining;
     struct sim_channel channels[CHANNELS + 1];
     struct own_queue own;
+    bool is_stranger;
     struct solo *solo; /* on the last channel; NULL: none */
     uint32_t frame_max;
     uint32_t drain_full;      /* bits of queues that were not empty at the last look */
@@ -339,6 +437,8 @@ struct client {
     uint64_t drain_empty_us;  /* since then nothing has come */
 };
 
+/* Who it is for its broker. */
+struct peer client_peer(const struct client *client);
 void client_init(struct sim *sim, int number);
 void client_free(struct client *client);
 void client_dial(struct client *client);
@@ -346,13 +446,14 @@ void client_dial(struct client *client);
 void client_lost(struct client *client);
 /* The broker has closed its side; what it sent before is still on its way. */
 void client_orphaned(struct client *client);
+/* The same, and it may not have read all that the client has sent. */
+void client_closed(struct client *client);
 /* Bytes of to_client arrive. */
 void client_receive(struct client *client);
 void client_send(struct client *client, uint16_t channel, const union method *method);
 /* The same, and its reply is waited for. */
 void client_call(struct sim_channel *channel, const union method *method, uint32_t reply,
                  int queue);
-void client_content(struct client *client, uint16_t channel, struct bytes body, bool persistent);
 void client_content_with(struct client *client, uint16_t channel, struct bytes body,
                          const struct properties *properties);
 void client_heartbeat(struct client *client);
@@ -363,16 +464,41 @@ bool channel_is_quiet(const struct sim_channel *channel);
 void channel_proves(struct sim_channel *channel, size_t count);
 void channel_add_delivery(struct sim_channel *channel, struct copy *copy, uint64_t tag);
 void channel_remove_delivery(struct sim_channel *channel, size_t at);
+/* May the broker close it as an answer is late? It has: what was delivered is back. Fails if it should. */
+bool channel_may_time_out(const struct sim_channel *channel);
+void channel_timed_out(struct sim_channel *channel);
+void channel_check_time(struct sim_channel *channel);
 /* It has come to somebody else, so that the broker must have closed the channel that has it, for a
  * transaction that is too large. False: there is no such channel. */
 bool channel_has_lost(struct sim *sim, const struct copy *copy);
 
 void work_ready(struct client *client);
+/* Publishes a message whose confirm is awaited. */
+struct sim_message *work_publish(struct sim_channel *channel, const struct target *target);
 void work_act(struct client *client);
 void work_replied(struct sim_channel *channel, const struct expected *expected,
                   const union method *method);
 void work_confirmed(struct sim_channel *channel, uint64_t tag, bool multiple, bool refused);
 void work_channel_closed(struct sim_channel *channel, const struct method_channel_close *method);
+
+/* ---- a client who may do next to nothing: stranger.c ---- */
+
+/* What he may do; is_unsure: that is being changed. */
+struct strangers {
+    uint64_t number;
+    uint64_t topology_epoch; /* of the broker that has the names that all use */
+    bool is_granted, is_wanted, is_unsure;
+};
+
+/* His user is there, with a broker that has just come up. */
+void stranger_come(struct machine *machine);
+/* Asks for another permission of his; looks at the answer. */
+void strangers_ask(struct sim *sim, struct admin *admin);
+void strangers_answered(struct sim *sim, int status);
+void stranger_act(struct sim_channel *channel);
+void stranger_replied(struct sim_channel *channel, const union method *method);
+void stranger_confirmed(struct sim_channel *channel);
+void stranger_refused(struct sim_channel *channel, const struct method_channel_close *method);
 
 /* ---- all of it: simulation.c ---- */
 
@@ -385,6 +511,9 @@ struct sim {
     struct events events;
     struct machine machines[MACHINES];
     struct client clients[CLIENTS];
+    struct admin admins[ADMINS];
+    struct chores chores;
+    struct strangers strangers;
     struct promises promises;
     struct chaos chaos;
     struct dials dials;

@@ -402,6 +402,14 @@ static void happen(struct sim *sim, const struct sim_event *event)
         if (event->epoch == client->epoch)
             act(sim, client);
         break;
+    case EVENT_ASKED:
+        if (event->epoch == sim->admins[event->which].epoch)
+            admin_arrived(&sim->admins[event->which]);
+        break;
+    case EVENT_CHORE:
+        if (!sim->is_healed)
+            chores_act(sim);
+        break;
     case EVENT_FAULT:
         fault(sim, machine, event->which);
         break;
@@ -506,6 +514,8 @@ static void begin(struct sim *sim)
     if (sim->options->shows_dials)
         dials_print(sim);
     sim->clients_count = (int)sim->dials.clients;
+    for (int i = 0; i < ADMINS; i++)
+        admin_init(sim, i);
     for (int i = 0; i < MACHINES; i++) {
         machine_init(sim, i);
         give_room(&sim->machines[i], DISK_BYTES / 2);
@@ -517,8 +527,11 @@ static void begin(struct sim *sim)
         client_init(sim, i);
         if ((uint64_t)i < sim->dials.solos)
             sim->clients[i].solo = solo_new(&sim->clients[i]);
+        else
+            sim->clients[i].is_stranger = sim->dials.strangers && i > 0 && i == sim->clients_count - 1;
         sim_at(sim, EVENT_ACT, 0, i, sim_below(sim, 50000), 0);
     }
+    chores_begin(sim);
     sim_at(sim, EVENT_FAULT, 0, FAULT_HEAL, sim->options->busy_ms * 1000, 0);
 }
 

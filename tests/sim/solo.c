@@ -411,10 +411,10 @@ void solo_content(struct sim_channel *channel)
 
 /* ---- the next step ---- */
 
-static bool is_waiting(const struct sim_channel *channel)
+static bool is_waiting(struct sim_channel *channel)
 {
-    const struct solo *solo = solo_of(channel);
-    return solo->calls_count || channel->expected_count || count_unanswered(solo) ||
+    struct solo *solo = solo_of(channel);
+    return solo_awaits_operator(solo) || solo->calls_count || channel->expected_count || count_unanswered(solo) ||
            solo->returns_count || solo->cancels_due || solo->expected_code ||
            solo_is_deliverable(solo);
 }
@@ -432,8 +432,9 @@ void solo_explain(struct sim_channel *channel)
     const struct solo *solo = solo_of(channel);
     sim_fail(
         sim_of(solo),
-        "s%d is stuck: %d calls, %zu confirms, %d returns, %d cancels, error %u, %s, survey %d, %s",
-        solo->client->number, solo->calls_count, count_unanswered(solo), solo->returns_count,
+        "s%d is stuck: operator %d, %d calls, %zu confirms, %d returns, %d cancels, error %u, %s, survey %d, %s",
+        solo->client->number, solo->operation.is_asked, solo->calls_count, count_unanswered(solo),
+        solo->returns_count,
         solo->cancels_due, solo->expected_code,
         solo_is_deliverable(solo) ? "a delivery" : "no delivery", solo->survey,
         solo_has_late(solo) ? "a dead letter" : "no dead letter");
@@ -502,6 +503,7 @@ struct solo *solo_new(struct client *client)
         queue->max_length = queue->max_bytes = queue->ttl_ms = queue->expires_ms = NO_LIMIT;
         queue->max_priority = queue->delivery_limit = NO_LIMIT;
         queue->retry_min_ms = queue->retry_max_ms = NO_LIMIT;
+        queue->declared_length = queue->declared_ttl_ms = NO_LIMIT;
     }
     return solo;
 }

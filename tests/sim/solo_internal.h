@@ -21,7 +21,7 @@ enum {
     LEVEL_SHIFT = 48, /* in a place, above that: the higher the priority, the lower */
     LEVEL_TOP = 255,
 };
-enum { NAME_SIZE = 24 };
+enum { NAME_SIZE = 24, SAME = 4 };
 enum kind { DIRECT, FANOUT, TOPIC, HEADERS, KINDS };
 enum mode { MODE_PLAIN, MODE_CONFIRM, MODE_TX, MODES };
 
@@ -74,6 +74,21 @@ struct entries {
     size_t count, capacity;
 };
 
+/* What it says of a queue's name; NO_LIMIT: nothing. */
+struct own_policy {
+    bool exists;
+    int priority;
+    uint64_t max_length, ttl_ms;
+};
+
+enum { POLICY_OF_OPERATORS = 2, POLICIES };
+
+struct own_policies {
+    struct own_policy of[POLICIES];
+    bool are_unsure; /* they will be cleared, */
+    int cleared;     /* one after the other */
+};
+
 struct own_queue_of {
     bool exists, durable, auto_delete, exclusive;
     bool is_single;  /* one of its consumers is active */
@@ -83,11 +98,16 @@ struct own_queue_of {
     bool is_excused; /* messages may have gone unseen, to a socket that was lost */
     int dlx, dlk;
     uint64_t max_length, max_bytes, ttl_ms, max_priority, delivery_limit;
+    uint64_t declared_length, declared_ttl_ms; /* which policies may make less */
+    struct own_policies policies;              /* of its name, whether it is there or not */
     enum overflow overflow;
     bool has_overflow; /* says so, though that is the usual one */
     uint64_t expires_ms;
     uint64_t used_ms, used_most_ms; /* last, by the monotonic clock; 0: not known yet */
     uint64_t expired_op; /* after this operation it went, as nobody used it; 0: it did not */
+    /* In which steps one of a number left, and a letter was taken for a duplicate. */
+    uint64_t left_step[SAME], dropped_step[SAME];
+    uint64_t ended_step, letter_step; /* in which one ended, and a letter came */
     uint64_t late_step; /* in which letters last came, */
     int late_from;      /* and the queue that they came from */
     uint64_t generation;
@@ -141,6 +161,16 @@ struct call {
     uint64_t tag;
 };
 
+enum { ANY_STATUS = 0 };
+
+/* What the operator was asked to do. */
+struct own_operation {
+    bool is_asked, is_change;
+    uint64_t op;
+    int queue, policy; /* NONE: it is about none */
+    int status;        /* of the answer that is due */
+};
+
 struct own_publish {
     uint64_t id, op;
     bool is_recorded, is_returned, is_answered;
@@ -154,6 +184,7 @@ enum survey {
     SURVEY_NOT,
     SURVEY_UNBIND,
     SURVEY_QUEUES,
+    SURVEY_POLICIES,
     SURVEY_EXCHANGES,
     SURVEY_CHECK,
     SURVEY_LOOK,
@@ -188,6 +219,8 @@ struct solo {
     uint64_t epoch; /* of the machine, of the last connection */
     uint32_t expected_code;
     char expected_text[80];
+    struct own_operation operation;
+    bool operates;   /* will ask for one when all was read */
     bool is_stopped; /* the step sends no more */
     bool has_connected, is_known, was_checked;
     bool is_open;
@@ -333,6 +366,8 @@ bool solo_drops(const struct own_queue_of *queue);
 /* A letter comes. If others come from another queue at the same time, which ones are kept is not
  * known: all queues will be deleted. */
 void solo_note_letter(struct solo *solo, int number, const struct entry *letter);
+/* A message has ended. If a letter comes at the same time, whether there was room for it is not known. */
+void solo_note_end(struct solo *solo, int number);
 /* A message has come. If one ends while the queue is full, it may make room itself where it is the first of
  * its priority: what is left is not known. */
 void solo_note_entry(struct solo *solo, int number);
@@ -434,6 +469,19 @@ bool solo_send_settle_of(struct sim_channel *channel, uint64_t tag, bool multipl
                          enum settled how);
 /* Does the operations of the next step. */
 void solo_draw_step(struct sim_channel *channel);
+
+/* ---- solo_operate.c ---- */
+
+/* What its arguments and policies come to. */
+void solo_configure(struct own_queue_of *queue);
+/* Asks the operator for something; false: for nothing. */
+bool solo_operate(struct sim_channel *channel);
+/* Is his answer due? Looks at it, if it has come. */
+bool solo_awaits_operator(struct solo *solo);
+/* What he was asked for may be done, or not. */
+void solo_doubt_operator(struct solo *solo);
+/* Clears a policy that is in doubt; false: there is none. */
+bool solo_clear_unsure_policies(struct solo *solo);
 
 /* ---- solo_survey.c ---- */
 

@@ -59,9 +59,18 @@ void solo_note_letter(struct solo *solo, int number, const struct entry *letter)
     if (queue->late_step < letter->step)
         queue->late_step = letter->step;
     queue->late_from = letter->died_in;
-    if (is_alone || !solo_has_limit(queue))
-        return;
-    solo_doubt_queues(solo);
+    queue->letter_step = solo->step;
+    /* Nor is it whether what ended had made room before. */
+    if (solo_has_limit(queue) && (!is_alone || queue->ended_step == solo->step))
+        solo_doubt_queues(solo);
+}
+
+void solo_note_end(struct solo *solo, int number)
+{
+    struct own_queue_of *queue = &solo->queues[number];
+    queue->ended_step = solo->step;
+    if (solo_has_limit(queue) && queue->letter_step == solo->step)
+        solo_doubt_queues(solo);
 }
 
 /* Of a level, is the first about to end? */
@@ -112,6 +121,7 @@ static bool end_queue(struct solo *solo, int number)
         return false;
     struct entry entry = entries_take(&queue->ready, at);
     solo->is_stopped = solo->is_unsettled = true;
+    solo_note_end(solo, number);
     sim_of(solo)->report->met[MET_EXPIRED]++;
     solo_die(solo, number, &entry, REASON_EXPIRED);
     return true;

@@ -234,10 +234,16 @@ static const struct entry *find_same(const struct entries *entries, int same)
 /* One like it is in the queue, delivered or not. */
 static bool has_same(struct solo *solo, int number, const struct entry *letter)
 {
-    const struct own_queue_of *queue = &solo->queues[number];
+    struct own_queue_of *queue = &solo->queues[number];
     const struct entry *ready = find_same(&queue->ready, letter->same);
     if (!queue->deduplicates || !letter->same)
         return false;
+    /* Whether the one before had left when the letter came is not known. */
+    if (letter->is_late && letter->died_in != number &&
+        queue->left_step[letter->same] == solo->step)
+        solo_doubt_queues(solo);
+    if (letter->is_late && ready)
+        queue->dropped_step[letter->same] = solo->step;
     /* Of two letters that are on their way the first counts. */
     if (ready && letter->is_late && (ready->is_late || ready->step == solo->step))
         solo_doubt_queues(solo);
@@ -367,6 +373,9 @@ void solo_die(struct solo *solo, int number, const struct entry *entry, enum rea
 {
     struct own_queue_of *queue = &solo->queues[number];
     bool is_sent = solo_sends_on(solo, queue);
+    if (entry->same && queue->deduplicates && queue->dropped_step[entry->same] == solo->step)
+        solo_doubt_queues(solo);
+    queue->left_step[entry->same] = solo->step;
     sim_say(sim_of(solo), "s%d.q%d: %" PRIu64 " dies for reason %d", solo->client->number, number,
             entry->id, why);
     solo_add_ghost(queue, *entry, is_sent ? pending_op : solo->op);

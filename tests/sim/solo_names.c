@@ -31,9 +31,9 @@ static struct bytes queue_arguments_of(const struct solo *solo, const struct own
     static const char *const retries[] = {[RETRY_ALL] = "all",
                                           [RETRY_FAILED] = "failed",
                                           [RETRY_RETURNED] = "returned"};
-    add_number(&writer, "x-max-length", queue->max_length);
+    add_number(&writer, "x-max-length", queue->declared_length);
     add_number(&writer, "x-max-length-bytes", queue->max_bytes);
-    add_number(&writer, "x-message-ttl", queue->ttl_ms);
+    add_number(&writer, "x-message-ttl", queue->declared_ttl_ms);
     add_number(&writer, "x-expires", queue->expires_ms);
     add_number(&writer, "x-max-priority", queue->max_priority);
     add_number(&writer, "x-delivery-limit", queue->delivery_limit);
@@ -116,7 +116,7 @@ static void draw_limits(struct solo *solo, struct own_queue_of *queue)
         queue->expires_ms = chance(solo, 3) ? 100000000 : 60 + below(solo, 600);
 }
 
-static void draw_queue(struct solo *solo, struct own_queue_of *queue)
+static void draw_arguments(struct solo *solo, struct own_queue_of *queue)
 {
     *queue = (struct own_queue_of){.exists = true,
                                    .durable = below(solo, 4) > 0,
@@ -134,6 +134,7 @@ static void draw_queue(struct solo *solo, struct own_queue_of *queue)
                                    .retry_min_ms = NO_LIMIT,
                                    .retry_max_ms = NO_LIMIT,
                                    .generation = ++solo->generation_last,
+                                   .policies = queue->policies,
                                    .ready = queue->ready,
                                    .waiting = queue->waiting,
                                    .ghosts = queue->ghosts};
@@ -164,13 +165,24 @@ static void draw_queue(struct solo *solo, struct own_queue_of *queue)
         queue->overflow = OVERFLOW_REJECT;
 }
 
+static void draw_queue(struct solo *solo, struct own_queue_of *queue)
+{
+    draw_arguments(solo, queue);
+    queue->declared_length = queue->max_length;
+    queue->declared_ttl_ms = queue->ttl_ms;
+    solo_configure(queue);
+    /* When something went that is too much is not known. */
+    if (queue->overflow == OVERFLOW_DROP_HEAD && queue->max_length != NO_LIMIT)
+        queue->deduplicates = false;
+}
+
 static void declare_differently(struct sim_channel *channel, int queue)
 {
     struct solo *solo = solo_of(channel);
     struct own_queue_of other = solo->queues[queue];
     switch (below(solo, 4)) {
     case 3:
-        other.max_length = other.max_length == NO_LIMIT ? 3 : NO_LIMIT;
+        other.declared_length = other.declared_length == NO_LIMIT ? 3 : NO_LIMIT;
         solo_expect_close(solo, 406, "inequivalent arg 'x-max-length'");
         break;
     case 0:

@@ -28,7 +28,7 @@ static void draw_letter(struct solo *solo, struct entry *letter)
     if (chance(solo, 6))
         letter->cc = KEYS * (letter->exchange == DEFAULT) + (int)below(solo, QUEUES_OF_ONE);
     letter->priority = chance(solo, 2) ? (int)below(solo, chance(solo, 8) ? 256 : 8) : NONE;
-    letter->same = chance(solo, 2) ? (int)below(solo, 4) : 0;
+    letter->same = chance(solo, 2) ? (int)below(solo, SAME) : 0;
     letter->h = (int)below(solo, 3);
     letter->g = (int)below(solo, 3);
 }
@@ -530,6 +530,26 @@ static bool op_publish_unless_full(struct sim_channel *channel)
     return !is_full(solo_of(channel)) && op_publish(channel);
 }
 
+/* An operator is asked for something, when the broker has read all that was sent. */
+static bool draw_operation(struct sim_channel *channel)
+{
+    struct solo *solo = solo_of(channel);
+    uint64_t one_in = sim_of(solo)->dials.operations;
+    solo->operates |= one_in && chance(solo, one_in);
+    if (!solo->operates || solo->client->is_orphaned)
+        return false;
+    if (solo->proved_op < solo->op) {
+        solo_poll(channel);
+        return true;
+    }
+    solo->step++;
+    solo_begin_step(solo);
+    if (!solo_operate(channel))
+        return false;
+    solo_tend(solo);
+    return true;
+}
+
 void solo_draw_step(struct sim_channel *channel)
 {
     static bool (*const ops[])(struct sim_channel *) = {
@@ -568,6 +588,8 @@ void solo_draw_step(struct sim_channel *channel)
     };
     struct solo *solo = solo_of(channel);
     uint64_t count = 1 + below(solo, STEP_OPS);
+    if (draw_operation(channel))
+        return;
     solo->step++;
     solo->is_stopped = false;
     solo_begin_step(solo);

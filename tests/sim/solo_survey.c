@@ -112,6 +112,7 @@ static void doubt_counts(struct solo *solo)
 
 void solo_doubt_all(struct solo *solo)
 {
+    solo_doubt_operator(solo);
     for (int i = 0; i < solo->calls_count; i++)
         doubt(solo, &solo->calls[i]);
     for (int i = 0; i < CONSUMERS_OF_ONE; i++)
@@ -157,6 +158,7 @@ void solo_lost(struct sim_channel *channel, bool is_closed_well)
 {
     struct solo *solo = solo_of(channel);
     bool was_quiet = solo_is_quiet(channel);
+    solo_doubt_operator(solo);
     if (solo->is_open && is_closed_well && was_quiet)
         solo->proved_op = solo->op;
     else if (solo->is_open)
@@ -238,6 +240,8 @@ static void restart_model(struct solo *solo, bool restarted, bool crashed)
             if (crashed && (entry->count_op > solo->durable_op || machine_was_short(solo->client->machine)))
                 entry->count_least = 0;
             entry->is_late = false;
+            if (restarted) /* by a clock that was */
+                entry->ready_ms = entry->ready_most_ms = 0;
             if (may)
                 k++;
             else
@@ -325,6 +329,15 @@ static bool survey_queues(struct sim_channel *channel)
     return false;
 }
 
+static bool survey_policies(struct sim_channel *channel)
+{
+    struct solo *solo = solo_of(channel);
+    if (solo_clear_unsure_policies(solo))
+        return true;
+    solo->survey++;
+    return false;
+}
+
 static bool survey_exchanges(struct sim_channel *channel)
 {
     struct solo *solo = solo_of(channel);
@@ -394,8 +407,9 @@ void solo_survey_step(struct sim_channel *channel)
 {
     static bool (*const stages[])(struct sim_channel *) = {
         [SURVEY_UNBIND] = survey_unbind,       [SURVEY_QUEUES] = survey_queues,
-        [SURVEY_EXCHANGES] = survey_exchanges, [SURVEY_CHECK] = survey_check,
-        [SURVEY_LOOK] = survey_look,           [SURVEY_RETURN] = survey_return};
+        [SURVEY_POLICIES] = survey_policies,   [SURVEY_EXCHANGES] = survey_exchanges,
+        [SURVEY_CHECK] = survey_check,         [SURVEY_LOOK] = survey_look,
+        [SURVEY_RETURN] = survey_return};
     struct solo *solo = solo_of(channel);
     while (solo->survey != SURVEY_NOT && !stages[solo->survey](channel))
         continue;

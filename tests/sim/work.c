@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "amqp/properties.h"
+#include "amqp/table.h"
 #include "base/mem.h"
 #include "tests/sim/sim.h"
 
@@ -44,12 +46,16 @@ static void declare_queue(struct sim_channel *channel, int queue, bool passive)
                                           "x-dead-letter-exchangeS\0\0\0\0"
                                           "\x19"
                                           "x-dead-letter-routing-keyS\0\0\0\3dlq";
+    static const uint8_t waits[] = "\x12"
+                                   "x-consumer-timeoutI\0\0\1\x2c"; /* ANSWER_MS */
     union method method = {.queue_declare = {.id = METHOD_QUEUE_DECLARE,
                                              .queue = bytes_str(queue_names[queue]),
                                              .passive = passive,
                                              .durable = queue != QUEUE_T0}};
     if (queue == QUEUE_R0)
         method.queue_declare.arguments = bytes_of(dead_letters, sizeof(dead_letters) - 1);
+    if (queue == QUEUE_W0)
+        method.queue_declare.arguments = bytes_of(waits, sizeof(waits) - 1);
     client_call(channel, &method, METHOD_QUEUE_DECLARE_OK, queue);
 }
 
@@ -71,24 +77,49 @@ static void bind_exchange(struct sim_channel *channel, const char *from, const c
     client_call(channel, &method, METHOD_EXCHANGE_BIND_OK, -1);
 }
 
+static void open_channel(struct sim_channel *channel);
+
+static void open_channels(struct client *client)
+{
+    client->state = CLIENT_READY;
+    for (int i = 1; i <= CHANNELS; i++)
+        open_channel(&client->channels[i]);
+}
+
 void work_ready(struct client *client)
 {
     static const uint8_t alternate[] = "\x12"
                                        "alternate-exchangeS\0\0\0\3fan";
+    static const uint8_t holds_back[] = "\x12"
+                                        "x-delayed-exchanget\1";
+    static const uint8_t deduplicates[] = "\x17"
+                                          "x-message-deduplicationt\1"
+                                          "\x0c"
+                                          "x-cache-sizeI\0\x0f\x42\x40";
     struct bytes none = bytes_of(NULL, 0);
     struct sim_channel *channel = &client->channels[1];
+    if (client->is_stranger) {
+        open_channels(client);
+        return;
+    }
     client->state = CLIENT_DECLARING;
     call_id(channel, METHOD_CHANNEL_OPEN, METHOD_CHANNEL_OPEN_OK);
     declare_exchange(channel, "fan", "fanout", none);
     declare_exchange(channel, "top", "topic", none);
     declare_exchange(channel, "alt", "direct", bytes_of(alternate, sizeof(alternate) - 1));
     declare_exchange(channel, "all", "headers", none);
+    declare_exchange(channel, "late", "fanout", bytes_of(holds_back, sizeof(holds_back) - 1));
+    declare_exchange(channel, "once", "fanout", bytes_of(deduplicates, sizeof(deduplicates) - 1));
     bind_exchange(channel, "all", "fan");
     for (int queue = 0; queue < QUEUES; queue++)
         declare_queue(channel, queue, false);
     bind_queue(channel, QUEUE_D0, "fan", "");
     bind_queue(channel, QUEUE_D1, "fan", "");
     bind_queue(channel, QUEUE_T0, "fan", "");
+    bind_queue(channel, QUEUE_D0, "late", "");
+    bind_queue(channel, QUEUE_D1, "late", "");
+    bind_queue(channel, QUEUE_D1, "once", "");
+    bind_queue(channel, QUEUE_R0, "once", "");
     bind_queue(channel, QUEUE_D0, "top", "a.*");
     bind_queue(channel, QUEUE_R0, "top", "#.b");
 }
@@ -96,32 +127,67 @@ void work_ready(struct client *client)
 /* ---- publishing ---- */
 
 static void publish(struct sim_channel *channel, const char *exchange, const char *key,
-                    bool mandatory, struct bytes body, bool persistent)
+                    bool mandatory, struct bytes body, const struct sim_message *message)
 {
+    struct buffer headers = {0};
+    struct table_writer writer;
+    struct properties properties = {.flags = PROPERTY_DELIVERY_MODE,
+                                    .delivery_mode = message->persistent ? 2 : 1};
+    table_writer_init(&writer, &headers);
+    if (message->delay_ms)
+        table_add_int64(&writer, bytes_str("x-delay"), (int64_t)message->delay_ms);
+    if (message->key)
+        table_add_int64(&writer, bytes_str("x-deduplication-header"), (int64_t)message->key);
+    properties.headers = buffer_bytes(&headers);
+    if (headers.size)
+        properties.flags |= PROPERTY_HEADERS;
     union method method = {.basic_publish = {.id = METHOD_BASIC_PUBLISH,
                                              .exchange = bytes_str(exchange),
                                              .routing_key = bytes_str(key),
                                              .mandatory = mandatory}};
     client_send(channel->client, channel->number, &method);
-    client_content(channel->client, channel->number, body, persistent);
+    client_content_with(channel->client, channel->number, body, &properties);
+    buffer_free(&headers);
 }
 
-static struct sim_message *publish_one(struct sim_channel *channel)
+static void draw_headers(struct sim_channel *channel, struct sim_message *message)
+{
+    struct sim *sim = sim_of(channel);
+    message->sent_ms = sim->now_us / 1000;
+    if (message->target == &targets[TARGET_LATE])
+        message->delay_ms = sim_below(sim, DELAY_MAX_MS);
+    if (message->target != &targets[TARGET_ONCE])
+        return;
+    if (sim->promises.original && channel->role == ROLE_CONFIRM && sim_chance(sim, 2))
+        message->original = sim->promises.original;
+    message->key = message->original ? message->original->key : message->id;
+}
+
+static struct sim_message *publish_to(struct sim_channel *channel, const struct target *target)
 {
     static uint8_t body[BODY_MAX + 8];
     struct sim *sim = sim_of(channel);
-    const struct target *target = &targets[sim_below(sim, TARGETS)];
     struct sim_message *message =
         promise_message(sim, target, sim_draw_size(sim), sim_below(sim, 4) > 0, channel->stream,
                         channel->role == ROLE_TX ? channel->tx : NULL);
     message->is_mandatory = sim_chance(sim, 4);
+    draw_headers(channel, message);
     sim_say(sim, "client %d channel %u publishes %" PRIu64 " to %s/%s%s", channel->client->number,
             channel->number, message->id, target->exchange, target->key,
             message->tx ? " in a transaction" : "");
     promise_body(message, body);
     publish(channel, target->exchange, target->key, message->is_mandatory,
-            bytes_of(body, message->size), message->persistent);
+            bytes_of(body, message->size), message);
     return message;
+}
+
+static struct sim_message *publish_one(struct sim_channel *channel)
+{
+    struct sim *sim = sim_of(channel);
+    const struct target *target = &targets[sim_below(sim, TARGETS)];
+    /* What is held back may have to wait for years when the clock is set back. */
+    bool may_not = target == &targets[TARGET_LATE] && sim->dials.clock_jumps;
+    return publish_to(channel, may_not ? &targets[TARGET_D0] : target);
 }
 
 static void await_confirm(struct sim_channel *channel, struct sim_message *message)
@@ -134,6 +200,13 @@ static void await_confirm(struct sim_channel *channel, struct sim_message *messa
     }
     channel->unconfirmed[channel->publish_number++] = message;
     channel->unconfirmed_count++;
+}
+
+struct sim_message *work_publish(struct sim_channel *channel, const struct target *target)
+{
+    struct sim_message *message = publish_to(channel, target);
+    await_confirm(channel, message);
+    return message;
 }
 
 static void act_confirm(struct sim_channel *channel)
@@ -200,10 +273,14 @@ void work_confirmed(struct sim_channel *channel, uint64_t tag, bool multiple, bo
         channel->unconfirmed[i] = NULL;
         channel->unconfirmed_count--;
         count++;
+        if (channel->role == ROLE_STRANGER)
+            stranger_confirmed(channel);
         if (channel->role == ROLE_OWN)
             own_confirmed(channel->client, refused);
         else if (!refused)
             promise_confirmed(sim, message);
+        if (!refused && message->key && message->persistent && !message->original)
+            sim->promises.original = message;
     }
     if (count == 0)
         sim_fail(sim, "a second confirm of %" PRIu64, tag);
@@ -272,6 +349,8 @@ static void settle(struct sim_channel *channel, size_t at, enum settled how)
         return;
     }
     promise_settled(sim, delivery.copy, how);
+    if (channel->client->is_orphaned) /* which it does not know yet */
+        promise_unsure(delivery.copy);
     add_unproved(channel, delivery.copy);
 }
 
@@ -357,6 +436,7 @@ static void act_consume(struct sim_channel *channel)
     struct sim *sim = sim_of(channel);
     if (channel->is_ignoring)
         return;
+    channel_check_time(channel);
     if (sim_chance(sim, 60))
         recover(channel);
     else if (sim_chance(sim, 100))
@@ -372,7 +452,7 @@ static void act_consume(struct sim_channel *channel)
 static void get(struct sim_channel *channel)
 {
     struct sim *sim = sim_of(channel);
-    int queue = (int)sim_below(sim, QUEUES);
+    int queue = (int)sim_below(sim, QUEUE_W0);
     bool no_ack = channel->role == ROLE_GET && sim_chance(sim, 12);
     union method method = {.basic_get = {.id = METHOD_BASIC_GET,
                                          .queue = bytes_str(queue_names[queue]),
@@ -388,7 +468,7 @@ static void purge(struct sim_channel *channel, int queue)
         .queue_purge = {.id = METHOD_QUEUE_PURGE, .queue = bytes_str(queue_names[queue])}};
     client_call(channel, &method, METHOD_QUEUE_PURGE_OK, queue);
     last_expected(channel)->takes_away = true;
-    promise_purged(sim_of(channel), queue);
+    promise_purged(sim_of(channel), queue, channel->client->dial_epoch);
     sim_of(channel)->report->purges++;
 }
 
@@ -513,14 +593,14 @@ static void own_declare(struct sim_channel *channel, bool passive)
 
 static void own_publish(struct sim_channel *channel)
 {
-    static struct sim_message own; /* stands for any of them */
+    static struct sim_message own = {.persistent = true}; /* stands for any of them */
     char name[16];
     uint8_t body[64] = {0};
     own_name(channel->client, name);
     for (uint64_t n = 1 + sim_below(sim_of(channel), 3); n; n--) {
         channel->client->own.unsure++;
         await_confirm(channel, &own);
-        publish(channel, "", name, false, bytes_of(body, sizeof(body)), true);
+        publish(channel, "", name, false, bytes_of(body, sizeof(body)), &own);
     }
 }
 
@@ -616,6 +696,15 @@ void work_channel_closed(struct sim_channel *channel, const struct method_channe
         chaos_channel_closed(channel, method);
         return;
     }
+    if (channel->role == ROLE_STRANGER) {
+        stranger_refused(channel, method);
+        return;
+    }
+    if (channel->is_timed_out && method->reply_code == 406 &&
+        bytes_start_with(method->reply_text, "PRECONDITION_FAILED - delivery acknowledgement on channel")) {
+        client->sim->report->met[MET_TIMED_OUT]++;
+        return;
+    }
     bool is_own = channel->role == ROLE_OWN && method->reply_code == 404;
     bool is_full = method->reply_code == 406 || method->reply_code == 506;
     if (is_full && channel->role == ROLE_PLAIN)
@@ -647,6 +736,8 @@ static enum role draw_role(const struct sim_channel *channel)
     uint64_t sum = 0;
     if (channel->number == CHANNELS && channel->client->solo)
         return ROLE_SOLO;
+    if (channel->client->is_stranger)
+        return ROLE_STRANGER;
     if (channel->number == 2 && dials->counting && sim_chance(sim, 2))
         return ROLE_OWN;
     for (int role = 0; role <= ROLE_SHARED; role++)
@@ -669,6 +760,7 @@ static void open_channel(struct sim_channel *channel)
     switch (channel->role) {
     case ROLE_CONFIRM:
     case ROLE_OWN:
+    case ROLE_STRANGER:
         call_id(channel, METHOD_CONFIRM_SELECT, METHOD_CONFIRM_SELECT_OK);
         break;
     case ROLE_TX:
@@ -694,20 +786,20 @@ static void begin_drain(struct client *client)
     solo_clean_up(&client->channels[1]);
     chaos_clean_up(&client->channels[1]);
     for (int queue = 0; queue < QUEUES; queue++)
-        consume(&client->channels[1], queue, false);
+        consume(&client->channels[1], queue, queue == QUEUE_W0);
 }
 
 static void declared(struct client *client)
 {
     client->state = CLIENT_READY;
+    client->sim->strangers.topology_epoch = client->dial_epoch;
     client->channels[1].is_open = true;
     if (client->is_draining) {
         client->channels[1].role = ROLE_CONSUME;
         begin_drain(client);
         return;
     }
-    for (int i = 1; i <= CHANNELS; i++)
-        open_channel(&client->channels[i]);
+    open_channels(client);
 }
 
 static void looked(struct client *client, int queue, uint32_t count)
@@ -729,6 +821,10 @@ void work_replied(struct sim_channel *channel, const struct expected *expected,
         chaos_replied(channel, method);
         return;
     }
+    if (channel->role == ROLE_STRANGER) {
+        stranger_replied(channel, method);
+        return;
+    }
     switch (method->id) {
     case METHOD_TX_COMMIT_OK:
         committed(channel);
@@ -741,7 +837,7 @@ void work_replied(struct sim_channel *channel, const struct expected *expected,
         break;
     case METHOD_QUEUE_PURGE_OK:
         if (expected->queue < QUEUES)
-            promise_purged(client->sim, expected->queue);
+            promise_purged(client->sim, expected->queue, client->dial_epoch);
         break;
     case METHOD_QUEUE_DECLARE_OK:
         if (client->is_draining && client->state == CLIENT_READY)
@@ -865,6 +961,9 @@ static void act_channel(struct sim_channel *channel)
         break;
     case ROLE_SHARED:
         chaos_act(channel);
+        break;
+    case ROLE_STRANGER:
+        stranger_act(channel);
         break;
     default:
         act_own(channel);

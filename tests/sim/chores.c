@@ -1,0 +1,131 @@
+/* What the operator of all does by the API, whatever the clients are doing: he closes connections,
+ * and takes copies of the store, and changes what a stranger may do. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "session/look.h"
+#include "tests/sim/sim.h"
+
+enum { PATH_SIZE = 500 };
+
+static struct admin *admin_of(struct sim *sim)
+{
+    return &sim->admins[CLIENTS];
+}
+
+static void schedule(struct sim *sim)
+{
+    sim_at(sim, EVENT_CHORE, 0, 0, 1000 + sim_below(sim, sim->dials.chore_us * 2), 0);
+}
+
+void chores_begin(struct sim *sim)
+{
+    sim->chores.closing = -1;
+    schedule(sim);
+}
+
+/* ---- closing a connection ---- */
+
+static void close_connection(struct sim *sim)
+{
+    int number = (int)sim_below(sim, (uint64_t)sim->clients_count);
+    struct client *client = &sim->clients[number];
+    struct peer peer = client_peer(client);
+    char name[CLIENT_NAME_SIZE], encoded[PATH_SIZE], path[PATH_SIZE + 16];
+    if (!client->connection || client->state != CLIENT_READY || client->is_orphaned)
+        return;
+    client_name(&peer, 0, name);
+    admin_encode(name, encoded, sizeof(encoded));
+    snprintf(path, sizeof(path), "connections/%s", encoded);
+    sim->chores.closing = number;
+    sim->chores.closing_epoch = client->epoch;
+    client->is_to_close = true;
+    admin_ask(admin_of(sim), "DELETE", path, "");
+}
+
+/* What it has not acknowledged is back in its queues from the moment on in which it is closed. */
+void chores_ticked(struct machine *machine)
+{
+    struct sim *sim = machine->sim;
+    struct connection_view view;
+    if (sim->chores.closing < 0)
+        return;
+    struct client *client = &sim->clients[sim->chores.closing];
+    if (client->epoch != sim->chores.closing_epoch || client->is_orphaned)
+        return;
+    if (!machine_connection(client, &view))
+        client_closed(client);
+}
+
+static void closed(struct sim *sim, int status)
+{
+    struct client *client = &sim->clients[sim->chores.closing];
+    bool is_same = client->epoch == sim->chores.closing_epoch && client->connection;
+    sim->chores.closing = -1;
+    if (status != 204 && status != 404)
+        sim_fail(sim, "the operator is answered %d when he closes a connection", status);
+    if (is_same && !client->is_orphaned && client->state == CLIENT_READY)
+        sim_fail(sim, "client %d is connected, though it was closed with %d", client->number,
+                 status);
+    sim->report->met[MET_CLOSED_BY_OPERATOR] += status == 204;
+}
+
+/* ---- a copy of the store ---- */
+
+static void copy_store(struct sim *sim)
+{
+    sim->chores.is_copying = true;
+    admin_ask(admin_of(sim), "POST", "backup", "{\"directory\":\"/copy\"}");
+}
+
+static void copied(struct sim *sim, int status)
+{
+    struct machine *machine = admin_of(sim)->machine;
+    sim->chores.is_copying = false;
+    if (status == 200 && machine->copy)
+        copy_check(machine);
+    else if (status != 200 && status != 500)
+        sim_fail(sim, "the operator is answered %d when he copies the store", status);
+    copy_free(machine);
+}
+
+/* ---- one after the other ---- */
+
+static void look_at_answer(struct sim *sim, const struct admin *admin)
+{
+    const struct machine *machine = admin->machine;
+    bool counts = machine->epoch == sim->chores.machine_epoch && !machine->is_failing;
+    int status = admin->state == ADMIN_ANSWERED && counts ? admin->status : 0;
+    if (sim->chores.closing >= 0 && status)
+        closed(sim, status);
+    else if (sim->chores.is_copying && status)
+        copied(sim, status);
+    else if (sim->chores.is_permitting && status)
+        strangers_answered(sim, status);
+    sim->chores.closing = -1;
+    sim->chores.is_copying = sim->chores.is_permitting = false;
+}
+
+void chores_act(struct sim *sim)
+{
+    struct admin *admin = admin_of(sim);
+    const struct dials *dials = &sim->dials;
+    uint64_t permits = dials->strangers * 2, sum = dials->closes + dials->copies + permits;
+    schedule(sim);
+    if (admin->state == ADMIN_ASKS)
+        return;
+    look_at_answer(sim, admin);
+    admin->state = ADMIN_RESTS;
+    if (!sum || !admin->machine->server || admin->machine->is_failing)
+        return;
+    uint64_t at = sim_below(sim, sum);
+    sim->chores.machine_epoch = admin->machine->epoch;
+    if (at < dials->closes) {
+        close_connection(sim);
+    } else if (at < dials->closes + dials->copies) {
+        copy_store(sim);
+    } else {
+        sim->chores.is_permitting = true;
+        strangers_ask(sim, admin);
+    }
+}

@@ -53,12 +53,16 @@ static void delivered(struct sim_channel *channel, const struct letter *letter)
     struct entries *ready = &solo->queues[consumer->queue].ready;
     size_t at = find_ready(ready, letter);
     if (at == ready->count) {
-        solo_wake_letter(solo, consumer->queue, letter);
+        solo_wake_letter(solo, consumer->queue, letter, true);
         at = find_ready(ready, letter);
     }
     if (at == ready->count) {
         solo_foresee(solo, letter);
         at = find_ready(ready, letter);
+    }
+    if (at == ready->count && letter->deaths && solo_may_have_sent(solo, letter)) {
+        solo_doubt_queues(solo);
+        return;
     }
     if (at == ready->count)
         solo_fails(solo, "comes, and should not be there", letter->id, consumer->queue);

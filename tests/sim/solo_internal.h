@@ -408,6 +408,9 @@ void solo_begin_step(struct solo *solo);
 bool solo_is_overrun(struct solo *solo);
 /* A letter comes of a message whose end has not been noticed yet: it, and those before it, may have ended. */
 void solo_foresee(struct solo *solo, const struct letter *letter);
+/* May a message have ended that is not known to have? Its letter may be anywhere, and have driven out others,
+ * such as what this letter was. */
+bool solo_may_have_sent(const struct solo *solo, const struct letter *letter);
 /* Asks the broker for anything, to know that it has read what was sent. */
 void solo_poll(struct sim_channel *channel);
 /* It has answered. */
@@ -423,8 +426,9 @@ void solo_doubt_time(struct solo *solo);
 bool solo_retry(struct solo *solo, int number, struct entry *entry, bool has_failed);
 /* What has waited for so long, as the broker must have seen, is ready. */
 void solo_wake(struct solo *solo);
-/* The same of whatever is like this letter, or else, in the queue in which it died, of all that may have. */
-void solo_wake_letter(struct solo *solo, int number, const struct letter *letter);
+/* The same of what this letter is, if it may have; or else, in the queue in which it died, of what it was
+ * there, or of all that may have. */
+void solo_wake_letter(struct solo *solo, int number, const struct letter *letter, bool is_it);
 /* Is any about to be ready? */
 bool solo_is_waking(const struct solo *solo);
 /* Is it known of all until when they wait? False: the broker is to be asked. */

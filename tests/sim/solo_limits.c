@@ -52,6 +52,15 @@ bool solo_refuses(const struct solo *solo, int number, const struct entry *lette
     return is_too_much(queue, ready - credit + 1, ready_bytes(queue) + letter->size);
 }
 
+/* Of a level, is the first about to end? */
+static bool has_ending_head(const struct solo *solo, const struct own_queue_of *queue)
+{
+    for (size_t i = 0; i < queue->ready.count; i++)
+        if (entries_is_head(&queue->ready, i) && solo_ends_soon(solo, &queue->ready.at[i]))
+            return true;
+    return false;
+}
+
 void solo_note_letter(struct solo *solo, int number, const struct entry *letter)
 {
     struct own_queue_of *queue = &solo->queues[number];
@@ -61,7 +70,8 @@ void solo_note_letter(struct solo *solo, int number, const struct entry *letter)
     queue->late_from = letter->died_in;
     queue->letter_step = solo->step;
     /* Nor is it whether what ended had made room before. */
-    if (solo_has_limit(queue) && (!is_alone || queue->ended_step == solo->step))
+    bool may_have_room = queue->ended_step == solo->step || has_ending_head(solo, queue);
+    if (solo_has_limit(queue) && (!is_alone || may_have_room))
         solo_doubt_queues(solo);
 }
 
@@ -71,15 +81,6 @@ void solo_note_end(struct solo *solo, int number)
     queue->ended_step = solo->step;
     if (solo_has_limit(queue) && queue->letter_step == solo->step)
         solo_doubt_queues(solo);
-}
-
-/* Of a level, is the first about to end? */
-static bool has_ending_head(const struct solo *solo, const struct own_queue_of *queue)
-{
-    for (size_t i = 0; i < queue->ready.count; i++)
-        if (entries_is_head(&queue->ready, i) && solo_ends_soon(solo, &queue->ready.at[i]))
-            return true;
-    return false;
 }
 
 void solo_note_entry(struct solo *solo, int number)

@@ -110,12 +110,13 @@ void solo_wake(struct solo *solo)
     }
 }
 
-void solo_wake_letter(struct solo *solo, int number, const struct letter *letter)
+void solo_wake_letter(struct solo *solo, int number, const struct letter *letter, bool is_it)
 {
     struct entries *waiting = &solo->queues[number].waiting;
     for (size_t k = 0; k < waiting->count;) {
         const struct entry *entry = &waiting->at[k];
-        bool may_be = entry->id == letter->id || letter->why == REASON_MAXLEN;
+        bool may_be = is_it ? solo_is_same(entry, letter)
+                            : entry->id == letter->id || letter->why == REASON_MAXLEN;
         if (may_be && entry->ready_ms <= solo_clock_ms(solo))
             wake(solo, number, k);
         else

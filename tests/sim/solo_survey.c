@@ -446,7 +446,7 @@ void solo_looked_at(struct sim_channel *channel, const struct letter *letter)
     struct solo *solo = solo_of(channel);
     int number = solo->survey_at;
     struct own_queue_of *queue = &solo->queues[number];
-    solo_wake_letter(solo, number, letter);
+    solo_wake_letter(solo, number, letter, true);
     struct entry *known = find_known(queue, letter, solo->survey_place);
     if (!known) {
         solo_fails(solo, "is there, and should not be", letter->id, number);

@@ -259,7 +259,7 @@ void solo_foresee(struct solo *solo, const struct letter *letter)
         return;
     struct own_queue_of *queue = &solo->queues[letter->died_in];
     int other;
-    solo_wake_letter(solo, letter->died_in, letter);
+    solo_wake_letter(solo, letter->died_in, letter, false);
     solo_tend(solo);
     while (letter->why == REASON_EXPIRED && !has_ready(queue, letter) && end_elsewhere(solo, letter))
         continue;
@@ -271,6 +271,17 @@ void solo_foresee(struct solo *solo, const struct letter *letter)
         end_first(solo, other);
         solo_tend(solo);
     }
+}
+
+bool solo_may_have_sent(const struct solo *solo, const struct letter *letter)
+{
+    bool may_send = false, is_known = false;
+    for (int i = 0; i < QUEUES_OF_ONE; i++) {
+        may_send |=
+            solo->queues[i].dlx != NONE && first_to_end_in(solo, i, solo_clock_ms(solo));
+        is_known |= has_ready(&solo->queues[i], letter);
+    }
+    return may_send && is_known;
 }
 
 static bool is_stale(const struct solo *solo, const struct entry *entry)

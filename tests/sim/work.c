@@ -833,7 +833,7 @@ void work_replied(struct sim_channel *channel, const struct expected *expected,
         rolled_back(channel);
         break;
     case METHOD_BASIC_RECOVER_OK:
-        channel->is_ignoring = false;
+        channel->is_ignoring = channel->is_timed_out;
         break;
     case METHOD_QUEUE_PURGE_OK:
         if (expected->queue < QUEUES)

@@ -17,7 +17,7 @@ scripts=$source/tests/script/cases
 programs=$build/tests/planted
 simulate="$build/tests/sim/simulate_planted --seeds 400 --seconds 2"
 durable="LEVERETD=$programs/leveretd top_builddir=$build $source/tests/wire/durable.py"
-seconds_max=120
+seconds_max=240
 signs='^not ok|Assertion|the broker did not start'
 
 # Which test finds which, one or more: a program of this folder, and what it is told.

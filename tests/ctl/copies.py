@@ -37,12 +37,12 @@ def ctl(*words):
 class Broker:
     """A broker at `data`; `place` is a folder for copies."""
 
-    def __init__(self, t, data=None, **options):
-        self.data = data or folder(t)
+    def __init__(self, t, *arguments, **options):
+        self.data = folder(t)
         self.place = folder(t)
         self.socket = os.path.join(self.place, "ctl.sock")
         self.daemon = serve(t, self.data, "--control-socket", self.socket, "--segment-size", "256K",
-                            **options)
+                            *arguments, **options)
 
     def ctl(self, *words):
         return ctl("--uri", "unix:" + self.socket, *words)
@@ -220,14 +220,33 @@ def _(t):
     check(os.path.exists(os.path.join(b.place, "here", "identity")), "no copy is there")
 
 
-@case("a disk that is full before the copy is there: nothing is left of it, and the broker goes on")
-def _(t):
+def beside_small_disk(t):
+    """A folder, and the words before a program for which a small file system is there."""
     small = folder(t)
     into = ["unshare", "--mount" if IS_ROOT else "--map-root-user"]
     into += [] if IS_ROOT else ["--mount"]
     into += ["sh", "-c", 'mount -t tmpfs -o size=512k none "$0" && exec "$@"', small]
     if subprocess.run([*into, "true"], stderr=subprocess.DEVNULL, check=False).returncode != 0:
         raise Skip("no file system can be mounted")
+    return small, into
+
+
+@case("a restore for which there is no room leaves nothing")
+def _(t):
+    small, into = beside_small_disk(t)
+    b = Broker(t)
+    b.fill(t, [b"x" * 5000] * 200)
+    done = subprocess.run([*into, "sh", "-c", '"$0" restore "$1" "$2/new"; echo $?; ls -A "$2"',
+                           PROGRAM, b.backup(), small], stdout=subprocess.PIPE, text=True,
+                          stderr=subprocess.PIPE, timeout=60, check=False)
+    equal(done.stdout, "2\n", "code, and what is left; it said %r" % done.stderr)
+    check(done.stderr.startswith("not restored: ") and "No space left on device" in done.stderr,
+          done.stderr)
+
+
+@case("a disk that is full before the copy is there: nothing is left of it, and the broker goes on")
+def _(t):
+    small, into = beside_small_disk(t)
     b = Broker(t, command=into)
     b.fill(t, [b"x" * 5000] * 200)
     code, out, err = b.ctl("backup", os.path.join(small, "copy"))
@@ -398,6 +417,30 @@ def _(t):
     with open(path, "w", encoding="utf-8") as file:
         json.dump(lines[0]["definitions"], file)
     equal(imported.ctl("import_definitions", path)[0], 0, "definitions are imported")
+
+
+@case("a dump has what is not in memory, and what exchanges hold back")
+def _(t):
+    b = Broker(t, "--chunk-entries", "16", "--cache-size", "0", "--bodies-idle", "0",
+               "--checkpoint-ms", "100")
+    b.fill(t, NUMBERS)
+    c = b.daemon.client(t)
+    c.channel()
+    c.call(1, "exchange.declare", exchange="late", type="x-delayed-message", durable=True,
+           arguments={"x-delayed-type": "fanout"})
+    c.call(1, "confirm.select")
+    for _ in range(100):
+        c.get("kept", 1)
+    c.publish(1, "key", b"later", exchange="late", delivery_mode=2, headers={"x-delay": 10000000})
+    c.expect(1, "basic.ack")  # what was taken before is on the disk as well
+    c.close()
+    lines = [json.loads(line) for line in dump(b.backup()).splitlines()]
+    check([m["payload"] for m in lines[1:-1]] == [body.decode() for body in NUMBERS[100:]],
+          "messages of the queue: %d, of which the first is %r" % (len(lines) - 2, lines[1]))
+    last = lines[-1]
+    equal((last.get("held_by_exchange"), last["payload"], last["ends_ms"] > 1600000000000),
+          ("late", "later", True), "what is held back")
+    equal([queue["name"] for queue in lines[0]["definitions"]["queues"]], ["kept"], "queues")
 
 
 @case("damaged messages are left out of a dump, and told")

@@ -7,8 +7,10 @@ EXTRA_DIST += \
 	%D%/celery_tasks.py \
 	%D%/celery_worker.py \
 	%D%/client.py \
+	%D%/management \
 	%D%/matrix \
 	%D%/matrix_client.py \
+	%D%/npm.py \
 	%D%/pika_asyncio.py \
 	%D%/pika_blocking.py \
 	%D%/pika_callbacks.py \
@@ -18,7 +20,8 @@ EXTRA_DIST += \
 	%D%/README.md \
 	%D%/run \
 	%D%/scenarios.py \
-	%D%/tap.py
+	%D%/tap.py \
+	%D%/transcripts
 
 if HAVE_RABBITMQ
 check_PROGRAMS += \

@@ -7,6 +7,7 @@ EXTRA_DIST += \
 	%D%/amqplib.js \
 	%D%/anyevent.pl \
 	%D%/bunny.rb \
+	%D%/management.js \
 	%D%/node_harness.js \
 	%D%/package-lock.json \
 	%D%/package.json \

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/mem.h"
 #include "config/grammar.h"
 
@@ -249,10 +250,29 @@ static bool leaves_open(const struct option *option)
     return strpbrk(option->key, "$*") != NULL;
 }
 
+/* Does a file that has the value so, between these quotes or none, say this value? */
+static bool says(const char *quote, const char *value)
+{
+    struct buffer line = {0};
+    struct grammar_item item;
+    const char *const parts[] = {"key = ", quote, value, quote};
+    for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
+        buffer_add(&line, parts[i], strlen(parts[i]));
+    struct grammar grammar = grammar_of(buffer_bytes(&line));
+    bool is_said = grammar_next(&grammar, &item) == GRAMMAR_SETTING &&
+                   bytes_equal_str(item.value, value) && (item.is_quoted || !strstr(value, "$("));
+    buffer_free(&line);
+    return is_said;
+}
+
+/* A value with both # and ' can come from anywhere else, and no file can say it. */
 static void print_line(const char *key, const char *value, const char *origin, FILE *out)
 {
-    const char *quote = strchr(value, '#') || value[0] == '\0' || value[0] == ' ' ? "'" : "";
-    fprintf(out, "%s = %s%s%s  # %s\n", key, quote, value, quote, origin);
+    const char *quote = says("", value) ? "" : "'";
+    if (*quote && !says(quote, value))
+        fprintf(out, "# no file can say this value of %s: %s  # %s\n", key, value, origin);
+    else
+        fprintf(out, "%s = %s%s%s  # %s\n", key, quote, value, quote, origin);
 }
 
 static size_t print_settings(const struct config *config, const struct option *option, FILE *out)

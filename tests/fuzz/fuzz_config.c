@@ -95,25 +95,31 @@ static void strip_places(char *text)
     *to = '\0';
 }
 
+/* What is printed is a file that says the same, but for what none can say. */
+static void read_again(const struct reading *first)
+{
+    size_t first_size, second_size;
+    char *said = printed(first, &first_size);
+    struct reading *second = reading_new(bytes_of(said, first_size));
+    char *again = printed(second, &second_size);
+    bool is_whole = !strstr(said, "# no file can say this value");
+    assert(second->config.faults == 0);
+    strip_places(said);
+    strip_places(again);
+    assert(!is_whole || strcmp(said, again) == 0);
+    reading_free(second);
+    free(said);
+    free(again);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct bytes text = bytes_of(data, size);
     if (includes(text))
         return 0;
     struct reading *first = reading_new(text);
-    if (first->config.faults == 0) {
-        size_t first_size, second_size;
-        char *said = printed(first, &first_size);
-        struct reading *second = reading_new(bytes_of(said, first_size));
-        char *again = printed(second, &second_size);
-        assert(second->config.faults == 0);
-        strip_places(said);
-        strip_places(again);
-        assert(strcmp(said, again) == 0);
-        reading_free(second);
-        free(said);
-        free(again);
-    }
+    if (first->config.faults == 0)
+        read_again(first);
     reading_free(first);
     return 0;
 }

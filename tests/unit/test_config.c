@@ -347,6 +347,37 @@ TEST(printed)
     is_str(fields.text, "a#b", "that says the same");
     config_free(&config);
 }
+/* What is printed of a value from the command line, and what a file says that has that. */
+static void is_printed(const char *value, const char *wanted, const char *again)
+{
+    static char text[1024];
+    char line[200];
+    FILE *out = fmemopen(text, sizeof(text), "w");
+    begin(NULL);
+    config_set(&config, CONFIG_COMMAND, "--set", "text", bytes_str(value));
+    config_apply(&config, &fields);
+    config_print(&config, &fields, out);
+    fclose(out);
+    snprintf(line, sizeof(line), "\n%s  # --set\n", wanted);
+    ok(strstr(text, line) != NULL, "%s", wanted);
+    config_free(&config);
+    is_int(read_file(text), 0, "is in a file");
+    is_str(fields.text, again, "that says");
+    config_free(&config);
+}
+
+TEST(printed_values)
+{
+    is_printed("it's", "text = it's", "it's");
+    is_printed("'tis", "text = 'tis", "'tis");
+    is_printed(" a", "text = ' a'", " a");
+    is_printed("a ", "text = 'a '", "a ");
+    is_printed("a\t", "text = 'a\t'", "a\t");
+    is_printed("a#b", "text = 'a#b'", "a#b");
+    is_printed("a$(HOME)", "text = 'a$(HOME)'", "a$(HOME)");
+    is_printed("a'#b", "# no file can say this value of text: a'#b", "t");
+    is_printed("'a'", "# no file can say this value of text: 'a'", "t");
+}
 
 int main(void)
 {
@@ -364,6 +395,7 @@ int main(void)
     RUN(unreadable);
     RUN(large);
     RUN(printed);
+    RUN(printed_values);
     char command[100];
     snprintf(command, sizeof(command), "rm -rf %s", folder);
     if (system(command) != 0)

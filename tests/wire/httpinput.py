@@ -29,7 +29,7 @@ HOST = b"Host: localhost\r\n"
 USER = b"Authorization: Basic " + base64.b64encode(b"guest:guest") + b"\r\n"
 WHO = b"GET /api/whoami HTTP/1.1\r\n" + HOST + USER
 IDLE, OPEN_MAX = 10000, 1024
-IDLE_BYTES = 2048  # at most, of each of them; sanitizers included
+IDLE_BYTES = 4096  # at most, of each of them; sanitizers included
 TURN_MS = 100
 TURNS = re.compile(r" slow_turn ms=\d+ processor_ms=(\d+) .*")
 

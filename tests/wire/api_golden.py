@@ -437,6 +437,13 @@ def read_wanted():
 
 # ---- where RabbitMQ's answers are ----
 
+# What that broker and its client are called in there.
+FOLDER_NAMES = [("research@localhost", "node@host"), ("research@vm", "cluster@host"), ("35672", "5672"),
+                ("35673", "15672"), ("57304", "40000"),
+                ("ctag2.10016ec1a8c1443e9a8450a032f78a9e", "first"),
+                ("ctag2.ec4a2473da3d475296efa11bbfac48f9", "second")]
+
+
 def of_folder(folder):
     """Those captured by somebody else."""
     answers = {}
@@ -446,7 +453,8 @@ def of_folder(folder):
         if os.path.exists(name):
             with open(name, encoding="utf-8") as file:
                 first, _, body = file.read().partition("\n")
-            body = body.replace("research@localhost", "node@host").replace("35672", "5672")
+            for old, new in FOLDER_NAMES:
+                body = body.replace(old, new)
             answers[template] = [int(first.split()[1]), json.loads(body)]
     return answers
 

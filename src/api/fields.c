@@ -62,23 +62,38 @@ struct fields fields_sort_key(struct buffer *out, const struct columns *columns)
     return fields;
 }
 
-/* Of the paths that led to the object at hand, those that go on with this name; EVERYTHING, if one
- * of them ends with it. */
-static uint64_t paths_under(const struct fields *fields, const char *name)
+/* Most names differ in their first character. */
+static inline bool is_name(struct bytes text, const char *name)
+{
+    return text.size && text.data[0] == (uint8_t)name[0] && bytes_equal_str(text, name);
+}
+
+static uint64_t find_paths(const struct fields *fields, const char *name)
 {
     uint64_t led = fields->chosen[fields->depth], under = 0;
-    if (!fields->columns || led == EVERYTHING)
-        return EVERYTHING;
     for (size_t i = 0; i < fields->columns->count; i++) {
-        size_t depth = fields->columns->paths[i].depth;
-        if (!(led >> i & 1) || fields->depth >= depth ||
-            !bytes_equal_str(fields->columns->paths[i].names[fields->depth], name))
+        if (!(led >> i & 1) || fields->depth >= fields->columns->paths[i].depth ||
+            !is_name(fields->columns->paths[i].names[fields->depth], name))
             continue;
-        if (fields->depth + 1 == depth)
+        if (fields->depth + 1 == fields->columns->paths[i].depth)
             return EVERYTHING;
         under |= (uint64_t)1 << i;
     }
     return under;
+}
+
+/* Of the paths that led to the object at hand, those that go on with this name; EVERYTHING, if one
+ * of them ends with it. */
+static inline uint64_t paths_under(const struct fields *fields, const char *name)
+{
+    if (!fields->columns || fields->chosen[fields->depth] == EVERYTHING)
+        return EVERYTHING;
+    return find_paths(fields, name);
+}
+
+bool fields_want(const struct fields *fields, const char *name)
+{
+    return paths_under(fields, name);
 }
 
 /* Is the value of this name wanted, which is no object? Then the name is written. */
@@ -176,8 +191,12 @@ void fields_fraction(struct fields *fields, const char *name, double number)
 
 void fields_counter(struct fields *fields, const char *name, uint64_t count)
 {
+    static const char suffix[] = "_details";
     char details[64];
-    snprintf(details, sizeof(details), "%s_details", name);
+    size_t size = strlen(name);
+    assert(size + sizeof(suffix) <= sizeof(details));
+    memcpy(details, name, size);
+    memcpy(details + size, suffix, sizeof(suffix));
     fields_whole(fields, name, count);
     if (!fields_open(fields, details, '{'))
         return;

@@ -37,6 +37,10 @@ struct fields fields_sort_key(struct buffer *out, const struct columns *columns)
 void fields_begin(struct fields *fields, char bracket);
 void fields_end(struct fields *fields, char bracket);
 
+/* Is anything of a field of this name written? To be asked where finding its value costs something.
+ */
+bool fields_want(const struct fields *fields, const char *name);
+
 /* A field. */
 void fields_text(struct fields *fields, const char *name, struct bytes text);
 void fields_string(struct fields *fields, const char *name, const char *text);

@@ -7,7 +7,7 @@
 #include "broker/pattern.h"
 
 /* What is collected and written goes off the budget in these steps. */
-enum { COLLECT_STEPS = 8, FILTER_STEPS = 20, TAKE_STEPS = 60 };
+enum { COLLECT_STEPS = 12, FILTER_STEPS = 20, TAKE_STEPS = 40, BYTES_PER_STEP = 8 };
 enum { PIECE_BYTES = 16384, PAGE_SIZE = 100, PAGE_SIZE_MAX = 500 };
 
 struct filter {
@@ -205,6 +205,8 @@ struct listing *call_list(struct call *call, const struct listing_kind *kind, st
     if (!call->is_export && (!read_sort(listing) || !read_page(listing)))
         return listing;
     listing->order.is_reversed = listing->sort.count && call_is_set(call, "sort_reverse");
+    if (listing->has_pages && listing->page <= ORDER_LIMIT_MAX / listing->page_size)
+        listing->order.limit = listing->page * listing->page_size;
     choose_vhosts(listing, only);
     call->state = CALL_LISTS;
     call->status = 200;
@@ -299,11 +301,13 @@ static void write_items(struct listing *listing, struct buffer *body, struct bud
 {
     struct bytes id;
     while (listing->left && body->size < PIECE_BYTES && !budget_is_spent(budget)) {
-        budget_use(budget, TAKE_STEPS + listing->kind->steps);
+        size_t before = body->size;
         if (!order_take(&listing->order, &id))
             break;
         listing->left--;
         write_item(listing, id, body);
+        budget_use(budget, TAKE_STEPS + listing->kind->steps +
+                               (body->size - before) / BYTES_PER_STEP);
     }
 }
 

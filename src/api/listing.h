@@ -19,7 +19,7 @@ struct listing_kind {
     /* What a filter by name looks at; NULL: the last part of the id. */
     struct bytes (*name)(struct listing *listing, struct bytes id);
     bool has_pages; /* may be asked for in pages */
-    uint32_t steps; /* what writing one costs, see base/budget.h */
+    uint32_t steps; /* what finding and writing one costs, besides its bytes: base/budget.h */
 };
 
 struct listing {

@@ -11,7 +11,7 @@
 #include "definitions/json_table.h"
 #include "session/look.h"
 
-enum { QUEUE_STEPS = 300 };
+enum { QUEUE_STEPS = 60 };
 
 /* ---- what one looks like ---- */
 
@@ -30,6 +30,9 @@ static void add_policy(struct fields *fields, const char *name, const struct pol
 
 static void add_policies(struct fields *fields, const struct queue *queue)
 {
+    if (!fields_want(fields, "policy") && !fields_want(fields, "operator_policy") &&
+        !fields_want(fields, "effective_policy_definition"))
+        return;
     const struct policy *policy = policy_of_queue(queue, false);
     const struct policy *operators = policy_of_queue(queue, true);
     struct buffer effective = {0};
@@ -44,6 +47,8 @@ static void add_policies(struct fields *fields, const struct queue *queue)
 static void add_tag(struct fields *fields, const char *name, const struct queue *queue,
                     bool (*is_meant)(const struct queue_consumer *consumer))
 {
+    if (!fields_want(fields, name))
+        return;
     list_for_each(link, &queue->consumers) {
         const struct queue_consumer *consumer = list_entry(link, struct queue_consumer, queue_link);
         if (consumer->is_active && is_meant(consumer)) {

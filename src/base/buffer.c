@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 
-uint8_t *buffer_room(struct buffer *buffer, size_t size)
+uint8_t *buffer_grow(struct buffer *buffer, size_t size)
 {
     size_t needed = buffer->size + size;
     if (needed > buffer->capacity)
@@ -24,6 +24,13 @@ void buffer_drop(struct buffer *buffer, size_t size)
     buffer->size -= size;
     if (buffer->size)
         memmove(buffer->data, buffer->data + size, buffer->size);
+}
+
+void buffer_empty(struct buffer *buffer, size_t kept)
+{
+    if (buffer->capacity > kept)
+        buffer_free(buffer);
+    buffer->size = 0;
 }
 
 void buffer_free(struct buffer *buffer)

@@ -11,9 +11,18 @@ struct buffer {
     size_t capacity;
 };
 
+/* For buffer_room: has it grow. */
+uint8_t *buffer_grow(struct buffer *buffer, size_t size);
+
 /* Room for `size` more bytes at the end; returns where they begin. They count only after
  * buffer_added. The pointer is good until the next call. */
-uint8_t *buffer_room(struct buffer *buffer, size_t size);
+static inline uint8_t *buffer_room(struct buffer *buffer, size_t size)
+{
+    if (buffer->data && size <= buffer->capacity - buffer->size)
+        return buffer->data + buffer->size;
+    return buffer_grow(buffer, size);
+}
+
 /* Appends a copy. */
 void buffer_add(struct buffer *buffer, const void *data, size_t size);
 /* Drops the first `size` bytes. */
@@ -25,6 +34,9 @@ static inline void buffer_added(struct buffer *buffer, size_t size)
 {
     buffer->size += size;
 }
+
+/* What is in it is dropped, and its memory as well if that is more than `kept` bytes. */
+void buffer_empty(struct buffer *buffer, size_t kept);
 
 static inline struct bytes buffer_bytes(const struct buffer *buffer)
 {

@@ -1,5 +1,6 @@
 #include "definitions/json_writer.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -10,10 +11,16 @@ static void add(struct json_writer *writer, const char *text)
     buffer_add(writer->out, text, strlen(text));
 }
 
+static void add_byte(struct json_writer *writer, char byte)
+{
+    *buffer_room(writer->out, 1) = (uint8_t)byte;
+    buffer_added(writer->out, 1);
+}
+
 static void begin_value(struct json_writer *writer)
 {
     if (writer->state == JSON_AFTER_VALUE)
-        add(writer, ",");
+        add_byte(writer, ',');
     writer->state = JSON_AFTER_VALUE;
 }
 
@@ -58,30 +65,38 @@ static size_t add_character(struct json_writer *writer, struct bytes text)
     return size;
 }
 
+/* Copies characters that stand as they are; returns how many there are before another one. */
+static size_t add_plain(struct json_writer *writer, struct bytes text)
+{
+    uint8_t *to = buffer_room(writer->out, text.size);
+    size_t size = 0;
+    for (; size < text.size && is_plain(text.data[size]); size++)
+        to[size] = text.data[size];
+    buffer_added(writer->out, size);
+    return size;
+}
+
 static void add_string(struct json_writer *writer, struct bytes text)
 {
-    add(writer, "\"");
+    add_byte(writer, '"');
     for (size_t i = 0; i < text.size;) {
-        size_t begin = i;
-        while (i < text.size && is_plain(text.data[i]))
-            i++;
-        buffer_add(writer->out, text.data + begin, i - begin);
+        i += add_plain(writer, bytes_of(text.data + i, text.size - i));
         if (i < text.size)
             i += add_character(writer, bytes_of(text.data + i, text.size - i));
     }
-    add(writer, "\"");
+    add_byte(writer, '"');
 }
 
 void json_open(struct json_writer *writer, char bracket)
 {
     begin_value(writer);
-    buffer_add_u8(writer->out, (uint8_t)bracket);
+    add_byte(writer, bracket);
     writer->state = JSON_BEGIN;
 }
 
 void json_close(struct json_writer *writer, char bracket)
 {
-    buffer_add_u8(writer->out, (uint8_t)bracket);
+    add_byte(writer, bracket);
     writer->state = JSON_AFTER_VALUE;
 }
 
@@ -89,7 +104,7 @@ void json_name(struct json_writer *writer, struct bytes name)
 {
     begin_value(writer);
     add_string(writer, name);
-    add(writer, ":");
+    add_byte(writer, ':');
     writer->state = JSON_AFTER_NAME;
 }
 
@@ -101,13 +116,19 @@ void json_put_text(struct json_writer *writer, struct bytes text)
 
 void json_put_whole(struct json_writer *writer, int64_t number)
 {
-    char text[32];
-    snprintf(text, sizeof(text), "%lld", (long long)number);
-    add_value(writer, text);
+    char text[24], *at = text + sizeof(text);
+    uint64_t left = number < 0 ? -(uint64_t)number : (uint64_t)number;
+    do
+        *--at = (char)('0' + left % 10);
+    while (left /= 10);
+    if (number < 0)
+        *--at = '-';
+    begin_value(writer);
+    buffer_add(writer->out, at, (size_t)(text + sizeof(text) - at));
 }
 
 /* As many digits as it takes to be read as the same number. */
-void json_put_fraction(struct json_writer *writer, double number)
+static void put_digits(struct json_writer *writer, double number)
 {
     char text[40];
     snprintf(text, sizeof(text), "%.15g", number);
@@ -116,6 +137,16 @@ void json_put_fraction(struct json_writer *writer, double number)
     add_value(writer, text);
     if (!strpbrk(text, ".e"))
         add(writer, ".0");
+}
+
+void json_put_fraction(struct json_writer *writer, double number)
+{
+    if (number != 1 && (number != 0 || signbit(number))) {
+        put_digits(writer, number);
+        return;
+    }
+    begin_value(writer);
+    add(writer, number == 0 ? "0.0" : "1.0");
 }
 
 void json_put_flag(struct json_writer *writer, bool flag)

@@ -163,11 +163,65 @@ TEST(strings_come_in_order)
     order_free(&order);
 }
 
+/* Those that are the same come any number of times. */
+static bool are_first(struct order *order, char names[NAMES][NAME_SIZE], size_t count)
+{
+    struct bytes taken;
+    size_t same = 0;
+    while (same < count && order_take(order, &taken) && bytes_equal_str(taken, names[same]))
+        same++;
+    return same == count;
+}
+
+TEST(the_first_strings_are_kept)
+{
+    static char names[NAMES][NAME_SIZE];
+    static const size_t limits[] = {1, 100, ORDER_LIMIT_MAX};
+    draw_names(names);
+    for (size_t i = 0; i < 3; i++) {
+        struct order order = {.limit = limits[i]};
+        for (int j = 0; j < NAMES; j++)
+            order_add(&order, bytes_of(NULL, 0), bytes_str(names[j]));
+        ok(order.count < 2 * ORDER_LIMIT_MAX, "few of %d are kept", NAMES);
+        qsort(names, NAMES, NAME_SIZE, by_bytes);
+        ok(are_first(&order, names, limits[i]), "the first %zu", limits[i]);
+        order_free(&order);
+        draw_names(names);
+    }
+}
+
+TEST(strings_of_any_bytes_have_an_order)
+{
+    static const struct {
+        const char *first;
+        size_t size;
+    } firsts[] = {{"", 1}, {"\0\0", 2}, {"\0\1", 2}, {"a", 1}, {"a\0", 2}, {"a\0b", 3},
+                  {"ab", 2}, {"\xff", 1}, {"\xff\0", 2}};
+    enum { FIRSTS = sizeof(firsts) / sizeof(firsts[0]) };
+    for (int reversed = 0; reversed < 2; reversed++) {
+        struct order order = {.is_reversed = reversed};
+        struct bytes taken;
+        bool is_right = true;
+        for (size_t i = 0; i < 2 * FIRSTS; i++) {
+            uint8_t second[2] = {(uint8_t)(i * 7 % FIRSTS), (uint8_t)(i / FIRSTS)};
+            order_add(&order, bytes_of(firsts[second[0]].first, firsts[second[0]].size),
+                      bytes_of(second, 2));
+        }
+        for (size_t i = 0; i < 2 * FIRSTS && order_take(&order, &taken); i++)
+            is_right &= taken.data[0] == (reversed ? FIRSTS - 1 - i / 2 : i / 2) &&
+                        taken.data[1] == i % 2;
+        ok(is_right && order.count == 0, "in order, and the same in that of what follows");
+        order_free(&order);
+    }
+}
+
 int main(void)
 {
     RUN(columns_are_chosen);
     RUN(columns_are_bounded);
     RUN(values_have_an_order);
     RUN(strings_come_in_order);
+    RUN(the_first_strings_are_kept);
+    RUN(strings_of_any_bytes_have_an_order);
     return done();
 }

@@ -11,8 +11,7 @@
 #include "definitions/definitions.h"
 #include "machine.h"
 
-/* Its tree takes ten times as much memory, for a while. Of a virtual host with 100,000 queues there
- * are 20 MiB. */
+/* Of a virtual host with 100,000 queues there are 20 MiB. */
 enum { FILE_BYTES_MAX = 64 << 20, READ_BYTES = 1 << 16, LINES_MAX = 100 };
 
 /* 0, or an errno value; EFBIG: it is too large. */

@@ -25,6 +25,7 @@ struct api {
     struct broker *broker;
     uint64_t begun_ms; /* when it was made, by the server's clock */
     uint64_t begun_queues; /* that there were then */
+    const struct call *importing; /* whose definitions are being imported; NULL: nobody's */
 };
 
 enum call_state {

@@ -5,6 +5,7 @@
 
 #include "api/resources.h"
 #include "api/settings.h"
+#include "base/mem.h"
 #include "broker/exchange.h"
 #include "broker/undo.h"
 #include "definitions/definitions.h"
@@ -215,7 +216,7 @@ void definitions_get(struct call *call)
     begin_section(call);
 }
 
-/* ---- an import: all of it, or nothing ---- */
+/* ---- an import: all of it, or nothing, a part in each turn ---- */
 
 enum { REASON_MAX = 900, OMITTED_MAX = 100 };
 
@@ -223,6 +224,18 @@ struct told {
     const struct call *call;
     struct buffer faults;
     size_t omitted;
+};
+
+/* What a call has in hand. One import is done at a time, so that what is made is not taken back by
+ * another one. */
+struct importing {
+    struct import *import; /* NULL: it has ended */
+    struct undo undo;
+    struct definitions_counts counts;
+    struct definitions_listener listener;
+    struct told told;
+    struct vhost *only; /* held; NULL: all */
+    bool is_good;       /* when it has ended */
 };
 
 static void tell_omitted(struct told *told, const struct definitions_remark *remark)
@@ -277,28 +290,89 @@ static void redirect(struct call *call)
     call->status = 303;
 }
 
-void definitions_post(struct call *call)
+/* The next part. True: there is more to do. */
+static bool import_some(struct call *call, struct importing *work)
 {
-    struct bytes file;
-    struct undo undo = {0};
-    struct definitions_counts counts;
-    struct told told = {.call = call};
     struct broker *broker = call->api->broker;
-    struct vhost *only = call->segments[0].data ? call_vhost(call, true) : NULL;
-    const struct definitions_listener listener = {tell, &told};
-    if (call->status || !find_file(call, &file))
-        return;
-    undo_begin(broker, &undo);
-    if (definitions_import_into(broker, only, file, &listener, &counts)) {
-        undo_forget(broker);
+    if (work->import) {
+        undo_note_in(broker, &work->undo);
+        bool has_more = definitions_go_on(work->import, call->budget);
+        undo_pause(broker);
+        if (has_more)
+            return true;
+        work->is_good = definitions_end(work->import);
+        work->import = NULL;
+    }
+    return work->is_good ? undo_forget(&work->undo, call->budget)
+                         : undo_take_back(broker, &work->undo, call->budget);
+}
+
+static void free_import(struct call *call)
+{
+    struct importing *work = call->work;
+    if (work->only)
+        work->only->holders--;
+    buffer_free(&work->told.faults);
+    mem_free(work);
+    call->work = NULL;
+    call->api->importing = NULL;
+}
+
+/* Nobody waits for it any more, as the broker stops: what was made so far is taken back. */
+static void drop_import(struct call *call)
+{
+    struct importing *work = call->work;
+    struct budget budget = budget_of(INT64_MAX);
+    if (work->import)
+        definitions_end(work->import);
+    if (work->is_good)
+        undo_forget(&work->undo, &budget);
+    else
+        undo_take_back(call->api->broker, &work->undo, &budget);
+    free_import(call);
+}
+
+static void begin_import(struct call *call, struct vhost *only, struct bytes file)
+{
+    struct importing *work = mem_zalloc(sizeof(*work));
+    *work = (struct importing){.listener = {tell, &work->told}, .told = {.call = call}};
+    work->only = only;
+    if (only)
+        only->holders++;
+    call->work = work;
+    call->drop = drop_import;
+    call->api->importing = call;
+    work->import = definitions_begin(call->api->broker, only, file, &work->listener,
+                                     &work->counts);
+}
+
+static void end_import(struct call *call)
+{
+    struct importing *work = call->work;
+    struct bytes faults = buffer_bytes(&work->told.faults);
+    if (work->is_good) {
         call_done(call, false);
         redirect(call);
     } else {
-        undo_all(broker);
-        struct bytes faults = buffer_bytes(&told.faults);
         call_fail(call, 400, "bad_request", "nothing was imported: %.*s",
                   (int)(faults.size < REASON_MAX ? faults.size : REASON_MAX),
                   (const char *)faults.data);
     }
-    buffer_free(&told.faults);
+    free_import(call);
+}
+
+void definitions_post(struct call *call)
+{
+    struct bytes file;
+    if (!call->work) {
+        struct vhost *only = call->segments[0].data ? call_vhost(call, true) : NULL;
+        if (call->status || !find_file(call, &file) || call->api->importing)
+            return; /* for the one before to end */
+        begin_import(call, only, file);
+    }
+    if (store_is_congested(call->api->broker->store))
+        return; /* what was decided is to be written first */
+    call->has_more = import_some(call, call->work);
+    if (!call->has_more)
+        end_import(call);
 }

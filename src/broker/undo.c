@@ -1,12 +1,39 @@
 #include "broker/undo.h"
 
+#include "base/mem.h"
 #include "broker/apply.h"
 #include "broker/binding.h"
 #include "broker/parameter.h"
 #include "broker/permission.h"
 #include "broker/policy.h"
 
+/* Changes of a block, and what one of them takes of the budget: to be forgotten, to be undone. */
+enum { BLOCK_CHANGES = 64, FORGET_STEPS = 20, UNDO_STEPS = 500 };
+
+struct undo_block {
+    struct undo_block *next; /* what was noted before */
+    struct changes before;
+};
+
 /* ---- noting ---- */
+
+static struct changes *open_block(struct undo *undo)
+{
+    if (undo->last && undo->last->before.count < BLOCK_CHANGES)
+        return &undo->last->before;
+    struct undo_block *block = mem_zalloc(sizeof(*block));
+    block->next = undo->last;
+    undo->last = block;
+    return &block->before;
+}
+
+static void free_last(struct undo *undo)
+{
+    struct undo_block *block = undo->last;
+    undo->last = block->next;
+    changes_free(&block->before);
+    mem_free(block);
+}
 
 static bool note_vhost(const struct broker *broker, struct change *before, struct changes *kept)
 {
@@ -109,10 +136,13 @@ static bool note_before(struct broker *broker, struct change *before, struct cha
 
 void undo_note(struct broker *broker, const struct change *change)
 {
-    struct changes *kept = &broker->undo->before;
+    if (change->is_delete)
+        return;
+    struct changes *kept = open_block(broker->undo);
     struct change before = {
         .kind = change->kind,
         .durable = change->durable,
+        .id = change->id,
         .to_queue = change->to_queue,
         .vhost = changes_keep(kept, change->vhost),
         .name = changes_keep(kept, change->name),
@@ -120,8 +150,6 @@ void undo_note(struct broker *broker, const struct change *change)
         .routing_key = changes_keep(kept, change->routing_key),
     };
     struct bytes name = before.name;
-    if (change->is_delete)
-        return;
     before.is_delete = !note_before(broker, &before, kept);
     before.name = name;
     if (before.kind == CATALOGUE_BINDING)
@@ -129,15 +157,23 @@ void undo_note(struct broker *broker, const struct change *change)
     changes_add(kept, &before);
 }
 
-void undo_begin(struct broker *broker, struct undo *undo)
+void undo_note_in(struct broker *broker, struct undo *undo)
 {
     broker->undo = undo;
 }
 
-void undo_forget(struct broker *broker)
+void undo_pause(struct broker *broker)
 {
-    changes_free(&broker->undo->before);
     broker->undo = NULL;
+}
+
+bool undo_forget(struct undo *undo, struct budget *budget)
+{
+    while (undo->last && !budget_is_spent(budget)) {
+        budget_use(budget, undo->last->before.count * FORGET_STEPS);
+        free_last(undo);
+    }
+    return undo->last;
 }
 
 /* ---- taking back ---- */
@@ -154,6 +190,7 @@ static void take_binding(struct vhost *vhost, const struct change *change)
     list_remove(&source->doomed_link);
 }
 
+/* A queue that somebody has made anew under the name is another one. */
 static void take_in_vhost(struct vhost *vhost, const struct change *change)
 {
     struct error error;
@@ -162,7 +199,8 @@ static void take_in_vhost(struct vhost *vhost, const struct change *change)
         take_binding(vhost, change);
     else if (change->kind == CATALOGUE_EXCHANGE)
         exchange_delete(vhost, change->name, false, &error);
-    else if (change->kind == CATALOGUE_QUEUE && (queue = vhost_queue(vhost, change->name)))
+    else if (change->kind == CATALOGUE_QUEUE && (queue = vhost_queue(vhost, change->name)) &&
+             queue->id == change->id)
         queue_delete(queue);
 }
 
@@ -195,11 +233,14 @@ static void take_back(struct broker *broker, const struct change *change)
     }
 }
 
-void undo_all(struct broker *broker)
+bool undo_take_back(struct broker *broker, struct undo *undo, struct budget *budget)
 {
-    struct undo *undo = broker->undo;
-    broker->undo = NULL;
-    for (size_t i = undo->before.count; i-- > 0;)
-        take_back(broker, &undo->before.list[i]);
-    changes_free(&undo->before);
+    while (undo->last && !budget_is_spent(budget)) {
+        struct changes *before = &undo->last->before;
+        take_back(broker, &before->list[--before->count]);
+        budget_use(budget, UNDO_STEPS);
+        if (before->count == 0)
+            free_last(undo);
+    }
+    return undo->last;
 }

@@ -3,6 +3,7 @@
 #ifndef LEVERET_DEFINITIONS_H
 #define LEVERET_DEFINITIONS_H
 
+#include "base/budget.h"
 #include "broker/broker.h"
 
 /* Something that has to be told about an object, or (empty kind) about the whole. All is borrowed
@@ -36,12 +37,20 @@ struct definitions_counts {
 bool definitions_import(struct broker *broker, struct bytes text,
                         const struct definitions_listener *listener,
                         struct definitions_counts *counts);
-/* The same of one virtual host, into this one (NULL: as above): whatever the text calls it, and
- * without the sections that are not of one. What came before a fault can be taken back as well, if
- * undo_begin was called (broker/undo.h). */
-bool definitions_import_into(struct broker *broker, struct vhost *only, struct bytes text,
-                             const struct definitions_listener *listener,
-                             struct definitions_counts *counts);
+
+/* The same in parts, for a broker that serves: each goes as far as its budget, and others may do in
+ * between what they will. What was made can be taken back, if that was noted during each part
+ * (broker/undo.h). `only` is the virtual host, held, into which all goes, whatever the text calls
+ * it, and without the sections that are not of one; NULL: as above. All that is passed stays the
+ * caller's and as it is until the end. */
+struct import;
+struct import *definitions_begin(struct broker *broker, struct vhost *only, struct bytes text,
+                                 const struct definitions_listener *listener,
+                                 struct definitions_counts *counts);
+/* False: there is no more to do. */
+bool definitions_go_on(struct import *import, struct budget *budget);
+/* At any time; false: something is wrong, or it has not come to its end. */
+bool definitions_end(struct import *import);
 
 /* Who wrote an export: the versions of this program, and of the RabbitMQ that it behaves like. */
 struct definitions_origin {

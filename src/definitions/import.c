@@ -12,6 +12,9 @@
 /* Most of what follows so many faults follows from them. */
 enum { FAULTS_MAX = 20 };
 
+/* What making one object takes of the budget, besides reading it. */
+enum { OBJECT_STEPS = 400 };
+
 /* ---- telling ---- */
 
 static void tell(struct import *import, bool is_fault, const char *format, va_list arguments)
@@ -180,8 +183,10 @@ static struct vhost *own_vhost(struct import *import)
 struct vhost *import_vhost(struct import *import, const struct json *object)
 {
     struct bytes name;
+    if (import->only && import->only->is_going)
+        import_fail(import, "the virtual host was deleted meanwhile");
     if (import->only)
-        return import->only;
+        return import->only->is_going ? NULL : import->only;
     if (!json_find(object, "vhost"))
         return own_vhost(import);
     if (!import_text(import, object, "vhost", &name))
@@ -260,6 +265,7 @@ static const struct section {
 };
 
 enum { SECTIONS = sizeof(sections) / sizeof(sections[0]) };
+_Static_assert(SECTIONS == (int)IMPORT_SECTIONS, "each section has a list");
 
 static bool is_member(const struct section *section, struct bytes name)
 {
@@ -307,30 +313,55 @@ static bool is_of_all(const struct section *section)
            section->import == import_global_parameter;
 }
 
-static void import_section(struct import *import, const struct section *section)
+size_t import_section_named(struct bytes name)
 {
+    size_t section = 0;
+    while (section < SECTIONS && !bytes_equal_str(name, sections[section].name))
+        section++;
+    return section;
+}
+
+/* Begins with a section; false: nothing is to be made of it. */
+static bool begin_section(struct import *import, const struct section *section)
+{
+    size_t number = (size_t)(section - sections);
     const struct json *list = json_find(import->root, section->name);
-    if (import->only && is_of_all(section)) {
-        if (json_count(list))
-            import_omit(import, "'%s' are not of one virtual host, and left out", section->name);
-        return;
-    }
-    size_t *counter = (size_t *)(void *)((char *)import->counts + section->counter);
     import->place = (struct definitions_remark){.kind = ""};
-    if (list && !has_kind(import, list, section->name, JSON_IS_ARRAY))
-        return;
-    for (size_t i = 0; i < json_count(list) && import->faults < FAULTS_MAX; i++) {
-        const struct json *object = json_item(list, i);
-        size_t left_out = import->counts->left_out;
-        find_place(import, section, i + 1, object);
-        if (json_kind_of(object) != JSON_IS_OBJECT)
-            import_fail(import, "it must be an object, and not %s",
-                        json_kind_name(json_kind_of(object)));
-        else if (section->import(import, object)) {
-            look_for_unknown(import, section, object);
-            *counter += import->counts->left_out == left_out;
-        }
+    if (import->only && is_of_all(section)) {
+        if (import->lists[number])
+            import_omit(import, "'%s' are not of one virtual host, and left out", section->name);
+        return false;
     }
+    if (list && !has_kind(import, list, section->name, JSON_IS_ARRAY))
+        return false;
+    return import_open_list(import, number);
+}
+
+static void import_object(struct import *import, const struct section *section,
+                          const struct json *object)
+{
+    size_t *counter = (size_t *)(void *)((char *)import->counts + section->counter);
+    size_t left_out = import->counts->left_out;
+    find_place(import, section, import->number, object);
+    if (json_kind_of(object) != JSON_IS_OBJECT) {
+        import_fail(import, "it must be an object, and not %s",
+                    json_kind_name(json_kind_of(object)));
+    } else if (section->import(import, object)) {
+        look_for_unknown(import, section, object);
+        *counter += import->counts->left_out == left_out;
+    }
+}
+
+/* The next object of the section at hand; false: there are no more, or it is enough. */
+static bool import_one(struct import *import, struct budget *budget)
+{
+    struct json *array = import->faults < FAULTS_MAX ? import_next(import, budget) : NULL;
+    if (!array)
+        return false;
+    import_object(import, &sections[import->section], json_item(array, 0));
+    json_release(array);
+    budget_use(budget, OBJECT_STEPS);
+    return true;
 }
 
 /* ---- the whole ---- */
@@ -411,40 +442,75 @@ static struct bytes without_mark(struct bytes text)
     return bytes_start_with(text, "\xef\xbb\xbf") ? bytes_of(text.data + 3, text.size - 3) : text;
 }
 
+/* ---- in parts ---- */
+
+struct import *definitions_begin(struct broker *broker, struct vhost *only, struct bytes text,
+                                 const struct definitions_listener *listener,
+                                 struct definitions_counts *counts)
+{
+    struct import *import = mem_zalloc(sizeof(*import));
+    import->broker = broker;
+    import->only = only;
+    import->text = without_mark(text);
+    import->listener = listener;
+    import->counts = counts;
+    import->place.kind = "";
+    *counts = (struct definitions_counts){0};
+    map_init(&import->left_out, random_next(broker->random));
+    import_read(import);
+    return import;
+}
+
+/* A section with faults is the last one. */
+static void next_section(struct import *import, size_t number)
+{
+    import->is_in_list = false;
+    while (number < SECTIONS && !import->faults && !import->is_in_list) {
+        import->is_in_list = begin_section(import, &sections[number]);
+        number++;
+    }
+    if (import->is_in_list)
+        return;
+    look_for_unknown_sections(import);
+    import->state = IMPORT_ENDED;
+}
+
+bool definitions_go_on(struct import *import, struct budget *budget)
+{
+    if (import->state == IMPORT_READS) {
+        import_read_some(import, budget);
+        if (import->faults)
+            import->state = IMPORT_ENDED;
+        if (import->faults || !import->root)
+            return !import->faults;
+        import->state = IMPORT_MAKES;
+        import_header(import);
+        next_section(import, 0);
+    }
+    while (import->state == IMPORT_MAKES && !budget_is_spent(budget))
+        if (!import_one(import, budget))
+            next_section(import, import->section + 1);
+    return import->state != IMPORT_ENDED;
+}
+
+bool definitions_end(struct import *import)
+{
+    bool is_done = import->state == IMPORT_ENDED && !import->faults;
+    json_release(import->root);
+    buffer_free(&import->header);
+    buffer_free(&import->scratch);
+    forget_left_out(import);
+    mem_free(import);
+    return is_done;
+}
+
 bool definitions_import(struct broker *broker, struct bytes text,
                         const struct definitions_listener *listener,
                         struct definitions_counts *counts)
 {
-    return definitions_import_into(broker, NULL, text, listener, counts);
-}
-
-bool definitions_import_into(struct broker *broker, struct vhost *only, struct bytes text,
-                             const struct definitions_listener *listener,
-                             struct definitions_counts *counts)
-{
-    char fault[256];
-    struct import import = {.broker = broker,
-                            .only = only,
-                            .listener = listener,
-                            .counts = counts,
-                            .place = {.kind = ""}};
-    *counts = (struct definitions_counts){0};
-    map_init(&import.left_out, random_next(broker->random));
-    struct json *root = json_parse(without_mark(text), fault, sizeof(fault));
-    import.root = root;
-    if (!root)
-        import_fail(&import, "%s", fault);
-    else if (json_kind_of(root) != JSON_IS_OBJECT)
-        import_fail(&import, "definitions must be an object, and not %s",
-                    json_kind_name(json_kind_of(root)));
-    else
-        import_header(&import);
-    for (size_t i = 0; i < SECTIONS && !import.faults; i++)
-        import_section(&import, &sections[i]);
-    if (root)
-        look_for_unknown_sections(&import);
-    json_release(root);
-    buffer_free(&import.scratch);
-    forget_left_out(&import);
-    return import.faults == 0;
+    struct budget budget = budget_of(INT64_MAX);
+    struct import *import = definitions_begin(broker, NULL, text, listener, counts);
+    while (definitions_go_on(import, &budget))
+        continue;
+    return definitions_end(import);
 }

@@ -2,18 +2,30 @@
 #ifndef LEVERET_DEFINITIONS_IMPORT_H
 #define LEVERET_DEFINITIONS_IMPORT_H
 
+#include "base/budget.h"
 #include "broker/error.h"
 #include "broker/vhost.h"
 #include "definitions/definitions.h"
 #include "definitions/json.h"
+#include "definitions/json_scan.h"
 
-enum { IMPORT_FAULT_MAX = 800 };
+enum { IMPORT_FAULT_MAX = 800, IMPORT_SECTIONS = 10 };
+
+enum import_state { IMPORT_READS, IMPORT_MAKES, IMPORT_ENDED };
 
 struct import {
     struct broker *broker;
     const struct definitions_listener *listener;
     struct definitions_counts *counts;
-    const struct json *root;
+    enum import_state state;
+    struct bytes text;
+    struct json_scan file, list;     /* where it is in the text, and in the list of a section */
+    bool is_in_list;                 /* that is at hand */
+    size_t section;                  /* the number of that section */
+    size_t number;                   /* items of that list so far */
+    const uint8_t *lists[IMPORT_SECTIONS]; /* where those begin that have something in them */
+    struct buffer header;            /* all that is in the file but what is in those lists */
+    struct json *root;               /* the same; NULL: it is not read yet */
     struct vhost *only;              /* where all is to be; NULL: where it says */
     struct bytes vhost;              /* of objects that do not name one */
     bool is_old;                     /* from before RabbitMQ 3.6 */
@@ -22,6 +34,22 @@ struct import {
     struct definitions_remark place; /* the object at hand */
     size_t faults;
 };
+
+/* ---- the text, in parts ---- */
+
+/* The number of the section with this name; IMPORT_SECTIONS: there is none. */
+size_t import_section_named(struct bytes name);
+/* Begins to read the text. */
+void import_read(struct import *import);
+/* Reads on, which ends with `root`, or with a fault. */
+void import_read_some(struct import *import, struct budget *budget);
+/* Begins with the list of a section; false: there is nothing in it. */
+bool import_open_list(struct import *import, size_t section);
+/* An array with the next item of the list, which is the caller's to release; NULL: there is none.
+ */
+struct json *import_next(struct import *import, struct budget *budget);
+
+/* ---- telling ---- */
 
 /* Tells what is wrong with the object at hand; false. */
 bool import_fail(struct import *import, const char *format, ...)

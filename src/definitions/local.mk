@@ -9,9 +9,12 @@ libleveret_definitions_a_SOURCES = \
 	%D%/import.h \
 	%D%/import_access.c \
 	%D%/import_policy.c \
+	%D%/import_text.c \
 	%D%/import_topology.c \
 	%D%/json.c \
 	%D%/json.h \
+	%D%/json_scan.c \
+	%D%/json_scan.h \
 	%D%/json_table.c \
 	%D%/json_table.h \
 	%D%/json_writer.c \

@@ -9,7 +9,8 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/lib/broker_bench.h"
 
-enum { TURNS_MAX = 10000 };
+/* Of a part, so that a text of some objects takes some parts. */
+enum { TURNS_MAX = 10000, PART_STEPS = 2000 };
 
 static size_t faults;
 
@@ -38,13 +39,21 @@ static struct vhost *vhost_of(struct bench *bench, struct bytes text)
     return bytes_start_with(text, " ") ? vhost_find(&bench->broker, bytes_str("/")) : NULL;
 }
 
-static bool import(struct bench *bench, struct bytes text)
+/* In parts. What is done is noted in `undo`, if that is not NULL. */
+static bool import(struct bench *bench, struct bytes text, struct undo *undo)
 {
     struct definitions_listener listener = {tell, NULL};
     struct definitions_counts counts;
     faults = 0;
-    bool is_done = definitions_import_into(&bench->broker, vhost_of(bench, text), text, &listener,
-                                           &counts);
+    struct import *import =
+        definitions_begin(&bench->broker, vhost_of(bench, text), text, &listener, &counts);
+    for (bool has_more = true; has_more;) {
+        struct budget budget = budget_of(PART_STEPS);
+        undo_note_in(&bench->broker, undo);
+        has_more = definitions_go_on(import, &budget);
+        undo_pause(&bench->broker);
+    }
+    bool is_done = definitions_end(import);
     assert(is_done == (faults == 0));
     return is_done;
 }
@@ -62,7 +71,7 @@ static struct buffer exported(const struct bench *bench)
 static void export(struct bench *bench)
 {
     struct buffer first = exported(bench);
-    assert(import(bench, buffer_bytes(&first)));
+    assert(import(bench, buffer_bytes(&first), NULL));
     struct buffer second = exported(bench);
     assert(bytes_equal(buffer_bytes(&first), buffer_bytes(&second)));
     buffer_free(&first);
@@ -88,9 +97,13 @@ static void is_as_before(struct bench *bench, const struct buffer *before, size_
 }
 
 /* What failed, taken back. */
-static void take_back(struct bench *bench, const struct buffer *before, size_t entries)
+static void take_back(struct bench *bench, struct undo *undo, const struct buffer *before,
+                      size_t entries)
 {
-    undo_all(&bench->broker);
+    for (bool has_more = true; has_more;) {
+        struct budget budget = budget_of(PART_STEPS);
+        has_more = undo_take_back(&bench->broker, undo, &budget);
+    }
     settle(bench);
     is_as_before(bench, before, entries);
     bench_restart(bench);
@@ -101,7 +114,7 @@ static void take_back(struct bench *bench, const struct buffer *before, size_t e
 static void go_on(struct bench *bench, struct bytes text)
 {
     size_t entries = store_fake_entries(bench->store), queues = broker_queues(&bench->broker);
-    assert(import(bench, text));
+    assert(import(bench, text, NULL));
     assert(store_fake_entries(bench->store) == entries);
     assert(broker_queues(&bench->broker) == queues);
     export(bench);
@@ -116,15 +129,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct undo undo = {0};
     struct bytes text = bytes_of(data, size);
     bench_new(&bench);
-    assert(import(&bench, bytes_str(base)));
+    assert(import(&bench, bytes_str(base), NULL));
     struct buffer before = exported(&bench);
     size_t entries = store_fake_entries(bench.store);
-    undo_begin(&bench.broker, &undo);
-    if (import(&bench, text)) {
-        undo_forget(&bench.broker);
+    if (import(&bench, text, &undo)) {
+        struct budget budget = budget_of(INT64_MAX);
+        undo_forget(&undo, &budget);
         go_on(&bench, text);
     } else {
-        take_back(&bench, &before, entries);
+        take_back(&bench, &undo, &before, entries);
     }
     buffer_free(&before);
     bench_free(&bench);

@@ -6,7 +6,9 @@
 #include "broker/exchange.h"
 #include "broker/permission.h"
 #include "broker/policy.h"
+#include "broker/undo.h"
 #include "definitions/definitions.h"
+#include "definitions/json_scan.h"
 #include "definitions/json_table.h"
 #include "tests/lib/broker_bench.h"
 
@@ -697,6 +699,137 @@ TEST(what_is_no_json)
     bench_free(&bench);
 }
 
+/* ---- in parts ---- */
+
+enum { MANY = 300, STEPS = 5000, PARTS_LEAST = 20 };
+
+/* So many queues, and a binding to one that may not be there. */
+static struct buffer many(const char *bound)
+{
+    char line[200];
+    struct buffer text = {0};
+    buffer_add(&text, "{\"queues\":[", 11);
+    for (int i = 0; i < MANY; i++) {
+        snprintf(line, sizeof(line), "%s{\"name\":\"m%d\",\"vhost\":\"/\"}", i ? "," : "", i);
+        buffer_add(&text, line, strlen(line));
+    }
+    snprintf(line, sizeof(line),
+             "],\"bindings\":[{\"source\":\"amq.topic\",\"vhost\":\"/\",\"destination\":\"%s\","
+             "\"routing_key\":\"k\"}]}",
+             bound);
+    buffer_add(&text, line, strlen(line));
+    return text;
+}
+
+/* Others do something after each part. */
+static bool import_parts(const char *bound, struct undo *undo)
+{
+    struct buffer text = many(bound);
+    struct definitions_listener listener = {tell, NULL};
+    struct import *import =
+        definitions_begin(&bench.broker, NULL, buffer_bytes(&text), &listener, &counts);
+    bool has_more = true;
+    unsigned parts = 0;
+    for (told[0] = '\0'; has_more; parts++) {
+        struct budget budget = budget_of(STEPS);
+        undo_note_in(&bench.broker, undo);
+        has_more = definitions_go_on(import, &budget);
+        undo_pause(&bench.broker);
+        bench_queue(&bench, "theirs", "d", "");
+    }
+    ok(parts > PARTS_LEAST, "it takes %u parts", parts);
+    bool is_done = definitions_end(import);
+    buffer_free(&text);
+    return is_done;
+}
+
+TEST(an_import_in_parts)
+{
+    struct undo undo = {0};
+    struct budget budget = budget_of(INT64_MAX);
+    bench_new(&bench);
+    ok(import_parts("m7", &undo), "imported: %s", told);
+    is_int(broker_queues(&bench.broker), MANY + 1, "queues");
+    ok(!undo_forget(&undo, &budget), "nothing is to be taken back");
+    bench_restart(&bench);
+    is_int(broker_queues(&bench.broker), MANY + 1, "queues after a restart");
+    bench_free(&bench);
+}
+
+TEST(an_import_is_taken_back_in_parts)
+{
+    struct undo undo = {0};
+    unsigned parts = 1;
+    bench_new(&bench);
+    bench_queue(&bench, "m5", "d", "");
+    ok(!import_parts("nosuch", &undo), "refused: %s", told);
+    is_int(broker_queues(&bench.broker), MANY + 1, "queues have been made");
+    struct queue *again = vhost_queue(bench.vhost, bytes_str("m9"));
+    queue_delete(again);
+    bench_queue(&bench, "m9", "d", "");
+    for (bool has_more = true; has_more; parts++) {
+        struct budget budget = budget_of(STEPS);
+        has_more = undo_take_back(&bench.broker, &undo, &budget);
+    }
+    ok(parts > PARTS_LEAST, "in %u parts", parts);
+    ok(vhost_queue(bench.vhost, bytes_str("m5")), "what was there before is there");
+    ok(vhost_queue(bench.vhost, bytes_str("m9")), "what was made anew as well");
+    ok(vhost_queue(bench.vhost, bytes_str("theirs")), "and what others have made");
+    is_int(broker_queues(&bench.broker), 3, "queues in all");
+    bench_restart(&bench);
+    is_int(broker_queues(&bench.broker), 3, "and after a restart");
+    bench_free(&bench);
+}
+
+/* ---- JSON as it stands in a text ---- */
+
+/* The values of an array with a stroke behind each, and "!" when it is bad. */
+static void items_are(const char *array, const char *items)
+{
+    char seen[200] = "";
+    struct bytes value;
+    struct json_scan scan = json_scan_of(bytes_str(array), '[');
+    scan.value_max = 20;
+    while (json_scan_item(&scan, &value))
+        snprintf(seen + strlen(seen), sizeof(seen) - strlen(seen), "%.*s|", BYTES_ARG(value));
+    if (!json_scan_is_over(&scan))
+        snprintf(seen + strlen(seen), sizeof(seen) - strlen(seen), "!");
+    is_str(seen, items, "%s", array);
+}
+
+TEST(what_stands_in_an_array)
+{
+    items_are("[]", "");
+    items_are(" [ 1 , \"a,]\" , {\"b\":[2,3]} ] ", "1|\"a,]\"|{\"b\":[2,3]}|");
+    items_are("[\"\\\"\",\"\\\\\",true]", "\"\\\"\"|\"\\\\\"|true|");
+    items_are("", "!");
+    items_are("{}", "!");
+    items_are("[", "!");
+    items_are("[1", "1|!");
+    items_are("[1,", "1|!");
+    items_are("[1,]", "1|!");
+    items_are("[1 2]", "1|!");
+    items_are("[,1]", "!");
+    items_are("[1]]", "1|!");
+    items_are("[\"a", "!");
+    items_are("[\"a\\", "!");
+    items_are("[[1,{}", "!");
+    items_are("[1,\"a text that is too long\"]", "1|!");
+}
+
+TEST(what_a_value_in_a_text_is)
+{
+    struct bytes text;
+    ok(json_scan_text(bytes_str("\"a\""), &text) && bytes_equal_str(text, "a"), "a text");
+    ok(!json_scan_text(bytes_str("\"\\n\""), &text), "with an escape");
+    ok(!json_scan_text(bytes_str("12"), &text), "a number is none");
+    ok(json_scan_is_whole(bytes_str("-120")), "a whole number");
+    ok(!json_scan_is_whole(bytes_str("1.5")) && !json_scan_is_whole(bytes_str("-")) &&
+           !json_scan_is_whole(bytes_str("")) && !json_scan_is_whole(bytes_str("1e3")),
+       "others are none");
+    ok(!json_scan_is_whole(bytes_str("1234567890123456789")), "nor is one that is very large");
+}
+
 int main(void)
 {
     RUN(base64_goes_both_ways);
@@ -720,5 +853,9 @@ int main(void)
     RUN(what_is_wrong_with_topology);
     RUN(faults_end_an_import);
     RUN(what_is_no_json);
+    RUN(an_import_in_parts);
+    RUN(an_import_is_taken_back_in_parts);
+    RUN(what_stands_in_an_array);
+    RUN(what_a_value_in_a_text_is);
     return done();
 }

@@ -8,14 +8,16 @@ RabbitMQ, which has to answer the same.  Output is TAP.
 import base64
 import hashlib
 import itertools
+import json
 import os
+import socket
 import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import api  # noqa: E402
-from api import anything, case, equal, error, matching, quote, some  # noqa: E402
+from api import anything, case, check, equal, error, matching, quote, some  # noqa: E402
 
 BROKER = []
 
@@ -952,6 +954,66 @@ def _(t):
               for number in range(count)]
     expect("POST", "/api/definitions/" + v, 204, {"queues": queues})
     equal(of_vhost(v)["queues"], queues, "queues")
+    bad_one = {"source": "", "destination": "nosuch", "routing_key": "k"}
+    expect("POST", "/api/definitions/" + v, 400,
+           {"queues": [{"name": "new%d" % number} for number in range(count)], "bindings": [bad_one]},
+           bad("nothing was imported: binding 1 '': no queue 'nosuch' in vhost '%s'" % v))
+    equal(of_vhost(v)["queues"], queues, "queues")
+
+
+def post_of(path, body):
+    """The bytes of a request."""
+    body = json.dumps(body).encode()
+    return ("POST %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n" %
+            (path, api.basic("guest", "guest"), len(body))).encode() + body
+
+
+def connect():
+    host, port = BROKER[0].address.rsplit(":", 1)
+    return socket.create_connection((host, int(port)), api.PATIENCE)
+
+
+@case("imports at the same time come one after the other, and others are served meanwhile")
+def _(t):
+    if BROKER[0].oracle:
+        raise api.Skip("it takes a minute")
+    count, hosts = 3000, [vhost(t), vhost(t)]
+    clients = [connect() for _ in hosts]
+    for client, v in zip(clients, hosts):
+        client.sendall(post_of("/api/definitions/" + v,
+                               {"queues": [{"name": "q%d" % number} for number in range(count)]}))
+    expect("GET", "/api/whoami", 200)
+    for client, v in zip(clients, hosts):
+        equal(client.recv(12), b"HTTP/1.1 204", "an import")
+        equal(len(of_vhost(v)["queues"]), count, "queues")
+        client.close()
+
+
+@case("an import goes on when its client is gone")
+def _(t):
+    if BROKER[0].oracle:
+        raise api.Skip("it takes a minute")
+    v, count = vhost(t), 3000
+    client = connect()
+    client.sendall(post_of("/api/definitions/" + v,
+                           {"queues": [{"name": "q%d" % number} for number in range(count)]}))
+    client.close()
+    api.tap.eventually(lambda: len(of_vhost(v)["queues"]) == count)
+
+
+@case("an import into a virtual host that is deleted meanwhile")
+def _(t):
+    if BROKER[0].oracle:
+        raise api.Skip("it takes a minute")
+    v, count = vhost(t), 20000
+    client = connect()
+    t.cleanup(client.close)
+    client.sendall(post_of("/api/definitions/" + v,
+                           {"queues": [{"name": "q%d" % number} for number in range(count)]}))
+    expect("DELETE", "/api/vhosts/" + v, 204)
+    check(client.recv(12) in (b"HTTP/1.1 204", b"HTTP/1.1 400", b"HTTP/1.1 404"), "no answer")
+    expect("GET", "/api/vhosts/" + v, 404)
+    expect("POST", "/api/definitions", 204, {})
 
 
 if __name__ == "__main__":

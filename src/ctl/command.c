@@ -12,6 +12,7 @@
 #include "ctl/say.h"
 #include "ctl/usage.h"
 #include "ctl/verbs.h"
+#include "definitions/json.h"
 
 #define TIMEOUT_SECONDS 60.0
 

@@ -278,7 +278,7 @@ static int show(struct command *command, struct doctor *doctor)
     if (!list)
         return say_fail(command, EXIT_SOFTWARE, "%s", error);
     if (command->has_format || command_has(command, "columns") || command_has(command, "filter"))
-        code = rows_show(command, command->verb->columns, list);
+        code = rows_show(command, command->verb->columns, buffer_bytes(&doctor->found));
     else
         print_all(list);
     json_release(list);

@@ -46,13 +46,6 @@ static bool has_header(const struct command *command)
     return !command_has(command, "silent") && !command_has(command, "no-table-headers");
 }
 
-static void add_cell(const struct command *command, const struct rows *rows, size_t row,
-                     size_t column, struct buffer *out)
-{
-    const struct column *what = &rows->columns.list[column];
-    term_cell(command, what->kind, column_value(what, rows->list[row].object), out);
-}
-
 /* RabbitMQ's tools show lists of many objects row by row, and nothing when there is none; of others
  * they show an empty line then. */
 static bool is_streamed(const struct command *command)
@@ -73,6 +66,7 @@ static void hide_controls(struct buffer *out, size_t from)
 static void with_tabs(const struct command *command, const struct rows *rows, struct buffer *out)
 {
     size_t count = rows->columns.count;
+    struct bytes values[COLUMNS_MAX];
     bool has_names = has_header(command) && (rows->count || command_is_ours(command));
     for (size_t i = 0; i < count && has_names; i++) {
         add(out, rows->columns.list[i].name);
@@ -81,9 +75,10 @@ static void with_tabs(const struct command *command, const struct rows *rows, st
     if (rows->count == 0 && !command_is_ours(command) && !is_streamed(command))
         add(out, "\n");
     for (size_t row = 0; row < rows->count; row++) {
+        row_values(&rows->columns, rows->list[row].object, values);
         for (size_t i = 0; i < count; i++) {
             size_t from = out->size;
-            add_cell(command, rows, row, i, out);
+            term_cell(command, rows->columns.list[i].kind, values[i], out);
             hide_controls(out, from);
             add(out, i + 1 < count ? "\t" : "\n");
         }
@@ -97,12 +92,14 @@ static void add_object(const struct command *command, const struct rows *rows, s
                        struct buffer *out)
 {
     struct json_writer writer = json_writer_of(out);
+    struct bytes values[COLUMNS_MAX];
+    row_values(&rows->columns, rows->list[row].object, values);
     writer.mends = true;
     json_open(&writer, '{');
     for (size_t i = 0; i < rows->columns.count; i++) {
         const struct column *column = &rows->columns.list[i];
         json_name(&writer, bytes_str(column->name));
-        term_json(command, column->kind, column_value(column, rows->list[row].object), &writer);
+        term_json(command, column->kind, values[i], &writer);
     }
     json_close(&writer, '}');
 }
@@ -135,15 +132,17 @@ static void add_quoted(struct buffer *out, struct bytes text)
 static void as_csv(const struct command *command, const struct rows *rows, struct buffer *out)
 {
     size_t count = rows->columns.count;
+    struct bytes values[COLUMNS_MAX];
     struct buffer cell = {0};
     for (size_t i = 0; i < count && has_header(command); i++) {
         add_quoted(out, bytes_str(rows->columns.list[i].name));
         add(out, i + 1 < count ? "," : "\n");
     }
     for (size_t row = 0; row < rows->count; row++) {
+        row_values(&rows->columns, rows->list[row].object, values);
         for (size_t i = 0; i < count; i++) {
             cell.size = 0;
-            add_cell(command, rows, row, i, &cell);
+            term_cell(command, rows->columns.list[i].kind, values[i], &cell);
             add_quoted(out, buffer_bytes(&cell));
             add(out, i + 1 < count ? "," : "\n");
         }
@@ -168,6 +167,7 @@ struct grid {
     const struct rows *rows;
     size_t widths[COLUMNS_MAX];
     bool is_number[COLUMNS_MAX];
+    struct bytes values[COLUMNS_MAX]; /* of the row at hand */
     struct buffer cell;
 };
 
@@ -179,21 +179,34 @@ static bool is_number(struct bytes text)
     return true;
 }
 
-static struct bytes grid_cell(struct grid *grid, size_t row, size_t column)
+static void grid_row(struct grid *grid, size_t row)
 {
+    row_values(&grid->rows->columns, grid->rows->list[row].object, grid->values);
+}
+
+/* Of the row at hand; or the column's name. */
+static struct bytes grid_cell(struct grid *grid, size_t column, bool is_header)
+{
+    const struct column *what = &grid->rows->columns.list[column];
+    if (is_header)
+        return bytes_str(what->name);
     grid->cell.size = 0;
-    add_cell(grid->command, grid->rows, row, column, &grid->cell);
+    term_cell(grid->command, what->kind, grid->values[column], &grid->cell);
     hide_controls(&grid->cell, 0);
     return buffer_bytes(&grid->cell);
 }
 
 static void grid_measure(struct grid *grid)
 {
-    for (size_t i = 0; i < grid->rows->columns.count; i++) {
+    size_t count = grid->rows->columns.count;
+    for (size_t i = 0; i < count; i++) {
         grid->widths[i] = has_header(grid->command) ? strlen(grid->rows->columns.list[i].name) : 0;
         grid->is_number[i] = true;
-        for (size_t row = 0; row < grid->rows->count; row++) {
-            struct bytes text = grid_cell(grid, row, i);
+    }
+    for (size_t row = 0; row < grid->rows->count; row++) {
+        grid_row(grid, row);
+        for (size_t i = 0; i < count; i++) {
+            struct bytes text = grid_cell(grid, i, false);
             size_t width = width_of(text);
             grid->is_number[i] = grid->is_number[i] && is_number(text);
             if (width > grid->widths[i])
@@ -212,12 +225,11 @@ static void add_padded(struct buffer *out, struct bytes text, size_t width, bool
         add(out, " ");
 }
 
-static void grid_line(struct grid *grid, size_t row, bool is_header, struct buffer *out)
+static void grid_line(struct grid *grid, bool is_header, struct buffer *out)
 {
     size_t count = grid->rows->columns.count;
     for (size_t i = 0; i < count; i++) {
-        struct bytes text =
-            is_header ? bytes_str(grid->rows->columns.list[i].name) : grid_cell(grid, row, i);
+        struct bytes text = grid_cell(grid, i, is_header);
         bool is_last = i + 1 == count && !grid->is_number[i];
         add_padded(out, text, is_last ? width_of(text) : grid->widths[i], grid->is_number[i]);
         add(out, i + 1 < count ? "  " : "\n");
@@ -228,11 +240,12 @@ static void aligned(struct grid *grid, struct buffer *out)
 {
     if (has_header(grid->command)) {
         add(out, "\033[1m");
-        grid_line(grid, 0, true, out);
+        grid_line(grid, true, out);
         add(out, "\033[0m");
     }
     for (size_t row = 0; row < grid->rows->count; row++) {
-        grid_line(grid, row, false, out);
+        grid_row(grid, row);
+        grid_line(grid, false, out);
         flush_much(out);
     }
 }
@@ -284,12 +297,11 @@ static void frame_rule(const struct grid *grid, const char *const parts[4], stru
     add(out, "\n");
 }
 
-static void frame_line(struct grid *grid, const struct frame *frame, size_t row, bool is_header,
+static void frame_line(struct grid *grid, const struct frame *frame, bool is_header,
                        struct buffer *out)
 {
     for (size_t i = 0; i < grid->rows->columns.count; i++) {
-        struct bytes text =
-            is_header ? bytes_str(grid->rows->columns.list[i].name) : grid_cell(grid, row, i);
+        struct bytes text = grid_cell(grid, i, is_header);
         add(out, frame->bar);
         add(out, " ");
         add(out, is_header ? frame->bold : "");
@@ -307,11 +319,12 @@ static void framed(struct grid *grid, struct buffer *out)
     const struct frame *frame = frame_of(grid->command);
     frame_rule(grid, frame->top, out);
     if (has_header(grid->command))
-        frame_line(grid, frame, 0, true, out);
+        frame_line(grid, frame, true, out);
     for (size_t row = 0; row < grid->rows->count; row++) {
         if (row || has_header(grid->command))
             frame_rule(grid, frame->middle, out);
-        frame_line(grid, frame, row, false, out);
+        grid_row(grid, row);
+        frame_line(grid, frame, false, out);
         flush_much(out);
     }
     frame_rule(grid, frame->bottom, out);

@@ -55,32 +55,33 @@ static void add_query(const struct command *command, const struct columns *colum
     buffer_add_u8(request, '\0');
 }
 
-/* The array that the broker has, or one without anything; NULL: *code says why. */
-static struct json *fetch(struct command *command, const char *request, int *code)
+/* The text of the array that the broker has, or of one without anything; the caller frees it. 0, or
+ * the code to end with. */
+static int fetch(struct command *command, const char *request, struct buffer *text)
 {
     struct reply reply;
-    char error[200];
-    struct json *document = NULL;
-    *code = command_call(command, request, bytes_of(NULL, 0), &reply);
-    if (*code)
-        return NULL;
+    int code = command_call(command, request, bytes_of(NULL, 0), &reply);
+    *text = (struct buffer){0};
+    if (code)
+        return code;
     if (reply.status == 404 && !command->verb->missing && strstr(request, "{vhost}"))
-        document = json_parse(bytes_str("[]"), error, sizeof(error));
+        buffer_add(text, "[]", 2);
     else if (!reply_is_good(&reply))
-        *code = command_refused(command, &reply);
-    else if (!(document = json_parse(buffer_bytes(&reply.body), error, sizeof(error))))
-        *code = say_fail(command, EXIT_SOFTWARE, "the broker's answer is no JSON: %s", error);
-    buffer_free(&reply.body);
-    return document;
+        code = command_refused(command, &reply);
+    else
+        *text = reply.body;
+    if (text->data != reply.body.data)
+        buffer_free(&reply.body);
+    return code;
 }
 
 static int show(struct command *command, const char *request)
 {
-    int code;
-    struct json *array = fetch(command, request, &code);
-    if (array)
-        code = rows_show(command, command->verb->columns, array);
-    json_release(array);
+    struct buffer text;
+    int code = fetch(command, request, &text);
+    if (code == 0)
+        code = rows_show(command, command->verb->columns, buffer_bytes(&text));
+    buffer_free(&text);
     return code;
 }
 
@@ -103,34 +104,39 @@ int run_list(struct command *command)
 
 /* ---- of one virtual host, or one user ---- */
 
-/* Those items of an array that are of this virtual host. The caller releases them. */
-static struct json *items_in(const struct json *array, const char *vhost)
+/* Those items of an array that are of this virtual host, as an array; what is none stays as it is. */
+static void items_in(struct bytes text, const char *vhost, struct buffer *items)
 {
     char error[200];
-    struct buffer text = {0};
-    struct json_writer writer = json_writer_of(&text);
+    struct json *array = json_parse(text, error, sizeof(error));
+    struct json_writer writer = json_writer_of(items);
+    if (!array) {
+        buffer_add(items, text.data, text.size);
+        return;
+    }
     json_open(&writer, '[');
     for (size_t i = 0; i < json_count(array); i++)
         if (bytes_equal_str(json_text(json_find(json_item(array, i), "vhost")), vhost))
             json_put(&writer, json_item(array, i));
     json_close(&writer, ']');
-    struct json *items = json_parse(buffer_bytes(&text), error, sizeof(error));
-    buffer_free(&text);
-    return items;
+    json_release(array);
 }
 
 /* The API has all of them, or those of one component; the verb's own request asks whether the virtual
  * host is there. */
 int run_list_parameters(struct command *command)
 {
-    int code;
-    json_release(fetch(command, command->verb->request, &code));
-    struct json *all = code ? NULL : fetch(command, "GET /parameters", &code);
-    struct json *items = all ? items_in(all, command_vhost(command)) : NULL;
-    if (items)
-        code = rows_show(command, command->verb->columns, items);
-    json_release(items);
-    json_release(all);
+    struct buffer text, items = {0};
+    int code = fetch(command, command->verb->request, &text);
+    buffer_free(&text);
+    if (code == 0)
+        code = fetch(command, "GET /parameters", &text);
+    if (code == 0) {
+        items_in(buffer_bytes(&text), command_vhost(command), &items);
+        code = rows_show(command, command->verb->columns, buffer_bytes(&items));
+    }
+    buffer_free(&items);
+    buffer_free(&text);
     return code;
 }
 
@@ -147,14 +153,19 @@ static void print_object(const struct json *object)
 /* The limits of the only one in a list of {.., "value": {..}}. */
 static int show_limits(struct command *command, const char *request)
 {
-    int code;
-    struct json *array = fetch(command, request, &code);
+    char error[200];
+    struct buffer text;
+    int code = fetch(command, request, &text);
+    struct json *array = code ? NULL : json_parse(buffer_bytes(&text), error, sizeof(error));
     const struct json *value = json_find(json_item(array, 0), "value");
-    if (array && value)
+    if (code == 0 && !array)
+        code = say_fail(command, EXIT_SOFTWARE, "the broker's answer is no JSON: %s", error);
+    else if (value)
         print_object(value);
     else if (array)
         printf("{}\n");
     json_release(array);
+    buffer_free(&text);
     return code;
 }
 

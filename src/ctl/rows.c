@@ -6,6 +6,7 @@
 #include "ctl/format.h"
 #include "ctl/say.h"
 #include "ctl/term.h"
+#include "definitions/json_scan.h"
 
 /* ---- columns ---- */
 
@@ -51,6 +52,7 @@ static bool next_column(const char **spec, struct column *column, bool *is_usual
         copy(column->path, at + name_size + 1, value_size - name_size - 1);
     else
         copy(column->path, at, name_size);
+    column->has_parts = strchr(column->path, '.') != NULL;
     column->kind = value_size < size ? kind_of(bytes_of(at + value_size + 1, size - value_size - 1))
                                      : CELL_PLAIN;
     return true;
@@ -137,20 +139,41 @@ void columns_add_query(const struct columns *columns, struct buffer *query)
     }
 }
 
-const struct json *column_value(const struct column *column, const struct json *object)
+/* What a path leads to: a member of that name, or else what a member of its first name has at the
+ * rest of it. */
+static struct bytes find_value(struct bytes object, const char *path)
 {
-    const struct json *value = json_find(object, column->path);
-    const char *path = column->path;
-    if (value)
-        return value;
-    for (value = object; *path && value;) {
-        char name[COLUMN_NAME_MAX];
-        size_t size = strcspn(path, ".");
-        copy(name, path, size);
-        value = json_find(value, name);
-        path += size + (path[size] != '\0');
+    size_t first = strcspn(path, ".");
+    struct json_scan scan = json_scan_of(object, '{');
+    struct bytes name, value, part = {0};
+    while (json_scan_member(&scan, &name, &value)) {
+        if (bytes_equal_str(name, path))
+            return value;
+        if (path[first] && bytes_equal(name, bytes_of(path, first)))
+            part = value;
     }
-    return value;
+    return part.size ? find_value(part, path + first + 1) : part;
+}
+
+struct bytes row_value(const struct column *column, struct bytes object)
+{
+    return find_value(object, column->path);
+}
+
+void row_values(const struct columns *columns, struct bytes object,
+                struct bytes values[COLUMNS_MAX])
+{
+    struct json_scan scan = json_scan_of(object, '{');
+    struct bytes name, value;
+    memset(values, 0, columns->count * sizeof(*values));
+    while (json_scan_member(&scan, &name, &value))
+        for (size_t i = 0; i < columns->count; i++)
+            if (columns->list[i].path[0] == name.data[0] &&
+                bytes_equal_str(name, columns->list[i].path))
+                values[i] = value;
+    for (size_t i = 0; i < columns->count; i++)
+        if (!values[i].size && columns->list[i].has_parts)
+            values[i] = row_value(&columns->list[i], object);
 }
 
 /* ---- which rows ---- */
@@ -199,16 +222,16 @@ static int compare_texts(const char *a, const char *b)
 
 /* A cell as a C string; the caller frees it. */
 static char *cell_text(const struct command *command, const struct column *column,
-                       const struct json *object)
+                       struct bytes object)
 {
     struct buffer text = {0};
-    term_cell(command, column->kind, column_value(column, object), &text);
+    term_cell(command, column->kind, row_value(column, object), &text);
     buffer_add(&text, "", 1);
     return (char *)text.data;
 }
 
 static bool passes(const struct command *command, const struct filter *filter,
-                   const struct json *object)
+                   struct bytes object)
 {
     char *text = cell_text(command, &filter->column, object);
     int order = compare_texts(text, filter->value);
@@ -237,7 +260,7 @@ static bool passes(const struct command *command, const struct filter *filter,
 struct sorted {
     char *key;
     size_t number;
-    const struct json *object;
+    struct bytes object;
 };
 
 static int compare_sorted(const void *a, const void *b)
@@ -304,7 +327,22 @@ int columns_choose_all(struct command *command, const char *spec, struct columns
     return 0;
 }
 
-int rows_show(struct command *command, const char *spec, const struct json *array)
+/* Those that are to be shown. False: the text is no array of JSON. */
+static bool choose_rows(const struct command *command, const struct wish *wish, struct bytes array,
+                        struct rows *rows)
+{
+    struct json_scan scan = json_scan_of(array, '[');
+    struct bytes object;
+    while (json_scan_item(&scan, &object)) {
+        if (wish->filters && !passes(command, &wish->filter, object))
+            continue;
+        rows->list = mem_grow(rows->list, &rows->capacity, rows->count + 1, sizeof(*rows->list));
+        rows->list[rows->count++].object = object;
+    }
+    return json_scan_is_over(&scan);
+}
+
+int rows_show(struct command *command, const char *spec, struct bytes array)
 {
     struct rows rows = {0};
     struct wish wish;
@@ -313,16 +351,13 @@ int rows_show(struct command *command, const char *spec, const struct json *arra
         code = read_wish(command, spec, &wish);
     if (code)
         return code;
-    for (size_t i = 0; i < json_count(array); i++) {
-        const struct json *object = json_item(array, i);
-        if (wish.filters && !passes(command, &wish.filter, object))
-            continue;
-        rows.list = mem_grow(rows.list, &rows.capacity, rows.count + 1, sizeof(*rows.list));
-        rows.list[rows.count++].object = object;
+    if (choose_rows(command, &wish, array, &rows)) {
+        if (wish.sorts)
+            sort_rows(command, &rows, &wish.order, wish.is_falling);
+        format_rows(command, &rows);
+    } else {
+        code = say_fail(command, EXIT_SOFTWARE, "the broker's answer is no list in JSON");
     }
-    if (wish.sorts)
-        sort_rows(command, &rows, &wish.order, wish.is_falling);
-    format_rows(command, &rows);
     mem_free(rows.list);
-    return 0;
+    return code;
 }

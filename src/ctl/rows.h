@@ -9,7 +9,6 @@
 #include <stdio.h>
 
 #include "ctl/command.h"
-#include "definitions/json.h"
 
 enum cell_kind {
     CELL_PLAIN,
@@ -25,6 +24,7 @@ enum { COLUMNS_MAX = 64, COLUMN_NAME_MAX = 64 };
 struct column {
     char name[COLUMN_NAME_MAX];
     char path[COLUMN_NAME_MAX]; /* names with dots between them */
+    bool has_parts;             /* more than one */
     enum cell_kind kind;
 };
 
@@ -33,8 +33,9 @@ struct columns {
     size_t count;
 };
 
+/* The text of an object in JSON, borrowed. */
 struct row {
-    const struct json *object;
+    struct bytes object;
 };
 
 struct rows {
@@ -53,11 +54,14 @@ int columns_choose_all(struct command *command, const char *spec, struct columns
 /* Adds the value of the option "columns" of a query, which asks for these paths and no others. */
 void columns_add_query(const struct columns *columns, struct buffer *query);
 
-/* The value of a column in an object; NULL: there is none. */
-const struct json *column_value(const struct column *column, const struct json *object);
+/* The values of all columns in an object, each as its text in JSON; empty: there is none. */
+void row_values(const struct columns *columns, struct bytes object,
+                struct bytes values[COLUMNS_MAX]);
+/* The same of one column. */
+struct bytes row_value(const struct column *column, struct bytes object);
 
-/* Shows the objects of an array: those that pass --filter, in the order of --sort. 0, or the code
- * to end with. */
-int rows_show(struct command *command, const char *spec, const struct json *array);
+/* Shows the objects of an array, the text of which is given: those that pass --filter, in the order
+ * of --sort. 0, or the code to end with. */
+int rows_show(struct command *command, const char *spec, struct bytes array);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "definitions/json_scan.h"
 
 static void add(struct buffer *out, const char *text)
 {
@@ -188,8 +189,8 @@ static void add_plain(struct buffer *out, const struct json *value)
     }
 }
 
-void term_cell(const struct command *command, enum cell_kind kind, const struct json *value,
-               struct buffer *out)
+static void add_cell(const struct command *command, enum cell_kind kind, const struct json *value,
+                     struct buffer *out)
 {
     bool is_ours = command_is_ours(command);
     if (kind == CELL_TABLE && !is_ours)
@@ -206,13 +207,13 @@ void term_cell(const struct command *command, enum cell_kind kind, const struct 
         add_plain(out, value);
 }
 
-void term_json(const struct command *command, enum cell_kind kind, const struct json *value,
-               struct json_writer *writer)
+static void put_cell(const struct command *command, enum cell_kind kind, const struct json *value,
+                     struct json_writer *writer)
 {
     struct buffer text = {0};
     if (kind == CELL_CHANNEL || kind == CELL_EXCHANGE ||
         (kind == CELL_TEXT && !command_is_ours(command))) {
-        term_cell(command, kind, value, &text);
+        add_cell(command, kind, value, &text);
         json_put_text(writer, buffer_bytes(&text));
     } else if (kind == CELL_TABLE && !command_is_ours(command)) {
         put_triples(writer, value);
@@ -225,4 +226,63 @@ void term_json(const struct command *command, enum cell_kind kind, const struct 
         term_copy(writer, value);
     }
     buffer_free(&text);
+}
+
+/* ---- cells of a text ---- */
+
+/* A value as a document with nothing else in it; NULL: there is no value. */
+static struct json *parse(struct bytes value)
+{
+    char error[200];
+    struct buffer text = {0};
+    if (!value.size)
+        return NULL;
+    buffer_add(&text, "[", 1);
+    buffer_add(&text, value.data, value.size);
+    buffer_add(&text, "]", 1);
+    struct json *document = json_parse(buffer_bytes(&text), error, sizeof(error));
+    buffer_free(&text);
+    return document;
+}
+
+/* Most values are shown as they stand there, and need not be understood. */
+static bool is_shown_as_is(enum cell_kind kind, struct bytes value, struct bytes *text)
+{
+    if (kind != CELL_PLAIN)
+        return false;
+    if (json_scan_text(value, text))
+        return true;
+    *text = bytes_equal_str(value, "null") ? bytes_of(NULL, 0) : value;
+    return !value.size || json_scan_is_whole(value) || bytes_equal_str(value, "null") ||
+           bytes_equal_str(value, "true") || bytes_equal_str(value, "false");
+}
+
+void term_cell(const struct command *command, enum cell_kind kind, struct bytes value,
+               struct buffer *out)
+{
+    struct bytes text;
+    if (is_shown_as_is(kind, value, &text)) {
+        buffer_add(out, text.data, text.size);
+        return;
+    }
+    struct json *document = parse(value);
+    add_cell(command, kind, json_item(document, 0), out);
+    json_release(document);
+}
+
+void term_json(const struct command *command, enum cell_kind kind, struct bytes value,
+               struct json_writer *writer)
+{
+    struct bytes text;
+    if (kind == CELL_PLAIN && json_scan_text(value, &text)) {
+        json_put_text(writer, text);
+        return;
+    }
+    if (kind == CELL_PLAIN && json_scan_is_whole(value)) {
+        json_put_whole(writer, strtoll((const char *)value.data, NULL, 10));
+        return;
+    }
+    struct json *document = parse(value);
+    put_cell(command, kind, json_item(document, 0), writer);
+    json_release(document);
 }

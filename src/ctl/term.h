@@ -3,14 +3,16 @@
 #define LEVERET_CTL_TERM_H
 
 #include "ctl/rows.h"
+#include "definitions/json.h"
+#include "definitions/json_writer.h"
 
 /* The value as JSON. */
 void term_copy(struct json_writer *writer, const struct json *value);
-/* As a cell of a table. */
-void term_cell(const struct command *command, enum cell_kind kind, const struct json *value,
+/* A value that stands in a text, as a cell of a table. */
+void term_cell(const struct command *command, enum cell_kind kind, struct bytes value,
                struct buffer *out);
-/* As a value in JSON. */
-void term_json(const struct command *command, enum cell_kind kind, const struct json *value,
+/* The same as a value in JSON. */
+void term_json(const struct command *command, enum cell_kind kind, struct bytes value,
                struct json_writer *writer);
 /* The token of a connection, or of one of its channels ("connection (NUMBER)"), from its name:
  * <NODE.1.HASH.NUMBER>. */

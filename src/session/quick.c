@@ -14,12 +14,15 @@ enum {
     BODY_MAX = 65536,
     FIXED_METHOD = 4 + 2 + 1 + 1 + 1, /* ids, ticket, sizes of two names, bits */
     FIXED_HEADER = 12,                /* class, weight, body size */
+    TTL_DIGITS_MAX = 11,              /* no such number is above QUEUE_TIME_MAX_MS */
 };
 
 /* A basic.publish with its content: three frames, which are borrowed. */
 struct request {
     uint16_t channel;
     bool mandatory;
+    uint8_t flags, priority; /* the message's */
+    uint64_t ttl_ms;
     struct parcel parcel;
 };
 
@@ -95,18 +98,34 @@ static inline size_t read_request(struct bytes in, uint32_t max, struct request 
     return (size_t)(in.data - begin);
 }
 
-/* The flags of a message whose properties need no more than to be carried; -1: they need more. */
-static inline int carried_flags(struct bytes properties, uint8_t *priority)
+/* An expiration of some digits; whatever else it may be is left to the other way. */
+static inline bool read_ttl(struct bytes text, uint64_t *ttl_ms)
 {
+    *ttl_ms = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        *ttl_ms = *ttl_ms * 10 + (uint64_t)(text.data[i] - '0');
+    }
+    return text.size && text.size <= TTL_DIGITS_MAX;
+}
+
+/* What a message's properties say, which need no more than to be carried; false: they need more. */
+static inline bool read_properties(struct request *request)
+{
+    struct bytes properties = request->parcel.properties;
     struct properties_brief brief;
-    *priority = 0;
+    request->flags = request->priority = 0;
+    request->ttl_ms = MESSAGE_NO_TTL;
     if (properties.size == 2 && properties.data[0] == 0 && properties.data[1] == 0)
-        return 0;
+        return true;
     if (properties_scan(properties, &brief) != PROPERTIES_OK ||
-        brief.flags & PUBLISHING_LOOKS_AT)
-        return -1;
-    *priority = brief.priority;
-    return brief.delivery_mode == 2 ? MESSAGE_PERSISTENT : 0;
+        brief.flags & PUBLISHING_LOOKS_AT & ~PROPERTY_EXPIRATION ||
+        (brief.flags & PROPERTY_EXPIRATION && !read_ttl(brief.expiration, &request->ttl_ms)))
+        return false;
+    request->flags = brief.delivery_mode == 2 ? MESSAGE_PERSISTENT : 0;
+    request->priority = brief.priority;
+    return true;
 }
 
 static struct message *message_of(struct message_pool *pool, const struct parcel *parcel)
@@ -119,7 +138,7 @@ static struct message *message_of(struct message_pool *pool, const struct parcel
 
 /* Brings a message on its way; false: the store has no room for it now. */
 static inline bool route(struct channel *channel, struct exchange *exchange,
-                         const struct request *request, int flags, uint8_t priority)
+                         const struct request *request)
 {
     const struct parcel *parcel = &request->parcel;
     struct queue *queue = publish_known(exchange, parcel->routing_key, parcel->properties,
@@ -128,14 +147,16 @@ static inline bool route(struct channel *channel, struct exchange *exchange,
         publishing_count(channel, (struct published){.queues = 1});
         return true;
     }
-    if (flags && store_room(channel_broker(channel)->store,
-                            STORE_MESSAGE_OVERHEAD + parcel->properties.size + parcel->body.size) !=
-                     STORE_ROOM_NOW)
+    if (request->flags &&
+        store_room(channel_broker(channel)->store, STORE_MESSAGE_OVERHEAD +
+                                                       parcel->properties.size +
+                                                       parcel->body.size) != STORE_ROOM_NOW)
         return false;
     struct message_pool *pool = channel_broker(channel)->pool;
     struct message *message = message_of(pool, parcel);
-    message->flags = (uint8_t)flags;
-    message->priority = priority;
+    message->flags = request->flags;
+    message->priority = request->priority;
+    message->ttl_ms = request->ttl_ms;
     if (queue)
         publishing_count(channel, publish_to(queue, message));
     else
@@ -147,7 +168,6 @@ static inline bool route(struct channel *channel, struct exchange *exchange,
 size_t quick_publish(struct connection *connection, struct bytes in)
 {
     struct request request;
-    uint8_t priority;
     uint32_t max = connection->frame_max - FRAME_OVERHEAD;
     if (in.data[0] != FRAME_METHOD)
         return 0;
@@ -160,10 +180,9 @@ size_t quick_publish(struct connection *connection, struct bytes in)
         channel->transaction)
         return 0;
     struct exchange *exchange = publishing_exchange(channel, request.parcel.exchange);
-    int flags = carried_flags(request.parcel.properties, &priority);
-    if (!exchange || exchange->internal || flags < 0)
+    if (!exchange || exchange->internal || !read_properties(&request))
         return 0;
-    if (!route(channel, exchange, &request, flags, priority))
+    if (!route(channel, exchange, &request))
         return 0;
     alarm_published(connection);
     return size;

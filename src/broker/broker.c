@@ -156,6 +156,9 @@ void broker_free(struct broker *broker)
     changes_free(&broker->changes);
     buffer_free(&broker->scratch);
     queue_set_free(broker->dead_letter_set);
+    buffer_free(&broker->letter_deaths);
+    buffer_free(&broker->letter_headers);
+    buffer_free(&broker->letter_properties);
     mem_free(broker->dead_letter_set);
     queue_set_free(broker->firehose_set);
     mem_free(broker->firehose_set);

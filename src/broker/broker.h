@@ -92,7 +92,8 @@ struct broker {
     uint64_t queues_declared;          /* since the start; what was there already, too */
     uint64_t queues_made, queues_gone; /* the same, with those that a start finds */
     uint64_t topology;                 /* rises with every change that may alter a routing result */
-    struct queue_set *dead_letter_set; /* scratch space */
+    struct queue_set *dead_letter_set; /* scratch space; and what its messages are made in: */
+    struct buffer letter_deaths, letter_headers, letter_properties;
 };
 
 /* An empty model over an open store; then broker_restore. The caller keeps all that it passes. `now_ms` is

@@ -36,6 +36,9 @@
  * forgotten. And routing keys that one death remembers. */
 enum { DEATHS_MAX_BYTES = 32768, DEATH_KEYS_MAX = 16 };
 
+/* Room for a letter's headers and properties is kept up to this size. */
+enum { ROOM_KEPT = 4096 };
+
 /* Messages that are read together. */
 enum { READ_AT_ONCE = 64 };
 
@@ -64,8 +67,8 @@ struct funeral {
     const struct message *message; /* the old one */
     struct properties properties;  /* its properties, changed as we go */
     struct bytes old_deaths;       /* contents of x-death, if that counts; else empty */
-    struct buffer deaths;          /* contents of the new one */
-    struct buffer headers;         /* contents of the new headers */
+    struct buffer *deaths;         /* contents of the new one; these are the broker's */
+    struct buffer *headers;        /* contents of the new headers */
 };
 
 static const char *reason_of(enum death why)
@@ -147,7 +150,7 @@ static void write_deaths(struct funeral *funeral, const struct queue_set *set)
     struct field item;
     struct table_writer writer;
     bool again = find_death(funeral, &before);
-    array_writer_init(&writer, &funeral->deaths);
+    array_writer_init(&writer, funeral->deaths);
     table_begin_table(&writer, bytes_of(NULL, 0));
     if (again)
         add_again(&writer, before);
@@ -155,7 +158,7 @@ static void write_deaths(struct funeral *funeral, const struct queue_set *set)
         add_first(&writer, funeral, set);
     table_end(&writer);
     for (struct reader walk = reader_of(funeral->old_deaths); array_next(&walk, &item);) {
-        if (funeral->deaths.size + item.raw.size > DEATHS_MAX_BYTES)
+        if (funeral->deaths->size + item.raw.size > DEATHS_MAX_BYTES)
             break;
         if (item.type != 'F' || !again || !is_death_of(item.value.bytes, funeral))
             table_add_field(&writer, &item);
@@ -181,11 +184,11 @@ static void write_headers(struct funeral *funeral)
     struct field field;
     struct bytes reason = bytes_str(funeral->reason), queue = queue_name(funeral->queue);
     struct bytes exchange = message_exchange(funeral->message);
-    table_writer_init(&writer, &funeral->headers);
+    table_writer_init(&writer, funeral->headers);
     for (struct reader walk = reader_of(funeral->properties.headers); table_next(&walk, &field);)
         if (!is_replaced(funeral, field.name))
             table_add_field(&writer, &field);
-    table_add_array(&writer, bytes_str("x-death"), buffer_bytes(&funeral->deaths));
+    table_add_array(&writer, bytes_str("x-death"), buffer_bytes(funeral->deaths));
     if (!funeral->old_deaths.size) {
         add_string(&writer, "x-first-death-exchange", exchange);
         add_string(&writer, "x-first-death-queue", queue);
@@ -194,7 +197,7 @@ static void write_headers(struct funeral *funeral)
     add_string(&writer, "x-last-death-exchange", exchange);
     add_string(&writer, "x-last-death-queue", queue);
     add_string(&writer, "x-last-death-reason", reason);
-    funeral->properties.headers = buffer_bytes(&funeral->headers);
+    funeral->properties.headers = buffer_bytes(funeral->headers);
     funeral->properties.flags |= PROPERTY_HEADERS;
     funeral->properties.flags &= (uint16_t)~PROPERTY_EXPIRATION;
 }
@@ -228,7 +231,7 @@ static void drop_cycles(const struct funeral *funeral, struct queue_set *set)
     struct bytes name;
     struct field death;
     size_t kept = 0;
-    for (struct reader walk = reader_of(buffer_bytes(&funeral->deaths));
+    for (struct reader walk = reader_of(buffer_bytes(funeral->deaths));
          array_next(&walk, &death) && is_automatic(&death, &name);) {
         struct queue *queue = vhost_queue(vhost, name);
         if (queue)
@@ -247,7 +250,10 @@ static void drop_cycles(const struct funeral *funeral, struct queue_set *set)
 /* The old message's story, and the keys of the new one in the set. */
 static void hold_funeral(struct funeral *funeral, struct queue_set *set)
 {
+    struct broker *broker = funeral->queue->vhost->broker;
     const char *routing_key = funeral->queue->settings->dead_letter_routing_key;
+    funeral->deaths = &broker->letter_deaths;
+    funeral->headers = &broker->letter_headers;
     read_message(funeral);
     keys_collect(set, message_routing_key(funeral->message), funeral->properties.headers, false);
     write_deaths(funeral, set);
@@ -263,24 +269,24 @@ static void hold_funeral(struct funeral *funeral, struct queue_set *set)
 
 static void end_funeral(struct funeral *funeral)
 {
-    buffer_free(&funeral->deaths);
-    buffer_free(&funeral->headers);
+    buffer_empty(funeral->deaths, ROOM_KEPT);
+    buffer_empty(funeral->headers, ROOM_KEPT);
 }
 
 /* The new message. */
 static struct message *letter_of(const struct funeral *funeral, const struct queue_set *set)
 {
     struct broker *broker = funeral->queue->vhost->broker;
-    struct buffer properties = {0};
-    properties_add(&properties, &funeral->properties);
+    struct buffer *properties = &broker->letter_properties;
+    properties_add(properties, &funeral->properties);
     struct message *message =
         message_copy(broker->pool, funeral->message, exchange_name(funeral->exchange), set->keys[0],
-                     buffer_bytes(&properties));
+                     buffer_bytes(properties));
     message->flags |= MESSAGE_DEAD_LETTERED;
     if (funeral->queue->settings->dead_letter_routing_key)
         message->flags &= (uint8_t)~MESSAGE_HAS_BCC;
     message->ttl_ms = MESSAGE_NO_TTL;
-    buffer_free(&properties);
+    buffer_empty(properties, ROOM_KEPT);
     return message;
 }
 

@@ -14,6 +14,7 @@ EXTRA_DIST += \
 	%D%/chart.py \
 	%D%/features.py \
 	%D%/instructions.py \
+	%D%/lists \
 	%D%/io-threads \
 	%D%/machine.py \
 	%D%/modes.py \

@@ -21,25 +21,23 @@ void array_writer_init(struct table_writer *writer, struct buffer *out)
     writer_init(writer, out, true);
 }
 
-/* Name (in a table) and type, then room for a value of `size` bytes. */
-static struct writer begin_item(struct table_writer *writer, struct bytes name, char type,
-                                size_t size)
+/* Name (in a table) and type, then room for a value of `size` bytes, which begins there. */
+static inline uint8_t *begin_item(struct table_writer *writer, struct bytes name, char type,
+                                  size_t size)
 {
     bool is_array = writer->array[writer->depth];
     assert(name.size <= SHORTSTR_MAX && size <= UINT32_MAX);
     size_t total = (is_array ? 0 : 1 + name.size) + 1 + size;
-    struct writer item = writer_of(buffer_room(writer->out, total), total);
-    if (!is_array)
-        writer_shortstr(&item, name);
-    writer_u8(&item, (uint8_t)type);
+    uint8_t *at = buffer_room(writer->out, total);
     buffer_added(writer->out, total);
-    return item;
+    if (!is_array)
+        at = put_shortstr(at, name);
+    return put_u8(at, (uint8_t)type);
 }
 
 static void add_bytes(struct table_writer *writer, struct bytes name, char type, struct bytes value)
 {
-    struct writer item = begin_item(writer, name, type, 4 + value.size);
-    writer_longstr(&item, value);
+    put_longstr(begin_item(writer, name, type, 4 + value.size), value);
 }
 
 void table_add_string(struct table_writer *writer, struct bytes name, struct bytes value)
@@ -54,32 +52,27 @@ void table_add_array(struct table_writer *writer, struct bytes name, struct byte
 
 void table_add_bool(struct table_writer *writer, struct bytes name, bool value)
 {
-    struct writer item = begin_item(writer, name, 't', 1);
-    writer_u8(&item, value);
+    put_u8(begin_item(writer, name, 't', 1), value);
 }
 
 void table_add_int32(struct table_writer *writer, struct bytes name, int32_t value)
 {
-    struct writer item = begin_item(writer, name, 'I', 4);
-    writer_u32(&item, (uint32_t)value);
+    put_u32(begin_item(writer, name, 'I', 4), (uint32_t)value);
 }
 
 void table_add_int64(struct table_writer *writer, struct bytes name, int64_t value)
 {
-    struct writer item = begin_item(writer, name, 'l', 8);
-    writer_u64(&item, (uint64_t)value);
+    put_u64(begin_item(writer, name, 'l', 8), (uint64_t)value);
 }
 
 void table_add_timestamp(struct table_writer *writer, struct bytes name, uint64_t seconds)
 {
-    struct writer item = begin_item(writer, name, 'T', 8);
-    writer_u64(&item, seconds);
+    put_u64(begin_item(writer, name, 'T', 8), seconds);
 }
 
 void table_add_raw(struct table_writer *writer, struct bytes name, char type, struct bytes raw)
 {
-    struct writer item = begin_item(writer, name, type, raw.size);
-    writer_bytes(&item, raw);
+    put_bytes(begin_item(writer, name, type, raw.size), raw);
 }
 
 void table_add_field(struct table_writer *writer, const struct field *field)
@@ -90,8 +83,7 @@ void table_add_field(struct table_writer *writer, const struct field *field)
 static void begin_nested(struct table_writer *writer, struct bytes name, bool is_array)
 {
     assert(writer->depth < TABLE_DEPTH_MAX);
-    struct writer item = begin_item(writer, name, is_array ? 'A' : 'F', 4);
-    writer_u32(&item, 0);
+    put_u32(begin_item(writer, name, is_array ? 'A' : 'F', 4), 0);
     writer->depth++;
     writer->array[writer->depth] = is_array;
     writer->starts[writer->depth] = writer->out->size;
@@ -113,6 +105,5 @@ void table_end(struct table_writer *writer)
     size_t start = writer->starts[writer->depth--];
     size_t size = writer->out->size - start;
     assert(size <= UINT32_MAX);
-    struct writer length = writer_of(writer->out->data + start - 4, 4);
-    writer_u32(&length, (uint32_t)size);
+    put_u32(writer->out->data + start - 4, (uint32_t)size);
 }

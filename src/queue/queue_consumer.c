@@ -287,7 +287,7 @@ void queue_consumer_ready(struct queue_consumer *consumer)
     queue_has_work(queue);
 }
 
-static struct queue_consumer *next_of_levels(const struct queue *queue)
+struct queue_consumer *queue_next_of_levels(const struct queue *queue)
 {
     list_for_each(link, &queue->ready_consumers) {
         const struct level *level = of_link(link);
@@ -297,14 +297,6 @@ static struct queue_consumer *next_of_levels(const struct queue *queue)
             break;
     }
     return NULL;
-}
-
-struct queue_consumer *queue_next_consumer(const struct queue *queue)
-{
-    const struct list *head = &queue->ready_consumers;
-    if (queue->has_levels)
-        return next_of_levels(queue);
-    return list_is_empty(head) ? NULL : of_ready_link(head->next);
 }
 
 static uint64_t credit_of(const struct list *ready)

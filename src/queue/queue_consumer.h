@@ -52,8 +52,17 @@ bool queue_may_consume(const struct queue *queue, bool exclusive);
 bool queue_consumer_can_be_ready(const struct queue_consumer *consumer);
 /* Joins queue->ready_consumers if it can. */
 void queue_consumer_ready(struct queue_consumer *consumer);
-/* Whose turn it is; NULL: nobody is ready. */
-struct queue_consumer *queue_next_consumer(const struct queue *queue);
+/* Whose turn it is; NULL: nobody is ready. The first is for the second. */
+struct queue_consumer *queue_next_of_levels(const struct queue *queue);
+
+static inline struct queue_consumer *queue_next_consumer(const struct queue *queue)
+{
+    const struct list *head = &queue->ready_consumers;
+    if (__builtin_expect(queue->has_levels, 0))
+        return queue_next_of_levels(queue);
+    return list_is_empty(head) ? NULL : list_entry(head->next, struct queue_consumer, ready_link);
+}
+
 /* How many messages those that are ready could take now; UINT64_MAX: any number. */
 uint64_t queue_credit(const struct queue *queue);
 /* Takes a message for the next consumer. After QUEUE_OK it has had its turn. */

@@ -119,6 +119,11 @@ static inline bool read_properties(struct request *request)
     request->ttl_ms = MESSAGE_NO_TTL;
     if (properties.size == 2 && properties.data[0] == 0 && properties.data[1] == 0)
         return true;
+    if (properties.size == 3 && properties.data[0] == PROPERTY_DELIVERY_MODE >> 8 &&
+        properties.data[1] == 0) { /* that alone */
+        request->flags = properties.data[2] == 2 ? MESSAGE_PERSISTENT : 0;
+        return true;
+    }
     if (properties_scan(properties, &brief) != PROPERTIES_OK ||
         brief.flags & PUBLISHING_LOOKS_AT & ~PROPERTY_EXPIRATION ||
         (brief.flags & PROPERTY_EXPIRATION && !read_ttl(brief.expiration, &request->ttl_ms)))

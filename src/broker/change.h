@@ -69,6 +69,7 @@ struct changes {
     struct change *list;
     size_t count, capacity;
     struct kept *kept;
+    uint8_t *kept_end; /* of the first of those */
 };
 
 void changes_add(struct changes *changes, const struct change *change);

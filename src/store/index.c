@@ -572,6 +572,7 @@ enum index_result index_take(struct index *index, bool settle, struct taken *tak
     index_unready(index, chunk, slot, entry->body_size);
     index->cursor = sequence + 1;
     index->used_ms = index->store->now_ms;
+    chunk_used(index->store, chunk);
     if (sequence >= index->taken_high)
         index->taken_high = sequence + 1;
     if (settle)

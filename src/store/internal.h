@@ -133,6 +133,8 @@ bool spill_has_to_look(const struct store *store);
 void chunk_load(struct store *store, struct chunk *chunk);
 /* Somebody waits for its entries, and asks again: loads them, and they stay for a while. */
 void chunk_want(struct store *store, struct chunk *chunk);
+/* A message was taken from a chunk. One that was away before is soon needed again. */
+void chunk_used(struct store *store, struct chunk *chunk);
 /* A message of a cold chunk was settled: what its entry holds in a segment cannot be released yet.
  */
 void chunk_unreleased(struct store *store, struct chunk *chunk);

@@ -20,6 +20,7 @@ enum {
     SPILLS_AT_ONCE = 16,
     LOADS_AT_ONCE = 8,
     SPILL_SLOTS_MIN = 32,
+    USED_FACTOR = 16, /* so many times the cache may be in use here and there */
     RECORDED_PART = 8, /* of the burst budget: one in so many is for recorded ones */
 };
 
@@ -408,6 +409,12 @@ void chunk_want(struct store *store, struct chunk *chunk)
 {
     chunk->wanted_ms = store->now_ms;
     chunk_load(store, chunk);
+}
+
+void chunk_used(struct store *store, struct chunk *chunk)
+{
+    if (chunk->blob && store->memory.cache_used < USED_FACTOR * store->options.cache_bytes)
+        chunk->wanted_ms = store->now_ms;
 }
 
 void chunk_unreleased(struct store *store, struct chunk *chunk)

@@ -900,6 +900,41 @@ TEST(waited_for_while_cold)
     end(&bench);
 }
 
+/* Messages that become ready here and there, more chunks of them than the cache holds: what is asked for all
+ * the time stays, and is not read and written again for each message. */
+TEST(used_here_and_there)
+{
+    enum { CHUNK = 64, CHUNKS = 16, ROUNDS = 20, STEP_MS = 20 };
+    struct bench bench;
+    uint64_t first = 0, loaded = 0;
+    begin(&bench);
+    bench.options.chunk_entries = CHUNK;
+    bench.options.cache_bytes = 4 * CHUNK * sizeof(struct entry);
+    bench.options.bodies_idle_bytes = bench.options.bodies_burst_bytes = 1024;
+    open_store(&bench);
+    for (int i = 0; i < CHUNK * CHUNKS; i++)
+        publish(&bench, 100);
+    turns(&bench, 20, 10);
+    for (int i = 0; i < CHUNK * CHUNKS; i++) {
+        uint64_t sequence = take(&bench, false);
+        first = first ? first : sequence;
+    }
+    turns(&bench, 50, 100);
+    for (uint64_t round = 0; round < ROUNDS; round++) {
+        for (uint64_t sequence = first + round; sequence < first + CHUNK * CHUNKS; sequence += CHUNK) {
+            index_return(bench.index, sequence);
+            is_int(take(&bench, true), sequence, "a message that came back is taken");
+            turn(&bench, STEP_MS);
+        }
+        loaded = round < 2 ? store_stats(bench.store)->chunks_loaded : loaded;
+    }
+    is_int(store_stats(bench.store)->chunks_loaded - loaded, 0, "no chunk is read again");
+    turns(&bench, 50, 100);
+    ok(store_stats(bench.store)->cache_bytes <= bench.options.cache_bytes,
+       "what nobody uses any more leaves");
+    end(&bench);
+}
+
 /* ---- much that goes at once ---- */
 
 enum { MANY = 2000, A_TURN = 100, A_CHUNK = 32 };
@@ -1297,6 +1332,7 @@ int main(void)
     RUN(check_of_a_batch_that_lies);
     RUN(settled_while_cold);
     RUN(waited_for_while_cold);
+    RUN(used_here_and_there);
     RUN(a_large_queue_is_deleted_bit_by_bit);
     RUN(a_crash_while_a_queue_is_being_deleted);
     RUN(an_end_while_a_queue_is_being_deleted);

@@ -39,7 +39,7 @@
 #define PACKAGE_VERSION "unknown"
 #endif
 
-enum { EXIT_USAGE = 2, LOG_RING_BYTES = 1 << 20, LOG_PATIENCE_MS = 1000 };
+enum { EXIT_USAGE = 2, LOG_PATIENCE_MS = 1000 };
 #define ADMIN_GROUP "leveret-admin"
 #define CONTROL_NAME "ctl.sock"
 #define CONTROL_SOCKET "/run/leveret/" CONTROL_NAME
@@ -52,8 +52,7 @@ struct daemon {
     struct config config; /* what they were made from */
     struct reload reload;
     struct manager manager;
-    struct log log;
-    struct log_writer *log_writer;
+    struct logs logs;
     char *data_dir;
     int lock;                /* of the data folder; -1: not taken */
     struct tls_context *tls; /* NULL: nobody listens with TLS */
@@ -81,7 +80,7 @@ struct daemon {
 /* Logs why the daemon cannot start. */
 static bool refuse(const struct daemon *daemon, const char *what)
 {
-    log_event(&daemon->log, EVENT_cannot_start, "reason=%s", what);
+    log_event(&daemon->logs.log, EVENT_cannot_start, "reason=%s", what);
     return false;
 }
 
@@ -165,7 +164,7 @@ static bool bind_all(struct daemon *daemon)
     const struct options *options = &daemon->options;
     const struct port plain = {PORT, NULL, &daemon->amqp};
     const struct port secure = {PORT_TLS, daemon->tls, &daemon->amqp};
-    daemon->loop = loop_new(&daemon->log, machine_raise_descriptors(), options->io_threads,
+    daemon->loop = loop_new(&daemon->logs.log, machine_raise_descriptors(), options->io_threads,
                             options->slow_turn_ms);
     if (!daemon->loop)
         return refuse(daemon, "the system offers no way to wait for sockets");
@@ -195,7 +194,7 @@ static bool bind_management(struct daemon *daemon)
     endpoint_addresses(&usual, addresses, &count);
     int error = loop_bind(daemon->loop, &addresses[0], port.tls, port.service);
     if (error)
-        log_event(&daemon->log, EVENT_no_management, "address=127.0.0.1:%u reason=%s", port.usual,
+        log_event(&daemon->logs.log, EVENT_no_management, "address=127.0.0.1:%u reason=%s", port.usual,
                   strerror(error));
     return true;
 }
@@ -205,7 +204,7 @@ static bool load_tls(struct daemon *daemon)
     char what[512];
     if (daemon->options.listen_tls.count == 0)
         return true;
-    daemon->tls = tls_context_new(&daemon->options.tls, &daemon->log, what, sizeof(what));
+    daemon->tls = tls_context_new(&daemon->options.tls, &daemon->logs.log, what, sizeof(what));
     return daemon->tls || refuse(daemon, what);
 }
 
@@ -270,7 +269,7 @@ static bool open_store(struct daemon *daemon)
     options->indexer = daemon->indexer;
     options->reader = daemon->reader;
     options->pool = &daemon->pool;
-    options->log = &daemon->log;
+    options->log = &daemon->logs.log;
     options->steps = &daemon->loop->turns.steps;
     options->is_newer = catalogue_is_newer;
     if (getrandom(options->identity, sizeof(options->identity), 0) !=
@@ -294,7 +293,7 @@ static bool build_model(struct daemon *daemon)
     if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
         return refuse(daemon, "the system has no random numbers");
     random_init_strong(&daemon->random, seed);
-    broker_init(&daemon->broker, daemon->store, &daemon->pool, &daemon->random, &daemon->log,
+    broker_init(&daemon->broker, daemon->store, &daemon->pool, &daemon->random, &daemon->logs.log,
                 clock_monotonic_ms());
     daemon->broker.options = daemon->options.broker;
     daemon->has_broker = true;
@@ -318,7 +317,7 @@ static void warn_of_reserve(const struct daemon *daemon)
     uint64_t free_bytes, total, reserve = store_disk_reserve(daemon->store);
     if (daemon->disk->ops->free_space(daemon->disk, &free_bytes, &total) == 0 && reserve >= total)
         log_event(
-            &daemon->log, EVENT_option_unwise,
+            &daemon->logs.log, EVENT_option_unwise,
             "option=--disk-reserve bytes=%llu disk=%llu reason=\"publishers wait for ever, as "
             "the whole disk is smaller\"",
             (unsigned long long)reserve, (unsigned long long)total);
@@ -333,7 +332,7 @@ static void warn_of_users(const struct daemon *daemon)
         struct bytes name = bytes_of(names, (size_t)(end - names));
         if (!bytes_equal_str(name, "guest") && !user_find(&daemon->broker, name))
             log_event(
-                &daemon->log, EVENT_option_unwise,
+                &daemon->logs.log, EVENT_option_unwise,
                 "option=--loopback-users user=%.*s reason=\"there is no such user; between two "
                 "names stands a comma, and no space\"",
                 (int)name.size, (const char *)name.data);
@@ -347,16 +346,16 @@ static void warn(const struct daemon *daemon)
     uint64_t bytes = options->memory.bytes, machine = options_machine_bytes(options);
     if (!options->memory.millionths && bytes && bytes < MEMORY_BYTES_FEW)
         log_event(
-            &daemon->log, EVENT_option_unwise,
+            &daemon->logs.log, EVENT_option_unwise,
             "option=--memory-limit bytes=%llu reason=\"publishers wait as soon as messages take "
             "so little\"",
             (unsigned long long)bytes);
     if (!options->memory.millionths && machine && bytes > machine)
-        log_event(&daemon->log, EVENT_option_unwise,
+        log_event(&daemon->logs.log, EVENT_option_unwise,
                   "option=--memory-limit bytes=%llu machine=%llu reason=\"the machine has less\"",
                   (unsigned long long)bytes, (unsigned long long)machine);
     if (options->server.guest_anywhere)
-        log_event(&daemon->log, EVENT_option_unwise,
+        log_event(&daemon->logs.log, EVENT_option_unwise,
                   "option=--guest-anywhere reason=\"everybody knows the password of guest\"");
 }
 
@@ -365,11 +364,11 @@ static bool build_server(struct daemon *daemon)
     struct server_options *options = &daemon->options.server;
     options->version = PACKAGE_VERSION;
     options->steps = &daemon->loop->turns.steps;
-    log_event(&daemon->log, EVENT_limits,
+    log_event(&daemon->logs.log, EVENT_limits,
               "memory_bytes=%llu disk_reserve_bytes=%llu connections=%zu",
               (unsigned long long)options->memory_bytes_max,
               (unsigned long long)store_disk_reserve(daemon->store), daemon->loop->sockets.max);
-    options->trace_frames = daemon->options.log_level == LOG_LEVEL_DEBUG;
+    options->trace_frames = logs_take(&daemon->logs, LOG_CATEGORY_CHANNEL, LOG_LEVEL_DEBUG);
     daemon->server = server_new(options, &daemon->broker, clock_monotonic_ms());
     daemon->amqp = server_service(daemon->server);
     loop_add(daemon->loop, daemon->amqp);
@@ -403,7 +402,7 @@ static bool bind_control(struct daemon *daemon)
     char *beside = folder_join(daemon->data_dir, CONTROL_NAME);
     error = bind_control_at(daemon, beside);
     if (error)
-        log_event(&daemon->log, EVENT_no_management, "path=%s reason=%s", beside, strerror(error));
+        log_event(&daemon->logs.log, EVENT_no_management, "path=%s reason=%s", beside, strerror(error));
     mem_free(beside);
     return true;
 }
@@ -465,7 +464,7 @@ static void build_management(struct daemon *daemon)
         .path_prefix = "",
     };
     daemon->api = api_new(&options, daemon->server, &daemon->broker);
-    daemon->http = http_server_new(&http, api_handler(daemon->api), &daemon->pool, &daemon->log,
+    daemon->http = http_server_new(&http, api_handler(daemon->api), &daemon->pool, &daemon->logs.log,
                                    clock_monotonic_ms());
     daemon->management = http_server_service(daemon->http);
     loop_add(daemon->loop, daemon->management);
@@ -489,7 +488,7 @@ static bool daemon_reload(struct daemon *daemon, char *text)
     manager_reloads(&daemon->manager, clock_monotonic_us());
     bool is_done = reload_configuration(&daemon->reload, text);
     manager_reloaded(&daemon->manager);
-    signals_log(daemon->log_writer, daemon->log.level);
+    logs_reopen(&daemon->logs);
     return is_done;
 }
 
@@ -503,7 +502,7 @@ static void prepare_reload(struct daemon *daemon)
 {
     daemon->reload.options = &daemon->options;
     daemon->reload.config = &daemon->config;
-    daemon->reload.log = &daemon->log;
+    daemon->reload.logs = &daemon->logs;
     daemon->reload.tls = daemon->tls;
     daemon->reload.turns = &daemon->loop->turns;
     daemon->reload.store = daemon->store;
@@ -560,12 +559,13 @@ static void take_down(struct daemon *daemon, bool keep)
 /* From now on nobody waits for who reads the log. */
 static bool start_log(struct daemon *daemon)
 {
-    daemon->log_writer = log_writer_new(STDERR_FILENO, LOG_RING_BYTES);
-    if (!daemon->log_writer)
-        return refuse(daemon, "no thread can be started");
-    daemon->log.sink = log_writer_line;
-    daemon->log.context = daemon->log_writer;
-    signals_log(daemon->log_writer, daemon->log.level);
+    char what[OPTIONS_PATH_BYTES + 128];
+    const struct options *options = &daemon->options;
+    if (options->log_file && options->log_file[0] != '/')
+        folder_make(options->log_dir, false); /* what is wrong is told with the file */
+    if (!logs_start(&daemon->logs, &options->logs, what, sizeof(what)))
+        return refuse(daemon, what);
+    signals_log(&daemon->logs.last);
     return true;
 }
 
@@ -573,7 +573,7 @@ static void log_opened(const struct daemon *daemon, uint64_t ms)
 {
     const struct store_stats *stats = store_stats(daemon->store);
     bool is_orderly = daemon->was_ended && stats->replayed_batches == 0 && stats->cut_bytes == 0;
-    log_event(&daemon->log, EVENT_store_opened,
+    log_event(&daemon->logs.log, EVENT_store_opened,
               "path=%s orderly=%s queues=%zu messages=%llu replayed_batches=%llu cut_bytes=%llu "
               "mended=%llu ms=%llu",
               daemon->data_dir, is_orderly ? "yes" : "no", broker_queues(&daemon->broker),
@@ -586,8 +586,7 @@ static void log_opened(const struct daemon *daemon, uint64_t ms)
 static int serve(struct daemon *daemon)
 {
     uint64_t began_ms = clock_monotonic_ms();
-    umask(077);
-    log_event(&daemon->log, EVENT_starting, "version=%s process=%ld", PACKAGE_VERSION,
+    log_event(&daemon->logs.log, EVENT_starting, "version=%s process=%ld", PACKAGE_VERSION,
               (long)getpid());
     warn(daemon);
     if (!build(daemon)) {
@@ -605,11 +604,11 @@ static int serve(struct daemon *daemon)
         refuse(daemon, strerror(result));
     /* After a failure nothing more may be written, and waiting for the disk may never end. */
     if (result < 0) {
-        log_writer_stop(daemon->log_writer, LOG_PATIENCE_MS);
+        logs_stop(&daemon->logs, LOG_PATIENCE_MS);
         _exit(EXIT_FAILURE);
     }
     take_down(daemon, true);
-    log_event(&daemon->log, EVENT_stopped, "process=%ld", (long)getpid());
+    log_event(&daemon->logs.log, EVENT_stopped, "process=%ld", (long)getpid());
     return result ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -788,28 +787,27 @@ static int start(struct daemon *daemon)
 {
     int (*instead)(struct daemon *) = asked_of_store(&daemon->options);
     if (instead) {
-        daemon->options.store.log = &daemon->log;
+        daemon->options.store.log = &daemon->logs.log;
         return instead(daemon);
     }
-    log_remarks(&daemon->log, &daemon->config);
+    log_remarks(&daemon->logs.log, &daemon->config);
     if (daemon->config.faults) {
         refuse_config(daemon);
         return EXIT_USAGE;
     }
     if (daemon->options.salvage || daemon->options.salvage_from) {
-        daemon->options.store.log = &daemon->log;
+        daemon->options.store.log = &daemon->logs.log;
         return salvage_data(daemon);
     }
     const char *fault = options_fault(&daemon->options, &daemon->config);
     if (fault)
         return refuse_usage(fault);
     signals_end_at_once();
-    if (!start_log(daemon))
-        return EXIT_FAILURE;
-    int status = serve(daemon);
-    log_writer_stop(daemon->log_writer, LOG_PATIENCE_MS);
-    signals_log(NULL, daemon->log.level);
-    log_writer_free(daemon->log_writer, 0);
+    umask(077);
+    int status = start_log(daemon) ? serve(daemon) : EXIT_FAILURE;
+    logs_stop(&daemon->logs, LOG_PATIENCE_MS);
+    signals_log(NULL);
+    logs_free(&daemon->logs);
     return status;
 }
 
@@ -822,7 +820,7 @@ static int run(struct daemon *daemon, const struct options_input *input)
     int (*instead)(const struct daemon *) = asked_instead(&daemon->options);
     if (instead)
         return instead(daemon);
-    daemon->log = (struct log){.level = daemon->options.log_level, .sink = log_direct_line};
+    logs_init(&daemon->logs, &daemon->options.logs);
     message_pool_init(&daemon->pool);
     return start(daemon);
 }

@@ -299,21 +299,19 @@ static const struct {
 static bool read_level(const struct option *option, void *fields, const char *text,
                        const char **why)
 {
-    enum log_level *level = option_field(option, fields);
+    struct log_choice *choice = option_field(option, fields);
     (void)why;
-    for (size_t i = 0; i < sizeof(more_levels) / sizeof(more_levels[0]); i++) {
-        if (strcmp(text, more_levels[i].name) != 0)
-            continue;
-        *level = more_levels[i].level;
-        return true;
-    }
-    return log_level_read(text, level);
+    choice->is_said = log_level_read(text, &choice->level);
+    for (size_t i = 0; i < sizeof(more_levels) / sizeof(more_levels[0]); i++)
+        if (strcmp(text, more_levels[i].name) == 0)
+            *choice = (struct log_choice){true, more_levels[i].level};
+    return choice->is_said;
 }
 
 static void write_level(const struct option *option, const void *fields, char *text, size_t size)
 {
-    const enum log_level *level = field_of(option, fields);
-    snprintf(text, size, "%s", log_level_name(*level));
+    const struct log_choice *choice = field_of(option, fields);
+    snprintf(text, size, "%s", choice->is_said ? log_level_name(choice->level) : "");
 }
 
 static void describe_level(const struct option *option, char *text, size_t size)
@@ -324,6 +322,55 @@ static void describe_level(const struct option *option, char *text, size_t size)
 
 const struct option_kind level_kind = {
     .read = read_level, .write = write_level, .describe = describe_level};
+
+static bool read_formatter(const struct option *option, void *fields, const char *text,
+                           const char **why)
+{
+    bool *is_json = option_field(option, fields);
+    (void)why;
+    *is_json = strcmp(text, "json") == 0;
+    return *is_json || strcmp(text, "plaintext") == 0;
+}
+
+static void write_formatter(const struct option *option, const void *fields, char *text,
+                            size_t size)
+{
+    const bool *is_json = field_of(option, fields);
+    snprintf(text, size, "%s", *is_json ? "json" : "plaintext");
+}
+
+static void describe_formatter(const struct option *option, char *text, size_t size)
+{
+    (void)option;
+    snprintf(text, size, "plaintext or json");
+}
+
+const struct option_kind formatter_kind = {
+    .read = read_formatter, .write = write_formatter, .describe = describe_formatter};
+
+static bool read_log_file(const struct option *option, void *fields, const char *text,
+                          const char **why)
+{
+    const char **file = option_field(option, fields);
+    (void)why;
+    *file = strcmp(text, "false") == 0 ? NULL : text;
+    return *text != '\0';
+}
+
+static void write_log_file(const struct option *option, const void *fields, char *text, size_t size)
+{
+    const char *const *file = field_of(option, fields);
+    snprintf(text, size, "%s", *file ? *file : "false");
+}
+
+static void describe_log_file(const struct option *option, char *text, size_t size)
+{
+    (void)option;
+    snprintf(text, size, "the name of a file, or false");
+}
+
+const struct option_kind log_file_kind = {
+    .read = read_log_file, .write = write_log_file, .describe = describe_log_file};
 
 /* ---- bytes and shares ---- */
 

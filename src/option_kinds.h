@@ -9,7 +9,8 @@ extern const struct option_kind listen_kind, listener_kind, no_listener_kind;
 extern const struct option_kind management_kind;
 extern const struct option_kind tls_version_kind, tls_versions_kind, tls_verify_kind, tls_ask_kind,
     ciphers_kind;
-extern const struct option_kind level_kind;
+/* Of the log: a level that may be left open, "json" or "plaintext", a file or "false". */
+extern const struct option_kind level_kind, formatter_kind, log_file_kind;
 /* A struct amount: bytes from the row's `min` on, or a share up to its `max` in millionths; a share
  * as 0.4 alone; bytes alone, as RabbitMQ writes them; and as the command line does. */
 extern const struct option_kind amount_kind, amount_share_kind, amount_bytes_kind, amount_size_kind;

@@ -30,7 +30,7 @@ static uint32_t io_threads_for(unsigned processors)
 static void set_defaults(struct options *options)
 {
     memset(options, 0, sizeof(*options));
-    options->log_level = LOG_LEVEL_INFO;
+    options->log_dir = "/var/log/leveret";
     options->tls = tls_options_default();
     options->memory.millionths = DEFAULT_MEMORY_MILLIONTHS;
     options->slow_turn_ms = SLOW_TURN_MS;
@@ -201,12 +201,37 @@ static void point_within(struct options *options)
     options->server.loopback_users = options->loopback_users;
     options->broker.first.tags = options->first_tags;
     options->tls.ciphers = options->tls_ciphers[0] ? options->tls_ciphers : NULL;
+    options->logs.file = options->log_path[0] ? options->log_path : NULL;
+}
+
+static void join_log(struct options *options)
+{
+    const char *file = options->log_file;
+    bool is_whole = file && file[0] == '/';
+    if (file)
+        snprintf(options->log_path, sizeof(options->log_path), "%s%s%s",
+                 is_whole ? "" : options->log_dir, is_whole ? "" : "/", file);
+}
+
+/* Other programs do that for any file. */
+static void warn_of_rotation(struct config *config)
+{
+    static const char *const keys[] = {"log.file.rotation.date", "log.file.rotation.compress"};
+    const char *name;
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        const char *origin = config_origin(config, option_find_key(config->table, keys[i], &name));
+        if (origin)
+            config_warn(config, origin,
+                        "%s does nothing: use logrotate(8), or log.file.rotation.size", keys[i]);
+    }
 }
 
 static void settle(struct config *config, struct options *options)
 {
     end_names(options->loopback_users);
     end_names(options->first_tags);
+    join_log(options);
+    warn_of_rotation(config);
     point_within(options);
     options->server.memory_bytes_max = options_memory_bytes(options);
     options->store.disk_reserve_bytes = amount_bytes(options, &options->disk);

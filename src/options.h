@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "config/config.h"
+#include "net/logs.h"
 #include "net/tls.h"
 #include "session/server.h"
 
@@ -13,6 +14,7 @@ enum {
     OPTIONS_ADDRESS_BYTES = 272, /* HOST:PORT, with brackets and terminator */
     OPTIONS_SETS_MAX = 256,
     OPTIONS_NAMES_BYTES = 1024,
+    OPTIONS_PATH_BYTES = 4096,
     OPTIONS_TLS_1_2 = 1,
     OPTIONS_TLS_1_3 = 2,
     OPTIONS_PLAIN = 1,
@@ -57,7 +59,9 @@ struct options {
     unsigned mechanisms;   /* of keys: a set of OPTIONS_PLAIN and so on; 0: the usual ones */
     char tls_ciphers[2 * OPTIONS_NAMES_BYTES]; /* with : between; tls.ciphers */
     unsigned tls_versions; /* of keys: a set of these, of which none is between */
-    enum log_level log_level;
+    struct logs_options logs;
+    const char *log_file, *log_dir; /* logs.file; NULL: none, and the usual one */
+    char log_path[OPTIONS_PATH_BYTES];
     uint32_t io_threads;
     uint32_t slow_turn_ms;                    /* turns from here on are logged; 0: none */
     struct amount memory;                     /* publishers wait when messages take more */

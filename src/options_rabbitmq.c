@@ -109,23 +109,34 @@ static void read_listener(struct config *config)
         at);
 }
 
-/* A level, and categories that have others, with commas between. */
-static void read_level(struct config *config)
+/* "warning", or "connection=debug"; what else RabbitMQ takes is about colours. */
+static void read_level(struct config *config, const char *said, size_t size)
 {
-    char level[32];
-    const char *said = config_variable(config, "RABBITMQ_LOG");
-    size_t size = said ? strcspn(said, ",=") : 0;
-    if (!said || said[size] == '=' || size >= sizeof(level))
+    char key[64], level[32];
+    size_t name = strcspn(said, ",=");
+    bool is_named = name < size;
+    if (size >= sizeof(level) || said[0] == '+' || said[0] == '-')
         return;
-    snprintf(level, sizeof(level), "%.*s", (int)size, said);
-    set(config, "RABBITMQ_LOG", "log.console.level", level);
+    snprintf(key, sizeof(key), "log.%.*s.level", is_named ? (int)name : 7,
+             is_named ? said : "default");
+    snprintf(level, sizeof(level), "%.*s", is_named ? (int)(size - name - 1) : (int)size,
+             is_named ? said + name + 1 : said);
+    set(config, "RABBITMQ_LOG", key, level);
+}
+
+static void read_levels(struct config *config)
+{
+    const char *said = config_variable(config, "RABBITMQ_LOG");
+    for (size_t size; said && *said; said += size + (said[size] == ',')) {
+        size = strcspn(said, ",");
+        read_level(config, said, size);
+    }
 }
 
 static void tell_idle(struct config *config)
 {
     static const char *const names[] = {
         "RABBITMQ_MNESIA_BASE",
-        "RABBITMQ_LOG_BASE",
         "RABBITMQ_PID_FILE",
         "RABBITMQ_ENABLED_PLUGINS_FILE",
         "RABBITMQ_CONF_ENV_FILE",
@@ -155,9 +166,8 @@ void rabbitmq_read_variables(struct config *config)
     if (folder)
         set(config, "RABBITMQ_MNESIA_DIR", "leveret.data_dir", folder);
     if (logs && strcmp(logs, "-") != 0)
-        config_warn(config, "RABBITMQ_LOGS",
-                    "the log goes to the standard error, and nowhere else");
+        set(config, "RABBITMQ_LOGS", "log.file", logs);
     read_listener(config);
-    read_level(config);
+    read_levels(config);
     tell_idle(config);
 }

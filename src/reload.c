@@ -69,7 +69,7 @@ static void tell_change(const struct reload *reload, const struct option *option
                     from);
         write_value(option, fresh_config, fresh, to);
     }
-    log_event(reload->log, is_live ? EVENT_config_changed : EVENT_config_needs_restart,
+    log_event(&reload->logs->log, is_live ? EVENT_config_changed : EVENT_config_needs_restart,
               "key=%s from=%s to=%s", option->key, from, to);
     if (is_live)
         add_key(told->live, sizeof(told->live), &told->live_count, option->key);
@@ -93,7 +93,7 @@ static void tell_changes(const struct reload *reload, const struct config *fresh
 
 static bool refuse(const struct reload *reload, const char *why, char *text)
 {
-    log_event(reload->log, EVENT_config_not_reloaded, "reason=%s", why);
+    log_event(&reload->logs->log, EVENT_config_not_reloaded, "reason=%s", why);
     snprintf(text, RELOAD_TEXT_BYTES, "nothing is changed: %s", why);
     return false;
 }
@@ -105,7 +105,7 @@ static bool refuse_config(const struct reload *reload, const struct config *fres
         const struct config_remark *remark = list_entry(link, struct config_remark, link);
         if (!remark->is_fault)
             continue;
-        log_event(reload->log, EVENT_config_wrong, "at=%s reason=%s", remark->origin,
+        log_event(&reload->logs->log, EVENT_config_wrong, "at=%s reason=%s", remark->origin,
                   remark->reason);
         if (!why[0])
             snprintf(why, sizeof(why), "%zu settings are wrong, the first at %s: %s", fresh->faults,
@@ -131,10 +131,10 @@ static bool take_tls(const struct reload *reload, const struct options *fresh, c
     bool is_done = tls_context_reload(reload->tls, error, sizeof(error));
     reload->options->tls = before;
     if (is_done)
-        log_event(reload->log, EVENT_tls_reloaded, "certificate=%s", fresh->tls.certificate);
+        log_event(&reload->logs->log, EVENT_tls_reloaded, "certificate=%s", fresh->tls.certificate);
     if (is_done)
         return true;
-    log_event(reload->log, EVENT_tls_not_reloaded, "reason=%s", error);
+    log_event(&reload->logs->log, EVENT_tls_not_reloaded, "reason=%s", error);
     return refuse(reload, error, text);
 }
 
@@ -145,8 +145,8 @@ static void take_live(struct reload *reload, const struct options *fresh)
     struct options *options = reload->options;
     uint64_t reserve = options->store.disk_reserve_bytes;
     options_take_live(options, fresh, reload->config->table);
-    log_set_level(reload->log, options->log_level);
-    options->server.trace_frames = options->log_level == LOG_LEVEL_DEBUG;
+    logs_set_options(reload->logs, &options->logs);
+    options->server.trace_frames = logs_take(reload->logs, LOG_CATEGORY_CHANNEL, LOG_LEVEL_DEBUG);
     reload->turns->slow_us = (uint64_t)options->slow_turn_ms * 1000;
     reload->broker->options = options->broker;
     if (options->store.disk_reserve_bytes != reserve)
@@ -168,7 +168,7 @@ static bool apply(struct reload *reload, struct config *fresh_config, const stru
         return false;
     tell_changes(reload, fresh_config, fresh, &told);
     take_live(reload, fresh);
-    log_event(reload->log, EVENT_config_reloaded, "changed=%zu need_restart=%zu", told.live_count,
+    log_event(&reload->logs->log, EVENT_config_reloaded, "changed=%zu need_restart=%zu", told.live_count,
               told.start_count);
     snprintf(text, RELOAD_TEXT_BYTES, "%zu settings have changed%s%s%s%s", told.live_count,
              told.live_count ? ": " : "", told.live,

@@ -13,7 +13,7 @@ struct reload {
     struct options *options;           /* those that the broker runs with */
     const struct config *config;       /* what they were made from at the start */
     struct config *latest;             /* and what was read last; NULL: nothing since */
-    struct log *log;
+    struct logs *logs;
     struct tls_context *tls; /* which has options->tls; NULL: nobody listens with it */
     struct turns *turns;
     struct store *store;

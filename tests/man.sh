@@ -29,7 +29,8 @@ events_of_table() {
         gsub(/" *"/, "", text)
         gsub(/[.] /, "&\n", text)
         gsub(/ \n/, "\n", text)
-        printf ".It Sy %s Pq %s\n%s\n", part[2], tolower(part[3]), text
+        category = part[3] == "DEFAULT" ? "" : tolower(part[3]) " , "
+        printf ".It Sy %s Pq %s%s\n%s\n", part[2], category, tolower(part[4]), text
         row = ""
     }' "$top/src/base/log.def"
 }

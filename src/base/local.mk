@@ -19,6 +19,8 @@ libleveret_base_a_SOURCES = \
 	%D%/log.c \
 	%D%/log.def \
 	%D%/log.h \
+	%D%/log_line.c \
+	%D%/log_line.h \
 	%D%/map.c \
 	%D%/map.h \
 	%D%/mem.c \

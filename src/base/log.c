@@ -1,34 +1,34 @@
-/* Lines of the log. The format is walked here and not by printf, so that each text can be quoted by
- * what is in it. */
+/* Records of the log. The format is walked here and not by printf, so that what is the program's
+ * own in a pair is told from what came from outside. */
 #include "base/log.h"
 
 #include <assert.h>
 #include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 static const char *const level_names[] = {"debug", "info", "warning", "error", "none"};
+static const char *const category_names[] = {"channel", "connection", "default", "queue"};
+
+_Static_assert(sizeof(category_names) / sizeof(category_names[0]) == LOG_CATEGORIES, "a name each");
 
 static const struct {
     const char *name;
+    enum log_category category;
     enum log_level level;
 } events[] = {
-#define EVENT(name, level, meaning) {#name, LOG_LEVEL_##level},
+#define EVENT(name, category, level, meaning)                                                      \
+    {#name, LOG_CATEGORY_##category, LOG_LEVEL_##level},
 #include "base/log.def"
 #undef EVENT
 };
 
-static const char cut_mark[] = "...";
-
-enum { TEXT_MAX = LOG_LINE_MAX - (sizeof(cut_mark) - 1) };
-
-/* One line as it grows; what does not fit is left out, and the mark stands for it. */
-struct line {
-    char text[LOG_LINE_MAX + 1];
-    size_t size;
-    bool is_cut;
+/* A record as it grows. */
+struct builder {
+    struct log_record *record;
+    struct log_field *field; /* NULL: between two pairs, or there are too many */
+    enum { IN_NAME, IN_VALUE, IN_QUOTES } place;
+    unsigned parts; /* conversions and literal characters of the value */
 };
 
 bool log_level_read(const char *text, enum log_level *level)
@@ -47,46 +47,74 @@ const char *log_level_name(enum log_level level)
     return level_names[level];
 }
 
-static void put(struct line *line, char byte)
+const char *log_category_name(enum log_category category)
 {
-    bool is_control = (unsigned char)byte < ' ' || byte == 0x7f;
-    line->is_cut |= line->size == TEXT_MAX;
-    if (!line->is_cut)
-        line->text[line->size++] = is_control ? '?' : byte;
+    return category_names[category];
 }
 
-static bool is_plain(const char *text, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        if (text[i] == ' ' || text[i] == '"' || text[i] == '\\' || text[i] == '=')
-            return false;
-    return size != 0;
-}
+/* ---- pairs ---- */
 
-static void put_quoted(struct line *line, const char *text, size_t size)
+static void begin_pair(struct builder *builder)
 {
-    size_t at = 0;
-    line->is_cut |= line->size + 2 > TEXT_MAX;
-    put(line, '"');
-    for (; at < size && line->size + 3 <= TEXT_MAX; at++) {
-        if (text[at] == '"' || text[at] == '\\')
-            put(line, '\\');
-        put(line, text[at]);
-    }
-    put(line, '"');
-    line->is_cut |= at < size;
-}
-
-static void put_text(struct line *line, const char *text, size_t size)
-{
-    bool is_value = line->size && line->text[line->size - 1] == '=';
-    if (is_value && !is_plain(text, size)) {
-        put_quoted(line, text, size);
+    struct log_record *record = builder->record;
+    builder->place = IN_NAME;
+    builder->parts = 0;
+    if (record->count == LOG_FIELDS_MAX) {
+        record->is_cut = true;
         return;
     }
-    for (size_t i = 0; i < size; i++)
-        put(line, text[i]);
+    builder->field = &record->fields[record->count++];
+    *builder->field = (struct log_field){.at = (uint16_t)record->size};
 }
+
+/* One that has no value, as there was no room for it, is none. */
+static void end_pair(struct builder *builder)
+{
+    if (builder->field && builder->place == IN_NAME)
+        builder->record->count--;
+    builder->field = NULL;
+}
+
+static void put(struct builder *builder, const char *text, size_t size)
+{
+    struct log_record *record = builder->record;
+    struct log_field *field = builder->field;
+    if (!field)
+        return;
+    size_t room = sizeof(record->text) - record->size;
+    record->is_cut |= size > room;
+    size = size < room ? size : room;
+    memcpy(record->text + record->size, text, size);
+    record->size += size;
+    if (builder->place == IN_NAME)
+        field->name_size = (uint16_t)(field->name_size + size);
+    else
+        field->size = (uint16_t)(field->size + size);
+}
+
+static void put_part(struct builder *builder, const char *text, size_t size, bool is_number)
+{
+    if (!builder->field)
+        begin_pair(builder);
+    if (builder->field && builder->place != IN_NAME)
+        builder->field->is_number = is_number && builder->parts++ == 0;
+    put(builder, text, size);
+}
+
+static void put_literal(struct builder *builder, char byte)
+{
+    bool is_value = builder->field && builder->place != IN_NAME;
+    if (byte == ' ' && builder->place != IN_QUOTES)
+        end_pair(builder);
+    else if (byte == '=' && builder->field && !is_value)
+        builder->place = IN_VALUE;
+    else if (byte == '"' && is_value)
+        builder->place = builder->place == IN_QUOTES ? IN_VALUE : IN_QUOTES;
+    else
+        put_part(builder, &byte, 1, false);
+}
+
+/* ---- conversions ---- */
 
 /* How long a number is, by the letters before its conversion. */
 enum length { LENGTH_INT, LENGTH_LONG, LENGTH_LONG_LONG, LENGTH_SIZE };
@@ -147,7 +175,7 @@ static size_t read_precision(const char **at, va_list *arguments)
 }
 
 /* What stands behind a %; moves *at behind it. */
-static void put_conversion(struct line *line, const char **at, va_list *arguments)
+static void put_conversion(struct builder *builder, const char **at, va_list *arguments)
 {
     char number[24] = "";
     size_t most = read_precision(at, arguments);
@@ -155,7 +183,7 @@ static void put_conversion(struct line *line, const char **at, va_list *argument
     char kind = *(*at)++;
     if (kind == 's') {
         const char *text = va_arg(*arguments, const char *);
-        put_text(line, text, strnlen(text, most));
+        put_part(builder, text, strnlen(text, most), false);
         return;
     }
     if (kind == 'u')
@@ -164,27 +192,31 @@ static void put_conversion(struct line *line, const char **at, va_list *argument
         snprintf(number, sizeof(number), "%jd", take_signed(arguments, length));
     else
         assert(false && "a conversion that log_event does not know");
-    put_text(line, number, strlen(number));
+    put_part(builder, number, strlen(number), true);
 }
 
 void log_event(const struct log *log, enum event event, const char *format, ...)
 {
     if (!log || !log->sink || events[event].level < log_level(log))
         return;
-    struct line line = {.size = 0};
-    put_text(&line, events[event].name, strlen(events[event].name));
-    put(&line, ' ');
+    struct log_record record; /* its text is not made zero: it is filled from its start */
+    struct builder builder = {.record = &record};
+    record.category = events[event].category;
+    record.level = events[event].level;
+    record.event = events[event].name;
+    record.count = record.size = 0;
+    record.is_cut = false;
     va_list arguments;
     va_start(arguments, format);
     for (const char *at = format; *at;) {
         if (*at == '%') {
             at++;
-            put_conversion(&line, &at, &arguments);
+            put_conversion(&builder, &at, &arguments);
         } else {
-            put(&line, *at++);
+            put_literal(&builder, *at++);
         }
     }
     va_end(arguments);
-    strcpy(line.text + line.size, line.is_cut ? cut_mark : "");
-    log->sink(log->context, events[event].level, line.text);
+    end_pair(&builder);
+    log->sink(log->context, &record);
 }

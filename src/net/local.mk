@@ -9,8 +9,12 @@ libleveret_net_a_SOURCES = \
 	%D%/clock.h \
 	%D%/listener.c \
 	%D%/listener.h \
+	%D%/log_file.c \
+	%D%/log_file.h \
 	%D%/log_writer.c \
 	%D%/log_writer.h \
+	%D%/logs.c \
+	%D%/logs.h \
 	%D%/loop.c \
 	%D%/loop.h \
 	%D%/memory.c \

@@ -17,13 +17,13 @@
 #include "net/clock.h"
 
 enum {
-    TIME_BYTES = 24, /* 2026-11-21T11:08:50.123Z */
-    STAMPED_MAX = TIME_BYTES + 10 + LOG_LINE_MAX + 2,
     PIECE_BYTES = PIPE_BUF,
     REST_MS = 10,
     LAST_MS = 300, /* for what a process says that ends at once */
-    STACK_BYTES = 64 << 10,
+    STACK_BYTES = 128 << 10,
 };
+
+_Static_assert(LOG_WHOLE_MAX <= PIECE_BYTES, "a piece holds any line");
 
 struct log_writer {
     pthread_t thread;
@@ -31,6 +31,7 @@ struct log_writer {
     pthread_cond_t wanted; /* for the thread: there are lines, or it should end */
     pthread_cond_t ended;
     int fd;
+    unsigned style;
     char *ring;
     size_t ring_bytes;
     size_t start, size; /* what waits in it */
@@ -39,93 +40,39 @@ struct log_writer {
     bool is_idle;       /* the thread waits for a line */
     bool is_stopping;
     bool has_ended;
+    bool wants_reopen;
+    /* The thread's own, without the lock: */
+    struct log_file *file; /* NULL: only the descriptor */
+    const struct log *told; /* what becomes of the file */
+    bool is_failing;        /* that was told */
+    bool is_torn;           /* the last line was written in part */
 };
 
-/* ---- a line ---- */
-
-static char *put_number(char *at, unsigned width, uint64_t number)
+static size_t write_line(struct log_writer *writer, const struct log_record *record, char *line)
 {
-    for (unsigned i = width; i > 0; i--, number /= 10)
-        at[i - 1] = (char)('0' + number % 10);
-    return at + width;
-}
-
-static bool is_leap(uint64_t year)
-{
-    return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-}
-
-/* Without the C library's calendar, which a signal's handler must not use. */
-static char *put_date(char *at, uint64_t days)
-{
-    static const uint8_t lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    uint64_t year = 1970;
-    unsigned month = 0;
-    for (; days >= 365u + is_leap(year); year++)
-        days -= 365u + is_leap(year);
-    for (; days >= lengths[month] + (unsigned)(month == 1 && is_leap(year)); month++)
-        days -= lengths[month] + (unsigned)(month == 1 && is_leap(year));
-    at = put_number(at, 4, year);
-    *at++ = '-';
-    at = put_number(at, 2, month + 1);
-    *at++ = '-';
-    return put_number(at, 2, days + 1);
-}
-
-static char *put_time(char *at, uint64_t ms)
-{
-    at = put_date(at, ms / 86400000);
-    *at++ = 'T';
-    at = put_number(at, 2, ms / 3600000 % 24);
-    *at++ = ':';
-    at = put_number(at, 2, ms / 60000 % 60);
-    *at++ = ':';
-    at = put_number(at, 2, ms / 1000 % 60);
-    *at++ = '.';
-    at = put_number(at, 3, ms % 1000);
-    *at++ = 'Z';
-    return at;
-}
-
-static char *put_text(char *at, const char *text)
-{
-    size_t size = strlen(text);
-    memcpy(at, text, size);
-    return at + size;
-}
-
-/* The line with its time and level, and its end; returns its size. `stamped` has STAMPED_MAX bytes.
- */
-static size_t stamp(char *stamped, enum log_level level, const char *line)
-{
-    char *at = put_time(stamped, clock_wall_ms());
-    *at++ = ' ';
-    at = put_text(at, log_level_name(level));
-    *at++ = ' ';
-    at = put_text(at, line);
-    *at++ = '\n';
-    return (size_t)(at - stamped);
+    unsigned style = __atomic_load_n(&writer->style, __ATOMIC_RELAXED);
+    return log_line_whole(record, style, clock_wall_ms(), line);
 }
 
 /* ---- the ring; its lock is held ---- */
 
-static bool add(struct log_writer *writer, const char *stamped, size_t size)
+static bool add(struct log_writer *writer, const char *line, size_t size)
 {
     if (size > writer->ring_bytes - writer->size)
         return false;
     size_t end = (writer->start + writer->size) % writer->ring_bytes;
     size_t first = size < writer->ring_bytes - end ? size : writer->ring_bytes - end;
-    memcpy(writer->ring + end, stamped, first);
-    memcpy(writer->ring, stamped + first, size - first);
+    memcpy(writer->ring + end, line, first);
+    memcpy(writer->ring, line + first, size - first);
     writer->size += size;
     return true;
 }
 
-static void add_line(void *context, enum log_level level, const char *line)
+static void add_record(void *context, const struct log_record *record)
 {
     struct log_writer *writer = context;
-    char stamped[STAMPED_MAX];
-    if (!add(writer, stamped, stamp(stamped, level, line)))
+    char line[LOG_WHOLE_MAX];
+    if (!add(writer, line, write_line(writer, record, line)))
         return;
     writer->said += writer->dropped;
     writer->dropped = 0;
@@ -133,7 +80,7 @@ static void add_line(void *context, enum log_level level, const char *line)
 
 static void say_dropped(struct log_writer *writer)
 {
-    struct log log = {.level = LOG_LEVEL_DEBUG, .sink = add_line, .context = writer};
+    struct log log = {.level = LOG_LEVEL_DEBUG, .sink = add_record, .context = writer};
     if (writer->dropped)
         log_event(&log, EVENT_log_dropped, "lines=%llu", (unsigned long long)writer->dropped);
 }
@@ -176,7 +123,7 @@ static void drop_all(struct log_writer *writer, const char *unwritten, size_t si
 
 /* ---- the thread ---- */
 
-/* Writes all; returns what is left when that is an error. */
+/* Writes all; returns what is left when that is an error, which errno tells. */
 static size_t write_all(int fd, const char *text, size_t size)
 {
     struct pollfd room = {.fd = fd, .events = POLLOUT};
@@ -194,10 +141,41 @@ static size_t write_all(int fd, const char *text, size_t size)
     return size;
 }
 
+/* Says that the file fails, once until it does not. */
+static void note(struct log_writer *writer, int error)
+{
+    if (error && !writer->is_failing)
+        log_event(writer->told, EVENT_log_file_failed, "file=%s reason=%s", writer->file->path,
+                  strerror(error));
+    writer->is_failing = error;
+}
+
+/* A line that was written in part, when a disk was full, gets its end first. */
+static size_t write_whole(struct log_writer *writer, int fd, const char *piece, size_t size)
+{
+    if (writer->is_torn && write_all(fd, "\n", 1))
+        return size;
+    size_t left = write_all(fd, piece, size);
+    writer->is_torn = left && left < size && piece[size - left - 1] != '\n';
+    return left;
+}
+
+/* Returns what could not be written. */
+static size_t write_file(struct log_writer *writer, const char *piece, size_t size)
+{
+    struct log_file *file = writer->file;
+    int error = log_file_make_room(file, size);
+    size_t left = write_whole(writer, file->fd, piece, size);
+    file->bytes += size - left;
+    note(writer, left ? errno : error);
+    return left;
+}
+
 static void write_piece(struct log_writer *writer, const char *piece, size_t size)
 {
     pthread_mutex_unlock(&writer->lock);
-    size_t left = write_all(writer->fd, piece, size);
+    size_t left = writer->file ? write_file(writer, piece, size)
+                               : write_whole(writer, writer->fd, piece, size);
     pthread_mutex_lock(&writer->lock);
     if (left) {
         drop_all(writer, piece + size - left, left);
@@ -206,6 +184,16 @@ static void write_piece(struct log_writer *writer, const char *piece, size_t siz
     if (writer->size == 0)
         writer->said = 0;
     say_dropped(writer);
+}
+
+static void reopen(struct log_writer *writer)
+{
+    if (!writer->wants_reopen)
+        return;
+    writer->wants_reopen = false;
+    pthread_mutex_unlock(&writer->lock);
+    note(writer, log_file_reopen(writer->file));
+    pthread_mutex_lock(&writer->lock);
 }
 
 static struct timespec time_in(uint64_t ms)
@@ -230,13 +218,16 @@ static void *thread_main(void *context)
     size_t size;
     pthread_mutex_lock(&writer->lock);
     for (;;) {
-        while ((size = take(writer, piece)) > 0)
+        reopen(writer);
+        while ((size = take(writer, piece)) > 0) {
             write_piece(writer, piece, size);
+            reopen(writer);
+        }
         if (writer->is_stopping)
             break;
         rest(writer);
         writer->is_idle = true;
-        while (writer->size == 0 && !writer->is_stopping)
+        while (writer->size == 0 && !writer->is_stopping && !writer->wants_reopen)
             pthread_cond_wait(&writer->wanted, &writer->lock);
         writer->is_idle = false;
     }
@@ -272,7 +263,8 @@ static void destroy(struct log_writer *writer)
     mem_free(writer);
 }
 
-struct log_writer *log_writer_new(int fd, size_t ring_bytes)
+static struct log_writer *make(int fd, struct log_file *file, unsigned style, size_t ring_bytes,
+                               const struct log *told)
 {
     struct log_writer *writer = mem_zalloc(sizeof(*writer));
     pthread_condattr_t monotonic;
@@ -283,6 +275,9 @@ struct log_writer *log_writer_new(int fd, size_t ring_bytes)
     pthread_cond_init(&writer->ended, &monotonic);
     pthread_condattr_destroy(&monotonic);
     writer->fd = fd;
+    writer->file = file;
+    writer->told = told;
+    writer->style = style;
     writer->ring = mem_alloc(ring_bytes);
     writer->ring_bytes = ring_bytes;
     if (start(writer) != 0) {
@@ -293,19 +288,43 @@ struct log_writer *log_writer_new(int fd, size_t ring_bytes)
     return writer;
 }
 
-void log_writer_line(void *context, enum log_level level, const char *line)
+struct log_writer *log_writer_new(int fd, unsigned style, size_t ring_bytes)
+{
+    return make(fd, NULL, style, ring_bytes, NULL);
+}
+
+struct log_writer *log_writer_new_file(struct log_file *file, unsigned style, size_t ring_bytes,
+                                       const struct log *log)
+{
+    return make(-1, file, style, ring_bytes, log);
+}
+
+void log_writer_take(void *context, const struct log_record *record)
 {
     struct log_writer *writer = context;
-    char stamped[STAMPED_MAX];
-    size_t size = stamp(stamped, level, line);
+    char line[LOG_WHOLE_MAX];
+    size_t size = write_line(writer, record, line);
     pthread_mutex_lock(&writer->lock);
     say_dropped(writer);
-    if (writer->dropped || !add(writer, stamped, size))
+    if (writer->dropped || !add(writer, line, size))
         writer->dropped++;
     if (writer->is_idle && writer->size) {
         writer->is_idle = false;
         pthread_cond_signal(&writer->wanted);
     }
+    pthread_mutex_unlock(&writer->lock);
+}
+
+void log_writer_set_style(struct log_writer *writer, unsigned style)
+{
+    __atomic_store_n(&writer->style, style, __ATOMIC_RELAXED);
+}
+
+void log_writer_reopen(struct log_writer *writer)
+{
+    pthread_mutex_lock(&writer->lock);
+    writer->wants_reopen = writer->file;
+    pthread_cond_signal(&writer->wanted);
     pthread_mutex_unlock(&writer->lock);
 }
 
@@ -323,17 +342,17 @@ bool log_writer_stop(struct log_writer *writer, uint32_t patience_ms)
     return has_ended;
 }
 
-void log_writer_free(struct log_writer *writer, uint32_t patience_ms)
+bool log_writer_free(struct log_writer *writer, uint32_t patience_ms)
 {
     if (!writer)
-        return;
+        return true;
     if (!log_writer_stop(writer, patience_ms)) {
-        /* It hangs in a write, and needs what it has until the process ends. */
         pthread_detach(writer->thread);
-        return;
+        return false;
     }
     pthread_join(writer->thread, NULL);
     destroy(writer);
+    return true;
 }
 
 /* ---- the end of a process ---- */
@@ -356,23 +375,23 @@ static bool write_soon(int fd, const char *text, size_t size, uint64_t until_ms)
     return true;
 }
 
-void log_writer_last_line(void *context, enum log_level level, const char *line)
+void log_writer_take_last(void *context, const struct log_record *record)
 {
     struct log_writer *writer = context;
     char piece[PIECE_BYTES];
     size_t size;
+    int fd = writer->file ? writer->file->fd : writer->fd;
     uint64_t until_ms = clock_monotonic_ms() + LAST_MS;
     /* The lock is kept, so that the thread takes nothing more; it may be held by what the signal
      * has interrupted. */
     (void)pthread_mutex_trylock(&writer->lock);
-    while ((size = take(writer, piece)) > 0 && write_soon(writer->fd, piece, size, until_ms))
+    while ((size = take(writer, piece)) > 0 && write_soon(fd, piece, size, until_ms))
         continue;
-    write_soon(writer->fd, piece, stamp(piece, level, line), until_ms);
+    write_soon(fd, piece, write_line(writer, record, piece), until_ms);
 }
 
-void log_direct_line(void *context, enum log_level level, const char *line)
+void log_write_direct(const struct log_record *record, unsigned style)
 {
-    (void)context;
-    char stamped[STAMPED_MAX];
-    write_all(STDERR_FILENO, stamped, stamp(stamped, level, line));
+    char line[LOG_WHOLE_MAX];
+    write_all(STDERR_FILENO, line, log_line_whole(record, style, clock_wall_ms(), line));
 }

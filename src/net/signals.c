@@ -8,7 +8,7 @@
 enum { PATIENCE_S = 1 };
 
 /* Handlers have no other way to it. */
-static struct log last_log;
+static const struct log *last_log;
 
 static const char *name_of(int number)
 {
@@ -29,7 +29,7 @@ static const char *name_of(int number)
 static void say(enum event event, int number)
 {
     alarm(PATIENCE_S);
-    log_event(&last_log, event, "signal=%s", name_of(number));
+    log_event(last_log, event, "signal=%s", name_of(number));
 }
 
 static void leave(int number)
@@ -72,11 +72,10 @@ static void handle_crash(int number)
         handle(number, crash, (int)SA_RESETHAND);
 }
 
-void signals_log(struct log_writer *writer, enum log_level level)
+void signals_log(const struct log *log)
 {
     static const int crashes[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
-    last_log = (struct log){
-        .level = level, .sink = writer ? log_writer_last_line : NULL, .context = writer};
+    last_log = log;
     for (size_t i = 0; i < sizeof(crashes) / sizeof(crashes[0]); i++)
         handle_crash(crashes[i]);
 }

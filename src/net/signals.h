@@ -2,7 +2,7 @@
 #ifndef LEVERET_NET_SIGNALS_H
 #define LEVERET_NET_SIGNALS_H
 
-#include "net/log_writer.h"
+#include "base/log.h"
 
 /* SIGTERM and SIGINT end the process at once, as process 1 too, where they would do nothing
  * otherwise. That is what a start or a stop in progress should do: nothing that was confirmed is
@@ -11,7 +11,8 @@
  * better an error of a call: a broken pipe, a file too large, a terminal that belongs to another.
  */
 void signals_end_at_once(void);
-/* From now on, what ends the process at once is logged: a signal, or a crash. NULL: no more. */
-void signals_log(struct log_writer *writer, enum log_level level);
+/* From now on, what ends the process at once is logged: a signal, or a crash. The sink has to be fit
+ * for the handler of a signal, and `log` stays the caller's. NULL: no more. */
+void signals_log(const struct log *log);
 
 #endif

@@ -25,13 +25,14 @@ static void log_line(const struct connection *connection, enum event event, uint
                      const char *name, const char *key, struct bytes value)
 {
     struct trace *trace = &connection->server->trace;
-    char unlogged[40] = "";
+    const struct log *log = connection->server->broker->log;
     if (trace->unlogged > 1)
-        snprintf(unlogged, sizeof(unlogged), "unlogged=%llu ",
-                 (unsigned long long)trace->unlogged - 1);
-    log_event(connection->server->broker->log, event,
-              "connection=%llu channel=%u %sframe=%s %s=%.*s", (unsigned long long)connection->id,
-              channel, unlogged, name, key, BYTES_ARG(value));
+        log_event(log, event, "connection=%llu channel=%u unlogged=%llu frame=%s %s=%.*s",
+                  (unsigned long long)connection->id, channel,
+                  (unsigned long long)trace->unlogged - 1, name, key, BYTES_ARG(value));
+    else
+        log_event(log, event, "connection=%llu channel=%u frame=%s %s=%.*s",
+                  (unsigned long long)connection->id, channel, name, key, BYTES_ARG(value));
     trace->unlogged = 0;
 }
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log_line.h"
 #include "base/mem.h"
 #include "tests/fault/bench.h"
 
@@ -18,10 +19,11 @@ static struct {
     char all[20 * LOG_LINE_MAX];
 } logged;
 
-static void note(void *context, enum log_level level, const char *line)
+static void note(void *context, const struct log_record *record)
 {
+    char line[LOG_LINE_MAX + 1];
     (void)context;
-    (void)level;
+    log_line_text(record, line);
     logged.lines++;
     snprintf(logged.last, sizeof(logged.last), "%s", line);
     strncat(logged.all, line, sizeof(logged.all) - strlen(logged.all) - 1);

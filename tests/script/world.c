@@ -5,6 +5,7 @@
 
 #include "amqp/frame.h"
 #include "amqp/text.h"
+#include "base/log_line.h"
 #include "base/mem.h"
 #include "broker/login.h"
 #include "tests/lib/disk_memory.h"
@@ -15,11 +16,13 @@ enum { ROUNDS_MAX = 2000, INPUT_MAX = 256 * 1024, STEP_MS = 100, LOGGED_MAX = 1 
 
 static const uint64_t wall_clock_ms = 1600000000000;
 
-static void take_line(void *context, enum log_level level, const char *line)
+static void take_line(void *context, const struct log_record *record)
 {
     struct world *world = context;
+    char line[LOG_LINE_MAX + 1];
+    log_line_text(record, line);
     if (world->is_verbose)
-        printf("# %s %s\n", log_level_name(level), line);
+        printf("# %s %s\n", log_level_name(record->level), line);
     if (world->logged.size > LOGGED_MAX)
         buffer_free(&world->logged);
     buffer_add(&world->logged, line, strlen(line));

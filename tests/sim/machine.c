@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/log_line.h"
 #include "base/mem.h"
 #include "broker/reconfigure.h"
 #include "broker/vhost.h"
@@ -139,11 +140,13 @@ void machine_job(struct machine *machine, int which)
 
 /* ---- up and down ---- */
 
-static void print_line(void *context, enum log_level level, const char *line)
+static void print_line(void *context, const struct log_record *record)
 {
     struct machine *machine = context;
+    char line[LOG_LINE_MAX + 1];
+    log_line_text(record, line);
     printf("# %10.3f broker %d: %s %s\n", (double)machine->sim->now_us / 1e6, machine->number,
-           log_level_name(level), line);
+           log_level_name(record->level), line);
 }
 
 /* Sizes that are small enough for everything to happen often. */

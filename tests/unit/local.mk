@@ -14,6 +14,7 @@ UNIT_TESTS = \
 	%D%/test_base_bytes.t \
 	%D%/test_base_checks.t \
 	%D%/test_base_list.t \
+	%D%/test_base_log.t \
 	%D%/test_base_map.t \
 	%D%/test_base_mem.t \
 	%D%/test_base_options.t \
@@ -40,6 +41,7 @@ UNIT_TESTS = \
 	%D%/test_http_reader.t \
 	%D%/test_http_request.t \
 	%D%/test_log_writer.t \
+	%D%/test_logs.t \
 	%D%/test_login.t \
 	%D%/test_loop.t \
 	%D%/test_options.t \

@@ -1,11 +1,10 @@
-/* The small ones: checksums, hashes, random numbers, UTF-8, log lines, memory. */
+/* The small ones: checksums, hashes, random numbers, UTF-8, memory. */
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/crc32c.h"
 #include "base/hash.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
 #include "base/digest.h"
@@ -153,79 +152,6 @@ TEST(utf8_characters)
     ok(!utf8_is_valid(bytes_str("gr\xc3\xbc\xc3")), "cut in a character");
 }
 
-struct lines {
-    int count;
-    enum log_level level;
-    char last[1200];
-};
-
-static void keep_line(void *context, enum log_level level, const char *line)
-{
-    struct lines *lines = context;
-    lines->count++;
-    lines->level = level;
-    snprintf(lines->last, sizeof(lines->last), "%s", line);
-}
-
-TEST(log_lines)
-{
-    struct lines lines = {0};
-    struct log log = {LOG_LEVEL_INFO, keep_line, &lines};
-    log_event(&log, EVENT_tls_established, "peer=%s", "hidden");
-    is_int(lines.count, 0, "below the level");
-    log_event(&log, EVENT_login_refused, "user=%s code=%u", "a\nb\x1b[0m", 7u);
-    is_str(lines.last, "login_refused user=a?b?[0m code=7",
-           "control characters do not get through");
-    is_int(lines.level, LOG_LEVEL_WARNING, "with its level");
-    log_event(NULL, EVENT_login_refused, "user=%s", "dropped");
-    log.sink = NULL;
-    log_event(&log, EVENT_login_refused, "user=%s", "dropped");
-    is_int(lines.count, 1, "without a sink, nothing");
-}
-
-TEST(log_values)
-{
-    struct lines lines = {0};
-    struct log log = {LOG_LEVEL_INFO, keep_line, &lines};
-    log_event(&log, EVENT_login_refused, "user=%s", "a b=c \"d\" \\e");
-    is_str(lines.last, "login_refused user=\"a b=c \\\"d\\\" \\\\e\"", "quoted by what is in it");
-    log_event(&log, EVENT_login_refused, "user=%s peer=%.*s code=%.2s", "", 3, "abcdef", "xyz");
-    is_str(lines.last, "login_refused user=\"\" peer=abc code=xy", "nothing, and parts of texts");
-    log_event(&log, EVENT_starting, "a=%d b=%u c=%ld d=%lu e=%lld f=%llu g=%zu", -1, 4294967295u,
-              -2L, 3UL, -4LL, 18446744073709551615ULL, (size_t)5);
-    is_str(lines.last, "starting a=-1 b=4294967295 c=-2 d=3 e=-4 f=18446744073709551615 g=5",
-           "numbers of all lengths");
-}
-
-TEST(log_long)
-{
-    struct lines lines = {0};
-    struct log log = {LOG_LEVEL_INFO, keep_line, &lines};
-    char text[2001];
-    memset(text, 'x', 2000);
-    text[2000] = '\0';
-    log_event(&log, EVENT_login_refused, "user=%s", text);
-    is_int(strlen(lines.last), LOG_LINE_MAX, "cut");
-    is_str(lines.last + LOG_LINE_MAX - 5, "xx...", "and says so");
-    for (int i = 900; i < 1000; i++) {
-        text[i] = '"';
-        log_event(&log, EVENT_login_refused, "user=%s more=%u", text, 1U);
-        size_t size = strlen(lines.last);
-        if (size > LOG_LINE_MAX || strcmp(lines.last + size - 4, "\"...") != 0)
-            bail("%d: %zu bytes", i, size);
-    }
-    ok(true, "a quoted value keeps its end");
-}
-
-TEST(log_levels)
-{
-    enum log_level level = LOG_LEVEL_DEBUG;
-    ok(!log_level_read("loud", &level), "no such level");
-    for (int i = LOG_LEVEL_DEBUG; i <= LOG_LEVEL_ERROR; i++)
-        ok(log_level_read(log_level_name((enum log_level)i), &level) && (int)level == i,
-           "%s is read", log_level_name((enum log_level)i));
-}
-
 TEST(sha256_of_known_inputs)
 {
     /* FIPS 180-2, appendix B. */
@@ -302,10 +228,6 @@ int main(void)
     RUN(hashes_depend_on_every_byte_and_the_seed);
     RUN(random_numbers_repeat_with_the_seed);
     RUN(utf8_characters);
-    RUN(log_lines);
-    RUN(log_values);
-    RUN(log_long);
-    RUN(log_levels);
     RUN(sha256_of_known_inputs);
     RUN(scrypt_of_known_inputs);
     RUN(memory);

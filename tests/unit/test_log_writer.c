@@ -31,10 +31,10 @@ static void bench_open(struct bench *bench)
     bench->from = ends[0];
     bench->to = ends[1];
     bench->text = mem_zalloc(TEXT_BYTES);
-    bench->writer = log_writer_new(bench->to, RING_BYTES);
+    bench->writer = log_writer_new(bench->to, 0, RING_BYTES);
     if (!bench->writer)
         bail("no thread");
-    bench->log = (struct log){LOG_LEVEL_DEBUG, log_writer_line, bench->writer};
+    bench->log = (struct log){LOG_LEVEL_DEBUG, log_writer_take, bench->writer};
 }
 
 /* Nothing more goes into the pipe; returns what it took, which is not for the log. */
@@ -186,10 +186,11 @@ static int end_by(struct bench *bench, int number, int times, bool is_stalled)
         bail("no pipe");
     pid_t child = fork();
     if (child == 0) {
-        struct log_writer *writer = log_writer_new(ends[1], RING_BYTES);
-        struct log log = {LOG_LEVEL_DEBUG, log_writer_line, writer};
+        struct log_writer *writer = log_writer_new(ends[1], 0, RING_BYTES);
+        struct log log = {LOG_LEVEL_DEBUG, log_writer_take, writer};
+        struct log last = {LOG_LEVEL_DEBUG, log_writer_take_last, writer};
         signals_end_at_once();
-        signals_log(writer, LOG_LEVEL_DEBUG);
+        signals_log(&last);
         for (int i = 0; i < times; i++)
             log_event(&log, EVENT_limits, "number=%d", i);
         raise(number);

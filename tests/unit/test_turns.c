@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log_line.h"
 #include "tests/lib/tap.h"
 
 static uint64_t coarse, processor; /* microseconds */
@@ -22,10 +23,11 @@ static uint64_t processor_us(void)
     return processor;
 }
 
-static void take_line(void *context, enum log_level level, const char *line)
+static void take_line(void *context, const struct log_record *record)
 {
+    char line[LOG_LINE_MAX + 1];
     (void)context;
-    (void)level;
+    log_line_text(record, line);
     snprintf(logged, sizeof(logged), "%s", line);
     lines++;
 }

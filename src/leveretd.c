@@ -44,7 +44,8 @@ enum { EXIT_USAGE = 2, LOG_PATIENCE_MS = 1000 };
 #define CONTROL_NAME "ctl.sock"
 #define CONTROL_SOCKET "/run/leveret/" CONTROL_NAME
 
-enum { PORT = 5672, PORT_TLS = 5671, PORT_MANAGEMENT = 15672, MEMORY_BYTES_FEW = 16 << 20 };
+enum { PORT = 5672, PORT_TLS = 5671, PORT_MANAGEMENT = 15672, PORT_MANAGEMENT_TLS = 15671 };
+enum { MEMORY_BYTES_FEW = 16 << 20 };
 
 /* Everything that there is one of. */
 struct daemon {
@@ -55,7 +56,7 @@ struct daemon {
     struct logs logs;
     char *data_dir;
     int lock;                /* of the data folder; -1: not taken */
-    struct tls_context *tls; /* NULL: nobody listens with TLS */
+    struct tls_context *tls, *management_tls; /* NULL: nobody listens with TLS */
     struct loop *loop;
     struct disk *disk;
     struct kv *kv;
@@ -181,31 +182,47 @@ static bool bind_all(struct daemon *daemon)
 }
 
 /* Without an option it is at its usual port, if no other broker of this machine has that. */
-static bool bind_management(struct daemon *daemon)
+static void bind_usual(struct daemon *daemon, const struct port *port)
 {
-    const char *where = daemon->options.management;
-    const struct port port = {PORT_MANAGEMENT, NULL, &daemon->management};
     struct endpoint usual;
     struct address addresses[ENDPOINT_ADDRESSES_MAX];
     size_t count;
-    if (where)
-        return strcmp(where, "none") == 0 || bind_one(daemon, where, &port);
-    endpoint_read("127.0.0.1", port.usual, &usual);
+    endpoint_read("127.0.0.1", port->usual, &usual);
     endpoint_addresses(&usual, addresses, &count);
-    int error = loop_bind(daemon->loop, &addresses[0], port.tls, port.service);
+    int error = loop_bind(daemon->loop, &addresses[0], port->tls, port->service);
     if (error)
-        log_event(&daemon->logs.log, EVENT_no_management, "address=127.0.0.1:%u reason=%s", port.usual,
-                  strerror(error));
-    return true;
+        log_event(&daemon->logs.log, EVENT_no_management, "address=127.0.0.1:%u reason=%s",
+                  port->usual, strerror(error));
+}
+
+static bool bind_management(struct daemon *daemon)
+{
+    const char *plain = daemon->options.management.at;
+    const char *secure = daemon->options.management_secure.at;
+    const struct port plain_port = {PORT_MANAGEMENT, NULL, &daemon->management};
+    const struct port secure_port = {PORT_MANAGEMENT_TLS, daemon->management_tls,
+                                     &daemon->management};
+    if (!plain)
+        bind_usual(daemon, &plain_port);
+    else if (strcmp(plain, "none") != 0 && !bind_one(daemon, plain, &plain_port))
+        return false;
+    return !secure || bind_one(daemon, secure, &secure_port);
+}
+
+static bool load_one_tls(struct daemon *daemon, const struct tls_settings *settings,
+                         struct tls_context **context)
+{
+    char what[512];
+    *context = tls_context_new(&settings->options, &daemon->logs.log, what, sizeof(what));
+    return *context || refuse(daemon, what);
 }
 
 static bool load_tls(struct daemon *daemon)
 {
-    char what[512];
-    if (daemon->options.listen_tls.count == 0)
-        return true;
-    daemon->tls = tls_context_new(&daemon->options.tls, &daemon->logs.log, what, sizeof(what));
-    return daemon->tls || refuse(daemon, what);
+    const struct options *options = &daemon->options;
+    return (!options->listen_tls.count || load_one_tls(daemon, &options->tls, &daemon->tls)) &&
+           (!options->management_secure.at ||
+            load_one_tls(daemon, &options->management_tls, &daemon->management_tls));
 }
 
 /* Is what lies in it a store, or nothing? */
@@ -447,7 +464,6 @@ static void build_management(struct daemon *daemon)
         .base.data_dir = daemon->data_dir,
         .loop = daemon->loop,
         .disk = daemon->disk,
-        .tls = &daemon->options.tls,
         .amqp = &daemon->amqp,
         .api = &daemon->management,
     };
@@ -504,6 +520,7 @@ static void prepare_reload(struct daemon *daemon)
     daemon->reload.config = &daemon->config;
     daemon->reload.logs = &daemon->logs;
     daemon->reload.tls = daemon->tls;
+    daemon->reload.management_tls = daemon->management_tls;
     daemon->reload.turns = &daemon->loop->turns;
     daemon->reload.store = daemon->store;
     daemon->reload.broker = &daemon->broker;
@@ -551,6 +568,7 @@ static void take_down(struct daemon *daemon, bool keep)
     message_pool_free(&daemon->pool);
     loop_free(daemon->loop);
     tls_context_free(daemon->tls);
+    tls_context_free(daemon->management_tls);
     if (daemon->lock >= 0)
         close(daemon->lock);
     mem_free(daemon->data_dir);

@@ -34,7 +34,9 @@ libleveret_main_a_SOURCES = \
 	%D%/salvage.c \
 	%D%/salvage.h \
 	%D%/surroundings.c \
-	%D%/surroundings.h
+	%D%/surroundings.h \
+	%D%/tls_settings.c \
+	%D%/tls_settings.h
 
 sbin_PROGRAMS += leveretd
 

@@ -136,10 +136,9 @@ const struct option_kind no_listener_kind = {.read = read_no_listener,
 static bool read_management(const struct option *option, void *fields, const char *text,
                             const char **why)
 {
-    struct options *options = fields;
+    const char **at = option_field(option, fields);
     struct endpoint endpoint;
-    (void)option;
-    options->management = text;
+    *at = text;
     *why = strcmp(text, "none") == 0 ? NULL : endpoint_read(text, 0, &endpoint);
     return !*why;
 }
@@ -152,136 +151,6 @@ static void describe_management(const struct option *option, char *text, size_t 
 
 const struct option_kind management_kind = {.read = read_management,
                                             .describe = describe_management};
-
-/* ---- TLS ---- */
-
-static bool read_tls_version(const struct option *option, void *fields, const char *text,
-                             const char **why)
-{
-    enum tls_version *version = option_field(option, fields);
-    (void)why;
-    *version = strcmp(text, "1.3") == 0 ? TLS_VERSION_1_3 : TLS_VERSION_1_2;
-    return *version == TLS_VERSION_1_3 || strcmp(text, "1.2") == 0;
-}
-
-static void write_tls_version(const struct option *option, const void *fields, char *text,
-                              size_t size)
-{
-    const enum tls_version *version = field_of(option, fields);
-    snprintf(text, size, "%s", *version == TLS_VERSION_1_3 ? "1.3" : "1.2");
-}
-
-static void describe_tls_version(const struct option *option, char *text, size_t size)
-{
-    (void)option;
-    snprintf(text, size, "1.2 or 1.3");
-}
-
-const struct option_kind tls_version_kind = {
-    .read = read_tls_version, .write = write_tls_version, .describe = describe_tls_version};
-
-/* Each names one that is spoken, so that the oldest of them counts; none that is old is. */
-static bool read_tls_versions(const struct option *option, void *fields, const char *name,
-                              const char *text, const char **why)
-{
-    struct options *options = fields;
-    bool is_new = strcmp(text, "tlsv1.3") == 0, is_old = strcmp(text, "tlsv1.2") == 0;
-    (void)option, (void)name;
-    if (strcmp(text, "tlsv1.1") == 0 || strcmp(text, "tlsv1") == 0)
-        *why = "it is not safe any more, and not there";
-    options->tls_versions |= is_new ? OPTIONS_TLS_1_3 : is_old ? OPTIONS_TLS_1_2 : 0;
-    return is_new || is_old;
-}
-
-static void describe_tls_versions(const struct option *option, char *text, size_t size)
-{
-    (void)option;
-    snprintf(text, size, "tlsv1.2 or tlsv1.3");
-}
-
-const struct option_kind tls_versions_kind = {.read_named = read_tls_versions,
-                                              .describe = describe_tls_versions};
-
-static bool read_tls_verify(const struct option *option, void *fields, const char *text,
-                            const char **why)
-{
-    struct options *options = fields;
-    (void)option, (void)why;
-    options->tls.verify_peer = strcmp(text, "verify_peer") == 0;
-    return options->tls.verify_peer || strcmp(text, "verify_none") == 0;
-}
-
-static void write_tls_verify(const struct option *option, const void *fields, char *text,
-                             size_t size)
-{
-    const struct options *options = fields;
-    (void)option;
-    snprintf(text, size, "%s", options->tls.verify_peer ? "verify_peer" : "verify_none");
-}
-
-static void describe_tls_verify(const struct option *option, char *text, size_t size)
-{
-    (void)option;
-    snprintf(text, size, "verify_peer or verify_none");
-}
-
-const struct option_kind tls_verify_kind = {
-    .read = read_tls_verify, .write = write_tls_verify, .describe = describe_tls_verify};
-
-static bool read_tls_ask(const struct option *option, void *fields, const char *text,
-                         const char **why)
-{
-    struct options *options = fields;
-    bool must;
-    (void)option, (void)why;
-    if (!truth_read(text, &must))
-        return false;
-    options->tls_ask = must ? TLS_ASK_MUST : TLS_ASK_MAY;
-    return true;
-}
-
-static void write_tls_ask(const struct option *option, const void *fields, char *text, size_t size)
-{
-    const struct options *options = fields;
-    bool must = options->tls.verify_peer && !options->tls.peer_optional;
-    (void)option;
-    snprintf(text, size, "%s", must ? "true" : "false");
-}
-
-static void describe_truth(const struct option *option, char *text, size_t size)
-{
-    (void)option;
-    snprintf(text, size, "true or false");
-}
-
-const struct option_kind tls_ask_kind = {
-    .read = read_tls_ask, .write = write_tls_ask, .describe = describe_truth};
-
-static bool read_cipher(const struct option *option, void *fields, const char *name,
-                        const char *text, const char **why)
-{
-    char *ciphers = option_field(option, fields);
-    size_t used = strlen(ciphers);
-    (void)name;
-    if (strpbrk(text, ":,! +") || strlen(text) >= 128) {
-        *why = "each key has one name";
-        return false;
-    }
-    if (used + strlen(text) + 2 > option->width) {
-        *why = "there are too many";
-        return false;
-    }
-    snprintf(ciphers + used, option->width - used, "%s%s", used ? ":" : "", text);
-    return true;
-}
-
-static void describe_cipher(const struct option *option, char *text, size_t size)
-{
-    (void)option;
-    snprintf(text, size, "a name of a cipher, as OpenSSL has it");
-}
-
-const struct option_kind ciphers_kind = {.read_named = read_cipher, .describe = describe_cipher};
 
 /* ---- the log ---- */
 
@@ -604,6 +473,12 @@ const struct option_kind queue_type_kind = {
     .read = read_queue_type, .write = write_queue_type, .describe = describe_queue_type};
 
 /* ---- names ---- */
+
+static void describe_truth(const struct option *option, char *text, size_t size)
+{
+    (void)option;
+    snprintf(text, size, "true or false");
+}
 
 static bool read_names(const struct option *option, void *fields, const char *text,
                        const char **why)

@@ -9,7 +9,7 @@
 #include "machine.h"
 #include "options_rabbitmq.h"
 
-enum { PORT_MANAGEMENT = 15672 };
+enum { PORT_MANAGEMENT = 15672, PORT_MANAGEMENT_TLS = 15671 };
 enum { DEFAULT_MEMORY_MILLIONTHS = 600000, SLOW_TURN_MS = 50, MILLION = 1000000 };
 
 static const char prefix[] = "LEVERET_";
@@ -31,7 +31,7 @@ static void set_defaults(struct options *options)
 {
     memset(options, 0, sizeof(*options));
     options->log_dir = "/var/log/leveret";
-    options->tls = tls_options_default();
+    options->tls = options->management_tls = tls_settings_default();
     options->memory.millionths = DEFAULT_MEMORY_MILLIONTHS;
     options->slow_turn_ms = SLOW_TURN_MS;
     options->io_threads = io_threads_for(machine_processors());
@@ -96,29 +96,33 @@ static void gather(struct config *config, const struct options *asked,
 
 /* ---- what it comes to ---- */
 
+static void join_address(struct api_address *address, uint16_t usual)
+{
+    const char *host = address->host ? address->host : "";
+    bool is_bare = strchr(host, ':') && host[0] != '[';
+    snprintf(address->text, sizeof(address->text), "%s%s%s:%u", is_bare ? "[" : "", host,
+             is_bare ? "]" : "", address->port ? address->port : usual);
+    address->at = address->text;
+}
+
+/* With keys of TLS alone it is there alone, as with RabbitMQ. */
 static void join_management(struct options *options)
 {
-    if (!options->management_host && !options->management_port)
+    struct api_address *plain = &options->management, *secure = &options->management_secure;
+    if (plain->host || plain->port)
+        join_address(plain, PORT_MANAGEMENT);
+    if (!secure->host && !secure->port && !options->management_tls.options.certificate)
         return;
-    const char *host = options->management_host ? options->management_host : "";
-    bool is_bare = strchr(host, ':') && host[0] != '[';
-    snprintf(options->management_at, sizeof(options->management_at), "%s%s%s:%u",
-             is_bare ? "[" : "", host, is_bare ? "]" : "",
-             options->management_port ? options->management_port : PORT_MANAGEMENT);
-    options->management = options->management_at;
+    join_address(secure, PORT_MANAGEMENT_TLS);
+    if (!plain->at)
+        plain->at = "none";
 }
 
 /* Keys that only together mean something. */
 static void join_keys(struct options *options)
 {
-    if (options->tls.verify_peer)
-        options->tls.peer_optional = options->tls_ask != TLS_ASK_MUST;
-    if (options->tls_versions) {
-        options->tls.min_version =
-            options->tls_versions & OPTIONS_TLS_1_2 ? TLS_VERSION_1_2 : TLS_VERSION_1_3;
-        options->tls.max_version =
-            options->tls_versions & OPTIONS_TLS_1_3 ? TLS_VERSION_1_3 : TLS_VERSION_1_2;
-    }
+    tls_settings_join(&options->tls);
+    tls_settings_join(&options->management_tls);
     join_management(options);
     if (!options->mechanisms)
         return;
@@ -167,16 +171,16 @@ const char *options_fault(const struct options *options, const struct config *co
 {
     static const char *const of_tls[] = {"tls-cert", "tls-key", "tls-ca", "tls-verify-peer",
                                          "tls-peer-optional"};
-    const struct tls_options *tls = &options->tls;
+    const struct tls_options *tls = &options->tls.options;
     bool is_given = false;
     for (size_t i = 0; i < sizeof(of_tls) / sizeof(of_tls[0]); i++)
         is_given |= options_was_given(config, of_tls[i]);
     if (options->listen_tls.count == 0)
         return is_given ? "options for TLS need --listen-tls; for example --listen-tls 0.0.0.0:5671"
                         : NULL;
-    if (!tls->certificate || !tls->key)
+    if (!tls_settings_has_own(&options->tls))
         return "--listen-tls needs --tls-cert FILE and --tls-key FILE";
-    if (tls->verify_peer && !tls->authorities)
+    if (!tls_settings_can_verify(&options->tls))
         return "--tls-verify-peer needs --tls-ca FILE";
     if (options_was_given(config, "tls-peer-optional") && !tls->verify_peer)
         return "--tls-peer-optional is for --tls-verify-peer, which is missing";
@@ -185,14 +189,14 @@ const char *options_fault(const struct options *options, const struct config *co
     return NULL;
 }
 
-/* The same as a file says it. */
-static void check_tls_keys(struct config *config, const struct options *options)
+/* The same as a file says it, of keys that begin so. */
+static void check_tls_keys(struct config *config, const char *prefix,
+                           const struct tls_settings *settings)
 {
-    const struct tls_options *tls = &options->tls;
-    if (options->listen_tls.count && (!tls->certificate || !tls->key))
-        config_fault(config, "listeners.ssl", "needs ssl_options.certfile and ssl_options.keyfile");
-    if (options->listen_tls.count && tls->verify_peer && !tls->authorities)
-        config_fault(config, "ssl_options.verify", "verify_peer needs ssl_options.cacertfile");
+    if (!tls_settings_has_own(settings))
+        config_fault(config, prefix, "TLS needs %s.certfile and %s.keyfile", prefix, prefix);
+    if (!tls_settings_can_verify(settings))
+        config_fault(config, prefix, "verify_peer needs %s.cacertfile", prefix);
 }
 
 /* Texts that are in the options themselves. */
@@ -200,7 +204,8 @@ static void point_within(struct options *options)
 {
     options->server.loopback_users = options->loopback_users;
     options->broker.first.tags = options->first_tags;
-    options->tls.ciphers = options->tls_ciphers[0] ? options->tls_ciphers : NULL;
+    tls_settings_point(&options->tls);
+    tls_settings_point(&options->management_tls);
     options->logs.file = options->log_path[0] ? options->log_path : NULL;
 }
 
@@ -235,10 +240,8 @@ static void settle(struct config *config, struct options *options)
     point_within(options);
     options->server.memory_bytes_max = options_memory_bytes(options);
     options->store.disk_reserve_bytes = amount_bytes(options, &options->disk);
-    if (options->tls.max_version < options->tls.min_version)
-        options->tls.max_version = options->tls.min_version;
-    if (options->tls.verify_peer && !options->tls.authorities)
-        options->tls.authorities = options->tls_authorities;
+    tls_settings_settle(&options->tls);
+    tls_settings_settle(&options->management_tls);
     if (options->node_name)
         options->broker.node = options->node_name;
     if (options->cluster_name)
@@ -271,8 +274,10 @@ bool options_read(struct options *options, struct config *config, const struct o
     if (!apply_arguments(config, options, input, error, error_size))
         return false;
     settle(config, options);
-    if (!options_was_given(config, "listen-tls"))
-        check_tls_keys(config, options);
+    if (options->listen_tls.count && !options_was_given(config, "listen-tls"))
+        check_tls_keys(config, "ssl_options", &options->tls);
+    if (options->management_secure.at)
+        check_tls_keys(config, "management.ssl", &options->management_tls);
     return true;
 }
 
@@ -305,6 +310,7 @@ void options_take_live(struct options *options, const struct options *fresh,
                    option->width);
     }
     options->tls = fresh->tls;
+    options->management_tls = fresh->management_tls;
     point_within(options);
     options->server.memory_bytes_max = fresh->server.memory_bytes_max;
     options->store.disk_reserve_bytes = fresh->store.disk_reserve_bytes;

@@ -6,8 +6,8 @@
 
 #include "config/config.h"
 #include "net/logs.h"
-#include "net/tls.h"
 #include "session/server.h"
+#include "tls_settings.h"
 
 enum {
     OPTIONS_LISTEN_MAX = 64,
@@ -15,8 +15,6 @@ enum {
     OPTIONS_SETS_MAX = 256,
     OPTIONS_NAMES_BYTES = 1024,
     OPTIONS_PATH_BYTES = 4096,
-    OPTIONS_TLS_1_2 = 1,
-    OPTIONS_TLS_1_3 = 2,
     OPTIONS_PLAIN = 1,
     OPTIONS_AMQPLAIN = 2,
     OPTIONS_ANONYMOUS = 4,
@@ -34,6 +32,13 @@ struct listen_options {
     bool is_none; /* without any that is so; else there is the usual one, if it is plain */
 };
 
+struct api_address {
+    const char *at;   /* "none": nowhere; NULL: at its port, if that is free, but with TLS nowhere */
+    const char *host; /* the same of keys, of which there may be one; NULL: everywhere */
+    uint16_t port;    /* 0: the usual one */
+    char text[OPTIONS_ADDRESS_BYTES];
+};
+
 struct options {
     const char *data_dir;    /* NULL: where state is kept by default */
     const char *check_store; /* look at this store, and do nothing else */
@@ -45,20 +50,12 @@ struct options {
     const char *dump_vhost, *dump_queue;
     bool dump_document;
     struct listen_options listen, listen_tls;
-    const char
-        *management; /* where the API is; "none": nowhere; NULL: at its port, if that is free */
-    const char *management_host; /* the same of keys, of which there may be one; NULL: everywhere */
-    uint16_t management_port;    /* 0: the usual one */
-    char management_at[OPTIONS_ADDRESS_BYTES];
+    struct api_address management, management_secure; /* where the API is, and with TLS */
     const char *control_socket; /* its path; "none": there is none; NULL: at its usual place */
     const char *node_name;      /* NULL: after the machine */
     const char *cluster_name;   /* NULL: as the others say */
-    struct tls_options tls;
-    const char *tls_authorities; /* of a key: they count if peers are verified */
-    enum { TLS_ASK_AS_TOLD, TLS_ASK_MAY, TLS_ASK_MUST } tls_ask; /* of a key: tls.peer_optional */
+    struct tls_settings tls, management_tls;
     unsigned mechanisms;   /* of keys: a set of OPTIONS_PLAIN and so on; 0: the usual ones */
-    char tls_ciphers[2 * OPTIONS_NAMES_BYTES]; /* with : between; tls.ciphers */
-    unsigned tls_versions; /* of keys: a set of these, of which none is between */
     struct logs_options logs;
     const char *log_file, *log_dir; /* logs.file; NULL: none, and the usual one */
     char log_path[OPTIONS_PATH_BYTES];

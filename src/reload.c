@@ -115,27 +115,31 @@ static bool refuse_config(const struct reload *reload, const struct config *fres
 }
 
 /* The files are read with the new options. */
-static bool take_tls(const struct reload *reload, const struct options *fresh, char *text)
+static bool prepare_tls(const struct reload *reload, struct tls_context *context,
+                        const struct tls_settings *settings, char *text)
 {
     char error[512];
-    struct tls_options before = reload->options->tls;
-    if (!reload->tls)
+    if (!context)
         return true;
-    if (!fresh->tls.certificate || !fresh->tls.key ||
-        (fresh->tls.verify_peer && !fresh->tls.authorities))
+    if (!tls_settings_has_own(settings) || !tls_settings_can_verify(settings))
         return refuse(reload,
                       "listeners with TLS need a certificate, its key, and authorities if they "
                       "verify peers",
                       text);
-    reload->options->tls = fresh->tls;
-    bool is_done = tls_context_reload(reload->tls, error, sizeof(error));
-    reload->options->tls = before;
-    if (is_done)
-        log_event(&reload->logs->log, EVENT_tls_reloaded, "certificate=%s", fresh->tls.certificate);
-    if (is_done)
+    if (tls_context_prepare(context, &settings->options, error, sizeof(error)))
         return true;
     log_event(&reload->logs->log, EVENT_tls_not_reloaded, "reason=%s", error);
     return refuse(reload, error, text);
+}
+
+static void take_tls(const struct reload *reload, struct tls_context *context,
+                     const struct tls_settings *settings)
+{
+    if (!context)
+        return;
+    tls_context_commit(context);
+    log_event(&reload->logs->log, EVENT_tls_reloaded, "certificate=%s",
+              settings->options.certificate);
 }
 
 /* ---- what counts from now on ---- */
@@ -164,8 +168,11 @@ static bool apply(struct reload *reload, struct config *fresh_config, const stru
                   char *text)
 {
     struct changes_text told = {.live_count = 0};
-    if (!take_tls(reload, fresh, text))
+    if (!prepare_tls(reload, reload->tls, &fresh->tls, text) ||
+        !prepare_tls(reload, reload->management_tls, &fresh->management_tls, text))
         return false;
+    take_tls(reload, reload->tls, &fresh->tls);
+    take_tls(reload, reload->management_tls, &fresh->management_tls);
     tell_changes(reload, fresh_config, fresh, &told);
     take_live(reload, fresh);
     log_event(&reload->logs->log, EVENT_config_reloaded, "changed=%zu need_restart=%zu", told.live_count,

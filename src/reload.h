@@ -14,7 +14,8 @@ struct reload {
     const struct config *config;       /* what they were made from at the start */
     struct config *latest;             /* and what was read last; NULL: nothing since */
     struct logs *logs;
-    struct tls_context *tls; /* which has options->tls; NULL: nobody listens with it */
+    /* Those that have options->tls and options->management_tls; NULL: nobody listens with it. */
+    struct tls_context *tls, *management_tls;
     struct turns *turns;
     struct store *store;
     struct broker *broker;

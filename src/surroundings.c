@@ -56,7 +56,7 @@ static size_t tell_listeners(const struct api_surroundings *base, struct api_lis
         split(text, one);
         if (listener->tls) {
             one->ends_ms = tls_context_ends_ms(listener->tls);
-            one->certificate = surroundings->tls->certificate;
+            one->certificate = tls_context_options(listener->tls)->certificate;
         }
     }
     return count;

@@ -9,7 +9,6 @@ struct surroundings {
     struct api_surroundings base;
     const struct loop *loop;
     struct disk *disk;
-    const struct tls_options *tls;            /* of the listeners that have it */
     struct service *const *amqp, *const *api; /* what listeners are for */
     size_t other_files; /* descriptors beside sockets, as far as they were counted last */
 };

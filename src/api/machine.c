@@ -36,7 +36,8 @@ void machine_add_contexts(struct fields *fields, const struct call *call, bool h
     if (!fields_open(fields, "contexts", '['))
         return;
     for (size_t i = 0; i < count; i++) {
-        if (strcmp(listeners[i].protocol, "http") != 0)
+        bool is_secure = strcmp(listeners[i].protocol, "https") == 0;
+        if (!is_secure && strcmp(listeners[i].protocol, "http") != 0)
             continue;
         fields_begin(fields, '{');
         if (has_node) {
@@ -49,6 +50,8 @@ void machine_add_contexts(struct fields *fields, const struct call *call, bool h
         fields_string(fields, "ip", listeners[i].address);
         snprintf(port, sizeof(port), "%u", listeners[i].port);
         fields_string(fields, "port", port);
+        if (is_secure)
+            fields_string(fields, "ssl", "true");
         fields_end(fields, '}');
     }
     fields_close(fields, ']');

@@ -108,7 +108,8 @@ struct http_server *http_server_new(const struct http_options *options,
                                     struct http_handler *handler, struct message_pool *pool,
                                     const struct log *log, uint64_t now_ms)
 {
-    static const struct service_ops ops = {.accept = accept_peer,
+    static const struct service_ops ops = {.name = "http",
+                                           .accept = accept_peer,
                                            .woken = woken,
                                            .tick = tick,
                                            .next_ms = next_ms,

@@ -182,18 +182,29 @@ static void write_place(const struct listener *listener, char text[LISTENER_TEXT
         address_write(&listener->address, text);
 }
 
-static int start(struct listener *listener)
+static void log_listening(const struct listener *listener)
 {
     char text[LISTENER_TEXT_BYTES];
+    const char *name = (*listener->service)->ops->name;
+    write_place(listener, text);
+    if (name)
+        log_event(listener->loop->log, EVENT_listening,
+                  listener->tls ? "address=%s protocol=%s tls=true" : "address=%s protocol=%s",
+                  text, name);
+    else
+        log_event(listener->loop->log, EVENT_listening,
+                  listener->tls ? "address=%s tls=true" : "address=%s", text);
+}
+
+static int start(struct listener *listener)
+{
     if (listen(listener->fd, BACKLOG) < 0)
         return errno;
     int error = is_unix(listener) ? path_publish(&listener->path) : 0;
     if (error)
         return error;
     ev_io_start(listener->loop->ev, &listener->readable);
-    write_place(listener, text);
-    log_event(listener->loop->log, EVENT_listening,
-              listener->tls ? "address=%s tls=true" : "address=%s", text);
+    log_listening(listener);
     return 0;
 }
 

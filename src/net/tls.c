@@ -41,6 +41,7 @@ struct tls_context {
     const struct tls_options *options;
     const struct log *log;
     SSL_CTX *current;
+    SSL_CTX *next; /* NULL: nothing was prepared */
     BIO_METHOD *input;
 };
 
@@ -323,14 +324,26 @@ struct tls_context *tls_context_new(const struct tls_options *options, const str
     return context;
 }
 
-bool tls_context_reload(struct tls_context *context, char *error, size_t error_size)
+bool tls_context_prepare(struct tls_context *context, const struct tls_options *options,
+                         char *error, size_t error_size)
 {
-    SSL_CTX *ssl = load(context->options, error, error_size);
-    if (!ssl)
-        return false;
+    lib.SSL_CTX_free(context->next);
+    context->next = load(options, error, error_size);
+    return context->next;
+}
+
+void tls_context_commit(struct tls_context *context)
+{
+    if (!context->next)
+        return;
     lib.SSL_CTX_free(context->current); /* connections hold on to it */
-    context->current = ssl;
-    return true;
+    context->current = context->next;
+    context->next = NULL;
+}
+
+const struct tls_options *tls_context_options(const struct tls_context *context)
+{
+    return context->options;
 }
 
 uint64_t tls_context_ends_ms(const struct tls_context *context)
@@ -348,6 +361,7 @@ void tls_context_free(struct tls_context *context)
     if (!context)
         return;
     lib.SSL_CTX_free(context->current);
+    lib.SSL_CTX_free(context->next);
     lib.BIO_meth_free(context->input);
     mem_free(context);
 }
@@ -537,6 +551,8 @@ ssize_t tls_send(struct tls *tls, const struct iovec *parts, int count)
     struct place at = {parts, parts + count, 0};
     size_t sent = 0, n;
     if (tls->is_offloaded) {
+        tls->wants_read = false; /* of an earlier tls_recv: this waits for room alone */
+        tls->wants_write = true;
         struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts,
                                  .msg_iovlen = (size_t)count};
         return sendmsg(tls->fd, &message, MSG_NOSIGNAL);

@@ -36,9 +36,14 @@ struct tls;         /* a connection's */
 /* Reads the files; `options` and what they point to must stay. NULL with a reason in `error`. */
 struct tls_context *tls_context_new(const struct tls_options *options, const struct log *log,
                                     char *error, size_t error_size);
-/* Reads the files again, for connections to come. When they are not good everything stays as it is:
- * false with a reason in `error`. */
-bool tls_context_reload(struct tls_context *context, char *error, size_t error_size);
+/* Reads the files that new options name, for connections to come: false with a reason in `error`.
+ * Nothing is changed before tls_context_commit; without one, tls_context_prepare is as if it had
+ * not been. */
+bool tls_context_prepare(struct tls_context *context, const struct tls_options *options,
+                         char *error, size_t error_size);
+void tls_context_commit(struct tls_context *context);
+/* Those of the first call of all: what they point to is the caller's to keep up. */
+const struct tls_options *tls_context_options(const struct tls_context *context);
 /* When the certificate that peers are shown ends, in ms since 1970. */
 uint64_t tls_context_ends_ms(const struct tls_context *context);
 /* Only after all its connections; NULL is allowed. */

@@ -14,6 +14,7 @@
 struct service;
 
 struct service_ops {
+    const char *name; /* of the protocol, where it is logged who listens: "http"; NULL: none */
     /* The conversation with a new peer; never NULL. `peer` stays the caller's. */
     struct conversation *(*accept)(struct service *service, const struct peer *peer);
     /* A turn begins, and its input comes now: what comes in is timed by this. NULL: it is not. */

@@ -44,7 +44,7 @@ TEST(defaults)
     is_int(options.server.frame_max, 131072, "the server's defaults are there");
     is_int(options.store.chunk_entries, 2048, "and the store's");
     is_int(options.listen_tls.count, 0, "nobody listens with TLS");
-    is_int(options.tls.min_version, TLS_VERSION_1_2, "whose oldest version would be 1.2");
+    is_int(options.tls.options.min_version, TLS_VERSION_1_2, "whose oldest version would be 1.2");
 }
 
 TEST(values)
@@ -80,16 +80,16 @@ TEST(tls)
     is_int(options.listen.count, 0, "is no plain address");
     is_int(options.listen_tls.count, 1, "but one with TLS");
     is_str(options.listen_tls.at[0], "127.0.0.1:0", "as it was given");
-    is_str(options.tls.certificate, "c", "with a certificate");
-    is_str(options.tls.key, "k", "and its key");
+    is_str(options.tls.options.certificate, "c", "with a certificate");
+    is_str(options.tls.options.key, "k", "and its key");
     ok(read_arguments(&options, "--tls-verify-peer", "--tls-ca=a", "--tls-min-version=1.3"),
        "more");
-    ok(options.tls.verify_peer && !options.tls.peer_optional, "clients need a certificate");
-    is_str(options.tls.authorities, "a", "of these authorities");
-    is_int(options.tls.min_version, TLS_VERSION_1_3, "and the newest version");
+    ok(options.tls.options.verify_peer && !options.tls.options.peer_optional, "clients need a certificate");
+    is_str(options.tls.options.authorities, "a", "of these authorities");
+    is_int(options.tls.options.min_version, TLS_VERSION_1_3, "and the newest version");
     ok(read_arguments(&options, "--tls-verify-peer", "--tls-peer-optional", NULL),
        "asked for only");
-    ok(options.tls.verify_peer && options.tls.peer_optional, "clients may have a certificate");
+    ok(options.tls.options.verify_peer && options.tls.options.peer_optional, "clients may have a certificate");
     ok(!read_arguments(&options, "--tls-min-version", "1.1", NULL), "older ones are not spoken");
     is_str(error, "--tls-min-version must be 1.2 or 1.3, and not '1.1'", "at all");
 }
@@ -212,42 +212,52 @@ TEST(key_tls)
     is_str(fault(0), "needs ssl_options.certfile and ssl_options.keyfile", "is a fault");
     ok(read_keys(&options, "ssl_options.certfile=c", "ssl_options.cacertfile=a"),
        "files without a listener are not");
-    ok(options.tls.authorities == NULL, "nor do they ask for anything");
+    ok(options.tls.options.authorities == NULL, "nor do they ask for anything");
     ok(read_keys(&options, "ssl_options.verify=verify_peer", "ssl_options.cacertfile=a"), "peers");
-    ok(options.tls.verify_peer && options.tls.peer_optional, "may have a certificate");
-    is_str(options.tls.authorities, "a", "of these authorities");
+    ok(options.tls.options.verify_peer && options.tls.options.peer_optional, "may have a certificate");
+    is_str(options.tls.options.authorities, "a", "of these authorities");
     ok(read_keys(&options, "ssl_options.fail_if_no_peer_cert=true",
                  "ssl_options.verify=verify_peer"),
        "or");
-    ok(options.tls.verify_peer && !options.tls.peer_optional, "need one");
+    ok(options.tls.options.verify_peer && !options.tls.options.peer_optional, "need one");
     ok(read_keys(&options, "ssl_options.versions.1=tlsv1.3", NULL), "a version");
-    is_int(options.tls.min_version, TLS_VERSION_1_3, "is the oldest");
+    is_int(options.tls.options.min_version, TLS_VERSION_1_3, "is the oldest");
     ok(read_keys(&options, "ssl_options.versions.1=tlsv1.3", "ssl_options.versions.2=tlsv1.2"),
        "of two");
-    is_int(options.tls.min_version, TLS_VERSION_1_2, "the older one is");
+    is_int(options.tls.options.min_version, TLS_VERSION_1_2, "the older one is");
     ok(!read_keys(&options, "ssl_options.versions.1=tlsv1.1", NULL), "one that is too old");
     ok(read_keys(&options, "ssl_options.versions.1=tlsv1.2", NULL), "one alone");
-    is_int(options.tls.max_version, TLS_VERSION_1_2, "is the newest as well");
+    is_int(options.tls.options.max_version, TLS_VERSION_1_2, "is the newest as well");
     ok(read_keys(&options, "ssl_options.ciphers.1=A", "ssl_options.ciphers.2=B"), "ciphers");
-    is_str(options.tls.ciphers, "A:B", "are a list");
+    is_str(options.tls.options.ciphers, "A:B", "are a list");
     ok(!read_keys(&options, "ssl_options.ciphers.1=A:B", NULL), "of a name each");
     ok(read_keys(&options, "ssl_options.depth=2", "ssl_options.honor_cipher_order=true"), "and");
-    ok(options.tls.depth == 2 && options.tls.own_order, "more");
+    ok(options.tls.options.depth == 2 && options.tls.options.own_order, "more");
 }
 
 TEST(key_management)
 {
     struct options options;
-    ok(read_keys(&options, "heartbeat=1", NULL) && !options.management, "nothing said");
+    ok(read_keys(&options, "heartbeat=1", NULL) && !options.management.at, "nothing said");
     ok(read_keys(&options, "management.tcp.port=1", NULL), "a port");
-    is_str(options.management, ":1", "is everywhere");
+    is_str(options.management.at, ":1", "is everywhere");
     ok(read_keys(&options, "management.tcp.ip=127.0.0.1", NULL), "an address");
-    is_str(options.management, "127.0.0.1:15672", "has the usual port");
+    is_str(options.management.at, "127.0.0.1:15672", "has the usual port");
     ok(read_keys(&options, "management.tcp.ip=::1", "management.listener.port=2"), "both");
-    is_str(options.management, "[::1]:2", "with brackets where they have to be");
+    is_str(options.management.at, "[::1]:2", "with brackets where they have to be");
     ok(read_arguments(&options, "--set=management.tcp.port=1", "--management=none", NULL),
        "an option");
-    is_str(options.management, "none", "counts before them");
+    is_str(options.management.at, "none", "counts before them");
+    ok(!options.management_secure.at, "nowhere with TLS");
+    ok(read_keys(&options, "management.ssl.certfile=c", "management.ssl.keyfile=k"), "TLS");
+    is_str(options.management_secure.at, ":15671", "is at its port");
+    is_str(options.management.at, "none", "and then there is no other");
+    ok(read_arguments(&options, "--set=management.ssl.port=1", "--set=management.ssl.certfile=c",
+                      "--set=management.ssl.keyfile=k", "--management=127.0.0.1:2", NULL),
+       "both ways");
+    is_str(options.management_secure.at, ":1", "the one");
+    is_str(options.management.at, "127.0.0.1:2", "and the other");
+    ok(!read_keys(&options, "management.ssl.port=1", NULL), "without a certificate");
 }
 
 TEST(key_memory)

@@ -15,7 +15,7 @@ PATIENCE = amqp.PATIENCE
 PROGRAM = os.environ.get("LEVERETD") or os.path.join(os.environ.get("top_builddir", "."), "leveretd")
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (debug|info|warning|error) [a-z0-9_]+"
                   r"( [a-z0-9_]+=([^ \"\\=]+|\"([^\"\\]|\\.)*\"))+")
-LISTENING = re.compile(r"listening address=(\S+)$", re.M)
+LISTENING = re.compile(r"listening address=(\S+)(?: protocol=http)?$", re.M)
 READY = "Server startup complete"
 # No case is told apart by the port that another one has; who asks for the API says where.
 QUIET = ["--management", "none", "--control-socket", "none"]

@@ -169,6 +169,7 @@ static bool bind_all(struct daemon *daemon)
                             options->slow_turn_ms);
     if (!daemon->loop)
         return refuse(daemon, "the system offers no way to wait for sockets");
+    daemon->loop->listeners.options = options->sockets;
     const struct listen_options *at = &options->listen, *at_tls = &options->listen_tls;
     if (at->count == 0 && !at->is_none && !bind_one(daemon, "5672", &plain))
         return false;
@@ -464,6 +465,7 @@ static void build_management(struct daemon *daemon)
         .base.data_dir = daemon->data_dir,
         .loop = daemon->loop,
         .disk = daemon->disk,
+        .logs = &daemon->logs,
         .amqp = &daemon->amqp,
         .api = &daemon->management,
     };
@@ -744,15 +746,16 @@ static bool refuse_config(const struct daemon *daemon)
 
 /* ---- what is asked instead of serving ---- */
 
+/* What is wrong goes where errors go, and what was found out to the output. */
 static int check_config(const struct daemon *daemon)
 {
     list_for_each(link, &daemon->config.remarks) {
         const struct config_remark *remark = list_entry(link, struct config_remark, link);
-        printf("%s: %s: %s\n", remark->is_fault ? "wrong" : "remark", remark->origin,
-               remark->reason);
+        fprintf(remark->is_fault ? stderr : stdout, "%s: %s: %s\n",
+                remark->is_fault ? "wrong" : "remark", remark->origin, remark->reason);
     }
     if (daemon->config.faults > CONFIG_REMARKS_MAX)
-        printf("wrong: so much in all: %zu\n", daemon->config.faults);
+        fprintf(stderr, "wrong: so much in all: %zu\n", daemon->config.faults);
     if (!daemon->config.faults)
         printf("the configuration is good\n");
     return daemon->config.faults ? EXIT_USAGE : EXIT_SUCCESS;

@@ -34,6 +34,7 @@ static void set_defaults(struct options *options)
     options->tls = options->management_tls = tls_settings_default();
     options->memory.millionths = DEFAULT_MEMORY_MILLIONTHS;
     options->slow_turn_ms = SLOW_TURN_MS;
+    options->sockets = listener_options_default();
     options->io_threads = io_threads_for(machine_processors());
     options->broker = broker_options_default();
     options->broker.queue_type = "classic";
@@ -190,13 +191,13 @@ const char *options_fault(const struct options *options, const struct config *co
 }
 
 /* The same as a file says it, of keys that begin so. */
-static void check_tls_keys(struct config *config, const char *prefix,
+static void check_tls_keys(struct config *config, const char *keys,
                            const struct tls_settings *settings)
 {
     if (!tls_settings_has_own(settings))
-        config_fault(config, prefix, "TLS needs %s.certfile and %s.keyfile", prefix, prefix);
+        config_fault(config, keys, "needs %s.certfile and %s.keyfile", keys, keys);
     if (!tls_settings_can_verify(settings))
-        config_fault(config, prefix, "verify_peer needs %s.cacertfile", prefix);
+        config_fault(config, keys, "verify_peer needs %s.cacertfile", keys);
 }
 
 /* Texts that are in the options themselves. */

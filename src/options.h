@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "config/config.h"
+#include "net/listener.h"
 #include "net/logs.h"
 #include "session/server.h"
 #include "tls_settings.h"
@@ -50,6 +51,7 @@ struct options {
     const char *dump_vhost, *dump_queue;
     bool dump_document;
     struct listen_options listen, listen_tls;
+    struct listener_options sockets;
     struct api_address management, management_secure; /* where the API is, and with TLS */
     const char *control_socket; /* its path; "none": there is none; NULL: at its usual place */
     const char *node_name;      /* NULL: after the machine */

@@ -23,7 +23,8 @@ enum { IO_THREADS_MAX = 16, MILLION = 1000000 };
 #define TLS_KEY(name, is, field, ...)                                                              \
     {                                                                                              \
         .key = "management.ssl." name, .kind = &is, FIELD_OF(management_tls.field),                \
-        .effect = OPTION_LIVE, __VA_ARGS__                                                       \
+        .effect = OPTION_LIVE, .text = "The same as ssl_options." name ", for the API.",           \
+        __VA_ARGS__                                                                                \
     }
 #define MIB ((uint64_t)1 << 20)
 #define GIB ((uint64_t)1 << 30)
@@ -110,9 +111,7 @@ static const struct option rows[] = {
      FIELD_OF(management_secure.host),
      .example = "127.0.0.1",
      .text = "At which address that is; without this key everywhere."},
-    TLS_KEY("certfile", option_path, options.certificate, .example = "/etc/leveret/broker.pem",
-            .text = "The certificate of the API, as ssl_options.certfile is that of clients' "
-                    "listeners. The keys below, too, mean what those of ssl_options do."),
+    TLS_KEY("certfile", option_path, options.certificate, .example = "/etc/leveret/broker.pem"),
     TLS_KEY("keyfile", option_path, options.key, .example = "/etc/leveret/broker.pem"),
     TLS_KEY("cacertfile", option_path, authorities, .example = "/etc/leveret/authorities.pem"),
     TLS_KEY("password", option_text, options.passphrase, .is_secret = true),
@@ -543,6 +542,35 @@ static const struct option rows[] = {
     {.key = "log.file.rotation.compress",
      .kind = &idle_kind,
      .text = "Is taken, and does nothing: logrotate(8) compresses files."},
+    {.key = "tcp_listen_options.backlog",
+     .kind = &option_number,
+     FIELD_OF(sockets.backlog),
+     .min = 1,
+     .max = 65535,
+     .text = "How many may wait to be accepted, at each address; net.core.somaxconn of the system "
+             "is a limit as well. This key and those below are for all listeners, that of the API "
+             "among them."},
+    {.key = "tcp_listen_options.nodelay",
+     .kind = &option_flag,
+     FIELD_OF(sockets.nodelay),
+     .text = "Whether small pieces are sent at once (TCP_NODELAY)."},
+    {.key = "tcp_listen_options.keepalive",
+     .kind = &option_flag,
+     FIELD_OF(sockets.keepalive),
+     .text = "Whether the system asks after a minute of silence if the peer is still there."},
+    {.key = "tcp_listen_options.sndbuf",
+     .kind = &option_number,
+     FIELD_OF(sockets.sndbuf),
+     .max = INT32_MAX,
+     .example = "196608",
+     .text = "Bytes that the system keeps for what was sent on a connection; 0: as many as it "
+             "finds right."},
+    {.key = "tcp_listen_options.recbuf",
+     .kind = &option_number,
+     FIELD_OF(sockets.recbuf),
+     .max = INT32_MAX,
+     .example = "196608",
+     .text = "The same for what has come."},
     {.key = "proxy_protocol",
      .kind = &only_kind,
      .example = "false",
@@ -605,6 +633,7 @@ static const struct option rows[] = {
     FOREIGN("ssl_options.reuse_sessions"),
     FOREIGN("ssl_options.secure_renegotiate"),
     FOREIGN("sysmon_handler.*"),
+    FOREIGN("tcp_listen_options.*"),
     FOREIGN("vhost_restart_strategy"),
     FOREIGN("vm_memory_calculation_strategy"),
     FOREIGN("vm_memory_high_watermark_paging_ratio"),
@@ -652,7 +681,6 @@ static const struct option rows[] = {
     NOT_YET("ssl_options.*"),
     NOT_YET("stomp.*"),
     NOT_YET("stream.*"),
-    NOT_YET("tcp_listen_options.*"),
     NOT_YET("trust_store.*"),
     NOT_YET("web_dispatch.*"),
     NOT_YET("web_mqtt.*"),

@@ -115,8 +115,26 @@ static void look(const struct api_surroundings *base, struct api_machine *out)
         out->disk_free = 0;
 }
 
+static void rotate_logs(const struct api_surroundings *base)
+{
+    logs_reopen(surroundings_of(base)->logs);
+}
+
+static void name_logs(struct surroundings *surroundings)
+{
+    const struct log_outlet *outlets = surroundings->logs->outlets;
+    size_t count = 0;
+    if (outlets[LOGS_FILE].writer)
+        surroundings->log_files[count++] = surroundings->logs->file.path;
+    if (outlets[LOGS_CONSOLE].writer)
+        surroundings->log_files[count] = "<stderr>";
+    surroundings->base.log_files = surroundings->log_files;
+}
+
 void surroundings_init(struct surroundings *surroundings)
 {
+    name_logs(surroundings);
+    surroundings->base.rotate_logs = rotate_logs;
     surroundings->base.listeners = tell_listeners;
     surroundings->base.look = look;
 }

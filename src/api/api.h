@@ -37,6 +37,9 @@ struct api_surroundings {
     void (*look)(const struct api_surroundings *surroundings, struct api_machine *out);
     const char *data_dir;
     const char *const *config_files; /* up to NULL */
+    const char *const *log_files;    /* the same; "<stderr>" is one */
+    /* Opens the log's file again, soon, as somebody has moved it. */
+    void (*rotate_logs)(const struct api_surroundings *surroundings);
 };
 
 /* Who makes copies of the store, one at a time. */

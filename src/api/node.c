@@ -176,7 +176,6 @@ static void add_names(struct fields *fields, const char *name, const char *const
 static void add_parts(struct fields *fields, const struct call *call)
 {
     static const char *const plugins[] = {"rabbitmq_management", NULL};
-    static const char *const logs[] = {"<stderr>", NULL};
     const struct api_options *options = &call->api->options;
     machine_add_exchange_types(fields);
     if (fields_open(fields, "auth_mechanisms", '[')) {
@@ -191,7 +190,7 @@ static void add_parts(struct fields *fields, const struct call *call)
     }
     machine_add_contexts(fields, call, false);
     add_names(fields, "enabled_plugins", plugins);
-    add_names(fields, "log_files", logs);
+    add_names(fields, "log_files", options->surroundings->log_files);
     add_names(fields, "config_files", options->surroundings->config_files);
     fields_string(fields, "db_dir", options->surroundings->data_dir);
     add_names(fields, "partitions", NULL);
@@ -285,6 +284,13 @@ void attempts_delete(struct call *call)
     if (!machine_is_node(call))
         return;
     server_reset_logins(call->api->server);
+    call_done(call, false);
+}
+
+void log_rotate(struct call *call)
+{
+    const struct api_surroundings *surroundings = call->api->options.surroundings;
+    surroundings->rotate_logs(surroundings);
     call_done(call, false);
 }
 

@@ -35,7 +35,7 @@ act exchange_publish, queue_get_messages, queue_act;
 act queue_move, queue_requeue;
 /* node.c */
 act nodes_list, node_get, node_memory_get, node_memory_relative_get;
-act attempts_get, attempts_by_source_get, attempts_delete;
+act attempts_get, attempts_by_source_get, attempts_delete, log_rotate;
 act empty_list, vhost_empty_list, rebalance_queues, version_get;
 /* backup.c */
 act backup_get, backup_post;

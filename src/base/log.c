@@ -97,7 +97,7 @@ static void put_part(struct builder *builder, const char *text, size_t size, boo
     if (!builder->field)
         begin_pair(builder);
     if (builder->field && builder->place != IN_NAME)
-        builder->field->is_number = is_number && builder->parts++ == 0;
+        builder->field->is_number = builder->parts++ == 0 && is_number;
     put(builder, text, size);
 }
 

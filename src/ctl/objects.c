@@ -33,6 +33,14 @@ int run_do(struct command *command)
     return send_body(command, command->verb->request, &none);
 }
 
+int run_rotate_logs(struct command *command)
+{
+    if (!command_is_ours(command))
+        return say_fail(command, EXIT_UNAVAILABLE,
+                        "This command does not rotate logs anymore [deprecated]");
+    return run_do(command);
+}
+
 /* What the API has there; NULL: *code says why. The caller releases it. */
 static struct json *read_object(struct command *command, const char *request, int *code)
 {

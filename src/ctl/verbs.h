@@ -16,7 +16,7 @@ verb_run run_do, run_add_user, run_change_password, run_clear_password, run_set_
     run_authenticate_user, run_set_permissions, run_set_topic_permissions, run_add_vhost,
     run_set_vhost_tags, run_limits_set, run_limits_clear, run_set_policy, run_set_parameter, run_set_cluster_name,
     run_delete_queue, run_trace, run_export, run_import, run_close_connection,
-    run_close_connections;
+    run_close_connections, run_rotate_logs;
 /* nodes.c: the broker as a whole, and whether it is well */
 verb_run run_ping, run_await, run_check_running, run_is_running, run_is_booting, run_alarms,
     run_check_alarms, run_listeners, run_check_port, run_check_protocol, run_check_connectivity,

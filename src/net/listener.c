@@ -30,14 +30,20 @@ static int set(int fd, int level, int name, int value)
 }
 
 /* Linux gives an accepted socket the options of its listener, which saves calls for each peer. */
-static int set_options(int fd, const struct address *address)
+static int set_options(int fd, const struct listener_options *options,
+                       const struct address *address)
 {
     if (set(fd, SOL_SOCKET, SO_REUSEADDR, 1) < 0)
         return -1;
     if (address->any.sa_family == AF_INET6 && set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) < 0)
         return -1;
-    if (set(fd, IPPROTO_TCP, TCP_NODELAY, 1) < 0 || set(fd, SOL_SOCKET, SO_KEEPALIVE, 1) < 0)
+    if (set(fd, IPPROTO_TCP, TCP_NODELAY, options->nodelay) < 0 ||
+        set(fd, SOL_SOCKET, SO_KEEPALIVE, options->keepalive) < 0)
         return -1;
+    if (options->sndbuf)
+        set(fd, SOL_SOCKET, SO_SNDBUF, (int)options->sndbuf);
+    if (options->recbuf)
+        set(fd, SOL_SOCKET, SO_RCVBUF, (int)options->recbuf);
     set(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
     set(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
     set(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT);
@@ -106,9 +112,14 @@ static void on_readable(struct ev_loop *ev, ev_io *watcher, int events)
         continue;
 }
 
+struct listener_options listener_options_default(void)
+{
+    return (struct listener_options){.backlog = BACKLOG, .nodelay = true, .keepalive = true};
+}
+
 void listeners_init(struct listeners *listeners)
 {
-    *listeners = (struct listeners){.accept_ms = 0};
+    *listeners = (struct listeners){.options = listener_options_default()};
     list_init(&listeners->all);
 }
 
@@ -151,7 +162,7 @@ int listener_new(struct loop *loop, const struct address *address, struct tls_co
     socklen_t size = sizeof(listener->address);
     if (!listener)
         return errno;
-    if (set_options(listener->fd, address) < 0 ||
+    if (set_options(listener->fd, &loop->listeners.options, address) < 0 ||
         bind(listener->fd, &address->any, address_size(address)) < 0 ||
         getsockname(listener->fd, &listener->address.any, &size) < 0) {
         int error = errno;
@@ -198,7 +209,7 @@ static void log_listening(const struct listener *listener)
 
 static int start(struct listener *listener)
 {
-    if (listen(listener->fd, BACKLOG) < 0)
+    if (listen(listener->fd, (int)listener->loop->listeners.options.backlog) < 0)
         return errno;
     int error = is_unix(listener) ? path_publish(&listener->path) : 0;
     if (error)

@@ -13,9 +13,17 @@ struct loop;
 
 enum { LISTENER_TEXT_BYTES = 128 }; /* "unix:" and a path, or an address */
 
+/* Of sockets of TCP: those that listen, and those that they accept. */
+struct listener_options {
+    uint32_t backlog; /* who may wait to be accepted; the system has a limit as well */
+    bool nodelay, keepalive;
+    uint32_t sndbuf, recbuf; /* bytes that the system keeps for each; 0: as it likes */
+};
+
 /* Those of a loop. */
 struct listeners {
     struct list all;
+    struct listener_options options; /* of those that are bound from now on */
     uint64_t accept_ms;              /* they rest until then; 0: they listen */
     uint64_t complained_ms;          /* when a lack of descriptors was last logged; 0: never */
     char where[LISTENER_TEXT_BYTES]; /* where listening failed, once listeners_start has said so */
@@ -32,6 +40,7 @@ struct listener {
     ev_io readable;
 };
 
+struct listener_options listener_options_default(void);
 void listeners_init(struct listeners *listeners);
 /* Binds, without listening; see loop_bind. 0 or an errno value. */
 int listener_new(struct loop *loop, const struct address *address, struct tls_context *tls,

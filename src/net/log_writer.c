@@ -23,7 +23,7 @@ enum {
     STACK_BYTES = 128 << 10,
 };
 
-_Static_assert(LOG_WHOLE_MAX <= PIECE_BYTES, "a piece holds any line");
+_Static_assert((int)LOG_WHOLE_MAX <= (int)PIECE_BYTES, "a piece holds any line");
 
 struct log_writer {
     pthread_t thread;

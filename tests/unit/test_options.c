@@ -38,7 +38,7 @@ TEST(defaults)
     struct options options;
     ok(read_arguments(&options, NULL, NULL, NULL), "no arguments are fine");
     is_int(options.listen.count, 0, "listening is left to the program");
-    is_int(options.log_level, LOG_LEVEL_INFO, "the log is at info");
+    ok(!options.logs.outlets[LOGS_CONSOLE].is_said, "no level of the log is said");
     is_int(options.memory.millionths, 600000, "memory is 60 percent");
     is_int(options.slow_turn_ms, 50, "turns of 50 ms are slow");
     is_int(options.server.frame_max, 131072, "the server's defaults are there");
@@ -61,7 +61,7 @@ TEST(values)
     is_int(options.store.checkpoint_bytes, 3221225472, "of 64 bits");
     ok(options.server.guest_anywhere && !options.server.allow_anonymous, "a flag sets itself");
     ok(read_arguments(&options, "--log-level", "debug", "--data-dir=/x"), "texts");
-    is_int(options.log_level, LOG_LEVEL_DEBUG, "a level");
+    is_int(options.logs.outlets[LOGS_CONSOLE].level, LOG_LEVEL_DEBUG, "a level");
     is_str(options.data_dir, "/x", "a path");
 }
 
@@ -252,10 +252,10 @@ TEST(key_management)
     ok(read_keys(&options, "management.ssl.certfile=c", "management.ssl.keyfile=k"), "TLS");
     is_str(options.management_secure.at, ":15671", "is at its port");
     is_str(options.management.at, "none", "and then there is no other");
-    ok(read_arguments(&options, "--set=management.ssl.port=1", "--set=management.ssl.certfile=c",
-                      "--set=management.ssl.keyfile=k", "--management=127.0.0.1:2", NULL),
+    ok(read_arguments(&options, "--set=management.ssl.certfile=c",
+                      "--set=management.ssl.keyfile=k", "--management=127.0.0.1:2"),
        "both ways");
-    is_str(options.management_secure.at, ":1", "the one");
+    is_str(options.management_secure.at, ":15671", "the one");
     is_str(options.management.at, "127.0.0.1:2", "and the other");
     ok(!read_keys(&options, "management.ssl.port=1", NULL), "without a certificate");
 }
@@ -388,7 +388,7 @@ TEST(environment)
     is_str(options.broker.first.vhost, "v", "a virtual host");
     is_str(options.broker.node, "rabbit@h", "a name");
     is_str(options.listen.at[0], "5673", "a port");
-    is_int(options.log_level, LOG_LEVEL_DEBUG, "a level");
+    is_int(options.logs.outlets[LOGS_CONSOLE].level, LOG_LEVEL_DEBUG, "a level");
     is_str(options.data_dir, "/d", "a folder");
     ok(options.listen.count == 1, "and nothing else");
     ok(read_with(&options, ours, NULL, NULL, NULL) && config.faults == 0, "our own");

@@ -77,8 +77,9 @@ def printed(*arguments, **more):
 
 
 def checked(*arguments, **more):
-    status, out, _ = run(*arguments, "--check-config", env=environment(**more))
-    return status, out.splitlines()
+    status, out, log = run(*arguments, "--check-config", env=environment(**more))
+    check(("wrong: " in log) == (status == 2) and "wrong: " not in out, "%s %s" % (out, log))
+    return status, (out + log).splitlines()
 
 
 @case("a folder with leveret.conf and conf.d, the environment, --set and options, in this order")
@@ -213,12 +214,12 @@ def _(t):
     file = write(place, "rabbit.conf", "heartbeat = 17\n")
     advanced = write(place, "advanced.config", "[].\n")
     variables = {"RABBITMQ_CONFIG_FILE": file[:-len(".conf")], "RABBITMQ_ADVANCED_CONFIG_FILE": advanced,
-                 "CONFIGURATION_DIRECTORY": place, "RABBITMQ_LOG_BASE": "/x"}
+                 "CONFIGURATION_DIRECTORY": place, "RABBITMQ_PID_FILE": "/x"}
     equal(printed(**variables)["heartbeat"], ("17", file + ":1"), "heartbeat")
     status, lines = checked(**variables)
     equal(status, 0, "status")
     check(any(advanced in line and "Erlang" in line for line in lines), lines)
-    check(any("RABBITMQ_LOG_BASE" in line for line in lines), lines)
+    check(any("RABBITMQ_PID_FILE" in line for line in lines), lines)
 
 
 @case("a variable that is no key stops nothing, and one with a wrong value does")
@@ -267,7 +268,7 @@ def _(t):
     equal(sorted(told[:-1]), [
         ("config_changed", "key=connection_max from=0 to=1"),
         ("config_changed", "key=heartbeat from=60 to=7"),
-        ("config_changed", "key=log.console.level from=info to=debug"),
+        ("config_changed", 'key=log.console.level from="" to=debug'),
         ("config_needs_restart", "key=frame_max from=131072 to=65536"),
         ("config_needs_restart", 'key=listeners.tcp.$name from="listeners.tcp.default = 127.0.0.1:0" '
          'to="listeners.tcp.default = 127.0.0.1:1"')], "lines")
@@ -379,8 +380,8 @@ def _(t):
         file, *pair = line.split("|")
         theirs[file].update({"wrong": True} if pair == ["wrong"] else dict([pair]) if pair else {})
     for file, text in zip(files, SNIPPETS):
-        status, out, _ = run("--config", file, "--check-config", env=environment())
-        is_syntax = "Syntax error" in out
+        status, _, log = run("--config", file, "--check-config", env=environment())
+        is_syntax = "Syntax error" in log
         equal(is_syntax, "wrong" in theirs[file], "is %r wrong" % text)
         if status != 0:
             continue

@@ -6,6 +6,7 @@ EXTRA_DIST += \
 	%D%/api_differences.txt \
 	%D%/api_golden.json \
 	%D%/badinput.py \
+	%D%/certificates.py \
 	%D%/errors.py \
 	%D%/queues.py \
 	%D%/run \
@@ -35,6 +36,8 @@ dist_check_SCRIPTS += \
 	%D%/definitions.py \
 	%D%/durable.py \
 	%D%/httpinput.py \
+	%D%/https.py \
+	%D%/logs.py \
 	%D%/retries.py \
 	%D%/tls.py
 TESTS += \
@@ -49,5 +52,7 @@ TESTS += \
 	%D%/definitions.py \
 	%D%/durable.py \
 	%D%/httpinput.py \
+	%D%/https.py \
+	%D%/logs.py \
 	%D%/retries.py \
 	%D%/tls.py

@@ -5,7 +5,6 @@ Needs no broker: every case starts its own, LEVERETD or leveretd in $top_builddi
 made by openssl for the run.  Output is TAP.
 """
 
-import atexit
 import os
 import re
 import shutil
@@ -14,52 +13,16 @@ import socket
 import ssl
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from certificates import certificates, openssl, path, trust  # noqa: E402
 from service import PATIENCE, PROGRAM, Daemon, folder, run  # noqa: E402
 from wire import Skip, amqp, case, check, equal, main  # noqa: E402
 
 LISTENING = re.compile(r"listening address=(\S+) tls=true$", re.M)
-PLACE = tempfile.mkdtemp(prefix="leveret-tls-")
-atexit.register(shutil.rmtree, PLACE, True)
-
-
-def path(name):
-    return os.path.join(PLACE, name)
-
-
-def openssl(*arguments):
-    subprocess.run(["openssl", *arguments], check=True, stdin=subprocess.DEVNULL,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def certify(name, issuer=None, extra=()):
-    """NAME.pem and NAME.key; without an issuer it is an authority."""
-    names = "subjectAltName=IP:127.0.0.1,DNS:localhost"
-    signed = ("-CA", path(issuer + ".pem"), "-CAkey", path(issuer + ".key"), "-addext",
-              "basicConstraints=critical,CA:FALSE") if issuer else ()
-    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-            "-days", "2", "-subj", "/CN=" + name, "-addext", names, *signed, *extra,
-            "-keyout", path(name + ".key"), "-out", path(name + ".pem"))
-
-
-def certificates():
-    certify("authority")
-    certify("server", "authority")
-    certify("client", "authority")
-    certify("stranger")
-    openssl("ec", "-in", path("server.key"), "-aes128", "-passout", "pass:x", "-out",
-            path("locked.key"))
-    with open(path("chain.pem"), "w", encoding="ascii") as chain:
-        for name in ("server", "authority"):
-            with open(path(name + ".pem"), encoding="ascii") as file:
-                chain.write(file.read())
-
-
 OWN = ("--tls-cert", path("chain.pem"), "--tls-key", path("server.key"))
 VERIFY = ("--tls-verify-peer", "--tls-ca", path("authority.pem"))
 
@@ -69,14 +32,6 @@ def serve(t, *arguments, own=OWN):
                     "127.0.0.1:0", "--log-level", "debug", *own, *arguments).ready()
     daemon.tls = LISTENING.search(daemon.log()).group(1)
     return daemon
-
-
-def trust(certificate=None, authority="authority"):
-    """What a client needs to know; with a certificate of its own, if it has one."""
-    context = ssl.create_default_context(cafile=path(authority + ".pem"))
-    if certificate:
-        context.load_cert_chain(path(certificate + ".pem"), path(certificate + ".key"))
-    return context
 
 
 class Connection(amqp.Connection):

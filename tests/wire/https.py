@@ -1,0 +1,252 @@
+#!/usr/bin/python3
+"""The API over TLS: its keys, much data, other certificates, and those of clients.
+
+Needs no broker: every case starts its own, LEVERETD or leveretd in $top_builddir.  Output is TAP.
+"""
+
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import ssl
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from certificates import certificates, path, trust  # noqa: E402
+from service import PATIENCE, Daemon, folder, run  # noqa: E402
+from wire import Skip, case, check, equal, main  # noqa: E402
+
+LISTENING = re.compile(r"listening address=(\S+) protocol=http tls=true$", re.M)
+BASIC = {"Authorization": "Basic Z3Vlc3Q6Z3Vlc3Q="}  # guest
+QUEUES = 3000
+
+
+def serve(t, *settings, arguments=()):
+    file = os.path.join(folder(t), "leveret.conf")
+    with open(file, "w", encoding="ascii") as out:
+        out.write("".join(line + "\n" for line in (
+            "listeners.tcp.default = 127.0.0.1:0", "management.ssl.ip = 127.0.0.1",
+            "management.ssl.certfile = " + path("chain.pem"),
+            "management.ssl.keyfile = " + path("server.key"), *settings)))
+    daemon = Daemon(t, "--config", file, "--data-dir", folder(t), "--control-socket", "none",
+                    "--set", "management.ssl.port=" + free_port(), *arguments, quiet=False).ready()
+    daemon.file, daemon.api = file, LISTENING.search(daemon.log()).group(1)
+    return daemon
+
+
+def free_port():
+    import socket
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return str(free.getsockname()[1])
+
+
+def dial(t, daemon, context=None):
+    connection = http.client.HTTPSConnection(daemon.api, timeout=PATIENCE, context=context or trust())
+    t.cleanup(connection.close)
+    return connection
+
+
+def ask(connection, target, method="GET", body=None):
+    connection.request(method, target, body and json.dumps(body), BASIC)
+    return connection.getresponse()
+
+
+def get(connection, target):
+    answer = ask(connection, target)
+    equal(answer.status, 200, "status of " + target)
+    return json.loads(answer.read())
+
+
+def many_queues(t, daemon):
+    c = daemon.client(t)
+    c.channel()
+    for number in range(QUEUES):
+        c.send(1, "queue.declare", queue="queue.%06d" % number, nowait=True)
+    c.call(1, "queue.declare", queue="last")
+    return c
+
+
+def refused(t, daemon, context):
+    try:
+        get(dial(t, daemon, context), "/api/whoami")
+        raise AssertionError("it was let in")
+    except (ssl.SSLError, ConnectionError, http.client.HTTPException):
+        pass
+
+
+@case("it is at the port of its key, and with TLS alone")
+def _(t):
+    daemon = serve(t)
+    equal(daemon.log().count("protocol=http"), 1, "listeners of the API")
+    connection = dial(t, daemon)
+    for _ in range(3):
+        equal(get(connection, "/api/whoami")["name"], "guest", "who asks")
+    port = int(daemon.api.rpartition(":")[2])
+    overview = get(connection, "/api/overview")
+    listeners = [one for one in overview["listeners"] if one["port"] == port]
+    equal([one["protocol"] for one in listeners], ["https"], "what listens there")
+    equal([(one["port"], one["ssl"]) for one in overview["contexts"]], [(str(port), "true")], "contexts")
+    for check_of, wanted in (("port-listener/%d" % port, 200), ("protocol-listener/https", 200),
+                             ("protocol-listener/http", 503), ("certificate-expiration/1/days", 200),
+                             ("certificate-expiration/1/months", 503)):
+        answer = ask(connection, "/api/health/checks/" + check_of)
+        text = answer.read()
+        equal(answer.status, wanted, "%s, which said %r" % (check_of, text))
+    plain = http.client.HTTPConnection(daemon.api, timeout=PATIENCE)
+    t.cleanup(plain.close)
+    try:
+        status = ask(plain, "/api/whoami").status
+        raise AssertionError("an answer without TLS: %d" % status)
+    except (http.client.HTTPException, ConnectionError):
+        pass
+    daemon.says("warning tls_failed peer=")
+    equal(daemon.stop(), 0, "status")
+
+
+@case("with TLS and without, when both are asked for")
+def _(t):
+    daemon = serve(t, arguments=("--management", "127.0.0.1:0"))
+    plain = re.search(r"address=(\S+) protocol=http$", daemon.log(), re.M).group(1)
+    equal(get(http.client.HTTPConnection(plain, timeout=PATIENCE), "/api/whoami")["name"], "guest", "plain")
+    equal(get(dial(t, daemon), "/api/whoami")["name"], "guest", "with TLS")
+
+
+@case("what cannot be")
+def _(_t):
+    for settings, why in ((["management.ssl.port=1"], "management.ssl.certfile and management.ssl.keyfile"),
+                          (["management.ssl.certfile=" + path("chain.pem"), "management.ssl.keyfile=" +
+                            path("server.key"), "management.ssl.verify=verify_peer"],
+                           "verify_peer needs management.ssl.cacertfile")):
+        status, _, log = run(*(part for setting in settings for part in ("--set", setting)),
+                             "--check-config")
+        check(status == 2 and why in log, "%d %s" % (status, log))
+    status, _, log = run("--set", "management.ssl.certfile=" + path("chain.pem"), "--set",
+                         "management.ssl.keyfile=" + path("client.key"), "--data-dir", "/nowhere/at/all")
+    check(status == 1 and "does not belong to the certificate" in log, "%d %s" % (status, log))
+
+
+def large(t, *arguments):
+    daemon = serve(t, arguments=arguments)
+    c = many_queues(t, daemon)
+    connection = dial(t, daemon)
+    for _ in range(3):
+        equal(len(get(connection, "/api/queues")), QUEUES + 1, "queues")
+    for number in range(10):
+        c.publish(1, "last", bytes([number]) * 1000000)
+    c.call(1, "queue.declare", queue="last", passive=True)
+    answer = ask(connection, "/api/queues/%2f/last/get", "POST",
+                 {"count": 10, "ackmode": "ack_requeue_true", "encoding": "base64"})
+    equal(answer.status, 200, "status")
+    equal([one["payload_bytes"] for one in json.loads(answer.read())], 10 * [1000000], "messages")
+    # One that reads slowly, so that the socket is full again and again.
+    answer = ask(connection, "/api/queues")
+    text = b""
+    while True:
+        piece = answer.read(200000)
+        if not piece:
+            break
+        text += piece
+        time.sleep(0.01)
+    equal(len(json.loads(text)), QUEUES + 1, "queues, read slowly")
+    # A large body, the other way.
+    answer = ask(connection, "/api/definitions", "POST",
+                 {"queues": [{"name": "made.%d" % number, "vhost": "/", "durable": False,
+                              "auto_delete": False, "arguments": {"note": 1000 * "x"}}
+                             for number in range(1000)]})
+    equal((answer.status, answer.read()), (204, b""), "of definitions")
+    equal(len(get(connection, "/api/queues?columns=name")), QUEUES + 1001, "queues")
+    equal(daemon.stop(), 0, "status")
+
+
+@case("large answers, without I/O threads")
+def _(t):
+    large(t, "--io-threads", "0")
+
+
+@case("large answers, with I/O threads")
+def _(t):
+    large(t, "--io-threads", "2")
+
+
+@case("many clients at once, with and without I/O threads")
+def _(t):
+    for threads in ("0", "2"):
+        daemon = serve(t, arguments=("--io-threads", threads))
+        many_queues(t, daemon)
+        clients = [dial(t, daemon) for _ in range(12)]
+        for connection in clients:
+            connection.request("GET", "/api/queues", headers=BASIC)
+        for connection in clients:
+            answer = connection.getresponse()
+            equal(len(json.loads(answer.read())), QUEUES + 1, "queues")
+        equal(daemon.stop(), 0, "status")
+
+
+@case("curl, and what it may compress")
+def _(t):
+    if not shutil.which("curl"):
+        raise Skip("curl is not installed")
+    daemon = serve(t)
+    many_queues(t, daemon)
+    for more in ([], ["--compressed"], ["--http1.0"], ["--tls-max", "1.2"]):
+        done = subprocess.run(["curl", "-sS", "--cacert", path("authority.pem"), "-u", "guest:guest",
+                               *more, "https://%s/api/queues" % daemon.api], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, timeout=PATIENCE, check=True)
+        equal(len(json.loads(done.stdout)), QUEUES + 1, "queues with %s" % more)
+    done = subprocess.run(["curl", "-sS", "https://%s/api/whoami" % daemon.api], check=False,
+                          stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=PATIENCE)
+    equal(done.returncode, 60, "status without the authority")
+
+
+@case("certificates of clients")
+def _(t):
+    daemon = serve(t, "management.ssl.cacertfile = " + path("authority.pem"),
+                   "management.ssl.verify = verify_peer", "management.ssl.fail_if_no_peer_cert = true")
+    equal(get(dial(t, daemon, trust("client")), "/api/whoami")["name"], "guest", "with one")
+    refused(t, daemon, trust())
+    refused(t, daemon, trust("stranger"))
+    optional = serve(t, "management.ssl.cacertfile = " + path("authority.pem"),
+                     "management.ssl.verify = verify_peer")
+    equal(get(dial(t, optional), "/api/whoami")["name"], "guest", "without one, where that may be")
+    refused(t, optional, trust("stranger"))
+
+
+@case("SIGHUP: other certificates for who comes, all or none")
+def _(t):
+    for name in ("live.pem", "live.key", "amqp.pem", "amqp.key"):
+        shutil.copy(path("chain.pem" if name.endswith("pem") else "server.key"), path(name))
+    daemon = serve(t, "management.ssl.certfile = " + path("live.pem"),
+                   "management.ssl.keyfile = " + path("live.key"), "listeners.ssl.1 = 127.0.0.1:0",
+                   "ssl_options.certfile = " + path("amqp.pem"), "ssl_options.keyfile = " + path("amqp.key"))
+    kept = dial(t, daemon)
+    get(kept, "/api/whoami")
+    shutil.copy(path("stranger.pem"), path("live.pem"))
+    shutil.copy(path("stranger.key"), path("live.key"))
+    shutil.copy(path("client.pem"), path("amqp.pem"))
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.says("error tls_not_reloaded reason=")
+    daemon.says("config_not_reloaded")
+    get(dial(t, daemon), "/api/whoami")
+    shutil.copy(path("client.key"), path("amqp.key"))
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.says("info tls_reloaded certificate=" + path("live.pem"))
+    daemon.says("info tls_reloaded certificate=" + path("amqp.pem"))
+    refused(t, daemon, trust())
+    get(dial(t, daemon, trust(authority="stranger")), "/api/whoami")
+    get(kept, "/api/whoami")
+    equal(daemon.stop(), 0, "status")
+
+
+if __name__ == "__main__":
+    try:
+        certificates()
+    except FileNotFoundError:
+        print("1..0 # SKIP openssl is not installed")
+        sys.exit(0)
+    main(jobs=2)

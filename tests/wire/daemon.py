@@ -397,7 +397,9 @@ def _(t):
     data = folder(t)
     daemon = serve(t, data)
     fill(t, daemon)
-    before = settled(data)
+    daemon.process.send_signal(signal.SIGSTOP)  # so that it writes nothing
+    os.waitid(os.P_PID, daemon.process.pid, os.WSTOPPED)
+    before = contents(data)
     status, _, log = run("--data-dir", data, "--listen", "127.0.0.1:0")
     equal(status, 1, "status")
     check("in use by another leveretd, process %d" % daemon.process.pid in log, "it said %r" % log)
@@ -407,6 +409,8 @@ def _(t):
     check("in use" in out, "it said %r" % out)
     status, out, _ = run("--salvage", "--data-dir", data)
     equal((status, out.count("in use")), (2, 1), "status of --salvage, and how often it says so")
+    equal(contents(data), before, "what is in the folder")
+    daemon.process.send_signal(signal.SIGCONT)
     daemon.client(t)
     equal(daemon.stop(), 0, "status after SIGTERM")
 
@@ -860,4 +864,4 @@ def _(t):
 
 
 if __name__ == "__main__":
-    main()
+    main(jobs=4)

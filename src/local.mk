@@ -10,6 +10,7 @@ libleveret_main_a_SOURCES = \
 	%D%/check_store.h \
 	%D%/copy.c \
 	%D%/copy.h \
+	%D%/default_kinds.c \
 	%D%/definitions_file.c \
 	%D%/definitions_file.h \
 	%D%/dump_store.c \

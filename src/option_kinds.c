@@ -300,6 +300,11 @@ static bool read_units(const char *text, uint64_t byte_step, uint64_t *bytes)
     return true;
 }
 
+bool units_read(const char *text, uint64_t *bytes)
+{
+    return read_units(text, 1000, bytes);
+}
+
 static bool read_bytes(const struct option *option, void *fields, const char *text,
                        const char **why)
 {

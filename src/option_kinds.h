@@ -13,6 +13,10 @@ extern const struct option_kind level_kind, formatter_kind, log_file_kind;
  * as 0.4 alone; bytes alone, as RabbitMQ writes them; and as the command line does. */
 extern const struct option_kind amount_kind, amount_share_kind, amount_bytes_kind, amount_size_kind;
 extern const struct option_kind queue_type_kind;
+/* What virtual hosts have from their beginning: broker/vhost_defaults.h. */
+extern const struct option_kind default_user_kind, default_limits_kind, default_policy_kind;
+/* A number of bytes, as RabbitMQ writes it: see bytes_kind. */
+bool units_read(const char *text, uint64_t *bytes);
 /* Names: with commas, in a key that says whether, and the key that says that there is none. */
 extern const struct option_kind names_kind, name_kind, no_name_kind;
 extern const struct option_kind anonymous_kind, mechanism_kind, backend_kind;

@@ -205,6 +205,7 @@ static void point_within(struct options *options)
 {
     options->server.loopback_users = options->loopback_users;
     options->broker.first.tags = options->first_tags;
+    options->broker.defaults = &options->vhost_defaults;
     tls_settings_point(&options->tls);
     tls_settings_point(&options->management_tls);
     options->logs.file = options->log_path[0] ? options->log_path : NULL;

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "broker/vhost_defaults.h"
 #include "config/config.h"
 #include "net/listener.h"
 #include "net/logs.h"
@@ -70,6 +71,7 @@ struct options {
     char first_tags[OPTIONS_NAMES_BYTES];     /* the same; broker.first.tags */
     struct server_options server;
     struct broker_options broker;
+    struct vhost_defaults vhost_defaults; /* broker.defaults */
     struct store_options store;
     /* Where the rest comes from, and what else is to be done; of the command line alone. */
     const char *config; /* a file, or a folder with leveret.conf and conf.d; NULL: the usual one */

@@ -453,6 +453,30 @@ static const struct option rows[] = {
      .kind = &option_text,
      FIELD_OF(broker.first.read),
      .text = "The same for reading."},
+    {.key = "default_users.*",
+     .kind = &default_user_kind,
+     FIELD_OF(vhost_defaults.users),
+     .effect = OPTION_LIVE,
+     .is_secret = true,
+     .text = "Users who may do something in each virtual host that is made from then on: "
+             "default_users.NAME.vhost_pattern is a regular expression for its name, "
+             ".configure, .write and .read are what NAME may do there. Who is not there yet is "
+             "made, with .password and .tags, which are separated by commas."},
+    {.key = "default_limits.vhosts.*",
+     .kind = &default_limits_kind,
+     FIELD_OF(vhost_defaults.limits),
+     .effect = OPTION_LIVE,
+     .text = "Limits that such a virtual host gets: default_limits.vhosts.NAME.pattern is a "
+             "regular expression for its name, .max_connections and .max_queues are the limits. "
+             "Of several that match the first one counts."},
+    {.key = "default_policies.operator.*",
+     .kind = &default_policy_kind,
+     FIELD_OF(vhost_defaults.policies),
+     .effect = OPTION_LIVE,
+     .text = "Operator policies that it gets: default_policies.operator.NAME.vhost_pattern and "
+             ".queue_pattern say where and for which queues, .expires, .message_ttl, .max_length, "
+             ".max_length_bytes, .max_in_memory_length, .max_in_memory_bytes and .delivery_limit "
+             "what. Times are milliseconds, or like 1h30m."},
     {.key = "cluster_name",
      .kind = &option_text,
      FIELD_OF(cluster_name),
@@ -652,7 +676,6 @@ static const struct option rows[] = {
     NOT_YET("default_limits.*"),
     NOT_YET("default_permissions.*"),
     NOT_YET("default_policies.*"),
-    NOT_YET("default_users.*"),
     NOT_YET("definitions.https.*"),
     NOT_YET("definitions.tls.*"),
     NOT_YET("event_exchange.*"),

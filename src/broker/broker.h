@@ -44,6 +44,7 @@ struct broker_options {
     const char *queue_type; /* of queues where neither they nor their virtual host say */
     const char *node;       /* what this broker is called */
     struct broker_first first;
+    const struct vhost_defaults *defaults; /* of virtual hosts that are made; NULL: none */
 };
 
 /* `/` and guest, who may do everything. */

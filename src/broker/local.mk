@@ -85,6 +85,8 @@ libleveret_broker_a_SOURCES = \
 	%D%/user.h \
 	%D%/vhost.c \
 	%D%/vhost.h \
+	%D%/vhost_defaults.c \
+	%D%/vhost_defaults.h \
 	%D%/vhost_removal.c \
 	%D%/vhost_removal.h
 

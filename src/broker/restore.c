@@ -16,6 +16,7 @@
 #include "broker/removal.h"
 #include "broker/seen.h"
 #include "broker/user.h"
+#include "broker/vhost_defaults.h"
 
 /* What is gone, but was still losing its bindings: as its entry's key says. */
 struct leaving {
@@ -354,10 +355,14 @@ bool broker_is_new(const struct broker *broker)
 
 void broker_make_first(struct broker *broker)
 {
-    if (map_count(&broker->vhosts) == 0)
-        vhost_put(broker, bytes_str(broker->options.first.vhost));
+    bool is_first = map_count(&broker->vhosts) == 0;
+    struct bytes vhost = bytes_str(broker->options.first.vhost);
+    if (is_first)
+        vhost_put(broker, vhost);
     if (map_count(&broker->users) == 0)
         make_user(broker);
+    if (is_first)
+        vhost_defaults_apply(broker, vhost);
 }
 
 /* Before there were permissions everybody could do everything: that is written down. */

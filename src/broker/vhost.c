@@ -14,6 +14,7 @@
 #include "broker/parameter.h"
 #include "broker/policy.h"
 #include "broker/removal.h"
+#include "broker/vhost_defaults.h"
 
 enum { VHOST_TEXT_MAX = 1024 };
 
@@ -209,8 +210,11 @@ bool vhost_has_room(const struct vhost *vhost, struct bytes queue, struct error 
 
 bool vhost_set(struct broker *broker, const struct vhost_request *request, struct error *error)
 {
+    bool is_new = !vhost_find(broker, request->name);
     bool allowed = vhost_set_decide(broker, request, &broker->changes, error);
     changes_apply(broker, &broker->changes);
+    if (allowed && is_new)
+        vhost_defaults_apply(broker, request->name);
     return allowed;
 }
 

@@ -282,7 +282,10 @@ static size_t print_settings(const struct config *config, const struct option *o
         const struct config_setting *setting = setting_at(link);
         if (setting->option != option || setting->is_replaced)
             continue;
-        print_line(setting->key, setting->value, setting->origin, out);
+        if (option->is_secret)
+            fprintf(out, "# %s is not shown  # %s\n", setting->key, setting->origin);
+        else
+            print_line(setting->key, setting->value, setting->origin, out);
         count++;
     }
     return count;

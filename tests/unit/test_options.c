@@ -235,6 +235,43 @@ TEST(key_tls)
     ok(options.tls.options.depth == 2 && options.tls.options.own_order, "more");
 }
 
+TEST(key_defaults)
+{
+    struct options options;
+    ok(read_keys(&options, "default_users.ann.password=x",
+                 "default_policies.operator.p.expires=1h30m"),
+       "a user and a policy");
+    const struct vhost_defaults *defaults = options.broker.defaults;
+    is_int(defaults->users.count, 1, "users");
+    is_str(defaults->users.list[0].name, "ann", "with a name");
+    is_str(defaults->users.list[0].password, "x", "and a password");
+    is_int(defaults->policies.count, 1, "policies");
+    ok(defaults->policies.list[0].is_set[0] && defaults->policies.list[0].numbers[0] == 5400000,
+       "with a time");
+    ok(read_keys(&options, "default_limits.vhosts.a.max_queues=5",
+                 "default_limits.vhosts.a.pattern=^x"),
+       "limits");
+    is_int(options.broker.defaults->limits.count, 1, "are one thing");
+    ok(options.broker.defaults->limits.list[0].max_queues.is_set, "with a limit");
+    ok(read_keys(&options, "default_policies.operator.p.max_length_bytes=2KiB",
+                 "default_policies.operator.p.message_ttl=7"),
+       "a size, and milliseconds");
+    is_int(options.broker.defaults->policies.list[0].numbers[3], 2048, "bytes");
+    is_int(options.broker.defaults->policies.list[0].numbers[1], 7, "a time");
+    static const char *const wrong[] = {
+        "default_users.ann=x",
+        "default_users.ann.password.x=y",
+        "default_limits.vhosts.a.max_queues=many",
+        "default_limits.vhosts.a.queues=1",
+        "default_policies.operator.p.expires=1y",
+        "default_policies.operator.p.expires=h",
+        "default_policies.operator.p.max_length=1k",
+        "default_policies.operator.p.classic_queues.ha_mode=all",
+    };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        ok(!read_keys(&options, wrong[i], NULL), "%s", wrong[i]);
+}
+
 TEST(key_management)
 {
     struct options options;
@@ -476,6 +513,7 @@ int main(void)
     RUN(refused);
     RUN(key_listeners);
     RUN(key_tls);
+    RUN(key_defaults);
     RUN(key_management);
     RUN(key_memory);
     RUN(key_sizes);

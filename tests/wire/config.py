@@ -208,6 +208,42 @@ def _(t):
         check("ACCESS_REFUSED" in str(error), error)
 
 
+@case("what a virtual host has from its beginning")
+def _(t):
+    place = folder(t)
+    definitions = write(place, "d.json", json.dumps({"vhosts": [{"name": "shop.1"}, {"name": "other"}]}))
+    daemon = Configured(t, LISTEN + "load_definitions = %s\n" % definitions +
+                        "default_users.ann.vhost_pattern = ^shop\ndefault_users.ann.password = x\n"
+                        "default_users.ann.configure = ^own\ndefault_users.ann.tags = monitoring\n"
+                        "default_limits.vhosts.1.pattern = ^shop\ndefault_limits.vhosts.1.max_queues = 2\n"
+                        "default_policies.operator.short.vhost_pattern = ^shop\n"
+                        "default_policies.operator.short.queue_pattern = ^own\n"
+                        "default_policies.operator.short.max_length = 1\n").ready()
+    c, _ = login(daemon, "ann", "x", "shop.1")
+    c.channel()
+    c.call(1, "queue.declare", queue="own.1", durable=True)
+    c.call(1, "queue.declare", queue="own.2", durable=True)
+    c.send(1, "queue.declare", queue="own.3", durable=True)
+    close = c.expect(1, "channel.close")
+    check("queue limit in vhost 'shop.1' (2) is reached" in close.reply_text, close.reply_text)
+    c.send(1, "channel.close-ok")
+    c.channel()
+    c.send(1, "queue.declare", queue="x", durable=True)
+    equal(c.expect(1, "channel.close").reply_code, 403, "what she may not configure")
+    c.abort()
+    try:
+        login(daemon, "ann", "x", "other")
+        raise AssertionError("she is let in elsewhere")
+    except AssertionError as error:
+        check("access to vhost 'other' refused for user 'ann'" in str(error), error)
+    equal([line for line in daemon.log().splitlines() if "default_refused" in line], [], "refused")
+    status, out, _ = run("--config", daemon.file, "--print-config", env=environment())
+    check(status == 0 and "password = x" not in out and "# default_users.ann.password is not shown" in out, out)
+    told = daemon.reload()
+    equal(told[-1], ("config_reloaded", "changed=0 need_restart=0"), "what changed without a change")
+    equal(daemon.stop(), 0, "status")
+
+
 @case("RabbitMQ's own file, by its variable; a file in Erlang's terms is told of")
 def _(t):
     place = folder(t)

@@ -70,13 +70,7 @@ static bool read_user(const struct option *option, void *fields, const char *nam
     return refuse(why, "a user has vhost_pattern, password, tags, configure, write and read");
 }
 
-static void describe_text(const struct option *option, char *text, size_t size)
-{
-    (void)option;
-    snprintf(text, size, "a text");
-}
-
-const struct option_kind default_user_kind = {.describe = describe_text, .read_named = read_user};
+const struct option_kind default_user_kind = {.wanted = "a text", .read_named = read_user};
 
 /* ---- limits ---- */
 
@@ -109,13 +103,7 @@ static bool read_limits(const struct option *option, void *fields, const char *n
     return refuse(why, "limits have pattern, max_connections and max_queues");
 }
 
-static void describe_limits(const struct option *option, char *text, size_t size)
-{
-    (void)option;
-    snprintf(text, size, "a text, or a number from 0 on");
-}
-
-const struct option_kind default_limits_kind = {.describe = describe_limits,
+const struct option_kind default_limits_kind = {.wanted = "a text, or a number from 0 on",
                                                 .read_named = read_limits};
 
 /* ---- operator policies ---- */
@@ -201,11 +189,5 @@ static bool read_policy(const struct option *option, void *fields, const char *n
                        "and delivery_limit");
 }
 
-static void describe_policy(const struct option *option, char *text, size_t size)
-{
-    (void)option;
-    snprintf(text, size, "a text, a number, a size or a time as 1h30m");
-}
-
-const struct option_kind default_policy_kind = {.describe = describe_policy,
+const struct option_kind default_policy_kind = {.wanted = "a text, a number, a size or a time as 1h30m",
                                                 .read_named = read_policy};

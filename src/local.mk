@@ -17,6 +17,9 @@ libleveret_main_a_SOURCES = \
 	%D%/dump_store.h \
 	%D%/folder.c \
 	%D%/folder.h \
+	%D%/listen_kinds.c \
+	%D%/log_kinds.c \
+	%D%/login_kinds.c \
 	%D%/machine.c \
 	%D%/machine.h \
 	%D%/manager.c \
@@ -34,6 +37,7 @@ libleveret_main_a_SOURCES = \
 	%D%/restore.h \
 	%D%/salvage.c \
 	%D%/salvage.h \
+	%D%/size_kinds.c \
 	%D%/surroundings.c \
 	%D%/surroundings.h \
 	%D%/tls_settings.c \

@@ -60,18 +60,12 @@ static bool read_tls_version(const struct option *option, void *fields, const ch
 static void write_tls_version(const struct option *option, const void *fields, char *text,
                               size_t size)
 {
-    const enum tls_version *version = (const void *)((const char *)fields + option->offset);
+    const enum tls_version *version = option_look(option, fields);
     snprintf(text, size, "%s", *version == TLS_VERSION_1_3 ? "1.3" : "1.2");
 }
 
-static void describe_tls_version(const struct option *option, char *text, size_t size)
-{
-    (void)option;
-    snprintf(text, size, "1.2 or 1.3");
-}
-
 const struct option_kind tls_version_kind = {
-    .read = read_tls_version, .write = write_tls_version, .describe = describe_tls_version};
+    .read = read_tls_version, .write = write_tls_version, .wanted = "1.2 or 1.3"};
 
 /* Each names one that is spoken, so that the oldest of them counts; none that is old is. */
 static bool read_tls_versions(const struct option *option, void *fields, const char *name,
@@ -86,14 +80,8 @@ static bool read_tls_versions(const struct option *option, void *fields, const c
     return is_new || is_old;
 }
 
-static void describe_tls_versions(const struct option *option, char *text, size_t size)
-{
-    (void)option;
-    snprintf(text, size, "tlsv1.2 or tlsv1.3");
-}
-
 const struct option_kind tls_versions_kind = {.read_named = read_tls_versions,
-                                              .describe = describe_tls_versions};
+                                              .wanted = "tlsv1.2 or tlsv1.3"};
 
 static bool read_tls_verify(const struct option *option, void *fields, const char *text,
                             const char **why)
@@ -107,18 +95,12 @@ static bool read_tls_verify(const struct option *option, void *fields, const cha
 static void write_tls_verify(const struct option *option, const void *fields, char *text,
                              size_t size)
 {
-    const bool *verify = (const void *)((const char *)fields + option->offset);
+    const bool *verify = option_look(option, fields);
     snprintf(text, size, "%s", *verify ? "verify_peer" : "verify_none");
 }
 
-static void describe_tls_verify(const struct option *option, char *text, size_t size)
-{
-    (void)option;
-    snprintf(text, size, "verify_peer or verify_none");
-}
-
 const struct option_kind tls_verify_kind = {
-    .read = read_tls_verify, .write = write_tls_verify, .describe = describe_tls_verify};
+    .read = read_tls_verify, .write = write_tls_verify, .wanted = "verify_peer or verify_none"};
 
 static bool read_tls_ask(const struct option *option, void *fields, const char *text,
                          const char **why)
@@ -135,19 +117,13 @@ static bool read_tls_ask(const struct option *option, void *fields, const char *
 static void write_tls_ask(const struct option *option, const void *fields, char *text, size_t size)
 {
     const struct tls_settings *settings =
-        (const void *)((const char *)fields + option->offset - offsetof(struct tls_settings, ask));
+        (const void *)((const char *)option_look(option, fields) - offsetof(struct tls_settings, ask));
     bool must = settings->options.verify_peer && !settings->options.peer_optional;
     snprintf(text, size, "%s", must ? "true" : "false");
 }
 
-static void describe_ask(const struct option *option, char *text, size_t size)
-{
-    (void)option;
-    snprintf(text, size, "true or false");
-}
-
 const struct option_kind tls_ask_kind = {
-    .read = read_tls_ask, .write = write_tls_ask, .describe = describe_ask};
+    .read = read_tls_ask, .write = write_tls_ask, .wanted = "true or false"};
 
 static bool read_cipher(const struct option *option, void *fields, const char *name,
                         const char *text, const char **why)
@@ -167,10 +143,4 @@ static bool read_cipher(const struct option *option, void *fields, const char *n
     return true;
 }
 
-static void describe_cipher(const struct option *option, char *text, size_t size)
-{
-    (void)option;
-    snprintf(text, size, "a name of a cipher, as OpenSSL has it");
-}
-
-const struct option_kind ciphers_kind = {.read_named = read_cipher, .describe = describe_cipher};
+const struct option_kind ciphers_kind = {.read_named = read_cipher, .wanted = "a name of a cipher, as OpenSSL has it"};

@@ -95,7 +95,7 @@ bool option_put_number(const struct option *option, void *fields, uint64_t numbe
 
 static uint64_t get_number(const struct option *option, const void *fields)
 {
-    const void *field = (const char *)fields + option->offset;
+    const void *field = option_look(option, fields);
     uint16_t small;
     uint32_t middle;
     uint64_t large;
@@ -141,21 +141,15 @@ static bool read_flag(const struct option *option, void *fields, const char *tex
 
 static void write_flag(const struct option *option, const void *fields, char *text, size_t size)
 {
-    const bool *field = (const bool *)((const char *)fields + option->offset);
+    const bool *field = option_look(option, fields);
     bool is_told = *field == (option->kind == &option_flag);
     snprintf(text, size, "%s", is_told ? "true" : "false");
 }
 
-static void describe_flag(const struct option *option, char *text, size_t size)
-{
-    (void)option;
-    snprintf(text, size, "true or false");
-}
-
 const struct option_kind option_flag = {
-    .read = read_flag, .write = write_flag, .describe = describe_flag, .takes_nothing = true};
+    .read = read_flag, .write = write_flag, .wanted = "true or false", .takes_nothing = true};
 const struct option_kind option_no = {
-    .read = read_flag, .write = write_flag, .describe = describe_flag, .takes_nothing = true};
+    .read = read_flag, .write = write_flag, .wanted = "true or false", .takes_nothing = true};
 
 static bool read_text(const struct option *option, void *fields, const char *text, const char **why)
 {
@@ -167,19 +161,14 @@ static bool read_text(const struct option *option, void *fields, const char *tex
 static void write_text(const struct option *option, const void *fields, char *text, size_t size)
 {
     const char *value;
-    memcpy(&value, (const char *)fields + option->offset, sizeof(value));
+    memcpy(&value, option_look(option, fields), sizeof(value));
     snprintf(text, size, "%s", value ? value : "");
 }
 
-static void describe_text(const struct option *option, char *text, size_t size)
-{
-    snprintf(text, size, option->kind == &option_path ? "a path" : "a text");
-}
-
 const struct option_kind option_text = {
-    .read = read_text, .write = write_text, .describe = describe_text};
+    .read = read_text, .write = write_text, .wanted = "a text"};
 const struct option_kind option_path = {
-    .read = read_text, .write = write_text, .describe = describe_text};
+    .read = read_text, .write = write_text, .wanted = "a path"};
 
 static bool read_number(const struct option *option, void *fields, const char *text,
                         const char **why)
@@ -191,18 +180,18 @@ static bool read_number(const struct option *option, void *fields, const char *t
            option_put_number(option, fields, number);
 }
 
-static void write_number(const struct option *option, const void *fields, char *text, size_t size)
+void option_write_number(const struct option *option, const void *fields, char *text, size_t size)
 {
     write_digits(get_number(option, fields), text, size);
 }
 
-static void describe_number(const struct option *option, char *text, size_t size)
+void option_describe_number(const struct option *option, char *text, size_t size)
 {
     describe_range(option, "a number", write_digits, text, size);
 }
 
 const struct option_kind option_number = {
-    .read = read_number, .write = write_number, .describe = describe_number};
+    .read = read_number, .write = option_write_number, .describe = option_describe_number};
 
 static bool read_bytes(const struct option *option, void *fields, const char *text,
                        const char **why)
@@ -217,13 +206,13 @@ static void write_bytes(const struct option *option, const void *fields, char *t
     write_size(get_number(option, fields), text, size);
 }
 
-static void describe_bytes(const struct option *option, char *text, size_t size)
+void option_describe_size(const struct option *option, char *text, size_t size)
 {
     describe_range(option, "a size", write_size, text, size);
 }
 
 const struct option_kind option_size = {
-    .read = read_bytes, .write = write_bytes, .describe = describe_bytes};
+    .read = read_bytes, .write = write_bytes, .describe = option_describe_size};
 
 static bool read_power(const struct option *option, void *fields, const char *text,
                        const char **why)
@@ -240,7 +229,7 @@ static void describe_power(const struct option *option, char *text, size_t size)
 }
 
 const struct option_kind option_power = {
-    .read = read_power, .write = write_number, .describe = describe_power};
+    .read = read_power, .write = option_write_number, .describe = describe_power};
 
 /* ---- errors ---- */
 
@@ -283,10 +272,12 @@ static void put_example(const struct option_table *table, const struct option *o
 
 void option_describe(const struct option *option, char *text, size_t size)
 {
-    if (option->kind->describe)
-        option->kind->describe(option, text, size);
+    const struct option_kind *kind = option->kind;
+    const char *argument = option->argument ? option->argument : "";
+    if (kind->describe)
+        kind->describe(option, text, size);
     else
-        snprintf(text, size, "%s", option->argument ? option->argument : "");
+        snprintf(text, size, "%s", kind->wanted ? kind->wanted : argument);
 }
 
 bool option_set(const struct option_table *table, const struct option *option, void *fields,

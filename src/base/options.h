@@ -18,7 +18,9 @@ struct option_kind {
     bool (*read)(const struct option *option, void *fields, const char *text, const char **why);
     /* What the field holds, for the help and as an example. NULL: nothing to show. */
     void (*write)(const struct option *option, const void *fields, char *text, size_t size);
-    /* What a value must be: "a number from 1 to 9". NULL: as the row's `argument`. */
+    /* What a value must be: always the same text, or one that depends on the row, as "a number from 1
+     * to 9". Both NULL: as the row's `argument`. */
+    const char *wanted;
     void (*describe)(const struct option *option, char *text, size_t size);
     bool takes_nothing; /* the option has no value: `read` gets none; a key has true or false */
     bool is_last;       /* as a key it counts after those that have values of a list */
@@ -75,6 +77,12 @@ static inline void *option_field(const struct option *option, void *fields)
     return (char *)fields + option->offset;
 }
 
+/* The same, to look at. */
+static inline const void *option_look(const struct option *option, const void *fields)
+{
+    return (const char *)fields + option->offset;
+}
+
 /* Is something done with its key? */
 static inline bool option_has_effect(const struct option *option)
 {
@@ -125,6 +133,10 @@ extern const struct option_kind option_number; /* of 16, 32 or 64 bits without s
 extern const struct option_kind option_size;   /* the same in bytes: see size_read */
 extern const struct option_kind option_power;  /* the same, a power of two */
 
+/* Parts of these, for kinds that only read a number in another way. */
+void option_write_number(const struct option *option, const void *fields, char *text, size_t size);
+void option_describe_number(const struct option *option, char *text, size_t size);
+void option_describe_size(const struct option *option, char *text, size_t size);
 /* Puts a number into the row's field; false: it is out of the row's bounds, or does not fit. */
 bool option_put_number(const struct option *option, void *fields, uint64_t number);
 

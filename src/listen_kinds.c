@@ -1,0 +1,123 @@
+/* Where somebody listens: addresses, alone or as keys with names, and that there are none. */
+#include <string.h>
+
+#include "net/address.h"
+#include "option_kinds.h"
+#include "options.h"
+
+static bool add_address(struct listen_options *listen, const char *text, const char **why)
+{
+    struct endpoint endpoint;
+    *why = listen->count < OPTIONS_LISTEN_MAX ? endpoint_read(text, 0, &endpoint)
+                                              : "there are too many";
+    if (!*why && strlen(text) >= OPTIONS_ADDRESS_BYTES)
+        *why = "it is too long";
+    if (*why)
+        return false;
+    snprintf(listen->at[listen->count++], OPTIONS_ADDRESS_BYTES, "%s", text);
+    return true;
+}
+
+static bool read_listen(const struct option *option, void *fields, const char *text,
+                        const char **why)
+{
+    return add_address(option_field(option, fields), text, why);
+}
+
+/* RabbitMQ writes an IPv6 address without brackets: ::1:5672. */
+static bool read_listener(const struct option *option, void *fields, const char *name,
+                          const char *text, const char **why)
+{
+    char bracketed[OPTIONS_ADDRESS_BYTES];
+    const char *end, *last = strrchr(text, ':');
+    uint64_t port;
+    (void)name;
+    if (!last && !(digits_read(text, &port, &end) && *end == '\0')) {
+        *why = "the port is missing";
+        return false;
+    }
+    if (!last || strchr(text, ':') == last || strchr(text, '['))
+        return read_listen(option, fields, text, why);
+    snprintf(bracketed, sizeof(bracketed), "[%.*s]%s", (int)(last - text), text, last);
+    return read_listen(option, fields, bracketed, why);
+}
+
+static bool is_plain(const struct option *option)
+{
+    return option->offset == offsetof(struct options, listen);
+}
+
+/* Of several the first. */
+static void write_listen(const struct option *option, const void *fields, char *text, size_t size)
+{
+    const struct listen_options *listen = option_look(option, fields);
+    if (listen->count)
+        snprintf(text, size, "%s", listen->at[0]);
+    else
+        snprintf(text, size, "%s", is_plain(option) ? "5672, everywhere" : "");
+}
+
+static bool write_nth_listener(const struct option *option, const void *fields, size_t n,
+                               char *name, char *text, size_t size)
+{
+    const struct listen_options *listen = option_look(option, fields);
+    bool is_usual = listen->count == 0 && !listen->is_none && is_plain(option);
+    if (n >= listen->count + is_usual)
+        return false;
+    sprintf(name, "%zu", n + 1);
+    snprintf(text, size, "%s", is_usual ? "5672" : listen->at[n]);
+    return true;
+}
+
+static void describe_listen(const struct option *option, char *text, size_t size)
+{
+    (void)option;
+    snprintf(text, size, "[HOST:]PORT, at most %d times", OPTIONS_LISTEN_MAX);
+}
+
+static void clear_listen(const struct option *option, void *fields)
+{
+    struct listen_options *listen = option_field(option, fields);
+    listen->count = 0;
+}
+
+static bool read_no_listener(const struct option *option, void *fields, const char *text,
+                             const char **why)
+{
+    struct listen_options *listen = option_field(option, fields);
+    (void)why;
+    listen->count = 0;
+    listen->is_none = true;
+    return strcmp(text, "none") == 0;
+}
+
+static void write_no_listener(const struct option *option, const void *fields, char *text,
+                              size_t size)
+{
+    const struct listen_options *listen = option_look(option, fields);
+    snprintf(text, size, "%s", listen->is_none && listen->count == 0 ? "none" : "");
+}
+
+const struct option_kind listen_kind = {
+    .read = read_listen, .write = write_listen, .describe = describe_listen, .clear = clear_listen};
+const struct option_kind listener_kind = {.read = read_listen,
+                                          .wanted = "PORT or HOST:PORT",
+                                          .read_named = read_listener,
+                                          .write_nth = write_nth_listener};
+const struct option_kind no_listener_kind = {.read = read_no_listener,
+                                             .write = write_no_listener,
+                                             .wanted = "none",
+                                             .is_last = true};
+
+static bool read_management(const struct option *option, void *fields, const char *text,
+                            const char **why)
+{
+    const char **at = option_field(option, fields);
+    struct endpoint endpoint;
+    *at = text;
+    *why = strcmp(text, "none") == 0 ? NULL : endpoint_read(text, 0, &endpoint);
+    return !*why;
+}
+
+const struct option_kind management_kind = {.read = read_management,
+                                            .wanted = "[HOST:]PORT, or none"};

@@ -60,7 +60,8 @@ static bool read_log_file(const struct option *option, void *fields, const char 
 {
     const char **file = option_field(option, fields);
     (void)why;
-    *file = strcmp(text, "false") == 0 ? NULL : text;
+    bool is_none = strcmp(text, "false") == 0 || strcmp(text, "-") == 0;
+    *file = is_none ? NULL : text;
     return *text != '\0';
 }
 

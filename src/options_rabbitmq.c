@@ -161,12 +161,6 @@ static void tell_idle(struct config *config)
 
 void rabbitmq_read_variables(struct config *config)
 {
-    const char *folder = config_variable(config, "RABBITMQ_MNESIA_DIR");
-    const char *logs = config_variable(config, "RABBITMQ_LOGS");
-    if (folder)
-        set(config, "RABBITMQ_MNESIA_DIR", "leveret.data_dir", folder);
-    if (logs && strcmp(logs, "-") != 0)
-        set(config, "RABBITMQ_LOGS", "log.file", logs);
     read_listener(config);
     read_levels(config);
     tell_idle(config);

@@ -47,7 +47,7 @@ static const struct option rows[] = {
      .help = "print all keys of the configuration, and what they mean, and end"},
     HEADING("Service"),
     {"data-dir", &option_path, FIELD(data_dir), 0, 0, "DIR", .help = "where messages are kept",
-     .example = "/var/lib/leveret", .key = "leveret.data_dir",
+     .example = "/var/lib/leveret", .key = "leveret.data_dir", .environment = "RABBITMQ_MNESIA_DIR",
      .text = "Where messages are kept. Without it, as in leveretd(8)."},
     {"definitions", &option_path, FIELD(definitions), 0, 0, "FILE",
      .help = "make what this file of RabbitMQ's definitions says",
@@ -530,8 +530,10 @@ static const struct option rows[] = {
      .kind = &log_file_kind,
      FIELD_OF(log_file),
      .example = "leveret.log",
+     .environment = "RABBITMQ_LOGS",
      .text = "A file that the log is written to as well; it is opened again at SIGHUP and by "
-             "leveretctl rotate_logs. A name without a slash at its beginning is one in log.dir."},
+             "leveretctl rotate_logs. A name without a slash at its beginning is one in log.dir; false "
+             "or - is none."},
     {.key = "log.dir",
      .kind = &option_path,
      FIELD_OF(log_dir),

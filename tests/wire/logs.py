@@ -253,7 +253,7 @@ def _(t):
                  "log.default.level = warning  # RABBITMQ_LOG", "log.connection.level = debug  # RABBITMQ_LOG"):
         check(line in out, "%r is not in %s" % (line, out))
     status, out, _ = run("--print-config", env=dict(os.environ, RABBITMQ_LOGS="-"))
-    check("log.file = false  # default" in out, out)
+    check("log.file = false  # RABBITMQ_LOGS" in out, out)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@
  * listen. */
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -17,6 +16,7 @@
 #include "api/api.h"
 #include "backup.h"
 #include "base/mem.h"
+#include "bind.h"
 #include "broker/catalogue.h"
 #include "broker/login.h"
 #include "broker/user.h"
@@ -31,6 +31,7 @@
 #include "net/signals.h"
 #include "options.h"
 #include "reload.h"
+#include "remarks.h"
 #include "restore.h"
 #include "salvage.h"
 #include "surroundings.h"
@@ -40,11 +41,6 @@
 #endif
 
 enum { EXIT_USAGE = 2, LOG_PATIENCE_MS = 1000 };
-#define ADMIN_GROUP "leveret-admin"
-#define CONTROL_NAME "ctl.sock"
-#define CONTROL_SOCKET "/run/leveret/" CONTROL_NAME
-
-enum { PORT = 5672, PORT_TLS = 5671, PORT_MANAGEMENT = 15672, PORT_MANAGEMENT_TLS = 15671 };
 enum { MEMORY_BYTES_FEW = 16 << 20 };
 
 /* Everything that there is one of. */
@@ -58,6 +54,7 @@ struct daemon {
     int lock;                /* of the data folder; -1: not taken */
     struct tls_context *tls, *management_tls; /* NULL: nobody listens with TLS */
     struct loop *loop;
+    struct binding binding;
     struct disk *disk;
     struct kv *kv;
     struct worker *syncer, *indexer, *reader, *checker;
@@ -87,127 +84,19 @@ static bool refuse(const struct daemon *daemon, const char *what)
 
 /* ---- the layers, from the bottom up ---- */
 
-/* What to do about it, as far as the error tells. */
-static const char *advice_of(int error)
-{
-    switch (error) {
-    case EADDRINUSE:
-        return "; another option has it already, or a program listens there that 'ss -ltnp' names";
-    case EADDRNOTAVAIL:
-        return "; this machine has no such address, 'ip address' lists those it has";
-    case EACCES:
-        return "; a port below 1024 takes the capability CAP_NET_BIND_SERVICE";
-    default:
-        return "";
-    }
-}
-
-static bool refuse_listen(const struct daemon *daemon, const char *where, int error)
-{
-    char what[512];
-    snprintf(what, sizeof(what), "cannot listen at %s: %s%s", where, strerror(error),
-             advice_of(error));
-    return refuse(daemon, what);
-}
-
-/* What listens at an address. */
-struct port {
-    in_port_t usual;
-    struct tls_context *tls; /* NULL: it is a plain one */
-    struct service **service;
-};
-
-/* A machine without IPv6, or without IPv4, is complete without it: of several addresses one is
- * enough, unless the others fail for another reason. 0, or an errno value and which one it is of.
- */
-static int bind_each(struct daemon *daemon, const struct address *addresses, size_t count,
-                     const struct port *port, size_t *failed)
-{
-    size_t bound = 0;
-    int missing = 0;
-    for (size_t i = 0; i < count; i++) {
-        int error = loop_bind(daemon->loop, &addresses[i], port->tls, port->service);
-        if (error == 0) {
-            bound++;
-            continue;
-        }
-        *failed = i;
-        if (error != EAFNOSUPPORT && error != EADDRNOTAVAIL)
-            return error;
-        missing = error;
-    }
-    return bound ? 0 : missing;
-}
-
-/* Binds what a text stands for. */
-static bool bind_one(struct daemon *daemon, const char *text, const struct port *port)
-{
-    struct endpoint endpoint;
-    struct address addresses[ENDPOINT_ADDRESSES_MAX];
-    char what[512], where[ADDRESS_TEXT_BYTES];
-    size_t count, failed = 0;
-    const char *fault = endpoint_read(text, port->usual, &endpoint);
-    bool is_unknown = !fault && (fault = endpoint_addresses(&endpoint, addresses, &count));
-    if (fault) {
-        snprintf(what, sizeof(what), "cannot listen at %s: %s%s", text, fault,
-                 is_unknown ? "; 'getent ahosts NAME' shows what a name stands for" : "");
-        return refuse(daemon, what);
-    }
-    int error = bind_each(daemon, addresses, count, port, &failed);
-    if (!error)
-        return true;
-    address_write(&addresses[failed], where);
-    return refuse_listen(daemon, where, error);
-}
-
-static bool bind_all(struct daemon *daemon)
+static bool make_loop(struct daemon *daemon)
 {
     const struct options *options = &daemon->options;
-    const struct port plain = {PORT, NULL, &daemon->amqp};
-    const struct port secure = {PORT_TLS, daemon->tls, &daemon->amqp};
     daemon->loop = loop_new(&daemon->logs.log, machine_raise_descriptors(), options->io_threads,
                             options->slow_turn_ms);
-    if (!daemon->loop)
-        return refuse(daemon, "the system offers no way to wait for sockets");
-    daemon->loop->listeners.options = options->sockets;
-    const struct listen_options *at = &options->listen, *at_tls = &options->listen_tls;
-    if (at->count == 0 && !at->is_none && !bind_one(daemon, "5672", &plain))
-        return false;
-    for (size_t i = 0; i < at->count; i++)
-        if (!bind_one(daemon, at->at[i], &plain))
-            return false;
-    for (size_t i = 0; i < at_tls->count; i++)
-        if (!bind_one(daemon, at_tls->at[i], &secure))
-            return false;
-    return true;
-}
-
-/* Without an option it is at its usual port, if no other broker of this machine has that. */
-static void bind_usual(struct daemon *daemon, const struct port *port)
-{
-    struct endpoint usual;
-    struct address addresses[ENDPOINT_ADDRESSES_MAX];
-    size_t count;
-    endpoint_read("127.0.0.1", port->usual, &usual);
-    endpoint_addresses(&usual, addresses, &count);
-    int error = loop_bind(daemon->loop, &addresses[0], port->tls, port->service);
-    if (error)
-        log_event(&daemon->logs.log, EVENT_no_management, "address=127.0.0.1:%u reason=%s",
-                  port->usual, strerror(error));
-}
-
-static bool bind_management(struct daemon *daemon)
-{
-    const char *plain = daemon->options.management.at;
-    const char *secure = daemon->options.management_secure.at;
-    const struct port plain_port = {PORT_MANAGEMENT, NULL, &daemon->management};
-    const struct port secure_port = {PORT_MANAGEMENT_TLS, daemon->management_tls,
-                                     &daemon->management};
-    if (!plain)
-        bind_usual(daemon, &plain_port);
-    else if (strcmp(plain, "none") != 0 && !bind_one(daemon, plain, &plain_port))
-        return false;
-    return !secure || bind_one(daemon, secure, &secure_port);
+    daemon->binding = (struct binding){.loop = daemon->loop,
+                                       .log = &daemon->logs.log,
+                                       .options = options,
+                                       .tls = daemon->tls,
+                                       .management_tls = daemon->management_tls,
+                                       .amqp = &daemon->amqp,
+                                       .management = &daemon->management};
+    return daemon->loop || refuse(daemon, "the system offers no way to wait for sockets");
 }
 
 static bool load_one_tls(struct daemon *daemon, const struct tls_settings *settings,
@@ -393,38 +282,6 @@ static bool build_server(struct daemon *daemon)
     return true;
 }
 
-/* Who may connect is for the system to see to: the owner, root, and the group, if there is one. */
-static int bind_control_at(struct daemon *daemon, const char *path)
-{
-    const struct group *group = getgrnam(ADMIN_GROUP);
-    const struct path_place place = {
-        .path = path, .mode = group ? 0660 : 0600, .group = group ? group->gr_gid : (gid_t)-1};
-    return loop_bind_path(daemon->loop, &place, &daemon->management);
-}
-
-/* Without an option it is where services keep such things, or else in the data folder. */
-static bool bind_control(struct daemon *daemon)
-{
-    const char *path = daemon->options.control_socket;
-    char what[512];
-    int error;
-    if (path && strcmp(path, "none") == 0)
-        return true;
-    if (path) {
-        error = bind_control_at(daemon, path);
-        snprintf(what, sizeof(what), "cannot listen at %s: %s", path, strerror(error));
-        return !error || refuse(daemon, what);
-    }
-    if (bind_control_at(daemon, CONTROL_SOCKET) == 0)
-        return true;
-    char *beside = folder_join(daemon->data_dir, CONTROL_NAME);
-    error = bind_control_at(daemon, beside);
-    if (error)
-        log_event(&daemon->logs.log, EVENT_no_management, "path=%s reason=%s", beside, strerror(error));
-    mem_free(beside);
-    return true;
-}
-
 static const char *node_name(struct daemon *daemon)
 {
     char host[256] = "localhost";
@@ -490,12 +347,13 @@ static void build_management(struct daemon *daemon)
 
 static bool build(struct daemon *daemon)
 {
-    if (!load_tls(daemon) || !bind_all(daemon) || !bind_management(daemon) ||
+    if (!load_tls(daemon) || !make_loop(daemon) || !bind_clients(&daemon->binding) ||
+        !bind_management(&daemon->binding) ||
         !open_folder(daemon) || !open_store(daemon) || !build_model(daemon) ||
         !build_server(daemon))
         return false;
     build_management(daemon);
-    return bind_control(daemon);
+    return bind_control(&daemon->binding, daemon->data_dir);
 }
 
 /* ---- the configuration, read again ---- */
@@ -619,7 +477,7 @@ static int serve(struct daemon *daemon)
     warn_of_users(daemon);
     int result = loop_run(daemon->loop, daemon->store);
     if (result > 0 && daemon->loop->listeners.where[0])
-        refuse_listen(daemon, daemon->loop->listeners.where, result);
+        bind_refused(&daemon->logs.log, daemon->loop->listeners.where, result);
     else if (result > 0)
         refuse(daemon, strerror(result));
     /* After a failure nothing more may be written, and waiting for the disk may never end. */
@@ -710,55 +568,14 @@ static int (*asked_of_store(const struct options *options))(struct daemon *daemo
     return options->restore ? restore_data : NULL;
 }
 
-/* What is said and does nothing is one remark for all such keys. */
-static void remark_idle(struct config *config)
-{
-    char keys[LOG_LINE_MAX - 200];
-    if (config_write_idle(config, OPTION_NOT_YET, keys, sizeof(keys)))
-        config_warn(config, "configuration",
-                    "these keys are of things that are not there yet, and have no effect: %s",
-                    keys);
-    if (config_write_idle(config, OPTION_FOREIGN, keys, sizeof(keys)))
-        config_warn(config, "configuration",
-                    "these keys are about how RabbitMQ is made, and have no meaning here: %s",
-                    keys);
-}
-
-/* Logs what is wrong with the configuration, or odd. */
-static void log_remarks(const struct log *log, const struct config *config)
-{
-    list_for_each(link, &config->remarks) {
-        const struct config_remark *remark = list_entry(link, struct config_remark, link);
-        log_event(log, remark->is_fault ? EVENT_config_wrong : EVENT_config_remark,
-                  "at=%s reason=%s", remark->origin, remark->reason);
-    }
-}
-
-static bool refuse_config(const struct daemon *daemon)
-{
-    char what[256];
-    snprintf(what, sizeof(what),
-             "%zu settings of the configuration cannot be; the lines before say "
-             "which",
-             daemon->config.faults);
-    return refuse(daemon, what);
-}
-
 /* ---- what is asked instead of serving ---- */
 
-/* What is wrong goes where errors go, and what was found out to the output. */
 static int check_config(const struct daemon *daemon)
 {
-    list_for_each(link, &daemon->config.remarks) {
-        const struct config_remark *remark = list_entry(link, struct config_remark, link);
-        fprintf(remark->is_fault ? stderr : stdout, "%s: %s: %s\n",
-                remark->is_fault ? "wrong" : "remark", remark->origin, remark->reason);
-    }
-    if (daemon->config.faults > CONFIG_REMARKS_MAX)
-        fprintf(stderr, "wrong: so much in all: %zu\n", daemon->config.faults);
-    if (!daemon->config.faults)
+    bool is_good = remarks_print(&daemon->config);
+    if (is_good)
         printf("the configuration is good\n");
-    return daemon->config.faults ? EXIT_USAGE : EXIT_SUCCESS;
+    return is_good ? EXIT_SUCCESS : EXIT_USAGE;
 }
 
 static int print_config(const struct daemon *daemon)
@@ -811,11 +628,8 @@ static int start(struct daemon *daemon)
         daemon->options.store.log = &daemon->logs.log;
         return instead(daemon);
     }
-    log_remarks(&daemon->logs.log, &daemon->config);
-    if (daemon->config.faults) {
-        refuse_config(daemon);
+    if (!remarks_log(&daemon->logs.log, &daemon->config))
         return EXIT_USAGE;
-    }
     if (daemon->options.salvage || daemon->options.salvage_from) {
         daemon->options.store.log = &daemon->logs.log;
         return salvage_data(daemon);
@@ -837,7 +651,7 @@ static int run(struct daemon *daemon, const struct options_input *input)
     char error[1024];
     if (!options_read(&daemon->options, &daemon->config, input, error, sizeof(error)))
         return refuse_usage(error);
-    remark_idle(&daemon->config);
+    remarks_add(&daemon->config);
     int (*instead)(const struct daemon *) = asked_instead(&daemon->options);
     if (instead)
         return instead(daemon);

@@ -6,6 +6,8 @@ noinst_LIBRARIES += libleveret_main.a
 libleveret_main_a_SOURCES = \
 	%D%/backup.c \
 	%D%/backup.h \
+	%D%/bind.c \
+	%D%/bind.h \
 	%D%/check_store.c \
 	%D%/check_store.h \
 	%D%/copy.c \
@@ -33,6 +35,8 @@ libleveret_main_a_SOURCES = \
 	%D%/options_table.c \
 	%D%/reload.c \
 	%D%/reload.h \
+	%D%/remarks.c \
+	%D%/remarks.h \
 	%D%/restore.c \
 	%D%/restore.h \
 	%D%/salvage.c \

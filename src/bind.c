@@ -1,0 +1,164 @@
+#include "bind.h"
+
+#include <errno.h>
+#include <grp.h>
+
+#include "base/mem.h"
+#include "folder.h"
+
+#define ADMIN_GROUP "leveret-admin"
+#define CONTROL_NAME "ctl.sock"
+#define CONTROL_SOCKET "/run/leveret/" CONTROL_NAME
+
+enum { PORT = 5672, PORT_TLS = 5671, PORT_MANAGEMENT = 15672, PORT_MANAGEMENT_TLS = 15671 };
+
+/* What to do about it, as far as the error tells. */
+static const char *advice_of(int error)
+{
+    switch (error) {
+    case EADDRINUSE:
+        return "; another option has it already, or a program listens there that 'ss -ltnp' names";
+    case EADDRNOTAVAIL:
+        return "; this machine has no such address, 'ip address' lists those it has";
+    case EACCES:
+        return "; a port below 1024 takes the capability CAP_NET_BIND_SERVICE";
+    default:
+        return "";
+    }
+}
+
+void bind_refused(const struct log *log, const char *where, int error)
+{
+    log_event(log, EVENT_cannot_start, "reason=\"cannot listen at %s: %s%s\"", where,
+              strerror(error), advice_of(error));
+}
+
+/* What listens at an address. */
+struct port {
+    in_port_t usual;
+    struct tls_context *tls; /* NULL: it is a plain one */
+    struct service **service;
+};
+
+/* A machine without IPv6, or without IPv4, is complete without it: of several addresses one is
+ * enough, unless the others fail for another reason. 0, or an errno value and which one it is of.
+ */
+static int bind_each(const struct binding *binding, const struct address *addresses, size_t count,
+                     const struct port *port, size_t *failed)
+{
+    size_t bound = 0;
+    int missing = 0;
+    for (size_t i = 0; i < count; i++) {
+        int error = loop_bind(binding->loop, &addresses[i], port->tls, port->service);
+        if (error == 0) {
+            bound++;
+            continue;
+        }
+        *failed = i;
+        if (error != EAFNOSUPPORT && error != EADDRNOTAVAIL)
+            return error;
+        missing = error;
+    }
+    return bound ? 0 : missing;
+}
+
+/* Binds what a text stands for. */
+static bool bind_one(const struct binding *binding, const char *text, const struct port *port)
+{
+    struct endpoint endpoint;
+    struct address addresses[ENDPOINT_ADDRESSES_MAX];
+    char where[ADDRESS_TEXT_BYTES];
+    size_t count, failed = 0;
+    const char *fault = endpoint_read(text, port->usual, &endpoint);
+    bool is_unknown = !fault && (fault = endpoint_addresses(&endpoint, addresses, &count));
+    if (fault) {
+        log_event(binding->log, EVENT_cannot_start, "reason=\"cannot listen at %s: %s%s\"", text,
+                  fault, is_unknown ? "; 'getent ahosts NAME' shows what a name stands for" : "");
+        return false;
+    }
+    int error = bind_each(binding, addresses, count, port, &failed);
+    if (error) {
+        address_write(&addresses[failed], where);
+        bind_refused(binding->log, where, error);
+    }
+    return !error;
+}
+
+bool bind_clients(const struct binding *binding)
+{
+    const struct options *options = binding->options;
+    const struct port plain = {PORT, NULL, binding->amqp};
+    const struct port secure = {PORT_TLS, binding->tls, binding->amqp};
+    binding->loop->listeners.options = options->sockets;
+    const struct listen_options *at = &options->listen, *at_tls = &options->listen_tls;
+    if (at->count == 0 && !at->is_none && !bind_one(binding, "5672", &plain))
+        return false;
+    for (size_t i = 0; i < at->count; i++)
+        if (!bind_one(binding, at->at[i], &plain))
+            return false;
+    for (size_t i = 0; i < at_tls->count; i++)
+        if (!bind_one(binding, at_tls->at[i], &secure))
+            return false;
+    return true;
+}
+
+/* Without an option it is at its usual port, if no other broker of this machine has that. */
+static void bind_usual(const struct binding *binding, const struct port *port)
+{
+    struct endpoint usual;
+    struct address addresses[ENDPOINT_ADDRESSES_MAX];
+    size_t count;
+    endpoint_read("127.0.0.1", port->usual, &usual);
+    endpoint_addresses(&usual, addresses, &count);
+    int error = loop_bind(binding->loop, &addresses[0], port->tls, port->service);
+    if (error)
+        log_event(binding->log, EVENT_no_management, "address=127.0.0.1:%u reason=%s",
+                  port->usual, strerror(error));
+}
+
+bool bind_management(const struct binding *binding)
+{
+    const char *plain = binding->options->management.at;
+    const char *secure = binding->options->management_secure.at;
+    const struct port plain_port = {PORT_MANAGEMENT, NULL, binding->management};
+    const struct port secure_port = {PORT_MANAGEMENT_TLS, binding->management_tls,
+                                     binding->management};
+    if (!plain)
+        bind_usual(binding, &plain_port);
+    else if (strcmp(plain, "none") != 0 && !bind_one(binding, plain, &plain_port))
+        return false;
+    return !secure || bind_one(binding, secure, &secure_port);
+}
+
+/* Who may connect is for the system to see to: the owner, root, and the group, if there is one. */
+static int bind_control_at(const struct binding *binding, const char *path)
+{
+    const struct group *group = getgrnam(ADMIN_GROUP);
+    const struct path_place place = {
+        .path = path, .mode = group ? 0660 : 0600, .group = group ? group->gr_gid : (gid_t)-1};
+    return loop_bind_path(binding->loop, &place, binding->management);
+}
+
+/* Without an option it is where services keep such things, or else in the data folder. */
+bool bind_control(const struct binding *binding, const char *data_dir)
+{
+    const char *path = binding->options->control_socket;
+    int error;
+    if (path && strcmp(path, "none") == 0)
+        return true;
+    if (path) {
+        error = bind_control_at(binding, path);
+        if (error)
+            log_event(binding->log, EVENT_cannot_start, "reason=\"cannot listen at %s: %s\"", path,
+                      strerror(error));
+        return !error;
+    }
+    if (bind_control_at(binding, CONTROL_SOCKET) == 0)
+        return true;
+    char *beside = folder_join(data_dir, CONTROL_NAME);
+    error = bind_control_at(binding, beside);
+    if (error)
+        log_event(binding->log, EVENT_no_management, "path=%s reason=%s", beside, strerror(error));
+    mem_free(beside);
+    return true;
+}

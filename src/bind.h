@@ -1,0 +1,24 @@
+/* The addresses at which somebody listens, as the options name them. */
+#ifndef LEVERET_BIND_H
+#define LEVERET_BIND_H
+
+#include "net/loop.h"
+#include "options.h"
+
+struct binding {
+    struct loop *loop;
+    const struct log *log; /* told why an address cannot be had */
+    const struct options *options;
+    struct tls_context *tls, *management_tls; /* for listeners that have it; or NULL */
+    struct service **amqp, **management;      /* what is listened for: see loop_bind */
+};
+
+/* Binds those of clients, and of the API. False: the start has to end, and why is logged. */
+bool bind_clients(const struct binding *binding);
+bool bind_management(const struct binding *binding);
+/* The same at a path of this machine, or in the data folder. */
+bool bind_control(const struct binding *binding, const char *data_dir);
+/* Logs that nobody can listen at a place, for this errno value. */
+void bind_refused(const struct log *log, const char *where, int error);
+
+#endif

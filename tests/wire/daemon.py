@@ -201,11 +201,15 @@ def _(t):
 @case("an orderly stop has one line for each connection, and no warning")
 def _(t):
     daemon = serve(t, folder(t))
-    for number in range(4):
-        c = daemon.client(t)
+    clients = [daemon.client(t) for _ in range(4)]
+    for number, c in enumerate(clients):
         c.channel()
         c.call(1, "queue.declare", queue="q%d" % number)
-    equal(daemon.stop(), 0, "status")
+    daemon.process.send_signal(signal.SIGTERM)
+    for c in clients:
+        c.expect(0, "connection.close")
+        c.send(0, "connection.close-ok")
+    equal(daemon.process.wait(PATIENCE), 0, "status")
     equal([line for line in events(daemon) if line[0] != "info"], [], "warnings")
     closed = [rest for _, event, rest in events(daemon) if event == "connection_closed"]
     equal(len(closed), 4, "lines of connections")
@@ -411,7 +415,7 @@ def _(t):
     equal((status, out.count("in use")), (2, 1), "status of --salvage, and how often it says so")
     equal(contents(data), before, "what is in the folder")
     daemon.process.send_signal(signal.SIGCONT)
-    daemon.client(t)
+    daemon.client(t).close()
     equal(daemon.stop(), 0, "status after SIGTERM")
 
 
@@ -796,7 +800,7 @@ def blocked_peer_goes(t):
     publisher.publish(1, "q", b"x" * 400000)
     publisher.expect(0, "connection.blocked")
     publisher.send_raw(b"\x08")
-    publisher.close()
+    publisher.abort()
     other = daemon.client(t)
     for number in range(1, PATIENCE * 5):
         other.call(number, "channel.open")

@@ -112,8 +112,8 @@ static void bind_usual(const struct binding *binding, const struct port *port)
     endpoint_addresses(&usual, addresses, &count);
     int error = loop_bind(binding->loop, &addresses[0], port->tls, port->service);
     if (error)
-        log_event(binding->log, EVENT_no_management, "address=127.0.0.1:%u reason=%s",
-                  port->usual, strerror(error));
+        log_event(binding->log, EVENT_no_management, "address=127.0.0.1:%u reason=%s", port->usual,
+                  strerror(error));
 }
 
 bool bind_management(const struct binding *binding)

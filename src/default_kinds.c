@@ -1,13 +1,13 @@
-/* Keys of what virtual hosts have from their beginning. They have two names, of which the first tells
- * the things apart: default_users.NAME.password. */
+/* Keys of what virtual hosts have from their beginning. They have two names, of which the first
+ * tells the things apart: default_users.NAME.password. */
 #include <string.h>
 
 #include "broker/vhost_defaults.h"
 #include "option_kinds.h"
 #include "queue/queue_settings.h"
 
-/* Where one of that name is in a list of things that begin with their names; NULL, with a fault: there
- * is no room for it. */
+/* Where one of that name is in a list of things that begin with their names; NULL, with a fault:
+ * there is no room for it. */
 static void *find(size_t *count, void *list, size_t size, const char *name, const char **what,
                   const char **why)
 {
@@ -47,8 +47,8 @@ static bool refuse(const char **why, const char *reason)
 
 /* ---- users ---- */
 
-static bool read_user(const struct option *option, void *fields, const char *name,
-                      const char *text, const char **why)
+static bool read_user(const struct option *option, void *fields, const char *name, const char *text,
+                      const char **why)
 {
     struct default_users *users = option_field(option, fields);
     const char *what;
@@ -60,9 +60,8 @@ static bool read_user(const struct option *option, void *fields, const char *nam
         const char *name;
         char *field;
     } texts[] = {
-        {"vhost_pattern", user->vhost_pattern}, {"password", user->password},
-        {"tags", user->tags},                   {"configure", user->configure},
-        {"write", user->write},                 {"read", user->read},
+        {"vhost_pattern", user->vhost_pattern}, {"password", user->password}, {"tags", user->tags},
+        {"configure", user->configure},         {"write", user->write},       {"read", user->read},
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         if (strcmp(what, texts[i].name) == 0)
@@ -114,9 +113,8 @@ static uint64_t unit_ms(const char *text, size_t *size)
     static const struct {
         const char *name;
         uint64_t ms;
-    } units[] = {{"ms", 1},          {"s", 1000},          {"m", 60000},
-                 {"h", 3600000},     {"d", 86400000},      {"w", 7 * 86400000},
-                 {"f", 14 * 86400000}};
+    } units[] = {{"ms", 1},       {"s", 1000},         {"m", 60000},        {"h", 3600000},
+                 {"d", 86400000}, {"w", 7 * 86400000}, {"f", 14 * 86400000}};
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
         *size = strlen(units[i].name);
         if (strncmp(text, units[i].name, *size) == 0)
@@ -189,5 +187,5 @@ static bool read_policy(const struct option *option, void *fields, const char *n
                        "and delivery_limit");
 }
 
-const struct option_kind default_policy_kind = {.wanted = "a text, a number, a size or a time as 1h30m",
-                                                .read_named = read_policy};
+const struct option_kind default_policy_kind = {
+    .wanted = "a text, a number, a size or a time as 1h30m", .read_named = read_policy};

@@ -104,10 +104,8 @@ const struct option_kind listener_kind = {.read = read_listen,
                                           .wanted = "PORT or HOST:PORT",
                                           .read_named = read_listener,
                                           .write_nth = write_nth_listener};
-const struct option_kind no_listener_kind = {.read = read_no_listener,
-                                             .write = write_no_listener,
-                                             .wanted = "none",
-                                             .is_last = true};
+const struct option_kind no_listener_kind = {
+    .read = read_no_listener, .write = write_no_listener, .wanted = "none", .is_last = true};
 
 static bool read_management(const struct option *option, void *fields, const char *text,
                             const char **why)

@@ -48,8 +48,7 @@ static void clear_set(const struct option *option, void *fields)
     options->sets_count = 0;
 }
 
-const struct option_kind set_kind = {
-    .read = read_set, .wanted = "KEY=VALUE", .clear = clear_set};
+const struct option_kind set_kind = {.read = read_set, .wanted = "KEY=VALUE", .clear = clear_set};
 
 static bool read_unlimited(const struct option *option, void *fields, const char *text,
                            const char **why)

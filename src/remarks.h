@@ -1,4 +1,5 @@
-/* What is wrong with the configuration, or odd: told to the log, or to who asks for nothing else. */
+/* What is wrong with the configuration, or odd: told to the log, or to who asks for nothing else.
+ */
 #ifndef LEVERET_REMARKS_H
 #define LEVERET_REMARKS_H
 

@@ -127,7 +127,9 @@ static void write_amount(const struct option *option, const void *fields, char *
 }
 
 const struct option_kind amount_kind = {
-    .read = read_amount, .write = write_amount, .wanted = "a share from 1% to 100%, a size from 64KiB on, or 0 for no limit"};
+    .read = read_amount,
+    .write = write_amount,
+    .wanted = "a share from 1% to 100%, a size from 64KiB on, or 0 for no limit"};
 
 static bool read_amount_share(const struct option *option, void *fields, const char *text,
                               const char **why)

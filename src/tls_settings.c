@@ -116,8 +116,8 @@ static bool read_tls_ask(const struct option *option, void *fields, const char *
 
 static void write_tls_ask(const struct option *option, const void *fields, char *text, size_t size)
 {
-    const struct tls_settings *settings =
-        (const void *)((const char *)option_look(option, fields) - offsetof(struct tls_settings, ask));
+    const struct tls_settings *settings = (const void *)((const char *)option_look(option, fields) -
+                                                         offsetof(struct tls_settings, ask));
     bool must = settings->options.verify_peer && !settings->options.peer_optional;
     snprintf(text, size, "%s", must ? "true" : "false");
 }
@@ -143,4 +143,5 @@ static bool read_cipher(const struct option *option, void *fields, const char *n
     return true;
 }
 
-const struct option_kind ciphers_kind = {.read_named = read_cipher, .wanted = "a name of a cipher, as OpenSSL has it"};
+const struct option_kind ciphers_kind = {.read_named = read_cipher,
+                                         .wanted = "a name of a cipher, as OpenSSL has it"};

@@ -17,8 +17,7 @@ static const struct {
     enum log_category category;
     enum log_level level;
 } events[] = {
-#define EVENT(name, category, level, meaning)                                                      \
-    {#name, LOG_CATEGORY_##category, LOG_LEVEL_##level},
+#define EVENT(name, category, level, meaning) {#name, LOG_CATEGORY_##category, LOG_LEVEL_##level},
 #include "base/log.def"
 #undef EVENT
 };

@@ -11,7 +11,8 @@ enum {
     JSON_MAX = 3000, /* of names and values; what ends an object is behind it */
 };
 
-/* A line as it grows up to `max`; a piece that does not fit whole is left out, and all behind it. */
+/* A line as it grows up to `max`; a piece that does not fit whole is left out, and all behind it.
+ */
 struct line {
     char *text;
     size_t size, max;
@@ -69,7 +70,8 @@ static bool is_plain(struct bytes text)
 static void put_escaped(struct line *line, struct bytes bytes)
 {
     for (size_t i = 0; i < bytes.size; i++) {
-        char escaped[] = {'\\', 'x', hex_digits[bytes.data[i] >> 4], hex_digits[bytes.data[i] & 15]};
+        char escaped[] = {'\\', 'x', hex_digits[bytes.data[i] >> 4],
+                          hex_digits[bytes.data[i] & 15]};
         put(line, escaped, sizeof(escaped));
     }
 }

@@ -165,10 +165,8 @@ static void write_text(const struct option *option, const void *fields, char *te
     snprintf(text, size, "%s", value ? value : "");
 }
 
-const struct option_kind option_text = {
-    .read = read_text, .write = write_text, .wanted = "a text"};
-const struct option_kind option_path = {
-    .read = read_text, .write = write_text, .wanted = "a path"};
+const struct option_kind option_text = {.read = read_text, .write = write_text, .wanted = "a text"};
+const struct option_kind option_path = {.read = read_text, .write = write_text, .wanted = "a path"};
 
 static bool read_number(const struct option *option, void *fields, const char *text,
                         const char **why)

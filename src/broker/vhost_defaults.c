@@ -6,12 +6,8 @@
 #include "broker/policy.h"
 
 const char *const default_policy_keys[DEFAULT_NUMBERS] = {
-    "expires",
-    "message-ttl",
-    "max-length",
-    "max-length-bytes",
-    "max-in-memory-length",
-    "max-in-memory-bytes",
+    "expires",          "message-ttl",          "max-length",
+    "max-length-bytes", "max-in-memory-length", "max-in-memory-bytes",
     "delivery-limit"};
 
 /* Without a pattern it is any. */
@@ -43,8 +39,8 @@ static bool make_user(struct broker *broker, const struct default_user *user, st
     if (user_find(broker, bytes_str(user->name)))
         return true;
     if (*user->password)
-        password = bytes_of(hash, password_hash(HASH_SHA256, bytes_str(user->password),
-                                                broker->random, hash));
+        password = bytes_of(
+            hash, password_hash(HASH_SHA256, bytes_str(user->password), broker->random, hash));
     const struct user_request request = {.name = bytes_str(user->name),
                                          .password_hash = &password,
                                          .hash_kind = HASH_SHA256,
@@ -61,9 +57,8 @@ static void apply_user(struct broker *broker, const struct default_user *user, s
                                                .write = bytes_str(user->write),
                                                .read = bytes_str(user->read)};
     if (applies_to(user->vhost_pattern, vhost))
-        note(broker,
-             make_user(broker, user, &error) && permission_set(broker, &request, &error), vhost,
-             "user", user->name, &error);
+        note(broker, make_user(broker, user, &error) && permission_set(broker, &request, &error),
+             vhost, "user", user->name, &error);
 }
 
 /* Of several that match the first one counts. */

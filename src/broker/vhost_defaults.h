@@ -1,5 +1,5 @@
-/* What a virtual host has from its beginning, when somebody makes one: users with what they may do in
- * it, limits, and operator policies, as the configuration says for names of virtual hosts. */
+/* What a virtual host has from its beginning, when somebody makes one: users with what they may do
+ * in it, limits, and operator policies, as the configuration says for names of virtual hosts. */
 #ifndef LEVERET_BROKER_VHOST_DEFAULTS_H
 #define LEVERET_BROKER_VHOST_DEFAULTS_H
 
@@ -50,8 +50,8 @@ struct vhost_defaults {
 /* Keys of policies that a default one may have, as "max-length". */
 extern const char *const default_policy_keys[DEFAULT_NUMBERS];
 
-/* Gives a virtual host that was just made what it should have, as broker->options.defaults say. What
- * cannot be is logged, and the rest is done. */
+/* Gives a virtual host that was just made what it should have, as broker->options.defaults say.
+ * What cannot be is logged, and the rest is done. */
 void vhost_defaults_apply(struct broker *broker, struct bytes vhost);
 
 #endif

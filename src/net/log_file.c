@@ -12,8 +12,8 @@
 static int open_path(struct log_file *file)
 {
     struct stat info;
-    int fd = open(file->path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
-                  0640);
+    int fd =
+        open(file->path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0640);
     if (fd < 0)
         return errno;
     file->bytes = fstat(fd, &info) == 0 && S_ISREG(info.st_mode) ? (uint64_t)info.st_size : 0;
@@ -23,8 +23,8 @@ static int open_path(struct log_file *file)
 
 int log_file_open(struct log_file *file, const char *path, uint64_t bytes_max, uint32_t moved_max)
 {
-    *file = (struct log_file){
-        .path = path, .bytes_max = bytes_max, .moved_max = moved_max, .fd = -1};
+    *file =
+        (struct log_file){.path = path, .bytes_max = bytes_max, .moved_max = moved_max, .fd = -1};
     return open_path(file);
 }
 

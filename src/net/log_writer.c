@@ -42,7 +42,7 @@ struct log_writer {
     bool has_ended;
     bool wants_reopen;
     /* The thread's own, without the lock: */
-    struct log_file *file; /* NULL: only the descriptor */
+    struct log_file *file;  /* NULL: only the descriptor */
     const struct log *told; /* what becomes of the file */
     bool is_failing;        /* that was told */
     bool is_torn;           /* the last line was written in part */
@@ -357,8 +357,8 @@ bool log_writer_free(struct log_writer *writer, uint32_t patience_ms)
 
 /* ---- the end of a process ---- */
 
-/* A pipe or a terminal that has room takes a piece without blocking, however late it is: only room is
- * waited for no longer than until then. */
+/* A pipe or a terminal that has room takes a piece without blocking, however late it is: only room
+ * is waited for no longer than until then. */
 static bool write_soon(int fd, const char *text, size_t size, uint64_t until_ms)
 {
     struct pollfd room = {.fd = fd, .events = POLLOUT};

@@ -32,8 +32,8 @@ void log_writer_reopen(struct log_writer *writer);
 /* Ends its thread: what waits is written for as long as `patience_ms`, and what is logged after
  * that is lost. False: it is still writing. */
 bool log_writer_stop(struct log_writer *writer, uint32_t patience_ms);
-/* Ends it in the same way. Nobody may log any more. NULL is allowed. False: it is still writing, and
- * needs what it has, its file as well, until the process ends. */
+/* Ends it in the same way. Nobody may log any more. NULL is allowed. False: it is still writing,
+ * and needs what it has, its file as well, until the process ends. */
 bool log_writer_free(struct log_writer *writer, uint32_t patience_ms);
 /* A sink for what is said at once by a process that ends now, after what still waits, for which as
  * little time is taken as may be. Fit for the handler of a signal; nothing may be logged after it.

@@ -13,8 +13,7 @@ enum { RING_BYTES = 1 << 20 };
 static bool outlet_takes(const struct log_outlet *outlet, enum log_category category,
                          enum log_level level)
 {
-    return outlet->writer &&
-           level >= __atomic_load_n(&outlet->levels[category], __ATOMIC_RELAXED);
+    return outlet->writer && level >= __atomic_load_n(&outlet->levels[category], __ATOMIC_RELAXED);
 }
 
 static void take(void *context, const struct log_record *record)

@@ -13,7 +13,7 @@
 enum { PORT = 5672, PORT_TLS = 5671, PORT_MANAGEMENT = 15672, PORT_MANAGEMENT_TLS = 15671 };
 
 /* What to do about it, as far as the error tells. */
-static const char *advice_of(int error)
+const char *bind_advice(int error)
 {
     switch (error) {
     case EADDRINUSE:
@@ -30,7 +30,7 @@ static const char *advice_of(int error)
 void bind_refused(const struct log *log, const char *where, int error)
 {
     log_event(log, EVENT_cannot_start, "reason=\"cannot listen at %s: %s%s\"", where,
-              strerror(error), advice_of(error));
+              strerror(error), bind_advice(error));
 }
 
 /* What listens at an address. */

@@ -18,6 +18,8 @@ bool bind_clients(const struct binding *binding);
 bool bind_management(const struct binding *binding);
 /* The same at a path of this machine, or in the data folder. */
 bool bind_control(const struct binding *binding, const char *data_dir);
+/* What can be done about an errno value, behind a text that says what has failed; or "". */
+const char *bind_advice(int error);
 /* Logs that nobody can listen at a place, for this errno value. */
 void bind_refused(const struct log *log, const char *where, int error);
 

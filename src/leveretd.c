@@ -42,6 +42,7 @@
 
 enum { EXIT_USAGE = 2, LOG_PATIENCE_MS = 1000 };
 enum { MEMORY_BYTES_FEW = 16 << 20 };
+_Static_assert((int)API_TEXT_BYTES == (int)RELOAD_TEXT_BYTES, "texts of a reload go to the API");
 
 /* Everything that there is one of. */
 struct daemon {
@@ -68,6 +69,7 @@ struct daemon {
     struct service *amqp;       /* what it is for the loop */
     struct api_backups backups; /* what the API asks for copies */
     struct backup backup;
+    struct api_control control; /* and for settings and listeners */
     struct api *api;
     struct http_server *http;
     struct service *management; /* the same of that */
@@ -314,6 +316,52 @@ static const struct store_backup *look_at_backup(const struct api_backups *backu
     return daemon->backup.path ? &daemon->backup.copy : NULL;
 }
 
+/* ---- what operators set while it runs ---- */
+
+struct settings_reader {
+    struct config_reader reader;
+    api_tell_setting *tell;
+    void *context;
+};
+
+static void tell_setting(const struct config_reader *reader, const char *key, const char *value,
+                         const char *origin)
+{
+    const struct settings_reader *one = list_entry(reader, struct settings_reader, reader);
+    one->tell(one->context, key, value, origin);
+}
+
+static void tell_settings(const struct api_control *control, api_tell_setting *tell, void *context)
+{
+    const struct daemon *daemon = list_entry(control, struct daemon, control);
+    const struct settings_reader reader = {{tell_setting}, tell, context};
+    config_walk(reload_config(&daemon->reload), &daemon->options, &reader.reader);
+}
+
+static bool set_key(const struct api_control *control, const char *key, const char *value,
+                    char *text)
+{
+    struct daemon *daemon = list_entry(control, struct daemon, control);
+    return reload_set(&daemon->reload, key, value, text);
+}
+
+static bool set_level(const struct api_control *control, const char *level, char *text)
+{
+    return reload_set_level(&list_entry(control, struct daemon, control)->reload, level, text);
+}
+
+static bool set_listening(const struct api_control *control, bool is_open, char *text)
+{
+    struct daemon *daemon = list_entry(control, struct daemon, control);
+    if (!is_open)
+        listeners_suspend(daemon->loop, &daemon->amqp);
+    int error = is_open ? listeners_reopen(daemon->loop, &daemon->amqp) : 0;
+    if (error)
+        snprintf(text, API_TEXT_BYTES, "cannot listen at %s: %s%s", daemon->loop->listeners.where,
+                 strerror(error), bind_advice(error));
+    return error == 0;
+}
+
 static void build_management(struct daemon *daemon)
 {
     const struct http_options http = {.steps = &daemon->loop->turns.steps};
@@ -329,9 +377,11 @@ static void build_management(struct daemon *daemon)
     surroundings_init(&daemon->surroundings);
     daemon->backups = (struct api_backups){begin_backup, look_at_backup};
     daemon->backup.data_dir = daemon->data_dir;
+    daemon->control = (struct api_control){tell_settings, set_key, set_level, set_listening};
     const struct api_options options = {
         .surroundings = &daemon->surroundings.base,
         .backups = &daemon->backups,
+        .control = &daemon->control,
         .node = node,
         .cluster_name = daemon->options.cluster_name ? daemon->options.cluster_name : node,
         .version = PACKAGE_VERSION,

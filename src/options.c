@@ -318,6 +318,39 @@ void options_take_live(struct options *options, const struct options *fresh,
     options->store.disk_reserve_bytes = fresh->store.disk_reserve_bytes;
 }
 
+/* Files of certificates are read again by a reload, and texts belong to whoever has read them. */
+static bool can_be_set(const struct option *option)
+{
+    bool is_of_tls = strncmp(option->key, "ssl_options.", 12) == 0 ||
+                     strncmp(option->key, "management.ssl.", 15) == 0;
+    bool is_open = strpbrk(option->key, "$*") != NULL;
+    bool is_text = option->kind == &option_text || option->kind == &option_path;
+    return option->effect == OPTION_LIVE && !is_of_tls && !is_open && !is_text;
+}
+
+bool options_set_live(struct options *options, const struct option_table *table, const char *key,
+                      const char *value, char *error, size_t error_size)
+{
+    const char *name;
+    const struct option *option = option_find_key(table, key, &name);
+    if (!option || !can_be_set(option)) {
+        snprintf(error, error_size,
+                 option ? "%s cannot be set while the broker runs; the configuration has it"
+                        : "there is no setting with the name %s",
+                 key);
+        return false;
+    }
+    struct options *fresh = mem_dup(options, sizeof(*options));
+    bool is_set = option_set_key(table, option, fresh, key, value, error, error_size);
+    if (is_set) {
+        fresh->server.memory_bytes_max = options_memory_bytes(fresh);
+        fresh->store.disk_reserve_bytes = amount_bytes(fresh, &fresh->disk);
+        options_take_live(options, fresh, table);
+    }
+    mem_free(fresh);
+    return is_set;
+}
+
 /* ---- what is printed ---- */
 
 void options_print_help(FILE *out)

@@ -108,6 +108,10 @@ bool options_was_given(const struct config *config, const char *name);
  * to stay. */
 void options_take_live(struct options *options, const struct options *fresh,
                        const struct option_table *table);
+/* Sets a key that is live, over the options that run, and what it comes to. False: it is none, or
+ * may not be that; `error` says so, and nothing has changed. */
+bool options_set_live(struct options *options, const struct option_table *table, const char *key,
+                      const char *value, char *error, size_t error_size);
 /* The text of --help. */
 void options_print_help(FILE *out);
 /* The keys, one a line: its name, its alias, what it may be, its default, "live", "start",

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "option_kinds.h"
 
 enum { VALUE_MAX = 512 };
 
@@ -65,8 +66,7 @@ static void tell_change(const struct reload *reload, const struct option *option
     char from[VALUE_MAX] = "***", to[VALUE_MAX] = "***";
     bool is_live = option->effect == OPTION_LIVE;
     if (!option->is_secret) {
-        write_value(option, reload->latest ? reload->latest : reload->config, reload->options,
-                    from);
+        write_value(option, reload_config(reload), reload->options, from);
         write_value(option, fresh_config, fresh, to);
     }
     log_event(&reload->logs->log, is_live ? EVENT_config_changed : EVENT_config_needs_restart,
@@ -144,11 +144,10 @@ static void take_tls(const struct reload *reload, struct tls_context *context,
 
 /* ---- what counts from now on ---- */
 
-static void take_live(struct reload *reload, const struct options *fresh)
+/* `reserve` is what was kept free on the disk until now. */
+static void act(struct reload *reload, uint64_t reserve)
 {
     struct options *options = reload->options;
-    uint64_t reserve = options->store.disk_reserve_bytes;
-    options_take_live(options, fresh, reload->config->table);
     logs_set_options(reload->logs, &options->logs);
     options->server.trace_frames = logs_take(reload->logs, LOG_CATEGORY_CHANNEL, LOG_LEVEL_DEBUG);
     reload->turns->slow_us = (uint64_t)options->slow_turn_ms * 1000;
@@ -156,6 +155,13 @@ static void take_live(struct reload *reload, const struct options *fresh)
     if (options->store.disk_reserve_bytes != reserve)
         store_set_disk_reserve(reload->store, options->store.disk_reserve_bytes);
     server_set_options(reload->server, &options->server);
+}
+
+static void take_live(struct reload *reload, const struct options *fresh)
+{
+    uint64_t reserve = reload->options->store.disk_reserve_bytes;
+    options_take_live(reload->options, fresh, reload->config->table);
+    act(reload, reserve);
 }
 
 static void keep(struct reload *reload, struct config *fresh)
@@ -207,6 +213,47 @@ bool reload_configuration(struct reload *reload, char *text)
     config_free(fresh_config);
     mem_free(fresh_config);
     return false;
+}
+
+struct config *reload_config(const struct reload *reload)
+{
+    return reload->latest ? reload->latest : reload->config;
+}
+
+bool reload_set(struct reload *reload, const char *key, const char *value, char *text)
+{
+    const char *name;
+    const struct option_table *table = reload->config->table;
+    const struct option *option = option_find_key(table, key, &name);
+    uint64_t reserve = reload->options->store.disk_reserve_bytes;
+    char from[VALUE_MAX] = "", to[VALUE_MAX];
+    if (option)
+        option_write(option, reload->options, from, sizeof(from));
+    if (!options_set_live(reload->options, table, key, value, text, RELOAD_TEXT_BYTES))
+        return false;
+    act(reload, reserve);
+    option_write(option, reload->options, to, sizeof(to));
+    config_took(reload_config(reload), option_find_key(reload_config(reload)->table, key, &name),
+                "set while it runs");
+    log_event(&reload->logs->log, EVENT_config_changed, "key=%s from=%s to=%s", key, from, to);
+    return true;
+}
+
+bool reload_set_level(struct reload *reload, const char *level, char *text)
+{
+    static const struct option row = {.kind = &level_kind, .width = sizeof(struct log_choice)};
+    struct server_options *options = &reload->options->server;
+    struct log_choice choice;
+    const char *why = NULL;
+    if (!level_kind.read(&row, &choice, level, &why)) {
+        snprintf(text, RELOAD_TEXT_BYTES, "there is no level '%s'", level);
+        return false;
+    }
+    logs_set_level(reload->logs, choice.level);
+    options->trace_frames = logs_take(reload->logs, LOG_CATEGORY_CHANNEL, LOG_LEVEL_DEBUG);
+    server_set_options(reload->server, options);
+    log_event(&reload->logs->log, EVENT_config_changed, "key=log.level to=%s", level);
+    return true;
 }
 
 void reload_free(struct reload *reload)

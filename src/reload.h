@@ -11,7 +11,7 @@ enum { RELOAD_TEXT_BYTES = 1024 };
 struct reload {
     const struct options_input *input; /* what the start has read */
     struct options *options;           /* those that the broker runs with */
-    const struct config *config;       /* what they were made from at the start */
+    struct config *config;             /* what they were made from at the start */
     struct config *latest;             /* and what was read last; NULL: nothing since */
     struct logs *logs;
     /* Those that have options->tls and options->management_tls; NULL: nobody listens with it. */
@@ -22,10 +22,18 @@ struct reload {
     struct server *server;
 };
 
-/* Reads files and environment, checks all of it, and lets the keys count that are live. What changes, what
- * would take a start, or what is wrong is logged; `text`, of RELOAD_TEXT_BYTES, says it in one line.
- * False: something is wrong, and everything stays as it was. */
+/* Reads files and environment, checks all of it, and lets the keys count that are live. What
+ * changes, what would take a start, or what is wrong is logged; `text`, of RELOAD_TEXT_BYTES, says
+ * it in one line. False: something is wrong, and everything stays as it was. */
 bool reload_configuration(struct reload *reload, char *text);
+/* Lets one live key have another value until the configuration is read again, or the broker ends.
+ * False: it is none, or cannot be that; `text` says so. */
+bool reload_set(struct reload *reload, const char *key, const char *value, char *text);
+/* The same of the least important lines that are logged, wherever they go. False: there is no such
+ * level. */
+bool reload_set_level(struct reload *reload, const char *level, char *text);
+/* What the broker runs with, as far as keys told it. */
+struct config *reload_config(const struct reload *reload);
 /* Forgets what was read last; the options may not be used any more. */
 void reload_free(struct reload *reload);
 

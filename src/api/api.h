@@ -52,10 +52,29 @@ struct api_backups {
                                        bool *goes_on);
 };
 
+/* Who is told of a setting: `value` NULL: it is not shown, `origin` NULL: it is not set. */
+typedef void api_tell_setting(void *context, const char *key, const char *value,
+                              const char *origin);
+
+enum { API_TEXT_BYTES = 1024 };
+
+/* Who has the settings of the process, and its listeners. Texts say why something was refused, in
+ * at most API_TEXT_BYTES. */
+struct api_control {
+    void (*settings)(const struct api_control *control, api_tell_setting *tell, void *context);
+    /* Until the configuration is read again, or the process ends. False: refused. */
+    bool (*set)(const struct api_control *control, const char *key, const char *value, char *text);
+    /* The least important lines that are logged, until then. False: there is no such level. */
+    bool (*set_level)(const struct api_control *control, const char *level, char *text);
+    /* Closes the listeners of clients, or opens them again. False: refused. */
+    bool (*listen)(const struct api_control *control, bool is_open, char *text);
+};
+
 /* The caller keeps all texts. */
 struct api_options {
     const struct api_surroundings *surroundings;
     const struct api_backups *backups; /* NULL: there are none */
+    const struct api_control *control; /* NULL: nothing can be set */
     const char *node;            /* what this broker is called: "leveret@host" */
     const char *cluster_name;    /* the same, if nothing else is said */
     const char *version;         /* of this program */

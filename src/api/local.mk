@@ -15,6 +15,7 @@ libleveret_api_a_SOURCES = \
 	%D%/cluster.c \
 	%D%/connections.c \
 	%D%/consumers.c \
+	%D%/control.c \
 	%D%/definitions.c \
 	%D%/exchanges.c \
 	%D%/explain.c \

@@ -39,6 +39,9 @@ act attempts_get, attempts_by_source_get, attempts_delete, log_rotate;
 act empty_list, vhost_empty_list, rebalance_queues, version_get;
 /* backup.c */
 act backup_get, backup_post;
+/* control.c */
+act configuration_list, configuration_get, configuration_put, log_level_put,
+    listeners_suspend_post, listeners_resume_post;
 /* overview.c */
 act overview_get, whoami_get;
 /* cluster.c */

@@ -250,6 +250,69 @@ static bool leaves_open(const struct option *option)
     return strpbrk(option->key, "$*") != NULL;
 }
 
+static size_t tell_settings(const struct config *config, const struct option *option,
+                            const struct config_reader *reader)
+{
+    size_t count = 0;
+    list_for_each(link, &((struct config *)(uintptr_t)config)->settings) {
+        const struct config_setting *setting = setting_at(link);
+        if (setting->option != option || setting->is_replaced)
+            continue;
+        reader->tell(reader, setting->key, option->is_secret ? NULL : setting->value,
+                     setting->origin);
+        count++;
+    }
+    return count;
+}
+
+/* As they are, when no key says so. */
+static void tell_list(const struct option *option, const void *fields, const char *origin,
+                      const struct config_reader *reader)
+{
+    char key[GRAMMAR_KEY_MAX + 1], value[1024];
+    size_t fixed = strcspn(option->key, "$");
+    memcpy(key, option->key, fixed);
+    for (size_t n = 0;
+         option->kind->write_nth(option, fields, n, key + fixed, value, sizeof(value)); n++)
+        reader->tell(reader, key, value, origin);
+}
+
+static void tell_open(const struct config *config, const struct option *option, const void *fields,
+                      const struct config_reader *reader)
+{
+    const char *origin = config_origin(config, option);
+    bool is_option = origin && strncmp(origin, "--", 2) == 0 && strncmp(origin, "--set", 5) != 0;
+    bool is_told = !is_option && tell_settings(config, option, reader);
+    if (!is_told && option->kind->write_nth)
+        tell_list(option, fields, origin ? origin : "default", reader);
+}
+
+static void tell_option(const struct config *config, const struct option *option,
+                        const void *fields, const struct config_reader *reader)
+{
+    char value[1024];
+    const char *origin = config_origin(config, option);
+    if (leaves_open(option)) {
+        tell_open(config, option, fields, reader);
+        return;
+    }
+    option_write(option, fields, value, sizeof(value));
+    if (option->is_secret)
+        reader->tell(reader, option->key, NULL, origin ? origin : "default");
+    else
+        reader->tell(reader, option->key, value, !value[0] ? NULL : origin ? origin : "default");
+}
+
+void config_walk(const struct config *config, const void *fields,
+                 const struct config_reader *reader)
+{
+    for (size_t i = 0; i < config->table->count; i++) {
+        const struct option *option = &config->table->options[i];
+        if (option->key && option_has_effect(option))
+            tell_option(config, option, fields, reader);
+    }
+}
+
 /* Does a file that has the value so, between these quotes or none, say this value? */
 static bool says(const char *quote, const char *value)
 {
@@ -265,9 +328,24 @@ static bool says(const char *quote, const char *value)
     return is_said;
 }
 
+struct printer {
+    struct config_reader reader;
+    FILE *out;
+};
+
 /* A value with both # and ' can come from anywhere else, and no file can say it. */
-static void print_line(const char *key, const char *value, const char *origin, FILE *out)
+static void print_line(const struct config_reader *reader, const char *key, const char *value,
+                       const char *origin)
 {
+    FILE *out = list_entry(reader, struct printer, reader)->out;
+    if (!origin) {
+        fprintf(out, "# %s is not set\n", key);
+        return;
+    }
+    if (!value) {
+        fprintf(out, "# %s is not shown  # %s\n", key, origin);
+        return;
+    }
     const char *quote = says("", value) ? "" : "'";
     if (*quote && !says(quote, value))
         fprintf(out, "# no file can say this value of %s: %s  # %s\n", key, value, origin);
@@ -275,69 +353,10 @@ static void print_line(const char *key, const char *value, const char *origin, F
         fprintf(out, "%s = %s%s%s  # %s\n", key, quote, value, quote, origin);
 }
 
-static size_t print_settings(const struct config *config, const struct option *option, FILE *out)
-{
-    size_t count = 0;
-    list_for_each(link, &((struct config *)(uintptr_t)config)->settings) {
-        const struct config_setting *setting = setting_at(link);
-        if (setting->option != option || setting->is_replaced)
-            continue;
-        if (option->is_secret)
-            fprintf(out, "# %s is not shown  # %s\n", setting->key, setting->origin);
-        else
-            print_line(setting->key, setting->value, setting->origin, out);
-        count++;
-    }
-    return count;
-}
-
-/* As they are, when no key says so. */
-static void print_list(const struct option *option, const void *fields, const char *origin,
-                       FILE *out)
-{
-    char key[GRAMMAR_KEY_MAX + 1], value[1024];
-    size_t fixed = strcspn(option->key, "$");
-    memcpy(key, option->key, fixed);
-    for (size_t n = 0;
-         option->kind->write_nth(option, fields, n, key + fixed, value, sizeof(value)); n++)
-        print_line(key, value, origin, out);
-}
-
-static void print_open(const struct config *config, const struct option *option, const void *fields,
-                       FILE *out)
-{
-    const char *origin = config_origin(config, option);
-    bool is_option = origin && strncmp(origin, "--", 2) == 0 && strncmp(origin, "--set", 5) != 0;
-    bool is_printed = !is_option && print_settings(config, option, out);
-    if (!is_printed && option->kind->write_nth)
-        print_list(option, fields, origin ? origin : "default", out);
-}
-
-static void print_option(const struct config *config, const struct option *option,
-                         const void *fields, FILE *out)
-{
-    char value[1024];
-    const char *origin = config_origin(config, option);
-    if (leaves_open(option)) {
-        print_open(config, option, fields, out);
-        return;
-    }
-    option_write(option, fields, value, sizeof(value));
-    if (option->is_secret)
-        fprintf(out, "# %s is not shown  # %s\n", option->key, origin ? origin : "default");
-    else if (value[0])
-        print_line(option->key, value, origin ? origin : "default", out);
-    else
-        fprintf(out, "# %s is not set\n", option->key);
-}
-
 void config_print(const struct config *config, const void *fields, FILE *out)
 {
-    for (size_t i = 0; i < config->table->count; i++) {
-        const struct option *option = &config->table->options[i];
-        if (option->key && option_has_effect(option))
-            print_option(config, option, fields, out);
-    }
+    const struct printer printer = {{print_line}, out};
+    config_walk(config, fields, &printer.reader);
 }
 
 /* Appends to a list; *size counts what did not fit as well. */

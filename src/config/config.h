@@ -85,7 +85,16 @@ void config_took(struct config *config, const struct option *option, const char 
 /* Who has set the row's field; NULL: nobody. */
 const char *config_origin(const struct config *config, const struct option *option);
 
-/* All keys with their values, and behind each where it comes from, as lines of a file. */
+/* Who is told of all keys: each with its value (NULL: it is not shown) and where it comes from
+ * (NULL: it is not set). */
+struct config_reader {
+    void (*tell)(const struct config_reader *reader, const char *key, const char *value,
+                 const char *origin);
+};
+
+void config_walk(const struct config *config, const void *fields,
+                 const struct config_reader *reader);
+/* The same as lines of a file. */
 void config_print(const struct config *config, const void *fields, FILE *out);
 /* The settings of one row that leaves a name open, as "key = value" with ", " between. */
 void config_write_settings(const struct config *config, const struct option *option, char *text,

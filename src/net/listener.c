@@ -128,12 +128,19 @@ static bool is_unix(const struct listener *listener)
     return listener->address.any.sa_family == AF_UNIX;
 }
 
-static void free_listener(struct listener *listener)
+static void close_socket(struct listener *listener)
 {
     ev_io_stop(listener->loop->ev, &listener->readable);
+    if (listener->fd >= 0)
+        close(listener->fd);
+    listener->fd = -1;
+}
+
+static void free_listener(struct listener *listener)
+{
+    close_socket(listener);
     if (is_unix(listener))
         path_remove(&listener->path);
-    close(listener->fd);
     list_remove(&listener->link);
     mem_free(listener);
 }
@@ -155,22 +162,27 @@ static struct listener *make(struct loop *loop, sa_family_t family, struct servi
     return listener;
 }
 
+/* Its address is the one that it has got then. 0 or an errno value. */
+static int bind_to(struct listener *listener, const struct address *address)
+{
+    socklen_t size = sizeof(listener->address);
+    bool is_bound = set_options(listener->fd, &listener->loop->listeners.options, address) == 0 &&
+                    bind(listener->fd, &address->any, address_size(address)) == 0 &&
+                    getsockname(listener->fd, &listener->address.any, &size) == 0;
+    return is_bound ? 0 : errno;
+}
+
 int listener_new(struct loop *loop, const struct address *address, struct tls_context *tls,
                  struct service *const *service)
 {
     struct listener *listener = make(loop, address->any.sa_family, service);
-    socklen_t size = sizeof(listener->address);
     if (!listener)
         return errno;
-    if (set_options(listener->fd, &loop->listeners.options, address) < 0 ||
-        bind(listener->fd, &address->any, address_size(address)) < 0 ||
-        getsockname(listener->fd, &listener->address.any, &size) < 0) {
-        int error = errno;
-        free_listener(listener);
-        return error;
-    }
     listener->tls = tls;
-    return 0;
+    int error = bind_to(listener, address);
+    if (error)
+        free_listener(listener);
+    return error;
 }
 
 int listener_new_at_path(struct loop *loop, const struct path_place *place,
@@ -242,8 +254,57 @@ void listeners_resume(struct loop *loop)
     if (loop->listeners.accept_ms == 0 || loop->now_ms < loop->listeners.accept_ms)
         return;
     loop->listeners.accept_ms = 0;
-    list_for_each(at, &loop->listeners.all)
-        ev_io_start(loop->ev, &list_entry(at, struct listener, link)->readable);
+    list_for_each(at, &loop->listeners.all) {
+        struct listener *listener = list_entry(at, struct listener, link);
+        if (listener->fd >= 0)
+            ev_io_start(loop->ev, &listener->readable);
+    }
+}
+
+/* ---- while operators want no clients ---- */
+
+void listeners_suspend(struct loop *loop, struct service *const *service)
+{
+    char text[LISTENER_TEXT_BYTES];
+    list_for_each(at, &loop->listeners.all) {
+        struct listener *listener = list_entry(at, struct listener, link);
+        if (listener->service != service || is_unix(listener) || listener->fd < 0)
+            continue;
+        close_socket(listener);
+        write_place(listener, text);
+        log_event(loop->log, EVENT_listener_suspended, "address=%s", text);
+    }
+}
+
+static int reopen(struct listener *listener)
+{
+    const struct address address = listener->address;
+    int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return errno;
+    listener->fd = fd;
+    ev_io_set(&listener->readable, fd, EV_READ);
+    int error = bind_to(listener, &address);
+    if (!error)
+        error = start(listener);
+    if (error)
+        close_socket(listener);
+    return error;
+}
+
+int listeners_reopen(struct loop *loop, struct service *const *service)
+{
+    list_for_each(at, &loop->listeners.all) {
+        struct listener *listener = list_entry(at, struct listener, link);
+        if (listener->service != service || listener->fd >= 0)
+            continue;
+        int error = reopen(listener);
+        if (error) {
+            write_place(listener, loop->listeners.where);
+            return error;
+        }
+    }
+    return 0;
 }
 
 void listeners_close(struct loop *loop)

@@ -32,7 +32,7 @@ struct listeners {
 struct listener {
     struct list link; /* among all of the loop */
     struct loop *loop;
-    int fd;
+    int fd; /* -1: suspended */
     struct address address;
     struct path path;        /* of a Unix socket */
     struct tls_context *tls; /* NULL: plain */
@@ -54,6 +54,12 @@ int listeners_start(struct loop *loop);
 uint64_t listeners_next_ms(const struct listeners *listeners);
 /* Once a turn: ends the rest when it is time. */
 void listeners_resume(struct loop *loop);
+/* Those of a service, or those that were bound for it, are closed, and who connects is refused; who
+ * is connected stays. */
+void listeners_suspend(struct loop *loop, struct service *const *service);
+/* They listen again. 0, or an errno value and `where`: others have its address by now, and it is
+ * tried again by the next call. */
+int listeners_reopen(struct loop *loop, struct service *const *service);
 /* Nobody is accepted any more. */
 void listeners_close(struct loop *loop);
 

@@ -1,0 +1,122 @@
+/* The settings of the running broker, and whether it takes clients. */
+#include "api/resources.h"
+
+enum { KEY_BYTES = 256, VALUE_BYTES = 1024 };
+
+struct telling {
+    struct fields *fields;
+    struct bytes key; /* the only one that is wanted; NULL data: all are */
+    bool is_found;
+};
+
+static void tell(void *context, const char *key, const char *value, const char *origin)
+{
+    struct telling *telling = context;
+    if (telling->key.data && !bytes_equal_str(telling->key, key))
+        return;
+    telling->is_found = true;
+    fields_begin(telling->fields, '{');
+    fields_string(telling->fields, "key", key);
+    if (origin)
+        fields_string(telling->fields, "value", value ? value : "***");
+    else
+        fields_null(telling->fields, "value");
+    fields_string(telling->fields, "origin", origin ? origin : "default");
+    fields_end(telling->fields, '}');
+}
+
+void configuration_list(struct call *call)
+{
+    const struct api_control *control = call->api->options.control;
+    if (!control) {
+        call_not_found(call);
+        return;
+    }
+    struct fields fields = call_tell_items(call);
+    struct telling telling = {.fields = &fields};
+    control->settings(control, tell, &telling);
+    call_told_items(call, &fields);
+}
+
+void configuration_get(struct call *call)
+{
+    const struct api_control *control = call->api->options.control;
+    struct fields fields = fields_of(&call->body, &call->columns);
+    struct telling telling = {.fields = &fields, .key = call->segments[0]};
+    if (control)
+        control->settings(control, tell, &telling);
+    if (telling.is_found)
+        call_answered(call);
+    else
+        call_not_found(call);
+}
+
+static bool copy_text(struct call *call, struct bytes text, char *room, size_t size)
+{
+    if (text.size < size && !bytes_have_nul(text)) {
+        memcpy(room, text.data, text.size);
+        room[text.size] = '\0';
+        return true;
+    }
+    call_fail(call, 400, "bad_request",
+              "a setting and its value are texts of this size at most: %zu", size - 1);
+    return false;
+}
+
+static void end(struct call *call, bool is_done, const char *text)
+{
+    if (is_done)
+        call_done(call, false);
+    else
+        call_fail(call, 400, "bad_request", "%s", text);
+}
+
+/* A text of the body that has to be there. False: the call is answered. */
+static bool read_value(struct call *call, const char *name, char value[VALUE_BYTES])
+{
+    const char *const needed[] = {name, NULL};
+    struct bytes given;
+    if (!call->api->options.control) {
+        call_not_found(call);
+        return false;
+    }
+    return call_needs(call, needed) && call_read_text(call, name, &given) &&
+           copy_text(call, given, value, VALUE_BYTES);
+}
+
+/* {"value": ".."}, as a file of the configuration has it. */
+void configuration_put(struct call *call)
+{
+    const struct api_control *control = call->api->options.control;
+    char key[KEY_BYTES], value[VALUE_BYTES], text[API_TEXT_BYTES];
+    if (read_value(call, "value", value) && copy_text(call, call->segments[0], key, sizeof(key)))
+        end(call, control->set(control, key, value, text), text);
+}
+
+void log_level_put(struct call *call)
+{
+    const struct api_control *control = call->api->options.control;
+    char value[VALUE_BYTES], text[API_TEXT_BYTES];
+    if (read_value(call, "level", value))
+        end(call, control->set_level(control, value, text), text);
+}
+
+static void set_listening(struct call *call, bool is_open)
+{
+    const struct api_control *control = call->api->options.control;
+    char text[API_TEXT_BYTES];
+    if (!control)
+        call_not_found(call);
+    else
+        end(call, control->listen(control, is_open, text), text);
+}
+
+void listeners_suspend_post(struct call *call)
+{
+    set_listening(call, false);
+}
+
+void listeners_resume_post(struct call *call)
+{
+    set_listening(call, true);
+}

@@ -59,7 +59,7 @@ offences() {
             library("^pcre2", "^broker/pattern\\.c$")
             library("^jansson", "^definitions/json\\.c$")
             library("^zlib", "^http/gzip\\.c$")
-            library("^openssl/", "^(base/sha256|net/tls|perf/tls)\\.c$")
+            library("^openssl/", "^(base/sha256|ctl/secure|net/tls|perf/tls)\\.c$")
 
             if (folder == "ctl" && header ~ "^definitions/" && header !~ "^definitions/json(_writer|_scan)?[.]h$")
                 fail("of definitions, src/ctl sees JSON alone")
@@ -147,6 +147,7 @@ judged allowed http/gzip.c '#include <zlib.h>'
 judged refused http/client.c '#include <zlib.h>'
 judged allowed net/tls.c '#include <openssl/ssl.h>'
 judged allowed perf/tls.c '#include <openssl/ssl.h>'
+judged allowed ctl/secure.c '#include <openssl/ssl.h>'
 judged refused net/socket.c '#include <openssl/ssl.h>'
 
 found=$(offences "$src")

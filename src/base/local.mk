@@ -15,6 +15,8 @@ libleveret_base_a_SOURCES = \
 	%D%/digest.h \
 	%D%/hash.c \
 	%D%/hash.h \
+	%D%/library.c \
+	%D%/library.h \
 	%D%/list.h \
 	%D%/log.c \
 	%D%/log.def \

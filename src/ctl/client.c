@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/base64.h"
+#include "ctl/secure.h"
 
 enum { HEAD_MAX = 65536, READ_BYTES = 65536 };
 
@@ -46,6 +47,8 @@ void client_give(struct client *client, double seconds)
 
 static void hang_up(struct client *client)
 {
+    secure_free(client->secure);
+    client->secure = NULL;
     if (client->fd >= 0)
         close(client->fd);
     client->fd = -1;
@@ -118,41 +121,77 @@ static bool connect_once(struct client *client)
     if (client->fd >= 0)
         return true;
     bool is_there = client->target.path[0] ? connect_path(client) : connect_host(client);
+    if (is_there && client->target.is_tls) {
+        client->secure =
+            secure_new(client->fd, &client->target, client->error, sizeof(client->error));
+        client->trouble = client->secure ? CLIENT_FINE : CLIENT_NO_BROKER;
+        is_there = client->secure;
+    }
     if (!is_there)
         hang_up(client);
     return is_there;
 }
 
+/* A part of the bytes; 0: none yet, -1: it has failed. */
+static ssize_t send_some(struct client *client, struct bytes bytes)
+{
+    short events = 0;
+    if (!client->secure) {
+        ssize_t count = send(client->fd, bytes.data, bytes.size, MSG_NOSIGNAL);
+        events = count < 0 && (errno == EAGAIN || errno == EINTR) ? POLLOUT : 0;
+        if (count < 0 && !events)
+            fail(client, CLIENT_NO_BROKER, strerror(errno));
+        return count >= 0 ? count : events && wait_for(client, events) ? 0 : -1;
+    }
+    ssize_t count = secure_send(client->secure, bytes.data, bytes.size, &events);
+    if (count < 0 && !events)
+        fail(client, CLIENT_NO_BROKER, secure_error(client->secure));
+    return count >= 0 ? count : events && wait_for(client, events) ? 0 : -1;
+}
+
 static bool send_all(struct client *client, struct bytes bytes)
 {
     while (bytes.size) {
-        ssize_t count = send(client->fd, bytes.data, bytes.size, MSG_NOSIGNAL);
-        if (count > 0)
-            bytes = bytes_of(bytes.data + count, bytes.size - (size_t)count);
-        else if (errno != EAGAIN && errno != EINTR)
-            return fail(client, CLIENT_NO_BROKER, strerror(errno));
-        else if (!wait_for(client, POLLOUT))
+        ssize_t count = send_some(client, bytes);
+        if (count < 0)
             return false;
+        bytes = bytes_of(bytes.data + count, bytes.size - (size_t)count);
     }
     return true;
+}
+
+/* As recv; EAGAIN once there may be more. */
+static ssize_t receive_some(struct client *client, uint8_t *room)
+{
+    short events = POLLIN;
+    ssize_t size;
+    if (client->secure) {
+        size = secure_receive(client->secure, room, READ_BYTES, &events);
+        if (size < 0 && !events)
+            fail(client, CLIENT_NO_BROKER, secure_error(client->secure));
+    } else {
+        size = recv(client->fd, room, READ_BYTES, 0);
+        if (size < 0 && errno != EAGAIN && errno != EINTR) {
+            events = 0;
+            fail(client, CLIENT_NO_BROKER, strerror(errno));
+        }
+    }
+    if (size < 0)
+        errno = events && wait_for(client, events) ? EAGAIN : EIO;
+    return size;
 }
 
 /* More bytes of the answer; *count 0: the broker has closed. */
 static bool receive(struct client *client, size_t *count)
 {
     uint8_t *room = buffer_room(&client->got, READ_BYTES);
-    for (;;) {
-        ssize_t size = recv(client->fd, room, READ_BYTES, 0);
-        if (size >= 0) {
-            *count = (size_t)size;
-            buffer_added(&client->got, *count);
-            return true;
-        }
-        if (errno != EAGAIN && errno != EINTR)
-            return fail(client, CLIENT_NO_BROKER, strerror(errno));
-        if (!wait_for(client, POLLIN))
-            return false;
-    }
+    ssize_t size;
+    do
+        size = receive_some(client, room);
+    while (size < 0 && errno == EAGAIN);
+    *count = size > 0 ? (size_t)size : 0;
+    buffer_added(&client->got, *count);
+    return size >= 0;
 }
 
 static bool receive_more(struct client *client)
@@ -177,6 +216,20 @@ int client_process(const struct client *client)
 static void add(struct buffer *out, const char *text)
 {
     buffer_add(out, text, strlen(text));
+}
+
+void client_add_encoded(struct buffer *path, const char *text)
+{
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    char escaped[8];
+    for (; *text; text++) {
+        snprintf(escaped, sizeof(escaped), "%%%02X", (uint8_t)*text);
+        if (strchr(plain, *text))
+            buffer_add_u8(path, (uint8_t)*text);
+        else
+            buffer_add(path, escaped, 3);
+    }
 }
 
 static void add_login(struct buffer *out, const struct target *target)

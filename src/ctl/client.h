@@ -8,11 +8,14 @@
 
 enum client_trouble { CLIENT_FINE, CLIENT_NO_BROKER, CLIENT_TOO_LATE, CLIENT_NO_SENSE };
 
+struct secure;
+
 struct client {
     struct target target;
-    int fd;            /* -1: not connected */
-    long long until;   /* milliseconds of the monotonic clock */
-    struct buffer got; /* bytes that came */
+    int fd;                /* -1: not connected */
+    struct secure *secure; /* NULL: it speaks no TLS, or is not connected */
+    long long until;       /* milliseconds of the monotonic clock */
+    struct buffer got;     /* bytes that came */
     enum client_trouble trouble;
     char error[512]; /* what the trouble is */
 };
@@ -36,5 +39,7 @@ int client_process(const struct client *client);
  * without bytes: none. `reason`: the field X-Reason; NULL: none. False: see `trouble`. */
 bool client_call(struct client *client, const char *method, struct bytes path, struct bytes body,
                  const char *reason, struct reply *reply);
+/* Appends a text as a part of a path: all but letters, digits and -._~ as %XX. */
+void client_add_encoded(struct buffer *path, const char *text);
 
 #endif

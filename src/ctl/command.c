@@ -295,6 +295,12 @@ static int find_broker(struct command *command)
         target_local(&target, command_option(command, "data-dir"));
     else if (!target_read(&target, uri, error, sizeof(error)))
         return say_fail(command, EXIT_USAGE, "%s", error);
+    target.tls = (struct target_tls){
+        .authorities = command_option(command, "tls-ca"),
+        .certificate = command_option(command, "tls-cert"),
+        .key = command_option(command, "tls-key"),
+        .takes_any = command_has(command, "tls-insecure"),
+    };
     client_init(&command->client, &target, seconds_of(command));
     return 0;
 }
@@ -424,16 +430,10 @@ int command_read_begun(struct command *command, const char *const *words, size_t
 
 static void add(struct buffer *out, const char *text, bool for_path)
 {
-    static const char plain[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-    char escaped[8];
-    for (; *text; text++) {
-        snprintf(escaped, sizeof(escaped), "%%%02X", (uint8_t)*text);
-        if (for_path && !strchr(plain, *text))
-            buffer_add(out, escaped, 3);
-        else
-            buffer_add_u8(out, (uint8_t)*text);
-    }
+    if (for_path)
+        client_add_encoded(out, text);
+    else
+        buffer_add(out, text, strlen(text));
 }
 
 /* What only banners have: all arguments but the first, which limit the second one names, which flag

@@ -4,6 +4,13 @@
 noinst_LIBRARIES += libleveret_ctl.a
 
 libleveret_ctl_a_SOURCES = \
+	%D%/admin.c \
+	%D%/admin.def \
+	%D%/admin.h \
+	%D%/admin_format.c \
+	%D%/admin_help.c \
+	%D%/admin_options.c \
+	%D%/admin_options.def \
 	%D%/backup.c \
 	%D%/client.c \
 	%D%/client.h \
@@ -24,6 +31,7 @@ libleveret_ctl_a_SOURCES = \
 	%D%/nodes.h \
 	%D%/objects.c \
 	%D%/offline.c \
+	%D%/openssl.def \
 	%D%/options.def \
 	%D%/peek.c \
 	%D%/plugins.c \
@@ -32,6 +40,8 @@ libleveret_ctl_a_SOURCES = \
 	%D%/rows.h \
 	%D%/say.c \
 	%D%/say.h \
+	%D%/secure.c \
+	%D%/secure.h \
 	%D%/status.c \
 	%D%/target.c \
 	%D%/target.h \

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #define PORT_USUAL "15672"
+#define PORT_USUAL_TLS "15671"
 #define SYSTEM_FOLDER "/run/leveret"
 
 static bool refuse(char *error, size_t error_size, const char *uri, const char *why)
@@ -68,7 +69,9 @@ static bool read_host(struct target *target, const char *text, size_t size)
         colon = memchr(text, ':', size);
         host_end = colon ? colon : end;
     }
-    snprintf(target->port, sizeof(target->port), PORT_USUAL);
+    target->has_port = colon != NULL;
+    snprintf(target->port, sizeof(target->port), "%s",
+             target->is_tls ? PORT_USUAL_TLS : PORT_USUAL);
     return host_end > text &&
            take(target->host, sizeof(target->host), text, (size_t)(host_end - text)) &&
            (!colon ||
@@ -83,17 +86,15 @@ static bool read_path(struct target *target, const char *path)
 
 bool target_read(struct target *target, const char *uri, char *error, size_t error_size)
 {
-    static const char http[] = "http://";
+    static const char http[] = "http://", https[] = "https://";
     *target = (struct target){0};
     if (strncmp(uri, "unix:", 5) == 0 || *uri == '/')
         return read_path(target, *uri == '/' ? uri : uri + 5) ||
                refuse(error, error_size, uri, "the path is too long");
-    if (strncmp(uri, "https://", 8) == 0)
-        return refuse(error, error_size, uri,
-                      "this program speaks no TLS; reach it through a tunnel");
-    if (strncmp(uri, http, sizeof(http) - 1) != 0)
-        return refuse(error, error_size, uri, "it begins neither with http: nor unix:");
-    const char *at = uri + sizeof(http) - 1;
+    target->is_tls = strncmp(uri, https, sizeof(https) - 1) == 0;
+    if (!target->is_tls && strncmp(uri, http, sizeof(http) - 1) != 0)
+        return refuse(error, error_size, uri, "it begins neither with http:, https: nor unix:");
+    const char *at = uri + (target->is_tls ? sizeof(https) : sizeof(http)) - 1;
     size_t size = strcspn(at, "/");
     const char *rest = at + size, *user_end = NULL;
     for (const char *c = at; c < rest; c++)

@@ -20,7 +20,6 @@
  * everybody who connects. */
 #include "net/tls.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -29,6 +28,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/library.h"
 #include "base/mem.h"
 
 enum {
@@ -85,13 +85,9 @@ _Static_assert(sizeof(lib) == FUNCTIONS * sizeof(void *), "a pointer for each na
 static bool load_library(char *error, size_t error_size)
 {
     void *found[FUNCTIONS];
-    void *handle = dlopen(LIBRARY_NAME(OPENSSL_SHLIB_VERSION), RTLD_NOW | RTLD_LOCAL);
-    for (size_t i = 0; i < FUNCTIONS; i++) {
-        found[i] = handle ? dlsym(handle, function_names[i]) : NULL;
-        if (!found[i]) {
-            snprintf(error, error_size, "OpenSSL cannot be loaded: %s", dlerror());
-            return false;
-        }
+    if (!library_load(LIBRARY_NAME(OPENSSL_SHLIB_VERSION), function_names, FUNCTIONS, found)) {
+        snprintf(error, error_size, "OpenSSL cannot be loaded: %s", library_error());
+        return false;
     }
     memcpy(&lib, found, sizeof(lib));
     return true;

@@ -14,10 +14,12 @@ libleveret_ctl_a_SOURCES = \
 	%D%/backup.c \
 	%D%/client.c \
 	%D%/client.h \
+	%D%/cluster.c \
 	%D%/command.c \
 	%D%/command.h \
 	%D%/complete.c \
 	%D%/complete.h \
+	%D%/control.c \
 	%D%/doctor.c \
 	%D%/doctor.h \
 	%D%/doctor_queues.c \
@@ -26,6 +28,7 @@ libleveret_ctl_a_SOURCES = \
 	%D%/format.c \
 	%D%/format.h \
 	%D%/lists.c \
+	%D%/logs.c \
 	%D%/move.c \
 	%D%/nodes.c \
 	%D%/nodes.h \

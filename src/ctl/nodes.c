@@ -330,6 +330,28 @@ int run_check_virtual_hosts(struct command *command)
     return ask_check(command, good);
 }
 
+/* The check that newer ones replace. */
+int run_health_check(struct command *command)
+{
+    struct reply reply;
+    char error[200];
+    int code = command_call(command, command->verb->request, bytes_of(NULL, 0), &reply);
+    if (code)
+        return code;
+    struct json *document = json_parse(buffer_bytes(&reply.body), error, sizeof(error));
+    struct bytes reason = json_text(json_find(document, "reason"));
+    if (!reply_is_good(&reply) && reply.status != 503)
+        code = command_refused(command, &reply);
+    else if (bytes_equal_str(json_text(json_find(document, "status")), "ok"))
+        code = say_result(command, "Health check passed");
+    else
+        code = say_fail(command, EXIT_SOFTWARE, "%shealth check failed. Message: %.*s",
+                        command_is_ours(command) ? "" : "Error: ", BYTES_ARG(reason));
+    json_release(document);
+    buffer_free(&reply.body);
+    return code;
+}
+
 int run_check_certificates(struct command *command)
 {
     char good[200];

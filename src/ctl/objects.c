@@ -237,6 +237,26 @@ int run_authenticate_user(struct command *command)
     return code;
 }
 
+/* What would be kept of a password. */
+int run_hash_password(struct command *command)
+{
+    char *password = read_secret(command, 0);
+    struct buffer request = {0};
+    int code;
+    if (!password)
+        return say_no_password(command);
+    buffer_add(&request, "GET /auth/hash_password/", 24);
+    client_add_encoded(&request, password);
+    buffer_add_u8(&request, '\0');
+    free(password);
+    struct json *hash = read_object(command, (const char *)request.data, &code);
+    buffer_free(&request);
+    if (hash)
+        code = say_result(command, "%.*s", BYTES_ARG(json_text(json_find(hash, "ok"))));
+    json_release(hash);
+    return code;
+}
+
 /* ---- permissions ---- */
 
 /* What is not there, the user or the virtual host? */
@@ -292,7 +312,54 @@ int run_set_topic_permissions(struct command *command)
     return send_permissions(command, request, &body);
 }
 
+static int set_permissions_in(struct command *command, struct bytes name)
+{
+    static const char *const names[] = {"configure", "write", "read"};
+    bool clears = command->argument_count == 1;
+    const char *method = clears ? "DELETE /permissions/" : "PUT /permissions/";
+    struct buffer body = {0}, request = {0}, vhost = {0};
+    struct reply reply;
+    buffer_add(&vhost, name.data, name.size);
+    buffer_add_u8(&vhost, '\0');
+    buffer_add(&request, method, strlen(method));
+    client_add_encoded(&request, (const char *)vhost.data);
+    buffer_add(&request, "/{1}", 5);
+    if (!clears)
+        write_texts(&body, names, command->arguments + 1, 3);
+    int code = command_call(command, (const char *)request.data, buffer_bytes(&body), &reply);
+    if (code == 0 && !reply_is_good(&reply) && (!clears || reply.status != 404))
+        code = say_no_such_pair(command, &reply);
+    buffer_free(&reply.body);
+    buffer_free(&vhost);
+    buffer_free(&request);
+    buffer_free(&body);
+    return code;
+}
+
+/* In each virtual host in turn; clear_permissions_globally has no more than the user's name. */
+int run_set_permissions_globally(struct command *command)
+{
+    int code;
+    struct json *vhosts = read_object(command, "GET /vhosts?columns=name", &code);
+    for (size_t i = 0; i < json_count(vhosts) && code == 0; i++)
+        code = set_permissions_in(command, json_text(json_find(json_item(vhosts, i), "name")));
+    json_release(vhosts);
+    return code ? code : say_done(command);
+}
+
 /* ---- virtual hosts ---- */
+
+/* One that is there always runs. */
+int run_restart_vhost(struct command *command)
+{
+    if (status_of(command, "GET /vhosts/{vhost}") == 404)
+        return say_plain(command, EXIT_DATA, "Virtual host '%s' does not exist",
+                         command_vhost(command));
+    if (!command_node(command))
+        return EXIT_UNAVAILABLE;
+    return say_result(command, "Vhost '%s' is already running on node %s", command_vhost(command),
+                      command->node);
+}
 
 int run_add_vhost(struct command *command)
 {
@@ -333,6 +400,32 @@ static int change_vhost(struct command *command, const char *request, const bool
         json_close(&writer, ']');
     } else if (json_find(vhost, "tags")) {
         add_copy(&writer, "tags", json_find(vhost, "tags"));
+    }
+    json_close(&writer, '}');
+    json_release(vhost);
+    return send_body(command, command->verb->request, &body);
+}
+
+/* What is given of it becomes so, and the rest stays. */
+int run_update_vhost(struct command *command)
+{
+    static const char *const options[] = {"description", "tags", "default-queue-type"};
+    static const char *const names[] = {"description", "tags", "default_queue_type"};
+    struct buffer body = {0};
+    struct json_writer writer = json_writer_of(&body);
+    int code;
+    struct json *vhost = read_object(command, "GET /vhosts/{1}", &code);
+    if (!vhost)
+        return code;
+    json_open(&writer, '{');
+    json_add_flag(&writer, "tracing", json_flag(json_find(vhost, "tracing")));
+    for (size_t i = 0; i < 3; i++) {
+        const char *value = command_option(command, options[i]);
+        const struct json *old = json_find(vhost, names[i]);
+        if (value)
+            json_add_text(&writer, names[i], bytes_str(value));
+        else if (old)
+            add_copy(&writer, names[i], old);
     }
     json_close(&writer, '}');
     json_release(vhost);

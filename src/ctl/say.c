@@ -168,15 +168,15 @@ static bool has_banner(const struct command *command)
 {
     const char *first = command_argument(command, 0);
     bool is_mixed = command->verb->run == run_export && first && strcmp(first, "-") == 0;
-    return command->verb->banner && !is_mixed && !command_has(command, "quiet") &&
-           !command_has(command, "silent") &&
+    return !is_mixed && !command_has(command, "quiet") && !command_has(command, "silent") &&
            (command->format == FORMAT_TABLE || command->format == FORMAT_PRETTY);
 }
 
 bool say_banner(struct command *command)
 {
     struct buffer text = {0};
-    if (!has_banner(command) || (command_is_ours(command) && !isatty(STDERR_FILENO)))
+    if (!command->verb->banner || !has_banner(command) ||
+        (command_is_ours(command) && !isatty(STDERR_FILENO)))
         return true;
     bool is_there = command_expand(command, command->verb->banner, false, &text);
     if (is_there)
@@ -185,6 +185,18 @@ bool say_banner(struct command *command)
     fflush(stdout);
     buffer_free(&text);
     return is_there;
+}
+
+void say_note(const struct command *command, const char *format, ...)
+{
+    va_list list;
+    if (!has_banner(command) || (command_is_ours(command) && !isatty(STDERR_FILENO)))
+        return;
+    va_start(list, format);
+    vfprintf(command_is_ours(command) ? stderr : stdout, format, list);
+    va_end(list);
+    fprintf(command_is_ours(command) ? stderr : stdout, "\n");
+    fflush(stdout);
 }
 
 bool say_asks(const struct command *command)

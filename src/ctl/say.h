@@ -24,6 +24,9 @@ int say_done(struct command *command);
 int say_unreachable(struct command *command);
 /* The verb's banner, where there is to be one. False: the broker does not answer. */
 bool say_banner(struct command *command);
+/* A banner that the verb's row does not have, as it depends on the arguments. */
+void say_note(const struct command *command, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* Is there somebody to be asked, who has not said --yes, and a command that would do something? Not
  * under RabbitMQ's names. */
 bool say_asks(const struct command *command);

@@ -9,6 +9,7 @@
 #define D (1u << TOOL_LEVERETCTL | 1u << TOOL_DIAGNOSTICS)
 #define Q (1u << TOOL_LEVERETCTL | 1u << TOOL_QUEUES)
 #define U (1u << TOOL_LEVERETCTL | 1u << TOOL_UPGRADE)
+#define S (1u << TOOL_LEVERETCTL | 1u << TOOL_STREAMS)
 #define P (1u << TOOL_PLUGINS)
 #define OURS (1u << TOOL_LEVERETCTL)
 #define ALL (C | D | Q | U | P)
@@ -24,7 +25,7 @@ const size_t verb_count = sizeof(verbs) / sizeof(verbs[0]);
 
 static const char *const tools[TOOL_COUNT] = {
     "leveretctl",       "rabbitmqctl",      "rabbitmq-diagnostics", "rabbitmq-queues",
-    "rabbitmq-plugins", "rabbitmq-upgrade", "rabbitmqadmin",
+    "rabbitmq-plugins", "rabbitmq-upgrade", "rabbitmq-streams", "rabbitmqadmin",
 };
 
 static const char *const titles[GROUP_COUNT] = {

@@ -17,6 +17,7 @@ enum tool {
     TOOL_QUEUES,
     TOOL_PLUGINS,
     TOOL_UPGRADE,
+    TOOL_STREAMS,
     TOOL_ADMIN,
 };
 

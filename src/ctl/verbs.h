@@ -16,12 +16,20 @@ verb_run run_do, run_add_user, run_change_password, run_clear_password, run_set_
     run_authenticate_user, run_set_permissions, run_set_topic_permissions, run_add_vhost,
     run_set_vhost_tags, run_limits_set, run_limits_clear, run_set_policy, run_set_parameter, run_set_cluster_name,
     run_delete_queue, run_trace, run_export, run_import, run_close_connection,
-    run_close_connections, run_rotate_logs;
+    run_close_connections, run_rotate_logs, run_set_permissions_globally, run_update_vhost,
+    run_restart_vhost, run_hash_password;
 /* nodes.c: the broker as a whole, and whether it is well */
 verb_run run_ping, run_await, run_check_running, run_is_running, run_is_booting, run_alarms,
     run_check_alarms, run_listeners, run_check_port, run_check_protocol, run_check_connectivity,
     run_check_virtual_hosts, run_check_certificates, run_server_version, run_quorum_critical,
-    run_nothing, run_refuse, run_check_mirror_sync, run_ping_quietly, run_stop, run_reload;
+    run_nothing, run_refuse, run_check_mirror_sync, run_ping_quietly, run_stop, run_reload,
+    run_health_check;
+/* control.c: what is set while it runs */
+verb_run run_set_log_level, run_set_memory_watermark, run_set_disk_limit, run_report;
+/* cluster.c */
+verb_run run_quorum_status, run_discover_peers;
+/* logs.c */
+verb_run run_log_location, run_log_tail, run_log_tail_stream;
 /* backup.c */
 verb_run run_backup;
 /* offline.c: folders that no broker uses */

@@ -9,17 +9,22 @@ EXTRA_DIST += \
 	%D%/cases/usage.txt \
 	%D%/cases/users.txt \
 	%D%/cases/vhosts.txt \
+	%D%/cases/programs.txt \
 	%D%/differences.txt \
-	%D%/program.py
+	%D%/program.py \
+	%D%/transcript.py
 
 dist_check_SCRIPTS += \
+	%D%/admin.py \
 	%D%/copies.py \
 	%D%/doctor.py \
+	%D%/golden.py \
 	%D%/messages.py \
 	%D%/own.py \
 	%D%/page.py \
 	%D%/replay.py
 TESTS += \
+	%D%/admin.py \
 	%D%/copies.py \
 	%D%/doctor.py \
 	%D%/messages.py \

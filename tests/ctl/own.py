@@ -4,17 +4,21 @@
 Each case starts a broker of its own, if it needs one. Output is TAP.
 """
 
+import http.server
 import json
 import os
+import socket
+import ssl
 import subprocess
 import sys
+import threading
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from program import HERE, PROGRAM, Broker, ctl, on_terminal  # noqa: E402
 from service import folder, serve  # noqa: E402
-from wire import case, check, equal, main  # noqa: E402
+from wire import amqp, case, check, equal, main  # noqa: E402
 
 
 @case("data goes to stdout, tables have tabs in a pipe")
@@ -76,9 +80,6 @@ def _(t):
     code, out, err = ctl("--uri", "unix:/nonexistent/ctl.sock", "ping")
     equal((code, out), (69, ""), "no broker")
     check(err.startswith("leveretctl: no broker answers at /nonexistent/ctl.sock: No such file"), err)
-    code, out, err = ctl("--uri", "https://localhost", "ping")
-    equal((code, out), (64, ""), "TLS")
-    check("speaks no TLS" in err, err)
     equal(ctl("pingg")[0], 64, "no such verb")
     check("Did you mean 'ping'?" in ctl("pingg")[2], "no suggestion")
     b = Broker(t)
@@ -96,6 +97,147 @@ def _(t):
     code, _, err = ctl("--uri", "http://guest:wrong@" + address, "ping")
     equal(code, 69, "a wrong password")
     check("Login failed" in err, err)
+
+
+class Secure(http.server.BaseHTTPRequestHandler):
+    """Answers as a broker does, with TLS."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):  # pylint: disable=invalid-name
+        body = b'{"node":"leveret@localhost"}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):  # pylint: disable=arguments-differ
+        pass
+
+
+def secure_server(t, place, asks_certificate):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(os.path.join(place, "server.pem"), os.path.join(place, "server.key"))
+    if asks_certificate:
+        context.load_verify_locations(os.path.join(place, "server.pem"))
+        context.verify_mode = ssl.CERT_REQUIRED
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Secure)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    t.cleanup(server.server_close)
+    t.cleanup(server.shutdown)
+    return server.server_address[1]
+
+
+@case("by TLS: a certificate that is good, one that is not, one of another name, and one of this client")
+def _(t):
+    place = folder(t)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-days", "2", "-subj", "/CN=here", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout",
+                    os.path.join(place, "server.key"), "-out", os.path.join(place, "server.pem")], check=True,
+                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    authority = os.path.join(place, "server.pem")
+    port = secure_server(t, place, False)
+    uri = "https://guest:guest@127.0.0.1:%d" % port
+    equal(ctl("--uri", uri, "--tls-ca", authority, "ping"), (0, "Ping succeeded\n", ""), "a good one")
+    code, out, err = ctl("--uri", uri, "ping")
+    equal((code, out), (69, ""), "of nobody")
+    check("certificate is not good: self-signed certificate" in err, err)
+    equal(ctl("--uri", uri, "--tls-insecure", "ping")[0], 0, "any")
+    code, _, err = ctl("--uri", "https://localhost:%d" % port, "--tls-ca", authority, "ping")
+    equal(code, 69, "another name")
+    check("mismatch" in err, err)
+    code, _, err = ctl("--uri", uri, "--tls-ca", "/nonexistent", "ping")
+    equal(code, 69, "no authorities")
+    check("no authorities can be read from /nonexistent" in err, err)
+    uri = "https://guest:guest@127.0.0.1:%d" % secure_server(t, place, True)
+    equal(ctl("--uri", uri, "--tls-ca", authority, "ping")[0], 69, "a certificate of this client is missing")
+    equal(ctl("--uri", uri, "--tls-ca", authority, "--tls-cert", authority, "--tls-key",
+              os.path.join(place, "server.key"), "ping")[0], 0, "a certificate of this client")
+    equal(ctl("--uri", "https://127.0.0.1:1", "ping")[0], 69, "nobody there")
+
+
+@case("log level, watermarks and settings, until the configuration is read again")
+def _(t):
+    b = Broker(t)
+
+    def setting(key):
+        rows = json.loads(b.ctl("environment", "-o", "json", "-f", "key=" + key)[1])
+        return rows[0]["value"], rows[0]["origin"]
+
+    equal(b.ctl("set_log_level", "debug"), (0, "", ""), "level")
+    b.queues(q=1)
+    b.daemon.says(" debug ")
+    equal(b.ctl("set_log_level", "loud")[0], 69, "no level")
+    equal(b.ctl("set_vm_memory_high_watermark", "absolute", "100MB")[0], 0, "memory")
+    equal(json.loads(b.ctl("status", "-o", "json")[1])["vm_memory_high_watermark_limit"], 100000000, "its limit")
+    equal(b.ctl("set_vm_memory_high_watermark", "0.25")[0], 0, "a share")
+    equal(setting("vm_memory_high_watermark.relative")[1], "set while it runs", "where it is from")
+    equal(b.ctl("set_disk_free_limit", "12MB")[0], 0, "disk")
+    equal(json.loads(b.ctl("status", "-o", "json")[1])["disk_free_limit"], 12000000, "its limit")
+    for words in (("absolute", "x"), ("2",), ("absolute",), ("x",)):
+        check(b.ctl("set_vm_memory_high_watermark", *words)[0] in (64, 69), repr(words))
+    equal(b.ctl("reload")[0], 0, "reload")
+    b.daemon.says("config_reloaded")
+    equal(setting("vm_memory_high_watermark.relative")[1], "default", "it is as it was")
+
+
+@case("listeners that are suspended refuse clients, and go on with those that are there")
+def _(t):
+    b = Broker(t)
+    address = b.daemon.addresses()[0]
+    c = amqp.Connection(address)
+    t.cleanup(c.close)
+    c.open()
+    c.channel()
+    equal(b.ctl("suspend_listeners"), (0, "", ""), "suspended")
+    host, port = address.rsplit(":", 1)
+    try:
+        socket.create_connection((host, int(port)), 5).close()
+        raise AssertionError("somebody listens")
+    except ConnectionRefusedError:
+        pass
+    c.call(1, "queue.declare", queue="while")
+    equal(b.ctl("suspend_listeners")[0], 0, "once more")
+    other = socket.socket()
+    t.cleanup(other.close)
+    other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    other.bind((host, int(port)))
+    other.listen()
+    code, _, err = b.ctl("resume_listeners")
+    equal(code, 69, "somebody else has the address")
+    check("cannot listen at %s: Address already in use" % address in err, err)
+    other.close()
+    equal(b.ctl("resume_listeners"), (0, "", ""), "resumed")
+    again = amqp.Connection(address)
+    t.cleanup(again.close)
+    again.open()
+    equal(b.ctl("resume_listeners")[0], 0, "once more")
+
+
+@case("verbs that look: report, hashes, where the log is")
+def _(t):
+    b = Broker(t)
+    code, out, err = b.ctl("report")
+    equal((code, err), (0, ""), "report")
+    for text in ("Node name", "key\tvalue\torigin", "amq.topic"):
+        check(text in out, text)
+    equal(len(b.ctl("hash_password", "x")[1].strip()), 48, "a hash")
+    equal(b.ctl("hash_password", given="x\n")[0], 0, "of the standard input")
+    equal(b.ctl("log_location")[0], 0, "log")
+    code, _, err = b.ctl("log_tail")
+    equal(code, 69, "no file")
+    check("journalctl" in err, err)
+    equal(b.ctl("add_vhost", "v")[0], 0, "vhost")
+    equal(b.ctl("update_vhost_metadata", "v", "--description", "what it is")[0], 0, "update")
+    equal(b.ctl("list_vhosts", "name", "description", "-s", "-f", "name=v")[1], "v\twhat it is\n", "updated")
+    equal(b.ctl("add_user", "u", "p")[0], 0, "user")
+    equal(b.ctl("set_permissions_globally", "u", "a", "b", "c")[0], 0, "permissions")
+    equal(b.ctl("list_user_permissions", "u", "-s", "-S", "vhost")[1], "/\ta\tb\tc\nv\ta\tb\tc\n", "in all")
+    equal(b.ctl("clear_permissions_globally", "u")[0], 0, "cleared")
+    equal(b.ctl("list_user_permissions", "u", "-s")[1], "", "in none")
+    equal(b.ctl("set_permissions_globally", "nosuch", "a", "b", "c")[0], 67, "no such user")
+    equal(b.ctl("eval", "1.")[0], 69, "refused")
 
 
 @case("a node that is called otherwise is left alone")

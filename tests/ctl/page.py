@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """leveretctl(8) has each verb, each column's list and each option, in the words of the program's help.
 
---print and --findings print what the page should have between its marks. Output is TAP.
+--print, --findings and --print-admin print what the page should have between its marks. Output is TAP.
 """
 
 import json
@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -20,6 +21,8 @@ PROGRAM = os.path.join(os.environ.get("top_builddir", "."), "leveretctl")
 PAGE = os.path.join(HERE, "..", "..", "man", "leveretctl.8")
 FINDINGS = '.\\" The findings: from tests/ctl/page.py --findings.\n', '.\\" The findings end here.\n'
 BEGIN, END = '.\\" The verbs: from tests/ctl/page.py --print.\n', '.\\" The verbs end here.\n'
+ADMIN_BEGIN = '.\\" The subcommands: from tests/ctl/page.py --print-admin.\n'
+ADMIN_END = '.\\" The subcommands end here.\n'
 
 
 def ask(*words):
@@ -101,6 +104,15 @@ def findings():
     return "\n".join(lines + [".El"]) + "\n"
 
 
+def subcommands():
+    """What rabbitmqadmin can do, as its help has it."""
+    with tempfile.TemporaryDirectory() as place:
+        path = os.path.join(place, "rabbitmqadmin")
+        os.symlink(os.path.abspath(PROGRAM), path)
+        text = subprocess.run([path, "help", "subcommands"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return "".join(line.strip() + "\n" for line in text.split("\n") if re.match(r"  [a-z]+ .*(=\.\.\.|<.*>)", line))
+
+
 def page():
     with open(PAGE) as file:
         return file.read()
@@ -121,6 +133,14 @@ def _(_t):
     equal(got.split("\n"), findings().split("\n"), "list of findings")
 
 
+@case("leveretctl(8) has what rabbitmqadmin can do")
+def _(_t):
+    text = page()
+    got = text[text.index(ADMIN_BEGIN) + len(ADMIN_BEGIN):text.index(ADMIN_END)]
+    check(len(got) > 1000, "there is hardly anything")
+    equal(got.split("\n"), subcommands().split("\n"), "subcommands")
+
+
 @case("leveretctl(8) has the options that all verbs have")
 def _(_t):
     text = ask("help", "ping")
@@ -131,7 +151,9 @@ def _(_t):
 
 
 if __name__ == "__main__":
-    if "--print" in sys.argv:
+    if "--print-admin" in sys.argv:
+        sys.stdout.write(subcommands())
+    elif "--print" in sys.argv:
         sys.stdout.write(section())
     elif "--findings" in sys.argv:
         sys.stdout.write(findings())

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/options.h"
 #include "ctl/nodes.h"
 #include "ctl/say.h"
 #include "ctl/verbs.h"
@@ -66,21 +67,37 @@ static bool is_fraction(const char *text)
     return end != text && *end == '\0' && strspn(text, "0123456789.") == strlen(text);
 }
 
+/* RabbitMQ's tools end with another code when a value makes no sense. */
+static int refuse_value(struct command *command, const char *value, const char *why)
+{
+    if (command_is_ours(command))
+        say_usage(command, "'%s': %s", value, why);
+    else if (strcmp(why, "fraction") == 0)
+        say_usage(command, "Bad argument: The threshold should be a fraction between 0.0 and 1.0");
+    else
+        say_usage(command, "Bad argument.");
+    return EXIT_DATA;
+}
+
 int run_set_memory_watermark(struct command *command)
 {
     const char *first = command->arguments[0], *second = command_argument(command, 1);
+    uint64_t bytes;
     if (!command_node(command))
         return EXIT_UNAVAILABLE;
     if (strcmp(first, "absolute") != 0) {
         if (second)
             return say_usage(command, "too many arguments.");
         if (!is_fraction(first) || strtod(first, NULL) > 1)
-            return say_usage(command, "The threshold should be a fraction between 0.0 and 1.0");
+            return refuse_value(command, first, is_fraction(first) ? "fraction" : "no number");
         say_note(command, "Setting memory threshold on %s to %s ...", command->node, first);
         return set_key(command, "vm_memory_high_watermark.relative", first);
     }
     if (!second)
         return say_usage(command, "not enough arguments.");
+    if (!size_read(second, &bytes))
+        return refuse_value(command, second,
+                            "no size in bytes, which may end with MB, MiB and so on");
     say_note(command, "Setting memory threshold on %s to %s bytes ...", command->node, second);
     return set_key(command, "vm_memory_high_watermark.absolute", second);
 }
@@ -88,18 +105,22 @@ int run_set_memory_watermark(struct command *command)
 int run_set_disk_limit(struct command *command)
 {
     const char *first = command->arguments[0], *second = command_argument(command, 1);
+    uint64_t bytes;
     if (!command_node(command))
         return EXIT_UNAVAILABLE;
     if (strcmp(first, "mem_relative") != 0) {
         if (second)
             return say_usage(command, "too many arguments.");
+        if (!size_read(first, &bytes))
+            return refuse_value(command, first,
+                                "no size in bytes, which may end with MB, MiB and so on");
         say_note(command, "Setting disk free limit on %s to %s bytes ...", command->node, first);
         return set_key(command, "disk_free_limit.absolute", first);
     }
     if (!second)
         return say_usage(command, "not enough arguments.");
     if (!is_fraction(second))
-        return say_usage(command, "\"%s\" is no number", second);
+        return refuse_value(command, second, "no number");
     say_note(command, "Setting disk free limit on %s to %s times the total RAM ...", command->node,
              second);
     return set_key(command, "disk_free_limit.relative", second);

@@ -353,11 +353,12 @@ int run_set_permissions_globally(struct command *command)
 int run_restart_vhost(struct command *command)
 {
     if (status_of(command, "GET /vhosts/{vhost}") == 404)
-        return say_plain(command, EXIT_DATA, "Virtual host '%s' does not exist",
-                         command_vhost(command));
+        return say_fail(command, EXIT_SOFTWARE,
+                        "Failed to start vhost '%s' on node '%s'Reason: {:no_such_vhost, \"%s\"}",
+                        command_vhost(command), command_node(command), command_vhost(command));
     if (!command_node(command))
         return EXIT_UNAVAILABLE;
-    return say_result(command, "Vhost '%s' is already running on node %s", command_vhost(command),
+    return say_result(command, "Vhost '%s' is already running on node '%s'", command_vhost(command),
                       command->node);
 }
 

@@ -22,7 +22,7 @@ static bool look(struct command *command, struct picture *picture, int *code)
     }
     picture->overview = node_read(command, "GET /overview", code);
     if (picture->overview)
-        picture->node = node_read(command, "GET /nodes/{node}", code);
+        picture->node = node_read(command, "GET /nodes/{node}?memory=true", code);
     if (picture->node)
         picture->alarms = node_read_any(command, "GET /health/checks/alarms", code);
     return picture->alarms != NULL;
@@ -85,6 +85,60 @@ static void print_alarms(const struct picture *picture)
     buffer_free(&lines);
 }
 
+/* ---- memory ---- */
+
+struct share {
+    struct bytes name;
+    long long bytes;
+};
+
+enum { SHARES_MAX = 64 };
+
+static int compare_shares(const void *one, const void *other)
+{
+    long long a = ((const struct share *)one)->bytes, b = ((const struct share *)other)->bytes;
+    return (a < b) - (a > b);
+}
+
+/* With at most so many places behind the point, of which one is always there. */
+static void print_rounded(double number, int places)
+{
+    char text[64];
+    int size = snprintf(text, sizeof(text), "%.*f", places, number);
+    while (size > 2 && text[size - 1] == '0' && text[size - 2] != '.')
+        size--;
+    printf("%.*s", size, text);
+}
+
+/* The parts of what the process has, the largest first, with their hundredths. */
+static void print_shares(const struct command *command, const struct json *memory,
+                         const char *before_percent)
+{
+    struct share shares[SHARES_MAX];
+    struct json_walk walk = json_walk_of(memory);
+    struct bytes name;
+    const struct json *value;
+    const char *unit = command_option(command, "unit");
+    bool is_bytes = unit && (strcasecmp(unit, "bytes") == 0 || strcasecmp(unit, "b") == 0);
+    bool is_mb = unit && strcasecmp(unit, "mb") == 0;
+    double all = (double)json_whole(json_find(json_find(memory, "total"), "rss"));
+    size_t count = 0;
+    while (json_next(&walk, &name, &value))
+        if (json_kind_of(value) == JSON_IS_WHOLE && count < SHARES_MAX)
+            shares[count++] = (struct share){name, json_whole(value)};
+    qsort(shares, count, sizeof(*shares), compare_shares);
+    for (size_t i = 0; i < count; i++) {
+        printf("%.*s: ", BYTES_ARG(shares[i].name));
+        if (is_bytes)
+            printf("%lld bytes", shares[i].bytes);
+        else
+            print_rounded((double)shares[i].bytes / (is_mb ? 1e6 : 1e9), 4);
+        printf("%s (", is_bytes ? "" : is_mb ? " mb" : " gb");
+        print_rounded(all > 0 ? (double)shares[i].bytes * 100 / all : 0, 2);
+        printf("%s%%)\n", before_percent);
+    }
+}
+
 static void print_resources(const struct command *command, const struct picture *picture)
 {
     const struct json *node = picture->node;
@@ -92,6 +146,8 @@ static void print_resources(const struct command *command, const struct picture 
     print_size(command, "Total memory used", whole(node, "mem_used"), "\n");
     printf("Calculation strategy: rss\n");
     print_size(command, "Memory high watermark", whole(node, "mem_limit"), "\n\n");
+    print_shares(command, json_find(node, "memory"), " ");
+    printf("\n");
     say_heading(command, "File Descriptors");
     printf("Total: %lld, limit: %lld\n", whole(node, "fd_used"), whole(node, "fd_total"));
     printf("Sockets: %lld, limit: %lld\n\n", whole(node, "sockets_used"),
@@ -144,6 +200,7 @@ static void put_status(const struct picture *picture, size_t vhosts, struct json
     const struct json *totals = json_find(overview, "object_totals");
     char pid[32];
     snprintf(pid, sizeof(pid), "%.*s", BYTES_ARG(text(node, "os_pid")));
+    add_copy(writer, "active_plugins", json_find(node, "enabled_plugins"));
     put_alarms(writer, picture);
     add_copy(writer, "config_files", json_find(node, "config_files"));
     add_copy(writer, "data_directory", json_find(node, "db_dir"));
@@ -160,12 +217,7 @@ static void put_status(const struct picture *picture, size_t vhosts, struct json
     node_put_listeners(writer, overview);
     json_close(writer, ']');
     add_copy(writer, "log_files", json_find(node, "log_files"));
-    json_add_open(writer, "memory", '{');
-    json_add_text(writer, "strategy", bytes_str("rss"));
-    json_add_open(writer, "total", '{');
-    add_copy(writer, "rss", json_find(node, "mem_used"));
-    json_close(writer, '}');
-    json_close(writer, '}');
+    add_copy(writer, "memory", json_find(node, "memory"));
     json_add_text(writer, "os", bytes_str("Linux"));
     json_add_whole(writer, "pid", strtoll(pid, NULL, 10));
     add_copy(writer, "product_name", json_find(overview, "product_name"));
@@ -176,7 +228,9 @@ static void put_status(const struct picture *picture, size_t vhosts, struct json
     add_copy(writer, "connection_count", json_find(totals, "connections"));
     add_copy(writer, "queue_count", json_find(totals, "queues"));
     json_close(writer, '}');
+    json_add_text(writer, "release_series_support_status", bytes_str("supported"));
     json_add_whole(writer, "uptime", whole(node, "uptime") / 1000);
+    json_add_text(writer, "vm_memory_calculation_strategy", bytes_str("rss"));
     add_copy(writer, "vm_memory_high_watermark_limit", json_find(node, "mem_limit"));
 }
 
@@ -212,10 +266,10 @@ int run_status(struct command *command)
 int run_memory(struct command *command)
 {
     int code;
-    struct json *node = node_read(command, "GET /nodes/{node}", &code);
+    struct json *node = node_read(command, "GET /nodes/{node}?memory=true", &code);
     if (!node)
         return code;
-    print_size(command, "rss", whole(node, "mem_used"), " (100.0%)\n");
+    print_shares(command, json_find(node, "memory"), "");
     json_release(node);
     return EXIT_GOOD;
 }

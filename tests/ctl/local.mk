@@ -11,6 +11,16 @@ EXTRA_DIST += \
 	%D%/cases/vhosts.txt \
 	%D%/cases/programs.txt \
 	%D%/differences.txt \
+	%D%/golden/actions.cmd \
+	%D%/golden/actions.txt \
+	%D%/golden/alarms.cmd \
+	%D%/golden/alarms.txt \
+	%D%/golden/diagnostics.cmd \
+	%D%/golden/diagnostics.txt \
+	%D%/golden/lists.cmd \
+	%D%/golden/lists.txt \
+	%D%/golden/stopped.cmd \
+	%D%/golden/stopped.txt \
 	%D%/program.py \
 	%D%/transcript.py
 
@@ -27,6 +37,7 @@ TESTS += \
 	%D%/admin.py \
 	%D%/copies.py \
 	%D%/doctor.py \
+	%D%/golden.py \
 	%D%/messages.py \
 	%D%/own.py \
 	%D%/page.py \

@@ -64,7 +64,7 @@ def differences():
 
 class Leveret:
     def __init__(self, t):
-        self.data = folder(t)
+        self.data = self.work = folder(t)
         path = os.path.join(self.data, "ctl.sock")
         daemon = serve(t, self.data, "--node-name", NODE, "--control-socket", path)
         self.address = daemon.addresses()[0]

@@ -1,5 +1,5 @@
 ! declare q1
-! publish q1 3000
+! publish q1 20000
 $ rabbitmqctl set_vm_memory_high_watermark 0.00001
 % alarms
 $ rabbitmq-diagnostics check_alarms

@@ -24,7 +24,7 @@ offences() {
         }
 
         BEGIN {
-            count = split("base amqp store queue broker definitions peer http session net api", order, " ")
+            count = split("base amqp store queue broker cluster definitions peer http session net api", order, " ")
             for (i = 1; i <= count; i++)
                 rank[order[i]] = i
             # These see only what is named here: a socket and what it needs know no protocol, and some
@@ -57,6 +57,9 @@ offences() {
                 fail("the journal knows no " header)
             library("^leveldb/", "^store/kv_leveldb\\.c$")
             library("^pcre2", "^broker/pattern\\.c$")
+            library("^raft\\.h$", "^cluster/engine_raft\\.c$")
+            if (header ~ /^cluster\/engine_core\.h$/ && file !~ /^cluster\/engine(_raft)?\.c$/)
+                fail("the core is behind the engine")
             library("^jansson", "^definitions/json\\.c$")
             library("^zlib", "^http/gzip\\.c$")
             library("^openssl/", "^(base/sha256|ctl/secure|net/tls|perf/tls)\\.c$")

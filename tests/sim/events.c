@@ -1,6 +1,7 @@
 /* A binary heap of events, the earliest first. */
+#include "tests/sim/events.h"
+
 #include "base/mem.h"
-#include "tests/sim/sim.h"
 
 static bool is_before(const struct sim_event *a, const struct sim_event *b)
 {

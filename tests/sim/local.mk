@@ -10,6 +10,7 @@ SIMULATION_SOURCES = \
 	%D%/dials.c \
 	%D%/dials.def \
 	%D%/events.c \
+	%D%/events.h \
 	%D%/machine.c \
 	%D%/met.def \
 	%D%/promise.c \

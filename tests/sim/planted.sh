@@ -13,12 +13,13 @@ output=$(mktemp) || exit 99
 trap 'rm -f "$output"' EXIT
 missed=0
 
-names=$(sed -n 's/^PLANTED(\([A-Z_]*\),.*/\1/p' "$source/src/base/planted.def")
+names=$(sed -n '/^PLANTED(ENGINE_/d; s/^PLANTED(\([A-Z_]*\),.*/\1/p' "$source/src/base/planted.def")
 [ $# -eq 0 ] || names=$*
 printf '%-26s %8s %8s  %s\n' bug seed seconds found
 for name in $names; do
     LEVERET_PLANTED=$name prlimit --cpu="$seconds_max" \
-        "$build/tests/sim/simulate_planted" --seeds 1000000 --seconds 2 >"$output" 2>&1
+        "${SIMULATE:-$build/tests/sim/simulate_planted}" --seeds 1000000 --seconds "${SECONDS_EACH:-2}" \
+        >"$output" 2>&1
     spent=$(sed -n 's/^# \([0-9.]*\) seconds of a processor$/\1/p' "$output")
     seed=$(sed -n 's/^not ok - seed \([0-9]*\): .*/\1/p' "$output")
     what=$(grep -E '^not ok|Assertion' "$output" | head -n 1 | cut -c 1-120)

@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "session/server.h"
 #include "tests/sim/chaos.h"
+#include "tests/sim/events.h"
 #include "tests/sim/simulation.h"
 #include "tests/sim/solo.h"
 
@@ -47,26 +48,6 @@ enum event_kind {
     EVENT_FAULT,     /* something goes wrong */
     EVENT_START,     /* a machine comes up */
 };
-
-struct sim_event {
-    uint64_t at_us;
-    uint64_t order; /* of scheduling: decides between events of the same time */
-    enum event_kind kind;
-    int machine;
-    int which;      /* worker or client */
-    uint64_t epoch; /* the event counts only in this one (of the machine, or the client's socket) */
-};
-
-struct events {
-    struct sim_event *heap;
-    size_t count, capacity;
-    uint64_t orders;
-};
-
-void events_add(struct events *events, struct sim_event event);
-/* False: there are none. */
-bool events_take(struct events *events, struct sim_event *event);
-void events_free(struct events *events);
 
 /* ---- a machine: machine.c ---- */
 

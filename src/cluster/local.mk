@@ -1,0 +1,15 @@
+# src/cluster: brokers that agree. Without libraft there is none of it.
+
+if HAVE_RAFT
+noinst_LIBRARIES += libleveret_cluster.a
+endif
+
+libleveret_cluster_a_SOURCES = \
+	%D%/engine.c \
+	%D%/engine.h \
+	%D%/engine_core.h \
+	%D%/engine_raft.c
+
+libleveret_cluster_a_CPPFLAGS = $(AM_CPPFLAGS) $(RAFT_CFLAGS)
+
+EXTRA_DIST += %D%/README.md

@@ -83,7 +83,7 @@ struct node {
     uint64_t id; /* number and generation; 0: no member since it lost its log */
     uint32_t generation;
     bool is_up, is_paused, may_campaign;
-    uint64_t may_since_ms;
+    uint64_t may_since_ms, start_term;
     uint64_t epoch; /* rises with each start and end */
     struct engine *engine;
     struct engine_update update;
@@ -118,9 +118,9 @@ struct node {
      * when. */
     uint64_t office_term, office_ms;
     uint64_t held_from[NODES], wanted[NODES],
-        wanted_ms[NODES];       /* per node: the lease asked for, when */
-    uint64_t granted_ms[NODES]; /* when the last that was granted had come */
-    uint64_t holds_until_ms, holds_term;
+        wanted_ms[NODES];                /* per node: the lease asked for, when */
+    uint64_t granted_ms[NODES];          /* when the last that was granted had come */
+    uint64_t holds_until_ms, holds_term; /* it holds since a leader of this term granted it */
 };
 
 struct way { /* from one node to another: entries go one, all else the other */

@@ -16,7 +16,9 @@ void judge_leader(struct group *group, struct node *node)
     if (group->leader_of[term] && group->leader_of[term] != node->id)
         group_fail(group, "%" PRIx64 " and %" PRIx64 " lead in term %" PRIu64,
                    group->leader_of[term], node->id, term);
-    if (group->leader_of[term] && group->leader_epoch[term] != node->epoch)
+    /* Of a term that was not durable nobody has heard. */
+    if (group->leader_of[term] && group->leader_epoch[term] != node->epoch &&
+        node->start_term >= term)
         group_fail(group, "%" PRIx64 " leads again in term %" PRIu64, node->id, term);
     if (!node->may_campaign && group_voters(engine_members(node->engine)) > 1 &&
         group->now_ms > node->may_since_ms + CAMPAIGN_ENDS_MS)
@@ -107,7 +109,8 @@ void judge_rights(struct group *group)
                        node->id);
         dispatches = node;
         for (uint32_t j = 0; j < NODES; j++)
-            if (j != i && rights_over(group, node, j) && rights_hold(group, &group->nodes[j]))
+            if (j != i && rights_over(group, node, j) && rights_hold(group, &group->nodes[j]) &&
+                group->nodes[j].holds_term <= engine_term(node->engine))
                 group_fail(group, "%" PRIx64 " holds what %" PRIx64 " takes back",
                            group->nodes[j].id, node->id);
     }

@@ -422,6 +422,7 @@ static struct engine *engine_from(struct group *group, struct node *node)
 void node_start(struct group *group, struct node *node)
 {
     state_copy(&node->live, &node->durable);
+    node->start_term = node->durable.term;
     node->is_up = true;
     node->is_paused = node->is_stuck = false;
     node->epoch++;

@@ -47,6 +47,8 @@ void rights_arrived(struct group *group, struct node *node, const struct packet 
 {
     uint64_t now = node_now(group, node);
     if (packet->kind == PACKET_GRANT) {
+        if (!rights_hold(group, node)) /* else it holds what it held before */
+            node->holds_term = packet->term;
         if (packet->lease + HOLD_MS > node->holds_until_ms)
             node->holds_until_ms = packet->lease + HOLD_MS;
         group->report->grants++;
@@ -66,7 +68,8 @@ void rights_grant(struct group *group, struct node *leader)
     for (uint32_t i = 0; i < NODES; i++) {
         if (!leader->wanted[i] || answered <= leader->wanted_ms[i])
             continue;
-        struct packet packet = {.kind = PACKET_GRANT, .lease = leader->wanted[i]};
+        struct packet packet = {
+            .kind = PACKET_GRANT, .lease = leader->wanted[i], .term = engine_term(leader->engine)};
         leader->granted_ms[i] = leader->wanted_ms[i];
         leader->wanted[i] = 0;
         links_send(group, leader->number, i, &packet);

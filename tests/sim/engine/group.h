@@ -147,9 +147,9 @@ struct group {
     bool has_members, has_power_cuts, has_clocks, has_stuck_disks, has_partitions, has_forged;
 
     /* The truth. */
-    struct entry *committed;              /* by index */
-    uint64_t *decided;                    /* no later than in this term */
-    uint64_t committed_last, value, sent; /* entries, to each member */
+    struct entry *committed; /* by index */
+    uint64_t *decided;       /* no later than in this term */
+    uint64_t committed_last, value, rejected;
     uint64_t leader_of[TERMS_MAX], leader_epoch[TERMS_MAX];
     uint64_t fault_ms;
     uint64_t fault_term; /* of the leader that is gone, 0: nobody waits */

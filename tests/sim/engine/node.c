@@ -321,6 +321,7 @@ void node_arrived(struct group *group, struct node *node, struct packet *packet,
     struct engine_message *message = &packet->message;
     switch (packet->kind) {
     case PACKET_MESSAGE:
+        group->rejected += message->rejected && group->nodes[from].image_index == 0;
         message->entries = packet->entries;
         engine_receive(node->engine, node_now(group, node), message, &node->update);
         node_follow(group, node, packet);

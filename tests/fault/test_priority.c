@@ -490,7 +490,7 @@ static bool met_all(const struct met *met)
 int main(int argc, char **argv)
 {
     struct met met = {0};
-    bench_histories(argc, argv, 2, "the queues are as the model", history, &met);
+    bench_histories(argc, argv, 4, "the queues are as the model", history, &met);
     ok(met_all(&met), "everything was met");
     return done();
 }

@@ -30,7 +30,7 @@ void sim_at(struct sim *sim, enum event_kind kind, int machine, int which, uint6
             uint64_t epoch)
 {
     events_add(&sim->events, (struct sim_event){.at_us = sim->now_us + delay_us,
-                                                .kind = kind,
+                                                .kind = (int)kind,
                                                 .machine = machine,
                                                 .which = which,
                                                 .epoch = epoch});

@@ -209,6 +209,8 @@ int command_unknown(struct command *command, const char *name)
         return EXIT_USAGE;
     if (near)
         fprintf(stderr, "Did you mean '%s'? \n\n", near->name);
+    else if (command_is_ours(command))
+        fprintf(stderr, "'leveretctl help' says which there are.\n\n");
     else
         usage_print_tool(command->tool, stderr);
     return EXIT_USAGE;
@@ -601,11 +603,17 @@ void reply_reason(const struct reply *reply, char *reason, size_t size)
 /* The row's own words for what is not there: a code, a space and a template. */
 static int say_missing(struct command *command)
 {
+    static const char say_where[] = "; -p names another virtual host";
     struct buffer text = {0};
     const char *missing = command->verb->missing;
     bool is_bare = missing && missing[2] == '!';
     int code = missing ? atoi(missing) : EXIT_UNAVAILABLE;
-    command_expand(command, missing ? missing + 3 : "not_found", false, &text);
+    const char *words = missing ? missing + 3 : "not_found";
+    if (command_is_ours(command) && !missing && strstr(command->verb->syntax, "] <queue>"))
+        words = "there is no queue '{1}' in virtual host '{vhost}'";
+    command_expand(command, words, false, &text);
+    if (command_is_ours(command) && strstr(words, "{vhost}") && !command_has(command, "vhost"))
+        buffer_add(&text, say_where, strlen(say_where));
     if (is_bare)
         say_plain(command, code, "%.*s", BYTES_ARG(buffer_bytes(&text)));
     else

@@ -64,7 +64,12 @@ static int fetch(struct command *command, const char *request, struct buffer *te
     *text = (struct buffer){0};
     if (code)
         return code;
-    if (reply.status == 404 && !command->verb->missing && strstr(request, "{vhost}"))
+    bool is_vhost_missing =
+        reply.status == 404 && !command->verb->missing && strstr(request, "{vhost}");
+    if (is_vhost_missing && command_is_ours(command))
+        code = say_fail(command, EXIT_DATA, "there is no virtual host '%s'",
+                        command_vhost(command));
+    else if (is_vhost_missing)
         buffer_add(text, "[]", 2);
     else if (!reply_is_good(&reply))
         code = command_refused(command, &reply);

@@ -250,8 +250,11 @@ static int tell(struct command *command, const struct errand *errand, const stru
                  outcome->reasons[i].text);
     if (outcome->stop[0])
         return say_fail(command, EXIT_UNAVAILABLE,
-                        "stopped after %lld messages: %s; all others are where they were",
-                        outcome->moved, outcome->stop);
+                        "stopped after %lld messages: %s; all others are where they were%s",
+                        outcome->moved, outcome->stop,
+                        strcmp(outcome->stop_code, "not_taken") == 0
+                            ? "; --filter takes those of other queues, when there is no room in it"
+                            : "");
     return outcome->stayed ? EXIT_DATA : EXIT_GOOD;
 }
 

@@ -230,6 +230,9 @@ int run_peek(struct command *command)
         code = ask(command, &peek);
     if (code == 0 && command->format == FORMAT_JSON)
         printf(peek.seen ? "\n]\n" : "[]\n");
+    if (code == 0 && !peek.seen && command_has(command, "filter"))
+        say_fail(command, 0, "no message passes the filter '%s'",
+                 command_option(command, "filter"));
     if (code == 0 && !peek.is_over && isatty(STDERR_FILENO))
         fprintf(stderr, "There may be more: --from %s\n", peek.from);
     return code;
@@ -237,12 +240,27 @@ int run_peek(struct command *command)
 
 /* ---- why not? ---- */
 
+/* Whose consumer it is, where a reason is about one. */
+static void print_client(const struct json *reason)
+{
+    const struct json *channel = json_find(reason, "channel_details");
+    if (!channel)
+        return;
+    printf("\n%20sof user %.*s, channel %lld of connection %.*s", "",
+           BYTES_ARG(text_of(channel, "user")), whole_of(channel, "number"),
+           BYTES_ARG(text_of(channel, "connection_name")));
+}
+
 static void print_reasons(const struct json *reasons, const char *title, const char *none)
 {
     printf("\n%s\n", json_count(reasons) ? title : none);
-    for (size_t i = 0; i < json_count(reasons); i++)
-        printf("  %-16.*s  %.*s\n", BYTES_ARG(text_of(json_item(reasons, i), "code")),
-               BYTES_ARG(text_of(json_item(reasons, i), "text")));
+    for (size_t i = 0; i < json_count(reasons); i++) {
+        const struct json *reason = json_item(reasons, i);
+        printf("  %-16.*s  %.*s", BYTES_ARG(text_of(reason, "code")),
+               BYTES_ARG(text_of(reason, "text")));
+        print_client(reason);
+        printf("\n");
+    }
 }
 
 int run_explain(struct command *command)

@@ -6,6 +6,7 @@ Each case starts a broker of its own. Output is TAP.
 
 import json
 import os
+import re
 import sys
 
 sys.dont_write_bytecode = True
@@ -86,8 +87,12 @@ def _(t):
     check("(cut; --truncate says where)" in b.ctl("peek", "q", "--truncate", "0")[1], "cut")
     equal(b.ctl("peek", "empty"), (0, "", ""), "an empty queue")
     equal(b.ctl("peek", "empty", "-o", "json"), (0, "[]\n", ""), "as JSON")
-    equal(b.ctl("peek", "none"), (65, "", "leveretctl: there is no queue 'none' in virtual host '/'\n"),
+    equal(b.ctl("peek", "q", "--filter", "key:none"),
+          (0, "", "leveretctl: no message passes the filter 'key:none'\n"), "none that passes")
+    equal(b.ctl("peek", "none", "-p", "/"), (65, "", "leveretctl: there is no queue 'none' in virtual host '/'\n"),
           "no queue")
+    equal(b.ctl("peek", "none"), (65, "", "leveretctl: there is no queue 'none' in virtual host '/'; "
+                                  "-p names another virtual host\n"), "no queue where nothing else was said")
     equal(b.ctl("peek", "q", "--count", "x")[0], 64, "no number")
 
 
@@ -103,6 +108,12 @@ def _(t):
     equal([reason["code"] for reason in json.loads(b.ctl("explain", "q", "-o", "json")[1])["delivery"]],
           ["no_consumer"], "as JSON")
     equal(b.ctl("explain", "none")[0], 65, "no queue")
+    c = client(t, b)
+    c.call(1, "basic.qos", prefetch_count=1)
+    c.call(1, "basic.consume", queue="q", consumer_tag="slow")
+    out = b.ctl("explain", "q")[1]
+    check(re.search(r"\n  prefetch +consumer slow has 1 unacknowledged messages, and its prefetch is 1\n"
+                    r" +of user guest, channel 1 of connection 127\.0\.0\.1:\d+ -> 127\.0\.0\.1:\d+\n", out), out)
 
 
 # ---- move ----
@@ -133,6 +144,7 @@ def _(t):
     code, out, err = b.ctl("move", "a", "full")
     equal((code, out), (69, "7 messages were moved\n"), "what was moved")
     check(err.startswith("leveretctl: stopped after 7 messages: ") and "as long as it may be" in err, err)
+    check("--filter takes those of other queues" in err, err)
     equal(lengths(b), {"a": 23, "full": 7}, "queues")
 
 
@@ -144,7 +156,8 @@ def _(t):
                   ("a", "b", "--count", "0"), ("a", "b", "--count", "x"), ("a", "b", "c")):
         equal(b.ctl("move", *words)[0], 64, "code for %r" % (words,))
     equal(b.ctl("move", "none", "b"),
-          (65, "", "leveretctl: there is no queue 'none' in virtual host '/'\n"), "no queue")
+          (65, "", "leveretctl: there is no queue 'none' in virtual host '/'; -p names another virtual host\n"),
+          "no queue")
     equal(b.ctl("move", "a", "none"), (69, "", "leveretctl: no queue 'none' in vhost '/'\n"), "nor there")
 
 

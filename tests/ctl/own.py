@@ -84,7 +84,12 @@ def _(t):
     check("Did you mean 'ping'?" in ctl("pingg")[2], "no suggestion")
     b = Broker(t)
     code, out, err = b.ctl("purge_queue", "nosuch")
-    equal((code, out, err), (69, "", "leveretctl: not_found\n"), "no such queue")
+    equal((code, out, err), (69, "", "leveretctl: there is no queue 'nosuch' in virtual host '/'; "
+                             "-p names another virtual host\n"), "no such queue")
+    equal(b.ctl("list_queues", "-p", "none"), (65, "", "leveretctl: there is no virtual host 'none'\n"),
+          "no such virtual host")
+    equal(ctl("unheard_of"), (64, "", "\nCommand 'unheard_of' not found. \n"
+                              "'leveretctl help' says which there are.\n\n"), "nothing like it")
 
 
 @case("by TCP a name and a password are needed")

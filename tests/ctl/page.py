@@ -40,24 +40,25 @@ def verbs():
     return groups
 
 
+def word_of(word):
+    """A word of a syntax in mdoc."""
+    if word.startswith("--"):
+        return "Fl -" + word[2:]
+    if word.startswith("-"):
+        return "Fl " + word[1:]
+    if word.startswith("<") and "|" in word:
+        return "Cm " + word.strip("<>").replace("|", " | ")
+    if word.startswith("<"):
+        return "Ar " + word.strip("<>")
+    return word if word in ("...", "|") else "Cm " + word
+
+
 def words_of(syntax):
-    """The syntax of a verb in mdoc."""
+    """The syntax of a verb in mdoc. Its Op would last to the end of the line; Oo ends where it says."""
     for part in re.findall(r"\[[^\]]*\]|\S+", syntax):
-        inside = part.strip("[]")
-        macro = "Op " if part.startswith("[") else ""
-        text = []
-        for word in re.split(r"[ ,|]+", inside):
-            if word.startswith("--"):
-                text.append("Fl -" + word[2:])
-            elif word.startswith("-"):
-                text.append("| Fl " + word[1:])
-            elif word.startswith("<"):
-                text.append("Ar " + word.strip("<>"))
-            elif word == "...":
-                text.append("...")
-            elif word:
-                text.append("| Cm " + word)
-        yield macro + " ".join(text)
+        inside = re.findall(r"<[^>]*>|[^ ,|]+|\|", part.strip("[]"))
+        text = " ".join(word_of(word) for word in inside)
+        yield "Oo %s Oc" % text if part.startswith("[") else text
 
 
 def help_of(name):

@@ -194,17 +194,28 @@ static void put_conversion(struct builder *builder, const char **at, va_list *ar
     put_part(builder, number, strlen(number), true);
 }
 
+static bool is_wanted(const struct log *log, enum event event)
+{
+    return log && log->sink && events[event].level >= log_level(log);
+}
+
+/* Its text is not made zero: it is filled from its start. */
+static void begin(struct log_record *record, enum event event)
+{
+    record->category = events[event].category;
+    record->level = events[event].level;
+    record->event = events[event].name;
+    record->count = record->size = 0;
+    record->is_cut = false;
+}
+
 void log_event(const struct log *log, enum event event, const char *format, ...)
 {
-    if (!log || !log->sink || events[event].level < log_level(log))
+    if (!is_wanted(log, event))
         return;
-    struct log_record record; /* its text is not made zero: it is filled from its start */
+    struct log_record record;
     struct builder builder = {.record = &record};
-    record.category = events[event].category;
-    record.level = events[event].level;
-    record.event = events[event].name;
-    record.count = record.size = 0;
-    record.is_cut = false;
+    begin(&record, event);
     va_list arguments;
     va_start(arguments, format);
     for (const char *at = format; *at;) {
@@ -217,5 +228,27 @@ void log_event(const struct log *log, enum event event, const char *format, ...)
     }
     va_end(arguments);
     end_pair(&builder);
+    log->sink(log->context, &record);
+}
+
+void log_event_pairs(const struct log *log, enum event event, const char *pairs)
+{
+    if (!is_wanted(log, event))
+        return;
+    struct log_record record;
+    struct builder builder = {.record = &record};
+    begin(&record, event);
+    while (*pairs) {
+        size_t name = strcspn(pairs, "="), value = strcspn(pairs, " ");
+        assert(name < value);
+        begin_pair(&builder);
+        put(&builder, pairs, name);
+        builder.place = IN_VALUE;
+        pairs += name + 1;
+        value -= name + 1;
+        put_part(&builder, pairs, value, strspn(pairs, "0123456789") == value);
+        end_pair(&builder);
+        pairs += value + (pairs[value] == ' ');
+    }
     log->sink(log->context, &record);
 }

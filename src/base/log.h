@@ -80,5 +80,8 @@ const char *log_category_name(enum log_category category);
  * for `log` drops it. */
 void log_event(const struct log *log, enum event event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same with pairs that are made already, as "syncs=7 longest_step=none", of words without spaces; a
+ * value of digits alone is a number. */
+void log_event_pairs(const struct log *log, enum event event, const char *pairs);
 
 #endif

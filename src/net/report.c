@@ -43,9 +43,9 @@ static void on_asked(struct ev_loop *ev, ev_signal *watcher, int events)
     struct report *report = watcher->data;
     char line[TURNS_TEXT] = "";
     write_counters(report, line, sizeof(line));
-    log_event(report->log, EVENT_store_stats, "%s", line + 1);
+    log_event_pairs(report->log, EVENT_store_stats, line + 1);
     turns_text(report->turns, line);
-    log_event(report->log, EVENT_turn_stats, "%s", line + 1);
+    log_event_pairs(report->log, EVENT_turn_stats, line + 1);
 }
 
 void report_start(struct report *report, struct ev_loop *ev, const struct log *log,

@@ -54,6 +54,18 @@ TEST(log_values)
            "numbers of all lengths");
 }
 
+TEST(log_pairs)
+{
+    struct lines lines = {0};
+    struct log log = {LOG_LEVEL_INFO, keep_line, &lines};
+    log_event_pairs(&log, EVENT_store_stats, "syncs=7 longest_step=none log2_us=1,2");
+    is_str(lines.last, "store_stats syncs=7 longest_step=none log2_us=1,2", "pairs that were made before");
+    ok(strstr(lines.json, "\"syncs\":7,") && strstr(lines.json, "\"longest_step\":\"none\""),
+       "of which a number is one: %s", lines.json);
+    log_event_pairs(&log, EVENT_store_stats, "");
+    is_str(lines.last, "store_stats", "none");
+}
+
 TEST(log_long)
 {
     struct lines lines = {0};
@@ -193,6 +205,7 @@ int main(void)
 {
     RUN(log_lines);
     RUN(log_values);
+    RUN(log_pairs);
     RUN(log_long);
     RUN(log_json);
     RUN(log_injection);

@@ -532,6 +532,18 @@ def _(t):
     equal(c.call(1, "queue.declare", queue="kept", passive=True).message_count, 10, "messages")
 
 
+@case("SIGUSR1 has the counters of the store and of the turns in the log")
+def _(t):
+    daemon = serve(t, folder(t))
+    fill(t, daemon)
+    daemon.process.send_signal(signal.SIGUSR1)
+    daemon.says("turn_stats")
+    counters = dict(pair.split("=") for line in daemon.log().splitlines() if "_stats " in line
+                    for pair in line.split("_stats ")[1].split())
+    equal(int(counters["messages_written"]), 10)
+    check(int(counters["syncs"]) > 0 and int(counters["turns"]) > 0, counters)
+
+
 @case("signals that ask for nothing end nothing")
 def _(t):
     daemon = serve(t, folder(t))

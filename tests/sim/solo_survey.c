@@ -97,16 +97,23 @@ static void doubt(struct solo *solo, struct call *of)
         solo->doubtful[solo->doubtful_count++] = of->binding;
 }
 
-/* What is ready may have been delivered, unseen, and come back. */
+static void doubt_count(struct solo *solo, const struct own_queue_of *queue, struct entry *entry)
+{
+    if (solo_may_be_too_often(queue, entry))
+        solo_doubt_queues(solo);
+    entry->count_most++;
+}
+
+/* What is ready, or is so if it has not gone, may have been delivered, unseen, and come back. */
 static void doubt_counts(struct solo *solo)
 {
     for (int i = 0; i < QUEUES_OF_ONE; i++) {
         struct own_queue_of *queue = &solo->queues[i];
-        for (size_t k = 0; queue->exists && k < queue->ready.count; k++) {
-            if (solo_may_be_too_often(queue, &queue->ready.at[k]))
-                solo_doubt_queues(solo);
-            queue->ready.at[k].count_most++;
-        }
+        for (size_t k = 0; queue->exists && k < queue->ready.count; k++)
+            doubt_count(solo, queue, &queue->ready.at[k]);
+        for (size_t k = 0; queue->exists && k < queue->ghosts.count; k++)
+            if (queue->ghosts.at[k].is_possible || queue->ghosts.at[k].op > solo->proved_op)
+                doubt_count(solo, queue, &queue->ghosts.at[k]);
     }
 }
 

@@ -56,6 +56,8 @@ static bool any_is_deferred(struct broker *broker, const char *prefix)
 bool machine_is_settled(struct machine *machine, const char *prefix)
 {
     struct broker *broker = &machine->broker;
+    if (!machine->store)
+        return false;
     if (reconfigure_is_left(broker) || store_is_congested(machine->store) ||
         queues_next_ms(&broker->queues) <= broker->queues.now_ms)
         return false;

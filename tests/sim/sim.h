@@ -116,7 +116,8 @@ uint64_t machine_message_ms(const struct machine *machine);
 bool machine_was_short(const struct machine *machine);
 /* How many messages it has refused since its start, for want of room. */
 uint64_t machine_refused(const struct machine *machine);
-/* Are all messages where they belong that die, or have ended, in queues whose names begin so? */
+/* Are all messages where they belong that die, or have ended, or have waited, in queues whose names begin
+ * so? While the store is congested, what is due stays to be done. */
 bool machine_is_settled(struct machine *machine, const char *prefix);
 
 /* ---- operators: admin.c ---- */

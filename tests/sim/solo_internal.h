@@ -224,12 +224,13 @@ struct solo {
     bool is_stopped; /* the step sends no more */
     bool has_connected, is_known, was_checked;
     bool is_open;
-    bool is_unsettled;   /* letters may be on their way, or what has ended has not gone yet */
+    bool is_unsettled;   /* letters may be on their way, or what was due has not been done yet */
     bool is_doubted;     /* what comes of the step cannot be known, */
     bool is_ignoring;    /* something may have ended amid a step: all will be looked at */
     uint64_t step_ms;    /* the broker's clock of messages when the step began; */
     uint64_t overrun_ms; /* and when the next thing ends, and its outcome is not sure any more */
     uint64_t look_ms;    /* the same clock, when the survey asked for a message */
+    bool look_is_settled; /* and the broker had done then what was due */
     enum survey survey;
     int survey_at;
     uint64_t survey_place;
@@ -413,6 +414,8 @@ void solo_foresee(struct solo *solo, const struct letter *letter);
 bool solo_may_have_sent(const struct solo *solo, const struct letter *letter);
 /* Asks the broker for anything, to know that it has read what was sent. */
 void solo_poll(struct sim_channel *channel);
+/* Has it done all that was due in the queues of this client? */
+bool solo_is_settled(const struct solo *solo);
 /* It has answered. */
 void solo_polled(struct solo *solo, uint64_t op);
 /* Names may go, and with them messages that may have ended: their letters may be anywhere. */

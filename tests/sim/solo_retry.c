@@ -105,8 +105,10 @@ void solo_wake(struct solo *solo)
 {
     for (int i = 0; i < QUEUES_OF_ONE; i++) {
         struct entries *waiting = &solo->queues[i].waiting;
-        for (size_t at; (at = first_ready(solo, waiting)) < waiting->count;)
+        for (size_t at; (at = first_ready(solo, waiting)) < waiting->count;) {
+            solo->is_unsettled |= !solo_is_settled(solo);
             wake(solo, i, at);
+        }
     }
 }
 
@@ -214,7 +216,7 @@ void solo_restart_waits(struct solo *solo, bool restarted, bool crashed)
 void solo_check_waits(struct solo *solo, int number)
 {
     const struct entries *waiting = &solo->queues[number].waiting;
-    for (size_t i = 0; i < waiting->count; i++)
+    for (size_t i = 0; i < waiting->count && solo->look_is_settled; i++)
         if (waiting->at[i].ready_most_ms && waiting->at[i].ready_most_ms < solo->look_ms &&
             solo_ends_ms(&waiting->at[i]) > solo_clock_ms(solo))
             solo_fails(solo, "has waited, and is not there", waiting->at[i].id, number);

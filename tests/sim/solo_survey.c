@@ -388,6 +388,7 @@ static bool survey_look(struct sim_channel *channel)
         if (!solo->queues[solo->survey_at].exists)
             continue;
         solo->look_ms = solo_clock_ms(solo);
+        solo->look_is_settled = solo_is_settled(solo);
         solo_send_get(channel, solo->survey_at, false, CALL_LOOK);
         return true;
     }

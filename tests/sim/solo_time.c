@@ -308,11 +308,16 @@ void solo_poll(struct sim_channel *channel)
     solo_call(channel, &method, METHOD_BASIC_QOS_OK, CALL_POLL);
 }
 
-void solo_polled(struct solo *solo, uint64_t op)
+bool solo_is_settled(const struct solo *solo)
 {
     char prefix[NAME_SIZE];
     snprintf(prefix, sizeof(prefix), "s%d.", solo->client->number);
-    if (!machine_is_settled(solo->client->machine, prefix))
+    return machine_is_settled(solo->client->machine, prefix);
+}
+
+void solo_polled(struct solo *solo, uint64_t op)
+{
+    if (!solo_is_settled(solo))
         return;
     solo->is_unsettled = false;
     for (int i = 0; i < QUEUES_OF_ONE; i++) {

@@ -48,6 +48,7 @@ struct transaction {
     size_t delivery_count, delivery_capacity;
     bool is_unordered;      /* their tags do not rise */
     struct unacked unacked; /* those of a rollback, as far as they are restored */
+    struct unacked rest;    /* what else a channel had that has gone */
     size_t at;              /* messages, and then deliveries, that this stage is done with */
     uint64_t bytes;         /* memory of all that is kept */
     uint64_t array_bytes;   /* of this, beside the messages */
@@ -415,40 +416,52 @@ static void drop_message(struct transaction *tx, struct kept_message *kept)
     use(tx, DROP_STEPS);
 }
 
-static void drop_delivery(struct transaction *tx, struct kept_delivery *kept)
+static bool has_deliveries(const struct transaction *tx)
 {
-    drop_letter(tx, kept);
-    delivery_end(NULL, &kept->delivery, VERDICT_FAIL);
+    return tx->unacked.total || tx->rest.total || tx->at < tx->message_count + tx->delivery_count;
+}
+
+/* The next by its tag, as they came: what a rollback has restored comes before the others. */
+static void drop_next(struct transaction *tx)
+{
+    struct delivery delivery;
+    bool any_kept = tx->at < tx->message_count + tx->delivery_count;
+    struct kept_delivery *kept = any_kept ? &tx->deliveries[tx->at - tx->message_count] : NULL;
+    uint64_t last = kept ? kept->delivery.tag : UINT64_MAX;
+    if (!unacked_take_first(&tx->unacked, last, &delivery) &&
+        !unacked_take_first(&tx->rest, last, &delivery)) {
+        assert(kept);
+        drop_letter(tx, kept);
+        delivery = kept->delivery;
+        tx->at++;
+    }
+    delivery_end(NULL, &delivery, VERDICT_FAIL);
     use(tx, DELIVERY_STEPS);
 }
 
-static enum progress drop_unacked(struct transaction *tx)
+static enum progress drop_deliveries(struct transaction *tx)
 {
-    struct delivery delivery;
-    size_t memory = unacked_memory(&tx->unacked);
-    while (!is_spent(tx) && unacked_take_first(&tx->unacked, UINT64_MAX, &delivery)) {
-        delivery_end(NULL, &delivery, VERDICT_FAIL);
-        use(tx, RETURN_STEPS);
-    }
-    bool more = tx->unacked.total;
-    if (!more)
+    size_t memory = unacked_memory(&tx->unacked) + unacked_memory(&tx->rest);
+    while (!is_spent(tx) && has_deliveries(tx))
+        drop_next(tx);
+    bool more = has_deliveries(tx);
+    if (!more) {
         unacked_free(&tx->unacked);
-    tx->server->unacked_bytes += unacked_memory(&tx->unacked) - memory;
+        unacked_free(&tx->rest);
+    }
+    tx->server->unacked_bytes +=
+        unacked_memory(&tx->unacked) + unacked_memory(&tx->rest) - memory;
     return more ? PROGRESS_SPENT : PROGRESS_DONE;
 }
 
 static enum progress drop(struct transaction *tx)
 {
-    size_t count = tx->message_count + tx->delivery_count;
-    for (; tx->at < count; tx->at++) {
+    for (; tx->at < tx->message_count; tx->at++) {
         if (is_spent(tx))
             return PROGRESS_SPENT;
-        if (tx->at < tx->message_count)
-            drop_message(tx, &tx->messages[tx->at]);
-        else
-            drop_delivery(tx, &tx->deliveries[tx->at - tx->message_count]);
+        drop_message(tx, &tx->messages[tx->at]);
     }
-    return drop_unacked(tx);
+    return drop_deliveries(tx);
 }
 
 static void begin_drop(struct transaction *tx)
@@ -466,12 +479,18 @@ static int compare_tags(const void *a, const void *b)
     return (one > other) - (one < other);
 }
 
+static void sort(struct transaction *tx)
+{
+    if (tx->is_unordered)
+        qsort(tx->deliveries, tx->delivery_count, sizeof(*tx->deliveries), compare_tags);
+    tx->is_unordered = false;
+}
+
 static void begin_restore(struct transaction *tx)
 {
     tx->stage = STAGE_RESTORING;
     tx->at = 0;
-    if (tx->is_unordered)
-        qsort(tx->deliveries, tx->delivery_count, sizeof(*tx->deliveries), compare_tags);
+    sort(tx);
 }
 
 /* The next by its tag: of those that are outstanding, or of those that were taken back. */
@@ -614,6 +633,23 @@ void transaction_roll_back(struct channel *channel)
     put_off(tx, progress);
 }
 
+/* All that the channel has, settled here or not, goes back to its queues in one order. */
+static void take_over(struct transaction *tx, struct channel *channel)
+{
+    if (tx->stage == STAGE_RESTORING) {
+        tx->delivery_count -= tx->at;
+        memmove(tx->deliveries, tx->deliveries + tx->at,
+                tx->delivery_count * sizeof(*tx->deliveries));
+    }
+    sort(tx);
+    begin_drop(tx);
+    if (tx->delivery_count + tx->unacked.total == 0)
+        return; /* the channel's own are in order */
+    tx->rest = channel->unacked;
+    channel->unacked = (struct unacked){0};
+    channel->consumer_unacked = 0;
+}
+
 /* The channel has gone: nothing refers to it any more, and what it leaves is one to be dropped,
  * unless it is a commit that has begun. */
 static void leave(struct transaction *tx)
@@ -624,13 +660,8 @@ static void leave(struct transaction *tx)
         list_remove(link);
     channel->transaction = NULL;
     tx->channel = NULL;
-    if (tx->stage == STAGE_RESTORING) {
-        tx->delivery_count -= tx->at;
-        memmove(tx->deliveries, tx->deliveries + tx->at,
-                tx->delivery_count * sizeof(*tx->deliveries));
-    }
     if (tx->stage != STAGE_APPLYING && tx->stage != STAGE_DROPPING)
-        begin_drop(tx);
+        take_over(tx, channel);
 }
 
 void transaction_free(struct channel *channel)
@@ -640,7 +671,8 @@ void transaction_free(struct channel *channel)
         return;
     leave(tx);
     /* A little is done at once, also at the end of a turn. */
-    size_t count = tx->message_count + tx->delivery_count + tx->unacked.total;
+    size_t count =
+        tx->message_count + tx->delivery_count + tx->unacked.total + tx->rest.total;
     int64_t more = count > LITTLE ? 0 : (int64_t)LITTLE * LETTER_STEPS;
     tx->server->broker->turn.left += more;
     enum progress progress = go_on(tx, NULL);

@@ -21,8 +21,9 @@ bool transaction_check(struct channel *channel, struct error *error);
 enum handled transaction_commit(struct channel *channel, struct error *error);
 /* Forgets the messages; the deliveries are outstanding again. Answers likewise. */
 void transaction_roll_back(struct channel *channel);
-/* The channel ends. Everything is forgotten: messages are dropped, deliveries return to their queues; what
- * is too much for a turn later. */
+/* The channel ends. Everything is forgotten: messages are dropped, deliveries return to their queues,
+ * and with them, in the order of their tags, those of the channel that were not acknowledged; what is
+ * too much for a turn later. A commit that has begun leaves these to the channel. */
 void transaction_free(struct channel *channel);
 
 /* How much is kept: messages, and acknowledgements. */

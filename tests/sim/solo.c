@@ -80,10 +80,12 @@ static void delivered(struct sim_channel *channel, const struct letter *letter)
     solo_check_letter(channel, &entry, letter, consumer->queue);
     if (channel->content_tag != ++solo->tag_last)
         solo_fails(solo, "has the wrong delivery tag", letter->id, consumer->queue);
-    if (consumer->no_ack)
+    if (consumer->no_ack) {
         solo_add_seen_ghost(&solo->queues[consumer->queue], entry, solo->op);
-    else
+        solo->queues[consumer->queue].left_step[entry.same] = solo->step;
+    } else {
         solo_add_unacked(solo, channel->content_tag, consumer->queue, number, &entry);
+    }
     solo_tend(solo);
     if (solo->queues[consumer->queue].max_priority != NO_LIMIT)
         sim_of(solo)->report->met[MET_PRIORITY]++;

@@ -240,7 +240,7 @@ static bool has_same(struct solo *solo, int number, const struct entry *letter)
         return false;
     /* Whether the one before had left when the letter came is not known. */
     if (letter->is_late && letter->died_in != number &&
-        queue->left_step[letter->same] == solo->step)
+        queue->left_step[letter->same] >= letter->step)
         solo_doubt_queues(solo);
     if (letter->is_late && ready)
         queue->dropped_step[letter->same] = solo->step;

@@ -342,7 +342,8 @@ static void skip_below_floor(const struct engine *engine, struct engine_message 
     uint64_t skipped = floor - message->index;
     if (skipped > message->count)
         skipped = message->count;
-    message->entries += skipped;
+    if (skipped)
+        message->entries += skipped;
     message->count -= (uint32_t)skipped;
     message->index = floor;
     message->index_term = core_term_of(engine->core, floor);

@@ -362,6 +362,26 @@ static bool set_listening(const struct api_control *control, bool is_open, char 
     return error == 0;
 }
 
+static void tell_files(struct daemon *daemon, const struct config *config)
+{
+    daemon->surroundings.base.config_files = (const char *const *)config->file_names;
+}
+
+static bool daemon_reload(struct daemon *daemon, char *text)
+{
+    manager_reloads(&daemon->manager, clock_monotonic_us());
+    bool is_done = reload_configuration(&daemon->reload, text);
+    tell_files(daemon, reload_config(&daemon->reload));
+    manager_reloaded(&daemon->manager);
+    logs_reopen(&daemon->logs);
+    return is_done;
+}
+
+static bool reload(const struct api_control *control, char *text)
+{
+    return daemon_reload(list_entry(control, struct daemon, control), text);
+}
+
 static void build_management(struct daemon *daemon)
 {
     const struct http_options http = {.steps = &daemon->loop->turns.steps};
@@ -375,9 +395,10 @@ static void build_management(struct daemon *daemon)
         .api = &daemon->management,
     };
     surroundings_init(&daemon->surroundings);
+    tell_files(daemon, &daemon->config);
     daemon->backups = (struct api_backups){begin_backup, look_at_backup};
     daemon->backup.data_dir = daemon->data_dir;
-    daemon->control = (struct api_control){tell_settings, set_key, set_level, set_listening};
+    daemon->control = (struct api_control){tell_settings, set_key, set_level, set_listening, reload};
     const struct api_options options = {
         .surroundings = &daemon->surroundings.base,
         .backups = &daemon->backups,
@@ -407,16 +428,6 @@ static bool build(struct daemon *daemon)
 }
 
 /* ---- the configuration, read again ---- */
-
-/* What a command of operators can call as well. */
-static bool daemon_reload(struct daemon *daemon, char *text)
-{
-    manager_reloads(&daemon->manager, clock_monotonic_us());
-    bool is_done = reload_configuration(&daemon->reload, text);
-    manager_reloaded(&daemon->manager);
-    logs_reopen(&daemon->logs);
-    return is_done;
-}
 
 static void on_hangup(void *context)
 {

@@ -36,7 +36,7 @@ struct api_surroundings {
     size_t (*listeners)(const struct api_surroundings *surroundings, struct api_listener *out);
     void (*look)(const struct api_surroundings *surroundings, struct api_machine *out);
     const char *data_dir;
-    const char *const *config_files; /* up to NULL */
+    const char *const *config_files; /* up to NULL; NULL: none */
     const char *const *log_files;    /* the same; "<stderr>" is one */
     /* Opens the log's file again, soon, as somebody has moved it. */
     void (*rotate_logs)(const struct api_surroundings *surroundings);
@@ -68,6 +68,8 @@ struct api_control {
     bool (*set_level)(const struct api_control *control, const char *level, char *text);
     /* Closes the listeners of clients, or opens them again. False: refused. */
     bool (*listen)(const struct api_control *control, bool is_open, char *text);
+    /* Reads the configuration again, all or nothing; `text` says what came of it. False: refused. */
+    bool (*reload)(const struct api_control *control, char *text);
 };
 
 /* The caller keeps all texts. */

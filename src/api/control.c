@@ -93,6 +93,24 @@ void configuration_put(struct call *call)
         end(call, control->set(control, key, value, text), text);
 }
 
+/* The files and the environment count again, and what was set above does no more. */
+void configuration_reload(struct call *call)
+{
+    const struct api_control *control = call->api->options.control;
+    char text[API_TEXT_BYTES];
+    if (!control) {
+        call_not_found(call);
+        return;
+    }
+    if (!control->reload(control, text)) {
+        call_fail(call, 400, "bad_request", "%s", text);
+        return;
+    }
+    struct fields fields = call_tell(call);
+    fields_string(&fields, "result", text);
+    call_told_done(call, &fields);
+}
+
 void log_level_put(struct call *call)
 {
     const struct api_control *control = call->api->options.control;

@@ -33,6 +33,9 @@ void config_free(struct config *config)
     map_free(&config->by_key);
     mem_free(config->origins);
     mem_free(config->kept);
+    for (size_t i = 0; i < config->files; i++)
+        mem_free(config->file_names[i]);
+    mem_free(config->file_names);
 }
 
 /* ---- remarks ---- */

@@ -46,6 +46,7 @@ struct config {
     size_t faults, warnings;  /* how many there were */
     const char **origins;     /* of each row of the table; NULL: nobody has set it */
     size_t files;             /* that were read */
+    char **file_names;        /* of those, up to NULL; NULL: there are none */
     void *kept;               /* freed with it; NULL: nothing */
     struct list open_files;   /* that include each other, for files.c */
 };

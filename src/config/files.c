@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -155,6 +156,15 @@ static const char *check(const struct config *config, const struct stat *info)
     return S_ISREG(info->st_mode) || S_ISCHR(info->st_mode) ? NULL : "it is no file";
 }
 
+static void note_file(struct config *config, const char *path)
+{
+    size_t size = strlen(path) + 1;
+    config->file_names =
+        mem_realloc(config->file_names, (config->files + 2) * sizeof(*config->file_names));
+    config->file_names[config->files] = mem_dup(path, size);
+    config->file_names[++config->files] = NULL;
+}
+
 static const char *read_open(struct config *config, int fd, struct open_file *file)
 {
     struct stat info;
@@ -166,7 +176,7 @@ static const char *read_open(struct config *config, int fd, struct open_file *fi
         return why;
     file->device = info.st_dev;
     file->inode = info.st_ino;
-    config->files++;
+    note_file(config, file->path);
     why = read_bytes(fd, &text);
     list_push_back(&config->open_files, &file->link);
     if (!why)

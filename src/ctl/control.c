@@ -57,6 +57,24 @@ int run_set_log_level(struct command *command)
     return put_text(command, "PUT /log/level", "level", name);
 }
 
+/* ---- the configuration, read again ---- */
+
+int run_reload(struct command *command)
+{
+    struct reply reply;
+    char error[200];
+    int code = command_call(command, command->verb->request, bytes_of(NULL, 0), &reply);
+    if (code == 0 && !reply_is_good(&reply)) {
+        code = command_refused(command, &reply);
+    } else if (code == 0 && !command_has(command, "dry-run")) {
+        struct json *told = json_parse(buffer_bytes(&reply.body), error, sizeof(error));
+        say_result(command, "%.*s", BYTES_ARG(json_text(json_find(told, "result"))));
+        json_release(told);
+    }
+    buffer_free(&reply.body);
+    return code;
+}
+
 /* ---- watermarks ---- */
 
 /* "0.5", and nothing behind it. */

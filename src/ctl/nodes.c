@@ -118,7 +118,7 @@ static int send_signal(struct command *command, int number)
     if (process <= 0) {
         say_fail(command, EXIT_UNAVAILABLE,
                  "%s is no control socket of this machine, and only there the broker's process is "
-                 "known; on its own machine it takes SIGTERM and SIGHUP",
+                 "known; on its own machine it takes SIGTERM",
                  command->client.target.name);
         return 0;
     }
@@ -157,15 +157,6 @@ int run_stop(struct command *command)
     if (!wait_for_end(command, process))
         return say_fail(command, EXIT_TIMEOUT, "process %d has not ended in time", process);
     return say_done(command);
-}
-
-/* What came of it stands in the log, as it does for SIGHUP. */
-int run_reload(struct command *command)
-{
-    int process = send_signal(command, SIGHUP);
-    if (process && command_has(command, "dry-run"))
-        printf("kill -HUP %d\n", process);
-    return process ? say_done(command) : EXIT_UNAVAILABLE;
 }
 
 /* What is asked for is as it is. */

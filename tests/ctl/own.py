@@ -333,7 +333,8 @@ def _(t):
 def _(t):
     b = Broker(t)
     equal(b.ctl("stop", "--dry-run"), (0, "kill -TERM %d\n" % b.daemon.process.pid, ""), "dry run")
-    equal(b.ctl("reload"), (0, "", ""), "reload")
+    equal(b.ctl("reload", "--dry-run"), (0, "POST /api/configuration\n", ""), "reload, dry run")
+    equal(b.ctl("reload"), (0, "0 settings have changed\n", ""), "reload")
     b.daemon.says("config_reloaded")
     process = subprocess.Popen([PROGRAM, "--uri", "unix:" + b.socket, "stop"])
     equal(b.daemon.process.wait(60), 0, "status of the broker")
@@ -343,6 +344,33 @@ def _(t):
     code, out, err = ctl("--uri", "http://guest:guest@" + address, "stop")
     equal((code, out), (69, ""), "by TCP")
     check("no control socket of this machine" in err, err)
+
+
+@case("reload says what has changed, or what is wrong; status has the files that were read")
+def _(t):
+    place = folder(t)
+    file, more, path = (os.path.join(place, name) for name in ("leveret.conf", "more", "ctl.sock"))
+
+    def configure(text):
+        with open(file, "w", encoding="utf-8") as out:
+            out.write(text)
+        return ctl("--uri", "unix:" + path, "reload")
+
+    def files():
+        return json.loads(ctl("--uri", "unix:" + path, "status", "-o", "json")[1])["config_files"]
+
+    configure("heartbeat = 7\n")
+    with open(more, "w", encoding="utf-8") as out:
+        out.write("frame_max = 65536\n")
+    serve(t, folder(t), "--control-socket", path, "--management", "none", "--config", file)
+    equal(files(), [file], "files")
+    equal(configure("heartbeat = 8\ninclude more\n"),
+          (0, "1 settings have changed: heartbeat; these need a restart: frame_max\n", ""), "changes")
+    equal(files(), [file, more], "files, after that")
+    code, out, err = configure("heartbeat = 9\nheartbeet = 1\n")
+    equal((code, out), (69, ""), "a key that there is not")
+    check("nothing is changed: 1 settings are wrong, the first at %s:2: " % file in err, err)
+    equal(files(), [file, more], "files, as they were")
 
 
 @case("options: values, switches and what takes them back")

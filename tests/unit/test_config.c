@@ -277,6 +277,9 @@ TEST(folders)
     config_apply(&config, &fields);
     is_int(config.faults, 0, "a folder, and one that is missing");
     is_str(fields.text, "later", "files by their names");
+    is_int(config.files, 2, "as many");
+    is_str(config.file_names[0], path_of("d/10.conf"), "what they are called");
+    ok(config.file_names[1] && !config.file_names[2], "both of them");
     config_read_folder(&config, path_of("file"));
     is_int(config.faults, 1, "a file is none");
     config_free(&config);

@@ -259,21 +259,34 @@ static const char *method_name(enum http_method method)
     return method == HTTP_PUT ? "PUT" : method == HTTP_POST ? "POST" : "DELETE";
 }
 
+enum { OPERATOR_BYTES = 32 };
+
+/* At the control socket it is a user of the system. */
+static struct bytes operator_of(const struct call *call, char text[OPERATOR_BYTES])
+{
+    if (call->user)
+        return user_name(call->user);
+    snprintf(text, OPERATOR_BYTES, "uid:%lu", (unsigned long)call->peer->uid);
+    return bytes_str(text);
+}
+
 /* What a body says is not logged: there are passwords in it. */
 void call_log(const struct call *call, struct bytes name)
 {
+    char text[OPERATOR_BYTES];
     const struct http_request *request = call->request;
     log_event(call->api->broker->log, EVENT_changed,
               "peer=%s user=%.*s method=%s path=%.*s name=%.*s", call->peer->name,
-              BYTES_ARG(call->user ? user_name(call->user) : bytes_of(NULL, 0)),
+              BYTES_ARG(operator_of(call, text)),
               method_name(request->method), BYTES_ARG(request->path), BYTES_ARG(name));
 }
 
 static void log_change(const struct call *call)
 {
+    char text[OPERATOR_BYTES];
     const struct http_request *request = call->request;
     log_event(call->api->broker->log, EVENT_changed, "peer=%s user=%.*s method=%s path=%.*s",
-              call->peer->name, BYTES_ARG(call->user ? user_name(call->user) : bytes_of(NULL, 0)),
+              call->peer->name, BYTES_ARG(operator_of(call, text)),
               method_name(request->method), BYTES_ARG(request->path));
 }
 

@@ -542,6 +542,16 @@ const char *command_node(struct command *command)
     return is_known ? command->node : NULL;
 }
 
+/* It would be another resource. */
+static bool lacks_name(struct bytes path)
+{
+    for (size_t i = 0; i < path.size && path.data[i] != '?'; i++)
+        if (path.data[i] == '/' &&
+            (i + 1 == path.size || path.data[i + 1] == '/' || path.data[i + 1] == '?'))
+            return true;
+    return false;
+}
+
 /* What --dry-run says instead of doing it. */
 static int tell(const struct command *command, const char *method, struct bytes path,
                 struct bytes body)
@@ -562,6 +572,8 @@ static int call(struct command *command, const char *request, struct bytes body,
     snprintf(method, sizeof(method), "%.*s", (int)size, request);
     if (!command_expand(command, request + size + 1, true, &path))
         code = EXIT_UNAVAILABLE;
+    else if (lacks_name(buffer_bytes(&path)))
+        code = say_fail(command, EXIT_DATA, "a name is empty");
     else if (is_told_only && strcmp(method, "GET") != 0)
         code = tell(command, method, buffer_bytes(&path), body);
     else if (!client_call(&command->client, method, buffer_bytes(&path), body, reason, reply))

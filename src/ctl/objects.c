@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/stat.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -96,6 +98,23 @@ static int refuse_json(struct command *command, const char *text)
 /* ---- users ---- */
 
 /* One argument, or else a line of the standard input. The caller frees it. */
+/* At a terminal nobody is to see what is typed. */
+static ssize_t read_hidden(char **line, size_t *capacity)
+{
+    struct termios usual, hidden;
+    bool is_terminal = tcgetattr(STDIN_FILENO, &usual) == 0;
+    if (!is_terminal)
+        return getline(line, capacity, stdin);
+    fprintf(stderr, "Password: ");
+    hidden = usual;
+    hidden.c_lflag &= ~(tcflag_t)ECHO;
+    tcsetattr(STDIN_FILENO, TCSANOW, &hidden);
+    ssize_t size = getline(line, capacity, stdin);
+    tcsetattr(STDIN_FILENO, TCSANOW, &usual);
+    fputc('\n', stderr);
+    return size;
+}
+
 static char *read_secret(struct command *command, size_t number)
 {
     const char *given = command_argument(command, number);
@@ -103,9 +122,7 @@ static char *read_secret(struct command *command, size_t number)
     size_t capacity = 0;
     if (given)
         return strdup(given);
-    if (isatty(STDIN_FILENO))
-        fprintf(stderr, "Password: ");
-    ssize_t size = getline(&line, &capacity, stdin);
+    ssize_t size = read_hidden(&line, &capacity);
     if (size < 0) {
         free(line);
         return NULL;
@@ -119,12 +136,20 @@ static int say_no_password(struct command *command)
     return say_usage(command, "Password is not provided via argument or stdin");
 }
 
+/* What is only told of is not to tell it. */
+static void add_password(struct json_writer *writer, const struct command *command,
+                         const char *password)
+{
+    json_add_text(writer, "password",
+                  bytes_str(command_has(command, "dry-run") ? "***" : password));
+}
+
 static int put_user(struct command *command, const char *password)
 {
     struct buffer body = {0};
     struct json_writer writer = json_writer_of(&body);
     json_open(&writer, '{');
-    json_add_text(&writer, "password", bytes_str(password));
+    add_password(&writer, command, password);
     json_add_text(&writer, "tags", bytes_str(""));
     json_close(&writer, '}');
     return send_body(command, command->verb->request, &body);
@@ -136,6 +161,8 @@ int run_add_user(struct command *command)
     int code;
     if (!password)
         code = say_no_password(command);
+    else if (!*command->arguments[0])
+        code = say_fail(command, EXIT_DATA, "user cannot be an empty string");
     else if (!*password)
         code = say_fail(command, EXIT_DATA, "password cannot be an empty string");
     else if (status_of(command, "GET /users/{1}") == 200)
@@ -163,7 +190,7 @@ static int change_user(struct command *command, const char *password, bool has_h
         return code;
     json_open(&writer, '{');
     if (password)
-        json_add_text(&writer, "password", bytes_str(password));
+        add_password(&writer, command, password);
     else if (has_hash) {
         add_copy(&writer, "password_hash", json_find(user, "password_hash"));
         add_copy(&writer, "hashing_algorithm", json_find(user, "hashing_algorithm"));
@@ -617,10 +644,13 @@ int run_delete_queue(struct command *command)
 
 /* ---- definitions ---- */
 
+/* There are digests of passwords in it, so a new one is for its owner alone. */
 static int write_file(struct command *command, const char *path, struct bytes bytes)
 {
     bool is_stdout = strcmp(path, "-") == 0;
+    mode_t mask = umask(077);
     FILE *file = is_stdout ? stdout : fopen(path, "w");
+    umask(mask);
     if (!file)
         return say_fail(command, EXIT_UNAVAILABLE, "%s: %s", path, strerror(errno));
     bool is_good = fwrite(bytes.data, 1, bytes.size, file) == bytes.size;

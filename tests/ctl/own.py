@@ -7,16 +7,19 @@ Each case starts a broker of its own, if it needs one. Output is TAP.
 import http.server
 import json
 import os
+import pty
 import socket
 import ssl
 import subprocess
 import sys
+import termios
 import threading
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from program import HERE, PROGRAM, Broker, ctl, on_terminal  # noqa: E402
+import tap  # noqa: E402
 from service import folder, serve  # noqa: E402
 from wire import amqp, case, check, equal, main  # noqa: E402
 
@@ -344,6 +347,39 @@ def _(t):
     code, out, err = ctl("--uri", "http://guest:guest@" + address, "stop")
     equal((code, out), (69, ""), "by TCP")
     check("no control socket of this machine" in err, err)
+
+
+@case("passwords are not shown, nor are digests to others, and a name is not empty")
+def _(t):
+    b = Broker(t)
+    for words in (("add_user", "u1", "not-shown"), ("change_password", "guest", "not-shown")):
+        code, out, err = b.ctl("--dry-run", *words)
+        equal((code, '"password":"***"' in out, "not-shown" in out + err), (0, True, False), words[0])
+    main_end, other_end = pty.openpty()
+    process = subprocess.Popen([PROGRAM, "--uri", "unix:" + b.socket, "add_user", "u1"], stdin=other_end,
+                               stderr=subprocess.PIPE)
+    equal(process.stderr.read(10), b"Password: ", "prompt")
+    check(tap.eventually(lambda: not termios.tcgetattr(other_end)[3] & termios.ECHO), "it is not hidden")
+    os.write(main_end, b"typed\n")
+    equal(process.wait(60), 0, "code")
+    check(termios.tcgetattr(other_end)[3] & termios.ECHO, "what is typed afterwards is shown")
+    os.set_blocking(main_end, False)
+    try:
+        shown = os.read(main_end, 100)
+    except BlockingIOError:
+        shown = b""
+    check(b"typed" not in shown, shown)
+    process.stderr.close()
+    os.close(main_end)
+    os.close(other_end)
+    equal(b.ctl("authenticate_user", "u1", "typed")[0], 0, "the password that was typed")
+    path = os.path.join(folder(t), "definitions.json")
+    equal(b.ctl("export_definitions", path)[0], 0, "export")
+    equal(os.stat(path).st_mode & 0o777, 0o600, "who can read it")
+    equal(b.ctl("add_user", "", "secret"), (65, "", "leveretctl: user cannot be an empty string\n"), "no name")
+    equal(b.ctl("add_vhost", ""), (65, "", "leveretctl: a name is empty\n"), "no name of a virtual host")
+    equal(b.ctl("purge_queue", "", "--yes"), (65, "", "leveretctl: a name is empty\n"), "no queue")
+    b.daemon.says(' user=uid:%d method=PUT path=/api/users/u1\n' % os.getuid())
 
 
 @case("reload says what has changed, or what is wrong; status has the files that were read")

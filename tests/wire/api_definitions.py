@@ -593,6 +593,7 @@ def _(t):
     expect("POST", "/api/users/bulk-delete", 204, {"users": [name]})
     daemon.says("user=guest method=POST path=/api/users/bulk-delete name=%s\n" % name)
     equal(" info changed peer=127.0.0.1:" in daemon.log(), True, "who it was")
+    equal("uid:" in daemon.log(), False, "a user of the system by TCP")
     equal("not-for-the-log" in daemon.log(), False, "a password in the log")
 
 

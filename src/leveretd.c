@@ -398,7 +398,8 @@ static void build_management(struct daemon *daemon)
     tell_files(daemon, &daemon->config);
     daemon->backups = (struct api_backups){begin_backup, look_at_backup};
     daemon->backup.data_dir = daemon->data_dir;
-    daemon->control = (struct api_control){tell_settings, set_key, set_level, set_listening, reload};
+    daemon->control =
+        (struct api_control){tell_settings, set_key, set_level, set_listening, reload};
     const struct api_options options = {
         .surroundings = &daemon->surroundings.base,
         .backups = &daemon->backups,

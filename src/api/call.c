@@ -277,8 +277,8 @@ void call_log(const struct call *call, struct bytes name)
     const struct http_request *request = call->request;
     log_event(call->api->broker->log, EVENT_changed,
               "peer=%s user=%.*s method=%s path=%.*s name=%.*s", call->peer->name,
-              BYTES_ARG(operator_of(call, text)),
-              method_name(request->method), BYTES_ARG(request->path), BYTES_ARG(name));
+              BYTES_ARG(operator_of(call, text)), method_name(request->method),
+              BYTES_ARG(request->path), BYTES_ARG(name));
 }
 
 static void log_change(const struct call *call)
@@ -286,8 +286,8 @@ static void log_change(const struct call *call)
     char text[OPERATOR_BYTES];
     const struct http_request *request = call->request;
     log_event(call->api->broker->log, EVENT_changed, "peer=%s user=%.*s method=%s path=%.*s",
-              call->peer->name, BYTES_ARG(operator_of(call, text)),
-              method_name(request->method), BYTES_ARG(request->path));
+              call->peer->name, BYTES_ARG(operator_of(call, text)), method_name(request->method),
+              BYTES_ARG(request->path));
 }
 
 static void wait_durable(struct call *call)

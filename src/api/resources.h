@@ -40,8 +40,7 @@ act empty_list, vhost_empty_list, rebalance_queues, version_get;
 /* backup.c */
 act backup_get, backup_post;
 /* control.c */
-act configuration_list, configuration_get, configuration_put,
-    configuration_reload, log_level_put,
+act configuration_list, configuration_get, configuration_put, configuration_reload, log_level_put,
     listeners_suspend_post, listeners_resume_post;
 /* overview.c */
 act overview_get, whoami_get;

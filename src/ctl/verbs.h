@@ -22,12 +22,11 @@ verb_run run_do, run_add_user, run_change_password, run_clear_password, run_set_
 verb_run run_ping, run_await, run_check_running, run_is_running, run_is_booting, run_alarms,
     run_check_alarms, run_listeners, run_check_port, run_check_protocol, run_check_connectivity,
     run_check_virtual_hosts, run_check_certificates, run_server_version, run_quorum_critical,
-    run_nothing, run_refuse, run_check_mirror_sync, run_ping_quietly, run_stop, run_reload,
-    run_health_check;
+    run_nothing, run_refuse, run_check_mirror_sync, run_ping_quietly, run_stop, run_health_check;
 /* control.c: what is set while it runs */
-verb_run run_set_log_level, run_set_memory_watermark, run_set_disk_limit, run_report;
+verb_run run_reload, run_set_log_level, run_set_memory_watermark, run_set_disk_limit, run_report;
 /* cluster.c */
-verb_run run_quorum_status, run_discover_peers;
+verb_run run_quorum_status, run_discover_peers, run_await_quorum;
 /* logs.c */
 verb_run run_log_location, run_log_tail, run_log_tail_stream;
 /* backup.c */

@@ -408,7 +408,7 @@ static void build_management(struct daemon *daemon)
         .cluster_name = daemon->options.cluster_name ? daemon->options.cluster_name : node,
         .version = PACKAGE_VERSION,
         .product_version = daemon->options.server.product_version,
-        .path_prefix = "",
+        .path_prefix = daemon->options.path_prefix ? daemon->options.path_prefix : "",
     };
     daemon->api = api_new(&options, daemon->server, &daemon->broker);
     daemon->http = http_server_new(&http, api_handler(daemon->api), &daemon->pool, &daemon->logs.log,

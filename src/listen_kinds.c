@@ -117,5 +117,20 @@ static bool read_management(const struct option *option, void *fields, const cha
     return !*why;
 }
 
+static bool read_prefix(const struct option *option, void *fields, const char *text,
+                        const char **why)
+{
+    return text[0] == '/' && text[strlen(text) - 1] != '/' &&
+           option_text.read(option, fields, text, why);
+}
+
+static void write_prefix(const struct option *option, const void *fields, char *text, size_t size)
+{
+    option_text.write(option, fields, text, size);
+}
+
+const struct option_kind prefix_kind = {.read = read_prefix,
+                                        .write = write_prefix,
+                                        .wanted = "a path that begins with / and does not end so"};
 const struct option_kind management_kind = {.read = read_management,
                                             .wanted = "[HOST:]PORT, or none"};

@@ -55,6 +55,7 @@ struct options {
     struct listener_options sockets;
     struct api_address management, management_secure; /* where the API is, and with TLS */
     const char *control_socket; /* its path; "none": there is none; NULL: at its usual place */
+    const char *path_prefix;    /* of the API; NULL: none */
     const char *node_name;      /* NULL: after the machine */
     const char *cluster_name;   /* NULL: as the others say */
     struct tls_settings tls, management_tls;

@@ -123,11 +123,9 @@ static void check_access(struct call *call)
 
 /* ---- what is asked for ---- */
 
-/* What follows "/api" in the path. */
-static bool read_path(const struct api *api, const struct http_request *request,
-                      struct bytes *path)
+/* What follows the prefix and "/api" in the path. */
+static bool read_path(const char *prefix, const struct http_request *request, struct bytes *path)
 {
-    const char *prefix = api->options.path_prefix;
     *path = request->path;
     size_t size = strlen(prefix);
     if (!bytes_start_with(*path, prefix))
@@ -153,11 +151,12 @@ static bool has_names(const struct call *call)
 
 static void read_request(struct call *call)
 {
+    const char *prefix = call->peer->is_unix ? "" : call->api->options.path_prefix;
     struct bytes path;
     buffer_room(&call->room, call->request->path.size + call->request->query.size + 1);
     if (!call_decode_query(call) || !columns_read(&call->columns, call_parameter(call, "columns")))
         call_fail(call, 400, "bad_request", "the query cannot be read");
-    else if (!read_path(call->api, call->request, &path) || !(call->route = route_find(call, path)))
+    else if (!read_path(prefix, call->request, &path) || !(call->route = route_find(call, path)))
         call_not_found(call);
     else if (call->request->method != HTTP_OPTIONS &&
              !route_act(call->route, call->request->method))
@@ -321,8 +320,10 @@ static struct http_answer *ask(struct http_handler *handler, const struct http_r
 /* JSON is read in one go, about 70 bytes in a microsecond. Definitions are as large as they are. */
 static size_t body_max(struct http_handler *handler, const struct http_request *request)
 {
+    const struct api *api = (const struct api *)(void *)handler;
     struct bytes path;
-    bool is_whole = read_path((const struct api *)(void *)handler, request, &path) &&
+    bool is_whole = (read_path(api->options.path_prefix, request, &path) ||
+                     read_path("", request, &path)) &&
                     (bytes_start_with(path, "/definitions") ||
                      bytes_start_with(path, "/all-configuration"));
     return is_whole ? DEFINITIONS_MAX : BODY_MAX;

@@ -81,7 +81,7 @@ struct api_options {
     const char *cluster_name;    /* the same, if nothing else is said */
     const char *version;         /* of this program */
     const char *product_version; /* of the RabbitMQ that it behaves like: "3.13.7" */
-    const char *path_prefix;     /* in front of "/api"; "": none */
+    const char *path_prefix;     /* before "/api", but at control sockets; "": none */
 };
 
 struct api;

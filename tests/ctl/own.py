@@ -20,7 +20,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from program import HERE, PROGRAM, Broker, ctl, on_terminal  # noqa: E402
 import tap  # noqa: E402
-from service import folder, serve  # noqa: E402
+from service import folder, run, serve  # noqa: E402
 from wire import amqp, case, check, equal, main  # noqa: E402
 
 
@@ -376,10 +376,35 @@ def _(t):
     path = os.path.join(folder(t), "definitions.json")
     equal(b.ctl("export_definitions", path)[0], 0, "export")
     equal(os.stat(path).st_mode & 0o777, 0o600, "who can read it")
+    address = [a for a in b.daemon.addresses() if not a.startswith("unix:")][1]
+    process = subprocess.Popen([PROGRAM, "--uri", "http://guest:guest@" + address, "list_users", "--watch", "0.2"],
+                               stdout=subprocess.PIPE)
+    t.cleanup(process.stdout.close)
+    t.cleanup(process.kill)
+    for _ in range(6):
+        process.stdout.readline()
+    with open("/proc/%d/cmdline" % process.pid, encoding="utf-8") as file:
+        equal(file.read().split("\0")[2], "http://guest:xxxxx@" + address, "what others see of an argument")
     equal(b.ctl("add_user", "", "secret"), (65, "", "leveretctl: user cannot be an empty string\n"), "no name")
     equal(b.ctl("add_vhost", ""), (65, "", "leveretctl: a name is empty\n"), "no name of a virtual host")
     equal(b.ctl("purge_queue", "", "--yes"), (65, "", "leveretctl: a name is empty\n"), "no queue")
     b.daemon.says(' user=uid:%d method=PUT path=/api/users/u1\n' % os.getuid())
+
+
+@case("paths of the API may begin with something else, but not at the control socket")
+def _(t):
+    place = folder(t)
+    path, file = os.path.join(place, "ctl.sock"), os.path.join(place, "leveret.conf")
+    for wrong in ("broker", "/broker/", "/"):
+        code, _, err = run("--check-config", "--set", "management.path_prefix=" + wrong)
+        equal(code, 2, wrong)
+    with open(file, "w", encoding="utf-8") as out:
+        out.write("management.path_prefix = /broker\n")
+    daemon = serve(t, folder(t), "--control-socket", path, "--management", "127.0.0.1:0", "--config", file)
+    address = [a for a in daemon.addresses() if not a.startswith("unix:")][1]
+    equal(ctl("--uri", "unix:" + path, "ping")[0], 0, "control socket")
+    equal(ctl("--uri", "http://guest:guest@%s/broker" % address, "ping")[0], 0, "with it")
+    equal(ctl("--uri", "http://guest:guest@%s" % address, "ping")[0], 69, "without it")
 
 
 @case("reload says what has changed, or what is wrong; status has the files that were read")

@@ -12,27 +12,12 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import api  # noqa: E402
-from api import case, check, equal, error, path_of  # noqa: E402
+from api import broker, case, check, client, equal, error, path_of  # noqa: E402
 
-import amqp  # noqa: E402
 import service  # noqa: E402
 
-BROKER = []
 NUMBERS = itertools.count(1)
 NOT_FOUND = error("not_found", str)
-
-
-def broker():
-    return BROKER[0]
-
-
-def client(t, channels=1, **options):
-    c = amqp.Connection(broker().uri)
-    t.cleanup(c.abort)
-    c.open(**options)
-    for number in range(1, channels + 1):
-        c.channel(number)
-    return c
 
 
 def queue(t, c, **fields):
@@ -353,4 +338,4 @@ def _(t):
 
 
 if __name__ == "__main__":
-    api.main(BROKER.append)
+    api.main()

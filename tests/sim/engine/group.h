@@ -106,7 +106,7 @@ struct node {
     uint64_t pinned, pinned_until_ms; /* somebody pulls an image of this index */
 
     /* An image that it pulls. */
-    uint64_t image_index, image_term, image_epoch;
+    uint64_t image_index, image_term;
     const struct engine_members *image_members;
     bool image_on_record;
 
@@ -117,10 +117,9 @@ struct node {
     /* Rights. As a leader: since when, in which term; what it granted to whom. As a holder: until
      * when. */
     uint64_t office_term, office_ms;
-    uint64_t held_from[NODES], wanted[NODES],
-        wanted_ms[NODES];                /* per node: the lease asked for, when */
-    uint64_t granted_ms[NODES];          /* when the last that was granted had come */
-    uint64_t holds_until_ms, holds_term; /* it holds since a leader of this term granted it */
+    uint64_t wanted[NODES], wanted_ms[NODES]; /* per node: the lease asked for, when */
+    uint64_t granted_ms[NODES];               /* when the last that was granted had come */
+    uint64_t holds_until_ms, holds_term;      /* it holds since a leader of this term granted it */
 };
 
 struct way { /* from one node to another: entries go one, all else the other */

@@ -82,16 +82,52 @@ void batch_elide(struct journal *journal, struct message *message)
     pop_elided(batch);
 }
 
-void batch_add(struct journal *journal, enum record_type type, struct bytes payload)
+static void add_payload(struct journal *journal, enum record_type type, struct bytes payload)
 {
     struct batch *batch = journal->filling;
     struct pending *pending = add(journal, type);
     buffer_add(&batch->bytes, payload.data, payload.size);
     pending->size = (uint32_t)payload.size;
-    if (type != RECORD_DELIVERED)
-        journal->names_batch = batch->number;
     batch->size += RECORD_HEADER + payload.size;
     batch->records_size += RECORD_HEADER + payload.size;
+}
+
+static bool is_of_names(enum record_type type)
+{
+    return type == RECORD_QUEUE || type == RECORD_DROP || type == RECORD_PUT || type == RECORD_DELETE;
+}
+
+void batch_add(struct journal *journal, enum record_type type, struct bytes payload)
+{
+    add_payload(journal, type, payload);
+    if (is_of_names(type))
+        journal->names_batch = journal->filling->number;
+}
+
+void bracket_unref(struct bracket *bracket)
+{
+    if (bracket && --bracket->refs == 0)
+        mem_free(bracket);
+}
+
+void batch_add_entry(struct journal *journal, struct bracket *bracket,
+                     const struct entry_payload *payload)
+{
+    struct batch *batch = journal->filling;
+    struct cursor cursor = cursor_of(bytes_of(bracket->contents, bracket->contents_size));
+    uint8_t bytes[ENTRY_PAYLOAD_SIZE];
+    enum record_type type;
+    struct bytes content;
+    entry_payload_write(bytes, payload);
+    add_payload(journal, RECORD_ENTRY, bytes_of(bytes, sizeof(bytes)));
+    while (content_next(&cursor, &type, &content))
+        add_payload(journal, type, content);
+    assert(!cursor.bad);
+    batch->brackets = mem_grow(batch->brackets, &batch->brackets_capacity,
+                               batch->brackets_count + 1, sizeof(struct bracket *));
+    batch->brackets[batch->brackets_count++] = bracket;
+    bracket->refs++;
+    bracket->batch = batch->number;
 }
 
 static struct settles *settles_of(struct journal *journal, struct settles_place *place,
@@ -218,6 +254,9 @@ void batch_free(struct journal *journal, struct batch *batch)
         buffer_free(&batch->settles[i].ranges);
         buffer_free(&batch->settles[i].returned);
     }
+    for (size_t i = 0; i < batch->brackets_count; i++)
+        bracket_unref(batch->brackets[i]);
+    mem_free(batch->brackets);
     mem_free(batch->settles);
     mem_free(batch->records);
     buffer_free(&batch->bytes);

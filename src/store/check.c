@@ -140,6 +140,41 @@ static void subtract_index(struct store *store, const struct index *index)
     }
 }
 
+/* The same for what the logs of groups hold. */
+static void subtract_logs(struct store *store)
+{
+    struct group_log *log;
+    uint64_t at = 0;
+    while ((log = group_log_next(store, &at)))
+        for (uint64_t index = log->floor + 1; index <= log->last; index++) {
+            const struct log_entry *entry = group_log_entry(log, index);
+            struct segment *segment = segment_find(&store->journal, entry->segment);
+            if (!segment)
+                continue;
+            segment->kept_entries--;
+            segment->kept_bytes -= entry->size;
+        }
+}
+
+/* Each entry of a group's log must be there, with its contents. */
+static uint64_t check_log(const struct printer *printer, struct group_log *log)
+{
+    uint64_t bad = 0;
+    for (uint64_t index = log->floor + 1; index <= log->last; index++)
+        if (!group_log_is_sound(log, index)) {
+            const struct log_entry *entry = group_log_entry(log, index);
+            say(printer, "damaged: group %" PRIu64 ": entry %" PRIu64 " in segment %u offset %u",
+                log->group, index, entry->segment, entry->offset);
+            bad++;
+        }
+    say(printer,
+        "group %" PRIu64 ": entries %" PRIu64 " to %" PRIu64 ", term %" PRIu64
+        ", applied up to %" PRIu64 ", known to be committed up to %" PRIu64,
+        log->group, log->floor + 1, log->last, group_log_term(log, log->last), log->kept,
+        log->commit);
+    return bad;
+}
+
 /* The entries of all queues are in memory. Leaves in the segments' counters what they count too
  * many; numbers that wrapped are what they count too few. */
 static uint64_t check_counts(struct store *store, const struct printer *printer)
@@ -149,6 +184,7 @@ static uint64_t check_counts(struct store *store, const struct printer *printer)
     struct index *index;
     while ((index = idmap_next(&store->indexes, &at)))
         subtract_index(store, index);
+    subtract_logs(store);
     list_for_each(link, &store->journal.segments) {
         const struct segment *segment = list_entry(link, struct segment, link);
         if (segment->kept_entries == 0 && segment->kept_bytes == 0)
@@ -231,6 +267,10 @@ int store_check(const struct store_options *options, void (*print)(void *context
     while ((index = idmap_next(&store->indexes, &at)))
         unread += check_index(store, &printer, index);
     unread += thaw_dead(store);
+    struct group_log *log;
+    at = 0;
+    while ((log = group_log_next(store, &at)))
+        bad += check_log(&printer, log);
     if (contents)
         sum_up(store, contents);
     bad += unread ? unread : check_counts(store, &printer);

@@ -19,6 +19,10 @@
  *   "T" key                  a blob of a queue that does not survive: deleted at start
  *   "S" segment              entries and bytes that are needed of it, its size, its last batch
  *   "N" name                 a value of the catalogue
+ *   "G" group                term and vote, index that is known to be committed, index up to which it is
+ *                            applied, index, term and chain (4) of the floor, and what the group says
+ *   "E" group, number        a block of 256 entries by index: the first one that is in the log, then for
+ *                            each term, segment, offset, size, chain (4 each), kind (1)
  *   "I"                      the store it belongs to
  * Behind every value is a checksum over key and value. */
 #include <assert.h>
@@ -191,6 +195,61 @@ static void put_chunk(struct store *store, struct buffer *batch, struct chunk *c
     mem_free(kept);
 }
 
+/* ---- groups ---- */
+
+static struct key key_of_block(uint64_t group, uint64_t number)
+{
+    struct key key = key_of('E', group, 8);
+    key_add(&key, number, 8);
+    return key;
+}
+
+static void put_dead_groups(struct store *store, struct buffer *batch)
+{
+    for (size_t i = 0; i < store->groups.dead_count; i++) {
+        const struct dead_group_name *dead = &store->groups.dead[i];
+        struct key key = dead->block == GROUP_ITSELF ? key_of('G', dead->group, 8)
+                                                     : key_of_block(dead->group, dead->block);
+        kv_batch_delete(batch, key_bytes(&key));
+    }
+    store->groups.dead_count = 0;
+}
+
+static void put_blocks(struct group_log *log, struct buffer *batch)
+{
+    struct buffer value = {0};
+    for (size_t i = 0; i < log->blocks_count; i++) {
+        uint64_t number = log->blocks_first + i;
+        struct key key = key_of_block(log->group, number);
+        bool was_named = log->blocks[i]->is_named;
+        if (!log->blocks[i]->is_changed)
+            continue;
+        if (group_block_encode(log, number, &value))
+            put(batch, key, &value);
+        else if (was_named)
+            kv_batch_delete(batch, key_bytes(&key));
+        value.size = 0;
+    }
+    buffer_free(&value);
+}
+
+static void put_groups(struct store *store, struct buffer *batch)
+{
+    struct buffer value = {0};
+    struct group_log *log;
+    uint64_t at = 0;
+    groups_tick(store);
+    put_dead_groups(store, batch);
+    while ((log = group_log_next(store, &at))) {
+        put_blocks(log, batch);
+        if (!log->is_changed)
+            continue;
+        group_encode(log, &value);
+        put(batch, key_of('G', log->group, 8), &value);
+    }
+    buffer_free(&value);
+}
+
 static void put_dead(struct store *store, struct buffer *batch)
 {
     for (size_t i = 0; i < store->image.dead_names_count; i++) {
@@ -270,7 +329,8 @@ static void put_header(struct store *store, struct checkpoint_job *job)
     struct buffer *header = &job->header;
     job->number = store->image.number + 1;
     job->sum = store->image.sum;
-    buffer_add_u32(header, CHECKPOINT_VERSION);
+    buffer_add_u32(header, store->groups.by_number.count ? CHECKPOINT_VERSION_GROUPS
+                                                         : CHECKPOINT_VERSION);
     buffer_add_u64(header, job->number);
     buffer_add_u64(header, store->journal.position.batch);
     buffer_add_u32(header, store->journal.position.segment);
@@ -540,6 +600,7 @@ void checkpoint_begin(struct store *store)
     put_names(store, &job->batch);
     put_queues(store, &job->batch);
     put_chunks(store, &job->batch);
+    put_groups(store, &job->batch);
     job->blob_last = store->image.blob_last;
     put_segments(store, job);
     put_identity(store, &job->batch);

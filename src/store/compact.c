@@ -200,7 +200,7 @@ static struct segment *emptiest(struct store *store)
     list_for_each(link, &store->journal.segments) {
         struct segment *segment = list_entry(link, struct segment, link);
         if (segment == store->journal.active || segment->is_retiring || segment->was_compacted ||
-            segment->live_entries == 0 || segment->last_batch > store->journal.durable)
+            segment->live_entries == 0 || segment->log_entries || segment->last_batch > store->journal.durable)
             continue;
         if (!best || segment->live_bytes * best->size < best->live_bytes * segment->size)
             best = segment;

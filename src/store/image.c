@@ -3,7 +3,7 @@
  * A key-value store that damages or loses something on the disk need not notice: a record of
  * LevelDB's log that is bad is skipped or ends the log, and what was written before or after it
  * counts all the same. So every value carries a checksum, and the header of the checkpoint the sum
- * over the checksums of all pairs (of the kinds S, Q, D and N) that belong to the image. It is
+ * over the checksums of all pairs (of the kinds S, Q, D, N, G and E) that belong to the image. It is
  * carried on from one checkpoint to the next, by what the batch of the checkpoint replaces, adds
  * and deletes. A pair that is missing, that was deleted and is there, or that is older than it
  * should be, gives another sum. That the image as a whole is the last one is what the anchor tells.
@@ -57,7 +57,7 @@ static struct change *changes_of(struct bytes batch, size_t *count)
     size_t capacity = 0;
     struct cursor cursor = cursor_of(batch);
     while (kv_batch_next(&cursor, &change.put, &change.key, &change.value)) {
-        if (change.key.size == 0 || !strchr("SQDN", change.key.data[0]))
+        if (change.key.size == 0 || !strchr(IMAGE_KINDS, change.key.data[0]))
             continue;
         changes = mem_grow(changes, &capacity, change.order + 1, sizeof(*changes));
         changes[change.order++] = change;
@@ -198,6 +198,22 @@ static bool load_name(struct loading *loading, struct bytes key, struct bytes va
     return true;
 }
 
+static bool load_group(struct loading *loading, struct bytes key, struct bytes value)
+{
+    uint64_t group = key_number(key, 1, 8);
+    bool ok = group && !group_log_find(loading->store, group) &&
+              group_decode(loading->store, group, value);
+    loading->bad = ok ? NULL : "a group";
+    return ok;
+}
+
+static bool load_block(struct loading *loading, struct bytes key, struct bytes value)
+{
+    bool ok = group_block_decode(loading->store, key_number(key, 1, 8), value);
+    loading->bad = ok ? NULL : "entries of a group";
+    return ok;
+}
+
 static int fail_load(const char *what, const char *why, char *error, size_t error_size)
 {
     snprintf(error, error_size,
@@ -239,7 +255,8 @@ int image_header(struct store *store, struct position *position, uint64_t *sum, 
     buffer_free(&value);
     if (found <= 0)
         return found < 0 ? fail_load("the checkpoint", kv->error, error, error_size) : 0;
-    bool is_known = version == CHECKPOINT_VERSION || version == CHECKPOINT_VERSION_READ;
+    bool is_known = version == CHECKPOINT_VERSION || version == CHECKPOINT_VERSION_READ ||
+                    version == CHECKPOINT_VERSION_GROUPS;
     if ((is_sealed && !is_known) || (!is_sealed && is_first)) {
         snprintf(error, error_size,
                  "the store is of %s version (%u): start the version that wrote it",
@@ -256,7 +273,8 @@ static int load_pairs(struct store *store, uint64_t sum, char *error, size_t err
     static const struct {
         const char *prefix;
         bool (*each)(struct loading *loading, struct bytes key, struct bytes value);
-    } parts[] = {{"S", load_segment}, {"Q", load_queue}, {"D", load_chunk}, {"N", load_name}};
+    } parts[] = {{"S", load_segment}, {"Q", load_queue}, {"D", load_chunk},
+                 {"N", load_name},    {"G", load_group}, {"E", load_block}};
     struct kv *kv = store->options.kv;
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         struct loading loading = {store, parts[i].each, 0, NULL};

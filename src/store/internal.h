@@ -198,6 +198,103 @@ void sift_begin(struct sift *sift, uint32_t segment, uint64_t end);
 enum sift_result sift_next(struct sift *sift, struct record *record);
 void sift_free(struct sift *sift);
 
+/* ---- group_log.c ---- */
+
+enum { GROUP_BLOCK_ENTRIES = 256 };
+
+/* Where an entry lies. */
+struct log_entry {
+    uint64_t term;
+    uint32_t segment, offset; /* of its record; segment 0: it has no place yet */
+    uint32_t size;            /* of that and its contents */
+    uint32_t chain;
+    uint8_t kind;
+};
+
+struct log_block {
+    bool is_changed; /* since the last checkpoint */
+    bool is_named;   /* the last checkpoint has it */
+    struct log_entry entries[GROUP_BLOCK_ENTRIES]; /* by index, the first being a multiple */
+};
+
+struct fetched {
+    struct log_head head;
+    size_t from, size; /* of the contents, in group_log->fetched */
+};
+
+struct group_log {
+    struct store *store;
+    uint64_t group;
+    uint64_t vote_term, vote;
+    uint64_t floor, floor_term;
+    uint32_t floor_chain;
+    struct buffer note;
+    uint64_t last, commit, durable;
+    uint64_t applied, kept; /* by the state, now, and as the start found it */
+    uint64_t cuts;
+    uint64_t size; /* of all entries in the journal */
+    bool is_changed; /* beside its entries */
+    struct log_block **blocks; /* from number blocks_first on */
+    uint64_t blocks_first;
+    size_t blocks_count, blocks_capacity;
+    struct bracket **recent; /* the last entries: recent_count from recent_at on */
+    size_t recent_at, recent_count, recent_capacity;
+    struct log_read_job *reading; /* NULL: none */
+    struct fetched *fetched_at;   /* entries from fetched_first on, that were read */
+    size_t fetched_count, fetched_capacity;
+    uint64_t fetched_first;
+    struct buffer fetched;
+    bool is_unreadable; /* the one at fetched_first */
+};
+
+struct log_read_job {
+    struct job job;
+    struct store *store;
+    struct group_log *log; /* NULL: it is gone */
+    struct segment *segment;
+    uint64_t index, cuts;
+    uint64_t offset, size, got;
+    uint8_t *data;
+    int error;
+};
+
+/* GROUP_ITSELF: not a block, but what is said of the group. */
+#define GROUP_ITSELF UINT64_MAX
+struct dead_group_name {
+    uint64_t group, block;
+};
+
+/* All of them. */
+struct groups {
+    struct idmap by_number;
+    struct list recent;   /* brackets in the order of their making */
+    struct list unplaced; /* of these, those whose place was not noted */
+    uint64_t recent_bytes;
+    struct dead_group_name *dead;
+    size_t dead_count, dead_capacity;
+};
+
+void groups_init(struct groups *groups);
+void groups_free(struct store *store);
+/* Once a turn, and before an image is taken: notes the places of what was sealed, and lets go of what takes
+ * too much memory. */
+void groups_tick(struct store *store);
+/* A record of a group at a start; `rest` is what lies behind it in its batch. *records, and *size bytes, of
+ * that are its contents. NULL, or what makes no sense about it. */
+const char *group_replay(struct store *store, const struct record *record, struct bytes rest,
+                         uint32_t *records, uint32_t *size);
+const struct log_entry *group_log_entry(const struct group_log *log, uint64_t index);
+/* Reads it, which may block: for a check. */
+bool group_log_is_sound(struct group_log *log, uint64_t index);
+/* What an image says of a group, and of a block of its entries (false: none of them is in the log). */
+void group_encode(struct group_log *log, struct buffer *value);
+bool group_decode(struct store *store, uint64_t group, struct bytes value);
+bool group_block_encode(struct group_log *log, uint64_t number, struct buffer *value);
+/* Blocks come in order, behind their group. */
+bool group_block_decode(struct store *store, uint64_t group, struct bytes value);
+/* The next checkpoint does not have it. */
+void group_name_dead(struct store *store, uint64_t group, uint64_t block);
+
 /* ---- mend.c ---- */
 
 struct mend_want {
@@ -265,6 +362,10 @@ int anchor_read(struct disk *disk, uint64_t *number);
 
 /* The one before it did not say how many bytes a chunk's messages have. */
 enum { CHECKPOINT_VERSION = 3, CHECKPOINT_VERSION_READ = 2 };
+/* One that has groups. */
+enum { CHECKPOINT_VERSION_GROUPS = 4 };
+/* The kinds of pairs that are in the sum of an image, in the order in which they are read. */
+#define IMAGE_KINDS "SQDNGE"
 
 struct checkpoint_job {
     struct job job;
@@ -462,6 +563,7 @@ struct store {
     struct journal journal;
     struct memory memory;
     struct image image;
+    struct groups groups;
     struct idmap indexes;
     uint64_t id_last, id_last_transient;
     struct list awake;        /* indexes: wait_link */

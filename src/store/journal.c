@@ -391,10 +391,26 @@ static void hold(struct journal *journal, struct segment *segment, enum record_t
     segment->kept_bytes += bytes;
 }
 
-/* It is known where the record of a message lies. */
-static void note_place(struct journal *journal, const struct pending *pending, struct place place)
+/* One that was cut since is there, but nobody needs it. */
+static void note_entry_place(struct journal *journal, struct batch *batch, struct place place)
+{
+    struct bracket **next = &batch->brackets[journal->write.brackets_placed++];
+    struct bracket *bracket = *next;
+    *next = NULL;
+    bracket->place.segment = place.segment;
+    bracket->place.offset = place.offset;
+    if (!bracket->is_cut && !planted(PLANTED_GROUP_NOT_HELD))
+        segment_hold_entry(journal, bracket->place);
+    bracket_unref(bracket);
+}
+
+/* It is known where a record of the batch lies. */
+static void note_place(struct journal *journal, struct batch *batch, const struct pending *pending,
+                       struct place place)
 {
     struct message *message = pending->message;
+    if (pending->type == RECORD_ENTRY)
+        note_entry_place(journal, batch, place);
     if (!message)
         return;
     message->segment = place.segment;
@@ -453,6 +469,7 @@ static void begin_seal(struct journal *journal)
                                               .offset = (uint32_t)journal->active->size};
     block_take(journal, job->batch_header.offset, job->size - batch->inserts_size);
     job->inserts_count = 0;
+    job->brackets_placed = 0;
     job->bytes_size = BATCH_HEADER;
 }
 
@@ -460,14 +477,14 @@ static void begin_seal(struct journal *journal)
 static void seal(struct journal *journal)
 {
     struct write_job *job = &journal->write;
-    const struct batch *batch = journal->filling;
+    struct batch *batch = journal->filling;
     struct place place = {job->batch_header.segment, job->batch_header.offset + BATCH_HEADER, 0};
     for (uint32_t i = 0; i < batch->count; i++) {
         const struct pending *pending = &batch->records[i];
         if (pending->is_elided)
             continue;
         write_record(job, batch, pending, &place);
-        note_place(journal, pending, place);
+        note_place(journal, batch, pending, place);
         if (is_long(pending->message))
             pin(job, pending->message);
         place.offset += place.size;
@@ -480,6 +497,7 @@ static void clear(struct batch *batch)
 {
     batch->count = batch->elided = 0;
     batch->settles_count = 0;
+    batch->brackets_count = 0;
     batch->bytes.size = 0;
     batch->size = batch->records_size = batch->inserts_size = 0;
 }
@@ -533,7 +551,7 @@ static void begin_large(struct journal *journal)
 void journal_place(struct journal *journal)
 {
     struct write_job *job = &journal->write;
-    const struct batch *batch = journal->sealing;
+    struct batch *batch = journal->sealing;
     assert(job->is_placing && job->placed <= batch->count);
     uint32_t left = batch->count - job->placed;
     if (left > records_a_turn(journal))
@@ -546,7 +564,7 @@ void journal_place(struct journal *journal)
             continue;
         if (pending->message)
             place.size += (uint32_t)message_data_size(pending->message);
-        note_place(journal, pending, place);
+        note_place(journal, batch, pending, place);
         job->place_at += place.size;
     }
     if (job->placed < batch->count)

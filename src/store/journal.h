@@ -57,6 +57,7 @@ struct segment {
     uint64_t live_bytes;
     uint64_t kept_entries; /* of these, those that survive a restart */
     uint64_t kept_bytes;
+    uint64_t log_entries; /* of groups' logs: they are not moved, so that the rest need not be */
     uint32_t readers; /* jobs that read it now */
     bool is_retiring; /* nothing live; goes when the next checkpoint is durable */
     bool is_gone;
@@ -82,6 +83,9 @@ void segment_cut(struct disk *disk, uint32_t number, uint64_t end);
 /* An entry that holds 1/destinations of the record at `place` comes or goes. */
 void segment_hold(struct journal *journal, struct place place, uint32_t destinations, bool kept);
 void segment_release(struct journal *journal, struct place place, uint32_t destinations, bool kept);
+/* The same for an entry of a group's log. */
+void segment_hold_entry(struct journal *journal, struct place place);
+void segment_release_entry(struct journal *journal, struct place place);
 void segment_free(struct journal *journal, struct segment *segment);
 /* A reader is done with it; one that is gone is freed by the last. */
 void segment_unread(struct journal *journal, struct segment *segment);
@@ -110,6 +114,22 @@ struct settles {
     struct buffer returned;
 };
 
+/* An entry of a group's log in memory. The log has a reference, and so has the batch until the entry has
+ * its place. */
+struct bracket {
+    uint32_t refs;
+    bool is_cut;         /* the log does not have it any more */
+    uint64_t batch;      /* in which it is */
+    struct place place;  /* of the record and its contents; segment 0: it has none yet */
+    uint64_t group;
+    struct log_head head;
+    struct list recent_link, unplaced_link; /* group_log.c */
+    uint32_t contents_size;
+    uint8_t contents[];
+};
+
+void bracket_unref(struct bracket *bracket);
+
 struct batch {
     struct list link; /* in journal->spent */
     uint64_t number;
@@ -118,6 +138,8 @@ struct batch {
     uint32_t elided;
     struct settles *settles;
     uint32_t settles_count, settles_capacity;
+    struct bracket **brackets; /* by record; NULL: it has its place */
+    size_t brackets_count, brackets_capacity;
     struct buffer bytes;
     uint64_t size;         /* what it will take on disk, about */
     uint64_t records_size; /* what its records will take, exactly */
@@ -140,6 +162,9 @@ void batch_add_returned(struct journal *journal, struct settles_place *place, ui
                         uint64_t sequence, uint32_t count, uint64_t until_ms);
 /* Any other record. */
 void batch_add(struct journal *journal, enum record_type type, struct bytes payload);
+/* An entry of a group's log, with its contents; takes a reference. `place.size` of it is known. */
+void batch_add_entry(struct journal *journal, struct bracket *bracket,
+                     const struct entry_payload *payload);
 /* What was settled of the queue, or came back, need not be said: it ends. */
 void batch_forget_settles(struct journal *journal, const struct settles_place *place);
 /* Turns the numbers of what came back and was settled into records; right before sealing. */
@@ -176,6 +201,7 @@ struct write_job {
     struct message **pinned; /* the messages of these, unless the batch is large and pins them */
     size_t pinned_count, pinned_capacity;
     struct batch *batch; /* a large batch: its bytes are to be made; NULL: they are there */
+    size_t brackets_placed;
     uint32_t placed;     /* records of it that have their place */
     uint32_t place_at;   /* where the next one lies */
     bool is_placing;     /* not all of them have */

@@ -18,6 +18,8 @@ libleveret_store_a_SOURCES = \
 	%D%/sift.c \
 	%D%/space.c \
 	%D%/disk_posix.c \
+	%D%/group_log.c \
+	%D%/group_log.h \
 	%D%/identity.c \
 	%D%/image.c \
 	%D%/index.c \

@@ -66,9 +66,26 @@
  * returned: queue id (8), then triples of varints: distance of the sequence number from the one before
  * (zigzag; from 0 for the first), how often it came back, and until when it waits, milliseconds since
  * 1970; 0: it does not. delivered: queue id, mark (8 each). queue, drop: queue id.
- * put: size of the key (4), key, value. delete: key. */
+ * put: size of the key (4), key, value. delete: key.
+ *
+ * entry:
+ *
+ *      0  8  group
+ *      8  8  index
+ *     16  8  term
+ *     24  8  the group's clock, milliseconds since 1970
+ *     32  8  index of the catalogue that it rests on
+ *     40  1  kind
+ *     41  4  number of the records that are its contents; they come next, in the same batch
+ *     45  4  their size, with their headers
+ *     49  4  checksum of the contents: of the size of each payload (4), its type (1), the payload
+ *     53  4  chain: checksum over the chain of the entry before (4), bytes 8 to 40, and the checksum
+ *
+ * floor: group, index, term (8 each), chain (4), and what the group says of itself. vote: group, term,
+ * member (8 each). commit: group, index (8 each). leave: group. */
 #include "store/record.h"
 
+#include <assert.h>
 #include <endian.h>
 #include <string.h>
 
@@ -354,4 +371,74 @@ bool returned_next(struct returned_reader *reader)
     reader->until_ms = cursor_varint(cursor);
     cursor->bad |= count == 0 || count > UINT32_MAX;
     return !cursor->bad;
+}
+
+/* ---- entries of a group's log ---- */
+
+/* What the chain covers of it. */
+enum { HEAD_SIZE = 33 };
+
+static void head_write(uint8_t out[HEAD_SIZE], const struct log_head *head)
+{
+    put64(out, head->index);
+    put64(out + 8, head->term);
+    put64(out + 16, head->stamp_ms);
+    put64(out + 24, head->catalogue);
+    out[32] = head->kind;
+}
+
+void entry_payload_write(uint8_t out[ENTRY_PAYLOAD_SIZE], const struct entry_payload *payload)
+{
+    put64(out, payload->group);
+    head_write(out + 8, &payload->head);
+    put32(out + 41, payload->records);
+    put32(out + 45, payload->size);
+    put32(out + 49, payload->checksum);
+    put32(out + 53, payload->chain);
+}
+
+bool entry_payload_read(struct bytes in, struct entry_payload *payload)
+{
+    if (in.size != ENTRY_PAYLOAD_SIZE)
+        return false;
+    payload->group = get64(in.data);
+    payload->head = (struct log_head){.index = get64(in.data + 8),
+                                      .term = get64(in.data + 16),
+                                      .stamp_ms = get64(in.data + 24),
+                                      .catalogue = get64(in.data + 32),
+                                      .kind = in.data[40]};
+    payload->records = get32(in.data + 41);
+    payload->size = get32(in.data + 45);
+    payload->checksum = get32(in.data + 49);
+    payload->chain = get32(in.data + 53);
+    return payload->group && payload->head.index && payload->head.term;
+}
+
+uint32_t log_chain(uint32_t before, const struct log_head *head, uint32_t checksum)
+{
+    uint8_t bytes[4 + HEAD_SIZE + 4];
+    put32(bytes, before);
+    head_write(bytes + 4, head);
+    put32(bytes + 4 + HEAD_SIZE, checksum);
+    return crc32c(0, bytes, sizeof(bytes));
+}
+
+bool content_next(struct cursor *cursor, enum record_type *type, struct bytes *payload)
+{
+    if (cursor->bad || cursor->at == cursor->end)
+        return false;
+    uint32_t size = cursor_u32(cursor);
+    unsigned number = cursor_u8(cursor);
+    *payload = cursor_bytes(cursor, size);
+    cursor->bad |= !content_may_have(number);
+    *type = (enum record_type)number;
+    return !cursor->bad;
+}
+
+void content_add(struct buffer *out, enum record_type type, struct bytes payload)
+{
+    assert(content_may_have(type));
+    buffer_add_u32(out, (uint32_t)payload.size);
+    buffer_add_u8(out, (uint8_t)type);
+    buffer_add(out, payload.data, payload.size);
 }

@@ -3,6 +3,7 @@
 #define LEVERET_STORE_RECORD_H
 
 #include "base/buffer.h"
+#include "store/group_log.h"
 #include "store/message.h"
 
 enum record_type {
@@ -16,7 +17,12 @@ enum record_type {
     RECORD_PUT = 8,       /* a name of the catalogue gets a value */
     RECORD_DELETE = 9,    /* a name of the catalogue goes */
     RECORD_RETURNED = 10, /* messages of a queue that came back to it */
-    RECORD_LAST = RECORD_RETURNED, /* a sound record above was written by a newer version */
+    RECORD_ENTRY = 11,    /* an entry of a group's log: the records behind it are its contents */
+    RECORD_FLOOR = 12,    /* a group's log begins behind an index, with nothing in it */
+    RECORD_VOTE = 13,     /* a group's term, and whom this member voted for in it */
+    RECORD_COMMIT = 14,   /* how far a group's log is known to be committed */
+    RECORD_LEAVE = 15,    /* a group's log goes */
+    RECORD_LAST = RECORD_LEAVE, /* a sound record above was written by a newer version */
 };
 
 enum {
@@ -154,5 +160,34 @@ struct returned_reader {
 
 struct returned_reader returned_reader(struct bytes payload);
 bool returned_next(struct returned_reader *reader);
+
+/* What the record of an entry says; its contents are the records behind it, in the same batch. */
+enum { ENTRY_PAYLOAD_SIZE = 57 };
+
+struct entry_payload {
+    uint64_t group;
+    struct log_head head;
+    uint32_t records;  /* that are its contents */
+    uint32_t size;     /* of these, with their headers */
+    uint32_t checksum; /* of the contents, wherever they lie */
+    uint32_t chain;    /* see log_chain */
+};
+
+void entry_payload_write(uint8_t out[ENTRY_PAYLOAD_SIZE], const struct entry_payload *payload);
+bool entry_payload_read(struct bytes in, struct entry_payload *payload);
+/* What goes before this entry, and what it says itself, as one number: two logs whose entries at an
+ * index have the same are the same up to there. */
+uint32_t log_chain(uint32_t before, const struct log_head *head, uint32_t checksum);
+
+/* Contents as they are handed about: one record behind the other, each as size of its payload (4), type
+ * (1) and payload. False: there are no more, or they are malformed (cursor->bad). */
+enum { CONTENT_HEADER = 5 };
+bool content_next(struct cursor *cursor, enum record_type *type, struct bytes *payload);
+void content_add(struct buffer *out, enum record_type type, struct bytes payload);
+/* Is this a type that contents may have? */
+static inline bool content_may_have(unsigned type)
+{
+    return type >= RECORD_MESSAGE && type < RECORD_ENTRY;
+}
 
 #endif

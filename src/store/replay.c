@@ -425,6 +425,12 @@ static const char *apply(struct store *store, const struct record *record,
     case RECORD_DELETE:
         report->catalogue++;
         return apply_name(store, record);
+    case RECORD_ENTRY:
+    case RECORD_FLOOR:
+    case RECORD_VOTE:
+    case RECORD_COMMIT:
+    case RECORD_LEAVE:
+        break; /* group_replay */
     }
     return "a record without a type";
 }
@@ -486,10 +492,18 @@ static bool apply_batch(struct walk *walk, const uint8_t *bytes, const struct ba
             return damaged(walk, header->offset + at, "a bad record in a good batch");
         if (record.type > RECORD_LAST)
             return is_of_newer_version(walk, header->offset + at, "record");
-        const char *wrong = apply(walk->source.store, &record, walk->report);
+        uint32_t behind = at + record.place.size, records = 0, size = 0;
+        struct bytes rest = bytes_of(bytes + behind, header->size - behind);
+        const char *wrong =
+            record.type >= RECORD_ENTRY
+                ? group_replay(walk->source.store, &record, rest, &records, &size)
+                : apply(walk->source.store, &record, walk->report);
+        if (!wrong && records >= header->records - i)
+            wrong = "an entry of a group with more records than its batch";
         if (wrong)
             return damaged(walk, header->offset + at, wrong);
-        at += record.place.size;
+        at = behind + size;
+        i += records;
     }
     walk->at.batch++;
     walk->at.offset += header->size;

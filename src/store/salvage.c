@@ -35,6 +35,8 @@ struct salvager {
     struct hint *hints;
     size_t hints_count, hints_capacity;
     struct idmap dropped;    /* numbers of queues that have ended */
+    struct idmap groups;     /* that were said to be left out */
+    struct place contents;   /* of the last entry of a group */
     struct map before;       /* names by records before the position */
     bool is_whole;           /* the old index is sound */
     bool is_other;           /* ... or of another version */
@@ -156,7 +158,7 @@ static void take_index(struct salvager *s, struct kv *old)
     s->is_other = found == IMAGE_OTHER_VERSION;
     if (found <= 0)
         s->position = (struct position){0};
-    for (const char *kind = "SQDN"; old && *kind; kind++)
+    for (const char *kind = IMAGE_KINDS; old && *kind; kind++)
         if (old->ops->scan(old, bytes_of(kind, 1), bytes_of(NULL, 0), take_pair, s) < 0)
             s->is_whole = false;
     s->is_whole = s->is_whole && s->sum == sum;
@@ -325,11 +327,37 @@ static void take_name(struct salvager *s, const struct record *record)
     name_change(s->store, map, key, value, is_delete);
 }
 
+/* A log without a part of it is none, and a vote that was lost would be given twice. */
+static void leave_out(struct salvager *s, const struct record *record)
+{
+    struct cursor cursor = cursor_of(record->payload);
+    uint64_t group = cursor_u64(&cursor);
+    struct entry_payload payload;
+    if (record->type == RECORD_ENTRY && entry_payload_read(record->payload, &payload))
+        s->contents = (struct place){record->place.segment,
+                                     record->place.offset + record->place.size, payload.size};
+    if (group == 0 || idmap_find(&s->groups, group))
+        return;
+    idmap_add(&s->groups, group, s);
+    say(s,
+        "left out: the log of group %" PRIu64
+        "; this broker has to leave its cluster and to join it again",
+        group);
+}
+
+static bool is_content(const struct salvager *s, struct place place)
+{
+    return place.segment == s->contents.segment && place.offset >= s->contents.offset &&
+           place.offset - s->contents.offset < s->contents.size;
+}
+
 static void take_record(struct salvager *s, const struct record *record)
 {
     struct cursor cursor;
     struct index *index;
     uint64_t mark;
+    if (is_content(s, record->place))
+        return;
     s->is_newer = s->is_newer || record->type > RECORD_LAST;
     switch (record->type) {
     case RECORD_MESSAGE:
@@ -358,6 +386,13 @@ static void take_record(struct salvager *s, const struct record *record)
     case RECORD_PUT:
     case RECORD_DELETE:
         take_name(s, record);
+        break;
+    case RECORD_ENTRY:
+    case RECORD_FLOOR:
+    case RECORD_VOTE:
+    case RECORD_COMMIT:
+    case RECORD_LEAVE:
+        leave_out(s, record);
         break;
     }
 }
@@ -553,6 +588,7 @@ static void free_salvager(struct salvager *s)
     mem_free(s->hints);
     sift_free(&s->sift);
     idmap_free(&s->dropped);
+    idmap_free(&s->groups);
     names_free(&s->before);
 }
 

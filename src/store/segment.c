@@ -123,6 +123,20 @@ void segment_release(struct journal *journal, struct place place, uint32_t desti
     journal->is_changed = true;
 }
 
+void segment_hold_entry(struct journal *journal, struct place place)
+{
+    segment_hold(journal, place, 1, true);
+    segment_find(journal, place.segment)->log_entries++;
+}
+
+void segment_release_entry(struct journal *journal, struct place place)
+{
+    struct segment *segment = segment_find(journal, place.segment);
+    assert(segment && segment->log_entries > 0);
+    segment->log_entries--;
+    segment_release(journal, place, 1, true);
+}
+
 uint64_t segments_bytes(const struct journal *journal)
 {
     uint64_t bytes = 0;

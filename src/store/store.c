@@ -27,6 +27,7 @@ void store_options_default(struct store_options *options)
         .sync_ms = 100,
         .recycle_segments = 4,
         .mark_step = 16384,
+        .group_cache_bytes = 4u << 20,
         .disk_reserve_bytes = STORE_DISK_RESERVE,
     };
 }
@@ -77,6 +78,7 @@ struct store *store_new(const struct store_options *options, uint64_t now_ms)
     list_init(&store->mark_waiters);
     journal_init(&store->journal, &store->options, &store->stats, now_ms);
     memory_init(&store->memory);
+    groups_init(&store->groups);
     image_init(&store->image, now_ms);
     return store;
 }
@@ -397,6 +399,7 @@ void store_abandon(struct store *store)
     abandon_jobs(store->options.reader);
     compact_stop(store);
     free_chunks(store);
+    groups_free(store);
     image_free(&store->image);
     journal_free(&store->journal);
     mem_free(store->scratch);
@@ -505,6 +508,7 @@ void store_tick(struct store *store, uint64_t now_ms)
     checkpoint_draft(store);
     steps_next(steps, "write");
     write_tick(store);
+    groups_tick(store);
     steps_next(steps, "checkpoint");
     if (checkpoint_is_due(store) && batch_is_empty(store->journal.filling) &&
         !store->journal.write.is_placing)

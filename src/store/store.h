@@ -11,6 +11,7 @@
 #include "base/steps.h"
 #include "base/worker.h"
 #include "store/disk.h"
+#include "store/group_log.h"
 #include "store/index.h"
 #include "store/kv.h"
 #include "store/message.h"
@@ -51,6 +52,7 @@ struct store_options {
     uint32_t batch_large_bytes;  /* ... and beyond which it is sealed over several turns: 4 MiB */
     uint32_t sync_ms;            /* longest time a change that nobody waits for stays unsynced: 100 */
     uint32_t recycle_segments;   /* retired files kept for reuse: 4 */
+    uint64_t group_cache_bytes;  /* entries of groups' logs kept in memory: 4 MiB */
     uint32_t mark_step;          /* sequence numbers a delivered mark is moved by: 16384 */
     uint8_t identity[16]; /* random: of a store that is made now */
     /* Was this name written by a newer version? A store that has one is not opened. NULL: none was. */

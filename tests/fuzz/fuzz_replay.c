@@ -14,7 +14,7 @@
 #include "tests/lib/disk_memory.h"
 #include "tests/lib/kv_memory.h"
 
-enum { SEGMENTS_MAX = 4, QUEUES = 5, TAKES_MAX = 2000, TURNS_MAX = 200 };
+enum { SEGMENTS_MAX = 4, QUEUES = 5, TAKES_MAX = 2000, TURNS_MAX = 200, GROUP_ENTRIES = 64 };
 
 /* ---- files out of records ---- */
 
@@ -55,6 +55,8 @@ struct assembler {
     uint32_t previous;
     struct buffer records; /* of the batch that is being filled */
     uint32_t count, contents;
+    uint64_t group_last;
+    uint32_t chains[GROUP_ENTRIES];
 };
 
 static void begin_segment(struct assembler *assembler)
@@ -167,6 +169,45 @@ static void add_numbers(struct assembler *assembler, struct input *input, uint8_
     buffer_free(&payload);
 }
 
+/* A log of a group, mostly one that makes sense: entries at its end or in the place of others. */
+static void add_group(struct assembler *assembler, struct input *input)
+{
+    uint8_t what = next(input);
+    uint64_t index = assembler->group_last + 1 - (assembler->group_last ? what / 8 % 2 : 0);
+    if (what % 8 < 3 && index < GROUP_ENTRIES) {
+        struct buffer contents = {0};
+        struct bytes body = some(input);
+        uint8_t payload[ENTRY_PAYLOAD_SIZE];
+        content_add(&contents, RECORD_DELETE, body);
+        struct entry_payload entry = {.group = 1,
+                                      .head = {.index = index, .term = 1 + what / 16, .kind = 1},
+                                      .records = what & 64 ? what % 3 : 1,
+                                      .size = (uint32_t)(RECORD_HEADER + body.size),
+                                      .checksum = crc32c(0, contents.data, contents.size)};
+        entry.chain = log_chain(assembler->chains[index - 1], &entry.head, entry.checksum);
+        assembler->chains[index] = entry.chain;
+        assembler->group_last = index;
+        entry_payload_write(payload, &entry);
+        add_record(assembler, RECORD_ENTRY, bytes_of(payload, sizeof(payload)));
+        add_record(assembler, RECORD_DELETE, body);
+        buffer_free(&contents);
+    } else if (what % 8 == 3) {
+        struct buffer payload = {0};
+        buffer_add_u64(&payload, 1);
+        buffer_add_u64(&payload, what & 128 ? number(input) : 0);
+        buffer_add_u64(&payload, 1);
+        buffer_add_u32(&payload, 0);
+        buffer_add(&payload, "members", what / 16);
+        add_record(assembler, RECORD_FLOOR, buffer_bytes(&payload));
+        buffer_free(&payload);
+        assembler->group_last = 0;
+    } else {
+        static const uint8_t types[] = {RECORD_VOTE, RECORD_COMMIT, RECORD_LEAVE, RECORD_VOTE};
+        static const int counts[] = {3, 2, 1, 2};
+        add_numbers(assembler, input, types[what % 4], counts[what % 4]);
+    }
+}
+
 static void add_name(struct assembler *assembler, struct input *input)
 {
     struct buffer payload = {0};
@@ -225,6 +266,10 @@ static void assemble_one(struct assembler *assembler, struct input *input)
     case 15:
         if (what & 16) {
             add_returned(assembler, input);
+            break;
+        }
+        if (what & 32) {
+            add_group(assembler, input);
             break;
         }
         /* fall through */
@@ -302,6 +347,25 @@ static void ignore(void *context, struct bytes key, struct bytes value)
     assert(key.size < SIZE_MAX);
 }
 
+/* Entries that a start has taken can be read, and be followed by others. */
+static void use_group(struct store *store, struct group_log *log, const struct workers *workers)
+{
+    struct log_head head;
+    struct bytes contents;
+    uint64_t last = group_log_last(log), from = group_log_floor(log).index + 1;
+    for (uint64_t index = from; index <= last; index++) {
+        enum log_result result = LOG_WAIT;
+        for (int i = 0; i < 5 && result == LOG_WAIT; i++) {
+            result = group_log_read(log, index, &head, &contents);
+            if (result == LOG_WAIT)
+                turn(store, workers, 1000);
+        }
+        assert(result == LOG_OK && head.index == index);
+    }
+    head = (struct log_head){.index = last + 1, .term = 1u << 30, .kind = 1};
+    group_log_append(log, &head, bytes_of(NULL, 0));
+}
+
 static void use(struct store *store, const struct store_options *options,
                 const struct workers *workers)
 {
@@ -313,6 +377,8 @@ static void use(struct store *store, const struct store_options *options,
     for (uint64_t id = 1; id <= QUEUES; id++)
         queues[id - 1] = store_queue(store, id, &queues[id - 1]);
     store_drop_orphans(store);
+    if (group_log_find(store, 1))
+        use_group(store, group_log_find(store, 1), workers);
     int takes = 0, turns = 0;
     for (int i = 0; i < QUEUES; i++) {
         while (takes < TAKES_MAX && turns < TURNS_MAX && !store_failure(store)) {

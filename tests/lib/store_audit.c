@@ -270,6 +270,33 @@ static void audit_index(struct audit *audit, struct index *index)
           "a changed queue that no checkpoint will have", index->id);
 }
 
+/* ---- logs of groups ---- */
+
+static void audit_log(struct audit *audit, struct group_log *log)
+{
+    uint64_t size = 0;
+    holds(audit, log->floor <= log->applied && log->applied <= log->last, "how far a log is applied",
+          log->group);
+    holds(audit, log->commit <= log->last, "more is committed than there is", log->group);
+    holds(audit, log->durable >= log->floor && log->durable <= log->last,
+          "how far a log is durable", log->group);
+    for (uint64_t index = log->floor + 1; index <= log->last; index++) {
+        const struct log_entry *entry = group_log_entry(log, index);
+        size += entry->size;
+        if (entry->segment)
+            count_held(audit, (struct place){entry->segment, entry->offset, entry->size}, 1, true);
+    }
+    holds(audit, size == log->size, "the size of a log", log->group);
+}
+
+static void audit_logs(struct audit *audit)
+{
+    struct group_log *log;
+    uint64_t at = 0;
+    while ((log = group_log_next(audit->store, &at)))
+        audit_log(audit, log);
+}
+
 /* ---- lists, the journal ---- */
 
 static size_t length(const struct list *list)
@@ -408,6 +435,7 @@ const char *store_audit(struct store *store)
         audit.held[audit.held_count++].number = list_entry(link, struct segment, link)->number;
     while ((index = idmap_next(&store->indexes, &at)))
         audit_index(&audit, index);
+    audit_logs(&audit);
     audit_without_queue(&audit);
     audit_lists(&audit);
     audit_segments(&audit);

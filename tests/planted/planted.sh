@@ -18,7 +18,7 @@ programs=$build/tests/planted
 simulate="$build/tests/sim/simulate_planted --seeds 400 --seconds 2"
 durable="LEVERETD=$programs/leveretd top_builddir=$build $source/tests/wire/durable.py"
 seconds_max=240
-signs='^not ok|Assertion|the broker did not start'
+signs='^not ok|^Bail out!|Assertion|the broker did not start'
 
 # Which test finds which, one or more: a program of this folder, and what it is told.
 tests() {
@@ -36,6 +36,13 @@ EARLY_CHECKPOINT TAP_ONLY=checkpoint_waits_for_the_journal test_order
 EARLY_RETIRE store_campaign --runs 30
 NO_MARK store_campaign --runs 30
 BEFORE_NOT_SYNCED TAP_ONLY=segments_are_synced_in_order test_order
+GROUP_NOT_HELD test_group_log
+GROUP_CUT_HOLDS test_group_log
+GROUP_CUT_DURABLE test_group_log
+GROUP_FLOOR_LEFT_OUT test_group_log
+GROUP_VOTE_LEFT_OUT test_group_log
+GROUP_BLOCK_STALE test_group_log
+GROUP_REST_STAYS test_group_log
 SHORT_FORGOTTEN TAP_ONLY=no_room_for_a_file test_full_disk
 ROOM_NOT_ASKED TAP_ONLY=larger_than_what_is_free test_full_disk
 NOT_COVERED TAP_ONLY=all_is_taken_behind_a_message test_full_disk

@@ -1,0 +1,92 @@
+/* The log of one group of brokers that agree (src/cluster), as one member keeps it. It lies in the journal
+ * between all else: an entry is a record that says so, and behind it the records that are its contents, in
+ * one batch. So what a group and this broker alone have decided in a turn costs one write and one sync.
+ *
+ * The store knows where each entry lies, and does nothing of what it says. A log has the entries from
+ * floor + 1 on; what is up to the floor is in the state. Who has the log applies its entries to the rest of the
+ * store, and says how far: a checkpoint has both as they are, and a start is followed by applying what lies
+ * behind.
+ *
+ * Everything that is recorded here is durable with store_ticket(). */
+#ifndef LEVERET_STORE_GROUP_LOG_H
+#define LEVERET_STORE_GROUP_LOG_H
+
+#include "base/bytes.h"
+
+struct store;
+struct group_log;
+
+/* What an entry says of itself; the store looks at none but index and term. */
+struct log_head {
+    uint64_t index, term; /* from 1 on */
+    uint64_t stamp_ms;    /* the group's clock */
+    uint64_t catalogue;   /* the index of the catalogue that it rests on */
+    uint8_t kind;         /* the caller's */
+};
+
+/* What a group says of itself at a floor: at most so many bytes. */
+enum { GROUP_NOTE_MAX = 4096 };
+
+/* Where a log begins. */
+struct log_floor {
+    uint64_t index, term; /* of the last entry that is not in the log; 0: it begins with the first */
+    uint32_t chain;       /* of that entry (log_chain) */
+    struct bytes note;    /* the caller's: who the members are, at that index */
+};
+
+/* The log of a group; NULL: there is none. */
+struct group_log *group_log_find(struct store *store, uint64_t group);
+/* All of them, in no order: begins with *at = 0; NULL: no more. None comes or goes meanwhile. */
+struct group_log *group_log_next(struct store *store, uint64_t *at);
+uint64_t group_log_group(const struct group_log *log);
+/* Begins a log, or begins it anew: all its entries go, as the state came from elsewhere. Its vote stays. */
+struct group_log *group_log_begin(struct store *store, uint64_t group, const struct log_floor *floor);
+/* The member leaves: the log and its vote are gone, at once. */
+void group_log_leave(struct group_log *log);
+
+/* Whom this member voted for in a term. */
+void group_log_vote(struct group_log *log, uint64_t term, uint64_t vote);
+/* Entries up to here are known to be committed: a start need not ask others. Nobody waits for it. */
+void group_log_committed(struct group_log *log, uint64_t index);
+/* Appends an entry. Its index is at most one more than the last one; entries that are there from it on are
+ * cut. `contents` is a row of records (content_add), and is copied. There is room for them (store_room of
+ * group_log_bytes). Returns the entry's chain. */
+uint32_t group_log_append(struct group_log *log, const struct log_head *head, struct bytes contents);
+/* What appending contents of so many records takes of a batch, at most. */
+uint64_t group_log_bytes(struct bytes contents, uint32_t records);
+/* Entries from here on go. A start finds them again, unless another one was appended in their place. */
+void group_log_cut(struct group_log *log, uint64_t from);
+/* The state of the group is applied up to here. */
+void group_log_applied(struct group_log *log, uint64_t index);
+/* The log is to begin behind `index`, which is applied. False: it is not durable here yet. */
+bool group_log_raise(struct group_log *log, uint64_t index, struct bytes note);
+
+/* ---- what there is ---- */
+
+struct log_floor group_log_floor(const struct group_log *log);
+uint64_t group_log_last(const struct group_log *log);
+/* The term of the entry at an index, or of the floor; 0: there is neither. */
+uint64_t group_log_term(const struct group_log *log, uint64_t index);
+uint32_t group_log_chain(const struct group_log *log, uint64_t index);
+uint8_t group_log_kind(const struct group_log *log, uint64_t index);
+uint64_t group_log_vote_term(const struct group_log *log, uint64_t *vote);
+uint64_t group_log_commit(const struct group_log *log);
+/* How far the state was applied that the start has found; what is behind it was to be applied again. */
+uint64_t group_log_kept(const struct group_log *log);
+/* Entries up to here are durable, as they are now. */
+uint64_t group_log_durable(struct group_log *log);
+/* Bytes of the journal that its entries hold. */
+uint64_t group_log_size(const struct group_log *log);
+
+enum log_result {
+    LOG_OK,
+    LOG_NONE,    /* it is not in the log */
+    LOG_WAIT,    /* it is being read: ask again after the next store_tick */
+    LOG_DAMAGED, /* its bytes are not what they were, or cannot be read */
+};
+
+/* An entry; `contents` stays as it is until the next store_tick, or until the log is changed. */
+enum log_result group_log_read(struct group_log *log, uint64_t index, struct log_head *head,
+                               struct bytes *contents);
+
+#endif

@@ -8,7 +8,8 @@
 #include <string.h>
 
 static const char *const level_names[] = {"debug", "info", "warning", "error", "none"};
-static const char *const category_names[] = {"channel", "connection", "default", "queue"};
+static const char *const category_names[] = {"audit", "channel", "connection", "default",
+                                             "queue"};
 
 _Static_assert(sizeof(category_names) / sizeof(category_names[0]) == LOG_CATEGORIES, "a name each");
 

@@ -18,6 +18,7 @@ enum log_level {
 
 /* What an event is about: levels can be set for each. */
 enum log_category {
+    LOG_CATEGORY_AUDIT,
     LOG_CATEGORY_CHANNEL,
     LOG_CATEGORY_CONNECTION,
     LOG_CATEGORY_DEFAULT,

@@ -1,6 +1,7 @@
 #include "broker/apply.h"
 
 #include "base/planted.h"
+#include "broker/audit.h"
 #include "broker/catalogue.h"
 #include "broker/delay.h"
 #include "broker/events.h"
@@ -130,6 +131,8 @@ void changes_apply(struct broker *broker, struct changes *changes)
     for (size_t i = 0; i < changes->count; i++) {
         if (broker->undo)
             undo_note(broker, &changes->list[i]);
+        if (broker->audit)
+            audit_change(broker, &changes->list[i]);
         if (broker->has_events)
             apply_and_tell(broker, &changes->list[i]);
         else

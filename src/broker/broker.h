@@ -15,6 +15,7 @@
 #include "broker/change.h"
 #include "queue/queue.h"
 
+struct audit;
 struct queue_set;
 struct undo;
 struct vhost;
@@ -77,6 +78,7 @@ struct broker {
     struct list histories;             /* what exchanges keep, by age: exchange_recent_history.c */
     uint64_t histories_bytes;          /* that it takes in memory */
     const struct user *actor;          /* who has asked for what is done now; NULL: nobody */
+    struct audit *audit;               /* the client who has; NULL: another one, or nobody */
     struct undo *undo;                 /* what is done now may be taken back: undo.h; or NULL */
     bool has_events;                   /* what happens is told of: events.h */
     size_t traced;                     /* virtual hosts that are: firehose.h */

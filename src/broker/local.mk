@@ -5,6 +5,8 @@ noinst_LIBRARIES += libleveret_broker.a
 libleveret_broker_a_SOURCES = \
 	%D%/apply.c \
 	%D%/apply.h \
+	%D%/audit.c \
+	%D%/audit.h \
 	%D%/binding.c \
 	%D%/binding.h \
 	%D%/broker.c \

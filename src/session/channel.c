@@ -4,6 +4,7 @@
 #include "session/channel.h"
 
 #include "base/mem.h"
+#include "broker/audit.h"
 #include "session/acknowledge.h"
 #include "session/alarm.h"
 #include "session/announce.h"
@@ -262,9 +263,20 @@ static enum handled method_frame(struct channel *channel, struct bytes payload, 
     budget_use(&channel_broker(channel)->turn, METHOD_STEPS);
     if (!check_legal(*id, error))
         return HANDLED_FAILED;
-    struct steps *steps = channel->connection->server->options.steps;
-    steps_next(steps, method_name(*id));
+    struct connection *connection = channel->connection;
+    struct broker *broker = connection->server->broker;
+    struct steps *steps = connection->server->options.steps;
+    struct audit audit = {
+        .connection = connection->id,
+        .peer = connection->peer.name,
+        .user = connection->user,
+        .method = method_name(*id),
+        .unbinds = *id == METHOD_QUEUE_UNBIND || *id == METHOD_EXCHANGE_UNBIND,
+    };
+    steps_next(steps, audit.method);
+    broker->audit = &audit;
     enum handled handled = handle(channel, &method, error);
+    broker->audit = NULL;
     steps_next(steps, "input");
     return handled;
 }

@@ -1,6 +1,7 @@
 /* Class queue (AMQP 0-9-1, 1.7). What is durable is answered when it is on the disk. */
 #include "base/mem.h"
 #include "base/planted.h"
+#include "broker/audit.h"
 #include "broker/binding.h"
 #include "broker/dead_letter.h"
 #include "broker/name.h"
@@ -217,6 +218,8 @@ enum handled handle_queue_purge(struct channel *channel, const struct method_que
     if (!dispatch_due(channel, queue))
         return HANDLED_WAIT;
     uint64_t count = queue_purge(queue);
+    if (count)
+        audit_purge(queue);
     if (method->nowait)
         return HANDLED;
     if (queue->durable)

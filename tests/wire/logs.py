@@ -97,7 +97,7 @@ def _(t):
         equal(list(one)[:4], ["time", "level", "category", "msg"], "what comes first")
         check(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", one["time"]), one["time"])
         check(one["level"] in ("debug", "info", "warning", "error"), one)
-        check(one["category"] in ("default", "connection", "channel", "queue"), one)
+        check(one["category"] in ("audit", "default", "connection", "channel", "queue"), one)
     refused = [one["user"] for one in objects if one["msg"] == "login_refused"]
     equal(refused, [name.decode("utf-8", "replace") for name in names], "users")
     closed = [one for one in objects if one["msg"] == "connection_closed"][0]
@@ -116,6 +116,80 @@ def _(t):
     equal(daemon.stop(), 0, "status")
     for line in daemon.log().splitlines():
         check(LINE.fullmatch(line), "an odd line: %r" % line)
+
+
+def topology(c):
+    """Everything that a client can change, and each change once more, when it is none."""
+    work = {"queue": "work", "exchange": "orders", "routing_key": "a.#"}
+    mine = {"queue": "mine", "exchange": "orders", "routing_key": "x"}
+    copies = {"destination": "copies", "source": "orders", "routing_key": "a b"}
+    for _ in range(2):
+        c.call(1, "exchange.declare", exchange="orders", type="topic", durable=True)
+        c.call(1, "exchange.declare", exchange="copies", type="fanout", durable=True)
+        c.queue(queue="work", durable=True)
+        c.call(1, "queue.bind", **work)
+        c.call(1, "exchange.bind", **copies)
+        c.queue(queue="mine", exclusive=True)
+        c.call(1, "queue.bind", **mine)
+    c.publish(1, "work", b"one")
+    for _ in range(2):
+        c.call(1, "queue.purge", queue="work")
+    for _ in range(2):
+        c.call(1, "exchange.unbind", **copies)
+        c.call(1, "queue.unbind", **mine)
+        c.call(1, "queue.delete", queue="work")
+        c.call(1, "exchange.delete", exchange="orders")
+        c.call(1, "exchange.delete", exchange="copies")
+
+
+LASTS = ["method=exchange.declare change=created exchange=orders",
+         "method=exchange.declare change=created exchange=copies",
+         "method=queue.declare change=created queue=work",
+         "method=queue.bind change=bound source=orders queue=work key=a.#",
+         "method=exchange.bind change=bound source=orders exchange=copies key=\"a b\"",
+         "method=queue.purge change=purged queue=work",
+         "method=exchange.unbind change=unbound source=orders exchange=copies key=\"a b\"",
+         "method=queue.delete change=deleted queue=work",
+         "method=exchange.delete change=deleted exchange=orders",
+         "method=exchange.delete change=deleted exchange=copies"]
+BRIEF = ["method=queue.declare change=created queue=mine",
+         "method=queue.bind change=bound source=orders queue=mine key=x",
+         "method=queue.unbind change=unbound source=orders queue=mine key=x"]
+
+
+def told(daemon, event):
+    return [line.split(" %s " % event)[1] for line in daemon.log().splitlines() if " %s " % event in line]
+
+
+@case("what clients declare, bind and delete is told once, with who and from where")
+def _(t):
+    daemon = Logged(t, "log.audit.level = debug", "log.console.level = debug").ready()
+    client = daemon.client(t)
+    client.channel()
+    topology(client)
+    client.close()
+    daemon.says(" connection_closed ")
+    who = re.compile(r"connection=\d+ peer=127\.0\.0\.1:\d+ user=guest vhost=/ ")
+    for event, wanted in (("client_changed", LASTS), ("client_changed_briefly", BRIEF)):
+        lines = told(daemon, event)
+        check(all(who.match(line) for line in lines), lines)
+        equal([who.sub("", line) for line in lines], wanted, event)
+
+
+@case("what does not last is not told by itself, and nothing is if that is wanted")
+def _(t):
+    daemon = Logged(t).ready()
+    client = daemon.client(t)
+    client.channel()
+    topology(client)
+    daemon.says("method=exchange.delete change=deleted exchange=copies\n")
+    equal((len(told(daemon, "client_changed")), told(daemon, "client_changed_briefly")), (len(LASTS), []),
+          "lines")
+    daemon.reload("log.audit.level = warning")
+    topology(client)
+    client.close()
+    daemon.says(" connection_closed ")
+    equal(len(told(daemon, "client_changed")), len(LASTS), "lines afterwards")
 
 
 @case("categories have levels, which SIGHUP changes")

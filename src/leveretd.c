@@ -404,6 +404,7 @@ static void build_management(struct daemon *daemon)
         .surroundings = &daemon->surroundings.base,
         .backups = &daemon->backups,
         .control = &daemon->control,
+        .cors = &daemon->options.cors,
         .node = node,
         .cluster_name = daemon->options.cluster_name ? daemon->options.cluster_name : node,
         .version = PACKAGE_VERSION,

@@ -129,6 +129,37 @@ static void write_prefix(const struct option *option, const void *fields, char *
     option_text.write(option, fields, text, size);
 }
 
+/* The list begins with a comma while it is filled, as in read_name. */
+static bool read_origin(const struct option *option, void *fields, const char *name,
+                        const char *text, const char **why)
+{
+    char *origins = option_field(option, fields);
+    size_t used = origins[0] == ',' ? strlen(origins) : 0;
+    (void)name;
+    if (used + strlen(text) + 2 > option->width) {
+        *why = "there are too many";
+        return false;
+    }
+    if (!*text || strpbrk(text, ", \t"))
+        return false;
+    snprintf(origins + used, option->width - used, ",%s", text);
+    return true;
+}
+
+static bool write_nth_origin(const struct option *option, const void *fields, size_t n, char *name,
+                             char *text, size_t size)
+{
+    const char *at = option_look(option, fields);
+    sprintf(name, "%zu", n + 1);
+    for (; n && *at; n--)
+        at = strchrnul(at, ',') + (*strchrnul(at, ',') != '\0');
+    snprintf(text, size, "%.*s", (int)strcspn(at, ","), at);
+    return *at != '\0';
+}
+
+const struct option_kind origin_kind = {.read_named = read_origin,
+                                        .write_nth = write_nth_origin,
+                                        .wanted = "an origin, or *"};
 const struct option_kind prefix_kind = {.read = read_prefix,
                                         .write = write_prefix,
                                         .wanted = "a path that begins with / and does not end so"};

@@ -10,6 +10,7 @@
 #include "options_rabbitmq.h"
 
 enum { PORT_MANAGEMENT = 15672, PORT_MANAGEMENT_TLS = 15671 };
+enum { CORS_MAX_AGE_S = 1800 };
 enum { DEFAULT_MEMORY_MILLIONTHS = 600000, SLOW_TURN_MS = 50, MILLION = 1000000 };
 
 static const char prefix[] = "LEVERET_";
@@ -34,6 +35,7 @@ static void set_defaults(struct options *options)
     options->tls = options->management_tls = tls_settings_default();
     options->memory.millionths = DEFAULT_MEMORY_MILLIONTHS;
     options->slow_turn_ms = SLOW_TURN_MS;
+    options->cors.max_age_s = CORS_MAX_AGE_S;
     options->sockets = listener_options_default();
     options->io_threads = io_threads_for(machine_processors());
     options->broker = broker_options_default();
@@ -237,6 +239,7 @@ static void settle(struct config *config, struct options *options)
 {
     end_names(options->loopback_users);
     end_names(options->first_tags);
+    end_names(options->cors.origins);
     join_log(options);
     warn_of_rotation(config);
     point_within(options);

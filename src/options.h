@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "api/api.h"
 #include "broker/vhost_defaults.h"
 #include "config/config.h"
 #include "net/listener.h"
@@ -56,6 +57,7 @@ struct options {
     struct api_address management, management_secure; /* where the API is, and with TLS */
     const char *control_socket; /* its path; "none": there is none; NULL: at its usual place */
     const char *path_prefix;    /* of the API; NULL: none */
+    struct api_cors cors;
     const char *node_name;      /* NULL: after the machine */
     const char *cluster_name;   /* NULL: as the others say */
     struct tls_settings tls, management_tls;

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <strings.h>
 
+#include "api/cors.h"
 #include "api/listing.h"
 #include "api/resources.h"
 #include "api/route.h"
@@ -214,6 +215,7 @@ static void write_head(const struct call *call, struct http_head *head)
                              "vary: accept, accept-encoding, origin\r\n"
                              "content-security-policy: default-src 'self'\r\n");
     write_disposition(call, head);
+    cors_write(call, &head->fields);
     if (call->location.size) {
         add_field(&head->fields, "location: ");
         buffer_add(&head->fields, call->location.data, call->location.size);

@@ -72,11 +72,20 @@ struct api_control {
     bool (*reload)(const struct api_control *control, char *text);
 };
 
+enum { API_ORIGINS_BYTES = 4096 };
+
+/* Who may use it from a browser; may change at any time. */
+struct api_cors {
+    char origins[API_ORIGINS_BYTES]; /* with commas between; `*`: all, but without a password */
+    uint32_t max_age_s;              /* for which a browser need not ask again */
+};
+
 /* The caller keeps all texts. */
 struct api_options {
     const struct api_surroundings *surroundings;
     const struct api_backups *backups; /* NULL: there are none */
     const struct api_control *control; /* NULL: nothing can be set */
+    const struct api_cors *cors;       /* NULL: nobody */
     const char *node;            /* what this broker is called: "leveret@host" */
     const char *cluster_name;    /* the same, if nothing else is said */
     const char *version;         /* of this program */

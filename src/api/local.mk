@@ -16,6 +16,8 @@ libleveret_api_a_SOURCES = \
 	%D%/connections.c \
 	%D%/consumers.c \
 	%D%/control.c \
+	%D%/cors.c \
+	%D%/cors.h \
 	%D%/definitions.c \
 	%D%/exchanges.c \
 	%D%/explain.c \

@@ -80,8 +80,9 @@ class Broker:
 
     def start_leveret(self):
         folder = service.folder(self)
+        sets = [part for line in self.settings for part in ("--set", line.replace(" = ", "="))]
         self.daemon = service.serve(self, folder, "--management", "127.0.0.1:0",
-                                    "--auth-delay-ms", "10")
+                                    "--auth-delay-ms", "10", *sets)
         self.uri, self.address = self.daemon.addresses()[:2]
 
     def start_rabbitmq(self):
@@ -351,13 +352,15 @@ def consumer_like(c, q, tag, **fields):
 
 # ---- the program ----
 
-def main(give=BROKER.append, plugins=()):
-    """`give`, a function, is called with the Broker before the cases; RabbitMQ has these plugins too."""
+def main(give=BROKER.append, plugins=(), settings=()):
+    """`give`, a function, is called with the Broker before the cases; RabbitMQ has these plugins too.
+
+    Both have these settings."""
     oracle = "--rabbitmq" in sys.argv
     if oracle:
         sys.argv.remove("--rabbitmq")
         sys.argv.append("--oracle")
-    started = Broker(oracle, plugins)
+    started = Broker(oracle, plugins, settings)
     try:
         give(started)
         tap.main()

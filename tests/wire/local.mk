@@ -25,6 +25,7 @@ EXTRA_DIST += \
 
 # These start daemons of their own.
 dist_check_SCRIPTS += \
+	%D%/api_cors.py \
 	%D%/api_definitions.py \
 	%D%/api_golden.py \
 	%D%/api_live.py \
@@ -41,6 +42,7 @@ dist_check_SCRIPTS += \
 	%D%/retries.py \
 	%D%/tls.py
 TESTS += \
+	%D%/api_cors.py \
 	%D%/api_definitions.py \
 	%D%/api_golden.py \
 	%D%/api_live.py \

@@ -90,9 +90,11 @@ static bool check_consume(struct channel *channel, struct bytes tag, struct erro
     if (tag.size && map_find(&channel->tags, tag))
         return error_set(error, REPLY_NOT_ALLOWED, "attempt to reuse consumer tag '%.*s'",
                          BYTES_ARG(tag));
-    if (map_count(&channel->tags) >= CONSUMERS_MAX)
-        return error_set(error, REPLY_NOT_ALLOWED, "reached maximum (%d) of consumers per channel",
-                         CONSUMERS_MAX);
+    uint32_t wanted = channel->connection->server->options.consumers_max;
+    uint32_t most = wanted && wanted < CONSUMERS_MAX ? wanted : CONSUMERS_MAX;
+    if (map_count(&channel->tags) >= most)
+        return error_set(error, REPLY_NOT_ALLOWED, "reached maximum (%u) of consumers per channel",
+                         most);
     return true;
 }
 

@@ -26,6 +26,7 @@ struct server_options {
     const char *loopback_users;  /* who may come from this machine alone, separated by commas: "guest" */
     uint32_t connections_max;    /* that are open, in all virtual hosts; 0: no limit */
     uint32_t channels_max;       /* of all connections; 0: no limit */
+    uint32_t consumers_max;      /* of a channel; 0: CONSUMERS_MAX, which is the most in any case */
     const char *version;         /* of this program */
     const char *cluster_name;    /* what clients are told: "leveret" */
     const char *product;         /* what clients are told they speak to: "RabbitMQ" */

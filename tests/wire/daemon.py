@@ -316,6 +316,25 @@ def _(t):
     daemon.client(t).channel(1)  # there is room again
 
 
+@case("a channel has a limit of consumers, which may be said")
+def _(t):
+    daemon = serve(t, folder(t), "--set", "consumer_max_per_channel=2")
+    c = daemon.client(t)
+    c.channel(1)
+    c.channel(2)
+    q = c.queue()
+    for channel in (1, 1, 2):
+        tag = c.consume(q, channel)
+    c.call(2, "basic.cancel", consumer_tag=tag)
+    for _ in range(2):
+        c.consume(q, 2)
+    c.send(2, "basic.consume", queue=q)
+    event = c.expect(0, "connection.close")
+    equal((event.reply_code, event.reply_text),
+          (530, "NOT_ALLOWED - reached maximum (2) of consumers per channel"), "the third one")
+    c.send(0, "connection.close-ok")
+
+
 @case("the type of queues that do not say")
 def _(t):
     daemon = serve(t, folder(t), "--default-queue-type", "quorum")

@@ -334,6 +334,13 @@ static const struct option rows[] = {
      .effect = OPTION_LIVE,
      .text = "Whether the first of these counts that the client has as well, and not the client's "
              "first."},
+    {.key = "ssl_handshake_timeout",
+     .kind = &option_number,
+     FIELD_OF(sockets.handshake_ms),
+     .min = 1,
+     .max = 3600000,
+     .text = "The milliseconds in which who connects has to agree on TLS, at any listener; at that for "
+             "clients handshake_timeout is a limit as well."},
     {"tls-verify-peer", &option_flag, FIELD(tls.options.verify_peer), 0, 0, NULL,
      .help = "let only clients in that have a certificate"},
     {"tls-peer-optional", &option_flag, FIELD(tls.options.peer_optional), 0, 0, NULL,
@@ -737,7 +744,6 @@ static const struct option rows[] = {
     NOT_YET("ssl_cert_login_from"),
     NOT_YET("ssl_cert_login_san_index"),
     NOT_YET("ssl_cert_login_san_type"),
-    NOT_YET("ssl_handshake_timeout"),
     NOT_YET("ssl_options.*"),
     NOT_YET("stomp.*"),
     NOT_YET("stream.*"),

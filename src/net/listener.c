@@ -21,6 +21,7 @@ enum {
     KEEPALIVE_IDLE_S = 60,
     KEEPALIVE_INTERVAL_S = 15,
     KEEPALIVE_COUNT = 4,
+    HANDSHAKE_MS = 10000,
     UNANSWERED_MS = 120000, /* what was sent and not taken for so long ends the connection */
 };
 
@@ -114,7 +115,8 @@ static void on_readable(struct ev_loop *ev, ev_io *watcher, int events)
 
 struct listener_options listener_options_default(void)
 {
-    return (struct listener_options){.backlog = BACKLOG, .nodelay = true, .keepalive = true};
+    return (struct listener_options){
+        .backlog = BACKLOG, .nodelay = true, .keepalive = true, .handshake_ms = HANDSHAKE_MS};
 }
 
 void listeners_init(struct listeners *listeners)

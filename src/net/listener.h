@@ -18,6 +18,7 @@ struct listener_options {
     uint32_t backlog; /* who may wait to be accepted; the system has a limit as well */
     bool nodelay, keepalive;
     uint32_t sndbuf, recbuf; /* bytes that the system keeps for each; 0: as it likes */
+    uint32_t handshake_ms;   /* in which who connects has to agree on TLS */
 };
 
 /* Those of a loop. */

@@ -255,6 +255,7 @@ static void turn(struct loop *loop)
         socket_flush(conversation->owner);
     steps_next(&loop->turns.steps, "sockets");
     sockets_drop_gone(loop);
+    sockets_drop_handshakes(loop);
     sockets_end_lingering(loop);
     listeners_resume(loop);
     steps_next(&loop->turns.steps, "memory");

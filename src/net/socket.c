@@ -99,6 +99,7 @@ static void socket_free(struct socket *socket)
     tls_free(socket->tls);
     close(socket->fd);
     list_remove(&socket->unread_link);
+    list_remove(&socket->handshake_link);
     list_remove(&socket->link);
     loop->sockets.count--;
     mem_free(socket);
@@ -113,6 +114,7 @@ static void linger(struct socket *socket)
     tls_free(socket->tls);
     socket->conversation = NULL;
     socket->tls = NULL;
+    list_remove(&socket->handshake_link);
     set_blocked(socket, false);
     if (shutdown(socket->fd, SHUT_WR) < 0) {
         socket_free(socket);
@@ -288,7 +290,11 @@ void socket_new(struct loop *loop, int fd, const struct address *peer, struct tl
     socket->peer = *peer;
     socket->tls = tls ? tls_new(tls, fd, &socket->peer) : NULL;
     socket->worker = transfers_worker(&loop->sockets.transfers);
+    socket->begun_ms = loop->now_ms;
     list_init(&socket->unread_link);
+    list_init(&socket->handshake_link);
+    if (tls)
+        list_push_back(&loop->sockets.handshaking, &socket->handshake_link);
     ev_io_init(&socket->readable, on_readable, fd, EV_READ);
     ev_io_init(&socket->writable, on_writable, fd, EV_WRITE);
     socket->readable.data = socket;
@@ -454,6 +460,27 @@ void sockets_drop_gone(struct loop *loop)
     loop->sockets.look_ms = are_blocked ? loop->now_ms + LOOK_MS : 0;
 }
 
+static uint64_t handshake_deadline_ms(const struct socket *socket)
+{
+    return socket->begun_ms + socket->loop->listeners.options.handshake_ms;
+}
+
+void sockets_drop_handshakes(struct loop *loop)
+{
+    struct list *link;
+    while ((link = list_first(&loop->sockets.handshaking))) {
+        struct socket *socket = list_entry(link, struct socket, handshake_link);
+        if (tls_is_established(socket->tls)) {
+            list_remove(&socket->handshake_link);
+            continue;
+        }
+        if (handshake_deadline_ms(socket) > loop->now_ms)
+            return;
+        tls_give_up(socket->tls, "timeout of the handshake");
+        drop(socket, ETIMEDOUT);
+    }
+}
+
 static struct socket *oldest_lingering(struct loop *loop)
 {
     struct list *link = list_first(&loop->sockets.lingering);
@@ -484,6 +511,7 @@ void sockets_init(struct sockets *sockets, size_t descriptors, size_t io_threads
     list_init(&sockets->all);
     list_init(&sockets->unread);
     list_init(&sockets->lingering);
+    list_init(&sockets->handshaking);
 }
 
 void sockets_free(struct sockets *sockets)
@@ -527,6 +555,9 @@ uint64_t sockets_next_ms(const struct sockets *sockets)
     const struct list *link = list_first(&sockets->lingering);
     if (link && list_entry(link, struct socket, link)->linger_ms < next_ms)
         next_ms = list_entry(link, struct socket, link)->linger_ms;
+    link = list_first(&sockets->handshaking);
+    if (link && handshake_deadline_ms(list_entry(link, struct socket, handshake_link)) < next_ms)
+        next_ms = handshake_deadline_ms(list_entry(link, struct socket, handshake_link));
     if (sockets->look_ms && sockets->look_ms < next_ms)
         next_ms = sockets->look_ms;
     return next_ms;

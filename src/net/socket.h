@@ -18,6 +18,7 @@ struct sockets {
     struct list all;       /* with a conversation */
     struct list unread;    /* of these, with input that their TLS has decrypted already */
     struct list lingering; /* without: waiting for the peer's end, the oldest first */
+    struct list handshaking; /* whose TLS may not be agreed on yet, the oldest first */
     size_t count;          /* on `all` and `lingering` */
     size_t max;            /* the rest of the descriptors is the store's */
     size_t handshakes;     /* of TLS, that were taken further in this turn */
@@ -33,6 +34,7 @@ struct socket {
     struct conversation *conversation; /* NULL: lingering */
     struct tls *tls;                   /* NULL: plain, or lingering */
     struct list unread_link;           /* on `unread`: bytes wait in `tls` */
+    struct list handshake_link;        /* on `handshaking` */
     int fd;
     struct address peer;
     struct worker *worker; /* moves what is much; NULL: nobody does */
@@ -40,6 +42,7 @@ struct socket {
     struct transfer *arrived;             /* was received while the conversation wanted nothing */
     bool is_blocked;    /* no more can be sent at present */
     uint64_t linger_ms; /* when lingering ends */
+    uint64_t begun_ms;  /* when it was accepted */
     ev_io readable;
     ev_io writable; /* watched only while there is no room in it for what must be sent */
 };
@@ -70,6 +73,8 @@ void sockets_read_on(struct loop *loop);
 void sockets_collect(struct loop *loop);
 /* Once a turn: closes those whose peers have gone while an alarm kept them from being read. */
 void sockets_drop_gone(struct loop *loop);
+/* Once a turn: drops those who have not agreed on TLS in time. */
+void sockets_drop_handshakes(struct loop *loop);
 /* Once a turn: ends the patience with peers that do not close. */
 void sockets_end_lingering(struct loop *loop);
 /* Gives up the one that has had the longest patience, if any: its descriptor is needed. */

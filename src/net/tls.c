@@ -411,6 +411,13 @@ static void log_failure(const struct tls *tls)
     log_event(tls->context->log, EVENT_tls_failed, "peer=%s reason=%s", name, reason);
 }
 
+void tls_give_up(const struct tls *tls, const char *reason)
+{
+    char name[ADDRESS_TEXT_BYTES];
+    address_write(tls->peer, name);
+    log_event(tls->context->log, EVENT_tls_failed, "peer=%s reason=\"%s\"", name, reason);
+}
+
 /* What a call means that did not succeed; `error` is the errno it left. As recv: 0 or -1. */
 static ssize_t judge(struct tls *tls, int result, int error)
 {

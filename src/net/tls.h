@@ -66,6 +66,8 @@ bool tls_wants_read(const struct tls *tls);
 bool tls_wants_write(const struct tls *tls);
 /* Has tls_recv something to return, even if the socket has brought nothing new? */
 bool tls_has_input(const struct tls *tls);
+/* The log says why who has not agreed on it in time is dropped. */
+void tls_give_up(const struct tls *tls, const char *reason);
 /* Has the handshake ended? */
 bool tls_is_established(const struct tls *tls);
 

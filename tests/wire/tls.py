@@ -258,6 +258,25 @@ def _(t):
     still_serves(t, daemon)
 
 
+@case("ssl_handshake_timeout ends what is stalled before TLS is agreed on, and nothing later")
+def _(t):
+    daemon = serve(t, "--handshake-ms", "60000", "--set", "ssl_handshake_timeout=500")
+    done, silent, half = Pieces(t, daemon), dial(t, daemon), Pieces(t, daemon)
+    done.greet(done.sock.sendall)
+    try:
+        half.tls.do_handshake()
+    except ssl.SSLWantReadError:
+        half.sock.sendall(half.outgoing.read()[:100])
+    for what, sock in (("silence", silent), ("half a hello", half.sock)):
+        check(ends(sock), "%s was borne" % what)
+    logs(daemon, 'warning tls_failed peer=')
+    logs(daemon, 'reason="timeout of the handshake"')
+    time.sleep(0.6)
+    done.sock.sendall(done.encrypt(amqp.PROTOCOL_HEADER))
+    equal(done.read(1), b"\x01", "the answer to who has agreed on TLS in time")
+    still_serves(t, daemon)
+
+
 @case("a handshake in single bytes, and frames in records of their own bytes")
 def _(t):
     daemon = serve(t)

@@ -235,6 +235,20 @@ static void warn_of_rotation(struct config *config)
     }
 }
 
+/* An answer of a server of names may take seconds, or never come, and anybody may have it say anything:
+ * by such a name nobody should be found, or let in. */
+static void warn_of_names(struct config *config, const struct options *options)
+{
+    static const char key[] = "reverse_dns_lookups";
+    const char *name;
+    const char *origin = config_origin(config, option_find_key(config->table, key, &name));
+    if (origin && options->reverse_dns_lookups)
+        config_warn(config, origin,
+                    "%s does nothing: peers are known by their addresses, as no login waits for a "
+                    "server of names; ask one about the addresses in the log",
+                    key);
+}
+
 static void settle(struct config *config, struct options *options)
 {
     end_names(options->loopback_users);
@@ -242,6 +256,7 @@ static void settle(struct config *config, struct options *options)
     end_names(options->cors.origins);
     join_log(options);
     warn_of_rotation(config);
+    warn_of_names(config, options);
     point_within(options);
     options->server.memory_bytes_max = options_memory_bytes(options);
     options->store.disk_reserve_bytes = amount_bytes(options, &options->disk);

@@ -426,5 +426,13 @@ def _(t):
         equal(ours, {key: value for key, value in theirs[file].items() if key in TEXTS}, repr(text))
 
 
+@case("names of peers are not looked up, which is said if they should be")
+def _(t):
+    for value, count in (("true", 1), ("false", 0)):
+        daemon = Configured(t, "reverse_dns_lookups = %s\n" % value, "--listen", "127.0.0.1:0").ready()
+        equal(daemon.log().count("reverse_dns_lookups does nothing: peers are known by their addresses"), count,
+              value)
+
+
 if __name__ == "__main__":
     main()

@@ -40,6 +40,11 @@ struct json *node_read_any(struct command *command, const char *request, int *co
     return read_as(command, request, 503, code);
 }
 
+struct json *node_read_permitted(struct command *command, const char *request, int *code)
+{
+    return read_as(command, request, 401, code);
+}
+
 /* ---- does it answer? ---- */
 
 int run_ping(struct command *command)

@@ -11,6 +11,7 @@
 /* What status is made of; NULL: the broker did not tell. */
 struct picture {
     struct json *overview, *node, *alarms;
+    struct json *share, *bytes; /* settings of how much memory there may be: either has a value */
 };
 
 static bool look(struct command *command, struct picture *picture, int *code)
@@ -25,7 +26,13 @@ static bool look(struct command *command, struct picture *picture, int *code)
         picture->node = node_read(command, "GET /nodes/{node}?memory=true", code);
     if (picture->node)
         picture->alarms = node_read_any(command, "GET /health/checks/alarms", code);
-    return picture->alarms != NULL;
+    if (picture->alarms)
+        picture->share = node_read_permitted(
+            command, "GET /configuration/vm_memory_high_watermark.relative", code);
+    if (picture->share)
+        picture->bytes = node_read_permitted(
+            command, "GET /configuration/vm_memory_high_watermark.absolute", code);
+    return picture->bytes != NULL;
 }
 
 static void release(struct picture *picture)
@@ -33,6 +40,8 @@ static void release(struct picture *picture)
     json_release(picture->overview);
     json_release(picture->node);
     json_release(picture->alarms);
+    json_release(picture->share);
+    json_release(picture->bytes);
 }
 
 static long long whole(const struct json *object, const char *name)
@@ -139,13 +148,27 @@ static void print_shares(const struct command *command, const struct json *memor
     }
 }
 
+/* What was set, where that may be seen, and what it comes to. */
+static void print_watermark(const struct command *command, const struct picture *picture)
+{
+    struct bytes share = text(picture->share, "value"), bytes = text(picture->bytes, "value");
+    char number[32];
+    snprintf(number, sizeof(number), "%.*s", BYTES_ARG(bytes));
+    if (share.size)
+        printf("Memory high watermark setting: %.*s of available memory", BYTES_ARG(share));
+    else if (bytes.size)
+        print_size(command, "Memory high watermark setting", strtoll(number, NULL, 10), "");
+    print_size(command, share.size || bytes.size ? ", computed to" : "Memory high watermark",
+               whole(picture->node, "mem_limit"), "\n\n");
+}
+
 static void print_resources(const struct command *command, const struct picture *picture)
 {
     const struct json *node = picture->node;
     say_heading(command, "Memory");
     print_size(command, "Total memory used", whole(node, "mem_used"), "\n");
     printf("Calculation strategy: rss\n");
-    print_size(command, "Memory high watermark", whole(node, "mem_limit"), "\n\n");
+    print_watermark(command, picture);
     print_shares(command, json_find(node, "memory"), " ");
     printf("\n");
     say_heading(command, "File Descriptors");
@@ -194,6 +217,22 @@ static void add_copy(struct json_writer *writer, const char *name, const struct 
     term_copy(writer, value);
 }
 
+static void put_watermark(const struct picture *picture, struct json_writer *writer)
+{
+    struct bytes share = text(picture->share, "value"), bytes = text(picture->bytes, "value");
+    char number[32];
+    if (!share.size && !bytes.size)
+        return;
+    snprintf(number, sizeof(number), "%.*s", BYTES_ARG(share.size ? share : bytes));
+    json_add_open(writer, "vm_memory_high_watermark_setting", '{');
+    json_name(writer, bytes_str(share.size ? "relative" : "absolute"));
+    if (share.size)
+        json_put_fraction(writer, strtod(number, NULL));
+    else
+        json_put_whole(writer, strtoll(number, NULL, 10));
+    json_close(writer, '}');
+}
+
 static void put_status(const struct picture *picture, size_t vhosts, struct json_writer *writer)
 {
     const struct json *node = picture->node, *overview = picture->overview;
@@ -232,6 +271,7 @@ static void put_status(const struct picture *picture, size_t vhosts, struct json
     json_add_whole(writer, "uptime", whole(node, "uptime") / 1000);
     json_add_text(writer, "vm_memory_calculation_strategy", bytes_str("rss"));
     add_copy(writer, "vm_memory_high_watermark_limit", json_find(node, "mem_limit"));
+    put_watermark(picture, writer);
 }
 
 static bool wants_json(const struct command *command)

@@ -178,8 +178,17 @@ def _(t):
     b.daemon.says(" debug ")
     equal(b.ctl("set_log_level", "loud")[0], 69, "no level")
     equal(b.ctl("set_vm_memory_high_watermark", "absolute", "100MB")[0], 0, "memory")
-    equal(json.loads(b.ctl("status", "-o", "json")[1])["vm_memory_high_watermark_limit"], 100000000, "its limit")
+    told = json.loads(b.ctl("status", "-o", "json")[1])
+    equal((told["vm_memory_high_watermark_limit"], told["vm_memory_high_watermark_setting"]),
+          (100000000, {"absolute": 100000000}), "its limit")
+    check("Memory high watermark setting: 100 mb, computed to: 100 mb\n" in b.ctl("status", "--unit", "mb")[1],
+          b.ctl("status", "--unit", "mb"))
     equal(b.ctl("set_vm_memory_high_watermark", "0.25")[0], 0, "a share")
+    told = json.loads(b.ctl("status", "-o", "json")[1])
+    equal(told["vm_memory_high_watermark_setting"], {"relative": 0.25}, "its share")
+    check("Memory high watermark setting: 0.25 of available memory, computed to: %d bytes\n"
+          % told["vm_memory_high_watermark_limit"] in b.ctl("status", "--unit", "bytes")[1],
+          b.ctl("status", "--unit", "bytes"))
     equal(setting("vm_memory_high_watermark.relative")[1], "set while it runs", "where it is from")
     equal(b.ctl("set_disk_free_limit", "12MB")[0], 0, "disk")
     equal(json.loads(b.ctl("status", "-o", "json")[1])["disk_free_limit"], 12000000, "its limit")

@@ -497,13 +497,27 @@ static void take_down(struct daemon *daemon, bool keep)
     mem_free(daemon->data_dir);
 }
 
+/* What is wrong is told with the file. */
+static void make_log_folder(const struct options *options)
+{
+    const char *file = options->logs.file;
+    const char *end = file ? strrchr(file, '/') : NULL;
+    if (!end || end == file)
+        return;
+    if (options->log_file[0] != '/')
+        folder_make(options->log_dir, false);
+    char *folder = mem_dup(file, (size_t)(end - file) + 1);
+    folder[end - file] = '\0';
+    folder_make(folder, false);
+    mem_free(folder);
+}
+
 /* From now on nobody waits for who reads the log. */
 static bool start_log(struct daemon *daemon)
 {
     char what[OPTIONS_PATH_BYTES + 128];
     const struct options *options = &daemon->options;
-    if (options->log_file && options->log_file[0] != '/')
-        folder_make(options->log_dir, false); /* what is wrong is told with the file */
+    make_log_folder(options);
     if (!logs_start(&daemon->logs, &options->logs, what, sizeof(what)))
         return refuse(daemon, what);
     signals_log(&daemon->logs.last);

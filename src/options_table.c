@@ -576,12 +576,12 @@ static const struct option rows[] = {
      .environment = "RABBITMQ_LOGS",
      .text = "A file that the log is written to as well; it is opened again at SIGHUP and by "
              "leveretctl rotate_logs. A name without a slash at its beginning is one in log.dir; false "
-             "or - is none."},
+             "or - is none. Its folder is made if the one above it is there."},
     {.key = "log.dir",
      .kind = &option_path,
      FIELD_OF(log_dir),
      .environment = "RABBITMQ_LOG_BASE",
-     .text = "The folder of that file, which is made if the one above it is there."},
+     .text = "The folder of that file, which is made in the same way."},
     {.key = "log.file.level",
      .kind = &level_kind,
      FIELD_OF(logs.outlets[LOGS_FILE]),

@@ -288,6 +288,21 @@ def _(t):
     check(not os.path.exists(data), "it made a data folder")
 
 
+@case("the folder of the file is made, if the one above it is there")
+def _(t):
+    place = folder(t)
+    whole = os.path.join(place, "logs", "own.log")
+    daemon = Logged(t, "log.file = " + whole).ready()
+    daemon.files(" started ", whole)
+    equal(daemon.stop(), 0, "status")
+    daemon = Logged(t, "log.file = below/own.log").ready()
+    daemon.files(" started ", os.path.join(os.path.dirname(daemon.path_of_log), "below", "own.log"))
+    status, _, log = run("--data-dir", os.path.join(place, "data"), "--listen", "127.0.0.1:0",
+                         *sets("log.file=" + os.path.join(place, "no", "such", "own.log")))
+    equal(status, 1, "status")
+    check("own.log: No such file" in log, log)
+
+
 @case("a file that has grown is moved")
 def _(t):
     daemon = Logged(t, "log.file = leveret.log", "log.file.rotation.size = 2000",

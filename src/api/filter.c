@@ -1,5 +1,8 @@
 #include "api/filter.h"
 
+#include <ctype.h>
+#include <stdio.h>
+
 #include "amqp/properties.h"
 #include "amqp/table.h"
 
@@ -23,15 +26,32 @@ static struct message_filter header_filter(struct bytes text)
     };
 }
 
-struct message_filter message_filter_of(struct bytes text)
+/* Letters alone in front of a colon: what is most likely meant as a kind. 0: there are none. */
+static size_t word_before_colon(struct bytes text)
 {
-    if (bytes_start_with(text, "header:"))
-        return header_filter(behind(text, 7));
-    if (bytes_start_with(text, "key:"))
-        return (struct message_filter){.by = FILTER_KEY, .text = behind(text, 4)};
-    if (bytes_start_with(text, "text:"))
-        text = behind(text, 5);
-    return (struct message_filter){.by = text.size ? FILTER_TEXT : FILTER_NONE, .text = text};
+    size_t size = 0;
+    while (size < text.size && isalpha(text.data[size]))
+        size++;
+    return size < text.size && text.data[size] == ':' ? size : 0;
+}
+
+bool message_filter_read(struct bytes text, struct message_filter *filter,
+                         char reason[FILTER_REASON_BYTES])
+{
+    enum { SHOWN = 30 };
+    size_t word = word_before_colon(text);
+    struct bytes kind = bytes_of(text.data, word), rest = word ? behind(text, word + 1) : text;
+    *filter = (struct message_filter){.by = rest.size ? FILTER_TEXT : FILTER_NONE, .text = rest};
+    if (bytes_equal_str(kind, "header"))
+        *filter = header_filter(rest);
+    else if (bytes_equal_str(kind, "key"))
+        *filter = (struct message_filter){.by = FILTER_KEY, .text = rest};
+    else if (word && !bytes_equal_str(kind, "text"))
+        return snprintf(reason, FILTER_REASON_BYTES,
+                        "there is no filter '%.*s:'; it is key:TEXT, header:NAME, "
+                        "header:NAME=VALUE or text:TEXT",
+                        (int)(word < SHOWN ? word : SHOWN), text.data) < 0;
+    return true;
 }
 
 static bool has_text(struct bytes in, struct bytes text)

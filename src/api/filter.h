@@ -12,9 +12,13 @@ struct message_filter {
     bool has_value; /* of FILTER_HEADER: its value is `text` */
 };
 
-/* `key:TEXT`, `header:NAME`, `header:NAME=VALUE` or `text:TEXT`; what has none of these in front is
- * a text. Without bytes: all. Borrows the text. */
-struct message_filter message_filter_of(struct bytes text);
+enum { FILTER_REASON_BYTES = 200 };
+
+/* Reads `key:TEXT`, `header:NAME`, `header:NAME=VALUE` or `text:TEXT`; what has no word and a colon in
+ * front is a text. Without bytes: all. Borrows the text. False: there is no such kind; `reason` says
+ * which there are. */
+bool message_filter_read(struct bytes text, struct message_filter *filter,
+                         char reason[FILTER_REASON_BYTES]);
 /* Is the message one that is wanted? One that is damaged (NULL) has nothing to be found by. False: it
  * is not known yet, as the budget is spent; *searched, 0 at first, says where to go on. */
 bool message_decide(const struct message_filter *filter, const struct message *message,

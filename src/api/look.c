@@ -77,6 +77,7 @@ static bool may_read(struct call *call, const struct queue *queue)
 
 static void begin_looking(struct call *call)
 {
+    char reason[FILTER_REASON_BYTES];
     struct looking wanted = {.left = COUNT, .style = {.truncate = TRUNCATE}};
     const struct queue *queue = queue_find(call, false);
     if (!queue || !may_read(call, queue) || !read_number(call, "from", UINT64_MAX, &wanted.from) ||
@@ -84,7 +85,10 @@ static void begin_looking(struct call *call)
         !read_number(call, "truncate", TRUNCATE_MAX, &wanted.style.truncate))
         return;
     wanted.style.is_base64 = bytes_equal_str(call_parameter(call, "encoding"), "base64");
-    wanted.filter = message_filter_of(call_parameter(call, "filter"));
+    if (!message_filter_read(call_parameter(call, "filter"), &wanted.filter, reason)) {
+        call_fail(call, 400, "bad_request", "%s", reason);
+        return;
+    }
     wanted.queue_id = queue->id;
     wanted.vhost = queue->vhost;
     wanted.vhost->holders++;

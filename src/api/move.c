@@ -82,14 +82,17 @@ static bool read_position(struct call *call, const char *name, uint64_t *positio
 
 static bool read_wanted(struct call *call, struct moving *wanted)
 {
+    char reason[FILTER_REASON_BYTES];
     struct bytes filter = bytes_of(NULL, 0);
     bool is_good = read_position(call, "from", &wanted->from) &&
                    read_number(call, "count", &wanted->left) &&
                    read_number(call, "looks", &wanted->looks_left) &&
                    call_read_text(call, "filter", &filter) &&
                    call_read_flag(call, "dry_run", &wanted->is_trial);
-    wanted->filter = message_filter_of(filter);
-    return is_good;
+    if (!is_good || message_filter_read(filter, &wanted->filter, reason))
+        return is_good;
+    call_fail(call, 400, "bad_request", "%s", reason);
+    return false;
 }
 
 /* May the user publish there? */

@@ -87,6 +87,10 @@ def _(t):
     check("(cut; --truncate says where)" in b.ctl("peek", "q", "--truncate", "0")[1], "cut")
     equal(b.ctl("peek", "empty"), (0, "", ""), "an empty queue")
     equal(b.ctl("peek", "empty", "-o", "json"), (0, "[]\n", ""), "as JSON")
+    for words in (("peek", "q"), ("move", "q", "r", "--yes"), ("requeue", "q", "--yes")):
+        code, out, err = b.ctl(*words, "--filter", "bogus:x")
+        check(code != 0 and out == "" and "there is no filter 'bogus:'; it is key:TEXT, header:NAME, "
+              "header:NAME=VALUE or text:TEXT" in err, (words, code, out, err))
     equal(b.ctl("peek", "q", "--filter", "key:none"),
           (0, "", "leveretctl: no message passes the filter 'key:none'\n"), "none that passes")
     equal(b.ctl("peek", "none", "-p", "/"), (65, "", "leveretctl: there is no queue 'none' in virtual host '/'\n"),

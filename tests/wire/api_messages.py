@@ -281,6 +281,7 @@ def _(t):
                           ("?filter=key:" + q, ["first", "second", "third"]),
                           ("?filter=text:ir", ["first", "third"]), ("?filter=sec", ["second"]),
                           ("?filter=text:thirds", []), ("?filter=", ["first", "second", "third"]),
+                          ("?filter=text:", ["first", "second", "third"]), ("?filter=:", []),
                           ("?truncate=2&count=1", ["fi"]), ("?encoding=base64&count=1", ["Zmlyc3Q="]),
                           ("?count=0", [])):
         equal(payloads(look(q, query)), wanted, query)

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "broker/exchange.h"
 #include "broker/move.h"
+#include "broker/name.h"
 #include "broker/queue_declare.h"
 #include "session/look.h"
 
@@ -23,7 +24,7 @@ static const struct {
     [MOVED_NO_QUEUE] = {"no_queue", "there is no queue where it would go"},
     [MOVED_IN_CIRCLE] = {"in_circle", "it would come back to this queue"},
     [MOVED_DUPLICATE] = {"duplicate", "a duplicate of what is there, or was"},
-    [MOVED_NOT_TAKEN] = {"not_taken", "a queue where the next message would go is as long as it may be"},
+    [MOVED_NOT_TAKEN] = {"not_taken", "a queue where it would go is as long as it may be"},
     [MOVED_NO_ROOM] = {"no_room", "the disk has no room for the next message"},
 };
 
@@ -40,7 +41,8 @@ struct moving {
     uint64_t damaged;
     bool is_trial;
     bool is_over;            /* there are no more */
-    const char *stop, *text; /* why it has ended before; NULL: it has not */
+    const char *stop; /* why it has ended before; NULL: it has not */
+    char text[NAME_MAX_SIZE + 100];
 };
 
 /* ---- what is wanted ---- */
@@ -180,7 +182,14 @@ static void begin_moving(struct call *call, bool is_back)
 static void stop(struct moving *moving, const char *code, const char *text)
 {
     moving->stop = code;
-    moving->text = text;
+    snprintf(moving->text, sizeof(moving->text), "%s", text);
+}
+
+static void stop_at(struct moving *moving, const struct queue *full)
+{
+    moving->stop = kinds[MOVED_NOT_TAKEN].code;
+    snprintf(moving->text, sizeof(moving->text),
+             "queue '%s', where the next message would go, is as long as it may be", full->name);
 }
 
 /* What is there now, as all of it may go, or change, between two turns. NULL: it is stopped. */
@@ -235,6 +244,7 @@ static bool decide(struct call *call, const struct looked *looked, bool *is_want
 static bool move_one(struct call *call, struct queue *queue, const struct looked *looked)
 {
     struct moving *moving = call->work;
+    const struct queue *full = NULL;
     enum moved moved = MOVED_NOT_READY;
     bool is_wanted;
     if (!looked->message) {
@@ -251,9 +261,11 @@ static bool move_one(struct call *call, struct queue *queue, const struct looked
     }
     if (looked->state == LOOKED_READY && !has_ended(queue, looked))
         moved = move_message(queue, looked->sequence, looked->message, &moving->goal,
-                             moving->is_trial);
+                             moving->is_trial, &full);
     budget_use(call->budget, MOVE_STEPS + looked->message->body_size / STEP_BYTES);
-    if (moved == MOVED_NOT_TAKEN || moved == MOVED_NO_ROOM)
+    if (moved == MOVED_NOT_TAKEN)
+        stop_at(moving, full);
+    else if (moved == MOVED_NO_ROOM)
         stop(moving, kinds[moved].code, kinds[moved].text);
     if (moved == MOVED_LATER || moving->stop)
         return false;

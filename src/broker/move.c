@@ -137,16 +137,19 @@ static bool is_duplicate(struct queue_set *set, const struct message *message)
 }
 
 static enum moved check_queues(const struct queue *queue, const struct queue_set *set,
-                               const struct message *message)
+                               const struct message *message, const struct queue **full)
 {
     if (set->count + set->delayers_count == 0)
         return MOVED_NO_QUEUE;
     for (size_t i = 0; i < set->count; i++)
         if (set->queues[i] == queue)
             return MOVED_IN_CIRCLE;
-    for (size_t i = 0; i < set->count; i++)
-        if (queue_has_no_room(set->queues[i], message->body_size))
-            return MOVED_NOT_TAKEN;
+    for (size_t i = 0; i < set->count; i++) {
+        if (!queue_has_no_room(set->queues[i], message->body_size))
+            continue;
+        *full = set->queues[i];
+        return MOVED_NOT_TAKEN;
+    }
     return MOVED;
 }
 
@@ -170,11 +173,11 @@ static enum moved check_room(struct store *store, const struct queue_set *set,
 }
 
 static enum moved check(const struct queue *queue, struct queue_set *set,
-                        const struct message *message)
+                        const struct message *message, const struct queue **full)
 {
     if (is_duplicate(set, message))
         return MOVED_DUPLICATE;
-    enum moved moved = check_queues(queue, set, message);
+    enum moved moved = check_queues(queue, set, message, full);
     return moved == MOVED ? check_room(queue->vhost->broker->store, set, message) : moved;
 }
 
@@ -209,14 +212,14 @@ static enum moved go(struct queue *queue, uint64_t position, const struct journe
 }
 
 enum moved move_message(struct queue *queue, uint64_t position, const struct message *message,
-                        const struct move_goal *goal, bool is_trial)
+                        const struct move_goal *goal, bool is_trial, const struct queue **full)
 {
     struct queue_set *set = queue->vhost->broker->dead_letter_set;
     struct journey journey = {.message = message};
     enum moved moved = MOVED_NO_DEATH;
     if (plan(&journey, goal)) {
         route(queue->vhost, &journey, goal->exchange, set);
-        moved = check(queue, set, message);
+        moved = check(queue, set, message, full);
     }
     if (moved == MOVED && !is_trial)
         moved = go(queue, position, &journey, goal, set);

@@ -35,9 +35,9 @@ enum moved {
 };
 
 /* Moves the message at this position, which is in hand. With `is_trial` only what would become of
- * it is found out. */
+ * it is found out. `full` is the queue of MOVED_NOT_TAKEN; else it stays as it was. */
 enum moved move_message(struct queue *queue, uint64_t position, const struct message *message,
-                        const struct move_goal *goal, bool is_trial);
+                        const struct move_goal *goal, bool is_trial, const struct queue **full);
 /* The routing key with which it would go to an exchange; NULL data: it goes to none. */
 struct bytes move_routing_key(const struct message *message, const struct move_goal *goal);
 

@@ -30,7 +30,7 @@ struct outcome {
         long long count;
     } reasons[REASONS_MAX];
     size_t reason_count;
-    char stop_code[64], stop[300]; /* empty: they were not stopped */
+    char stop_code[64], stop[400]; /* empty: they were not stopped */
 };
 
 /* ---- one request ---- */

@@ -147,7 +147,8 @@ def _(t):
     client(t, b).call(1, "queue.declare", queue="full", arguments={"x-max-length": 7})
     code, out, err = b.ctl("move", "a", "full")
     equal((code, out), (69, "7 messages were moved\n"), "what was moved")
-    check(err.startswith("leveretctl: stopped after 7 messages: ") and "as long as it may be" in err, err)
+    check(err.startswith("leveretctl: stopped after 7 messages: ") and
+          "queue 'full', where the next message would go, is as long as it may be" in err, err)
     check("--filter takes those of other queues" in err, err)
     equal(lengths(b), {"a": 23, "full": 7}, "queues")
 

@@ -8,6 +8,7 @@
 #include "tests/lib/broker_bench.h"
 
 static struct bench bench;
+static const struct queue *full; /* that the last move has met */
 
 static struct queue *queue_named(const char *name)
 {
@@ -30,7 +31,7 @@ static struct bytes headers_in(const char *name)
 static enum moved move_at(const char *name, uint64_t position, const struct move_goal *goal)
 {
     struct message *message = message_ref(message_in(name));
-    enum moved moved = move_message(queue_named(name), position, message, goal, false);
+    enum moved moved = move_message(queue_named(name), position, message, goal, false, &full);
     message_unref(&bench.pool, message);
     return moved;
 }
@@ -197,6 +198,7 @@ TEST(taken_by_full_queues)
         goal = to_queue(names[i]);
         is_int(publish_and_move("q", NULL, &goal), MOVED, "%s has room", names[i]);
         stays(publish_and_move("q", NULL, &goal), MOVED_NOT_TAKEN, names[i]);
+        ok(full == queue_named(names[i]), "which queue is full is told");
         is_int(bench_ready(&bench, names[i]), 1, "what was in it is");
     }
     goal = to_queue("none");
@@ -227,14 +229,14 @@ TEST(not_now)
     store_fake_congested(bench.store, false);
     bench_publish(&bench, "", "q", NULL, NULL, "body");
     queue_take(queue_named("q"), false, &taken);
-    is_int(move_message(queue_named("q"), taken.sequence, taken.message, &goal, false),
+    is_int(move_message(queue_named("q"), taken.sequence, taken.message, &goal, false, &full),
            MOVED_NOT_READY, "it is with a consumer");
     is_int(bench_ready(&bench, "other"), 0, "nothing was moved");
     message_unref(&bench.pool, taken.message);
     queue_settle(queue_named("q"), taken.sequence);
     uint64_t position = queue_named("q")->kind->next_position(queue_named("q"), NULL);
     bench_publish(&bench, "", "q", NULL, NULL, "body");
-    is_int(move_message(queue_named("q"), position, message_in("q"), &goal, true), MOVED,
+    is_int(move_message(queue_named("q"), position, message_in("q"), &goal, true, &full), MOVED,
            "a trial says that it would");
     is_int(bench_ready(&bench, "q"), 1, "and does nothing");
     bench_free(&bench);

@@ -400,6 +400,38 @@ def _(t):
     b.daemon.says(' user=uid:%d method=PUT path=/api/users/u1\n' % os.getuid())
 
 
+@case("passwords among the arguments are hidden from others at once")
+def _(t):
+    path = os.path.join(folder(t), "mute.sock")
+    mute, plain = socket.socket(socket.AF_UNIX), socket.create_server(("127.0.0.1", 0))
+    t.cleanup(mute.close)
+    t.cleanup(plain.close)
+    mute.bind(path)
+    mute.listen()
+    port = str(plain.getsockname()[1])
+    for words, hidden in (
+            (["leveretctl", "--uri", "unix:" + path, "add_user", "alice", "secret"], [5]),
+            (["rabbitmqctl", "--uri", "unix:" + path, "-q", "change_password", "--", "alice", "-secret"], [7]),
+            (["leveretctl", "--uri", "unix:" + path, "authenticate_user", "-q", "alice", "secret"], [6]),
+            (["leveretctl", "--uri", "unix:" + path, "hash_password", "secret"], [4]),
+            (["rabbitmqadmin", "-P", port, "-p", "secret", "declare", "user", "name=a", "password=secret",
+              "tags="], [4, 8]),
+            (["rabbitmqadmin", "-P", port, "--password=secret", "list", "users"], [3]),
+            (["leveretctl", "--uri", "unix:" + path, "set_permissions", "alice", "secret", ".*", ".*"], [])):
+        process = subprocess.Popen(words, executable=PROGRAM, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        t.cleanup(process.wait)
+        t.cleanup(process.kill)
+        wanted = [word if number not in hidden else word.replace("-secret", "xxxxxxx").replace("secret", "xxxxxx")
+                  for number, word in enumerate(words)]
+
+        def seen():
+            with open("/proc/%d/cmdline" % process.pid, encoding="utf-8") as file:
+                return file.read().split("\0")[:-1]
+        tap.eventually(lambda: seen() == wanted)
+        equal((seen(), process.poll()), (wanted, None), "what others see")
+
+
 @case("paths of the API may begin with something else, but not at the control socket")
 def _(t):
     place = folder(t)

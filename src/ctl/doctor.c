@@ -29,6 +29,63 @@ static const char *severity_name(enum severity severity)
     return names[severity];
 }
 
+/* ---- where it is ---- */
+
+/* As a word for a shell. */
+static void add_word(struct buffer *out, struct bytes text)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./@:-";
+    size_t i = 0;
+    while (i < text.size && memchr(plain, text.data[i], sizeof(plain) - 1))
+        i++;
+    if (i == text.size && text.size) {
+        buffer_add(out, text.data, text.size);
+        return;
+    }
+    buffer_add_u8(out, '\'');
+    for (i = 0; i < text.size; i++)
+        if (text.data[i] == '\'')
+            buffer_add(out, "'\\''", 4);
+        else
+            buffer_add_u8(out, text.data[i]);
+    buffer_add_u8(out, '\'');
+}
+
+void doctor_place(struct doctor *doctor, struct bytes vhost)
+{
+    struct buffer word = {0};
+    doctor->place[0] = '\0';
+    if (!vhost.data)
+        snprintf(doctor->place, sizeof(doctor->place), " -p VHOST");
+    else if (!bytes_equal_str(vhost, "/")) {
+        add_word(&word, vhost);
+        snprintf(doctor->place, sizeof(doctor->place), " -p %.*s", BYTES_ARG(buffer_bytes(&word)));
+    }
+    buffer_free(&word);
+}
+
+void doctor_place_all(struct doctor *doctor)
+{
+    struct names names = {0};
+    for (size_t i = 0; i < json_count(doctor->vhosts); i++)
+        names_in(&names, json_text(json_find(json_item(doctor->vhosts, i), "name")));
+    doctor_place(doctor, names.vhost);
+}
+
+static void add_hint(struct json_writer *writer, const char *text, const char *place)
+{
+    static const char mark[] = "{-p}";
+    struct buffer hint = {0};
+    const char *at;
+    for (; (at = strstr(text, mark)); text = at + strlen(mark)) {
+        buffer_add(&hint, text, (size_t)(at - text));
+        buffer_add(&hint, place, strlen(place));
+    }
+    buffer_add(&hint, text, strlen(text));
+    json_add_text(writer, "next", buffer_bytes(&hint));
+    buffer_free(&hint);
+}
+
 /* ---- what is found ---- */
 
 void doctor_find(struct doctor *doctor, enum finding finding, const char *format, ...)
@@ -48,7 +105,8 @@ void doctor_find(struct doctor *doctor, enum finding finding, const char *format
     json_add_text(writer, "what", bytes_str(findings[finding].what));
     json_add_text(writer, "detail", bytes_str(detail));
     json_add_text(writer, "why", bytes_str(findings[finding].why));
-    json_add_text(writer, "next", bytes_str(findings[finding].next));
+    add_hint(writer, findings[finding].next, doctor->place);
+    doctor->place[0] = '\0';
     json_close(writer, '}');
 }
 
@@ -64,17 +122,37 @@ static long long whole_of(const struct json *object, const char *name)
 
 /* ---- the node ---- */
 
-static void check_resources(struct doctor *doctor)
+/* Where the longest queue is. */
+static void place_longest(struct doctor *doctor)
+{
+    long long most = -1;
+    for (size_t i = 0; i < json_count(doctor->queues); i++) {
+        const struct json *queue = json_item(doctor->queues, i);
+        if (whole_of(queue, "messages") <= most)
+            continue;
+        most = whole_of(queue, "messages");
+        doctor_place(doctor, text_of(queue, "vhost"));
+    }
+}
+
+static void check_memory(struct doctor *doctor)
 {
     const struct json *node = doctor->node;
     long long used = whole_of(node, "mem_used"), limit = whole_of(node, "mem_limit");
-    long long disk = whole_of(node, "disk_free"), reserve = whole_of(node, "disk_free_limit");
+    place_longest(doctor);
     if (json_flag(json_find(node, "mem_alarm")))
         doctor_find(doctor, FOUND_memory_alarm, "limit: %lld MiB", limit >> 20);
     else if (limit == 0)
         doctor_find(doctor, FOUND_no_memory_limit, "in use: %lld MiB", used >> 20);
     else if (used > limit / 5 * 4)
         doctor_find(doctor, FOUND_memory_near, "%lld of %lld MiB", used >> 20, limit >> 20);
+    doctor->place[0] = '\0';
+}
+
+static void check_disk(struct doctor *doctor)
+{
+    const struct json *node = doctor->node;
+    long long disk = whole_of(node, "disk_free"), reserve = whole_of(node, "disk_free_limit");
     if (json_flag(json_find(node, "disk_free_alarm")))
         doctor_find(doctor, FOUND_disk_alarm, "free: %lld MiB, reserve: %lld MiB", disk >> 20,
                     reserve >> 20);
@@ -173,10 +251,13 @@ static void check_publishers(struct doctor *doctor)
 {
     const struct json *counts = json_find(doctor->facts, "unroutable");
     long long dropped = whole_of(counts, "dropped"), returned = whole_of(counts, "returned");
+    doctor_place_all(doctor);
     if (dropped)
         doctor_find(doctor, FOUND_unroutable, "%lld since the start", dropped);
+    doctor_place_all(doctor);
     if (returned)
         doctor_find(doctor, FOUND_returned, "%lld since the start", returned);
+    doctor->place[0] = '\0';
 }
 
 static void check_traces(struct doctor *doctor)
@@ -184,14 +265,25 @@ static void check_traces(struct doctor *doctor)
     struct names names = {0};
     for (size_t i = 0; i < json_count(doctor->vhosts); i++) {
         const struct json *vhost = json_item(doctor->vhosts, i);
-        if (json_flag(json_find(vhost, "tracing")))
-            names_add(&names, "%.*s", BYTES_ARG(text_of(vhost, "name")));
+        if (!json_flag(json_find(vhost, "tracing")))
+            continue;
+        names_in(&names, text_of(vhost, "name"));
+        names_add(&names, "%.*s", BYTES_ARG(text_of(vhost, "name")));
     }
-    if (names.count)
-        doctor_find(doctor, FOUND_traced, "%s", names.text);
+    if (!names.count)
+        return;
+    doctor_place(doctor, names.vhost);
+    doctor_find(doctor, FOUND_traced, "%s", names.text);
 }
 
 /* ---- the whole ---- */
+
+void names_in(struct names *names, struct bytes vhost)
+{
+    bool is_same = !names->is_placed || (names->vhost.data && bytes_equal(names->vhost, vhost));
+    names->vhost = is_same ? vhost : bytes_of(NULL, 0);
+    names->is_placed = true;
+}
 
 void names_add(struct names *names, const char *format, ...)
 {
@@ -239,7 +331,8 @@ static int ask(struct command *command, struct doctor *doctor)
 
 static void examine(struct doctor *doctor)
 {
-    check_resources(doctor);
+    check_memory(doctor);
+    check_disk(doctor);
     check_descriptors(doctor);
     check_store(doctor);
     check_clock(doctor);

@@ -22,19 +22,30 @@ struct doctor {
     struct buffer found;          /* an array of JSON */
     struct json_writer writer;
     enum severity worst; /* beyond the last one: nothing was found */
+    char place[600];     /* for {-p} in the next finding's hint */
 };
 
 /* Adds a finding, and in which numbers and names it shows. A printf format. */
 void doctor_find(struct doctor *doctor, enum finding finding, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The next finding is about this virtual host; without data: about one of several. */
+void doctor_place(struct doctor *doctor, struct bytes vhost);
+/* It is about all that there are. */
+void doctor_place_all(struct doctor *doctor);
+
 /* Names with commas between them: the first ones, and how many there are. */
 enum { NAMES_SHOWN = 5 };
 struct names {
     size_t count;
     char text[900];
+    struct bytes vhost; /* in which all of them are; without data: in several */
+    bool is_placed;     /* names_in was called */
 };
 void names_add(struct names *names, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The one that comes next is in this virtual host. */
+void names_in(struct names *names, struct bytes vhost);
 
 /* doctor_queues.c: what is unwise about queues. */
 void doctor_check_queues(struct doctor *doctor);

@@ -54,6 +54,7 @@ static void add_queue(struct names *names, const struct json *queue)
 {
     struct bytes vhost = json_text(json_find(queue, "vhost"));
     struct bytes name = json_text(json_find(queue, "name"));
+    names_in(names, vhost);
     if (bytes_equal_str(vhost, "/"))
         names_add(names, "%.*s", BYTES_ARG(name));
     else
@@ -62,9 +63,11 @@ static void add_queue(struct names *names, const struct json *queue)
 
 static void tell(struct doctor *doctor, enum finding finding, const struct names *names)
 {
+    doctor_place(doctor, names->vhost);
     if (names->count)
         doctor_find(doctor, finding, "%zu: %s%s", names->count, names->text,
                     names->count > NAMES_SHOWN ? ", ..." : "");
+    doctor->place[0] = '\0';
 }
 
 /* ---- nobody there ---- */

@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from program import HERE, Broker, ctl  # noqa: E402
 from service import folder, serve  # noqa: E402
-from wire import Skip, case, check, equal, main  # noqa: E402
+from wire import Skip, amqp, case, check, equal, main  # noqa: E402
 
 # What is so of a test's broker on any machine, or may be.
 USUAL = {"guest_default", "store_temporary", "store_on_network", "disk_near", "descriptors_few"}
@@ -55,6 +55,37 @@ def _(t):
     check(all(line[0] == " " or re.match(r"(critical|warning|note) [a-z_]+: |Nothing", line)
               for line in out.split("\n")[:-1]), out)
     equal(b.ctl("doctor", "-o", "json", "-f", "severity=none")[1].strip(), "[\n]", "a filter")
+
+
+@case("hints name the virtual host, where it is another one")
+def _(t):
+    b = Broker(t)
+    b.queues(here=1)
+    equal(b.ctl("add_vhost", "my shop's")[0], 0, "a virtual host")
+
+    def hints(code):
+        return [word.split(" bounds")[0].split(" when")[0].rstrip(".,; ") for word in
+                doctor(b)[1][code]["next"].split("leveretctl ")[1:]]
+
+    equal(hints("queue_unlimited"), ["set_policy"], "in /")
+    equal(hints("queue_unattended"), ["peek", "explain; then", "move, or delete_queue"], "in /")
+    b.ctl("set_permissions", "-p", "my shop's", "guest", ".*", ".*", ".*")
+    address = b.daemon.addresses()[0]
+    c = amqp.Connection(address)
+    t.cleanup(c.close)
+    c.open(vhost="my shop's")
+    c.channel()
+    c.queue(queue="there", durable=True)
+    c.publish(1, "there", b"x")
+    equal(hints("queue_unlimited"), ["set_policy -p VHOST"], "in both")
+    equal(b.ctl("delete_queue", "here")[0], 0, "the queue in /")
+    equal(hints("queue_unlimited"), ["set_policy -p 'my shop'\\''s'"], "in the other one")
+    c.publish(1, "nowhere", b"x")
+    c.count("there")
+    equal(hints("unroutable"), ["list_bindings -p VHOST, or give the exchange an alternate-exchange by a policy, "
+                                "which gets them"], "in one of two")
+    equal(b.ctl("trace_on", "-p", "my shop's")[0], 0, "a trace")
+    equal(hints("traced"), ["trace_off -p 'my shop'\\''s'"], "its trace")
 
 
 @case("queues: unattended, growing, without limits")

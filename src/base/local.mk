@@ -27,6 +27,8 @@ libleveret_base_a_SOURCES = \
 	%D%/map.h \
 	%D%/mem.c \
 	%D%/mem.h \
+	%D%/near.c \
+	%D%/near.h \
 	%D%/options.c \
 	%D%/options.h \
 	%D%/planted.def \

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { NAME_MAX_BYTES = 63 };
+#include "base/near.h"
 
 /* ---- numbers ---- */
 
@@ -292,30 +292,6 @@ bool option_set(const struct option_table *table, const struct option *option, v
     return false;
 }
 
-/* How many letters have to be changed, added or taken to make one of the other; `b` is short. */
-static size_t distance(const char *a, size_t a_size, const char *b)
-{
-    size_t costs[NAME_MAX_BYTES + 1];
-    size_t b_size = strlen(b);
-    assert(b_size <= NAME_MAX_BYTES);
-    for (size_t j = 0; j <= b_size; j++)
-        costs[j] = j;
-    for (size_t i = 1; i <= a_size; i++) {
-        size_t before = costs[0];
-        costs[0] = i;
-        for (size_t j = 1; j <= b_size; j++) {
-            size_t cost = before + (a[i - 1] != b[j - 1]);
-            before = costs[j];
-            if (costs[j] + 1 < cost)
-                cost = costs[j] + 1;
-            if (costs[j - 1] + 1 < cost)
-                cost = costs[j - 1] + 1;
-            costs[j] = cost;
-        }
-    }
-    return costs[b_size];
-}
-
 size_t options_near_key(const struct option_table *table, const char *key, const char **nearest,
                         size_t count)
 {
@@ -323,9 +299,9 @@ size_t options_near_key(const struct option_table *table, const char *key, const
     assert(count <= sizeof(far) / sizeof(far[0]));
     for (size_t i = 0; i < table->count; i++) {
         const char *other = table->options[i].key, *alias = table->options[i].alias;
-        size_t at, cost = other ? distance(key, size, other) : SIZE_MAX;
-        if (alias && distance(key, size, alias) < cost)
-            cost = distance(key, size, other = alias);
+        size_t at, cost = other ? near_distance(key, size, other) : SIZE_MAX;
+        if (alias && near_distance(key, size, alias) < cost)
+            cost = near_distance(key, size, other = alias);
         if (cost > size / 2)
             continue;
         for (at = found < count ? found++ : count; at > 0 && far[at - 1] > cost; at--)
@@ -344,7 +320,7 @@ static bool refuse_unknown(const struct option_table *table, const char *argumen
     size_t nearest = size / 3 + 1;
     for (size_t i = 0; i < table->count; i++) {
         const char *name = table->options[i].name;
-        size_t far = name ? distance(argument + 2, size, name) : nearest;
+        size_t far = name ? near_distance(argument + 2, size, name) : nearest;
         if (far < nearest) {
             nearest = far;
             best = name;

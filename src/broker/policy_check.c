@@ -3,6 +3,7 @@
 
 #include "amqp/reply.h"
 #include "amqp/table.h"
+#include "base/near.h"
 #include "broker/pattern.h"
 #include "broker/policy.h"
 #include "broker/queue_arguments.h"
@@ -140,14 +141,33 @@ static bool refuse(const char *before, const struct field *field, const char *af
     return false;
 }
 
-static bool refuse_unknown(const struct field *field, struct error *error)
+/* The key that was most likely meant; NULL: none is like it. */
+static const char *key_near(struct bytes name, bool is_operator)
+{
+    const char *best = NULL;
+    size_t nearest = name.size / 3 + 1;
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]) && name.size <= NEAR_BYTES_MAX; i++) {
+        if (is_operator && keys[i].who != OPERATOR)
+            continue;
+        size_t far = near_distance((const char *)name.data, name.size, keys[i].name);
+        if (far < nearest) {
+            nearest = far;
+            best = keys[i].name;
+        }
+    }
+    return best;
+}
+
+static bool refuse_unknown(const struct field *field, bool is_operator, struct error *error)
 {
     struct buffer name = {0}, value = {0};
+    const char *near = key_find(field->name) ? NULL : key_near(field->name, is_operator);
     struct field text = {.type = 'S', .value.bytes = field->name};
     field_print_term(&name, &text);
     field_print_term(&value, field);
-    error_set(error, REPLY_PRECONDITION_FAILED, "[{%.*s,%.*s}] are not recognised policy settings",
-              BYTES_ARG(buffer_bytes(&name)), BYTES_ARG(buffer_bytes(&value)));
+    error_set(error, REPLY_PRECONDITION_FAILED, "[{%.*s,%.*s}] are not recognised policy settings%s%s%s",
+              BYTES_ARG(buffer_bytes(&name)), BYTES_ARG(buffer_bytes(&value)),
+              near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
     buffer_free(&name);
     buffer_free(&value);
     return false;
@@ -157,7 +177,7 @@ static bool check_key(const struct field *field, bool is_operator, struct error 
 {
     const struct key *key = key_find(field->name);
     if (!key || (is_operator && key->who != OPERATOR))
-        return refuse_unknown(field, error);
+        return refuse_unknown(field, is_operator, error);
     return !key->check || key->check(field, key->words) ||
            refuse(key->before, field, key->after, error);
 }

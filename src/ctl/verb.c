@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/near.h"
 #include "ctl/verbs.h"
 
 #define C (1u << TOOL_LEVERETCTL | 1u << TOOL_CTL)
@@ -95,44 +96,15 @@ const struct verb *verb_find_two(enum tool tool, const char *first, const char *
 
 /* ---- the nearest name ---- */
 
-enum { NAME_MAX_BYTES = 63 };
-
-/* How many letters have to be changed, added, taken or swapped to make one of the other. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t costs[3][NAME_MAX_BYTES + 1];
-    size_t a_size = strlen(a), b_size = strlen(b);
-    size_t *older = costs[0], *old = costs[1], *row = costs[2];
-    for (size_t j = 0; j <= b_size; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a_size; i++) {
-        size_t *spare = older;
-        older = old, old = row, row = spare;
-        row[0] = i;
-        for (size_t j = 1; j <= b_size; j++) {
-            size_t cost = old[j - 1] + (a[i - 1] != b[j - 1]);
-            if (old[j] + 1 < cost)
-                cost = old[j] + 1;
-            if (row[j - 1] + 1 < cost)
-                cost = row[j - 1] + 1;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-                older[j - 2] + 1 < cost)
-                cost = older[j - 2] + 1;
-            row[j] = cost;
-        }
-    }
-    return row[b_size];
-}
-
 const struct verb *verb_near(enum tool tool, const char *name)
 {
     const struct verb *best = NULL;
     size_t length = strlen(name);
     size_t nearest = length / 3 + 2;
-    for (size_t i = 0; i < verb_count && length <= NAME_MAX_BYTES; i++) {
+    for (size_t i = 0; i < verb_count && length <= NEAR_BYTES_MAX; i++) {
         if (!verb_is_of(&verbs[i], tool))
             continue;
-        size_t far = distance(name, verbs[i].name);
+        size_t far = near_distance(name, length, verbs[i].name);
         if (far < nearest) {
             nearest = far;
             best = &verbs[i];

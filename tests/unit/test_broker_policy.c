@@ -144,6 +144,11 @@ TEST(definitions_are_checked)
     is_refused("{}", false, "406 no policy provided");
     is_refused("{no-such:i64 1}", false,
                "406 [{<<\"no-such\">>,1}] are not recognised policy settings");
+    is_refused("{max-lenght:i64 1}", false,
+               "406 [{<<\"max-lenght\">>,1}] are not recognised policy settings; did you mean max-length?");
+    is_refused("{mesage_ttl:i64 1}", true,
+               "406 [{<<\"mesage_ttl\">>,1}] are not recognised policy settings; did you mean "
+               "message-ttl?");
     is_refused("{dead-letter-exchange:str x}", true,
                "406 [{<<\"dead-letter-exchange\">>,<<\"x\">>}] are not recognised policy settings");
     is_refused("{message-ttl:str 5}", false, "406 <<\"5\">> is not a valid message TTL");

@@ -24,6 +24,7 @@
 #include "definitions_file.h"
 #include "dump_store.h"
 #include "folder.h"
+#include "log_exchange.h"
 #include "machine.h"
 #include "manager.h"
 #include "net/clock.h"
@@ -74,6 +75,7 @@ struct daemon {
     struct http_server *http;
     struct service *management; /* the same of that */
     struct surroundings surroundings;
+    struct log_exchange log_exchange;
     char node_name[300];
 };
 
@@ -280,6 +282,11 @@ static bool build_server(struct daemon *daemon)
     options->trace_frames = logs_take(&daemon->logs, LOG_CATEGORY_CHANNEL, LOG_LEVEL_DEBUG);
     daemon->server = server_new(options, &daemon->broker, clock_monotonic_ms());
     daemon->amqp = server_service(daemon->server);
+    if (daemon->options.log_exchange) {
+        log_exchange_init(&daemon->log_exchange, &daemon->broker, daemon->options.broker.first.vhost,
+                          &daemon->logs, &daemon->options.logs, loop_wake, daemon->loop);
+        loop_add(daemon->loop, &daemon->log_exchange.service);
+    }
     loop_add(daemon->loop, daemon->amqp);
     return true;
 }
@@ -463,6 +470,7 @@ static void drain(struct worker *worker)
 /* `keep`: the store is closed in good order; otherwise it is left as a crash would leave it. */
 static void take_down(struct daemon *daemon, bool keep)
 {
+    log_exchange_stop(&daemon->log_exchange);
     if (daemon->http)
         http_server_free(daemon->http);
     if (daemon->api)
@@ -720,6 +728,7 @@ static int start(struct daemon *daemon)
     logs_stop(&daemon->logs, LOG_PATIENCE_MS);
     signals_log(NULL);
     logs_free(&daemon->logs);
+    log_exchange_free(&daemon->log_exchange);
     return status;
 }
 

@@ -20,6 +20,8 @@ libleveret_main_a_SOURCES = \
 	%D%/folder.c \
 	%D%/folder.h \
 	%D%/listen_kinds.c \
+	%D%/log_exchange.c \
+	%D%/log_exchange.h \
 	%D%/log_kinds.c \
 	%D%/login_kinds.c \
 	%D%/machine.c \

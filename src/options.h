@@ -62,6 +62,7 @@ struct options {
     const char *cluster_name;   /* NULL: as the others say */
     struct tls_settings tls, management_tls;
     unsigned mechanisms;   /* of keys: a set of OPTIONS_PLAIN and so on; 0: the usual ones */
+    bool log_exchange;        /* lines of the log are messages as well */
     bool reverse_dns_lookups; /* are asked for, and not done */
     struct logs_options logs;
     const char *log_file, *log_dir; /* logs.file; NULL: none, and the usual one */

@@ -41,6 +41,8 @@ libleveret_broker_a_SOURCES = \
 	%D%/exchange_topic.c \
 	%D%/firehose.c \
 	%D%/firehose.h \
+	%D%/log_message.c \
+	%D%/log_message.h \
 	%D%/login.c \
 	%D%/login.h \
 	%D%/move.c \

@@ -11,6 +11,8 @@ libleveret_net_a_SOURCES = \
 	%D%/listener.h \
 	%D%/log_file.c \
 	%D%/log_file.h \
+	%D%/log_tail.c \
+	%D%/log_tail.h \
 	%D%/log_writer.c \
 	%D%/log_writer.h \
 	%D%/logs.c \

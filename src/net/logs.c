@@ -10,10 +10,27 @@ enum { RING_BYTES = 1 << 20 };
 
 /* ---- who takes what ---- */
 
+static struct log_tail *tail_of(const struct log_outlet *outlet)
+{
+    return __atomic_load_n(&outlet->tail, __ATOMIC_ACQUIRE);
+}
+
 static bool outlet_takes(const struct log_outlet *outlet, enum log_category category,
                          enum log_level level)
 {
-    return outlet->writer && level >= __atomic_load_n(&outlet->levels[category], __ATOMIC_RELAXED);
+    bool is_frame = category == LOG_CATEGORY_CHANNEL && level == LOG_LEVEL_DEBUG;
+    return (outlet->writer || (tail_of(outlet) && !is_frame)) &&
+           level >= __atomic_load_n(&outlet->levels[category], __ATOMIC_RELAXED);
+}
+
+static void outlet_take(const struct logs *logs, const struct log_outlet *outlet,
+                        const struct log_record *record)
+{
+    if (outlet->writer)
+        log_writer_take(outlet->writer, record);
+    else
+        log_tail_take(tail_of(outlet), record,
+                      __atomic_load_n(&logs->tail_style, __ATOMIC_RELAXED));
 }
 
 static void take(void *context, const struct log_record *record)
@@ -21,14 +38,15 @@ static void take(void *context, const struct log_record *record)
     struct logs *logs = context;
     for (int i = 0; i < LOGS_OUTLETS; i++)
         if (outlet_takes(&logs->outlets[i], record->category, record->level))
-            log_writer_take(logs->outlets[i].writer, record);
+            outlet_take(logs, &logs->outlets[i], record);
 }
 
 static void take_last(void *context, const struct log_record *record)
 {
     struct logs *logs = context;
     for (int i = 0; i < LOGS_OUTLETS; i++)
-        if (outlet_takes(&logs->outlets[i], record->category, record->level))
+        if (logs->outlets[i].writer &&
+            outlet_takes(&logs->outlets[i], record->category, record->level))
             log_writer_take_last(logs->outlets[i].writer, record);
 }
 
@@ -77,7 +95,8 @@ static void set_least(struct logs *logs)
     for (int i = 0; i < LOGS_OUTLETS * LOG_CATEGORIES; i++) {
         const struct log_outlet *outlet = &logs->outlets[i / LOG_CATEGORIES];
         enum log_level level = outlet->levels[i % LOG_CATEGORIES];
-        bool counts = logs->is_started ? outlet->writer != NULL : i < LOG_CATEGORIES;
+        bool is_open = outlet->writer || tail_of(outlet);
+        bool counts = logs->is_started ? is_open : i < LOG_CATEGORIES;
         if (counts && level < least)
             least = level;
     }
@@ -98,7 +117,14 @@ void logs_set_options(struct logs *logs, const struct logs_options *options)
         if (logs->outlets[i].writer)
             log_writer_set_style(logs->outlets[i].writer, style_of(logs, options, i));
     }
+    __atomic_store_n(&logs->tail_style, style_of(logs, options, LOGS_EXCHANGE), __ATOMIC_RELAXED);
     set_least(logs);
+}
+
+void logs_set_tail(struct logs *logs, struct log_tail *tail, const struct logs_options *options)
+{
+    __atomic_store_n(&logs->outlets[LOGS_EXCHANGE].tail, tail, __ATOMIC_RELEASE);
+    logs_set_options(logs, options);
 }
 
 void logs_set_level(struct logs *logs, enum log_level level)

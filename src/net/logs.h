@@ -1,11 +1,12 @@
-/* Where records of the log go: the standard error, and a file. Each has lines of its own style, and
+/* Where records of the log go: the standard error, a file, and who makes messages of them. Each has lines of its own style, and
  * takes what is important enough for it and for the category. */
 #ifndef LEVERET_NET_LOGS_H
 #define LEVERET_NET_LOGS_H
 
+#include "net/log_tail.h"
 #include "net/log_writer.h"
 
-enum { LOGS_CONSOLE, LOGS_FILE, LOGS_OUTLETS };
+enum { LOGS_CONSOLE, LOGS_FILE, LOGS_EXCHANGE, LOGS_OUTLETS };
 
 /* A level, if one is said. */
 struct log_choice {
@@ -26,6 +27,7 @@ struct logs_options {
 
 struct log_outlet {
     struct log_writer *writer; /* NULL: there is none */
+    struct log_tail *tail;     /* of LOGS_EXCHANGE; NULL: there is none */
     uint8_t levels[LOG_CATEGORIES];
 };
 
@@ -37,6 +39,7 @@ struct logs {
     bool is_journal; /* the standard error is systemd's journal */
     bool is_started;
     unsigned style; /* of lines before it was started */
+    unsigned tail_style;
 };
 
 /* Until they are started, lines go to the standard error, which may block. */
@@ -45,6 +48,9 @@ void logs_init(struct logs *logs, const struct logs_options *options);
  * lines go where they went before. */
 bool logs_start(struct logs *logs, const struct logs_options *options, char *error,
                 size_t error_size);
+/* Lines go there as well from now on; it is the caller's, and stays until nobody logs any more. What
+ * a channel has received and sent is left out, as lines about lines would follow. */
+void logs_set_tail(struct logs *logs, struct log_tail *tail, const struct logs_options *options);
 /* Levels and styles count from now on; files do not. */
 void logs_set_options(struct logs *logs, const struct logs_options *options);
 /* This level counts for all, until options are set again. */

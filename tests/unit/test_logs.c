@@ -270,12 +270,73 @@ TEST(refused)
     clean(&bench);
 }
 
+static void count_wake(void *context)
+{
+    ++*(int *)context;
+}
+
+/* Takes all lines out; how many there were, and how many were missing before them. */
+static int take_out(struct log_tail *tail, uint64_t *dropped, struct log_tail_line *line)
+{
+    int taken = 0;
+    for (*dropped = 0; log_tail_next(tail, line); taken++)
+        *dropped += line->dropped;
+    return taken;
+}
+
+TEST(a_tail_for_the_owner)
+{
+    struct bench bench;
+    struct log_tail tail;
+    static struct log_tail_line line;
+    uint64_t dropped;
+    int wakes = 0;
+    begin(&bench);
+    log_tail_init(&tail, count_wake, &wakes);
+    start(&bench);
+    say(&bench, EVENT_started, 1);
+    ok(log_tail_is_empty(&tail), "nothing comes before it is set");
+    logs_set_tail(&bench.logs, &tail, &bench.options);
+    say(&bench, EVENT_alarm_set, 2);
+    say(&bench, EVENT_frame_sent, 3);
+    say(&bench, EVENT_started, 4);
+    is_int(wakes, 1, "the first line wakes its owner");
+    ok(log_tail_next(&tail, &line) && line.level == LOG_LEVEL_WARNING && !line.is_json, "a line");
+    ok(line.size > 24 && memcmp(line.text + 24, " warning alarm_set number=2\n", line.size - 24) == 0,
+       "it is the whole line: %.*s", (int)line.size, line.text);
+    ok(log_tail_next(&tail, &line) && line.level == LOG_LEVEL_INFO, "the next one");
+    ok(!log_tail_next(&tail, &line), "there are no more");
+    bench.options.outlets[LOGS_EXCHANGE] = (struct log_choice){true, LOG_LEVEL_DEBUG};
+    bench.options.is_json[LOGS_EXCHANGE] = true;
+    logs_set_options(&bench.logs, &bench.options);
+    say(&bench, EVENT_frame_sent, 5);
+    say(&bench, EVENT_queue_expired, 6);
+    ok(log_tail_next(&tail, &line) && line.is_json && strstr(line.text, "\"queue_expired\""),
+       "what frames say is left out");
+    enum { MANY = 20000 };
+    for (int i = 0; i < MANY; i++)
+        say(&bench, EVENT_alarm_set, i);
+    int taken = take_out(&tail, &dropped, &line);
+    ok(taken > 1000 && taken < MANY, "as many as there is room for: %d", taken);
+    say(&bench, EVENT_alarm_set, 7);
+    is_int(take_out(&tail, &dropped, &line), 1, "then there is room again");
+    is_int((int)dropped, MANY - taken, "and those that found none are counted");
+    log_tail_stop(&tail);
+    wakes = 0;
+    say(&bench, EVENT_alarm_set, 8);
+    ok(wakes == 0 && log_tail_is_empty(&tail), "after its end nothing comes");
+    stop(&bench);
+    log_tail_free(&tail);
+    clean(&bench);
+}
+
 int main(void)
 {
     unsetenv("JOURNAL_STREAM");
     alarm(120);
     RUN(levels);
     RUN(two_outlets);
+    RUN(a_tail_for_the_owner);
     RUN(moved);
     RUN(rotated);
     RUN(full);

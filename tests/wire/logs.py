@@ -303,6 +303,44 @@ def _(t):
     check("own.log: No such file" in log, log)
 
 
+@case("lines are messages to amq.rabbitmq.log, by their level")
+def _(t):
+    daemon = Logged(t, "log.exchange = true", "leveret.node_name = n@here").ready()
+    c = daemon.client(t)
+    c.channel()
+    for name, key in (("warnings", "warning"), ("infos", "info"), ("debugs", "debug")):
+        c.queue(queue=name, exclusive=True)
+        c.call(1, "queue.bind", queue=name, exchange="amq.rabbitmq.log", routing_key=key)
+    refuse_login(t, daemon, b"nobody")
+    one = c.get_soon("warnings")
+    equal(one.routing_key, "warning", "key")
+    check(re.fullmatch(r"\S+ warning (channel_error|login_refused) .*\n", one.body.decode()), one.body)
+    equal((one.properties["content_type"], one.properties["headers"]), ("text/plain", {"node": "n@here"}),
+          "properties")
+    check(abs(one.properties["timestamp"] - time.time()) < 60, one.properties)
+    daemon.client(t).close()
+    check(" info connection_opened " in c.get_soon("infos").body.decode(), "a line of the next connection")
+    equal(c.drain("debugs"), [], "lines that are not important enough")
+    daemon.reload("log.exchange = true", "leveret.node_name = n@here", "log.exchange.level = debug",
+                  "log.exchange.formatter = json", "log.console.level = debug")
+    c.drain("infos")
+    daemon.client(t).close()
+    one = c.get_soon("infos")
+    equal((one.properties["content_type"], json.loads(one.body)["level"]), ("application/json", "info"), "as JSON")
+    time.sleep(0.3)
+    told = [json.loads(line)["msg"] for line in c.drain("debugs")]
+    check(not [msg for msg in told if msg.startswith("frame_")], "lines about what lines have made: %r" % told)
+    equal(daemon.stop(), 0, "status")
+
+
+@case("there is no such exchange by itself")
+def _(t):
+    c = Logged(t).ready().client(t)
+    c.channel()
+    c.send(1, "exchange.declare", exchange="amq.rabbitmq.log", type="topic", passive=True)
+    equal(c.expect(1, "channel.close").reply_code, 404, "code")
+
+
 @case("a file that has grown is moved")
 def _(t):
     daemon = Logged(t, "log.file = leveret.log", "log.file.rotation.size = 2000",

@@ -19,7 +19,9 @@ libleveret_ctl_a_SOURCES = \
 	%D%/command.h \
 	%D%/complete.c \
 	%D%/complete.h \
+	%D%/connections.c \
 	%D%/control.c \
+	%D%/definitions.c \
 	%D%/doctor.c \
 	%D%/doctor.h \
 	%D%/doctor_queues.c \
@@ -39,6 +41,8 @@ libleveret_ctl_a_SOURCES = \
 	%D%/peek.c \
 	%D%/plugins.c \
 	%D%/removals.c \
+	%D%/request.c \
+	%D%/request.h \
 	%D%/rows.c \
 	%D%/rows.h \
 	%D%/say.c \
@@ -52,10 +56,12 @@ libleveret_ctl_a_SOURCES = \
 	%D%/term.h \
 	%D%/usage.c \
 	%D%/usage.h \
+	%D%/users.c \
 	%D%/verb.c \
 	%D%/verb.h \
 	%D%/verbs.def \
-	%D%/verbs.h
+	%D%/verbs.h \
+	%D%/vhosts.c
 
 sbin_PROGRAMS += leveretctl
 

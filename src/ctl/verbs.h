@@ -11,13 +11,18 @@ typedef int verb_run(struct command *command);
 verb_run run_help, run_version, run_autocomplete, run_completion;
 /* lists.c */
 verb_run run_list, run_list_user_limits, run_list_vhost_limits, run_list_parameters;
-/* objects.c: what has a name, and is made, changed and deleted */
-verb_run run_do, run_add_user, run_change_password, run_clear_password, run_set_user_tags,
-    run_authenticate_user, run_set_permissions, run_set_topic_permissions, run_add_vhost,
-    run_set_vhost_tags, run_limits_set, run_limits_clear, run_set_policy, run_set_parameter, run_set_cluster_name,
-    run_delete_queue, run_trace, run_export, run_import, run_close_connection,
-    run_close_connections, run_rotate_logs, run_set_permissions_globally, run_update_vhost,
-    run_restart_vhost, run_hash_password;
+/* users.c: users, and what they may do */
+verb_run run_add_user, run_change_password, run_clear_password, run_set_user_tags,
+    run_authenticate_user, run_hash_password, run_set_permissions, run_set_topic_permissions,
+    run_set_permissions_globally;
+/* vhosts.c: virtual hosts, and limits */
+verb_run run_add_vhost, run_update_vhost, run_set_vhost_tags, run_restart_vhost, run_trace,
+    run_limits_set, run_limits_clear;
+/* objects.c: what else has a name, and what is one request */
+verb_run run_do, run_rotate_logs, run_set_policy, run_set_parameter, run_set_cluster_name,
+    run_delete_queue;
+/* definitions.c, connections.c */
+verb_run run_export, run_import, run_close_connection, run_close_connections;
 /* nodes.c: the broker as a whole, and whether it is well */
 verb_run run_ping, run_await, run_check_running, run_is_running, run_is_booting, run_alarms,
     run_check_alarms, run_listeners, run_check_port, run_check_protocol, run_check_connectivity,

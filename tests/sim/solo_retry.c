@@ -77,14 +77,26 @@ static bool is_behind(const struct own_queue_of *queue, const struct entry *entr
     return false;
 }
 
+/* Was the first of its level until this one came before it, and may have ended as such? */
+static bool is_before_ended(const struct solo *solo, const struct entries *ready, const struct entry *entry)
+{
+    for (size_t i = 0; i < ready->count; i++)
+        if (entries_is_head(ready, i) && level_of(&ready->at[i]) == level_of(entry))
+            return ready->at[i].place > entry->place && solo_ends_soon(solo, &ready->at[i]);
+    return false;
+}
+
 /* What has ended meanwhile goes if it is the first: it depends on which others were ready before. */
 static void wake(struct solo *solo, int number, size_t at)
 {
-    struct entry entry = entries_take(&solo->queues[number].waiting, at);
+    struct own_queue_of *queue = &solo->queues[number];
+    struct entry entry = entries_take(&queue->waiting, at);
     sim_of(solo)->report->met[MET_WAITED]++;
-    if (solo_ends_soon(solo, &entry) && is_behind(&solo->queues[number], &entry))
+    if (solo_ends_soon(solo, &entry) && is_behind(queue, &entry))
         solo_doubt_queues(solo);
-    entries_add(&solo->queues[number].ready, &entry);
+    if (is_before_ended(solo, &queue->ready, &entry))
+        solo_doubt_queues(solo);
+    entries_add(&queue->ready, &entry);
     solo_tend(solo);
 }
 

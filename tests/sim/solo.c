@@ -453,6 +453,8 @@ void solo_act(struct sim_channel *channel)
         ignores(channel);
         return;
     }
+    if (!solo->client->is_orphaned)
+        solo->acted_ms = solo_clock_ms(solo);
     if (solo->survey != SURVEY_NOT) {
         solo_survey_step(channel);
     } else if (!solo->is_known) {

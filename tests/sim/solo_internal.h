@@ -224,6 +224,8 @@ struct solo {
     bool is_stopped; /* the step sends no more */
     bool has_connected, is_known, was_checked;
     bool is_open;
+    uint64_t acted_ms;   /* the broker's clock of messages when it last did anything, */
+    bool is_ending;      /* and its channel may have ended since */
     bool is_unsettled;   /* letters may be on their way, or what was due has not been done yet */
     bool is_doubted;     /* what comes of the step cannot be known, */
     bool is_ignoring;    /* something may have ended amid a step: all will be looked at */

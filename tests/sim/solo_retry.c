@@ -40,6 +40,13 @@ static uint64_t wait_ms(const struct own_queue_of *queue, const struct entry *en
     return smaller(ms, queue->retry_max_ms);
 }
 
+/* What ends a channel may be told long after what it had has gone back. */
+static uint64_t waits_since_ms(const struct solo *solo)
+{
+    uint64_t now_ms = solo_clock_ms(solo);
+    return (solo->is_ending ? smaller(solo->acted_ms, now_ms) : now_ms) - MACHINE_STALE_MS;
+}
+
 bool solo_retry(struct solo *solo, int number, struct entry *entry, bool has_failed)
 {
     struct own_queue_of *queue = &solo->queues[number];
@@ -55,7 +62,7 @@ bool solo_retry(struct solo *solo, int number, struct entry *entry, bool has_fai
     solo->is_stopped = solo->is_unsettled = true;
     if (queue->backoff == BACKOFF_EXPONENTIAL && entry->asked_ms == NO_LIMIT)
         least_ms -= least_ms > 1 ? least_ms / 2 : 0;
-    entry->ready_ms = smaller(solo_clock_ms(solo) - MACHINE_STALE_MS + least_ms, solo_ends_ms(entry));
+    entry->ready_ms = smaller(waits_since_ms(solo) + least_ms, solo_ends_ms(entry));
     entry->ready_most_ms = 0;
     entries_add(&queue->waiting, entry);
     solo_sooner(solo, entry->ready_ms > solo_clock_ms(solo) ? entry->ready_ms : NO_LIMIT);

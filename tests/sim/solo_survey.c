@@ -42,10 +42,12 @@ void solo_end_channel(struct solo *solo)
     for (int i = 0; i < CONSUMERS_OF_ONE; i++)
         if (solo->consumers[i].is_active)
             solo_end_consumer(solo, i);
+    solo->is_ending = true;
     while (solo->unacked_count) {
         solo->unacked[0].has_failed = true;
         solo_settle_model(solo, 0, SETTLED_NOT);
     }
+    solo->is_ending = false;
     solo_tend(solo);
     if (!solo->is_known)
         doubt_late(solo); /* what came back too often, too */

@@ -14,6 +14,7 @@
 
 enum { DISK_BYTES = 1 << 30, POOL_LEFT_MAX = 256 << 10 };
 enum { REST_US = 60 * 1000000, LIVE_LEFT_MAX = 64 << 10, SEGMENTS_LEFT_MAX = 16 };
+enum { FAILED_PERCENT_MAX = 40 }; /* of a run: one that has failed stays so */
 enum { FAULT_RANDOM, FAULT_FAILED, FAULT_ROOM, FAULT_HEAL, FAULT_AGAIN };
 
 uint64_t sim_below(struct sim *sim, uint64_t limit)
@@ -338,7 +339,8 @@ static void turn(struct sim *sim, struct machine *machine)
     machine->failed_epoch = machine->epoch;
     sim->report->met[MET_BROKER_FAILED]++;
     sim_say(sim, "broker %d has failed: %s", machine->number, service_failure(machine->service));
-    sim_at(sim, EVENT_FAULT, machine->number, FAULT_FAILED, sim_below(sim, 2000000), 0);
+    sim_at(sim, EVENT_FAULT, machine->number, FAULT_FAILED,
+           sim_below(sim, sim->options->busy_ms * FAILED_PERCENT_MAX * 10), 0);
 }
 
 static void arrive(struct sim *sim, struct client *client)

@@ -14,6 +14,7 @@
 #include "broker/queue_declare.h"
 #include "broker/redelivery.h"
 #include "definitions/json_table.h"
+#include "queue/queue_tally.h"
 #include "queue/queue_timer.h"
 #include "session/look.h"
 
@@ -464,6 +465,8 @@ static bool get_some(struct call *call, struct queue *queue)
         if (result != QUEUE_OK)
             return result == QUEUE_EMPTY;
         budget_use(call->budget, GET_STEPS + taken.message->body_size / STEP_BYTES);
+        queue_tally_begin(queue);
+        queue_note(queue, TALLY_GOT);
         put_taken(getting, queue, &taken);
         server_got(&(struct tapper){call->peer, call->user}, queue, &taken);
         message_unref(call->api->broker->pool, taken.message);

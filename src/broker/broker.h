@@ -71,6 +71,8 @@ struct broker {
     uint64_t decision_number;          /* of the last decision about what goes: removal.c */
     struct list dead_letters;          /* queues with dead letters that wait, or with messages to drop */
     struct list refused;               /* dead letters of messages that no queue has taken */
+    uint64_t deaths[QUEUE_CLASSES][3][4]; /* of messages, since the start: enum letter_fate, enum death */
+    uint64_t deaths_kept[QUEUE_CLASSES]; /* of those that were kept, what a queue has taken */
     struct idmap unplaced;             /* dead letters that no queue has taken, by queue: unplaced.c */
     bool ignores_client_deaths;        /* x-death counts only if the broker has written it */
     struct list reconfiguring;         /* virtual hosts whose policies have changed: reconfigure.c */

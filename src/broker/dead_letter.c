@@ -46,6 +46,10 @@ enum { READ_AT_ONCE = 64 };
  * a turn's budget. */
 enum { REFUSED_MAX = 4096, REFUSED_STEPS = 200 };
 
+_Static_assert(sizeof(((struct broker *)NULL)->deaths) ==
+                   sizeof(uint64_t) * QUEUE_CLASSES * LETTERS_KINDS * DEATHS,
+               "room for all deaths");
+
 struct dead_letter {
     struct list link; /* on queue->dead_letters */
     uint64_t sequence;
@@ -73,7 +77,7 @@ struct funeral {
 
 static const char *reason_of(enum death why)
 {
-    static const char *const reasons[] = {"rejected", "expired", "maxlen", "delivery_limit"};
+    static const char *const reasons[DEATHS] = {"rejected", "expired", "maxlen", "delivery_limit"};
     return reasons[why];
 }
 
@@ -306,6 +310,17 @@ static bool keeps_letters(const struct queue *queue)
     return queue_keeps_letters(queue->settings) && !planted(PLANTED_AT_LEAST_ONCE_LOSES);
 }
 
+/* A message has died. What an exchange holds back has not. */
+static void note_death(const struct queue *queue, enum death why)
+{
+    struct broker *broker = queue->vhost->broker;
+    enum letter_fate letters = !queue->settings->dead_letter_exchange ? LETTERS_NONE
+                           : keeps_letters(queue)                 ? LETTERS_AT_LEAST_ONCE
+                                                                  : LETTERS_AT_MOST_ONCE;
+    if (!queue->is_delay)
+        broker->deaths[queue_class(queue)][letters][why]++;
+}
+
 /* False: no queue takes the letter, and the message is to stay. */
 static bool bury(struct queue *queue, struct exchange *exchange, const struct message *message,
                  enum death why)
@@ -357,6 +372,7 @@ void dead_letter_refused(struct queue *queue, struct message *message)
 {
     if (!exchange_of(queue))
         return;
+    note_death(queue, DEATH_MAXLEN);
     struct refused *refused = mem_alloc(sizeof(*refused));
     refused->queue = queue;
     refused->message = message_ref(message);
@@ -424,6 +440,8 @@ enum placed dead_letter_place(struct queue *queue, uint64_t sequence, enum death
     enum placed placed = keeps_letters(queue) ? PLACED_NOWHERE : PLACED;
     if (exchange)
         placed = place(queue, exchange, sequence, why);
+    if (placed == PLACED && keeps_letters(queue))
+        queue->vhost->broker->deaths_kept[queue_class(queue)]++;
     if (placed == PLACED)
         queue_settle(queue, sequence);
     return placed;
@@ -477,6 +495,7 @@ static bool send_or_keep(struct queue *queue, struct exchange *exchange, struct 
 
 void dead_letter_send(struct queue *queue, uint64_t sequence, struct message *letter)
 {
+    note_death(queue, DEATH_REJECTED);
     struct exchange *exchange = exchange_of(queue);
     struct queue_set *set = queue->vhost->broker->dead_letter_set;
     bool stays = false;
@@ -495,6 +514,7 @@ void dead_letter_send(struct queue *queue, uint64_t sequence, struct message *le
 
 void dead_letter(struct queue *queue, uint64_t sequence, enum death why)
 {
+    note_death(queue, why);
     if (!queue->settings->dead_letter_exchange && !queue->is_delay) {
         queue_settle(queue, sequence);
         return;

@@ -5,7 +5,15 @@
 #include "broker/broker.h"
 
 /* Why a message dies: the `reason` of x-death. */
-enum death { DEATH_REJECTED, DEATH_EXPIRED, DEATH_MAXLEN, DEATH_DELIVERY_LIMIT };
+enum death { DEATH_REJECTED, DEATH_EXPIRED, DEATH_MAXLEN, DEATH_DELIVERY_LIMIT, DEATHS };
+
+/* What its queue makes of it: broker->deaths counts them, by the queue's type, this, and why. */
+enum letter_fate {
+    LETTERS_NONE,          /* it is dropped */
+    LETTERS_AT_MOST_ONCE,  /* it is sent */
+    LETTERS_AT_LEAST_ONCE, /* it is kept until a queue has taken it */
+    LETTERS_KINDS,
+};
 
 /* What has become of a dead letter. */
 enum placed {

@@ -57,6 +57,8 @@ struct exchange {
     struct list destinations; /* bindings to here: destination_link */
     uint64_t source_count;
     uint64_t number;         /* no other exchange of this broker has it */
+    uint64_t published;      /* messages by clients, since the start or its declaration */
+    int64_t routed_more;     /* their copies in queues above one for each; less than 0: fewer */
     uint64_t route_number;   /* visited in this routing */
     bool is_leaving;         /* gone; its bindings are passed over */
     struct list doomed_link; /* on broker->doomed */

@@ -3,6 +3,7 @@
 #include "queue/queue_limit.h"
 #include "queue/queue_retry.h"
 #include "queue/queue_schedule.h"
+#include "queue/queue_tally.h"
 #include "queue/queue_timer.h"
 
 #include <assert.h>
@@ -51,6 +52,15 @@ bool queues_wake(struct queues *queues)
         any = true;
     }
     return any;
+}
+
+void queue_tally_begin(struct queue *queue)
+{
+    _Static_assert((int)QUEUES_TALLIES_MAX == (int)TALLIES_OF_QUEUE, "room for those of a type");
+    if (queue->tally)
+        return;
+    queue->tally = mem_zalloc(sizeof(*queue->tally));
+    queue->tally->all = queue->queues->tallies[queue_class(queue)];
 }
 
 static void init_lists(struct queue *queue)
@@ -141,6 +151,9 @@ void queue_free(struct queue *queue)
     if (queue->state)
         queue->kind->close(queue);
     mem_free(queue->arguments);
+    if (queue->tally)
+        queue->tally->all[TALLY_PUBLISHED] += queue->tally->of[TALLY_PUBLISHED];
+    mem_free(queue->tally);
     queue_settings_give_back(&queue->queues->settings, queue->settings);
     mem_free(queue);
 }
@@ -178,8 +191,11 @@ uint32_t queue_push(struct queues *queues, struct queue *const *destinations, si
     if (count > queues->places_capacity)
         queues->places =
             mem_grow(queues->places, &queues->places_capacity, count, sizeof(struct index *));
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        queue_tally_begin(destinations[i]);
+        destinations[i]->tally->of[TALLY_PUBLISHED]++;
         queues->places[i] = destinations[i]->kind->place(destinations[i], message);
+    }
     const uint64_t *times = times_of(queues, destinations, count, message);
     bool on_record = store_publish_timed(queues->store, message, queues->places, times, count);
     for (size_t i = 0; times && i < count; i++)

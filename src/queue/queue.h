@@ -11,6 +11,12 @@
 struct vhost;
 struct queue;
 struct queue_timers;
+struct queue_tally;
+
+/* Of which type a queue is for its clients. */
+enum queue_class { QUEUE_CLASS_CLASSIC, QUEUE_CLASS_QUORUM, QUEUE_CLASSES };
+
+enum { QUEUES_TALLIES_MAX = 8 }; /* of enum tally (queue_tally.h), those of a queue */
 
 /* What all queues of a broker share. */
 struct queues {
@@ -26,6 +32,7 @@ struct queues {
     struct settings_pool settings; /* of those that set something */
     uint64_t timeouts;         /* rises when a policy gives consumers another time for an answer; */
     uint64_t timeout_least_ms; /* the least that any has given */
+    uint64_t tallies[QUEUE_CLASSES][QUEUES_TALLIES_MAX]; /* of queues of a type: queue_tally.h */
 };
 
 enum queue_result {
@@ -100,6 +107,7 @@ struct queue {
     void *state;                 /* the kind's */
     const struct queue_settings *settings; /* what its arguments and its policies come to */
     struct queue_timers *timers; /* NULL: it has set none */
+    struct queue_tally *tally;   /* what has happened to its messages; NULL: nothing yet */
     struct queues *queues;
     struct vhost *vhost; /* nothing in this folder looks into it */
     uint64_t id;         /* in the store */
@@ -244,6 +252,11 @@ static inline bool queue_holds(const struct queue *queue, uint64_t position)
 uint64_t queue_purge(struct queue *queue);
 /* Is there none of these? */
 bool queue_is_empty(const struct queue *queue);
+
+static inline enum queue_class queue_class(const struct queue *queue)
+{
+    return queue->settings->is_quorum ? QUEUE_CLASS_QUORUM : QUEUE_CLASS_CLASSIC;
+}
 
 static inline struct bytes queue_name(const struct queue *queue)
 {

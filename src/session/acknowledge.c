@@ -5,6 +5,7 @@
 #include "base/planted.h"
 #include "broker/dead_letter.h"
 #include "broker/redelivery.h"
+#include "queue/queue_tally.h"
 #include "session/delivery_timeout.h"
 #include "session/transaction.h"
 
@@ -37,6 +38,9 @@ void delivery_end(struct channel *channel, const struct delivery *delivery, enum
 {
     struct queue *queue = delivery->source->base.queue;
     if (queue && verdict == VERDICT_ACK) {
+        queue_note(queue, TALLY_ACKNOWLEDGED);
+        if (channel)
+            channel->tally[TALLY_ACKNOWLEDGED]++;
         queue_settle(queue, delivery->sequence);
     } else if (queue && verdict == VERDICT_REJECT) {
         dead_letter(queue, delivery->sequence, DEATH_REJECTED);

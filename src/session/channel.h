@@ -5,6 +5,7 @@
 
 #include "amqp/frame.h"
 #include "amqp/reply.h"
+#include "queue/queue_tally.h"
 #include "session/connection.h"
 #include "session/consumer.h"
 #include "session/content.h"
@@ -53,6 +54,7 @@ struct channel {
     char *last_queue; /* name of the queue declared last, terminated; NULL: none */
     struct exchange *exchange;  /* of the last publish */
     uint64_t exchange_topology; /* `exchange` is good while broker->topology is this */
+    uint64_t tally[TALLIES];    /* but for TALLY_DELIVERED_NO_ACK: below */
 };
 
 /* What a handler answers. */
@@ -123,6 +125,14 @@ static inline struct server *channel_server(const struct channel *channel)
 static inline struct broker *channel_broker(const struct channel *channel)
 {
     return channel->connection->server->broker;
+}
+
+/* Deliveries that nobody acknowledges are not counted: they are what is left of all tags. */
+static inline uint64_t channel_deliveries_no_ack(const struct channel *channel)
+{
+    const uint64_t *tally = channel->tally;
+    return channel->delivery_tag - tally[TALLY_DELIVERED] - tally[TALLY_GOT] -
+           tally[TALLY_GOT_NO_ACK];
 }
 
 /* Room for `size` bytes of frames of this channel, in one piece; they count after channel_added.

@@ -127,6 +127,14 @@ static void free_dropped(struct connection *connection)
     mem_free(connection);
 }
 
+static void count_traffic(struct server *server, const struct ending *ending)
+{
+    server->ended.received_bytes += ending->received_bytes;
+    server->ended.received_pieces += ending->received_pieces;
+    server->ended.sent_bytes += ending->sent_bytes;
+    server->ended.sent_pieces += ending->sent_pieces;
+}
+
 /* It is on no list any more that says it has something to do; what touches it finds it touched. */
 static void free_connection(struct conversation *conversation)
 {
@@ -134,6 +142,7 @@ static void free_connection(struct conversation *conversation)
     struct server *server = connection->server;
     assert(!connection->is_gone && server->connection_count > 0);
     ending_log(connection);
+    count_traffic(server, &connection->ending);
     announce_closed(connection);
     connection_timers_stop(connection);
     connection_forget_input(connection);

@@ -6,6 +6,7 @@
 #include "base/planted.h"
 #include "broker/expiry.h"
 #include "broker/overflow.h"
+#include "queue/queue_tally.h"
 #include "session/acknowledge.h"
 
 enum { QUEUE_BUDGET = 256, TURN_BUDGET = 32768 };
@@ -16,12 +17,26 @@ enum {
     DELIVERY_STEPS = 20, /* of the turn's budget */
 };
 
+static inline void note(struct consumer *consumer, bool redelivered)
+{
+    struct queue *queue = consumer->base.queue;
+    struct channel *channel = consumer->channel;
+    bool no_ack = consumer->base.no_ack;
+    queue_note(queue, no_ack ? TALLY_DELIVERED_NO_ACK : TALLY_DELIVERED);
+    channel->tally[TALLY_DELIVERED] += !no_ack;
+    if (redelivered) {
+        queue_note(queue, TALLY_REDELIVERED);
+        channel->tally[TALLY_REDELIVERED]++;
+    }
+}
+
 static void deliver(struct consumer *consumer, const struct taken *taken)
 {
     struct channel *channel = consumer->channel;
     uint64_t tag = ++channel->delivery_tag;
     if (!consumer->base.no_ack)
         acknowledge_expect(channel, consumer, tag, taken->sequence);
+    note(consumer, taken->redelivered);
     outgoing_deliver(consumer, taken, tag);
     consumer_delivered(consumer);
 }
@@ -97,6 +112,8 @@ bool dispatch_directly(struct queue *queue, const struct parcel *parcel)
     if (!consumer || !consumer->base.no_ack || !parcel_is_small(parcel, consumer->channel))
         return false;
     queue_consumer_had_turn(&consumer->base);
+    queue->tally->of[TALLY_PUBLISHED]++;
+    queue_note(queue, TALLY_DELIVERED_NO_ACK);
     outgoing_deliver_parcel(consumer, parcel, ++consumer->channel->delivery_tag, false);
     return true;
 }

@@ -168,6 +168,13 @@ enum handled handle_basic_publish(struct channel *channel,
 
 /* ---- get ---- */
 
+static void note_get(struct channel *channel, struct queue *queue, enum tally what)
+{
+    queue_tally_begin(queue);
+    queue_note(queue, what);
+    channel->tally[what]++;
+}
+
 enum handled handle_basic_get(struct channel *channel, const struct method_basic_get *method,
                               struct error *error)
 {
@@ -187,11 +194,15 @@ enum handled handle_basic_get(struct channel *channel, const struct method_basic
     case QUEUE_WAIT:
         return HANDLED_WAIT;
     case QUEUE_EMPTY:
+        note_get(channel, queue, TALLY_GOT_EMPTY);
         channel_send_id(channel, METHOD_BASIC_GET_EMPTY);
         return HANDLED;
     case QUEUE_OK:
         break;
     }
+    note_get(channel, queue, method->no_ack ? TALLY_GOT_NO_ACK : TALLY_GOT);
+    if (taken.redelivered)
+        note_get(channel, queue, TALLY_REDELIVERED);
     uint64_t tag = ++channel->delivery_tag;
     if (!method->no_ack) {
         struct consumer *getter = consumer_for_get(channel, queue);

@@ -51,6 +51,19 @@ struct unroutable_counts server_unroutable(const struct server *server)
     return server->unroutable;
 }
 
+const uint64_t published_limits[PUBLISHED_SIZES - 1] = {
+    100, 1000, 10000, 100000, 1000000, 10000000, 50000000, 100000000};
+
+const struct published_counts *server_published(const struct server *server)
+{
+    return &server->published;
+}
+
+const struct traffic *server_ended_traffic(const struct server *server)
+{
+    return &server->ended;
+}
+
 bool server_lets_in_from_afar(const struct server *server, struct bytes name)
 {
     return sasl_lets_in_from_afar(&server->options, name);
@@ -200,6 +213,8 @@ bool server_channel(const struct server *server, struct client_id id, struct cha
         .uncommitted = tx ? transaction_messages(tx) : 0,
         .acks_uncommitted = tx ? transaction_deliveries(tx) : 0,
     };
+    memcpy(view->tally, channel->tally, sizeof(view->tally));
+    view->tally[TALLY_DELIVERED_NO_ACK] = channel_deliveries_no_ack(channel);
     return true;
 }
 
@@ -380,9 +395,11 @@ struct publication server_publish(struct server *server, const struct tapper *ta
                                   struct vhost *vhost, struct message *message)
 {
     struct exchange *exchange = vhost_exchange(vhost, message_exchange(message));
+    publishing_note(server, exchange, message->body_size);
     struct published published = vhost->is_traced
                                      ? tap_publish_by(server, tapper, exchange, message)
                                      : publishing_deliver(server, exchange, message);
+    publishing_note_queues(server, exchange, published.queues);
     return (struct publication){published.queues, published.logs != 0, published.is_refused};
 }
 

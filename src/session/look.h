@@ -8,6 +8,7 @@
 #include "broker/user.h"
 #include "peer/conversation.h"
 #include "queue/queue_consumer.h"
+#include "queue/queue_tally.h"
 #include "session/server.h"
 
 /* The monotonic clock of this turn. */
@@ -47,6 +48,32 @@ struct unroutable_counts {
     uint64_t returned, dropped; /* mandatory ones, and others */
 };
 struct unroutable_counts server_unroutable(const struct server *server);
+
+/* Sizes of bodies of messages: of at most 100 bytes, 1,000, 10,000, 100,000, 1, 10, 50 and 100 MB, and
+ * of more. */
+enum { PUBLISHED_SIZES = 9 };
+
+/* What was published, since the start, by AMQP and HTTP. */
+struct published_counts {
+    uint64_t sizes[PUBLISHED_SIZES]; /* messages of each size, which are all */
+    uint64_t bytes;                  /* their bodies */
+    uint64_t to_confirm;             /* on channels with confirms */
+    uint64_t confirmed;
+    int64_t routed_more; /* copies in queues above one for each message; less than 0: fewer */
+};
+
+/* The largest body of each size but the last. */
+extern const uint64_t published_limits[PUBLISHED_SIZES - 1];
+
+static inline uint64_t published_messages(const struct published_counts *counts)
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < PUBLISHED_SIZES; i++)
+        sum += counts->sizes[i];
+    return sum;
+}
+
+const struct published_counts *server_published(const struct server *server);
 /* May a user of that name come from other machines? */
 bool server_lets_in_from_afar(const struct server *server, struct bytes name);
 
@@ -56,6 +83,12 @@ struct server_counts {
     uint64_t connections_opened, channels_opened;
 };
 struct server_counts server_counts(const struct server *server);
+
+/* Of all connections that there have been, but those that are open now. */
+struct traffic {
+    uint64_t received_bytes, received_pieces, sent_bytes, sent_pieces;
+};
+const struct traffic *server_ended_traffic(const struct server *server);
 
 /* Of bytes, where they are. */
 struct server_memory {
@@ -117,6 +150,7 @@ struct channel_view {
     uint16_t prefetch, prefetch_global; /* 0: no limit */
     size_t consumers;
     uint64_t unacked, unconfirmed, uncommitted, acks_uncommitted;
+    uint64_t tally[TALLIES]; /* since it was opened */
 };
 
 bool server_channel(const struct server *server, struct client_id id, struct channel_view *view);

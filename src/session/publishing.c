@@ -119,6 +119,7 @@ void publishing_count_logs(struct channel *channel, struct published published)
 {
     struct server *server = channel_server(channel);
     uint32_t logs = published.logs;
+    server->published.to_confirm += channel->confirms;
     if (channel->confirms && published.is_refused && !planted(PLANTED_REFUSED_CONFIRMED))
         wait_refuse(channel, ++channel->publish_number);
     else if (channel->confirms)
@@ -160,19 +161,23 @@ static void note_unroutable(struct channel *channel, struct message *message, bo
     struct unroutable_counts *counts = &channel_server(channel)->unroutable;
     if (mandatory && !planted(PLANTED_RETURN_OMITTED))
         outgoing_return(channel, message, REPLY_NO_ROUTE, "NO_ROUTE");
-    if (mandatory)
-        counts->returned++;
-    else if (!is_recorded)
-        counts->dropped++;
+    bool is_dropped = !mandatory && !is_recorded;
+    counts->returned += mandatory;
+    counts->dropped += is_dropped;
+    channel->tally[TALLY_RETURNED] += mandatory;
+    channel->tally[TALLY_DROPPED] += is_dropped;
 }
 
 bool publishing_route(struct channel *channel, struct exchange *exchange, struct message *message,
                       bool mandatory)
 {
-    struct published published =
-        __builtin_expect(exchange->vhost->is_traced, 0)
-            ? tap_publish(channel, exchange, message)
-            : publishing_deliver(channel_server(channel), exchange, message);
+    struct server *server = channel_server(channel);
+    channel->tally[TALLY_PUBLISHED]++;
+    publishing_note(server, exchange, message->body_size);
+    struct published published = __builtin_expect(exchange->vhost->is_traced, 0)
+                                     ? tap_publish(channel, exchange, message)
+                                     : publishing_deliver(server, exchange, message);
+    publishing_note_queues(server, exchange, published.queues);
     if (published.queues == 0)
         note_unroutable(channel, message, mandatory, published.logs != 0);
     publishing_count(channel, published);

@@ -3,8 +3,10 @@
 #define LEVERET_SESSION_PUBLISHING_H
 
 #include "amqp/properties.h"
+#include "broker/exchange.h"
 #include "broker/publish.h"
 #include "session/channel.h"
+#include "session/server_state.h"
 
 /* Properties that have to be looked at before a message is routed. */
 enum {
@@ -53,6 +55,26 @@ struct published publishing_deliver(struct server *server, struct exchange *exch
 /* The same, whether it is remembered where it goes or not. */
 struct published publishing_send(struct server *server, struct exchange *exchange,
                                  struct message *message);
+
+/* A message was published: counted where it comes from, goes to, and by its size. It goes to one
+ * queue, or the second says to how many. */
+static inline void publishing_note(struct server *server, struct exchange *exchange, size_t size)
+{
+    struct published_counts *counts = &server->published;
+    unsigned at = 0;
+    while (at < PUBLISHED_SIZES - 1 && __builtin_expect(size > published_limits[at], 0))
+        at++;
+    counts->sizes[at]++;
+    counts->bytes += size;
+    exchange->published++;
+}
+
+static inline void publishing_note_queues(struct server *server, struct exchange *exchange,
+                                          size_t queues)
+{
+    exchange->routed_more += (int64_t)queues - 1;
+    server->published.routed_more += (int64_t)queues - 1;
+}
 
 /* Counts a message that went to queues for the channel's confirms, and holds its publisher when there was
  * too much for a log. */

@@ -141,6 +141,13 @@ static struct message *message_of(struct message_pool *pool, const struct parcel
     return message;
 }
 
+static inline void note(struct channel *channel, struct exchange *exchange,
+                        const struct parcel *parcel)
+{
+    channel->tally[TALLY_PUBLISHED]++;
+    publishing_note(channel_server(channel), exchange, parcel->body.size);
+}
+
 /* Brings a message on its way; false: the store has no room for it now. */
 static inline bool route(struct channel *channel, struct exchange *exchange,
                          const struct request *request)
@@ -149,6 +156,7 @@ static inline bool route(struct channel *channel, struct exchange *exchange,
     struct queue *queue = publish_known(exchange, parcel->routing_key, parcel->properties,
                                         &channel_server(channel)->queue_set);
     if (queue && dispatch_directly(queue, parcel)) {
+        note(channel, exchange, parcel);
         publishing_count(channel, (struct published){.queues = 1});
         return true;
     }
@@ -162,10 +170,12 @@ static inline bool route(struct channel *channel, struct exchange *exchange,
     message->flags = request->flags;
     message->priority = request->priority;
     message->ttl_ms = request->ttl_ms;
-    if (queue)
+    if (queue) {
+        note(channel, exchange, parcel);
         publishing_count(channel, publish_to(queue, message));
-    else
+    } else {
         publishing_route(channel, exchange, message, request->mandatory);
+    }
     message_unref(pool, message);
     return true;
 }

@@ -34,6 +34,8 @@ struct server {
     uint64_t connections_opened, channels_opened; /* since the start */
     struct login_counts logins[LOGIN_WAYS];
     struct unroutable_counts unroutable;
+    struct published_counts published;
+    struct traffic ended; /* of connections that are no more */
     uint64_t timeouts;  /* of the queues, when deliveries were last looked at for that */
     uint64_t evictions; /* of the broker, when those were closed who have to go */
     uint64_t connection_id; /* of the newest */

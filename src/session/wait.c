@@ -243,6 +243,15 @@ static void send_confirm(struct channel *channel, enum wait_state state, uint64_
     channel_send(channel, &method);
 }
 
+/* So many are sent, or go out with another one. */
+static void note_confirms(struct channel *channel, enum wait_state state, uint64_t count)
+{
+    if (state != WAIT_DONE)
+        return;
+    channel->tally[TALLY_CONFIRMED] += count;
+    channel_server(channel)->published.confirmed += count;
+}
+
 /* From the first on, in runs. */
 static void send_front(struct channel *channel, unsigned *budget)
 {
@@ -250,14 +259,16 @@ static void send_front(struct channel *channel, unsigned *budget)
     while (*budget && (wait = wait_of(list_first(&channel->confirms_waiting))) &&
            wait->state != WAIT_PENDING) {
         enum wait_state state = wait->state;
-        uint64_t first = wait->first, last = wait->last;
+        uint64_t first = wait->first, last = wait->last, count = last - first + 1;
         wait_free(wait);
         while (*budget > 1 && (wait = wait_of(list_first(&channel->confirms_waiting))) &&
                wait->state == state) {
             last = wait->last;
+            count += last - wait->first + 1;
             wait_free(wait);
             --*budget;
         }
+        note_confirms(channel, state, count);
         send_confirm(channel, state, last, first != last);
         --*budget;
     }
@@ -266,8 +277,10 @@ static void send_front(struct channel *channel, unsigned *budget)
 /* Of one that is behind one that is not done. */
 static void send_one_by_one(struct channel *channel, struct wait *wait, unsigned *budget)
 {
-    for (; *budget && wait->first <= wait->last; wait->first++, --*budget)
+    for (; *budget && wait->first <= wait->last; wait->first++, --*budget) {
+        note_confirms(channel, wait->state, 1);
         send_confirm(channel, wait->state, wait->first, false);
+    }
     if (wait->first > wait->last)
         wait_free(wait);
 }

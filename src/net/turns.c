@@ -73,6 +73,7 @@ void turns_end(struct turns *turns, uint64_t now_us)
 {
     uint64_t us = now_us - turns->began_us;
     turns->count++;
+    turns->total_us += us;
     turns->buckets[bucket_of(us)]++;
     for (size_t i = 0; i < TURNS_LIMITS && us > limits[i].us; i++)
         turns->over[i]++;

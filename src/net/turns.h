@@ -27,6 +27,7 @@ struct turns {
     uint64_t asked_us; /* when processor_us was last called */
     uint64_t used_us;  /* what processor_us said then */
     uint64_t count;
+    uint64_t total_us; /* of all */
     uint64_t buckets[TURNS_BUCKETS]; /* [n]: turns of less than 2^n us, and not of less than half of it */
     uint64_t over[TURNS_LIMITS];     /* turns of more than 1, 5, 20 and 50 ms */
     struct longest_turn longest;     /* of all turns */

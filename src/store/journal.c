@@ -300,10 +300,16 @@ static void state(struct write_job *job)
         job->journal->identity.batch = before;
 }
 
+static uint64_t clock_us(const struct write_job *job)
+{
+    uint64_t (*clock)(void) = job->journal->options->clock_us;
+    return clock ? clock() : 0;
+}
+
 static void run_write(struct job *link)
 {
     struct write_job *job = (struct write_job *)link;
-    uint64_t total;
+    uint64_t total, began_us = clock_us(job);
     job->sync_failed = job->is_synced = false;
     job->error = job->create[0] ? create_segment(job) : 0;
     if (job->batch)
@@ -314,6 +320,7 @@ static void run_write(struct job *link)
         job->error = finish_before(job);
     if (!job->error && job->sync && !job->is_synced)
         job->error = sync_file(job, job->file);
+    job->us = clock_us(job) - began_us;
     if (!job->error && job->states)
         state(job);
     bool is_over = !job->error && (job->sync || !job->number);
@@ -328,6 +335,13 @@ static void run_write(struct job *link)
 }
 
 /* ---- the owner's side ---- */
+
+static void note(struct store_histogram *histogram, uint64_t value)
+{
+    unsigned bits = value ? 64 - (unsigned)__builtin_clzll(value) : 0;
+    histogram->buckets[bits < STORE_BUCKETS ? bits : STORE_BUCKETS - 1]++;
+    histogram->sum += value;
+}
 
 /* Its file may have been opened or closed. */
 static void abandon(struct job *link)
@@ -683,6 +697,7 @@ static void write_filling(struct journal *journal, bool sync)
     journal->stated = journal->durable;
     journal->stats->batches++;
     journal->stats->bytes_written += size;
+    note(&journal->stats->batch_bytes, size);
     if (large) {
         begin_large(journal);
         journal_place(journal);
@@ -791,6 +806,8 @@ static void note_written(struct journal *journal, const struct write_job *job)
         journal->durable = journal->written;
         journal->synced_ms = journal->now_ms;
         journal->stats->syncs++;
+        if (journal->options->clock_us)
+            note(&journal->stats->sync_us, job->us);
     }
     assert(journal->durable <= journal->written && journal->written < journal->filling->number);
 }

@@ -210,6 +210,7 @@ struct write_job {
     uint64_t number; /* of the batch; 0: nothing to write, only to sync */
     bool sync;
     bool is_synced;     /* by the write itself */
+    uint64_t us;        /* that writing and syncing took; 0 without a clock */
     bool states;        /* that it was synced is to be written to the identity */
     uint64_t laid_out;  /* the file was written to up to here, with whatever */
     uint64_t ahead;     /* how far zeros are written at a time */

@@ -37,6 +37,7 @@ struct store_options {
     struct worker *reader;  /* reads old messages and chunks */
     struct message_pool *pool;
     const struct log *log;
+    uint64_t (*clock_us)(void);  /* what writes and syncs are timed with, by the syncer; NULL: nobody */
     struct steps *steps;         /* told what a turn is busy with; NULL: nobody asks */
     uint32_t segment_bytes;      /* 64 MiB */
     uint32_t chunk_entries;      /* 2048; a power of two */
@@ -63,6 +64,15 @@ struct store_options {
 /* The defaults above, for all but the interfaces. */
 void store_options_default(struct store_options *options);
 
+enum { STORE_BUCKETS = 31 };
+
+/* How large or how long something was: [n] counts what was less than 2^n, and not less than half of it;
+ * the last one also what was more. */
+struct store_histogram {
+    uint64_t buckets[STORE_BUCKETS];
+    uint64_t sum;
+};
+
 /* Counters for logs, metrics and campaigns; they only rise, but for those marked (now). */
 struct store_stats {
     uint64_t batches, syncs, bytes_written, records_elided;
@@ -80,6 +90,8 @@ struct store_stats {
     uint64_t replayed_batches; /* at start */
     uint64_t messages_found;   /* at start: ready or delayed in all queues */
     uint64_t cut_bytes;        /* at start: of a batch that had begun, about */
+    struct store_histogram batch_bytes; /* of each batch */
+    struct store_histogram sync_us;     /* for a batch to be written and synced, if it was */
 };
 
 struct store;

@@ -10,7 +10,13 @@
 #define CONTROL_NAME "ctl.sock"
 #define CONTROL_SOCKET "/run/leveret/" CONTROL_NAME
 
-enum { PORT = 5672, PORT_TLS = 5671, PORT_MANAGEMENT = 15672, PORT_MANAGEMENT_TLS = 15671 };
+enum {
+    PORT = 5672,
+    PORT_TLS = 5671,
+    PORT_MANAGEMENT = 15672,
+    PORT_MANAGEMENT_TLS = 15671,
+    PORT_METRICS = 15692,
+};
 
 /* What to do about it, as far as the error tells. */
 const char *bind_advice(int error)
@@ -128,6 +134,18 @@ bool bind_management(const struct binding *binding)
     else if (strcmp(plain, "none") != 0 && !bind_one(binding, plain, &plain_port))
         return false;
     return !secure || bind_one(binding, secure, &secure_port);
+}
+
+/* Who wants nobody to look from outside wants nobody to measure, either. */
+bool bind_metrics(const struct binding *binding)
+{
+    const char *at = binding->options->metrics.at, *api = binding->options->management.at;
+    const struct port port = {PORT_METRICS, NULL, binding->metrics};
+    if (at)
+        return strcmp(at, "none") == 0 || bind_one(binding, at, &port);
+    if (!api || strcmp(api, "none") != 0)
+        bind_usual(binding, &port);
+    return true;
 }
 
 /* Who may connect is for the system to see to: the owner, root, and the group, if there is one. */

@@ -27,6 +27,7 @@
 #include "log_exchange.h"
 #include "machine.h"
 #include "manager.h"
+#include "metrics/metrics.h"
 #include "net/clock.h"
 #include "net/loop.h"
 #include "net/signals.h"
@@ -74,6 +75,9 @@ struct daemon {
     struct api *api;
     struct http_server *http;
     struct service *management; /* the same of that */
+    struct metrics *metrics;
+    struct http_server *metrics_http;
+    struct service *measured; /* the same of that */
     struct surroundings surroundings;
     struct log_exchange log_exchange;
     char node_name[300];
@@ -99,7 +103,8 @@ static bool make_loop(struct daemon *daemon)
                                        .tls = daemon->tls,
                                        .management_tls = daemon->management_tls,
                                        .amqp = &daemon->amqp,
-                                       .management = &daemon->management};
+                                       .management = &daemon->management,
+                                       .metrics = &daemon->measured};
     return daemon->loop || refuse(daemon, "the system offers no way to wait for sockets");
 }
 
@@ -181,6 +186,7 @@ static bool open_store(struct daemon *daemon)
     options->reader = daemon->reader;
     options->pool = &daemon->pool;
     options->log = &daemon->logs.log;
+    options->clock_us = clock_monotonic_us;
     options->steps = &daemon->loop->turns.steps;
     options->is_newer = catalogue_is_newer;
     if (getrandom(options->identity, sizeof(options->identity), 0) !=
@@ -400,6 +406,7 @@ static void build_management(struct daemon *daemon)
         .logs = &daemon->logs,
         .amqp = &daemon->amqp,
         .api = &daemon->management,
+        .metrics = &daemon->measured,
     };
     surroundings_init(&daemon->surroundings);
     tell_files(daemon, &daemon->config);
@@ -425,14 +432,39 @@ static void build_management(struct daemon *daemon)
     loop_add(daemon->loop, daemon->management);
 }
 
+/* After the API, whose surroundings it has. */
+static void build_metrics(struct daemon *daemon)
+{
+    const struct http_options http = {.name = "http/prometheus",
+                                      .steps = &daemon->loop->turns.steps};
+    const char *node = node_name(daemon);
+    const struct metrics_options options = {
+        .surroundings = &daemon->surroundings.base,
+        .turns = &daemon->loop->turns,
+        .node = node,
+        .cluster_name = daemon->options.cluster_name ? daemon->options.cluster_name : node,
+        .version = PACKAGE_VERSION,
+        .product_version = daemon->options.server.product_version,
+        .path = daemon->options.metrics_path,
+        .is_per_object = daemon->options.metrics_per_object,
+        .begun_clock_ms = clock_wall_ms(),
+    };
+    daemon->metrics = metrics_new(&options, daemon->server, &daemon->broker);
+    daemon->metrics_http = http_server_new(&http, metrics_handler(daemon->metrics), &daemon->pool,
+                                           &daemon->logs.log, clock_monotonic_ms());
+    daemon->measured = http_server_service(daemon->metrics_http);
+    loop_add(daemon->loop, daemon->measured);
+}
+
 static bool build(struct daemon *daemon)
 {
     if (!load_tls(daemon) || !make_loop(daemon) || !bind_clients(&daemon->binding) ||
-        !bind_management(&daemon->binding) ||
+        !bind_management(&daemon->binding) || !bind_metrics(&daemon->binding) ||
         !open_folder(daemon) || !open_store(daemon) || !build_model(daemon) ||
         !build_server(daemon))
         return false;
     build_management(daemon);
+    build_metrics(daemon);
     return bind_control(&daemon->binding, daemon->data_dir);
 }
 
@@ -471,6 +503,10 @@ static void drain(struct worker *worker)
 static void take_down(struct daemon *daemon, bool keep)
 {
     log_exchange_stop(&daemon->log_exchange);
+    if (daemon->metrics_http)
+        http_server_free(daemon->metrics_http);
+    if (daemon->metrics)
+        metrics_free(daemon->metrics);
     if (daemon->http)
         http_server_free(daemon->http);
     if (daemon->api)

@@ -9,7 +9,7 @@
 #include "machine.h"
 #include "options_rabbitmq.h"
 
-enum { PORT_MANAGEMENT = 15672, PORT_MANAGEMENT_TLS = 15671 };
+enum { PORT_MANAGEMENT = 15672, PORT_MANAGEMENT_TLS = 15671, PORT_METRICS = 15692 };
 enum { CORS_MAX_AGE_S = 1800 };
 enum { DEFAULT_MEMORY_MILLIONTHS = 600000, SLOW_TURN_MS = 50, MILLION = 1000000 };
 
@@ -33,6 +33,7 @@ static void set_defaults(struct options *options)
     memset(options, 0, sizeof(*options));
     options->log_dir = "/var/log/leveret";
     options->tls = options->management_tls = tls_settings_default();
+    options->metrics_path = "/metrics";
     options->memory.millionths = DEFAULT_MEMORY_MILLIONTHS;
     options->slow_turn_ms = SLOW_TURN_MS;
     options->cors.max_age_s = CORS_MAX_AGE_S;
@@ -114,6 +115,8 @@ static void join_management(struct options *options)
     struct api_address *plain = &options->management, *secure = &options->management_secure;
     if (plain->host || plain->port)
         join_address(plain, PORT_MANAGEMENT);
+    if (options->metrics.host || options->metrics.port)
+        join_address(&options->metrics, PORT_METRICS);
     if (!secure->host && !secure->port && !options->management_tls.options.certificate)
         return;
     join_address(secure, PORT_MANAGEMENT_TLS);

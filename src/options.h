@@ -55,6 +55,9 @@ struct options {
     struct listen_options listen, listen_tls;
     struct listener_options sockets;
     struct api_address management, management_secure; /* where the API is, and with TLS */
+    struct api_address metrics; /* where metrics are */
+    const char *metrics_path;
+    bool metrics_per_object; /* without anything behind that path as well */
     const char *control_socket; /* its path; "none": there is none; NULL: at its usual place */
     const char *path_prefix;    /* of the API; NULL: none */
     struct api_cors cors;

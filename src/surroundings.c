@@ -34,6 +34,8 @@ static const char *protocol_of(const struct surroundings *surroundings,
                                const struct listener *listener)
 {
     bool is_api = listener->service == surroundings->api;
+    if (listener->service == surroundings->metrics)
+        return listener->tls ? "https/prometheus" : "http/prometheus";
     if (listener->tls)
         return is_api ? "https" : "amqp/ssl";
     return is_api ? "http" : "amqp";
@@ -51,7 +53,8 @@ static size_t tell_listeners(const struct api_surroundings *base, struct api_lis
         if (listener->address.any.sa_family == AF_UNIX || count == API_LISTENERS_MAX)
             continue;
         struct api_listener *one = &out[count++];
-        *one = (struct api_listener){.protocol = protocol_of(surroundings, listener)};
+        *one = (struct api_listener){.protocol = protocol_of(surroundings, listener),
+                                     .is_suspended = listener->fd < 0};
         address_write(&listener->address, text);
         split(text, one);
         if (listener->tls) {

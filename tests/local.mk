@@ -58,6 +58,7 @@ dist_check_SCRIPTS += \
 	%D%/listed.sh \
 	%D%/limits.sh \
 	%D%/man.sh \
+	%D%/metrics.sh \
 	%D%/shell.sh
 TESTS += \
 	%D%/globals.sh \
@@ -65,4 +66,5 @@ TESTS += \
 	%D%/listed.sh \
 	%D%/limits.sh \
 	%D%/man.sh \
+	%D%/metrics.sh \
 	%D%/shell.sh

@@ -8,11 +8,12 @@
 
 /* One of the addresses at which somebody listens. */
 struct api_listener {
-    const char *protocol; /* "amqp", "amqp/ssl", "http" */
+    const char *protocol; /* "amqp", "amqp/ssl", "http", "https", "http/prometheus" */
     char address[64];     /* "127.0.0.1", "::" */
     uint16_t port;
     uint64_t ends_ms;        /* when its certificate does, in ms since 1970; 0: it has none */
     const char *certificate; /* the file of that; NULL: it has none */
+    bool is_suspended;       /* nobody can connect for now */
 };
 
 /* What the process takes of its machine, and what it may take. */

@@ -58,6 +58,7 @@ struct http_handler {
 
 /* Zero is for what the description says. */
 struct http_options {
+    const char *name;       /* what its listeners are for, in the log; NULL: "http" */
     struct steps *steps;    /* names what a turn is busy with; NULL: nobody asks */
     uint32_t idle_ms;       /* a client without a request is closed then; 0: 60,000 */
     uint32_t request_ms;    /* for a request to come whole, and a second more for each 64 KiB of its

@@ -108,14 +108,14 @@ struct http_server *http_server_new(const struct http_options *options,
                                     struct http_handler *handler, struct message_pool *pool,
                                     const struct log *log, uint64_t now_ms)
 {
-    static const struct service_ops ops = {.name = "http",
-                                           .accept = accept_peer,
-                                           .woken = woken,
-                                           .tick = tick,
-                                           .next_ms = next_ms,
-                                           .shutdown = say_goodbye};
     struct http_server *server = mem_zalloc(sizeof(*server));
-    service_init(&server->service, &ops);
+    server->ops = (struct service_ops){.name = options->name ? options->name : "http",
+                                       .accept = accept_peer,
+                                       .woken = woken,
+                                       .tick = tick,
+                                       .next_ms = next_ms,
+                                       .shutdown = say_goodbye};
+    service_init(&server->service, &server->ops);
     server->options = without_zeros(options);
     server->handler = handler;
     server->log = log;

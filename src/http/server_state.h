@@ -8,6 +8,7 @@
 
 struct http_server {
     struct service service;
+    struct service_ops ops; /* of that */
     struct http_options options; /* without zeros */
     struct http_handler *handler;
     const struct log *log;

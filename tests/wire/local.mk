@@ -8,6 +8,8 @@ EXTRA_DIST += \
 	%D%/badinput.py \
 	%D%/certificates.py \
 	%D%/errors.py \
+	%D%/metrics_differences.txt \
+	%D%/metrics_golden.json \
 	%D%/queues.py \
 	%D%/run \
 	%D%/service.py \
@@ -39,6 +41,7 @@ dist_check_SCRIPTS += \
 	%D%/httpinput.py \
 	%D%/https.py \
 	%D%/logs.py \
+	%D%/metrics.py \
 	%D%/retries.py \
 	%D%/tls.py
 TESTS += \
@@ -56,5 +59,6 @@ TESTS += \
 	%D%/httpinput.py \
 	%D%/https.py \
 	%D%/logs.py \
+	%D%/metrics.py \
 	%D%/retries.py \
 	%D%/tls.py

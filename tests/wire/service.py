@@ -18,7 +18,7 @@ LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (debug|info|warning|e
 LISTENING = re.compile(r"listening address=(\S+)(?: protocol=http)?$", re.M)
 READY = "Server startup complete"
 # No case is told apart by the port that another one has; who asks for the API says where.
-QUIET = ["--management", "none", "--control-socket", "none"]
+QUIET = ["--management", "none", "--metrics", "none", "--control-socket", "none"]
 
 
 def folder(t):

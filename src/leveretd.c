@@ -424,11 +424,14 @@ static void build_management(struct daemon *daemon)
         .version = PACKAGE_VERSION,
         .product_version = daemon->options.server.product_version,
         .path_prefix = daemon->options.path_prefix ? daemon->options.path_prefix : "",
+        .rates_ms = daemon->options.rates_ms,
+        .steps = &daemon->loop->turns.steps,
     };
     daemon->api = api_new(&options, daemon->server, &daemon->broker);
     daemon->http = http_server_new(&http, api_handler(daemon->api), &daemon->pool, &daemon->logs.log,
                                    clock_monotonic_ms());
     daemon->management = http_server_service(daemon->http);
+    loop_add(daemon->loop, api_service(daemon->api));
     loop_add(daemon->loop, daemon->management);
 }
 

@@ -34,6 +34,7 @@ static void set_defaults(struct options *options)
     options->log_dir = "/var/log/leveret";
     options->tls = options->management_tls = tls_settings_default();
     options->metrics_path = "/metrics";
+    options->rates_ms = 5000;
     options->memory.millionths = DEFAULT_MEMORY_MILLIONTHS;
     options->slow_turn_ms = SLOW_TURN_MS;
     options->cors.max_age_s = CORS_MAX_AGE_S;

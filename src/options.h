@@ -58,6 +58,7 @@ struct options {
     struct api_address metrics; /* where metrics are */
     const char *metrics_path;
     bool metrics_per_object; /* without anything behind that path as well */
+    uint32_t rates_ms;       /* between two looks at all counters */
     const char *control_socket; /* its path; "none": there is none; NULL: at its usual place */
     const char *path_prefix;    /* of the API; NULL: none */
     struct api_cors cors;

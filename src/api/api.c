@@ -6,6 +6,7 @@
 
 #include "api/cors.h"
 #include "api/listing.h"
+#include "api/rates.h"
 #include "api/resources.h"
 #include "api/route.h"
 #include "api/settings.h"
@@ -344,12 +345,19 @@ struct api *api_new(const struct api_options *options, struct server *server, st
         .begun_ms = server_now_ms(server),
         .begun_queues = broker->queues_made,
     };
+    api->rates = rates_new(api, api->begun_ms);
     return api;
 }
 
 void api_free(struct api *api)
 {
+    rates_free(api->rates);
     mem_free(api);
+}
+
+struct service *api_service(struct api *api)
+{
+    return rates_service(api->rates);
 }
 
 struct http_handler *api_handler(struct api *api)

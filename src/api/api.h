@@ -92,6 +92,8 @@ struct api_options {
     const char *version;         /* of this program */
     const char *product_version; /* of the RabbitMQ that it behaves like: "3.13.7" */
     const char *path_prefix;     /* before "/api", but at control sockets; "": none */
+    uint32_t rates_ms;           /* from one look at all counters to the next; 0: 5,000 */
+    struct steps *steps;         /* told what a turn is busy with; NULL: nobody asks */
 };
 
 struct api;
@@ -101,5 +103,7 @@ struct api *api_new(const struct api_options *options, struct server *server,
                     struct broker *broker);
 void api_free(struct api *api);
 struct http_handler *api_handler(struct api *api);
+/* What has it measure rates: to be ticked, after the server. */
+struct service *api_service(struct api *api);
 
 #endif

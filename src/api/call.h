@@ -14,6 +14,7 @@
 #include "definitions/json.h"
 
 struct listing;
+struct rates;
 struct api_route;
 
 enum { CALL_SEGMENTS_MAX = 8, CALL_PARAMETERS_MAX = 32 };
@@ -25,6 +26,7 @@ struct api {
     struct broker *broker;
     uint64_t begun_ms; /* when it was made, by the server's clock */
     uint64_t begun_queues; /* that there were then */
+    struct rates *rates;
     const struct call *importing; /* whose definitions are being imported; NULL: nobody's */
 };
 

@@ -1,5 +1,6 @@
 /* Channels, looked at. */
 #include "api/clients.h"
+#include "api/rates.h"
 #include "api/resources.h"
 
 enum { CHANNEL_STEPS = 250 };
@@ -36,6 +37,10 @@ static void write_channel(struct fields *fields, const struct call *call,
     fields_whole(fields, "messages_uncommitted", channel->uncommitted);
     fields_whole(fields, "acks_uncommitted", channel->acks_uncommitted);
     fields_whole(fields, "pending_raft_commands", 0);
+    rates_add_messages(fields, call,
+                       rates_of(call->api->rates, RATED_CHANNEL,
+                                rates_channel(connection->id, channel->number)),
+                       channel->tally, TALLIES);
     add_connection(fields, connection);
 }
 

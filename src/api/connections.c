@@ -3,6 +3,7 @@
 
 #include "amqp/table.h"
 #include "api/clients.h"
+#include "api/rates.h"
 #include "api/resources.h"
 
 /* To write one; to close one; to look at a part of all. */
@@ -22,12 +23,15 @@ static void add_tls(struct fields *fields, const struct peer *peer)
         fields_null(fields, unknown[i]);
 }
 
-static void add_traffic(struct fields *fields, const struct connection_view *view)
+static void add_traffic(struct fields *fields, const struct call *call,
+                        const struct connection_view *view)
 {
+    const struct history *history = rates_of(call->api->rates, RATED_CONNECTION, view->id);
     fields_whole(fields, "recv_cnt", view->received_pieces);
-    fields_counter(fields, "recv_oct", view->received_bytes);
+    rates_add(fields, call, RANGE_DATA, history, 1u << RATE_RECEIVED, "recv_oct",
+              view->received_bytes);
     fields_whole(fields, "send_cnt", view->sent_pieces);
-    fields_counter(fields, "send_oct", view->sent_bytes);
+    rates_add(fields, call, RANGE_DATA, history, 1u << RATE_SENT, "send_oct", view->sent_bytes);
     fields_whole(fields, "send_pend", view->unsent_bytes);
 }
 
@@ -67,7 +71,7 @@ static void write_connection(struct fields *fields, const struct call *call,
     clients_add_peer(fields, view);
     add_client(fields, view);
     add_tls(fields, view->peer);
-    add_traffic(fields, view);
+    add_traffic(fields, call, view);
 }
 
 /* ---- lists ---- */

@@ -1,4 +1,5 @@
 /* Exchanges: looked at, declared, deleted. */
+#include "api/rates.h"
 #include "api/resources.h"
 #include "broker/exchange.h"
 #include "broker/permission.h"
@@ -16,7 +17,23 @@ static void add_policy(struct fields *fields, const char *name, const struct pol
         fields_text(fields, name, policy_name(policy));
 }
 
-static void write_exchange(const struct exchange *exchange, struct fields *fields)
+/* What has come in and gone out to queues, if anything has. */
+static void add_messages(struct fields *fields, const struct call *call,
+                         const struct exchange *exchange)
+{
+    const struct history *history = rates_of(call->api->rates, RATED_EXCHANGE, exchange->number);
+    if (!exchange->published || call_is_set(call, "disable_stats") ||
+        !fields_open(fields, "message_stats", '{'))
+        return;
+    rates_add(fields, call, RANGE_MESSAGES, history, 1u << RATE_PUBLISHED_IN, "publish_in",
+              exchange->published);
+    rates_add(fields, call, RANGE_MESSAGES, history, 1u << RATE_PUBLISHED_OUT, "publish_out",
+              exchange->published + (uint64_t)exchange->routed_more);
+    fields_close(fields, '}');
+}
+
+static void write_exchange(const struct call *call, const struct exchange *exchange,
+                           struct fields *fields)
 {
     fields_text(fields, "name", exchange_name(exchange));
     fields_text(fields, "vhost", vhost_name(exchange->vhost));
@@ -27,6 +44,7 @@ static void write_exchange(const struct exchange *exchange, struct fields *field
     fields_table(fields, "arguments", exchange_arguments(exchange));
     add_policy(fields, "policy", policy_of_exchange(exchange, false));
     add_policy(fields, "operator_policy", policy_of_exchange(exchange, true));
+    add_messages(fields, call, exchange);
 }
 
 /* ---- lists ---- */
@@ -51,7 +69,7 @@ static bool write_listed(struct listing *listing, struct bytes id, struct fields
     if (!exchange)
         return false;
     fields_begin(fields, '{');
-    write_exchange(exchange, fields);
+    write_exchange(listing->call, exchange, fields);
     fields_end(fields, '}');
     return true;
 }
@@ -87,7 +105,7 @@ void exchange_get(struct call *call)
     if (!exchange)
         return;
     struct fields fields = call_tell(call);
-    write_exchange(exchange, &fields);
+    write_exchange(call, exchange, &fields);
     fields_nothing(&fields, "incoming");
     fields_nothing(&fields, "outgoing");
     call_told(call, &fields);

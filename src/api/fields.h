@@ -49,7 +49,7 @@ void fields_whole(struct fields *fields, const char *name, uint64_t number);
 void fields_position(struct fields *fields, const char *name, uint64_t position);
 void fields_signed(struct fields *fields, const char *name, int64_t number);
 void fields_fraction(struct fields *fields, const char *name, double number);
-/* A count, and as `name`_details how fast it changes: nobody measures that yet. */
+/* A count, and as `name`_details how fast it changes: of what nobody measures, which is 0. See rates.h. */
 void fields_counter(struct fields *fields, const char *name, uint64_t count);
 void fields_flag(struct fields *fields, const char *name, bool flag);
 void fields_null(struct fields *fields, const char *name);

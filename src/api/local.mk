@@ -27,6 +27,8 @@ libleveret_api_a_SOURCES = \
 	%D%/filter.c \
 	%D%/filter.h \
 	%D%/health.c \
+	%D%/history.c \
+	%D%/history.h \
 	%D%/limits.c \
 	%D%/listing.c \
 	%D%/listing.h \
@@ -45,6 +47,8 @@ libleveret_api_a_SOURCES = \
 	%D%/policies.c \
 	%D%/queues.c \
 	%D%/queues.h \
+	%D%/rates.c \
+	%D%/rates.h \
 	%D%/resources.h \
 	%D%/route.c \
 	%D%/route.h \

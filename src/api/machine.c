@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "api/rates.h"
 #include "broker/delay.h"
 #include "broker/exchange.h"
 #include "session/look.h"
@@ -84,15 +85,21 @@ void machine_add_exchange_types(struct fields *fields)
     fields_close(fields, ']');
 }
 
+static void add_rated(struct fields *fields, const struct call *call, enum rate_of_node rate,
+                      const char *name, uint64_t count)
+{
+    rates_add(fields, call, RANGE_NODE, rates_of_node(call->api->rates), 1u << rate, name, count);
+}
+
 void machine_add_churn(struct fields *fields, const struct call *call)
 {
     struct server_counts counts = server_counts(call->api->server);
     const struct broker *broker = call->api->broker;
-    fields_counter(fields, "connection_created", counts.connections_opened);
-    fields_counter(fields, "connection_closed", counts.connections_opened - counts.connections);
-    fields_counter(fields, "channel_created", counts.channels_opened);
-    fields_counter(fields, "channel_closed", counts.channels_opened - counts.channels);
-    fields_counter(fields, "queue_declared", broker->queues_declared);
-    fields_counter(fields, "queue_created", broker->queues_made - call->api->begun_queues);
-    fields_counter(fields, "queue_deleted", broker->queues_gone);
+    add_rated(fields, call, RATE_CONNECTIONS_OPENED, "connection_created", counts.connections_opened);
+    add_rated(fields, call, RATE_CONNECTIONS_CLOSED, "connection_closed", counts.connections_opened - counts.connections);
+    add_rated(fields, call, RATE_CHANNELS_OPENED, "channel_created", counts.channels_opened);
+    add_rated(fields, call, RATE_CHANNELS_CLOSED, "channel_closed", counts.channels_opened - counts.channels);
+    add_rated(fields, call, RATE_QUEUES_DECLARED, "queue_declared", broker->queues_declared);
+    add_rated(fields, call, RATE_QUEUES_CREATED, "queue_created", broker->queues_made - call->api->begun_queues);
+    add_rated(fields, call, RATE_QUEUES_DELETED, "queue_deleted", broker->queues_gone);
 }

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "api/machine.h"
+#include "api/rates.h"
 #include "api/resources.h"
 #include "session/look.h"
 
@@ -103,6 +104,12 @@ void node_memory_relative_get(struct call *call)
 
 /* ---- the node ---- */
 
+static void add_rated(struct fields *fields, const struct call *call, enum rate_of_node rate,
+                      const char *name, uint64_t count)
+{
+    rates_add(fields, call, RANGE_NODE, rates_of_node(call->api->rates), 1u << rate, name, count);
+}
+
 static void add_limits(struct fields *fields, const struct call *call)
 {
     struct api_machine machine = machine_look(call);
@@ -112,20 +119,20 @@ static void add_limits(struct fields *fields, const struct call *call)
     fields_string(fields, "os_pid", process);
     fields_whole(fields, "processors", machine.processors);
     fields_whole(fields, "uptime", server_now_ms(call->api->server) - call->api->begun_ms);
-    fields_counter(fields, "mem_used", machine.memory_used);
+    add_rated(fields, call, RATE_MEMORY, "mem_used", machine.memory_used);
     fields_whole(fields, "mem_limit", memory.limit);
     fields_flag(fields, "mem_alarm", memory.is_above);
     fields_string(fields, "mem_calculation_strategy", "rss");
-    fields_counter(fields, "disk_free", machine.disk_free);
+    add_rated(fields, call, RATE_DISK_FREE, "disk_free", machine.disk_free);
     fields_whole(fields, "disk_free_limit", store_disk_reserve(call->api->broker->store));
     fields_flag(fields, "disk_free_alarm", memory.is_disk_short);
-    fields_counter(fields, "fd_used", machine.files_used);
+    add_rated(fields, call, RATE_FILES, "fd_used", machine.files_used);
     fields_whole(fields, "fd_total", machine.files_max);
-    fields_counter(fields, "sockets_used", machine.sockets_used);
+    add_rated(fields, call, RATE_SOCKETS, "sockets_used", machine.sockets_used);
     fields_whole(fields, "sockets_total", machine.sockets_max);
-    fields_counter(fields, "proc_used", machine.threads_used);
+    add_rated(fields, call, RATE_THREADS, "proc_used", machine.threads_used);
     fields_whole(fields, "proc_total", machine.threads_max);
-    fields_counter(fields, "context_switches", machine.switches);
+    add_rated(fields, call, RATE_SWITCHES, "context_switches", machine.switches);
 }
 
 /* What only RabbitMQ's own machine has, and what others want to read as numbers. */
@@ -143,12 +150,12 @@ static void add_foreign(struct fields *fields)
 static void add_store(struct fields *fields, const struct call *call)
 {
     const struct store_stats *stats = store_stats(call->api->broker->store);
-    fields_counter(fields, "io_sync_count", stats->syncs);
-    fields_counter(fields, "io_read_count", stats->bodies_read);
-    fields_counter(fields, "io_write_count", stats->batches);
-    fields_counter(fields, "io_write_bytes", stats->bytes_written);
-    fields_counter(fields, "msg_store_write_count", stats->messages_written);
-    fields_counter(fields, "msg_store_read_count", stats->bodies_read);
+    add_rated(fields, call, RATE_SYNCS, "io_sync_count", stats->syncs);
+    add_rated(fields, call, RATE_BODIES_READ, "io_read_count", stats->bodies_read);
+    add_rated(fields, call, RATE_BATCHES, "io_write_count", stats->batches);
+    add_rated(fields, call, RATE_BYTES_WRITTEN, "io_write_bytes", stats->bytes_written);
+    add_rated(fields, call, RATE_MESSAGES_WRITTEN, "msg_store_write_count", stats->messages_written);
+    add_rated(fields, call, RATE_BODIES_READ, "msg_store_read_count", stats->bodies_read);
 }
 
 static void put_named(struct fields *fields, const char *name, const char *description,

@@ -1,5 +1,6 @@
 /* The broker as a whole, and who asks. */
 #include "api/machine.h"
+#include "api/rates.h"
 #include "api/resources.h"
 #include "session/look.h"
 
@@ -52,11 +53,15 @@ static bool count_some(struct call *call)
 
 static void add_queue_totals(struct fields *fields, const struct call *call)
 {
+    const struct history *history = rates_of_all(call->api->rates);
     if (!fields_open(fields, "queue_totals", '{'))
         return;
-    fields_counter(fields, "messages", call->sums[0] + call->sums[1] + call->sums[2]);
-    fields_counter(fields, "messages_ready", call->sums[0]);
-    fields_counter(fields, "messages_unacknowledged", call->sums[1]);
+    rates_add(fields, call, RANGE_LENGTHS, history, 1u << RATE_ALL_MESSAGES, "messages",
+              call->sums[0] + call->sums[1] + call->sums[2]);
+    rates_add(fields, call, RANGE_LENGTHS, history, 1u << RATE_ALL_READY, "messages_ready",
+              call->sums[0]);
+    rates_add(fields, call, RANGE_LENGTHS, history, 1u << RATE_ALL_UNACKED,
+              "messages_unacknowledged", call->sums[1]);
     fields_close(fields, '}');
 }
 
@@ -69,7 +74,7 @@ static void add_whole(struct fields *fields, const char *name, const uint32_t *n
     fields_close(fields, ']');
 }
 
-/* Samples are not kept: clients that draw them find the periods that RabbitMQ has. */
+/* Samples of more than an hour are not kept: clients that draw them find the periods that RabbitMQ has. */
 static void add_policies(struct fields *fields)
 {
     static const uint32_t global[] = {600, 3600, 28800, 86400, 0}, basic[] = {600, 3600, 0},
@@ -129,6 +134,14 @@ static void add_churn(struct fields *fields, const struct call *call)
     fields_close(fields, '}');
 }
 
+/* All of them, or nothing yet. */
+static void add_messages(struct fields *fields, const struct call *call)
+{
+    uint64_t values[RATES_OF_ALL];
+    rates_count_all(call->api, values);
+    rates_add_all_messages(fields, call, rates_of_all(call->api->rates), values);
+}
+
 void overview_get(struct call *call)
 {
     while ((call->has_more = count_some(call))) {
@@ -140,8 +153,7 @@ void overview_get(struct call *call)
     add_names(&fields, call);
     add_policies(&fields);
     machine_add_exchange_types(&fields);
-    if (fields_open(&fields, "message_stats", '{'))
-        fields_close(&fields, '}');
+    add_messages(&fields, call);
     add_churn(&fields, call);
     add_queue_totals(&fields, call);
     add_totals(&fields, call);

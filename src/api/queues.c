@@ -3,6 +3,7 @@
 
 #include "api/clients.h"
 #include "api/queues.h"
+#include "api/rates.h"
 #include "api/resources.h"
 #include "broker/dead_letter.h"
 #include "broker/permission.h"
@@ -94,12 +95,18 @@ static void add_consumers(struct fields *fields, const struct queue *queue)
         fields_null(fields, "single_active_consumer_tag");
 }
 
-static void add_messages(struct fields *fields, const struct queue *queue)
+static void add_messages(struct fields *fields, const struct call *call, const struct queue *queue)
 {
     const struct counts *counts = queue->counts;
-    fields_counter(fields, "messages", counts->ready + counts->taken + counts->delayed);
-    fields_counter(fields, "messages_ready", counts->ready);
-    fields_counter(fields, "messages_unacknowledged", counts->taken);
+    const struct history *history = rates_of_queue(call->api->rates, queue);
+    rates_add(fields, call, RANGE_LENGTHS, history, 1u << RATE_QUEUE_MESSAGES, "messages",
+              counts->ready + counts->taken + counts->delayed);
+    rates_add(fields, call, RANGE_LENGTHS, history, 1u << RATE_QUEUE_READY, "messages_ready",
+              counts->ready);
+    rates_add(fields, call, RANGE_LENGTHS, history, 1u << RATE_QUEUE_UNACKED,
+              "messages_unacknowledged", counts->taken);
+    if (queue->tally)
+        rates_add_messages(fields, call, history, queue->tally->of, TALLIES_OF_QUEUE);
     fields_whole(fields, "messages_delayed", counts->delayed);
     fields_whole(fields, "message_bytes_ready", counts->ready_bytes);
 }
@@ -178,7 +185,7 @@ static void write_queue(const struct call *call, const struct queue *queue, stru
         write_light(call, queue, fields);
         return;
     }
-    add_messages(fields, queue);
+    add_messages(fields, call, queue);
     add_consumers(fields, queue);
     add_policies(fields, queue);
     add_owner(fields, call, queue);

@@ -24,6 +24,7 @@ enum tally {
 
 struct queue_tally {
     uint64_t of[TALLIES_OF_QUEUE];
+    uint64_t seen; /* of who samples, for whatever he wants to know again; 0 at first */
     uint64_t *all; /* queues->tallies of its type: the same of all, also of those that are gone; but
                     * TALLY_PUBLISHED of those that are gone alone */
 };

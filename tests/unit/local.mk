@@ -10,6 +10,7 @@ UNIT_TESTS = \
 	%D%/test_amqp_text.t \
 	%D%/test_amqp_wire.t \
 	%D%/test_api_fields.t \
+	%D%/test_api_history.t \
 	%D%/test_base_buffer.t \
 	%D%/test_base_bytes.t \
 	%D%/test_base_checks.t \

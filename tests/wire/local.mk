@@ -33,6 +33,7 @@ dist_check_SCRIPTS += \
 	%D%/api_live.py \
 	%D%/api_messages.py \
 	%D%/api_parameters.py \
+	%D%/api_rates.py \
 	%D%/api_move.py \
 	%D%/config.py \
 	%D%/daemon.py \
@@ -51,6 +52,7 @@ TESTS += \
 	%D%/api_live.py \
 	%D%/api_messages.py \
 	%D%/api_parameters.py \
+	%D%/api_rates.py \
 	%D%/api_move.py \
 	%D%/config.py \
 	%D%/daemon.py \

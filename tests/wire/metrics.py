@@ -348,6 +348,7 @@ def _(t):
     equal(value(after, "rabbitmq_queue_messages_published_total"), PUBLISHED + 2 * FANNED + 2, "into queues that are gone")
     equal(value(after, "rabbitmq_queues"), 0, "queues")
     check(value(after, "rabbitmq_connection_incoming_bytes_total") > 5000 * FANNED, "bytes of who is gone")
+    equal(broker.daemon.stop(), 0, "status")
 
 
 @case("sizes of messages, turns, batches and syncs as histograms that add up")

@@ -488,6 +488,27 @@ def send(address, path):
     return status
 
 
+CONTRIB = os.path.join(HERE, "..", "..", "contrib", "prometheus")
+
+
+@case("what dashboards join on is there once, and all that ours and our alerts ask for is there")
+def _(t):
+    broker = Own(t)
+    work(t, broker)
+    metrics = ask(broker.address, "/metrics")
+    equal(len(metrics["rabbitmq_identity_info"].lines), 1, "lines of the identity")
+    value(metrics, "rabbitmq_identity_info", rabbitmq_node="leveret@" + os.uname().nodename, rabbitmq_endpoint="aggregated")
+    value(metrics, "rabbitmq_build_info", erlang_version="none")
+    value(metrics, "rabbitmq_erlang_uptime_seconds")
+    told = {key[0] for metric in metrics.values() for key in metric.lines} | set(metrics)
+    for name in ("alerts.yml", "dashboard.json"):
+        with open(os.path.join(CONTRIB, name)) as file:
+            text = file.read()
+        asked = set(re.findall(r"\b(?:rabbitmq|leveret)_[a-z0-9_]+", text)) - {"rabbitmq_node"}
+        check(len(asked) > 10, "%s asks for something" % name)
+        equal(sorted(asked - told), [], "what %s asks for and is not there" % name)
+
+
 @case("promtool finds nothing to complain of")
 def _(t):
     if not shutil.which("promtool"):
@@ -501,6 +522,9 @@ def _(t):
         wrong = [line for line in done.stdout.decode().splitlines()
                  if not re.match(r"(rabbitmq_|process_)", line) or "error" in line.split(" ")[0]]
         equal(wrong, [], path)
+    done = subprocess.run(["promtool", "check", "rules", os.path.join(CONTRIB, "alerts.yml")], check=False, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=amqp.PATIENCE)
+    equal(done.returncode, 0, done.stdout)
 
 
 if __name__ == "__main__":

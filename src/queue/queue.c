@@ -148,8 +148,10 @@ void queue_free(struct queue *queue)
     assert(list_is_empty(&queue->consumers) && list_is_empty(&queue->ready_consumers));
     assert(!queue->is_leaving || list_is_empty(&queue->working_link));
     queue_timers_free(queue);
-    if (queue->state)
+    if (queue->state) {
+        queue_sum(queue, NULL);
         queue->kind->close(queue);
+    }
     mem_free(queue->arguments);
     if (queue->tally)
         queue->tally->all[TALLY_PUBLISHED] += queue->tally->of[TALLY_PUBLISHED];
@@ -163,6 +165,7 @@ void queue_drop(struct queue *queue)
     assert(queue->state && queue->counts);
     list_remove(&queue->working_link);
     queue_timers_free(queue);
+    queue_sum(queue, NULL);
     queue->kind->drop(queue);
     queue->state = NULL;
     queue->counts = NULL;

@@ -103,7 +103,7 @@ enum queue_limit {
 
 struct queue {
     const struct queue_kind *kind;
-    const struct counts *counts; /* of its messages */
+    struct counts *counts; /* of its messages; only the kind changes them, but for queue_sum */
     void *state;                 /* the kind's */
     const struct queue_settings *settings; /* what its arguments and its policies come to */
     struct queue_timers *timers; /* NULL: it has set none */
@@ -173,6 +173,14 @@ uint32_t queue_push(struct queues *queues, struct queue *const *destinations, si
                     struct message *message);
 /* Marks that a consumer may have something to do with this queue. */
 void queue_has_work(struct queue *queue);
+
+/* From now on `above`, which is the caller's, has what the queue counts, beside what else it has; NULL:
+ * nothing has any more. Until it is freed, or its messages are forgotten. */
+static inline void queue_sum(struct queue *queue, struct counts *above)
+{
+    if (queue->counts->above != above)
+        counts_sum(queue->counts, above);
+}
 
 /* Messages that can be taken. */
 static inline uint64_t queue_ready(const struct queue *queue)

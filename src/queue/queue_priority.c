@@ -120,7 +120,7 @@ static struct index *level_open(struct queue *queue, unsigned level, bool make)
         return NULL;
     levels_grow(levels, level);
     levels->indexes[level] = index;
-    index_sum(index, &levels->counts);
+    counts_sum(&index->counts, &levels->counts);
     if (index->ready)
         note_ready(levels, level);
     return index;
@@ -150,7 +150,7 @@ static void priority_close(struct queue *queue)
     const struct levels *levels = queue->state;
     for (uint32_t level = 0; level < levels->count; level++)
         if (levels->indexes[level])
-            index_sum(levels->indexes[level], NULL);
+            counts_sum(&levels->indexes[level]->counts, NULL);
     levels_free(queue);
 }
 

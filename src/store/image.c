@@ -181,6 +181,7 @@ static bool load_chunk(struct loading *loading, struct bytes key, struct bytes v
             return false;
         index->has_times |= chunk->due_s > 0;
         index_count(index, count, 0, (int64_t)chunk->ready_bytes);
+        index_count_bytes(index, (int64_t)chunk->ready_bytes);
         for (uint32_t i = 0; chunk->returns && i < chunk->returns->count; i++)
             if (chunk->returns->items[i].until_ms)
                 index_restore_delayed(index, chunk, chunk->returns->items[i].slot);

@@ -217,6 +217,7 @@ static void set_body_size(struct chunk *chunk, struct entry *entry, uint32_t siz
         return;
     if (bit_get(chunk->ready_bits, (uint32_t)(entry - chunk->entries)))
         index_count(chunk->index, 0, 0, (int64_t)size - entry->body_size);
+    index_count_bytes(chunk->index, (int64_t)size - entry->body_size);
     entry->body_size = size;
     chunk_changed(chunk->index->store, chunk);
 }
@@ -286,6 +287,8 @@ void chunk_weighed(struct chunk *chunk)
     uint64_t ready, taken;
     chunk_weigh(chunk, &ready, &taken);
     index_count(chunk->index, 0, 0, (int64_t)(ready - chunk->ready_bytes));
+    index_count_bytes(chunk->index,
+                      (int64_t)(ready + taken - chunk->ready_bytes - chunk->taken_bytes));
     chunk->ready_bytes = chunk->taken_bytes = 0;
 }
 
@@ -447,6 +450,7 @@ uint64_t index_push(struct index *index, struct message *message, uint64_t expir
     if (chunk->recorded_bits && flags & ENTRY_RECORDED)
         bit_set(chunk->recorded_bits, slot);
     index_count(index, 1, 0, message->body_size);
+    index_count_bytes(index, message->body_size);
     entry_changed(store, chunk);
     index_changed(index);
     return index->next_sequence++;
@@ -575,10 +579,12 @@ enum index_result index_take(struct index *index, bool settle, struct taken *tak
     chunk_used(index->store, chunk);
     if (sequence >= index->taken_high)
         index->taken_high = sequence + 1;
-    if (settle)
-        settle_slot(index, chunk, slot);
-    else
+    if (!settle) {
         index_count(index, 0, 1, 0);
+    } else {
+        index_count_bytes(index, -(int64_t)entry->body_size);
+        settle_slot(index, chunk, slot);
+    }
     if (index->read_until > sequence && index->read_until - sequence < index->read_low)
         read_ahead(index, index->read_until);
     return INDEX_OK;
@@ -826,8 +832,9 @@ void index_settle(struct index *index, uint64_t sequence)
     struct chunk *chunk = taken_chunk(index, sequence, &slot);
     assert(index->taken > 0);
     index_count(index, 0, -1, 0);
-    if (!chunk->entries)
-        take_share(&chunk->taken_bytes, chunk->live - chunk->ready);
+    uint64_t bytes = chunk->entries ? chunk->entries[slot].body_size
+                                    : take_share(&chunk->taken_bytes, chunk->live - chunk->ready);
+    index_count_bytes(index, -(int64_t)bytes);
     settle_slot(index, chunk, slot);
 }
 
@@ -991,6 +998,7 @@ uint64_t index_purge(struct index *index)
         index->chunks_first = 0;
     else if (tail_of(index)->live == 0)
         chunk_emptied(index, tail_of(index));
+    index_count_bytes(index, -(int64_t)index->ready_bytes);
     index_count(index, -(int64_t)index->ready, 0, -(int64_t)index->ready_bytes);
     index->cursor = index->next_sequence;
     return purged;
@@ -1076,6 +1084,7 @@ void index_restore(struct index *index, const struct destination *destination, s
     chunk->live++;
     chunk->ready++;
     index_count(index, 1, 0, (int64_t)payload->body_size);
+    index_count_bytes(index, (int64_t)payload->body_size);
     index->next_sequence = destination->sequence + 1;
     entry_changed(index->store, chunk);
     index_changed(index);
@@ -1121,9 +1130,11 @@ void index_insert(struct index *index, const struct destination *destination, st
     bool is_there = slot < chunk->slots && bit_get(chunk->live_bits, slot);
     if (is_there) {
         index_count(index, 0, 0, -(int64_t)chunk->entries[slot].body_size);
+        index_count_bytes(index, -(int64_t)chunk->entries[slot].body_size);
         entry_release(index->store, chunk, &chunk->entries[slot]);
     }
     index_count(index, !is_there, 0, (int64_t)payload->body_size);
+    index_count_bytes(index, (int64_t)payload->body_size);
     put_recorded(index->store, chunk, slot, place, payload, destination->expires_ms);
     chunk->slots = slot >= chunk->slots ? slot + 1 : chunk->slots;
     chunk->live += !is_there;
@@ -1138,13 +1149,13 @@ void index_insert(struct index *index, const struct destination *destination, st
 static void replay_unready(struct index *index, struct chunk *chunk, uint32_t slot)
 {
     const struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;
-    if (!bit_get(chunk->ready_bits, slot)) {
-        if (!entry)
-            take_share(&chunk->taken_bytes, chunk->live - chunk->ready);
-        return;
-    }
-    uint64_t bytes = entry ? entry->body_size : take_share(&chunk->ready_bytes, chunk->ready);
-    index_unready(index, chunk, slot, bytes);
+    bool is_ready = bit_get(chunk->ready_bits, slot);
+    uint64_t *sum = is_ready ? &chunk->ready_bytes : &chunk->taken_bytes;
+    uint32_t count = is_ready ? chunk->ready : chunk->live - chunk->ready;
+    uint64_t bytes = entry ? entry->body_size : take_share(sum, count);
+    index_count_bytes(index, -(int64_t)bytes);
+    if (is_ready)
+        index_unready(index, chunk, slot, bytes);
 }
 
 static void replay_settle_slot(struct index *index, struct chunk *chunk, uint32_t slot)

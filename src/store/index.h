@@ -9,18 +9,11 @@
 #define LEVERET_STORE_INDEX_H
 
 #include "base/list.h"
+#include "store/counts.h"
 #include "store/message.h"
 
 struct store;
 struct chunk;
-
-/* Of messages. */
-struct counts {
-    uint64_t ready; /* can be taken */
-    uint64_t taken; /* are taken and not settled */
-    uint64_t delayed; /* came back, and wait until they can be taken again */
-    uint64_t ready_bytes; /* bodies of those that can be taken: chunk.h says where it is about so many */
-};
 
 struct index {
     /* For the caller to read: */
@@ -29,10 +22,10 @@ struct index {
     union {
         struct counts counts;
         struct {
-            uint64_t ready, taken, delayed, ready_bytes;
+            uint64_t ready, taken, delayed, ready_bytes, bytes;
+            struct counts *above;
         };
     };
-    struct counts *sum; /* see index_sum */
     /* The store's: */
     struct store *store;
     struct chunk **chunks; /* in order; the first is at chunks[chunks_first] */
@@ -61,37 +54,32 @@ struct index {
     struct list wait_link; /* waiting for its mark, or awake */
 };
 
-/* All changes of the counts are made here. */
+/* All changes of the counts are made by these three. */
 static inline void index_count(struct index *index, int64_t ready, int64_t taken, int64_t ready_bytes)
 {
     index->ready += (uint64_t)ready;
     index->taken += (uint64_t)taken;
     index->ready_bytes += (uint64_t)ready_bytes;
-    if (!index->sum)
-        return;
-    index->sum->ready += (uint64_t)ready;
-    index->sum->taken += (uint64_t)taken;
-    index->sum->ready_bytes += (uint64_t)ready_bytes;
+    for (struct counts *sum = index->above; sum; sum = sum->above) {
+        sum->ready += (uint64_t)ready;
+        sum->taken += (uint64_t)taken;
+        sum->ready_bytes += (uint64_t)ready_bytes;
+    }
 }
 
 static inline void index_count_delayed(struct index *index, int64_t delayed)
 {
     index->delayed += (uint64_t)delayed;
-    if (index->sum)
-        index->sum->delayed += (uint64_t)delayed;
+    for (struct counts *sum = index->above; sum; sum = sum->above)
+        sum->delayed += (uint64_t)delayed;
 }
 
-/* From now on `sum` has what this index counts, beside what else it has; it is the caller's. NULL: nothing
- * has any more. */
-static inline void index_sum(struct index *index, struct counts *sum)
+/* Bodies come, or go. */
+static inline void index_count_bytes(struct index *index, int64_t bytes)
 {
-    index->sum = sum;
-    if (!sum)
-        return;
-    sum->ready += index->ready;
-    sum->taken += index->taken;
-    sum->delayed += index->delayed;
-    sum->ready_bytes += index->ready_bytes;
+    index->bytes += (uint64_t)bytes;
+    for (struct counts *sum = index->above; sum; sum = sum->above)
+        sum->bytes += (uint64_t)bytes;
 }
 
 enum index_result {

@@ -12,6 +12,8 @@ libleveret_store_a_SOURCES = \
 	%D%/chunk.h \
 	%D%/compact.c \
 	%D%/copy.c \
+	%D%/counts.c \
+	%D%/counts.h \
 	%D%/disk.h \
 	%D%/files.c \
 	%D%/files.h \

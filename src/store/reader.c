@@ -173,6 +173,8 @@ static void set_aside(struct index *index, struct chunk *chunk, const struct rea
     entry->flags |= ENTRY_DAMAGED;
     if (bit_get(chunk->ready_bits, slot))
         index_unready(index, chunk, slot, entry->body_size);
+    index_count_bytes(index, -(int64_t)entry->body_size);
+    entry->body_size = 0; /* it is in no count */
     entry_changed(store, chunk);
     store->stats.damaged++;
     char name[32];

@@ -374,6 +374,8 @@ bool chunk_thaw(struct store *store, struct chunk *chunk, struct bytes blob)
             chunk->is_stale = true;
         }
         chunk_note_time(chunk, entries[slot].expires_ms);
+        if (entries[slot].flags & ENTRY_DAMAGED)
+            entries[slot].body_size = 0;
         if (!bit_get(chunk->live_bits, slot)) {
             drop_entry(store, chunk, &entries[slot]);
         } else if (entries[slot].flags & ENTRY_DAMAGED && bit_get(chunk->ready_bits, slot)) {

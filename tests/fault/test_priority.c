@@ -39,6 +39,7 @@ struct history {
     struct bench bench;
     struct queues queues;
     struct model models[QUEUES];
+    struct counts sum; /* of all of them */
     uint64_t seed, step, numbers;
     bool failed;
     struct met {
@@ -307,6 +308,25 @@ static void compare_counts(struct history *h, const struct model *model)
         fail(h, "taken", counts->taken, taken);
     else if (counts->ready_bytes != ready * BODY)
         fail(h, "bytes", counts->ready_bytes, ready * BODY);
+    else if (counts->bytes != model->count * BODY)
+        fail(h, "bytes of all", counts->bytes, model->count * BODY);
+}
+
+/* What is above all queues has what they have. */
+static void compare_sum(struct history *h)
+{
+    struct counts sum = {.above = NULL};
+    for (int q = 0; q < QUEUES; q++) {
+        const struct counts *counts = h->models[q].queue->counts;
+        sum.ready += counts->ready;
+        sum.taken += counts->taken;
+        sum.delayed += counts->delayed;
+        sum.ready_bytes += counts->ready_bytes;
+        sum.bytes += counts->bytes;
+    }
+    if (memcmp(&sum, &h->sum, sizeof(sum)) != 0)
+        fail(h, "the sum of the queues", h->sum.ready + h->sum.taken + h->sum.delayed,
+             sum.ready + sum.taken + sum.delayed);
 }
 
 /* ---- the end, and what comes back ---- */
@@ -329,8 +349,16 @@ static void open_queues(struct history *h)
         properties.id = model->id;
         model->queue = queue_new(&h->queues, NULL, &properties);
         model->id = model->queue->id;
+        queue_sum(model->queue, &h->sum);
         buffer_free(&arguments);
     }
+}
+
+static void compare_closed(struct history *h)
+{
+    static const struct counts none;
+    if (memcmp(&h->sum, &none, sizeof(none)) != 0)
+        fail(h, "a sum of no queues", h->sum.ready + h->sum.taken + h->sum.delayed, 0);
 }
 
 static void close_queues(struct history *h)
@@ -339,6 +367,7 @@ static void close_queues(struct history *h)
         list_remove(&h->models[q].queue->working_link);
         queue_free(h->models[q].queue);
     }
+    compare_closed(h);
 }
 
 static void settle_down(struct history *h)
@@ -405,6 +434,8 @@ static void act(struct history *h)
         turns(h, 1 + (int)below(h, 3), below(h, 400));
     for (int q = 0; q < QUEUES && !h->failed; q++)
         compare_counts(h, &h->models[q]);
+    if (!h->failed)
+        compare_sum(h);
 }
 
 static void begin(struct history *h, uint64_t seed, const struct met *met)

@@ -48,6 +48,8 @@ struct seen_queue {
     uint64_t id, next_sequence, mark, taken_high, messages;
     uint64_t bytes;       /* of them, */
     uint64_t ready_bytes; /* and what the queue says is ready */
+    uint64_t all_bytes;   /* of all its messages, and what the queue says that is */
+    uint64_t said_bytes;
     uint64_t delayed;     /* of those that survive, */
     uint64_t all_delayed; /* and what the queue says */
 };
@@ -137,12 +139,14 @@ static void see(struct store *store, struct snapshot *seen)
                                 .taken_high = index->taken_high,
                                 .messages = seen->count - before,
                                 .ready_bytes = index->ready_bytes,
+                                .said_bytes = index->bytes,
                                 .all_delayed = index->delayed};
         struct seen_queue *queue = &seen->queues[seen->queues_count - 1];
         for (size_t i = before; i < seen->count; i++) {
             bool is_delayed = seen->messages[i].until_ms;
             queue->delayed += is_delayed;
             queue->bytes += is_delayed ? 0 : seen->messages[i].body_size;
+            queue->all_bytes += seen->messages[i].body_size;
         }
     }
     qsort(seen->queues, seen->queues_count, sizeof(seen->queues[0]), by_id);
@@ -432,6 +436,8 @@ static void compare_queue(struct history *h, const struct seen_queue *live,
         fail(h, "delayed messages of a queue", live->id, back->all_delayed);
     else if (h->size && back->ready_bytes != live->bytes)
         fail(h, "bytes of a queue", live->id, back->ready_bytes);
+    else if (h->size && back->said_bytes != live->all_bytes)
+        fail(h, "bytes of all messages of a queue", live->id, back->said_bytes);
     else if (back->mark != (ended ? live->taken_high : live->mark))
         fail(h, "a queue's mark", live->id, back->mark);
     else if (back->next_sequence <= last || back->next_sequence < back->mark)

@@ -258,6 +258,7 @@ bool store_publish_timed(struct store *store, struct message *message, struct in
         fake->index.has_times |= item->expires_ms > 0;
         list_push_back(&fake->items, &item->link);
         index_count(&fake->index, 1, 0, message->body_size);
+        index_count_bytes(&fake->index, message->body_size);
         survives |= !(fake->index.id & STORE_ID_TRANSIENT);
     }
     (void)store;
@@ -458,6 +459,7 @@ void index_settle(struct index *index, uint64_t sequence)
 {
     struct item *item = item_find(index, sequence);
     assert(item && item->is_taken);
+    index_count_bytes(index, -(int64_t)item->message->body_size);
     item_free(fake_of(index)->store, item);
     index_count(index, 0, -1, 0);
 }
@@ -526,6 +528,7 @@ uint64_t index_purge(struct index *index)
         if (!item->is_taken)
             item_free(fake->store, item);
     }
+    index_count_bytes(index, -(int64_t)index->ready_bytes);
     index_count(index, -(int64_t)index->ready, 0, -(int64_t)index->ready_bytes);
     return purged;
 }

@@ -33,6 +33,7 @@ void broker_init(struct broker *broker, struct store *store, struct message_pool
     list_init(&broker->removals);
     list_init(&broker->doomed);
     list_init(&broker->reconfiguring);
+    list_init(&broker->quotas);
     list_init(&broker->histories);
     list_init(&broker->forgotten);
     list_init(&broker->logins.waiting);

@@ -79,6 +79,8 @@ struct broker {
     bool has_to_drop;                  /* some queue has more than it may keep: overflow.c */
     struct list histories;             /* what exchanges keep, by age: exchange_recent_history.c */
     uint64_t histories_bytes;          /* that it takes in memory */
+    struct list quotas;                /* those to look at in this turn: quota.h */
+    uint64_t quota_changes;            /* rises when limits of one are set */
     const struct user *actor;          /* who has asked for what is done now; NULL: nobody */
     struct audit *audit;               /* the client who has; NULL: another one, or nobody */
     struct undo *undo;                 /* what is done now may be taken back: undo.h; or NULL */

@@ -33,9 +33,18 @@ static bool holds_others(enum catalogue_kind kind)
     return kind == CATALOGUE_VHOST || kind == CATALOGUE_USER;
 }
 
-static uint8_t version_of(enum catalogue_kind kind)
+/* The newest that is known. */
+static uint8_t newest_of(enum catalogue_kind kind)
 {
-    return holds_others(kind) ? CATALOGUE_VERSION_OF_HOLDERS : CATALOGUE_VERSION;
+    return holds_others(kind) ? CATALOGUE_VERSION_OF_QUOTAS : CATALOGUE_VERSION;
+}
+
+/* What has no quotas can be read by who knows of none. */
+static uint8_t version_of(const struct change *change)
+{
+    if (!holds_others(change->kind))
+        return CATALOGUE_VERSION;
+    return change->quotas.set ? CATALOGUE_VERSION_OF_QUOTAS : CATALOGUE_VERSION_OF_HOLDERS;
 }
 
 static bool is_in_vhost(enum catalogue_kind kind)
@@ -98,6 +107,12 @@ static void add_limits(struct buffer *out, const struct change *change)
 {
     add_limit(out, change->max_connections);
     add_limit(out, change->max_parts);
+    if (!change->quotas.set)
+        return;
+    buffer_add_u8(out, change->quotas.set);
+    for (int kind = 0; kind < QUOTA_KINDS; kind++)
+        if (change->quotas.set & 1u << kind)
+            buffer_add_varint(out, change->quotas.most[kind]);
 }
 
 static void add_vhost(struct buffer *out, const struct change *change)
@@ -127,7 +142,7 @@ static void add_policy(struct buffer *out, const struct change *change)
 
 static void write_value(const struct change *change, struct buffer *out)
 {
-    buffer_add_u8(out, version_of(change->kind));
+    buffer_add_u8(out, version_of(change));
     switch (change->kind) {
     case CATALOGUE_LEAVING:
         return;
@@ -206,10 +221,23 @@ static struct limit take_limit(struct cursor *cursor)
     return value ? (struct limit){true, (uint32_t)(value - 1)} : (struct limit){0};
 }
 
-static void take_limits(struct cursor *cursor, struct change *change)
+static void take_quotas(struct cursor *cursor, struct quota_limits *quotas)
+{
+    quotas->set = cursor_u8(cursor);
+    cursor->bad |= quotas->set == 0 || quotas->set >> QUOTA_KINDS;
+    for (int kind = 0; kind < QUOTA_KINDS; kind++) {
+        if (quotas->set & 1u << kind)
+            quotas->most[kind] = cursor_varint(cursor);
+        cursor->bad |= quotas->most[kind] > QUOTA_MOST;
+    }
+}
+
+static void take_limits(struct cursor *cursor, uint8_t version, struct change *change)
 {
     change->max_connections = take_limit(cursor);
     change->max_parts = take_limit(cursor);
+    if (version == CATALOGUE_VERSION_OF_QUOTAS)
+        take_quotas(cursor, &change->quotas);
 }
 
 /* Does its id follow, of an exchange? */
@@ -231,7 +259,7 @@ static void take_vhost(struct cursor *value, uint8_t version, struct change *cha
     change->description = take_string(value);
     change->tags = take_string(value);
     change->queue_type = take_string(value);
-    take_limits(value, change);
+    take_limits(value, version, change);
 }
 
 static void take_user(struct cursor *value, uint8_t version, struct change *change)
@@ -246,7 +274,7 @@ static void take_user(struct cursor *value, uint8_t version, struct change *chan
     change->password_hash = take_string(value);
     value->bad |= !hash_is_possible(change->hash_kind, change->password_hash);
     change->tags = take_string(value);
-    take_limits(value, change);
+    take_limits(value, version, change);
 }
 
 static void read_key(struct cursor *key, struct change *change)
@@ -328,7 +356,7 @@ bool catalogue_is_newer(struct bytes key, struct bytes value)
     if (key.size && key.data[0] == CATALOGUE_SEEN)
         return value.size && value.data[0] > CATALOGUE_VERSION;
     return key.size && (key.data[0] > CATALOGUE_LAST ||
-                        (value.size && value.data[0] > version_of(key.data[0])));
+                        (value.size && value.data[0] > newest_of(key.data[0])));
 }
 
 enum catalogue_result catalogue_read(struct bytes key, struct bytes value, struct change *change)

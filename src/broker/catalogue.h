@@ -23,7 +23,8 @@
  *                                                              when (8), order (8): seen.c
  *
  * The version of virtual hosts and users is 2: in version 1 the former had no value, and that of the
- * latter was 0 without a password, or 1, salt, hash. Such users could do everything. Strings in values
+ * latter was 0 without a password, or 1, salt, hash. Such users could do everything. With quotas it is 3,
+ * and behind the limits are a byte of bits (1 << enum quota_kind) and a varint for each that is set. Strings in values
  * have their length, a varint, in front; a limit is a varint, 0 for none, else one more than it is.
  * Flags: 1 auto-delete, 2 internal, 4 (virtual hosts) going, 8
  * (exchanges) an id (8) follows the arguments. Arguments are contents of a field table with their length, a
@@ -38,7 +39,11 @@
 /* A kind of entries that are no names. */
 enum { CATALOGUE_SEEN = 64 };
 
-enum { CATALOGUE_VERSION = 1, CATALOGUE_VERSION_OF_HOLDERS = 2 };
+enum {
+    CATALOGUE_VERSION = 1,
+    CATALOGUE_VERSION_OF_HOLDERS = 2,
+    CATALOGUE_VERSION_OF_QUOTAS = 3, /* of those that have some */
+};
 
 /* The entry that a change puts, or its key alone when it deletes; both point into `room`, which is
  * cleared before. */

@@ -30,6 +30,24 @@ struct limit {
     uint32_t most;
 };
 
+/* What may be kept in queues, and what may be published in a second: messages, and bytes of their bodies. */
+enum quota_kind {
+    QUOTA_MESSAGES,
+    QUOTA_BYTES,
+    QUOTA_RATE, /* users have no quotas but from here on */
+    QUOTA_BYTES_RATE,
+    QUOTA_KINDS,
+};
+
+/* All zero: no quota. */
+struct quota_limits {
+    uint8_t set; /* which there are: bits, 1 << enum quota_kind */
+    uint64_t most[QUOTA_KINDS]; /* at most QUOTA_MOST */
+};
+
+/* What JSON can say. */
+#define QUOTA_MOST ((uint64_t)1 << 53)
+
 /* What its kind does not have is empty. All bytes are borrowed: from whom it was asked, from the
  * record, from the object that goes, or kept by the list that it is in. */
 struct change {
@@ -55,6 +73,7 @@ struct change {
     struct bytes queue_type;
     struct limit max_connections; /* of a user or a virtual host */
     struct limit max_parts;       /* queues of a virtual host, channels of a user */
+    struct quota_limits quotas;   /* of a user or a virtual host */
     struct bytes configure, write, read; /* of a permission, whose name is the user's; the source of
                                             a topic permission is its exchange */
     struct bytes pattern;       /* of a policy */

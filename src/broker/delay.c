@@ -11,6 +11,7 @@
 #include "broker/apply.h"
 #include "broker/dead_letter.h"
 #include "broker/publish.h"
+#include "broker/quota.h"
 
 /* 285,000 years. */
 #define DELAY_MAX_MS ((uint64_t)1 << 53)
@@ -210,6 +211,7 @@ static void come(struct exchange *exchange, uint64_t id)
     };
     exchange->delays = queue_new(&exchange->vhost->broker->queues, exchange->vhost, &properties);
     exchange->delays->is_delay = true;
+    queue_sum(exchange->delays, quota_counts(exchange->vhost->quota));
 }
 
 static void go(struct exchange *exchange)

@@ -70,6 +70,8 @@ libleveret_broker_a_SOURCES = \
 	%D%/queue_arguments.h \
 	%D%/queue_declare.c \
 	%D%/queue_declare.h \
+	%D%/quota.c \
+	%D%/quota.h \
 	%D%/reconfigure.c \
 	%D%/reconfigure.h \
 	%D%/redelivery.c \

@@ -8,6 +8,7 @@
 #include "broker/name.h"
 #include "broker/overflow.h"
 #include "broker/queue_arguments.h"
+#include "broker/quota.h"
 #include "broker/reconfigure.h"
 #include "broker/seen.h"
 #include "queue/queue_consumer.h"
@@ -26,6 +27,7 @@ static void queue_add(struct vhost *vhost, const struct change *change)
         .sources = queue_sources_of(vhost, change->name, change->arguments),
     };
     struct queue *queue = queue_new(&vhost->broker->queues, vhost, &properties);
+    queue_sum(queue, quota_counts(vhost->quota));
     map_add(&vhost->queues, queue_name(queue), queue);
     vhost->broker->queues_made++;
     vhost->broker->topology++;

@@ -6,6 +6,7 @@
 #include "broker/exchange.h"
 #include "broker/overflow.h"
 #include "broker/policy.h"
+#include "broker/quota.h"
 #include "broker/queue_arguments.h"
 
 /* Of a budget, beside what matches take. */
@@ -45,6 +46,7 @@ static void configure_queue(struct queue *queue)
     struct bytes arguments = bytes_of(queue->arguments, queue->arguments_size);
     struct queue_sources sources = queue_sources_of(queue->vhost, queue_name(queue), arguments);
     queue_reconfigure(queue, &sources);
+    queue_sum(queue, quota_counts(queue->vhost->quota));
     overflow_note(queue);
 }
 
@@ -68,6 +70,8 @@ void exchange_configure(struct exchange *exchange)
     exchange_set_alternate(exchange, alternate ? alternate->value.bytes : bytes_of(NULL, 0));
     const struct field *delay = value_in(definitions, "delayed-message", room);
     exchange_set_delay(exchange, delay && delay->value.boolean);
+    if (exchange->delays)
+        queue_sum(exchange->delays, quota_counts(exchange->vhost->quota));
 }
 
 void reconfigure(struct vhost *vhost)

@@ -5,6 +5,7 @@
 #include "broker/apply.h"
 #include "broker/name.h"
 #include "broker/permission.h"
+#include "broker/quota.h"
 
 enum { TAGS_BYTES_MAX = 1024 };
 
@@ -19,6 +20,11 @@ struct user *user_need(const struct broker *broker, struct bytes name, struct er
     if (!user)
         error_set(error, REPLY_NOT_FOUND, "no user '%.*s'", BYTES_ARG(name));
     return user;
+}
+
+bool user_has_limits(const struct user *user)
+{
+    return user->max_connections.is_set || user->max_channels.is_set || quota_is_set(user->quota);
 }
 
 bool user_check_password(const struct user *user, struct bytes password)
@@ -47,6 +53,7 @@ static struct user *user_new(struct broker *broker, struct bytes name)
 void user_free(struct user *user)
 {
     permissions_free(user);
+    quota_free(user->quota);
     mem_free(user->tags_text);
     mem_free(user);
 }
@@ -119,6 +126,7 @@ void user_apply(struct broker *broker, const struct change *change)
     user->tags = tags_of(bytes_str(user->tags_text));
     user->max_connections = change->max_connections;
     user->max_channels = change->max_parts;
+    quota_set(broker, &user->quota, "user", user_name(user), &change->quotas);
     user->is_old = change->is_old;
 }
 
@@ -136,6 +144,7 @@ struct change user_change(const struct user *user, struct changes *changes)
         .tags = changes_keep(changes, bytes_str(user->tags_text)),
         .max_connections = user->max_connections,
         .max_parts = user->max_channels,
+        .quotas = quota_limits_of(user->quota),
     };
 }
 
@@ -191,6 +200,8 @@ bool user_set_decide(const struct broker *broker, const struct user_request *req
         change.max_connections = *request->max_connections;
     if (request->max_channels)
         change.max_parts = *request->max_channels;
+    if (request->quotas)
+        change.quotas = *request->quotas;
     changes_add(changes, &change);
     return true;
 }

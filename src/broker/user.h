@@ -14,6 +14,8 @@ enum user_tag {
     TAG_IMPERSONATOR = 16, /* messages may say that they are another user's */
 };
 
+struct quota;
+
 struct user {
     uint8_t password_hash[PASSWORD_HASH_MAX];
     uint8_t hash_kind;
@@ -25,6 +27,7 @@ struct user {
     unsigned tags;     /* set of enum user_tag */
     char *tags_text;   /* all of them, separated by commas */
     struct limit max_connections, max_channels;
+    struct quota *quota; /* NULL: it never had one; quota.h: rates alone */
     size_t connections, channels; /* open now */
     size_t holders;               /* who has a pointer to it */
     struct map permissions;       /* struct permission by virtual host */
@@ -54,6 +57,7 @@ struct user_request {
     enum hash_kind hash_kind;          /* of that hash */
     const struct bytes *tags;          /* separated by commas; spaces do not count */
     const struct limit *max_connections, *max_channels;
+    const struct quota_limits *quotas;
 };
 
 bool user_set_decide(const struct broker *broker, const struct user_request *request,
@@ -69,6 +73,8 @@ bool user_set_tags(struct broker *broker, struct bytes name, struct bytes tags,
 bool user_delete_decide(const struct broker *broker, struct bytes name, struct changes *changes,
                         struct error *error);
 bool user_delete(struct broker *broker, struct bytes name, struct error *error);
+/* Do any limits hold for it? */
+bool user_has_limits(const struct user *user);
 /* 404 `no user 'ann'`. */
 struct user *user_need(const struct broker *broker, struct bytes name, struct error *error);
 

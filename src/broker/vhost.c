@@ -13,6 +13,8 @@
 #include "broker/name.h"
 #include "broker/parameter.h"
 #include "broker/policy.h"
+#include "broker/quota.h"
+#include "broker/reconfigure.h"
 #include "broker/removal.h"
 #include "broker/vhost_defaults.h"
 
@@ -84,6 +86,15 @@ static void replace(char **text, struct bytes by)
     *text = text_copy(by);
 }
 
+/* Queues that are there begin to be counted, or end. */
+static void apply_quotas(struct vhost *vhost, const struct quota_limits *quotas)
+{
+    const struct counts *before = quota_counts(vhost->quota);
+    quota_set(vhost->broker, &vhost->quota, "vhost", vhost_name(vhost), quotas);
+    if (quota_counts(vhost->quota) != before)
+        reconfigure(vhost);
+}
+
 void vhost_apply(struct broker *broker, const struct change *change)
 {
     struct vhost *vhost = vhost_find_any(broker, change->name);
@@ -99,6 +110,7 @@ void vhost_apply(struct broker *broker, const struct change *change)
     replace(&vhost->queue_type, change->queue_type);
     vhost->max_connections = change->max_connections;
     vhost->max_queues = change->max_parts;
+    apply_quotas(vhost, &change->quotas);
     vhost->is_protected = change->is_protected;
     if (change->is_going && !vhost->is_going)
         begin_to_go(vhost);
@@ -117,6 +129,7 @@ struct change vhost_change(const struct vhost *vhost, struct changes *changes)
         .queue_type = changes_keep(changes, bytes_str(vhost->queue_type)),
         .max_connections = vhost->max_connections,
         .max_parts = vhost->max_queues,
+        .quotas = quota_limits_of(vhost->quota),
         .is_going = vhost->is_going,
         .is_protected = vhost->is_protected,
     };
@@ -169,6 +182,8 @@ bool vhost_set_decide(struct broker *broker, const struct vhost_request *request
         change.max_connections = *request->max_connections;
     if (request->max_queues)
         change.max_parts = *request->max_queues;
+    if (request->quotas)
+        change.quotas = *request->quotas;
     if (request->is_protected)
         change.is_protected = *request->is_protected;
     changes_add(changes, &change);
@@ -190,6 +205,11 @@ bool vhost_delete_decide(struct broker *broker, struct bytes name, struct change
     change.is_going = true;
     changes_add(changes, &change);
     return true;
+}
+
+bool vhost_has_limits(const struct vhost *vhost)
+{
+    return vhost->max_connections.is_set || vhost->max_queues.is_set || quota_is_set(vhost->quota);
 }
 
 bool vhost_has_room(const struct vhost *vhost, struct bytes queue, struct error *error)
@@ -257,6 +277,7 @@ void vhost_free(struct vhost *vhost)
     map_free(&vhost->leaving_exchanges);
     map_remove(vhost->is_going ? &vhost->broker->going : &vhost->broker->vhosts, vhost_name(vhost));
     vhost->broker->changed_vhost = NULL;
+    quota_free(vhost->quota);
     mem_free(vhost->description);
     mem_free(vhost->tags);
     mem_free(vhost->queue_type);

@@ -7,6 +7,7 @@
 #include "broker/error.h"
 
 struct policy;
+struct quota;
 
 /* Those that come first where they match come first. */
 struct policies {
@@ -29,6 +30,7 @@ struct vhost {
     struct map parameters; /* struct parameter by its key */
     char *description, *tags, *queue_type; /* terminated; queue_type: of queues that do not say */
     struct limit max_connections, max_queues;
+    struct quota *quota; /* NULL: it never had one; quota.h */
     struct list reconfigure_link; /* on broker->reconfiguring; and where to go on: reconfigure.c */
     uint64_t reconfigured_queue, reconfigured_exchange;
     size_t connections; /* open now */
@@ -62,6 +64,7 @@ struct vhost_request {
     struct bytes name; /* at most 255 bytes */
     const struct bytes *description, *tags, *queue_type;
     const struct limit *max_connections, *max_queues;
+    const struct quota_limits *quotas;
     const bool *is_protected;
 };
 
@@ -74,6 +77,8 @@ bool vhost_set(struct broker *broker, const struct vhost_request *request, struc
 bool vhost_delete_decide(struct broker *broker, struct bytes name, struct changes *changes,
                          struct error *error);
 bool vhost_delete(struct broker *broker, struct bytes name, struct error *error);
+/* Do any limits hold for it? */
+bool vhost_has_limits(const struct vhost *vhost);
 /* 406 `cannot declare queue 'q': queue limit in vhost 'v' (5) is reached`, or `in cluster (5)` for
  * that of all virtual hosts together */
 bool vhost_has_room(const struct vhost *vhost, struct bytes queue, struct error *error);

@@ -8,6 +8,7 @@
 #include "session/alarm.h"
 
 #include "session/channel.h"
+#include "session/quota.h"
 
 enum { LAST_MS = 1000, CHECK_MS = 500, TELL_MS = 100 };
 
@@ -18,15 +19,28 @@ static const char *reason(unsigned alarms)
     return alarms == ALARM_MEMORY ? "low on memory" : "low on disk";
 }
 
-static void tell_blocked(struct connection *connection)
+void alarm_tell_blocked(struct connection *connection, const char *reason)
 {
     if (!connection->can_be_blocked || connection->was_told_blocked)
         return;
-    union method blocked = {.connection_blocked = {
-                                METHOD_CONNECTION_BLOCKED,
-                                bytes_str(reason(connection->server->alarms))}};
+    union method blocked = {
+        .connection_blocked = {METHOD_CONNECTION_BLOCKED, bytes_str(reason)}};
     connection->was_told_blocked = true;
     connection_send(connection, &blocked);
+}
+
+void alarm_tell_unblocked(struct connection *connection)
+{
+    if (!connection->was_told_blocked || connection->holds & (HOLD_BLOCKED | HOLD_QUOTA))
+        return;
+    union method unblocked = {.id = METHOD_CONNECTION_UNBLOCKED};
+    connection->was_told_blocked = false;
+    connection_send(connection, &unblocked);
+}
+
+static void tell_blocked(struct connection *connection)
+{
+    alarm_tell_blocked(connection, reason(connection->server->alarms));
 }
 
 static void block(struct connection *connection)
@@ -38,11 +52,7 @@ static void block(struct connection *connection)
 static void unblock(struct connection *connection)
 {
     connection_release(connection, HOLD_BLOCKED);
-    if (!connection->was_told_blocked)
-        return;
-    union method unblocked = {.id = METHOD_CONNECTION_UNBLOCKED};
-    connection->was_told_blocked = false;
-    connection_send(connection, &unblocked);
+    alarm_tell_unblocked(connection);
 }
 
 void alarm_publisher(struct connection *connection)
@@ -53,14 +63,21 @@ void alarm_publisher(struct connection *connection)
     if (list_is_empty(&connection->publisher_link))
         list_push_back(&server->publishers, &connection->publisher_link);
     connection->only_waits = false;
+    connection->is_watched = server->alarms || quota_watches(connection);
     if (server->alarms)
         block(connection);
+}
+
+void alarm_published_slowly(struct connection *connection, uint64_t bytes)
+{
+    alarm_publisher(connection);
+    quota_published(connection, bytes);
 }
 
 bool alarm_stops(struct connection *connection)
 {
     if (!connection->server->alarms)
-        return false;
+        return connection->is_watched && quota_stops(connection);
     alarm_publisher(connection);
     return true;
 }
@@ -141,6 +158,7 @@ static void block_all(struct server *server)
 {
     list_for_each(link, &server->publishers) {
         struct connection *connection = list_entry(link, struct connection, publisher_link);
+        connection->is_watched = true;
         if (connection->bodies)
             tell_blocked(connection); /* held when the message is there */
         else

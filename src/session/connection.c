@@ -98,6 +98,7 @@ static bool drop(struct connection *connection)
 static bool drop_all(struct connection *connection)
 {
     list_remove(&connection->publisher_link);
+    list_remove(&connection->quota_link);
     connection->holds = 0;
     connection->deliver_max = 0;
     list_remove(&connection->dropping_link);
@@ -347,7 +348,7 @@ bool connection_wants_input(const struct conversation *conversation)
 
 static bool is_blocked(const struct conversation *conversation)
 {
-    return connection_of(conversation)->holds & HOLD_BLOCKED;
+    return connection_of(conversation)->holds & (HOLD_BLOCKED | HOLD_QUOTA);
 }
 
 struct channel *connection_channel(struct connection *connection, uint16_t number)
@@ -394,6 +395,8 @@ struct connection *connection_new(struct server *server, const struct peer *peer
     server->connection_count++;
     list_init(&connection->resumable_link);
     list_init(&connection->publisher_link);
+    list_init(&connection->quota_link);
+    connection->is_watched = true;
     list_init(&connection->exclusive_queues);
     list_init(&connection->parked);
     list_init(&connection->dropping_link);

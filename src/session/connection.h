@@ -30,6 +30,7 @@ enum hold {
     HOLD_UNREAD = 16,   /* the peer asks, and does not read the answers */
     HOLD_COMMIT = 32,   /* a transaction ends, and it takes more than a turn */
     HOLD_LOGIN = 64,    /* its password is being checked */
+    HOLD_QUOTA = 128,   /* a publisher, and a quota of its virtual host or user is reached */
 };
 
 enum { FRAME_MAX_UNTUNED = 8192, FRAME_MIN = 4096 };
@@ -40,6 +41,7 @@ struct connection {
     struct list link;           /* in server->connections */
     struct list resumable_link; /* in server->resumable */
     struct list publisher_link; /* in server->publishers */
+    struct list quota_link;     /* HOLD_QUOTA: in the quota's `held` */
     struct list dropping_link;  /* in server->dropping */
     uint64_t drop_at;           /* channels: where to go on */
     size_t deliver_max;         /* unsent output with which it is given no more deliveries */
@@ -55,6 +57,8 @@ struct connection {
     bool can_cancel_notify, can_be_blocked, can_hear_refusal; /* the client's capabilities */
     bool is_retrying; /* its next frame had to wait, and is to be handled again */
     bool was_told_blocked;
+    bool is_watched;    /* what it publishes is: it is not in server->publishers yet, or there is an alarm, or
+                           a quota */
     bool only_waits;    /* is in server->publishers, but has not published: it was told all the same */
     bool asks_much;     /* used much of the last turn in which it acted */
     bool has_share;     /* a part of this turn's budget was set aside for it */

@@ -46,6 +46,8 @@ libleveret_session_a_SOURCES = \
 	%D%/publishing.h \
 	%D%/quick.c \
 	%D%/quick.h \
+	%D%/quota.c \
+	%D%/quota.h \
 	%D%/reply_to.c \
 	%D%/reply_to.h \
 	%D%/sasl.c \

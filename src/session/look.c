@@ -131,7 +131,7 @@ static const char *connection_state(const struct connection *connection)
     default:
         break;
     }
-    if (connection->holds & HOLD_BLOCKED)
+    if (connection->holds & (HOLD_BLOCKED | HOLD_QUOTA))
         return "blocked";
     if (connection->server->alarms)
         return "blocking";
@@ -161,7 +161,7 @@ static bool view_connection(const struct connection *connection, struct connecti
         .sent_bytes = ending->sent_bytes,
         .sent_pieces = ending->sent_pieces,
         .unsent_bytes = connection->output.size,
-        .is_blocked = connection->holds & HOLD_BLOCKED,
+        .is_blocked = connection->holds & (HOLD_BLOCKED | HOLD_QUOTA),
     };
     return true;
 }

@@ -270,17 +270,18 @@ enum handled handle_basic_content(struct channel *channel, struct error *error)
     enum store_room room = channel->transaction ? STORE_ROOM_NOW
                                                 : publishing_room(channel, content->message, 1);
     if (room == STORE_ROOM_LATER)
-        alarm_published(channel->connection); /* to be told, if this is for want of room on the disk */
+        alarm_publisher(channel->connection); /* to be told, if this is for want of room on the disk */
     if (room != STORE_ROOM_NOW)
         return room == STORE_ROOM_LATER ? HANDLED_WAIT : refuse(channel, room, error);
     bool mandatory = content->mandatory, done = true;
     struct message *message = content_take(content);
+    uint64_t bytes = message->body_size;
     if (channel->transaction) {
         done = transaction_add_message(channel, message, mandatory, error);
     } else {
         publishing_route(channel, exchange, message, mandatory);
         message_unref(channel_broker(channel)->pool, message);
     }
-    alarm_published(channel->connection);
+    alarm_published(channel->connection, bytes);
     return done ? HANDLED : HANDLED_FAILED;
 }

@@ -9,6 +9,7 @@
 #include "session/channel.h"
 #include "session/dispatch.h"
 #include "session/publishing.h"
+#include "session/quota.h"
 
 enum {
     BODY_MAX = 65536,
@@ -190,6 +191,8 @@ size_t quick_publish(struct connection *connection, struct bytes in)
     const struct server_options *options = &connection->server->options;
     if (!size || request.parcel.body.size > options->message_bytes_max || options->trace_frames)
         return 0;
+    if (__builtin_expect(connection->is_watched, 0) && quota_stops(connection))
+        return 0;
     struct channel *channel = connection_channel(connection, request.channel);
     if (!channel || channel->state != CHANNEL_OPEN || channel->content.state != CONTENT_NONE ||
         channel->transaction)
@@ -199,6 +202,6 @@ size_t quick_publish(struct connection *connection, struct bytes in)
         return 0;
     if (!route(channel, exchange, &request))
         return 0;
-    alarm_published(connection);
+    alarm_published(connection, request.parcel.body.size);
     return size;
 }

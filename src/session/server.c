@@ -15,6 +15,7 @@
 #include "session/connection_timer.h"
 #include "session/delivery_timeout.h"
 #include "session/dispatch.h"
+#include "session/quota.h"
 #include "session/transaction.h"
 
 /* For the input of all connections in one turn. */
@@ -209,6 +210,7 @@ static void tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)
     steps_next(steps, "timers");
     connection_timers_run(server);
     alarm_tick(server);
+    quotas_tick(server);
     check_failure(server);
     if (broker_has_work_left(broker) || !list_is_empty(&server->turning) || has_removals(server))
         server->has_work_left = true;
@@ -220,9 +222,10 @@ static uint64_t next_ms(const struct service *service)
     uint64_t timers = timers_next_ms(&server->timers);
     uint64_t store = store_next_ms(server->broker->store);
     uint64_t broker = broker_next_ms(server->broker);
-    uint64_t next = alarm_next_ms(server);
+    uint64_t alarm = alarm_next_ms(server), next = quotas_next_ms(server);
     if (server->has_work_left)
         return 0;
+    next = alarm < next ? alarm : next;
     next = timers < next ? timers : next;
     next = broker < next ? broker : next;
     return next < store ? next : store;

@@ -37,6 +37,7 @@ struct server {
     struct published_counts published;
     struct traffic ended; /* of connections that are no more */
     uint64_t timeouts;  /* of the queues, when deliveries were last looked at for that */
+    uint64_t quota_changes; /* of the broker, when publishers were last told to look for quotas */
     uint64_t evictions; /* of the broker, when those were closed who have to go */
     uint64_t connection_id; /* of the newest */
     uint64_t now_ms;

@@ -4,6 +4,7 @@
 
 #include "broker/firehose.h"
 #include "broker/permission.h"
+#include "broker/quota.h"
 
 enum { WORDS_MAX = 5 };
 
@@ -99,6 +100,38 @@ static bool limit_vhost(struct broker *broker, const struct words *words, struct
     return vhost_set(broker, &request, error);
 }
 
+static bool change_quota(struct quota_limits *limits, const struct words *words, bool of_user)
+{
+    enum quota_kind kind;
+    if (!quota_find(words->word[1], of_user, &kind))
+        return false;
+    if (bytes_equal_str(words->word[2], "none"))
+        quota_unlimit(limits, kind);
+    else
+        quota_limit(limits, kind, strtoull((const char *)words->word[2].data, NULL, 10));
+    return true;
+}
+
+/* NAME KIND MOST */
+static bool quota_user(struct broker *broker, const struct words *words, struct error *error)
+{
+    const struct user *user = user_need(broker, words->word[0], error);
+    struct quota_limits quotas = quota_limits_of(user ? user->quota : NULL);
+    struct user_request request = {.name = words->word[0], .quotas = &quotas};
+    return user && (change_quota(&quotas, words, true) || error_set(error, 1, "no such quota")) &&
+           user_set(broker, &request, error);
+}
+
+/* NAME KIND MOST */
+static bool quota_vhost(struct broker *broker, const struct words *words, struct error *error)
+{
+    const struct vhost *vhost = vhost_need(broker, words->word[0], error);
+    struct quota_limits quotas = quota_limits_of(vhost ? vhost->quota : NULL);
+    struct vhost_request request = {.name = words->word[0], .quotas = &quotas};
+    return vhost && (change_quota(&quotas, words, false) || error_set(error, 1, "no such quota")) &&
+           vhost_set(broker, &request, error);
+}
+
 bool access_line(struct run *run, const char *verb, char *line)
 {
     static const struct {
@@ -111,6 +144,8 @@ bool access_line(struct run *run, const char *verb, char *line)
         {"vhost", put_vhost},
         {"delete-vhost", delete_vhost},
         {"limit-vhost", limit_vhost},
+        {"quota-user", quota_user},
+        {"quota-vhost", quota_vhost},
         {"permit", permit},
         {"forbid", forbid},
         {"topics", permit_topics},

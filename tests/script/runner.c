@@ -40,6 +40,9 @@
  *     forbid USER VHOST                 nothing any more
  *     limit-user USER CONNECTIONS CHANNELS
  *     limit-vhost VHOST CONNECTIONS QUEUES
+ *     quota-user USER max-publish-rate 100
+ *     quota-vhost VHOST max-messages 100
+ *                                       or `none`; the names are those of broker/quota.h
  *     delete-user NAME / delete-vhost NAME
  *     trace VHOST on / trace VHOST off  the firehose
  *     policy NAME PATTERN APPLY-TO PRIORITY {max-length:i64 5}

@@ -6,7 +6,8 @@
 static const char *const memory_words[] = {
     "clock ",  "syncer ", "reader ", "turns ",      "disk ",  "option ", "shutdown",
     "restart", "crash",   "logged ", "not-logged ", "waits",  "reads",   "user ",
-    "vhost ",  "permit ", "topics ", "forbid ",     "limit-", "delete-", "trace "};
+    "vhost ",  "permit ", "topics ", "forbid ",     "limit-", "delete-", "trace ",
+    "quota-"};
 
 static bool begins_with(const char *text, const char *word)
 {

@@ -28,6 +28,7 @@ UNIT_TESTS = \
 	%D%/test_broker_move.t \
 	%D%/test_broker_overflow.t \
 	%D%/test_broker_policy.t \
+	%D%/test_broker_quota.t \
 	%D%/test_broker_reconfigure.t \
 	%D%/test_broker_exchange.t \
 	%D%/test_broker_restore.t \
@@ -82,6 +83,8 @@ TESTS += $(UNIT_TESTS)
 %C%_test_broker_overflow_t_LDADD = libleveret_store_fake.a $(LDADD)
 
 %C%_test_broker_policy_t_LDADD = libleveret_store_fake.a $(LDADD)
+
+%C%_test_broker_quota_t_LDADD = libleveret_store_fake.a $(LDADD)
 
 %C%_test_broker_reconfigure_t_LDADD = libleveret_store_fake.a $(LDADD)
 

@@ -6,6 +6,7 @@
 #include "broker/catalogue.h"
 #include "broker/parameter.h"
 #include "broker/permission.h"
+#include "broker/quota.h"
 #include "broker/vhost_removal.h"
 #include "tests/lib/broker_bench.h"
 
@@ -240,7 +241,13 @@ TEST(permissions_and_limits_come_back)
                                   .tags = &tags,
                                   .queue_type = &text,
                                   .max_queues = &five};
+    struct quota_limits quotas = {0}, rates = {0};
+    quota_limit(&quotas, QUOTA_BYTES, QUOTA_MOST);
+    quota_limit(&quotas, QUOTA_RATE, 0);
+    quota_limit(&rates, QUOTA_BYTES_RATE, 300);
+    vhost.quotas = &quotas;
     struct user_request user = {.name = bytes_str("ann"), .tags = &tags, .max_connections = &none};
+    user.quotas = &rates;
     struct permission_request permission = {.user = bytes_str("ann"),
                                             .vhost = bytes_str("v"),
                                             .exchange = bytes_str("x"),
@@ -263,6 +270,10 @@ TEST(permissions_and_limits_come_back)
     ok(v->max_queues.is_set && v->max_queues.most == 5 && !v->max_connections.is_set, "limits");
     ok(ann->max_connections.is_set && ann->max_connections.most == 0 && !ann->max_channels.is_set,
        "limits of a user");
+    is_int(v->quota->limits.set, 1 << QUOTA_BYTES | 1 << QUOTA_RATE, "quotas");
+    ok(v->quota->limits.most[QUOTA_BYTES] == QUOTA_MOST && v->quota->limits.most[QUOTA_RATE] == 0,
+       "as they were");
+    is_int(ann->quota->limits.most[QUOTA_BYTES_RATE], 300, "and a user's");
     is_int(ann->tags, TAG_IMPERSONATOR, "the tags that mean something");
     ok(user_check_password(ann, bytes_str("p")), "the password");
     is_str(hers->patterns[ACCESS_CONFIGURE].text, "^a", "configure");
@@ -274,7 +285,10 @@ TEST(permissions_and_limits_come_back)
            user_clear_password(&bench.broker, bytes_str("ann"), &error) &&
            user_set_tags(&bench.broker, bytes_str("ann"), bytes_str(""), &error),
        "all of it is taken away");
+    quotas = (struct quota_limits){0};
+    ok(vhost_set(&bench.broker, &vhost, &error), "and the quotas");
     bench_restart(&bench);
+    ok(!vhost_find(&bench.broker, bytes_str("v"))->quota, "which are gone");
     ann = user_find(&bench.broker, bytes_str("ann"));
     ok(!permission_find(ann, bytes_str("v")) && map_count(&ann->topics) == 0 && ann->tags == 0 &&
            !user_check_password(ann, bytes_str("p")),
@@ -378,7 +392,10 @@ static void refused(const char *key, size_t key_size, const char *value, size_t 
 TEST(what_makes_no_sense_stops_the_start)
 {
     bench_new(&bench);
-    REFUSED("\1\1a", "\3", "catalogue: virtual host 'a': written by a newer version of this program");
+    REFUSED("\1\1a", "\4", "catalogue: virtual host 'a': written by a newer version of this program");
+    REFUSED("\1\1a", "\3\0\0\0\0\0\0\0", "catalogue: virtual host 'a': malformed"); /* no quotas */
+    REFUSED("\1\1a", "\3\0\0\0\0\0\0\x10\1", "catalogue: virtual host 'a': malformed");
+    REFUSED("\1\1a", "\3\0\0\0\0\0\0\3\1", "catalogue: virtual host 'a': malformed");
     REFUSED("\1\1a", "", "catalogue: virtual host 'a': malformed");
     REFUSED("\1\1a", "\0", "catalogue: virtual host 'a': malformed");
     REFUSED("\1\2a", "\1", "catalogue: virtual host '': malformed");

@@ -6,6 +6,7 @@
 #include "api/clients.h"
 #include "api/queues.h"
 #include "api/resources.h"
+#include "broker/quota.h"
 #include "queue/queue_limit.h"
 #include "session/look.h"
 
@@ -202,9 +203,27 @@ static void explain_limits(struct explanation *explanation, const struct queue *
                   counts->ready_bytes);
 }
 
+static void explain_quotas(struct explanation *explanation, const struct quota *quota)
+{
+    for (int kind = 0; quota && kind < QUOTA_KINDS; kind++) {
+        const char *name = quota_name((enum quota_kind)kind);
+        uint64_t most = quota->limits.most[kind], is = quota_used(quota, (enum quota_kind)kind);
+        if (!(quota->over & 1u << kind))
+            continue;
+        open_reason(explanation, "quota",
+                    "publishers into vhost '%.*s' wait, as %s is %llu, and %llu count against it",
+                    BYTES_ARG(quota->name), name, (unsigned long long)most, (unsigned long long)is);
+        fields_string(explanation->fields, "limit", name);
+        fields_whole(explanation->fields, "most", most);
+        fields_whole(explanation->fields, "is", is);
+        fields_end(explanation->fields, '}');
+    }
+}
+
 static void explain_acceptance(struct explanation *explanation, struct queue *queue)
 {
     explain_alarms(explanation);
+    explain_quotas(explanation, queue->vhost->quota);
     explain_limits(explanation, queue);
 }
 

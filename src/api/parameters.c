@@ -1,5 +1,5 @@
-/* Parameters. Some are kept elsewhere, and had here by another name: operator policies, policies (to
- * be looked at), and limits of virtual hosts. The others are kept as they are. */
+/* Parameters. Some are kept elsewhere, and had here by another name: operator policies, policies
+ * (to be looked at), and limits of virtual hosts. The others are kept as they are. */
 #include "api/resources.h"
 #include "api/settings.h"
 #include "broker/parameter.h"
@@ -22,8 +22,7 @@ static enum component component_of(struct bytes name)
 
 static bool has_limits(const struct vhost *vhost, struct bytes name)
 {
-    return bytes_equal_str(name, "limits") &&
-           (vhost->max_connections.is_set || vhost->max_queues.is_set);
+    return bytes_equal_str(name, "limits") && vhost_has_limits(vhost);
 }
 
 /* ---- what one looks like ---- */
@@ -157,9 +156,8 @@ void parameters_list(struct call *call)
 
 static struct parameter_name name_of(const struct call *call)
 {
-    return (struct parameter_name){.component = call->segments[0],
-                                   .vhost = call->segments[1],
-                                   .name = call->segments[2]};
+    return (struct parameter_name){
+        .component = call->segments[0], .vhost = call->segments[1], .name = call->segments[2]};
 }
 
 static bool get_kept(struct call *call, const struct vhost *vhost, struct fields *fields)
@@ -238,9 +236,9 @@ static void keep(struct call *call, const struct json *value)
         return;
     set_parameter(call, &request, value);
     if (call->state == CALL_DURABLE)
-        log_event(call->api->broker->log, EVENT_parameter_kept, "component=%.*s vhost=%.*s name=%.*s",
-                  BYTES_ARG(request.name.component), BYTES_ARG(request.name.vhost),
-                  BYTES_ARG(request.name.name));
+        log_event(call->api->broker->log, EVENT_parameter_kept,
+                  "component=%.*s vhost=%.*s name=%.*s", BYTES_ARG(request.name.component),
+                  BYTES_ARG(request.name.vhost), BYTES_ARG(request.name.name));
 }
 
 void parameter_put(struct call *call)

@@ -20,6 +20,9 @@ void call_delete_policy(struct call *call, const struct vhost *vhost, bool is_op
 
 /* The limits that are set, as fields of an object that is open. */
 void call_write_vhost_limits(const struct vhost *vhost, struct fields *fields);
+void call_write_user_limits(const struct user *user, struct fields *fields);
+/* Adds `quotas`, if there are any: what they are, what is counted against them, whether they block. */
+void call_write_quotas(const struct quota *quota, struct fields *fields);
 /* All of them become what the object has, and answers the call. */
 void call_set_vhost_limits(struct call *call, const struct vhost *vhost, const struct json *object);
 

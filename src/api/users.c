@@ -7,12 +7,6 @@ enum { USER_STEPS = 150 };
 
 /* ---- what one looks like ---- */
 
-static void add_limit(struct fields *fields, const char *name, struct limit limit)
-{
-    if (limit.is_set)
-        fields_whole(fields, name, limit.most);
-}
-
 static void write_user(const struct user *user, struct fields *fields)
 {
     struct buffer hash = {0};
@@ -23,8 +17,7 @@ static void write_user(const struct user *user, struct fields *fields)
     fields_string(fields, "hashing_algorithm", hash_kind_name(user->hash_kind));
     fields_words(fields, "tags", user->tags_text);
     if (fields_open(fields, "limits", '{')) {
-        add_limit(fields, "max-connections", user->max_connections);
-        add_limit(fields, "max-channels", user->max_channels);
+        call_write_user_limits(user, fields);
         fields_close(fields, '}');
     }
     buffer_free(&hash);

@@ -1,5 +1,6 @@
 /* Virtual hosts: looked at, made, changed, deleted. */
 #include "api/resources.h"
+#include "api/settings.h"
 #include "broker/firehose.h"
 #include "broker/permission.h"
 
@@ -44,6 +45,7 @@ static void write_vhost(const struct call *call, const struct vhost *vhost, cons
     fields_counter(fields, "messages", sums[SUM_READY] + sums[SUM_TAKEN] + sums[SUM_DELAYED]);
     fields_counter(fields, "messages_ready", sums[SUM_READY]);
     fields_counter(fields, "messages_unacknowledged", sums[SUM_TAKEN]);
+    call_write_quotas(vhost->quota, fields);
 }
 
 /* ---- its messages: of all queues, which are many, so some of them at a time ---- */

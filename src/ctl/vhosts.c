@@ -164,15 +164,19 @@ int run_limits_set(struct command *command)
 
 int run_limits_clear(struct command *command)
 {
-    static const char *const of_users[] = {"max-connections", "max-channels"};
-    static const char *const of_vhosts[] = {"max-connections", "max-queues"};
+    static const char *const of_users[] = {"max-connections", "max-channels", "max-publish-rate",
+                                           "max-publish-bytes-rate", NULL};
+    static const char *const of_vhosts[] = {"max-connections",  "max-queues",
+                                            "max-messages",     "max-message-bytes",
+                                            "max-publish-rate", "max-publish-bytes-rate",
+                                            NULL};
     const char *only = command_argument(command, 1);
     const char *const *names =
         strncmp(command->verb->request, "/user", 5) == 0 ? of_users : of_vhosts;
     int code = 0;
     if (lacks_user(command))
         return say_fail(command, EXIT_NO_USER, "User \"%s\" does not exist", command->arguments[0]);
-    for (size_t i = 0; i < 2 && code == 0; i++)
+    for (size_t i = 0; names[i] && code == 0; i++)
         if (!only || strcmp(only, "all") == 0 || strcmp(only, names[i]) == 0)
             code = put_limit(command, "DELETE ", command->verb->request, bytes_str(names[i]), NULL);
     return code ? code : say_done(command);

@@ -7,6 +7,7 @@
 #include "broker/parameter.h"
 #include "broker/permission.h"
 #include "broker/policy.h"
+#include "broker/quota.h"
 #include "definitions/definitions.h"
 #include "definitions/json_table.h"
 
@@ -150,6 +151,14 @@ static void add_limit(struct json_writer *writer, const char *name, struct limit
         json_add_whole(writer, name, limit.most);
 }
 
+static void add_quotas(struct json_writer *writer, const struct quota *quota)
+{
+    for (int kind = 0; quota && kind < QUOTA_KINDS; kind++)
+        if (quota->limits.set & 1u << kind)
+            json_add_whole(writer, quota_name((enum quota_kind)kind),
+                           (int64_t)quota->limits.most[kind]);
+}
+
 static void add_table(struct json_writer *writer, const char *name, struct bytes table)
 {
     json_name(writer, bytes_str(name));
@@ -172,6 +181,7 @@ static void add_user(struct export *export, const struct user *user)
     json_add_open(writer, "limits", '{');
     add_limit(writer, "max-connections", user->max_connections);
     add_limit(writer, "max-channels", user->max_channels);
+    add_quotas(writer, user->quota);
     json_close(writer, '}');
     end_object(export, NULL, user_name(user));
     buffer_free(&hash);
@@ -326,10 +336,11 @@ static void add_global_parameters(struct export *export, const struct broker *br
 static void add_parameters(struct export *export, const struct vhost *vhost)
 {
     const struct policy *policy;
-    if (vhost->max_connections.is_set || vhost->max_queues.is_set) {
+    if (vhost_has_limits(vhost)) {
         begin_parameter(export, vhost, "vhost-limits", bytes_str("limits"));
         add_limit(&export->writer, "max-connections", vhost->max_connections);
         add_limit(&export->writer, "max-queues", vhost->max_queues);
+        add_quotas(&export->writer, vhost->quota);
         end_parameter(export, vhost, bytes_str("limits"));
     }
     for (size_t at = 0; (policy = policy_next(vhost, true, &at));) {

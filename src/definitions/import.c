@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "broker/quota.h"
 
 /* Most of what follows so many faults follows from them. */
 enum { FAULTS_MAX = 20 };
@@ -148,25 +149,49 @@ static bool find_limit(struct import *import, const struct json *limits, struct 
     return true;
 }
 
+static bool find_quotas(struct import *import, const struct json *limits,
+                        const struct named_limits *known)
+{
+    *known->quotas = (struct quota_limits){0};
+    for (int kind = quota_first(known->of_user); kind < QUOTA_KINDS; kind++) {
+        const char *name = quota_name((enum quota_kind)kind);
+        int64_t most = -1;
+        if (!import_maybe_whole(import, limits, name, &most))
+            return false;
+        if (most > (int64_t)QUOTA_MOST)
+            return import_fail(import, "'%s' is more than %llu", name,
+                               (unsigned long long)QUOTA_MOST);
+        if (most >= 0)
+            quota_limit(known->quotas, (enum quota_kind)kind, (uint64_t)most);
+    }
+    return true;
+}
+
 /* Who misspells a limit has none, and is told. */
 static void look_for_unknown_limits(struct import *import, const struct json *limits,
-                                    const struct named_limit known[2])
+                                    const struct named_limits *known)
 {
     struct bytes name;
     const struct json *value;
+    enum quota_kind kind;
+    char quotas[QUOTA_NAMES_SIZE];
     for (struct json_walk walk = json_walk_of(limits); json_next(&walk, &name, &value);)
-        if (!bytes_equal_str(name, known[0].name) && !bytes_equal_str(name, known[1].name))
-            import_omit(import, "limit '%.*s' is not known, and left out; it may be %s or %s",
-                        BYTES_ARG(name), known[0].name, known[1].name);
+        if (!bytes_equal_str(name, known->named[0].name) &&
+            !bytes_equal_str(name, known->named[1].name) &&
+            !quota_find(name, known->of_user, &kind))
+            import_omit(import, "limit '%.*s' is not known, and left out; it may be %s, %s%s",
+                        BYTES_ARG(name), known->named[0].name, known->named[1].name,
+                        quota_names(known->of_user, quotas));
 }
 
 bool import_limits(struct import *import, const struct json *limits, const char *name,
-                   const struct named_limit known[2])
+                   const struct named_limits *known)
 {
     if (!import_is_nothing(limits) && !has_kind(import, limits, name, JSON_IS_OBJECT))
         return false;
     look_for_unknown_limits(import, limits, known);
-    return find_limit(import, limits, known[0]) && find_limit(import, limits, known[1]);
+    return find_limit(import, limits, known->named[0]) &&
+           find_limit(import, limits, known->named[1]) && find_quotas(import, limits, known);
 }
 
 /* A file without a list of virtual hosts makes its own, if it has to. */

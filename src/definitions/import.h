@@ -74,15 +74,21 @@ bool import_maybe_words(struct import *import, const struct json *object, const 
                         struct bytes *words);
 /* Missing, null, or empty: some exports have an array there where nothing is in the object. */
 bool import_is_nothing(const struct json *value);
-/* Both limits out of `limits`, a member called `name`: an object, or nothing. Negative, or not
+/* Both limits and the quotas out of `limits`, a member called `name`: an object, or nothing. Negative, or not
  * there: none. What else is in it is told. */
 struct named_limit {
     const char *name;
     struct limit *limit;
 };
 
+struct named_limits {
+    bool of_user;
+    struct named_limit named[2];
+    struct quota_limits *quotas;
+};
+
 bool import_limits(struct import *import, const struct json *limits, const char *name,
-                   const struct named_limit known[2]);
+                   const struct named_limits *known);
 /* NULL: the object at hand names none that is there. */
 struct vhost *import_vhost(struct import *import, const struct json *object);
 

@@ -52,11 +52,13 @@ static bool add_user(struct import *import, const struct json *object, struct bu
     uint8_t kind;
     struct bytes name, tags = {0};
     struct limit connections, channels;
-    struct named_limit limits[] = {{"max-connections", &connections}, {"max-channels", &channels}};
+    struct quota_limits quotas;
+    const struct named_limits limits = {
+        true, {{"max-connections", &connections}, {"max-channels", &channels}}, &quotas};
     if (!import_text(import, object, "name", &name) || !find_algorithm(import, object, &kind) ||
         !find_hash(import, object, kind, hash) ||
         !import_maybe_words(import, object, "tags", &tags) ||
-        !import_limits(import, json_find(object, "limits"), "limits", limits))
+        !import_limits(import, json_find(object, "limits"), "limits", &limits))
         return false;
     struct bytes digest = buffer_bytes(hash);
     struct user_request request = {
@@ -66,6 +68,7 @@ static bool add_user(struct import *import, const struct json *object, struct bu
         .tags = &tags,
         .max_connections = &connections,
         .max_channels = &channels,
+        .quotas = &quotas,
     };
     return set_user(import, &request);
 }
@@ -114,10 +117,14 @@ bool import_vhost_limits(struct import *import, struct bytes name, const struct 
                          const char *member)
 {
     struct limit connections, queues;
-    struct named_limit named[] = {{"max-connections", &connections}, {"max-queues", &queues}};
-    struct vhost_request request = {
-        .name = name, .max_connections = &connections, .max_queues = &queues};
-    return import_limits(import, limits, member, named) && set_vhost(import, &request);
+    struct quota_limits quotas;
+    const struct named_limits known = {
+        false, {{"max-connections", &connections}, {"max-queues", &queues}}, &quotas};
+    struct vhost_request request = {.name = name,
+                                    .max_connections = &connections,
+                                    .max_queues = &queues,
+                                    .quotas = &quotas};
+    return import_limits(import, limits, member, &known) && set_vhost(import, &request);
 }
 
 bool import_vhost_named(struct import *import, struct bytes name, const struct json *object)

@@ -496,6 +496,25 @@ def lengths(b):
     return {queue["name"]: queue["messages"] for queue in json.loads(b.ctl("list_queues", "-o", "json")[1])}
 
 
+@case("quotas are limits, and explained")
+def _(t):
+    b = Broker(t)
+    b.queues(q=3)
+    equal(b.ctl("set_vhost_limits", '{"max-queues":5,"max-messages":3,"max-publish-bytes-rate":1000000}')[0],
+          0, "set")
+    equal(b.ctl("list_vhost_limits")[1],
+          '{"max-queues":5,"max-messages":3,"max-publish-bytes-rate":1000000}\n', "list")
+    code, out, _ = b.ctl("explain", "q")
+    equal(code, 0, "explain")
+    check("max-messages is 3, and 3 count against it" in out, out)
+    equal(b.ctl("set_user_limits", "guest", '{"max-publish-rate":7}')[0], 0, "a user's")
+    equal(b.ctl("list_user_limits", "--user", "guest")[1], '{"max-publish-rate":7}\n', "list")
+    equal(b.ctl("clear_user_limits", "guest", "max-publish-rate")[0], 0, "cleared")
+    equal(b.ctl("list_user_limits", "--user", "guest")[1], "{}\n", "list")
+    equal(b.ctl("clear_vhost_limits")[0], 0, "all of a virtual host")
+    equal(b.ctl("list_vhost_limits")[1], "{}\n", "list")
+
+
 @case("deleting asks at a terminal, with counts")
 def _(t):
     b = Broker(t)

@@ -6,6 +6,7 @@
 #include "broker/exchange.h"
 #include "broker/permission.h"
 #include "broker/policy.h"
+#include "broker/quota.h"
 #include "broker/undo.h"
 #include "definitions/definitions.h"
 #include "definitions/json_scan.h"
@@ -228,7 +229,7 @@ TEST(users_come_with_rabbitmqs_hashes)
         "{'users':["
         "{'name':'sha256','password_hash':'AQIDBDB9kM21iEUzN1lZ+6VReCsdNqS0sERdAQTcY6Xs3PMz',"
         "'hashing_algorithm':'rabbit_password_hashing_sha256','tags':['monitoring','management'],"
-        "'limits':{'max-channels':10,'max-connections':-1}},"
+        "'limits':{'max-channels':10,'max-connections':-1,'max-publish-rate':7}},"
         "{'name':'plain','password':'secret','tags':'administrator, impersonator'},"
         "{'name':'none','password_hash':'','tags':'','limits':[]}]}",
         "");
@@ -239,6 +240,8 @@ TEST(users_come_with_rabbitmqs_hashes)
     is_int(user->tags, TAG_MONITORING | TAG_MANAGEMENT, "as they are");
     ok(user->max_channels.is_set && user->max_channels.most == 10, "a limit");
     ok(!user->max_connections.is_set, "and none");
+    is_int(user->quota->limits.set, 1 << QUOTA_RATE, "a quota");
+    is_int(user->quota->limits.most[QUOTA_RATE], 7, "of so much");
     ok(has_password("plain", "secret") && !has_password("plain", "Secret"), "a plain password");
     is_int(user_find(&bench.broker, bytes_str("plain"))->tags, TAG_ADMINISTRATOR | TAG_IMPERSONATOR,
            "tags with commas");
@@ -284,11 +287,18 @@ TEST(what_is_wrong_with_limits)
              "'parameters':[{'component':'vhost-limits','vhost':'v','name':'limits','value':"
              "{'max-channels':1}}]}",
              "user 1 :a: limit 'max-conections' is not known, and left out; it may be "
-             "max-connections or max-channels\n"
-             "vhost 1 :v: limit 'max-queue' is not known, and left out; it may be max-connections "
-             "or max-queues\n"
+             "max-connections, max-channels, max-publish-rate or max-publish-bytes-rate\n"
+             "vhost 1 :v: limit 'max-queue' is not known, and left out; it may be max-connections, "
+             "max-queues, max-messages, max-message-bytes, max-publish-rate or "
+             "max-publish-bytes-rate\n"
              "parameter 1 v:limits: limit 'max-channels' is not known, and left out; it may be "
-             "max-connections or max-queues\n");
+             "max-connections, max-queues, max-messages, max-message-bytes, max-publish-rate or "
+             "max-publish-bytes-rate\n");
+    imported("{'users':[{'name':'u','password':'x','limits':{'max-messages':5}}]}",
+             "user 1 :u: limit 'max-messages' is not known, and left out; it may be "
+             "max-connections, max-channels, max-publish-rate or max-publish-bytes-rate\n");
+    refused("{'vhosts':[{'name':'v','limits':{'max-messages':9007199254740993}}]}",
+            "! vhost 1 :v: 'max-messages' is more than 9007199254740992\n");
     refused("{'users':[{'name':'a','password':'x','limits':'5'},"
             "{'name':'b','password':'x','limits':[5]}]}",
             "! user 1 :a: 'limits' must be an object, and not a string\n"
@@ -325,7 +335,8 @@ TEST(virtual_hosts_and_what_is_allowed_there)
         "'topic_permissions':[{'user':'guest','vhost':'v','exchange':'amq.topic',"
         "'write':'^{username}','read':'.*'}],"
         "'parameters':[{'component':'vhost-limits','vhost':'v','name':'limits','value':"
-        "{'max-connections':10,'max-queues':5}},"
+        "{'max-connections':10,'max-queues':5,'max-message-bytes':5000000000,"
+        "'max-publish-bytes-rate':0,'max-messages':-1}},"
         "{'component':'odd','vhost':'v','name':'s','value':{}}],"
         "'global_parameters':[{'name':'internal_cluster_id','value':'c'}]}",
         "parameter 2 v:s: component 'odd' is not known, and its parameter left out\n"
@@ -336,6 +347,8 @@ TEST(virtual_hosts_and_what_is_allowed_there)
     is_str(vhost->tags, "a,b", "tags");
     is_str(vhost->queue_type, "quorum", "type of queues");
     ok(vhost->max_connections.most == 10 && vhost->max_queues.most == 5, "limits");
+    is_int(vhost->quota->limits.set, 1 << QUOTA_BYTES | 1 << QUOTA_BYTES_RATE, "quotas");
+    ok(vhost->quota->limits.most[QUOTA_BYTES] == UINT64_C(5000000000), "of more than 32 bits");
     is_str(vhost_named("w")->queue_type, "", "no type");
     is_int(vhost_named("w")->max_queues.most, 3, "a limit beside the name");
     const struct user *guest = user_find(&bench.broker, bytes_str("guest"));

@@ -760,7 +760,8 @@ def _(t):
     expect("PUT", base + "/max-queues", 400, {"value": "5"},
            bad("max-queues should be a number, and is a string"), "wrong types")
     expect("PUT", base + "/nosuch", 400, {"value": 5},
-           bad("Unrecognised limit 'nosuch'; it may be max-connections or max-queues"), "wrong types")
+           bad("Unrecognised limit 'nosuch'; it may be max-connections, max-queues, max-messages, "
+               "max-message-bytes, max-publish-rate or max-publish-bytes-rate"), "wrong types")
 
 
 @case("limits of a user")
@@ -783,6 +784,44 @@ def _(t):
            bad("no_such_user: nosuch"), "no such user")
     expect("PUT", base + "/max-channels", 400, {"value": "x"},
            bad("max-channels should be a number, and is a string"), "wrong types")
+
+
+@case("quotas of a virtual host and of a user")
+def _(t):
+    if BROKER[0].oracle:
+        raise api.Skip("RabbitMQ has no such thing")
+    v, u = vhost(t), user(t, "management")
+    quotas = {"max-messages": 5, "max-message-bytes": 1 << 40, "max-publish-rate": 0,
+              "max-publish-bytes-rate": 7}
+    for name, most in quotas.items():
+        expect("PUT", "/api/vhost-limits/" + v + "/" + name, 204, {"value": most})
+    expect("PUT", "/api/vhost-limits/" + v + "/max-queues", 204, {"value": 9})
+    expect("GET", "/api/vhost-limits/" + v, 200,
+           answer=[{"vhost": v, "value": dict(quotas, **{"max-queues": 9})}])
+    expect("GET", "/api/parameters/vhost-limits/" + v, 200, answer=[
+        {"vhost": v, "component": "vhost-limits", "name": "limits",
+         "value": dict(quotas, **{"max-queues": 9})}])
+    exported = of_vhost(v)
+    equal([one["value"] for one in exported["parameters"]], [dict(quotas, **{"max-queues": 9})],
+          "exported")
+    expect("DELETE", "/api/vhost-limits/" + v + "/max-message-bytes", 204)
+    expect("PUT", "/api/vhost-limits/" + v + "/max-publish-rate", 204, {"value": -1})
+    expect("GET", "/api/vhost-limits/" + v, 200, answer=[
+        {"vhost": v, "value": {"max-messages": 5, "max-publish-bytes-rate": 7, "max-queues": 9}}])
+    expect("POST", "/api/definitions/" + v, 204, exported)
+    expect("GET", "/api/vhost-limits/" + v, 200,
+           answer=[{"vhost": v, "value": dict(quotas, **{"max-queues": 9})}])
+    expect("PUT", "/api/vhost-limits/" + v + "/max-messages", 400, {"value": (1 << 53) + 1},
+           bad("max-messages is more than 9007199254740992"))
+    expect("PUT", "/api/user-limits/" + u + "/max-publish-rate", 204, {"value": 100})
+    expect("GET", "/api/user-limits/" + u, 200, answer=[{"user": u, "value": {"max-publish-rate": 100}}])
+    expect("PUT", "/api/user-limits/" + u + "/max-messages", 400, {"value": 100},
+           bad("Unrecognised limit 'max-messages'; it may be max-connections, max-channels, "
+               "max-publish-rate or max-publish-bytes-rate"))
+    named = [one for one in BROKER[0].ask("GET", "/api/definitions").body["users"] if one["name"] == u]
+    equal(named[0]["limits"], {"max-publish-rate": 100}, "a user's, exported")
+    expect("DELETE", "/api/user-limits/" + u + "/max-publish-rate", 204)
+    expect("GET", "/api/user-limits/" + u, 200, answer=[])
 
 
 # ---- what is asked of a cluster ----

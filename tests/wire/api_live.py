@@ -374,6 +374,82 @@ def _(t):
     own.expect("GET", "/api/connections?columns=state", 200, answer=[{"state": "blocking"}])
 
 
+def quotas_of(own, vhost):
+    return own.expect("GET", path_of("vhosts", vhost), 200).body.get("quotas")
+
+
+@case("who exceeds a quota waits, and nobody else")
+@ours
+def _(t):
+    daemon = service.serve(t, service.folder(t), "--management", "127.0.0.1:0")
+    own = broker_at(t, daemon)
+    own.expect("PUT", "/api/vhosts/full", 201)
+    equal(quotas_of(own, "full"), None, "no quotas")
+    own.expect("PUT", "/api/vhost-limits/full/max-messages", 204, {"value": 100})
+    publisher, consumer, other = (amqp.Connection(own.uri) for _ in range(3))
+    for c in (publisher, consumer, other):
+        t.cleanup(c.abort)
+        c.open(vhost="/" if c is other else "full")
+        c.channel()
+    publisher.call(1, "queue.declare", queue="q")
+    other.call(1, "queue.declare", queue="q")
+    publisher.call(1, "confirm.select")
+    for _ in range(99):
+        publisher.publish(1, "q", b"x" * 10)
+    publisher.publish(1, "q", b"the last")
+    equal(publisher.expect(0, "connection.blocked").reason,
+          "max-messages of vhost 'full' is reached", "why")
+    publisher.publish(1, "q", b"waits")
+    daemon.says(" quota_reached vhost=full quota=max-messages most=100 is=100")
+    equal(quotas_of(own, "full"), [{"name": "max-messages", "most": 100, "is": 100, "blocks": True}],
+          "in the list")
+    equal(own.expect("GET", path_of("connections", name_of(publisher)), 200).body["state"], "blocked",
+          "the publisher")
+    equal(own.expect("GET", path_of("connections", name_of(consumer)), 200).body["state"], "running",
+          "the consumer")
+    equal(own.expect("GET", path_of("queues", "full", "q", "explain"), 200).body["acceptance"],
+          [{"code": "quota", "limit": "max-messages", "most": 100, "is": 100,
+            "text": "publishers into vhost 'full' wait, as max-messages is 100, and 100 count against it"}],
+          "explained")
+    equal(own.expect("GET", path_of("queues", "/", "q", "explain"), 200).body["acceptance"], [],
+          "elsewhere nobody waits")
+    for _ in range(500):
+        other.publish(1, "q", b"y")
+    equal(other.call(1, "queue.declare", queue="q", passive=True).message_count, 500, "elsewhere")
+    equal(consumer.call(1, "queue.declare", queue="q", passive=True).message_count, 100, "held")
+    consumer.call(1, "queue.purge", queue="q")
+    publisher.expect(0, "connection.unblocked")
+    daemon.says(" quota_left vhost=full quota=max-messages most=100 is=0")
+    tap.eventually(lambda: consumer.call(1, "queue.declare", queue="q", passive=True).message_count == 1)
+    equal(quotas_of(own, "full"), [{"name": "max-messages", "most": 100, "is": 1, "blocks": False}],
+          "in the end")
+
+
+@case("a rate lets through so much in a second, by the clock")
+@ours
+def _(t):
+    daemon = service.serve(t, service.folder(t), "--management", "127.0.0.1:0")
+    own = broker_at(t, daemon)
+    own.expect("PUT", "/api/user-limits/guest/max-publish-rate", 204, {"value": 200})
+    c = daemon.client(t)
+    c.channel()
+    c.call(1, "queue.declare", queue="q")
+    began = time.monotonic()
+    for _ in range(500):
+        c.publish(1, "q", b"x")
+    c.send(1, "queue.declare", queue="q", passive=True)
+    heard = [c.recv()]
+    while heard[-1].name != "queue.declare-ok":
+        heard.append(c.recv())
+    took = time.monotonic() - began
+    equal(heard[0].reason, "max-publish-rate of user 'guest' is reached", "why")
+    equal([event.name for event in heard[:-1]],
+          ["connection.blocked", "connection.unblocked"] * (len(heard) // 2), "what is told")
+    check(3 <= len(heard) // 2 <= 6, "it was told %d times" % (len(heard) // 2))
+    equal(heard[-1].message_count, 500, "all are there")
+    check(took >= 1.4, "300 more than at once took %.2f s" % took)
+
+
 @case("a certificate that ends soon is told")
 @ours
 def _(t):

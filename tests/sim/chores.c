@@ -1,5 +1,5 @@
 /* What the operator of all does by the API, whatever the clients are doing: he closes connections,
- * and takes copies of the store, and changes what a stranger may do. */
+ * and takes copies of the store, and changes what a stranger may do, and how much may be published. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -89,6 +89,28 @@ static void copied(struct sim *sim, int status)
     copy_free(machine);
 }
 
+/* ---- quotas: rates alone, as who has to wait for a consumer that waits himself waits for ever ---- */
+
+static void set_quota(struct sim *sim)
+{
+    static const char *const names[] = {"max-publish-rate", "max-publish-bytes-rate"};
+    bool of_bytes = sim_chance(sim, 2), is_set = !sim_chance(sim, 3);
+    char path[PATH_SIZE], body[PATH_SIZE];
+    uint64_t least = of_bytes ? sim->dials.body_max : 200;
+    snprintf(path, sizeof(path), "%s/%s", sim_chance(sim, 2) ? "vhost-limits/%2F" : "user-limits/guest",
+             names[of_bytes]);
+    snprintf(body, sizeof(body), "{\"value\":%" PRIu64 "}", least + sim_below(sim, least * 3));
+    sim->chores.is_limiting = true;
+    admin_ask(admin_of(sim), is_set ? "PUT" : "DELETE", path, is_set ? body : "");
+}
+
+static void limited(struct sim *sim, int status)
+{
+    if (status != 204)
+        sim_fail(sim, "the operator is answered %d when he sets a quota", status);
+    sim->report->met[MET_QUOTA_SET]++;
+}
+
 /* ---- one after the other ---- */
 
 static void look_at_answer(struct sim *sim, const struct admin *admin)
@@ -102,15 +124,18 @@ static void look_at_answer(struct sim *sim, const struct admin *admin)
         copied(sim, status);
     else if (sim->chores.is_permitting && status)
         strangers_answered(sim, status);
+    else if (sim->chores.is_limiting && status)
+        limited(sim, status);
     sim->chores.closing = -1;
-    sim->chores.is_copying = sim->chores.is_permitting = false;
+    sim->chores.is_copying = sim->chores.is_permitting = sim->chores.is_limiting = false;
 }
 
 void chores_act(struct sim *sim)
 {
     struct admin *admin = admin_of(sim);
     const struct dials *dials = &sim->dials;
-    uint64_t permits = dials->strangers * 2, sum = dials->closes + dials->copies + permits;
+    uint64_t permits = dials->strangers * 2;
+    uint64_t sum = dials->closes + dials->copies + dials->quotas + permits;
     schedule(sim);
     if (admin->state == ADMIN_ASKS)
         return;
@@ -124,6 +149,8 @@ void chores_act(struct sim *sim)
         close_connection(sim);
     } else if (at < dials->closes + dials->copies) {
         copy_store(sim);
+    } else if (at < dials->closes + dials->copies + dials->quotas) {
+        set_quota(sim);
     } else {
         sim->chores.is_permitting = true;
         strangers_ask(sim, admin);

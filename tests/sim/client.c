@@ -657,6 +657,8 @@ static void connection_method(struct client *client, const union method *method)
     case METHOD_CONNECTION_BLOCKED:
         client->is_blocked = true;
         sim->report->blocked++;
+        sim->report->met[MET_HELD_BY_QUOTA] +=
+            bytes_start_with(method->connection_blocked.reason, "max-");
         break;
     case METHOD_CONNECTION_UNBLOCKED:
         client->is_blocked = false;

@@ -152,7 +152,7 @@ void admin_encode(const char *text, char *out, size_t size);
 struct chores {
     int closing; /* whose connection is to be closed; -1: nobody's */
     uint64_t closing_epoch;
-    bool is_copying, is_permitting;
+    bool is_copying, is_permitting, is_limiting;
     uint64_t machine_epoch; /* when it was asked */
 };
 

@@ -14,7 +14,7 @@ cat >"$work/scripts/build" <<'END'
 #!/bin/sh
 mkdir -p "$1/tests"
 printf 'check:\n\t@: >tests/endless.log; : >tests/done.log\n' >"$1/Makefile"
-printf '\t@echo ":test-result: PASS done" >tests/done.trs; : >begun; sleep 600\n' >>"$1/Makefile"
+printf '\t@echo ":test-result: PASS done" >tests/done.trs; : >begun; exec sleep 600\n' >>"$1/Makefile"
 END
 cat >"$work/bin/timeout" <<'END'
 #!/bin/sh

@@ -170,6 +170,15 @@ static void counted(struct solo *solo, const struct call *of, uint32_t count)
                  solo->client->number, of->queue, count, of->least, of->most);
 }
 
+/* Has it been refused for want of room, perhaps, and that is not told yet? Then other tags are given, too, than
+ * those by which some have been settled meanwhile. */
+static bool may_be_refused(const struct solo *solo, const struct entry *entry)
+{
+    const struct own_publish *publish = find_publish(solo, entry->id);
+    return publish && !publish->is_answered &&
+           machine_refused(solo->client->machine) != solo->machine_refused;
+}
+
 static void got(struct sim_channel *channel, const struct call *of, const union method *method)
 {
     struct solo *solo = solo_of(channel);
@@ -179,7 +188,9 @@ static void got(struct sim_channel *channel, const struct call *of, const union 
             solo_looked_through(solo, of->queue);
         return;
     }
-    if (is_empty != of->is_empty)
+    if (is_empty && !of->is_empty && may_be_refused(solo, &of->got))
+        solo_doubt_queues(solo);
+    else if (is_empty != of->is_empty)
         sim_fail(sim_of(solo), "s%d.q%d: get %s a message", solo->client->number, of->queue,
                  is_empty ? "does not find" : "finds");
     if (!is_empty && !is_count(solo, method->basic_get_ok.message_count, of->least, of->most))
@@ -377,6 +388,10 @@ static void take_got(struct sim_channel *channel, const struct letter *letter)
     if (solo_is_same(&of.got, letter)) {
         solo_check_letter(channel, &of.got, letter, of.queue);
         note_got(solo, &of, &of.got);
+        return;
+    }
+    if (may_be_refused(solo, &of.got)) {
+        solo_doubt_queues(solo);
         return;
     }
     /* One that might have come as well: the two change places. */

@@ -69,6 +69,7 @@ struct chunk {
     /* While it is cold: at most so many settled entries still count as live in their segments, as
      * the blob that says where they lie is not in memory. */
     uint32_t unreleased;
+    uint32_t kept; /* its state (spill.c) when all bodies but those that are read next had left; 0: not known */
     uint64_t ready_bytes; /* while it is cold: bodies of its ready messages, */
     uint64_t taken_bytes; /* and of those that are taken */
     struct list changed_link;

@@ -513,6 +513,7 @@ struct memory {
     uint64_t recorded_bytes;   /* of bodies in memory that survive a restart, once for each queue */
     bool has_idle_bodies;      /* more than were sent away in the last turn */
     uint64_t bodies_looked_ms; /* when it was last tried to have less of them */
+    uint64_t bodies_looked_at; /* slots that were looked at for that, ever */
     uint32_t spilling, loading;  /* jobs under way */
     struct read_job *read_spare; /* with its memory, for the next one; NULL: none */
     struct list read_waiters;    /* indexes: wait_link: what they need cannot be read now */

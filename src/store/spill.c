@@ -16,6 +16,7 @@ enum {
     STEPS_A_TURN = 32768, /* a step is a message that is looked at; */
     CHUNK_STEPS = 16,     /* a chunk is so many, */
     PAGE_STEPS = 4,       /* and a message that is written so many more */
+    KEPT_A_STEP = 8,      /* so many that stay, as they are read next, are one */
     VAIN_STEPS = 4096,    /* without finding anything to do */
     SPILLS_AT_ONCE = 16,
     LOADS_AT_ONCE = 8,
@@ -532,18 +533,42 @@ static uint32_t evict_slot(struct store *store, struct chunk *chunk, uint32_t sl
     return steps;
 }
 
+/* Another number after whatever changes what may leave memory: an entry, or what is ready. */
+static uint32_t state_of(const struct chunk *chunk)
+{
+    return chunk->version * 0x9e3779b1u + chunk->ready;
+}
+
 /* Is there anything to do for the chunk that was not done when it was last looked at? */
 static bool is_worth_a_look(const struct store *store, const struct chunk *chunk, bool pages)
 {
     if (chunk->awaits)
         return chunk->awaits <= store->journal.written;
+    if (chunk->kept && chunk->kept == state_of(chunk) && is_in_use(store, chunk))
+        return false;
     return !pages || may_page(store);
+}
+
+/* What can be done for the slots from `from` to before `to`; raises *left by the bodies that stay. */
+static uint32_t evict_slots(struct store *store, struct chunk *chunk, uint32_t from, uint32_t to, bool pages,
+                            uint64_t *awaited, uint32_t *left)
+{
+    uint32_t steps = 0;
+    for (uint32_t slot = bit_next(chunk->live_bits, from, to); slot < to && chunk->bodies;
+         slot = bit_next(chunk->live_bits, slot + 1, to)) {
+        store->memory.bodies_looked_at++;
+        if (!(chunk->entries[slot].flags & ENTRY_MESSAGE))
+            continue;
+        steps += evict_slot(store, chunk, slot, pages, awaited);
+        *left += (chunk->entries[slot].flags & ENTRY_MESSAGE) != 0;
+    }
+    return steps;
 }
 
 /* `pages`: also what has to be written for that. Returns the steps that it took. */
 static uint32_t evict_bodies_of(struct store *store, struct chunk *chunk, bool pages)
 {
-    uint32_t window = 0, behind = 0, steps = 0;
+    uint32_t window = 0, behind = 0, steps = 0, left = 0;
     uint64_t awaited = 0;
     if (!is_worth_a_look(store, chunk, pages))
         return 0;
@@ -551,13 +576,13 @@ static uint32_t evict_bodies_of(struct store *store, struct chunk *chunk, bool p
         uint64_t cursor = chunk->index->cursor;
         window = chunk_below(chunk, cursor, chunk->slots);
         behind = window_end(chunk, window);
+        store->memory.bodies_looked_at += behind - window;
+        steps += (behind - window) / KEPT_A_STEP;
     }
-    for (uint32_t slot = bit_next(chunk->live_bits, 0, chunk->slots);
-         slot < chunk->slots && chunk->bodies;
-         slot = bit_next(chunk->live_bits, slot + 1, chunk->slots))
-        if (chunk->entries[slot].flags & ENTRY_MESSAGE && (slot < window || slot >= behind))
-            steps += evict_slot(store, chunk, slot, pages, &awaited);
+    steps += evict_slots(store, chunk, 0, window, pages, &awaited, &left);
+    steps += evict_slots(store, chunk, behind, chunk->slots, pages, &awaited, &left);
     chunk->awaits = awaited;
+    chunk->kept = left ? 0 : state_of(chunk);
     return steps;
 }
 

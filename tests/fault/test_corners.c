@@ -462,6 +462,48 @@ TEST(one_message_in_many_queues_stays)
     end(&bench);
 }
 
+/* More than the budget lies where many queues are read next: that it all stays is found once, and again only
+ * where something has changed, not in each turn. */
+TEST(what_is_read_next_is_not_looked_at_again)
+{
+    enum { QUEUES = 50, EACH = 200, TURNS = 100 };
+    struct bench bench;
+    struct index *queues[QUEUES];
+    struct taken taken;
+    int missing = 0;
+    begin(&bench);
+    bench.options.chunk_entries = 256;
+    bench.options.bodies_burst_bytes = 65536;
+    open_store(&bench);
+    for (int i = 0; i < QUEUES; i++)
+        queues[i] = store_queue(bench.store, store_queue_id(bench.store, true), &bench);
+    for (int i = 0; i < QUEUES * EACH; i++) {
+        struct message *message = message_made(&bench, 100, 0);
+        store_publish(bench.store, message, &queues[i % QUEUES], 1);
+        message_unref(&bench.pool, message);
+    }
+    for (int i = 0; i < QUEUES; i++) {
+        if (index_take(queues[i], true, &taken) != INDEX_OK)
+            bail("a queue has nothing in memory");
+        message_unref(&bench.pool, taken.message);
+    }
+    turns(&bench, 5, 1);
+    ok(message_pool_bytes(&bench.pool) > 65536, "there is more than there should be");
+    uint64_t looked_at = bench.store->memory.bodies_looked_at;
+    turns(&bench, TURNS, 1);
+    is_int(bench.store->memory.bodies_looked_at, looked_at, "which nobody looks at in vain");
+    for (int i = 0; i < TURNS; i++) {
+        missing += index_take(queues[0], true, &taken) != INDEX_OK;
+        message_unref(&bench.pool, taken.message);
+        turn(&bench, 1);
+    }
+    is_int(missing, 0, "what was to be read next is there");
+    ok(bench.store->memory.bodies_looked_at - looked_at <= TURNS * EACH, "one queue is looked at when it changes");
+    turns(&bench, 100, 100);
+    ok(message_pool_bytes(&bench.pool) < 1 << 20, "and all leaves when nobody reads on");
+    end(&bench);
+}
+
 /* The memory that a large batch was sealed in goes when no other comes. */
 TEST(memory_of_a_batch_is_given_back)
 {
@@ -1319,6 +1361,7 @@ int main(void)
     RUN(recorded_bodies_leave_early);
     RUN(others_stay_with_recorded_bodies);
     RUN(one_message_in_many_queues_stays);
+    RUN(what_is_read_next_is_not_looked_at_again);
     RUN(memory_of_a_batch_is_given_back);
     RUN(large_batch);
     RUN(large_batch_after_another);

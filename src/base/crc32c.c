@@ -31,24 +31,39 @@ enum { STRIDE = 256 };
 #define SHIFT_ONE 0xb9e02b86u /* x^(8*256-33) mod P, reflected */
 #define SHIFT_TWO 0xdd7e3b0cu /* x^(16*256-33) mod P, reflected */
 
+static inline uint64_t word_at(const uint8_t *at)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof(word));
+    return word;
+}
+
+/* What is short, or what is left. */
 __attribute__((target("sse4.2"))) static uint32_t run(uint32_t crc, const uint8_t *at, size_t size)
 {
-    uint64_t wide = crc, word[4];
-    for (; size >= sizeof(word); at += sizeof(word), size -= sizeof(word)) {
-        memcpy(word, at, sizeof(word));
-        wide = _mm_crc32_u64(wide, word[0]);
-        wide = _mm_crc32_u64(wide, word[1]);
-        wide = _mm_crc32_u64(wide, word[2]);
-        wide = _mm_crc32_u64(wide, word[3]);
+    uint64_t wide = ~crc;
+    uint32_t half;
+    uint16_t quarter;
+    for (; size >= 32; at += 32, size -= 32) {
+        wide = _mm_crc32_u64(wide, word_at(at));
+        wide = _mm_crc32_u64(wide, word_at(at + 8));
+        wide = _mm_crc32_u64(wide, word_at(at + 16));
+        wide = _mm_crc32_u64(wide, word_at(at + 24));
     }
-    for (; size >= 8; at += 8, size -= 8) {
-        memcpy(word, at, 8);
-        wide = _mm_crc32_u64(wide, word[0]);
-    }
+    for (; size >= 8; at += 8, size -= 8)
+        wide = _mm_crc32_u64(wide, word_at(at));
     crc = (uint32_t)wide;
-    for (; size; at++, size--)
-        crc = _mm_crc32_u8(crc, *at);
-    return crc;
+    if (size & 4) {
+        memcpy(&half, at, 4);
+        crc = _mm_crc32_u32(crc, half);
+        at += 4;
+    }
+    if (size & 2) {
+        memcpy(&quarter, at, 2);
+        crc = _mm_crc32_u16(crc, quarter);
+        at += 2;
+    }
+    return ~(size & 1 ? _mm_crc32_u8(crc, *at) : crc);
 }
 
 __attribute__((target("sse4.2,pclmul"))) static uint64_t shift(uint32_t crc, uint32_t by)
@@ -60,22 +75,17 @@ __attribute__((target("sse4.2,pclmul"))) static uint64_t shift(uint32_t crc, uin
 
 __attribute__((target("sse4.2,pclmul"))) static uint32_t run_three(uint32_t crc, const uint8_t *at)
 {
-    uint64_t a = crc, b = 0, c = 0, word;
+    uint64_t a = crc, b = 0, c = 0;
     for (size_t i = 0; i < STRIDE - 8; i += 8) {
-        memcpy(&word, at + i, 8);
-        a = _mm_crc32_u64(a, word);
-        memcpy(&word, at + STRIDE + i, 8);
-        b = _mm_crc32_u64(b, word);
-        memcpy(&word, at + 2 * STRIDE + i, 8);
-        c = _mm_crc32_u64(c, word);
+        a = _mm_crc32_u64(a, word_at(at + i));
+        b = _mm_crc32_u64(b, word_at(at + STRIDE + i));
+        c = _mm_crc32_u64(c, word_at(at + 2 * STRIDE + i));
     }
-    memcpy(&word, at + STRIDE - 8, 8);
-    a = _mm_crc32_u64(a, word);
-    memcpy(&word, at + 2 * STRIDE - 8, 8);
-    b = _mm_crc32_u64(b, word);
-    memcpy(&word, at + 3 * STRIDE - 8, 8);
-    word ^= shift((uint32_t)a, SHIFT_TWO) ^ shift((uint32_t)b, SHIFT_ONE);
-    return (uint32_t)_mm_crc32_u64(c, word);
+    a = _mm_crc32_u64(a, word_at(at + STRIDE - 8));
+    b = _mm_crc32_u64(b, word_at(at + 2 * STRIDE - 8));
+    uint64_t last = word_at(at + 3 * STRIDE - 8) ^ shift((uint32_t)a, SHIFT_TWO) ^
+                    shift((uint32_t)b, SHIFT_ONE);
+    return (uint32_t)_mm_crc32_u64(c, last);
 }
 
 uint32_t crc32c(uint32_t crc, const void *data, size_t size)
@@ -83,11 +93,10 @@ uint32_t crc32c(uint32_t crc, const void *data, size_t size)
     const uint8_t *at = data;
     if (!__builtin_cpu_supports("sse4.2"))
         return crc32c_portable(crc, data, size);
-    crc = ~crc;
     if (size >= 3 * STRIDE && __builtin_cpu_supports("pclmul"))
         for (; size >= 3 * STRIDE; at += 3 * STRIDE, size -= 3 * STRIDE)
-            crc = run_three(crc, at);
-    return ~run(crc, at, size);
+            crc = ~run_three(~crc, at);
+    return run(crc, at, size);
 }
 
 #else

@@ -92,11 +92,6 @@ static uint64_t take_number(struct cursor *cursor, size_t size)
     return value;
 }
 
-uint8_t cursor_u8(struct cursor *cursor)
-{
-    return (uint8_t)take_number(cursor, 1);
-}
-
 uint16_t cursor_u16(struct cursor *cursor)
 {
     return (uint16_t)take_number(cursor, 2);
@@ -112,18 +107,17 @@ uint64_t cursor_u64(struct cursor *cursor)
     return take_number(cursor, 8);
 }
 
-uint64_t cursor_varint(struct cursor *cursor)
+uint64_t cursor_long_varint(struct cursor *cursor)
 {
     uint64_t value = 0;
-    if (!cursor->bad && cursor->at < cursor->end && *cursor->at < 0x80)
-        return *cursor->at++;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-        uint8_t byte = cursor_u8(cursor);
-        if (cursor->bad)
-            return 0;
+    const uint8_t *at = cursor->at;
+    for (unsigned shift = 0; !cursor->bad && at < cursor->end && shift < 64; shift += 7) {
+        uint8_t byte = *at++;
         value |= (uint64_t)(byte & 0x7f) << shift;
-        if (!(byte & 0x80))
+        if (!(byte & 0x80)) {
+            cursor->at = at;
             return value;
+        }
     }
     cursor->bad = true;
     return 0;

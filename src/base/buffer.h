@@ -77,11 +77,23 @@ static inline struct cursor cursor_of(struct bytes bytes)
     return (struct cursor){data, data + bytes.size, false};
 }
 
-uint8_t cursor_u8(struct cursor *cursor);
+static inline uint8_t cursor_u8(struct cursor *cursor)
+{
+    cursor->bad |= cursor->at == cursor->end;
+    return cursor->bad ? 0 : *cursor->at++;
+}
+
 uint16_t cursor_u16(struct cursor *cursor);
 uint32_t cursor_u32(struct cursor *cursor);
 uint64_t cursor_u64(struct cursor *cursor);
-uint64_t cursor_varint(struct cursor *cursor);
+/* The first is for the second. */
+uint64_t cursor_long_varint(struct cursor *cursor);
+static inline uint64_t cursor_varint(struct cursor *cursor)
+{
+    if (!cursor->bad && cursor->at < cursor->end && *cursor->at < 0x80)
+        return *cursor->at++;
+    return cursor_long_varint(cursor);
+}
 /* `size` bytes, borrowed. */
 struct bytes cursor_bytes(struct cursor *cursor, size_t size);
 

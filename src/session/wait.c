@@ -60,10 +60,10 @@ void wait_add_log(struct waits *waits, uint32_t number, const struct wait_log *l
 uint32_t wait_congested(const struct waits *waits, uint32_t logs)
 {
     uint32_t congested = 0;
-    for (uint32_t i = 0; i < WAIT_LOGS; i++) {
-        const struct wait_log *log = &waits->logs[i];
-        if (logs & 1u << i && log->state && log->is_congested(log->log))
-            congested |= 1u << i;
+    for (logs &= (1u << WAIT_LOGS) - 1; logs; logs &= logs - 1) {
+        const struct wait_log *log = &waits->logs[__builtin_ctz(logs)];
+        if (log->state && log->is_congested(log->log))
+            congested |= logs & -logs;
     }
     return congested;
 }

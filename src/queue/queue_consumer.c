@@ -329,7 +329,7 @@ uint64_t queue_credit(const struct queue *queue)
 }
 
 /* It is the first of its list: behind it is the end of the others, before it the list's head. */
-void queue_consumer_had_turn(struct queue_consumer *consumer)
+static inline void had_turn(struct queue_consumer *consumer)
 {
     struct list *link = &consumer->ready_link, *head = link->prev;
     if (!has_credit(consumer)) {
@@ -342,6 +342,11 @@ void queue_consumer_had_turn(struct queue_consumer *consumer)
     list_push_back(head, link);
 }
 
+void queue_consumer_had_turn(struct queue_consumer *consumer)
+{
+    had_turn(consumer);
+}
+
 enum queue_result queue_match(struct queue *queue, struct queue_consumer *next,
                               struct taken *taken)
 {
@@ -349,7 +354,7 @@ enum queue_result queue_match(struct queue *queue, struct queue_consumer *next,
     if (result != QUEUE_OK)
         return result;
     next->unacked += !next->no_ack;
-    queue_consumer_had_turn(next);
+    had_turn(next);
     return QUEUE_OK;
 }
 

@@ -101,6 +101,19 @@ bool queue_head_has_ended(struct queue *queue, struct index *index)
     return true;
 }
 
+enum queue_result queue_index_take_timed(struct queue *queue, struct index *index, bool settle,
+                                         struct taken *taken)
+{
+    if (queue_head_has_ended(queue, index))
+        return QUEUE_WAIT;
+    enum queue_result result = (enum queue_result)index_take(index, settle, taken);
+    if (result == QUEUE_OK)
+        queue_head_changed(queue, index);
+    if (settle && queue->timers)
+        queue_schedule_clear_some(queue);
+    return result;
+}
+
 enum queue_result queue_index_expire(struct queue *queue, struct index *index, uint64_t *sequence)
 {
     return has_ended(queue, index)

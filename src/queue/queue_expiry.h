@@ -32,6 +32,9 @@ static inline enum queue_result queue_expire(struct queue *queue, uint64_t *posi
 }
 /* The same of one index, for the kinds. */
 enum queue_result queue_index_expire(struct queue *queue, struct index *index, uint64_t *sequence);
+/* index_take of an index that has messages that end, for them as well. */
+enum queue_result queue_index_take_timed(struct queue *queue, struct index *index, bool settle,
+                                         struct taken *taken);
 /* With `expire-anywhere`: the time of a message has come: takes it if it has ended, wherever it lies. */
 bool queue_expire_scheduled(struct queue *queue, const struct scheduled *due);
 

@@ -12,16 +12,9 @@ _Static_assert((int)QUEUE_OK == (int)INDEX_OK && (int)QUEUE_EMPTY == (int)INDEX_
 static inline enum queue_result queue_index_take(struct queue *queue, struct index *index,
                                                  bool settle, struct taken *taken)
 {
-    if (!index->has_times)
-        return (enum queue_result)index_take(index, settle, taken);
-    if (queue_head_has_ended(queue, index))
-        return QUEUE_WAIT;
-    enum queue_result result = (enum queue_result)index_take(index, settle, taken);
-    if (result == QUEUE_OK)
-        queue_head_changed(queue, index);
-    if (settle && queue->timers)
-        queue_schedule_clear_some(queue);
-    return result;
+    if (__builtin_expect(index->has_times, 0))
+        return queue_index_take_timed(queue, index, settle, taken);
+    return (enum queue_result)index_take(index, settle, taken);
 }
 
 static inline bool queue_index_take_head(struct queue *queue, struct index *index,

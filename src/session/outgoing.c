@@ -157,29 +157,51 @@ static void add_shown(struct buffer *out, struct bytes bytes, bool has_bcc,
     buffer_free(&headers);
 }
 
+/* Does it go out as it lies? */
+static inline bool is_shown_whole(const struct message *message, uint32_t count)
+{
+    return count == 0 && !(message->flags & MESSAGE_HAS_BCC);
+}
+
 /* What goes out of a message that came back to its queue so often; the caller frees `properties`. */
-static inline struct parcel parcel_shown(const struct message *message, const struct queue *queue,
-                                         uint32_t count, struct buffer *properties)
+static struct parcel parcel_shown(const struct message *message, const struct queue *queue,
+                                  uint32_t count, struct buffer *properties)
 {
     struct parcel parcel = parcel_of(message);
     bool has_bcc = message->flags & MESSAGE_HAS_BCC;
-    if (__builtin_expect(count == 0 && !has_bcc, 1))
+    if (is_shown_whole(message, count))
         return parcel;
     add_shown(properties, parcel.properties, has_bcc, queue, count);
     parcel.properties = buffer_bytes(properties);
     return parcel;
 }
 
-void outgoing_deliver(struct consumer *consumer, const struct taken *taken, uint64_t tag)
+static inline void deliver_as(const struct parcel *parcel, struct consumer *consumer,
+                              const struct taken *taken, uint64_t tag)
+{
+    bool whole = parcel_is_small(parcel, consumer->channel);
+    deliver(consumer, parcel, tag, taken->redelivered, whole);
+    if (!whole)
+        send_bodies(consumer->channel, taken->message);
+}
+
+static __attribute__((noinline)) void deliver_changed(struct consumer *consumer,
+                                                      const struct taken *taken, uint64_t tag)
 {
     struct buffer properties = {0};
     struct parcel parcel = parcel_shown(taken->message, consumer->base.queue,
                                         taken->delivery_count, &properties);
-    bool whole = parcel_is_small(&parcel, consumer->channel);
-    deliver(consumer, &parcel, tag, taken->redelivered, whole);
-    if (!whole)
-        send_bodies(consumer->channel, taken->message);
+    deliver_as(&parcel, consumer, taken, tag);
     buffer_free(&properties);
+}
+
+void outgoing_deliver(struct consumer *consumer, const struct taken *taken, uint64_t tag)
+{
+    struct parcel parcel = parcel_of(taken->message);
+    if (__builtin_expect(is_shown_whole(taken->message, taken->delivery_count), 1))
+        deliver_as(&parcel, consumer, taken, tag);
+    else
+        deliver_changed(consumer, taken, tag);
 }
 
 /* Any other method with the content of a message that came back to its queue so often. */

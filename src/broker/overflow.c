@@ -39,7 +39,7 @@ struct published overflow_publish(struct queue *queue, struct message *message)
     if (published.is_refused) {
         dead_letters_bury_refused(queue->vhost->broker);
     } else {
-        published.logs = queue_push(queue->queues, &queue, 1, message);
+        published.logs = queue_push_to(queue, message);
         overflow_note(queue);
     }
     return published;

@@ -168,7 +168,7 @@ struct published publish_to(struct queue *queue, struct message *message)
         return publish_alone(queue, message);
     if (queue->limit != QUEUE_UNLIMITED)
         return overflow_publish(queue, message);
-    published.logs = queue_push(queue->queues, &queue, 1, message);
+    published.logs = queue_push_to(queue, message);
     return published;
 }
 

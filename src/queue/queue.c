@@ -188,9 +188,25 @@ static const uint64_t *times_of(struct queues *queues, struct queue *const *dest
     return queues->times;
 }
 
+uint32_t queue_push_to(struct queue *queue, struct message *message)
+{
+    bool is_timed =
+        message->ttl_ms != MESSAGE_NO_TTL || queue->settings->message_ttl_ms != SETTING_NONE;
+    uint64_t ends_ms = __builtin_expect(is_timed, 0) ? queue_ends_ms(queue, message) : 0;
+    struct index *place = queue->kind->place(queue, message);
+    bool on_record = store_publish_one(queue->queues->store, message, place, ends_ms);
+    if (__builtin_expect(ends_ms != 0, 0))
+        queue_pushed_timed(queue, place, ends_ms);
+    if (!list_is_empty(&queue->ready_consumers))
+        queue_has_work(queue);
+    return on_record ? 1u << LOG_JOURNAL : 0;
+}
+
 uint32_t queue_push(struct queues *queues, struct queue *const *destinations, size_t count,
                     struct message *message)
 {
+    if (count == 1)
+        return queue_push_to(destinations[0], message);
     if (count > queues->places_capacity)
         queues->places =
             mem_grow(queues->places, &queues->places_capacity, count, sizeof(struct index *));

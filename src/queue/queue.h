@@ -171,6 +171,8 @@ void queue_drop(struct queue *queue);
  * has ended. Takes no reference from the caller. */
 uint32_t queue_push(struct queues *queues, struct queue *const *destinations, size_t count,
                     struct message *message);
+/* The same for one queue. */
+uint32_t queue_push_to(struct queue *queue, struct message *message);
 /* Marks that a consumer may have something to do with this queue. */
 void queue_has_work(struct queue *queue);
 

@@ -794,9 +794,24 @@ void store_drop_orphans(struct store *store)
     }
 }
 
+bool store_publish_one(struct store *store, struct message *message, struct index *queue,
+                       uint64_t ends_ms)
+{
+    if (!(message->flags & MESSAGE_PERSISTENT) || queue->id & STORE_ID_TRANSIENT) {
+        index_push(queue, message, ends_ms, 0);
+        return false;
+    }
+    struct destination kept = {queue->id, index_push(queue, message, ends_ms, ENTRY_RECORDED),
+                               ends_ms};
+    batch_add_message(&store->journal, RECORD_MESSAGE, message, &kept, 1);
+    return true;
+}
+
 bool store_publish_timed(struct store *store, struct message *message, struct index *const *queues,
                          const uint64_t *times, size_t count)
 {
+    if (count == 1)
+        return store_publish_one(store, message, queues[0], times ? times[0] : 0);
     if (!(message->flags & MESSAGE_PERSISTENT)) {
         for (size_t i = 0; i < count; i++)
             index_push(queues[i], message, times ? times[i] : 0, 0);

@@ -224,6 +224,9 @@ void store_drop_orphans(struct store *store);
  * whether a record was made, that is, whether a confirm has to wait for store_ticket(). */
 bool store_publish_timed(struct store *store, struct message *message, struct index *const *queues,
                          const uint64_t *times, size_t count);
+/* The same for one queue, where it ends at `ends_ms`. */
+bool store_publish_one(struct store *store, struct message *message, struct index *queue,
+                       uint64_t ends_ms);
 /* The same for a message that does not end. */
 static inline bool store_publish(struct store *store, struct message *message,
                                  struct index *const *queues, size_t count)

@@ -265,6 +265,12 @@ bool store_publish_timed(struct store *store, struct message *message, struct in
     return survives && message->flags & MESSAGE_PERSISTENT;
 }
 
+bool store_publish_one(struct store *store, struct message *message, struct index *queue,
+                       uint64_t ends_ms)
+{
+    return store_publish_timed(store, message, &queue, &ends_ms, 1);
+}
+
 /* Nobody is ever told to wait for a read that ends. */
 struct index *store_take_awake(struct store *store)
 {

@@ -10,18 +10,13 @@ bool batch_is_empty(const struct batch *batch)
     return batch->count == batch->elided && batch->settles_count == 0;
 }
 
-/* The record of a message comes or goes. */
-static void count_message(struct batch *batch, const struct message *message, bool is_added)
+/* What of a message does not lie in the block of a batch. */
+static uint64_t insert_size(const struct message *message)
 {
-    uint64_t size = RECORD_HEADER + message_payload_size(message, message->destinations);
-    uint64_t insert = message->body_size >= INSERT_MIN ? message->body_size : 0;
-    assert(is_added || (batch->size >= size && batch->inserts_size >= insert));
-    batch->size += is_added ? size : -size;
-    batch->records_size += is_added ? size : -size;
-    batch->inserts_size += is_added ? insert : -insert;
+    return message->body_size >= INSERT_MIN ? message->body_size : 0;
 }
 
-static struct pending *add(struct journal *journal, enum record_type type)
+static inline struct pending *add(struct journal *journal, enum record_type type)
 {
     struct batch *batch = journal->filling;
     if (batch_is_empty(batch))
@@ -41,14 +36,16 @@ void batch_add_message(struct journal *journal, enum record_type type, struct me
     struct batch *batch = journal->filling;
     struct pending *pending = add(journal, type);
     assert(count > 0 && message->batch != batch->number);
-    message_payload_start(&batch->bytes, message, destinations, count);
-    pending->size = (uint32_t)batch->bytes.size - pending->at;
+    pending->size = message_payload_start(&batch->bytes, message, destinations, count);
     pending->message = message_ref(message);
+    uint64_t size = RECORD_HEADER + pending->size + message_data_size(message);
     message->batch = batch->number;
     message->pending = batch->count - 1;
     message->pending_live = count;
     message->destinations = count;
-    count_message(batch, message, true);
+    batch->size += size;
+    batch->records_size += size;
+    batch->inserts_size += insert_size(message);
 }
 
 static void pop_elided(struct batch *batch)
@@ -71,7 +68,11 @@ void batch_elide(struct journal *journal, struct message *message)
     struct pending *pending = &batch->records[message->pending];
     assert(message->batch == batch->number && message->pending < batch->count);
     assert(pending->message == message && !pending->is_elided);
-    count_message(batch, message, false);
+    uint64_t size = RECORD_HEADER + message_payload_size(message, message->destinations);
+    assert(batch->size >= size && batch->inserts_size >= insert_size(message));
+    batch->size -= size;
+    batch->records_size -= size;
+    batch->inserts_size -= insert_size(message);
     pending->message = NULL;
     pending->is_elided = true;
     batch->elided++;

@@ -391,8 +391,8 @@ static void pin(struct write_job *job, struct message *message)
 }
 
 /* The holds of all destinations that are live when the record gets its place. */
-static void hold(struct journal *journal, struct segment *segment, enum record_type type,
-                 const struct message *message, uint32_t size)
+static inline void hold(struct journal *journal, struct segment *segment, enum record_type type,
+                        const struct message *message, uint32_t size)
 {
     assert(message->pending_live <= message->destinations);
     uint64_t bytes = (uint64_t)record_share(size, message->destinations) * message->pending_live;
@@ -419,8 +419,8 @@ static void note_entry_place(struct journal *journal, struct batch *batch, struc
 }
 
 /* It is known where a record of the batch lies. */
-static void note_place(struct journal *journal, struct batch *batch, const struct pending *pending,
-                       struct place place)
+static inline void note_place(struct journal *journal, struct batch *batch,
+                              const struct pending *pending, struct place place)
 {
     struct message *message = pending->message;
     if (pending->type == RECORD_ENTRY)

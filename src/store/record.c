@@ -264,18 +264,13 @@ static bool has_times(const struct destination *destinations, uint32_t count)
     return false;
 }
 
-void message_payload_start(struct buffer *out, struct message *message,
-                           const struct destination *destinations, uint32_t count)
+/* What lies before the destinations. */
+static inline void put_fixed(uint8_t *at, const struct message *message, uint64_t expires_ms,
+                             uint32_t count)
 {
-    bool is_timed = has_times(destinations, count);
-    message->flags &= (uint8_t)~MESSAGE_TIMED;
-    message->flags |= is_timed ? MESSAGE_TIMED : 0;
-    size_t step = destination_size(message->flags);
-    size_t size = MESSAGE_PAYLOAD_FIXED + count * step;
-    uint8_t *at = buffer_room(out, size);
     at[0] = message->flags;
     at[1] = message->priority;
-    put64(at + 2, is_timed ? 0 : destinations[0].expires_ms);
+    put64(at + 2, expires_ms);
     put32(at + 10, count);
     at[14] = message->exchange_size;
     at[15] = message->routing_key_size;
@@ -283,14 +278,45 @@ void message_payload_start(struct buffer *out, struct message *message,
     put32(at + 18, message->properties_size);
     put32(at + 22, message->body_size);
     put32(at + 26, 0);
+}
+
+static inline void put_destination(uint8_t *at, const struct destination *destination)
+{
+    put64(at, destination->queue);
+    put64(at + 8, destination->sequence);
+}
+
+static uint32_t start_many(struct buffer *out, struct message *message,
+                           const struct destination *destinations, uint32_t count)
+{
+    bool is_timed = has_times(destinations, count);
+    message->flags |= is_timed ? MESSAGE_TIMED : 0;
+    size_t step = destination_size(message->flags);
+    size_t size = MESSAGE_PAYLOAD_FIXED + count * step;
+    uint8_t *at = buffer_room(out, size);
+    put_fixed(at, message, is_timed ? 0 : destinations[0].expires_ms, count);
     uint8_t *to = at + MESSAGE_PAYLOAD_FIXED;
     for (uint32_t i = 0; i < count; i++, to += step) {
-        put64(to, destinations[i].queue);
-        put64(to + 8, destinations[i].sequence);
+        put_destination(to, &destinations[i]);
         if (is_timed)
             put64(to + 16, destinations[i].expires_ms);
     }
     buffer_added(out, size);
+    return (uint32_t)size;
+}
+
+uint32_t message_payload_start(struct buffer *out, struct message *message,
+                               const struct destination *destinations, uint32_t count)
+{
+    enum { ONE = MESSAGE_PAYLOAD_FIXED + DESTINATION_SIZE };
+    message->flags &= (uint8_t)~MESSAGE_TIMED;
+    if (count > 1)
+        return start_many(out, message, destinations, count);
+    uint8_t *at = buffer_room(out, ONE);
+    put_fixed(at, message, destinations[0].expires_ms, 1);
+    put_destination(at + MESSAGE_PAYLOAD_FIXED, &destinations[0]);
+    buffer_added(out, ONE);
+    return ONE;
 }
 
 bool message_payload_read(struct bytes payload, struct message_payload *out)

@@ -94,16 +94,24 @@ enum { MESSAGE_PAYLOAD_FIXED = 30, DESTINATION_SIZE = 16, DESTINATION_TIMED_SIZE
 
 static inline size_t destination_size(uint8_t message_flags)
 {
-    return message_flags & MESSAGE_TIMED ? DESTINATION_TIMED_SIZE : DESTINATION_SIZE;
+    _Static_assert(DESTINATION_SIZE + 2 * MESSAGE_TIMED == DESTINATION_TIMED_SIZE, "no branch");
+    return DESTINATION_SIZE + 2 * (size_t)(message_flags & MESSAGE_TIMED);
 }
 
 /* The part of a message record's payload before the names: fixed fields and destinations. One time for
- * all of them lies among the fixed fields; else the message is marked as MESSAGE_TIMED. */
-void message_payload_start(struct buffer *out, struct message *message,
-                           const struct destination *destinations, uint32_t count);
+ * all of them lies among the fixed fields; else the message is marked as MESSAGE_TIMED. Returns its size. */
+uint32_t message_payload_start(struct buffer *out, struct message *message,
+                               const struct destination *destinations, uint32_t count);
 static inline size_t message_payload_size(const struct message *message, uint32_t destinations)
 {
     return MESSAGE_PAYLOAD_FIXED + destinations * destination_size(message->flags) +
+           message_data_size(message);
+}
+
+/* A message's record with so many destinations, at most. */
+static inline uint64_t message_record_max(const struct message *message, uint64_t destinations)
+{
+    return RECORD_HEADER + MESSAGE_PAYLOAD_FIXED + destinations * DESTINATION_TIMED_SIZE +
            message_data_size(message);
 }
 

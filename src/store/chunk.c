@@ -122,12 +122,14 @@ size_t chunk_cost(const struct chunk *chunk)
 
 void chunk_weigh(const struct chunk *chunk, uint64_t *ready, uint64_t *taken)
 {
-    *ready = *taken = 0;
-    for (uint32_t at = bit_next(chunk->live_bits, 0, chunk->slots); at < chunk->slots;
-         at = bit_next(chunk->live_bits, at + 1, chunk->slots)) {
-        bool is_ready = bit_get(chunk->ready_bits, at);
-        *(is_ready ? ready : taken) += chunk->entries[at].body_size;
-    }
+    uint64_t sums[2] = {0};
+    for (size_t word = 0; word < words(chunk->slots); word++)
+        for (uint64_t left = chunk->live_bits[word]; left; left &= left - 1) {
+            unsigned bit = (unsigned)__builtin_ctzll(left);
+            sums[chunk->ready_bits[word] >> bit & 1] += chunk->entries[word * 64 + bit].body_size;
+        }
+    *taken = sums[0];
+    *ready = sums[1];
 }
 
 static uint8_t extras(const struct entry *entry)

@@ -299,9 +299,6 @@ bool space_is_wanted(const struct journal *journal);
 bool space_is_tight(const struct journal *journal);
 /* How many files more may be kept for reuse. */
 uint32_t space_spares(const struct journal *journal);
-/* Is all that goes to the disk, with so many bytes more, sure to find room there, whatever others
- * take? False: not now; what it needs is being made, if it can be. */
-bool space_covers(struct journal *journal, uint64_t bytes);
 /* Might others take the room of a batch of this size before it is written? Then it goes to where it
  * has room: into a new segment, which may take the reserve, if the active one has none. */
 bool space_is_scarce(const struct journal *journal, uint64_t size);
@@ -411,6 +408,20 @@ static inline bool journal_is_unplaced(const struct journal *journal, const stru
 {
     return journal->sealing && message->batch == journal->sealing->number &&
            message->pending >= journal->write.placed;
+}
+
+/* With so much free, or so many times what is asked for, nobody can take all of it in a moment. */
+enum { SPACE_PLENTY = 1 << 30, SPACE_PLENTY_PART = 16 };
+/* Is all that goes to the disk, with so many bytes more, sure to find room there, whatever others
+ * take? False: not now; what it needs is being made, if it can be. The first is for the second, when
+ * there is not plenty. */
+bool space_covers_tightly(struct journal *journal, uint64_t bytes);
+static inline bool space_covers(struct journal *journal, uint64_t bytes)
+{
+    uint64_t size = journal->filling->size + journal->promised + bytes;
+    uint64_t disk_free = journal->space.disk_free;
+    bool is_plenty = disk_free >= SPACE_PLENTY && size <= disk_free / SPACE_PLENTY_PART;
+    return is_plenty || space_covers_tightly(journal, bytes);
 }
 
 #endif

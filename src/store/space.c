@@ -37,8 +37,6 @@
 
 enum { CHECK_MS = 500, RESERVE_RETRY_MS = 10000, SHORT_MIN = 64 << 10, MISSED_MS = 10000 };
 enum { START_MIN = 256 << 10 };
-/* With so much free, or so many times what is asked for, nobody can take all of it in a moment. */
-enum { COVER_BELOW = 1 << 30, COVER_PART = 16 };
 enum { SLACK_MAX = 1 << 20, AHEAD_MIN = 64 << 10, ASKED_MS = 10000 };
 enum { INDEX_NEEDS = 8 << 20 }; /* with less free, an index that cannot be written lacks room */
 
@@ -154,7 +152,8 @@ static uint64_t plenty(const struct journal *journal)
 {
     if (!is_covering(journal))
         return UINT64_MAX;
-    return journal->space.disk_free < COVER_BELOW ? 0 : journal->space.disk_free / COVER_PART;
+    uint64_t disk_free = journal->space.disk_free;
+    return disk_free < SPACE_PLENTY ? 0 : disk_free / SPACE_PLENTY_PART;
 }
 
 /* Room behind the last batch of the active segment. */
@@ -260,7 +259,7 @@ static bool ask(struct journal *journal, uint64_t bytes)
     return true;
 }
 
-bool space_covers(struct journal *journal, uint64_t bytes)
+bool space_covers_tightly(struct journal *journal, uint64_t bytes)
 {
     if (filled(journal) + bytes <= covered(journal))
         return true;

@@ -618,8 +618,7 @@ uint64_t store_room_max(const struct store *store)
 
 uint64_t store_message_bytes(const struct message *message, size_t queues)
 {
-    return RECORD_HEADER + MESSAGE_PAYLOAD_FIXED + (uint64_t)queues * DESTINATION_TIMED_SIZE +
-           message_data_size(message);
+    return message_record_max(message, queues);
 }
 
 bool store_hold(struct store *store, uint64_t bytes)

@@ -26,28 +26,18 @@ static bool survives(const struct index *index)
     return !(index->id & STORE_ID_TRANSIENT);
 }
 
-void index_changed(struct index *index)
+void index_change(struct index *index)
 {
-    if (index->is_dirty || !survives(index))
-        return;
+    assert(!index->is_dirty && survives(index));
     index->is_dirty = true;
     list_push_back(&index->store->image.changed_indexes, &index->dirty_link);
 }
 
-void chunk_changed(struct store *store, struct chunk *chunk)
+void chunk_change(struct store *store, struct chunk *chunk)
 {
-    if (chunk->is_changed || chunk->queue_id & STORE_ID_TRANSIENT)
-        return;
+    assert(!chunk->is_changed && !(chunk->queue_id & STORE_ID_TRANSIENT));
     chunk->is_changed = true;
     list_push_back(&store->image.changed_chunks, &chunk->changed_link);
-}
-
-void entry_changed(struct store *store, struct chunk *chunk)
-{
-    assert(chunk->entries);
-    chunk->version++;
-    chunk->is_stale = true;
-    chunk_changed(store, chunk);
 }
 
 /* ---- the row of chunks ---- */
@@ -176,15 +166,6 @@ static bool is_pending(const struct store *store, const struct message *message)
     return message->batch == store->journal.filling->number;
 }
 
-/* A message that survives comes into memory, or leaves it. */
-static void count_recorded(struct store *store, const struct entry *entry, bool is_added)
-{
-    uint64_t bytes = (uint64_t)entry->message->body_size + MESSAGE_ABOUT;
-    assert(is_added || !(entry->flags & ENTRY_RECORDED) || store->memory.recorded_bytes >= bytes);
-    if (entry->flags & ENTRY_RECORDED)
-        store->memory.recorded_bytes += is_added ? bytes : -bytes;
-}
-
 void entry_release(struct store *store, struct chunk *chunk, struct entry *entry)
 {
     bool kept = entry->flags & ENTRY_RECORDED;
@@ -203,7 +184,7 @@ void entry_release(struct store *store, struct chunk *chunk, struct entry *entry
     }
     if (!message)
         return;
-    count_recorded(store, entry, false);
+    entry_count_recorded(store, entry, false);
     assert(chunk->bodies > 0);
     if (--chunk->bodies == 0)
         list_remove(&chunk->bodies_link);
@@ -211,7 +192,7 @@ void entry_release(struct store *store, struct chunk *chunk, struct entry *entry
 }
 
 /* It was known about (chunk.c). */
-static void set_body_size(struct chunk *chunk, struct entry *entry, uint32_t size)
+static inline void set_body_size(struct chunk *chunk, struct entry *entry, uint32_t size)
 {
     if (entry->body_size == size)
         return;
@@ -226,7 +207,7 @@ void entry_set_message(struct store *store, struct chunk *chunk, struct entry *e
                        struct message *message)
 {
     if (entry->flags & ENTRY_MESSAGE) {
-        count_recorded(store, entry, false);
+        entry_count_recorded(store, entry, false);
         message_unref(store->options.pool, entry->message);
     } else if (chunk->bodies++ == 0) {
         list_push_back(&store->memory.bodies, &chunk->bodies_link);
@@ -235,29 +216,11 @@ void entry_set_message(struct store *store, struct chunk *chunk, struct entry *e
     entry->message = message;
     entry->flags |= ENTRY_MESSAGE;
     set_body_size(chunk, entry, message->body_size);
-    count_recorded(store, entry, true);
+    entry_count_recorded(store, entry, true);
     if (entry->flags & ENTRY_RECORDED && chunk->batch < message->batch)
         chunk->batch = message->batch;
     chunk->version++;
     chunk->touched_ms = store->now_ms;
-}
-
-void entry_evict(struct store *store, struct chunk *chunk, struct entry *entry)
-{
-    struct message *message = entry->message;
-    assert(entry->flags & ENTRY_MESSAGE && message->batch <= store->journal.written);
-    assert(chunk->bodies > 0 && entry->flags & (ENTRY_RECORDED | ENTRY_PAGED));
-    struct place place = message_place(message);
-    count_recorded(store, entry, false);
-    entry->destinations = message->destinations;
-    entry->segment = place.segment;
-    entry->offset = place.offset;
-    entry->size = place.size;
-    entry->flags &= (uint8_t)~ENTRY_MESSAGE;
-    if (--chunk->bodies == 0)
-        list_remove(&chunk->bodies_link);
-    message_unref(store->options.pool, message);
-    store->stats.bodies_evicted++;
 }
 
 /* Is what is on disk about this message only a record in the batch that is being filled, so that
@@ -296,7 +259,8 @@ void chunk_weighed(struct chunk *chunk)
 
 static uint32_t count_of(const struct chunk *chunk, uint32_t slot)
 {
-    const struct returned *item = returns_find(chunk->returns, slot);
+    const struct returned *item =
+        chunk->returns ? returns_find(chunk->returns, slot) : NULL;
     return item ? item->count : 0;
 }
 
@@ -306,7 +270,7 @@ static bool is_delayed(const struct chunk *chunk, uint32_t slot)
     return item && item->until_ms;
 }
 
-static void forget_returns(struct store *store, struct chunk *chunk, uint32_t slot)
+static inline void forget_returns(struct store *store, struct chunk *chunk, uint32_t slot)
 {
     if (!chunk->returns)
         return;
@@ -371,7 +335,8 @@ static void grow(struct store *store, struct chunk *chunk, uint32_t capacity)
     store->memory.cache_used += chunk_cost(chunk) - before;
 }
 
-static struct chunk *chunk_for_push(struct index *index)
+/* The last chunk, if there is room in it: it grows, or is begun, or there is another one. */
+static struct chunk *make_room(struct index *index)
 {
     struct store *store = index->store;
     struct chunk *tail = tail_of(index);
@@ -398,6 +363,14 @@ static struct chunk *chunk_for_push(struct index *index)
     index_add_chunk(index, chunk);
     chunk_cache(store, chunk);
     return chunk;
+}
+
+static inline struct chunk *chunk_for_push(struct index *index)
+{
+    struct chunk *tail = tail_of(index);
+    bool has_room = tail && tail->entries && tail->slots && tail->slots < tail->capacity &&
+                    tail->base + tail->slots == index->next_sequence;
+    return has_room ? tail : make_room(index);
 }
 
 void chunk_note_time(struct chunk *chunk, uint64_t expires_ms)
@@ -437,7 +410,7 @@ uint64_t index_push(struct index *index, struct message *message, uint64_t expir
     if (expires_ms)
         chunk_note_time(chunk, expires_ms);
     if (flags & ENTRY_RECORDED) {
-        count_recorded(store, entry, true);
+        entry_count_recorded(store, entry, true);
         chunk->batch = store->journal.filling->number;
     }
     bit_set(chunk->live_bits, slot);
@@ -493,6 +466,20 @@ static struct chunk *find_ready(struct index *index, uint32_t *slot)
     }
     assert(false && "a ready message that is in no chunk");
     return NULL;
+}
+
+/* The same, which mostly is at the cursor, in the chunk that was found last. */
+static inline struct chunk *next_ready(struct index *index, uint32_t *slot)
+{
+    if (index->hint < index->chunks_count) {
+        struct chunk *chunk = chunk_at(index, index->hint);
+        uint64_t at = index->cursor - chunk->base; /* a large number when it lies before */
+        if (at < chunk->slots && bit_get(chunk->ready_bits, (uint32_t)at)) {
+            *slot = (uint32_t)at;
+            return chunk;
+        }
+    }
+    return find_ready(index, slot);
 }
 
 /* A queue that is read fast moves its mark in longer steps, so that it need not wait for a slow disk.
@@ -557,7 +544,7 @@ enum index_result index_take(struct index *index, bool settle, struct taken *tak
     if (index->ready == 0)
         return INDEX_EMPTY;
     uint32_t slot;
-    struct chunk *chunk = find_ready(index, &slot);
+    struct chunk *chunk = next_ready(index, &slot);
     uint64_t sequence = chunk->base + slot;
     struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;
     index->cursor = sequence;

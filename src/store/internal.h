@@ -2,6 +2,8 @@
 #ifndef LEVERET_STORE_INTERNAL_H
 #define LEVERET_STORE_INTERNAL_H
 
+#include <assert.h>
+
 #include "store/chunk.h"
 #include "store/journal.h"
 
@@ -49,12 +51,29 @@ void index_add_chunk(struct index *index, struct chunk *chunk);
 struct entry *index_entry(struct index *index, uint64_t sequence, struct chunk **chunk);
 /* Makes it appear on the list of those awake. */
 void index_wake(struct index *index);
-void index_changed(struct index *index);
-/* What the next checkpoint says of the chunk is another thing than what the last one said. */
-void chunk_changed(struct store *store, struct chunk *chunk);
+/* What the next checkpoint says of the index, or of the chunk, is another thing than what the last one
+ * said; of those that do not survive it says nothing. The first of each two is for the second. */
+void index_change(struct index *index);
+static inline void index_changed(struct index *index)
+{
+    if (!index->is_dirty && !(index->id & STORE_ID_TRANSIENT))
+        index_change(index);
+}
+void chunk_change(struct store *store, struct chunk *chunk);
+static inline void chunk_changed(struct store *store, struct chunk *chunk)
+{
+    if (!chunk->is_changed && !(chunk->queue_id & STORE_ID_TRANSIENT))
+        chunk_change(store, chunk);
+}
 /* An entry in memory was made, was changed or is gone: its blob does not have it so, one that is
  * being written neither, and the next checkpoint has to say so. */
-void entry_changed(struct store *store, struct chunk *chunk);
+static inline void entry_changed(struct store *store, struct chunk *chunk)
+{
+    assert(chunk->entries);
+    chunk->version++;
+    chunk->is_stale = true;
+    chunk_changed(store, chunk);
+}
 /* The entries of a cold chunk came into memory: its queue's bytes are exact again, as far as it goes. */
 void chunk_weighed(struct chunk *chunk);
 /* A ready message of a chunk of the index, with a body of so many bytes, is not ready any more. */
@@ -72,8 +91,6 @@ void entry_release(struct store *store, struct chunk *chunk, struct entry *entry
 /* The message is in memory again, or first: the entry takes the reference. */
 void entry_set_message(struct store *store, struct chunk *chunk, struct entry *entry,
                        struct message *message);
-/* The message's memory is given up for its place. */
-void entry_evict(struct store *store, struct chunk *chunk, struct entry *entry);
 
 /* ---- out of memory and back: spill.c, reader.c ---- */
 
@@ -576,6 +593,17 @@ struct store {
     struct destination *scratch; /* destinations of the message being recorded */
     size_t scratch_capacity;
 };
+
+/* A message that survives comes into memory, or leaves it. */
+static inline void entry_count_recorded(struct store *store, const struct entry *entry,
+                                        bool is_added)
+{
+    if (!(entry->flags & ENTRY_RECORDED))
+        return;
+    uint64_t bytes = (uint64_t)entry->message->body_size + MESSAGE_ABOUT;
+    assert(is_added || store->memory.recorded_bytes >= bytes);
+    store->memory.recorded_bytes += is_added ? bytes : -bytes;
+}
 
 /* Without files and contents. */
 struct store *store_new(const struct store_options *options, uint64_t now_ms);

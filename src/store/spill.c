@@ -479,7 +479,7 @@ static bool page_out(struct store *store, struct chunk *chunk, uint32_t slot)
         journal_is_unplaced(&store->journal, entry->message))
         return false;
     bool is_shared = share_record(store, entry->message);
-    if (!is_shared && !space_covers(&store->journal, store_message_bytes(entry->message, 1)))
+    if (!is_shared && !space_covers(&store->journal, message_record_max(entry->message, 1)))
         return false;
     if (!is_shared)
         batch_add_message(&store->journal, RECORD_PAGED, entry->message, &destination, 1);
@@ -510,9 +510,28 @@ static bool may_page(const struct store *store)
            store->journal.filling->size < store->options.batch_bytes / 2;
 }
 
+/* The message's memory is given up for its place. */
+static inline void evict(struct store *store, struct chunk *chunk, struct entry *entry)
+{
+    struct message *message = entry->message;
+    assert(entry->flags & ENTRY_MESSAGE && message->batch <= store->journal.written);
+    assert(chunk->bodies > 0 && entry->flags & (ENTRY_RECORDED | ENTRY_PAGED));
+    struct place place = message_place(message);
+    entry_count_recorded(store, entry, false);
+    entry->destinations = message->destinations;
+    entry->segment = place.segment;
+    entry->offset = place.offset;
+    entry->size = place.size;
+    entry->flags &= (uint8_t)~ENTRY_MESSAGE;
+    if (--chunk->bodies == 0)
+        list_remove(&chunk->bodies_link);
+    message_unref(store->options.pool, message);
+    store->stats.bodies_evicted++;
+}
+
 /* What can be done for one slot; returns the steps that it took, and raises *awaited to the batch
  * that must be written before more can be done. */
-static uint32_t evict_slot(struct store *store, struct chunk *chunk, uint32_t slot, bool pages,
+static inline uint32_t evict_slot(struct store *store, struct chunk *chunk, uint32_t slot, bool pages,
                            uint64_t *awaited)
 {
     struct entry *entry = &chunk->entries[slot];
@@ -525,7 +544,7 @@ static uint32_t evict_slot(struct store *store, struct chunk *chunk, uint32_t sl
     }
     uint64_t batch = entry->message->batch;
     if (entry->flags & (ENTRY_RECORDED | ENTRY_PAGED) && batch <= store->journal.written) {
-        entry_evict(store, chunk, entry);
+        evict(store, chunk, entry);
         steps++;
     } else if (batch > *awaited) {
         *awaited = batch;

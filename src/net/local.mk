@@ -7,6 +7,8 @@ libleveret_net_a_SOURCES = \
 	%D%/address.h \
 	%D%/clock.c \
 	%D%/clock.h \
+	%D%/dial.c \
+	%D%/dial.h \
 	%D%/listener.c \
 	%D%/listener.h \
 	%D%/log_file.c \

@@ -129,6 +129,7 @@ struct loop *loop_new(const struct log *log, size_t descriptors, size_t io_threa
     loop->now_ms = clock_monotonic_ms();
     sockets_init(&loop->sockets, descriptors, io_threads);
     listeners_init(&loop->listeners);
+    dials_init(&loop->dials);
     list_init(&loop->services);
     ev_check_init(&loop->woken, on_woken);
     ev_set_priority(&loop->woken, EV_MAXPRI);
@@ -174,6 +175,11 @@ void loop_add(struct loop *loop, struct service *service)
     list_push_back(&loop->services, &service->link);
 }
 
+void loop_call_by(struct loop *loop, struct tls_context *tls)
+{
+    loop->dials.tls = tls;
+}
+
 void loop_at_hangup(struct loop *loop, void (*call)(void *context), void *context)
 {
     loop->on_hangup = call;
@@ -191,6 +197,7 @@ static uint64_t next_turn_ms(const struct loop *loop)
 {
     uint64_t next_ms = earlier(loop->next_ms, sockets_next_ms(&loop->sockets));
     next_ms = earlier(next_ms, listeners_next_ms(&loop->listeners));
+    next_ms = earlier(next_ms, dials_next_ms(&loop->dials));
     return loop->state == LOOP_RUNNING ? next_ms : earlier(next_ms, loop->stop_ms);
 }
 
@@ -244,12 +251,23 @@ static struct conversation *take_writable(struct loop *loop)
     return conversation;
 }
 
+/* Connects to whom services wish. */
+static void begin_calls(struct loop *loop)
+{
+    struct outcall *call;
+    dials_tick(loop);
+    list_for_each(at, &loop->services)
+        while ((call = service_take_call(service_at(at))))
+            dial_new(loop, call);
+}
+
 /* What follows the input. */
 static void turn(struct loop *loop)
 {
     struct conversation *conversation;
     tick(loop);
     check_failure(loop);
+    begin_calls(loop);
     steps_next(&loop->turns.steps, "output");
     while ((conversation = take_writable(loop)))
         socket_flush(conversation->owner);
@@ -288,6 +306,7 @@ static void end(struct loop *loop)
     ev_signal_stop(loop->ev, &loop->hangup);
     signals_end_at_once(); /* libev leaves the defaults, by which some would end the process */
     ev_check_stop(loop->ev, &loop->woken);
+    dials_close(loop);
     sockets_close(loop);
 }
 

@@ -8,6 +8,7 @@
 
 #include <ev.h>
 
+#include "net/dial.h"
 #include "net/listener.h"
 #include "net/report.h"
 #include "net/socket.h"
@@ -35,6 +36,7 @@ struct loop {
     uint64_t stop_ms;   /* when the patience of stopping ends */
     struct listeners listeners;
     struct sockets sockets;
+    struct dials dials;
     struct report report;
     ev_check woken;
     ev_timer deadline;
@@ -65,6 +67,9 @@ int loop_bind_path(struct loop *loop, const struct path_place *place,
                    struct service *const *service);
 /* Has the loop give the service its part of each turn; it must outlive loop_run. */
 void loop_add(struct loop *loop, struct service *service);
+/* Whom services call is connected to by TLS, with a context for brokers, which stays the caller's;
+ * without this call they are plain. */
+void loop_call_by(struct loop *loop, struct tls_context *tls);
 /* What is done at SIGHUP, between two turns. */
 void loop_at_hangup(struct loop *loop, void (*call)(void *context), void *context);
 /* Makes the loop run a turn. From any thread, at any time between loop_new and loop_free; `loop` is

@@ -279,21 +279,25 @@ static void describe(int fd, const struct address *peer, struct peer *who)
     address_write_local(fd, who->local);
 }
 
-void socket_new(struct loop *loop, int fd, const struct address *peer, struct tls_context *tls,
-                struct service *service)
+/* Of who has to show a certificate. */
+static bool peer_is(const void *owner, const char *name)
 {
-    struct peer who = {.is_tls = tls};
-    describe(fd, peer, &who);
+    const struct socket *socket = owner;
+    return !socket->tls || tls_peer_is(socket->tls, name);
+}
+
+/* Without a conversation yet, and without the TLS that it will have. */
+static struct socket *make(struct loop *loop, int fd, const struct address *peer, bool is_tls)
+{
     struct socket *socket = mem_zalloc(sizeof(*socket));
     socket->loop = loop;
     socket->fd = fd;
     socket->peer = *peer;
-    socket->tls = tls ? tls_new(tls, fd, &socket->peer) : NULL;
     socket->worker = transfers_worker(&loop->sockets.transfers);
     socket->begun_ms = loop->now_ms;
     list_init(&socket->unread_link);
     list_init(&socket->handshake_link);
-    if (tls)
+    if (is_tls)
         list_push_back(&loop->sockets.handshaking, &socket->handshake_link);
     ev_io_init(&socket->readable, on_readable, fd, EV_READ);
     ev_io_init(&socket->writable, on_writable, fd, EV_WRITE);
@@ -301,7 +305,31 @@ void socket_new(struct loop *loop, int fd, const struct address *peer, struct tl
     socket->writable.data = socket;
     list_push_back(&loop->sockets.all, &socket->link);
     loop->sockets.count++;
+    return socket;
+}
+
+void socket_new(struct loop *loop, int fd, const struct address *peer, struct tls_context *tls,
+                struct service *service)
+{
+    struct peer who = {.is_tls = tls};
+    describe(fd, peer, &who);
+    struct socket *socket = make(loop, fd, peer, tls);
+    socket->tls = tls ? tls_new(tls, fd, &socket->peer) : NULL;
     socket->conversation = service_accept(service, &who, socket);
+    socket->conversation->peer_is = peer_is;
+    update_readable(socket);
+}
+
+void socket_new_dialed(struct loop *loop, int fd, const struct address *peer,
+                       struct tls_context *tls, struct outcall *call)
+{
+    struct peer who = {.is_tls = tls};
+    describe(fd, peer, &who);
+    struct socket *socket = make(loop, fd, peer, tls);
+    socket->tls = tls ? tls_new_dialed(tls, fd, &socket->peer, call->name) : NULL;
+    socket->conversation = call->ops->connected(call, &who);
+    socket->conversation->owner = socket;
+    socket->conversation->peer_is = peer_is;
     update_readable(socket);
 }
 

@@ -59,6 +59,9 @@ void sockets_close(struct loop *loop);
  * shares with others, or NULL for a plain one. */
 void socket_new(struct loop *loop, int fd, const struct address *peer, struct tls_context *tls,
                 struct service *service);
+/* The same of one that was connected to, for a call. */
+void socket_new_dialed(struct loop *loop, int fd, const struct address *peer,
+                       struct tls_context *tls, struct outcall *call);
 /* Sends what the conversation has, as far as the kernel takes it; then closes the socket if the
  * conversation is finished, or else reads on or pauses as the conversation wants. */
 void socket_flush(struct socket *socket);

@@ -15,6 +15,10 @@
  * grows at its end. Where the kernel can encrypt it is given the parts as they are; a peer's
  * request for new keys is not met then, as it cannot change them.
  *
+ * Brokers that share a secret prove it to one another by a pre-shared key of TLS 1.3, with which a key
+ * exchange is made as always: who learns the secret later cannot read what was said before. There are no
+ * certificates then, so that nobody else gets through the handshake.
+ *
  * Buffers are released while nothing is in them, and sessions are not kept here but with the peers,
  * in tickets. A new context makes all tickets void, so that what reload has changed is in force for
  * everybody who connects. */
@@ -23,11 +27,14 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
+#include "base/digest.h"
 #include "base/library.h"
 #include "base/mem.h"
 
@@ -43,6 +50,7 @@ struct tls_context {
     SSL_CTX *current;
     SSL_CTX *next; /* NULL: nothing was prepared */
     BIO_METHOD *input;
+    uint8_t key[SHA256_SIZE], next_key[SHA256_SIZE]; /* of the secret */
 };
 
 struct tls {
@@ -52,6 +60,7 @@ struct tls {
     int fd;
     int error;        /* errno of what made it end; 0: the peer closed */
     size_t allowance; /* what may still be read from the socket in this call */
+    bool is_dialed; /* by us */
     bool is_established;
     bool is_over;      /* nothing can be read any more */
     bool is_broken;    /* nor said */
@@ -272,9 +281,10 @@ static bool set_ciphers(SSL_CTX *ssl, const struct tls_options *options, char *e
     return true;
 }
 
+static const unsigned char context_name[] = "leveretd"; /* whose sessions they are */
+
 static void set_behaviour(SSL_CTX *ssl, const struct tls_options *options)
 {
-    static const unsigned char name[] = "leveretd";
     set_version(ssl, SSL_CTRL_SET_MIN_PROTO_VERSION, options->min_version);
     set_version(ssl, SSL_CTRL_SET_MAX_PROTO_VERSION, options->max_version);
     lib.SSL_CTX_ctrl(ssl, SSL_CTRL_MODE,
@@ -287,17 +297,119 @@ static void set_behaviour(SSL_CTX *ssl, const struct tls_options *options)
                                      SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_ENABLE_KTLS |
                                      (options->own_order ? SSL_OP_CIPHER_SERVER_PREFERENCE : 0));
     lib.SSL_CTX_ctrl(ssl, SSL_CTRL_SET_SESS_CACHE_MODE, SSL_SESS_CACHE_OFF, NULL);
-    lib.SSL_CTX_set_session_id_context(ssl, name, sizeof(name) - 1);
+    lib.SSL_CTX_set_session_id_context(ssl, context_name, sizeof(context_name) - 1);
 }
 
-static SSL_CTX *load(const struct tls_options *options, char *error, size_t error_size)
+/* ---- a secret that both sides know ---- */
+
+static const char cookie_identity[] = "leveret-node";
+
+/* The session that stands for the secret, as if there had been one before. */
+static SSL_SESSION *cookie_session(SSL *ssl)
+{
+    static const unsigned char suite[] = {0x13, 0x01}; /* TLS_AES_128_GCM_SHA256 */
+    const struct tls *tls = lib.SSL_get_ex_data(ssl, 0);
+    const SSL_CIPHER *cipher = lib.SSL_CIPHER_find(ssl, suite);
+    SSL_SESSION *session = lib.SSL_SESSION_new();
+    if (!session || !cipher ||
+        lib.SSL_SESSION_set1_master_key(session, tls->context->key, SHA256_SIZE) != 1 ||
+        lib.SSL_SESSION_set1_id_context(session, context_name, sizeof(context_name) - 1) != 1 ||
+        lib.SSL_SESSION_set_cipher(session, cipher) != 1 ||
+        lib.SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION) != 1)
+        abort();
+    return session;
+}
+
+static int offer_cookie(SSL *ssl, const EVP_MD *digest, const unsigned char **identity,
+                        size_t *identity_size, SSL_SESSION **session)
+{
+    (void)digest; /* there is one cipher, and it has the right one */
+    *identity = (const unsigned char *)cookie_identity;
+    *identity_size = sizeof(cookie_identity) - 1;
+    *session = cookie_session(ssl);
+    return 1;
+}
+
+static int find_cookie(SSL *ssl, const unsigned char *identity, size_t identity_size,
+                       SSL_SESSION **session)
+{
+    bool is_ours = bytes_equal_str(bytes_of(identity, identity_size), cookie_identity);
+    *session = is_ours ? cookie_session(ssl) : NULL;
+    return 1;
+}
+
+/* Without the white space at its end. 0: it cannot be used, and `error` says why. */
+static size_t read_cookie(const char *path, uint8_t *text, char *error, size_t error_size)
+{
+    struct stat status;
+    FILE *file = fopen(path, "re");
+    if (!file || fstat(fileno(file), &status) != 0) {
+        snprintf(error, error_size, "the cookie %s cannot be read: %s", path, strerror(errno));
+        if (file)
+            fclose(file);
+        return 0;
+    }
+    size_t size = fread(text, 1, TLS_COOKIE_MAX + 1, file);
+    fclose(file);
+    while (size && strchr(" \t\r\n", text[size - 1]))
+        size--;
+    if (status.st_mode & (S_IRWXG | S_IRWXO)) {
+        snprintf(error, error_size, "others may use the cookie %s: chmod 600 it", path);
+        return 0;
+    }
+    if (size < TLS_COOKIE_MIN || size > TLS_COOKIE_MAX) {
+        snprintf(error, error_size, "the cookie %s must have %d to %d bytes", path, TLS_COOKIE_MIN,
+                 TLS_COOKIE_MAX);
+        return 0;
+    }
+    return size;
+}
+
+/* A server without a certificate has nothing for those who do not know the secret; and a client takes
+ * no certificate for it. */
+static bool load_cookie(SSL_CTX *ssl, const struct tls_options *options, uint8_t key[SHA256_SIZE],
+                        char *error, size_t error_size)
+{
+    uint8_t text[TLS_COOKIE_MAX + 1];
+    size_t size = read_cookie(options->cookie, text, error, error_size);
+    if (!size)
+        return false;
+    sha256(bytes_str("leveret link 1 "), bytes_of(text, size), key);
+    lib.SSL_CTX_set_ciphersuites(ssl, "TLS_AES_128_GCM_SHA256");
+    lib.SSL_CTX_set_psk_use_session_callback(ssl, offer_cookie);
+    lib.SSL_CTX_set_psk_find_session_callback(ssl, find_cookie);
+    lib.SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, NULL);
+    return true;
+}
+
+/* Brokers: one context for both sides. */
+static bool load_mutual(SSL_CTX *ssl, const struct tls_options *options, uint8_t key[SHA256_SIZE],
+                        char *error, size_t error_size)
+{
+    struct tls_options strict = *options;
+    set_version(ssl, SSL_CTRL_SET_MIN_PROTO_VERSION, TLS_VERSION_1_3);
+    set_version(ssl, SSL_CTRL_SET_MAX_PROTO_VERSION, TLS_VERSION_1_3);
+    lib.SSL_CTX_set_num_tickets(ssl, 0);
+    if (options->cookie)
+        return load_cookie(ssl, options, key, error, error_size);
+    strict.verify_peer = true;
+    strict.peer_optional = false;
+    return load_own(ssl, &strict, error, error_size) &&
+           load_authorities(ssl, &strict, error, error_size);
+}
+
+static SSL_CTX *load(const struct tls_options *options, uint8_t key[SHA256_SIZE], char *error,
+                     size_t error_size)
 {
     lib.ERR_clear_error();
-    SSL_CTX *ssl = lib.SSL_CTX_new(lib.TLS_server_method());
+    SSL_CTX *ssl = lib.SSL_CTX_new(options->is_mutual ? lib.TLS_method() : lib.TLS_server_method());
     if (!ssl)
         abort();
     set_behaviour(ssl, options);
-    if (set_ciphers(ssl, options, error, error_size) && load_own(ssl, options, error, error_size) &&
+    if (options->is_mutual) {
+        if (load_mutual(ssl, options, key, error, error_size))
+            return ssl;
+    } else if (set_ciphers(ssl, options, error, error_size) && load_own(ssl, options, error, error_size) &&
         load_authorities(ssl, options, error, error_size))
         return ssl;
     lib.SSL_CTX_free(ssl);
@@ -309,10 +421,12 @@ struct tls_context *tls_context_new(const struct tls_options *options, const str
 {
     if (!lib.SSL_new && !load_library(error, error_size))
         return NULL;
-    SSL_CTX *ssl = load(options, error, error_size);
+    uint8_t key[SHA256_SIZE] = {0};
+    SSL_CTX *ssl = load(options, key, error, error_size);
     if (!ssl)
         return NULL;
     struct tls_context *context = mem_zalloc(sizeof(*context));
+    memcpy(context->key, key, sizeof(key));
     context->options = options;
     context->log = log;
     context->current = ssl;
@@ -324,7 +438,7 @@ bool tls_context_prepare(struct tls_context *context, const struct tls_options *
                          char *error, size_t error_size)
 {
     lib.SSL_CTX_free(context->next);
-    context->next = load(options, error, error_size);
+    context->next = load(options, context->next_key, error, error_size);
     return context->next;
 }
 
@@ -334,6 +448,7 @@ void tls_context_commit(struct tls_context *context)
         return;
     lib.SSL_CTX_free(context->current); /* connections hold on to it */
     context->current = context->next;
+    memcpy(context->key, context->next_key, sizeof(context->key));
     context->next = NULL;
 }
 
@@ -364,7 +479,7 @@ void tls_context_free(struct tls_context *context)
 
 /* ---- a connection ---- */
 
-struct tls *tls_new(struct tls_context *context, int fd, const struct address *peer)
+static struct tls *connection_new(struct tls_context *context, int fd, const struct address *peer)
 {
     struct tls *tls = mem_zalloc(sizeof(*tls));
     BIO *input = lib.BIO_new(context->input);
@@ -378,8 +493,41 @@ struct tls *tls_new(struct tls_context *context, int fd, const struct address *p
     lib.BIO_set_data(input, tls);
     lib.BIO_set_init(input, 1);
     lib.SSL_set_bio(tls->ssl, input, output);
+    lib.SSL_set_ex_data(tls->ssl, 0, tls);
+    return tls;
+}
+
+struct tls *tls_new(struct tls_context *context, int fd, const struct address *peer)
+{
+    struct tls *tls = connection_new(context, fd, peer);
     lib.SSL_set_accept_state(tls->ssl);
     return tls;
+}
+
+/* As it is written: no wildcards, and nothing but DNS names. */
+enum { NAME_FLAGS = X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_WILDCARDS };
+
+struct tls *tls_new_dialed(struct tls_context *context, int fd, const struct address *peer,
+                           const char *name)
+{
+    struct tls *tls = connection_new(context, fd, peer);
+    tls->is_dialed = true;
+    lib.SSL_set_connect_state(tls->ssl);
+    if (*name && !context->options->cookie) {
+        lib.SSL_set_hostflags(tls->ssl, NAME_FLAGS);
+        if (lib.SSL_set1_host(tls->ssl, name) != 1)
+            abort();
+    }
+    return tls;
+}
+
+bool tls_peer_is(const struct tls *tls, const char *name)
+{
+    if (tls->context->options->cookie)
+        return true;
+    X509 *certificate = lib.SSL_get0_peer_certificate(tls->ssl);
+    return certificate &&
+           lib.X509_check_host(certificate, name, strlen(name), NAME_FLAGS, NULL) == 1;
 }
 
 void tls_free(struct tls *tls)
@@ -477,6 +625,12 @@ static ssize_t shake_hands(struct tls *tls)
     int result = lib.SSL_do_handshake(tls->ssl);
     if (result != 1)
         return judge(tls, result, errno);
+    if (tls->context->options->cookie && !lib.SSL_session_reused(tls->ssl)) {
+        tls->is_over = tls->is_broken = true;
+        errno = tls->error = EPROTO;
+        log_failure(tls);
+        return -1;
+    }
     establish(tls);
     return 1;
 }
@@ -553,6 +707,12 @@ ssize_t tls_send(struct tls *tls, const struct iovec *parts, int count)
     uint8_t room[RECORD_BYTES];
     struct place at = {parts, parts + count, 0};
     size_t sent = 0, n;
+    if (tls->is_dialed && !tls->is_established && !tls->is_over) {
+        begin(tls);
+        ssize_t shaken = shake_hands(tls);
+        if (shaken != 1)
+            return shaken ? shaken : (errno = EPIPE, -1);
+    }
     if (tls->is_offloaded) {
         tls->wants_read = false; /* of an earlier tls_recv: this waits for room alone */
         tls->wants_write = true;

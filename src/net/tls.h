@@ -1,4 +1,5 @@
-/* TLS for peers that were accepted; the only file of the daemon that knows the library behind it.
+/* TLS for peers that were accepted, and for other brokers, which are dialed as well; the only file of
+ * the daemon that knows the library behind it.
  *
  * tls_recv and tls_send stand in for recv and sendmsg on a socket that does not block. A struct tls
  * may be used by any thread, by one at a time. */
@@ -25,7 +26,13 @@ struct tls_options {
     uint16_t depth;      /* certificates between a peer's and its authority: at most 100 */
     const char *ciphers; /* these alone, with : between; NULL: those of the system */
     bool own_order;      /* of those that both have our first one is taken, and not the peer's */
+    /* Peers are other brokers: TLS 1.3 and nothing else, and both sides show what they have. That is a
+     * secret that both know, or else a certificate each, of one of the authorities. */
+    bool is_mutual;
+    const char *cookie; /* file that has the secret, and is its owner's alone; NULL: certificates */
 };
+
+enum { TLS_COOKIE_MIN = 16, TLS_COOKIE_MAX = 4096 }; /* bytes of a secret */
 
 /* What OpenSSL does by itself, in all versions. */
 struct tls_options tls_options_default(void);
@@ -51,6 +58,13 @@ void tls_context_free(struct tls_context *context);
 
 /* A connection on an accepted socket, which stays the caller's, as does `peer`, for the log. */
 struct tls *tls_new(struct tls_context *context, int fd, const struct address *peer);
+/* The same on a socket that was connected by us, with a context for brokers. The peer's certificate
+ * must have `name` among its DNS names, as it is; empty: any. */
+struct tls *tls_new_dialed(struct tls_context *context, int fd, const struct address *peer,
+                           const char *name);
+/* Does the peer's certificate have this DNS name? Whoever knows the secret may have any name. Once the
+ * handshake has ended. */
+bool tls_peer_is(const struct tls *tls, const char *name);
 /* Says goodbye (close_notify) if that makes sense, and if the socket takes it at once. NULL is
  * allowed. */
 void tls_free(struct tls *tls);

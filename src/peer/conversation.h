@@ -7,6 +7,7 @@
 #ifndef LEVERET_PEER_CONVERSATION_H
 #define LEVERET_PEER_CONVERSATION_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -60,6 +61,9 @@ struct conversation_ops {
 struct conversation {
     const struct conversation_ops *ops;
     void *owner;               /* what carries it: the socket's own */
+    /* Has the peer shown a certificate for this name, where it has to have one? NULL: it has not.
+     * What carries it sets this. */
+    bool (*peer_is)(const void *owner, const char *name);
     struct list writable_link; /* in its service's `writable` */
 };
 
@@ -69,6 +73,7 @@ static inline void conversation_init(struct conversation *conversation,
 {
     conversation->ops = ops;
     conversation->owner = NULL;
+    conversation->peer_is = NULL;
     list_init(&conversation->writable_link);
 }
 
@@ -115,6 +120,12 @@ static inline void conversation_lost(struct conversation *conversation, const ch
 {
     if (conversation->ops->lost)
         conversation->ops->lost(conversation, reason);
+}
+
+/* Is the peer who it says it is, as far as who carries it can tell? Good once input has come. */
+static inline bool conversation_peer_is(const struct conversation *conversation, const char *name)
+{
+    return !conversation->peer_is || conversation->peer_is(conversation->owner, name);
 }
 
 static inline void conversation_free(struct conversation *conversation)

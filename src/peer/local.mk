@@ -4,6 +4,7 @@ noinst_LIBRARIES += libleveret_peer.a
 
 libleveret_peer_a_SOURCES = \
 	%D%/conversation.h \
+	%D%/outcall.h \
 	%D%/output.c \
 	%D%/output.h \
 	%D%/service.h

@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "peer/outcall.h"
 #include "peer/conversation.h"
 
 struct service;
@@ -37,6 +38,7 @@ struct service {
     const struct service_ops *ops;
     struct list link;     /* among the services of a loop */
     struct list writable; /* conversations that service_take_writable has to name */
+    struct list calls;    /* of which service_take_call has to tell */
 };
 
 static inline void service_init(struct service *service, const struct service_ops *ops)
@@ -44,6 +46,7 @@ static inline void service_init(struct service *service, const struct service_op
     service->ops = ops;
     list_init(&service->link);
     list_init(&service->writable);
+    list_init(&service->calls);
 }
 
 /* For the protocol: the conversation has output, or is finished, or may want input now where it did
@@ -59,6 +62,19 @@ static inline struct conversation *service_take_writable(struct service *service
 {
     struct list *link = list_take_first(&service->writable);
     return link ? list_entry(link, struct conversation, writable_link) : NULL;
+}
+
+/* For the protocol: it wants to be connected. */
+static inline void service_call(struct service *service, struct outcall *call)
+{
+    list_push_back(&service->calls, &call->link);
+}
+
+/* For who has the sockets: a call that was not taken yet, or NULL. */
+static inline struct outcall *service_take_call(struct service *service)
+{
+    struct list *link = list_take_first(&service->calls);
+    return link ? list_entry(link, struct outcall, link) : NULL;
 }
 
 /* A new peer; `owner` is kept for who has the bytes. */

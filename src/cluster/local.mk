@@ -8,7 +8,14 @@ libleveret_cluster_a_SOURCES = \
 	%D%/engine.c \
 	%D%/engine.h \
 	%D%/engine_core.h \
-	%D%/engine_raft.c
+	%D%/engine_raft.c \
+	%D%/link_flight.c \
+	%D%/link_flight.h \
+	%D%/link_frame.c \
+	%D%/link_frame.h \
+	%D%/link_frames.def \
+	%D%/link_wire.c \
+	%D%/link_wire.h
 
 libleveret_cluster_a_CPPFLAGS = $(AM_CPPFLAGS) $(RAFT_CFLAGS)
 

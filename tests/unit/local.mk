@@ -67,6 +67,22 @@ UNIT_TESTS = \
 	%D%/test_turn.t \
 	%D%/test_turns.t
 
+# Of what is built with libraft alone.
+CLUSTER_TESTS = \
+	%D%/test_link_flight.t \
+	%D%/test_link_frame.t \
+	%D%/test_link_wire.t
+
+if HAVE_RAFT
+check_PROGRAMS += $(CLUSTER_TESTS)
+TESTS += $(CLUSTER_TESTS)
+endif
+
+CLUSTER_LDADD = libleveret_tests.a libleveret_cluster.a libleveret_base.a
+%C%_test_link_flight_t_LDADD = $(CLUSTER_LDADD)
+%C%_test_link_frame_t_LDADD = $(CLUSTER_LDADD)
+%C%_test_link_wire_t_LDADD = $(CLUSTER_LDADD)
+
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 

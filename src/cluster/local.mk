@@ -9,6 +9,8 @@ libleveret_cluster_a_SOURCES = \
 	%D%/engine.h \
 	%D%/engine_core.h \
 	%D%/engine_raft.c \
+	%D%/identity.c \
+	%D%/identity.h \
 	%D%/link_flight.c \
 	%D%/link_flight.h \
 	%D%/link_frame.c \

@@ -69,6 +69,7 @@ UNIT_TESTS = \
 
 # Of what is built with libraft alone.
 CLUSTER_TESTS = \
+	%D%/test_cluster_identity.t \
 	%D%/test_link_flight.t \
 	%D%/test_link_frame.t \
 	%D%/test_link_wire.t
@@ -79,6 +80,7 @@ TESTS += $(CLUSTER_TESTS)
 endif
 
 CLUSTER_LDADD = libleveret_tests.a libleveret_cluster.a libleveret_base.a
+%C%_test_cluster_identity_t_LDADD = $(CLUSTER_LDADD)
 %C%_test_link_flight_t_LDADD = $(CLUSTER_LDADD)
 %C%_test_link_frame_t_LDADD = $(CLUSTER_LDADD)
 %C%_test_link_wire_t_LDADD = $(CLUSTER_LDADD)

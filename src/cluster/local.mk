@@ -11,11 +11,16 @@ libleveret_cluster_a_SOURCES = \
 	%D%/engine_raft.c \
 	%D%/identity.c \
 	%D%/identity.h \
+	%D%/link.c \
+	%D%/link.h \
+	%D%/link_connection.c \
 	%D%/link_flight.c \
 	%D%/link_flight.h \
 	%D%/link_frame.c \
 	%D%/link_frame.h \
 	%D%/link_frames.def \
+	%D%/link_hello.c \
+	%D%/link_internal.h \
 	%D%/link_wire.c \
 	%D%/link_wire.h
 

@@ -70,8 +70,10 @@ UNIT_TESTS = \
 # Of what is built with libraft alone.
 CLUSTER_TESTS = \
 	%D%/test_cluster_identity.t \
+	%D%/test_link.t \
 	%D%/test_link_flight.t \
 	%D%/test_link_frame.t \
+	%D%/test_link_socket.t \
 	%D%/test_link_wire.t
 
 if HAVE_RAFT
@@ -81,8 +83,12 @@ endif
 
 CLUSTER_LDADD = libleveret_tests.a libleveret_cluster.a libleveret_base.a
 %C%_test_cluster_identity_t_LDADD = $(CLUSTER_LDADD)
+%C%_test_link_t_SOURCES = %D%/test_link.c tests/sim/link/bench.c tests/sim/link/bench.h
+%C%_test_link_t_LDADD = $(CLUSTER_LDADD)
 %C%_test_link_flight_t_LDADD = $(CLUSTER_LDADD)
 %C%_test_link_frame_t_LDADD = $(CLUSTER_LDADD)
+%C%_test_link_socket_t_SOURCES = %D%/test_link_socket.c tests/script/world.c
+%C%_test_link_socket_t_LDADD = libleveret_tests.a libleveret_cluster.a $(LEVERET_LIBS)
 %C%_test_link_wire_t_LDADD = $(CLUSTER_LDADD)
 
 check_PROGRAMS += $(UNIT_TESTS)

@@ -49,5 +49,12 @@ TESTS += %D%/corpus.sh
 %C%_fuzz_http_SOURCES = %D%/fuzz_http.c %D%/fuzz.h $(FUZZ_MAIN)
 %C%_fuzz_http_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
+if HAVE_RAFT
+check_PROGRAMS += %D%/fuzz_link
+endif
+%C%_fuzz_link_SOURCES = %D%/fuzz_link.c %D%/fuzz.h $(FUZZ_MAIN)
+%C%_fuzz_link_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+%C%_fuzz_link_LDADD = libleveret_cluster.a libleveret_base.a
+
 %C%_fuzz_replay_SOURCES = %D%/fuzz_replay.c %D%/fuzz.h $(FUZZ_MAIN)
 %C%_fuzz_replay_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)

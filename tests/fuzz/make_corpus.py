@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Writes the first inputs of the fuzz targets for frames, methods and tables: one of each kind, so
-that the fuzzer begins with what a client says. Run it from the top of the tree; what fuzzing finds
+"""Writes the first inputs of the fuzz targets for frames, methods, tables, links and others: one of each kind,
+so that the fuzzer begins with what a client says. Run it from the top of the tree; what fuzzing finds
 is kept beside them under names of its own."""
 
 import os
@@ -143,6 +143,48 @@ REQUESTS = {
     "large_chunk": POST + b"Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFF\r\n",
 }
 
+
+
+def piece(kind, payload, more=0):
+    return struct.pack(">BBHI", kind, more, 0, len(payload)) + payload
+
+
+def hello(**changes):
+    it = dict(magic=0x4c56524c, low=1, high=1, way=0, session=99, cluster=b"c" * 16, generation=0,
+              node=b"n" * 16, incarnation=1, name=b"x@y", nonces=(5,))
+    it.update(changes)
+    return piece(1, struct.pack(">IHHQBQ", it["magic"], it["low"], it["high"], 0, it["way"], it["session"])
+                 + it["cluster"] + struct.pack(">Q", it["generation"]) + it["node"]
+                 + struct.pack(">QQ", it["incarnation"], 0) + shortstr(it["name"])
+                 + struct.pack(">H%dQ" % len(it["nonces"]), len(it["nonces"]), *it["nonces"]))
+
+
+def raft(kind, count=0, entries=b"", flags=0, **fields):
+    numbers = [fields.get(name, 0) for name in ("index", "index_term", "commit", "rejected", "round")]
+    return struct.pack(">QQQQBBQ5QI", 1, 1, 0x20001, 0x10001, kind, flags, 5, *numbers, count) + entries
+
+
+ENTRIES = (struct.pack(">BQI", 2, 4, 0)
+           + struct.pack(">BQIHQBQB", 3, 4, 20, 2, 0x10001, 1, 0x20001, 2)
+           + struct.pack(">BQI", 1, 5, 7) + b"records")
+# The first byte: to whom the rest goes: a stranger's connection, control, or data.
+LINKS = {
+    "hello": b"\0" + hello() + piece(3, struct.pack(">Q", 1)),
+    "hello_data": b"\0" + hello(way=1),
+    "hello_other": b"\0" + hello(cluster=b"d" * 16),
+    "hello_restored": b"\0" + hello(nonces=(7, 8)),
+    "hello_joins": b"\0" + hello(cluster=bytes(16), node=b"j" * 16),
+    "bye": b"\1" + piece(2, b"\0\1" + shortstr(b"bye")),
+    "ping": b"\1" + piece(3, struct.pack(">Q", 1)) + piece(4, struct.pack(">Q", 2)),
+    "lease": b"\1" + piece(5, struct.pack(">QQQBH2Q", 1, 2, 3, 3, 2, 5, 6)),
+    "grant": b"\1" + piece(6, struct.pack(">QH2Q", 1, 2, 5, 6)),
+    "vote": b"\1" + piece(7, raft(3, flags=1, index=6, index_term=4)),
+    "rejected": b"\1" + piece(7, raft(2, index=6, rejected=9, round=7)),
+    "append": b"\2" + piece(7, raft(1, 3, ENTRIES, index=9, index_term=4, commit=9, round=7)),
+    "append_in_pieces": b"\2" + piece(7, raft(1, 3, ENTRIES)[:50], 1) + piece(7, raft(1, 3, ENTRIES)[50:]),
+    "reserved": b"\2" + piece(18, b""),
+}
+
 SETTINGS = {
     "all": b"listeners.tcp.a = 127.0.0.1:5672\nlisteners.tcp.b = ::1:5673\nlisteners.ssl = none\n"
            b"vm_memory_high_watermark.relative = 0.405\ndisk_free_limit.absolute = 2GB\n"
@@ -161,8 +203,8 @@ SETTINGS = {
 
 def main():
     requests = {kind: b"\x07\x20" + data for kind, data in REQUESTS.items()}
-    for name, inputs in (("config", SETTINGS), ("frame", FRAMES), ("http", requests), ("method", METHODS),
-                         ("table", TABLES)):
+    for name, inputs in (("config", SETTINGS), ("frame", FRAMES), ("http", requests), ("link", LINKS),
+                         ("method", METHODS), ("table", TABLES)):
         folder = os.path.join("tests/fuzz/corpus", name)
         os.makedirs(folder, exist_ok=True)
         for kind, data in inputs.items():

@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "base/planted.h"
 #include "cluster/link_internal.h"
 
 enum { SECOND_MS = 300, PATIENCE_MS = 2000, LASTING_MS = 1000 };
@@ -328,7 +329,8 @@ static bool is_stuck(const struct link_connection *connection)
 static void tick_up(struct link *link)
 {
     uint64_t now_ms = link->links->now_ms;
-    if (now_ms - link->heard_ms >= LINK_SILENT_MS)
+    bool is_silent = now_ms - link->heard_ms >= LINK_SILENT_MS;
+    if (is_silent && !planted(PLANTED_LINK_SILENCE_UNNOTICED))
         link_end_session(link, LINK_REASON_SILENT, false);
     else if (is_stuck(link->ways[LINK_WAY_DATA]))
         link_end_session(link, LINK_REASON_SLOW, true);
@@ -697,7 +699,7 @@ static enum link_sent put(struct link *link, enum link_way way, uint8_t type, st
         link_end_session(link, LINK_REASON_SLOW, false);
         return LINK_DOWN;
     }
-    if (is_over) {
+    if (is_over && !planted(PLANTED_LINK_OUTPUT_UNBOUNDED)) {
         link->was_full = true;
         return LINK_FULL;
     }

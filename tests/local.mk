@@ -54,6 +54,7 @@ EXTRA_DIST += %D%/lib/tap.sh
 # The tree itself is tested, too.
 dist_check_SCRIPTS += \
 	%D%/globals.sh \
+	%D%/install.sh \
 	%D%/layers.sh \
 	%D%/listed.sh \
 	%D%/limits.sh \
@@ -62,6 +63,7 @@ dist_check_SCRIPTS += \
 	%D%/shell.sh
 TESTS += \
 	%D%/globals.sh \
+	%D%/install.sh \
 	%D%/layers.sh \
 	%D%/listed.sh \
 	%D%/limits.sh \

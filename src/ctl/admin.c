@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/base64.h"
-#include "ctl/term.h"
+#include "ctl/admin_request.h"
 
 const struct admin_listing admin_listings[] = {
 #define LISTING(verb, type, is_scoped, columns, json) {#verb, #type, is_scoped, columns, json},
@@ -115,9 +115,8 @@ static int say_silence(const struct admin *admin)
     return admin_die("Could not connect: %s", client->error);
 }
 
-/* 0: the answer is good, and its body is the caller's; else what to end with, which was said. */
-static int ask(struct admin *admin, const char *method, struct bytes path, struct bytes body,
-               struct reply *reply)
+int admin_ask(struct admin *admin, const char *method, struct bytes path, struct bytes body,
+              struct reply *reply)
 {
     struct buffer whole = {0};
     int code = 0;
@@ -206,7 +205,7 @@ static int show(struct admin *admin, const struct admin_listing *listing,
     struct buffer path = {0}, array = {0};
     struct reply reply;
     write_list_path(admin, listing, view, &path);
-    int code = ask(admin, "GET", buffer_bytes(&path), bytes_of(NULL, 0), &reply);
+    int code = admin_ask(admin, "GET", buffer_bytes(&path), bytes_of(NULL, 0), &reply);
     buffer_free(&path);
     if (code)
         return code;
@@ -235,234 +234,6 @@ static int run_list(struct admin *admin)
 
 /* ---- objects ---- */
 
-enum { WORDS_MAX = 16 };
-
-struct word {
-    struct bytes name;
-    const char *value;
-    struct json *document; /* [value], if it is JSON; NULL: it is a text */
-};
-
-struct request {
-    const struct admin_object *object;
-    struct word words[WORDS_MAX];
-    size_t count;
-    char value_room[256]; /* defaults */
-};
-
-static struct word *find_word(struct request *request, struct bytes name)
-{
-    for (size_t i = 0; i < request->count; i++)
-        if (bytes_equal(request->words[i].name, name))
-            return &request->words[i];
-    return NULL;
-}
-
-static const char *value_of(struct request *request, const char *name)
-{
-    const struct word *word = find_word(request, bytes_str(name));
-    return word ? word->value : NULL;
-}
-
-/* The value in JSON; NULL: it is none, which was said. */
-static struct json *read_json(const char *value)
-{
-    struct buffer text = {0};
-    char error[200];
-    add(&text, "[");
-    add(&text, value);
-    add(&text, "]");
-    struct json *document = json_parse(buffer_bytes(&text), error, sizeof(error));
-    buffer_free(&text);
-    if (json_count(document) == 1)
-        return document;
-    json_release(document);
-    fprintf(stderr, "ERROR: Could not parse JSON:\n  %s\n", value);
-    return NULL;
-}
-
-/* The last value of a name counts. */
-static int put(struct request *request, struct bytes name, const char *value)
-{
-    struct word *word = find_word(request, name);
-    if (!word && request->count < WORDS_MAX)
-        word = &request->words[request->count++];
-    if (!word)
-        return admin_refuse("too many arguments");
-    json_release(word->document);
-    *word = (struct word){name, value, NULL};
-    if (admin_has_word(request->object->json, name))
-        word->document = read_json(value);
-    return admin_has_word(request->object->json, name) && !word->document ? ADMIN_FAILURE : 0;
-}
-
-static void put_defaults(struct request *request)
-{
-    const char *at = request->object->optional;
-    size_t used = 0;
-    struct bytes word;
-    while (admin_next_word(&at, &word)) {
-        const char *equals = memchr(word.data, '=', word.size);
-        if (!equals)
-            continue;
-        size_t name_size = (size_t)((const uint8_t *)equals - word.data);
-        char *value = request->value_room + used;
-        used += 1 + (size_t)snprintf(value, sizeof(request->value_room) - used, "%.*s",
-                                     (int)(word.size - name_size - 1), equals + 1);
-        put(request, bytes_of(word.data, name_size), value);
-    }
-}
-
-/* Is it among "a b|c d=1"? */
-static bool is_among(const char *words, struct bytes name)
-{
-    while (*words) {
-        size_t size = strcspn(words, " |=");
-        if (size == name.size && memcmp(words, name.data, size) == 0)
-            return true;
-        words += words[size] == '=' ? strcspn(words, " ") : size;
-        words += strspn(words, " |");
-    }
-    return false;
-}
-
-static int read_argument(struct request *request, const char *argument)
-{
-    const char *equals = strchr(argument, '=');
-    if (!equals)
-        return admin_refuse("Argument \"%s\" not in the name=value format", argument);
-    struct bytes name = bytes_of(argument, (size_t)(equals - argument));
-    if (!is_among(request->object->needed, name) && !is_among(request->object->optional, name))
-        return admin_refuse("Argument \"%.*s\" is not recognised", BYTES_ARG(name));
-    return put(request, name, equals + 1);
-}
-
-/* "a|b" as ['a', 'b']. */
-static int refuse_without(struct bytes choice)
-{
-    const uint8_t *bar = memchr(choice.data, '|', choice.size);
-    if (!bar)
-        return admin_refuse("mandatory argument \"%.*s\" is required", BYTES_ARG(choice));
-    int first = (int)(bar - choice.data);
-    return admin_refuse("one of mandatory arguments \"['%.*s', '%.*s']\" is required", first,
-                        (const char *)choice.data, (int)choice.size - first - 1,
-                        (const char *)bar + 1);
-}
-
-static int check_needed(struct request *request)
-{
-    const char *at = request->object->needed;
-    struct bytes choice;
-    while (admin_next_word(&at, &choice)) {
-        bool is_there = false;
-        for (size_t i = 0; i < choice.size;) {
-            size_t size = strcspn((const char *)choice.data + i, " |");
-            is_there = is_there || find_word(request, bytes_of(choice.data + i, size));
-            i += size + 1;
-        }
-        if (!is_there)
-            return refuse_without(choice);
-    }
-    return 0;
-}
-
-/* Its words, from the argument of that number on. */
-static int read_request(struct admin *admin, size_t from, struct request *request)
-{
-    int code = 0;
-    put_defaults(request);
-    for (size_t i = from; i < admin->argument_count && code == 0; i++)
-        code = read_argument(request, admin->arguments[i]);
-    if (code == 0)
-        code = check_needed(request);
-    if (code == 0 && !is_among(request->object->needed, bytes_str("vhost"))) {
-        const char *vhost = admin->values[ADMIN_VHOST];
-        code = put(request, bytes_str("vhost"),
-                   vhost && *vhost ? vhost : admin->values[ADMIN_DECLARE_VHOST]);
-    }
-    return code;
-}
-
-static void free_request(struct request *request)
-{
-    for (size_t i = 0; i < request->count; i++)
-        json_release(request->words[i].document);
-}
-
-/* The first letter of what a binding leads to stands in its path. */
-static int write_path(struct request *request, struct buffer *path)
-{
-    for (const char *at = request->object->path; *at;) {
-        size_t size = strcspn(at, "{");
-        char name[32], letter[2] = "";
-        buffer_add(path, at, size);
-        at += size;
-        if (!*at)
-            break;
-        size = strcspn(at, "}");
-        snprintf(name, sizeof(name), "%.*s", (int)size - 1, at + 1);
-        at += size + 1;
-        bool is_kind = strcmp(name, "kind") == 0;
-        const char *value = value_of(request, is_kind ? "destination_type" : name);
-        if (!value || !*value)
-            return admin_refuse("Argument \"%s\" is empty", name);
-        letter[0] = value[0];
-        client_add_encoded(path, is_kind ? letter : value);
-    }
-    return 0;
-}
-
-/* Arguments, among which is the type of a queue that was named beside them. */
-static void write_arguments(struct json_writer *writer, const struct json *arguments,
-                            const char *type)
-{
-    struct json_walk walk = json_walk_of(arguments);
-    struct bytes name;
-    const struct json *value;
-    json_open(writer, '{');
-    while (json_next(&walk, &name, &value)) {
-        if (bytes_equal_str(name, "x-queue-type"))
-            continue;
-        json_name(writer, name);
-        term_copy(writer, value);
-    }
-    json_add_text(writer, "x-queue-type", bytes_str(type));
-    json_close(writer, '}');
-}
-
-static void write_body(struct request *request, struct buffer *body)
-{
-    struct json_writer writer = json_writer_of(body);
-    const char *type = value_of(request, "queue_type");
-    writer.mends = true;
-    json_open(&writer, '{');
-    for (size_t i = 0; i < request->count; i++) {
-        const struct word *word = &request->words[i];
-        const struct json *value = json_item(word->document, 0);
-        json_name(&writer, word->name);
-        if (type && bytes_equal_str(word->name, "arguments"))
-            write_arguments(&writer, value, type);
-        else if (word->document)
-            term_copy(&writer, value);
-        else
-            json_put_text(&writer, bytes_str(word->value));
-    }
-    json_close(&writer, '}');
-}
-
-static int send_request(struct admin *admin, struct request *request, struct reply *reply)
-{
-    struct buffer path = {0}, body = {0};
-    int code = write_path(request, &path);
-    if (strcmp(request->object->method, "DELETE") != 0)
-        write_body(request, &body);
-    if (code == 0)
-        code = ask(admin, request->object->method, buffer_bytes(&path), buffer_bytes(&body), reply);
-    buffer_free(&path);
-    buffer_free(&body);
-    return code;
-}
-
 static const struct admin_object *find_object(const char *verb, const char *type)
 {
     for (size_t i = 0; i < admin_object_count; i++)
@@ -482,17 +253,17 @@ static int run_object(struct admin *admin)
     struct reply reply = {0};
     if (admin->argument_count < 2)
         return admin_refuse("Type not specified");
-    struct request request = {.object = find_object(verb, admin->arguments[1])};
+    struct admin_request request = {.object = find_object(verb, admin->arguments[1])};
     if (!request.object)
         return admin_refuse("Type %s not recognised", admin->arguments[1]);
-    int code = read_request(admin, 2, &request);
+    int code = admin_request_read(admin, 2, &request);
     if (code == 0)
-        code = send_request(admin, &request, &reply);
+        code = admin_request_send(admin, &request, &reply);
     for (size_t i = 0; code == 0 && i < sizeof(words) / sizeof(words[0]); i++)
         if (strcmp(words[i].verb, verb) == 0)
             say(admin, "%s %s", admin->arguments[1], words[i].done);
     buffer_free(&reply.body);
-    free_request(&request);
+    admin_request_free(&request);
     return code;
 }
 
@@ -508,10 +279,10 @@ static bool read_all(FILE *file, struct buffer *out)
 }
 
 /* Without a payload it is the standard input. */
-static int add_payload(struct request *request, struct buffer *text)
+static int add_payload(struct admin_request *request, struct buffer *text)
 {
     struct buffer input = {0};
-    if (value_of(request, "payload"))
+    if (admin_request_value(request, "payload"))
         return 0;
     if (!read_all(stdin, &input)) {
         buffer_free(&input);
@@ -520,8 +291,8 @@ static int add_payload(struct request *request, struct buffer *text)
     base64_write(buffer_bytes(&input), text);
     buffer_add_u8(text, '\0');
     buffer_free(&input);
-    int code = put(request, bytes_str("payload"), (const char *)text->data);
-    return code ? code : put(request, bytes_str("payload_encoding"), "base64");
+    int code = admin_request_put(request, bytes_str("payload"), (const char *)text->data);
+    return code ? code : admin_request_put(request, bytes_str("payload_encoding"), "base64");
 }
 
 static int say_published(const struct admin *admin, const struct reply *reply)
@@ -535,19 +306,19 @@ static int say_published(const struct admin *admin, const struct reply *reply)
 
 static int run_publish(struct admin *admin)
 {
-    struct request request = {.object = find_object("publish", "")};
+    struct admin_request request = {.object = find_object("publish", "")};
     struct buffer payload = {0};
     struct reply reply = {0};
-    int code = read_request(admin, 1, &request);
+    int code = admin_request_read(admin, 1, &request);
     if (code == 0)
         code = add_payload(&request, &payload);
     if (code == 0)
-        code = send_request(admin, &request, &reply);
+        code = admin_request_send(admin, &request, &reply);
     if (code == 0)
         say_published(admin, &reply);
     buffer_free(&reply.body);
     buffer_free(&payload);
-    free_request(&request);
+    admin_request_free(&request);
     return code;
 }
 
@@ -576,14 +347,14 @@ static int write_payload(const struct reply *reply, const char *path)
     return code;
 }
 
-static int show_messages(struct admin *admin, struct request *request)
+static int show_messages(struct admin *admin, struct admin_request *request)
 {
-    const char *path = value_of(request, "payload_file");
+    const char *path = admin_request_value(request, "payload_file");
     const struct admin_view view = {
         path && *path ? "routing_key exchange message_count payload_bytes redelivered" : "", NULL,
         0, ""};
     struct reply reply;
-    int code = send_request(admin, request, &reply);
+    int code = admin_request_send(admin, request, &reply);
     if (code)
         return code;
     if (path && *path)
@@ -596,14 +367,14 @@ static int show_messages(struct admin *admin, struct request *request)
 
 static int run_get(struct admin *admin)
 {
-    struct request request = {.object = find_object("get", "")};
-    int code = read_request(admin, 1, &request);
-    const char *file = code ? NULL : value_of(&request, "payload_file");
-    if (file && *file && strcmp(value_of(&request, "count"), "1") != 0)
+    struct admin_request request = {.object = find_object("get", "")};
+    int code = admin_request_read(admin, 1, &request);
+    const char *file = code ? NULL : admin_request_value(&request, "payload_file");
+    if (file && *file && strcmp(admin_request_value(&request, "count"), "1") != 0)
         code = admin_refuse("Cannot get multiple messages using payload_file");
     if (code == 0)
         code = show_messages(admin, &request);
-    free_request(&request);
+    admin_request_free(&request);
     return code;
 }
 
@@ -635,7 +406,7 @@ static int run_export(struct admin *admin)
     if (admin->argument_count != 2)
         return admin_refuse("Exactly one argument required");
     write_definitions_path(admin, &path);
-    int code = ask(admin, "GET", buffer_bytes(&path), bytes_of(NULL, 0), &reply);
+    int code = admin_ask(admin, "GET", buffer_bytes(&path), bytes_of(NULL, 0), &reply);
     buffer_free(&path);
     if (code)
         return code;
@@ -658,7 +429,7 @@ static int run_import(struct admin *admin)
     if (file)
         fclose(file);
     write_definitions_path(admin, &path);
-    int code = is_read ? ask(admin, "POST", buffer_bytes(&path), buffer_bytes(&text), &reply)
+    int code = is_read ? admin_ask(admin, "POST", buffer_bytes(&path), buffer_bytes(&text), &reply)
                        : admin_die("%s cannot be read", admin->arguments[1]);
     buffer_free(&path);
     buffer_free(&text);

@@ -54,6 +54,10 @@ int admin_refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* "*** what went wrong"; returns the code. */
 int admin_die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* 0: the answer is good, and its body is the caller's; else what to end with, which was said. */
+int admin_ask(struct admin *admin, const char *method, struct bytes path, struct bytes body,
+              struct reply *reply);
+
 /* ---- admin_options.c ---- */
 
 /* Reads the command line and the configuration file. 0, or what to end with. */

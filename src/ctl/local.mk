@@ -10,6 +10,8 @@ libleveret_ctl_a_SOURCES = \
 	%D%/admin_format.c \
 	%D%/admin_help.c \
 	%D%/admin_options.c \
+	%D%/admin_request.c \
+	%D%/admin_request.h \
 	%D%/admin_options.def \
 	%D%/backup.c \
 	%D%/client.c \

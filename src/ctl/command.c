@@ -439,7 +439,7 @@ static void add(struct buffer *out, const char *text, bool for_path)
 }
 
 /* What only banners have: all arguments but the first, which limit the second one names, which flag
- * the first one, and whose connections are meant. */
+ * the first one, whose connections are meant, and when a queue is to go. */
 static const char *banner_variable(struct command *command, const char *name, char *text,
                                    size_t size)
 {
@@ -460,6 +460,12 @@ static const char *banner_variable(struct command *command, const char *name, ch
         bool is_all = command_has(command, "global");
         snprintf(text, size, is_all ? "to node %s (across all vhosts)" : "in vhost %s",
                  is_all ? command_node(command) : command_vhost(command));
+        return text;
+    }
+    if (strcmp(name, "when") == 0) {
+        bool if_empty = command_has(command, "if-empty"), if_unused = command_has(command, "if-unused");
+        snprintf(text, size, "%s%s%s", if_empty ? "if queue is empty " : "",
+                 if_empty && if_unused ? "and " : "", if_unused ? "if queue is unused " : "");
         return text;
     }
     if (strcmp(name, "tags") != 0 || command_has(command, name))

@@ -67,18 +67,25 @@ int run_check_running(struct command *command)
 
 int run_is_running(struct command *command)
 {
-    return run_check_running(command);
+    char words[400];
+    const char *node = command_node(command);
+    if (!node)
+        return EXIT_UNAVAILABLE;
+    snprintf(words, sizeof(words), "RabbitMQ on node %s is fully booted and running", node);
+    return say_truth(command, true, words);
 }
 
 int run_is_booting(struct command *command)
 {
+    char words[400];
     const char *node = command_node(command);
     if (!node)
         return EXIT_UNAVAILABLE;
-    return say_result(command,
-                      "RabbitMQ on node %s is fully booted (check with is_running), stopped or has "
-                      "not started booting yet",
-                      node);
+    snprintf(words, sizeof(words),
+             "RabbitMQ on node %s is fully booted (check with is_running), stopped or has not "
+             "started booting yet",
+             node);
+    return say_truth(command, false, words);
 }
 
 /* Asks again and again until there is an answer; other nodes than this one never come. */

@@ -109,6 +109,22 @@ int say_result(struct command *command, const char *format, ...)
     return EXIT_GOOD;
 }
 
+int say_truth(struct command *command, bool is_so, const char *words)
+{
+    struct buffer out = {0};
+    struct json_writer writer = json_writer_of(&out);
+    if (!is_json(command))
+        return say_result(command, "%s", words);
+    writer.mends = true;
+    json_open(&writer, '{');
+    json_add_text(&writer, "message", bytes_str(words));
+    json_add_flag(&writer, "result", is_so);
+    json_close(&writer, '}');
+    printf("%.*s\n", BYTES_ARG(buffer_bytes(&out)));
+    buffer_free(&out);
+    return EXIT_GOOD;
+}
+
 int say_done(struct command *command)
 {
     static const char *const names[] = {"node", "result"};

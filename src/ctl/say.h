@@ -18,6 +18,8 @@ int say_usage(struct command *command, const char *format, ...)
 /* The result of a verb that has one line; returns 0. */
 int say_result(struct command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* The answer to a question, which is the same in words; returns 0. */
+int say_truth(struct command *command, bool is_so, const char *words);
 /* What was done is done; returns 0. */
 int say_done(struct command *command);
 /* There is no answer from the broker; returns the code. */

@@ -41,6 +41,12 @@ static void flush_much(struct buffer *out)
         flush(out);
 }
 
+/* The table of one verb has no names above it with RabbitMQ's tools. */
+static bool is_bare(const struct command *command)
+{
+    return strcmp(command->verb->name, "list_user_topic_permissions") == 0;
+}
+
 static bool has_header(const struct command *command)
 {
     return !command_has(command, "silent") && !command_has(command, "no-table-headers");
@@ -67,7 +73,8 @@ static void with_tabs(const struct command *command, const struct rows *rows, st
 {
     size_t count = rows->columns.count;
     struct bytes values[COLUMNS_MAX];
-    bool has_names = has_header(command) && (rows->count || command_is_ours(command));
+    bool has_names =
+        has_header(command) && (command_is_ours(command) || (rows->count && !is_bare(command)));
     for (size_t i = 0; i < count && has_names; i++) {
         add(out, rows->columns.list[i].name);
         add(out, i + 1 < count ? "\t" : "\n");

@@ -20,10 +20,9 @@
 #include "broker/catalogue.h"
 #include "broker/login.h"
 #include "broker/user.h"
-#include "check_store.h"
 #include "definitions_file.h"
-#include "dump_store.h"
 #include "folder.h"
+#include "instead.h"
 #include "log_exchange.h"
 #include "machine.h"
 #include "manager.h"
@@ -34,8 +33,6 @@
 #include "options.h"
 #include "reload.h"
 #include "remarks.h"
-#include "restore.h"
-#include "salvage.h"
 #include "surroundings.h"
 
 #ifndef PACKAGE_VERSION
@@ -631,132 +628,20 @@ static int refuse_usage(const char *fault)
     return EXIT_USAGE;
 }
 
-/* ---- a store is looked after instead ---- */
-
-/* The caller frees it; NULL: there is none, which was said. */
-static char *data_folder(const struct daemon *daemon)
-{
-    const char *named = daemon->options.data_dir;
-    char *path = named ? mem_dup(named, strlen(named) + 1) : folder_default();
-    if (!path)
-        fprintf(stderr, "no place for the data is known; name one with --data-dir\n");
-    return path;
-}
-
-static int check_data(struct daemon *daemon)
-{
-    return check_store(daemon->options.check_store, &daemon->options.store);
-}
-
-static int dump_data(struct daemon *daemon)
-{
-    const struct options *options = &daemon->options;
-    const struct dump_options wanted = {
-        .vhost = options->dump_vhost,
-        .queue = options->dump_queue,
-        .is_document = options->dump_document,
-        .product_version = options->server.product_version,
-    };
-    return dump_store(options->dump_store, &wanted, &daemon->options.store);
-}
-
-static int restore_data(struct daemon *daemon)
-{
-    char *path = data_folder(daemon);
-    int status = path ? restore_store(daemon->options.restore, path, &daemon->options.store)
-                      : EXIT_USAGE;
-    mem_free(path);
-    return status;
-}
-
-static int salvage_data(struct daemon *daemon)
-{
-    const char *from = daemon->options.salvage_from;
-    char *path = data_folder(daemon);
-    int status = EXIT_USAGE;
-    if (path && from)
-        status = salvage_copy(from, path, &daemon->options.store);
-    else if (path)
-        status = salvage_store(path, &daemon->options.store);
-    mem_free(path);
-    return status;
-}
-
-/* NULL: it is to serve, or to salvage. */
-static int (*asked_of_store(const struct options *options))(struct daemon *daemon)
-{
-    if (options->check_store)
-        return check_data;
-    if (options->dump_store)
-        return dump_data;
-    return options->restore ? restore_data : NULL;
-}
-
-/* ---- what is asked instead of serving ---- */
-
-static int check_config(const struct daemon *daemon)
-{
-    bool is_good = remarks_print(&daemon->config);
-    if (is_good)
-        printf("the configuration is good\n");
-    return is_good ? EXIT_SUCCESS : EXIT_USAGE;
-}
-
-static int print_config(const struct daemon *daemon)
-{
-    config_print(&daemon->config, &daemon->options, stdout);
-    return daemon->config.faults ? check_config(daemon) : EXIT_SUCCESS;
-}
-
-static int print_keys(const struct daemon *daemon)
-{
-    (void)daemon;
-    options_print_keys(stdout);
-    return EXIT_SUCCESS;
-}
-
-static int print_help(const struct daemon *daemon)
-{
-    (void)daemon;
-    options_print_help(stdout);
-    return EXIT_SUCCESS;
-}
-
-static int print_version(const struct daemon *daemon)
-{
-    (void)daemon;
-    printf("leveretd %s\n", PACKAGE_VERSION);
-    return EXIT_SUCCESS;
-}
-
-/* NULL: it is to serve, or to look after a store. */
-static int (*asked_instead(const struct options *options))(const struct daemon *daemon)
-{
-    if (options->help)
-        return print_help;
-    if (options->version)
-        return print_version;
-    if (options->list_keys)
-        return print_keys;
-    if (options->check_config)
-        return check_config;
-    return options->print_config ? print_config : NULL;
-}
-
 /* ---- all of it ---- */
 
 static int start(struct daemon *daemon)
 {
-    int (*instead)(struct daemon *) = asked_of_store(&daemon->options);
-    if (instead) {
+    instead_store *work = instead_with_store(&daemon->options);
+    if (work) {
         daemon->options.store.log = &daemon->logs.log;
-        return instead(daemon);
+        return work(&daemon->options);
     }
     if (!remarks_log(&daemon->logs.log, &daemon->config))
         return EXIT_USAGE;
     if (daemon->options.salvage || daemon->options.salvage_from) {
         daemon->options.store.log = &daemon->logs.log;
-        return salvage_data(daemon);
+        return instead_salvage(&daemon->options);
     }
     const char *fault = options_fault(&daemon->options, &daemon->config);
     if (fault)
@@ -777,9 +662,9 @@ static int run(struct daemon *daemon, const struct options_input *input)
     if (!options_read(&daemon->options, &daemon->config, input, error, sizeof(error)))
         return refuse_usage(error);
     remarks_add(&daemon->config);
-    int (*instead)(const struct daemon *) = asked_instead(&daemon->options);
-    if (instead)
-        return instead(daemon);
+    instead *work = instead_of_all(&daemon->options);
+    if (work)
+        return work(&daemon->options, &daemon->config);
     logs_init(&daemon->logs, &daemon->options.logs);
     message_pool_init(&daemon->pool);
     return start(daemon);

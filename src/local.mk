@@ -19,6 +19,8 @@ libleveret_main_a_SOURCES = \
 	%D%/dump_store.h \
 	%D%/folder.c \
 	%D%/folder.h \
+	%D%/instead.c \
+	%D%/instead.h \
 	%D%/listen_kinds.c \
 	%D%/log_exchange.c \
 	%D%/log_exchange.h \

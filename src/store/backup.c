@@ -8,9 +8,11 @@
  * file is not used again when its own name goes (disk_ops.is_shared). The last one is copied as far
  * as it goes.
  *
- * The identity is made for the copy, as the store's own may have gone on to the next segment; what
- * it says was synced is in the copy, which is synced before it is done. It is the store's own, as
- * segments that both share carry it: store_copy_adopt changes that. */
+ * The identity is made for the copy, as the store's own may have gone on to the next segment. It says
+ * where the copy's journal ends: its last segment, and its last batch as one that was synced, which
+ * all of the copy is before the identity is written. So a copy that has lost its end is not taken for
+ * a store that was stopped earlier. It is the store's own, as segments that both share carry it:
+ * store_copy_adopt changes that. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -223,6 +225,7 @@ static void begin(struct store *store)
     job->checkpoint = store->image.number;
     job->identity = journal->identity;
     job->identity.written = 0;
+    job->identity.batch = journal->written;
     note_segments(store, job);
     store->backup->job = job;
     store->backup->worker->ops->submit(store->backup->worker, &job->job);

@@ -605,6 +605,23 @@ static bool knows_names(struct walk *walk)
     return false;
 }
 
+/* `mark`: up to which batch all had been synced. The missing one was here, or began the file behind
+ * that has no header any more. */
+static bool refuse_missing_batch(struct walk *walk, uint64_t mark)
+{
+    char what[128];
+    const struct segment *next = next_segment(walk->source.store, walk->at.segment);
+    if (next && next->first_batch == 0) {
+        walk->at.segment = next->number;
+        walk->at.offset = 0;
+    }
+    snprintf(what, sizeof(what),
+             "a batch that was synced is not there (number %" PRIu64 ", and all up to %" PRIu64
+             " were)",
+             walk->at.batch, mark);
+    return damaged(walk, walk->at.offset, what);
+}
+
 static bool end_here(struct walk *walk, bool repair)
 {
     struct source *source = &walk->source;
@@ -625,7 +642,7 @@ static bool end_here(struct walk *walk, bool repair)
     if (source->error) /* what could not be read might have known better */
         return damaged(walk, walk->at.offset, strerror(source->error));
     if (mark >= walk->at.batch)
-        return damaged(walk, walk->at.offset, "a batch that was synced is not there");
+        return refuse_missing_batch(walk, mark);
     if (bytes) { /* or what is there was never of this journal: zeros, an earlier use of the file */
         walk->report->cut_segment = walk->at.segment;
         walk->report->cut_offset = walk->at.offset;
@@ -658,11 +675,26 @@ static void enter(struct walk *walk, struct segment *segment)
     source_open(&walk->source, segment);
 }
 
+/* The checkpoint knows how far this file went, whatever there is behind it; but of one that is there
+ * for the first batch of all it knows nothing. */
+static bool reaches_position(struct walk *walk)
+{
+    uint64_t size = walk->source.size;
+    char what[128];
+    if (walk->source.error || walk->at.batch == 1 || size >= walk->at.offset)
+        return true;
+    snprintf(what, sizeof(what), "the file ends, and the checkpoint knows of %" PRIu64 " bytes more",
+             walk->at.offset - size);
+    return damaged(walk, size, what);
+}
+
 static bool walk_journal(struct walk *walk, bool repair)
 {
     struct store *store = walk->source.store;
     struct segment *segment = segment_find(&store->journal, walk->at.segment);
     source_open(&walk->source, segment);
+    if (!reaches_position(walk))
+        return false;
     for (;;) {
         struct segment *next = beginning_with(store, segment, walk->at.batch);
         if (next) {

@@ -328,6 +328,83 @@ def _(t):
     equal(len(taken(t, os.path.join(b.place, "sound"))), 500, "messages of its copy")
 
 
+def batches(path):
+    """Where the batches of a file of the journal begin, and where the last one ends."""
+    with open(path, "rb") as file:
+        content = file.read()
+    at, found = 64, [64]
+    while content[at:at + 4] == b"LVRB":
+        at += int.from_bytes(content[at + 16:at + 20], "little")
+        found.append(at)
+    return found
+
+
+def cuts(path, name):
+    """Sizes that a file is cut to, in the middle of it and at batches; None: it is gone."""
+    size = os.path.getsize(os.path.join(path, name))
+    places = {0, size // 2}
+    if name.startswith("journal-"):
+        places |= {64, *batches(os.path.join(path, name))[-3:-1]}
+    return [None] + sorted(place for place in places if place < size)
+
+
+def counted_contents(out):
+    return [line for line in out.splitlines() if line.startswith(("queues: ", "messages: "))]
+
+
+@case("whatever of a copy's files is cut off or gone: nothing is called sound of which something is lost")
+def _(t):
+    b = Broker(t, "--checkpoint-ms", "100")
+    b.fill(t, [b"%d" % number + b"." * 400 for number in range(1500)])
+    early = b.backup("early")
+    b.fill(t, [b"last"])
+    copy = b.backup()
+    last = sorted(name for name in os.listdir(copy) if name.startswith("journal-"))[-1]
+    code, out, _ = ctl("restore", copy, os.path.join(b.place, "whole"))
+    equal(code, 0, "a whole one")
+    whole = counted_contents(out)
+    names = [os.path.relpath(os.path.join(place, name), copy)
+             for place, _, found in os.walk(copy) for name in found]
+    check(len(names) > 6 and "anchor" in names, "the copy has %r" % names)
+    cut, target = os.path.join(b.place, "cut"), os.path.join(b.place, "target")
+    for name in sorted(names):
+        for size in cuts(copy, name):
+            what = "%s cut to %s" % (name, size)
+            shutil.copytree(copy, cut)
+            if size is None:
+                os.unlink(os.path.join(cut, name))
+            else:
+                os.truncate(os.path.join(cut, name), size)
+            code, said, _ = ctl("store", "check", cut)
+            restored, out, err = ctl("restore", cut, target)
+            check(code != 0 or restored == 0, "%s: sound, and not restored: %s" % (what, err))
+            check(restored != 0 or counted_contents(out) == whole, "%s: %s, of %s" % (what, out, whole))
+            if name == last:
+                check(restored == 1 and code == 1, "%s: %d, %d" % (what, code, restored))
+                check(last in said and "leveret-store(7)" in said or "damaged" in said, said)
+                check("an older copy may be sound" in err, err)
+            shutil.rmtree(cut)
+            shutil.rmtree(target, ignore_errors=True)
+    equal(ctl("restore", early, target)[0], 0, "the older one")
+
+
+@case("a broker does not start on a copy that lacks its end")
+def _(t):
+    b = Broker(t)
+    b.fill(t, NUMBERS)
+    copy = b.backup()
+    last = sorted(name for name in os.listdir(copy) if name.startswith("journal-"))[-1]
+    for size in (batches(os.path.join(copy, last))[-2], 64, 0):
+        os.truncate(os.path.join(copy, last), size)
+        before = contents(copy)
+        status, _, log = service.run("--data-dir", copy, "--listen", "127.0.0.1:0")
+        equal(status, 1, "a start on it")
+        check(last in log and "leveret-store(7)" in log, log)
+        for name in (last, "identity", "anchor"):
+            path = os.path.join(copy, name)
+            equal(contents(copy).get(path), before.get(path), "what is in " + name)
+
+
 @case("root restores for whom the folder, or the backup, belongs to")
 def _(t):
     if not IS_ROOT:

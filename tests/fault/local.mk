@@ -31,6 +31,7 @@ FAULT_TESTS = \
 	%D%/test_backup.t \
 	%D%/test_campaign.t \
 	%D%/test_check.t \
+	%D%/test_copy_cut.t \
 	%D%/test_corners.t \
 	%D%/test_crash_points.t \
 	%D%/test_cut.t \
@@ -56,6 +57,7 @@ TESTS += $(FAULT_TESTS)
 %C%_test_backup_t_LDADD = libleveret_bench.a $(LDADD)
 %C%_test_campaign_t_LDADD = libleveret_fault.a $(LDADD)
 %C%_test_check_t_LDADD = libleveret_rig.a $(LDADD)
+%C%_test_copy_cut_t_LDADD = libleveret_bench.a $(LDADD)
 %C%_test_crash_points_t_LDADD = libleveret_rig.a $(LDADD)
 %C%_test_cut_t_LDADD = libleveret_rig.a $(LDADD)
 %C%_test_entries_t_LDADD = libleveret_bench.a $(LDADD)

@@ -105,6 +105,12 @@ const char *backup_begin(struct backup *backup, struct store *store, const char 
     return "the folder cannot be opened, or no thread be started";
 }
 
+void backup_stop(struct backup *backup)
+{
+    if (!backup_has_ended(backup))
+        backup->copy.is_unwanted = true;
+}
+
 bool backup_has_ended(struct backup *backup)
 {
     if (!backup->copy.worker)

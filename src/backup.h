@@ -16,6 +16,8 @@ struct backup {
 const char *backup_begin(struct backup *backup, struct store *store, const char *path,
                          void (*wake)(void *context), void *context, char *error,
                          size_t error_size);
+/* It is to end now: soon it has, and failed, unless it was done. */
+void backup_stop(struct backup *backup);
 /* Has the last one ended? Then what it used is freed, and backup->copy tells how. */
 bool backup_has_ended(struct backup *backup);
 /* The store is closed. */

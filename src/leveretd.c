@@ -317,6 +317,11 @@ static const char *begin_backup(const struct api_backups *backups, const char *f
                         error_size);
 }
 
+static void stop_backup(const struct api_backups *backups)
+{
+    backup_stop(&daemon_of(backups)->backup);
+}
+
 static const struct store_backup *look_at_backup(const struct api_backups *backups,
                                                  const char **folder, bool *goes_on)
 {
@@ -407,7 +412,7 @@ static void build_management(struct daemon *daemon)
     };
     surroundings_init(&daemon->surroundings);
     tell_files(daemon, &daemon->config);
-    daemon->backups = (struct api_backups){begin_backup, look_at_backup};
+    daemon->backups = (struct api_backups){begin_backup, stop_backup, look_at_backup};
     daemon->backup.data_dir = daemon->data_dir;
     daemon->control =
         (struct api_control){tell_settings, set_key, set_level, set_listening, reload};

@@ -48,6 +48,8 @@ struct api_backups {
     /* Into this folder, which is made, or is empty. NULL: it has begun; else why not. */
     const char *(*begin)(const struct api_backups *backups, const char *folder, char *error,
                          size_t error_size);
+    /* The one that goes on is to end now: soon it has, and failed, unless it was done. */
+    void (*stop)(const struct api_backups *backups);
     /* How the last one is, and where; NULL: there was none. `goes_on`: its counts still rise. */
     const struct store_backup *(*look)(const struct api_backups *backups, const char **folder,
                                        bool *goes_on);

@@ -1,4 +1,4 @@
-/* A copy of the store, which is answered when it is there, or when it has begun. */
+/* A copy of the store, which is answered when it is there, or when it has begun; or given up. */
 #include <limits.h>
 #include <stdio.h>
 
@@ -41,12 +41,9 @@ static void tell(struct call *call, const struct store_backup *backup, const cha
     call_told(call, &fields);
 }
 
-void backup_get(struct call *call)
+static void tell_last(struct call *call, const struct store_backup *backup, const char *folder,
+                      bool goes_on)
 {
-    const struct api_backups *backups = call->api->options.backups;
-    const char *folder;
-    bool goes_on;
-    const struct store_backup *backup = backups ? backups->look(backups, &folder, &goes_on) : NULL;
     if (backup) {
         tell(call, backup, folder, goes_on);
         return;
@@ -54,6 +51,15 @@ void backup_get(struct call *call)
     struct fields fields = call_tell(call);
     fields_string(&fields, "state", "none");
     call_told(call, &fields);
+}
+
+void backup_get(struct call *call)
+{
+    const struct api_backups *backups = call->api->options.backups;
+    const char *folder = NULL;
+    bool goes_on = false;
+    const struct store_backup *backup = backups ? backups->look(backups, &folder, &goes_on) : NULL;
+    tell_last(call, backup, folder, goes_on);
 }
 
 /* By itself it waits for the end. */
@@ -84,4 +90,26 @@ void backup_post(struct call *call)
         begin(call, backups);
     if (call->at)
         go_on(call, backups, waits);
+}
+
+/* Is it the one in this folder? Without a name any is meant. */
+static bool is_meant(const struct call *call, const char *folder)
+{
+    struct bytes wanted = call_parameter(call, "directory");
+    return !wanted.data || bytes_equal_str(wanted, folder);
+}
+
+/* Gives up the one that goes on, and waits for its end. */
+void backup_delete(struct call *call)
+{
+    const struct api_backups *backups = call->api->options.backups;
+    const char *folder = NULL;
+    bool goes_on = false;
+    const struct store_backup *backup = backups ? backups->look(backups, &folder, &goes_on) : NULL;
+    bool is_to_end = backup && goes_on && is_meant(call, folder);
+    if (is_to_end && !call->at)
+        backups->stop(backups);
+    call->at = 1;
+    if (!is_to_end)
+        tell_last(call, backup, folder, goes_on);
 }

@@ -38,7 +38,7 @@ act nodes_list, node_get, node_memory_get, node_memory_relative_get;
 act attempts_get, attempts_by_source_get, attempts_delete, log_rotate;
 act empty_list, vhost_empty_list, rebalance_queues, version_get;
 /* backup.c */
-act backup_get, backup_post;
+act backup_get, backup_post, backup_delete;
 /* control.c */
 act configuration_list, configuration_get, configuration_put, configuration_reload, log_level_put,
     listeners_suspend_post, listeners_resume_post;

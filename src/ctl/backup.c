@@ -1,5 +1,7 @@
-/* A copy of the broker's store: asked for, and watched until it is there. */
+/* A copy of the broker's store: asked for, and watched until it is there. Who interrupts the command
+ * has the broker give it up. */
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -40,6 +42,8 @@ static long long bytes_of_copy(const struct json *copy)
 struct watch {
     bool shows; /* on a terminal */
     double ms, ms_max;
+    sigset_t signals, before; /* that interrupt, and wait to be asked for; what was blocked before */
+    int signal;               /* that came; 0: none did */
 };
 
 static bool is_watched(const struct command *command)
@@ -57,11 +61,36 @@ static void show(const struct watch *watch, const struct json *copy)
                 watch->ms > 0 ? megabytes * 1000 / watch->ms : 0);
 }
 
-static void pause_ms(double ms)
+/* From now on a signal is found by pause_ms, but for those that are ignored. */
+static void hold_signals(struct watch *watch)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+    sigemptyset(&watch->signals);
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+        struct sigaction now;
+        if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+            sigaddset(&watch->signals, signals[i]);
+    }
+    sigprocmask(SIG_BLOCK, &watch->signals, &watch->before);
+}
+
+/* Who gave the copy up ends by the signal that said so. */
+static void let_signals(const struct watch *watch, int code)
+{
+    fflush(stdout);
+    if (watch->signal && code != 0)
+        raise(watch->signal);
+    sigprocmask(SIG_SETMASK, &watch->before, NULL);
+}
+
+/* Until then, or a signal. */
+static void pause_ms(struct watch *watch, double ms)
 {
     struct timespec pause = {(time_t)(ms / 1000), 0};
     pause.tv_nsec = (long)((ms - (double)pause.tv_sec * 1000) * 1e6);
-    nanosleep(&pause, NULL);
+    int signal = sigtimedwait(&watch->signals, NULL, &pause);
+    watch->signal = signal > 0 ? signal : 0;
+    watch->ms += ms;
 }
 
 static bool goes_on(const struct json *copy)
@@ -86,21 +115,38 @@ static struct json *ask(struct command *command, const char *request, struct byt
     return copy;
 }
 
-/* Looks again and again until the copy has ended, or there is no time left. */
-static struct json *await(struct command *command, struct json *copy, int *code)
+/* Has the broker give up what it makes in this folder; how that ended. */
+static struct json *give_up(struct command *command, const char *path, int *code)
 {
-    const char *timeout = command_option(command, "timeout");
-    struct watch watch = {is_watched(command), 0, timeout ? strtod(timeout, NULL) * 1000 : 0};
+    struct buffer request = {0};
+    buffer_add(&request, "DELETE /backup?directory=", 25);
+    client_add_encoded(&request, path);
+    buffer_add_u8(&request, '\0');
+    struct json *copy = ask(command, (const char *)request.data, bytes_of(NULL, 0), code);
+    buffer_free(&request);
+    return copy;
+}
+
+static bool has_time(const struct watch *watch)
+{
+    return !watch->signal && (watch->ms_max <= 0 || watch->ms < watch->ms_max);
+}
+
+/* Looks again and again until the copy has ended, or there is no time left, or nobody wants it any
+ * more. */
+static struct json *await(struct command *command, struct watch *watch, const char *path,
+                          struct json *copy, int *code)
+{
     double step = LOOK_FIRST_MS;
-    while (copy && goes_on(copy) && (watch.ms_max <= 0 || watch.ms < watch.ms_max)) {
-        show(&watch, copy);
+    while (copy && goes_on(copy) && has_time(watch)) {
+        show(watch, copy);
         json_release(copy);
-        pause_ms(step);
-        watch.ms += step;
+        pause_ms(watch, step);
         step = step * 2 < LOOK_MAX_MS ? step * 2 : LOOK_MAX_MS;
-        copy = ask(command, "GET /backup", bytes_of(NULL, 0), code);
+        copy = watch->signal ? give_up(command, path, code)
+                             : ask(command, "GET /backup", bytes_of(NULL, 0), code);
     }
-    if (watch.shows && watch.ms > 0)
+    if (watch->shows && watch->ms > 0)
         fprintf(stderr, "\r\033[K");
     return copy;
 }
@@ -140,6 +186,9 @@ int run_backup(struct command *command)
 {
     char path[PATH_MAX];
     struct buffer body = {0};
+    const char *timeout = command_option(command, "timeout");
+    struct watch watch = {.shows = is_watched(command),
+                          .ms_max = timeout ? strtod(timeout, NULL) * 1000 : 0};
     int code;
     if (!absolute(command->arguments[0], path, sizeof(path)))
         return say_fail(command, EXIT_DATA, "%s is too long for a path", command->arguments[0]);
@@ -148,11 +197,13 @@ int run_backup(struct command *command)
     json_add_text(&writer, "directory", bytes_str(path));
     json_add_flag(&writer, "wait", false);
     json_close(&writer, '}');
+    hold_signals(&watch);
     struct json *copy = ask(command, command->verb->request, buffer_bytes(&body), &code);
-    copy = await(command, copy, &code);
+    copy = await(command, &watch, path, copy, &code);
     if (copy)
         code = tell(command, path, copy);
     json_release(copy);
     buffer_free(&body);
+    let_signals(&watch, code);
     return code;
 }

@@ -45,6 +45,18 @@ static bool fail(struct backup_job *job, const char *what, const char *why)
     return false;
 }
 
+#define GIVEN_UP "it was given up"
+
+static bool is_wanted(struct backup_job *job)
+{
+    struct store_backup *backup = job->backup;
+    if (!backup->is_unwanted)
+        return true;
+    job->has_failed = true;
+    snprintf(backup->failure, sizeof(backup->failure), GIVEN_UP);
+    return false;
+}
+
 /* The store goes on writing meanwhile, which a copy on the same disk must not hinder. */
 static bool has_room(struct backup_job *job, uint64_t bytes)
 {
@@ -63,6 +75,10 @@ static int copy_bytes(struct backup_job *job, struct disk_file *from, struct dis
     uint64_t got = COPY_BYTES, at = 0;
     int error = 0;
     while (!error && at < size && got == COPY_BYTES) {
+        if (job->backup->is_unwanted) {
+            error = ECANCELED;
+            break;
+        }
         uint64_t want = size - at < COPY_BYTES ? size - at : COPY_BYTES;
         error = job->from->ops->read(from, room, want, at, &got);
         struct iovec part = {room, got};
@@ -107,13 +123,13 @@ static bool take_segment(struct backup_job *job, uint32_t number, uint64_t size)
     }
     int error = copy_file(job, name, size);
     job->backup->segments += !error;
-    return !error || fail(job, name, strerror(error));
+    return error == ECANCELED ? is_wanted(job) : !error || fail(job, name, strerror(error));
 }
 
 static bool take_segments(struct backup_job *job)
 {
     for (size_t i = 0; i < job->segment_count; i++)
-        if (!take_segment(job, job->segments[i], UINT64_MAX))
+        if (!is_wanted(job) || !take_segment(job, job->segments[i], UINT64_MAX))
             return false;
     return !job->last || take_segment(job, job->last, job->last_size);
 }
@@ -139,7 +155,7 @@ static bool take_entry(void *context, struct bytes key, struct bytes value)
 {
     struct index_copy *copy = context;
     kv_batch_put(&copy->batch, key, value);
-    return copy->batch.size < COPY_BYTES || write_index(copy, false);
+    return copy->batch.size < COPY_BYTES || (is_wanted(copy->job) && write_index(copy, false));
 }
 
 static bool take_index(struct backup_job *job)
@@ -190,7 +206,7 @@ static void run_backup(struct job *link)
     struct backup_job *job = (struct backup_job *)(void *)link;
     struct store_backup *backup = job->backup;
     bool is_done = begin_copy(job) && take_index(job) && take_segments(job) && take_names(job) &&
-                   end_copy(job);
+                   is_wanted(job) && end_copy(job);
     if (!is_done && backup->drop)
         backup->drop(backup->context);
 }
@@ -241,6 +257,15 @@ static void end(struct store *store)
     store->backup = NULL;
 }
 
+/* It has not begun. */
+static void give_up(struct store *store, const char *why)
+{
+    struct store_backup *backup = store->backup;
+    snprintf(backup->failure, sizeof(backup->failure), "%s", why);
+    backup->state = STORE_BACKUP_FAILED;
+    store->backup = NULL;
+}
+
 bool store_backup(struct store *store, struct store_backup *backup)
 {
     if (store->backup || store->journal.is_failed)
@@ -260,7 +285,9 @@ void backup_tick(struct store *store)
             end(store);
         return;
     }
-    if (!store->journal.is_writing && !store->image.job && !store->journal.space.releasing)
+    if (backup->is_unwanted)
+        give_up(store, GIVEN_UP);
+    else if (!store->journal.is_writing && !store->image.job && !store->journal.space.releasing)
         begin(store);
 }
 
@@ -280,7 +307,5 @@ void backup_finish(struct store *store)
         end(store);
         return;
     }
-    snprintf(backup->failure, sizeof(backup->failure), "the store was closed");
-    backup->state = STORE_BACKUP_FAILED;
-    store->backup = NULL;
+    give_up(store, "the store was closed");
 }

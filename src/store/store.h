@@ -292,6 +292,7 @@ struct store_backup {
     int (*sync_name)(void *context);
     void (*drop)(void *context);
     void *context;
+    _Atomic bool is_unwanted; /* the caller's: it is to end now, and fails unless it is done */
     enum store_backup_state state;
     char failure[300];        /* STORE_BACKUP_FAILED: why */
     uint64_t segments_total;  /* 0: it has not begun yet */

@@ -9,7 +9,9 @@ import http.client
 import json
 import os
 import pty
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -175,7 +177,8 @@ def request(path, method, place, body=None):
 def _(t):
     b = Broker(t)
     b.fill(t, NUMBERS)
-    equal(request(b.socket, "GET", "/api/backup"), (200, {"state": "none"}), "before there is one")
+    for method in ("GET", "DELETE"):
+        equal(request(b.socket, method, "/api/backup"), (200, {"state": "none"}), "before there is one")
     path = os.path.join(b.place, "copy")
     status, said = request(b.socket, "POST", "/api/backup", {"directory": path})
     equal((status, said["state"], said["directory"], said["segments"]),
@@ -185,6 +188,32 @@ def _(t):
                  {"directory": path + "2", "wait": 7}):
         equal(request(b.socket, "POST", "/api/backup", body)[0], 400, "status for %r" % body)
     check(not os.path.exists(path + "2"), "one was begun")
+
+
+@case("who interrupts a backup has it given up, and nothing is left of it")
+def _(t):
+    b = Broker(t, "--segment-size", "400M")
+    b.fill(t, [b"x" * 1000000] * 150)
+    for number in range(10):
+        path = os.path.join(b.place, "copy%d" % number)
+        process = subprocess.Popen([PROGRAM, "--uri", "unix:" + b.socket, "backup", path], text=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        while process.poll() is None and not os.path.exists(path + "/unfinished"):
+            pass
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        if process.returncode != 0:
+            break
+    equal((process.returncode, out), (-signal.SIGINT, ""), "what it ends with; it said %r" % err)
+    check("nothing is left of it in %s: it was given up" % path in err, err)
+    equal(os.listdir(path), [], "what is left")
+    status, said = request(b.socket, "GET", "/api/backup")
+    equal((status, said["state"], said["reason"]), (200, "failed", "it was given up"), "the broker")
+    equal(request(b.socket, "DELETE", "/api/backup"), (200, said), "there is none to be given up")
+    copy = b.backup()
+    status, said = request(b.socket, "DELETE", "/api/backup?directory=/elsewhere")
+    equal((status, said["state"]), (200, "done"), "one that is done stays")
+    equal(ctl("store", "check", copy)[0], 0, "status of it")
 
 
 @case("folders that a backup cannot be made in")

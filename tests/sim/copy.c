@@ -40,6 +40,13 @@ static const char *begin(const struct api_backups *backups, const char *folder, 
     return store_backup(machine->store, &copy->backup) ? NULL : "another one is under way";
 }
 
+static void stop(const struct api_backups *backups)
+{
+    struct machine *machine = machine_of(backups);
+    if (machine->copy)
+        machine->copy->backup.is_unwanted = true;
+}
+
 static const struct store_backup *look(const struct api_backups *backups, const char **folder,
                                        bool *goes_on)
 {
@@ -49,7 +56,7 @@ static const struct store_backup *look(const struct api_backups *backups, const 
     return machine->copy ? &machine->copy->backup : NULL;
 }
 
-const struct api_backups copy_backups = {begin, look};
+const struct api_backups copy_backups = {begin, stop, look};
 
 void copy_free(struct machine *machine)
 {

@@ -268,16 +268,22 @@ static bool make_target(struct copy *copy)
         return false;
     }
     copy->owner = owner_of(copy->to);
-    return folder_is_empty(copy->to) || refuse_full(copy);
+    copy->is_left_over = folder_is_left_over(copy->to);
+    return copy->is_left_over || folder_is_empty(copy->to) || refuse_full(copy);
 }
 
+/* Another restore may have ended before this one had the lock. */
 static bool mark_target(struct copy *copy)
 {
     copy->to_lock = folder_lock(copy->to, true, copy->fault, sizeof(copy->fault));
     if (copy->to_lock < 0)
         return false;
+    if (!folder_is_left_over(copy->to))
+        return refuse_full(copy);
     copy->disk = disk_posix_new(copy->to);
-    int error = copy->disk ? store_copy_begin(copy->disk) : errno;
+    int error = copy->disk ? store_copy_begin(copy->disk, STORE_OF_RESTORE) : errno;
+    if (!error)
+        folder_empty_copy(copy->to);
     return !error || fail(copy, copy->to, error);
 }
 

@@ -25,7 +25,8 @@ struct copy {
     uint64_t files, bytes;
     char fault[1024]; /* why it came to nothing, and what to do */
     int from_lock, to_lock;
-    bool is_made; /* `to` was not there before */
+    bool is_made;      /* `to` was not there before */
+    bool is_left_over; /* it had what was left of another restore, which is gone */
     struct disk *disk; /* `to` */
 };
 
@@ -37,8 +38,8 @@ void owner_become(const struct owner *owner);
 /* Copies the contents of a file to one that is not there yet, sharing blocks where the file system
  * can. 0 or an errno value. */
 int copy_file(const char *from, const char *to);
-/* Makes the copy, of all that a store consists of, in a folder that is empty or not there yet, and of
- * a store that no daemon uses; reserves, and what was salvaged, are left out. The files belong to
+/* Makes the copy, of all that a store consists of, in a folder that is empty or not there yet, or has
+ * what is left of such a copy that was not finished, and of a store that no daemon uses; reserves, and what was salvaged, are left out. The files belong to
  * the owner of the folder, or, if that is made, of `from`, whom the process has become afterwards.
  * What there is says that it is not finished (store_copy_begin). False: nothing was made. */
 bool copy_begin(struct copy *copy);

@@ -120,12 +120,38 @@ enum folder_kind folder_look(const char *path, char *name, size_t name_size)
     return kind;
 }
 
+/* What the mark of a copy that is not finished says, as far as there is room; "": nothing, or there is
+ * none. */
+static void read_mark(const char *path, char *text, size_t size)
+{
+    char *mark = folder_join(path, STORE_UNFINISHED);
+    int fd = open(mark, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    ssize_t got = fd < 0 ? 0 : read(fd, text, size - 1);
+    text[got > 0 ? got : 0] = '\0';
+    if (fd >= 0)
+        close(fd);
+    mem_free(mark);
+}
+
+static bool is_of_restore(const char *path)
+{
+    char text[16];
+    read_mark(path, text, sizeof(text));
+    return begins_with(text, STORE_OF_RESTORE);
+}
+
 void folder_refuse_unfinished(const char *path, char *error, size_t error_size)
 {
-    snprintf(error, error_size,
-             "%s has a copy of a store that was not finished, as the backup or the restore ended in "
-             "the middle; remove what is in the folder, and make the copy again",
-             path);
+    if (is_of_restore(path))
+        snprintf(error, error_size,
+                 "%s has a copy of a store that was not finished, as the restore ended in the "
+                 "middle; restore into this folder again, which removes what is there",
+                 path);
+    else
+        snprintf(error, error_size,
+                 "%s has a copy of a store that was not finished, as the backup ended in the "
+                 "middle; remove what is in the folder, and make the copy again",
+                 path);
 }
 
 bool folder_is_empty(const char *path)
@@ -148,9 +174,28 @@ static bool is_of_index(const char *name)
     return name[0] != '.';
 }
 
-static bool is_of_copy(const char *name)
+/* Before there is anything of a store, the mark may have been made and not written yet. */
+bool folder_is_left_over(const char *path)
 {
-    return folder_has_store_file(name) || strcmp(name, lock_name) == 0;
+    size_t parts = 0, others = 0, begun = 0;
+    char text[16];
+    DIR *entries = opendir(path);
+    const struct dirent *entry;
+    while (entries && (entry = readdir(entries))) {
+        const char *name = entry->d_name;
+        if (folder_has_store_file(name) || strcmp(name, "index") == 0)
+            parts++;
+        else if (strcmp(name, lock_name) == 0 || strcmp(name, STORE_UNFINISHED) == 0)
+            begun++;
+        else if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
+                 strcmp(name, "lost+found") != 0)
+            others++;
+    }
+    if (entries)
+        closedir(entries);
+    read_mark(path, text, sizeof(text));
+    bool is_unsaid = text[0] == '\0' && parts == 0;
+    return others == 0 && begun > 0 && (is_unsaid || is_of_restore(path));
 }
 
 static void remove_files(const char *path, bool (*is_one)(const char *name))
@@ -164,16 +209,24 @@ static void remove_files(const char *path, bool (*is_one)(const char *name))
         closedir(entries);
 }
 
-void folder_drop_copy(const char *path)
+void folder_empty_copy(const char *path)
 {
     char *index = folder_join(path, "index");
-    char *mark = folder_join(path, STORE_UNFINISHED);
-    remove_files(path, is_of_copy);
+    remove_files(path, folder_has_store_file);
     remove_files(index, is_of_index);
     rmdir(index);
     folder_sync(path);
-    unlink(mark);
     mem_free(index);
+}
+
+void folder_drop_copy(const char *path)
+{
+    char *lock = folder_join(path, lock_name);
+    char *mark = folder_join(path, STORE_UNFINISHED);
+    folder_empty_copy(path);
+    unlink(lock);
+    unlink(mark);
+    mem_free(lock);
     mem_free(mark);
 }
 

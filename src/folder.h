@@ -23,7 +23,12 @@ void folder_refuse_unfinished(const char *path, char *error, size_t error_size);
 bool folder_is_empty(const char *path);
 /* Is a file of that name a part of a store, beside its index? */
 bool folder_has_store_file(const char *name);
-/* Removes what there is of a copy that was not finished; what says so goes last. */
+/* Is nothing in it but what is left of a restore that was not finished, also of one that had hardly
+ * begun? A folder without anything is not meant. */
+bool folder_is_left_over(const char *path);
+/* Removes what there is of a copy that was not finished, but for what says so, and the lock. */
+void folder_empty_copy(const char *path);
+/* The same, with these; what says so goes last. */
 void folder_drop_copy(const char *path);
 /* Makes durable what is in the folder, by name, and what the folder is called. 0 or an errno value.
  */

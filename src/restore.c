@@ -95,9 +95,9 @@ static int refuse(const struct copy *copy, bool was_begun)
     fprintf(stderr, "not restored: %s\n", copy->fault);
     if (was_begun)
         fprintf(stderr,
-                "%s is as it was before; an older copy may be sound, and 'leveretctl store salvage "
-                "%s %s' takes what is sound of this one\n",
-                copy->to, copy->from, copy->to);
+                "%s is %s; an older copy may be sound, and 'leveretctl store salvage %s %s' takes "
+                "what is sound of this one\n",
+                copy->to, copy->is_left_over ? "empty" : "as it was before", copy->from, copy->to);
     return was_begun ? 1 : 2;
 }
 

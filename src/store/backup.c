@@ -188,7 +188,7 @@ static bool take_names(struct backup_job *job)
 
 static bool begin_copy(struct backup_job *job)
 {
-    int error = planted(PLANTED_COPY_UNMARKED) ? 0 : store_copy_begin(job->backup->disk);
+    int error = planted(PLANTED_COPY_UNMARKED) ? 0 : store_copy_begin(job->backup->disk, STORE_OF_BACKUP);
     return !error || fail(job, "the copy", strerror(error));
 }
 

@@ -7,13 +7,18 @@
 #include "base/mem.h"
 #include "store/internal.h"
 
-int store_copy_begin(struct disk *disk)
+int store_copy_begin(struct disk *disk, const char *maker)
 {
     struct disk_file *file;
+    struct iovec part = {(void *)(uintptr_t)maker, strlen(maker)};
     int error = disk->ops->open(disk, STORE_UNFINISHED, DISK_CREATE, &file);
+    if (error == EEXIST)
+        error = disk->ops->open(disk, STORE_UNFINISHED, DISK_WRITE, &file);
     if (error)
         return error;
-    error = disk->ops->sync(file);
+    error = disk->ops->write(file, &part, 1, 0);
+    if (!error)
+        error = disk->ops->sync(file);
     disk->ops->close(file);
     return error ? error : disk->ops->sync_folder(disk);
 }

@@ -266,10 +266,14 @@ int store_check(const struct store_options *options, void (*print)(void *context
 
 /* ---- a copy: backup.c, copy.c ---- */
 
-/* While a folder gets a copy of a store, it has a file of this name, and is none yet. */
+/* While a folder gets a copy of a store, it has a file of this name, and is none yet. It begins with
+ * one of these, which say who makes the copy. */
 #define STORE_UNFINISHED "unfinished"
-/* Makes that file, and takes it away when all else in the folder was synced. 0 or an errno value. */
-int store_copy_begin(struct disk *disk);
+#define STORE_OF_BACKUP "backup\n"
+#define STORE_OF_RESTORE "restore\n"
+/* Makes that file, or writes it again, and takes it away when all else in the folder was synced. 0 or
+ * an errno value. */
+int store_copy_begin(struct disk *disk, const char *maker);
 int store_copy_end(struct disk *disk);
 /* What was copied becomes a store of its own, with the identity `id`: its files and those of the
  * store that they came from cannot be mixed. `kv` is its index, not open before and after. All of

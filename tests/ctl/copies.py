@@ -320,6 +320,60 @@ def _(t):
     check("was not finished" in out, out)
 
 
+@case("a restore that was killed is done again in the same folder")
+def _(t):
+    b = Broker(t)
+    b.fill(t, NUMBERS)
+    copy, target = b.backup(), os.path.join(b.place, "target")
+    for _ in range(20):
+        process = subprocess.Popen([PROGRAM, "restore", copy, target], stdout=subprocess.DEVNULL)
+        while process.poll() is None and not os.path.exists(target + "/unfinished"):
+            pass
+        process.kill()
+        process.wait()
+        if os.path.exists(target + "/unfinished"):
+            break
+        shutil.rmtree(target, ignore_errors=True)
+    else:
+        raise Skip("it was never killed in the middle")
+    status, _, log = service.run("--data-dir", target, "--listen", "127.0.0.1:0")
+    equal(status, 1, "a start on it")
+    check("restore into this folder again" in log, log)
+    for name in ("journal-4000000000", "index/000009.ldb", "anchor"):
+        os.makedirs(os.path.dirname(os.path.join(target, name)), exist_ok=True)
+        with open(os.path.join(target, name), "w", encoding="ascii") as file:
+            file.write("of another one")
+    with open(os.path.join(target, "letter"), "w", encoding="ascii"):
+        pass
+    code, _, err = ctl("restore", copy, target)
+    equal(code, 2, "with a file of somebody else; it said %r" % err)
+    os.unlink(os.path.join(target, "letter"))
+    code, out, err = ctl("restore", copy, target)
+    equal((code, err), (0, ""), "restore; it said %r" % out)
+    check(not os.path.exists(target + "/journal-4000000000"), "something of the first is left")
+    equal(taken(t, target), NUMBERS, "messages")
+
+
+@case("what is left of a backup is not taken for what is left of a restore")
+def _(t):
+    b = Broker(t)
+    b.fill(t, NUMBERS[:10])
+    copy, target = b.backup(), os.path.join(b.place, "target")
+    for mark, wanted in (("backup\n", 2), ("restore\n", 0)):
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(copy, target)
+        with open(target + "/unfinished", "w", encoding="ascii") as file:
+            file.write(mark)
+        code, _, err = ctl("restore", copy, target)
+        equal(code, wanted, "with %r; it said %r" % (mark, err))
+    os.truncate(os.path.join(copy, "identity"), 0)
+    with open(target + "/unfinished", "w", encoding="ascii") as file:
+        file.write("restore\n")
+    code, _, err = ctl("restore", copy, target)
+    equal((code, os.listdir(target)), (1, []), "of a copy that is damaged; it said %r" % err)
+    check(target + " is empty" in err, err)
+
+
 def spoil(path):
     """Damages the copy of one message; returns how many are left."""
     name = sorted(name for name in os.listdir(path) if name.startswith("journal-"))[0]

@@ -113,6 +113,54 @@ TEST(contents)
     mem_free(folder);
 }
 
+static void write_mark(const char *text)
+{
+    char *path = folder_join(place, "left/unfinished");
+    FILE *file = fopen(path, "w");
+    fputs(text, file);
+    fclose(file);
+    mem_free(path);
+}
+
+TEST(left_over)
+{
+    char name[64] = "", error[400];
+    char *folder = folder_join(place, "left");
+    char *index = folder_join(folder, "index");
+    is_int(folder_make(folder, false), 0, "a folder");
+    ok(!folder_is_left_over(folder), "an empty one is not left over");
+    put_file("left/lost+found");
+    ok(!folder_is_left_over(folder), "nor with what the file system has there");
+    put_file("left/lock");
+    ok(folder_is_left_over(folder), "a lock alone is");
+    write_mark("");
+    ok(folder_is_left_over(folder), "and so is a mark that was not written yet");
+    put_file("left/journal-0000000001");
+    ok(!folder_is_left_over(folder), "but not with a part of a store");
+    write_mark("backup\n");
+    ok(!folder_is_left_over(folder), "which may be a backup in the making");
+    folder_refuse_unfinished(folder, error, sizeof(error));
+    ok(strstr(error, "make the copy again"), "it says: %s", error);
+    write_mark("restore\n");
+    is_int(folder_make(index, false), 0, "an index");
+    put_file("left/index/CURRENT");
+    ok(folder_is_left_over(folder), "a restore's is");
+    folder_refuse_unfinished(folder, error, sizeof(error));
+    ok(strstr(error, "restore into this folder again"), "it says: %s", error);
+    put_file("left/letter");
+    ok(!folder_is_left_over(folder), "but not with anything else");
+    char *letter = folder_join(folder, "letter");
+    remove(letter);
+    folder_empty_copy(folder);
+    ok(folder_is_left_over(folder), "emptied, it still says so");
+    is_int(folder_look(folder, name, sizeof(name)), FOLDER_UNFINISHED, "by the mark");
+    folder_drop_copy(folder);
+    ok(folder_is_empty(folder), "until that goes as well");
+    mem_free(letter);
+    mem_free(index);
+    mem_free(folder);
+}
+
 TEST(lock)
 {
     char error[256];
@@ -159,6 +207,7 @@ int main(void)
     RUN(where);
     RUN(making);
     RUN(contents);
+    RUN(left_over);
     RUN(lock);
     RUN(use);
     RUN(lock_without_folder);

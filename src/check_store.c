@@ -88,6 +88,33 @@ struct listener {
     struct store_contents *contents; /* NULL: they are not wanted */
 };
 
+/* In a line of text, which a name might end. */
+static void put_name(char *out, size_t size, struct bytes name)
+{
+    size_t at = 0;
+    for (; at < name.size && at + 1 < size; at++)
+        out[at] = name.data[at] < ' ' || name.data[at] == 127 ? '?' : (char)name.data[at];
+    out[at] = '\0';
+}
+
+static bool name_queue(struct bytes key, struct bytes value, uint64_t *id, char *text)
+{
+    struct change change;
+    char name[256], vhost[256];
+    if (catalogue_read(key, value, &change) != CATALOGUE_OK ||
+        (change.kind != CATALOGUE_QUEUE && change.kind != CATALOGUE_DELAYS))
+        return false;
+    put_name(name, sizeof(name), change.name);
+    put_name(vhost, sizeof(vhost), change.vhost);
+    snprintf(text, STORE_QUEUE_TEXT,
+             change.kind == CATALOGUE_QUEUE
+                 ? "queue '%s' in virtual host '%s'"
+                 : "what exchange '%s' in virtual host '%s' holds back",
+             name, vhost);
+    *id = change.id;
+    return true;
+}
+
 static int run(struct disk *disk, const char *index, struct store_options *options,
                const struct listener *listener)
 {
@@ -100,6 +127,7 @@ static int run(struct disk *disk, const char *index, struct store_options *optio
     options->pool = &pool;
     options->syncer = options->indexer = options->reader = worker;
     options->is_newer = catalogue_is_newer;
+    options->queue_of = name_queue;
     int result = store_check(options, listener->print, listener->context, listener->contents);
     worker_manual_free(worker);
     kv_leveldb_free(kv);

@@ -9,6 +9,13 @@
 struct printer {
     void (*print)(void *context, const char *line);
     void *context;
+    struct idmap called; /* struct called, by the queue's id */
+};
+
+/* What operators call a queue. */
+struct called {
+    uint64_t id;
+    char text[];
 };
 
 static void say(const struct printer *printer, const char *format, ...)
@@ -16,12 +23,55 @@ static void say(const struct printer *printer, const char *format, ...)
 
 static void say(const struct printer *printer, const char *format, ...)
 {
-    char line[600];
+    char line[STORE_QUEUE_TEXT + 400];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(line, sizeof(line), format, arguments);
     va_end(arguments);
     printer->print(printer->context, line);
+}
+
+/* ---- what queues are called ---- */
+
+static void note_queues(struct store *store, struct printer *printer)
+{
+    uint64_t at = 0, id;
+    const struct name_change *name;
+    char text[STORE_QUEUE_TEXT];
+    while (store->options.queue_of && (name = map_next(&store->image.catalogue, &at))) {
+        if (name->is_delete || !store->options.queue_of(name->key, name->value, &id, text) ||
+            idmap_find(&printer->called, id))
+            continue;
+        struct called *called = mem_alloc(sizeof(*called) + strlen(text) + 1);
+        called->id = id;
+        memcpy(called->text, text, strlen(text) + 1);
+        idmap_add(&printer->called, id, called);
+    }
+}
+
+static void forget_queues(struct printer *printer)
+{
+    uint64_t at = 0;
+    struct called *called;
+    while ((called = idmap_next(&printer->called, &at)))
+        mem_free(called);
+    idmap_free(&printer->called);
+}
+
+/* With the number that the journal has for it. */
+static const char *queue_text(const struct printer *printer, uint64_t id,
+                              char text[STORE_QUEUE_TEXT + 64])
+{
+    const struct called *called = idmap_find(&printer->called, store_part_queue(id));
+    char part[32] = "";
+    if (store_part(id))
+        snprintf(part, sizeof(part), ", priority %u", (unsigned)store_part(id));
+    if (called)
+        snprintf(text, STORE_QUEUE_TEXT + 64, "%s (%" PRIu64 "%s)", called->text,
+                 store_part_queue(id), part);
+    else
+        snprintf(text, STORE_QUEUE_TEXT + 64, "queue %" PRIu64 "%s", store_part_queue(id), part);
+    return text;
 }
 
 /* Every record of a batch that entries may point to must be sound; returns how many are not. */
@@ -87,6 +137,8 @@ static uint64_t check_index(struct store *store, const struct printer *printer,
                             const struct index *index)
 {
     uint64_t bad = 0;
+    char room[STORE_QUEUE_TEXT + 64];
+    const char *queue = queue_text(printer, index->id, room);
     for (uint32_t i = 0; i < index->chunks_count; i++) {
         struct chunk *chunk = index->chunks[index->chunks_first + i];
         if (chunk->entries || chunk_thaw_now(store, chunk) == 1)
@@ -95,14 +147,14 @@ static uint64_t check_index(struct store *store, const struct printer *printer,
         mend_now(store, chunk);
         uint64_t lost = store->stats.damaged - before;
         say(printer,
-            "damaged: queue %" PRIu64 ": entries from %" PRIu64 ": a start takes %" PRIu64
+            "damaged: %s: entries from %" PRIu64 ": a start takes %" PRIu64
             " from the journal, and sets %" PRIu64 " aside",
-            index->id, chunk->base, chunk->live - lost, lost);
+            queue, chunk->base, chunk->live - lost, lost);
         bad++;
     }
-    say(printer, "queue %" PRIu64 ": %" PRIu64 " messages, next sequence number %" PRIu64
+    say(printer, "%s: %" PRIu64 " messages, next sequence number %" PRIu64
                  ", delivered mark %" PRIu64,
-        index->id, index->ready, index->next_sequence, index->mark);
+        queue, index->ready, index->next_sequence, index->mark);
     return bad;
 }
 
@@ -250,7 +302,7 @@ static void sum_up(struct store *store, struct store_contents *contents)
 int store_check(const struct store_options *options, void (*print)(void *context, const char *line),
                 void *context, struct store_contents *contents)
 {
-    struct printer printer = {print, context};
+    struct printer printer = {.print = print, .context = context};
     struct replay_report report = {0};
     struct store *store = NULL;
     char error[600];
@@ -259,6 +311,7 @@ int store_check(const struct store_options *options, void (*print)(void *context
         say(&printer, "%s", error);
         return result;
     }
+    note_queues(store, &printer);
     uint64_t bad = check_parts(store, &printer), unread = 0;
     list_for_each(link, &store->journal.segments)
         bad += check_segment(store, &printer, list_entry(link, struct segment, link));
@@ -285,6 +338,7 @@ int store_check(const struct store_options *options, void (*print)(void *context
         say(&printer, "%" PRIu64 " fault%s", bad, bad == 1 ? "" : "s");
     else
         say(&printer, report.cut_segment ? "sound, but for its end" : "sound");
+    forget_queues(&printer);
     store_abandon(store);
     return bad ? 1 : 0;
 }

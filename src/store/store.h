@@ -29,6 +29,8 @@ enum ticket_state { TICKET_PENDING, TICKET_DURABLE, TICKET_FAILED };
 /* 50 MB; on a disk of less than eight times as much an eighth of it. */
 #define STORE_DISK_RESERVE ((uint64_t)50000000)
 
+enum { STORE_QUEUE_TEXT = 640 };
+
 struct store_options {
     struct disk *disk;
     struct kv *kv;
@@ -58,6 +60,9 @@ struct store_options {
     uint8_t identity[16]; /* random: of a store that is made now */
     /* Was this name written by a newer version? A store that has one is not opened. NULL: none was. */
     bool (*is_newer)(struct bytes key, struct bytes value);
+    /* Is this name that of a queue, or of what has one of its own? Then its id, and what operators call
+     * it, in STORE_QUEUE_TEXT bytes; for a check. NULL: they are called by their ids. */
+    bool (*queue_of)(struct bytes key, struct bytes value, uint64_t *id, char *text);
     uint64_t disk_reserve_bytes; /* free space below which the disk is short: STORE_DISK_RESERVE */
 };
 

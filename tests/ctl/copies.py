@@ -603,6 +603,27 @@ def _(t):
     equal([queue["name"] for queue in lines[0]["definitions"]["queues"]], ["kept"], "queues")
 
 
+@case("store check calls queues by their names, also those with priorities, and what is held back")
+def _(t):
+    b = Broker(t)
+    c = b.daemon.client(t)
+    c.channel()
+    c.call(1, "exchange.declare", exchange="late", type="x-delayed-message", durable=True,
+           arguments={"x-delayed-type": "fanout"})
+    c.call(1, "queue.declare", queue="two\twords", durable=True, arguments={"x-max-priority": 3})
+    c.call(1, "confirm.select")
+    c.publish(1, "two\twords", b"1", delivery_mode=2, priority=2)
+    c.expect(1, "basic.ack")
+    c.publish(1, "key", b"2", exchange="late", delivery_mode=2, headers={"x-delay": 10000000})
+    c.expect(1, "basic.ack")
+    c.close()
+    code, out, _ = ctl("store", "check", b.backup())
+    equal(code, 0, "code; it said %r" % out)
+    for wanted in (r"^queue 'two\?words' in virtual host '/' \(\d+, priority 2\): 1 messages",
+                   r"^what exchange 'late' in virtual host '/' holds back \(\d+\): "):
+        check(re.search(wanted, out, re.MULTILINE), "%s is not in %s" % (wanted, out))
+
+
 @case("damaged messages are left out of a dump, and told")
 def _(t):
     b = Broker(t)
@@ -621,7 +642,8 @@ def _(t):
     copy = b.backup()
     code, out, _ = ctl("store", "check", copy)
     equal(code, 0, "code; it said %r" % out)
-    check("2000 messages" in out and out.endswith("sound\n"), out)
+    check("queue 'kept' in virtual host '/' (" in out and "2000 messages" in out and
+          out.endswith("sound\n"), out)
     code, out, _ = ctl("store_check", b.data)
     equal(code, 2, "code")
     check("in use by another leveretd" in out, out)

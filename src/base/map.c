@@ -5,7 +5,9 @@
  * two instead, and a *directory* tells by the first bits of a hash in which leaf its value is;
  * several entries may lead to one leaf (extendible hashing). So a table of any size grows by a few
  * hundred slots at a time, and no call takes long. When all of a directory's bits are used up it is
- * doubled, which copies a pointer for each leaf. */
+ * doubled, which copies a pointer for each leaf. Two leaves that were one become one again when little
+ * is left in both, so that a table that is emptied gives its memory back bit by bit, and the last value
+ * to go takes little with it. */
 #include "base/map.h"
 
 #include <assert.h>
@@ -13,7 +15,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-enum { CAPACITY_MIN = 8, LEAF_MAX = 256, DEPTH_MAX = 24, SLOTS_AHEAD = 20 };
+enum { CAPACITY_MIN = 8, LEAF_MAX = 256, LEAF_JOINED = LEAF_MAX / 4, DEPTH_MAX = 24, SLOTS_AHEAD = 20 };
 
 /* A map is an idmap of the hashes of its keys, with the keys beside. How every slot begins: */
 struct slot {
@@ -183,6 +185,51 @@ static struct leaf *make_room(struct idmap *table, uint64_t hash, size_t slot_si
     }
 }
 
+/* ---- shrinking ---- */
+
+/* The leaf that this one was split from, or became by that; NULL: it was split again since. */
+static struct leaf *sibling(const struct idmap *table, const struct leaf *leaf, uint64_t hash)
+{
+    struct leaf **directory = table->root;
+    size_t last_bit = (size_t)1 << (table->depth - leaf->depth);
+    struct leaf *other = directory[place_of(table, hash) ^ last_bit];
+    return other->depth == leaf->depth ? other : NULL;
+}
+
+/* Puts what is in `from` into `to`, which has room. */
+static void join(struct idmap *table, struct leaf *to, struct leaf *from, uint64_t hash,
+                 size_t slot_size)
+{
+    for (size_t i = 0; i < from->capacity; i++)
+        if (slot_at(from, i, slot_size)->value)
+            put(to, slot_at(from, i, slot_size), slot_size);
+    to->depth--;
+    replace(table, hash, to->depth, to, to);
+    mem_free(from);
+}
+
+/* One leaf is left. */
+static void drop_directory(struct idmap *table, struct leaf *leaf)
+{
+    mem_free(table->root);
+    table->root = leaf;
+    table->depth = 0;
+}
+
+static void shrink(struct idmap *table, struct leaf *leaf, uint64_t hash, size_t slot_size)
+{
+    struct leaf *other;
+    while (leaf->depth && (other = sibling(table, leaf, hash)) &&
+           leaf->count + other->count <= LEAF_JOINED) {
+        bool has_more = leaf->count >= other->count;
+        struct leaf *to = has_more ? leaf : other;
+        join(table, to, has_more ? other : leaf, hash, slot_size);
+        leaf = to;
+    }
+    if (!leaf->depth)
+        drop_directory(table, leaf);
+}
+
 /* ---- what all kinds do ---- */
 
 INLINE struct slot *add(struct idmap *table, uint64_t hash, struct wanted wanted, void *value,
@@ -234,6 +281,8 @@ INLINE void *take(struct idmap *table, uint64_t hash, struct wanted wanted, size
     leaf->count--;
     if (--table->count == 0)
         free_table(table);
+    else if (leaf->depth && leaf->count <= LEAF_JOINED)
+        shrink(table, leaf, hash, slot_size);
     return value;
 }
 
@@ -252,7 +301,7 @@ INLINE void *next(const struct idmap *table, uint64_t *at, size_t slot_size)
             if (value)
                 return value;
         }
-        *at = (place + ((uint64_t)1 << (table->depth - leaf->depth))) << 32;
+        *at = ((place | (((uint64_t)1 << (table->depth - leaf->depth)) - 1)) + 1) << 32;
     }
     return NULL;
 }

@@ -277,6 +277,59 @@ TEST(tables_grow_in_parts)
     idmap_free(&map);
 }
 
+/* So that the last one to go does not take with it what all of them needed. */
+TEST(tables_shrink_in_parts)
+{
+    enum { MANY = 3000 };
+    static struct named values[MANY];
+    static uint64_t places[MANY];
+    struct idmap map;
+    uint64_t most = 0, left = 0;
+    uint32_t depth = 0;
+    bool same = true;
+    idmap_init(&map);
+    for (size_t i = 0; i < MANY; i++)
+        idmap_add(&map, i, &values[i]);
+    ok(map.depth > 3, "there are many leaves");
+    slots_taken(&map, places, values, MANY);
+    for (size_t i = 0; i < MANY - 1; i++) {
+        depth = map.depth;
+        same &= idmap_remove(&map, i) == &values[i] && !idmap_find(&map, i) &&
+                idmap_find(&map, MANY - 1) == &values[MANY - 1];
+        uint64_t moved = slots_taken(&map, places, values, MANY);
+        if (map.depth == depth && moved > most)
+            most = moved;
+        left = map.depth ? map.count : left;
+    }
+    ok(same, "each is found until it is removed");
+    ok(most <= 256, "at most %d of %d values move at once", (int)most, MANY);
+    ok(map.depth == 0 && left > 10 && left < 100, "the last %d are in one leaf", (int)left);
+    idmap_free(&map);
+}
+
+/* As who empties a table over many turns does: what is found is taken out, and the walk goes on there. */
+TEST(a_walk_may_take_out_what_it_finds)
+{
+    enum { MANY = 20000 };
+    static struct named values[MANY];
+    struct idmap map;
+    uint64_t place = 0, passes = 0, first = 0, found = 0;
+    idmap_init(&map);
+    for (size_t i = 0; i < MANY; i++)
+        idmap_add(&map, i, &values[i]);
+    while (map.count) {
+        uint64_t at = place;
+        struct named *value = idmap_next(&map, &at);
+        place = value ? at - 1 : 0;
+        passes += !value;
+        first = passes == 1 && !value ? found : first;
+        found += value && idmap_remove(&map, (uint64_t)(value - values)) == value;
+    }
+    is_int(found, MANY, "all of them are");
+    ok(passes < 4 && (!passes || first > MANY - 200), "in %d walks, %d in the first",
+       (int)passes + 1, (int)(passes ? first : found));
+}
+
 /* A third is there all the time, a third comes while the others are walked, a third goes. */
 /* What changes between two steps of a walk. */
 static void change_map(struct map *map, struct named *all, size_t count, size_t step)
@@ -366,6 +419,8 @@ int main(void)
     RUN(values_of_a_set_may_share_a_hash);
     RUN(large_tables);
     RUN(tables_grow_in_parts);
+    RUN(tables_shrink_in_parts);
+    RUN(a_walk_may_take_out_what_it_finds);
     RUN(a_stable_walk_finds_what_stays);
     return done();
 }

@@ -167,6 +167,15 @@ static void read_request(struct call *call)
         call_fail(call, 400, "bad_request", "a name has at most %d bytes", NAME_MAX_SIZE);
 }
 
+/* What was changed goes on in the next turn, at once; who only waits, once more, has changed nothing. */
+static void go_on_at_once(struct call *call)
+{
+    bool has_acted = !call->was_called || call->state != CALL_ACTS || call->has_more;
+    if (has_acted && !is_reading(call->request->method))
+        server_go_on(call->api->server);
+    call->was_called = true;
+}
+
 /* The function, with who asks as the one who does it. */
 static void act_now(struct call *call, struct budget *budget)
 {
@@ -181,8 +190,7 @@ static void act_now(struct call *call, struct budget *budget)
     call->has_more = false;
     route_act(call->route, call->request->method)(call);
     broker->actor = NULL;
-    if (!is_reading(call->request->method))
-        server_go_on(call->api->server);
+    go_on_at_once(call);
     budget_use(budget, STEPS_OF_A_CALL);
 }
 

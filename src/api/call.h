@@ -47,7 +47,7 @@ struct call {
     const struct api_route *route;
     enum call_state state;
     struct user *user;   /* held; NULL: an operator of this machine, who may do everything */
-    struct login *login; /* CALL_LOGS_IN */
+    struct login *login; /* CALL_LOGS_IN; then the function's, for the hash of a password */
     unsigned tags;       /* set of enum user_tag: what the user may do here */
     struct bytes segments[CALL_SEGMENTS_MAX]; /* what stands for the variables of the route */
     struct {
@@ -67,6 +67,7 @@ struct call {
     uint64_t until_ms;       /* CALL_REFUSED */
     struct budget *budget;   /* CALL_ACTS: what its function may still do in this turn */
     bool has_more;           /* the function's: it has not ended, and waits for nothing */
+    bool was_called;         /* the function was */
     uint64_t at, part;       /* the function's: where to go on */
     uint64_t sums[3];        /* the function's: what it has counted */
     void *work;              /* the function's: what it has in hand between turns; NULL: nothing */

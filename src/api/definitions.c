@@ -290,6 +290,12 @@ static void redirect(struct call *call)
     call->status = 303;
 }
 
+/* For the worker that makes a password's hash. */
+static bool is_waiting(const struct importing *work)
+{
+    return work->import && definitions_wait(work->import);
+}
+
 /* The next part. True: there is more to do. */
 static bool import_some(struct call *call, struct importing *work)
 {
@@ -372,7 +378,8 @@ void definitions_post(struct call *call)
     }
     if (store_is_congested(call->api->broker->store))
         return; /* what was decided is to be written first */
-    call->has_more = import_some(call, call->work);
-    if (!call->has_more)
+    bool goes_on = import_some(call, call->work);
+    call->has_more = goes_on && !is_waiting(call->work);
+    if (!goes_on)
         end_import(call);
 }

@@ -2,6 +2,7 @@
 #include "api/resources.h"
 #include "api/settings.h"
 #include "base/base64.h"
+#include "broker/login.h"
 
 enum { USER_STEPS = 150 };
 
@@ -121,7 +122,8 @@ static bool read_algorithm(struct call *call, uint8_t *kind)
     return call->status == 0;
 }
 
-/* Of the password, or as it is given, or nothing: then the user cannot log in by a password. */
+/* Of the password, or as it is given, or nothing: then the user cannot log in by a password. False: it
+ * waits to be made, or the call is answered. */
 static bool read_hash(struct call *call, uint8_t *kind, struct buffer *hash)
 {
     struct bytes password = {0}, given = {0};
@@ -131,8 +133,11 @@ static bool read_hash(struct call *call, uint8_t *kind, struct buffer *hash)
         return false;
     if (given.data && !base64_read(given, hash))
         call_fail(call, 400, "bad_request", "password_hash is not base64 of salt and digest");
-    else if (!given.data && password.size)
-        buffer_add(hash, room, password_hash(*kind, password, call->api->broker->random, room));
+    else if (!given.data && password.size) {
+        if (!login_hash(call->api->broker, *kind, password, room, &call->login))
+            return false;
+        buffer_add(hash, room, hash_size(*kind));
+    }
     return call->status == 0;
 }
 

@@ -10,6 +10,7 @@ struct login {
     struct list link; /* in logins->waiting */
     struct broker *broker;
     enum login_state state;
+    bool is_new;     /* a hash is to be made, and nothing to be checked */
     bool is_right;   /* the worker's answer */
     bool is_running; /* it is with the worker */
     bool is_unwanted;
@@ -59,7 +60,10 @@ static bool is_proven(const struct broker *broker, const struct user *user, stru
 static void run(struct job *job)
 {
     struct login *login = list_entry(job, struct login, job);
-    login->is_right = password_matches(login->hash_kind, hash_of(login), password_of(login));
+    if (login->is_new)
+        password_hash_end((enum hash_kind)login->hash_kind, password_of(login), login->hash);
+    else
+        login->is_right = password_matches(login->hash_kind, hash_of(login), password_of(login));
 }
 
 static void forget(struct login *login)
@@ -102,14 +106,14 @@ static void done(struct job *job)
     struct login *login = list_entry(job, struct login, job);
     struct broker *broker = login->broker;
     struct user *user = user_find(broker, name_of(login));
-    bool is_same = user && user->has_password && user->hash_kind == login->hash_kind &&
+    bool is_same = !login->is_new && user && user->has_password && user->hash_kind == login->hash_kind &&
                    memcmp(user->password_hash, login->hash, hash_of(login).size) == 0;
     login->is_running = broker->logins.is_busy = false;
     if (is_same && login->is_right) {
         prove(broker, password_of(login), user->proof);
         user->is_proven = true;
     }
-    end(login, is_same && login->is_right);
+    end(login, login->is_new || (is_same && login->is_right));
     next(broker);
 }
 
@@ -150,11 +154,8 @@ void logins_free(struct broker *broker)
     logins_tick(broker);
 }
 
-/* Of somebody unknown there is a hash that fits nothing, if others take long. */
-static struct login *login_new(struct broker *broker, const struct user *user, struct bytes password)
+static struct login *login_new(struct broker *broker, struct bytes name, struct bytes password)
 {
-    static const uint8_t nobody[] = {14, 8, 5};
-    struct bytes name = user ? user_name(user) : bytes_of(NULL, 0);
     struct login *login = mem_zalloc(sizeof(*login) + name.size + password.size);
     login->job = (struct job){.run = run, .done = done};
     list_init(&login->link);
@@ -162,12 +163,12 @@ static struct login *login_new(struct broker *broker, const struct user *user, s
     login->name_size = name.size;
     login->password_size = password.size;
     login->hash_kind = HASH_SCRYPT;
-    memcpy(login->hash, user ? user->password_hash : nobody,
-           user ? hash_size(HASH_SCRYPT) : sizeof(nobody));
     if (name.size)
         memcpy(login->texts, name.data, name.size);
     if (password.size)
         memcpy(login->texts + name.size, password.data, password.size);
+    broker->logins.count++;
+    list_push_back(&broker->logins.waiting, &login->link);
     return login;
 }
 
@@ -178,17 +179,18 @@ static bool is_slow(const struct broker *broker, const struct user *user)
     return user ? user->has_password && hash_is_slow(user->hash_kind) : broker->logins.any_slow;
 }
 
+/* Of somebody unknown there is a hash that fits nothing, if others take long. */
 static enum login_state begin(struct broker *broker, const struct user *user, struct bytes password,
                               struct login **login)
 {
-    struct logins *logins = &broker->logins;
+    static const uint8_t nobody[] = {14, 8, 5};
     if (user && is_proven(broker, user, password))
         return LOGIN_RIGHT;
-    if (logins->count == LOGINS_MAX)
+    if (broker->logins.count == LOGINS_MAX)
         return LOGIN_TOO_MANY;
-    logins->count++;
-    *login = login_new(broker, user, password);
-    list_push_back(&logins->waiting, &(*login)->link);
+    *login = login_new(broker, user ? user_name(user) : bytes_of(NULL, 0), password);
+    memcpy((*login)->hash, user ? user->password_hash : nobody,
+           user ? hash_size(HASH_SCRYPT) : sizeof(nobody));
     next(broker);
     return LOGIN_WAITS;
 }
@@ -208,6 +210,34 @@ enum login_state login_check(struct broker *broker, const struct user *user, str
         (*login)->context = context;
     }
     return state;
+}
+
+static struct login *begin_hash(struct broker *broker, struct bytes password)
+{
+    if (broker->logins.count == LOGINS_MAX)
+        return NULL;
+    struct login *login = login_new(broker, bytes_of(NULL, 0), password);
+    login->is_new = true;
+    password_hash_begin(HASH_SCRYPT, broker->random, login->hash);
+    next(broker);
+    return login;
+}
+
+bool login_hash(struct broker *broker, uint8_t kind, struct bytes password,
+                uint8_t hash[PASSWORD_HASH_MAX], struct login **login)
+{
+    if (!broker->logins.worker || !hash_is_slow(kind)) {
+        password_hash((enum hash_kind)kind, password, broker->random, hash);
+        return true;
+    }
+    if (!*login)
+        *login = begin_hash(broker, password);
+    if (!*login || (*login)->state == LOGIN_WAITS)
+        return false;
+    memcpy(hash, (*login)->hash, hash_size(kind));
+    forget(*login);
+    *login = NULL;
+    return true;
 }
 
 void login_free(struct login *login)

@@ -1,11 +1,12 @@
-/* Checks of passwords. One that is made to be expensive (scrypt) is for a worker, one at a time, so that
- * nobody else waits for it; and one that was right is right again without it, for as long as the
+/* Checks of passwords, and hashes of new ones. What is made to be expensive (scrypt) is for a worker, one
+ * at a time, so that nobody else waits for it; and one that was right is right again without it, for as long as the
  * user's hash stays: of that a digest with a secret of this process is remembered. */
 #ifndef LEVERET_BROKER_LOGIN_H
 #define LEVERET_BROKER_LOGIN_H
 
 #include "base/worker.h"
 #include "broker/broker.h"
+#include "broker/password.h"
 
 struct user;
 
@@ -27,6 +28,11 @@ void logins_free(struct broker *broker);
  * be NULL, or in any later turn; then it is freed, and NULL. */
 enum login_state login_check(struct broker *broker, const struct user *user, struct bytes password,
                              void (*ended)(void *context), void *context, struct login **login);
+/* Makes the hash of a new password, of hash_size(kind) bytes. False: it waits for the worker, or there is
+ * too much to do; the same is to be asked again in a later turn, with `*login`, which is NULL at first,
+ * and the caller's meanwhile. */
+bool login_hash(struct broker *broker, uint8_t kind, struct bytes password,
+                uint8_t hash[PASSWORD_HASH_MAX], struct login **login);
 /* Nobody wants to know any more. NULL is fine. */
 void login_free(struct login *login);
 

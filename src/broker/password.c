@@ -81,27 +81,41 @@ static void scrypt_of(struct bytes hash, struct bytes password, uint8_t key[KEY_
     scrypt(password, bytes_of(hash.data + COST_SIZE, SCRYPT_SALT_SIZE), &cost, key, KEY_SIZE);
 }
 
-static void hash_by_scrypt(struct bytes password, struct random *random, uint8_t *hash)
+static void begin_scrypt(struct random *random, uint8_t *hash)
 {
     uint64_t salt[2] = {random_next(random), random_next(random)};
     hash[0] = (uint8_t)scrypt_cost.log2_n;
     hash[1] = (uint8_t)scrypt_cost.r;
     hash[2] = (uint8_t)scrypt_cost.p;
     memcpy(hash + COST_SIZE, salt, SCRYPT_SALT_SIZE);
-    scrypt_of(bytes_of(hash, KEY_AT), password, hash + KEY_AT);
+}
+
+size_t password_hash_begin(enum hash_kind kind, struct random *random,
+                           uint8_t hash[PASSWORD_HASH_MAX])
+{
+    if (kind == HASH_SCRYPT) {
+        begin_scrypt(random, hash);
+    } else {
+        uint64_t salt = random_next(random);
+        memcpy(hash, &salt, SALT_SIZE);
+    }
+    return hash_size((uint8_t)kind);
+}
+
+void password_hash_end(enum hash_kind kind, struct bytes password, uint8_t hash[PASSWORD_HASH_MAX])
+{
+    if (kind == HASH_SCRYPT)
+        scrypt_of(bytes_of(hash, KEY_AT), password, hash + KEY_AT);
+    else
+        digest_of((uint8_t)kind, bytes_of(hash, SALT_SIZE), password, hash + SALT_SIZE);
 }
 
 size_t password_hash(enum hash_kind kind, struct bytes password, struct random *random,
                      uint8_t hash[PASSWORD_HASH_MAX])
 {
-    if (kind == HASH_SCRYPT) {
-        hash_by_scrypt(password, random, hash);
-        return hash_size(HASH_SCRYPT);
-    }
-    uint64_t salt = random_next(random);
-    memcpy(hash, &salt, SALT_SIZE);
-    digest_of((uint8_t)kind, bytes_of(hash, SALT_SIZE), password, hash + SALT_SIZE);
-    return hash_size((uint8_t)kind);
+    size_t size = password_hash_begin(kind, random, hash);
+    password_hash_end(kind, password, hash);
+    return size;
 }
 
 /* No early end: the time must not tell how many bytes are right. */

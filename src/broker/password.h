@@ -30,6 +30,11 @@ bool hash_is_slow(uint8_t kind);
 /* Hashes with a new salt; returns the size of the hash. */
 size_t password_hash(enum hash_kind kind, struct bytes password, struct random *random,
                      uint8_t hash[PASSWORD_HASH_MAX]);
+/* The same in two steps, of which the second may take long, and be done by anybody: all of the hash
+ * that does not depend on the password, and the rest. */
+size_t password_hash_begin(enum hash_kind kind, struct random *random,
+                           uint8_t hash[PASSWORD_HASH_MAX]);
+void password_hash_end(enum hash_kind kind, struct bytes password, uint8_t hash[PASSWORD_HASH_MAX]);
 /* `hash`: a possible one, not empty. Takes as long for a wrong password as for the right one. */
 bool password_matches(uint8_t kind, struct bytes hash, struct bytes password);
 

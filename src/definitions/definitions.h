@@ -49,6 +49,8 @@ struct import *definitions_begin(struct broker *broker, struct vhost *only, stru
                                  struct definitions_counts *counts);
 /* False: there is no more to do. */
 bool definitions_go_on(struct import *import, struct budget *budget);
+/* There is, but it waits for the hash of a password, which a worker makes: broker/login.h. */
+bool definitions_wait(const struct import *import);
 /* At any time; false: something is wrong, or it has not come to its end. */
 bool definitions_end(struct import *import);
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "broker/login.h"
 #include "broker/quota.h"
 
 /* Most of what follows so many faults follows from them. */
@@ -380,11 +381,15 @@ static void import_object(struct import *import, const struct section *section,
 /* The next object of the section at hand; false: there are no more, or it is enough. */
 static bool import_one(struct import *import, struct budget *budget)
 {
-    struct json *array = import->faults < FAULTS_MAX ? import_next(import, budget) : NULL;
+    struct json *array = import->kept;
+    if (!array && import->faults < FAULTS_MAX)
+        array = import_next(import, budget);
     if (!array)
         return false;
     import_object(import, &sections[import->section], json_item(array, 0));
-    json_release(array);
+    import->kept = import->is_waiting ? array : NULL;
+    if (!import->is_waiting)
+        json_release(array);
     budget_use(budget, OBJECT_STEPS);
     return true;
 }
@@ -480,6 +485,7 @@ struct import *definitions_begin(struct broker *broker, struct vhost *only, stru
     import->listener = listener;
     import->counts = counts;
     import->place.kind = "";
+    import->can_wait = true;
     *counts = (struct definitions_counts){0};
     map_init(&import->left_out, random_next(broker->random));
     import_read(import);
@@ -502,6 +508,7 @@ static void next_section(struct import *import, size_t number)
 
 bool definitions_go_on(struct import *import, struct budget *budget)
 {
+    import->is_waiting = false;
     if (import->state == IMPORT_READS) {
         import_read_some(import, budget);
         if (import->faults)
@@ -512,15 +519,22 @@ bool definitions_go_on(struct import *import, struct budget *budget)
         import_header(import);
         next_section(import, 0);
     }
-    while (import->state == IMPORT_MAKES && !budget_is_spent(budget))
+    while (import->state == IMPORT_MAKES && !import->is_waiting && !budget_is_spent(budget))
         if (!import_one(import, budget))
             next_section(import, import->section + 1);
     return import->state != IMPORT_ENDED;
 }
 
+bool definitions_wait(const struct import *import)
+{
+    return import->is_waiting;
+}
+
 bool definitions_end(struct import *import)
 {
     bool is_done = import->state == IMPORT_ENDED && !import->faults;
+    login_free(import->login);
+    json_release(import->kept);
     json_release(import->root);
     buffer_free(&import->header);
     buffer_free(&import->scratch);
@@ -535,6 +549,7 @@ bool definitions_import(struct broker *broker, struct bytes text,
 {
     struct budget budget = budget_of(INT64_MAX);
     struct import *import = definitions_begin(broker, NULL, text, listener, counts);
+    import->can_wait = false;
     while (definitions_go_on(import, &budget))
         continue;
     return definitions_end(import);

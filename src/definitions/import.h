@@ -31,6 +31,10 @@ struct import {
     bool is_old;                     /* from before RabbitMQ 3.6 */
     struct map left_out;             /* queues and exchanges that are not there: import_leave_out */
     struct buffer scratch;           /* bytes made for the object at hand */
+    bool can_wait;                   /* for what a worker does; else it is done at once */
+    bool is_waiting;                 /* the object at hand does */
+    struct json *kept;               /* an array with that object; NULL: none waits */
+    struct login *login;             /* the hash of its password, in the making */
     struct definitions_remark place; /* the object at hand */
     size_t faults;
 };

@@ -1,5 +1,6 @@
 /* Users, virtual hosts and what is allowed. */
 #include "base/base64.h"
+#include "broker/login.h"
 #include "broker/permission.h"
 #include "broker/user.h"
 #include "definitions/import.h"
@@ -26,12 +27,26 @@ static bool find_algorithm(struct import *import, const struct json *object, uin
                        BYTES_ARG(name));
 }
 
+/* False: it waits, and the object comes again. */
+static bool hash_password(struct import *import, uint8_t kind, struct bytes password,
+                          struct buffer *hash)
+{
+    struct broker *broker = import->broker;
+    uint8_t room[PASSWORD_HASH_MAX];
+    if (!import->can_wait)
+        password_hash(kind, password, broker->random, room);
+    else
+        import->is_waiting = !login_hash(broker, kind, password, room, &import->login);
+    if (!import->is_waiting)
+        buffer_add(hash, room, hash_size(kind));
+    return !import->is_waiting;
+}
+
 /* The hash as it is given, or of the password that is. */
 static bool find_hash(struct import *import, const struct json *object, uint8_t kind,
                       struct buffer *hash)
 {
     struct bytes text = {0};
-    uint8_t room[PASSWORD_HASH_MAX];
     if (json_find(object, "password_hash")) {
         return import_text(import, object, "password_hash", &text) &&
                (base64_read(text, hash) ||
@@ -42,9 +57,7 @@ static bool find_hash(struct import *import, const struct json *object, uint8_t 
                                    "cannot log in by a password has an empty 'password_hash'");
     if (!import_text(import, object, "password", &text))
         return false;
-    if (text.size)
-        buffer_add(hash, room, password_hash(kind, text, import->broker->random, room));
-    return true;
+    return !text.size || hash_password(import, kind, text, hash);
 }
 
 static bool add_user(struct import *import, const struct json *object, struct buffer *hash)

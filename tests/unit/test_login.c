@@ -6,6 +6,7 @@
 
 #include "base/scrypt.h"
 #include "broker/user.h"
+#include "definitions/definitions.h"
 #include "tests/lib/tap.h"
 #include "tests/script/world.h"
 
@@ -222,6 +223,69 @@ TEST(hashes_survive)
     end();
 }
 
+static struct bytes hash_in(const uint8_t *hash, uint8_t kind)
+{
+    return bytes_of(hash, hash_size(kind));
+}
+
+/* As definitions and operators give them. */
+TEST(hashes_of_new_passwords_wait_as_well)
+{
+    uint8_t hash[PASSWORD_HASH_MAX];
+    struct login *login = NULL;
+    struct bytes secret = bytes_str("secret");
+    begin();
+    ok(login_hash(&world.broker, HASH_SHA256, secret, hash, &login) && !login, "a quick one is made");
+    ok(password_matches(HASH_SHA256, hash_in(hash, HASH_SHA256), secret), "and right");
+    ok(!login_hash(&world.broker, HASH_SCRYPT, secret, hash, &login) && login, "another one waits");
+    is_str(heard(say(0, "ann", "secret")), "nothing", "and so does a check behind it");
+    ok(!login_hash(&world.broker, HASH_SCRYPT, secret, hash, &login), "it still does");
+    release();
+    ok(login_hash(&world.broker, HASH_SCRYPT, secret, hash, &login) && !login, "then it is made");
+    ok(password_matches(HASH_SCRYPT, hash_in(hash, HASH_SCRYPT), secret), "and right");
+    is_str(heard(&world.clients[0]), "tune", "and so was the check");
+    ok(!login_hash(&world.broker, HASH_SCRYPT, secret, hash, &login), "one that waits");
+    login_free(login);
+    release();
+    is_int(world.broker.logins.count, 0, "may be forgotten");
+    end();
+}
+
+static void tell_nothing(void *context, const struct definitions_remark *remark)
+{
+    (void)context;
+    (void)remark;
+}
+
+TEST(an_import_waits_for_them)
+{
+    static const char text[] =
+        "{\"users\": [{\"name\": \"bob\", \"password\": \"secret\", \"tags\": \"\","
+        " \"hashing_algorithm\": \"leveret_scrypt\"}, {\"name\": \"eve\", \"password\": \"\"}]}";
+    struct definitions_listener listener = {tell_nothing, NULL};
+    struct definitions_counts counts;
+    struct budget budget = budget_of(INT64_MAX);
+    begin();
+    for (int is_dropped = 1; is_dropped >= 0; is_dropped--) {
+        struct import *import =
+            definitions_begin(&world.broker, NULL, bytes_str(text), &listener, &counts);
+        ok(definitions_go_on(import, &budget), "there is more to do");
+        ok(definitions_go_on(import, &budget) && definitions_wait(import), "but it waits");
+        ok(!user_find(&world.broker, bytes_str("bob")), "nobody is there");
+        if (!is_dropped) {
+            release();
+            ok(!definitions_go_on(import, &budget), "then there is no more");
+        }
+        is_int(definitions_end(import), !is_dropped, "is it done?");
+        release();
+        is_int(world.broker.logins.count, 0, "nothing waits");
+    }
+    const struct user *bob = user_find(&world.broker, bytes_str("bob"));
+    is_int(counts.users, 2, "users");
+    ok(bob && user_check_password(bob, bytes_str("secret")), "with the password that was given");
+    end();
+}
+
 int main(void)
 {
     RUN(others_do_not_wait);
@@ -234,5 +298,7 @@ int main(void)
     RUN(too_many_are_refused);
     RUN(without_a_worker);
     RUN(hashes_survive);
+    RUN(hashes_of_new_passwords_wait_as_well);
+    RUN(an_import_waits_for_them);
     return done();
 }

@@ -9,6 +9,7 @@ import hashlib
 import http.client
 import json
 import os
+import signal
 import sys
 
 sys.dont_write_bytecode = True
@@ -152,6 +153,38 @@ def _(t):
     equal([c.getresponse().status for c in waiting], [200, 401, 200, 401, 401], "those that waited")
     equal(json.loads(ask("slow", "secret").getresponse().read())["name"], "slow", "who it is")
     equal(ask("nobody", "secret").getresponse().status, 401, "nobody")
+
+
+@case("passwords that are given to the API are kept by scrypt, too, and others are answered meanwhile")
+def _(t):
+    daemon = serve(t, folder(t), "--management", "127.0.0.1:0", "--auth-delay-ms", "10")
+
+    def ask(method, path, body=None, user="guest", password="guest"):
+        c = http.client.HTTPConnection(daemon.addresses()[-1])
+        t.cleanup(c.close)
+        c.request(method, "/api/" + path, json.dumps(body) if body else None, headers={
+            "Authorization": "Basic " + base64.b64encode(("%s:%s" % (user, password)).encode()).decode()})
+        return c
+
+    def user(name):
+        return {"name": name, "password": "of " + name, "hashing_algorithm": "leveret_scrypt", "tags": "management"}
+
+    waiting = [(ask("PUT", "users/late", user("late")), 201),
+               (ask("POST", "definitions", {"users": [user("first"), user("second")]}), 204),
+               (ask("PUT", "users/late", user("late")), 204),
+               (ask("POST", "definitions", {"users": [user("third"), {"name": "wrong"}]}), 400)]
+    equal(ask("GET", "whoami").getresponse().status, 200, "one that does not wait")
+    equal([c.getresponse().status for c, _ in waiting], [status for _, status in waiting], "those that do")
+    daemon.process.send_signal(signal.SIGUSR1)
+    daemon.says("turn_stats")
+    turns = int(daemon.log().split(" turns=")[1].split()[0])
+    check(turns < 5000, "it has waited in %d turns" % turns)
+    for name in ("late", "first", "second"):
+        equal(ask("GET", "whoami", None, name, "of " + name).getresponse().status, 200, name)
+        equal(ask("GET", "whoami", None, name, "of him").getresponse().status, 401, name + " with another password")
+    equal(ask("GET", "users/third").getresponse().status, 404, "one that was taken back")
+    ask("POST", "definitions", {"users": [user("hurried")]})
+    equal(daemon.stop(), 0, "it stops while one is made")
 
 
 @case("a hash that would cost too much to check is refused")

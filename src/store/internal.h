@@ -468,6 +468,11 @@ void names_free(struct map *map);
 /* Of those of the image, as the store's opener tells. */
 bool has_newer_names(const struct store *store);
 
+/* ---- apply.c ---- */
+
+/* Does what the record says. NULL, or what makes no sense about it. */
+const char *apply_record(struct store *store, const struct record *record);
+
 /* ---- replay.c ---- */
 
 struct replay_report {

@@ -4,6 +4,7 @@ noinst_LIBRARIES += libleveret_store.a
 
 libleveret_store_a_SOURCES = \
 	%D%/anchor.c \
+	%D%/apply.c \
 	%D%/backup.c \
 	%D%/batch.c \
 	%D%/check.c \

@@ -3,7 +3,9 @@
 #include "base/mem.h"
 #include "store/internal.h"
 
-static const char *apply_message(struct store *store, const struct record *record)
+#define OTHERS "a record that is not for this log"
+
+static const char *apply_message(struct store *store, const struct record *record, bool is_of_group)
 {
     struct message_payload payload;
     if (!message_payload_read(record->payload, &payload))
@@ -11,6 +13,8 @@ static const char *apply_message(struct store *store, const struct record *recor
     for (uint32_t i = 0; i < payload.destinations; i++) {
         struct destination destination = message_payload_destination(&payload, i);
         struct index *index = idmap_find(&store->indexes, destination.queue);
+        if (store_is_of_group(destination.queue) != is_of_group)
+            return OTHERS;
         if (!index)
             return "a message for an unknown queue";
         if (destination.sequence < index->next_sequence || destination.sequence > STORE_SEQUENCE_MAX)
@@ -54,27 +58,31 @@ static const char *apply_moved(struct store *store, const struct record *record)
     return NULL;
 }
 
-static const char *apply_settle(struct store *store, struct bytes payload)
+static const char *apply_settle(struct store *store, struct bytes payload, bool is_of_group)
 {
     struct settled_reader reader = settled_reader(payload);
     struct index *index = idmap_find(&store->indexes, reader.queue);
+    if (store_is_of_group(reader.queue) != is_of_group)
+        return OTHERS;
     while (settled_next(&reader))
         if (index)
             index_replay_settle(index, reader.first, reader.count);
     return reader.cursor.bad ? "a malformed settle" : NULL;
 }
 
-static const char *apply_returned(struct store *store, struct bytes payload)
+static const char *apply_returned(struct store *store, struct bytes payload, bool is_of_group)
 {
     struct returned_reader reader = returned_reader(payload);
     struct index *index = idmap_find(&store->indexes, reader.queue);
+    if (store_is_of_group(reader.queue) != is_of_group)
+        return OTHERS;
     while (returned_next(&reader))
         if (index)
             index_replay_returned(index, reader.sequence, reader.count, reader.until_ms);
     return reader.cursor.bad ? "a malformed return" : NULL;
 }
 
-static const char *apply_queue(struct store *store, const struct record *record)
+static const char *apply_queue(struct store *store, const struct record *record, bool is_of_group)
 {
     struct cursor cursor = cursor_of(record->payload);
     uint64_t id = cursor_u64(&cursor);
@@ -82,6 +90,8 @@ static const char *apply_queue(struct store *store, const struct record *record)
     uint64_t mark = record->type == RECORD_DELIVERED ? cursor_u64(&cursor) : 0;
     if (cursor.bad || id == 0 || id & STORE_ID_TRANSIENT || mark > STORE_SEQUENCE_MAX)
         return "a malformed record";
+    if (store_is_of_group(id) != is_of_group)
+        return OTHERS;
     if (record->type == RECORD_QUEUE) {
         if (index)
             return "a queue that exists";
@@ -91,7 +101,10 @@ static const char *apply_queue(struct store *store, const struct record *record)
         if (!index)
             return "the end of an unknown queue";
         store_queue_delete_recovered(store, index);
-        release_all(store);
+        if (!is_of_group) /* else the turns do it */
+            release_all(store);
+    } else if (index && is_of_group) {
+        index_mark(index, mark);
     } else if (index && mark > index->mark) {
         index->mark = mark;
         index_changed(index);
@@ -99,7 +112,8 @@ static const char *apply_queue(struct store *store, const struct record *record)
     return NULL;
 }
 
-static const char *apply_name(struct store *store, const struct record *record)
+/* Who has the store in use has the names of its groups as well, and changes them himself. */
+static const char *apply_name(struct store *store, const struct record *record, bool is_of_group)
 {
     bool is_delete = record->type == RECORD_DELETE;
     struct bytes key = record->payload, value = bytes_of(NULL, 0);
@@ -110,31 +124,32 @@ static const char *apply_name(struct store *store, const struct record *record)
         if (cursor.bad)
             return "a malformed name";
     }
-    name_change(store, &store->image.catalogue, key, value, is_delete);
+    if (!is_of_group)
+        name_change(store, &store->image.catalogue, key, value, is_delete);
     name_change(store, &store->image.changed_names, key, value, is_delete);
     return NULL;
 }
 
-const char *apply_record(struct store *store, const struct record *record)
+const char *apply_record(struct store *store, const struct record *record, bool is_of_group)
 {
     switch (record->type) {
     case RECORD_MESSAGE:
-        return apply_message(store, record);
+        return apply_message(store, record, is_of_group);
     case RECORD_MOVED:
         return apply_moved(store, record);
     case RECORD_PAGED:
         return NULL;
     case RECORD_SETTLE:
-        return apply_settle(store, record->payload);
+        return apply_settle(store, record->payload, is_of_group);
     case RECORD_RETURNED:
-        return apply_returned(store, record->payload);
+        return apply_returned(store, record->payload, is_of_group);
     case RECORD_QUEUE:
     case RECORD_DROP:
     case RECORD_DELIVERED:
-        return apply_queue(store, record);
+        return apply_queue(store, record, is_of_group);
     case RECORD_PUT:
     case RECORD_DELETE:
-        return apply_name(store, record);
+        return apply_name(store, record, is_of_group);
     case RECORD_ENTRY:
     case RECORD_FLOOR:
     case RECORD_VOTE:

@@ -135,6 +135,7 @@ static struct settles *settles_of(struct journal *journal, struct settles_place 
                                   uint64_t queue)
 {
     struct batch *batch = journal->filling;
+    assert(!store_is_of_group(queue));
     if (place->batch == batch->number && place->number)
         return &batch->settles[place->number - 1];
     if (batch_is_empty(batch))

@@ -102,9 +102,11 @@ static void put_queues(struct store *store, struct buffer *batch)
         struct index *index = list_entry(link, struct index, dirty_link);
         index->is_dirty = false;
         buffer_add_u64(&value, index->next_sequence);
-        /* After an orderly end it is known exactly how far deliveries went. */
+        /* After an orderly end it is known exactly how far deliveries went; a group agrees on it. */
         uint64_t mark = index->mark_batch ? index->mark_asked : index->mark;
-        buffer_add_u64(&value, store->journal.is_closing ? index->taken_high : mark);
+        bool is_of_group = store_is_of_group(index->id) && !planted(PLANTED_GROUP_MARK_LOWERED);
+        bool is_known = store->journal.is_closing && !is_of_group;
+        buffer_add_u64(&value, is_known ? index->taken_high : mark);
         put(batch, key_of('Q', index->id, 8), &value);
     }
     for (size_t i = 0; i < store->image.dead_queues_count; i++) {

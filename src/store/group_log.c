@@ -638,6 +638,47 @@ enum log_result group_log_read(struct group_log *log, uint64_t index, struct log
     return LOG_WAIT;
 }
 
+/* ---- applying ---- */
+
+/* Can it be read back from where it lies? */
+static bool is_written(const struct group_log *log, uint64_t index)
+{
+    const struct bracket *bracket = bracket_of(log, index);
+    return entry_of(log, index)->segment && (!bracket || bracket->batch <= log->store->journal.written);
+}
+
+enum log_result group_log_apply(struct group_log *log, const char **wrong)
+{
+    uint64_t index = log->applied + 1;
+    struct log_head head;
+    struct bytes contents, payload;
+    enum record_type type;
+    *wrong = NULL;
+    if (index > (planted(PLANTED_GROUP_UNAGREED) ? log->last : log->commit))
+        return LOG_NONE;
+    if (!is_written(log, index))
+        return LOG_WAIT;
+    enum log_result result = group_log_read(log, index, &head, &contents);
+    if (result != LOG_OK) {
+        *wrong = result == LOG_DAMAGED ? "its bytes are not what they were" : NULL;
+        return result;
+    }
+    struct place place = entry_place_of(log, index);
+    place.offset += RECORD_HEADER + ENTRY_PAYLOAD_SIZE;
+    struct cursor cursor = cursor_of(contents);
+    while (!*wrong && content_next(&cursor, &type, &payload)) {
+        place.size = (uint32_t)(RECORD_HEADER + payload.size);
+        struct record record = {.type = type, .payload = payload, .place = place};
+        *wrong = apply_record(log->store, &record, true);
+        place.offset += place.size;
+    }
+    if (*wrong)
+        return LOG_DAMAGED;
+    log->applied = index;
+    log_changed(log);
+    return LOG_OK;
+}
+
 const struct log_entry *group_log_entry(const struct group_log *log, uint64_t index)
 {
     return entry_of(log, index);

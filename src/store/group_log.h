@@ -34,6 +34,13 @@ struct log_floor {
     struct bytes note;    /* the caller's: who the members are, at that index */
 };
 
+enum log_result {
+    LOG_OK,
+    LOG_NONE,    /* it is not in the log */
+    LOG_WAIT,    /* it is being read: ask again after the next store_tick */
+    LOG_DAMAGED, /* its bytes are not what they were, or cannot be read */
+};
+
 /* The log of a group; NULL: there is none. */
 struct group_log *group_log_find(struct store *store, uint64_t group);
 /* All of them, in no order: begins with *at = 0; NULL: no more. None comes or goes meanwhile. */
@@ -56,7 +63,12 @@ uint32_t group_log_append(struct group_log *log, const struct log_head *head, st
 uint64_t group_log_bytes(struct bytes contents, uint32_t records);
 /* Entries from here on go. A start finds them again, unless another one was appended in their place. */
 void group_log_cut(struct group_log *log, uint64_t from);
-/* The state of the group is applied up to here. */
+/* Applies the next entry, if it is known to be committed: does to queues of groups, and to names, what its records
+ * say. LOG_NONE: there is none to apply. LOG_WAIT: its bytes are being read, or written: ask again after the next
+ * store_tick. LOG_DAMAGED: *wrong says why, and nothing can be applied behind it. A start has applied entries up to
+ * group_log_kept. Names (RECORD_PUT, RECORD_DELETE) are put on record, and are the caller's to follow. */
+enum log_result group_log_apply(struct group_log *log, const char **wrong);
+/* The same was done by the caller, up to here, for entries of other kinds. */
 void group_log_applied(struct group_log *log, uint64_t index);
 /* The log is to begin behind `index`, which is applied. False: it is not durable here yet. */
 bool group_log_raise(struct group_log *log, uint64_t index, struct bytes note);
@@ -77,13 +89,6 @@ uint64_t group_log_kept(const struct group_log *log);
 uint64_t group_log_durable(struct group_log *log);
 /* Bytes of the journal that its entries hold. */
 uint64_t group_log_size(const struct group_log *log);
-
-enum log_result {
-    LOG_OK,
-    LOG_NONE,    /* it is not in the log */
-    LOG_WAIT,    /* it is being read: ask again after the next store_tick */
-    LOG_DAMAGED, /* its bytes are not what they were, or cannot be read */
-};
 
 /* An entry; `contents` stays as it is until the next store_tick, or until the log is changed. */
 enum log_result group_log_read(struct group_log *log, uint64_t index, struct log_head *head,

@@ -521,10 +521,12 @@ static void ask_for_mark(struct index *index, uint64_t sequence)
 /* Brings the queue's mark above `sequence`, so that this recorded message may be sent: after a
  * crash it is known then that it may have been. True: a durable mark is above it. False: the queue
  * waits for one. Either way a higher one is asked for, with a record, once half a step or less is
- * left. */
+ * left; but that of a group's queue is moved by its group. */
 static bool mark_reach(struct index *index, uint64_t sequence)
 {
     struct store *store = index->store;
+    if (store_is_of_group(index->id))
+        return sequence < index->mark || planted(PLANTED_NO_MARK);
     if (index->mark_batch && index->mark_batch <= store->journal.durable) {
         index->mark = index->mark_asked;
         index->mark_batch = 0;
@@ -1011,6 +1013,41 @@ void index_forget(struct index *index)
     mem_free(index);
 }
 
+/* ---- a queue of a group ---- */
+
+void index_mark(struct index *index, uint64_t mark)
+{
+    assert(store_is_of_group(index->id));
+    if (mark <= index->mark)
+        return;
+    index->mark = index->mark_asked = mark;
+    index_changed(index);
+    index_wake(index);
+}
+
+void index_lead(struct index *index)
+{
+    assert(store_is_of_group(index->id) && index->taken == 0);
+    index->taken_high = index->mark;
+}
+
+static void untake_chunk(struct index *index, struct chunk *chunk)
+{
+    for (uint32_t slot = bit_next(chunk->live_bits, 0, chunk->slots);
+         slot < chunk->slots && chunk->live > chunk->ready;
+         slot = bit_next(chunk->live_bits, slot + 1, chunk->slots))
+        if (!bit_get(chunk->ready_bits, slot) && !is_delayed(chunk, slot))
+            make_ready(index, chunk, slot);
+}
+
+void index_untake(struct index *index)
+{
+    assert(store_is_of_group(index->id));
+    for (uint32_t i = 0; index->taken && i < index->chunks_count; i++)
+        untake_chunk(index, chunk_at(index, i));
+    index_count(index, 0, -(int64_t)index->taken, 0);
+}
+
 /* ---- recovery ---- */
 
 /* A chunk with room for `sequence`, which is above all that came before, and its slot there. */
@@ -1132,7 +1169,8 @@ void index_insert(struct index *index, const struct destination *destination, st
     index_changed(index);
 }
 
-/* Nothing is taken while a journal is replayed: what is not ready was set aside. */
+/* Nothing is taken while a journal is replayed: what is not ready was set aside. In a queue of a group it may
+ * be taken. */
 static void replay_unready(struct index *index, struct chunk *chunk, uint32_t slot)
 {
     const struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;
@@ -1140,9 +1178,12 @@ static void replay_unready(struct index *index, struct chunk *chunk, uint32_t sl
     uint64_t *sum = is_ready ? &chunk->ready_bytes : &chunk->taken_bytes;
     uint32_t count = is_ready ? chunk->ready : chunk->live - chunk->ready;
     uint64_t bytes = entry ? entry->body_size : take_share(sum, count);
+    bool is_aside = is_delayed(chunk, slot) || (entry && entry->flags & ENTRY_DAMAGED);
     index_count_bytes(index, -(int64_t)bytes);
     if (is_ready)
         index_unready(index, chunk, slot, bytes);
+    else if (index->taken && !is_aside && !planted(PLANTED_GROUP_TAKEN_STAYS))
+        index_count(index, 0, -1, 0);
 }
 
 static void replay_settle_slot(struct index *index, struct chunk *chunk, uint32_t slot)
@@ -1181,7 +1222,8 @@ void index_replay_settle(struct index *index, uint64_t first, uint64_t count)
         if (index->chunks_count == before)
             at++;
     }
-    if (end > index->next_sequence && !planted(PLANTED_SETTLES_RAISE_NOTHING))
+    bool may_raise = !store_is_of_group(index->id) && !planted(PLANTED_SETTLES_RAISE_NOTHING);
+    if (end > index->next_sequence && may_raise)
         index->next_sequence = end;
 }
 

@@ -161,6 +161,14 @@ enum index_obstacle index_obstacle(struct index *index);
 bool index_holds(struct index *index, uint64_t sequence);
 /* Asks for some live messages at once that are to be fetched or looked at soon, in any order. */
 void index_read_some(struct index *index, const uint64_t *sequences, size_t count);
+/* ---- a queue of a group (group_log.h) ---- */
+
+/* This broker decides for it from now on: what is below its mark was perhaps delivered before. Nothing is
+ * taken. */
+void index_lead(struct index *index);
+/* It does so no more: what was taken is ready. */
+void index_untake(struct index *index);
+
 /* Settles every ready or delayed message; returns how many there were. Memory of many goes in the turns that
  * follow. */
 uint64_t index_purge(struct index *index);

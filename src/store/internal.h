@@ -37,6 +37,8 @@ void chunk_note_time(struct chunk *chunk, uint64_t expires_ms);
 void chunk_note_times(struct chunk *chunk);
 /* Settles in recovery. */
 void index_replay_settle(struct index *index, uint64_t first, uint64_t count);
+/* The group of the queue has agreed on this mark, or a higher one. */
+void index_mark(struct index *index, uint64_t mark);
 /* A ready message of the chunk waits; its time is known. */
 void index_restore_delayed(struct index *index, struct chunk *chunk, uint32_t slot);
 /* A message that came back, if it is there. */
@@ -470,8 +472,9 @@ bool has_newer_names(const struct store *store);
 
 /* ---- apply.c ---- */
 
-/* Does what the record says. NULL, or what makes no sense about it. */
-const char *apply_record(struct store *store, const struct record *record);
+/* Does what the record says, of the journal, or of an entry that a group has agreed on: neither speaks of the
+ * queues of the other. NULL, or what makes no sense about it. */
+const char *apply_record(struct store *store, const struct record *record, bool is_of_group);
 
 /* ---- replay.c ---- */
 

@@ -292,7 +292,7 @@ static const char *apply(struct store *store, const struct record *record,
     report->messages += record->type == RECORD_MESSAGE;
     report->settles += record->type == RECORD_SETTLE;
     report->catalogue += record->type == RECORD_PUT || record->type == RECORD_DELETE;
-    return apply_record(store, record);
+    return apply_record(store, record, false);
 }
 
 /* ---- walking ---- */

@@ -118,7 +118,9 @@ static void start_cursors(struct store *store)
     struct index *index;
     while ((index = idmap_next(&store->indexes, &at))) {
         index->mark_asked = index->taken_high = index->mark;
-        if (index->next_sequence < index->mark && !planted(PLANTED_NUMBERS_BELOW_MARK))
+        bool is_of_group = store_is_of_group(index->id) && !planted(PLANTED_GROUP_NEXT_RAISED);
+        bool may_raise = !is_of_group && !planted(PLANTED_NUMBERS_BELOW_MARK);
+        if (index->next_sequence < index->mark && may_raise)
             index->next_sequence = index->mark;
         index->cursor = 1;
         store->stats.messages_found += index->ready + index->delayed;
@@ -304,7 +306,7 @@ static void lower_marks(struct store *store)
     uint64_t at = 0;
     struct index *index;
     while ((index = idmap_next(&store->indexes, &at))) {
-        if (index->mark == index->taken_high && !index->mark_batch)
+        if ((index->mark == index->taken_high && !index->mark_batch) || store_is_of_group(index->id))
             continue;
         index_changed(index);
         store->image.is_changed = true;
@@ -722,7 +724,8 @@ uint64_t store_queue_id(struct store *store, bool survives)
 
 void store_id_is_used(struct store *store, uint64_t id)
 {
-    if (!(id & STORE_ID_TRANSIENT) && store_part_queue(id) > store->id_last)
+    bool is_given_here = !(id & STORE_ID_TRANSIENT) && !store_is_of_group(id);
+    if (is_given_here && store_part_queue(id) > store->id_last)
         store->id_last = store_part_queue(id);
 }
 
@@ -745,6 +748,7 @@ struct index *store_queue_find(struct store *store, uint64_t id, void *owner)
 struct index *store_queue(struct store *store, uint64_t id, void *owner)
 {
     struct index *index = idmap_find(&store->indexes, id);
+    assert(!store_is_of_group(id));
     if (!index) {
         index = index_new(store, id);
         if (!(id & STORE_ID_TRANSIENT)) {
@@ -771,6 +775,7 @@ void store_queue_delete_recovered(struct store *store, struct index *index)
 void store_queue_delete(struct store *store, struct index *index)
 {
     uint64_t id = index->id;
+    assert(!store_is_of_group(id));
     if (id & STORE_ID_TRANSIENT) {
         index_drop(index);
         return;
@@ -784,7 +789,7 @@ void store_drop_orphans(struct store *store)
     uint64_t at = 0;
     struct index *index;
     while ((index = idmap_next(&store->indexes, &at))) {
-        if (index->owner)
+        if (index->owner || store_is_of_group(index->id))
             continue;
         log_event(store->options.log, EVENT_queue_dropped, "id=%llu ready=%llu",
                   (unsigned long long)index->id, (unsigned long long)index->ready);

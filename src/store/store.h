@@ -190,6 +190,13 @@ void store_catalogue_each(struct store *store,
 /* A new id, never used before. A queue that does not survive a restart has the top bit set. */
 uint64_t store_queue_id(struct store *store, bool survives);
 #define STORE_ID_TRANSIENT ((uint64_t)1 << 63)
+/* Ids of queues of groups (group_log.h) have this bit, and are given by the groups. Such a queue begins, ends and
+ * changes by group_log_apply alone, but that messages are taken and given back; nothing of it is recorded here. */
+#define STORE_ID_GROUP ((uint64_t)1 << 62)
+static inline bool store_is_of_group(uint64_t id)
+{
+    return id & STORE_ID_GROUP && !(id & STORE_ID_TRANSIENT);
+}
 /* A queue may have several indexes, its parts, each with an id of its own: that of the queue with the number
  * of the part in it. Part 0 has the id of the queue. By nothing else does the store know that they belong
  * together: each is made when it is needed, and is to be deleted when its queue is. */
@@ -210,14 +217,16 @@ static inline uint64_t store_part_queue(uint64_t id)
 #define STORE_SEQUENCE_MAX ((uint64_t)1 << 56)
 
 /* The index of a queue: the recovered one for an id of the catalogue, else a new one. For a new id
- * that survives, the creation is recorded. `owner` is kept for the caller. */
+ * that survives, the creation is recorded. It is not one of a group: store_queue_find. `owner` is kept for the
+ * caller. */
 struct index *store_queue(struct store *store, uint64_t id, void *owner);
 /* The same, but NULL where there is none yet. */
 struct index *store_queue_find(struct store *store, uint64_t id, void *owner);
 /* Drops the queue and all in it; the index is gone at once, and the memory of its messages in the
  * turns that follow. */
 void store_queue_delete(struct store *store, struct index *index);
-/* Right after the catalogue was read: recovered indexes that nobody asked for are dropped. */
+/* Right after the catalogue was read: recovered indexes that nobody asked for are dropped, unless they are of
+ * groups. */
 void store_drop_orphans(struct store *store);
 
 /* ---- messages ---- */

@@ -39,6 +39,7 @@ FAULT_TESTS = \
 	%D%/test_entries.t \
 	%D%/test_flip.t \
 	%D%/test_full_disk.t \
+	%D%/test_group_apply.t \
 	%D%/test_group_log.t \
 	%D%/test_identity.t \
 	%D%/test_index.t \
@@ -61,6 +62,7 @@ TESTS += $(FAULT_TESTS)
 %C%_test_crash_points_t_LDADD = libleveret_rig.a $(LDADD)
 %C%_test_cut_t_LDADD = libleveret_rig.a $(LDADD)
 %C%_test_entries_t_LDADD = libleveret_bench.a $(LDADD)
+%C%_test_group_apply_t_LDADD = libleveret_bench.a $(LDADD)
 %C%_test_group_log_t_LDADD = libleveret_bench.a $(LDADD)
 %C%_test_full_disk_t_LDADD = libleveret_bench.a $(LDADD)
 %C%_test_flip_t_LDADD = libleveret_rig.a $(LDADD)

@@ -50,6 +50,7 @@ check_PROGRAMS += \
 	%D%/test_disk_calls \
 	%D%/test_entries \
 	%D%/test_full_disk \
+	%D%/test_group_apply \
 	%D%/test_group_log \
 	%D%/test_order \
 	%D%/test_queue_expiry \
@@ -77,6 +78,9 @@ check_PROGRAMS += \
 
 %C%_test_broker_exchange_SOURCES = tests/unit/test_broker_exchange.c
 %C%_test_broker_exchange_LDADD = libleveret_store_fake.a $(PLANTED_LDADD)
+
+%C%_test_group_apply_SOURCES = tests/fault/test_group_apply.c
+%C%_test_group_apply_LDADD = libleveret_bench.a $(PLANTED_LDADD)
 
 %C%_test_group_log_SOURCES = tests/fault/test_group_log.c
 %C%_test_group_log_LDADD = libleveret_bench.a $(PLANTED_LDADD)

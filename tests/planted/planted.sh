@@ -43,6 +43,10 @@ GROUP_FLOOR_LEFT_OUT test_group_log
 GROUP_VOTE_LEFT_OUT test_group_log
 GROUP_BLOCK_STALE test_group_log
 GROUP_REST_STAYS test_group_log
+GROUP_UNAGREED test_group_apply
+GROUP_NEXT_RAISED test_group_apply
+GROUP_MARK_LOWERED test_group_apply
+GROUP_TAKEN_STAYS test_group_apply
 SHORT_FORGOTTEN TAP_ONLY=no_room_for_a_file test_full_disk
 ROOM_NOT_ASKED TAP_ONLY=larger_than_what_is_free test_full_disk
 NOT_COVERED TAP_ONLY=all_is_taken_behind_a_message test_full_disk

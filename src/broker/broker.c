@@ -159,6 +159,7 @@ void broker_free(struct broker *broker)
     queue_set_free(broker->dead_letter_set);
     buffer_free(&broker->letter_deaths);
     buffer_free(&broker->letter_headers);
+    buffer_free(&broker->letter_story.names);
     buffer_free(&broker->letter_properties);
     mem_free(broker->dead_letter_set);
     queue_set_free(broker->firehose_set);

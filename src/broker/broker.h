@@ -51,6 +51,14 @@ struct broker_options {
 /* `/` and guest, who may do everything. */
 struct broker_options broker_options_default(void);
 
+/* Whose story broker->letter_deaths and letter_headers tell, if it is one that others may have as well. */
+struct letter_story {
+    uint64_t queue_id; /* where it has died; 0: nobody else has it */
+    const char *reason;
+    uint64_t time_s;
+    struct buffer names; /* exchange, with its size in front, and routing key */
+};
+
 struct broker {
     struct broker_options options; /* the defaults, or what the owner sets after broker_init */
     struct store *store;
@@ -101,6 +109,7 @@ struct broker {
     uint64_t topology;                 /* rises with every change that may alter a routing result */
     struct queue_set *dead_letter_set; /* scratch space; and what its messages are made in: */
     struct buffer letter_deaths, letter_headers, letter_properties;
+    struct letter_story letter_story;
 };
 
 /* An empty model over an open store; then broker_restore. The caller keeps all that it passes. `now_ms` is

@@ -201,6 +201,58 @@ static void write_headers(struct funeral *funeral)
     add_string(&writer, "x-last-death-exchange", exchange);
     add_string(&writer, "x-last-death-queue", queue);
     add_string(&writer, "x-last-death-reason", reason);
+}
+
+/* ---- the same story again ---- */
+
+/* Messages without headers that die in the same second, in the same queue, for the same reason and with the
+ * same names, have the same story: it is written once for all that follow each other. */
+static bool may_be_shared(const struct funeral *funeral)
+{
+    return !(funeral->properties.flags & (PROPERTY_HEADERS | PROPERTY_EXPIRATION));
+}
+
+static bool has_names(struct bytes names, const struct message *message)
+{
+    struct bytes exchange = message_exchange(message), key = message_routing_key(message);
+    return names.size == 1 + exchange.size + key.size && names.data[0] == exchange.size &&
+           bytes_equal(bytes_of(names.data + 1, exchange.size), exchange) &&
+           bytes_equal(bytes_of(names.data + 1 + exchange.size, key.size), key);
+}
+
+static bool is_told(const struct funeral *funeral)
+{
+    const struct broker *broker = funeral->queue->vhost->broker;
+    const struct letter_story *story = &broker->letter_story;
+    return story->queue_id == funeral->queue->id && story->reason == funeral->reason &&
+           story->time_s == broker->clock_ms / 1000 && may_be_shared(funeral) &&
+           has_names(buffer_bytes(&story->names), funeral->message);
+}
+
+static void note_story(const struct funeral *funeral)
+{
+    struct broker *broker = funeral->queue->vhost->broker;
+    struct letter_story *story = &broker->letter_story;
+    struct bytes exchange = message_exchange(funeral->message);
+    struct bytes key = message_routing_key(funeral->message);
+    story->queue_id = may_be_shared(funeral) ? funeral->queue->id : 0;
+    story->reason = funeral->reason;
+    story->time_s = broker->clock_ms / 1000;
+    story->names.size = 0;
+    buffer_add_u8(&story->names, (uint8_t)exchange.size);
+    buffer_add(&story->names, exchange.data, exchange.size);
+    buffer_add(&story->names, key.data, key.size);
+}
+
+static void tell_story(struct funeral *funeral, const struct queue_set *set)
+{
+    if (!is_told(funeral)) {
+        buffer_empty(funeral->deaths, ROOM_KEPT);
+        buffer_empty(funeral->headers, ROOM_KEPT);
+        write_deaths(funeral, set);
+        write_headers(funeral);
+        note_story(funeral);
+    }
     funeral->properties.headers = buffer_bytes(funeral->headers);
     funeral->properties.flags |= PROPERTY_HEADERS;
     funeral->properties.flags &= (uint16_t)~PROPERTY_EXPIRATION;
@@ -260,8 +312,7 @@ static void hold_funeral(struct funeral *funeral, struct queue_set *set)
     funeral->headers = &broker->letter_headers;
     read_message(funeral);
     keys_collect(set, message_routing_key(funeral->message), funeral->properties.headers, false);
-    write_deaths(funeral, set);
-    write_headers(funeral);
+    tell_story(funeral, set);
     if (!routing_key || planted(PLANTED_DEAD_LETTER_KEY_FORGOTTEN)) {
         if (funeral->message->flags & MESSAGE_HAS_BCC)
             keys_collect(set, message_routing_key(funeral->message), funeral->properties.headers, true);
@@ -273,6 +324,8 @@ static void hold_funeral(struct funeral *funeral, struct queue_set *set)
 
 static void end_funeral(struct funeral *funeral)
 {
+    if (funeral->queue->vhost->broker->letter_story.queue_id)
+        return;
     buffer_empty(funeral->deaths, ROOM_KEPT);
     buffer_empty(funeral->headers, ROOM_KEPT);
 }

@@ -122,6 +122,65 @@ TEST(the_story_is_told)
     bench_free(&bench);
 }
 
+/* What is the same in the stories of several is written once, and nobody gets another one's. */
+TEST(each_has_a_story_of_its_own)
+{
+    static const struct {
+        const char *queue, *exchange, *key, *headers, *expiration;
+        enum death why;
+        uint64_t later_ms;
+    } dying[] = {
+        {"q", "x", "k", NULL, NULL, DEATH_REJECTED, 0},
+        {"q", "x", "k", NULL, NULL, DEATH_REJECTED, 0},
+        {"q", "x", "k", NULL, NULL, DEATH_EXPIRED, 0},
+        {"p", "x", "l", NULL, NULL, DEATH_EXPIRED, 0},
+        {"q", "x", "k", NULL, NULL, DEATH_EXPIRED, 0},
+        {"q", "x", "kk", NULL, NULL, DEATH_EXPIRED, 0},
+        {"q", "xk", "k", NULL, NULL, DEATH_EXPIRED, 0},
+        {"q", "xk", "k", NULL, NULL, DEATH_EXPIRED, 1000},
+        {"q", "xk", "k", "h=I7", NULL, DEATH_EXPIRED, 1000},
+        {"q", "xk", "k", NULL, "60000", DEATH_EXPIRED, 1000},
+        {"q", "xk", "k", NULL, NULL, DEATH_EXPIRED, 1000},
+        {"q", "xk", "k", NULL, NULL, DEATH_EXPIRED, 1000},
+    };
+    static const char *const reasons[] = {"rejected", "expired"};
+    struct field field;
+    bench_new(&bench);
+    bench_exchange(&bench, "dlx", "fanout", "", NULL);
+    bench_exchange(&bench, "x", "direct", "", NULL);
+    bench_exchange(&bench, "xk", "direct", "", NULL);
+    bench_queue(&bench, "q", "d", "x-dead-letter-exchange=Sdlx");
+    bench_queue(&bench, "p", "d", "x-dead-letter-exchange=Sdlx");
+    bench_queue(&bench, "dead", "d", NULL);
+    bench_bind(&bench, "dlx", "dead", "", NULL);
+    bench_bind(&bench, "x", "q", "k", NULL);
+    bench_bind(&bench, "x", "q", "kk", NULL);
+    bench_bind(&bench, "x", "p", "l", NULL);
+    bench_bind(&bench, "xk", "q", "k", NULL);
+    uint64_t begin_ms = bench.broker.clock_ms;
+    for (size_t i = 0; i < sizeof(dying) / sizeof(dying[0]); i++) {
+        bench.broker.clock_ms = begin_ms + dying[i].later_ms;
+        bench_publish(&bench, dying[i].exchange, dying[i].key, dying[i].headers, dying[i].expiration,
+                      "body");
+        die(dying[i].queue, dying[i].why);
+        struct bytes headers = look("dead", i).headers, death = death_at(headers, 0);
+        ok(table_check(headers), "the headers of %d are well-formed", (int)i);
+        has_death(headers, 0, dying[i].queue, reasons[dying[i].why], 1);
+        has_keys(headers, 0, dying[i].key, NULL);
+        has_string(death, "exchange", dying[i].exchange);
+        has_string(death, "original-expiration", dying[i].expiration);
+        ok(table_find(death, bytes_str("time"), &field) &&
+               field.value.timestamp == (begin_ms + dying[i].later_ms) / 1000,
+           "when it was");
+        is_int(death_at(headers, 1).size, 0, "one death only");
+        has_string(headers, "x-first-death-queue", dying[i].queue);
+        has_string(headers, "x-last-death-reason", reasons[dying[i].why]);
+        has_string(headers, "x-last-death-exchange", dying[i].exchange);
+        is_int(table_find(headers, bytes_str("h"), &field), dying[i].headers != NULL, "own headers");
+    }
+    bench_free(&bench);
+}
+
 TEST(nowhere_to_go)
 {
     bench_new(&bench);
@@ -556,6 +615,7 @@ TEST(what_waits_may_have_to_be_read)
 int main(void)
 {
     RUN(the_story_is_told);
+    RUN(each_has_a_story_of_its_own);
     RUN(nowhere_to_go);
     RUN(deaths_are_counted);
     RUN(what_a_client_says_is_counted_on);

@@ -91,6 +91,28 @@ static bool may_expire(const struct solo *solo, int number)
     return queue->exists && queue->expires_ms != NO_LIMIT && !solo_count_consumers(solo, number);
 }
 
+static bool may_end_by(const struct entries *entries, uint64_t by_ms)
+{
+    for (size_t i = 0; i < entries->count; i++)
+        if (solo_ends_ms(&entries->at[i]) < by_ms)
+            return true;
+    return false;
+}
+
+/* A queue goes, and what it has with it. If some of that may have ended before, letters may be anywhere. */
+static void expire(struct solo *solo, int number)
+{
+    struct own_queue_of *queue = &solo->queues[number];
+    uint64_t by_ms = solo_clock_ms(solo) + GUARD_MS;
+    if (queue->dlx != NONE && (may_end_by(&queue->ready, by_ms) || may_end_by(&queue->waiting, by_ms)))
+        solo_doubt_queues(solo);
+    sim_say(sim_of(solo), "s%d.q%d has expired", solo->client->number, number);
+    solo_remove_queue(solo, number);
+    queue->expired_op = ++solo->op;
+    solo->is_unsettled = true;
+    sim_of(solo)->report->met[MET_QUEUE_EXPIRED]++;
+}
+
 /* True: one is gone, or may be soon. */
 static bool expire_queues(struct solo *solo)
 {
@@ -104,11 +126,7 @@ static bool expire_queues(struct solo *solo)
         waits = true;
         if (now_ms(solo) <= queue->used_most_ms + queue->expires_ms + MARGIN_MS)
             continue;
-        sim_say(sim_of(solo), "s%d.q%d has expired", solo->client->number, i);
-        solo_remove_queue(solo, i);
-        queue->expired_op = ++solo->op;
-        solo->is_unsettled = true;
-        sim_of(solo)->report->met[MET_QUEUE_EXPIRED]++;
+        expire(solo, i);
     }
     return waits;
 }
@@ -335,14 +353,6 @@ void solo_polled(struct solo *solo, uint64_t op)
 }
 
 /* ---- surveys ---- */
-
-static bool may_end_by(const struct entries *entries, uint64_t by_ms)
-{
-    for (size_t i = 0; i < entries->count; i++)
-        if (solo_ends_ms(&entries->at[i]) < by_ms)
-            return true;
-    return false;
-}
 
 static bool may_end_soon(const struct solo *solo, const struct entries *entries)
 {

@@ -22,6 +22,7 @@ libleveret_store_planted_a_CPPFLAGS = $(PLANTED_CPPFLAGS)
 PLANTED_LDADD = \
 	libleveret_tests.a \
 	libleveret_main.a \
+	libleveret_metrics.a \
 	libleveret_net.a \
 	libleveret_api.a \
 	libleveret_session_planted.a \

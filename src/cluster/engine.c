@@ -767,6 +767,11 @@ bool engine_in_office(const struct engine *engine)
            (engine->commit >= engine->first_entry || planted(PLANTED_ENGINE_OFFICE_AT_ONCE));
 }
 
+uint64_t engine_first(const struct engine *engine)
+{
+    return engine->first_entry;
+}
+
 uint64_t engine_leader(const struct engine *engine)
 {
     bool is_heard = engine_leads(engine) || engine->round_term == core_term(engine->core);

@@ -186,6 +186,8 @@ bool engine_leads(const struct engine *engine);
 /* It leads, and its first entry is committed: what it reads is not out of date but for what others
  * may have decided since engine_answered_ms(). */
 bool engine_in_office(const struct engine *engine);
+uint64_t
+engine_first(const struct engine *engine); /* the leader's own first entry; 0: it does not lead */
 uint64_t engine_leader(const struct engine *engine); /* 0: not known */
 uint64_t engine_last(const struct engine *engine);
 uint64_t engine_commit(const struct engine *engine); /* never falls */

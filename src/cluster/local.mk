@@ -11,6 +11,8 @@ libleveret_cluster_a_SOURCES = \
 	%D%/engine_raft.c \
 	%D%/identity.c \
 	%D%/identity.h \
+	%D%/lease.c \
+	%D%/lease.h \
 	%D%/link.c \
 	%D%/link.h \
 	%D%/link_connection.c \

@@ -70,6 +70,7 @@ UNIT_TESTS = \
 # Of what is built with libraft alone.
 CLUSTER_TESTS = \
 	%D%/test_cluster_identity.t \
+	%D%/test_lease.t \
 	%D%/test_link.t \
 	%D%/test_link_flight.t \
 	%D%/test_link_frame.t \
@@ -83,6 +84,7 @@ endif
 
 CLUSTER_LDADD = libleveret_tests.a libleveret_cluster.a libleveret_base.a
 %C%_test_cluster_identity_t_LDADD = $(CLUSTER_LDADD)
+%C%_test_lease_t_LDADD = $(CLUSTER_LDADD)
 %C%_test_link_t_SOURCES = %D%/test_link.c tests/sim/link/bench.c tests/sim/link/bench.h
 %C%_test_link_t_LDADD = $(CLUSTER_LDADD)
 %C%_test_link_flight_t_LDADD = $(CLUSTER_LDADD)

@@ -1,9 +1,10 @@
 /* What goes wrong, and what operators do meanwhile. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "tests/sim/engine/group.h"
 
-enum { DOWN_MS = 3000, PAUSE_MS = 5000, STUCK_MS = 8000, GONE_MS = 5, DRAWS = 8 };
+enum { DOWN_MS = 3000, PAUSE_MS = 5000, STUCK_MS = 8000, STALL_MS = 3000, GONE_MS = 5, DRAWS = 8 };
 
 static struct node *draw_node(struct group *group)
 {
@@ -98,11 +99,19 @@ static void stick(struct group *group, struct node *node)
     group_at(group, EVENT_UNSTICK, node->number, 0, 1 + group_below(group, STUCK_MS), node->epoch);
 }
 
-static void unblock_all(struct group *group)
+void faults_unblock(struct group *group)
 {
     for (uint32_t i = 0; i < NODES; i++)
         for (uint32_t j = 0; j < NODES; j++)
             links_block(group, i, j, false);
+}
+
+static void isolate(struct group *group, const struct node *node)
+{
+    for (uint32_t i = 0; i < NODES; i++) {
+        links_block(group, node->number, i, true);
+        links_block(group, i, node->number, true);
+    }
 }
 
 /* Halves, one alone, one pair, or one direction of one; each fault of this kind takes the place of
@@ -112,7 +121,7 @@ static void partition(struct group *group)
     uint32_t side = (uint32_t)group_below(group, 1 << NODES);
     const struct node *alone = draw_victim(group);
     uint32_t a = (uint32_t)group_below(group, NODES), b = (uint32_t)group_below(group, NODES);
-    unblock_all(group);
+    faults_unblock(group);
     group->report->partitions++;
     switch (group_below(group, 5)) {
     case 0:
@@ -122,10 +131,7 @@ static void partition(struct group *group)
         break;
     case 1:
         note_outage(group, alone, false);
-        for (uint32_t i = 0; i < NODES; i++) {
-            links_block(group, alone->number, i, true);
-            links_block(group, i, alone->number, true);
-        }
+        isolate(group, alone);
         break;
     case 2:
         links_block(group, a, b, true);
@@ -161,6 +167,29 @@ static void forge(struct group *group)
         return;
     group->report->forged++;
     tell_gone(group, node);
+}
+
+/* A node that is cut off from all takes its leader for gone. */
+static void secede(struct group *group)
+{
+    const struct node *node = draw_node(group), *leader = faults_leader(group);
+    if (!leader || leader == node || !node->is_up)
+        return;
+    faults_unblock(group);
+    isolate(group, node);
+    group->report->forged++;
+    group_at(group, EVENT_GONE, node->number, leader->number, 1 + group_below(group, GONE_MS),
+             node->epoch);
+}
+
+/* What a node sends of entries is slow, and what else it sends is not. */
+static void stall(struct group *group)
+{
+    const struct node *node = draw_victim(group);
+    uint64_t until_ms = group->now_ms + 1 + group_below(group, STALL_MS);
+    group->report->stalls++;
+    for (uint32_t i = 0; i < NODES; i++)
+        group->stalled_ms[node->number][i] = until_ms;
 }
 
 /* ---- what operators do ---- */
@@ -229,6 +258,23 @@ static bool draw_change(struct group *group, const struct node *leader,
     }
 }
 
+bool faults_change(struct group *group, struct node *leader, const struct engine_members *members)
+{
+    uint32_t before = group_voters(engine_members(leader->engine));
+    const char *reason =
+        engine_change(leader->engine, node_now(group, leader), members, &leader->update);
+    if (reason) {
+        group_say(group, "%" PRIx64 " does not change members: %s", leader->id, reason);
+        return false;
+    }
+    group_say(group, "%" PRIx64 " changes members: %u, %u vote", leader->id, members->count,
+              group_voters(members));
+    group->report->changes++;
+    group->report->promotions += group_voters(members) > before;
+    node_follow(group, leader, NULL);
+    return true;
+}
+
 static void change_members(struct group *group)
 {
     struct node *leader = faults_leader(group);
@@ -241,18 +287,7 @@ static void change_members(struct group *group)
         is_drawn = draw_change(group, leader, &members);
     if (!is_drawn)
         return;
-    uint32_t before = group_voters(engine_members(leader->engine));
-    const char *reason =
-        engine_change(leader->engine, node_now(group, leader), &members, &leader->update);
-    if (reason) {
-        group_say(group, "%" PRIx64 " does not change members: %s", leader->id, reason);
-        return;
-    }
-    group_say(group, "%" PRIx64 " changes members: %u, %u vote", leader->id, members.count,
-              group_voters(&members));
-    group->report->changes++;
-    group->report->promotions += group_voters(&members) > before;
-    node_follow(group, leader, NULL);
+    faults_change(group, leader, &members);
 }
 
 /* A disk is lost only while all others are well, and no other loss is being made good. */
@@ -304,7 +339,7 @@ void faults_event(struct group *group)
         return;
     }
     group_at(group, EVENT_FAULT, 0, 0, 1 + group_below(group, group->fault_every_ms * 2), 0);
-    switch (group_below(group, 16)) {
+    switch (group_below(group, 18)) {
     case 0:
     case 1:
         faults_kill(group, draw_victim(group));
@@ -350,6 +385,13 @@ void faults_event(struct group *group)
             faults_campaigns(group, node, !node->may_campaign);
         }
         break;
+    case 14:
+        stall(group);
+        break;
+    case 15:
+        if (group->has_partitions)
+            secede(group);
+        break;
     default:
         for (uint32_t i = 0; group->has_members && i < 3; i++)
             change_members(group);
@@ -361,7 +403,8 @@ void faults_heal(struct group *group)
 {
     group->is_healing = true;
     group->fault_term = 0;
-    unblock_all(group);
+    faults_unblock(group);
+    memset(group->stalled_ms, 0, sizeof(group->stalled_ms));
     for (uint32_t i = 0; i < NODES; i++) {
         struct node *node = &group->nodes[i];
         faults_campaigns(group, node, true);

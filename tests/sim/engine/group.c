@@ -10,13 +10,6 @@
 #include "base/mem.h"
 
 enum { HEALED_MS = 60000, FIRST_MS = 10000, SETTLED_ENTRIES = 10 };
-enum {
-    CAUGHT_UP_MS = 8000,
-    KILLED_MS = 600,
-    SILENT_MS = 4500,
-    COUNTED_MS = 5000,
-    REJECTED_MAX = 10
-};
 
 uint32_t group_voters(const struct engine_members *members)
 {
@@ -259,9 +252,9 @@ static void heal(struct group *group)
     }
 }
 
-/* ---- the end: what has to be quick when nothing else is wrong ---- */
+/* ---- for the scenes of the end ---- */
 
-static void wait(struct group *group, uint64_t ms)
+void group_wait(struct group *group, uint64_t ms)
 {
     uint64_t until = group->now_ms + ms;
     go_on(group, until);
@@ -269,105 +262,14 @@ static void wait(struct group *group, uint64_t ms)
         group->now_ms = until;
 }
 
-static void fail_explained(struct group *group, const char *what)
+void group_fail_explained(struct group *group, const char *what)
 {
     if (!group->is_failed)
         explain(group);
     group_fail(group, "%s", what);
 }
 
-/* Nobody proposes, and all connections are made anew: all members have all entries soon. */
-static void catch_up(struct group *group)
-{
-    faults_reset_all(group);
-    group->is_quiet = true;
-    wait(group, CAUGHT_UP_MS);
-    const struct node *leader = faults_leader(group);
-    const struct engine_members *members = leader ? engine_members(leader->engine) : NULL;
-    for (uint32_t i = 0; members && i < members->count; i++) {
-        const struct node *node = group_node(group, members->of[i].id);
-        if (node && node->image_index == 0 &&
-            (engine_last(node->engine) != engine_last(leader->engine) ||
-             node->applied != leader->applied))
-            fail_explained(group, "a member lacks entries, and nobody sends them");
-    }
-    if (!members)
-        fail_explained(group, "nobody leads, though nothing is wrong");
-    group->is_quiet = false;
-}
-
-/* While nothing is wrong next to nobody has to say that it lacks something, but for those that need
- * an image. */
-static void count_rejected(struct group *group)
-{
-    uint64_t rejected = group->rejected;
-    wait(group, COUNTED_MS);
-    if (group->rejected - rejected > REJECTED_MAX)
-        group_fail(group, "nothing is wrong, and %" PRIu64 " times entries were not taken",
-                   group->rejected - rejected);
-}
-
-/* With how many the leader may be lost: three voters or more, all well. */
-static bool may_be_lost(const struct group *group, const struct node *leader)
-{
-    const struct engine_members *members = leader ? engine_members(leader->engine) : NULL;
-    return members && group_voters(members) >= 3 && group->latency_ms <= 5 && group->sync_ms <= 5 &&
-           group->floor_keeps >= 50 && members->index <= engine_commit(leader->engine);
-}
-
-/* A leader is killed, and the others see it: one of them leads without waiting for a timeout. */
-static void lose_by_kill(struct group *group)
-{
-    struct node *leader = faults_leader(group);
-    if (!may_be_lost(group, leader))
-        return;
-    group->fault_term = 0;
-    faults_kill(group, leader);
-    wait(group, KILLED_MS);
-    if (group->fault_term)
-        fail_explained(group, "a leader was killed, and there is no other soon");
-}
-
-/* A leader falls silent, of the others one may campaign: it has to get the votes of those that may
- * not. */
-static void lose_by_silence(struct group *group)
-{
-    struct node *leader = faults_leader(group);
-    if (!may_be_lost(group, leader))
-        return;
-    const struct engine_members *members = engine_members(leader->engine);
-    bool has_candidate = false;
-    for (uint32_t i = 0; i < members->count; i++) {
-        struct node *node = group_node(group, members->of[i].id);
-        if (!node || node == leader || members->of[i].role != ENGINE_VOTER)
-            continue;
-        faults_campaigns(group, node, !has_candidate);
-        has_candidate = true;
-    }
-    group->is_quiet = true; /* so that the one that may has what all have */
-    wait(group, 2000);
-    if (!leader->is_up || faults_leader(group) != leader)
-        return;
-    faults_silence(group, leader);
-    wait(group, SILENT_MS);
-    if (group->fault_term)
-        fail_explained(group, "a leader is silent, and there is no other in time");
-}
-
-static void judge_end(struct group *group)
-{
-    if (group->is_failed || group->committed_last > COMMITTED_MAX / 2)
-        return;
-    catch_up(group);
-    if (!group->is_failed)
-        count_rejected(group);
-    if (!group->is_failed)
-        lose_by_kill(group);
-    if (!group->is_failed)
-        wait(group, 10000);
-    if (!group->is_failed)
-        lose_by_silence(group);
-}
+/* ---- beginning and end ---- */
 
 static void end(struct group *group)
 {
@@ -375,6 +277,7 @@ static void end(struct group *group)
         struct node *node = &group->nodes[i];
         links_end(group, i);
         engine_free(node->engine);
+        rights_end(node);
         engine_update_free(&node->update);
         state_free(&node->live);
         state_free(&node->durable);
@@ -389,6 +292,7 @@ static void end(struct group *group)
     mem_free(group->members);
     events_free(&group->events);
     mem_free(group->committed);
+    mem_free(group->presences);
     mem_free(group->decided);
     mem_free(group);
 }
@@ -406,10 +310,11 @@ bool group_run(uint64_t seed, uint64_t busy_ms, bool verbose, struct group_repor
     begin(group);
     go_on(group, FIRST_MS + busy_ms);
     heal(group);
-    judge_end(group);
+    if (!group->is_failed && group->committed_last <= COMMITTED_MAX / 2)
+        scenes_play(group);
     report->runs++;
     report->simulated_ms += group->now_ms - FIRST_MS;
-    report->idle_runs += group->committed_last < SETTLED_ENTRIES;
+    report->idle_runs += group->committed_last < SETTLED_ENTRIES + group->presence_count;
     bool good = !group->is_failed;
     end(group);
     return good;

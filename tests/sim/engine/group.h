@@ -8,6 +8,7 @@
 
 #include "base/random.h"
 #include "cluster/engine.h"
+#include "cluster/lease.h"
 #include "tests/sim/events.h"
 
 enum { NODES = 7, COMMITTED_MAX = 1 << 15, TERMS_MAX = 1 << 12 };
@@ -34,6 +35,7 @@ struct entry {
     uint64_t term, value;
     enum engine_kind kind;
     const struct engine_members *members; /* of ENGINE_MEMBERS; the group's, to its end */
+    struct lease_node node;               /* of a NODE entry: else nobody's */
 };
 
 struct state {
@@ -66,11 +68,13 @@ const struct entry *state_entry(const struct state *state,
 /* What one node sends another: a message of the engine with the entries that it has, or something
  * of leases or of images. */
 struct packet {
-    enum { PACKET_MESSAGE, PACKET_ASK, PACKET_GRANT, PACKET_OFFER } kind;
+    enum { PACKET_MESSAGE, PACKET_ASK, PACKET_GRANT, PACKET_W, PACKET_OFFER } kind;
     struct engine_message message;
     struct engine_entry *entries;
-    uint64_t *values;
-    uint64_t lease;
+    struct entry *contents;
+    struct lease_ask ask;
+    struct lease_grant grant;
+    uint64_t w;
     uint64_t index, term; /* of an image */
     const struct engine_members *members;
     uint64_t at_ms, connection;
@@ -114,12 +118,11 @@ struct node {
     double rate;
     uint64_t offset_ms;
 
-    /* Rights. As a leader: since when, in which term; what it granted to whom. As a holder: until
-     * when. */
-    uint64_t office_term, office_ms;
-    uint64_t wanted[NODES], wanted_ms[NODES]; /* per node: the lease asked for, when */
-    uint64_t granted_ms[NODES];               /* when the last that was granted had come */
-    uint64_t holds_until_ms, holds_term;      /* it holds since a leader of this term granted it */
+    /* Rights; of each, in which term it was granted last, and since which one it has had it. */
+    struct lease *lease;
+    uint64_t office_term;
+    uint64_t granted_term[2], since_term[2];
+    struct lease_node proposing; /* what its next entry says */
 };
 
 struct way { /* from one node to another: entries go one, all else the other */
@@ -140,6 +143,7 @@ struct group {
     uint64_t blocked_ms[NODES][NODES];
     uint64_t connection[NODES][NODES]; /* of a pair, both ways; 0: there is none */
     uint64_t connections;
+    uint64_t stalled_ms[NODES][NODES]; /* until then no entries arrive that one sends another */
 
     /* What this seed is like. */
     uint32_t latency_ms, sync_ms, propose_every_ms, fault_every_ms, floor_keeps;
@@ -148,6 +152,9 @@ struct group {
     /* The truth. */
     struct entry *committed; /* by index */
     uint64_t *decided;       /* no later than in this term */
+    uint64_t *presences;     /* those of them that say who is present */
+    size_t presence_count, presence_capacity;
+    uint64_t w; /* the highest that a leader told */
     uint64_t committed_last, value, rejected;
     uint64_t leader_of[TERMS_MAX], leader_epoch[TERMS_MAX];
     uint64_t fault_ms;
@@ -175,6 +182,9 @@ enum group_event {
     EVENT_UNSTICK,
 };
 
+/* Time goes on. */
+void group_wait(struct group *group, uint64_t ms);
+void group_fail_explained(struct group *group, const char *what);
 uint32_t group_voters(const struct engine_members *members);
 uint64_t group_below(struct group *group, uint64_t limit);
 bool group_chance(struct group *group, uint64_t n);
@@ -218,24 +228,36 @@ void judge_applied(struct group *group, struct node *node, uint64_t index,
 
 /* ---- rights.c ---- */
 
-bool rights_dispatch(const struct group *group, const struct node *node);
-bool rights_hold(const struct group *group, const struct node *node);
-/* As its leader sees it, the other holds nothing. */
-bool rights_over(const struct group *group, const struct node *leader, uint32_t other);
-void rights_ask(struct group *group, struct node *node);
+/* It is there, and has the right. */
+bool rights_have(const struct group *group, const struct node *node, enum right right);
+void rights_start(struct group *group, struct node *node);
+void rights_end(struct node *node);
+void rights_applied(struct group *group, struct node *node, uint64_t index,
+                    const struct entry *entry);
+void rights_restored(struct group *group, struct node *node, uint64_t index);
+/* The time has come to ask, and to tell. */
+void rights_tick(struct group *group, struct node *node);
 void rights_arrived(struct group *group, struct node *node, const struct packet *packet,
                     uint32_t from);
-void rights_grant(struct group *group, struct node *leader);
+/* Its engine may be in another term, lead or not, or know of more answers. */
+void rights_follow(struct group *group, struct node *node);
 
 /* ---- faults.c ---- */
 
 void faults_event(struct group *group);
 void faults_heal(struct group *group);
-/* For the end, when all is well: */
 struct node *faults_leader(struct group *group);
+/* A leader's members shall be others. False: it refuses. */
+bool faults_change(struct group *group, struct node *leader, const struct engine_members *members);
+void faults_unblock(struct group *group);
 void faults_kill(struct group *group, struct node *node);
 void faults_silence(struct group *group, struct node *node);
 void faults_campaigns(struct group *group, struct node *node, bool may);
 void faults_reset_all(struct group *group);
+
+/* ---- scenes.c ---- */
+
+/* The end of a run that was healed. */
+void scenes_play(struct group *group);
 
 #endif

@@ -1,6 +1,7 @@
 /* What must hold at every moment. */
 #include <inttypes.h>
 
+#include "base/mem.h"
 #include "tests/sim/engine/group.h"
 
 enum { CAMPAIGN_ENDS_MS = 10000 };
@@ -70,10 +71,10 @@ static void judge_outage(struct group *group, const struct node *node)
     if (!group->fault_term || engine_term(node->engine) <= group->fault_term)
         return;
     uint32_t outage_ms = (uint32_t)(group->now_ms - group->fault_ms);
-    if (group->fault_was_kill &&
+    if (group->fault_ms && group->fault_was_kill &&
         report->killed_count < sizeof(report->killed_ms) / sizeof(uint32_t))
         report->killed_ms[report->killed_count++] = outage_ms;
-    if (!group->fault_was_kill &&
+    if (group->fault_ms && !group->fault_was_kill &&
         report->silent_count < sizeof(report->silent_ms) / sizeof(uint32_t))
         report->silent_ms[report->silent_count++] = outage_ms;
     group->fault_term = 0;
@@ -87,6 +88,11 @@ void judge_applied(struct group *group, struct node *node, uint64_t index,
         *first = *entry;
         group->decided[index] = engine_term(node->engine);
         group->committed_last = index;
+        if (entry->node.node) {
+            group->presences = mem_grow(group->presences, &group->presence_capacity,
+                                        group->presence_count + 1, sizeof(*group->presences));
+            group->presences[group->presence_count++] = index;
+        }
         group->report->commits++;
         judge_outage(group, node);
     } else if (first->term != entry->term || first->value != entry->value) {
@@ -96,22 +102,46 @@ void judge_applied(struct group *group, struct node *node, uint64_t index,
     }
 }
 
+/* A leader in office that thinks that another has not the right: it has none from that leader, or
+ * from one before. What it held before it was granted again by a later leader is the business of
+ * who dispatches. */
+static void judge_over(struct group *group, const struct node *leader, bool dispatches)
+{
+    static const char *const names[] = {"answer", "hold"};
+    uint64_t now = node_now(group, leader), term = leader->office_term;
+    for (uint32_t i = 0; i < NODES; i++) {
+        const struct node *node = &group->nodes[i];
+        for (int right = RIGHT_ANSWER; node != leader && right <= RIGHT_HOLD; right++) {
+            if (!rights_have(group, node, (enum right)right) ||
+                !lease_over(leader->lease, (enum right)right, node->id, now))
+                continue;
+            if (node->granted_term[right] <= term ||
+                (right == RIGHT_HOLD && dispatches && node->since_term[right] <= term))
+                group_fail(group, "%" PRIx64 " has the right to %s that %" PRIx64 " takes for over",
+                           node->id, names[right], leader->id);
+        }
+    }
+}
+
 void judge_rights(struct group *group)
 {
     const struct node *dispatches = NULL;
     for (uint32_t i = 0; i < NODES; i++) {
         const struct node *node = &group->nodes[i];
-        if (!rights_dispatch(group, node))
+        if (!node->is_up || node->is_paused)
+            continue;
+        if (node->applied < group->w && rights_have(group, node, RIGHT_ANSWER))
+            group_fail(group, "%" PRIx64 " answers from %" PRIu64 ", and W is %" PRIu64, node->id,
+                       node->applied, group->w);
+        bool may = rights_have(group, node, RIGHT_DISPATCH);
+        if (node->office_term)
+            judge_over(group, node, may);
+        if (!may)
             continue;
         group->report->dispatches++;
         if (dispatches)
             group_fail(group, "%" PRIx64 " and %" PRIx64 " dispatch at once", dispatches->id,
                        node->id);
         dispatches = node;
-        for (uint32_t j = 0; j < NODES; j++)
-            if (j != i && rights_over(group, node, j) && rights_hold(group, &group->nodes[j]) &&
-                group->nodes[j].holds_term <= engine_term(node->engine))
-                group_fail(group, "%" PRIx64 " holds what %" PRIx64 " takes back",
-                           group->nodes[j].id, node->id);
     }
 }

@@ -29,8 +29,11 @@ void links_send(struct group *group, uint32_t from, uint32_t to, struct packet *
     }
     packet->connection = group->connection[from][to];
     packet->at_ms = group->now_ms + group->latency_ms + group_below(group, group->latency_ms);
-    if (packet->message.count) /* there is more of it */
+    if (packet->message.count) { /* there is more of it */
         packet->at_ms += group_below(group, group->latency_ms * 4);
+        if (packet->at_ms < group->stalled_ms[from][to])
+            packet->at_ms = group->stalled_ms[from][to];
+    }
     if (packet->at_ms < way->last_ms)
         packet->at_ms = way->last_ms;
     way->last_ms = packet->at_ms;

@@ -9,6 +9,7 @@ GROUP_SOURCES = \
 	%D%/met.def \
 	%D%/node.c \
 	%D%/rights.c \
+	%D%/scenes.c \
 	%D%/simulate_group.c \
 	%D%/state.c \
 	tests/sim/events.c \

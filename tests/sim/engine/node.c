@@ -70,13 +70,10 @@ static void record_entries(struct group *group, struct node *node, const struct 
                                         .value = ++group->value};
             if (update->append_kind == ENGINE_MEMBERS)
                 what.entry.members = group_keep(group, engine_members(node->engine));
+            if (update->append_kind == ENGINE_RECORDS)
+                what.entry.node = node->proposing;
         } else {
-            size_t at = what.index - received->message.index - 1;
-            const struct engine_entry *entry = &received->entries[at];
-            what.entry = (struct entry){.term = entry->term,
-                                        .kind = entry->kind,
-                                        .value = received->values[at],
-                                        .members = entry->members};
+            what.entry = received->contents[what.index - received->message.index - 1];
         }
         record(node, &what);
     }
@@ -88,8 +85,8 @@ static void add_entries(struct group *group, struct node *node, struct packet *p
     if (!message->count)
         return;
     packet->entries =
-        mem_zalloc(message->count * (sizeof(*packet->entries) + sizeof(*packet->values)));
-    packet->values = (uint64_t *)(void *)(packet->entries + message->count);
+        mem_zalloc(message->count * (sizeof(*packet->entries) + sizeof(*packet->contents)));
+    packet->contents = (struct entry *)(void *)(packet->entries + message->count);
     for (uint32_t i = 0; i < message->count; i++) {
         const struct entry *entry = state_entry(&node->live, message->index + 1 + i);
         if (!entry) {
@@ -100,7 +97,7 @@ static void add_entries(struct group *group, struct node *node, struct packet *p
         }
         packet->entries[i] = (struct engine_entry){
             .term = entry->term, .kind = entry->kind, .members = entry->members};
-        packet->values[i] = entry->value;
+        packet->contents[i] = *entry;
     }
 }
 
@@ -160,15 +157,12 @@ static void queue_all(struct group *group, struct node *node)
 static void note_role(struct group *group, struct node *node)
 {
     uint64_t term = engine_term(node->engine);
-    if (!engine_leads(node->engine) || node->office_term == term)
-        return;
-    group_say(group, "%" PRIx64 " leads in term %" PRIu64, node->id, term);
-    group->report->elections++;
-    node->office_term = term;
-    node->office_ms = node_now(group, node);
-    memset(node->wanted, 0, sizeof(node->wanted));
-    memset(node->granted_ms, 0, sizeof(node->granted_ms));
-    judge_leader(group, node);
+    if (engine_leads(node->engine) && node->office_term != term) {
+        group_say(group, "%" PRIx64 " leads in term %" PRIu64, node->id, term);
+        group->report->elections++;
+        judge_leader(group, node);
+    }
+    rights_follow(group, node);
 }
 
 static void apply(struct group *group, struct node *node)
@@ -183,6 +177,7 @@ static void apply(struct group *group, struct node *node)
             return;
         }
         judge_applied(group, node, ++node->applied, entry);
+        rights_applied(group, node, node->applied, entry);
     }
 }
 
@@ -207,7 +202,7 @@ void node_follow(struct group *group, struct node *node, const struct packet *re
     apply(group, node);
     start_sync(group, node);
     set_deadline(group, node);
-    rights_grant(group, node);
+    rights_follow(group, node);
     if (planted(PLANTED_ENGINE_SYNC_EARLY) && node->update.append_count) {
         engine_persisted(node->engine, node_now(group, node), engine_last(node->engine),
                          engine_cuts(node->engine), &node->update);
@@ -254,6 +249,7 @@ static void image_is_durable(struct group *group, struct node *node, const struc
         group->report->images++;
         state_apply(&node->live, what);
         node->applied = what->index;
+        rights_restored(group, node, what->index);
     } else {
         node->floor_wanted = what->index;
     }
@@ -385,7 +381,7 @@ void node_event(struct group *group, struct node *node, const struct sim_event *
         put_image(group, node);
         break;
     case EVENT_LEASE:
-        rights_ask(group, node);
+        rights_tick(group, node);
         break;
     case EVENT_UNSTICK:
         node->is_stuck = false;
@@ -432,7 +428,7 @@ void node_start(struct group *group, struct node *node)
     node->record_count = node->syncing = 0;
     node->vote_needs = node->durable_records;
     node->applied = node->seen_commit = node->durable.floor;
-    node->office_term = node->holds_until_ms = 0;
+    rights_start(group, node);
     node->image_index = node->floor_wanted = node->pinned_until_ms = 0;
     node->image_on_record = node->floor_on_record = false;
     node->engine = engine_from(group, node);
@@ -462,6 +458,7 @@ void node_end(struct group *group, struct node *node, bool is_power_cut)
     node->outbox_count = 0;
     engine_free(node->engine);
     node->engine = NULL;
+    rights_end(node);
     links_end(group, node->number);
 }
 

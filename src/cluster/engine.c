@@ -16,7 +16,7 @@
  * none for who asks for a vote v  a lone voter leads in a term of its own w  who was told to lead,
  * or takes its leader for gone, tries once: the core would try for ever, and would depose every
  * leader that there is then x  who asks for a vote in a term that is over is told the term of
- * today, or asks for it for ever
+ * today, or asks for it for ever y  the only voter that made another one such is elected without it
  */
 #include "cluster/engine.h"
 
@@ -318,8 +318,44 @@ static bool follow_commit(struct engine *engine, uint64_t now_ms, struct engine_
     return commit > before;
 }
 
+/* Guard y. Whom this member, the only voter until then, has made the second one; 0: nobody. While
+ * there are two, nothing is committed and nobody is elected without this one, so it needs no vote
+ * of the other, which gives none as long as it has not heard that it may vote. */
+static uint64_t second_voter(const struct engine *engine)
+{
+    const struct engine_members *members = engine_members(engine);
+    if (engine->members_count < 2 || voters_of(members) != 2)
+        return 0;
+    const struct engine_member *before = member_of(members - 1, engine->id);
+    const struct engine_member *self = member_of(members, engine->id);
+    if (!before || before->role != ENGINE_VOTER || voters_of(members - 1) != 1 || !self ||
+        self->role != ENGINE_VOTER)
+        return 0;
+    for (uint32_t i = 0; i < members->count; i++)
+        if (members->of[i].role == ENGINE_VOTER && members->of[i].id != engine->id)
+            return members->of[i].id;
+    return 0;
+}
+
+static void vote_for_second(struct engine *engine, uint64_t now_ms, struct engine_update *update)
+{
+    uint64_t second = second_voter(engine);
+    for (size_t i = 0; second && i < update->message_count; i++) {
+        struct engine_message vote = update->messages[i];
+        if (vote.type != ENGINE_VOTE || vote.peer != second ||
+            core_role(engine->core) != CORE_CANDIDATE)
+            continue;
+        vote.type = ENGINE_VOTED;
+        vote.index = vote.index_term = 0;
+        vote.disrupts = false;
+        vote.granted = true;
+        core_receive(engine->core, now_ms, &vote, update);
+    }
+}
+
 static void follow(struct engine *engine, uint64_t now_ms, struct engine_update *update)
 {
+    vote_for_second(engine, now_ms, update);
     if (core_role(engine->core) != CORE_CANDIDATE)
         engine->campaign_ends_ms = 0;
     do
@@ -613,10 +649,14 @@ static void follow_hint(struct engine *engine, uint64_t now_ms, struct engine_up
     campaign(engine, now_ms, &message, update);
 }
 
+static bool may_not_lead(const struct engine *engine)
+{
+    return !engine->may_campaign && !is_lone_voter(engine) && !planted(PLANTED_ENGINE_CAMPAIGNS);
+}
+
 static bool rests(const struct engine *engine)
 {
-    return core_role(engine->core) == CORE_FOLLOWER && !engine->may_campaign &&
-           !is_lone_voter(engine) && !planted(PLANTED_ENGINE_CAMPAIGNS);
+    return core_role(engine->core) == CORE_FOLLOWER && may_not_lead(engine);
 }
 
 void engine_timeout(struct engine *engine, uint64_t now_ms, struct engine_update *update)
@@ -627,6 +667,8 @@ void engine_timeout(struct engine *engine, uint64_t now_ms, struct engine_update
         !planted(PLANTED_ENGINE_TRIES_ON))
         core_stand_down(engine->core, now_ms, update);
     if (core_deadline(engine->core) <= now_ms) {
+        if (core_role(engine->core) == CORE_CANDIDATE && may_not_lead(engine))
+            core_stand_down(engine->core, now_ms, update);
         if (rests(engine)) {
             engine->rests_until_ms = now_ms + ENGINE_ELECTION_MS;
         } else {

@@ -175,7 +175,7 @@ bool engine_imaged(struct engine *engine, uint64_t now_ms, uint64_t index, uint6
                    const struct engine_members *members, struct engine_update *update);
 
 /* A member that may not campaign (it may at the start) does not try to lead, unless it is the only
- * voter. It votes. */
+ * voter; one that tries already gives up at its next timeout. It votes. */
 void engine_may_campaign(struct engine *engine, bool may);
 
 /* ---- what is known ---- */

@@ -214,6 +214,8 @@ void links_event(struct group *group, const struct sim_event *event);
 void links_block(struct group *group, uint32_t from, uint32_t to, bool blocked);
 /* Ends what there is between a node and all others. */
 void links_end(struct group *group, uint32_t node);
+/* A right to answer is on its way. */
+bool links_grant(const struct group *group, uint32_t from, uint32_t to);
 /* What has come for a node and was not taken, as it was paused. */
 void links_poll(struct group *group, uint32_t node);
 void packet_free(struct packet *packet);

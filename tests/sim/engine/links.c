@@ -109,6 +109,16 @@ void links_end(struct group *group, uint32_t node)
         disconnect(group, node, i);
 }
 
+bool links_grant(const struct group *group, uint32_t from, uint32_t to)
+{
+    const struct way *way = &group->ways[from][to][0];
+    size_t i = 0;
+    while (i < way->count &&
+           !(way->packets[i].kind == PACKET_GRANT && way->packets[i].grant.answer))
+        i++;
+    return i < way->count;
+}
+
 void links_poll(struct group *group, uint32_t node)
 {
     for (uint32_t i = 0; i < NODES; i++)

@@ -12,8 +12,11 @@ enum {
     COUNTED_MS = 5000,
     REJECTED_MAX = 10,
     W_RISES_MS = 2600,
+    GRANTED_MS = 5000,
     LEARNED_MS = 3000,
-    STALLED_MS = 30000
+    STALLED_MS = 30000,
+    SCENES = 7,
+    SCENES_PLAYED = 3
 };
 
 /* Nobody proposes, and all connections are made anew: all members have all entries soon. */
@@ -219,7 +222,9 @@ static void stick_a_disk(struct group *group)
     group_wait(group, 100);
     expect_w(group);
     group_at(group, EVENT_UNSTICK, node->number, 0, 0, node->epoch);
-    group_wait(group, W_RISES_MS + 1000);
+    group->is_quiet = true; /* so that it catches up in time */
+    group_wait(group, GRANTED_MS);
+    group->is_quiet = false;
     if (node->is_up && node->id && !rights_have(group, node, RIGHT_ANSWER))
         group_fail_explained(group, "a disk was stuck, and its node gets no right to answer again");
 }
@@ -265,8 +270,9 @@ static void promote_in_a_minority(struct group *group)
         isolate(group, voter_of(group, leader, i), true);
     block(group, voter_of(group, leader, 0), voter_of(group, leader, 1), false);
     group->report->split_promotions++;
-    for (uint32_t i = 0; i < 2; i++)
-        change(group, leader, learners[i], ENGINE_VOTER);
+    if (change(group, leader, learners[0], ENGINE_VOTER) &&
+        change(group, leader, learners[1], ENGINE_VOTER))
+        group_fail(group, "a leader changes members before the last change is committed");
     group_wait(group, SILENT_MS);
     faults_unblock(group);
     group_wait(group, 5000);
@@ -324,19 +330,79 @@ static void secede_in_vain(struct group *group)
         group_fail_explained(group, "a voter was away, and is not heard, or does not hear");
 }
 
+/* A node was silent, so that it shall be absent, and is back before that is committed; then the
+ * leader is lost, and the next one has it in its log that the node is absent. */
+static void come_back_too_soon(struct group *group)
+{
+    struct node *leader = faults_leader(group);
+    if (!is_well(group, leader))
+        return;
+    const struct engine_members *members = engine_members(leader->engine);
+    struct node *node = voter_of(group, leader, 0);
+    uint64_t absences = group->report->absences;
+    isolate(group, node, true);
+    group_wait(group, SILENT_MS - 1500);
+    for (uint32_t i = 0; i < members->count; i++) {
+        struct node *member = group_node(group, members->of[i].id);
+        if (member && member != leader)
+            member->is_stuck = true;
+    }
+    for (uint32_t i = 0; i < 100 && group->report->absences == absences && !group->is_failed; i++)
+        group_wait(group, 20);
+    isolate(group, node, false);
+    group_wait(group, 400);
+    if (faults_leader(group) == leader && group->report->absences > absences) {
+        group->report->returns++;
+        faults_kill(group, leader);
+    }
+    for (uint32_t i = 0; i < NODES; i++)
+        group_at(group, EVENT_UNSTICK, i, 0, 0, group->nodes[i].epoch);
+    group_wait(group, 10000);
+}
+
+/* A grant is on its way for long, and meanwhile its node tells the next leader that it has no right
+ * to answer, and hears of no more entries. */
+static void take_an_old_grant(struct group *group)
+{
+    struct node *leader = faults_leader(group);
+    if (!is_well(group, leader))
+        return;
+    struct node *node = new_learner(group, leader);
+    if (!node)
+        return;
+    node_end(group, node, false);
+    node_start(group, node);
+    for (uint32_t i = 0; i < 4000 && !links_grant(group, leader->number, node->number); i++)
+        group_wait(group, 1);
+    if (group->is_failed || faults_leader(group) != leader ||
+        !links_grant(group, leader->number, node->number))
+        return;
+    group->report->old_grants++;
+    isolate(group, leader, true);
+    for (uint32_t i = 0; i < NODES; i++)
+        group->stalled_ms[i][node->number] = group->now_ms + GRANTED_MS;
+    for (uint32_t i = 0; i < NODES; i++)
+        if (i != leader->number && &group->nodes[i] != node && group->nodes[i].is_up)
+            group_at(group, EVENT_GONE, i, leader->number, 1, group->nodes[i].epoch);
+    group_wait(group, 600);
+    isolate(group, leader, false);
+    group_wait(group, 10000);
+}
+
 void scenes_play(struct group *group)
 {
-    static void (*const scenes[])(struct group *) = {
-        stick_a_disk,      lose_while_promoting, promote_in_a_minority,
-        refuse_each_other, secede_in_vain,
+    static void (*const scenes[SCENES])(struct group *) = {
+        stick_a_disk,   lose_while_promoting, promote_in_a_minority, refuse_each_other,
+        secede_in_vain, come_back_too_soon,   take_an_old_grant,
     };
     catch_up(group);
     if (!group->is_failed)
         count_rejected(group);
     if (!group->is_failed)
         lose_by_kill(group);
-    if (!group->is_failed)
-        scenes[group_below(group, sizeof(scenes) / sizeof(scenes[0]))](group);
+    uint64_t first = group_below(group, SCENES);
+    for (uint64_t i = 0; i < SCENES_PLAYED && !group->is_failed; i++)
+        scenes[(first + i) % SCENES](group);
     if (!group->is_failed)
         lose_by_silence(group);
 }

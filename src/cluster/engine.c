@@ -324,7 +324,8 @@ static bool follow_commit(struct engine *engine, uint64_t now_ms, struct engine_
 static uint64_t second_voter(const struct engine *engine)
 {
     const struct engine_members *members = engine_members(engine);
-    if (engine->members_count < 2 || voters_of(members) != 2)
+    if (engine->members_count < 2 || voters_of(members) != 2 ||
+        planted(PLANTED_ENGINE_SECOND_VOTER))
         return 0;
     const struct engine_member *before = member_of(members - 1, engine->id);
     const struct engine_member *self = member_of(members, engine->id);
@@ -461,7 +462,7 @@ static void receive_appended(struct engine *engine, uint64_t now_ms,
     bool is_stale =
         message->rejected && message->rejected <= core_match(engine->core, message->peer) &&
         (message->term <= core_term(engine->core) || planted(PLANTED_ENGINE_TERM_DROPPED));
-    if (!is_stale || planted(PLANTED_ENGINE_STALE_REJECTION))
+    if (!is_stale)
         core_receive(engine->core, now_ms, message, update);
 }
 
@@ -556,7 +557,7 @@ static const char *why_not(const struct engine *engine, const struct engine_memb
     const struct engine_members *from = engine_members(engine);
     if (!engine_in_office(engine))
         return "this member does not lead";
-    if (from->index > engine->commit && !planted(PLANTED_ENGINE_TWO_CHANGES))
+    if (from->index > engine->commit) /* the core would refuse it, too */
         return "the last change of members is not committed yet";
     if (!changed || !voters_of(to))
         return "members change one at a time, and one is a voter";

@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/planted.h"
 
 /* As others count: a tenth longer. */
 enum { ANSWER_SEEN_MS = 1650, HOLD_SEEN_MS = 3300, DISPATCH_SEEN_MS = 330 };
@@ -221,11 +222,13 @@ void lease_ask(const struct lease *lease, uint64_t now_ms, struct lease_ask *ask
 
 void lease_granted(struct lease *lease, uint64_t now_ms, const struct lease_grant *grant)
 {
-    if (grant->incarnation != lease->incarnation || grant->term < lease->term ||
-        grant->sent_ms > now_ms || grant->sent_ms < lease->started_ms)
+    bool is_old = grant->term < lease->term && !planted(PLANTED_ENGINE_LEASE_OLD_TERM);
+    if (grant->incarnation != lease->incarnation || is_old || grant->sent_ms > now_ms ||
+        grant->sent_ms < lease->started_ms)
         return;
     lease_term(lease, grant->term);
-    extend(lease, grant->sent_ms, grant->answer);
+    extend(lease, planted(PLANTED_ENGINE_LEASE_FROM_GRANT) ? now_ms : grant->sent_ms,
+           grant->answer);
 }
 
 uint64_t lease_until_ms(const struct lease *lease, enum right right)
@@ -238,7 +241,8 @@ bool lease_have(const struct lease *lease, enum right right, uint64_t now_ms)
     if (right != RIGHT_DISPATCH)
         return now_ms < lease_until_ms(lease, right);
     return in_office(lease) && now_ms >= lease->elected_ms + DISPATCH_SEEN_MS &&
-           now_ms < lease->answered_ms + LEASE_DISPATCH_MS;
+           (now_ms < lease->answered_ms + LEASE_DISPATCH_MS ||
+            planted(PLANTED_ENGINE_DISPATCH_UNANSWERED));
 }
 
 void lease_heard_w(struct lease *lease, uint64_t w)
@@ -302,7 +306,7 @@ bool lease_over(const struct lease *lease, enum right right, uint64_t node, uint
     if (granted_ms && now_ms < granted_ms + seen_ms[right])
         return false;
     return now_ms >= lease->elected_ms + seen_ms[right] || !inherits(lease, peer) ||
-           (right == RIGHT_ANSWER && peer->is_free);
+           planted(PLANTED_ENGINE_LEASE_UNINHERITED) || (right == RIGHT_ANSWER && peer->is_free);
 }
 
 /* Whether it keeps up with this leader, by what it says that it has applied. */
@@ -320,9 +324,13 @@ static void note_progress(const struct lease *lease, struct peer *peer, uint64_t
 
 static bool keeps_up(const struct lease *lease, const struct peer *peer, uint64_t now_ms)
 {
+    if (planted(PLANTED_ENGINE_LEASE_BEHIND))
+        return true;
     return peer->ask.applied >= lease->w && peer->ask.applied >= lease->first &&
-           (!peer->mark || now_ms < peer->mark_ms + BEHIND_MS) &&
-           (!peer->behind_ms || now_ms >= peer->behind_ms + KEPT_UP_MS);
+           (!peer->mark || now_ms < peer->mark_ms + BEHIND_MS ||
+            planted(PLANTED_ENGINE_LEASE_LAGGING)) &&
+           (!peer->behind_ms || now_ms >= peer->behind_ms + KEPT_UP_MS ||
+            planted(PLANTED_ENGINE_LEASE_LAGGING));
 }
 
 void lease_asked(struct lease *lease, uint64_t now_ms, uint64_t node, const struct lease_ask *ask)
@@ -349,19 +357,36 @@ void lease_asked(struct lease *lease, uint64_t now_ms, uint64_t node, const stru
     }
 }
 
+/* The log has it that the node is present, as it is now, and nothing else is under way. */
+static bool is_known(const struct lease *lease, const struct peer *peer)
+{
+    bool is_present = peer->is_present && peer->incarnation == peer->ask.incarnation;
+    return (is_present || planted(PLANTED_ENGINE_LEASE_UNKNOWN)) &&
+           (!is_changing(lease, peer) || planted(PLANTED_ENGINE_LEASE_UNKNOWN) ||
+            planted(PLANTED_ENGINE_LEASE_LEAVING));
+}
+
+/* Whoever leads later was elected after the question had come. */
+static bool is_proven(const struct lease *lease, const struct peer *peer)
+{
+    return lease->answered_ms > peer->waits_ms || planted(PLANTED_ENGINE_LEASE_UNANSWERED) ||
+           planted(PLANTED_ENGINE_HOLD_UNANSWERED);
+}
+
 bool lease_grants(struct lease *lease, uint64_t now_ms, uint64_t *node, struct lease_grant *grant)
 {
     for (uint32_t i = 0; in_office(lease) && i < lease->count; i++) {
         struct peer *peer = &lease->peers[i];
-        if (!peer->waits || lease->answered_ms <= peer->waits_ms || !peer->is_present ||
-            peer->incarnation != peer->ask.incarnation || is_changing(lease, peer))
+        if (!peer->waits || !is_known(lease, peer) || !is_proven(lease, peer))
             continue;
         peer->waits = false;
         *node = peer->node;
-        *grant = (struct lease_grant){.incarnation = peer->incarnation,
+        *grant = (struct lease_grant){.incarnation = peer->ask.incarnation,
                                       .sent_ms = peer->waits_sent_ms,
                                       .term = lease->led_term,
                                       .answer = keeps_up(lease, peer, now_ms)};
+        if (planted(PLANTED_ENGINE_HOLD_UNANSWERED) && lease->answered_ms <= peer->waits_ms)
+            grant->answer = false;
         peer->hold_ms = peer->waits_ms;
         if (grant->answer)
             peer->answer_ms = peer->waits_ms;

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/planted.h"
 #include "tests/sim/engine/group.h"
 
 enum { SILENCE_MS = 750, CONNECT_MS = 20 };
@@ -53,32 +52,13 @@ static void drop_all(struct group *group, uint32_t from, uint32_t to)
     }
 }
 
-/* A bug to be planted: what is on its way still comes, sometime. */
-static void linger(struct group *group, uint32_t from, uint32_t to)
-{
-    for (uint32_t k = 0; k < 2; k++) {
-        struct way *way = &group->ways[from][to][k];
-        for (size_t i = 0; i < way->count; i++) {
-            uint64_t delay_ms = group_below(group, 2 * SILENCE_MS);
-            way->packets[i].at_ms = group->now_ms + delay_ms;
-            group_at(group, EVENT_ARRIVES, from, to, delay_ms, 0);
-        }
-        way->last_ms = group->now_ms;
-    }
-}
-
 static void disconnect(struct group *group, uint32_t a, uint32_t b)
 {
     if (a == b || !group->connection[a][b])
         return;
     group->connection[a][b] = group->connection[b][a] = 0;
-    if (planted(PLANTED_ENGINE_OLD_LINK)) {
-        linger(group, a, b);
-        linger(group, b, a);
-    } else {
-        drop_all(group, a, b);
-        drop_all(group, b, a);
-    }
+    drop_all(group, a, b);
+    drop_all(group, b, a);
 }
 
 static void connect(struct group *group, uint32_t a, uint32_t b)
@@ -126,18 +106,15 @@ void links_poll(struct group *group, uint32_t node)
             group_at(group, EVENT_ARRIVES, i, node, 0, 0);
 }
 
-/* The first that has arrived; they are in order, but where an old connection lingers. */
+/* The first, if it has arrived: they are in order. */
 static bool take(struct way *way, uint64_t now_ms, struct packet *packet)
 {
-    for (size_t i = 0; i < way->count && (i == 0 || planted(PLANTED_ENGINE_OLD_LINK)); i++) {
-        if (way->packets[i].at_ms > now_ms)
-            continue;
-        *packet = way->packets[i];
-        way->count--;
-        memmove(&way->packets[i], &way->packets[i + 1], (way->count - i) * sizeof(*packet));
-        return true;
-    }
-    return false;
+    if (way->count == 0 || way->packets[0].at_ms > now_ms)
+        return false;
+    *packet = way->packets[0];
+    way->count--;
+    memmove(&way->packets[0], &way->packets[1], way->count * sizeof(*packet));
+    return true;
 }
 
 /* Hands over what has arrived, of one way after the other. */

@@ -287,9 +287,13 @@ static void cut_short(struct machine *machine)
 
 static void lose_clients(struct machine *machine)
 {
-    for (int i = 0; i < CLIENTS; i++)
-        if (machine->sim->clients[i].machine == machine && machine->sim->clients[i].connection)
-            client_lost(&machine->sim->clients[i]);
+    for (int i = 0; i < CLIENTS; i++) {
+        struct client *client = &machine->sim->clients[i];
+        if (client->machine == machine && client->solo)
+            solo_machine_ends(client->solo);
+        if (client->machine == machine && client->connection)
+            client_lost(client);
+    }
 }
 
 /* What the store has met. */

@@ -31,6 +31,8 @@ void solo_cancelled(struct sim_channel *channel, struct bytes tag);
 /* The broker has closed the channel; so has the client, and knows the answer; so has its connection. */
 void solo_channel_closed(struct sim_channel *channel, const struct method_channel_close *method);
 void solo_lost(struct sim_channel *channel, bool is_closed_well);
+/* The machine ends: what has ended by its clock has gone, whatever the clock of the next start is. */
+void solo_machine_ends(struct solo *solo);
 /* The broker has closed its side: what its operator was asked for is done by now, or never. */
 void solo_orphaned(struct sim_channel *channel);
 /* Nothing is awaited, and after all was healed everything was looked at once more. */

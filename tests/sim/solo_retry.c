@@ -220,6 +220,7 @@ void solo_restart_waits(struct solo *solo, bool restarted, bool crashed)
             const struct entry *entry = &queue->waiting.at[k];
             bool may = !restarted || solo_survives_in(queue, entry);
             bool must = entry->count_op <= sure && (!restarted || entry->ready_most_ms) &&
+                        solo_ends_ms(entry) > solo->ended_ms &&
                         !(crashed && machine_was_short(solo->client->machine)) &&
                         solo_must_be_there(solo, queue, entry, restarted, crashed);
             if (may && !must)

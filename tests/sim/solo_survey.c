@@ -178,6 +178,12 @@ void solo_lost(struct sim_channel *channel, bool is_closed_well)
     solo->is_open = solo->is_ignoring = false;
 }
 
+void solo_machine_ends(struct solo *solo)
+{
+    uint64_t clock_ms = solo_clock_ms(solo);
+    solo->ended_ms = clock_ms > solo->ended_ms ? clock_ms : solo->ended_ms;
+}
+
 static bool is_about_room(const struct method_channel_close *method)
 {
     char text[256];
@@ -237,6 +243,7 @@ bool solo_must_be_there(const struct solo *solo, const struct own_queue_of *queu
 /* The machine was started anew. */
 static void restart_model(struct solo *solo, bool restarted, bool crashed)
 {
+    bool has_sent = false;
     for (int i = 0; i < QUEUES_OF_ONE; i++) {
         struct own_queue_of *queue = &solo->queues[i];
         if (queue->exists && restarted && !queue->durable)
@@ -245,7 +252,9 @@ static void restart_model(struct solo *solo, bool restarted, bool crashed)
             struct entry *entry = &queue->ready.at[k];
             bool must = solo_must_be_there(solo, queue, entry, restarted, crashed);
             bool may = !restarted || solo_survives_in(queue, entry);
-            entry->is_doubtful |= !must;
+            bool may_have_ended = solo_ends_ms(entry) <= solo->ended_ms;
+            entry->is_doubtful |= !must || may_have_ended;
+            has_sent |= may_have_ended && queue->dlx != NONE;
             if (crashed && (entry->count_op > solo->durable_op || machine_was_short(solo->client->machine)))
                 entry->count_least = 0;
             entry->is_late = false;
@@ -274,6 +283,8 @@ static void restart_model(struct solo *solo, bool restarted, bool crashed)
         if (crashed && !queue->exists && queue->expired_op > solo->durable_op)
             solo_doubt_queues(solo);
     }
+    if (has_sent)
+        solo_doubt_queues(solo);
     for (int i = 0; i < EXCHANGES_OF_ONE && restarted; i++) {
         if (solo->exchanges[i].exists && !solo->exchanges[i].durable)
             solo_remove_exchange(solo, i);
@@ -292,6 +303,7 @@ void solo_begin_survey(struct solo *solo, bool restarted)
     restart_model(solo, restarted, crashed);
     solo_restart_waits(solo, restarted, crashed);
     solo_doubt_time(solo);
+    solo->ended_ms = 0;
     solo->is_unsettled = false;
     solo->overrun_ms = NO_LIMIT;
     solo->survey = SURVEY_UNBIND;

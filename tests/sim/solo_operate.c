@@ -231,8 +231,10 @@ void solo_doubt_operator(struct solo *solo)
     if (!operation->is_asked)
         return;
     admin_drop(admin_of(solo));
-    if (operation->policy != NONE)
+    if (operation->policy != NONE) { /* those that are in doubt are all cleared again */
         solo->queues[operation->queue].policies.are_unsure = true;
+        solo->queues[operation->queue].policies.cleared = 0;
+    }
     operation->is_asked = false;
     solo_doubt_queues(solo);
 }

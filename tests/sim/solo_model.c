@@ -242,16 +242,17 @@ static bool has_same(struct solo *solo, int number, const struct entry *letter)
     if (letter->is_late && letter->died_in != number &&
         queue->left_step[letter->same] >= letter->step)
         solo_doubt_queues(solo);
-    if (letter->is_late && ready)
-        queue->dropped_step[letter->same] = solo->step;
+    bool is_there = ready || find_same(&queue->waiting, letter->same);
     /* Of two letters that are on their way the first counts. */
     if (ready && letter->is_late && (ready->is_late || ready->step == solo->step))
         solo_doubt_queues(solo);
     for (size_t i = 0; i < solo->unacked_count; i++)
         if (solo->unacked[i].queue == number && solo_is_of_queue(solo, &solo->unacked[i]) &&
             solo->unacked[i].entry.same == letter->same)
-            return true;
-    return ready || find_same(&queue->waiting, letter->same);
+            is_there = true;
+    if (letter->is_late && is_there)
+        queue->dropped_step[letter->same] = solo->step;
+    return is_there;
 }
 
 /* Bits of those that take it for a duplicate. */
@@ -369,12 +370,18 @@ static void send_on(struct solo *solo, int number, const struct entry *entry, en
     solo->is_stopped = solo->is_unsettled = true;
 }
 
+/* It leaves its queue: what was dropped in this step as one like it may have come behind it. */
+static void note_leave(struct solo *solo, const struct own_queue_of *queue, const struct entry *entry)
+{
+    if (entry->same && queue->deduplicates && queue->dropped_step[entry->same] == solo->step)
+        solo_doubt_queues(solo);
+}
+
 void solo_die(struct solo *solo, int number, const struct entry *entry, enum reason why)
 {
     struct own_queue_of *queue = &solo->queues[number];
     bool is_sent = solo_sends_on(solo, queue);
-    if (entry->same && queue->deduplicates && queue->dropped_step[entry->same] == solo->step)
-        solo_doubt_queues(solo);
+    note_leave(solo, queue, entry);
     queue->left_step[entry->same] = solo->step;
     sim_say(sim_of(solo), "s%d.q%d: %" PRIu64 " dies for reason %d", solo->client->number, number,
             entry->id, why);
@@ -597,6 +604,7 @@ void solo_settle_model(struct solo *solo, size_t at, enum settled how)
     if (how == SETTLED_NOT) {
         come_back(solo, unacked.queue, &unacked.entry, unacked.has_failed);
     } else if (how == SETTLED_ACKED) {
+        note_leave(solo, queue, &unacked.entry);
         solo_add_ghost(queue, unacked.entry, solo->op);
     } else {
         solo_die(solo, unacked.queue, &unacked.entry, REASON_REJECTED);

@@ -107,7 +107,7 @@ struct own_queue_of {
     uint64_t expired_op; /* after this operation it went, as nobody used it; 0: it did not */
     /* In which steps one of a number left, and a letter was taken for a duplicate. */
     uint64_t left_step[SAME], dropped_step[SAME];
-    uint64_t ended_step, letter_step; /* in which one ended, and a letter came */
+    uint64_t room_step, letter_step; /* in which one ended or came back, and a letter came */
     uint64_t late_step; /* in which letters last came, */
     int late_from;      /* and the queue that they came from */
     uint64_t generation;
@@ -370,8 +370,9 @@ bool solo_drops(const struct own_queue_of *queue);
 /* A letter comes. If others come from another queue at the same time, which ones are kept is not
  * known: all queues will be deleted. */
 void solo_note_letter(struct solo *solo, int number, const struct entry *letter);
-/* A message has ended. If a letter comes at the same time, whether there was room for it is not known. */
-void solo_note_end(struct solo *solo, int number);
+/* A message has ended, or come back. If a letter comes at the same time, whether there was room for it is not
+ * known. */
+void solo_note_room(struct solo *solo, int number);
 /* A message has come. If one ends while the queue is full, it may make room itself where it is the first of
  * its priority: what is left is not known. */
 void solo_note_entry(struct solo *solo, int number);

@@ -70,15 +70,15 @@ void solo_note_letter(struct solo *solo, int number, const struct entry *letter)
     queue->late_from = letter->died_in;
     queue->letter_step = solo->step;
     /* Nor is it whether what ended had made room before. */
-    bool may_have_room = queue->ended_step == solo->step || has_ending_head(solo, queue);
+    bool may_have_room = queue->room_step == solo->step || has_ending_head(solo, queue);
     if (solo_has_limit(queue) && (!is_alone || may_have_room))
         solo_doubt_queues(solo);
 }
 
-void solo_note_end(struct solo *solo, int number)
+void solo_note_room(struct solo *solo, int number)
 {
     struct own_queue_of *queue = &solo->queues[number];
-    queue->ended_step = solo->step;
+    queue->room_step = solo->step;
     if (solo_has_limit(queue) && queue->letter_step == solo->step)
         solo_doubt_queues(solo);
 }
@@ -122,7 +122,7 @@ static bool end_queue(struct solo *solo, int number)
         return false;
     struct entry entry = entries_take(&queue->ready, at);
     solo->is_stopped = solo->is_unsettled = true;
-    solo_note_end(solo, number);
+    solo_note_room(solo, number);
     sim_of(solo)->report->met[MET_EXPIRED]++;
     solo_die(solo, number, &entry, REASON_EXPIRED);
     return true;

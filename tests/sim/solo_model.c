@@ -591,8 +591,10 @@ static void come_back(struct solo *solo, int number, struct entry *entry, bool h
     }
     if (may_go)
         solo_doubt_queues(solo);
-    if (!solo_retry(solo, number, entry, has_failed))
-        solo_put_back(solo, number, entry);
+    if (solo_retry(solo, number, entry, has_failed))
+        return;
+    solo_note_room(solo, number);
+    solo_put_back(solo, number, entry);
 }
 
 void solo_settle_model(struct solo *solo, size_t at, enum settled how)

@@ -254,7 +254,7 @@ static bool end_first(struct solo *solo, int number)
     if (!first)
         return false;
     struct entry entry = entries_take(ready, (size_t)(first - ready->at));
-    solo_note_end(solo, number);
+    solo_note_room(solo, number);
     sim_of(solo)->report->met[MET_EXPIRED]++;
     solo_die(solo, number, &entry, REASON_EXPIRED);
     return true;

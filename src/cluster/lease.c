@@ -369,8 +369,9 @@ static bool is_known(const struct lease *lease, const struct peer *peer)
 /* Whoever leads later was elected after the question had come. */
 static bool is_proven(const struct lease *lease, const struct peer *peer)
 {
+    bool is_held = peer->hold_ms == peer->waits_ms;
     return lease->answered_ms > peer->waits_ms || planted(PLANTED_ENGINE_LEASE_UNANSWERED) ||
-           planted(PLANTED_ENGINE_HOLD_UNANSWERED);
+           (!is_held && planted(PLANTED_ENGINE_HOLD_UNANSWERED));
 }
 
 bool lease_grants(struct lease *lease, uint64_t now_ms, uint64_t *node, struct lease_grant *grant)
@@ -379,14 +380,14 @@ bool lease_grants(struct lease *lease, uint64_t now_ms, uint64_t *node, struct l
         struct peer *peer = &lease->peers[i];
         if (!peer->waits || !is_known(lease, peer) || !is_proven(lease, peer))
             continue;
-        peer->waits = false;
+        bool is_early =
+            lease->answered_ms <= peer->waits_ms && planted(PLANTED_ENGINE_HOLD_UNANSWERED);
+        peer->waits = is_early;
         *node = peer->node;
         *grant = (struct lease_grant){.incarnation = peer->ask.incarnation,
                                       .sent_ms = peer->waits_sent_ms,
                                       .term = lease->led_term,
-                                      .answer = keeps_up(lease, peer, now_ms)};
-        if (planted(PLANTED_ENGINE_HOLD_UNANSWERED) && lease->answered_ms <= peer->waits_ms)
-            grant->answer = false;
+                                      .answer = !is_early && keeps_up(lease, peer, now_ms)};
         peer->hold_ms = peer->waits_ms;
         if (grant->answer)
             peer->answer_ms = peer->waits_ms;

@@ -210,7 +210,8 @@ static void lose_by_silence(struct group *group)
         expect_w(group);
 }
 
-/* A disk that is stuck keeps its node from applying, and W does not wait for it for long. */
+/* A disk that is stuck, and entries that do not arrive, keep a node from applying, and W does not
+ * wait for it for long. */
 static void stick_a_disk(struct group *group)
 {
     const struct node *leader = faults_leader(group);
@@ -219,6 +220,8 @@ static void stick_a_disk(struct group *group)
     struct node *node = voter_of(group, leader, 0);
     group->report->stuck_waits++;
     node->is_stuck = true;
+    for (uint32_t i = 0; i < NODES; i++)
+        group->stalled_ms[i][node->number] = group->now_ms + 100 + W_RISES_MS;
     group_wait(group, 100);
     expect_w(group);
     group_at(group, EVENT_UNSTICK, node->number, 0, 0, node->epoch);

@@ -116,7 +116,7 @@ static void bind_usual(const struct binding *binding, const struct port *port)
     size_t count;
     endpoint_read("127.0.0.1", port->usual, &usual);
     endpoint_addresses(&usual, addresses, &count);
-    int error = loop_bind(binding->loop, &addresses[0], port->tls, port->service);
+    int error = loop_bind_usual(binding->loop, &addresses[0], port->tls, port->service);
     if (error)
         log_event(binding->log, EVENT_no_management, "address=127.0.0.1:%u reason=%s", port->usual,
                   strerror(error));

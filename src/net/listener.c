@@ -187,6 +187,15 @@ int listener_new(struct loop *loop, const struct address *address, struct tls_co
     return error;
 }
 
+int listener_new_usual(struct loop *loop, const struct address *address, struct tls_context *tls,
+                       struct service *const *service)
+{
+    int error = listener_new(loop, address, tls, service);
+    if (!error)
+        list_entry(loop->listeners.all.prev, struct listener, link)->may_be_missing = true;
+    return error;
+}
+
 int listener_new_at_path(struct loop *loop, const struct path_place *place,
                          struct service *const *service)
 {
@@ -235,10 +244,15 @@ static int start(struct listener *listener)
 
 int listeners_start(struct loop *loop)
 {
-    list_for_each(at, &loop->listeners.all) {
+    list_for_each_safe(at, after, &loop->listeners.all) {
         struct listener *listener = list_entry(at, struct listener, link);
         int error = start(listener);
-        if (error) {
+        if (error == EADDRINUSE && listener->may_be_missing) {
+            write_place(listener, loop->listeners.where);
+            log_event(loop->log, EVENT_no_management, "address=%s reason=%s", loop->listeners.where,
+                      strerror(error));
+            free_listener(listener);
+        } else if (error) {
             write_place(listener, loop->listeners.where);
             return error;
         }

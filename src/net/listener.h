@@ -39,6 +39,7 @@ struct listener {
     struct tls_context *tls; /* NULL: plain */
     struct service *const *service;
     ev_io readable;
+    bool may_be_missing; /* see loop_bind_usual */
 };
 
 struct listener_options listener_options_default(void);
@@ -46,6 +47,9 @@ void listeners_init(struct listeners *listeners);
 /* Binds, without listening; see loop_bind. 0 or an errno value. */
 int listener_new(struct loop *loop, const struct address *address, struct tls_context *tls,
                  struct service *const *service);
+/* The same; see loop_bind_usual. */
+int listener_new_usual(struct loop *loop, const struct address *address, struct tls_context *tls,
+                       struct service *const *service);
 /* The same at a path; see loop_bind_path. */
 int listener_new_at_path(struct loop *loop, const struct path_place *place,
                          struct service *const *service);

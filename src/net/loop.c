@@ -164,6 +164,12 @@ int loop_bind(struct loop *loop, const struct address *address, struct tls_conte
     return listener_new(loop, address, tls, service);
 }
 
+int loop_bind_usual(struct loop *loop, const struct address *address, struct tls_context *tls,
+                    struct service *const *service)
+{
+    return listener_new_usual(loop, address, tls, service);
+}
+
 int loop_bind_path(struct loop *loop, const struct path_place *place,
                    struct service *const *service)
 {

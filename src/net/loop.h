@@ -60,6 +60,10 @@ void loop_free(struct loop *loop);
  * loop_run runs, as addresses are taken before there is anything to serve. 0 or an errno value. */
 int loop_bind(struct loop *loop, const struct address *address, struct tls_context *tls,
               struct service *const *service);
+/* The same for an address that may be left out, as another program may have it: who has bound it and does not
+ * listen yet is only seen when loop_run begins to. That is logged then, and no error. */
+int loop_bind_usual(struct loop *loop, const struct address *address, struct tls_context *tls,
+                    struct service *const *service);
 /* The same at a path, where it appears once loop_run listens, and is removed when that ends. Peers
  * are known by what the system says of them (struct peer). EADDRINUSE: somebody else answers there;
  * EEXIST: what is there is no socket; ENAMETOOLONG: it has more than PATH_BYTES_MAX bytes. */

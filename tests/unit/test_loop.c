@@ -17,6 +17,7 @@
 
 #include "base/buffer.h"
 #include "base/mem.h"
+#include "net/listener.h"
 #include "tests/lib/loop_child.h"
 #include "tests/lib/tap.h"
 #include "tests/script/world.h"
@@ -428,6 +429,34 @@ TEST(address_in_use)
     is_int(loop_child_stop(&child), 0, "ended");
 }
 
+/* Somebody who has an address, and does not listen there yet. */
+static int bind_only(struct address *address)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+    socklen_t size = sizeof(address->v4);
+    *address = (struct address){.v4 = {.sin_family = AF_INET,
+                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+        bind(fd, &address->any, size) < 0 || getsockname(fd, &address->any, &size) < 0)
+        bail("no address: %s", strerror(errno));
+    return fd;
+}
+
+TEST(two_that_start_at_once)
+{
+    struct address address;
+    int fd = bind_only(&address);
+    struct loop *wants = loop_new(NULL, 100, 0, 0), *likes = loop_new(NULL, 100, 0, 0);
+    is_int(loop_bind(wants, &address, NULL, NULL), 0, "both are bound");
+    is_int(loop_bind_usual(likes, &address, NULL, NULL), 0, "as long as neither listens");
+    ok(listen(fd, 1) == 0, "then one does");
+    is_int(listeners_start(wants), EADDRINUSE, "and the other one does not start");
+    is_int(listeners_start(likes), 0, "unless the address was only the usual one");
+    loop_free(wants);
+    loop_free(likes);
+    close(fd);
+}
+
 TEST(a_path)
 {
     char folder[] = "/tmp/leveret-XXXXXX", path[64];
@@ -571,6 +600,7 @@ static void run_all(void)
     RUN(counters_are_told_and_nothing_ends);
     RUN(a_failed_service_ends_the_loop);
     RUN(address_in_use);
+    RUN(two_that_start_at_once);
     RUN(a_path);
 }
 

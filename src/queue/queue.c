@@ -188,12 +188,20 @@ static const uint64_t *times_of(struct queues *queues, struct queue *const *dest
     return queues->times;
 }
 
+static void note_published(struct queue *queue)
+{
+    if (__builtin_expect(!queue->tally, 0))
+        queue_tally_begin(queue);
+    queue->tally->of[TALLY_PUBLISHED]++;
+}
+
 uint32_t queue_push_to(struct queue *queue, struct message *message)
 {
     bool is_timed =
         message->ttl_ms != MESSAGE_NO_TTL || queue->settings->message_ttl_ms != SETTING_NONE;
     uint64_t ends_ms = __builtin_expect(is_timed, 0) ? queue_ends_ms(queue, message) : 0;
     struct index *place = queue->kind->place(queue, message);
+    note_published(queue);
     bool on_record = store_publish_one(queue->queues->store, message, place, ends_ms);
     if (__builtin_expect(ends_ms != 0, 0))
         queue_pushed_timed(queue, place, ends_ms);
@@ -211,8 +219,7 @@ uint32_t queue_push(struct queues *queues, struct queue *const *destinations, si
         queues->places =
             mem_grow(queues->places, &queues->places_capacity, count, sizeof(struct index *));
     for (size_t i = 0; i < count; i++) {
-        queue_tally_begin(destinations[i]);
-        destinations[i]->tally->of[TALLY_PUBLISHED]++;
+        note_published(destinations[i]);
         queues->places[i] = destinations[i]->kind->place(destinations[i], message);
     }
     const uint64_t *times = times_of(queues, destinations, count, message);

@@ -166,7 +166,8 @@ void solo_all_crossed(struct solo *solo)
 void solo_lost(struct sim_channel *channel, bool is_closed_well)
 {
     struct solo *solo = solo_of(channel);
-    bool was_quiet = solo_is_quiet(channel);
+    /* What has waited long enough may have been delivered, and come back. */
+    bool was_quiet = solo_is_quiet(channel) && !solo_is_waking(solo);
     solo_doubt_operator(solo);
     if (solo->is_open && is_closed_well && was_quiet)
         solo->proved_op = solo->op;

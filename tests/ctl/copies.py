@@ -22,6 +22,7 @@ for folder_name in ("wire", "../interop"):
     sys.path.insert(0, os.path.join(HERE, "..", folder_name))
 
 import service  # noqa: E402
+import tap  # noqa: E402
 from service import folder, serve  # noqa: E402
 from wire import Skip, amqp, case, check, equal, main  # noqa: E402
 
@@ -439,6 +440,7 @@ def counted_contents(out):
 def _(t):
     b = Broker(t, "--checkpoint-ms", "100")
     b.fill(t, [b"%d" % number + b"." * 400 for number in range(1500)])
+    check(tap.eventually(lambda: os.path.exists(os.path.join(b.data, "anchor"))), "there is no checkpoint")
     early = b.backup("early")
     b.fill(t, [b"last"])
     copy = b.backup()

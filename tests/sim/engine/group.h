@@ -11,7 +11,7 @@
 #include "cluster/lease.h"
 #include "tests/sim/events.h"
 
-enum { NODES = 7, COMMITTED_MAX = 1 << 15, TERMS_MAX = 1 << 12 };
+enum { NODES = 7, COMMITTED_MAX = 1 << 16, TERMS_MAX = 1 << 12 };
 
 /* ---- what a campaign has met ---- */
 

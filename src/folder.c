@@ -147,6 +147,11 @@ void folder_refuse_unfinished(const char *path, char *error, size_t error_size)
                  "%s has a copy of a store that was not finished, as the restore ended in the "
                  "middle; restore into this folder again, which removes what is there",
                  path);
+    else if (folder_is_left_over(path))
+        snprintf(error, error_size,
+                 "%s has the mark of a copy of a store, which ended before it had begun; restore "
+                 "into this folder again, or remove what is in it",
+                 path);
     else
         snprintf(error, error_size,
                  "%s has a copy of a store that was not finished, as the backup ended in the "

@@ -135,6 +135,8 @@ TEST(left_over)
     ok(folder_is_left_over(folder), "a lock alone is");
     write_mark("");
     ok(folder_is_left_over(folder), "and so is a mark that was not written yet");
+    folder_refuse_unfinished(folder, error, sizeof(error));
+    ok(strstr(error, "restore into this folder again"), "it says: %s", error);
     put_file("left/journal-0000000001");
     ok(!folder_is_left_over(folder), "but not with a part of a store");
     write_mark("backup\n");

@@ -192,10 +192,11 @@ uint32_t log_chain(uint32_t before, const struct log_head *head, uint32_t checks
 enum { CONTENT_HEADER = 5 };
 bool content_next(struct cursor *cursor, enum record_type *type, struct bytes *payload);
 void content_add(struct buffer *out, enum record_type type, struct bytes payload);
-/* Is this a type that contents may have? */
+/* Is this a type that contents may have? Where a message lies is each member's own business. */
 static inline bool content_may_have(unsigned type)
 {
-    return type >= RECORD_MESSAGE && type < RECORD_ENTRY;
+    return type >= RECORD_MESSAGE && type < RECORD_ENTRY && type != RECORD_MOVED &&
+           type != RECORD_PAGED;
 }
 
 #endif

@@ -544,11 +544,26 @@ TEST(a_log_has_its_own_queues)
     bench_free(&bench);
 }
 
+TEST(no_entry_moves_a_message)
+{
+    for (unsigned type = 0; type <= RECORD_LAST + 1; type++) {
+        uint8_t bytes[CONTENT_HEADER] = {0, 0, 0, 0, (uint8_t)type};
+        struct cursor cursor = cursor_of(bytes_of(bytes, sizeof(bytes)));
+        enum record_type read;
+        struct bytes payload;
+        bool is_of_place = type == RECORD_MOVED || type == RECORD_PAGED;
+        bool may_be = type >= RECORD_MESSAGE && type <= RECORD_RETURNED && !is_of_place;
+        is_int(content_next(&cursor, &read, &payload), may_be, "contents of type %u", type);
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct met met = {0};
-    if (argc == 1)
+    if (argc == 1) {
         RUN(a_log_has_its_own_queues);
+        RUN(no_entry_moves_a_message);
+    }
     bench_histories(argc, argv, 120, "queues of a group are what it agreed on", history_of, &met);
     if (argc == 1)
         ok(met.crashes && met.cuts && met.applied && met.again && met.dropped && met.taken &&

@@ -151,6 +151,13 @@ bool bench_has_file(struct bench *bench, const char *name)
     return disk_memory_contents(bench->memory, name, &size) != NULL;
 }
 
+void bench_print_line(void *context, const char *line)
+{
+    (void)context;
+    if (getenv("VERBOSE"))
+        diag("%s", line);
+}
+
 void bench_histories(int argc, char **argv, uint64_t count, const char *what,
                      bool (*history)(uint64_t seed, void *met), void *met)
 {

@@ -48,6 +48,9 @@ enum index_result bench_fetch(struct bench *bench, int queue, uint64_t sequence)
 /* Is there such a file? */
 bool bench_has_file(struct bench *bench, const char *name);
 
+/* For store_check: a line of its report is a line for the reader, with VERBOSE in the environment. */
+void bench_print_line(void *context, const char *line);
+
 /* Of a program that takes [SEED [HISTORIES]]: checks so many random histories from a seed on; by default
  * `count` from 1 on. `history` answers whether one went as it should; it adds to `met` what it met. */
 void bench_histories(int argc, char **argv, uint64_t count, const char *what,

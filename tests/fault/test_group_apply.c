@@ -1,6 +1,5 @@
 /* Queues of a group: what its entries say, once it has agreed on them, is done in the same way whenever that
  * is: at once, late, or by a start after a crash. A plain model that knows no disk says what there must be. */
-#include <stdlib.h>
 
 #include "base/mem.h"
 #include "tests/fault/bench.h"
@@ -432,17 +431,10 @@ static void crash(struct history *history)
     find_again(history);
 }
 
-static void print_line(void *context, const char *line)
-{
-    (void)context;
-    if (getenv("VERBOSE"))
-        diag("%s", line);
-}
-
 static void close_and_check(struct history *history)
 {
     store_close(history->bench.store);
-    must(history, store_check(&history->bench.options, print_line, NULL, NULL) == 0,
+    must(history, store_check(&history->bench.options, bench_print_line, NULL, NULL) == 0,
          "the store is not sound");
     bench_open(&history->bench);
     find_again(history);

@@ -2,7 +2,6 @@
  * the same place of its log; what was cut is not, once something else stands in its place. A plain list of
  * all that was recorded says what a start must find. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/mem.h"
 #include "tests/fault/bench.h"
@@ -151,13 +150,6 @@ TEST(what_was_only_cut_comes_again)
     bench_free(&scene.bench);
 }
 
-static void print_line(void *context, const char *line)
-{
-    (void)context;
-    if (getenv("VERBOSE"))
-        diag("%s", line);
-}
-
 TEST(an_image_has_no_more_than_the_log)
 {
     struct scene scene;
@@ -169,7 +161,7 @@ TEST(an_image_has_no_more_than_the_log)
     group_log_cut(scene.log, 3);
     bench_turns(&scene.bench, 4, 40000);
     bench_crash(&scene.bench, CRASH_DROP);
-    is_int(store_check(&scene.bench.options, print_line, NULL, NULL), 0, "the store is sound");
+    is_int(store_check(&scene.bench.options, bench_print_line, NULL, NULL), 0, "the store is sound");
     bench_open(&scene.bench);
     scene.log = group_log_find(scene.bench.store, 7);
     is_int(group_log_last(scene.log), 2, "what was cut before a checkpoint does not come again");
@@ -339,7 +331,7 @@ TEST(a_salvage_leaves_it_out)
         is_int(index ? index->ready : 0, 2, "the messages of this broker alone are there");
         is_int(store_salvage_write(bench->store), 0, "written");
         store_close(bench->store);
-        is_int(store_check(&bench->options, print_line, NULL, NULL), 0, "and a store that is sound");
+        is_int(store_check(&bench->options, bench_print_line, NULL, NULL), 0, "and a store that is sound");
         bench_open(bench);
     }
     kv_memory_free(old);
@@ -515,7 +507,7 @@ static void close_and_check(struct history *history)
     uint64_t filling = history->bench.store->journal.filling->number;
     note_stats(history);
     store_close(history->bench.store);
-    must(history, store_check(&history->bench.options, print_line, NULL, NULL) == 0,
+    must(history, store_check(&history->bench.options, bench_print_line, NULL, NULL) == 0,
          "the store is not sound");
     bench_open(&history->bench);
     check_all(history, filling - 1);

@@ -405,6 +405,58 @@ TEST(keys_without_effect)
     is_str(keys, "mqtt.tcp.listeners", "is named as well");
 }
 
+/* What a file is told of a key. */
+static const char *told_of(const char *key)
+{
+    struct options options;
+    char setting[128];
+    snprintf(setting, sizeof(setting), "%s=1", key);
+    if (read_keys(&options, setting, NULL) || list_is_empty(&config.remarks))
+        return "nothing";
+    return list_entry(list_first(&config.remarks), struct config_remark, link)->reason;
+}
+
+/* Beside keys that are there a slip is one, and no key of what is not there yet. */
+TEST(misspelt_keys)
+{
+    static const struct {
+        const char *key, *meant;
+    } slips[] = {
+        {"prometheus.tcp.prot", " prometheus.tcp.port"},
+        {"prometheus.pth", " prometheus.path"},
+        {"management.tcp.prot", " management.tcp.port"},
+        {"management.ssl.certflie", " management.ssl.certfile"},
+        {"management.path_prefx", " management.path_prefix"},
+        {"log.default.x", " log.default.level"},
+        {"log.queue.levle", " log.queue.level"},
+        {"ssl_options.certifle", " ssl_options.certfile"},
+        {"ssl_options.cacertsfile", " ssl_options.cacertfile"},
+        {"default_permissions.raed", " default_permissions.read"},
+        {"default_limits.vhost.a.max_queues", " default_limits.vhosts.*"},
+        {"default_policies.operators.a.expires", " default_policies.operator.*"},
+        {"tcp_listen_options.backlgo", " tcp_listen_options.backlog"},
+    };
+    for (size_t i = 0; i < sizeof(slips) / sizeof(slips[0]); i++) {
+        const char *told = told_of(slips[i].key);
+        ok(strstr(told, "there is no setting with that name"), "%s is a fault: %s", slips[i].key,
+           told);
+        ok(strstr(told, slips[i].meant), "and is told%s", slips[i].meant);
+    }
+}
+
+TEST(keys_of_what_is_not_there)
+{
+    static const char *const keys[] = {
+        "log.default.rotation.size",   "log.queue.file",
+        "management.tcp.idle_timeout", "management.oauth_client_id",
+        "management.rates_mode",       "management.sample_retention_policies.global.minute",
+        "prometheus.ssl.port",         "prometheus.authentication.enabled",
+        "ssl_options.dhfile",          "ssl_options.key.RSAPrivateKey",
+        "tcp_listen_options.linger.on"};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        is_str(told_of(keys[i]), "nothing", "%s is taken", keys[i]);
+}
+
 TEST(environment)
 {
     static const char *const image[] = {"RABBITMQ_DEFAULT_USER=u",  "RABBITMQ_DEFAULT_PASS=p w",
@@ -486,6 +538,24 @@ TEST(rabbitmq_compat)
         diag("%s is left", folder);
 }
 
+/* Does it stand, without an effect, for all that begins as this key does? Then it would hide slips. */
+static bool hides_slips(const struct option *idle, const struct option *option)
+{
+    size_t fixed = strcspn(idle->key, "*");
+    return !option_has_effect(idle) && idle->key[fixed] == '*' && option->key &&
+           option_has_effect(option) && strncmp(idle->key, option->key, fixed) == 0;
+}
+
+TEST(nothing_hides_slips)
+{
+    struct option_table table = options_table(NULL);
+    for (size_t i = 0; i < table.count; i++)
+        for (size_t j = 0; table.options[i].key && j < table.count; j++)
+            if (hides_slips(&table.options[i], &table.options[j]))
+                ok(false, "%s is not beside %s", table.options[i].key, table.options[j].key);
+    ok(table.count > 0, "all rows were looked at");
+}
+
 /* A table that contradicts itself could say anything. */
 TEST(table)
 {
@@ -521,8 +591,11 @@ int main(void)
     RUN(key_names);
     RUN(key_logins);
     RUN(keys_without_effect);
+    RUN(misspelt_keys);
+    RUN(keys_of_what_is_not_there);
     RUN(environment);
     RUN(rabbitmq_compat);
+    RUN(nothing_hides_slips);
     RUN(table);
     config_free(&config);
     return done();

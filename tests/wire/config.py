@@ -20,6 +20,7 @@ from service import Daemon, folder, run  # noqa: E402
 from wire import Skip, amqp, case, check, equal, main  # noqa: E402
 
 CUTTLEFISH = "/usr/lib/rabbitmq/lib/rabbitmq_server-*/plugins"
+SCHEMAS = CUTTLEFISH + "/*/priv/schema/*.schema"
 
 
 def write(*path_and_text):
@@ -424,6 +425,29 @@ def _(t):
         ours = {key: value for key, (value, origin) in printed("--config", file).items()
                 if origin.startswith(file)}
         equal(ours, {key: value for key, value in theirs[file].items() if key in TEXTS}, repr(text))
+
+
+def rabbitmq_keys():
+    """The keys of its schemas, with something for what they leave open."""
+    text = ""
+    for file in glob.glob(SCHEMAS):
+        with open(file, encoding="utf-8") as schema:
+            text += re.sub("^ *%.*", "", schema.read(), flags=re.M)
+    return sorted(re.sub(r"\$\w+", "1", key) for key in set(re.findall(r'\{\s*mapping,\s*"([^"]+)"', text)))
+
+
+@case("every key of RabbitMQ's own schemas is known, where that is installed")
+def _(t):
+    keys = rabbitmq_keys()
+    if not keys:
+        raise Skip("RabbitMQ is not installed")
+    check(len(keys) > 500, keys)
+    place, unknown = folder(t), []
+    for at in range(0, len(keys), 50):
+        file = write(place, "%04d.conf" % at, "".join("%s = 1\n" % key for key in keys[at:at + 50]))
+        _, _, log = run("--config", file, "--check-config", env=environment())
+        unknown += re.findall("You've tried to set (\\S+),", log)
+    equal(unknown, [], "those that are not")
 
 
 @case("names of peers are not looked up, which is said if they should be")

@@ -176,8 +176,8 @@ static void end_names(char *names)
  * all the same. */
 const char *options_fault(const struct options *options, const struct config *config)
 {
-    static const char *const of_tls[] = {"tls-cert", "tls-key", "tls-ca", "tls-verify-peer",
-                                         "tls-peer-optional"};
+    static const char *const of_tls[] = {"tls-cert",        "tls-key",           "tls-ca",
+                                         "tls-verify-peer", "tls-peer-optional", "tls-crl"};
     const struct tls_options *tls = &options->tls.options;
     bool is_given = false;
     for (size_t i = 0; i < sizeof(of_tls) / sizeof(of_tls[0]); i++)
@@ -193,6 +193,8 @@ const char *options_fault(const struct options *options, const struct config *co
         return "--tls-peer-optional is for --tls-verify-peer, which is missing";
     if (options_was_given(config, "tls-ca") && !tls->verify_peer)
         return "--tls-ca is for --tls-verify-peer, which is missing";
+    if (options_was_given(config, "tls-crl") && !tls->verify_peer)
+        return "--tls-crl is for --tls-verify-peer, which is missing";
     return NULL;
 }
 
@@ -204,6 +206,8 @@ static void check_tls_keys(struct config *config, const char *keys,
         config_fault(config, keys, "needs %s.certfile and %s.keyfile", keys, keys);
     if (!tls_settings_can_verify(settings))
         config_fault(config, keys, "verify_peer needs %s.cacertfile", keys);
+    if (settings->options.revoked && !settings->options.verify_peer)
+        config_fault(config, keys, "leveret.%s.crlfile needs %s.verify = verify_peer", keys, keys);
 }
 
 /* Texts that are in the options themselves. */

@@ -197,6 +197,22 @@ static bool load_own(SSL_CTX *ssl, const struct tls_options *options, char *erro
                   options->key);
 }
 
+/* Without the list of an authority, or with one that is too old, nobody has a good certificate of it. */
+static bool load_revoked(SSL_CTX *ssl, const char *file, char *error, size_t error_size)
+{
+    if (!file)
+        return true;
+    X509_STORE *store = lib.SSL_CTX_get_cert_store(ssl);
+    X509_LOOKUP *lookup = lib.X509_STORE_add_lookup(store, lib.X509_LOOKUP_file());
+    if (!lookup)
+        abort();
+    if (lib.X509_load_crl_file(lookup, file, X509_FILETYPE_PEM) <= 0)
+        return refuse(error, error_size, "no lists of revoked certificates can be read from", file);
+    lib.ERR_clear_error(); /* the end of the file is one, behind a list */
+    lib.X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+    return true;
+}
+
 static bool load_authorities(SSL_CTX *ssl, const struct tls_options *options, char *error,
                              size_t error_size)
 {
@@ -210,7 +226,7 @@ static bool load_authorities(SSL_CTX *ssl, const struct tls_options *options, ch
     int without = options->peer_optional ? 0 : SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
     lib.SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | without, NULL);
     lib.SSL_CTX_set_verify_depth(ssl, options->depth);
-    return true;
+    return load_revoked(ssl, options->revoked, error, error_size);
 }
 
 /* ---- ciphers ---- */

@@ -20,6 +20,7 @@ struct tls_options {
     const char *key;         /* file, in PEM */
     const char *passphrase;  /* of the key; NULL: it has none */
     const char *authorities; /* file, in PEM; NULL: none */
+    const char *revoked;     /* file with a list (CRL) of each of these authorities, in PEM; NULL: none */
     bool verify_peer;        /* peers must have a certificate of one of the authorities */
     bool peer_optional;      /* with verify_peer: those without any certificate may come, too */
     enum tls_version min_version, max_version;

@@ -43,6 +43,50 @@ def certificates():
                 chain.write(file.read())
 
 
+def authority(name):
+    """An authority of openssl ca, which knows what it has issued, and so can revoke it."""
+    certify(name)
+    os.makedirs(path(name + ".d"))
+    for file, text in (("index", ""), ("serial", "01\n"), ("crlnumber", "01\n"), ("conf", """
+[ca]
+default_ca = this
+[this]
+dir = {0}
+database = $dir/index
+new_certs_dir = $dir
+serial = $dir/serial
+crlnumber = $dir/crlnumber
+certificate = {1}
+private_key = {2}
+default_md = sha256
+default_crl_days = 2
+policy = any
+copy_extensions = copy
+[any]
+commonName = optional
+organizationName = optional
+""".format(path(name + ".d"), path(name + ".pem"), path(name + ".key")))):
+        with open(os.path.join(path(name + ".d"), file), "w", encoding="ascii") as out:
+            out.write(text)
+
+
+def ca(name, *arguments):
+    openssl("ca", "-batch", "-config", os.path.join(path(name + ".d"), "conf"), *arguments)
+
+
+def issue(issuer, name, *arguments):
+    """NAME.pem and NAME.key of an authority(); it lasts for as long as `arguments` say, or two days."""
+    openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
+            "/CN=" + name, "-keyout", path(name + ".key"), "-out", path(name + ".csr"))
+    ca(issuer, "-in", path(name + ".csr"), "-out", path(name + ".pem"), "-notext",
+       *(arguments or ("-days", "2")))
+
+
+def revocations(issuer, file, *arguments):
+    """Writes the list of what `issuer` has revoked so far."""
+    ca(issuer, "-gencrl", "-out", path(file), *arguments)
+
+
 def trust(certificate=None, authority="authority"):
     """What a client needs to know; with a certificate of its own, if it has one."""
     context = ssl.create_default_context(cafile=path(authority + ".pem"))

@@ -53,10 +53,10 @@ class Daemon:
         with open(self.path, errors="replace") as log:
             return log.read()
 
-    def says(self, text):
-        """Waits until the log has it."""
+    def says(self, text, times=1):
+        """Waits until the log has it, so often."""
         deadline = time.monotonic() + PATIENCE
-        while text not in self.log():
+        while self.log().count(text) < times:
             if time.monotonic() > deadline:
                 raise AssertionError("%r is missing in the log: %s" % (text, self.log()))
             time.sleep(0.01)

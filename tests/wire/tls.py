@@ -18,7 +18,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from certificates import certificates, openssl, path, trust  # noqa: E402
+from certificates import authority, ca, certificates, issue, openssl, path, revocations, trust  # noqa: E402
 from service import PATIENCE, PROGRAM, Daemon, folder, run  # noqa: E402
 from wire import Skip, amqp, case, check, equal, main  # noqa: E402
 
@@ -124,6 +124,12 @@ def _(t):
             (listen + OWN[:2], "--listen-tls needs --tls-cert FILE and --tls-key FILE"),
             (OWN, "options for TLS need --listen-tls"),
             (("--tls-verify-peer",), "options for TLS need --listen-tls"),
+            (listen + OWN + ("--tls-crl", nowhere),
+             "--tls-crl is for --tls-verify-peer, which is missing"),
+            (listen + OWN + VERIFY + ("--tls-crl", nowhere),
+             "no lists of revoked certificates can be read from %s: No such file" % nowhere),
+            (listen + OWN + VERIFY + ("--tls-crl", path("chain.pem")),
+             "no lists of revoked certificates can be read from"),
             (listen + OWN + VERIFY[:1], "--tls-verify-peer needs --tls-ca FILE"),
             (listen + OWN + ("--tls-peer-optional",),
              "--tls-peer-optional is for --tls-verify-peer, which is missing"),
@@ -645,6 +651,53 @@ def _(t):
                   "ssl_options.fail_if_no_peer_cert = true", "ssl_options.depth = 0")
     client(t, daemon, trust("client")).close()
     refused(t, daemon, None)
+
+
+@case("certificates that were revoked, that have expired, and lists of them that are no good")
+def _(t):
+    authority("registry")
+    issue("registry", "good")
+    issue("registry", "bad")
+    issue("registry", "old", "-startdate", "20200101000000Z", "-enddate", "20200102000000Z")
+    revocations("registry", "none.crl")
+    ca("registry", "-revoke", path("bad.pem"))
+    revocations("registry", "bad.crl")
+    revocations("registry", "old.crl", "-crl_lastupdate", "20200101000000Z", "-crl_nextupdate", "20200102000000Z")
+    shutil.copy(path("none.crl"), path("live.crl"))
+    daemon = keys(t, "ssl_options.cacertfile = " + path("registry.pem"), "ssl_options.verify = verify_peer",
+                  "ssl_options.fail_if_no_peer_cert = true", "leveret.ssl_options.crlfile = " + path("live.crl"))
+    bad = trust("bad")
+    bad.maximum_version = ssl.TLSVersion.TLSv1_2
+    old = client(t, daemon, bad)
+    session = old.sock.session
+    client(t, daemon, trust("good")).close()
+    refused(t, daemon, trust("old"))
+    logs(daemon, 'reason="certificate verify failed: certificate has expired"')
+    shutil.copy(path("bad.crl"), path("live.crl"))
+    daemon.process.send_signal(signal.SIGHUP)
+    logs(daemon, "info tls_reloaded")
+    refused(t, daemon, bad)
+    logs(daemon, 'reason="certificate verify failed: certificate revoked"')
+    try:
+        bad.wrap_socket(dial(t, daemon), server_hostname="127.0.0.1", session=session)
+        raise AssertionError("a session from before has let it in")
+    except (ssl.SSLError, ConnectionError):
+        pass
+    client(t, daemon, trust("good")).close()
+    old.queue()
+    shutil.copy(path("old.crl"), path("live.crl"))
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.says("info tls_reloaded", 2)
+    refused(t, daemon, trust("good"))
+    logs(daemon, 'reason="certificate verify failed: CRL has expired"')
+    shutil.copy(path("chain.pem"), path("live.crl"))
+    daemon.process.send_signal(signal.SIGHUP)
+    logs(daemon, "no lists of revoked certificates can be read from " + path("live.crl"))
+    daemon = keys(t, "ssl_options.cacertfile = " + path("authority.pem"), "ssl_options.verify = verify_peer",
+                  "leveret.ssl_options.crlfile = " + path("bad.crl"))
+    refused(t, daemon, trust("client"))
+    logs(daemon, 'reason="certificate verify failed: unable to get certificate CRL"')
+    client(t, daemon).close()
 
 
 @case("an idle connection is small")

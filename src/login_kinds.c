@@ -105,9 +105,8 @@ static bool read_mechanism(const struct option *option, void *fields, const char
 {
     struct options *options = fields;
     (void)option, (void)name;
-    static const char *const mechanisms[] = {"PLAIN", "AMQPLAIN", "ANONYMOUS"};
-    if (strcmp(text, "EXTERNAL") == 0)
-        *why = "certificates do not log anybody in yet";
+    static const char *const mechanisms[] = {"PLAIN", "AMQPLAIN", "ANONYMOUS", "EXTERNAL"};
+    (void)why;
     for (unsigned i = 0; i < sizeof(mechanisms) / sizeof(mechanisms[0]); i++) {
         if (strcmp(text, mechanisms[i]) != 0)
             continue;
@@ -118,7 +117,7 @@ static bool read_mechanism(const struct option *option, void *fields, const char
 }
 
 const struct option_kind mechanism_kind = {.read_named = read_mechanism,
-                                           .wanted = "PLAIN, AMQPLAIN or ANONYMOUS"};
+                                           .wanted = "PLAIN, AMQPLAIN, ANONYMOUS or EXTERNAL"};
 
 static bool read_backend(const struct option *option, void *fields, const char *name,
                          const char *text, const char **why)
@@ -129,3 +128,84 @@ static bool read_backend(const struct option *option, void *fields, const char *
 }
 
 const struct option_kind backend_kind = {.read_named = read_backend, .wanted = "internal"};
+
+/* ---- whom a certificate names ---- */
+
+struct word {
+    const char *text;
+    int value;
+};
+
+static bool read_word(const struct word *words, size_t count, const char *text, int *value)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(words[i].text, text) != 0)
+            continue;
+        *value = words[i].value;
+        return true;
+    }
+    return false;
+}
+
+static const char *word_of(const struct word *words, int value)
+{
+    while (words->value != value)
+        words++;
+    return words->text;
+}
+
+static const struct word login_froms[] = {
+    {"distinguished_name", LOGIN_FROM_DN},
+    {"common_name", LOGIN_FROM_CN},
+    {"subject_alternative_name", LOGIN_FROM_SAN},
+    {"subject_alt_name", LOGIN_FROM_SAN},
+};
+
+static bool read_login_from(const struct option *option, void *fields, const char *text,
+                            const char **why)
+{
+    int value;
+    (void)why;
+    if (!read_word(login_froms, sizeof(login_froms) / sizeof(login_froms[0]), text, &value))
+        return false;
+    *(enum login_from *)option_field(option, fields) = (enum login_from)value;
+    return true;
+}
+
+static void write_login_from(const struct option *option, const void *fields, char *text,
+                             size_t size)
+{
+    const enum login_from *from = option_look(option, fields);
+    snprintf(text, size, "%s", word_of(login_froms, (int)*from));
+}
+
+const struct option_kind login_from_kind = {
+    .read = read_login_from,
+    .write = write_login_from,
+    .wanted = "distinguished_name, common_name or subject_alternative_name"};
+
+static const struct word san_types[] = {
+    {"dns", PEER_DNS}, {"ip", PEER_IP},  {"email", PEER_EMAIL},
+    {"uri", PEER_URI}, {"other_name", PEER_OTHER_NAME},
+};
+
+static bool read_san_type(const struct option *option, void *fields, const char *text,
+                          const char **why)
+{
+    int value;
+    (void)why;
+    if (!read_word(san_types, sizeof(san_types) / sizeof(san_types[0]), text, &value))
+        return false;
+    *(enum peer_name *)option_field(option, fields) = (enum peer_name)value;
+    return true;
+}
+
+static void write_san_type(const struct option *option, const void *fields, char *text, size_t size)
+{
+    const enum peer_name *type = option_look(option, fields);
+    snprintf(text, size, "%s", word_of(san_types, (int)*type));
+}
+
+const struct option_kind san_type_kind = {.read = read_san_type,
+                                          .write = write_san_type,
+                                          .wanted = "dns, ip, email, uri or other_name"};

@@ -19,7 +19,8 @@ extern const struct option_kind default_user_kind, default_limits_kind, default_
 bool units_read(const char *text, uint64_t *bytes);
 /* Names: with commas, in a key that says whether, and the key that says that there is none. */
 extern const struct option_kind names_kind, name_kind, no_name_kind;
-extern const struct option_kind anonymous_kind, mechanism_kind, backend_kind;
+extern const struct option_kind anonymous_kind, mechanism_kind, backend_kind, login_from_kind,
+    san_type_kind;
 extern const struct option_kind set_kind; /* KEY=VALUE, collected */
 /* Numbers for which "infinity" and 0 are no limit, and the largest there may be. */
 extern const struct option_kind unlimited_kind, highest_kind;

@@ -42,6 +42,7 @@ static void set_defaults(struct options *options)
     options->io_threads = io_threads_for(machine_processors());
     options->broker = broker_options_default();
     options->broker.queue_type = "classic";
+    options->login_san_type = PEER_DNS;
     server_options_default(&options->server);
     store_options_default(&options->store);
     options->disk.bytes = options->store.disk_reserve_bytes;
@@ -135,6 +136,7 @@ static void join_keys(struct options *options)
         return;
     options->server.allow_anonymous |= (options->mechanisms & OPTIONS_ANONYMOUS) != 0;
     options->server.no_plain = !(options->mechanisms & OPTIONS_PLAIN);
+    options->server.allow_external = (options->mechanisms & OPTIONS_EXTERNAL) != 0;
     options->server.no_amqplain = !(options->mechanisms & OPTIONS_AMQPLAIN);
 }
 
@@ -257,8 +259,21 @@ static void warn_of_names(struct config *config, const struct options *options)
                     key);
 }
 
+static enum peer_name external_name(const struct options *options)
+{
+    switch (options->login_from) {
+    case LOGIN_FROM_DN:
+        return PEER_DISTINGUISHED_NAME;
+    case LOGIN_FROM_CN:
+        return PEER_COMMON_NAME;
+    default:
+        return options->login_san_type;
+    }
+}
+
 static void settle(struct config *config, struct options *options)
 {
+    options->server.external_name = external_name(options);
     end_names(options->loopback_users);
     end_names(options->first_tags);
     end_names(options->cors.origins);

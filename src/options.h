@@ -21,7 +21,11 @@ enum {
     OPTIONS_PLAIN = 1,
     OPTIONS_AMQPLAIN = 2,
     OPTIONS_ANONYMOUS = 4,
+    OPTIONS_EXTERNAL = 8,
 };
+
+/* By which name in a certificate its owner is a user. */
+enum login_from { LOGIN_FROM_DN, LOGIN_FROM_CN, LOGIN_FROM_SAN };
 
 /* A share of the machine's memory, or bytes. */
 struct amount {
@@ -65,6 +69,8 @@ struct options {
     const char *node_name;      /* NULL: after the machine */
     const char *cluster_name;   /* NULL: as the others say */
     struct tls_settings tls, management_tls;
+    enum login_from login_from;    /* ssl_cert_login_from, and what it needs with */
+    enum peer_name login_san_type; /* LOGIN_FROM_SAN; server.external_name */
     unsigned mechanisms;   /* of keys: a set of OPTIONS_PLAIN and so on; 0: the usual ones */
     bool log_exchange;        /* lines of the log are messages as well */
     bool reverse_dns_lookups; /* are asked for, and not done */

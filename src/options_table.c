@@ -287,7 +287,24 @@ static const struct option rows[] = {
      .example = "PLAIN",
      .text =
          "How clients may log in: in all of the ways that such keys name. By itself with PLAIN and "
-         "AMQPLAIN."},
+         "AMQPLAIN. EXTERNAL is offered with TLS: who shows a certificate that is verified is the user "
+         "whom it names, and has no password; that user must be there."},
+    {.key = "ssl_cert_login_from",
+     .kind = &login_from_kind,
+     FIELD_OF(login_from),
+     .text = "Which name in a certificate is the name of a user, for EXTERNAL. A distinguished name is "
+             "written as in CN=app,O=Example: the last part first. Of several common names commas are "
+             "between."},
+    {.key = "ssl_cert_login_san_type",
+     .kind = &san_type_kind,
+     FIELD_OF(login_san_type),
+     .text = "Of which kind the subject alternative name is. An address is written as text, as in "
+             "192.0.2.1; of other names those in UTF-8 count."},
+    {.key = "ssl_cert_login_san_index",
+     .kind = &option_number,
+     FIELD_OF(server.external_index),
+     .max = UINT16_MAX,
+     .text = "Which of several it is: 0 is the first."},
     {.key = "auth_backends.$number",
      .kind = &backend_kind,
      .example = "internal",
@@ -865,9 +882,6 @@ static const struct option rows[] = {
     NOT_YET("prometheus.tcp.request_timeout"),
     NOT_YET("prometheus.tcp.shutdown_timeout"),
     NOT_YET("shovel.*"),
-    NOT_YET("ssl_cert_login_from"),
-    NOT_YET("ssl_cert_login_san_index"),
-    NOT_YET("ssl_cert_login_san_type"),
     NOT_YET("ssl_options"),
     NOT_YET("ssl_options.cacerts.*"),
     NOT_YET("ssl_options.cert"),

@@ -62,7 +62,7 @@ offences() {
                 fail("the core is behind the engine")
             library("^jansson", "^definitions/json\\.c$")
             library("^zlib", "^http/gzip\\.c$")
-            library("^openssl/", "^(base/sha256|ctl/secure|net/tls|perf/tls)\\.c$")
+            library("^openssl/", "^((base/sha256|ctl/secure|net/tls(_peer)?|perf/tls)\\.c|net/tls_library\\.h)$")
 
             if (folder == "ctl" && header ~ "^definitions/" && header !~ "^definitions/json(_writer|_scan)?[.]h$")
                 fail("of definitions, src/ctl sees JSON alone")
@@ -154,6 +154,7 @@ judged refused broker/vhost.c '#include "definitions/definitions.h"'
 judged allowed http/gzip.c '#include <zlib.h>'
 judged refused http/client.c '#include <zlib.h>'
 judged allowed net/tls.c '#include <openssl/ssl.h>'
+judged allowed net/tls_library.h '#include <openssl/ssl.h>'
 judged allowed perf/tls.c '#include <openssl/ssl.h>'
 judged allowed ctl/secure.c '#include <openssl/ssl.h>'
 judged refused net/socket.c '#include <openssl/ssl.h>'

@@ -34,6 +34,9 @@ libleveret_net_a_SOURCES = \
 	%D%/socket.h \
 	%D%/tls.c \
 	%D%/tls.h \
+	%D%/tls_library.h \
+	%D%/tls_peer.c \
+	%D%/tls_peer.h \
 	%D%/transfer.c \
 	%D%/transfer.h \
 	%D%/turns.c \

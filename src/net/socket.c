@@ -286,6 +286,13 @@ static bool peer_is(const void *owner, const char *name)
     return !socket->tls || tls_peer_is(socket->tls, name);
 }
 
+static enum peer_named peer_name(const void *owner, enum peer_name which, size_t index, char *text,
+                                 size_t size)
+{
+    const struct socket *socket = owner;
+    return socket->tls ? tls_name_of(socket->tls, which, index, text, size) : PEER_NO_CERTIFICATE;
+}
+
 /* Without a conversation yet, and without the TLS that it will have. */
 static struct socket *make(struct loop *loop, int fd, const struct address *peer, bool is_tls)
 {
@@ -317,6 +324,7 @@ void socket_new(struct loop *loop, int fd, const struct address *peer, struct tl
     socket->tls = tls ? tls_new(tls, fd, &socket->peer) : NULL;
     socket->conversation = service_accept(service, &who, socket);
     socket->conversation->peer_is = peer_is;
+    socket->conversation->peer_name = peer_name;
     update_readable(socket);
 }
 

@@ -25,9 +25,6 @@
 #include "net/tls.h"
 
 #include <errno.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +34,7 @@
 #include "base/digest.h"
 #include "base/library.h"
 #include "base/mem.h"
+#include "net/tls_peer.h"
 
 enum {
     RECORD_BYTES = 16384, /* of plain text in the largest record (RFC 8446, 5.1) */
@@ -73,12 +71,7 @@ struct tls {
 
 /* ---- the library ---- */
 
-struct library {
-#define FUNCTION(name) __typeof__(&name) name;
-#include "net/openssl.def"
-};
-
-static struct library lib; /* written once, before there are connections */
+static struct tls_library lib; /* written once, before there are connections */
 
 static const char *const function_names[] = {
 #define FUNCTION(name) #name,
@@ -544,6 +537,18 @@ bool tls_peer_is(const struct tls *tls, const char *name)
     X509 *certificate = lib.SSL_get0_peer_certificate(tls->ssl);
     return certificate &&
            lib.X509_check_host(certificate, name, strlen(name), NAME_FLAGS, NULL) == 1;
+}
+
+enum peer_named tls_name_of(const struct tls *tls, enum peer_name which, size_t index, char *text,
+                            size_t size)
+{
+    X509 *certificate = lib.SSL_get0_peer_certificate(tls->ssl);
+    if (!certificate)
+        return PEER_NO_CERTIFICATE;
+    if (!(lib.SSL_get_verify_mode(tls->ssl) & SSL_VERIFY_PEER) ||
+        lib.SSL_get_verify_result(tls->ssl) != X509_V_OK)
+        return PEER_UNPROVEN;
+    return tls_peer_name(&lib, certificate, which, index, text, size) ? PEER_NAMED : PEER_NAMELESS;
 }
 
 void tls_free(struct tls *tls)

@@ -1,5 +1,5 @@
-/* TLS for peers that were accepted, and for other brokers, which are dialed as well; the only file of
- * the daemon that knows the library behind it.
+/* TLS for peers that were accepted, and for other brokers, which are dialed as well; with tls_peer the
+ * only files of the daemon that know the library behind it.
  *
  * tls_recv and tls_send stand in for recv and sendmsg on a socket that does not block. A struct tls
  * may be used by any thread, by one at a time. */
@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "net/address.h"
+#include "peer/conversation.h"
 
 enum tls_version { TLS_VERSION_1_2, TLS_VERSION_1_3 };
 
@@ -66,6 +67,9 @@ struct tls *tls_new_dialed(struct tls_context *context, int fd, const struct add
 /* Does the peer's certificate have this DNS name? Whoever knows the secret may have any name. Once the
  * handshake has ended. */
 bool tls_peer_is(const struct tls *tls, const char *name);
+/* A name in the peer's certificate, once the handshake has ended; `text` ends with a byte 0. */
+enum peer_named tls_name_of(const struct tls *tls, enum peer_name which, size_t index, char *text,
+                            size_t size);
 /* Says goodbye (close_notify) if that makes sense, and if the socket takes it at once. NULL is
  * allowed. */
 void tls_free(struct tls *tls);

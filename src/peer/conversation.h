@@ -26,6 +26,24 @@ struct peer {
     pid_t pid;
 };
 
+/* Names in a certificate, and what comes of asking for one. */
+enum peer_name {
+    PEER_DISTINGUISHED_NAME,
+    PEER_COMMON_NAME,
+    PEER_DNS, /* this one and the following are subject alternative names */
+    PEER_IP,
+    PEER_EMAIL,
+    PEER_URI,
+    PEER_OTHER_NAME,
+};
+
+enum peer_named {
+    PEER_NAMED,
+    PEER_NAMELESS,       /* its certificate has no such name, or one that is no good */
+    PEER_UNPROVEN,       /* certificates are not verified: anybody may have any name */
+    PEER_NO_CERTIFICATE, /* it has shown none */
+};
+
 struct conversation;
 
 /* What a protocol does with its conversations. */
@@ -64,6 +82,9 @@ struct conversation {
     /* Has the peer shown a certificate for this name, where it has to have one? NULL: it has not.
      * What carries it sets this. */
     bool (*peer_is)(const void *owner, const char *name);
+    /* Writes the name at `index` of that kind, of its verified certificate. NULL: it has none. */
+    enum peer_named (*peer_name)(const void *owner, enum peer_name which, size_t index, char *text,
+                                 size_t size);
     struct list writable_link; /* in its service's `writable` */
 };
 
@@ -74,6 +95,7 @@ static inline void conversation_init(struct conversation *conversation,
     conversation->ops = ops;
     conversation->owner = NULL;
     conversation->peer_is = NULL;
+    conversation->peer_name = NULL;
     list_init(&conversation->writable_link);
 }
 
@@ -126,6 +148,16 @@ static inline void conversation_lost(struct conversation *conversation, const ch
 static inline bool conversation_peer_is(const struct conversation *conversation, const char *name)
 {
     return !conversation->peer_is || conversation->peer_is(conversation->owner, name);
+}
+
+/* Who does the peer's certificate say it is? `text` is good with PEER_NAMED. */
+static inline enum peer_named conversation_peer_name(const struct conversation *conversation,
+                                                     enum peer_name which, size_t index, char *text,
+                                                     size_t size)
+{
+    return conversation->peer_name
+               ? conversation->peer_name(conversation->owner, which, index, text, size)
+               : PEER_NO_CERTIFICATE;
 }
 
 static inline void conversation_free(struct conversation *conversation)

@@ -54,6 +54,7 @@ void negotiate_start(struct connection *connection)
 {
     struct buffer properties = {0};
     struct table_writer writer;
+    char mechanisms[SASL_MECHANISMS_BYTES];
     table_writer_init(&writer, &properties);
     add_properties(&writer, connection->server);
     union method start = {
@@ -61,7 +62,7 @@ void negotiate_start(struct connection *connection)
                              .version_major = 0,
                              .version_minor = 9,
                              .server_properties = buffer_bytes(&properties),
-                             .mechanisms = bytes_str(sasl_mechanisms(connection)),
+                             .mechanisms = bytes_str(sasl_mechanisms(connection, mechanisms)),
                              .locales = bytes_str("en_US")}};
     connection_send(connection, &start);
     buffer_free(&properties);

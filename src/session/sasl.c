@@ -6,19 +6,28 @@
 #include "amqp/table.h"
 #include "broker/login.h"
 
-const char *sasl_mechanisms(const struct connection *connection)
+static bool offers_external(const struct connection *connection)
 {
-    static const char *const lists[] = {"",
-                                        "PLAIN",
-                                        "AMQPLAIN",
-                                        "PLAIN AMQPLAIN",
-                                        "ANONYMOUS",
-                                        "PLAIN ANONYMOUS",
-                                        "AMQPLAIN ANONYMOUS",
-                                        "PLAIN AMQPLAIN ANONYMOUS"};
+    return connection->server->options.allow_external && connection->peer.is_tls;
+}
+
+const char *sasl_mechanisms(const struct connection *connection, char text[SASL_MECHANISMS_BYTES])
+{
     const struct server_options *options = &connection->server->options;
-    int plain = options->no_plain ? 0 : 1, amqplain = options->no_amqplain ? 0 : 2;
-    return lists[plain + amqplain + (options->allow_anonymous ? 4 : 0)];
+    const struct {
+        bool is_offered;
+        const char *name;
+    } all[] = {{!options->no_plain, "PLAIN"},
+               {!options->no_amqplain, "AMQPLAIN"},
+               {options->allow_anonymous, "ANONYMOUS"},
+               {offers_external(connection), "EXTERNAL"}};
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        if (all[i].is_offered)
+            used += (size_t)snprintf(text + used, SASL_MECHANISMS_BYTES - used, "%s%s",
+                                     used ? " " : "", all[i].name);
+    return text;
 }
 
 /* An identity to act as, which is ignored, user and password, with a NUL between them. */
@@ -90,6 +99,29 @@ static enum sasl_result check(const struct server *server, const struct peer *pe
     return SASL_REFUSED;
 }
 
+/* What it answers is of no account, as with RabbitMQ: the certificate names the user. */
+static enum sasl_result log_in_by_certificate(struct connection *connection,
+                                              struct sasl_login *login)
+{
+    const struct server *server = connection->server;
+    login->mechanism = "EXTERNAL";
+    enum peer_named named = conversation_peer_name(
+        &connection->conversation, server->options.external_name, server->options.external_index,
+        login->certified, sizeof(login->certified));
+    switch (named) {
+    case PEER_NAMED:
+        login->name = bytes_str(login->certified);
+        login->user = user_find(server->broker, login->name);
+        return check(server, &connection->peer, login, LOGIN_RIGHT);
+    case PEER_NAMELESS:
+        return refuse(login, SASL_REFUSED, "its certificate has no such name");
+    case PEER_UNPROVEN:
+        return refuse(login, SASL_REFUSED, "certificates are not verified (ssl_options.verify)");
+    default:
+        return refuse(login, SASL_REFUSED, "it has shown no certificate");
+    }
+}
+
 static void go_on(void *connection)
 {
     connection_release(connection, HOLD_LOGIN);
@@ -106,6 +138,8 @@ enum sasl_result sasl_login(struct connection *connection, struct bytes mechanis
         login->user = user_find(server->broker, login->name);
         return check(server, &connection->peer, login, LOGIN_RIGHT);
     }
+    if (bytes_equal_str(mechanism, "EXTERNAL") && offers_external(connection))
+        return log_in_by_certificate(connection, login);
     bool is_plain = bytes_equal_str(mechanism, "PLAIN") && !server->options.no_plain;
     bool is_amqplain = bytes_equal_str(mechanism, "AMQPLAIN") && !server->options.no_amqplain;
     if (!is_plain && !is_amqplain)

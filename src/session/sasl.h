@@ -1,5 +1,6 @@
 /* Who is it? The SASL mechanisms: PLAIN (RFC 4616), AMQPLAIN (a field table with LOGIN and
- * PASSWORD), and, when it is enabled, ANONYMOUS. All need one response only. */
+ * PASSWORD), and, when they are enabled, ANONYMOUS and EXTERNAL, where TLS has shown a certificate that
+ * names the user. All need one response only. */
 #ifndef LEVERET_SESSION_SASL_H
 #define LEVERET_SESSION_SASL_H
 
@@ -12,8 +13,10 @@ enum sasl_result {
     SASL_WAITS,     /* the password is being checked: the same is to be asked again later */
 };
 
-/* The offered mechanisms, separated by spaces. */
-const char *sasl_mechanisms(const struct connection *connection);
+enum { SASL_MECHANISMS_BYTES = 64, SASL_CERTIFIED_BYTES = 512 };
+
+/* Writes the offered mechanisms, separated by spaces. Returns `text`. */
+const char *sasl_mechanisms(const struct connection *connection, char text[SASL_MECHANISMS_BYTES]);
 /* What came of it, as far as it came; it is all zero before, but for what is between calls. */
 struct sasl_login {
     struct login **check;         /* where a check that takes long is kept meanwhile: broker/login.h */
@@ -21,7 +24,8 @@ struct sasl_login {
     void *context;
     struct user *user;     /* who it is, on SASL_OK */
     const char *mechanism; /* NULL: it is not known */
-    struct bytes name;     /* as the client gave it; borrowed from the response */
+    struct bytes name;     /* as the client gave it; borrowed from the response, or: */
+    char certified[SASL_CERTIFIED_BYTES]; /* as a certificate has it */
     char reason[320];      /* for the log, unless SASL_OK */
 };
 

@@ -21,6 +21,9 @@ struct server_options {
     bool event_exchange;         /* tell of what happens: broker/events.h */
     bool allow_anonymous;
     bool no_plain, no_amqplain;  /* these mechanisms are not offered */
+    bool allow_external;         /* by TLS: who has a certificate is whom it names: */
+    enum peer_name external_name; /* by this one of its names; PEER_DISTINGUISHED_NAME */
+    uint32_t external_index;     /* of several the first is 0 */
     bool guest_anywhere;         /* let guest in from other machines too */
     bool ignore_client_x_death;  /* the broker's own alone counts: broker.h */
     const char *loopback_users;  /* who may come from this machine alone, separated by commas: "guest" */

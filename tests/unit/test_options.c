@@ -385,8 +385,24 @@ TEST(key_logins)
        "two ways");
     ok(options.server.no_plain && !options.server.no_amqplain && options.server.allow_anonymous,
        "these");
-    ok(!read_keys(&options, "auth_mechanisms.1=EXTERNAL", NULL),
-       "one that is not there is a fault");
+    ok(!read_keys(&options, "auth_mechanisms.1=GSSAPI", NULL), "one that is not there is a fault");
+    ok(!options.server.allow_external, "certificates log nobody in by themselves");
+    ok(read_keys(&options, "auth_mechanisms.1=EXTERNAL", NULL) && options.server.allow_external &&
+           options.server.no_plain && options.server.external_name == PEER_DISTINGUISHED_NAME,
+       "by the distinguished name, when they do");
+    ok(read_keys(&options, "ssl_cert_login_from=common_name", "ssl_cert_login_san_type=email") &&
+           options.server.external_name == PEER_COMMON_NAME,
+       "or the common name, whatever else is said");
+    ok(read_keys(&options, "ssl_cert_login_from=subject_alternative_name", NULL) &&
+           options.server.external_name == PEER_DNS && options.server.external_index == 0,
+       "or the first DNS name");
+    ok(read_keys(&options, "ssl_cert_login_from=subject_alt_name", "ssl_cert_login_san_type=uri") &&
+           options.server.external_name == PEER_URI,
+       "or another kind of name");
+    ok(read_keys(&options, "ssl_cert_login_san_index=2", NULL) && options.server.external_index == 2,
+       "or another one of them");
+    ok(!read_keys(&options, "ssl_cert_login_from=serial_number", NULL), "but no other one");
+    ok(!read_keys(&options, "ssl_cert_login_san_type=x400", NULL), "nor of other kinds");
     ok(read_keys(&options, "auth_backends.1=internal", "anonymous_login_user=none"), "own users");
     ok(!read_keys(&options, "auth_backends.1=ldap", NULL), "others would not be asked");
     ok(!read_keys(&options, "proxy_protocol=true", NULL), "what would break clients is a fault");

@@ -1,6 +1,7 @@
 /* Who may log in, by which mechanism, from where, and what is said when not. */
 #include "session/sasl.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -51,6 +52,7 @@ void connection_release(struct connection *what, enum hold reason)
 static struct server *server;
 static struct connection *connection;
 static struct sasl_login login;
+static char mechanisms[SASL_MECHANISMS_BYTES];
 
 static void begin(void)
 {
@@ -165,11 +167,11 @@ TEST(guest_is_for_the_machine_itself)
 TEST(anonymous_is_offered_when_it_is_allowed)
 {
     begin();
-    is_str(sasl_mechanisms(connection), "PLAIN AMQPLAIN", "what is offered");
+    is_str(sasl_mechanisms(connection, mechanisms), "PLAIN AMQPLAIN", "what is offered");
     is_int(try("ANONYMOUS", "x", 1), SASL_MALFORMED, "not allowed");
     is_str(login.reason, "the mechanism is not offered", "the log is told why");
     server->options.allow_anonymous = true;
-    is_str(sasl_mechanisms(connection), "PLAIN AMQPLAIN ANONYMOUS", "what is offered then");
+    is_str(sasl_mechanisms(connection, mechanisms), "PLAIN AMQPLAIN ANONYMOUS", "what is offered then");
     is_int(try("ANONYMOUS", "x", 1), SASL_OK, "whatever it says");
     ok(login.user == guest, "it is guest");
     connection->peer.is_loopback = false;
@@ -177,6 +179,60 @@ TEST(anonymous_is_offered_when_it_is_allowed)
     is_int(try("EXTERNAL", "", 0), SASL_MALFORMED, "others are not offered");
     is_int(try("plain", "\0guest\0guest", 12), SASL_MALFORMED, "names are as they are written");
     ok(!login.mechanism, "and not known");
+    end();
+}
+
+/* ---- certificates ---- */
+
+static enum peer_named shown;
+static const char *certified;
+static enum peer_name asked;
+static size_t asked_index;
+
+static enum peer_named show(const void *owner, enum peer_name which, size_t index, char *text,
+                            size_t size)
+{
+    (void)owner;
+    asked = which;
+    asked_index = index;
+    snprintf(text, size, "%s", certified);
+    return shown;
+}
+
+TEST(a_certificate_names_a_user)
+{
+    begin();
+    is_int(try("EXTERNAL", "", 0), SASL_MALFORMED, "it is not offered by itself");
+    server->options.allow_external = true;
+    is_int(try("EXTERNAL", "", 0), SASL_MALFORMED, "nor without TLS");
+    is_str(sasl_mechanisms(connection, mechanisms), "PLAIN AMQPLAIN", "what is offered then");
+    connection->peer.is_tls = true;
+    is_str(sasl_mechanisms(connection, mechanisms), "PLAIN AMQPLAIN EXTERNAL", "and with TLS");
+    is_int(try("EXTERNAL", "alice", 5), SASL_REFUSED, "who knows no certificates");
+    is_str(login.reason, "it has shown no certificate", "the log is told why");
+    connection->conversation.peer_name = show;
+    server->options.external_name = PEER_EMAIL;
+    server->options.external_index = 3;
+    shown = PEER_NAMED;
+    certified = "alice";
+    is_int(try("EXTERNAL", "guest", 5), SASL_OK, "a name, whatever the client answers");
+    ok(login.user == alice && bytes_equal_str(login.name, "alice"), "the certificate counts");
+    is_str(login.mechanism, "EXTERNAL", "by EXTERNAL");
+    ok(asked == PEER_EMAIL && asked_index == 3, "by the name that options want");
+    certified = "bob";
+    is_int(try("EXTERNAL", "", 0), SASL_REFUSED, "a certificate makes no user");
+    is_str(login.reason, "unknown user", "the log is told why");
+    ok(bytes_equal_str(login.name, "bob"), "and whom");
+    certified = "guest";
+    connection->peer.is_loopback = false;
+    is_int(try("EXTERNAL", "", 0), SASL_REFUSED, "guest must not come from afar");
+    certified = "alice";
+    static const enum peer_named others[] = {PEER_NAMELESS, PEER_UNPROVEN, PEER_NO_CERTIFICATE};
+    for (size_t i = 0; i < 3; i++) {
+        shown = others[i];
+        is_int(try("EXTERNAL", "", 0), SASL_REFUSED, "without a name that was proven");
+        ok(!login.user && login.name.size == 0, "it is nobody");
+    }
     end();
 }
 
@@ -201,6 +257,7 @@ int main(void)
     RUN(amqplain);
     RUN(guest_is_for_the_machine_itself);
     RUN(anonymous_is_offered_when_it_is_allowed);
+    RUN(a_certificate_names_a_user);
     RUN(a_check_may_take_long);
     return done();
 }

@@ -65,6 +65,9 @@ copy_extensions = copy
 [any]
 commonName = optional
 organizationName = optional
+organizationalUnitName = optional
+emailAddress = optional
+userId = optional
 """.format(path(name + ".d"), path(name + ".pem"), path(name + ".key")))):
         with open(os.path.join(path(name + ".d"), file), "w", encoding="ascii") as out:
             out.write(text)
@@ -74,11 +77,13 @@ def ca(name, *arguments):
     openssl("ca", "-batch", "-config", os.path.join(path(name + ".d"), "conf"), *arguments)
 
 
-def issue(issuer, name, *arguments):
+def issue(issuer, name, *arguments, subject=None, alternatives=None):
     """NAME.pem and NAME.key of an authority(); it lasts for as long as `arguments` say, or two days."""
-    openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
-            "/CN=" + name, "-keyout", path(name + ".key"), "-out", path(name + ".csr"))
-    ca(issuer, "-in", path(name + ".csr"), "-out", path(name + ".pem"), "-notext",
+    openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-utf8",
+            "-multivalue-rdn", "-subj", subject or "/CN=" + name,
+            *(("-addext", "subjectAltName=" + alternatives) if alternatives else ()),
+            "-keyout", path(name + ".key"), "-out", path(name + ".csr"))
+    ca(issuer, "-in", path(name + ".csr"), "-out", path(name + ".pem"), "-notext", "-preserveDN",
        *(arguments or ("-days", "2")))
 
 

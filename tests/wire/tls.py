@@ -5,6 +5,7 @@ Needs no broker: every case starts its own, LEVERETD or leveretd in $top_builddi
 made by openssl for the run.  Output is TAP.
 """
 
+import json
 import os
 import re
 import shutil
@@ -575,10 +576,10 @@ def _(t):
     equal(daemon.stop(), 0, "status")
 
 
-def keys(t, *settings):
+def keys(t, *settings, plain="listeners.tcp = none"):
     """A daemon that has its TLS from a configuration, whose file is `daemon.file`."""
     text = "".join(line + "\n" for line in (
-        "listeners.tcp = none", "listeners.ssl.default = 127.0.0.1:0",
+        plain, "listeners.ssl.default = 127.0.0.1:0",
         "ssl_options.certfile = " + path("chain.pem"), "ssl_options.keyfile = " + path("server.key"),
         *settings))
     file = os.path.join(folder(t), "leveret.conf")
@@ -698,6 +699,105 @@ def _(t):
     refused(t, daemon, trust("client"))
     logs(daemon, 'reason="certificate verify failed: unable to get certificate CRL"')
     client(t, daemon).close()
+
+
+# ---- who shows a certificate is a user
+
+EXTERNAL = ("auth_mechanisms.1 = PLAIN", "auth_mechanisms.2 = EXTERNAL", "ssl_options.verify = verify_peer")
+
+
+def enter(t, daemon, certificate, **login):
+    """Logs in by it, and returns the user that it has become, as the log says."""
+    before = daemon.log().count(" connection_opened ")
+    context = trust(certificate)
+    c = Connection(t, daemon, context).open(mechanism="EXTERNAL", response=b"", **login)
+    daemon.says(" connection_opened ", before + 1)
+    c.close()
+    return re.findall(r" connection_opened .* user=(\"(?:[^\"\\]|\\.)*\"|\S+)", daemon.log())[-1]
+
+
+def turned_away(t, daemon, certificate, why):
+    before = daemon.log().count(why)
+    c = Connection(t, daemon, trust(certificate))
+    c.begin()
+    c.login(mechanism="EXTERNAL", response=b"")
+    equal(c.expect(0, "connection.close").reply_code, 403, "the answer")
+    daemon.says(why, before + 1)
+
+
+def add_users(t, *names):
+    file = os.path.join(folder(t), "definitions.json")
+    with open(file, "w", encoding="utf-8") as out:
+        json.dump({"vhosts": [{"name": "/"}],
+                   "users": [{"name": name, "password_hash": "", "tags": "", "hashing_algorithm":
+                              "rabbit_password_hashing_sha256"} for name in names],
+                   "permissions": [{"user": name, "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}
+                                   for name in names]}, out)
+    return "load_definitions = " + file
+
+
+@case("EXTERNAL: by the distinguished name, in RabbitMQ's spelling, and by the common name")
+def _(t):
+    authority("people")
+    trusted = "ssl_options.cacertfile = " + path("people.pem")
+    issue("people", "plain", subject="/O=Example, Inc./OU=Sales/CN=anna")
+    issue("people", "odd", subject="/OU=#1+UID=7/CN= Z\u00fcrich \"x\" /emailAddress=a@b.example")
+    issue("people", "two", subject="/CN=first/CN=second")
+    names = ["CN=anna,OU=Sales,O=Example\\, Inc.",
+             "EMAILADDRESS=a@b.example,CN=\\ Z\\C3\\BCrich \\\"x\\\"\\ ,OU=\\#1+UID=7",
+             "CN=second,CN=first", "anna", "first,second"]
+    daemon = keys(t, *EXTERNAL, trusted, add_users(t, *names), "auth_mechanisms.1 = AMQPLAIN")
+    c = Connection(t, daemon, trust())
+    c.send_raw(amqp.PROTOCOL_HEADER)
+    equal(c.expect(0, "connection.start").mechanisms, "AMQPLAIN EXTERNAL", "what is offered")
+    c.abort()
+    for certificate, name in zip(("plain", "odd", "two"), names):
+        told = enter(t, daemon, certificate)
+        equal(json.loads(told) if told.startswith('"') else told, name, "the user of " + certificate)
+    turned_away(t, daemon, None, 'reason="it has shown no certificate"')
+    daemon = keys(t, *EXTERNAL, trusted, add_users(t, *names), "ssl_cert_login_from = common_name")
+    equal(enter(t, daemon, "plain"), "anna", "the user by the common name")
+    equal(enter(t, daemon, "two"), "first,second", "of two common names")
+    turned_away(t, daemon, "odd", 'reason="unknown user"')
+
+
+@case("EXTERNAL: by a subject alternative name")
+def _(t):
+    authority("machines")
+    trusted = "ssl_options.cacertfile = " + path("machines.pem")
+    issue("machines", "many", alternatives="DNS:one.example,DNS:two.example,IP:192.0.2.1,IP:2001:db8::1,"
+          "email:x@y.example,URI:spiffe://example/app,otherName:1.3.6.1.4.1.311.20.2.3;UTF8:anna@corp")
+    issue("machines", "none")
+    names = ["one.example", "two.example", "192.0.2.1", "2001:db8::1", "x@y.example", "spiffe://example/app",
+             "anna@corp"]
+    users = add_users(t, *names)
+    for kind, index, name in (("dns", 0, 0), ("dns", 1, 1), ("ip", 0, 2), ("ip", 1, 3), ("email", 0, 4),
+                              ("uri", 0, 5), ("other_name", 0, 6), ("dns", 2, None), ("uri", 1, None)):
+        daemon = keys(t, *EXTERNAL, trusted, users, "ssl_cert_login_from = subject_alternative_name",
+                      "ssl_cert_login_san_type = " + kind, "ssl_cert_login_san_index = %d" % index)
+        if name is None:
+            turned_away(t, daemon, "many", 'reason="its certificate has no such name"')
+        else:
+            equal(enter(t, daemon, "many"), names[name], "%s %d" % (kind, index))
+        turned_away(t, daemon, "none", 'reason="its certificate has no such name"')
+        daemon.kill()
+
+
+@case("EXTERNAL: nobody is taken for whom nobody has verified, and no TLS is no certificate")
+def _(t):
+    issue("people", "guest", subject="/CN=guest")
+    trusted = "ssl_options.cacertfile = " + path("people.pem")
+    daemon = keys(t, *EXTERNAL[:2], trusted, "ssl_cert_login_from = common_name",
+                  plain="listeners.tcp.default = 127.0.0.1:0")
+    turned_away(t, daemon, "guest", 'reason="it has shown no certificate"')
+    c = amqp.Connection(daemon.addresses()[0])
+    t.cleanup(c.abort)
+    c.send_raw(amqp.PROTOCOL_HEADER)
+    equal(c.expect(0, "connection.start").mechanisms, "PLAIN", "what is offered without TLS")
+    c.abort()
+    daemon = keys(t, *EXTERNAL, trusted, "ssl_cert_login_from = common_name")
+    equal(enter(t, daemon, "guest"), "guest", "the user, from this machine")
+    refused(t, daemon, trust("stranger"))
 
 
 @case("an idle connection is small")

@@ -28,6 +28,23 @@ static inline bool bytes_equal(struct bytes a, struct bytes b)
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
+/* The same for names, which are mostly short: a call of memcmp costs more than two comparisons that may
+ * overlap. */
+static inline bool bytes_equal_names(struct bytes a, struct bytes b)
+{
+    uint64_t head[2], tail[2];
+    size_t size = a.size;
+    if (size < sizeof(*head) || size > 2 * sizeof(*head))
+        return bytes_equal(a, b);
+    if (size != b.size)
+        return false;
+    memcpy(&head[0], a.data, sizeof(*head));
+    memcpy(&head[1], b.data, sizeof(*head));
+    memcpy(&tail[0], a.data + size - sizeof(*tail), sizeof(*tail));
+    memcpy(&tail[1], b.data + size - sizeof(*tail), sizeof(*tail));
+    return head[0] == head[1] && tail[0] == tail[1];
+}
+
 static inline bool bytes_equal_str(struct bytes a, const char *text)
 {
     return bytes_equal(a, bytes_str(text));

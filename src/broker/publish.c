@@ -19,16 +19,8 @@
 /* What it costs to put a message into one of many queues: each lies elsewhere in memory. */
 enum { QUEUE_STEPS = 30 };
 
-/* Results remembered, and the longest key for which they are: a memo fills a cache line. */
-enum { MEMO_BITS = 6, MEMO_KEY_MAX = 39 };
-
-struct memo {
-    const struct exchange *exchange;
-    uint64_t topology; /* good while broker->topology is this */
-    struct queue *queue;
-    uint8_t key_size;
-    uint8_t key[MEMO_KEY_MAX];
-};
+/* How many results are remembered. */
+enum { MEMO_BITS = 6 };
 
 static uint8_t limits_of(const struct queue_set *set)
 {
@@ -120,12 +112,6 @@ static struct memo *memo_of(struct queue_set *set, const struct exchange *exchan
     return &set->memos[number * UINT64_C(0x9e3779b97f4a7c15) >> (64 - MEMO_BITS)];
 }
 
-static bool memo_fits(const struct memo *memo, const struct exchange *exchange, struct bytes key)
-{
-    return memo->exchange == exchange && memo->topology == exchange->vhost->broker->topology &&
-           bytes_equal(bytes_of(memo->key, memo->key_size), key);
-}
-
 static void remember(struct memo *memo, const struct exchange *exchange, struct bytes key,
                      struct queue *queue)
 {
@@ -142,13 +128,22 @@ static bool has_headers(struct bytes properties)
     return properties.size >= 2 && properties.data[0] & (PROPERTY_HEADERS >> 8);
 }
 
+struct queue *publish_find(const struct exchange *exchange, struct bytes routing_key,
+                           struct queue_set *set)
+{
+    if (routing_key.size > MEMO_KEY_MAX)
+        return NULL;
+    const struct memo *memo = memo_of(set, exchange, routing_key);
+    if (!memo_fits(memo, exchange, routing_key))
+        return NULL;
+    set->last_memo = memo;
+    return memo->queue;
+}
+
 struct queue *publish_known(const struct exchange *exchange, struct bytes routing_key,
                             struct bytes properties, struct queue_set *set)
 {
-    if (routing_key.size > MEMO_KEY_MAX || has_headers(properties))
-        return NULL;
-    const struct memo *memo = memo_of(set, exchange, routing_key);
-    return memo_fits(memo, exchange, routing_key) ? memo->queue : NULL;
+    return has_headers(properties) ? NULL : publish_known_plain(exchange, routing_key, set);
 }
 
 /* With headers, that is: others are not looked at for duplicates. */

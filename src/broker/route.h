@@ -47,7 +47,8 @@ struct queue_set {
     uint8_t watch;     /* QUEUE_SET_WATCHED: somebody wants to know where the message goes, */
     struct queue **noted; /* and finds it here */
     size_t noted_count, noted_capacity;
-    struct memo *memos; /* publish.c's */
+    struct memo *memos; /* publish.c's; */
+    const struct memo *last_memo; /* the one of them that fitted last; NULL: none */
 };
 
 void queue_set_free(struct queue_set *set);

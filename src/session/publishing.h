@@ -25,7 +25,7 @@ static inline struct exchange *publishing_exchange(struct channel *channel, stru
 {
     struct exchange *exchange = channel->exchange;
     if (exchange && channel->exchange_topology == channel_broker(channel)->topology &&
-        bytes_equal(exchange_name(exchange), name))
+        bytes_equal_names(exchange_name(exchange), name))
         return exchange;
     return publishing_find(channel, name);
 }

@@ -111,7 +111,8 @@ static inline bool read_ttl(struct bytes text, uint64_t *ttl_ms)
     return text.size && text.size <= TTL_DIGITS_MAX;
 }
 
-/* What a message's properties say, which need no more than to be carried; false: they need more. */
+/* What a message's properties say, which need no more than to be carried; false: they need more, as headers
+ * do. */
 static inline bool read_properties(struct request *request)
 {
     struct bytes properties = request->parcel.properties;
@@ -154,8 +155,8 @@ static inline bool route(struct channel *channel, struct exchange *exchange,
                          const struct request *request)
 {
     const struct parcel *parcel = &request->parcel;
-    struct queue *queue = publish_known(exchange, parcel->routing_key, parcel->properties,
-                                        &channel_server(channel)->queue_set);
+    struct queue *queue =
+        publish_known_plain(exchange, parcel->routing_key, &channel_server(channel)->queue_set);
     if (queue && dispatch_directly(queue, parcel)) {
         note(channel, exchange, parcel);
         publishing_count(channel, (struct published){.queues = 1});

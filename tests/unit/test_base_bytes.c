@@ -17,6 +17,27 @@ TEST(equality)
     ok(!bytes_equal_str(bytes_of("queue\0", 6), "queue"), "a zero byte at the end is one too many");
 }
 
+/* Wherever they differ, and whatever their size. */
+TEST(names)
+{
+    enum { SIZE_MAX_TRIED = 24 };
+    char a[SIZE_MAX_TRIED], b[SIZE_MAX_TRIED];
+    unsigned wrong = 0;
+    for (size_t size = 0; size <= SIZE_MAX_TRIED; size++) {
+        for (size_t i = 0; i < size; i++)
+            a[i] = b[i] = (char)('a' + i);
+        wrong += !bytes_equal_names(bytes_of(a, size), bytes_of(b, size));
+        for (size_t i = 0; i < size; i++) {
+            b[i] ^= 1;
+            wrong += bytes_equal_names(bytes_of(a, size), bytes_of(b, size));
+            b[i] ^= 1;
+            wrong += bytes_equal_names(bytes_of(a, size), bytes_of(b, i));
+        }
+    }
+    is_int(wrong, 0, "equal only where sizes and all bytes are");
+    ok(bytes_equal_names(bytes_of(NULL, 0), bytes_str("")), "two empty runs");
+}
+
 TEST(prefixes)
 {
     ok(bytes_start_with(bytes_str("amq.gen-x"), "amq."), "begins so");
@@ -49,6 +70,7 @@ TEST(printing)
 int main(void)
 {
     RUN(equality);
+    RUN(names);
     RUN(prefixes);
     RUN(order);
     RUN(printing);

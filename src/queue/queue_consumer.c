@@ -329,7 +329,7 @@ uint64_t queue_credit(const struct queue *queue)
 }
 
 /* It is the first of its list: behind it is the end of the others, before it the list's head. */
-static inline void had_turn(struct queue_consumer *consumer)
+void queue_consumer_turn(struct queue_consumer *consumer)
 {
     struct list *link = &consumer->ready_link, *head = link->prev;
     if (!has_credit(consumer)) {
@@ -342,11 +342,6 @@ static inline void had_turn(struct queue_consumer *consumer)
     list_push_back(head, link);
 }
 
-void queue_consumer_had_turn(struct queue_consumer *consumer)
-{
-    had_turn(consumer);
-}
-
 enum queue_result queue_match(struct queue *queue, struct queue_consumer *next,
                               struct taken *taken)
 {
@@ -354,7 +349,7 @@ enum queue_result queue_match(struct queue *queue, struct queue_consumer *next,
     if (result != QUEUE_OK)
         return result;
     next->unacked += !next->no_ack;
-    had_turn(next);
+    queue_consumer_had_turn(next);
     return QUEUE_OK;
 }
 

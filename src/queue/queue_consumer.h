@@ -68,9 +68,18 @@ uint64_t queue_credit(const struct queue *queue);
 /* Takes a message for the next consumer. After QUEUE_OK it has had its turn. */
 enum queue_result queue_match(struct queue *queue, struct queue_consumer *next,
                               struct taken *taken);
+/* The slow half of queue_consumer_had_turn. */
+void queue_consumer_turn(struct queue_consumer *consumer);
+
 /* The next consumer has had a turn: goes behind the others of its priority, or leaves the list when its
  * prefetch is used up. For a message that never was in the queue. */
-void queue_consumer_had_turn(struct queue_consumer *consumer);
+static inline void queue_consumer_had_turn(struct queue_consumer *consumer)
+{
+    bool is_alone = consumer->ready_link.prev == consumer->ready_link.next;
+    if (!is_alone || consumer->prefetch)
+        queue_consumer_turn(consumer);
+}
+
 /* The queue goes: those that are active are put on the list that each wants to be found on. */
 void queue_lose_consumers(struct queue *queue);
 

@@ -41,8 +41,8 @@ static void deliver(struct consumer *consumer, const struct taken *taken)
     consumer_delivered(consumer);
 }
 
-/* The next consumer that nothing hinders. */
-static struct consumer *next_consumer(struct queue *queue)
+/* Consumers that something hinders wait for its end; the next one is then another. */
+static __attribute__((noinline)) struct consumer *park_hindered(struct queue *queue)
 {
     struct consumer *consumer;
     while ((consumer = consumer_of(queue_next_consumer(queue)))) {
@@ -55,6 +55,17 @@ static struct consumer *next_consumer(struct queue *queue)
             break;
     }
     return consumer;
+}
+
+/* The next consumer that nothing hinders. */
+static inline struct consumer *next_consumer(struct queue *queue)
+{
+    struct consumer *consumer = consumer_of(queue_next_consumer(queue));
+    if (!consumer || __builtin_expect(channel_can_deliver(consumer->channel) &&
+                                          connection_can_deliver(consumer->channel->connection),
+                                      1))
+        return consumer;
+    return park_hindered(queue);
 }
 
 /* A delivery is one; a body that is copied counts for its kibibytes, another one for its frames. */

@@ -67,7 +67,7 @@ static void block_free(struct output_pool *pool, struct output_block *block)
 /* Frees the blocks at the head that are sent, but never the one being filled. */
 static void free_sent_blocks(struct output_pool *pool, struct output *output)
 {
-    while (output->head != output->tail && output->head->unsent == 0) {
+    while (output->head != output->tail && output->head->sent == output->head->used) {
         struct output_block *block = output->head;
         output->head = block->next;
         block_free(pool, block);
@@ -91,6 +91,7 @@ uint8_t *output_grow(struct output_pool *pool, struct output *output, size_t siz
     else
         output->head = block;
     output->tail = block;
+    output->growing = NULL;
     free_sent_blocks(pool, output);
     return block->bytes;
 }
@@ -108,7 +109,9 @@ void output_add_part(struct output *output, struct output_part part)
         output->first = 0;
     }
     output->count++;
-    *part_at(output, output->count - 1) = part;
+    struct output_part *last = part_at(output, output->count - 1);
+    *last = part;
+    output->growing = part.block ? last : NULL;
 }
 
 void output_add_body(struct output *output, struct message *message, struct bytes part)
@@ -136,7 +139,7 @@ static void part_sent(struct output_pool *pool, struct output *output, size_t si
     part->size -= size;
     output->size -= size;
     if (part->block)
-        part->block->unsent -= (uint32_t)size;
+        part->block->sent += (uint32_t)size;
     else
         output->borrowed -= size;
     if (part->size)
@@ -145,6 +148,8 @@ static void part_sent(struct output_pool *pool, struct output *output, size_t si
         message_unref(pool->messages, part->message);
     output->first = (output->first + 1) & (output->capacity - 1);
     output->count--;
+    if (part == output->growing)
+        output->growing = NULL;
 }
 
 void output_drop(struct output_pool *pool, struct output *output, size_t size)

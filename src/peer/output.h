@@ -16,7 +16,7 @@ struct output_block {
     struct output_block *next;
     uint32_t capacity;
     uint32_t used;
-    uint32_t unsent; /* bytes of it that are still to go */
+    uint32_t sent; /* bytes of it that have gone */
     uint8_t bytes[];
 };
 
@@ -40,6 +40,7 @@ struct output {
     uint32_t first;
     uint32_t count;
     uint32_t capacity; /* a power of two */
+    struct output_part *growing; /* the last part, if it ends where `tail` has its free room; else NULL */
     struct output_block *head;
     struct output_block *tail;
     size_t size;     /* bytes to be sent, bodies included */
@@ -75,14 +76,11 @@ static inline uint8_t *output_room(struct output_pool *pool, struct output *outp
 static inline void output_added(struct output *output, size_t size)
 {
     struct output_block *tail = output->tail;
-    struct output_part *last =
-        &output->parts[(output->first + output->count - 1) & (output->capacity - 1)];
-    if (output->count && last->block == tail)
-        last->size += size;
+    if (__builtin_expect(output->growing != NULL, 1))
+        output->growing->size += size;
     else
         output_add_part(output, (struct output_part){tail->bytes + tail->used, size, NULL, tail});
     tail->used += (uint32_t)size;
-    tail->unsent += (uint32_t)size;
     output->size += size;
 }
 

@@ -104,6 +104,15 @@ bool channel_end(struct channel *channel);
 /* The client has closed the connection, whose channels are gone: connection.close-ok goes out as the
  * last reply of a channel 0, when what went with the others is on record. Then the connection ends. */
 void channel_end_last(struct connection *connection);
+/* A channel that is open; NULL: none of that number. */
+static inline struct channel *connection_channel(struct connection *connection, uint16_t number)
+{
+    struct channel *channel = connection->last_channel;
+    if (__builtin_expect(channel && channel->number == number, 1))
+        return channel;
+    return connection_find_channel(connection, number);
+}
+
 /* Does somebody wait for the limit that the channel's consumers share? Then they take turns. */
 static inline bool channel_is_contended(const struct channel *channel)
 {

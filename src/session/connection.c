@@ -351,12 +351,9 @@ static bool is_blocked(const struct conversation *conversation)
     return connection_of(conversation)->holds & (HOLD_BLOCKED | HOLD_QUOTA);
 }
 
-struct channel *connection_channel(struct connection *connection, uint16_t number)
+struct channel *connection_find_channel(struct connection *connection, uint16_t number)
 {
-    struct channel *channel = connection->last_channel;
-    if (__builtin_expect(channel && channel->number == number, 1))
-        return channel;
-    channel = idmap_find(&connection->channels, number);
+    struct channel *channel = idmap_find(&connection->channels, number);
     if (channel)
         connection->last_channel = channel;
     return channel;

@@ -129,8 +129,8 @@ void connection_release(struct connection *connection, enum hold reason);
 void connections_drop(struct server *server);
 /* Is this the id of one that has ended, and has not dropped everything yet? */
 bool connection_has_gone(const struct server *server, uint64_t id);
-/* A channel is open? NULL: none of that number. */
-struct channel *connection_channel(struct connection *connection, uint16_t number);
+/* The slow half of connection_channel (channel.h). */
+struct channel *connection_find_channel(struct connection *connection, uint16_t number);
 /* Sends connection.close and ends all channels. `method` is the offending one, 0 for none. */
 void connection_fail(struct connection *connection, uint16_t code, uint32_t method,
                      const char *detail);

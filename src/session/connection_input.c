@@ -254,11 +254,6 @@ static size_t act_on_body(struct connection *connection, struct bytes in)
 static size_t act_on_frames(struct connection *connection, struct bytes in)
 {
     struct frame frame;
-    if (__builtin_expect(connection->state == CONNECTION_RUNNING, 1) && !connection->borrowing) {
-        size_t quick = quick_publish(connection, in);
-        if (__builtin_expect(quick > 0, 1))
-            return quick;
-    }
     ssize_t used = frame_read(in.data, in.size, connection->frame_max, &frame);
     if (used < 0)
         return broken_frame(connection, in, &frame, used);
@@ -311,6 +306,26 @@ bool connection_has_turn(struct conversation *conversation)
     return false;
 }
 
+/* Whatever is not a message in one piece. */
+static __attribute__((noinline)) size_t act_on_any(struct connection *connection, struct bytes in)
+{
+    if (connection->state == CONNECTION_GREETING)
+        return act_on_greeting(connection, in);
+    if (connection->state == CONNECTION_REFUSING)
+        return in.size;
+    if (connection->has_lost_framing)
+        return act_on_lost_framing(connection, in);
+    return connection->body_left ? act_on_body(connection, in) : act_on_frames(connection, in);
+}
+
+/* Could a whole message come next? A connection that is running knows where frames begin. */
+static inline bool may_be_quick(const struct connection *connection)
+{
+    return __builtin_expect(connection->state == CONNECTION_RUNNING && !connection->body_left &&
+                                !connection->borrowing,
+                            1);
+}
+
 /* Acts on as much as it can; returns how much that was. */
 static size_t act(struct connection *connection, struct bytes in)
 {
@@ -324,16 +339,9 @@ static size_t act(struct connection *connection, struct bytes in)
         size_t unsent = connection->output.size;
         if (__builtin_expect(connection->state == CONNECTION_CLOSED, 0))
             return in.size;
-        if (__builtin_expect(connection->state == CONNECTION_GREETING, 0))
-            now = act_on_greeting(connection, rest);
-        else if (__builtin_expect(connection->state == CONNECTION_REFUSING, 0))
-            now = rest.size;
-        else if (__builtin_expect(connection->has_lost_framing, 0))
-            now = act_on_lost_framing(connection, rest);
-        else if (connection->body_left)
-            now = act_on_body(connection, rest);
-        else
-            now = act_on_frames(connection, rest);
+        now = may_be_quick(connection) ? quick_publish(connection, rest) : 0;
+        if (__builtin_expect(now == 0, 0))
+            now = act_on_any(connection, rest);
         if (now == 0)
             break;
         used += now;

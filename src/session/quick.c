@@ -27,6 +27,14 @@ struct request {
     struct parcel parcel;
 };
 
+/* Two bytes that are only compared. */
+static inline uint16_t as_it_stands(const uint8_t *at)
+{
+    uint16_t value;
+    memcpy(&value, at, sizeof(value));
+    return value;
+}
+
 static inline uint32_t get_u32(const uint8_t *at)
 {
     uint32_t value;
@@ -40,7 +48,7 @@ static inline bool take_frame(struct bytes *in, uint8_t type, const uint8_t *cha
                               struct bytes *payload)
 {
     const uint8_t *at = in->data;
-    if (in->size < FRAME_OVERHEAD || at[0] != type || at[1] != channel[0] || at[2] != channel[1])
+    if (in->size < FRAME_OVERHEAD || at[0] != type || as_it_stands(at + 1) != as_it_stands(channel))
         return false;
     uint32_t size = get_u32(at + 3);
     if (size > max || in->size - FRAME_OVERHEAD < size || at[FRAME_HEADER_SIZE + size] != FRAME_END)
@@ -119,7 +127,7 @@ static inline bool read_properties(struct request *request)
     struct properties_brief brief;
     request->flags = request->priority = 0;
     request->ttl_ms = MESSAGE_NO_TTL;
-    if (properties.size == 2 && properties.data[0] == 0 && properties.data[1] == 0)
+    if (properties.size == 2 && as_it_stands(properties.data) == 0)
         return true;
     if (properties.size == 3 && properties.data[0] == PROPERTY_DELIVERY_MODE >> 8 &&
         properties.data[1] == 0) { /* that alone */

@@ -99,10 +99,22 @@ static bool is_to_drop(const struct solo *solo, int number)
            is_too_much(queue, queue->ready.count, ready_bytes(queue));
 }
 
+/* Has one begun to wait in this step that may be ready at once? */
+static bool may_be_ready_again(const struct solo *solo, const struct own_queue_of *queue)
+{
+    for (size_t i = 0; i < queue->waiting.count; i++)
+        if (!queue->waiting.at[i].ready_most_ms && queue->waiting.at[i].ready_ms <= solo_clock_ms(solo))
+            return true;
+    return false;
+}
+
 bool solo_drop_queue(struct solo *solo, int number)
 {
     bool any = false;
     for (; solo->queues[number].exists && is_to_drop(solo, number); any = true) {
+        /* Then it may be the one that goes, and others stay, or go behind it. */
+        if (may_be_ready_again(solo, &solo->queues[number]))
+            solo_doubt_queues(solo);
         struct entry entry = entries_take(&solo->queues[number].ready, 0);
         sim_of(solo)->report->met[MET_DROPPED]++;
         solo_die(solo, number, &entry, REASON_MAXLEN);

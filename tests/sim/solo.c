@@ -369,6 +369,7 @@ static void note_got(struct solo *solo, const struct call *of, const struct entr
             solo->unacked[i].entry = *entry;
             solo->unacked[i].entry.is_seen = true;
             solo->unacked[i].entry.is_late = false;
+            solo->unacked[i].entry.ready_ms = solo->unacked[i].entry.ready_most_ms = 0;
         }
 }
 

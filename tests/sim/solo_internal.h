@@ -234,6 +234,8 @@ struct solo {
     uint64_t overrun_ms; /* and when the next thing ends, and its outcome is not sure any more */
     uint64_t look_ms;    /* the same clock, when the survey asked for a message */
     bool look_is_settled; /* and the broker had done then what was due */
+    /* The same when it asked for the first of the queue; 0: it had not done what was due. */
+    uint64_t look_from_ms;
     enum survey survey;
     int survey_at;
     uint64_t survey_place;

@@ -404,6 +404,8 @@ static bool survey_look(struct sim_channel *channel)
             continue;
         solo->look_ms = solo_clock_ms(solo);
         solo->look_is_settled = solo_is_settled(solo);
+        if (!solo->survey_place)
+            solo->look_from_ms = solo->look_is_settled ? solo->look_ms : 0;
         solo_send_get(channel, solo->survey_at, false, CALL_LOOK);
         return true;
     }
@@ -464,6 +466,12 @@ static void forget_known(struct own_queue_of *queue, const struct entry *entry)
             entries_take(both[i], (size_t)(entry - both[i]->at));
 }
 
+/* May it have been ready only when the survey had got others of its queue? */
+static bool has_woken_amid(const struct solo *solo, const struct entry *entry)
+{
+    return entry->ready_ms && !(entry->ready_most_ms && entry->ready_most_ms < solo->look_from_ms);
+}
+
 void solo_looked_at(struct sim_channel *channel, const struct letter *letter)
 {
     struct solo *solo = solo_of(channel);
@@ -482,10 +490,10 @@ void solo_looked_at(struct sim_channel *channel, const struct letter *letter)
         solo_fails(solo, "comes after its end", letter->id, number);
     if (!entry.came_most_ms)
         entry.came_most_ms = solo_clock_ms(solo);
-    if (entry.place < solo->survey_place && !entry.deaths)
+    bool is_behind = entry.place < solo->survey_place, has_woken = has_woken_amid(solo, &entry);
+    if (is_behind && !entry.deaths && !has_woken)
         solo_fails(solo, "has lost its place", letter->id, number);
-    bool is_behind = entry.place < solo->survey_place;
-    if (is_behind && entry.place >> LEVEL_SHIFT == solo->survey_place >> LEVEL_SHIFT)
+    if (is_behind && !has_woken && entry.place >> LEVEL_SHIFT == solo->survey_place >> LEVEL_SHIFT)
         entry.place = solo->survey_place + 1;
     if (entry.place > solo->survey_place)
         solo->survey_place = entry.place;

@@ -28,7 +28,8 @@ enum mode { MODE_PLAIN, MODE_CONFIRM, MODE_TX, MODES };
 /* No limit, and no time at which something ends. */
 #define NO_LIMIT UINT64_MAX
 
-static const uint64_t pending_op = UINT64_MAX; /* of what may wait for its dead letter to be read */
+/* Of what may wait for its dead letter to be read, or goes when the broker does what is due. */
+static const uint64_t pending_op = UINT64_MAX;
 /* Routing keys; the last ones are for bindings only. */
 extern const char *const solo_keys[];
 enum { PUBLISH_KEYS = 5, KEYS = 8 };

@@ -381,11 +381,14 @@ void solo_die(struct solo *solo, int number, const struct entry *entry, enum rea
 {
     struct own_queue_of *queue = &solo->queues[number];
     bool is_sent = solo_sends_on(solo, queue);
+    bool is_unsettled = why == REASON_EXPIRED || (why == REASON_MAXLEN && solo->is_unsettled);
     note_leave(solo, queue, entry);
     queue->left_step[entry->same] = solo->step;
     sim_say(sim_of(solo), "s%d.q%d: %" PRIu64 " dies for reason %d", solo->client->number, number,
             entry->id, why);
-    solo_add_ghost(queue, *entry, is_sent ? pending_op : solo->op);
+    /* What comes of time, or of a letter on its way, is recorded later than what was sent before. */
+    solo_add_ghost(queue, *entry, is_sent || is_unsettled ? pending_op : solo->op);
+    solo->is_unsettled |= is_unsettled;
     /* It goes where its exchange is then, and that may be a little later. */
     if (queue->dlx != NONE)
         solo->is_stopped = solo->is_unsettled = true;
@@ -492,6 +495,7 @@ struct own_unacked *solo_add_unacked(struct solo *solo, uint64_t tag, int queue,
                                     .entry = *entry};
     unacked->entry.is_seen = true;
     unacked->entry.is_late = unacked->entry.is_unread = false;
+    unacked->entry.ready_ms = unacked->entry.ready_most_ms = 0;
     if (consumer != NONE)
         solo->consumers[consumer].unacked++;
     return unacked;

@@ -98,6 +98,7 @@ static void wake(struct solo *solo, int number, size_t at)
 {
     struct own_queue_of *queue = &solo->queues[number];
     struct entry entry = entries_take(&queue->waiting, at);
+    solo->op++; /* what goes to make room goes after what was sent before */
     sim_of(solo)->report->met[MET_WAITED]++;
     if (solo_ends_soon(solo, &entry) && is_behind(queue, &entry))
         solo_doubt_queues(solo);

@@ -9,6 +9,9 @@
 /* What an array begins with. */
 enum { FIRST_BYTES = 64, FIRST_COUNT = 8 };
 
+/* More than is kept at hand for each thread, and less than is mapped. */
+enum { LARGE_BYTES = 4096 };
+
 static void *must(void *memory, size_t size)
 {
     if (memory || size == 0)
@@ -67,4 +70,11 @@ void *mem_dup(const void *data, size_t size)
 void mem_free(void *memory)
 {
     free(memory);
+}
+
+/* Asked for something large, the allocator first joins what lies free beside each other. */
+void mem_settle(void)
+{
+    void *volatile large = malloc(LARGE_BYTES);
+    free(large);
 }

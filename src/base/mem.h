@@ -23,5 +23,9 @@ void *mem_grow(void *array, size_t *capacity, size_t needed, size_t size);
 void *mem_dup(const void *data, size_t size);
 /* NULL is allowed. */
 void mem_free(void *memory);
+/* The system's allocator puts off part of what freeing small memory costs, and one later call then pays
+ * for all of it: milliseconds for a hundred thousand pieces. Now it is paid. Who frees that many does so
+ * in parts, and calls this after each. */
+void mem_settle(void);
 
 #endif

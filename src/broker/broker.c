@@ -88,13 +88,22 @@ static void run_queue_timers(struct broker *broker)
         run_queue_timer(queue, which);
 }
 
+/* What could not go at once. */
+static void take_away(struct broker *broker)
+{
+    bool is_much = removals_are_left(broker) || map_count(&broker->going);
+    removals_go_on(broker, &broker->turn);
+    vhosts_go(broker, &broker->turn);
+    if (is_much)
+        mem_settle();
+}
+
 void broker_tick(struct broker *broker, uint64_t now_ms, uint64_t clock_ms)
 {
     queues_tick(&broker->queues, now_ms, clock_ms);
     broker->clock_ms = clock_ms;
     run_queue_timers(broker);
-    removals_go_on(broker, &broker->turn);
-    vhosts_go(broker, &broker->turn);
+    take_away(broker);
     seen_go_on(broker, &broker->turn);
     struct budget rest = broker->turn;
     broker->turn = budget_of(RECONFIGURE_STEPS);

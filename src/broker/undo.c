@@ -33,6 +33,7 @@ static void free_last(struct undo *undo)
     undo->last = block->next;
     changes_free(&block->before);
     mem_free(block);
+    mem_settle();
 }
 
 static bool note_vhost(const struct broker *broker, struct change *before, struct changes *kept)

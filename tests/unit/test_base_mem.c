@@ -1,6 +1,7 @@
 /* Memory: arrays that grow. */
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdint.h>
 
 #include "tests/lib/tap.h"
@@ -43,9 +44,29 @@ TEST(what_an_array_begins_with)
     mem_free(of_many);
 }
 
+/* Bytes that were freed and not joined to what lies beside them; 0 if the allocator does not tell. */
+static size_t put_off(void)
+{
+    return mallinfo2().fsmblks;
+}
+
+TEST(what_freeing_puts_off)
+{
+    enum { PIECES = 10000 };
+    static void *pieces[PIECES];
+    for (size_t i = 0; i < PIECES; i++)
+        pieces[i] = mem_alloc(48);
+    for (size_t i = 0; i < PIECES; i++)
+        mem_free(pieces[i]);
+    diag("%zu bytes are put off", put_off());
+    mem_settle();
+    is_int(put_off(), 0, "nothing is left of it");
+}
+
 int main(void)
 {
     RUN(an_array_grows_by_doubling);
     RUN(what_an_array_begins_with);
+    RUN(what_freeing_puts_off);
     return done();
 }

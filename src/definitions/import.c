@@ -14,8 +14,8 @@
 /* Most of what follows so many faults follows from them. */
 enum { FAULTS_MAX = 20 };
 
-/* What making one object takes of the budget, besides reading it. */
-enum { OBJECT_STEPS = 400 };
+/* What making one object takes of the budget, besides reading it; and to forget one that was left out. */
+enum { OBJECT_STEPS = 400, FORGET_STEPS = 20 };
 
 /* ---- telling ---- */
 
@@ -459,12 +459,18 @@ static void import_header(struct import *import)
         import->counts->vhosts += import_vhost_named(import, own, root);
 }
 
-static void forget_left_out(struct import *import)
+/* Nothing is looked up any more. False: that was all. */
+static bool forget_left_out(struct import *import, struct budget *budget)
 {
-    void *name;
-    for (uint64_t at = 0; (name = map_next(&import->left_out, &at));)
+    bool is_all = false;
+    while (!is_all && !budget_is_spent(budget)) {
+        void *name = map_next(&import->left_out, &import->forgotten_at);
+        is_all = !name;
         mem_free(name);
-    map_free(&import->left_out);
+        budget_use(budget, FORGET_STEPS);
+    }
+    mem_settle();
+    return !is_all;
 }
 
 static struct bytes without_mark(struct bytes text)
@@ -503,7 +509,7 @@ static void next_section(struct import *import, size_t number)
     if (import->is_in_list)
         return;
     look_for_unknown_sections(import);
-    import->state = IMPORT_ENDED;
+    import->state = IMPORT_FORGETS;
 }
 
 bool definitions_go_on(struct import *import, struct budget *budget)
@@ -522,6 +528,8 @@ bool definitions_go_on(struct import *import, struct budget *budget)
     while (import->state == IMPORT_MAKES && !import->is_waiting && !budget_is_spent(budget))
         if (!import_one(import, budget))
             next_section(import, import->section + 1);
+    if (import->state == IMPORT_FORGETS && !forget_left_out(import, budget))
+        import->state = IMPORT_ENDED;
     return import->state != IMPORT_ENDED;
 }
 
@@ -533,12 +541,14 @@ bool definitions_wait(const struct import *import)
 bool definitions_end(struct import *import)
 {
     bool is_done = import->state == IMPORT_ENDED && !import->faults;
+    struct budget budget = budget_of(INT64_MAX);
     login_free(import->login);
     json_release(import->kept);
     json_release(import->root);
     buffer_free(&import->header);
     buffer_free(&import->scratch);
-    forget_left_out(import);
+    forget_left_out(import, &budget);
+    map_free(&import->left_out);
     mem_free(import);
     return is_done;
 }

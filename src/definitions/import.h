@@ -11,7 +11,7 @@
 
 enum { IMPORT_FAULT_MAX = 800, IMPORT_SECTIONS = 10 };
 
-enum import_state { IMPORT_READS, IMPORT_MAKES, IMPORT_ENDED };
+enum import_state { IMPORT_READS, IMPORT_MAKES, IMPORT_FORGETS, IMPORT_ENDED };
 
 struct import {
     struct broker *broker;
@@ -29,7 +29,8 @@ struct import {
     struct vhost *only;              /* where all is to be; NULL: where it says */
     struct bytes vhost;              /* of objects that do not name one */
     bool is_old;                     /* from before RabbitMQ 3.6 */
-    struct map left_out;             /* queues and exchanges that are not there: import_leave_out */
+    struct map left_out;             /* queues and exchanges that are not there: import_leave_out; */
+    uint64_t forgotten_at;           /* up to where its values are freed, at the end */
     struct buffer scratch;           /* bytes made for the object at hand */
     bool can_wait;                   /* for what a worker does; else it is done at once */
     bool is_waiting;                 /* the object at hand does */

@@ -794,6 +794,37 @@ TEST(an_import_is_taken_back_in_parts)
     bench_free(&bench);
 }
 
+TEST(what_was_left_out_is_forgotten_in_parts)
+{
+    enum { FEW_STEPS = 500, LEAST = 10 };
+    char line[200];
+    struct buffer text = {0};
+    struct definitions_listener listener = {tell, NULL};
+    buffer_add(&text, "{\"queues\":[", 11);
+    for (int i = 0; i < MANY; i++) {
+        snprintf(line, sizeof(line),
+                 "%s{\"name\":\"s%d\",\"vhost\":\"/\",\"arguments\":{\"x-queue-type\":\"stream\"}}",
+                 i ? "," : "", i);
+        buffer_add(&text, line, strlen(line));
+    }
+    buffer_add(&text, "]}", 2);
+    bench_new(&bench);
+    struct import *import =
+        definitions_begin(&bench.broker, NULL, buffer_bytes(&text), &listener, &counts);
+    bool has_more = true;
+    unsigned parts = 0;
+    for (told[0] = '\0'; has_more; parts += counts.left_out == MANY) {
+        struct budget budget = budget_of(FEW_STEPS);
+        has_more = definitions_go_on(import, &budget);
+        ok(budget.left > -2 * FEW_STEPS, "no part is large");
+    }
+    is_int(counts.left_out, MANY, "are left out");
+    ok(parts > LEAST, "and forgotten in %u parts", parts);
+    ok(definitions_end(import), "what is left is nothing: done");
+    buffer_free(&text);
+    bench_free(&bench);
+}
+
 /* ---- JSON as it stands in a text ---- */
 
 /* The values of an array with a stroke behind each, and "!" when it is bad. */
@@ -868,6 +899,7 @@ int main(void)
     RUN(what_is_no_json);
     RUN(an_import_in_parts);
     RUN(an_import_is_taken_back_in_parts);
+    RUN(what_was_left_out_is_forgotten_in_parts);
     RUN(what_stands_in_an_array);
     RUN(what_a_value_in_a_text_is);
     return done();

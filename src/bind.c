@@ -96,6 +96,7 @@ bool bind_clients(const struct binding *binding)
     const struct port plain = {PORT, NULL, binding->amqp};
     const struct port secure = {PORT_TLS, binding->tls, binding->amqp};
     binding->loop->listeners.options = options->sockets;
+    binding->loop->listeners.options.proxy = options->proxy_protocol ? &options->proxies : NULL;
     const struct listen_options *at = &options->listen, *at_tls = &options->listen_tls;
     if (at->count == 0 && !at->is_none && !bind_one(binding, "5672", &plain))
         return false;
@@ -105,6 +106,7 @@ bool bind_clients(const struct binding *binding)
     for (size_t i = 0; i < at_tls->count; i++)
         if (!bind_one(binding, at_tls->at[i], &secure))
             return false;
+    binding->loop->listeners.options.proxy = NULL;
     return true;
 }
 

@@ -107,6 +107,36 @@ const struct option_kind listener_kind = {.read = read_listen,
 const struct option_kind no_listener_kind = {
     .read = read_no_listener, .write = write_no_listener, .wanted = "none", .is_last = true};
 
+static bool read_proxies(const struct option *option, void *fields, const char *name,
+                         const char *text, const char **why)
+{
+    struct proxy_trust *trust = option_field(option, fields);
+    (void)name;
+    if (trust->count == PROXY_TRUSTED_MAX) {
+        *why = "there are too many";
+        return false;
+    }
+    return address_range_read(text, &trust->at[trust->count]) && ++trust->count;
+}
+
+static bool write_nth_proxies(const struct option *option, const void *fields, size_t n, char *name,
+                              char *text, size_t size)
+{
+    char range[ADDRESS_TEXT_BYTES];
+    const struct proxy_trust *trust = option_look(option, fields);
+    if (n >= trust->count)
+        return false;
+    address_range_write(&trust->at[n], range);
+    sprintf(name, "%zu", n + 1);
+    snprintf(text, size, "%s", range);
+    return true;
+}
+
+const struct option_kind proxies_kind = {.read_named = read_proxies,
+                                         .write_nth = write_nth_proxies,
+                                         .wanted = "an address, or one with the number of its bits "
+                                                   "that count: 192.0.2.0/24"};
+
 static bool read_management(const struct option *option, void *fields, const char *text,
                             const char **why)
 {

@@ -5,7 +5,7 @@
 #include "base/options.h"
 
 /* Addresses: an option's, a key's with a name, and the key that says that there is none. */
-extern const struct option_kind listen_kind, listener_kind, no_listener_kind;
+extern const struct option_kind listen_kind, listener_kind, proxies_kind, no_listener_kind;
 extern const struct option_kind management_kind, prefix_kind, origin_kind;
 /* Of the log: a level that may be left open, "json" or "plaintext", a file or "false". */
 extern const struct option_kind level_kind, formatter_kind, log_file_kind;

@@ -58,6 +58,8 @@ struct options {
     bool dump_document;
     struct listen_options listen, listen_tls;
     struct listener_options sockets;
+    bool proxy_protocol; /* of clients' listeners: sockets.proxy, and whom it is for: */
+    struct proxy_trust proxies;
     struct api_address management, management_secure; /* where the API is, and with TLS */
     struct api_address metrics; /* where metrics are */
     const char *metrics_path;

@@ -727,10 +727,19 @@ static const struct option rows[] = {
      .text = "Is taken, and true does nothing but a warning: peers are known by their addresses, and no "
              "login waits for a server of names."},
     {.key = "proxy_protocol",
-     .kind = &only_kind,
-     .example = "false",
-     .help = "the PROXY protocol is not there yet",
-     .text = "Whether a proxy says who connects."},
+     .kind = &option_flag,
+     FIELD_OF(proxy_protocol),
+     .text = "Whether connections of clients, with TLS or without, begin with a header of the PROXY protocol, "
+             "version 1 or 2, by which a proxy says who connects. Who has no such header is refused; "
+             "ssl_handshake_timeout is the time for it. The API and metrics have none."},
+    {.key = "leveret.proxy_trusted.$number",
+     .kind = &proxies_kind,
+     FIELD_OF(proxies),
+     .argument = "ADDRESS[/BITS]",
+     .example = "192.0.2.0/24",
+     .text = "From where such proxies connect. Who connects from elsewhere is a client itself, and sends no "
+             "header. Without such a key all who connect are proxies, and of what they say only one on "
+             "this machine can make anybody a client of this machine, as guest has to be."},
 
     /* ---- keys without an effect: about how RabbitMQ is made, and what is not there yet ---- */
 

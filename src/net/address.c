@@ -185,6 +185,72 @@ bool address_is_loopback(const struct address *address)
     return IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127);
 }
 
+/* ---- ranges ---- */
+
+static const uint8_t *bytes_of_address(const struct address *address, unsigned *bits)
+{
+    bool is_v6 = address->any.sa_family == AF_INET6;
+    *bits = is_v6 ? 128 : 32;
+    return is_v6 ? address->v6.sin6_addr.s6_addr : (const uint8_t *)&address->v4.sin_addr;
+}
+
+/* Of a byte the first bits, of which the whole has `bits`, at `place`. */
+static uint8_t mask_at(unsigned bits, unsigned place)
+{
+    unsigned before = place * 8;
+    if (bits >= before + 8)
+        return 0xff;
+    return bits <= before ? 0 : (uint8_t)(0xff << (8 - (bits - before)));
+}
+
+bool address_range_read(const char *text, struct address_range *range)
+{
+    char host[INET6_ADDRSTRLEN];
+    const char *slash = strchrnul(text, '/');
+    in_port_t bits;
+    unsigned all;
+    if ((size_t)(slash - text) >= sizeof(host))
+        return false;
+    snprintf(host, sizeof(host), "%.*s", (int)(slash - text), text);
+    if (!numeric_address(host, 0, &range->first))
+        return false;
+    const uint8_t *bytes = bytes_of_address(&range->first, &all);
+    range->bits = all;
+    if (!*slash)
+        return true;
+    if (!read_port(slash + 1, &bits) || bits > all)
+        return false;
+    range->bits = bits;
+    for (unsigned i = 0; i < all / 8; i++)
+        if (bytes[i] & ~mask_at(bits, i))
+            return false;
+    return true;
+}
+
+bool address_is_within(const struct address *address, const struct address_range *range)
+{
+    unsigned all;
+    if (address->any.sa_family != range->first.any.sa_family)
+        return false;
+    const uint8_t *bytes = bytes_of_address(address, &all);
+    const uint8_t *first = bytes_of_address(&range->first, &all);
+    for (unsigned i = 0; i < all / 8; i++)
+        if ((bytes[i] ^ first[i]) & mask_at(range->bits, i))
+            return false;
+    return true;
+}
+
+void address_range_write(const struct address_range *range, char *text)
+{
+    char host[INET6_ADDRSTRLEN] = "?";
+    unsigned all;
+    inet_ntop(range->first.any.sa_family, bytes_of_address(&range->first, &all), host, sizeof(host));
+    if (range->bits == all)
+        snprintf(text, ADDRESS_TEXT_BYTES, "%s", host);
+    else
+        snprintf(text, ADDRESS_TEXT_BYTES, "%s/%u", host, range->bits);
+}
+
 socklen_t address_size(const struct address *address)
 {
     return address->any.sa_family == AF_INET6 ? sizeof(address->v6) : sizeof(address->v4);

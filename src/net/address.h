@@ -18,6 +18,12 @@ struct address {
 
 enum { ADDRESS_TEXT_BYTES = 64, ENDPOINT_HOST_BYTES = 256, ENDPOINT_ADDRESSES_MAX = 16 };
 
+/* Addresses that begin alike. */
+struct address_range {
+    struct address first;
+    unsigned bits; /* of its address, that they have in common */
+};
+
 /* Where to listen, before names are looked up. */
 struct endpoint {
     char host[ENDPOINT_HOST_BYTES]; /* an address or a name; empty: everywhere */
@@ -40,6 +46,12 @@ void address_write_local(int fd, char *text);
 /* Does it belong to this machine alone? 127.0.0.0/8 and ::1, also as an IPv4 address in IPv6, and
  * Unix sockets. */
 bool address_is_loopback(const struct address *address);
+/* Reads "192.0.2.0/24", "2001:db8::/32", or an address alone, which is the only one then. False: it is
+ * none, or has bits behind those that count. */
+bool address_range_read(const char *text, struct address_range *range);
+bool address_is_within(const struct address *address, const struct address_range *range);
+/* Writes it so, at most ADDRESS_TEXT_BYTES. */
+void address_range_write(const struct address_range *range, char *text);
 socklen_t address_size(const struct address *address);
 
 #endif

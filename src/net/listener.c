@@ -74,6 +74,15 @@ static void listeners_rest(struct loop *loop, const char *why)
               why);
 }
 
+static void take_peer(struct listener *listener, int fd, const struct address *peer)
+{
+    const struct proxy_trust *proxy = listener->proxy;
+    if (proxy && proxy_is_trusted(proxy, peer))
+        socket_new_proxied(listener->loop, fd, peer, listener->tls, *listener->service, proxy);
+    else
+        socket_new(listener->loop, fd, peer, listener->tls, *listener->service);
+}
+
 /* Takes one peer; false when there is none, or no room for it. */
 static bool accept_one(struct listener *listener)
 {
@@ -86,7 +95,7 @@ static bool accept_one(struct listener *listener)
     socklen_t size = sizeof(peer);
     int fd = accept4(listener->fd, &peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-        socket_new(loop, fd, &peer, listener->tls, *listener->service);
+        take_peer(listener, fd, &peer);
         return true;
     }
     switch (errno) {
@@ -158,6 +167,7 @@ static struct listener *make(struct loop *loop, sa_family_t family, struct servi
     listener->fd = fd;
     listener->address.any.sa_family = family;
     listener->service = service;
+    listener->proxy = loop->listeners.options.proxy;
     ev_io_init(&listener->readable, on_readable, fd, EV_READ);
     listener->readable.data = listener;
     list_push_back(&loop->listeners.all, &listener->link);

@@ -6,6 +6,7 @@
 
 #include "net/address.h"
 #include "net/path.h"
+#include "net/proxy.h"
 #include "net/tls.h"
 #include "peer/service.h"
 
@@ -19,6 +20,7 @@ struct listener_options {
     bool nodelay, keepalive;
     uint32_t sndbuf, recbuf; /* bytes that the system keeps for each; 0: as it likes */
     uint32_t handshake_ms;   /* in which who connects has to agree on TLS */
+    const struct proxy_trust *proxy; /* who begins with a header of the PROXY protocol; NULL: nobody */
 };
 
 /* Those of a loop. */
@@ -37,6 +39,7 @@ struct listener {
     struct address address;
     struct path path;        /* of a Unix socket */
     struct tls_context *tls; /* NULL: plain */
+    const struct proxy_trust *proxy; /* as in the options when it was bound */
     struct service *const *service;
     ev_io readable;
     bool may_be_missing; /* see loop_bind_usual */

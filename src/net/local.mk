@@ -26,6 +26,8 @@ libleveret_net_a_SOURCES = \
 	%D%/openssl.def \
 	%D%/path.c \
 	%D%/path.h \
+	%D%/proxy.c \
+	%D%/proxy.h \
 	%D%/report.c \
 	%D%/report.h \
 	%D%/signals.c \

@@ -32,6 +32,7 @@ static void begin_stop(struct loop *loop, const char *reason, enum loop_state st
     ev_signal_stop(loop->ev, &loop->interrupt);
     signals_end_at_once();
     listeners_close(loop);
+    sockets_drop_greetings(loop);
     list_for_each(at, &loop->services)
         service_shutdown(service_at(at));
 }

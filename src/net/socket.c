@@ -9,6 +9,10 @@
  * Its handshakes cost more than anything else that a stranger can ask for, and only some of them go
  * on in a turn.
  *
+ * A proxy's header comes before all of that, TLS included. It is looked at where it lies in the socket, and
+ * only its own bytes are taken, so that whoever reads next finds the rest; there is no conversation before it
+ * is known with whom.
+ *
  * I/O threads, if there are any, go on with what is much: reading a socket that has filled the
  * buffer, and sending large outputs. While a thread receives for a socket, its readability is not
  * watched; and what lies between (TLS) has one user at a time, so that the owner does neither while
@@ -97,6 +101,7 @@ static void socket_free(struct socket *socket)
     if (socket->conversation)
         conversation_free(socket->conversation);
     tls_free(socket->tls);
+    mem_free(socket->greeting);
     close(socket->fd);
     list_remove(&socket->unread_link);
     list_remove(&socket->handshake_link);
@@ -230,12 +235,17 @@ void sockets_read_on(struct loop *loop)
         read_and_resume(list_entry(link, struct socket, unread_link));
 }
 
+/* See below, where who has come is known. */
+static void read_greeting(struct socket *socket);
+
 static void on_readable(struct ev_loop *ev, ev_io *watcher, int events)
 {
     (void)ev;
     (void)events;
     struct socket *socket = watcher->data;
-    if (!socket->conversation)
+    if (socket->greeting)
+        read_greeting(socket);
+    else if (!socket->conversation)
         read_lingering(socket);
     else if (!is_put_off(socket))
         read_and_resume(socket);
@@ -315,17 +325,99 @@ static struct socket *make(struct loop *loop, int fd, const struct address *peer
     return socket;
 }
 
+/* It is known who has come. */
+static void converse(struct socket *socket, const struct peer *who, struct tls_context *tls,
+                     struct service *service)
+{
+    socket->tls = tls ? tls_new(tls, socket->fd, &socket->peer) : NULL;
+    socket->conversation = service_accept(service, who, socket);
+    socket->conversation->peer_is = peer_is;
+    socket->conversation->peer_name = peer_name;
+    update_readable(socket);
+}
+
 void socket_new(struct loop *loop, int fd, const struct address *peer, struct tls_context *tls,
                 struct service *service)
 {
     struct peer who = {.is_tls = tls};
     describe(fd, peer, &who);
-    struct socket *socket = make(loop, fd, peer, tls);
-    socket->tls = tls ? tls_new(tls, fd, &socket->peer) : NULL;
-    socket->conversation = service_accept(service, &who, socket);
-    socket->conversation->peer_is = peer_is;
-    socket->conversation->peer_name = peer_name;
-    update_readable(socket);
+    converse(make(loop, fd, peer, tls), &who, tls, service);
+}
+
+/* ---- for whom a proxy speaks ---- */
+
+void socket_new_proxied(struct loop *loop, int fd, const struct address *peer,
+                        struct tls_context *tls, struct service *service,
+                        const struct proxy_trust *trust)
+{
+    struct socket *socket = make(loop, fd, peer, true);
+    socket->greeting = mem_zalloc(sizeof(*socket->greeting));
+    socket->greeting->tls = tls;
+    socket->greeting->service = service;
+    socket->greeting->may_be_local = trust->count || address_is_loopback(peer);
+    list_remove(&socket->link);
+    list_push_back(&loop->sockets.greeting, &socket->link);
+    ev_io_start(loop->ev, &socket->readable);
+}
+
+static void end_greeting(struct socket *socket, const char *why)
+{
+    char name[ADDRESS_TEXT_BYTES];
+    address_write(&socket->peer, name);
+    if (why)
+        log_event(socket->loop->log, EVENT_proxy_refused, "peer=%s reason=\"%s\"", name, why);
+    socket_free(socket);
+}
+
+/* The header is whole: what follows is the peer's. */
+static void greet(struct socket *socket)
+{
+    struct greeting *greeting = socket->greeting;
+    const struct proxy_header *header = &greeting->header;
+    struct peer who = {.is_tls = greeting->tls};
+    socket->greeting = NULL;
+    describe(socket->fd, &socket->peer, &who);
+    if (header->names_peer) {
+        socket->peer = header->source;
+        who.is_unix = false;
+        who.is_loopback = greeting->may_be_local && address_is_loopback(&header->source);
+        address_write(&header->source, who.name);
+        address_write(&header->destination, who.local);
+    }
+    list_remove(&socket->link);
+    list_push_back(&socket->loop->sockets.all, &socket->link);
+    if (!greeting->tls)
+        list_remove(&socket->handshake_link);
+    converse(socket, &who, greeting->tls, greeting->service);
+    mem_free(greeting);
+}
+
+/* What it has, as far as that is the header's. */
+static void read_greeting(struct socket *socket)
+{
+    struct proxy_header *header = &socket->greeting->header;
+    uint8_t *input = socket->loop->sockets.input;
+    size_t taken;
+    ssize_t n = recv(socket->fd, input, SOCKET_INPUT_BYTES, MSG_PEEK);
+    if (try_again(n))
+        return;
+    if (n <= 0) {
+        end_greeting(socket, header->used ? "it ends in the middle of the header" : NULL);
+        return;
+    }
+    enum proxy_state state = proxy_take(header, bytes_of(input, (size_t)n), &taken);
+    if (state == PROXY_WRONG)
+        end_greeting(socket, header->fault);
+    else if (recv(socket->fd, input, taken, 0) != (ssize_t)taken)
+        end_greeting(socket, "the socket has lost what it had");
+    else if (state == PROXY_DONE)
+        greet(socket);
+}
+
+void sockets_drop_greetings(struct loop *loop)
+{
+    list_for_each_safe(at, after, &loop->sockets.greeting)
+        socket_free(list_entry(at, struct socket, link));
 }
 
 void socket_new_dialed(struct loop *loop, int fd, const struct address *peer,
@@ -506,12 +598,16 @@ void sockets_drop_handshakes(struct loop *loop)
     struct list *link;
     while ((link = list_first(&loop->sockets.handshaking))) {
         struct socket *socket = list_entry(link, struct socket, handshake_link);
-        if (tls_is_established(socket->tls)) {
+        if (!socket->greeting && tls_is_established(socket->tls)) {
             list_remove(&socket->handshake_link);
             continue;
         }
         if (handshake_deadline_ms(socket) > loop->now_ms)
             return;
+        if (socket->greeting) {
+            end_greeting(socket, "it has not come in time");
+            continue;
+        }
         tls_give_up(socket->tls, "timeout of the handshake");
         drop(socket, ETIMEDOUT);
     }
@@ -546,6 +642,7 @@ void sockets_init(struct sockets *sockets, size_t descriptors, size_t io_threads
     sockets->input = mem_alloc(SOCKET_INPUT_BYTES);
     list_init(&sockets->all);
     list_init(&sockets->unread);
+    list_init(&sockets->greeting);
     list_init(&sockets->lingering);
     list_init(&sockets->handshaking);
 }
@@ -573,6 +670,7 @@ static void free_all(struct list *sockets)
 void sockets_close(struct loop *loop)
 {
     free_all(&loop->sockets.all);
+    free_all(&loop->sockets.greeting);
     free_all(&loop->sockets.lingering);
     transfers_free(&loop->sockets.transfers);
 }

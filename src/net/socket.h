@@ -5,6 +5,7 @@
 #include <ev.h>
 
 #include "net/address.h"
+#include "net/proxy.h"
 #include "net/tls.h"
 #include "net/transfer.h"
 #include "peer/service.h"
@@ -18,8 +19,9 @@ struct sockets {
     struct list all;       /* with a conversation */
     struct list unread;    /* of these, with input that their TLS has decrypted already */
     struct list lingering; /* without: waiting for the peer's end, the oldest first */
-    struct list handshaking; /* whose TLS may not be agreed on yet, the oldest first */
-    size_t count;          /* on `all` and `lingering` */
+    struct list greeting;  /* without, yet: the header of a proxy is awaited */
+    struct list handshaking; /* whose TLS may not be agreed on yet, and those in `greeting`, the oldest first */
+    size_t count;          /* on `all`, `greeting` and `lingering` */
     size_t max;            /* the rest of the descriptors is the store's */
     size_t handshakes;     /* of TLS, that were taken further in this turn */
     uint64_t look_ms;      /* when blocked sockets are next looked at; 0: there are none */
@@ -28,10 +30,19 @@ struct sockets {
     struct transfers transfers; /* of as many threads, while loop_run runs */
 };
 
+/* What becomes of a socket once its proxy has said who has come. */
+struct greeting {
+    struct proxy_header header;
+    struct tls_context *tls;
+    struct service *service;
+    bool may_be_local; /* the proxy can be believed that somebody is on its own machine, which is ours */
+};
+
 struct socket {
-    struct list link; /* among `all` or `lingering` of the loop's */
+    struct list link; /* among `all`, `greeting` or `lingering` of the loop's */
     struct loop *loop;
-    struct conversation *conversation; /* NULL: lingering */
+    struct greeting *greeting;         /* NULL: nobody else is spoken for, or that is known */
+    struct conversation *conversation; /* NULL: greeting, or lingering */
     struct tls *tls;                   /* NULL: plain, or lingering */
     struct list unread_link;           /* on `unread`: bytes wait in `tls` */
     struct list handshake_link;        /* on `handshaking` */
@@ -59,6 +70,10 @@ void sockets_close(struct loop *loop);
  * shares with others, or NULL for a plain one. */
 void socket_new(struct loop *loop, int fd, const struct address *peer, struct tls_context *tls,
                 struct service *service);
+/* The same of one that a header of the PROXY protocol is in front of, which says who the peer is. */
+void socket_new_proxied(struct loop *loop, int fd, const struct address *peer,
+                        struct tls_context *tls, struct service *service,
+                        const struct proxy_trust *trust);
 /* The same of one that was connected to, for a call. */
 void socket_new_dialed(struct loop *loop, int fd, const struct address *peer,
                        struct tls_context *tls, struct outcall *call);
@@ -76,7 +91,10 @@ void sockets_read_on(struct loop *loop);
 void sockets_collect(struct loop *loop);
 /* Once a turn: closes those whose peers have gone while an alarm kept them from being read. */
 void sockets_drop_gone(struct loop *loop);
-/* Once a turn: drops those who have not agreed on TLS in time. */
+/* Closes those of whom nobody has said who they are. */
+void sockets_drop_greetings(struct loop *loop);
+/* Once a turn: drops those who have not agreed on TLS, or whose proxy has not said who they are, in
+ * time. */
 void sockets_drop_handshakes(struct loop *loop);
 /* Once a turn: ends the patience with peers that do not close. */
 void sockets_end_lingering(struct loop *loop);

@@ -21,6 +21,7 @@ FUZZ_TARGETS = \
 	%D%/fuzz_frame \
 	%D%/fuzz_http \
 	%D%/fuzz_method \
+	%D%/fuzz_proxy \
 	%D%/fuzz_replay \
 	%D%/fuzz_table
 
@@ -55,6 +56,9 @@ endif
 %C%_fuzz_link_SOURCES = %D%/fuzz_link.c %D%/fuzz.h $(FUZZ_MAIN)
 %C%_fuzz_link_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 %C%_fuzz_link_LDADD = libleveret_cluster.a libleveret_base.a
+
+%C%_fuzz_proxy_SOURCES = %D%/fuzz_proxy.c %D%/fuzz.h $(FUZZ_MAIN)
+%C%_fuzz_proxy_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
 %C%_fuzz_replay_SOURCES = %D%/fuzz_replay.c %D%/fuzz.h $(FUZZ_MAIN)
 %C%_fuzz_replay_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)

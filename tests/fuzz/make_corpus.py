@@ -201,10 +201,34 @@ SETTINGS = {
 }
 
 
+V4 = bytes([192, 0, 2, 1, 198, 51, 100, 7]) + struct.pack(">HH", 40112, 5672)
+
+
+def proxied(command, family, rest, size=None):
+    return b"\r\n\r\n\0\r\nQUIT\n" + struct.pack(">BBH", command, family, len(rest) if size is None else size) + rest
+
+
+PROXIES = {
+    "line_4": b"PROXY TCP4 192.0.2.1 198.51.100.7 40112 5672\r\nAMQP\0\0\x09\1",
+    "line_6": b"PROXY TCP6 2001:db8::1 ::1 65535 5672\r\nAMQP",
+    "line_unknown": b"PROXY UNKNOWN whatever\r\nAMQP",
+    "line_cut": b"PROXY TCP4 192.0.2.1",
+    "line_wrong": b"PROXY TCP4 192.0.2.1 198.51.100.7 40112 65536\r\n",
+    "binary_4": proxied(0x21, 0x11, V4) + b"AMQP",
+    "binary_6": proxied(0x21, 0x21, bytes(range(36))) + b"AMQP",
+    "binary_more": proxied(0x21, 0x11, V4 + b"\4\0\4more") + b"AMQP",
+    "binary_local": proxied(0x20, 0, b"") + b"AMQP",
+    "binary_unix": proxied(0x21, 0x31, bytes(216)) + b"AMQP",
+    "binary_short": proxied(0x21, 0x11, V4, 11),
+    "client": b"AMQP\0\0\x09\1",
+}
+
+
 def main():
     requests = {kind: b"\x07\x20" + data for kind, data in REQUESTS.items()}
     for name, inputs in (("config", SETTINGS), ("frame", FRAMES), ("http", requests), ("link", LINKS),
-                         ("method", METHODS), ("table", TABLES)):
+                         ("method", METHODS), ("proxy", {kind: b"\6" + data for kind, data in PROXIES.items()}),
+                         ("table", TABLES)):
         folder = os.path.join("tests/fuzz/corpus", name)
         os.makedirs(folder, exist_ok=True)
         for kind, data in inputs.items():

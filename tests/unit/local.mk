@@ -53,6 +53,7 @@ UNIT_TESTS = \
 	%D%/test_queue_retry.t \
 	%D%/test_queue_priority.t \
 	%D%/test_queue_schedule.t \
+	%D%/test_proxy.t \
 	%D%/test_queue_settings.t \
 	%D%/test_wait.t \
 	%D%/test_session_sasl.t \

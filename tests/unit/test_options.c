@@ -405,8 +405,12 @@ TEST(key_logins)
     ok(!read_keys(&options, "ssl_cert_login_san_type=x400", NULL), "nor of other kinds");
     ok(read_keys(&options, "auth_backends.1=internal", "anonymous_login_user=none"), "own users");
     ok(!read_keys(&options, "auth_backends.1=ldap", NULL), "others would not be asked");
-    ok(!read_keys(&options, "proxy_protocol=true", NULL), "what would break clients is a fault");
-    ok(read_keys(&options, "proxy_protocol=false", NULL), "and what is so is not");
+    ok(read_keys(&options, "proxy_protocol=true", "leveret.proxy_trusted.1=192.0.2.0/24") &&
+           options.proxy_protocol && options.proxies.count == 1 && options.proxies.at[0].bits == 24,
+       "a proxy, and where it is");
+    ok(!read_keys(&options, "leveret.proxy_trusted.1=192.0.2.1/24", NULL) &&
+           !read_keys(&options, "leveret.proxy_trusted.1=proxy.example", NULL),
+       "which is no name, nor a range with bits behind it");
 }
 
 TEST(keys_without_effect)

@@ -43,6 +43,7 @@ dist_check_SCRIPTS += \
 	%D%/https.py \
 	%D%/logs.py \
 	%D%/metrics.py \
+	%D%/proxy.py \
 	%D%/retries.py \
 	%D%/tls.py
 TESTS += \
@@ -62,5 +63,6 @@ TESTS += \
 	%D%/https.py \
 	%D%/logs.py \
 	%D%/metrics.py \
+	%D%/proxy.py \
 	%D%/retries.py \
 	%D%/tls.py

@@ -53,14 +53,19 @@ struct span {
 
 enum { SPAN_HEADER = (sizeof(struct span) + 63) / 64 * 64 };
 
-static unsigned class_of(size_t size)
+static __attribute__((noinline)) unsigned class_above_small(size_t size)
 {
-    if (size <= SMALL)
-        return size ? (unsigned)((size - 1) / STEP) : 0;
     unsigned top = 63 - (unsigned)__builtin_clzll(size - 1); /* 9 .. 16 */
     if (size <= MIDDLE)
         return SMALL / STEP + (top - 9) * 4 + (unsigned)((size - 1) >> (top - 2) & 3);
     return WIDE_CLASS + (top - 13) * 8 + (unsigned)((size - 1) >> (top - 3) & 7);
+}
+
+static inline unsigned class_of(size_t size)
+{
+    if (__builtin_expect(size > SMALL, 0))
+        return class_above_small(size);
+    return size ? (unsigned)((size - 1) / STEP) : 0;
 }
 
 static size_t class_size(unsigned class_index)
@@ -290,7 +295,7 @@ static void give_region(struct slab_tier *tier, bool wide)
 
 /* ---- spans ---- */
 
-static struct span *span_new(struct slab *slab, unsigned class_index)
+static __attribute__((noinline)) struct span *span_new(struct slab *slab, unsigned class_index)
 {
     size_t block_size = class_size(class_index);
     struct region *region;
@@ -311,13 +316,18 @@ static bool span_is_full(const struct span *span)
     return !span->free && span->fresh + span->block_size > span->size;
 }
 
+/* A block that lies in no span. */
+static __attribute__((noinline)) void *alloc_apart(struct slab *slab, size_t size)
+{
+    size_t cost = slab_cost(size);
+    slab->used_bytes += cost;
+    return SANITIZED ? mem_alloc(size) : large_alloc(slab, cost);
+}
+
 void *slab_alloc(struct slab *slab, size_t size)
 {
-    if (SANITIZED || size > LARGE) {
-        size_t cost = slab_cost(size);
-        slab->used_bytes += cost;
-        return SANITIZED ? mem_alloc(size) : large_alloc(slab, cost);
-    }
+    if (SANITIZED || __builtin_expect(size > LARGE, 0))
+        return alloc_apart(slab, size);
     unsigned class_index = class_of(size);
     struct list *link = slab->partial[class_index].next;
     struct span *span = link == &slab->partial[class_index] ? span_new(slab, class_index)

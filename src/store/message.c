@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <stddef.h>
 
+#include "amqp/wire.h"
+
 void message_pool_init(struct message_pool *pool)
 {
     slab_init(&pool->slab);
@@ -17,9 +19,9 @@ void message_pool_free(struct message_pool *pool)
 enum { HEAD = offsetof(struct message, data) };
 
 /* Field by field: the compiler makes a call of memset of a whole struct. */
-static struct message *message_bare(struct message_pool *pool, size_t exchange_size,
-                                    size_t routing_key_size, size_t properties_size,
-                                    uint32_t body_size)
+static inline struct message *message_bare(struct message_pool *pool, size_t exchange_size,
+                                           size_t routing_key_size, size_t properties_size,
+                                           uint32_t body_size)
 {
     size_t size = HEAD + exchange_size + routing_key_size + properties_size + body_size;
     struct message *message = pool ? slab_alloc(&pool->slab, size) : slab_map(size);
@@ -42,15 +44,7 @@ struct message *message_new(struct message_pool *pool, struct bytes exchange,
     assert(exchange.size <= UINT8_MAX && routing_key.size <= UINT8_MAX);
     struct message *message =
         message_bare(pool, exchange.size, routing_key.size, properties.size, body_size);
-    uint8_t *at = message->data;
-    if (exchange.size)
-        memcpy(at, exchange.data, exchange.size);
-    at += exchange.size;
-    if (routing_key.size)
-        memcpy(at, routing_key.data, routing_key.size);
-    at += routing_key.size;
-    if (properties.size)
-        memcpy(at, properties.data, properties.size);
+    put_bytes(put_bytes(put_bytes(message->data, exchange), routing_key), properties);
     return message;
 }
 

@@ -115,21 +115,20 @@ static bool check_properties(struct channel *channel, struct error *error)
 
 /* ---- the way of the message ---- */
 
-void publishing_count_logs(struct channel *channel, struct published published)
+void publishing_confirm(struct channel *channel, struct published published)
 {
-    struct server *server = channel_server(channel);
-    uint32_t logs = published.logs;
-    server->published.to_confirm += channel->confirms;
-    if (channel->confirms && published.is_refused && !planted(PLANTED_REFUSED_CONFIRMED))
+    channel_server(channel)->published.to_confirm++;
+    if (published.is_refused && !planted(PLANTED_REFUSED_CONFIRMED))
         wait_refuse(channel, ++channel->publish_number);
-    else if (channel->confirms)
-        wait_confirm(channel, ++channel->publish_number, logs);
-    uint32_t congested = logs ? wait_congested(&server->waits, logs) : 0;
-    if (congested) {
-        server->congested |= congested;
-        channel->connection->congested |= congested;
-        connection_hold(channel->connection, HOLD_CONGESTED);
-    }
+    else
+        wait_confirm(channel, ++channel->publish_number, published.logs);
+}
+
+void publishing_hold(struct channel *channel, uint32_t congested)
+{
+    channel_server(channel)->congested |= congested;
+    channel->connection->congested |= congested;
+    connection_hold(channel->connection, HOLD_CONGESTED);
 }
 
 struct published publishing_send(struct server *server, struct exchange *exchange,

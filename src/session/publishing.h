@@ -76,14 +76,21 @@ static inline void publishing_note_queues(struct server *server, struct exchange
     server->published.routed_more += (int64_t)queues - 1;
 }
 
+/* The parts of publishing_count that are seldom. */
+void publishing_confirm(struct channel *channel, struct published published);
+void publishing_hold(struct channel *channel, uint32_t congested);
+
 /* Counts a message that went to queues for the channel's confirms, and holds its publisher when there was
  * too much for a log. */
-void publishing_count_logs(struct channel *channel, struct published published);
-
 static inline void publishing_count(struct channel *channel, struct published published)
 {
-    if (channel->confirms || published.logs)
-        publishing_count_logs(channel, published);
+    if (channel->confirms)
+        publishing_confirm(channel, published);
+    if (published.logs) {
+        uint32_t congested = wait_congested(&channel_server(channel)->waits, published.logs);
+        if (__builtin_expect(congested != 0, 0))
+            publishing_hold(channel, congested);
+    }
 }
 
 #endif

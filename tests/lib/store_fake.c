@@ -24,7 +24,9 @@ struct item {
 struct fake_index {
     struct index index; /* first, so that one is the other */
     struct list link;   /* on store->indexes */
-    struct list items;
+    struct list items;  /* in order of their numbers */
+    struct list *near;  /* of items: what was asked for last; or items itself */
+    struct list *ready; /* all of items before it are taken; items itself: all are */
     struct store *store;
 };
 
@@ -52,17 +54,21 @@ struct store *store_fake_new(struct message_pool *pool)
     return store;
 }
 
-static void item_free(struct store *store, struct item *item)
+static void item_free(struct fake_index *fake, struct item *item)
 {
+    if (fake->near == &item->link)
+        fake->near = item->link.prev;
+    if (fake->ready == &item->link)
+        fake->ready = item->link.next;
     list_remove(&item->link);
-    message_unref(store->pool, item->message);
+    message_unref(fake->store->pool, item->message);
     mem_free(item);
 }
 
 static void index_free(struct fake_index *fake)
 {
     list_for_each_safe(link, after, &fake->items)
-        item_free(fake->store, list_entry(link, struct item, link));
+        item_free(fake, list_entry(link, struct item, link));
     list_remove(&fake->link);
     mem_free(fake);
 }
@@ -95,6 +101,7 @@ void store_fake_restart(struct store *store)
                 index_count(&fake->index, 1, -1, item->message->body_size);
             item->is_taken = item->until_ms;
         }
+        fake->ready = fake->items.next;
     }
     store->settled = 0;
 }
@@ -202,6 +209,7 @@ struct index *store_queue(struct store *store, uint64_t id, void *owner)
     fake->index.next_sequence = 1;
     fake->store = store;
     list_init(&fake->items);
+    fake->near = fake->ready = &fake->items;
     list_push_back(&store->indexes, &fake->link);
     store->changes++;
     return &fake->index;
@@ -257,6 +265,8 @@ bool store_publish_timed(struct store *store, struct message *message, struct in
         item->expires_ms = times ? times[i] : 0;
         fake->index.has_times |= item->expires_ms > 0;
         list_push_back(&fake->items, &item->link);
+        if (fake->ready == &fake->items)
+            fake->ready = &item->link;
         index_count(&fake->index, 1, 0, message->body_size);
         index_count_bytes(&fake->index, message->body_size);
         survives |= !(fake->index.id & STORE_ID_TRANSIENT);
@@ -310,26 +320,34 @@ void store_fake_congested(struct store *store, bool congested)
     store->congested = congested;
 }
 
+static struct item *item_of(struct list *link)
+{
+    return list_entry(link, struct item, link);
+}
+
+/* From where the last one was: many follow on one another. */
 static struct item *item_find(const struct index *index, uint64_t sequence)
 {
-    list_for_each(link, &fake_of(index)->items)
-    {
-        struct item *item = list_entry(link, struct item, link);
-        if (item->sequence == sequence)
-            return item;
-    }
-    return NULL;
+    struct fake_index *fake = fake_of(index);
+    struct list *at = fake->near, *end = &fake->items;
+    while (at != end && item_of(at)->sequence > sequence)
+        at = at->prev;
+    if (at == end)
+        at = end->next;
+    while (at != end && item_of(at)->sequence < sequence)
+        at = at->next;
+    if (at == end)
+        return NULL;
+    fake->near = at;
+    return item_of(at)->sequence == sequence ? item_of(at) : NULL;
 }
 
 static struct item *item_head(const struct index *index)
 {
-    list_for_each(link, &fake_of(index)->items)
-    {
-        struct item *item = list_entry(link, struct item, link);
-        if (!item->is_taken)
-            return item;
-    }
-    return NULL;
+    struct fake_index *fake = fake_of(index);
+    while (fake->ready != &fake->items && item_of(fake->ready)->is_taken)
+        fake->ready = fake->ready->next;
+    return fake->ready == &fake->items ? NULL : item_of(fake->ready);
 }
 
 static void mark_taken(struct index *index, struct item *item)
@@ -413,7 +431,10 @@ void index_return(struct index *index, uint64_t sequence)
 {
     struct item *item = item_find(index, sequence);
     assert(item && item->is_taken);
+    struct fake_index *fake = fake_of(index);
     item->is_taken = false;
+    if (fake->ready == &fake->items || item_of(fake->ready)->sequence > item->sequence)
+        fake->ready = &item->link;
     index_count(index, 1, -1, item->message->body_size);
 }
 
@@ -466,7 +487,7 @@ void index_settle(struct index *index, uint64_t sequence)
     struct item *item = item_find(index, sequence);
     assert(item && item->is_taken);
     index_count_bytes(index, -(int64_t)item->message->body_size);
-    item_free(fake_of(index)->store, item);
+    item_free(fake_of(index), item);
     index_count(index, 0, -1, 0);
 }
 
@@ -532,7 +553,7 @@ uint64_t index_purge(struct index *index)
     {
         struct item *item = list_entry(link, struct item, link);
         if (!item->is_taken)
-            item_free(fake->store, item);
+            item_free(fake, item);
     }
     index_count_bytes(index, -(int64_t)index->ready_bytes);
     index_count(index, -(int64_t)index->ready, 0, -(int64_t)index->ready_bytes);

@@ -1,6 +1,6 @@
 #!/bin/sh
 # A seed gives the same run wherever it is run: in two processes, whose memory lies elsewhere, and in
-# another build. Speaks TAP.
+# another build: the one with planted bugs, unless PLANTED=no. Speaks TAP.
 
 # shellcheck source=../lib/tap.sh
 . "$(dirname "$0")/../lib/tap.sh"
@@ -18,6 +18,6 @@ same() { # NAME TRACE TRACE
 for seed in 3 5 9; do
     first=$(trace "$simulate" $seed)
     same "seed $seed in two processes" "$first" "$(trace "$simulate" $seed)"
-    same "seed $seed in two builds" "$first" "$(trace "${simulate}_planted" $seed)"
+    [ "${PLANTED:-yes}" = no ] || same "seed $seed in two builds" "$first" "$(trace "${simulate}_planted" $seed)"
 done
 end

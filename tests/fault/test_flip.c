@@ -3,7 +3,9 @@
  * before the message is wanted, and then it is set aside. What is delivered is never damaged.
  *
  * The same for each byte of each value of the index, and for each value as a whole that is gone: the
- * store refuses; or what was lost is made again from the journal, and the store goes on. */
+ * store refuses; or what was lost is made again from the journal, and the store goes on.
+ *
+ * With SHARE=N each Nth byte. */
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -98,7 +100,7 @@ static void flip_all(bool checkpoint)
         uint64_t size;
         snprintf(name, sizeof(name), "journal-%010u", segments[i]);
         disk_memory_contents(whole.disk, name, &size);
-        for (uint64_t at = 0; at < size; at++)
+        for (uint64_t at = i % share(); at < size; at += share())
             for (size_t p = 0; p < sizeof(patterns); p++)
                 if (!checkpoint || p == at % sizeof(patterns))
                     bad += flip(&whole, segments[i], at, patterns[p]);
@@ -216,7 +218,7 @@ TEST(index)
     whole.memory->ops->scan(whole.memory, bytes_of(NULL, 0), bytes_of(NULL, 0), collect, &pairs);
     for (size_t i = 0; i < pairs.count; i++) {
         struct bytes key = buffer_bytes(&pairs.keys[i]), value = buffer_bytes(&pairs.values[i]);
-        for (size_t at = 0; at <= value.size; at++, flips++) {
+        for (size_t at = i % share(); at <= value.size; at += share(), flips++) {
             uint8_t pattern = at < value.size ? patterns[at % sizeof(patterns)] : 0;
             pairs.values[i].data[at % value.size] ^= pattern;
             enum end end = try_flipped(&whole, key, pattern ? value : bytes_of(NULL, 0));

@@ -6,7 +6,7 @@
  *
  *     test_salvage.t [STEP]
  *
- * STEP: one byte of so many is flipped; 1 takes a few minutes. */
+ * STEP: one byte of so many is flipped; 1 takes a few minutes. With SHARE=N one of N times as many. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -348,7 +348,7 @@ TEST(amid_a_compaction)
 
 int main(int argc, char **argv)
 {
-    step = argc > 1 ? strtoull(argv[1], NULL, 10) : STEP;
+    step = argc > 1 ? strtoull(argv[1], NULL, 10) : STEP * share();
     if (step == 0)
         bail("STEP is a number from 1 on");
     RUN(before_a_checkpoint);

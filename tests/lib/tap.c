@@ -12,6 +12,7 @@
 
 #define NAME_MAX_BYTES 512
 #define SHOWN_BYTES 16
+#define SHARE_MAX 100
 
 static int run_count;
 static int failed_count;
@@ -50,6 +51,13 @@ bool tap_group(const char *name)
         return false;
     tap_diag("%s", name);
     return true;
+}
+
+unsigned tap_share(void)
+{
+    const char *text = getenv("SHARE");
+    unsigned long share = text ? strtoul(text, NULL, 10) : 1;
+    return share < 1 ? 1 : share > SHARE_MAX ? SHARE_MAX : (unsigned)share;
 }
 
 bool tap_ok(const char *file, int line, bool held, const char *name, ...)

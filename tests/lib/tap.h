@@ -22,7 +22,9 @@
  * early: `if (!ok(q != NULL, "declared")) return;`. A check that does not hold prints its file and
  * line, and what it got and wanted; the program goes on.
  *
- * With TAP_ONLY=empty_ring_has_no_front in the environment, a program runs only that TEST.
+ * With TAP_ONLY=empty_ring_has_no_front in the environment, a program runs only that TEST. With SHARE=3
+ * one that is long tries a third of what it could, evenly chosen: for a second build, of which the first
+ * has tried all.
  */
 #ifndef LEVERET_TESTS_LIB_TAP_H
 #define LEVERET_TESTS_LIB_TAP_H
@@ -60,7 +62,11 @@
 /* Prints the plan; returns the exit status for main: 0 when every check held and there was one. */
 #define done() tap_done()
 
+/* One of how many is to be tried, 1 or more: SHARE in the environment. */
+#define share() tap_share()
+
 bool tap_group(const char *name);
+unsigned tap_share(void);
 bool tap_ok(const char *file, int line, bool held, const char *name, ...)
     __attribute__((format(printf, 4, 5)));
 bool tap_is_int(const char *file, int line, intmax_t got, intmax_t want, const char *name, ...)

@@ -432,12 +432,15 @@ def batches(path):
 
 
 def cuts(path, name):
-    """Sizes that a file is cut to, in the middle of it and at batches; None: it is gone."""
+    """Sizes that a file is cut to, in the middle of it and at batches; None: it is gone. What lies behind
+    the last batch of a journal's file is nothing."""
     size = os.path.getsize(os.path.join(path, name))
-    places = {0, size // 2}
+    places = set()
     if name.startswith("journal-"):
-        places |= {64, *batches(os.path.join(path, name))[-3:-1]}
-    return [None] + sorted(place for place in places if place < size)
+        found = batches(os.path.join(path, name))
+        size = found[-1]
+        places = {64, *found[-3:-1]}
+    return [None] + sorted(place for place in {0, size // 2} | places if place < size)
 
 
 def counted_contents(out):

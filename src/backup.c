@@ -8,6 +8,20 @@
 #include "base/mem.h"
 #include "folder.h"
 
+static void tell(const struct backup *backup)
+{
+    const struct store_backup *copy = &backup->copy;
+    if (copy->state == STORE_BACKUP_FAILED)
+        log_event(backup->log, EVENT_backup_failed, "path=%s reason=\"%s\"", backup->path,
+                  copy->failure);
+    else
+        log_event(backup->log, EVENT_backup_made,
+                  "path=%s segments=%llu linked=%llu copied_bytes=%llu index_bytes=%llu",
+                  backup->path, (unsigned long long)copy->segments,
+                  (unsigned long long)copy->linked, (unsigned long long)copy->copied_bytes,
+                  (unsigned long long)copy->index_bytes);
+}
+
 static void release(struct backup *backup)
 {
     worker_thread_free(backup->copy.worker);
@@ -108,7 +122,7 @@ const char *backup_begin(struct backup *backup, struct store *store, const char 
 void backup_stop(struct backup *backup)
 {
     if (!backup_has_ended(backup))
-        backup->copy.is_unwanted = true;
+        backup->copy.unwanted = "it was given up";
 }
 
 bool backup_has_ended(struct backup *backup)
@@ -117,13 +131,41 @@ bool backup_has_ended(struct backup *backup)
         return true;
     if (backup->copy.state == STORE_BACKUP_GOES_ON)
         return false;
+    tell(backup);
     release(backup);
     return true;
 }
 
 void backup_free(struct backup *backup)
 {
-    if (backup->copy.worker)
-        release(backup);
+    backup_has_ended(backup);
     mem_free(backup->path);
+}
+
+/* ---- as a service of the loop ---- */
+
+static struct backup *backup_of(const struct service *service)
+{
+    return list_entry(service, struct backup, service);
+}
+
+static void tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)
+{
+    (void)now_ms;
+    (void)clock_ms;
+    backup_has_ended(backup_of(service));
+}
+
+static void shut_down(struct service *service)
+{
+    struct backup *backup = backup_of(service);
+    if (!backup_has_ended(backup))
+        backup->copy.unwanted = "the broker stops";
+}
+
+void backup_init(struct backup *backup, const char *data_dir, const struct log *log)
+{
+    static const struct service_ops ops = {.tick = tick, .shutdown = shut_down};
+    *backup = (struct backup){.log = log, .data_dir = data_dir};
+    service_init(&backup->service, &ops);
 }

@@ -413,7 +413,7 @@ static void build_management(struct daemon *daemon)
     surroundings_init(&daemon->surroundings);
     tell_files(daemon, &daemon->config);
     daemon->backups = (struct api_backups){begin_backup, stop_backup, look_at_backup};
-    daemon->backup.data_dir = daemon->data_dir;
+    backup_init(&daemon->backup, daemon->data_dir, &daemon->logs.log);
     daemon->control =
         (struct api_control){tell_settings, set_key, set_level, set_listening, reload};
     const struct api_options options = {
@@ -433,6 +433,7 @@ static void build_management(struct daemon *daemon)
     daemon->http = http_server_new(&http, api_handler(daemon->api), &daemon->pool, &daemon->logs.log,
                                    clock_monotonic_ms());
     daemon->management = http_server_service(daemon->http);
+    loop_add(daemon->loop, &daemon->backup.service);
     loop_add(daemon->loop, api_service(daemon->api));
     loop_add(daemon->loop, daemon->management);
 }

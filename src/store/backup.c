@@ -45,15 +45,14 @@ static bool fail(struct backup_job *job, const char *what, const char *why)
     return false;
 }
 
-#define GIVEN_UP "it was given up"
-
 static bool is_wanted(struct backup_job *job)
 {
     struct store_backup *backup = job->backup;
-    if (!backup->is_unwanted)
+    const char *why = backup->unwanted;
+    if (!why)
         return true;
     job->has_failed = true;
-    snprintf(backup->failure, sizeof(backup->failure), GIVEN_UP);
+    snprintf(backup->failure, sizeof(backup->failure), "%s", why);
     return false;
 }
 
@@ -75,7 +74,7 @@ static int copy_bytes(struct backup_job *job, struct disk_file *from, struct dis
     uint64_t got = COPY_BYTES, at = 0;
     int error = 0;
     while (!error && at < size && got == COPY_BYTES) {
-        if (job->backup->is_unwanted) {
+        if (job->backup->unwanted) {
             error = ECANCELED;
             break;
         }
@@ -285,8 +284,9 @@ void backup_tick(struct store *store)
             end(store);
         return;
     }
-    if (backup->is_unwanted)
-        give_up(store, GIVEN_UP);
+    const char *why = backup->unwanted;
+    if (why)
+        give_up(store, why);
     else if (!store->journal.is_writing && !store->image.job && !store->journal.space.releasing)
         begin(store);
 }
@@ -301,11 +301,13 @@ void backup_finish(struct store *store)
     struct store_backup *backup = store->backup;
     if (!backup)
         return;
-    if (backup->job) {
-        backup->worker->ops->drain(backup->worker);
-        backup->worker->ops->finished(backup->worker);
-        end(store);
+    if (!backup->unwanted)
+        backup->unwanted = "the store was closed";
+    if (!backup->job) {
+        give_up(store, backup->unwanted);
         return;
     }
-    give_up(store, "the store was closed");
+    backup->worker->ops->drain(backup->worker);
+    backup->worker->ops->finished(backup->worker);
+    end(store);
 }

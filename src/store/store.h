@@ -310,7 +310,8 @@ struct store_backup {
     int (*sync_name)(void *context);
     void (*drop)(void *context);
     void *context;
-    _Atomic bool is_unwanted; /* the caller's: it is to end now, and fails unless it is done */
+    /* The caller's: why it is to end now, with which it fails unless it is done; NULL: it is not. */
+    _Atomic(const char *) unwanted;
     enum store_backup_state state;
     char failure[300];        /* STORE_BACKUP_FAILED: why */
     uint64_t segments_total;  /* 0: it has not begun yet */

@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -215,6 +216,30 @@ def _(t):
     status, said = request(b.socket, "DELETE", "/api/backup?directory=/elsewhere")
     equal((status, said["state"]), (200, "done"), "one that is done stays")
     equal(ctl("store", "check", copy)[0], 0, "status of it")
+
+
+@case("a broker that stops gives a backup up, which is told, and nothing is left of it")
+def _(t):
+    for number in range(10):
+        b = Broker(t, "--segment-size", "400M")
+        b.fill(t, [b"x" * 1000000] * 150)
+        path, answers = os.path.join(b.place, "copy"), []
+        waits = threading.Thread(target=lambda: answers.append(
+            request(b.socket, "POST", "/api/backup", {"directory": path})))
+        waits.start()
+        while waits.is_alive() and not os.path.exists(path + "/unfinished"):
+            pass
+        process = subprocess.Popen([PROGRAM, "--uri", "unix:" + b.socket, "backup", path + "2"], text=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        equal(b.daemon.stop(), 0, "how it ends")
+        out, err = process.communicate(timeout=60)
+        waits.join(60)
+        if answers[0][0] != 200:
+            break
+    equal((process.returncode, out), (69, ""), "what another one ends with; it said %r" % err)
+    equal(answers, [(500, {"error": "backup_failed", "reason": "the broker stops"})], "the answer")
+    equal(os.listdir(path), [], "what is left")
+    check(' backup_failed path=%s reason="the broker stops"' % path in b.daemon.log(), b.daemon.log())
 
 
 @case("folders that a backup cannot be made in")

@@ -194,28 +194,38 @@ TEST(what_fails_is_told)
     bench_free(&bench);
 }
 
-TEST(a_store_that_is_closed_finishes_it)
-{
-    struct bench bench, copy;
-    bench_init(&bench);
-    bench_init(&copy);
-    bench_open(&bench);
-    bench_publish(&bench, 1, 100);
-    bench_wait(&bench);
-    struct store_backup backup = {
-        .disk = copy.memory, .kv = copy.kv, .worker = worker_manual_new(true)};
-    store_backup(bench.store, &backup);
-    store_close(bench.store);
-    bench.store = NULL;
-    is_int(backup.state, STORE_BACKUP_FAILED, "one that has not begun is given up");
-    worker_manual_free(backup.worker);
-    bench_free(&copy);
-    bench_free(&bench);
-}
-
 static void note_drop(void *context)
 {
     ++*(int *)context;
+}
+
+TEST(a_store_that_is_closed_does_not_wait_for_it)
+{
+    for (int has_begun = 0; has_begun < 2; has_begun++) {
+        struct bench bench, copy;
+        int drops = 0;
+        bench_init(&bench);
+        bench_init(&copy);
+        bench_open(&bench);
+        bench_publish(&bench, 1, 100);
+        bench_wait(&bench);
+        struct store_backup backup = {.disk = copy.memory,
+                                      .kv = copy.kv,
+                                      .worker = worker_manual_new(false),
+                                      .drop = note_drop,
+                                      .context = &drops};
+        store_backup(bench.store, &backup);
+        bench_turns(&bench, has_begun, 1);
+        ok((backup.job != NULL) == has_begun, "it goes on");
+        store_close(bench.store);
+        bench.store = NULL;
+        is_int(backup.state, STORE_BACKUP_FAILED, "it was given up");
+        is_str(backup.failure, "the store was closed", "why");
+        is_int(drops, has_begun, "what was made goes");
+        worker_manual_free(backup.worker);
+        bench_free(&copy);
+        bench_free(&bench);
+    }
 }
 
 TEST(one_that_is_given_up_ends)
@@ -236,14 +246,14 @@ TEST(one_that_is_given_up_ends)
         store_backup(bench.store, &backup);
         bench_turns(&bench, has_begun, 1);
         ok(backup.state == STORE_BACKUP_GOES_ON && (backup.job != NULL) == has_begun, "it goes on");
-        backup.is_unwanted = true;
+        backup.unwanted = "it was given up";
         bench_turns(&bench, 1, 1);
         worker_step(backup.worker);
         bench_turns(&bench, 1, 1);
         is_int(backup.state, STORE_BACKUP_FAILED, "it has ended, and is none");
         is_str(backup.failure, "it was given up", "as it says");
         is_int(drops, has_begun, "what was made goes");
-        backup.is_unwanted = false;
+        backup.unwanted = NULL;
         store_backup(bench.store, &backup);
         bench_turns(&bench, 1, 1);
         worker_step(backup.worker);
@@ -454,7 +464,7 @@ int main(int argc, char **argv)
     struct met met = {0};
     RUN(checkpoints_wait_for_it);
     RUN(what_fails_is_told);
-    RUN(a_store_that_is_closed_finishes_it);
+    RUN(a_store_that_is_closed_does_not_wait_for_it);
     RUN(one_that_is_given_up_ends);
     RUN(one_that_is_not_finished_says_so);
     RUN(what_the_store_needs_is_spared);

@@ -44,7 +44,7 @@ static void stop(const struct api_backups *backups)
 {
     struct machine *machine = machine_of(backups);
     if (machine->copy)
-        machine->copy->backup.is_unwanted = true;
+        machine->copy->backup.unwanted = "it was given up";
 }
 
 static const struct store_backup *look(const struct api_backups *backups, const char **folder,

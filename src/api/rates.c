@@ -11,6 +11,8 @@
 /* What is looked at, and what may be in one turn, in steps of base/budget.h; the turns after it
  * follow at once, but so that all of it takes a hundredth of the time. */
 enum { PART_STEPS = 3000, CLIENT_STEPS = 100, SWEEP_STEPS = 1500 };
+/* For each that begins, and for what is allocated or given back. */
+enum { BEGIN_STEPS = 50, BYTES_A_STEP = 16 };
 enum { TURN_STEPS = BUDGET_MS / 4, TURN_MS = 25 };
 enum { IDLE_MS = 600000, COUNT_MAX = 200000 };
 static const size_t bytes_max = 32 << 20; /* of samples */
@@ -62,6 +64,16 @@ static bool is_nothing(const uint64_t *values, uint32_t count)
     return true;
 }
 
+/* A sample; where those before it begin to be kept, or do no more, this is most of the work. */
+static void add(struct rates *rates, struct history *history, uint64_t at_ms,
+                const uint64_t *values)
+{
+    size_t before = rates->budget.used;
+    history_add(history, at_ms, values, &rates->budget);
+    size_t after = rates->budget.used;
+    budget_use(rates->turn, (after > before ? after - before : before - after) / BYTES_A_STEP);
+}
+
 /* What has begun since the round before was nothing then. */
 static struct history *begin(struct rates *rates, enum rated kind, uint64_t number,
                              const uint64_t *values, uint32_t count, bool is_new)
@@ -71,7 +83,8 @@ static struct history *begin(struct rates *rates, enum rated kind, uint64_t numb
         return NULL;
     struct history *history = history_new(count);
     history->number = number;
-    history_add(history, rates->before_ms, is_new ? zeros : values, &rates->budget);
+    budget_use(rates->turn, BEGIN_STEPS);
+    add(rates, history, rates->before_ms, is_new ? zeros : values);
     idmap_add(&rates->of[kind], number, history);
     rates->count++;
     return history;
@@ -90,7 +103,7 @@ static void look_at(struct rates *rates, enum rated kind, uint64_t number, const
     if (!history)
         return;
     if (history->at_ms < rates->now_ms)
-        history_add(history, rates->now_ms, values, &rates->budget);
+        add(rates, history, rates->now_ms, values);
     history->mark = rates->round;
     if (!seen || rates->now_ms - history->changed_ms < IDLE_MS)
         return;

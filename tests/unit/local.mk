@@ -11,6 +11,7 @@ UNIT_TESTS = \
 	%D%/test_amqp_wire.t \
 	%D%/test_api_fields.t \
 	%D%/test_api_history.t \
+	%D%/test_api_rates.t \
 	%D%/test_base_buffer.t \
 	%D%/test_base_bytes.t \
 	%D%/test_base_checks.t \
@@ -134,6 +135,8 @@ TESTS += $(UNIT_TESTS)
 %C%_test_queue_schedule_t_LDADD = libleveret_store_fake.a $(LDADD)
 
 %C%_test_loop_t_SOURCES = %D%/test_loop.c tests/script/world.c
+
+%C%_test_api_rates_t_SOURCES = %D%/test_api_rates.c tests/script/world.c
 
 %C%_test_login_t_SOURCES = %D%/test_login.c tests/script/world.c
 

@@ -370,6 +370,8 @@ void solo_expect_count(struct solo *solo, struct call *next, int queue);
 bool solo_has_limit(const struct own_queue_of *queue);
 /* Do its oldest messages go when it is full? */
 bool solo_drops(const struct own_queue_of *queue);
+/* Is it full with so many more, and drops its oldest? */
+bool solo_drops_with(const struct own_queue_of *queue, uint64_t count, uint64_t bytes);
 /* A letter comes. If others come from another queue at the same time, which ones are kept is not
  * known: all queues will be deleted. */
 void solo_note_letter(struct solo *solo, int number, const struct entry *letter);

@@ -91,6 +91,12 @@ void solo_note_entry(struct solo *solo, int number)
         solo_doubt_queues(solo);
 }
 
+bool solo_drops_with(const struct own_queue_of *queue, uint64_t count, uint64_t bytes)
+{
+    return solo_drops(queue) &&
+           is_too_much(queue, queue->ready.count + count, ready_bytes(queue) + bytes);
+}
+
 static bool is_to_drop(const struct solo *solo, int number)
 {
     const struct own_queue_of *queue = &solo->queues[number];

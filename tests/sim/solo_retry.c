@@ -93,6 +93,39 @@ static bool is_before_ended(const struct solo *solo, const struct entries *ready
     return false;
 }
 
+/* Does it wait for as long as is known, or for a random part of it? */
+static bool is_exact(const struct own_queue_of *queue, const struct entry *entry)
+{
+    return queue->backoff == BACKOFF_LINEAR || entry->asked_ms != NO_LIMIT;
+}
+
+/* May another one that waits have been ready before this one is? */
+static bool may_be_before(const struct solo *solo, const struct own_queue_of *queue, const struct entry *other,
+                          const struct entry *entry)
+{
+    uint64_t by_ms = solo_clock_ms(solo);
+    if (entry->ready_most_ms)
+        by_ms = smaller(by_ms, entry->ready_most_ms);
+    bool is_ordered =
+        is_exact(queue, other) && is_exact(queue, entry) && other->count_op == entry->count_op;
+    return !is_ordered && other->ready_ms <= by_ms;
+}
+
+/* Does it depend on which of those that wait is ready first what goes, and when? */
+static bool is_race(const struct solo *solo, const struct own_queue_of *queue, const struct entry *entry)
+{
+    uint64_t count = 0, bytes = 0;
+    for (size_t i = 0; i < queue->waiting.count; i++) {
+        const struct entry *other = &queue->waiting.at[i];
+        if (!may_be_before(solo, queue, other, entry))
+            continue;
+        count++;
+        bytes += other->size;
+    }
+    bool ends = queue->dlx != NONE && solo_ends_soon(solo, entry);
+    return count && (ends || solo_drops_with(queue, count + 1, bytes + entry->size));
+}
+
 /* What has ended meanwhile goes if it is the first: it depends on which others were ready before. */
 static void wake(struct solo *solo, int number, size_t at)
 {
@@ -102,7 +135,7 @@ static void wake(struct solo *solo, int number, size_t at)
     sim_of(solo)->report->met[MET_WAITED]++;
     if (solo_ends_soon(solo, &entry) && is_behind(queue, &entry))
         solo_doubt_queues(solo);
-    if (is_before_ended(solo, &queue->ready, &entry))
+    if (is_before_ended(solo, &queue->ready, &entry) || is_race(solo, queue, &entry))
         solo_doubt_queues(solo);
     entries_add(&queue->ready, &entry);
     solo_tend(solo);

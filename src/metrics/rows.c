@@ -68,6 +68,49 @@ const struct metric *metric_at(size_t number)
     return number < COUNT ? &table[number] : NULL;
 }
 
+/* ---- sums ---- */
+
+#undef METRIC
+#undef TOTAL
+#define METRIC(scope, families, kind, name, help, expression) NUMBER_##name,
+#define TOTAL(scope, families, kind, name, help, expression, sum) NUMBER_##name,
+
+enum number {
+#include "metrics/metrics.def"
+};
+
+#undef METRIC
+#undef TOTAL
+
+/* What is of another scope is no code where `scope` is known. */
+#define METRIC(of, families, kind, name, help, expression)                                         \
+    if (scope == SCOPE_##of)                                                                       \
+        sums[NUMBER_##name] += value_##name(sample);
+#define TOTAL(of, families, kind, name, help, expression, sum)
+
+static inline __attribute__((always_inline)) void add_values(enum scope scope, const void *sample,
+                                                             double *sums)
+{
+#include "metrics/metrics.def"
+}
+
+#undef METRIC
+#undef TOTAL
+
+void metrics_sum(enum scope scope, const void *sample, double *sums)
+{
+    switch (scope) {
+    case SCOPE_queue:
+        add_values(SCOPE_queue, sample, sums);
+        return;
+    case SCOPE_channel:
+        add_values(SCOPE_channel, sample, sums);
+        return;
+    default:
+        add_values(SCOPE_connection, sample, sums);
+    }
+}
+
 uint64_t metric_family(struct bytes name)
 {
 #define FAMILY_NAME(family) #family,

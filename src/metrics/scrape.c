@@ -17,7 +17,7 @@ enum {
     BYTES_PER_STEP = 8,
     NODE_STEPS = 3000, /* the machine is asked */
 };
-enum { PIECE_BYTES = 16384, VHOSTS_MAX = 64 };
+enum { PIECE_BYTES = 16384, VHOSTS_MAX = 64, SOME = 32 };
 
 struct scrape {
     struct http_answer answer;
@@ -35,9 +35,8 @@ struct scrape {
     uint64_t vhosts_at, at;  /* where to go on: in all virtual hosts, and in one of them */
     struct server_walk walk; /* the same of clients */
     double sums[METRICS_MAX];
-    uint16_t summed[METRICS_MAX]; /* the numbers of those that are sums over this scope */
-    size_t summed_count;
-    enum scope summed_scope;
+    const struct queue *some[SOME]; /* whose values are about to be added, while a piece is made */
+    size_t some_count;
     struct node_sample node;
     struct buffer *body; /* while a piece is made */
     struct budget *budget;
@@ -103,35 +102,36 @@ static bool look_at_channel(const struct scrape *scrape, struct client_id id,
 
 /* ---- sums ---- */
 
-/* Which metrics are sums over those of a scope. */
-static void choose(struct scrape *scrape, enum scope scope)
+/* Each queue is several places in memory, and what takes time is to wait for these: they are asked for
+ * some queues ahead. */
+static void fetch_queue(const struct queue *queue)
 {
-    const struct metric *metric;
-    scrape->summed_count = 0;
-    scrape->summed_scope = scope;
-    for (size_t i = 0; (metric = metric_at(i)); i++)
-        if (metric->scope == scope && !metric->total)
-            scrape->summed[scrape->summed_count++] = (uint16_t)i;
+    __builtin_prefetch(&queue->counts);
+    __builtin_prefetch(&queue->ready_consumers);
+    __builtin_prefetch(&queue->is_delay);
 }
 
-static void add_up(struct scrape *scrape, enum scope scope, const void *sample)
+static void sum_some_queues(struct scrape *scrape)
 {
-    if (scrape->summed_scope != scope)
-        choose(scrape, scope);
-    for (size_t i = 0; i < scrape->summed_count; i++) {
-        size_t number = scrape->summed[i];
-        scrape->sums[number] += metric_at(number)->value(sample);
+    for (size_t i = 0; i < scrape->some_count; i++)
+        __builtin_prefetch(scrape->some[i]->counts);
+    for (size_t i = 0; i < scrape->some_count; i++) {
+        const struct queue *queue = scrape->some[i];
+        if (queue->is_delay)
+            continue;
+        scrape->node.queued += queue_tally(queue, TALLY_PUBLISHED);
+        metrics_sum(SCOPE_queue, queue, scrape->sums);
     }
+    scrape->some_count = 0;
 }
 
 static void sum_queue(void *context, void *value)
 {
     struct scrape *scrape = context;
-    const struct queue *queue = value;
-    if (queue->is_delay)
-        return;
-    scrape->node.queued += queue_tally(queue, TALLY_PUBLISHED);
-    add_up(scrape, SCOPE_queue, queue);
+    fetch_queue(value);
+    scrape->some[scrape->some_count++] = value;
+    if (scrape->some_count == SOME)
+        sum_some_queues(scrape);
 }
 
 static void sum_channel(void *context, struct client_id id, struct bytes tag)
@@ -142,7 +142,7 @@ static void sum_channel(void *context, struct client_id id, struct bytes tag)
     if (!look_at_channel(scrape, id, &sample))
         return;
     scrape->node.publishers += sample.channel.tally[TALLY_PUBLISHED] > 0;
-    add_up(scrape, SCOPE_channel, &sample);
+    metrics_sum(SCOPE_channel, &sample, scrape->sums);
 }
 
 static void sum_connection(void *context, struct client_id id, struct bytes tag)
@@ -158,7 +158,7 @@ static void sum_connection(void *context, struct client_id id, struct bytes tag)
     sum->received_pieces += view.received_pieces;
     sum->sent_bytes += view.sent_bytes;
     sum->sent_pieces += view.sent_pieces;
-    add_up(scrape, SCOPE_connection, &view);
+    metrics_sum(SCOPE_connection, &view, scrape->sums);
 }
 
 /* The next part of what is looked at for sums; false: that was all of it. */
@@ -169,6 +169,7 @@ static bool sum_some(struct scrape *scrape)
     case SCRAPE_QUEUES:
         budget_use(scrape->budget, PART_STEPS);
         has_more = walk_maps(scrape, queues_of, sum_queue);
+        sum_some_queues(scrape);
         break;
     case SCRAPE_CHANNELS:
         has_more = walk_clients(scrape, WALK_CHANNELS, sum_channel);

@@ -38,7 +38,11 @@ void consumer_init(struct consumer *consumer, struct run *run, uint32_t number)
 void consumer_free(struct consumer *consumer)
 {
     mem_free(consumer->last);
-    link_close(&consumer->actor.link);
+    /* What is rejected must have got where it goes before the queue goes. */
+    if (consumer->run->options->reject && !consumer->actor.down)
+        link_leave(&consumer->actor.link);
+    else
+        link_close(&consumer->actor.link);
 }
 
 bool consumer_open(struct consumer *consumer)

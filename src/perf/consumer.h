@@ -26,6 +26,7 @@ struct consumer {
 };
 
 void consumer_init(struct consumer *consumer, struct run *run, uint32_t number);
+/* One that rejects says goodbye, and waits for the answer as for that of any call. */
 void consumer_free(struct consumer *consumer);
 /* Connects and opens the channel; waits. */
 bool consumer_open(struct consumer *consumer);

@@ -142,6 +142,25 @@ static bool lacks_user(struct command *command)
            request_status(command, "GET /users/{1}") == 404;
 }
 
+static const char *const limits_of_users[] = {"max-connections", "max-channels", "max-publish-rate",
+                                              "max-publish-bytes-rate", NULL};
+static const char *const limits_of_vhosts[] = {"max-connections",  "max-queues",
+                                               "max-messages",     "max-message-bytes",
+                                               "max-publish-rate", "max-publish-bytes-rate",
+                                               NULL};
+
+/* What a virtual host is given is all that it has; as with RabbitMQ, where a user keeps the rest. */
+static int clear_others(struct command *command, const struct json *limits)
+{
+    int code = 0;
+    if (strncmp(command->verb->request, "/user", 5) == 0)
+        return 0;
+    for (const char *const *name = limits_of_vhosts; code == 0 && *name; name++)
+        if (!json_find(limits, *name))
+            code = put_limit(command, "DELETE ", command->verb->request, bytes_str(*name), NULL);
+    return code;
+}
+
 int run_limits_set(struct command *command)
 {
     char error[200];
@@ -158,21 +177,17 @@ int run_limits_set(struct command *command)
             say_fail(command, EXIT_UNAVAILABLE, "{:no_such_user, \"%s\"}", command->arguments[0]);
     while (code == 0 && json_next(&walk, &name, &value))
         code = put_limit(command, "PUT ", command->verb->request, name, value);
+    if (code == 0)
+        code = clear_others(command, limits);
     json_release(limits);
     return code ? code : say_done(command);
 }
 
 int run_limits_clear(struct command *command)
 {
-    static const char *const of_users[] = {"max-connections", "max-channels", "max-publish-rate",
-                                           "max-publish-bytes-rate", NULL};
-    static const char *const of_vhosts[] = {"max-connections",  "max-queues",
-                                            "max-messages",     "max-message-bytes",
-                                            "max-publish-rate", "max-publish-bytes-rate",
-                                            NULL};
     const char *only = command_argument(command, 1);
     const char *const *names =
-        strncmp(command->verb->request, "/user", 5) == 0 ? of_users : of_vhosts;
+        strncmp(command->verb->request, "/user", 5) == 0 ? limits_of_users : limits_of_vhosts;
     int code = 0;
     if (lacks_user(command))
         return say_fail(command, EXIT_NO_USER, "User \"%s\" does not exist", command->arguments[0]);

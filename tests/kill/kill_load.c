@@ -40,7 +40,7 @@ enum {
     REPORT_MS = 400,
     AFTERMATH_MS = 5000, /* for sockets to end after the kill */
     LOAD_MS_MIN = 20,
-    LOAD_MS_LONG = 6000,                   /* for --load-messages on a machine that is busy */
+    LOAD_MS_LONG = 20000,                  /* for --load-messages on a machine that is busy */
     DROP_UNTIL = PUBLISHERS - 2 * CLIENTS, /* so many publishers: then a drain has to come */
     DRAIN_AT = PUBLISHERS / 2,
 };

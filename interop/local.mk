@@ -21,7 +21,8 @@ EXTRA_DIST += \
 	%D%/run \
 	%D%/scenarios.py \
 	%D%/tap.py \
-	%D%/transcripts
+	%D%/transcripts \
+	%D%/web
 
 if HAVE_RABBITMQ
 check_PROGRAMS += \

@@ -16,6 +16,8 @@ enum {
     PORT_MANAGEMENT = 15672,
     PORT_MANAGEMENT_TLS = 15671,
     PORT_METRICS = 15692,
+    PORT_WEB = 15678,
+    PORT_WEB_TLS = 15677,
 };
 
 /* What to do about it, as far as the error tells. */
@@ -136,6 +138,18 @@ bool bind_management(const struct binding *binding)
     else if (strcmp(plain, "none") != 0 && !bind_one(binding, plain, &plain_port))
         return false;
     return !secure || bind_one(binding, secure, &secure_port);
+}
+
+bool bind_web(const struct binding *binding)
+{
+    const struct options *options = binding->options;
+    const struct port plain = {PORT_WEB, NULL, binding->web};
+    const struct port secure = {PORT_WEB_TLS, binding->tls, binding->web};
+    binding->loop->listeners.options.proxy = options->web_proxy ? &options->proxies : NULL;
+    bool is_bound = (!options->web.at || bind_one(binding, options->web.at, &plain)) &&
+                    (!options->web_secure.at || bind_one(binding, options->web_secure.at, &secure));
+    binding->loop->listeners.options.proxy = NULL;
+    return is_bound;
 }
 
 /* Who wants nobody to look from outside wants nobody to measure, either. */

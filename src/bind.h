@@ -10,12 +10,14 @@ struct binding {
     const struct log *log; /* told why an address cannot be had */
     const struct options *options;
     struct tls_context *tls, *management_tls; /* for listeners that have it; or NULL */
-    struct service **amqp, **management, **metrics; /* what is listened for: see loop_bind */
+    struct service **amqp, **management, **metrics, **web; /* what is listened for: see loop_bind */
 };
 
 /* Binds those of clients, and of the API. False: the start has to end, and why is logged. */
 bool bind_clients(const struct binding *binding);
 bool bind_management(const struct binding *binding);
+/* The same for AMQP over WebSocket. */
+bool bind_web(const struct binding *binding);
 /* The same for metrics. */
 bool bind_metrics(const struct binding *binding);
 /* The same at a path of this machine, or in the data folder. */

@@ -22,6 +22,7 @@
 #include "broker/user.h"
 #include "definitions_file.h"
 #include "folder.h"
+#include "http/websocket.h"
 #include "instead.h"
 #include "log_exchange.h"
 #include "machine.h"
@@ -73,6 +74,8 @@ struct daemon {
     struct http_server *http;
     struct service *management; /* the same of that */
     struct metrics *metrics;
+    struct websockets *websockets; /* AMQP in frames */
+    struct service *web;
     struct http_server *metrics_http;
     struct service *measured; /* the same of that */
     struct surroundings surroundings;
@@ -101,7 +104,8 @@ static bool make_loop(struct daemon *daemon)
                                        .management_tls = daemon->management_tls,
                                        .amqp = &daemon->amqp,
                                        .management = &daemon->management,
-                                       .metrics = &daemon->measured};
+                                       .metrics = &daemon->measured,
+                                       .web = &daemon->web};
     return daemon->loop || refuse(daemon, "the system offers no way to wait for sockets");
 }
 
@@ -116,7 +120,8 @@ static bool load_one_tls(struct daemon *daemon, const struct tls_settings *setti
 static bool load_tls(struct daemon *daemon)
 {
     const struct options *options = &daemon->options;
-    return (!options->listen_tls.count || load_one_tls(daemon, &options->tls, &daemon->tls)) &&
+    return (!(options->listen_tls.count || options->web_secure.at) ||
+            load_one_tls(daemon, &options->tls, &daemon->tls)) &&
            (!options->management_secure.at ||
             load_one_tls(daemon, &options->management_tls, &daemon->management_tls));
 }
@@ -273,6 +278,19 @@ static void warn(const struct daemon *daemon)
                   "option=--guest-anywhere reason=\"everybody knows the password of guest\"");
 }
 
+static void build_web(struct daemon *daemon)
+{
+    const struct websocket_options options = {.name = "http/web-amqp",
+                                              .path = daemon->options.web_path,
+                                              .subprotocol = "amqp",
+                                              .origins = daemon->options.web_origins,
+                                              .handshake_ms = daemon->options.server.handshake_ms};
+    daemon->websockets =
+        websockets_new(&options, daemon->amqp, &daemon->logs.log, clock_monotonic_ms());
+    daemon->web = websockets_service(daemon->websockets);
+    loop_add(daemon->loop, daemon->web);
+}
+
 static bool build_server(struct daemon *daemon)
 {
     struct server_options *options = &daemon->options.server;
@@ -291,6 +309,7 @@ static bool build_server(struct daemon *daemon)
         loop_add(daemon->loop, &daemon->log_exchange.service);
     }
     loop_add(daemon->loop, daemon->amqp);
+    build_web(daemon);
     return true;
 }
 
@@ -368,9 +387,13 @@ static bool set_level(const struct api_control *control, const char *level, char
 static bool set_listening(const struct api_control *control, bool is_open, char *text)
 {
     struct daemon *daemon = list_entry(control, struct daemon, control);
-    if (!is_open)
+    if (!is_open) {
         listeners_suspend(daemon->loop, &daemon->amqp);
+        listeners_suspend(daemon->loop, &daemon->web);
+    }
     int error = is_open ? listeners_reopen(daemon->loop, &daemon->amqp) : 0;
+    if (is_open && !error)
+        error = listeners_reopen(daemon->loop, &daemon->web);
     if (error)
         snprintf(text, API_TEXT_BYTES, "cannot listen at %s: %s%s", daemon->loop->listeners.where,
                  strerror(error), bind_advice(error));
@@ -409,6 +432,7 @@ static void build_management(struct daemon *daemon)
         .amqp = &daemon->amqp,
         .api = &daemon->management,
         .metrics = &daemon->measured,
+        .web = &daemon->web,
     };
     surroundings_init(&daemon->surroundings);
     tell_files(daemon, &daemon->config);
@@ -465,7 +489,7 @@ static void build_metrics(struct daemon *daemon)
 static bool build(struct daemon *daemon)
 {
     if (!load_tls(daemon) || !make_loop(daemon) || !bind_clients(&daemon->binding) ||
-        !bind_management(&daemon->binding) || !bind_metrics(&daemon->binding) ||
+        !bind_web(&daemon->binding) || !bind_management(&daemon->binding) || !bind_metrics(&daemon->binding) ||
         !open_folder(daemon) || !open_store(daemon) || !build_model(daemon) ||
         !build_server(daemon))
         return false;
@@ -517,6 +541,7 @@ static void take_down(struct daemon *daemon, bool keep)
         http_server_free(daemon->http);
     if (daemon->api)
         api_free(daemon->api);
+    websockets_free(daemon->websockets);
     if (daemon->server)
         server_free(daemon->server);
     if (daemon->has_broker)

@@ -10,6 +10,7 @@
 #include "options_rabbitmq.h"
 
 enum { PORT_MANAGEMENT = 15672, PORT_MANAGEMENT_TLS = 15671, PORT_METRICS = 15692 };
+enum { PORT_WEB = 15678, PORT_WEB_TLS = 15677 };
 enum { CORS_MAX_AGE_S = 1800 };
 enum { DEFAULT_MEMORY_MILLIONTHS = 600000, SLOW_TURN_MS = 50, MILLION = 1000000 };
 
@@ -34,6 +35,7 @@ static void set_defaults(struct options *options)
     options->log_dir = "/var/log/leveret";
     options->tls = options->management_tls = tls_settings_default();
     options->metrics_path = "/metrics";
+    options->web_path = "/ws";
     options->rates_ms = 5000;
     options->memory.millionths = DEFAULT_MEMORY_MILLIONTHS;
     options->slow_turn_ms = SLOW_TURN_MS;
@@ -119,6 +121,10 @@ static void join_management(struct options *options)
         join_address(plain, PORT_MANAGEMENT);
     if (options->metrics.host || options->metrics.port)
         join_address(&options->metrics, PORT_METRICS);
+    if (options->web.host || options->web.port)
+        join_address(&options->web, PORT_WEB);
+    if (options->web_secure.host || options->web_secure.port)
+        join_address(&options->web_secure, PORT_WEB_TLS);
     if (!secure->host && !secure->port && !options->management_tls.options.certificate)
         return;
     join_address(secure, PORT_MANAGEMENT_TLS);
@@ -184,7 +190,7 @@ const char *options_fault(const struct options *options, const struct config *co
     bool is_given = false;
     for (size_t i = 0; i < sizeof(of_tls) / sizeof(of_tls[0]); i++)
         is_given |= options_was_given(config, of_tls[i]);
-    if (options->listen_tls.count == 0)
+    if (options->listen_tls.count == 0 && !options->web_secure.at)
         return is_given ? "options for TLS need --listen-tls; for example --listen-tls 0.0.0.0:5671"
                         : NULL;
     if (!tls_settings_has_own(&options->tls))
@@ -277,6 +283,7 @@ static void settle(struct config *config, struct options *options)
     end_names(options->loopback_users);
     end_names(options->first_tags);
     end_names(options->cors.origins);
+    end_names(options->web_origins);
     join_log(options);
     warn_of_rotation(config);
     warn_of_names(config, options);
@@ -317,7 +324,8 @@ bool options_read(struct options *options, struct config *config, const struct o
     if (!apply_arguments(config, options, input, error, error_size))
         return false;
     settle(config, options);
-    if (options->listen_tls.count && !options_was_given(config, "listen-tls"))
+    if ((options->listen_tls.count && !options_was_given(config, "listen-tls")) ||
+        options->web_secure.at)
         check_tls_keys(config, "ssl_options", &options->tls);
     if (options->management_secure.at)
         check_tls_keys(config, "management.ssl", &options->management_tls);

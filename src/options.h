@@ -62,6 +62,10 @@ struct options {
     struct proxy_trust proxies;
     struct api_address management, management_secure; /* where the API is, and with TLS */
     struct api_address metrics; /* where metrics are */
+    struct api_address web, web_secure; /* where AMQP is over WebSocket; NULL: nowhere */
+    const char *web_path;
+    bool web_proxy;                         /* proxies say there who connects */
+    char web_origins[OPTIONS_NAMES_BYTES];  /* with commas between */
     const char *metrics_path;
     bool metrics_per_object; /* without anything behind that path as well */
     uint32_t rates_ms;       /* between two looks at all counters */

@@ -36,6 +36,8 @@ static const char *protocol_of(const struct surroundings *surroundings,
     bool is_api = listener->service == surroundings->api;
     if (listener->service == surroundings->metrics)
         return listener->tls ? "https/prometheus" : "http/prometheus";
+    if (listener->service == surroundings->web)
+        return listener->tls ? "https/web-amqp" : "http/web-amqp";
     if (listener->tls)
         return is_api ? "https" : "amqp/ssl";
     return is_api ? "http" : "amqp";

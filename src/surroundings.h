@@ -12,7 +12,7 @@ struct surroundings {
     struct disk *disk;
     struct logs *logs;
     const char *log_files[LOGS_OUTLETS + 1];
-    struct service *const *amqp, *const *api, *const *metrics; /* what listeners are for */
+    struct service *const *amqp, *const *api, *const *metrics, *const *web; /* what listeners are for */
     size_t other_files; /* descriptors beside sockets, as far as they were counted last */
 };
 

@@ -21,6 +21,8 @@ libleveret_tests_a_SOURCES = \
 	%D%/lib/disk_memory.h \
 	%D%/lib/disk_observed.c \
 	%D%/lib/disk_observed.h \
+	%D%/lib/carried.c \
+	%D%/lib/carried.h \
 	%D%/lib/http_bench.c \
 	%D%/lib/http_bench.h \
 	%D%/lib/kv_memory.c \

@@ -15,4 +15,5 @@ EXTRA_DIST += \
 	%D%/pika_client.py \
 	%D%/py_amqp_client.py \
 	%D%/rabbitmq_c_client.c \
-	%D%/rabbitmq_client.js
+	%D%/rabbitmq_client.js \
+	%D%/web_amqp.js

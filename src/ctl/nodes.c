@@ -379,7 +379,9 @@ static const char *purpose_of(struct bytes protocol)
                     {"amqp/ssl", "AMQP 0-9-1 over TLS"},
                     {"http", "HTTP API"},
                     {"https", "HTTP API over TLS (HTTPS)"},
-                    {"http/prometheus", "Prometheus exporter API over HTTP"}};
+                    {"http/prometheus", "Prometheus exporter API over HTTP"},
+                    {"http/web-amqp", "AMQP 0-9-1 over WebSockets"},
+                    {"https/web-amqp", "AMQP 0-9-1 over WebSockets and TLS (HTTPS)"}};
     for (size_t i = 0; i < sizeof(purposes) / sizeof(purposes[0]); i++)
         if (bytes_equal_str(protocol, purposes[i].protocol))
             return purposes[i].purpose;

@@ -20,7 +20,11 @@ libleveret_http_a_SOURCES = \
 	%D%/response.h \
 	%D%/server.c \
 	%D%/server_state.h \
-	%D%/text.h
+	%D%/text.h \
+	%D%/websocket.c \
+	%D%/websocket.h \
+	%D%/websocket_frame.c \
+	%D%/websocket_frame.h
 
 EXTRA_DIST += \
 	%D%/README.md

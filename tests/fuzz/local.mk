@@ -23,7 +23,8 @@ FUZZ_TARGETS = \
 	%D%/fuzz_method \
 	%D%/fuzz_proxy \
 	%D%/fuzz_replay \
-	%D%/fuzz_table
+	%D%/fuzz_table \
+	%D%/fuzz_websocket
 
 check_PROGRAMS += $(FUZZ_TARGETS)
 TESTS += %D%/corpus.sh
@@ -59,6 +60,9 @@ endif
 
 %C%_fuzz_proxy_SOURCES = %D%/fuzz_proxy.c %D%/fuzz.h $(FUZZ_MAIN)
 %C%_fuzz_proxy_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
+%C%_fuzz_websocket_SOURCES = %D%/fuzz_websocket.c %D%/fuzz.h $(FUZZ_MAIN)
+%C%_fuzz_websocket_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
 %C%_fuzz_replay_SOURCES = %D%/fuzz_replay.c %D%/fuzz.h $(FUZZ_MAIN)
 %C%_fuzz_replay_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)

@@ -224,11 +224,36 @@ PROXIES = {
 }
 
 
+def masked(first, data, size=None):
+    mask = b"\x11\xfe\0\x80"
+    count = len(data) if size is None else size
+    head = (bytes([first, 0x80 | count]) if count < 126 else
+            struct.pack(">BBH", first, 0xfe, count) if count < 65536 else struct.pack(">BBQ", first, 0xff, count))
+    return head + mask + bytes(byte ^ mask[at & 3] for at, byte in enumerate(data))
+
+
+ASKED = (b"GET /ws HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+         b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-protocol: amqp\r\n\r\n")
+WEBSOCKETS = {
+    "message": ASKED + masked(0x82, b"AMQP\0\0\x09\1"),
+    "parts": ASKED + masked(2, b"one") + masked(0x89, b"ping") + masked(0, b"") + masked(0x80, b"two"),
+    "sizes": ASKED + masked(0x82, bytes(300)) + masked(0x82, bytes(70000)),
+    "close": ASKED + masked(0x82, b"x") + masked(0x88, b"\x03\xe8bye"),
+    "quit": ASKED + masked(0x82, b"say $") + masked(0x82, b"more"),
+    "held": ASKED + masked(0x82, b"#hold") + masked(0x82, b"more"),
+    "text": ASKED + masked(0x81, b"text"),
+    "large": ASKED + masked(0x82, b"x", 1 << 40),
+    "bare": ASKED + b"\x82\1x",
+    "refused": ASKED.replace(b"amqp", b"mqtt"),
+    "cut": ASKED[:60],
+}
+
+
 def main():
     requests = {kind: b"\x07\x20" + data for kind, data in REQUESTS.items()}
     for name, inputs in (("config", SETTINGS), ("frame", FRAMES), ("http", requests), ("link", LINKS),
                          ("method", METHODS), ("proxy", {kind: b"\6" + data for kind, data in PROXIES.items()}),
-                         ("table", TABLES)):
+                         ("table", TABLES), ("websocket", {kind: b"\4" + data for kind, data in WEBSOCKETS.items()})):
         folder = os.path.join("tests/fuzz/corpus", name)
         os.makedirs(folder, exist_ok=True)
         for kind, data in inputs.items():

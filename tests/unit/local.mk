@@ -57,6 +57,7 @@ UNIT_TESTS = \
 	%D%/test_proxy.t \
 	%D%/test_queue_settings.t \
 	%D%/test_wait.t \
+	%D%/test_websocket.t \
 	%D%/test_session_sasl.t \
 	%D%/test_session_unacked.t \
 	%D%/test_service.t \

@@ -45,7 +45,8 @@ dist_check_SCRIPTS += \
 	%D%/metrics.py \
 	%D%/proxy.py \
 	%D%/retries.py \
-	%D%/tls.py
+	%D%/tls.py \
+	%D%/websocket.py
 TESTS += \
 	%D%/api_cors.py \
 	%D%/api_definitions.py \
@@ -65,4 +66,5 @@ TESTS += \
 	%D%/metrics.py \
 	%D%/proxy.py \
 	%D%/retries.py \
-	%D%/tls.py
+	%D%/tls.py \
+	%D%/websocket.py

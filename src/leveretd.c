@@ -445,6 +445,7 @@ static void build_management(struct daemon *daemon)
         .backups = &daemon->backups,
         .control = &daemon->control,
         .cors = &daemon->options.cors,
+        .headers = &daemon->options.headers,
         .node = node,
         .cluster_name = daemon->options.cluster_name ? daemon->options.cluster_name : node,
         .version = PACKAGE_VERSION,

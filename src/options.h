@@ -72,6 +72,7 @@ struct options {
     const char *control_socket; /* its path; "none": there is none; NULL: at its usual place */
     const char *path_prefix;    /* of the API; NULL: none */
     struct api_cors cors;
+    struct api_headers headers;
     const char *node_name;      /* NULL: after the machine */
     const char *cluster_name;   /* NULL: as the others say */
     struct tls_settings tls, management_tls;

@@ -26,6 +26,11 @@ enum { IO_THREADS_MAX = 16, MILLION = 1000000 };
         .effect = OPTION_LIVE, .text = "The same as ssl_options." name ", for the API.",           \
         __VA_ARGS__                                                                                \
     }
+#define HEADER_KEY(name, field, header, value)                                                     \
+    {                                                                                              \
+        .key = "management." name, .kind = &option_text, FIELD_OF(headers.field),                  \
+        .text = "What the header " header " of its answers says.", .example = value,               \
+    }
 #define MIB ((uint64_t)1 << 20)
 #define GIB ((uint64_t)1 << 30)
 
@@ -121,6 +126,18 @@ static const struct option rows[] = {
      .max = INT32_MAX,
      .effect = OPTION_LIVE,
      .text = "The seconds for which a browser need not ask again what such a page may do."},
+    {.key = "management.csp.policy",
+     .kind = &option_text,
+     FIELD_OF(headers.content_security_policy),
+     .example = "default-src https:",
+     .text = "What the header Content-Security-Policy of its answers says, which by itself is "
+             "default-src 'self'."},
+    HEADER_KEY("hsts.policy", strict_transport_security, "Strict-Transport-Security",
+               "max-age=31536000"),
+    HEADER_KEY("headers.content_type_options", content_type_options, "X-Content-Type-Options",
+               "nosniff"),
+    HEADER_KEY("headers.frame_options", frame_options, "X-Frame-Options", "DENY"),
+    HEADER_KEY("headers.xss_protection", xss_protection, "X-XSS-Protection", "1; mode=block"),
     {.key = "management.ssl.port",
      .kind = &option_number,
      FIELD_OF(management_secure.port),
@@ -885,13 +902,10 @@ static const struct option rows[] = {
     NOT_YET("log.queue.rotation.*"),
     NOT_YET("log.syslog"),
     NOT_YET("log.syslog.*"),
-    NOT_YET("management.csp.policy"),
     NOT_YET("management.disable_basic_auth"),
     NOT_YET("management.disable_stats"),
     NOT_YET("management.enable_queue_totals"),
     NOT_YET("management.enable_uaa"),
-    NOT_YET("management.headers.*"),
-    NOT_YET("management.hsts.policy"),
     NOT_YET("management.http.max_body_size"),
     NOT_YET("management.http_log_dir"),
     NOT_YET("management.listener.server.*"),

@@ -215,14 +215,39 @@ static void write_disposition(const struct call *call, struct http_head *head)
     add_field(&head->fields, "\r\n");
 }
 
+static void add_header(struct buffer *fields, const char *name, const char *value)
+{
+    if (!value)
+        return;
+    add_field(fields, name);
+    add_field(fields, ": ");
+    add_field(fields, value);
+    add_field(fields, "\r\n");
+}
+
+static void write_policies(const struct call *call, struct buffer *fields)
+{
+    static const struct api_headers usual;
+    const struct api_headers *headers = call->api->options.headers;
+    if (!headers)
+        headers = &usual;
+    add_header(fields, "content-security-policy",
+               headers->content_security_policy ? headers->content_security_policy
+                                                : "default-src 'self'");
+    add_header(fields, "strict-transport-security", headers->strict_transport_security);
+    add_header(fields, "x-content-type-options", headers->content_type_options);
+    add_header(fields, "x-frame-options", headers->frame_options);
+    add_header(fields, "x-xss-protection", headers->xss_protection);
+}
+
 static void write_head(const struct call *call, struct http_head *head)
 {
     head->status = call->status;
     bool has_body = call->state == CALL_LISTS || call->body.size > 0;
     head->type = has_body ? "application/json" : NULL;
     add_field(&head->fields, "cache-control: no-cache\r\n"
-                             "vary: accept, accept-encoding, origin\r\n"
-                             "content-security-policy: default-src 'self'\r\n");
+                             "vary: accept, accept-encoding, origin\r\n");
+    write_policies(call, &head->fields);
     write_disposition(call, head);
     cors_write(call, &head->fields);
     if (call->location.size) {

@@ -83,12 +83,19 @@ struct api_cors {
     uint32_t max_age_s;              /* for which a browser need not ask again */
 };
 
+/* What headers of each answer say, to browsers mostly; NULL: there is no such header. */
+struct api_headers {
+    const char *content_security_policy; /* NULL: default-src 'self' */
+    const char *strict_transport_security, *content_type_options, *frame_options, *xss_protection;
+};
+
 /* The caller keeps all texts. */
 struct api_options {
     const struct api_surroundings *surroundings;
     const struct api_backups *backups; /* NULL: there are none */
     const struct api_control *control; /* NULL: nothing can be set */
     const struct api_cors *cors;       /* NULL: nobody */
+    const struct api_headers *headers; /* NULL: the usual ones */
     const char *node;            /* what this broker is called: "leveret@host" */
     const char *cluster_name;    /* the same, if nothing else is said */
     const char *version;         /* of this program */

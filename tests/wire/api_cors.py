@@ -20,7 +20,10 @@ import tap  # noqa: E402
 
 GOOD, OTHER = "https://admin.example.com", "http://localhost:8080"
 SETTINGS = ["management.cors.allow_origins.1 = " + GOOD, "management.cors.allow_origins.2 = " + OTHER,
-            "management.cors.max_age = 60"]
+            "management.cors.max_age = 60", "management.csp.policy = default-src https:",
+            "management.hsts.policy = max-age=31536000; includeSubDomains",
+            "management.headers.content_type_options = nosniff", "management.headers.frame_options = DENY",
+            "management.headers.xss_protection = 1; mode=block"]
 PREFIX = "access-control-"
 
 
@@ -43,6 +46,17 @@ def _(_t):
         equal(fields(broker(), "GET", "/api/queues/%2F/nothing", origin, status=404), yes, "404")
         equal(fields(broker(), "GET", "/api/overview", origin, status=401, user=("guest", "no")), yes, "401")
         equal(fields(broker(), "GET", "/api/overview", origin, status=401, user=None), yes, "no name")
+
+
+@case("headers that keys name are in every answer")
+def _(_t):
+    named = {"content-security-policy": "default-src https:",
+             "strict-transport-security": "max-age=31536000; includeSubDomains",
+             "x-content-type-options": "nosniff", "x-frame-options": "DENY",
+             "x-xss-protection": "1; mode=block"}
+    for path in ("/api/overview", "/api/queues/%2F/nothing"):
+        got = broker().ask("GET", path).headers
+        equal({name: got.get(name) for name in named}, named, path)
 
 
 @case("other origins are not, nor is who has none")

@@ -67,6 +67,6 @@ act queues_list, queue_get, queue_put, queue_delete_it, queue_purge_it;
 act users_list, users_without_permissions_list, users_bulk_delete, user_get, user_put_it,
     user_delete_it;
 /* vhosts.c */
-act vhosts_list, vhost_get, vhost_put_it, vhost_delete_it, vhost_protect, vhost_unprotect;
+act vhosts_list, vhost_get, vhost_put_it, vhost_delete_it, vhost_protect, vhost_unprotect, vhost_start;
 
 #endif

@@ -227,6 +227,16 @@ void vhost_unprotect(struct call *call)
     protect(call, false);
 }
 
+/* One that is there runs. */
+void vhost_start(struct call *call)
+{
+    struct bytes name = call->segments[0];
+    if (vhost_find(call->api->broker, name))
+        call_done(call, false);
+    else
+        call_fail(call, 400, "bad_request", "there is no virtual host '%.*s'", BYTES_ARG(name));
+}
+
 void vhost_delete_it(struct call *call)
 {
     struct error error = {0};

@@ -487,6 +487,13 @@ def _(_t):
     expect("GET", "/api/auth/attempts/none", 404, answer=NOT_FOUND)
 
 
+@case("a virtual host that runs is started")
+def _(_t):
+    node = expect("GET", "/api/overview", 200).body["node"]
+    expect("POST", path_of("vhosts", "/", "start", node), 204)
+    expect("POST", path_of("vhosts", "none", "start", node), 400)
+
+
 @case("of what there is none the list is empty")
 def _(_t):
     expect("POST", "/api/rebalance/queues", 204)
@@ -494,9 +501,13 @@ def _(_t):
         raise Skip("the rest is of plugins, or newer")
     for path in ("shovels", "shovels/%2F", "federation-links", "federation-links/%2F",
                  "stream/connections", "stream/connections/%2F", "stream/publishers",
-                 "stream/publishers/%2F", "stream/consumers", "stream/consumers/%2F"):
+                 "stream/publishers/%2F", "stream/consumers", "stream/consumers/%2F",
+                 "deprecated-features", "deprecated-features/used"):
         expect("GET", "/api/" + path, 200, answer=[])
     expect("GET", "/api/shovels/none", 404, answer=NOT_FOUND)
+    names = [[queue["name"] for queue in expect("GET", path, 200).body]
+             for path in ("/api/queues", "/api/queues/detailed")]
+    equal(names[0], names[1], "queues, by their other path")
     expect("GET", "/api/version", 200, answer=str)
 
 

@@ -99,6 +99,7 @@ bool bind_clients(const struct binding *binding)
     const struct port secure = {PORT_TLS, binding->tls, binding->amqp};
     binding->loop->listeners.options = options->sockets;
     binding->loop->listeners.options.proxy = options->proxy_protocol ? &options->proxies : NULL;
+    binding->loop->listeners.options.limits = &options->admission;
     const struct listen_options *at = &options->listen, *at_tls = &options->listen_tls;
     if (at->count == 0 && !at->is_none && !bind_one(binding, "5672", &plain))
         return false;
@@ -109,6 +110,7 @@ bool bind_clients(const struct binding *binding)
         if (!bind_one(binding, at_tls->at[i], &secure))
             return false;
     binding->loop->listeners.options.proxy = NULL;
+    binding->loop->listeners.options.limits = NULL;
     return true;
 }
 
@@ -146,9 +148,11 @@ bool bind_web(const struct binding *binding)
     const struct port plain = {PORT_WEB, NULL, binding->web};
     const struct port secure = {PORT_WEB_TLS, binding->tls, binding->web};
     binding->loop->listeners.options.proxy = options->web_proxy ? &options->proxies : NULL;
+    binding->loop->listeners.options.limits = &options->admission;
     bool is_bound = (!options->web.at || bind_one(binding, options->web.at, &plain)) &&
                     (!options->web_secure.at || bind_one(binding, options->web_secure.at, &secure));
     binding->loop->listeners.options.proxy = NULL;
+    binding->loop->listeners.options.limits = NULL;
     return is_bound;
 }
 

@@ -58,6 +58,7 @@ struct options {
     bool dump_document;
     struct listen_options listen, listen_tls;
     struct listener_options sockets;
+    struct admission_options admission; /* sockets.limits of clients' listeners */
     bool proxy_protocol; /* of clients' listeners: sockets.proxy, and whom it is for: */
     struct proxy_trust proxies;
     struct api_address management, management_secure; /* where the API is, and with TLS */

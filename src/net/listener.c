@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -74,13 +75,19 @@ static void listeners_rest(struct loop *loop, const char *why)
               why);
 }
 
-static void take_peer(struct listener *listener, int fd, const struct address *peer)
+/* Those with limits accept no more before the next one may come: the kernel keeps the others. */
+static bool may_take(struct listener *listener)
 {
-    const struct proxy_trust *proxy = listener->proxy;
-    if (proxy && proxy_is_trusted(proxy, peer))
-        socket_new_proxied(listener->loop, fd, peer, listener->tls, *listener->service, proxy);
-    else
-        socket_new(listener->loop, fd, peer, listener->tls, *listener->service);
+    struct listeners *listeners = &listener->loop->listeners;
+    if (!listener->limits || admission_may_take(&listeners->admission, listener->limits, listener->loop->now_ms))
+        return true;
+    listeners->limited_ms = admission_next_ms(&listeners->admission, listener->limits);
+    list_for_each(at, &listeners->all) {
+        struct listener *other = list_entry(at, struct listener, link);
+        if (other->limits)
+            ev_io_stop(listener->loop->ev, &other->readable);
+    }
+    return false;
 }
 
 /* Takes one peer; false when there is none, or no room for it. */
@@ -91,11 +98,15 @@ static bool accept_one(struct listener *listener)
         listeners_rest(loop, "as many connections as descriptors allow");
         return false;
     }
+    if (!may_take(listener))
+        return false;
     struct address peer = {0};
     socklen_t size = sizeof(peer);
     int fd = accept4(listener->fd, &peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-        take_peer(listener, fd, &peer);
+        if (listener->limits)
+            admission_took(&loop->listeners.admission);
+        socket_new(loop, fd, &peer, listener);
         return true;
     }
     switch (errno) {
@@ -132,6 +143,15 @@ void listeners_init(struct listeners *listeners)
 {
     *listeners = (struct listeners){.options = listener_options_default()};
     list_init(&listeners->all);
+    uint64_t seed = 0;
+    if (getrandom(&seed, sizeof(seed), 0) < 0)
+        seed = (uint64_t)(uintptr_t)listeners;
+    admission_init(&listeners->admission, seed);
+}
+
+void listeners_free(struct listeners *listeners)
+{
+    admission_free(&listeners->admission);
 }
 
 static bool is_unix(const struct listener *listener)
@@ -168,6 +188,7 @@ static struct listener *make(struct loop *loop, sa_family_t family, struct servi
     listener->address.any.sa_family = family;
     listener->service = service;
     listener->proxy = loop->listeners.options.proxy;
+    listener->limits = loop->listeners.options.limits;
     ev_io_init(&listener->readable, on_readable, fd, EV_READ);
     listener->readable.data = listener;
     list_push_back(&loop->listeners.all, &listener->link);
@@ -272,17 +293,29 @@ int listeners_start(struct loop *loop)
 
 uint64_t listeners_next_ms(const struct listeners *listeners)
 {
-    return listeners->accept_ms ? listeners->accept_ms : UINT64_MAX;
+    uint64_t accept_ms = listeners->accept_ms ? listeners->accept_ms : UINT64_MAX;
+    return listeners->limited_ms && listeners->limited_ms < accept_ms ? listeners->limited_ms : accept_ms;
+}
+
+/* Is it time? Then it is over. */
+static bool is_over(uint64_t *rest_ms, uint64_t now_ms)
+{
+    if (*rest_ms > now_ms)
+        return false;
+    *rest_ms = 0;
+    return true;
 }
 
 void listeners_resume(struct loop *loop)
 {
-    if (loop->listeners.accept_ms == 0 || loop->now_ms < loop->listeners.accept_ms)
+    struct listeners *listeners = &loop->listeners;
+    if (listeners->accept_ms == 0 && listeners->limited_ms == 0)
         return;
-    loop->listeners.accept_ms = 0;
-    list_for_each(at, &loop->listeners.all) {
+    bool may_all = is_over(&listeners->accept_ms, loop->now_ms);
+    bool may_limited = is_over(&listeners->limited_ms, loop->now_ms);
+    list_for_each(at, &listeners->all) {
         struct listener *listener = list_entry(at, struct listener, link);
-        if (listener->fd >= 0)
+        if (listener->fd >= 0 && may_all && (may_limited || !listener->limits))
             ev_io_start(loop->ev, &listener->readable);
     }
 }
@@ -338,4 +371,5 @@ void listeners_close(struct loop *loop)
     list_for_each_safe(at, after, &loop->listeners.all)
         free_listener(list_entry(at, struct listener, link));
     loop->listeners.accept_ms = 0;
+    loop->listeners.limited_ms = 0;
 }

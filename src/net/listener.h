@@ -5,6 +5,7 @@
 #include <ev.h>
 
 #include "net/address.h"
+#include "net/admission.h"
 #include "net/path.h"
 #include "net/proxy.h"
 #include "net/tls.h"
@@ -21,6 +22,7 @@ struct listener_options {
     uint32_t sndbuf, recbuf; /* bytes that the system keeps for each; 0: as it likes */
     uint32_t handshake_ms;   /* in which who connects has to agree on TLS */
     const struct proxy_trust *proxy; /* who begins with a header of the PROXY protocol; NULL: nobody */
+    const struct admission_options *limits; /* of who connects, for all that have the same; NULL: none */
 };
 
 /* Those of a loop. */
@@ -28,6 +30,9 @@ struct listeners {
     struct list all;
     struct listener_options options; /* of those that are bound from now on */
     uint64_t accept_ms;              /* they rest until then; 0: they listen */
+    struct admission admission;
+    uint64_t limited_ms; /* those with limits rest until then; 0: they listen */
+    uint64_t refused, refused_ms; /* connections of addresses with too many, since that was last logged, and when */
     uint64_t complained_ms;          /* when a lack of descriptors was last logged; 0: never */
     char where[LISTENER_TEXT_BYTES]; /* where listening failed, once listeners_start has said so */
 };
@@ -39,7 +44,8 @@ struct listener {
     struct address address;
     struct path path;        /* of a Unix socket */
     struct tls_context *tls; /* NULL: plain */
-    const struct proxy_trust *proxy; /* as in the options when it was bound */
+    const struct proxy_trust *proxy; /* as in the options when it was bound, and so are: */
+    const struct admission_options *limits;
     struct service *const *service;
     ev_io readable;
     bool may_be_missing; /* see loop_bind_usual */
@@ -47,6 +53,8 @@ struct listener {
 
 struct listener_options listener_options_default(void);
 void listeners_init(struct listeners *listeners);
+/* Without any listener, and any socket that one has accepted. */
+void listeners_free(struct listeners *listeners);
 /* Binds, without listening; see loop_bind. 0 or an errno value. */
 int listener_new(struct loop *loop, const struct address *address, struct tls_context *tls,
                  struct service *const *service);

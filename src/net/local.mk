@@ -5,6 +5,8 @@ noinst_LIBRARIES += libleveret_net.a
 libleveret_net_a_SOURCES = \
 	%D%/address.c \
 	%D%/address.h \
+	%D%/admission.c \
+	%D%/admission.h \
 	%D%/clock.c \
 	%D%/clock.h \
 	%D%/dial.c \

@@ -156,6 +156,7 @@ void loop_free(struct loop *loop)
     ev_async_stop(loop->ev, &loop->wake);
     ev_loop_destroy(loop->ev);
     sockets_free(&loop->sockets);
+    listeners_free(&loop->listeners);
     mem_free(loop);
 }
 

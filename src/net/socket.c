@@ -43,6 +43,7 @@ enum {
     HANDSHAKES_PER_TURN = 8,
     LINGER_MS = 3000,
     LOOK_MS = 2000,
+    COMPLAINT_MS = 10000,
     STORE_DESCRIPTORS = 256, /* kept for journal, index and the process itself */
 };
 
@@ -102,6 +103,7 @@ static void socket_free(struct socket *socket)
         conversation_free(socket->conversation);
     tls_free(socket->tls);
     mem_free(socket->greeting);
+    admission_leave(&loop->listeners.admission, socket->visitor);
     close(socket->fd);
     list_remove(&socket->unread_link);
     list_remove(&socket->handshake_link);
@@ -325,40 +327,65 @@ static struct socket *make(struct loop *loop, int fd, const struct address *peer
     return socket;
 }
 
-/* It is known who has come. */
-static void converse(struct socket *socket, const struct peer *who, struct tls_context *tls,
-                     struct service *service)
+/* Those of whom there are too many are told in the log all together, as they may be many. */
+static void log_too_many(struct socket *socket)
 {
-    socket->tls = tls ? tls_new(tls, socket->fd, &socket->peer) : NULL;
-    socket->conversation = service_accept(service, who, socket);
+    struct listeners *listeners = &socket->loop->listeners;
+    char name[ADDRESS_TEXT_BYTES];
+    listeners->refused++;
+    if (listeners->refused_ms && socket->loop->now_ms - listeners->refused_ms < COMPLAINT_MS)
+        return;
+    address_write(&socket->peer, name);
+    log_event(socket->loop->log, EVENT_address_refused, "peer=%s connections=%llu", name,
+              (unsigned long long)listeners->refused);
+    listeners->refused = 0;
+    listeners->refused_ms = socket->loop->now_ms;
+}
+
+/* It is known who has come: they talk, unless there are too many of them. */
+static void converse(struct socket *socket, const struct peer *who, const struct listener *listener)
+{
+    struct loop *loop = socket->loop;
+    if (listener->limits && !admission_enter(&loop->listeners.admission, listener->limits, &socket->peer,
+                                             &socket->visitor)) {
+        socket->visitor = NULL;
+        log_too_many(socket);
+        socket_free(socket);
+        return;
+    }
+    socket->tls = listener->tls ? tls_new(listener->tls, socket->fd, &socket->peer) : NULL;
+    socket->conversation = service_accept(*listener->service, who, socket);
     socket->conversation->peer_is = peer_is;
     socket->conversation->peer_name = peer_name;
     update_readable(socket);
 }
 
-void socket_new(struct loop *loop, int fd, const struct address *peer, struct tls_context *tls,
-                struct service *service)
+/* Somebody else has to say first who has come. */
+static void greet(struct socket *socket, const struct listener *listener)
 {
-    struct peer who = {.is_tls = tls};
-    describe(fd, peer, &who);
-    converse(make(loop, fd, peer, tls), &who, tls, service);
-}
-
-/* ---- for whom a proxy speaks ---- */
-
-void socket_new_proxied(struct loop *loop, int fd, const struct address *peer,
-                        struct tls_context *tls, struct service *service,
-                        const struct proxy_trust *trust)
-{
-    struct socket *socket = make(loop, fd, peer, true);
+    struct loop *loop = socket->loop;
     socket->greeting = mem_zalloc(sizeof(*socket->greeting));
-    socket->greeting->tls = tls;
-    socket->greeting->service = service;
-    socket->greeting->may_be_local = trust->count || address_is_loopback(peer);
+    socket->greeting->listener = listener;
+    socket->greeting->may_be_local = listener->proxy->count || address_is_loopback(&socket->peer);
     list_remove(&socket->link);
     list_push_back(&loop->sockets.greeting, &socket->link);
     ev_io_start(loop->ev, &socket->readable);
 }
+
+void socket_new(struct loop *loop, int fd, const struct address *peer, const struct listener *listener)
+{
+    bool is_proxied = listener->proxy && proxy_is_trusted(listener->proxy, peer);
+    struct socket *socket = make(loop, fd, peer, listener->tls || is_proxied);
+    struct peer who = {.is_tls = listener->tls};
+    if (is_proxied) {
+        greet(socket, listener);
+        return;
+    }
+    describe(fd, peer, &who);
+    converse(socket, &who, listener);
+}
+
+/* ---- for whom a proxy speaks ---- */
 
 static void end_greeting(struct socket *socket, const char *why)
 {
@@ -370,11 +397,12 @@ static void end_greeting(struct socket *socket, const char *why)
 }
 
 /* The header is whole: what follows is the peer's. */
-static void greet(struct socket *socket)
+static void end_of_header(struct socket *socket)
 {
     struct greeting *greeting = socket->greeting;
+    const struct listener *listener = greeting->listener;
     const struct proxy_header *header = &greeting->header;
-    struct peer who = {.is_tls = greeting->tls};
+    struct peer who = {.is_tls = listener->tls};
     socket->greeting = NULL;
     describe(socket->fd, &socket->peer, &who);
     if (header->names_peer) {
@@ -386,10 +414,10 @@ static void greet(struct socket *socket)
     }
     list_remove(&socket->link);
     list_push_back(&socket->loop->sockets.all, &socket->link);
-    if (!greeting->tls)
+    if (!listener->tls)
         list_remove(&socket->handshake_link);
-    converse(socket, &who, greeting->tls, greeting->service);
     mem_free(greeting);
+    converse(socket, &who, listener);
 }
 
 /* What it has, as far as that is the header's. */
@@ -411,7 +439,7 @@ static void read_greeting(struct socket *socket)
     else if (recv(socket->fd, input, taken, 0) != (ssize_t)taken)
         end_greeting(socket, "the socket has lost what it had");
     else if (state == PROXY_DONE)
-        greet(socket);
+        end_of_header(socket);
 }
 
 void sockets_drop_greetings(struct loop *loop)

@@ -10,6 +10,7 @@
 #include "net/transfer.h"
 #include "peer/service.h"
 
+struct listener;
 struct loop;
 
 enum { SOCKET_INPUT_BYTES = 64 << 10 };
@@ -30,11 +31,10 @@ struct sockets {
     struct transfers transfers; /* of as many threads, while loop_run runs */
 };
 
-/* What becomes of a socket once its proxy has said who has come. */
+/* A header of the PROXY protocol that comes, and what becomes of the socket then. */
 struct greeting {
     struct proxy_header header;
-    struct tls_context *tls;
-    struct service *service;
+    const struct listener *listener;
     bool may_be_local; /* the proxy can be believed that somebody is on its own machine, which is ours */
 };
 
@@ -48,6 +48,7 @@ struct socket {
     struct list handshake_link;        /* on `handshaking` */
     int fd;
     struct address peer;
+    struct visitor *visitor; /* as which it counts for its address; NULL: as none */
     struct worker *worker; /* moves what is much; NULL: nobody does */
     struct transfer *receiving, *sending; /* that is under way with it */
     struct transfer *arrived;             /* was received while the conversation wanted nothing */
@@ -66,15 +67,11 @@ bool sockets_start(struct loop *loop);
 /* Closes all at once, whatever is unsent, and ends the threads. */
 void sockets_close(struct loop *loop);
 
-/* A peer that was accepted, and is `service`'s to talk to; owns `fd` from now on. `tls`: what it
+/* A peer that this listener has accepted, and whose service talks to it; owns `fd` from now on. If the listener
+ * has proxies and the peer is one, who it is comes first. */
+void socket_new(struct loop *loop, int fd, const struct address *peer, const struct listener *listener);
+/* The same of one that was connected to, for a call; `tls` is what it
  * shares with others, or NULL for a plain one. */
-void socket_new(struct loop *loop, int fd, const struct address *peer, struct tls_context *tls,
-                struct service *service);
-/* The same of one that a header of the PROXY protocol is in front of, which says who the peer is. */
-void socket_new_proxied(struct loop *loop, int fd, const struct address *peer,
-                        struct tls_context *tls, struct service *service,
-                        const struct proxy_trust *trust);
-/* The same of one that was connected to, for a call. */
 void socket_new_dialed(struct loop *loop, int fd, const struct address *peer,
                        struct tls_context *tls, struct outcall *call);
 /* Sends what the conversation has, as far as the kernel takes it; then closes the socket if the

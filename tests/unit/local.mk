@@ -2,6 +2,7 @@
 
 UNIT_TESTS = \
 	%D%/test_address.t \
+	%D%/test_admission.t \
 	%D%/test_amqp_frame.t \
 	%D%/test_amqp_method.t \
 	%D%/test_amqp_properties.t \

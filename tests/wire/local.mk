@@ -41,6 +41,7 @@ dist_check_SCRIPTS += \
 	%D%/durable.py \
 	%D%/httpinput.py \
 	%D%/https.py \
+	%D%/limits.py \
 	%D%/logs.py \
 	%D%/metrics.py \
 	%D%/proxy.py \
@@ -62,6 +63,7 @@ TESTS += \
 	%D%/durable.py \
 	%D%/httpinput.py \
 	%D%/https.py \
+	%D%/limits.py \
 	%D%/logs.py \
 	%D%/metrics.py \
 	%D%/proxy.py \

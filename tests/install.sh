@@ -1,6 +1,6 @@
 #!/bin/sh
 # What `make install` brings beside programs and pages: the unit, which starts the program where it is
-# installed, its users, and what moves the log. Speaks TAP.
+# installed, its users and folders, and what moves the log. Speaks TAP.
 
 set -u
 # shellcheck source=lib/tap.sh
@@ -27,6 +27,10 @@ else
     ok $? "the unit starts the program where it is installed"
     grep -q '^u leveret ' "$place$(value_of prefix)/lib/sysusers.d/leveret.conf"
     ok $? "its user is told"
+    grep -qx 'm leveret leveret-admin' "$place$(value_of prefix)/lib/sysusers.d/leveret.conf"
+    ok $? "who may give the control socket to those who may use it"
+    grep -q '^d /var/lib/leveret 0700 leveret leveret' "$place$(value_of prefix)/lib/tmpfiles.d/leveret.conf"
+    ok $? "and its folders"
 fi
 grep -q "[[:space:]]$programs/leveretctl rotate_logs" "$place$(value_of sysconfdir)/logrotate.d/leveret"
 ok $? "so is how its log is moved"

@@ -70,9 +70,22 @@ static int bind_each(const struct binding *binding, const struct address *addres
     return bound ? 0 : missing;
 }
 
+/* Who may enter the folder may connect, as everybody on this machine may by a port. */
+static bool bind_path(const struct binding *binding, const char *text, const struct port *port)
+{
+    const struct path_place place = {.path = listen_path(text), .mode = 0666, .group = (gid_t)-1};
+    int error = loop_bind_path(binding->loop, &place, port->service);
+    if (error)
+        log_event(binding->log, EVENT_cannot_start, "reason=\"cannot listen at %s: %s\"", text,
+                  strerror(error));
+    return !error;
+}
+
 /* Binds what a text stands for. */
 static bool bind_one(const struct binding *binding, const char *text, const struct port *port)
 {
+    if (listen_is_path(text))
+        return bind_path(binding, text, port);
     struct endpoint endpoint;
     struct address addresses[ENDPOINT_ADDRESSES_MAX];
     char where[ADDRESS_TEXT_BYTES];

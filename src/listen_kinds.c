@@ -2,14 +2,37 @@
 #include <string.h>
 
 #include "net/address.h"
+#include "net/path.h"
 #include "option_kinds.h"
 #include "options.h"
+
+static const char unix_begin[] = "unix:";
+
+bool listen_is_path(const char *text)
+{
+    return strncmp(text, unix_begin, sizeof(unix_begin) - 1) == 0;
+}
+
+const char *listen_path(const char *text)
+{
+    return text + sizeof(unix_begin) - 1;
+}
+
+/* NULL, or what is wrong with it. */
+static const char *path_fault(const char *path)
+{
+    if (path[0] != '/')
+        return "a path begins with /";
+    return strlen(path) > PATH_BYTES_MAX ? "a path of a socket has at most 96 bytes" : NULL;
+}
 
 static bool add_address(struct listen_options *listen, const char *text, const char **why)
 {
     struct endpoint endpoint;
-    *why = listen->count < OPTIONS_LISTEN_MAX ? endpoint_read(text, 0, &endpoint)
-                                              : "there are too many";
+    if (listen->count == OPTIONS_LISTEN_MAX)
+        *why = "there are too many";
+    else
+        *why = listen_is_path(text) ? path_fault(listen_path(text)) : endpoint_read(text, 0, &endpoint);
     if (!*why && strlen(text) >= OPTIONS_ADDRESS_BYTES)
         *why = "it is too long";
     if (*why)
@@ -18,9 +41,18 @@ static bool add_address(struct listen_options *listen, const char *text, const c
     return true;
 }
 
+static bool is_plain(const struct option *option)
+{
+    return option->offset == offsetof(struct options, listen);
+}
+
 static bool read_listen(const struct option *option, void *fields, const char *text,
                         const char **why)
 {
+    if (listen_is_path(text) && !is_plain(option)) {
+        *why = "there is no TLS within a machine";
+        return false;
+    }
     return add_address(option_field(option, fields), text, why);
 }
 
@@ -36,15 +68,10 @@ static bool read_listener(const struct option *option, void *fields, const char 
         *why = "the port is missing";
         return false;
     }
-    if (!last || strchr(text, ':') == last || strchr(text, '['))
+    if (!last || listen_is_path(text) || strchr(text, ':') == last || strchr(text, '['))
         return read_listen(option, fields, text, why);
     snprintf(bracketed, sizeof(bracketed), "[%.*s]%s", (int)(last - text), text, last);
     return read_listen(option, fields, bracketed, why);
-}
-
-static bool is_plain(const struct option *option)
-{
-    return option->offset == offsetof(struct options, listen);
 }
 
 /* Of several the first. */

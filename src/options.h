@@ -144,6 +144,10 @@ void options_print_keys(FILE *out);
 
 /* ---- for these files ---- */
 
+/* Is an address a path of this machine, "unix:/run/leveret/amqp.sock"? Then that is what stands behind. */
+bool listen_is_path(const char *text);
+const char *listen_path(const char *text);
+
 /* Of the defaults that are given; NULL: none is told. */
 struct option_table options_table(const struct options *defaults);
 

@@ -67,7 +67,8 @@ static const struct option rows[] = {
      FIELD_OF(listen),
      .argument = "[HOST:]PORT",
      .example = "127.0.0.1:5672",
-     .text = "Where to listen; 5672 is everywhere. Names only tell such keys apart."},
+     .text = "Where to listen; 5672 is everywhere. Names only tell such keys apart. unix:/run/leveret/amqp.sock is a "
+             "path at which clients of this machine connect: all who may enter its folder."},
     {.key = "listeners.tcp",
      .kind = &no_listener_kind,
      FIELD_OF(listen),

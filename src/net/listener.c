@@ -234,6 +234,9 @@ int listener_new_at_path(struct loop *loop, const struct path_place *place,
     if (!listener)
         return errno;
     int error = path_bind(&listener->path, place, listener->fd);
+    listener->place = *place;
+    listener->place.path = listener->place_path;
+    snprintf(listener->place_path, sizeof(listener->place_path), "%s", place->path);
     if (error)
         free_listener(listener);
     return error;
@@ -242,7 +245,7 @@ int listener_new_at_path(struct loop *loop, const struct path_place *place,
 static void write_place(const struct listener *listener, char text[LISTENER_TEXT_BYTES])
 {
     if (is_unix(listener))
-        snprintf(text, LISTENER_TEXT_BYTES, "unix:%s", listener->path.name);
+        snprintf(text, LISTENER_TEXT_BYTES, "unix:%s", listener->place_path);
     else
         address_write(&listener->address, text);
 }
@@ -327,9 +330,11 @@ void listeners_suspend(struct loop *loop, struct service *const *service)
     char text[LISTENER_TEXT_BYTES];
     list_for_each(at, &loop->listeners.all) {
         struct listener *listener = list_entry(at, struct listener, link);
-        if (listener->service != service || is_unix(listener) || listener->fd < 0)
+        if (listener->service != service || listener->fd < 0)
             continue;
         close_socket(listener);
+        if (is_unix(listener))
+            path_remove(&listener->path);
         write_place(listener, text);
         log_event(loop->log, EVENT_listener_suspended, "address=%s", text);
     }
@@ -343,7 +348,8 @@ static int reopen(struct listener *listener)
         return errno;
     listener->fd = fd;
     ev_io_set(&listener->readable, fd, EV_READ);
-    int error = bind_to(listener, &address);
+    int error = is_unix(listener) ? path_bind(&listener->path, &listener->place, fd)
+                                  : bind_to(listener, &address);
     if (!error)
         error = start(listener);
     if (error)

@@ -42,7 +42,9 @@ struct listener {
     struct loop *loop;
     int fd; /* -1: suspended */
     struct address address;
-    struct path path;        /* of a Unix socket */
+    struct path path;        /* of a Unix socket, */
+    struct path_place place; /* and what was asked for, with the path that follows */
+    char place_path[PATH_BYTES_MAX + 1];
     struct tls_context *tls; /* NULL: plain */
     const struct proxy_trust *proxy; /* as in the options when it was bound, and so are: */
     const struct admission_options *limits;

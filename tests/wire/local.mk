@@ -47,6 +47,7 @@ dist_check_SCRIPTS += \
 	%D%/proxy.py \
 	%D%/retries.py \
 	%D%/tls.py \
+	%D%/unixsocket.py \
 	%D%/websocket.py
 TESTS += \
 	%D%/api_cors.py \
@@ -69,4 +70,5 @@ TESTS += \
 	%D%/proxy.py \
 	%D%/retries.py \
 	%D%/tls.py \
+	%D%/unixsocket.py \
 	%D%/websocket.py

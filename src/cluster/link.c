@@ -494,6 +494,16 @@ struct link *links_find(const struct links *links, const uint8_t node[NODE_ID_BY
     return NULL;
 }
 
+struct link *links_numbered(const struct links *links, uint32_t number)
+{
+    list_for_each(at, &links->all) {
+        struct link *link = list_entry(at, struct link, all);
+        if (!link->is_forgotten && number && link->number == number)
+            return link;
+    }
+    return NULL;
+}
+
 struct link *links_add(struct links *links, const struct link_peer *peer)
 {
     static const struct outcall_ops ops = {.connected = call_connected, .failed = call_failed};
@@ -731,7 +741,7 @@ enum link_sent link_send(struct link *link, const union link_frame *frame)
 
 enum link_sent link_send_raft(struct link *link, uint64_t group, uint64_t generation, uint64_t from,
                               const struct engine_message *message,
-                              const struct engine_entry *entries, const struct bytes *records)
+                              const struct engine_entry *entries, const struct link_body *bodies)
 {
     struct buffer *scratch = &link->links->scratch;
     union link_frame frame = {.raft = {.group = group, .generation = generation, .from = from}};
@@ -740,7 +750,7 @@ enum link_sent link_send_raft(struct link *link, uint64_t group, uint64_t genera
     link_raft_of(message, (struct bytes){0}, &frame.raft);
     buffer_drop(scratch, scratch->size);
     link_frame_write(scratch, &frame);
-    link_entries_write(scratch, entries, records, message->count);
+    link_entries_write(scratch, entries, bodies, message->count);
     enum link_sent sent = put(link, way_of(&frame), LINK_RAFT, buffer_bytes(scratch));
     if (scratch->capacity > LINK_OUTPUT_BYTES)
         buffer_free(scratch);

@@ -69,6 +69,8 @@ struct link *links_add(struct links *links, const struct link_peer *peer);
 /* The node is forgotten: it is told so if it is connected, and is unknown from now on. The link
  * must not be used again; links_next says no more of it. */
 void links_forget(struct links *links, struct link *link);
+/* The link to the node with this number; NULL: there is none. */
+struct link *links_numbered(const struct links *links, uint32_t number);
 /* NULL: there is none. */
 struct link *links_find(const struct links *links, const uint8_t node[NODE_ID_BYTES]);
 /* Sets what is known of it by now. */
@@ -92,7 +94,7 @@ struct link_event {
     enum link_event_kind kind;
     struct link *link;
     enum link_reason reason;       /* DOWN, GONE */
-    const union link_frame *frame; /* FRAME: LEASE, GRANT, RAFT; good until the next call */
+    const union link_frame *frame; /* FRAME: LEASE, GRANT, APPLIED, RAFT; good until the next call */
 };
 
 /* What happened next; false: nothing more. Connections take turns. The service asks for a turn at
@@ -110,10 +112,10 @@ enum link_sent {
 
 /* A copy is taken. A frame that is larger than the bound goes when nothing else waits. */
 enum link_sent link_send(struct link *link, const union link_frame *frame);
-/* A message of a group to a member there, with its entries and their records. */
+/* A message of a group to a member there, with its entries and what else they have. */
 enum link_sent link_send_raft(struct link *link, uint64_t group, uint64_t generation, uint64_t from,
                               const struct engine_message *message,
-                              const struct engine_entry *entries, const struct bytes *records);
+                              const struct engine_entry *entries, const struct link_body *bodies);
 
 bool link_is_up(const struct link *link);
 const uint8_t *link_node(const struct link *link);

@@ -16,7 +16,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 
-enum { ENTRY_HEADER = 13, MEMBER_BYTES = 9 };
+enum { ENTRY_HEADER = 34, MEMBER_BYTES = 9 };
 
 /* ---- numbers ---- */
 
@@ -263,9 +263,8 @@ void link_raft_of(const struct engine_message *message, struct bytes entries,
     raft->entries = entries;
 }
 
-static void add_members(struct buffer *out, const struct engine_members *members)
+void link_members_write(struct buffer *out, const struct engine_members *members)
 {
-    add(out, 2 + (uint64_t)members->count * MEMBER_BYTES, 4);
     add(out, members->count, 2);
     for (uint32_t i = 0; i < members->count; i++) {
         add(out, members->of[i].id, 8);
@@ -274,16 +273,22 @@ static void add_members(struct buffer *out, const struct engine_members *members
 }
 
 void link_entries_write(struct buffer *out, const struct engine_entry *entries,
-                        const struct bytes *records, uint32_t count)
+                        const struct link_body *bodies, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
+        const struct engine_members *members = entries[i].members;
         add(out, entries[i].kind, 1);
         add(out, entries[i].term, 8);
+        add(out, bodies[i].stamp_ms, 8);
+        add(out, bodies[i].catalogue, 8);
+        add(out, bodies[i].chain, 4);
+        add(out, bodies[i].use, 1);
         if (entries[i].kind == ENGINE_MEMBERS) {
-            add_members(out, entries[i].members);
+            add(out, 2 + (uint64_t)members->count * MEMBER_BYTES, 4);
+            link_members_write(out, members);
         } else {
-            add(out, records[i].size, 4);
-            add_bytes(out, records[i]);
+            add(out, bodies[i].records.size, 4);
+            add_bytes(out, bodies[i].records);
         }
     }
 }
@@ -296,7 +301,7 @@ static bool has_member(const struct engine_members *members, uint64_t id)
     return false;
 }
 
-static bool read_members(struct bytes bytes, struct engine_members *members)
+bool link_members_read(struct bytes bytes, struct engine_members *members)
 {
     struct reader reader = reader_of(bytes);
     uint32_t count = reader_u16(&reader), voters = 0;
@@ -339,21 +344,28 @@ static bool read_entry(struct link_message *message, struct reader *reader, uint
 {
     struct engine_entry *entry = &message->entries[at];
     uint8_t kind = reader_u8(reader);
+    struct link_body *body = &message->bodies[at];
     *entry = (struct engine_entry){.term = reader_u64(reader), .kind = kind};
+    body->stamp_ms = reader_u64(reader);
+    body->catalogue = reader_u64(reader);
+    body->chain = reader_u32(reader);
+    body->use = reader_u8(reader);
     size_t size = reader_u32(reader);
-    message->records[at] = reader_bytes(reader, size);
+    body->records = reader_bytes(reader, size);
     if (reader->bad || kind < ENGINE_RECORDS || kind > ENGINE_MEMBERS || entry->term == 0 ||
         entry->term > message->message.term || (at && entry->term < entry[-1].term))
         return false;
+    if (kind == ENGINE_RECORDS)
+        return true;
+    if (body->use || (kind == ENGINE_NOOP && size))
+        return false;
     if (kind == ENGINE_NOOP)
-        return size == 0;
-    if (kind != ENGINE_MEMBERS)
         return true;
     message->members = mem_grow(message->members, &message->members_capacity, *members_count + 1,
                                 sizeof(*message->members));
-    struct bytes raw = message->records[at];
-    message->records[at] = (struct bytes){0};
-    return read_members(raw, &message->members[(*members_count)++]);
+    struct bytes raw = body->records;
+    body->records = (struct bytes){0};
+    return link_members_read(raw, &message->members[(*members_count)++]);
 }
 
 bool link_message_read(struct link_message *message, const struct link_raft *raft)
@@ -378,8 +390,8 @@ bool link_message_read(struct link_message *message, const struct link_raft *raf
         return false;
     message->entries =
         mem_grow(message->entries, &message->capacity, raft->count + 1, sizeof(*message->entries));
-    message->records = mem_grow(message->records, &message->records_capacity, raft->count + 1,
-                                sizeof(*message->records));
+    message->bodies = mem_grow(message->bodies, &message->bodies_capacity, raft->count + 1,
+                               sizeof(*message->bodies));
     for (uint32_t i = 0; i < raft->count; i++)
         if (!read_entry(message, &reader, i, &members_count))
             return false;
@@ -393,7 +405,7 @@ bool link_message_read(struct link_message *message, const struct link_raft *raf
 void link_message_free(struct link_message *message)
 {
     mem_free(message->entries);
-    mem_free(message->records);
+    mem_free(message->bodies);
     mem_free(message->members);
     *message = (struct link_message){0};
 }

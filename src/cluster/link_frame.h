@@ -28,7 +28,7 @@ enum {
     LINK_TEXT_MAX = 255,
     LINK_NONCES_MAX = 64,
     LINK_NODES_MAX = 64,
-    LINK_GROUPS_MAX = 4096,
+    LINK_GROUPS_MAX = 1024,
 };
 
 enum link_frame_type {
@@ -137,18 +137,28 @@ const char *link_reason_what(unsigned reason);
  * link_entries_write has made of them, for a message of `count` entries. */
 void link_raft_of(const struct engine_message *message, struct bytes entries,
                   struct link_raft *raft);
-/* Appends entries with their records: `records[i]` are those of ENGINE_RECORDS, and empty for
- * others. */
+/* What an entry has that the engine does not look at. */
+struct link_body {
+    struct bytes records; /* of ENGINE_RECORDS; empty for others */
+    uint64_t stamp_ms, catalogue;
+    uint32_t chain; /* of the entry; see store/group_log.h */
+    uint8_t use;    /* of ENGINE_RECORDS: the group's */
+};
+
+/* Appends entries with what else they have. */
 void link_entries_write(struct buffer *out, const struct engine_entry *entries,
-                        const struct bytes *records, uint32_t count);
+                        const struct link_body *bodies, uint32_t count);
+/* Who the members are, as bytes, but for the index; and back. False: they are none. */
+void link_members_write(struct buffer *out, const struct engine_members *members);
+bool link_members_read(struct bytes bytes, struct engine_members *members);
 
 /* A message that has come. The arrays are its own, and used again. */
 struct link_message {
     struct engine_message message; /* its entries are those below; peer is who sent it */
     struct engine_entry *entries;
-    struct bytes *records; /* borrowed from the frame */
+    struct link_body *bodies; /* their records are borrowed from the frame */
     struct engine_members *members;
-    size_t capacity, records_capacity, members_capacity;
+    size_t capacity, bodies_capacity, members_capacity;
 };
 
 /* False: it cannot be right: an unknown kind or flag, fields that its kind does not have, terms

@@ -150,6 +150,8 @@ const char *apply_record(struct store *store, const struct record *record, bool 
     case RECORD_PUT:
     case RECORD_DELETE:
         return apply_name(store, record, is_of_group);
+    case RECORD_NOTE:
+        return NULL;
     case RECORD_ENTRY:
     case RECORD_FLOOR:
     case RECORD_VOTE:

@@ -409,6 +409,11 @@ static struct bracket *bracket_new(uint64_t group, const struct log_head *head,
     return bracket;
 }
 
+uint32_t group_log_chain_of(uint32_t before, const struct log_head *head, struct bytes contents)
+{
+    return log_chain(before, head, crc32c(0, contents.data, contents.size));
+}
+
 uint32_t group_log_append(struct group_log *log, const struct log_head *head, struct bytes contents)
 {
     struct entry_payload payload = {.group = log->group, .head = *head};
@@ -792,6 +797,8 @@ const char *group_replay(struct store *store, const struct record *record, struc
     *records = *size = 0;
     if (record->type == RECORD_ENTRY)
         return replay_entry(store, record, rest, records, size);
+    if (record->type == RECORD_NOTE)
+        return "what an entry of a group says, without the entry";
     if (record->type == RECORD_FLOOR)
         return replay_floor(store, record->payload);
     return replay_numbers(store, record);

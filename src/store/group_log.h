@@ -59,6 +59,8 @@ void group_log_committed(struct group_log *log, uint64_t index);
  * cut. `contents` is a row of records (content_add), and is copied. There is room for them (store_room of
  * group_log_bytes). Returns the entry's chain. */
 uint32_t group_log_append(struct group_log *log, const struct log_head *head, struct bytes contents);
+/* The chain that an entry has whose contents these are, if the one before it has the chain `before`. */
+uint32_t group_log_chain_of(uint32_t before, const struct log_head *head, struct bytes contents);
 /* What appending contents of so many records takes of a batch, at most. */
 uint64_t group_log_bytes(struct bytes contents, uint32_t records);
 /* Entries from here on go. A start finds them again, unless another one was appended in their place. */

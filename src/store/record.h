@@ -22,7 +22,8 @@ enum record_type {
     RECORD_VOTE = 13,     /* a group's term, and whom this member voted for in it */
     RECORD_COMMIT = 14,   /* how far a group's log is known to be committed */
     RECORD_LEAVE = 15,    /* a group's log goes */
-    RECORD_LAST = RECORD_LEAVE, /* a sound record above was written by a newer version */
+    RECORD_NOTE = 16,     /* what an entry says to its group; nothing to the store */
+    RECORD_LAST = RECORD_NOTE, /* a sound record above was written by a newer version */
 };
 
 enum {
@@ -195,8 +196,8 @@ void content_add(struct buffer *out, enum record_type type, struct bytes payload
 /* Is this a type that contents may have? Where a message lies is each member's own business. */
 static inline bool content_may_have(unsigned type)
 {
-    return type >= RECORD_MESSAGE && type < RECORD_ENTRY && type != RECORD_MOVED &&
-           type != RECORD_PAGED;
+    return type == RECORD_NOTE || (type >= RECORD_MESSAGE && type < RECORD_ENTRY &&
+                                   type != RECORD_MOVED && type != RECORD_PAGED);
 }
 
 #endif

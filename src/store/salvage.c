@@ -394,6 +394,8 @@ static void take_record(struct salvager *s, const struct record *record)
     case RECORD_LEAVE:
         leave_out(s, record);
         break;
+    case RECORD_NOTE:
+        break;
     }
 }
 

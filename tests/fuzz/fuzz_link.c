@@ -63,7 +63,7 @@ static void judge_raft(const struct link_raft *raft)
         struct buffer out = {0};
         struct link_raft again = {
             .group = raft->group, .generation = raft->generation, .from = raft->from};
-        link_entries_write(&out, message.entries, message.records, message.message.count);
+        link_entries_write(&out, message.entries, message.bodies, message.message.count);
         assert(bytes_equal(buffer_bytes(&out), raft->entries));
         message.message.peer = raft->to;
         link_raft_of(&message.message, raft->entries, &again);

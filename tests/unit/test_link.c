@@ -127,19 +127,19 @@ TEST(frames_arrive)
     const struct engine_message append = {
         .type = ENGINE_APPEND, .peer = 2 << 16 | 1, .term = 3, .count = 1};
     const struct engine_entry entry = {3, ENGINE_RECORDS, NULL};
-    const struct bytes records = bytes_of(large, sizeof(large));
+    const struct link_body body = {.records = bytes_of(large, sizeof(large))};
     begin_up();
-    frame.lease = (struct link_lease){LINK_LEASE, 1, 2, 3, 0, link_numbers_of(room, groups, 2)};
+    frame.lease = (struct link_lease){LINK_LEASE, 1, 2, 3, 0, link_numbers_of(room, groups, 2), {{0}}};
     is_int(link_send(to(0, 1), &frame), LINK_SENT, "a lease is asked for");
     frame.grant = (struct link_grant){LINK_GRANT, 1, link_numbers_of(room, groups, 2)};
     is_int(link_send(to(1, 0), &frame), LINK_SENT, "and granted");
     is_int(link_send_raft(to(0, 1), 7, 1, 1 << 16 | 1, &vote, NULL, NULL), LINK_SENT, "a vote");
-    is_int(link_send_raft(to(0, 1), 7, 1, 1 << 16 | 1, &append, &entry, &records), LINK_SENT,
+    is_int(link_send_raft(to(0, 1), 7, 1, 1 << 16 | 1, &append, &entry, &body), LINK_SENT,
            "an entry");
     bench_run(&bench, 50);
     ok(has("1:FRAME(0 LEASE)") && has("0:FRAME(1 GRANT)"), "they arrive: %s", told);
     is_int(raft_frames, 2, "as do messages of a group");
-    is_int(raft_bytes, 13 + sizeof(large), "with their entries");
+    is_int(raft_bytes, 34 + sizeof(large), "with their entries");
     is_int(link_unsent(to(0, 1)), 0, "nothing is left");
     bench_free(&bench);
 }
@@ -251,11 +251,11 @@ TEST(output_is_bounded)
     const struct engine_message append = {
         .type = ENGINE_APPEND, .peer = 2 << 16 | 1, .term = 3, .count = 1};
     const struct engine_entry entry = {3, ENGINE_RECORDS, NULL};
-    const struct bytes records = bytes_of(large, sizeof(large));
+    const struct link_body body = {.records = bytes_of(large, sizeof(large))};
     enum link_sent sent;
     size_t most = 0, count = 0;
     begin_up();
-    while ((sent = link_send_raft(to(0, 1), 7, 1, 1 << 16 | 1, &append, &entry, &records)) ==
+    while ((sent = link_send_raft(to(0, 1), 7, 1, 1 << 16 | 1, &append, &entry, &body)) ==
                LINK_SENT &&
            count < 1000) {
         most = link_unsent(to(0, 1)) > most ? link_unsent(to(0, 1)) : most;
@@ -277,21 +277,21 @@ TEST(a_large_frame_goes_alone)
     const struct engine_message append = {
         .type = ENGINE_APPEND, .peer = 2 << 16 | 1, .term = 3, .count = 1};
     const struct engine_entry entry = {3, ENGINE_RECORDS, NULL};
-    const struct bytes records = bytes_of(large, LINK_OUTPUT_BYTES + 1000);
+    const struct link_body body = {.records = bytes_of(large, LINK_OUTPUT_BYTES + 1000)};
     begin_up();
-    is_int(link_send_raft(to(0, 1), 7, 1, 1 << 16 | 1, &append, &entry, &records), LINK_SENT,
+    is_int(link_send_raft(to(0, 1), 7, 1, 1 << 16 | 1, &append, &entry, &body), LINK_SENT,
            "taken");
-    is_int(link_send_raft(to(0, 1), 7, 1, 1 << 16 | 1, &append, &entry, &records), LINK_FULL,
+    is_int(link_send_raft(to(0, 1), 7, 1, 1 << 16 | 1, &append, &entry, &body), LINK_FULL,
            "not a second one");
     bench_run(&bench, 2000);
-    is_int(raft_bytes, 13 + LINK_OUTPUT_BYTES + 1000, "it arrives");
+    is_int(raft_bytes, 34 + LINK_OUTPUT_BYTES + 1000, "it arrives");
     bench_free(&bench);
     mem_free(large);
 }
 
 TEST(who_takes_nothing_is_given_up)
 {
-    union link_frame frame = {.grant = {.type = LINK_GRANT, .k = 1}};
+    union link_frame frame = {.grant = {.type = LINK_GRANT, .sent_ms = 1}};
     uint64_t sent = 0;
     begin_up();
     while (link_send(to(0, 1), &frame) == LINK_SENT && sent < 1000000)
@@ -308,11 +308,11 @@ TEST(stuck_data_ends_the_link)
     const struct engine_message append = {
         .type = ENGINE_APPEND, .peer = 2 << 16 | 1, .term = 3, .count = 1};
     const struct engine_entry entry = {3, ENGINE_RECORDS, NULL};
-    const struct bytes records = bytes_of(large, sizeof(large));
+    const struct link_body body = {.records = bytes_of(large, sizeof(large))};
     begin_up();
     struct bench_pipe *data = bench_pipe(&bench, 0, 1, LINK_WAY_DATA);
     data->holds_until_ms[0] = data->holds_until_ms[1] = UINT64_MAX;
-    link_send_raft(to(0, 1), 7, 1, 1 << 16 | 1, &append, &entry, &records);
+    link_send_raft(to(0, 1), 7, 1, 1 << 16 | 1, &append, &entry, &body);
     bench_run(&bench, 4900);
     is_str(told, "", "control is well, and it waits");
     bench_run(&bench, 200);

@@ -78,13 +78,15 @@ TEST(bytes_are_golden)
     is_golden(&frame, "00 00 00 00 00 00 01 02", "PING");
     frame.echo = (struct link_echo){LINK_ECHO, 259};
     is_golden(&frame, "00 00 00 00 00 00 01 03", "ECHO");
-    frame.lease = (struct link_lease){LINK_LEASE, 1, 2, 3, LINK_HAS_LEASE | LINK_IS_SHORT, numbers};
+    frame.lease = (struct link_lease){LINK_LEASE, 1, 2, 3, LINK_HAS_LEASE | LINK_IS_SHORT, numbers, {{0}}};
     is_golden(&frame,
               "00 00 00 00 00 00 00 01 00 00 00 00 00 00 00 02 00 00 00 00 00 00 00 03 03 "
-              "00 02 00 00 00 00 00 00 00 07 01 02 03 04 05 06 07 08",
+              "00 02 00 00 00 00 00 00 00 07 01 02 03 04 05 06 07 08 00 00",
               "LEASE");
     frame.grant = (struct link_grant){LINK_GRANT, 9, {{0}}};
     is_golden(&frame, "00 00 00 00 00 00 00 09 00 00", "GRANT");
+    frame.applied = (struct link_applied){LINK_APPLIED, 258};
+    is_golden(&frame, "00 00 00 00 00 00 01 02", "APPLIED");
     frame.raft = (struct link_raft){.type = LINK_RAFT,
                                     .group = 1,
                                     .generation = 2,
@@ -103,6 +105,8 @@ TEST(bytes_are_golden)
               "RAFT");
 }
 
+enum { LEASES_MAX = 3 * LINK_GROUPS_MAX };
+
 TEST(what_is_too_much_is_refused)
 {
     union link_frame frame;
@@ -112,13 +116,13 @@ TEST(what_is_too_much_is_refused)
            "a text with a zero in it");
     is_int(link_frame_read(LINK_BYE, bytes_of(bad, sizeof(bad)), &frame), LINK_FRAME_MALFORMED,
            "a text that is not UTF-8");
-    uint8_t *room = mem_zalloc((LINK_GROUPS_MAX + 1) * 8 + 10);
-    room[8] = LINK_GROUPS_MAX >> 8;
-    room[9] = LINK_GROUPS_MAX & 255;
-    is_int(link_frame_read(LINK_GRANT, bytes_of(room, LINK_GROUPS_MAX * 8 + 10), &frame),
+    uint8_t *room = mem_zalloc((LEASES_MAX + 1) * 8 + 10);
+    room[8] = LEASES_MAX >> 8;
+    room[9] = LEASES_MAX & 255;
+    is_int(link_frame_read(LINK_GRANT, bytes_of(room, LEASES_MAX * 8 + 10), &frame),
            LINK_FRAME_OK, "as many groups as there may be");
     room[9]++;
-    is_int(link_frame_read(LINK_GRANT, bytes_of(room, (LINK_GROUPS_MAX + 1) * 8 + 10), &frame),
+    is_int(link_frame_read(LINK_GRANT, bytes_of(room, (LEASES_MAX + 1) * 8 + 10), &frame),
            LINK_FRAME_MALFORMED, "one more");
     is_int(link_frame_read(LINK_SEND, bytes_of(room, 1), &frame), LINK_FRAME_UNKNOWN,
            "a number that is reserved");
@@ -172,7 +176,11 @@ static void write_append(struct buffer *out, struct link_raft *raft)
 {
     const struct engine_entry entries[] = {
         {4, ENGINE_NOOP, NULL}, {4, ENGINE_MEMBERS, &members}, {5, ENGINE_RECORDS, NULL}};
-    const struct bytes records[] = {{0}, {0}, bytes_str("records")};
+    const struct link_body bodies[] = {
+        {.stamp_ms = 7, .catalogue = 8, .chain = 9},
+        {.chain = 10},
+        {.records = bytes_str("records"), .chain = 11, .use = 12},
+    };
     const struct engine_message message = {.type = ENGINE_APPEND,
                                            .peer = 131073,
                                            .term = 5,
@@ -181,7 +189,7 @@ static void write_append(struct buffer *out, struct link_raft *raft)
                                            .commit = 9,
                                            .round = 77,
                                            .count = 3};
-    link_entries_write(out, entries, records, 3);
+    link_entries_write(out, entries, bodies, 3);
     *raft = (struct link_raft){.group = 1, .generation = 2, .from = 65537};
     link_raft_of(&message, buffer_bytes(out), raft);
 }
@@ -201,7 +209,11 @@ TEST(entries_come_as_they_went)
     ok(read->entries[0].kind == ENGINE_NOOP && read->entries[0].term == 4 &&
            read->entries[2].kind == ENGINE_RECORDS && read->entries[2].term == 5,
        "its entries");
-    ok(bytes_equal_str(message.records[2], "records") && message.records[1].size == 0, "records");
+    const struct link_body *bodies = message.bodies;
+    ok(bytes_equal_str(bodies[2].records, "records") && bodies[1].records.size == 0, "records");
+    ok(bodies[0].stamp_ms == 7 && bodies[0].catalogue == 8 && bodies[0].chain == 9 &&
+           bodies[2].chain == 11 && bodies[2].use == 12,
+       "and what else they have");
     const struct engine_members *who = read->entries[1].members;
     ok(who->count == 2 && who->of[0].id == 65537 && who->of[0].role == ENGINE_VOTER &&
            who->of[1].id == 131073 && who->of[1].role == ENGINE_LEARNER,
@@ -226,19 +238,20 @@ static bool is_read_with(size_t at, uint8_t value)
 
 TEST(entries_that_cannot_be_are_refused)
 {
-    /* NOOP: 13 bytes; MEMBERS: 13 + 2 + 2 * 9; RECORDS: 13 + 7. */
+    /* NOOP: 34 bytes; MEMBERS: 34 + 2 + 2 * 9; RECORDS: 34 + 7. */
     ok(is_read_with(0, ENGINE_NOOP), "as it is");
     ok(!is_read_with(0, 0) && !is_read_with(0, 9), "no such kind");
     ok(!is_read_with(8, 0), "no term");
     ok(!is_read_with(8, 6), "a term that is to come");
-    ok(!is_read_with(13 + 8, 3), "a term that falls");
-    ok(!is_read_with(12, 1), "records of a no-op");
-    ok(!is_read_with(13 + 13 + 1, 3), "more members than there are");
-    ok(!is_read_with(13 + 13 + 2 + 8, 3), "no such role");
-    ok(!is_read_with(13 + 13 + 2 + 8, ENGINE_LEARNER), "no voter");
-    ok(!is_read_with(13 + 13 + 2 + 9 + 5, 1), "a member that is there twice");
-    ok(!is_read_with(46 + 12, 8), "records that are not whole");
-    ok(!is_read_with(46 + 12, 6), "something behind them");
+    ok(!is_read_with(34 + 8, 3), "a term that falls");
+    ok(!is_read_with(33, 1), "records of a no-op");
+    ok(!is_read_with(34 + 34 + 1, 3), "more members than there are");
+    ok(!is_read_with(34 + 34 + 2 + 8, 3), "no such role");
+    ok(!is_read_with(34 + 34 + 2 + 8, ENGINE_LEARNER), "no voter");
+    ok(!is_read_with(34 + 34 + 2 + 9 + 5, 1), "a member that is there twice");
+    ok(!is_read_with(88 + 33, 8), "records that are not whole");
+    ok(!is_read_with(88 + 33, 6), "something behind them");
+    ok(!is_read_with(29, 1) && is_read_with(88 + 29, 1), "a use of what is not the group's");
 }
 
 static bool is_kind_read(struct link_raft raft)

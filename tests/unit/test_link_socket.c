@@ -18,7 +18,7 @@
 #include "tests/lib/tap.h"
 #include "tests/script/world.h"
 
-enum { NODES = 2, ENTRY_BYTES = 300000, PATH = 128 };
+enum { NODES = 2, ENTRY_BYTES = 300000, ENTRY_HEADER = 34, PATH = 128 };
 
 static struct world world;
 static char folder[] = "/tmp/test_link_socket.XXXXXX";
@@ -49,8 +49,8 @@ static void send_entry(struct link *link)
     const struct engine_message append = {
         .type = ENGINE_APPEND, .peer = (uint64_t)link_number(link) << 16, .term = 1, .count = 1};
     const struct engine_entry entry = {1, ENGINE_RECORDS, NULL};
-    const struct bytes bytes = bytes_of(records, sizeof(records));
-    link_send_raft(link, 1, 1, (uint64_t)(3 - link_number(link)) << 16, &append, &entry, &bytes);
+    const struct link_body body = {.records = bytes_of(records, sizeof(records))};
+    link_send_raft(link, 1, 1, (uint64_t)(3 - link_number(link)) << 16, &append, &entry, &body);
 }
 
 static void user_tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)
@@ -63,7 +63,7 @@ static void user_tick(struct service *service, uint64_t now_ms, uint64_t clock_m
     while (links_next(user->links, &event)) {
         if (event.kind == LINK_EVENT_FRAME)
             say(user->says,
-                event.frame->type == LINK_RAFT && event.frame->raft.entries.size == ENTRY_BYTES + 13
+                event.frame->type == LINK_RAFT && event.frame->raft.entries.size == ENTRY_BYTES + ENTRY_HEADER
                     ? "ENTRY\n"
                     : "WRONG\n");
         else

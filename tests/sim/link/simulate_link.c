@@ -124,15 +124,15 @@ static void frame_came(struct run *run, uint32_t node, uint32_t from, const unio
 {
     static struct link_message message;
     if (frame->type == LINK_LEASE) {
-        arrived(run, node, from, LINK_WAY_CONTROL, frame->lease.k, frame->lease.applied);
+        arrived(run, node, from, LINK_WAY_CONTROL, frame->lease.sent_ms, frame->lease.applied);
         return;
     }
     if (frame->type != LINK_RAFT || !link_message_read(&message, &frame->raft)) {
         fail(run, "node %u got a frame that nobody has sent", node);
         return;
     }
-    const uint8_t *records = message.records[0].data;
-    if (message.message.count != 1 || !is_filled(records, message.records[0].size))
+    const uint8_t *records = message.bodies[0].records.data;
+    if (message.message.count != 1 || !is_filled(records, message.bodies[0].records.size))
         fail(run, "node %u got a frame that is not as it was sent", node);
     else
         arrived(run, node, from, LINK_WAY_DATA, load(records), load(records + 8));
@@ -155,18 +155,18 @@ static void send_some(struct run *run, uint32_t node, uint32_t to)
     struct engine_message append = {
         .type = ENGINE_APPEND, .peer = (uint64_t)(to + 1) << 16, .term = 1, .count = 1};
     union link_frame lease = {.lease = {.type = LINK_LEASE,
-                                        .k = session_of(run, node, to),
+                                        .sent_ms = session_of(run, node, to),
                                         .applied = side->sent[LINK_WAY_CONTROL] + 1}};
     if (!side->is_up || below(run, 4))
         return;
     if (link_send(link, &lease) == LINK_SENT)
         side->sent[LINK_WAY_CONTROL]++;
     size_t size = HEADER + (below(run, 8) ? below(run, 2000) : below(run, LARGE - HEADER));
-    struct bytes bytes = bytes_of(records, size);
+    struct link_body body = {.records = bytes_of(records, size)};
     for (uint64_t i = below(run, 50) ? 1 : 100; i; i--) {
         fill(records, size, session_of(run, node, to), side->sent[LINK_WAY_DATA] + 1);
         enum link_sent sent =
-            link_send_raft(link, 1, 1, (uint64_t)(node + 1) << 16, &append, &entry, &bytes);
+            link_send_raft(link, 1, 1, (uint64_t)(node + 1) << 16, &append, &entry, &body);
         if (sent != LINK_SENT) {
             run->met->fulls += sent == LINK_FULL;
             break;

@@ -5,10 +5,14 @@ noinst_LIBRARIES += libleveret_cluster.a
 endif
 
 libleveret_cluster_a_SOURCES = \
+	%D%/cluster.c \
+	%D%/cluster.h \
 	%D%/engine.c \
 	%D%/engine.h \
 	%D%/engine_core.h \
 	%D%/engine_raft.c \
+	%D%/group.c \
+	%D%/group.h \
 	%D%/identity.c \
 	%D%/identity.h \
 	%D%/lease.c \

@@ -20,6 +20,10 @@ static const char *apply_message(struct store *store, const struct record *recor
         if (destination.sequence < index->next_sequence || destination.sequence > STORE_SEQUENCE_MAX)
             return "a message out of order";
         index_restore(index, &destination, record->place, &payload);
+        if (is_of_group) {
+            led_comes(store, destination.queue, payload.body_size);
+            index_has_news(index);
+        }
     }
     return NULL;
 }
@@ -76,9 +80,15 @@ static const char *apply_returned(struct store *store, struct bytes payload, boo
     struct index *index = idmap_find(&store->indexes, reader.queue);
     if (store_is_of_group(reader.queue) != is_of_group)
         return OTHERS;
-    while (returned_next(&reader))
-        if (index)
-            index_replay_returned(index, reader.sequence, reader.count, reader.until_ms);
+    while (returned_next(&reader)) {
+        if (!index)
+            continue;
+        index_replay_returned(index, reader.sequence, reader.count, reader.until_ms);
+        if (is_of_group)
+            led_returned(index, reader.sequence);
+    }
+    if (index && is_of_group)
+        index_has_news(index);
     return reader.cursor.bad ? "a malformed return" : NULL;
 }
 
@@ -93,14 +103,16 @@ static const char *apply_queue(struct store *store, const struct record *record,
     if (store_is_of_group(id) != is_of_group)
         return OTHERS;
     if (record->type == RECORD_QUEUE) {
-        if (index)
+        if (index && !(is_of_group && led_begins(store, id)))
             return "a queue that exists";
-        index_changed(index_new(store, id));
+        index_changed(index ? index : index_new(store, id));
         store_id_is_used(store, id);
     } else if (record->type == RECORD_DROP) {
         if (!index)
             return "the end of an unknown queue";
         store_queue_delete_recovered(store, index);
+        if (is_of_group)
+            led_ends(store, id);
         if (!is_of_group) /* else the turns do it */
             release_all(store);
     } else if (index && is_of_group) {

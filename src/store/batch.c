@@ -149,9 +149,8 @@ static struct settles *settles_of(struct journal *journal, struct settles_place 
                (batch->settles_capacity - from) * sizeof(*batch->settles));
     }
     struct settles *settles = &batch->settles[batch->settles_count++];
-    *settles = (struct settles){
-        .queue = queue, .ranges = settles->ranges, .returned = settles->returned};
-    settles->ranges.size = settles->returned.size = 0;
+    settles->queue = queue;
+    settles_clear(settles);
     place->number = batch->settles_count;
     place->batch = batch->number;
     batch->size += RECORD_HEADER + 8 + 20;
@@ -165,7 +164,7 @@ static void add_distance(struct buffer *out, uint64_t from, uint64_t to)
 }
 
 /* Writes the growing range down, as its distance from the one before. */
-static void close_range(struct settles *settles)
+void settles_close(struct settles *settles)
 {
     if (settles->count == 0)
         return;
@@ -175,20 +174,46 @@ static void close_range(struct settles *settles)
     settles->count = 0;
 }
 
+void settles_add(struct settles *settles, uint64_t first, uint64_t count)
+{
+    if (settles->count && settles->first + settles->count == first) {
+        settles->count += count;
+        return;
+    }
+    settles_close(settles);
+    settles->first = first;
+    settles->count = count;
+}
+
+void settles_return(struct settles *settles, uint64_t sequence, uint32_t count, uint64_t until_ms)
+{
+    add_distance(&settles->returned, settles->returned_last, sequence);
+    buffer_add_varint(&settles->returned, count);
+    buffer_add_varint(&settles->returned, until_ms);
+    settles->returned_last = sequence;
+}
+
+void settles_clear(struct settles *settles)
+{
+    *settles = (struct settles){
+        .queue = settles->queue, .ranges = settles->ranges, .returned = settles->returned};
+    settles->ranges.size = settles->returned.size = 0;
+}
+
+void settles_free(struct settles *settles)
+{
+    buffer_free(&settles->ranges);
+    buffer_free(&settles->returned);
+}
+
 void batch_add_settle(struct journal *journal, struct settles_place *place, uint64_t queue,
                       uint64_t first, uint64_t count)
 {
     struct settles *settles = settles_of(journal, place, queue);
     assert(count > 0 && settles->queue == queue);
-    if (settles->count && settles->first + settles->count == first) {
-        settles->count += count;
-        return;
-    }
     size_t before = settles->ranges.size;
-    close_range(settles);
+    settles_add(settles, first, count);
     journal->filling->size += settles->ranges.size - before;
-    settles->first = first;
-    settles->count = count;
 }
 
 void batch_add_returned(struct journal *journal, struct settles_place *place, uint64_t queue,
@@ -197,10 +222,7 @@ void batch_add_returned(struct journal *journal, struct settles_place *place, ui
     struct settles *settles = settles_of(journal, place, queue);
     size_t before = settles->returned.size;
     assert(count > 0 && settles->queue == queue);
-    add_distance(&settles->returned, settles->returned_last, sequence);
-    buffer_add_varint(&settles->returned, count);
-    buffer_add_varint(&settles->returned, until_ms);
-    settles->returned_last = sequence;
+    settles_return(settles, sequence, count, until_ms);
     journal->filling->size += settles->returned.size - before;
     journal->filling->size += before ? 0 : RECORD_HEADER + 8;
 }
@@ -236,7 +258,7 @@ void batch_close_settles(struct journal *journal)
     struct batch *batch = journal->filling;
     for (uint32_t i = 0; i < batch->settles_count; i++) {
         struct settles *settles = &batch->settles[i];
-        close_range(settles);
+        settles_close(settles);
         journal->stats->returns_written +=
             add_numbers(journal, RECORD_RETURNED, settles->queue, &settles->returned);
         journal->stats->settles_written +=
@@ -252,10 +274,8 @@ void batch_free(struct journal *journal, struct batch *batch)
     for (uint32_t i = 0; i < batch->count; i++)
         if (batch->records[i].message)
             message_unref(journal->options->pool, batch->records[i].message);
-    for (uint32_t i = 0; i < batch->settles_capacity; i++) {
-        buffer_free(&batch->settles[i].ranges);
-        buffer_free(&batch->settles[i].returned);
-    }
+    for (uint32_t i = 0; i < batch->settles_capacity; i++)
+        settles_free(&batch->settles[i]);
     for (size_t i = 0; i < batch->brackets_count; i++)
         bracket_unref(batch->brackets[i]);
     mem_free(batch->brackets);

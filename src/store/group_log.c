@@ -268,6 +268,8 @@ static struct group_log *group_log_new(struct store *store, uint64_t group)
     struct group_log *log = mem_zalloc(sizeof(*log));
     log->store = store;
     log->group = group;
+    log->wait = LOG_JOURNAL + 1;
+    proposal_init(&log->proposal);
     idmap_add(&store->groups.by_number, group, log);
     return log;
 }
@@ -313,6 +315,7 @@ static void group_log_free(struct group_log *log)
     idmap_remove(&log->store->groups.by_number, log->group);
     if (log->reading)
         log->reading->log = NULL;
+    proposal_free(&log->proposal);
     buffer_free(&log->note);
     buffer_free(&log->fetched);
     mem_free(log->fetched_at);
@@ -912,6 +915,7 @@ void groups_init(struct groups *groups)
     idmap_init(&groups->by_number);
     list_init(&groups->recent);
     list_init(&groups->unplaced);
+    list_init(&groups->addressed);
 }
 
 void groups_free(struct store *store)

@@ -75,6 +75,29 @@ void group_log_applied(struct group_log *log, uint64_t index);
 /* The log is to begin behind `index`, which is applied. False: it is not durable here yet. */
 bool group_log_raise(struct group_log *log, uint64_t index, struct bytes note);
 
+/* ---- a leader ---- */
+
+/* This broker decides for the queues of the group from now on, or does so no more: what it has decided
+ * that was not appended yet is forgotten then. Its queues can be used as those of this broker alone: what
+ * is done to them is proposed, and they change when it is applied. Until it leads nothing can be taken. */
+void group_log_lead(struct group_log *log, bool leads);
+/* Under which number replies wait for what is decided here: a bit of what store_publish returns. */
+void group_log_set_wait(struct group_log *log, uint8_t number);
+/* What is to be the contents of the next entry, of `max` bytes at most, or one record that is longer. They
+ * stay until something else is decided. False: there is nothing. */
+bool group_log_proposal(struct group_log *log, size_t max, struct bytes *contents);
+/* They were appended. */
+void group_log_proposed(struct group_log *log, size_t size);
+/* How much was decided so far, in bytes of contents, from when this store was opened: what was decided
+ * last is appended when group_log_appended is as much. */
+uint64_t group_log_decided(const struct group_log *log);
+uint64_t group_log_appended(const struct group_log *log);
+/* Names of the catalogue. */
+void group_log_put(struct group_log *log, struct bytes key, struct bytes value);
+void group_log_delete(struct group_log *log, struct bytes key);
+/* Right after the catalogue was read: queues that nobody asked for are to end. */
+void group_log_drop_orphans(struct group_log *log);
+
 /* ---- what there is ---- */
 
 struct log_floor group_log_floor(const struct group_log *log);

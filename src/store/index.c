@@ -112,8 +112,21 @@ struct entry *index_entry(struct index *index, uint64_t sequence, struct chunk *
     return (*chunk)->entries ? &(*chunk)->entries[slot] : NULL;
 }
 
+uint64_t index_next(const struct index *index)
+{
+    return store_is_of_group(index->id) ? propose_next(index) : index->next_sequence;
+}
+
+static bool is_to_come(const struct index *index, uint64_t sequence)
+{
+    return sequence >= index->next_sequence && store_is_of_group(index->id) &&
+           sequence < propose_next(index);
+}
+
 bool index_holds(struct index *index, uint64_t sequence)
 {
+    if (is_to_come(index, sequence))
+        return true;
     const struct chunk *chunk = index_chunk(index, sequence);
     return chunk && bit_get(chunk->live_bits, chunk_slot(chunk, sequence));
 }
@@ -261,7 +274,10 @@ static uint32_t count_of(const struct chunk *chunk, uint32_t slot)
 {
     const struct returned *item =
         chunk->returns ? returns_find(chunk->returns, slot) : NULL;
-    return item ? item->count : 0;
+    uint32_t count = item ? item->count : 0;
+    if (__builtin_expect(store_is_of_group(chunk->index->id), 0))
+        propose_count(chunk->index, chunk->base + slot, &count);
+    return count;
 }
 
 static bool is_delayed(const struct chunk *chunk, uint32_t slot)
@@ -526,7 +542,7 @@ static bool mark_reach(struct index *index, uint64_t sequence)
 {
     struct store *store = index->store;
     if (store_is_of_group(index->id))
-        return sequence < index->mark || planted(PLANTED_NO_MARK);
+        return propose_mark(index, sequence) || planted(PLANTED_NO_MARK);
     if (index->mark_batch && index->mark_batch <= store->journal.durable) {
         index->mark = index->mark_asked;
         index->mark_batch = 0;
@@ -549,13 +565,16 @@ enum index_result index_take(struct index *index, bool settle, struct taken *tak
     struct chunk *chunk = next_ready(index, &slot);
     uint64_t sequence = chunk->base + slot;
     struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;
+    bool is_of_group = store_is_of_group(index->id);
     index->cursor = sequence;
+    if (is_of_group && !group_may_take(index))
+        return wait_for(index);
     if (!entry || !(entry->flags & ENTRY_MESSAGE)) {
         read_ahead(index, sequence);
         return wait_for(index);
     }
-    if (entry->flags & ENTRY_RECORDED && !(settle && leaves_no_trace(index->store, entry)) &&
-        !mark_reach(index, sequence))
+    bool leaves_none = settle && !is_of_group && leaves_no_trace(index->store, entry);
+    if (entry->flags & ENTRY_RECORDED && !leaves_none && !mark_reach(index, sequence))
         return wait_for(index);
     *taken = (struct taken){.sequence = sequence,
                             .message = message_ref(entry->message),
@@ -568,8 +587,10 @@ enum index_result index_take(struct index *index, bool settle, struct taken *tak
     chunk_used(index->store, chunk);
     if (sequence >= index->taken_high)
         index->taken_high = sequence + 1;
-    if (!settle) {
+    if (!settle || is_of_group) {
         index_count(index, 0, 1, 0);
+        if (settle)
+            propose_settle(index, sequence);
     } else {
         index_count_bytes(index, -(int64_t)entry->body_size);
         settle_slot(index, chunk, slot);
@@ -598,7 +619,7 @@ static void take_unread(struct index *index, struct chunk *chunk, uint32_t slot)
 bool index_take_head(struct index *index, uint64_t *sequence)
 {
     uint32_t slot;
-    if (index->ready == 0)
+    if (index->ready == 0 || (store_is_of_group(index->id) && !group_may_take(index)))
         return false;
     struct chunk *chunk = find_ready(index, &slot);
     take_unread(index, chunk, slot);
@@ -624,6 +645,8 @@ enum index_result index_expire(struct index *index, uint64_t clock_ms, uint64_t 
     uint64_t ends_ms = index_head_ms(index);
     if (ends_ms == 0 || ends_ms > clock_ms)
         return INDEX_EMPTY;
+    if (store_is_of_group(index->id) && !group_may_take(index))
+        return wait_for(index);
     uint32_t slot;
     struct chunk *chunk = find_ready(index, &slot);
     if (!chunk->entries) {
@@ -639,7 +662,8 @@ bool index_take_at(struct index *index, uint64_t sequence)
 {
     struct chunk *chunk = index_chunk(index, sequence);
     uint32_t slot = chunk ? chunk_slot(chunk, sequence) : 0;
-    if (!chunk || !bit_get(chunk->ready_bits, slot))
+    if (!chunk || !bit_get(chunk->ready_bits, slot) ||
+        (store_is_of_group(index->id) && !group_may_take(index)))
         return false;
     take_unread(index, chunk, slot);
     return true;
@@ -650,7 +674,7 @@ enum index_result index_ends(struct index *index, uint64_t sequence, uint64_t *e
     struct chunk *chunk;
     const struct entry *entry = index_entry(index, sequence, &chunk);
     if (!chunk)
-        return INDEX_EMPTY;
+        return is_to_come(index, sequence) ? INDEX_WAIT : INDEX_EMPTY;
     if (!entry) {
         chunk_want(index->store, chunk);
         return INDEX_WAIT;
@@ -770,7 +794,12 @@ void index_return(struct index *index, uint64_t sequence)
 void index_redeliver(struct index *index, uint64_t sequence)
 {
     struct chunk *chunk;
-    uint32_t slot = put_back(index, sequence, &chunk);
+    uint32_t slot;
+    slot = put_back(index, sequence, &chunk);
+    if (store_is_of_group(index->id)) {
+        propose_returned(index, sequence, next_count(chunk, slot), 0);
+        return;
+    }
     record_returned(index, chunk, (struct returned){0, slot, next_count(chunk, slot)});
 }
 
@@ -779,6 +808,10 @@ void index_delay(struct index *index, uint64_t sequence, uint64_t until_ms)
     uint32_t slot;
     struct chunk *chunk = taken_chunk(index, sequence, &slot);
     assert(index->taken > 0 && until_ms);
+    if (store_is_of_group(index->id)) {
+        propose_returned(index, sequence, next_count(chunk, slot), until_ms);
+        return;
+    }
     index_count(index, 0, -1, 0);
     index_count_delayed(index, 1);
     record_returned(index, chunk, (struct returned){until_ms, slot, next_count(chunk, slot)});
@@ -788,7 +821,14 @@ bool index_retry(struct index *index, uint64_t sequence)
 {
     struct chunk *chunk = index_chunk(index, sequence);
     uint32_t slot = chunk ? chunk_slot(chunk, sequence) : 0;
-    if (!chunk || !is_delayed(chunk, slot))
+    if (!chunk)
+        return false;
+    if (store_is_of_group(index->id)) {
+        if (is_delayed(chunk, slot) || propose_is_delaying(index, sequence))
+            propose_returned(index, sequence, count_of(chunk, slot), 0);
+        return false;
+    }
+    if (!is_delayed(chunk, slot))
         return false;
     assert(index->delayed > 0 && !bit_get(chunk->ready_bits, slot));
     index_count_delayed(index, -1);
@@ -812,7 +852,7 @@ void index_delayed(struct index *index, index_each_time *each, void *context)
 uint32_t index_delivery_count(struct index *index, uint64_t sequence)
 {
     const struct chunk *chunk = index_chunk(index, sequence);
-    return chunk && chunk->returns ? count_of(chunk, chunk_slot(chunk, sequence)) : 0;
+    return chunk ? count_of(chunk, chunk_slot(chunk, sequence)) : 0;
 }
 
 void index_settle(struct index *index, uint64_t sequence)
@@ -820,6 +860,10 @@ void index_settle(struct index *index, uint64_t sequence)
     uint32_t slot;
     struct chunk *chunk = taken_chunk(index, sequence, &slot);
     assert(index->taken > 0);
+    if (store_is_of_group(index->id)) {
+        propose_settle(index, sequence);
+        return;
+    }
     index_count(index, 0, -1, 0);
     uint64_t bytes = chunk->entries ? chunk->entries[slot].body_size
                                     : take_share(&chunk->taken_bytes, chunk->live - chunk->ready);
@@ -970,8 +1014,29 @@ static void wake_delayed(struct index *index)
     }
 }
 
+/* What is ready is taken as it lies, and what is delayed stays so until its end is applied. */
+static uint64_t purge_of_group(struct index *index)
+{
+    uint64_t purged = 0, sequence;
+    for (uint32_t at = 0; index->delayed && at < index->chunks_count; at++) {
+        const struct chunk *chunk = chunk_at(index, at);
+        for (uint32_t i = 0; chunk->returns && i < chunk->returns->count; i++) {
+            const struct returned *item = &chunk->returns->items[i];
+            if (!item->until_ms)
+                continue;
+            propose_settle(index, chunk->base + item->slot);
+            purged++;
+        }
+    }
+    for (; index_take_head(index, &sequence); purged++)
+        propose_settle(index, sequence);
+    return purged;
+}
+
 uint64_t index_purge(struct index *index)
 {
+    if (store_is_of_group(index->id))
+        return purge_of_group(index);
     wake_delayed(index);
     uint64_t purged = index->ready;
     /* Few are settled one by one, as those of the filling batch may still leave no trace. */
@@ -1025,10 +1090,21 @@ void index_mark(struct index *index, uint64_t mark)
     index_wake(index);
 }
 
+void index_has_news(struct index *index)
+{
+    if (!index->owner)
+        return;
+    index->is_waiting = true;
+    index_wake(index);
+}
+
 void index_lead(struct index *index)
 {
     assert(store_is_of_group(index->id) && index->taken == 0);
-    index->taken_high = index->mark;
+    /* What is to come was never delivered, also below the mark. */
+    index->taken_high = index->mark < index->next_sequence ? index->mark : index->next_sequence;
+    if (planted(PLANTED_AGREE_NEW_REDELIVERED))
+        index->taken_high = index->mark;
 }
 
 static void untake_chunk(struct index *index, struct chunk *chunk)
@@ -1110,6 +1186,7 @@ void index_restore(struct index *index, const struct destination *destination, s
     index_count(index, 1, 0, (int64_t)payload->body_size);
     index_count_bytes(index, (int64_t)payload->body_size);
     index->next_sequence = destination->sequence + 1;
+    index->has_times |= destination->expires_ms != 0;
     entry_changed(index->store, chunk);
     index_changed(index);
 }
@@ -1233,6 +1310,14 @@ void index_restore_delayed(struct index *index, struct chunk *chunk, uint32_t sl
     index_count_delayed(index, 1);
 }
 
+/* Is a live message taken, and not ready, delayed or damaged? */
+static bool is_taken(const struct index *index, const struct chunk *chunk, uint32_t slot)
+{
+    const struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;
+    return index->taken && !bit_get(chunk->ready_bits, slot) && !is_delayed(chunk, slot) &&
+           !(entry && entry->flags & ENTRY_DAMAGED);
+}
+
 /* Until its time is over by a record of its own, too. */
 void index_replay_returned(struct index *index, uint64_t sequence, uint32_t count,
                            uint64_t until_ms)
@@ -1243,7 +1328,10 @@ void index_replay_returned(struct index *index, uint64_t sequence, uint32_t coun
         return;
     if (planted(PLANTED_REPLAYED_DELAY_LOST))
         until_ms = 0;
-    if (until_ms && bit_get(chunk->ready_bits, slot)) {
+    if (until_ms && is_taken(index, chunk, slot)) {
+        index_count(index, 0, -1, 0);
+        index_count_delayed(index, 1);
+    } else if (until_ms && bit_get(chunk->ready_bits, slot)) {
         index_restore_delayed(index, chunk, slot);
     } else if (!until_ms && is_delayed(chunk, slot)) {
         index_count_delayed(index, -1);

@@ -114,7 +114,7 @@ enum index_result index_expire(struct index *index, uint64_t clock_ms, uint64_t 
 /* Takes a ready message, wherever it lies, without reading it, as index_take_head does. False: it is not
  * ready. */
 bool index_take_at(struct index *index, uint64_t sequence);
-/* When a live message ends; 0: never. INDEX_WAIT: what is known of it is being read. */
+/* When a live message ends; 0: never. INDEX_WAIT: what is known of it is being read, or it is to come. */
 enum index_result index_ends(struct index *index, uint64_t sequence, uint64_t *ends_ms);
 /* Tells of the live messages of one chunk, from *from on, that have a time, and moves *from behind them.
  * INDEX_EMPTY: there are no more; INDEX_WAIT: they are being read. */
@@ -157,8 +157,10 @@ enum index_obstacle {
     INDEX_MARKS,      /* the mark that says that it may have been delivered is not durable yet */
 };
 enum index_obstacle index_obstacle(struct index *index);
-/* Is this message there, ready or taken? */
+/* Is this message there, ready or taken? Or is it to come, when its group has agreed on it? */
 bool index_holds(struct index *index, uint64_t sequence);
+/* The sequence number of the message that comes next: to a queue of a group, of the one that is proposed next. */
+uint64_t index_next(const struct index *index);
 /* Asks for some live messages at once that are to be fetched or looked at soon, in any order. */
 void index_read_some(struct index *index, const uint64_t *sequences, size_t count);
 /* ---- a queue of a group (group_log.h) ---- */

@@ -53,6 +53,8 @@ void index_add_chunk(struct index *index, struct chunk *chunk);
 struct entry *index_entry(struct index *index, uint64_t sequence, struct chunk **chunk);
 /* Makes it appear on the list of those awake. */
 void index_wake(struct index *index);
+/* Its owner hears of it by store_take_awake, as there is something new in it. */
+void index_has_news(struct index *index);
 /* What the next checkpoint says of the index, or of the chunk, is another thing than what the last one
  * said; of those that do not survive it says nothing. The first of each two is for the second. */
 void index_change(struct index *index);
@@ -241,9 +243,27 @@ struct fetched {
     size_t from, size; /* of the contents, in group_log->fetched */
 };
 
+/* What is decided about the queues of a group, and not appended to its log yet: proposal.c. */
+struct proposal {
+    struct idmap led;       /* struct led, by the queue's id */
+    struct list settling;   /* of these, those of which something is settled or comes back */
+    struct destination *destinations; /* of the message that is being published */
+    uint32_t destinations_count;
+    size_t destinations_capacity;
+    struct list addressed_link; /* on groups->addressed, if it has some */
+    struct buffer contents;
+    size_t taken;           /* bytes of it that were proposed */
+    uint64_t before;        /* bytes that were proposed, and are forgotten */
+};
+
+enum { PROPOSAL_KEPT = 1 << 20 };
+
 struct group_log {
     struct store *store;
     uint64_t group;
+    struct proposal proposal;
+    bool leads;   /* this broker decides for its queues */
+    uint8_t wait; /* LOG_JOURNAL + 1 ...: what who waits for it calls it */
     uint64_t vote_term, vote;
     uint64_t floor, floor_term;
     uint32_t floor_chain;
@@ -288,10 +308,41 @@ struct groups {
     struct idmap by_number;
     struct list recent;   /* brackets in the order of their making */
     struct list unplaced; /* of these, those whose place was not noted */
+    struct list addressed; /* logs that the message goes to which is being published */
     uint64_t recent_bytes;
     struct dead_group_name *dead;
     size_t dead_count, dead_capacity;
 };
+
+/* ---- what a leader decides: proposal.c ---- */
+
+void proposal_init(struct proposal *proposal);
+void proposal_free(struct proposal *proposal);
+/* May messages be taken from this queue of a group? */
+bool group_may_take(const struct index *index);
+/* The message that is published next goes to this queue. */
+void propose_to(struct index *index, uint64_t ends_ms);
+/* Each of these is put into the next entry of the queue's group. The first goes to all queues that propose_to
+ * has named, and returns a set of logs. */
+uint32_t propose_message(struct store *store, struct message *message);
+/* The sequence number of the message that is proposed next. */
+uint64_t propose_next(const struct index *index);
+void propose_settle(struct index *index, uint64_t sequence);
+void propose_returned(struct index *index, uint64_t sequence, uint32_t count, uint64_t until_ms);
+/* Is it proposed that the message waits, and not applied yet? */
+bool propose_is_delaying(const struct index *index, uint64_t sequence);
+/* How often it has come back, if that is decided, and not applied yet. */
+bool propose_count(const struct index *index, uint64_t sequence, uint32_t *count);
+/* May this message be delivered, as the group has agreed that it may have been? Else that is proposed. */
+bool propose_mark(struct index *index, uint64_t sequence);
+void propose_queue(struct index *index);
+void propose_drop(struct index *index);
+/* What was proposed is applied. Was the queue's beginning proposed here? */
+bool led_begins(struct store *store, uint64_t id);
+/* A message of so many bytes has come. */
+void led_comes(struct store *store, uint64_t id, uint64_t bytes);
+void led_ends(struct store *store, uint64_t id);
+void led_returned(struct index *index, uint64_t sequence);
 
 void groups_init(struct groups *groups);
 void groups_free(struct store *store);

@@ -114,6 +114,15 @@ struct settles {
     struct buffer returned;
 };
 
+/* Messages first ... first + count - 1 are settled. */
+void settles_add(struct settles *settles, uint64_t first, uint64_t count);
+void settles_return(struct settles *settles, uint64_t sequence, uint32_t count, uint64_t until_ms);
+/* What is settled is all in `ranges`. */
+void settles_close(struct settles *settles);
+/* Nothing is in it; it keeps its queue, and its memory. */
+void settles_clear(struct settles *settles);
+void settles_free(struct settles *settles);
+
 /* An entry of a group's log in memory. The log has a reference, and so has the batch until the entry has
  * its place. */
 struct bracket {

@@ -38,6 +38,7 @@ libleveret_store_a_SOURCES = \
 	%D%/message.c \
 	%D%/message.h \
 	%D%/names.c \
+	%D%/proposal.c \
 	%D%/outage.c \
 	%D%/outage.h \
 	%D%/reader.c \

@@ -468,3 +468,17 @@ void content_add(struct buffer *out, enum record_type type, struct bytes payload
     buffer_add_u8(out, (uint8_t)type);
     buffer_add(out, payload.data, payload.size);
 }
+
+size_t contents_begin(struct buffer *out, enum record_type type)
+{
+    size_t begun = out->size;
+    assert(content_may_have(type));
+    buffer_add_u32(out, 0);
+    buffer_add_u8(out, (uint8_t)type);
+    return begun;
+}
+
+void contents_end(struct buffer *out, size_t begun)
+{
+    put32(out->data + begun, (uint32_t)(out->size - begun - CONTENT_HEADER));
+}

@@ -193,6 +193,9 @@ uint32_t log_chain(uint32_t before, const struct log_head *head, uint32_t checks
 enum { CONTENT_HEADER = 5 };
 bool content_next(struct cursor *cursor, enum record_type *type, struct bytes *payload);
 void content_add(struct buffer *out, enum record_type type, struct bytes payload);
+/* The same in two steps: what is added to `out` in between is the payload. */
+size_t contents_begin(struct buffer *out, enum record_type type);
+void contents_end(struct buffer *out, size_t begun);
 /* Is this a type that contents may have? Where a message lies is each member's own business. */
 static inline bool content_may_have(unsigned type)
 {

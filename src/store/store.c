@@ -485,14 +485,23 @@ static void write_tick(struct store *store)
     }
 }
 
-void store_tick(struct store *store, uint64_t now_ms)
+void store_collect(struct store *store, uint64_t now_ms)
 {
-    struct steps *steps = store->options.steps;
     store->now_ms = store->journal.now_ms = now_ms;
     store->journal.space.has_new_room = false;
-    steps_next(steps, "collect");
+    steps_next(store->options.steps, "collect");
     collect(store);
     wake_marked(store);
+}
+
+bool store_may_seal(const struct store *store)
+{
+    return !store->journal.is_writing;
+}
+
+void store_write(struct store *store)
+{
+    struct steps *steps = store->options.steps;
     steps_next(steps, "read");
     reads_retry(store);
     steps_next(steps, "release");
@@ -518,6 +527,12 @@ void store_tick(struct store *store, uint64_t now_ms)
     checkpoint_tick(store);
     space_tick(&store->journal);
     memory_tick(store);
+}
+
+void store_tick(struct store *store, uint64_t now_ms)
+{
+    store_collect(store, now_ms);
+    store_write(store);
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -722,11 +737,26 @@ uint64_t store_queue_id(struct store *store, bool survives)
     return ++store->id_last_transient | STORE_ID_TRANSIENT;
 }
 
+uint64_t store_group_queue_id(struct store *store, uint64_t group)
+{
+    assert(group > 0 && group <= STORE_GROUP_MAX);
+    return ++store->id_last | group << STORE_GROUP_SHIFT | STORE_ID_GROUP;
+}
+
+uint32_t store_queue_log(const struct store *store, uint64_t id)
+{
+    const struct group_log *log =
+        store_is_of_group(id) ? idmap_find(&store->groups.by_number, store_group_of(id)) : NULL;
+    return log ? log->wait : LOG_JOURNAL;
+}
+
 void store_id_is_used(struct store *store, uint64_t id)
 {
-    bool is_given_here = !(id & STORE_ID_TRANSIENT) && !store_is_of_group(id);
-    if (is_given_here && store_part_queue(id) > store->id_last)
-        store->id_last = store_part_queue(id);
+    uint64_t number = store_part_queue(id);
+    if (store_is_of_group(id))
+        number &= ((uint64_t)1 << STORE_GROUP_SHIFT) - 1;
+    if (!(id & STORE_ID_TRANSIENT) && number > store->id_last)
+        store->id_last = number;
 }
 
 static void record_id(struct store *store, enum record_type type, uint64_t id)
@@ -748,10 +778,12 @@ struct index *store_queue_find(struct store *store, uint64_t id, void *owner)
 struct index *store_queue(struct store *store, uint64_t id, void *owner)
 {
     struct index *index = idmap_find(&store->indexes, id);
-    assert(!store_is_of_group(id));
     if (!index) {
         index = index_new(store, id);
-        if (!(id & STORE_ID_TRANSIENT)) {
+        if (store_is_of_group(id)) {
+            store_id_is_used(store, id);
+            propose_queue(index);
+        } else if (!(id & STORE_ID_TRANSIENT)) {
             record_id(store, RECORD_QUEUE, id);
             index_changed(index);
             store->image.is_changed = true;
@@ -775,7 +807,10 @@ void store_queue_delete_recovered(struct store *store, struct index *index)
 void store_queue_delete(struct store *store, struct index *index)
 {
     uint64_t id = index->id;
-    assert(!store_is_of_group(id));
+    if (store_is_of_group(id)) {
+        propose_drop(index);
+        return;
+    }
     if (id & STORE_ID_TRANSIENT) {
         index_drop(index);
         return;
@@ -798,40 +833,46 @@ void store_drop_orphans(struct store *store)
     }
 }
 
-bool store_publish_one(struct store *store, struct message *message, struct index *queue,
-                       uint64_t ends_ms)
+uint32_t store_publish_one(struct store *store, struct message *message, struct index *queue,
+                           uint64_t ends_ms)
 {
+    if (__builtin_expect(store_is_of_group(queue->id), 0)) {
+        propose_to(queue, ends_ms);
+        return propose_message(store, message);
+    }
     if (!(message->flags & MESSAGE_PERSISTENT) || queue->id & STORE_ID_TRANSIENT) {
         index_push(queue, message, ends_ms, 0);
-        return false;
+        return 0;
     }
     struct destination kept = {queue->id, index_push(queue, message, ends_ms, ENTRY_RECORDED),
                                ends_ms};
     batch_add_message(&store->journal, RECORD_MESSAGE, message, &kept, 1);
-    return true;
+    return 1u << LOG_JOURNAL;
 }
 
-bool store_publish_timed(struct store *store, struct message *message, struct index *const *queues,
-                         const uint64_t *times, size_t count)
+uint32_t store_publish_timed(struct store *store, struct message *message,
+                             struct index *const *queues, const uint64_t *times, size_t count)
 {
     if (count == 1)
         return store_publish_one(store, message, queues[0], times ? times[0] : 0);
-    if (!(message->flags & MESSAGE_PERSISTENT)) {
-        for (size_t i = 0; i < count; i++)
-            index_push(queues[i], message, times ? times[i] : 0, 0);
-        return false;
-    }
     struct destination *kept = store_scratch(store, count);
     uint32_t kept_count = 0;
+    bool is_persistent = message->flags & MESSAGE_PERSISTENT, any_of_group = false;
     for (size_t i = 0; i < count; i++) {
-        bool survives = !(queues[i]->id & STORE_ID_TRANSIENT);
-        uint64_t expires_ms = times ? times[i] : 0;
+        uint64_t id = queues[i]->id, expires_ms = times ? times[i] : 0;
+        if (store_is_of_group(id)) {
+            propose_to(queues[i], expires_ms);
+            any_of_group = true;
+            continue;
+        }
+        bool survives = is_persistent && !(id & STORE_ID_TRANSIENT);
         uint64_t sequence =
             index_push(queues[i], message, expires_ms, survives ? ENTRY_RECORDED : 0);
         if (survives)
-            kept[kept_count++] = (struct destination){queues[i]->id, sequence, expires_ms};
+            kept[kept_count++] = (struct destination){id, sequence, expires_ms};
     }
     if (kept_count)
         batch_add_message(&store->journal, RECORD_MESSAGE, message, kept, kept_count);
-    return kept_count > 0;
+    uint32_t logs = any_of_group ? propose_message(store, message) : 0;
+    return logs | (kept_count ? 1u << LOG_JOURNAL : 0);
 }

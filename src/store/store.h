@@ -116,6 +116,12 @@ void store_abandon(struct store *store);
 /* Collects what the workers finished, seals the filling batch when the syncer is free and it is
  * time, and moves spills, reads, checkpoints and compaction on by a bounded amount. */
 void store_tick(struct store *store, uint64_t now_ms);
+/* The same in two halves, for who has to see in between what has become durable, and to decide what is to be in
+ * the filling batch before that is sealed. */
+void store_collect(struct store *store, uint64_t now_ms);
+void store_write(struct store *store);
+/* Between the two: the filling batch may be sealed in this turn. */
+bool store_may_seal(const struct store *store);
 /* When store_tick has something to do even if nothing happens until then; UINT64_MAX: never. */
 uint64_t store_next_ms(const struct store *store);
 /* Gives some memory back to the system that was not needed for a while, 2 MiB at most. False: there was
@@ -189,13 +195,20 @@ void store_catalogue_each(struct store *store,
 
 /* A new id, never used before. A queue that does not survive a restart has the top bit set. */
 uint64_t store_queue_id(struct store *store, bool survives);
+/* The same for a queue of a group. */
+uint64_t store_group_queue_id(struct store *store, uint64_t group);
 #define STORE_ID_TRANSIENT ((uint64_t)1 << 63)
-/* Ids of queues of groups (group_log.h) have this bit, and are given by the groups. Such a queue begins, ends and
- * changes by group_log_apply alone, but that messages are taken and given back; nothing of it is recorded here. */
+/* Ids of queues of groups (group_log.h) have this bit, and the number of the group. Such a queue begins, ends and
+ * changes by group_log_apply alone, but that messages are taken; what is asked of it is proposed to its group. */
 #define STORE_ID_GROUP ((uint64_t)1 << 62)
+enum { STORE_GROUP_SHIFT = 36, STORE_GROUP_MAX = 4095 };
 static inline bool store_is_of_group(uint64_t id)
 {
     return id & STORE_ID_GROUP && !(id & STORE_ID_TRANSIENT);
+}
+static inline uint64_t store_group_of(uint64_t id)
+{
+    return id >> STORE_GROUP_SHIFT & STORE_GROUP_MAX;
 }
 /* A queue may have several indexes, its parts, each with an id of its own: that of the queue with the number
  * of the part in it. Part 0 has the id of the queue. By nothing else does the store know that they belong
@@ -216,9 +229,13 @@ static inline uint64_t store_part_queue(uint64_t id)
 /* Above all sequence numbers that there will ever be. */
 #define STORE_SEQUENCE_MAX ((uint64_t)1 << 56)
 
+/* The log that a confirm waits for of what is published to it: LOG_JOURNAL, or that of its group. */
+uint32_t store_queue_log(const struct store *store, uint64_t id);
+/* Of a queue of a group: how many messages, and bytes of bodies, are to come into it when the group has
+ * agreed on them. */
+uint64_t store_queue_proposed(const struct store *store, uint64_t id, uint64_t *bytes);
 /* The index of a queue: the recovered one for an id of the catalogue, else a new one. For a new id
- * that survives, the creation is recorded. It is not one of a group: store_queue_find. `owner` is kept for the
- * caller. */
+ * that survives, the creation is recorded, or proposed to its group. `owner` is kept for the caller. */
 struct index *store_queue(struct store *store, uint64_t id, void *owner);
 /* The same, but NULL where there is none yet. */
 struct index *store_queue_find(struct store *store, uint64_t id, void *owner);
@@ -234,15 +251,16 @@ void store_drop_orphans(struct store *store);
 /* Puts a complete message at the end of each queue (distinct ones). It is recorded in the journal
  * when it is persistent and at least one of the queues survives. times[i] is when it ends in
  * queues[i], in ms since 1970, 0: never; NULL: it ends in none. They are on record with it, and
- * nothing here looks at a clock: index_expire. The store takes references of its own. Returns
- * whether a record was made, that is, whether a confirm has to wait for store_ticket(). */
-bool store_publish_timed(struct store *store, struct message *message, struct index *const *queues,
+ * nothing here looks at a clock: index_expire. The store takes references of its own. Returns the
+ * set of logs (1 << LOG_JOURNAL ...) that it is on record in: a confirm has to wait for what each of them has
+ * decided by now. */
+uint32_t store_publish_timed(struct store *store, struct message *message, struct index *const *queues,
                          const uint64_t *times, size_t count);
 /* The same for one queue, where it ends at `ends_ms`. */
-bool store_publish_one(struct store *store, struct message *message, struct index *queue,
+uint32_t store_publish_one(struct store *store, struct message *message, struct index *queue,
                        uint64_t ends_ms);
 /* The same for a message that does not end. */
-static inline bool store_publish(struct store *store, struct message *message,
+static inline uint32_t store_publish(struct store *store, struct message *message,
                                  struct index *const *queues, size_t count)
 {
     return store_publish_timed(store, message, queues, NULL, count);

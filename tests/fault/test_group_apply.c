@@ -10,7 +10,7 @@ enum { QUEUES = 4, MESSAGES_MAX = 2000, ENTRIES_MAX = 1500, STEPS_MAX = 6, GROUP
 /* No number is used again: a queue that comes again has another one. */
 static uint64_t queue_id(uint64_t serial)
 {
-    return STORE_ID_GROUP | serial;
+    return STORE_ID_GROUP | (uint64_t)GROUP << STORE_GROUP_SHIFT | serial;
 }
 
 /* ---- the model ---- */
@@ -376,15 +376,8 @@ static void take_one(struct history *history)
 
 static void lead_or_not(struct history *history)
 {
-    for (int number = 0; number < QUEUES; number++) {
-        const struct model_queue *queue = &history->applied.queues[number];
-        struct index *index = store_queue_find(history->bench.store, queue_id(queue->serial), NULL);
-        if (index && history->leads)
-            index_untake(index);
-        else if (index)
-            index_lead(index);
-    }
     history->leads = !history->leads;
+    group_log_lead(history->log, history->leads);
     check_all(history);
 }
 

@@ -44,6 +44,7 @@ struct broker_options {
     uint32_t vhosts_max;
     const char *queue_type; /* of queues where neither they nor their virtual host say */
     const char *node;       /* what this broker is called */
+    uint64_t queue_group;   /* the group that new durable queues are of, unless they are exclusive; 0: none */
     struct broker_first first;
     const struct vhost_defaults *defaults; /* of virtual hosts that are made; NULL: none */
 };

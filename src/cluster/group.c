@@ -815,6 +815,17 @@ void group_peer_gone(struct group *group, uint64_t now_ms, const struct link *li
 
 /* ---- what is decided here ---- */
 
+static uint32_t records_of(struct bytes contents)
+{
+    struct cursor cursor = cursor_of(contents);
+    enum record_type type;
+    struct bytes payload;
+    uint32_t count = 0;
+    while (content_next(&cursor, &type, &payload))
+        count++;
+    return count;
+}
+
 static enum group_proposed propose(struct group *group, uint64_t now_ms, const struct own *own,
                                    uint64_t *index)
 {
@@ -822,7 +833,9 @@ static enum group_proposed propose(struct group *group, uint64_t now_ms, const s
         return GROUP_FOLLOWS;
     if (own->contents.size > GROUP_ENTRY_MAX)
         return GROUP_LARGE;
-    if (store_room(group->options.store, own->contents.size * 3 + 128) != STORE_ROOM_NOW ||
+    uint64_t room = group_log_bytes(own->contents, records_of(own->contents));
+    /* Who has decided it has asked for room, and what else he has decided is in this batch. */
+    if (store_room(group->options.store, room) == STORE_ROOM_NEVER ||
         !engine_propose(group->engine, now_ms, &group->update))
         return GROUP_FULL;
     follow(group, now_ms, own);
@@ -917,7 +930,7 @@ bool group_next(struct group *group, uint64_t now_ms, struct group_entry *entry)
 {
     struct log_head head;
     struct lease_node node;
-    const char *wrong;
+    const char *wrong = NULL;
     uint64_t index = group->applied + 1;
     if (!group->engine || group->broken || index > engine_commit(group->engine))
         return false;
@@ -925,7 +938,7 @@ bool group_next(struct group *group, uint64_t now_ms, struct group_entry *entry)
     if (result == LOG_OK)
         result = group_log_apply(group->log, &wrong);
     if (result == LOG_DAMAGED)
-        break_off(group, "an entry of its log cannot be applied");
+        break_off(group, wrong ? wrong : "an entry of its log cannot be read any more");
     if (result != LOG_OK)
         return false;
     *entry = (struct group_entry){.index = index,

@@ -21,8 +21,8 @@ struct group;
 
 /* The catalogue of a cluster is the group with this number. */
 enum { GROUP_CATALOGUE = 1 };
-/* An entry has as much at most; one that is larger is refused. */
-enum { GROUP_ENTRY_MAX = 16 << 20 };
+/* An entry has as much at most, so that it goes in a frame of a link; one that is larger is refused. */
+enum { GROUP_ENTRY_MAX = LINK_WHOLE_BYTES - (1 << 20) };
 
 /* What an entry is for: the kind of its log_head, which the store does not look at. */
 enum group_use {

@@ -15,6 +15,8 @@ libleveret_cluster_a_SOURCES = \
 	%D%/group.h \
 	%D%/identity.c \
 	%D%/identity.h \
+	%D%/lane.c \
+	%D%/lane.h \
 	%D%/lease.c \
 	%D%/lease.h \
 	%D%/link.c \

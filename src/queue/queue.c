@@ -45,8 +45,11 @@ bool queues_wake(struct queues *queues)
     struct index *index;
     bool any = false;
     while ((index = store_take_awake(queues->store))) {
-        queue_has_work(index->owner);
-        queue_schedule_woken(index->owner);
+        struct queue *queue = index->owner;
+        if (queue->limit & QUEUE_AGREES && queue->kind->came)
+            queue->kind->came(queue, index);
+        queue_has_work(queue);
+        queue_schedule_woken(queue);
         if (index->has_times)
             queue_heads_changed(index->owner);
         any = true;
@@ -94,6 +97,13 @@ static void leave_from_head(struct queue *queue)
     queue_heads_changed(queue);
 }
 
+static void set_limit(struct queue *queue)
+{
+    queue->limit = queue_limit_of(queue->settings);
+    if (store_is_of_group(queue->id))
+        queue->limit |= QUEUE_AGREES;
+}
+
 struct queue *queue_new(struct queues *queues, struct vhost *vhost,
                         const struct queue_properties *properties)
 {
@@ -110,10 +120,10 @@ struct queue *queue_new(struct queues *queues, struct vhost *vhost,
     if (queue->arguments_size)
         queue->arguments = mem_dup(arguments.data, arguments.size);
     queue->settings = queue_settings_take(&queues->settings, &properties->sources);
-    queue->limit = queue_limit_of(queue->settings);
     queue->kind = kind_of(queue->settings);
     init_lists(queue);
     queue->id = properties->id ? properties->id : store_queue_id(queues->store, queue->durable);
+    set_limit(queue);
     queue->kind->open(queue);
     if (queue->kind->head_ms(queue))
         queue_timer_set(queue, QUEUE_TIMER_HEAD, 0);
@@ -130,7 +140,7 @@ void queue_reconfigure(struct queue *queue, const struct queue_sources *sources)
     const struct queue_settings *before = queue->settings;
     const struct queue_settings *now = queue_settings_take(&queues->settings, sources);
     queue->settings = now;
-    queue->limit = queue_limit_of(now);
+    set_limit(queue);
     queues->timeouts += now->consumer_timeout_ms != before->consumer_timeout_ms;
     if (now->consumer_timeout_ms < queues->timeout_least_ms)
         queues->timeout_least_ms = now->consumer_timeout_ms;
@@ -202,12 +212,12 @@ uint32_t queue_push_to(struct queue *queue, struct message *message)
     uint64_t ends_ms = __builtin_expect(is_timed, 0) ? queue_ends_ms(queue, message) : 0;
     struct index *place = queue->kind->place(queue, message);
     note_published(queue);
-    bool on_record = store_publish_one(queue->queues->store, message, place, ends_ms);
+    uint32_t logs = store_publish_one(queue->queues->store, message, place, ends_ms);
     if (__builtin_expect(ends_ms != 0, 0))
         queue_pushed_timed(queue, place, ends_ms);
     if (!list_is_empty(&queue->ready_consumers))
         queue_has_work(queue);
-    return on_record ? 1u << LOG_JOURNAL : 0;
+    return logs;
 }
 
 uint32_t queue_push(struct queues *queues, struct queue *const *destinations, size_t count,
@@ -223,14 +233,14 @@ uint32_t queue_push(struct queues *queues, struct queue *const *destinations, si
         queues->places[i] = destinations[i]->kind->place(destinations[i], message);
     }
     const uint64_t *times = times_of(queues, destinations, count, message);
-    bool on_record = store_publish_timed(queues->store, message, queues->places, times, count);
+    uint32_t logs = store_publish_timed(queues->store, message, queues->places, times, count);
     for (size_t i = 0; times && i < count; i++)
         if (times[i])
             queue_pushed_timed(destinations[i], queues->places[i], times[i]);
     for (size_t i = 0; i < count; i++)
         if (!list_is_empty(&destinations[i]->ready_consumers))
             queue_has_work(destinations[i]);
-    return on_record ? 1u << LOG_JOURNAL : 0;
+    return logs;
 }
 
 void queue_has_work(struct queue *queue)

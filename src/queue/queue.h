@@ -78,6 +78,9 @@ struct queue_kind {
     enum queue_result (*expire)(struct queue *queue, uint64_t *position);
     /* Asks for some taken messages at once, which are fetched next; NULL: each is asked for by itself. */
     void (*read_taken)(struct queue *queue, const uint64_t *positions, size_t count);
+    /* Messages may be ready in this index of the queue which nothing here has put there, as its group has
+     * agreed on them; NULL: it makes no difference. */
+    void (*came)(struct queue *queue, const struct index *index);
     /* For messages that leave from anywhere: queue_schedule.h. Where the one is that was pushed last to
      * what `place` has said. */
     uint64_t (*last)(struct queue *queue, const struct index *place);
@@ -99,6 +102,7 @@ enum queue_limit {
     QUEUE_DROPS = 1,   /* its oldest messages make room */
     QUEUE_REFUSES = 2, /* it takes no more */
     QUEUE_DEDUPLICATES = 4,
+    QUEUE_AGREES = 8, /* it is of a group: nothing goes past what that agrees on */
 };
 
 struct queue {

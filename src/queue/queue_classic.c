@@ -72,9 +72,8 @@ static enum queue_result classic_fetch(struct queue *queue, uint64_t position,
 
 static uint64_t classic_next_position(const struct queue *queue, const struct message *message)
 {
-    const struct index *index = queue->state;
     (void)message;
-    return index->next_sequence;
+    return index_next(queue->state);
 }
 
 static bool classic_holds(const struct queue *queue, uint64_t position)
@@ -117,7 +116,7 @@ static void classic_read_taken(struct queue *queue, const uint64_t *positions, s
 static uint64_t classic_last(struct queue *queue, const struct index *place)
 {
     (void)queue;
-    return place->next_sequence - 1;
+    return index_next(place) - 1;
 }
 
 static bool classic_take_at(struct queue *queue, uint64_t position)

@@ -46,9 +46,18 @@ static void seek_end(struct queue *queue, uint64_t position)
 
 bool queue_expire_scheduled(struct queue *queue, const struct scheduled *due)
 {
+    uint64_t ends_ms;
     if (due->why == SCHEDULE_SEEK)
         seek_end(queue, due->position);
-    return due->why == SCHEDULE_END && queue_take_at(queue, due->position);
+    if (due->why != SCHEDULE_END)
+        return false;
+    if (queue_take_at(queue, due->position))
+        return true;
+    /* It may be to come yet. */
+    if (queue->limit & QUEUE_AGREES &&
+        queue->kind->ends(queue, due->position, &ends_ms) == QUEUE_WAIT)
+        queue_schedule_add(queue, queue->queues->clock_ms + SEEK_MS, due->position, SCHEDULE_SEEK);
+    return false;
 }
 
 void queue_pushed_timed(struct queue *queue, const struct index *place, uint64_t ends_ms)

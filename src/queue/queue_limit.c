@@ -34,7 +34,11 @@ bool queue_is_to_drop(const struct queue *queue)
 
 static bool would_be_over(const struct queue *queue, uint64_t body_size)
 {
-    uint64_t ready = queue->counts->ready, bytes = queue->counts->ready_bytes;
+    uint64_t ready = queue->counts->ready, bytes = queue->counts->ready_bytes, coming_bytes;
+    if (queue->limit & QUEUE_AGREES && !planted(PLANTED_AGREE_LIMIT_OF_STATE)) {
+        ready += store_queue_proposed(queue->queues->store, queue->id, &coming_bytes);
+        bytes += coming_bytes;
+    }
     if (!is_too_much(queue, ready + 1, bytes + body_size))
         return false;
     uint64_t gone = queue_credit(queue);

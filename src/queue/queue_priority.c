@@ -255,7 +255,7 @@ static uint64_t priority_next_position(const struct queue *queue, const struct m
     const struct levels *levels = queue->state;
     unsigned level = level_for(levels, message);
     const struct index *index = level < levels->count ? levels->indexes[level] : NULL;
-    return position_of(level, index ? index->next_sequence : 1);
+    return position_of(level, index ? index_next(index) : 1);
 }
 
 /* Also of a position that was never given. */
@@ -268,6 +268,12 @@ static bool priority_holds(const struct queue *queue, uint64_t position)
 }
 
 /* ---- messages that end: the first one of each level may ---- */
+
+static void priority_came(struct queue *queue, const struct index *index)
+{
+    struct levels *levels = queue->state;
+    note_ready(levels, (unsigned)store_part(index->id) ^ levels->normal);
+}
 
 static uint64_t priority_head_ms(struct queue *queue)
 {
@@ -306,7 +312,7 @@ static enum queue_result priority_expire(struct queue *queue, uint64_t *position
 static uint64_t priority_last(struct queue *queue, const struct index *place)
 {
     const struct levels *levels = queue->state;
-    return position_of((unsigned)store_part(place->id) ^ levels->normal, place->next_sequence - 1);
+    return position_of((unsigned)store_part(place->id) ^ levels->normal, index_next(place) - 1);
 }
 
 static enum queue_result priority_ends(struct queue *queue, uint64_t position, uint64_t *ends_ms)
@@ -398,6 +404,7 @@ const struct queue_kind queue_priority = {
     .holds = priority_holds,
     .head_ms = priority_head_ms,
     .expire = priority_expire,
+    .came = priority_came,
     .last = priority_last,
     .take_at = priority_take_at,
     .ends = priority_ends,

@@ -69,6 +69,7 @@ struct connection {
     bool has_heard;     /* bytes came since hear_timer was set */
     uint8_t silences;   /* times in a row that hear_timer found nothing */
     uint16_t due_turns; /* for how long its next frame has waited for deliveries: see dispatch_due */
+    struct ticket looks_at; /* what its next frame has waited for to be agreed on; index 0: nothing */
     struct vhost *vhost;
     struct user *user;
     const char *mechanism;

@@ -111,6 +111,7 @@ static bool has_to_wait(struct connection *connection, enum handled handled)
 {
     if (__builtin_expect(handled != HANDLED_WAIT, 1)) {
         connection->due_turns = 0;
+        connection->looks_at.index = 0;
         return false;
     }
     connection_hold(connection, HOLD_RETRY);

@@ -117,7 +117,7 @@ static unsigned take_turn(struct server *server)
 bool dispatch_directly(struct queue *queue, const struct parcel *parcel)
 {
     if ((queue_ready(queue) && !planted(PLANTED_DIRECTLY_OUT_OF_TURN)) ||
-        queue->limit & QUEUE_REFUSES)
+        queue->limit & (QUEUE_REFUSES | QUEUE_AGREES))
         return false;
     struct consumer *consumer = next_consumer(queue);
     if (!consumer || !consumer->base.no_ack || !parcel_is_small(parcel, consumer->channel))
@@ -181,6 +181,8 @@ bool dispatch_due(struct channel *channel, struct queue *queue)
 {
     struct server *server = channel_server(channel);
     struct connection *connection = channel->connection;
+    if (queue->limit & QUEUE_AGREES && !wait_agreed(connection, store_queue_log(queue->queues->store, queue->id)))
+        return false;
     bool is_done = serve_due(server, queue) && expiry_due(queue);
     if (!is_done && connection->due_turns < DUE_TURNS) {
         bool is_busy = !list_is_empty(&queue->working_link);

@@ -223,7 +223,7 @@ enum handled handle_queue_purge(struct channel *channel, const struct method_que
     if (method->nowait)
         return HANDLED;
     if (queue->durable)
-        wait_hold(channel, store_ticket(channel_broker(channel)->store));
+        wait_hold_all(channel);
     union method ok = {.queue_purge_ok = {METHOD_QUEUE_PURGE_OK,
                                           clip(count + planted(PLANTED_PURGE_COUNTS_ONE_MORE))}};
     channel_send(channel, &ok);

@@ -9,6 +9,7 @@ libleveret_session_a_SOURCES = \
 	%D%/acknowledge.h \
 	%D%/announce.c \
 	%D%/announce.h \
+	%D%/agreed.h \
 	%D%/alarm.c \
 	%D%/alarm.h \
 	%D%/channel.c \
@@ -65,3 +66,7 @@ libleveret_session_a_SOURCES = \
 	%D%/transaction.h \
 	%D%/unacked.c \
 	%D%/unacked.h
+
+if HAVE_RAFT
+libleveret_session_a_SOURCES += %D%/agreed.c
+endif

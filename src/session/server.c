@@ -77,9 +77,15 @@ static struct conversation *accept_peer(struct service *service, const struct pe
     return &connection_new(server_of(service), peer)->conversation;
 }
 
+static const char *failure_of(const struct server *server)
+{
+    const char *why = store_failure(server->broker->store);
+    return why || !server->groups.failure ? why : server->groups.failure(server->groups.context);
+}
+
 static const char *failure(const struct service *service)
 {
-    return store_failure(server_of(service)->broker->store);
+    return failure_of(server_of(service));
 }
 
 /* Tells every connection why it ends; the log has said it already. */
@@ -103,7 +109,7 @@ static void shut_down(struct service *service)
 /* The journal cannot be written: nobody is promised anything any more. */
 static void check_failure(struct server *server)
 {
-    if (server->is_failing || !store_failure(server->broker->store))
+    if (server->is_failing || !failure_of(server))
         return;
     server->is_failing = true;
     fail_all(server, "the store failed", REPLY_INTERNAL_ERROR, "the journal cannot be written");
@@ -150,11 +156,15 @@ static void look_at_timeouts(struct server *server)
 }
 
 /* When the filling batch is another one, who had to wait for room in it goes on. */
-static void store_turn(struct server *server)
+static void store_turn(struct server *server, uint64_t clock_ms)
 {
     struct store *store = server->broker->store;
+    const struct server_groups *groups = &server->groups;
     uint64_t batch = store_ticket(store).index;
-    store_tick(store, server->now_ms);
+    store_collect(store, server->now_ms);
+    if (groups->turn && groups->turn(groups->context, server->now_ms, clock_ms))
+        server->has_work_left = true;
+    store_write(store);
     bool any_waits = !list_is_empty(&server->resumable) || !list_is_empty(&server->transactions);
     if (store_ticket(store).index != batch && any_waits)
         server->has_work_left = true;
@@ -203,7 +213,7 @@ static void tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)
     transactions_tick(server);
     steps_next(steps, "dispatch");
     dispatch(server);
-    store_turn(server);
+    store_turn(server, clock_ms);
     server->has_work_left |= queues_wake(&broker->queues);
     steps_next(steps, "wait");
     wait_tick(server);
@@ -228,7 +238,21 @@ static uint64_t next_ms(const struct service *service)
     next = alarm < next ? alarm : next;
     next = timers < next ? timers : next;
     next = broker < next ? broker : next;
+    if (server->groups.next_ms) {
+        uint64_t groups = server->groups.next_ms(server->groups.context);
+        next = groups < next ? groups : next;
+    }
     return next < store ? next : store;
+}
+
+void server_set_groups(struct server *server, const struct server_groups *groups)
+{
+    server->groups = *groups;
+}
+
+void server_add_log(struct server *server, uint32_t number, const struct wait_log *log)
+{
+    wait_add_log(&server->waits, number, log);
 }
 
 void server_set_options(struct server *server, const struct server_options *options)

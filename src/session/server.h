@@ -50,6 +50,21 @@ void server_free(struct server *server);
  * ignore_client_x_death. */
 void server_set_options(struct server *server, const struct server_options *options);
 
+struct wait_log;
+
+/* Who moves on, beside the store, what replies wait for: agreed.h. */
+struct server_groups {
+    void *context;
+    /* Between store_collect and store_write; true: another turn is worth while. */
+    bool (*turn)(void *context, uint64_t now_ms, uint64_t clock_ms);
+    uint64_t (*next_ms)(const void *context);
+    const char *(*failure)(const void *context); /* NULL: all is well */
+};
+
+void server_set_groups(struct server *server, const struct server_groups *groups);
+/* See wait_add_log. */
+void server_add_log(struct server *server, uint32_t number, const struct wait_log *log);
+
 /* What it is for who has the bytes of its peers: peer/service.h says how a turn goes. A `shutdown` sends
  * connection.close 320 `CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'`
  * to all; each finishes on close-ok, and new ones at once. A `failure` is the store's. A conversation

@@ -16,6 +16,7 @@ struct server {
     struct service service;
     struct server_options options;
     struct broker *broker;
+    struct server_groups groups; /* all NULL: there are none */
     struct list connections;
     struct idmap opened;    /* of these, the open ones by their id */
     struct set named;       /* the same by what connection_name says */

@@ -399,7 +399,7 @@ static bool committed(struct transaction *tx, struct error *error)
     if (!channel)
         return true;
     channel_unpark(channel);
-    wait_hold(channel, store_ticket(store));
+    wait_hold_all(channel);
     if (tx->is_partial)
         return error_set(error, REPLY_PRECONDITION_FAILED, "partial tx completion");
     channel_send_id(channel, METHOD_TX_COMMIT_OK);

@@ -165,6 +165,16 @@ void wait_hold(struct channel *channel, struct ticket ticket)
     hold(channel, &promise);
 }
 
+void wait_hold_all(struct channel *channel)
+{
+    struct promise promise = {.count = 0};
+    const struct waits *waits = &channel_server(channel)->waits;
+    for (uint32_t i = 0; i < WAIT_LOGS; i++)
+        if (waits->logs[i].state)
+            promise_add(waits, &promise, waits->logs[i].present(waits->logs[i].log));
+    hold(channel, &promise);
+}
+
 void wait_hold_names(struct channel *channel)
 {
     wait_hold(channel, store_names_ticket(channel_broker(channel)->store));
@@ -179,6 +189,16 @@ void wait_follow(struct channel *channel, const struct channel *other)
     for (uint32_t i = 0; i < wait->count; i++)
         promise_add(&channel_server(channel)->waits, &promise, wait->parts[i].ticket);
     hold(channel, &promise);
+}
+
+bool wait_agreed(struct connection *connection, uint32_t log)
+{
+    struct waits *waits = &connection->server->waits;
+    struct ticket *ticket = &connection->looks_at;
+    if (ticket->index == 0 || ticket->log != log)
+        *ticket = waits->logs[log].present(waits->logs[log].log);
+    return ticket->index == 0 || state_of(waits, *ticket) != TICKET_PENDING ||
+           planted(PLANTED_AGREE_LOOK_EARLY);
 }
 
 uint8_t *wait_room(struct channel *channel, size_t size)

@@ -8,6 +8,7 @@
 #include "store/store.h"
 
 struct channel;
+struct connection;
 struct server;
 
 enum {
@@ -67,11 +68,16 @@ uint32_t wait_congested(const struct waits *waits, uint32_t logs);
 /* Everything that is written to the channel from now on waits for the ticket (and for what is
  * waiting already). Nothing happens when it is durable already. */
 void wait_hold(struct channel *channel, struct ticket ticket);
+/* The same for all that every log has decided so far. */
+void wait_hold_all(struct channel *channel);
 /* The same for every change of names that was decided so far, whoever asked for it: a redeclare, or
  * a delete of what is gone, promises as much as the act that came before it. */
 void wait_hold_names(struct channel *channel);
 /* What is written to the channel from now on comes after what was written to the other one. */
 void wait_follow(struct channel *channel, const struct channel *other);
+/* What a log had decided when the connection's method was first handled is done. False: it is to be handled
+ * again in a later turn. */
+bool wait_agreed(struct connection *connection, uint32_t log);
 /* Room in the replies that are held last; see channel_room. */
 uint8_t *wait_room(struct channel *channel, size_t size);
 void wait_added(struct channel *channel, size_t size);

@@ -34,6 +34,7 @@ PLANTED_LDADD = \
 	libleveret_net.a \
 	libleveret_api.a \
 	libleveret_session_planted.a \
+	$(CLUSTER_PLANTED_LIBS) \
 	libleveret_http.a \
 	libleveret_peer.a \
 	libleveret_definitions.a \
@@ -43,7 +44,7 @@ PLANTED_LDADD = \
 	libleveret_amqp.a \
 	libleveret_config.a \
 	libleveret_base.a \
-	$(EV_LIBS) $(LEVELDB_LIBS) $(NETTLE_LIBS) $(PCRE2_LIBS) $(JANSSON_LIBS) $(ZLIB_LIBS)
+	$(EV_LIBS) $(LEVELDB_LIBS) $(NETTLE_LIBS) $(PCRE2_LIBS) $(JANSSON_LIBS) $(ZLIB_LIBS) $(RAFT_LIBS)
 
 dist_check_SCRIPTS += %D%/planted.sh
 TESTS += %D%/planted.sh

@@ -1,0 +1,246 @@
+/* See lane.h. */
+#include "cluster/lane.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/planted.h"
+#include "store/store.h"
+
+enum { ENTRY_BYTES = 1 << 20, ENTRY_LEAST = 4096, CONGESTED_BYTES = 8 << 20, LANES_MAX = 3, APPLIED_A_TURN = 64 };
+
+/* An entry that this node has proposed, and up to where it has what was decided. */
+struct proposed {
+    uint64_t index, end;
+};
+
+struct lane {
+    struct group *group;
+    struct group_log *log;
+    struct proposed *proposed; /* `count` from `at` on */
+    size_t at, count, capacity;
+    uint64_t done;
+    uint8_t wait;
+    bool leads;
+};
+
+struct lanes {
+    struct cluster *cluster;
+    struct store *store;
+    uint64_t keep_bytes;
+    struct lane lanes[LANES_MAX];
+    size_t count;
+};
+
+struct lanes *lanes_new(struct cluster *cluster, struct store *store, uint64_t keep_bytes)
+{
+    struct lanes *lanes = mem_zalloc(sizeof(*lanes));
+    lanes->cluster = cluster;
+    lanes->store = store;
+    lanes->keep_bytes = keep_bytes;
+    return lanes;
+}
+
+void lanes_free(struct lanes *lanes)
+{
+    if (!lanes)
+        return;
+    for (size_t i = 0; i < lanes->count; i++)
+        mem_free(lanes->lanes[i].proposed);
+    mem_free(lanes);
+}
+
+struct lane *lanes_add(struct lanes *lanes, uint64_t group, uint8_t wait)
+{
+    assert(lanes->count < LANES_MAX);
+    struct lane *lane = &lanes->lanes[lanes->count++];
+    lane->group = cluster_group(lanes->cluster, group);
+    lane->log = group_log_find(lanes->store, group);
+    assert(lane->group && lane->log);
+    lane->wait = wait;
+    group_log_set_wait(lane->log, wait);
+    return lane;
+}
+
+/* ---- one lane ---- */
+
+/* In office, with all that was agreed on before applied. */
+static bool is_in_office(const struct lane *lane)
+{
+    const struct engine *engine = group_engine(lane->group);
+    return engine && engine_in_office(engine) &&
+           group_applied(lane->group) >= engine_first(engine);
+}
+
+static void follow_office(struct lane *lane)
+{
+    bool leads = is_in_office(lane);
+    if (leads == lane->leads)
+        return;
+    lane->leads = leads;
+    if (!leads)
+        lane->at = lane->count = 0;
+    group_log_lead(lane->log, leads);
+}
+
+static void note_proposed(struct lane *lane, uint64_t index)
+{
+    if (lane->at && lane->at + lane->count == lane->capacity) {
+        memmove(lane->proposed, lane->proposed + lane->at, lane->count * sizeof(*lane->proposed));
+        lane->at = 0;
+    }
+    lane->proposed = mem_grow(lane->proposed, &lane->capacity, lane->at + lane->count + 1,
+                              sizeof(*lane->proposed));
+    lane->proposed[lane->at + lane->count++] =
+        (struct proposed){index, group_log_appended(lane->log)};
+}
+
+/* Everything that was decided, in order; what is too much now goes in a later turn. */
+static void propose(struct lane *lane, uint64_t now_ms)
+{
+    struct bytes contents;
+    uint64_t index;
+    size_t max = ENTRY_BYTES;
+    while (lane->leads && group_log_proposal(lane->log, max, &contents)) {
+        if (group_propose(lane->group, now_ms, contents, 0, &index) == GROUP_PROPOSED) {
+            group_log_proposed(lane->log, contents.size);
+            note_proposed(lane, index);
+            continue;
+        }
+        /* A part of it may find room, unless it is one record. */
+        if (max == 1 || contents.size > max)
+            return;
+        max = contents.size > 2 * ENTRY_LEAST ? contents.size / 2 : 1;
+    }
+}
+
+static void applied(struct lane *lane, const struct group_entry *entry)
+{
+    if (lane->count == 0 || lane->proposed[lane->at].index != entry->index)
+        return;
+    lane->done = lane->proposed[lane->at].end;
+    lane->at = --lane->count ? lane->at + 1 : 0;
+}
+
+/* A member that has not what the log begins behind can only be told by an image: entries stay until all
+ * have them. */
+static void let_go(struct lane *lane, uint64_t now_ms)
+{
+    const struct engine *engine = group_engine(lane->group);
+    uint64_t index = group_applied(lane->group);
+    const struct engine_members *members = engine ? engine_members(engine) : NULL;
+    for (uint32_t i = 0; members && lane->leads && i < members->count; i++) {
+        uint64_t match = members->of[i].id == group_self(lane->group)
+                             ? index
+                             : engine_match(engine, members->of[i].id);
+        index = match < index ? match : index;
+    }
+    if (index > group_log_floor(lane->log).index)
+        group_raise(lane->group, now_ms, index);
+}
+
+/* ---- turns ---- */
+
+static struct lane *lane_of(struct lanes *lanes, const struct group *group)
+{
+    for (size_t i = 0; i < lanes->count; i++)
+        if (lanes->lanes[i].group == group)
+            return &lanes->lanes[i];
+    return NULL;
+}
+
+static bool apply_all(struct lanes *lanes, uint64_t now_ms)
+{
+    struct group_entry entry;
+    const struct group *group;
+    unsigned count = 0;
+    while (count < APPLIED_A_TURN && (group = cluster_next(lanes->cluster, now_ms, &entry))) {
+        struct lane *lane = lane_of(lanes, group);
+        if (lane)
+            applied(lane, &entry);
+        count++;
+    }
+    return count > 0;
+}
+
+bool lanes_turn(struct lanes *lanes, uint64_t now_ms, uint64_t wall_ms)
+{
+    cluster_tick(lanes->cluster, now_ms, wall_ms);
+    bool any = apply_all(lanes, now_ms);
+    for (size_t i = 0; i < lanes->count; i++) {
+        struct lane *lane = &lanes->lanes[i];
+        follow_office(lane);
+        if (group_log_size(lane->log) > lanes->keep_bytes)
+            let_go(lane, now_ms);
+        if (store_may_seal(lanes->store))
+            propose(lane, now_ms);
+    }
+    return any;
+}
+
+static bool is_alone(const struct lane *lane)
+{
+    const struct engine *engine = group_engine(lane->group);
+    const struct engine_members *members = engine ? engine_members(engine) : NULL;
+    uint32_t others = 0;
+    for (uint32_t i = 0; members && i < members->count; i++)
+        others += members->of[i].role == ENGINE_VOTER && members->of[i].id != group_self(lane->group);
+    return members && others == 0;
+}
+
+bool lanes_are_ready(const struct lanes *lanes)
+{
+    for (size_t i = 0; i < lanes->count; i++) {
+        const struct lane *lane = &lanes->lanes[i];
+        if (!group_engine(lane->group) || (is_alone(lane) && !lane->leads))
+            return false;
+    }
+    return true;
+}
+
+uint64_t lanes_next_ms(const struct lanes *lanes)
+{
+    return cluster_next_ms(lanes->cluster);
+}
+
+const char *lanes_broken(const struct lanes *lanes)
+{
+    for (size_t i = 0; i < lanes->count; i++)
+        if (lane_broken(&lanes->lanes[i]))
+            return lane_broken(&lanes->lanes[i]);
+    return NULL;
+}
+
+struct lane *lanes_next(struct lanes *lanes, size_t *at)
+{
+    return *at < lanes->count ? &lanes->lanes[(*at)++] : NULL;
+}
+
+uint8_t lane_wait(const struct lane *lane)
+{
+    return lane->wait;
+}
+
+const char *lane_broken(const struct lane *lane)
+{
+    return group_broken(lane->group);
+}
+
+uint64_t lane_decided(const struct lane *lane)
+{
+    return group_log_decided(lane->log);
+}
+
+uint64_t lane_done(const struct lane *lane)
+{
+    bool is_idle = lane->leads && lane->count == 0 &&
+                   group_log_appended(lane->log) == group_log_decided(lane->log);
+    is_idle |= planted(PLANTED_AGREE_DONE_EARLY);
+    return is_idle ? group_log_decided(lane->log) : lane->done;
+}
+
+bool lane_is_congested(const struct lane *lane)
+{
+    return group_log_decided(lane->log) - lane->done > CONGESTED_BYTES;
+}

@@ -1,0 +1,46 @@
+/* Groups that carry queues, as this node takes part in them: what is decided about their queues
+ * becomes entries while this node leads, and replies wait until these are applied.
+ *
+ * A turn is: input; store_collect; lanes_turn; store_write; what is ready is delivered. What was decided
+ * goes into the filling batch before it may be sealed: with what a turn has decided for this broker alone,
+ * it is on the disk together, or not at all. */
+#ifndef LEVERET_CLUSTER_LANE_H
+#define LEVERET_CLUSTER_LANE_H
+
+#include "cluster/cluster.h"
+
+enum { LANE_KEEP_BYTES = 64 << 20 };
+
+struct lanes;
+struct lane;
+
+/* When entries of a log take more than `keep_bytes` (LANE_KEEP_BYTES), those go that all members have. */
+struct lanes *lanes_new(struct cluster *cluster, struct store *store, uint64_t keep_bytes);
+/* NULL is allowed; before the cluster and the store. */
+void lanes_free(struct lanes *lanes);
+/* The group is one that this node takes part in. `wait` is what replies that wait for it call it; see
+ * group_log_set_wait. */
+struct lane *lanes_add(struct lanes *lanes, uint64_t group, uint8_t wait);
+
+/* True: something was applied, for which another turn is worth while. */
+bool lanes_turn(struct lanes *lanes, uint64_t now_ms, uint64_t wall_ms);
+/* When there is something to do even if nothing comes. */
+uint64_t lanes_next_ms(const struct lanes *lanes);
+/* What can be decided is up to date: of each group that has no other voter this node leads, with all
+ * that was agreed on applied. At a start names of queues are looked for, and clients served, after it. */
+bool lanes_are_ready(const struct lanes *lanes);
+/* NULL, or why a group takes part no more. */
+const char *lanes_broken(const struct lanes *lanes);
+
+/* All of them: begins with *at = 0; NULL: no more. */
+struct lane *lanes_next(struct lanes *lanes, size_t *at);
+uint8_t lane_wait(const struct lane *lane);
+/* NULL, or why its group takes part no more. */
+const char *lane_broken(const struct lane *lane);
+/* How much was decided so far, and of this how much is done: numbers of one row, which only rise. */
+uint64_t lane_decided(const struct lane *lane);
+uint64_t lane_done(const struct lane *lane);
+/* More waits to be agreed on than is good: who has published is to wait. */
+bool lane_is_congested(const struct lane *lane);
+
+#endif

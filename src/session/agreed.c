@@ -1,0 +1,62 @@
+#include "session/agreed.h"
+
+#include "cluster/lane.h"
+#include "session/wait.h"
+
+static struct ticket present(const void *log)
+{
+    const struct lane *lane = log;
+    return (struct ticket){.log = lane_wait(lane), .index = lane_decided(lane)};
+}
+
+static enum ticket_state state(const void *log, struct ticket ticket)
+{
+    const struct lane *lane = log;
+    if (lane_broken(lane))
+        return TICKET_FAILED;
+    return lane_done(lane) >= ticket.index ? TICKET_DURABLE : TICKET_PENDING;
+}
+
+/* What is decided is proposed in the same turn, and synced as soon as possible. */
+static void want(void *log, struct ticket ticket)
+{
+    (void)log;
+    (void)ticket;
+}
+
+static bool is_congested(const void *log)
+{
+    return lane_is_congested(log);
+}
+
+static bool turn(void *context, uint64_t now_ms, uint64_t clock_ms)
+{
+    return lanes_turn(context, now_ms, clock_ms);
+}
+
+static uint64_t next_ms(const void *context)
+{
+    return lanes_next_ms(context);
+}
+
+static const char *failure(const void *context)
+{
+    return lanes_broken(context);
+}
+
+void agreed_begin(struct server *server, struct lanes *lanes)
+{
+    size_t at = 0;
+    struct lane *lane;
+    server_set_groups(server, &(struct server_groups){.context = lanes,
+                                                      .turn = turn,
+                                                      .next_ms = next_ms,
+                                                      .failure = failure});
+    while ((lane = lanes_next(lanes, &at)))
+        server_add_log(server, lane_wait(lane),
+                       &(struct wait_log){.log = lane,
+                                          .present = present,
+                                          .state = state,
+                                          .want = want,
+                                          .is_congested = is_congested});
+}

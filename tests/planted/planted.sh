@@ -180,6 +180,12 @@ LOWEST_LEVEL_FIRST runner $scripts/priority_order.amqp
 PRIORITY_NOT_CLAMPED runner $scripts/priority_order.amqp
 EXPIRED_DELIVERED TAP_ONLY=what_has_ended_is_not_taken test_queue_expiry
 MOVED_SHARE_KEPT test_replayed
+AGREE_DONE_EARLY $simulate --agree
+AGREE_MARK_EARLY $simulate --agree
+AGREE_NEXT_OF_STATE $simulate --agree
+AGREE_SETTLE_UNSAID $simulate --agree
+AGREE_LOOK_EARLY $simulate --agree
+AGREE_NEW_REDELIVERED $simulate --agree
 TABLE
 }
 

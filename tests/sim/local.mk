@@ -31,6 +31,13 @@ SIMULATION_SOURCES = \
 	%D%/stranger.c \
 	%D%/work.c
 
+if HAVE_RAFT
+SIMULATION_SOURCES += %D%/agree.c
+else
+SIMULATION_SOURCES += %D%/agree_none.c
+endif
+EXTRA_DIST += %D%/agree.c %D%/agree_none.c
+
 check_LIBRARIES += libleveret_simulation.a
 libleveret_simulation_a_SOURCES = $(SIMULATION_SOURCES)
 

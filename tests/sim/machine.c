@@ -240,6 +240,12 @@ static void close_management(struct machine *machine)
     api_free(machine->api);
 }
 
+void machine_drain(struct machine *machine)
+{
+    for (int i = 0; i < WORKERS; i++)
+        drain(&machine->workers[i].worker);
+}
+
 bool machine_start(struct machine *machine)
 {
     char error[600];
@@ -265,10 +271,25 @@ bool machine_start(struct machine *machine)
     broker_init(&machine->broker, machine->store, &machine->pool, &machine->random, &machine->log, sim->now_us / 1000);
     machine->broker.clock_ms = machine_clock_ms(machine);
     machine->messages_ms = machine_clock_ms(machine) - sim->now_us / 1000;
+    if (sim->options->agrees && !agree_open(machine)) {
+        sim_say(sim, "the group does not come into office");
+        broker_free(&machine->broker);
+        agree_close(machine);
+        store_abandon(machine->store);
+        for (int i = 0; i < WORKERS; i++) {
+            list_init(&machine->workers[i].submitted);
+            list_init(&machine->workers[i].finished);
+        }
+        machine->store = NULL;
+        message_pool_free(&machine->pool);
+        return false;
+    }
     if (!open_broker(machine))
         return false;
     stranger_come(machine);
     machine->server = server_new(&machine->server_options, &machine->broker, sim->now_us / 1000);
+    if (machine->agree)
+        agree_begin(machine);
     machine->service = server_service(machine->server);
     open_management(machine);
     machine_wake(machine, sim->now_us);
@@ -326,6 +347,7 @@ void machine_end(struct machine *machine, enum machine_end how)
     count_store(machine);
     server_free(machine->server);
     broker_free(&machine->broker);
+    agree_close(machine);
     if (how == END_CLEAN)
         store_close(machine->store);
     else
@@ -342,7 +364,7 @@ void machine_end(struct machine *machine, enum machine_end how)
     message_pool_free(&machine->pool);
     disk_memory_fail(machine->disk, 0, 0, false);
     kv_memory_fail(machine->kv, 0, false);
-    if (how != END_CLEAN || machine->is_full || machine->is_breaking)
+    if (how != END_CLEAN || machine->is_full || machine->is_breaking || sim->options->agrees)
         sim->crash_epoch = machine->epoch;
     if (how == END_CLEAN)
         return;

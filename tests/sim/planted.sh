@@ -17,8 +17,13 @@ names=$(sed -n '/^PLANTED(ENGINE_/d; /^PLANTED(LINK_/d; s/^PLANTED(\([A-Z_]*\),.
 [ $# -eq 0 ] || names=$*
 printf '%-26s %8s %8s  %s\n' bug seed seconds found
 for name in $names; do
+    case $name in
+    AGREE_*) where=--agree ;;
+    *) where= ;;
+    esac
+    # shellcheck disable=SC2086 # nothing, or one word
     LEVERET_PLANTED=$name prlimit --cpu="$seconds_max" \
-        "${SIMULATE:-$build/tests/sim/simulate_planted}" --seeds 1000000 --seconds "${SECONDS_EACH:-2}" \
+        "${SIMULATE:-$build/tests/sim/simulate_planted}" $where --seeds 1000000 --seconds "${SECONDS_EACH:-2}" \
         >"$output" 2>&1
     spent=$(sed -n 's/^# \([0-9.]*\) seconds of a processor$/\1/p' "$output")
     seed=$(sed -n 's/^not ok - seed \([0-9]*\): .*/\1/p' "$output")

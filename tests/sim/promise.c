@@ -43,12 +43,19 @@ static bool survives(int queue, bool persistent)
     return persistent && queue != QUEUE_T0;
 }
 
+/* What a group agrees on is on record, unless it waits elsewhere before it comes there. */
+static bool is_on_record(const struct sim *sim, const struct sim_message *message)
+{
+    return message->persistent ||
+           (sim->options->agrees && message->target != &targets[TARGET_LATE]);
+}
+
 static struct copy *copy_add(struct sim *sim, struct sim_message *message, int queue)
 {
     struct copy *copy = mem_zalloc(sizeof(*copy));
     copy->message = message;
     copy->queue = queue;
-    copy->survives = survives(queue, message->persistent);
+    copy->survives = survives(queue, is_on_record(sim, message));
     message->copies[queue] = copy;
     idmap_add(&sim->promises.copies[queue], message->id, copy);
     return copy;

@@ -93,7 +93,16 @@ struct machine {
     /* Its disk may refuse to write, so that an orderly end may not save all. */
     bool is_full, is_breaking;
     bool was_short; /* there may have been little room, once */
+    struct agree *agree; /* NULL: its queues are its own */
 };
+
+/* ---- queues of a group: agree.c ---- */
+
+/* With the store, before the broker has its queues (false: its disk has failed); when it has all; and
+ * before the store goes. */
+bool agree_open(struct machine *machine);
+void agree_begin(struct machine *machine);
+void agree_close(struct machine *machine);
 
 void machine_init(struct sim *sim, int number);
 void machine_free(struct machine *machine);
@@ -103,6 +112,8 @@ bool machine_start(struct machine *machine);
 enum machine_end { END_KILLED, END_POWER_CUT, END_CLEAN };
 void machine_end(struct machine *machine, enum machine_end how);
 void machine_turn(struct machine *machine);
+/* Its workers do all that they have to, at once. */
+void machine_drain(struct machine *machine);
 /* The loop turns no later than then. */
 void machine_wake(struct machine *machine, uint64_t at_us);
 /* The connection of a client, as the broker sees it; false: it has none, or has closed it. */

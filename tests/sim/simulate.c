@@ -72,6 +72,8 @@ static bool read_options(int argc, char **argv, struct simulation_options *optio
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--no-faults") == 0)
             options->has_faults = false;
+        else if (strcmp(argv[i], "--agree") == 0)
+            options->agrees = true;
         else if (strcmp(argv[i], "--verbose") == 0)
             options->verbose = options->shows_dials = true;
         else if (strcmp(argv[i], "--dials") == 0)

@@ -318,7 +318,9 @@ static void start(struct sim *sim, struct machine *machine)
     bool is_up = machine_start(machine);
     if (is_up || sim->is_failed)
         return;
-    if (!is_hurt) {
+    /* What a group agrees on has to be written. */
+    bool has_no_room = sim->options->agrees && machine->is_full;
+    if (!is_hurt && !has_no_room) {
         sim_fail(sim, "broker %d refused to start", machine->number);
         return;
     }

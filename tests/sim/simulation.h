@@ -19,6 +19,7 @@ struct simulation_options {
     uint64_t seed;
     uint64_t busy_ms; /* simulated time with load and faults, before all is healed and drained */
     bool has_faults;
+    bool agrees; /* durable queues are of a group, of one member */
     bool verbose; /* the brokers' logs and the faults go to standard output, */
     bool shows_dials; /* and what the seed has decided */
 };
@@ -26,6 +27,7 @@ struct simulation_options {
 /* What happened; added up over the runs that are given the same report. */
 struct simulation_report {
     uint64_t events, turns, simulated_ms, busy_ms;
+    uint64_t agreed; /* entries */
     uint64_t published, confirmed, refused, returned, delivered, redelivered;
     uint64_t acked, rejected, requeued, dead_lettered;
     uint64_t commits, rollbacks, purges, deletes, gets;
@@ -39,6 +41,8 @@ struct simulation_report {
 
 /* Prints what the seed decides. */
 void simulation_dials(const struct simulation_options *options);
+/* False: this build has no groups, and options.agrees may not be set. */
+bool agree_may(void);
 /* One run. False: a promise was broken, and report->fault says which. */
 bool simulation_run(const struct simulation_options *options, struct simulation_report *report);
 

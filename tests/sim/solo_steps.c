@@ -21,7 +21,7 @@ static void draw_letter(struct solo *solo, struct entry *letter)
                              .died_in = NONE,
                              .ttl_ms = chance(solo, 8) ? solo_draw_ttl(solo) : NO_LIMIT,
                              .asked_ms = chance(solo, 8) ? below(solo, 500) : NO_LIMIT,
-                             .persistent = below(solo, 4) > 0,
+                             .persistent = below(solo, 4) > 0 || sim_of(solo)->options->agrees,
                              .size = sim_draw_size(sim_of(solo))};
     if (letter->exchange == DEFAULT)
         letter->key = KEYS + (int)below(solo, QUEUES_OF_ONE);

@@ -7,13 +7,18 @@
 #include "tests/lib/tap.h"
 #include "tests/sim/simulation.h"
 
+static bool run_as(const struct simulation_options *options, struct simulation_report *report)
+{
+    if (simulation_run(options, report))
+        return true;
+    diag("seed %" PRIu64 ": %s", options->seed, report->fault);
+    return false;
+}
+
 static bool run(uint64_t seed, bool has_faults, struct simulation_report *report)
 {
     struct simulation_options options = {.seed = seed, .busy_ms = 2000, .has_faults = has_faults};
-    if (simulation_run(&options, report))
-        return true;
-    diag("seed %" PRIu64 ": %s", seed, report->fault);
-    return false;
+    return run_as(&options, report);
 }
 
 TEST(without_faults)
@@ -41,6 +46,25 @@ TEST(with_faults)
        "and what the clients and the store do");
 }
 
+/* The same promises, where what is done to durable queues is agreed on first. */
+TEST(queues_of_a_group)
+{
+    struct simulation_report report = {0};
+    struct simulation_options options = {.busy_ms = 2000, .agrees = true};
+    if (!agree_may()) {
+        skip(1, "this build has no groups");
+        return;
+    }
+    for (options.seed = 1; options.seed <= 28; options.seed++) {
+        options.has_faults = options.seed > 8;
+        ok(run_as(&options, &report), "seed %" PRIu64 " of a group", options.seed);
+    }
+    ok(report.agreed > 1000, "something was agreed on: %" PRIu64 " entries", report.agreed);
+    ok(report.kills && report.power_cuts && report.full_disks && report.redelivered &&
+           report.dead_lettered && report.commits && report.purges,
+       "with what else was met");
+}
+
 /* Nothing depends on where memory lies. */
 TEST(same_seed_same_events)
 {
@@ -61,6 +85,7 @@ int main(void)
 {
     RUN(without_faults);
     RUN(with_faults);
+    RUN(queues_of_a_group);
     RUN(same_seed_same_events);
     return done();
 }

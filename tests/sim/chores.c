@@ -44,7 +44,7 @@ static void close_connection(struct sim *sim)
 }
 
 /* What it has not acknowledged is back in its queues from the moment on in which it is closed. */
-void chores_ticked(struct machine *machine)
+static void look_for_closed(struct machine *machine)
 {
     struct sim *sim = machine->sim;
     struct connection_view view;
@@ -94,21 +94,79 @@ static void copied(struct sim *sim, int status)
 static void set_quota(struct sim *sim)
 {
     static const char *const names[] = {"max-publish-rate", "max-publish-bytes-rate"};
+    struct chores *chores = &sim->chores;
     bool of_bytes = sim_chance(sim, 2), is_set = !sim_chance(sim, 3);
     char path[PATH_SIZE], body[PATH_SIZE];
     uint64_t least = of_bytes ? sim->dials.body_max : 200;
-    snprintf(path, sizeof(path), "%s/%s", sim_chance(sim, 2) ? "vhost-limits/%2F" : "user-limits/guest",
+    chores->limits_bytes = of_bytes;
+    chores->limits_user = !sim_chance(sim, 2);
+    snprintf(path, sizeof(path), "%s/%s", chores->limits_user ? "user-limits/guest" : "vhost-limits/%2F",
              names[of_bytes]);
-    snprintf(body, sizeof(body), "{\"value\":%" PRIu64 "}", least + sim_below(sim, least * 3));
-    sim->chores.is_limiting = true;
+    chores->limit = least + sim_below(sim, least * 3);
+    snprintf(body, sizeof(body), "{\"value\":%" PRIu64 "}", chores->limit);
+    if (!is_set)
+        chores->limit = 0;
+    if (!of_bytes)
+        chores->quotas[chores->limits_user].is_known = false;
+    chores->is_limiting = true;
     admin_ask(admin_of(sim), is_set ? "PUT" : "DELETE", path, is_set ? body : "");
 }
 
 static void limited(struct sim *sim, int status)
 {
+    const struct chores *chores = &sim->chores;
     if (status != 204)
         sim_fail(sim, "the operator is answered %d when he sets a quota", status);
+    if (!chores->limits_bytes)
+        sim->chores.quotas[chores->limits_user] =
+            (struct quota_watch){.is_known = true, .rate = chores->limit};
     sim->report->met[MET_QUOTA_SET]++;
+}
+
+/* What may be more than the quota at a moment: what had come in for transactions before, and what had begun. */
+static int64_t beyond_quota(const struct sim *sim)
+{
+    return (int64_t)(41 * sim->dials.solos) + (int64_t)sim->clients_count * CHANNELS * 12;
+}
+
+/* What is published takes out of a bucket that holds a second's, and fills evenly. */
+static void check_quota(struct machine *machine, struct quota_watch *watch, const char *of)
+{
+    enum { PARTS = 1000 };
+    struct sim *sim = machine->sim;
+    uint64_t now_ms = sim->now_us / 1000;
+    uint64_t published = published_messages(server_published(machine->server));
+    int64_t full = (int64_t)(watch->rate * PARTS);
+    if (watch->epoch != machine->epoch) {
+        *watch = (struct quota_watch){true, watch->rate, full, now_ms, published, machine->epoch};
+        return;
+    }
+    watch->level += (int64_t)(watch->rate * (now_ms - watch->now_ms));
+    if (watch->level > full)
+        watch->level = full;
+    watch->level -= (int64_t)((published - watch->published) * PARTS);
+    watch->now_ms = now_ms;
+    watch->published = published;
+    if (watch->level < -beyond_quota(sim) * PARTS)
+        sim_fail(sim, "%s has a quota of %" PRIu64 " messages in a second, and %" PRId64 " more were published",
+                 of, watch->rate, -watch->level / PARTS);
+}
+
+/* A stranger's messages are not the user's. */
+static void check_quotas(struct machine *machine)
+{
+    struct chores *chores = &machine->sim->chores;
+    struct quota_watch *of_vhost = &chores->quotas[false], *of_user = &chores->quotas[true];
+    if (of_vhost->is_known && of_vhost->rate)
+        check_quota(machine, of_vhost, "the virtual host");
+    if (of_user->is_known && of_user->rate && !machine->sim->dials.strangers)
+        check_quota(machine, of_user, "the user");
+}
+
+void chores_ticked(struct machine *machine)
+{
+    look_for_closed(machine);
+    check_quotas(machine);
 }
 
 /* ---- one after the other ---- */

@@ -640,6 +640,15 @@ static bool is_closed_as_asked(const struct client *client, const union method *
            bytes_equal_str(close->reply_text, "CONNECTION_FORCED - Closed via management plugin");
 }
 
+/* What a user may publish is no matter of another's. */
+static void check_who_is_held(const struct client *client, const struct method_connection_blocked *method)
+{
+    char reason[256];
+    snprintf(reason, sizeof(reason), "%.*s", BYTES_ARG(method->reason));
+    if (client->is_stranger && strstr(reason, " of user 'guest'"))
+        sim_fail(client->sim, "client %d: the stranger is held, as %s", client->number, reason);
+}
+
 static void connection_method(struct client *client, const union method *method)
 {
     struct sim *sim = client->sim;
@@ -659,6 +668,7 @@ static void connection_method(struct client *client, const union method *method)
         sim->report->blocked++;
         sim->report->met[MET_HELD_BY_QUOTA] +=
             bytes_start_with(method->connection_blocked.reason, "max-");
+        check_who_is_held(client, &method->connection_blocked);
         break;
     case METHOD_CONNECTION_UNBLOCKED:
         client->is_blocked = false;

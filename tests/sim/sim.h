@@ -160,17 +160,30 @@ void admin_encode(const char *text, char *out, size_t size);
 
 /* ---- what one of them does to all: chores.c ---- */
 
+/* What may be published in a second, by the virtual host's quota or by a user's, and what still may be. */
+struct quota_watch {
+    bool is_known;       /* it was answered; */
+    uint64_t rate;       /* 0: there is none */
+    int64_t level;       /* in thousandths of a message, */
+    uint64_t now_ms;     /* then; */
+    uint64_t published;  /* and what had been published */
+    uint64_t epoch;      /* of the machine that counts it */
+};
+
 struct chores {
     int closing; /* whose connection is to be closed; -1: nobody's */
     uint64_t closing_epoch;
     bool is_copying, is_permitting, is_limiting;
+    bool limits_user, limits_bytes; /* what is being limited, */
+    uint64_t limit;                 /* to so much; 0: not any more */
+    struct quota_watch quotas[2];   /* of messages: of the virtual host, of its user */
     uint64_t machine_epoch; /* when it was asked */
 };
 
 void chores_begin(struct sim *sim);
 /* Asks for the next thing, or looks at what has become of the last one. */
 void chores_act(struct sim *sim);
-/* The API had its part of a turn. */
+/* The API had its part of a turn. Fails if more has been published than quotas allow. */
 void chores_ticked(struct machine *machine);
 
 /* ---- copies of a store: copy.c ---- */

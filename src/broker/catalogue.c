@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "base/digest.h"
+#include "base/planted.h"
 #include "broker/password.h"
 
 enum { FLAG_AUTO_DELETE = 1, FLAG_INTERNAL = 2, FLAG_GOING = 4, FLAG_ID = 8, FLAG_PROTECTED = 16 };
@@ -230,6 +231,8 @@ static void take_quotas(struct cursor *cursor, struct quota_limits *quotas)
             quotas->most[kind] = cursor_varint(cursor);
         cursor->bad |= quotas->most[kind] > QUOTA_MOST;
     }
+    if (planted(PLANTED_QUOTA_LOST_AT_START))
+        *quotas = (struct quota_limits){0};
 }
 
 static void take_limits(struct cursor *cursor, uint8_t version, struct change *change)

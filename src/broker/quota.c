@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "base/planted.h"
 
 /* A bucket holds thousandths, so that a rate, which is for a second, is what comes in a
  * millisecond. */
@@ -81,7 +82,7 @@ static int64_t level_of(const struct quota *quota, int kind)
 {
     uint64_t rate = quota->limits.most[kind], passed_ms = now_of(quota) - quota->level_ms;
     int64_t level = quota->level[kind - QUOTA_RATE], most = full(quota, kind);
-    if (level >= most)
+    if (level >= most || planted(PLANTED_QUOTA_FULL_AGAIN))
         return most;
     uint64_t missing = (uint64_t)most - (uint64_t)level;
     if (rate && passed_ms > missing / rate)
@@ -163,7 +164,7 @@ void quota_review(struct quota *quota)
     for (int kind = 0; kind < QUOTA_KINDS; kind++) {
         bool is_set = has(quota->limits.set, kind), was_known = has(quota->known, kind);
         bool is_over = kind < QUOTA_RATE ? is_over_stored(quota, kind) : is_over_rate(quota, kind);
-        mark(&quota->over, kind, is_set && is_over);
+        mark(&quota->over, kind, (is_set || planted(PLANTED_QUOTA_UNSET_IS_NONE)) && is_over);
         mark(&quota->known, kind, is_set && is_known(quota, kind));
         if (has(quota->known, kind) != was_known)
             log_change(quota, kind, !was_known);

@@ -3,6 +3,7 @@
  * several that share a rate each has its turn. */
 #include "session/quota.h"
 
+#include "base/planted.h"
 #include "session/alarm.h"
 
 enum { REASON_SIZE = 255 };
@@ -13,7 +14,12 @@ static struct quota *reached(const struct connection *connection)
     struct quota *quota = connection->vhost->quota;
     if (quota && quota->over)
         return quota;
-    quota = connection->user->quota;
+    if (planted(PLANTED_QUOTA_HOLDS_OTHERS) && !list_is_empty(&connection->server->broker->quotas))
+        quota = list_entry(list_first(&connection->server->broker->quotas), struct quota, link);
+    else
+        quota = connection->user->quota;
+    if (planted(PLANTED_QUOTA_OF_USER_IGNORED))
+        return NULL;
     return quota && quota->over ? quota : NULL;
 }
 
@@ -29,6 +35,8 @@ static void hold(struct connection *connection, struct quota *quota)
 bool quota_stops(struct connection *connection)
 {
     struct quota *quota = reached(connection);
+    if (planted(PLANTED_QUOTA_HOLDS_NOBODY))
+        return false;
     if (quota)
         hold(connection, quota);
     return quota;
@@ -39,7 +47,7 @@ void quota_published(struct connection *connection, uint64_t bytes)
 {
     struct quota *quotas[] = {connection->vhost->quota, connection->user->quota};
     for (size_t i = 0; i < sizeof(quotas) / sizeof(quotas[0]); i++)
-        if (quota_is_set(quotas[i]))
+        if (quota_is_set(quotas[i]) && !planted(PLANTED_QUOTA_NOT_COUNTED))
             quota_spend(quotas[i], bytes);
     if (!connection->bodies && connection->state == CONNECTION_RUNNING)
         quota_stops(connection);
@@ -72,14 +80,14 @@ static void let_go(struct quota *quota)
 void quotas_tick(struct server *server)
 {
     struct broker *broker = server->broker;
-    if (server->quota_changes != broker->quota_changes) {
+    if (server->quota_changes != broker->quota_changes && !planted(PLANTED_QUOTA_FOR_NEW_ALONE)) {
         server->quota_changes = broker->quota_changes;
         watch_all(server);
     }
     list_for_each_safe(link, after, &broker->quotas) {
         struct quota *quota = list_entry(link, struct quota, link);
         quota_review(quota);
-        if (!quota->over)
+        if (!quota->over && !planted(PLANTED_QUOTA_HOLDS_FOR_EVER))
             let_go(quota);
     }
 }

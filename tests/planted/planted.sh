@@ -154,6 +154,15 @@ PERMISSION_REMEMBERED runner $scripts/access_publish.amqp
 READ_NOT_ASKED $simulate
 DECLARE_NOT_ASKED $simulate
 CLOSE_OMITTED $simulate
+QUOTA_HOLDS_NOBODY $simulate
+QUOTA_NOT_COUNTED $simulate
+QUOTA_FULL_AGAIN $simulate
+QUOTA_OF_USER_IGNORED $simulate
+QUOTA_HOLDS_OTHERS $simulate
+QUOTA_FOR_NEW_ALONE $simulate
+QUOTA_UNSET_IS_NONE $simulate
+QUOTA_HOLDS_FOR_EVER $simulate
+QUOTA_LOST_AT_START $simulate
 COPY_ENDS_EARLY $simulate
 CHECKPOINT_BESIDE_COPY $simulate
 SCHEDULED_EARLY $simulate

@@ -175,32 +175,33 @@ static bool can_make_files(const struct kv_leveldb *self, uint64_t files)
     return statvfs(self->path, &status) < 0 || status.f_files == 0 || status.f_favail >= files;
 }
 
-/* Is there room to open anew? Asked by taking it: LevelDB leaves files of other names alone. */
-static int check_room(struct kv_leveldb *self)
+/* What there is no room for when opening anew; NULL: it can be done. Asked by taking it: LevelDB leaves
+ * files of other names alone. */
+static const char *missing_room(struct kv_leveldb *self)
 {
     char name[4096];
     uint64_t logs = log_bytes(self);
     int size = snprintf(name, sizeof(name), "%s/room", self->path);
     if (size < 0 || (size_t)size >= sizeof(name))
-        return ENAMETOOLONG;
+        return strerror(ENAMETOOLONG);
     if (!can_make_files(self, REOPEN_FILES + logs / WRITE_BUFFER_BYTES))
-        return ENOSPC;
+        return "no room for more files on its file system, whatever the bytes: see df -i";
     int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)
-        return errno;
+        return strerror(errno);
     int error = posix_fallocate(fd, 0, (off_t)(REOPEN_BYTES + logs));
     close(fd);
     unlink(name);
-    return error;
+    return error ? strerror(error) : NULL;
 }
 
 /* With the lock held. */
 static int reopen(struct kv_leveldb *self)
 {
-    int error = check_room(self);
-    if (error) {
+    const char *missing = missing_room(self);
+    if (missing) {
         char text[128];
-        snprintf(text, sizeof(text), "cannot open the index again: %s", strerror(error));
+        snprintf(text, sizeof(text), "cannot open the index again: %s", missing);
         return fail(self, text);
     }
     if (self->db)

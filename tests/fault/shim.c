@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@ void shim_arm(unsigned long at, unsigned long count, int error);
 unsigned long shim_calls(void);
 long shim_synced(const char *name);
 void shim_hold_tables(unsigned ms);
+void shim_no_files(int none);
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned char is_index[FILES_MAX]; /* by descriptor */
@@ -35,6 +37,7 @@ static struct {
 } synced[NAMES_MAX];
 static size_t synced_count;
 static unsigned hold_ms;
+static int no_files;
 
 /* From now on: call number `at` (1: the next) and the `count` - 1 after it fail. 0: none. */
 void shim_arm(unsigned long at, unsigned long count, int error)
@@ -68,6 +71,12 @@ long shim_synced(const char *name)
 void shim_hold_tables(unsigned ms)
 {
     hold_ms = ms;
+}
+
+/* Does the file system say from now on that it can have no more files? */
+void shim_no_files(int none)
+{
+    no_files = none;
 }
 
 static const char *base_name(const char *path)
@@ -258,4 +267,13 @@ int rename(const char *from, const char *to)
         pthread_mutex_unlock(&lock);
     }
     return rename(from, to);
+}
+
+int statvfs(const char *path, struct statvfs *status)
+{
+    REAL(int, statvfs, (const char *, struct statvfs *));
+    int result = statvfs(path, status);
+    if (result == 0 && no_files)
+        status->f_favail = 0;
+    return result;
 }

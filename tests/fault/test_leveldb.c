@@ -36,6 +36,7 @@ static void (*arm)(unsigned long at, unsigned long count, int error);
 static unsigned long (*calls)(void);
 static long (*synced)(const char *name);
 static void (*hold_tables)(unsigned ms);
+static void (*no_files)(int none);
 static char folder[PATH_MAX];
 
 static bool find_shim(void)
@@ -44,7 +45,8 @@ static bool find_shim(void)
     *(void **)(&calls) = dlsym(RTLD_DEFAULT, "shim_calls");
     *(void **)(&synced) = dlsym(RTLD_DEFAULT, "shim_synced");
     *(void **)(&hold_tables) = dlsym(RTLD_DEFAULT, "shim_hold_tables");
-    return arm && calls && synced && hold_tables;
+    *(void **)(&no_files) = dlsym(RTLD_DEFAULT, "shim_no_files");
+    return arm && calls && synced && hold_tables && no_files;
 }
 
 /* Starts this program again, with the library. */
@@ -231,6 +233,31 @@ TEST(sync_means_all)
     kv_leveldb_free(kv);
 }
 
+/* It is not opened where that would end half-way; what is missing is said, as it is not bytes. */
+TEST(no_more_files)
+{
+    char index[PATH_MAX + 8];
+    struct buffer batch = {0};
+    remove_folder(folder);
+    snprintf(index, sizeof(index), "%s/index", folder);
+    if (mkdir(folder, 0700) != 0 || mkdir(index, 0700) != 0)
+        bail("no temporary folder");
+    struct kv *kv = kv_leveldb_new(index);
+    if (kv->ops->open(kv) < 0)
+        bail("not opened: %s", kv->error);
+    put(kv, 0, true);
+    kv_batch_put(&batch, bytes_str("key"), bytes_str("value"));
+    arm(1, 1, ENOSPC);
+    ok(kv->ops->write(kv, buffer_bytes(&batch), true) < 0, "a write fails: %s", kv->error);
+    no_files(1);
+    ok(kv->ops->write(kv, buffer_bytes(&batch), true) < 0, "so does the next one");
+    ok(strstr(kv->error, "df -i") != NULL, "which says what is missing: %s", kv->error);
+    no_files(0);
+    ok(kv->ops->write(kv, buffer_bytes(&batch), true) == 0, "with room for files it is written");
+    buffer_free(&batch);
+    kv_leveldb_free(kv);
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
@@ -243,6 +270,7 @@ int main(int argc, char **argv)
     make_folder();
     RUN(leveldb);
     RUN(sync_means_all);
+    RUN(no_more_files);
     remove_folder(folder);
     return done();
 }

@@ -422,7 +422,8 @@ static bool reload(const struct api_control *control, char *text)
 
 static void build_management(struct daemon *daemon)
 {
-    const struct http_options http = {.steps = &daemon->loop->turns.steps};
+    const struct http_options http = {.steps = &daemon->loop->turns.steps,
+                                      .idle_ms = daemon->options.management_idle_ms};
     const char *node = node_name(daemon);
     daemon->surroundings = (struct surroundings){
         .base.data_dir = daemon->data_dir,
@@ -467,7 +468,8 @@ static void build_management(struct daemon *daemon)
 static void build_metrics(struct daemon *daemon)
 {
     const struct http_options http = {.name = "http/prometheus",
-                                      .steps = &daemon->loop->turns.steps};
+                                      .steps = &daemon->loop->turns.steps,
+                                      .idle_ms = daemon->options.metrics_idle_ms};
     const char *node = node_name(daemon);
     const struct metrics_options options = {
         .surroundings = &daemon->surroundings.base,

@@ -72,6 +72,7 @@ struct options {
     uint32_t rates_ms;       /* between two looks at all counters */
     const char *control_socket; /* its path; "none": there is none; NULL: at its usual place */
     const char *path_prefix;    /* of the API; NULL: none */
+    uint32_t management_idle_ms, metrics_idle_ms; /* how long who asks nothing may stay there */
     struct api_cors cors;
     struct api_headers headers;
     const char *node_name;      /* NULL: after the machine */

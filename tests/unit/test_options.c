@@ -468,7 +468,7 @@ TEST(keys_of_what_is_not_there)
 {
     static const char *const keys[] = {
         "log.default.rotation.size",   "log.queue.file",
-        "management.tcp.idle_timeout", "management.oauth_client_id",
+        "management.tcp.compress",     "management.oauth_client_id",
         "management.rates_mode",       "management.sample_retention_policies.global.minute",
         "prometheus.ssl.port",         "prometheus.authentication.enabled",
         "ssl_options.dhfile",          "ssl_options.key.RSAPrivateKey",

@@ -10,8 +10,10 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -448,6 +450,20 @@ def _(t):
         _, _, log = run("--config", file, "--check-config", env=environment())
         unknown += re.findall("You've tried to set (\\S+),", log)
     equal(unknown, [], "those that are not")
+
+
+@case("who asks the API or Prometheus' side nothing is sent away after idle_timeout")
+def _(t):
+    at = "127.0.0.1:0"
+    daemon = Daemon(t, "--data-dir", os.path.join(folder(t), "data"), "--listen", at, "--management", at,
+                    "--metrics", at, "--set", "management.tcp.idle_timeout=200",
+                    "--set", "prometheus.tcp.idle_timeout=300", env=environment()).ready()
+    for protocol in ("http", "http/prometheus"):
+        port = int(re.search(r"listening address=127.0.0.1:(\d+) protocol=%s\n" % protocol, daemon.log()).group(1))
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as peer:
+            began = time.monotonic()
+            equal(peer.recv(1), b"", "what is said")
+            check(0.1 < time.monotonic() - began < 15, "after %.1f s" % (time.monotonic() - began))
 
 
 @case("names of peers are not looked up, which is said if they should be")

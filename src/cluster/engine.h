@@ -109,8 +109,9 @@ void engine_update_free(struct engine_update *update);
 
 /* What a member knows of itself when it starts. `floor` is the index up to which its state is an
  * image or a checkpoint, so that its log begins behind it; `members` are those at the floor. A
- * member that is new and has to be told everything starts with zeros. A group begins with the same
- * members, a term of 1 and a floor of 1 at all of them. */
+ * member that is new and has to be told everything starts with zeros. A group begins with a term of 1
+ * at all of its members, and with the same ones: said by the first entry, or, where there is a state
+ * already, at a floor of 1. */
 struct engine_start {
     uint64_t id, seed;
     uint64_t term, vote;

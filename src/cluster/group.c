@@ -14,7 +14,6 @@ enum {
     PIECE_BYTES = 1 << 20,      /* of entries, in a message */
     INBOX_BYTES = 64 << 20,     /* that wait for room; what is more is dropped, and sent again */
     NOTE_VERSION = 1,
-    NODE_BYTES = 17,
 };
 
 /* An APPEND that has come and waits for room on the disk. */
@@ -169,25 +168,32 @@ static bool floor_read(struct group *group, struct bytes note, struct engine_mem
     return true;
 }
 
-void group_found(struct store *store, uint64_t group, const struct engine_members *members)
-{
-    struct buffer note = {0};
-    struct engine_members first = *members;
-    first.index = 1;
-    floor_write(&note, 0, NULL, 0, &first);
-    struct log_floor floor = {.index = 1, .term = 1, .note = buffer_bytes(&note)};
-    struct group_log *log = group_log_begin(store, group, &floor);
-    group_log_vote(log, 1, 0);
-    buffer_free(&note);
-}
-
-void group_join(struct store *store, uint64_t group)
+/* A log that is empty, and that says nothing of members. */
+static struct group_log *begin_log(struct store *store, uint64_t group)
 {
     struct buffer note = {0};
     floor_write(&note, 0, NULL, 0, &(struct engine_members){0});
     struct log_floor floor = {.note = buffer_bytes(&note)};
-    group_log_begin(store, group, &floor);
+    struct group_log *log = group_log_begin(store, group, &floor);
     buffer_free(&note);
+    return log;
+}
+
+/* The first entry says who the members are, so that one who joins later hears it as all others did. */
+void group_found(struct store *store, uint64_t group, const struct engine_members *members)
+{
+    struct buffer contents = {0};
+    struct group_log *log = begin_log(store, group);
+    struct log_head head = {.index = 1, .term = 1, .kind = GROUP_USE_MEMBERS};
+    group_log_vote(log, 1, 0);
+    group_log_append(log, &head, members_contents(&contents, members));
+    group_log_committed(log, 1);
+    buffer_free(&contents);
+}
+
+void group_join(struct store *store, uint64_t group)
+{
+    begin_log(store, group);
 }
 
 /* ---- who is present ---- */

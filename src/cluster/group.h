@@ -54,7 +54,7 @@ struct group_options {
 };
 
 /* A group begins: each of its first members does this with the same ones, once, before it begins to
- * take part. The state of all of them is the same then, such as nothing. */
+ * take part. The state of all of them is nothing then; the first entry says who they are. */
 void group_found(struct store *store, uint64_t group, const struct engine_members *members);
 /* A member that others have, or will have, and that has to be told everything. */
 void group_join(struct store *store, uint64_t group);

@@ -623,9 +623,9 @@ static void begin(struct group *group, uint64_t now_ms)
     struct lease_node present[LEASE_NODES_MAX];
     struct engine_members members;
     struct log_floor floor = group_log_floor(group->log);
-    uint64_t stamp_ms = group->stamp_ms;
     if (group->broken || !read_log(group))
         return;
+    uint64_t stamp_ms = group->stamp_ms; /* of the last entry */
     if (!floor_read(group, floor.note, &members)) {
         break_off(group, "its log begins with what this version does not know");
         return;

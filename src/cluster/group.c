@@ -275,6 +275,7 @@ static void break_off(struct group *group, const char *why)
 static bool is_current(const struct group *group, const struct engine_message *message)
 {
     return engine_leads(group->engine) && message->term == engine_term(group->engine) &&
+           message->index >= group_log_floor(group->log).index &&
            message->index + message->count <= group_log_last(group->log) &&
            group_log_term(group->log, message->index) == message->index_term;
 }
@@ -373,6 +374,9 @@ static void dispatch(struct group *group, const struct engine_message *message)
     }
     if (!seat)
         return;
+    /* What is sent again from an index on takes the place of what waits from there on. */
+    while (seat->count && seat->queue[seat->at + seat->count - 1].index >= message->index)
+        seat->count--;
     if (seat->at && seat->at + seat->count == seat->capacity) {
         memmove(seat->queue, seat->queue + seat->at, seat->count * sizeof(*seat->queue));
         seat->at = 0;

@@ -691,9 +691,11 @@ static uint64_t room_for(const struct link_raft *raft)
     return raft->entries.size * 3 + (uint64_t)raft->count * 128;
 }
 
+/* A leader has taken it, and what ends something may be behind it: so it goes before what others want to
+ * begin here while the disk is short. */
 static bool has_room(struct group *group, const struct link_raft *raft)
 {
-    return store_room(group->options.store, room_for(raft)) == STORE_ROOM_NOW;
+    return store_room_ending(group->options.store, room_for(raft)) == STORE_ROOM_NOW;
 }
 
 /* What entries have is what their use has. */

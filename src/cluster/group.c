@@ -16,7 +16,7 @@ enum {
     NOTE_VERSION = 1,
 };
 
-/* An APPEND that has come and waits for room on the disk. */
+/* A message that has come and waits: for the log to be read, or, with entries, for room on the disk. */
 struct waiting {
     struct list link;
     uint32_t node;
@@ -737,7 +737,9 @@ static void take(struct group *group, uint64_t now_ms, uint32_t node, const stru
     follow(group, now_ms, NULL);
 }
 
-static void wait_for_room(struct group *group, uint32_t node, const struct link_raft *raft)
+/* What is lost while a link is up is not missed by who has sent it, so there is room for all that may be
+ * on its way (link_flight.h). */
+static void hold_back(struct group *group, uint32_t node, const struct link_raft *raft)
 {
     size_t size = sizeof(struct waiting) + raft->entries.size;
     if (group->inbox_bytes && group->inbox_bytes + size > INBOX_BYTES) {
@@ -746,36 +748,40 @@ static void wait_for_room(struct group *group, uint32_t node, const struct link_
     }
     struct waiting *waiting = mem_alloc(size);
     *waiting = (struct waiting){.node = node, .raft = *raft, .size = size};
-    memcpy(waiting->entries, raft->entries.data, raft->entries.size);
+    if (raft->entries.size)
+        memcpy(waiting->entries, raft->entries.data, raft->entries.size);
     waiting->raft.entries = bytes_of(waiting->entries, raft->entries.size);
     list_init(&waiting->link);
     list_push_back(&group->inbox, &waiting->link);
     group->inbox_bytes += size;
-    group->stats.waited_for_room++;
+    group->stats.waited_for_room += group->engine != NULL;
 }
 
 void group_receive(struct group *group, uint64_t now_ms, const struct link *link,
                    const struct link_raft *raft)
 {
-    if (!group->engine || group->broken || raft->to != group->options.self ||
+    if (group->broken || raft->to != group->options.self ||
         raft->generation != group->options.generation ||
         group_member_node(raft->from) != link_number(link)) {
         group->stats.dropped++;
         return;
     }
-    if (raft->count && (!list_is_empty(&group->inbox) || !has_room(group, raft)))
-        wait_for_room(group, link_number(link), raft);
+    bool waits = raft->count && (!list_is_empty(&group->inbox) || !has_room(group, raft));
+    if (!group->engine || waits)
+        hold_back(group, link_number(link), raft);
     else
         take(group, now_ms, link_number(link), raft);
 }
 
+/* Entries stay in order; what has none does not wait for room. */
 static void take_inbox(struct group *group, uint64_t now_ms)
 {
-    struct list *link;
-    while (!group->broken && (link = list_first(&group->inbox))) {
-        struct waiting *waiting = list_entry(link, struct waiting, link);
-        if (!has_room(group, &waiting->raft))
-            return;
+    bool is_full = false;
+    list_for_each_safe(at, after, &group->inbox) {
+        struct waiting *waiting = list_entry(at, struct waiting, link);
+        is_full = is_full || (waiting->raft.count && !has_room(group, &waiting->raft));
+        if (group->broken || (is_full && waiting->raft.count))
+            continue;
         take(group, now_ms, waiting->node, &waiting->raft);
         waiting_free(group, waiting);
     }
@@ -783,10 +789,8 @@ static void take_inbox(struct group *group, uint64_t now_ms)
 
 void group_link_down(struct group *group, const struct link *link)
 {
-    struct list *at = list_first(&group->inbox), *next;
-    for (; at; at = next) {
+    list_for_each_safe(at, after, &group->inbox) {
         struct waiting *waiting = list_entry(at, struct waiting, link);
-        next = at->next == &group->inbox ? NULL : at->next;
         if (waiting->node == link_number(link))
             waiting_free(group, waiting);
     }

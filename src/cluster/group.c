@@ -12,7 +12,8 @@
 
 enum {
     PIECE_BYTES = 1 << 20,      /* of entries, in a message */
-    INBOX_BYTES = 64 << 20,     /* that wait for room; what is more is dropped, and sent again */
+    INBOX_BYTES = LINK_WHOLE_BYTES + (32 << 20), /* that wait; what is more is dropped */
+    HELD_MAX = 1024,            /* messages that wait for a vote to be durable */
     NOTE_VERSION = 1,
 };
 
@@ -405,21 +406,32 @@ static void send_held(struct group *group)
     group->held_count = 0;
 }
 
+/* It waits for a vote to be durable. On a disk that is stuck that may take long: what is more than one could
+ * want to say is not said, and entries that were to go are missed by the next heartbeat. */
+static void hold(struct group *group, const struct engine_message *message)
+{
+    if (group->held_count >= HELD_MAX) {
+        group->stats.dropped++;
+        if (message->count)
+            engine_link_new(group->engine, message->peer);
+        return;
+    }
+    group->stats.held_for_vote++;
+    group->held = mem_grow(group->held, &group->held_capacity, group->held_count + 1,
+                           sizeof(*group->held));
+    group->held[group->held_count] = *message;
+    group->held[group->held_count++].entries = NULL;
+}
+
 static void send_messages(struct group *group)
 {
     const struct engine_update *update = &group->update;
-    bool waits = !vote_is_durable(group);
-    for (size_t i = 0; i < update->message_count; i++) {
-        if (!waits && group->held_count == 0) {
+    bool waits = !vote_is_durable(group) || group->held_count;
+    for (size_t i = 0; i < update->message_count; i++)
+        if (waits)
+            hold(group, &update->messages[i]);
+        else
             dispatch(group, &update->messages[i]);
-            continue;
-        }
-        group->stats.held_for_vote++;
-        group->held = mem_grow(group->held, &group->held_capacity, group->held_count + 1,
-                               sizeof(*group->held));
-        group->held[group->held_count] = update->messages[i];
-        group->held[group->held_count++].entries = NULL;
-    }
     send_held(group);
 }
 
@@ -737,11 +749,25 @@ static void take(struct group *group, uint64_t now_ms, uint32_t node, const stru
     follow(group, now_ms, NULL);
 }
 
+/* Entries that wait are of no use when a later leader sends some, or when their own sends them again. */
+static void forget_replaced(struct group *group, const struct link_raft *raft)
+{
+    list_for_each_safe(at, after, &group->inbox) {
+        struct waiting *waiting = list_entry(at, struct waiting, link);
+        const struct link_raft *its = &waiting->raft;
+        bool is_again = its->from == raft->from && its->term == raft->term && its->index >= raft->index;
+        if (its->count && (its->term < raft->term || is_again))
+            waiting_free(group, waiting);
+    }
+}
+
 /* What is lost while a link is up is not missed by who has sent it, so there is room for all that may be
  * on its way (link_flight.h). */
 static void hold_back(struct group *group, uint32_t node, const struct link_raft *raft)
 {
     size_t size = sizeof(struct waiting) + raft->entries.size;
+    if (raft->count)
+        forget_replaced(group, raft);
     if (group->inbox_bytes && group->inbox_bytes + size > INBOX_BYTES) {
         group->stats.dropped++;
         return;
@@ -1034,6 +1060,15 @@ const char *group_broken(const struct group *group)
 uint32_t group_lacking(const struct group *group)
 {
     return group->lacking;
+}
+
+struct group_held group_held(const struct group *group)
+{
+    struct group_held held = {.come = group->inbox_bytes,
+                              .unsaid = group->held_count * sizeof(*group->held)};
+    for (uint32_t i = 0; i < group->seat_count; i++)
+        held.leaving += group->seats[i].count * sizeof(*group->seats[i].queue);
+    return held;
 }
 
 const struct group_stats *group_stats(const struct group *group)

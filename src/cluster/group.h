@@ -121,6 +121,12 @@ uint64_t group_applied(const struct group *group);
 const char *group_broken(const struct group *group);
 /* Members that lack what no log has any more, of which this leader has heard. */
 uint32_t group_lacking(const struct group *group);
+/* What it holds until that can go on, in bytes: messages that have come, such as those that wait for room,
+ * messages with entries that are to leave, and what waits for a vote to be durable. */
+struct group_held {
+    size_t come, leaving, unsaid;
+};
+struct group_held group_held(const struct group *group);
 /* Counters. */
 struct group_stats {
     uint64_t proposed, appended, applied, elections, cuts, held_for_vote, waited_for_room,

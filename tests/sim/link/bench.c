@@ -62,7 +62,8 @@ void bench_start(struct bench *bench, uint32_t number)
     node->options.number = number + 1;
     node->options.seed = random_next(&bench->random);
     node->options.log = &log;
-    node->links = links_new(&node->options, &node->identity, bench->now_ms);
+    node->links = bench->make ? bench->make(bench, number)
+                              : links_new(&node->options, &node->identity, bench->now_ms);
     node->boot++;
     node->is_paused = false;
     for (uint32_t i = 0; i < BENCH_NODES; i++) {
@@ -169,7 +170,10 @@ void bench_kill(struct bench *bench, uint32_t number)
         if (bench->dials[i].from != number)
             bench->dials[kept++] = bench->dials[i];
     bench->dials_count = kept;
-    links_free(node->links);
+    if (bench->end)
+        bench->end(bench, number);
+    else
+        links_free(node->links);
     node->links = NULL;
     memset(node->to, 0, sizeof(node->to));
 }
@@ -286,7 +290,9 @@ static void run_node(struct bench *bench, uint32_t number)
     struct link_event event;
     struct links *links = bench->nodes[number].links;
     service_tick(links_service(links), bench->now_ms, 0);
-    while (bench->drains && links_next(links, &event))
+    if (bench->turn)
+        bench->turn(bench, number);
+    while (!bench->turn && bench->drains && links_next(links, &event))
         if (bench->event)
             bench->event(bench, number, &event);
     take_calls(bench, number);

@@ -6,7 +6,7 @@
 #include "base/random.h"
 #include "cluster/link.h"
 
-enum { BENCH_NODES = 3, BENCH_PIPES = 64 };
+enum { BENCH_NODES = 5, BENCH_PIPES = 160 };
 
 struct bench;
 
@@ -53,6 +53,11 @@ struct bench {
     /* What happened at a node, in order. */
     void (*event)(struct bench *bench, uint32_t node, const struct link_event *event);
     bool drains; /* links_next is called */
+    /* Somebody else has the links: makes and frees them, and takes a node's turns, in which
+     * links_next is his. NULL: the bench does. */
+    struct links *(*make)(struct bench *bench, uint32_t node);
+    void (*end)(struct bench *bench, uint32_t node);
+    void (*turn)(struct bench *bench, uint32_t node);
     void *context;
     char log[2048];     /* the last record, as event and pairs; */
     char refused[1024]; /* the last link_refused */

@@ -300,6 +300,8 @@ static uint32_t read_entries(struct group *group, const struct engine_message *m
             break_off(group, "an entry of its log cannot be read any more");
             break;
         }
+        if (planted(PLANTED_MEMBER_CHAIN_IGNORED) && index % 64 == 0)
+            head.catalogue++;
         bodies[count] = (struct link_body){.stamp_ms = head.stamp_ms,
                                            .catalogue = head.catalogue,
                                            .chain = group_log_chain(group->log, index)};
@@ -391,7 +393,7 @@ static void dispatch(struct group *group, const struct engine_message *message)
 
 static bool vote_is_durable(const struct group *group)
 {
-    return group->vote.index == 0 ||
+    return group->vote.index == 0 || planted(PLANTED_MEMBER_VOTE_NOT_AWAITED) ||
            store_ticket_state(group->options.store, group->vote) == TICKET_DURABLE;
 }
 
@@ -468,7 +470,13 @@ static void append_own(struct group *group, const struct own *own)
         head.catalogue = own->catalogue;
         contents = own->contents;
     }
+    if (planted(PLANTED_MEMBER_STAMP_FALLS))
+        head.stamp_ms = group->wall_ms;
     append(group, &head, contents);
+    if (planted(PLANTED_MEMBER_APPENDED_TWICE)) {
+        head.index++;
+        append(group, &head, contents);
+    }
 }
 
 static void append_received(struct group *group)
@@ -493,7 +501,8 @@ static void append_received(struct group *group)
             contents = members_contents(&group->scratch, entry->members);
         }
         uint32_t before = group_log_chain(group->log, index - 1);
-        if (group_log_chain_of(before, &head, contents) != body->chain) {
+        if (group_log_chain_of(before, &head, contents) != body->chain &&
+            !planted(PLANTED_MEMBER_CHAIN_IGNORED)) {
             break_off(group, "the leader's log is another one than this member's");
             return;
         }
@@ -642,6 +651,8 @@ static void begin(struct group *group, uint64_t now_ms)
     if (group->broken || !read_log(group))
         return;
     uint64_t stamp_ms = group->stamp_ms; /* of the last entry */
+    if (planted(PLANTED_MEMBER_STAMP_FORGOTTEN))
+        stamp_ms = 0;
     if (!floor_read(group, floor.note, &members)) {
         break_off(group, "its log begins with what this version does not know");
         return;
@@ -793,7 +804,9 @@ void group_receive(struct group *group, uint64_t now_ms, const struct link *link
         return;
     }
     bool waits = raft->count && (!list_is_empty(&group->inbox) || !has_room(group, raft));
-    if (!group->engine || waits)
+    if (!group->engine && planted(PLANTED_MEMBER_DEAF_START))
+        group->stats.dropped++;
+    else if (!group->engine || waits)
         hold_back(group, link_number(link), raft);
     else
         take(group, now_ms, link_number(link), raft);
@@ -817,7 +830,7 @@ void group_link_down(struct group *group, const struct link *link)
 {
     list_for_each_safe(at, after, &group->inbox) {
         struct waiting *waiting = list_entry(at, struct waiting, link);
-        if (waiting->node == link_number(link))
+        if (waiting->node == link_number(link) && !planted(PLANTED_MEMBER_INBOX_STAYS))
             waiting_free(group, waiting);
     }
     for (uint32_t i = 0; i < group->seat_count; i++)
@@ -932,6 +945,8 @@ static void propose_nodes(struct group *group, uint64_t now_ms)
 static void note_durable(struct group *group, uint64_t now_ms)
 {
     uint64_t durable = group_log_durable(group->log), cuts = engine_cuts(group->engine);
+    if (planted(PLANTED_MEMBER_SYNC_EARLY))
+        durable = group_log_last(group->log);
     if (durable == group->persisted && cuts == group->persisted_cuts)
         return;
     group->persisted = durable;
@@ -1008,6 +1023,8 @@ bool group_raise(struct group *group, uint64_t now_ms, uint64_t index)
         group_log_read(group->log, index, &head, &contents) != LOG_OK)
         return false;
     size_t count = present_at(group, index, present);
+    if (planted(PLANTED_MEMBER_PRESENCE_LEFT_OUT))
+        count = 0;
     floor_write(&group->scratch, head.stamp_ms, present, count,
                 engine_members_at(group->engine, index));
     if (!group_log_raise(group->log, index, buffer_bytes(&group->scratch)))

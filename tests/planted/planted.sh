@@ -260,7 +260,7 @@ if [ "${PLANTED:-yes}" = no ]; then
 fi
 
 # Those of groups that agree are for tests/sim/engine.
-names=$(sed -n '/^PLANTED(ENGINE_/d; /^PLANTED(LINK_/d; s/^PLANTED(\([A-Z_]*\),.*/\1/p' "$bugs")
+names=$(sed -n '/^PLANTED(ENGINE_/d; /^PLANTED(LINK_/d; /^PLANTED(MEMBER_/d; s/^PLANTED(\([A-Z_]*\),.*/\1/p' "$bugs")
 [ $# -eq 0 ] || names=$*
 
 for name in $names; do

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Some seeds of members of groups with their stores and links. Speaks TAP.
+# Some seeds of members of groups with their stores and links, and some of the planted bugs, which must be
+# found. Speaks TAP.
 
 # shellcheck source=../../lib/tap.sh
 . "$(dirname "$0")/../../lib/tap.sh"
@@ -14,4 +15,10 @@ seeds=30
 [ "${PLANTED:-yes}" = yes ] || seeds=10
 said=$("$simulate" --seeds $seeds --seconds 10)
 ok $? "$seeds runs: members agree whatever goes wrong, and come back" "$said"
+
+[ "${PLANTED:-yes}" = no ] || for bug in APPENDED_TWICE CHAIN_IGNORED STAMP_FALLS SYNC_EARLY; do
+    said=$(LEVERET_PLANTED=MEMBER_$bug "${simulate}_planted" --seeds 50 --seconds 10)
+    printf '%s\n' "$said" | grep -q '^not ok - seed'
+    ok $? "MEMBER_$bug is found" "$said"
+done
 end

@@ -17,6 +17,8 @@
  * or takes its leader for gone, tries once: the core would try for ever, and would depose every
  * leader that there is then x  who asks for a vote in a term that is over is told the term of
  * today, or asks for it for ever y  the only voter that made another one such is elected without it
+ * z  of two voters one is left: nobody else hears of that before it is durable there. Else who has
+ * heard of it has the longer log and votes for nobody, and does not ask for votes, as it has none
  */
 #include "cluster/engine.h"
 
@@ -51,7 +53,7 @@ struct engine {
     uint64_t led_term, first_entry;
     struct peer peers[ENGINE_MEMBERS_MAX];
     uint32_t peer_count;
-    uint64_t promoted, promoted_index, promoted_ms; /* 0: nobody */
+    uint64_t promoted, promoted_index, promoted_ms; /* 0: nobody; this member itself: guard z */
 
     /* Of a follower. */
     uint64_t heard_ms, round, round_term;
@@ -180,7 +182,7 @@ static void hold(struct peer *peer, const struct engine_message *message)
     peer->held[peer->held_count++] = *message;
 }
 
-/* Guard o. False: the message waits; else what of it may go does. */
+/* Guards o and z. False: the message waits; else what of it may go does. */
 static bool may_go(struct engine *engine, struct engine_message *message)
 {
     struct peer *peer = peer_of(engine, message->peer);
@@ -267,6 +269,8 @@ static void send_held(struct engine *engine, uint64_t now_ms, struct engine_upda
 
 static bool holds(const struct engine *engine, uint64_t now_ms)
 {
+    if (engine->promoted == engine->id)
+        return core_stored(engine->core) < engine->promoted_index;
     return engine->promoted && now_ms < engine->promoted_ms + ENGINE_ELECTION_MS &&
            core_match(engine->core, engine->promoted) < engine->promoted_index;
 }
@@ -584,8 +588,10 @@ const char *engine_change(struct engine *engine, uint64_t now_ms,
     if (reason)
         return reason;
     bool is_promoted = changed->role == ENGINE_VOTER && member_of(members, changed->id);
-    if (is_promoted && !engine->promoted) {
-        engine->promoted = changed->id;
+    bool is_last = voters_of(engine_members(engine)) == 2 && voters_of(members) == 1 &&
+                   !planted(PLANTED_MEMBER_LAST_VOTER);
+    if (is_last || (is_promoted && !engine->promoted)) {
+        engine->promoted = is_last ? engine->id : changed->id;
         engine->promoted_index = core_last(engine->core) + 1;
         engine->promoted_ms = now_ms;
     }
@@ -877,7 +883,8 @@ uint64_t engine_deadline(const struct engine *engine)
         deadline = engine->rests_until_ms;
     if (engine->campaign_ends_ms && engine->campaign_ends_ms < deadline)
         deadline = engine->campaign_ends_ms;
-    if (engine->promoted && engine->promoted_ms + ENGINE_ELECTION_MS < deadline)
+    if (engine->promoted && engine->promoted != engine->id &&
+        engine->promoted_ms + ENGINE_ELECTION_MS < deadline)
         deadline = engine->promoted_ms + ENGINE_ELECTION_MS;
     bool waits = core_stored(engine->core) < core_last(engine->core);
     if (engine->hint_peer && !waits && engine->hint_ms < deadline)

@@ -183,6 +183,13 @@ static void explain(struct run *run, uint32_t at)
                 group_log_durable(log), engine_last(engine), held.come, held.leaving, held.unsaid,
                 engine_members(engine)->count, group_lacking(group),
                 (int)store_room(node->store, 1000));
+        for (uint32_t k = 0; k < engine_members(engine)->count; k++) {
+            const struct engine_member *member = &engine_members(engine)->of[k];
+            uint32_t other = group_member_node(member->id) - 1;
+            run_say(run, "    member %" PRIx64 " %s, linked %d", member->id,
+                    member->role == ENGINE_VOTER ? "votes" : "learns",
+                    other == i || bench_is_up(&run->bench, i, other));
+        }
     }
 }
 

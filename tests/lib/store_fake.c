@@ -491,6 +491,12 @@ void index_settle(struct index *index, uint64_t sequence)
     index_count(index, 0, -1, 0);
 }
 
+uint64_t store_group_queue_id(struct store *store, uint64_t group)
+{
+    (void)group;
+    return store_queue_id(store, true);
+}
+
 uint64_t index_next(const struct index *index)
 {
     return index->next_sequence;

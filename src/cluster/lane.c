@@ -179,6 +179,12 @@ bool lanes_turn(struct lanes *lanes, uint64_t now_ms, uint64_t wall_ms)
     return any;
 }
 
+void lanes_close(struct lanes *lanes, uint64_t now_ms)
+{
+    for (size_t i = 0; i < lanes->count; i++)
+        propose(&lanes->lanes[i], now_ms);
+}
+
 static bool is_alone(const struct lane *lane)
 {
     const struct engine *engine = group_engine(lane->group);

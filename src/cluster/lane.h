@@ -24,6 +24,9 @@ struct lane *lanes_add(struct lanes *lanes, uint64_t group, uint8_t wait);
 
 /* True: something was applied, for which another turn is worth while. */
 bool lanes_turn(struct lanes *lanes, uint64_t now_ms, uint64_t wall_ms);
+/* Before the store is closed: what was decided goes into its last batch, whether another one is being
+ * written or not. */
+void lanes_close(struct lanes *lanes, uint64_t now_ms);
 /* When there is something to do even if nothing comes. */
 uint64_t lanes_next_ms(const struct lanes *lanes);
 /* What can be decided is up to date: of each group that has no other voter this node leads, with all

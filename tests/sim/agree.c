@@ -65,6 +65,7 @@ void agree_close(struct machine *machine)
         sim_fail(machine->sim, "the group has stopped: %s", group_broken(group));
     const struct group_stats *stats = group_stats(group);
     machine->sim->report->agreed += stats->applied;
+    lanes_close(agree->lanes, machine->sim->now_us / 1000);
     lanes_free(agree->lanes);
     cluster_free(agree->cluster);
     mem_free(agree);

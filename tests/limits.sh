@@ -20,8 +20,10 @@ cat >"$work/bin/timeout" <<'END'
 #!/bin/sh
 shift 3
 "$@" &
-while [ ! -f "$LEVERET_BUILD/plain/begun" ]; do
+waited=0
+while [ ! -f "$LEVERET_BUILD/plain/begun" ] && [ $waited -lt 2000 ]; do
     sleep 0.05
+    waited=$((waited + 1))
 done
 kill $!
 wait $!
@@ -29,8 +31,8 @@ exit 124
 END
 chmod +x "$work/scripts/build" "$work/bin/timeout"
 
-# make's variables are those of the make that runs this.
-said=$(unset MAKEFLAGS MFLAGS MAKELEVEL
+# make's variables are those of the make that runs this, and the others those of a step that does.
+said=$(unset MAKEFLAGS MFLAGS MAKELEVEL PLANTED SHARE
     PATH="$work/bin:$PATH" STEP_SECONDS=2 LEVERET_BUILD="$work/build" \
         sh "$work/scripts/check" plain 2>&1)
 status=$?

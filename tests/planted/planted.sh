@@ -194,7 +194,9 @@ AGREE_MARK_EARLY $simulate --agree
 AGREE_NEXT_OF_STATE $simulate --agree
 AGREE_SETTLE_UNSAID $simulate --agree
 AGREE_LOOK_EARLY $simulate --agree
+AGREE_COUNT_OF_STATE $simulate --agree
 AGREE_NEW_REDELIVERED $simulate --agree
+AGREE_LIMIT_OF_STATE $simulate --agree
 TABLE
 }
 

@@ -336,10 +336,10 @@ bool group_log_proposal(struct group_log *log, size_t max, struct bytes *content
 {
     struct proposal *proposal = &log->proposal;
     close_settles(log);
+    if (proposal->contents.size == proposal->taken)
+        return false;
     struct bytes all = bytes_of(proposal->contents.data + proposal->taken,
                                 proposal->contents.size - proposal->taken);
-    if (all.size == 0)
-        return false;
     struct cursor cursor = cursor_of(all);
     enum record_type type;
     struct bytes payload;

@@ -8,7 +8,8 @@
  * cut says nothing of what was appended since h  a leader is in office once the first entry of its
  * term is committed i  who led is gone: the others need not wait for a timeout j  who may not
  * campaign does not o  a learner that becomes a voter refuses its vote until its log says so: the
- * others hear of it after it p  members change one at a time q  an entry about members comes to the
+ * others hear of it after it p  members change one at a time, and no voter becomes one of those that
+ * are needed before it has heard that it votes q  an entry about members comes to the
  * core as the first of its message: it takes the index of the first for its own r  the core hears
  * of an image when it is there: until then it votes s  a heartbeat that overtakes entries tells
  * nothing of them; behind a new link there are none to overtake t  what is sent says when, and the
@@ -554,6 +555,33 @@ static const struct engine_member *changed_member(const struct engine_members *f
     return count == 1 ? changed : NULL;
 }
 
+/* The entry by which a member became a voter that it has been since. */
+static uint64_t voter_since(const struct engine *engine, uint64_t id)
+{
+    uint64_t since = 0;
+    for (size_t i = engine->members_count; i > 0; i--) {
+        const struct engine_member *member = member_of(&engine->members[i - 1], id);
+        if (!member || member->role != ENGINE_VOTER)
+            break;
+        since = engine->members[i - 1].index;
+    }
+    return since;
+}
+
+/* Of the voters that there will be, most have it in their logs that they vote. Who has not gives no
+ * vote, and would hear of it from a leader only, who would need that vote to be elected. */
+static bool most_know(const struct engine *engine, const struct engine_members *to, uint64_t changed)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < to->count; i++) {
+        uint64_t id = to->of[i].id;
+        bool knows = id == engine->id || id == changed ||
+                     core_match(engine->core, id) >= voter_since(engine, id);
+        count += to->of[i].role == ENGINE_VOTER && knows;
+    }
+    return 2 * count > voters_of(to);
+}
+
 /* Guard p. */
 static const char *why_not(const struct engine *engine, const struct engine_members *to,
                            const struct engine_member *changed)
@@ -567,6 +595,8 @@ static const char *why_not(const struct engine *engine, const struct engine_memb
         return "members change one at a time, and one is a voter";
     if (changed->id == engine->id)
         return "the leader must hand over first";
+    if (!most_know(engine, to, changed->id))
+        return "a voter that would be needed has not heard yet that it votes";
     const struct engine_member *before = member_of(from, changed->id);
     const struct engine_member *after = member_of(to, changed->id);
     bool is_promoted = before && after && after->role == ENGINE_VOTER;

@@ -7,6 +7,8 @@
 #include "tests/sim/sim.h"
 
 enum { PATH_SIZE = 500 };
+/* Of quotas in a second: what clients have sent comes in before they are thought to be stuck. */
+enum { RATE_LEAST = 200, BYTES_LEAST = 6000 };
 
 static struct admin *admin_of(struct sim *sim)
 {
@@ -97,7 +99,8 @@ static void set_quota(struct sim *sim)
     struct chores *chores = &sim->chores;
     bool of_bytes = sim_chance(sim, 2), is_set = !sim_chance(sim, 3);
     char path[PATH_SIZE], body[PATH_SIZE];
-    uint64_t least = of_bytes ? sim->dials.body_max : 200;
+    uint64_t bytes_least = sim->dials.body_max > BYTES_LEAST ? sim->dials.body_max : BYTES_LEAST;
+    uint64_t least = of_bytes ? bytes_least : RATE_LEAST;
     chores->limits_bytes = of_bytes;
     chores->limits_user = !sim_chance(sim, 2);
     snprintf(path, sizeof(path), "%s/%s", chores->limits_user ? "user-limits/guest" : "vhost-limits/%2F",

@@ -232,6 +232,7 @@ void propose_drop(struct index *index)
         return;
     led->is_going = true;
     index->owner = NULL;
+    index->above = NULL; /* which goes with the owner */
     index->is_waiting = false;
     list_remove(&index->wait_link);
     add_id(log_of(index), RECORD_DROP, index->id);

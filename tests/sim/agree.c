@@ -22,13 +22,14 @@ bool agree_open(struct machine *machine)
 {
     struct agree *agree = mem_zalloc(sizeof(*agree));
     uint64_t now_ms = machine->sim->now_us / 1000;
+    uint64_t seed = sim_below(machine->sim, 1 << 30);
     struct cluster_options options = {.store = machine->store,
                                       .identity = &agree->identity,
                                       .links = {.name = "leveret@sim",
                                                 .number = 1,
                                                 .log = &machine->log,
-                                                .seed = sim_below(machine->sim, 1 << 30)},
-                                      .seed = sim_below(machine->sim, 1 << 30)};
+                                                .seed = seed + 1},
+                                      .seed = seed};
     struct engine_members alone = {.count = 1, .of = {{group_member(1, 1), ENGINE_VOTER}}};
     agree->identity.node[0] = 1;
     agree->identity.incarnation = machine->epoch;

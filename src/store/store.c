@@ -166,15 +166,19 @@ int store_give_identity(struct store *store)
     return is_lost || is_bad ? mended(store, IDENTITY_NAME, error) : error;
 }
 
-/* A segment may have been begun by a broker that ended before this was told. What is written from now on
- * goes behind it, and those before it may go. */
+/* A segment may have been begun by a broker that ended before this was told, and before its name was
+ * durable. What is written from now on goes behind it, and those before it may go. */
 static int tell_last_segment(struct store *store)
 {
     struct identity *identity = &store->journal.identity;
+    struct disk *disk = store->options.disk;
     if (last_segment(store) <= identity->segment)
         return 0;
+    int error = disk->ops->sync_folder(disk);
+    if (error)
+        return error;
     identity->segment = last_segment(store);
-    return identity_write(store->options.disk, identity);
+    return identity_write(disk, identity);
 }
 
 static void mend_headers(struct store *store)

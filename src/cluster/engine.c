@@ -17,7 +17,8 @@
  * none for who asks for a vote v  a lone voter leads in a term of its own w  who was told to lead,
  * or takes its leader for gone, tries once: the core would try for ever, and would depose every
  * leader that there is then x  who asks for a vote in a term that is over is told the term of
- * today, or asks for it for ever y  the only voter that made another one such is elected without it
+ * today, or asks for it for ever y  the only voter that made another one such is elected without it,
+ * until it was said twice that there are two, before which nobody else becomes a voter, or goes
  * z  of two voters one is left: nobody else hears of that before it is durable there. Else who has
  * heard of it has the longer log and votes for nobody, and does not ask for votes, as it has none
  */
@@ -49,6 +50,7 @@ struct engine {
     /* Who the members are, by the entries that are in the log, and the last one before them. */
     struct engine_members *members;
     size_t members_count, members_capacity;
+    bool is_said_twice; /* of two voters: neither may take itself for the only one any more */
 
     /* Of a leader: its term, and its first entry. */
     uint64_t led_term, first_entry;
@@ -92,6 +94,7 @@ static void push_members(struct engine *engine, const struct engine_members *mem
                                engine->members_count + 1, sizeof(*engine->members));
     engine->members[engine->members_count] = *members;
     engine->members[engine->members_count++].index = index;
+    engine->is_said_twice = false;
 }
 
 const struct engine_members *engine_members(const struct engine *engine)
@@ -137,6 +140,16 @@ static bool is_lone_voter(const struct engine *engine)
     const struct engine_members *members = engine_members(engine);
     const struct engine_member *self = member_of(members, engine->id);
     return self && self->role == ENGINE_VOTER && voters_of(members) == 1;
+}
+
+/* Guard y. A later entry than the one that made a second voter says that there are two, and both have
+ * it: the first one is not elected any more without the other. */
+static void note_twice(struct engine *engine)
+{
+    for (size_t i = 1; i < engine->members_count && engine->members[i].index <= engine->commit; i++)
+        engine->is_said_twice |= i + 1 == engine->members_count &&
+                                 voters_of(&engine->members[i]) == 2 &&
+                                 voters_of(&engine->members[i - 1]) == 2;
 }
 
 /* ---- peers of a leader ---- */
@@ -320,6 +333,7 @@ static bool follow_commit(struct engine *engine, uint64_t now_ms, struct engine_
     for (size_t i = 0; i < engine->members_count; i++)
         if (engine->members[i].index > before && engine->members[i].index <= commit)
             core_members_committed(engine->core, now_ms, &engine->members[i], update);
+    note_twice(engine);
     return commit > before;
 }
 
@@ -599,6 +613,9 @@ static const char *why_not(const struct engine *engine, const struct engine_memb
         return "a voter that would be needed has not heard yet that it votes";
     const struct engine_member *before = member_of(from, changed->id);
     const struct engine_member *after = member_of(to, changed->id);
+    if (voters_of(from) == 2 && voters_of(to) != 2 && !engine->is_said_twice &&
+        !planted(PLANTED_MEMBER_TWO_SAID_ONCE))
+        return "it must be said once more that there are two voters";
     bool is_promoted = before && after && after->role == ENGINE_VOTER;
     if (is_promoted && core_match(engine->core, changed->id) < engine->commit)
         return "the learner lacks entries that are committed";
@@ -696,6 +713,20 @@ static bool rests(const struct engine *engine)
     return core_role(engine->core) == CORE_FOLLOWER && may_not_lead(engine);
 }
 
+/* Guard y: before there are more voters than two, or one, which could be others than the first one. */
+static void say_twice(struct engine *engine, uint64_t now_ms, struct engine_update *update)
+{
+    const struct engine_members *members = engine_members(engine);
+    if (voters_of(members) != 2 || engine->is_said_twice || members->index > engine->commit ||
+        !engine_in_office(engine) || update->append_count || planted(PLANTED_MEMBER_TWO_SAID_ONCE))
+        return;
+    const struct engine_members same = *members;
+    const struct engine_entry entry = {
+        .term = core_term(engine->core), .kind = ENGINE_MEMBERS, .members = &same};
+    if (core_submit(engine->core, now_ms, &entry, update))
+        push_members(engine, &same, core_last(engine->core));
+}
+
 void engine_timeout(struct engine *engine, uint64_t now_ms, struct engine_update *update)
 {
     engine_update_clear(update);
@@ -714,6 +745,7 @@ void engine_timeout(struct engine *engine, uint64_t now_ms, struct engine_update
             core_timeout(engine->core, now_ms, update);
         }
     }
+    say_twice(engine, now_ms, update);
     follow(engine, now_ms, update);
 }
 
@@ -807,6 +839,7 @@ struct engine *engine_new(const struct engine_start *start, uint64_t now_ms,
     for (size_t i = 0; i < engine->members_count; i++)
         if (engine->members[i].index > start->floor && engine->members[i].index <= engine->commit)
             core_members_committed(engine->core, now_ms, &engine->members[i], update);
+    note_twice(engine);
     follow(engine, now_ms, update);
     return engine;
 }

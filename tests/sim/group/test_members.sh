@@ -16,9 +16,19 @@ seeds=30
 said=$("$simulate" --seeds $seeds --seconds 10)
 ok $? "$seeds runs: members agree whatever goes wrong, and come back" "$said"
 
+# A voter that made a second one, which has made others since, took itself for elected.
+said=$("$simulate" --seed 300087)
+ok $? 'a run in which the first of two voters comes back when others are voters' "$said"
+
 [ "${PLANTED:-yes}" = no ] || for bug in APPENDED_TWICE CHAIN_IGNORED STAMP_FALLS SYNC_EARLY; do
     said=$(LEVERET_PLANTED=MEMBER_$bug "${simulate}_planted" --seeds 50 --seconds 10)
     printf '%s\n' "$said" | grep -q '^not ok - seed'
     ok $? "MEMBER_$bug is found" "$said"
 done
+
+[ "${PLANTED:-yes}" = no ] || {
+    said=$(LEVERET_PLANTED=MEMBER_TWO_SAID_ONCE "${simulate}_planted" --seed 300080 --seeds 10)
+    printf '%s\n' "$said" | grep -q '^not ok - seed'
+    ok $? 'MEMBER_TWO_SAID_ONCE is found' "$said"
+}
 end

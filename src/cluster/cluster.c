@@ -6,18 +6,12 @@
 #include "base/mem.h"
 #include "base/random.h"
 
-/* What the wall clock of a node was, as far as it has said. */
-struct clock_heard {
-    uint64_t wall_ms, at_ms;
-};
-
 struct cluster {
     struct cluster_options options;
     struct links *links;
     struct random random;
     struct group **groups; /* in order of their numbers */
     size_t count, capacity;
-    struct clock_heard clocks[LINKS_MAX + 1]; /* by the number of the node */
     uint64_t asked_ms, asked_applied;
     uint64_t told_ms, told_w;
     size_t turn; /* whose entries are next */
@@ -71,11 +65,6 @@ struct group *cluster_group(const struct cluster *cluster, uint64_t group)
                                                                             : NULL;
 }
 
-struct group *cluster_group_next(const struct cluster *cluster, size_t *at)
-{
-    return *at < cluster->count ? cluster->groups[(*at)++] : NULL;
-}
-
 struct group *cluster_take_part(struct cluster *cluster, uint64_t number, uint64_t generation,
                                 uint16_t seat, uint64_t now_ms)
 {
@@ -114,10 +103,9 @@ static uint64_t median_ms(const struct cluster *cluster, uint64_t now_ms, uint64
     uint64_t clocks[LINKS_MAX + 1];
     size_t count = 0;
     clocks[count++] = wall_ms;
-    for (uint32_t number = 1; number <= LINKS_MAX; number++) {
-        const struct clock_heard *heard = &cluster->clocks[number];
-        const struct link *link = heard->at_ms ? links_numbered(cluster->links, number) : NULL;
-        if (!link || !link_is_up(link))
+    for (struct link *link = NULL; (link = links_behind(cluster->links, link));) {
+        const struct link_clock *heard = link_clock(link);
+        if (!heard->at_ms || !link_is_up(link))
             continue;
         uint64_t clock = heard->wall_ms + (now_ms - heard->at_ms);
         size_t at = count++;
@@ -138,11 +126,9 @@ static uint64_t applied_of_catalogue(const struct cluster *cluster)
 
 static void send_to_all(struct cluster *cluster, const union link_frame *frame)
 {
-    for (uint32_t number = 1; number <= LINKS_MAX; number++) {
-        struct link *link = links_numbered(cluster->links, number);
-        if (link && link_is_up(link))
+    for (struct link *link = NULL; (link = links_behind(cluster->links, link));)
+        if (link_is_up(link))
             link_send(link, frame);
-    }
 }
 
 /* Asks all for all groups at once. */
@@ -165,11 +151,9 @@ static void ask(struct cluster *cluster, uint64_t now_ms, uint64_t wall_ms)
         if (group_number(cluster->groups[i]) == GROUP_CATALOGUE && asked.answers)
             frame.lease.flags |= LINK_HAS_LEASE;
     }
-    for (uint32_t number = 1; number <= LINKS_MAX && node_count < LINK_NODES_MAX; number++) {
-        const struct link *link = links_numbered(cluster->links, number);
-        if (link && link_is_up(link))
-            nodes[node_count++] = number;
-    }
+    for (struct link *link = NULL; (link = links_behind(cluster->links, link));)
+        if (link_is_up(link) && link_number(link) && node_count < LINK_NODES_MAX)
+            nodes[node_count++] = link_number(link);
     frame.lease.nodes = link_numbers_of(nodes_room, nodes, node_count);
     frame.lease.terms = link_numbers_of(room, terms, count);
     send_to_all(cluster, &frame);
@@ -179,14 +163,14 @@ static void ask(struct cluster *cluster, uint64_t now_ms, uint64_t wall_ms)
     mem_free(room);
 }
 
-static void asked(struct cluster *cluster, uint64_t now_ms, const struct link *link,
+static void asked(struct cluster *cluster, uint64_t now_ms, struct link *link,
                   const struct link_lease *frame)
 {
     uint32_t number = link_number(link);
     size_t count = link_numbers_count(frame->terms);
-    if (number == 0 || number > LINKS_MAX)
+    if (number == 0)
         return;
-    cluster->clocks[number] = (struct clock_heard){frame->wall_ms, now_ms};
+    *link_clock(link) = (struct link_clock){frame->wall_ms, now_ms};
     for (size_t i = 0; i + 1 < count; i += 2) {
         struct group *group = cluster_group(cluster, link_number_at(frame->terms, i));
         bool is_catalogue = group && group_number(group) == GROUP_CATALOGUE;

@@ -30,8 +30,6 @@ struct group *cluster_take_part(struct cluster *cluster, uint64_t group, uint64_
 void cluster_leave(struct cluster *cluster, struct group *group);
 /* NULL: it is none of this node's. */
 struct group *cluster_group(const struct cluster *cluster, uint64_t group);
-/* All of them, in order of their numbers: begins with *at = 0; NULL: no more. */
-struct group *cluster_group_next(const struct cluster *cluster, size_t *at);
 
 /* Takes what has come, and moves all groups on. `wall_ms` is this node's wall clock. */
 void cluster_tick(struct cluster *cluster, uint64_t now_ms, uint64_t wall_ms);

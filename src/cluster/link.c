@@ -494,6 +494,17 @@ struct link *links_find(const struct links *links, const uint8_t node[NODE_ID_BY
     return NULL;
 }
 
+struct link *links_behind(const struct links *links, const struct link *link)
+{
+    const struct list *at = link ? link->all.next : links->all.next;
+    for (; at != &links->all; at = at->next) {
+        struct link *next = list_entry(at, struct link, all);
+        if (!next->is_forgotten)
+            return next;
+    }
+    return NULL;
+}
+
 struct link *links_numbered(const struct links *links, uint32_t number)
 {
     list_for_each(at, &links->all) {
@@ -758,6 +769,11 @@ enum link_sent link_send_raft(struct link *link, uint64_t group, uint64_t genera
 }
 
 /* ---- what is known ---- */
+
+struct link_clock *link_clock(struct link *link)
+{
+    return &link->clock;
+}
 
 bool link_is_up(const struct link *link)
 {

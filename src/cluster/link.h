@@ -71,6 +71,8 @@ struct link *links_add(struct links *links, const struct link_peer *peer);
 void links_forget(struct links *links, struct link *link);
 /* The link to the node with this number; NULL: there is none. */
 struct link *links_numbered(const struct links *links, uint32_t number);
+/* All links, in the order in which they were added: the one behind `link`, the first behind NULL. */
+struct link *links_behind(const struct links *links, const struct link *link);
 /* NULL: there is none. */
 struct link *links_find(const struct links *links, const uint8_t node[NODE_ID_BYTES]);
 /* Sets what is known of it by now. */
@@ -125,6 +127,11 @@ uint64_t link_incarnation(const struct link *link); /* the last that was seen; 0
 uint64_t link_catalogue(const struct link *link);   /* as it said when it came up */
 /* How long the last echo took; 0: there was none yet. */
 uint64_t link_echo_ms(const struct link *link);
+/* What the node's wall clock was when it last told it; for who hears that to write down. */
+struct link_clock {
+    uint64_t wall_ms, at_ms; /* at_ms: of this node's own clock; 0: it has told nothing */
+};
+struct link_clock *link_clock(struct link *link);
 /* Bytes that are unsent, of both connections. */
 size_t link_unsent(const struct link *link);
 /* Entries on their way to it. They are forgotten when it comes up. */

@@ -40,6 +40,7 @@ struct link {
     uint32_t number;
     char name[LINK_NAME_BYTES];
     uint64_t incarnation, catalogue;
+    struct link_clock clock;
     bool is_forgotten;
 
     /* Both connections, of one session: a number that who dials has made up. */

@@ -176,7 +176,7 @@ static void transfer(struct run *run)
     struct node *leader = faults_leader(run, at), *to = draw_node(run);
     if (leader && leader != to && to->seats[at].seat &&
         group_transfer(node_group(leader, at), run->bench.now_ms,
-                       group_member(to->number + 1, to->seats[at].seat)))
+                       group_member(run->bench.first_number + to->number, to->seats[at].seat)))
         run->report->transfers++;
 }
 
@@ -222,7 +222,7 @@ static bool may_lose(struct run *run, uint32_t at, const struct node *node)
     const struct engine *engine = group_engine(node_group(leader, at));
     const struct engine_members *members = engine_members(engine);
     for (uint32_t i = 0; i < members->count; i++) {
-        const struct node *its = &run->of[group_member_node(members->of[i].id) - 1];
+        const struct node *its = &run->of[group_member_node(members->of[i].id) - run->bench.first_number];
         voters += members->of[i].role == ENGINE_VOTER;
         if (!node_is_up(its) || its->seats[at].seat != (uint16_t)members->of[i].id ||
             (its != leader && engine_match(engine, members->of[i].id) < engine_commit(engine)))
@@ -256,7 +256,7 @@ static bool draw_change(struct run *run, uint32_t at, uint64_t but, struct engin
                         uint64_t *changed)
 {
     for (uint32_t i = 0; i < members->count; i++) {
-        uint32_t number = group_member_node(members->of[i].id) - 1;
+        uint32_t number = group_member_node(members->of[i].id) - run->bench.first_number;
         *changed = members->of[i].id;
         if (*changed == but)
             continue;
@@ -269,7 +269,7 @@ static bool draw_change(struct run *run, uint32_t at, uint64_t but, struct engin
     for (uint32_t i = 0; i < run->nodes; i++) {
         if (run->wanted[at][i] == OUT)
             continue;
-        *changed = group_member(i + 1, run->of[i].seats[at].seat);
+        *changed = group_member(run->bench.first_number + i, run->of[i].seats[at].seat);
         if (*changed == but)
             continue;
         int place = place_of(members, *changed);
@@ -294,7 +294,7 @@ static void leave(struct run *run, uint32_t at, const struct engine *engine)
         struct node *node = &run->of[i];
         if (run->wanted[at][i] != OUT || !node->seats[at].seat ||
             members->index > engine_commit(engine) ||
-            place_of(members, group_member(i + 1, node->seats[at].seat)) >= 0)
+            place_of(members, group_member(run->bench.first_number + i, node->seats[at].seat)) >= 0)
             continue;
         run_say(run, "node %u leaves group %u", i, at);
         node_leave(node, at);

@@ -182,6 +182,7 @@ struct bytes truth_name(const struct truth *truth, int name, char text[32]);
 /* ---- rights.c ---- */
 
 void rights_judge(struct run *run);
+bool rights_have(const struct node *node, uint32_t at, enum right right);
 
 /* ---- work.c ---- */
 

@@ -3,7 +3,7 @@
 
 #include "tests/sim/group/members.h"
 
-static bool has_right(const struct node *node, uint32_t at, enum right right)
+bool rights_have(const struct node *node, uint32_t at, enum right right)
 {
     struct group *group = node_group(node, at);
     return group && node_is_up(node) &&
@@ -40,8 +40,9 @@ static void judge_over(const struct node *leader, uint32_t at, struct group *gro
         const struct node *node = &run->of[i];
         const struct seat_state *seat = &node->seats[at];
         for (int right = first; node != leader && right <= RIGHT_HOLD; right++) {
-            if (!has_right(node, at, (enum right)right) ||
-                !lease_over(group_lease(group), (enum right)right, i + 1, run->bench.now_ms))
+            if (!rights_have(node, at, (enum right)right) ||
+                !lease_over(group_lease(group), (enum right)right, run->bench.first_number + i,
+                            run->bench.now_ms))
                 continue;
             if (seat->granted_term[right] <= term ||
                 (right == RIGHT_HOLD && dispatches && seat->since_term[right] <= term))
@@ -71,10 +72,10 @@ static void judge_group(struct run *run, uint32_t at)
         struct group *group = node_group(node, at);
         if (!node_is_up(node) || !group || !group_engine(group))
             continue;
-        if (group_applied(group) < truth->w && has_right(node, at, RIGHT_ANSWER))
+        if (group_applied(group) < truth->w && rights_have(node, at, RIGHT_ANSWER))
             run_fail(run, "node %u answers from %" PRIu64 ", and W is %" PRIu64, i,
                      group_applied(group), truth->w);
-        bool may = has_right(node, at, RIGHT_DISPATCH);
+        bool may = rights_have(node, at, RIGHT_DISPATCH);
         if (engine_leads(group_engine(group)))
             judge_over(node, at, group, may);
         if (!may)

@@ -92,6 +92,7 @@ static void draw_members(struct run *run)
 static void begin(struct run *run, uint64_t seed)
 {
     bench_init(&run->bench, seed, NODES);
+    run->bench.first_number = 1 + (uint32_t)(seed % 2 * 62); /* numbers are not used again: there are large ones */
     run->bench.context = run;
     run->bench.make = node_make;
     run->bench.end = node_end;
@@ -144,6 +145,9 @@ static const char *lacks(struct run *run, uint32_t at)
         struct group_held held = group_held(its);
         if (held.come + held.leaving + held.unsaid)
             return "something waits";
+        bool answers = run->truths[at].number == GROUP_CATALOGUE;
+        if (!rights_have(node, at, answers ? RIGHT_ANSWER : RIGHT_HOLD))
+            return "a member has not the right that it asks for";
         for (uint32_t k = 0; k < members->count; k++)
             if (members->of[k].id == group_self(its) &&
                 (members->of[k].role == ENGINE_VOTER) != (run->wanted[at][i] == VOTER))
@@ -185,7 +189,7 @@ static void explain(struct run *run, uint32_t at)
                 (int)store_room(node->store, 1000));
         for (uint32_t k = 0; k < engine_members(engine)->count; k++) {
             const struct engine_member *member = &engine_members(engine)->of[k];
-            uint32_t other = group_member_node(member->id) - 1;
+            uint32_t other = group_member_node(member->id) - run->bench.first_number;
             run_say(run, "    member %" PRIx64 " %s, linked %d", member->id,
                     member->role == ENGINE_VOTER ? "votes" : "learns",
                     other == i || bench_is_up(&run->bench, i, other));

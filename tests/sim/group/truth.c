@@ -374,7 +374,7 @@ static void judge_commit(struct node *node, uint32_t at, const struct group *gro
     uint64_t commit = engine_commit(engine);
     uint32_t voters = 0, have = 0;
     for (uint32_t i = 0; i < members->count; i++) {
-        struct node *member = &run->of[group_member_node(members->of[i].id) - 1];
+        struct node *member = &run->of[group_member_node(members->of[i].id) - run->bench.first_number];
         if (members->of[i].role != ENGINE_VOTER)
             continue;
         voters++;

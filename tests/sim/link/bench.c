@@ -29,7 +29,7 @@ static void keep_log(void *context, const struct log_record *record)
 void bench_init(struct bench *bench, uint64_t seed, uint32_t nodes)
 {
     static const uint8_t cluster[NODE_ID_BYTES] = "a cluster of its";
-    *bench = (struct bench){.now_ms = 1000, .drains = true};
+    *bench = (struct bench){.now_ms = 1000, .first_number = 1, .drains = true};
     random_init(&bench->random, seed);
     for (uint32_t i = 0; i < nodes; i++) {
         struct bench_node *node = &bench->nodes[i];
@@ -59,7 +59,7 @@ void bench_start(struct bench *bench, uint32_t number)
     log = (struct log){.level = LOG_LEVEL_DEBUG, .sink = keep_log, .context = bench};
     snprintf(name, sizeof(name), "leveret@node%u", number);
     node->options.name = name;
-    node->options.number = number + 1;
+    node->options.number = bench->first_number + number;
     node->options.seed = random_next(&bench->random);
     node->options.log = &log;
     node->links = bench->make ? bench->make(bench, number)
@@ -67,7 +67,7 @@ void bench_start(struct bench *bench, uint32_t number)
     node->boot++;
     node->is_paused = false;
     for (uint32_t i = 0; i < BENCH_NODES; i++) {
-        struct link_peer peer = {.number = i + 1, .port = (uint16_t)(i + 1), .host = "node"};
+        struct link_peer peer = {.number = bench->first_number + i, .port = (uint16_t)(i + 1), .host = "node"};
         if (i == number || !bench->nodes[i].disk)
             continue;
         memcpy(peer.node, bench->nodes[i].identity.node, NODE_ID_BYTES);

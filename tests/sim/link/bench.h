@@ -40,6 +40,7 @@ struct bench_dial {
 
 struct bench {
     uint64_t now_ms;
+    uint32_t first_number; /* of the first node; the others follow. 1, unless it is set after bench_init */
     struct random random;
     struct bench_node nodes[BENCH_NODES];
     struct bench_pipe pipes[BENCH_PIPES];

@@ -12,18 +12,6 @@ static void write_field(struct buffer *fields, const char *name, struct bytes va
     buffer_add(fields, "\r\n", 2);
 }
 
-/* Is it one of the texts between the commas? */
-static bool is_listed(const char *origins, struct bytes origin)
-{
-    while (*origins) {
-        size_t size = strcspn(origins, ",");
-        if (bytes_equal(bytes_of(origins, size), origin))
-            return true;
-        origins += size + (origins[size] == ',');
-    }
-    return false;
-}
-
 /* What a browser may do, and for how long it need not ask again. */
 static void write_preflight(const struct call *call, struct buffer *fields)
 {
@@ -46,8 +34,8 @@ void cors_write(const struct call *call, struct buffer *fields)
     if (!cors || !cors->origins[0] || !call->route || !origin.size ||
         bytes_equal_str(origin, "null") || bytes_equal_str(origin, "*"))
         return;
-    bool is_known = is_listed(cors->origins, origin);
-    if (!is_known && !is_listed(cors->origins, bytes_str("*")))
+    bool is_known = bytes_are_listed(origin, cors->origins);
+    if (!is_known && !bytes_are_listed(bytes_str("*"), cors->origins))
         return;
     if (call->request->method == HTTP_OPTIONS)
         write_preflight(call, fields);

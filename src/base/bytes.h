@@ -56,6 +56,18 @@ static inline bool bytes_start_with(struct bytes a, const char *prefix)
     return a.size >= size && memcmp(a.data, prefix, size) == 0;
 }
 
+/* Is it one of the texts between the commas of `names`? */
+static inline bool bytes_are_listed(struct bytes a, const char *names)
+{
+    while (*names) {
+        size_t size = strcspn(names, ",");
+        if (bytes_equal(bytes_of(names, size), a))
+            return true;
+        names += size + (names[size] == ',');
+    }
+    return false;
+}
+
 static inline bool bytes_have_nul(struct bytes a)
 {
     return a.size && memchr(a.data, '\0', a.size);

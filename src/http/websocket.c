@@ -135,16 +135,6 @@ static void refuse(struct websocket *websocket, int status, const char *reason)
     end(websocket);
 }
 
-static bool is_listed(const char *names, struct bytes name)
-{
-    for (const char *end; *names; names = *end ? end + 1 : end) {
-        end = strchrnul(names, ',');
-        if (bytes_equal(bytes_of(names, (size_t)(end - names)), name))
-            return true;
-    }
-    return false;
-}
-
 static bool is_key(struct bytes text)
 {
     struct buffer key = {0};
@@ -217,7 +207,7 @@ static void answer_request(struct websocket *websocket)
         refuse(websocket, status, why);
         return;
     }
-    if (origin.data && !is_listed(websocket->all->options.origins, origin))
+    if (origin.data && !bytes_are_listed(origin, websocket->all->options.origins))
         websocket->peer.is_loopback = false;
     say_accepted(websocket);
     open_inner(websocket);

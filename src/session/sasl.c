@@ -53,20 +53,10 @@ static bool read_amqplain(struct bytes response, struct bytes *name, struct byte
            table_find_string(response, "PASSWORD", password);
 }
 
-static bool is_listed(const char *names, struct bytes name)
-{
-    for (const char *end; *names; names = *end ? end + 1 : end) {
-        end = strchrnul(names, ',');
-        if (bytes_equal(bytes_of(names, (size_t)(end - names)), name))
-            return true;
-    }
-    return false;
-}
-
 /* The user guest, above all, is for the machine itself: everyone knows its password. */
 bool sasl_lets_in_from_afar(const struct server_options *options, struct bytes name)
 {
-    return !is_listed(options->loopback_users, name) ||
+    return !bytes_are_listed(name, options->loopback_users) ||
            (options->guest_anywhere && bytes_equal_str(name, "guest"));
 }
 

@@ -103,25 +103,27 @@ static bool note_of(struct bytes contents, struct bytes *note)
     return content_next(&cursor, &type, note) && type == RECORD_NOTE && cursor_left(&cursor) == 0;
 }
 
-/* Contents that are one note: what `write` has put behind `from` in `out`. */
+/* Makes `out` contents that are one note. */
+static struct bytes note_contents(struct buffer *out, struct buffer *note)
+{
+    out->size = 0;
+    content_add(out, RECORD_NOTE, buffer_bytes(note));
+    buffer_free(note);
+    return buffer_bytes(out);
+}
+
 static struct bytes members_contents(struct buffer *out, const struct engine_members *members)
 {
     struct buffer note = {0};
     link_members_write(&note, members);
-    out->size = 0;
-    content_add(out, RECORD_NOTE, buffer_bytes(&note));
-    buffer_free(&note);
-    return buffer_bytes(out);
+    return note_contents(out, &note);
 }
 
 static struct bytes node_contents(struct buffer *out, const struct lease_node *node)
 {
     struct buffer note = {0};
     node_write(&note, node);
-    out->size = 0;
-    content_add(out, RECORD_NOTE, buffer_bytes(&note));
-    buffer_free(&note);
-    return buffer_bytes(out);
+    return note_contents(out, &note);
 }
 
 static bool node_of(struct bytes contents, struct lease_node *node)
@@ -226,6 +228,13 @@ static void node_noted(struct group *group, uint64_t index, const struct lease_n
     group->nodes[group->node_count++] = (struct node_entry){index, *node};
 }
 
+/* Entries from here on go. */
+static void nodes_cut(struct group *group, uint64_t from)
+{
+    while (group->node_count && group->nodes[group->node_count - 1].index >= from)
+        group->node_count--;
+}
+
 /* ---- messages that leave ---- */
 
 static struct seat *seat_of(struct group *group, uint64_t id)
@@ -244,6 +253,11 @@ static struct link *link_of(const struct group *group, uint64_t id)
 static void seat_clear(struct seat *seat)
 {
     seat->at = seat->count = 0;
+}
+
+static void seat_pop(struct seat *seat)
+{
+    seat->at = --seat->count ? seat->at + 1 : 0;
 }
 
 /* There is a seat for each member; that of one who left is free. */
@@ -335,8 +349,7 @@ static void pump(struct group *group, struct seat *seat)
             return;
         }
         if (!is_current(group, message)) {
-            seat->at++;
-            seat->count--;
+            seat_pop(seat);
             continue;
         }
         uint32_t count = read_entries(group, message, entries, bodies, &bytes);
@@ -353,13 +366,9 @@ static void pump(struct group *group, struct seat *seat)
         message->index += count;
         message->index_term = entries[count - 1].term;
         message->count -= count;
-        if (message->count == 0) {
-            seat->at++;
-            seat->count--;
-        }
+        if (message->count == 0)
+            seat_pop(seat);
     }
-    if (seat->count == 0)
-        seat->at = 0;
 }
 
 static void dispatch(struct group *group, const struct engine_message *message)
@@ -439,15 +448,19 @@ static void send_messages(struct group *group)
 
 /* ---- what the engine wants ---- */
 
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 static void append(struct group *group, const struct log_head *head, struct bytes contents)
 {
     struct lease_node node;
-    while (group->node_count && group->nodes[group->node_count - 1].index >= head->index)
-        group->node_count--;
+    nodes_cut(group, head->index);
     if (head->kind == GROUP_USE_NODE && node_of(contents, &node))
         node_noted(group, head->index, &node);
     group_log_append(group->log, head, contents);
-    group->stamp_ms = head->stamp_ms > group->stamp_ms ? head->stamp_ms : group->stamp_ms;
+    group->stamp_ms = later(head->stamp_ms, group->stamp_ms);
     group->stats.appended++;
 }
 
@@ -456,8 +469,7 @@ static void append_own(struct group *group, const struct own *own)
     const struct engine_update *update = &group->update;
     struct log_head head = {.index = update->append_from,
                             .term = engine_term(group->engine),
-                            .stamp_ms = group->wall_ms > group->stamp_ms ? group->wall_ms
-                                                                         : group->stamp_ms};
+                            .stamp_ms = later(group->wall_ms, group->stamp_ms)};
     struct bytes contents = {0};
     assert(update->append_count == 1);
     if (update->append_kind == ENGINE_NOOP) {
@@ -550,8 +562,7 @@ static void follow(struct group *group, uint64_t now_ms, const struct own *own)
     if (update->cut_from && update->cut_from <= group_log_last(group->log)) {
         group_log_cut(group->log, update->cut_from);
         group->stats.cuts++;
-        while (group->node_count && group->nodes[group->node_count - 1].index >= update->cut_from)
-            group->node_count--;
+        nodes_cut(group, update->cut_from);
     }
     if (update->append_count && update->append_kind)
         append_own(group, own);
@@ -596,7 +607,7 @@ static bool read_log(struct group *group)
                                               : "an entry of its log cannot be read any more");
             return false;
         }
-        group->stamp_ms = head.stamp_ms > group->stamp_ms ? head.stamp_ms : group->stamp_ms;
+        group->stamp_ms = later(head.stamp_ms, group->stamp_ms);
         if (kind == GROUP_USE_NODE)
             node_noted(group, group->reading, &node);
         if (kind != GROUP_USE_MEMBERS)
@@ -657,7 +668,7 @@ static void begin(struct group *group, uint64_t now_ms)
         break_off(group, "its log begins with what this version does not know");
         return;
     }
-    group->stamp_ms = stamp_ms > group->stamp_ms ? stamp_ms : group->stamp_ms;
+    group->stamp_ms = later(stamp_ms, group->stamp_ms);
     group->applied = group_log_kept(group->log);
     lease_restored(group->lease, now_ms, group->applied, present,
                    present_at(group, group->applied, present));
@@ -870,17 +881,6 @@ void group_peer_gone(struct group *group, uint64_t now_ms, const struct link *li
 
 /* ---- what is decided here ---- */
 
-static uint32_t records_of(struct bytes contents)
-{
-    struct cursor cursor = cursor_of(contents);
-    enum record_type type;
-    struct bytes payload;
-    uint32_t count = 0;
-    while (content_next(&cursor, &type, &payload))
-        count++;
-    return count;
-}
-
 static enum group_proposed propose(struct group *group, uint64_t now_ms, const struct own *own,
                                    uint64_t *index)
 {
@@ -888,7 +888,7 @@ static enum group_proposed propose(struct group *group, uint64_t now_ms, const s
         return GROUP_FOLLOWS;
     if (own->contents.size > GROUP_ENTRY_MAX)
         return GROUP_LARGE;
-    uint64_t room = group_log_bytes(own->contents, records_of(own->contents));
+    uint64_t room = group_log_bytes(own->contents);
     /* Who has decided it has asked for room, and what else he has decided is in this batch. */
     if (store_room(group->options.store, room) == STORE_ROOM_NEVER ||
         !engine_propose(group->engine, now_ms, &group->update))

@@ -381,22 +381,15 @@ void group_log_applied(struct group_log *log, uint64_t index)
     log_changed(log);
 }
 
-uint64_t group_log_bytes(struct bytes contents, uint32_t records)
+static uint64_t bytes_with(struct bytes contents, uint32_t records)
 {
     return RECORD_HEADER + ENTRY_PAYLOAD_SIZE + contents.size +
            (uint64_t)records * (RECORD_HEADER - CONTENT_HEADER);
 }
 
-static uint32_t count_records(struct bytes contents)
+uint64_t group_log_bytes(struct bytes contents)
 {
-    struct cursor cursor = cursor_of(contents);
-    enum record_type type;
-    struct bytes payload;
-    uint32_t count = 0;
-    while (content_next(&cursor, &type, &payload))
-        count++;
-    assert(!cursor.bad);
-    return count;
+    return bytes_with(contents, contents_count(contents));
 }
 
 static struct bracket *bracket_new(uint64_t group, const struct log_head *head,
@@ -422,11 +415,11 @@ uint32_t group_log_append(struct group_log *log, const struct log_head *head, st
     struct entry_payload payload = {.group = log->group, .head = *head};
     assert(head->index > log->applied && head->index <= log->last + 1);
     cut(log, head->index);
-    payload.records = count_records(contents);
+    payload.records = contents_count(contents);
     payload.checksum = crc32c(0, contents.data, contents.size);
     payload.chain = log_chain(group_log_chain(log, log->last), head, payload.checksum);
     struct bracket *bracket = bracket_new(log->group, head, contents);
-    bracket->place.size = (uint32_t)group_log_bytes(contents, payload.records);
+    bracket->place.size = (uint32_t)bytes_with(contents, payload.records);
     payload.size = bracket->place.size - RECORD_HEADER - ENTRY_PAYLOAD_SIZE;
     *entry_add(log) = (struct log_entry){.term = head->term,
                                          .size = bracket->place.size,

@@ -61,8 +61,8 @@ void group_log_committed(struct group_log *log, uint64_t index);
 uint32_t group_log_append(struct group_log *log, const struct log_head *head, struct bytes contents);
 /* The chain that an entry has whose contents these are, if the one before it has the chain `before`. */
 uint32_t group_log_chain_of(uint32_t before, const struct log_head *head, struct bytes contents);
-/* What appending contents of so many records takes of a batch, at most. */
-uint64_t group_log_bytes(struct bytes contents, uint32_t records);
+/* What appending contents takes of a batch, at most. */
+uint64_t group_log_bytes(struct bytes contents);
 /* Entries from here on go. A start finds them again, unless another one was appended in their place. */
 void group_log_cut(struct group_log *log, uint64_t from);
 /* Applies the next entry, if it is known to be committed: does to queues of groups, and to names, what its records
@@ -92,9 +92,6 @@ void group_log_proposed(struct group_log *log, size_t size);
  * last is appended when group_log_appended is as much. */
 uint64_t group_log_decided(const struct group_log *log);
 uint64_t group_log_appended(const struct group_log *log);
-/* Names of the catalogue. */
-void group_log_put(struct group_log *log, struct bytes key, struct bytes value);
-void group_log_delete(struct group_log *log, struct bytes key);
 /* Right after the catalogue was read: queues that nobody asked for are to end. */
 void group_log_drop_orphans(struct group_log *log);
 

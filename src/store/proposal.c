@@ -238,21 +238,6 @@ void propose_drop(struct index *index)
     add_id(log_of(index), RECORD_DROP, index->id);
 }
 
-void group_log_put(struct group_log *log, struct bytes key, struct bytes value)
-{
-    struct buffer payload = {0};
-    buffer_add_u32(&payload, (uint32_t)key.size);
-    buffer_add(&payload, key.data, key.size);
-    buffer_add(&payload, value.data, value.size);
-    add(log, RECORD_PUT, buffer_bytes(&payload));
-    buffer_free(&payload);
-}
-
-void group_log_delete(struct group_log *log, struct bytes key)
-{
-    add(log, RECORD_DELETE, key);
-}
-
 /* ---- what is applied ---- */
 
 void led_comes(struct store *store, uint64_t id, uint64_t bytes)

@@ -469,6 +469,18 @@ void content_add(struct buffer *out, enum record_type type, struct bytes payload
     buffer_add(out, payload.data, payload.size);
 }
 
+uint32_t contents_count(struct bytes contents)
+{
+    struct cursor cursor = cursor_of(contents);
+    enum record_type type;
+    struct bytes payload;
+    uint32_t count = 0;
+    while (content_next(&cursor, &type, &payload))
+        count++;
+    assert(!cursor.bad);
+    return count;
+}
+
 size_t contents_begin(struct buffer *out, enum record_type type)
 {
     size_t begun = out->size;

@@ -193,6 +193,8 @@ uint32_t log_chain(uint32_t before, const struct log_head *head, uint32_t checks
 enum { CONTENT_HEADER = 5 };
 bool content_next(struct cursor *cursor, enum record_type *type, struct bytes *payload);
 void content_add(struct buffer *out, enum record_type type, struct bytes payload);
+/* How many there are in whole contents. */
+uint32_t contents_count(struct bytes contents);
 /* The same in two steps: what is added to `out` in between is the payload. */
 size_t contents_begin(struct buffer *out, enum record_type type);
 void contents_end(struct buffer *out, size_t begun);

@@ -557,6 +557,12 @@ static bool mark_reach(struct index *index, uint64_t sequence)
     return false;
 }
 
+/* Of a queue of a group only who leads that. */
+static bool may_take(const struct index *index)
+{
+    return !store_is_of_group(index->id) || group_may_take(index);
+}
+
 enum index_result index_take(struct index *index, bool settle, struct taken *taken)
 {
     if (index->ready == 0)
@@ -567,7 +573,7 @@ enum index_result index_take(struct index *index, bool settle, struct taken *tak
     struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;
     bool is_of_group = store_is_of_group(index->id);
     index->cursor = sequence;
-    if (is_of_group && !group_may_take(index))
+    if (!may_take(index))
         return wait_for(index);
     if (!entry || !(entry->flags & ENTRY_MESSAGE)) {
         read_ahead(index, sequence);
@@ -619,7 +625,7 @@ static void take_unread(struct index *index, struct chunk *chunk, uint32_t slot)
 bool index_take_head(struct index *index, uint64_t *sequence)
 {
     uint32_t slot;
-    if (index->ready == 0 || (store_is_of_group(index->id) && !group_may_take(index)))
+    if (index->ready == 0 || !may_take(index))
         return false;
     struct chunk *chunk = find_ready(index, &slot);
     take_unread(index, chunk, slot);
@@ -645,7 +651,7 @@ enum index_result index_expire(struct index *index, uint64_t clock_ms, uint64_t 
     uint64_t ends_ms = index_head_ms(index);
     if (ends_ms == 0 || ends_ms > clock_ms)
         return INDEX_EMPTY;
-    if (store_is_of_group(index->id) && !group_may_take(index))
+    if (!may_take(index))
         return wait_for(index);
     uint32_t slot;
     struct chunk *chunk = find_ready(index, &slot);
@@ -663,7 +669,7 @@ bool index_take_at(struct index *index, uint64_t sequence)
     struct chunk *chunk = index_chunk(index, sequence);
     uint32_t slot = chunk ? chunk_slot(chunk, sequence) : 0;
     if (!chunk || !bit_get(chunk->ready_bits, slot) ||
-        (store_is_of_group(index->id) && !group_may_take(index)))
+        !may_take(index))
         return false;
     take_unread(index, chunk, slot);
     return true;

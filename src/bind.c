@@ -16,6 +16,7 @@ enum {
     PORT_MANAGEMENT = 15672,
     PORT_MANAGEMENT_TLS = 15671,
     PORT_METRICS = 15692,
+    PORT_METRICS_TLS = 15691,
     PORT_WEB = 15678,
     PORT_WEB_TLS = 15677,
 };
@@ -105,14 +106,19 @@ static bool bind_one(const struct binding *binding, const char *text, const stru
     return !error;
 }
 
-bool bind_clients(const struct binding *binding)
+/* What listeners have that are bound from now on: proxies that say who connects, and limits. */
+static void set_guard(const struct binding *binding, bool has_proxies, bool has_limits)
+{
+    struct listener_options *options = &binding->loop->listeners.options;
+    options->proxy = has_proxies ? &binding->options->proxies : NULL;
+    options->limits = has_limits ? &binding->options->admission : NULL;
+}
+
+static bool bind_all_clients(const struct binding *binding)
 {
     const struct options *options = binding->options;
     const struct port plain = {PORT, NULL, binding->amqp};
     const struct port secure = {PORT_TLS, binding->tls, binding->amqp};
-    binding->loop->listeners.options = options->sockets;
-    binding->loop->listeners.options.proxy = options->proxy_protocol ? &options->proxies : NULL;
-    binding->loop->listeners.options.limits = &options->admission;
     const struct listen_options *at = &options->listen, *at_tls = &options->listen_tls;
     if (at->count == 0 && !at->is_none && !bind_one(binding, "5672", &plain))
         return false;
@@ -122,9 +128,16 @@ bool bind_clients(const struct binding *binding)
     for (size_t i = 0; i < at_tls->count; i++)
         if (!bind_one(binding, at_tls->at[i], &secure))
             return false;
-    binding->loop->listeners.options.proxy = NULL;
-    binding->loop->listeners.options.limits = NULL;
     return true;
+}
+
+bool bind_clients(const struct binding *binding)
+{
+    binding->loop->listeners.options = binding->options->sockets;
+    set_guard(binding, binding->options->proxy_protocol, true);
+    bool is_bound = bind_all_clients(binding);
+    set_guard(binding, false, false);
+    return is_bound;
 }
 
 /* Without an option it is at its usual port, if no other broker of this machine has that. */
@@ -141,18 +154,28 @@ static void bind_usual(const struct binding *binding, const struct port *port)
                   strerror(error));
 }
 
+/* At the address that is named without TLS (NULL: at the usual one, "none": nowhere), and at that with TLS,
+ * if one is. */
+static bool bind_pair(const struct binding *binding, const char *plain, const struct port *plain_port,
+                      const char *secure, const struct port *secure_port)
+{
+    if (!plain)
+        bind_usual(binding, plain_port);
+    else if (strcmp(plain, "none") != 0 && !bind_one(binding, plain, plain_port))
+        return false;
+    return !secure || bind_one(binding, secure, secure_port);
+}
+
 bool bind_management(const struct binding *binding)
 {
-    const char *plain = binding->options->management.at;
-    const char *secure = binding->options->management_secure.at;
-    const struct port plain_port = {PORT_MANAGEMENT, NULL, binding->management};
-    const struct port secure_port = {PORT_MANAGEMENT_TLS, binding->management_tls,
-                                     binding->management};
-    if (!plain)
-        bind_usual(binding, &plain_port);
-    else if (strcmp(plain, "none") != 0 && !bind_one(binding, plain, &plain_port))
-        return false;
-    return !secure || bind_one(binding, secure, &secure_port);
+    const struct options *options = binding->options;
+    const struct port plain = {PORT_MANAGEMENT, NULL, binding->management};
+    const struct port secure = {PORT_MANAGEMENT_TLS, binding->management_tls, binding->management};
+    set_guard(binding, options->management_proxy, false);
+    bool is_bound = bind_pair(binding, options->management.at, &plain,
+                              options->management_secure.at, &secure);
+    set_guard(binding, false, false);
+    return is_bound;
 }
 
 bool bind_web(const struct binding *binding)
@@ -160,25 +183,26 @@ bool bind_web(const struct binding *binding)
     const struct options *options = binding->options;
     const struct port plain = {PORT_WEB, NULL, binding->web};
     const struct port secure = {PORT_WEB_TLS, binding->tls, binding->web};
-    binding->loop->listeners.options.proxy = options->web_proxy ? &options->proxies : NULL;
-    binding->loop->listeners.options.limits = &options->admission;
-    bool is_bound = (!options->web.at || bind_one(binding, options->web.at, &plain)) &&
-                    (!options->web_secure.at || bind_one(binding, options->web_secure.at, &secure));
-    binding->loop->listeners.options.proxy = NULL;
-    binding->loop->listeners.options.limits = NULL;
+    set_guard(binding, options->web_proxy, true);
+    bool is_bound = bind_pair(binding, options->web.at ? options->web.at : "none", &plain,
+                              options->web_secure.at, &secure);
+    set_guard(binding, false, false);
     return is_bound;
 }
 
 /* Who wants nobody to look from outside wants nobody to measure, either. */
 bool bind_metrics(const struct binding *binding)
 {
-    const char *at = binding->options->metrics.at, *api = binding->options->management.at;
+    const struct options *options = binding->options;
+    const char *api = options->management.at, *plain = options->metrics.at;
     const struct port port = {PORT_METRICS, NULL, binding->metrics};
-    if (at)
-        return strcmp(at, "none") == 0 || bind_one(binding, at, &port);
-    if (!api || strcmp(api, "none") != 0)
-        bind_usual(binding, &port);
-    return true;
+    const struct port secure = {PORT_METRICS_TLS, binding->metrics_tls, binding->metrics};
+    if (!plain && api && strcmp(api, "none") == 0)
+        plain = "none";
+    set_guard(binding, options->metrics_proxy, false);
+    bool is_bound = bind_pair(binding, plain, &port, options->metrics_secure.at, &secure);
+    set_guard(binding, false, false);
+    return is_bound;
 }
 
 /* Who may connect is for the system to see to: the owner, root, and the group, if there is one. */

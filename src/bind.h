@@ -9,7 +9,7 @@ struct binding {
     struct loop *loop;
     const struct log *log; /* told why an address cannot be had */
     const struct options *options;
-    struct tls_context *tls, *management_tls; /* for listeners that have it; or NULL */
+    struct tls_context *tls, *management_tls, *metrics_tls; /* for listeners that have it; or NULL */
     struct service **amqp, **management, **metrics, **web; /* what is listened for: see loop_bind */
 };
 

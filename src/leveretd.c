@@ -53,7 +53,7 @@ struct daemon {
     struct logs logs;
     char *data_dir;
     int lock;                /* of the data folder; -1: not taken */
-    struct tls_context *tls, *management_tls; /* NULL: nobody listens with TLS */
+    struct tls_context *tls, *management_tls, *metrics_tls; /* NULL: nobody listens with TLS */
     struct loop *loop;
     struct binding binding;
     struct disk *disk;
@@ -102,6 +102,7 @@ static bool make_loop(struct daemon *daemon)
                                        .options = options,
                                        .tls = daemon->tls,
                                        .management_tls = daemon->management_tls,
+                                       .metrics_tls = daemon->metrics_tls,
                                        .amqp = &daemon->amqp,
                                        .management = &daemon->management,
                                        .metrics = &daemon->measured,
@@ -123,7 +124,9 @@ static bool load_tls(struct daemon *daemon)
     return (!(options->listen_tls.count || options->web_secure.at) ||
             load_one_tls(daemon, &options->tls, &daemon->tls)) &&
            (!options->management_secure.at ||
-            load_one_tls(daemon, &options->management_tls, &daemon->management_tls));
+            load_one_tls(daemon, &options->management_tls, &daemon->management_tls)) &&
+           (!options->metrics_secure.at ||
+            load_one_tls(daemon, &options->metrics_tls, &daemon->metrics_tls));
 }
 
 /* Is what lies in it a store, or nothing? */
@@ -516,6 +519,7 @@ static void prepare_reload(struct daemon *daemon)
     daemon->reload.logs = &daemon->logs;
     daemon->reload.tls = daemon->tls;
     daemon->reload.management_tls = daemon->management_tls;
+    daemon->reload.metrics_tls = daemon->metrics_tls;
     daemon->reload.turns = &daemon->loop->turns;
     daemon->reload.store = daemon->store;
     daemon->reload.broker = &daemon->broker;
@@ -570,6 +574,7 @@ static void take_down(struct daemon *daemon, bool keep)
     loop_free(daemon->loop);
     tls_context_free(daemon->tls);
     tls_context_free(daemon->management_tls);
+    tls_context_free(daemon->metrics_tls);
     if (daemon->lock >= 0)
         close(daemon->lock);
     mem_free(daemon->data_dir);

@@ -9,7 +9,8 @@
 #include "machine.h"
 #include "options_rabbitmq.h"
 
-enum { PORT_MANAGEMENT = 15672, PORT_MANAGEMENT_TLS = 15671, PORT_METRICS = 15692 };
+enum { PORT_MANAGEMENT = 15672, PORT_MANAGEMENT_TLS = 15671 };
+enum { PORT_METRICS = 15692, PORT_METRICS_TLS = 15691 };
 enum { PORT_WEB = 15678, PORT_WEB_TLS = 15677 };
 enum { CORS_MAX_AGE_S = 1800 };
 enum { DEFAULT_MEMORY_MILLIONTHS = 600000, SLOW_TURN_MS = 50, MILLION = 1000000 };
@@ -33,7 +34,7 @@ static void set_defaults(struct options *options)
 {
     memset(options, 0, sizeof(*options));
     options->log_dir = "/var/log/leveret";
-    options->tls = options->management_tls = tls_settings_default();
+    options->tls = options->management_tls = options->metrics_tls = tls_settings_default();
     options->metrics_path = "/metrics";
     options->web_path = "/ws";
     options->rates_ms = 5000;
@@ -115,22 +116,28 @@ static void join_address(struct api_address *address, uint16_t usual)
 }
 
 /* With keys of TLS alone it is there alone, as with RabbitMQ. */
-static void join_management(struct options *options)
+static void join_pair(struct api_address *plain, uint16_t usual, struct api_address *secure,
+                      uint16_t usual_secure, const struct tls_settings *tls)
 {
-    struct api_address *plain = &options->management, *secure = &options->management_secure;
     if (plain->host || plain->port)
-        join_address(plain, PORT_MANAGEMENT);
-    if (options->metrics.host || options->metrics.port)
-        join_address(&options->metrics, PORT_METRICS);
+        join_address(plain, usual);
+    if (!secure->host && !secure->port && !tls->options.certificate)
+        return;
+    join_address(secure, usual_secure);
+    if (!plain->at)
+        plain->at = "none";
+}
+
+static void join_addresses(struct options *options)
+{
+    join_pair(&options->management, PORT_MANAGEMENT, &options->management_secure,
+              PORT_MANAGEMENT_TLS, &options->management_tls);
+    join_pair(&options->metrics, PORT_METRICS, &options->metrics_secure, PORT_METRICS_TLS,
+              &options->metrics_tls);
     if (options->web.host || options->web.port)
         join_address(&options->web, PORT_WEB);
     if (options->web_secure.host || options->web_secure.port)
         join_address(&options->web_secure, PORT_WEB_TLS);
-    if (!secure->host && !secure->port && !options->management_tls.options.certificate)
-        return;
-    join_address(secure, PORT_MANAGEMENT_TLS);
-    if (!plain->at)
-        plain->at = "none";
 }
 
 /* Keys that only together mean something. */
@@ -138,7 +145,8 @@ static void join_keys(struct options *options)
 {
     tls_settings_join(&options->tls);
     tls_settings_join(&options->management_tls);
-    join_management(options);
+    tls_settings_join(&options->metrics_tls);
+    join_addresses(options);
     if (!options->mechanisms)
         return;
     options->server.allow_anonymous |= (options->mechanisms & OPTIONS_ANONYMOUS) != 0;
@@ -227,6 +235,7 @@ static void point_within(struct options *options)
     options->broker.defaults = &options->vhost_defaults;
     tls_settings_point(&options->tls);
     tls_settings_point(&options->management_tls);
+    tls_settings_point(&options->metrics_tls);
     options->logs.file = options->log_path[0] ? options->log_path : NULL;
 }
 
@@ -293,6 +302,7 @@ static void settle(struct config *config, struct options *options)
     options->store.disk_reserve_bytes = amount_bytes(options, &options->disk);
     tls_settings_settle(&options->tls);
     tls_settings_settle(&options->management_tls);
+    tls_settings_settle(&options->metrics_tls);
     if (options->node_name)
         options->broker.node = options->node_name;
     if (options->cluster_name)
@@ -330,6 +340,8 @@ bool options_read(struct options *options, struct config *config, const struct o
         check_tls_keys(config, "ssl_options", &options->tls);
     if (options->management_secure.at)
         check_tls_keys(config, "management.ssl", &options->management_tls);
+    if (options->metrics_secure.at)
+        check_tls_keys(config, "prometheus.ssl", &options->metrics_tls);
     return true;
 }
 
@@ -363,6 +375,7 @@ void options_take_live(struct options *options, const struct options *fresh,
     }
     options->tls = fresh->tls;
     options->management_tls = fresh->management_tls;
+    options->metrics_tls = fresh->metrics_tls;
     point_within(options);
     options->server.memory_bytes_max = fresh->server.memory_bytes_max;
     options->store.disk_reserve_bytes = fresh->store.disk_reserve_bytes;
@@ -372,7 +385,8 @@ void options_take_live(struct options *options, const struct options *fresh,
 static bool can_be_set(const struct option *option)
 {
     bool is_of_tls = strncmp(option->key, "ssl_options.", 12) == 0 ||
-                     strncmp(option->key, "management.ssl.", 15) == 0;
+                     strncmp(option->key, "management.ssl.", 15) == 0 ||
+                     strncmp(option->key, "prometheus.ssl.", 15) == 0;
     bool is_open = strpbrk(option->key, "$*") != NULL;
     bool is_text = option->kind == &option_text || option->kind == &option_path;
     return option->effect == OPTION_LIVE && !is_of_tls && !is_open && !is_text;

@@ -62,7 +62,8 @@ struct options {
     bool proxy_protocol; /* of clients' listeners: sockets.proxy, and whom it is for: */
     struct proxy_trust proxies;
     struct api_address management, management_secure; /* where the API is, and with TLS */
-    struct api_address metrics; /* where metrics are */
+    struct api_address metrics, metrics_secure; /* where metrics are, and with TLS */
+    bool management_proxy, metrics_proxy;       /* proxies say there who connects */
     struct api_address web, web_secure; /* where AMQP is over WebSocket; NULL: nowhere */
     const char *web_path;
     bool web_proxy;                         /* proxies say there who connects */
@@ -77,7 +78,7 @@ struct options {
     struct api_headers headers;
     const char *node_name;      /* NULL: after the machine */
     const char *cluster_name;   /* NULL: as the others say */
-    struct tls_settings tls, management_tls;
+    struct tls_settings tls, management_tls, metrics_tls;
     enum login_from login_from;    /* ssl_cert_login_from, and what it needs with */
     enum peer_name login_san_type; /* LOGIN_FROM_SAN; server.external_name */
     unsigned mechanisms;   /* of keys: a set of OPTIONS_PLAIN and so on; 0: the usual ones */

@@ -26,6 +26,12 @@ enum { IO_THREADS_MAX = 16, MILLION = 1000000 };
         .effect = OPTION_LIVE, .text = "The same as ssl_options." name ", for the API.",           \
         __VA_ARGS__                                                                                \
     }
+#define METRICS_TLS_KEY(name, is, field, ...)                                                      \
+    {                                                                                              \
+        .key = "prometheus.ssl." name, .kind = &is, FIELD_OF(metrics_tls.field),                   \
+        .effect = OPTION_LIVE, .text = "The same as ssl_options." name ", for metrics.",           \
+        __VA_ARGS__                                                                                \
+    }
 #define HEADER_KEY(name, field, header, value)                                                     \
     {                                                                                              \
         .key = "management." name, .kind = &option_text, FIELD_OF(headers.field),                  \
@@ -176,6 +182,10 @@ static const struct option rows[] = {
      .effect = OPTION_LIVE,
      .example = "/etc/leveret/revoked.pem",
      .text = "The same as leveret.ssl_options.crlfile, for the API."},
+    {.key = "leveret.management.proxy_protocol",
+     .kind = &option_flag,
+     FIELD_OF(management_proxy),
+     .text = "The same as proxy_protocol, for the API, with TLS and without; not at the control socket."},
     {.key = "web_amqp.tcp.port",
      .kind = &option_number,
      FIELD_OF(web.port),
@@ -237,7 +247,42 @@ static const struct option rows[] = {
      FIELD_OF(metrics_idle_ms),
      .min = 1,
      .max = 86400000,
+     .alias = "prometheus.ssl.idle_timeout",
      .text = "The same as management.tcp.idle_timeout, for these."},
+    {.key = "prometheus.ssl.port",
+     .kind = &option_number,
+     FIELD_OF(metrics_secure.port),
+     .max = 65535,
+     .example = "15691",
+     .text = "Where they are with TLS: at port 15691 if there is any such key, else nowhere. Without a key or "
+             "option that says where they are without TLS, they are with TLS alone then."},
+    {.key = "prometheus.ssl.ip",
+     .kind = &option_text,
+     FIELD_OF(metrics_secure.host),
+     .example = "127.0.0.1",
+     .text = "At which address that is; without this key everywhere."},
+    METRICS_TLS_KEY("certfile", option_path, options.certificate,
+                    .example = "/etc/leveret/broker.pem"),
+    METRICS_TLS_KEY("keyfile", option_path, options.key, .example = "/etc/leveret/broker.pem"),
+    METRICS_TLS_KEY("cacertfile", option_path, authorities,
+                    .example = "/etc/leveret/authorities.pem"),
+    METRICS_TLS_KEY("password", option_text, options.passphrase, .is_secret = true),
+    METRICS_TLS_KEY("verify", tls_verify_kind, options.verify_peer, .min = 0),
+    METRICS_TLS_KEY("fail_if_no_peer_cert", tls_ask_kind, ask, .min = 0),
+    METRICS_TLS_KEY("depth", option_number, options.depth, .max = 255),
+    METRICS_TLS_KEY("versions.$number", tls_versions_kind, versions, .example = "tlsv1.2"),
+    METRICS_TLS_KEY("ciphers.$number", ciphers_kind, ciphers, .example = "TLS_AES_256_GCM_SHA384"),
+    METRICS_TLS_KEY("honor_cipher_order", option_flag, options.own_order, .min = 0),
+    {.key = "leveret.prometheus.ssl.crlfile",
+     .kind = &option_path,
+     FIELD_OF(metrics_tls.options.revoked),
+     .effect = OPTION_LIVE,
+     .example = "/etc/leveret/revoked.pem",
+     .text = "The same as leveret.ssl_options.crlfile, for metrics."},
+    {.key = "leveret.prometheus.proxy_protocol",
+     .kind = &option_flag,
+     FIELD_OF(metrics_proxy),
+     .text = "The same as proxy_protocol, for metrics, with TLS and without."},
     {.key = "prometheus.path",
      .kind = &prefix_kind,
      FIELD_OF(metrics_path),
@@ -487,8 +532,8 @@ static const struct option rows[] = {
      FIELD_OF(admission.per_address),
      .max = UINT32_MAX,
      .effect = OPTION_LIVE,
-     .text = "Most connections of clients from one address, logged in or not; of IPv6 the first 64 bits count. "
-             "Others are closed at once. 0: there is no limit."},
+     .text = "Most connections of clients from one address, logged in or not; of IPv6 the first 64 bits count, "
+             "and all who connect at paths of this machine are one. Others are closed at once. 0: there is no limit."},
     {.key = "leveret.connections_per_second",
      .kind = &option_number,
      FIELD_OF(admission.per_second),
@@ -818,7 +863,7 @@ static const struct option rows[] = {
      FIELD_OF(proxy_protocol),
      .text = "Whether connections of clients, with TLS or without, begin with a header of the PROXY protocol, "
              "version 1 or 2, by which a proxy says who connects. Who has no such header is refused; "
-             "ssl_handshake_timeout is the time for it. The API and metrics have none."},
+             "ssl_handshake_timeout is the time for it."},
     {.key = "leveret.proxy_trusted.$number",
      .kind = &proxies_kind,
      FIELD_OF(proxies),
@@ -965,7 +1010,15 @@ static const struct option rows[] = {
     NOT_YET("mqtt.*"),
     NOT_YET("prometheus.authentication.enabled"),
     NOT_YET("prometheus.filter_aggregated_queue_metrics_pattern"),
-    NOT_YET("prometheus.ssl.*"),
+    FOREIGN("prometheus.ssl.client_renegotiation"),
+    NOT_YET("prometheus.ssl.compress"),
+    FOREIGN("prometheus.ssl.honor_ecc_order"),
+    NOT_YET("prometheus.ssl.inactivity_timeout"),
+    NOT_YET("prometheus.ssl.max_keepalive"),
+    NOT_YET("prometheus.ssl.request_timeout"),
+    FOREIGN("prometheus.ssl.reuse_sessions"),
+    FOREIGN("prometheus.ssl.secure_renegotiate"),
+    NOT_YET("prometheus.ssl.shutdown_timeout"),
     NOT_YET("prometheus.tcp.compress"),
     NOT_YET("prometheus.tcp.inactivity_timeout"),
     NOT_YET("prometheus.tcp.max_keepalive"),

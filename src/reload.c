@@ -175,10 +175,12 @@ static bool apply(struct reload *reload, struct config *fresh_config, const stru
 {
     struct changes_text told = {.live_count = 0};
     if (!prepare_tls(reload, reload->tls, &fresh->tls, text) ||
-        !prepare_tls(reload, reload->management_tls, &fresh->management_tls, text))
+        !prepare_tls(reload, reload->management_tls, &fresh->management_tls, text) ||
+        !prepare_tls(reload, reload->metrics_tls, &fresh->metrics_tls, text))
         return false;
     take_tls(reload, reload->tls, &fresh->tls);
     take_tls(reload, reload->management_tls, &fresh->management_tls);
+    take_tls(reload, reload->metrics_tls, &fresh->metrics_tls);
     tell_changes(reload, fresh_config, fresh, &told);
     take_live(reload, fresh);
     log_event(&reload->logs->log, EVENT_config_reloaded, "changed=%zu need_restart=%zu", told.live_count,

@@ -14,8 +14,8 @@ struct reload {
     struct config *config;             /* what they were made from at the start */
     struct config *latest;             /* and what was read last; NULL: nothing since */
     struct logs *logs;
-    /* Those that have options->tls and options->management_tls; NULL: nobody listens with it. */
-    struct tls_context *tls, *management_tls;
+    /* Those that have the options of the same names; NULL: nobody listens with it. */
+    struct tls_context *tls, *management_tls, *metrics_tls;
     struct turns *turns;
     struct store *store;
     struct broker *broker;

@@ -166,10 +166,10 @@ def _(t):
 @case("keys without an effect are accepted, and named in one line each")
 def _(t):
     daemon = Configured(t, LISTEN + "mqtt.listeners.tcp.1 = 1883\nnum_acceptors.tcp = 10\n"
-                        "prometheus.ssl.port = 1\ncluster_formation.node_type = disc\n").ready()
+                        "prometheus.ssl.compress = true\ncluster_formation.node_type = disc\n").ready()
     remarks = [line for line in daemon.log().splitlines() if " config_remark " in line]
     equal(len(remarks), 2, "lines: %s" % remarks)
-    check("mqtt.listeners.tcp.1, prometheus.ssl.port, cluster_formation.node_type" in remarks[0], remarks)
+    check("mqtt.listeners.tcp.1, prometheus.ssl.compress, cluster_formation.node_type" in remarks[0], remarks)
     check("num_acceptors.tcp" in remarks[1], remarks)
     equal(daemon.stop(), 0, "status")
 

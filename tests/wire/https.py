@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The API over TLS: its keys, much data, other certificates, and those of clients.
+"""The API and metrics over TLS: their keys, much data, other certificates, and those of clients.
 
 Needs no broker: every case starts its own, LEVERETD or leveretd in $top_builddir.  Output is TAP.
 """
@@ -217,13 +217,43 @@ def _(t):
     refused(t, optional, trust("stranger"))
 
 
+@case("metrics: at the port of their key, with TLS alone, for who has a certificate")
+def _(t):
+    own = ("certfile=" + path("chain.pem"), "keyfile=" + path("server.key"), "cacertfile=" + path("authority.pem"),
+           "verify=verify_peer", "fail_if_no_peer_cert=true", "ip=127.0.0.1", "port=" + free_port())
+    daemon = Daemon(t, "--data-dir", folder(t), "--listen", "127.0.0.1:0", "--management", "127.0.0.1:0",
+                    "--control-socket", "none",
+                    *(part for setting in own for part in ("--set", "prometheus.ssl." + setting)), quiet=False).ready()
+    places = re.findall(r"listening address=(\S+) protocol=http/prometheus(.*)$", daemon.log(), re.M)
+    equal([more for _, more in places], [" tls=true"], "listeners of metrics")
+
+    def scrape(context):
+        connection = http.client.HTTPSConnection(places[0][0], timeout=PATIENCE, context=context)
+        t.cleanup(connection.close)
+        connection.request("GET", "/metrics")
+        return connection.getresponse().read().decode()
+    check("leveret_certificate_end_time_seconds{" in scrape(trust("client")), "the end of the certificate is told")
+    for context in (trust(), trust("stranger")):
+        try:
+            scrape(context)
+            raise AssertionError("it was let in")
+        except (ssl.SSLError, ConnectionError, http.client.HTTPException):
+            pass
+    plain = re.search(r"address=(\S+) protocol=http$", daemon.log(), re.M).group(1)
+    overview = get(http.client.HTTPConnection(plain, timeout=PATIENCE), "/api/overview")
+    check("https/prometheus" in [one["protocol"] for one in overview["listeners"]], overview["listeners"])
+    equal(daemon.stop(), 0, "status")
+
+
 @case("SIGHUP: other certificates for who comes, all or none")
 def _(t):
-    for name in ("live.pem", "live.key", "amqp.pem", "amqp.key"):
+    for name in ("live.pem", "live.key", "amqp.pem", "amqp.key", "metrics.pem", "metrics.key"):
         shutil.copy(path("chain.pem" if name.endswith("pem") else "server.key"), path(name))
     daemon = serve(t, "management.ssl.certfile = " + path("live.pem"),
                    "management.ssl.keyfile = " + path("live.key"), "listeners.ssl.1 = 127.0.0.1:0",
-                   "ssl_options.certfile = " + path("amqp.pem"), "ssl_options.keyfile = " + path("amqp.key"))
+                   "ssl_options.certfile = " + path("amqp.pem"), "ssl_options.keyfile = " + path("amqp.key"),
+                   "prometheus.ssl.certfile = " + path("metrics.pem"), "prometheus.ssl.ip = 127.0.0.1",
+                   "prometheus.ssl.keyfile = " + path("metrics.key"), "prometheus.ssl.port = " + free_port())
     kept = dial(t, daemon)
     get(kept, "/api/whoami")
     shutil.copy(path("stranger.pem"), path("live.pem"))
@@ -237,6 +267,7 @@ def _(t):
     daemon.process.send_signal(signal.SIGHUP)
     daemon.says("info tls_reloaded certificate=" + path("live.pem"))
     daemon.says("info tls_reloaded certificate=" + path("amqp.pem"))
+    daemon.says("info tls_reloaded certificate=" + path("metrics.pem"))
     refused(t, daemon, trust())
     get(dial(t, daemon, trust(authority="stranger")), "/api/whoami")
     get(kept, "/api/whoami")

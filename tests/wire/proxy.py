@@ -245,6 +245,28 @@ def _(t):
         pass
 
 
+@case("the API and metrics, for whom a proxy speaks")
+def _(t):
+    daemon = Daemon(t, "--data-dir", folder(t), "--listen", "127.0.0.1:0", "--management", "127.0.0.1:0",
+                    "--metrics", "127.0.0.1:0", "--control-socket", "none",
+                    "--set", "leveret.management.proxy_protocol=true",
+                    "--set", "leveret.prometheus.proxy_protocol=true", quiet=False).ready()
+    api = re.search(r"address=(\S+) protocol=http$", daemon.log(), re.M).group(1)
+    metrics = re.search(r"address=(\S+) protocol=http/prometheus$", daemon.log(), re.M).group(1)
+
+    def ask(address, header, target):
+        sock = dial(t, daemon, header, address)
+        sock.sendall(b"GET %s HTTP/1.0\r\nAuthorization: Basic Z3Vlc3Q6Z3Vlc3Q=\r\n\r\n" % target)
+        return ends(sock)
+    equal(ask(api, LOCAL, b"/api/whoami").split()[1], b"200", "guest from this machine")
+    equal(ask(api, line("127.0.0.1"), b"/api/whoami").split()[1], b"200", "of whom the proxy of this machine says it")
+    equal(ask(api, line(), b"/api/whoami").split()[1], b"401", "guest from afar")
+    equal(ask(api, b"", b"/api/whoami"), b"", "without a header")
+    check(b"leveret_build_info" in ask(metrics, binary(), b"/metrics"), "metrics")
+    equal(ask(metrics, b"", b"/metrics"), b"", "metrics without a header")
+    equal(daemon.client(t).close() is None and daemon.stop(), 0, "clients have none, and it stops")
+
+
 @case("Debian's haproxy in front, by both versions, with health checks")
 def _(t):
     program = shutil.which("haproxy") or "/usr/sbin/haproxy"

@@ -8,19 +8,27 @@
 
 /* To write one; to close one; to look at a part of all. */
 enum { CONNECTION_STEPS = 400, CLOSE_STEPS = 1000, LOOK_STEPS = 1000 };
+enum { DISTINGUISHED_NAME_BYTES = 4096 };
 
 /* ---- what one looks like ---- */
 
-/* What a certificate or a cipher would be told by, which nobody has kept. */
-static void add_tls(struct fields *fields, const struct peer *peer)
+/* What the handshake has come to; the certificate is the client's, if it has shown one. */
+static void add_tls(struct fields *fields, const struct connection_view *view)
 {
-    static const char *const unknown[] = {"peer_cert_issuer",   "peer_cert_subject",
-                                          "peer_cert_validity", "ssl_cipher",
-                                          "ssl_hash",           "ssl_key_exchange",
-                                          "ssl_protocol"};
-    fields_flag(fields, "ssl", peer->is_tls);
-    for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
-        fields_null(fields, unknown[i]);
+    static const char *const names[] = {
+        [PEER_CERT_ISSUER] = "peer_cert_issuer",     [PEER_CERT_SUBJECT] = "peer_cert_subject",
+        [PEER_CERT_VALIDITY] = "peer_cert_validity", [PEER_TLS_CIPHER] = "ssl_cipher",
+        [PEER_TLS_HASH] = "ssl_hash",                [PEER_TLS_KEY_EXCHANGE] = "ssl_key_exchange",
+        [PEER_TLS_PROTOCOL] = "ssl_protocol"};
+    char text[DISTINGUISHED_NAME_BYTES];
+    fields_flag(fields, "ssl", view->peer->is_tls);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (view->peer->is_tls &&
+            conversation_peer_tls(view->conversation, (enum peer_tls)i, text, sizeof(text)))
+            fields_string(fields, names[i], text);
+        else
+            fields_null(fields, names[i]);
+    }
 }
 
 static void add_traffic(struct fields *fields, const struct call *call,
@@ -70,7 +78,7 @@ static void write_connection(struct fields *fields, const struct call *call,
     fields_whole(fields, "port", client_port(view->peer->local));
     clients_add_peer(fields, view);
     add_client(fields, view);
-    add_tls(fields, view->peer);
+    add_tls(fields, view);
     add_traffic(fields, call, view);
 }
 

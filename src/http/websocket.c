@@ -195,6 +195,7 @@ static void open_inner(struct websocket *websocket)
     websocket->inner = service_accept(websocket->all->inner, &websocket->peer, outer->owner);
     websocket->inner->peer_is = outer->peer_is;
     websocket->inner->peer_name = outer->peer_name;
+    websocket->inner->peer_tls = outer->peer_tls;
     websocket->state = STATE_OPEN;
 }
 

@@ -305,6 +305,12 @@ static enum peer_named peer_name(const void *owner, enum peer_name which, size_t
     return socket->tls ? tls_name_of(socket->tls, which, index, text, size) : PEER_NO_CERTIFICATE;
 }
 
+static bool peer_tls(const void *owner, enum peer_tls which, char *text, size_t size)
+{
+    const struct socket *socket = owner;
+    return socket->tls && tls_describe(socket->tls, which, text, size);
+}
+
 /* Without a conversation yet, and without the TLS that it will have. */
 static struct socket *make(struct loop *loop, int fd, const struct address *peer, bool is_tls)
 {
@@ -357,6 +363,7 @@ static void converse(struct socket *socket, const struct peer *who, const struct
     socket->conversation = service_accept(*listener->service, who, socket);
     socket->conversation->peer_is = peer_is;
     socket->conversation->peer_name = peer_name;
+    socket->conversation->peer_tls = peer_tls;
     update_readable(socket);
 }
 

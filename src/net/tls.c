@@ -56,6 +56,10 @@ struct tls {
     const struct address *peer;
     SSL *ssl;
     int fd;
+    /* Of the handshake that has ended, for who asks while a thread uses `ssl`: */
+    int version;
+    const SSL_CIPHER *cipher;
+    X509 *certificate; /* the peer's; NULL: it has shown none */
     int error;        /* errno of what made it end; 0: the peer closed */
     size_t allowance; /* what may still be read from the socket in this call */
     bool is_dialed; /* by us */
@@ -551,6 +555,17 @@ enum peer_named tls_name_of(const struct tls *tls, enum peer_name which, size_t 
     return tls_peer_name(&lib, certificate, which, index, text, size) ? PEER_NAMED : PEER_NAMELESS;
 }
 
+bool tls_describe(const struct tls *tls, enum peer_tls which, char *text, size_t size)
+{
+    if (!tls->is_established)
+        return false;
+    if (which == PEER_TLS_PROTOCOL)
+        return snprintf(text, size, "tlsv1.%d", tls->version - TLS1_VERSION) < (int)size;
+    if (which <= PEER_TLS_HASH)
+        return tls_peer_cipher(&lib, tls->cipher, which, text, size);
+    return tls->certificate && tls_peer_certificate(&lib, tls->certificate, which, text, size);
+}
+
 void tls_free(struct tls *tls)
 {
     if (!tls)
@@ -559,6 +574,7 @@ void tls_free(struct tls *tls)
     if (tls->is_established && !tls->is_broken)
         lib.SSL_shutdown(tls->ssl);
     lib.SSL_free(tls->ssl);
+    lib.X509_free(tls->certificate);
     mem_free(tls);
 }
 
@@ -618,6 +634,9 @@ static void establish(struct tls *tls)
 {
     char name[ADDRESS_TEXT_BYTES];
     tls->is_established = true;
+    tls->version = lib.SSL_version(tls->ssl);
+    tls->cipher = lib.SSL_get_current_cipher(tls->ssl);
+    tls->certificate = lib.SSL_get1_peer_certificate(tls->ssl);
     tls->is_offloaded =
         lib.BIO_ctrl(lib.SSL_get_wbio(tls->ssl), BIO_CTRL_GET_KTLS_SEND, 0, NULL) > 0;
     /* Not before: of those who never get so far only little is kept. */
@@ -626,7 +645,7 @@ static void establish(struct tls *tls)
     address_write(tls->peer, name);
     log_event(tls->context->log, EVENT_tls_established, "peer=%s version=%s cipher=%s ktls=%s",
               name, lib.SSL_get_version(tls->ssl),
-              lib.SSL_CIPHER_get_name(lib.SSL_get_current_cipher(tls->ssl)),
+              lib.SSL_CIPHER_get_name(tls->cipher),
               tls->is_offloaded ? "yes" : "no");
 }
 

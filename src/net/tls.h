@@ -70,6 +70,9 @@ bool tls_peer_is(const struct tls *tls, const char *name);
 /* A name in the peer's certificate, once the handshake has ended; `text` ends with a byte 0. */
 enum peer_named tls_name_of(const struct tls *tls, enum peer_name which, size_t index, char *text,
                             size_t size);
+/* What the handshake has come to, once it has ended; whoever uses the connection meanwhile. False: there is
+ * no such thing, or it does not fit into `size` bytes with its end. */
+bool tls_describe(const struct tls *tls, enum peer_tls which, char *text, size_t size);
 /* Says goodbye (close_notify) if that makes sense, and if the socket takes it at once. NULL is
  * allowed. */
 void tls_free(struct tls *tls);

@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 /* A text that grows within its room. */
 struct text {
@@ -245,4 +246,87 @@ bool tls_peer_name(const struct tls_library *library, X509 *certificate, enum pe
         write_alternative(library, certificate, type_of(which), index, &name);
     library->ERR_clear_error();
     return name.used && !name.is_wrong;
+}
+
+/* ---- what else is told ---- */
+
+static void write_time(const struct tls_library *library, const ASN1_TIME *time, struct text *text)
+{
+    struct tm tm;
+    char piece[64];
+    if (library->ASN1_TIME_to_tm(time, &tm) != 1) {
+        text->is_wrong = true;
+        return;
+    }
+    strftime(piece, sizeof(piece), "%Y-%m-%dT%H:%M:%SZ", &tm);
+    add_text(text, piece);
+}
+
+bool tls_peer_certificate(const struct tls_library *library, const X509 *certificate,
+                          enum peer_tls which, char *text, size_t size)
+{
+    struct text out = {.at = text, .size = size};
+    text[0] = '\0';
+    if (which == PEER_CERT_VALIDITY) {
+        write_time(library, library->X509_get0_notBefore(certificate), &out);
+        add_text(&out, " - ");
+        write_time(library, library->X509_get0_notAfter(certificate), &out);
+    } else {
+        write_distinguished(library,
+                            which == PEER_CERT_ISSUER ? library->X509_get_issuer_name(certificate)
+                                                      : library->X509_get_subject_name(certificate),
+                            &out);
+    }
+    library->ERR_clear_error();
+    return out.used && !out.is_wrong;
+}
+
+/* OpenSSL's name for it with _ for each -, as in aes_256_gcm. */
+static void add_algorithm(const struct tls_library *library, struct text *text, int nid)
+{
+    const char *name = library->OBJ_nid2ln(nid);
+    for (; name && *name; name++)
+        add_text(text, (char[]){(char)(*name == '-' ? '_' : *name), '\0'});
+}
+
+static void add_key_exchange(const struct tls_library *library, struct text *text,
+                             const SSL_CIPHER *cipher)
+{
+    static const struct {
+        int nid;
+        const char *name;
+    } names[] = {
+        {NID_kx_any, "any"},     {NID_kx_ecdhe, "ecdhe"},         {NID_kx_dhe, "dhe"},
+        {NID_kx_rsa, "rsa"},     {NID_kx_psk, "psk"},             {NID_kx_ecdhe_psk, "ecdhe_psk"},
+        {NID_kx_dhe_psk, "dhe_psk"}, {NID_kx_rsa_psk, "rsa_psk"}, {NID_kx_srp, "srp"},
+    };
+    int exchange = library->SSL_CIPHER_get_kx_nid(cipher);
+    int proof = library->SSL_CIPHER_get_auth_nid(cipher);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (names[i].nid == exchange)
+            add_text(text, names[i].name);
+    if (exchange != NID_kx_ecdhe && exchange != NID_kx_dhe)
+        return;
+    add_text(text, proof == NID_auth_rsa     ? "_rsa"
+                   : proof == NID_auth_ecdsa ? "_ecdsa"
+                   : proof == NID_auth_dss   ? "_dss"
+                                             : "_anon");
+}
+
+bool tls_peer_cipher(const struct tls_library *library, const SSL_CIPHER *cipher,
+                     enum peer_tls which, char *text, size_t size)
+{
+    struct text out = {.at = text, .size = size};
+    text[0] = '\0';
+    if (which == PEER_TLS_KEY_EXCHANGE)
+        add_key_exchange(library, &out, cipher);
+    else if (which == PEER_TLS_CIPHER)
+        add_algorithm(library, &out, library->SSL_CIPHER_get_cipher_nid(cipher));
+    else if (library->SSL_CIPHER_is_aead(cipher))
+        add_text(&out, "aead");
+    else if (library->SSL_CIPHER_get_digest_nid(cipher) == NID_sha1)
+        add_text(&out, "sha");
+    else
+        add_algorithm(library, &out, library->SSL_CIPHER_get_digest_nid(cipher));
+    return out.used && !out.is_wrong;
 }

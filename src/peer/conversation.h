@@ -44,6 +44,17 @@ enum peer_named {
     PEER_NO_CERTIFICATE, /* it has shown none */
 };
 
+/* What is known of a peer's TLS and certificate, as RabbitMQ writes it. */
+enum peer_tls {
+    PEER_TLS_PROTOCOL,     /* "tlsv1.3" */
+    PEER_TLS_KEY_EXCHANGE, /* "ecdhe_rsa"; "any": TLS 1.3, where the cipher does not say */
+    PEER_TLS_CIPHER,       /* "aes_256_gcm" */
+    PEER_TLS_HASH,         /* "sha256"; "aead": the cipher sees to it */
+    PEER_CERT_SUBJECT,     /* a distinguished name */
+    PEER_CERT_ISSUER,      /* another one */
+    PEER_CERT_VALIDITY,    /* "2026-01-01T00:00:00Z - 2027-01-01T00:00:00Z" */
+};
+
 struct conversation;
 
 /* What a protocol does with its conversations. */
@@ -85,6 +96,8 @@ struct conversation {
     /* Writes the name at `index` of that kind, of its verified certificate. NULL: it has none. */
     enum peer_named (*peer_name)(const void *owner, enum peer_name which, size_t index, char *text,
                                  size_t size);
+    /* Writes that. NULL, or false: there is no such thing, or it does not fit. */
+    bool (*peer_tls)(const void *owner, enum peer_tls which, char *text, size_t size);
     struct list writable_link; /* in its service's `writable` */
 };
 
@@ -96,6 +109,7 @@ static inline void conversation_init(struct conversation *conversation,
     conversation->owner = NULL;
     conversation->peer_is = NULL;
     conversation->peer_name = NULL;
+    conversation->peer_tls = NULL;
     list_init(&conversation->writable_link);
 }
 
@@ -158,6 +172,14 @@ static inline enum peer_named conversation_peer_name(const struct conversation *
     return conversation->peer_name
                ? conversation->peer_name(conversation->owner, which, index, text, size)
                : PEER_NO_CERTIFICATE;
+}
+
+/* What TLS has come to with the peer, once input has come. False: nothing is known. */
+static inline bool conversation_peer_tls(const struct conversation *conversation,
+                                         enum peer_tls which, char *text, size_t size)
+{
+    return conversation->peer_tls &&
+           conversation->peer_tls(conversation->owner, which, text, size);
 }
 
 static inline void conversation_free(struct conversation *conversation)

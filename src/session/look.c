@@ -162,6 +162,7 @@ static bool view_connection(const struct connection *connection, struct connecti
         .sent_pieces = ending->sent_pieces,
         .unsent_bytes = connection->output.size,
         .is_blocked = connection->holds & (HOLD_BLOCKED | HOLD_QUOTA),
+        .conversation = &connection->conversation,
     };
     return true;
 }

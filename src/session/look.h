@@ -128,6 +128,7 @@ struct connection_view {
     uint64_t received_bytes, received_pieces, sent_bytes, sent_pieces;
     uint64_t unsent_bytes;
     bool is_blocked; /* a publisher that waits for the end of an alarm */
+    const struct conversation *conversation; /* to be asked what its TLS is: conversation_peer_tls */
 };
 
 enum { CLIENT_NAME_SIZE = 2 * sizeof(((struct peer *)NULL)->name) + 16 };

@@ -19,12 +19,13 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from certificates import authority, ca, certificates, issue, openssl, path, revocations, trust  # noqa: E402
+from certificates import authority, ca, certificates, certify, issue, openssl, path, revocations, trust  # noqa: E402
 from service import PATIENCE, PROGRAM, Daemon, folder, run  # noqa: E402
 from wire import Skip, amqp, case, check, equal, main  # noqa: E402
 
 LISTENING = re.compile(r"listening address=(\S+) tls=true$", re.M)
 OWN = ("--tls-cert", path("chain.pem"), "--tls-key", path("server.key"))
+RENEWALS = 20
 VERIFY = ("--tls-verify-peer", "--tls-ca", path("authority.pem"))
 
 
@@ -576,7 +577,7 @@ def _(t):
     equal(daemon.stop(), 0, "status")
 
 
-def keys(t, *settings, plain="listeners.tcp = none"):
+def keys(t, *settings, plain="listeners.tcp = none", arguments=()):
     """A daemon that has its TLS from a configuration, whose file is `daemon.file`."""
     text = "".join(line + "\n" for line in (
         plain, "listeners.ssl.default = 127.0.0.1:0",
@@ -585,7 +586,7 @@ def keys(t, *settings, plain="listeners.tcp = none"):
     file = os.path.join(folder(t), "leveret.conf")
     with open(file, "w", encoding="ascii") as out:
         out.write(text)
-    daemon = Daemon(t, "--config", file, "--data-dir", folder(t), "--log-level", "debug").ready()
+    daemon = Daemon(t, "--config", file, "--data-dir", folder(t), "--log-level", "debug", *arguments).ready()
     daemon.tls, daemon.file = LISTENING.search(daemon.log()).group(1), file
     return daemon
 
@@ -652,6 +653,81 @@ def _(t):
                   "ssl_options.fail_if_no_peer_cert = true", "ssl_options.depth = 0")
     client(t, daemon, trust("client")).close()
     refused(t, daemon, None)
+
+
+COLUMNS = ("ssl", "ssl_protocol", "ssl_key_exchange", "ssl_cipher", "ssl_hash", "peer_cert_subject",
+           "peer_cert_issuer", "peer_cert_validity")
+
+
+@case("what the handshake has come to, as list_connections tells it")
+def _(t):
+    control = os.path.join(folder(t), "ctl.sock")
+    daemon = keys(t, "ssl_options.cacertfile = " + path("authority.pem"), "ssl_options.verify = verify_peer",
+                  plain="listeners.tcp.default = 127.0.0.1:0", arguments=("--control-socket", control))
+
+    def told():
+        out = subprocess.run([os.path.join(os.path.dirname(PROGRAM), "leveretctl"), "--uri", "unix:" + control, "-q",
+                              "list_connections", "--formatter", "json", *COLUMNS], stdout=subprocess.PIPE, text=True,
+                             timeout=PATIENCE, check=True).stdout
+        return [[one[column] for column in COLUMNS] for one in json.loads(out)]
+    c = client(t, daemon, trust("client"))
+    dates = subprocess.run(["openssl", "x509", "-in", path("client.pem"), "-noout", "-startdate", "-enddate"],
+                           stdout=subprocess.PIPE, text=True, check=True).stdout
+    first, last = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ssl.cert_time_to_seconds(line.split("=")[1])))
+                   for line in dates.splitlines())
+    equal(told(), [[True, "tlsv1.3", "any", "aes_256_gcm", "aead", "CN=client", "CN=authority",
+                    first + " - " + last]], "with a certificate")
+    c.close()
+    for cipher, tells in (("ECDHE-ECDSA-AES256-GCM-SHA384", ["ecdhe_ecdsa", "aes_256_gcm", "aead"]),
+                          ("ECDHE-ECDSA-CHACHA20-POLY1305", ["ecdhe_ecdsa", "chacha20_poly1305", "aead"]),
+                          ("ECDHE-ECDSA-AES128-SHA256", ["ecdhe_ecdsa", "aes_128_cbc", "sha256"])):
+        old = trust()
+        old.maximum_version = ssl.TLSVersion.TLSv1_2
+        old.set_ciphers(cipher)
+        c = client(t, daemon, old)
+        equal([one[:5] for one in told()], [[True, "tlsv1.2", *tells]], cipher)
+        check(not any(told()[0][5:]), "of no certificate it tells %s" % told())
+        c.close()
+    c = daemon.client(t)
+    check(not any(told()[0]), "without TLS it tells %s" % told())
+    c.close()
+    equal(daemon.stop(), 0, "status")
+
+
+@case("SIGHUP under load: certificates are renewed again and again, and no connection is dropped")
+def _(t):
+    for name in ("chain.pem", "server.key"):
+        shutil.copy(path(name), path("renewed." + name[-3:]))
+    certify("renewal", "authority")
+    own = {"server": ("chain.pem", "server.key"), "renewal": ("renewal.pem", "renewal.key")}
+    daemon = serve(t, own=("--tls-cert", path("renewed.pem"), "--tls-key", path("renewed.key")))
+    clients = [client(t, daemon) for _ in range(4)]
+    queues = [c.queue() for c in clients]
+    for c in clients:
+        c.call(1, "confirm.select")
+    for turn in range(RENEWALS):
+        name = ("renewal", "server")[turn % 2]
+        for number, q in enumerate(queues):
+            for at in range(50):
+                clients[number].publish(1, q, b"%d" % (turn * 50 + at) + 2000 * b"x")
+        for file, live in zip(own[name], ("renewed.pem", "renewed.key")):
+            shutil.copy(path(file), path(live))
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.says("info tls_reloaded", turn + 1)
+        comer = Connection(t, daemon)
+        shown = comer.sock.getpeercert()["subject"][0][0][1]
+        equal(shown, name, "whose certificate who comes is shown")
+        comer.open().close()
+    for c, q in zip(clients, queues):
+        confirmed = 0
+        while confirmed < 50 * RENEWALS:
+            ack = c.expect(1, "basic.ack")
+            confirmed = ack.delivery_tag if ack.multiple else confirmed + 1
+        for number in range(50 * RENEWALS):
+            check(c.get(q).body.startswith(b"%dx" % number), "message %d is another one" % number)
+        c.close()
+    check(" connection_lost " not in daemon.log() and "tls_failed" not in daemon.log(), "one was lost")
+    equal(daemon.stop(), 0, "status")
 
 
 @case("certificates that were revoked, that have expired, and lists of them that are no good")

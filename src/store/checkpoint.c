@@ -446,7 +446,7 @@ static void checkpoint_done(struct job *link)
         /* The batch is the same whenever it is written: what it names is still there. */
         outage_fail(&store->image.writes, store->options.log, store->now_ms,
                     job->error ? strerror(job->error) : store->options.kv->error);
-        space_needed(&store->journal);
+        space_needed(&store->journal, job->submitted_ms);
         job->is_submitted = false;
         return;
     }
@@ -630,6 +630,7 @@ void checkpoint_tick(struct store *store)
     if (!is_time || (store->journal.durable < job->durable && !planted(PLANTED_EARLY_CHECKPOINT)))
         return;
     job->is_submitted = true;
+    job->submitted_ms = store->now_ms;
     space_for_image(&store->journal, job->batch.size);
     store->options.indexer->ops->submit(store->options.indexer, &job->job);
 }

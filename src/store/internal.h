@@ -112,6 +112,7 @@ struct load_job {
     struct job job;
     struct store *store;
     struct chunk *chunk;
+    uint64_t began_ms;
     uint64_t key;
     bool is_transient;
     struct buffer value;
@@ -449,6 +450,7 @@ struct checkpoint_job {
     uint64_t durable; /* the batch that must be durable first */
     uint64_t blob_first, blob_last; /* keys of the blobs in it: not to be had before it is written */
     bool is_submitted;
+    uint64_t submitted_ms;
     /* While it is a draft: */
     uint32_t chunks_left; /* changed ones that were not looked at */
     bool has_names, is_drafted;

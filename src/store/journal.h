@@ -320,8 +320,9 @@ const char *space_take_reserve(struct journal *journal, uint64_t bytes);
 /* A write of the journal met a full disk: gives up what can be given up. False: there is nothing
  * left. */
 bool space_release(struct journal *journal);
-/* The index could not be written or read: the same for it, if it was for lack of room. */
-void space_needed(struct journal *journal);
+/* The index could not be written or read: the same for it, if it was for lack of room. `since_ms`: when
+ * that was begun; before something was given up it says nothing about what there is now. */
+void space_needed(struct journal *journal, uint64_t since_ms);
 void space_tick(struct journal *journal);
 /* When it has something to do; UINT64_MAX: that is not known. */
 uint64_t space_next_ms(const struct journal *journal);
@@ -351,6 +352,7 @@ struct space {
     uint64_t last_image;           /* bytes of the last image */
     uint64_t index_batch;          /* the larger of the last two images, as it was written */
     unsigned releasing;            /* jobs under way */
+    uint64_t released_ms;          /* when the last one was done */
     int rescues;                   /* steps of giving up what a start needs */
     struct outage refusals;        /* of what was to be written */
 };

@@ -24,9 +24,10 @@
  *
  * Two more files are kept to be given up: one for the index and one for a start, as others may have
  * taken what the broker before gave up. That for the index is used for the journal when that has
- * none left, if it is large enough. The index gets its own, then what the journal's has beside what
- * relies on it, and when there is neither that for a start: without a checkpoint nothing that is
- * dead goes, and as soon as it does that for a start is made again. When there is nothing more to
+ * none left, if it is large enough. A checkpoint gets that for the index, then what the journal's has
+ * beside what relies on it, and when there is neither that for a start: without a checkpoint nothing
+ * that is dead goes, and as soon as it does that for a start is made again. So does what has to be read
+ * and cannot be; but chunks that are to leave memory get nothing, as that gives no room back. When there is nothing more to
  * give up the journal divides with it what it still has and nothing relies on: the end of the
  * active segment, which has its blocks and is empty, and what is left of its reserve. */
 #include <errno.h>
@@ -305,6 +306,7 @@ static void release_done(struct job *link)
     struct release_job *job = (struct release_job *)link;
     struct journal *journal = job->journal;
     journal->space.releasing--;
+    journal->space.released_ms = journal->now_ms;
     if (!journal->is_writing)
         space_note(journal, job->free_bytes);
     mem_free(job);
@@ -460,9 +462,11 @@ static void divide(struct journal *journal)
     release(journal, job);
 }
 
-void space_needed(struct journal *journal)
+void space_needed(struct journal *journal, uint64_t since_ms)
 {
     uint64_t bytes;
+    if (journal->space.releasing || since_ms <= journal->space.released_ms)
+        return;
     if (!measure_free(journal, &bytes) || bytes >= INDEX_NEEDS)
         return;
     struct release_job *job = release_new(journal);
@@ -472,7 +476,7 @@ void space_needed(struct journal *journal)
         add_rest(journal, job, 0);
     if (is_empty(job))
         add_reserve(journal, job, RESERVE_START);
-    if (!release(journal, job) && !journal->space.releasing)
+    if (!release(journal, job))
         divide(journal);
 }
 

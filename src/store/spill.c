@@ -134,13 +134,6 @@ static void run_spill(struct job *link)
     job->result = kv->ops->write(kv, buffer_bytes(&job->batch), false);
 }
 
-/* The index was not written, or not read: it is full or cannot be opened. */
-static void index_failed(struct store *store, struct outage *outage)
-{
-    outage_fail(outage, store->options.log, store->now_ms, store->options.kv->error);
-    space_needed(&store->journal);
-}
-
 static void spill_done(struct job *link)
 {
     struct spill_job *job = (struct spill_job *)link;
@@ -149,8 +142,9 @@ static void spill_done(struct job *link)
     assert(chunk->is_spilling && store->memory.spilling > 0);
     store->memory.spilling--;
     chunk->is_spilling = false;
-    if (job->result < 0)
-        index_failed(store, &store->memory.index_writes);
+    if (job->result < 0) /* it stays in memory: nothing that is kept is given up for it */
+        outage_fail(&store->memory.index_writes, store->options.log, store->now_ms,
+                    store->options.kv->error);
     else
         outage_succeed(&store->memory.index_writes, store->now_ms);
     if (!chunk->index) {
@@ -269,9 +263,11 @@ static void run_load(struct job *link)
 }
 
 /* It could not be read now, which says nothing about what is there. */
-static void load_later(struct store *store, struct chunk *chunk)
+static void load_later(struct store *store, struct chunk *chunk, uint64_t began_ms)
 {
-    index_failed(store, &store->memory.index_reads);
+    outage_fail(&store->memory.index_reads, store->options.log, store->now_ms,
+                store->options.kv->error);
+    space_needed(&store->journal, began_ms);
     if (chunk->index)
         index_retry_read(chunk->index, store->memory.index_reads.retry_ms);
 }
@@ -290,7 +286,7 @@ static void load_done(struct job *link)
     bool is_later =
         job->result < 0 && job->result != KV_DAMAGED && !planted(PLANTED_INDEX_GIVEN_UP);
     if (is_later) {
-        load_later(store, chunk);
+        load_later(store, chunk, job->began_ms);
     } else if (job->result != 1 || !chunk_thaw(store, chunk, buffer_bytes(&job->value))) {
         outage_succeed(&store->memory.index_reads, store->now_ms);
         mend_later(store, chunk);
@@ -329,6 +325,7 @@ void chunk_load(struct store *store, struct chunk *chunk)
     job->job.abandon = load_abandon;
     job->store = store;
     job->chunk = chunk;
+    job->began_ms = store->now_ms;
     job->key = chunk->blob;
     job->is_transient = is_transient(chunk);
     chunk->is_loading = true;

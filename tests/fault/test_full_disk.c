@@ -810,6 +810,69 @@ TEST(index_cannot_be_written)
     bench_free(&bench);
 }
 
+static void begin_in_chunks(struct bench *bench)
+{
+    begin(bench, 1024 * MIB);
+    store_close(bench->store);
+    bench->options.cache_bytes = 0;
+    bench->options.bodies_idle_bytes = 0;
+    bench->options.chunk_entries = 64;
+    bench_open(bench);
+}
+
+/* Pieces of queues that cannot leave memory stay there: what is kept is for what gives room back. */
+TEST(memory_takes_no_reserve)
+{
+    struct bench bench;
+    uint64_t before, after;
+    begin_in_chunks(&bench);
+    kv_memory_need(bench.kv, bench.memory, UINT64_MAX); /* whatever there is */
+    for (int i = 0; i < 3000; i++)
+        bench_publish(&bench, 1, 100);
+    bench_turns(&bench, 200, 10);
+    disk_memory_contents(bench.memory, "reserve", &before);
+    ok(strstr(logged.all, "index_not_written") && before, "the index cannot be written");
+    bench_turns(&bench, (int)(bench.store->memory.index_writes.retry_ms - bench.now_ms) - 1, 1);
+    leave(&bench, 0);
+    uint64_t calls = kv_memory_calls(bench.kv);
+    bench_turns(&bench, 6, 1);
+    ok(kv_memory_calls(bench.kv) > calls + 1, "many pieces fail on a full disk");
+    disk_memory_contents(bench.memory, "reserve", &after);
+    ok(after == before && bench_has_file(&bench, "reserve-index") &&
+           bench_has_file(&bench, "reserve-start"),
+       "and nothing is given up for them");
+    bench_free(&bench);
+}
+
+/* Many pieces that cannot be read at the same moment are one failure, and not one for each thing that is
+ * kept. */
+TEST(many_fail_at_once)
+{
+    struct bench bench;
+    uint64_t before, after;
+    begin_in_chunks(&bench);
+    for (int i = 0; i < 3000; i++)
+        bench_publish(&bench, 1, 100);
+    bench_turns(&bench, 600, 10);
+    kv_memory_fail(bench.kv, 1, true);
+    leave(&bench, 0);
+    disk_memory_contents(bench.memory, "reserve", &before);
+    index_purge(bench.queue[0]); /* what the cold ones hold has to be read */
+    uint64_t calls = kv_memory_calls(bench.kv);
+    bench_turns(&bench, 6, 1);
+    ok(kv_memory_calls(bench.kv) > calls + 3, "many pieces are not read");
+    disk_memory_contents(bench.memory, "reserve", &after);
+    ok(!bench_has_file(&bench, "reserve-index"), "what is kept for the index goes");
+    ok(after == before && bench_has_file(&bench, "reserve-start"),
+       "and nothing else before it was tried again");
+    for (int i = 0; i < 60; i++) {
+        leave(&bench, 0);
+        bench_turns(&bench, 1, 100);
+    }
+    ok(!bench_has_file(&bench, "reserve-start"), "which it is");
+    bench_free(&bench);
+}
+
 /* One that cannot be read is not taken for damaged: consumers wait. */
 TEST(index_cannot_be_read)
 {
@@ -877,6 +940,8 @@ int main(void)
     RUN(what_a_start_gave_up_is_forgotten);
     RUN(a_start_has_room_for_the_index);
     RUN(index_cannot_be_written);
+    RUN(memory_takes_no_reserve);
+    RUN(many_fail_at_once);
     RUN(index_cannot_be_read);
     return done();
 }

@@ -25,7 +25,7 @@
 
 enum { SMALL = 512, STEP = 16, MIDDLE = 8192, LARGE = 128 << 10, REGION = SLAB_PIECE };
 enum { SMALL_SPAN = 64 << 10, WIDE_SPAN = 1 << 20, WIDE_CLASS = SMALL / STEP + 4 * 4 };
-enum { PAGE = 4096, KEPT_MAX = 16 << 20, SPARE_KEPT = 16 };
+enum { PAGE = 4096, LINE = 64, KEPT_MAX = 16 << 20, SPARE_KEPT = 16 };
 
 /* What is known of a large block is written into it. */
 struct kept {
@@ -295,16 +295,28 @@ static void give_region(struct slab_tier *tier, bool wide)
 
 /* ---- spans ---- */
 
+/* Blocks of whole pages would all begin at the same place of a page. Where many are filled side by side, as
+ * those of queues that get the same messages, all would need their next page at once, and the system takes
+ * its time for each. So of spans of a size the blocks begin at another place each time, as far as they leave
+ * room. */
+static uint32_t first_block(struct slab_tier *tier, size_t span_bytes, size_t block_size)
+{
+    size_t rest = (span_bytes - SPAN_HEADER) % block_size;
+    size_t places = (rest < PAGE - LINE ? rest : PAGE - LINE) / LINE + 1;
+    return (uint32_t)(SPAN_HEADER + tier->begun++ % places * LINE);
+}
+
 static __attribute__((noinline)) struct span *span_new(struct slab *slab, unsigned class_index)
 {
     size_t block_size = class_size(class_index);
+    bool wide = is_wide(block_size);
     struct region *region;
-    struct span *span = take_span(slab, is_wide(block_size), &region);
+    struct span *span = take_span(slab, wide, &region);
     span->region = region;
     span->free = NULL;
     span->used = 0;
-    span->fresh = SPAN_HEADER;
-    span->size = (uint32_t)span_size(is_wide(block_size));
+    span->fresh = first_block(&slab->tiers[wide], span_size(wide), block_size);
+    span->size = (uint32_t)span_size(wide);
     span->class_index = class_index;
     span->block_size = (uint32_t)block_size;
     list_push_front(&slab->partial[class_index], &span->link);

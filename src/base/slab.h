@@ -21,6 +21,7 @@ struct slab_tier {
     size_t spare;      /* empty spans that have memory */
     size_t least;      /* the fewest of them since slab_age */
     size_t giving;     /* how many of them are to be given back */
+    size_t begun;      /* spans that blocks were taken from, so far */
 };
 
 struct slab {

@@ -255,8 +255,33 @@ TEST(a_block_grows_with_what_is_in_it)
     slab_free_all(&slab);
 }
 
+/* Blocks of whole pages that are filled side by side would else need their next page all at once. */
+TEST(blocks_begin_at_many_places_of_a_page)
+{
+    enum { PAGE = 4096, MANY = 2000, SIZE = 64 << 10 };
+    static uint8_t *blocks[MANY];
+    static int at[PAGE];
+    struct slab slab;
+    int most = 0;
+    slab_init(&slab);
+    if (!spans_are_used()) {
+        skip(1, "blocks are the system's");
+        return;
+    }
+    for (int i = 0; i < MANY; i++) {
+        blocks[i] = slab_alloc(&slab, SIZE);
+        int same = ++at[(uintptr_t)blocks[i] % PAGE];
+        most = same > most ? same : most;
+    }
+    ok(most <= MANY / 32, "of %d blocks of 16 pages %d begin at the same place of one", MANY, most);
+    for (int i = 0; i < MANY; i++)
+        slab_free(&slab, blocks[i], SIZE);
+    slab_free_all(&slab);
+}
+
 int main(void)
 {
+    RUN(blocks_begin_at_many_places_of_a_page);
     RUN(random_blocks_stay_intact);
     RUN(large_blocks_are_kept_for_a_while);
     RUN(the_largest_go_in_pieces);

@@ -6,6 +6,7 @@
 #include "amqp/frame.h"
 #include "broker/exchange.h"
 #include "broker/queue_declare.h"
+#include "store/chunk.h"
 #include "tests/lib/tap.h"
 #include "tests/script/world.h"
 
@@ -196,12 +197,33 @@ TEST(a_turn_is_shared)
     world_free(&world);
 }
 
-enum { EQUALS = 300, MESSAGES = 3000 };
+enum { EQUALS = 300, MESSAGES = 3000, PAGE = 4096 };
 
-/* One message must not make all of its queues grow. */
+/* The page of memory in which the queue's last message has its entry. */
+static uintptr_t last_page(const struct index *index)
+{
+    const struct chunk *tail = index->chunks[index->chunks_first + index->chunks_count - 1];
+    return (uintptr_t)&tail->entries[tail->slots - 1] / PAGE;
+}
+
+/* Of how many queues that is another one than before. */
+static int count_turned(struct index *const *queues, uintptr_t *pages)
+{
+    int turned = 0;
+    for (int i = 0; i < EQUALS; i++) {
+        turned += last_page(queues[i]) != pages[i];
+        pages[i] = last_page(queues[i]);
+    }
+    return turned;
+}
+
+/* One message must not make all of its queues grow, nor all of them begin a page, which the system has to
+ * clear. */
 TEST(queues_that_get_the_same_do_not_grow_together)
 {
     struct index *queues[EQUALS];
+    uintptr_t pages[EQUALS] = {0};
+    int most = 0;
     world_new(&world, false);
     for (int i = 0; i < EQUALS; i++)
         queues[i] = store_queue(world.store, store_queue_id(world.store, i % 2), NULL);
@@ -214,9 +236,13 @@ TEST(queues_that_get_the_same_do_not_grow_together)
         if (i >= 100 && (bytes - before) * 1000 / before > worst)
             worst = (bytes - before) * 1000 / before;
         before = bytes;
+        int turned = count_turned(queues, pages);
+        if (i >= 100 && turned > most)
+            most = turned;
     }
     ok(worst < 30, "no message makes the queues take more than 3 %% more memory: %d thousandths",
        (int)worst);
+    ok(most < EQUALS / 5, "and of %d no more than %d begin another page", EQUALS, most);
     message_unref(&world.pool, message);
     world_free(&world);
 }

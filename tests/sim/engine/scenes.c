@@ -13,6 +13,7 @@ enum {
     REJECTED_MAX = 10,
     W_RISES_MS = 2600,
     GRANTED_MS = 5000,
+    OFFERED_MS = 500,
     LEARNED_MS = 3000,
     STALLED_MS = 30000,
     SCENES = 7,
@@ -210,6 +211,15 @@ static void lose_by_silence(struct group *group)
         expect_w(group);
 }
 
+/* A node that lacks what no log has any more pulls an image, which takes its time: the node can keep
+ * up, and be granted something, only from then on. */
+static void wait_for_image(struct group *group, const struct node *node)
+{
+    group_wait(group, OFFERED_MS);
+    while (!group->is_failed && node->image_index)
+        group_wait(group, 10);
+}
+
 /* A disk that is stuck, and entries that do not arrive, keep a node from applying, and W does not
  * wait for it for long. */
 static void stick_a_disk(struct group *group)
@@ -226,7 +236,8 @@ static void stick_a_disk(struct group *group)
     expect_w(group);
     group_at(group, EVENT_UNSTICK, node->number, 0, 0, node->epoch);
     group->is_quiet = true; /* so that it catches up in time */
-    group_wait(group, GRANTED_MS);
+    wait_for_image(group, node);
+    group_wait(group, GRANTED_MS - OFFERED_MS);
     group->is_quiet = false;
     if (node->is_up && node->id && !rights_have(group, node, RIGHT_ANSWER))
         group_fail_explained(group, "a disk was stuck, and its node gets no right to answer again");

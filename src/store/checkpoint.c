@@ -2,7 +2,8 @@
  * start replays only what came later. How it is read back is in image.c.
  *
  * The image is taken in one step, between two batches, from what changed since the last one; most of
- * it, full chunks and names, is drafted in the turns before. Chunks
+ * it is drafted in the turns before: names, counters of queues, full chunks, and those of queues at rest, of
+ * which there may be many. Chunks
  * in memory are encoded under new keys, so that what the last image names is neither overwritten
  * nor deleted before this one is durable. It is written by the indexer, synced, once the journal is
  * durable up to what it describes. A segment in which nothing lived when the image was taken goes
@@ -33,7 +34,8 @@
 
 /* While space is short, checkpoints come often, as only they give space back. */
 enum { WANTED_MS = 1000, TIGHT_MS = 5000 };
-enum { DRAFT_STEPS = 64 }; /* that encoding a chunk takes */
+/* What it takes to draft a chunk; and how long nothing came or went in a queue that is at rest. */
+enum { DRAFT_STEPS = 4, SLOTS_A_STEP = 32, REST_MS = 1000 };
 
 struct key {
     uint8_t data[17];
@@ -94,21 +96,29 @@ static void put_names(struct store *store, struct buffer *batch)
     names_free(&store->image.changed_names);
 }
 
+/* The first of those that have changed. False: there is none. */
+static bool put_queue(struct store *store, struct buffer *batch, struct buffer *value)
+{
+    struct list *link = list_take_first(&store->image.changed_indexes);
+    if (!link)
+        return false;
+    struct index *index = list_entry(link, struct index, dirty_link);
+    index->is_dirty = false;
+    buffer_add_u64(value, index->next_sequence);
+    /* After an orderly end it is known exactly how far deliveries went; a group agrees on it. */
+    uint64_t mark = index->mark_batch ? index->mark_asked : index->mark;
+    bool is_of_group = store_is_of_group(index->id) && !planted(PLANTED_GROUP_MARK_LOWERED);
+    bool is_known = store->journal.is_closing && !is_of_group;
+    buffer_add_u64(value, is_known ? index->taken_high : mark);
+    put(batch, key_of('Q', index->id, 8), value);
+    return true;
+}
+
 static void put_queues(struct store *store, struct buffer *batch)
 {
     struct buffer value = {0};
-    struct list *link;
-    while ((link = list_take_first(&store->image.changed_indexes))) {
-        struct index *index = list_entry(link, struct index, dirty_link);
-        index->is_dirty = false;
-        buffer_add_u64(&value, index->next_sequence);
-        /* After an orderly end it is known exactly how far deliveries went; a group agrees on it. */
-        uint64_t mark = index->mark_batch ? index->mark_asked : index->mark;
-        bool is_of_group = store_is_of_group(index->id) && !planted(PLANTED_GROUP_MARK_LOWERED);
-        bool is_known = store->journal.is_closing && !is_of_group;
-        buffer_add_u64(&value, is_known ? index->taken_high : mark);
-        put(batch, key_of('Q', index->id, 8), &value);
-    }
+    while (put_queue(store, batch, &value))
+        continue;
     for (size_t i = 0; i < store->image.dead_queues_count; i++) {
         struct key key = key_of('Q', store->image.dead_queues[i], 8);
         kv_batch_delete(batch, key_bytes(&key));
@@ -512,6 +522,8 @@ static struct checkpoint_job *job_new(struct store *store)
     job->blob_last = UINT64_MAX; /* until the image is taken */
     list_for_each(link, &store->image.changed_chunks)
         job->chunks_left++;
+    list_for_each(link, &store->image.changed_indexes)
+        job->queues_left++;
     return job;
 }
 
@@ -542,35 +554,76 @@ static bool has_place(const struct store *store, const struct message *message)
            !journal_is_unplaced(&store->journal, message);
 }
 
-/* Will it hardly change, and is it known where all of its messages lie? */
-static bool may_draft(const struct store *store, const struct chunk *chunk)
+/* Is it known where those lie that the image has? */
+static bool may_encode(const struct store *store, const struct chunk *chunk)
 {
-    if (!chunk->entries || !chunk->is_stale || chunk->live == 0 || chunk->is_spilling ||
-        chunk->slots < chunk->capacity)
-        return false;
+    if (!chunk->entries || !chunk->is_stale)
+        return true;
     for (uint32_t slot = bit_next(chunk->live_bits, 0, chunk->slots); slot < chunk->slots;
          slot = bit_next(chunk->live_bits, slot + 1, chunk->slots)) {
         const struct entry *entry = &chunk->entries[slot];
-        if (!(entry->flags & ENTRY_RECORDED) ||
-            (entry->flags & ENTRY_MESSAGE && !has_place(store, entry->message)))
+        if (entry->flags & ENTRY_RECORDED && entry->flags & ENTRY_MESSAGE &&
+            !has_place(store, entry->message))
             return false;
     }
     return true;
 }
 
+/* Will a chunk in memory hardly change any more, whether its queue is used or not? One with messages that do
+ * not survive stays stale, and would be encoded twice. */
+static bool is_full(const struct chunk *chunk)
+{
+    bool is_whole = chunk->entries && chunk->is_stale && chunk->live && chunk->slots == chunk->capacity;
+    for (uint32_t slot = 0; is_whole && slot < chunk->slots; slot++)
+        is_whole = !bit_get(chunk->live_bits, slot) || chunk->entries[slot].flags & ENTRY_RECORDED;
+    return is_whole;
+}
+
+static bool is_at_rest(const struct store *store, const struct chunk *chunk)
+{
+    return store->now_ms - chunk->touched_ms >= REST_MS &&
+           (!chunk->index || store->now_ms - chunk->index->used_ms >= REST_MS);
+}
+
+/* What is at rest is put there as a whole: there may be as many of these as there are queues. Of what is full
+ * only the blob is, as it may still be taken from. Returns the steps that it took. */
+static uint32_t draft_chunk(struct store *store, struct checkpoint_job *job, struct chunk *chunk)
+{
+    bool rests = is_at_rest(store, chunk);
+    uint32_t steps = 1 + chunk->slots / SLOTS_A_STEP;
+    if (chunk->is_spilling || (!rests && !is_full(chunk)) || !may_encode(store, chunk)) {
+        list_push_back(&store->image.changed_chunks, &chunk->changed_link);
+        return steps;
+    }
+    if (rests) {
+        chunk->is_changed = false;
+        put_chunk(store, &job->batch, chunk);
+    } else {
+        list_push_back(&store->image.changed_chunks, &chunk->changed_link);
+        put_blob(store, &job->batch, chunk);
+    }
+    return DRAFT_STEPS + steps;
+}
+
+/* Returns the steps that it took. */
+static uint32_t draft_queues(struct store *store, struct checkpoint_job *job)
+{
+    struct buffer value = {0};
+    uint32_t steps = 0;
+    for (; steps < store->options.draft_steps && job->queues_left; job->queues_left--)
+        steps += put_queue(store, &job->batch, &value);
+    buffer_free(&value);
+    return steps;
+}
+
 static void draft_chunks(struct store *store, struct checkpoint_job *job)
 {
     struct list *link;
-    for (uint32_t steps = 0; steps < store->options.draft_steps && job->chunks_left;
-         job->chunks_left--) {
+    uint32_t steps = draft_queues(store, job);
+    for (; steps < store->options.draft_steps && job->chunks_left; job->chunks_left--) {
         if (!(link = list_take_first(&store->image.changed_chunks)))
             break;
-        struct chunk *chunk = list_entry(link, struct chunk, changed_link);
-        list_push_back(&store->image.changed_chunks, link);
-        bool may = may_draft(store, chunk);
-        if (may)
-            put_blob(store, &job->batch, chunk);
-        steps += may ? DRAFT_STEPS : 1;
+        steps += draft_chunk(store, job, list_entry(link, struct chunk, changed_link));
     }
     job->is_drafted = job->chunks_left == 0 || list_is_empty(&store->image.changed_chunks);
 }

@@ -452,7 +452,7 @@ struct checkpoint_job {
     bool is_submitted;
     uint64_t submitted_ms;
     /* While it is a draft: */
-    uint32_t chunks_left; /* changed ones that were not looked at */
+    uint32_t chunks_left, queues_left; /* changed ones that were not looked at */
     bool has_names, is_drafted;
     int result;
     int error; /* of the disk */

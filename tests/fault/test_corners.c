@@ -1299,7 +1299,7 @@ TEST(nothing_is_looked_at_in_vain)
 /* Most of an image is encoded before it is taken, a bounded part in each turn. */
 TEST(a_checkpoint_is_drafted)
 {
-    enum { MESSAGES = 6400, SHARE = 8, NAMES = 1000, FULL = 32 };
+    enum { MESSAGES = 6400, SHARE = 8, NAMES = 1000, FULL = 32, CHUNK_STEPS = 6 };
     struct bench bench;
     uint64_t most = 0, settled = 0;
     size_t names = 0;
@@ -1309,7 +1309,7 @@ TEST(a_checkpoint_is_drafted)
     bench.options.cache_bytes = 1 << 20;
     bench.options.bodies_idle_bytes = 16 << 20;
     bench.options.checkpoint_ms = 10000;
-    bench.options.draft_steps = SHARE * 64;
+    bench.options.draft_steps = SHARE * CHUNK_STEPS;
     open_store(&bench);
     for (int i = 0; i < NAMES; i++) {
         char name[16];
@@ -1326,7 +1326,7 @@ TEST(a_checkpoint_is_drafted)
         names = map_count(&bench.store->image.changed_names);
         turn(&bench, 1);
         if (names)
-            ok(names - map_count(&bench.store->image.changed_names) <= SHARE * 64,
+            ok(names - map_count(&bench.store->image.changed_names) <= SHARE * CHUNK_STEPS,
                "names, in parts");
         if (bench.store->image.blob_last - blobs > most)
             most = bench.store->image.blob_last - blobs;
@@ -1345,6 +1345,52 @@ TEST(a_checkpoint_is_drafted)
     for (int i = 0; i < MESSAGES - 40; i++)
         good += comes_whole(&bench, bench.index, 20);
     is_int(good, MESSAGES - 40, "and whole");
+    end(&bench);
+}
+
+/* Each of many queues has a chunk that is not full. Nothing comes to them any more. */
+TEST(queues_at_rest_are_drafted)
+{
+    enum { QUEUES = 1000, MESSAGES = 5, STEPS = 100 };
+    static struct index *queues[QUEUES];
+    struct bench bench;
+    uint64_t most = 0;
+    size_t left = 0;
+    begin(&bench);
+    bench.options.cache_bytes = 16 << 20;
+    bench.options.checkpoint_ms = 10000;
+    bench.options.draft_steps = STEPS;
+    open_store(&bench);
+    for (int i = 0; i < QUEUES; i++)
+        queues[i] = store_queue(bench.store, store_queue_id(bench.store, true), NULL);
+    for (int i = 0; i < MESSAGES; i++) {
+        struct message *message =
+            message_new(&bench.pool, bytes_of(NULL, 0), bytes_str("key"), bytes_str("\0"), 0);
+        message->flags = i % 2 ? 0 : MESSAGE_PERSISTENT;
+        store_publish(bench.store, message, queues, QUEUES);
+        message_unref(&bench.pool, message);
+    }
+    turns(&bench, 5, 10);
+    bench.now_ms += 20000;
+    for (int i = 0; i < 200 && store_stats(bench.store)->checkpoints == 0; i++) {
+        uint64_t blobs = bench.store->image.blob_last;
+        size_t drafted = bench.store->image.draft ? bench.store->image.draft->batch.size : 0;
+        if (i == 20) /* of what was drafted, something changes */
+            store_queue_delete(bench.store, queues[0]);
+        turn(&bench, 1);
+        if (bench.store->image.blob_last - blobs > most)
+            most = bench.store->image.blob_last - blobs;
+        if (bench.store->image.job && drafted)
+            left = bench.store->image.job->batch.size - drafted;
+    }
+    is_int(store_stats(bench.store)->checkpoints, 1, "one is taken");
+    ok(most > 0 && most <= STEPS / 5 + 1, "at most %d chunks are encoded in a turn", (int)most);
+    ok(left > 0 && left < QUEUES * 4, "%zu bytes of it are left for the last turn", left);
+    is_sound(&bench);
+    uint64_t ready = 0, at = 0;
+    for (struct index *index; (index = idmap_next(&bench.store->indexes, &at));)
+        ready += index->ready;
+    is_int(ready, (QUEUES - 1) * (MESSAGES / 2 + 1), "all that was durable is there after a crash");
     end(&bench);
 }
 
@@ -1386,5 +1432,6 @@ int main(void)
     RUN(a_record_without_a_place_is_not_shared);
     RUN(nothing_is_looked_at_in_vain);
     RUN(a_checkpoint_is_drafted);
+    RUN(queues_at_rest_are_drafted);
     return done();
 }

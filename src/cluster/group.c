@@ -654,12 +654,23 @@ static void start_engine(struct group *group, uint64_t now_ms, const struct engi
     group->read_members_capacity = group->read_members_count = 0;
 }
 
+/* The engine takes what the log has for durable. That of a node that has left, and is back, may not be yet. The
+ * first entry of a group is the same at all who begin it, also once more. */
+static bool is_durable(struct group *group)
+{
+    uint64_t last = group_log_last(group->log);
+    if (last <= 1 || group_log_durable(group->log) >= last)
+        return true;
+    store_want(group->options.store, store_ticket(group->options.store));
+    return false;
+}
+
 static void begin(struct group *group, uint64_t now_ms)
 {
     struct lease_node present[LEASE_NODES_MAX];
     struct engine_members members;
     struct log_floor floor = group_log_floor(group->log);
-    if (group->broken || !read_log(group))
+    if (group->broken || !is_durable(group) || !read_log(group))
         return;
     uint64_t stamp_ms = group->stamp_ms; /* of the last entry */
     if (planted(PLANTED_MEMBER_STAMP_FORGOTTEN))

@@ -56,7 +56,8 @@ struct group_options {
 /* A group begins: each of its first members does this with the same ones, once, before it begins to
  * take part. The state of all of them is nothing then; the first entry says who they are. */
 void group_found(struct store *store, uint64_t group, const struct engine_members *members);
-/* A member that others have, or will have, and that has to be told everything. */
+/* A member that others have, or will have, and that has to be told everything. A node that has left and
+ * still has the log begins nothing: it takes part again, in a seat that it never had, with what it has. */
 void group_join(struct store *store, uint64_t group);
 
 /* Takes part in a group whose log is in the store. It reads of it what it has to know, which takes

@@ -222,7 +222,7 @@ static uint64_t check_log(const struct printer *printer, struct group_log *log)
     say(printer,
         "group %" PRIu64 ": entries %" PRIu64 " to %" PRIu64 ", term %" PRIu64
         ", applied up to %" PRIu64 ", known to be committed up to %" PRIu64,
-        log->group, log->floor + 1, log->last, group_log_term(log, log->last), log->kept,
+        log->group, log->floor + 1, log->last, group_log_term(log, log->last), log->applied,
         log->commit);
     return bad;
 }

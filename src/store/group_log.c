@@ -282,7 +282,7 @@ static void begin_at(struct group_log *log, const struct log_floor *floor)
     log->floor = log->last = log->durable = floor->index;
     log->floor_term = floor->term;
     log->floor_chain = floor->chain;
-    log->kept = log->applied = floor->index;
+    log->applied = floor->index;
     log->commit = floor->index;
     note_set(log, floor->note);
     log_changed(log);
@@ -476,7 +476,7 @@ uint64_t group_log_commit(const struct group_log *log)
 
 uint64_t group_log_kept(const struct group_log *log)
 {
-    return log->kept;
+    return log->applied;
 }
 
 uint64_t group_log_durable(struct group_log *log)
@@ -831,7 +831,7 @@ bool group_decode(struct store *store, uint64_t group, struct bytes value)
     log->vote_term = cursor_u64(&cursor);
     log->vote = cursor_u64(&cursor);
     log->commit = cursor_u64(&cursor);
-    log->applied = log->kept = cursor_u64(&cursor);
+    log->applied = cursor_u64(&cursor);
     log->floor = log->last = log->durable = cursor_u64(&cursor);
     log->floor_term = cursor_u64(&cursor);
     log->floor_chain = cursor_u32(&cursor);

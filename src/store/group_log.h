@@ -105,7 +105,8 @@ uint32_t group_log_chain(const struct group_log *log, uint64_t index);
 uint8_t group_log_kind(const struct group_log *log, uint64_t index);
 uint64_t group_log_vote_term(const struct group_log *log, uint64_t *vote);
 uint64_t group_log_commit(const struct group_log *log);
-/* How far the state was applied that the start has found; what is behind it was to be applied again. */
+/* How far the state is applied. Right after a start that is as far as the start has found it, and what is behind it
+ * is applied again. */
 uint64_t group_log_kept(const struct group_log *log);
 /* Entries up to here are durable, as they are now. */
 uint64_t group_log_durable(struct group_log *log);

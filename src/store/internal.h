@@ -270,7 +270,7 @@ struct group_log {
     uint32_t floor_chain;
     struct buffer note;
     uint64_t last, commit, durable;
-    uint64_t applied, kept; /* by the state, now, and as the start found it */
+    uint64_t applied; /* by the state */
     uint64_t cuts;
     uint64_t size; /* of all entries in the journal */
     bool is_changed; /* beside its entries */

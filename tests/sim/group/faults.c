@@ -196,8 +196,9 @@ static void want_another(struct run *run)
     struct seat_state *seat = &node->seats[at];
     bool is_voter = run->wanted[at][node->number] == VOTER;
     if (run->wanted[at][node->number] == OUT) {
-        if (seat->seat || seat->is_spent || run->has_floors)
+        if (seat->seat || run->has_floors || (seat->is_spent && !run->has_returns))
             return;
+        run->report->returns += seat->is_spent && node->store;
         node_join(node, at);
         run->report->joins++;
         run->wanted[at][node->number] = run_chance(run, 3) ? LEARNER : VOTER;

@@ -7,6 +7,7 @@ MEMBERS_SOURCES = \
 	%D%/node.c \
 	%D%/rights.c \
 	%D%/simulate_members.c \
+	%D%/story.c \
 	%D%/truth.c \
 	%D%/work.c \
 	tests/sim/link/bench.c \

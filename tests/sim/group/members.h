@@ -77,7 +77,7 @@ struct sim_worker {
 struct seat_state {
     uint16_t seat; /* 0: it is no member */
     uint16_t last_seat;
-    bool is_founder, is_spent; /* it has left, and its store still has the group's state */
+    bool is_founder, is_spent; /* it has left, and its store still has the group's log and state */
     /* Of a member that runs: */
     uint64_t start_term, office_term, seen_commit, raised_ms;
     uint64_t names[NAMES];
@@ -106,6 +106,7 @@ struct node {
     uint64_t linked_ms; /* when a link of it was last up */
     uint64_t start_ms, pause_until_ms, stuck_until_ms, slow_until_ms, short_until_ms;
     bool is_stuck, is_short;
+    bool is_held; /* its disk is stuck until a story goes on */
     int64_t wall_offset_ms;
     struct seat_state seats[GROUPS];
 };
@@ -123,13 +124,17 @@ struct run {
     /* What this seed is like. */
     uint32_t fault_every_ms, propose_every_ms, large_every, disk_ms;
     bool has_power_cuts, has_partitions, has_stuck_disks, has_short_disks, has_members, has_wipes,
-        has_floors, has_pauses;
+        has_floors, has_pauses, has_returns;
     uint64_t block_until_ms[NODES][NODES], slow_until_ms, operate_ms;
 };
 
 uint64_t run_below(struct run *run, uint64_t limit);
 bool run_chance(struct run *run, uint64_t n);
 void run_fail(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A millisecond goes by. */
+void run_step(struct run *run);
+/* All members that are wanted in a group are there, and have all. NULL: yes; or what is not so. */
+const char *run_lacks(struct run *run, uint32_t at);
 void run_say(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- node.c ---- */
@@ -197,5 +202,10 @@ void faults_heal(struct run *run);
 /* What operators want of members is done, one step of it. */
 void faults_operate(struct run *run);
 struct node *faults_leader(struct run *run, uint32_t at); /* in office; NULL: none */
+
+/* ---- story.c ---- */
+
+/* A member leaves a group, and is back with the log that it has. */
+void story_return(struct run *run, uint32_t at);
 
 #endif

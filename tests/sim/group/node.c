@@ -91,7 +91,7 @@ static const struct worker_ops worker_ops = {submit, finished, drain};
 static void work(struct node *node)
 {
     uint64_t now = node->run->bench.now_ms;
-    for (int i = 0; i < WORKERS && !node->is_stuck; i++) {
+    for (int i = 0; i < WORKERS && !node->is_stuck && !node->is_held; i++) {
         struct sim_worker *worker = &node->workers[i];
         while (!list_is_empty(&worker->submitted) && worker->ready_ms <= now) {
             run_one(worker);
@@ -295,6 +295,7 @@ void node_join(struct node *node, uint32_t at)
 {
     struct seat_state *seat = &node->seats[at];
     seat->seat = ++seat->last_seat;
+    seat->is_spent = false;
     if (node->store)
         take_part(node, at);
 }
@@ -302,8 +303,10 @@ void node_join(struct node *node, uint32_t at)
 void node_leave(struct node *node, uint32_t at)
 {
     struct group *group = node_group(node, at);
-    if (group)
+    if (group) {
+        truth_ends(node, at);
         cluster_leave(node->cluster, group);
+    }
     node->seats[at].seat = 0;
     node->seats[at].is_spent = true;
 }

@@ -93,6 +93,7 @@ static void begin(struct run *run, uint64_t seed)
 {
     bench_init(&run->bench, seed, NODES);
     run->bench.first_number = 1 + (uint32_t)(seed % 2 * 62); /* numbers are not used again: there are large ones */
+    run->has_returns = seed % 4 < 2;
     run->bench.context = run;
     run->bench.make = node_make;
     run->bench.end = node_end;
@@ -110,7 +111,7 @@ static void begin(struct run *run, uint64_t seed)
     run_say(run, "%u nodes, %u groups", run->nodes, run->groups);
 }
 
-static void step(struct run *run)
+void run_step(struct run *run)
 {
     faults_step(run);
     bench_step(&run->bench);
@@ -122,8 +123,7 @@ static void step(struct run *run)
 
 /* ---- the end ---- */
 
-/* All members that are wanted are there, and have all. NULL: yes; or what is not so. */
-static const char *lacks(struct run *run, uint32_t at)
+const char *run_lacks(struct run *run, uint32_t at)
 {
     struct node *leader = faults_leader(run, at);
     if (!leader)
@@ -159,7 +159,7 @@ static const char *lacks(struct run *run, uint32_t at)
 static const char *all_lack(struct run *run, uint32_t *at)
 {
     for (*at = 0; *at < run->groups; ++*at) {
-        const char *why = lacks(run, *at);
+        const char *why = run_lacks(run, *at);
         if (why)
             return why;
     }
@@ -207,7 +207,7 @@ static void heal(struct run *run)
     run->is_healing = true;
     for (int round = 0; round < 2 && !run->is_failed; round++) {
         do
-            step(run);
+            run_step(run);
         while (!run->is_failed && (why = all_lack(run, &at)) && run->bench.now_ms < end_ms);
         if (why)
             explain(run, at);
@@ -236,9 +236,11 @@ bool members_run(uint64_t seed, uint64_t busy_ms, bool verbose, struct report *r
     run = (struct run){.report = report, .seed = seed, .verbose = verbose};
     begin(&run, seed);
     while (run.bench.now_ms < busy_ms && !run.is_failed)
-        step(&run);
+        run_step(&run);
     if (!run.is_failed)
         heal(&run);
+    if (!run.is_failed)
+        story_return(&run, (uint32_t)(seed / 4 % run.groups));
     report->runs++;
     report->idle_runs += report->records - records < IDLE_RECORDS;
     report->simulated_ms += run.bench.now_ms;

@@ -20,6 +20,10 @@ ok $? "$seeds runs: members agree whatever goes wrong, and come back" "$said"
 said=$("$simulate" --seed 300087)
 ok $? 'a run in which the first of two voters comes back when others are voters' "$said"
 
+# It said that it had what was written later.
+said=$("$simulate" --seed 80)
+ok $? 'a run in which a node comes back before its log is durable' "$said"
+
 [ "${PLANTED:-yes}" = no ] || for bug in APPENDED_TWICE CHAIN_IGNORED STAMP_FALLS SYNC_EARLY; do
     said=$(LEVERET_PLANTED=MEMBER_$bug "${simulate}_planted" --seeds 50 --seconds 10)
     printf '%s\n' "$said" | grep -q '^not ok - seed'

@@ -340,6 +340,8 @@ static void settle(struct sim_channel *channel, size_t at, enum settled how)
     struct delivery delivery = channel->deliveries[at];
     channel_remove_delivery(channel, at);
     count_settle(sim, how);
+    if (channel->client->is_orphaned) /* unknown to it: this is back, and may be another's by now */
+        return;
     if (channel->role == ROLE_TX) {
         keep_for_commit(channel, delivery, how);
         return;
@@ -349,8 +351,6 @@ static void settle(struct sim_channel *channel, size_t at, enum settled how)
         return;
     }
     promise_settled(sim, delivery.copy, how);
-    if (channel->client->is_orphaned) /* which it does not know yet */
-        promise_unsure(delivery.copy);
     add_unproved(channel, delivery.copy);
 }
 

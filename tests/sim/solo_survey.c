@@ -63,13 +63,16 @@ void solo_end_channel(struct solo *solo)
     solo->is_stopped = true;
 }
 
+/* A letter of what was got, which has its number, too, was not. */
 static void unsee(struct entries *entries, const struct entry *got)
 {
-    for (size_t i = 0; i < entries->count; i++)
-        if (entries->at[i].id == got->id) {
-            entries->at[i].is_seen = got->is_seen;
-            entries->at[i].count_least = got->count_least;
+    for (size_t i = 0; i < entries->count; i++) {
+        struct entry *entry = &entries->at[i];
+        if (entry->id == got->id && entry->deaths == got->deaths && entry->died_in == got->died_in) {
+            entry->is_seen = got->is_seen;
+            entry->count_least = got->count_least;
         }
+    }
 }
 
 /* It may not have been got at all, whatever was to be done with it then. */

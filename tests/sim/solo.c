@@ -81,6 +81,7 @@ static void delivered(struct sim_channel *channel, const struct letter *letter)
     if (channel->content_tag != ++solo->tag_last)
         solo_fails(solo, "has the wrong delivery tag", letter->id, consumer->queue);
     if (consumer->no_ack) {
+        solo_note_leave(solo, &solo->queues[consumer->queue], &entry);
         solo_add_seen_ghost(&solo->queues[consumer->queue], entry, solo->op);
         solo->queues[consumer->queue].left_step[entry.same] = solo->step;
     } else {

@@ -312,6 +312,8 @@ bool solo_sends_on(const struct solo *solo, const struct own_queue_of *queue);
 /* What a message becomes when it dies in its queue. */
 struct entry solo_letter_of(const struct solo *solo, int number, const struct entry *entry,
                             enum reason why);
+/* A message leaves its queue: what was dropped in this step as one like it may have come behind it. */
+void solo_note_leave(struct solo *solo, const struct own_queue_of *queue, const struct entry *entry);
 /* A message that was taken out of its queue goes to the dead-letter exchange, if there is one. */
 void solo_die(struct solo *solo, int number, const struct entry *entry, enum reason why);
 

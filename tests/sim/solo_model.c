@@ -370,8 +370,7 @@ static void send_on(struct solo *solo, int number, const struct entry *entry, en
     solo->is_stopped = solo->is_unsettled = true;
 }
 
-/* It leaves its queue: what was dropped in this step as one like it may have come behind it. */
-static void note_leave(struct solo *solo, const struct own_queue_of *queue, const struct entry *entry)
+void solo_note_leave(struct solo *solo, const struct own_queue_of *queue, const struct entry *entry)
 {
     if (entry->same && queue->deduplicates && queue->dropped_step[entry->same] == solo->step)
         solo_doubt_queues(solo);
@@ -382,7 +381,7 @@ void solo_die(struct solo *solo, int number, const struct entry *entry, enum rea
     struct own_queue_of *queue = &solo->queues[number];
     bool is_sent = solo_sends_on(solo, queue);
     bool is_unsettled = why == REASON_EXPIRED || (why == REASON_MAXLEN && solo->is_unsettled);
-    note_leave(solo, queue, entry);
+    solo_note_leave(solo, queue, entry);
     queue->left_step[entry->same] = solo->step;
     sim_say(sim_of(solo), "s%d.q%d: %" PRIu64 " dies for reason %d", solo->client->number, number,
             entry->id, why);
@@ -610,7 +609,7 @@ void solo_settle_model(struct solo *solo, size_t at, enum settled how)
     if (how == SETTLED_NOT) {
         come_back(solo, unacked.queue, &unacked.entry, unacked.has_failed);
     } else if (how == SETTLED_ACKED) {
-        note_leave(solo, queue, &unacked.entry);
+        solo_note_leave(solo, queue, &unacked.entry);
         solo_add_ghost(queue, unacked.entry, solo->op);
     } else {
         solo_die(solo, unacked.queue, &unacked.entry, REASON_REJECTED);

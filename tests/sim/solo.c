@@ -171,13 +171,14 @@ static void counted(struct solo *solo, const struct call *of, uint32_t count)
                  solo->client->number, of->queue, count, of->least, of->most);
 }
 
-/* Has it been refused for want of room, perhaps, and that is not told yet? Then other tags are given, too, than
+/* Has it been refused for want of room, or perhaps, as that is not told yet? Then other tags are given, too, than
  * those by which some have been settled meanwhile. */
 static bool may_be_refused(const struct solo *solo, const struct entry *entry)
 {
     const struct own_publish *publish = find_publish(solo, entry->id);
-    return publish && !publish->is_answered &&
-           machine_refused(solo->client->machine) != solo->machine_refused;
+    return publish && (publish->is_lost ||
+                       (!publish->is_answered &&
+                        machine_refused(solo->client->machine) != solo->machine_refused));
 }
 
 static void got(struct sim_channel *channel, const struct call *of, const union method *method)
@@ -312,6 +313,12 @@ void solo_doubt_publish(struct solo *solo, const struct own_publish *publish)
     solo->is_known = false;
 }
 
+static void refused_for_room(struct solo *solo, struct own_publish *publish)
+{
+    publish->is_lost = true;
+    solo_doubt_publish(solo, publish);
+}
+
 /* It was to be refused, as a queue is full. */
 static void refused_as_due(struct solo *solo, const struct own_publish *publish)
 {
@@ -352,7 +359,7 @@ void solo_confirmed(struct sim_channel *channel, uint64_t tag, bool multiple, bo
         if (is_refused && publish->is_refused)
             refused_as_due(solo, publish);
         else if (is_refused)
-            solo_doubt_publish(solo, publish);
+            refused_for_room(solo, publish);
         else
             confirmed(solo, publish);
     }

@@ -177,6 +177,7 @@ struct own_publish {
     bool is_recorded, is_returned, is_answered;
     /* one that was published later was returned: it is refused, or this is wrong */
     bool is_passed;
+    bool is_lost;    /* it was refused for want of room */
     bool is_refused; /* by a queue that is full, */
     bool is_taken;   /* and another one takes it */
 };

@@ -524,6 +524,15 @@ bool solo_consumer_has_credit(const struct own_consumer *consumer)
     return consumer->no_ack || !consumer->prefetch || consumer->unacked < consumer->prefetch;
 }
 
+/* Is any ready that has not been refused? */
+static bool has_ready(const struct own_queue_of *queue)
+{
+    for (size_t i = 0; i < queue->ready.count; i++)
+        if (!queue->ready.at[i].is_doubtful)
+            return true;
+    return false;
+}
+
 /* Is there a consumer that should get a message? */
 bool solo_is_deliverable(const struct solo *solo)
 {
@@ -532,7 +541,7 @@ bool solo_is_deliverable(const struct solo *solo)
     for (int i = 0; i < CONSUMERS_OF_ONE; i++) {
         const struct own_consumer *consumer = &solo->consumers[i];
         if (solo_consumer_is_served(solo, consumer) &&
-            solo->queues[consumer->queue].ready.count &&
+            has_ready(&solo->queues[consumer->queue]) &&
             solo_consumer_has_credit(consumer))
             return true;
     }

@@ -198,10 +198,12 @@ bool solo_operate(struct sim_channel *channel)
 
 /* ---- answers ---- */
 
-/* The broker is about to end. */
+/* The broker is about to end: it refuses, or has closed connections, and what was theirs alone is gone. */
 static bool is_failing(const struct solo *solo, int status)
 {
-    return status >= 500 && (solo->client->machine->is_failing || !solo->client->machine->server);
+    int expected = solo->operation.status;
+    bool is_other = status >= 500 || (expected != ANY_STATUS && status != expected);
+    return is_other && (solo->client->machine->is_failing || !solo->client->machine->server);
 }
 
 bool solo_awaits_operator(struct solo *solo)

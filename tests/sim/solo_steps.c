@@ -467,6 +467,17 @@ static size_t first_settled(const struct solo *solo)
     return first;
 }
 
+/* Is all that was published to go to exchanges that still are there? A queue may have expired, and one with it. */
+static bool has_exchanges(const struct solo *solo)
+{
+    for (size_t i = 0; i < solo->tx_count; i++) {
+        int exchange = solo->tx_publishes[i].exchange;
+        if (exchange != DEFAULT && !solo->exchanges[exchange].exists)
+            return false;
+    }
+    return true;
+}
+
 static bool op_commit(struct sim_channel *channel)
 {
     struct solo *solo = solo_of(channel);
@@ -474,6 +485,10 @@ static bool op_commit(struct sim_channel *channel)
     if (solo->mode != MODE_TX || !chance(solo, 2))
         return false;
     solo_call(channel, &method, METHOD_TX_COMMIT_OK, CALL_OTHER);
+    if (!has_exchanges(solo)) {
+        solo_expect_close(solo, 404, "no exchange '");
+        return true;
+    }
     bool is_partial = false;
     for (size_t i = 0; i < solo->tx_count; i++) {
         struct entry letter = solo->tx_publishes[i];

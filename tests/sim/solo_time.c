@@ -113,6 +113,12 @@ static void expire(struct solo *solo, int number)
     sim_of(solo)->report->met[MET_QUEUE_EXPIRED]++;
 }
 
+static bool may_have_expired(const struct solo *solo, int number)
+{
+    const struct own_queue_of *queue = &solo->queues[number];
+    return may_expire(solo, number) && now_ms(solo) + GUARD_MS >= queue->used_ms + queue->expires_ms;
+}
+
 /* True: one is gone, or may be soon. */
 static bool expire_queues(struct solo *solo)
 {
@@ -121,7 +127,7 @@ static bool expire_queues(struct solo *solo)
         struct own_queue_of *queue = &solo->queues[i];
         if (!queue->used_most_ms)
             queue->used_most_ms = now_ms(solo);
-        if (!may_expire(solo, i) || now_ms(solo) + GUARD_MS < queue->used_ms + queue->expires_ms)
+        if (!may_have_expired(solo, i))
             continue;
         waits = true;
         if (now_ms(solo) <= queue->used_most_ms + queue->expires_ms + MARGIN_MS)
@@ -371,9 +377,12 @@ void solo_doubt_ended(struct solo *solo)
 {
     uint64_t by_ms = solo_clock_ms(solo) + GUARD_MS;
     bool any = false;
-    for (int i = 0; i < QUEUES_OF_ONE; i++)
+    for (int i = 0; i < QUEUES_OF_ONE; i++) {
         any |= solo->queues[i].exists && solo->queues[i].dlx != NONE &&
                may_end_by(&solo->queues[i].ready, by_ms);
+        /* What was on its way may have come when its bindings were gone, and found others. */
+        any |= solo->proved_op < solo->op && may_have_expired(solo, i);
+    }
     for (size_t i = 0; i < solo->unacked_count; i++)
         any |= solo_is_of_queue(solo, &solo->unacked[i]) &&
                solo->queues[solo->unacked[i].queue].dlx != NONE &&

@@ -119,6 +119,7 @@ void client_dial(struct client *client)
     struct peer peer = client_peer(client);
     client->state = CLIENT_GREETING;
     client->dial_epoch = client->machine->epoch;
+    client->said_us = client->heard_us = sim->now_us;
     client->frame_max = FRAME_MAX_FIRST;
     client->connection = service_accept(client->machine->service, &peer, client);
     buffer_add(&client->to_broker, protocol_header, PROTOCOL_HEADER_SIZE);
@@ -280,7 +281,7 @@ void channel_add_delivery(struct sim_channel *channel, struct copy *copy, uint64
                                                                    sizeof(*channel->deliveries));
     }
     channel->deliveries[channel->delivery_count++] =
-        (struct delivery){tag, copy, channel->client->sim->now_us};
+        (struct delivery){tag, copy, channel->client->sim->now_us, channel->client->heard_us};
     copy->is_out = true;
 }
 
@@ -315,13 +316,17 @@ bool channel_has_lost(struct sim *sim, const struct copy *copy)
     return false;
 }
 
-/* Since when does the broker wait for an answer for a message of QUEUE_W0? UINT64_MAX: it does not. */
-static uint64_t waits_since_us(const struct sim_channel *channel)
+/* Since when does the broker wait for an answer for a message of QUEUE_W0, at the latest, or at the earliest, as
+ * what a client reads may have been on its way for long? UINT64_MAX: it does not. */
+static uint64_t waits_since_us(const struct sim_channel *channel, bool is_earliest)
 {
     uint64_t since_us = UINT64_MAX;
-    for (size_t i = 0; i < channel->delivery_count; i++)
-        if (channel->deliveries[i].copy->queue == QUEUE_W0 && channel->deliveries[i].came_us < since_us)
-            since_us = channel->deliveries[i].came_us;
+    for (size_t i = 0; i < channel->delivery_count; i++) {
+        const struct delivery *delivery = &channel->deliveries[i];
+        uint64_t at_us = is_earliest ? delivery->given_us : delivery->came_us;
+        if (delivery->copy->queue == QUEUE_W0 && at_us < since_us)
+            since_us = at_us;
+    }
     return since_us;
 }
 
@@ -337,7 +342,7 @@ void channel_timed_out(struct sim_channel *channel)
 {
     struct client *client = channel->client;
     struct sim *sim = client->sim;
-    uint64_t since_us = waits_since_us(channel), least_us = (ANSWER_MS - ANSWER_LATE_MS) * 1000;
+    uint64_t since_us = waits_since_us(channel, true), least_us = (ANSWER_MS - ANSWER_LATE_MS) * 1000;
     bool is_read = !client->to_broker.size && !channel->unproved_count && !channel->expected_count;
     bool has_read = is_read && !client->to_client.size &&
                     sim->now_us >= client->deaf_until_us;
@@ -364,7 +369,7 @@ static bool has_transactions(const struct client *client)
 void channel_check_time(struct sim_channel *channel)
 {
     struct sim *sim = channel->client->sim;
-    uint64_t since_us = waits_since_us(channel);
+    uint64_t since_us = waits_since_us(channel, false);
     const struct machine *machine = channel->client->machine;
     if (channel->is_timed_out || since_us == UINT64_MAX || channel->client->is_orphaned ||
         !machine->server || machine->is_failing || has_transactions(channel->client))
@@ -749,6 +754,8 @@ void client_receive(struct client *client)
         return;
     if (used)
         buffer_drop(&client->to_client, used);
+    if (!client->to_client.size)
+        client->heard_us = client->said_us;
     if (size < 0)
         sim_fail(sim, "client %d: a frame that makes no sense", client->number);
     if (!client->connection && client->to_client.size == 0 && client->state != CLIENT_DOWN)

@@ -424,6 +424,8 @@ static void take_output(struct client *client)
         }
         conversation_sent(client->connection, size);
     }
+    if (client->connection && client->to_client.size < WINDOW) /* else there may be more */
+        client->said_us = sim->now_us;
     bool is_end = client->connection && conversation_is_finished(client->connection);
     if (is_end) {
         check_end(client);

@@ -319,7 +319,7 @@ struct expected {
 struct delivery {
     uint64_t tag;
     struct copy *copy;
-    uint64_t came_us;
+    uint64_t came_us, given_us; /* given by the broker no earlier than then */
 };
 
 struct consumer_of {
@@ -426,6 +426,7 @@ struct client {
     uint64_t mute_until_us, sent_us; /* sends nothing until then; has sent something last */
     bool was_mute, is_told;          /* so that the broker may hang up; the broker has closed it */
     bool is_coming;                  /* an event for to_client is scheduled */
+    uint64_t said_us, heard_us;      /* what the broker has said until then is in to_client, or was read */
     bool is_blocked;
     bool is_closed_well; /* close-ok has come */
     bool is_to_close;    /* an operator has asked for that */

@@ -35,7 +35,7 @@
 /* While space is short, checkpoints come often, as only they give space back. */
 enum { WANTED_MS = 1000, TIGHT_MS = 5000 };
 /* What it takes to draft a chunk; and how long nothing came or went in a queue that is at rest. */
-enum { DRAFT_STEPS = 4, SLOTS_A_STEP = 32, REST_MS = 1000 };
+enum { DRAFT_STEPS = 4, SLOTS_A_STEP = 32, REST_MS = 200 };
 
 struct key {
     uint8_t data[17];

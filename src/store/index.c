@@ -602,7 +602,7 @@ enum index_result index_take(struct index *index, bool settle, struct taken *tak
         settle_slot(index, chunk, slot);
     }
     if (index->read_until > sequence && index->read_until - sequence < index->read_low)
-        read_ahead(index, index->read_until);
+        read_early(index);
     return INDEX_OK;
 }
 
@@ -656,7 +656,7 @@ enum index_result index_expire(struct index *index, uint64_t clock_ms, uint64_t 
     uint32_t slot;
     struct chunk *chunk = find_ready(index, &slot);
     if (!chunk->entries) {
-        chunk_want(index->store, chunk);
+        read_chunk(index, chunk);
         return wait_for(index);
     }
     return index_take_head(index, sequence) ? INDEX_OK : INDEX_EMPTY;

@@ -144,6 +144,7 @@ struct read_job {
     uint8_t *data; /* whole blocks of every run */
     uint64_t data_size;
     uint64_t size; /* of the records */
+    uint64_t bytes; /* of the runs, while it is under way */
     int error; /* of the disk */
     uint64_t used_ms; /* while it is spare */
 };
@@ -177,8 +178,15 @@ void chunk_cool(struct store *store, struct chunk *chunk);
 
 enum { READ_BYTES = 1 << 20 }; /* of one job */
 
+/* What follows reads for an index that waits, or is about to. Where too much is being read for others, the
+ * index stands in line, and is woken to ask again. */
 /* Reads the bodies of ready messages from `sequence` on. */
 void read_ahead(struct index *index, uint64_t sequence);
+/* The same from where it stopped, for one that does not wait yet; it is not done while others may need it
+ * more. */
+void read_early(struct index *index);
+/* Loads a chunk. */
+void read_chunk(struct index *index, struct chunk *chunk);
 /* Reads one that is taken, and some of those behind it. */
 void read_one(struct index *index, uint64_t sequence);
 void read_free(struct read_job *job);
@@ -186,8 +194,10 @@ void read_free(struct read_job *job);
 void read_spare_free(struct store *store);
 /* A read failed, and the index waits, or is about to: it is woken at that time, to ask again. */
 void index_retry_read(struct index *index, uint64_t until_ms);
-/* Wakes those whose time has come. */
+/* Wakes those whose time has come, or whose turn it is. */
 void reads_retry(struct store *store);
+/* May more be read? */
+bool reads_have_room(const struct store *store);
 
 /* ---- sift.c ---- */
 
@@ -596,6 +606,9 @@ struct memory {
     struct read_job *read_spare; /* with its memory, for the next one; NULL: none */
     struct list read_waiters;    /* indexes: wait_link: what they need cannot be read now */
     uint64_t read_retry_ms;      /* when those are woken, to ask again */
+    uint32_t reading;            /* jobs under way; */
+    uint64_t reading_bytes;      /* what these read */
+    struct list reading_line;    /* indexes: wait_link: too many are being read for others */
     struct outage index_writes, index_reads;
 };
 
@@ -647,6 +660,7 @@ struct store {
     uint64_t id_last, id_last_transient;
     struct list awake;        /* indexes: wait_link */
     struct list mark_waiters; /* indexes: wait_link */
+    uint64_t marked;          /* the batch that was durable when they were last looked at */
     struct mending mending;
     struct compaction compaction;
     uint64_t compact_ms; /* when to look for the next one */

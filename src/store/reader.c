@@ -9,6 +9,9 @@
 enum { READ_AHEAD_BYTES = 2 << 20, READ_AHEAD_MIN = 16, READ_AHEAD_MAX = 8192, CHUNKS_AHEAD = 2 };
 enum { SPARE_BYTES = READ_BYTES + READ_BYTES / 4, SPARE_MS = 1000 };
 enum { READ_BYTES_SHORT = 64 << 10 }; /* when memory is short */
+/* What may be under way for all queues together: it comes back in few turns, and each of it takes time and
+ * memory. */
+enum { READS_AT_ONCE = 64, CHUNKS_AT_ONCE = 32, READ_BYTES_AT_ONCE = 3 * READ_BYTES };
 enum { READ_ERRORS_MAX = 3, READ_ITEMS = 4096, GAP_MAX = 4096, RETRY_MS = 100 };
 
 /* ---- the reader's side ---- */
@@ -248,8 +251,60 @@ void index_retry_read(struct index *index, uint64_t until_ms)
     list_push_back(&store->memory.read_waiters, &index->wait_link);
 }
 
+/* ---- what many queues need at once ---- */
+
+static bool is_below(const struct store *store, unsigned part)
+{
+    return store->memory.reading < READS_AT_ONCE / part &&
+           store->memory.reading_bytes < READ_BYTES_AT_ONCE / part &&
+           store->memory.loading < CHUNKS_AT_ONCE / part;
+}
+
+bool reads_have_room(const struct store *store)
+{
+    return is_below(store, 1);
+}
+
+/* True: too much is being read for others, and it has to ask again when it is woken. */
+static bool stands_in_line(struct index *index)
+{
+    if (is_below(index->store, 1))
+        return false;
+    if (list_is_empty(&index->wait_link))
+        list_push_back(&index->store->memory.reading_line, &index->wait_link);
+    return true;
+}
+
+/* For how many more there is room, if they are like those under way. */
+static uint64_t room_left(const struct store *store)
+{
+    const struct memory *memory = &store->memory;
+    if (!is_below(store, 1))
+        return 0;
+    uint64_t each = memory->reading ? memory->reading_bytes / memory->reading : READ_BYTES;
+    uint64_t most = READS_AT_ONCE - memory->reading;
+    uint64_t count = (READ_BYTES_AT_ONCE - memory->reading_bytes + each - 1) / each;
+    return count < most ? count : most;
+}
+
+/* Those that have waited longest come before all others that are awake: these would else take the room
+ * again that they have just left. */
+static void wake_line(struct store *store)
+{
+    struct list others, *link;
+    if (list_is_empty(&store->memory.reading_line))
+        return;
+    list_init(&others);
+    list_append_all(&others, &store->awake);
+    for (uint64_t left = room_left(store);
+         left && (link = list_take_first(&store->memory.reading_line)); left--)
+        index_wake(list_entry(link, struct index, wait_link));
+    list_append_all(&store->awake, &others);
+}
+
 void reads_retry(struct store *store)
 {
+    wake_line(store);
     if (store->now_ms < store->memory.read_retry_ms)
         return;
     list_for_each_safe(link, after, &store->memory.read_waiters) {
@@ -264,6 +319,9 @@ static void read_done(struct job *link)
     struct read_job *job = (struct read_job *)link;
     struct store *store = job->store;
     struct index *index = idmap_find(&store->indexes, job->queue_id);
+    assert(store->memory.reading > 0 && store->memory.reading_bytes >= job->bytes);
+    store->memory.reading--;
+    store->memory.reading_bytes -= job->bytes;
     /* Nothing is wrong with the disk, and nothing with the messages. */
     bool no_file = job->error == EMFILE || job->error == ENFILE;
     /* A disk that would not read is asked again before anything is given up. */
@@ -309,7 +367,10 @@ static void job_submit(struct index *index, struct read_job *job)
     job->job.run = run_read;
     job->job.done = read_done;
     job->job.abandon = read_abandon;
+    job->bytes = total;
     index->is_reading = true;
+    store->memory.reading++;
+    store->memory.reading_bytes += total;
     store->options.reader->ops->submit(store->options.reader, &job->job);
 }
 
@@ -360,7 +421,7 @@ void read_ahead(struct index *index, uint64_t sequence)
 {
     struct store *store = index->store;
     struct chunk *chunk = index->is_reading ? NULL : chunk_from(index, sequence);
-    if (!chunk)
+    if (!chunk || stands_in_line(index))
         return;
     if (!chunk->entries) {
         chunk_load(store, chunk);
@@ -387,6 +448,19 @@ void read_ahead(struct index *index, uint64_t sequence)
     }
 }
 
+/* Others may need what they wait for more. */
+void read_early(struct index *index)
+{
+    if (!index->is_reading && is_below(index->store, 2))
+        read_ahead(index, index->read_until);
+}
+
+void read_chunk(struct index *index, struct chunk *chunk)
+{
+    if (!stands_in_line(index))
+        chunk_want(index->store, chunk);
+}
+
 /* Of those behind it that are taken, too, some are asked for next, as they were rejected together.
  */
 static void add_taken(struct read_job *job, const struct chunk *chunk, uint32_t slot)
@@ -406,6 +480,8 @@ static void add_taken(struct read_job *job, const struct chunk *chunk, uint32_t 
 void read_one(struct index *index, uint64_t sequence)
 {
     struct chunk *chunk = index_chunk(index, sequence);
+    if (!index->is_reading && stands_in_line(index))
+        return;
     chunk_want(index->store, chunk);
     if (index->is_reading || !chunk->entries)
         return;
@@ -418,6 +494,8 @@ void read_one(struct index *index, uint64_t sequence)
 
 void index_read_some(struct index *index, const uint64_t *sequences, size_t count)
 {
+    if (!index->is_reading && stands_in_line(index))
+        return;
     struct read_job *job = index->is_reading ? NULL : job_new(index);
     uint64_t bytes_max = bytes_at_once(index->store);
     struct chunk *chunk;

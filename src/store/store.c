@@ -48,6 +48,7 @@ static void memory_init(struct memory *memory)
 {
     slab_init(&memory->slab);
     list_init(&memory->read_waiters);
+    list_init(&memory->reading_line);
     list_init(&memory->bodies);
     list_init(&memory->cache);
     list_init(&memory->dead);
@@ -432,6 +433,9 @@ static void collect(struct store *store)
 
 static void wake_marked(struct store *store)
 {
+    if (store->marked == store->journal.durable)
+        return;
+    store->marked = store->journal.durable;
     list_for_each_safe(link, after, &store->mark_waiters) {
         struct index *index = list_entry(link, struct index, wait_link);
         if (index->mark_batch <= store->journal.durable)
@@ -582,6 +586,8 @@ uint64_t store_next_ms(const struct store *store)
         next = earlier(next, checkpoint_due_ms(store));
     if (!list_is_empty(&store->memory.read_waiters))
         next = earlier(next, store->memory.read_retry_ms);
+    if (!list_is_empty(&store->memory.reading_line) && reads_have_room(store))
+        next = store->now_ms;
     next = earlier(next, space_next_ms(&store->journal));
     next = earlier(next, next_of_outages(store));
     if (store->memory.read_spare)

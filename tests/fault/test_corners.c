@@ -462,6 +462,71 @@ TEST(one_message_in_many_queues_stays)
     end(&bench);
 }
 
+/* Many queues need what is not in memory, at the same time and again and again. Only so many are read for at
+ * once, as what was read comes back all in one turn, and each has its turn. */
+TEST(queues_read_in_turn)
+{
+    enum { QUEUES = 300, EACH = 8, AT_ONCE = 64, TOGETHER = 2 };
+    static struct index *queues[QUEUES];
+    static int has[QUEUES];
+    struct bench bench;
+    struct taken taken;
+    uint32_t most = 0;
+    int all = 0, turns_taken = 0, apart = 0;
+    begin(&bench);
+    worker_manual_free(bench.worker[2]);
+    bench.worker[2] = bench.options.reader = worker_manual_new(false);
+    bench.options.segment_bytes = 16 << 20;
+    bench.options.bodies_idle_bytes = 0;
+    bench.options.cache_bytes = 16 << 20;
+    open_store(&bench);
+    for (int i = 0; i < QUEUES; i++)
+        queues[i] = store_queue(bench.store, store_queue_id(bench.store, false), &has[i]);
+    for (int i = 0; i < QUEUES * EACH; i++) {
+        /* Another queue's lie between those of one, so that they are read one by one. */
+        struct message *message = message_made(&bench, 40000, 0);
+        store_publish(bench.store, message, &queues[i % QUEUES], 1);
+        message_unref(&bench.pool, message);
+        if (i % 20 == 0)
+            turn(&bench, 1);
+    }
+    /* Small chunks stay, but for what is more than the cache may have. */
+    bench.store->options.cache_bytes = 0;
+    turns(&bench, 100, 100);
+    is_int(message_pool_bytes(&bench.pool), 0, "no body is in memory");
+    bench.store->options.cache_bytes = 16 << 20;
+    bench.store->options.bodies_burst_bytes = 0; /* with one more in memory two are read together */
+    struct message *other = message_made(&bench, 1, 0);
+    for (int i = 0; i < QUEUES; i++)
+        if (index_take(queues[i], true, &taken) != INDEX_WAIT)
+            bail("a body is in memory");
+    for (; all < QUEUES * EACH && turns_taken < 5000; turns_taken++) {
+        struct index *awake;
+        most = bench.store->memory.reading > most ? bench.store->memory.reading : most;
+        worker_step(bench.worker[2]);
+        store_tick(bench.store, ++bench.now_ms);
+        while ((awake = store_take_awake(bench.store)))
+            while (index_take(awake, true, &taken) == INDEX_OK) {
+                message_unref(&bench.pool, taken.message);
+                ++*(int *)awake->owner;
+                all++;
+            }
+        int least = EACH, largest = 0;
+        for (int i = 0; i < QUEUES; i++) {
+            least = has[i] < least ? has[i] : least;
+            largest = has[i] > largest ? has[i] : largest;
+        }
+        apart = largest - least > apart ? largest - least : apart;
+    }
+    is_int(all, QUEUES * EACH, "all get what they wait for, in %d turns", turns_taken);
+    ok(most > 1 && most <= AT_ONCE, "no more than %d are read for at once", (int)most);
+    ok(apart <= 2 * TOGETHER, "nobody is %d messages ahead of another", apart);
+    is_int(bench.store->memory.reading, 0, "nothing is counted that is not read");
+    is_int(bench.store->memory.reading_bytes, 0, "nor its bytes");
+    message_unref(&bench.pool, other);
+    end(&bench);
+}
+
 /* More than the budget lies where many queues are read next: that it all stays is found once, and again only
  * where something has changed, not in each turn. */
 TEST(what_is_read_next_is_not_looked_at_again)
@@ -1407,6 +1472,7 @@ int main(void)
     RUN(recorded_bodies_leave_early);
     RUN(others_stay_with_recorded_bodies);
     RUN(one_message_in_many_queues_stays);
+    RUN(queues_read_in_turn);
     RUN(what_is_read_next_is_not_looked_at_again);
     RUN(memory_of_a_batch_is_given_back);
     RUN(large_batch);

@@ -1011,6 +1011,7 @@ static const struct option rows[] = {
     NOT_YET("prometheus.authentication.enabled"),
     NOT_YET("prometheus.filter_aggregated_queue_metrics_pattern"),
     FOREIGN("prometheus.ssl.client_renegotiation"),
+    NOT_YET("prometheus.ssl.backlog"),
     NOT_YET("prometheus.ssl.compress"),
     FOREIGN("prometheus.ssl.honor_ecc_order"),
     NOT_YET("prometheus.ssl.inactivity_timeout"),

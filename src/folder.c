@@ -235,6 +235,20 @@ void folder_drop_copy(const char *path)
     mem_free(mark);
 }
 
+bool folder_is_fit(const char *path, char *error, size_t error_size)
+{
+    char name[64];
+    enum folder_kind kind = folder_look(path, name, sizeof(name));
+    if (kind == FOLDER_FOREIGN)
+        snprintf(error, error_size,
+                 "%s is no store of messages, and not empty: %s lies there; name an empty folder, or "
+                 "one that is not there yet, with --data-dir",
+                 path, name);
+    else if (kind == FOLDER_UNFINISHED)
+        folder_refuse_unfinished(path, error, error_size);
+    return kind != FOLDER_FOREIGN && kind != FOLDER_UNFINISHED;
+}
+
 int folder_sync(const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "check_config.h"
 #include "check_store.h"
 #include "dump_store.h"
 #include "folder.h"
@@ -76,36 +77,41 @@ instead_store *instead_with_store(const struct options *options)
 
 /* ---- what is asked instead of serving ---- */
 
-static int check_config(const struct options *options, const struct config *config)
+static int tell_config(const struct config *config)
 {
-    (void)options;
     bool is_good = remarks_print(config);
     if (is_good)
         printf("the configuration is good\n");
     return is_good ? EXIT_SUCCESS : EXIT_USAGE;
 }
 
-static int print_config(const struct options *options, const struct config *config)
+static int check_config(const struct options *options, struct config *config)
 {
-    config_print(config, options, stdout);
-    return config->faults ? check_config(options, config) : EXIT_SUCCESS;
+    check_config_look(options, config);
+    return tell_config(config);
 }
 
-static int print_keys(const struct options *options, const struct config *config)
+static int print_config(const struct options *options, struct config *config)
+{
+    config_print(config, options, stdout);
+    return config->faults ? tell_config(config) : EXIT_SUCCESS;
+}
+
+static int print_keys(const struct options *options, struct config *config)
 {
     (void)options, (void)config;
     options_print_keys(stdout);
     return EXIT_SUCCESS;
 }
 
-static int print_help(const struct options *options, const struct config *config)
+static int print_help(const struct options *options, struct config *config)
 {
     (void)options, (void)config;
     options_print_help(stdout);
     return EXIT_SUCCESS;
 }
 
-static int print_version(const struct options *options, const struct config *config)
+static int print_version(const struct options *options, struct config *config)
 {
     (void)options, (void)config;
     printf("leveretd %s\n", PACKAGE_VERSION);

@@ -5,7 +5,7 @@
 #include "options.h"
 
 /* They return what the program ends with. */
-typedef int instead(const struct options *options, const struct config *config);
+typedef int instead(const struct options *options, struct config *config);
 typedef int instead_store(struct options *options);
 
 /* Without a log: texts, and what the configuration says. NULL: nothing of that is asked for. */

@@ -129,24 +129,6 @@ static bool load_tls(struct daemon *daemon)
             load_one_tls(daemon, &options->metrics_tls, &daemon->metrics_tls));
 }
 
-/* Is what lies in it a store, or nothing? */
-static bool check_folder(struct daemon *daemon)
-{
-    char what[600], name[64];
-    enum folder_kind kind = folder_look(daemon->data_dir, name, sizeof(name));
-    if (kind == FOLDER_FOREIGN)
-        snprintf(
-            what, sizeof(what),
-            "%s is no store of messages, and not empty: %s lies there; name an empty folder, or "
-            "one that is not there yet, with --data-dir",
-            daemon->data_dir, name);
-    else if (kind == FOLDER_UNFINISHED)
-        folder_refuse_unfinished(daemon->data_dir, what, sizeof(what));
-    else
-        return true;
-    return refuse(daemon, what);
-}
-
 static bool open_folder(struct daemon *daemon)
 {
     const char *wanted = daemon->options.data_dir;
@@ -159,8 +141,8 @@ static bool open_folder(struct daemon *daemon)
         folder_refuse(daemon->data_dir, error, what, sizeof(what));
         return refuse(daemon, what);
     }
-    if (!check_folder(daemon))
-        return false;
+    if (!folder_is_fit(daemon->data_dir, what, sizeof(what)))
+        return refuse(daemon, what);
     daemon->lock = folder_lock(daemon->data_dir, true, what, sizeof(what));
     if (daemon->lock < 0)
         return refuse(daemon, what);

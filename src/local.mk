@@ -8,6 +8,8 @@ libleveret_main_a_SOURCES = \
 	%D%/backup.h \
 	%D%/bind.c \
 	%D%/bind.h \
+	%D%/check_config.c \
+	%D%/check_config.h \
 	%D%/check_store.c \
 	%D%/check_store.h \
 	%D%/copy.c \

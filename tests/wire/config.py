@@ -18,6 +18,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from certificates import certificates, path as path_of  # noqa: E402
 from service import Daemon, folder, run  # noqa: E402
 from wire import Skip, amqp, case, check, equal, main  # noqa: E402
 
@@ -148,6 +149,64 @@ def _(t):
     check(not os.path.exists(data), "it made a data folder")
     status, lines = checked("--config", file)
     equal((status, len(lines)), (2, 6), "what --check-config finds: %s" % lines)
+
+
+@case("what a start refuses of files, folders, addresses and definitions is found without one")
+def _(t):
+    place = folder(t)
+    certificates()
+    key = path_of("client.key")
+    data = os.path.join(place, "data")
+    wrong = write(place, "wrong.json", json.dumps({"queues": [
+        {"name": "q", "vhost": "/", "durable": True, "auto_delete": False, "arguments": {"x-max-length": "z"}}]}))
+    right = write(place, "right.json", json.dumps({"queues": [
+        {"name": "q", "vhost": "/", "durable": True, "auto_delete": False, "arguments": {}}]}))
+    broken = write(place, "broken.json", "{\"queues\": [")
+    for text, why in (
+            ("listeners.tcp.1 = name.invalid:1", "cannot listen at name.invalid:1"),
+            ("listeners.tcp.1 = unix:%s/none/a" % place, "No such file or directory"),
+            ("listeners.tcp.1 = unix:" + right, "File exists"),
+            ("listeners.tcp.1 = 127.0.0.1:7\nlisteners.tcp.2 = 127.0.0.1:7",
+             "two of them are at 127.0.0.1:7"),
+            ("log.file = %s/none/at/all/log" % place, "the log cannot be written to"),
+            ("log.file = " + place, "Is a directory"),
+            ("leveret.data_dir = %s/none/at/all" % place, "the folder above it has to be there"),
+            ("leveret.data_dir = " + place, "is no store of messages, and not empty"),
+            ("leveret.data_dir = " + right, "Not a directory"),
+            ("listeners.ssl.1 = 5671\nssl_options.certfile = %s\nssl_options.keyfile = %s" %
+             (path_of("chain.pem"), key), "does not belong to the certificate"),
+            ("prometheus.ssl.certfile = %s/none\nprometheus.ssl.keyfile = %s" % (place, key), "no certificate"),
+            ("load_definitions = %s/none.json" % place, "cannot be read"),
+            ("load_definitions = " + broken, "']' expected near end of file"),
+            ("load_definitions = " + wrong, "queue 1, vhost /, name q: invalid arg 'x-max-length'")):
+        shutil.rmtree(data, True)  # the start before may have begun a store
+        file = write(place, "conf", "leveret.data_dir = %s\n%s\n" % (data, text))
+        status, lines = checked("--config", file)
+        equal((status, len(lines)), (2, 1), "%s: %s" % (text, lines))
+        check(why in lines[0] and (lines[0].startswith("wrong: %s:" % file) or "two of them" in why), lines)
+        _, _, log = run("--config", file, env=environment())
+        check(" cannot_start " in log, "a start with %s said %s" % (text, log))
+    shutil.rmtree(data, True)
+    file = write(place, "conf", "leveret.data_dir = %s\nload_definitions = %s\nlog.file = %s/log/log\n" %
+                 (data, right, place))
+    equal(checked("--config", file), (0, ["the configuration is good"]), "of one that is good")
+    check(not os.path.exists(data) and not os.path.exists(place + "/log"), "it has made something")
+    equal(run("--tls-cert", right, "--check-config", "--data-dir", data, env=environment())[0], 2, "an idle option")
+
+
+@case("definitions that need the store that is there are told as odd, and not as wrong")
+def _(t):
+    place = folder(t)
+    data = os.path.join(place, "data")
+    daemon = Daemon(t, "--data-dir", data, "--listen", "127.0.0.1:0", env=environment()).ready()
+    equal(daemon.stop(), 0, "status")
+    users = write(place, "users.json", json.dumps({
+        "vhosts": [], "permissions": [{"user": "guest", "vhost": "/", "configure": "", "write": "", "read": ""}]}))
+    status, lines = checked("--data-dir", data, "--definitions", users)
+    equal(status, 0, lines)
+    check("wrong, unless the store has it: permission 1" in lines[0], lines)
+    status, lines = checked("--data-dir", data + "2", "--definitions", users)
+    check(status == 2 and "permission 1" in lines[0], lines)
 
 
 @case("files that cannot be read")

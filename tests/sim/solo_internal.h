@@ -227,6 +227,7 @@ struct solo {
     bool has_connected, is_known, was_checked;
     bool is_open;
     uint64_t ended_ms;   /* the highest clock of messages with which a machine ended since the last survey */
+    uint64_t highest_ms; /* the same, ever */
     uint64_t acted_ms;   /* the broker's clock of messages when it last did anything, */
     bool is_ending;      /* and its channel may have ended since */
     bool is_unsettled;   /* letters may be on their way, or what was due has not been done yet */

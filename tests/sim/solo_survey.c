@@ -186,6 +186,7 @@ void solo_machine_ends(struct solo *solo)
 {
     uint64_t clock_ms = solo_clock_ms(solo);
     solo->ended_ms = clock_ms > solo->ended_ms ? clock_ms : solo->ended_ms;
+    solo->highest_ms = clock_ms > solo->highest_ms ? clock_ms : solo->highest_ms;
 }
 
 static bool is_about_room(const struct method_channel_close *method)
@@ -475,6 +476,13 @@ static bool has_woken_amid(const struct solo *solo, const struct entry *entry)
     return entry->ready_ms && !(entry->ready_most_ms && entry->ready_most_ms < solo->look_from_ms);
 }
 
+/* The clock may have been ahead when it came. */
+static uint64_t came_most_ms(const struct solo *solo, const struct entry *entry)
+{
+    uint64_t clock_ms = solo_clock_ms(solo);
+    return entry->came_ms > clock_ms ? solo->highest_ms : clock_ms;
+}
+
 void solo_looked_at(struct sim_channel *channel, const struct letter *letter)
 {
     struct solo *solo = solo_of(channel);
@@ -492,7 +500,7 @@ void solo_looked_at(struct sim_channel *channel, const struct letter *letter)
     if (solo_ends_most_ms(&entry) < solo->look_ms)
         solo_fails(solo, "comes after its end", letter->id, number);
     if (!entry.came_most_ms)
-        entry.came_most_ms = solo_clock_ms(solo);
+        entry.came_most_ms = came_most_ms(solo, &entry);
     bool is_behind = entry.place < solo->survey_place, has_woken = has_woken_amid(solo, &entry);
     if (is_behind && !entry.deaths && !has_woken)
         solo_fails(solo, "has lost its place", letter->id, number);

@@ -151,8 +151,17 @@ static bool has_names(const struct call *call)
     return true;
 }
 
+/* Of who only follows another broker there is nothing to be asked but what it is. */
+static bool is_elsewhere(struct call *call, struct bytes path, char *text)
+{
+    const struct api_control *control = call->api->options.control;
+    return control && control->serves && !bytes_equal_str(path, "/version") &&
+           !control->serves(control, text);
+}
+
 static void read_request(struct call *call)
 {
+    char text[API_TEXT_BYTES];
     const char *prefix = call->peer->is_unix ? "" : call->api->options.path_prefix;
     struct bytes path;
     buffer_room(&call->room, call->request->path.size + call->request->query.size + 1);
@@ -165,6 +174,8 @@ static void read_request(struct call *call)
         call_fail(call, 405, "Method Not Allowed", "Method Not Allowed");
     else if (!has_names(call))
         call_fail(call, 400, "bad_request", "a name has at most %d bytes", NAME_MAX_SIZE);
+    else if (is_elsewhere(call, path, text))
+        call_fail(call, 503, "not_leading", "%s", text);
 }
 
 /* What was changed goes on in the next turn, at once; who only waits, once more, has changed nothing. */
@@ -277,7 +288,7 @@ static enum http_progress tell(struct call *call, struct buffer *body)
 
 static bool is_durable(struct call *call)
 {
-    switch (store_ticket_state(call->api->broker->store, call->ticket)) {
+    switch (server_promise_state(call->api->server, &call->promise)) {
     case TICKET_DURABLE:
         return true;
     case TICKET_FAILED:

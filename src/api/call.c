@@ -6,6 +6,7 @@
 #include "api/route.h"
 #include "broker/parameter.h"
 #include "broker/permission.h"
+#include "session/look.h"
 
 /* ---- the request ---- */
 
@@ -290,25 +291,24 @@ static void log_change(const struct call *call)
               BYTES_ARG(request->path));
 }
 
-static void wait_durable(struct call *call)
+void call_wait(struct call *call)
 {
     call->state = CALL_DURABLE;
-    call->ticket = store_ticket(call->api->broker->store);
-    store_want(call->api->broker->store, call->ticket);
+    call->promise = server_promise(call->api->server);
 }
 
 void call_done(struct call *call, bool is_new)
 {
     log_change(call);
     call->status = is_new ? 201 : 204;
-    wait_durable(call);
+    call_wait(call);
 }
 
 void call_told_done(struct call *call, struct fields *fields)
 {
     log_change(call);
     call_told(call, fields);
-    wait_durable(call);
+    call_wait(call);
 }
 
 void call_fail(struct call *call, int status, const char *error, const char *format, ...)

@@ -12,6 +12,7 @@
 #include "broker/user.h"
 #include "broker/vhost.h"
 #include "definitions/json.h"
+#include "session/wait.h"
 
 struct listing;
 struct rates;
@@ -63,7 +64,7 @@ struct call {
     struct columns columns;  /* of the request */
     struct listing *listing; /* CALL_LISTS */
     bool is_export;          /* of definitions, list after list */
-    struct ticket ticket;    /* CALL_DURABLE */
+    struct promise promise;  /* CALL_DURABLE */
     uint64_t until_ms;       /* CALL_REFUSED */
     struct budget *budget;   /* CALL_ACTS: what its function may still do in this turn */
     bool has_more;           /* the function's: it has not ended, and waits for nothing */
@@ -120,6 +121,8 @@ void call_answered(struct call *call);
 /* The same for an array of objects. */
 struct fields call_tell_items(struct call *call);
 void call_told_items(struct call *call, struct fields *fields);
+/* The answer goes out when all that was decided so far is kept: durable, and agreed on. */
+void call_wait(struct call *call);
 /* 204, when all that was decided so far is durable; 201, if something is new. The log says that it
  * was asked for, and by whom. */
 void call_done(struct call *call, bool is_new);

@@ -262,11 +262,8 @@ static void tell_routed(struct call *call, struct publication published)
     struct fields fields = call_tell(call);
     fields_flag(&fields, "routed", published.queues > 0);
     call_told(call, &fields);
-    if (!published.is_recorded)
-        return;
-    call->state = CALL_DURABLE;
-    call->ticket = store_ticket(call->api->broker->store);
-    store_want(call->api->broker->store, call->ticket);
+    if (published.is_recorded)
+        call_wait(call);
 }
 
 void exchange_publish(struct call *call)

@@ -136,6 +136,12 @@ static void *map_any(const struct map *map)
     return map_next(map, &at);
 }
 
+uint64_t broker_queue_id(const struct broker *broker, bool durable)
+{
+    uint64_t group = durable ? broker->options.queue_group : 0;
+    return group ? store_group_queue_id(broker->store, group) : store_queue_id(broker->store, durable);
+}
+
 size_t broker_queues(const struct broker *broker)
 {
     size_t count = 0;

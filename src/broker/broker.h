@@ -44,7 +44,7 @@ struct broker_options {
     uint32_t vhosts_max;
     const char *queue_type; /* of queues where neither they nor their virtual host say */
     const char *node;       /* what this broker is called */
-    uint64_t queue_group;   /* the group that new durable queues are of, unless they are exclusive; 0: none */
+    uint64_t queue_group;   /* the group that new durable queues are of; 0: none */
     struct broker_first first;
     const struct vhost_defaults *defaults; /* of virtual hosts that are made; NULL: none */
 };
@@ -134,6 +134,8 @@ void broker_make_first(struct broker *broker);
 bool broker_is_new(const struct broker *broker);
 /* All of that. */
 bool broker_restore(struct broker *broker, char *error, size_t error_size);
+/* A new id, for the store. */
+uint64_t broker_queue_id(const struct broker *broker, bool durable);
 /* How many queues there are, in all virtual hosts. */
 size_t broker_queues(const struct broker *broker);
 /* The same over a store that is being salvaged: names that make no sense go, queues without a name

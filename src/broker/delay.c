@@ -100,7 +100,7 @@ static struct queue *queue_of(struct exchange *exchange)
         .durable = exchange->durable,
         .vhost = vhost_name(exchange->vhost),
         .name = exchange_name(exchange),
-        .id = store_queue_id(broker->store, exchange->durable),
+        .id = broker_queue_id(broker, exchange->durable),
     };
     assert(broker->changes.count == 0);
     changes_add(&broker->changes, &change);

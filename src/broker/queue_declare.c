@@ -100,12 +100,6 @@ static bool check_name(const struct queue_declare *declare, struct bytes name, s
                      "queue name '%.*s' contains reserved prefix 'amq.*'", BYTES_ARG(name));
 }
 
-static uint64_t id_for(const struct broker *broker, bool durable)
-{
-    uint64_t group = durable ? broker->options.queue_group : 0;
-    return group ? store_group_queue_id(broker->store, group) : store_queue_id(broker->store, durable);
-}
-
 static struct change change_of(const struct vhost *vhost, const struct queue_declare *declare,
                                struct bytes name)
 {
@@ -117,7 +111,7 @@ static struct change change_of(const struct vhost *vhost, const struct queue_dec
         .vhost = vhost_name(vhost),
         .name = name,
         .arguments = declare->arguments,
-        .id = id_for(vhost->broker, durable),
+        .id = broker_queue_id(vhost->broker, durable),
         .owner = declare->exclusive ? declare->connection_id : 0,
     };
 }

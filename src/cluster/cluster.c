@@ -72,7 +72,7 @@ struct group *cluster_take_part(struct cluster *cluster, uint64_t number, uint64
                                     .links = cluster->links,
                                     .group = number,
                                     .generation = generation,
-                                    .self = group_member(cluster->options.links.number, seat),
+                                    .self = group_member_id(cluster->options.links.number, seat),
                                     .incarnation = cluster->options.identity->incarnation,
                                     .seed = random_next(&cluster->random)};
     size_t at = place_of(cluster, number);

@@ -35,7 +35,7 @@ enum group_use {
 
 /* A member's id: the number of its node, and its seat there, which is another one whenever it comes
  * without what it had. */
-static inline uint64_t group_member(uint32_t node, uint16_t seat)
+static inline uint64_t group_member_id(uint32_t node, uint16_t seat)
 {
     return (uint64_t)node << 16 | seat;
 }

@@ -205,6 +205,14 @@ bool lanes_are_ready(const struct lanes *lanes)
     return true;
 }
 
+bool lanes_lead(const struct lanes *lanes)
+{
+    for (size_t i = 0; i < lanes->count; i++)
+        if (!lanes->lanes[i].leads)
+            return false;
+    return true;
+}
+
 uint64_t lanes_next_ms(const struct lanes *lanes)
 {
     return cluster_next_ms(lanes->cluster);
@@ -244,6 +252,11 @@ uint64_t lane_done(const struct lane *lane)
                    group_log_appended(lane->log) == group_log_decided(lane->log);
     is_idle |= planted(PLANTED_AGREE_DONE_EARLY);
     return is_idle ? group_log_decided(lane->log) : lane->done;
+}
+
+uint64_t lane_names_decided(const struct lane *lane)
+{
+    return group_log_names_decided(lane->log);
 }
 
 bool lane_is_congested(const struct lane *lane)

@@ -32,6 +32,8 @@ uint64_t lanes_next_ms(const struct lanes *lanes);
 /* What can be decided is up to date: of each group that has no other voter this node leads, with all
  * that was agreed on applied. At a start names of queues are looked for, and clients served, after it. */
 bool lanes_are_ready(const struct lanes *lanes);
+/* This node leads all of them, with all that was agreed on before applied. */
+bool lanes_lead(const struct lanes *lanes);
 /* NULL, or why a group takes part no more. */
 const char *lanes_broken(const struct lanes *lanes);
 
@@ -43,6 +45,8 @@ const char *lane_broken(const struct lane *lane);
 /* How much was decided so far, and of this how much is done: numbers of one row, which only rise. */
 uint64_t lane_decided(const struct lane *lane);
 uint64_t lane_done(const struct lane *lane);
+/* How much had been decided when a name was last changed; 0: its names are not this group's. */
+uint64_t lane_names_decided(const struct lane *lane);
 /* More waits to be agreed on than is good: who has published is to wait. */
 bool lane_is_congested(const struct lane *lane);
 

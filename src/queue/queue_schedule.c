@@ -144,11 +144,20 @@ size_t queue_schedule_count(const struct queue *queue)
     return schedule ? schedule->count : 0;
 }
 
+/* Those that are to come, as a group has to agree on them, are in it as well. */
+static uint64_t messages_of(const struct queue *queue)
+{
+    const struct counts *counts = queue->counts;
+    uint64_t bytes, messages = counts->ready + counts->taken + counts->delayed;
+    if (queue->limit & QUEUE_AGREES && !planted(PLANTED_AGREE_SCHEDULE_OF_STATE))
+        messages += store_queue_proposed(queue->queues->store, queue->id, &bytes);
+    return messages;
+}
+
 void queue_schedule_clear_some(struct queue *queue)
 {
     struct queue_schedule *schedule = queue_timers_schedule_if_any(queue);
-    const struct counts *counts = queue->counts;
-    uint64_t messages = counts->ready + counts->taken + counts->delayed;
+    uint64_t messages = messages_of(queue);
     if (!schedule)
         return;
     if (messages == 0) {

@@ -17,6 +17,12 @@ static enum ticket_state state(const void *log, struct ticket ticket)
     return lane_done(lane) >= ticket.index ? TICKET_DURABLE : TICKET_PENDING;
 }
 
+static struct ticket names(const void *log)
+{
+    const struct lane *lane = log;
+    return (struct ticket){.log = lane_wait(lane), .index = lane_names_decided(lane)};
+}
+
 /* What is decided is proposed in the same turn, and synced as soon as possible. */
 static void want(void *log, struct ticket ticket)
 {
@@ -58,5 +64,6 @@ void agreed_begin(struct server *server, struct lanes *lanes)
                                           .present = present,
                                           .state = state,
                                           .want = want,
-                                          .is_congested = is_congested});
+                                          .is_congested = is_congested,
+                                          .names = names});
 }

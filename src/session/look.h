@@ -10,11 +10,15 @@
 #include "queue/queue_consumer.h"
 #include "queue/queue_tally.h"
 #include "session/server.h"
+#include "session/wait.h"
 
 /* The monotonic clock of this turn. */
 uint64_t server_now_ms(const struct server *server);
 /* Something was changed after this server had its part of the turn: the next one follows at once. */
 void server_go_on(struct server *server);
+/* All that was decided so far, which is to be kept as soon as it can be; and how far that is. */
+struct promise server_promise(struct server *server);
+enum ticket_state server_promise_state(const struct server *server, const struct promise *promise);
 /* For how long a refused login is not answered. */
 uint32_t server_auth_delay_ms(const struct server *server);
 /* The user of that name, if the password is his and he may come from there; else NULL, and `reason`

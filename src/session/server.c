@@ -250,6 +250,21 @@ void server_set_groups(struct server *server, const struct server_groups *groups
     server->groups = *groups;
 }
 
+struct promise server_promise(struct server *server)
+{
+    struct promise promise = promise_of_all(&server->waits);
+    for (uint32_t i = 0; i < promise.count; i++) {
+        const struct wait_log *log = &server->waits.logs[promise.tickets[i].log];
+        log->want(log->log, promise.tickets[i]);
+    }
+    return promise;
+}
+
+enum ticket_state server_promise_state(const struct server *server, const struct promise *promise)
+{
+    return promise_state(&server->waits, promise);
+}
+
 void server_add_log(struct server *server, uint32_t number, const struct wait_log *log)
 {
     wait_add_log(&server->waits, number, log);

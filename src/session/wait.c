@@ -33,6 +33,11 @@ static void journal_want(void *log, struct ticket ticket)
     store_want(log, ticket);
 }
 
+static struct ticket journal_names(const void *log)
+{
+    return store_names_ticket(log);
+}
+
 static bool journal_is_congested(const void *log)
 {
     return store_is_congested(log);
@@ -43,7 +48,8 @@ void wait_init(struct waits *waits, struct store *store)
     static const struct wait_log journal = {.present = journal_present,
                                             .state = journal_state,
                                             .want = journal_want,
-                                            .is_congested = journal_is_congested};
+                                            .is_congested = journal_is_congested,
+                                            .names = journal_names};
     *waits = (struct waits){.logs = {[LOG_JOURNAL] = journal}};
     waits->logs[LOG_JOURNAL].log = store;
     for (int i = 0; i < WAIT_LOGS; i++)
@@ -82,6 +88,25 @@ static void promise_add(const struct waits *waits, struct promise *promise, stru
     assert(ticket.log < WAIT_LOGS && promise->count < WAIT_LOGS);
     if (ticket.index && state_of(waits, ticket) != TICKET_DURABLE)
         promise->tickets[promise->count++] = ticket;
+}
+
+struct promise promise_of_all(const struct waits *waits)
+{
+    struct promise promise = {.count = 0};
+    for (uint32_t i = 0; i < WAIT_LOGS; i++)
+        if (waits->logs[i].state)
+            promise_add(waits, &promise, waits->logs[i].present(waits->logs[i].log));
+    return promise;
+}
+
+enum ticket_state promise_state(const struct waits *waits, const struct promise *promise)
+{
+    enum ticket_state state = TICKET_DURABLE;
+    for (uint32_t i = 0; i < promise->count && state != TICKET_FAILED; i++) {
+        enum ticket_state its = state_of(waits, promise->tickets[i]);
+        state = its == TICKET_DURABLE ? state : its;
+    }
+    return state;
 }
 
 /* Is it for the same as the wait? */
@@ -167,17 +192,18 @@ void wait_hold(struct channel *channel, struct ticket ticket)
 
 void wait_hold_all(struct channel *channel)
 {
-    struct promise promise = {.count = 0};
-    const struct waits *waits = &channel_server(channel)->waits;
-    for (uint32_t i = 0; i < WAIT_LOGS; i++)
-        if (waits->logs[i].state)
-            promise_add(waits, &promise, waits->logs[i].present(waits->logs[i].log));
+    struct promise promise = promise_of_all(&channel_server(channel)->waits);
     hold(channel, &promise);
 }
 
 void wait_hold_names(struct channel *channel)
 {
-    wait_hold(channel, store_names_ticket(channel_broker(channel)->store));
+    struct promise promise = {.count = 0};
+    const struct waits *waits = &channel_server(channel)->waits;
+    for (uint32_t i = 0; i < WAIT_LOGS; i++)
+        if (waits->logs[i].names)
+            promise_add(waits, &promise, waits->logs[i].names(waits->logs[i].log));
+    hold(channel, &promise);
 }
 
 void wait_follow(struct channel *channel, const struct channel *other)

@@ -23,6 +23,7 @@ struct wait_log {
     enum ticket_state (*state)(const void *log, struct ticket ticket);
     void (*want)(void *log, struct ticket ticket); /* somebody waits for it */
     bool (*is_congested)(const void *log); /* who has published into it is to wait */
+    struct ticket (*names)(const void *log); /* of the last change of a name in it; NULL: it has none */
 };
 
 struct waits {
@@ -58,6 +59,10 @@ struct wait {
     uint32_t count;
     struct wait_part parts[];
 };
+
+/* All that every log has decided so far; and how far that is. */
+struct promise promise_of_all(const struct waits *waits);
+enum ticket_state promise_state(const struct waits *waits, const struct promise *promise);
 
 /* With the journal of this store alone. */
 void wait_init(struct waits *waits, struct store *store);

@@ -124,7 +124,7 @@ static const char *apply_queue(struct store *store, const struct record *record,
     return NULL;
 }
 
-/* Who has the store in use has the names of its groups as well, and changes them himself. */
+/* Who has read the names has those of groups as well, and changes them himself. */
 static const char *apply_name(struct store *store, const struct record *record, bool is_of_group)
 {
     bool is_delete = record->type == RECORD_DELETE;
@@ -136,7 +136,7 @@ static const char *apply_name(struct store *store, const struct record *record, 
         if (cursor.bad)
             return "a malformed name";
     }
-    if (!is_of_group)
+    if (!is_of_group || !store->image.is_catalogue_read)
         name_change(store, &store->image.catalogue, key, value, is_delete);
     name_change(store, &store->image.changed_names, key, value, is_delete);
     return NULL;

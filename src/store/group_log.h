@@ -92,6 +92,11 @@ void group_log_proposed(struct group_log *log, size_t size);
  * last is appended when group_log_appended is as much. */
 uint64_t group_log_decided(const struct group_log *log);
 uint64_t group_log_appended(const struct group_log *log);
+/* The names of the catalogue are this group's from now on: who leads it changes them, and they are on record
+ * when that is applied. */
+void group_log_take_names(struct group_log *log);
+/* How much had been decided, of that, when the last name was changed. */
+uint64_t group_log_names_decided(const struct group_log *log);
 /* Right after the catalogue was read: queues that nobody asked for are to end. */
 void group_log_drop_orphans(struct group_log *log);
 

@@ -265,6 +265,7 @@ struct proposal {
     struct buffer contents;
     size_t taken;           /* bytes of it that were proposed */
     uint64_t before;        /* bytes that were proposed, and are forgotten */
+    uint64_t names_decided; /* what group_log_decided was after the last change of a name */
 };
 
 enum { PROPOSAL_KEPT = 1 << 20 };
@@ -320,6 +321,7 @@ struct groups {
     struct list recent;   /* brackets in the order of their making */
     struct list unplaced; /* of these, those whose place was not noted */
     struct list addressed; /* logs that the message goes to which is being published */
+    struct group_log *names; /* that has the catalogue; NULL: it is this broker's alone */
     uint64_t recent_bytes;
     struct dead_group_name *dead;
     size_t dead_count, dead_capacity;
@@ -346,6 +348,8 @@ bool propose_is_delaying(const struct index *index, uint64_t sequence);
 bool propose_count(const struct index *index, uint64_t sequence, uint32_t *count);
 /* May this message be delivered, as the group has agreed that it may have been? Else that is proposed. */
 bool propose_mark(struct index *index, uint64_t sequence);
+/* A change of the catalogue, which is a group's. */
+void propose_name(struct store *store, enum record_type type, struct bytes payload);
 void propose_queue(struct index *index);
 void propose_drop(struct index *index);
 /* What was proposed is applied. Was the queue's beginning proposed here? */
@@ -618,6 +622,7 @@ struct image {
     struct list changed_chunks, changed_indexes;
     struct map changed_names; /* name_change since the last checkpoint */
     struct map catalogue;     /* all names, from open to store_catalogue_each */
+    bool is_catalogue_read;   /* which was called */
     uint64_t blob_last;       /* key of the last blob that was written */
     uint64_t *dead_blobs;     /* keys; the top bit tells transient ones */
     size_t dead_blobs_count, dead_blobs_capacity;

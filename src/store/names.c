@@ -39,19 +39,35 @@ bool has_newer_names(const struct store *store)
     return false;
 }
 
+bool store_is_new(const struct store *store)
+{
+    uint64_t at = 0;
+    return map_count(&store->image.catalogue) == 0 && map_count(&store->image.changed_names) == 0 &&
+           !idmap_next(&store->indexes, &at);
+}
+
+/* Names of a group change when it has agreed on that. */
 void store_catalogue_put(struct store *store, struct bytes key, struct bytes value)
 {
     struct buffer payload = {0};
     buffer_add_u32(&payload, (uint32_t)key.size);
     buffer_add(&payload, key.data, key.size);
     buffer_add(&payload, value.data, value.size);
-    batch_add(&store->journal, RECORD_PUT, buffer_bytes(&payload));
+    if (store->groups.names) {
+        propose_name(store, RECORD_PUT, buffer_bytes(&payload));
+    } else {
+        batch_add(&store->journal, RECORD_PUT, buffer_bytes(&payload));
+        name_change(store, &store->image.changed_names, key, value, false);
+    }
     buffer_free(&payload);
-    name_change(store, &store->image.changed_names, key, value, false);
 }
 
 void store_catalogue_delete(struct store *store, struct bytes key)
 {
+    if (store->groups.names) {
+        propose_name(store, RECORD_DELETE, key);
+        return;
+    }
     batch_add(&store->journal, RECORD_DELETE, key);
     name_change(store, &store->image.changed_names, key, bytes_of(NULL, 0), true);
 }
@@ -78,4 +94,5 @@ void store_catalogue_each(struct store *store,
         each(context, all[i]->key, all[i]->value);
     mem_free(all);
     names_free(&store->image.catalogue);
+    store->image.is_catalogue_read = true;
 }

@@ -225,6 +225,13 @@ void propose_queue(struct index *index)
     add_id(log_of(index), RECORD_QUEUE, index->id);
 }
 
+void propose_name(struct store *store, enum record_type type, struct bytes payload)
+{
+    struct group_log *log = store->groups.names;
+    add(log, type, payload);
+    log->proposal.names_decided = log->proposal.before + log->proposal.contents.size;
+}
+
 void propose_drop(struct index *index)
 {
     struct led *led = led_of(index);
@@ -364,6 +371,16 @@ uint64_t group_log_decided(const struct group_log *log)
 uint64_t group_log_appended(const struct group_log *log)
 {
     return log->proposal.before + log->proposal.taken;
+}
+
+void group_log_take_names(struct group_log *log)
+{
+    log->store->groups.names = log;
+}
+
+uint64_t group_log_names_decided(const struct group_log *log)
+{
+    return log->proposal.names_decided;
 }
 
 void group_log_set_wait(struct group_log *log, uint8_t number)

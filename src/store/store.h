@@ -183,6 +183,8 @@ uint64_t store_durable_index(const struct store *store);
 
 /* ---- the catalogue: names that survive ---- */
 
+/* There is no name and no queue: for who has just opened it. */
+bool store_is_new(const struct store *store);
 /* Keys and values are the caller's; a put replaces. */
 void store_catalogue_put(struct store *store, struct bytes key, struct bytes value);
 void store_catalogue_delete(struct store *store, struct bytes key);

@@ -197,6 +197,7 @@ AGREE_LOOK_EARLY $simulate --agree
 AGREE_COUNT_OF_STATE $simulate --agree
 AGREE_NEW_REDELIVERED $simulate --agree
 AGREE_LIMIT_OF_STATE $simulate --agree
+AGREE_SCHEDULE_OF_STATE $simulate --agree
 TABLE
 }
 

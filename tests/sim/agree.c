@@ -30,7 +30,7 @@ bool agree_open(struct machine *machine)
                                                 .log = &machine->log,
                                                 .seed = seed + 1},
                                       .seed = seed};
-    struct engine_members alone = {.count = 1, .of = {{group_member(1, 1), ENGINE_VOTER}}};
+    struct engine_members alone = {.count = 1, .of = {{group_member_id(1, 1), ENGINE_VOTER}}};
     agree->identity.node[0] = 1;
     agree->identity.incarnation = machine->epoch;
     agree->cluster = cluster_new(&options, now_ms);
@@ -39,6 +39,7 @@ bool agree_open(struct machine *machine)
     cluster_take_part(agree->cluster, GROUP, 1, 1, now_ms);
     agree->lanes = lanes_new(agree->cluster, machine->store, KEEP_BYTES);
     lanes_add(agree->lanes, GROUP, WAIT);
+    group_log_take_names(group_log_find(machine->store, GROUP));
     machine->broker.options.queue_group = GROUP;
     machine->agree = agree;
     for (int i = 0; i < TURNS_MAX && !lanes_are_ready(agree->lanes); i++) {

@@ -176,7 +176,7 @@ static void transfer(struct run *run)
     struct node *leader = faults_leader(run, at), *to = draw_node(run);
     if (leader && leader != to && to->seats[at].seat &&
         group_transfer(node_group(leader, at), run->bench.now_ms,
-                       group_member(run->bench.first_number + to->number, to->seats[at].seat)))
+                       group_member_id(run->bench.first_number + to->number, to->seats[at].seat)))
         run->report->transfers++;
 }
 
@@ -270,7 +270,7 @@ static bool draw_change(struct run *run, uint32_t at, uint64_t but, struct engin
     for (uint32_t i = 0; i < run->nodes; i++) {
         if (run->wanted[at][i] == OUT)
             continue;
-        *changed = group_member(run->bench.first_number + i, run->of[i].seats[at].seat);
+        *changed = group_member_id(run->bench.first_number + i, run->of[i].seats[at].seat);
         if (*changed == but)
             continue;
         int place = place_of(members, *changed);
@@ -295,7 +295,7 @@ static void leave(struct run *run, uint32_t at, const struct engine *engine)
         struct node *node = &run->of[i];
         if (run->wanted[at][i] != OUT || !node->seats[at].seat ||
             members->index > engine_commit(engine) ||
-            place_of(members, group_member(run->bench.first_number + i, node->seats[at].seat)) >= 0)
+            place_of(members, group_member_id(run->bench.first_number + i, node->seats[at].seat)) >= 0)
             continue;
         run_say(run, "node %u leaves group %u", i, at);
         node_leave(node, at);

@@ -179,7 +179,7 @@ static void take_part(struct node *node, uint32_t at)
         for (uint32_t i = 0; i < run->nodes; i++)
             if (run->of[i].seats[at].is_founder)
                 members.of[members.count++] =
-                    (struct engine_member){group_member(run->bench.first_number + i, 1), ENGINE_VOTER};
+                    (struct engine_member){group_member_id(run->bench.first_number + i, 1), ENGINE_VOTER};
         group_found(node->store, number, &members);
     } else if (!log) {
         group_join(node->store, number);

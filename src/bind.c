@@ -205,6 +205,13 @@ bool bind_metrics(const struct binding *binding)
     return is_bound;
 }
 
+bool bind_brokers(const struct binding *binding, const char *at, struct tls_context *tls,
+                  struct service **service)
+{
+    const struct port port = {PORT_CLUSTER, tls, service};
+    return bind_one(binding, at ? at : "", &port);
+}
+
 /* Who may connect is for the system to see to: the owner, root, and the group, if there is one. */
 static int bind_control_at(const struct binding *binding, const char *path)
 {

@@ -13,6 +13,8 @@ struct binding {
     struct service **amqp, **management, **metrics, **web; /* what is listened for: see loop_bind */
 };
 
+enum { PORT_CLUSTER = 25672 };
+
 /* Binds those of clients, and of the API. False: the start has to end, and why is logged. */
 bool bind_clients(const struct binding *binding);
 bool bind_management(const struct binding *binding);
@@ -20,6 +22,9 @@ bool bind_management(const struct binding *binding);
 bool bind_web(const struct binding *binding);
 /* The same for metrics. */
 bool bind_metrics(const struct binding *binding);
+/* The same for other brokers. */
+bool bind_brokers(const struct binding *binding, const char *at, struct tls_context *tls,
+                  struct service **service);
 /* The same at a path of this machine, or in the data folder. */
 bool bind_control(const struct binding *binding, const char *data_dir);
 /* What can be done about an errno value, behind a text that says what has failed; or "". */

@@ -27,6 +27,7 @@
 #include "log_exchange.h"
 #include "machine.h"
 #include "manager.h"
+#include "membership.h"
 #include "metrics/metrics.h"
 #include "net/clock.h"
 #include "net/loop.h"
@@ -65,6 +66,9 @@ struct daemon {
     struct broker broker;
     bool has_broker;
     bool was_ended; /* the last daemon in this folder has ended in order */
+    struct membership *membership; /* of a cluster; NULL: this broker is alone */
+    struct service office;         /* looks whether it leads */
+    bool is_serving, is_deposed, has_failed;
     struct server *server;
     struct service *amqp;       /* what it is for the loop */
     struct api_backups backups; /* what the API asks for copies */
@@ -190,10 +194,58 @@ static bool open_store(struct daemon *daemon)
     return refuse(daemon, what);
 }
 
+static const char *node_name(struct daemon *daemon)
+{
+    char host[256] = "localhost";
+    if (daemon->options.node_name)
+        return daemon->options.node_name;
+    gethostname(host, sizeof(host) - 1);
+    snprintf(daemon->node_name, sizeof(daemon->node_name), "leveret@%s", host);
+    return daemon->node_name;
+}
+
+static bool make_membership(struct daemon *daemon)
+{
+    const struct membership_options options = {.options = &daemon->options,
+                                               .log = &daemon->logs.log,
+                                               .loop = daemon->loop,
+                                               .name = node_name(daemon)};
+    char what[1024];
+    if (!membership_is_wanted(&daemon->options))
+        return true;
+    daemon->membership = membership_new(&options, what, sizeof(what));
+    listeners_hold(daemon->loop, &daemon->amqp);
+    listeners_hold(daemon->loop, &daemon->web);
+    return daemon->membership || (*what && refuse(daemon, what));
+}
+
+static bool open_membership(struct daemon *daemon)
+{
+    char what[1024];
+    return !daemon->membership ||
+           membership_open(daemon->membership, daemon->disk, daemon->store, what, sizeof(what)) ||
+           refuse(daemon, what);
+}
+
+/* Names are those of the store from now on. */
+static bool read_model(struct daemon *daemon)
+{
+    char what[512];
+    if (!broker_read(&daemon->broker, what, sizeof(what)))
+        return refuse(daemon, what);
+    bool is_new = broker_is_new(&daemon->broker);
+    const char *definitions = daemon->options.definitions;
+    if (definitions && !definitions_load(definitions, &daemon->broker, what, sizeof(what)))
+        return refuse(daemon, what);
+    if (is_new)
+        broker_make_first(&daemon->broker);
+    return true;
+}
+
+/* Of a cluster names are read by who comes to lead it. */
 static bool build_model(struct daemon *daemon)
 {
     uint8_t seed[32];
-    char what[512];
     if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
         return refuse(daemon, "the system has no random numbers");
     random_init_strong(&daemon->random, seed);
@@ -205,15 +257,7 @@ static bool build_model(struct daemon *daemon)
     if (!daemon->checker)
         return refuse(daemon, "no thread can be started");
     logins_begin(&daemon->broker, daemon->checker);
-    if (!broker_read(&daemon->broker, what, sizeof(what)))
-        return refuse(daemon, what);
-    bool is_new = broker_is_new(&daemon->broker);
-    const char *definitions = daemon->options.definitions;
-    if (definitions && !definitions_load(definitions, &daemon->broker, what, sizeof(what)))
-        return refuse(daemon, what);
-    if (is_new)
-        broker_make_first(&daemon->broker);
-    return true;
+    return daemon->membership || read_model(daemon);
 }
 
 static void warn_of_reserve(const struct daemon *daemon)
@@ -288,6 +332,8 @@ static bool build_server(struct daemon *daemon)
     options->trace_frames = logs_take(&daemon->logs, LOG_CATEGORY_CHANNEL, LOG_LEVEL_DEBUG);
     daemon->server = server_new(options, &daemon->broker, clock_monotonic_ms());
     daemon->amqp = server_service(daemon->server);
+    if (daemon->membership)
+        membership_serve(daemon->membership, daemon->server, &daemon->broker);
     if (daemon->options.log_exchange) {
         log_exchange_init(&daemon->log_exchange, &daemon->broker, daemon->options.broker.first.vhost,
                           &daemon->logs, &daemon->options.logs, loop_wake, daemon->loop);
@@ -296,16 +342,6 @@ static bool build_server(struct daemon *daemon)
     loop_add(daemon->loop, daemon->amqp);
     build_web(daemon);
     return true;
-}
-
-static const char *node_name(struct daemon *daemon)
-{
-    char host[256] = "localhost";
-    if (daemon->options.node_name)
-        return daemon->options.node_name;
-    gethostname(host, sizeof(host) - 1);
-    snprintf(daemon->node_name, sizeof(daemon->node_name), "leveret@%s", host);
-    return daemon->node_name;
 }
 
 static struct daemon *daemon_of(const struct api_backups *backups)
@@ -405,6 +441,25 @@ static bool reload(const struct api_control *control, char *text)
     return daemon_reload(list_entry(control, struct daemon, control), text);
 }
 
+static bool serves(const struct api_control *control, char *text)
+{
+    const struct daemon *daemon = list_entry(control, struct daemon, control);
+    uint32_t leader = membership_leader(daemon->membership);
+    const struct cluster_settings *settings = &daemon->options.cluster;
+    const char *at = "";
+    for (uint32_t i = 0; i < settings->count; i++)
+        if (settings->nodes[i].number == leader)
+            at = settings->nodes[i].at;
+    if (!daemon->is_serving && leader && leader != settings->number)
+        snprintf(text, API_TEXT_BYTES,
+                 "this broker follows number %u of its cluster, whose links are at %s: ask there",
+                 leader, at);
+    else if (!daemon->is_serving)
+        snprintf(text, API_TEXT_BYTES,
+                 "no broker leads this cluster now: more than half of its brokers have to run, and reach one another");
+    return daemon->is_serving;
+}
+
 static void build_management(struct daemon *daemon)
 {
     const struct http_options http = {.steps = &daemon->loop->turns.steps,
@@ -425,7 +480,8 @@ static void build_management(struct daemon *daemon)
     daemon->backups = (struct api_backups){begin_backup, stop_backup, look_at_backup};
     backup_init(&daemon->backup, daemon->data_dir, &daemon->logs.log);
     daemon->control =
-        (struct api_control){tell_settings, set_key, set_level, set_listening, reload};
+        (struct api_control){tell_settings, set_key, set_level, set_listening,
+                             daemon->membership ? serves : NULL, reload};
     const struct api_options options = {
         .surroundings = &daemon->surroundings.base,
         .backups = &daemon->backups,
@@ -474,15 +530,68 @@ static void build_metrics(struct daemon *daemon)
     loop_add(daemon->loop, daemon->measured);
 }
 
+/* ---- the office ---- */
+
+/* Whose work cannot be done ends, so that another one does it. */
+static void take_office(struct daemon *daemon)
+{
+    log_event(&daemon->logs.log, EVENT_office_taken, "self=%u", daemon->options.cluster.number);
+    daemon->is_serving = read_model(daemon);
+    if (!daemon->is_serving) {
+        daemon->has_failed = true;
+        loop_end(daemon->loop);
+        return;
+    }
+    membership_has_read(daemon->membership);
+    int error = listeners_release(daemon->loop, &daemon->amqp);
+    if (!error)
+        error = listeners_release(daemon->loop, &daemon->web);
+    if (error)
+        bind_refused(&daemon->logs.log, daemon->loop->listeners.where, error);
+    warn_of_users(daemon);
+}
+
+static void look_at_office(struct service *service, uint64_t now_ms, uint64_t clock_ms)
+{
+    struct daemon *daemon = list_entry(service, struct daemon, office);
+    (void)now_ms, (void)clock_ms;
+    if (daemon->loop->state != LOOP_RUNNING ||
+        daemon->is_serving == membership_leads(daemon->membership))
+        return;
+    if (!daemon->is_serving) {
+        take_office(daemon);
+        return;
+    }
+    daemon->is_deposed = true;
+    log_event(&daemon->logs.log, EVENT_office_lost, "leader=%u self=%u",
+              membership_leader(daemon->membership), daemon->options.cluster.number);
+    loop_end(daemon->loop);
+}
+
+static void leave_office(struct service *service)
+{
+    (void)service;
+}
+
+static const struct service_ops office_ops = {.tick = look_at_office, .shutdown = leave_office};
+
+static void build_office(struct daemon *daemon)
+{
+    service_init(&daemon->office, &office_ops);
+    if (daemon->membership)
+        loop_add(daemon->loop, &daemon->office);
+}
+
 static bool build(struct daemon *daemon)
 {
     if (!load_tls(daemon) || !make_loop(daemon) || !bind_clients(&daemon->binding) ||
         !bind_web(&daemon->binding) || !bind_management(&daemon->binding) || !bind_metrics(&daemon->binding) ||
-        !open_folder(daemon) || !open_store(daemon) || !build_model(daemon) ||
-        !build_server(daemon))
+        !make_membership(daemon) || !open_folder(daemon) || !open_store(daemon) ||
+        !open_membership(daemon) || !build_model(daemon) || !build_server(daemon))
         return false;
     build_management(daemon);
     build_metrics(daemon);
+    build_office(daemon);
     return bind_control(&daemon->binding, daemon->data_dir);
 }
 
@@ -535,6 +644,8 @@ static void take_down(struct daemon *daemon, bool keep)
         server_free(daemon->server);
     if (daemon->has_broker)
         broker_free(&daemon->broker);
+    membership_close(daemon->membership);
+    membership_free(daemon->membership);
     if (daemon->store && keep) {
         store_close(daemon->store);
         folder_end(daemon->lock);
@@ -629,7 +740,7 @@ static int serve(struct daemon *daemon)
     }
     take_down(daemon, true);
     log_event(&daemon->logs.log, EVENT_stopped, "process=%ld", (long)getpid());
-    return result ? EXIT_FAILURE : EXIT_SUCCESS;
+    return result || daemon->has_failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 /* A service must not find its log, or a client, where standard input and output should be. */
@@ -704,6 +815,8 @@ int main(int count, char **arguments)
     machine_tune_allocator();
     daemon.reload.input = &input;
     int status = run(&daemon, &input);
+    if (daemon.is_deposed) /* all that it knew is as it was read; what was not agreed on is forgotten */
+        execv("/proc/self/exe", arguments);
     manager_free(&daemon.manager);
     reload_free(&daemon.reload);
     config_free(&daemon.config);

@@ -222,3 +222,54 @@ const struct option_kind prefix_kind = {.read = read_prefix,
                                         .wanted = "a path that begins with / and does not end so"};
 const struct option_kind management_kind = {.read = read_management,
                                             .wanted = "[HOST:]PORT, or none"};
+
+/* ---- other brokers ---- */
+
+static bool read_cluster_node(const struct option *option, void *fields, const char *name,
+                              const char *text, const char **why)
+{
+    struct cluster_settings *cluster = option_field(option, fields);
+    struct cluster_node node;
+    struct endpoint endpoint;
+    uint64_t number;
+    const char *end;
+    uint32_t at = 0;
+    if (!digits_read(name, &number, &end) || *end || number == 0 || number > OPTIONS_NUMBER_MAX) {
+        *why = "behind cluster.nodes stands a number from 1 to 64";
+        return false;
+    }
+    *why = endpoint_read(text, 0, &endpoint);
+    if (!*why && (!endpoint.host[0] || strlen(text) >= sizeof(node.at)))
+        *why = "the others have to find it by its name or address";
+    if (!*why && cluster->count == OPTIONS_CLUSTER_MAX)
+        *why = "a cluster has at most 7 brokers";
+    if (*why)
+        return false;
+    node.number = (uint32_t)number;
+    snprintf(node.at, sizeof(node.at), "%s", text);
+    while (at < cluster->count && cluster->nodes[at].number < number)
+        at++;
+    if (at < cluster->count && cluster->nodes[at].number == number) {
+        cluster->nodes[at] = node;
+        return true;
+    }
+    memmove(cluster->nodes + at + 1, cluster->nodes + at, (cluster->count - at) * sizeof(node));
+    cluster->nodes[at] = node;
+    cluster->count++;
+    return true;
+}
+
+static bool write_nth_cluster_node(const struct option *option, const void *fields, size_t n,
+                                   char *name, char *text, size_t size)
+{
+    const struct cluster_settings *cluster = option_look(option, fields);
+    if (n >= cluster->count)
+        return false;
+    sprintf(name, "%u", cluster->nodes[n].number);
+    snprintf(text, size, "%s", cluster->nodes[n].at);
+    return true;
+}
+
+const struct option_kind cluster_node_kind = {.read_named = read_cluster_node,
+                                              .write_nth = write_nth_cluster_node,
+                                              .wanted = "HOST:PORT"};

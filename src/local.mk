@@ -32,6 +32,7 @@ libleveret_main_a_SOURCES = \
 	%D%/machine.h \
 	%D%/manager.c \
 	%D%/manager.h \
+	%D%/membership.h \
 	%D%/option_kinds.c \
 	%D%/option_kinds.h \
 	%D%/options.c \
@@ -52,6 +53,12 @@ libleveret_main_a_SOURCES = \
 	%D%/surroundings.h \
 	%D%/tls_settings.c \
 	%D%/tls_settings.h
+
+if HAVE_RAFT
+libleveret_main_a_SOURCES += %D%/membership.c
+else
+libleveret_main_a_SOURCES += %D%/membership_none.c
+endif
 
 sbin_PROGRAMS += leveretd
 

@@ -7,6 +7,7 @@
 /* Addresses: an option's, a key's with a name, and the key that says that there is none. */
 extern const struct option_kind listen_kind, listener_kind, proxies_kind, no_listener_kind;
 extern const struct option_kind management_kind, prefix_kind, origin_kind;
+extern const struct option_kind cluster_node_kind;
 /* Of the log: a level that may be left open, "json" or "plaintext", a file or "false". */
 extern const struct option_kind level_kind, formatter_kind, log_file_kind;
 /* A struct amount: bytes from the row's `min` on, or a share up to its `max` in millionths; a share

@@ -215,6 +215,19 @@ const char *options_fault(const struct options *options, const struct config *co
     return NULL;
 }
 
+static void check_cluster(struct config *config, const struct cluster_settings *cluster)
+{
+    bool is_one = false;
+    for (uint32_t i = 0; i < cluster->count; i++)
+        is_one |= cluster->nodes[i].number == cluster->number;
+    if (cluster->count && !is_one)
+        config_fault(config, "cluster.nodes", "needs cluster.number, which is one of theirs");
+    if (cluster->count && !cluster->cookie)
+        config_fault(config, "cluster.nodes", "needs cluster.cookie = FILE");
+    if (!cluster->count && (cluster->number || cluster->listen || cluster->cookie))
+        config_fault(config, "cluster", "needs a list of its brokers: cluster.nodes.1 = HOST:PORT, and so on");
+}
+
 /* The same as a file says it, of keys that begin so. */
 static void check_tls_keys(struct config *config, const char *keys,
                            const struct tls_settings *settings)
@@ -342,6 +355,7 @@ bool options_read(struct options *options, struct config *config, const struct o
         check_tls_keys(config, "management.ssl", &options->management_tls);
     if (options->metrics_secure.at)
         check_tls_keys(config, "prometheus.ssl", &options->metrics_tls);
+    check_cluster(config, &options->cluster);
     return true;
 }
 

@@ -46,6 +46,24 @@ struct api_address {
     char text[OPTIONS_ADDRESS_BYTES];
 };
 
+enum { OPTIONS_CLUSTER_MAX = 7, OPTIONS_NUMBER_MAX = 64 };
+
+/* A broker of the cluster. */
+struct cluster_node {
+    uint32_t number;
+    char at[OPTIONS_ADDRESS_BYTES]; /* HOST:PORT */
+};
+
+/* Without nodes this broker is alone. */
+struct cluster_settings {
+    struct cluster_node nodes[OPTIONS_CLUSTER_MAX]; /* in order of their numbers */
+    uint32_t count;
+    uint32_t number;    /* of these this one */
+    const char *listen; /* for the others; NULL: everywhere, at the usual port */
+    const char *cookie; /* file with their secret */
+    bool is_founding;
+};
+
 struct options {
     const char *data_dir;    /* NULL: where state is kept by default */
     const char *check_store; /* look at this store, and do nothing else */
@@ -78,6 +96,7 @@ struct options {
     struct api_headers headers;
     const char *node_name;      /* NULL: after the machine */
     const char *cluster_name;   /* NULL: as the others say */
+    struct cluster_settings cluster;
     struct tls_settings tls, management_tls, metrics_tls;
     enum login_from login_from;    /* ssl_cert_login_from, and what it needs with */
     enum peer_name login_san_type; /* LOGIN_FROM_SAN; server.external_name */

@@ -71,6 +71,8 @@ struct api_control {
     bool (*set_level)(const struct api_control *control, const char *level, char *text);
     /* Closes the listeners of clients, or opens them again. False: refused. */
     bool (*listen)(const struct api_control *control, bool is_open, char *text);
+    /* False: another broker serves, or none, and `text` says who does. NULL: this one does. */
+    bool (*serves)(const struct api_control *control, char *text);
     /* Reads the configuration again, all or nothing; `text`: what came of it. False: refused. */
     bool (*reload)(const struct api_control *control, char *text);
 };

@@ -178,6 +178,13 @@ int loop_bind_path(struct loop *loop, const struct path_place *place,
     return listener_new_at_path(loop, place, service);
 }
 
+void loop_end(struct loop *loop)
+{
+    loop->state = LOOP_STOPPING;
+    loop->stop_ms = loop->now_ms;
+    listeners_close(loop);
+}
+
 void loop_add(struct loop *loop, struct service *service)
 {
     list_push_back(&loop->services, &service->link);

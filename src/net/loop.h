@@ -52,6 +52,8 @@ struct loop {
  * open in all; `io_threads` may be 0; turns that take `slow_turn_ms` or more are logged, 0: none. */
 struct loop *loop_new(const struct log *log, size_t descriptors, size_t io_threads,
                       uint64_t slow_turn_ms);
+/* loop_run ends after this turn, and nobody is told. */
+void loop_end(struct loop *loop);
 /* Closes what is still open. */
 void loop_free(struct loop *loop);
 /* Takes an address for loop_run to listen at; port 0 is replaced by a free one. Nobody can connect

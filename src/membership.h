@@ -1,0 +1,47 @@
+/* This broker as one of a cluster: what the options say of that, its links, and the group that has the
+ * names and durable queues of all of them. Who leads it serves clients; the others follow, and take over
+ * when it is gone.
+ *
+ * The first members are those that the configuration names, with the same numbers everywhere; each begins
+ * once by --cluster-found. Who they are follows from that list, so that a folder which was lost, and is
+ * founded again, is known by the others for what it is. */
+#ifndef LEVERET_MEMBERSHIP_H
+#define LEVERET_MEMBERSHIP_H
+
+#include "net/loop.h"
+#include "options.h"
+
+struct broker;
+struct membership;
+
+/* All that it needs of the daemon, whose it stays. */
+struct membership_options {
+    const struct options *options;
+    const struct log *log;
+    struct loop *loop;
+    const char *name; /* leveret@host */
+};
+
+/* Is this broker to be one of a cluster? */
+bool membership_is_wanted(const struct options *options);
+
+/* Takes the address for the other brokers. NULL: it cannot be, and `what` says why, or the log does if that
+ * is empty. */
+struct membership *membership_new(const struct membership_options *options, char *what, size_t what_size);
+/* The store is open. False: it is not to be in this cluster; `what` says why. */
+bool membership_open(struct membership *membership, struct disk *disk, struct store *store, char *what,
+                     size_t what_size);
+/* The server, which has nothing yet, moves the group on from now on, and its broker gives new queues to it. */
+void membership_serve(struct membership *membership, struct server *server, struct broker *broker);
+/* Does this broker lead, so that names can be read, and clients served? */
+bool membership_leads(const struct membership *membership);
+/* The number of the broker that leads, as far as is known; 0: none. */
+uint32_t membership_leader(const struct membership *membership);
+/* Names have been read: what nobody named is to go. */
+void membership_has_read(struct membership *membership);
+/* Before the server goes, */
+void membership_close(struct membership *membership);
+/* and behind it and the loop, but before the store. NULL is allowed. */
+void membership_free(struct membership *membership);
+
+#endif

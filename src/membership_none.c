@@ -1,0 +1,56 @@
+/* This build has no libraft, and so no clusters. */
+#include "membership.h"
+
+#include <stdio.h>
+
+bool membership_is_wanted(const struct options *options)
+{
+    return options->cluster.count > 0;
+}
+
+struct membership *membership_new(const struct membership_options *options, char *what,
+                                  size_t what_size)
+{
+    (void)options;
+    snprintf(what, what_size, "this build knows no clusters: it was made without libraft");
+    return NULL;
+}
+
+bool membership_open(struct membership *membership, struct disk *disk, struct store *store, char *what,
+                     size_t what_size)
+{
+    (void)membership, (void)disk, (void)store, (void)what, (void)what_size;
+    return false;
+}
+
+void membership_serve(struct membership *membership, struct server *server, struct broker *broker)
+{
+    (void)membership, (void)server, (void)broker;
+}
+
+bool membership_leads(const struct membership *membership)
+{
+    (void)membership;
+    return false;
+}
+
+uint32_t membership_leader(const struct membership *membership)
+{
+    (void)membership;
+    return 0;
+}
+
+void membership_has_read(struct membership *membership)
+{
+    (void)membership;
+}
+
+void membership_close(struct membership *membership)
+{
+    (void)membership;
+}
+
+void membership_free(struct membership *membership)
+{
+    (void)membership;
+}

@@ -213,6 +213,15 @@ bool lanes_lead(const struct lanes *lanes)
     return true;
 }
 
+bool lanes_may_deliver(const struct lanes *lanes, uint64_t now_ms)
+{
+    for (size_t i = 0; i < lanes->count; i++)
+        if (!lanes->lanes[i].leads ||
+            !lease_have(group_lease(lanes->lanes[i].group), RIGHT_DISPATCH, now_ms))
+            return false;
+    return true;
+}
+
 uint64_t lanes_next_ms(const struct lanes *lanes)
 {
     return cluster_next_ms(lanes->cluster);

@@ -34,6 +34,8 @@ uint64_t lanes_next_ms(const struct lanes *lanes);
 bool lanes_are_ready(const struct lanes *lanes);
 /* This node leads all of them, with all that was agreed on before applied. */
 bool lanes_lead(const struct lanes *lanes);
+/* Nobody else can lead any of them now, or deliver what its leader did: see RIGHT_DISPATCH. */
+bool lanes_may_deliver(const struct lanes *lanes, uint64_t now_ms);
 /* NULL, or why a group takes part no more. */
 const char *lanes_broken(const struct lanes *lanes);
 

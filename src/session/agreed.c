@@ -45,6 +45,11 @@ static uint64_t next_ms(const void *context)
     return lanes_next_ms(context);
 }
 
+static bool may_deliver(const void *context, uint64_t now_ms)
+{
+    return lanes_may_deliver(context, now_ms);
+}
+
 static const char *failure(const void *context)
 {
     return lanes_broken(context);
@@ -57,6 +62,7 @@ void agreed_begin(struct server *server, struct lanes *lanes)
     server_set_groups(server, &(struct server_groups){.context = lanes,
                                                       .turn = turn,
                                                       .next_ms = next_ms,
+                                                      .may_deliver = may_deliver,
                                                       .failure = failure});
     while ((lane = lanes_next(lanes, &at)))
         server_add_log(server, lane_wait(lane),

@@ -129,10 +129,23 @@ bool dispatch_directly(struct queue *queue, const struct parcel *parcel)
     return true;
 }
 
+/* By the clock of this turn. */
+static bool may_deliver(struct server *server)
+{
+    const struct server_groups *groups = &server->groups;
+    bool may = !groups->may_deliver ||
+               groups->may_deliver(groups->context, server->broker->queues.now_ms);
+    server->rests |= !may;
+    return may;
+}
+
 void dispatch(struct server *server)
 {
     struct list *working = &server->broker->queues.working, *link;
     unsigned count = 0;
+    server->rests = false;
+    if (!may_deliver(server))
+        return;
     while (count < TURN_BUDGET && !(list_is_empty(working) && list_is_empty(&server->turning))) {
         count += take_turn(server);
         if ((link = list_first(working)))
@@ -181,7 +194,9 @@ bool dispatch_due(struct channel *channel, struct queue *queue)
 {
     struct server *server = channel_server(channel);
     struct connection *connection = channel->connection;
-    if (queue->limit & QUEUE_AGREES && !wait_agreed(connection, store_queue_log(queue->queues->store, queue->id)))
+    if (queue->limit & QUEUE_AGREES &&
+        (!wait_agreed(connection, store_queue_log(queue->queues->store, queue->id)) ||
+         !may_deliver(server)))
         return false;
     bool is_done = serve_due(server, queue) && expiry_due(queue);
     if (!is_done && connection->due_turns < DUE_TURNS) {

@@ -22,6 +22,8 @@
 enum { TURN_STEPS = 4 * BUDGET_MS };
 /* For what is left of things that are gone. */
 enum { REMOVAL_STEPS = 2 * BUDGET_MS };
+/* Until it is asked again whether messages may be delivered. */
+enum { REST_MS = 10 };
 
 void server_options_default(struct server_options *options)
 {
@@ -233,8 +235,10 @@ static uint64_t next_ms(const struct service *service)
     uint64_t store = store_next_ms(server->broker->store);
     uint64_t broker = broker_next_ms(server->broker);
     uint64_t alarm = alarm_next_ms(server), next = quotas_next_ms(server);
-    if (server->has_work_left)
+    if (server->has_work_left && !server->rests)
         return 0;
+    if (server->has_work_left)
+        return server->now_ms + REST_MS;
     next = alarm < next ? alarm : next;
     next = timers < next ? timers : next;
     next = broker < next ? broker : next;

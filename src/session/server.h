@@ -58,6 +58,8 @@ struct server_groups {
     /* Between store_collect and store_write; true: another turn is worth while. */
     bool (*turn)(void *context, uint64_t now_ms, uint64_t clock_ms);
     uint64_t (*next_ms)(const void *context);
+    /* False: another broker may lead by now, and give the same messages to others. */
+    bool (*may_deliver)(const void *context, uint64_t now_ms);
     const char *(*failure)(const void *context); /* NULL: all is well */
 };
 

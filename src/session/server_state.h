@@ -17,6 +17,7 @@ struct server {
     struct server_options options;
     struct broker *broker;
     struct server_groups groups; /* all NULL: there are none */
+    bool rests;                  /* nothing may be delivered for now */
     struct list connections;
     struct idmap opened;    /* of these, the open ones by their id */
     struct set named;       /* the same by what connection_name says */

@@ -35,6 +35,7 @@
 #include "options.h"
 #include "reload.h"
 #include "remarks.h"
+#include "store/group_log.h"
 #include "surroundings.h"
 
 #ifndef PACKAGE_VERSION
@@ -222,6 +223,10 @@ static bool make_membership(struct daemon *daemon)
 static bool open_membership(struct daemon *daemon)
 {
     char what[1024];
+    uint64_t at = 0;
+    if (!daemon->membership && group_log_next(daemon->store, &at))
+        return refuse(daemon, "this folder is that of a broker of a cluster, and alone it has none of its queues: "
+                              "the configuration lacks cluster.nodes");
     return !daemon->membership ||
            membership_open(daemon->membership, daemon->disk, daemon->store, what, sizeof(what)) ||
            refuse(daemon, what);

@@ -35,6 +35,7 @@ dist_check_SCRIPTS += \
 	%D%/api_parameters.py \
 	%D%/api_rates.py \
 	%D%/api_move.py \
+	%D%/cluster.py \
 	%D%/config.py \
 	%D%/daemon.py \
 	%D%/definitions.py \
@@ -58,6 +59,7 @@ TESTS += \
 	%D%/api_parameters.py \
 	%D%/api_rates.py \
 	%D%/api_move.py \
+	%D%/cluster.py \
 	%D%/config.py \
 	%D%/daemon.py \
 	%D%/definitions.py \

@@ -1,0 +1,258 @@
+#!/usr/bin/python3
+"""Brokers of a cluster: one serves, the others follow and take over; what is kept, and who may not come.
+
+Needs no broker: every case starts its own, LEVERETD or leveretd in $top_builddir.  Output is TAP.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from service import PATIENCE, PROGRAM, Daemon, folder, run  # noqa: E402
+from wire import amqp, case, check, equal, main  # noqa: E402
+
+ELECTED = 30
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def secret(t, text=b"a secret of more than sixteen bytes\n"):
+    path = os.path.join(folder(t), "cookie")
+    with open(path, "wb") as file:
+        file.write(text)
+    os.chmod(path, 0o600)
+    return path
+
+
+class Cluster:
+    """Brokers with numbers from 1 on; `brokers` has those that were started last."""
+
+    def __init__(self, t, count=3):
+        self.t, self.count, self.cookie = t, count, secret(t)
+        ports = free_ports(2 * count)
+        self.links, self.clients = ports[:count], ports[count:]
+        self.folders = [folder(t) for _ in range(count)]
+        self.brokers = {}
+
+    def arguments(self, number, *more, cookie=None):
+        words = ["--data-dir", self.folders[number - 1], "--listen", "127.0.0.1:%d" % self.clients[number - 1],
+                 "--set", "cluster.number=%d" % number, "--set", "cluster.listen=127.0.0.1:%d" % self.links[number - 1],
+                 "--set", "cluster.cookie=" + (cookie or self.cookie)]
+        for i, port in enumerate(self.links):
+            words += ["--set", "cluster.nodes.%d=127.0.0.1:%d" % (i + 1, port)]
+        return words + list(more)
+
+    def start(self, number, *more, **options):
+        self.brokers[number] = Daemon(self.t, *self.arguments(number, *more, **options)).ready()
+        return self.brokers[number]
+
+    def found(self):
+        for number in range(1, self.count + 1):
+            self.start(number, "--cluster-found")
+        return self
+
+    def leader(self, besides=()):
+        """The number of the broker that clients can connect to."""
+        deadline = time.monotonic() + ELECTED
+        while time.monotonic() < deadline:
+            for number, broker in self.brokers.items():
+                if number not in besides and broker.process.poll() is None:
+                    try:
+                        socket.create_connection(("127.0.0.1", self.clients[number - 1]), PATIENCE).close()
+                        return number
+                    except ConnectionError:
+                        pass
+            time.sleep(0.02)
+        raise AssertionError("nobody leads: " + "".join(broker.log() for broker in self.brokers.values()))
+
+    def client(self, number):
+        c = amqp.Connection("127.0.0.1:%d" % self.clients[number - 1])
+        self.t.cleanup(c.abort)
+        return c.open()
+
+    def kill(self, number):
+        self.brokers[number].kill()
+
+
+def fill(c, queue, count):
+    """Messages 0 to count - 1, all confirmed."""
+    c.channel()
+    c.queue(queue=queue, durable=True)
+    c.call(1, "confirm.select")
+    for number in range(count):
+        c.publish(1, queue, b"%d" % number, delivery_mode=number % 2 + 1)
+    highest = 0
+    while highest < count:
+        highest = max(highest, c.expect(1, "basic.ack").delivery_tag)
+
+
+def numbers(count):
+    return ["%d" % number for number in range(count)]
+
+
+@case("names and messages are there when another one takes over, whoever is killed in turn")
+def _(t):
+    cluster = Cluster(t).found()
+    serving = cluster.leader()
+    c = cluster.client(serving)
+    fill(c, "kept", 200)
+    c.call(1, "exchange.declare", exchange="way", type="fanout", durable=True)
+    c.call(1, "queue.bind", queue="kept", exchange="way", routing_key="")
+    for turn in range(3):
+        before = serving
+        cluster.kill(before)
+        serving = cluster.leader(besides={before})
+        c = cluster.client(serving)
+        c.channel()
+        c.call(1, "confirm.select")
+        c.publish(1, "", b"after %d" % turn, exchange="way", delivery_mode=2)
+        c.expect(1, "basic.ack")
+        cluster.start(before)
+    want = numbers(200) + ["after %d" % turn for turn in range(3)]
+    equal(c.drain("kept"), want, "what is in the queue")
+    equal([broker.log().count("office_taken") for broker in cluster.brokers.values()].count(1), 1, "who serves")
+
+
+@case("what was taken and not acknowledged comes again, and says so")
+def _(t):
+    cluster = Cluster(t).found()
+    serving = cluster.leader()
+    c = cluster.client(serving)
+    fill(c, "taken", 3)
+    c.consume("taken", no_ack=False)
+    got = [c.expect(1, "basic.deliver") for _ in range(3)]
+    c.send(1, "basic.ack", delivery_tag=got[0].delivery_tag, multiple=False)
+    c.publish(1, "taken", b"later", delivery_mode=2)  # its confirm comes when the ack is agreed on as well
+    while c.recv(1).name != "basic.ack":
+        pass
+    cluster.kill(serving)
+    c = cluster.client(cluster.leader(besides={serving}))
+    c.channel()
+    again = [c.get_soon("taken") for _ in range(2)]
+    equal([(one.body, one.redelivered) for one in again], [(b"1", True), (b"2", True)], "what comes again")
+
+
+@case("who is stopped and goes on gives nobody anything, and follows")
+def _(t):
+    cluster = Cluster(t).found()
+    serving = cluster.leader()
+    c = cluster.client(serving)
+    fill(c, "given", 1)
+    process = cluster.brokers[serving].process
+    process.send_signal(signal.SIGSTOP)
+    t.cleanup(process.send_signal, signal.SIGCONT)
+    c.send(1, "basic.get", queue="given", no_ack=True)
+    other = cluster.client(cluster.leader(besides={serving}))
+    other.channel()
+    equal(other.get_soon("given").body, b"0", "the message")
+    process.send_signal(signal.SIGCONT)
+    check(c.at_end(ELECTED), "who was deposed has an answer")
+    cluster.brokers[serving].says("office_lost")
+    cluster.brokers[serving].says("Server startup complete", 2)
+    equal(cluster.brokers[serving].stop(), 0, "its status")
+
+
+@case("who ends in good order is followed at once, and one alone serves nobody")
+def _(t):
+    cluster = Cluster(t).found()
+    first = cluster.leader()
+    fill(cluster.client(first), "kept", 10)
+    equal(cluster.brokers[first].stop(), 0, "status")
+    second = cluster.leader(besides={first})
+    equal(cluster.brokers[second].stop(), 0, "status")
+    third = 6 - first - second
+    time.sleep(4)
+    check("office_taken" not in cluster.brokers[third].log(), "one of three serves")
+    cluster.start(first)
+    c = cluster.client(cluster.leader(besides={second}))
+    c.channel()
+    equal(c.drain("kept"), numbers(10), "what is in the queue")
+
+
+@case("a folder that was lost does not come back as if nothing had been")
+def _(t):
+    cluster = Cluster(t).found()
+    lost = cluster.leader()
+    fill(cluster.client(lost), "kept", 10)
+    cluster.kill(lost)
+    cluster.leader(besides={lost})
+    shutil.rmtree(cluster.folders[lost - 1])
+    os.mkdir(cluster.folders[lost - 1], 0o700)
+    status, _, log = run(*cluster.arguments(lost))
+    equal(status, 1, "status")
+    check("belongs to no cluster" in log and "--cluster-found" in log, log)
+    cluster.start(lost, "--cluster-found")
+    time.sleep(3)
+    check("link_refused" in cluster.brokers[lost].log(), cluster.brokers[lost].log())
+    check("office_taken" not in cluster.brokers[lost].log() and "link_up" not in cluster.brokers[lost].log(),
+          cluster.brokers[lost].log())
+
+
+@case("a store that was used alone founds nothing, and a cluster's does not serve alone")
+def _(t):
+    cluster = Cluster(t)
+    alone = Daemon(t, "--data-dir", cluster.folders[0], "--listen", "127.0.0.1:0").ready()
+    equal(alone.stop(), 0, "status")
+    status, _, log = run(*cluster.arguments(1, "--cluster-found"))
+    equal(status, 1, "status")
+    check("without a cluster" in log and "definitions" in log, log)
+    equal(cluster.start(2, "--cluster-found").stop(), 0, "status")
+    status, _, log = run("--data-dir", cluster.folders[1], "--listen", "127.0.0.1:0")
+    equal(status, 1, "status")
+    check("cluster.nodes" in log, log)
+
+
+@case("another secret is none, and settings that cannot be are refused")
+def _(t):
+    cluster = Cluster(t)
+    other = secret(t, b"quite another secret of that length\n")
+    cluster.start(1, "--cluster-found")
+    cluster.start(2, "--cluster-found", cookie=other)
+    time.sleep(2)
+    check("link_up" not in cluster.brokers[1].log(), cluster.brokers[1].log())
+    for settings, wanted in ((["cluster.nodes.1=127.0.0.1:1"], "cluster.number"),
+                             (["cluster.nodes.1=127.0.0.1:1", "cluster.number=2"], "cluster.number"),
+                             (["cluster.nodes.1=127.0.0.1:1", "cluster.number=1"], "cluster.cookie"),
+                             (["cluster.number=1"], "cluster.nodes"),
+                             (["cluster.nodes.0=127.0.0.1:1"], "from 1 to 64"),
+                             (["cluster.nodes.1=25672"], "find it")):
+        words = [word for setting in settings for word in ("--set", setting)]
+        status, out, log = run("--data-dir", cluster.folders[2], *words)
+        check(status == 2 and wanted in out + log, "%r: %d %s" % (settings, status, log))
+
+
+@case("of a follower's API there is who leads")
+def _(t):
+    cluster = Cluster(t)
+    for number in range(1, 4):
+        cluster.start(number, "--cluster-found", "--control-socket",
+                      os.path.join(cluster.folders[number - 1], "ctl.sock"))
+    serving = cluster.leader()
+    follower = serving % 3 + 1
+    program = os.path.join(os.path.dirname(PROGRAM), "leveretctl")
+    for number, wanted in ((serving, 0), (follower, None)):
+        done = subprocess.run([program, "--data-dir", cluster.folders[number - 1], "list_queues"], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False)
+        if wanted is None:
+            check(done.returncode != 0 and "number %d" % serving in done.stdout, done.stdout)
+        else:
+            equal((done.returncode, wanted), (0, 0), done.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 
 dist_man_MANS += \
 	%D%/leveret-api.7 \
+	%D%/leveret-cluster.7 \
 	%D%/leveret-journal.5 \
 	%D%/leveret-metrics.7 \
 	%D%/leveret-store.7 \

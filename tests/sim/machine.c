@@ -480,6 +480,7 @@ static void look_for_timeouts(struct client *client)
         bool is_there = server_channel(client->machine->server, id, &view);
         bool is_running = is_there && strcmp(view.state, "running") == 0;
         channel->was_running |= is_running;
+        channel->given = is_running ? view.unacked : channel->given;
         if (channel->was_running && !is_running)
             channel_timed_out(channel);
     }

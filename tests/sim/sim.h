@@ -356,7 +356,8 @@ struct sim_channel {
     bool is_open;
     bool is_leaving;  /* channel.close was sent */
     bool is_ignoring; /* what comes will go back to its queue: it was sent before that was read */
-    bool was_running;  /* the broker has opened it */
+    bool was_running;  /* the broker has opened it, */
+    uint64_t given;    /* and, when that was last looked at, had given it so many that it waits for */
     bool is_timed_out; /* the broker has closed it: what still comes has gone back */
     bool is_closed_unseen; /* the broker must have closed it: only so many answers still come */
     size_t answers_left;

@@ -16,6 +16,7 @@ class Broker:
 
     start_seconds = 30
     arguments = ()
+    listen = "127.0.0.1:0"
 
     def __init__(self, program, folder, log):
         self.program, self.folder, self.log = program, folder, log
@@ -25,7 +26,7 @@ class Broker:
         with open(self.log, "ab") as log:
             began = log.tell()
             self.process = subprocess.Popen(
-                [self.program, "--data-dir", self.folder, "--listen", "127.0.0.1:0",
+                [self.program, "--data-dir", self.folder, "--listen", self.listen,
                  "--management", "none", "--control-socket", "none", *self.arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         end = time.monotonic() + self.start_seconds

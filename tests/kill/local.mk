@@ -6,6 +6,8 @@ EXTRA_DIST += \
 	%D%/README.md \
 	%D%/backup \
 	%D%/broker.py \
+	%D%/cluster \
+	%D%/cluster_model.py \
 	%D%/delayed \
 	%D%/feature_count.py \
 	%D%/feature_model.py \

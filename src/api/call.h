@@ -28,6 +28,7 @@ struct api {
     uint64_t begun_ms; /* when it was made, by the server's clock */
     uint64_t begun_queues; /* that there were then */
     struct rates *rates;
+    bool is_drained; /* for maintenance: no client may connect, and all were sent away */
     const struct call *importing; /* whose definitions are being imported; NULL: nobody's */
 };
 

@@ -1,7 +1,7 @@
-/* The settings of the running broker, and whether it takes clients. */
+/* The settings of the running broker, whether it takes clients, and whether it has any. */
 #include "api/resources.h"
 
-enum { KEY_BYTES = 256, VALUE_BYTES = 1024 };
+enum { KEY_BYTES = 256, VALUE_BYTES = 1024, CLOSE_STEPS = 1000 };
 
 struct telling {
     struct fields *fields;
@@ -119,14 +119,24 @@ void log_level_put(struct call *call)
         end(call, control->set_level(control, value, text), text);
 }
 
-static void set_listening(struct call *call, bool is_open)
+/* False: the call is answered. */
+static bool listen(struct call *call, bool is_open)
 {
     const struct api_control *control = call->api->options.control;
     char text[API_TEXT_BYTES];
     if (!control)
         call_not_found(call);
+    else if (!control->listen(control, is_open, text))
+        call_fail(call, 400, "bad_request", "%s", text);
     else
-        end(call, control->listen(control, is_open, text), text);
+        return true;
+    return false;
+}
+
+static void set_listening(struct call *call, bool is_open)
+{
+    if (listen(call, is_open))
+        call_done(call, false);
 }
 
 void listeners_suspend_post(struct call *call)
@@ -137,4 +147,40 @@ void listeners_suspend_post(struct call *call)
 void listeners_resume_post(struct call *call)
 {
     set_listening(call, true);
+}
+
+/* ---- maintenance ---- */
+
+static void send_away(void *context, struct client_id id, struct bytes tag)
+{
+    const struct call *call = context;
+    (void)tag;
+    server_close_connection(call->api->server, id.connection,
+                            "Node was put into maintenance mode");
+    budget_use(call->budget, CLOSE_STEPS);
+}
+
+/* Nobody comes any more, and who is there is sent away, some in each turn. */
+void maintenance_drain(struct call *call)
+{
+    if (!call->at && !listen(call, false))
+        return;
+    call->api->is_drained = true;
+    struct server_walk walk = {.depth = WALK_CONNECTIONS, .connections_at = call->at};
+    do {
+        call->has_more = server_walk(call->api->server, &walk, send_away, call);
+        budget_use(call->budget, CLOSE_STEPS);
+    } while (call->has_more && !budget_is_spent(call->budget));
+    call->at = walk.connections_at;
+    server_walk_free(&walk);
+    if (!call->has_more)
+        call_done(call, false);
+}
+
+void maintenance_revive(struct call *call)
+{
+    if (!listen(call, true))
+        return;
+    call->api->is_drained = false;
+    call_done(call, false);
 }

@@ -222,7 +222,7 @@ static void write_node(struct fields *fields, const struct call *call)
     fields_string(fields, "name", call->api->options.node);
     fields_string(fields, "type", "disc");
     fields_flag(fields, "running", true);
-    fields_flag(fields, "being_drained", false);
+    fields_flag(fields, "being_drained", call->api->is_drained);
     fields_string(fields, "rates_mode", "basic");
     add_limits(fields, call);
     add_store(fields, call);

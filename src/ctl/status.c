@@ -67,12 +67,22 @@ static void print_size(const struct command *command, const char *title, long lo
         printf("%s: %.4g gb%s", title, (double)bytes / 1e9, end);
 }
 
+static bool is_drained(const struct picture *picture)
+{
+    return json_flag(json_find(picture->node, "being_drained"));
+}
+
+static const char *maintenance_of(const struct picture *picture)
+{
+    return is_drained(picture) ? "marked for maintenance" : "not under maintenance";
+}
+
 static void print_runtime(const struct picture *picture)
 {
     printf("OS PID: %.*s\n", BYTES_ARG(text(picture->node, "os_pid")));
     printf("OS: Linux\n");
     printf("Uptime (seconds): %lld\n", whole(picture->node, "uptime") / 1000);
-    printf("Is under maintenance?: false\n");
+    printf("Is under maintenance?: %s\n", is_drained(picture) ? "true" : "false");
     printf("RabbitMQ version: %.*s\n", BYTES_ARG(text(picture->overview, "rabbitmq_version")));
     printf("%.*s version: %.*s\n", BYTES_ARG(text(picture->overview, "product_name")),
            BYTES_ARG(text(picture->overview, "product_version")));
@@ -251,7 +261,7 @@ static void put_status(const struct picture *picture, size_t vhosts, struct json
     add_copy(writer, "total_limit", json_find(node, "fd_total"));
     add_copy(writer, "total_used", json_find(node, "fd_used"));
     json_close(writer, '}');
-    json_add_flag(writer, "is_under_maintenance", false);
+    json_add_flag(writer, "is_under_maintenance", is_drained(picture));
     json_add_open(writer, "listeners", '[');
     node_put_listeners(writer, overview);
     json_close(writer, ']');
@@ -333,7 +343,7 @@ static void print_cluster(const struct command *command, const struct picture *p
            BYTES_ARG(text(picture->overview, "product_version")),
            BYTES_ARG(text(picture->overview, "rabbitmq_version")));
     say_heading(command, "Maintenance status");
-    printf("Node: %s, status: not under maintenance\n\n", node);
+    printf("Node: %s, status: %s\n\n", node, maintenance_of(picture));
     say_heading(command, "Alarms");
     print_alarms(picture);
     say_heading(command, "Network Partitions");
@@ -371,7 +381,7 @@ static void put_cluster(const struct command *command, const struct picture *pic
     json_close(writer, ']');
     json_close(writer, '}');
     json_add_open(writer, "maintenance_status", '{');
-    json_add_text(writer, command->node, bytes_str("not under maintenance"));
+    json_add_text(writer, command->node, bytes_str(maintenance_of(picture)));
     json_close(writer, '}');
     json_add_open(writer, "partitions", '{');
     json_close(writer, '}');

@@ -199,6 +199,43 @@ def _(t):
     equal(setting("vm_memory_high_watermark.relative")[1], "default", "it is as it was")
 
 
+@case("a broker that is drained has no clients, and says so, until it is revived")
+def _(t):
+    b = Broker(t)
+    address = b.daemon.addresses()[0]
+    clients = [amqp.Connection(address) for _ in range(30)]
+    for c in clients:
+        t.cleanup(c.close)
+        c.open()
+        c.channel()
+    clients[0].call(1, "queue.declare", queue="kept", durable=True)
+    clients[0].call(1, "confirm.select")
+    clients[0].publish(1, "kept", b"it", delivery_mode=2)
+    clients[0].expect(1, "basic.ack")
+    check("Is under maintenance?: false" in b.ctl("status")[1], "at the beginning")
+    equal(b.ctl("drain"), (0, "", ""), "drained")
+    for c in clients:
+        closed = c.expect(0, "connection.close")
+        equal((closed.reply_code, closed.reply_text), (320, "CONNECTION_FORCED - Node was put into maintenance mode"),
+              "what clients are told")
+    host, port = address.rsplit(":", 1)
+    try:
+        socket.create_connection((host, int(port)), 5).close()
+        raise AssertionError("somebody listens")
+    except ConnectionRefusedError:
+        pass
+    check("Is under maintenance?: true" in b.ctl("status")[1], "while it is drained")
+    check("status: marked for maintenance" in b.ctl("cluster_status")[1], "of the cluster")
+    equal(b.ctl("drain")[0], 0, "once more")
+    equal(b.ctl("revive"), (0, "", ""), "revived")
+    check("status: not under maintenance" in b.ctl("cluster_status")[1], "of the cluster then")
+    c = amqp.Connection(address)
+    t.cleanup(c.close)
+    c.open()
+    c.channel()
+    equal(c.get("kept").body, b"it", "the message")
+
+
 @case("listeners that are suspended refuse clients, and go on with those that are there")
 def _(t):
     b = Broker(t)

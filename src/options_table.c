@@ -543,6 +543,14 @@ static const struct option rows[] = {
      .effect = OPTION_LIVE,
      .text = "How many new connections of clients are accepted in a second; the others wait in the system's "
              "queue, as tcp_listen_options.backlog has it. 0: there is no limit."},
+    {.key = "leveret.failed_logins_per_second",
+     .kind = &option_number,
+     FIELD_OF(server.failed_logins_max),
+     .max = UINT32_MAX,
+     .effect = OPTION_LIVE,
+     .text = "After so many wrong names or passwords from one address in a second nobody from there is let in "
+             "by a password before the next second begins, clients as well as those who ask the API; of IPv6 the "
+             "first 64 bits count, and all who connect at paths of this machine are one. 0: there is no limit."},
     {"max-channels", &unlimited_kind, FIELD(server.channels_max), 0, UINT32_MAX, "N",
      .help = "most channels of all connections together; 0: no limit", .example = "10000",
      .key = "channel_max_per_node", .effect = OPTION_LIVE,

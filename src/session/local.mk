@@ -30,6 +30,8 @@ libleveret_session_a_SOURCES = \
 	%D%/dispatch.h \
 	%D%/ending.c \
 	%D%/ending.h \
+	%D%/guesses.c \
+	%D%/guesses.h \
 	%D%/handle_basic.c \
 	%D%/handle_channel.c \
 	%D%/handle_confirm.c \

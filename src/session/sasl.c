@@ -149,8 +149,16 @@ enum sasl_result sasl_login(struct connection *connection, struct bytes mechanis
 enum sasl_result sasl_check_password(struct server *server, const struct peer *peer,
                                      struct bytes password, struct sasl_login *login)
 {
+    struct bytes host = client_host(peer->name);
+    uint32_t most = server->options.failed_logins_max;
+    if (most && !*login->check && guesses_are_many(&server->guesses, host, most, server->now_ms))
+        return refuse(login, SASL_REFUSED, "too many logins from its address have failed");
     login->user = user_find(server->broker, login->name);
     enum login_state state = login_check(server->broker, login->user, password, login->ended,
                                          login->context, login->check);
-    return state == LOGIN_WAITS ? SASL_WAITS : check(server, peer, login, state);
+    if (state == LOGIN_WAITS)
+        return SASL_WAITS;
+    if (state == LOGIN_WRONG)
+        guesses_failed(&server->guesses, host, server->now_ms);
+    return check(server, peer, login, state);
 }

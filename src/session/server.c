@@ -307,6 +307,7 @@ struct server *server_new(const struct server_options *options, struct broker *b
     list_init(&server->turning);
     list_init(&server->transactions);
     map_init(&server->replies, random_next(broker->random));
+    guesses_init(&server->guesses, ~server->replies.seed);
     idmap_init(&server->opened);
     set_init(&server->named);
     output_pool_init(&server->outputs, broker->pool);

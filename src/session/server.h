@@ -17,6 +17,7 @@ struct server_options {
     uint64_t memory_bytes_max;   /* high-water mark: publishers are blocked above; 0: none */
     uint64_t consumer_timeout_ms; /* for an acknowledgement: 1800000; 0: none */
     uint32_t auth_delay_ms;      /* for which the socket of a refused login is kept: 3000 */
+    uint32_t failed_logins_max;  /* from an address in a second; 0: no limit */
     bool trace_frames;           /* log what is received and sent: trace.h */
     bool event_exchange;         /* tell of what happens: broker/events.h */
     bool allow_anonymous;

@@ -5,6 +5,7 @@
 #include "base/timer.h"
 #include "broker/route.h"
 #include "peer/output.h"
+#include "session/guesses.h"
 #include "session/look.h"
 #include "session/server.h"
 #include "session/trace.h"
@@ -35,6 +36,7 @@ struct server {
     size_t consumers;                  /* of all channels */
     uint64_t connections_opened, channels_opened; /* since the start */
     struct login_counts logins[LOGIN_WAYS];
+    struct guesses guesses;
     struct unroutable_counts unroutable;
     struct published_counts published;
     struct traffic ended; /* of connections that are no more */

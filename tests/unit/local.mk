@@ -41,6 +41,7 @@ UNIT_TESTS = \
 	%D%/test_config.t \
 	%D%/test_definitions.t \
 	%D%/test_folder.t \
+	%D%/test_guesses.t \
 	%D%/test_http.t \
 	%D%/test_http_reader.t \
 	%D%/test_http_request.t \

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""How many may connect: at a time from one address, and in a second from all together.
+"""How many may connect: at a time from one address, and in a second from all together; and how many may fail.
 
 Needs no broker: every case starts its own, LEVERETD or leveretd in $top_builddir.  Output is TAP.
 """
@@ -93,6 +93,49 @@ def _(t):
     check(took > 1.2, "50 came in %.2f s, where 20 may at once, and 20 in each second" % took)
     for sock in socks:
         sock.close()
+    equal(daemon.stop(), 0, "status")
+
+
+def log_in(t, daemon, password, source="127.0.0.1"):
+    """A client that waits for the answer to its password."""
+    c = amqp.Connection(daemon.amqp)
+    c.sock.close()
+    c.sock = dial(t, daemon, source)
+    c.begin()
+    c.login(password=password)
+    return c
+
+
+def is_in(c):
+    return c.recv(0).name == "connection.tune"
+
+
+@case("failed logins in a second: who has guessed too often is refused with the right password, for a moment")
+def _(t):
+    daemon = serve(t, "leveret.failed_logins_per_second = 5", "leveret.auth_delay_ms = 100")
+    reason = 'reason="too many logins from its address have failed"'
+    for _ in range(5):
+        check(is_in(log_in(t, daemon, "guest")), "before anybody has failed")
+    for attempt in range(10):
+        asking = [log_in(t, daemon, "wrong") for _ in range(20)] + [log_in(t, daemon, "guest")]
+        right = is_in(asking.pop())
+        check(is_in(log_in(t, daemon, "guest", "127.0.0.2")), "from another address")
+        check(not any(is_in(c) for c in asking), "a wrong password is right")
+        if not right:
+            break
+    check(not right, "guessing goes on after %d rounds" % attempt)
+    daemon.says(reason)
+    deadline = time.monotonic() + PATIENCE
+    while not is_in(log_in(t, daemon, "guest")):
+        check(time.monotonic() < deadline, "the second never ends")
+        time.sleep(0.05)
+    with open(daemon.file, "w", encoding="ascii") as out:
+        out.write("leveret.auth_delay_ms = 100\n")
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.says("config_reloaded")
+    for c in [log_in(t, daemon, "wrong") for _ in range(20)]:
+        check(not is_in(c), "a wrong password is right")
+    check(is_in(log_in(t, daemon, "guest")), "without a limit")
     equal(daemon.stop(), 0, "status")
 
 

@@ -33,6 +33,11 @@ enum login_state login_check(struct broker *broker, const struct user *user, str
     return told != LOGIN_RIGHT ? told : is_right ? LOGIN_RIGHT : LOGIN_WRONG;
 }
 
+struct bytes client_host(const char *name)
+{
+    return bytes_str(name);
+}
+
 static unsigned held;
 
 void connection_hold(struct connection *what, enum hold reason)

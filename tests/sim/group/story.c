@@ -8,7 +8,7 @@ enum { PROPOSED_MS = 300, LEFT_MS = 20000, BACK_MS = 600, ALL_MS = 60000 };
 
 static uint64_t id_of(const struct node *node, uint32_t at)
 {
-    return group_member(node->run->bench.first_number + node->number, node->seats[at].seat);
+    return group_member_id(node->run->bench.first_number + node->number, node->seats[at].seat);
 }
 
 /* A leader knows of nothing as durable at a member that is not. */

@@ -457,8 +457,7 @@ static bool serves(const struct api_control *control, char *text)
             at = settings->nodes[i].at;
     if (!daemon->is_serving && leader && leader != settings->number)
         snprintf(text, API_TEXT_BYTES,
-                 "this broker follows number %u of its cluster, whose links are at %s: ask there",
-                 leader, at);
+                 "this broker follows number %u of its cluster, at the host of %s: ask that one", leader, at);
     else if (!daemon->is_serving)
         snprintf(text, API_TEXT_BYTES,
                  "no broker leads this cluster now: more than half of its brokers have to run, and reach one another");

@@ -160,7 +160,7 @@ static void tell_leader(struct membership *membership)
         return;
     membership->told = leader;
     membership->was_told = true;
-    if (!membership_leads(membership))
+    if (leader != settings_of(membership)->number)
         log_event(membership->options.log, EVENT_office_elsewhere, "leader=%u self=%u", leader,
                   settings_of(membership)->number);
 }

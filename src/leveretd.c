@@ -464,6 +464,11 @@ static bool serves(const struct api_control *control, char *text)
     return daemon->is_serving;
 }
 
+static size_t tell_members(const struct api_control *control, struct api_member *out)
+{
+    return membership_members(list_entry(control, struct daemon, control)->membership, out);
+}
+
 static void build_management(struct daemon *daemon)
 {
     const struct http_options http = {.steps = &daemon->loop->turns.steps,
@@ -485,7 +490,8 @@ static void build_management(struct daemon *daemon)
     backup_init(&daemon->backup, daemon->data_dir, &daemon->logs.log);
     daemon->control =
         (struct api_control){tell_settings, set_key, set_level, set_listening,
-                             daemon->membership ? serves : NULL, reload};
+                             daemon->membership ? serves : NULL,
+                             daemon->membership ? tell_members : NULL, reload};
     const struct api_options options = {
         .surroundings = &daemon->surroundings.base,
         .backups = &daemon->backups,

@@ -255,6 +255,23 @@ uint32_t membership_leader(const struct membership *membership)
     return group_engine(group) ? group_member_node(engine_leader(group_engine(group))) : 0;
 }
 
+size_t membership_members(const struct membership *membership, struct api_member *out)
+{
+    _Static_assert((int)API_MEMBERS_MAX == (int)OPTIONS_CLUSTER_MAX, "room for all");
+    const struct cluster_settings *settings = settings_of(membership);
+    uint32_t leader = membership_leader(membership);
+    for (uint32_t i = 0; i < settings->count; i++) {
+        uint32_t number = settings->nodes[i].number;
+        bool is_self = number == settings->number;
+        const struct link *link = links_numbered(cluster_links(membership->cluster), number);
+        const char *name = is_self ? membership->options.name : link ? link_name(link) : "";
+        out[i] = (struct api_member){
+            .is_self = is_self, .is_up = is_self || (link && link_is_up(link)), .leads = number == leader};
+        snprintf(out[i].name, sizeof(out[i].name), "%.255s", *name ? name : settings->nodes[i].at);
+    }
+    return settings->count;
+}
+
 void membership_has_read(struct membership *membership)
 {
     group_log_drop_orphans(group_log_find(membership->store, GROUP));

@@ -37,6 +37,8 @@ void membership_serve(struct membership *membership, struct server *server, stru
 bool membership_leads(const struct membership *membership);
 /* The number of the broker that leads, as far as is known; 0: none. */
 uint32_t membership_leader(const struct membership *membership);
+/* All of the cluster, this one as well; returns how many there are. */
+size_t membership_members(const struct membership *membership, struct api_member *out);
 /* Names have been read: what nobody named is to go. */
 void membership_has_read(struct membership *membership);
 /* Before the server goes, */

@@ -40,6 +40,12 @@ uint32_t membership_leader(const struct membership *membership)
     return 0;
 }
 
+size_t membership_members(const struct membership *membership, struct api_member *out)
+{
+    (void)membership, (void)out;
+    return 0;
+}
+
 void membership_has_read(struct membership *membership)
 {
     (void)membership;

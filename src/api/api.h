@@ -59,7 +59,13 @@ struct api_backups {
 typedef void api_tell_setting(void *context, const char *key, const char *value,
                               const char *origin);
 
-enum { API_TEXT_BYTES = 1024 };
+enum { API_TEXT_BYTES = 1024, API_MEMBERS_MAX = 7 };
+
+/* A broker of the cluster. */
+struct api_member {
+    char name[256]; /* leveret@host; its address, as long as it has not said */
+    bool is_self, is_up, leads;
+};
 
 /* Who has the settings of the process, and its listeners. Texts say why something was refused, in
  * at most API_TEXT_BYTES. */
@@ -73,6 +79,8 @@ struct api_control {
     bool (*listen)(const struct api_control *control, bool is_open, char *text);
     /* False: another broker serves, or none, and `text` says who does. NULL: this one does. */
     bool (*serves)(const struct api_control *control, char *text);
+    /* Writes at most API_MEMBERS_MAX, and returns how many there are. NULL: this broker is alone. */
+    size_t (*members)(const struct api_control *control, struct api_member *out);
     /* Reads the configuration again, all or nothing; `text`: what came of it. False: refused. */
     bool (*reload)(const struct api_control *control, char *text);
 };

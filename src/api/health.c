@@ -30,9 +30,30 @@ void health_is_ok(struct call *call)
     tell_ok(call);
 }
 
+/* Without this broker, would there be more than half of them? */
+static bool is_critical(const struct api_member *members, size_t count)
+{
+    size_t up = 0;
+    for (size_t i = 0; i < count; i++)
+        up += members[i].is_up;
+    return up < count / 2 + 2;
+}
+
 /* A node without others has nobody to lose. */
 void health_is_critical(struct call *call)
 {
+    struct api_member members[API_MEMBERS_MAX];
+    size_t count = machine_members(call, members);
+    if (count && is_critical(members, count)) {
+        struct fields failed = tell_failed(
+            call, "without this broker there are not more than half of its cluster, and nobody would serve");
+        call_told(call, &failed);
+        return;
+    }
+    if (count) {
+        tell_ok(call);
+        return;
+    }
     struct fields fields = call_tell(call);
     fields_string(&fields, "status", "ok");
     fields_string(&fields, "reason", "single node cluster");

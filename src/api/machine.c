@@ -21,6 +21,12 @@ struct api_machine machine_look(const struct call *call)
     return machine;
 }
 
+size_t machine_members(const struct call *call, struct api_member *members)
+{
+    const struct api_control *control = call->api->options.control;
+    return control && control->members ? control->members(control, members) : 0;
+}
+
 bool machine_is_node(struct call *call)
 {
     if (!bytes_equal_str(call->segments[0], call->api->options.node))

@@ -11,6 +11,8 @@ void machine_add_exchange_types(struct fields *fields);
 void machine_add_churn(struct fields *fields, const struct call *call);
 size_t machine_listeners(const struct call *call, struct api_listener *listeners);
 struct api_machine machine_look(const struct call *call);
+/* All brokers of the cluster, API_MEMBERS_MAX at most; 0: this one is alone. */
+size_t machine_members(const struct call *call, struct api_member *members);
 /* Is the node of the segment this one? Else the call is answered. */
 bool machine_is_node(struct call *call);
 

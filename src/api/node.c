@@ -243,12 +243,30 @@ void node_get(struct call *call)
     call_told(call, &fields);
 }
 
+/* Of another one of the cluster there is no more than its link tells. */
+static void write_member(struct fields *fields, const struct api_member *member)
+{
+    fields_string(fields, "name", member->name);
+    fields_string(fields, "type", "disc");
+    fields_flag(fields, "running", member->is_up);
+    add_names(fields, "partitions", NULL);
+}
+
 void nodes_list(struct call *call)
 {
+    struct api_member members[API_MEMBERS_MAX];
+    size_t count = machine_members(call, members);
     struct fields fields = call_tell_items(call);
     fields_begin(&fields, '{');
     write_node(&fields, call);
     fields_end(&fields, '}');
+    for (size_t i = 0; i < count; i++) {
+        if (members[i].is_self)
+            continue;
+        fields_begin(&fields, '{');
+        write_member(&fields, &members[i]);
+        fields_end(&fields, '}');
+    }
     call_told_items(call, &fields);
 }
 

@@ -11,16 +11,6 @@ int run_discover_peers(struct command *command)
     return command_node(command) ? say_result(command, "No peers discovered") : EXIT_UNAVAILABLE;
 }
 
-int run_await_quorum(struct command *command)
-{
-    if (!command_node(command))
-        return EXIT_UNAVAILABLE;
-    if (command_has(command, "quiet") || command_has(command, "silent"))
-        return say_done(command);
-    return say_result(command, "Target node seems to be the only one in a single node cluster, the "
-                               "command does not apply");
-}
-
 /* The node leads each of its queues. There is no log of Raft, and what that has is not defined. */
 static int show_member(struct command *command)
 {

@@ -182,15 +182,57 @@ int run_refuse(struct command *command)
     return say_fail(command, EXIT_UNAVAILABLE, "%s", command->verb->text);
 }
 
+/* In a cluster of several; 0: without this one it would stand still; -1: it is the only one, or `code` was said. */
+static int others_suffice(struct command *command, int *code)
+{
+    struct json *health = node_read_any(command, "GET /health/checks/node-is-quorum-critical", code);
+    if (!health)
+        return -1;
+    bool is_good = bytes_equal_str(json_text(json_find(health, "status")), "ok");
+    bool is_alone = bytes_equal_str(json_text(json_find(health, "reason")), "single node cluster");
+    json_release(health);
+    *code = EXIT_GOOD;
+    return is_alone ? -1 : is_good;
+}
+
 int run_quorum_critical(struct command *command)
 {
+    int code = EXIT_UNAVAILABLE;
     const char *node = command_node(command);
-    if (!node)
-        return EXIT_UNAVAILABLE;
-    return say_result(command,
-                      "Node %s seems to be the only one in a single node cluster, the check does "
-                      "not apply",
-                      node);
+    int enough = node ? others_suffice(command, &code) : -1;
+    if (code != EXIT_GOOD)
+        return code;
+    if (enough < 0)
+        return say_result(command,
+                          "Node %s seems to be the only one in a single node cluster, the check does "
+                          "not apply",
+                          node);
+    if (enough)
+        return say_result(command, "Node %s reported no quorum queues with minimum quorum", node);
+    return say_fail(command, EXIT_UNAVAILABLE,
+                    "without node %s there are not more than half of its cluster, and nobody would serve", node);
+}
+
+int run_await_quorum(struct command *command)
+{
+    const char *timeout = command_option(command, "timeout");
+    double left_ms = (timeout ? strtod(timeout, NULL) : 120) * 1000;
+    struct timespec pause = {0, AWAIT_STEP_MS * 1000000L};
+    int code = EXIT_UNAVAILABLE;
+    int enough = command_node(command) ? others_suffice(command, &code) : -1;
+    bool is_quiet = command_has(command, "quiet") || command_has(command, "silent");
+    for (; enough == 0 && left_ms > 0; left_ms -= AWAIT_STEP_MS) {
+        nanosleep(&pause, NULL);
+        enough = others_suffice(command, &code);
+    }
+    if (code != EXIT_GOOD)
+        return code;
+    if (enough == 0)
+        return say_fail(command, EXIT_TIMEOUT, "there are not enough brokers of the cluster");
+    if (enough > 0 || is_quiet)
+        return say_done(command);
+    return say_result(command, "Target node seems to be the only one in a single node cluster, the "
+                               "command does not apply");
 }
 
 int run_check_mirror_sync(struct command *command)

@@ -324,19 +324,32 @@ int run_memory(struct command *command)
     return EXIT_GOOD;
 }
 
-/* ---- the cluster of one ---- */
+/* ---- the cluster ---- */
+
+static bool is_running(const struct json *node)
+{
+    return json_flag(json_find(node, "running"));
+}
+
+static void print_nodes(const struct json *nodes, bool running_ones)
+{
+    for (size_t i = 0; i < json_count(nodes); i++)
+        if (!running_ones || is_running(json_item(nodes, i)))
+            printf("%.*s\n", BYTES_ARG(text(json_item(nodes, i), "name")));
+    printf("\n");
+}
 
 static void print_cluster(const struct command *command, const struct picture *picture,
-                          const struct json *flags)
+                          const struct json *flags, const struct json *nodes)
 {
     const char *node = command->node;
     char begin[600];
     say_heading(command, "Basics");
     printf("Cluster name: %.*s\n\n", BYTES_ARG(text(picture->overview, "cluster_name")));
     say_heading(command, "Disk Nodes");
-    printf("%s\n\n", node);
+    print_nodes(nodes, false);
     say_heading(command, "Running Nodes");
-    printf("%s\n\n", node);
+    print_nodes(nodes, true);
     say_heading(command, "Versions");
     printf("%s: %.*s %.*s, RabbitMQ %.*s\n\n", node,
            BYTES_ARG(text(picture->overview, "product_name")),
@@ -358,21 +371,24 @@ static void print_cluster(const struct command *command, const struct picture *p
                BYTES_ARG(text(json_item(flags, i), "state")));
 }
 
-static void put_one(struct json_writer *writer, const char *name, const char *node)
+static void put_nodes(struct json_writer *writer, const char *name, const struct json *nodes,
+                      bool running_ones)
 {
     json_add_open(writer, name, '[');
-    if (node)
-        json_put_text(writer, bytes_str(node));
+    for (size_t i = 0; i < json_count(nodes); i++)
+        if (!running_ones || is_running(json_item(nodes, i)))
+            json_put_text(writer, text(json_item(nodes, i), "name"));
     json_close(writer, ']');
 }
 
 static void put_cluster(const struct command *command, const struct picture *picture,
-                        const struct json *flags, struct json_writer *writer)
+                        const struct json *flags, const struct json *nodes,
+                        struct json_writer *writer)
 {
     struct bytes node = bytes_str(command->node);
     put_alarms(writer, picture);
     add_copy(writer, "cluster_name", json_find(picture->overview, "cluster_name"));
-    put_one(writer, "disk_nodes", command->node);
+    put_nodes(writer, "disk_nodes", nodes, false);
     add_copy(writer, "feature_flags", flags);
     json_add_open(writer, "listeners", '{');
     json_name(writer, node);
@@ -385,8 +401,8 @@ static void put_cluster(const struct command *command, const struct picture *pic
     json_close(writer, '}');
     json_add_open(writer, "partitions", '{');
     json_close(writer, '}');
-    put_one(writer, "ram_nodes", NULL);
-    put_one(writer, "running_nodes", command->node);
+    put_nodes(writer, "ram_nodes", NULL, false);
+    put_nodes(writer, "running_nodes", nodes, true);
     json_add_open(writer, "versions", '{');
     json_add_open(writer, command->node, '{');
     add_copy(writer, "rabbitmq_name", json_find(picture->overview, "product_name"));
@@ -402,18 +418,20 @@ int run_cluster_status(struct command *command)
     int code;
     bool is_seen = look(command, &picture, &code);
     struct json *flags = is_seen ? node_read(command, "GET /feature-flags", &code) : NULL;
-    if (flags && wants_json(command)) {
+    struct json *nodes = flags ? node_read(command, "GET /nodes?columns=name,running", &code) : NULL;
+    if (nodes && wants_json(command)) {
         struct json_writer writer = json_writer_of(&out);
         json_open(&writer, '{');
-        put_cluster(command, &picture, flags, &writer);
+        put_cluster(command, &picture, flags, nodes, &writer);
         json_close(&writer, '}');
         printf("%.*s\n", BYTES_ARG(buffer_bytes(&out)));
-    } else if (flags) {
-        print_cluster(command, &picture, flags);
+    } else if (nodes) {
+        print_cluster(command, &picture, flags, nodes);
     }
-    if (flags)
+    if (nodes)
         code = EXIT_GOOD;
     buffer_free(&out);
+    json_release(nodes);
     json_release(flags);
     release(&picture);
     return code;

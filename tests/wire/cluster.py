@@ -4,6 +4,7 @@
 Needs no broker: every case starts its own, LEVERETD or leveretd in $top_builddir.  Output is TAP.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -50,7 +51,7 @@ class Cluster:
         self.brokers = {}
 
     def arguments(self, number, *more, cookie=None):
-        words = ["--data-dir", self.folders[number - 1], "--listen", "127.0.0.1:%d" % self.clients[number - 1],
+        words = ["--node-name", "leveret@node%d" % number, "--data-dir", self.folders[number - 1], "--listen", "127.0.0.1:%d" % self.clients[number - 1],
                  "--set", "cluster.number=%d" % number, "--set", "cluster.listen=127.0.0.1:%d" % self.links[number - 1],
                  "--set", "cluster.cookie=" + (cookie or self.cookie)]
         for i, port in enumerate(self.links):
@@ -236,22 +237,40 @@ def _(t):
         check(status == 2 and wanted in out + log, "%r: %d %s" % (settings, status, log))
 
 
-@case("of a follower's API there is who leads")
+@case("a follower says who leads, and who leads what there is of the cluster")
 def _(t):
     cluster = Cluster(t)
     for number in range(1, 4):
         cluster.start(number, "--cluster-found", "--control-socket",
                       os.path.join(cluster.folders[number - 1], "ctl.sock"))
     serving = cluster.leader()
-    follower = serving % 3 + 1
+    follower, other = serving % 3 + 1, (serving + 1) % 3 + 1
     program = os.path.join(os.path.dirname(PROGRAM), "leveretctl")
-    for number, wanted in ((serving, 0), (follower, None)):
-        done = subprocess.run([program, "--data-dir", cluster.folders[number - 1], "list_queues"], stdout=subprocess.PIPE,
+
+    def ask(number, *words):
+        done = subprocess.run([program, "--data-dir", cluster.folders[number - 1], *words], stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, check=False)
-        if wanted is None:
-            check(done.returncode != 0 and "number %d" % serving in done.stdout, done.stdout)
-        else:
-            equal((done.returncode, wanted), (0, 0), done.stdout)
+        return done.returncode, done.stdout
+
+    status, said = ask(follower, "list_queues")
+    check(status != 0 and "number %d" % serving in said, said)
+    equal(ask(serving, "list_queues")[0], 0, "who serves")
+    names = ["leveret@node%d" % number for number in (1, 2, 3)]
+    status, said = ask(serving, "cluster_status", "--formatter", "json")
+    equal(status, 0, said)
+    said = json.loads(said)
+    equal((sorted(said["disk_nodes"]), sorted(said["running_nodes"])), (names, names), "nodes")
+    equal(ask(serving, "check_if_node_is_quorum_critical")[0], 0, "with all three")
+    cluster.kill(other)
+    cluster.brokers[serving].says("link_down")
+    status, said = ask(serving, "check_if_node_is_quorum_critical")
+    check(status == 69 and "nobody would serve" in said, (status, said))
+    said = json.loads(ask(serving, "cluster_status", "--formatter", "json")[1])
+    equal(sorted(said["running_nodes"]), [name for name in names if name != "leveret@node%d" % other], "nodes")
+    status, said = ask(serving, "await_online_quorum_plus_one", "--timeout", "1")
+    equal(status, 75, said)
+    cluster.start(other)
+    equal(ask(serving, "await_online_quorum_plus_one", "--timeout", "60")[0], 0, "when it is back")
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ libleveret_tests_a_SOURCES = \
 	%D%/lib/store_audit.c \
 	%D%/lib/store_audit.h \
 	%D%/lib/tap.c \
+	%D%/lib/spans.h \
 	%D%/lib/tap.h
 
 # A store in memory that stands in for the real one, and what is built on it: for the programs that name

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "tests/lib/spans.h"
 #include "tests/lib/tap.h"
 
 enum { BLOCKS = 4000 };
@@ -44,17 +45,6 @@ static size_t cost_of_all(const struct block *blocks)
     for (int i = 0; i < BLOCKS; i++)
         cost += blocks[i].data ? slab_cost(blocks[i].size) : 0;
     return cost;
-}
-
-/* With AddressSanitizer they are not. */
-static bool spans_are_used(void)
-{
-    struct slab slab;
-    slab_init(&slab);
-    slab_free(&slab, slab_alloc(&slab, 1), 1);
-    bool used = !list_is_empty(&slab.tiers[0].blank);
-    slab_free_all(&slab);
-    return used;
 }
 
 static void age_twice(struct slab *slab)

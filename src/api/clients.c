@@ -148,3 +148,16 @@ void clients_put_consumer(struct fields *fields, const struct call *call,
     add_queue(fields, consumer->queue);
     fields_end(fields, '}');
 }
+
+void clients_change_all(struct call *call, server_each *each, uint64_t steps)
+{
+    struct server_walk walk = {.depth = WALK_CONNECTIONS, .connections_at = call->at};
+    do {
+        call->has_more = server_walk(call->api->server, &walk, each, call);
+        budget_use(call->budget, steps);
+    } while (call->has_more && !budget_is_spent(call->budget));
+    call->at = walk.connections_at;
+    server_walk_free(&walk);
+    if (!call->has_more)
+        call_done(call, false);
+}

@@ -19,6 +19,10 @@ bool clients_may_see(const struct call *call, const struct user *owner);
  * the call is answered. */
 bool clients_connection(struct call *call, struct connection_view *view);
 
+/* Calls `each` for the connections there are, a part of them in each turn, where a look at a part takes these
+ * steps beside what `each` uses; then 204. */
+void clients_change_all(struct call *call, server_each *each, uint64_t steps);
+
 /* Fields "name", "peer_host" and "peer_port"; with a channel: "number", "connection_name" and more,
  * as `channel_details`. */
 void clients_add_peer(struct fields *fields, const struct connection_view *view);

@@ -185,13 +185,5 @@ static void close_of_user(void *context, struct client_id id, struct bytes tag)
  * state of closing, for as long as their clients take to say goodbye. */
 void user_connections_delete(struct call *call)
 {
-    struct server_walk walk = {.depth = WALK_CONNECTIONS, .connections_at = call->at};
-    do {
-        call->has_more = server_walk(call->api->server, &walk, close_of_user, call);
-        budget_use(call->budget, LOOK_STEPS);
-    } while (call->has_more && !budget_is_spent(call->budget));
-    call->at = walk.connections_at;
-    server_walk_free(&walk);
-    if (!call->has_more)
-        call_done(call, false);
+    clients_change_all(call, close_of_user, LOOK_STEPS);
 }

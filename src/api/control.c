@@ -1,4 +1,5 @@
 /* The settings of the running broker, whether it takes clients, and whether it has any. */
+#include "api/clients.h"
 #include "api/resources.h"
 
 enum { KEY_BYTES = 256, VALUE_BYTES = 1024, CLOSE_STEPS = 1000 };
@@ -166,15 +167,7 @@ void maintenance_drain(struct call *call)
     if (!call->at && !listen(call, false))
         return;
     call->api->is_drained = true;
-    struct server_walk walk = {.depth = WALK_CONNECTIONS, .connections_at = call->at};
-    do {
-        call->has_more = server_walk(call->api->server, &walk, send_away, call);
-        budget_use(call->budget, CLOSE_STEPS);
-    } while (call->has_more && !budget_is_spent(call->budget));
-    call->at = walk.connections_at;
-    server_walk_free(&walk);
-    if (!call->has_more)
-        call_done(call, false);
+    clients_change_all(call, send_away, CLOSE_STEPS);
 }
 
 void maintenance_revive(struct call *call)

@@ -43,20 +43,17 @@ static bool is_critical(const struct api_member *members, size_t count)
 void health_is_critical(struct call *call)
 {
     struct api_member members[API_MEMBERS_MAX];
+    struct fields fields;
     size_t count = machine_members(call, members);
     if (count && is_critical(members, count)) {
-        struct fields failed = tell_failed(
+        fields = tell_failed(
             call, "without this broker there are not more than half of its cluster, and nobody would serve");
-        call_told(call, &failed);
-        return;
+    } else {
+        fields = call_tell(call);
+        fields_string(&fields, "status", "ok");
+        if (!count)
+            fields_string(&fields, "reason", "single node cluster");
     }
-    if (count) {
-        tell_ok(call);
-        return;
-    }
-    struct fields fields = call_tell(call);
-    fields_string(&fields, "status", "ok");
-    fields_string(&fields, "reason", "single node cluster");
     call_told(call, &fields);
 }
 

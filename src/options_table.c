@@ -20,17 +20,28 @@ enum { IO_THREADS_MAX = 16, MILLION = 1000000 };
     {                                                                                              \
         .key = name, .kind = &idle_kind, .effect = OPTION_NOT_YET                                  \
     }
-#define TLS_KEY(name, is, field, ...)                                                              \
+#define TLS_KEY(prefix, whom, name, is, field, ...)                                                \
     {                                                                                              \
-        .key = "management.ssl." name, .kind = &is, FIELD_OF(management_tls.field),                \
-        .effect = OPTION_LIVE, .text = "The same as ssl_options." name ", for the API.",           \
-        __VA_ARGS__                                                                                \
+        .key = prefix ".ssl." name, .kind = &is, FIELD_OF(field), .effect = OPTION_LIVE,           \
+        .text = "The same as ssl_options." name ", for " whom ".", __VA_ARGS__                     \
     }
-#define METRICS_TLS_KEY(name, is, field, ...)                                                      \
+/* Of a listener with TLS of its own, whose struct tls_settings is `settings`. */
+#define TLS_KEYS(prefix, whom, settings)                                                           \
+    TLS_KEY(prefix, whom, "certfile", option_path, settings.options.certificate, .example = "/etc/leveret/broker.pem"),\
+    TLS_KEY(prefix, whom, "keyfile", option_path, settings.options.key, .example = "/etc/leveret/broker.pem"),\
+    TLS_KEY(prefix, whom, "cacertfile", option_path, settings.authorities, .example = "/etc/leveret/authorities.pem"),\
+    TLS_KEY(prefix, whom, "password", option_text, settings.options.passphrase, .is_secret = true),\
+    TLS_KEY(prefix, whom, "verify", tls_verify_kind, settings.options.verify_peer, .min = 0),      \
+    TLS_KEY(prefix, whom, "fail_if_no_peer_cert", tls_ask_kind, settings.ask, .min = 0),           \
+    TLS_KEY(prefix, whom, "depth", option_number, settings.options.depth, .max = 255),             \
+    TLS_KEY(prefix, whom, "versions.$number", tls_versions_kind, settings.versions, .example = "tlsv1.2"),\
+    TLS_KEY(prefix, whom, "ciphers.$number", ciphers_kind, settings.ciphers, .example = "TLS_AES_256_GCM_SHA384"),\
+    TLS_KEY(prefix, whom, "honor_cipher_order", option_flag, settings.options.own_order, .min = 0),\
     {                                                                                              \
-        .key = "prometheus.ssl." name, .kind = &is, FIELD_OF(metrics_tls.field),                   \
-        .effect = OPTION_LIVE, .text = "The same as ssl_options." name ", for metrics.",           \
-        __VA_ARGS__                                                                                \
+        .key = "leveret." prefix ".ssl.crlfile", .kind = &option_path,                             \
+        FIELD_OF(settings.options.revoked), .effect = OPTION_LIVE,                                 \
+        .example = "/etc/leveret/revoked.pem",                                                     \
+        .text = "The same as leveret.ssl_options.crlfile, for " whom "."                           \
     }
 #define HEADER_KEY(name, field, header, value)                                                     \
     {                                                                                              \
@@ -168,22 +179,7 @@ static const struct option rows[] = {
      FIELD_OF(management_secure.host),
      .example = "127.0.0.1",
      .text = "At which address that is; without this key everywhere."},
-    TLS_KEY("certfile", option_path, options.certificate, .example = "/etc/leveret/broker.pem"),
-    TLS_KEY("keyfile", option_path, options.key, .example = "/etc/leveret/broker.pem"),
-    TLS_KEY("cacertfile", option_path, authorities, .example = "/etc/leveret/authorities.pem"),
-    TLS_KEY("password", option_text, options.passphrase, .is_secret = true),
-    TLS_KEY("verify", tls_verify_kind, options.verify_peer, .min = 0),
-    TLS_KEY("fail_if_no_peer_cert", tls_ask_kind, ask, .min = 0),
-    TLS_KEY("depth", option_number, options.depth, .max = 255),
-    TLS_KEY("versions.$number", tls_versions_kind, versions, .example = "tlsv1.2"),
-    TLS_KEY("ciphers.$number", ciphers_kind, ciphers, .example = "TLS_AES_256_GCM_SHA384"),
-    TLS_KEY("honor_cipher_order", option_flag, options.own_order, .min = 0),
-    {.key = "leveret.management.ssl.crlfile",
-     .kind = &option_path,
-     FIELD_OF(management_tls.options.revoked),
-     .effect = OPTION_LIVE,
-     .example = "/etc/leveret/revoked.pem",
-     .text = "The same as leveret.ssl_options.crlfile, for the API."},
+    TLS_KEYS("management", "the API", management_tls),
     {.key = "leveret.management.proxy_protocol",
      .kind = &option_flag,
      FIELD_OF(management_proxy),
@@ -263,24 +259,7 @@ static const struct option rows[] = {
      FIELD_OF(metrics_secure.host),
      .example = "127.0.0.1",
      .text = "At which address that is; without this key everywhere."},
-    METRICS_TLS_KEY("certfile", option_path, options.certificate,
-                    .example = "/etc/leveret/broker.pem"),
-    METRICS_TLS_KEY("keyfile", option_path, options.key, .example = "/etc/leveret/broker.pem"),
-    METRICS_TLS_KEY("cacertfile", option_path, authorities,
-                    .example = "/etc/leveret/authorities.pem"),
-    METRICS_TLS_KEY("password", option_text, options.passphrase, .is_secret = true),
-    METRICS_TLS_KEY("verify", tls_verify_kind, options.verify_peer, .min = 0),
-    METRICS_TLS_KEY("fail_if_no_peer_cert", tls_ask_kind, ask, .min = 0),
-    METRICS_TLS_KEY("depth", option_number, options.depth, .max = 255),
-    METRICS_TLS_KEY("versions.$number", tls_versions_kind, versions, .example = "tlsv1.2"),
-    METRICS_TLS_KEY("ciphers.$number", ciphers_kind, ciphers, .example = "TLS_AES_256_GCM_SHA384"),
-    METRICS_TLS_KEY("honor_cipher_order", option_flag, options.own_order, .min = 0),
-    {.key = "leveret.prometheus.ssl.crlfile",
-     .kind = &option_path,
-     FIELD_OF(metrics_tls.options.revoked),
-     .effect = OPTION_LIVE,
-     .example = "/etc/leveret/revoked.pem",
-     .text = "The same as leveret.ssl_options.crlfile, for metrics."},
+    TLS_KEYS("prometheus", "metrics", metrics_tls),
     {.key = "leveret.prometheus.proxy_protocol",
      .kind = &option_flag,
      FIELD_OF(metrics_proxy),

@@ -24,6 +24,16 @@ from service import folder, run, serve  # noqa: E402
 from wire import amqp, case, check, equal, main  # noqa: E402
 
 
+def refused(address):
+    """Nobody listens there; its host and port."""
+    host, port = address.rsplit(":", 1)
+    try:
+        socket.create_connection((host, int(port)), 5).close()
+    except ConnectionRefusedError:
+        return host, port
+    raise AssertionError("somebody listens")
+
+
 @case("data goes to stdout, tables have tabs in a pipe")
 def _(t):
     b = Broker(t)
@@ -218,12 +228,7 @@ def _(t):
         closed = c.expect(0, "connection.close")
         equal((closed.reply_code, closed.reply_text), (320, "CONNECTION_FORCED - Node was put into maintenance mode"),
               "what clients are told")
-    host, port = address.rsplit(":", 1)
-    try:
-        socket.create_connection((host, int(port)), 5).close()
-        raise AssertionError("somebody listens")
-    except ConnectionRefusedError:
-        pass
+    refused(address)
     check("Is under maintenance?: true" in b.ctl("status")[1], "while it is drained")
     check("status: marked for maintenance" in b.ctl("cluster_status")[1], "of the cluster")
     equal(b.ctl("drain")[0], 0, "once more")
@@ -245,12 +250,7 @@ def _(t):
     c.open()
     c.channel()
     equal(b.ctl("suspend_listeners"), (0, "", ""), "suspended")
-    host, port = address.rsplit(":", 1)
-    try:
-        socket.create_connection((host, int(port)), 5).close()
-        raise AssertionError("somebody listens")
-    except ConnectionRefusedError:
-        pass
+    host, port = refused(address)
     c.call(1, "queue.declare", queue="while")
     equal(b.ctl("suspend_listeners")[0], 0, "once more")
     other = socket.socket()

@@ -43,6 +43,13 @@ def is_served(sock):
         return False
 
 
+def configure(daemon, text):
+    with open(daemon.file, "w", encoding="ascii") as out:
+        out.write(text)
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.says("config_reloaded")
+
+
 @case("connections of one address: the next one is closed, others may come, and who goes makes room")
 def _(t):
     daemon = serve(t, "leveret.connections_per_address = 3")
@@ -59,10 +66,7 @@ def _(t):
     while not is_served(dial(t, daemon)):
         check(time.monotonic() < deadline, "there is no room for who comes after another has gone")
         time.sleep(0.05)
-    with open(daemon.file, "w", encoding="ascii") as out:
-        out.write("leveret.connections_per_address = 0\n")
-    daemon.process.send_signal(signal.SIGHUP)
-    daemon.says("config_reloaded")
+    configure(daemon, "leveret.connections_per_address = 0\n")
     for sock in [dial(t, daemon) for _ in range(10)]:
         check(is_served(sock), "it is not served without a limit")
     equal(daemon.stop(), 0, "status")
@@ -129,10 +133,7 @@ def _(t):
     while not is_in(log_in(t, daemon, "guest")):
         check(time.monotonic() < deadline, "the second never ends")
         time.sleep(0.05)
-    with open(daemon.file, "w", encoding="ascii") as out:
-        out.write("leveret.auth_delay_ms = 100\n")
-    daemon.process.send_signal(signal.SIGHUP)
-    daemon.says("config_reloaded")
+    configure(daemon, "leveret.auth_delay_ms = 100\n")
     for c in [log_in(t, daemon, "wrong") for _ in range(20)]:
         check(not is_in(c), "a wrong password is right")
     check(is_in(log_in(t, daemon, "guest")), "without a limit")

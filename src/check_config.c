@@ -53,9 +53,21 @@ static void look_at_tls(struct looking *looking, const char *key, const struct t
     tls_context_free(tls);
 }
 
+static void look_at_cookie(struct looking *looking)
+{
+    const struct tls_options options = tls_options_of_brokers(looking->options->cluster.cookie);
+    char what[TEXT_BYTES];
+    struct tls_context *tls = tls_context_new(&options, &looking->log, what, sizeof(what));
+    if (!tls)
+        config_fault(looking->config, origin_of(looking->config, "cluster.cookie"), "%s", what);
+    tls_context_free(tls);
+}
+
 static void look_at_all_tls(struct looking *looking)
 {
     const struct options *options = looking->options;
+    if (options->cluster.count && options->cluster.cookie)
+        look_at_cookie(looking);
     if (options->listen_tls.count || options->web_secure.at)
         look_at_tls(looking, "ssl_options.certfile", &options->tls);
     if (options->management_secure.at)

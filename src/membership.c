@@ -14,6 +14,8 @@
 #include "session/agreed.h"
 #include "store/store.h"
 
+#define NOBODY_TOLD UINT32_MAX
+
 enum { GROUP = 2, GENERATION = 1, SEAT = 1, WAIT = 1 };
 
 struct membership {
@@ -27,14 +29,8 @@ struct membership {
     struct cluster *cluster;
     struct lanes *lanes;
     struct service *links; /* NULL: not there yet */
-    uint32_t told;         /* who leads, as the log has it */
-    bool was_told;
+    uint32_t told;         /* who leads, as the log has it; NOBODY_TOLD at first */
 };
-
-bool membership_is_wanted(const struct options *options)
-{
-    return options->cluster.count > 0;
-}
 
 static const struct cluster_settings *settings_of(const struct membership *membership)
 {
@@ -85,9 +81,7 @@ static bool refuse(char *what, size_t what_size, const char *why)
 
 static bool load_tls(struct membership *membership, char *what, size_t what_size)
 {
-    membership->tls_options = tls_options_default();
-    membership->tls_options.is_mutual = true;
-    membership->tls_options.cookie = settings_of(membership)->cookie;
+    membership->tls_options = tls_options_of_brokers(settings_of(membership)->cookie);
     membership->tls =
         tls_context_new(&membership->tls_options, membership->options.log, what, what_size);
     return membership->tls;
@@ -156,10 +150,9 @@ static void call_others(struct membership *membership)
 static void tell_leader(struct membership *membership)
 {
     uint32_t leader = membership_leader(membership);
-    if (membership->was_told && leader == membership->told)
+    if (leader == membership->told)
         return;
     membership->told = leader;
-    membership->was_told = true;
     if (leader != settings_of(membership)->number)
         log_event(membership->options.log, EVENT_office_elsewhere, "leader=%u self=%u", leader,
                   settings_of(membership)->number);
@@ -189,6 +182,7 @@ struct membership *membership_new(const struct membership_options *options, char
     const struct binding binding = {
         .loop = options->loop, .log = options->log, .options = options->options};
     membership->options = *options;
+    membership->told = NOBODY_TOLD;
     service_init(&membership->service, &ops);
     *what = '\0';
     if (load_tls(membership, what, what_size) &&

@@ -23,7 +23,10 @@ struct membership_options {
 };
 
 /* Is this broker to be one of a cluster? */
-bool membership_is_wanted(const struct options *options);
+static inline bool membership_is_wanted(const struct options *options)
+{
+    return options->cluster.count > 0;
+}
 
 /* Takes the address for the other brokers. NULL: it cannot be, and `what` says why, or the log does if that
  * is empty. */

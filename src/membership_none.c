@@ -3,11 +3,6 @@
 
 #include <stdio.h>
 
-bool membership_is_wanted(const struct options *options)
-{
-    return options->cluster.count > 0;
-}
-
 struct membership *membership_new(const struct membership_options *options, char *what,
                                   size_t what_size)
 {

@@ -10,6 +10,14 @@ struct tls_settings tls_settings_default(void)
     return (struct tls_settings){.options = tls_options_default()};
 }
 
+struct tls_options tls_options_of_brokers(const char *cookie)
+{
+    struct tls_options options = tls_options_default();
+    options.is_mutual = true;
+    options.cookie = cookie;
+    return options;
+}
+
 void tls_settings_join(struct tls_settings *settings)
 {
     struct tls_options *options = &settings->options;

@@ -16,6 +16,8 @@ struct tls_settings {
 };
 
 struct tls_settings tls_settings_default(void);
+/* Between brokers that know the secret in this file. */
+struct tls_options tls_options_of_brokers(const char *cookie);
 /* Keys that only together mean something, before options of the command line count over them; */
 void tls_settings_join(struct tls_settings *settings);
 /* and what all of it comes to. */

@@ -102,16 +102,22 @@ def fill(c, queue, count):
         highest = max(highest, c.expect(1, "basic.ack").delivery_tag)
 
 
+def served(t, queue, count):
+    """A cluster, the number of the broker that serves, and a client of that, who has filled a queue."""
+    cluster = Cluster(t).found()
+    serving = cluster.leader()
+    c = cluster.client(serving)
+    fill(c, queue, count)
+    return cluster, serving, c
+
+
 def numbers(count):
     return ["%d" % number for number in range(count)]
 
 
 @case("names and messages are there when another one takes over, whoever is killed in turn")
 def _(t):
-    cluster = Cluster(t).found()
-    serving = cluster.leader()
-    c = cluster.client(serving)
-    fill(c, "kept", 200)
+    cluster, serving, c = served(t, "kept", 200)
     c.call(1, "exchange.declare", exchange="way", type="fanout", durable=True)
     c.call(1, "queue.bind", queue="kept", exchange="way", routing_key="")
     for turn in range(3):
@@ -131,10 +137,7 @@ def _(t):
 
 @case("what was taken and not acknowledged comes again, and says so")
 def _(t):
-    cluster = Cluster(t).found()
-    serving = cluster.leader()
-    c = cluster.client(serving)
-    fill(c, "taken", 3)
+    cluster, serving, c = served(t, "taken", 3)
     c.consume("taken", no_ack=False)
     got = [c.expect(1, "basic.deliver") for _ in range(3)]
     c.send(1, "basic.ack", delivery_tag=got[0].delivery_tag, multiple=False)
@@ -150,10 +153,7 @@ def _(t):
 
 @case("who is stopped and goes on gives nobody anything, and follows")
 def _(t):
-    cluster = Cluster(t).found()
-    serving = cluster.leader()
-    c = cluster.client(serving)
-    fill(c, "given", 1)
+    cluster, serving, c = served(t, "given", 1)
     process = cluster.brokers[serving].process
     process.send_signal(signal.SIGSTOP)
     t.cleanup(process.send_signal, signal.SIGCONT)
@@ -170,9 +170,7 @@ def _(t):
 
 @case("who ends in good order is followed at once, and one alone serves nobody")
 def _(t):
-    cluster = Cluster(t).found()
-    first = cluster.leader()
-    fill(cluster.client(first), "kept", 10)
+    cluster, first, _ = served(t, "kept", 10)
     equal(cluster.brokers[first].stop(), 0, "status")
     second = cluster.leader(besides={first})
     equal(cluster.brokers[second].stop(), 0, "status")
@@ -187,9 +185,7 @@ def _(t):
 
 @case("a folder that was lost does not come back as if nothing had been")
 def _(t):
-    cluster = Cluster(t).found()
-    lost = cluster.leader()
-    fill(cluster.client(lost), "kept", 10)
+    cluster, lost, _ = served(t, "kept", 10)
     cluster.kill(lost)
     cluster.leader(besides={lost})
     shutil.rmtree(cluster.folders[lost - 1])
@@ -235,6 +231,9 @@ def _(t):
         words = [word for setting in settings for word in ("--set", setting)]
         status, out, log = run("--data-dir", cluster.folders[2], *words)
         check(status == 2 and wanted in out + log, "%r: %d %s" % (settings, status, log))
+    missing = cluster.arguments(3, "--check-config", cookie=os.path.join(cluster.folders[2], "none"))
+    status, out, log = run(*missing)
+    check(status == 2 and "none" in out + log, "a secret that is missing: %d %s%s" % (status, out, log))
 
 
 @case("a follower says who leads, and who leads what there is of the cluster")

@@ -46,6 +46,14 @@ enum { EXIT_USAGE = 2, LOG_PATIENCE_MS = 1000 };
 enum { MEMORY_BYTES_FEW = 16 << 20 };
 _Static_assert((int)API_TEXT_BYTES == (int)RELOAD_TEXT_BYTES, "texts of a reload go to the API");
 
+/* Of a broker of a cluster. */
+enum office {
+    OFFICE_NONE,   /* it follows, or nobody leads */
+    OFFICE_SERVES, /* it leads, and has clients */
+    OFFICE_LOST,   /* it has led, and is to start again */
+    OFFICE_FAILED, /* it leads, and cannot serve */
+};
+
 /* Everything that there is one of. */
 struct daemon {
     struct options options;
@@ -68,8 +76,8 @@ struct daemon {
     bool has_broker;
     bool was_ended; /* the last daemon in this folder has ended in order */
     struct membership *membership; /* of a cluster; NULL: this broker is alone */
-    struct service office;         /* looks whether it leads */
-    bool is_serving, is_deposed, has_failed;
+    struct service office_keeper;  /* looks whether it leads */
+    enum office office;
     struct server *server;
     struct service *amqp;       /* what it is for the loop */
     struct api_backups backups; /* what the API asks for copies */
@@ -452,16 +460,18 @@ static bool serves(const struct api_control *control, char *text)
     uint32_t leader = membership_leader(daemon->membership);
     const struct cluster_settings *settings = &daemon->options.cluster;
     const char *at = "";
+    if (daemon->office == OFFICE_SERVES)
+        return true;
     for (uint32_t i = 0; i < settings->count; i++)
         if (settings->nodes[i].number == leader)
             at = settings->nodes[i].at;
-    if (!daemon->is_serving && leader && leader != settings->number)
+    if (leader && leader != settings->number)
         snprintf(text, API_TEXT_BYTES,
                  "this broker follows number %u of its cluster, at the host of %s: ask that one", leader, at);
-    else if (!daemon->is_serving)
+    else
         snprintf(text, API_TEXT_BYTES,
                  "no broker leads this cluster now: more than half of its brokers have to run, and reach one another");
-    return daemon->is_serving;
+    return false;
 }
 
 static size_t tell_members(const struct api_control *control, struct api_member *out)
@@ -546,9 +556,8 @@ static void build_metrics(struct daemon *daemon)
 static void take_office(struct daemon *daemon)
 {
     log_event(&daemon->logs.log, EVENT_office_taken, "self=%u", daemon->options.cluster.number);
-    daemon->is_serving = read_model(daemon);
-    if (!daemon->is_serving) {
-        daemon->has_failed = true;
+    daemon->office = read_model(daemon) ? OFFICE_SERVES : OFFICE_FAILED;
+    if (daemon->office == OFFICE_FAILED) {
         loop_end(daemon->loop);
         return;
     }
@@ -563,16 +572,16 @@ static void take_office(struct daemon *daemon)
 
 static void look_at_office(struct service *service, uint64_t now_ms, uint64_t clock_ms)
 {
-    struct daemon *daemon = list_entry(service, struct daemon, office);
+    struct daemon *daemon = list_entry(service, struct daemon, office_keeper);
+    bool serves = daemon->office == OFFICE_SERVES;
     (void)now_ms, (void)clock_ms;
-    if (daemon->loop->state != LOOP_RUNNING ||
-        daemon->is_serving == membership_leads(daemon->membership))
+    if (daemon->loop->state != LOOP_RUNNING || serves == membership_leads(daemon->membership))
         return;
-    if (!daemon->is_serving) {
+    if (!serves) {
         take_office(daemon);
         return;
     }
-    daemon->is_deposed = true;
+    daemon->office = OFFICE_LOST;
     log_event(&daemon->logs.log, EVENT_office_lost, "leader=%u self=%u",
               membership_leader(daemon->membership), daemon->options.cluster.number);
     loop_end(daemon->loop);
@@ -587,9 +596,9 @@ static const struct service_ops office_ops = {.tick = look_at_office, .shutdown 
 
 static void build_office(struct daemon *daemon)
 {
-    service_init(&daemon->office, &office_ops);
+    service_init(&daemon->office_keeper, &office_ops);
     if (daemon->membership)
-        loop_add(daemon->loop, &daemon->office);
+        loop_add(daemon->loop, &daemon->office_keeper);
 }
 
 static bool build(struct daemon *daemon)
@@ -750,7 +759,7 @@ static int serve(struct daemon *daemon)
     }
     take_down(daemon, true);
     log_event(&daemon->logs.log, EVENT_stopped, "process=%ld", (long)getpid());
-    return result || daemon->has_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return result || daemon->office == OFFICE_FAILED ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 /* A service must not find its log, or a client, where standard input and output should be. */
@@ -825,7 +834,7 @@ int main(int count, char **arguments)
     machine_tune_allocator();
     daemon.reload.input = &input;
     int status = run(&daemon, &input);
-    if (daemon.is_deposed) /* all that it knew is as it was read; what was not agreed on is forgotten */
+    if (daemon.office == OFFICE_LOST) /* all that it knew is as it was read; what was not agreed on is forgotten */
         execv("/proc/self/exe", arguments);
     manager_free(&daemon.manager);
     reload_free(&daemon.reload);

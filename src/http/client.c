@@ -226,7 +226,8 @@ static enum http_body_end body_end(const struct http_round *round, bool is_all)
 static bool is_text(const struct http_head *head)
 {
     const char *type = head->type ? head->type : "";
-    return strncmp(type, "text/", 5) == 0 || strncmp(type, "application/json", 16) == 0;
+    return strncmp(type, "text/", 5) == 0 || strncmp(type, "application/json", 16) == 0 ||
+           strncmp(type, "application/openmetrics-text", 28) == 0;
 }
 
 /* A body that is chunked may go through gzip: others are short. */

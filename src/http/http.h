@@ -34,7 +34,7 @@ struct http_answer_ops {
     /* Appends the next piece of the body, some 16 KiB at most, as far as the budget allows. The
      * head is complete when the first piece that has any bytes is, or the first that ends. One that
      * ends with its first piece is sent with its length, any other in chunks, and as gzip if the
-     * client accepts that and the type is text or JSON. */
+     * client accepts that and the type is text, JSON or metrics. */
     enum http_progress (*go_on)(struct http_answer *answer, struct http_head *head,
                                 struct buffer *body, struct budget *budget);
     /* It has ended, or the client is gone. */

@@ -30,31 +30,46 @@ bool http_has_token(struct bytes value, const char *token)
     return false;
 }
 
-/* "q=0", "q=0.000"; a weight that cannot be read is one. */
-static bool is_weightless(struct bytes parameters)
+/* "0", "0.75"; a weight that cannot be read is one. */
+static unsigned read_weight(struct bytes text)
+{
+    unsigned weight = 0, unit = HTTP_WEIGHT_MAX;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] == '.' && i == 1)
+            continue;
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return HTTP_WEIGHT_MAX;
+        weight += (unsigned)(text.data[i] - '0') * unit;
+        unit /= 10;
+    }
+    return weight < HTTP_WEIGHT_MAX ? weight : HTTP_WEIGHT_MAX;
+}
+
+static unsigned weight_of(struct bytes parameters)
 {
     while (parameters.size) {
         struct bytes parameter = http_trimmed(take_until(&parameters, ';'));
-        if (parameter.size < 3 || !http_is(bytes_of(parameter.data, 2), "q="))
-            continue;
-        size_t zeros = 2;
-        while (zeros < parameter.size && strchr("0.", parameter.data[zeros]))
-            zeros++;
-        return zeros == parameter.size;
+        if (parameter.size >= 3 && http_is(bytes_of(parameter.data, 2), "q="))
+            return read_weight(bytes_of(parameter.data + 2, parameter.size - 2));
     }
-    return false;
+    return HTTP_WEIGHT_MAX;
 }
 
-bool http_accepts(const struct http_request *request, const char *name, const char *word)
+unsigned http_weight(const struct http_request *request, const char *name, const char *word)
 {
     struct bytes value = http_field_of(request, name);
     while (value.size) {
         struct bytes parameters = take_until(&value, ',');
         struct bytes item = http_trimmed(take_until(&parameters, ';'));
         if (http_is(item, word))
-            return !is_weightless(parameters);
+            return weight_of(parameters);
     }
-    return false;
+    return 0;
+}
+
+bool http_accepts(const struct http_request *request, const char *name, const char *word)
+{
+    return http_weight(request, name, word) > 0;
 }
 
 bool http_next_segment(struct bytes *path, struct bytes *segment)

@@ -35,7 +35,11 @@ struct http_request {
 
 /* The first field of that name, which is in lower case; NULL data: there is none. */
 struct bytes http_field_of(const struct http_request *request, const char *name);
-/* Does a list with weights, as in accept-encoding, have `word`, and not with the weight 0? */
+/* How much a list with weights, as in accept-encoding, wants `word`, in thousandths; 0: not at all, or it does
+ * not have it. */
+enum { HTTP_WEIGHT_MAX = 1000 };
+unsigned http_weight(const struct http_request *request, const char *name, const char *word);
+/* Is that more than 0? */
 bool http_accepts(const struct http_request *request, const char *name, const char *word);
 /* Is `token` one of those between the commas of a field? Upper and lower case are the same. */
 bool http_has_token(struct bytes value, const char *token);

@@ -74,10 +74,17 @@ static struct http_answer *answer_ready(const struct metrics *metrics)
 
 /* ---- what is asked for ---- */
 
+/* Prometheus names both formats, and OpenMetrics with more weight. */
+static bool wants_open(const struct http_request *request)
+{
+    unsigned weight = http_weight(request, "accept", "application/openmetrics-text");
+    return weight > 0 && weight >= http_weight(request, "accept", "text/plain");
+}
+
 static struct http_answer *answer_scrape(const struct metrics *metrics, enum endpoint endpoint,
                                          const struct http_request *request)
 {
-    const struct scrape_request what = {endpoint, request->query};
+    const struct scrape_request what = {endpoint, request->query, wants_open(request)};
     char fault[320];
     struct http_answer *answer = scrape_new(metrics, &what, fault, sizeof(fault));
     return answer ? answer : answer_with(400, "text/plain", fault);

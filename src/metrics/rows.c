@@ -217,20 +217,61 @@ static void add_name(const struct rows *rows, const struct metric *metric)
     add(rows->out, rest);
 }
 
+/* For OpenMetrics a counter has its name without the _total that its lines have. */
+static void add_title(const struct rows *rows, const struct metric *metric, const char *what)
+{
+    add(rows->out, what);
+    add_name(rows, metric);
+    if (rows->is_open && metric->kind == KIND_COUNTER)
+        rows->out->size -= sizeof("_total") - 1;
+    add(rows->out, " ");
+}
+
+/* What it is counted in, which is the end of its name; NULL: nothing. */
+static const char *unit_of(const struct metric *metric)
+{
+    static const char *const units[] = {"seconds", "bytes"};
+    size_t size = strlen(metric->name);
+    if (metric->kind == KIND_COUNTER)
+        size -= sizeof("_total") - 1;
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        size_t unit = strlen(units[i]);
+        if (size > unit && memcmp(metric->name + size - unit, units[i], unit) == 0)
+            return units[i];
+    }
+    return NULL;
+}
+
 void rows_begin(const struct rows *rows, const struct metric *metric)
 {
-    static const char *const kinds[] = {[KIND_COUNTER] = " counter\n",
-                                        [KIND_GAUGE] = " gauge\n",
-                                        [KIND_UNTYPED] = " untyped\n",
-                                        [KIND_HISTOGRAM] = " histogram\n"};
-    add(rows->out, "# TYPE ");
-    add_name(rows, metric);
-    add(rows->out, kinds[metric->kind]);
-    add(rows->out, "# HELP ");
-    add_name(rows, metric);
-    add(rows->out, " ");
+    static const char *const kinds[] = {[KIND_COUNTER] = "counter\n",
+                                        [KIND_GAUGE] = "gauge\n",
+                                        [KIND_UNTYPED] = "untyped\n",
+                                        [KIND_HISTOGRAM] = "histogram\n"};
+    const char *unit = rows->is_open ? unit_of(metric) : NULL;
+    add_title(rows, metric, "# TYPE ");
+    add(rows->out,
+        rows->is_open && metric->kind == KIND_UNTYPED ? "unknown\n" : kinds[metric->kind]);
+    if (unit) {
+        add_title(rows, metric, "# UNIT ");
+        add(rows->out, unit);
+        add(rows->out, "\n");
+    }
+    add_title(rows, metric, "# HELP ");
     add(rows->out, metric->help);
     add(rows->out, "\n");
+}
+
+void rows_end(const struct rows *rows)
+{
+    if (rows->is_open)
+        add(rows->out, "# EOF\n");
+}
+
+const char *rows_type(bool is_open)
+{
+    return is_open ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                   : "text/plain; version=0.0.4; charset=utf-8";
 }
 
 /* ---- what there is a fixed number of ---- */
@@ -453,14 +494,32 @@ static void add_sizes(const struct rows *rows, const struct metric *metric,
     end_histogram(rows, metric, &histogram, (double)node->published->bytes);
 }
 
+enum { LIMIT_SIZE = 40 };
+
+/* As one who reads OpenMetrics writes it, so that both formats have the same: "1.0", "1.048576e+06". */
+static void write_limit(double limit, char text[LIMIT_SIZE])
+{
+    if (limit < 1e6) {
+        snprintf(text, LIMIT_SIZE, "%.12g", limit);
+        if (!strpbrk(text, ".e"))
+            strcat(text, ".0");
+        return;
+    }
+    int size = snprintf(text, LIMIT_SIZE, "%.11e", limit);
+    char *end = memchr(text, 'e', (size_t)size), *last = end - 1;
+    while (*last == '0')
+        last--;
+    memmove(*last == '.' ? last : last + 1, end, strlen(end) + 1);
+}
+
 /* [n] has what is less than 2^n, which is told in units of `unit`. */
 static void add_powers(const struct rows *rows, const struct metric *metric,
                        const uint64_t *buckets, size_t count, double unit, uint64_t sum)
 {
     struct histogram histogram = {.label = ""};
-    char limit[40];
+    char limit[LIMIT_SIZE];
     for (size_t i = 0; i + 1 < count; i++) {
-        snprintf(limit, sizeof(limit), "%.12g", (double)(UINT64_C(1) << i) * unit);
+        write_limit((double)(UINT64_C(1) << i) * unit, limit);
         add_bucket(rows, metric, &histogram, limit, buckets[i]);
     }
     add_bucket(rows, metric, &histogram, "+Inf", buckets[count - 1]);

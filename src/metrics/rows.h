@@ -1,4 +1,4 @@
-/* Metrics as lines of text, in the format 0.0.4 of Prometheus. */
+/* Metrics as lines of text, in the format 0.0.4 of Prometheus, or in that of OpenMetrics 1.0.0. */
 #ifndef LEVERET_METRICS_ROWS_H
 #define LEVERET_METRICS_ROWS_H
 
@@ -89,6 +89,7 @@ enum endpoint { ENDPOINT_AGGREGATED, ENDPOINT_PER_OBJECT, ENDPOINT_DETAILED };
 struct rows {
     struct buffer *out;
     enum endpoint endpoint; /* has a say in names, and in what the answer says of itself */
+    bool is_open;           /* OpenMetrics */
 };
 
 /* What stands before the lines of a metric. */
@@ -99,5 +100,9 @@ void rows_add_all(const struct rows *rows, const struct metric *metric,
                   const struct node_sample *node, double sum);
 /* The line about one of many. `sample`: of the metric's scope. */
 void rows_add_one(const struct rows *rows, const struct metric *metric, const void *sample);
+/* What stands behind all of them. */
+void rows_end(const struct rows *rows);
+/* The type of the answer, for HTTP. */
+const char *rows_type(bool is_open);
 
 #endif

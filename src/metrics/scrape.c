@@ -23,6 +23,7 @@ struct scrape {
     struct http_answer answer;
     const struct metrics *metrics;
     enum endpoint endpoint;
+    bool is_open;                    /* OpenMetrics */
     uint64_t families;               /* of ENDPOINT_DETAILED */
     struct buffer names;             /* of the virtual hosts below; it does not move */
     struct bytes vhosts[VHOSTS_MAX]; /* those that are asked for; */
@@ -202,7 +203,7 @@ static void sum(struct scrape *scrape)
 
 static struct rows rows_of(const struct scrape *scrape)
 {
-    return (struct rows){scrape->body, scrape->endpoint};
+    return (struct rows){scrape->body, scrape->endpoint, scrape->is_open};
 }
 
 static void write_one(struct scrape *scrape, const void *sample)
@@ -333,7 +334,7 @@ static enum http_progress go_on(struct http_answer *answer, struct http_head *he
     scrape->budget = budget;
     if (!head->status) {
         head->status = 200;
-        head->type = "text/plain; version=0.0.4; charset=utf-8";
+        head->type = rows_type(scrape->is_open);
     }
     sum(scrape);
     if (scrape->state != SCRAPE_WRITES)
@@ -341,7 +342,11 @@ static enum http_progress go_on(struct http_answer *answer, struct http_head *he
     while ((metric = metric_at(scrape->number)) && body->size < PIECE_BYTES &&
            !budget_is_spent(budget))
         write(scrape, metric);
-    return metric ? HTTP_MORE : HTTP_ENDS;
+    if (metric)
+        return HTTP_MORE;
+    const struct rows rows = rows_of(scrape);
+    rows_end(&rows);
+    return HTTP_ENDS;
 }
 
 static void scrape_free(struct http_answer *answer)
@@ -399,6 +404,7 @@ struct http_answer *scrape_new(const struct metrics *metrics, const struct scrap
     scrape->answer.ops = &ops;
     scrape->metrics = metrics;
     scrape->endpoint = request->endpoint;
+    scrape->is_open = request->is_open;
     scrape->state = request->endpoint == ENDPOINT_AGGREGATED ? SCRAPE_QUEUES : SCRAPE_CHANNELS;
     const char *why = NULL;
     if (request->endpoint == ENDPOINT_DETAILED) {

@@ -8,6 +8,7 @@
 struct scrape_request {
     enum endpoint endpoint;
     struct bytes query; /* as it was sent */
+    bool is_open;       /* the answer is one of OpenMetrics */
 };
 
 /* NULL: the query makes no sense, and `fault` says why. */

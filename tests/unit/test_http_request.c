@@ -92,6 +92,13 @@ TEST(parameters_by_name)
     buffer_free(&room);
 }
 
+static unsigned weight(const char *value, const char *word)
+{
+    struct http_request request = {.field_count = 1};
+    request.fields[0] = (struct http_field){bytes_str("Accept-Encoding"), bytes_str(value)};
+    return http_weight(&request, "accept-encoding", word);
+}
+
 static bool accepts(const char *value, const char *word)
 {
     struct http_request request = {.field_count = 1};
@@ -106,6 +113,11 @@ TEST(lists_with_weights)
     ok(!accepts("gzip;q=0", "gzip") && !accepts("a,gzip; x=1 ;Q=0.000", "gzip"),
        "it is not wanted");
     ok(accepts("br;q=0, gzip;q=1", "gzip") && accepts("gzip;q=", "gzip"), "another is not");
+    ok(weight("a/b;x=1;q=0.75,c", "a/b") == 750 && weight("a/b;x=1;q=0.75,c", "c") == 1000,
+       "in thousandths");
+    ok(weight("a;q=0.001", "a") == 1 && weight("a;q=1.000", "a") == 1000 &&
+           weight("a;q=2", "a") == 1000 && weight("a;q=x", "a") == 1000 && weight("b", "a") == 0,
+       "the smallest, the largest, what is no weight, and nothing");
 }
 
 static bool field(const char *type, const char *body, size_t size, struct bytes *value)

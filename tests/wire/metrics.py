@@ -451,6 +451,81 @@ def _(t):
     equal((status, headers["Content-Encoding"], body[:2]), (200, "gzip", b"\x1f\x8b"), "squeezed")
 
 
+# What Prometheus sends.
+ACCEPT = ("application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+          "text/plain;version=0.0.4;q=0.5,*/*;q=0.1")
+OPEN_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+def parse_open(text):
+    """The same of OpenMetrics, under the names that lines have: {name: Metric}."""
+    titles = re.compile(r"# (TYPE|UNIT|HELP) (\S+) (.*)")
+    lines, metrics, units = text.split("\n"), {}, {}
+    equal(lines[-2:], ["# EOF", ""], "the end")
+    family = name = None
+    for line in lines[:-2]:
+        title = titles.fullmatch(line)
+        if not title:
+            match = LINE.fullmatch(line)
+            check(match, "no line: " + line)
+            sample, metric = match.group(1), metrics[name]
+            equal(sample in ([family + part for part in PARTS] if metric.kind == "histogram" else [name]), True,
+                  "%s below %s" % (sample, family))
+            metric.lines[(sample,) + labels_of(match.group(2) or "")] = float(match.group(3))
+            continue
+        what, family, rest = title.groups()
+        if what == "TYPE":
+            check(rest in ("counter", "gauge", "unknown", "histogram"), "kind " + rest)
+            check(not family.endswith("_total"), "a family without _total: " + family)
+            name = family + "_total" if rest == "counter" else family
+            check(name not in metrics, "there twice: " + name)
+            metrics[name] = Metric("untyped" if rest == "unknown" else rest)
+        elif what == "UNIT":
+            check(family.endswith("_" + rest), "the unit of " + family)
+            units[name] = rest
+        else:
+            metrics[name].help = rest
+    return metrics, units
+
+
+@case("OpenMetrics for who would rather have it: the same lines, families without _total, units, an end")
+def _(t):
+    broker = Own(t)
+    c = work(t, broker)
+    for path in ENDPOINTS:
+        plain = ask(broker.address, path)
+        status, headers, body = get(broker.address, path, headers={"Accept": ACCEPT})
+        equal((status, headers["Content-Type"]), (200, OPEN_TYPE), "what comes of " + path)
+        found, units = parse_open(body.decode())
+        equal(list(found), list(plain), "metrics of " + path)
+        for name, metric in plain.items():
+            equal((found[name].kind, found[name].help, list(found[name].lines)),
+                  (metric.kind, metric.help, list(metric.lines)), "lines of " + name)
+        equal({unit for name, unit in units.items() if name.endswith(("_bytes", "_bytes_total"))}, {"bytes"}, "bytes")
+    for name, unit in (("process_start_time_seconds", "seconds"), ("rabbitmq_io_write_bytes_total", None),
+                       ("leveret_turn_duration_seconds", "seconds"), ("rabbitmq_queues", None)):
+        path = "/metrics/detailed?family=node_persister_metrics" if "_io_" in name else "/metrics"
+        units = parse_open(get(broker.address, path, headers={"Accept": ACCEPT})[2].decode())[1]
+        name = name.replace("rabbitmq_io", "rabbitmq_detailed_io")
+        equal(units.get(name), "bytes" if "_bytes" in name else unit, "the unit of " + name)
+    for accept, kind in (("text/plain", TYPE), ("*/*", TYPE), ("application/openmetrics-text", OPEN_TYPE),
+                         ("application/openmetrics-text;q=0", TYPE),
+                         ("application/openmetrics-text;q=0.4,text/plain;q=0.5", TYPE)):
+        check(get(broker.address, "/metrics", headers={"Accept": accept})[1]["Content-Type"].startswith(kind), accept)
+    status, headers, _ = get(broker.address, "/metrics", headers={"Accept": ACCEPT, "Accept-Encoding": "gzip"})
+    equal((status, headers["Content-Encoding"]), (200, "gzip"), "squeezed")
+    del c
+
+
+@case("limits of histograms are written as OpenMetrics has them, in both formats")
+def _(t):
+    broker = Own(t)
+    text = get(broker.address, "/metrics")[2].decode()
+    limits = set(re.findall(r'le="([^"]*)"', text)) - {"+Inf"}
+    check({"1.0", "64.0", "1.048576e+06", "1e+06", "1e-06"} <= limits, "limits: %r" % sorted(limits))
+    equal([one for one in limits if not re.fullmatch(r"\d{1,6}\.\d+|\d(\.\d*[1-9])?e[+-]\d\d", one)], [], "other forms")
+
+
 @case("another path, and per object without being asked")
 def _(t):
     folder = service.folder(t)
@@ -525,6 +600,26 @@ def _(t):
     done = subprocess.run(["promtool", "check", "rules", os.path.join(CONTRIB, "alerts.yml")], check=False, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=amqp.PATIENCE)
     equal(done.returncode, 0, done.stdout)
+
+
+@case("the parser of Prometheus' own client for Python reads both formats")
+def _(t):
+    try:
+        from prometheus_client import parser
+        from prometheus_client.openmetrics import parser as strict
+    except ImportError:
+        raise tap.Skip("python3-prometheus-client is not installed") from None
+    broker = Own(t)
+    c = work(t, broker)
+    for path in ENDPOINTS:
+        plain = list(parser.text_string_to_metric_families(get(broker.address, path)[2].decode()))
+        text = get(broker.address, path, headers={"Accept": ACCEPT})[2].decode()
+        found = list(strict.text_string_to_metric_families(text))
+        equal(len(found), text.count("# TYPE "), "families of " + path)
+        equal([one.name for one in found], [one.name for one in plain], "their names")
+        equal([sorted(map(str, (sample.labels for sample in one.samples))) for one in found],
+              [sorted(map(str, (sample.labels for sample in one.samples))) for one in plain], "their labels")
+    del c
 
 
 if __name__ == "__main__":

@@ -601,12 +601,18 @@ static void build_office(struct daemon *daemon)
         loop_add(daemon->loop, &daemon->office_keeper);
 }
 
+/* Nobody has asked for an end meanwhile. */
+static bool goes_on(void)
+{
+    return !signals_asked();
+}
+
 static bool build(struct daemon *daemon)
 {
     if (!load_tls(daemon) || !make_loop(daemon) || !bind_clients(&daemon->binding) ||
         !bind_web(&daemon->binding) || !bind_management(&daemon->binding) || !bind_metrics(&daemon->binding) ||
-        !make_membership(daemon) || !open_folder(daemon) || !open_store(daemon) ||
-        !open_membership(daemon) || !build_model(daemon) || !build_server(daemon))
+        !make_membership(daemon) || !open_folder(daemon) || !goes_on() || !open_store(daemon) || !goes_on() ||
+        !open_membership(daemon) || !build_model(daemon) || !goes_on() || !build_server(daemon))
         return false;
     build_management(daemon);
     build_metrics(daemon);
@@ -741,7 +747,10 @@ static int serve(struct daemon *daemon)
     warn(daemon);
     if (!build(daemon)) {
         take_down(daemon, false);
-        return EXIT_FAILURE;
+        if (goes_on())
+            return EXIT_FAILURE;
+        log_event(&daemon->logs.log, EVENT_ended_at_once, "signal=%s", signals_asked());
+        return EXIT_SUCCESS;
     }
     prepare_reload(daemon);
     log_opened(daemon, clock_monotonic_ms() - began_ms);
@@ -797,7 +806,7 @@ static int start(struct daemon *daemon)
     const char *fault = options_fault(&daemon->options, &daemon->config);
     if (fault)
         return refuse_usage(fault);
-    signals_end_at_once();
+    signals_begin();
     umask(077);
     int status = start_log(daemon) ? serve(daemon) : EXIT_FAILURE;
     logs_stop(&daemon->logs, LOG_PATIENCE_MS);
@@ -821,6 +830,14 @@ static int run(struct daemon *daemon, const struct options_input *input)
     return start(daemon);
 }
 
+/* All that it knew is as it was read then, and what was not agreed on is forgotten. */
+static void begin_again(char **arguments)
+{
+    signals_keep();
+    if (!signals_asked())
+        execv("/proc/self/exe", arguments);
+}
+
 int main(int count, char **arguments)
 {
     struct daemon daemon = {.lock = -1};
@@ -834,8 +851,8 @@ int main(int count, char **arguments)
     machine_tune_allocator();
     daemon.reload.input = &input;
     int status = run(&daemon, &input);
-    if (daemon.office == OFFICE_LOST) /* all that it knew is as it was read; what was not agreed on is forgotten */
-        execv("/proc/self/exe", arguments);
+    if (daemon.office == OFFICE_LOST)
+        begin_again(arguments);
     manager_free(&daemon.manager);
     reload_free(&daemon.reload);
     config_free(&daemon.config);

@@ -30,7 +30,7 @@ static void begin_stop(struct loop *loop, const char *reason, enum loop_state st
     loop->stop_ms = loop->now_ms + patience_ms;
     ev_signal_stop(loop->ev, &loop->terminate);
     ev_signal_stop(loop->ev, &loop->interrupt);
-    signals_end_at_once();
+    signals_stop();
     listeners_close(loop);
     sockets_drop_greetings(loop);
     list_for_each(at, &loop->services)
@@ -44,7 +44,8 @@ static void on_signal(struct ev_loop *ev, ev_signal *watcher, int events)
     struct loop *loop = watcher->data;
     if (loop->state != LOOP_RUNNING)
         return;
-    begin_stop(loop, watcher->signum == SIGINT ? "SIGINT" : "SIGTERM", LOOP_STOPPING, STOP_MS);
+    signals_came(watcher->signum);
+    begin_stop(loop, signals_asked(), LOOP_STOPPING, STOP_MS);
 }
 
 static void on_hangup(struct ev_loop *ev, ev_signal *watcher, int events)
@@ -319,7 +320,7 @@ static void end(struct loop *loop)
     ev_signal_stop(loop->ev, &loop->interrupt);
     report_stop(&loop->report, loop->ev);
     ev_signal_stop(loop->ev, &loop->hangup);
-    signals_end_at_once(); /* libev leaves the defaults, by which some would end the process */
+    signals_stop(); /* libev leaves the defaults, by which some would end the process */
     ev_check_stop(loop->ev, &loop->woken);
     dials_close(loop);
     sockets_close(loop);
@@ -332,8 +333,11 @@ int loop_run(struct loop *loop, struct store *store)
     if (!sockets_start(loop))
         return EAGAIN;
     begin(loop);
-    int error = listeners_start(loop);
-    if (!error) {
+    signals_hand_over();
+    if (signals_asked())
+        begin_stop(loop, signals_asked(), LOOP_STOPPING, STOP_MS);
+    int error = loop->state == LOOP_RUNNING ? listeners_start(loop) : 0;
+    if (!error && loop->state == LOOP_RUNNING) {
         log_event(loop->log, EVENT_started, "message=\"Server startup complete\"");
         for (turn(loop); !is_over(loop); turn(loop))
             wait_for_events(loop);

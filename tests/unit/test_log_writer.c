@@ -177,8 +177,9 @@ TEST(gone)
 
 /* ---- last words ---- */
 
-/* A process that logs and is ended by a signal: what it said is in bench->text. */
-static int end_by(struct bench *bench, int number, int times, bool is_stalled)
+/* A process that logs and is ended by a signal, or by one that comes again more than a second later: what it
+ * said is in bench->text. */
+static int end_by(struct bench *bench, int number, int times, bool is_stalled, bool is_again)
 {
     bench->text = mem_zalloc(TEXT_BYTES);
     int ends[2];
@@ -189,11 +190,17 @@ static int end_by(struct bench *bench, int number, int times, bool is_stalled)
         struct log_writer *writer = log_writer_new(ends[1], 0, RING_BYTES);
         struct log log = {LOG_LEVEL_DEBUG, log_writer_take, writer};
         struct log last = {LOG_LEVEL_DEBUG, log_writer_take_last, writer};
-        signals_end_at_once();
+        signals_begin();
+        signals_stop();
         signals_log(&last);
         for (int i = 0; i < times; i++)
             log_event(&log, EVENT_limits, "number=%d", i);
         raise(number);
+        if (is_again) {
+            raise(number);
+            usleep(1100000);
+            raise(number);
+        }
         _exit(0);
     }
     int status = 0;
@@ -209,15 +216,17 @@ static int end_by(struct bench *bench, int number, int times, bool is_stalled)
 TEST(last_words)
 {
     struct bench bench;
-    is_int(end_by(&bench, SIGTERM, 20, false), 128 + SIGTERM, "ended by SIGTERM");
+    is_int(end_by(&bench, SIGTERM, 20, false, true), 128 + SIGTERM, "ended by SIGTERM");
     ok(strstr(bench.text, "number=19\n"), "what was logged before it is there");
     ok(strstr(bench.text, "Z warning ended_at_once signal=SIGTERM\n"), "and why it ended");
     mem_free(bench.text);
-    is_int(end_by(&bench, SIGTERM, 20000, true), 128 + SIGTERM, "a stalled reader does not matter");
+    is_int(end_by(&bench, SIGTERM, 20000, true, true), 128 + SIGTERM, "a stalled reader does not matter");
     mem_free(bench.text);
-    is_int(end_by(&bench, SIGHUP, 1, false), 0, "SIGHUP does not end it");
+    is_int(end_by(&bench, SIGTERM, 1, false, false), 0, "a first one is not obeyed at once");
     mem_free(bench.text);
-    is_int(end_by(&bench, SIGABRT, 20, false), SIGABRT, "a crash is still one");
+    is_int(end_by(&bench, SIGHUP, 1, false, false), 0, "SIGHUP does not end it");
+    mem_free(bench.text);
+    is_int(end_by(&bench, SIGABRT, 20, false, false), SIGABRT, "a crash is still one");
 #if !defined(__SANITIZE_ADDRESS__)
     ok(strstr(bench.text, "Z error crashed signal=SIGABRT\n"), "and is logged");
 #endif

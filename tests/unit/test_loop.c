@@ -381,6 +381,7 @@ TEST(stopping_says_goodbye)
     is_int(loop_child_wait(&child), 0, "and the loop with it");
 }
 
+/* In the second after the first it is the same wish, said twice. */
 TEST(a_second_signal_is_obeyed_at_once)
 {
     struct loop_child child = start(1000);
@@ -389,6 +390,10 @@ TEST(a_second_signal_is_obeyed_at_once)
     peer_read(fd, text, 1);
     kill(child.pid, SIGTERM);
     peer_says(fd, 60, "shutdown", "it is stopping, and waits for us to close");
+    kill(child.pid, SIGTERM);
+    kill(child.pid, SIGINT);
+    usleep(1100000);
+    is_int(waitpid(child.pid, NULL, WNOHANG), 0, "one that comes with the first is no second one");
     is_int(loop_child_stop(&child), 128 + SIGTERM, "the second signal does not wait");
     close(fd);
 }

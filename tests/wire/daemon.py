@@ -535,6 +535,41 @@ def _(t):
     check(time.monotonic() - before > 3, "it was not waited for at all")
 
 
+@case("a signal ends a start with status 0: between two steps, or after two seconds of one that takes long")
+def _(t):
+    for is_slow in False, True:
+        place = folder(t)
+        pipe = os.path.join(place, "definitions")
+        os.mkfifo(pipe)
+        daemon = Daemon(t, "--data-dir", os.path.join(place, "data"), "--listen", "127.0.0.1:0", "--definitions", pipe)
+        daemon.says(" info starting ")
+        writer = open(pipe, "wb") if not is_slow else None  # waits until it reads
+        time.sleep(0.3)
+        daemon.process.send_signal(signal.SIGTERM)
+        daemon.process.send_signal(signal.SIGTERM)
+        if writer:
+            writer.write(b"{}")
+            writer.close()
+        before = time.monotonic()
+        equal(daemon.process.wait(PATIENCE), 0, "status")
+        took = time.monotonic() - before
+        check(took > 1.5 if is_slow else took < 1.5, "it took %.1f s" % took)
+        check(" warning ended_at_once signal=SIGTERM\n" in daemon.log(), daemon.log())
+        check(READY not in daemon.log(), "it served")
+
+
+@case("a signal that came before its start, as when it begins anew by exec, ends it with status 0")
+def _(t):
+    def wait_for_it():
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        os.kill(os.getpid(), signal.SIGTERM)
+    data = folder(t)
+    daemon = Daemon(t, "--data-dir", data, "--listen", "127.0.0.1:0", preexec_fn=wait_for_it)
+    equal(daemon.process.wait(PATIENCE), 0, "status")
+    check(" warning ended_at_once signal=SIGTERM\n" in daemon.log(), daemon.log())
+    equal(serve(t, data).stop(), 0, "status of the next one")
+
+
 @case("a second signal ends it at once, and loses nothing that was confirmed")
 def _(t):
     data = folder(t)
@@ -543,6 +578,9 @@ def _(t):
     c = daemon.client(t)
     daemon.process.send_signal(signal.SIGTERM)
     c.expect(0, "connection.close")
+    daemon.process.send_signal(signal.SIGTERM)
+    time.sleep(1.1)
+    equal(daemon.process.poll(), None, "status after one that came with the first")
     daemon.process.send_signal(signal.SIGTERM)
     equal(daemon.process.wait(PATIENCE), 128 + signal.SIGTERM, "status")
     check(" warning ended_at_once signal=SIGTERM\n" in daemon.log(), "it did not say so")

@@ -15,6 +15,7 @@ class Broker:
     """Its log is at `log`; `address` is where it listens, another one after each start."""
 
     start_seconds = 30
+    command = ()  # what starts it, with the program and its arguments behind
     arguments = ()
     listen = "127.0.0.1:0"
 
@@ -26,7 +27,7 @@ class Broker:
         with open(self.log, "ab") as log:
             began = log.tell()
             self.process = subprocess.Popen(
-                [self.program, "--data-dir", self.folder, "--listen", self.listen,
+                [*self.command, self.program, "--data-dir", self.folder, "--listen", self.listen,
                  "--management", "none", "--control-socket", "none", *self.arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         end = time.monotonic() + self.start_seconds

@@ -12,11 +12,11 @@ TURN_SECONDS, LOGGED_SECONDS = 0.06, 10
 class Sent:
     """A message: where it is to come to, and not before when. `unit`: what is there with it, or not at all."""
 
-    __slots__ = ("end", "way", "not_before", "unit", "sent_at", "is_confirmed", "is_seen", "is_acked")
+    __slots__ = ("end", "way", "not_before", "unit", "sent_at", "began", "is_confirmed", "is_seen", "is_acked")
 
     def __init__(self, end, way, not_before, unit):
         self.end, self.way, self.not_before, self.unit = end, way, not_before, unit
-        self.sent_at = time.time()
+        self.sent_at, self.began = time.time(), time.monotonic()
         self.is_confirmed = self.is_seen = self.is_acked = False
 
 
@@ -29,6 +29,17 @@ class Session:
         self.first_confirm = None
         self.rival = None  # when another broker had confirmed what was sent after this one's first confirm
         self.order = {}  # (publisher, queue): number of the last first delivery
+
+
+class Wait:
+    """Since a fault of that kind: for the first confirm, and the first delivery, of what was sent later."""
+
+    def __init__(self, kind):
+        self.kind, self.since = kind, time.monotonic()
+        self.confirm = self.delivery = None
+
+    def is_over(self):
+        return self.confirm is not None and self.delivery is not None
 
 
 class Model:
@@ -45,9 +56,9 @@ class Model:
         self.faults = dict.fromkeys(self.KINDS, 0)
         self.told = []
         self.met = {}
-        self.waits, self.waiting = {"kill": [], "kill with others": [], "stop": []}, None
+        self.waits, self.waiting = [], None
         self.confirmed = 0
-        self.serving = None
+        self.is_one = True  # clients are served by who leads alone
 
     def fault(self, kind, what):
         self.faults[kind] += 1
@@ -78,7 +89,10 @@ class Model:
             self.see_confirm(session, sent_at, now)
 
     def see_confirm(self, session, sent_at, now):
-        self.serving = session.node
+        if self.waiting and self.waiting.confirm is None and sent_at > self.waiting.since:
+            self.waiting.confirm = now - self.waiting.since
+        if not self.is_one:
+            return
         if session.first_confirm is None:
             session.first_confirm = now
         if session.rival is not None and sent_at > session.rival:
@@ -87,13 +101,12 @@ class Model:
             if other.node != session.node and other.rival is None and other.first_confirm is not None and \
                     sent_at > other.first_confirm:
                 other.rival = now
-        if self.waiting and sent_at > self.waiting[1]:
-            self.waits[self.waiting[0]].append(now - self.waiting[1])
-            self.waiting = None
 
-    def await_confirm(self, kind):
+    def wait_for(self, kind):
+        """What is known of how long that took is kept when the next one begins."""
         with self.lock:
-            self.waiting = kind, time.monotonic()
+            self.waiting = Wait(kind)
+            self.waits.append(self.waiting)
 
     # consumers
 
@@ -114,6 +127,8 @@ class Model:
                 self.fault("damaged", "%r in %s" % (key, queue))
             if queue not in (sent.end, sent.way):
                 self.fault("misplaced", "%r in %s, not %s" % (key, queue, sent.end))
+            if self.waiting and self.waiting.delivery is None and sent.began > self.waiting.since:
+                self.waiting.delivery = time.monotonic() - self.waiting.since
             self.look_at_times(session, queue, key, event.redelivered)
             if sent.way in ("plain", "tx"):
                 self.look_at_order(session, queue, key, event.redelivered, is_alone)

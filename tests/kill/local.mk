@@ -8,6 +8,7 @@ EXTRA_DIST += \
 	%D%/broker.py \
 	%D%/cluster \
 	%D%/cluster_model.py \
+	%D%/cluster_net.py \
 	%D%/delayed \
 	%D%/feature_count.py \
 	%D%/feature_model.py \
@@ -20,7 +21,8 @@ EXTRA_DIST += \
 
 check_PROGRAMS += \
 	%D%/kill_load \
-	%D%/leveretd_volatile
+	%D%/leveretd_volatile \
+	%D%/wires
 
 %C%_kill_load_SOURCES = \
 	%D%/client.c \
@@ -33,6 +35,9 @@ check_PROGRAMS += \
 	%D%/model.c \
 	%D%/model.h
 %C%_kill_load_LDADD = libleveret_amqp.a libleveret_base.a
+
+%C%_wires_SOURCES = %D%/wires.c
+%C%_wires_LDADD =
 
 # The daemon's own main file; its disk is found in the first library that has one.
 %C%_leveretd_volatile_SOURCES = src/leveretd.c

@@ -401,12 +401,12 @@ CAPABILITIES = {"publisher_confirms": True, "exchange_exchange_bindings": True,
 
 
 class Connection:
-    """One socket to the broker.  Without open() not a byte is sent on it."""
+    """One socket to the broker, which may be there already.  Without open() not a byte is sent on it."""
 
-    def __init__(self, address, timeout=PATIENCE):
+    def __init__(self, address, timeout=PATIENCE, sock=None):
         host, port = address.rsplit(":", 1)
         self.timeout = timeout
-        self.sock = socket.create_connection((host, int(port)), timeout=timeout)
+        self.sock = sock or socket.create_connection((host, int(port)), timeout=timeout)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.data = bytearray()
         self.events, self.partial, self.heartbeats = [], {}, []

@@ -57,7 +57,7 @@ static void delivered(struct sim_channel *channel, const struct letter *letter)
         at = find_ready(ready, letter);
     }
     if (at == ready->count) {
-        solo_foresee(solo, letter);
+        solo_foresee(solo, consumer->queue, letter);
         at = find_ready(ready, letter);
     }
     if (at == ready->count && letter->deaths && solo_may_have_sent(solo, letter)) {

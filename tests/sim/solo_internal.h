@@ -420,8 +420,9 @@ bool solo_waits_for_time(struct sim_channel *channel);
 void solo_begin_step(struct solo *solo);
 /* May something have ended since, or is something in doubt? Then the outcome of the step is not known. */
 bool solo_is_overrun(struct solo *solo);
-/* A letter comes of a message whose end has not been noticed yet: it, and those before it, may have ended. */
-void solo_foresee(struct solo *solo, const struct letter *letter);
+/* A letter comes from a queue, of a message whose end has not been noticed yet: it, and those before it, may have
+ * ended. */
+void solo_foresee(struct solo *solo, int number, const struct letter *letter);
 /* May a message have ended that is not known to have? Its letter may be anywhere, and have driven out others,
  * such as what this letter was. */
 bool solo_may_have_sent(const struct solo *solo, const struct letter *letter);

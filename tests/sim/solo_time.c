@@ -224,6 +224,14 @@ static bool has_ready(const struct own_queue_of *queue, const struct letter *let
     return false;
 }
 
+static bool has_letter(const struct own_queue_of *queue, const struct letter *letter)
+{
+    for (size_t i = 0; i < queue->ready.count; i++)
+        if (solo_is_same(&queue->ready.at[i], letter))
+            return true;
+    return false;
+}
+
 /* The first of a level of a queue which may have ended by then, of several the one that did so first, or
  * NULL. */
 static const struct entry *first_to_end_in(const struct solo *solo, int number, uint64_t at_ms)
@@ -275,9 +283,15 @@ static bool end_elsewhere(struct solo *solo, const struct letter *letter)
     return false;
 }
 
+/* Is it yet to come of a message in the queue in which it died? It is in the other one as soon as it has. */
+static bool is_due_from(const struct solo *solo, int number, const struct letter *letter)
+{
+    return has_ready(&solo->queues[letter->died_in], letter) && !has_letter(&solo->queues[number], letter);
+}
+
 /* A queue's own consumers have what they can take before it drops anything. What was dropped was so for
  * what another queue's message has become that ended. */
-void solo_foresee(struct solo *solo, const struct letter *letter)
+void solo_foresee(struct solo *solo, int number, const struct letter *letter)
 {
     if (!letter->deaths || letter->died_in == NONE)
         return;
@@ -288,9 +302,9 @@ void solo_foresee(struct solo *solo, const struct letter *letter)
     while (letter->why == REASON_EXPIRED && !has_ready(queue, letter) && end_elsewhere(solo, letter))
         continue;
     if (letter->why == REASON_EXPIRED)
-        while (has_ready(queue, letter) && end_first(solo, letter->died_in))
+        while (is_due_from(solo, number, letter) && end_first(solo, letter->died_in))
             continue;
-    while (letter->why == REASON_MAXLEN && has_ready(queue, letter) &&
+    while (letter->why == REASON_MAXLEN && is_due_from(solo, number, letter) &&
            (other = first_to_end(solo)) != NONE) {
         end_first(solo, other);
         solo_tend(solo);

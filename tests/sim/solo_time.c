@@ -311,12 +311,23 @@ void solo_foresee(struct solo *solo, int number, const struct letter *letter)
     }
 }
 
+/* Does one wait that may have been ready, and have ended, by now? */
+static bool may_have_woken_to_end(const struct solo *solo, const struct own_queue_of *queue)
+{
+    uint64_t clock_ms = solo_clock_ms(solo);
+    for (size_t i = 0; queue->exists && i < queue->waiting.count; i++)
+        if (queue->waiting.at[i].ready_ms <= clock_ms && solo_ends_ms(&queue->waiting.at[i]) <= clock_ms)
+            return true;
+    return false;
+}
+
 bool solo_may_have_sent(const struct solo *solo, const struct letter *letter)
 {
     bool may_send = false, is_known = false;
     for (int i = 0; i < QUEUES_OF_ONE; i++) {
-        may_send |=
-            solo->queues[i].dlx != NONE && first_to_end_in(solo, i, solo_clock_ms(solo));
+        bool may_end = first_to_end_in(solo, i, solo_clock_ms(solo)) ||
+                       may_have_woken_to_end(solo, &solo->queues[i]);
+        may_send |= solo->queues[i].dlx != NONE && may_end;
         is_known |= has_ready(&solo->queues[i], letter);
     }
     return may_send && is_known;

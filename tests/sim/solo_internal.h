@@ -50,7 +50,9 @@ struct entry {
     int same; /* of those with one number a queue that looks for duplicates takes one; 0: of any */
     uint32_t deaths;
     int died_in;         /* a queue; NONE */
-    uint64_t died_level; /* and the level of its priority there */
+    uint64_t died_level; /* and the level of its priority there, */
+    uint64_t came_step;  /* to which it had come in this step; */
+    uint64_t way;        /* a hash of all that it died in, in order, and why; 0: of nothing, or it was seen since */
     enum reason why;
     bool is_either; /* expired, or dropped: it did both at the same time */
     uint32_t cycle;    /* bits of queues in which it died since it was last rejected */

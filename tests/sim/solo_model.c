@@ -327,6 +327,12 @@ bool solo_sends_on(const struct solo *solo, const struct own_queue_of *queue)
     return queue->dlx != NONE && (queue->dlx == DEFAULT || solo->exchanges[queue->dlx].exists);
 }
 
+static uint64_t way_of(const struct entry *letter, uint64_t before)
+{
+    uint64_t death = ((uint64_t)letter->died_in << 16 | letter->died_level) << 8 | (uint64_t)letter->why;
+    return (before ^ (death + 1)) * 0x9e3779b97f4a7c15;
+}
+
 struct entry solo_letter_of(const struct solo *solo, int number, const struct entry *entry,
                             enum reason why)
 {
@@ -340,6 +346,8 @@ struct entry solo_letter_of(const struct solo *solo, int number, const struct en
     letter.is_either = (why == REASON_MAXLEN && solo_ends_soon(solo, entry)) ||
                        (why == REASON_EXPIRED && solo_drops(queue));
     letter.step = why == REASON_EXPIRED && solo_ends_at_once(entry) ? entry->step : solo->step;
+    letter.came_step = entry->step;
+    letter.way = way_of(&letter, entry->way);
     letter.cycle = why == REASON_REJECTED ? 0 : letter.cycle | 1u << number;
     letter.ttl_ms = NO_LIMIT;
     letter.is_late = true;
@@ -625,6 +633,15 @@ void solo_settle_model(struct solo *solo, size_t at, enum settled how)
     }
 }
 
+/* Do letters of one queue come in the order in which they lay there, and is that known? It is not of letters that
+ * had come there together by different ways. */
+static bool is_ordered(const struct entry *before, const struct entry *entry)
+{
+    return before->died_in == entry->died_in && before->why == entry->why &&
+           before->died_level == entry->died_level &&
+           (before->way == entry->way || before->came_step != entry->came_step);
+}
+
 /* May `at` come first, though others lie before it? Only dead letters that were on their way
  * together from different queues, or beside what was committed with them. */
 bool solo_may_be_first(const struct entries *ready, size_t at)
@@ -634,9 +651,7 @@ bool solo_may_be_first(const struct entries *ready, size_t at)
         const struct entry *before = &ready->at[i];
         /* It had to be read first. */
         bool was_late = before->deaths && (before->is_late || before->op > entry->op);
-        bool is_ordered = before->died_in == entry->died_in && before->why == entry->why &&
-                          before->died_level == entry->died_level;
-        if (!was_late && (before->step < entry->step || is_ordered))
+        if (!was_late && (before->step < entry->step || is_ordered(before, entry)))
             return false;
     }
     return true;

@@ -511,7 +511,7 @@ void solo_looked_at(struct sim_channel *channel, const struct letter *letter)
     if (channel->content_tag != ++solo->tag_last)
         solo_fails(solo, "has the wrong delivery tag", letter->id, number);
     entry.is_late = entry.is_crossed = entry.is_doubtful = entry.is_possible = false;
-    entry.step = 0;
+    entry.step = entry.way = 0;
     if (entry.op > solo->durable_op)
         entry.op = solo->op; /* seen, but nobody has said that it is durable */
     solo_add_unacked(solo, channel->content_tag, number, NONE, &entry);

@@ -51,7 +51,8 @@ struct entry {
     uint32_t deaths;
     int died_in;         /* a queue; NONE */
     uint64_t died_level; /* and the level of its priority there, */
-    uint64_t came_step;  /* to which it had come in this step; */
+    uint64_t came_step;  /* to which it had come in this step, */
+    uint64_t left_ms;    /* and which it left then, at the earliest; NO_LIMIT: when that was noticed */
     uint64_t way;        /* a hash of all that it died in, in order, and why; 0: of nothing, or it was seen since */
     enum reason why;
     bool is_either; /* expired, or dropped: it did both at the same time */

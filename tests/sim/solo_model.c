@@ -347,6 +347,7 @@ struct entry solo_letter_of(const struct solo *solo, int number, const struct en
                        (why == REASON_EXPIRED && solo_drops(queue));
     letter.step = why == REASON_EXPIRED && solo_ends_at_once(entry) ? entry->step : solo->step;
     letter.came_step = entry->step;
+    letter.left_ms = why == REASON_EXPIRED ? solo_ends_ms(entry) : NO_LIMIT;
     letter.way = way_of(&letter, entry->way);
     letter.cycle = why == REASON_REJECTED ? 0 : letter.cycle | 1u << number;
     letter.ttl_ms = NO_LIMIT;

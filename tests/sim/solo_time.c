@@ -67,6 +67,9 @@ void solo_came(struct solo *solo, int number, struct entry *entry)
     const struct own_queue_of *queue = &solo->queues[number];
     entry->lives_ms = entry->ttl_ms < queue->ttl_ms ? entry->ttl_ms : queue->ttl_ms;
     entry->came_ms = solo_clock_ms(solo) - MACHINE_STALE_MS;
+    /* What came back to wait, and had ended, was not noticed before it was ready. */
+    if (entry->is_late && entry->left_ms < entry->came_ms)
+        entry->came_ms = entry->left_ms;
     entry->came_most_ms = 0;
     if (solo_ends_at_once(entry))
         solo->is_stopped = true;

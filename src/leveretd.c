@@ -265,6 +265,7 @@ static bool build_model(struct daemon *daemon)
     broker_init(&daemon->broker, daemon->store, &daemon->pool, &daemon->random, &daemon->logs.log,
                 clock_monotonic_ms());
     daemon->broker.options = daemon->options.broker;
+    daemon->broker.queues.now_us = &daemon->loop->turns.began_us;
     daemon->has_broker = true;
     daemon->checker = worker_thread_new("checker", loop_wake, daemon->loop);
     if (!daemon->checker)

@@ -10,6 +10,7 @@
 #include "broker/policy.h"
 #include "broker/queue_declare.h"
 #include "definitions/json_table.h"
+#include "queue/queue_latency.h"
 #include "session/look.h"
 
 enum { QUEUE_STEPS = 60 };
@@ -95,6 +96,29 @@ static void add_consumers(struct fields *fields, const struct queue *queue)
         fields_null(fields, "single_active_consumer_tag");
 }
 
+/* In microseconds. */
+static void add_latency_of(struct fields *fields, const struct latency *latency, const char *name)
+{
+    if (!fields_open(fields, name, '{'))
+        return;
+    fields_whole(fields, "count", latency->count);
+    fields_whole(fields, "p50", latency_quantile(latency, 0.5));
+    fields_whole(fields, "p90", latency_quantile(latency, 0.9));
+    fields_whole(fields, "p99", latency_quantile(latency, 0.99));
+    fields_whole(fields, "max", latency->max_us);
+    fields_close(fields, '}');
+}
+
+/* Of a queue whose messages were never timed it is not there. */
+static void add_latency(struct fields *fields, const struct queue *queue)
+{
+    if (!queue_latency(queue, LATENCY_DELIVER) || !fields_open(fields, "leveret_latency", '{'))
+        return;
+    add_latency_of(fields, queue_latency(queue, LATENCY_DELIVER), "publish_to_deliver");
+    add_latency_of(fields, queue_latency(queue, LATENCY_ACKNOWLEDGE), "deliver_to_ack");
+    fields_close(fields, '}');
+}
+
 static void add_messages(struct fields *fields, const struct call *call, const struct queue *queue)
 {
     const struct counts *counts = queue->counts;
@@ -107,6 +131,7 @@ static void add_messages(struct fields *fields, const struct call *call, const s
               "messages_unacknowledged", counts->taken);
     if (queue->tally)
         rates_add_messages(fields, call, history, queue->tally->of, TALLIES_OF_QUEUE);
+    add_latency(fields, queue);
     fields_whole(fields, "messages_delayed", counts->delayed);
     fields_whole(fields, "message_bytes_ready", counts->ready_bytes);
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/utf8.h"
+#include "queue/queue_latency.h"
 
 /* ---- the table ---- */
 
@@ -23,6 +24,8 @@
 #define SAMPLE_memory struct memory_sample
 #define SAMPLE_listener struct api_listener
 #define SAMPLE_queue struct queue
+#define SAMPLE_delivery struct queue
+#define SAMPLE_acknowledgement struct queue
 #define SAMPLE_detailed_queue struct queue
 #define SAMPLE_exchange struct exchange
 #define SAMPLE_vhost struct vhost
@@ -445,8 +448,8 @@ static void add_listeners(const struct rows *rows, const struct metric *metric,
 /* ---- histograms ---- */
 
 struct histogram {
-    const char *label; /* that all lines have: "protocol=\"amqp091\","; or "" */
-    uint64_t count;    /* so far */
+    struct bytes label; /* that all lines have: "protocol=\"amqp091\","; or nothing */
+    uint64_t count;     /* so far */
 };
 
 static void add_bucket(const struct rows *rows, const struct metric *metric,
@@ -455,7 +458,7 @@ static void add_bucket(const struct rows *rows, const struct metric *metric,
     histogram->count += count;
     add_name(rows, metric);
     add(rows->out, "_bucket{");
-    add(rows->out, histogram->label);
+    buffer_add(rows->out, histogram->label.data, histogram->label.size);
     add_text(rows->out, "", "le", limit);
     add(rows->out, "}");
     add_value(rows->out, (double)histogram->count);
@@ -464,12 +467,12 @@ static void add_bucket(const struct rows *rows, const struct metric *metric,
 static void add_part(const struct rows *rows, const struct metric *metric,
                      const struct histogram *histogram, const char *part, double value)
 {
-    size_t size = strlen(histogram->label);
+    struct bytes label = histogram->label;
     add_name(rows, metric);
     add(rows->out, part);
-    if (size) {
+    if (label.size) {
         add(rows->out, "{");
-        buffer_add(rows->out, histogram->label, size - 1);
+        buffer_add(rows->out, label.data, label.size - 1);
         add(rows->out, "}");
     }
     add_value(rows->out, value);
@@ -488,7 +491,7 @@ static void add_sizes(const struct rows *rows, const struct metric *metric,
     /* Written as those write them who look for one of them. */
     static const char *const limits[PUBLISHED_SIZES] = {
         "100.0", "1000.0", "10000.0", "100000.0", "1e+06", "1e+07", "5e+07", "1e+08", "+Inf"};
-    struct histogram histogram = {.label = "protocol=\"amqp091\","};
+    struct histogram histogram = {.label = bytes_str("protocol=\"amqp091\",")};
     for (int i = 0; i < PUBLISHED_SIZES; i++)
         add_bucket(rows, metric, &histogram, limits[i], node->published->sizes[i]);
     end_histogram(rows, metric, &histogram, (double)node->published->bytes);
@@ -516,7 +519,7 @@ static void write_limit(double limit, char text[LIMIT_SIZE])
 static void add_powers(const struct rows *rows, const struct metric *metric,
                        const uint64_t *buckets, size_t count, double unit, uint64_t sum)
 {
-    struct histogram histogram = {.label = ""};
+    struct histogram histogram = {.label = bytes_str("")};
     char limit[LIMIT_SIZE];
     for (size_t i = 0; i + 1 < count; i++) {
         write_limit((double)(UINT64_C(1) << i) * unit, limit);
@@ -547,6 +550,47 @@ static void add_batches(const struct rows *rows, const struct metric *metric,
     add_powers(rows, metric, one->buckets, STORE_BUCKETS, 1, one->sum);
 }
 
+/* From a quarter of a millisecond to 18 minutes: powers of two in microseconds. */
+static void add_latency(const struct rows *rows, const struct metric *metric, struct bytes label,
+                        const struct latency *latency)
+{
+    static const unsigned char bits[] = {8, 10, 12, 14, 16, 18, 20, 22, 26, 30};
+    struct histogram histogram = {.label = label};
+    char limit[LIMIT_SIZE];
+    for (size_t i = 0; i < sizeof(bits); i++) {
+        write_limit((double)(UINT64_C(1) << bits[i]) * 1e-6, limit);
+        add_bucket(rows, metric, &histogram, limit, latency_below(latency, bits[i]) - histogram.count);
+    }
+    add_bucket(rows, metric, &histogram, "+Inf", latency->count - histogram.count);
+    end_histogram(rows, metric, &histogram, (double)latency->sum_us * 1e-6);
+}
+
+static enum latency_of latency_of(const struct metric *metric)
+{
+    return metric->scope == SCOPE_delivery ? LATENCY_DELIVER : LATENCY_ACKNOWLEDGE;
+}
+
+static void add_latencies(const struct rows *rows, const struct metric *metric,
+                          const struct node_sample *node)
+{
+    add_latency(rows, metric, bytes_str(""), &node->broker->queues.latencies[latency_of(metric)]);
+}
+
+/* Of one that nobody has read there are none. */
+static void add_queue_latency(const struct rows *rows, const struct metric *metric,
+                              const struct queue *queue)
+{
+    const struct latency *latency = queue_latency(queue, latency_of(metric));
+    struct buffer label = {0};
+    if (!latency)
+        return;
+    add_label(&label, "", "vhost", vhost_name(queue->vhost));
+    add_label(&label, ",", "queue", queue_name(queue));
+    add(&label, ",");
+    add_latency(rows, metric, buffer_bytes(&label), latency);
+    buffer_free(&label);
+}
+
 /* ---- all together ---- */
 
 typedef void add_lines(const struct rows *rows, const struct metric *metric,
@@ -562,6 +606,7 @@ static add_lines *lines_of(enum scope scope)
         [SCOPE_memory] = add_memory,     [SCOPE_listener] = add_listeners,
         [SCOPE_sizes] = add_sizes,       [SCOPE_turns] = add_turns,
         [SCOPE_syncs] = add_syncs,       [SCOPE_batches] = add_batches,
+        [SCOPE_delivery] = add_latencies, [SCOPE_acknowledgement] = add_latencies,
     };
     return scope < sizeof(all) / sizeof(all[0]) ? all[scope] : NULL;
 }
@@ -632,6 +677,10 @@ static void add_labels(struct buffer *out, const struct metric *metric, const vo
 
 void rows_add_one(const struct rows *rows, const struct metric *metric, const void *sample)
 {
+    if (metric->scope == SCOPE_delivery || metric->scope == SCOPE_acknowledgement) {
+        add_queue_latency(rows, metric, sample);
+        return;
+    }
     begin_line(rows, metric);
     add_labels(rows->out, metric, sample);
     end_line(rows, metric, sample);

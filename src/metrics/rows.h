@@ -22,6 +22,8 @@ enum scope {
     SCOPE_syncs,
     SCOPE_batches,
     SCOPE_queue,          /* one of many; here and from here on */
+    SCOPE_delivery,       /* of a queue, and of all of them together: several lines */
+    SCOPE_acknowledgement, /* the same */
     SCOPE_detailed_queue, /* the same, but nothing is told of all together */
     SCOPE_exchange,       /* the same */
     SCOPE_vhost,          /* the same */
@@ -31,7 +33,7 @@ enum scope {
 
 enum kind { KIND_COUNTER, KIND_GAUGE, KIND_UNTYPED, KIND_HISTOGRAM };
 
-/* As RabbitMQ has them, and what belongs to which. */
+/* As RabbitMQ has them, but for queue_latency_metrics, and what belongs to which. */
 #define METRIC_FAMILIES(X)                                                                         \
     X(connection_churn_metrics)                                                                    \
     X(node_coarse_metrics)                                                                         \
@@ -42,6 +44,7 @@ enum kind { KIND_COUNTER, KIND_GAUGE, KIND_UNTYPED, KIND_HISTOGRAM };
     X(queue_consumer_count)                                                                        \
     X(queue_metrics)                                                                               \
     X(queue_delivery_metrics)                                                                      \
+    X(queue_latency_metrics)                                                                       \
     X(queue_exchange_metrics)                                                                      \
     X(exchange_metrics)                                                                            \
     X(channel_metrics)                                                                             \
@@ -98,7 +101,7 @@ void rows_begin(const struct rows *rows, const struct metric *metric);
  * `sum` where it does not tell it by itself. */
 void rows_add_all(const struct rows *rows, const struct metric *metric,
                   const struct node_sample *node, double sum);
-/* The line about one of many. `sample`: of the metric's scope. */
+/* The line about one of many, or its lines. `sample`: of the metric's scope. */
 void rows_add_one(const struct rows *rows, const struct metric *metric, const void *sample);
 /* What stands behind all of them. */
 void rows_end(const struct rows *rows);

@@ -270,6 +270,8 @@ static bool write_some(struct scrape *scrape)
     budget_use(scrape->budget, LINE_STEPS);
     switch (metric_at(scrape->number)->scope) {
     case SCOPE_queue:
+    case SCOPE_delivery:
+    case SCOPE_acknowledgement:
     case SCOPE_detailed_queue:
         return walk_maps(scrape, queues_of, write_queue);
     case SCOPE_exchange:

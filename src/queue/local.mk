@@ -17,6 +17,8 @@ libleveret_queue_a_SOURCES = \
 	%D%/queue_limit.h \
 	%D%/queue_expiry.c \
 	%D%/queue_expiry.h \
+	%D%/queue_latency.c \
+	%D%/queue_latency.h \
 	%D%/queue_retry.c \
 	%D%/queue_retry.h \
 	%D%/queue_schedule.c \

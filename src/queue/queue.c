@@ -1,5 +1,6 @@
 /* A queue's life, and what its verbs have in common, whatever its kind. */
 #include "queue/queue_expiry.h"
+#include "queue/queue_latency.h"
 #include "queue/queue_limit.h"
 #include "queue/queue_retry.h"
 #include "queue/queue_schedule.h"
@@ -20,6 +21,8 @@ void queues_init(struct queues *queues, struct store *store, uint64_t seed, uint
 void queues_free(struct queues *queues)
 {
     timers_free(&queues->timers);
+    for (int i = 0; i < LATENCIES; i++)
+        latency_free(&queues->latencies[i]);
     mem_free(queues->places);
     mem_free(queues->times);
     settings_pool_free(&queues->settings);
@@ -163,8 +166,10 @@ void queue_free(struct queue *queue)
         queue->kind->close(queue);
     }
     mem_free(queue->arguments);
-    if (queue->tally)
+    if (queue->tally) {
         queue->tally->all[TALLY_PUBLISHED] += queue->tally->of[TALLY_PUBLISHED];
+        queue_latency_free(queue->tally);
+    }
     mem_free(queue->tally);
     queue_settings_give_back(&queue->queues->settings, queue->settings);
     mem_free(queue);
@@ -205,6 +210,13 @@ static void note_published(struct queue *queue)
     queue->tally->of[TALLY_PUBLISHED]++;
 }
 
+/* It is what was put there last. */
+static void time_pushed(struct queue *queue, const struct index *place)
+{
+    if (queue_times(queue, index_next(place) - 1))
+        queue_timed_pushed(queue, queue->kind->last(queue, place));
+}
+
 uint32_t queue_push_to(struct queue *queue, struct message *message)
 {
     bool is_timed =
@@ -213,6 +225,7 @@ uint32_t queue_push_to(struct queue *queue, struct message *message)
     struct index *place = queue->kind->place(queue, message);
     note_published(queue);
     uint32_t logs = store_publish_one(queue->queues->store, message, place, ends_ms);
+    time_pushed(queue, place);
     if (__builtin_expect(ends_ms != 0, 0))
         queue_pushed_timed(queue, place, ends_ms);
     if (!list_is_empty(&queue->ready_consumers))
@@ -234,6 +247,8 @@ uint32_t queue_push(struct queues *queues, struct queue *const *destinations, si
     }
     const uint64_t *times = times_of(queues, destinations, count, message);
     uint32_t logs = store_publish_timed(queues->store, message, queues->places, times, count);
+    for (size_t i = 0; i < count; i++)
+        time_pushed(destinations[i], queues->places[i]);
     for (size_t i = 0; times && i < count; i++)
         if (times[i])
             queue_pushed_timed(destinations[i], queues->places[i], times[i]);

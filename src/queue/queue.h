@@ -18,6 +18,26 @@ enum queue_class { QUEUE_CLASS_CLASSIC, QUEUE_CLASS_QUORUM, QUEUE_CLASSES };
 
 enum { QUEUES_TALLIES_MAX = 8 }; /* of enum tally (queue_tally.h), those of a queue */
 
+/* How long messages of a queue, or of all, took to be delivered, and then to be acknowledged
+ * (queue_latency.h): how many took how long. Only cells that have something are there, in order: 8 bits of its
+ * number above 56 of how many. */
+enum latency_of { LATENCY_DELIVER, LATENCY_ACKNOWLEDGE, LATENCIES };
+
+struct latency {
+    uint64_t *cells;
+    uint16_t cells_count, cells_capacity;
+    uint64_t count;
+    uint64_t sum_us;
+    uint64_t max_us; /* of those that were timed */
+};
+
+/* How many messages are timed: one in 1 << shift. */
+struct latency_pace {
+    uint64_t since_us; /* when its window began; */
+    uint32_t begun;    /* and how many it has had */
+    uint8_t shift;
+};
+
 /* What all queues of a broker share. */
 struct queues {
     struct store *store;
@@ -33,6 +53,9 @@ struct queues {
     uint64_t timeouts;         /* rises when a policy gives consumers another time for an answer; */
     uint64_t timeout_least_ms; /* the least that any has given */
     uint64_t tallies[QUEUE_CLASSES][QUEUES_TALLIES_MAX]; /* of queues of a type: queue_tally.h */
+    const uint64_t *now_us; /* the owner's clock of this turn, in microseconds; NULL: it is now_ms */
+    struct latency latencies[LATENCIES]; /* of all queues, also of those that are gone */
+    struct latency_pace pace;
 };
 
 enum queue_result {

@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 #include "base/planted.h"
-#include "queue/queue_tally.h"
+#include "queue/queue_latency.h"
 #include "queue/queue_timer.h"
 
 /* Consumers of one priority, or the one that is alone active. */
@@ -206,6 +206,7 @@ void queue_consumer_join(struct queue *queue, struct queue_consumer *consumer)
     assert(!consumer->queue && list_is_empty(&consumer->queue_link));
     consumer->queue = queue;
     queue_tally_begin(queue);
+    queue_latency_begin(queue);
     list_push_back(&queue->consumers, &consumer->queue_link);
     if (!consumer->is_active)
         return;

@@ -5,7 +5,7 @@
 #include "base/planted.h"
 #include "broker/dead_letter.h"
 #include "broker/redelivery.h"
-#include "queue/queue_tally.h"
+#include "queue/queue_latency.h"
 #include "session/delivery_timeout.h"
 #include "session/transaction.h"
 
@@ -41,6 +41,8 @@ void delivery_end(struct channel *channel, const struct delivery *delivery, enum
         queue_note(queue, TALLY_ACKNOWLEDGED);
         if (channel)
             channel->tally[TALLY_ACKNOWLEDGED]++;
+        if (queue_times(queue, delivery->sequence))
+            queue_timed_acknowledged(queue, delivery->sequence);
         queue_settle(queue, delivery->sequence);
     } else if (queue && verdict == VERDICT_REJECT) {
         dead_letter(queue, delivery->sequence, DEATH_REJECTED);

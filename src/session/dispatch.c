@@ -6,7 +6,7 @@
 #include "base/planted.h"
 #include "broker/expiry.h"
 #include "broker/overflow.h"
-#include "queue/queue_tally.h"
+#include "queue/queue_latency.h"
 #include "session/acknowledge.h"
 
 enum { QUEUE_BUDGET = 256, TURN_BUDGET = 32768 };
@@ -37,6 +37,8 @@ static void deliver(struct consumer *consumer, const struct taken *taken)
     if (!consumer->base.no_ack)
         acknowledge_expect(channel, consumer, tag, taken->sequence);
     note(consumer, taken->redelivered);
+    if (queue_times(consumer->base.queue, taken->sequence))
+        queue_timed_delivered(consumer->base.queue, taken->sequence, consumer->base.no_ack);
     outgoing_deliver(consumer, taken, tag);
     consumer_delivered(consumer);
 }
@@ -125,6 +127,8 @@ bool dispatch_directly(struct queue *queue, const struct parcel *parcel)
     queue_consumer_had_turn(&consumer->base);
     queue->tally->of[TALLY_PUBLISHED]++;
     queue_note(queue, TALLY_DELIVERED_NO_ACK);
+    if (queue_times_direct(queue))
+        queue_timed_direct(queue);
     outgoing_deliver_parcel(consumer, parcel, ++consumer->channel->delivery_tag, false);
     return true;
 }

@@ -7,6 +7,7 @@
 #include "session/handlers.h"
 #include "session/outgoing.h"
 #include "session/tap.h"
+#include "queue/queue_latency.h"
 #include "queue/queue_timer.h"
 
 enum { GENERATED_LENGTH = 22 };
@@ -171,6 +172,7 @@ enum handled handle_basic_publish(struct channel *channel,
 static void note_get(struct channel *channel, struct queue *queue, enum tally what)
 {
     queue_tally_begin(queue);
+    queue_latency_begin(queue);
     queue_note(queue, what);
     channel->tally[what]++;
 }
@@ -203,6 +205,8 @@ enum handled handle_basic_get(struct channel *channel, const struct method_basic
     note_get(channel, queue, method->no_ack ? TALLY_GOT_NO_ACK : TALLY_GOT);
     if (taken.redelivered)
         note_get(channel, queue, TALLY_REDELIVERED);
+    if (queue_times(queue, taken.sequence))
+        queue_timed_delivered(queue, taken.sequence, method->no_ack);
     uint64_t tag = ++channel->delivery_tag;
     if (!method->no_ack) {
         struct consumer *getter = consumer_for_get(channel, queue);

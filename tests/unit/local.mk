@@ -53,6 +53,7 @@ UNIT_TESTS = \
 	%D%/test_path.t \
 	%D%/test_peer_output.t \
 	%D%/test_queue_expiry.t \
+	%D%/test_queue_latency.t \
 	%D%/test_queue_retry.t \
 	%D%/test_queue_priority.t \
 	%D%/test_queue_schedule.t \
@@ -130,6 +131,8 @@ TESTS += $(UNIT_TESTS)
 %C%_test_broker_topic_t_LDADD = libleveret_store_fake.a $(LDADD)
 
 %C%_test_queue_expiry_t_LDADD = libleveret_store_fake.a $(LDADD)
+
+%C%_test_queue_latency_t_LDADD = libleveret_store_fake.a $(LDADD)
 
 %C%_test_queue_retry_t_LDADD = libleveret_store_fake.a $(LDADD)
 

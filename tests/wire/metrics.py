@@ -358,12 +358,15 @@ def _(t):
     c.channel(1)
     c.call(1, "confirm.select")
     c.call(1, "queue.declare", queue="h", durable=True)
+    equal(c.get("h"), None, "a message; but somebody reads it now")
     sizes = [0, 100, 101, 1000, 1001, 100001]
     for size in sizes:
         c.publish(1, "h", b"x" * size, delivery_mode=2)
     tag = 0
     while tag < len(sizes):
         tag = c.expect(1, "basic.ack").delivery_tag
+    c.send(1, "basic.ack", delivery_tag=c.get("h", no_ack=False).delivery_tag)
+    c.call(1, "queue.declare", queue="h", passive=True)
     metrics = ask(broker.address, "/metrics")
     for name, metric in metrics.items():
         if metric.kind != "histogram":
@@ -380,6 +383,51 @@ def _(t):
     equal(bodies[("rabbitmq_message_size_bytes_sum", ("protocol", "amqp091"))], sum(sizes), "their sum")
     check(value(metrics, "leveret_journal_messages_written_total") == len(sizes), "written")
     check(value(metrics, "rabbitmq_io_sync_time_seconds_total") > 0, "syncs took time")
+
+
+@case("how long messages took is told of each queue that is read, of all together, and by the API")
+def _(t):
+    broker = Own(t, "--management", "127.0.0.1:0")
+    c = broker.client(t)
+    c.channel(1)
+    for queue in ("slow \"one\"", "unread"):
+        c.call(1, "queue.declare", queue=queue)
+    c.call(1, "basic.qos", prefetch_count=2)
+    c.call(1, "basic.consume", queue="slow \"one\"", consumer_tag="t")
+    for queue in ("slow \"one\"", "unread"):
+        for _ in range(4):
+            c.publish(1, queue, b"x")
+    first = [c.expect(1, "basic.deliver").delivery_tag for _ in range(2)]
+    time.sleep(0.3)  # two wait for as long as two are not acknowledged
+    c.send(1, "basic.ack", delivery_tag=first[1], multiple=True)
+    last = [c.expect(1, "basic.deliver").delivery_tag for _ in range(2)]
+    c.send(1, "basic.ack", delivery_tag=last[1], multiple=True)
+    c.call(1, "queue.declare", queue="unread", passive=True)
+    for path, labels, prefix in (("/metrics", (), "leveret_"),
+                                 ("/metrics/per-object", (("vhost", "/"), ("queue", "slow \"one\"")), "leveret_"),
+                                 ("/metrics/detailed?family=queue_latency_metrics", (("vhost", "/"), ("queue", "slow \"one\"")),
+                                  "leveret_detailed_")):
+        metrics = ask(broker.address, path)
+        for part in ("delivery", "acknowledgement"):
+            name = "%squeue_%s_latency_seconds" % (prefix, part)
+            lines = metrics[name].lines
+            equal({key[1:] for key in lines if key[0] == name + "_count"}, {labels}, "who has %s in %s" % (name, path))
+            equal(lines[(name + "_count",) + labels], 4, "how many: " + name)
+            at_once = lines[(name + "_bucket",) + labels + (("le", "0.262144"),)]
+            equal((at_once, lines[(name + "_bucket",) + labels + (("le", "+Inf"),)]), (2, 4), "two had to wait: " + name)
+            check(0.6 <= lines[(name + "_sum",) + labels] < 2 * amqp.PATIENCE, "how long in all: " + name)
+    queues = {one["name"]: one for one in json.loads(api_get(broker.daemon.addresses()[1], "/api/queues"))}
+    check("leveret_latency" not in queues["unread"], "of what nobody reads nothing is known")
+    for part in ("publish_to_deliver", "deliver_to_ack"):
+        found = queues["slow \"one\""]["leveret_latency"][part]
+        equal((found["count"], sorted(found)), (4, ["count", "max", "p50", "p90", "p99"]), part)
+        check(found["p50"] < 250000 < 300000 <= found["p90"] <= found["p99"] <= found["max"], "%s: %r" % (part, found))
+
+
+def api_get(address, path):
+    status, _, body = get(address, path, headers={"Authorization": api.basic("guest", "guest")})
+    equal(status, 200, path)
+    return body
 
 
 @case("per object: each queue, channel, connection and exchange, by its name, whatever that is")

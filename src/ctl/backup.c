@@ -1,14 +1,13 @@
 /* A copy of the broker's store: asked for, and watched until it is there. Who interrupts the command
  * has the broker give it up. */
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ctl/command.h"
 #include "ctl/exit.h"
+#include "ctl/hold.h"
 #include "ctl/say.h"
 #include "ctl/verbs.h"
 #include "definitions/json.h"
@@ -42,8 +41,7 @@ static long long bytes_of_copy(const struct json *copy)
 struct watch {
     bool shows; /* on a terminal */
     double ms, ms_max;
-    sigset_t signals, before; /* that interrupt, and wait to be asked for; what was blocked before */
-    int signal;               /* that came; 0: none did */
+    struct hold hold;
 };
 
 static bool is_watched(const struct command *command)
@@ -61,35 +59,19 @@ static void show(const struct watch *watch, const struct json *copy)
                 watch->ms > 0 ? megabytes * 1000 / watch->ms : 0);
 }
 
-/* From now on a signal is found by pause_ms, but for those that are ignored. */
-static void hold_signals(struct watch *watch)
-{
-    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
-    sigemptyset(&watch->signals);
-    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
-        struct sigaction now;
-        if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
-            sigaddset(&watch->signals, signals[i]);
-    }
-    sigprocmask(SIG_BLOCK, &watch->signals, &watch->before);
-}
-
 /* Who gave the copy up ends by the signal that said so. */
 static void let_signals(const struct watch *watch, int code)
 {
     fflush(stdout);
-    if (watch->signal && code != 0)
-        raise(watch->signal);
-    sigprocmask(SIG_SETMASK, &watch->before, NULL);
+    if (watch->hold.signal && code != 0)
+        raise(watch->hold.signal);
+    hold_end(&watch->hold);
 }
 
 /* Until then, or a signal. */
 static void pause_ms(struct watch *watch, double ms)
 {
-    struct timespec pause = {(time_t)(ms / 1000), 0};
-    pause.tv_nsec = (long)((ms - (double)pause.tv_sec * 1000) * 1e6);
-    int signal = sigtimedwait(&watch->signals, NULL, &pause);
-    watch->signal = signal > 0 ? signal : 0;
+    hold_pause(&watch->hold, ms);
     watch->ms += ms;
 }
 
@@ -129,7 +111,7 @@ static struct json *give_up(struct command *command, const char *path, int *code
 
 static bool has_time(const struct watch *watch)
 {
-    return !watch->signal && (watch->ms_max <= 0 || watch->ms < watch->ms_max);
+    return !watch->hold.signal && (watch->ms_max <= 0 || watch->ms < watch->ms_max);
 }
 
 /* Looks again and again until the copy has ended, or there is no time left, or nobody wants it any
@@ -143,7 +125,7 @@ static struct json *await(struct command *command, struct watch *watch, const ch
         json_release(copy);
         pause_ms(watch, step);
         step = step * 2 < LOOK_MAX_MS ? step * 2 : LOOK_MAX_MS;
-        copy = watch->signal ? give_up(command, path, code)
+        copy = watch->hold.signal ? give_up(command, path, code)
                              : ask(command, "GET /backup", bytes_of(NULL, 0), code);
     }
     if (watch->shows && watch->ms > 0)
@@ -197,7 +179,7 @@ int run_backup(struct command *command)
     json_add_text(&writer, "directory", bytes_str(path));
     json_add_flag(&writer, "wait", false);
     json_close(&writer, '}');
-    hold_signals(&watch);
+    hold_begin(&watch.hold);
     struct json *copy = ask(command, command->verb->request, buffer_bytes(&body), &code);
     copy = await(command, &watch, path, copy, &code);
     if (copy)

@@ -381,6 +381,8 @@ int command_run(struct command *command)
     int code = find_broker(command);
     if (code == 0)
         code = redirect(command);
+    if (command->verb->run == run_top) /* which does it by itself */
+        watch = NULL;
     if (code == 0 && watch && (!command->verb->columns || seconds < 0.1))
         code = say_usage(command, "--watch is for lists, and has a number of seconds");
     if (code)

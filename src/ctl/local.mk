@@ -31,6 +31,8 @@ libleveret_ctl_a_SOURCES = \
 	%D%/findings.def \
 	%D%/format.c \
 	%D%/format.h \
+	%D%/hold.c \
+	%D%/hold.h \
 	%D%/lists.c \
 	%D%/logs.c \
 	%D%/move.c \
@@ -52,10 +54,12 @@ libleveret_ctl_a_SOURCES = \
 	%D%/secure.c \
 	%D%/secure.h \
 	%D%/status.c \
+	%D%/tail.c \
 	%D%/target.c \
 	%D%/target.h \
 	%D%/term.c \
 	%D%/term.h \
+	%D%/top.c \
 	%D%/usage.c \
 	%D%/usage.h \
 	%D%/users.c \

@@ -32,7 +32,8 @@ dist_check_SCRIPTS += \
 	%D%/messages.py \
 	%D%/own.py \
 	%D%/page.py \
-	%D%/replay.py
+	%D%/replay.py \
+	%D%/watching.py
 TESTS += \
 	%D%/admin.py \
 	%D%/copies.py \
@@ -41,4 +42,5 @@ TESTS += \
 	%D%/messages.py \
 	%D%/own.py \
 	%D%/page.py \
-	%D%/replay.py
+	%D%/replay.py \
+	%D%/watching.py

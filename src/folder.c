@@ -92,11 +92,11 @@ bool folder_has_store_file(const char *name)
 /* Files that may be there without a store; lost+found is the file system's. */
 static bool is_harmless(const char *name)
 {
-    static const char *const names[] = {".", "..", lock_name, "index", "reserve", "lost+found"};
+    static const char *const names[] = {".", "..", lock_name, "index", "reserve", "lost+found", "node", "node.new"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strcmp(name, names[i]) == 0)
             return true;
-    return begins_with(name, "spare-") || begins_with(name, "salvaged-") ||
+    return begins_with(name, "spare-") || begins_with(name, "salvaged-") || begins_with(name, "image-") ||
            begins_with(name, "ctl.sock"); /* also as it is called until it listens */
 }
 

@@ -22,6 +22,7 @@
 #include "broker/user.h"
 #include "definitions_file.h"
 #include "folder.h"
+#include "image_folder.h"
 #include "http/websocket.h"
 #include "instead.h"
 #include "log_exchange.h"
@@ -52,6 +53,7 @@ enum office {
     OFFICE_SERVES, /* it leads, and has clients */
     OFFICE_LOST,   /* it has led, and is to start again */
     OFFICE_FAILED, /* it leads, and cannot serve */
+    OFFICE_AGAIN,  /* it follows, and is to start again with what it has got from others */
 };
 
 /* Everything that there is one of. */
@@ -142,6 +144,22 @@ static bool load_tls(struct daemon *daemon)
             load_one_tls(daemon, &options->metrics_tls, &daemon->metrics_tls));
 }
 
+/* Of a cluster: the store may be one that was sent by another broker. */
+static bool take_image(const struct daemon *daemon)
+{
+    char what[512];
+    bool was_taken;
+    int error = image_take_over(daemon->data_dir, &was_taken);
+    if (error) {
+        snprintf(what, sizeof(what), "%s/%s cannot take the place of the store: %s; start again when that is mended",
+                 daemon->data_dir, IMAGE_COMES, strerror(error));
+        return refuse(daemon, what);
+    }
+    if (was_taken)
+        log_event(&daemon->logs.log, EVENT_image_taken, "path=%s", daemon->data_dir);
+    return true;
+}
+
 static bool open_folder(struct daemon *daemon)
 {
     const char *wanted = daemon->options.data_dir;
@@ -159,6 +177,8 @@ static bool open_folder(struct daemon *daemon)
     daemon->lock = folder_lock(daemon->data_dir, true, what, sizeof(what));
     if (daemon->lock < 0)
         return refuse(daemon, what);
+    if (!take_image(daemon))
+        return false;
     daemon->disk = disk_posix_new(daemon->data_dir);
     if (!daemon->disk) {
         folder_refuse(daemon->data_dir, errno, what, sizeof(what));
@@ -235,6 +255,8 @@ static bool open_membership(struct daemon *daemon)
     if (!daemon->membership && group_log_next(daemon->store, &at))
         return refuse(daemon, "this folder is that of a broker of a cluster, and alone it has none of its queues: "
                               "the configuration lacks cluster.nodes");
+    if (daemon->membership)
+        membership_set_folder(daemon->membership, daemon->data_dir);
     return !daemon->membership ||
            membership_open(daemon->membership, daemon->disk, daemon->store, what, sizeof(what)) ||
            refuse(daemon, what);
@@ -576,7 +598,14 @@ static void look_at_office(struct service *service, uint64_t now_ms, uint64_t cl
     struct daemon *daemon = list_entry(service, struct daemon, office_keeper);
     bool serves = daemon->office == OFFICE_SERVES;
     (void)now_ms, (void)clock_ms;
-    if (daemon->loop->state != LOOP_RUNNING || serves == membership_leads(daemon->membership))
+    if (daemon->loop->state != LOOP_RUNNING)
+        return;
+    if (!serves && membership_is_over(daemon->membership)) {
+        daemon->office = OFFICE_AGAIN;
+        loop_end(daemon->loop);
+        return;
+    }
+    if (serves == membership_leads(daemon->membership))
         return;
     if (!serves) {
         take_office(daemon);
@@ -671,7 +700,6 @@ static void take_down(struct daemon *daemon, bool keep)
     if (daemon->has_broker)
         broker_free(&daemon->broker);
     membership_close(daemon->membership);
-    membership_free(daemon->membership);
     if (daemon->store && keep) {
         store_close(daemon->store);
         folder_end(daemon->lock);
@@ -682,6 +710,7 @@ static void take_down(struct daemon *daemon, bool keep)
     drain(daemon->checker);
     if (daemon->store && !keep)
         store_abandon(daemon->store);
+    membership_free(daemon->membership);
     backup_free(&daemon->backup);
     worker_thread_free(daemon->syncer);
     worker_thread_free(daemon->indexer);
@@ -852,7 +881,7 @@ int main(int count, char **arguments)
     machine_tune_allocator();
     daemon.reload.input = &input;
     int status = run(&daemon, &input);
-    if (daemon.office == OFFICE_LOST)
+    if (daemon.office == OFFICE_LOST || daemon.office == OFFICE_AGAIN)
         begin_again(arguments);
     manager_free(&daemon.manager);
     reload_free(&daemon.reload);

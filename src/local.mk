@@ -21,6 +21,8 @@ libleveret_main_a_SOURCES = \
 	%D%/dump_store.h \
 	%D%/folder.c \
 	%D%/folder.h \
+	%D%/image_folder.c \
+	%D%/image_folder.h \
 	%D%/instead.c \
 	%D%/instead.h \
 	%D%/listen_kinds.c \
@@ -55,7 +57,7 @@ libleveret_main_a_SOURCES = \
 	%D%/tls_settings.h
 
 if HAVE_RAFT
-libleveret_main_a_SOURCES += %D%/membership.c
+libleveret_main_a_SOURCES += %D%/image.c %D%/image.h %D%/membership.c %D%/seats.c %D%/seats.h
 else
 libleveret_main_a_SOURCES += %D%/membership_none.c
 endif

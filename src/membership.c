@@ -1,25 +1,38 @@
 /* See membership.h. */
 #include "membership.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
-#include "base/digest.h"
 #include "base/mem.h"
 #include "bind.h"
 #include "broker/broker.h"
 #include "cluster/lane.h"
+#include "image.h"
 #include "net/clock.h"
+#include "seats.h"
 #include "session/agreed.h"
 #include "store/store.h"
 
 #define NOBODY_TOLD UINT32_MAX
 
-enum { GROUP = 2, GENERATION = 1, SEAT = 1, WAIT = 1 };
+enum { GROUP = 2, GENERATION = 1, WAIT = 1 };
+
+/* What a broker with an empty folder has been told. */
+struct joined {
+    bool is_told;
+    uint32_t seat;
+    uint8_t cluster[NODE_ID_BYTES];
+    uint64_t cluster_generation;
+    struct ticket begun; /* its log */
+    char why[LINK_TEXT_MAX + 1]; /* not yet, as the log has it */
+};
 
 struct membership {
     struct service service; /* has told who leads, and writes down whom the links have seen */
+    struct cluster_guest guest;
     struct membership_options options;
     struct tls_options tls_options;
     struct tls_context *tls;
@@ -28,47 +41,17 @@ struct membership {
     struct node_identity identity;
     struct cluster *cluster;
     struct lanes *lanes;
-    struct service *links; /* NULL: not there yet */
-    uint32_t told;         /* who leads, as the log has it; NOBODY_TOLD at first */
+    struct seats *seats;
+    struct images *images; /* NULL: it joins, and has nothing yet */
+    struct joined joined;
+    bool is_joining, is_over; /* over: it is to start again */
+    struct service *links;    /* NULL: not there yet */
+    uint32_t told;            /* who leads, as the log has it; NOBODY_TOLD at first */
 };
 
 static const struct cluster_settings *settings_of(const struct membership *membership)
 {
     return &membership->options.options->cluster;
-}
-
-/* ---- who is who ---- */
-
-/* The list as it is in the configuration: the same one is the same cluster. */
-static void cluster_id(const struct cluster_settings *settings, uint8_t id[NODE_ID_BYTES])
-{
-    uint8_t digest[SHA256_SIZE];
-    struct buffer list = {0};
-    for (uint32_t i = 0; i < settings->count; i++) {
-        buffer_add_u32(&list, settings->nodes[i].number);
-        buffer_add_u32(&list, (uint32_t)strlen(settings->nodes[i].at));
-        buffer_add(&list, settings->nodes[i].at, strlen(settings->nodes[i].at));
-    }
-    sha256(bytes_str("leveret cluster"), buffer_bytes(&list), digest);
-    memcpy(id, digest, NODE_ID_BYTES);
-    buffer_free(&list);
-}
-
-static void node_id(const uint8_t cluster[NODE_ID_BYTES], uint32_t number, uint8_t id[NODE_ID_BYTES])
-{
-    uint8_t digest[SHA256_SIZE];
-    const uint8_t one = (uint8_t)number;
-    sha256(bytes_of(cluster, NODE_ID_BYTES), bytes_of(&one, 1), digest);
-    memcpy(id, digest, NODE_ID_BYTES);
-}
-
-static struct engine_members first_members(const struct cluster_settings *settings)
-{
-    struct engine_members members = {.count = settings->count};
-    for (uint32_t i = 0; i < settings->count; i++)
-        members.of[i] =
-            (struct engine_member){group_member_id(settings->nodes[i].number, SEAT), ENGINE_VOTER};
-    return members;
 }
 
 static bool refuse(char *what, size_t what_size, const char *why)
@@ -87,6 +70,18 @@ static bool load_tls(struct membership *membership, char *what, size_t what_size
     return membership->tls;
 }
 
+static bool refuse_identity(int error, char *what, size_t what_size)
+{
+    snprintf(what, what_size, "the file %s cannot be used: %s", NODE_FILE, strerror(error));
+    return false;
+}
+
+static uint32_t own_seat(const struct membership *membership)
+{
+    uint32_t seat = membership->identity.seat_generation;
+    return seat ? seat : SEAT_FIRST;
+}
+
 /* Who it is, for all starts to come. */
 static bool identify(struct membership *membership, bool is_founder, char *what, size_t what_size)
 {
@@ -96,56 +91,65 @@ static bool identify(struct membership *membership, bool is_founder, char *what,
     uint64_t nonce;
     if (getrandom(&nonce, sizeof(nonce), 0) != (ssize_t)sizeof(nonce))
         return refuse(what, what_size, "the system has no random numbers");
-    cluster_id(settings, cluster);
-    node_id(cluster, settings->number, id);
+    seats_cluster_id(settings, cluster);
+    seats_node_id(cluster, settings->number, SEAT_FIRST, id);
     int error = node_identity_start(membership->disk, id, nonce, identity);
     if (!error && is_founder) {
         memcpy(identity->cluster, cluster, NODE_ID_BYTES);
         error = node_identity_write(membership->disk, identity);
     }
-    if (error) {
-        snprintf(what, what_size, "the file %s cannot be used: %s", NODE_FILE, strerror(error));
-        return false;
-    }
-    node_id(identity->cluster, settings->number, id);
+    if (error)
+        return refuse_identity(error, what, what_size);
+    seats_node_id(identity->cluster, settings->number, own_seat(membership), id);
     return node_id_equal(id, identity->node) ||
            refuse(what, what_size,
                   "this folder is that of a broker with another number: see cluster.number");
 }
 
-/* A store that was used alone has names and messages of which the others know nothing. */
-static bool may_found(const struct membership *membership, char *what, size_t what_size)
+/* Until it is told who it is, each start is somebody else's. */
+static bool identify_stranger(struct membership *membership, char *what, size_t what_size)
 {
-    const struct cluster_settings *settings = settings_of(membership);
-    if (!settings->is_founding)
-        return refuse(what, what_size,
-                      "this folder belongs to no cluster: if the cluster is new, start each of its brokers once "
-                      "with --cluster-found; if this one has lost its folder, it may not come back with "
-                      "an empty one, as it may have agreed to what the others rely on");
-    if (!store_is_new(membership->store))
-        return refuse(what, what_size,
-                      "this folder has names or messages of a broker without a cluster: export the definitions, "
-                      "found the cluster with an empty folder, and import them");
-    return true;
+    uint8_t id[NODE_ID_BYTES];
+    uint64_t nonce;
+    if (getrandom(id, sizeof(id), 0) != (ssize_t)sizeof(id) ||
+        getrandom(&nonce, sizeof(nonce), 0) != (ssize_t)sizeof(nonce))
+        return refuse(what, what_size, "the system has no random numbers");
+    int error = membership->disk->ops->unlink(membership->disk, NODE_FILE);
+    if (!error || error == ENOENT)
+        error = node_identity_start(membership->disk, id, nonce, &membership->identity);
+    return !error || refuse_identity(error, what, what_size);
 }
 
-static void call_others(struct membership *membership)
+/* A store that was used alone has names and messages of which the others know nothing. */
+static bool is_empty(const struct membership *membership, char *what, size_t what_size)
 {
-    const struct cluster_settings *settings = settings_of(membership);
-    struct endpoint endpoint;
-    char host[OPTIONS_ADDRESS_BYTES];
-    for (uint32_t i = 0; i < settings->count; i++) {
-        const struct cluster_node *node = &settings->nodes[i];
-        struct link_peer peer = {.number = node->number};
-        if (node->number == settings->number || endpoint_read(node->at, PORT_CLUSTER, &endpoint))
-            continue;
-        snprintf(host, sizeof(host), "%s", endpoint.host);
-        peer.host = host;
-        peer.port = endpoint.port;
-        node_id(membership->identity.cluster, node->number, peer.node);
-        links_add(cluster_links(membership->cluster), &peer);
-    }
+    return store_is_new(membership->store) ||
+           refuse(what, what_size,
+                  "this folder has names or messages of a broker without a cluster: export the definitions, "
+                  "begin with an empty folder, and import them");
 }
+
+static bool may_found(const struct membership *membership, char *what, size_t what_size)
+{
+    if (!settings_of(membership)->is_founding)
+        return refuse(what, what_size,
+                      "this folder belongs to no cluster: if the cluster is new, start each of its brokers once "
+                      "with --cluster-found; if it is there, and this broker is new in it, or has lost its "
+                      "folder, start it with --cluster-join");
+    return is_empty(membership, what, what_size);
+}
+
+/* Is it to join, or was it about to, and has not been told who it is? */
+static int look_at_past(struct membership *membership, bool *is_joining)
+{
+    const struct group_log *log = group_log_find(membership->store, GROUP);
+    int error = node_identity_read(membership->disk, &membership->identity);
+    bool is_blank = !log || (group_log_last(log) == 0 && !node_id_is(membership->identity.cluster));
+    *is_joining = is_blank && settings_of(membership)->is_joining;
+    return error;
+}
+
+/* ---- turns ---- */
 
 static void tell_leader(struct membership *membership)
 {
@@ -158,10 +162,138 @@ static void tell_leader(struct membership *membership)
                   settings_of(membership)->number);
 }
 
+/* Its log has begun, durably, before it is a member, as whom it has agreed to nothing. */
+static void join(struct membership *membership, uint64_t now_ms)
+{
+    struct joined *joined = &membership->joined;
+    struct node_identity *identity = &membership->identity;
+    if (!joined->is_told) {
+        seats_ask(membership->seats, now_ms);
+        return;
+    }
+    if (store_ticket_state(membership->store, joined->begun) != TICKET_DURABLE)
+        return;
+    memcpy(identity->cluster, joined->cluster, NODE_ID_BYTES);
+    identity->cluster_generation = joined->cluster_generation;
+    identity->seat_generation = joined->seat;
+    seats_node_id(joined->cluster, settings_of(membership)->number, joined->seat, identity->node);
+    int error = node_identity_write(membership->disk, identity);
+    if (error)
+        log_event(membership->options.log, EVENT_join_failed, "reason=\"the file %s: %s\"", NODE_FILE, strerror(error));
+    else
+        log_event(membership->options.log, EVENT_joined, "self=%u seat=%u", settings_of(membership)->number, joined->seat);
+    membership->is_over = true;
+}
+
+static void told_seat(struct membership *membership, const struct link_joined *frame)
+{
+    struct joined *joined = &membership->joined;
+    char why[sizeof(joined->why)];
+    if (joined->is_told)
+        return;
+    if (frame->seat == 0) {
+        snprintf(why, sizeof(why), "%.*s", BYTES_ARG(frame->why));
+        if (strcmp(why, joined->why) != 0)
+            log_event(membership->options.log, EVENT_join_failed, "reason=\"%s\"", why);
+        snprintf(joined->why, sizeof(joined->why), "%s", why);
+        return;
+    }
+    joined->is_told = true;
+    joined->seat = frame->seat;
+    joined->cluster_generation = frame->cluster_generation;
+    memcpy(joined->cluster, frame->cluster, NODE_ID_BYTES);
+    group_join(membership->store, GROUP);
+    joined->begun = store_ticket(membership->store);
+    store_want(membership->store, joined->begun);
+}
+
+static void take_frame(struct cluster_guest *guest, uint64_t now_ms, struct link *link, const union link_frame *frame)
+{
+    struct membership *membership = list_entry(guest, struct membership, guest);
+    if (frame->type == LINK_JOINED && membership->is_joining)
+        told_seat(membership, &frame->joined);
+    else if (frame->type == LINK_JOIN && !membership->is_joining)
+        seats_asked(membership->seats, now_ms, link, frame->join.number);
+    else if (membership->images)
+        images_receive(membership->images, now_ms, link, frame);
+}
+
+/* What a leader would send now has all of its log that is durable. */
+static struct image_head head_of(const struct membership *membership, const struct engine *engine)
+{
+    struct group_log *log = group_log_find(membership->store, GROUP);
+    struct image_head head = {.term = engine_term(engine), .last = group_log_durable(log)};
+    head.last_term = group_log_term(log, head.last);
+    return head;
+}
+
+static void offer_images(struct membership *membership, const struct group *group, uint64_t now_ms)
+{
+    const struct engine *engine = group_engine(group);
+    const struct engine_members *members = engine_members(engine);
+    /* Also before it is in office, which it may not come into without them. */
+    for (uint32_t i = 0; engine_leads(engine) && i < members->count; i++) {
+        uint64_t id = members->of[i].id;
+        struct link *link = links_numbered(cluster_links(membership->cluster), group_member_node(id));
+        if (!link || !link_is_up(link) || !group_lacks(group, id))
+            continue;
+        struct image_head head = head_of(membership, engine);
+        images_offer(membership->images, now_ms, link, &head);
+    }
+    lanes_keep(membership->lanes, images_keep(membership->images));
+}
+
+/* What this broker has agreed to must be in the image: what it was told in terms up to the image's, and no
+ * entry that is newer. A vote of that term is the leader's own there, which this broker gave nobody else, or
+ * nobody who was elected. */
+static const char *why_not(const struct engine *engine, const struct image_head *head)
+{
+    uint64_t last = engine_last(engine), last_term = engine_term_of(engine, last);
+    if (engine_term(engine) > head->term)
+        return "another leader was asked for meanwhile";
+    if (last_term > head->last_term || (last_term == head->last_term && last > head->last))
+        return "this broker has more by itself meanwhile";
+    return NULL;
+}
+
+/* What this broker has agreed to is what is looked at: nothing is heard or said behind that. */
+static void look_at_image(struct membership *membership, const struct group *group, uint64_t now_ms)
+{
+    struct image_head head;
+    if (!images_have(membership->images, &head))
+        return;
+    const char *why = why_not(group_engine(group), &head);
+    if (!why) {
+        lanes_stop(membership->lanes);
+        membership->is_over = true;
+        int error = images_take(membership->images);
+        why = error ? strerror(error) : NULL;
+    }
+    if (why)
+        images_refuse(membership->images, now_ms, why);
+}
+
+static void go_on(struct membership *membership, uint64_t now_ms)
+{
+    const struct group *group = cluster_group(membership->cluster, GROUP);
+    seats_tick(membership->seats, now_ms);
+    if (membership->is_joining) {
+        join(membership, now_ms);
+        return;
+    }
+    images_tick(membership->images, now_ms);
+    if (!group_engine(group))
+        return;
+    offer_images(membership, group, now_ms);
+    look_at_image(membership, group, now_ms);
+}
+
 static void tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)
 {
     struct membership *membership = list_entry(service, struct membership, service);
-    (void)now_ms, (void)clock_ms;
+    (void)clock_ms;
+    if (!membership->is_over)
+        go_on(membership, now_ms);
     /* What was not written when the machine went down is an older start of another one, and refuses less. */
     if (cluster_saw(membership->cluster))
         node_identity_write(membership->disk, &membership->identity);
@@ -173,7 +305,13 @@ static void shut_down(struct service *service)
     (void)service;
 }
 
-static const struct service_ops ops = {.tick = tick, .shutdown = shut_down};
+static uint64_t next_ms(const struct service *service)
+{
+    const struct membership *membership = list_entry(service, struct membership, service);
+    return membership->images ? images_next_ms(membership->images) : UINT64_MAX;
+}
+
+static const struct service_ops ops = {.tick = tick, .next_ms = next_ms, .shutdown = shut_down};
 
 struct membership *membership_new(const struct membership_options *options, char *what,
                                   size_t what_size)
@@ -194,40 +332,95 @@ struct membership *membership_new(const struct membership_options *options, char
     return NULL;
 }
 
-bool membership_open(struct membership *membership, struct disk *disk, struct store *store, char *what,
-                     size_t what_size)
+static bool begin_log(struct membership *membership, bool is_founder, char *what, size_t what_size)
 {
     const struct cluster_settings *settings = settings_of(membership);
-    bool is_founder = !group_log_find(store, GROUP);
-    uint64_t seed, now_ms = clock_monotonic_ms();
-    membership->disk = disk;
-    membership->store = store;
     if ((is_founder && !may_found(membership, what, what_size)) ||
         !identify(membership, is_founder, what, what_size))
         return false;
     if (is_founder) {
-        struct engine_members members = first_members(settings);
-        group_found(store, GROUP, &members);
+        struct engine_members members = seats_first(settings);
+        group_found(membership->store, GROUP, &members);
         log_event(membership->options.log, EVENT_cluster_founded, "members=%u self=%u",
                   settings->count, settings->number);
     }
+    return true;
+}
+
+static bool begin_to_join(struct membership *membership, char *what, size_t what_size)
+{
+    bool has_log = group_log_find(membership->store, GROUP);
+    membership->is_joining = true;
+    if ((!has_log && !is_empty(membership, what, what_size)) || !identify_stranger(membership, what, what_size))
+        return false;
+    log_event(membership->options.log, EVENT_joins, "self=%u", settings_of(membership)->number);
+    return true;
+}
+
+static bool take_part(struct membership *membership, uint64_t seed, uint64_t now_ms)
+{
+    const struct images_options options = {.data_dir = membership->options.data_dir,
+                                           .store = membership->store,
+                                           .store_options = &membership->options.options->store,
+                                           .links = cluster_links(membership->cluster),
+                                           .log = membership->options.log,
+                                           .seed = seed + 2,
+                                           .wake = loop_wake,
+                                           .context = membership->options.loop};
+    cluster_take_part(membership->cluster, GROUP, GENERATION, (uint16_t)own_seat(membership), now_ms);
+    lanes_add(membership->lanes, GROUP, WAIT);
+    group_log_take_names(group_log_find(membership->store, GROUP));
+    membership->images = images_new(&options);
+    return membership->images;
+}
+
+void membership_set_folder(struct membership *membership, const char *data_dir)
+{
+    membership->options.data_dir = data_dir;
+}
+
+bool membership_open(struct membership *membership, struct disk *disk, struct store *store, char *what,
+                     size_t what_size)
+{
+    const struct cluster_settings *settings = settings_of(membership);
+    bool is_joining;
+    uint64_t seed, now_ms = clock_monotonic_ms();
+    membership->disk = disk;
+    membership->store = store;
+    int error = look_at_past(membership, &is_joining);
+    if (error)
+        return refuse_identity(error, what, what_size);
+    if (!is_joining && !group_log_find(store, GROUP) && node_id_is(membership->identity.cluster))
+        return refuse(what, what_size,
+                      "this folder is that of a broker of a cluster, and its store is not there: if that is lost, start "
+                      "with --cluster-join, as which it is told everything anew");
+    if (!(is_joining ? begin_to_join(membership, what, what_size)
+                     : begin_log(membership, !group_log_find(store, GROUP), what, what_size)))
+        return false;
     if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
         return refuse(what, what_size, "the system has no random numbers");
+    membership->guest.take = take_frame;
     const struct cluster_options options = {.store = store,
                                             .identity = &membership->identity,
                                             .links = {.name = membership->options.name,
                                                       .number = settings->number,
                                                       .log = membership->options.log,
+                                                      .admits = !is_joining,
                                                       .seed = seed + 1},
-                                            .seed = seed};
+                                            .seed = seed,
+                                            .guest = &membership->guest};
+    const struct lane_keeps keeps = {.all = settings->log_bytes / 4, .most = settings->log_bytes};
     membership->cluster = cluster_new(&options, now_ms);
-    call_others(membership);
-    cluster_take_part(membership->cluster, GROUP, GENERATION, SEAT, now_ms);
-    membership->lanes = lanes_new(membership->cluster, store, LANE_KEEP_BYTES);
-    lanes_add(membership->lanes, GROUP, WAIT);
-    group_log_take_names(group_log_find(store, GROUP));
+    const struct seats_options seats = {.settings = settings,
+                                        .cluster = membership->cluster,
+                                        .identity = &membership->identity,
+                                        .group = GROUP,
+                                        .log = membership->options.log};
+    membership->seats = seats_new(&seats);
+    membership->lanes = lanes_new(membership->cluster, store, &keeps);
     membership->links = links_service(cluster_links(membership->cluster));
-    return true;
+    return is_joining || take_part(membership, seed, now_ms) ||
+           refuse(what, what_size, "no thread can be started");
 }
 
 void membership_serve(struct membership *membership, struct server *server, struct broker *broker)
@@ -240,13 +433,18 @@ void membership_serve(struct membership *membership, struct server *server, stru
 
 bool membership_leads(const struct membership *membership)
 {
-    return lanes_lead(membership->lanes);
+    return !membership->is_joining && lanes_lead(membership->lanes);
+}
+
+bool membership_is_over(const struct membership *membership)
+{
+    return membership->is_over;
 }
 
 uint32_t membership_leader(const struct membership *membership)
 {
     const struct group *group = cluster_group(membership->cluster, GROUP);
-    return group_engine(group) ? group_member_node(engine_leader(group_engine(group))) : 0;
+    return group && group_engine(group) ? group_member_node(engine_leader(group_engine(group))) : 0;
 }
 
 size_t membership_members(const struct membership *membership, struct api_member *out)
@@ -281,6 +479,8 @@ void membership_free(struct membership *membership)
 {
     if (!membership)
         return;
+    images_free(membership->images);
+    seats_free(membership->seats);
     lanes_free(membership->lanes);
     cluster_free(membership->cluster);
     tls_context_free(membership->tls);

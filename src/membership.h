@@ -4,7 +4,9 @@
  *
  * The first members are those that the configuration names, with the same numbers everywhere; each begins
  * once by --cluster-found. Who they are follows from that list, so that a folder which was lost, and is
- * founded again, is known by the others for what it is. */
+ * founded again, is known by the others for what it is. One that comes with an empty folder joins, and is
+ * another member then (seats.h); one that has not what no log has any more gets a copy of the leader's store
+ * (image.h). */
 #ifndef LEVERET_MEMBERSHIP_H
 #define LEVERET_MEMBERSHIP_H
 
@@ -19,7 +21,8 @@ struct membership_options {
     const struct options *options;
     const struct log *log;
     struct loop *loop;
-    const char *name; /* leveret@host */
+    const char *name;     /* leveret@host */
+    const char *data_dir; /* see membership_set_folder */
 };
 
 /* Is this broker to be one of a cluster? */
@@ -31,6 +34,8 @@ static inline bool membership_is_wanted(const struct options *options)
 /* Takes the address for the other brokers. NULL: it cannot be, and `what` says why, or the log does if that
  * is empty. */
 struct membership *membership_new(const struct membership_options *options, char *what, size_t what_size);
+/* Where the store is. */
+void membership_set_folder(struct membership *membership, const char *data_dir);
 /* The store is open. False: it is not to be in this cluster; `what` says why. */
 bool membership_open(struct membership *membership, struct disk *disk, struct store *store, char *what,
                      size_t what_size);
@@ -38,15 +43,17 @@ bool membership_open(struct membership *membership, struct disk *disk, struct st
 void membership_serve(struct membership *membership, struct server *server, struct broker *broker);
 /* Does this broker lead, so that names can be read, and clients served? */
 bool membership_leads(const struct membership *membership);
+/* Is it to end, and to start again at once, as its folder has, or will have, what it goes on with then? */
+bool membership_is_over(const struct membership *membership);
 /* The number of the broker that leads, as far as is known; 0: none. */
 uint32_t membership_leader(const struct membership *membership);
 /* All of the cluster, this one as well; returns how many there are. */
 size_t membership_members(const struct membership *membership, struct api_member *out);
 /* Names have been read: what nobody named is to go. */
 void membership_has_read(struct membership *membership);
-/* Before the server goes, */
+/* Behind the server, but before the store is closed, */
 void membership_close(struct membership *membership);
-/* and behind it and the loop, but before the store. NULL is allowed. */
+/* and behind that, but before the loop is freed. NULL is allowed. */
 void membership_free(struct membership *membership);
 
 #endif

@@ -29,6 +29,17 @@ bool membership_leads(const struct membership *membership)
     return false;
 }
 
+void membership_set_folder(struct membership *membership, const char *data_dir)
+{
+    (void)membership, (void)data_dir;
+}
+
+bool membership_is_over(const struct membership *membership)
+{
+    (void)membership;
+    return false;
+}
+
 uint32_t membership_leader(const struct membership *membership)
 {
     (void)membership;

@@ -38,6 +38,7 @@ static void set_defaults(struct options *options)
     options->metrics_path = "/metrics";
     options->web_path = "/ws";
     options->rates_ms = 5000;
+    options->cluster.log_bytes = CLUSTER_LOG_BYTES;
     options->management_idle_ms = options->metrics_idle_ms = 60000;
     options->memory.millionths = DEFAULT_MEMORY_MILLIONTHS;
     options->slow_turn_ms = SLOW_TURN_MS;

@@ -46,7 +46,7 @@ struct api_address {
     char text[OPTIONS_ADDRESS_BYTES];
 };
 
-enum { OPTIONS_CLUSTER_MAX = 7, OPTIONS_NUMBER_MAX = 64 };
+enum { OPTIONS_CLUSTER_MAX = 7, OPTIONS_NUMBER_MAX = 64, CLUSTER_LOG_BYTES = 256 << 20 };
 
 /* A broker of the cluster. */
 struct cluster_node {
@@ -61,7 +61,8 @@ struct cluster_settings {
     uint32_t number;    /* of these this one */
     const char *listen; /* for the others; NULL: everywhere, at the usual port */
     const char *cookie; /* file with their secret */
-    bool is_founding;
+    bool is_founding, is_joining;
+    uint64_t log_bytes; /* of what was agreed on, that are kept for who is down */
 };
 
 struct options {

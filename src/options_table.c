@@ -73,6 +73,8 @@ static const struct option rows[] = {
      .text = "Where messages are kept. Without it, as in leveretd(8)."},
     {"cluster-found", &option_flag, FIELD(cluster.is_founding), 0, 0, NULL,
      .help = "found a cluster in an empty folder, as all of cluster.nodes do"},
+    {"cluster-join", &option_flag, FIELD(cluster.is_joining), 0, 0, NULL,
+     .help = "join the cluster with an empty folder, new or in the place of one that was lost"},
     {"definitions", &option_path, FIELD(definitions), 0, 0, "FILE",
      .help = "make what this file of RabbitMQ's definitions says",
      .example = "/etc/leveret/definitions.json", .key = "load_definitions",
@@ -716,6 +718,15 @@ static const struct option rows[] = {
      .example = "/etc/leveret/cookie",
      .text = "A file with a secret of 16 bytes or more, the same at each broker of the cluster, that nobody but the "
              "owner may read. With it they encrypt what they say to one another, and know each other."},
+    {.key = "cluster.log_bytes",
+     .kind = &option_size,
+     FIELD_OF(cluster.log_bytes),
+     .min = MIB,
+     .max = UINT64_MAX,
+     .example = "256MiB",
+     .text = "How much of what was agreed on is kept for a broker of the cluster that is down; one that comes back "
+             "later gets a copy of the whole store from the one that leads. Half of it goes when it is more, or when "
+             "the disk is short."},
     {.key = "cluster_name",
      .kind = &option_text,
      FIELD_OF(cluster_name),

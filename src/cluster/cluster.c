@@ -254,6 +254,8 @@ static void take_frame(struct cluster *cluster, uint64_t now_ms, struct link *li
             lease_heard_w(group_lease(group), frame->applied.index);
         break;
     default:
+        if (cluster->options.guest)
+            cluster->options.guest->take(cluster->options.guest, now_ms, link, frame);
         break;
     }
 }

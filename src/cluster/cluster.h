@@ -11,11 +11,17 @@
 
 struct cluster;
 
+/* What frames are for that are not of groups: images, and nodes that join. */
+struct cluster_guest {
+    void (*take)(struct cluster_guest *guest, uint64_t now_ms, struct link *link, const union link_frame *frame);
+};
+
 struct cluster_options {
     struct store *store;
     struct links_options links;     /* its number is this node's */
     struct node_identity *identity; /* started; see links_new */
     uint64_t seed;
+    struct cluster_guest *guest; /* NULL: there is none */
 };
 
 /* The interfaces stay the caller's and must outlive it. */

@@ -31,6 +31,7 @@ struct seat {
     uint64_t id;
     struct engine_message *queue;
     size_t at, count, capacity;
+    bool lacks; /* what this leader's log has no more, as it has said */
 };
 
 /* A NODE entry that is in the log. */
@@ -533,6 +534,7 @@ static void follow_role(struct group *group, uint64_t now_ms)
         for (uint32_t i = 0; i < group->seat_count; i++) {
             struct link *link = link_of(group, group->seats[i].id);
             seat_clear(&group->seats[i]);
+            group->seats[i].lacks = false;
             if (link)
                 link_flights_reset(link_flights(link), group->options.group);
         }
@@ -545,6 +547,17 @@ static void follow_role(struct group *group, uint64_t now_ms)
     }
     if (leads)
         lease_answered(group->lease, engine_answered_ms(group->engine, now_ms));
+}
+
+static void note_lacking(struct group *group)
+{
+    const struct engine_update *update = &group->update;
+    group->lacking += (uint32_t)update->image_count;
+    for (size_t i = 0; i < update->image_count; i++) {
+        struct seat *seat = seat_of(group, update->images[i]);
+        if (seat)
+            seat->lacks = true;
+    }
 }
 
 static void follow(struct group *group, uint64_t now_ms, const struct own *own)
@@ -575,7 +588,7 @@ static void follow(struct group *group, uint64_t now_ms, const struct own *own)
     follow_members(group);
     follow_role(group, now_ms);
     send_messages(group);
-    group->lacking += (uint32_t)update->image_count;
+    note_lacking(group);
     group_log_committed(group->log, engine_commit(group->engine));
 }
 
@@ -1088,6 +1101,14 @@ const char *group_broken(const struct group *group)
 uint32_t group_lacking(const struct group *group)
 {
     return group->lacking;
+}
+
+bool group_lacks(const struct group *group, uint64_t member)
+{
+    for (uint32_t i = 0; i < group->seat_count; i++)
+        if (group->seats[i].id == member && group->seats[i].lacks)
+            return engine_match(group->engine, member) < group_log_floor(group->log).index;
+    return false;
 }
 
 struct group_held group_held(const struct group *group)

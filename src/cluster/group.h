@@ -120,8 +120,10 @@ uint64_t group_self(const struct group *group);
 uint64_t group_applied(const struct group *group);
 /* NULL, or why it takes part no more: its log cannot be right, or cannot be read. */
 const char *group_broken(const struct group *group);
-/* Members that lack what no log has any more, of which this leader has heard. */
+/* How often a leader here has heard of a member that lacks what no log has any more. */
 uint32_t group_lacking(const struct group *group);
+/* Does this member, as the leader here has heard? It needs an image. */
+bool group_lacks(const struct group *group, uint64_t member);
 /* What it holds until that can go on, in bytes: messages that have come, such as those that wait for room,
  * messages with entries that are to leave, and what waits for a vote to be durable. */
 struct group_held {

@@ -28,18 +28,26 @@ struct lane {
 struct lanes {
     struct cluster *cluster;
     struct store *store;
-    uint64_t keep_bytes;
+    struct lane_keeps keeps;
+    uint64_t kept; /* lanes_keep */
+    bool is_stopped;
     struct lane lanes[LANES_MAX];
     size_t count;
 };
 
-struct lanes *lanes_new(struct cluster *cluster, struct store *store, uint64_t keep_bytes)
+struct lanes *lanes_new(struct cluster *cluster, struct store *store, const struct lane_keeps *keeps)
 {
     struct lanes *lanes = mem_zalloc(sizeof(*lanes));
     lanes->cluster = cluster;
     lanes->store = store;
-    lanes->keep_bytes = keep_bytes;
+    lanes->keeps = *keeps;
+    lanes->kept = UINT64_MAX;
     return lanes;
+}
+
+void lanes_keep(struct lanes *lanes, uint64_t index)
+{
+    lanes->kept = index;
 }
 
 void lanes_free(struct lanes *lanes)
@@ -123,20 +131,35 @@ static void applied(struct lane *lane, const struct group_entry *entry)
     lane->at = --lane->count ? lane->at + 1 : 0;
 }
 
-/* A member that has not what the log begins behind can only be told by an image: entries stay until all
- * have them. */
-static void let_go(struct lane *lane, uint64_t now_ms)
+static uint64_t had_by_all(const struct lane *lane)
 {
     const struct engine *engine = group_engine(lane->group);
+    const struct engine_members *members = engine_members(engine);
     uint64_t index = group_applied(lane->group);
-    const struct engine_members *members = engine ? engine_members(engine) : NULL;
-    for (uint32_t i = 0; members && lane->leads && i < members->count; i++) {
+    for (uint32_t i = 0; i < members->count; i++) {
         uint64_t match = members->of[i].id == group_self(lane->group)
                              ? index
                              : engine_match(engine, members->of[i].id);
         index = match < index ? match : index;
     }
-    if (index > group_log_floor(lane->log).index)
+    return index;
+}
+
+/* A member that lacks what the log begins behind needs an image, so entries stay until all have them, unless
+ * they are too many, or the disk is short: then the older half goes. Who follows does not know what the others
+ * have, and keeps some, as it may lead next. */
+static void let_go(const struct lanes *lanes, struct lane *lane, uint64_t now_ms)
+{
+    uint64_t size = group_log_size(lane->log), floor = group_log_floor(lane->log).index;
+    if (size <= lanes->keeps.all || !group_engine(lane->group))
+        return;
+    uint64_t index = lane->leads ? had_by_all(lane) : floor;
+    bool is_much = !lane->leads || (lanes->keeps.most && (size > lanes->keeps.most || store_is_short(lanes->store)));
+    if (index <= floor && is_much)
+        index = floor + (group_applied(lane->group) - floor + 1) / 2;
+    if (index > lanes->kept)
+        index = lanes->kept;
+    if (index > floor)
         group_raise(lane->group, now_ms, index);
 }
 
@@ -166,17 +189,23 @@ static bool apply_all(struct lanes *lanes, uint64_t now_ms)
 
 bool lanes_turn(struct lanes *lanes, uint64_t now_ms, uint64_t wall_ms)
 {
+    if (lanes->is_stopped)
+        return false;
     cluster_tick(lanes->cluster, now_ms, wall_ms);
     bool any = apply_all(lanes, now_ms);
     for (size_t i = 0; i < lanes->count; i++) {
         struct lane *lane = &lanes->lanes[i];
         follow_office(lane);
-        if (group_log_size(lane->log) > lanes->keep_bytes)
-            let_go(lane, now_ms);
+        let_go(lanes, lane, now_ms);
         if (store_may_seal(lanes->store))
             propose(lane, now_ms);
     }
     return any;
+}
+
+void lanes_stop(struct lanes *lanes)
+{
+    lanes->is_stopped = true;
 }
 
 void lanes_close(struct lanes *lanes, uint64_t now_ms)

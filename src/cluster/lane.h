@@ -9,13 +9,18 @@
 
 #include "cluster/cluster.h"
 
-enum { LANE_KEEP_BYTES = 64 << 20 };
+/* How much of a log is kept, in bytes. */
+struct lane_keeps {
+    uint64_t all;  /* more than that: entries go that all members have, or, where nobody knows that, half of them */
+    uint64_t most; /* more than that, or the disk is short: half of them, whoever needs them; 0: never */
+};
 
 struct lanes;
 struct lane;
 
-/* When entries of a log take more than `keep_bytes` (LANE_KEEP_BYTES), those go that all members have. */
-struct lanes *lanes_new(struct cluster *cluster, struct store *store, uint64_t keep_bytes);
+struct lanes *lanes_new(struct cluster *cluster, struct store *store, const struct lane_keeps *keeps);
+/* Entries behind this one stay, as an image is under way that has those up to it; UINT64_MAX: there is none. */
+void lanes_keep(struct lanes *lanes, uint64_t index);
 /* NULL is allowed; before the cluster and the store. */
 void lanes_free(struct lanes *lanes);
 /* The group is one that this node takes part in. `wait` is what replies that wait for it call it; see
@@ -24,6 +29,8 @@ struct lane *lanes_add(struct lanes *lanes, uint64_t group, uint8_t wait);
 
 /* True: something was applied, for which another turn is worth while. */
 bool lanes_turn(struct lanes *lanes, uint64_t now_ms, uint64_t wall_ms);
+/* Hears and says nothing from now on, as if this process had ended. */
+void lanes_stop(struct lanes *lanes);
 /* Before the store is closed: what was decided goes into its last batch, whether another one is being
  * written or not. */
 void lanes_close(struct lanes *lanes, uint64_t now_ms);

@@ -780,6 +780,11 @@ bool link_is_up(const struct link *link)
     return link->is_up;
 }
 
+bool link_has_session(const struct link *link)
+{
+    return link->session != 0;
+}
+
 const uint8_t *link_node(const struct link *link)
 {
     return link->node;

@@ -96,7 +96,7 @@ struct link_event {
     enum link_event_kind kind;
     struct link *link;
     enum link_reason reason;       /* DOWN, GONE */
-    const union link_frame *frame; /* FRAME: LEASE, GRANT, APPLIED, RAFT; good until the next call */
+    const union link_frame *frame; /* FRAME: all but those of the link itself; good until the next call */
 };
 
 /* What happened next; false: nothing more. Connections take turns. The service asks for a turn at
@@ -120,6 +120,8 @@ enum link_sent link_send_raft(struct link *link, uint64_t group, uint64_t genera
                               const struct engine_entry *entries, const struct link_body *bodies);
 
 bool link_is_up(const struct link *link);
+/* There is a control connection at least, so that it may come up. */
+bool link_has_session(const struct link *link);
 const uint8_t *link_node(const struct link *link);
 const char *link_name(const struct link *link); /* as it calls itself; empty: not known yet */
 uint32_t link_number(const struct link *link);

@@ -176,7 +176,10 @@ static enum link_reason place_accepted(struct link_connection *connection,
 {
     struct links *links = connection->links;
     struct link *link = links_find(links, hello->node);
-    if (!link && links->options.admits && hello->way == LINK_WAY_CONTROL)
+    if (!node_id_is(links->identity->cluster))
+        return LINK_REASON_DOUBLE; /* whoever calls means a node of before: who joins calls the others itself */
+    bool is_new = !node_id_is(hello->cluster);
+    if (!link && links->options.admits && is_new && hello->way == LINK_WAY_CONTROL)
         link = links_add_node(links, hello->node);
     if (!link)
         return LINK_REASON_UNKNOWN;

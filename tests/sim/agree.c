@@ -37,7 +37,7 @@ bool agree_open(struct machine *machine)
     if (!group_log_find(machine->store, GROUP))
         group_found(machine->store, GROUP, &alone);
     cluster_take_part(agree->cluster, GROUP, 1, 1, now_ms);
-    agree->lanes = lanes_new(agree->cluster, machine->store, KEEP_BYTES);
+    agree->lanes = lanes_new(agree->cluster, machine->store, &(struct lane_keeps){.all = KEEP_BYTES});
     lanes_add(agree->lanes, GROUP, WAIT);
     group_log_take_names(group_log_find(machine->store, GROUP));
     machine->broker.options.queue_group = GROUP;

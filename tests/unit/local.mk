@@ -45,6 +45,7 @@ UNIT_TESTS = \
 	%D%/test_http.t \
 	%D%/test_http_reader.t \
 	%D%/test_http_request.t \
+	%D%/test_image_folder.t \
 	%D%/test_log_writer.t \
 	%D%/test_logs.t \
 	%D%/test_login.t \

@@ -506,6 +506,22 @@ TEST(a_node_of_no_cluster_may_ask_to_join)
     bench_free(&bench);
 }
 
+TEST(who_joins_is_not_found_by_who_looks_for_another)
+{
+    union link_frame frame;
+    struct buffer bytes = {0};
+    begin(1);
+    memset(bench.nodes[0].identity.cluster, 0, NODE_ID_BYTES);
+    struct stranger it = stranger(LINK_WAY_CONTROL);
+    memset(it.hello.cluster, 7, NODE_ID_BYTES);
+    say_hello(&it, 5, 0);
+    ok(answer(&it, &frame, &bytes) && frame.type == LINK_BYE && frame.bye.reason == LINK_REASON_DOUBLE,
+       "it calls the others itself");
+    buffer_free(&bytes);
+    end(&it);
+    bench_free(&bench);
+}
+
 TEST(a_stranger_has_to_say_something)
 {
     static const uint8_t half[4090] = {LINK_HELLO, 0, 0, 0, 0, 0, 0xff, 0};
@@ -597,6 +613,7 @@ int main(void)
     RUN(who_does_not_fit_is_refused);
     RUN(a_backup_is_refused);
     RUN(a_node_of_no_cluster_may_ask_to_join);
+    RUN(who_joins_is_not_found_by_who_looks_for_another);
     RUN(a_stranger_has_to_say_something);
     RUN(strangers_are_few);
     RUN(frames_that_are_wrong_end_the_link);

@@ -43,8 +43,8 @@ def secret(t, text=b"a secret of more than sixteen bytes\n"):
 class Cluster:
     """Brokers with numbers from 1 on; `brokers` has those that were started last."""
 
-    def __init__(self, t, count=3):
-        self.t, self.count, self.cookie = t, count, secret(t)
+    def __init__(self, t, count=3, *more):
+        self.t, self.count, self.cookie, self.more = t, count, secret(t), list(more)
         ports = free_ports(2 * count)
         self.links, self.clients = ports[:count], ports[count:]
         self.folders = [folder(t) for _ in range(count)]
@@ -56,7 +56,7 @@ class Cluster:
                  "--set", "cluster.cookie=" + (cookie or self.cookie)]
         for i, port in enumerate(self.links):
             words += ["--set", "cluster.nodes.%d=127.0.0.1:%d" % (i + 1, port)]
-        return words + list(more)
+        return words + self.more + list(more)
 
     def start(self, number, *more, **options):
         self.brokers[number] = Daemon(self.t, *self.arguments(number, *more, **options)).ready()
@@ -90,21 +90,26 @@ class Cluster:
         self.brokers[number].kill()
 
 
-def fill(c, queue, count):
-    """Messages 0 to count - 1, all confirmed."""
-    c.channel()
-    c.queue(queue=queue, durable=True)
-    c.call(1, "confirm.select")
+def publish(c, queue, count, size=0):
+    """Messages 0 to count - 1, with so many bytes more, all confirmed; the channel has been told to confirm."""
     for number in range(count):
-        c.publish(1, queue, b"%d" % number, delivery_mode=number % 2 + 1)
+        c.publish(1, queue, b"%d" % number + b" " * size, delivery_mode=number % 2 + 1)
+    c.confirmed = getattr(c, "confirmed", 0) + count
     highest = 0
-    while highest < count:
+    while highest < c.confirmed:
         highest = max(highest, c.expect(1, "basic.ack").delivery_tag)
 
 
-def served(t, queue, count):
+def fill(c, queue, count):
+    c.channel()
+    c.queue(queue=queue, durable=True)
+    c.call(1, "confirm.select")
+    publish(c, queue, count)
+
+
+def served(t, queue, count, *more):
     """A cluster, the number of the broker that serves, and a client of that, who has filled a queue."""
-    cluster = Cluster(t).found()
+    cluster = Cluster(t, 3, *more).found()
     serving = cluster.leader()
     c = cluster.client(serving)
     fill(c, queue, count)
@@ -270,6 +275,56 @@ def _(t):
     equal(status, 75, said)
     cluster.start(other)
     equal(ask(serving, "await_online_quorum_plus_one", "--timeout", "60")[0], 0, "when it is back")
+
+
+def takes_over(cluster, number, queue):
+    """What the broker has, once it is the one that serves: all others are started again until it does."""
+    deadline = time.monotonic() + ELECTED
+    while True:
+        serving = cluster.leader()
+        if serving == number:
+            c = cluster.client(number)
+            c.channel()
+            return c.drain(queue)
+        check(time.monotonic() < deadline, "it does not serve: " + cluster.brokers[number].log())
+        equal(cluster.brokers[serving].stop(), 0, "status")
+        cluster.leader(besides={serving})
+        cluster.start(serving)
+
+
+@case("a broker that was down until no log has what it lacks gets a copy of the store, and can serve")
+def _(t):
+    cluster, serving, c = served(t, "kept", 10, "--set", "cluster.log_bytes=1MiB", "--segment-size", "1MiB")
+    away = serving % 3 + 1
+    cluster.kill(away)
+    publish(c, "kept", 300, 20000)
+    cluster.start(away)
+    cluster.brokers[serving].says("image_made")
+    cluster.brokers[away].says("image_came")
+    cluster.brokers[away].says("image_taken")
+    cluster.brokers[away].says("Server startup complete", 2)
+    publish(c, "kept", 10, 10)
+    got = takes_over(cluster, away, "kept")
+    equal([body.strip() for body in got], numbers(10) + numbers(300) + numbers(10), "what it has")
+
+
+@case("a broker that has lost its folder joins in its place, and counts like the others")
+def _(t):
+    cluster, serving, c = served(t, "kept", 10)
+    lost = serving % 3 + 1
+    cluster.kill(lost)
+    shutil.rmtree(cluster.folders[lost - 1])
+    os.mkdir(cluster.folders[lost - 1], 0o700)
+    publish(c, "kept", 10, 10)
+    cluster.start(lost, "--cluster-join")
+    cluster.brokers[lost].says("joined")
+    cluster.brokers[serving].says("voter=%d" % lost)
+    other = 6 - serving - lost
+    cluster.kill(other)
+    publish(c, "kept", 10, 10)
+    cluster.start(other)
+    got = takes_over(cluster, lost, "kept")
+    equal([body.strip() for body in got], numbers(10) + numbers(10) + numbers(10), "what it has")
 
 
 if __name__ == "__main__":

@@ -144,6 +144,7 @@ void clients_put_consumer(struct fields *fields, const struct call *call,
     fields_text(fields, "consumer_tag", consumer->tag);
     fields_whole(fields, "consumer_timeout", consumer->timeout_ms);
     fields_flag(fields, "exclusive", consumer->is_exclusive);
+    fields_whole(fields, "messages_unacknowledged", consumer->unacked);
     fields_whole(fields, "prefetch_count", consumer->prefetch);
     add_queue(fields, consumer->queue);
     fields_end(fields, '}');

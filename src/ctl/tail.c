@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/base64.h"
+#include "base/mem.h"
 #include "base/utf8.h"
 #include "ctl/hold.h"
 #include "ctl/nodes.h"
@@ -15,12 +16,22 @@
 #include "ctl/verbs.h"
 
 enum { GET_MAX = 200, STEP_MS = 100, PAYLOAD_USUAL = 60, PAYLOAD_MAX = 65536, REQUEST_SIZE = 512 };
+enum { SORTS_MAX = 10000 };
 
 /* What a queue of these is called, by who has turned tracing on: such a program, or somebody else. */
 static const char ours[] = "leveret.tail.on.", theirs[] = "leveret.tail.kept.";
 
+/* Messages of one connection, with the same keys, that went the same way. */
+struct sort {
+    char *text; /* its line, behind the numbers */
+    uint64_t messages, bytes;
+};
+
 struct tail {
     struct hold hold;
+    struct sort *sorts; /* with --summary: by their texts */
+    size_t sorts_count, sorts_capacity;
+    uint64_t others; /* messages of more sorts than are told apart */
     char queue[64];
     bool is_ours;  /* tracing ends with the last of these */
     bool is_made;  /* the queue is there */
@@ -37,25 +48,25 @@ static struct bytes text_of(const struct json *object, const char *name)
 }
 
 /* What a text may do to a terminal it does not do: one character for each that steers it, or is none. */
-static void print_text(struct bytes text)
+static void print_text(FILE *out, struct bytes text)
 {
     for (size_t at = 0, size; at < text.size; at += size) {
         struct bytes rest = bytes_of(text.data + at, text.size - at);
         size = utf8_character(rest);
         bool is_c1 = size == 2 && rest.data[0] == 0xc2 && rest.data[1] < 0xa0;
         if (size == 0 || is_c1 || rest.data[0] < 0x20 || rest.data[0] == 0x7f)
-            putchar('.');
+            fputc('.', out);
         else
-            fwrite(rest.data, 1, size, stdout);
+            fwrite(rest.data, 1, size, out);
         size = size ? size : 1;
     }
 }
 
-static void print_texts(const struct json *texts)
+static void print_texts(FILE *out, const struct json *texts)
 {
     for (size_t i = 0; i < json_count(texts); i++) {
-        printf(i ? "," : "");
-        print_text(json_text(json_item(texts, i)));
+        fputs(i ? "," : "", out);
+        print_text(out, json_text(json_item(texts, i)));
     }
 }
 
@@ -84,7 +95,7 @@ static void print_payload(const struct json *message)
     if (bytes_equal_str(text_of(message, "payload_encoding"), "base64") &&
         base64_read(payload, &bytes))
         payload = buffer_bytes(&bytes);
-    print_text(payload);
+    print_text(stdout, payload);
     buffer_free(&bytes);
 }
 
@@ -100,19 +111,26 @@ static struct bytes source_of(const struct json *message)
     return bytes_of(key.data + 8, key.size - 8);
 }
 
+/* Which way it went. */
+static void print_side(FILE *out, const struct json *message, const struct json *headers)
+{
+    fputs(is_delivery(message) ? "deliver\t" : "publish\t", out);
+    print_text(out, text_of(headers, "exchange_name"));
+    fputc('\t', out);
+    print_texts(out, json_find(headers, "routing_keys"));
+    fputc('\t', out);
+    if (is_delivery(message))
+        print_text(out, source_of(message));
+    else
+        print_texts(out, json_find(headers, "routed_queues"));
+}
+
 static void print_line(const struct json *message, const struct json *headers)
 {
     char time[40];
     write_time(time, sizeof(time), "%H:%M:%S");
-    printf("%s\t%s\t", time, is_delivery(message) ? "deliver" : "publish");
-    print_text(text_of(headers, "exchange_name"));
-    putchar('\t');
-    print_texts(json_find(headers, "routing_keys"));
-    putchar('\t');
-    if (is_delivery(message))
-        print_text(source_of(message));
-    else
-        print_texts(json_find(headers, "routed_queues"));
+    printf("%s\t", time);
+    print_side(stdout, message, headers);
     printf("\t%lld\t", (long long)json_whole(json_find(message, "payload_bytes")));
     print_payload(message);
     putchar('\n');
@@ -152,15 +170,111 @@ static void print_json(const struct json *message, const struct json *headers)
     buffer_free(&text);
 }
 
+/* ---- whose they were ---- */
+
+static char *sort_text(const struct json *message, const struct json *headers)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return NULL;
+    print_side(out, message, headers);
+    fputc('\t', out);
+    print_text(out, text_of(headers, "user"));
+    fputc('\t', out);
+    print_text(out, text_of(headers, "connection"));
+    fclose(out);
+    return text;
+}
+
+static size_t find_sort(const struct tail *tail, const char *text)
+{
+    size_t low = 0, high = tail->sorts_count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (strcmp(tail->sorts[middle].text, text) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Takes the text. */
+static void insert_sort(struct tail *tail, size_t at, char *text)
+{
+    tail->sorts = mem_grow(tail->sorts, &tail->sorts_capacity, tail->sorts_count + 1,
+                           sizeof(*tail->sorts));
+    memmove(&tail->sorts[at + 1], &tail->sorts[at], (tail->sorts_count - at) * sizeof(*tail->sorts));
+    tail->sorts[at] = (struct sort){.text = text};
+    tail->sorts_count++;
+}
+
+static void count(struct tail *tail, const struct json *message, const struct json *headers)
+{
+    char *text = sort_text(message, headers);
+    size_t at = text ? find_sort(tail, text) : tail->sorts_count;
+    bool is_known = at < tail->sorts_count && strcmp(tail->sorts[at].text, text) == 0;
+    if (!text || (!is_known && tail->sorts_count == SORTS_MAX)) {
+        tail->others++;
+        free(text);
+        return;
+    }
+    if (is_known)
+        free(text);
+    else
+        insert_sort(tail, at, text);
+    tail->sorts[at].messages++;
+    tail->sorts[at].bytes += (uint64_t)json_whole(json_find(message, "payload_bytes"));
+}
+
+static int compare_sorts(const void *one, const void *other)
+{
+    uint64_t a = ((const struct sort *)one)->messages, b = ((const struct sort *)other)->messages;
+    return (a < b) - (a > b);
+}
+
+static void print_summary(struct tail *tail)
+{
+    if (tail->sorts_count)
+        qsort(tail->sorts, tail->sorts_count, sizeof(*tail->sorts), compare_sorts);
+    for (size_t i = 0; i < tail->sorts_count; i++)
+        printf("%llu\t%llu\t%s\n", (unsigned long long)tail->sorts[i].messages,
+               (unsigned long long)tail->sorts[i].bytes, tail->sorts[i].text);
+    if (tail->others)
+        printf("%llu\t\tothers\n", (unsigned long long)tail->others);
+    fflush(stdout);
+}
+
+static void free_sorts(struct tail *tail)
+{
+    for (size_t i = 0; i < tail->sorts_count; i++)
+        free(tail->sorts[i].text);
+    mem_free(tail->sorts);
+}
+
+/* ---- which, and how ---- */
+
+static bool has_text(const struct json *texts, const char *text)
+{
+    for (size_t i = 0; i < json_count(texts); i++)
+        if (bytes_equal_str(json_text(json_item(texts, i)), text))
+            return true;
+    return false;
+}
+
 /* A key of its binding may fit more than was meant, as a name with a star in it. */
 static bool is_wanted(const struct command *command, const struct json *message)
 {
     const char *exchange = command_option(command, "exchange"),
-               *queue = command_option(command, "queue");
-    if (is_delivery(message))
-        return queue ? bytes_equal_str(source_of(message), queue) : !exchange;
+               *queue = command_option(command, "queue"), *into = command_option(command, "into");
     const struct json *headers = json_find(json_find(message, "properties"), "headers");
-    return exchange ? bytes_equal_str(text_of(headers, "exchange_name"), exchange) : !queue;
+    if (is_delivery(message))
+        return queue ? bytes_equal_str(source_of(message), queue) : !exchange && !into;
+    if (into && !has_text(json_find(headers, "routed_queues"), into))
+        return false;
+    return exchange ? bytes_equal_str(text_of(headers, "exchange_name"), exchange) : into || !queue;
 }
 
 static void show(const struct command *command, struct tail *tail, const struct json *messages)
@@ -170,7 +284,9 @@ static void show(const struct command *command, struct tail *tail, const struct 
         const struct json *headers = json_find(json_find(message, "properties"), "headers");
         if (!is_wanted(command, message))
             continue;
-        if (command->format == FORMAT_JSON_LINES)
+        if (command_has(command, "summary"))
+            count(tail, message, headers);
+        else if (command->format == FORMAT_JSON_LINES)
             print_json(message, headers);
         else
             print_line(message, headers);
@@ -231,10 +347,11 @@ static int bind_all(struct command *command, const struct tail *tail)
 {
     const char *exchange = command_option(command, "exchange"),
                *queue = command_option(command, "queue");
+    bool is_into = command_has(command, "into");
     int code = 0;
-    if (exchange || !queue)
+    if (exchange || is_into || !queue)
         code = bind_to(command, tail, "publish.", exchange ? exchange : "#");
-    if (code == 0 && (queue || !exchange))
+    if (code == 0 && (queue || (!exchange && !is_into)))
         code = bind_to(command, tail, "deliver.", queue ? queue : "#");
     return code;
 }
@@ -323,7 +440,10 @@ static int run(struct command *command, struct tail *tail)
     bool is_silent = command_has(command, "silent") || command_has(command, "no-table-headers") ||
                      command->format == FORMAT_JSON_LINES;
     if (code == 0 && !is_silent)
-        printf("time\twhat\texchange\trouting_keys\tqueues\tbytes\tpayload\n");
+        printf(command_has(command, "summary")
+                   ? "messages\tbytes\twhat\texchange\trouting_keys\tqueues\tuser\tconnection\n"
+                   : "time\twhat\texchange\trouting_keys\tqueues\tbytes\tpayload\n");
+    fflush(stdout);
     while (code == 0 && goes_on(tail)) {
         bool any;
         code = ask(command, tail, &any);
@@ -331,9 +451,9 @@ static int run(struct command *command, struct tail *tail)
             hold_pause(&tail->hold, any ? 1 : STEP_MS);
     }
     if (code == 0)
-        return end(command, tail);
-    end(command, tail);
-    return code;
+        print_summary(tail);
+    int end_code = end(command, tail);
+    return code ? code : end_code;
 }
 
 static bool read_number(const char *text, long most, long *number)
@@ -364,11 +484,14 @@ int run_tail(struct command *command)
     if (command->format != FORMAT_TABLE && command->format != FORMAT_TSV &&
         command->format != FORMAT_JSON_LINES)
         return say_usage(command, "messages that pass are shown as lines, or with -o as jsonl");
+    if (command_has(command, "summary"))
+        tail.payload = 0;
     if (command_has(command, "dry-run"))
         return begin(command, &tail);
     hold_begin(&tail.hold);
     signal(SIGPIPE, SIG_IGN);
     int code = run(command, &tail);
+    free_sorts(&tail);
     hold_end(&tail.hold);
     return code;
 }

@@ -161,6 +161,46 @@ def _(t):
     equal(left(b), (["other", "q"], [], True), "what is left")
 
 
+@case("who fills a queue: a summary of what goes into it, the most first")
+def _(t):
+    b = Broker(t)
+    one, two = client(t, b), client(t, b)
+    two.call(1, "exchange.declare", exchange="both", type="fanout")
+    for queue in ("q", "other"):
+        two.call(1, "queue.bind", queue=queue, exchange="both", routing_key="")
+    tail = Tail(t, b, "--into", "q", "--summary")
+    for c, body, count, exchange, key in ((one, b"12345", 2, "", "q"), (two, b"x", 3, "both", "k"), (two, b"x", 4, "", "other")):
+        for _ in range(count):
+            c.publish(1, key, body, exchange=exchange)
+        c.call(1, "queue.declare", queue="q", passive=True)
+    check(eventually(lambda: "\t0" in [line[line.index("\t"):] for line in
+                                       b.ctl("list_queues", "name", "messages", "-s")[1].splitlines() if "tail" in line]), "it has seen them")
+    tail.process.send_signal(signal.SIGINT)
+    out, err = tail.process.communicate(timeout=60)
+    lines = [line.split("\t") for line in out.splitlines()]
+    equal((err, lines[0]), ("", ["messages", "bytes", "what", "exchange", "routing_keys", "queues", "user", "connection"]), "titles")
+    equal([line[:5] + line[6:7] for line in lines[1:]], [["3", "3", "publish", "both", "k", "guest"], ["2", "10", "publish", "", "q", "guest"]],
+          "who fills it")
+    check(lines[1][7].startswith("127.0.0.1:%d -> " % two.sock.getsockname()[1]), lines[1][7])
+    equal(left(b), (["other", "q"], [], False), "what is left")
+
+
+@case("slow consumers are those with most unacknowledged")
+def _(t):
+    b = Broker(t)
+    c = client(t, b)
+    for tag in ("fast", "slow"):
+        c.call(1, "basic.consume", queue="q" if tag == "fast" else "other", consumer_tag=tag)
+    for queue in ("q", "other", "other"):
+        c.publish(1, queue, b"x")
+        tag = c.expect(1, "basic.deliver").delivery_tag
+    equal(b.ctl("list_consumers", "consumer_tag", "messages_unacknowledged", "-s", "-S", "-messages_unacknowledged")[1],
+          "slow\t2\nfast\t1\n", "consumers")
+    c.send(1, "basic.ack", delivery_tag=tag, multiple=True)
+    c.call(1, "queue.declare", queue="q", passive=True)
+    equal(b.ctl("list_consumers", "messages_unacknowledged", "-s")[1], "0\n0\n", "when all is acknowledged")
+
+
 @case("what it is told and cannot do, it says")
 def _(t):
     b = Broker(t)

@@ -557,7 +557,8 @@ static bool mark_reach(struct index *index, uint64_t sequence)
     return false;
 }
 
-/* Of a queue of a group only who leads that. */
+/* Of a queue of a group only who leads that. Who does so no more has nothing taken (index_untake): what it
+ * still does with messages that it had is nothing. */
 static bool may_take(const struct index *index)
 {
     return !store_is_of_group(index->id) || group_may_take(index);
@@ -794,13 +795,16 @@ static uint32_t next_count(const struct chunk *chunk, uint32_t slot)
 void index_return(struct index *index, uint64_t sequence)
 {
     struct chunk *chunk;
-    put_back(index, sequence, &chunk);
+    if (may_take(index))
+        put_back(index, sequence, &chunk);
 }
 
 void index_redeliver(struct index *index, uint64_t sequence)
 {
     struct chunk *chunk;
     uint32_t slot;
+    if (!may_take(index))
+        return;
     slot = put_back(index, sequence, &chunk);
     if (store_is_of_group(index->id)) {
         propose_returned(index, sequence, next_count(chunk, slot), 0);
@@ -812,6 +816,8 @@ void index_redeliver(struct index *index, uint64_t sequence)
 void index_delay(struct index *index, uint64_t sequence, uint64_t until_ms)
 {
     uint32_t slot;
+    if (!may_take(index))
+        return;
     struct chunk *chunk = taken_chunk(index, sequence, &slot);
     assert(index->taken > 0 && until_ms);
     if (store_is_of_group(index->id)) {
@@ -864,6 +870,8 @@ uint32_t index_delivery_count(struct index *index, uint64_t sequence)
 void index_settle(struct index *index, uint64_t sequence)
 {
     uint32_t slot;
+    if (!may_take(index))
+        return;
     struct chunk *chunk = taken_chunk(index, sequence, &slot);
     assert(index->taken > 0);
     if (store_is_of_group(index->id)) {
@@ -880,6 +888,8 @@ void index_settle(struct index *index, uint64_t sequence)
 enum index_result index_fetch(struct index *index, uint64_t sequence, struct message **message)
 {
     uint32_t slot;
+    if (!may_take(index))
+        return wait_for(index);
     struct chunk *chunk = taken_chunk(index, sequence, &slot);
     struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;
     if (entry && entry->flags & ENTRY_DAMAGED)

@@ -75,7 +75,7 @@ static void model_step(struct model *model, const struct step *step)
 }
 
 struct met {
-    uint64_t crashes, cuts, applied, again, dropped, taken, raised, checkpoints, looked;
+    uint64_t crashes, cuts, applied, again, dropped, taken, raised, checkpoints, looked, late;
 };
 
 /* Entries that others took the place of, in a batch that a crash may take away again. */
@@ -374,10 +374,33 @@ static void take_one(struct history *history)
     history->met->taken++;
 }
 
+/* Who leads no more may still have messages to settle and to give back. */
+static void settle_too_late(struct history *history, struct index *index, uint64_t sequence)
+{
+    struct message *message;
+    index_settle(index, sequence);
+    index_return(index, sequence);
+    index_redeliver(index, sequence);
+    index_delay(index, sequence, 1);
+    must(history, index_fetch(index, sequence, &message) == INDEX_WAIT, "who does not lead has a message");
+    history->met->late++;
+}
+
 static void lead_or_not(struct history *history)
 {
+    struct index *index = NULL;
+    struct taken taken;
+    for (int i = 0; i < QUEUES && history->leads && !index; i++) {
+        index = store_queue_find(history->bench.store, queue_id(history->applied.queues[i].serial), NULL);
+        if (index && index_take(index, false, &taken) != INDEX_OK)
+            index = NULL;
+    }
     history->leads = !history->leads;
     group_log_lead(history->log, history->leads);
+    if (index) {
+        message_unref(&history->bench.pool, taken.message);
+        settle_too_late(history, index, taken.sequence);
+    }
     check_all(history);
 }
 
@@ -553,7 +576,7 @@ int main(int argc, char **argv)
     bench_histories(argc, argv, 120, "queues of a group are what it agreed on", history_of, &met);
     if (argc == 1)
         ok(met.crashes && met.cuts && met.applied && met.again && met.dropped && met.taken &&
-               met.raised && met.checkpoints && met.looked,
+               met.raised && met.checkpoints && met.looked && met.late,
            "all of it happened: %llu crashes, %llu cuts, %llu entries applied, %llu of them again, "
            "%llu queues dropped, %llu messages taken, %llu floors raised, %llu checkpoints, %llu looks",
            (unsigned long long)met.crashes, (unsigned long long)met.cuts,

@@ -173,6 +173,27 @@ def _(t):
     equal(cluster.brokers[serving].stop(), 0, "its status")
 
 
+@case("who is deposed while its clients hold messages, and answer some, starts again")
+def _(t):
+    cluster, serving, c = served(t, "held", 300)
+    c.consume("held", no_ack=False)
+    got = [c.expect(1, "basic.deliver") for _ in range(300)]
+    others = [broker.process for number, broker in cluster.brokers.items() if number != serving]
+    for process in others:
+        process.send_signal(signal.SIGSTOP)
+        t.cleanup(process.send_signal, signal.SIGCONT)
+    for one in got[:100]:
+        c.send(1, "basic.ack" if one.delivery_tag % 2 else "basic.nack", delivery_tag=one.delivery_tag)
+    cluster.brokers[serving].says("Server startup complete", 2)
+    for process in others:
+        process.send_signal(signal.SIGCONT)
+    c = cluster.client(cluster.leader())
+    c.channel()
+    left = c.drain("held")
+    equal(left[-200:], numbers(300)[100:], "what nobody has answered")
+    check("crashed" not in cluster.brokers[serving].log(), "a crash")
+
+
 @case("who ends in good order is followed at once, and one alone serves nobody")
 def _(t):
     cluster, first, _ = served(t, "kept", 10)

@@ -5,17 +5,20 @@ import threading
 import time
 
 BODY = struct.Struct(">IQI")
-# A broker takes the time once in a turn, and logs turns of 50 ms or more, but not all when there are many.
-TURN_SECONDS, LOGGED_SECONDS = 0.06, 10
+# A broker takes the time once in a turn, and logs turns of 50 ms or more, but when there are many some of them later, if
+# it is not killed before.
+TURN_SECONDS, LOGGED_SECONDS, LONG_SECONDS = 0.06, 10, 0.5
 
 
 class Sent:
-    """A message: where it is to come to, and not before when. `unit`: what is there with it, or not at all."""
+    """A message: where it is to come to, and not before when. `unit`: what is there with it, or not at all; `line`:
+    in order with others of it."""
 
-    __slots__ = ("end", "way", "not_before", "unit", "sent_at", "began", "is_confirmed", "is_seen", "is_acked")
+    __slots__ = ("end", "way", "not_before", "unit", "line", "sent_at", "began", "is_confirmed", "is_seen", "is_acked")
 
     def __init__(self, end, way, not_before, unit):
         self.end, self.way, self.not_before, self.unit = end, way, not_before, unit
+        self.line = None
         self.sent_at, self.began = time.time(), time.monotonic()
         self.is_confirmed = self.is_seen = self.is_acked = False
 
@@ -28,7 +31,7 @@ class Session:
         self.opened = time.monotonic()
         self.first_confirm = None
         self.rival = None  # when another broker had confirmed what was sent after this one's first confirm
-        self.order = {}  # (publisher, queue): number of the last first delivery
+        self.order = {}  # (line, queue): number of the last first delivery
 
 
 class Wait:
@@ -53,6 +56,7 @@ class Model:
         self.sent, self.fresh, self.settled, self.last_seen = {}, set(), {}, {}
         self.sessions, self.names = [], []
         self.early = []  # key, and by how many seconds
+        self.killed_at = []
         self.faults = dict.fromkeys(self.KINDS, 0)
         self.told = []
         self.met = {}
@@ -151,8 +155,8 @@ class Model:
             self.fresh.add(here)
 
     def look_at_order(self, session, queue, key, is_again, is_alone):
-        publisher, number = key
-        line = publisher, queue
+        number = key[1]
+        line = self.sent[key].line, queue
         if not is_again:
             if session.order.get(line, 0) >= number:
                 self.fault("order", "%r in %s behind %d" % (key, queue, session.order[line]))
@@ -199,7 +203,9 @@ class Model:
             sent = self.sent[key]
             if not any((end - seconds <= sent.sent_at <= end and early <= seconds) or
                        (unlogged and sent.sent_at <= end <= sent.sent_at + LOGGED_SECONDS)
-                       for end, seconds, unlogged in turns):
+                       for end, seconds, unlogged in turns) and \
+                    not any(early < LONG_SECONDS and sent.sent_at <= killed <= sent.sent_at + LOGGED_SECONDS
+                            for killed in self.killed_at):
                 self.fault("early", "%r in %s, by %.3f s" % (key, sent.end, early))
 
     def judge(self):

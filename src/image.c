@@ -61,7 +61,7 @@ struct leaving {
     struct buffer list; /* of these, as it is said */
     int error;
     uint64_t token;
-    struct image_head head;
+    struct group_image head;
     uint64_t used_ms, again_ms;
     uint64_t offered_ms[LINKS_MAX + 1]; /* by number */
     struct pull pulls[PIECES_MAX * 8];
@@ -85,7 +85,7 @@ struct coming {
     enum coming_state state;
     uint32_t from; /* the node's number */
     uint64_t token;
-    struct image_head head;
+    struct group_image head;
     struct image_files files;
     char *folder;
     struct job job; /* prepares, or checks */
@@ -178,7 +178,7 @@ static void was_listed(struct job *job)
               (unsigned long long)leaving->files.bytes, (unsigned long long)leaving->head.last);
 }
 
-static void begin_leaving(struct images *images, uint64_t now_ms, const struct image_head *head)
+static void begin_leaving(struct images *images, uint64_t now_ms, const struct group_image *head)
 {
     struct leaving *leaving = &images->leaving;
     char error[400];
@@ -211,7 +211,7 @@ static void look_at_copy(struct images *images)
     submit(images, &leaving->listing);
 }
 
-void images_offer(struct images *images, uint64_t now_ms, struct link *link, const struct image_head *head)
+void images_offer(struct images *images, uint64_t now_ms, struct link *link, const struct group_image *head)
 {
     struct leaving *leaving = &images->leaving;
     uint32_t number = link_number(link);
@@ -496,7 +496,7 @@ static void offered(struct images *images, uint64_t now_ms, struct link *link, c
     coming->state = COMES_IS_PREPARED;
     coming->from = link_number(link);
     coming->token = frame->token;
-    coming->head = (struct image_head){frame->term, frame->last, frame->last_term};
+    coming->head = (struct group_image){frame->term, frame->last, frame->last_term};
     coming->why[0] = '\0';
     coming->begun_ms = coming->heard_ms = now_ms;
     coming->ask_file = coming->come_file = 0;
@@ -612,7 +612,7 @@ static void move_on(struct images *images, uint64_t now_ms)
     submit(images, &coming->job);
 }
 
-bool images_have(const struct images *images, struct image_head *head)
+bool images_have(const struct images *images, struct group_image *head)
 {
     *head = images->coming.head;
     return images->coming.state == COMES_IS_THERE;

@@ -9,13 +9,8 @@
 #ifndef LEVERET_IMAGE_H
 #define LEVERET_IMAGE_H
 
-#include "cluster/link.h"
+#include "cluster/group.h"
 #include "store/store.h"
-
-/* What an image has: it was taken by the leader of a term, whose log was durable up to `last` then. */
-struct image_head {
-    uint64_t term, last, last_term;
-};
 
 struct images_options {
     const char *data_dir;
@@ -45,14 +40,14 @@ uint64_t images_next_ms(const struct images *images);
 
 /* The node behind the link needs one, it is said again and again as long as it does. `head` is what one that is
  * begun now would have. */
-void images_offer(struct images *images, uint64_t now_ms, struct link *link, const struct image_head *head);
+void images_offer(struct images *images, uint64_t now_ms, struct link *link, const struct group_image *head);
 /* Behind which entry the log must not begin, as an image is under way; UINT64_MAX: that is all the same. */
 uint64_t images_keep(const struct images *images);
 
 /* ---- who gets one ---- */
 
 /* It has come whole, and is sound. False: not yet, or there is none. */
-bool images_have(const struct images *images, struct image_head *head);
+bool images_have(const struct images *images, struct group_image *head);
 /* The store of the next start is the image that has come. 0 or an errno value. */
 int images_take(struct images *images);
 /* It is not to be used. */

@@ -218,51 +218,28 @@ static void take_frame(struct cluster_guest *guest, uint64_t now_ms, struct link
         images_receive(membership->images, now_ms, link, frame);
 }
 
-/* What a leader would send now has all of its log that is durable. */
-static struct image_head head_of(const struct membership *membership, const struct engine *engine)
+/* Also before it is in office, which it may not come into without. */
+static void offer_images(struct membership *membership, struct group *group, uint64_t now_ms)
 {
-    struct group_log *log = group_log_find(membership->store, GROUP);
-    struct image_head head = {.term = engine_term(engine), .last = group_log_durable(log)};
-    head.last_term = group_log_term(log, head.last);
-    return head;
-}
-
-static void offer_images(struct membership *membership, const struct group *group, uint64_t now_ms)
-{
-    const struct engine *engine = group_engine(group);
-    const struct engine_members *members = engine_members(engine);
-    /* Also before it is in office, which it may not come into without them. */
-    for (uint32_t i = 0; engine_leads(engine) && i < members->count; i++) {
+    struct group_image image;
+    bool leads = group_image(group, &image);
+    const struct engine_members *members = engine_members(group_engine(group));
+    for (uint32_t i = 0; leads && i < members->count; i++) {
         uint64_t id = members->of[i].id;
         struct link *link = links_numbered(cluster_links(membership->cluster), group_member_node(id));
-        if (!link || !link_is_up(link) || !group_lacks(group, id))
-            continue;
-        struct image_head head = head_of(membership, engine);
-        images_offer(membership->images, now_ms, link, &head);
+        if (link && link_is_up(link) && group_lacks(group, id))
+            images_offer(membership->images, now_ms, link, &image);
     }
     lanes_keep(membership->lanes, images_keep(membership->images));
-}
-
-/* What this broker has agreed to must be in the image: what it was told in terms up to the image's, and no
- * entry that is newer. A vote of that term is the leader's own there, which this broker gave nobody else, or
- * nobody who was elected. */
-static const char *why_not(const struct engine *engine, const struct image_head *head)
-{
-    uint64_t last = engine_last(engine), last_term = engine_term_of(engine, last);
-    if (engine_term(engine) > head->term)
-        return "another leader was asked for meanwhile";
-    if (last_term > head->last_term || (last_term == head->last_term && last > head->last))
-        return "this broker has more by itself meanwhile";
-    return NULL;
 }
 
 /* What this broker has agreed to is what is looked at: nothing is heard or said behind that. */
 static void look_at_image(struct membership *membership, const struct group *group, uint64_t now_ms)
 {
-    struct image_head head;
-    if (!images_have(membership->images, &head))
+    struct group_image image;
+    if (!images_have(membership->images, &image))
         return;
-    const char *why = why_not(group_engine(group), &head);
+    const char *why = group_may_replace(group, &image);
     if (!why) {
         lanes_stop(membership->lanes);
         membership->is_over = true;
@@ -275,7 +252,7 @@ static void look_at_image(struct membership *membership, const struct group *gro
 
 static void go_on(struct membership *membership, uint64_t now_ms)
 {
-    const struct group *group = cluster_group(membership->cluster, GROUP);
+    struct group *group = cluster_group(membership->cluster, GROUP);
     seats_tick(membership->seats, now_ms);
     if (membership->is_joining) {
         join(membership, now_ms);

@@ -1066,6 +1066,34 @@ bool group_raise(struct group *group, uint64_t now_ms, uint64_t index)
     return true;
 }
 
+/* ---- images ---- */
+
+/* A log that was cut is durable up to where it was cut, and an entry of its own is one of its term. */
+bool group_image(struct group *group, struct group_image *image)
+{
+    if (!group->engine || group->broken || !engine_leads(group->engine))
+        return false;
+    *image = (struct group_image){.term = engine_term(group->engine), .last = group_log_durable(group->log)};
+    image->last_term = group_log_term(group->log, image->last);
+    return true;
+}
+
+/* What this member has agreed to must be there. It was asked by leaders of terms up to the image's: what is
+ * committed of earlier ones that leader has, and of its own this member has acknowledged no more than its log
+ * has. A vote of that term was the leader's, which the image has as its own, or of no use to anybody. */
+const char *group_may_replace(const struct group *group, const struct group_image *image)
+{
+    if (!group->engine)
+        return "this member does not take part yet";
+    uint64_t last = engine_last(group->engine), last_term = engine_term_of(group->engine, last);
+    bool is_newer = last_term > image->last_term || (last_term == image->last_term && last > image->last);
+    if (engine_term(group->engine) > image->term && !planted(PLANTED_MEMBER_IMAGE_OF_BEFORE))
+        return "another leader was asked for meanwhile";
+    if (is_newer && !planted(PLANTED_MEMBER_IMAGE_BEHIND))
+        return "this member has more by itself meanwhile";
+    return NULL;
+}
+
 /* ---- what is known ---- */
 
 const struct engine *group_engine(const struct group *group)

@@ -110,6 +110,20 @@ bool group_next(struct group *group, uint64_t now_ms, struct group_entry *entry)
  * is not applied, or not durable here yet. */
 bool group_raise(struct group *group, uint64_t now_ms, uint64_t index);
 
+/* ---- images ---- */
+
+/* What a copy of a leader's store has: it was made in a term, in which that one led, and its log was durable up
+ * to `last` then. */
+struct group_image {
+    uint64_t term, last, last_term;
+};
+
+/* Of a copy of this member's store that is begun now. False: it does not lead. */
+bool group_image(struct group *group, struct group_image *image);
+/* May this member forget its own store, and go on with such a copy, as at a start? NULL, or why not. It has to
+ * take part no more behind that: what it would agree to is not in the copy. */
+const char *group_may_replace(const struct group *group, const struct group_image *image);
+
 /* ---- what is known ---- */
 
 /* NULL: it does not take part yet, as its log is being read. */

@@ -196,7 +196,7 @@ static void want_another(struct run *run)
     struct seat_state *seat = &node->seats[at];
     bool is_voter = run->wanted[at][node->number] == VOTER;
     if (run->wanted[at][node->number] == OUT) {
-        if (seat->seat || run->has_floors || (seat->is_spent && !run->has_returns))
+        if (seat->seat || (run->has_floors && !run->has_images) || (seat->is_spent && !run->has_returns))
             return;
         run->report->returns += seat->is_spent && node->store;
         node_join(node, at);

@@ -2,6 +2,7 @@
 
 MEMBERS_SOURCES = \
 	%D%/faults.c \
+	%D%/image.c \
 	%D%/members.h \
 	%D%/met.def \
 	%D%/node.c \

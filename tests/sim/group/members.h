@@ -5,10 +5,11 @@
 
 #include "cluster/cluster.h"
 #include "store/internal.h"
+#include "store/store.h"
 #include "tests/sim/link/bench.h"
 
 enum { NODES = BENCH_NODES, GROUPS = 3, QUEUES = 3, NAMES = 24, TERMS_MAX = 1 << 12 };
-enum { WORKERS = 3, SYNCER = 0 };
+enum { WORKERS = 4, SYNCER = 0, COPIER = 3 };
 
 /* ---- what a campaign has met ---- */
 
@@ -111,6 +112,16 @@ struct node {
     struct seat_state seats[GROUPS];
 };
 
+/* A copy of a leader's store that is made, and taken over by another node, if that may. */
+struct copied {
+    bool is_on;
+    uint32_t from, to;
+    uint64_t ready_ms; /* when all of it has come; 0: it is not made yet */
+    uint64_t names_from;
+    struct group_image image;
+    struct store_backup backup;
+};
+
 struct run {
     struct bench bench;
     struct report *report;
@@ -124,7 +135,8 @@ struct run {
     /* What this seed is like. */
     uint32_t fault_every_ms, propose_every_ms, large_every, disk_ms;
     bool has_power_cuts, has_partitions, has_stuck_disks, has_short_disks, has_members, has_wipes,
-        has_floors, has_pauses, has_returns;
+        has_floors, has_pauses, has_returns, has_images;
+    struct copied image;
     uint64_t block_until_ms[NODES][NODES], slow_until_ms, operate_ms;
 };
 
@@ -152,6 +164,9 @@ void node_join(struct node *node, uint32_t at);
 void node_leave(struct node *node, uint32_t at);
 /* It loses its store, and will be another member of each of its groups. */
 void node_wipe(struct node *node);
+/* Its store is another one from its next start on, which is now. */
+void node_take(struct node *node, struct disk *disk, struct kv *kv, uint64_t names_from);
+struct disk *node_new_disk(void);
 bool node_is_up(const struct node *node); /* and not paused */
 /* Its part of a group; NULL: it is down, or has none. */
 struct group *node_group(const struct node *node, uint32_t at);
@@ -202,6 +217,11 @@ void faults_heal(struct run *run);
 /* What operators want of members is done, one step of it. */
 void faults_operate(struct run *run);
 struct node *faults_leader(struct run *run, uint32_t at); /* in office; NULL: none */
+
+/* ---- image.c ---- */
+
+void image_step(struct run *run);
+void image_end(struct run *run);
 
 /* ---- story.c ---- */
 

@@ -124,14 +124,23 @@ static void draw_options(struct node *node)
     options->log = &node->log;
 }
 
+struct disk *node_new_disk(void)
+{
+    struct disk *disk = disk_memory_new();
+    disk_memory_spare_reads(disk);
+    disk_memory_limit(disk, DISK_BYTES);
+    return disk;
+}
+
+static void set_disk(struct node *node, struct disk *disk, struct kv *kv)
+{
+    node->options.disk = node->disk = disk;
+    node->options.kv = node->kv = kv;
+}
+
 static void new_disk(struct node *node)
 {
-    node->disk = disk_memory_new();
-    disk_memory_spare_reads(node->disk);
-    disk_memory_limit(node->disk, DISK_BYTES);
-    node->kv = kv_memory_new();
-    node->options.disk = node->disk;
-    node->options.kv = node->kv;
+    set_disk(node, node_new_disk(), kv_memory_new());
 }
 
 void node_init(struct run *run, uint32_t number)
@@ -325,6 +334,21 @@ void node_wipe(struct node *node)
         seat->down_last = seat->down_floor = seat->down_applied = 0;
     }
     node->run->report->wipes++;
+}
+
+void node_take(struct node *node, struct disk *disk, struct kv *kv, uint64_t names_from)
+{
+    node_down(node, false, 0);
+    disk_memory_free(node->disk);
+    kv_memory_free(node->kv);
+    set_disk(node, disk, kv);
+    for (uint32_t at = 0; at < node->run->groups; at++) {
+        struct seat_state *seat = &node->seats[at];
+        seat->down_last = seat->down_floor = 0;
+        if (names_from > seat->down_applied)
+            seat->down_applied = names_from;
+    }
+    bench_start(&node->run->bench, node->number);
 }
 
 /* ---- turns ---- */

@@ -66,6 +66,11 @@ static void draw(struct run *run)
     run->has_floors = run_chance(run, 2);
     run->has_members = !run_chance(run, 3);
     run->has_wipes = run->has_members && !run->has_floors;
+    if (run->seed % 7 != 5)
+        return;
+    run->groups = 1; /* a store is copied with all groups that it has */
+    run->has_images = run->has_floors = true;
+    run->has_wipes = run->has_members;
 }
 
 /* Who founds the groups; with floors that are raised all others come at once. */
@@ -114,6 +119,7 @@ static void begin(struct run *run, uint64_t seed)
 void run_step(struct run *run)
 {
     faults_step(run);
+    image_step(run);
     bench_step(&run->bench);
     if (run->is_failed)
         return;
@@ -222,6 +228,7 @@ static void end(struct run *run)
 {
     for (uint32_t i = 0; i < run->nodes; i++)
         node_down(&run->of[i], false, 0);
+    image_end(run);
     bench_free(&run->bench);
     for (uint32_t i = 0; i < run->nodes; i++)
         node_free(&run->of[i]);

@@ -34,5 +34,13 @@ done
     said=$(LEVERET_PLANTED=MEMBER_TWO_SAID_ONCE "${simulate}_planted" --seed 300080 --seeds 10)
     printf '%s\n' "$said" | grep -q '^not ok - seed'
     ok $? 'MEMBER_TWO_SAID_ONCE is found' "$said"
+
+    said=$(LEVERET_PLANTED=MEMBER_IMAGE_OF_BEFORE "${simulate}_planted" --seed 5458)
+    printf '%s\n' "$said" | grep -q '^not ok - seed'
+    ok $? 'MEMBER_IMAGE_OF_BEFORE is found' "$said"
+
+    said=$(LEVERET_PLANTED=MEMBER_IMAGE_BEHIND "${simulate}_planted" --seed 5010)
+    printf '%s\n' "$said" | grep -q '^not ok - seed'
+    ok $? 'MEMBER_IMAGE_BEHIND is found' "$said"
 }
 end

@@ -193,7 +193,7 @@ void work_raise(struct node *node, uint32_t at)
     if (!run->has_floors || !group || !group_engine(group) ||
         run->bench.now_ms < node->seats[at].raised_ms + RAISE_EVERY_MS || !run_chance(run, 100))
         return;
-    uint64_t index = all_have(run, at);
+    uint64_t index = run->has_images ? group_applied(group) : all_have(run, at);
     node->seats[at].raised_ms = run->bench.now_ms;
     index = index > 5 ? index - run_below(run, 5) : 0;
     if (index > group_applied(group))

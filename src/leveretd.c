@@ -766,6 +766,11 @@ static void log_opened(const struct daemon *daemon, uint64_t ms)
               (unsigned long long)stats->messages_found,
               (unsigned long long)stats->replayed_batches, (unsigned long long)stats->cut_bytes,
               (unsigned long long)stats->mended, (unsigned long long)ms);
+    if (!is_orderly)
+        log_event(&daemon->logs.log, EVENT_journal_end,
+                  "segment=%llu offset=%llu batch=%llu known_batch=%llu",
+                  (unsigned long long)stats->end_segment, (unsigned long long)stats->end_offset,
+                  (unsigned long long)stats->end_batch, (unsigned long long)stats->known_batch);
 }
 
 /* Builds everything, serves, and takes it down; returns the status to exit with. */

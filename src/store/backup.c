@@ -239,7 +239,7 @@ static void begin(struct store *store)
     job->kv = store->options.kv;
     job->checkpoint = store->image.number;
     job->identity = journal->identity;
-    job->identity.written = 0;
+    job->identity.written = job->identity.headed = 0;
     job->identity.batch = journal->written;
     note_segments(store, job);
     store->backup->job = job;

@@ -12,6 +12,8 @@
  *     32  4  last segment
  *     36  8  batch that was synced
  *     44  4  checksum of bytes 0 to 43
+ *     48  4  last segment whose header had been synced before it was told here; 0: that is not said
+ *     52  4  checksum of bytes 0 to 51, or zeros with what is before
  *
  * at offset 0 if it was written an even number of times, and at 4096 if it was an odd one. The later one
  * of those that are sound counts. */
@@ -20,7 +22,7 @@
 #include "base/crc32c.h"
 #include "store/journal.h"
 
-enum { IDENTITY_VERSION = 1, SLOT_SIZE = 48, SLOT_DISTANCE = 4096 };
+enum { IDENTITY_VERSION = 1, SLOT_FIRST = 48, SLOT_SIZE = 56, SLOT_DISTANCE = 4096 };
 
 static int open_or_create(struct disk *disk, struct disk_file **file)
 {
@@ -38,6 +40,8 @@ static int write_slot(struct disk *disk, struct disk_file *file, const struct id
     buffer_add_u64(&slot, identity->written);
     buffer_add_u32(&slot, identity->segment);
     buffer_add_u64(&slot, identity->batch);
+    buffer_add_u32(&slot, crc32c(0, slot.data, slot.size));
+    buffer_add_u32(&slot, identity->headed);
     buffer_add_u32(&slot, crc32c(0, slot.data, slot.size));
     memset(buffer_room(&slot, SLOT_DISTANCE - SLOT_SIZE), 0, SLOT_DISTANCE - SLOT_SIZE);
     buffer_added(&slot, SLOT_DISTANCE - SLOT_SIZE);
@@ -71,6 +75,15 @@ int identity_write(struct disk *disk, struct identity *identity)
     return error || !is_first ? error : disk->ops->sync_folder(disk);
 }
 
+/* What is behind the first part of a slot; earlier versions wrote zeros. False: it is not sound. */
+static bool read_headed(const uint8_t *bytes, uint32_t *headed)
+{
+    struct cursor cursor = cursor_of(bytes_of(bytes + SLOT_FIRST, SLOT_SIZE - SLOT_FIRST));
+    *headed = cursor_u32(&cursor);
+    uint32_t checksum = cursor_u32(&cursor);
+    return (*headed == 0 && checksum == 0) || checksum == crc32c(0, bytes, SLOT_SIZE - 4);
+}
+
 /* 0, also for a slot that is not sound, which is counted. */
 static int read_slot(struct disk *disk, struct disk_file *file, uint64_t at,
                      struct identity *identity, uint32_t *bad)
@@ -87,7 +100,9 @@ static int read_slot(struct disk *disk, struct disk_file *file, uint64_t at,
     uint64_t written = cursor_u64(&cursor);
     uint32_t segment = cursor_u32(&cursor);
     uint64_t batch = cursor_u64(&cursor);
-    if (!has_magic || cursor_u32(&cursor) != crc32c(0, bytes, SLOT_SIZE - 4)) {
+    uint32_t headed = 0;
+    if (!has_magic || cursor_u32(&cursor) != crc32c(0, bytes, SLOT_FIRST - 4) ||
+        !read_headed(bytes, &headed)) {
         ++*bad;
         return 0;
     }
@@ -99,6 +114,7 @@ static int read_slot(struct disk *disk, struct disk_file *file, uint64_t at,
     identity->written = written;
     identity->segment = segment;
     identity->batch = batch;
+    identity->headed = headed;
     return 0;
 }
 

@@ -551,10 +551,13 @@ struct replay_report {
     uint64_t stated; /* the highest sync mark */
     uint64_t cut_segment, cut_offset; /* where a tail was cut; 0: nowhere */
     uint64_t cut_bytes;               /* about: as far as there is something */
+    uint64_t known; /* a checkpoint, a mark or the identity tells that all up to this batch was synced */
 };
 
 /* Finds the segments there are, and reads their headers. `strict`: all that must be there are. */
 bool segments_find(struct store *store, bool strict, char *error, size_t error_size);
+/* After segments_find: something took the header that it is known to have had, and so what was behind it. */
+bool segment_lost_header(const struct store *store, const struct segment *segment);
 /* Writes the header of a segment that is headless anew. 0 or an errno value. */
 int segment_mend(struct store *store, struct segment *segment);
 /* From the position to the end of the journal. False, with an error, when it is damaged. */

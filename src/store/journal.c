@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "store/journal.h"
 
-enum { PARTS_MAX = 256, AHEAD_MAX = 1 << 20, MARK_MS = 500 };
+enum { PARTS_MAX = 256, AHEAD_MAX = 1 << 20, MARK_MS = 500, STATE_MS = 1000 };
 enum { BLOCK_KEPT = 64 << 10, BLOCK_KEPT_MS = 1000 };
 /* A record that is as large as the work with its place: a batch of smaller ones is large earlier.
  */
@@ -23,7 +23,7 @@ void journal_init(struct journal *journal, struct store_options *options, struct
 {
     *journal = (struct journal){.options = options, .stats = stats, .now_ms = now_ms};
     journal->files.disk = options->disk;
-    journal->space.checked_ms = now_ms;
+    journal->space.checked_ms = journal->told_ms = now_ms;
     journal->filling = mem_zalloc(sizeof(*journal->filling));
     list_init(&journal->segments);
     list_init(&journal->spent);
@@ -124,10 +124,23 @@ static void finish_bytes(struct write_job *job, uint32_t end)
 
 /* ---- the syncer's side ---- */
 
+/* The segment gets another file, which has no header yet. */
+static int behead(struct write_job *job)
+{
+    struct identity *identity = &job->journal->identity;
+    if (identity->headed != job->segment->number)
+        return 0;
+    identity->headed = 0;
+    return identity_write(job->disk, identity);
+}
+
 /* The segment gets a file that is there. One that it had before, and that was too small, goes. */
 static int recycle(struct write_job *job)
 {
     const struct disk_ops *ops = job->disk->ops;
+    int failed = behead(job);
+    if (failed)
+        return failed;
     if (job->file)
         ops->close(job->file);
     job->file = NULL;
@@ -142,6 +155,18 @@ static int recycle(struct write_job *job)
         job->laid_out = 0;
     job->allocated = job->laid_out / DISK_BLOCK * DISK_BLOCK;
     return 0;
+}
+
+/* Header and name are durable before the identity tells of them, so that who finds the file empty
+ * knows that something took what was in it. */
+static int sync_created(struct write_job *job)
+{
+    const struct disk_ops *ops = job->disk->ops;
+    int error = planted(PLANTED_NO_SYNC) ? 0 : ops->sync(job->file);
+    if (!error && !planted(PLANTED_NO_FOLDER_SYNC))
+        error = ops->sync_folder(job->disk);
+    job->sync_failed = error != 0;
+    return error;
 }
 
 static int create_segment(struct write_job *job)
@@ -162,14 +187,15 @@ static int create_segment(struct write_job *job)
     int error = ops->write(job->file, &part, 1, 0);
     if (error)
         return error;
-    error = planted(PLANTED_NO_FOLDER_SYNC) ? 0 : ops->sync_folder(job->disk);
-    if (error) {
-        job->sync_failed = true;
+    error = sync_created(job);
+    if (error)
         return error;
-    }
-    /* From here on it is missed when it is gone. */
-    job->journal->identity.segment = job->segment->number;
-    error = identity_write(job->disk, &job->journal->identity);
+    /* From here on it is missed when it is gone, and so are those before. */
+    struct identity *identity = &job->journal->identity;
+    identity->segment = identity->headed = job->segment->number;
+    if (job->segment->first_batch > identity->batch)
+        identity->batch = job->segment->first_batch - 1;
+    error = identity_write(job->disk, identity);
     if (!error)
         job->create[0] = '\0';
     return error;
@@ -232,9 +258,8 @@ static int write_batch(struct write_job *job)
         }
     }
     parts[count++] = (struct iovec){job->bytes + from, job->bytes_size - from};
-    /* Written and synced in one, if nothing else is to be done. */
-    bool must_wait = job->before && !planted(PLANTED_BEFORE_NOT_SYNCED);
-    bool at_once = job->sync && !must_wait && job->offset + job->size <= job->laid_out &&
+    /* Written and synced in one, if there is room that was written to. */
+    bool at_once = job->sync && job->offset + job->size <= job->laid_out &&
                    job->disk->ops->write_sync && !planted(PLANTED_NO_SYNC);
     int error = write_parts(job, parts, &count, &offset, at_once);
     job->is_synced = at_once && !error;
@@ -271,7 +296,8 @@ static void cut_before(const struct write_job *job)
         segment_cut(job->disk, job->cut, job->cut_size);
 }
 
-/* The segment before is complete: what is in it must be as durable as what follows. */
+/* The segment before is complete: what is in it must be durable before anything that follows, and before it
+ * is told that the next one has begun. */
 static int finish_before(struct write_job *job)
 {
     int error = sync_file(job, job->before);
@@ -311,12 +337,14 @@ static void run_write(struct job *link)
     struct write_job *job = (struct write_job *)link;
     uint64_t total, began_us = clock_us(job);
     job->sync_failed = job->is_synced = false;
-    job->error = job->create[0] ? create_segment(job) : 0;
+    job->error = job->before && !planted(PLANTED_BEFORE_NOT_SYNCED) ? finish_before(job) : 0;
+    if (!job->error && job->create[0])
+        job->error = create_segment(job);
     if (job->batch)
         make_bytes(job);
     if (!job->error && job->number)
         job->error = write_batch(job);
-    if (!job->error && job->before)
+    if (!job->error && job->before) /* planted */
         job->error = finish_before(job);
     if (!job->error && job->sync && !job->is_synced)
         job->error = sync_file(job, job->file);
@@ -666,6 +694,15 @@ static bool fits(const struct journal *journal, uint64_t size)
     return end <= space_segment(journal) || active->size <= SEGMENT_HEADER;
 }
 
+/* While work never rests, the identity tells now and then how far all was synced. */
+static bool states(struct journal *journal, bool sync)
+{
+    bool is_time = sync && journal->now_ms - journal->told_ms >= STATE_MS;
+    if (is_time)
+        journal->told_ms = journal->now_ms;
+    return is_time;
+}
+
 static void write_filling(struct journal *journal, bool sync)
 {
     struct write_job *job = &journal->write;
@@ -683,6 +720,7 @@ static void write_filling(struct journal *journal, bool sync)
     job->number = journal->filling->number;
     job->size = size;
     job->sync = sync;
+    job->states = states(journal, sync);
     begin_seal(journal);
     bool large = is_large(journal);
     if (!large)
@@ -713,7 +751,6 @@ void journal_write(struct journal *journal, bool sync)
     batch_close_settles(journal);
     journal->said = journal->filling->number;
     journal->is_changed = true;
-    journal->write.states = false;
     write_filling(journal, sync);
 }
 
@@ -731,7 +768,7 @@ uint64_t journal_mark_ms(const struct journal *journal)
 
 void journal_mark(struct journal *journal)
 {
-    journal->write.states = true;
+    journal->told_ms = journal->now_ms - STATE_MS;
     write_filling(journal, true);
 }
 

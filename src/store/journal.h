@@ -34,6 +34,7 @@ struct identity {
     uint8_t id[IDENTITY_SIZE];
     uint64_t written; /* how often; 0: never */
     uint32_t segment; /* the last one that was begun */
+    uint32_t headed;  /* the last one that has had a header since it was told here; 0: not known */
     uint64_t batch;   /* one that was synced */
     bool is_damaged;  /* when it was read: a part of the file is bad */
 };
@@ -399,6 +400,7 @@ struct journal {
     uint64_t wanted;          /* somebody waits for batches up to this one */
     uint64_t unsynced_ms;     /* when the oldest written, unsynced batch was written */
     uint64_t synced_ms;       /* when something last became durable */
+    uint64_t told_ms;         /* when the identity was last to tell how far that is */
     uint64_t said;            /* the last batch that had records */
     uint64_t stated;          /* the highest sync mark that was written */
     uint64_t covered;         /* the last checkpoint describes all up to this batch */

@@ -179,6 +179,14 @@ int segment_mend(struct store *store, struct segment *segment)
     return error;
 }
 
+/* Its header was synced before it was told that it had begun. */
+bool segment_lost_header(const struct store *store, const struct segment *segment)
+{
+    return segment->is_headless && segment->first_batch == 0 &&
+           segment->number == store->journal.identity.headed &&
+           segment->number == store->journal.identity.segment;
+}
+
 static bool is_foreign(struct store *store, const struct segment_header *header)
 {
     if (!identity_is(store->journal.identity.id)) /* the file is gone: the segments have it */
@@ -227,6 +235,13 @@ static bool find_segment(struct store *store, uint32_t number, bool strict, char
     }
     segment->first_batch = sound ? header.first_batch : 0;
     segment->is_found = true;
+    if (strict && segment_lost_header(store, segment)) {
+        snprintf(error, error_size,
+                 "the journal is damaged: %s at offset 0: %s, and what was in the file may be gone "
+                 "with it; " NEXT_STEP,
+                 name, got < SEGMENT_HEADER ? "the file ends before its header does" : "a bad header");
+        return false;
+    }
     return true;
 }
 
@@ -389,6 +404,14 @@ static uint64_t end_of(const struct walk *walk, uint64_t at, uint64_t size)
     return at + size < walk->source.size ? at + size : walk->source.size;
 }
 
+/* Is there a part of the header of a batch, and nothing behind it? */
+static bool ends_in_header(struct walk *walk, uint64_t at)
+{
+    uint64_t size = walk->source.size > at ? walk->source.size - at : 0;
+    const uint8_t *bytes = size ? source_bytes(&walk->source, at, size) : NULL;
+    return bytes && memcmp(bytes, "LVRB", size < 4 ? size : 4) == 0;
+}
+
 /* The highest batch that anything from here on knows to have been durable; *bytes: how much there is. */
 static uint64_t search_marks(struct walk *walk, uint64_t *bytes_left)
 {
@@ -401,7 +424,8 @@ static uint64_t search_marks(struct walk *walk, uint64_t *bytes_left)
         source_open(&walk->source, segment);
         uint64_t from = segment->number == walk->at.segment ? walk->at.offset : SEGMENT_HEADER;
         uint64_t end = from;
-        for (uint64_t at = from; at + BATCH_HEADER <= walk->source.size; at += BATCH_ALIGN) {
+        uint64_t at = from;
+        for (; at + BATCH_HEADER <= walk->source.size; at += BATCH_ALIGN) {
             const uint8_t *bytes = source_bytes(&walk->source, at, BATCH_HEADER);
             struct batch_header header;
             if (!bytes || !claims_place(bytes, segment->number, at))
@@ -412,6 +436,8 @@ static uint64_t search_marks(struct walk *walk, uint64_t *bytes_left)
             if (is_sound && header.synced > mark)
                 mark = header.synced;
         }
+        if (ends_in_header(walk, at))
+            end = walk->source.size;
         *bytes_left += end - from;
     }
     return mark;
@@ -428,6 +454,8 @@ static bool cut(struct walk *walk, bool repair)
     if (repair &&
         store->journal.identity.segment > above) { /* it is not missed any more, and then goes */
         store->journal.identity.segment = above;
+        if (store->journal.identity.headed > above)
+            store->journal.identity.headed = 0;
         int failed = identity_write(disk, &store->journal.identity);
         if (failed)
             return damaged(walk, 0, strerror(failed));
@@ -616,6 +644,11 @@ bool replay(struct store *store, struct position *position, bool repair,
         ok = damaged(&walk, position->offset, "the file is missing");
     source_close(&walk.source);
     mem_free(walk.source.data);
+    report->known = position->batch - 1;
+    if (report->stated > report->known)
+        report->known = report->stated;
+    if (store->journal.identity.batch > report->known)
+        report->known = store->journal.identity.batch;
     *position = walk.at;
     finish_segments(store, position);
     return ok;

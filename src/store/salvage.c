@@ -193,6 +193,12 @@ static void note_missing(const struct salvager *s)
     uint32_t last = s->store->journal.identity.segment;
     if (last && !segment_find(&s->store->journal, last))
         say(s, "missing: journal-%010u, the last one that was begun", last);
+    list_for_each(link, &s->store->journal.segments) {
+        const struct segment *segment = list_entry(link, struct segment, link);
+        if (segment_lost_header(s->store, segment))
+            say(s, "damaged: journal-%010u offset 0: it has lost its header, and perhaps more",
+                segment->number);
+    }
     if (last > s->store->journal.segment_last)
         s->store->journal.segment_last = last;
 }
@@ -653,6 +659,10 @@ int store_salvage_write(struct store *store)
         struct segment *segment = list_entry(link, struct segment, link);
         if (!error && segment->is_headless && segment->first_batch)
             error = segment_mend(store, segment);
+        if (!error && segment_lost_header(store, segment)) {
+            store->journal.identity.headed = 0; /* it was said, and is not missed any more */
+            error = identity_write(store->options.disk, &store->journal.identity);
+        }
         segment->is_headless = false;
     }
     return error;

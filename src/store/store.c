@@ -246,6 +246,14 @@ static int sweep_index(struct store *store)
     return result;
 }
 
+static void note_end(struct store *store, const struct position *end, uint64_t known)
+{
+    store->stats.end_segment = end->segment;
+    store->stats.end_offset = end->offset;
+    store->stats.end_batch = end->batch - 1;
+    store->stats.known_batch = known;
+}
+
 struct store *store_open(const struct store_options *options, uint64_t now_ms, char *error,
                          size_t error_size)
 {
@@ -282,6 +290,7 @@ struct store *store_open(const struct store_options *options, uint64_t now_ms, c
     store->journal.stated = report.stated;
     store->journal.synced_ms = now_ms;
     store->journal.filling->number = position.batch;
+    note_end(store, &position, report.known);
     store->stats.replayed_batches = report.batches;
     store->stats.cut_bytes = report.cut_bytes;
     store->journal.since_image = 0;

@@ -95,6 +95,9 @@ struct store_stats {
     uint64_t replayed_batches; /* at start */
     uint64_t messages_found;   /* at start: ready or delayed in all queues */
     uint64_t cut_bytes;        /* at start: of a batch that had begun, about */
+    uint64_t end_segment, end_offset; /* at start: where the journal ended */
+    uint64_t end_batch;               /* at start: the last one in it; 0: none */
+    uint64_t known_batch; /* at start: of those that were synced, the last that anything tells of */
     struct store_histogram batch_bytes; /* of each batch */
     struct store_histogram sync_us;     /* for a batch to be written and synced, if it was */
 };

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "store/internal.h"
 #include "tests/fault/rig.h"
 #include "tests/lib/tap.h"
 
@@ -22,6 +23,7 @@ static const uint8_t patterns[] = {0x01, 0x80, 0xff};
 
 static struct rig_batch batches[BATCHES_MAX];
 static size_t batches_count;
+static uint64_t mark; /* up to this batch the last one, or the identity, knows all to be durable */
 
 /* The batch that a byte belongs to; 0: it is a segment's header, or behind the last one. */
 static uint64_t batch_of(uint32_t segment, uint64_t at)
@@ -57,10 +59,10 @@ static bool is_unchanged(struct rig *rig, const struct rig *whole, uint32_t segm
            kv_memory_equal(rig->memory, whole->memory);
 }
 
-/* Everything up to the sync mark is durable: it is there, or set aside, or refused. */
+/* Everything up to the mark is durable: it is there, or set aside, or refused. */
 static uint64_t flip(const struct rig *whole, uint32_t segment, uint64_t at, uint8_t pattern)
 {
-    uint64_t last = batches[batches_count - 1].number, mark = batches[batches_count - 1].synced;
+    uint64_t last = batches[batches_count - 1].number;
     struct rig rig;
     bool held;
     rig_copy(&rig, whole);
@@ -95,6 +97,10 @@ static void flip_all(bool checkpoint)
     rig_work_unsynced(&whole, checkpoint);
     batches_count = rig_map(&whole, batches, BATCHES_MAX);
     size_t count = rig_segments(&whole, segments, SEGMENTS_MAX);
+    struct identity identity;
+    identity_read(whole.disk, &identity);
+    mark = batches[batches_count - 1].synced;
+    mark = mark > identity.batch ? mark : identity.batch;
     for (size_t i = 0; i < count; i++) {
         char name[32];
         uint64_t size;

@@ -490,6 +490,30 @@ TEST(all_is_taken_amid_a_transaction)
 }
 
 /* A reserve that grew for what was asked gives back what nobody asks for any more. */
+/* A segment was begun and finds no room for its first batch, so a reserve becomes its file, which has no header
+ * at first: a crash there is none that took the file's beginning away. */
+TEST(a_reserve_instead_of_a_file_that_was_begun)
+{
+    struct bench bench;
+    begin(&bench, 256 * MIB);
+    bench_turns(&bench, 100, 100); /* there is a reserve */
+    bench_crash(&bench, CRASH_KEEP);
+    bench_open(&bench);
+    bench_turns(&bench, 1, 1);
+    size_t from = bench.observed.count;
+    leave(&bench, 4096);
+    bench_publish(&bench, 1, 20000);
+    bench_wait(&bench);
+    const struct disk_observed *seen = &bench.observed;
+    size_t told = disk_observed_find(seen, from, ACT_WRITE, IDENTITY_NAME);
+    size_t untold = disk_observed_find(seen, told + 1, ACT_WRITE, IDENTITY_NAME);
+    size_t renamed = disk_observed_find(seen, told, ACT_RENAME, "journal-0000000002");
+    ok(renamed < seen->count, "a reserve becomes the file of a segment that had been begun");
+    ok(untold < renamed, "and before that its header is no longer told of");
+    is_int(bench.store->journal.identity.headed, 2, "until it has one again");
+    bench_free(&bench);
+}
+
 TEST(reserve_grows_and_shrinks)
 {
     struct bench bench;
@@ -927,6 +951,7 @@ int main(void)
     RUN(a_segment_has_the_end_of_the_one_before);
     RUN(all_is_taken_behind_a_message);
     RUN(all_is_taken_amid_a_transaction);
+    RUN(a_reserve_instead_of_a_file_that_was_begun);
     RUN(reserve_grows_and_shrinks);
     RUN(small_segments_are_filled);
     RUN(no_room_for_a_file);

@@ -118,6 +118,64 @@ TEST(end_of_the_last_segment)
     rig_free(&rig);
 }
 
+/* `context`: where the text is that a line has to have; it is empty when one had it. */
+static void find_text(void *context, const char *line)
+{
+    const char **wanted = context;
+    if (strstr(line, *wanted))
+        *wanted = "";
+}
+
+/* Header and name were durable before anything was told of the file: so whoever finds less than a header knows
+ * that it was cut, though no batch tells of what was in it. Once that was salvaged it is not missed any more. */
+TEST(beginning_of_the_last_segment)
+{
+    struct rig rig;
+    uint32_t segments[100];
+    char name[32];
+    begin(&rig, false);
+    segment_name(name, segments[rig_segments(&rig, segments, 100) - 1]);
+    for (uint64_t at = 0; at < SEGMENT_HEADER; at++) {
+        struct rig cut;
+        const char *wanted = "the file ends before its header does";
+        rig_copy(&cut, &rig);
+        disk_memory_cut(cut.disk, name, at);
+        if (at % 21 == 0) {
+            refuses(&cut, name, wanted);
+            is_int(store_check(&cut.options, find_text, &wanted, NULL), 1, "a check finds it");
+            is_str(wanted, "", "and says what");
+        } else if (rig_open(&cut) || !strstr(cut.error, wanted)) {
+            ok(false, "cut at %d: %s", (int)at, cut.error);
+        }
+        rig_free(&cut);
+    }
+    struct kv *old = rig.memory, *fresh = kv_memory_new();
+    disk_memory_cut(rig.disk, name, 0);
+    ok(rig_salvage(&rig, fresh), "it is salvaged");
+    kv_memory_free(old);
+    rig_crash(&rig, CRASH_DROP);
+    ok(rig_open(&rig), "and starts again: %s", rig.error);
+    rig_free(&rig);
+}
+
+/* Of an earlier version nothing is known about headers: a loss of power could leave such a file. */
+TEST(beginning_that_was_not_told_of)
+{
+    struct rig rig;
+    uint64_t size;
+    rig_init(&rig);
+    rig_open(&rig);
+    rig_new_queue(&rig, true);
+    rig_wait(&rig);
+    rig_crash(&rig, CRASH_KEEP);
+    uint8_t *bytes = disk_memory_contents(rig.disk, IDENTITY_NAME, &size);
+    for (uint64_t at = 0; at < size; at += 4096)
+        memset(bytes + at + 48, 0, 8);
+    disk_memory_cut(rig.disk, "journal-0000000001", 0);
+    ok(rig_open(&rig), "it starts: %s", rig.error);
+    rig_free(&rig);
+}
+
 /* It was needed when the checkpoint was written. */
 TEST(segment_with_messages)
 {
@@ -272,6 +330,8 @@ int main(void)
     RUN(first_segment);
     RUN(last_segment);
     RUN(end_of_the_last_segment);
+    RUN(beginning_of_the_last_segment);
+    RUN(beginning_that_was_not_told_of);
     RUN(segment_with_messages);
     RUN(segment_without_messages);
     RUN(headers);

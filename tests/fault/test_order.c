@@ -331,22 +331,45 @@ TEST(replayed_is_durable)
     bench_free(&bench);
 }
 
-/* Files that a cut takes away must be gone before anything is built on that. */
-TEST(cut_is_durable)
+/* The first sync of a file is that of its header; then its name, and only then the identity tells of it. All of
+ * the file before is synced first, as the header says which batches lie there. */
+TEST(begins_durably)
 {
     struct bench bench;
     bench_init(&bench);
     bench.options.batch_bytes = 600;
     bench_open(&bench);
     bench_wait(&bench);
-    uint64_t end = bench.store->journal.active->size;
     while (bench.store->journal.segment_last < 2) {
         bench_publish(&bench, 1, 3000);
         bench_turns(&bench, 2, 1);
     }
-    bench_turns(&bench, 2, 1);
+    const struct disk_observed *seen = &bench.observed;
+    size_t made = disk_observed_find(seen, 0, ACT_CREATE, "journal-0000000002");
+    size_t told = disk_observed_find(seen, made, ACT_WRITE, IDENTITY_NAME);
+    size_t header = disk_observed_find(seen, made, ACT_SYNC, "journal-0000000002");
+    size_t name = disk_observed_find(seen, header, ACT_SYNC_FOLDER, "");
+    ok(told < seen->count && header < name && name < told, "its header, its name, then the identity");
+    ok(is_synced(&bench, "journal-0000000001", made), "after all that is before it");
+    is_int(bench.store->journal.identity.headed, 2, "which tells that there was a header");
+    ok(bench.store->journal.identity.batch + 1 ==
+           segment_find(&bench.store->journal, 2)->first_batch,
+       "and that the batches before it were synced");
+    bench_free(&bench);
+}
+
+/* Files that a cut takes away must be gone before anything is built on that. */
+TEST(cut_is_durable)
+{
+    struct bench bench;
+    bench_init(&bench);
+    bench_open(&bench);
+    bench_wait(&bench);
     bench_crash(&bench, CRASH_KEEP);
-    disk_memory_cut(bench.memory, "journal-0000000001", end); /* what came behind got lost */
+    struct disk_file *file; /* the next one was made, and the power was cut */
+    if (bench.memory->ops->open(bench.memory, "journal-0000000002", DISK_CREATE, &file) != 0)
+        bail("no second file");
+    bench.memory->ops->close(file);
     size_t from = bench.observed.count;
     bench_open(&bench);
     size_t gone = disk_observed_find(&bench.observed, from, ACT_UNLINK, "journal-0000000002");
@@ -395,6 +418,7 @@ int main(void)
     RUN(checkpoint_waits_for_the_journal);
     RUN(checkpoint_is_written_again);
     RUN(replayed_is_durable);
+    RUN(begins_durably);
     RUN(cut_is_durable);
     RUN(a_segment_that_was_not_told_of);
     return done();

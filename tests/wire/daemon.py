@@ -10,6 +10,7 @@ import os
 import re
 import resource
 import signal
+import shutil
 import socket
 import struct
 import subprocess
@@ -494,11 +495,18 @@ def _(t):
     equal(c.call(1, "queue.declare", queue="kept", passive=True).message_count, 10, "messages")
 
 
+def told(daemon, name):
+    """What the only line of this event says; None: there is none."""
+    rest = [rest for _, event, rest in events(daemon) if event == name]
+    check(len(rest) < 2, "lines %r" % rest)
+    return dict(re.findall(r'(\w+)=("[^"]*"|\S+)', rest[0])) if rest else None
+
+
 def opened(daemon):
     """What the line of the start says of the store."""
-    rest = [rest for _, event, rest in events(daemon) if event == "store_opened"]
-    equal(len(rest), 1, "lines")
-    return dict(pair.split("=", 1) for pair in rest[0].split())
+    said = told(daemon, "store_opened")
+    check(said, "no line")
+    return said
 
 
 @case("a start says what it has found, and after what")
@@ -515,13 +523,49 @@ def _(t):
     equal([said[key] for key in ("orderly", "queues", "messages")], ["no", "1", "10"],
           "after a crash")
     check(int(said["replayed_batches"]) > 0 and said["ms"].isdigit(), "it said %r" % said)
+    equal(told(daemon, "journal_end")["segment"], "1", "the last file")
     equal(daemon.stop(), 0, "status")
     daemon = serve(t, data)
     said = opened(daemon)
     equal([said[key] for key in ("orderly", "queues", "messages", "replayed_batches", "cut_bytes")],
           ["yes", "1", "10", "0", "0"], "after a stop")
+    equal(told(daemon, "journal_end"), None, "then there is no question where it ends")
     daemon.kill()
     equal(opened(serve(t, data))["orderly"], "no", "after a crash with nothing to replay")
+
+
+def begins_of_batches(journal):
+    """Where each batch of a file begins, and where the last one ends."""
+    begins, at = [], 64
+    while journal[at:at + 4] == b"LVRB":
+        begins.append(at)
+        at += struct.unpack("<I", journal[at + 16:at + 20])[0]
+    return begins + [at]
+
+
+@case("a journal that has lost its end does not start without a word")
+def _(t):
+    data = folder(t)
+    daemon = serve(t, data)
+    fill(t, daemon)
+    daemon.kill()
+    with open(os.path.join(data, "journal-0000000001"), "rb") as file:
+        begins = begins_of_batches(file.read())
+    check(len(begins) > 3, "batches at %r" % begins)
+    for at in (0, 1, 63, 64, begins[2], begins[2] + 40, begins[-2], begins[-2] + 64):
+        damaged = os.path.join(folder(t), "data")
+        shutil.copytree(data, damaged)
+        os.truncate(os.path.join(damaged, "journal-0000000001"), at)
+        daemon = Daemon(t, "--data-dir", damaged, "--listen", "127.0.0.1:0")
+        if not daemon.serves():  # which is right, too, once it is known that all was synced
+            check("journal-0000000001" in daemon.log(), "it said %r" % daemon.log())
+            continue
+        check(at >= 64, "it starts without a file's header")
+        end, cut = told(daemon, "journal_end"), told(daemon, "journal_cut")
+        equal(end["offset"], str(max(begin for begin in begins if begin <= at)), "the end")
+        equal(cut and cut["bytes"], None if at in begins else "%d" % (at - int(end["offset"])), "what is left")
+        check(int(end["known_batch"]) <= int(end["batch"]), "it said %r" % end)
+        daemon.kill()
 
 
 @case("a client that does not answer is not waited for long")

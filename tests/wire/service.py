@@ -61,12 +61,20 @@ class Daemon:
                 raise AssertionError("%r is missing in the log: %s" % (text, self.log()))
             time.sleep(0.01)
 
-    def ready(self):
+    def serves(self):
+        """Waits until it does; False: it has ended instead."""
         deadline = time.monotonic() + PATIENCE
         while READY not in self.log():
-            if self.process.poll() is not None or time.monotonic() > deadline:
+            if self.process.poll() is not None:
+                return False
+            if time.monotonic() > deadline:
                 raise AssertionError("it did not start: " + self.log())
             time.sleep(0.01)
+        return True
+
+    def ready(self):
+        if not self.serves():
+            raise AssertionError("it did not start: " + self.log())
         return self
 
     def addresses(self):

@@ -502,6 +502,11 @@ static size_t tell_members(const struct api_control *control, struct api_member 
     return membership_members(list_entry(control, struct daemon, control)->membership, out);
 }
 
+static bool tell_group(const struct api_control *control, struct api_group *out)
+{
+    return membership_group(list_entry(control, struct daemon, control)->membership, out);
+}
+
 static void build_management(struct daemon *daemon)
 {
     const struct http_options http = {.steps = &daemon->loop->turns.steps,
@@ -524,7 +529,8 @@ static void build_management(struct daemon *daemon)
     daemon->control =
         (struct api_control){tell_settings, set_key, set_level, set_listening,
                              daemon->membership ? serves : NULL,
-                             daemon->membership ? tell_members : NULL, reload};
+                             daemon->membership ? tell_members : NULL,
+                             daemon->membership ? tell_group : NULL, reload};
     const struct api_options options = {
         .surroundings = &daemon->surroundings.base,
         .backups = &daemon->backups,
@@ -557,6 +563,7 @@ static void build_metrics(struct daemon *daemon)
     const char *node = node_name(daemon);
     const struct metrics_options options = {
         .surroundings = &daemon->surroundings.base,
+        .control = &daemon->control,
         .turns = &daemon->loop->turns,
         .node = node,
         .cluster_name = daemon->options.cluster_name ? daemon->options.cluster_name : node,

@@ -441,6 +441,29 @@ size_t membership_members(const struct membership *membership, struct api_member
     return settings->count;
 }
 
+bool membership_group(const struct membership *membership, struct api_group *out)
+{
+    const struct group *group = cluster_group(membership->cluster, GROUP);
+    struct group_log *log = group_log_find(membership->store, GROUP);
+    if (!group || !log || !group_engine(group))
+        return false;
+    const struct group_stats *stats = group_stats(group);
+    *out = (struct api_group){
+        .term = engine_term(group_engine(group)),
+        .floor = group_log_floor(log).index,
+        .commit = engine_commit(group_engine(group)),
+        .applied = group_applied(group),
+        .durable = group_log_durable(log),
+        .log_bytes = group_log_size(log),
+        .elections = stats->elections,
+        .proposed = stats->proposed,
+        .appended = stats->appended,
+        .entries_applied = stats->applied,
+        .cuts = stats->cuts,
+    };
+    return true;
+}
+
 void membership_has_read(struct membership *membership)
 {
     group_log_drop_orphans(group_log_find(membership->store, GROUP));

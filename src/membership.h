@@ -49,6 +49,8 @@ bool membership_is_over(const struct membership *membership);
 uint32_t membership_leader(const struct membership *membership);
 /* All of the cluster, this one as well; returns how many there are. */
 size_t membership_members(const struct membership *membership, struct api_member *out);
+/* What its group has agreed on. False: it does not take part yet. */
+bool membership_group(const struct membership *membership, struct api_group *out);
 /* Names have been read: what nobody named is to go. */
 void membership_has_read(struct membership *membership);
 /* Behind the server, but before the store is closed, */

@@ -52,6 +52,12 @@ size_t membership_members(const struct membership *membership, struct api_member
     return 0;
 }
 
+bool membership_group(const struct membership *membership, struct api_group *out)
+{
+    (void)membership, (void)out;
+    return false;
+}
+
 void membership_has_read(struct membership *membership)
 {
     (void)membership;

@@ -67,6 +67,16 @@ struct api_member {
     bool is_self, is_up, leads;
 };
 
+/* What its group has agreed on, as this broker knows it. */
+struct api_group {
+    uint64_t term;
+    uint64_t floor; /* index behind which its log begins here */
+    uint64_t commit, applied, durable;
+    uint64_t log_bytes; /* of the journal that its entries hold */
+    /* Counters of this run: elections that this broker began, entries, and how often its log was cut. */
+    uint64_t elections, proposed, appended, entries_applied, cuts;
+};
+
 /* Who has the settings of the process, and its listeners. Texts say why something was refused, in
  * at most API_TEXT_BYTES. */
 struct api_control {
@@ -81,6 +91,8 @@ struct api_control {
     bool (*serves)(const struct api_control *control, char *text);
     /* Writes at most API_MEMBERS_MAX, and returns how many there are. NULL: this broker is alone. */
     size_t (*members)(const struct api_control *control, struct api_member *out);
+    /* False: it does not take part yet. NULL: this broker is alone. */
+    bool (*group)(const struct api_control *control, struct api_group *out);
     /* Reads the configuration again, all or nothing; `text`: what came of it. False: refused. */
     bool (*reload)(const struct api_control *control, char *text);
 };

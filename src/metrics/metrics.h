@@ -20,6 +20,7 @@
 /* The caller keeps all of it. */
 struct metrics_options {
     const struct api_surroundings *surroundings;
+    const struct api_control *control; /* knows of the cluster; NULL: there is none */
     const struct turns *turns;
     const char *node; /* "leveret@host" */
     const char *cluster_name;

@@ -17,6 +17,7 @@
 #define SAMPLE_turns struct node_sample
 #define SAMPLE_syncs struct node_sample
 #define SAMPLE_batches struct node_sample
+#define SAMPLE_group struct node_sample
 #define SAMPLE_login struct login_sample
 #define SAMPLE_type struct type_sample
 #define SAMPLE_death struct death_sample
@@ -445,6 +446,13 @@ static void add_listeners(const struct rows *rows, const struct metric *metric,
     }
 }
 
+static void add_group(const struct rows *rows, const struct metric *metric,
+                      const struct node_sample *node)
+{
+    begin_line(rows, metric);
+    end_line(rows, metric, node);
+}
+
 /* ---- histograms ---- */
 
 struct histogram {
@@ -606,6 +614,7 @@ static add_lines *lines_of(enum scope scope)
         [SCOPE_memory] = add_memory,     [SCOPE_listener] = add_listeners,
         [SCOPE_sizes] = add_sizes,       [SCOPE_turns] = add_turns,
         [SCOPE_syncs] = add_syncs,       [SCOPE_batches] = add_batches,
+        [SCOPE_group] = add_group,
         [SCOPE_delivery] = add_latencies, [SCOPE_acknowledgement] = add_latencies,
     };
     return scope < sizeof(all) / sizeof(all[0]) ? all[scope] : NULL;

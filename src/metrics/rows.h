@@ -21,6 +21,7 @@ enum scope {
     SCOPE_turns,
     SCOPE_syncs,
     SCOPE_batches,
+    SCOPE_group, /* of a cluster: one line, or the metric is not there */
     SCOPE_queue,          /* one of many; here and from here on */
     SCOPE_delivery,       /* of a queue, and of all of them together: several lines */
     SCOPE_acknowledgement, /* the same */
@@ -45,6 +46,7 @@ enum kind { KIND_COUNTER, KIND_GAUGE, KIND_UNTYPED, KIND_HISTOGRAM };
     X(queue_metrics)                                                                               \
     X(queue_delivery_metrics)                                                                      \
     X(queue_latency_metrics)                                                                       \
+    X(ra_metrics)                                                                                  \
     X(queue_exchange_metrics)                                                                      \
     X(exchange_metrics)                                                                            \
     X(channel_metrics)                                                                             \

@@ -1,5 +1,18 @@
 #include "metrics/sample.h"
 
+static void look_at_cluster(const struct api_control *control, struct node_sample *node)
+{
+    struct api_member members[API_MEMBERS_MAX];
+    if (!control || !control->members)
+        return;
+    node->members = (unsigned)control->members(control, members);
+    for (unsigned i = 0; i < node->members; i++) {
+        node->members_up += members[i].is_up;
+        node->leads |= members[i].is_self && members[i].leads;
+    }
+    node->has_group = control->group(control, &node->group);
+}
+
 void node_sample_take(const struct metrics *metrics, struct node_sample *node)
 {
     const struct metrics_options *options = &metrics->options;
@@ -18,6 +31,7 @@ void node_sample_take(const struct metrics *metrics, struct node_sample *node)
     options->surroundings->look(options->surroundings, &node->machine);
     node->listeners_count =
         options->surroundings->listeners(options->surroundings, node->listeners);
+    look_at_cluster(options->control, node);
     node->queues = broker_queues(metrics->broker);
     node->begun_queues = metrics->begun_queues;
     node->uptime_ms = server_now_ms(server) - metrics->begun_ms;

@@ -34,6 +34,10 @@ struct node_sample {
     struct login_counts logins[LOGIN_WAYS];
     struct api_listener listeners[API_LISTENERS_MAX];
     size_t listeners_count;
+    /* Of a cluster; this broker is alone: 0. */
+    unsigned members, members_up; /* this one is of both */
+    bool leads, has_group;
+    struct api_group group;
     size_t queues;
     uint64_t begun_queues, uptime_ms;
     /* What only a look at each of them tells, which the scrape takes before: */

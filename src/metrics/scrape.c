@@ -292,6 +292,8 @@ static bool is_about_many(const struct metric *metric)
 
 static bool is_wanted(const struct scrape *scrape, const struct metric *metric)
 {
+    if (metric->scope == SCOPE_group && !scrape->node.has_group)
+        return false;
     bool is_summed = metric->scope < SCOPE_detailed_queue || metric->scope > SCOPE_vhost;
     switch (scrape->endpoint) {
     case ENDPOINT_DETAILED:

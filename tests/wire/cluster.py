@@ -6,17 +6,20 @@ Needs no broker: every case starts its own, LEVERETD or leveretd in $top_builddi
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from service import PATIENCE, PROGRAM, Daemon, folder, run  # noqa: E402
+from tap import eventually  # noqa: E402
 from wire import amqp, case, check, equal, main  # noqa: E402
 
 ELECTED = 30
@@ -296,6 +299,35 @@ def _(t):
     equal(status, 75, said)
     cluster.start(other)
     equal(ask(serving, "await_online_quorum_plus_one", "--timeout", "60")[0], 0, "when it is back")
+
+
+def metrics_of(broker):
+    """{name: value} of its lines without labels."""
+    address = re.findall(r"listening address=(\S+) protocol=http/prometheus$", broker.log(), re.M)[0]
+    with urllib.request.urlopen("http://%s/metrics" % address, timeout=PATIENCE) as answer:
+        lines = [line.split(" ") for line in answer.read().decode().splitlines() if not line.startswith("#")]
+    return {line[0]: float(line[1]) for line in lines if "{" not in line[0]}
+
+
+@case("metrics tell of the group: who leads, what is agreed on, and who is away")
+def _(t):
+    cluster, serving, c = served(t, "measured", 50, "--metrics", "127.0.0.1:0")
+    follower, other = serving % 3 + 1, (serving + 1) % 3 + 1
+    leader = metrics_of(cluster.brokers[serving])
+    equal((leader["leveret_cluster_members"], leader["leveret_cluster_members_up"], leader["leveret_cluster_leads"],
+           leader["rabbitmq_unreachable_cluster_peers_count"]), (3, 3, 1, 0), "the cluster")
+    check(leader["leveret_cluster_entries_proposed_total"] > 0 and leader["leveret_cluster_log_bytes"] > 0, leader)
+    commit = leader["rabbitmq_raft_commit_index"]
+    check(0 < commit == leader["rabbitmq_raft_log_commit_index"] and leader["rabbitmq_raft_last_written_index"] >= 1, leader)
+    check(eventually(lambda: metrics_of(cluster.brokers[follower])["rabbitmq_raft_last_applied"] >= commit), "a follower comes after")
+    followed = metrics_of(cluster.brokers[follower])
+    equal((followed["leveret_cluster_leads"], followed["rabbitmq_raft_term"], followed["leveret_cluster_entries_proposed_total"]),
+          (0, leader["rabbitmq_raft_term"], 0), "it follows")
+    cluster.kill(other)
+    cluster.brokers[serving].says("link_down")
+    alone = metrics_of(cluster.brokers[serving])
+    equal((alone["rabbitmq_unreachable_cluster_peers_count"], alone["leveret_cluster_members_up"]), (1, 2), "one is away")
+    del c
 
 
 def takes_over(cluster, number, queue):

@@ -122,6 +122,9 @@ static bool make_loop(struct daemon *daemon)
                                        .management = &daemon->management,
                                        .metrics = &daemon->measured,
                                        .web = &daemon->web};
+    if (daemon->loop)
+        inherited_take(&daemon->loop->listeners.inherited, MANAGER_FIRST_DESCRIPTOR, manager_descriptors(),
+                       &daemon->logs.log);
     return daemon->loop || refuse(daemon, "the system offers no way to wait for sockets");
 }
 
@@ -243,8 +246,11 @@ static bool make_membership(struct daemon *daemon)
     if (!membership_is_wanted(&daemon->options))
         return true;
     daemon->membership = membership_new(&options, what, sizeof(what));
-    listeners_hold(daemon->loop, &daemon->amqp);
-    listeners_hold(daemon->loop, &daemon->web);
+    if (listeners_hold(daemon->loop, &daemon->amqp) || listeners_hold(daemon->loop, &daemon->web)) {
+        snprintf(what, sizeof(what), "a broker of a cluster makes the sockets for its clients by itself, as it has to "
+                 "refuse them while it follows, and the one at %s is the service manager's", daemon->loop->listeners.where);
+        return refuse(daemon, what);
+    }
     return daemon->membership || (*what && refuse(daemon, what));
 }
 

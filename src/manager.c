@@ -10,6 +10,8 @@
 
 #include "base/options.h"
 
+enum { DESCRIPTORS_MAX = 1024 }; /* more than that many are a mistake */
+
 static struct manager *manager_of(const struct service *service)
 {
     return list_entry(service, struct manager, service);
@@ -41,14 +43,31 @@ static void tell(const struct manager *manager, const char *text)
         return;
 }
 
+/* Is that the number of this process? */
+static bool is_this(const char *process)
+{
+    uint64_t id;
+    const char *end;
+    return digits_read(process, &id, &end) && !*end && id == (uint64_t)getpid();
+}
+
+size_t manager_descriptors(void)
+{
+    const char *count = getenv("LISTEN_FDS"), *process = getenv("LISTEN_PID"), *end;
+    uint64_t number;
+    if (!count || !process || !is_this(process) || !digits_read(count, &number, &end) || *end)
+        return 0;
+    return number < DESCRIPTORS_MAX ? (size_t)number : DESCRIPTORS_MAX;
+}
+
 /* Twice as often as it is asked for. 0: it is not, or not of this process. */
 static uint64_t interval_of(const char *interval_us, const char *process)
 {
-    uint64_t us, id;
+    uint64_t us;
     const char *end;
     if (!interval_us || !digits_read(interval_us, &us, &end) || *end)
         return 0;
-    if (process && (!digits_read(process, &id, &end) || *end || id != (uint64_t)getpid()))
+    if (process && !is_this(process))
         return 0;
     return us / 2000 > 0 ? us / 2000 : 1;
 }

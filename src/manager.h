@@ -1,7 +1,7 @@
-/* What the manager of services, if it has started this program, wants to be told: that the broker
- * serves, reads its configuration again, stops, and that its thread still turns (sd_notify(3); the
- * protocol is a datagram for each line of text, so no library is needed). To the loop it is a
- * service without peers. */
+/* What the manager of services, if it has started this program, hands over, which is sockets
+ * (sd_listen_fds(3)); and what it wants to be told: that the broker serves, reads its configuration
+ * again, stops, and that its thread still turns (sd_notify(3); the protocol is a datagram for each
+ * line of text, so no library is needed). To the loop it is a service without peers. */
 #ifndef LEVERET_MANAGER_H
 #define LEVERET_MANAGER_H
 
@@ -15,6 +15,10 @@ struct manager {
     bool is_ready;
 };
 
+/* How many sockets it has handed over (LISTEN_FDS, LISTEN_PID), from this descriptor on. The environment
+ * stays as it is: a process that begins anew by exec has them still. */
+enum { MANAGER_FIRST_DESCRIPTOR = 3 };
+size_t manager_descriptors(void);
 /* As the environment says (NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID), which is not handed on to
  * children. */
 void manager_init(struct manager *manager);

@@ -164,13 +164,24 @@ void address_write(const struct address *address, char *text)
     }
 }
 
+void address_unmap(struct address *address)
+{
+    const struct sockaddr_in6 v6 = address->v6;
+    if (address->any.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
+        return;
+    *address = (struct address){.v4 = {.sin_family = AF_INET, .sin_port = v6.sin6_port}};
+    memcpy(&address->v4.sin_addr, v6.sin6_addr.s6_addr + 12, sizeof(address->v4.sin_addr));
+}
+
 void address_write_local(int fd, char *text)
 {
     struct address address = {0};
     socklen_t size = sizeof(address);
     text[0] = '\0';
-    if (getsockname(fd, &address.any, &size) == 0)
-        address_write(&address, text);
+    if (getsockname(fd, &address.any, &size) < 0)
+        return;
+    address_unmap(&address);
+    address_write(&address, text);
 }
 
 bool address_is_loopback(const struct address *address)

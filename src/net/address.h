@@ -43,6 +43,8 @@ const char *endpoint_addresses(const struct endpoint *endpoint, struct address *
 void address_write(const struct address *address, char *text);
 /* The same of this end of a connected socket; nothing if that cannot be told. */
 void address_write_local(int fd, char *text);
+/* One of IPv4 that is written as one of IPv6, as sockets have that take both, is the former. */
+void address_unmap(struct address *address);
 /* Does it belong to this machine alone? 127.0.0.0/8 and ::1, also as an IPv4 address in IPv6, and
  * Unix sockets. */
 bool address_is_loopback(const struct address *address);

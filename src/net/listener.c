@@ -6,6 +6,7 @@
 #include "net/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/random.h>
@@ -31,14 +32,17 @@ static int set(int fd, int level, int name, int value)
     return setsockopt(fd, level, name, &value, sizeof(value));
 }
 
-/* Linux gives an accepted socket the options of its listener, which saves calls for each peer. */
-static int set_options(int fd, const struct listener_options *options,
-                       const struct address *address)
+/* Of a socket that is to be bound. */
+static int set_bind_options(int fd, const struct address *address)
 {
     if (set(fd, SOL_SOCKET, SO_REUSEADDR, 1) < 0)
         return -1;
-    if (address->any.sa_family == AF_INET6 && set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) < 0)
-        return -1;
+    return address->any.sa_family == AF_INET6 ? set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) : 0;
+}
+
+/* Linux gives an accepted socket the options of its listener, which saves calls for each peer. */
+static int set_options(int fd, const struct listener_options *options)
+{
     if (set(fd, IPPROTO_TCP, TCP_NODELAY, options->nodelay) < 0 ||
         set(fd, SOL_SOCKET, SO_KEEPALIVE, options->keepalive) < 0)
         return -1;
@@ -104,6 +108,7 @@ static bool accept_one(struct listener *listener)
     socklen_t size = sizeof(peer);
     int fd = accept4(listener->fd, &peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
+        address_unmap(&peer);
         if (listener->limits)
             admission_took(&loop->listeners.admission);
         socket_new(loop, fd, &peer, listener);
@@ -169,6 +174,8 @@ static void close_socket(struct listener *listener)
 
 static void free_listener(struct listener *listener)
 {
+    if (listener->inherited && listener->fd < 0)
+        listen(listener->inherited->fd, (int)listener->loop->listeners.options.backlog);
     close_socket(listener);
     if (is_unix(listener))
         path_remove(&listener->path);
@@ -176,16 +183,24 @@ static void free_listener(struct listener *listener)
     mem_free(listener);
 }
 
-/* With a socket that is not bound yet; NULL, and errno: there is none. */
-static struct listener *make(struct loop *loop, sa_family_t family, struct service *const *service)
+/* Negative, and errno: there is none. */
+static int copy_inherited(struct inherited_socket *inherited)
 {
-    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return fcntl(inherited->fd, F_DUPFD_CLOEXEC, 0);
+}
+
+/* With a socket that is not bound yet, or a copy of the inherited one; NULL, and errno: there is none. */
+static struct listener *make(struct loop *loop, sa_family_t family, struct inherited_socket *inherited,
+                             struct service *const *service)
+{
+    int fd = inherited ? copy_inherited(inherited) : socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return NULL;
     struct listener *listener = mem_zalloc(sizeof(*listener));
     listener->loop = loop;
     listener->fd = fd;
     listener->address.any.sa_family = family;
+    listener->inherited = inherited;
     listener->service = service;
     listener->proxy = loop->listeners.options.proxy;
     listener->limits = loop->listeners.options.limits;
@@ -199,16 +214,46 @@ static struct listener *make(struct loop *loop, sa_family_t family, struct servi
 static int bind_to(struct listener *listener, const struct address *address)
 {
     socklen_t size = sizeof(listener->address);
-    bool is_bound = set_options(listener->fd, &listener->loop->listeners.options, address) == 0 &&
+    bool is_bound = set_bind_options(listener->fd, address) == 0 &&
+                    set_options(listener->fd, &listener->loop->listeners.options) == 0 &&
                     bind(listener->fd, &address->any, address_size(address)) == 0 &&
                     getsockname(listener->fd, &listener->address.any, &size) == 0;
     return is_bound ? 0 : errno;
 }
 
+static struct listener *of_inherited(const struct loop *loop, const struct inherited_socket *inherited)
+{
+    list_for_each(at, &loop->listeners.all) {
+        struct listener *listener = list_entry(at, struct listener, link);
+        if (listener->inherited == inherited)
+            return listener;
+    }
+    return NULL;
+}
+
+/* One socket may be at both addresses that mean everywhere: the second one is there with the first. */
+static int take_inherited(struct loop *loop, struct inherited_socket *inherited, struct tls_context *tls,
+                          struct service *const *service)
+{
+    const struct listener *other = of_inherited(loop, inherited);
+    if (other)
+        return inherited->is_dual && other->tls == tls && other->service == service ? 0 : EADDRINUSE;
+    struct listener *listener = make(loop, inherited->address.any.sa_family, inherited, service);
+    if (!listener)
+        return errno;
+    inherited->is_used = true;
+    listener->tls = tls;
+    listener->address = inherited->address;
+    return is_unix(listener) || set_options(listener->fd, &loop->listeners.options) == 0 ? 0 : errno;
+}
+
 int listener_new(struct loop *loop, const struct address *address, struct tls_context *tls,
                  struct service *const *service)
 {
-    struct listener *listener = make(loop, address->any.sa_family, service);
+    struct inherited_socket *inherited = inherited_at(&loop->listeners.inherited, address);
+    if (inherited)
+        return take_inherited(loop, inherited, tls, service);
+    struct listener *listener = make(loop, address->any.sa_family, NULL, service);
     if (!listener)
         return errno;
     listener->tls = tls;
@@ -230,10 +275,15 @@ int listener_new_usual(struct loop *loop, const struct address *address, struct 
 int listener_new_at_path(struct loop *loop, const struct path_place *place,
                          struct service *const *service)
 {
-    struct listener *listener = make(loop, AF_UNIX, service);
+    struct inherited_socket *inherited = inherited_at_path(&loop->listeners.inherited, place->path);
+    if (inherited && of_inherited(loop, inherited))
+        return EADDRINUSE;
+    struct listener *listener = make(loop, AF_UNIX, inherited, service);
     if (!listener)
         return errno;
-    int error = path_bind(&listener->path, place, listener->fd);
+    if (inherited)
+        inherited->is_used = true;
+    int error = inherited ? 0 : path_bind(&listener->path, place, listener->fd);
     listener->place = *place;
     listener->place.path = listener->place_path;
     snprintf(listener->place_path, sizeof(listener->place_path), "%s", place->path);
@@ -268,7 +318,7 @@ static int start(struct listener *listener)
 {
     if (listen(listener->fd, (int)listener->loop->listeners.options.backlog) < 0)
         return errno;
-    int error = is_unix(listener) ? path_publish(&listener->path) : 0;
+    int error = is_unix(listener) && !listener->inherited ? path_publish(&listener->path) : 0;
     if (error)
         return error;
     ev_io_start(listener->loop->ev, &listener->readable);
@@ -291,6 +341,7 @@ int listeners_start(struct loop *loop)
             return error;
         }
     }
+    inherited_log_unused(&loop->listeners.inherited, loop->log);
     return 0;
 }
 
@@ -325,12 +376,19 @@ void listeners_resume(struct loop *loop)
 
 /* ---- while operators want no clients ---- */
 
-void listeners_hold(struct loop *loop, struct service *const *service)
+int listeners_hold(struct loop *loop, struct service *const *service)
 {
     list_for_each(at, &loop->listeners.all) {
         struct listener *listener = list_entry(at, struct listener, link);
-        listener->is_held |= listener->service == service;
+        if (listener->service != service)
+            continue;
+        if (listener->inherited) {
+            write_place(listener, loop->listeners.where);
+            return EALREADY;
+        }
+        listener->is_held = true;
     }
+    return 0;
 }
 
 int listeners_release(struct loop *loop, struct service *const *service)
@@ -357,6 +415,8 @@ void listeners_suspend(struct loop *loop, struct service *const *service)
         struct listener *listener = list_entry(at, struct listener, link);
         if (listener->service != service || listener->fd < 0)
             continue;
+        if (listener->inherited && !is_unix(listener)) /* at a path it would never listen again */
+            shutdown(listener->fd, SHUT_RD);
         close_socket(listener);
         if (is_unix(listener))
             path_remove(&listener->path);
@@ -368,13 +428,15 @@ void listeners_suspend(struct loop *loop, struct service *const *service)
 static int reopen(struct listener *listener)
 {
     const struct address address = listener->address;
-    int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = listener->inherited ? copy_inherited(listener->inherited)
+                                 : socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int error = 0;
     if (fd < 0)
         return errno;
     listener->fd = fd;
     ev_io_set(&listener->readable, fd, EV_READ);
-    int error = is_unix(listener) ? path_bind(&listener->path, &listener->place, fd)
-                                  : bind_to(listener, &address);
+    if (!listener->inherited)
+        error = is_unix(listener) ? path_bind(&listener->path, &listener->place, fd) : bind_to(listener, &address);
     if (!error)
         error = start(listener);
     if (error)

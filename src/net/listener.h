@@ -6,6 +6,7 @@
 
 #include "net/address.h"
 #include "net/admission.h"
+#include "net/inherited.h"
 #include "net/path.h"
 #include "net/proxy.h"
 #include "net/tls.h"
@@ -28,6 +29,7 @@ struct listener_options {
 /* Those of a loop. */
 struct listeners {
     struct list all;
+    struct inherited inherited;
     struct listener_options options; /* of those that are bound from now on */
     uint64_t accept_ms;              /* they rest until then; 0: they listen */
     struct admission admission;
@@ -42,6 +44,7 @@ struct listener {
     struct loop *loop;
     int fd; /* -1: suspended */
     struct address address;
+    struct inherited_socket *inherited; /* of which `fd` is a copy; NULL: it is the broker's own */
     struct path path;        /* of a Unix socket, */
     struct path_place place; /* and what was asked for, with the path that follows */
     char place_path[PATH_BYTES_MAX + 1];
@@ -58,7 +61,7 @@ struct listener_options listener_options_default(void);
 void listeners_init(struct listeners *listeners);
 /* Without any listener, and any socket that one has accepted. */
 void listeners_free(struct listeners *listeners);
-/* Binds, without listening; see loop_bind. 0 or an errno value. */
+/* Binds, without listening, or takes the one of `inherited` at that address; see loop_bind. 0 or an errno value. */
 int listener_new(struct loop *loop, const struct address *address, struct tls_context *tls,
                  struct service *const *service);
 /* The same; see loop_bind_usual. */
@@ -74,16 +77,16 @@ uint64_t listeners_next_ms(const struct listeners *listeners);
 /* Once a turn: ends the rest when it is time. */
 void listeners_resume(struct loop *loop);
 /* Those of a service, that do not listen yet, do so no sooner than they are released. 0, or an errno value
- * and `where`. */
-void listeners_hold(struct loop *loop, struct service *const *service);
+ * and `where`: EALREADY: one of them was inherited, and listens. */
+int listeners_hold(struct loop *loop, struct service *const *service);
 int listeners_release(struct loop *loop, struct service *const *service);
-/* Those of a service, or those that were bound for it, are closed, and who connects is refused; who
- * is connected stays. */
+/* Those of a service, or those that were bound for it, are closed, and who connects is refused, or waits
+ * at an inherited socket with a path; who is connected stays. */
 void listeners_suspend(struct loop *loop, struct service *const *service);
 /* They listen again. 0, or an errno value and `where`: others have its address by now, and it is
  * tried again by the next call. */
 int listeners_reopen(struct loop *loop, struct service *const *service);
-/* Nobody is accepted any more. */
+/* Nobody is accepted any more; inherited sockets listen on, for who comes next. */
 void listeners_close(struct loop *loop);
 
 #endif

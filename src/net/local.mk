@@ -11,6 +11,8 @@ libleveret_net_a_SOURCES = \
 	%D%/clock.h \
 	%D%/dial.c \
 	%D%/dial.h \
+	%D%/inherited.c \
+	%D%/inherited.h \
 	%D%/listener.c \
 	%D%/listener.h \
 	%D%/log_file.c \

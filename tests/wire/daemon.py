@@ -5,6 +5,7 @@ Needs no broker: every case starts its own, LEVERETD or leveretd in $top_builddi
 """
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import re
@@ -734,6 +735,115 @@ def _(t):
     os.kill(child, signal.SIGTERM)
     equal(daemon.process.wait(PATIENCE), 0, "status")
     check("stopped" in daemon.log(), "it was not stopped in good order")
+
+
+GIVE = """
+import os, sys
+given = sys.argv[1].split(",")
+for number, fd in enumerate(given):
+    os.dup2(int(fd), 3 + number)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(given)))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def listening(t, address, family=socket.AF_INET):
+    """A socket as a manager of services makes it, to be handed over."""
+    sock = socket.socket(family)
+    t.cleanup(sock.close)
+    if family != socket.AF_UNIX:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(address)
+    sock.listen(64)
+    return sock
+
+
+def given(t, data, sockets, *arguments, **options):
+    """A daemon that is handed them."""
+    fds = [fcntl.fcntl(sock, fcntl.F_DUPFD, 50) for sock in sockets]
+    try:
+        return Daemon(t, "--data-dir", data, *arguments, pass_fds=fds,
+                      command=(sys.executable, "-c", GIVE, ",".join(map(str, fds))), **options)
+    finally:
+        for fd in fds:
+            os.close(fd)
+
+
+def at(sock):
+    return "%s:%d" % sock.getsockname()[:2]
+
+
+@case("sockets of the manager: each is used by the listener at its address, and refuses nobody over a restart")
+def _(t):
+    data, path = folder(t), os.path.join(folder(t), "amqp.sock")
+    tcp, other = listening(t, ("127.0.0.1", 0)), listening(t, ("127.0.0.1", 0))
+    local = listening(t, path, socket.AF_UNIX)
+    sockets = [tcp, other, local, socket.socket()]
+    t.cleanup(sockets[-1].close)
+    early = socket.create_connection(tcp.getsockname(), PATIENCE)  # before there is a broker
+    t.cleanup(early.close)
+    arguments = ("--listen", at(tcp), "--listen", "unix:" + path)
+    daemon = given(t, data, sockets, *arguments).ready()
+    early.sendall(b"AMQP\0\0\x09\1")
+    check(early.recv(1) == b"\1", "who came before the broker is not served")
+    check('warning descriptor_unused descriptor=4 address=%s reason=' % at(other) in daemon.log(), daemon.log())
+    check('warning descriptor_unused descriptor=6 reason="it is no socket' in daemon.log(), daemon.log())
+    equal(daemon.log().count("descriptor_unused"), 2, "descriptors without a use")
+    daemon.client(t, at(tcp)).close()
+    c = socket.socket(socket.AF_UNIX)
+    t.cleanup(c.close)
+    c.connect(path)
+    equal(daemon.stop(), 0, "status")
+    waiting = [amqp.Connection(at(tcp)) for _ in range(20)]  # as no broker runs
+    check(os.path.exists(path), "the socket at a path has gone with the broker")
+    for one in waiting:
+        t.cleanup(one.abort)
+    given(t, data, sockets, *arguments).ready()
+    for one in waiting:
+        one.open().close()
+
+
+@case("a socket of the manager that takes IPv6 and IPv4 is a port's, and who comes by IPv4 is known as such")
+def _(t):
+    try:
+        sock = socket.socket(socket.AF_INET6)
+        t.cleanup(sock.close)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        sock.bind(("::", 0))
+    except OSError as error:
+        raise Skip("no IPv6: %s" % error) from None
+    sock.listen(64)
+    port = sock.getsockname()[1]
+    daemon = given(t, folder(t), [sock], "--listen", str(port)).ready()
+    daemon.client(t, "127.0.0.1:%d" % port).close()
+    daemon.client(t, "[::1]:%d" % port).close()
+    daemon.says(" peer=127.0.0.1:")
+    daemon.says(" peer=[::1]:")
+    equal(len(daemon.addresses()), 1, "listeners")
+
+
+@case("sockets of the manager refuse while they are suspended, and listen on for who comes next")
+def _(t):
+    tcp, path = listening(t, ("127.0.0.1", 0)), os.path.join(folder(t), "ctl.sock")
+    daemon = given(t, folder(t), [tcp], "--listen", at(tcp), "--control-socket", path, quiet=False).ready()
+
+    def steer(verb):
+        subprocess.run([os.path.join(os.path.dirname(PROGRAM), "leveretctl"), "--uri", "unix:" + path, "-q", verb],
+                       check=True, timeout=PATIENCE, stdout=subprocess.DEVNULL)
+
+    def is_refused():
+        try:
+            socket.create_connection(tcp.getsockname(), PATIENCE).close()
+            return False
+        except ConnectionRefusedError:
+            return True
+    steer("suspend_listeners")
+    check(is_refused(), "a suspended one takes clients")
+    steer("resume_listeners")
+    daemon.client(t, at(tcp)).close()
+    steer("suspend_listeners")
+    equal(daemon.stop(), 0, "status")
+    check(not is_refused(), "nobody can wait for the next broker")
 
 
 @case("without standard descriptors")

@@ -40,7 +40,8 @@ struct broker_first {
 
 /* All zero or NULL: no limit, and RabbitMQ's default. */
 struct broker_options {
-    uint32_t queues_max; /* in all virtual hosts together */
+    uint32_t queues_max;    /* in all virtual hosts together */
+    uint32_t exchanges_max; /* the same, with those that are there from the start */
     uint32_t vhosts_max;
     const char *queue_type; /* of queues where neither they nor their virtual host say */
     const char *node;       /* what this broker is called */

@@ -221,7 +221,8 @@ static bool check_new(const struct vhost *vhost, struct bytes name,
     if (bytes_start_with(name, "amq."))
         return error_set(error, REPLY_ACCESS_REFUSED,
                          "exchange name '%.*s' contains reserved prefix 'amq.*'", BYTES_ARG(name));
-    if (!exchange_check_text(vhost, declare, "alternate-exchange", error) ||
+    if (!vhost_has_room_for_exchange(vhost, name, error) ||
+        !exchange_check_text(vhost, declare, "alternate-exchange", error) ||
         !check_argument_type(vhost, declare, DELAYED_ARGUMENT, 't', error) ||
         !seen_check(declare, error) || !check_delayed(declare, error))
         return false;

@@ -226,6 +226,25 @@ bool vhost_has_room(const struct vhost *vhost, struct bytes queue, struct error 
                      BYTES_ARG(queue), most);
 }
 
+static size_t count_exchanges(const struct broker *broker)
+{
+    size_t count = 0;
+    uint64_t at = 0;
+    const struct vhost *vhost;
+    while ((vhost = map_next(&broker->vhosts, &at)))
+        count += map_count(&vhost->exchanges);
+    return count;
+}
+
+bool vhost_has_room_for_exchange(const struct vhost *vhost, struct bytes exchange, struct error *error)
+{
+    uint32_t most = vhost->broker->options.exchanges_max;
+    return !most || count_exchanges(vhost->broker) < most ||
+           error_set(error, REPLY_PRECONDITION_FAILED,
+                     "cannot declare exchange '%.*s': exchange limit in cluster (%u) is reached",
+                     BYTES_ARG(exchange), most);
+}
+
 /* ---- both ---- */
 
 bool vhost_set(struct broker *broker, const struct vhost_request *request, struct error *error)

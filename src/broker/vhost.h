@@ -82,6 +82,8 @@ bool vhost_has_limits(const struct vhost *vhost);
 /* 406 `cannot declare queue 'q': queue limit in vhost 'v' (5) is reached`, or `in cluster (5)` for
  * that of all virtual hosts together */
 bool vhost_has_room(const struct vhost *vhost, struct bytes queue, struct error *error);
+/* 406 `cannot declare exchange 'x': exchange limit in cluster (5) is reached` */
+bool vhost_has_room_for_exchange(const struct vhost *vhost, struct bytes exchange, struct error *error);
 /* The change that would make what is there; `changes` keeps copies of what the change may replace.
  */
 struct change vhost_change(const struct vhost *vhost, struct changes *changes);

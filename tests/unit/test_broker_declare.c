@@ -118,6 +118,12 @@ TEST(a_node_has_limits)
     is_str(bench_text(&bench),
            "406 cannot declare queue 'q': queue limit in cluster (2) is reached", "the text");
     ok(bench_queue(&bench, "b", "d", NULL), "one that is there is not");
+    bench.broker.options.exchanges_max = 15;
+    ok(bench_exchange(&bench, "x", "direct", "", NULL), "an exchange beside the seven that each host has");
+    ok(!bench_exchange(&bench, "y", "direct", "", NULL), "another one is refused");
+    is_str(bench_text(&bench),
+           "406 cannot declare exchange 'y': exchange limit in cluster (15) is reached", "the text");
+    ok(bench_exchange(&bench, "x", "direct", "", NULL), "one that is there is not");
     request.name = bytes_str("w");
     ok(!vhost_set(&bench.broker, &request, &bench.error), "a third virtual host is refused");
     is_str(bench_text(&bench), "406 cannot create vhost 'w': vhost limit of 2 is reached",

@@ -102,6 +102,12 @@ static void tick(struct loop *loop)
     loop->next_ms = next_tick_ms(loop);
 }
 
+static void wake_services(struct loop *loop)
+{
+    list_for_each(at, &loop->services)
+        service_woken(service_at(at), loop->now_ms);
+}
+
 /* Before what happened is handed out: after a long silence the services would time it by a clock
  * that has stood still. When something is due, input must come first all the same: a peer whose
  * heartbeat lies in the socket is not dead. */
@@ -113,8 +119,16 @@ static void on_woken(struct ev_loop *ev, ev_check *watcher, int events)
     begin_turn(loop);
     if (loop->now_ms - loop->ticked_ms > STALE_MS && loop->next_ms > loop->now_ms)
         tick(loop);
-    list_for_each(at, &loop->services)
-        service_woken(service_at(at), loop->now_ms);
+    wake_services(loop);
+}
+
+void loop_received(struct loop *loop)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    if (now_ms == loop->now_ms)
+        return;
+    loop->now_ms = now_ms;
+    wake_services(loop);
 }
 
 struct loop *loop_new(const struct log *log, size_t descriptors, size_t io_threads,

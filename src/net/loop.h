@@ -29,8 +29,8 @@ struct loop {
     struct store *store;  /* while loop_run runs */
     struct turns turns;
     enum loop_state state;
-    uint64_t now_ms;    /* of this turn; */
-    uint64_t clock_ms;  /* and the wall clock of that moment */
+    uint64_t now_ms;    /* of this turn, or what of its input came last; */
+    uint64_t clock_ms;  /* and the wall clock of its beginning */
     uint64_t ticked_ms; /* when the services had their last tick */
     uint64_t next_ms;   /* when one of them needs its next */
     uint64_t stop_ms;   /* when the patience of stopping ends */
@@ -52,6 +52,9 @@ struct loop {
  * open in all; `io_threads` may be 0; turns that take `slow_turn_ms` or more are logged, 0: none. */
 struct loop *loop_new(const struct log *log, size_t descriptors, size_t io_threads,
                       uint64_t slow_turn_ms);
+/* For sockets: bytes have come from a peer. The services are told the time, so that what they decide of them is not
+ * timed by the beginning of a long turn. */
+void loop_received(struct loop *loop);
 /* loop_run ends after this turn, and nobody is told. */
 void loop_end(struct loop *loop);
 /* Closes what is still open. */

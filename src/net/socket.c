@@ -196,6 +196,7 @@ static bool read_conversation(struct socket *socket)
                 return false;
             break;
         }
+        loop_received(socket->loop);
         conversation_input(socket->conversation, bytes_of(socket->loop->sockets.input, (size_t)n));
         got += (size_t)n;
         if (n < SOCKET_INPUT_BYTES)
@@ -544,6 +545,7 @@ static void take_arrived(struct socket *socket)
     socket->arrived = NULL;
     if (arrived->result >= SOCKET_INPUT_BYTES)
         receive_by_thread(socket);
+    loop_received(socket->loop);
     conversation_input(socket->conversation, bytes_of(arrived->input, (size_t)arrived->result));
     transfer_free(&socket->loop->sockets.transfers, arrived);
 }

@@ -18,7 +18,8 @@ struct service_ops {
     const char *name; /* of the protocol, where it is logged who listens: "http"; NULL: none */
     /* The conversation with a new peer; never NULL. `peer` stays the caller's. */
     struct conversation *(*accept)(struct service *service, const struct peer *peer);
-    /* A turn begins, and its input comes now: what comes in is timed by this. NULL: it is not. */
+    /* A turn begins, and its input comes now; and again, when time has passed amid the input: what
+     * comes in is timed by this. NULL: it is not. */
     void (*woken)(struct service *service, uint64_t now_ms);
     /* What a turn decides once all input was acted on. `now_ms` is monotonic, `clock_ms` the wall
      * clock. NULL: nothing. */

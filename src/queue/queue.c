@@ -28,19 +28,29 @@ void queues_free(struct queues *queues)
     settings_pool_free(&queues->settings);
 }
 
-void queues_woken(struct queues *queues, uint64_t now_ms)
+static void go_on_to(struct queues *queues, uint64_t now_ms)
 {
     if (queues->clock_ms)
         queues->clock_ms += now_ms - queues->now_ms;
     queues->now_ms = now_ms;
 }
 
+void queues_woken(struct queues *queues, uint64_t now_ms)
+{
+    if (!queues->is_woken)
+        go_on_to(queues, now_ms);
+    queues->is_woken = true;
+    queues->input_ms = queues->clock_ms + (now_ms - queues->now_ms);
+}
+
 void queues_tick(struct queues *queues, uint64_t now_ms, uint64_t clock_ms)
 {
     queues->arrival_ms = queues->clock_ms;
-    queues_woken(queues, now_ms);
+    go_on_to(queues, now_ms);
     if (queues->clock_ms == 0)
         queues->clock_ms = clock_ms;
+    queues->input_ms = queues->clock_ms;
+    queues->is_woken = false;
 }
 
 bool queues_wake(struct queues *queues)

@@ -45,7 +45,9 @@ struct queues {
     struct timers timers;  /* of those queues that have set one: queue_timer.h */
     uint64_t now_ms;       /* of this turn */
     uint64_t clock_ms;     /* the clock of messages that end, in ms since 1970: see queues_tick; */
-    uint64_t arrival_ms;   /* and what it said while this turn's input came */
+    uint64_t arrival_ms;   /* what it said while this turn's input came, */
+    uint64_t input_ms;     /* and where it would be now, for what waits from when it came */
+    bool is_woken;         /* input comes */
     struct index **places; /* scratch of queue_push */
     uint64_t *times;       /* the same */
     size_t places_capacity, times_capacity;
@@ -177,7 +179,8 @@ void queues_free(struct queues *queues);
 /* A turn begins. The clock of messages is the wall clock as the first turn had it, and goes on evenly from
  * there: whatever is done to the system's, they live as long as they should. */
 void queues_tick(struct queues *queues, uint64_t now_ms, uint64_t clock_ms);
-/* The clock of messages goes on to where it is now, before the input of a turn. */
+/* The clock of messages goes on to where it is now, before the input of a turn; amid that it stands still, so
+ * that what came together ends together, but for input_ms. */
 void queues_woken(struct queues *queues, uint64_t now_ms);
 /* Queues whose messages were read from the disk have work again. Were there any? */
 bool queues_wake(struct queues *queues);

@@ -14,7 +14,9 @@ uint64_t queue_ends_ms(const struct queue *queue, const struct message *message)
     uint64_t of_queue = queue->settings->message_ttl_ms, ttl_ms = message->ttl_ms;
     if (of_queue < ttl_ms && !planted(PLANTED_TTL_OF_QUEUE_IGNORED))
         ttl_ms = of_queue;
-    return ttl_ms == MESSAGE_NO_TTL ? 0 : queue->queues->clock_ms + ttl_ms;
+    if (ttl_ms == MESSAGE_NO_TTL)
+        return 0;
+    return (queue->is_delay ? queue->queues->input_ms : queue->queues->clock_ms) + ttl_ms;
 }
 
 /* Did it come in this turn, to be delivered at once? */

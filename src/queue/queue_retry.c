@@ -57,7 +57,7 @@ uint64_t queue_retry_ms(const struct queue *queue, uint32_t count, uint64_t aske
 
 void queue_retry_delay(struct queue *queue, uint64_t position, uint64_t delay_ms)
 {
-    uint64_t until_ms = queue->queues->clock_ms + delay_ms, ends_ms = 0;
+    uint64_t until_ms = queue->queues->input_ms + delay_ms, ends_ms = 0;
     if (queue->kind->ends(queue, position, &ends_ms) == QUEUE_OK && ends_ms)
         until_ms = least(until_ms, ends_ms);
     queue->kind->delay(queue, position, until_ms);

@@ -66,6 +66,26 @@ TEST(it_goes_to_no_queue_and_then_to_all)
     bench_free(&bench);
 }
 
+/* A turn may take long, and what comes at its end has come then. */
+TEST(it_waits_from_when_it_came)
+{
+    begin("d");
+    queues_woken(&bench.broker.queues, bench.now_ms);
+    publish_in("x-delay=I1000");
+    queues_woken(&bench.broker.queues, bench.now_ms + 70);
+    publish_in("x-delay=I1000");
+    bench_turn(&bench, 70);
+    bench_turn(&bench, 929);
+    is_int(delay_count(exchange), 2, "none has waited for so long");
+    bench_turn(&bench, 1);
+    is_int(delay_count(exchange), 1, "the first has");
+    bench_turn(&bench, 69);
+    is_int(delay_count(exchange), 1, "the second came later");
+    bench_turn(&bench, 1);
+    is_int(delay_count(exchange), 0, "and is out as much later");
+    bench_free(&bench);
+}
+
 TEST(its_room_is_asked_for)
 {
     begin("d");
@@ -241,6 +261,7 @@ int main(void)
 {
     RUN(what_the_header_may_be);
     RUN(it_goes_to_no_queue_and_then_to_all);
+    RUN(it_waits_from_when_it_came);
     RUN(its_room_is_asked_for);
     RUN(many_exchanges_hold_one_body);
     RUN(they_are_listed_and_cancelled);

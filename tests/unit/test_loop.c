@@ -2,8 +2,9 @@
  * the test is its peer.
  *
  * A peer's bytes are commands: 'e' and one byte: send it back; 'm': send a mebibyte; 'q': say
- * "bye" and finish; 'p': read no further for 50 ms; 's': work on it for 20 ms; 'f': the service
- * fails; the rest is ignored. */
+ * "bye" and finish; 'p': read no further for 50 ms; 's': work on it for 20 ms; 't': tell whether the
+ * service was told a time since such work ended ('y' or 'n'); 'f': the service fails; the rest is
+ * ignored. */
 #include "net/loop.h"
 
 #include <assert.h>
@@ -17,6 +18,7 @@
 
 #include "base/buffer.h"
 #include "base/mem.h"
+#include "net/clock.h"
 #include "net/listener.h"
 #include "tests/lib/loop_child.h"
 #include "tests/lib/tap.h"
@@ -39,7 +41,7 @@ struct talk {
 struct talkers {
     struct service service;
     struct list talks;
-    uint64_t now_ms;
+    uint64_t now_ms, worked_ms; /* when work ended last */
     bool failing;
 };
 
@@ -109,6 +111,9 @@ static void input(struct conversation *conversation, struct bytes bytes)
             talk->paused_until_ms = talk->talkers->now_ms + PAUSE_MS;
         } else if (bytes.data[i] == 's') {
             usleep(WORK_MS * 1000);
+            talk->talkers->worked_ms = clock_monotonic_ms();
+        } else if (bytes.data[i] == 't') {
+            say(talk, talk->talkers->now_ms >= talk->talkers->worked_ms ? "y" : "n");
         } else if (bytes.data[i] == 'f') {
             talk->talkers->failing = true;
         } else if (bytes.data[i] == 'q') {
@@ -187,6 +192,11 @@ static struct conversation *accept_peer(struct service *service, const struct pe
     return &talk->conversation;
 }
 
+static void woken(struct service *service, uint64_t now_ms)
+{
+    talkers_of(service)->now_ms = now_ms;
+}
+
 static void tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)
 {
     struct talkers *talkers = talkers_of(service);
@@ -227,6 +237,7 @@ static const char *failure(const struct service *service)
 }
 
 static const struct service_ops talkers_ops = {.accept = accept_peer,
+                                               .woken = woken,
                                                .tick = tick,
                                                .next_ms = next_ms,
                                                .shutdown = say_goodbye,
@@ -542,6 +553,29 @@ TEST(much_comes_and_goes)
 }
 
 /* One that sends faster than it is dealt with is not all there is. */
+/* Whoever is read last in a long turn is not timed by its beginning. */
+TEST(what_comes_late_in_a_turn_has_come_then)
+{
+    enum { PEERS = 4 };
+    struct loop_child child = start(1000);
+    char text[64];
+    int fds[PEERS], late = 0;
+    for (int i = 0; i < PEERS; i++) {
+        fds[i] = connect_to(&child);
+        peer_read(fds[i], text, 1);
+    }
+    kill(child.pid, SIGSTOP); /* so that all lies there at once */
+    for (int i = 0; i < PEERS; i++)
+        peer_write(fds[i], "ts");
+    kill(child.pid, SIGCONT);
+    for (int i = 0; i < PEERS; i++)
+        late += peer_read(fds[i], text, 1) != 1 || text[0] != 'y';
+    is_int(late, 0, "the time told is not before what came before");
+    for (int i = 0; i < PEERS; i++)
+        close(fds[i]);
+    is_int(loop_child_stop(&child), 0, "ended");
+}
+
 TEST(a_flood_keeps_nobody_waiting)
 {
     enum { SLOW = 64 << 10, FLOOD_MS = 2000 };
@@ -597,6 +631,7 @@ static void run_all(void)
     RUN(a_peer_that_does_not_close_is_left);
     RUN(input_waits_while_it_is_not_wanted);
     RUN(much_comes_and_goes);
+    RUN(what_comes_late_in_a_turn_has_come_then);
     RUN(a_flood_keeps_nobody_waiting);
     RUN(the_end_waits_while_input_is_not_wanted);
     RUN(descriptors_run_out);

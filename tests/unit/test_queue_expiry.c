@@ -86,6 +86,21 @@ TEST(a_long_silence_before_a_message_does_not_count)
     bench_free(&bench);
 }
 
+TEST(what_came_together_ends_together)
+{
+    struct queue *queue = bench_begin(&bench, "x-message-ttl=I1000");
+    queues_woken(&bench.broker.queues, bench.now_ms);
+    bench_publish(&bench, "", "q", NULL, NULL, "1");
+    queues_woken(&bench.broker.queues, bench.now_ms + 70);
+    bench_publish(&bench, "", "q", NULL, NULL, "2");
+    bench_turn(&bench, 70);
+    bench_turn(&bench, 929);
+    is_int(queue_ready(queue), 2, "both are there for their time");
+    bench_turn(&bench, 1);
+    is_int(queue_ready(queue), 0, "which began when the turn did");
+    bench_free(&bench);
+}
+
 TEST(the_wall_clock_jumps)
 {
     struct queue *queue = bench_begin(&bench, "x-message-ttl=I1000");
@@ -152,6 +167,7 @@ int main(void)
     RUN(what_has_ended_is_not_taken);
     RUN(what_comes_back_has_the_time_that_it_had);
     RUN(a_long_silence_before_a_message_does_not_count);
+    RUN(what_came_together_ends_together);
     RUN(the_wall_clock_jumps);
     RUN(many_go_a_part_at_a_time);
     RUN(letters_wait_for_room);

@@ -39,10 +39,10 @@ void solo_end_channel(struct solo *solo)
     solo->op++;
     for (int i = 0; i < QUEUES_OF_ONE; i++)
         may_drop_amid(solo, i);
+    solo->is_ending = true;
     for (int i = 0; i < CONSUMERS_OF_ONE; i++)
         if (solo->consumers[i].is_active)
             solo_end_consumer(solo, i);
-    solo->is_ending = true;
     while (solo->unacked_count) {
         solo->unacked[0].has_failed = true;
         solo_settle_model(solo, 0, SETTLED_NOT);

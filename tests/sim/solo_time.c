@@ -82,7 +82,11 @@ void solo_came(struct solo *solo, int number, struct entry *entry)
 void solo_used(struct solo *solo, int number)
 {
     struct own_queue_of *queue = &solo->queues[number];
+    uint64_t quiet_ms = solo_clock_ms(solo) - solo->acted_ms;
     queue->used_ms = now_ms(solo);
+    /* What ends a channel may be told long after its consumers have gone. */
+    if (solo->is_ending && quiet_ms < queue->used_ms)
+        queue->used_ms -= quiet_ms;
     queue->used_most_ms = 0;
     if (queue->expires_ms != NO_LIMIT)
         solo_sooner(solo, solo_clock_ms(solo) + queue->expires_ms);

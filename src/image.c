@@ -20,7 +20,7 @@
 
 enum {
     PIECE_BYTES = 256 << 10,
-    PIECES_MAX = 8,            /* that were asked for, and have not come */
+    PIECES_MAX = 16,           /* that were asked for, and have not come */
     UNSENT_BYTES = 1 << 20,    /* more of a link than that waits, and no piece is sent */
     SYNC_BYTES = 8 << 20,      /* are written before they are synced */
     OFFER_MS = 1000,           /* again */
@@ -64,7 +64,7 @@ struct leaving {
     struct group_image head;
     uint64_t used_ms, again_ms;
     uint64_t offered_ms[LINKS_MAX + 1]; /* by number */
-    struct pull pulls[PIECES_MAX * 8];
+    struct pull pulls[PIECES_MAX * 8]; /* of seven others at most */
     size_t pull_count;
     struct reading reading;
 };
@@ -104,7 +104,6 @@ struct coming {
 struct images {
     struct images_options options;
     struct store_options store_options;
-    struct worker *worker;
     struct random random;
     struct leaving leaving;
     struct coming coming;
@@ -122,7 +121,7 @@ static struct images *images_of_coming(struct coming *coming)
 
 static void submit(struct images *images, struct job *job)
 {
-    images->worker->ops->submit(images->worker, job);
+    images->options.worker->ops->submit(images->options.worker, job);
 }
 
 /* ---- what leaves ---- */
@@ -644,7 +643,7 @@ void images_tick(struct images *images, uint64_t now_ms)
 {
     struct job *job;
     const struct leaving *leaving = &images->leaving;
-    while ((job = images->worker->ops->finished(images->worker)))
+    while ((job = images->options.worker->ops->finished(images->options.worker)))
         job->done(job);
     look_at_copy(images);
     if (leaving->state == LEAVES && !leaving->reading.is_busy && now_ms >= leaving->used_ms + IDLE_MS)
@@ -679,11 +678,7 @@ struct images *images_new(const struct images_options *options)
     backup_init(&images->leaving.backup, options->data_dir, options->log);
     image_folder_drop(images->leaving.folder);
     image_folder_drop(images->coming.folder);
-    images->worker = worker_thread_new("image", options->wake, options->context);
-    if (images->worker)
-        return images;
-    images_free(images);
-    return NULL;
+    return images;
 }
 
 void images_free(struct images *images)
@@ -691,13 +686,11 @@ void images_free(struct images *images)
     struct job *job;
     if (!images)
         return;
-    if (images->worker) {
-        images->worker->ops->drain(images->worker);
-        while ((job = images->worker->ops->finished(images->worker)))
-            if (job->run == write_piece)
-                mem_free(list_entry(job, struct piece, job));
-        worker_thread_free(images->worker);
-    }
+    struct worker *worker = images->options.worker;
+    worker->ops->drain(worker);
+    while ((job = worker->ops->finished(worker)))
+        if (job->run == write_piece)
+            mem_free(list_entry(job, struct piece, job));
     close_file(&images->coming);
     backup_free(&images->leaving.backup);
     image_files_free(&images->leaving.files);

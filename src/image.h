@@ -18,16 +18,17 @@ struct images_options {
     const struct store_options *store_options; /* for the check of what has come */
     struct links *links;
     const struct log *log;
-    uint64_t seed;              /* random */
-    void (*wake)(void *context); /* from another thread: there is something for images_tick */
+    uint64_t seed;         /* random */
+    struct worker *worker; /* that does nothing else */
+    void (*wake)(void *context); /* from another thread: a copy of the store has got on */
     void *context;
 };
 
 struct images;
 
-/* Removes what was left over. NULL: no thread can be started. */
+/* Removes what was left over. */
 struct images *images_new(const struct images_options *options);
-/* The store is closed. NULL is allowed. */
+/* The store is closed; the worker is drained, and goes later. NULL is allowed. */
 void images_free(struct images *images);
 
 /* Frames IMAGE, PULL and REPLY; others are none of its business. */

@@ -42,6 +42,7 @@ struct membership {
     struct cluster *cluster;
     struct lanes *lanes;
     struct seats *seats;
+    struct worker *copier;
     struct images *images; /* NULL: it joins, and has nothing yet */
     struct joined joined;
     bool is_joining, is_over; /* over: it is to start again */
@@ -334,7 +335,7 @@ static bool begin_to_join(struct membership *membership, char *what, size_t what
     return true;
 }
 
-static bool take_part(struct membership *membership, uint64_t seed, uint64_t now_ms)
+static void take_part(struct membership *membership, uint64_t seed, uint64_t now_ms)
 {
     const struct images_options options = {.data_dir = membership->options.data_dir,
                                            .store = membership->store,
@@ -342,13 +343,13 @@ static bool take_part(struct membership *membership, uint64_t seed, uint64_t now
                                            .links = cluster_links(membership->cluster),
                                            .log = membership->options.log,
                                            .seed = seed + 2,
+                                           .worker = membership->copier,
                                            .wake = loop_wake,
                                            .context = membership->options.loop};
     cluster_take_part(membership->cluster, GROUP, GENERATION, (uint16_t)own_seat(membership), now_ms);
     lanes_add(membership->lanes, GROUP, WAIT);
     group_log_take_names(group_log_find(membership->store, GROUP));
     membership->images = images_new(&options);
-    return membership->images;
 }
 
 void membership_set_folder(struct membership *membership, const char *data_dir)
@@ -396,8 +397,12 @@ bool membership_open(struct membership *membership, struct disk *disk, struct st
     membership->seats = seats_new(&seats);
     membership->lanes = lanes_new(membership->cluster, store, &keeps);
     membership->links = links_service(cluster_links(membership->cluster));
-    return is_joining || take_part(membership, seed, now_ms) ||
-           refuse(what, what_size, "no thread can be started");
+    membership->copier = worker_thread_new("image", loop_wake, membership->options.loop);
+    if (!membership->copier)
+        return refuse(what, what_size, "no thread can be started");
+    if (!is_joining)
+        take_part(membership, seed, now_ms);
+    return true;
 }
 
 void membership_serve(struct membership *membership, struct server *server, struct broker *broker)
@@ -480,6 +485,7 @@ void membership_free(struct membership *membership)
     if (!membership)
         return;
     images_free(membership->images);
+    worker_thread_free(membership->copier);
     seats_free(membership->seats);
     lanes_free(membership->lanes);
     cluster_free(membership->cluster);

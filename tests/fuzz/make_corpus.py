@@ -249,9 +249,32 @@ WEBSOCKETS = {
 }
 
 
+def image_act(what, data=b""):
+    return bytes([what]) + struct.pack(">H", len(data)) + data
+
+
+def image_files(*files):
+    return image_act(0, b"".join(struct.pack(">QB", size, len(name)) + name for name, size in files))
+
+
+SMALL_IMAGE = image_files((b"identity", 9), (b"journal-0000000001", 300), (b"index/CURRENT", 0), (b"index/000003.log", 4))
+IMAGES = {
+    "whole": SMALL_IMAGE + image_act(1, b"LVRI") + image_act(1, b"x" * 300) + image_act(1) + image_act(1, b"abcd"),
+    "large": image_files((b"anchor", 600000)) + image_act(1, b"1") + image_act(1, b"2") + image_act(1, b"3"),
+    "lost": SMALL_IMAGE + image_act(1, b"LVRI") + image_act(4) + image_act(1, b"y") + image_act(1) + image_act(1),
+    "gone": SMALL_IMAGE + image_act(1, b"LVRI") + image_act(3) + SMALL_IMAGE + image_act(1),
+    "another": SMALL_IMAGE + image_act(1) + SMALL_IMAGE + image_act(1) * 4,
+    "anything": SMALL_IMAGE + image_act(2, bytes(16) + b"piece") + image_act(2, b"\0\0\0\0\0\0\0\1"),
+    "asked": image_act(5, bytes(24)) + image_act(5, b"\xff" * 24),
+    "elsewhere": image_files((b"../node", 4)) + image_files((b"index/../node", 4)) + image_act(1, b"1"),
+    "more": image_files((b"anchor", 1 << 47)) + image_act(1, b"1"),
+    "cut": SMALL_IMAGE[:40],
+}
+
+
 def main():
     requests = {kind: b"\x07\x20" + data for kind, data in REQUESTS.items()}
-    for name, inputs in (("config", SETTINGS), ("frame", FRAMES), ("http", requests), ("link", LINKS),
+    for name, inputs in (("config", SETTINGS), ("frame", FRAMES), ("http", requests), ("image", IMAGES), ("link", LINKS),
                          ("method", METHODS), ("proxy", {kind: b"\6" + data for kind, data in PROXIES.items()}),
                          ("table", TABLES), ("websocket", {kind: b"\4" + data for kind, data in WEBSOCKETS.items()})):
         folder = os.path.join("tests/fuzz/corpus", name)

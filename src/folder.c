@@ -16,6 +16,8 @@
 #include "store/store.h"
 
 static const char lock_name[] = "lock";
+/* What the mark of a folder says that is to begin anew. */
+static const char of_reset[] = "reset\n";
 
 char *folder_join(const char *path, const char *name)
 {
@@ -140,12 +142,24 @@ static bool is_of_restore(const char *path)
     return begins_with(text, STORE_OF_RESTORE);
 }
 
+static bool is_of_reset(const char *path)
+{
+    char text[16];
+    read_mark(path, text, sizeof(text));
+    return begins_with(text, of_reset);
+}
+
 void folder_refuse_unfinished(const char *path, char *error, size_t error_size)
 {
     if (is_of_restore(path))
         snprintf(error, error_size,
                  "%s has a copy of a store that was not finished, as the restore ended in the "
                  "middle; restore into this folder again, which removes what is there",
+                 path);
+    else if (is_of_reset(path))
+        snprintf(error, error_size,
+                 "%s is to begin anew, with nothing in it, as soon as a broker starts there: an operator has "
+                 "reset it",
                  path);
     else if (folder_is_left_over(path))
         snprintf(error, error_size,
@@ -235,10 +249,53 @@ void folder_drop_copy(const char *path)
     mem_free(mark);
 }
 
+/* ---- a new beginning ---- */
+
+/* The mark is there as a whole or not at all, as nobody may take a store for a copy that was not finished. */
+int folder_mark_reset(const char *path)
+{
+    char *fresh = folder_join(path, STORE_UNFINISHED ".new");
+    char *mark = folder_join(path, STORE_UNFINISHED);
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    bool is_done = fd >= 0 && write(fd, of_reset, sizeof(of_reset) - 1) == (ssize_t)sizeof(of_reset) - 1 &&
+                   fsync(fd) == 0 && rename(fresh, mark) == 0;
+    int error = is_done ? folder_sync(path) : errno ? errno : EIO;
+    if (fd >= 0)
+        close(fd);
+    mem_free(fresh);
+    mem_free(mark);
+    return error;
+}
+
+static bool is_of_store(const char *name)
+{
+    return folder_has_store_file(name) || begins_with(name, "spare-");
+}
+
+int folder_begin_anew(const char *path, bool *was_marked)
+{
+    char *mark = folder_join(path, STORE_UNFINISHED);
+    char *index = folder_join(path, "index");
+    int error = 0;
+    *was_marked = is_of_reset(path);
+    if (*was_marked) {
+        remove_files(path, is_of_store);
+        remove_files(index, is_of_index);
+        error = rmdir(index) == 0 || errno == ENOENT ? folder_sync(path) : errno;
+        if (!error)
+            error = unlink(mark) == 0 ? folder_sync(path) : errno;
+    }
+    mem_free(index);
+    mem_free(mark);
+    return error;
+}
+
 bool folder_is_fit(const char *path, char *error, size_t error_size)
 {
     char name[64];
     enum folder_kind kind = folder_look(path, name, sizeof(name));
+    if (kind == FOLDER_UNFINISHED && is_of_reset(path))
+        return true;
     if (kind == FOLDER_FOREIGN)
         snprintf(error, error_size,
                  "%s is no store of messages, and not empty: %s lies there; name an empty folder, or "

@@ -18,7 +18,12 @@ enum folder_kind { FOLDER_EMPTY, FOLDER_STORE, FOLDER_FOREIGN, FOLDER_UNFINISHED
 enum folder_kind folder_look(const char *path, char *name, size_t name_size);
 /* The text for one of the last kind, with what to do about it. */
 void folder_refuse_unfinished(const char *path, char *error, size_t error_size);
-/* May a broker begin there: is what lies in it a store, or nothing? Else `error` says what to do. */
+/* Has the next broker that starts there begin with an empty store, durably. 0 or an errno value. */
+int folder_mark_reset(const char *path);
+/* Does so, if it was marked: what there was of a store is removed. *was_marked says whether. Whoever is interrupted
+ * begins again. 0 or an errno value. */
+int folder_begin_anew(const char *path, bool *was_marked);
+/* May a broker begin there: is what lies in it a store, or nothing, or marked as above? Else `error` says what to do. */
 bool folder_is_fit(const char *path, char *error, size_t error_size);
 /* Is there nothing at all in it, but what a file system puts there itself? Not, if it cannot be
  * read. */

@@ -51,7 +51,7 @@ _Static_assert((int)API_TEXT_BYTES == (int)RELOAD_TEXT_BYTES, "texts of a reload
 enum office {
     OFFICE_NONE,   /* it follows, or nobody leads */
     OFFICE_SERVES, /* it leads, and has clients */
-    OFFICE_LOST,   /* it has led, and is to start again */
+    OFFICE_LOST,   /* it has led, and is to start again: what it knows and was not agreed on is to be forgotten */
     OFFICE_FAILED, /* it leads, and cannot serve */
     OFFICE_AGAIN,  /* it follows, and is to start again with what it has got from others */
 };
@@ -80,6 +80,7 @@ struct daemon {
     struct membership *membership; /* of a cluster; NULL: this broker is alone */
     struct service office_keeper;  /* looks whether it leads */
     enum office office;
+    bool begins_anew; /* an operator has reset it */
     struct server *server;
     struct service *amqp;       /* what it is for the loop */
     struct api_backups backups; /* what the API asks for copies */
@@ -163,6 +164,19 @@ static bool take_image(const struct daemon *daemon)
     return true;
 }
 
+/* If an operator has reset it. */
+static bool begin_anew(const struct daemon *daemon)
+{
+    char what[512];
+    bool was_reset;
+    int error = folder_begin_anew(daemon->data_dir, &was_reset);
+    if (was_reset && !error)
+        log_event(&daemon->logs.log, EVENT_store_reset, "path=%s", daemon->data_dir);
+    if (error)
+        folder_refuse(daemon->data_dir, error, what, sizeof(what));
+    return !error || refuse(daemon, what);
+}
+
 static bool open_folder(struct daemon *daemon)
 {
     const char *wanted = daemon->options.data_dir;
@@ -180,7 +194,7 @@ static bool open_folder(struct daemon *daemon)
     daemon->lock = folder_lock(daemon->data_dir, true, what, sizeof(what));
     if (daemon->lock < 0)
         return refuse(daemon, what);
-    if (!take_image(daemon))
+    if (!begin_anew(daemon) || !take_image(daemon))
         return false;
     daemon->disk = disk_posix_new(daemon->data_dir);
     if (!daemon->disk) {
@@ -478,6 +492,26 @@ static bool daemon_reload(struct daemon *daemon, char *text)
     return is_done;
 }
 
+/* A member of a cluster has agreed to what the others rely on, and may not forget it. */
+static bool reset(const struct api_control *control, char *text)
+{
+    struct daemon *daemon = list_entry(control, struct daemon, control);
+    if (daemon->membership) {
+        snprintf(text, API_TEXT_BYTES,
+                 "this broker is one of a cluster, which relies on what it has agreed to, and on all of its "
+                 "brokers' stores; leveret-cluster(7) says how a cluster is founded anew");
+        return false;
+    }
+    int error = daemon->begins_anew ? 0 : folder_mark_reset(daemon->data_dir);
+    if (error) {
+        folder_refuse(daemon->data_dir, error, text, API_TEXT_BYTES);
+        return false;
+    }
+    daemon->begins_anew = daemon->manager.goes_on = true;
+    loop_stop(daemon->loop, "reset");
+    return true;
+}
+
 static bool reload(const struct api_control *control, char *text)
 {
     return daemon_reload(list_entry(control, struct daemon, control), text);
@@ -536,7 +570,7 @@ static void build_management(struct daemon *daemon)
         (struct api_control){tell_settings, set_key, set_level, set_listening,
                              daemon->membership ? serves : NULL,
                              daemon->membership ? tell_members : NULL,
-                             daemon->membership ? tell_group : NULL, reload};
+                             daemon->membership ? tell_group : NULL, reset, reload};
     const struct api_options options = {
         .surroundings = &daemon->surroundings.base,
         .backups = &daemon->backups,
@@ -879,11 +913,13 @@ static int run(struct daemon *daemon, const struct options_input *input)
 }
 
 /* All that it knew is as it was read then, and what was not agreed on is forgotten. */
-static void begin_again(char **arguments)
+static void begin_again(const struct daemon *daemon, char **arguments)
 {
     signals_keep();
-    if (!signals_asked())
-        execv("/proc/self/exe", arguments);
+    if (signals_asked())
+        return;
+    manager_hand_on(&daemon->manager);
+    execv("/proc/self/exe", arguments);
 }
 
 int main(int count, char **arguments)
@@ -899,8 +935,8 @@ int main(int count, char **arguments)
     machine_tune_allocator();
     daemon.reload.input = &input;
     int status = run(&daemon, &input);
-    if (daemon.office == OFFICE_LOST || daemon.office == OFFICE_AGAIN)
-        begin_again(arguments);
+    if (daemon.office == OFFICE_LOST || daemon.office == OFFICE_AGAIN || daemon.begins_anew)
+        begin_again(&daemon, arguments);
     manager_free(&daemon.manager);
     reload_free(&daemon.reload);
     config_free(&daemon.config);

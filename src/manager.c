@@ -8,9 +8,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "base/options.h"
 
 enum { DESCRIPTORS_MAX = 1024 }; /* more than that many are a mistake */
+
+static const char *const variables[] = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"};
+enum { VARIABLES = sizeof(variables) / sizeof(variables[0]) };
 
 static struct manager *manager_of(const struct service *service)
 {
@@ -93,27 +97,46 @@ static uint64_t next_ms(const struct service *service)
 
 static void say_goodbye(struct service *service)
 {
-    tell(manager_of(service), "STOPPING=1\nSTATUS=Connections say goodbye.");
+    const struct manager *manager = manager_of(service);
+    tell(manager, manager->goes_on ? "STATUS=The broker begins anew."
+                                   : "STOPPING=1\nSTATUS=Connections say goodbye.");
+}
+
+static char *take_variable(const char *name)
+{
+    const char *value = getenv(name);
+    char *copy = value ? mem_dup(value, strlen(value) + 1) : NULL;
+    unsetenv(name);
+    return copy;
 }
 
 void manager_init(struct manager *manager)
 {
     static const struct service_ops ops = {
         .tick = tick, .next_ms = next_ms, .shutdown = say_goodbye};
-    const char *address = getenv("NOTIFY_SOCKET");
-    *manager = (struct manager){.socket = address ? connect_to(address) : -1};
+    *manager = (struct manager){.socket = -1};
+    for (size_t i = 0; i < VARIABLES; i++)
+        manager->environment[i] = take_variable(variables[i]);
+    const char *address = manager->environment[0];
+    manager->socket = address ? connect_to(address) : -1;
     service_init(&manager->service, &ops);
     if (manager->socket >= 0)
-        manager->interval_ms = interval_of(getenv("WATCHDOG_USEC"), getenv("WATCHDOG_PID"));
-    unsetenv("NOTIFY_SOCKET");
-    unsetenv("WATCHDOG_USEC");
-    unsetenv("WATCHDOG_PID");
+        manager->interval_ms = interval_of(manager->environment[1], manager->environment[2]);
+}
+
+void manager_hand_on(const struct manager *manager)
+{
+    for (size_t i = 0; i < VARIABLES; i++)
+        if (manager->environment[i])
+            setenv(variables[i], manager->environment[i], true);
 }
 
 void manager_free(struct manager *manager)
 {
     if (manager->socket >= 0)
         close(manager->socket);
+    for (size_t i = 0; i < VARIABLES; i++)
+        mem_free(manager->environment[i]);
 }
 
 void manager_reloads(struct manager *manager, uint64_t now_us)

@@ -13,6 +13,8 @@ struct manager {
     uint64_t interval_ms; /* between two signs of life; 0: none are wanted */
     uint64_t next_ms;
     bool is_ready;
+    bool goes_on; /* the same process soon serves again, so that it does not end */
+    char *environment[3]; /* what the variables were; NULL: not set */
 };
 
 /* How many sockets it has handed over (LISTEN_FDS, LISTEN_PID), from this descriptor on. The environment
@@ -23,6 +25,8 @@ size_t manager_descriptors(void);
  * children. */
 void manager_init(struct manager *manager);
 void manager_free(struct manager *manager);
+/* The same process runs the program once more, which is to find that environment. */
+void manager_hand_on(const struct manager *manager);
 /* The configuration is about to be read again (at this time of the monotonic clock), and was. */
 void manager_reloads(struct manager *manager, uint64_t now_us);
 void manager_reloaded(struct manager *manager);

@@ -93,6 +93,8 @@ struct api_control {
     size_t (*members)(const struct api_control *control, struct api_member *out);
     /* False: it does not take part yet. NULL: this broker is alone. */
     bool (*group)(const struct api_control *control, struct api_group *out);
+    /* Ends the broker in good order, and has it begin with an empty store. False: refused. */
+    bool (*reset)(const struct api_control *control, char *text);
     /* Reads the configuration again, all or nothing; `text`: what came of it. False: refused. */
     bool (*reload)(const struct api_control *control, char *text);
 };

@@ -152,6 +152,17 @@ void listeners_resume_post(struct call *call)
 
 /* ---- maintenance ---- */
 
+/* The answer is still given: who ends says goodbye to all. */
+void maintenance_reset(struct call *call)
+{
+    const struct api_control *control = call->api->options.control;
+    char text[API_TEXT_BYTES];
+    if (!control)
+        call_not_found(call);
+    else
+        end(call, control->reset(control, text), text);
+}
+
 static void send_away(void *context, struct client_id id, struct bytes tag)
 {
     const struct call *call = context;

@@ -41,7 +41,7 @@ verb_run run_restore, run_store_check, run_store_dump, run_store_salvage;
 /* status.c */
 verb_run run_status, run_memory, run_cluster_status;
 /* removals.c: what asks first */
-verb_run run_purge_queue, run_delete_vhost, run_delete_user;
+verb_run run_purge_queue, run_delete_vhost, run_delete_user, run_reset;
 /* top.c, tail.c: what is going on, and messages as they pass */
 verb_run run_top, run_tail;
 /* peek.c, move.c: messages */

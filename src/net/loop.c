@@ -193,6 +193,11 @@ int loop_bind_path(struct loop *loop, const struct path_place *place,
     return listener_new_at_path(loop, place, service);
 }
 
+void loop_stop(struct loop *loop, const char *reason)
+{
+    loop->stop_reason = reason;
+}
+
 void loop_end(struct loop *loop)
 {
     loop->state = LOOP_STOPPING;
@@ -264,6 +269,12 @@ static bool has_failed(const struct loop *loop)
     return false;
 }
 
+static void check_stop(struct loop *loop)
+{
+    if (loop->state == LOOP_RUNNING && loop->stop_reason)
+        begin_stop(loop, loop->stop_reason, LOOP_STOPPING, STOP_MS);
+}
+
 static void check_failure(struct loop *loop)
 {
     if (loop->state == LOOP_FAILING || !has_failed(loop))
@@ -297,6 +308,7 @@ static void turn(struct loop *loop)
     struct conversation *conversation;
     tick(loop);
     check_failure(loop);
+    check_stop(loop);
     begin_calls(loop);
     steps_next(&loop->turns.steps, "output");
     while ((conversation = take_writable(loop)))

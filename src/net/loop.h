@@ -38,6 +38,7 @@ struct loop {
     struct sockets sockets;
     struct dials dials;
     struct report report;
+    const char *stop_reason; /* somebody wants it to end; NULL: nobody does */
     ev_check woken;
     ev_timer deadline;
     ev_async wake;
@@ -55,6 +56,9 @@ struct loop *loop_new(const struct log *log, size_t descriptors, size_t io_threa
 /* For sockets: bytes have come from a peer. The services are told the time, so that what they decide of them is not
  * timed by the beginning of a long turn. */
 void loop_received(struct loop *loop);
+/* As SIGTERM does, from the next turn on: loop_run ends when all are told, or after a while. `reason` is for the log,
+ * and stays. May be called at any time by whom the loop calls. */
+void loop_stop(struct loop *loop, const char *reason);
 /* loop_run ends after this turn, and nobody is told. */
 void loop_end(struct loop *loop);
 /* Closes what is still open. */

@@ -241,6 +241,74 @@ def _(t):
     equal(c.get("kept").body, b"it", "the message")
 
 
+def made_something(b):
+    """A user, a virtual host, a queue with three messages and a client, which it gives."""
+    b.queues(kept=3)
+    equal(b.ctl("add_user", "ann", "x")[0], 0, "user")
+    equal(b.ctl("add_vhost", "shop")[0], 0, "virtual host")
+    c = amqp.Connection(b.daemon.addresses()[0])
+    c.open()
+    return c
+
+
+def has_nothing(b):
+    equal(b.ctl("list_queues", "-o", "jsonl"), (0, "", ""), "queues")
+    equal(b.ctl("list_vhosts", "-o", "jsonl"), (0, '{"name":"/"}\n', ""), "virtual hosts")
+    equal(b.ctl("list_users", "-o", "jsonl"), (0, '{"user":"guest","tags":["administrator"]}\n', ""), "users")
+
+
+@case("a broker that is reset begins anew in the same process, and what it had does not come back")
+def _(t):
+    b = Broker(t)
+    c = made_something(b)
+    t.cleanup(c.close)
+    code, _, err = b.asked("n", "reset")
+    check(code == 0 and "with 1 queues, 3 messages and 1 connections?" in err, err)
+    equal(b.ctl("--dry-run", "reset")[0], 0, "dry run")
+    check("kept\t3" in b.ctl("list_queues")[1], "what is there without an answer")
+    equal(b.ctl("reset"), (0, "", ""), "reset")
+    equal(c.expect(0, "connection.close").reply_code, 320, "what a client is told")
+    check(b.daemon.process.poll() is None, "the process is the same")
+    b.daemon.says("store_reset path=" + b.data)
+    has_nothing(b)
+    addresses = b.daemon.addresses()
+    b.queues(address=addresses[len(addresses) // 2], other=1)
+    b.daemon.process.kill()
+    b.daemon.process.wait()
+    again = b.again(t)
+    check(" store_reset " not in again.log(), "it is reset once")
+    equal(b.ctl("list_queues", "-o", "tsv"), (0, "name\tmessages\nother\t0\n", ""), "queues after another start")
+
+
+@case("a reset that was interrupted goes on at the next start, and nothing takes the folder for a store")
+def _(t):
+    b = Broker(t)
+    made_something(b).close()
+    equal(b.daemon.stop(), 0, "stop")
+    with open(os.path.join(b.data, "unfinished"), "w") as mark:
+        mark.write("reset\n")
+    os.unlink(os.path.join(b.data, "anchor"))
+    code, out, err = run("--check-store", b.data)
+    check(code != 0 and "is to begin anew" in out + err, (code, out, err))
+    code, out, err = ctl("restore", b.data, os.path.join(folder(t), "to"))
+    check(code != 0 and "is to begin anew" in out + err, (code, out, err))
+    again = b.again(t)
+    again.says("store_reset path=" + b.data)
+    has_nothing(b)
+
+
+@case("a folder that cannot be emptied is not begun with")
+def _(t):
+    b = Broker(t)
+    made_something(b).close()
+    equal(b.daemon.stop(), 0, "stop")
+    with open(os.path.join(b.data, "unfinished"), "w") as mark:
+        mark.write("reset\n")
+    os.mkdir(os.path.join(b.data, "index", "folder"))
+    code, _, err = run("--data-dir", b.data, "--listen", "127.0.0.1:0")
+    check(code == 1 and "cannot be used: Directory not empty" in err, err)
+
+
 @case("listeners that are suspended refuse clients, and go on with those that are there")
 def _(t):
     b = Broker(t)

@@ -19,12 +19,17 @@ class Broker:
     def __init__(self, t):
         self.data = folder(t)
         self.socket = os.path.join(self.data, "ctl.sock")
+        self.again(t)
+
+    def again(self, t):
+        """A daemon in the same folder, where none is."""
         self.daemon = serve(t, self.data, "--control-socket", self.socket, "--node-name",
                             "leveret@localhost", "--management", "127.0.0.1:0")
+        return self.daemon
 
-    def queues(self, **counts):
+    def queues(self, *, address=None, **counts):
         """Declares queues and puts messages into them."""
-        c = amqp.Connection(self.daemon.addresses()[0])
+        c = amqp.Connection(address or self.daemon.addresses()[0])
         c.open()
         c.channel()
         c.call(1, "confirm.select")

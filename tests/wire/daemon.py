@@ -1090,5 +1090,23 @@ def _(t):
         equal(daemon.process.wait(PATIENCE), 0, "status")
 
 
+@case("for a manager of services a broker that is reset neither stops nor is dead")
+def _(t):
+    place = folder(t)
+    manager = Manager(t, os.path.join(folder(t), "notify"))
+    control = os.path.join(place, "ctl.sock")
+    daemon = Daemon(t, "--data-dir", place, "--listen", "127.0.0.1:0", "--control-socket", control,
+                    env={**os.environ, "NOTIFY_SOCKET": manager.socket.getsockname(), "WATCHDOG_USEC": "100000"}).ready()
+    manager.hears("READY=1\n")
+    subprocess.run([os.path.join(os.path.dirname(PROGRAM), "leveretctl"), "--uri", "unix:" + control, "reset"],
+                   check=True, timeout=PATIENCE)
+    manager.hears("STATUS=The broker begins anew.")
+    manager.hears("READY=1\n")
+    manager.hears("WATCHDOG=1")
+    daemon.process.send_signal(signal.SIGTERM)
+    manager.hears("STOPPING=1\n")
+    equal(daemon.process.wait(PATIENCE), 0, "status")
+
+
 if __name__ == "__main__":
     main(jobs=4)

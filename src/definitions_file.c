@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/digest.h"
+#include "broker/parameter.h"
 #include "definitions/definitions.h"
 #include "machine.h"
 
@@ -101,7 +103,10 @@ static bool import(const char *path, struct broker *broker, struct bytes text, c
     return false;
 }
 
-static bool load_file(const char *path, struct broker *broker, char *why, size_t why_size)
+/* What is done with the text of each file; false: `why` says what is wrong. */
+typedef bool use_text(const char *path, struct bytes text, void *context, char *why, size_t why_size);
+
+static bool use_file(const char *path, use_text *use, void *context, char *why, size_t why_size)
 {
     struct buffer text = {0};
     int error = read_file(path, &text);
@@ -114,7 +119,7 @@ static bool load_file(const char *path, struct broker *broker, char *why, size_t
                  "the definitions in %s cannot be read: %s; name a file that this user may read "
                  "with --definitions",
                  path, strerror(error));
-    bool is_done = !error && import(path, broker, buffer_bytes(&text), why, why_size);
+    bool is_done = !error && use(path, buffer_bytes(&text), context, why, why_size);
     buffer_free(&text);
     machine_trim_memory();
     return is_done;
@@ -131,7 +136,7 @@ static int by_name(const struct dirent **one, const struct dirent **other)
     return strcmp((*one)->d_name, (*other)->d_name);
 }
 
-static bool load_folder(const char *path, struct broker *broker, char *why, size_t why_size)
+static bool use_folder(const char *path, use_text *use, void *context, char *why, size_t why_size)
 {
     char file[4096];
     struct dirent **entries;
@@ -143,16 +148,73 @@ static bool load_folder(const char *path, struct broker *broker, char *why, size
     }
     for (int i = 0; i < count; i++) {
         snprintf(file, sizeof(file), "%s/%s", path, entries[i]->d_name);
-        is_done = is_done && load_file(file, broker, why, why_size);
+        is_done = is_done && use_file(file, use, context, why, why_size);
         free(entries[i]);
     }
     free(entries);
     return is_done;
 }
 
-bool definitions_load(const char *path, struct broker *broker, char *why, size_t why_size)
+static bool use_all(const char *path, use_text *use, void *context, char *why, size_t why_size)
 {
     struct stat info;
     bool is_folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-    return (is_folder ? load_folder : load_file)(path, broker, why, why_size);
+    return (is_folder ? use_folder : use_file)(path, use, context, why, why_size);
+}
+
+static bool import_text(const char *path, struct bytes text, void *context, char *why, size_t why_size)
+{
+    return import(path, context, text, why, why_size);
+}
+
+bool definitions_load(const char *path, struct broker *broker, char *why, size_t why_size)
+{
+    return use_all(path, import_text, broker, why, why_size);
+}
+
+/* ---- what was imported before ---- */
+
+static const struct parameter_name hash_name = {
+    .name = {(const uint8_t *)"imported_definition_hash_value", 30}, .is_global = true};
+
+/* Of what came before, and this file. */
+static bool add_to_digest(const char *path, struct bytes text, void *context, char *why, size_t why_size)
+{
+    uint8_t *digest = context;
+    (void)path, (void)why, (void)why_size;
+    sha256(bytes_of(digest, SHA256_SIZE), text, digest);
+    return true;
+}
+
+static void write_digest(const uint8_t digest[SHA256_SIZE], char text[2 * SHA256_SIZE + 1])
+{
+    for (size_t i = 0; i < SHA256_SIZE; i++)
+        snprintf(text + 2 * i, 3, "%02x", digest[i]);
+}
+
+static bool is_as_before(struct broker *broker, const char *digest)
+{
+    const struct parameter *before = parameter_find(broker, &hash_name);
+    return before && bytes_equal_str(parameter_value(before), digest);
+}
+
+bool definitions_load_if_changed(const char *path, struct broker *broker, char *why, size_t why_size)
+{
+    uint8_t digest[SHA256_SIZE] = {0};
+    char text[2 * SHA256_SIZE + 1];
+    struct error error;
+    if (!use_all(path, add_to_digest, digest, why, why_size))
+        return false;
+    write_digest(digest, text);
+    if (is_as_before(broker, text)) {
+        log_event(broker->log, EVENT_definitions_unchanged, "file=%s sha256=%s", path, text);
+        return true;
+    }
+    const struct parameter_request hash = {.name = hash_name, .value = bytes_str(text), .is_text = true};
+    if (!definitions_load(path, broker, why, why_size))
+        return false;
+    if (parameter_set(broker, &hash, &error))
+        return true;
+    snprintf(why, why_size, "what was imported cannot be noted: %s", error.detail);
+    return false;
 }

@@ -8,4 +8,8 @@
  * what to do, and neither the broker nor its store may be used any more (store_abandon). */
 bool definitions_load(const char *path, struct broker *broker, char *why, size_t why_size);
 
+/* The same, but if they are as they were when this made them last, nothing is made: then what was deleted since stays
+ * away. Their digest is a global parameter, imported_definition_hash_value. */
+bool definitions_load_if_changed(const char *path, struct broker *broker, char *why, size_t why_size);
+
 #endif

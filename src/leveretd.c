@@ -290,7 +290,8 @@ static bool read_model(struct daemon *daemon)
         return refuse(daemon, what);
     bool is_new = broker_is_new(&daemon->broker);
     const char *definitions = daemon->options.definitions;
-    if (definitions && !definitions_load(definitions, &daemon->broker, what, sizeof(what)))
+    if (definitions && !(daemon->options.definitions_skip ? definitions_load_if_changed : definitions_load)(
+                           definitions, &daemon->broker, what, sizeof(what)))
         return refuse(daemon, what);
     if (is_new)
         broker_make_first(&daemon->broker);

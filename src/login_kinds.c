@@ -1,6 +1,7 @@
 /* Who may log in, and how. */
 #include <string.h>
 
+#include "broker/password.h"
 #include "option_kinds.h"
 #include "options.h"
 
@@ -128,6 +129,33 @@ static bool read_backend(const struct option *option, void *fields, const char *
 }
 
 const struct option_kind backend_kind = {.read_named = read_backend, .wanted = "internal"};
+
+/* ---- how passwords are kept ---- */
+
+static bool read_hashing(const struct option *option, void *fields, const char *text,
+                         const char **why)
+{
+    struct options *options = fields;
+    uint8_t kind;
+    (void)option, (void)why;
+    if (!hash_kind_find(bytes_str(text), &kind))
+        return false;
+    options->broker.password_kind = kind;
+    return true;
+}
+
+static void write_hashing(const struct option *option, const void *fields, char *text, size_t size)
+{
+    const struct options *options = fields;
+    (void)option;
+    snprintf(text, size, "%s", hash_kind_name(options->broker.password_kind));
+}
+
+const struct option_kind hashing_kind = {
+    .read = read_hashing,
+    .write = write_hashing,
+    .wanted = "rabbit_password_hashing_sha256, rabbit_password_hashing_sha512, rabbit_password_hashing_md5 or "
+              "leveret_scrypt"};
 
 /* ---- whom a certificate names ---- */
 

@@ -20,6 +20,7 @@ extern const struct option_kind default_user_kind, default_limits_kind, default_
 bool units_read(const char *text, uint64_t *bytes);
 /* Names: with commas, in a key that says whether, and the key that says that there is none. */
 extern const struct option_kind names_kind, name_kind, no_name_kind;
+extern const struct option_kind hashing_kind; /* how passwords are kept: enum hash_kind */
 extern const struct option_kind anonymous_kind, mechanism_kind, backend_kind, login_from_kind,
     san_type_kind;
 extern const struct option_kind set_kind; /* KEY=VALUE, collected */

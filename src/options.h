@@ -69,6 +69,7 @@ struct options {
     const char *data_dir;    /* NULL: where state is kept by default */
     const char *check_store; /* look at this store, and do nothing else */
     const char *definitions; /* import this file or folder; NULL: none */
+    bool definitions_skip;   /* unless it is as it was when it was imported last */
     bool salvage;            /* salvage the store, and do nothing else */
     const char *salvage_from; /* the same of a copy of this one */
     const char *restore;      /* make the store from this copy, and do nothing else */

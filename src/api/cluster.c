@@ -63,8 +63,11 @@ void hash_password_get(struct call *call)
 {
     uint8_t room[PASSWORD_HASH_MAX];
     struct buffer text = {0};
-    size_t size = password_hash(HASH_SHA256, call->segments[0], call->api->broker->random, room);
-    base64_write(bytes_of(room, size), &text);
+    struct broker *broker = call->api->broker;
+    uint8_t kind = broker->options.password_kind;
+    if (!login_hash(broker, kind, call->segments[0], room, &call->login))
+        return;
+    base64_write(bytes_of(room, hash_size(kind)), &text);
     struct fields fields = call_tell(call);
     fields_text(&fields, "ok", buffer_bytes(&text));
     call_told(call, &fields);

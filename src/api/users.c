@@ -110,14 +110,14 @@ static bool read_tags(struct call *call, struct buffer *tags)
 static bool read_algorithm(struct call *call, uint8_t *kind)
 {
     struct bytes name = {0};
-    *kind = HASH_SHA256;
+    *kind = call->api->broker->options.password_kind;
     if (!call_read_text(call, "hashing_algorithm", &name))
         return false;
     if (name.size && !hash_kind_find(name, kind))
         call_fail(
             call, 400, "bad_request",
             "hashing_algorithm '%.*s' is not known; it may be rabbit_password_hashing_sha256, "
-            "rabbit_password_hashing_sha512 or rabbit_password_hashing_md5",
+            "rabbit_password_hashing_sha512, rabbit_password_hashing_md5 or leveret_scrypt",
             BYTES_ARG(name));
     return call->status == 0;
 }

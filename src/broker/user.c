@@ -272,6 +272,10 @@ struct user *user_put_hash(struct broker *broker, struct bytes name, struct byte
 struct user *user_put(struct broker *broker, struct bytes name, struct bytes password)
 {
     uint8_t room[PASSWORD_HASH_MAX];
-    size_t size = password_hash(HASH_SHA256, password, broker->random, room);
-    return user_put_hash(broker, name, bytes_of(room, size));
+    struct error error;
+    uint8_t kind = broker->options.password_kind;
+    struct bytes hash = bytes_of(room, password_hash(kind, password, broker->random, room));
+    struct user_request request = {.name = name, .password_hash = &hash, .hash_kind = kind};
+    user_set(broker, &request, &error);
+    return user_find(broker, name);
 }

@@ -36,14 +36,16 @@ static bool make_user(struct broker *broker, const struct default_user *user, st
 {
     uint8_t hash[PASSWORD_HASH_MAX];
     struct bytes tags = bytes_str(user->tags), password = bytes_of(NULL, 0);
+    uint8_t wanted = broker->options.password_kind;
+    uint8_t kind = hash_is_slow(wanted) ? HASH_SHA256 : wanted; /* others would wait for it */
     if (user_find(broker, bytes_str(user->name)))
         return true;
     if (*user->password)
         password = bytes_of(
-            hash, password_hash(HASH_SHA256, bytes_str(user->password), broker->random, hash));
+            hash, password_hash(kind, bytes_str(user->password), broker->random, hash));
     const struct user_request request = {.name = bytes_str(user->name),
                                          .password_hash = &password,
-                                         .hash_kind = HASH_SHA256,
+                                         .hash_kind = kind,
                                          .tags = &tags};
     return user_set(broker, &request, error);
 }

@@ -16,7 +16,7 @@ static bool set_user(struct import *import, const struct user_request *request)
 static bool find_algorithm(struct import *import, const struct json *object, uint8_t *kind)
 {
     struct bytes name = {0};
-    *kind = import->is_old ? HASH_MD5 : HASH_SHA256;
+    *kind = import->is_old ? HASH_MD5 : import->broker->options.password_kind;
     if (!import_maybe_text(import, object, "hashing_algorithm", &name))
         return false;
     return !name.size || hash_kind_find(name, kind) ||

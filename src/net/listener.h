@@ -20,6 +20,8 @@ enum { LISTENER_TEXT_BYTES = 128 }; /* "unix:" and a path, or an address */
 struct listener_options {
     uint32_t backlog; /* who may wait to be accepted; the system has a limit as well */
     bool nodelay, keepalive;
+    bool lingers;      /* else linger_s does not count */
+    uint32_t linger_s; /* for which who has heard the last may take to close; 0: as long as is usual */
     uint32_t sndbuf, recbuf; /* bytes that the system keeps for each; 0: as it likes */
     uint32_t handshake_ms;   /* in which who connects has to agree on TLS */
     const struct proxy_trust *proxy; /* who begins with a header of the PROXY protocol; NULL: nobody */

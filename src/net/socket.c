@@ -112,6 +112,12 @@ static void socket_free(struct socket *socket)
     mem_free(socket);
 }
 
+/* One time for all, so that the oldest is the first. */
+static uint64_t patience_ms(const struct listener_options *options)
+{
+    return options->lingers && options->linger_s ? (uint64_t)options->linger_s * 1000 : LINGER_MS;
+}
+
 /* Everything is said. */
 static void linger(struct socket *socket)
 {
@@ -129,7 +135,7 @@ static void linger(struct socket *socket)
     }
     list_remove(&socket->link);
     list_push_back(&loop->sockets.lingering, &socket->link);
-    socket->linger_ms = loop->now_ms + LINGER_MS;
+    socket->linger_ms = loop->now_ms + patience_ms(&loop->listeners.options);
     update_readable(socket);
 }
 

@@ -33,7 +33,7 @@ enum hold {
     HOLD_QUOTA = 128,   /* a publisher, and a quota of its virtual host or user is reached */
 };
 
-enum { FRAME_MAX_UNTUNED = 8192, FRAME_MIN = 4096 };
+enum { FRAME_MIN = 4096 };
 
 struct connection {
     struct conversation conversation;

@@ -28,6 +28,7 @@ enum { REST_MS = 10 };
 void server_options_default(struct server_options *options)
 {
     *options = (struct server_options){.frame_max = 131072,
+                                         .frame_max_untuned = 8192,
                                        .channel_max = 2047,
                                        .heartbeat_s = 60,
                                        .handshake_ms = 10000,

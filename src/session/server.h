@@ -9,6 +9,7 @@
 
 struct server_options {
     uint32_t frame_max;          /* 131072 */
+    uint32_t frame_max_untuned;  /* before that is agreed on: 8192 */
     uint16_t channel_max;        /* 2047 */
     uint16_t heartbeat_s;        /* suggested: 60 */
     uint32_t handshake_ms;       /* 10000 */

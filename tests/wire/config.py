@@ -19,7 +19,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from certificates import certificates, path as path_of  # noqa: E402
-from service import Daemon, folder, run  # noqa: E402
+from service import PROGRAM, Daemon, folder, run  # noqa: E402
 from wire import Skip, amqp, case, check, equal, main  # noqa: E402
 
 CUTTLEFISH = "/usr/lib/rabbitmq/lib/rabbitmq_server-*/plugins"
@@ -338,6 +338,114 @@ def _(t):
     daemon = Configured(t, LISTEN + "load_definitions = %s\n" % os.path.join(place, "d")).ready()
     equal(daemon.log().count(" definitions_imported "), 2, "files")
     login(daemon, "guest", "guest", "v2")[0].abort()
+
+
+@case("definitions that are as they were are imported again, or not, as definitions.skip_if_unchanged says")
+def _(t):
+    place = folder(t)
+    file = write(place, "d.json", json.dumps({"vhosts": [{"name": "v1"}, {"name": "v2"}]}))
+    text = LISTEN + "load_definitions = %s\nmanagement.tcp.port = 0\nleveret.control_socket = %s\n" % (
+        file, os.path.join(place, "ctl"))
+    broker = None
+
+    def start(skip):
+        daemon = Daemon(t, "--config", write(place, "conf", text + "definitions.skip_if_unchanged = %s\n" % skip),
+                        "--data-dir", os.path.join(place, "data"), env=environment(), quiet=False)
+        return daemon.ready()
+
+    def ctl(*words):
+        return subprocess.run([os.path.join(os.path.dirname(PROGRAM), "leveretctl"), "--uri",
+                               "unix:" + os.path.join(place, "ctl"), *words], check=True, text=True,
+                              stdout=subprocess.PIPE, timeout=60).stdout
+
+    def vhosts():
+        return sorted(ctl("list_vhosts", "-o", "tsv").split()[1:])
+
+    broker = start("true")
+    equal(vhosts(), ["v1", "v2"], "imported for the first time")
+    check("imported_definition_hash_value" in ctl("list_global_parameters"), "its digest is kept")
+    ctl("delete_vhost", "v1")
+    broker.stop()
+    broker = start("true")
+    broker.says(" definitions_unchanged file=" + file)
+    equal(vhosts(), ["v2"], "what was deleted stays so")
+    broker.stop()
+    write(file, json.dumps({"vhosts": [{"name": "v1"}, {"name": "v3"}]}))
+    broker = start("true")
+    equal(vhosts(), ["v1", "v2", "v3"], "it has changed")
+    ctl("delete_vhost", "v1")
+    broker.stop()
+    broker = start("false")
+    equal(vhosts(), ["v1", "v2", "v3"], "without the key it is imported again")
+    broker.stop()
+
+
+@case("the largest frame before a login")
+def _(t):
+    daemon = Configured(t, LISTEN).ready()
+
+    def say(size):
+        c = amqp.Connection(daemon.addresses()[0])
+        t.cleanup(c.abort)
+        c.begin()
+        c.send(0, "connection.start-ok", client_properties={"text": "x" * size}, mechanism="PLAIN", locale="en_US",
+               response="\0guest\0guest")
+        return c
+
+    say(8000).expect(0, "connection.tune")
+    equal(say(9000).expect(0, "connection.close").reply_code, 501, "by itself")
+    equal(daemon.reload(LISTEN + "initial_frame_max = 20000\n")[0],
+          ("config_changed", "key=initial_frame_max from=8192 to=20000"), "reload")
+    say(19000).expect(0, "connection.tune")
+    equal(say(21000).expect(0, "connection.close").reply_code, 501, "then")
+    status, lines = checked("--set", "initial_frame_max=100")
+    check(status == 2 and "initial_frame_max" in lines[0], lines)
+
+
+@case("passwords are kept as password_hashing_module says, from then on")
+def _(t):
+    daemon = Configured(t, LISTEN + "password_hashing_module = rabbit_password_hashing_sha512\ndefault_user = ann\n"
+                        "default_pass = x\n", "--control-socket", os.path.join(folder(t), "ctl")).ready()
+    control = [at for at in daemon.addresses() if at.startswith("unix:")][0]
+
+    def ctl(*words):
+        return subprocess.run([os.path.join(os.path.dirname(PROGRAM), "leveretctl"), "--uri", control, *words],
+                              check=True, text=True, stdout=subprocess.PIPE, timeout=60).stdout
+
+    def kinds():
+        return {user["name"]: user["hashing_algorithm"] for user in json.loads(ctl("export_definitions", "-"))["users"]}
+
+    ctl("add_user", "bob", "y")
+    told = daemon.reload(LISTEN + "password_hashing_module = leveret_scrypt\ndefault_user = ann\ndefault_pass = x\n")
+    equal(told[0], ("config_changed", "key=password_hashing_module from=rabbit_password_hashing_sha512 "
+                    "to=leveret_scrypt"), "reload")
+    ctl("add_user", "cid", "z")
+    equal(kinds(), {"ann": "rabbit_password_hashing_sha512", "bob": "rabbit_password_hashing_sha512",
+                    "cid": "leveret_scrypt"}, "kinds")
+    for name, password in ("ann", "x"), ("bob", "y"), ("cid", "z"):
+        ctl("authenticate_user", name, password)
+    check(len(ctl("hash_password", "q").split()[-1]) > 60, "a hash that is asked for")
+    status, lines = checked("--set", "password_hashing_module=rot13")
+    check(status == 2 and "leveret_scrypt" in lines[0], lines)
+
+
+@case("who does not close a connection that has ended is waited for, as long as is set")
+def _(t):
+    def is_cut(text):
+        c = Configured(t, LISTEN + text).ready().client(t)
+        c.send(0, "connection.close", reply_code=200, reply_text="", class_id=0, method_id=0)
+        c.expect(0, "connection.close-ok")
+        equal(c.sock.recv(1), b"", "the end")
+        time.sleep(2)
+        c.sock.send(b"x")
+        time.sleep(0.2)
+        return c.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+
+    linger = "tcp_listen_options.linger."
+    check(not is_cut(""), "three seconds by itself")
+    check(is_cut(linger + "on = true\n" + linger + "timeout = 1\n"), "one second")
+    check(not is_cut(linger + "on = true\n" + linger + "timeout = 0\n"), "0 loses nothing")
+    check(not is_cut(linger + "on = false\n" + linger + "timeout = 1\n"), "which does not count")
 
 
 @case("who may log in, and how")

@@ -116,6 +116,9 @@ def _(t):
     own.expect("PUT", "/api/configuration/management.cors.max_age", 204, {"value": "5"})
     own.expect("GET", "/api/configuration/management.cors.max_age", 200,
                answer={"key": "management.cors.max_age", "value": "5", ...: ...})
+    every = str(own.expect("GET", "/api/configuration", 200))
+    equal(str(own.expect("GET", "/api/config/effective", 200)), every, "all of them by another name")
+    own.expect("POST", "/api/config/effective", 405)
 
 
 if __name__ == "__main__":

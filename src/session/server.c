@@ -21,14 +21,14 @@
 /* For the input of all connections in one turn. */
 enum { TURN_STEPS = 4 * BUDGET_MS };
 /* For what is left of things that are gone. */
-enum { REMOVAL_STEPS = 2 * BUDGET_MS };
+enum { REMOVAL_STEPS = BUDGET_MS / 2 };
 /* Until it is asked again whether messages may be delivered. */
 enum { REST_MS = 10 };
 
 void server_options_default(struct server_options *options)
 {
     *options = (struct server_options){.frame_max = 131072,
-                                         .frame_max_untuned = 8192,
+                                       .frame_max_untuned = 8192,
                                        .channel_max = 2047,
                                        .heartbeat_s = 60,
                                        .handshake_ms = 10000,

@@ -49,6 +49,20 @@ def confirm_all(t):
     t.note("%d acks" % len(wait_confirms(c, 2000)))
 
 
+@case("10,000 publishes of mixed priorities and modes are all confirmed, and come in the order of their priorities")
+def confirm_priorities(t):
+    c = client(t, channels=2)
+    q = shared_queue(t, c, durable=True, arguments={"x-max-priority": 5})
+    confirmed(c)
+    for number in range(10000):
+        c.publish(1, q, "%d" % number, priority=number * 7 % 8, delivery_mode=number % 3 // 2 + 1)
+    wait_confirms(c, 10000)
+    wanted = sorted(range(10000), key=lambda number: -min(number * 7 % 8, 5))
+    c.call(2, "basic.consume", queue=q, consumer_tag="t", no_ack=True)
+    got = [int(c.expect(2, "basic.deliver").body) for _ in wanted]
+    equal(got == wanted, True, "highest first, and in order among those of one priority")
+
+
 @case("each of 1,500 publishes to a full queue that is read gets one ack or one nack")
 def confirm_refused(t):
     c = client(t, channels=2)

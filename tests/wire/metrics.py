@@ -329,6 +329,35 @@ def _(t):
     del c
 
 
+@case("dead letters are counted by why they died")
+def _(t):
+    broker = Own(t)
+    c = broker.client(t)
+    c.channel(1)
+    c.call(1, "queue.declare", queue="m.letters")
+    for queue, more in (("m.ends", {"x-message-ttl": 0}), ("m.full", {"x-max-length": 1}),
+                        ("m.often", {"x-queue-type": "quorum", "x-delivery-limit": 1})):
+        c.call(1, "queue.declare", queue=queue, durable=True,
+               arguments={"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "m.letters", **more})
+    c.publish(1, "m.ends", "ends")
+    for number in range(3):
+        c.publish(1, "m.full", str(number))
+    c.publish(1, "m.often", "again")
+    for _ in range(2):
+        c.send(1, "basic.reject", delivery_tag=c.get_soon("m.often", 1, no_ack=False).delivery_tag, requeue=True)
+    check(tap.eventually(lambda: c.call(1, "queue.declare", queue="m.letters", passive=True).message_count == 4),
+          "four letters")
+    found = ask(broker.address, "/metrics")
+    died = {why: {queue_type: value(found, "rabbitmq_global_messages_dead_lettered_%s_total" % why,
+                                    queue_type=queue_type, dead_letter_strategy="at_most_once")
+                  for queue_type in ("rabbit_classic_queue", "rabbit_quorum_queue")}
+            for why in ("expired", "maxlen", "delivery_limit", "rejected")}
+    equal(died, {"expired": {"rabbit_classic_queue": 1, "rabbit_quorum_queue": 0},
+                 "maxlen": {"rabbit_classic_queue": 2, "rabbit_quorum_queue": 0},
+                 "delivery_limit": {"rabbit_classic_queue": 0, "rabbit_quorum_queue": 1},
+                 "rejected": {"rabbit_classic_queue": 0, "rabbit_quorum_queue": 0}}, "letters")
+
+
 @case("what is called _total does not fall when channels, connections and queues go")
 def _(t):
     broker = Own(t)

@@ -236,7 +236,9 @@ static bool open_store(struct daemon *daemon)
     }
     size_t used = strlen(what);
     snprintf(what + used, sizeof(what) - used,
-             "; 'leveretd --check-store %s' says more, and changes nothing", daemon->data_dir);
+             "; 'leveretd --check-store %s' says more, and changes nothing%s", daemon->data_dir,
+             daemon->membership ? "; the other brokers of the cluster have all of it: with an empty folder and "
+                                  "--cluster-join this one gets it from them" : "");
     return refuse(daemon, what);
 }
 

@@ -7,6 +7,7 @@ EXTRA_DIST += \
 	%D%/api_golden.json \
 	%D%/badinput.py \
 	%D%/certificates.py \
+	%D%/cluster_scenarios.py \
 	%D%/errors.py \
 	%D%/metrics_differences.txt \
 	%D%/metrics_golden.json \

@@ -220,11 +220,12 @@ static void note_published(struct queue *queue)
     queue->tally->of[TALLY_PUBLISHED]++;
 }
 
-/* It is what was put there last. */
-static void time_pushed(struct queue *queue, const struct index *place)
+/* It is about to be put there. */
+static void time_pushed(struct queue *queue, const struct index *place,
+                        const struct message *message)
 {
-    if (queue_times(queue, index_next(place) - 1))
-        queue_timed_pushed(queue, queue->kind->last(queue, place));
+    if (queue->tally->timed_below && queue_times(queue, index_next(place)))
+        queue_timed_pushed(queue, queue->kind->next_position(queue, message));
 }
 
 uint32_t queue_push_to(struct queue *queue, struct message *message)
@@ -234,8 +235,8 @@ uint32_t queue_push_to(struct queue *queue, struct message *message)
     uint64_t ends_ms = __builtin_expect(is_timed, 0) ? queue_ends_ms(queue, message) : 0;
     struct index *place = queue->kind->place(queue, message);
     note_published(queue);
+    time_pushed(queue, place, message);
     uint32_t logs = store_publish_one(queue->queues->store, message, place, ends_ms);
-    time_pushed(queue, place);
     if (__builtin_expect(ends_ms != 0, 0))
         queue_pushed_timed(queue, place, ends_ms);
     if (!list_is_empty(&queue->ready_consumers))
@@ -254,11 +255,10 @@ uint32_t queue_push(struct queues *queues, struct queue *const *destinations, si
     for (size_t i = 0; i < count; i++) {
         note_published(destinations[i]);
         queues->places[i] = destinations[i]->kind->place(destinations[i], message);
+        time_pushed(destinations[i], queues->places[i], message);
     }
     const uint64_t *times = times_of(queues, destinations, count, message);
     uint32_t logs = store_publish_timed(queues->store, message, queues->places, times, count);
-    for (size_t i = 0; i < count; i++)
-        time_pushed(destinations[i], queues->places[i]);
     for (size_t i = 0; times && i < count; i++)
         if (times[i])
             queue_pushed_timed(destinations[i], queues->places[i], times[i]);

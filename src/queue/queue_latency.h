@@ -66,7 +66,7 @@ static inline bool queue_times_direct(const struct queue *queue)
     return __builtin_expect(hash < tally->timed_below, 0);
 }
 
-/* What happens to such a message. It was put into the queue: */
+/* What happens to such a message. It is put into the queue: */
 void queue_timed_pushed(struct queue *queue, uint64_t position);
 /* it was delivered, or got; with `is_settled` no acknowledgement comes: */
 void queue_timed_delivered(struct queue *queue, uint64_t position, bool is_settled);

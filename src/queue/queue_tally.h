@@ -23,10 +23,11 @@ enum tally {
 };
 
 struct queue_tally {
+    /* First, to be where the first counter is: of ten thousand queues each line of memory counts. */
+    uint32_t timed_below;          /* which messages are timed (queue_latency.h); 0: none */
+    struct queue_latency *latency; /* NULL: nothing yet */
     uint64_t of[TALLIES_OF_QUEUE];
     uint64_t seen; /* of who samples, for whatever he wants to know again; 0 at first */
-    struct queue_latency *latency; /* NULL: nothing yet */
-    uint32_t timed_below; /* which messages are timed (queue_latency.h); 0: none */
     uint64_t *all; /* queues->tallies of its type: the same of all, also of those that are gone; but
                     * TALLY_PUBLISHED of those that are gone alone */
 };

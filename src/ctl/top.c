@@ -29,7 +29,7 @@ static const struct {
 
 /* What is shown; NULL: the broker did not tell. */
 struct look {
-    struct json *overview, *node, *queues, *connections;
+    struct json *overview, *node, *nodes, *queues, *connections;
 };
 
 /* ---- what is asked ---- */
@@ -38,6 +38,7 @@ static void release(struct look *look)
 {
     json_release(look->overview);
     json_release(look->node);
+    json_release(look->nodes);
     json_release(look->queues);
     json_release(look->connections);
 }
@@ -78,6 +79,8 @@ static int take(struct command *command, struct look *look, const char *path, lo
     if (look->overview)
         look->node = node_read_permitted(command, "GET /nodes/{node}", &code);
     if (look->node)
+        look->nodes = node_read_permitted(command, "GET /nodes?columns=name,running", &code);
+    if (look->nodes)
         look->queues = ask_queues(command, path, rows, &code);
     if (look->queues)
         look->connections = ask_connections(command, rows, &code);
@@ -221,6 +224,24 @@ static void show_node(struct page *page, const struct look *look)
     end_line(page);
 }
 
+/* Of a cluster: the first is this one, which leads, as others answer nothing. */
+static void show_cluster(struct page *page, const struct json *nodes)
+{
+    if (json_kind_of(nodes) != JSON_IS_ARRAY || json_count(nodes) < 2)
+        return;
+    put(page, "cluster");
+    for (size_t i = 0; i < json_count(nodes); i++) {
+        const struct json *node = json_item(nodes, i);
+        put(page, "   ");
+        put_name(page, json_text(json_find(node, "name")));
+        if (i == 0)
+            put(page, " leads");
+        else if (!json_flag(json_find(node, "running")))
+            put(page, " DOWN");
+    }
+    end_line(page);
+}
+
 static void show_totals(struct page *page, const struct look *look)
 {
     static const char *const objects[] = {"connections", "channels", "queues", "consumers"};
@@ -281,6 +302,7 @@ static void show(struct page *page, const struct look *look)
     const struct json *queues = json_find(look->queues, "items"),
                       *connections = json_find(look->connections, "items");
     show_node(page, look);
+    show_cluster(page, look->nodes);
     show_totals(page, look);
     end_line(page);
     begin_title(page);
@@ -309,6 +331,7 @@ static void show_json(const struct look *look)
     json_open(&writer, '{');
     put_json(&writer, "overview", look->overview);
     put_json(&writer, "node", look->node);
+    put_json(&writer, "nodes", look->nodes);
     put_json(&writer, "queues", json_find(look->queues, "items"));
     put_json(&writer, "connections", json_find(look->connections, "items"));
     json_close(&writer, '}');

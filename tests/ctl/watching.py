@@ -250,7 +250,7 @@ def _(t):
     b = Broker(t)
     b.queues(q=3)
     found = json.loads(b.ctl("top", "-o", "json")[1])
-    equal(sorted(found), ["connections", "node", "overview", "queues"], "what is there")
+    equal(sorted(found), ["connections", "node", "nodes", "overview", "queues"], "what is there")
     equal([(one["name"], one["messages_ready"]) for one in found["queues"]], [("q", 3)], "queues")
     equal(b.ctl("add_vhost", "v")[0], 0, "another virtual host")
     equal(json.loads(b.ctl("top", "-o", "json", "-p", "v")[1])["queues"], [], "its queues")

@@ -297,6 +297,9 @@ def _(t):
     check(status == 69 and "nobody would serve" in said, (status, said))
     said = json.loads(ask(serving, "cluster_status", "--formatter", "json")[1])
     equal(sorted(said["running_nodes"]), [name for name in names if name != "leveret@node%d" % other], "nodes")
+    shown = ask(serving, "top")[1].splitlines()[1]
+    check(shown.startswith("cluster   leveret@node%d leads   " % serving), shown)
+    check("   leveret@node%d DOWN" % other in shown and shown.count("DOWN") == 1, shown)
     status, said = ask(serving, "await_online_quorum_plus_one", "--timeout", "1")
     equal(status, 75, said)
     cluster.start(other)

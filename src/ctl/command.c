@@ -327,6 +327,9 @@ static int check_node(struct command *command)
         return EXIT_UNAVAILABLE;
     if (is_node(asked, command->node))
         return 0;
+    if (command_is_ours(command))
+        return say_fail(command, EXIT_UNAVAILABLE, "the broker at %s is called %s, and not %s, as --node (-n) has it",
+                        command->client.target.name, command->node, asked);
     snprintf(command->client.error, sizeof(command->client.error),
              "the broker there is called %.400s", command->node);
     command->client.trouble = CLIENT_NO_BROKER;

@@ -166,6 +166,7 @@ int run_stop(struct command *command)
         printf("kill -TERM %d\n", process);
         return EXIT_GOOD;
     }
+    client_close(&command->client); /* for which the broker would wait */
     if (!wait_for_end(command, process))
         return say_fail(command, EXIT_TIMEOUT, "process %d has not ended in time", process);
     return say_done(command);

@@ -68,7 +68,7 @@ def _(t):
                 doctor(b)[1][code]["next"].split("leveretctl ")[1:]]
 
     equal(hints("queue_unlimited"), ["set_policy"], "in /")
-    equal(hints("queue_unattended"), ["peek", "explain; then", "move, or delete_queue"], "in /")
+    equal(hints("queue_unattended"), ["peek QUEUE", "explain QUEUE; then", "move QUEUE TO, or delete_queue QUEUE"], "in /")
     b.ctl("set_permissions", "-p", "my shop's", "guest", ".*", ".*", ".*")
     address = b.daemon.addresses()[0]
     c = amqp.Connection(address)

@@ -30,6 +30,7 @@ struct lanes {
     struct store *store;
     struct lane_keeps keeps;
     uint64_t kept; /* lanes_keep */
+    uint64_t turn_ms;
     bool is_stopped;
     struct lane lanes[LANES_MAX];
     size_t count;
@@ -191,6 +192,7 @@ bool lanes_turn(struct lanes *lanes, uint64_t now_ms, uint64_t wall_ms)
 {
     if (lanes->is_stopped)
         return false;
+    lanes->turn_ms = now_ms;
     cluster_tick(lanes->cluster, now_ms, wall_ms);
     bool any = apply_all(lanes, now_ms);
     for (size_t i = 0; i < lanes->count; i++) {
@@ -249,6 +251,11 @@ bool lanes_may_deliver(const struct lanes *lanes, uint64_t now_ms)
             !lease_have(group_lease(lanes->lanes[i].group), RIGHT_DISPATCH, now_ms))
             return false;
     return true;
+}
+
+bool lanes_may_answer(const struct lanes *lanes)
+{
+    return lanes_may_deliver(lanes, lanes->turn_ms);
 }
 
 uint64_t lanes_next_ms(const struct lanes *lanes)

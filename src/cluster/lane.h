@@ -43,6 +43,8 @@ bool lanes_are_ready(const struct lanes *lanes);
 bool lanes_lead(const struct lanes *lanes);
 /* Nobody else can lead any of them now, or deliver what its leader did: see RIGHT_DISPATCH. */
 bool lanes_may_deliver(const struct lanes *lanes, uint64_t now_ms);
+/* The same, as of the last turn: what is looked up here and now is what anybody would find. */
+bool lanes_may_answer(const struct lanes *lanes);
 /* NULL, or why a group takes part no more. */
 const char *lanes_broken(const struct lanes *lanes);
 

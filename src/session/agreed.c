@@ -1,7 +1,11 @@
+/* See agreed.h. */
 #include "session/agreed.h"
 
 #include "cluster/lane.h"
 #include "session/wait.h"
+
+/* Not a log: see below. */
+enum { LOG_RIGHT = WAIT_LOGS - 1 };
 
 static struct ticket present(const void *log)
 {
@@ -35,6 +39,38 @@ static bool is_congested(const void *log)
     return lane_is_congested(log);
 }
 
+/* ---- looking things up ---- */
+
+/* An answer that changes nothing waits, too: it is given while nobody else can lead, so that who has been deposed,
+ * and does not know it yet, says nothing of what there was. */
+static struct ticket nothing(const void *log)
+{
+    (void)log;
+    return (struct ticket){.log = LOG_RIGHT};
+}
+
+static struct ticket right(const void *log)
+{
+    (void)log;
+    return (struct ticket){.log = LOG_RIGHT, .index = 1};
+}
+
+static enum ticket_state right_state(const void *log, struct ticket ticket)
+{
+    (void)ticket;
+    if (lanes_broken(log))
+        return TICKET_FAILED;
+    return lanes_may_answer(log) ? TICKET_DURABLE : TICKET_PENDING;
+}
+
+static bool never(const void *log)
+{
+    (void)log;
+    return false;
+}
+
+/* ---- turns ---- */
+
 static bool turn(void *context, uint64_t now_ms, uint64_t clock_ms)
 {
     return lanes_turn(context, now_ms, clock_ms);
@@ -64,6 +100,14 @@ void agreed_begin(struct server *server, struct lanes *lanes)
                                                       .next_ms = next_ms,
                                                       .may_deliver = may_deliver,
                                                       .failure = failure});
+    server_add_log(server, LOG_RIGHT,
+                   &(struct wait_log){.log = lanes,
+                                      .present = nothing,
+                                      .state = right_state,
+                                      .want = want,
+                                      .is_congested = never,
+                                      .names = right,
+                                      .lookups = right});
     while ((lane = lanes_next(lanes, &at)))
         server_add_log(server, lane_wait(lane),
                        &(struct wait_log){.log = lane,

@@ -171,6 +171,7 @@ static void send_close(struct channel *channel, uint32_t id, const struct error 
                                             .reply_text = bytes_of(text, size),
                                             .class_id = method_class_id(id),
                                             .method_id = method_method_id(id)}};
+    wait_hold_lookup(channel);
     channel_send(channel, &close);
     log_event(channel_broker(channel)->log, EVENT_channel_error,
               "connection=%llu channel=%u reason=%s", (unsigned long long)channel->connection->id,

@@ -139,7 +139,9 @@ enum handled handle_queue_declare(struct channel *channel,
     remember_queue(channel, queue);
     if (method->nowait)
         return HANDLED;
-    if (!method->passive && !planted(PLANTED_DECLARE_OK_EARLY))
+    if (method->passive)
+        wait_hold_lookup(channel);
+    else if (!planted(PLANTED_DECLARE_OK_EARLY))
         wait_hold_names(channel);
     send_declare_ok(channel, queue_name(queue), queue_ready(queue), queue->consumer_count);
     return HANDLED;

@@ -206,6 +206,16 @@ void wait_hold_names(struct channel *channel)
     hold(channel, &promise);
 }
 
+void wait_hold_lookup(struct channel *channel)
+{
+    struct promise promise = {.count = 0};
+    const struct waits *waits = &channel_server(channel)->waits;
+    for (uint32_t i = 0; i < WAIT_LOGS; i++)
+        if (waits->logs[i].state && waits->logs[i].lookups)
+            promise_add(waits, &promise, waits->logs[i].lookups(waits->logs[i].log));
+    hold(channel, &promise);
+}
+
 void wait_follow(struct channel *channel, const struct channel *other)
 {
     struct promise promise = {.count = 0};

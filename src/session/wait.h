@@ -12,7 +12,7 @@ struct connection;
 struct server;
 
 enum {
-    WAIT_LOGS = 4, /* logs there may be; LOG_JOURNAL is there always */
+    WAIT_LOGS = 5, /* logs there may be; LOG_JOURNAL is there always */
     HELD_REPLIES_MAX = 65536, /* bytes of held replies beyond which a connection's input waits */
 };
 
@@ -24,6 +24,7 @@ struct wait_log {
     void (*want)(void *log, struct ticket ticket); /* somebody waits for it */
     bool (*is_congested)(const void *log); /* who has published into it is to wait */
     struct ticket (*names)(const void *log); /* of the last change of a name in it; NULL: it has none */
+    struct ticket (*lookups)(const void *log); /* of what is only looked up; NULL: that waits for nothing */
 };
 
 struct waits {
@@ -78,6 +79,8 @@ void wait_hold_all(struct channel *channel);
 /* The same for every change of names that was decided so far, whoever asked for it: a redeclare, or
  * a delete of what is gone, promises as much as the act that came before it. */
 void wait_hold_names(struct channel *channel);
+/* The same for what was looked up, and changes nothing. */
+void wait_hold_lookup(struct channel *channel);
 /* What is written to the channel from now on comes after what was written to the other one. */
 void wait_follow(struct channel *channel, const struct channel *other);
 /* What a log had decided when the connection's method was first handled is done. False: it is to be handled

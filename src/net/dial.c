@@ -12,8 +12,6 @@
 #include "base/mem.h"
 #include "net/loop.h"
 
-enum { UNANSWERED_MS = 10000 }; /* what was sent and not taken for so long ends the connection */
-
 struct dial {
     struct list link; /* in the loop's */
     struct loop *loop;
@@ -99,7 +97,7 @@ static bool begin(struct dial *dial)
     }
     set(dial->fd, IPPROTO_TCP, TCP_NODELAY, 1);
     set(dial->fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-    set(dial->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, UNANSWERED_MS);
+    set(dial->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)dial->call->unanswered_ms);
     ev_io_init(&dial->writable, on_writable, dial->fd, EV_WRITE);
     dial->writable.data = dial;
     if (connect(dial->fd, &address->any, address_size(address)) < 0 && errno != EINPROGRESS) {

@@ -8,7 +8,7 @@
 
 #include "peer/conversation.h"
 
-enum { OUTCALL_HOST_BYTES = 256, OUTCALL_NAME_BYTES = 256 };
+enum { OUTCALL_HOST_BYTES = 256, OUTCALL_NAME_BYTES = 256, OUTCALL_UNANSWERED_MS = 10000 };
 
 struct outcall;
 
@@ -28,11 +28,13 @@ struct outcall {
     uint16_t port;
     char name[OUTCALL_NAME_BYTES]; /* that a certificate must have; empty: any */
     uint32_t patience_ms;          /* for all of it */
+    uint32_t unanswered_ms; /* what was sent and not taken for so long ends the connection; 0: nothing does */
 };
 
 static inline void outcall_init(struct outcall *call, const struct outcall_ops *ops)
 {
     call->ops = ops;
+    call->unanswered_ms = OUTCALL_UNANSWERED_MS;
     list_init(&call->link);
 }
 

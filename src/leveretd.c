@@ -374,7 +374,7 @@ static void build_web(struct daemon *daemon)
                                               .origins = daemon->options.web_origins,
                                               .handshake_ms = daemon->options.server.handshake_ms};
     daemon->websockets =
-        websockets_new(&options, daemon->amqp, &daemon->logs.log, clock_monotonic_ms());
+        websockets_new(&options, &daemon->amqp, &daemon->logs.log, clock_monotonic_ms());
     daemon->web = websockets_service(daemon->websockets);
     loop_add(daemon->loop, daemon->web);
 }

@@ -30,7 +30,7 @@ struct websockets {
     struct service service;
     struct service_ops ops; /* of that */
     struct websocket_options options;
-    struct service *inner;
+    struct service *const *inner;
     const struct log *log;
     struct timers timers;
     struct list all;
@@ -192,10 +192,8 @@ static void say_accepted(struct websocket *websocket)
 static void open_inner(struct websocket *websocket)
 {
     struct conversation *outer = &websocket->conversation;
-    websocket->inner = service_accept(websocket->all->inner, &websocket->peer, outer->owner);
-    websocket->inner->peer_is = outer->peer_is;
-    websocket->inner->peer_name = outer->peer_name;
-    websocket->inner->peer_tls = outer->peer_tls;
+    websocket->inner = service_accept(*websocket->all->inner, &websocket->peer, outer->owner);
+    conversation_same_peer(websocket->inner, outer);
     websocket->state = STATE_OPEN;
 }
 
@@ -506,7 +504,7 @@ static void say_goodbye(struct service *service)
     }
 }
 
-struct websockets *websockets_new(const struct websocket_options *options, struct service *inner,
+struct websockets *websockets_new(const struct websocket_options *options, struct service *const *inner,
                                   const struct log *log, uint64_t now_ms)
 {
     struct websockets *websockets = mem_zalloc(sizeof(*websockets));

@@ -20,8 +20,9 @@ struct websocket_options {
 
 struct websockets;
 
-/* All that is passed stays the caller's. `inner` is ticked before it, or else a turn later. */
-struct websockets *websockets_new(const struct websocket_options *options, struct service *inner,
+/* All that is passed stays the caller's. `inner` is where the service is found that talks to who comes; it is
+ * ticked before it, or else a turn later. */
+struct websockets *websockets_new(const struct websocket_options *options, struct service *const *inner,
                                   const struct log *log, uint64_t now_ms);
 /* After all its conversations. NULL is allowed. */
 void websockets_free(struct websockets *websockets);

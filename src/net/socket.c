@@ -299,22 +299,22 @@ static void describe(int fd, const struct address *peer, struct peer *who)
 }
 
 /* Of who has to show a certificate. */
-static bool peer_is(const void *owner, const char *name)
+static bool peer_is(const void *witness, const char *name)
 {
-    const struct socket *socket = owner;
+    const struct socket *socket = witness;
     return !socket->tls || tls_peer_is(socket->tls, name);
 }
 
-static enum peer_named peer_name(const void *owner, enum peer_name which, size_t index, char *text,
+static enum peer_named peer_name(const void *witness, enum peer_name which, size_t index, char *text,
                                  size_t size)
 {
-    const struct socket *socket = owner;
+    const struct socket *socket = witness;
     return socket->tls ? tls_name_of(socket->tls, which, index, text, size) : PEER_NO_CERTIFICATE;
 }
 
-static bool peer_tls(const void *owner, enum peer_tls which, char *text, size_t size)
+static bool peer_tls(const void *witness, enum peer_tls which, char *text, size_t size)
 {
-    const struct socket *socket = owner;
+    const struct socket *socket = witness;
     return socket->tls && tls_describe(socket->tls, which, text, size);
 }
 
@@ -368,6 +368,7 @@ static void converse(struct socket *socket, const struct peer *who, const struct
     }
     socket->tls = listener->tls ? tls_new(listener->tls, socket->fd, &socket->peer) : NULL;
     socket->conversation = service_accept(*listener->service, who, socket);
+    socket->conversation->witness = socket;
     socket->conversation->peer_is = peer_is;
     socket->conversation->peer_name = peer_name;
     socket->conversation->peer_tls = peer_tls;
@@ -471,6 +472,7 @@ void socket_new_dialed(struct loop *loop, int fd, const struct address *peer,
     socket->tls = tls ? tls_new_dialed(tls, fd, &socket->peer, call->name) : NULL;
     socket->conversation = call->ops->connected(call, &who);
     socket->conversation->owner = socket;
+    socket->conversation->witness = socket;
     socket->conversation->peer_is = peer_is;
     update_readable(socket);
 }

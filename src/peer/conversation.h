@@ -90,14 +90,15 @@ struct conversation_ops {
 struct conversation {
     const struct conversation_ops *ops;
     void *owner;               /* what carries it: the socket's own */
+    const void *witness;       /* whom to ask who the peer is, by the three that follow */
     /* Has the peer shown a certificate for this name, where it has to have one? NULL: it has not.
      * What carries it sets this. */
-    bool (*peer_is)(const void *owner, const char *name);
+    bool (*peer_is)(const void *witness, const char *name);
     /* Writes the name at `index` of that kind, of its verified certificate. NULL: it has none. */
-    enum peer_named (*peer_name)(const void *owner, enum peer_name which, size_t index, char *text,
+    enum peer_named (*peer_name)(const void *witness, enum peer_name which, size_t index, char *text,
                                  size_t size);
     /* Writes that. NULL, or false: there is no such thing, or it does not fit. */
-    bool (*peer_tls)(const void *owner, enum peer_tls which, char *text, size_t size);
+    bool (*peer_tls)(const void *witness, enum peer_tls which, char *text, size_t size);
     struct list writable_link; /* in its service's `writable` */
 };
 
@@ -107,10 +108,20 @@ static inline void conversation_init(struct conversation *conversation,
 {
     conversation->ops = ops;
     conversation->owner = NULL;
+    conversation->witness = NULL;
     conversation->peer_is = NULL;
     conversation->peer_name = NULL;
     conversation->peer_tls = NULL;
     list_init(&conversation->writable_link);
+}
+
+/* One that is carried within another one has the same peer. */
+static inline void conversation_same_peer(struct conversation *inner, const struct conversation *outer)
+{
+    inner->witness = outer->witness;
+    inner->peer_is = outer->peer_is;
+    inner->peer_name = outer->peer_name;
+    inner->peer_tls = outer->peer_tls;
 }
 
 /* ---- the operations; what is NULL has its answer here ---- */
@@ -161,7 +172,7 @@ static inline void conversation_lost(struct conversation *conversation, const ch
 /* Is the peer who it says it is, as far as who carries it can tell? Good once input has come. */
 static inline bool conversation_peer_is(const struct conversation *conversation, const char *name)
 {
-    return !conversation->peer_is || conversation->peer_is(conversation->owner, name);
+    return !conversation->peer_is || conversation->peer_is(conversation->witness, name);
 }
 
 /* Who does the peer's certificate say it is? `text` is good with PEER_NAMED. */
@@ -170,7 +181,7 @@ static inline enum peer_named conversation_peer_name(const struct conversation *
                                                      size_t size)
 {
     return conversation->peer_name
-               ? conversation->peer_name(conversation->owner, which, index, text, size)
+               ? conversation->peer_name(conversation->witness, which, index, text, size)
                : PEER_NO_CERTIFICATE;
 }
 
@@ -179,7 +190,7 @@ static inline bool conversation_peer_tls(const struct conversation *conversation
                                          enum peer_tls which, char *text, size_t size)
 {
     return conversation->peer_tls &&
-           conversation->peer_tls(conversation->owner, which, text, size);
+           conversation->peer_tls(conversation->witness, which, text, size);
 }
 
 static inline void conversation_free(struct conversation *conversation)

@@ -114,7 +114,8 @@ void carried_new(struct carried *carried)
     static const struct log silent = {0};
     *carried = (struct carried){0};
     service_init(&carried->inner, &inner_ops);
-    carried->websockets = websockets_new(&options, &carried->inner, &silent, 0);
+    carried->clients = &carried->inner;
+    carried->websockets = websockets_new(&options, &carried->clients, &silent, 0);
     carried->outer = websockets_service(carried->websockets);
     carried->conversation = service_accept(carried->outer, &peer, carried);
 }

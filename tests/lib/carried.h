@@ -7,7 +7,7 @@
 #include "http/websocket.h"
 
 struct carried {
-    struct service inner;
+    struct service inner, *clients; /* the one is where the other says */
     struct websockets *websockets;
     struct service *outer;
     struct conversation *conversation; /* of the client; NULL: it has been closed */

@@ -462,6 +462,7 @@ struct links *links_new(const struct links_options *options, struct node_identit
     list_init(&links->all);
     list_init(&links->telling);
     list_init(&links->connections);
+    list_init(&links->carrying);
     list_init(&links->readable);
     return links;
 }
@@ -470,7 +471,7 @@ void links_free(struct links *links)
 {
     if (!links)
         return;
-    assert(list_is_empty(&links->connections));
+    assert(list_is_empty(&links->connections) && list_is_empty(&links->carrying));
     list_for_each_safe(at, after, &links->all)
         free_link(list_entry(at, struct link, all));
     buffer_free(&links->scratch);
@@ -480,6 +481,11 @@ void links_free(struct links *links)
 struct service *links_service(struct links *links)
 {
     return &links->service;
+}
+
+void links_serve(struct links *links, enum link_client kind, struct service *service)
+{
+    links->clients[kind] = service;
 }
 
 /* ---- which links there are ---- */
@@ -656,6 +662,8 @@ static bool act(struct link *link, const union link_frame *frame)
         link_end_session(link, LINK_REASON_WRONG, true);
         return false;
     case LINK_HELLO:
+    case LINK_RELAY:
+    case LINK_RELAYED:
         link_end_session(link, LINK_REASON_WRONG, true);
         return false;
     default:

@@ -53,6 +53,9 @@ struct links *links_new(const struct links_options *options, struct node_identit
 /* All conversations have been freed, and no call is under way. NULL is allowed. */
 void links_free(struct links *links);
 struct service *links_service(struct links *links);
+/* Clients of that kind that other nodes have accepted are this service's from now on, as if they had come by
+ * a socket of this one. NULL, as at first: they are refused. */
+void links_serve(struct links *links, enum link_client kind, struct service *service);
 
 /* Another node. Its id may be all zero where only an address is known: it is whoever answers there.
  * An empty host: it is waited for. */

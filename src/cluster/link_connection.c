@@ -87,6 +87,8 @@ static void act_first(struct link_connection *connection)
         link_hello_refuse(connection, LINK_REASON_WRONG, false, "none");
     else if (frame->type == LINK_BYE && connection->is_dialed)
         link_hello_refuse(connection, frame->bye.reason, true, "none");
+    else if (frame->type == LINK_RELAY && !connection->is_dialed)
+        link_carry(connection, &frame->relay);
     else if (frame->type != LINK_HELLO)
         link_hello_refuse(connection, LINK_REASON_WRONG, false, "none");
     else
@@ -166,17 +168,23 @@ static void lost(struct conversation *conversation, const char *reason)
         link_lost(connection->link, connection, is_reset(reason));
 }
 
+void link_connection_free(struct link_connection *connection)
+{
+    link_connection_set_state(connection, CONNECTION_ENDING);
+    list_remove(&connection->conversation.writable_link);
+    list_remove(&connection->all);
+    list_remove(&connection->readable);
+    link_wire_free(&connection->wire);
+    buffer_free(&connection->known);
+    mem_free(connection);
+}
+
 static void free_connection(struct conversation *conversation)
 {
     struct link_connection *connection = connection_of(conversation);
     if (connection->link)
         link_lost(connection->link, connection, false);
-    link_connection_set_state(connection, CONNECTION_ENDING);
-    list_remove(&conversation->writable_link);
-    list_remove(&connection->all);
-    list_remove(&connection->readable);
-    link_wire_free(&connection->wire);
-    mem_free(connection);
+    link_connection_free(connection);
 }
 
 struct link_connection *link_connection_new(struct links *links, const struct peer *peer)

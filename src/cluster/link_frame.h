@@ -55,6 +55,11 @@ enum link_class {
     LINK_CLASSES,
 };
 
+/* What a client of another node wants. */
+enum link_client { LINK_CLIENT_AMQP, LINK_CLIENTS };
+
+enum link_client_flag { LINK_CLIENT_TLS = 1, LINK_CLIENT_LOOPBACK = 2, LINK_CLIENT_UNIX = 4 };
+
 enum link_lease_flag {
     LINK_HAS_LEASE = 1, /* of the catalogue */
     LINK_IS_SHORT = 2,  /* its disk is nearly full */

@@ -67,7 +67,8 @@ static bool is_news(struct link_connection *connection, enum link_reason reason)
 void link_hello_refuse(struct link_connection *connection, enum link_reason reason, bool by_peer,
                        const char *who)
 {
-    bool is_usual = reason == LINK_REASON_DOUBLE || reason == LINK_REASON_SHUTDOWN;
+    bool is_usual = reason == LINK_REASON_DOUBLE || reason == LINK_REASON_SHUTDOWN ||
+                    reason == LINK_REASON_ELSEWHERE;
     if (!is_usual && is_news(connection, reason))
         log_event(connection->links->options.log, EVENT_link_refused,
                   "peer=%s node=%s by=%s reason=\"%s\" next=\"%s\"", connection->peer, who,
@@ -106,17 +107,21 @@ static enum link_reason judge_past(const struct links *links, const struct link_
     return LINK_REASON_NONE;
 }
 
+enum link_reason link_hello_judge_cluster(const struct links *links, const uint8_t cluster[NODE_ID_BYTES],
+                                          uint64_t generation)
+{
+    const struct node_identity *self = links->identity;
+    if (!node_id_is(self->cluster) || !node_id_equal(self->cluster, cluster))
+        return LINK_REASON_CLUSTER;
+    return self->cluster_generation == generation ? LINK_REASON_NONE : LINK_REASON_GENERATION;
+}
+
 /* One of the two may be of no cluster yet: it is about to join. */
 static enum link_reason judge_cluster(const struct links *links, const struct link_hello *hello)
 {
-    const struct node_identity *self = links->identity;
-    bool is_member = node_id_is(self->cluster), is_other = node_id_is(hello->cluster);
-    if (is_member != is_other)
+    if (node_id_is(links->identity->cluster) != node_id_is(hello->cluster))
         return LINK_REASON_NONE;
-    if (!is_member || !node_id_equal(self->cluster, hello->cluster))
-        return LINK_REASON_CLUSTER;
-    return self->cluster_generation == hello->cluster_generation ? LINK_REASON_NONE
-                                                                 : LINK_REASON_GENERATION;
+    return link_hello_judge_cluster(links, hello->cluster, hello->cluster_generation);
 }
 
 /* A certificate is for the host of a name like leveret@host. */

@@ -14,12 +14,13 @@ enum connection_state {
     CONNECTION_OPEN,    /* its link's, as long as that says so */
     CONNECTION_ENDING,  /* what is to be said yet is sent; nothing that comes counts */
     CONNECTION_WATCHED, /* nothing that comes counts but a goodbye; how it ends does */
+    CONNECTION_CARRIES, /* a client of another node: see link_carry.c */
 };
 
 struct link_connection {
     struct conversation conversation;
     struct links *links;
-    struct list all;      /* in links->connections */
+    struct list all;      /* in links->connections, or links->carrying */
     struct list readable; /* in links->readable: there may be a frame */
     struct link *link;    /* NULL: not known yet */
     enum link_way way;    /* of one that was accepted: known by its HELLO */
@@ -30,6 +31,11 @@ struct link_connection {
     uint64_t session;
     struct link_wire wire;
     char peer[64];
+
+    /* CONNECTION_CARRIES. */
+    struct conversation *carried; /* with the client */
+    struct buffer known;          /* of it, by TLS; see link_client.h */
+    enum peer_named named;
 };
 
 struct link {
@@ -82,7 +88,8 @@ struct links {
     struct random random;
     uint64_t now_ms;
     bool is_ending;
-    struct list all, telling, connections, readable;
+    struct list all, telling, connections, carrying, readable;
+    struct service *clients[LINK_CLIENTS]; /* who serves those of other nodes; NULL: nobody here */
     size_t count, strangers;
     struct buffer scratch;
     union link_frame frame; /* that links_next told of */
@@ -122,12 +129,23 @@ void link_connection_is_readable(struct link_connection *connection);
 /* Is it one of its link's two? Nothing of another one counts. */
 bool link_connection_is_current(const struct link_connection *connection);
 
+/* What goes by it is a peer's no more: it is forgotten. */
+void link_connection_free(struct link_connection *connection);
+
+/* ---- link_carry.c ---- */
+
+/* What came first on a connection: it carries a client from now on, or is refused. */
+void link_carry(struct link_connection *connection, const struct link_relay *relay);
+
 /* ---- link_hello.c ---- */
 
 void link_hello_say(struct link_connection *connection);
 /* What came first on a connection: it is attached to its link, or refused. */
 void link_hello_act(struct link_connection *connection, const struct link_hello *hello);
 /* Ends it, says why, and logs what to do. by_peer: the peer has refused us. */
+/* Is it a cluster that may be talked to? */
+enum link_reason link_hello_judge_cluster(const struct links *links, const uint8_t cluster[NODE_ID_BYTES],
+                                          uint64_t generation);
 void link_hello_refuse(struct link_connection *connection, enum link_reason reason, bool by_peer,
                        const char *who);
 void link_hello_id_text(const uint8_t node[NODE_ID_BYTES], char text[LINK_ID_TEXT]);

@@ -21,6 +21,9 @@ libleveret_cluster_a_SOURCES = \
 	%D%/lease.h \
 	%D%/link.c \
 	%D%/link.h \
+	%D%/link_carry.c \
+	%D%/link_client.c \
+	%D%/link_client.h \
 	%D%/link_connection.c \
 	%D%/link_flight.c \
 	%D%/link_flight.h \

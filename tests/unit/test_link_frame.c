@@ -33,7 +33,7 @@ static bool is_golden(const union link_frame *frame, const char *hex, const char
     link_frame_write(&again, &read);
     is_bytes(again.data, again.size, out.data, out.size, "%s is the same when it is written again",
              name);
-    bool has_rest = frame->type == LINK_HELLO || frame->type == LINK_RAFT;
+    bool has_rest = frame->type == LINK_HELLO || frame->type == LINK_RAFT || frame->type == LINK_RELAY;
     for (size_t less = 0; less < out.size; less++)
         if (link_frame_read((uint8_t)frame->type, bytes_of(out.data, less), &read) == LINK_FRAME_OK)
             is_cut_refused = false;
@@ -103,6 +103,28 @@ TEST(bytes_are_golden)
               "00 00 00 00 00 00 00 07 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 "
               "00 00 00 00 00 00 00 00 00 00 00 00",
               "RAFT");
+    frame.relay = (struct link_relay){.type = LINK_RELAY,
+                                      .magic = LINK_MAGIC,
+                                      .version_min = 1,
+                                      .version_max = 2,
+                                      .cluster = "0123456789abcde",
+                                      .cluster_generation = 3,
+                                      .node = "fedcba987654321",
+                                      .kind = LINK_CLIENT_AMQP,
+                                      .flags = LINK_CLIENT_TLS | LINK_CLIENT_UNIX,
+                                      .uid = 4,
+                                      .gid = 5,
+                                      .pid = 6,
+                                      .peer = bytes_str("a"),
+                                      .local = bytes_str("b"),
+                                      .named = 3};
+    is_golden(&frame,
+              "4c 56 52 4c 00 01 00 02 30 31 32 33 34 35 36 37 38 39 61 62 63 64 65 00 "
+              "00 00 00 00 00 00 00 03 66 65 64 63 62 61 39 38 37 36 35 34 33 32 31 00 00 05 "
+              "00 00 00 04 00 00 00 05 00 00 00 06 01 61 01 62 03",
+              "RELAY");
+    frame.relayed = (struct link_relayed){LINK_RELAYED, 258};
+    is_golden(&frame, "01 02", "RELAYED");
 }
 
 enum { LEASES_MAX = 3 * LINK_GROUPS_MAX };

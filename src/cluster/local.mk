@@ -33,7 +33,9 @@ libleveret_cluster_a_SOURCES = \
 	%D%/link_hello.c \
 	%D%/link_internal.h \
 	%D%/link_wire.c \
-	%D%/link_wire.h
+	%D%/link_wire.h \
+	%D%/relay.c \
+	%D%/relay.h
 
 libleveret_cluster_a_CPPFLAGS = $(AM_CPPFLAGS) $(RAFT_CFLAGS)
 

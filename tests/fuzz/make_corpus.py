@@ -185,6 +185,42 @@ LINKS = {
     "reserved": b"\2" + piece(18, b""),
 }
 
+
+
+def item(what, text, index=0):
+    return struct.pack(">BBH", what, index, len(text)) + text
+
+
+def relay(known=b"", named=3, **changes):
+    it = dict(magic=0x4c56524c, low=1, high=1, cluster=b"c" * 16, generation=0, node=b"n" * 16, kind=0, flags=0)
+    it.update(changes)
+    return piece(9, struct.pack(">IHH", it["magic"], it["low"], it["high"]) + it["cluster"]
+                 + struct.pack(">Q", it["generation"]) + it["node"]
+                 + struct.pack(">BBIII", it["kind"], it["flags"], 1000, 1000, 1)
+                 + shortstr(b"192.0.2.1:1024") + shortstr(b"198.51.100.7:5672") + bytes([named]) + known)
+
+
+KNOWN = (item(0x40, b"tlsv1.3") + item(0x44, b"CN=a,O=b") + item(0, b"CN=a,O=b") + item(1, b"a")
+         + item(2, b"a.example") + item(2, b"b.example", 1) + item(6, b"a@b"))
+# The first byte: who is played, another node or the leader; the second: in what pieces.
+RELAYS = {
+    "client": b"\0\xff" + relay(flags=2),
+    "certificate": b"\0\7" + relay(KNOWN, 0, flags=1),
+    "path": b"\0\0" + relay(flags=6),
+    "known_wrong": b"\0\xff" + relay(KNOWN[:-1], 0),
+    "known_unknown": b"\0\xff" + relay(item(7, b"x"), 0),
+    "other_cluster": b"\0\xff" + relay(cluster=b"d" * 16),
+    "other_kind": b"\0\xff" + relay(kind=1),
+    "stranger": b"\0\xff" + relay(node=b"m" * 16),
+    "too_early": b"\0\xff" + relay() + b"AMQP",
+    "hello": b"\0\xff" + hello(),
+    "taken": b"\1\xff" + piece(10, b"\0\1") + b"AMQP",
+    "taken_in_bytes": b"\1\0" + piece(10, b"\0\1") + b"AMQP",
+    "refused": b"\1\xff" + piece(2, b"\0\x14" + shortstr(b"elsewhere")),
+    "no_answer": b"\1\xff" + piece(3, bytes(8)),
+    "no_frame": b"\1\xff" + b"HTTP/1.1 400 Bad Request\r\n\r\n",
+}
+
 SETTINGS = {
     "all": b"listeners.tcp.a = 127.0.0.1:5672\nlisteners.tcp.b = ::1:5673\nlisteners.ssl = none\n"
            b"vm_memory_high_watermark.relative = 0.405\ndisk_free_limit.absolute = 2GB\n"
@@ -275,7 +311,7 @@ IMAGES = {
 def main():
     requests = {kind: b"\x07\x20" + data for kind, data in REQUESTS.items()}
     for name, inputs in (("config", SETTINGS), ("frame", FRAMES), ("http", requests), ("image", IMAGES), ("link", LINKS),
-                         ("method", METHODS), ("proxy", {kind: b"\6" + data for kind, data in PROXIES.items()}),
+                         ("method", METHODS), ("proxy", {kind: b"\6" + data for kind, data in PROXIES.items()}), ("relay", RELAYS),
                          ("table", TABLES), ("websocket", {kind: b"\4" + data for kind, data in WEBSOCKETS.items()})):
         folder = os.path.join("tests/fuzz/corpus", name)
         os.makedirs(folder, exist_ok=True)

@@ -1,0 +1,773 @@
+/* A client is one conversation, its way to the leader another one, and each can go without the other: what was
+ * said before one side ends is still brought to the other one.
+ *
+ * The leader is dialed when the client has said something: whoever connects and is silent, as probes are, costs
+ * it nothing, and by then TLS with the client is agreed on, which is told. Only so many are dialed at a time,
+ * as after an election all clients come at once. */
+#include "cluster/relay.h"
+
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "base/timer.h"
+#include "cluster/link_client.h"
+#include "peer/output.h"
+
+enum { DIAL_MS = 2000, ANSWER_BYTES = 4096, COMPLAINTS_MAX = 10, COMPLAINTS_MS = 60000 };
+
+enum { TIMER_CLIENT, TIMER_WAY };
+
+struct relays {
+    struct service service;
+    struct relays_options options;
+    struct output_pool pool;
+    struct timers timers;
+    struct list clients, ways;
+    struct list waiting; /* of the clients, those that have no way yet, in the order of their turns */
+    size_t count, dials;
+    uint64_t now_ms;
+    bool is_stopping;
+    struct service *here; /* NULL: another node serves */
+    uint32_t leader;
+    char host[OUTCALL_HOST_BYTES]; /* empty: there is nobody to be dialed */
+    uint16_t port;
+    uint64_t lost_ms; /* since when no leader is known, while there are clients of one; 0: one is */
+    uint64_t retry_ms, backoff_ms;
+    char failure[128]; /* the last one of a way */
+    uint64_t complained_ms;
+    uint32_t complaints;
+};
+
+enum client_state {
+    CLIENT_SILENT,  /* nothing has come */
+    CLIENT_WAITING, /* for its way */
+    CLIENT_OPEN,
+    CLIENT_HERE,   /* within is a conversation of this node */
+    CLIENT_ENDING, /* what is left for it is sent; nothing that comes counts */
+};
+
+struct client {
+    struct conversation conversation;
+    struct relays *relays;
+    struct list link, turn; /* among the clients, and those that wait for one */
+    enum client_state state;
+    bool is_abrupt; /* ENDING: what is left does not matter */
+    struct peer peer;
+    struct buffer held;         /* WAITING: what has come */
+    struct way *way;            /* NULL: none has begun */
+    struct conversation *inner; /* HERE */
+    struct output output;       /* what the leader has said */
+    uint64_t moved_ms;          /* when some of it was last taken, or there was none */
+    struct timer timer;         /* of the patience, or the end */
+};
+
+enum way_state {
+    WAY_CALLING,
+    WAY_ASKING, /* RELAY is sent, and not answered */
+    WAY_OPEN,
+    WAY_ENDING, /* as a client's */
+};
+
+struct way {
+    struct conversation conversation;
+    struct relays *relays;
+    struct list link;
+    enum way_state state;
+    bool is_abrupt;
+    struct client *client; /* NULL: it has gone */
+    struct outcall call;
+    uint32_t leader;
+    struct buffer answer; /* ASKING: as much as has come */
+    struct output output; /* what the client has said */
+    uint64_t moved_ms;
+    struct timer timer; /* of the end */
+};
+
+static struct client *client_of(const struct conversation *conversation)
+{
+    return list_entry(conversation, struct client, conversation);
+}
+
+static struct way *way_of(const struct conversation *conversation)
+{
+    return list_entry(conversation, struct way, conversation);
+}
+
+static struct relays *relays_of(const struct service *service)
+{
+    return list_entry(service, struct relays, service);
+}
+
+static void touch_client(struct client *client)
+{
+    service_touch(&client->relays->service, &client->conversation);
+}
+
+static void touch_way(struct way *way)
+{
+    service_touch(&way->relays->service, &way->conversation);
+}
+
+/* Strangers may come as often as they like; the log has some of them. */
+static void complain(struct relays *relays, const struct client *client, const char *why)
+{
+    if (relays->complained_ms == 0 || relays->now_ms - relays->complained_ms >= COMPLAINTS_MS) {
+        relays->complained_ms = relays->now_ms;
+        relays->complaints = 0;
+    }
+    if (relays->complaints++ < COMPLAINTS_MAX)
+        log_event(relays->options.log, EVENT_client_not_relayed, "peer=%s leader=%u reason=\"%s\"",
+                  client->peer.name, relays->leader, why);
+}
+
+/* ---- bytes that are on their way ---- */
+
+/* May more be read for this side? */
+static bool has_room(const struct relays *relays, const struct output *output)
+{
+    return output->size < (relays->pool.bytes < RELAY_ALL_BYTES ? RELAY_BYTES : 1);
+}
+
+static void add(struct relays *relays, struct output *output, uint64_t *moved_ms, struct bytes bytes)
+{
+    if (bytes.size == 0)
+        return;
+    if (output->size == 0)
+        *moved_ms = relays->now_ms;
+    memcpy(output_room(&relays->pool, output, bytes.size), bytes.data, bytes.size);
+    output_added(output, bytes.size);
+}
+
+static void add_to_client(struct client *client, struct bytes bytes)
+{
+    add(client->relays, &client->output, &client->moved_ms, bytes);
+    touch_client(client);
+}
+
+static void add_to_way(struct way *way, struct bytes bytes)
+{
+    add(way->relays, &way->output, &way->moved_ms, bytes);
+    touch_way(way);
+}
+
+/* True: there is room again, for which the other side waits. */
+static bool take(struct relays *relays, struct output *output, uint64_t *moved_ms, size_t size)
+{
+    bool had_room = has_room(relays, output);
+    if (size)
+        *moved_ms = relays->now_ms;
+    output_drop(&relays->pool, output, size);
+    return !had_room && has_room(relays, output);
+}
+
+static bool is_stuck(const struct relays *relays, const struct output *output, uint64_t moved_ms)
+{
+    return !has_room(relays, output) && relays->now_ms - moved_ms >= RELAY_STUCK_MS;
+}
+
+/* ---- ends ---- */
+
+static void set_timer(struct relays *relays, struct timer *timer, uint64_t ms)
+{
+    timer_set(&relays->timers, timer, relays->now_ms + ms);
+}
+
+/* It has no client any more. `flush`: what is left for the leader still goes. */
+static void end_way(struct way *way, bool flush)
+{
+    way->client = NULL;
+    if (way->state == WAY_CALLING)
+        return; /* until the call has come to something */
+    way->is_abrupt = !flush || way->state != WAY_OPEN;
+    if (way->state == WAY_ASKING)
+        way->relays->dials--;
+    way->state = WAY_ENDING;
+    way->moved_ms = way->relays->now_ms;
+    set_timer(way->relays, &way->timer, RELAY_STUCK_MS);
+    touch_way(way);
+}
+
+static void leave_way(struct client *client, bool flush)
+{
+    struct way *way = client->way;
+    client->way = NULL;
+    if (way)
+        end_way(way, flush);
+}
+
+static void end_client(struct client *client, bool flush)
+{
+    list_remove(&client->turn);
+    leave_way(client, flush);
+    client->is_abrupt = !flush;
+    client->state = CLIENT_ENDING;
+    client->moved_ms = client->relays->now_ms;
+    set_timer(client->relays, &client->timer, RELAY_STUCK_MS);
+    touch_client(client);
+}
+
+/* It has its turn again, before others. */
+static void wait_again(struct client *client)
+{
+    client->way = NULL;
+    list_push_front(&client->relays->waiting, &client->turn);
+}
+
+/* Whoever leads does not answer, or says no. Those that were dialed at a time fail together, which counts once. */
+static void note_failure(struct relays *relays, const char *why)
+{
+    snprintf(relays->failure, sizeof(relays->failure), "%s", why);
+    if (relays->retry_ms > relays->now_ms)
+        return;
+    relays->retry_ms = relays->now_ms + relays->backoff_ms;
+    relays->backoff_ms =
+        relays->backoff_ms * 2 < RELAY_RETRY_MAX_MS ? relays->backoff_ms * 2 : RELAY_RETRY_MAX_MS;
+}
+
+/* ---- the way: dialing ---- */
+
+static void free_way(struct way *way)
+{
+    struct relays *relays = way->relays;
+    if (way->state == WAY_CALLING || way->state == WAY_ASKING)
+        relays->dials--;
+    timer_cancel(&relays->timers, &way->timer);
+    output_free(&relays->pool, &way->output);
+    buffer_free(&way->answer);
+    list_remove(&way->call.link);
+    list_remove(&way->conversation.writable_link);
+    list_remove(&way->link);
+    mem_free(way);
+}
+
+/* Who the client is, and who says so. */
+static void ask(struct way *way)
+{
+    const struct relays *relays = way->relays;
+    const struct node_identity *self = relays->options.identity;
+    uint8_t header[LINK_PIECE_HEADER];
+    struct buffer known = {0}, contents = {0};
+    union link_frame frame = {.relay = {.type = LINK_RELAY,
+                                        .magic = LINK_MAGIC,
+                                        .version_min = LINK_VERSION,
+                                        .version_max = LINK_VERSION,
+                                        .cluster_generation = self->cluster_generation,
+                                        .kind = (uint8_t)relays->options.kind}};
+    memcpy(frame.relay.cluster, self->cluster, NODE_ID_BYTES);
+    memcpy(frame.relay.node, self->node, NODE_ID_BYTES);
+    link_client_write(&frame.relay, &way->client->peer, &way->client->conversation, &known);
+    link_frame_write(&contents, &frame);
+    link_piece_write_header(header, LINK_RELAY, false, contents.size);
+    add_to_way(way, bytes_of(header, sizeof(header)));
+    add_to_way(way, buffer_bytes(&contents));
+    buffer_free(&contents);
+    buffer_free(&known);
+}
+
+/* See below. */
+static const struct conversation_ops way_ops;
+
+static struct conversation *call_connected(struct outcall *call, const struct peer *peer)
+{
+    struct way *way = list_entry(call, struct way, call);
+    (void)peer;
+    way->state = WAY_ASKING;
+    if (way->client)
+        ask(way);
+    else
+        end_way(way, false);
+    return &way->conversation;
+}
+
+static void call_failed(struct outcall *call, bool is_refused, const char *reason)
+{
+    struct way *way = list_entry(call, struct way, call);
+    (void)is_refused;
+    if (way->client) {
+        note_failure(way->relays, reason);
+        wait_again(way->client);
+    }
+    free_way(way);
+}
+
+static void begin_way(struct client *client)
+{
+    static const struct outcall_ops ops = {.connected = call_connected, .failed = call_failed};
+    struct relays *relays = client->relays;
+    struct way *way = mem_zalloc(sizeof(*way));
+    conversation_init(&way->conversation, &way_ops);
+    way->relays = relays;
+    way->client = client;
+    way->leader = relays->leader;
+    way->timer.kind = TIMER_WAY;
+    outcall_init(&way->call, &ops);
+    snprintf(way->call.host, sizeof(way->call.host), "%s", relays->host);
+    way->call.port = relays->port;
+    way->call.patience_ms = DIAL_MS;
+    way->call.unanswered_ms = 0; /* a leader may let a publisher wait as long as its disk is full */
+    list_push_back(&relays->ways, &way->link);
+    list_remove(&client->turn);
+    client->way = way;
+    relays->dials++;
+    service_call(&relays->service, &way->call);
+}
+
+/* ---- the way: its answer, and what follows ---- */
+
+static void open_way(struct way *way, struct bytes more)
+{
+    struct client *client = way->client;
+    struct relays *relays = way->relays;
+    relays->dials--;
+    relays->backoff_ms = RELAY_RETRY_MS;
+    way->state = WAY_OPEN;
+    client->state = CLIENT_OPEN;
+    timer_cancel(&relays->timers, &client->timer);
+    add_to_way(way, buffer_bytes(&client->held));
+    buffer_free(&client->held);
+    add_to_client(client, more);
+}
+
+static void refuse_way(struct way *way, const char *why)
+{
+    struct client *client = way->client;
+    note_failure(way->relays, why);
+    end_way(way, false);
+    wait_again(client);
+}
+
+static void take_answer(struct way *way, struct bytes bytes)
+{
+    struct link_piece piece;
+    union link_frame frame;
+    buffer_add(&way->answer, bytes.data, bytes.size);
+    ssize_t size = link_piece_read(buffer_bytes(&way->answer), &piece);
+    if (size == 0 && way->answer.size < ANSWER_BYTES)
+        return;
+    bool is_frame = size > 0 && !piece.has_more &&
+                    link_frame_read(piece.type, piece.payload, &frame) == LINK_FRAME_OK;
+    if (is_frame && frame.type == LINK_RELAYED)
+        open_way(way, bytes_of(way->answer.data + size, way->answer.size - (size_t)size));
+    else if (is_frame && frame.type == LINK_BYE)
+        refuse_way(way, link_reason_why(frame.bye.reason));
+    else
+        refuse_way(way, link_reason_why(LINK_REASON_WRONG));
+    buffer_free(&way->answer);
+}
+
+static void way_input(struct conversation *conversation, struct bytes bytes)
+{
+    struct way *way = way_of(conversation);
+    if (way->state == WAY_ASKING)
+        take_answer(way, bytes);
+    else if (way->state == WAY_OPEN)
+        add_to_client(way->client, bytes);
+}
+
+static bool way_wants_input(const struct conversation *conversation)
+{
+    const struct way *way = way_of(conversation);
+    return way->state != WAY_OPEN || has_room(way->relays, &way->client->output);
+}
+
+static bool way_is_blocked(const struct conversation *conversation)
+{
+    const struct way *way = way_of(conversation);
+    return way->state == WAY_OPEN &&
+           is_stuck(way->relays, &way->client->output, way->client->moved_ms);
+}
+
+static int way_output(struct conversation *conversation, struct iovec *parts, int max)
+{
+    return output_peek(&way_of(conversation)->output, parts, max);
+}
+
+static void way_sent(struct conversation *conversation, size_t size)
+{
+    struct way *way = way_of(conversation);
+    if (take(way->relays, &way->output, &way->moved_ms, size) && way->client)
+        touch_client(way->client);
+}
+
+static bool way_is_finished(const struct conversation *conversation)
+{
+    const struct way *way = way_of(conversation);
+    return way->state == WAY_ENDING && (way->is_abrupt || way->output.size == 0);
+}
+
+static void way_free(struct conversation *conversation)
+{
+    struct way *way = way_of(conversation);
+    struct client *client = way->client;
+    if (client && way->state == WAY_OPEN) {
+        client->way = NULL;
+        end_client(client, true);
+    } else if (client) {
+        note_failure(way->relays, "the connection to it was lost");
+        wait_again(client);
+    }
+    free_way(way);
+}
+
+static const struct conversation_ops way_ops = {.input = way_input,
+                                                .wants_input = way_wants_input,
+                                                .is_blocked = way_is_blocked,
+                                                .output = way_output,
+                                                .sent = way_sent,
+                                                .is_finished = way_is_finished,
+                                                .free = way_free};
+
+/* ---- the client ---- */
+
+static void client_input(struct conversation *conversation, struct bytes bytes)
+{
+    struct client *client = client_of(conversation);
+    switch (client->state) {
+    case CLIENT_SILENT:
+        client->state = CLIENT_WAITING;
+        buffer_add(&client->held, bytes.data, bytes.size);
+        list_push_back(&client->relays->waiting, &client->turn);
+        return;
+    case CLIENT_OPEN:
+        add_to_way(client->way, bytes);
+        return;
+    case CLIENT_HERE:
+        conversation_input(client->inner, bytes);
+        return;
+    default:
+        return;
+    }
+}
+
+static bool client_wants_input(const struct conversation *conversation)
+{
+    const struct client *client = client_of(conversation);
+    switch (client->state) {
+    case CLIENT_WAITING:
+        return false;
+    case CLIENT_OPEN:
+        return has_room(client->relays, &client->way->output);
+    case CLIENT_HERE:
+        return conversation_wants_input(client->inner);
+    default:
+        return true;
+    }
+}
+
+static bool client_has_turn(struct conversation *conversation)
+{
+    struct client *client = client_of(conversation);
+    return client->state == CLIENT_HERE ? conversation_has_turn(client->inner)
+                                        : client_wants_input(conversation);
+}
+
+static bool client_is_blocked(const struct conversation *conversation)
+{
+    const struct client *client = client_of(conversation);
+    switch (client->state) {
+    case CLIENT_WAITING:
+        return true;
+    case CLIENT_OPEN:
+        return is_stuck(client->relays, &client->way->output, client->way->moved_ms);
+    case CLIENT_HERE:
+        return conversation_is_blocked(client->inner);
+    default:
+        return false;
+    }
+}
+
+static int client_output(struct conversation *conversation, struct iovec *parts, int max)
+{
+    struct client *client = client_of(conversation);
+    return client->state == CLIENT_HERE ? conversation_output(client->inner, parts, max)
+                                        : output_peek(&client->output, parts, max);
+}
+
+static void client_sent(struct conversation *conversation, size_t size)
+{
+    struct client *client = client_of(conversation);
+    if (client->state == CLIENT_HERE)
+        conversation_sent(client->inner, size);
+    else if (take(client->relays, &client->output, &client->moved_ms, size) && client->way)
+        touch_way(client->way);
+}
+
+static bool client_is_finished(const struct conversation *conversation)
+{
+    const struct client *client = client_of(conversation);
+    if (client->state == CLIENT_HERE)
+        return conversation_is_finished(client->inner);
+    return client->state == CLIENT_ENDING && (client->is_abrupt || client->output.size == 0);
+}
+
+static void client_lost(struct conversation *conversation, const char *reason)
+{
+    struct client *client = client_of(conversation);
+    if (client->state == CLIENT_HERE)
+        conversation_lost(client->inner, reason);
+}
+
+/* What it has said before is still brought to the leader. */
+static void client_free(struct conversation *conversation)
+{
+    struct client *client = client_of(conversation);
+    struct relays *relays = client->relays;
+    leave_way(client, true);
+    if (client->inner)
+        conversation_free(client->inner);
+    timer_cancel(&relays->timers, &client->timer);
+    output_free(&relays->pool, &client->output);
+    buffer_free(&client->held);
+    list_remove(&conversation->writable_link);
+    list_remove(&client->turn);
+    list_remove(&client->link);
+    relays->count--;
+    mem_free(client);
+}
+
+static const struct conversation_ops client_ops = {.input = client_input,
+                                                   .wants_input = client_wants_input,
+                                                   .has_turn = client_has_turn,
+                                                   .is_blocked = client_is_blocked,
+                                                   .output = client_output,
+                                                   .sent = client_sent,
+                                                   .is_finished = client_is_finished,
+                                                   .lost = client_lost,
+                                                   .free = client_free};
+
+static bool are_too_many(const struct relays *relays)
+{
+    uint32_t wished = *relays->options.clients_max;
+    return relays->count > relays->options.max || (wished && relays->count > wished);
+}
+
+static struct conversation *accept_client(struct service *service, const struct peer *peer)
+{
+    struct relays *relays = relays_of(service);
+    struct client *client = mem_zalloc(sizeof(*client));
+    conversation_init(&client->conversation, &client_ops);
+    client->relays = relays;
+    client->peer = *peer;
+    client->timer.kind = TIMER_CLIENT;
+    list_init(&client->turn);
+    list_push_back(&relays->clients, &client->link);
+    relays->count++;
+    set_timer(relays, &client->timer, relays->options.patience_ms);
+    if (are_too_many(relays)) {
+        complain(relays, client, "there are as many clients as there may be");
+        end_client(client, false);
+    } else if (relays->is_stopping || relays->here) {
+        end_client(client, false);
+    }
+    return &client->conversation;
+}
+
+/* ---- time ---- */
+
+/* What is left goes on as long as some of it is taken. True: that is over. */
+static bool is_over(struct relays *relays, struct timer *timer, uint64_t moved_ms)
+{
+    if (relays->now_ms - moved_ms >= RELAY_STUCK_MS)
+        return true;
+    timer_set(&relays->timers, timer, moved_ms + RELAY_STUCK_MS);
+    return false;
+}
+
+static void end_patience(struct client *client)
+{
+    struct relays *relays = client->relays;
+    if (client->state == CLIENT_SILENT)
+        complain(relays, client, "it has said nothing in time");
+    else if (!relays->host[0])
+        complain(relays, client, "no broker leads");
+    else
+        complain(relays, client, relays->failure[0] ? relays->failure : "the leader does not answer");
+    end_client(client, false);
+}
+
+static void client_expired(struct client *client)
+{
+    if (client->state != CLIENT_ENDING) {
+        end_patience(client);
+    } else if (is_over(client->relays, &client->timer, client->moved_ms)) {
+        client->is_abrupt = true;
+        touch_client(client);
+    }
+}
+
+static void way_expired(struct way *way)
+{
+    if (is_over(way->relays, &way->timer, way->moved_ms)) {
+        way->is_abrupt = true;
+        touch_way(way);
+    }
+}
+
+/* All clients that another node serves. */
+static void end_open(struct relays *relays)
+{
+    list_for_each(at, &relays->clients) {
+        struct client *client = list_entry(at, struct client, link);
+        if (client->state == CLIENT_OPEN)
+            end_client(client, true);
+    }
+}
+
+static bool may_dial(const struct relays *relays)
+{
+    return relays->host[0] && !relays->is_stopping && relays->dials < RELAY_DIALS_MAX &&
+           !list_is_empty(&relays->waiting);
+}
+
+static void tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)
+{
+    struct relays *relays = relays_of(service);
+    struct timer *timer;
+    (void)clock_ms;
+    relays->now_ms = now_ms;
+    while ((timer = timers_expired(&relays->timers, now_ms)))
+        if (timer->kind == TIMER_CLIENT)
+            client_expired(list_entry(timer, struct client, timer));
+        else
+            way_expired(list_entry(timer, struct way, timer));
+    if (relays->lost_ms && now_ms - relays->lost_ms >= RELAY_LOST_MS) {
+        relays->lost_ms = 0;
+        end_open(relays);
+    }
+    while (may_dial(relays) && now_ms >= relays->retry_ms)
+        begin_way(list_entry(list_first(&relays->waiting), struct client, turn));
+}
+
+static uint64_t earlier(uint64_t one_ms, uint64_t other_ms)
+{
+    return one_ms < other_ms ? one_ms : other_ms;
+}
+
+static uint64_t next_ms(const struct service *service)
+{
+    const struct relays *relays = relays_of(service);
+    uint64_t next = timers_next_ms(&relays->timers);
+    if (relays->lost_ms)
+        next = earlier(next, relays->lost_ms + RELAY_LOST_MS);
+    return may_dial(relays) ? earlier(next, relays->retry_ms) : next;
+}
+
+static void woken(struct service *service, uint64_t now_ms)
+{
+    relays_of(service)->now_ms = now_ms;
+}
+
+/* ---- who leads ---- */
+
+/* It leads to somebody who does not lead any more. */
+static void turn_back(struct way *way)
+{
+    struct client *client = way->client;
+    if (!client)
+        return;
+    if (way->state == WAY_OPEN) {
+        end_client(client, true);
+        return;
+    }
+    end_way(way, false);
+    wait_again(client);
+}
+
+void relays_lead(struct relays *relays, uint32_t number, const char *host, uint16_t port)
+{
+    if (number == relays->leader)
+        return;
+    relays->leader = number;
+    relays->port = port;
+    snprintf(relays->host, sizeof(relays->host), "%s", number && host ? host : "");
+    relays->lost_ms = number ? 0 : relays->now_ms;
+    relays->retry_ms = 0;
+    relays->backoff_ms = RELAY_RETRY_MS;
+    relays->failure[0] = '\0';
+    list_for_each(at, &relays->ways) {
+        struct way *way = list_entry(at, struct way, link);
+        if (number && way->leader != number)
+            turn_back(way);
+    }
+}
+
+/* What it has said before it has said here. */
+static void serve_here(struct client *client)
+{
+    list_remove(&client->turn);
+    leave_way(client, false);
+    timer_cancel(&client->relays->timers, &client->timer);
+    client->inner =
+        service_accept(client->relays->here, &client->peer, client->conversation.owner);
+    conversation_same_peer(client->inner, &client->conversation);
+    client->state = CLIENT_HERE;
+    if (client->held.size)
+        conversation_input(client->inner, buffer_bytes(&client->held));
+    buffer_free(&client->held);
+    touch_client(client);
+}
+
+void relays_serve_here(struct relays *relays, struct service *service)
+{
+    relays->here = service;
+    relays->host[0] = '\0';
+    end_open(relays);
+    list_for_each(at, &relays->clients) {
+        struct client *client = list_entry(at, struct client, link);
+        if (client->state == CLIENT_SILENT || client->state == CLIENT_WAITING)
+            serve_here(client);
+    }
+}
+
+/* ---- the service ---- */
+
+static void end_all(struct service *service)
+{
+    struct relays *relays = relays_of(service);
+    relays->is_stopping = true;
+    list_for_each(at, &relays->clients) {
+        struct client *client = list_entry(at, struct client, link);
+        if (client->state != CLIENT_HERE && client->state != CLIENT_ENDING)
+            end_client(client, client->state == CLIENT_OPEN);
+    }
+}
+
+struct relays *relays_new(const struct relays_options *options, uint64_t now_ms)
+{
+    static const struct service_ops ops = {.accept = accept_client,
+                                           .woken = woken,
+                                           .tick = tick,
+                                           .next_ms = next_ms,
+                                           .shutdown = end_all};
+    struct relays *relays = mem_zalloc(sizeof(*relays));
+    service_init(&relays->service, &ops);
+    relays->options = *options;
+    relays->now_ms = now_ms;
+    relays->backoff_ms = RELAY_RETRY_MS;
+    output_pool_init(&relays->pool, NULL);
+    list_init(&relays->clients);
+    list_init(&relays->ways);
+    list_init(&relays->waiting);
+    return relays;
+}
+
+void relays_free(struct relays *relays)
+{
+    if (!relays)
+        return;
+    list_for_each_safe(at, after, &relays->ways) /* whose calls have come to nothing */
+        free_way(list_entry(at, struct way, link));
+    output_pool_free(&relays->pool);
+    timers_free(&relays->timers);
+    mem_free(relays);
+}
+
+struct service *relays_service(struct relays *relays)
+{
+    return &relays->service;
+}
+
+size_t relays_count(const struct relays *relays)
+{
+    return relays->count;
+}

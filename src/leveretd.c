@@ -82,7 +82,7 @@ struct daemon {
     enum office office;
     bool begins_anew; /* an operator has reset it */
     struct server *server;
-    struct service *amqp;       /* what it is for the loop */
+    struct service *amqp;       /* who talks to clients: the server, or who brings them to another broker */
     struct api_backups backups; /* what the API asks for copies */
     struct backup backup;
     struct api_control control; /* and for settings and listeners */
@@ -262,11 +262,6 @@ static bool make_membership(struct daemon *daemon)
     if (!membership_is_wanted(&daemon->options))
         return true;
     daemon->membership = membership_new(&options, what, sizeof(what));
-    if (listeners_hold(daemon->loop, &daemon->amqp) || listeners_hold(daemon->loop, &daemon->web)) {
-        snprintf(what, sizeof(what), "a broker of a cluster makes the sockets for its clients by itself, as it has to "
-                 "refuse them while it follows, and the one at %s is the service manager's", daemon->loop->listeners.where);
-        return refuse(daemon, what);
-    }
     return daemon->membership || (*what && refuse(daemon, what));
 }
 
@@ -391,14 +386,16 @@ static bool build_server(struct daemon *daemon)
     options->trace_frames = logs_take(&daemon->logs, LOG_CATEGORY_CHANNEL, LOG_LEVEL_DEBUG);
     daemon->server = server_new(options, &daemon->broker, clock_monotonic_ms());
     daemon->amqp = server_service(daemon->server);
-    if (daemon->membership)
+    if (daemon->membership) {
         membership_serve(daemon->membership, daemon->server, &daemon->broker);
+        daemon->amqp = membership_relay(daemon->membership);
+    }
     if (daemon->options.log_exchange) {
         log_exchange_init(&daemon->log_exchange, &daemon->broker, daemon->options.broker.first.vhost,
                           &daemon->logs, &daemon->options.logs, loop_wake, daemon->loop);
         loop_add(daemon->loop, &daemon->log_exchange.service);
     }
-    loop_add(daemon->loop, daemon->amqp);
+    loop_add(daemon->loop, server_service(daemon->server));
     build_web(daemon);
     return true;
 }
@@ -634,12 +631,8 @@ static void take_office(struct daemon *daemon)
         loop_end(daemon->loop);
         return;
     }
-    membership_has_read(daemon->membership);
-    int error = listeners_release(daemon->loop, &daemon->amqp);
-    if (!error)
-        error = listeners_release(daemon->loop, &daemon->web);
-    if (error)
-        bind_refused(&daemon->logs.log, daemon->loop->listeners.where, error);
+    daemon->amqp = server_service(daemon->server);
+    membership_has_read(daemon->membership, daemon->amqp);
     warn_of_users(daemon);
 }
 

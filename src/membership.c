@@ -10,6 +10,7 @@
 #include "bind.h"
 #include "broker/broker.h"
 #include "cluster/lane.h"
+#include "cluster/relay.h"
 #include "image.h"
 #include "net/clock.h"
 #include "seats.h"
@@ -41,6 +42,7 @@ struct membership {
     struct node_identity identity;
     struct cluster *cluster;
     struct lanes *lanes;
+    struct relays *relays; /* clients that are brought to who leads */
     struct seats *seats;
     struct worker *copier;
     struct images *images; /* NULL: it joins, and has nothing yet */
@@ -59,6 +61,18 @@ static bool refuse(char *what, size_t what_size, const char *why)
 {
     snprintf(what, what_size, "%s", why);
     return false;
+}
+
+static struct relays *new_relays(const struct membership *membership, uint64_t now_ms)
+{
+    const struct membership_options *of = &membership->options;
+    const struct relays_options options = {.kind = LINK_CLIENT_AMQP,
+                                           .identity = &membership->identity,
+                                           .log = of->log,
+                                           .patience_ms = of->options->server.handshake_ms,
+                                           .max = of->loop->sockets.max / 2, /* two sockets each */
+                                           .clients_max = &of->options->server.connections_max};
+    return relays_new(&options, now_ms);
 }
 
 /* ---- a start ---- */
@@ -152,12 +166,32 @@ static int look_at_past(struct membership *membership, bool *is_joining)
 
 /* ---- turns ---- */
 
+/* Where the broker with this number listens for others. False: nowhere that is known. */
+static bool find_node(const struct cluster_settings *settings, uint32_t number, struct endpoint *endpoint)
+{
+    for (uint32_t i = 0; i < settings->count; i++)
+        if (settings->nodes[i].number == number)
+            return !endpoint_read(settings->nodes[i].at, PORT_CLUSTER, endpoint);
+    return false;
+}
+
+static void relay_to(struct membership *membership, uint32_t leader)
+{
+    const struct cluster_settings *settings = settings_of(membership);
+    struct endpoint endpoint;
+    if (leader != settings->number && find_node(settings, leader, &endpoint))
+        relays_lead(membership->relays, leader, endpoint.host, endpoint.port);
+    else
+        relays_lead(membership->relays, leader, NULL, 0);
+}
+
 static void tell_leader(struct membership *membership)
 {
     uint32_t leader = membership_leader(membership);
     if (leader == membership->told)
         return;
     membership->told = leader;
+    relay_to(membership, leader);
     if (leader != settings_of(membership)->number)
         log_event(membership->options.log, EVENT_office_elsewhere, "leader=%u self=%u", leader,
                   settings_of(membership)->number);
@@ -397,6 +431,7 @@ bool membership_open(struct membership *membership, struct disk *disk, struct st
     membership->seats = seats_new(&seats);
     membership->lanes = lanes_new(membership->cluster, store, &keeps);
     membership->links = links_service(cluster_links(membership->cluster));
+    membership->relays = new_relays(membership, now_ms);
     membership->copier = worker_thread_new("image", loop_wake, membership->options.loop);
     if (!membership->copier)
         return refuse(what, what_size, "no thread can be started");
@@ -411,6 +446,7 @@ void membership_serve(struct membership *membership, struct server *server, stru
     agreed_begin(server, membership->lanes);
     loop_add(membership->options.loop, membership->links);
     loop_add(membership->options.loop, &membership->service);
+    loop_add(membership->options.loop, relays_service(membership->relays));
 }
 
 bool membership_leads(const struct membership *membership)
@@ -469,9 +505,16 @@ bool membership_group(const struct membership *membership, struct api_group *out
     return true;
 }
 
-void membership_has_read(struct membership *membership)
+struct service *membership_relay(struct membership *membership)
+{
+    return relays_service(membership->relays);
+}
+
+void membership_has_read(struct membership *membership, struct service *clients)
 {
     group_log_drop_orphans(group_log_find(membership->store, GROUP));
+    links_serve(cluster_links(membership->cluster), LINK_CLIENT_AMQP, clients);
+    relays_serve_here(membership->relays, clients);
 }
 
 void membership_close(struct membership *membership)
@@ -484,6 +527,7 @@ void membership_free(struct membership *membership)
 {
     if (!membership)
         return;
+    relays_free(membership->relays);
     images_free(membership->images);
     worker_thread_free(membership->copier);
     seats_free(membership->seats);

@@ -1,6 +1,6 @@
 /* This broker as one of a cluster: what the options say of that, its links, and the group that has the
- * names and durable queues of all of them. Who leads it serves clients; the others follow, and take over
- * when it is gone.
+ * names and durable queues of all of them. Who leads it serves clients; the others follow, bring
+ * theirs to it, and take over when it is gone.
  *
  * The first members are those that the configuration names, with the same numbers everywhere; each begins
  * once by --cluster-found. Who they are follows from that list, so that a folder which was lost, and is
@@ -51,8 +51,11 @@ uint32_t membership_leader(const struct membership *membership);
 size_t membership_members(const struct membership *membership, struct api_member *out);
 /* What its group has agreed on. False: it does not take part yet. */
 bool membership_group(const struct membership *membership, struct api_group *out);
-/* Names have been read: what nobody named is to go. */
-void membership_has_read(struct membership *membership);
+/* Who talks to clients as long as this broker does not lead. */
+struct service *membership_relay(struct membership *membership);
+/* Names have been read: what nobody named is to go. From now on clients that come here, or to another broker,
+ * are this service's. */
+void membership_has_read(struct membership *membership, struct service *clients);
 /* Behind the server, but before the store is closed, */
 void membership_close(struct membership *membership);
 /* and behind that, but before the loop is freed. NULL is allowed. */

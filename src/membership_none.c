@@ -58,9 +58,15 @@ bool membership_group(const struct membership *membership, struct api_group *out
     return false;
 }
 
-void membership_has_read(struct membership *membership)
+struct service *membership_relay(struct membership *membership)
 {
     (void)membership;
+    return NULL;
+}
+
+void membership_has_read(struct membership *membership, struct service *clients)
+{
+    (void)membership, (void)clients;
 }
 
 void membership_close(struct membership *membership)

@@ -330,7 +330,7 @@ int listeners_start(struct loop *loop)
 {
     list_for_each_safe(at, after, &loop->listeners.all) {
         struct listener *listener = list_entry(at, struct listener, link);
-        int error = listener->is_held ? 0 : start(listener);
+        int error = start(listener);
         if (error == EADDRINUSE && listener->may_be_missing) {
             write_place(listener, loop->listeners.where);
             log_event(loop->log, EVENT_no_management, "address=%s reason=%s", loop->listeners.where,
@@ -375,38 +375,6 @@ void listeners_resume(struct loop *loop)
 }
 
 /* ---- while operators want no clients ---- */
-
-int listeners_hold(struct loop *loop, struct service *const *service)
-{
-    list_for_each(at, &loop->listeners.all) {
-        struct listener *listener = list_entry(at, struct listener, link);
-        if (listener->service != service)
-            continue;
-        if (listener->inherited) {
-            write_place(listener, loop->listeners.where);
-            return EALREADY;
-        }
-        listener->is_held = true;
-    }
-    return 0;
-}
-
-int listeners_release(struct loop *loop, struct service *const *service)
-{
-    list_for_each(at, &loop->listeners.all) {
-        struct listener *listener = list_entry(at, struct listener, link);
-        bool is_suspended = listener->fd < 0;
-        if (listener->service != service || !listener->is_held)
-            continue;
-        listener->is_held = false;
-        int error = is_suspended ? 0 : start(listener);
-        if (error) {
-            write_place(listener, loop->listeners.where);
-            return error;
-        }
-    }
-    return 0;
-}
 
 void listeners_suspend(struct loop *loop, struct service *const *service)
 {

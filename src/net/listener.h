@@ -56,7 +56,6 @@ struct listener {
     struct service *const *service;
     ev_io readable;
     bool may_be_missing; /* see loop_bind_usual */
-    bool is_held;        /* its address is taken, and nobody can connect yet */
 };
 
 struct listener_options listener_options_default(void);
@@ -78,10 +77,6 @@ int listeners_start(struct loop *loop);
 uint64_t listeners_next_ms(const struct listeners *listeners);
 /* Once a turn: ends the rest when it is time. */
 void listeners_resume(struct loop *loop);
-/* Those of a service, that do not listen yet, do so no sooner than they are released. 0, or an errno value
- * and `where`: EALREADY: one of them was inherited, and listens. */
-int listeners_hold(struct loop *loop, struct service *const *service);
-int listeners_release(struct loop *loop, struct service *const *service);
 /* Those of a service, or those that were bound for it, are closed, and who connects is refused, or waits
  * at an inherited socket with a path; who is connected stays. */
 void listeners_suspend(struct loop *loop, struct service *const *service);

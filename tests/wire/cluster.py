@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,106 +17,10 @@ import urllib.request
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from members import ELECTED, Cluster, numbers, publish, secret, served  # noqa: E402
 from service import PATIENCE, PROGRAM, Daemon, folder, run  # noqa: E402
 from tap import eventually  # noqa: E402
-from amqp import ConnectionGone  # noqa: E402
 from wire import amqp, case, check, equal, main  # noqa: E402
-
-ELECTED = 30
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-def secret(t, text=b"a secret of more than sixteen bytes\n"):
-    path = os.path.join(folder(t), "cookie")
-    with open(path, "wb") as file:
-        file.write(text)
-    os.chmod(path, 0o600)
-    return path
-
-
-class Cluster:
-    """Brokers with numbers from 1 on; `brokers` has those that were started last."""
-
-    def __init__(self, t, count=3, *more):
-        self.t, self.count, self.cookie, self.more = t, count, secret(t), list(more)
-        ports = free_ports(2 * count)
-        self.links, self.clients = ports[:count], ports[count:]
-        self.folders = [folder(t) for _ in range(count)]
-        self.brokers = {}
-
-    def arguments(self, number, *more, cookie=None):
-        words = ["--node-name", "leveret@node%d" % number, "--data-dir", self.folders[number - 1], "--listen", "127.0.0.1:%d" % self.clients[number - 1],
-                 "--set", "cluster.number=%d" % number, "--set", "cluster.listen=127.0.0.1:%d" % self.links[number - 1],
-                 "--set", "cluster.cookie=" + (cookie or self.cookie)]
-        for i, port in enumerate(self.links):
-            words += ["--set", "cluster.nodes.%d=127.0.0.1:%d" % (i + 1, port)]
-        return words + self.more + list(more)
-
-    def start(self, number, *more, **options):
-        self.brokers[number] = Daemon(self.t, *self.arguments(number, *more, **options)).ready()
-        return self.brokers[number]
-
-    def found(self):
-        for number in range(1, self.count + 1):
-            self.start(number, "--cluster-found")
-        return self
-
-    def leader(self, besides=()):
-        """The number of the broker that clients can connect to."""
-        deadline = time.monotonic() + ELECTED
-        while time.monotonic() < deadline:
-            for number, broker in self.brokers.items():
-                if number not in besides and broker.process.poll() is None:
-                    try:
-                        socket.create_connection(("127.0.0.1", self.clients[number - 1]), PATIENCE).close()
-                        return number
-                    except ConnectionError:
-                        pass
-            time.sleep(0.02)
-        raise AssertionError("nobody leads: " + "".join(broker.log() for broker in self.brokers.values()))
-
-    def client(self, number):
-        c = amqp.Connection("127.0.0.1:%d" % self.clients[number - 1])
-        self.t.cleanup(c.abort)
-        return c.open()
-
-    def kill(self, number):
-        self.brokers[number].kill()
-
-
-def publish(c, queue, count, size=0):
-    """Messages 0 to count - 1, with so many bytes more, all confirmed; the channel has been told to confirm."""
-    for number in range(count):
-        c.publish(1, queue, b"%d" % number + b" " * size, delivery_mode=number % 2 + 1)
-    c.confirmed = getattr(c, "confirmed", 0) + count
-    highest = 0
-    while highest < c.confirmed:
-        highest = max(highest, c.expect(1, "basic.ack").delivery_tag)
-
-
-def fill(c, queue, count):
-    c.channel()
-    c.queue(queue=queue, durable=True)
-    c.call(1, "confirm.select")
-    publish(c, queue, count)
-
-
-def served(t, queue, count, *more):
-    """A cluster, the number of the broker that serves, and a client of that, who has filled a queue."""
-    cluster = Cluster(t, 3, *more).found()
-    serving = cluster.leader()
-    c = cluster.client(serving)
-    fill(c, queue, count)
-    return cluster, serving, c
 
 
 def said_before_end(c):
@@ -126,12 +29,8 @@ def said_before_end(c):
     try:
         while True:
             said.append(c.recv(1, ELECTED).name)
-    except ConnectionGone:
+    except amqp.ConnectionGone:
         return said
-
-
-def numbers(count):
-    return ["%d" % number for number in range(count)]
 
 
 @case("names and messages are there when another one takes over, whoever is killed in turn")

@@ -20,14 +20,12 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "kill")]
 
-import service  # noqa: E402
-import cluster as stories  # noqa: E402
 import cluster_net  # noqa: E402
+import members  # noqa: E402
+import service  # noqa: E402
 from cluster_net import between  # noqa: E402
-from tap import CASES, Skip, eventually  # noqa: E402
+from tap import Skip, eventually  # noqa: E402
 from wire import amqp, case, check, equal, main  # noqa: E402
-
-CASES.clear()  # those of the stories are told there
 
 SILENCE, JOBS = 2, 2  # of these each is a process of its own, which may be in a network of its own
 TOP = os.environ.get("top_builddir", ".")
@@ -35,7 +33,7 @@ VOLATILE = os.environ.get("LEVERET_VOLATILE") or os.path.join(TOP, "tests", "kil
 WHY_NOT = cluster_net.why_not(TOP)
 
 
-class Brokers(stories.Cluster):
+class Brokers(members.Cluster):
     """Three, and `c`, a client of the one that leads, who has filled the queue "kept"."""
 
     def __init__(self, t, count=300):
@@ -43,8 +41,8 @@ class Brokers(stories.Cluster):
         self.found()
         self.leading = self.leader()
         self.c = self.client(self.leading)
-        stories.fill(self.c, "kept", count)
-        self.kept = stories.numbers(count)
+        members.fill(self.c, "kept", count)
+        self.kept = members.numbers(count)
 
     def others(self):
         return [number for number in self.brokers if number != self.leading]
@@ -108,7 +106,7 @@ class Brokers(stories.Cluster):
 
     def tries_to_start(self, number, *more):
         """True: it serves or follows; else it has ended, and its log says what to do."""
-        self.brokers[number] = stories.Daemon(self.t, *self.arguments(number, *more))
+        self.brokers[number] = members.Daemon(self.t, *self.arguments(number, *more))
         log = self.brokers[number].log
         eventually(lambda: service.READY in log() or self.brokers[number].process.poll() is not None)
         return self.brokers[number].process.poll() is None
@@ -158,7 +156,7 @@ def _(t):
         cluster.start(number)
     got = cluster.all_there()
     equal(got[:300], cluster.kept, "what was confirmed")
-    equal(got[300:], stories.numbers(400)[300:len(got)], "what was not: the first of it, in order, or none")
+    equal(got[300:], members.numbers(400)[300:len(got)], "what was not: the first of it, in order, or none")
 
 
 @case("power that goes at one, and pauses of the others, leave one that leads (NATS 2025, #7567)")
@@ -321,7 +319,7 @@ class Cut(Brokers):
         return words
 
     def start(self, number, *more, **options):
-        self.brokers[number] = stories.Daemon(self.t, *self.arguments(number, *more, **options),
+        self.brokers[number] = members.Daemon(self.t, *self.arguments(number, *more, **options),
                                               command=self.net.command(number)).ready()
         return self.brokers[number]
 

@@ -9,6 +9,7 @@ EXTRA_DIST += \
 	%D%/certificates.py \
 	%D%/cluster_scenarios.py \
 	%D%/errors.py \
+	%D%/members.py \
 	%D%/metrics_differences.txt \
 	%D%/metrics_golden.json \
 	%D%/queues.py \
@@ -47,6 +48,7 @@ dist_check_SCRIPTS += \
 	%D%/logs.py \
 	%D%/metrics.py \
 	%D%/proxy.py \
+	%D%/relay.py \
 	%D%/retries.py \
 	%D%/tls.py \
 	%D%/unixsocket.py \
@@ -71,6 +73,7 @@ TESTS += \
 	%D%/logs.py \
 	%D%/metrics.py \
 	%D%/proxy.py \
+	%D%/relay.py \
 	%D%/retries.py \
 	%D%/tls.py \
 	%D%/unixsocket.py \

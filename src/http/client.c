@@ -124,6 +124,7 @@ static void headed(struct http_client *client, bool is_all)
 static void whole(struct http_client *client)
 {
     client->state = HTTP_CLIENT_ANSWERING;
+    client->has_asked = true;
     client->round->began_ms = client->server->now_ms;
     list_remove(&client->turn_link);
     list_push_back(&client->server->ready, &client->turn_link);
@@ -391,6 +392,12 @@ static bool is_finished(const struct conversation *conversation)
            (client->state == HTTP_CLIENT_ENDING && client->output.size == 0);
 }
 
+/* Who comes by a path of this machine has room of his own: whoever fills up a port keeps no operator out there. */
+static size_t *counter_of(struct http_client *client)
+{
+    return client->peer.is_unix ? &client->server->local_connections : &client->server->connections;
+}
+
 static void free_client(struct conversation *conversation)
 {
     struct http_client *client = client_of(conversation);
@@ -402,8 +409,28 @@ static void free_client(struct conversation *conversation)
     list_remove(&client->link);
     output_free(&server->outputs, &client->output);
     buffer_free(&client->ahead);
-    server->connections -= !client->is_refused;
+    *counter_of(client) -= !client->is_refused;
     mem_free(client);
+}
+
+/* For one more, from whoever has been silent for longest since he is there. */
+static bool make_room(struct http_server *server)
+{
+    list_for_each(at, &server->all) {
+        struct http_client *client = list_entry(at, struct http_client, link);
+        if (client->state != HTTP_CLIENT_IDLE || client->has_asked || client->peer.is_unix)
+            continue;
+        end(client, HTTP_CLIENT_ENDING);
+        watch(client);
+        return true;
+    }
+    return false;
+}
+
+static bool has_room(struct http_client *client)
+{
+    struct http_server *server = client->server;
+    return *counter_of(client) < server->options.connections_max || (!client->peer.is_unix && make_room(server));
 }
 
 struct http_client *http_client_new(struct http_server *server, const struct peer *peer)
@@ -422,9 +449,9 @@ struct http_client *http_client_new(struct http_server *server, const struct pee
     client->peer = *peer;
     client->idle_ms = server->now_ms;
     list_init(&client->turn_link);
+    client->is_refused = !has_room(client);
+    *counter_of(client) += !client->is_refused;
     list_push_back(&server->all, &client->link);
-    client->is_refused = server->connections >= server->options.connections_max;
-    server->connections += !client->is_refused;
     if (client->is_refused)
         refuse(client, 503, "there are as many connections as are allowed");
     else if (server->is_stopping)

@@ -37,6 +37,7 @@ struct http_client {
     struct list turn_link; /* on the server's `ready`, `waiting` or `paused` */
     enum http_client_state state;
     bool is_refused; /* one too many */
+    bool has_asked;  /* a whole request, since it is connected */
     struct timer timer;
     uint64_t idle_ms; /* since when nothing has happened */
     struct output output;

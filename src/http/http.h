@@ -64,7 +64,8 @@ struct http_options {
     uint32_t request_ms;    /* for a request to come whole, and a second more for each 64 KiB of its
                              * body that has come; 0: 30,000 */
     uint32_t stalled_ms;    /* for a client to take any bytes of an answer; 0: 30,000 */
-    size_t connections_max; /* more are answered 503; 0: 1,024 */
+    size_t connections_max; /* at ports, and as many again at paths; one more takes the place of whoever has asked
+                             * nothing yet, or is answered 503; 0: 1,024 */
     size_t body_bytes_max;  /* of all requests at hand together; more are 503; 0: 256 MiB */
     bool no_gzip;           /* answers are sent as they are */
     int64_t turn_steps;     /* budget of answers in one turn; 0: half a millisecond */

@@ -18,7 +18,8 @@ struct http_server {
     struct list ready;             /* of these, with an answer that can go on */
     struct list waiting;           /* whose answer waits for something */
     struct list paused;            /* whose input waits for the next turn */
-    size_t connections;            /* without those that were refused */
+    size_t connections;            /* without those that were refused, and those of this machine's paths: */
+    size_t local_connections;      /* these */
     size_t body_bytes;             /* of the requests at hand */
     size_t input_left;             /* bytes that may still be read in this turn */
     struct buffer piece, squeezed; /* of an answer, for a moment; and the same as gzip */

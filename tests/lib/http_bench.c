@@ -189,12 +189,23 @@ void http_bench_free(struct http_bench *bench)
     message_pool_free(&bench->pool);
 }
 
+static struct http_bench_client dial_as(struct http_bench *bench, const struct peer *peer)
+{
+    struct http_bench_client client = {.takes = SIZE_MAX};
+    client.conversation = service_accept(bench->service, peer, NULL);
+    return client;
+}
+
 struct http_bench_client http_bench_dial(struct http_bench *bench)
 {
-    struct peer peer = {.name = "127.0.0.1:40112", .local = "127.0.0.1:15672"};
-    struct http_bench_client client = {.takes = SIZE_MAX};
-    client.conversation = service_accept(bench->service, &peer, NULL);
-    return client;
+    const struct peer peer = {.name = "127.0.0.1:40112", .local = "127.0.0.1:15672"};
+    return dial_as(bench, &peer);
+}
+
+struct http_bench_client http_bench_dial_path(struct http_bench *bench)
+{
+    const struct peer peer = {.name = "unix:1", .local = "ctl.sock", .is_unix = true};
+    return dial_as(bench, &peer);
 }
 
 size_t http_bench_send(struct http_bench *bench, struct http_bench_client *client,

@@ -40,6 +40,8 @@ void http_bench_new(struct http_bench *bench, const struct http_options *options
 /* All clients must have gone. */
 void http_bench_free(struct http_bench *bench);
 struct http_bench_client http_bench_dial(struct http_bench *bench);
+/* The same by a path of this machine. */
+struct http_bench_client http_bench_dial_path(struct http_bench *bench);
 /* Sends as much as the server wants to read; returns how much that was. */
 size_t http_bench_send(struct http_bench *bench, struct http_bench_client *client,
                        struct bytes bytes);

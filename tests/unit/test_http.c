@@ -405,6 +405,7 @@ TEST(too_many)
 {
     struct http_bench_client other;
     begin(&(struct http_options){.connections_max = 1});
+    asks(GET_HELLO, HELLO, "the first has asked");
     other = http_bench_dial(&bench);
     ok(conversation_wants_input(other.conversation), "TLS could read, to be able to write");
     http_bench_turn(&bench, &other, 0);
@@ -414,6 +415,28 @@ TEST(too_many)
     buffer_free(&other.in);
     dial_again();
     asks(GET_HELLO, HELLO, "and so is the next when it has gone");
+    end();
+}
+
+TEST(silent_ones_make_room)
+{
+    struct http_bench_client next, local, another;
+    begin(&(struct http_options){.connections_max = 1});
+    local = http_bench_dial_path(&bench);
+    next = http_bench_dial(&bench);
+    http_bench_turn(&bench, &client, 0);
+    ok(client.conversation == NULL && client.in.size == 0, "who has said nothing makes room, and is told nothing");
+    http_bench_send(&bench, &local, bytes_str(GET_HELLO));
+    http_bench_settle(&bench, &local);
+    ok(bytes_start_with(buffer_bytes(&local.in), "HTTP/1.1 200 "), "who comes by a path has room beside them");
+    another = http_bench_dial_path(&bench);
+    http_bench_turn(&bench, &another, 0);
+    ok(bytes_start_with(buffer_bytes(&another.in), "HTTP/1.1 503 "), "as long as there are not too many of these");
+    client = next;
+    asks(GET_HELLO, HELLO, "the next one is served");
+    http_bench_hang_up(&local);
+    buffer_free(&local.in);
+    buffer_free(&another.in);
     end();
 }
 
@@ -527,6 +550,7 @@ int main(void)
     RUN(time_limits);
     RUN(large_bodies_have_more_time);
     RUN(too_many);
+    RUN(silent_ones_make_room);
     RUN(bodies_together);
     RUN(input_of_a_turn);
     RUN(shutdown);

@@ -617,16 +617,20 @@ def _(t):
         idle.append(dial(t))
         if number % 500 == 0:
             victim.trip()
-    silent, told = idle, 0
+    silent, gone = idle, 0
     deadline = time.monotonic() + PATIENCE
     # The last ones may still wait in the kernel to be taken.
     while len(silent) > OPEN_MAX and time.monotonic() < deadline:
         victim.trip()
         silent, answers = those_without_answer(silent)
-        told += sum(answer.startswith(b"HTTP/1.1 503 ") for answer in answers)
-    t.note("%d stay, %d are told that they are too many" % (len(silent), told))
+        gone += sum(answer == b"" for answer in answers)
+    t.note("%d stay, %d have made room" % (len(silent), gone))
     equal(len(silent), min(OPEN_MAX, len(idle)), "those that may stay")
-    equal(told, len(idle) - len(silent), "those that are told")
+    equal(gone, len(idle) - len(silent), "those that have made room, and are closed")
+    equal(silent, idle[-len(silent):], "they came last")
+    reader = Reader(dial(t))
+    send(reader.sock, WHO + b"\r\n")
+    equal(reader.answer().status, 200, "somebody who asks, beside them")
     grown = max(0, resident() - before)
     t.note("%d bytes of memory for each of them" % (grown / len(idle)))
     check(grown < len(idle) * IDLE_BYTES, "they take %d bytes" % grown)

@@ -88,6 +88,14 @@ static bool is_wrong(struct rig *rig, const char *what, const char *when)
     return true;
 }
 
+/* It says with which batch the journal ends, and claims no more than that is there. */
+static bool is_told(const struct rig *rig)
+{
+    const struct store_stats *stats = store_stats(rig->store);
+    return stats->end_batch + 1 == rig->store->journal.position.batch &&
+           stats->known_batch <= stats->end_batch;
+}
+
 /* How an ordinary start ends. */
 static enum end start(struct rig *rig, const struct rig_damage *damage, const char *what)
 {
@@ -96,7 +104,9 @@ static enum end start(struct rig *rig, const struct rig_damage *damage, const ch
     struct rig_damage found = *damage;
     bool is_open = rig_open(rig);
     bool is_cut = is_open && rig->store->journal.position.batch <= last;
-    if (!is_open) {
+    if (is_open && !is_told(rig)) {
+        end = END_WRONG;
+    } else if (!is_open) {
         bool is_said = rig->error[0] && disk_memory_equal(rig->disk, before);
         end = is_said ? END_REFUSED : END_WRONG;
     } else if (!rig_check_damage(rig, last, &found)) {

@@ -12,6 +12,7 @@ EXTRA_DIST += \
 	%D%/brokers.py \
 	%D%/budget.json \
 	%D%/chart.py \
+	%D%/cluster \
 	%D%/features.py \
 	%D%/instructions.py \
 	%D%/lists \

@@ -3,6 +3,7 @@
 #include "api/settings.h"
 #include "broker/firehose.h"
 #include "broker/permission.h"
+#include "broker/vhost_removal.h"
 
 enum { VHOST_STEPS = 150 };
 
@@ -237,9 +238,20 @@ void vhost_start(struct call *call)
         call_fail(call, 400, "bad_request", "there is no virtual host '%.*s'", BYTES_ARG(name));
 }
 
+/* The answer comes when it is gone, but for whom connections have to close first. */
+static void await_end(struct call *call)
+{
+    if (!vhost_is_left(call->api->broker, call->segments[0]))
+        call_done(call, false);
+}
+
 void vhost_delete_it(struct call *call)
 {
     struct error error = {0};
+    if (call->at) {
+        await_end(call);
+        return;
+    }
     const struct vhost *vhost = call_vhost(call, true);
     if (!vhost)
         return;
@@ -248,7 +260,7 @@ void vhost_delete_it(struct call *call)
                   "Refusing to delete virtual host '%s' because it is protected from deletion",
                   vhost->name);
     else if (vhost_delete(call->api->broker, call->segments[0], &error))
-        call_done(call, false);
+        call->at = 1;
     else
         call_fail_as(call, &error);
 }

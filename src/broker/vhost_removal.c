@@ -151,11 +151,22 @@ void vhosts_go(struct broker *broker, struct budget *budget)
     }
 }
 
+static bool is_left(const struct vhost *vhost)
+{
+    return !is_empty(vhost) || vhost->holders == 0;
+}
+
 bool vhosts_are_left(const struct broker *broker)
 {
     const struct vhost *vhost;
     for (uint64_t at = 0; (vhost = map_next(&broker->going, &at));)
-        if (!is_empty(vhost) || vhost->holders == 0)
+        if (is_left(vhost))
             return true;
     return false;
+}
+
+bool vhost_is_left(const struct broker *broker, struct bytes name)
+{
+    const struct vhost *vhost = map_find(&broker->going, name);
+    return vhost && is_left(vhost);
 }

@@ -10,5 +10,7 @@
 void vhosts_go(struct broker *broker, struct budget *budget);
 /* Is there more to take away, that need not wait for connections? */
 bool vhosts_are_left(const struct broker *broker);
+/* The same of the one of that name. */
+bool vhost_is_left(const struct broker *broker, struct bytes name);
 
 #endif

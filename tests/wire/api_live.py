@@ -450,6 +450,19 @@ def _(t):
     check(took >= 1.4, "300 more than at once took %.2f s" % took)
 
 
+@case("a virtual host that was deleted may be made again at once, however much was in it")
+@ours
+def _(t):
+    own = broker_at(t, service.serve(t, service.folder(t), "--management", "127.0.0.1:0"))
+    queues = [{"name": "q%d" % i, "vhost": "much", "durable": True, "auto_delete": False, "arguments": {}}
+              for i in range(10000)]
+    own.expect("POST", "/api/definitions", 204, {"vhosts": [{"name": "much"}], "queues": queues})
+    own.expect("DELETE", "/api/vhosts/much", 204)
+    own.expect("PUT", "/api/vhosts/much", 201, {})
+    own.expect("GET", "/api/queues/much", 200, answer=[])
+    own.expect("DELETE", "/api/vhosts/nosuch", 404)
+
+
 @case("a certificate that ends soon is told")
 @ours
 def _(t):

@@ -343,9 +343,10 @@ def consumer_like(c, q, tag, **fields):
                             "node": str, "number": 1, "peer_host": own[0], "peer_port": own[1],
                             "user": "guest"},
         "consumer_tag": tag, "exclusive": False, "prefetch_count": 0,
-        "queue": {"name": q, "vhost": "/"}, "consumer_timeout": 1800000}
+        "queue": {"name": q, "vhost": "/"}, "consumer_timeout": 1800000, "messages_unacknowledged": 0}
     if broker().oracle:
         del answer["consumer_timeout"]  # a field of newer versions
+        del answer["messages_unacknowledged"]  # of this broker
     answer.update(fields)
     return answer
 

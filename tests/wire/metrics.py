@@ -186,7 +186,9 @@ def work(t, broker):
     c.call(2, "queue.purge", queue="m.letters")
     dying = c.get("m.dying", 2, no_ack=False)
     c.send(2, "basic.reject", delivery_tag=dying.delivery_tag, requeue=False)
-    check(c.get_soon("m.letters", 2), "its letter")
+    letters = {"queue": "m.letters", "passive": True}  # asked without a get, which would count
+    check(tap.eventually(lambda: c.call(2, "queue.declare", **letters).message_count == 1), "its letter has come")
+    check(c.get("m.letters", 2), "its letter")
     equal(c.get("m.letters", 2), None, "another one")
     c.channel(3)
     c.call(3, "basic.qos", prefetch_count=5)

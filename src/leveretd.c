@@ -78,6 +78,7 @@ struct daemon {
     bool has_broker;
     bool was_ended; /* the last daemon in this folder has ended in order */
     struct membership *membership; /* of a cluster; NULL: this broker is alone */
+    bool has_image;                /* its store is one that another broker has sent */
     struct service office_keeper;  /* looks whether it leads */
     enum office office;
     bool begins_anew; /* an operator has reset it */
@@ -149,7 +150,7 @@ static bool load_tls(struct daemon *daemon)
 }
 
 /* Of a cluster: the store may be one that was sent by another broker. */
-static bool take_image(const struct daemon *daemon)
+static bool take_image(struct daemon *daemon)
 {
     char what[512];
     bool was_taken;
@@ -159,6 +160,7 @@ static bool take_image(const struct daemon *daemon)
                  daemon->data_dir, IMAGE_COMES, strerror(error));
         return refuse(daemon, what);
     }
+    daemon->has_image = was_taken;
     if (was_taken)
         log_event(&daemon->logs.log, EVENT_image_taken, "path=%s", daemon->data_dir);
     return true;
@@ -544,7 +546,40 @@ static size_t tell_members(const struct api_control *control, struct api_member 
 
 static bool tell_group(const struct api_control *control, struct api_group *out)
 {
-    return membership_group(list_entry(control, struct daemon, control)->membership, out);
+    const struct daemon *daemon = list_entry(control, struct daemon, control);
+    bool takes_part = membership_group(daemon->membership, out);
+    out->images_taken = daemon->has_image;
+    return takes_part;
+}
+
+static bool forget_member(const struct api_control *control, uint32_t number, char *text)
+{
+    const char *why = membership_forget(list_entry(control, struct daemon, control)->membership, number);
+    if (why)
+        snprintf(text, API_TEXT_BYTES, "%s", why);
+    return !why;
+}
+
+static bool hand_over(const struct api_control *control)
+{
+    return membership_hand_over(list_entry(control, struct daemon, control)->membership);
+}
+
+static void build_control(struct daemon *daemon)
+{
+    daemon->control = (struct api_control){.settings = tell_settings,
+                                           .set = set_key,
+                                           .set_level = set_level,
+                                           .listen = set_listening,
+                                           .reset = reset,
+                                           .reload = reload};
+    if (!daemon->membership)
+        return;
+    daemon->control.serves = serves;
+    daemon->control.members = tell_members;
+    daemon->control.group = tell_group;
+    daemon->control.forget = forget_member;
+    daemon->control.hand_over = hand_over;
 }
 
 static void build_management(struct daemon *daemon)
@@ -566,11 +601,7 @@ static void build_management(struct daemon *daemon)
     tell_files(daemon, &daemon->config);
     daemon->backups = (struct api_backups){begin_backup, stop_backup, look_at_backup};
     backup_init(&daemon->backup, daemon->data_dir, &daemon->logs.log);
-    daemon->control =
-        (struct api_control){tell_settings, set_key, set_level, set_listening,
-                             daemon->membership ? serves : NULL,
-                             daemon->membership ? tell_members : NULL,
-                             daemon->membership ? tell_group : NULL, reset, reload};
+    build_control(daemon);
     const struct api_options options = {
         .surroundings = &daemon->surroundings.base,
         .backups = &daemon->backups,

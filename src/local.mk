@@ -57,7 +57,7 @@ libleveret_main_a_SOURCES = \
 	%D%/tls_settings.h
 
 if HAVE_RAFT
-libleveret_main_a_SOURCES += %D%/image.c %D%/image.h %D%/membership.c %D%/seats.c %D%/seats.h
+libleveret_main_a_SOURCES += %D%/image.c %D%/image.h %D%/members.c %D%/members.h %D%/membership.c %D%/seats.c %D%/seats.h
 else
 libleveret_main_a_SOURCES += %D%/membership_none.c
 endif

@@ -12,6 +12,7 @@
 #include "cluster/lane.h"
 #include "cluster/relay.h"
 #include "image.h"
+#include "members.h"
 #include "net/clock.h"
 #include "seats.h"
 #include "session/agreed.h"
@@ -19,7 +20,7 @@
 
 #define NOBODY_TOLD UINT32_MAX
 
-enum { GROUP = 2, GENERATION = 1, WAIT = 1 };
+enum { GROUP = 2, GENERATION = 1, WAIT = 1, HAND_OVER_MS = 2000 };
 
 /* What a broker with an empty folder has been told. */
 struct joined {
@@ -49,6 +50,8 @@ struct membership {
     struct joined joined;
     bool is_joining, is_over; /* over: it is to start again */
     struct service *links;    /* NULL: not there yet */
+    uint64_t hands_over_by_ms; /* another one is to lead, when what is decided is agreed on, or by then; 0: not */
+    uint64_t images_begun;    /* copies of the store for others, since the start */
     uint32_t told;            /* who leads, as the log has it; NOBODY_TOLD at first */
 };
 
@@ -185,6 +188,35 @@ static void relay_to(struct membership *membership, uint32_t leader)
         relays_lead(membership->relays, leader, NULL, 0);
 }
 
+static struct members members_of(const struct membership *membership)
+{
+    return (struct members){settings_of(membership), membership->cluster, membership->store, GROUP,
+                            membership->options.name};
+}
+
+/* Is all that was decided agreed on, so that whoever waits for that is told? */
+static bool is_settled(const struct membership *membership)
+{
+    size_t at = 0;
+    struct lane *lane;
+    while ((lane = lanes_next(membership->lanes, &at)))
+        if (lane_done(lane) < lane_decided(lane))
+            return false;
+    return true;
+}
+
+/* Who hands over proposes nothing more, and what it has not proposed is forgotten. */
+static void hand_over(struct membership *membership, uint64_t now_ms)
+{
+    const struct members members = members_of(membership);
+    if (!membership->hands_over_by_ms || (!is_settled(membership) && now_ms < membership->hands_over_by_ms))
+        return;
+    membership->hands_over_by_ms = 0;
+    uint64_t best = members_best(&members);
+    if (best)
+        group_transfer(cluster_group(membership->cluster, GROUP), now_ms, best);
+}
+
 static void tell_leader(struct membership *membership)
 {
     uint32_t leader = membership_leader(membership);
@@ -257,7 +289,7 @@ static void take_frame(struct cluster_guest *guest, uint64_t now_ms, struct link
 static void offer_images(struct membership *membership, struct group *group, uint64_t now_ms)
 {
     struct group_image image;
-    bool leads = group_image(group, &image);
+    bool leads = group_image(group, &image), has_image = images_keep(membership->images) != UINT64_MAX;
     const struct engine_members *members = engine_members(group_engine(group));
     for (uint32_t i = 0; leads && i < members->count; i++) {
         uint64_t id = members->of[i].id;
@@ -265,6 +297,7 @@ static void offer_images(struct membership *membership, struct group *group, uin
         if (link && link_is_up(link) && group_lacks(group, id))
             images_offer(membership->images, now_ms, link, &image);
     }
+    membership->images_begun += !has_image && images_keep(membership->images) != UINT64_MAX;
     lanes_keep(membership->lanes, images_keep(membership->images));
 }
 
@@ -297,6 +330,7 @@ static void go_on(struct membership *membership, uint64_t now_ms)
     if (!group_engine(group))
         return;
     offer_images(membership, group, now_ms);
+    hand_over(membership, now_ms);
     look_at_image(membership, group, now_ms);
 }
 
@@ -320,7 +354,9 @@ static void shut_down(struct service *service)
 static uint64_t next_ms(const struct service *service)
 {
     const struct membership *membership = list_entry(service, struct membership, service);
-    return membership->images ? images_next_ms(membership->images) : UINT64_MAX;
+    uint64_t next = membership->images ? images_next_ms(membership->images) : UINT64_MAX;
+    uint64_t hands_over = membership->hands_over_by_ms ? membership->hands_over_by_ms : UINT64_MAX;
+    return next < hands_over ? next : hands_over;
 }
 
 static const struct service_ops ops = {.tick = tick, .next_ms = next_ms, .shutdown = shut_down};
@@ -467,41 +503,32 @@ uint32_t membership_leader(const struct membership *membership)
 
 size_t membership_members(const struct membership *membership, struct api_member *out)
 {
-    _Static_assert((int)API_MEMBERS_MAX == (int)OPTIONS_CLUSTER_MAX, "room for all");
-    const struct cluster_settings *settings = settings_of(membership);
-    uint32_t leader = membership_leader(membership);
-    for (uint32_t i = 0; i < settings->count; i++) {
-        uint32_t number = settings->nodes[i].number;
-        bool is_self = number == settings->number;
-        const struct link *link = links_numbered(cluster_links(membership->cluster), number);
-        const char *name = is_self ? membership->options.name : link ? link_name(link) : "";
-        out[i] = (struct api_member){
-            .is_self = is_self, .is_up = is_self || (link && link_is_up(link)), .leads = number == leader};
-        snprintf(out[i].name, sizeof(out[i].name), "%.255s", *name ? name : settings->nodes[i].at);
-    }
-    return settings->count;
+    const struct members members = members_of(membership);
+    return members_list(&members, out);
 }
 
 bool membership_group(const struct membership *membership, struct api_group *out)
 {
-    const struct group *group = cluster_group(membership->cluster, GROUP);
-    struct group_log *log = group_log_find(membership->store, GROUP);
-    if (!group || !log || !group_engine(group))
+    const struct members members = members_of(membership);
+    if (!members_group(&members, out))
         return false;
-    const struct group_stats *stats = group_stats(group);
-    *out = (struct api_group){
-        .term = engine_term(group_engine(group)),
-        .floor = group_log_floor(log).index,
-        .commit = engine_commit(group_engine(group)),
-        .applied = group_applied(group),
-        .durable = group_log_durable(log),
-        .log_bytes = group_log_size(log),
-        .elections = stats->elections,
-        .proposed = stats->proposed,
-        .appended = stats->appended,
-        .entries_applied = stats->applied,
-        .cuts = stats->cuts,
-    };
+    out->images_made = membership->images_begun;
+    out->may_deliver = lanes_may_deliver(membership->lanes, clock_monotonic_ms());
+    return true;
+}
+
+const char *membership_forget(struct membership *membership, uint32_t number)
+{
+    return membership_leads(membership) ? seats_forget(membership->seats, clock_monotonic_ms(), number)
+                                        : "this broker does not lead";
+}
+
+bool membership_hand_over(struct membership *membership)
+{
+    const struct members members = members_of(membership);
+    if (!members_best(&members))
+        return false;
+    membership->hands_over_by_ms = clock_monotonic_ms() + HAND_OVER_MS;
     return true;
 }
 

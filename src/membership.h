@@ -51,6 +51,10 @@ uint32_t membership_leader(const struct membership *membership);
 size_t membership_members(const struct membership *membership, struct api_member *out);
 /* What its group has agreed on. False: it does not take part yet. */
 bool membership_group(const struct membership *membership, struct api_group *out);
+/* A member counts no more, until it is back and has what the others have. NULL, or why that cannot be. */
+const char *membership_forget(struct membership *membership, uint32_t number);
+/* Another one is to lead, as soon as what was decided here is agreed on. False: there is none that could. */
+bool membership_hand_over(struct membership *membership);
 /* Who talks to clients as long as this broker does not lead. */
 struct service *membership_relay(struct membership *membership);
 /* Names have been read: what nobody named is to go. From now on clients that come here, or to another broker,

@@ -58,6 +58,18 @@ bool membership_group(const struct membership *membership, struct api_group *out
     return false;
 }
 
+const char *membership_forget(struct membership *membership, uint32_t number)
+{
+    (void)membership, (void)number;
+    return NULL;
+}
+
+bool membership_hand_over(struct membership *membership)
+{
+    (void)membership;
+    return false;
+}
+
 struct service *membership_relay(struct membership *membership)
 {
     (void)membership;

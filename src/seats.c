@@ -182,13 +182,13 @@ static bool remove_one(struct seats *seats, uint64_t now_ms, uint64_t id)
     return change(seats, now_ms, &members, "removed", id);
 }
 
-static bool promote(struct seats *seats, uint64_t now_ms, uint64_t id)
+static bool set_role(struct seats *seats, uint64_t now_ms, uint64_t id, enum engine_role role)
 {
     struct engine_members members = *engine_members(group_engine(group_of(seats)));
     for (uint32_t i = 0; i < members.count; i++)
         if (members.of[i].id == id)
-            members.of[i].role = ENGINE_VOTER;
-    return change(seats, now_ms, &members, "voter", id);
+            members.of[i].role = role;
+    return change(seats, now_ms, &members, role == ENGINE_VOTER ? "voter" : "learner", id);
 }
 
 static bool add(struct seats *seats, uint64_t now_ms, uint64_t id)
@@ -222,7 +222,7 @@ static void go_on(struct seats *seats, uint64_t now_ms)
     for (uint32_t i = 0; i < members->count; i++) {
         const struct engine_member *member = &members->of[i];
         if (member->role == ENGINE_LEARNER && engine_match(engine, member->id) >= engine_commit(engine)) {
-            promote(seats, now_ms, member->id);
+            set_role(seats, now_ms, member->id, ENGINE_VOTER);
             return;
         }
     }
@@ -282,6 +282,21 @@ void seats_asked(struct seats *seats, uint64_t now_ms, struct link *link, uint32
         return;
     memcpy(given->node, link_node(link), NODE_ID_BYTES);
     given->seat = seat;
+}
+
+/* It stays a member, as a learner: no seat is ever given twice, so that the last one has to be known. */
+const char *seats_forget(struct seats *seats, uint64_t now_ms, uint32_t number)
+{
+    if (!may_change(seats))
+        return "a change of members is under way: try again";
+    const struct engine_member *member = newest(engine_members(group_engine(group_of(seats))), number);
+    if (!member)
+        return "the broker is no member";
+    if (is_there(seats, member))
+        return "the broker is there, and connected: stop it first";
+    if (member->role == ENGINE_LEARNER || set_role(seats, now_ms, member->id, ENGINE_LEARNER))
+        return NULL;
+    return seats->said;
 }
 
 void seats_ask(struct seats *seats, uint64_t now_ms)

@@ -33,6 +33,9 @@ struct seats *seats_new(const struct seats_options *options);
 void seats_free(struct seats *seats); /* NULL is allowed */
 /* A JOIN of a node. */
 void seats_asked(struct seats *seats, uint64_t now_ms, struct link *link, uint32_t number);
+/* The member with this number counts no more, until it is back and has what the others have. NULL, or why that
+ * cannot be. */
+const char *seats_forget(struct seats *seats, uint64_t now_ms, uint32_t number);
 /* Links follow the members; who leads goes on with what was asked. */
 void seats_tick(struct seats *seats, uint64_t now_ms);
 /* For who joins: asks all, if it is time. */

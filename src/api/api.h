@@ -61,19 +61,46 @@ typedef void api_tell_setting(void *context, const char *key, const char *value,
 
 enum { API_TEXT_BYTES = 1024, API_MEMBERS_MAX = 7 };
 
+/* What a broker is in the group of its cluster. */
+enum api_role {
+    API_ROLE_UNKNOWN, /* this broker has not been told */
+    API_ROLE_VOTER,   /* it counts */
+    API_ROLE_LEARNER, /* it is told what is agreed on, and is not asked for anything until it has all of that */
+    API_ROLE_GONE,    /* the configuration has it, and the group has not: it is to join */
+};
+
 /* A broker of the cluster. */
 struct api_member {
     char name[256]; /* leveret@host; its address, as long as it has not said */
+    uint32_t number;
+    enum api_role role;
     bool is_self, is_up, leads;
+    /* What only who leads knows of others: */
+    bool is_followed; /* it is known */
+    bool lacks;       /* entries that no log has any more: it gets a copy of the store */
+    uint64_t match;   /* the last entry that it has on its disk; 0: none that is known */
+    uint64_t behind;  /* how many entries that are agreed on it lacks */
 };
+
+/* Is such a broker as good as up to date? So many entries may be on their way. */
+enum { API_BEHIND_MAX = 256 };
+
+static inline bool api_member_is_synchronised(const struct api_member *member)
+{
+    return member->role == API_ROLE_VOTER && member->is_up && member->is_followed && !member->lacks &&
+           member->behind <= API_BEHIND_MAX;
+}
 
 /* What its group has agreed on, as this broker knows it. */
 struct api_group {
     uint64_t term;
     uint64_t floor; /* index behind which its log begins here */
+    uint64_t last;  /* of its log here, */
     uint64_t commit, applied, durable;
+    bool may_deliver; /* it leads, and nobody else can have come to do so */
     uint64_t log_bytes; /* of the journal that its entries hold */
-    /* Counters of this run: elections that this broker began, entries, and how often its log was cut. */
+    uint64_t images_made, images_taken; /* copies of a store: for others in this run; it began with one */
+    /* Counters of this run: elections that this broker has won, entries, and how often its log was cut. */
     uint64_t elections, proposed, appended, entries_applied, cuts;
 };
 
@@ -95,6 +122,11 @@ struct api_control {
     bool (*group)(const struct api_control *control, struct api_group *out);
     /* Ends the broker in good order, and has it begin with an empty store. False: refused. */
     bool (*reset)(const struct api_control *control, char *text);
+    /* That member is to count no more until it is back with all that was agreed on. False: refused. NULL: the
+     * same. */
+    bool (*forget)(const struct api_control *control, uint32_t number, char *text);
+    /* Another member is to lead, in good order. False: there is none that could. NULL: the same. */
+    bool (*hand_over)(const struct api_control *control);
     /* Reads the configuration again, all or nothing; `text`: what came of it. False: refused. */
     bool (*reload)(const struct api_control *control, char *text);
 };

@@ -172,13 +172,17 @@ static void send_away(void *context, struct client_id id, struct bytes tag)
     budget_use(call->budget, CLOSE_STEPS);
 }
 
-/* Nobody comes any more, and who is there is sent away, some in each turn. */
+/* Nobody comes any more, and who is there is sent away, some in each turn; then another broker of the cluster
+ * serves, if there is one that can. */
 void maintenance_drain(struct call *call)
 {
+    const struct api_control *control = call->api->options.control;
     if (!call->at && !listen(call, false))
         return;
     call->api->is_drained = true;
     clients_change_all(call, send_away, CLOSE_STEPS);
+    if (!call->has_more && control->hand_over)
+        control->hand_over(control);
 }
 
 void maintenance_revive(struct call *call)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "api/clients.h"
+#include "api/machine.h"
 #include "api/queues.h"
 #include "api/resources.h"
 #include "broker/quota.h"
@@ -114,6 +115,12 @@ static bool explain_consumers(struct explanation *explanation, const struct queu
     return can_take;
 }
 
+/* Is what happens to it agreed on by a cluster, if this broker is one of a cluster? */
+static bool is_replicated(const struct queue *queue)
+{
+    return queue->durable && !queue->exclusive_owner;
+}
+
 /* ---- delivery ---- */
 
 static void explain_messages(struct explanation *explanation, const struct queue *queue)
@@ -148,8 +155,20 @@ static void explain_wait(struct explanation *explanation, struct queue *queue)
     }
 }
 
+/* Who has just been elected, or hears of too few others, gives nobody anything. */
+static void explain_office(struct explanation *explanation, const struct queue *queue)
+{
+    struct api_group group;
+    if (!is_replicated(queue) || !machine_group(explanation->call, &group) || group.may_deliver)
+        return;
+    add_reason(explanation, "office",
+               "this broker may not deliver now: it has served for less than a third of a second, or has not heard of "
+               "more than half of its cluster lately, so that another one may serve");
+}
+
 static void explain_delivery(struct explanation *explanation, struct queue *queue)
 {
+    explain_office(explanation, queue);
     explain_messages(explanation, queue);
     if (queue->consumer_count == 0)
         add_reason(explanation, "no_consumer", "nobody consumes from the queue");
@@ -220,8 +239,33 @@ static void explain_quotas(struct explanation *explanation, const struct quota *
     }
 }
 
+/* What is confirmed is agreed on, for which more than half of those who count have to be there. */
+static void explain_agreement(struct explanation *explanation, const struct queue *queue)
+{
+    struct api_group group;
+    struct api_member members[API_MEMBERS_MAX];
+    size_t voters = 0, up = 0, count = machine_members(explanation->call, members);
+    if (!count || !is_replicated(queue) || !machine_group(explanation->call, &group))
+        return;
+    for (size_t i = 0; i < count; i++) {
+        voters += members[i].role == API_ROLE_VOTER;
+        up += members[i].role == API_ROLE_VOTER && members[i].is_up;
+    }
+    if (up <= voters / 2)
+        add_reason(explanation, "no_majority",
+                   "nothing is confirmed, as %zu of the %zu brokers that count are connected, and it takes more than "
+                   "half of them",
+                   up, voters);
+    if (group.last > group.commit)
+        add_reason(explanation, "agreement",
+                   "confirms wait until more than half of the brokers have what they are for: entries of the log on "
+                   "which nobody has agreed yet: %llu",
+                   (unsigned long long)(group.last - group.commit));
+}
+
 static void explain_acceptance(struct explanation *explanation, struct queue *queue)
 {
+    explain_agreement(explanation, queue);
     explain_alarms(explanation);
     explain_quotas(explanation, queue->vhost->quota);
     explain_limits(explanation, queue);

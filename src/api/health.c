@@ -30,13 +30,16 @@ void health_is_ok(struct call *call)
     tell_ok(call);
 }
 
-/* Without this broker, would there be more than half of them? */
+/* Without this broker, would there be more than half of those who count? */
 static bool is_critical(const struct api_member *members, size_t count)
 {
-    size_t up = 0;
-    for (size_t i = 0; i < count; i++)
-        up += members[i].is_up;
-    return up < count / 2 + 2;
+    size_t up = 0, all = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool counts = members[i].role == API_ROLE_VOTER;
+        all += counts;
+        up += counts && members[i].is_up && !members[i].is_self;
+    }
+    return up < all / 2 + 1;
 }
 
 /* A node without others has nobody to lose. */

@@ -27,6 +27,21 @@ size_t machine_members(const struct call *call, struct api_member *members)
     return control && control->members ? control->members(control, members) : 0;
 }
 
+bool machine_group(const struct call *call, struct api_group *group)
+{
+    const struct api_control *control = call->api->options.control;
+    return control && control->group && control->group(control, group);
+}
+
+const char *machine_role(enum api_role role)
+{
+    static const char *const names[] = {[API_ROLE_UNKNOWN] = "unknown",
+                                        [API_ROLE_VOTER] = "voter",
+                                        [API_ROLE_LEARNER] = "learner",
+                                        [API_ROLE_GONE] = "gone"};
+    return names[role];
+}
+
 bool machine_is_node(struct call *call)
 {
     if (!bytes_equal_str(call->segments[0], call->api->options.node))

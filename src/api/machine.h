@@ -13,6 +13,10 @@ size_t machine_listeners(const struct call *call, struct api_listener *listeners
 struct api_machine machine_look(const struct call *call);
 /* All brokers of the cluster, API_MEMBERS_MAX at most; 0: this one is alone. */
 size_t machine_members(const struct call *call, struct api_member *members);
+/* What these have agreed on. False: this one is alone. */
+bool machine_group(const struct call *call, struct api_group *group);
+/* "voter" and the like. */
+const char *machine_role(enum api_role role);
 /* Is the node of the segment this one? Else the call is answered. */
 bool machine_is_node(struct call *call);
 

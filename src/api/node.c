@@ -234,13 +234,35 @@ static void write_node(struct fields *fields, const struct call *call)
         add_memory(fields, call);
 }
 
-void node_get(struct call *call)
+/* What it is in the group of the cluster; how far it is only who leads knows. */
+static void add_membership(struct fields *fields, const struct api_member *member)
 {
-    if (!machine_is_node(call))
+    if (!fields_open(fields, "leveret_member", '{'))
         return;
-    struct fields fields = call_tell(call);
-    write_node(&fields, call);
-    call_told(call, &fields);
+    fields_whole(fields, "number", member->number);
+    fields_string(fields, "role", machine_role(member->role));
+    fields_flag(fields, "leads", member->leads);
+    if (member->is_followed) {
+        fields_whole(fields, "last_entry", member->match);
+        fields_whole(fields, "entries_behind", member->behind);
+        fields_flag(fields, "lacks_entries", member->lacks);
+    }
+    fields_close(fields, '}');
+}
+
+static void add_group(struct fields *fields, const struct api_group *group)
+{
+    if (!fields_open(fields, "leveret_agreement", '{'))
+        return;
+    fields_whole(fields, "term", group->term);
+    fields_whole(fields, "last_entry", group->last);
+    fields_whole(fields, "committed", group->commit);
+    fields_whole(fields, "applied", group->applied);
+    fields_whole(fields, "log_begins_behind", group->floor);
+    fields_whole(fields, "log_bytes", group->log_bytes);
+    fields_whole(fields, "elections_won", group->elections);
+    fields_whole(fields, "images_made", group->images_made);
+    fields_close(fields, '}');
 }
 
 /* Of another one of the cluster there is no more than its link tells. */
@@ -250,6 +272,61 @@ static void write_member(struct fields *fields, const struct api_member *member)
     fields_string(fields, "type", "disc");
     fields_flag(fields, "running", member->is_up);
     add_names(fields, "partitions", NULL);
+    add_membership(fields, member);
+}
+
+static void write_self(struct fields *fields, const struct call *call, const struct api_member *members, size_t count)
+{
+    struct api_group group;
+    write_node(fields, call);
+    for (size_t i = 0; i < count; i++)
+        if (members[i].is_self)
+            add_membership(fields, &members[i]);
+    if (machine_group(call, &group))
+        add_group(fields, &group);
+}
+
+/* The one of the segment, by name or number. NULL: it is not among them. */
+static const struct api_member *find_member(const struct call *call, const struct api_member *members, size_t count)
+{
+    char number[16];
+    for (size_t i = 0; i < count; i++) {
+        snprintf(number, sizeof(number), "%u", members[i].number);
+        if (bytes_equal_str(call->segments[0], members[i].name) || bytes_equal_str(call->segments[0], number))
+            return &members[i];
+    }
+    return NULL;
+}
+
+void node_get(struct call *call)
+{
+    struct api_member members[API_MEMBERS_MAX];
+    size_t count = machine_members(call, members);
+    const struct api_member *other = find_member(call, members, count);
+    if (!other && !machine_is_node(call))
+        return;
+    struct fields fields = call_tell(call);
+    if (other && !other->is_self)
+        write_member(&fields, other);
+    else
+        write_self(&fields, call, members, count);
+    call_told(call, &fields);
+}
+
+/* A broker that is not to come back, or not soon, counts no more. */
+void node_forget(struct call *call)
+{
+    char text[API_TEXT_BYTES];
+    struct api_member members[API_MEMBERS_MAX];
+    const struct api_control *control = call->api->options.control;
+    size_t count = machine_members(call, members);
+    const struct api_member *member = find_member(call, members, count);
+    if (!member || member->role == API_ROLE_GONE || !control->forget)
+        call_fail(call, 404, "not_found", "The node selected is not in the cluster.");
+    else if (!control->forget(control, member->number, text))
+        call_fail(call, 400, "bad_request", "%s", text);
+    else
+        call_done(call, false);
 }
 
 void nodes_list(struct call *call)
@@ -258,7 +335,7 @@ void nodes_list(struct call *call)
     size_t count = machine_members(call, members);
     struct fields fields = call_tell_items(call);
     fields_begin(&fields, '{');
-    write_node(&fields, call);
+    write_self(&fields, call, members, count);
     fields_end(&fields, '}');
     for (size_t i = 0; i < count; i++) {
         if (members[i].is_self)
@@ -333,7 +410,7 @@ void vhost_empty_list(struct call *call)
         empty_list(call);
 }
 
-/* One node has all queues. */
+/* Whoever serves has all queues. */
 void rebalance_queues(struct call *call)
 {
     call_done(call, false);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "api/clients.h"
+#include "api/machine.h"
 #include "api/queues.h"
 #include "api/rates.h"
 #include "api/resources.h"
@@ -172,20 +173,83 @@ static void add_quorum(struct fields *fields, const char *node)
     add_node(fields, "online", node);
 }
 
+static bool is_member(const struct api_member *member)
+{
+    return member->role == API_ROLE_VOTER || member->role == API_ROLE_LEARNER;
+}
+
+static bool is_online(const struct api_member *member)
+{
+    return is_member(member) && member->is_up;
+}
+
+static bool is_mirror(const struct api_member *member)
+{
+    return is_online(member) && !member->is_self;
+}
+
+static bool is_synchronised(const struct api_member *member)
+{
+    return !member->is_self && api_member_is_synchronised(member);
+}
+
+/* What is replicated is, in a cluster: each durable queue is with all members. */
+struct mirrors {
+    struct api_member members[API_MEMBERS_MAX];
+    size_t count; /* 0: the broker is alone */
+};
+
+static void add_members(struct fields *fields, const struct mirrors *mirrors, const char *name,
+                        bool (*is_meant)(const struct api_member *member))
+{
+    if (!fields_open(fields, name, '['))
+        return;
+    for (size_t i = 0; i < mirrors->count; i++)
+        if (is_meant(&mirrors->members[i]))
+            fields_put_text(fields, bytes_str(mirrors->members[i].name));
+    fields_close(fields, ']');
+}
+
+static bool wants_members(const struct fields *fields)
+{
+    return fields_want(fields, "members") || fields_want(fields, "online") || fields_want(fields, "leader") ||
+           fields_want(fields, "slave_nodes") || fields_want(fields, "synchronised_slave_nodes");
+}
+
+/* As RabbitMQ tells of queues with a log of Raft, and of those with mirrors. */
+static void add_mirrors(const struct call *call, const struct queue *queue, struct fields *fields)
+{
+    struct mirrors mirrors = {.count = 0};
+    const char *node = call->api->options.node;
+    if (queue->durable && !queue->exclusive_owner && wants_members(fields))
+        mirrors.count = machine_members(call, mirrors.members);
+    if (!mirrors.count) {
+        if (queue->settings->is_quorum)
+            add_quorum(fields, node);
+        return;
+    }
+    fields_string(fields, "leader", node);
+    add_members(fields, &mirrors, "members", is_member);
+    add_members(fields, &mirrors, "online", is_online);
+    if (queue->settings->is_quorum)
+        return;
+    add_members(fields, &mirrors, "slave_nodes", is_mirror);
+    add_members(fields, &mirrors, "synchronised_slave_nodes", is_synchronised);
+}
+
 /* What RabbitMQ's own tools want to know of a queue at the least. */
-static void write_short(const struct queue *queue, const char *node, struct fields *fields)
+static void write_short(const struct call *call, const struct queue *queue, struct fields *fields)
 {
     fields_text(fields, "name", queue_name(queue));
     fields_text(fields, "vhost", vhost_name(queue->vhost));
     fields_string(fields, "type", type_of(queue));
-    fields_string(fields, "node", node);
+    fields_string(fields, "node", call->api->options.node);
     fields_string(fields, "state", "running");
     fields_flag(fields, "durable", queue->durable);
     fields_flag(fields, "auto_delete", queue->auto_delete);
     fields_flag(fields, "exclusive", queue->exclusive_owner != 0);
     fields_table(fields, "arguments", bytes_of(queue->arguments, queue->arguments_size));
-    if (queue->settings->is_quorum)
-        add_quorum(fields, node);
+    add_mirrors(call, queue, fields);
 }
 
 /* The same, and how many messages, if that is asked for. */
@@ -204,8 +268,7 @@ static void write_light(const struct call *call, const struct queue *queue, stru
 
 static void write_queue(const struct call *call, const struct queue *queue, struct fields *fields)
 {
-    const char *node = call->api->options.node;
-    write_short(queue, node, fields);
+    write_short(call, queue, fields);
     if (call_is_set(call, "disable_stats")) {
         write_light(call, queue, fields);
         return;

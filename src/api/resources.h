@@ -34,7 +34,7 @@ act exchange_publish, queue_get_messages, queue_act;
 /* move.c */
 act queue_move, queue_requeue;
 /* node.c */
-act nodes_list, node_get, node_memory_get, node_memory_relative_get;
+act nodes_list, node_get, node_forget, node_memory_get, node_memory_relative_get;
 act attempts_get, attempts_by_source_get, attempts_delete, log_rotate;
 act empty_list, vhost_empty_list, rebalance_queues, version_get;
 /* backup.c */

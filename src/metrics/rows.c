@@ -18,6 +18,8 @@
 #define SAMPLE_syncs struct node_sample
 #define SAMPLE_batches struct node_sample
 #define SAMPLE_group struct node_sample
+#define SAMPLE_member struct api_member
+#define SAMPLE_follower struct api_member
 #define SAMPLE_login struct login_sample
 #define SAMPLE_type struct type_sample
 #define SAMPLE_death struct death_sample
@@ -453,6 +455,20 @@ static void add_group(const struct rows *rows, const struct metric *metric,
     end_line(rows, metric, node);
 }
 
+static void add_members(const struct rows *rows, const struct metric *metric,
+                        const struct node_sample *node)
+{
+    for (unsigned i = 0; i < node->members; i++) {
+        const struct api_member *one = &node->brokers[i];
+        if (metric->scope == SCOPE_follower && !one->is_followed)
+            continue;
+        begin_line(rows, metric);
+        add_text(rows->out, "{", "member", one->name);
+        add(rows->out, "}");
+        end_line(rows, metric, one);
+    }
+}
+
 /* ---- histograms ---- */
 
 struct histogram {
@@ -614,7 +630,8 @@ static add_lines *lines_of(enum scope scope)
         [SCOPE_memory] = add_memory,     [SCOPE_listener] = add_listeners,
         [SCOPE_sizes] = add_sizes,       [SCOPE_turns] = add_turns,
         [SCOPE_syncs] = add_syncs,       [SCOPE_batches] = add_batches,
-        [SCOPE_group] = add_group,
+        [SCOPE_group] = add_group,       [SCOPE_member] = add_members,
+        [SCOPE_follower] = add_members,
         [SCOPE_delivery] = add_latencies, [SCOPE_acknowledgement] = add_latencies,
     };
     return scope < sizeof(all) / sizeof(all[0]) ? all[scope] : NULL;

@@ -21,6 +21,8 @@ enum scope {
     SCOPE_turns,
     SCOPE_syncs,
     SCOPE_batches,
+    SCOPE_member,   /* of each broker of a cluster */
+    SCOPE_follower, /* the same, of those of which this broker knows how far they are */
     SCOPE_group, /* of a cluster: one line, or the metric is not there */
     SCOPE_queue,          /* one of many; here and from here on */
     SCOPE_delivery,       /* of a queue, and of all of them together: several lines */

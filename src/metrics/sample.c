@@ -2,13 +2,13 @@
 
 static void look_at_cluster(const struct api_control *control, struct node_sample *node)
 {
-    struct api_member members[API_MEMBERS_MAX];
+    const struct api_member *brokers = node->brokers;
     if (!control || !control->members)
         return;
-    node->members = (unsigned)control->members(control, members);
+    node->members = (unsigned)control->members(control, node->brokers);
     for (unsigned i = 0; i < node->members; i++) {
-        node->members_up += members[i].is_up;
-        node->leads |= members[i].is_self && members[i].leads;
+        node->members_up += brokers[i].is_up;
+        node->leads |= brokers[i].is_self && brokers[i].leads;
     }
     node->has_group = control->group(control, &node->group);
 }

@@ -35,7 +35,8 @@ struct node_sample {
     struct api_listener listeners[API_LISTENERS_MAX];
     size_t listeners_count;
     /* Of a cluster; this broker is alone: 0. */
-    unsigned members, members_up; /* this one is of both */
+    struct api_member brokers[API_MEMBERS_MAX];
+    unsigned members, members_up; /* of these; this one is of both */
     bool leads, has_group;
     struct api_group group;
     size_t queues;

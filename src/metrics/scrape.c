@@ -292,7 +292,9 @@ static bool is_about_many(const struct metric *metric)
 
 static bool is_wanted(const struct scrape *scrape, const struct metric *metric)
 {
-    if (metric->scope == SCOPE_group && !scrape->node.has_group)
+    bool is_of_group = metric->scope == SCOPE_group || metric->scope == SCOPE_member ||
+                       metric->scope == SCOPE_follower;
+    if (is_of_group && !scrape->node.has_group)
         return false;
     bool is_summed = metric->scope < SCOPE_detailed_queue || metric->scope > SCOPE_vhost;
     switch (scrape->endpoint) {

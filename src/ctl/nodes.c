@@ -88,34 +88,102 @@ int run_is_booting(struct command *command)
     return say_truth(command, false, words);
 }
 
-/* Asks again and again until there is an answer; other nodes than this one never come. */
-int run_await(struct command *command)
+/* Asks again and again until there is an answer that is good enough; false: there was none in time, or it is one to
+ * which no other follows. The last answer is in `reply`, whose body the caller frees; status 0: there was none. */
+static bool await_answer(struct command *command, const char *path, double *left_ms,
+                         bool (*is_good)(const struct command *command, const struct reply *reply), struct reply *reply)
 {
-    const char *count = command_argument(command, 0);
-    const char *timeout = command_option(command, "timeout");
-    double left_ms = (timeout ? strtod(timeout, NULL) : 300) * 1000;
     struct timespec pause = {0, AWAIT_STEP_MS * 1000000L};
     struct client *client = &command->client;
-    if (count && strtol(count, NULL, 10) > 1)
-        return say_fail(command, EXIT_TIMEOUT, "a broker is a cluster of one node, and not of %s",
-                        count);
-    for (; left_ms > 0; left_ms -= AWAIT_STEP_MS) {
-        struct reply reply = {0};
+    for (; *left_ms > 0; *left_ms -= AWAIT_STEP_MS) {
         struct target target = client->target;
+        buffer_free(&reply->body);
+        *reply = (struct reply){0};
         client_close(client);
-        client_init(client, &target, left_ms / 1000);
-        bool is_there = client_call(client, "GET", bytes_str("/overview?columns=node"),
-                                    bytes_of(NULL, 0), NULL, &reply);
-        int status = reply.status;
-        buffer_free(&reply.body);
-        if (is_there && status == 200)
-            return say_done(command);
-        if (is_there && status == 401)
-            return say_fail(command, EXIT_UNAVAILABLE, "the broker at %s knows no such operator",
-                            client->target.name);
+        client_init(client, &target, *left_ms / 1000);
+        bool is_there =
+            client_call(client, "GET", bytes_str(path), bytes_of(NULL, 0), NULL, reply);
+        if (!is_there)
+            reply->status = 0;
+        if (is_there && (reply->status == 401 || is_good(command, reply)))
+            return reply->status != 401;
         nanosleep(&pause, NULL);
     }
-    return say_unreachable(command);
+    return false;
+}
+
+static int say_waited(struct command *command, const struct reply *reply)
+{
+    char reason[2048];
+    if (reply->status == 401)
+        return say_fail(command, EXIT_UNAVAILABLE, "the broker at %s knows no such operator",
+                        command->client.target.name);
+    if (reply->status != 503)
+        return say_unreachable(command);
+    reply_reason(reply, reason, sizeof(reason));
+    return say_fail(command, EXIT_TIMEOUT, "%s", reason);
+}
+
+/* One that follows another has started as well, and needs no more. */
+static bool has_started(const struct command *command, const struct reply *reply)
+{
+    static const char follows[] = "this broker follows";
+    char reason[2048];
+    (void)command;
+    if (reply->status != 503)
+        return reply->status == 200;
+    reply_reason(reply, reason, sizeof(reason));
+    return strncmp(reason, follows, sizeof(follows) - 1) == 0;
+}
+
+static double patience_ms(const struct command *command)
+{
+    const char *timeout = command_option(command, "timeout");
+    return (timeout ? strtod(timeout, NULL) : 300) * 1000;
+}
+
+int run_await(struct command *command)
+{
+    struct reply reply = {0};
+    double left_ms = patience_ms(command);
+    bool has_come = await_answer(command, "/overview?columns=node", &left_ms, has_started, &reply);
+    int code = has_come ? say_done(command) : say_waited(command, &reply);
+    buffer_free(&reply.body);
+    return code;
+}
+
+static size_t running_nodes(const struct reply *reply)
+{
+    char error[200];
+    struct json *nodes = json_parse(buffer_bytes(&reply->body), error, sizeof(error));
+    size_t count = 0;
+    for (size_t i = 0; i < json_count(nodes); i++)
+        count += json_flag(json_find(json_item(nodes, i), "running"));
+    json_release(nodes);
+    return count;
+}
+
+static bool are_enough(const struct command *command, const struct reply *reply)
+{
+    long wanted = strtol(command->arguments[0], NULL, 10);
+    return reply->status == 200 && (wanted <= 0 || running_nodes(reply) >= (size_t)wanted);
+}
+
+int run_await_nodes(struct command *command)
+{
+    struct reply reply = {0};
+    double left_ms = patience_ms(command);
+    bool have_come = await_answer(command, "/nodes?columns=name,running", &left_ms, are_enough, &reply);
+    int code;
+    if (have_come)
+        code = say_done(command);
+    else if (reply.status != 200)
+        code = say_waited(command, &reply);
+    else
+        code = say_fail(command, EXIT_TIMEOUT, "Timed out while waiting. Not enough nodes joined %s's cluster: %zu of %s run.",
+                        command->node, running_nodes(&reply), command->arguments[0]);
+    buffer_free(&reply.body);
+    return code;
 }
 
 /* ---- its process ---- */

@@ -339,6 +339,34 @@ static void print_nodes(const struct json *nodes, bool running_ones)
     printf("\n");
 }
 
+/* "voter, leads, 0 entries behind" */
+static void print_member(const struct json *node)
+{
+    const struct json *member = json_find(node, "leveret_member"), *behind = json_find(member, "entries_behind");
+    printf("Node: %.*s, number: %lld, role: %.*s", BYTES_ARG(text(node, "name")), whole(member, "number"),
+           BYTES_ARG(text(member, "role")));
+    if (json_flag(json_find(member, "leads")))
+        printf(", leads");
+    if (!is_running(node))
+        printf(", not connected");
+    if (behind)
+        printf(", entries behind: %lld", (long long)json_whole(behind));
+    if (json_flag(json_find(member, "lacks_entries")))
+        printf(", gets a copy of the store");
+    printf("\n");
+}
+
+/* Of a broker that is alone there is nothing to be said. */
+static void print_members(const struct command *command, const struct json *nodes)
+{
+    if (!json_find(json_item(nodes, 0), "leveret_member"))
+        return;
+    say_heading(command, "Members");
+    for (size_t i = 0; i < json_count(nodes); i++)
+        print_member(json_item(nodes, i));
+    printf("\n");
+}
+
 static void print_cluster(const struct command *command, const struct picture *picture,
                           const struct json *flags, const struct json *nodes)
 {
@@ -350,6 +378,7 @@ static void print_cluster(const struct command *command, const struct picture *p
     print_nodes(nodes, false);
     say_heading(command, "Running Nodes");
     print_nodes(nodes, true);
+    print_members(command, nodes);
     say_heading(command, "Versions");
     printf("%s: %.*s %.*s, RabbitMQ %.*s\n\n", node,
            BYTES_ARG(text(picture->overview, "product_name")),
@@ -381,6 +410,18 @@ static void put_nodes(struct json_writer *writer, const char *name, const struct
     json_close(writer, ']');
 }
 
+static void put_members(struct json_writer *writer, const struct json *nodes)
+{
+    if (!json_find(json_item(nodes, 0), "leveret_member"))
+        return;
+    json_add_open(writer, "members", '{');
+    for (size_t i = 0; i < json_count(nodes); i++) {
+        json_name(writer, text(json_item(nodes, i), "name"));
+        term_copy(writer, json_find(json_item(nodes, i), "leveret_member"));
+    }
+    json_close(writer, '}');
+}
+
 static void put_cluster(const struct command *command, const struct picture *picture,
                         const struct json *flags, const struct json *nodes,
                         struct json_writer *writer)
@@ -403,6 +444,7 @@ static void put_cluster(const struct command *command, const struct picture *pic
     json_close(writer, '}');
     put_nodes(writer, "ram_nodes", NULL, false);
     put_nodes(writer, "running_nodes", nodes, true);
+    put_members(writer, nodes);
     json_add_open(writer, "versions", '{');
     json_add_open(writer, command->node, '{');
     add_copy(writer, "rabbitmq_name", json_find(picture->overview, "product_name"));
@@ -418,7 +460,7 @@ int run_cluster_status(struct command *command)
     int code;
     bool is_seen = look(command, &picture, &code);
     struct json *flags = is_seen ? node_read(command, "GET /feature-flags", &code) : NULL;
-    struct json *nodes = flags ? node_read(command, "GET /nodes?columns=name,running", &code) : NULL;
+    struct json *nodes = flags ? node_read(command, "GET /nodes?columns=name,running,leveret_member", &code) : NULL;
     if (nodes && wants_json(command)) {
         struct json_writer writer = json_writer_of(&out);
         json_open(&writer, '{');

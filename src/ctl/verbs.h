@@ -24,14 +24,15 @@ verb_run run_do, run_rotate_logs, run_set_policy, run_set_parameter, run_set_clu
 /* definitions.c, connections.c */
 verb_run run_export, run_import, run_close_connection, run_close_connections;
 /* nodes.c: the broker as a whole, and whether it is well */
-verb_run run_ping, run_await, run_check_running, run_is_running, run_is_booting, run_alarms,
+verb_run run_ping, run_await, run_await_nodes, run_check_running, run_is_running, run_is_booting, run_alarms,
     run_check_alarms, run_listeners, run_check_port, run_check_protocol, run_check_connectivity,
     run_check_virtual_hosts, run_check_certificates, run_server_version, run_quorum_critical,
     run_nothing, run_refuse, run_check_mirror_sync, run_ping_quietly, run_stop, run_health_check;
 /* control.c: what is set while it runs */
 verb_run run_reload, run_set_log_level, run_set_memory_watermark, run_set_disk_limit, run_report;
 /* cluster.c */
-verb_run run_quorum_status, run_discover_peers, run_await_quorum;
+verb_run run_quorum_status, run_discover_peers, run_await_quorum, run_join_cluster, run_add_member,
+    run_delete_member, run_grow, run_shrink, run_sync_queue;
 /* logs.c */
 verb_run run_log_location, run_log_tail, run_log_tail_stream;
 /* backup.c */

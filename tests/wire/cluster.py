@@ -240,6 +240,14 @@ def metrics_of(broker):
     return {line[0]: float(line[1]) for line in lines if "{" not in line[0]}
 
 
+def of_members(broker, name):
+    """{member: value} of a metric that is about each."""
+    address = re.findall(r"listening address=(\S+) protocol=http/prometheus$", broker.log(), re.M)[0]
+    with urllib.request.urlopen("http://%s/metrics" % address, timeout=PATIENCE) as answer:
+        lines = re.findall(r"^%s\{member=\"(.*)\"\} (\S+)$" % name, answer.read().decode(), re.M)
+    return {member: float(value) for member, value in lines}
+
+
 @case("metrics tell of the group: who leads, what is agreed on, and who is away")
 def _(t):
     cluster, serving, c = served(t, "measured", 50, "--metrics", "127.0.0.1:0")
@@ -258,7 +266,152 @@ def _(t):
     cluster.brokers[serving].says("link_down")
     alone = metrics_of(cluster.brokers[serving])
     equal((alone["rabbitmq_unreachable_cluster_peers_count"], alone["leveret_cluster_members_up"]), (1, 2), "one is away")
-    del c
+    publish(c, "measured", 10)
+    names = ["leveret@node%d" % number for number in (1, 2, 3)]
+    away = "leveret@node%d" % other
+    equal(of_members(cluster.brokers[serving], "leveret_cluster_member_up"),
+          {name: 0 if name == away else 1 for name in names}, "who is up")
+    equal(of_members(cluster.brokers[serving], "leveret_cluster_member_votes"), {name: 1 for name in names}, "who counts")
+    behind = of_members(cluster.brokers[serving], "leveret_cluster_member_entries_behind")
+    check(sorted(behind) == names and behind[away] > 0, behind)
+    equal(of_members(cluster.brokers[serving], "leveret_cluster_member_lacks_entries"), {name: 0 for name in names}, "the log has all")
+    equal(sorted(of_members(cluster.brokers[follower], "leveret_cluster_member_entries_behind")), ["leveret@node%d" % follower],
+          "who follows knows itself")
+def with_sockets(t):
+    """A cluster whose brokers can be asked, who serves, and who asks one of them: its status, and what it says."""
+    cluster = Cluster(t)
+    for number in range(1, 4):
+        cluster.start(number, "--cluster-found", *asked_at(cluster, number))
+    program = os.path.join(os.path.dirname(PROGRAM), "leveretctl")
+
+    def ask(number, *words):
+        done = subprocess.run([program, "--data-dir", cluster.folders[number - 1], *words], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False)
+        return done.returncode, done.stdout
+
+    return cluster, cluster.leader(), ask
+
+
+def asked_at(cluster, number):
+    return ["--control-socket", os.path.join(cluster.folders[number - 1], "ctl.sock")]
+
+
+def name_of(number):
+    return "leveret@node%d" % number
+
+
+def filled(cluster, serving, count):
+    """A client that has filled the queue "kept", and has its messages confirmed."""
+    c = cluster.client(serving)
+    c.channel()
+    c.queue(queue="kept", durable=True)
+    c.call(1, "confirm.select")
+    publish(c, "kept", count)
+    return c
+
+
+def members_of(ask, serving):
+    """What cluster_status says of each, by name."""
+    status, said = ask(serving, "cluster_status", "--formatter", "json")
+    equal(status, 0, said)
+    return json.loads(said)["members"]
+
+
+def soon(what, is_so):
+    deadline = time.monotonic() + ELECTED
+    while not is_so():
+        check(time.monotonic() < deadline, what)
+        time.sleep(0.05)
+
+
+@case("verbs about a cluster and its replicas do what they say, or say what there is to do")
+def _(t):
+    cluster, serving, ask = with_sockets(t)
+    other, third = serving % 3 + 1, (serving + 1) % 3 + 1
+    c = cluster.client(serving)
+    c.channel()
+    c.queue(queue="q", durable=True, arguments={"x-queue-type": "quorum"})
+    c.queue(queue="c", durable=True)
+    c.queue(queue="t")
+    names = [name_of(number) for number in (1, 2, 3)]
+    soon("all have all", lambda: all(one.get("entries_behind") == 0 and one["role"] == "voter"
+                                     for one in members_of(ask, serving).values()))
+    equal([name for name, one in members_of(ask, serving).items() if one["leads"]], [name_of(serving)], "who leads")
+    check("number: %d, role: voter, leads" % serving in ask(serving, "cluster_status")[1], "for people")
+
+    status, said = ask(serving, "list_queues", "name", "leader", "members", "online", "slave_pids",
+                       "synchronised_slave_pids", "--formatter", "json")
+    equal(status, 0, said)
+    queues = {one["name"]: one for one in json.loads(said)}
+    equal((queues["q"]["leader"], sorted(queues["q"]["members"]), sorted(queues["q"]["online"])),
+          (name_of(serving), names, names), "of a quorum queue")
+    equal(sorted(queues["c"]["slave_pids"]), sorted([name_of(other), name_of(third)]), "of another durable one")
+    equal(sorted(queues["c"]["synchronised_slave_pids"]), sorted([name_of(other), name_of(third)]), "and up to date")
+    check(not queues["t"].get("members") and not queues["t"].get("slave_pids"), queues["t"])
+
+    status, said = ask(serving, "quorum_status", "q", "--formatter", "json")
+    equal(status, 0, said)
+    rows = {row["Node Name"]: row for row in json.loads(said)}
+    equal(sorted(rows), names, "members of a queue")
+    equal({name: row["Raft State"] for name, row in rows.items()},
+          {name: "leader" if name == name_of(serving) else "follower" for name in names}, "what they do")
+    equal(ask(serving, "quorum_status", "c")[0], 69, "of a classic queue")
+
+    for words, wanted, text in (
+            (("discover_peers",), 0, names[0]), (("await_online_nodes", "3"), 0, ""),
+            (("await_online_nodes", "4", "--timeout", "1"), 75, "3 of 4 run"),
+            (("join_cluster", name_of(other)), 0, "already a member"),
+            (("join_cluster", "leveret@stranger"), 69, "--cluster-join"),
+            (("add_member", "q", name_of(other)), 0, ""), (("add_member", "q", "leveret@stranger"), 69, "--cluster-join"),
+            (("add_member", "c", name_of(other)), 69, "classic"), (("delete_member", "q", name_of(other)), 69, "all brokers"),
+            (("delete_member", "q", "leveret@stranger"), 0, ""), (("grow", name_of(other), "all"), 0, ""),
+            (("grow", "leveret@stranger", "all"), 69, "--cluster-join"), (("shrink", name_of(other)), 69, "forget_cluster_node"),
+            (("rebalance", "all"), 0, ""), (("sync_queue", "c"), 0, ""), (("sync_queue", "t"), 69, "not durable"),
+            (("cancel_sync_queue", "c"), 69, ""), (("force_boot",), 69, "more than half"),
+            (("forget_cluster_node", name_of(other)), 69, "stop it first"),
+            (("forget_cluster_node", "leveret@stranger"), 69, "not in the cluster")):
+        status, said = ask(serving, *words)
+        check(status == wanted and text in said, (words, status, said))
+    follower = ask(other, "await_startup", "--timeout", "30")
+    equal(follower[0], 0, follower)
+
+
+@case("who is down counts no more when it is forgotten, and counts again when it is back with all")
+def _(t):
+    cluster, serving, ask = with_sockets(t)
+    away = serving % 3 + 1
+    c = filled(cluster, serving, 10)
+    cluster.kill(away)
+    cluster.brokers[serving].says("link_down")
+    publish(c, "kept", 10)
+    one = members_of(ask, serving)[name_of(away)]
+    check(one["role"] == "voter" and one["entries_behind"] > 0, one)
+    status, said = ask(serving, "forget_cluster_node", name_of(away))
+    equal(status, 0, said)
+    soon("it does not count", lambda: members_of(ask, serving)[name_of(away)]["role"] == "learner")
+    publish(c, "kept", 10)
+    status, said = ask(serving, "check_if_node_is_quorum_critical")
+    equal(status, 69, said)
+    cluster.start(away, *asked_at(cluster, away))
+    soon("it counts again", lambda: members_of(ask, serving)[name_of(away)]["role"] == "voter")
+    equal(ask(serving, "check_if_node_is_quorum_critical")[0], 0, "with all three")
+
+
+@case("drain has another broker serve, which has everything, and who has served follows")
+def _(t):
+    cluster, serving, ask = with_sockets(t)
+    filled(cluster, serving, 100)
+    status, said = ask(serving, "drain")
+    equal(status, 0, said)
+    after = cluster.leader(besides={serving})
+    cluster.brokers[serving].says("office_lost")
+    cluster.brokers[serving].says("Server startup complete", 2)
+    c = cluster.client(after)
+    c.channel()
+    equal(c.drain("kept"), numbers(100), "what is in the queue")
+    soon("it follows", lambda: ask(serving, "await_startup", "--timeout", "5")[0] == 0)
+    soon("all run", lambda: ask(after, "await_online_nodes", "3", "--timeout", "5")[0] == 0)
+    equal(ask(serving, "drain")[0], 69, "of who follows")
 
 
 def takes_over(cluster, number, queue):

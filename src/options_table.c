@@ -42,7 +42,14 @@ enum { IO_THREADS_MAX = 16, MILLION = 1000000 };
         FIELD_OF(settings.options.revoked), .effect = OPTION_LIVE,                                 \
         .example = "/etc/leveret/revoked.pem",                                                     \
         .text = "The same as leveret.ssl_options.crlfile, for " whom "."                           \
-    }
+    },                                                                                             \
+    {                                                                                              \
+        .key = "leveret." prefix ".ssl.sni.$name", .kind = &certificates_kind,                     \
+        FIELD_OF(settings.others), .effect = OPTION_LIVE,                                          \
+        .example = "/etc/leveret/other.pem",                                                       \
+        .text = "The same as leveret.ssl_options.sni, for " whom "."                               \
+    },                                                                                             \
+    TLS_KEY(prefix, whom, "dhfile", option_path, settings.options.dh, .example = "/etc/leveret/dh.pem")
 #define HEADER_KEY(name, field, header, value)                                                     \
     {                                                                                              \
         .key = "management." name, .kind = &option_text, FIELD_OF(headers.field),                  \
@@ -466,6 +473,22 @@ static const struct option rows[] = {
      .effect = OPTION_LIVE,
      .example = "/etc/leveret/authorities.pem",
      .text = "The authorities of clients' certificates, in PEM."},
+    {.key = "leveret.ssl_options.sni.$name",
+     .kind = &certificates_kind,
+     FIELD_OF(tls.others),
+     .effect = OPTION_LIVE,
+     .example = "/etc/leveret/other.pem",
+     .text = "A certificate for other names by which clients know the broker, those up to the authority, and its "
+             "private key, in one file, in PEM. A client that says by which name it calls (SNI) is shown the first "
+             "certificate that has this name; all others are shown that of ssl_options.certfile. The file is read "
+             "again at SIGHUP, as that is."},
+    {.key = "ssl_options.dhfile",
+     .kind = &option_path,
+     FIELD_OF(tls.options.dh),
+     .effect = OPTION_LIVE,
+     .example = "/etc/leveret/dh.pem",
+     .text = "Parameters of key exchanges by DHE, in PEM, of 2048 bits at least. Without them there are no ciphers "
+             "of DHE; who has ECDHE, as everybody has today, needs none."},
     {.key = "ssl_options.versions.$number",
      .kind = &tls_versions_kind,
      FIELD_OF(tls.versions),
@@ -491,7 +514,8 @@ static const struct option rows[] = {
      .example = "TLS_AES_256_GCM_SHA384",
      .text =
          "The ciphers that are used, and no others; a version of TLS of which none is named is not "
-         "spoken. By itself those that OpenSSL is configured with."},
+         "spoken. By itself those of TLS 1.3 that OpenSSL is configured with, and of 1.2 those with ECDHE or DHE and "
+         "AES-GCM or ChaCha20: older clients may need others."},
     {.key = "ssl_options.honor_cipher_order",
      .kind = &option_flag,
      FIELD_OF(tls.options.own_order),
@@ -1094,7 +1118,6 @@ static const struct option rows[] = {
     NOT_YET("ssl_options.cert"),
     NOT_YET("ssl_options.crl_check"),
     NOT_YET("ssl_options.dh"),
-    NOT_YET("ssl_options.dhfile"),
     NOT_YET("ssl_options.key.*"),
     NOT_YET("ssl_options.psk_identity"),
     NOT_YET("stomp.*"),

@@ -42,6 +42,7 @@ void tls_settings_settle(struct tls_settings *settings)
 void tls_settings_point(struct tls_settings *settings)
 {
     settings->options.ciphers = settings->ciphers[0] ? settings->ciphers : NULL;
+    settings->options.others = settings->others[0] ? settings->others : NULL;
 }
 
 bool tls_settings_has_own(const struct tls_settings *settings)
@@ -153,3 +154,21 @@ static bool read_cipher(const struct option *option, void *fields, const char *n
 
 const struct option_kind ciphers_kind = {.read_named = read_cipher,
                                          .wanted = "a name of a cipher, as OpenSSL has it"};
+
+static bool read_certificate(const struct option *option, void *fields, const char *name, const char *text,
+                             const char **why)
+{
+    char *files = option_field(option, fields);
+    size_t used = strlen(files);
+    (void)name;
+    if (!*text)
+        return false;
+    if (used + strlen(text) + 2 > option->width) {
+        *why = "there are too many";
+        return false;
+    }
+    snprintf(files + used, option->width - used, "%s\n", text);
+    return true;
+}
+
+const struct option_kind certificates_kind = {.read_named = read_certificate, .wanted = "a file"};

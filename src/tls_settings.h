@@ -13,6 +13,7 @@ struct tls_settings {
     enum tls_ask ask;        /* of a key: options.peer_optional */
     unsigned versions;       /* of keys: those that are named; 0: none is */
     char ciphers[2048];      /* with : between; options.ciphers */
+    char others[2048];       /* options.others */
 };
 
 struct tls_settings tls_settings_default(void);
@@ -30,6 +31,6 @@ bool tls_settings_has_own(const struct tls_settings *settings);
 bool tls_settings_can_verify(const struct tls_settings *settings);
 
 extern const struct option_kind tls_version_kind, tls_versions_kind, tls_verify_kind, tls_ask_kind,
-    ciphers_kind;
+    ciphers_kind, certificates_kind;
 
 #endif

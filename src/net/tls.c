@@ -19,6 +19,10 @@
  * exchange is made as always: who learns the secret later cannot read what was said before. There are no
  * certificates then, so that nobody else gets through the handshake.
  *
+ * A client may say by which name it knows the server (SNI). Of several certificates the first one that has
+ * this name, among its DNS names or by a wildcard, is shown; who says none, or one that nobody has, is shown
+ * the usual one. All else is as for the usual one.
+ *
  * Buffers are released while nothing is in them, and sessions are not kept here but with the peers,
  * in tickets. A new context makes all tickets void, so that what reload has changed is in force for
  * everybody who connects. */
@@ -42,11 +46,18 @@ enum {
     ALLOWANCE_BYTES = 128 << 10, /* from the socket, for each call */
 };
 
+/* What connections begin with: our usual certificate, and those for other names. */
+struct shown {
+    SSL_CTX *usual; /* NULL: there is nothing */
+    SSL_CTX **others;
+    size_t count;
+};
+
 struct tls_context {
     const struct tls_options *options;
     const struct log *log;
-    SSL_CTX *current;
-    SSL_CTX *next; /* NULL: nothing was prepared */
+    struct shown current;
+    struct shown next; /* nothing, unless it was prepared */
     BIO_METHOD *input;
     uint8_t key[SHA256_SIZE], next_key[SHA256_SIZE]; /* of the secret */
 };
@@ -194,6 +205,20 @@ static bool load_own(SSL_CTX *ssl, const struct tls_options *options, char *erro
                   options->key);
 }
 
+/* Without them there are no ciphers of DHE, as there is no need of them. */
+static bool load_dh(SSL_CTX *ssl, const char *file, char *error, size_t error_size)
+{
+    if (!file)
+        return true;
+    BIO *bio = lib.BIO_new_file(file, "r");
+    EVP_PKEY *parameters = bio ? lib.PEM_read_bio_Parameters(bio, NULL) : NULL;
+    lib.BIO_free(bio);
+    if (parameters && lib.SSL_CTX_set0_tmp_dh_pkey(ssl, parameters) == 1)
+        return true;
+    lib.EVP_PKEY_free(parameters);
+    return refuse(error, error_size, "no parameters of DHE can be read from", file);
+}
+
 /* Without the list of an authority, or with one that is too old, nobody has a good certificate of it. */
 static bool load_revoked(SSL_CTX *ssl, const char *file, char *error, size_t error_size)
 {
@@ -229,6 +254,9 @@ static bool load_authorities(SSL_CTX *ssl, const struct tls_options *options, ch
 /* ---- ciphers ---- */
 
 enum { CIPHERS_BYTES = 4096 };
+
+/* Of TLS 1.2 those with forward secrecy that encrypt and authenticate in one, as all have of 1.3. */
+static const char strong[] = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20";
 
 /* Those that are named, by what they are for. */
 struct ciphers {
@@ -280,7 +308,7 @@ static bool set_ciphers(SSL_CTX *ssl, const struct tls_options *options, char *e
 {
     struct ciphers ciphers = {.old = "", .new = ""};
     if (!options->ciphers)
-        return true;
+        return lib.SSL_CTX_set_cipher_list(ssl, strong) == 1 || refuse(error, error_size, "OpenSSL has no", strong);
     if (!sort_ciphers(ssl, options->ciphers, &ciphers, error, error_size))
         return false;
     if (ciphers.old[0])
@@ -411,8 +439,45 @@ static bool load_mutual(SSL_CTX *ssl, const struct tls_options *options, uint8_t
            load_authorities(ssl, &strict, error, error_size);
 }
 
-static SSL_CTX *load(const struct tls_options *options, uint8_t key[SHA256_SIZE], char *error,
-                     size_t error_size)
+/* ---- certificates for other names ---- */
+
+static bool has_name(const SSL_CTX *ssl, const char *name)
+{
+    X509 *certificate = lib.SSL_CTX_get0_certificate(ssl);
+    return certificate &&
+           lib.X509_check_host(certificate, name, strlen(name), X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) == 1;
+}
+
+static int choose(SSL *ssl, int *alert, void *argument)
+{
+    const struct tls_context *context = argument;
+    const struct shown *shown = &context->current;
+    const char *name = lib.SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    (void)alert;
+    if (!name || has_name(shown->usual, name))
+        return SSL_TLSEXT_ERR_OK;
+    for (size_t i = 0; i < shown->count; i++)
+        if (has_name(shown->others[i], name)) {
+            if (!lib.SSL_set_SSL_CTX(ssl, shown->others[i]))
+                return SSL_TLSEXT_ERR_ALERT_FATAL;
+            break;
+        }
+    return SSL_TLSEXT_ERR_OK;
+}
+
+static void drop(struct shown *shown)
+{
+    lib.SSL_CTX_free(shown->usual); /* connections hold on to it */
+    for (size_t i = 0; i < shown->count; i++)
+        lib.SSL_CTX_free(shown->others[i]);
+    mem_free(shown->others);
+    *shown = (struct shown){.count = 0};
+}
+
+/* ---- all of it ---- */
+
+static SSL_CTX *load_one(const struct tls_options *options, uint8_t key[SHA256_SIZE], char *error,
+                         size_t error_size)
 {
     lib.ERR_clear_error();
     SSL_CTX *ssl = lib.SSL_CTX_new(options->is_mutual ? lib.TLS_method() : lib.TLS_server_method());
@@ -423,10 +488,52 @@ static SSL_CTX *load(const struct tls_options *options, uint8_t key[SHA256_SIZE]
         if (load_mutual(ssl, options, key, error, error_size))
             return ssl;
     } else if (set_ciphers(ssl, options, error, error_size) && load_own(ssl, options, error, error_size) &&
-        load_authorities(ssl, options, error, error_size))
+        load_dh(ssl, options->dh, error, error_size) && load_authorities(ssl, options, error, error_size))
         return ssl;
     lib.SSL_CTX_free(ssl);
     return NULL;
+}
+
+static bool load_other(struct shown *shown, const struct tls_options *options, const char *file, char *error,
+                       size_t error_size)
+{
+    struct tls_options own = *options;
+    own.certificate = own.key = file;
+    SSL_CTX *ssl = load_one(&own, NULL, error, error_size);
+    if (!ssl)
+        return false;
+    shown->others = mem_realloc(shown->others, (shown->count + 1) * sizeof(SSL_CTX *));
+    shown->others[shown->count++] = ssl;
+    return true;
+}
+
+static bool load_others(struct shown *shown, const struct tls_options *options, char *error, size_t error_size)
+{
+    for (const char *at = options->others; at && *at; at = strchr(at, '\n') + 1) {
+        char *file = mem_dup(at, strcspn(at, "\n") + 1);
+        file[strcspn(at, "\n")] = '\0';
+        bool is_loaded = load_other(shown, options, file, error, error_size);
+        mem_free(file);
+        if (!is_loaded)
+            return false;
+    }
+    return true;
+}
+
+static bool load(struct tls_context *context, struct shown *shown, const struct tls_options *options,
+                 uint8_t key[SHA256_SIZE], char *error, size_t error_size)
+{
+    drop(shown);
+    shown->usual = load_one(options, key, error, error_size);
+    if (!shown->usual || !load_others(shown, options, error, error_size)) {
+        drop(shown);
+        return false;
+    }
+    if (shown->count) {
+        lib.SSL_CTX_callback_ctrl(shown->usual, SSL_CTRL_SET_TLSEXT_SERVERNAME_CB, (void (*)(void))choose);
+        lib.SSL_CTX_ctrl(shown->usual, SSL_CTRL_SET_TLSEXT_SERVERNAME_ARG, 0, context);
+    }
+    return true;
 }
 
 struct tls_context *tls_context_new(const struct tls_options *options, const struct log *log,
@@ -434,15 +541,13 @@ struct tls_context *tls_context_new(const struct tls_options *options, const str
 {
     if (!lib.SSL_new && !load_library(error, error_size))
         return NULL;
-    uint8_t key[SHA256_SIZE] = {0};
-    SSL_CTX *ssl = load(options, key, error, error_size);
-    if (!ssl)
-        return NULL;
     struct tls_context *context = mem_zalloc(sizeof(*context));
-    memcpy(context->key, key, sizeof(key));
+    if (!load(context, &context->current, options, context->key, error, error_size)) {
+        mem_free(context);
+        return NULL;
+    }
     context->options = options;
     context->log = log;
-    context->current = ssl;
     context->input = input_method();
     return context;
 }
@@ -450,19 +555,17 @@ struct tls_context *tls_context_new(const struct tls_options *options, const str
 bool tls_context_prepare(struct tls_context *context, const struct tls_options *options,
                          char *error, size_t error_size)
 {
-    lib.SSL_CTX_free(context->next);
-    context->next = load(options, context->next_key, error, error_size);
-    return context->next;
+    return load(context, &context->next, options, context->next_key, error, error_size);
 }
 
 void tls_context_commit(struct tls_context *context)
 {
-    if (!context->next)
+    if (!context->next.usual)
         return;
-    lib.SSL_CTX_free(context->current); /* connections hold on to it */
+    drop(&context->current);
     context->current = context->next;
     memcpy(context->key, context->next_key, sizeof(context->key));
-    context->next = NULL;
+    context->next = (struct shown){.count = 0};
 }
 
 const struct tls_options *tls_context_options(const struct tls_context *context)
@@ -470,22 +573,34 @@ const struct tls_options *tls_context_options(const struct tls_context *context)
     return context->options;
 }
 
-uint64_t tls_context_ends_ms(const struct tls_context *context)
+/* 0: it has none. */
+static uint64_t ends_ms(const SSL_CTX *ssl)
 {
     struct tm tm;
-    const X509 *certificate = lib.SSL_CTX_get0_certificate(context->current);
+    const X509 *certificate = lib.SSL_CTX_get0_certificate(ssl);
     if (!certificate || lib.ASN1_TIME_to_tm(lib.X509_get0_notAfter(certificate), &tm) != 1)
         return 0;
     time_t seconds = timegm(&tm);
     return seconds > 0 ? (uint64_t)seconds * 1000 : 0;
 }
 
+uint64_t tls_context_ends_ms(const struct tls_context *context)
+{
+    const struct shown *shown = &context->current;
+    uint64_t first_ms = ends_ms(shown->usual);
+    for (size_t i = 0; i < shown->count; i++) {
+        uint64_t other_ms = ends_ms(shown->others[i]);
+        first_ms = other_ms < first_ms ? other_ms : first_ms;
+    }
+    return first_ms;
+}
+
 void tls_context_free(struct tls_context *context)
 {
     if (!context)
         return;
-    lib.SSL_CTX_free(context->current);
-    lib.SSL_CTX_free(context->next);
+    drop(&context->current);
+    drop(&context->next);
     lib.BIO_meth_free(context->input);
     mem_free(context);
 }
@@ -497,7 +612,7 @@ static struct tls *connection_new(struct tls_context *context, int fd, const str
     struct tls *tls = mem_zalloc(sizeof(*tls));
     BIO *input = lib.BIO_new(context->input);
     BIO *output = lib.BIO_new_socket(fd, BIO_NOCLOSE);
-    tls->ssl = lib.SSL_new(context->current);
+    tls->ssl = lib.SSL_new(context->current.usual);
     if (!input || !output || !tls->ssl)
         abort();
     tls->context = context;

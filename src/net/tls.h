@@ -19,14 +19,16 @@ enum tls_version { TLS_VERSION_1_2, TLS_VERSION_1_3 };
 struct tls_options {
     const char *certificate; /* file: ours, and those up to the authority, in PEM */
     const char *key;         /* file, in PEM */
-    const char *passphrase;  /* of the key; NULL: it has none */
+    const char *passphrase;  /* of the key, and of those of others; NULL: it has none */
+    const char *others; /* files, each with a certificate for other names, as above, and its key, and a line break; or NULL */
+    const char *dh;     /* file with the parameters of key exchanges by DHE, in PEM; NULL: there are none */
     const char *authorities; /* file, in PEM; NULL: none */
     const char *revoked;     /* file with a list (CRL) of each of these authorities, in PEM; NULL: none */
     bool verify_peer;        /* peers must have a certificate of one of the authorities */
     bool peer_optional;      /* with verify_peer: those without any certificate may come, too */
     enum tls_version min_version, max_version;
     uint16_t depth;      /* certificates between a peer's and its authority: at most 100 */
-    const char *ciphers; /* these alone, with : between; NULL: those of the system */
+    const char *ciphers; /* these alone, with : between; NULL: the strong ones */
     bool own_order;      /* of those that both have our first one is taken, and not the peer's */
     /* Peers are other brokers: TLS 1.3 and nothing else, and both sides show what they have. That is a
      * secret that both know, or else a certificate each, of one of the authorities. */
@@ -53,7 +55,7 @@ bool tls_context_prepare(struct tls_context *context, const struct tls_options *
 void tls_context_commit(struct tls_context *context);
 /* Those of the first call of all: what they point to is the caller's to keep up. */
 const struct tls_options *tls_context_options(const struct tls_context *context);
-/* When the certificate that peers are shown ends, in ms since 1970. */
+/* When the first of the certificates ends that peers are shown, in ms since 1970. */
 uint64_t tls_context_ends_ms(const struct tls_context *context);
 /* Only after all its connections; NULL is allowed. */
 void tls_context_free(struct tls_context *context);

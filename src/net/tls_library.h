@@ -4,6 +4,7 @@
 #define LEVERET_NET_TLS_LIBRARY_H
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 

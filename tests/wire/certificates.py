@@ -20,13 +20,13 @@ def openssl(*arguments):
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def certify(name, issuer=None, extra=()):
+def certify(name, issuer=None, extra=(), names="IP:127.0.0.1,DNS:localhost", days=2):
     """NAME.pem and NAME.key; without an issuer it is an authority."""
-    names = "subjectAltName=IP:127.0.0.1,DNS:localhost"
+    names = "subjectAltName=" + names
     signed = ("-CA", path(issuer + ".pem"), "-CAkey", path(issuer + ".key"), "-addext",
               "basicConstraints=critical,CA:FALSE") if issuer else ()
     openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-            "-days", "2", "-subj", "/CN=" + name, "-addext", names, *signed, *extra,
+            "-days", str(days), "-subj", "/CN=" + name, "-addext", names, *signed, *extra,
             "-keyout", path(name + ".key"), "-out", path(name + ".pem"))
 
 

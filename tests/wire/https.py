@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from certificates import certificates, path, trust  # noqa: E402
+from certificates import certificates, certify, openssl, path, trust  # noqa: E402
 from service import PATIENCE, Daemon, folder, run  # noqa: E402
 from wire import Skip, case, check, equal, main  # noqa: E402
 
@@ -41,7 +42,6 @@ def serve(t, *settings, arguments=()):
 
 
 def free_port():
-    import socket
     with socket.create_server(("127.0.0.1", 0)) as free:
         return str(free.getsockname()[1])
 
@@ -242,6 +242,55 @@ def _(t):
     plain = re.search(r"address=(\S+) protocol=http$", daemon.log(), re.M).group(1)
     overview = get(http.client.HTTPConnection(plain, timeout=PATIENCE), "/api/overview")
     check("https/prometheus" in [one["protocol"] for one in overview["listeners"]], overview["listeners"])
+    equal(daemon.stop(), 0, "status")
+
+
+def shown(t, address, name):
+    """The names in the certificate that is shown to who calls by this one."""
+    host, port = address.rsplit(":", 1)
+    context = trust()
+    context.check_hostname = False
+    with socket.create_connection((host, int(port)), PATIENCE) as sock:
+        with context.wrap_socket(sock, server_hostname=name) as tls:
+            return [value for kind, value in tls.getpeercert()["subjectAltName"] if kind == "DNS"]
+
+
+@case("certificates by the name that the client says, for AMQP, the API and metrics, read again at SIGHUP")
+def _(t):
+    certify("other", "authority", names="DNS:other.example,DNS:*.many.example", days=1)
+    certify("third", "authority", names="DNS:third.example")
+    for name in ("other", "third"):
+        with open(path(name + ".both"), "w", encoding="ascii") as both:
+            for part in (".pem", ".key"):
+                with open(path(name + part), encoding="ascii") as file:
+                    both.write(file.read())
+    shutil.copy(path("other.both"), path("live.both"))
+    usual = ("certfile = " + path("chain.pem"), "keyfile = " + path("server.key"))
+    daemon = serve(t, "listeners.ssl.1 = 127.0.0.1:0", *("ssl_options." + line for line in usual),
+                   *("prometheus.ssl." + line for line in (*usual, "ip = 127.0.0.1", "port = " + free_port())),
+                   *("leveret.%s.sni.%d = %s" % (keys, number, path(file))
+                     for keys in ("ssl_options", "management.ssl", "prometheus.ssl")
+                     for number, file in enumerate(("live.both", "third.both"))))
+    places = re.findall(r"listening address=(\S+) .*tls=true$|listening address=(\S+) tls=true$", daemon.log(), re.M)
+    places = [one or other for one, other in places]
+    equal(len(places), 3, "listeners with TLS")
+    for place in places:
+        for name, wanted in (("other.example", "other.example"), ("A.MANY.example", "other.example"),
+                             ("third.example", "third.example"), ("localhost", "localhost"),
+                             ("a.b.many.example", "localhost"), ("127.0.0.1", "localhost"), (None, "localhost")):
+            equal(shown(t, place, name)[0], wanted, "shown at %s to who calls %s" % (place, name))
+    answer = ask(dial(t, daemon), "/api/health/checks/certificate-expiration/1/days")
+    equal(len(json.loads(answer.read())["expired"]), 3, "listeners of which a certificate ends in a day")
+    shutil.copy(path("server.key"), path("live.both"))
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.says("error tls_not_reloaded reason=")
+    equal(shown(t, places[0], "other.example")[0], "other.example", "shown after a reload that came to nothing")
+    shutil.copy(path("third.both"), path("live.both"))
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.says("info tls_reloaded certificate=" + path("chain.pem"), 3)
+    for place in places:
+        equal(shown(t, place, "other.example")[0], "localhost", "shown once nobody has that name")
+        equal(shown(t, place, "third.example")[0], "third.example", "shown to who calls third.example")
     equal(daemon.stop(), 0, "status")
 
 

@@ -641,6 +641,31 @@ def _(t):
     refused(t, daemon, new)
 
 
+@case("keys of the configuration: parameters of DHE")
+def _(t):
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=old", "-addext",
+            "subjectAltName=IP:127.0.0.1", "-keyout", path("old.key"), "-out", path("old.pem"))
+    openssl("genpkey", "-genparam", "-algorithm", "DH", "-pkeyopt", "group:ffdhe2048", "-out", path("dh.pem"))
+    old = ("ssl_options.certfile = " + path("old.pem"), "ssl_options.keyfile = " + path("old.key"))
+    context = trust(authority="old")
+    context.set_ciphers("DHE-RSA-AES128-GCM-SHA256")
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    daemon = keys(t, *old, "ssl_options.dhfile = " + path("dh.pem"))
+    c = client(t, daemon, context)
+    equal(c.sock.cipher()[0], "DHE-RSA-AES128-GCM-SHA256", "cipher")
+    c.close()
+    for weak in "ECDHE-RSA-AES128-SHA256", "AES256-GCM-SHA384":  # without AEAD, without forward secrecy
+        context.set_ciphers(weak)
+        refused(t, daemon, context)
+    context.set_ciphers("DHE-RSA-AES128-GCM-SHA256")
+    refused(t, keys(t, *old), context)
+    try:
+        keys(t, *old, "ssl_options.dhfile = " + path("old.pem"))
+        raise AssertionError("it started")
+    except AssertionError as error:
+        check("no parameters of DHE can be read from" in str(error), error)
+
+
 @case("keys of the configuration: certificates of clients")
 def _(t):
     authorities = "ssl_options.cacertfile = " + path("authority.pem")
@@ -662,7 +687,10 @@ COLUMNS = ("ssl", "ssl_protocol", "ssl_key_exchange", "ssl_cipher", "ssl_hash", 
 @case("what the handshake has come to, as list_connections tells it")
 def _(t):
     control = os.path.join(folder(t), "ctl.sock")
+    spoken = ("TLS_AES_256_GCM_SHA384", "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305",
+              "ECDHE-ECDSA-AES128-SHA256")
     daemon = keys(t, "ssl_options.cacertfile = " + path("authority.pem"), "ssl_options.verify = verify_peer",
+                  *("ssl_options.ciphers.%d = %s" % pair for pair in enumerate(spoken)),
                   plain="listeners.tcp.default = 127.0.0.1:0", arguments=("--control-socket", control))
 
     def told():

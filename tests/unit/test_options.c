@@ -471,8 +471,7 @@ TEST(keys_of_what_is_not_there)
         "management.tcp.compress",     "management.oauth_client_id",
         "management.rates_mode",       "management.sample_retention_policies.global.minute",
         "prometheus.ssl.compress",     "prometheus.authentication.enabled",
-        "ssl_options.psk_identity",    "ssl_options.key.RSAPrivateKey",
-        "tcp_listen_options.linger.on"};
+        "ssl_options.psk_identity",    "ssl_options.key.RSAPrivateKey"};
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
         is_str(told_of(keys[i]), "nothing", "%s is taken", keys[i]);
 }

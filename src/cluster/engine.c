@@ -6,9 +6,10 @@
  * round trip, so few entries are uncommitted c  entries below the floor are committed, and need not
  * be there to be agreed with e  what is committed stays so f  a sync that began before the log was
  * cut says nothing of what was appended since h  a leader is in office once the first entry of its
- * term is committed i  who led is gone: the others need not wait for a timeout j  who may not
- * campaign does not o  a learner that becomes a voter refuses its vote until its log says so: the
- * others hear of it after it p  members change one at a time, and no voter becomes one of those that
+ * term is committed i  who led is gone: the others need not wait for a timeout; nor do two that have
+ * both tried, and have a vote each: the better one tries again at once j  who may not campaign does
+ * not o  a learner that becomes a voter refuses its vote until its log says so: the others hear of
+ * it after it p  members change one at a time, and no voter becomes one of those that
  * are needed before it has heard that it votes q  an entry about members comes to the
  * core as the first of its message: it takes the index of the first for its own r  the core hears
  * of an image when it is there: until then it votes s  a heartbeat that overtakes entries tells
@@ -506,6 +507,33 @@ static void campaign(struct engine *engine, uint64_t now_ms, const struct engine
         engine->campaign_ends_ms = now_ms + CAMPAIGN_MS;
 }
 
+/* Of two whose votes are split, is it this one that has to try again? */
+static bool goes_first(const struct engine *engine, const struct engine_message *rival)
+{
+    uint64_t index = core_stored(engine->core), term = core_term_of(engine->core, index);
+    if (term != rival->index_term || index != rival->index)
+        return term > rival->index_term || (term == rival->index_term && index > rival->index);
+    return engine->id < rival->peer;
+}
+
+/* The other half of guard i. */
+static void look_at_rival(struct engine *engine, uint64_t now_ms, const struct engine_message *vote,
+                          struct engine_update *update)
+{
+    struct core *core = engine->core;
+    bool is_split = core_role(core) == CORE_CANDIDATE && !vote->pre_vote &&
+                    vote->term == core_term(core) && core_vote(core) == engine->id;
+    if (!is_split || !engine->may_campaign || !goes_first(engine, vote) ||
+        core_stored(core) < core_last(core))
+        return;
+    struct engine_message again = {.type = ENGINE_CAMPAIGN,
+                                   .term = core_term(core),
+                                   .index = core_last(core),
+                                   .index_term = core_term_of(core, core_last(core))};
+    core_stand_down(core, now_ms, update);
+    campaign(engine, now_ms, &again, update);
+}
+
 void engine_receive(struct engine *engine, uint64_t now_ms, const struct engine_message *message,
                     struct engine_update *update)
 {
@@ -519,6 +547,7 @@ void engine_receive(struct engine *engine, uint64_t now_ms, const struct engine_
         break;
     case ENGINE_VOTE:
         receive_vote(engine, now_ms, message, update);
+        look_at_rival(engine, now_ms, message, update);
         break;
     case ENGINE_VOTED:
         if (core_role(engine->core) == CORE_CANDIDATE)

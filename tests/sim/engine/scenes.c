@@ -16,6 +16,8 @@ enum {
     OFFERED_MS = 500,
     LEARNED_MS = 3000,
     STALLED_MS = 30000,
+    HINTS_APART_MS = 60,
+    TIE_MS = 600,
     SCENES = 7,
     SCENES_PLAYED = 3
 };
@@ -403,6 +405,31 @@ static void take_an_old_grant(struct group *group)
     group_wait(group, 10000);
 }
 
+/* A leader is gone, and the others hear of it so late, each, that they try at the same moment, and have a
+ * vote each. */
+static void split_the_votes(struct group *group)
+{
+    struct node *leader = faults_leader(group);
+    if (!is_well(group, leader))
+        return;
+    group->is_quiet = true;
+    group_wait(group, 1000);
+    if (!group->is_failed && faults_leader(group) == leader && is_well(group, leader)) {
+        uint32_t rank = 0, voters = group_voters(engine_members(leader->engine));
+        for (; rank + 1 < voters; rank++) {
+            const struct node *node = voter_of(group, leader, rank);
+            double waits_ms = rank * HINTS_APART_MS / (node ? node->rate : 1);
+            if (node && node->is_up)
+                group_at(group, EVENT_GONE, node->number, leader->number, TIE_MS - (uint64_t)waits_ms, node->epoch);
+        }
+        group->report->ties++;
+        lose(group, leader);
+        expect_commit(group, TIE_MS + KILLED_MS, "the votes were split, and nobody leads soon");
+    }
+    group->is_quiet = false;
+    come_back(group, leader);
+}
+
 void scenes_play(struct group *group)
 {
     static void (*const scenes[SCENES])(struct group *) = {
@@ -417,6 +444,8 @@ void scenes_play(struct group *group)
     uint64_t first = group_below(group, SCENES);
     for (uint64_t i = 0; i < SCENES_PLAYED && !group->is_failed; i++)
         scenes[(first + i) % SCENES](group);
+    if (!group->is_failed)
+        split_the_votes(group);
     if (!group->is_failed)
         lose_by_silence(group);
 }

@@ -274,6 +274,13 @@ static void told_seat(struct membership *membership, const struct link_joined *f
     store_want(membership->store, joined->begun);
 }
 
+/* Who leads hears of what was taken over only later, and offers it until then. */
+static bool is_needed(const struct membership *membership, const struct link_image *frame)
+{
+    const struct group_image image = {.term = frame->term, .last = frame->last, .last_term = frame->last_term};
+    return !group_has(cluster_group(membership->cluster, GROUP), &image);
+}
+
 static void take_frame(struct cluster_guest *guest, uint64_t now_ms, struct link *link, const union link_frame *frame)
 {
     struct membership *membership = list_entry(guest, struct membership, guest);
@@ -281,7 +288,7 @@ static void take_frame(struct cluster_guest *guest, uint64_t now_ms, struct link
         told_seat(membership, &frame->joined);
     else if (frame->type == LINK_JOIN && !membership->is_joining)
         seats_asked(membership->seats, now_ms, link, frame->join.number);
-    else if (membership->images)
+    else if (membership->images && (frame->type != LINK_IMAGE || is_needed(membership, &frame->image)))
         images_receive(membership->images, now_ms, link, frame);
 }
 

@@ -1078,6 +1078,12 @@ bool group_image(struct group *group, struct group_image *image)
     return true;
 }
 
+bool group_has(const struct group *group, const struct group_image *image)
+{
+    return group->engine && (image->last <= group_log_floor(group->log).index ||
+                             engine_term_of(group->engine, image->last) == image->last_term);
+}
+
 /* What this member has agreed to must be there. It was asked by leaders of terms up to the image's: what is
  * committed of earlier ones that leader has, and of its own this member has acknowledged no more than its log
  * has. A vote of that term was the leader's, which the image has as its own, or of no use to anybody. */

@@ -120,6 +120,8 @@ struct group_image {
 
 /* Of a copy of this member's store that is begun now. False: it does not lead. */
 bool group_image(struct group *group, struct group_image *image);
+/* Has this member's log all that is known of such a copy, so that it is of no use? */
+bool group_has(const struct group *group, const struct group_image *image);
 /* May this member forget its own store, and go on with such a copy, as at a start? NULL, or why not. It has to
  * take part no more behind that: what it would agree to is not in the copy. */
 const char *group_may_replace(const struct group *group, const struct group_image *image);

@@ -443,6 +443,7 @@ def _(t):
     publish(c, "kept", 10, 10)
     got = takes_over(cluster, away, "kept")
     equal([body.strip() for body in got], numbers(10) + numbers(300) + numbers(10), "what it has")
+    equal(cluster.brokers[away].log().count(" image_comes "), 1, "copies that it got")
 
 
 @case("a broker that has lost its folder joins in its place, and counts like the others")

@@ -548,7 +548,8 @@ def begins_of_batches(journal):
 def _(t):
     data = folder(t)
     daemon = serve(t, data)
-    fill(t, daemon)
+    for _ in range(4):  # each is confirmed, and so has a batch of its own
+        fill(t, daemon)
     daemon.kill()
     with open(os.path.join(data, "journal-0000000001"), "rb") as file:
         begins = begins_of_batches(file.read())

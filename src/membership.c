@@ -20,7 +20,7 @@
 
 #define NOBODY_TOLD UINT32_MAX
 
-enum { GROUP = 2, GENERATION = 1, WAIT = 1, HAND_OVER_MS = 2000 };
+enum { GROUP = 2, GENERATION = 1, WAIT = 1, HAND_OVER_MS = 2000, SAY_SO_MS = 100 };
 
 /* What a broker with an empty folder has been told. */
 struct joined {
@@ -50,6 +50,7 @@ struct membership {
     struct joined joined;
     bool is_joining, is_over; /* over: it is to start again */
     struct service *links;    /* NULL: not there yet */
+    uint64_t settled_ms;       /* when that was so; 0: not yet */
     uint64_t hands_over_by_ms; /* another one is to lead, when what is decided is agreed on, or by then; 0: not */
     uint64_t images_begun;    /* copies of the store for others, since the start */
     uint32_t told;            /* who leads, as the log has it; NOBODY_TOLD at first */
@@ -205,13 +206,19 @@ static bool is_settled(const struct membership *membership)
     return true;
 }
 
-/* Who hands over proposes nothing more, and what it has not proposed is forgotten. */
+/* Who hands over proposes nothing more, and what it has not proposed is forgotten. Whoever asked for it is told before:
+ * that waits for the same, and this broker has no word for anybody when it has lost its office. */
 static void hand_over(struct membership *membership, uint64_t now_ms)
 {
     const struct members members = members_of(membership);
-    if (!membership->hands_over_by_ms || (!is_settled(membership) && now_ms < membership->hands_over_by_ms))
+    if (!membership->hands_over_by_ms)
         return;
-    membership->hands_over_by_ms = 0;
+    if (!membership->settled_ms && is_settled(membership))
+        membership->settled_ms = now_ms;
+    bool is_told = membership->settled_ms && now_ms >= membership->settled_ms + SAY_SO_MS;
+    if (!is_told && now_ms < membership->hands_over_by_ms)
+        return;
+    membership->hands_over_by_ms = membership->settled_ms = 0;
     uint64_t best = members_best(&members);
     if (best)
         group_transfer(cluster_group(membership->cluster, GROUP), now_ms, best);
@@ -363,6 +370,8 @@ static uint64_t next_ms(const struct service *service)
     const struct membership *membership = list_entry(service, struct membership, service);
     uint64_t next = membership->images ? images_next_ms(membership->images) : UINT64_MAX;
     uint64_t hands_over = membership->hands_over_by_ms ? membership->hands_over_by_ms : UINT64_MAX;
+    if (hands_over != UINT64_MAX && membership->settled_ms)
+        hands_over = membership->settled_ms + SAY_SO_MS;
     return next < hands_over ? next : hands_over;
 }
 

@@ -5,6 +5,7 @@
  * is locked next, so that a second daemon, or a port in use, ends with an error before anything has
  * been touched. Then the store is opened, the model is built from it, and only then does anybody
  * listen. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -43,7 +44,7 @@
 #define PACKAGE_VERSION "unknown"
 #endif
 
-enum { EXIT_USAGE = 2, LOG_PATIENCE_MS = 1000 };
+enum { EXIT_USAGE = 2, LOG_PATIENCE_MS = 1000, STUCK_MS = 5000 };
 enum { MEMORY_BYTES_FEW = 16 << 20 };
 _Static_assert((int)API_TEXT_BYTES == (int)RELOAD_TEXT_BYTES, "texts of a reload go to the API");
 
@@ -98,6 +99,7 @@ struct daemon {
     struct surroundings surroundings;
     struct log_exchange log_exchange;
     char node_name[300];
+    char **arguments; /* with which it begins again */
 };
 
 /* Logs why the daemon cannot start. */
@@ -667,17 +669,50 @@ static void take_office(struct daemon *daemon)
     warn_of_users(daemon);
 }
 
+/* All that it knew is as it was read then, and what was not agreed on is forgotten. */
+static void begin_again(const struct daemon *daemon)
+{
+    signals_keep();
+    if (signals_asked())
+        return;
+    manager_hand_on(&daemon->manager);
+    execv("/proc/self/exe", daemon->arguments);
+}
+
+/* Nothing waits for the disk, for which the system lets this process wait before it begins again; not even a name is
+ * taken away. Clients and other brokers see that nobody is here any more. */
+static void leave_at_once(struct daemon *daemon)
+{
+    struct stat status;
+    DIR *entries = opendir("/proc/self/fd");
+    const struct dirent *entry;
+    while (entries && (entry = readdir(entries))) {
+        int fd = atoi(entry->d_name);
+        if (fd > STDERR_FILENO && fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode))
+            close(fd);
+    }
+    logs_stop(&daemon->logs, LOG_PATIENCE_MS);
+    begin_again(daemon);
+    _exit(EXIT_FAILURE);
+}
+
 static void look_at_office(struct service *service, uint64_t now_ms, uint64_t clock_ms)
 {
     struct daemon *daemon = list_entry(service, struct daemon, office_keeper);
     bool serves = daemon->office == OFFICE_SERVES;
-    (void)now_ms, (void)clock_ms;
+    (void)clock_ms;
     if (daemon->loop->state != LOOP_RUNNING)
         return;
     if (!serves && membership_is_over(daemon->membership)) {
         daemon->office = OFFICE_AGAIN;
         loop_end(daemon->loop);
         return;
+    }
+    uint64_t stuck_ms = serves ? store_writes_for_ms(daemon->store, now_ms) : 0;
+    if (stuck_ms >= STUCK_MS) {
+        log_event(&daemon->logs.log, EVENT_office_stuck, "self=%u ms=%llu", daemon->options.cluster.number,
+                  (unsigned long long)stuck_ms);
+        leave_at_once(daemon);
     }
     if (serves == membership_leads(daemon->membership))
         return;
@@ -939,19 +974,9 @@ static int run(struct daemon *daemon, const struct options_input *input)
     return start(daemon);
 }
 
-/* All that it knew is as it was read then, and what was not agreed on is forgotten. */
-static void begin_again(const struct daemon *daemon, char **arguments)
-{
-    signals_keep();
-    if (signals_asked())
-        return;
-    manager_hand_on(&daemon->manager);
-    execv("/proc/self/exe", arguments);
-}
-
 int main(int count, char **arguments)
 {
-    struct daemon daemon = {.lock = -1};
+    struct daemon daemon = {.lock = -1, .arguments = arguments};
     manager_init(&daemon.manager);
     struct options_input input = {.count = count,
                                   .arguments = arguments,
@@ -963,7 +988,7 @@ int main(int count, char **arguments)
     daemon.reload.input = &input;
     int status = run(&daemon, &input);
     if (daemon.office == OFFICE_LOST || daemon.office == OFFICE_AGAIN || daemon.begins_anew)
-        begin_again(&daemon, arguments);
+        begin_again(&daemon);
     manager_free(&daemon.manager);
     reload_free(&daemon.reload);
     config_free(&daemon.config);

@@ -387,6 +387,7 @@ static void submit(struct journal *journal)
     job->journal = journal;
     job->disk = journal->options->disk;
     journal->is_writing = true;
+    journal->write_began_ms = journal->now_ms;
     space_measured(journal);
     journal->options->syncer->ops->submit(journal->options->syncer, &job->job);
 }

@@ -391,6 +391,7 @@ struct journal {
     struct batch *spare;   /* an empty one with the memory of a large one, or NULL */
     struct write_job write;
     bool is_writing;
+    uint64_t write_began_ms; /* the last one */
     bool is_held;        /* the filling batch is kept open */
     uint64_t held_batch; /* the last one that was kept open */
     uint64_t promised;   /* room in the batch that who keeps it open may still take, or has taken */

@@ -680,6 +680,13 @@ const char *store_failure(const struct store *store)
     return store->journal.is_failed ? store->journal.failure : NULL;
 }
 
+uint64_t store_writes_for_ms(const struct store *store, uint64_t now_ms)
+{
+    const struct journal *journal = &store->journal;
+    bool is_out = journal->is_writing && journal->write_began_ms < now_ms;
+    return is_out ? now_ms - journal->write_began_ms : 0;
+}
+
 bool store_is_short(const struct store *store)
 {
     return store->journal.space.is_short;

@@ -163,6 +163,8 @@ const char *store_failure(const struct store *store);
 bool store_is_short(const struct store *store);
 /* The journal cannot be written for want of room, and all that waits for it waits. */
 bool store_is_full(const struct store *store);
+/* How long the disk has not answered a write, in milliseconds; 0: nothing is written. */
+uint64_t store_writes_for_ms(const struct store *store, uint64_t now_ms);
 /* The reserve, as it is on this disk. */
 uint64_t store_disk_reserve(const struct store *store);
 /* Another one from now on, for publishers; the files that are kept in reserve stay as they are. */

@@ -300,6 +300,25 @@ TEST(checkpoint_is_written_again)
     fail_checkpoint(ANSWERS_FAIL, "it is written, and the answer fails");
 }
 
+/* ---- a disk that does not answer ---- */
+
+TEST(how_long_a_write_is_out)
+{
+    struct bench bench;
+    bench_init(&bench);
+    bench_open(&bench);
+    bench_wait(&bench);
+    is_int(store_writes_for_ms(bench.store, bench.now_ms), 0, "nothing is written");
+    bench.is_syncer_held = true;
+    bench_publish(&bench, 1, 1000);
+    bench_turns(&bench, 20, 100);
+    ok(store_writes_for_ms(bench.store, bench.now_ms) >= 1000, "the disk has not answered for a second");
+    bench.is_syncer_held = false;
+    bench_wait(&bench);
+    is_int(store_writes_for_ms(bench.store, bench.now_ms), 0, "it has answered");
+    bench_free(&bench);
+}
+
 /* ---- recovery ---- */
 
 /* What was read back was perhaps in the page cache only, as the process before it had died without a
@@ -417,6 +436,7 @@ int main(void)
     RUN(anchor_comes_first);
     RUN(checkpoint_waits_for_the_journal);
     RUN(checkpoint_is_written_again);
+    RUN(how_long_a_write_is_out);
     RUN(replayed_is_durable);
     RUN(begins_durably);
     RUN(cut_is_durable);

@@ -63,8 +63,7 @@ def _(t):
     while c.recv(1).name != "basic.ack":
         pass
     cluster.kill(serving)
-    c = cluster.client(cluster.leader(besides={serving}))
-    c.channel()
+    c = cluster.client_of_leader(besides={serving})
     again = [c.get_soon("taken") for _ in range(2)]
     equal([(one.body, one.redelivered) for one in again], [(b"1", True), (b"2", True)], "what comes again")
 
@@ -76,8 +75,7 @@ def _(t):
     process.send_signal(signal.SIGSTOP)
     t.cleanup(process.send_signal, signal.SIGCONT)
     c.send(1, "basic.get", queue="given", no_ack=True)
-    other = cluster.client(cluster.leader(besides={serving}))
-    other.channel()
+    other = cluster.client_of_leader(besides={serving})
     equal(other.get_soon("given").body, b"0", "the message")
     process.send_signal(signal.SIGCONT)
     equal(said_before_end(c), [], "answers of who was deposed")
@@ -116,8 +114,7 @@ def _(t):
     cluster.brokers[serving].says("Server startup complete", 2)
     for process in others:
         process.send_signal(signal.SIGCONT)
-    c = cluster.client(cluster.leader())
-    c.channel()
+    c = cluster.client_of_leader()
     left = c.drain("held")
     equal(left[-200:], numbers(300)[100:], "what nobody has answered")
     check("crashed" not in cluster.brokers[serving].log(), "a crash")
@@ -133,8 +130,7 @@ def _(t):
     time.sleep(4)
     check("office_taken" not in cluster.brokers[third].log(), "one of three serves")
     cluster.start(first)
-    c = cluster.client(cluster.leader(besides={second}))
-    c.channel()
+    c = cluster.client_of_leader(besides={second})
     equal(c.drain("kept"), numbers(10), "what is in the queue")
 
 

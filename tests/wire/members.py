@@ -77,6 +77,18 @@ class Cluster:
         self.t.cleanup(c.abort)
         return c.open()
 
+    def client_of_leader(self, besides=()):
+        """Who leads may have lost the office by the time that it is called: until one has been served."""
+        deadline = time.monotonic() + ELECTED
+        while True:
+            try:
+                c = self.client(self.leader(besides))
+                c.channel()
+                return c
+            except amqp.ConnectionGone:
+                if time.monotonic() > deadline:
+                    raise
+
     def kill(self, number):
         self.brokers[number].kill()
 

@@ -27,6 +27,7 @@ struct relays {
     size_t count, dials;
     uint64_t now_ms;
     bool is_stopping;
+    bool is_full; /* RELAY_ALL_BYTES are on their way, or were since the last turn */
     struct service *here; /* NULL: another node serves */
     uint32_t leader;
     char host[OUTCALL_HOST_BYTES]; /* empty: there is nobody to be dialed */
@@ -125,7 +126,7 @@ static void complain(struct relays *relays, const struct client *client, const c
 /* May more be read for this side? */
 static bool has_room(const struct relays *relays, const struct output *output)
 {
-    return output->size < (relays->pool.bytes < RELAY_ALL_BYTES ? RELAY_BYTES : 1);
+    return output->size < (relays->is_full ? 1 : RELAY_BYTES);
 }
 
 static void add(struct relays *relays, struct output *output, uint64_t *moved_ms, struct bytes bytes)
@@ -136,6 +137,7 @@ static void add(struct relays *relays, struct output *output, uint64_t *moved_ms
         *moved_ms = relays->now_ms;
     memcpy(output_room(&relays->pool, output, bytes.size), bytes.data, bytes.size);
     output_added(output, bytes.size);
+    relays->is_full |= relays->pool.bytes >= RELAY_ALL_BYTES;
 }
 
 static void add_to_client(struct client *client, struct bytes bytes)
@@ -163,6 +165,27 @@ static bool take(struct relays *relays, struct output *output, uint64_t *moved_m
 static bool is_stuck(const struct relays *relays, const struct output *output, uint64_t moved_ms)
 {
     return !has_room(relays, output) && relays->now_ms - moved_ms >= RELAY_STUCK_MS;
+}
+
+/* It is full no more, and nobody knows that yet. */
+static bool has_drained(const struct relays *relays)
+{
+    return relays->is_full && relays->pool.bytes < RELAY_ALL_BYTES;
+}
+
+/* Those that were not read while others had too much on its way: nothing else would tell them. */
+static void give_room(struct relays *relays)
+{
+    relays->is_full = false;
+    list_for_each(at, &relays->ways) {
+        struct way *way = list_entry(at, struct way, link);
+        if (way->state != WAY_OPEN)
+            continue;
+        if (way->output.size && has_room(relays, &way->output))
+            touch_client(way->client);
+        if (way->client->output.size && has_room(relays, &way->client->output))
+            touch_way(way);
+    }
 }
 
 /* ---- ends ---- */
@@ -625,6 +648,8 @@ static void tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)
     struct timer *timer;
     (void)clock_ms;
     relays->now_ms = now_ms;
+    if (has_drained(relays))
+        give_room(relays);
     while ((timer = timers_expired(&relays->timers, now_ms)))
         if (timer->kind == TIMER_CLIENT)
             client_expired(list_entry(timer, struct client, timer));
@@ -646,7 +671,7 @@ static uint64_t earlier(uint64_t one_ms, uint64_t other_ms)
 static uint64_t next_ms(const struct service *service)
 {
     const struct relays *relays = relays_of(service);
-    uint64_t next = timers_next_ms(&relays->timers);
+    uint64_t next = has_drained(relays) ? 0 : timers_next_ms(&relays->timers);
     if (relays->lost_ms)
         next = earlier(next, relays->lost_ms + RELAY_LOST_MS);
     return may_dial(relays) ? earlier(next, relays->retry_ms) : next;

@@ -138,7 +138,7 @@ static void begin(void)
     const struct relays_options relaying = {.identity = &here,
                                             .log = &log_kept,
                                             .patience_ms = PATIENCE_MS,
-                                            .max = 100,
+                                            .max = 1000,
                                             .clients_max = &clients_max};
     struct link_peer peer = {.number = 1};
     here = identity_of('h');
@@ -377,6 +377,59 @@ TEST(who_does_not_read_is_not_read_for)
     ok(left && got == taken_bytes, "all of it comes: %zu bytes", got);
     conversation_free(client);
     turn();
+    end();
+}
+
+static bool is_touched(const struct conversation *conversation)
+{
+    bool is_it = false;
+    for (struct conversation *one; (one = service_take_writable(relays_service(relays)));)
+        is_it |= one == conversation;
+    return is_it;
+}
+
+/* A client that is served, by a way that nothing moves on: its ends are `near` and `far`. */
+static struct conversation *come_slowly(struct conversation **near, struct conversation **far)
+{
+    struct conversation *client = come();
+    say(client, "?");
+    turn();
+    hears(client, "?", "it is served");
+    *near = way;
+    *far = taken;
+    way = taken = NULL;
+    return client;
+}
+
+TEST(all_clients_together_have_a_limit)
+{
+    enum { PIECE = 256 << 10, MANY = RELAY_ALL_BYTES / PIECE };
+    struct conversation *clients[MANY + 1], *near[MANY + 1], *far[MANY + 1];
+    char *piece = mem_zalloc(PIECE);
+    begin();
+    lead();
+    for (size_t i = 0; i <= MANY; i++)
+        clients[i] = come_slowly(&near[i], &far[i]);
+    say(clients[0], "little");
+    ok(conversation_wants_input(clients[0]), "a little leaves room");
+    for (size_t i = 1; i <= MANY; i++)
+        conversation_input(clients[i], bytes_of(piece, PIECE));
+    ok(!conversation_wants_input(clients[0]), "what others have said leaves none");
+    for (size_t i = 1; i <= MANY; i++) {
+        conversation_free(clients[i]);
+        cut(&near[i], NULL);
+        cut(&far[i], NULL);
+    }
+    forget_touched(relays_service(relays));
+    is_int(service_next_ms(relays_service(relays)), 0, "when they have gone it is looked at once");
+    service_tick(relays_service(relays), now_ms, 0);
+    ok(conversation_wants_input(clients[0]) && is_touched(clients[0]), "it is read again");
+    is_int(service_next_ms(relays_service(relays)), UINT64_MAX, "and that is all");
+    is_int(move(near[0], far[0]), 6, "bytes that were held");
+    conversation_free(clients[0]);
+    cut(&near[0], NULL);
+    cut(&far[0], NULL);
+    mem_free(piece);
     end();
 }
 
@@ -701,6 +754,7 @@ int main(void)
     RUN(bytes_go_both_ways);
     RUN(what_was_said_before_an_end_arrives);
     RUN(who_does_not_read_is_not_read_for);
+    RUN(all_clients_together_have_a_limit);
     RUN(who_waits_is_served_when_somebody_leads);
     RUN(patience_ends);
     RUN(a_leader_that_is_lost);

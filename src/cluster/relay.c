@@ -39,6 +39,14 @@ struct relays {
     uint32_t complaints;
 };
 
+/* Of a client or its way: what it is yet to be sent, which the other side has said. */
+struct side {
+    struct output output;
+    uint64_t moved_ms;  /* when some of it was last taken, or there was none */
+    bool is_abrupt;     /* it ends, and what is left does not matter */
+    struct timer timer; /* of the end; a client's patience before */
+};
+
 enum client_state {
     CLIENT_SILENT,  /* nothing has come */
     CLIENT_WAITING, /* for its way */
@@ -52,14 +60,11 @@ struct client {
     struct relays *relays;
     struct list link, turn; /* among the clients, and those that wait for one */
     enum client_state state;
-    bool is_abrupt; /* ENDING: what is left does not matter */
     struct peer peer;
     struct buffer held;         /* WAITING: what has come */
     struct way *way;            /* NULL: none has begun */
     struct conversation *inner; /* HERE */
-    struct output output;       /* what the leader has said */
-    uint64_t moved_ms;          /* when some of it was last taken, or there was none */
-    struct timer timer;         /* of the patience, or the end */
+    struct side side;
 };
 
 enum way_state {
@@ -74,14 +79,11 @@ struct way {
     struct relays *relays;
     struct list link;
     enum way_state state;
-    bool is_abrupt;
     struct client *client; /* NULL: it has gone */
     struct outcall call;
     uint32_t leader;
     struct buffer answer; /* ASKING: as much as has come */
-    struct output output; /* what the client has said */
-    uint64_t moved_ms;
-    struct timer timer; /* of the end */
+    struct side side;
 };
 
 static struct client *client_of(const struct conversation *conversation)
@@ -124,47 +126,47 @@ static void complain(struct relays *relays, const struct client *client, const c
 /* ---- bytes that are on their way ---- */
 
 /* May more be read for this side? */
-static bool has_room(const struct relays *relays, const struct output *output)
+static bool has_room(const struct relays *relays, const struct side *side)
 {
-    return output->size < (relays->is_full ? 1 : RELAY_BYTES);
+    return side->output.size < (relays->is_full ? 1 : RELAY_BYTES);
 }
 
-static void add(struct relays *relays, struct output *output, uint64_t *moved_ms, struct bytes bytes)
+static void add(struct relays *relays, struct side *side, struct bytes bytes)
 {
     if (bytes.size == 0)
         return;
-    if (output->size == 0)
-        *moved_ms = relays->now_ms;
-    memcpy(output_room(&relays->pool, output, bytes.size), bytes.data, bytes.size);
-    output_added(output, bytes.size);
+    if (side->output.size == 0)
+        side->moved_ms = relays->now_ms;
+    memcpy(output_room(&relays->pool, &side->output, bytes.size), bytes.data, bytes.size);
+    output_added(&side->output, bytes.size);
     relays->is_full |= relays->pool.bytes >= RELAY_ALL_BYTES;
 }
 
 static void add_to_client(struct client *client, struct bytes bytes)
 {
-    add(client->relays, &client->output, &client->moved_ms, bytes);
+    add(client->relays, &client->side, bytes);
     touch_client(client);
 }
 
 static void add_to_way(struct way *way, struct bytes bytes)
 {
-    add(way->relays, &way->output, &way->moved_ms, bytes);
+    add(way->relays, &way->side, bytes);
     touch_way(way);
 }
 
 /* True: there is room again, for which the other side waits. */
-static bool take(struct relays *relays, struct output *output, uint64_t *moved_ms, size_t size)
+static bool take(struct relays *relays, struct side *side, size_t size)
 {
-    bool had_room = has_room(relays, output);
+    bool had_room = has_room(relays, side);
     if (size)
-        *moved_ms = relays->now_ms;
-    output_drop(&relays->pool, output, size);
-    return !had_room && has_room(relays, output);
+        side->moved_ms = relays->now_ms;
+    output_drop(&relays->pool, &side->output, size);
+    return !had_room && has_room(relays, side);
 }
 
-static bool is_stuck(const struct relays *relays, const struct output *output, uint64_t moved_ms)
+static bool is_stuck(const struct relays *relays, const struct side *side)
 {
-    return !has_room(relays, output) && relays->now_ms - moved_ms >= RELAY_STUCK_MS;
+    return !has_room(relays, side) && relays->now_ms - side->moved_ms >= RELAY_STUCK_MS;
 }
 
 /* It is full no more, and nobody knows that yet. */
@@ -181,32 +183,44 @@ static void give_room(struct relays *relays)
         struct way *way = list_entry(at, struct way, link);
         if (way->state != WAY_OPEN)
             continue;
-        if (way->output.size && has_room(relays, &way->output))
+        if (way->side.output.size && has_room(relays, &way->side))
             touch_client(way->client);
-        if (way->client->output.size && has_room(relays, &way->client->output))
+        if (way->client->side.output.size && has_room(relays, &way->client->side))
             touch_way(way);
     }
 }
 
 /* ---- ends ---- */
 
-static void set_timer(struct relays *relays, struct timer *timer, uint64_t ms)
+/* `flush`: what is left for it still goes, as long as some of it is taken. */
+static void end_side(struct relays *relays, struct side *side, bool flush)
 {
-    timer_set(&relays->timers, timer, relays->now_ms + ms);
+    side->is_abrupt = !flush;
+    side->moved_ms = relays->now_ms;
+    timer_set(&relays->timers, &side->timer, relays->now_ms + RELAY_STUCK_MS);
 }
 
-/* It has no client any more. `flush`: what is left for the leader still goes. */
+static bool has_ended(const struct side *side)
+{
+    return side->is_abrupt || side->output.size == 0;
+}
+
+static void free_side(struct relays *relays, struct side *side)
+{
+    timer_cancel(&relays->timers, &side->timer);
+    output_free(&relays->pool, &side->output);
+}
+
+/* It has no client any more. */
 static void end_way(struct way *way, bool flush)
 {
     way->client = NULL;
     if (way->state == WAY_CALLING)
         return; /* until the call has come to something */
-    way->is_abrupt = !flush || way->state != WAY_OPEN;
     if (way->state == WAY_ASKING)
         way->relays->dials--;
+    end_side(way->relays, &way->side, flush && way->state == WAY_OPEN);
     way->state = WAY_ENDING;
-    way->moved_ms = way->relays->now_ms;
-    set_timer(way->relays, &way->timer, RELAY_STUCK_MS);
     touch_way(way);
 }
 
@@ -222,10 +236,8 @@ static void end_client(struct client *client, bool flush)
 {
     list_remove(&client->turn);
     leave_way(client, flush);
-    client->is_abrupt = !flush;
     client->state = CLIENT_ENDING;
-    client->moved_ms = client->relays->now_ms;
-    set_timer(client->relays, &client->timer, RELAY_STUCK_MS);
+    end_side(client->relays, &client->side, flush);
     touch_client(client);
 }
 
@@ -254,8 +266,7 @@ static void free_way(struct way *way)
     struct relays *relays = way->relays;
     if (way->state == WAY_CALLING || way->state == WAY_ASKING)
         relays->dials--;
-    timer_cancel(&relays->timers, &way->timer);
-    output_free(&relays->pool, &way->output);
+    free_side(relays, &way->side);
     buffer_free(&way->answer);
     list_remove(&way->call.link);
     list_remove(&way->conversation.writable_link);
@@ -322,7 +333,7 @@ static void begin_way(struct client *client)
     way->relays = relays;
     way->client = client;
     way->leader = relays->leader;
-    way->timer.kind = TIMER_WAY;
+    way->side.timer.kind = TIMER_WAY;
     outcall_init(&way->call, &ops);
     snprintf(way->call.host, sizeof(way->call.host), "%s", relays->host);
     way->call.port = relays->port;
@@ -345,7 +356,7 @@ static void open_way(struct way *way, struct bytes more)
     relays->backoff_ms = RELAY_RETRY_MS;
     way->state = WAY_OPEN;
     client->state = CLIENT_OPEN;
-    timer_cancel(&relays->timers, &client->timer);
+    timer_cancel(&relays->timers, &client->side.timer);
     add_to_way(way, buffer_bytes(&client->held));
     buffer_free(&client->held);
     add_to_client(client, more);
@@ -390,32 +401,31 @@ static void way_input(struct conversation *conversation, struct bytes bytes)
 static bool way_wants_input(const struct conversation *conversation)
 {
     const struct way *way = way_of(conversation);
-    return way->state != WAY_OPEN || has_room(way->relays, &way->client->output);
+    return way->state != WAY_OPEN || has_room(way->relays, &way->client->side);
 }
 
 static bool way_is_blocked(const struct conversation *conversation)
 {
     const struct way *way = way_of(conversation);
-    return way->state == WAY_OPEN &&
-           is_stuck(way->relays, &way->client->output, way->client->moved_ms);
+    return way->state == WAY_OPEN && is_stuck(way->relays, &way->client->side);
 }
 
 static int way_output(struct conversation *conversation, struct iovec *parts, int max)
 {
-    return output_peek(&way_of(conversation)->output, parts, max);
+    return output_peek(&way_of(conversation)->side.output, parts, max);
 }
 
 static void way_sent(struct conversation *conversation, size_t size)
 {
     struct way *way = way_of(conversation);
-    if (take(way->relays, &way->output, &way->moved_ms, size) && way->client)
+    if (take(way->relays, &way->side, size) && way->client)
         touch_client(way->client);
 }
 
 static bool way_is_finished(const struct conversation *conversation)
 {
     const struct way *way = way_of(conversation);
-    return way->state == WAY_ENDING && (way->is_abrupt || way->output.size == 0);
+    return way->state == WAY_ENDING && has_ended(&way->side);
 }
 
 static void way_free(struct conversation *conversation)
@@ -469,7 +479,7 @@ static bool client_wants_input(const struct conversation *conversation)
     case CLIENT_WAITING:
         return false;
     case CLIENT_OPEN:
-        return has_room(client->relays, &client->way->output);
+        return has_room(client->relays, &client->way->side);
     case CLIENT_HERE:
         return conversation_wants_input(client->inner);
     default:
@@ -491,7 +501,7 @@ static bool client_is_blocked(const struct conversation *conversation)
     case CLIENT_WAITING:
         return true;
     case CLIENT_OPEN:
-        return is_stuck(client->relays, &client->way->output, client->way->moved_ms);
+        return is_stuck(client->relays, &client->way->side);
     case CLIENT_HERE:
         return conversation_is_blocked(client->inner);
     default:
@@ -503,7 +513,7 @@ static int client_output(struct conversation *conversation, struct iovec *parts,
 {
     struct client *client = client_of(conversation);
     return client->state == CLIENT_HERE ? conversation_output(client->inner, parts, max)
-                                        : output_peek(&client->output, parts, max);
+                                        : output_peek(&client->side.output, parts, max);
 }
 
 static void client_sent(struct conversation *conversation, size_t size)
@@ -511,7 +521,7 @@ static void client_sent(struct conversation *conversation, size_t size)
     struct client *client = client_of(conversation);
     if (client->state == CLIENT_HERE)
         conversation_sent(client->inner, size);
-    else if (take(client->relays, &client->output, &client->moved_ms, size) && client->way)
+    else if (take(client->relays, &client->side, size) && client->way)
         touch_way(client->way);
 }
 
@@ -520,7 +530,7 @@ static bool client_is_finished(const struct conversation *conversation)
     const struct client *client = client_of(conversation);
     if (client->state == CLIENT_HERE)
         return conversation_is_finished(client->inner);
-    return client->state == CLIENT_ENDING && (client->is_abrupt || client->output.size == 0);
+    return client->state == CLIENT_ENDING && has_ended(&client->side);
 }
 
 static void client_lost(struct conversation *conversation, const char *reason)
@@ -538,8 +548,7 @@ static void client_free(struct conversation *conversation)
     leave_way(client, true);
     if (client->inner)
         conversation_free(client->inner);
-    timer_cancel(&relays->timers, &client->timer);
-    output_free(&relays->pool, &client->output);
+    free_side(relays, &client->side);
     buffer_free(&client->held);
     list_remove(&conversation->writable_link);
     list_remove(&client->turn);
@@ -571,11 +580,11 @@ static struct conversation *accept_client(struct service *service, const struct 
     conversation_init(&client->conversation, &client_ops);
     client->relays = relays;
     client->peer = *peer;
-    client->timer.kind = TIMER_CLIENT;
+    client->side.timer.kind = TIMER_CLIENT;
     list_init(&client->turn);
     list_push_back(&relays->clients, &client->link);
     relays->count++;
-    set_timer(relays, &client->timer, relays->options.patience_ms);
+    timer_set(&relays->timers, &client->side.timer, relays->now_ms + relays->options.patience_ms);
     if (are_too_many(relays)) {
         complain(relays, client, "there are as many clients as there may be");
         end_client(client, false);
@@ -588,12 +597,12 @@ static struct conversation *accept_client(struct service *service, const struct 
 /* ---- time ---- */
 
 /* What is left goes on as long as some of it is taken. True: that is over. */
-static bool is_over(struct relays *relays, struct timer *timer, uint64_t moved_ms)
+static bool is_over(struct relays *relays, struct side *side)
 {
-    if (relays->now_ms - moved_ms >= RELAY_STUCK_MS)
-        return true;
-    timer_set(&relays->timers, timer, moved_ms + RELAY_STUCK_MS);
-    return false;
+    side->is_abrupt = relays->now_ms - side->moved_ms >= RELAY_STUCK_MS;
+    if (!side->is_abrupt)
+        timer_set(&relays->timers, &side->timer, side->moved_ms + RELAY_STUCK_MS);
+    return side->is_abrupt;
 }
 
 static void end_patience(struct client *client)
@@ -610,20 +619,16 @@ static void end_patience(struct client *client)
 
 static void client_expired(struct client *client)
 {
-    if (client->state != CLIENT_ENDING) {
+    if (client->state != CLIENT_ENDING)
         end_patience(client);
-    } else if (is_over(client->relays, &client->timer, client->moved_ms)) {
-        client->is_abrupt = true;
+    else if (is_over(client->relays, &client->side))
         touch_client(client);
-    }
 }
 
 static void way_expired(struct way *way)
 {
-    if (is_over(way->relays, &way->timer, way->moved_ms)) {
-        way->is_abrupt = true;
+    if (is_over(way->relays, &way->side))
         touch_way(way);
-    }
 }
 
 /* All clients that another node serves. */
@@ -652,9 +657,9 @@ static void tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)
         give_room(relays);
     while ((timer = timers_expired(&relays->timers, now_ms)))
         if (timer->kind == TIMER_CLIENT)
-            client_expired(list_entry(timer, struct client, timer));
+            client_expired(list_entry(timer, struct client, side.timer));
         else
-            way_expired(list_entry(timer, struct way, timer));
+            way_expired(list_entry(timer, struct way, side.timer));
     if (relays->lost_ms && now_ms - relays->lost_ms >= RELAY_LOST_MS) {
         relays->lost_ms = 0;
         end_open(relays);
@@ -721,7 +726,7 @@ static void serve_here(struct client *client)
 {
     list_remove(&client->turn);
     leave_way(client, false);
-    timer_cancel(&client->relays->timers, &client->timer);
+    timer_cancel(&client->relays->timers, &client->side.timer);
     client->inner =
         service_accept(client->relays->here, &client->peer, client->conversation.owner);
     conversation_same_peer(client->inner, &client->conversation);

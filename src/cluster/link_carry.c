@@ -119,7 +119,6 @@ static enum link_reason judge(const struct link_connection *connection, const st
 void link_carry(struct link_connection *connection, const struct link_relay *relay)
 {
     struct links *links = connection->links;
-    struct service *service = relay->kind < LINK_CLIENTS ? links->clients[relay->kind] : NULL;
     union link_frame relayed = {.relayed = {.type = LINK_RELAYED, .version = LINK_VERSION}};
     struct peer peer;
     char who[LINK_ID_TEXT];
@@ -137,7 +136,8 @@ void link_carry(struct link_connection *connection, const struct link_relay *rel
     list_remove(&connection->all);
     list_push_back(&links->carrying, &connection->all);
     link_connection_put(connection, &relayed);
-    connection->carried = service_accept(service, &peer, connection->conversation.owner);
+    connection->carried =
+        service_accept(links->clients[relay->kind], &peer, connection->conversation.owner);
     connection->carried->witness = connection;
     connection->carried->peer_name = peer_name;
     connection->carried->peer_tls = peer_tls;

@@ -1,5 +1,5 @@
 /* What the files of links share, and nobody else sees: link.c (a link's life), link_connection.c (a
- * connection's) and link_hello.c (who is who). */
+ * connection's), link_carry.c (of one that carries a client) and link_hello.c (who is who). */
 #ifndef LEVERET_CLUSTER_LINK_INTERNAL_H
 #define LEVERET_CLUSTER_LINK_INTERNAL_H
 
@@ -128,7 +128,6 @@ void link_connection_look_for_bye(struct link_connection *connection);
 void link_connection_is_readable(struct link_connection *connection);
 /* Is it one of its link's two? Nothing of another one counts. */
 bool link_connection_is_current(const struct link_connection *connection);
-
 /* What goes by it is a peer's no more: it is forgotten. */
 void link_connection_free(struct link_connection *connection);
 
@@ -142,10 +141,10 @@ void link_carry(struct link_connection *connection, const struct link_relay *rel
 void link_hello_say(struct link_connection *connection);
 /* What came first on a connection: it is attached to its link, or refused. */
 void link_hello_act(struct link_connection *connection, const struct link_hello *hello);
-/* Ends it, says why, and logs what to do. by_peer: the peer has refused us. */
 /* Is it a cluster that may be talked to? */
 enum link_reason link_hello_judge_cluster(const struct links *links, const uint8_t cluster[NODE_ID_BYTES],
                                           uint64_t generation);
+/* Ends it, says why, and logs what to do. by_peer: the peer has refused us. */
 void link_hello_refuse(struct link_connection *connection, enum link_reason reason, bool by_peer,
                        const char *who);
 void link_hello_id_text(const uint8_t node[NODE_ID_BYTES], char text[LINK_ID_TEXT]);

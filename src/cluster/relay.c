@@ -796,8 +796,3 @@ struct service *relays_service(struct relays *relays)
 {
     return &relays->service;
 }
-
-size_t relays_count(const struct relays *relays)
-{
-    return relays->count;
-}

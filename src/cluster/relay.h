@@ -47,7 +47,5 @@ void relays_lead(struct relays *relays, uint32_t number, const char *host, uint1
 /* This node leads: whoever waits is this service's client from now on, and those that another one has served
  * lose their connections. Nobody comes any more. */
 void relays_serve_here(struct relays *relays, struct service *service);
-/* How many clients are brought to another node. */
-size_t relays_count(const struct relays *relays);
 
 #endif

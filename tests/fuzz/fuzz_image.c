@@ -16,6 +16,7 @@
 #include "image.h"
 #include "image_folder.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/node.h"
 
 enum { WAYS = 2, ACTS_MAX = 200 };
 
@@ -32,34 +33,7 @@ struct world {
 
 static char folder[] = "/tmp/fuzz_image.XXXXXX";
 
-static void fill(uint8_t id[NODE_ID_BYTES], uint8_t with)
-{
-    memset(id, with, NODE_ID_BYTES);
-}
-
 /* ---- a link that is up, of which nothing is sent but what is asked for below ---- */
-
-static void say_hello(struct world *world, enum link_way way)
-{
-    uint8_t header[LINK_PIECE_HEADER], room[8];
-    struct buffer out = {0};
-    union link_frame frame = {.hello = {.type = LINK_HELLO,
-                                        .magic = LINK_MAGIC,
-                                        .version_min = 1,
-                                        .version_max = 1,
-                                        .way = (uint8_t)way,
-                                        .session = world->incarnation,
-                                        .incarnation = world->incarnation,
-                                        .name = bytes_str("x@y")}};
-    frame.hello.nonces = link_numbers_of(room, &(uint64_t){5}, 1);
-    fill(frame.hello.cluster, 'c');
-    fill(frame.hello.node, 'n');
-    link_frame_write(&out, &frame);
-    link_piece_write_header(header, LINK_HELLO, false, out.size);
-    conversation_input(world->ways[way], bytes_of(header, sizeof(header)));
-    conversation_input(world->ways[way], buffer_bytes(&out));
-    buffer_free(&out);
-}
 
 static void come_up(struct world *world)
 {
@@ -67,7 +41,7 @@ static void come_up(struct world *world)
     struct link_event event;
     for (int way = 0; way < WAYS; way++) {
         world->ways[way] = service_accept(links_service(world->links), &peer, NULL);
-        say_hello(world, (enum link_way)way);
+        node_says_hello(world->ways[way], (enum link_way)way, world->incarnation, world->incarnation);
     }
     while (links_next(world->links, &event))
         continue;
@@ -246,11 +220,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!make_folder())
         return 0;
     world.identity = (struct node_identity){.incarnation = 3, .nonce_count = 1, .nonces = {7}, .written = 1};
-    fill(world.identity.node, 'a');
-    fill(world.identity.cluster, 'c');
+    node_id_fill(world.identity.node, 'a');
+    node_id_fill(world.identity.cluster, 'c');
     const struct links_options links = {.name = "leveret@a", .number = 1, .seed = 1, .log = &log};
     struct link_peer peer = {.number = 2};
-    fill(peer.node, 'n');
+    node_id_fill(peer.node, 'n');
     world.links = links_new(&links, &world.identity, world.now_ms);
     links_add(world.links, &peer);
     store_options_default(&store_options);

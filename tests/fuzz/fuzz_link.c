@@ -7,40 +7,14 @@
 
 #include "cluster/link.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/node.h"
 
 enum { RUN_BYTES = 97, CONNECTIONS = 3, WHOLE_MAX = 1 << 20 };
-
-static void fill(uint8_t id[NODE_ID_BYTES], uint8_t with)
-{
-    memset(id, with, NODE_ID_BYTES);
-}
 
 static struct conversation *new_connection(struct links *links)
 {
     const struct peer peer = {.name = "fuzz"};
     return service_accept(links_service(links), &peer, NULL);
-}
-
-static void say_hello(struct conversation *conversation, enum link_way way)
-{
-    uint8_t header[LINK_PIECE_HEADER], room[8];
-    struct buffer out = {0};
-    union link_frame frame = {.hello = {.type = LINK_HELLO,
-                                        .magic = LINK_MAGIC,
-                                        .version_min = 1,
-                                        .version_max = 1,
-                                        .way = (uint8_t)way,
-                                        .session = 99,
-                                        .incarnation = 1,
-                                        .name = bytes_str("x@y")}};
-    frame.hello.nonces = link_numbers_of(room, &(uint64_t){5}, 1);
-    fill(frame.hello.cluster, 'c');
-    fill(frame.hello.node, 'n');
-    link_frame_write(&out, &frame);
-    link_piece_write_header(header, LINK_HELLO, false, out.size);
-    conversation_input(conversation, bytes_of(header, sizeof(header)));
-    conversation_input(conversation, buffer_bytes(&out));
-    buffer_free(&out);
 }
 
 /* The same bytes again, and the same from them. */
@@ -108,9 +82,9 @@ static struct node_identity identity_of_us(void)
     struct node_identity identity = {
         .incarnation = 3, .nonce_count = 1, .nonces = {7}, .written = 1};
     struct node_seen seen = {.incarnation = 1, .nonce = 5};
-    fill(identity.node, 'a');
-    fill(identity.cluster, 'c');
-    fill(seen.node, 'n');
+    node_id_fill(identity.node, 'a');
+    node_id_fill(identity.cluster, 'c');
+    node_id_fill(seen.node, 'n');
     node_identity_saw(&identity, &seen);
     return identity;
 }
@@ -126,13 +100,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     struct links *links = links_new(&options, &identity, now_ms);
-    fill(peer.node, 'n');
+    node_id_fill(peer.node, 'n');
     links_add(links, &peer);
     for (size_t i = 0; i < CONNECTIONS; i++)
         connections[i] = new_connection(links);
     if (data[0] % CONNECTIONS) {
-        say_hello(connections[1], LINK_WAY_CONTROL);
-        say_hello(connections[2], LINK_WAY_DATA);
+        node_says_hello(connections[1], LINK_WAY_CONTROL, 99, 1);
+        node_says_hello(connections[2], LINK_WAY_DATA, 99, 1);
         turn(links, connections, now_ms);
     }
     struct conversation *to = connections[data[0] % CONNECTIONS];

@@ -54,10 +54,10 @@ TESTS += %D%/corpus.sh
 if HAVE_RAFT
 check_PROGRAMS += %D%/fuzz_image %D%/fuzz_link %D%/fuzz_relay
 endif
-%C%_fuzz_image_SOURCES = %D%/fuzz_image.c %D%/fuzz.h $(FUZZ_MAIN)
+%C%_fuzz_image_SOURCES = %D%/fuzz_image.c %D%/fuzz.h %D%/node.c %D%/node.h $(FUZZ_MAIN)
 %C%_fuzz_image_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 %C%_fuzz_image_LDADD = libleveret_main.a $(LEVERET_LIBS)
-%C%_fuzz_link_SOURCES = %D%/fuzz_link.c %D%/fuzz.h $(FUZZ_MAIN)
+%C%_fuzz_link_SOURCES = %D%/fuzz_link.c %D%/fuzz.h %D%/node.c %D%/node.h $(FUZZ_MAIN)
 %C%_fuzz_link_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 %C%_fuzz_link_LDADD = libleveret_cluster.a libleveret_base.a
 

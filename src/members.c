@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "seats.h"
 #include "store/store.h"
 
 static struct group *group_of(const struct members *members)
@@ -22,18 +23,6 @@ static const struct link *link_of(const struct members *members, uint32_t number
     return links_numbered(cluster_links(members->cluster), number);
 }
 
-/* Of a broker that comes anew the newer seat. NULL: it is no member. */
-static const struct engine_member *member_of(const struct engine_members *among, uint32_t number)
-{
-    const struct engine_member *found = NULL;
-    for (uint32_t i = 0; i < among->count; i++) {
-        const struct engine_member *member = &among->of[i];
-        if (group_member_node(member->id) == number && (!found || member->id > found->id))
-            found = member;
-    }
-    return found;
-}
-
 /* How far it is, which only who leads knows of others. */
 static void look_at_log(const struct members *members, const struct engine *engine, uint64_t id, struct api_member *out)
 {
@@ -49,7 +38,7 @@ static void look_at_log(const struct members *members, const struct engine *engi
 static void look_at(const struct members *members, uint32_t number, const char *at, struct api_member *out)
 {
     const struct engine *engine = engine_of(members);
-    const struct engine_member *member = engine ? member_of(engine_members(engine), number) : NULL;
+    const struct engine_member *member = engine ? seats_newest(engine_members(engine), number) : NULL;
     const struct link *link = link_of(members, number);
     bool is_self = number == members->settings->number;
     const char *name = is_self ? members->name : link ? link_name(link) : "";

@@ -64,8 +64,7 @@ static uint32_t seat_of(uint64_t member)
     return (uint32_t)(member & SEAT_MAX);
 }
 
-/* The one with the newest seat; NULL: there is none with this number. */
-static const struct engine_member *newest(const struct engine_members *members, uint32_t number)
+const struct engine_member *seats_newest(const struct engine_members *members, uint32_t number)
 {
     const struct engine_member *found = NULL;
     for (uint32_t i = 0; i < members->count; i++) {
@@ -119,7 +118,7 @@ static void follow_one(struct seats *seats, const struct cluster_node *node, con
 {
     uint8_t id[NODE_ID_BYTES] = {0};
     struct link *link = links_numbered(links_of(seats), node->number);
-    const struct engine_member *member = members ? newest(members, node->number) : NULL;
+    const struct engine_member *member = members ? seats_newest(members, node->number) : NULL;
     if (member)
         seats_node_id(seats->options.identity->cluster, node->number, seat_of(member->id), id);
     if (link && (!member || !node_id_is(link_node(link)) || node_id_equal(link_node(link), id)))
@@ -214,7 +213,7 @@ static void go_on(struct seats *seats, uint64_t now_ms)
     const struct engine_members *members = engine_members(engine);
     for (uint32_t i = 0; i < members->count; i++) {
         const struct engine_member *member = &members->of[i];
-        if (newest(members, group_member_node(member->id)) != member) {
+        if (seats_newest(members, group_member_node(member->id)) != member) {
             remove_one(seats, now_ms, member->id);
             return;
         }
@@ -267,7 +266,7 @@ void seats_asked(struct seats *seats, uint64_t now_ms, struct link *link, uint32
     }
     if (!may_change(seats))
         return; /* it asks again */
-    const struct engine_member *member = newest(engine_members(group_engine(group_of(seats))), number);
+    const struct engine_member *member = seats_newest(engine_members(group_engine(group_of(seats))), number);
     bool is_its = node_id_equal(given->node, link_node(link)) && member && seat_of(member->id) == given->seat;
     if (is_its) {
         answer(seats, link, given->seat, "");
@@ -289,7 +288,7 @@ const char *seats_forget(struct seats *seats, uint64_t now_ms, uint32_t number)
 {
     if (!may_change(seats))
         return "a change of members is under way: try again";
-    const struct engine_member *member = newest(engine_members(group_engine(group_of(seats))), number);
+    const struct engine_member *member = seats_newest(engine_members(group_engine(group_of(seats))), number);
     if (!member)
         return "the broker is no member";
     if (is_there(seats, member))

@@ -29,6 +29,9 @@ void seats_node_id(const uint8_t cluster[NODE_ID_BYTES], uint32_t number, uint32
 /* All of the list, as a cluster begins. */
 struct engine_members seats_first(const struct cluster_settings *settings);
 
+/* The member with this number; of a broker that comes anew the one with the newer seat. NULL: there is none. */
+const struct engine_member *seats_newest(const struct engine_members *members, uint32_t number);
+
 struct seats *seats_new(const struct seats_options *options);
 void seats_free(struct seats *seats); /* NULL is allowed */
 /* A JOIN of a node. */

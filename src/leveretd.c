@@ -526,15 +526,13 @@ static bool serves(const struct api_control *control, char *text)
     const struct daemon *daemon = list_entry(control, struct daemon, control);
     uint32_t leader = membership_leader(daemon->membership);
     const struct cluster_settings *settings = &daemon->options.cluster;
-    const char *at = "";
+    const struct cluster_node *node = cluster_node_find(settings, leader);
     if (daemon->office == OFFICE_SERVES)
         return true;
-    for (uint32_t i = 0; i < settings->count; i++)
-        if (settings->nodes[i].number == leader)
-            at = settings->nodes[i].at;
     if (leader && leader != settings->number)
         snprintf(text, API_TEXT_BYTES,
-                 "this broker follows number %u of its cluster, at the host of %s: ask that one", leader, at);
+                 "this broker follows number %u of its cluster, at the host of %s: ask that one", leader,
+                 node ? node->at : "");
     else
         snprintf(text, API_TEXT_BYTES,
                  "no broker leads this cluster now: more than half of its brokers have to run, and reach one another");

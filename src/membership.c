@@ -170,20 +170,12 @@ static int look_at_past(struct membership *membership, bool *is_joining)
 
 /* ---- turns ---- */
 
-/* Where the broker with this number listens for others. False: nowhere that is known. */
-static bool find_node(const struct cluster_settings *settings, uint32_t number, struct endpoint *endpoint)
-{
-    for (uint32_t i = 0; i < settings->count; i++)
-        if (settings->nodes[i].number == number)
-            return !endpoint_read(settings->nodes[i].at, PORT_CLUSTER, endpoint);
-    return false;
-}
-
 static void relay_to(struct membership *membership, uint32_t leader)
 {
     const struct cluster_settings *settings = settings_of(membership);
+    const struct cluster_node *node = cluster_node_find(settings, leader);
     struct endpoint endpoint;
-    if (leader != settings->number && find_node(settings, leader, &endpoint))
+    if (node && leader != settings->number && !endpoint_read(node->at, PORT_CLUSTER, &endpoint))
         relays_lead(membership->relays, leader, endpoint.host, endpoint.port);
     else
         relays_lead(membership->relays, leader, NULL, 0);

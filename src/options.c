@@ -216,12 +216,17 @@ const char *options_fault(const struct options *options, const struct config *co
     return NULL;
 }
 
+const struct cluster_node *cluster_node_find(const struct cluster_settings *cluster, uint32_t number)
+{
+    for (uint32_t i = 0; i < cluster->count; i++)
+        if (cluster->nodes[i].number == number)
+            return &cluster->nodes[i];
+    return NULL;
+}
+
 static void check_cluster(struct config *config, const struct cluster_settings *cluster)
 {
-    bool is_one = false;
-    for (uint32_t i = 0; i < cluster->count; i++)
-        is_one |= cluster->nodes[i].number == cluster->number;
-    if (cluster->count && !is_one)
+    if (cluster->count && !cluster_node_find(cluster, cluster->number))
         config_fault(config, "cluster.nodes", "needs cluster.number, which is one of theirs");
     if (cluster->count && !cluster->cookie)
         config_fault(config, "cluster.nodes", "needs cluster.cookie = FILE");

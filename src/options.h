@@ -65,6 +65,9 @@ struct cluster_settings {
     uint64_t log_bytes; /* of what was agreed on, that are kept for who is down */
 };
 
+/* The one with this number; NULL: there is none. */
+const struct cluster_node *cluster_node_find(const struct cluster_settings *cluster, uint32_t number);
+
 struct options {
     const char *data_dir;    /* NULL: where state is kept by default */
     const char *check_store; /* look at this store, and do nothing else */

@@ -243,10 +243,8 @@ static void answer(struct seats *seats, struct link *link, uint32_t seat, const 
 static struct given *given_to(struct seats *seats, uint32_t number)
 {
     const struct cluster_settings *settings = seats->options.settings;
-    for (uint32_t i = 0; i < settings->count; i++)
-        if (settings->nodes[i].number == number)
-            return &seats->given[i];
-    return NULL;
+    const struct cluster_node *node = cluster_node_find(settings, number);
+    return node ? &seats->given[node - settings->nodes] : NULL;
 }
 
 static bool is_there(const struct seats *seats, const struct engine_member *member)

@@ -276,10 +276,8 @@ static bool open_membership(struct daemon *daemon)
     if (!daemon->membership && group_log_next(daemon->store, &at))
         return refuse(daemon, "this folder is that of a broker of a cluster, and alone it has none of its queues: "
                               "the configuration lacks cluster.nodes");
-    if (daemon->membership)
-        membership_set_folder(daemon->membership, daemon->data_dir);
-    return !daemon->membership ||
-           membership_open(daemon->membership, daemon->disk, daemon->store, what, sizeof(what)) ||
+    const struct membership_place place = {daemon->data_dir, daemon->disk, daemon->store};
+    return !daemon->membership || membership_open(daemon->membership, &place, what, sizeof(what)) ||
            refuse(daemon, what);
 }
 

@@ -38,8 +38,7 @@ struct membership {
     struct membership_options options;
     struct tls_options tls_options;
     struct tls_context *tls;
-    struct disk *disk;
-    struct store *store;
+    struct membership_place place;
     struct node_identity identity;
     struct cluster *cluster;
     struct lanes *lanes;
@@ -112,10 +111,10 @@ static bool identify(struct membership *membership, bool is_founder, char *what,
         return refuse(what, what_size, "the system has no random numbers");
     seats_cluster_id(settings, cluster);
     seats_node_id(cluster, settings->number, SEAT_FIRST, id);
-    int error = node_identity_start(membership->disk, id, nonce, identity);
+    int error = node_identity_start(membership->place.disk, id, nonce, identity);
     if (!error && is_founder) {
         memcpy(identity->cluster, cluster, NODE_ID_BYTES);
-        error = node_identity_write(membership->disk, identity);
+        error = node_identity_write(membership->place.disk, identity);
     }
     if (error)
         return refuse_identity(error, what, what_size);
@@ -133,16 +132,16 @@ static bool identify_stranger(struct membership *membership, char *what, size_t 
     if (getrandom(id, sizeof(id), 0) != (ssize_t)sizeof(id) ||
         getrandom(&nonce, sizeof(nonce), 0) != (ssize_t)sizeof(nonce))
         return refuse(what, what_size, "the system has no random numbers");
-    int error = membership->disk->ops->unlink(membership->disk, NODE_FILE);
+    int error = membership->place.disk->ops->unlink(membership->place.disk, NODE_FILE);
     if (!error || error == ENOENT)
-        error = node_identity_start(membership->disk, id, nonce, &membership->identity);
+        error = node_identity_start(membership->place.disk, id, nonce, &membership->identity);
     return !error || refuse_identity(error, what, what_size);
 }
 
 /* A store that was used alone has names and messages of which the others know nothing. */
 static bool is_empty(const struct membership *membership, char *what, size_t what_size)
 {
-    return store_is_new(membership->store) ||
+    return store_is_new(membership->place.store) ||
            refuse(what, what_size,
                   "this folder has names or messages of a broker without a cluster: export the definitions, "
                   "begin with an empty folder, and import them");
@@ -161,8 +160,8 @@ static bool may_found(const struct membership *membership, char *what, size_t wh
 /* Is it to join, or was it about to, and has not been told who it is? */
 static int look_at_past(struct membership *membership, bool *is_joining)
 {
-    const struct group_log *log = group_log_find(membership->store, GROUP);
-    int error = node_identity_read(membership->disk, &membership->identity);
+    const struct group_log *log = group_log_find(membership->place.store, GROUP);
+    int error = node_identity_read(membership->place.disk, &membership->identity);
     bool is_blank = !log || (group_log_last(log) == 0 && !node_id_is(membership->identity.cluster));
     *is_joining = is_blank && settings_of(membership)->is_joining;
     return error;
@@ -183,7 +182,7 @@ static void relay_to(struct membership *membership, uint32_t leader)
 
 static struct members members_of(const struct membership *membership)
 {
-    return (struct members){settings_of(membership), membership->cluster, membership->store, GROUP,
+    return (struct members){settings_of(membership), membership->cluster, membership->place.store, GROUP,
                             membership->options.name};
 }
 
@@ -237,13 +236,13 @@ static void join(struct membership *membership, uint64_t now_ms)
         seats_ask(membership->seats, now_ms);
         return;
     }
-    if (store_ticket_state(membership->store, joined->begun) != TICKET_DURABLE)
+    if (store_ticket_state(membership->place.store, joined->begun) != TICKET_DURABLE)
         return;
     memcpy(identity->cluster, joined->cluster, NODE_ID_BYTES);
     identity->cluster_generation = joined->cluster_generation;
     identity->seat_generation = joined->seat;
     seats_node_id(joined->cluster, settings_of(membership)->number, joined->seat, identity->node);
-    int error = node_identity_write(membership->disk, identity);
+    int error = node_identity_write(membership->place.disk, identity);
     if (error)
         log_event(membership->options.log, EVENT_join_failed, "reason=\"the file %s: %s\"", NODE_FILE, strerror(error));
     else
@@ -268,9 +267,9 @@ static void told_seat(struct membership *membership, const struct link_joined *f
     joined->seat = frame->seat;
     joined->cluster_generation = frame->cluster_generation;
     memcpy(joined->cluster, frame->cluster, NODE_ID_BYTES);
-    group_join(membership->store, GROUP);
-    joined->begun = store_ticket(membership->store);
-    store_want(membership->store, joined->begun);
+    group_join(membership->place.store, GROUP);
+    joined->begun = store_ticket(membership->place.store);
+    store_want(membership->place.store, joined->begun);
 }
 
 /* Who leads hears of what was taken over only later, and offers it until then. */
@@ -348,7 +347,7 @@ static void tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)
         go_on(membership, now_ms);
     /* What was not written when the machine went down is an older start of another one, and refuses less. */
     if (cluster_saw(membership->cluster))
-        node_identity_write(membership->disk, &membership->identity);
+        node_identity_write(membership->place.disk, &membership->identity);
     tell_leader(membership);
 }
 
@@ -396,7 +395,7 @@ static bool begin_log(struct membership *membership, bool is_founder, char *what
         return false;
     if (is_founder) {
         struct engine_members members = seats_first(settings);
-        group_found(membership->store, GROUP, &members);
+        group_found(membership->place.store, GROUP, &members);
         log_event(membership->options.log, EVENT_cluster_founded, "members=%u self=%u",
                   settings->count, settings->number);
     }
@@ -405,7 +404,7 @@ static bool begin_log(struct membership *membership, bool is_founder, char *what
 
 static bool begin_to_join(struct membership *membership, char *what, size_t what_size)
 {
-    bool has_log = group_log_find(membership->store, GROUP);
+    bool has_log = group_log_find(membership->place.store, GROUP);
     membership->is_joining = true;
     if ((!has_log && !is_empty(membership, what, what_size)) || !identify_stranger(membership, what, what_size))
         return false;
@@ -415,8 +414,8 @@ static bool begin_to_join(struct membership *membership, char *what, size_t what
 
 static void take_part(struct membership *membership, uint64_t seed, uint64_t now_ms)
 {
-    const struct images_options options = {.data_dir = membership->options.data_dir,
-                                           .store = membership->store,
+    const struct images_options options = {.data_dir = membership->place.data_dir,
+                                           .store = membership->place.store,
                                            .store_options = &membership->options.options->store,
                                            .links = cluster_links(membership->cluster),
                                            .log = membership->options.log,
@@ -426,37 +425,30 @@ static void take_part(struct membership *membership, uint64_t seed, uint64_t now
                                            .context = membership->options.loop};
     cluster_take_part(membership->cluster, GROUP, GENERATION, (uint16_t)own_seat(membership), now_ms);
     lanes_add(membership->lanes, GROUP, WAIT);
-    group_log_take_names(group_log_find(membership->store, GROUP));
+    group_log_take_names(group_log_find(membership->place.store, GROUP));
     membership->images = images_new(&options);
 }
 
-void membership_set_folder(struct membership *membership, const char *data_dir)
-{
-    membership->options.data_dir = data_dir;
-}
-
-bool membership_open(struct membership *membership, struct disk *disk, struct store *store, char *what,
-                     size_t what_size)
+bool membership_open(struct membership *membership, const struct membership_place *place, char *what, size_t what_size)
 {
     const struct cluster_settings *settings = settings_of(membership);
     bool is_joining;
     uint64_t seed, now_ms = clock_monotonic_ms();
-    membership->disk = disk;
-    membership->store = store;
+    membership->place = *place;
     int error = look_at_past(membership, &is_joining);
     if (error)
         return refuse_identity(error, what, what_size);
-    if (!is_joining && !group_log_find(store, GROUP) && node_id_is(membership->identity.cluster))
+    if (!is_joining && !group_log_find(place->store, GROUP) && node_id_is(membership->identity.cluster))
         return refuse(what, what_size,
                       "this folder is that of a broker of a cluster, and its store is not there: if that is lost, start "
                       "with --cluster-join, as which it is told everything anew");
     if (!(is_joining ? begin_to_join(membership, what, what_size)
-                     : begin_log(membership, !group_log_find(store, GROUP), what, what_size)))
+                     : begin_log(membership, !group_log_find(place->store, GROUP), what, what_size)))
         return false;
     if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
         return refuse(what, what_size, "the system has no random numbers");
     membership->guest.take = take_frame;
-    const struct cluster_options options = {.store = store,
+    const struct cluster_options options = {.store = place->store,
                                             .identity = &membership->identity,
                                             .links = {.name = membership->options.name,
                                                       .number = settings->number,
@@ -473,7 +465,7 @@ bool membership_open(struct membership *membership, struct disk *disk, struct st
                                         .group = GROUP,
                                         .log = membership->options.log};
     membership->seats = seats_new(&seats);
-    membership->lanes = lanes_new(membership->cluster, store, &keeps);
+    membership->lanes = lanes_new(membership->cluster, place->store, &keeps);
     membership->links = links_service(cluster_links(membership->cluster));
     membership->relays = new_relays(membership, now_ms);
     membership->copier = worker_thread_new("image", loop_wake, membership->options.loop);
@@ -547,7 +539,7 @@ struct service *membership_relay(struct membership *membership)
 
 void membership_has_read(struct membership *membership, struct service *clients)
 {
-    group_log_drop_orphans(group_log_find(membership->store, GROUP));
+    group_log_drop_orphans(group_log_find(membership->place.store, GROUP));
     links_serve(cluster_links(membership->cluster), LINK_CLIENT_AMQP, clients);
     relays_serve_here(membership->relays, clients);
 }

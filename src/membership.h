@@ -21,8 +21,14 @@ struct membership_options {
     const struct options *options;
     const struct log *log;
     struct loop *loop;
-    const char *name;     /* leveret@host */
-    const char *data_dir; /* see membership_set_folder */
+    const char *name; /* leveret@host */
+};
+
+/* Where it keeps what it has: the folder, as a disk and by its path, and the store in it, which is open. */
+struct membership_place {
+    const char *data_dir;
+    struct disk *disk;
+    struct store *store;
 };
 
 /* Is this broker to be one of a cluster? */
@@ -34,11 +40,8 @@ static inline bool membership_is_wanted(const struct options *options)
 /* Takes the address for the other brokers. NULL: it cannot be, and `what` says why, or the log does if that
  * is empty. */
 struct membership *membership_new(const struct membership_options *options, char *what, size_t what_size);
-/* Where the store is. */
-void membership_set_folder(struct membership *membership, const char *data_dir);
-/* The store is open. False: it is not to be in this cluster; `what` says why. */
-bool membership_open(struct membership *membership, struct disk *disk, struct store *store, char *what,
-                     size_t what_size);
+/* What the place has outlives it. False: it is not to be in this cluster; `what` says why. */
+bool membership_open(struct membership *membership, const struct membership_place *place, char *what, size_t what_size);
 /* The server, which has nothing yet, moves the group on from now on, and its broker gives new queues to it. */
 void membership_serve(struct membership *membership, struct server *server, struct broker *broker);
 /* Does this broker lead, so that names can be read, and clients served? */

@@ -11,10 +11,9 @@ struct membership *membership_new(const struct membership_options *options, char
     return NULL;
 }
 
-bool membership_open(struct membership *membership, struct disk *disk, struct store *store, char *what,
-                     size_t what_size)
+bool membership_open(struct membership *membership, const struct membership_place *place, char *what, size_t what_size)
 {
-    (void)membership, (void)disk, (void)store, (void)what, (void)what_size;
+    (void)membership, (void)place, (void)what, (void)what_size;
     return false;
 }
 
@@ -27,11 +26,6 @@ bool membership_leads(const struct membership *membership)
 {
     (void)membership;
     return false;
-}
-
-void membership_set_folder(struct membership *membership, const char *data_dir)
-{
-    (void)membership, (void)data_dir;
 }
 
 bool membership_is_over(const struct membership *membership)

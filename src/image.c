@@ -49,7 +49,12 @@ struct reading {
     bool is_busy;
 };
 
-enum leaving_state { LEAVES_NOT, LEAVES_IS_MADE, LEAVES_IS_LISTED, LEAVES };
+enum leaving_state {
+    LEAVES_NOT,
+    LEAVES_IS_MADE,   /* by the store */
+    LEAVES_AT_WORKER, /* its files are looked for, or removed */
+    LEAVES,
+};
 
 /* What is to be sent. */
 struct leaving {
@@ -63,6 +68,7 @@ struct leaving {
     uint64_t token;
     struct group_image head;
     uint64_t used_ms, again_ms;
+    uint64_t begun; /* how many */
     uint64_t offered_ms[LINKS_MAX + 1]; /* by number */
     struct pull pulls[PIECES_MAX * 8]; /* of seven others at most */
     size_t pull_count;
@@ -157,7 +163,7 @@ static void was_dropped(struct job *job)
 static void drop_leaving(struct images *images)
 {
     struct leaving *leaving = &images->leaving;
-    leaving->state = LEAVES_IS_LISTED;
+    leaving->state = LEAVES_AT_WORKER;
     leaving->listing = (struct job){.run = drop_folder, .done = was_dropped};
     submit(images, &leaving->listing);
 }
@@ -191,6 +197,7 @@ static void begin_leaving(struct images *images, uint64_t now_ms, const struct g
         return;
     }
     leaving->state = LEAVES_IS_MADE;
+    leaving->begun++;
     leaving->head = *head;
     leaving->token = random_next(&images->random);
     leaving->used_ms = now_ms;
@@ -205,7 +212,7 @@ static void look_at_copy(struct images *images)
         drop_leaving(images);
         return;
     }
-    leaving->state = LEAVES_IS_LISTED;
+    leaving->state = LEAVES_AT_WORKER;
     leaving->listing = (struct job){.run = list_files, .done = was_listed};
     submit(images, &leaving->listing);
 }
@@ -226,6 +233,11 @@ void images_offer(struct images *images, uint64_t now_ms, struct link *link, con
                                         .files = buffer_bytes(&leaving->list)}};
     if (link_send(link, &frame) == LINK_SENT)
         leaving->offered_ms[number] = now_ms;
+}
+
+uint64_t images_begun(const struct images *images)
+{
+    return images->leaving.begun;
 }
 
 uint64_t images_keep(const struct images *images)

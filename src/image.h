@@ -42,6 +42,8 @@ uint64_t images_next_ms(const struct images *images);
 /* The node behind the link needs one, it is said again and again as long as it does. `head` is what one that is
  * begun now would have. */
 void images_offer(struct images *images, uint64_t now_ms, struct link *link, const struct group_image *head);
+/* How many were begun. */
+uint64_t images_begun(const struct images *images);
 /* Behind which entry the log must not begin, as an image is under way; UINT64_MAX: that is all the same. */
 uint64_t images_keep(const struct images *images);
 

@@ -51,7 +51,6 @@ struct membership {
     struct service *links;    /* NULL: not there yet */
     uint64_t settled_ms;       /* when that was so; 0: not yet */
     uint64_t hands_over_by_ms; /* another one is to lead, when what is decided is agreed on, or by then; 0: not */
-    uint64_t images_begun;    /* copies of the store for others, since the start */
     uint32_t told;            /* who leads, as the log has it; NOBODY_TOLD at first */
 };
 
@@ -294,7 +293,7 @@ static void take_frame(struct cluster_guest *guest, uint64_t now_ms, struct link
 static void offer_images(struct membership *membership, struct group *group, uint64_t now_ms)
 {
     struct group_image image;
-    bool leads = group_image(group, &image), has_image = images_keep(membership->images) != UINT64_MAX;
+    bool leads = group_image(group, &image);
     const struct engine_members *members = engine_members(group_engine(group));
     for (uint32_t i = 0; leads && i < members->count; i++) {
         uint64_t id = members->of[i].id;
@@ -302,7 +301,6 @@ static void offer_images(struct membership *membership, struct group *group, uin
         if (link && link_is_up(link) && group_lacks(group, id))
             images_offer(membership->images, now_ms, link, &image);
     }
-    membership->images_begun += !has_image && images_keep(membership->images) != UINT64_MAX;
     lanes_keep(membership->lanes, images_keep(membership->images));
 }
 
@@ -512,7 +510,7 @@ bool membership_group(const struct membership *membership, struct api_group *out
     const struct members members = members_of(membership);
     if (!members_group(&members, out))
         return false;
-    out->images_made = membership->images_begun;
+    out->images_made = membership->images ? images_begun(membership->images) : 0;
     out->may_deliver = lanes_may_deliver(membership->lanes, clock_monotonic_ms());
     return true;
 }

@@ -113,10 +113,12 @@ const char *backup_begin(struct backup *backup, struct store *store, const char 
         .context = backup,
     };
     mem_free(index);
-    if (backup->copy.disk && backup->copy.worker && store_backup(store, &backup->copy))
+    bool has_all = backup->copy.disk && backup->copy.worker;
+    if (has_all && store_backup(store, &backup->copy))
         return NULL;
     release(backup);
-    return "the folder cannot be opened, or no thread be started";
+    return has_all ? "the store is being copied for another broker, or cannot be written: try again later"
+                   : "the folder cannot be opened, or no thread be started";
 }
 
 void backup_stop(struct backup *backup)

@@ -251,20 +251,27 @@ void folder_drop_copy(const char *path)
 
 /* ---- a new beginning ---- */
 
-/* The mark is there as a whole or not at all, as nobody may take a store for a copy that was not finished. */
-int folder_mark_reset(const char *path)
+int folder_write(const char *path, const char *name, const char *text)
 {
-    char *fresh = folder_join(path, STORE_UNFINISHED ".new");
-    char *mark = folder_join(path, STORE_UNFINISHED);
+    char fresh_name[64];
+    snprintf(fresh_name, sizeof(fresh_name), "%s.new", name);
+    char *fresh = folder_join(path, fresh_name);
+    char *file = folder_join(path, name);
+    size_t size = strlen(text);
     int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    bool is_done = fd >= 0 && write(fd, of_reset, sizeof(of_reset) - 1) == (ssize_t)sizeof(of_reset) - 1 &&
-                   fsync(fd) == 0 && rename(fresh, mark) == 0;
+    bool is_done = fd >= 0 && write(fd, text, size) == (ssize_t)size && fsync(fd) == 0 && rename(fresh, file) == 0;
     int error = is_done ? folder_sync(path) : errno ? errno : EIO;
     if (fd >= 0)
         close(fd);
     mem_free(fresh);
-    mem_free(mark);
+    mem_free(file);
     return error;
+}
+
+/* Nobody may take a store for a copy that was not finished, as half a mark would have it. */
+int folder_mark_reset(const char *path)
+{
+    return folder_write(path, STORE_UNFINISHED, of_reset);
 }
 
 static bool is_of_store(const char *name)

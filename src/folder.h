@@ -33,6 +33,8 @@ bool folder_has_store_file(const char *name);
 /* Is nothing in it but what is left of a restore that was not finished, also of one that had hardly
  * begun? A folder without anything is not meant. */
 bool folder_is_left_over(const char *path);
+/* A small file in it: all of the text is there, durably, or, with an errno value, what was there before. */
+int folder_write(const char *path, const char *name, const char *text);
 /* Removes what there is of a copy that was not finished, but for what says so, and the lock. */
 void folder_empty_copy(const char *path);
 /* The same, with these; what says so goes last. */

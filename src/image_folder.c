@@ -19,7 +19,6 @@
 #include "store/store.h"
 
 #define TAKES "image-takes"
-#define TAKES_NEW "image-takes.new"
 
 enum { FILE_SIZE_MAX_BITS = 48 };
 
@@ -144,32 +143,6 @@ int image_folder_make(const char *folder)
 
 /* ---- taking over ---- */
 
-static int write_all(const char *path, const char *text)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return errno;
-    size_t size = strlen(text);
-    int error = write(fd, text, size) == (ssize_t)size && fsync(fd) == 0 ? 0 : errno;
-    close(fd);
-    return error;
-}
-
-/* What is to be done next, durably. */
-static int say(const char *data_dir, const char *step)
-{
-    char *path = folder_join(data_dir, TAKES);
-    char *new_path = folder_join(data_dir, TAKES_NEW);
-    int error = write_all(new_path, step);
-    if (!error && rename(new_path, path) != 0)
-        error = errno;
-    if (!error)
-        error = folder_sync(data_dir);
-    mem_free(path);
-    mem_free(new_path);
-    return error;
-}
-
 /* "": nothing is. */
 static int read_step(const char *data_dir, char *step, size_t size)
 {
@@ -217,7 +190,7 @@ static int move_all(const char *from, const char *to)
 
 int image_take(const char *data_dir)
 {
-    return say(data_dir, "remove\n");
+    return folder_write(data_dir, TAKES, "remove\n");
 }
 
 int image_take_over(const char *data_dir, bool *was_taken)
@@ -233,7 +206,7 @@ int image_take_over(const char *data_dir, bool *was_taken)
         folder_empty_copy(data_dir);
         error = folder_sync(data_dir);
         if (!error)
-            error = say(data_dir, "move\n");
+            error = folder_write(data_dir, TAKES, "move\n");
     }
     if (!error)
         error = move_all(from, data_dir);

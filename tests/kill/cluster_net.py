@@ -3,7 +3,9 @@
 Neither touches the machine's: whoever asks for them starts again in a network and among mounts of its own.
 """
 
+import contextlib
 import ctypes
+import fcntl
 import os
 import subprocess
 import sys
@@ -12,6 +14,7 @@ CLONE_NEWNET = 0x40000000
 INSIDE = "LEVERET_TEST_INSIDE"
 ALL = 1000  # of a thousand packets
 DISK_MIB, LEFT_BYTES = 96, 4096
+FREEZE, THAW = 0xc0045877, 0xc0045878  # FIFREEZE and FITHAW of linux/fs.h
 
 
 def why_not(build_dir):
@@ -98,7 +101,7 @@ def around(ring):
 
 
 class Disk:
-    """A small one; `fill` takes all that is free."""
+    """A small one; `fill` takes all that is free, and while it is frozen it answers no write."""
 
     def __init__(self, folder):
         self.image, self.mount = folder + "/image", folder + "/mount"
@@ -121,6 +124,16 @@ class Disk:
     def empty(self):
         if os.path.exists(self.other):
             os.unlink(self.other)
+
+    @contextlib.contextmanager
+    def frozen(self):
+        folder = os.open(self.mount, os.O_RDONLY)
+        fcntl.ioctl(folder, FREEZE, 0)
+        try:
+            yield
+        finally:
+            fcntl.ioctl(folder, THAW, 0)
+            os.close(folder)
 
     def end(self):
         subprocess.run(["umount", "--lazy", self.mount], check=False)

@@ -99,18 +99,24 @@ static int say_not_running(struct command *command, const char *node)
                     "%s is no broker of this cluster that runs, and has all durable queues: " JOINS, node);
 }
 
-int run_add_member(struct command *command)
+/* One that runs has all of them already. */
+static int keep_member(struct command *command, const char *node)
 {
     int code;
-    if (!has_quorum_queue(command, "Cannot add members to a classic queue", &code))
-        return code;
     struct json *nodes = read_nodes(command, &code);
     if (!nodes)
         return code;
-    code = is_running(find_node(nodes, command->arguments[1])) ? say_done(command)
-                                                               : say_not_running(command, command->arguments[1]);
+    code = is_running(find_node(nodes, node)) ? say_done(command) : say_not_running(command, node);
     json_release(nodes);
     return code;
+}
+
+int run_add_member(struct command *command)
+{
+    int code;
+    return has_quorum_queue(command, "Cannot add members to a classic queue", &code)
+               ? keep_member(command, command->arguments[1])
+               : code;
 }
 
 /* What is nowhere can go from there. */
@@ -147,14 +153,7 @@ int run_shrink(struct command *command)
 
 int run_grow(struct command *command)
 {
-    int code;
-    struct json *nodes = read_nodes(command, &code);
-    if (!nodes)
-        return code;
-    code = is_running(find_node(nodes, command->arguments[0])) ? say_done(command)
-                                                               : say_not_running(command, command->arguments[0]);
-    json_release(nodes);
-    return code;
+    return keep_member(command, command->arguments[0]);
 }
 
 /* What is mirrored synchronises by itself. */

@@ -8,6 +8,7 @@
 #include "ctl/command.h"
 #include "ctl/exit.h"
 #include "ctl/hold.h"
+#include "ctl/nodes.h"
 #include "ctl/say.h"
 #include "ctl/verbs.h"
 #include "definitions/json.h"
@@ -83,18 +84,8 @@ static bool goes_on(const struct json *copy)
 /* NULL: there is no answer, and *code is what the program ends with. */
 static struct json *ask(struct command *command, const char *request, struct bytes body, int *code)
 {
-    struct reply reply;
-    struct json *copy = NULL;
-    char error[200];
     client_give(&command->client, ANSWER_SECONDS);
-    *code = command_call(command, request, body, &reply);
-    if (*code == 0 && !reply_is_good(&reply))
-        *code = command_refused(command, &reply);
-    else if (*code == 0 && reply.status &&
-             !(copy = json_parse(buffer_bytes(&reply.body), error, sizeof(error))))
-        *code = say_fail(command, EXIT_UNAVAILABLE, "the broker's answer makes no sense: %s", error);
-    buffer_free(&reply.body);
-    return copy;
+    return node_do(command, request, body, code);
 }
 
 /* Has the broker give up what it makes in this folder; how that ended. */
@@ -126,7 +117,7 @@ static struct json *await(struct command *command, struct watch *watch, const ch
         pause_ms(watch, step);
         step = step * 2 < LOOK_MAX_MS ? step * 2 : LOOK_MAX_MS;
         copy = watch->hold.signal ? give_up(command, path, code)
-                             : ask(command, "GET /backup", bytes_of(NULL, 0), code);
+                                  : ask(command, "GET /backup", bytes_of(NULL, 0), code);
     }
     if (watch->shows && watch->ms > 0)
         fprintf(stderr, "\r\033[K");

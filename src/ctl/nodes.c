@@ -30,6 +30,20 @@ static struct json *read_as(struct command *command, const char *request, int ot
     return document;
 }
 
+struct json *node_do(struct command *command, const char *request, struct bytes body, int *code)
+{
+    struct reply reply;
+    struct json *document = NULL;
+    char error[200];
+    *code = command_call(command, request, body, &reply);
+    if (*code == 0 && !reply_is_good(&reply))
+        *code = command_refused(command, &reply);
+    else if (*code == 0 && reply.status && !(document = json_parse(buffer_bytes(&reply.body), error, sizeof(error))))
+        *code = say_fail(command, EXIT_UNAVAILABLE, "the broker's answer makes no sense: %s", error);
+    buffer_free(&reply.body);
+    return document;
+}
+
 struct json *node_read(struct command *command, const char *request, int *code)
 {
     return read_as(command, request, 200, code);

@@ -11,6 +11,8 @@ struct json *node_read(struct command *command, const char *request, int *code);
 struct json *node_read_any(struct command *command, const char *request, int *code);
 /* The same for what only administrators may see: for others it is what the refusal says. */
 struct json *node_read_permitted(struct command *command, const char *request, int *code);
+/* What it answers to a request that does something; NULL as well where nothing was sent (--dry-run), with *code 0. */
+struct json *node_do(struct command *command, const char *request, struct bytes body, int *code);
 /* "Memory alarm on node N", one a line, for a list of alarms. */
 void node_alarm_lines(const struct json *alarms, struct buffer *out);
 /* The listeners of an overview; "I" and the like is how each line begins. */

@@ -390,24 +390,17 @@ static int begin(struct command *command, struct tail *tail)
 /* What has come since it was last asked; *any: was there something? */
 static int ask(struct command *command, struct tail *tail, bool *any)
 {
-    char request[REQUEST_SIZE], body[200], error[200];
-    struct reply reply;
-    struct json *messages = NULL;
+    char request[REQUEST_SIZE], body[200];
+    int code;
     snprintf(request, sizeof(request), "POST /queues/{vhost}/%s/get", tail->queue);
     snprintf(body, sizeof(body),
              "{\"count\":%d,\"ackmode\":\"ack_requeue_false\",\"encoding\":\"auto\",\"truncate\":%ld}",
              GET_MAX, tail->payload);
     command_renew(command);
-    int code = command_call(command, request, bytes_str(body), &reply);
-    if (code == 0 && !reply_is_good(&reply))
-        code = command_refused(command, &reply);
-    else if (code == 0 && reply.status &&
-             !(messages = json_parse(buffer_bytes(&reply.body), error, sizeof(error))))
-        code = say_fail(command, EXIT_UNAVAILABLE, "the broker's answer makes no sense: %s", error);
+    struct json *messages = node_do(command, request, bytes_str(body), &code);
     *any = json_count(messages) > 0;
     show(command, tail, messages);
     json_release(messages);
-    buffer_free(&reply.body);
     return code;
 }
 

@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "ctl/nodes.h"
+#include "ctl/request.h"
 #include "ctl/say.h"
 #include "ctl/term.h"
 #include "ctl/verbs.h"
@@ -221,12 +222,6 @@ static void put_alarms(struct json_writer *writer, const struct picture *picture
     json_close(writer, ']');
 }
 
-static void add_copy(struct json_writer *writer, const char *name, const struct json *value)
-{
-    json_name(writer, bytes_str(name));
-    term_copy(writer, value);
-}
-
 static void put_watermark(const struct picture *picture, struct json_writer *writer)
 {
     struct bytes share = text(picture->share, "value"), bytes = text(picture->bytes, "value");
@@ -249,38 +244,38 @@ static void put_status(const struct picture *picture, size_t vhosts, struct json
     const struct json *totals = json_find(overview, "object_totals");
     char pid[32];
     snprintf(pid, sizeof(pid), "%.*s", BYTES_ARG(text(node, "os_pid")));
-    add_copy(writer, "active_plugins", json_find(node, "enabled_plugins"));
+    request_copy(writer, "active_plugins", json_find(node, "enabled_plugins"));
     put_alarms(writer, picture);
-    add_copy(writer, "config_files", json_find(node, "config_files"));
-    add_copy(writer, "data_directory", json_find(node, "db_dir"));
-    add_copy(writer, "disk_free", json_find(node, "disk_free"));
-    add_copy(writer, "disk_free_limit", json_find(node, "disk_free_limit"));
+    request_copy(writer, "config_files", json_find(node, "config_files"));
+    request_copy(writer, "data_directory", json_find(node, "db_dir"));
+    request_copy(writer, "disk_free", json_find(node, "disk_free"));
+    request_copy(writer, "disk_free_limit", json_find(node, "disk_free_limit"));
     json_add_open(writer, "file_descriptors", '{');
-    add_copy(writer, "sockets_limit", json_find(node, "sockets_total"));
-    add_copy(writer, "sockets_used", json_find(node, "sockets_used"));
-    add_copy(writer, "total_limit", json_find(node, "fd_total"));
-    add_copy(writer, "total_used", json_find(node, "fd_used"));
+    request_copy(writer, "sockets_limit", json_find(node, "sockets_total"));
+    request_copy(writer, "sockets_used", json_find(node, "sockets_used"));
+    request_copy(writer, "total_limit", json_find(node, "fd_total"));
+    request_copy(writer, "total_used", json_find(node, "fd_used"));
     json_close(writer, '}');
     json_add_flag(writer, "is_under_maintenance", is_drained(picture));
     json_add_open(writer, "listeners", '[');
     node_put_listeners(writer, overview);
     json_close(writer, ']');
-    add_copy(writer, "log_files", json_find(node, "log_files"));
-    add_copy(writer, "memory", json_find(node, "memory"));
+    request_copy(writer, "log_files", json_find(node, "log_files"));
+    request_copy(writer, "memory", json_find(node, "memory"));
     json_add_text(writer, "os", bytes_str("Linux"));
     json_add_whole(writer, "pid", strtoll(pid, NULL, 10));
-    add_copy(writer, "product_name", json_find(overview, "product_name"));
-    add_copy(writer, "product_version", json_find(overview, "product_version"));
-    add_copy(writer, "rabbitmq_version", json_find(overview, "rabbitmq_version"));
+    request_copy(writer, "product_name", json_find(overview, "product_name"));
+    request_copy(writer, "product_version", json_find(overview, "product_version"));
+    request_copy(writer, "rabbitmq_version", json_find(overview, "rabbitmq_version"));
     json_add_open(writer, "totals", '{');
     json_add_whole(writer, "virtual_host_count", (int64_t)vhosts);
-    add_copy(writer, "connection_count", json_find(totals, "connections"));
-    add_copy(writer, "queue_count", json_find(totals, "queues"));
+    request_copy(writer, "connection_count", json_find(totals, "connections"));
+    request_copy(writer, "queue_count", json_find(totals, "queues"));
     json_close(writer, '}');
     json_add_text(writer, "release_series_support_status", bytes_str("supported"));
     json_add_whole(writer, "uptime", whole(node, "uptime") / 1000);
     json_add_text(writer, "vm_memory_calculation_strategy", bytes_str("rss"));
-    add_copy(writer, "vm_memory_high_watermark_limit", json_find(node, "mem_limit"));
+    request_copy(writer, "vm_memory_high_watermark_limit", json_find(node, "mem_limit"));
     put_watermark(picture, writer);
 }
 
@@ -428,9 +423,9 @@ static void put_cluster(const struct command *command, const struct picture *pic
 {
     struct bytes node = bytes_str(command->node);
     put_alarms(writer, picture);
-    add_copy(writer, "cluster_name", json_find(picture->overview, "cluster_name"));
+    request_copy(writer, "cluster_name", json_find(picture->overview, "cluster_name"));
     put_nodes(writer, "disk_nodes", nodes, false);
-    add_copy(writer, "feature_flags", flags);
+    request_copy(writer, "feature_flags", flags);
     json_add_open(writer, "listeners", '{');
     json_name(writer, node);
     json_open(writer, '[');
@@ -447,8 +442,8 @@ static void put_cluster(const struct command *command, const struct picture *pic
     put_members(writer, nodes);
     json_add_open(writer, "versions", '{');
     json_add_open(writer, command->node, '{');
-    add_copy(writer, "rabbitmq_name", json_find(picture->overview, "product_name"));
-    add_copy(writer, "rabbitmq_version", json_find(picture->overview, "rabbitmq_version"));
+    request_copy(writer, "rabbitmq_name", json_find(picture->overview, "product_name"));
+    request_copy(writer, "rabbitmq_version", json_find(picture->overview, "rabbitmq_version"));
     json_close(writer, '}');
     json_close(writer, '}');
 }

@@ -7,8 +7,8 @@
 
 #include "ctl/hold.h"
 #include "ctl/nodes.h"
+#include "ctl/request.h"
 #include "ctl/say.h"
-#include "ctl/term.h"
 #include "ctl/verbs.h"
 
 enum { ROWS_USUAL = 10, ROWS_MAX = 500, REQUEST_SIZE = 700 };
@@ -318,22 +318,16 @@ static void show(struct page *page, const struct look *look)
         show_connection(page, json_item(connections, i));
 }
 
-static void put_json(struct json_writer *writer, const char *name, const struct json *value)
-{
-    json_name(writer, bytes_str(name));
-    term_copy(writer, value);
-}
-
 static void show_json(const struct look *look)
 {
     struct buffer text = {0};
     struct json_writer writer = json_writer_of(&text);
     json_open(&writer, '{');
-    put_json(&writer, "overview", look->overview);
-    put_json(&writer, "node", look->node);
-    put_json(&writer, "nodes", look->nodes);
-    put_json(&writer, "queues", json_find(look->queues, "items"));
-    put_json(&writer, "connections", json_find(look->connections, "items"));
+    request_copy(&writer, "overview", look->overview);
+    request_copy(&writer, "node", look->node);
+    request_copy(&writer, "nodes", look->nodes);
+    request_copy(&writer, "queues", json_find(look->queues, "items"));
+    request_copy(&writer, "connections", json_find(look->connections, "items"));
     json_close(&writer, '}');
     printf("%.*s\n", BYTES_ARG(buffer_bytes(&text)));
     buffer_free(&text);

@@ -281,13 +281,19 @@ def _(t):
     equal(b.ctl("list_queues", "-o", "tsv"), (0, "name\tmessages\nother\t0\n", ""), "queues after another start")
 
 
-@case("a reset that was interrupted goes on at the next start, and nothing takes the folder for a store")
-def _(t):
+def interrupted(t):
+    """One that had something, was to be reset, and has ended before that."""
     b = Broker(t)
     made_something(b).close()
     equal(b.daemon.stop(), 0, "stop")
     with open(os.path.join(b.data, "unfinished"), "w") as mark:
         mark.write("reset\n")
+    return b
+
+
+@case("a reset that was interrupted goes on at the next start, and nothing takes the folder for a store")
+def _(t):
+    b = interrupted(t)
     os.unlink(os.path.join(b.data, "anchor"))
     code, out, err = run("--check-store", b.data)
     check(code != 0 and "is to begin anew" in out + err, (code, out, err))
@@ -300,11 +306,7 @@ def _(t):
 
 @case("a folder that cannot be emptied is not begun with")
 def _(t):
-    b = Broker(t)
-    made_something(b).close()
-    equal(b.daemon.stop(), 0, "stop")
-    with open(os.path.join(b.data, "unfinished"), "w") as mark:
-        mark.write("reset\n")
+    b = interrupted(t)
     os.mkdir(os.path.join(b.data, "index", "folder"))
     code, _, err = run("--data-dir", b.data, "--listen", "127.0.0.1:0")
     check(code == 1 and "cannot be used: Directory not empty" in err, err)

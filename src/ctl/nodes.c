@@ -102,25 +102,38 @@ int run_is_booting(struct command *command)
     return say_truth(command, false, words);
 }
 
+double node_patience_ms(const struct command *command, double seconds)
+{
+    const char *timeout = command_option(command, "timeout");
+    return (timeout ? strtod(timeout, NULL) : seconds) * 1000;
+}
+
+void node_ask_anew(struct command *command, const char *path, double ms, struct reply *reply)
+{
+    struct client *client = &command->client;
+    struct target target = client->target;
+    *reply = (struct reply){0};
+    client_close(client);
+    client_init(client, &target, ms / 1000);
+    if (!client_call(client, "GET", bytes_str(path), bytes_of(NULL, 0), NULL, reply))
+        reply->status = 0;
+}
+
 /* Asks again and again until there is an answer that is good enough; false: there was none in time, or it is one to
  * which no other follows. The last answer is in `reply`, whose body the caller frees; status 0: there was none. */
-static bool await_answer(struct command *command, const char *path, double *left_ms,
+static bool await_answer(struct command *command, const char *path,
                          bool (*is_good)(const struct command *command, const struct reply *reply), struct reply *reply)
 {
     struct timespec pause = {0, AWAIT_STEP_MS * 1000000L};
-    struct client *client = &command->client;
-    for (; *left_ms > 0; *left_ms -= AWAIT_STEP_MS) {
-        struct target target = client->target;
+    double left_ms = node_patience_ms(command, 300);
+    *reply = (struct reply){0};
+    for (; left_ms > 0; left_ms -= AWAIT_STEP_MS) {
         buffer_free(&reply->body);
-        *reply = (struct reply){0};
-        client_close(client);
-        client_init(client, &target, *left_ms / 1000);
-        bool is_there =
-            client_call(client, "GET", bytes_str(path), bytes_of(NULL, 0), NULL, reply);
-        if (!is_there)
-            reply->status = 0;
-        if (is_there && (reply->status == 401 || is_good(command, reply)))
-            return reply->status != 401;
+        node_ask_anew(command, path, left_ms, reply);
+        if (reply->status == 401)
+            return false;
+        if (reply->status && is_good(command, reply))
+            return true;
         nanosleep(&pause, NULL);
     }
     return false;
@@ -150,17 +163,10 @@ static bool has_started(const struct command *command, const struct reply *reply
     return strncmp(reason, follows, sizeof(follows) - 1) == 0;
 }
 
-static double patience_ms(const struct command *command)
-{
-    const char *timeout = command_option(command, "timeout");
-    return (timeout ? strtod(timeout, NULL) : 300) * 1000;
-}
-
 int run_await(struct command *command)
 {
-    struct reply reply = {0};
-    double left_ms = patience_ms(command);
-    bool has_come = await_answer(command, "/overview?columns=node", &left_ms, has_started, &reply);
+    struct reply reply;
+    bool has_come = await_answer(command, "/overview?columns=node", has_started, &reply);
     int code = has_come ? say_done(command) : say_waited(command, &reply);
     buffer_free(&reply.body);
     return code;
@@ -185,9 +191,8 @@ static bool are_enough(const struct command *command, const struct reply *reply)
 
 int run_await_nodes(struct command *command)
 {
-    struct reply reply = {0};
-    double left_ms = patience_ms(command);
-    bool have_come = await_answer(command, "/nodes?columns=name,running", &left_ms, are_enough, &reply);
+    struct reply reply;
+    bool have_come = await_answer(command, "/nodes?columns=name,running", are_enough, &reply);
     int code;
     if (have_come)
         code = say_done(command);
@@ -226,8 +231,7 @@ static int send_signal(struct command *command, int number)
 /* Waits until it has ended. */
 static bool wait_for_end(struct command *command, int process)
 {
-    const char *timeout = command_option(command, "timeout");
-    double left_ms = (timeout ? strtod(timeout, NULL) : 60) * 1000;
+    double left_ms = node_patience_ms(command, 60);
     struct timespec pause = {0, AWAIT_STEP_MS * 1000000L / 10};
     for (; left_ms > 0; left_ms -= AWAIT_STEP_MS / 10) {
         if (kill(process, 0) != 0 && errno == ESRCH)
@@ -298,8 +302,7 @@ int run_quorum_critical(struct command *command)
 
 int run_await_quorum(struct command *command)
 {
-    const char *timeout = command_option(command, "timeout");
-    double left_ms = (timeout ? strtod(timeout, NULL) : 120) * 1000;
+    double left_ms = node_patience_ms(command, 120);
     struct timespec pause = {0, AWAIT_STEP_MS * 1000000L};
     int code = EXIT_UNAVAILABLE;
     int enough = command_node(command) ? others_suffice(command, &code) : -1;

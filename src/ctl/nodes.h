@@ -13,6 +13,11 @@ struct json *node_read_any(struct command *command, const char *request, int *co
 struct json *node_read_permitted(struct command *command, const char *request, int *code);
 /* What it answers to a request that does something; NULL as well where nothing was sent (--dry-run), with *code 0. */
 struct json *node_do(struct command *command, const char *request, struct bytes body, int *code);
+/* How long it may take, by --timeout; without that so many seconds. */
+double node_patience_ms(const struct command *command, double seconds);
+/* Asks on a connection of its own, for as long as that. status 0: there is no answer. The caller frees the reply's
+ * body. */
+void node_ask_anew(struct command *command, const char *path, double ms, struct reply *reply);
 /* "Memory alarm on node N", one a line, for a list of alarms. */
 void node_alarm_lines(const struct json *alarms, struct buffer *out);
 /* The listeners of an overview; "I" and the like is how each line begins. */

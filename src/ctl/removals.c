@@ -1,5 +1,4 @@
 /* What is gone when it was deleted: whoever sits at a terminal is asked first, and told how much it is. */
-#include <stdlib.h>
 #include <time.h>
 
 #include "ctl/nodes.h"
@@ -77,17 +76,13 @@ enum { LOOK_MS = 50, UPTIME_NONE = -1 };
 
 /* Milliseconds; UPTIME_NONE: nobody answers. An operator who is not known any more may hear of none, but the broker
  * that says so has begun anew: 0. */
-static long long uptime_of(struct command *command, double seconds)
+static long long uptime_of(struct command *command, double ms)
 {
-    struct client *client = &command->client;
-    struct target target = client->target;
-    struct reply reply = {0};
+    struct reply reply;
     char error[200];
     long long uptime = UPTIME_NONE;
-    client_close(client);
-    client_init(client, &target, seconds);
-    if (client_call(client, "GET", bytes_str("/nodes?columns=uptime"), bytes_of(NULL, 0), NULL, &reply) &&
-        reply.status == 401) {
+    node_ask_anew(command, "/nodes?columns=uptime", ms, &reply);
+    if (reply.status == 401) {
         uptime = 0;
     } else if (reply.status == 200) {
         struct json *nodes = json_parse(buffer_bytes(&reply.body), error, sizeof(error));
@@ -101,14 +96,13 @@ static long long uptime_of(struct command *command, double seconds)
 /* One that has been up for longer than that has not been reset yet. */
 static int await_reset(struct command *command)
 {
-    const char *timeout = command_option(command, "timeout");
-    double left_ms = (timeout ? strtod(timeout, NULL) : 60) * 1000;
+    double left_ms = node_patience_ms(command, 60);
     struct timespec begun, now, pause = {0, LOOK_MS * 1000000L};
     long long passed_ms = 0, uptime;
     clock_gettime(CLOCK_MONOTONIC, &begun);
     while (left_ms > (double)passed_ms) {
         nanosleep(&pause, NULL);
-        uptime = uptime_of(command, (left_ms - (double)passed_ms) / 1000);
+        uptime = uptime_of(command, left_ms - (double)passed_ms);
         clock_gettime(CLOCK_MONOTONIC, &now);
         passed_ms = (now.tv_sec - begun.tv_sec) * 1000LL + (now.tv_nsec - begun.tv_nsec) / 1000000;
         if (uptime != UPTIME_NONE && uptime <= passed_ms)

@@ -7,6 +7,7 @@
 
 #include "base/base64.h"
 #include "ctl/admin_request.h"
+#include "ctl/term.h"
 
 const struct admin_listing admin_listings[] = {
 #define LISTING(verb, type, is_scoped, columns, json) {#verb, #type, is_scoped, columns, json},
@@ -329,12 +330,8 @@ static int write_payload(const struct reply *reply, const char *path)
     struct buffer decoded = {0};
     struct json *document = json_parse(buffer_bytes(&reply->body), error, sizeof(error));
     const struct json *message = json_item(document, 0);
-    struct bytes payload = json_text(json_find(message, "payload"));
+    struct bytes payload = term_payload(message, &decoded);
     int code = 0;
-    if (bytes_equal_str(json_text(json_find(message, "payload_encoding")), "base64")) {
-        base64_read(payload, &decoded);
-        payload = buffer_bytes(&decoded);
-    }
     FILE *file = message ? fopen(path, "we") : NULL;
     if (!message)
         code = admin_die("There is no message");

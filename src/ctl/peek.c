@@ -4,7 +4,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/base64.h"
 #include "base/utf8.h"
 #include "ctl/nodes.h"
 #include "ctl/say.h"
@@ -113,10 +112,7 @@ static void print_time(long long ms)
 static void print_body(const struct json *message)
 {
     struct buffer bytes = {0};
-    struct bytes body = text_of(message, "payload");
-    if (bytes_equal_str(text_of(message, "payload_encoding"), "base64") &&
-        base64_read(body, &bytes))
-        body = buffer_bytes(&bytes);
+    struct bytes body = term_payload(message, &bytes);
     if (body.size)
         printf("\n");
     if (body.size && is_printable(body))

@@ -6,13 +6,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/base64.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "ctl/hold.h"
 #include "ctl/nodes.h"
 #include "ctl/request.h"
 #include "ctl/say.h"
+#include "ctl/term.h"
 #include "ctl/verbs.h"
 
 enum { GET_MAX = 200, STEP_MS = 100, PAYLOAD_USUAL = 60, PAYLOAD_MAX = 65536, REQUEST_SIZE = 512 };
@@ -91,11 +91,7 @@ static void write_time(char *text, size_t size, const char *format)
 static void print_payload(const struct json *message)
 {
     struct buffer bytes = {0};
-    struct bytes payload = text_of(message, "payload");
-    if (bytes_equal_str(text_of(message, "payload_encoding"), "base64") &&
-        base64_read(payload, &bytes))
-        payload = buffer_bytes(&bytes);
-    print_text(stdout, payload);
+    print_text(stdout, term_payload(message, &bytes));
     buffer_free(&bytes);
 }
 

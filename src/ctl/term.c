@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/base64.h"
 #include "base/hash.h"
 #include "definitions/json_scan.h"
 
@@ -142,6 +143,15 @@ static void put_triples(struct json_writer *writer, const struct json *table)
         json_close(writer, ']');
     }
     json_close(writer, ']');
+}
+
+/* ---- messages ---- */
+
+struct bytes term_payload(const struct json *message, struct buffer *room)
+{
+    struct bytes payload = json_text(json_find(message, "payload"));
+    bool is_encoded = bytes_equal_str(json_text(json_find(message, "payload_encoding")), "base64");
+    return is_encoded && base64_read(payload, room) ? buffer_bytes(room) : payload;
 }
 
 /* ---- cells ---- */

@@ -14,6 +14,8 @@ void term_cell(const struct command *command, enum cell_kind kind, struct bytes 
 /* The same as a value in JSON. */
 void term_json(const struct command *command, enum cell_kind kind, struct bytes value,
                struct json_writer *writer);
+/* The payload of a message, as it was published. `room` may hold it, and is the caller's to free. */
+struct bytes term_payload(const struct json *message, struct buffer *room);
 /* The token of a connection, or of one of its channels ("connection (NUMBER)"), from its name:
  * <NODE.1.HASH.NUMBER>. */
 void term_token(const char *node, struct bytes name, struct buffer *out);

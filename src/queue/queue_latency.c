@@ -287,8 +287,7 @@ void queue_timed_pushed(struct queue *queue, uint64_t position)
 
 void queue_timed_direct(struct queue *queue)
 {
-    uint32_t hash = (uint32_t)queue->tally->of[TALLY_PUBLISHED] * UINT32_C(0x9e3779b1);
-    struct queue_latency *latency = choose(queue, hash);
+    struct queue_latency *latency = choose(queue, latency_hash_direct(queue));
     if (latency)
         note(queue, LATENCY_DELIVER, 0, heavier(1, &latency->pace));
 }

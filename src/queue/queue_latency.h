@@ -47,9 +47,16 @@ uint64_t latency_below(const struct latency *latency, unsigned bit);
 void latency_add(struct latency *latency, uint64_t us, uint64_t weight);
 void latency_free(struct latency *latency);
 
-static inline uint32_t latency_hash(const struct queue *queue, uint64_t number)
+/* What chooses a message at a position, */
+static inline uint32_t latency_hash(const struct queue *queue, uint64_t position)
 {
-    return ((uint32_t)number + (uint32_t)queue->id) * UINT32_C(0x9e3779b1);
+    return ((uint32_t)position + (uint32_t)queue->id) * UINT32_C(0x9e3779b1);
+}
+
+/* and the one that was published last, where it has none. */
+static inline uint32_t latency_hash_direct(const struct queue *queue)
+{
+    return (uint32_t)queue->tally->of[TALLY_PUBLISHED] * UINT32_C(0x9e3779b1);
 }
 
 /* Is the message at this position one to be timed? The queue's tally has begun. */
@@ -61,9 +68,7 @@ static inline bool queue_times(const struct queue *queue, uint64_t position)
 /* The same of one that is given to a consumer before it is anywhere. */
 static inline bool queue_times_direct(const struct queue *queue)
 {
-    const struct queue_tally *tally = queue->tally;
-    uint32_t hash = (uint32_t)tally->of[TALLY_PUBLISHED] * UINT32_C(0x9e3779b1);
-    return __builtin_expect(hash < tally->timed_below, 0);
+    return __builtin_expect(latency_hash_direct(queue) < queue->tally->timed_below, 0);
 }
 
 /* What happens to such a message. It is put into the queue: */

@@ -115,12 +115,6 @@ static bool explain_consumers(struct explanation *explanation, const struct queu
     return can_take;
 }
 
-/* Is what happens to it agreed on by a cluster, if this broker is one of a cluster? */
-static bool is_replicated(const struct queue *queue)
-{
-    return queue->durable && !queue->exclusive_owner;
-}
-
 /* ---- delivery ---- */
 
 static void explain_messages(struct explanation *explanation, const struct queue *queue)
@@ -155,11 +149,11 @@ static void explain_wait(struct explanation *explanation, struct queue *queue)
     }
 }
 
-/* Who has just been elected, or hears of too few others, gives nobody anything. */
+/* Who has just been elected, or hears of too few others, gives nobody anything of what a cluster agrees on. */
 static void explain_office(struct explanation *explanation, const struct queue *queue)
 {
     struct api_group group;
-    if (!is_replicated(queue) || !machine_group(explanation->call, &group) || group.may_deliver)
+    if (!queue->durable || !machine_group(explanation->call, &group) || group.may_deliver)
         return;
     add_reason(explanation, "office",
                "this broker may not deliver now: it has served for less than a third of a second, or has not heard of "
@@ -245,7 +239,7 @@ static void explain_agreement(struct explanation *explanation, const struct queu
     struct api_group group;
     struct api_member members[API_MEMBERS_MAX];
     size_t voters = 0, up = 0, count = machine_members(explanation->call, members);
-    if (!count || !is_replicated(queue) || !machine_group(explanation->call, &group))
+    if (!count || !queue->durable || !machine_group(explanation->call, &group))
         return;
     for (size_t i = 0; i < count; i++) {
         voters += members[i].role == API_ROLE_VOTER;

@@ -221,7 +221,7 @@ static void add_mirrors(const struct call *call, const struct queue *queue, stru
 {
     struct mirrors mirrors = {.count = 0};
     const char *node = call->api->options.node;
-    if (queue->durable && !queue->exclusive_owner && wants_members(fields))
+    if (queue->durable && wants_members(fields))
         mirrors.count = machine_members(call, mirrors.members);
     if (!mirrors.count) {
         if (queue->settings->is_quorum)

@@ -80,4 +80,13 @@ void queue_timed_acknowledged(struct queue *queue, uint64_t position);
 /* it never was in the queue. */
 void queue_timed_direct(struct queue *queue);
 
+/* Any message was delivered, or got. Where no acknowledgement comes and none is timed, as of a queue that was full before
+ * anybody read it, there is nothing to be known. */
+static inline void queue_delivered(struct queue *queue, uint64_t position, bool is_settled)
+{
+    const struct queue_latency *latency = queue->tally->latency;
+    if (queue_times(queue, position) && (!is_settled || (latency && latency->timed_count)))
+        queue_timed_delivered(queue, position, is_settled);
+}
+
 #endif

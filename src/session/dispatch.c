@@ -37,8 +37,7 @@ static void deliver(struct consumer *consumer, const struct taken *taken)
     if (!consumer->base.no_ack)
         acknowledge_expect(channel, consumer, tag, taken->sequence);
     note(consumer, taken->redelivered);
-    if (queue_times(consumer->base.queue, taken->sequence))
-        queue_timed_delivered(consumer->base.queue, taken->sequence, consumer->base.no_ack);
+    queue_delivered(consumer->base.queue, taken->sequence, consumer->base.no_ack);
     outgoing_deliver(consumer, taken, tag);
     consumer_delivered(consumer);
 }

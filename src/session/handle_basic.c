@@ -205,8 +205,7 @@ enum handled handle_basic_get(struct channel *channel, const struct method_basic
     note_get(channel, queue, method->no_ack ? TALLY_GOT_NO_ACK : TALLY_GOT);
     if (taken.redelivered)
         note_get(channel, queue, TALLY_REDELIVERED);
-    if (queue_times(queue, taken.sequence))
-        queue_timed_delivered(queue, taken.sequence, method->no_ack);
+    queue_delivered(queue, taken.sequence, method->no_ack);
     uint64_t tag = ++channel->delivery_tag;
     if (!method->no_ack) {
         struct consumer *getter = consumer_for_get(channel, queue);

@@ -30,8 +30,7 @@ static uint64_t deliver(struct queue *queue, bool settle)
     struct taken taken;
     if (queue_take(queue, settle, &taken) != QUEUE_OK)
         return 0;
-    if (queue_times(queue, taken.sequence))
-        queue_timed_delivered(queue, taken.sequence, settle);
+    queue_delivered(queue, taken.sequence, settle);
     message_unref(&bench.pool, taken.message);
     return taken.sequence;
 }

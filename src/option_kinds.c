@@ -104,4 +104,4 @@ static bool read_idle(const struct option *option, void *fields, const char *tex
     return true;
 }
 
-const struct option_kind idle_kind = {.read = read_idle};
+const struct option_kind idle_kind = {.read = read_idle, .wanted = "anything"};

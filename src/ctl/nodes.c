@@ -193,14 +193,15 @@ int run_await_nodes(struct command *command)
 {
     struct reply reply;
     bool have_come = await_answer(command, "/nodes?columns=name,running", are_enough, &reply);
-    int code;
+    const char *node = have_come || reply.status != 200 ? NULL : command_node(command);
+    int code = EXIT_UNAVAILABLE;
     if (have_come)
         code = say_done(command);
     else if (reply.status != 200)
         code = say_waited(command, &reply);
-    else
+    else if (node)
         code = say_fail(command, EXIT_TIMEOUT, "Timed out while waiting. Not enough nodes joined %s's cluster: %zu of %s run.",
-                        command->node, running_nodes(&reply), command->arguments[0]);
+                        node, running_nodes(&reply), command->arguments[0]);
     buffer_free(&reply.body);
     return code;
 }

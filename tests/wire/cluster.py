@@ -355,7 +355,7 @@ def _(t):
 
     for words, wanted, text in (
             (("discover_peers",), 0, names[0]), (("await_online_nodes", "3"), 0, ""),
-            (("await_online_nodes", "4", "--timeout", "1"), 75, "3 of 4 run"),
+            (("await_online_nodes", "4", "--timeout", "1"), 75, "joined %s's cluster: 3 of 4 run" % name_of(serving)),
             (("join_cluster", name_of(other)), 0, "already a member"),
             (("join_cluster", "leveret@stranger"), 69, "--cluster-join"),
             (("add_member", "q", name_of(other)), 0, ""), (("add_member", "q", "leveret@stranger"), 69, "--cluster-join"),

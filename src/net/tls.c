@@ -693,6 +693,13 @@ void tls_free(struct tls *tls)
     mem_free(tls);
 }
 
+/* Whoever is called notices it, and tells the one who calls by an alert that means nothing else here. */
+static bool is_of_another_secret(const struct tls *tls, int code)
+{
+    return tls->context->options->cookie &&
+           (code == SSL_R_BINDER_DOES_NOT_VERIFY || code == SSL_R_SSLV3_ALERT_ILLEGAL_PARAMETER);
+}
+
 static void log_failure(const struct tls *tls)
 {
     char name[ADDRESS_TEXT_BYTES];
@@ -704,6 +711,8 @@ static void log_failure(const struct tls *tls)
     int code = ERR_GET_REASON(error);
     if (!tls->is_established && (code == SSL_R_WRONG_VERSION_NUMBER || code == SSL_R_HTTP_REQUEST))
         detail = "the peer does not speak TLS";
+    else if (!tls->is_established && is_of_another_secret(tls, code))
+        detail = "the two have different secrets: see cluster.cookie";
     else if (!tls->is_established && verified != X509_V_OK)
         detail = lib.X509_verify_cert_error_string(verified);
     address_write(tls->peer, name);

@@ -120,7 +120,8 @@ static bool identify(struct membership *membership, bool is_founder, char *what,
     seats_node_id(identity->cluster, settings->number, own_seat(membership), id);
     return node_id_equal(id, identity->node) ||
            refuse(what, what_size,
-                  "this folder is that of a broker with another number: see cluster.number");
+                  "this folder is that of a broker with another number, which cluster.number is to be, or was made from a "
+                  "copy, on which no broker of a cluster starts: leveret-cluster(7)");
 }
 
 /* Until it is told who it is, each start is somebody else's. */

@@ -219,9 +219,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const struct log log;
     if (!make_folder())
         return 0;
-    world.identity = (struct node_identity){.incarnation = 3, .nonce_count = 1, .nonces = {7}, .written = 1};
-    node_id_fill(world.identity.node, 'a');
-    node_id_fill(world.identity.cluster, 'c');
+    world.identity = node_identity_of('a', 3);
     const struct links_options links = {.name = "leveret@a", .number = 1, .seed = 1, .log = &log};
     struct link_peer peer = {.number = 2};
     node_id_fill(peer.node, 'n');

@@ -79,11 +79,8 @@ static void turn(struct links *links, struct conversation *const *connections, u
 
 static struct node_identity identity_of_us(void)
 {
-    struct node_identity identity = {
-        .incarnation = 3, .nonce_count = 1, .nonces = {7}, .written = 1};
+    struct node_identity identity = node_identity_of('a', 3);
     struct node_seen seen = {.incarnation = 1, .nonce = 5};
-    node_id_fill(identity.node, 'a');
-    node_id_fill(identity.cluster, 'c');
     node_id_fill(seen.node, 'n');
     node_identity_saw(&identity, &seen);
     return identity;

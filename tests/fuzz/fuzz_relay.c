@@ -9,6 +9,7 @@
 #include "cluster/link.h"
 #include "cluster/relay.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/node.h"
 
 enum { PARTS = 8, TEXT_BYTES = 300 };
 
@@ -68,14 +69,6 @@ static const struct service_ops keeper_ops = {.accept = accept_client, .shutdown
 
 /* ---- both nodes ---- */
 
-static struct node_identity identity_of(int letter)
-{
-    struct node_identity identity = {.incarnation = 1, .nonce_count = 1, .nonces = {7}, .written = 1};
-    memset(identity.node, letter, NODE_ID_BYTES);
-    memset(identity.cluster, 'c', NODE_ID_BYTES);
-    return identity;
-}
-
 /* Hands the bytes over in pieces; returns how many were taken. */
 static size_t hand_over(struct conversation *to, const uint8_t *data, size_t size, size_t piece)
 {
@@ -118,12 +111,12 @@ static void ask_for_names(void)
 static void come_to_leader(const uint8_t *data, size_t size, size_t piece)
 {
     static const uint8_t more[] = "said behind it";
-    struct node_identity self = identity_of('a');
+    struct node_identity self = node_identity_of('a', 1);
     const struct links_options options = {.name = "leveret@a", .number = 1, .seed = 1};
     struct link_peer other = {.number = 2};
     const struct peer peer = {.name = "fuzz"};
     struct links *links = links_new(&options, &self, 1000);
-    memset(other.node, 'n', NODE_ID_BYTES);
+    node_id_fill(other.node, 'n');
     links_add(links, &other);
     links_serve(links, LINK_CLIENT_AMQP, &keepers);
     struct conversation *conversation = service_accept(links_service(links), &peer, NULL);
@@ -145,7 +138,7 @@ static void come_to_leader(const uint8_t *data, size_t size, size_t piece)
 static void answer_as_leader(const uint8_t *data, size_t size, size_t piece)
 {
     static const uint32_t no_limit;
-    struct node_identity self = identity_of('n');
+    struct node_identity self = node_identity_of('n', 1);
     const struct relays_options options = {.identity = &self, .patience_ms = 100, .max = 2, .clients_max = &no_limit};
     const struct peer peer = {.name = "fuzz", .local = "here"};
     struct relays *relays = relays_new(&options, 1000);

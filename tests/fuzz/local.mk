@@ -61,7 +61,7 @@ endif
 %C%_fuzz_link_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 %C%_fuzz_link_LDADD = libleveret_cluster.a libleveret_base.a
 
-%C%_fuzz_relay_SOURCES = %D%/fuzz_relay.c %D%/fuzz.h $(FUZZ_MAIN)
+%C%_fuzz_relay_SOURCES = %D%/fuzz_relay.c %D%/fuzz.h %D%/node.c %D%/node.h $(FUZZ_MAIN)
 %C%_fuzz_relay_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 %C%_fuzz_relay_LDADD = libleveret_cluster.a libleveret_peer.a libleveret_store.a libleveret_base.a
 

@@ -1,5 +1,21 @@
 #include "tests/fuzz/node.h"
 
+#include <string.h>
+
+void node_id_fill(uint8_t id[NODE_ID_BYTES], uint8_t with)
+{
+    memset(id, with, NODE_ID_BYTES);
+}
+
+struct node_identity node_identity_of(uint8_t letter, uint64_t incarnation)
+{
+    struct node_identity identity = {
+        .incarnation = incarnation, .nonce_count = 1, .nonces = {7}, .written = 1};
+    node_id_fill(identity.node, letter);
+    node_id_fill(identity.cluster, 'c');
+    return identity;
+}
+
 void node_says_hello(struct conversation *conversation, enum link_way way, uint64_t session, uint64_t incarnation)
 {
     uint8_t header[LINK_PIECE_HEADER], room[8];

@@ -2,14 +2,11 @@
 #ifndef LEVERET_TESTS_FUZZ_NODE_H
 #define LEVERET_TESTS_FUZZ_NODE_H
 
-#include <string.h>
-
 #include "cluster/link.h"
 
-static inline void node_id_fill(uint8_t id[NODE_ID_BYTES], uint8_t with)
-{
-    memset(id, with, NODE_ID_BYTES);
-}
+void node_id_fill(uint8_t id[NODE_ID_BYTES], uint8_t with);
+/* Of a node of that cluster, whose own id is all `letter`. */
+struct node_identity node_identity_of(uint8_t letter, uint64_t incarnation);
 
 /* It says hello, as who has dialed does. `session` and `incarnation` are as in a HELLO frame. */
 void node_says_hello(struct conversation *conversation, enum link_way way, uint64_t session, uint64_t incarnation);

@@ -277,6 +277,16 @@ static void lead(void)
     relays_lead(relays, LEADER, "there", 25672);
 }
 
+/* A client that is served, and has heard what it has said. */
+static struct conversation *come_and_say(const char *text)
+{
+    struct conversation *client = come();
+    say(client, text);
+    turn();
+    hears(client, text, "it is served");
+    return client;
+}
+
 TEST(bytes_go_both_ways)
 {
     begin();
@@ -305,10 +315,7 @@ TEST(what_was_said_before_an_end_arrives)
 {
     begin();
     lead();
-    struct conversation *client = come();
-    say(client, "first");
-    turn();
-    hears(client, "first", "it is served");
+    struct conversation *client = come_and_say("first");
     is_slow = true;
     say(client, "last");
     conversation_free(client);
@@ -343,10 +350,7 @@ TEST(who_does_not_read_is_not_read_for)
     begin();
     lead();
     memset(piece, 'x', sizeof(piece) - 1);
-    struct conversation *client = come();
-    say(client, "?");
-    turn();
-    hears(client, "?", "it is served");
+    struct conversation *client = come_and_say("?");
     is_slow = true;
     size_t taken_bytes = 0;
     for (; conversation_wants_input(client) && taken_bytes < 1000000; taken_bytes += sizeof(piece) - 1)
@@ -390,10 +394,7 @@ static bool is_touched(const struct conversation *conversation)
 /* A client that is served, by a way that nothing moves on: its ends are `near` and `far`. */
 static struct conversation *come_slowly(struct conversation **near, struct conversation **far)
 {
-    struct conversation *client = come();
-    say(client, "?");
-    turn();
-    hears(client, "?", "it is served");
+    struct conversation *client = come_and_say("?");
     *near = way;
     *far = taken;
     way = taken = NULL;
@@ -473,10 +474,7 @@ TEST(a_leader_that_is_lost)
 {
     begin();
     lead();
-    struct conversation *client = come();
-    say(client, "hello");
-    turn();
-    hears(client, "hello", "it is served");
+    struct conversation *client = come_and_say("hello");
     relays_lead(relays, 0, NULL, 0);
     turns(now_ms + RELAY_LOST_MS - 100);
     ok(!conversation_is_finished(client), "for a while it may come back");
@@ -505,10 +503,7 @@ TEST(this_node_comes_to_lead)
 {
     begin();
     lead();
-    struct conversation *relayed = come();
-    say(relayed, "far");
-    turn();
-    hears(relayed, "far", "it is served by another one");
+    struct conversation *relayed = come_and_say("far");
     struct conversation *silent = come();
     is_slow = true;
     struct conversation *waiting = come();

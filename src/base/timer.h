@@ -29,4 +29,10 @@ struct timer *timers_expired(struct timers *timers, uint64_t now_ms);
 /* When the next one is due; UINT64_MAX when there is none. */
 uint64_t timers_next_ms(const struct timers *timers);
 
+/* Of two moments; UINT64_MAX is the one that never comes. */
+static inline uint64_t earlier(uint64_t one_ms, uint64_t other_ms)
+{
+    return one_ms < other_ms ? one_ms : other_ms;
+}
+
 #endif

@@ -15,6 +15,7 @@
 
 #include "base/mem.h"
 #include "base/planted.h"
+#include "base/timer.h"
 #include "cluster/link_internal.h"
 
 enum { SECOND_MS = 300, PATIENCE_MS = 2000, LASTING_MS = 1000 };
@@ -364,11 +365,6 @@ static void tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)
         else
             tick_down(link);
     }
-}
-
-static uint64_t earlier(uint64_t one_ms, uint64_t other_ms)
-{
-    return one_ms < other_ms ? one_ms : other_ms;
 }
 
 static uint64_t connection_next_ms(const struct link_connection *connection)

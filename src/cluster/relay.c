@@ -668,11 +668,6 @@ static void tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)
         begin_way(list_entry(list_first(&relays->waiting), struct client, turn));
 }
 
-static uint64_t earlier(uint64_t one_ms, uint64_t other_ms)
-{
-    return one_ms < other_ms ? one_ms : other_ms;
-}
-
 static uint64_t next_ms(const struct service *service)
 {
     const struct relays *relays = relays_of(service);

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "base/mem.h"
+#include "base/timer.h"
 #include "net/clock.h"
 #include "net/memory.h"
 #include "net/signals.h"
@@ -69,11 +70,6 @@ static void on_deadline(struct ev_loop *ev, ev_timer *watcher, int events)
     (void)ev;
     (void)watcher;
     (void)events;
-}
-
-static uint64_t earlier(uint64_t one_ms, uint64_t other_ms)
-{
-    return one_ms < other_ms ? one_ms : other_ms;
 }
 
 /* When a service needs its next tick. */

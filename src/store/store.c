@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "base/timer.h"
 #include "store/internal.h"
 
 enum { STREAM_BYTES = 1 << 20, SWEEP_MS = 50, SPARE_CHECK_MS = 1500 };
@@ -550,11 +551,6 @@ void store_tick(struct store *store, uint64_t now_ms)
 {
     store_collect(store, now_ms);
     store_write(store);
-}
-
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
 }
 
 static uint64_t next_of_outages(const struct store *store)

@@ -7,7 +7,6 @@ Needs no broker: every case starts its own, LEVERETD or leveretd in $top_builddi
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -137,10 +136,8 @@ def _(t):
 @case("a folder that was lost does not come back as if nothing had been")
 def _(t):
     cluster, lost, _ = served(t, "kept", 10)
-    cluster.kill(lost)
+    cluster.lose(lost)
     cluster.leader(besides={lost})
-    shutil.rmtree(cluster.folders[lost - 1])
-    os.mkdir(cluster.folders[lost - 1], 0o700)
     status, _, log = run(*cluster.arguments(lost))
     equal(status, 1, "status")
     check("belongs to no cluster" in log and "--cluster-found" in log, log)
@@ -192,19 +189,8 @@ def _(t):
 
 @case("a follower says who leads, and who leads what there is of the cluster")
 def _(t):
-    cluster = Cluster(t)
-    for number in range(1, 4):
-        cluster.start(number, "--cluster-found", "--control-socket",
-                      os.path.join(cluster.folders[number - 1], "ctl.sock"))
-    serving = cluster.leader()
+    cluster, serving, ask = with_sockets(t)
     follower, other = serving % 3 + 1, (serving + 1) % 3 + 1
-    program = os.path.join(os.path.dirname(PROGRAM), "leveretctl")
-
-    def ask(number, *words):
-        done = subprocess.run([program, "--data-dir", cluster.folders[number - 1], *words], stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, check=False)
-        return done.returncode, done.stdout
-
     status, said = ask(follower, "list_queues")
     check(status != 0 and "number %d" % serving in said, said)
     equal(ask(serving, "list_queues")[0], 0, "who serves")
@@ -276,6 +262,8 @@ def _(t):
     equal(of_members(cluster.brokers[serving], "leveret_cluster_member_lacks_entries"), {name: 0 for name in names}, "the log has all")
     equal(sorted(of_members(cluster.brokers[follower], "leveret_cluster_member_entries_behind")), ["leveret@node%d" % follower],
           "who follows knows itself")
+
+
 def with_sockets(t):
     """A cluster whose brokers can be asked, who serves, and who asks one of them: its status, and what it says."""
     cluster = Cluster(t)
@@ -449,9 +437,7 @@ def _(t):
 def _(t):
     cluster, serving, c = served(t, "kept", 10)
     lost = serving % 3 + 1
-    cluster.kill(lost)
-    shutil.rmtree(cluster.folders[lost - 1])
-    os.mkdir(cluster.folders[lost - 1], 0o700)
+    cluster.lose(lost)
     publish(c, "kept", 10, 10)
     cluster.start(lost, "--cluster-join")
     cluster.brokers[lost].says("joined")

@@ -113,9 +113,7 @@ class Brokers(members.Cluster):
 
     def join_anew(self, number):
         """With an empty folder, in its own place; until it counts."""
-        self.kill(number)
-        shutil.rmtree(self.folders[number - 1])
-        os.mkdir(self.folders[number - 1], 0o700)
+        self.lose(number)
         self.start(number, "--cluster-join")
         self.counts(number)
 
@@ -143,11 +141,16 @@ def cut_half(file, is_last):
 
 # ---- power and disks
 
-@case("power that goes everywhere at once takes nothing that was confirmed (NATS 2025)")
-def _(t):
+def of_forgetful_disks(t):
+    """Brokers whose disks forget, when they are killed, what was not synced."""
     service.PROGRAM, kept = VOLATILE, service.PROGRAM
     t.cleanup(setattr, service, "PROGRAM", kept)
-    cluster = Brokers(t)
+    return Brokers(t)
+
+
+@case("power that goes everywhere at once takes nothing that was confirmed (NATS 2025)")
+def _(t):
+    cluster = of_forgetful_disks(t)
     cluster.publish(cluster.c, 300, 100)  # some of these under way
     for broker in cluster.brokers.values():
         broker.process.send_signal(signal.SIGKILL)
@@ -161,9 +164,7 @@ def _(t):
 
 @case("power that goes at one, and pauses of the others, leave one that leads (NATS 2025, #7567)")
 def _(t):
-    service.PROGRAM, kept = VOLATILE, service.PROGRAM
-    t.cleanup(setattr, service, "PROGRAM", kept)
-    cluster = Brokers(t)
+    cluster = of_forgetful_disks(t)
     for _ in range(3):
         leading = cluster.leader()
         cluster.kill(leading)
@@ -273,9 +274,7 @@ def _(t):
 def _(t):
     cluster = Brokers(t)
     lost = cluster.others()[0]
-    cluster.kill(lost)
-    shutil.rmtree(cluster.folders[lost - 1])
-    os.mkdir(cluster.folders[lost - 1], 0o700)
+    cluster.lose(lost)
     cluster.start(lost, "--cluster-join")
     check(eventually(lambda: any(" learner=%d " % lost in one.log() for one in cluster.brokers.values())), "it is not asked")
     leading = cluster.leading

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import socket
 import time
 
@@ -91,6 +92,12 @@ class Cluster:
 
     def kill(self, number):
         self.brokers[number].kill()
+
+    def lose(self, number):
+        """It is killed, if it runs, and its folder is empty."""
+        self.kill(number)
+        shutil.rmtree(self.folders[number - 1])
+        os.mkdir(self.folders[number - 1], 0o700)
 
 
 def publish(c, queue, count, size=0):

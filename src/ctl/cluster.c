@@ -24,12 +24,6 @@ static const struct json *find_node(const struct json *nodes, const char *name)
     return NULL;
 }
 
-/* Is the broker one of a cluster? It is the first of its list. */
-static bool is_clustered(const struct json *nodes)
-{
-    return json_find(json_item(nodes, 0), "leveret_member");
-}
-
 /* Has it what the others have, or is it told that? A broker that is alone has. */
 static bool is_member(const struct json *node)
 {
@@ -55,7 +49,7 @@ int run_discover_peers(struct command *command)
         buffer_add(&names, "\n", i > 0);
         buffer_add(&names, name.data, name.size);
     }
-    if (is_clustered(nodes))
+    if (node_is_clustered(nodes))
         code = say_result(command, "%.*s", BYTES_ARG(buffer_bytes(&names)));
     else
         code = say_result(command, "No peers discovered");
@@ -70,7 +64,7 @@ int run_join_cluster(struct command *command)
     struct json *nodes = read_nodes(command, &code);
     if (!nodes)
         return code;
-    if (is_clustered(nodes) && find_node(nodes, command->arguments[0]))
+    if (node_is_clustered(nodes) && find_node(nodes, command->arguments[0]))
         code = say_result(command, "The node is already a member of this cluster");
     else
         code = say_fail(command, EXIT_UNAVAILABLE, "a broker that runs joins no other one: " JOINS);
@@ -128,7 +122,7 @@ static int drop_member(struct command *command, const char *node)
         return code;
     if (!is_member(find_node(nodes, node)))
         code = say_done(command);
-    else if (is_clustered(nodes))
+    else if (node_is_clustered(nodes))
         code = say_fail(command, EXIT_UNAVAILABLE,
                         "all durable queues are on all brokers of a cluster; forget_cluster_node has one that is down "
                         "count no more, for all of them");
@@ -258,9 +252,9 @@ int run_quorum_status(struct command *command)
     if (!nodes)
         return code;
     const struct json *agreement = json_find(json_item(nodes, 0), "leveret_agreement");
-    if (!is_clustered(nodes))
+    if (!node_is_clustered(nodes))
         put_alone(&status, command->node);
-    for (size_t i = 0; is_clustered(nodes) && i < json_count(nodes); i++)
+    for (size_t i = 0; node_is_clustered(nodes) && i < json_count(nodes); i++)
         if (is_member(json_item(nodes, i)))
             put_member(&status, json_item(nodes, i), agreement);
     json_release(nodes);

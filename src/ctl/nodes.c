@@ -102,6 +102,11 @@ int run_is_booting(struct command *command)
     return say_truth(command, false, words);
 }
 
+bool node_is_clustered(const struct json *nodes)
+{
+    return json_find(json_item(nodes, 0), "leveret_member");
+}
+
 double node_patience_ms(const struct command *command, double seconds)
 {
     const char *timeout = command_option(command, "timeout");

@@ -13,6 +13,8 @@ struct json *node_read_any(struct command *command, const char *request, int *co
 struct json *node_read_permitted(struct command *command, const char *request, int *code);
 /* What it answers to a request that does something; NULL as well where nothing was sent (--dry-run), with *code 0. */
 struct json *node_do(struct command *command, const char *request, struct bytes body, int *code);
+/* Is the broker one of a cluster? It is the first of the nodes that it lists. */
+bool node_is_clustered(const struct json *nodes);
 /* How long it may take, by --timeout; without that so many seconds. */
 double node_patience_ms(const struct command *command, double seconds);
 /* Asks on a connection of its own, for as long as that. status 0: there is no answer. The caller frees the reply's

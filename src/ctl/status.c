@@ -354,7 +354,7 @@ static void print_member(const struct json *node)
 /* Of a broker that is alone there is nothing to be said. */
 static void print_members(const struct command *command, const struct json *nodes)
 {
-    if (!json_find(json_item(nodes, 0), "leveret_member"))
+    if (!node_is_clustered(nodes))
         return;
     say_heading(command, "Members");
     for (size_t i = 0; i < json_count(nodes); i++)
@@ -407,7 +407,7 @@ static void put_nodes(struct json_writer *writer, const char *name, const struct
 
 static void put_members(struct json_writer *writer, const struct json *nodes)
 {
-    if (!json_find(json_item(nodes, 0), "leveret_member"))
+    if (!node_is_clustered(nodes))
         return;
     json_add_open(writer, "members", '{');
     for (size_t i = 0; i < json_count(nodes); i++) {

@@ -33,7 +33,10 @@ static void split(const char *text, struct api_listener *out)
 static const char *protocol_of(const struct surroundings *surroundings,
                                const struct listener *listener)
 {
+    const char *name = (*listener->service)->ops->name; /* NULL: that of clients */
     bool is_api = listener->service == surroundings->api;
+    if (name && strcmp(name, "cluster") == 0)
+        return "clustering";
     if (listener->service == surroundings->metrics)
         return listener->tls ? "https/prometheus" : "http/prometheus";
     if (listener->service == surroundings->web)

@@ -8,7 +8,7 @@
 
 /* One of the addresses at which somebody listens. */
 struct api_listener {
-    const char *protocol; /* "amqp", "amqp/ssl", "http", "https", "http/prometheus" */
+    const char *protocol; /* "amqp", "amqp/ssl", "http", "https", "http/prometheus", "clustering" */
     char address[64];     /* "127.0.0.1", "::" */
     uint16_t port;
     uint64_t ends_ms;        /* when its certificate does, in ms since 1970; 0: it has none */

@@ -148,6 +148,7 @@ static const char *protocol_of(struct bytes name)
         {"amqp", "amqp"},         {"amqp091", "amqp"},      {"amqp10", "amqp"},
         {"amqp0.9.1", "amqp"},    {"amqp1.0", "amqp"},      {"amqps", "amqp/ssl"},
         {"amqp/ssl", "amqp/ssl"}, {"https", "https"},       {"http", "http"},
+        {"clustering", "clustering"},
     };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (bytes_equal_str(name, names[i][0]))

@@ -511,6 +511,7 @@ static const char *purpose_of(struct bytes protocol)
         const char *protocol, *purpose;
     } purposes[] = {{"amqp", "AMQP 0-9-1"},
                     {"amqp/ssl", "AMQP 0-9-1 over TLS"},
+                    {"clustering", "inter-node communication"},
                     {"http", "HTTP API"},
                     {"https", "HTTP API over TLS (HTTPS)"},
                     {"http/prometheus", "Prometheus exporter API over HTTP"},

@@ -336,6 +336,11 @@ def _(t):
     equal(sorted(queues["c"]["synchronised_slave_pids"]), sorted([name_of(other), name_of(third)]), "and up to date")
     check(not queues["t"].get("members") and not queues["t"].get("slave_pids"), queues["t"])
 
+    status, said = ask(serving, "listeners")
+    check(status == 0 and "protocol: clustering, purpose: inter-node" in said and "amqp/ssl" not in said, said)
+    equal(ask(serving, "check_protocol_listener", "clustering")[0], 0, "the port for brokers")
+    equal(ask(serving, "check_protocol_listener", "amqps")[0], 69, "no client can connect there")
+
     status, said = ask(serving, "quorum_status", "q", "--formatter", "json")
     equal(status, 0, said)
     rows = {row["Node Name"]: row for row in json.loads(said)}

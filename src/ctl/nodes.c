@@ -113,13 +113,19 @@ double node_patience_ms(const struct command *command, double seconds)
     return (timeout ? strtod(timeout, NULL) : seconds) * 1000;
 }
 
+/* What is asked next is asked on a connection of its own, and has so much time. */
+static void begin_anew(struct client *client, double ms)
+{
+    struct target target = client->target;
+    client_close(client);
+    client_init(client, &target, ms / 1000);
+}
+
 void node_ask_anew(struct command *command, const char *path, double ms, struct reply *reply)
 {
     struct client *client = &command->client;
-    struct target target = client->target;
     *reply = (struct reply){0};
-    client_close(client);
-    client_init(client, &target, ms / 1000);
+    begin_anew(client, ms);
     if (!client_call(client, "GET", bytes_str(path), bytes_of(NULL, 0), NULL, reply))
         reply->status = 0;
 }
@@ -141,6 +147,8 @@ static bool await_answer(struct command *command, const char *path,
             return true;
         nanosleep(&pause, NULL);
     }
+    if (reply->status) /* its time is over, and what is said about its answer may have to be asked for */
+        begin_anew(&command->client, CONNECT_MS);
     return false;
 }
 

@@ -229,7 +229,7 @@ static bool read_cluster_node(const struct option *option, void *fields, const c
                               const char *text, const char **why)
 {
     struct cluster_settings *cluster = option_field(option, fields);
-    struct cluster_node node;
+    struct cluster_node node = {0}; /* a reload compares all of it */
     struct endpoint endpoint;
     uint64_t number;
     const char *end;

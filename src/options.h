@@ -56,7 +56,7 @@ struct cluster_node {
 
 /* Without nodes this broker is alone. */
 struct cluster_settings {
-    struct cluster_node nodes[OPTIONS_CLUSTER_MAX]; /* in order of their numbers */
+    struct cluster_node nodes[OPTIONS_CLUSTER_MAX]; /* first, and in order of their numbers */
     uint32_t count;
     uint32_t number;    /* of these this one */
     const char *listen; /* for the others; NULL: everywhere, at the usual port */

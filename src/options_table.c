@@ -741,7 +741,8 @@ static const struct option rows[] = {
              "what. Times are milliseconds, or like 1h30m."},
     {.key = "cluster.nodes.$number",
      .kind = &cluster_node_kind,
-     FIELD_OF(cluster),
+     .offset = offsetof(struct options, cluster), /* up to what other keys say */
+     .width = offsetof(struct cluster_settings, number),
      .argument = "HOST:PORT",
      .example = "broker1.example.com:25672",
      .text = "The brokers of a cluster, by numbers from 1 to 64 that stay, at most 7 of them; the same list at each. "

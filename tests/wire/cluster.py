@@ -341,6 +341,9 @@ def _(t):
     equal(ask(serving, "check_protocol_listener", "clustering")[0], 0, "the port for brokers")
     equal(ask(serving, "check_protocol_listener", "amqps")[0], 69, "no client can connect there")
 
+    cluster.brokers[serving].process.send_signal(signal.SIGHUP)
+    cluster.brokers[serving].says("config_reloaded changed=0 need_restart=0")
+
     status, said = ask(serving, "quorum_status", "q", "--formatter", "json")
     equal(status, 0, said)
     rows = {row["Node Name"]: row for row in json.loads(said)}

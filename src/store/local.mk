@@ -27,6 +27,10 @@ libleveret_store_a_SOURCES = \
 	%D%/image.c \
 	%D%/index.c \
 	%D%/index.h \
+	%D%/index_internal.h \
+	%D%/index_look.c \
+	%D%/index_purge.c \
+	%D%/index_replay.c \
 	%D%/internal.h \
 	%D%/journal.c \
 	%D%/journal.h \

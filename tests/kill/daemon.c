@@ -1,6 +1,7 @@
 /* The broker as a child process. */
 #include "daemon.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -137,6 +138,42 @@ void daemon_freeze(struct daemon *daemon)
     waitpid(daemon->pid, &status, WUNTRACED);
     if (!WIFSTOPPED(status))
         forget(daemon);
+}
+
+/* A thread that has ended meanwhile has none. */
+static uint64_t thread_starved_ns(pid_t pid, const char *thread)
+{
+    char path[300];
+    unsigned long long run = 0, waited = 0;
+    snprintf(path, sizeof(path), "/proc/%d/task/%.32s/schedstat", (int)pid, thread);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return 0;
+    if (fscanf(file, "%llu %llu", &run, &waited) != 2)
+        waited = 0;
+    fclose(file);
+    return waited;
+}
+
+static uint64_t process_starved_ns(pid_t pid)
+{
+    char path[64];
+    uint64_t sum = 0;
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+    DIR *threads = opendir(path);
+    if (!threads)
+        return 0;
+    for (const struct dirent *entry = readdir(threads); entry; entry = readdir(threads))
+        if (entry->d_name[0] != '.')
+            sum += thread_starved_ns(pid, entry->d_name);
+    closedir(threads);
+    return sum;
+}
+
+uint64_t daemon_starved_ms(const struct daemon *daemon)
+{
+    uint64_t own = process_starved_ns(getpid());
+    return (own + (daemon->pid ? process_starved_ns(daemon->pid) : 0)) / 1000000;
 }
 
 void daemon_kill(struct daemon *daemon)

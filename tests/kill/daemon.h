@@ -52,6 +52,9 @@ bool daemon_read(struct daemon *daemon);
 int daemon_wait(struct daemon *daemon, uint32_t patience_ms);
 /* Stops all its threads where they are; it can only be killed then. If it has just ended there is none. */
 void daemon_freeze(struct daemon *daemon);
+/* How long its threads and this process were ready to run and had no processor, in ms; 0 where the
+ * system does not tell. */
+uint64_t daemon_starved_ms(const struct daemon *daemon);
 /* SIGKILL, and waits. */
 void daemon_kill(struct daemon *daemon);
 

@@ -13,6 +13,10 @@ enum reply_code {
 
 enum { REPLY_TEXT_MAX = 255 };
 
+/* Why a broker that goes closes connections (CONNECTION_FORCED): RabbitMQ's words. */
+#define REPLY_SHUTDOWN "broker forced connection closure with reason 'shutdown'"
+#define REPLY_MAINTENANCE "Node was put into maintenance mode"
+
 /* "NOT_FOUND"; "INTERNAL_ERROR" for a code that is not in the table. */
 const char *reply_name(uint16_t code);
 /* Does the code close the connection rather than the channel it was raised on? A code that is not

@@ -1,4 +1,5 @@
 /* The settings of the running broker, whether it takes clients, and whether it has any. */
+#include "amqp/reply.h"
 #include "api/clients.h"
 #include "api/resources.h"
 
@@ -167,8 +168,7 @@ static void send_away(void *context, struct client_id id, struct bytes tag)
 {
     const struct call *call = context;
     (void)tag;
-    server_close_connection(call->api->server, id.connection,
-                            "Node was put into maintenance mode");
+    server_close_connection(call->api->server, id.connection, REPLY_MAINTENANCE);
     budget_use(call->budget, CLOSE_STEPS);
 }
 

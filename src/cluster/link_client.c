@@ -109,7 +109,8 @@ void link_client_write(struct link_relay *relay, struct peer *peer,
     make_fit(peer->local);
     relay->flags = (uint8_t)((peer->is_tls ? LINK_CLIENT_TLS : 0) |
                              (peer->is_loopback ? LINK_CLIENT_LOOPBACK : 0) |
-                             (peer->is_unix ? LINK_CLIENT_UNIX : 0));
+                             (peer->is_unix ? LINK_CLIENT_UNIX : 0) |
+                             (peer->is_resumed ? LINK_CLIENT_RESUMED : 0));
     relay->uid = peer->uid;
     relay->gid = peer->gid;
     relay->pid = (uint32_t)peer->pid;
@@ -132,6 +133,7 @@ void link_client_read(const struct link_relay *relay, struct peer *peer)
 {
     *peer = (struct peer){.is_tls = relay->flags & LINK_CLIENT_TLS,
                           .is_loopback = (relay->flags & LINK_CLIENT_LOOPBACK) != 0,
+                          .is_resumed = (relay->flags & LINK_CLIENT_RESUMED) != 0,
                           .is_unix = (relay->flags & LINK_CLIENT_UNIX) != 0,
                           .uid = relay->uid,
                           .gid = relay->gid,

@@ -7,6 +7,9 @@
  *     1  1  which of several names, from 0 on
  *     2  2  bytes that follow, of UTF-8
  *
+ * One that another broker has served before is RESUMED: up to its first heartbeat, which whoever speaks for it sends when
+ * all is said, it declares again what it had, and publishes again what may have been taken.
+ *
  * As many names of a kind are told as have room; of a certificate with more of them the last are missing. */
 #ifndef LEVERET_CLUSTER_LINK_CLIENT_H
 #define LEVERET_CLUSTER_LINK_CLIENT_H

@@ -58,7 +58,12 @@ enum link_class {
 /* What a client of another node wants. */
 enum link_client { LINK_CLIENT_AMQP, LINK_CLIENTS };
 
-enum link_client_flag { LINK_CLIENT_TLS = 1, LINK_CLIENT_LOOPBACK = 2, LINK_CLIENT_UNIX = 4 };
+enum link_client_flag {
+    LINK_CLIENT_TLS = 1,
+    LINK_CLIENT_LOOPBACK = 2,
+    LINK_CLIENT_UNIX = 4,
+    LINK_CLIENT_RESUMED = 8, /* up to its first heartbeat it says again what another server may have heard */
+};
 
 enum link_lease_flag {
     LINK_HAS_LEASE = 1, /* of the catalogue */

@@ -35,7 +35,12 @@ libleveret_cluster_a_SOURCES = \
 	%D%/link_wire.c \
 	%D%/link_wire.h \
 	%D%/relay.c \
-	%D%/relay.h
+	%D%/relay.h \
+	%D%/resume.c \
+	%D%/resume.h \
+	%D%/resume_channel.c \
+	%D%/resume_internal.h \
+	%D%/resume_names.c
 
 libleveret_cluster_a_CPPFLAGS = $(AM_CPPFLAGS) $(RAFT_CFLAGS)
 

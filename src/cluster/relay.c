@@ -11,9 +11,18 @@
 #include "base/mem.h"
 #include "base/timer.h"
 #include "cluster/link_client.h"
+#include "cluster/resume.h"
 #include "peer/output.h"
 
-enum { DIAL_MS = 2000, ANSWER_BYTES = 4096, COMPLAINTS_MAX = 10, COMPLAINTS_MS = 60000 };
+enum {
+    DIAL_MS = 2000,
+    ANSWER_BYTES = 4096,
+    COMPLAINTS_MAX = 10,
+    COMPLAINTS_MS = 60000,
+    INNER_RETRY_MS = 10,
+    PARTS = 16,
+    LOSSES_MAX = 3, /* of leaders, while a client has said nothing */
+};
 
 enum { TIMER_CLIENT, TIMER_WAY };
 
@@ -24,6 +33,8 @@ struct relays {
     struct timers timers;
     struct list clients, ways;
     struct list waiting; /* of the clients, those that have no way yet, in the order of their turns */
+    struct list telling; /* those served here that have said more than was taken */
+    uint64_t telling_ms; /* when they try again */
     size_t count, dials;
     uint64_t now_ms;
     bool is_stopping;
@@ -49,7 +60,7 @@ struct side {
 
 enum client_state {
     CLIENT_SILENT,  /* nothing has come */
-    CLIENT_WAITING, /* for its way */
+    CLIENT_WAITING, /* for its way, the first one or another one */
     CLIENT_OPEN,
     CLIENT_HERE,   /* within is a conversation of this node */
     CLIENT_ENDING, /* what is left for it is sent; nothing that comes counts */
@@ -64,6 +75,10 @@ struct client {
     struct buffer held;         /* WAITING: what has come */
     struct way *way;            /* NULL: none has begun */
     struct conversation *inner; /* HERE */
+    struct resume *resume;      /* NULL: it ends with its way, or is served here from the beginning */
+    struct buffer said;         /* HERE, with that: what is to be taken within */
+    struct list told;           /* in `telling` */
+    uint32_t losses;            /* of ways, since it has said something */
     struct side side;
 };
 
@@ -248,6 +263,25 @@ static void wait_again(struct client *client)
     list_push_front(&client->relays->waiting, &client->turn);
 }
 
+/* Its leader is gone. False: it goes with that. */
+static bool await_another(struct client *client)
+{
+    struct relays *relays = client->relays;
+    const char *why = !client->resume                   ? "it cannot be carried on"
+                      : client->losses++ >= LOSSES_MAX ? "it says nothing, and leaders come and go"
+                                                        : resume_lost(client->resume);
+    if (relays->is_stopping || why) {
+        if (why && client->resume)
+            complain(relays, client, why);
+        return false;
+    }
+    leave_way(client, false);
+    client->state = CLIENT_WAITING;
+    list_push_back(&relays->waiting, &client->turn);
+    timer_set(&relays->timers, &client->side.timer, relays->now_ms + relays->options.patience_ms);
+    return true;
+}
+
 /* Whoever leads does not answer, or says no. Those that were dialed at a time fail together, which counts once. */
 static void note_failure(struct relays *relays, const char *why)
 {
@@ -289,6 +323,7 @@ static void ask(struct way *way)
                                         .kind = (uint8_t)relays->options.kind}};
     memcpy(frame.relay.cluster, self->cluster, NODE_ID_BYTES);
     memcpy(frame.relay.node, self->node, NODE_ID_BYTES);
+    way->client->peer.is_resumed = way->client->resume != NULL;
     link_client_write(&frame.relay, &way->client->peer, &way->client->conversation, &known);
     link_frame_write(&contents, &frame);
     link_piece_write_header(header, LINK_RELAY, false, contents.size);
@@ -348,6 +383,53 @@ static void begin_way(struct client *client)
 
 /* ---- the way: its answer, and what follows ---- */
 
+static void say_to_client(void *context, struct bytes bytes)
+{
+    add_to_client(context, bytes);
+}
+
+/* What is served here takes it at a moment at which it may. */
+static void say_to_server(void *context, struct bytes bytes)
+{
+    struct client *client = context;
+    if (client->way)
+        add_to_way(client->way, bytes);
+    else
+        buffer_add(&client->said, bytes.data, bytes.size);
+}
+
+static void hear_client(struct client *client, struct bytes bytes)
+{
+    client->losses = 0;
+    if (client->resume)
+        resume_client_input(client->resume, bytes);
+    else
+        add_to_way(client->way, bytes);
+}
+
+static void hear_server(struct client *client, struct bytes bytes)
+{
+    if (!bytes.size)
+        return;
+    if (!client->resume) {
+        add_to_client(client, bytes);
+        return;
+    }
+    bool was_telling = resume_is_telling(client->resume);
+    resume_server_input(client->resume, bytes);
+    if (was_telling && !resume_is_telling(client->resume))
+        touch_client(client); /* it is read again */
+}
+
+static void begin_to_relay(struct client *client)
+{
+    static const struct resume_ops ops = {.to_client = say_to_client, .to_server = say_to_server};
+    if (client->relays->options.kind == LINK_CLIENT_AMQP)
+        client->resume = resume_new(&ops, client);
+    hear_client(client, buffer_bytes(&client->held));
+    buffer_free(&client->held);
+}
+
 static void open_way(struct way *way, struct bytes more)
 {
     struct client *client = way->client;
@@ -357,9 +439,11 @@ static void open_way(struct way *way, struct bytes more)
     way->state = WAY_OPEN;
     client->state = CLIENT_OPEN;
     timer_cancel(&relays->timers, &client->side.timer);
-    add_to_way(way, buffer_bytes(&client->held));
-    buffer_free(&client->held);
-    add_to_client(client, more);
+    if (client->resume)
+        resume_begin(client->resume);
+    else
+        begin_to_relay(client);
+    hear_server(client, more);
 }
 
 static void refuse_way(struct way *way, const char *why)
@@ -395,7 +479,7 @@ static void way_input(struct conversation *conversation, struct bytes bytes)
     if (way->state == WAY_ASKING)
         take_answer(way, bytes);
     else if (way->state == WAY_OPEN)
-        add_to_client(way->client, bytes);
+        hear_server(way->client, bytes);
 }
 
 static bool way_wants_input(const struct conversation *conversation)
@@ -434,7 +518,8 @@ static void way_free(struct conversation *conversation)
     struct client *client = way->client;
     if (client && way->state == WAY_OPEN) {
         client->way = NULL;
-        end_client(client, true);
+        if (!await_another(client))
+            end_client(client, true);
     } else if (client) {
         note_failure(way->relays, "the connection to it was lost");
         wait_again(client);
@@ -450,6 +535,52 @@ static const struct conversation_ops way_ops = {.input = way_input,
                                                 .is_finished = way_is_finished,
                                                 .free = way_free};
 
+/* ---- a client that is served here, where another node has served it before ---- */
+
+/* What it has said is taken, as far as may be now; the rest is tried again. */
+static void tell_inner(struct client *client)
+{
+    struct buffer said = client->said;
+    if (said.size && conversation_wants_input(client->inner)) {
+        client->said = (struct buffer){0};
+        conversation_input(client->inner, buffer_bytes(&said));
+        buffer_free(&said);
+    }
+    if (!client->said.size) {
+        list_remove(&client->told);
+        touch_client(client); /* it may be read again */
+    } else if (list_is_empty(&client->told)) {
+        list_push_back(&client->relays->telling, &client->told);
+    }
+}
+
+static void tell_all(struct relays *relays)
+{
+    relays->telling_ms = relays->now_ms + INNER_RETRY_MS;
+    list_for_each_safe(at, after, &relays->telling)
+        tell_inner(list_entry(at, struct client, told));
+}
+
+/* Takes what is said within, as much as there is room for. */
+static void hear_inner(struct client *client)
+{
+    struct relays *relays = client->relays;
+    struct iovec parts[PARTS];
+    int count;
+    while (has_room(relays, &client->side) && (count = conversation_output(client->inner, parts, PARTS)) > 0) {
+        size_t size = 0;
+        for (int i = 0; i < count; i++) {
+            hear_server(client, bytes_of(parts[i].iov_base, parts[i].iov_len));
+            size += parts[i].iov_len;
+        }
+        conversation_sent(client->inner, size);
+    }
+    if (client->said.size && list_is_empty(&client->told)) {
+        list_push_back(&relays->telling, &client->told);
+        relays->telling_ms = relays->now_ms;
+    }
+}
+
 /* ---- the client ---- */
 
 static void client_input(struct conversation *conversation, struct bytes bytes)
@@ -462,14 +593,24 @@ static void client_input(struct conversation *conversation, struct bytes bytes)
         list_push_back(&client->relays->waiting, &client->turn);
         return;
     case CLIENT_OPEN:
-        add_to_way(client->way, bytes);
+        hear_client(client, bytes);
         return;
     case CLIENT_HERE:
-        conversation_input(client->inner, bytes);
+        if (client->resume) {
+            hear_client(client, bytes);
+            tell_inner(client);
+        } else {
+            conversation_input(client->inner, bytes);
+        }
         return;
     default:
         return;
     }
+}
+
+static bool is_telling(const struct client *client)
+{
+    return client->resume && resume_is_telling(client->resume);
 }
 
 static bool client_wants_input(const struct conversation *conversation)
@@ -479,9 +620,9 @@ static bool client_wants_input(const struct conversation *conversation)
     case CLIENT_WAITING:
         return false;
     case CLIENT_OPEN:
-        return has_room(client->relays, &client->way->side);
+        return has_room(client->relays, &client->way->side) && !is_telling(client);
     case CLIENT_HERE:
-        return conversation_wants_input(client->inner);
+        return conversation_wants_input(client->inner) && !is_telling(client) && !client->said.size;
     default:
         return true;
     }
@@ -490,8 +631,8 @@ static bool client_wants_input(const struct conversation *conversation)
 static bool client_has_turn(struct conversation *conversation)
 {
     struct client *client = client_of(conversation);
-    return client->state == CLIENT_HERE ? conversation_has_turn(client->inner)
-                                        : client_wants_input(conversation);
+    return client_wants_input(conversation) &&
+           (client->state != CLIENT_HERE || conversation_has_turn(client->inner));
 }
 
 static bool client_is_blocked(const struct conversation *conversation)
@@ -512,24 +653,29 @@ static bool client_is_blocked(const struct conversation *conversation)
 static int client_output(struct conversation *conversation, struct iovec *parts, int max)
 {
     struct client *client = client_of(conversation);
-    return client->state == CLIENT_HERE ? conversation_output(client->inner, parts, max)
-                                        : output_peek(&client->side.output, parts, max);
+    if (client->state == CLIENT_HERE && !client->resume)
+        return conversation_output(client->inner, parts, max);
+    if (client->state == CLIENT_HERE)
+        hear_inner(client);
+    return output_peek(&client->side.output, parts, max);
 }
 
 static void client_sent(struct conversation *conversation, size_t size)
 {
     struct client *client = client_of(conversation);
-    if (client->state == CLIENT_HERE)
+    if (client->state == CLIENT_HERE && !client->resume)
         conversation_sent(client->inner, size);
     else if (take(client->relays, &client->side, size) && client->way)
         touch_way(client->way);
+    else if (client->state == CLIENT_HERE)
+        touch_client(client); /* there may be more within */
 }
 
 static bool client_is_finished(const struct conversation *conversation)
 {
     const struct client *client = client_of(conversation);
     if (client->state == CLIENT_HERE)
-        return conversation_is_finished(client->inner);
+        return conversation_is_finished(client->inner) && client->side.output.size == 0;
     return client->state == CLIENT_ENDING && has_ended(&client->side);
 }
 
@@ -548,8 +694,11 @@ static void client_free(struct conversation *conversation)
     leave_way(client, true);
     if (client->inner)
         conversation_free(client->inner);
+    resume_free(client->resume);
     free_side(relays, &client->side);
     buffer_free(&client->held);
+    buffer_free(&client->said);
+    list_remove(&client->told);
     list_remove(&conversation->writable_link);
     list_remove(&client->turn);
     list_remove(&client->link);
@@ -582,6 +731,7 @@ static struct conversation *accept_client(struct service *service, const struct 
     client->peer = *peer;
     client->side.timer.kind = TIMER_CLIENT;
     list_init(&client->turn);
+    list_init(&client->told);
     list_push_back(&relays->clients, &client->link);
     relays->count++;
     timer_set(&relays->timers, &client->side.timer, relays->now_ms + relays->options.patience_ms);
@@ -632,11 +782,11 @@ static void way_expired(struct way *way)
 }
 
 /* All clients that another node serves. */
-static void end_open(struct relays *relays)
+static void leave_open(struct relays *relays)
 {
     list_for_each(at, &relays->clients) {
         struct client *client = list_entry(at, struct client, link);
-        if (client->state == CLIENT_OPEN)
+        if (client->state == CLIENT_OPEN && !await_another(client))
             end_client(client, true);
     }
 }
@@ -662,8 +812,10 @@ static void tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)
             way_expired(list_entry(timer, struct way, side.timer));
     if (relays->lost_ms && now_ms - relays->lost_ms >= RELAY_LOST_MS) {
         relays->lost_ms = 0;
-        end_open(relays);
+        leave_open(relays);
     }
+    if (!list_is_empty(&relays->telling) && now_ms >= relays->telling_ms)
+        tell_all(relays);
     while (may_dial(relays) && now_ms >= relays->retry_ms)
         begin_way(list_entry(list_first(&relays->waiting), struct client, turn));
 }
@@ -674,6 +826,8 @@ static uint64_t next_ms(const struct service *service)
     uint64_t next = has_drained(relays) ? 0 : timers_next_ms(&relays->timers);
     if (relays->lost_ms)
         next = earlier(next, relays->lost_ms + RELAY_LOST_MS);
+    if (!list_is_empty(&relays->telling))
+        next = earlier(next, relays->telling_ms);
     return may_dial(relays) ? earlier(next, relays->retry_ms) : next;
 }
 
@@ -691,7 +845,8 @@ static void turn_back(struct way *way)
     if (!client)
         return;
     if (way->state == WAY_OPEN) {
-        end_client(client, true);
+        if (!await_another(client))
+            end_client(client, true);
         return;
     }
     end_way(way, false);
@@ -722,6 +877,7 @@ static void serve_here(struct client *client)
     list_remove(&client->turn);
     leave_way(client, false);
     timer_cancel(&client->relays->timers, &client->side.timer);
+    client->peer.is_resumed = client->resume != NULL;
     client->inner =
         service_accept(client->relays->here, &client->peer, client->conversation.owner);
     conversation_same_peer(client->inner, &client->conversation);
@@ -729,6 +885,10 @@ static void serve_here(struct client *client)
     if (client->held.size)
         conversation_input(client->inner, buffer_bytes(&client->held));
     buffer_free(&client->held);
+    if (client->resume) {
+        resume_begin(client->resume);
+        tell_inner(client);
+    }
     touch_client(client);
 }
 
@@ -736,7 +896,7 @@ void relays_serve_here(struct relays *relays, struct service *service)
 {
     relays->here = service;
     relays->host[0] = '\0';
-    end_open(relays);
+    leave_open(relays);
     list_for_each(at, &relays->clients) {
         struct client *client = list_entry(at, struct client, link);
         if (client->state == CLIENT_SILENT || client->state == CLIENT_WAITING)
@@ -773,6 +933,7 @@ struct relays *relays_new(const struct relays_options *options, uint64_t now_ms)
     list_init(&relays->clients);
     list_init(&relays->ways);
     list_init(&relays->waiting);
+    list_init(&relays->telling);
     return relays;
 }
 

@@ -386,6 +386,7 @@ struct connection *connection_new(struct server *server, const struct peer *peer
     connection->server = server;
     connection->id = ++server->connection_id;
     connection->peer = *peer;
+    connection->is_saying_again = peer->is_resumed;
     connection->frame_max = server->options.frame_max_untuned;
     connection->ending.began_ms = server->now_ms;
     list_push_back(&server->connections, &connection->link);

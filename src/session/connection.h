@@ -57,6 +57,7 @@ struct connection {
     bool can_cancel_notify, can_be_blocked, can_hear_refusal; /* the client's capabilities */
     bool is_retrying; /* its next frame had to wait, and is to be handled again */
     bool was_told_blocked;
+    bool is_saying_again; /* what it publishes another server may have taken, and what it declares that one had */
     bool is_watched;    /* what it publishes is: it is not in server->publishers yet, or there is an alarm, or
                            a quota */
     bool only_waits;    /* is in server->publishers, but has not published: it was told all the same */

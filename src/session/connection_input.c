@@ -135,8 +135,10 @@ static bool act_on_frame(struct connection *connection, const struct frame *fram
     }
     if (frame->channel == 0 && frame->type == FRAME_METHOD)
         return !has_to_wait(connection, connection_method(connection, frame->payload));
-    if (frame->channel == 0 && frame->type == FRAME_HEARTBEAT)
+    if (frame->channel == 0 && frame->type == FRAME_HEARTBEAT) {
+        connection->is_saying_again = false;
         return true;
+    }
     if (frame->channel && frame->type != FRAME_HEARTBEAT &&
         connection->state == CONNECTION_RUNNING) {
         return !has_to_wait(connection, channel_frame(connection, frame));

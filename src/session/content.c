@@ -63,12 +63,14 @@ static bool check_properties(enum properties_result result, struct error *error)
 }
 
 /* What the broker wants to know of the properties before anything else is looked at. */
-static void note_properties(struct content *content, const struct properties_brief *brief)
+static void note_properties(struct content *content, const struct properties_brief *brief, bool is_said_again)
 {
     content->is_plain = !(brief->flags & PUBLISHING_LOOKS_AT);
     if (brief->delivery_mode == 2)
         content->message->flags |= MESSAGE_PERSISTENT;
     content->message->priority = brief->priority;
+    if (is_said_again)
+        content->message->flags |= MESSAGE_SAID_AGAIN;
 }
 
 bool content_header(struct channel *channel, struct bytes payload, struct error *error)
@@ -98,7 +100,7 @@ bool content_header(struct channel *channel, struct bytes payload, struct error 
     content->state = CONTENT_BODY;
     channel->connection->bodies += content->body_left > 0;
     forget_names(channel);
-    note_properties(content, &brief);
+    note_properties(content, &brief, channel->connection->is_saying_again);
     return true;
 }
 

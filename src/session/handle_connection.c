@@ -222,9 +222,9 @@ static enum handled handle_open(struct connection *connection,
     union method open_ok = {.id = METHOD_CONNECTION_OPEN_OK};
     connection_send(connection, &open_ok);
     log_event(server->broker->log, EVENT_connection_opened,
-              "connection=%llu peer=%s user=%.*s vhost=%s", (unsigned long long)connection->id,
+              "connection=%llu peer=%s user=%.*s vhost=%s%s", (unsigned long long)connection->id,
               connection->peer.name, (int)connection->user->name_size, connection->user->name,
-              vhost->name);
+              vhost->name, connection->is_saying_again ? " resumed=yes" : "");
     connection->server->broker->actor = connection->user;
     announce_opened(connection);
     return HANDLED;

@@ -116,6 +116,7 @@ enum handled handle_queue_declare(struct channel *channel,
                                     .durable = method->durable,
                                     .exclusive = method->exclusive,
                                     .auto_delete = method->auto_delete,
+                                    .generated = method->exclusive && connection->is_saying_again,
                                     .arguments = method->arguments,
                                     .connection_id = connection->id};
     if (reply_to_is_name(method->queue))

@@ -146,7 +146,8 @@ struct published publishing_deliver(struct server *server, struct exchange *exch
     struct queue *known =
         publish_known(exchange, parcel.routing_key, parcel.properties, &server->queue_set);
     struct published published = {.queues = 1};
-    if (known && !dispatch_directly(known, &parcel))
+    bool may_go_directly = !(message->flags & MESSAGE_SAID_AGAIN);
+    if (known && (!may_go_directly || !dispatch_directly(known, &parcel)))
         published = publish_to(known, message);
     else if (!known)
         published = publishing_send(server, exchange, message);

@@ -198,7 +198,8 @@ size_t quick_publish(struct connection *connection, struct bytes in)
         return 0;
     size_t size = read_request(in, max, &request);
     const struct server_options *options = &connection->server->options;
-    if (!size || request.parcel.body.size > options->message_bytes_max || options->trace_frames)
+    if (!size || request.parcel.body.size > options->message_bytes_max || options->trace_frames ||
+        connection->is_saying_again)
         return 0;
     if (__builtin_expect(connection->is_watched, 0) && quota_stops(connection))
         return 0;

@@ -105,8 +105,7 @@ static void shut_down(struct service *service)
 {
     struct server *server = server_of(service);
     server->is_shutting_down = true;
-    fail_all(server, "shutdown", REPLY_CONNECTION_FORCED,
-             "broker forced connection closure with reason 'shutdown'");
+    fail_all(server, "shutdown", REPLY_CONNECTION_FORCED, REPLY_SHUTDOWN);
 }
 
 /* The journal cannot be written: nobody is promised anything any more. */

@@ -14,6 +14,7 @@ enum message_flag {
     MESSAGE_DEAD_LETTERED = 2, /* its x-death header is the broker's own */
     MESSAGE_TIMED = 4, /* the store's: its record has a time for each of its queues */
     MESSAGE_HAS_BCC = 8, /* it has a header BCC, which nobody is shown */
+    MESSAGE_SAID_AGAIN = 16, /* nobody knows whether it was taken before: it is delivered as redelivered */
 };
 
 #define MESSAGE_NO_TTL UINT64_MAX

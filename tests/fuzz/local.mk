@@ -52,7 +52,7 @@ TESTS += %D%/corpus.sh
 %C%_fuzz_http_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
 if HAVE_RAFT
-check_PROGRAMS += %D%/fuzz_image %D%/fuzz_link %D%/fuzz_relay
+check_PROGRAMS += %D%/fuzz_image %D%/fuzz_link %D%/fuzz_relay %D%/fuzz_resume
 endif
 %C%_fuzz_image_SOURCES = %D%/fuzz_image.c %D%/fuzz.h %D%/node.c %D%/node.h $(FUZZ_MAIN)
 %C%_fuzz_image_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
@@ -63,7 +63,11 @@ endif
 
 %C%_fuzz_relay_SOURCES = %D%/fuzz_relay.c %D%/fuzz.h %D%/node.c %D%/node.h $(FUZZ_MAIN)
 %C%_fuzz_relay_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
-%C%_fuzz_relay_LDADD = libleveret_cluster.a libleveret_peer.a libleveret_store.a libleveret_base.a
+%C%_fuzz_relay_LDADD = libleveret_cluster.a libleveret_peer.a libleveret_store.a libleveret_amqp.a libleveret_base.a
+
+%C%_fuzz_resume_SOURCES = %D%/fuzz_resume.c %D%/fuzz.h $(FUZZ_MAIN)
+%C%_fuzz_resume_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+%C%_fuzz_resume_LDADD = libleveret_cluster.a libleveret_amqp.a libleveret_base.a
 
 %C%_fuzz_proxy_SOURCES = %D%/fuzz_proxy.c %D%/fuzz.h $(FUZZ_MAIN)
 %C%_fuzz_proxy_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)

@@ -221,6 +221,48 @@ RELAYS = {
     "no_frame": b"\1\xff" + b"HTTP/1.1 400 Bad Request\r\n\r\n",
 }
 
+
+
+def said(speaker, data=b""):
+    return struct.pack(">BH", speaker, len(data)) + data
+
+
+def told(class_id, method_id, fields=b"", channel=1):
+    return frame(1, channel, method(class_id, method_id, fields))
+
+
+WHO = said(1, told(10, 10, b"\0\x09" + longstr(b"") + longstr(b"PLAIN") + longstr(b"en_US"), 0))
+TUNE = said(1, told(10, 30, struct.pack(">HIH", 7, 131072, 0), 0))
+OPENED = said(1, told(10, 41, shortstr(b""), 0))
+BEGUN = (said(0, b"AMQP\0\0\x09\1") + WHO + said(0, frame(1, 0, METHODS["start_ok"])) + TUNE
+         + said(0, told(10, 31, struct.pack(">HIH", 7, 131072, 0), 0) + frame(1, 0, METHODS["open"])) + OPENED
+         + said(0, told(20, 10, shortstr(b""))) + said(1, told(20, 11, longstr(b""))))
+AGAIN = said(2) + WHO + TUNE + OPENED
+OPENED_AGAIN = said(1, told(20, 11, longstr(b"")))
+TOLD = frame(1, 1, PUBLISH) + frame(2, 1, content(0, b"", 5)) + frame(3, 1, b"hello")
+GIVEN = frame(1, 1, METHODS["deliver"]) + frame(2, 1, content(0, b"", 5)) + frame(3, 1, b"hello")
+# The first byte: in what pieces; then who says what.
+RESUMES = {
+    "publisher": b"\x20" + BEGUN + said(0, told(85, 10, b"\0") + TOLD * 3) + said(1, told(85, 11) + told(60, 80, struct.pack(">QB", 2, 0)))
+                 + AGAIN + OPENED_AGAIN + said(1, told(60, 80, struct.pack(">QB", 2, 1))) + said(0, TOLD),
+    "consumer": b"\7" + BEGUN + said(0, frame(1, 1, METHODS["qos"]) + frame(1, 1, METHODS["consume"]))
+                + said(1, told(60, 11) + told(60, 21, shortstr(b"tag")) + GIVEN) + AGAIN + OPENED_AGAIN
+                + said(1, told(60, 11)) + said(1, told(60, 21, shortstr(b"tag")) + GIVEN) + said(0, frame(1, 1, METHODS["ack"])),
+    "refused": b"\xff" + BEGUN + said(0, frame(1, 1, METHODS["consume"])) + said(1, told(60, 21, shortstr(b"tag"))) + AGAIN
+               + OPENED_AGAIN + said(1, told(20, 40, struct.pack(">H", 404) + shortstr(b"no") + bytes(4))) + OPENED_AGAIN,
+    "names": b"\xff" + BEGUN + said(0, told(50, 10, b"\0\0" + shortstr(b"") + b"\4" + longstr(b"")))
+             + said(1, told(50, 11, shortstr(b"q") + bytes(8))) + said(0, frame(1, 1, METHODS["queue_bind"])) + said(1, told(50, 21))
+             + AGAIN + said(1, told(20, 11, longstr(b""), 2)) + said(1, told(50, 11, shortstr(b"q") + bytes(8), 2))
+             + said(1, told(50, 21, channel=2)) + said(1, told(20, 41, channel=2)) + OPENED_AGAIN,
+    "asked": b"\1" + BEGUN + said(0, frame(1, 1, METHODS["queue_declare"]) + TOLD) + AGAIN + OPENED_AGAIN + AGAIN + OPENED_AGAIN,
+    "transaction": b"\xff" + BEGUN + said(0, told(90, 10)) + said(1, told(90, 11)) + AGAIN + OPENED_AGAIN + said(1, told(90, 11)) + said(0, TOLD) + said(3),
+    "closing": b"\xff" + BEGUN + said(0, told(20, 40, struct.pack(">H", 200) + shortstr(b"") + bytes(4))) + AGAIN,
+    "shutdown": b"\xff" + BEGUN + said(1, told(10, 50, struct.pack(">H", 320) + shortstr(
+        b"CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'") + bytes(4), 0)) + AGAIN + OPENED_AGAIN,
+    "half": b"\xff" + BEGUN + said(0, TOLD[:-3]) + said(1, GIVEN[:-3]) + AGAIN + OPENED_AGAIN + said(0, TOLD[-3:]) + said(1, GIVEN),
+    "wrong": b"\xff" + BEGUN + AGAIN + OPENED_AGAIN + said(0, b"GET / HTTP/1.1\r\n") + said(0, TOLD),
+}
+
 SETTINGS = {
     "all": b"listeners.tcp.a = 127.0.0.1:5672\nlisteners.tcp.b = ::1:5673\nlisteners.ssl = none\n"
            b"vm_memory_high_watermark.relative = 0.405\ndisk_free_limit.absolute = 2GB\n"
@@ -312,7 +354,7 @@ def main():
     requests = {kind: b"\x07\x20" + data for kind, data in REQUESTS.items()}
     for name, inputs in (("config", SETTINGS), ("frame", FRAMES), ("http", requests), ("image", IMAGES), ("link", LINKS),
                          ("method", METHODS), ("proxy", {kind: b"\6" + data for kind, data in PROXIES.items()}), ("relay", RELAYS),
-                         ("table", TABLES), ("websocket", {kind: b"\4" + data for kind, data in WEBSOCKETS.items()})):
+                         ("resume", RESUMES), ("table", TABLES), ("websocket", {kind: b"\4" + data for kind, data in WEBSOCKETS.items()})):
         folder = os.path.join("tests/fuzz/corpus", name)
         os.makedirs(folder, exist_ok=True)
         for kind, data in inputs.items():

@@ -83,7 +83,8 @@ CLUSTER_TESTS = \
 	%D%/test_link_frame.t \
 	%D%/test_link_socket.t \
 	%D%/test_link_wire.t \
-	%D%/test_relay.t
+	%D%/test_relay.t \
+	%D%/test_resume.t
 
 if HAVE_RAFT
 check_PROGRAMS += $(CLUSTER_TESTS)
@@ -100,7 +101,8 @@ CLUSTER_LDADD = libleveret_tests.a libleveret_cluster.a libleveret_base.a
 %C%_test_link_socket_t_SOURCES = %D%/test_link_socket.c tests/script/world.c
 %C%_test_link_socket_t_LDADD = libleveret_tests.a libleveret_cluster.a $(LEVERET_LIBS)
 %C%_test_link_wire_t_LDADD = $(CLUSTER_LDADD)
-%C%_test_relay_t_LDADD = libleveret_tests.a libleveret_cluster.a libleveret_peer.a libleveret_store.a libleveret_base.a
+%C%_test_relay_t_LDADD = libleveret_tests.a libleveret_cluster.a libleveret_peer.a libleveret_store.a libleveret_amqp.a libleveret_base.a
+%C%_test_resume_t_LDADD = libleveret_tests.a libleveret_cluster.a libleveret_amqp.a libleveret_base.a
 
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)

@@ -49,6 +49,7 @@ dist_check_SCRIPTS += \
 	%D%/metrics.py \
 	%D%/proxy.py \
 	%D%/relay.py \
+	%D%/resume.py \
 	%D%/retries.py \
 	%D%/tls.py \
 	%D%/unixsocket.py \
@@ -74,6 +75,7 @@ TESTS += \
 	%D%/metrics.py \
 	%D%/proxy.py \
 	%D%/relay.py \
+	%D%/resume.py \
 	%D%/retries.py \
 	%D%/tls.py \
 	%D%/unixsocket.py \

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Clients of brokers that do not lead: they are served like the leader's own, whatever they come by, wait while
-nobody leads, and lose their connection with the leader's.
+"""Clients of brokers that do not lead: they are served like the leader's own, whatever they come by, and wait while
+nobody leads. resume.py tells how they go on when the leader is gone.
 
 Needs no broker: every case starts its own, LEVERETD or leveretd in $top_builddir.  Output is TAP.
 """
@@ -164,35 +164,6 @@ def _(t):
         equal(c.count("kept")[0], 10, "messages")
     for c in silent:
         c.open().close()
-
-
-@case("when the leader is killed its clients lose their connections, and go on at the same ports")
-def _(t):
-    cluster, leader, followers = led(t)
-    clients = [cluster.client(number) for number in followers]
-    fill(clients[0], "kept", 100)
-    clients[1].channel()
-    clients[1].consume("kept", no_ack=False)
-    for number in range(100):
-        equal(clients[1].expect(1, "basic.deliver").body, b"%d" % number, "a message")
-    cluster.kill(leader)
-    began = time.monotonic()
-    for c in clients:
-        check(c.at_end(5), "the connection ends")
-    again = [cluster.client(number) for number in followers]
-    took = time.monotonic() - began
-    check(took < 5, "it took %.1f s" % took)
-    again[1].channel()
-    again[1].consume("kept", no_ack=True)
-    for number in range(100):
-        event = again[1].expect(1, "basic.deliver")
-        equal((event.body, event.redelivered), (b"%d" % number, True), "what comes again")
-    new = cluster.leader(besides={leader})
-    cluster.start(leader)
-    c = cluster.client(leader)
-    fill(c, "new", 10)
-    equal(cluster.brokers[new].stop(), 0, "its status")
-    check(c.at_end(5), "the leader has ended, and so has the connection")
 
 
 @case("limits: clients of a broker, and how long one may be silent")

@@ -1,0 +1,164 @@
+/* What the parts of resume.c share: a connection, and what is remembered of a channel. */
+#ifndef LEVERET_CLUSTER_RESUME_INTERNAL_H
+#define LEVERET_CLUSTER_RESUME_INTERNAL_H
+
+#include "amqp/frame.h"
+#include "base/buffer.h"
+#include "base/list.h"
+#include "cluster/resume.h"
+
+/* A message that comes in one direction of a channel. */
+struct content {
+    struct buffer whole; /* what has come of it, frames and all */
+    uint64_t left;       /* bytes of its body that are to come */
+    enum content_state { CONTENT_NONE, CONTENT_HEADER, CONTENT_BODY } state;
+    bool passes; /* it is too large to be kept */
+};
+
+/* What a client has asked, and was not answered. */
+struct request {
+    struct list link;
+    uint64_t order;
+    bool has_no_answer; /* the client wants none; the next answer says that it was heard */
+    bool declares;      /* the answer names a queue */
+    struct buffer frame;
+};
+
+/* What a client has published, and was not confirmed. */
+struct publish {
+    struct list link;
+    uint64_t order;
+    uint64_t client_tag, server_tag;
+    struct buffer frames; /* empty: it was not kept */
+};
+
+struct consumer {
+    struct list link;
+    uint16_t prefetch;   /* that was in force when it came */
+    struct buffer frame; /* of basic.consume, with its tag */
+    struct bytes tag;    /* in there */
+};
+
+enum resume_state {
+    CHANNEL_OPENING,
+    CHANNEL_OPEN,
+    CHANNEL_CLOSING, /* the client has asked for that */
+    CHANNEL_CLOSED,  /* by a server; the client has not said yet that it knows */
+    CHANNEL_GONE,    /* the same, and that server is gone as well */
+};
+
+/* What a server is told of an open channel, in this order. */
+enum resume_step { STEP_NONE, STEP_OPEN, STEP_TX, STEP_CONSUMERS, STEP_PREFETCH };
+
+struct channel {
+    struct resume *resume;
+    uint16_t number;
+    enum resume_state state;
+    bool is_confirming, is_transacting, is_resumed;
+    uint32_t undecided;          /* what a transaction has so far */
+    uint16_t prefetch;           /* for consumers that come */
+    uint16_t prefetch_of_all;
+    struct content from_client, from_server;
+    struct list requests, publishes, consumers;
+    size_t asked_bytes;
+    size_t declaring; /* requests that declare queues, and are to be answered */
+    size_t publish_count, unkept;
+    uint64_t published;        /* the client's number of the last one */
+    uint64_t server_published; /* the server's */
+    uint64_t delivered;        /* the client's number of the last delivery */
+    uint64_t offset;           /* the client's numbers of deliveries, less the server's; those up to here are of former servers */
+    struct buffer last_queue;  /* that was declared: what an empty name means */
+    enum resume_step step;
+    uint32_t unanswered;       /* of what the server was told in this step */
+    struct list *telling;      /* the consumer that it was told last */
+    uint16_t server_prefetch;
+};
+
+/* An exclusive queue, or a binding of one. */
+struct name {
+    struct list link;
+    bool is_queue;
+    struct buffer queue, frame; /* the frame is for any channel, which is put in */
+};
+
+struct resume {
+    const struct resume_ops *ops;
+    void *context;
+    enum {
+        RESUME_GREETING, /* the protocol header has not come */
+        RESUME_STARTING,
+        RESUME_OPEN,
+        RESUME_LOST,
+        RESUME_SAYING_WHO,
+        RESUME_NAMING, /* exclusive queues are declared */
+        RESUME_TELLING,
+    } state;
+    bool is_left;     /* by its server, which has said so; nothing more of that counts */
+    bool is_plain;    /* bytes are passed as they are */
+    bool is_deaf;     /* what the client says after that is not passed */
+    const char *never; /* why another server cannot go on; NULL: nothing is known */
+    bool is_blocked, is_cancel_told;
+    uint16_t channel_max;
+    uint32_t secured;
+    struct buffer client_partial, server_partial;
+    struct buffer start_ok, secure_ok, tune_ok, open;
+    struct channel **channels; /* by number; NULL: none */
+    size_t channel_count, channel_capacity;
+    uint64_t order;
+    size_t kept_bytes;
+    struct list names;
+    struct list *naming; /* what the server was told last; the head: nothing yet */
+    uint16_t naming_channel;
+};
+
+/* ---- frames ---- */
+
+void resume_to_client(struct resume *resume, uint16_t channel, const union method *method);
+void resume_to_server(struct resume *resume, uint16_t channel, const union method *method);
+/* Appends a frame. */
+void resume_frame(struct buffer *buffer, uint16_t channel, const union method *method);
+/* The method of a frame that was kept. */
+void resume_method(const struct buffer *frame, union method *method);
+
+/* ---- channels ---- */
+
+struct channel *resume_channel(const struct resume *resume, uint16_t number);
+struct channel *resume_channel_new(struct resume *resume, uint16_t number);
+void resume_channel_free(struct channel *channel);
+/* It is closed: nothing of it is to be told. */
+void resume_channel_forget(struct channel *channel);
+
+/* A method without content that the client has sent, and its frame. True: it was passed, or is not to be; false: it
+ * is to be passed as it is. */
+bool resume_channel_said(struct channel *channel, union method *method, struct bytes frame);
+/* A message that the client has published is whole (`frames` is taken), or begins to pass (it is empty). */
+void resume_channel_published(struct channel *channel, struct buffer *frames);
+/* The same of the server. */
+bool resume_channel_heard(struct channel *channel, union method *method, struct bytes frame);
+/* The number that a delivery has for the client. */
+uint64_t resume_channel_delivered(struct channel *channel, uint64_t tag);
+/* Why another server cannot go on with it; NULL: it can. */
+const char *resume_channel_why_not(const struct channel *channel);
+/* What its server was about to say nobody will. */
+void resume_channel_lost(struct channel *channel);
+/* Tells the server of an open channel. */
+void resume_channel_tell(struct channel *channel);
+
+/* ---- exclusive queues ---- */
+
+void resume_names_declared(struct resume *resume, const union method *declare, struct bytes queue);
+void resume_names_bound(struct resume *resume, const union method *bind);
+void resume_names_unbound(struct resume *resume, const union method *unbind);
+void resume_names_deleted(struct resume *resume, struct bytes queue);
+void resume_names_free(struct resume *resume);
+/* Has it a channel for that? */
+bool resume_names_can_tell(struct resume *resume);
+void resume_names_tell(struct resume *resume);
+/* What the server has said on that channel. */
+void resume_names_heard(struct resume *resume, const union method *method);
+
+/* All is told about queues, or about a channel. */
+void resume_named(struct resume *resume);
+void resume_told(struct resume *resume);
+
+#endif

@@ -1,0 +1,231 @@
+#!/usr/bin/python3
+"""Clients of brokers that follow go on when the leader is gone: what they see of it, and what they do not.
+
+Needs no broker: every case starts its own, LEVERETD or leveretd in $top_builddir.  Output is TAP.
+"""
+
+import os
+import signal
+import sys
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from members import ELECTED, Cluster, numbers  # noqa: E402
+from wire import amqp, case, check, equal, main  # noqa: E402
+
+
+def followed(t, *more):
+    """A cluster, who leads, and a client of each of the two that follow. Whoever leads next, one of these clients is
+    served by its own broker then, and one by another."""
+    cluster = Cluster(t, 3, *more).found()
+    leading = cluster.leader()
+    clients = {}
+    for number in cluster.brokers:
+        if number != leading:
+            clients[number] = cluster.client(number)
+            clients[number].channel()
+            clients[number].timeout = ELECTED
+    return cluster, leading, list(clients.values())
+
+
+def confirm_all(c, last):
+    """Takes confirms until all up to that number have come; returns what else has."""
+    others, highest = [], 0
+    while highest < last:
+        event = c.recv(timeout=ELECTED)
+        if event.name == "basic.ack":
+            highest = max(highest, event.delivery_tag)
+        else:
+            others.append(event)
+    return others
+
+
+@case("publishers and consumers go on, by their numbers; nothing is lost, and what comes twice says so")
+def _(t):
+    cluster, leading, clients = followed(t)
+    for i, c in enumerate(clients):
+        c.queue(queue="of-%d" % i, durable=True)
+        c.call(1, "confirm.select")
+        c.call(1, "basic.qos", prefetch_count=10)
+    got, published = [[], []], 0
+    for i, c in enumerate(clients):
+        c.send(1, "basic.consume", queue="of-%d" % (1 - i), consumer_tag="mine", no_ack=False)
+        c.expect(1, "basic.consume-ok")
+
+    def take(c, mine):
+        """All there is now: deliveries are acknowledged, confirms are counted."""
+        while True:
+            try:
+                event = c.recv(1, 0.02)
+            except amqp.Silence:
+                return
+            if event.name == "basic.deliver":
+                mine.append((event.delivery_tag, event.body.decode(), event.redelivered))
+                c.send(1, "basic.ack", delivery_tag=event.delivery_tag)
+            else:
+                equal(event.name, "basic.ack", "what comes")
+                c.highest = max(getattr(c, "highest", 0), event.delivery_tag)
+
+    for turn in range(2):
+        for _ in range(200):
+            for i, c in enumerate(clients):
+                c.publish(1, "of-%d" % i, b"%d" % published, delivery_mode=2)
+            published += 1
+            if published % 20 == 0:
+                for i, c in enumerate(clients):
+                    take(c, got[i])
+            if published % 200 == 90:
+                if turn == 0:
+                    cluster.kill(leading)
+                else:
+                    cluster.brokers[cluster.leader()].process.send_signal(signal.SIGCONT)
+    deadline = time.monotonic() + ELECTED
+    while time.monotonic() < deadline and any(len({body for _, body, _ in mine}) < published for mine in got):
+        for i, c in enumerate(clients):
+            take(c, got[i])
+    for i, c in enumerate(clients):
+        equal(c.highest, published, "the last confirm")
+        tags = [tag for tag, _, _ in got[i]]
+        equal(tags, list(range(1, len(tags) + 1)), "numbers of deliveries")
+        seen = set()
+        for _, body, redelivered in got[i]:
+            check(body not in seen or redelivered, "%s came twice" % body)
+            seen.add(body)
+        equal(sorted(seen, key=int), numbers(published), "what has come")
+        first = [body for _, body, _ in sorted({body: (body, body, 0) for _, body, _ in reversed(got[i])}.values(),
+                                               key=lambda one: 0)]
+        check(len(first) == published, "all of it")
+        equal(c.count("of-%d" % i)[0], 0, "what is left")
+
+
+@case("what was taken comes again, and what is said of it as it was before counts no more")
+def _(t):
+    cluster, leading, clients = followed(t)
+    for i, c in enumerate(clients):
+        c.queue(queue="held-%d" % i, durable=True)
+        c.call(1, "confirm.select")
+        for number in range(4):
+            c.publish(1, "held-%d" % i, b"%d" % number, delivery_mode=2)
+        confirm_all(c, 4)
+        c.consume("held-%d" % i, no_ack=False)
+        for number in range(4):
+            c.expect(1, "basic.deliver")
+        c.send(1, "basic.ack", delivery_tag=1)
+        c.publish(1, "held-%d" % i, b"4", delivery_mode=2)
+        confirm_all(c, 5)
+    for c in clients:
+        event = c.expect(1, "basic.deliver") if not c.events else c.recv(1)
+        equal((event.delivery_tag, event.body), (5, b"4"), "the last one before")
+    cluster.kill(leading)
+    for i, c in enumerate(clients):
+        again = [c.expect(1, "basic.deliver", ELECTED) for _ in range(4)]
+        equal([(one.delivery_tag, one.body, one.redelivered) for one in again],
+              [(6 + at, b"%d" % (at + 1), True) for at in range(4)], "what comes again")
+        c.send(1, "basic.ack", delivery_tag=5, multiple=True)  # of the broker that is gone
+        c.send(1, "basic.nack", delivery_tag=3, requeue=True)
+        c.send(1, "basic.ack", delivery_tag=8, multiple=True)
+        c.send(1, "basic.reject", delivery_tag=9, requeue=False)
+        c.quiet(1)
+        equal(c.count("held-%d" % i), (0, 1), "what is left")
+
+
+@case("exclusive queues are there again, with their bindings; who reads what is gone is told")
+def _(t):
+    cluster, leading, clients = followed(t)
+    for i, c in enumerate(clients):
+        own = c.queue(exclusive=True)
+        check(own.startswith("amq.gen-"), own)
+        c.call(1, "queue.bind", queue="", exchange="amq.topic", routing_key="to.%d" % i)
+        c.call(1, "queue.bind", queue=own, exchange="amq.topic", routing_key="no.more")
+        c.call(1, "queue.unbind", queue=own, exchange="amq.topic", routing_key="no.more")
+        c.call(1, "basic.consume", queue="", consumer_tag="mine", no_ack=True)
+        c.channel(2)
+        c.call(2, "queue.declare", queue="passing-%d" % i, auto_delete=True)
+        c.call(2, "queue.declare", queue="lasting-%d" % i, durable=True)
+        c.call(2, "basic.qos", prefetch_count=1)
+        c.call(2, "basic.consume", queue="passing-%d" % i, consumer_tag="of what passes")
+        c.call(2, "basic.qos", prefetch_count=2)
+        c.call(2, "basic.consume", queue="lasting-%d" % i, consumer_tag="of what lasts", no_ack=False)
+        c.own = own
+    cluster.kill(leading)
+    for i, c in enumerate(clients):
+        equal(c.expect(2, "basic.cancel", ELECTED).consumer_tag, "of what passes", "who is told")
+        c.publish(1, "to.%d" % i, b"news", exchange="amq.topic")
+        c.publish(1, "no.more", b"none", exchange="amq.topic")
+        event = c.expect(1, "basic.deliver")
+        equal((event.body, event.consumer_tag), (b"news", "mine"), "what comes")
+        c.quiet(1)
+        c.send(1, "queue.bind", queue="", exchange="amq.fanout", routing_key="")  # the last one that was declared
+        c.expect(1, "queue.bind-ok")
+        equal(c.count(c.own), (0, 1), "the queue, by its name")
+        for number in range(3):
+            c.publish(2, "lasting-%d" % i, b"%d" % number, delivery_mode=2)
+        equal([c.expect(2, "basic.deliver").body for _ in range(2)], [b"0", b"1"], "as many as are wanted")
+        c.quiet(2)
+
+
+@case("what was asked is answered by who leads next")
+def _(t):
+    cluster, leading, clients = followed(t)
+    for i, c in enumerate(clients):
+        c.queue(queue="there-%d" % i, durable=True)
+    cluster.brokers[leading].process.send_signal(signal.SIGSTOP)
+    t.cleanup(cluster.brokers[leading].process.send_signal, signal.SIGCONT)
+    for i, c in enumerate(clients):
+        c.send(1, "queue.declare", queue="new-%d" % i, durable=True)
+        c.send(1, "queue.bind", queue="new-%d" % i, exchange="amq.fanout", routing_key="")
+        c.send(1, "queue.declare", queue="there-%d" % i, passive=True)
+        c.send(2, "channel.open")
+        c.send(2, "confirm.select")
+        c.publish(2, "there-%d" % i, b"said once", delivery_mode=2)
+        c.send(1, "basic.get", queue="missing-%d" % i, no_ack=True)
+    for i, c in enumerate(clients):
+        equal([c.recv(1, ELECTED).name for _ in range(4)],
+              ["queue.declare-ok", "queue.bind-ok", "queue.declare-ok", "channel.close"], "answers")
+        equal([c.recv(2, ELECTED).name for _ in range(3)],
+              ["channel.open-ok", "confirm.select-ok", "basic.ack"], "and of the other channel")
+        c.send(1, "channel.close-ok")
+        c.channel(1)
+        equal(c.get_soon("there-%d" % i).body, b"said once", "the message")
+        equal(c.get("there-%d" % i), None, "no other")
+
+
+@case("who is in the middle of a transaction loses its connection, and who is not goes on with the next one")
+def _(t):
+    cluster, leading, (one, other) = followed(t)
+    for c in (one, other):
+        c.queue(queue="sold", durable=True)
+        c.call(1, "tx.select")
+    one.publish(1, "sold", b"half", delivery_mode=2)
+    one.quiet(1, 0.3)
+    other.publish(1, "sold", b"whole", delivery_mode=2)
+    other.call(1, "tx.commit")
+    cluster.kill(leading)
+    try:
+        said = one.recv(None, ELECTED)
+        raise AssertionError("expected an end, got %r" % said)
+    except amqp.ConnectionGone:
+        pass
+    other.publish(1, "sold", b"again", delivery_mode=2)
+    other.call(1, "tx.commit")
+    equal(other.drain("sold"), ["whole", "again"], "what was sold")
+
+
+@case("who leads goes in good order, and clients of others hear nothing of it")
+def _(t):
+    cluster, leading, clients = followed(t)
+    for i, c in enumerate(clients):
+        c.queue(queue="kept-%d" % i, durable=True)
+        c.call(1, "confirm.select")
+    equal(cluster.brokers[leading].stop(), 0, "its status")
+    for i, c in enumerate(clients):
+        c.publish(1, "kept-%d" % i, b"after", delivery_mode=2)
+        equal(confirm_all(c, 1), [], "what else has come")
+        equal(c.drain("kept-%d" % i), ["after"], "what is there")
+        c.send(0, "connection.close", reply_code=200)
+        c.expect(0, "connection.close-ok")
+
+
+main()

@@ -65,6 +65,9 @@ static size_t tell_listeners(const struct api_surroundings *base, struct api_lis
         if (listener->tls) {
             one->ends_ms = tls_context_ends_ms(listener->tls);
             one->certificate = tls_context_options(listener->tls)->certificate;
+            one->revoked_ends_ms = tls_context_revoked_ends_ms(listener->tls);
+            one->revoked = tls_context_options(listener->tls)->revoked;
+            one->names = tls_context_names(listener->tls);
         }
     }
     return count;

@@ -13,6 +13,9 @@ struct api_listener {
     uint16_t port;
     uint64_t ends_ms;        /* when its certificate does, in ms since 1970; 0: it has none */
     const char *certificate; /* the file of that; NULL: it has none */
+    uint64_t revoked_ends_ms; /* the same of its lists of revoked certificates */
+    const char *revoked;
+    const char *names;       /* of its certificates for other names, with spaces between; NULL or "": none */
     bool is_suspended;       /* nobody can connect for now */
 };
 

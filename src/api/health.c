@@ -184,60 +184,90 @@ void health_protocol_listener(struct call *call)
     call_told(call, &fields);
 }
 
-/* ---- certificates ---- */
+/* ---- certificates, and lists of revoked ones ---- */
 
-/* Days of the unit; 0: there is no such. A month is the longest one. */
-static uint64_t days_of(struct bytes unit)
+/* What of a listener may end. */
+struct ending {
+    const char *reason;
+    const char *unknown; /* said of units that there are not; */
+    bool has_hours;      /* hours are one: RabbitMQ has them not */
+    const char *file, *expires_on;
+};
+
+static const struct ending certificate = {
+    "Certificates expiring", "Time unit not recognised. Supported units: days, weeks, months, years.", false,
+    "certfile", "certfile_expires_on"};
+static const struct ending revoked = {
+    "Lists of revoked certificates expiring",
+    "Time unit not recognised. Supported units: hours, days, weeks, months, years.", true, "crlfile",
+    "crlfile_expires_on"};
+
+/* In ms since 1970; 0: never. */
+static uint64_t end_of(const struct api_listener *listener, const struct ending *what)
+{
+    return what == &revoked ? listener->revoked_ends_ms : listener->ends_ms;
+}
+
+/* Hours of the unit; 0: there is no such. A month is the longest one. */
+static uint64_t hours_of(struct bytes unit, const struct ending *what)
 {
     static const struct {
         const char *name;
-        uint64_t days;
-    } units[] = {{"days", 1}, {"weeks", 7}, {"months", 31}, {"years", 366}};
-    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+        uint64_t hours;
+    } units[] = {{"hours", 1}, {"days", 24}, {"weeks", 168}, {"months", 744}, {"years", 8784}};
+    for (size_t i = !what->has_hours; i < sizeof(units) / sizeof(units[0]); i++)
         if (bytes_equal_str(unit, units[i].name))
-            return units[i].days;
+            return units[i].hours;
     return 0;
 }
 
 static void put_expired(struct fields *fields, const struct call *call,
-                        const struct api_listener *listener)
+                        const struct api_listener *listener, const struct ending *what)
 {
     fields_begin(fields, '{');
     fields_string(fields, "node", call->api->options.node);
     fields_string(fields, "protocol", listener->protocol);
     fields_string(fields, "interface", listener->address);
     fields_whole(fields, "port", listener->port);
-    fields_string(fields, "certfile", listener->certificate);
-    fields_whole(fields, "certfile_expires_on", listener->ends_ms / 1000);
+    fields_string(fields, what->file, what == &revoked ? listener->revoked : listener->certificate);
+    fields_whole(fields, what->expires_on, end_of(listener, what) / 1000);
     fields_end(fields, '}');
 }
 
-void health_certificates(struct call *call)
+static void tell_endings(struct call *call, const struct ending *what)
 {
     struct api_listener listeners[API_LISTENERS_MAX];
     size_t count = machine_listeners(call, listeners), ending = 0;
-    uint64_t within = read_number(call->segments[0]), days = days_of(call->segments[1]);
-    if (!days || !within) {
-        call_fail(call, 400, "bad_request",
-                  days ? "Invalid expiration value."
-                       : "Time unit not recognised. Supported units: days, weeks, months, years.");
+    uint64_t within = read_number(call->segments[0]), hours = hours_of(call->segments[1], what);
+    if (!hours || !within) {
+        call_fail(call, 400, "bad_request", "%s", hours ? "Invalid expiration value." : what->unknown);
         return;
     }
-    uint64_t until_ms = call->api->broker->clock_ms + within * days * 86400000;
+    uint64_t until_ms = call->api->broker->clock_ms + within * hours * 3600000;
     for (size_t i = 0; i < count; i++)
-        ending += listeners[i].ends_ms && listeners[i].ends_ms <= until_ms;
+        ending += end_of(&listeners[i], what) && end_of(&listeners[i], what) <= until_ms;
     if (!ending) {
         tell_ok(call);
         return;
     }
-    struct fields fields = tell_failed(call, "Certificates expiring");
+    struct fields fields = tell_failed(call, what->reason);
     if (fields_open(&fields, "expired", '[')) {
         for (size_t i = 0; i < count; i++)
-            if (listeners[i].ends_ms && listeners[i].ends_ms <= until_ms)
-                put_expired(&fields, call, &listeners[i]);
+            if (end_of(&listeners[i], what) && end_of(&listeners[i], what) <= until_ms)
+                put_expired(&fields, call, &listeners[i], what);
         fields_close(&fields, ']');
     }
     call_told(call, &fields);
+}
+
+void health_certificates(struct call *call)
+{
+    tell_endings(call, &certificate);
+}
+
+void health_revoked(struct call *call)
+{
+    tell_endings(call, &revoked);
 }
 
 /* ---- the node, and a virtual host ---- */

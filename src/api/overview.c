@@ -87,6 +87,19 @@ static void add_policies(struct fields *fields)
     fields_close(fields, '}');
 }
 
+/* Of certificates for other names; most listeners have none, and nothing is said of them. */
+static void add_shown_names(struct fields *fields, const char *names)
+{
+    if (!names || !*names || !fields_open(fields, "names", '['))
+        return;
+    while (*names) {
+        size_t size = strcspn(names, " ");
+        fields_put_text(fields, bytes_of(names, size));
+        names += size + (names[size] != '\0');
+    }
+    fields_close(fields, ']');
+}
+
 static void add_listeners(struct fields *fields, const struct call *call)
 {
     struct api_listener listeners[API_LISTENERS_MAX];
@@ -103,6 +116,7 @@ static void add_listeners(struct fields *fields, const struct call *call)
             fields_flag(fields, "nodelay", true);
             fields_close(fields, '}');
         }
+        add_shown_names(fields, listeners[i].names);
         fields_end(fields, '}');
     }
     fields_close(fields, ']');

@@ -247,6 +247,23 @@ static void check_certificates(struct doctor *doctor)
     }
 }
 
+static void check_revocations(struct doctor *doctor)
+{
+    const struct json *list = json_find(doctor->revocations, "expired");
+    long long now = whole_of(doctor->facts, "clock_ms") / 1000;
+    for (size_t i = 0; i < json_count(list); i++) {
+        const struct json *one = json_item(list, i);
+        long long left = whole_of(one, "crlfile_expires_on") - now;
+        struct bytes file = text_of(one, "crlfile");
+        if (left <= 0)
+            doctor_find(doctor, FOUND_revocations_ended, "%.*s, port %lld", BYTES_ARG(file),
+                        whole_of(one, "port"));
+        else
+            doctor_find(doctor, FOUND_revocations_end, "%.*s, port %lld: in %lld minutes",
+                        BYTES_ARG(file), whole_of(one, "port"), left / 60);
+    }
+}
+
 static void check_publishers(struct doctor *doctor)
 {
     const struct json *counts = json_find(doctor->facts, "unroutable");
@@ -307,6 +324,11 @@ static struct json *read_certificates(struct command *command, int *code)
     return node_read_any(command, "GET /health/checks/certificate-expiration/30/days", code);
 }
 
+static struct json *read_revocations(struct command *command, int *code)
+{
+    return node_read_any(command, "GET /health/checks/revocation-list-expiration/12/hours", code);
+}
+
 /* The queues are looked at twice, a second apart. */
 static int ask(struct command *command, struct doctor *doctor)
 {
@@ -321,7 +343,8 @@ static int ask(struct command *command, struct doctor *doctor)
         !(doctor->vhosts = node_read(command, "GET /vhosts", &code)) ||
         !(doctor->exchanges = node_read(command, "GET /exchanges?columns=name,vhost", &code)) ||
         !(doctor->bindings = node_read(command, "GET /bindings?columns=source,vhost", &code)) ||
-        !(doctor->certificates = read_certificates(command, &code)))
+        !(doctor->certificates = read_certificates(command, &code)) ||
+        !(doctor->revocations = read_revocations(command, &code)))
         return code;
     if (json_count(doctor->before))
         nanosleep(&pause, NULL);
@@ -338,6 +361,7 @@ static void examine(struct doctor *doctor)
     check_clock(doctor);
     check_listeners(doctor);
     check_certificates(doctor);
+    check_revocations(doctor);
     check_publishers(doctor);
     check_traces(doctor);
     doctor_check_queues(doctor);
@@ -387,6 +411,7 @@ static void release(struct doctor *doctor)
     json_release(doctor->exchanges);
     json_release(doctor->bindings);
     json_release(doctor->certificates);
+    json_release(doctor->revocations);
     json_release(doctor->before);
     json_release(doctor->queues);
     buffer_free(&doctor->found);

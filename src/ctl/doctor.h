@@ -17,7 +17,7 @@ enum finding {
 
 /* What the API has told, and what was found in it. */
 struct doctor {
-    struct json *overview, *node, *facts, *vhosts, *exchanges, *bindings, *certificates;
+    struct json *overview, *node, *facts, *vhosts, *exchanges, *bindings, *certificates, *revocations;
     struct json *before, *queues; /* the queues, and a second later */
     struct buffer found;          /* an array of JSON */
     struct json_writer writer;

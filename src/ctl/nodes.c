@@ -537,10 +537,14 @@ static void print_listener(const struct json *listener, const char *begin)
     struct bytes address = json_text(json_find(listener, "ip_address"));
     struct bytes protocol = json_text(json_find(listener, "protocol"));
     bool is_v6 = address.size && memchr(address.data, ':', address.size);
-    printf("%snterface: %s%.*s%s, port: %lld, protocol: %.*s, purpose: %s\n", begin,
+    const struct json *names = json_find(listener, "names");
+    printf("%snterface: %s%.*s%s, port: %lld, protocol: %.*s, purpose: %s", begin,
            is_v6 ? "[" : "", BYTES_ARG(address), is_v6 ? "]" : "",
            (long long)json_whole(json_find(listener, "port")), BYTES_ARG(protocol),
            purpose_of(protocol));
+    for (size_t i = 0; i < json_count(names); i++)
+        printf("%s %.*s", i ? "" : ", names:", BYTES_ARG(json_text(json_item(names, i))));
+    printf("\n");
 }
 
 void node_print_listeners(const struct json *overview, const char *begin)
@@ -562,6 +566,10 @@ void node_put_listeners(struct json_writer *writer, const struct json *overview)
         json_add_whole(writer, "port", json_whole(json_find(one, "port")));
         json_add_text(writer, "protocol", protocol);
         json_add_text(writer, "purpose", bytes_str(purpose_of(protocol)));
+        if (json_find(one, "names")) {
+            json_name(writer, bytes_str("names"));
+            json_put(writer, json_find(one, "names"));
+        }
         json_close(writer, '}');
     }
 }

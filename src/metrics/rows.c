@@ -34,6 +34,7 @@ static double head_timestamp(const struct queue *queue)
 #define SAMPLE_kept struct kept_sample
 #define SAMPLE_memory struct memory_sample
 #define SAMPLE_listener struct api_listener
+#define SAMPLE_checker struct api_listener
 #define SAMPLE_queue struct queue
 #define SAMPLE_delivery struct queue
 #define SAMPLE_acknowledgement struct queue
@@ -444,7 +445,7 @@ static void add_listeners(const struct rows *rows, const struct metric *metric,
     char port[8];
     for (size_t i = 0; i < node->listeners_count; i++) {
         const struct api_listener *one = &node->listeners[i];
-        if (!one->ends_ms)
+        if (!(metric->scope == SCOPE_checker ? one->revoked_ends_ms : one->ends_ms))
             continue;
         snprintf(port, sizeof(port), "%u", one->port);
         begin_line(rows, metric);
@@ -636,6 +637,7 @@ static add_lines *lines_of(enum scope scope)
         [SCOPE_protocol] = add_protocol, [SCOPE_type] = add_types,
         [SCOPE_death] = add_deaths,      [SCOPE_kept] = add_kept,
         [SCOPE_memory] = add_memory,     [SCOPE_listener] = add_listeners,
+        [SCOPE_checker] = add_listeners,
         [SCOPE_sizes] = add_sizes,       [SCOPE_turns] = add_turns,
         [SCOPE_syncs] = add_syncs,       [SCOPE_batches] = add_batches,
         [SCOPE_group] = add_group,       [SCOPE_member] = add_members,

@@ -17,6 +17,7 @@ enum scope {
     SCOPE_kept,
     SCOPE_memory,
     SCOPE_listener,
+    SCOPE_checker, /* a listener that looks into lists of revoked certificates */
     SCOPE_sizes,
     SCOPE_turns,
     SCOPE_syncs,

@@ -35,6 +35,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "base/buffer.h"
 #include "base/digest.h"
 #include "base/library.h"
 #include "base/mem.h"
@@ -51,6 +52,8 @@ struct shown {
     SSL_CTX *usual; /* NULL: there is nothing */
     SSL_CTX **others;
     size_t count;
+    struct buffer names;      /* of the others: see tls_context_names; ends with a byte 0, or is empty */
+    uint64_t revoked_ends_ms; /* 0: never */
 };
 
 struct tls_context {
@@ -471,6 +474,7 @@ static void drop(struct shown *shown)
     for (size_t i = 0; i < shown->count; i++)
         lib.SSL_CTX_free(shown->others[i]);
     mem_free(shown->others);
+    buffer_free(&shown->names);
     *shown = (struct shown){.count = 0};
 }
 
@@ -520,6 +524,46 @@ static bool load_others(struct shown *shown, const struct tls_options *options, 
     return true;
 }
 
+static void note_names(struct shown *shown)
+{
+    char name[256]; /* those of DNS have 253 at most */
+    for (size_t i = 0; i < shown->count; i++) {
+        X509 *certificate = lib.SSL_CTX_get0_certificate(shown->others[i]);
+        for (size_t at = 0; tls_peer_name(&lib, certificate, PEER_DNS, at, name, sizeof(name)); at++) {
+            if (shown->names.size)
+                buffer_add(&shown->names, " ", 1);
+            buffer_add(&shown->names, name, strlen(name));
+        }
+    }
+    if (shown->names.size)
+        buffer_add(&shown->names, "", 1);
+}
+
+/* 0: it cannot be read. */
+static uint64_t ms_of(const ASN1_TIME *time)
+{
+    struct tm tm;
+    if (!time || lib.ASN1_TIME_to_tm(time, &tm) != 1)
+        return 0;
+    time_t seconds = timegm(&tm);
+    return seconds > 0 ? (uint64_t)seconds * 1000 : 0;
+}
+
+/* When the first of the lists ends that were loaded. */
+static uint64_t lists_end_ms(const SSL_CTX *ssl)
+{
+    uint64_t first_ms = 0;
+    const void *objects = lib.X509_STORE_get0_objects(lib.SSL_CTX_get_cert_store(ssl));
+    const OPENSSL_STACK *all = objects;
+    for (int i = 0; i < lib.OPENSSL_sk_num(all); i++) {
+        const X509_CRL *list = lib.X509_OBJECT_get0_X509_CRL(lib.OPENSSL_sk_value(all, i));
+        uint64_t ends_ms = list ? ms_of(lib.X509_CRL_get0_nextUpdate(list)) : 0;
+        if (ends_ms && (!first_ms || ends_ms < first_ms))
+            first_ms = ends_ms;
+    }
+    return first_ms;
+}
+
 static bool load(struct tls_context *context, struct shown *shown, const struct tls_options *options,
                  uint8_t key[SHA256_SIZE], char *error, size_t error_size)
 {
@@ -529,6 +573,8 @@ static bool load(struct tls_context *context, struct shown *shown, const struct 
         drop(shown);
         return false;
     }
+    note_names(shown);
+    shown->revoked_ends_ms = lists_end_ms(shown->usual);
     if (shown->count) {
         lib.SSL_CTX_callback_ctrl(shown->usual, SSL_CTRL_SET_TLSEXT_SERVERNAME_CB, (void (*)(void))choose);
         lib.SSL_CTX_ctrl(shown->usual, SSL_CTRL_SET_TLSEXT_SERVERNAME_ARG, 0, context);
@@ -576,12 +622,8 @@ const struct tls_options *tls_context_options(const struct tls_context *context)
 /* 0: it has none. */
 static uint64_t ends_ms(const SSL_CTX *ssl)
 {
-    struct tm tm;
     const X509 *certificate = lib.SSL_CTX_get0_certificate(ssl);
-    if (!certificate || lib.ASN1_TIME_to_tm(lib.X509_get0_notAfter(certificate), &tm) != 1)
-        return 0;
-    time_t seconds = timegm(&tm);
-    return seconds > 0 ? (uint64_t)seconds * 1000 : 0;
+    return certificate ? ms_of(lib.X509_get0_notAfter(certificate)) : 0;
 }
 
 uint64_t tls_context_ends_ms(const struct tls_context *context)
@@ -593,6 +635,17 @@ uint64_t tls_context_ends_ms(const struct tls_context *context)
         first_ms = other_ms < first_ms ? other_ms : first_ms;
     }
     return first_ms;
+}
+
+uint64_t tls_context_revoked_ends_ms(const struct tls_context *context)
+{
+    return context->current.revoked_ends_ms;
+}
+
+const char *tls_context_names(const struct tls_context *context)
+{
+    const struct buffer *names = &context->current.names;
+    return names->size ? (const char *)buffer_bytes(names).data : "";
 }
 
 void tls_context_free(struct tls_context *context)

@@ -57,6 +57,12 @@ void tls_context_commit(struct tls_context *context);
 const struct tls_options *tls_context_options(const struct tls_context *context);
 /* When the first of the certificates ends that peers are shown, in ms since 1970. */
 uint64_t tls_context_ends_ms(const struct tls_context *context);
+/* When the first of the lists of revoked certificates does: from then on no certificate of its authority is
+ * good. 0: there is none, or none that ends. */
+uint64_t tls_context_revoked_ends_ms(const struct tls_context *context);
+/* The names that certificates of others have, with spaces between; "": there are none. It is the context's,
+ * until the next tls_context_commit. */
+const char *tls_context_names(const struct tls_context *context);
 /* Only after all its connections; NULL is allowed. */
 void tls_context_free(struct tls_context *context);
 

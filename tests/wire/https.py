@@ -19,8 +19,8 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from certificates import certificates, certify, openssl, path, trust  # noqa: E402
-from service import PATIENCE, Daemon, folder, run  # noqa: E402
+from certificates import authority, certificates, certify, issue, openssl, path, revocations, trust  # noqa: E402
+from service import PATIENCE, PROGRAM, Daemon, folder, run  # noqa: E402
 from wire import Skip, case, check, equal, main  # noqa: E402
 
 LISTENING = re.compile(r"listening address=(\S+) protocol=http tls=true$", re.M)
@@ -28,14 +28,14 @@ BASIC = {"Authorization": "Basic Z3Vlc3Q6Z3Vlc3Q="}  # guest
 QUEUES = 3000
 
 
-def serve(t, *settings, arguments=()):
+def serve(t, *settings, arguments=(), control="none"):
     file = os.path.join(folder(t), "leveret.conf")
     with open(file, "w", encoding="ascii") as out:
         out.write("".join(line + "\n" for line in (
             "listeners.tcp.default = 127.0.0.1:0", "management.ssl.ip = 127.0.0.1",
             "management.ssl.certfile = " + path("chain.pem"),
             "management.ssl.keyfile = " + path("server.key"), *settings)))
-    daemon = Daemon(t, "--config", file, "--data-dir", folder(t), "--control-socket", "none",
+    daemon = Daemon(t, "--config", file, "--data-dir", folder(t), "--control-socket", control,
                     "--set", "management.ssl.port=" + free_port(), *arguments, quiet=False).ready()
     daemon.file, daemon.api = file, LISTENING.search(daemon.log()).group(1)
     return daemon
@@ -281,6 +281,10 @@ def _(t):
             equal(shown(t, place, name)[0], wanted, "shown at %s to who calls %s" % (place, name))
     answer = ask(dial(t, daemon), "/api/health/checks/certificate-expiration/1/days")
     equal(len(json.loads(answer.read())["expired"]), 3, "listeners of which a certificate ends in a day")
+    for listener in get(dial(t, daemon), "/api/overview")["listeners"]:
+        names = ["other.example", "*.many.example", "third.example"]
+        equal(listener.get("names"), names if listener["protocol"] not in ("amqp", "http") else None,
+              "names of the listener of %s" % listener["protocol"])
     shutil.copy(path("server.key"), path("live.both"))
     daemon.process.send_signal(signal.SIGHUP)
     daemon.says("error tls_not_reloaded reason=")
@@ -291,6 +295,59 @@ def _(t):
     for place in places:
         equal(shown(t, place, "other.example")[0], "localhost", "shown once nobody has that name")
         equal(shown(t, place, "third.example")[0], "third.example", "shown to who calls third.example")
+    equal(daemon.stop(), 0, "status")
+
+
+@case("lists of revoked certificates: when the first of them ends is told before it does")
+def _(t):
+    authority("registry")
+    issue("registry", "good")
+    revocations("registry", "soon.crl", "-crlhours", "3")
+    shutil.copy(path("soon.crl"), path("live.crl"))
+    control = os.path.join(folder(t), "ctl.sock")
+    check_lists = "/api/health/checks/revocation-list-expiration/"
+    daemon = serve(t, "listeners.ssl.1 = 127.0.0.1:0", "ssl_options.certfile = " + path("chain.pem"),
+                   "ssl_options.keyfile = " + path("server.key"), "ssl_options.cacertfile = " + path("registry.pem"),
+                   "ssl_options.verify = verify_peer", "leveret.ssl_options.crlfile = " + path("live.crl"),
+                   arguments=("--metrics", "127.0.0.1:0"), control=control)
+
+    def fails(within):
+        answer = ask(dial(t, daemon), check_lists + within)
+        said = json.loads(answer.read())
+        equal(answer.status, 503 if "expired" in said else 200, "status")
+        return said.get("expired", [])
+
+    def find(code):
+        done = subprocess.run([os.path.join(os.path.dirname(PROGRAM), "leveretctl"), "--uri", "unix:" + control, "doctor"], check=False,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=PATIENCE)
+        return re.findall(r"^\w+ %s: .*\n    Found: (.*)$" % code, done.stdout.decode(), re.M)
+
+    def ends():
+        place = re.search(r"listening address=(\S+) protocol=http/prometheus", daemon.log()).group(1)
+        connection = http.client.HTTPConnection(place, timeout=PATIENCE)
+        t.cleanup(connection.close)
+        connection.request("GET", "/metrics")
+        return re.findall(r'^leveret_revocation_list_end_time_seconds\{protocol="amqp/ssl".*\} (\S+)$',
+                          connection.getresponse().read().decode(), re.M)
+    equal(fails("2/hours"), [], "lists that end in two hours")
+    [one] = fails("4/hours")
+    equal((one["protocol"], one["crlfile"]), ("amqp/ssl", path("live.crl")), "the list that ends in four")
+    check(abs(one["crlfile_expires_on"] - time.time() - 3 * 3600) < 120, one)
+    equal([float(end) for end in ends()], [float(one["crlfile_expires_on"])], "the end as a metric")
+    [found] = find("revocations_end")
+    check(re.fullmatch(r"%s, port \d+: in 1[78]\d minutes" % re.escape(path("live.crl")), found), found)
+    equal(ask(dial(t, daemon), check_lists + "1/fortnights").status, 400, "status of an unknown unit")
+    equal(ask(dial(t, daemon), "/api/health/checks/certificate-expiration/1/hours").status, 400,
+          "status of hours of a certificate, which RabbitMQ has not")
+    revocations("registry", "live.crl", "-crl_lastupdate", "20200101000000Z", "-crl_nextupdate", "20200102000000Z")
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.says("info tls_reloaded certificate=" + path("chain.pem"), 2)
+    equal(len(find("revocations_ended")), 1, "lists that have ended")
+    revocations("registry", "live.crl", "-crldays", "7")
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.says("info tls_reloaded certificate=" + path("chain.pem"), 4)
+    equal((find("revocations_end"), find("revocations_ended"), fails("6/days"), len(fails("8/days"))),
+          ([], [], [], 1), "with one of a week")
     equal(daemon.stop(), 0, "status")
 
 

@@ -114,16 +114,10 @@ static inline __attribute__((always_inline)) void add_values(enum scope scope, c
 
 void metrics_sum(enum scope scope, const void *sample, double *sums)
 {
-    switch (scope) {
-    case SCOPE_queue:
-        add_values(SCOPE_queue, sample, sums);
-        return;
-    case SCOPE_channel:
+    if (scope == SCOPE_channel)
         add_values(SCOPE_channel, sample, sums);
-        return;
-    default:
+    else
         add_values(SCOPE_connection, sample, sums);
-    }
 }
 
 uint64_t metric_family(struct bytes name)

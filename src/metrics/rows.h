@@ -83,7 +83,7 @@ struct metric {
 /* The number-th of all; NULL: there are no more. */
 const struct metric *metric_at(size_t number);
 enum { METRICS_MAX = 256 };
-/* Adds the values of one queue, channel or connection to the sums of those metrics, by their numbers, which
+/* Adds the values of one channel or connection to the sums of those metrics, by their numbers, which
  * have no `total`. */
 void metrics_sum(enum scope scope, const void *sample, double *sums);
 /* The bit of a family; 0: there is none of that name. */

@@ -19,6 +19,14 @@ struct metrics {
     uint64_t begun_queues; /* that there were then */
 };
 
+/* Of all queues that there are. */
+struct queue_sums {
+    uint64_t published; /* messages that were put into them */
+    uint64_t ready, taken, delayed, ready_bytes;
+    uint64_t consumers;
+    uint64_t able; /* queues with a consumer that could take a message now */
+};
+
 /* Of all of it. */
 struct node_sample {
     const struct metrics_options *options;
@@ -42,7 +50,7 @@ struct node_sample {
     size_t queues;
     uint64_t begun_queues, uptime_ms;
     /* What only a look at each of them tells, which the scrape takes before: */
-    uint64_t queued;        /* messages that were put into queues that there are */
+    struct queue_sums all;
     uint64_t publishers;    /* channels that have published */
     struct traffic traffic; /* of connections that are open */
 };

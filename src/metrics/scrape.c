@@ -104,25 +104,40 @@ static bool look_at_channel(const struct scrape *scrape, struct client_id id,
 /* ---- sums ---- */
 
 /* Each queue is several places in memory, and what takes time is to wait for these: they are asked for
- * some queues ahead. */
+ * some queues ahead. Of the queue itself that is a line beside its name, or two. */
 static void fetch_queue(const struct queue *queue)
 {
     __builtin_prefetch(&queue->counts);
-    __builtin_prefetch(&queue->ready_consumers);
     __builtin_prefetch(&queue->is_delay);
+}
+
+static void fetch_counts(const struct queue *queue)
+{
+    __builtin_prefetch(&queue->counts->ready);
+    __builtin_prefetch(&queue->counts->ready_bytes);
+    if (queue->tally)
+        __builtin_prefetch(&queue->tally->of[TALLY_PUBLISHED]);
+}
+
+static void add_queue(struct queue_sums *all, const struct queue *queue)
+{
+    const struct counts *counts = queue->counts;
+    all->published += queue_tally(queue, TALLY_PUBLISHED);
+    all->ready += counts->ready;
+    all->taken += counts->taken;
+    all->delayed += counts->delayed;
+    all->ready_bytes += counts->ready_bytes;
+    all->consumers += queue->consumer_count;
+    all->able += !list_is_empty(&queue->ready_consumers);
 }
 
 static void sum_some_queues(struct scrape *scrape)
 {
     for (size_t i = 0; i < scrape->some_count; i++)
-        __builtin_prefetch(scrape->some[i]->counts);
-    for (size_t i = 0; i < scrape->some_count; i++) {
-        const struct queue *queue = scrape->some[i];
-        if (queue->is_delay)
-            continue;
-        scrape->node.queued += queue_tally(queue, TALLY_PUBLISHED);
-        metrics_sum(SCOPE_queue, queue, scrape->sums);
-    }
+        fetch_counts(scrape->some[i]);
+    for (size_t i = 0; i < scrape->some_count; i++)
+        if (!scrape->some[i]->is_delay)
+            add_queue(&scrape->node.all, scrape->some[i]);
     scrape->some_count = 0;
 }
 

@@ -134,28 +134,29 @@ enum queue_limit {
 
 struct queue {
     const struct queue_kind *kind;
-    struct counts *counts; /* of its messages; only the kind changes them, but for queue_sum */
     void *state;                 /* the kind's */
     const struct queue_settings *settings; /* what its arguments and its policies come to */
     struct queue_timers *timers; /* NULL: it has set none */
-    struct queue_tally *tally;   /* what has happened to its messages; NULL: nothing yet */
     struct queues *queues;
     struct vhost *vhost; /* nothing in this folder looks into it */
     uint64_t id;         /* in the store */
     uint8_t *arguments;  /* contents of the field table it was declared with, for equivalence */
     uint64_t exclusive_owner;    /* id of the connection that owns it; 0: not exclusive */
     struct list consumers;       /* struct queue_consumer: all of them */
-    struct list ready_consumers; /* those that can take a message now, next one first */
-    struct list working_link;    /* on queues->working */
     /* The broker's: */
     struct list bindings;          /* struct binding, by destination_link */
     struct list owner_link;        /* exclusive queues of a connection */
     struct list dead_letters;      /* struct dead_letter: taken messages on their way out */
     struct list dead_letters_link; /* on broker->dead_letters */
     uint64_t route_number;         /* see broker->route_number */
-    /* Small ones last, as there may be a million queues. */
-    uint32_t arguments_size;
+    struct list working_link;      /* on queues->working */
+    /* Whoever goes through all queues, of which there may be a million, and sums up looks at these alone, which
+     * lie together and beside the name for that: */
+    struct counts *counts; /* of its messages; only the kind changes them, but for queue_sum */
+    struct queue_tally *tally;   /* what has happened to its messages; NULL: nothing yet */
+    struct list ready_consumers; /* those that can take a message now, next one first */
     uint32_t consumer_count;
+    uint32_t arguments_size;
     bool durable, auto_delete;
     bool exclusively_consumed; /* one consumer asked for exclusive access */
     bool has_levels;           /* ready_consumers is one of levels: queue_consumer.h */

@@ -190,6 +190,15 @@ static const char *node_name(struct daemon *daemon)
     return daemon->node_name;
 }
 
+/* As operators are told it. A broker that is alone is its cluster; those of one have the same name for it, as
+ * clients are told, so that who asks all of them finds them together. */
+static const char *cluster_name(struct daemon *daemon)
+{
+    const struct options *options = &daemon->options;
+    bool is_alone = !options->cluster.number;
+    return options->cluster_name || !is_alone ? options->server.cluster_name : node_name(daemon);
+}
+
 static bool make_membership(struct daemon *daemon)
 {
     const struct membership_options options = {.options = &daemon->options,
@@ -361,7 +370,7 @@ static void build_management(struct daemon *daemon)
         .cors = &daemon->options.cors,
         .headers = &daemon->options.headers,
         .node = node,
-        .cluster_name = daemon->options.cluster_name ? daemon->options.cluster_name : node,
+        .cluster_name = cluster_name(daemon),
         .version = PACKAGE_VERSION,
         .product_version = daemon->options.server.product_version,
         .path_prefix = daemon->options.path_prefix ? daemon->options.path_prefix : "",
@@ -389,7 +398,7 @@ static void build_metrics(struct daemon *daemon)
         .control = &daemon->control,
         .turns = &daemon->loop->turns,
         .node = node,
-        .cluster_name = daemon->options.cluster_name ? daemon->options.cluster_name : node,
+        .cluster_name = cluster_name(daemon),
         .version = PACKAGE_VERSION,
         .product_version = daemon->options.server.product_version,
         .path = daemon->options.metrics_path,

@@ -778,7 +778,8 @@ static const struct option rows[] = {
     {.key = "cluster_name",
      .kind = &option_text,
      FIELD_OF(cluster_name),
-     .text = "What clients and operators are told is the name of the cluster."},
+     .text = "What clients and operators are told is the name of the cluster. Clients are told leveret if nothing "
+             "is said, and so are operators of a cluster; those of a broker that is alone are told its own name."},
     {.key = "collect_statistics_interval",
      .kind = &option_number,
      FIELD_OF(rates_ms),

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/utf8.h"
+#include "broker/parameter.h"
 #include "queue/queue_latency.h"
 
 /* Whether it has one is not known before it was looked for. */
@@ -340,10 +341,11 @@ static void add_identity(const struct rows *rows, const struct metric *metric,
                                             [ENDPOINT_PER_OBJECT] = "per-object",
                                             [ENDPOINT_DETAILED] = "detailed"};
     const struct metrics_options *options = node->options;
+    struct bytes cluster = parameter_cluster_name(node->broker, options->cluster_name);
     begin_line(rows, metric);
     add_text(rows->out, "{", "rabbitmq_node", options->node);
-    add_text(rows->out, ",", "rabbitmq_cluster", options->cluster_name);
-    add_text(rows->out, ",", "rabbitmq_cluster_permanent_id", options->cluster_name);
+    add_label(rows->out, ",", "rabbitmq_cluster", cluster);
+    add_label(rows->out, ",", "rabbitmq_cluster_permanent_id", cluster);
     add_text(rows->out, ",", "rabbitmq_endpoint", endpoints[rows->endpoint]);
     add(rows->out, "}");
     end_line(rows, metric, node);
@@ -432,7 +434,7 @@ static void add_memory(const struct rows *rows, const struct metric *metric,
     }
 }
 
-/* Those with TLS. */
+/* Those with TLS, or with lists of revoked certificates. */
 static void add_listeners(const struct rows *rows, const struct metric *metric,
                           const struct node_sample *node)
 {

@@ -233,9 +233,18 @@ def of_members(broker, name):
     return {member: float(value) for member, value in lines}
 
 
+def cluster_label(broker):
+    """What its metrics say is the name of the cluster."""
+    address = re.findall(r"listening address=(\S+) protocol=http/prometheus$", broker.log(), re.M)[0]
+    with urllib.request.urlopen("http://%s/metrics" % address, timeout=PATIENCE) as answer:
+        return re.search(r'^rabbitmq_identity_info\{.*rabbitmq_cluster="(.*?)"', answer.read().decode(), re.M).group(1)
+
+
 @case("metrics tell of the group: who leads, what is agreed on, and who is away")
 def _(t):
     cluster, serving, c = served(t, "measured", 50, "--metrics", "127.0.0.1:0")
+    equal({number: cluster_label(cluster.brokers[number]) for number in (1, 2, 3)}, {1: "leveret", 2: "leveret", 3: "leveret"},
+          "what each says is the name of the cluster")
     follower, other = serving % 3 + 1, (serving + 1) % 3 + 1
     leader = metrics_of(cluster.brokers[serving])
     equal((leader["leveret_cluster_members"], leader["leveret_cluster_members_up"], leader["leveret_cluster_leads"],

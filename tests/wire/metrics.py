@@ -664,7 +664,8 @@ def _(t):
     work(t, broker)
     metrics = ask(broker.address, "/metrics")
     equal(len(metrics["rabbitmq_identity_info"].lines), 1, "lines of the identity")
-    value(metrics, "rabbitmq_identity_info", rabbitmq_node="leveret@" + os.uname().nodename, rabbitmq_endpoint="aggregated")
+    node = "leveret@" + os.uname().nodename
+    value(metrics, "rabbitmq_identity_info", rabbitmq_node=node, rabbitmq_cluster=node, rabbitmq_endpoint="aggregated")
     value(metrics, "rabbitmq_build_info", erlang_version="none")
     value(metrics, "rabbitmq_erlang_uptime_seconds")
     told = {key[0] for metric in metrics.values() for key in metric.lines} | set(metrics)
@@ -674,6 +675,15 @@ def _(t):
         asked = set(re.findall(r"\b(?:rabbitmq|leveret)_[a-z0-9_]+", text)) - {"rabbitmq_node"}
         check(len(asked) > 10, "%s asks for something" % name)
         equal(sorted(asked - told), [], "what %s asks for and is not there" % name)
+
+
+@case("the name of the cluster is told as operators have set it")
+def _(t):
+    control = os.path.join(service.folder(t), "ctl.sock")
+    broker = Own(t, "--control-socket", control)
+    subprocess.run([os.path.join(os.path.dirname(service.PROGRAM), "leveretctl"), "--uri", "unix:" + control,
+                    "set_cluster_name", "hares"], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    value(ask(broker.address, "/metrics"), "rabbitmq_identity_info", rabbitmq_cluster="hares")
 
 
 @case("promtool finds nothing to complain of")

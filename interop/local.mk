@@ -19,6 +19,7 @@ EXTRA_DIST += \
 	%D%/readme.py \
 	%D%/README.md \
 	%D%/run \
+	%D%/run_cluster.py \
 	%D%/scenarios.py \
 	%D%/tap.py \
 	%D%/transcripts \

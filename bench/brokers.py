@@ -7,6 +7,7 @@ in the rows that it can do.
 """
 
 import os
+import random
 import re
 import shutil
 import signal
@@ -17,6 +18,7 @@ import time
 
 RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 START_SECONDS, STOP_SECONDS = 60, 60
+PORTS = 16384, 32768
 LOG_LINES = 8
 
 
@@ -25,10 +27,15 @@ class BrokerError(Exception):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below those that the system gives to connections, which may take it before the broker does."""
+    while True:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", random.randrange(*PORTS)))
+                return probe.getsockname()[1]
+            except OSError:
+                continue
 
 
 def rss_mib(pid):
@@ -122,6 +129,8 @@ class OwnBroker(Broker):
         self.log = os.path.join(work, name.lower() + ".log")
         self.process = None
         self.port = self.tls_port = 0
+
+    logs = property(lambda self: [self.log])
 
     def command(self):
         raise NotImplementedError
@@ -221,6 +230,45 @@ class Leveret(OwnBroker):
             command += ["--listen-tls", "127.0.0.1:%d" % self.tls_port,
                         "--tls-cert", self.certificate[0], "--tls-key", self.certificate[1]]
         return command
+
+
+class LeveretNode(Leveret):
+    """One of a cluster. `ports`: where each listens for the others."""
+
+    def __init__(self, program, work, number, ports, cookie, certificate=None):
+        super().__init__(program, work, certificate)
+        self.work, self.log = "%s/leveret%d" % (work, number), "%s/leveret%d.log" % (work, number)
+        self.number, self.ports, self.cookie = number, ports, cookie
+
+    def command(self):
+        given = ["cluster.nodes.%d=127.0.0.1:%d" % (i + 1, port) for i, port in enumerate(self.ports)]
+        given += ["cluster.number=%d" % self.number, "cluster.listen=127.0.0.1:%d" % self.ports[self.number - 1],
+                  "cluster.cookie=" + self.cookie]
+        return super().command() + ["--management", "none", "--control-socket", "none", "--metrics", "none",
+                                    "--node-name", "leveret@node%d" % self.number, "--cluster-found"] + \
+            [word for one in given for word in ("--set", one)]
+
+    def wait_until_it_accepts(self, began):
+        """Which one does is not known before most of them run."""
+        return time.monotonic() - began
+
+    def meet(self):
+        pass
+
+    def taken(self):
+        """When it took the office last, as its log has it."""
+        with open(self.log, "rb") as log:
+            lines = [line for line in log if b" office_taken " in line]
+        return lines[-1].split()[0] if lines else b""
+
+
+def leveret_nodes(program, work, count, certificate=None):
+    """A cluster of so many, none of which runs."""
+    ports, cookie = [free_port() for _ in range(count)], os.path.join(work, "cookie")
+    with open(cookie, "w") as file:
+        file.write("of brokers that are started here, and of nothing else\n")
+    os.chmod(cookie, 0o600)
+    return [LeveretNode(program, work, number + 1, ports, cookie, certificate) for number in range(count)]
 
 
 class Floor(OwnBroker):

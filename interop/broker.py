@@ -15,6 +15,8 @@ import sys
 import tempfile
 import time
 
+import three
+
 LISTENING = re.compile(r"listening\b.*\baddress=\"?(127\.0\.0\.1:\d+)")
 LISTENING_TLS = re.compile(LISTENING.pattern + r"\b.*\btls=true")
 READY = "Server startup complete"
@@ -96,6 +98,41 @@ class Broker:
         return wrong
 
 
+class Followers:
+    """A cluster of three; `uri` and `tls_uri` are those of one that does not lead."""
+
+    def __init__(self, program, tls=False):
+        self.directory = tempfile.mkdtemp(prefix="leveret-")
+        self.three = three.Three(program, self.directory, certificate(self.directory) if tls else None)
+        try:
+            self.three.start(tls=tls)
+        except three.brokers.BrokerError as error:
+            self.three.close()
+            shutil.rmtree(self.directory, ignore_errors=True)
+            raise SystemExit("Bail out! the brokers did not start: %s" % error) from None
+        self.uri = "127.0.0.1:%d" % self.three.port
+        self.tls_uri = "127.0.0.1:%d" % self.three.tls_port if tls else None
+        self.tls_ca = self.three.certificate and self.three.certificate[0]
+
+    def stop(self):
+        """What was wrong with their end, as a list of reasons."""
+        wrong = []
+        try:
+            self.three.stop()
+        except three.brokers.BrokerError as error:
+            wrong.append(str(error))
+        if self.three.has_moved:
+            print("# another broker came to lead by itself, and clients lost their connections")
+        for path in self.three.logs:
+            with open(path, errors="replace") as log:
+                text = log.read()
+            if SANITIZER.search(text):
+                wrong += ["a log holds a sanitizer report"] + text.splitlines()[-60:]
+        self.three.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+        return wrong
+
+
 class Report:
     """One TAP stream out of many."""
 
@@ -138,6 +175,8 @@ class Report:
 def arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build-dir", default=".", help="where leveretd was built")
+    parser.add_argument("--cluster", action="store_true",
+                        help="start three that are one, and go to one that does not lead")
     parser.add_argument("--uri", help="HOST:PORT of a broker that runs already")
     parser.add_argument("--tls-uri", help="HOST:PORT of the same, with TLS")
     parser.add_argument("--tls-ca", help="file of certificates to trust there")
@@ -155,7 +194,8 @@ def main(programs, tls=False):
     """
     options, report, broker = arguments(), Report(), None
     if not options.uri:
-        broker = Broker(os.path.join(options.build_dir, "leveretd"), tls)
+        start = Followers if options.cluster else Broker
+        broker = start(os.path.join(options.build_dir, "leveretd"), tls)
         options.tls_uri, options.tls_ca = broker.tls_uri, broker.tls_ca
     try:
         uri = options.uri or broker.uri

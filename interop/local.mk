@@ -22,6 +22,7 @@ EXTRA_DIST += \
 	%D%/run_cluster.py \
 	%D%/scenarios.py \
 	%D%/tap.py \
+	%D%/three.py \
 	%D%/transcripts \
 	%D%/web
 

@@ -14,6 +14,8 @@ HOST = "127.0.0.1"
 PORT = int(os.environ["AMQP_PORT"])
 TLS_PORT = int(os.environ["AMQP_TLS_PORT"])
 CA = os.environ["AMQP_CA"]
+# How a scenario's own queue is declared, where it does not matter.
+OWN = {"durable": True} if "AMQP_DURABLE" in os.environ else {"exclusive": True}
 NUMBERS = itertools.count(1)
 
 
@@ -36,6 +38,46 @@ def restart_broker():
     """The matrix kills the broker, and starts it again on the same store and ports."""
     print("restart", flush=True)
     equal(sys.stdin.readline().strip(), "restarted", "the matrix's answer")
+
+
+def fail_broker():
+    """The matrix kills the broker in a moment, and says so when it is there again, to broker_is_back()."""
+    print("failover", flush=True)
+    equal(sys.stdin.readline().strip(), "failing", "the matrix's answer")
+
+
+def broker_is_back():
+    equal(sys.stdin.readline().strip(), "restarted", "the matrix's answer")
+
+
+BEFORE, HELD, MEANWHILE, AFTER = 10, 3, 200, 210
+
+
+class Tally:
+    """What the scenario "failover" has published, and got: each attempt to publish a number is a message."""
+
+    def __init__(self):
+        self.attempts, self.confirmed, self.seen, self.new = 0, set(), set(), set()
+        self.wrong = []
+
+    def body(self, number):
+        self.attempts += 1
+        return "%d.%d" % (number, self.attempts)
+
+    def got(self, body, redelivered):
+        body = body if isinstance(body, str) else body.decode()
+        if not redelivered and body in self.new:
+            self.wrong.append("%s comes twice, and does not say so" % body)
+        self.seen.add(body)
+        if not redelivered:
+            self.new.add(body)
+
+    def has_all(self):
+        return self.confirmed <= self.seen
+
+    def check(self):
+        equal((self.wrong, sorted(self.confirmed - self.seen), len(self.confirmed)), ([], [], AFTER),
+              "what is wrong, what is lost, and how many were confirmed")
 
 
 def pattern(size):

@@ -130,7 +130,8 @@ class Brokers:
         """With SIGKILL; it is started again by the script."""
         pid = self.pids()[number]
         os.kill(pid, signal.SIGKILL)
-        check(eventually(lambda: self.pids()[number] != pid), "number %d is not started again: %s" % (number, self.log()))
+        check(eventually(lambda: self.pids()[number] != pid),
+              "number %d is not started again: %s" % (number, self.log()))
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -241,7 +242,8 @@ class Load:
         wanted = [publisher.next + MORE for publisher in self.publishers]
         check(eventually(lambda: all(publisher.next >= number or publisher.failed
                                      for publisher, number in zip(self.publishers, wanted))),
-              "confirms: %r of %r: %s" % ([publisher.next for publisher in self.publishers], wanted, self.brokers.log()))
+              "confirms: %r of %r: %s" % (
+                  [publisher.next for publisher in self.publishers], wanted, self.brokers.log()))
 
     def end(self):
         """Publishers first; consumers when they have got all that was confirmed."""

@@ -25,6 +25,10 @@ SCENARIOS = (
     ("large-body", "20 MB go and come back, unharmed"),
     ("recovery", "the broker is killed and started again; the client comes back by itself, the "
                  "durable queue and its persistent messages are there, and its consumer goes on"),
+    ("failover", "the broker is killed and started again while messages are published one by one, each until "
+                 "it is confirmed, by a program that connects again when its connection ends; what it has "
+                 "not acknowledged comes again as redelivered, or may be acknowledged then; what was "
+                 "confirmed comes, and nothing comes twice without saying so"),
     ("reply-to", "questions and answers by direct reply-to"),
     ("tls", "with TLS, and the certificate checked, a message goes and comes back"),
 )

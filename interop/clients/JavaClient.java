@@ -22,21 +22,27 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Date;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.TrustManagerFactory;
 
 public final class JavaClient {
     private static final int PATIENCE = 60;
     private static final String ADDRESS = "amq.rabbitmq.reply-to";
+    // How a scenario's own queue is declared, where it does not matter: durable, or exclusive.
+    private static final boolean DURABLE = System.getenv("AMQP_DURABLE") != null;
+    private static final BufferedReader INPUT = new BufferedReader(new InputStreamReader(System.in));
     private static int names;
 
     private interface Scenario {
@@ -67,7 +73,7 @@ public final class JavaClient {
     }
 
     private static String ownQueue(Channel ch, Map<String, Object> arguments) throws IOException {
-        return ch.queueDeclare("", false, true, false, arguments).getQueue();
+        return ch.queueDeclare("", DURABLE, !DURABLE, false, arguments).getQueue();
     }
 
     private static byte[] bytes(String text) {
@@ -380,7 +386,7 @@ public final class JavaClient {
     private static void queues() throws Exception {
         Connection owner = connect();
         try (Connection c = connect()) {
-            String q = ownQueue(owner.createChannel(), null);
+            String q = owner.createChannel().queueDeclare("", false, true, false, null).getQueue();
             equal(q.startsWith("amq.gen-"), true, q);
             refused(() -> c.createChannel().queueDeclarePassive(q), 405, "RESOURCE_LOCKED");
             owner.close();
@@ -433,8 +439,7 @@ public final class JavaClient {
 
     private static void restartBroker() throws IOException {
         System.out.println("restart");
-        BufferedReader in = new BufferedReader(new InputStreamReader(System.in));
-        equal(in.readLine(), "restarted", "the matrix's answer");
+        equal(INPUT.readLine(), "restarted", "the matrix's answer");
     }
 
     private static void recovery() throws Exception {
@@ -461,6 +466,111 @@ public final class JavaClient {
             ch.queueDelete(kept);
             ch.queueDelete(q);
         }
+    }
+
+    /** A program that connects again when its connection has ended, and does again what was not done then. */
+    private static final class Program {
+        private final String queue = name();
+        private final List<String> confirmed = new ArrayList<>();
+        private final Set<String> seen = new HashSet<>();
+        private final Set<String> comesNew = new HashSet<>();
+        private Connection connection;
+        private Channel ch;
+        private int attempts;
+
+        private interface Step<T> {
+            T run() throws Exception;
+        }
+
+        private void open() throws Exception {
+            ConnectionFactory factory = factory();
+            factory.setAutomaticRecoveryEnabled(false);
+            connection = factory.newConnection();
+            ch = connection.createChannel();
+            ch.confirmSelect();
+            ch.queueDeclare(queue, true, false, false, null);
+        }
+
+        private <T> T insist(Step<T> step) throws Exception {
+            while (true) {
+                try {
+                    if (connection == null) {
+                        open();
+                    }
+                    return step.run();
+                } catch (IOException | TimeoutException | ShutdownSignalException lost) {
+                    if (connection != null) {
+                        connection.abort();
+                    }
+                    connection = null;
+                    Thread.sleep(50);
+                }
+            }
+        }
+
+        private void publish(int from, int to) throws Exception {
+            for (int number = from; number < to; number++) {
+                int wanted = number;
+                insist(() -> {
+                    String body = wanted + "." + ++attempts;
+                    ch.basicPublish("", queue, true, MessageProperties.PERSISTENT_BASIC, bytes(body));
+                    ch.waitForConfirmsOrDie(PATIENCE * 1000L);
+                    return confirmed.add(body);
+                });
+            }
+        }
+
+        // The tag of a message, or 0.
+        private long take() throws Exception {
+            GetResponse got = ch.basicGet(queue, false);
+            if (got == null) {
+                return 0;
+            }
+            String body = text(got.getBody());
+            boolean isNew = !got.getEnvelope().isRedeliver();
+            equal(isNew && comesNew.contains(body), false, body + " comes twice, and does not say so");
+            seen.add(body);
+            if (isNew) {
+                comesNew.add(body);
+            }
+            return got.getEnvelope().getDeliveryTag();
+        }
+
+        private boolean hasAll() {
+            return seen.containsAll(confirmed);
+        }
+    }
+
+    private static void failover() throws Exception {
+        Program program = new Program();
+        program.publish(0, 10);
+        Connection first = program.connection;
+        long held = 0;
+        for (int number = 0; number < 3; number++) {
+            held = program.take();
+        }
+        System.out.println("failover");
+        equal(INPUT.readLine(), "failing", "the matrix's answer");
+        program.publish(10, 200);
+        equal(INPUT.readLine(), "restarted", "the matrix's answer");
+        program.publish(200, 210);
+        if (program.connection == first) {
+            program.ch.basicAck(held, true);
+        }
+        long end = System.nanoTime() + PATIENCE * 1000000000L;
+        while (!program.hasAll() && System.nanoTime() < end) {
+            program.insist(() -> {
+                long tag = program.take();
+                if (tag != 0) {
+                    program.ch.basicAck(tag, false);
+                }
+                return tag;
+            });
+        }
+        equal(program.hasAll(), true, "all that was confirmed has come");
+        equal(program.confirmed.size(), 210, "confirms");
+        program.insist(() -> program.ch.queueDelete(program.queue));
+        program.connection.close();
     }
 
     private static void replyTo() throws Exception {
@@ -527,6 +637,7 @@ public final class JavaClient {
         all.put("channel-error", JavaClient::channelError);
         all.put("large-body", JavaClient::largeBody);
         all.put("recovery", JavaClient::recovery);
+        all.put("failover", JavaClient::failover);
         all.put("reply-to", JavaClient::replyTo);
         all.put("tls", JavaClient::tls);
         return all;

@@ -19,6 +19,10 @@ import matrix_client as m  # noqa: E402
 from tap import case, check, equal, main  # noqa: E402
 
 
+# Some of what is waited for when a connection ends does not end with it.
+STEP_SECONDS = 5
+
+
 def scenario(name):
     """A case that is a coroutine."""
     def register(function):
@@ -74,14 +78,14 @@ async def heartbeats():
     async with await aio_pika.connect(m.uri() + "?heartbeat=1") as connection:
         ch = await connection.channel()
         await asyncio.sleep(3)
-        await ch.declare_queue(exclusive=True)
+        await ch.declare_queue(**m.OWN)
 
 
 @scenario("properties")
 async def properties():
     async with await connect() as connection:
         ch = await connection.channel()
-        q = await ch.declare_queue(exclusive=True)
+        q = await ch.declare_queue(**m.OWN)
         sent = {"content_type": "text/plain", "content_encoding": "utf-8",
                 "delivery_mode": aio_pika.DeliveryMode.PERSISTENT, "priority": 7,
                 "correlation_id": "c-1", "reply_to": "answers", "expiration": 60.0,
@@ -98,7 +102,7 @@ async def properties():
 async def headers():
     async with await connect() as connection:
         ch = await connection.channel()
-        q = await ch.declare_queue(exclusive=True)
+        q = await ch.declare_queue(**m.OWN)
         # A double or a decimal it sends as the bytes of its text.
         want = {"bool": True, "int": 70000, "long": -2 ** 40, "string": "\u00e9", "void": None,
                 "bytes": bytearray(b"\xff\0"), "time": datetime.datetime(2024, 5, 6, 7, 8, 9),
@@ -111,7 +115,7 @@ async def headers():
 async def confirms():
     async with await connect() as connection:
         ch = await connection.channel(publisher_confirms=True)
-        q = await ch.declare_queue(exclusive=True)
+        q = await ch.declare_queue(**m.OWN)
         await asyncio.gather(*[publish(ch, q.name, b"x") for _ in range(500)])
         again = await ch.declare_queue(q.name, passive=True)
         equal(again.declaration_result.message_count, 500, "messages")
@@ -135,7 +139,7 @@ async def mandatory():
 async def prefetch():
     async with await connect() as connection:
         ch = await connection.channel()
-        q, seen = await ch.declare_queue(exclusive=True), []
+        q, seen = await ch.declare_queue(**m.OWN), []
         for number in range(10):
             await publish(ch, q.name, b"%d" % number)
         await ch.set_qos(prefetch_count=3)
@@ -151,7 +155,7 @@ async def prefetch():
 async def acks():
     async with await connect() as connection:
         ch = await connection.channel()
-        q = await ch.declare_queue(exclusive=True)
+        q = await ch.declare_queue(**m.OWN)
         for number in range(5):
             await publish(ch, q.name, b"%d" % number)
         got = [await get(q, no_ack=False) for _ in range(5)]
@@ -169,8 +173,8 @@ async def acks():
 async def dead_letter():
     async with await connect() as connection:
         ch = await connection.channel()
-        dead = await ch.declare_queue(exclusive=True)
-        q = await ch.declare_queue(exclusive=True, arguments={
+        dead = await ch.declare_queue(**m.OWN)
+        q = await ch.declare_queue(**m.OWN, arguments={
             "x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead.name})
         await publish(ch, q.name, b"ill", headers={"own": 1})
         await (await get(q, no_ack=False)).reject(requeue=False)
@@ -186,7 +190,7 @@ async def transactions():
     async with await connect() as connection:
         ch = await connection.channel(publisher_confirms=False)
         other = await connection.channel()
-        q = await ch.declare_queue(exclusive=True)
+        q = await ch.declare_queue(**m.OWN)
         seen = await other.get_queue(q.name)
         tx = ch.transaction()
         await tx.select()
@@ -212,7 +216,7 @@ async def exchanges():
                                          ("fanout", "", "any", None)):
             x = await ch.declare_exchange(m.name(), ExchangeType(kind), auto_delete=True)
             y = await ch.declare_exchange(m.name(), ExchangeType.FANOUT, auto_delete=True)
-            q = await ch.declare_queue(exclusive=True)
+            q = await ch.declare_queue(**m.OWN)
             await q.bind(x, binding)
             await x.bind(y, "")
             await x.publish(Message(b"in"), hit)
@@ -223,7 +227,7 @@ async def exchanges():
             await q.unbind(x, binding)
             await publish(ch, q.name, b"end")
             equal(await bodies(q, 3), [b"in", b"through", b"end"], kind)
-        q, x = await ch.declare_queue(exclusive=True), await ch.get_exchange("amq.headers")
+        q, x = await ch.declare_queue(**m.OWN), await ch.get_exchange("amq.headers")
         await q.bind(x, "", arguments={"x-match": "all", "a": 1, "b": "two"})
         await x.publish(Message(b"both", headers={"a": 1, "b": "two"}), "")
         await x.publish(Message(b"one", headers={"a": 1}), "", mandatory=False)
@@ -268,7 +272,7 @@ async def channel_error():
             check(m.inequivalent(missing) in str(error), str(error))
         again = await connection.channel()
         await again.exchange_delete(missing)
-        q = await again.declare_queue(exclusive=True)
+        q = await again.declare_queue(**m.OWN)
         await publish(again, q.name, b"x")
         equal(await bodies(q, 1), [b"x"], "on a new channel")
 
@@ -277,7 +281,7 @@ async def channel_error():
 async def large_body():
     async with await connect() as connection:
         ch = await connection.channel()
-        q, seen, body = await ch.declare_queue(exclusive=True), [], m.pattern(20_000_000)
+        q, seen, body = await ch.declare_queue(**m.OWN), [], m.pattern(20_000_000)
         await q.consume(seen.append, no_ack=True)
         await publish(ch, q.name, body)
         await until(lambda: seen)
@@ -312,11 +316,66 @@ async def recovery():
         await q.delete(if_unused=False)
 
 
+class Program:
+    """It connects again when its connection has ended, and does again what was not done then."""
+
+    def __init__(self):
+        self.name, self.tally, self.channel, self.queue = m.name(), m.Tally(), None, None
+
+    async def insist(self, step, *arguments):
+        while True:
+            try:
+                if not self.channel:
+                    self.channel = await (await connect()).channel()
+                    self.queue = await self.channel.declare_queue(self.name, durable=True)
+                return await asyncio.wait_for(step(*arguments), STEP_SECONDS)
+            except (aio_pika.exceptions.AMQPError, OSError, asyncio.TimeoutError, asyncio.CancelledError,
+                    RuntimeError):
+                self.channel = None
+                await asyncio.sleep(0.05)
+
+    async def publish(self, number):
+        body = self.tally.body(number)
+        await publish(self.channel, self.name, body.encode(), delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
+        self.tally.confirmed.add(body)
+
+    async def take(self):
+        message = await self.queue.get(fail=False)
+        if message:
+            self.tally.got(message.body, message.redelivered)
+        return message
+
+    async def take_and_ack(self):
+        message = await self.take()
+        if message:
+            await message.ack()
+
+
+@scenario("failover")
+async def failover():
+    program, loop = Program(), asyncio.get_running_loop()
+    for number in range(m.BEFORE):
+        await program.insist(program.publish, number)
+    first, held = program.channel, [await program.take() for _ in range(m.HELD)]
+    await loop.run_in_executor(None, m.fail_broker)
+    for number in range(m.BEFORE, m.MEANWHILE):
+        await program.insist(program.publish, number)
+    await loop.run_in_executor(None, m.broker_is_back)
+    for number in range(m.MEANWHILE, m.AFTER):
+        await program.insist(program.publish, number)
+    if program.channel is first:
+        await held[-1].ack(multiple=True)
+    while not program.tally.has_all():
+        await program.insist(program.take_and_ack)
+    program.tally.check()
+    await program.insist(lambda: program.queue.delete(if_empty=False))
+
+
 @scenario("reply-to")
 async def reply_to():
     async with await connect() as connection:
         asker, server = await connection.channel(), await connection.channel()
-        q, answers = await server.declare_queue(exclusive=True), []
+        q, answers = await server.declare_queue(**m.OWN), []
         back = await asker.get_queue("amq.rabbitmq.reply-to", ensure=False)
         await back.consume(answers.append, no_ack=True)
         for number in range(3):
@@ -338,7 +397,7 @@ async def tls():
                                         password="guest", **options)
     async with connection:
         ch = await connection.channel()
-        q = await ch.declare_queue(exclusive=True)
+        q = await ch.declare_queue(**m.OWN)
         await publish(ch, q.name, b"x")
         equal(await bodies(q, 1), [b"x"], "message")
 

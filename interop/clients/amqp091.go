@@ -23,6 +23,9 @@ var (
 	port    = os.Getenv("AMQP_PORT")
 	tlsPort = os.Getenv("AMQP_TLS_PORT")
 	names   int
+
+	// How a scenario's own queue is declared, where it does not matter: durable, or exclusive.
+	_, durable = os.LookupEnv("AMQP_DURABLE")
 )
 
 // What fails a scenario is a panic.
@@ -36,6 +39,14 @@ func equal(got, want interface{}, what string) {
 	if !reflect.DeepEqual(got, want) {
 		panic(fmt.Sprintf("%s: expected %#v, got %#v", what, want, got))
 	}
+}
+
+var input = bufio.NewReader(os.Stdin)
+
+func answer() string {
+	line, err := input.ReadString('\n')
+	must(err)
+	return strings.TrimSpace(line)
 }
 
 func name() string {
@@ -61,7 +72,7 @@ func channel(c *amqp.Connection) *amqp.Channel {
 }
 
 func ownQueue(ch *amqp.Channel, arguments amqp.Table) string {
-	q, err := ch.QueueDeclare("", false, false, true, false, arguments)
+	q, err := ch.QueueDeclare("", durable, false, !durable, false, arguments)
 	must(err)
 	return q.Name
 }
@@ -353,7 +364,9 @@ func exchanges() {
 func queues() {
 	owner, c := connect(), connect()
 	defer c.Close()
-	q := ownQueue(channel(owner), nil)
+	exclusive, err := channel(owner).QueueDeclare("", false, false, true, false, nil)
+	must(err)
+	q := exclusive.Name
 	equal(strings.HasPrefix(q, "amq.gen-"), true, q)
 	refused(passive(c, q), 405, "")
 	must(owner.Close())
@@ -403,6 +416,128 @@ func largeBody() {
 	publish(ch, "", q, false, amqp.Publishing{Body: body})
 	d := <-deliveries
 	equal(bytes.Equal(d.Body, body), true, "the body is the same")
+}
+
+// A program that connects again when its connection has ended, and does again what was not done then.
+type program struct {
+	queue          string
+	c              *amqp.Connection
+	ch             *amqp.Channel
+	acks           chan amqp.Confirmation
+	attempts       int
+	confirmed      []string
+	seen, comesNew map[string]bool
+}
+
+func (p *program) open() (err error) {
+	if p.c, err = dial("guest", 10*time.Second); err != nil {
+		return err
+	}
+	if p.ch, err = p.c.Channel(); err != nil {
+		return err
+	}
+	p.acks = p.ch.NotifyPublish(make(chan amqp.Confirmation, 1))
+	if err = p.ch.Confirm(false); err != nil {
+		return err
+	}
+	_, err = p.ch.QueueDeclare(p.queue, true, false, false, false, nil)
+	return err
+}
+
+func (p *program) insist(step func() error) {
+	for {
+		var err error
+		if p.ch == nil {
+			err = p.open()
+		}
+		if err == nil {
+			err = step()
+		}
+		if err == nil {
+			return
+		}
+		if p.c != nil {
+			p.c.Close()
+		}
+		p.c, p.ch = nil, nil
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func (p *program) publish(from, to int) {
+	for number := from; number < to; number++ {
+		p.insist(func() error {
+			p.attempts++
+			body := fmt.Sprintf("%d.%d", number, p.attempts)
+			err := p.ch.PublishWithContext(context.Background(), "", p.queue, true, false,
+				amqp.Publishing{DeliveryMode: amqp.Persistent, Body: []byte(body)})
+			if err != nil {
+				return err
+			}
+			if confirm, ok := <-p.acks; !ok || !confirm.Ack {
+				return errors.New("it was not confirmed")
+			}
+			p.confirmed = append(p.confirmed, body)
+			return nil
+		})
+	}
+}
+
+// A message, if there is one.
+func (p *program) take() (amqp.Delivery, bool, error) {
+	d, ok, err := p.ch.Get(p.queue, false)
+	if err == nil && ok {
+		body := string(d.Body)
+		equal(!d.Redelivered && p.comesNew[body], false, body+" comes twice, and does not say so")
+		p.seen[body] = true
+		p.comesNew[body] = p.comesNew[body] || !d.Redelivered
+	}
+	return d, ok, err
+}
+
+func (p *program) lost() []string {
+	var lost []string
+	for _, body := range p.confirmed {
+		if !p.seen[body] {
+			lost = append(lost, body)
+		}
+	}
+	return lost
+}
+
+func failover() {
+	const before, heldCount, meanwhile, after = 10, 3, 200, 210
+	p := &program{queue: name(), seen: map[string]bool{}, comesNew: map[string]bool{}}
+	p.publish(0, before)
+	first := p.ch
+	var held amqp.Delivery
+	for i := 0; i < heldCount; i++ {
+		held, _, _ = p.take()
+	}
+	fmt.Println("failover")
+	equal(answer(), "failing", "the matrix's answer")
+	p.publish(before, meanwhile)
+	equal(answer(), "restarted", "the matrix's answer")
+	p.publish(meanwhile, after)
+	if p.ch == first {
+		must(held.Ack(true))
+	}
+	for deadline := time.Now().Add(patience); p.lost() != nil && time.Now().Before(deadline); {
+		p.insist(func() error {
+			d, ok, err := p.take()
+			if err == nil && ok {
+				err = d.Ack(false)
+			}
+			return err
+		})
+	}
+	equal(p.lost(), []string(nil), "what is lost")
+	equal(len(p.confirmed), after, "confirms")
+	p.insist(func() error {
+		_, err := p.ch.QueueDelete(p.queue, false, false, false)
+		return err
+	})
+	p.c.Close()
 }
 
 func replyTo() {
@@ -457,6 +592,7 @@ var scenarios = []struct {
 	{"cancel-notify", cancelNotify},
 	{"channel-error", channelError},
 	{"large-body", largeBody},
+	{"failover", failover},
 	{"reply-to", replyTo},
 	{"tls", withTLS},
 }

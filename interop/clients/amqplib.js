@@ -21,7 +21,7 @@ const channel = async (connection, kind = 'createChannel') => {
 }
 
 const ownQueue = async (ch, options) =>
-  (await ch.assertQueue('', { exclusive: true, ...options })).queue
+  (await ch.assertQueue('', { durable: false, ...h.own, ...options })).queue
 
 const send = (ch, queue, body, options) => ch.sendToQueue(queue, Buffer.from(body), options)
 
@@ -174,7 +174,7 @@ const scenarios = {
 
   async queues () {
     const [owner, connection] = [await connect(), await connect()]
-    const q = await ownQueue(await channel(owner))
+    const { queue: q } = await (await channel(owner)).assertQueue('', { exclusive: true })
     assert.ok(q.startsWith('amq.gen-'), q)
     await h.refused((await channel(connection)).checkQueue(q), 405, 'RESOURCE_LOCKED')
     await owner.close()
@@ -213,6 +213,27 @@ const scenarios = {
     send(ch, q, body)
     await h.eventually(() => seen.length)
     assert.ok(seen[0].equals(body), 'the body is the same')
+  },
+
+  async failover () {
+    const queue = h.name()
+    await h.failover({
+      open: async () => {
+        const ch = await channel(await connect(), 'createConfirmChannel')
+        await ch.assertQueue(queue)
+        return ch
+      },
+      publish: async (ch, body) => {
+        send(ch, queue, body, { persistent: true, mandatory: true })
+        await ch.waitForConfirms()
+      },
+      get: async (ch) => {
+        const message = await ch.get(queue)
+        return message && { message, body: String(message.content), redelivered: message.fields.redelivered }
+      },
+      ack: (ch, { message }, all) => ch.ack(message, all),
+      remove: (ch) => ch.deleteQueue(queue)
+    })
   },
 
   async 'reply-to' () {

@@ -9,6 +9,8 @@ use AnyEvent::RabbitMQ;
 use constant PATIENCE => 60;
 use constant ADDRESS  => 'amq.rabbitmq.reply-to';
 
+# How a scenario's own queue is declared, where it does not matter.
+my @own = exists $ENV{AMQP_DURABLE} ? (durable => 1, auto_delete => 0) : (exclusive => 1);
 my $names = 0;
 
 sub name { return 'interop.' . ++$names }
@@ -87,7 +89,7 @@ sub channel {
 
 sub own_queue {
     my ($channel, %options) = @_;
-    return done($channel, 'declare_queue', queue => '', exclusive => 1, %options)
+    return done($channel, 'declare_queue', queue => '', @own, %options)
         ->method_frame->queue;
 }
 
@@ -131,6 +133,73 @@ sub refused {
     $closed = undef;
     die "expected $want, got $error\n" if index($error, $want) < 0;
     return;
+}
+
+# A program that connects again when its connection has ended, and does again what was not done then.
+sub insist {
+    my ($program, $step) = @_;
+    while (1) {
+        return if eval {
+            open_program($program) if !$program->{channel} || $program->{lost};
+            $step->();
+            1;
+        };
+        die $@ if $@ =~ /comes twice/;
+        $program->{channel} = undef;
+        eventually(sub { 0 }, 0.05);
+    }
+}
+
+sub open_program {
+    my ($program) = @_;
+    my $lost = \my $is_lost;
+    my $gone = sub { $$lost = 1; $program->{lost} = 1 if $program->{is} == $lost };
+    ($program->{is}, $program->{lost}) = ($lost, 0);
+    my $connection = connection(timeout => 2, on_close => $gone, on_read_failure => $gone);
+    my $channel = done($connection, 'open_channel', on_close => $gone);
+    done($channel, 'confirm');
+    done($channel, 'declare_queue', queue => $program->{queue}, durable => 1, auto_delete => 0);
+    $program->{channel} = $channel;
+    return;
+}
+
+# Waits for that, or for the end of the connection, and dies then.
+sub await {
+    my ($program, $condition) = @_;
+    eventually(sub { $condition->() || $program->{lost} });
+    die "lost\n" if !$condition->();
+    return;
+}
+
+sub publish_surely {
+    my ($program, $number) = @_;
+    insist($program, sub {
+        my ($body, $acked) = ("$number." . ++$program->{attempts});
+        post($program->{channel}, '', $program->{queue}, $body, mandatory => 1,
+            header => { delivery_mode => 2 }, on_ack => sub { $acked = 1 });
+        await($program, sub { $acked });
+        push @{ $program->{confirmed} }, $body;
+    });
+    return;
+}
+
+# A message, if there is one.
+sub take {
+    my ($program) = @_;
+    my $got;
+    $program->{channel}->get(queue => $program->{queue}, no_ack => 0, on_success => sub { $got = shift });
+    await($program, sub { $got });
+    return if $got->{empty};
+    my ($body, $new) = (payload($got), !$got->{ok}->method_frame->redelivered);
+    die "$body comes twice, and does not say so\n" if $new && $program->{new}{$body};
+    $program->{seen}{$body} = 1;
+    $program->{new}{$body} = 1 if $new;
+    return $got;
+}
+
+sub missing {
+    my ($program) = @_;
+    return scalar grep { !$program->{seen}{$_} } @{ $program->{confirmed} };
 }
 
 my @scenarios = (
@@ -270,7 +339,7 @@ my @scenarios = (
 
     'queues' => sub {
         my ($owner, $connection) = (connection(), connection());
-        my $queue = own_queue(channel($owner));
+        my $queue = own_queue(channel($owner), durable => 0, exclusive => 1);
         die "$queue\n" if $queue !~ /^amq\.gen-/;
         refused(sub { ready(channel($connection), $queue) }, '405 RESOURCE_LOCKED');
         done($owner, 'close');
@@ -315,6 +384,29 @@ my @scenarios = (
         post($channel, '', $queue, $body);
         eventually(sub { $got });
         die "the body is another one\n" if payload($got) ne $body;
+    },
+
+    'failover' => sub {
+        my $program = { queue => name(), attempts => 0, confirmed => [], seen => {}, new => {} };
+        publish_surely($program, $_) for 0 .. 9;
+        my ($first, $held) = ($program->{channel});
+        $held = take($program) for 1 .. 3;
+        print "failover\n";
+        equal(scalar <STDIN>, "failing\n", "the matrix's answer");
+        publish_surely($program, $_) for 10 .. 199;
+        equal(scalar <STDIN>, "restarted\n", "the matrix's answer");
+        publish_surely($program, $_) for 200 .. 209;
+        $first->ack(delivery_tag => tag($held), multiple => 1)
+            if $program->{channel} == $first && !$program->{lost};
+        my $end = AE::time() + PATIENCE;
+        while (missing($program) && AE::time() < $end) {
+            insist($program, sub {
+                my $got = take($program);
+                $program->{channel}->ack(delivery_tag => tag($got)) if $got;
+            });
+        }
+        equal([scalar @{ $program->{confirmed} }, missing($program)], [210, 0], 'confirms, and what is lost');
+        insist($program, sub { $program->{channel}->delete_queue(queue => $program->{queue}) });
     },
 
     'reply-to' => sub {

@@ -6,6 +6,8 @@ HOST = "127.0.0.1".freeze
 PORT = Integer(ENV.fetch("AMQP_PORT"))
 TLS_PORT = Integer(ENV.fetch("AMQP_TLS_PORT"))
 PATIENCE = 60
+# How a scenario's own queue is declared, where it does not matter.
+OWN = ENV.key?("AMQP_DURABLE") ? { durable: true } : { exclusive: true }
 SCENARIOS = {} # rubocop:disable Style/MutableConstant
 
 def scenario(name, &block)
@@ -83,13 +85,13 @@ end
 scenario "heartbeats" do
   connected(heartbeat: 1) do |connection|
     sleep 3
-    connection.create_channel.queue("", exclusive: true)
+    connection.create_channel.queue("", **OWN)
   end
 end
 
 scenario "properties" do
   connected do |connection|
-    q = connection.create_channel.queue("", exclusive: true)
+    q = connection.create_channel.queue("", **OWN)
     want = { content_type: "text/plain", content_encoding: "utf-8", delivery_mode: 2, priority: 7,
              correlation_id: "c-1", reply_to: "answers", expiration: "60000", message_id: "m-1",
              timestamp: 1_715_000_000, type: "kind", user_id: "guest", app_id: "interop" }
@@ -102,7 +104,7 @@ end
 
 scenario "headers" do
   connected do |connection|
-    q = connection.create_channel.queue("", exclusive: true)
+    q = connection.create_channel.queue("", **OWN)
     want = { "bool" => true, "int" => -7, "long" => 2**40, "double" => 1.5, "string" => "\xc3\xa9".b,
              "time" => Time.at(1_715_000_000), "table" => { "deep" => { "er" => 1 } },
              "array" => [1, "two", [3]], "void" => nil }
@@ -114,7 +116,7 @@ end
 scenario "confirms" do
   connected do |connection|
     ch = connection.create_channel
-    q = ch.queue("", exclusive: true)
+    q = ch.queue("", **OWN)
     ch.confirm_select
     500.times { |number| q.publish(number.to_s) }
     equal ch.wait_for_confirms, true, "all confirmed"
@@ -137,7 +139,7 @@ end
 scenario "prefetch" do
   connected do |connection|
     ch = connection.create_channel
-    q = ch.queue("", exclusive: true)
+    q = ch.queue("", **OWN)
     seen = []
     10.times { |number| q.publish(number.to_s) }
     ch.prefetch(3)
@@ -155,7 +157,7 @@ end
 scenario "acks" do
   connected do |connection|
     ch = connection.create_channel
-    q = ch.queue("", exclusive: true)
+    q = ch.queue("", **OWN)
     5.times { |number| q.publish(number.to_s) }
     tags = Array.new(5) { get(q, manual_ack: true)[0].delivery_tag }
     ch.ack(tags[0])
@@ -171,8 +173,8 @@ end
 scenario "dead-letter" do
   connected do |connection|
     ch = connection.create_channel
-    dead = ch.queue("", exclusive: true)
-    q = ch.queue("", exclusive: true, arguments: { "x-dead-letter-exchange" => "",
+    dead = ch.queue("", **OWN)
+    q = ch.queue("", **OWN, arguments: { "x-dead-letter-exchange" => "",
                                                    "x-dead-letter-routing-key" => dead.name })
     q.publish("ill", headers: { "own" => 1 })
     ch.reject(get(q, manual_ack: true)[0].delivery_tag)
@@ -192,7 +194,7 @@ scenario "transactions" do
   connected do |connection|
     ch = connection.create_channel
     other = connection.create_channel
-    q = ch.queue("", exclusive: true)
+    q = ch.queue("", **OWN)
     seen = other.queue(q.name, passive: true)
     ch.tx_select
     q.publish("1")
@@ -209,7 +211,7 @@ end
 def check_kind(channel, kind, binding, hit, miss)
   x = channel.exchange(name, type: kind, auto_delete: true)
   y = channel.fanout(name, auto_delete: true)
-  q = channel.queue("", exclusive: true).bind(x, routing_key: binding)
+  q = channel.queue("", **OWN).bind(x, routing_key: binding)
   x.bind(y)
   x.publish("in", routing_key: hit)
   x.publish("out", routing_key: miss) if miss
@@ -227,7 +229,7 @@ scenario "exchanges" do
     check_kind(ch, "topic", "a.*.#", "a.b.c", "b.a")
     check_kind(ch, "fanout", "", "any", nil)
     x = ch.headers("amq.headers", durable: true)
-    q = ch.queue("", exclusive: true)
+    q = ch.queue("", **OWN)
     q.bind(x, arguments: { "x-match" => "all", "a" => 1, "b" => "two" })
     x.publish("both", headers: { "a" => 1, "b" => "two" })
     x.publish("one", headers: { "a" => 1 })
@@ -251,7 +253,7 @@ end
 scenario "cancel-notify" do
   connected do |connection|
     ch = connection.create_channel
-    q = ch.queue("", exclusive: true)
+    q = ch.queue("", **OWN)
     seen = Queue.new
     consumer = Bunny::Consumer.new(ch, q)
     consumer.on_cancellation { |cancel| seen << cancel.consumer_tag }
@@ -273,7 +275,7 @@ scenario "channel-error" do
                 "'/': received 'fanout' but current is 'direct'"], "406"
     again = connection.create_channel
     again.exchange_delete(missing)
-    q = again.queue("", exclusive: true)
+    q = again.queue("", **OWN)
     q.publish("x")
     equal bodies(q, 1), ["x"], "on a new channel"
   end
@@ -281,7 +283,7 @@ end
 
 scenario "large-body" do
   connected do |connection|
-    q = connection.create_channel.queue("", exclusive: true)
+    q = connection.create_channel.queue("", **OWN)
     body = pattern(20_000_000)
     seen = Queue.new
     q.subscribe { |_, _, got| seen << got }
@@ -317,10 +319,112 @@ scenario "recovery" do
   end
 end
 
+# A program that connects again when its connection has ended, and does again what was not done then.
+class Program
+  attr_reader :connection, :confirmed, :wrong
+
+  # Whom the library tells that a connection was lost, by an exception where it is not waited for.
+  class Deaf
+    def raise(*); end
+  end
+
+  def initialize(queue)
+    @name = queue
+    @attempts = 0
+    @confirmed = []
+    @seen = {}
+    @new = {}
+    @wrong = []
+  end
+
+  def open
+    @connection = connect(automatic_recovery: false, session_error_handler: Deaf.new)
+    @channel = @connection.create_channel
+    @acked = acked = []
+    @channel.confirm_select(->(tag, multiple, nack) { acked << [tag, multiple, nack] })
+    @queue = @channel.queue(@name, durable: true)
+  end
+
+  def insist
+    open unless @connection
+    raise IOError, "lost" unless @connection.open?
+    yield
+  rescue Bunny::Exception, SystemCallError, IOError, Timeout::Error
+    @connection = nil
+    sleep 0.05
+    retry
+  end
+
+  def publish(number)
+    insist do
+      body = "#{number}.#{@attempts += 1}"
+      tag = @channel.next_publish_seq_no
+      @queue.publish(body, persistent: true, mandatory: true)
+      eventually { !@connection.open? || confirmed?(tag) }
+      raise IOError, "it was not confirmed" unless confirmed?(tag)
+      @confirmed << body
+    end
+  end
+
+  def confirmed?(tag)
+    @acked.any? { |acked, multiple, nack| !nack && (acked == tag || (multiple && acked > tag)) }
+  end
+
+  # The tag of a message, if there is one.
+  def take
+    info, _, body = @queue.pop(manual_ack: true)
+    return unless info
+    @wrong << body if @new[body] && !info.redelivered?
+    @seen[body] = true
+    @new[body] ||= !info.redelivered?
+    info.delivery_tag
+  end
+
+  def take_and_ack
+    insist do
+      tag = take
+      @channel.ack(tag) if tag
+    end
+  end
+
+  def lost
+    @confirmed.reject { |body| @seen[body] }
+  end
+
+  def ack(tag)
+    @channel.ack(tag, true)
+  end
+
+  def finish
+    insist { @queue.delete }
+    @connection.close
+  end
+end
+
+scenario "failover" do
+  program = Program.new(name)
+  10.times { |number| program.publish(number) }
+  first = program.connection
+  held = Array.new(3) { program.take }
+  puts "failover"
+  equal $stdin.gets.chomp, "failing", "the matrix's answer"
+  (10...200).each { |number| program.publish(number) }
+  equal $stdin.gets.chomp, "restarted", "the matrix's answer"
+  (200...210).each { |number| program.publish(number) }
+  program.ack(held.last) if program.connection.equal?(first) && first.open?
+  eventually do
+    program.take_and_ack
+    program.lost.empty?
+  end
+  equal program.wrong, [], "what came twice, and did not say so"
+  equal [program.confirmed.size, program.lost], [210, []], "confirms, and what is lost"
+  program.finish
+end
+
 scenario "reply-to" do
   connected do |connection|
     asker = connection.create_channel
-    q = connection.create_channel.queue("", exclusive: true)
+    q = connection.create_channel.queue("", **OWN)
     answers = Queue.new
     asker.basic_consume("amq.rabbitmq.reply-to", "", true) do |_, properties, body|
       answers << [properties.correlation_id, body]
@@ -339,7 +443,7 @@ end
 scenario "tls" do
   connected(host: "localhost", port: TLS_PORT, tls: true, verify_peer: true,
             tls_ca_certificates: [ENV.fetch("AMQP_CA")]) do |connection|
-    q = connection.create_channel.queue("", exclusive: true)
+    q = connection.create_channel.queue("", **OWN)
     q.publish("x")
     equal bodies(q, 1), ["x"], "message"
   end

@@ -8,6 +8,8 @@ const PATIENCE = 60000
 
 exports.port = Number(process.env.AMQP_PORT)
 exports.tlsPort = Number(process.env.AMQP_TLS_PORT)
+// How a scenario's own queue is declared, where it does not matter.
+exports.own = process.env.AMQP_DURABLE ? { durable: true } : { exclusive: true }
 exports.ca = require('node:fs').readFileSync(process.env.AMQP_CA)
 
 let names = 0
@@ -66,16 +68,86 @@ exports.checkDeath = (headers, queue) => {
     ['rejected', queue, ''])
 }
 
-// The matrix kills the broker, and starts it again on the same store and ports.
-exports.restartBroker = () => new Promise((resolve, reject) => {
+// The matrix says that.
+const told = (wanted) => new Promise((resolve, reject) => {
   const input = readline.createInterface({ input: process.stdin })
   input.once('line', (line) => {
     input.close()
-    if (line === 'restarted') resolve()
+    if (line === wanted) resolve()
     else reject(new Error(line))
   })
-  console.log('restart')
 })
+
+// The matrix kills the broker, and starts it again on the same store and ports.
+exports.restartBroker = () => {
+  console.log('restart')
+  return told('restarted')
+}
+
+// The same in a moment, while the program goes on; it is waited for by brokerIsBack().
+exports.failBroker = () => {
+  console.log('failover')
+  return told('failing')
+}
+
+exports.brokerIsBack = () => told('restarted')
+
+// The scenario of that name. Its program connects again when its connection has ended, and does again what was not done
+// then. `open` makes what the other functions get: `publish` ends when that is confirmed, `get` takes a message without
+// acknowledging it, { body, redelivered }, or nothing; `ack` acknowledges it, perhaps with those before it.
+exports.failover = async ({ open, publish, get, ack, remove }) => {
+  const [confirmed, seen, fresh] = [new Set(), new Set(), new Set()]
+  let [channel, attempts] = [null, 0]
+  const insist = async (step) => {
+    for (;;) {
+      try {
+        channel ??= await open()
+        return await step()
+      } catch (error) {
+        if (error instanceof assert.AssertionError) throw error
+        channel = null
+        await exports.sleep(50)
+      }
+    }
+  }
+  const publishAll = async (from, to) => {
+    for (let number = from; number < to; number++) {
+      await insist(async () => {
+        const body = `${number}.${++attempts}`
+        await publish(channel, body)
+        confirmed.add(body)
+      })
+    }
+  }
+  const take = async () => {
+    const message = await get(channel)
+    if (!message) return null
+    const { body, redelivered } = message
+    assert.ok(redelivered || !fresh.has(body), `${body} comes twice, and does not say so`)
+    seen.add(body)
+    if (!redelivered) fresh.add(body)
+    return message
+  }
+  const lost = () => [...confirmed].filter((body) => !seen.has(body))
+  await publishAll(0, 10)
+  const first = channel
+  let held
+  for (let count = 0; count < 3; count++) held = await take()
+  await exports.failBroker()
+  await publishAll(10, 200)
+  await exports.brokerIsBack()
+  await publishAll(200, 210)
+  if (channel === first) await ack(channel, held, true)
+  await exports.eventually(async () => {
+    await insist(async () => {
+      const message = await take()
+      if (message) await ack(channel, message, false)
+    })
+    return !lost().length
+  })
+  assert.deepEqual([confirmed.size, lost()], [210, []])
+  await insist(() => remove(channel))
+}
 
 const limit = (promise, ms) => Promise.race([promise, new Promise((_resolve, reject) => {
   setTimeout(() => reject(new Error('it took too long')), ms).unref()

@@ -7,6 +7,7 @@ use PhpAmqpLib\Channel\AMQPChannel;
 use PhpAmqpLib\Connection\AMQPSSLConnection;
 use PhpAmqpLib\Connection\AMQPStreamConnection;
 use PhpAmqpLib\Exception\AMQPConnectionClosedException;
+use PhpAmqpLib\Exception\AMQPExceptionInterface;
 use PhpAmqpLib\Exception\AMQPProtocolChannelException;
 use PhpAmqpLib\Exception\AMQPTimeoutException;
 use PhpAmqpLib\Message\AMQPMessage;
@@ -14,6 +15,8 @@ use PhpAmqpLib\Wire\AMQPArray;
 use PhpAmqpLib\Wire\AMQPTable;
 
 const PATIENCE = 60;
+// How a scenario's own queue is declared, where it does not matter: durable, or exclusive.
+define('DURABLE', getenv('AMQP_DURABLE') !== false);
 
 function equal($got, $want, string $what): void
 {
@@ -37,7 +40,7 @@ function name(): string
 
 function ownQueue(AMQPChannel $channel, array $arguments = []): string
 {
-    return $channel->queue_declare('', false, false, true, false, false,
+    return $channel->queue_declare('', false, DURABLE, !DURABLE, false, false,
         new AMQPTable($arguments))[0];
 }
 
@@ -320,7 +323,7 @@ $scenarios['exchanges'] = function () {
 
 $scenarios['queues'] = function () {
     [$owner, $connection] = [connect(), connect()];
-    $queue = ownQueue($owner->channel());
+    $queue = $owner->channel()->queue_declare('', false, false, true, false)[0];
     equal(str_starts_with($queue, 'amq.gen-'), true, $queue);
     equal(closed(fn() => ready($connection->channel(), $queue))[0], 405, 'locked');
     $owner->close();
@@ -382,6 +385,124 @@ $scenarios['large-body'] = function () {
     equal(strlen($seen[0]), 20000000, 'size');
     equal($seen[0] === $body, true, 'the body is the same');
     $connection->close();
+};
+
+// A program that connects again when its connection has ended, and does again what was not done then.
+class Program
+{
+    public $connection = null;
+    public array $confirmed = [];
+    private $channel = null;
+    private string $queue;
+    private int $attempts = 0;
+    private array $acked = [];
+    private array $seen = [];
+    private array $new = [];
+
+    public function __construct(string $queue)
+    {
+        $this->queue = $queue;
+    }
+
+    private function open(): void
+    {
+        $this->connection = connect();
+        $this->channel = $this->connection->channel();
+        $this->channel->set_ack_handler(function ($message) {
+            $this->acked[] = $message->body;
+        });
+        $this->channel->confirm_select();
+        $this->channel->queue_declare($this->queue, false, true, false, false);
+    }
+
+    public function insist(callable $step)
+    {
+        while (true) {
+            try {
+                if ($this->connection === null) {
+                    $this->open();
+                }
+                return $step();
+            } catch (AMQPExceptionInterface | ErrorException $lost) {
+                $this->connection = null;
+                usleep(50000);
+            }
+        }
+    }
+
+    public function publish(int $from, int $to): void
+    {
+        for ($number = $from; $number < $to; $number++) {
+            $this->insist(function () use ($number) {
+                $body = "$number." . ++$this->attempts;
+                $this->acked = [];
+                $this->channel->basic_publish(new AMQPMessage($body, ['delivery_mode' => 2]), '',
+                    $this->queue, true);
+                $this->channel->wait_for_pending_acks(PATIENCE);
+                equal($this->acked, [$body], 'what is confirmed');
+                $this->confirmed[] = $body;
+            });
+        }
+    }
+
+    // A message, if there is one.
+    public function take(): ?AMQPMessage
+    {
+        $message = $this->channel->basic_get($this->queue);
+        if ($message !== null) {
+            $body = $message->body;
+            $new = !$message->isRedelivered();
+            equal($new && isset($this->new[$body]), false, "$body comes twice, and does not say so");
+            $this->seen[$body] = true;
+            if ($new) {
+                $this->new[$body] = true;
+            }
+        }
+        return $message;
+    }
+
+    public function takeAndAck(): void
+    {
+        $this->insist(function () {
+            $message = $this->take();
+            if ($message !== null) {
+                $message->ack();
+            }
+        });
+    }
+
+    public function lost(): array
+    {
+        return array_values(array_filter($this->confirmed, fn($body) => !isset($this->seen[$body])));
+    }
+
+    public function finish(): void
+    {
+        $this->insist(fn() => $this->channel->queue_delete($this->queue));
+        $this->connection->close();
+    }
+}
+
+$scenarios['failover'] = function () {
+    $program = new Program(name());
+    $program->publish(0, 10);
+    $first = $program->connection;
+    for ($number = 0; $number < 3; $number++) {
+        $held = $program->take();
+    }
+    echo "failover\n";
+    equal(fgets(STDIN), "failing\n", "the matrix's answer");
+    $program->publish(10, 200);
+    equal(fgets(STDIN), "restarted\n", "the matrix's answer");
+    $program->publish(200, 210);
+    if ($program->connection === $first) {
+        $held->ack(true);
+    }
+    for ($end = microtime(true) + PATIENCE; $program->lost() !== [] && microtime(true) < $end;) {
+        $program->takeAndAck();
+    }
+    equal([count($program->confirmed), $program->lost()], [210, []], 'confirms, and what is lost');
+    $program->finish();
 };
 
 $scenarios['reply-to'] = function () {

@@ -5,6 +5,7 @@ import datetime
 import decimal
 import os
 import sys
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, __file__.rsplit("/", 2)[0])
@@ -13,8 +14,12 @@ import pika  # noqa: E402
 from pika.exceptions import ChannelClosedByBroker, ProbableAuthenticationError  # noqa: E402
 
 import matrix_client as m  # noqa: E402
-from client import connect, eventually, exchange, get, own_queue, ready, take  # noqa: E402
+from client import connect, eventually, exchange, get, ready, take  # noqa: E402
 from tap import case, check, equal, main  # noqa: E402
+
+
+def own_queue(ch, **options):
+    return ch.queue_declare("", **m.OWN, **options).method.queue
 
 
 def closed(function):
@@ -185,7 +190,7 @@ def exchanges(t):
 @case("queues")
 def queues(t):
     owner, connection = connect(t), connect(t)
-    q = own_queue(owner.channel())
+    q = owner.channel().queue_declare("", exclusive=True).method.queue
     check(q.startswith("amq.gen-"), q)
     equal(closed(lambda: connection.channel().queue_declare(q, passive=True))[0], 405, "locked")
     owner.close()
@@ -226,6 +231,61 @@ def large_body(t):
     ch.basic_publish("", q, body)
     got = take(ch, q, 1, seconds=m.PATIENCE, auto_ack=True)
     check(got[0][2] == body, "the body is another one")
+
+
+class Program:
+    """It connects again when its connection has ended, and does again what was not done then."""
+
+    def __init__(self, t):
+        self.t, self.q, self.tally, self.channel = t, m.name(), m.Tally(), None
+
+    def insist(self, step, *arguments):
+        while True:
+            try:
+                if not self.channel:
+                    self.channel = connect(self.t).channel()
+                    self.channel.confirm_delivery()
+                return step(*arguments)
+            except (pika.exceptions.AMQPError, OSError):
+                self.channel = None
+                time.sleep(0.05)
+
+    def publish(self, number):
+        body = self.tally.body(number)
+        self.channel.basic_publish("", self.q, body, pika.BasicProperties(delivery_mode=2), True)
+        self.tally.confirmed.add(body)
+
+    def take(self):
+        """A delivery's tag, if there is one."""
+        method, _, body = self.channel.basic_get(self.q)
+        if method:
+            self.tally.got(body, method.redelivered)
+        return method and method.delivery_tag
+
+    def take_and_ack(self):
+        tag = self.take()
+        if tag:
+            self.channel.basic_ack(tag)
+
+
+@case("failover")
+def failover(t):
+    program = Program(t)
+    program.insist(lambda: program.channel.queue_declare(program.q, durable=True))
+    for number in range(m.BEFORE):
+        program.insist(program.publish, number)
+    first, held = program.channel, [program.take() for _ in range(m.HELD)]
+    m.fail_broker()
+    for number in range(m.BEFORE, m.MEANWHILE):
+        program.insist(program.publish, number)
+    m.broker_is_back()
+    for number in range(m.MEANWHILE, m.AFTER):
+        program.insist(program.publish, number)
+    if program.channel is first:
+        program.channel.basic_ack(held[-1], multiple=True)
+    eventually(lambda: program.insist(program.take_and_ack) or program.tally.has_all())
+    program.tally.check()
+    program.insist(lambda: program.channel.queue_delete(program.q))
 
 
 @case("reply-to")

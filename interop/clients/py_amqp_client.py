@@ -30,7 +30,7 @@ def connect(t=None, **options):
 
 
 def own_queue(ch, **options):
-    return ch.queue_declare("", exclusive=True, auto_delete=False, **options).queue
+    return ch.queue_declare("", auto_delete=False, **{**m.OWN, **options}).queue
 
 
 def send(ch, body, queue, exchange="", **properties):
@@ -228,7 +228,7 @@ def exchanges(t):
 @case("queues")
 def queues(t):
     owner, connection = connect(), connect(t)
-    q = own_queue(owner.channel())
+    q = owner.channel().queue_declare("", exclusive=True, auto_delete=False).queue
     check(q.startswith("amq.gen-"), q)
     try:
         connection.channel().queue_declare(q, passive=True)
@@ -331,6 +331,60 @@ def recovery(_t):
     equal(bodies(ch, kept, 20), ["%d" % number for number in range(20)], "what was kept")
     ch.queue_delete(kept)
     ch.queue_delete(queue.name)
+
+
+class Persistent:
+    """It connects again when its connection has ended, and does again what was not done then."""
+
+    def __init__(self, t):
+        self.t, self.q, self.tally, self.channel = t, m.name(), m.Tally(), None
+
+    def insist(self, step, *arguments):
+        while True:
+            try:
+                if not self.channel:
+                    self.channel = connect(self.t, confirm_publish=True).channel()
+                return step(*arguments)
+            except (amqp.AMQPError, OSError):
+                self.channel = None
+                time.sleep(0.05)
+
+    def publish(self, number):
+        body = self.tally.body(number)
+        send(self.channel, body, self.q, delivery_mode=2)
+        self.tally.confirmed.add(body)
+
+    def take(self):
+        """A message, if there is one."""
+        message = self.channel.basic_get(self.q, no_ack=False)
+        if message:
+            self.tally.got(message.body, message.delivery_info["redelivered"])
+        return message
+
+    def take_and_ack(self):
+        message = self.take()
+        if message:
+            self.channel.basic_ack(message.delivery_tag)
+
+
+@case("failover")
+def failover(t):
+    program = Persistent(t)
+    program.insist(lambda: program.channel.queue_declare(program.q, durable=True, auto_delete=False))
+    for number in range(m.BEFORE):
+        program.insist(program.publish, number)
+    first, held = program.channel, [program.take() for _ in range(m.HELD)]
+    m.fail_broker()
+    for number in range(m.BEFORE, m.MEANWHILE):
+        program.insist(program.publish, number)
+    m.broker_is_back()
+    for number in range(m.MEANWHILE, m.AFTER):
+        program.insist(program.publish, number)
+    if program.channel is first:
+        program.channel.basic_ack(held[-1].delivery_tag, multiple=True)
+    m.eventually(lambda: program.insist(program.take_and_ack) or program.tally.has_all())
+    program.tally.check()
+    program.insist(lambda: program.channel.queue_delete(program.q))
 
 
 @case("reply-to")

@@ -107,9 +107,16 @@ static amqp_bytes_t closed(connection c, int *code)
     return text;
 }
 
-static amqp_bytes_t declare(connection c, amqp_table_t arguments)
+/* How a scenario's own queue is declared, where it does not matter: durable, or exclusive. */
+static bool is_durable(void)
 {
-    amqp_queue_declare_ok_t *ok = amqp_queue_declare(c, 1, amqp_empty_bytes, 0, 0, 1, 0, arguments);
+    return getenv("AMQP_DURABLE") != NULL;
+}
+
+static amqp_bytes_t declare(connection c, amqp_table_t arguments, bool durable)
+{
+    amqp_queue_declare_ok_t *ok =
+        amqp_queue_declare(c, 1, amqp_empty_bytes, 0, durable, !durable, 0, arguments);
 
     CHECK(ok);
     return amqp_bytes_malloc_dup(ok->queue);
@@ -117,7 +124,7 @@ static amqp_bytes_t declare(connection c, amqp_table_t arguments)
 
 static amqp_bytes_t own_queue(connection c)
 {
-    return declare(c, amqp_empty_table);
+    return declare(c, amqp_empty_table, is_durable());
 }
 
 static amqp_queue_declare_ok_t *passive(connection c, amqp_channel_t channel, amqp_bytes_t q)
@@ -416,7 +423,7 @@ static void dead_letter(void)
     amqp_bytes_t dead = own_queue(c);
     amqp_table_entry_t arguments[2] = {text_entry("x-dead-letter-exchange", amqp_empty_bytes),
                                        text_entry("x-dead-letter-routing-key", dead)};
-    amqp_bytes_t q = declare(c, (amqp_table_t){2, arguments});
+    amqp_bytes_t q = declare(c, (amqp_table_t){2, arguments}, is_durable());
     amqp_basic_get_ok_t got;
 
     send_text(c, q, "ill");
@@ -506,7 +513,7 @@ static void exchanges(void)
 static void queues(void)
 {
     connection owner = dial(0), c = dial(0);
-    amqp_bytes_t q = own_queue(owner);
+    amqp_bytes_t q = declare(owner, amqp_empty_table, false);
     int code;
 
     CHECK(starts(q, "amq.gen-"));
@@ -591,6 +598,168 @@ static void reply_to(void)
     hang_up(c);
 }
 
+/* A program that connects again when its connection has ended, and does again what was not done then. What it has
+ * published, each attempt a message of its own: is it confirmed, has it come, has it come as new? */
+#define BEFORE 10
+#define HELD 3
+#define MEANWHILE 200
+#define AFTER 210
+#define ATTEMPTS_MAX 10000
+
+static struct {
+    connection c;
+    amqp_bytes_t queue;
+    int attempts;
+    struct attempt {
+        bool is_confirmed, is_seen, came_new;
+    } all[ATTEMPTS_MAX];
+} program;
+
+static void lose(void)
+{
+    if (program.c)
+        amqp_destroy_connection(program.c);
+    program.c = NULL;
+    usleep(50000);
+}
+
+static bool program_opens(void)
+{
+    if (program.c)
+        return true;
+    program.c = amqp_new_connection();
+    amqp_socket_t *socket = amqp_tcp_socket_new(program.c);
+    if (amqp_socket_open(socket, "127.0.0.1", atoi(getenv("AMQP_PORT"))) == AMQP_STATUS_OK &&
+        amqp_login(program.c, "/", 0, 131072, 0, AMQP_SASL_METHOD_PLAIN, "guest", "guest").reply_type ==
+            AMQP_RESPONSE_NORMAL &&
+        amqp_channel_open(program.c, 1) && amqp_confirm_select(program.c, 1) &&
+        amqp_queue_declare(program.c, 1, program.queue, 0, 1, 0, 0, amqp_empty_table))
+        return true;
+    lose();
+    return false;
+}
+
+static bool is_confirmed_next(void)
+{
+    struct timeval patience = {PATIENCE, 0};
+    amqp_frame_t frame;
+
+    return amqp_simple_wait_frame_noblock(program.c, &frame, &patience) == AMQP_STATUS_OK &&
+           frame.frame_type == AMQP_FRAME_METHOD && frame.payload.method.id == AMQP_BASIC_ACK_METHOD;
+}
+
+static void publish_surely(int from, int to)
+{
+    amqp_basic_properties_t persistent = {._flags = AMQP_BASIC_DELIVERY_MODE_FLAG, .delivery_mode = 2};
+    char body[32];
+
+    for (int number = from; number < to;) {
+        if (!program_opens())
+            continue;
+        CHECK(program.attempts < ATTEMPTS_MAX);
+        int attempt = program.attempts++;
+        snprintf(body, sizeof(body), "%d.%d", number, attempt);
+        if (amqp_basic_publish(program.c, 1, amqp_empty_bytes, program.queue, 1, 0, &persistent, str(body)) ==
+                AMQP_STATUS_OK &&
+            is_confirmed_next()) {
+            program.all[attempt].is_confirmed = true;
+            amqp_maybe_release_buffers(program.c);
+            number++;
+        } else {
+            lose();
+        }
+    }
+}
+
+/* The tag of a message; 0: there is none, or the connection has ended. */
+static uint64_t take(void)
+{
+    amqp_message_t message;
+    char body[32] = "";
+    int number, at;
+
+    if (!program_opens())
+        return 0;
+    amqp_rpc_reply_t reply = amqp_basic_get(program.c, 1, program.queue, 0);
+    if (reply.reply_type == AMQP_RESPONSE_NORMAL && reply.reply.id == AMQP_BASIC_GET_EMPTY_METHOD)
+        return 0;
+    if (reply.reply_type != AMQP_RESPONSE_NORMAL) {
+        lose();
+        return 0;
+    }
+    amqp_basic_get_ok_t got = *(amqp_basic_get_ok_t *)reply.reply.decoded;
+    if (amqp_read_message(program.c, 1, &message, 0).reply_type != AMQP_RESPONSE_NORMAL) {
+        lose();
+        return 0;
+    }
+    CHECK(message.body.len < sizeof(body));
+    memcpy(body, message.body.bytes, message.body.len);
+    CHECK(sscanf(body, "%d.%d", &number, &at) == 2 && at >= 0 && at < program.attempts);
+    struct attempt *attempt = &program.all[at];
+    CHECK(got.redelivered || !attempt->came_new);
+    attempt->is_seen = true;
+    attempt->came_new = attempt->came_new || !got.redelivered;
+    amqp_destroy_message(&message);
+    amqp_maybe_release_buffers(program.c);
+    return got.delivery_tag;
+}
+
+static void ack(uint64_t tag, bool multiple)
+{
+    if (amqp_basic_ack(program.c, 1, tag, multiple) != AMQP_STATUS_OK)
+        lose();
+}
+
+/* How many attempts were confirmed; *lost: how many of these have not come. */
+static int confirmed(int *lost)
+{
+    int count = *lost = 0;
+
+    for (int i = 0; i < program.attempts; i++) {
+        count += program.all[i].is_confirmed;
+        *lost += program.all[i].is_confirmed && !program.all[i].is_seen;
+    }
+    return count;
+}
+
+static void said(const char *line)
+{
+    char got[32];
+
+    CHECK(fgets(got, sizeof(got), stdin) && strcmp(got, line) == 0);
+}
+
+static void failover(void)
+{
+    time_t deadline;
+    uint64_t tag = 0;
+    int lost;
+
+    program.queue = str("interop.failover");
+    publish_surely(0, BEFORE);
+    connection first = program.c;
+    for (int i = 0; i < HELD; i++)
+        tag = take();
+    int before = program.attempts;
+    printf("failover\n");
+    fflush(stdout);
+    said("failing\n");
+    publish_surely(BEFORE, MEANWHILE);
+    said("restarted\n");
+    publish_surely(MEANWHILE, AFTER);
+    /* What was freed may be at the same place. */
+    if (program.c == first && program.attempts == before + AFTER - BEFORE)
+        ack(tag, true);
+    for (deadline = time(NULL) + PATIENCE; confirmed(&lost) && lost > 0 && time(NULL) < deadline;) {
+        tag = take();
+        if (tag)
+            ack(tag, false);
+    }
+    CHECK(confirmed(&lost) == AFTER && lost == 0);
+    CHECK(program_opens() && amqp_queue_delete(program.c, 1, program.queue, 0, 0));
+    hang_up(program.c);
+}
+
 static void tls(void)
 {
     connection c = amqp_new_connection();
@@ -626,6 +795,7 @@ static const struct {
     {"cancel-notify", cancel_notify},
     {"channel-error", channel_error},
     {"large-body", large_body},
+    {"failover", failover},
     {"reply-to", reply_to},
     {"tls", tls},
 };

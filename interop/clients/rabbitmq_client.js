@@ -23,7 +23,7 @@ const channel = async (connection) => {
 }
 
 const ownQueue = async (ch, options) =>
-  (await ch.queueDeclare({ exclusive: true, ...options })).queue
+  (await ch.queueDeclare({ ...h.own, ...options })).queue
 
 const send = (ch, routingKey, body, options) => ch.basicPublish({ routingKey, ...options }, body)
 
@@ -199,7 +199,7 @@ const scenarios = {
   async queues () {
     const [owner, connection] = [await connect(), await connect()]
     const mine = await owner.acquire()
-    const q = await ownQueue(mine)
+    const { queue: q } = await mine.queueDeclare({ exclusive: true })
     assert.ok(q.startsWith('amq.gen-'), q)
     const passive = async () =>
       (await channel(connection)).queueDeclare({ queue: q, passive: true })
@@ -270,6 +270,26 @@ const scenarios = {
     await consumer.close()
     await connection.queueDelete(kept)
     await connection.queueDelete(queue)
+  },
+
+  async failover () {
+    const [queue, connection] = [h.name(), await connect()]
+    await h.failover({
+      open: async () => {
+        const ch = await connection.acquire()
+        ch.on('error', () => {})
+        await ch.confirmSelect()
+        await ch.queueDeclare({ queue, durable: true })
+        return ch
+      },
+      publish: (ch, body) => send(ch, queue, body, { durable: true, mandatory: true }),
+      get: async (ch) => {
+        const message = await ch.basicGet({ queue, noAck: false })
+        return message && { ...message, body: String(message.body) }
+      },
+      ack: (ch, { deliveryTag }, multiple) => ch.basicAck({ deliveryTag, multiple }),
+      remove: (ch) => ch.queueDelete(queue).then(() => ch.close())
+    })
   },
 
   async 'reply-to' () {

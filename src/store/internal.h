@@ -688,6 +688,8 @@ static inline void entry_count_recorded(struct store *store, const struct entry 
     store->memory.recorded_bytes += is_added ? bytes : -bytes;
 }
 
+/* What the workers have done. */
+void store_take_finished(struct store *store);
 /* Without files and contents. */
 struct store *store_new(const struct store_options *options, uint64_t now_ms);
 /* No new queue has this id, or that of the queue that it is a part of. */

@@ -57,6 +57,7 @@ libleveret_store_a_SOURCES = \
 	%D%/spill.c \
 	%D%/store.c \
 	%D%/store.h \
+	%D%/store_open.c \
 	%D%/unwritten.c
 
 EXTRA_DIST += %D%/README.md

@@ -689,7 +689,8 @@ static void connection_method(struct client *client, const union method *method)
         client_send(client, 0, &ok);
         break;
     case METHOD_CONNECTION_CLOSE_OK:
-        client->is_closed_well = true; /* the socket goes next */
+        /* The socket goes next. A broker that wanted an end itself has read nothing of what came before. */
+        client->is_closed_well = !client->is_told;
         break;
     default:
         sim_fail(sim, "client %d: %s on channel 0", client->number, method_name(method->id));

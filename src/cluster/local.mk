@@ -39,6 +39,7 @@ libleveret_cluster_a_SOURCES = \
 	%D%/resume.c \
 	%D%/resume.h \
 	%D%/resume_channel.c \
+	%D%/resume_held.c \
 	%D%/resume_internal.h \
 	%D%/resume_names.c
 

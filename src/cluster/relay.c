@@ -38,6 +38,7 @@ struct relays {
     size_t count, dials;
     uint64_t now_ms;
     bool is_stopping;
+    size_t kept_bytes; /* by clients that may go on at another leader */
     bool is_full; /* RELAY_ALL_BYTES are on their way, or were since the last turn */
     struct service *here; /* NULL: another node serves */
     uint32_t leader;
@@ -425,7 +426,7 @@ static void begin_to_relay(struct client *client)
 {
     static const struct resume_ops ops = {.to_client = say_to_client, .to_server = say_to_server};
     if (client->relays->options.kind == LINK_CLIENT_AMQP)
-        client->resume = resume_new(&ops, client);
+        client->resume = resume_new(&ops, client, &client->relays->kept_bytes);
     hear_client(client, buffer_bytes(&client->held));
     buffer_free(&client->held);
 }

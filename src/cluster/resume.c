@@ -226,7 +226,7 @@ static void client_method(struct resume *resume, const struct frame *frame, stru
         client_connection(resume, &method, bytes);
         return;
     }
-    if (method.id == METHOD_CHANNEL_OPEN && !channel && resume->state == RESUME_OPEN)
+    if (method.id == METHOD_CHANNEL_OPEN && !channel)
         channel = resume_channel_new(resume, frame->channel);
     if (!channel) {
         pass_to_server(resume, bytes);
@@ -293,8 +293,9 @@ static void begin_delivery(struct channel *channel, const union method *method, 
 {
     bool is_delivery = method->id == METHOD_BASIC_DELIVER;
     size_t at = FRAME_HEADER_SIZE + 4 + (is_delivery ? 1 + method->basic_deliver.consumer_tag.size : 0);
-    uint64_t tag = resume_channel_delivered(channel, is_delivery ? method->basic_deliver.delivery_tag
-                                                                 : method->basic_get_ok.delivery_tag);
+    uint64_t tag = is_delivery ? resume_channel_delivered(channel, method->basic_deliver.delivery_tag,
+                                                          method->basic_deliver.consumer_tag)
+                               : resume_channel_delivered(channel, method->basic_get_ok.delivery_tag, bytes_of(NULL, 0));
     uint64_t written = htobe64(tag);
     server_content(channel, frame, bytes);
     memcpy(channel->from_server.whole.data + at, &written, sizeof(written));
@@ -404,9 +405,14 @@ static void server_method(struct resume *resume, const struct frame *frame, stru
 
 static void from_server(struct resume *resume, const struct frame *frame, struct bytes bytes)
 {
+    struct channel *channel = frame->channel ? resume_channel(resume, frame->channel) : NULL;
     if (resume->is_left)
         return;
-    struct channel *channel = frame->channel ? resume_channel(resume, frame->channel) : NULL;
+    if (frame->type == FRAME_HEARTBEAT && frame->payload.size) {
+        if (channel)
+            resume_channel_note(channel, frame->payload);
+        return;
+    }
     if (channel && channel->from_server.state != CONTENT_NONE)
         server_content(channel, frame, bytes);
     else if (frame->type == FRAME_METHOD)
@@ -436,7 +442,8 @@ static void read_frames(struct resume *resume, struct buffer *partial, struct by
         if (size < 0) {
             give_up(resume);
             if (resume->is_deaf && take == from_client)
-                pass_to_server(resume, bytes_of(all.data + at, all.size - at));
+                pass_to_server(resume, bytes_of(all.data + at, size == FRAME_BAD_END ? frame.payload.size + FRAME_OVERHEAD
+                                                                                   : FRAME_HEADER_SIZE));
             break;
         }
         take(resume, &frame, bytes_of(all.data + at, (size_t)size));
@@ -548,11 +555,12 @@ void resume_named(struct resume *resume)
 
 /* ---- the whole ---- */
 
-struct resume *resume_new(const struct resume_ops *ops, void *context)
+struct resume *resume_new(const struct resume_ops *ops, void *context, size_t *all_bytes)
 {
     struct resume *resume = mem_zalloc(sizeof(*resume));
     resume->ops = ops;
     resume->context = context;
+    resume->all_bytes = all_bytes;
     resume->channel_max = UINT16_MAX;
     list_init(&resume->names);
     return resume;

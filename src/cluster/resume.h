@@ -4,8 +4,10 @@
  *
  *   - it stays open, with its channels, their modes and limits, and its exclusive queues, which are declared again and
  *     empty;
- *   - its consumers go on. What they have not acknowledged comes again, marked as redelivered; what they say of an
- *     older delivery any more is swallowed. A consumer whose queue is gone is cancelled;
+ *   - its consumers go on. What they hold is claimed for them, so that nobody else is given it, and what they have
+ *     answered, if that may have been lost, is answered again. What is not granted, as it is somebody else's by then,
+ *     comes again, marked as redelivered; what a client says of it any more is swallowed. A consumer whose queue is gone
+ *     is cancelled;
  *   - what was published with confirms and not confirmed is published again, marked as redelivered;
  *   - what was asked and not answered is asked again.
  *
@@ -22,9 +24,11 @@
 enum {
     RESUME_MESSAGE_BYTES = 1 << 20, /* larger ones are passed as they come, and are not kept to be published again */
     RESUME_KEPT_BYTES = 8 << 20,    /* of a connection's unconfirmed messages; those beyond are not kept */
+    RESUME_ALL_BYTES = 128 << 20,   /* of all connections: of these, and of what is known of deliveries */
     RESUME_FRAME_BYTES = 1 << 20,   /* a connection with larger frames is passed as it is */
     RESUME_ASKED_BYTES = 256 << 10, /* of a channel's requests that are not answered; the oldest ones are forgotten */
     RESUME_PUBLISHES = 65536,       /* unconfirmed ones of a channel */
+    RESUME_HELD = 65536,            /* deliveries of a channel that are not settled; what is beyond comes again */
 };
 
 struct resume_ops {
@@ -34,7 +38,8 @@ struct resume_ops {
 
 struct resume;
 
-struct resume *resume_new(const struct resume_ops *ops, void *context);
+/* `all_bytes` is what all that share it keep; it outlives them. */
+struct resume *resume_new(const struct resume_ops *ops, void *context, size_t *all_bytes);
 /* NULL is allowed. */
 void resume_free(struct resume *resume);
 

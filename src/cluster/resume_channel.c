@@ -2,6 +2,7 @@
  * and the numbers of both sides. */
 #include "base/mem.h"
 #include "cluster/resume_internal.h"
+#include "peer/relayed.h"
 
 /* ---- what is remembered ---- */
 
@@ -41,6 +42,7 @@ static void free_request(struct channel *channel, struct request *request)
 static void free_publish(struct channel *channel, struct publish *publish)
 {
     channel->resume->kept_bytes -= publish->frames.capacity;
+    *channel->resume->all_bytes -= publish->frames.capacity;
     channel->unkept -= publish->frames.size == 0;
     channel->publish_count--;
     list_remove(&publish->link);
@@ -48,8 +50,10 @@ static void free_publish(struct channel *channel, struct publish *publish)
     mem_free(publish);
 }
 
-static void free_consumer(struct consumer *consumer)
+static void free_consumer(struct channel *channel, struct consumer *consumer)
 {
+    if (channel->recent == consumer)
+        channel->recent = NULL;
     list_remove(&consumer->link);
     buffer_free(&consumer->frame);
     mem_free(consumer);
@@ -62,7 +66,7 @@ void resume_channel_forget(struct channel *channel)
     list_for_each_safe(at, after, &channel->publishes)
         free_publish(channel, list_entry(at, struct publish, link));
     list_for_each_safe(at, after, &channel->consumers)
-        free_consumer(list_entry(at, struct consumer, link));
+        free_consumer(channel, list_entry(at, struct consumer, link));
     if (channel->from_client.whole.size)
         channel->resume->ops->to_server(channel->resume->context, buffer_bytes(&channel->from_client.whole));
     buffer_free(&channel->from_client.whole);
@@ -77,13 +81,14 @@ void resume_channel_free(struct channel *channel)
     resume_channel_forget(channel);
     buffer_free(&channel->from_server.whole);
     buffer_free(&channel->last_queue);
+    resume_held_free(channel);
     channel->resume->channels[channel->number] = NULL;
     mem_free(channel);
 }
 
 /* ---- consumers ---- */
 
-static struct consumer *find_consumer(const struct channel *channel, struct bytes tag)
+struct consumer *resume_channel_consumer(const struct channel *channel, struct bytes tag)
 {
     list_for_each(at, &channel->consumers) {
         struct consumer *consumer = list_entry(at, struct consumer, link);
@@ -95,9 +100,18 @@ static struct consumer *find_consumer(const struct channel *channel, struct byte
 
 static void remove_consumer(struct channel *channel, struct bytes tag)
 {
-    struct consumer *consumer = find_consumer(channel, tag);
+    struct consumer *consumer = resume_channel_consumer(channel, tag);
     if (consumer)
-        free_consumer(consumer);
+        free_consumer(channel, consumer);
+}
+
+static void remove_cancelled(struct channel *channel)
+{
+    list_for_each_safe(at, after, &channel->consumers) {
+        struct consumer *consumer = list_entry(at, struct consumer, link);
+        if (consumer->is_cancelled)
+            free_consumer(channel, consumer);
+    }
 }
 
 /* The queue that an empty name means. */
@@ -113,6 +127,7 @@ static void add_consumer(struct channel *channel, const union method *consume, s
     method.basic_consume.queue = queue_of(channel, method.basic_consume.queue);
     method.basic_consume.consumer_tag = tag;
     method.basic_consume.nowait = false;
+    consumer->number = ++channel->consumer_count;
     consumer->prefetch = channel->prefetch;
     resume_frame(&consumer->frame, channel->number, &method);
     resume_method(&consumer->frame, &method);
@@ -189,6 +204,14 @@ static void note(struct channel *channel, union method *asked, const union metho
     }
 }
 
+/* Is it an answer to that? Those to most methods have the number behind it. */
+static bool is_answer(const union method *asked, const union method *answer)
+{
+    if (asked->id == METHOD_BASIC_GET)
+        return answer->id == METHOD_BASIC_GET_OK || answer->id == METHOD_BASIC_GET_EMPTY;
+    return answer->id == (asked->id == METHOD_EXCHANGE_UNBIND ? METHOD_EXCHANGE_UNBIND_OK : asked->id + 1);
+}
+
 /* A server has answered: all that was asked before was heard. */
 static void answered(struct channel *channel, const union method *answer)
 {
@@ -199,7 +222,10 @@ static void answered(struct channel *channel, const union method *answer)
         is_answered = !request->has_no_answer;
         if (is_answered) {
             resume_method(&request->frame, &asked);
-            note(channel, &asked, answer);
+            if (is_answer(&asked, answer))
+                note(channel, &asked, answer);
+            else
+                channel->resume->never = "it was answered what it had not asked";
         }
         free_request(channel, request);
     }
@@ -315,27 +341,13 @@ static bool request(struct channel *channel, union method *method)
 
 /* ---- numbers ---- */
 
-uint64_t resume_channel_delivered(struct channel *channel, uint64_t tag)
+uint64_t resume_channel_delivered(struct channel *channel, uint64_t tag, struct bytes consumer)
 {
-    channel->delivered = tag + channel->offset;
+    channel->delivered = tag + channel->former - channel->claimed;
+    if (consumer.data && !(channel->recent && bytes_equal(channel->recent->tag, consumer)))
+        channel->recent = resume_channel_consumer(channel, consumer);
+    resume_held_delivered(channel, channel->delivered, consumer.data ? channel->recent : NULL);
     return channel->delivered;
-}
-
-/* A client's answer to a delivery, whose number is the first field in all three. What is of a former server nobody can
- * hear any more: it has come again, or will. */
-static bool settle(struct channel *channel, union method *method)
-{
-    uint64_t *tag = method->id == METHOD_BASIC_ACK    ? &method->basic_ack.delivery_tag
-                    : method->id == METHOD_BASIC_NACK ? &method->basic_nack.delivery_tag
-                                                      : &method->basic_reject.delivery_tag;
-    channel->undecided += channel->is_transacting;
-    if (*tag == 0 || channel->offset == 0)
-        return false;
-    if (*tag > channel->offset) {
-        *tag -= channel->offset;
-        resume_to_server(channel->resume, channel->number, method);
-    }
-    return true;
 }
 
 void resume_channel_published(struct channel *channel, struct buffer *frames)
@@ -354,10 +366,12 @@ void resume_channel_published(struct channel *channel, struct buffer *frames)
     publish->order = resume->order++;
     publish->client_tag = channel->published;
     publish->server_tag = channel->server_published;
-    if (frames->size && resume->kept_bytes + frames->capacity <= RESUME_KEPT_BYTES) {
+    if (frames->size && resume->kept_bytes + frames->capacity <= RESUME_KEPT_BYTES &&
+        *resume->all_bytes + frames->capacity <= RESUME_ALL_BYTES) {
         publish->frames = *frames;
         *frames = (struct buffer){0};
         resume->kept_bytes += publish->frames.capacity;
+        *resume->all_bytes += publish->frames.capacity;
     }
     channel->unkept += publish->frames.size == 0;
     channel->publish_count++;
@@ -407,7 +421,9 @@ bool resume_channel_said(struct channel *channel, union method *method, struct b
     case METHOD_BASIC_ACK:
     case METHOD_BASIC_NACK:
     case METHOD_BASIC_REJECT:
-        return settle(channel, method);
+        channel->undecided += channel->is_transacting;
+        resume_held_settled(channel, method);
+        return true;
     case METHOD_BASIC_CANCEL_OK:
     case METHOD_BASIC_RECOVER_ASYNC:
     case METHOD_CHANNEL_FLOW_OK:
@@ -483,7 +499,7 @@ static bool tell_consumer(struct channel *channel)
     if (consumer->prefetch != channel->server_prefetch)
         tell_prefetch(channel, consumer->prefetch, false);
     channel->resume->ops->to_server(channel->resume->context, buffer_bytes(&consumer->frame));
-    channel->unanswered++;
+    channel->unanswered += 1 + resume_held_claim(channel, consumer);
     return true;
 }
 
@@ -507,6 +523,7 @@ static void tell_more(struct channel *channel)
     case STEP_CONSUMERS:
         if (tell_consumer(channel))
             return;
+        resume_held_end(channel);
         channel->step = STEP_PREFETCH;
         if (channel->prefetch != channel->server_prefetch) {
             tell_prefetch(channel, channel->prefetch, false);
@@ -514,6 +531,7 @@ static void tell_more(struct channel *channel)
         } /* fall through */
     default:
         channel->step = STEP_NONE;
+        remove_cancelled(channel);
         say_again(channel);
     }
 }
@@ -523,7 +541,9 @@ void resume_channel_tell(struct channel *channel)
     static const union method open = {.id = METHOD_CHANNEL_OPEN};
     static const union method select = {.confirm_select = {.id = METHOD_CONFIRM_SELECT, .nowait = true}};
     channel->is_resumed = true;
-    channel->offset = channel->delivered;
+    remove_cancelled(channel);
+    channel->former = channel->delivered;
+    resume_held_begin(channel);
     channel->server_published = 0;
     channel->server_prefetch = 0;
     channel->unanswered = 0;
@@ -555,12 +575,36 @@ static bool refused(struct channel *channel)
     resume_to_server(resume, channel->number, &close_ok);
     if (resume->is_cancel_told)
         resume_to_client(resume, channel->number, &cancel);
-    free_consumer(consumer);
+    free_consumer(channel, consumer);
     resume_channel_tell(channel);
     return true;
 }
 
 /* ---- what the server says ---- */
+
+void resume_channel_note(struct channel *channel, struct bytes note)
+{
+    struct reader reader = reader_of(note);
+    switch (reader_u8(&reader)) {
+    case RELAYED_POSITION:
+        channel->held.position = reader_u64(&reader);
+        channel->held.has_position = !reader.bad;
+        return;
+    case RELAYED_SETTLED:
+        resume_held_known(channel, reader_u64(&reader));
+        return;
+    case RELAYED_CLAIMED:
+        if (channel->step != STEP_CONSUMERS)
+            return;
+        size_t count = reader_u16(&reader);
+        resume_held_claimed(channel, list_entry(channel->telling, struct consumer, link),
+                            bytes_of(reader.at, reader_left(&reader)), count);
+        tell_more(channel);
+        return;
+    default:
+        return;
+    }
+}
 
 bool resume_channel_heard(struct channel *channel, union method *method, struct bytes frame)
 {
@@ -584,9 +628,14 @@ bool resume_channel_heard(struct channel *channel, union method *method, struct 
     case METHOD_BASIC_ACK:
     case METHOD_BASIC_NACK:
         return confirm(channel, method);
-    case METHOD_BASIC_CANCEL:
-        remove_consumer(channel, method->basic_cancel.consumer_tag);
+    case METHOD_BASIC_CANCEL: {
+        struct consumer *consumer = resume_channel_consumer(channel, method->basic_cancel.consumer_tag);
+        if (consumer)
+            consumer->is_cancelled = true;
+        if (!is_asked)
+            remove_cancelled(channel);
         return false;
+    }
     case METHOD_CHANNEL_FLOW:
         return false;
     default:

@@ -34,9 +34,31 @@ struct publish {
 
 struct consumer {
     struct list link;
+    uint32_t number;     /* of those of the channel */
     uint16_t prefetch;   /* that was in force when it came */
+    bool is_cancelled;   /* by the server, while that is told of consumers */
     struct buffer frame; /* of basic.consume, with its tag */
     struct bytes tag;    /* in there */
+};
+
+/* A delivery that the client holds, or has answered: nobody knows yet whether that is for good. */
+struct held {
+    uint64_t position;   /* in its queue */
+    uint64_t server_tag; /* for the server that it is claimed from; 0: it was not granted, or is of this server */
+    uint64_t settle;     /* HELD_ACKED, HELD_REJECTED: with which method to the server that is there */
+    uint32_t consumer;
+    enum held_state { HELD_NOT, HELD, HELD_ACKED, HELD_REJECTED } state; /* HELD_NOT: nothing is to be done about it */
+};
+
+/* Those of a channel, by their numbers, without a gap. */
+struct holdings {
+    struct held *ring; /* `count` from `first` on */
+    size_t first, count, capacity;
+    uint64_t tag;      /* the client's number of the first */
+    uint64_t position; /* of what is delivered next */
+    bool has_position;
+    uint64_t settles, settles_known; /* methods that the server was sent, and those that are for good */
+    uint64_t claim_at; /* the client's number of what is claimed next */
 };
 
 enum resume_state {
@@ -66,11 +88,15 @@ struct channel {
     uint64_t published;        /* the client's number of the last one */
     uint64_t server_published; /* the server's */
     uint64_t delivered;        /* the client's number of the last delivery */
-    uint64_t offset;           /* the client's numbers of deliveries, less the server's; those up to here are of former servers */
+    uint64_t former;           /* the last one of former servers */
+    uint64_t claimed;          /* of those so many are this server's first ones now */
+    struct holdings held;
+    uint32_t consumer_count;   /* that there have been */
     struct buffer last_queue;  /* that was declared: what an empty name means */
     enum resume_step step;
     uint32_t unanswered;       /* of what the server was told in this step */
     struct list *telling;      /* the consumer that it was told last */
+    struct consumer *recent;   /* who had the last delivery; NULL: nobody */
     uint16_t server_prefetch;
 };
 
@@ -105,7 +131,7 @@ struct resume {
     struct channel **channels; /* by number; NULL: none */
     size_t channel_count, channel_capacity;
     uint64_t order;
-    size_t kept_bytes;
+    size_t kept_bytes, *all_bytes;
     struct list names;
     struct list *naming; /* what the server was told last; the head: nothing yet */
     uint16_t naming_channel;
@@ -135,14 +161,35 @@ bool resume_channel_said(struct channel *channel, union method *method, struct b
 void resume_channel_published(struct channel *channel, struct buffer *frames);
 /* The same of the server. */
 bool resume_channel_heard(struct channel *channel, union method *method, struct bytes frame);
-/* The number that a delivery has for the client. */
-uint64_t resume_channel_delivered(struct channel *channel, uint64_t tag);
+/* The number that a delivery has for the client. `consumer`: its tag; NULL data: it was asked for. */
+uint64_t resume_channel_delivered(struct channel *channel, uint64_t tag, struct bytes consumer);
+/* What the server says beside the client's frames (peer/relayed.h). */
+void resume_channel_note(struct channel *channel, struct bytes note);
+struct consumer *resume_channel_consumer(const struct channel *channel, struct bytes tag);
 /* Why another server cannot go on with it; NULL: it can. */
 const char *resume_channel_why_not(const struct channel *channel);
 /* What its server was about to say nobody will. */
 void resume_channel_lost(struct channel *channel);
 /* Tells the server of an open channel. */
 void resume_channel_tell(struct channel *channel);
+
+/* ---- what the client holds ---- */
+
+/* A delivery of this consumer is on its way to the client, with that number; NULL: of none. */
+void resume_held_delivered(struct channel *channel, uint64_t tag, const struct consumer *consumer);
+/* The client ends deliveries. */
+void resume_held_settled(struct channel *channel, union method *method);
+/* So many of these methods are for good. */
+void resume_held_known(struct channel *channel, uint64_t settles);
+/* Another server is there. */
+void resume_held_begin(struct channel *channel);
+/* Claims what the client holds of this consumer; returns how many answers there will be. */
+uint32_t resume_held_claim(struct channel *channel, const struct consumer *consumer);
+/* One of them. */
+void resume_held_claimed(struct channel *channel, const struct consumer *consumer, struct bytes bits, size_t count);
+/* All that could be was claimed. */
+void resume_held_end(struct channel *channel);
+void resume_held_free(struct channel *channel);
 
 /* ---- exclusive queues ---- */
 

@@ -20,6 +20,7 @@ struct peer {
     char local[64];   /* the same of this end: an address, or what fits of a path */
     bool is_tls;
     bool is_loopback; /* by the peer's own address */
+    bool is_relayed;  /* another broker speaks for it (peer/relayed.h) */
     bool is_resumed;  /* another server has served it before: it says again what that may not have heard */
     bool is_unix;     /* it has come by a path of this machine, and the system knows who it was: */
     uid_t uid;

@@ -7,6 +7,7 @@ libleveret_peer_a_SOURCES = \
 	%D%/outcall.h \
 	%D%/output.c \
 	%D%/output.h \
+	%D%/relayed.h \
 	%D%/service.h
 
 EXTRA_DIST += \

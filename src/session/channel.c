@@ -22,6 +22,7 @@ struct channel *channel_new(struct connection *connection, uint16_t number)
     struct channel *channel = mem_zalloc(sizeof(*channel));
     channel->connection = connection;
     channel->number = number;
+    channel->is_relayed = connection->peer.is_relayed;
     delivery_timeout_init(channel);
     map_init(&channel->tags, random_next(connection->server->broker->random));
     list_init(&channel->consumers);
@@ -30,6 +31,7 @@ struct channel *channel_new(struct connection *connection, uint16_t number)
     list_init(&channel->turn_link);
     list_init(&channel->waiting_replies);
     list_init(&channel->confirms_waiting);
+    list_init(&channel->settles_waiting);
     list_init(&channel->confirming_link);
     list_init(&channel->emptying_link);
     idmap_add(&connection->channels, number, channel);

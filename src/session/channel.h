@@ -29,6 +29,7 @@ struct channel {
     bool is_gone;             /* to be freed when it is empty */
     uint16_t prefetch;        /* for consumers to come; 0: no limit */
     uint16_t prefetch_global; /* for all of the channel together; 0: no limit */
+    bool is_relayed;          /* another broker speaks for the client: relayed.h */
     bool has_priorities;      /* a consumer has asked for one */
     uint64_t consumer_unacked; /* deliveries to consumers that count for it */
     uint64_t delivery_tag;     /* the last one given */
@@ -48,6 +49,8 @@ struct channel {
     struct transaction *transaction; /* NULL: not in tx mode */
     struct list waiting_replies;     /* struct wait: replies that wait, in order */
     struct list confirms_waiting;    /* struct wait: confirms, by publish number */
+    struct list settles_waiting;     /* struct wait: what a relayed client has settled, by number of the method */
+    uint64_t settles;                /* such methods */
     struct list confirming_link;     /* in waits->channels */
     struct list emptying_link;       /* in server->emptying: it has more than a turn can end */
     size_t held_bytes;

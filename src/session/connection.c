@@ -386,7 +386,6 @@ struct connection *connection_new(struct server *server, const struct peer *peer
     connection->server = server;
     connection->id = ++server->connection_id;
     connection->peer = *peer;
-    connection->is_saying_again = peer->is_resumed;
     connection->frame_max = server->options.frame_max_untuned;
     connection->ending.began_ms = server->now_ms;
     list_push_back(&server->connections, &connection->link);
@@ -398,7 +397,8 @@ struct connection *connection_new(struct server *server, const struct peer *peer
     list_init(&connection->exclusive_queues);
     list_init(&connection->parked);
     list_init(&connection->dropping_link);
-    connection->deliver_max = server->options.output_bytes_max;
+    connection->is_saying_again = peer->is_resumed;
+    connection->deliver_max = peer->is_resumed ? 0 : server->options.output_bytes_max;
     connection_timers_init(connection);
     connection_deadline(connection, server->options.handshake_ms);
     if (server->is_shutting_down || server->is_failing)

@@ -22,6 +22,7 @@
 #include "session/handlers.h"
 #include "session/negotiate.h"
 #include "session/quick.h"
+#include "session/relayed.h"
 #include "session/trace.h"
 
 /* Steps of the turn's budget: what one connection may use at a time; what makes it one that asks for
@@ -130,13 +131,14 @@ static bool act_on_frame(struct connection *connection, const struct frame *fram
         return true;
     }
     if (frame->type == FRAME_HEARTBEAT && frame->payload.size) {
-        fail_frame(connection, REPLY_FRAME_ERROR, frame, "unknown_frame");
+        if (!relayed_note(connection, frame))
+            fail_frame(connection, REPLY_FRAME_ERROR, frame, "unknown_frame");
         return true;
     }
     if (frame->channel == 0 && frame->type == FRAME_METHOD)
         return !has_to_wait(connection, connection_method(connection, frame->payload));
     if (frame->channel == 0 && frame->type == FRAME_HEARTBEAT) {
-        connection->is_saying_again = false;
+        relayed_begin(connection);
         return true;
     }
     if (frame->channel && frame->type != FRAME_HEARTBEAT &&

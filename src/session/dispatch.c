@@ -8,6 +8,7 @@
 #include "broker/overflow.h"
 #include "queue/queue_latency.h"
 #include "session/acknowledge.h"
+#include "session/relayed.h"
 
 enum { QUEUE_BUDGET = 256, TURN_BUDGET = 32768 };
 enum {
@@ -36,6 +37,8 @@ static void deliver(struct consumer *consumer, const struct taken *taken)
     uint64_t tag = ++channel->delivery_tag;
     if (!consumer->base.no_ack)
         acknowledge_expect(channel, consumer, tag, taken->sequence);
+    if (__builtin_expect(channel->is_relayed, 0) && !consumer->base.no_ack)
+        relayed_position(channel, taken->sequence);
     note(consumer, taken->redelivered);
     queue_delivered(consumer->base.queue, taken->sequence, consumer->base.no_ack);
     outgoing_deliver(consumer, taken, tag);

@@ -6,6 +6,7 @@
 #include "session/dispatch.h"
 #include "session/handlers.h"
 #include "session/outgoing.h"
+#include "session/relayed.h"
 #include "session/tap.h"
 #include "queue/queue_latency.h"
 #include "queue/queue_timer.h"
@@ -221,10 +222,19 @@ enum handled handle_basic_get(struct channel *channel, const struct method_basic
 
 /* ---- acknowledgements ---- */
 
+static enum handled end_deliveries(struct channel *channel, uint64_t tag, bool multiple, enum verdict verdict,
+                                   struct error *error)
+{
+    enum handled handled = acknowledge(channel, tag, multiple, verdict, error);
+    if (handled == HANDLED)
+        relayed_settles(channel);
+    return handled;
+}
+
 enum handled handle_basic_ack(struct channel *channel, const struct method_basic_ack *method,
                               struct error *error)
 {
-    return acknowledge(channel, method->delivery_tag, method->multiple, VERDICT_ACK, error);
+    return end_deliveries(channel, method->delivery_tag, method->multiple, VERDICT_ACK, error);
 }
 
 enum handled handle_basic_nack(struct channel *channel, const struct method_basic_nack *method,
@@ -234,8 +244,8 @@ enum handled handle_basic_nack(struct channel *channel, const struct method_basi
     uint64_t last = tag == 0 && method->multiple ? UINT64_MAX : tag;
     if (method->requeue && !dispatch_due_returned(channel, first, last))
         return HANDLED_WAIT;
-    return acknowledge(channel, method->delivery_tag, method->multiple,
-                       method->requeue ? VERDICT_RETURN : VERDICT_REJECT, error);
+    return end_deliveries(channel, method->delivery_tag, method->multiple,
+                          method->requeue ? VERDICT_RETURN : VERDICT_REJECT, error);
 }
 
 enum handled handle_basic_reject(struct channel *channel, const struct method_basic_reject *method,
@@ -244,8 +254,8 @@ enum handled handle_basic_reject(struct channel *channel, const struct method_ba
     if (method->requeue &&
         !dispatch_due_returned(channel, method->delivery_tag, method->delivery_tag))
         return HANDLED_WAIT;
-    return acknowledge(channel, method->delivery_tag, false,
-                       method->requeue ? VERDICT_FAIL : VERDICT_REJECT, error);
+    return end_deliveries(channel, method->delivery_tag, false,
+                          method->requeue ? VERDICT_FAIL : VERDICT_REJECT, error);
 }
 
 static enum handled recover(struct channel *channel, bool requeue, struct error *error)

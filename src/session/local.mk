@@ -51,6 +51,8 @@ libleveret_session_a_SOURCES = \
 	%D%/quick.h \
 	%D%/quota.c \
 	%D%/quota.h \
+	%D%/relayed.c \
+	%D%/relayed.h \
 	%D%/reply_to.c \
 	%D%/reply_to.h \
 	%D%/sasl.c \

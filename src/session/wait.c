@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/planted.h"
 #include "session/channel.h"
+#include "session/relayed.h"
 
 /* Confirms that are sent, or that go out with another one. */
 enum { CONFIRMS_A_TURN = 20000 };
@@ -150,7 +151,9 @@ static struct wait *wait_new(struct channel *channel, enum wait_kind kind,
         list_push_back(&waits->parts[ticket.log], &wait->parts[i].log_link);
         waits->logs[ticket.log].want(waits->logs[ticket.log].log, ticket);
     }
-    list_push_back(kind == WAIT_REPLIES ? &channel->waiting_replies : &channel->confirms_waiting,
+    list_push_back(kind == WAIT_REPLIES    ? &channel->waiting_replies
+                   : kind == WAIT_CONFIRMS ? &channel->confirms_waiting
+                                           : &channel->settles_waiting,
                    &wait->channel_link);
     return wait;
 }
@@ -286,6 +289,30 @@ void wait_confirm(struct channel *channel, uint64_t number, uint32_t logs)
 void wait_refuse(struct channel *channel, uint64_t number)
 {
     confirm(channel, number, &(struct promise){.count = 0}, true);
+}
+
+void wait_settled(struct channel *channel, uint64_t number)
+{
+    struct promise promise = promise_of_all(&channel_server(channel)->waits);
+    struct wait *last = wait_last(&channel->settles_waiting);
+    if (!last || !promise_equals(&promise, last))
+        last = wait_new(channel, WAIT_SETTLES, &promise);
+    last->last = number;
+    if (last->state != WAIT_PENDING)
+        call_channel(channel);
+}
+
+/* One that has failed is not told, nor is any after it: the store has failed, or the office is lost. */
+static void tell_settled(struct channel *channel)
+{
+    struct wait *wait;
+    uint64_t last = 0;
+    while ((wait = wait_of(list_first(&channel->settles_waiting))) && wait->state == WAIT_DONE) {
+        last = wait->last;
+        wait_free(wait);
+    }
+    if (last)
+        relayed_settled(channel, last);
 }
 
 static void send_confirm(struct channel *channel, enum wait_state state, uint64_t number,
@@ -438,7 +465,11 @@ void wait_tick(struct server *server)
     unsigned budget = CONFIRMS_A_TURN;
     while (budget && (link = list_take_first(&server->waits.channels))) {
         struct channel *channel = list_entry(link, struct channel, confirming_link);
-        if (release_held(channel) && !send_confirms(channel, &budget))
+        if (!release_held(channel))
+            continue;
+        if (!list_is_empty(&channel->settles_waiting))
+            tell_settled(channel);
+        if (!send_confirms(channel, &budget))
             call_channel(channel);
     }
     server->has_work_left |= !list_is_empty(&server->waits.channels);
@@ -448,6 +479,8 @@ void wait_forget_confirms(struct channel *channel)
 {
     struct list *link;
     while ((link = list_first(&channel->confirms_waiting)))
+        wait_free(wait_of(link));
+    while ((link = list_first(&channel->settles_waiting)))
         wait_free(wait_of(link));
 }
 

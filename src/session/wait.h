@@ -39,7 +39,7 @@ struct promise {
     struct ticket tickets[WAIT_LOGS];
 };
 
-enum wait_kind { WAIT_REPLIES, WAIT_CONFIRMS };
+enum wait_kind { WAIT_REPLIES, WAIT_CONFIRMS, WAIT_SETTLES };
 enum wait_state { WAIT_PENDING, WAIT_DONE, WAIT_FAILED };
 
 /* One of the tickets of a promise. */
@@ -50,11 +50,11 @@ struct wait_part {
 };
 
 struct wait {
-    struct list channel_link; /* in channel->waiting_replies or channel->confirms_waiting */
+    struct list channel_link; /* in the channel's list of its kind */
     struct channel *channel;
     enum wait_kind kind;
     enum wait_state state; /* done when all parts are durable, failed with the first that fails */
-    uint64_t first, last;  /* WAIT_CONFIRMS: publish numbers */
+    uint64_t first, last;  /* WAIT_CONFIRMS: publish numbers; SETTLES: methods */
     struct buffer replies; /* WAIT_REPLIES: frames that follow the promise's end */
     uint32_t pending;      /* parts that are not durable yet */
     uint32_t count;
@@ -94,6 +94,9 @@ void wait_added(struct channel *channel, size_t size);
 void wait_confirm(struct channel *channel, uint64_t number, uint32_t logs);
 /* The same for a publish that no queue could keep: basic.nack. */
 void wait_refuse(struct channel *channel, uint64_t number);
+/* All that has been decided up to method `number` of those that end deliveries is to be told when it is for good
+ * (relayed.h). Numbers rise by one. */
+void wait_settled(struct channel *channel, uint64_t number);
 /* Once a turn, after store_tick: what has become durable, or has failed, is told. */
 void wait_tick(struct server *server);
 /* The channel ends: its confirms are not sent, and, with the second, no replies either. */

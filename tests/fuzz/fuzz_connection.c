@@ -2,7 +2,7 @@
  * one peer sends, byte for byte, in two pieces; else all of it is lines of the language of
  * tests/script (see its runner.c) without the expectations: a line that makes no sense says nothing.
  *
- *     c1: connect             greets and logs in, opens `/` and channel 1
+ *     c1: connect             greets and logs in, opens `/` and channel 1; relayed, resumed: as in there
  *     c2: send 1 METHOD       c2: content 1 BODY PROPERTIES     c1: bytes 00ff
  *     c1: dial                c1: hang-up       c1: stop-reading / go-on
  *     c1: drip N              what is not sent yet goes out in pieces of N bytes
@@ -141,6 +141,8 @@ static void connect_client(struct run *run, struct client *client, char *line)
     };
     if (client->connection)
         world_hang_up(client);
+    client->is_relayed = strstr(line, "relayed") || strstr(line, "resumed");
+    client->is_resumed = strstr(line, "resumed");
     world_dial(&run->world, client, !strstr(line, "remote"));
     buffer_add(&run->out[client - run->world.clients], "AMQP\0\0\x09\1", 8);
     for (size_t i = 0; i < sizeof(opening) / sizeof(opening[0]); i++)

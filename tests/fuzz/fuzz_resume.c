@@ -13,6 +13,7 @@ enum { CLIENT, SERVER, NEXT, LOST, SPEAKERS, HEADER = 3 };
 
 struct outcome {
     struct buffer client, server;
+    size_t kept;
     bool has_ended;
 };
 
@@ -41,7 +42,7 @@ static struct outcome play(const uint8_t *data, size_t size, size_t piece)
 {
     static const struct resume_ops ops = {to_client, to_server};
     struct outcome outcome = {.has_ended = false};
-    struct resume *resume = resume_new(&ops, &outcome);
+    struct resume *resume = resume_new(&ops, &outcome, &outcome.kept);
     bool is_there = true;
     while (size >= HEADER && !outcome.has_ended) {
         unsigned speaker = data[0] % SPEAKERS;
@@ -62,6 +63,7 @@ static struct outcome play(const uint8_t *data, size_t size, size_t piece)
         size -= length;
     }
     resume_free(resume);
+    assert(outcome.kept == 0);
     return outcome;
 }
 

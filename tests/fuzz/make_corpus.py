@@ -237,6 +237,10 @@ OPENED = said(1, told(10, 41, shortstr(b""), 0))
 BEGUN = (said(0, b"AMQP\0\0\x09\1") + WHO + said(0, frame(1, 0, METHODS["start_ok"])) + TUNE
          + said(0, told(10, 31, struct.pack(">HIH", 7, 131072, 0), 0) + frame(1, 0, METHODS["open"])) + OPENED
          + said(0, told(20, 10, shortstr(b""))) + said(1, told(20, 11, longstr(b""))))
+def noted(data, channel=1):
+    return said(1, frame(8, channel, data))
+
+
 AGAIN = said(2) + WHO + TUNE + OPENED
 OPENED_AGAIN = said(1, told(20, 11, longstr(b"")))
 TOLD = frame(1, 1, PUBLISH) + frame(2, 1, content(0, b"", 5)) + frame(3, 1, b"hello")
@@ -248,6 +252,10 @@ RESUMES = {
     "consumer": b"\7" + BEGUN + said(0, frame(1, 1, METHODS["qos"]) + frame(1, 1, METHODS["consume"]))
                 + said(1, told(60, 11) + told(60, 21, shortstr(b"tag")) + GIVEN) + AGAIN + OPENED_AGAIN
                 + said(1, told(60, 11)) + said(1, told(60, 21, shortstr(b"tag")) + GIVEN) + said(0, frame(1, 1, METHODS["ack"])),
+    "held": b"\xff" + BEGUN + said(0, frame(1, 1, METHODS["consume"])) + said(1, told(60, 21, shortstr(b"tag")))
+            + (noted(struct.pack(">BQ", 1, 5)) + said(1, GIVEN)) * 2 + said(0, told(60, 80, struct.pack(">QB", 1, 0)))
+            + noted(struct.pack(">BQ", 2, 1)) + AGAIN + OPENED_AGAIN + said(1, told(60, 21, shortstr(b"tag")))
+            + noted(struct.pack(">BHB", 4, 2, 2)) + said(0, frame(1, 1, METHODS["ack"])),
     "refused": b"\xff" + BEGUN + said(0, frame(1, 1, METHODS["consume"])) + said(1, told(60, 21, shortstr(b"tag"))) + AGAIN
                + OPENED_AGAIN + said(1, told(20, 40, struct.pack(">H", 404) + shortstr(b"no") + bytes(4))) + OPENED_AGAIN,
     "names": b"\xff" + BEGUN + said(0, told(50, 10, b"\0\0" + shortstr(b"") + b"\4" + longstr(b"")))

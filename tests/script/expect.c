@@ -197,6 +197,19 @@ void expect_nothing(struct run *run, struct client *client)
     fault_unexpected(run, "nothing", size > 0 ? &frame : NULL);
 }
 
+void expect_note(struct run *run, struct client *client, uint16_t channel, const char *text)
+{
+    struct frame frame;
+    char got[200] = "";
+    if (!next_frame(run, client, channel, FRAME_HEARTBEAT, "a note", &frame))
+        return;
+    for (size_t i = 0; i < frame.payload.size && i < sizeof(got) / 2 - 1; i++)
+        snprintf(got + 2 * i, 3, "%02x", frame.payload.data[i]);
+    if (strcmp(text, got) != 0)
+        run_fault(run, "the note is %s", got);
+    drop_frame(client, &frame);
+}
+
 void expect_heartbeat(struct run *run, struct client *client)
 {
     struct frame frame;

@@ -77,6 +77,7 @@ void run_send_bytes(struct run *run, struct client *client, char *line);
 void expect_method(struct run *run, struct client *client, uint16_t channel, const char *text);
 void expect_content(struct run *run, struct client *client, uint16_t channel, char *line);
 void expect_nothing(struct run *run, struct client *client);
+void expect_note(struct run *run, struct client *client, uint16_t channel, const char *text);
 void expect_heartbeat(struct run *run, struct client *client);
 
 #endif

@@ -1,10 +1,11 @@
 /* Runs scripts: the files named, those in the folders named, or all in tests/script/cases, each
  * against a broker of its own. A script is a test of one behaviour, line by line:
  *
- *     c1: connect [no-channel] [remote] [quiet] [frame_max=N] [heartbeat=N] [user=U] [vhost=V]
- *                                       greets, logs in as guest, opens `/` and channel 1;
- *                                       quiet: without capabilities; another user's password is
- *                                       its name
+ *     c1: connect [no-channel] [remote] [quiet] [relayed|resumed] [frame_max=N] [heartbeat=N] [user=U]
+ *             [vhost=V]                 greets, logs in as guest, opens `/` and channel 1;
+ *                                       quiet: without capabilities; relayed: another broker
+ *                                       speaks for it, resumed: and has served it (peer/relayed.h);
+ *                                       another user's password is its name
  *     c1: dial [remote]                 a connection that has said nothing
  *     c1: greet                         sends the protocol header
  *     c1: bytes 414d5150 "text"         sends bytes
@@ -17,6 +18,7 @@
  *     c1: expect-content 1 "body" delivery_mode=2
  *                                       the next frames are this content
  *     c1: heartbeat                     the next frame is a heartbeat
+ *     c1: expect-note 1 0400010f        the next frame is one with these contents (peer/relayed.h)
  *     c1: nothing                       there is no next frame
  *     c1: ended                         the broker has closed the connection
  *     c1: hang-up                       the client closes it
@@ -132,13 +134,15 @@ static const char quiet_start_ok[] =
 
 static void connect_client(struct run *run, struct client *client, char *line)
 {
-    bool with_channel = true, is_loopback = true, is_quiet = false;
+    bool with_channel = true, is_loopback = true, is_quiet = false, is_relayed = false, is_resumed = false;
     unsigned frame_max = 131072, heartbeat = 0;
     char tune_ok[100], open[100], start[400], user[60] = "guest", vhost[60] = "/";
     for (char *option = run_word(&line); *option; option = run_word(&line)) {
         with_channel &= strcmp(option, "no-channel") != 0;
         is_loopback &= strcmp(option, "remote") != 0;
         is_quiet |= strcmp(option, "quiet") == 0;
+        is_resumed |= strcmp(option, "resumed") == 0;
+        is_relayed |= strcmp(option, "relayed") == 0 || is_resumed;
         sscanf(option, "frame_max=%u", &frame_max);
         sscanf(option, "heartbeat=%u", &heartbeat);
         sscanf(option, "user=%59s", user);
@@ -150,6 +154,8 @@ static void connect_client(struct run *run, struct client *client, char *line)
     snprintf(open, sizeof(open), "connection.open virtual_host=%s", vhost);
     snprintf(tune_ok, sizeof(tune_ok),
              "connection.tune-ok channel_max=2047 frame_max=%u heartbeat=%u", frame_max, heartbeat);
+    client->is_relayed = is_relayed;
+    client->is_resumed = is_resumed;
     run_dial(run, client, is_loopback);
     if (run->fault[0])
         return;
@@ -224,7 +230,7 @@ static void send_again(struct run *run, struct client *client, uint16_t channel,
 static bool channel_line(struct run *run, struct client *client, const char *verb, char *line)
 {
     if (strcmp(verb, "send") != 0 && strcmp(verb, "content") != 0 && strcmp(verb, "expect") != 0 &&
-        strcmp(verb, "expect-content") != 0 && strcmp(verb, "again") != 0)
+        strcmp(verb, "expect-content") != 0 && strcmp(verb, "expect-note") != 0 && strcmp(verb, "again") != 0)
         return false;
     uint16_t channel = (uint16_t)strtoul(run_word(&line), NULL, 10);
     if (strcmp(verb, "send") == 0)
@@ -237,6 +243,8 @@ static bool channel_line(struct run *run, struct client *client, const char *ver
         run_send_method(run, client, channel, line);
     else if (strcmp(verb, "content") == 0)
         run_send_content(run, client, channel, line);
+    else if (strcmp(verb, "expect-note") == 0)
+        expect_note(run, client, channel, run_word(&line));
     else if (strcmp(verb, "expect") == 0)
         expect_method(run, client, channel, line);
     else

@@ -138,7 +138,8 @@ void world_restart(struct world *world, bool crash)
 
 void world_dial(struct world *world, struct client *client, bool is_loopback)
 {
-    struct peer peer = {.is_loopback = is_loopback};
+    struct peer peer = {
+        .is_loopback = is_loopback, .is_relayed = client->is_relayed, .is_resumed = client->is_resumed};
     snprintf(peer.name, sizeof(peer.name), "peer:%d", (int)(client - world->clients) + 1);
     snprintf(peer.local, sizeof(peer.local), "broker:5672");
     buffer_free(&client->in);

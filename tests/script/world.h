@@ -16,6 +16,7 @@ struct client {
     struct buffer in;              /* what the broker has sent and nobody has looked at */
     bool is_deaf;                  /* takes nothing from its socket */
     bool is_corked;                /* sends nothing yet: `out` grows */
+    bool is_relayed, is_resumed;   /* another broker speaks for it, or has served it, too */
 };
 
 /* Takes bytes out of the middle of what the broker has sent. */

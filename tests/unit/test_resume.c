@@ -7,9 +7,11 @@
 
 #include "amqp/frame.h"
 #include "base/buffer.h"
+#include "peer/relayed.h"
 #include "tests/lib/tap.h"
 
 static struct resume *resume;
+static size_t kept;
 static struct buffer client, server; /* what has come there, and was not looked at */
 
 static void to_client(void *context, struct bytes bytes)
@@ -92,6 +94,17 @@ static void server_delivers(uint16_t channel, uint64_t tag, size_t size)
     buffer_free(&frames);
 }
 
+/* "claim c 10 11 12" */
+static void describe_claim(char *text, size_t size, struct bytes note)
+{
+    struct reader reader = reader_of(note);
+    size_t used = (size_t)snprintf(text, size, "%s", reader_u8(&reader) == RELAYED_CLAIM ? "claim" : "?");
+    struct bytes tag = reader_shortstr(&reader);
+    used += (size_t)snprintf(text + used, size - used, " %.*s", BYTES_ARG(tag));
+    for (unsigned count = reader_u16(&reader); count && used < size; count--)
+        used += (size_t)snprintf(text + used, size - used, " %llu", (unsigned long long)reader_u64(&reader));
+}
+
 /* Takes the next frame there and describes it: "1 basic.ack 7+", "1 queue.declare q", "header", "body 3". */
 static const char *next(struct buffer *side)
 {
@@ -105,7 +118,9 @@ static const char *next(struct buffer *side)
     ssize_t size = frame_read(side->data, side->size, 0, &frame);
     if (size <= 0)
         return size ? "nonsense" : "";
-    if (frame.type == FRAME_HEARTBEAT) {
+    if (frame.type == FRAME_HEARTBEAT && frame.payload.size) {
+        describe_claim(text, sizeof(text), frame.payload);
+    } else if (frame.type == FRAME_HEARTBEAT) {
         snprintf(text, sizeof(text), "heartbeat");
     } else if (frame.type == FRAME_HEADER) {
         snprintf(text, sizeof(text), "header");
@@ -165,7 +180,7 @@ static const char *next(struct buffer *side)
 static void gets(struct buffer *side, const char *const *texts)
 {
     for (; *texts; texts++)
-        is_str(next(side), *texts, *texts);
+        is_str(next(side), *texts, "%s", *texts);
     is_int(side->size, 0, "and no more");
 }
 
@@ -192,7 +207,7 @@ static const uint8_t capabilities[] = "\x0c"
 /* Up to an open channel 1, of what nothing is looked at. */
 static void begin(void)
 {
-    resume = resume_new(&ops, NULL);
+    resume = resume_new(&ops, NULL, &kept);
     resume_client_input(resume, bytes_of(protocol_header, PROTOCOL_HEADER_SIZE));
     server_says(0, ID(CONNECTION_START));
     client_says(0, (union method){.connection_start_ok = {
@@ -212,6 +227,7 @@ static void begin(void)
 static void end(void)
 {
     resume_free(resume);
+    is_int(kept, 0, "nothing is kept");
     buffer_free(&client);
     buffer_free(&server);
 }
@@ -270,7 +286,7 @@ TEST(what_is_large_passes_as_it_comes)
 
 TEST(what_is_no_amqp_is_passed)
 {
-    resume = resume_new(&ops, NULL);
+    resume = resume_new(&ops, NULL, &kept);
     resume_client_input(resume, bytes_str("GET"));
     is_int(server.size, 3, "as it came");
     resume_client_input(resume, bytes_str(" / HTTP/1.1\r\n\r\n"));
@@ -288,7 +304,7 @@ TEST(what_is_no_amqp_is_passed)
 
 TEST(a_connection_that_was_not_open_ends)
 {
-    resume = resume_new(&ops, NULL);
+    resume = resume_new(&ops, NULL, &kept);
     ok(resume_lost(resume) != NULL, "nothing was said");
     resume_client_input(resume, bytes_of(protocol_header, PROTOCOL_HEADER_SIZE));
     server_says(0, ID(CONNECTION_START));
@@ -408,6 +424,171 @@ TEST(deliveries_go_on_by_their_numbers)
     end();
 }
 
+/* What a server says beside the client's frames. */
+static void server_notes(uint16_t channel, const void *note, size_t size)
+{
+    uint8_t frame[64];
+    uint8_t *at = frame_write_header(frame, FRAME_HEARTBEAT, channel, (uint32_t)size);
+    memcpy(at, note, size);
+    at[size] = FRAME_END;
+    resume_server_input(resume, bytes_of(frame, size + FRAME_OVERHEAD));
+}
+
+static void server_notes_number(enum relayed_note what, uint64_t number)
+{
+    uint8_t note[RELAYED_NUMBER_BYTES];
+    put_u64(put_u8(note, (uint8_t)what), number);
+    server_notes(1, note, sizeof(note));
+}
+
+static void server_delivers_at(uint64_t tag, uint64_t position)
+{
+    server_notes_number(RELAYED_POSITION, position);
+    server_delivers(1, tag, 0);
+}
+
+/* A consumer "c" with deliveries 1 to `count`, of positions 11 and so on. */
+static void begin_holding(uint64_t count)
+{
+    begin();
+    client_says(1, (union method){.basic_consume = {.id = METHOD_BASIC_CONSUME,
+                                                    .queue = bytes_str("q"),
+                                                    .consumer_tag = bytes_str("c"),
+                                                    .nowait = true}});
+    for (uint64_t i = 1; i <= count; i++)
+        server_delivers_at(i, 10 + i);
+    forget();
+}
+
+static void another_with_consumer(const char *claim)
+{
+    another();
+    SERVER_GETS("1 channel.open");
+    server_says(1, ID(CHANNEL_OPEN_OK));
+    SERVER_GETS("1 basic.consume q c", claim);
+    server_says(1, (union method){.basic_consume_ok = {.id = METHOD_BASIC_CONSUME_OK, .consumer_tag = bytes_str("c")}});
+    ok(resume_is_telling(resume), "the claim is not answered");
+}
+
+static void another_no_consumer(void)
+{
+    another();
+    SERVER_GETS("1 channel.open");
+    server_says(1, ID(CHANNEL_OPEN_OK));
+    SERVER_GETS("heartbeat");
+}
+
+static void another_no_claims(void)
+{
+    another();
+    SERVER_GETS("1 channel.open");
+    server_says(1, ID(CHANNEL_OPEN_OK));
+    SERVER_GETS("1 basic.consume q c");
+}
+
+static void acks(uint64_t tag, bool multiple)
+{
+    client_says(1, (union method){.basic_ack = {.id = METHOD_BASIC_ACK, .delivery_tag = tag, .multiple = multiple}});
+}
+
+TEST(what_is_held_is_claimed)
+{
+    begin_holding(6);
+    is_int(client.size, 0, "the client is not told of positions");
+    acks(2, false);
+    server_notes_number(RELAYED_SETTLED, 1); /* for good */
+    acks(3, false);
+    client_says(1, (union method){.basic_reject = {.id = METHOD_BASIC_REJECT, .delivery_tag = 4}});
+    client_says(1, (union method){.basic_nack = {.id = METHOD_BASIC_NACK, .delivery_tag = 5, .requeue = true}});
+    forget();
+    another_with_consumer("claim c 11 13 14 16");
+    server_notes(1, "\x04\0\x04\x0d", 4); /* all but 13, whose acknowledgement has been heard */
+    SERVER_GETS("1 basic.reject 2", "heartbeat");
+    is_done();
+    nothing_came();
+    server_delivers_at(4, 17);
+    CLIENT_GETS("1 basic.deliver 7", "header");
+    acks(3, false); /* nobody has that any more */
+    SERVER_GETS("");
+    acks(7, true); /* with what is held of before, by its numbers there */
+    SERVER_GETS("1 basic.ack 1", "1 basic.ack 3", "1 basic.ack 4+");
+    end();
+}
+
+TEST(what_is_held_goes_from_server_to_server)
+{
+    begin_holding(3);
+    another_with_consumer("claim c 11 12 13");
+    server_notes(1, "\x04\0\x03\x06", 4);
+    SERVER_GETS("heartbeat");
+    server_delivers_at(3, 20);
+    forget();
+    acks(0, true);
+    SERVER_GETS("1 basic.ack 0+");
+    another_with_consumer("claim c 12 13 20");
+    server_notes(1, "\x04\0\x03\x07", 4);
+    SERVER_GETS("1 basic.ack 1", "1 basic.ack 2", "1 basic.ack 3", "heartbeat");
+    server_notes_number(RELAYED_SETTLED, 3);
+    another_no_claims();
+    end();
+}
+
+TEST(a_server_that_says_nothing_of_positions_is_claimed_nothing_from)
+{
+    begin_holding(0);
+    server_delivers(1, 1, 0);
+    forget();
+    another();
+    SERVER_GETS("1 channel.open");
+    server_says(1, ID(CHANNEL_OPEN_OK));
+    SERVER_GETS("1 basic.consume q c");
+    server_says(1, (union method){.basic_consume_ok = {.id = METHOD_BASIC_CONSUME_OK, .consumer_tag = bytes_str("c")}});
+    SERVER_GETS("heartbeat");
+    acks(1, false);
+    nothing_came();
+    end();
+}
+
+TEST(more_than_one_claim)
+{
+    uint8_t note[3 + RELAYED_CLAIMS_MAX / 8] = {RELAYED_CLAIMED};
+    struct frame frame = {0};
+    begin_holding(RELAYED_CLAIMS_MAX + 1);
+    another();
+    server_says(1, ID(CHANNEL_OPEN_OK));
+    is_str(next(&server), "1 channel.open", "a channel");
+    is_str(next(&server), "1 basic.consume q c", "a consumer");
+    ssize_t size = frame_read(server.data, server.size, 4096, &frame);
+    is_int(frame.payload.size, 1 + 2 + 2 + RELAYED_CLAIMS_MAX * 8, "as many as there may be");
+    buffer_drop(&server, (size_t)size);
+    SERVER_GETS("claim c 411");
+    server_says(1, (union method){.basic_consume_ok = {.id = METHOD_BASIC_CONSUME_OK, .consumer_tag = bytes_str("c")}});
+    put_u16(note + 1, RELAYED_CLAIMS_MAX);
+    memset(note + 3, 0xff, sizeof(note) - 3);
+    server_notes(1, note, sizeof(note));
+    SERVER_GETS("");
+    server_notes(1, "\x04\0\x01\x01", 4);
+    SERVER_GETS("heartbeat");
+    acks(RELAYED_CLAIMS_MAX + 1, false);
+    SERVER_GETS("1 basic.ack 401");
+    end();
+}
+
+TEST(a_consumer_that_is_cancelled_while_it_is_told)
+{
+    begin_holding(1);
+    another();
+    server_says(1, ID(CHANNEL_OPEN_OK));
+    SERVER_GETS("1 channel.open", "1 basic.consume q c", "claim c 11");
+    server_says(1, (union method){.basic_consume_ok = {.id = METHOD_BASIC_CONSUME_OK, .consumer_tag = bytes_str("c")}});
+    server_says(1, (union method){.basic_cancel = {.id = METHOD_BASIC_CANCEL, .consumer_tag = bytes_str("c"), .nowait = true}});
+    server_notes(1, "\x04\0\x01\0", 4);
+    SERVER_GETS("heartbeat");
+    CLIENT_GETS("1 basic.cancel c");
+    another_no_consumer();
+    end();
+}
+
 TEST(what_was_not_confirmed_is_published_again)
 {
     begin();
@@ -435,6 +616,46 @@ TEST(what_was_not_confirmed_is_published_again)
     SERVER_GETS("1 channel.open", "1 confirm.select");
     server_says(1, ID(CHANNEL_OPEN_OK));
     SERVER_GETS("heartbeat");
+    end();
+}
+
+TEST(what_is_kept_has_a_limit)
+{
+    begin();
+    client_says(1, ID(CONFIRM_SELECT));
+    for (int i = 0; i < 9; i++)
+        client_publishes(1, "k", RESUME_MESSAGE_BYTES - 1);
+    forget();
+    ok(kept <= RESUME_KEPT_BYTES, "%zu bytes are kept", kept);
+    ok(resume_lost(resume) != NULL, "not all of it could be said again");
+    server_says(1, (union method){.basic_ack = {.id = METHOD_BASIC_ACK, .delivery_tag = 8, .multiple = true}});
+    is_int(kept, 0, "of what is confirmed nothing is");
+    end();
+    begin();
+    kept = RESUME_ALL_BYTES;
+    client_says(1, ID(CONFIRM_SELECT));
+    client_publishes(1, "k", 1);
+    server_delivers_at(1, 1);
+    is_int(kept, RESUME_ALL_BYTES, "others keep all there may be");
+    kept = 0;
+    end();
+}
+
+TEST(channels_that_are_opened_at_once)
+{
+    resume = resume_new(&ops, NULL, &kept);
+    resume_client_input(resume, bytes_of(protocol_header, PROTOCOL_HEADER_SIZE));
+    client_says(0, ID(CONNECTION_START_OK));
+    client_says(0, (union method){.connection_tune_ok = {
+                                      .id = METHOD_CONNECTION_TUNE_OK, .channel_max = 7, .frame_max = 131072}});
+    client_says(0, ID(CONNECTION_OPEN));
+    client_says(1, ID(CHANNEL_OPEN));
+    server_says(0, ID(CONNECTION_START));
+    server_says(0, ID(CONNECTION_TUNE));
+    server_says(0, ID(CONNECTION_OPEN_OK));
+    forget();
+    another();
+    SERVER_GETS("1 channel.open", "heartbeat");
     end();
 }
 
@@ -636,7 +857,14 @@ int main(void)
     RUN(a_channel_is_told_with_its_modes_limits_and_consumers);
     RUN(a_consumer_whose_queue_is_gone_is_cancelled);
     RUN(deliveries_go_on_by_their_numbers);
+    RUN(what_is_held_is_claimed);
+    RUN(what_is_held_goes_from_server_to_server);
+    RUN(a_server_that_says_nothing_of_positions_is_claimed_nothing_from);
+    RUN(more_than_one_claim);
+    RUN(a_consumer_that_is_cancelled_while_it_is_told);
     RUN(what_was_not_confirmed_is_published_again);
+    RUN(what_is_kept_has_a_limit);
+    RUN(channels_that_are_opened_at_once);
     RUN(what_was_asked_is_asked_again_in_its_order);
     RUN(exclusive_queues_are_declared_again);
     RUN(channels_that_are_being_closed_are_closed);

@@ -100,35 +100,71 @@ def _(t):
         equal(c.count("of-%d" % i)[0], 0, "what is left")
 
 
-@case("what was taken comes again, and what is said of it as it was before counts no more")
+@case("what is held stays with who holds it, and what was answered is: nothing comes again")
 def _(t):
     cluster, leading, clients = followed(t)
     for i, c in enumerate(clients):
-        c.queue(queue="held-%d" % i, durable=True)
+        queue = "held-%d" % i
+        c.queue(queue=queue, durable=True, arguments={"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead-%d" % i})
+        c.queue(queue="dead-%d" % i, durable=True)
         c.call(1, "confirm.select")
-        for number in range(4):
-            c.publish(1, "held-%d" % i, b"%d" % number, delivery_mode=2)
-        confirm_all(c, 4)
-        c.consume("held-%d" % i, no_ack=False)
-        for number in range(4):
-            c.expect(1, "basic.deliver")
-        c.send(1, "basic.ack", delivery_tag=1)
-        c.publish(1, "held-%d" % i, b"4", delivery_mode=2)
-        confirm_all(c, 5)
+        for number in range(8):
+            c.publish(1, queue, b"%d" % number, delivery_mode=2)
+        confirm_all(c, 8)
+        c.call(1, "basic.qos", prefetch_count=8)
+        c.call(1, "basic.consume", queue=queue, consumer_tag="first", no_ack=False)
+        for number in range(8):
+            equal(c.expect(1, "basic.deliver").body, b"%d" % number, "a message")
     for c in clients:
-        event = c.expect(1, "basic.deliver") if not c.events else c.recv(1)
-        equal((event.delivery_tag, event.body), (5, b"4"), "the last one before")
+        c.send(1, "basic.ack", delivery_tag=1)
+        c.send(1, "basic.ack", delivery_tag=4)
+        c.send(1, "basic.reject", delivery_tag=5, requeue=False)
+        c.send(1, "basic.nack", delivery_tag=6, requeue=True)
+        equal([(one.delivery_tag, one.body, one.redelivered) for one in (c.expect(1, "basic.deliver"),)], [(9, b"5", True)], "what went back")
     cluster.kill(leading)
     for i, c in enumerate(clients):
-        again = [c.expect(1, "basic.deliver", ELECTED) for _ in range(4)]
-        equal([(one.delivery_tag, one.body, one.redelivered) for one in again],
-              [(6 + at, b"%d" % (at + 1), True) for at in range(4)], "what comes again")
-        c.send(1, "basic.ack", delivery_tag=5, multiple=True)  # of the broker that is gone
-        c.send(1, "basic.nack", delivery_tag=3, requeue=True)
-        c.send(1, "basic.ack", delivery_tag=8, multiple=True)
-        c.send(1, "basic.reject", delivery_tag=9, requeue=False)
-        c.quiet(1)
-        equal(c.count("held-%d" % i), (0, 1), "what is left")
+        queue = "held-%d" % i
+        watcher = cluster.client_of_leader(besides={leading})
+        watcher.consume(queue, no_ack=True)
+        watcher.quiet(1, 0.8)
+        watcher.close()
+        c.publish(1, queue, b"after", delivery_mode=2)
+        equal([event.delivery_tag for event in confirm_all(c, 9) or [c.expect(1, "basic.deliver", ELECTED)]], [10], "the next one")
+        c.send(1, "basic.nack", delivery_tag=2, requeue=False)
+        c.send(1, "basic.ack", delivery_tag=9, multiple=True)
+        c.send(1, "basic.reject", delivery_tag=10, requeue=True)
+        event = c.expect(1, "basic.deliver")
+        equal((event.delivery_tag, event.body, event.redelivered), (11, b"after", True), "what went back")
+        c.send(1, "basic.ack", delivery_tag=11, multiple=True)
+        equal(c.count(queue), (0, 1), "what is left")
+        equal(sorted(c.drain("dead-%d" % i)), ["1", "4"], "what was rejected")
+
+
+@case("what was answered while nobody heard it is heard by who leads next")
+def _(t):
+    cluster, leading, clients = followed(t)
+    for i, c in enumerate(clients):
+        c.queue(queue="answered-%d" % i, durable=True)
+        c.call(1, "confirm.select")
+        for number in range(1000):
+            c.publish(1, "answered-%d" % i, b"%d" % number, delivery_mode=2)
+        confirm_all(c, 1000)
+        c.call(1, "basic.consume", queue="answered-%d" % i, consumer_tag="mine", no_ack=False)
+        c.got = [c.expect(1, "basic.deliver") for _ in range(1000)]
+    cluster.brokers[leading].process.send_signal(signal.SIGSTOP)
+    t.cleanup(cluster.brokers[leading].process.send_signal, signal.SIGCONT)
+    for c in clients:
+        for event in c.got[:300]:
+            c.send(1, "basic.ack", delivery_tag=event.delivery_tag)
+        c.send(1, "basic.ack", delivery_tag=c.got[599].delivery_tag, multiple=True)
+    for i, c in enumerate(clients):
+        equal(c.call(1, "queue.declare", queue="answered-%d" % i, passive=True).message_count, 0, "what is ready")
+        c.send(1, "basic.ack", delivery_tag=0, multiple=True)
+        c.quiet(1, 0.5)
+        c.send(0, "connection.close", reply_code=200)
+        c.expect(0, "connection.close-ok")
+        after = cluster.client_of_leader(besides={leading})
+        equal(after.count("answered-%d" % i), (0, 0), "what is left")
 
 
 @case("exclusive queues are there again, with their bindings; who reads what is gone is told")

@@ -97,9 +97,9 @@ static void put_names(struct store *store, struct buffer *batch)
 }
 
 /* The first of those that have changed. False: there is none. */
-static bool put_queue(struct store *store, struct buffer *batch, struct buffer *value)
+static bool put_queue(struct store *store, struct list *changed, struct buffer *batch, struct buffer *value)
 {
-    struct list *link = list_take_first(&store->image.changed_indexes);
+    struct list *link = list_take_first(changed);
     if (!link)
         return false;
     struct index *index = list_entry(link, struct index, dirty_link);
@@ -117,13 +117,8 @@ static bool put_queue(struct store *store, struct buffer *batch, struct buffer *
 static void put_queues(struct store *store, struct buffer *batch)
 {
     struct buffer value = {0};
-    while (put_queue(store, batch, &value))
+    while (put_queue(store, &store->image.changed_indexes, batch, &value))
         continue;
-    for (size_t i = 0; i < store->image.dead_queues_count; i++) {
-        struct key key = key_of('Q', store->image.dead_queues[i], 8);
-        kv_batch_delete(batch, key_bytes(&key));
-    }
-    store->image.dead_queues_count = 0;
     buffer_free(&value);
 }
 
@@ -262,21 +257,43 @@ static void put_groups(struct store *store, struct buffer *batch)
     buffer_free(&value);
 }
 
+static void put_dead_queue(struct buffer *batch, uint64_t queue)
+{
+    struct key key = key_of('Q', queue, 8);
+    kv_batch_delete(batch, key_bytes(&key));
+}
+
+static void put_dead_name(struct buffer *batch, struct dead_name name)
+{
+    struct key key = key_of_chunk(name.queue, name.base);
+    kv_batch_delete(batch, key_bytes(&key));
+}
+
+static void put_dead_blob(struct buffer *batch, uint64_t blob)
+{
+    uint8_t key[9];
+    blob_key(key, blob & ~STORE_ID_TRANSIENT, blob & STORE_ID_TRANSIENT);
+    kv_batch_delete(batch, bytes_of(key, sizeof(key)));
+}
+
+/* At most so many of them. Returns how many there were. */
+static uint32_t put_dead_some(struct store *store, struct buffer *batch, uint32_t most)
+{
+    struct image *image = &store->image;
+    uint32_t count = 0;
+    for (; count < most && image->dead_queues_count; count++)
+        put_dead_queue(batch, image->dead_queues[--image->dead_queues_count]);
+    for (; count < most && image->dead_names_count; count++)
+        put_dead_name(batch, image->dead_names[--image->dead_names_count]);
+    for (; count < most && image->dead_blobs_count; count++)
+        put_dead_blob(batch, image->dead_blobs[--image->dead_blobs_count]);
+    return count;
+}
+
 static void put_dead(struct store *store, struct buffer *batch)
 {
-    for (size_t i = 0; i < store->image.dead_names_count; i++) {
-        struct key key =
-            key_of_chunk(store->image.dead_names[i].queue, store->image.dead_names[i].base);
-        kv_batch_delete(batch, key_bytes(&key));
-    }
-    store->image.dead_names_count = 0;
-    for (size_t i = 0; i < store->image.dead_blobs_count; i++) {
-        uint8_t key[9];
-        uint64_t blob = store->image.dead_blobs[i];
-        blob_key(key, blob & ~STORE_ID_TRANSIENT, blob & STORE_ID_TRANSIENT);
-        kv_batch_delete(batch, bytes_of(key, sizeof(key)));
-    }
-    store->image.dead_blobs_count = 0;
+    while (put_dead_some(store, batch, UINT32_MAX) == UINT32_MAX)
+        continue;
 }
 
 static void put_chunks(struct store *store, struct buffer *batch)
@@ -520,10 +537,10 @@ static struct checkpoint_job *job_new(struct store *store)
     job->store = store;
     job->blob_first = store->image.blob_last + 1;
     job->blob_last = UINT64_MAX; /* until the image is taken */
-    list_for_each(link, &store->image.changed_chunks)
-        job->chunks_left++;
-    list_for_each(link, &store->image.changed_indexes)
-        job->queues_left++;
+    list_init(&job->chunks);
+    list_init(&job->queues);
+    list_append_all(&job->chunks, &store->image.changed_chunks);
+    list_append_all(&job->queues, &store->image.changed_indexes);
     return job;
 }
 
@@ -605,13 +622,19 @@ static uint32_t draft_chunk(struct store *store, struct checkpoint_job *job, str
     return DRAFT_STEPS + steps;
 }
 
+/* What is dead stays so, and is put before whatever may come to be under a name of it. */
+static void draft_dead(struct store *store, struct checkpoint_job *job)
+{
+    job->has_dead = put_dead_some(store, &job->batch, store->options.draft_steps) < store->options.draft_steps;
+}
+
 /* Returns the steps that it took. */
 static uint32_t draft_queues(struct store *store, struct checkpoint_job *job)
 {
     struct buffer value = {0};
     uint32_t steps = 0;
-    for (; steps < store->options.draft_steps && job->queues_left; job->queues_left--)
-        steps += put_queue(store, &job->batch, &value);
+    while (steps < store->options.draft_steps && put_queue(store, &job->queues, &job->batch, &value))
+        steps++;
     buffer_free(&value);
     return steps;
 }
@@ -620,12 +643,16 @@ static void draft_chunks(struct store *store, struct checkpoint_job *job)
 {
     struct list *link;
     uint32_t steps = draft_queues(store, job);
-    for (; steps < store->options.draft_steps && job->chunks_left; job->chunks_left--) {
-        if (!(link = list_take_first(&store->image.changed_chunks)))
-            break;
+    while (steps < store->options.draft_steps && (link = list_take_first(&job->chunks)))
         steps += draft_chunk(store, job, list_entry(link, struct chunk, changed_link));
-    }
-    job->is_drafted = job->chunks_left == 0 || list_is_empty(&store->image.changed_chunks);
+    job->is_drafted = list_is_empty(&job->queues) && list_is_empty(&job->chunks);
+}
+
+/* What was not drafted has changed all the same. */
+static void give_back(struct store *store, struct checkpoint_job *job)
+{
+    list_append_all(&store->image.changed_chunks, &job->chunks);
+    list_append_all(&store->image.changed_indexes, &job->queues);
 }
 
 void checkpoint_draft(struct store *store)
@@ -636,7 +663,9 @@ void checkpoint_draft(struct store *store)
         store->image.draft = job_new(store);
     if (!store->image.draft->has_names)
         draft_names(store, store->image.draft);
-    if (store->image.draft->has_names && !store->image.draft->is_drafted)
+    else if (!store->image.draft->has_dead)
+        draft_dead(store, store->image.draft);
+    else if (!store->image.draft->is_drafted)
         draft_chunks(store, store->image.draft);
 }
 
@@ -650,6 +679,7 @@ void checkpoint_begin(struct store *store)
     assert(!store->image.job && batch_is_empty(store->journal.filling));
     struct checkpoint_job *job = store->image.draft ? store->image.draft : job_new(store);
     store->image.draft = NULL;
+    give_back(store, job);
     release_all(store);
     assert(list_is_empty(&store->memory.condemned));
     put_names(store, &job->batch);
@@ -692,6 +722,7 @@ void checkpoint_free(struct checkpoint_job *job)
 {
     if (!job)
         return;
+    give_back(job->store, job);
     buffer_free(&job->batch);
     buffer_free(&job->header);
     mem_free(job->retired);

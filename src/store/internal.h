@@ -466,8 +466,8 @@ struct checkpoint_job {
     bool is_submitted;
     uint64_t submitted_ms;
     /* While it is a draft: */
-    uint32_t chunks_left, queues_left; /* changed ones that were not looked at */
-    bool has_names, is_drafted;
+    struct list chunks, queues; /* that had changed when it began, and were not looked at */
+    bool has_names, has_dead, is_drafted;
     int result;
     int error; /* of the disk */
     /* Afterwards: files that go */

@@ -16,7 +16,7 @@ void store_options_default(struct store_options *options)
         .segment_bytes = 64u << 20,
         .chunk_entries = 2048,
         .release_slots = 16384,
-        .draft_steps = 2048,
+        .draft_steps = 512,
         .cache_bytes = 4u << 20,
         .bodies_burst_bytes = 256u << 20,
         .bodies_idle_bytes = 1u << 20,

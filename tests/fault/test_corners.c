@@ -1459,6 +1459,50 @@ TEST(queues_at_rest_are_drafted)
     end(&bench);
 }
 
+/* How many bytes of the next image are put into it at once, at most; the image is taken. */
+static size_t most_at_once(struct bench *bench)
+{
+    uint64_t before = store_stats(bench->store)->checkpoints;
+    size_t most = 0, had = 0;
+    bench->now_ms += 20000;
+    for (int i = 0; i < 500 && store_stats(bench->store)->checkpoints == before; i++) {
+        turn(bench, 1);
+        const struct image *image = &bench->store->image;
+        const struct checkpoint_job *job = image->job ? image->job : image->draft;
+        size_t has = job ? job->batch.size : had;
+        if (has > had + most)
+            most = has - had;
+        had = has;
+    }
+    is_int(store_stats(bench->store)->checkpoints, before + 1, "one is taken");
+    return most;
+}
+
+/* Many queues have nothing in them, and go again: neither is left for one turn. */
+TEST(empty_queues_are_drafted)
+{
+    enum { QUEUES = 1000, STEPS = 100, EACH = 60 };
+    static struct index *queues[QUEUES];
+    struct bench bench;
+    begin(&bench);
+    bench.options.checkpoint_ms = 10000;
+    bench.options.draft_steps = STEPS;
+    open_store(&bench);
+    for (int i = 0; i < QUEUES; i++)
+        queues[i] = store_queue(bench.store, store_queue_id(bench.store, true), NULL);
+    store_catalogue_put(bench.store, bytes_str("name"), bytes_str("value"));
+    turns(&bench, 5, 10);
+    size_t most = most_at_once(&bench);
+    ok(most <= STEPS * EACH + 1000, "that so many came is drafted: %zu bytes at once", most);
+    for (int i = 0; i < QUEUES; i++)
+        store_queue_delete(bench.store, queues[i]);
+    turns(&bench, 5, 10);
+    most = most_at_once(&bench);
+    ok(most <= STEPS * EACH + 1000, "and that they are gone: %zu bytes at once", most);
+    is_sound(&bench);
+    end(&bench);
+}
+
 int main(void)
 {
     RUN(full_disk_does_not_spin);
@@ -1499,5 +1543,6 @@ int main(void)
     RUN(nothing_is_looked_at_in_vain);
     RUN(a_checkpoint_is_drafted);
     RUN(queues_at_rest_are_drafted);
+    RUN(empty_queues_are_drafted);
     return done();
 }

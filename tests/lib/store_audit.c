@@ -342,7 +342,9 @@ static void audit_lists(struct audit *audit)
           "bytes of recorded bodies in memory", store->memory.recorded_bytes);
     holds(audit, audit->bodies == length(&store->memory.bodies), "chunks with bodies",
           audit->bodies);
-    holds(audit, audit->changed == length(&store->image.changed_chunks), "changed chunks",
+    const struct checkpoint_job *draft = store->image.draft;
+    uint64_t undrafted = draft ? length(&draft->chunks) : 0;
+    holds(audit, audit->changed == length(&store->image.changed_chunks) + undrafted, "changed chunks",
           audit->changed);
     holds(audit, audit->spilling == store->memory.spilling, "chunks that are written",
           audit->spilling);

@@ -10,7 +10,7 @@
 
 /* What is looked at, and what may be in one turn, in steps of base/budget.h; the turns after it
  * follow at once, but so that all of it takes a hundredth of the time. */
-enum { PART_STEPS = 3000, CLIENT_STEPS = 100, SWEEP_STEPS = 1500 };
+enum { PART_STEPS = 3000, CLIENT_STEPS = 300, SWEEP_STEPS = 1500 };
 /* For each that begins, and for what is allocated or given back. */
 enum { BEGIN_STEPS = 50, BYTES_A_STEP = 16 };
 enum { TURN_STEPS = BUDGET_MS / 4, TURN_MS = 25 };
@@ -40,6 +40,8 @@ struct rates {
     uint64_t vhosts_at, at; /* where to go on */
     unsigned swept;         /* kinds */
     struct server_walk walk;
+    struct buffer met;   /* struct client_id: what the walk has come to, and is looked at, */
+    size_t met_at;       /* from here on */
     struct buffer gone;  /* numbers */
     uint64_t lengths[3]; /* of queues, summed up in this round: ready, unacked, all */
     struct budget *turn;
@@ -143,22 +145,18 @@ static void look_at_exchange(void *context, void *value)
     look_at(context, RATED_EXCHANGE, exchange->number, values, RATES_OF_EXCHANGE, NULL);
 }
 
-static void look_at_channel(void *context, struct client_id id, struct bytes tag)
+static void look_at_channel(struct rates *rates, struct client_id id)
 {
-    struct rates *rates = context;
     struct channel_view view;
-    (void)tag;
     budget_use(rates->turn, CLIENT_STEPS);
     if (server_channel(rates->api->server, id, &view))
         look_at(rates, RATED_CHANNEL, rates_channel(id.connection, id.channel), view.tally, TALLIES,
                 NULL);
 }
 
-static void look_at_connection(void *context, struct client_id id, struct bytes tag)
+static void look_at_connection(struct rates *rates, struct client_id id)
 {
-    struct rates *rates = context;
     struct connection_view view;
-    (void)tag;
     budget_use(rates->turn, CLIENT_STEPS);
     if (!server_connection(rates->api->server, id.connection, &view))
         return;
@@ -279,11 +277,29 @@ static bool walk_maps(struct rates *rates, bool of_queues)
     return true;
 }
 
-static bool walk_clients(struct rates *rates, enum walk_depth depth, server_each *each)
+static void meet_client(void *context, struct client_id id, struct bytes tag)
 {
+    struct rates *rates = context;
+    (void)tag;
+    buffer_add(&rates->met, &id, sizeof(id));
+}
+
+/* A walk comes to hundreds at once, of which only the ids are noted: they are looked at one by one. */
+static bool walk_clients(struct rates *rates, enum walk_depth depth,
+                         void (*look)(struct rates *rates, struct client_id id))
+{
+    struct client_id id;
+    if (rates->met_at < rates->met.size) {
+        memcpy(&id, rates->met.data + rates->met_at, sizeof(id));
+        rates->met_at += sizeof(id);
+        look(rates, id);
+        return true;
+    }
+    rates->met.size = rates->met_at = 0;
     rates->walk.depth = depth;
-    budget_use(rates->turn, CLIENT_STEPS);
-    return server_walk(rates->api->server, &rates->walk, each, rates);
+    budget_use(rates->turn, PART_STEPS);
+    bool has_more = server_walk(rates->api->server, &rates->walk, meet_client, rates);
+    return has_more || rates->met.size > 0;
 }
 
 static bool look_at_some(struct rates *rates)
@@ -388,6 +404,7 @@ void rates_free(struct rates *rates)
     history_free(rates->nothing, &rates->budget);
     server_walk_free(&rates->walk);
     buffer_free(&rates->gone);
+    buffer_free(&rates->met);
     mem_free(rates);
 }
 

@@ -7,7 +7,7 @@
 #include "broker/pattern.h"
 
 /* What is collected and written goes off the budget in these steps. */
-enum { COLLECT_STEPS = 12, FILTER_STEPS = 20, TAKE_STEPS = 40, BYTES_PER_STEP = 8 };
+enum { COLLECT_STEPS = 25, FILTER_STEPS = 20, TAKE_STEPS = 60, BYTES_PER_STEP = 8 };
 enum { PIECE_BYTES = 16384, PAGE_SIZE = 100, PAGE_SIZE_MAX = 500 };
 
 struct filter {

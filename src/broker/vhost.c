@@ -77,7 +77,7 @@ static void begin_to_go(struct vhost *vhost)
     map_add(&broker->going, vhost_name(vhost), vhost);
     vhost->is_going = true;
     broker->topology++;
-    broker->evictions++;
+    broker->evictions += vhost->connections > 0; /* all connections are looked at then */
 }
 
 static void replace(char **text, struct bytes by)

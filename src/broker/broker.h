@@ -73,7 +73,7 @@ struct broker {
     struct map users;     /* struct user by name */
     struct map parameters; /* struct parameter by its key: the global ones */
     struct map going;     /* virtual hosts that are deleted, but for what is still in them */
-    uint64_t evictions;   /* rises when a user or a virtual host is deleted */
+    uint64_t evictions;   /* rises when a user is deleted, or a virtual host that has connections */
     struct list removals; /* what is gone, but for its bindings: removal.c */
     struct list doomed;   /* auto-delete exchanges that lost their last binding: doomed_link */
     struct vhost *changed_vhost;       /* the last one in which something was applied; or NULL */

@@ -159,6 +159,26 @@ static bool is_elsewhere(struct call *call, struct bytes path, char *text)
            !control->serves(control, text);
 }
 
+/* What may be asked of a broker that is stopped. */
+static bool is_of_stopped(struct bytes path)
+{
+    return bytes_start_with(path, "/maintenance/") || bytes_start_with(path, "/log/") ||
+           bytes_start_with(path, "/config") || bytes_equal_str(path, "/version");
+}
+
+/* Who it is, is told all the same: it is there, and may be started. */
+static void refuse_stopped(struct call *call)
+{
+    struct fields fields = fields_of(&call->body, NULL);
+    call->status = 503;
+    call->state = CALL_TELLS;
+    fields_begin(&fields, '{');
+    fields_string(&fields, "error", "app_stopped");
+    fields_string(&fields, "reason", "this broker was stopped by stop_app, and start_app starts it again");
+    fields_string(&fields, "node", call->api->options.node);
+    fields_end(&fields, '}');
+}
+
 static void read_request(struct call *call)
 {
     char text[API_TEXT_BYTES];
@@ -176,6 +196,8 @@ static void read_request(struct call *call)
         call_fail(call, 400, "bad_request", "a name has at most %d bytes", NAME_MAX_SIZE);
     else if (is_elsewhere(call, path, text))
         call_fail(call, 503, "not_leading", "%s", text);
+    else if (call->api->is_stopped && !is_of_stopped(path))
+        refuse_stopped(call);
 }
 
 /* What was changed goes on in the next turn, at once; who only waits, once more, has changed nothing. */

@@ -29,6 +29,7 @@ struct api {
     uint64_t begun_queues; /* that there were then */
     struct rates *rates;
     bool is_drained; /* for maintenance: no client may connect, and all were sent away */
+    bool is_stopped; /* the same, and nothing is told or done but what concerns that, settings and the log */
     const struct call *importing; /* whose definitions are being imported; NULL: nobody's */
 };
 

@@ -164,12 +164,22 @@ void maintenance_reset(struct call *call)
         end(call, control->reset(control, text), text);
 }
 
+static void close_client(const struct call *call, struct client_id id, const char *reason)
+{
+    server_close_connection(call->api->server, id.connection, reason);
+    budget_use(call->budget, CLOSE_STEPS);
+}
+
 static void send_away(void *context, struct client_id id, struct bytes tag)
 {
-    const struct call *call = context;
     (void)tag;
-    server_close_connection(call->api->server, id.connection, REPLY_MAINTENANCE);
-    budget_use(call->budget, CLOSE_STEPS);
+    close_client(context, id, REPLY_MAINTENANCE);
+}
+
+static void shut_out(void *context, struct client_id id, struct bytes tag)
+{
+    (void)tag;
+    close_client(context, id, "broker forced connection closure with reason 'shutdown'");
 }
 
 /* Nobody comes any more, and who is there is sent away, some in each turn; then another broker of the cluster
@@ -190,5 +200,29 @@ void maintenance_revive(struct call *call)
     if (!listen(call, true))
         return;
     call->api->is_drained = false;
+    call_done(call, false);
+}
+
+/* To clients and operators it is as if the broker had ended, but for what starts it again. Nothing of what it has goes. */
+void maintenance_stop(struct call *call)
+{
+    const struct api_control *control = call->api->options.control;
+    if (control && control->hand_over) {
+        call_fail(call, 400, "bad_request",
+                  "one broker of a cluster is not stopped by itself: drain has another one serve, and stop ends it");
+        return;
+    }
+    if (!call->at && !listen(call, false))
+        return;
+    call->api->is_stopped = true;
+    clients_change_all(call, shut_out, CLOSE_STEPS);
+}
+
+void maintenance_start(struct call *call)
+{
+    if (call->api->is_stopped && !listen(call, true))
+        return;
+    if (call->api->is_stopped)
+        call->api->is_drained = call->api->is_stopped = false;
     call_done(call, false);
 }

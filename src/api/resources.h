@@ -41,7 +41,8 @@ act empty_list, vhost_empty_list, rebalance_queues, version_get;
 act backup_get, backup_post, backup_delete;
 /* control.c */
 act configuration_list, configuration_get, configuration_put, configuration_reload, log_level_put,
-    listeners_suspend_post, listeners_resume_post, maintenance_drain, maintenance_revive, maintenance_reset;
+    listeners_suspend_post, listeners_resume_post, maintenance_drain, maintenance_revive, maintenance_reset,
+    maintenance_stop, maintenance_start;
 /* overview.c */
 act overview_get, whoami_get;
 /* cluster.c */

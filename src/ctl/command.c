@@ -344,10 +344,33 @@ static int redirect(struct command *command)
     return say_fail(command, EXIT_UNAVAILABLE, "%s cannot be written", file);
 }
 
+/* RabbitMQ's tools ask before anything else whether the broker was stopped, but for what is about that. */
+static bool needs_started(const struct verb *verb)
+{
+    static const char *const others[] = {"ping", "check_running", "is_running", "is_booting", "await_startup",
+                                         "wait", "start_app", "stop_app", "stop", "shutdown", "reset", "force_reset",
+                                         "force_boot", "environment"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (strcmp(verb->name, others[i]) == 0)
+            return false;
+    return verb->request || (verb->banner && strstr(verb->banner, "{node}"));
+}
+
+static int check_started(struct command *command)
+{
+    if (command_is_ours(command) || !needs_started(command->verb))
+        return 0;
+    if (!command_node(command))
+        return EXIT_UNAVAILABLE;
+    return command->is_stopped ? say_stopped(command) : 0;
+}
+
 static int run_once(struct command *command)
 {
     struct columns shown, asked;
     int code = check_node(command);
+    if (code == 0)
+        code = check_started(command);
     if (code)
         return code;
     if (command->verb->columns &&
@@ -532,6 +555,7 @@ static bool read_node(struct command *command, const struct reply *reply)
     struct json *document = json_parse(buffer_bytes(&reply->body), error, sizeof(error));
     struct bytes node = json_text(json_find(document, "node"));
     snprintf(command->node, sizeof(command->node), "%.*s", BYTES_ARG(node));
+    command->is_stopped = bytes_equal_str(json_text(json_find(document, "error")), "app_stopped");
     json_release(document);
     return command->node[0] != '\0';
 }
@@ -546,7 +570,7 @@ const char *command_node(struct command *command)
         say_unreachable(command);
         return NULL;
     }
-    bool is_known = reply_is_good(&reply) && read_node(command, &reply);
+    bool is_known = (reply_is_good(&reply) || reply.status == 503) && read_node(command, &reply);
     if (!is_known)
         command_refused(command, &reply);
     buffer_free(&reply.body);

@@ -33,6 +33,7 @@ struct command {
     bool is_terminal; /* is stdout one? */
     struct client client;
     char node[512]; /* what the broker calls itself; empty: nobody has asked */
+    bool is_stopped; /* by stop_app; known when `node` is */
 };
 
 /* Reads the command line; else the code to end with, after saying why. */

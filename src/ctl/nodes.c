@@ -72,9 +72,15 @@ int run_ping_quietly(struct command *command)
     return command_node(command) ? say_done(command) : EXIT_UNAVAILABLE;
 }
 
+#define NOT_RUNNING "RabbitMQ on node %s is not running or has not fully booted yet (check with is_booting)"
+
 int run_check_running(struct command *command)
 {
     const char *node = command_node(command);
+    if (node && command->is_stopped && !command_is_ours(command))
+        command->format = FORMAT_TABLE; /* RabbitMQ's says this as text, whatever was asked for */
+    if (node && command->is_stopped)
+        return say_fail(command, EXIT_UNAVAILABLE, NOT_RUNNING, node);
     return node ? say_result(command, "RabbitMQ on node %s is fully booted and running", node)
                 : EXIT_UNAVAILABLE;
 }
@@ -85,8 +91,11 @@ int run_is_running(struct command *command)
     const char *node = command_node(command);
     if (!node)
         return EXIT_UNAVAILABLE;
-    snprintf(words, sizeof(words), "RabbitMQ on node %s is fully booted and running", node);
-    return say_truth(command, true, words);
+    if (command->is_stopped)
+        snprintf(words, sizeof(words), NOT_RUNNING, node);
+    else
+        snprintf(words, sizeof(words), "RabbitMQ on node %s is fully booted and running", node);
+    return say_truth(command, !command->is_stopped, words);
 }
 
 int run_is_booting(struct command *command)

@@ -115,6 +115,8 @@ static bool confirm_reset(struct command *command, int *code)
 {
     if (!say_asks(command))
         return true;
+    if (command_node(command) && command->is_stopped) /* which tells no counts */
+        return say_confirm(command, "Delete all that the broker at %s has?", command->client.target.name);
     struct json *overview = node_read(command, "GET /overview", code);
     const struct json *objects = json_find(overview, "object_totals");
     long long queues = json_whole(json_find(objects, "queues"));

@@ -65,12 +65,14 @@ int say_plain(struct command *command, int code, const char *format, ...)
     return code;
 }
 
-static void print_words(const struct command *command, FILE *out)
+/* What was written, and how it should be. */
+static void print_usage(const struct command *command)
 {
-    fprintf(out, "Arguments given:\n\t");
+    fprintf(stderr, "Arguments given:\n\t");
     for (int i = 0; i < command->count; i++)
-        fprintf(out, "%s%s", i ? " " : "", command->words[i]);
-    fprintf(out, "\n\n");
+        fprintf(stderr, "%s%s", i ? " " : "", command->words[i]);
+    fprintf(stderr, "\n\n\033[1mUsage\033[0m\n\n");
+    usage_print_line(command->tool, command->verb, stderr);
 }
 
 int say_usage(struct command *command, const char *format, ...)
@@ -88,9 +90,15 @@ int say_usage(struct command *command, const char *format, ...)
         return EXIT_USAGE;
     }
     fprintf(stderr, "Error (argument validation): %s\n", text);
-    print_words(command, stderr);
-    fprintf(stderr, "\033[1mUsage\033[0m\n\n");
-    usage_print_line(command->tool, command->verb, stderr);
+    print_usage(command);
+    return EXIT_USAGE;
+}
+
+int say_stopped(struct command *command)
+{
+    fprintf(stderr, "Error: this command requires the 'rabbit' app to be running on the target node. Start it with "
+                    "'rabbitmqctl start_app'.\n");
+    print_usage(command);
     return EXIT_USAGE;
 }
 

@@ -15,6 +15,8 @@ int say_plain(struct command *command, int code, const char *format, ...)
 /* What is wrong with the command line, and how it should be. Returns EXIT_USAGE. */
 int say_usage(struct command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* The broker was stopped, and a tool of RabbitMQ's is to be used; returns EXIT_USAGE. */
+int say_stopped(struct command *command);
 /* The result of a verb that has one line; returns 0. */
 int say_result(struct command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -4,6 +4,8 @@
 Each case starts a broker of its own, if it needs one. Output is TAP.
 """
 
+import contextlib
+import http.client
 import http.server
 import json
 import os
@@ -279,6 +281,61 @@ def _(t):
     again = b.again(t)
     check(" store_reset " not in again.log(), "it is reset once")
     equal(b.ctl("list_queues", "-o", "tsv"), (0, "name\tmessages\nother\t0\n", ""), "queues after another start")
+
+
+def tool(b, *words):
+    """What one of RabbitMQ's tools ends with and prints, all together."""
+    done = subprocess.run([words[0], "--uri", "unix:" + b.socket, *words[1:]], executable=PROGRAM, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    return done.returncode, done.stdout
+
+
+@case("a broker that is stopped has no clients, tells nothing but that, and goes on where it was")
+def _(t):
+    b = Broker(t)
+    c = made_something(b)
+    t.cleanup(c.close)
+    amqp_address = b.daemon.addresses()[0]
+    api = [a for a in b.daemon.addresses() if not a.startswith("unix:")][1]
+    equal(b.ctl("start_app"), (0, "", ""), "to start what was not stopped")
+    equal(b.ctl("list_connections", "-s", "state")[1], "running\n", "nobody is sent away by that")
+    equal(b.ctl("stop_app"), (0, "", ""), "stop_app")
+    closed = c.expect(0, "connection.close")
+    equal((closed.reply_code, closed.reply_text),
+          (320, "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'"), "what a client is told")
+    refused(amqp_address)
+    for words in (("list_queues",), ("status",), ("resume_listeners",), ("set_policy", "p", "x", "{}")):
+        code, out, err = b.ctl(*words)
+        equal((code, out, err), (69, "", "leveretctl: this broker was stopped by stop_app, and start_app starts it "
+                                 "again\n"), words)
+    equal(b.ctl("ping")[0], 0, "ping")
+    equal(b.ctl("check_running")[0], 69, "check_running")
+    equal(b.ctl("environment")[0], 0, "its configuration")
+    with contextlib.closing(http.client.HTTPConnection(api)) as web:
+        web.request("GET", "/api/health/checks/is-in-service")
+        answer = web.getresponse()
+        said = json.loads(answer.read())
+    equal((answer.status, said["error"], bool(said["node"])), (503, "app_stopped", True), "who asks by HTTP")
+    equal(b.ctl("stop_app")[0], 0, "once more")
+    equal(b.ctl("start_app"), (0, "", ""), "start_app")
+    check("kept\t3" in b.ctl("list_queues")[1], "what was there")
+    b.queues(other=1)
+
+
+@case("scripts for RabbitMQ stop the broker, reset it and start it")
+def _(t):
+    b = Broker(t)
+    c = made_something(b)
+    t.cleanup(c.close)
+    for words in ("stop_app", "reset", "start_app"):
+        code, said = tool(b, "rabbitmqctl", words)
+        check(code == 0 and " node leveret@" in said, (words, code, said))
+        if words == "stop_app":
+            code, said = tool(b, "rabbitmqctl", "list_queues")
+            check(code == 64 and said.startswith("Error: this command requires the 'rabbit' app to be running"), said)
+    has_nothing(b)
+    addresses = b.daemon.addresses()
+    b.queues(address=addresses[len(addresses) // 2], other=1)
 
 
 def interrupted(t):

@@ -196,6 +196,8 @@ def _(t):
     equal(ask(serving, "list_queues")[0], 0, "who serves")
     status, said = ask(serving, "reset")
     check(status == 69 and "relies on what it has agreed to" in said, (status, said))
+    status, said = ask(serving, "stop_app")
+    check(status == 69 and "drain has another one serve" in said, (status, said))
     names = ["leveret@node%d" % number for number in (1, 2, 3)]
     status, said = ask(serving, "cluster_status", "--formatter", "json")
     equal(status, 0, said)

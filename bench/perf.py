@@ -15,22 +15,28 @@ class Invalid(Exception):
     """What was measured means nothing, and why."""
 
 
-def leveretperf(program, uri, arguments, pid=None, seconds=TIMEOUT_SECONDS):
-    """The figures that leveretperf reports. Raises Invalid when it did not reach what was asked."""
+def leveretperf(program, uri, arguments, pid=None, seconds=TIMEOUT_SECONDS, began=None):
+    """The figures that leveretperf reports; `began` is called with its process. Raises Invalid when it
+    did not reach what was asked."""
     command = [program, *arguments, "--uri", uri, "--json", "--quiet"]
     if pid:
         command += ["--broker-pid", str(pid)]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as perf:
+        try:
+            if began:
+                began(perf)
+            out, err = perf.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            raise Invalid("not done after %d s" % seconds) from None
+        finally:
+            perf.kill()
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True, timeout=seconds, check=False)
-    except subprocess.TimeoutExpired:
-        raise Invalid("not done after %d s" % seconds) from None
-    try:
-        said = json.loads(done.stdout)
+        said = json.loads(out)
     except ValueError:
         raise Invalid("leveretperf ended with status %d: %s" %
-                      (done.returncode, done.stderr.strip() or "no result")) from None
-    check(done.returncode, said)
+                      (perf.returncode, err.strip() or "no result")) from None
+    check(perf.returncode, said)
     return said
 
 

@@ -43,6 +43,11 @@ def rss_mib(pid):
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE") / 2 ** 20
 
 
+def processor_seconds(pid):
+    """What all its threads have taken, those that have ended, too."""
+    return time.clock_gettime(~pid << 3 | 2)  # the process' clock, as clock_getcpuclockid(3) has it
+
+
 def greet(address, seconds=1.0):
     """Connects and says hello: the broker's properties out of its connection.start, as text."""
     with socket.create_connection(address, seconds) as connection:

@@ -203,6 +203,24 @@ def drain_step(sizes):
     return Step("drain-now", "backlog", run)
 
 
+def rest_step(sizes):
+    """Fills a queue nobody reads; what that takes, and what the rest after it takes."""
+    def run(bench, broker):
+        began = brokers.processor_seconds(broker.pid)
+        said = bench.perf(broker, ["throughput", "--size", "100", *THREADS, "--consumers", "0",
+                                   "--keep", "--count", str(sizes.backlog)])
+        memory, filled = brokers.rss_mib(broker.pid), brokers.processor_seconds(broker.pid)
+        bench.rest(sizes.hold)
+        rested = brokers.processor_seconds(broker.pid)
+        bench.perf(broker, ["throughput", "--consumers", "0", "--purge", "--count", "1"])  # deletes it
+        if said["published"] != sizes.backlog:
+            raise Invalid("%d messages of %d" % (said["published"], sizes.backlog))
+        return {"fill-rest": {"cpu": (rested - began) / sizes.backlog * 1e6,
+                              "rest": (rested - filled) / sizes.backlog * 1e6,
+                              "memory": memory}}
+    return Step("fill-rest", "backlog", run)
+
+
 def persistent_step(sizes):
     options = ["backlog", "--size", "100", *PERSISTENT]
 
@@ -225,6 +243,10 @@ def backlog_rows(sizes):
     yield Row("fill", "publish %s x 100 B to a queue nobody reads" % count, step,
               rates(4e6, 0.22))
     yield Row("fill-persistent", "the same, persistent", persistent_step(sizes), rates(3e6, 0.32))
+    yield Row("fill-rest", "that, and five seconds' rest", rest_step(sizes),
+              (Figure("cpu", "broker CPU, µs/message", "µs", False, None),
+               Figure("rest", "of that in the rest, µs/message", "µs", False, 0.056),
+               Figure("memory", "MiB before it", "MiB", False, None)))
     yield Row("drain-now", "drain it (transient) at once", drain_step(sizes), rates(6e6, 0.15))
     yield Row("drain", "drain it after five seconds' rest", step, rates(6e6, 0.15))
     yield Row("memory-queued", "memory with %s x 100 B queued" % count, step,
@@ -293,8 +315,8 @@ def turns_rows(sizes):
 
 # ---- all ----
 
-ORDER = ("small", "fill", "fill-persistent", "drain-now", "drain", "kib", "kib-persistent",
-         "confirm-500", "confirm-100", "confirm-1", "four", "small-tls", "kib-tls",
+ORDER = ("small", "fill", "fill-persistent", "fill-rest", "drain-now", "drain", "kib",
+         "kib-persistent", "confirm-500", "confirm-100", "confirm-1", "four", "small-tls", "kib-tls",
          *(load[0] for load in features.LOADS), "latency", "latency-persistent",
          "latency-confirm", "idle", "connections", "memory-queued", "memory-queues", "declare",
          "bind", "delete", "restart", "start", *(load[0] for load in turns.LOADS))

@@ -242,7 +242,7 @@ static bool has_room(struct call *call, const struct message *message)
 {
     struct store *store = call->api->broker->store;
     struct server_memory memory = server_memory(call->api->server);
-    enum store_room room = message->flags & MESSAGE_PERSISTENT
+    enum store_room room = broker_records(call->api->broker, message)
                                ? store_room(store, store_message_bytes(message, 1))
                                : STORE_ROOM_NOW;
     if (memory.is_above || memory.is_disk_short) {

@@ -138,6 +138,11 @@ bool broker_is_new(const struct broker *broker);
 bool broker_restore(struct broker *broker, char *error, size_t error_size);
 /* A new id, for the store. */
 uint64_t broker_queue_id(const struct broker *broker, bool durable);
+/* Is it put on record where it goes to queues that survive? What a group agrees on all is. */
+static inline bool broker_records(const struct broker *broker, const struct message *message)
+{
+    return message->flags & MESSAGE_PERSISTENT || broker->options.queue_group;
+}
 /* How many queues there are, in all virtual hosts. */
 size_t broker_queues(const struct broker *broker);
 /* The same over a store that is being salvaged: names that make no sense go, queues without a name

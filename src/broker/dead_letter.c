@@ -413,10 +413,10 @@ static struct exchange *exchange_of(const struct queue *queue)
 }
 
 /* The copy has more headers, and may go to some queues. When it is written the old one gives its room back. */
-static enum store_room room_for(struct store *store, const struct message *message)
+static enum store_room room_for(const struct broker *broker, const struct message *message)
 {
     uint64_t bytes = store_message_bytes(message, 42) + DEATHS_MAX_BYTES;
-    return message->flags & MESSAGE_PERSISTENT ? store_room_ending(store, bytes) : STORE_ROOM_NOW;
+    return broker_records(broker, message) ? store_room_ending(broker->store, bytes) : STORE_ROOM_NOW;
 }
 
 /* ---- what was never in the queue ---- */
@@ -438,7 +438,7 @@ void dead_letters_bury_refused(struct broker *broker)
     for (unsigned count = 0; (link = list_take_first(&broker->refused)); count++) {
         struct refused *refused = list_entry(link, struct refused, link);
         budget_use(&broker->turn, REFUSED_STEPS);
-        if (count < REFUSED_MAX && room_for(broker->store, refused->message) == STORE_ROOM_NOW)
+        if (count < REFUSED_MAX && room_for(broker, refused->message) == STORE_ROOM_NOW)
             bury(refused->queue, exchange_of(refused->queue), refused->message, DEATH_MAXLEN);
         message_unref(broker->pool, refused->message);
         mem_free(refused);
@@ -479,7 +479,7 @@ static enum placed place(struct queue *queue, struct exchange *exchange, uint64_
         break;
     }
     set_leaving(broker->dead_letter_set, queue, sequence);
-    if (room_for(broker->store, message) == STORE_ROOM_NOW)
+    if (room_for(broker, message) == STORE_ROOM_NOW)
         placed = let_go(queue, exchange, message, why) ? PLACED : PLACED_NOWHERE;
     set_leaving(broker->dead_letter_set, NULL, 0);
     dead_letters_bury_refused(broker);
@@ -639,7 +639,7 @@ bool dead_letters_are_due(struct queue *queue)
     const struct dead_letter *waiting = list_entry(link, struct dead_letter, link);
     if (!exchange_of(queue) || queue_fetch(queue, waiting->sequence, &message) != QUEUE_OK)
         return true;
-    enum store_room room = room_for(broker->store, message);
+    enum store_room room = room_for(broker, message);
     message_unref(broker->pool, message);
     return room == STORE_ROOM_NOW || (room == STORE_ROOM_LATER && !store_is_short(broker->store));
 }

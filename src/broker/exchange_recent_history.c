@@ -117,7 +117,7 @@ static uint64_t record_bytes(const struct exchange *exchange)
     uint64_t bytes = 0;
     list_for_each(link, &history->kept) {
         const struct message *message = list_entry(link, struct kept, link)->message;
-        if (message->flags & MESSAGE_PERSISTENT)
+        if (broker_records(history->broker, message))
             bytes += store_message_bytes(message, PUBLISH_QUEUES_GUESSED);
     }
     return bytes;

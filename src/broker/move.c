@@ -154,13 +154,14 @@ static enum moved check_queues(const struct queue *queue, const struct queue_set
 }
 
 /* The old one gives its room back when the new one is written. */
-static enum moved check_room(struct store *store, const struct queue_set *set,
+static enum moved check_room(const struct broker *broker, const struct queue_set *set,
                              const struct message *message)
 {
+    struct store *store = broker->store;
     uint64_t bytes = store_message_bytes(message, set->count + set->delayers_count);
     if (store_is_congested(store))
         return MOVED_LATER;
-    if (!(message->flags & MESSAGE_PERSISTENT))
+    if (!broker_records(broker, message))
         return MOVED;
     switch (store_room_ending(store, bytes)) {
     case STORE_ROOM_NOW:
@@ -178,7 +179,7 @@ static enum moved check(const struct queue *queue, struct queue_set *set,
     if (is_duplicate(set, message))
         return MOVED_DUPLICATE;
     enum moved moved = check_queues(queue, set, message, full);
-    return moved == MOVED ? check_room(queue->vhost->broker->store, set, message) : moved;
+    return moved == MOVED ? check_room(queue->vhost->broker, set, message) : moved;
 }
 
 /* ---- it goes ---- */

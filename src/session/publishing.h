@@ -44,7 +44,7 @@ bool publishing_route(struct channel *channel, struct exchange *exchange, struct
 static inline enum store_room publishing_room(const struct channel *channel,
                                               const struct message *message, size_t queues)
 {
-    if (!(message->flags & MESSAGE_PERSISTENT))
+    if (!broker_records(channel_broker(channel), message))
         return STORE_ROOM_NOW;
     return store_room(channel_broker(channel)->store, store_message_bytes(message, queues));
 }

@@ -170,7 +170,7 @@ static inline bool route(struct channel *channel, struct exchange *exchange,
         publishing_count(channel, (struct published){.queues = 1});
         return true;
     }
-    if (request->flags &&
+    if ((request->flags || channel_broker(channel)->options.queue_group) &&
         store_room(channel_broker(channel)->store, STORE_MESSAGE_OVERHEAD +
                                                        parcel->properties.size +
                                                        parcel->body.size) != STORE_ROOM_NOW)

@@ -217,7 +217,7 @@ static bool check_message(struct transaction *tx, const struct message *message,
     size_t queues = publish_count(exchange, message, &tx->server->queue_set);
     use(tx, CHECK_STEPS);
     tx->steps += MESSAGE_STEPS + queues * QUEUE_STEPS;
-    if (message->flags & MESSAGE_PERSISTENT)
+    if (broker_records(tx->server->broker, message))
         tx->record += store_message_bytes(message, queues);
     return true;
 }

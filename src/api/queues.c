@@ -193,7 +193,7 @@ static bool is_synchronised(const struct api_member *member)
     return !member->is_self && api_member_is_synchronised(member);
 }
 
-/* What is replicated is, in a cluster: each durable queue is with all members. */
+/* What is replicated is, in a cluster: each queue that survives is with all members. */
 struct mirrors {
     struct api_member members[API_MEMBERS_MAX];
     size_t count; /* 0: the broker is alone */
@@ -221,7 +221,7 @@ static void add_mirrors(const struct call *call, const struct queue *queue, stru
 {
     struct mirrors mirrors = {.count = 0};
     const char *node = call->api->options.node;
-    if (queue->durable && wants_members(fields))
+    if (queue_survives(queue) && wants_members(fields))
         mirrors.count = machine_members(call, mirrors.members);
     if (!mirrors.count) {
         if (queue->settings->is_quorum)

@@ -54,7 +54,7 @@ struct binding *binding_find(const struct vhost *vhost, const struct change *cha
 static bool is_durable(const struct exchange *source, const struct queue *queue,
                        const struct exchange *exchange)
 {
-    return source->durable && (queue ? queue->durable : exchange->durable);
+    return source->durable && (queue ? queue_survives(queue) : exchange->durable);
 }
 
 struct change binding_deletion(const struct binding *binding)

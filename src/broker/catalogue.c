@@ -6,7 +6,7 @@
 #include "base/planted.h"
 #include "broker/password.h"
 
-enum { FLAG_AUTO_DELETE = 1, FLAG_INTERNAL = 2, FLAG_GOING = 4, FLAG_ID = 8, FLAG_PROTECTED = 16 };
+enum { FLAG_AUTO_DELETE = 1, FLAG_INTERNAL = 2, FLAG_GOING = 4, FLAG_ID = 8, FLAG_PROTECTED = 16, FLAG_MIRRORED = 32 };
 
 /* ---- writing ---- */
 
@@ -37,12 +37,16 @@ static bool holds_others(enum catalogue_kind kind)
 /* The newest that is known. */
 static uint8_t newest_of(enum catalogue_kind kind)
 {
+    if (kind == CATALOGUE_QUEUE)
+        return CATALOGUE_VERSION_OF_MIRRORED;
     return holds_others(kind) ? CATALOGUE_VERSION_OF_QUOTAS : CATALOGUE_VERSION;
 }
 
-/* What has no quotas can be read by who knows of none. */
+/* What has no quotas, or is durable as it says, can be read by who knows of nothing else. */
 static uint8_t version_of(const struct change *change)
 {
+    if (change->is_mirrored)
+        return CATALOGUE_VERSION_OF_MIRRORED;
     if (!holds_others(change->kind))
         return CATALOGUE_VERSION;
     return change->quotas.set ? CATALOGUE_VERSION_OF_QUOTAS : CATALOGUE_VERSION_OF_HOLDERS;
@@ -101,6 +105,7 @@ static void add_flags(struct buffer *out, const struct change *change)
                                  (change->internal ? FLAG_INTERNAL : 0) |
                                  (change->is_going ? FLAG_GOING : 0) |
                                  (change->is_protected ? FLAG_PROTECTED : 0) |
+                                 (change->is_mirrored ? FLAG_MIRRORED : 0) |
                                  (has_own_id(change) ? FLAG_ID : 0)));
 }
 
@@ -251,6 +256,7 @@ static bool take_flags(struct cursor *cursor, struct change *change)
     change->internal = flags & FLAG_INTERNAL;
     change->is_going = flags & FLAG_GOING;
     change->is_protected = flags & FLAG_PROTECTED;
+    change->is_mirrored = flags & FLAG_MIRRORED;
     return flags & FLAG_ID;
 }
 

@@ -27,7 +27,8 @@
  * and behind the limits are a byte of bits (1 << enum quota_kind) and a varint for each that is set. Strings in values
  * have their length, a varint, in front; a limit is a varint, 0 for none, else one more than it is.
  * Flags: 1 auto-delete, 2 internal, 4 (virtual hosts) going, 8
- * (exchanges) an id (8) follows the arguments. Arguments are contents of a field table with their length, a
+ * (exchanges) an id (8) follows the arguments, 16 (virtual hosts) protected, 32 (queues, whose version is 2 then)
+ * not durable, and on record as it is mirrored. Arguments are contents of a field table with their length, a
  * varint, in front. What is leaving is gone, and of its bindings some are still on record, which
  * count no more. What is predeclared has no entry of its own: it comes with its virtual host. */
 #ifndef LEVERET_BROKER_CATALOGUE_H
@@ -43,6 +44,7 @@ enum {
     CATALOGUE_VERSION = 1,
     CATALOGUE_VERSION_OF_HOLDERS = 2,
     CATALOGUE_VERSION_OF_QUOTAS = 3, /* of those that have some */
+    CATALOGUE_VERSION_OF_MIRRORED = 2, /* of a queue that is on record though it is not durable */
 };
 
 /* The entry that a change puts, or its key alone when it deletes; both point into `room`, which is

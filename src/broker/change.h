@@ -54,6 +54,7 @@ struct change {
     enum catalogue_kind kind;
     bool is_delete; /* then only what it is known by counts */
     bool durable;   /* it is, or was, on record */
+    bool is_mirrored; /* of a queue: it is on record though it was not declared durable */
     bool to_queue;  /* of a binding: its destination is a queue; of what is leaving: it was one */
     bool auto_delete, internal;
     struct bytes vhost;

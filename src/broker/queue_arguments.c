@@ -433,14 +433,16 @@ static bool is_known(struct bytes name)
 }
 
 /* Dead letters are not kept where messages have to make room. A stream is what an older version made of it. */
-static bool is_ignored(const struct known *argument, const struct field *field,
-                       const struct queue_settings *settings)
+static bool is_ignored(const struct known *argument, const struct field *field, const struct queue *queue)
 {
+    const struct queue_settings *settings = queue->settings;
     if (argument->check == check_type)
         return type_find(field->value.bytes)->bit == STREAM;
     if (argument->check == check_strategy)
         return settings->dead_letter_strategy == STRATEGY_AT_LEAST_ONCE &&
                !queue_keeps_letters(settings);
+    if (strcmp(argument->name, "x-quorum-initial-group-size") == 0)
+        return !store_is_of_group(queue->id); /* else all members have it */
     return argument->done == IGNORED;
 }
 
@@ -453,7 +455,7 @@ void queue_arguments_warn(const struct queue *queue)
         return;
     for (size_t i = 0; i < KNOWN_COUNT; i++)
         if (table_find(arguments, bytes_str(known[i].name), &field) &&
-            is_ignored(&known[i], &field, queue->settings))
+            is_ignored(&known[i], &field, queue))
             add_name(&ignored, field.name);
     for (struct reader walk = reader_of(arguments); table_next(&walk, &field);)
         if (bytes_start_with(field.name, "x-") && !is_known(field.name))

@@ -21,7 +21,7 @@ static void queue_add(struct vhost *vhost, const struct change *change)
     struct queue_properties properties = {
         .name = change->name,
         .id = change->id,
-        .durable = change->durable,
+        .durable = change->durable && !change->is_mirrored,
         .auto_delete = change->auto_delete,
         .exclusive_owner = change->owner,
         .sources = queue_sources_of(vhost, change->name, change->arguments),
@@ -100,18 +100,31 @@ static bool check_name(const struct queue_declare *declare, struct bytes name, s
                      "queue name '%.*s' contains reserved prefix 'amq.*'", BYTES_ARG(name));
 }
 
+/* All queues of a group are with all of its members. Durable ones are of the group anyway, others when that is
+ * asked for, and exclusive ones never, as they live with a connection. */
+static bool is_mirrored(const struct vhost *vhost, const struct queue_declare *declare,
+                        struct bytes name)
+{
+    if (!vhost->broker->options.queue_group || declare->durable || declare->exclusive)
+        return false;
+    struct queue_sources sources = queue_sources_of(vhost, name, declare->arguments);
+    return queue_sources_mirror(&sources);
+}
+
 static struct change change_of(const struct vhost *vhost, const struct queue_declare *declare,
                                struct bytes name)
 {
-    bool durable = declare->durable && !declare->exclusive;
+    bool mirrored = is_mirrored(vhost, declare, name);
+    bool survives = mirrored || (declare->durable && !declare->exclusive);
     return (struct change){
         .kind = CATALOGUE_QUEUE,
-        .durable = durable,
+        .durable = survives,
+        .is_mirrored = mirrored,
         .auto_delete = declare->auto_delete,
         .vhost = vhost_name(vhost),
         .name = name,
         .arguments = declare->arguments,
-        .id = broker_queue_id(vhost->broker, durable),
+        .id = broker_queue_id(vhost->broker, survives),
         .owner = declare->exclusive ? declare->connection_id : 0,
     };
 }

@@ -76,7 +76,7 @@ static void change_thing(struct decision *decision, struct thing thing, enum cat
     struct change change = {
         .kind = kind,
         .is_delete = is_delete,
-        .durable = thing.queue ? thing.queue->durable : thing.exchange->durable,
+        .durable = thing.queue ? queue_survives(thing.queue) : thing.exchange->durable,
         .to_queue = thing.queue,
         .vhost = vhost_name(vhost_of(thing)),
         .name = name_of(thing),

@@ -299,6 +299,12 @@ static inline enum queue_class queue_class(const struct queue *queue)
     return queue->settings->is_quorum ? QUEUE_CLASS_QUORUM : QUEUE_CLASS_CLASSIC;
 }
 
+/* Is it, and what it has, there after a restart? It is durable, or mirrored all the same. */
+static inline bool queue_survives(const struct queue *queue)
+{
+    return !(queue->id & STORE_ID_TRANSIENT);
+}
+
 static inline struct bytes queue_name(const struct queue *queue)
 {
     return bytes_of(queue->name, queue->name_size);

@@ -53,6 +53,15 @@ static bool read_FLAG(void *setting, const struct field *field)
     return true;
 }
 
+/* An argument says whether, a policy in which way: all ways are one here. */
+static bool read_MIRRORS(void *setting, const struct field *field)
+{
+    if (field->type != 'S')
+        return read_FLAG(setting, field);
+    *(bool *)setting = true;
+    return true;
+}
+
 /* A classic queue is one that says nothing. */
 static bool read_TYPE(void *setting, const struct field *field)
 {
@@ -202,6 +211,15 @@ static bool make(struct queue_settings *settings, const struct queue_sources *fr
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         any |= set(settings, &rows[i], from);
     return any;
+}
+
+bool queue_sources_mirror(const struct queue_sources *from)
+{
+    struct queue_settings settings = nothing;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (rows[i].read == read_MIRRORS)
+            set(&settings, &rows[i], from);
+    return settings.is_mirrored;
 }
 
 /* ---- shared by queues ---- */

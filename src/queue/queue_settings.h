@@ -52,6 +52,7 @@ struct queue_settings {
     bool single_active_consumer;
     bool is_quorum; /* its clients see what they see of a quorum queue */
     bool expire_anywhere; /* messages leave when they end, also from behind others */
+    bool is_mirrored; /* it is to have mirrors, where there are some, also if it is not durable */
 };
 
 /* Which of two values of one name counts: of a policy and an operator's, of which either may be NULL.
@@ -72,6 +73,9 @@ struct queue_sources {
     struct bytes policy, operators;
     uint64_t policy_number, operators_number;
 };
+
+/* Is a queue that is made from them to have mirrors? */
+bool queue_sources_mirror(const struct queue_sources *from);
 
 /* Queues that have the same sources share their settings. */
 struct settings_pool {

@@ -225,7 +225,7 @@ enum handled handle_queue_purge(struct channel *channel, const struct method_que
         audit_purge(queue);
     if (method->nowait)
         return HANDLED;
-    if (queue->durable)
+    if (queue_survives(queue))
         wait_hold_all(channel);
     union method ok = {.queue_purge_ok = {METHOD_QUEUE_PURGE_OK,
                                           clip(count + planted(PLANTED_PURGE_COUNTS_ONE_MORE))}};

@@ -32,6 +32,11 @@ void dials_print(const struct sim *sim)
     printf("\n");
 }
 
+bool sim_mirrors(const struct sim *sim)
+{
+    return sim->options->agrees && sim->options->seed % 2;
+}
+
 /* Mostly small; now and then nothing, a page, or much. */
 uint32_t sim_draw_size(struct sim *sim)
 {

@@ -38,9 +38,9 @@ const struct target targets[TARGETS] = {
     [TARGET_ONCE] = {"once", "", 1 << QUEUE_D1 | 1 << QUEUE_R0},
 };
 
-static bool survives(int queue, bool persistent)
+static bool survives(const struct sim *sim, int queue, bool persistent)
 {
-    return persistent && queue != QUEUE_T0;
+    return persistent && (queue != QUEUE_T0 || sim_mirrors(sim));
 }
 
 /* What a group agrees on is on record, unless it waits elsewhere before it comes there. */
@@ -55,7 +55,7 @@ static struct copy *copy_add(struct sim *sim, struct sim_message *message, int q
     struct copy *copy = mem_zalloc(sizeof(*copy));
     copy->message = message;
     copy->queue = queue;
-    copy->survives = survives(queue, is_on_record(sim, message));
+    copy->survives = survives(sim, queue, is_on_record(sim, message));
     message->copies[queue] = copy;
     idmap_add(&sim->promises.copies[queue], message->id, copy);
     return copy;

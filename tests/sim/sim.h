@@ -98,6 +98,10 @@ struct machine {
 
 /* ---- queues of a group: agree.c ---- */
 
+/* In this run queues that are not durable have mirrors, if they are not exclusive: all of those that are shared, and
+ * some of others. */
+bool sim_mirrors(const struct sim *sim);
+
 /* With the store, before the broker has its queues (false: its disk has failed); when it has all; and
  * before the store goes. */
 bool agree_open(struct machine *machine);

@@ -95,6 +95,7 @@ struct own_policies {
 
 struct own_queue_of {
     bool exists, durable, auto_delete, exclusive;
+    bool is_mirrored; /* it survives, though it is not durable */
     bool is_single;  /* one of its consumers is active */
     bool deduplicates;
     uint64_t first_consumer; /* number of the first that it had */

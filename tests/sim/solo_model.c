@@ -302,7 +302,7 @@ uint32_t solo_enqueue(struct solo *solo, uint32_t queues, struct entry letter)
 
 bool solo_survives_in(const struct own_queue_of *queue, const struct entry *entry)
 {
-    return entry->persistent && queue->durable;
+    return entry->persistent && (queue->durable || queue->is_mirrored);
 }
 
 void solo_add_ghost(struct own_queue_of *queue, struct entry entry, uint64_t op)

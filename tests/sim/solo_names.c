@@ -45,6 +45,8 @@ static struct bytes queue_arguments_of(const struct solo *solo, const struct own
         table_add_string(&writer, bytes_str("x-retry-backoff"), bytes_str("exponential"));
     if (queue->overflow != OVERFLOW_DROP_HEAD || queue->has_overflow)
         table_add_string(&writer, bytes_str("x-overflow"), bytes_str(overflows[queue->overflow]));
+    if (queue->is_mirrored)
+        table_add_bool(&writer, bytes_str("mirrored"), true);
     if (queue->deduplicates)
         table_add_bool(&writer, bytes_str("x-message-deduplication"), true);
     if (queue->is_single)
@@ -139,6 +141,7 @@ static void draw_arguments(struct solo *solo, struct own_queue_of *queue)
                                    .waiting = queue->waiting,
                                    .ghosts = queue->ghosts};
     queue->durable &= !queue->exclusive;
+    queue->is_mirrored = sim_mirrors(sim_of(solo)) && !queue->durable && !queue->exclusive && queue->generation % 4;
     draw_limits(solo, queue);
     if (chance(solo, 4))
         queue->delivery_limit = below(solo, 4);

@@ -251,7 +251,7 @@ static void restart_model(struct solo *solo, bool restarted, bool crashed)
     bool has_sent = false;
     for (int i = 0; i < QUEUES_OF_ONE; i++) {
         struct own_queue_of *queue = &solo->queues[i];
-        if (queue->exists && restarted && !queue->durable)
+        if (queue->exists && restarted && !queue->durable && !queue->is_mirrored)
             solo_remove_queue(solo, i);
         for (size_t k = 0; k < queue->ready.count;) {
             struct entry *entry = &queue->ready.at[k];

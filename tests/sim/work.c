@@ -48,10 +48,14 @@ static void declare_queue(struct sim_channel *channel, int queue, bool passive)
                                           "x-dead-letter-routing-keyS\0\0\0\3dlq";
     static const uint8_t waits[] = "\x12"
                                    "x-consumer-timeoutI\0\0\1\x2c"; /* ANSWER_MS */
+    static const uint8_t mirrored[] = "\x08"
+                                      "mirroredt\1";
     union method method = {.queue_declare = {.id = METHOD_QUEUE_DECLARE,
                                              .queue = bytes_str(queue_names[queue]),
                                              .passive = passive,
                                              .durable = queue != QUEUE_T0}};
+    if (queue == QUEUE_T0 && sim_mirrors(sim_of(channel)))
+        method.queue_declare.arguments = bytes_of(mirrored, sizeof(mirrored) - 1);
     if (queue == QUEUE_R0)
         method.queue_declare.arguments = bytes_of(dead_letters, sizeof(dead_letters) - 1);
     if (queue == QUEUE_W0)

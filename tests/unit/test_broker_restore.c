@@ -6,6 +6,8 @@
 #include "broker/catalogue.h"
 #include "broker/parameter.h"
 #include "broker/permission.h"
+#include "broker/policy.h"
+#include "broker/queue_declare.h"
 #include "broker/quota.h"
 #include "broker/vhost_removal.h"
 #include "tests/lib/broker_bench.h"
@@ -75,6 +77,85 @@ TEST(what_is_durable_comes_back)
     is_int(map_count(&bench.vhost->exchanges), 8, "after another restart that is so");
     is_int(map_count(&bench.vhost->queues), 1, "for queues, too");
     bench_free(&bench);
+}
+
+/* Which queues they are is said by a policy here, and by an argument. */
+static void declare_mirrored(void)
+{
+    struct policy_request request = {.vhost = bytes_str("/"),
+                                     .name = bytes_str("mirrors"),
+                                     .pattern = bytes_str("^m"),
+                                     .definition = bench_table("ha-mode=Sall")};
+    ok(policy_set(&bench.broker, &request, &bench.error), "a policy");
+    bench_queue(&bench, "m", "", NULL);
+    bench_queue(&bench, "m.auto", "a", NULL);
+    bench_queue(&bench, "m.not", "", "mirrored=t0");
+    bench_queue(&bench, "m.mine", "x", NULL);
+    bench_queue(&bench, "m.durable", "d", NULL);
+    bench_queue(&bench, "asked", "", "mirrored=t1");
+    bench_queue(&bench, "other", "", NULL);
+}
+
+static bool is_there(const char *name)
+{
+    return vhost_queue(bench.vhost, bytes_str(name));
+}
+
+TEST(what_is_mirrored_comes_back_though_it_is_not_durable)
+{
+    bench_new(&bench);
+    bench.broker.options.queue_group = 2;
+    declare_mirrored();
+    bench_exchange(&bench, "passing", "fanout", "", NULL);
+    bench_bind(&bench, "amq.direct", "m.auto", "key", NULL);
+    bench_bind(&bench, "passing", "m.auto", "key", NULL);
+    bench_bind(&bench, "amq.direct", "other", "key", NULL);
+    is_int(store_fake_entries_of(bench.store, CATALOGUE_QUEUE), 4, "queues on record");
+    is_int(store_fake_entries_of(bench.store, CATALOGUE_BINDING), 1, "bindings of ends that survive");
+    bench_publish(&bench, "amq.direct", "key", NULL, NULL, "kept");
+    bench_restart(&bench);
+    ok(is_there("m") && is_there("m.auto") && is_there("asked") && is_there("m.durable"), "those are back");
+    ok(!is_there("m.not") && !is_there("m.mine") && !is_there("other"), "and others are not");
+    const struct queue *queue = vhost_queue(bench.vhost, bytes_str("m.auto"));
+    ok(queue_survives(queue) && !queue->durable && queue->auto_delete, "it is no more durable than it was");
+    is_int(queue->counts->ready, 1, "it has its message");
+    is_int(queue->bindings.next != &queue->bindings, 1, "and is bound");
+    ok(bench_queue(&bench, "m.auto", "a", NULL), "it is declared once more as what it was");
+    ok(!bench_queue(&bench, "m.auto", "da", NULL), "and not as a durable one");
+    is_str(bench_text(&bench),
+           "406 inequivalent arg 'durable' for queue 'm.auto' in vhost '/': received 'true' but current is 'false'",
+           "which is said");
+    queue_delete(vhost_queue(bench.vhost, bytes_str("m.auto")));
+    is_int(store_fake_entries_of(bench.store, CATALOGUE_QUEUE), 3, "one that goes is off record");
+    is_int(store_fake_entries_of(bench.store, CATALOGUE_BINDING), 0, "with its bindings");
+    bench_free(&bench);
+}
+
+TEST(without_a_group_there_are_no_mirrors)
+{
+    bench_new(&bench);
+    declare_mirrored();
+    is_int(store_fake_entries_of(bench.store, CATALOGUE_QUEUE), 1, "the durable queue alone is on record");
+    bench_restart(&bench);
+    is_int(map_count(&bench.vhost->queues), 1, "and comes back");
+    bench_free(&bench);
+}
+
+TEST(a_mirrored_queue_is_newer_than_others)
+{
+    struct buffer room = {0};
+    struct bytes key, value;
+    struct change change = {.kind = CATALOGUE_QUEUE, .durable = true, .name = bytes_str("q"), .id = 5}, read;
+    catalogue_write(&change, &room, &key, &value);
+    is_int(value.data[0], CATALOGUE_VERSION, "a durable one can be read by who knows of no mirrors");
+    change.is_mirrored = true;
+    catalogue_write(&change, &room, &key, &value);
+    is_int(value.data[0], CATALOGUE_VERSION_OF_MIRRORED, "a mirrored one cannot");
+    is_int(catalogue_read(key, value, &read), CATALOGUE_OK, "it is read here");
+    ok(read.is_mirrored && read.durable && read.id == 5, "as it was");
+    room.data[key.size]++;
+    is_int(catalogue_read(key, value, &read), CATALOGUE_NEWER, "a newer one is not");
+    buffer_free(&room);
 }
 
 TEST(several_virtual_hosts_are_apart)
@@ -499,6 +580,9 @@ int main(void)
 {
     RUN(a_new_store_gets_the_usual_things);
     RUN(what_is_durable_comes_back);
+    RUN(what_is_mirrored_comes_back_though_it_is_not_durable);
+    RUN(without_a_group_there_are_no_mirrors);
+    RUN(a_mirrored_queue_is_newer_than_others);
     RUN(several_virtual_hosts_are_apart);
     RUN(users_have_passwords);
     RUN(parameters_come_back);

@@ -169,6 +169,27 @@ static void overflows(const char *arguments, const char *policy, const char *ope
     queue_settings_give_back(&pool, settings);
 }
 
+static void mirror(const char *arguments, const char *policy, bool wanted)
+{
+    struct queue_sources sources = {.arguments = table_of(arguments, &memory),
+                                    .policy = table_of(policy, &policy_memory),
+                                    .policy_number = ++policy_number};
+    const struct queue_settings *settings = queue_settings_take(&pool, &sources);
+    ok(settings->is_mirrored == wanted && queue_sources_mirror(&sources) == wanted, "%s with %s: %s", arguments,
+       policy, wanted ? "mirrored" : "not mirrored");
+    queue_settings_give_back(&pool, settings);
+}
+
+TEST(mirrors_are_wanted)
+{
+    mirror("{}", "{max-length:i64 3}", false);
+    mirror("{}", "{ha-mode:str all}", true);
+    mirror("{}", "{ha-mode:str exactly, ha-params:i64 2}", true);
+    mirror("{}", "{ha-mode:str nodes, ha-params:array [str a]}", true);
+    mirror("{mirrored:bool true}", "{}", true);
+    mirror("{mirrored:bool false}", "{ha-mode:str all}", false);
+}
+
 TEST(what_a_full_queue_does)
 {
     overflows("{}", "{overflow:str reject-publish}", "{}", OVERFLOW_REJECT);
@@ -214,6 +235,7 @@ int main(void)
     RUN(a_routing_key_is_as_long_as_a_key_can_be);
     RUN(the_lowest_number_counts);
     RUN(an_argument_counts_before_a_policy);
+    RUN(mirrors_are_wanted);
     RUN(what_a_full_queue_does);
     RUN(queues_share_their_settings);
     settings_pool_free(&pool);

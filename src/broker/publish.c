@@ -42,7 +42,7 @@ static struct published publish_limited(struct broker *broker, struct message *m
     if (set->count)
         published.logs = queue_push(&broker->queues, set->queues, set->count, message);
     if (limits & QUEUE_DEDUPLICATES)
-        seen_note(set, message, &published);
+        seen_note(broker, set, message, &published);
     for (size_t i = 0; i < set->count; i++)
         overflow_note(set->queues[i]);
     if (published.is_refused && set != broker->dead_letter_set)

@@ -28,7 +28,8 @@
 
 enum { HASH_SIZE = 16, LOOKED_AT = 2, FORGET_STEPS = 40 };
 
-/* Ids of queues have not this bit. */
+/* Of ids of queues those of groups alone have this bit (STORE_ID_GROUP), and then the number of a group, which
+ * these do not. */
 #define OF_EXCHANGE ((uint64_t)1 << 62)
 
 static const char default_header[] = "x-deduplication-header";
@@ -60,7 +61,7 @@ struct seen {
 /* It was given before. */
 static void note_id(struct broker *broker, uint64_t id)
 {
-    if (id & OF_EXCHANGE && (id & ~OF_EXCHANGE) > broker->seen_number)
+    if (id & OF_EXCHANGE && store_group_of(id) == 0 && (id & ~OF_EXCHANGE) > broker->seen_number)
         broker->seen_number = id & ~OF_EXCHANGE;
 }
 
@@ -387,7 +388,7 @@ static struct seen *seen_of(struct queue *queue)
     if (!seen)
         seen = seen_new(broker, queue->id);
     seen->queue = queue;
-    seen->is_durable = queue->durable;
+    seen->is_durable = queue_survives(queue);
     return seen;
 }
 
@@ -419,18 +420,19 @@ static bool is_taken(const struct fresh *fresh, const struct published *publishe
                  : !published->is_refused || planted(PLANTED_REFUSED_IS_SEEN);
 }
 
-void seen_note(struct queue_set *set, const struct message *message, struct published *published)
+void seen_note(const struct broker *broker, struct queue_set *set, const struct message *message,
+               struct published *published)
 {
     bool is_recorded = set->duplicates && !planted(PLANTED_DUPLICATE_CONFIRMED_EARLY);
     for (size_t i = 0; i < set->fresh_count; i++)
         if (is_taken(&set->fresh[i], published))
             is_recorded |=
-                note(set->fresh[i].seen, &set->fresh[i], message->flags & MESSAGE_PERSISTENT);
+                note(set->fresh[i].seen, &set->fresh[i], broker_records(broker, message));
     published->queues += set->duplicates;
     if (set->duplicates && planted(PLANTED_DUPLICATE_NOT_CONFIRMED))
         published->is_refused = true;
     if (is_recorded)
-        published->logs |= 1u << LOG_JOURNAL;
+        published->logs |= 1u << store_names_log(broker->store);
     set->fresh_count = set->duplicates = 0;
 }
 

@@ -41,7 +41,8 @@ void seen_drop(struct queue_set *set, const struct message *message);
 /* The message is in the queues of the set, and `published` tells so: what is new was seen now, if
  * its exchange, or queue, took the message. A publisher waits for what is on record of that, and of
  * what the message is a duplicate of. */
-void seen_note(struct queue_set *set, const struct message *message, struct published *published);
+void seen_note(const struct broker *broker, struct queue_set *set, const struct message *message,
+               struct published *published);
 
 /* An entry of the catalogue, as it was put; false: it is malformed. */
 bool seen_restore(struct broker *broker, struct bytes key, struct bytes value);

@@ -388,6 +388,11 @@ uint32_t store_queue_log(const struct store *store, uint64_t id)
     return log ? log->wait : LOG_JOURNAL;
 }
 
+uint32_t store_names_log(const struct store *store)
+{
+    return store->groups.names ? store->groups.names->wait : LOG_JOURNAL;
+}
+
 void store_id_is_used(struct store *store, uint64_t id)
 {
     uint64_t number = store_part_queue(id);

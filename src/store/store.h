@@ -238,6 +238,8 @@ static inline uint64_t store_part_queue(uint64_t id)
 
 /* The log that a confirm waits for of what is published to it: LOG_JOURNAL, or that of its group. */
 uint32_t store_queue_log(const struct store *store, uint64_t id);
+/* The log that who has put a name on record waits for. */
+uint32_t store_names_log(const struct store *store);
 /* Of a queue of a group: how many messages, and bytes of bodies, are to come into it when the group has
  * agreed on them. */
 uint64_t store_queue_proposed(const struct store *store, uint64_t id, uint64_t *bytes);

@@ -497,6 +497,12 @@ uint64_t store_group_queue_id(struct store *store, uint64_t group)
     return store_queue_id(store, true);
 }
 
+uint32_t store_names_log(const struct store *store)
+{
+    (void)store;
+    return LOG_JOURNAL;
+}
+
 uint64_t index_next(const struct index *index)
 {
     return index->next_sequence;

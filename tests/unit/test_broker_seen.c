@@ -153,6 +153,20 @@ TEST(what_is_counted_changes_nothing)
     bench_free(&bench);
 }
 
+/* Entries of a queue of group 2, whose number has a bit that numbers of exchanges have as well. */
+TEST(a_queue_of_a_group_is_no_exchange)
+{
+    make_exchange("x-cache-size=I50");
+    static const char entry[] = "\x40\x05\0\0\0\x20\0\0\x40\0\0\0\0";
+    static const char value[] = "\x01" "0123456789abcdef" "\x07\0\0\0\0\0\0\0" "\0\0\0\0\0\0\0\0";
+    store_catalogue_put(bench.store, bytes_of(entry, sizeof(entry) - 1), bytes_of(value, sizeof(value) - 1));
+    ok(put("x", "", 1), "an exchange has seen something");
+    is_int(bench.broker.seen_number, 1, "and is the first that does");
+    bench_restart(&bench);
+    is_int(bench.broker.seen_number, 1, "a start does not take the queue for another one");
+    bench_free(&bench);
+}
+
 TEST(entries_that_make_no_sense)
 {
     bench_new(&bench);
@@ -180,6 +194,7 @@ int main(void)
     RUN(what_was_seen_goes_in_slices);
     RUN(a_start_goes_on_with_that);
     RUN(what_is_counted_changes_nothing);
+    RUN(a_queue_of_a_group_is_no_exchange);
     RUN(entries_that_make_no_sense);
     return done();
 }

@@ -1,6 +1,7 @@
 /* Policies and operator policies, which differ in who may set them and in what may be in them. */
 #include "api/resources.h"
 #include "api/settings.h"
+#include "broker/reconfigure.h"
 #include "definitions/json_table.h"
 
 enum { POLICY_STEPS = 150 };
@@ -149,6 +150,20 @@ static bool read_definition(struct call *call, const struct json *object, struct
     return call->status == 0;
 }
 
+/* RabbitMQ's answer, unless there is something to say. */
+static void done(struct call *call, const struct vhost *vhost, bool is_new)
+{
+    if (!reconfigure_keeps_mirrors(vhost)) {
+        call_done(call, is_new);
+        return;
+    }
+    struct fields fields = call_tell(call);
+    fields_string(&fields, "note",
+                  "what this says of mirrors applies to queues that are declared from now on: of those that are there, "
+                  "some have none, or keep what they have");
+    call_told_done(call, &fields);
+}
+
 void call_set_policy(struct call *call, const struct vhost *vhost, bool is_operator,
                      struct bytes name, const struct json *object)
 {
@@ -163,7 +178,7 @@ void call_set_policy(struct call *call, const struct vhost *vhost, bool is_opera
         read_definition(call, object, &definition)) {
         request.definition = buffer_bytes(&definition);
         if (policy_set(call->api->broker, &request, &error))
-            call_done(call, is_new);
+            done(call, vhost, is_new);
         else
             call_fail(call, 400, "bad_request", "Validation failed\n\n%s\n", error.detail);
     }
@@ -193,7 +208,7 @@ void call_delete_policy(struct call *call, const struct vhost *vhost, bool is_op
 {
     struct error error = {0};
     if (policy_delete(call->api->broker, is_operator, vhost_name(vhost), name, &error))
-        call_done(call, false);
+        done(call, vhost, false);
     else
         call_fail_as(call, &error);
 }

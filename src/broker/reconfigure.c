@@ -12,6 +12,9 @@
 /* Of a budget, beside what matches take. */
 enum { STEPS = 150 };
 
+/* As far as is looked for what an answer says. */
+enum { LOOK_STEPS = 5 * BUDGET_MS };
+
 static uint64_t number_of(const struct policy *policy)
 {
     return policy ? policy->number : 0;
@@ -41,11 +44,41 @@ struct queue_sources queue_sources_of(const struct vhost *vhost, struct bytes na
     return sources;
 }
 
-static void configure_queue(struct queue *queue)
+static struct queue_sources sources_now(const struct queue *queue)
 {
     struct bytes arguments = bytes_of(queue->arguments, queue->arguments_size);
-    struct queue_sources sources = queue_sources_of(queue->vhost, queue_name(queue), arguments);
+    return queue_sources_of(queue->vhost, queue_name(queue), arguments);
+}
+
+/* Is it to have mirrors by what has changed, and has none, or the other way round? They come and go with a queue
+ * alone; what is durable has them anyway, and what is exclusive never. */
+static bool keeps_mirrors(const struct queue *queue, bool before, bool now)
+{
+    return now != before && now != queue_survives(queue) && !queue->durable &&
+           !queue->exclusive_owner && queue->vhost->broker->options.queue_group;
+}
+
+bool reconfigure_keeps_mirrors(const struct vhost *vhost)
+{
+    const struct queue *queue;
+    struct budget budget = budget_of(LOOK_STEPS);
+    for (uint64_t at = 0; vhost->broker->options.queue_group && (queue = map_next(&vhost->queues, &at));) {
+        struct queue_sources sources = sources_now(queue);
+        if (keeps_mirrors(queue, queue->settings->is_mirrored, queue_sources_mirror(&sources)))
+            return true;
+        budget_use(&budget, STEPS);
+        if (budget_is_spent(&budget))
+            break;
+    }
+    return false;
+}
+
+static void configure_queue(struct queue *queue)
+{
+    struct queue_sources sources = sources_now(queue);
+    bool before = queue->settings->is_mirrored;
     queue_reconfigure(queue, &sources);
+    queue->vhost->mirrors_kept += keeps_mirrors(queue, before, queue->settings->is_mirrored);
     queue_sum(queue, quota_counts(queue->vhost->quota));
     overflow_note(queue);
 }
@@ -101,13 +134,23 @@ static bool go_on(struct vhost *vhost, struct budget *budget)
     return true;
 }
 
+static void tell(struct vhost *vhost)
+{
+    if (vhost->mirrors_kept)
+        log_event(vhost->broker->log, EVENT_mirrors_kept, "vhost=%s queues=%zu", vhost->name,
+                  vhost->mirrors_kept);
+    vhost->mirrors_kept = 0;
+}
+
 void reconfigure_go_on(struct broker *broker)
 {
-    for (struct list *link; (link = list_first(&broker->reconfiguring));)
-        if (go_on(list_entry(link, struct vhost, reconfigure_link), &broker->turn))
-            list_remove(link);
-        else
+    for (struct list *link; (link = list_first(&broker->reconfiguring));) {
+        struct vhost *vhost = list_entry(link, struct vhost, reconfigure_link);
+        if (!go_on(vhost, &broker->turn))
             return;
+        list_remove(link);
+        tell(vhost);
+    }
 }
 
 bool reconfigure_is_left(const struct broker *broker)

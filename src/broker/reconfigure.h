@@ -14,6 +14,10 @@ struct queue_sources queue_sources_of(const struct vhost *vhost, struct bytes na
 void exchange_configure(struct exchange *exchange);
 /* A policy of the virtual host has changed. */
 void reconfigure(struct vhost *vhost);
+/* Right after that: is a policy to change whether some queue has mirrors? They stay as they are, and it counts for
+ * queues that are declared from now on. As far as a few milliseconds are enough to look; EVENT_mirrors_kept tells
+ * of all. */
+bool reconfigure_keeps_mirrors(const struct vhost *vhost);
 /* Goes on with it, as far as broker->turn allows. */
 void reconfigure_go_on(struct broker *broker);
 /* Is there more to look at? */

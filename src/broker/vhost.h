@@ -33,6 +33,7 @@ struct vhost {
     struct quota *quota; /* NULL: it never had one; quota.h */
     struct list reconfigure_link; /* on broker->reconfiguring; and where to go on: reconfigure.c */
     uint64_t reconfigured_queue, reconfigured_exchange;
+    size_t mirrors_kept; /* queues so far that this would have given mirrors, or taken from */
     size_t connections; /* open now */
     size_t holders;     /* who has a pointer to it: it stays until they are gone */
     bool is_traced;     /* firehose.h */

@@ -3,12 +3,25 @@
 #include "ctl/say.h"
 #include "ctl/term.h"
 
+/* What is done, and more than that it is. */
+static int say_note_of(struct command *command, const struct reply *reply)
+{
+    char error[200];
+    int code = say_done(command);
+    struct json *document = reply->body.size ? json_parse(buffer_bytes(&reply->body), error, sizeof(error)) : NULL;
+    struct bytes note = json_text(json_find(document, "note"));
+    if (note.size)
+        say_remark(command, note);
+    json_release(document);
+    return code;
+}
+
 int request_send(struct command *command, const char *request, struct buffer *body)
 {
     struct reply reply;
     int code = command_call(command, request, buffer_bytes(body), &reply);
     if (code == 0)
-        code = reply_is_good(&reply) ? say_done(command) : command_refused(command, &reply);
+        code = reply_is_good(&reply) ? say_note_of(command, &reply) : command_refused(command, &reply);
     buffer_free(&reply.body);
     buffer_free(body);
     return code;

@@ -223,6 +223,12 @@ void say_note(const struct command *command, const char *format, ...)
     fflush(stdout);
 }
 
+void say_remark(const struct command *command, struct bytes text)
+{
+    if (!command_has(command, "quiet") && !command_has(command, "silent"))
+        fprintf(stderr, "Note: %.*s\n", BYTES_ARG(text));
+}
+
 bool say_asks(const struct command *command)
 {
     return command_is_ours(command) && !command_has(command, "yes") &&

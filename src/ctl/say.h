@@ -31,6 +31,8 @@ bool say_banner(struct command *command);
 /* A banner that the verb's row does not have, as it depends on the arguments. */
 void say_note(const struct command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* What the broker says beside that something is done: on stderr. */
+void say_remark(const struct command *command, struct bytes text);
 /* Is there somebody to be asked, who has not said --yes, and a command that would do something? Not
  * under RabbitMQ's names. */
 bool say_asks(const struct command *command);

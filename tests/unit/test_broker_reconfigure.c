@@ -216,6 +216,36 @@ TEST(a_virtual_host_may_go_in_between)
     bench_free(&bench);
 }
 
+TEST(mirrors_of_what_is_there_stay)
+{
+    bench_new(&bench);
+    bench.broker.options.queue_group = 2;
+    bench_queue(&bench, "q", "", NULL);
+    bench_queue(&bench, "mine", "x", NULL);
+    bench_queue(&bench, "durable", "d", NULL);
+    bench_queue(&bench, "never", "", "mirrored=t0");
+    put(false, "^(mine|durable|never)", "{ha-mode:str all}");
+    ok(!reconfigure_keeps_mirrors(bench.vhost), "it is nothing to those");
+    turn(1000);
+    put(false, "^q", "{ha-mode:str exactly, ha-params:i64 2}");
+    ok(reconfigure_keeps_mirrors(bench.vhost), "one that is there has none");
+    turn(1000);
+    ok(!queue_survives(queue_of("q")), "and gets none");
+    ok(!reconfigure_keeps_mirrors(bench.vhost), "it is said once");
+    put(false, "^q", "{ha-mode:str all}");
+    ok(!reconfigure_keeps_mirrors(bench.vhost), "the way makes no difference");
+    turn(1000);
+    ok(queue_survives(bench_queue(&bench, "q2", "", NULL)), "a new one has mirrors");
+    ok(policy_delete(&bench.broker, false, bytes_str("/"), bytes_str("p"), &bench.error), "it goes");
+    ok(reconfigure_keeps_mirrors(bench.vhost), "who has mirrors keeps them");
+    turn(1000);
+    ok(queue_survives(queue_of("q2")), "indeed");
+    bench.broker.options.queue_group = 0;
+    put(false, "^q$", "{ha-mode:str all}");
+    ok(!reconfigure_keeps_mirrors(bench.vhost), "a broker that is alone says nothing of them");
+    bench_free(&bench);
+}
+
 int main(void)
 {
     RUN(many_queues_in_slices);
@@ -226,6 +256,7 @@ int main(void)
     RUN(an_alternate_exchange);
     RUN(after_a_restart_all_are_set);
     RUN(a_virtual_host_may_go_in_between);
+    RUN(mirrors_of_what_is_there_stay);
     buffer_free(&memory);
     return done();
 }

@@ -1,5 +1,5 @@
 /* Why is nothing delivered from a queue, or accepted by it? Every reason that there is now, each
- * with a word for programs and a sentence for people. */
+ * with a word for programs and a sentence for people; and of a cluster, who else has it, and why. */
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -7,6 +7,7 @@
 #include "api/machine.h"
 #include "api/queues.h"
 #include "api/resources.h"
+#include "broker/policy.h"
 #include "broker/quota.h"
 #include "queue/queue_limit.h"
 #include "session/look.h"
@@ -153,7 +154,7 @@ static void explain_wait(struct explanation *explanation, struct queue *queue)
 static void explain_office(struct explanation *explanation, const struct queue *queue)
 {
     struct api_group group;
-    if (!queue->durable || !machine_group(explanation->call, &group) || group.may_deliver)
+    if (!queue_survives(queue) || !machine_group(explanation->call, &group) || group.may_deliver)
         return;
     add_reason(explanation, "office",
                "this broker may not deliver now: it has served for less than a third of a second, or has not heard of "
@@ -239,7 +240,7 @@ static void explain_agreement(struct explanation *explanation, const struct queu
     struct api_group group;
     struct api_member members[API_MEMBERS_MAX];
     size_t voters = 0, up = 0, count = machine_members(explanation->call, members);
-    if (!count || !queue->durable || !machine_group(explanation->call, &group))
+    if (!count || !queue_survives(queue) || !machine_group(explanation->call, &group))
         return;
     for (size_t i = 0; i < count; i++) {
         voters += members[i].role == API_ROLE_VOTER;
@@ -263,6 +264,60 @@ static void explain_acceptance(struct explanation *explanation, struct queue *qu
     explain_alarms(explanation);
     explain_quotas(explanation, queue->vhost->quota);
     explain_limits(explanation, queue);
+}
+
+/* ---- mirrors ---- */
+
+/* What counts of its policies, in words that follow those about who has it; empty: nothing. */
+static void describe_policy(const struct queue *queue, size_t members, char *text, size_t size)
+{
+    struct buffer definition = {0};
+    struct field mode, params, own;
+    const struct policy *policy = policy_of_queue(queue, false), *operators = policy_of_queue(queue, true);
+    text[0] = '\0';
+    policy_effective(policy, operators, &definition);
+    struct bytes settings = buffer_bytes(&definition);
+    if (settings.size && table_find(settings, bytes_str("ha-mode"), &mode)) {
+        bool is_operators = table_find(policy_definition(operators), mode.name, &own);
+        const struct policy *of = is_operators ? operators : policy;
+        int at = snprintf(text, size, "; policy '%.*s' asks for ha-mode %.*s", BYTES_ARG(policy_name(of)),
+                          BYTES_ARG(mode.value.bytes));
+        if (table_find(settings, bytes_str("ha-params"), &params) && field_is_integer(&params))
+            snprintf(text + at, size - (size_t)at, " %lld%s", (long long)params.value.integer,
+                     (uint64_t)params.value.integer > members ? ", which is more than there are" : "");
+    }
+    buffer_free(&definition);
+}
+
+static void explain_none(struct explanation *explanation, const struct queue *queue)
+{
+    if (queue->exclusive_owner)
+        add_reason(explanation, "exclusive",
+                   "it lives with its connection, and goes with the broker that serves");
+    else
+        add_reason(explanation, "not_mirrored",
+                   "it is not mirrored, and goes with the broker that serves: it is not durable, and %s",
+                   queue->settings->is_mirrored
+                       ? "its policy is for queues that are declared later: delete it, and declare it anew"
+                       : "neither a policy (ha-mode) nor its arguments (mirrored) ask for that");
+}
+
+static void explain_mirrors(struct explanation *explanation, struct queue *queue)
+{
+    char policy[400];
+    struct api_member members[API_MEMBERS_MAX];
+    size_t all = 0, count = machine_members(explanation->call, members);
+    for (size_t i = 0; i < count; i++)
+        all += members[i].role == API_ROLE_VOTER || members[i].role == API_ROLE_LEARNER;
+    if (!queue_survives(queue)) {
+        explain_none(explanation, queue);
+        return;
+    }
+    describe_policy(queue, all, policy, sizeof(policy));
+    bool is_kept = !queue->durable && !queue->settings->is_mirrored;
+    add_reason(explanation, "mirrored",
+               "all %zu brokers of the cluster have it, and more than half of them what is confirmed%s%s", all,
+               is_kept ? "; nothing asks for that any more, which is for queues that are declared later" : "", policy);
 }
 
 /* ---- the whole ---- */
@@ -292,5 +347,8 @@ void queue_explain(struct call *call)
     fields_whole(&fields, "consumers", queue->consumer_count);
     add_side(call, &fields, queue, "delivery", explain_delivery);
     add_side(call, &fields, queue, "acceptance", explain_acceptance);
+    struct api_group group;
+    if (machine_group(call, &group))
+        add_side(call, &fields, queue, "mirrors", explain_mirrors);
     call_told(call, &fields);
 }

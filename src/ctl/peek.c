@@ -277,6 +277,8 @@ int run_explain(struct command *command)
                       "Nothing hinders deliveries.");
         print_reasons(json_find(answer, "acceptance"), "What hinders publishers:",
                       "Nothing hinders publishers.");
+        if (json_find(answer, "mirrors"))
+            print_reasons(json_find(answer, "mirrors"), "Who else has it:", "");
     }
     json_release(answer);
     return EXIT_GOOD;

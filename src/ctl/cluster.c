@@ -161,7 +161,8 @@ int run_sync_queue(struct command *command)
     json_release(queue);
     return is_mirrored ? say_done(command)
                        : say_fail(command, EXIT_UNAVAILABLE,
-                                  "the queue is not mirrored: the broker is alone, or the queue is not durable");
+                                  "the queue is not mirrored: the broker is alone, or the queue is not durable, and no policy (ha-mode) "
+                                  "had it mirrored when it was declared");
 }
 
 /* ---- the members of a quorum queue ---- */

@@ -403,6 +403,105 @@ def _(t):
     equal(ask(serving, "check_if_node_is_quorum_critical")[0], 0, "with all three")
 
 
+def listed(ask, number, *words):
+    """Of a list, by name."""
+    status, said = ask(number, *words, "--formatter", "json")
+    equal(status, 0, said)
+    return {row["name"]: row for row in json.loads(said)}
+
+
+def mirrored(t):
+    """A cluster with a policy that has queues mirrored whose names begin with "m.", who serves, and a client of that."""
+    cluster, serving, ask = with_sockets(t)
+    status, said = ask(serving, "set_policy", "mirrors", "^m[.]", '{"ha-mode":"exactly","ha-params":2,"ha-sync-mode":"automatic"}')
+    check(status == 0 and "Note" not in said, said)
+    c = cluster.client(serving)
+    c.channel()
+    c.call(1, "confirm.select")
+    return cluster, serving, ask, c
+
+
+@case("what is not durable is there when another one takes over, if a policy says so or its client")
+def _(t):
+    cluster, serving, ask, c = mirrored(t)
+    c.queue(queue="m.plain", durable=False)
+    c.queue(queue="m.auto", auto_delete=True)
+    c.queue(queue="m.levels", arguments={"x-max-priority": 3})
+    c.queue(queue="m.three", arguments={"x-max-length": 3})
+    c.queue(queue="m.brief", arguments={"x-message-ttl": 2000})
+    c.queue(queue="asked", arguments={"mirrored": True})
+    c.queue(queue="m.never", arguments={"mirrored": False})
+    c.queue(queue="m.mine", exclusive=True)
+    c.queue(queue="other", durable=False)
+    c.call(1, "queue.bind", queue="m.auto", exchange="amq.topic", routing_key="a.#")
+    c.call(1, "queue.bind", queue="other", exchange="amq.topic", routing_key="a.#")
+    for number in range(10):
+        for queue in ("m.plain", "m.levels", "m.three", "m.brief", "asked", "other"):
+            c.publish(1, queue, b"%d" % number, delivery_mode=1, priority=number % 2)
+        c.publish(1, "a.b", b"%d" % number, exchange="amq.topic")
+    c.confirmed = 70
+    highest = 0
+    while highest < c.confirmed:
+        highest = max(highest, c.expect(1, "basic.ack").delivery_tag)
+    cluster.kill(serving)
+    after = cluster.leader(besides={serving})
+    c = cluster.client_of_leader(besides={serving})
+    c.call(1, "confirm.select")
+    rows = listed(ask, after, "list_queues", "name", "durable", "auto_delete", "policy", "slave_pids", "members")
+    equal(sorted(rows), ["asked", "m.auto", "m.brief", "m.levels", "m.plain", "m.three"], "queues that are there")
+    check(not any(row["durable"] for row in rows.values()) and rows["m.auto"]["auto_delete"], rows)
+    equal((rows["m.plain"]["policy"], rows["asked"]["policy"]), ("mirrors", None), "policies")
+    names = [name_of(number) for number in (1, 2, 3)]
+    equal(sorted(rows["m.plain"]["members"]), names, "who has it")
+    equal(c.drain("m.plain"), numbers(10), "in order")
+    equal(c.drain("m.levels"), ["1", "3", "5", "7", "9", "0", "2", "4", "6", "8"], "by priority")
+    equal(c.drain("m.three"), ["7", "8", "9"], "the last three")
+    equal((c.drain("m.auto"), c.drain("asked")), (numbers(10), numbers(10)), "by a binding, and of who has asked")
+    check(eventually(lambda: c.count("m.brief")[0] == 0), "what ends")
+    c.publish(1, "a.c", b"later", exchange="amq.topic")
+    c.expect(1, "basic.ack")
+    equal(c.get_soon("m.auto").body, b"later", "the binding")
+    tag = c.consume("m.auto")
+    c.call(1, "basic.cancel", consumer_tag=tag)
+    equal("m.auto" in listed(ask, after, "list_queues", "name"), False, "one that nobody uses any more")
+
+
+@case("what is mirrored and not durable stays when all were down")
+def _(t):
+    cluster, serving, ask, c = mirrored(t)
+    c.queue(queue="m.auto", auto_delete=True)
+    publish(c, "m.auto", 20)
+    for number in (1, 2, 3):
+        cluster.kill(number)
+    for number in (1, 2, 3):
+        cluster.start(number, *asked_at(cluster, number))
+    c = cluster.client_of_leader()
+    equal(c.queue(queue="m.auto", auto_delete=True), "m.auto", "it is what it was")
+    equal(c.drain("m.auto"), numbers(20), "its messages")
+
+
+@case("a policy about mirrors says that it is for queues that are declared later")
+def _(t):
+    cluster, serving, ask, c = mirrored(t)
+    c.queue(queue="before", durable=False)
+    c.queue(queue="m.before", durable=False)
+    status, said = ask(serving, "set_policy", "mirrors", "^before", '{"ha-mode":"all"}')
+    check(status == 0 and "Note: what this says of mirrors applies to queues that are declared from now on" in said, said)
+    check(eventually(lambda: "mirrors_kept vhost=/ queues=2" in cluster.brokers[serving].log()), cluster.brokers[serving].log())
+    status, said = ask(serving, "set_policy", "mirrors", "^before", '{"ha-mode":"nodes","ha-params":["%s"]}' % name_of(1))
+    check(status == 0 and "Note" not in said, said)
+    status, said = ask(serving, "set_policy", "mirrors", "^before", '{"ha-mode":"exactly","ha-params":"two"}')
+    check(status != 0 and 'ha-mode="exactly" takes an integer, <<"two">> given' in said, said)
+    c.queue(queue="before2", durable=False)
+    rows = listed(ask, serving, "list_queues", "name", "slave_pids")
+    equal({name: bool(row["slave_pids"]) for name, row in rows.items()},
+          {"before": False, "m.before": True, "before2": True}, "who has mirrors")
+    said = ask(serving, "explain", "before")[1] + ask(serving, "explain", "m.before")[1]
+    check("is not mirrored" in said, said)
+    status, said = ask(serving, "clear_policy", "mirrors")
+    check(status == 0 and "Note" in said, said)
+
+
 @case("drain has another broker serve, which has everything, and who has served follows")
 def _(t):
     cluster, serving, ask = with_sockets(t)

@@ -39,8 +39,9 @@ enum { DEATHS_MAX_BYTES = 32768, DEATH_KEYS_MAX = 16 };
 /* Room for a letter's headers and properties is kept up to this size. */
 enum { ROOM_KEPT = 4096 };
 
-/* Messages that are read together. */
-enum { READ_AT_ONCE = 64 };
+/* Messages that are asked for together: while those that were read are sent the next ones are read, which are not
+ * asked for one by one then. */
+enum { READ_AT_ONCE = 128 };
 
 /* Letters that one refused message leads to, as full queues may refuse them in turn; and what one takes of
  * a turn's budget. */

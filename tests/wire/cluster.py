@@ -429,6 +429,7 @@ def _(t):
     c.queue(queue="m.levels", arguments={"x-max-priority": 3})
     c.queue(queue="m.three", arguments={"x-max-length": 3})
     c.queue(queue="m.brief", arguments={"x-message-ttl": 2000})
+    c.queue(queue="m.once", arguments={"x-message-deduplication": True})
     c.queue(queue="asked", arguments={"mirrored": True})
     c.queue(queue="m.never", arguments={"mirrored": False})
     c.queue(queue="m.mine", exclusive=True)
@@ -439,7 +440,8 @@ def _(t):
         for queue in ("m.plain", "m.levels", "m.three", "m.brief", "asked", "other"):
             c.publish(1, queue, b"%d" % number, delivery_mode=1, priority=number % 2)
         c.publish(1, "a.b", b"%d" % number, exchange="amq.topic")
-    c.confirmed = 70
+        c.publish(1, "m.once", b"%d" % number, delivery_mode=1, headers={"x-deduplication-header": number % 5})
+    c.confirmed = 80
     highest = 0
     while highest < c.confirmed:
         highest = max(highest, c.expect(1, "basic.ack").delivery_tag)
@@ -448,7 +450,7 @@ def _(t):
     c = cluster.client_of_leader(besides={serving})
     c.call(1, "confirm.select")
     rows = listed(ask, after, "list_queues", "name", "durable", "auto_delete", "policy", "slave_pids", "members")
-    equal(sorted(rows), ["asked", "m.auto", "m.brief", "m.levels", "m.plain", "m.three"], "queues that are there")
+    equal(sorted(rows), ["asked", "m.auto", "m.brief", "m.levels", "m.once", "m.plain", "m.three"], "queues that are there")
     check(not any(row["durable"] for row in rows.values()) and rows["m.auto"]["auto_delete"], rows)
     equal((rows["m.plain"]["policy"], rows["asked"]["policy"]), ("mirrors", None), "policies")
     names = [name_of(number) for number in (1, 2, 3)]
@@ -456,6 +458,9 @@ def _(t):
     equal(c.drain("m.plain"), numbers(10), "in order")
     equal(c.drain("m.levels"), ["1", "3", "5", "7", "9", "0", "2", "4", "6", "8"], "by priority")
     equal(c.drain("m.three"), ["7", "8", "9"], "the last three")
+    c.publish(1, "m.once", b"again", headers={"x-deduplication-header": 3})
+    c.expect(1, "basic.ack")
+    equal(c.drain("m.once"), numbers(5), "what it has seen")
     equal((c.drain("m.auto"), c.drain("asked")), (numbers(10), numbers(10)), "by a binding, and of who has asked")
     check(eventually(lambda: c.count("m.brief")[0] == 0), "what ends")
     c.publish(1, "a.c", b"later", exchange="amq.topic")

@@ -14,6 +14,7 @@ from aio_pika import ExchangeType, Message  # noqa: E402
 from aiormq.exceptions import (ChannelLockedResource, ChannelNotFoundEntity,  # noqa: E402
                                ChannelPreconditionFailed, ProbableAuthenticationError,
                                PublishError)
+from pamqp.exceptions import PAMQPException  # noqa: E402
 
 import matrix_client as m  # noqa: E402
 from tap import case, check, equal, main  # noqa: E402
@@ -329,8 +330,8 @@ class Program:
                     self.channel = await (await connect()).channel()
                     self.queue = await self.channel.declare_queue(self.name, durable=True)
                 return await asyncio.wait_for(step(*arguments), STEP_SECONDS)
-            except (aio_pika.exceptions.AMQPError, OSError, asyncio.TimeoutError, asyncio.CancelledError,
-                    RuntimeError):
+            except (aio_pika.exceptions.AMQPError, PAMQPException, OSError, asyncio.TimeoutError,
+                    asyncio.CancelledError, RuntimeError):
                 self.channel = None
                 await asyncio.sleep(0.05)
 
@@ -364,7 +365,7 @@ async def failover():
     for number in range(m.MEANWHILE, m.AFTER):
         await program.insist(program.publish, number)
     if program.channel is first:
-        await held[-1].ack(multiple=True)
+        await program.insist(held[-1].ack, True)
     while not program.tally.has_all():
         await program.insist(program.take_and_ack)
     program.tally.check()

@@ -303,7 +303,8 @@ static void answered(struct http_client *client)
 static void ask(struct http_client *client, struct budget *budget)
 {
     struct http_handler *handler = client->server->handler;
-    client->round->answer = handler->ask(handler, &client->round->reader.request, &client->peer);
+    client->round->answer = 
+        handler->ask(handler, &client->round->reader.request, &client->peer, &client->conversation);
     budget_use(budget, ASK_STEPS);
 }
 
@@ -333,6 +334,8 @@ void http_client_answer(struct http_client *client, struct budget *budget)
     enum http_progress progress = go_on(client, budget);
     if (progress == HTTP_ENDS)
         answered(client);
+    else if (progress == HTTP_FAILS)
+        end(client, HTTP_CLIENT_DEAD);
     else
         list_push_back(progress == HTTP_WAITS ? &client->server->waiting : &client->server->ready,
                        &client->turn_link);

@@ -28,6 +28,7 @@ enum http_progress {
     HTTP_MORE,  /* there is more to come: ask again, in this turn or a later one */
     HTTP_WAITS, /* something must happen first: ask again in the next turn */
     HTTP_ENDS,  /* that was all */
+    HTTP_FAILS, /* a part of it was sent, and the rest cannot be had: the client loses its connection */
 };
 
 struct http_answer_ops {
@@ -48,10 +49,10 @@ struct http_answer {
 
 /* Who answers. */
 struct http_handler {
-    /* The answer to a request, never NULL. The request and its bytes stay as they are until the
-     * answer is freed. */
+    /* The answer to a request, never NULL. The request and its bytes, and what carries the client, stay as they are
+     * until the answer is freed. */
     struct http_answer *(*ask)(struct http_handler *handler, const struct http_request *request,
-                               const struct peer *peer);
+                               const struct peer *peer, const struct conversation *client);
     /* Bytes that a body may have for this method and path; asked before the body comes. */
     size_t (*body_max)(struct http_handler *handler, const struct http_request *request);
 };

@@ -14,6 +14,8 @@ libleveret_http_a_SOURCES = \
 	%D%/multipart.h \
 	%D%/reader.c \
 	%D%/reader.h \
+	%D%/reply.c \
+	%D%/reply.h \
 	%D%/request.c \
 	%D%/request.h \
 	%D%/response.c \

@@ -41,6 +41,7 @@ static const struct status *status_of(int number)
         {431, "Request Header Fields Too Large", "header_fields_too_large"},
         {500, "Internal Server Error", "internal_server_error"},
         {501, "Not Implemented", "not_implemented"},
+        {502, "Bad Gateway", "bad_gateway"},
         {503, "Service Unavailable", "service_unavailable"},
         {505, "HTTP Version Not Supported", "http_version_not_supported"},
     };

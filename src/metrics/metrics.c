@@ -113,10 +113,11 @@ static struct http_answer *find(const struct metrics *metrics, const struct http
 }
 
 static struct http_answer *ask(struct http_handler *handler, const struct http_request *request,
-                               const struct peer *peer)
+                               const struct peer *peer, const struct conversation *client)
 {
     const struct metrics *metrics = (const struct metrics *)(void *)handler;
     (void)peer;
+    (void)client;
     if (request->method != HTTP_GET && request->method != HTTP_HEAD)
         return answer_with(405, "text/plain", "Method Not Allowed");
     return find(metrics, request);

@@ -150,12 +150,13 @@ static void note(struct http_bench *bench, const struct http_request *request)
 }
 
 static struct http_answer *ask(struct http_handler *handler, const struct http_request *request,
-                               const struct peer *peer)
+                               const struct peer *peer, const struct conversation *client)
 {
     static const struct http_answer_ops ops = {go_on, free_paper};
     struct http_bench *bench = list_entry(handler, struct http_bench, handler);
     struct paper *paper = mem_zalloc(sizeof(*paper));
     (void)peer;
+    (void)client;
     paper->answer.ops = &ops;
     paper->bench = bench;
     paper->request = request;

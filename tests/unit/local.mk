@@ -44,6 +44,7 @@ UNIT_TESTS = \
 	%D%/test_guesses.t \
 	%D%/test_http.t \
 	%D%/test_http_reader.t \
+	%D%/test_http_reply.t \
 	%D%/test_http_request.t \
 	%D%/test_image_folder.t \
 	%D%/test_log_writer.t \

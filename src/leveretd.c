@@ -546,6 +546,11 @@ static bool serves(const struct api_control *control, char *text)
     return false;
 }
 
+static struct service *leader_of(const struct api_control *control)
+{
+    return membership_relay_http(list_entry(control, struct daemon, control)->membership);
+}
+
 static size_t tell_members(const struct api_control *control, struct api_member *out)
 {
     return membership_members(list_entry(control, struct daemon, control)->membership, out);
@@ -583,6 +588,7 @@ static void build_control(struct daemon *daemon)
     if (!daemon->membership)
         return;
     daemon->control.serves = serves;
+    daemon->control.leader = leader_of;
     daemon->control.members = tell_members;
     daemon->control.group = tell_group;
     daemon->control.forget = forget_member;
@@ -670,7 +676,7 @@ static void take_office(struct daemon *daemon)
         return;
     }
     daemon->amqp = server_service(daemon->server);
-    membership_has_read(daemon->membership, daemon->amqp);
+    membership_has_read(daemon->membership, daemon->amqp, daemon->management);
     warn_of_users(daemon);
 }
 

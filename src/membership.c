@@ -20,6 +20,7 @@
 
 #define NOBODY_TOLD UINT32_MAX
 
+enum { HTTP_PATIENCE_MS = 5000 };
 enum { GROUP = 2, GENERATION = 1, WAIT = 1, HAND_OVER_MS = 2000, SAY_SO_MS = 100 };
 
 /* What a broker with an empty folder has been told. */
@@ -42,7 +43,7 @@ struct membership {
     struct node_identity identity;
     struct cluster *cluster;
     struct lanes *lanes;
-    struct relays *relays; /* clients that are brought to who leads */
+    struct relays *relays[LINK_CLIENTS]; /* clients that are brought to who leads, by what they want */
     struct seats *seats;
     struct worker *copier;
     struct images *images; /* NULL: it joins, and has nothing yet */
@@ -65,15 +66,19 @@ static bool refuse(char *what, size_t what_size, const char *why)
     return false;
 }
 
-static struct relays *new_relays(const struct membership *membership, uint64_t now_ms)
+/* Those of HTTP are requests, each of which another one carries that counts its connections. */
+static struct relays *new_relays(const struct membership *membership, enum link_client kind, uint64_t now_ms)
 {
+    static const uint32_t no_limit = 0;
     const struct membership_options *of = &membership->options;
-    const struct relays_options options = {.kind = LINK_CLIENT_AMQP,
+    const struct server_options *server = &of->options->server;
+    bool is_amqp = kind == LINK_CLIENT_AMQP;
+    const struct relays_options options = {.kind = kind,
                                            .identity = &membership->identity,
                                            .log = of->log,
-                                           .patience_ms = of->options->server.handshake_ms,
+                                           .patience_ms = is_amqp ? server->handshake_ms : HTTP_PATIENCE_MS,
                                            .max = of->loop->sockets.max / 2, /* two sockets each */
-                                           .clients_max = &of->options->server.connections_max};
+                                           .clients_max = is_amqp ? &server->connections_max : &no_limit};
     return relays_new(&options, now_ms);
 }
 
@@ -174,10 +179,9 @@ static void relay_to(struct membership *membership, uint32_t leader)
     const struct cluster_settings *settings = settings_of(membership);
     const struct cluster_node *node = cluster_node_find(settings, leader);
     struct endpoint endpoint;
-    if (node && leader != settings->number && !endpoint_read(node->at, PORT_CLUSTER, &endpoint))
-        relays_lead(membership->relays, leader, endpoint.host, endpoint.port);
-    else
-        relays_lead(membership->relays, leader, NULL, 0);
+    bool is_there = node && leader != settings->number && !endpoint_read(node->at, PORT_CLUSTER, &endpoint);
+    for (size_t kind = 0; kind < LINK_CLIENTS; kind++)
+        relays_lead(membership->relays[kind], leader, is_there ? endpoint.host : NULL, is_there ? endpoint.port : 0);
 }
 
 static struct members members_of(const struct membership *membership)
@@ -466,7 +470,8 @@ bool membership_open(struct membership *membership, const struct membership_plac
     membership->seats = seats_new(&seats);
     membership->lanes = lanes_new(membership->cluster, place->store, &keeps);
     membership->links = links_service(cluster_links(membership->cluster));
-    membership->relays = new_relays(membership, now_ms);
+    for (size_t kind = 0; kind < LINK_CLIENTS; kind++)
+        membership->relays[kind] = new_relays(membership, (enum link_client)kind, now_ms);
     membership->copier = worker_thread_new("image", loop_wake, membership->options.loop);
     if (!membership->copier)
         return refuse(what, what_size, "no thread can be started");
@@ -481,7 +486,8 @@ void membership_serve(struct membership *membership, struct server *server, stru
     agreed_begin(server, membership->lanes);
     loop_add(membership->options.loop, membership->links);
     loop_add(membership->options.loop, &membership->service);
-    loop_add(membership->options.loop, relays_service(membership->relays));
+    for (size_t kind = 0; kind < LINK_CLIENTS; kind++)
+        loop_add(membership->options.loop, relays_service(membership->relays[kind]));
 }
 
 bool membership_leads(const struct membership *membership)
@@ -533,14 +539,27 @@ bool membership_hand_over(struct membership *membership)
 
 struct service *membership_relay(struct membership *membership)
 {
-    return relays_service(membership->relays);
+    return relays_service(membership->relays[LINK_CLIENT_AMQP]);
 }
 
-void membership_has_read(struct membership *membership, struct service *clients)
+struct service *membership_relay_http(struct membership *membership)
+{
+    uint32_t leader = membership_leader(membership);
+    bool is_other = leader && leader != settings_of(membership)->number;
+    return is_other ? relays_service(membership->relays[LINK_CLIENT_HTTP]) : NULL;
+}
+
+static void serve(struct membership *membership, enum link_client kind, struct service *clients)
+{
+    links_serve(cluster_links(membership->cluster), kind, clients);
+    relays_serve_here(membership->relays[kind], clients);
+}
+
+void membership_has_read(struct membership *membership, struct service *amqp, struct service *http)
 {
     group_log_drop_orphans(group_log_find(membership->place.store, GROUP));
-    links_serve(cluster_links(membership->cluster), LINK_CLIENT_AMQP, clients);
-    relays_serve_here(membership->relays, clients);
+    serve(membership, LINK_CLIENT_AMQP, amqp);
+    serve(membership, LINK_CLIENT_HTTP, http);
 }
 
 void membership_close(struct membership *membership)
@@ -553,7 +572,8 @@ void membership_free(struct membership *membership)
 {
     if (!membership)
         return;
-    relays_free(membership->relays);
+    for (size_t kind = 0; kind < LINK_CLIENTS; kind++)
+        relays_free(membership->relays[kind]);
     images_free(membership->images);
     worker_thread_free(membership->copier);
     seats_free(membership->seats);

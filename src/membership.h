@@ -60,9 +60,11 @@ const char *membership_forget(struct membership *membership, uint32_t number);
 bool membership_hand_over(struct membership *membership);
 /* Who talks to clients as long as this broker does not lead. */
 struct service *membership_relay(struct membership *membership);
+/* Carries requests of HTTP to who leads. NULL: nobody is known to do so, or it is this broker. */
+struct service *membership_relay_http(struct membership *membership);
 /* Names have been read: what nobody named is to go. From now on clients that come here, or to another broker,
- * are this service's. */
-void membership_has_read(struct membership *membership, struct service *clients);
+ * are these services'. */
+void membership_has_read(struct membership *membership, struct service *amqp, struct service *http);
 /* Behind the server, but before the store is closed, */
 void membership_close(struct membership *membership);
 /* and behind that, but before the loop is freed. NULL is allowed. */

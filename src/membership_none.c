@@ -70,9 +70,15 @@ struct service *membership_relay(struct membership *membership)
     return NULL;
 }
 
-void membership_has_read(struct membership *membership, struct service *clients)
+struct service *membership_relay_http(struct membership *membership)
 {
-    (void)membership, (void)clients;
+    (void)membership;
+    return NULL;
+}
+
+void membership_has_read(struct membership *membership, struct service *amqp, struct service *http)
+{
+    (void)membership, (void)amqp, (void)http;
 }
 
 void membership_close(struct membership *membership)

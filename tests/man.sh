@@ -123,8 +123,8 @@ ok $? "each event is logged somewhere" "$unused"
 
 # The paths of routes.def with their methods, as leveret-api(7) has them.
 paths_of_table() {
-    tr '\n' ' ' <"$top/src/api/routes.def" | sed 's/ROUTE(/\n&/g' | awk -F '[(),]+ *' '
-    /^ROUTE/ {
+    tr '\n' ' ' <"$top/src/api/routes.def" | sed 's/[A-Z_]*ROUTE(/\n&/g' | awk -F '[(),]+ *' '
+    /^[A-Z_]*ROUTE/ {
         gsub(/"/, "", $2)
         methods = ""
         split("GET PUT POST DELETE", name, " ")

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "api/cors.h"
+#include "api/leader.h"
 #include "api/listing.h"
 #include "api/rates.h"
 #include "api/resources.h"
@@ -100,6 +101,8 @@ static void identify(struct call *call)
         call->tags = TAG_ADMINISTRATOR;
     else if (!field.data)
         call_fail(call, 401, "not_authorized", "Login failed");
+    else if (call->is_apart)
+        leader_identify(call);
     else if (read_basic(field, &text, &name, &password))
         log_in(call, name, password);
     else
@@ -151,14 +154,6 @@ static bool has_names(const struct call *call)
     return true;
 }
 
-/* Of who only follows another broker there is nothing to be asked but what it is. */
-static bool is_elsewhere(struct call *call, struct bytes path, char *text)
-{
-    const struct api_control *control = call->api->options.control;
-    return control && control->serves && !bytes_equal_str(path, "/version") &&
-           !control->serves(control, text);
-}
-
 /* What may be asked of a broker that is stopped. */
 static bool is_of_stopped(struct bytes path)
 {
@@ -181,23 +176,22 @@ static void refuse_stopped(struct call *call)
 
 static void read_request(struct call *call)
 {
-    char text[API_TEXT_BYTES];
-    const char *prefix = call->peer->is_unix ? "" : call->api->options.path_prefix;
-    struct bytes path;
+    bool is_bare = call->peer->is_unix || call->peer->is_relayed;
+    const char *prefix = is_bare ? "" : call->api->options.path_prefix;
     buffer_room(&call->room, call->request->path.size + call->request->query.size + 1);
     if (!call_decode_query(call) || !columns_read(&call->columns, call_parameter(call, "columns")))
         call_fail(call, 400, "bad_request", "the query cannot be read");
-    else if (!read_path(prefix, call->request, &path) || !(call->route = route_find(call, path)))
+    else if (!read_path(prefix, call->request, &call->path) || !(call->route = route_find(call, call->path)))
         call_not_found(call);
     else if (call->request->method != HTTP_OPTIONS &&
              !route_act(call->route, call->request->method))
         call_fail(call, 405, "Method Not Allowed", "Method Not Allowed");
     else if (!has_names(call))
         call_fail(call, 400, "bad_request", "a name has at most %d bytes", NAME_MAX_SIZE);
-    else if (is_elsewhere(call, path, text))
-        call_fail(call, 503, "not_leading", "%s", text);
-    else if (call->api->is_stopped && !is_of_stopped(path))
+    else if (call->api->is_stopped && !is_of_stopped(call->path))
         refuse_stopped(call);
+    else
+        leader_look(call);
 }
 
 /* What was changed goes on in the next turn, at once; who only waits, once more, has changed nothing. */
@@ -331,6 +325,11 @@ static enum http_progress go_on(struct http_answer *answer, struct http_head *he
     }
     if (call->state == CALL_LOGS_IN)
         return HTTP_WAITS;
+    if (call->state == CALL_BROUGHT) {
+        enum http_progress progress = leader_go_on(call, head, body, budget);
+        if (call->state == CALL_BROUGHT || progress == HTTP_ENDS)
+            return progress;
+    }
     if (call->state == CALL_ACTS)
         act_now(call, budget);
     if (call->state == CALL_ACTS)
@@ -359,12 +358,14 @@ static void call_free(struct http_answer *answer)
     struct call *call = (struct call *)(void *)answer;
     if (call->work)
         call->drop(call);
+    leader_leave(call->errand);
     listing_free(call->listing);
     login_free(call->login);
     json_release(call->json);
     buffer_free(&call->room);
     buffer_free(&call->body);
     buffer_free(&call->location);
+    buffer_free(&call->user_name);
     if (call->user)
         user_release(call->user);
     mem_free(call);
@@ -373,15 +374,16 @@ static void call_free(struct http_answer *answer)
 static const struct http_answer_ops call_ops = {go_on, call_free};
 
 static struct http_answer *ask(struct http_handler *handler, const struct http_request *request,
-                               const struct peer *peer)
+                               const struct peer *peer, const struct conversation *client)
 {
     struct call *call = mem_zalloc(sizeof(*call));
     call->answer.ops = &call_ops;
     call->api = (struct api *)(void *)handler;
     call->request = request;
     call->peer = peer;
+    call->client = client;
     read_request(call);
-    if (!call->status)
+    if (!call->status && call->state != CALL_BROUGHT)
         check_access(call);
     return &call->answer;
 }

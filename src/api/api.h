@@ -119,6 +119,9 @@ struct api_control {
     bool (*listen)(const struct api_control *control, bool is_open, char *text);
     /* False: another broker serves, or none, and `text` says who does. NULL: this one does. */
     bool (*serves)(const struct api_control *control, char *text);
+    /* Carries conversations to the HTTP of who leads; NULL: nobody is known to lead, or it is this broker. NULL: the
+     * same. */
+    struct service *(*leader)(const struct api_control *control);
     /* Writes at most API_MEMBERS_MAX, and returns how many there are. NULL: this broker is alone. */
     size_t (*members)(const struct api_control *control, struct api_member *out);
     /* False: it does not take part yet. NULL: this broker is alone. */

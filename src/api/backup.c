@@ -2,6 +2,7 @@
 #include <limits.h>
 #include <stdio.h>
 
+#include "api/leader.h"
 #include "api/resources.h"
 
 static void begin(struct call *call, const struct api_backups *backups)
@@ -84,7 +85,7 @@ void backup_post(struct call *call)
         call_not_found(call);
         return;
     }
-    if (!call_read_flag(call, "wait", &waits))
+    if (leader_is_needed(call) || !call_read_flag(call, "wait", &waits))
         return;
     if (!call->at)
         begin(call, backups);

@@ -267,6 +267,8 @@ static struct bytes operator_of(const struct call *call, char text[OPERATOR_BYTE
 {
     if (call->user)
         return user_name(call->user);
+    if (call->user_name.size)
+        return buffer_bytes(&call->user_name);
     snprintf(text, OPERATOR_BYTES, "uid:%lu", (unsigned long)call->peer->uid);
     return bytes_str(text);
 }

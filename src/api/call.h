@@ -14,6 +14,7 @@
 #include "definitions/json.h"
 #include "session/wait.h"
 
+struct errand;
 struct listing;
 struct rates;
 struct api_route;
@@ -39,6 +40,7 @@ enum call_state {
     CALL_REFUSED, /* the answer is there, and is kept back for a while */
     CALL_DURABLE, /* the answer is there, and waits for the disk */
     CALL_LISTS,   /* it goes on with a list */
+    CALL_BROUGHT, /* another broker answers: leader.h */
     CALL_TELLS,   /* the answer is there */
 };
 
@@ -47,9 +49,14 @@ struct call {
     struct api *api;
     const struct http_request *request;
     const struct peer *peer;
+    const struct conversation *client;
+    struct bytes path; /* behind "/api" */
     const struct api_route *route;
     enum call_state state;
     struct user *user;   /* held; NULL: an operator of this machine, who may do everything */
+    bool is_apart;       /* this broker knows no names: another one leads, or none; user is NULL, and this: */
+    struct buffer user_name; /* as who leads has it; empty: an operator of this machine */
+    struct errand *errand;   /* what was brought to who leads; NULL: nothing */
     struct login *login; /* CALL_LOGS_IN; then the function's, for the hash of a password */
     unsigned tags;       /* set of enum user_tag: what the user may do here */
     struct bytes segments[CALL_SEGMENTS_MAX]; /* what stands for the variables of the route */

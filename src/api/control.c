@@ -1,6 +1,7 @@
 /* The settings of the running broker, whether it takes clients, and whether it has any. */
 #include "amqp/reply.h"
 #include "api/clients.h"
+#include "api/leader.h"
 #include "api/resources.h"
 
 enum { KEY_BYTES = 256, VALUE_BYTES = 1024, CLOSE_STEPS = 1000 };
@@ -186,6 +187,8 @@ static void shut_out(void *context, struct client_id id, struct bytes tag)
  * serves, if there is one that can. */
 void maintenance_drain(struct call *call)
 {
+    if (leader_is_needed(call))
+        return;
     const struct api_control *control = call->api->options.control;
     if (!call->at && !listen(call, false))
         return;

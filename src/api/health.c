@@ -301,6 +301,19 @@ void aliveness_get(struct call *call)
         tell_ok(call);
 }
 
+/* Whoever comes is served, here or, by this broker, where another one leads. */
+void health_is_ready(struct call *call)
+{
+    const struct api_control *control = call->api->options.control;
+    char text[API_TEXT_BYTES];
+    if (!call->is_apart || control->leader(control) || control->serves(control, text)) {
+        health_has_room(call);
+        return;
+    }
+    struct fields fields = tell_failed(call, text);
+    call_told(call, &fields);
+}
+
 /* New clients are taken: there is room below the limit of connections. */
 void health_has_room(struct call *call)
 {

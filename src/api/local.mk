@@ -29,6 +29,8 @@ libleveret_api_a_SOURCES = \
 	%D%/health.c \
 	%D%/history.c \
 	%D%/history.h \
+	%D%/leader.c \
+	%D%/leader.h \
 	%D%/limits.c \
 	%D%/listing.c \
 	%D%/listing.h \

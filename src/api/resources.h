@@ -26,6 +26,7 @@ act facts_get;
 /* health.c */
 act health_is_ok, health_is_critical, health_alarms, health_local_alarms, health_port_listener;
 act health_protocol_listener, health_certificates, health_revoked, health_has_room;
+act health_is_ready;
 act healthcheck_get, aliveness_get;
 /* look.c */
 act queue_messages_list, queue_message_delete;

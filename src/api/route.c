@@ -3,13 +3,19 @@
 #include "api/resources.h"
 
 #define ROUTE(path, reads, writes, get, put, post, delete)                                         \
-    {path, FOR_##reads, FOR_##writes, get, put, post, delete},
+    {path, ANSWERED_BY_LEADER, FOR_##reads, FOR_##writes, get, put, post, delete},
+#define OWN_ROUTE(path, reads, writes, get, put, post, delete)                                     \
+    {path, ANSWERED_HERE, FOR_##reads, FOR_##writes, get, put, post, delete},
+#define NODE_ROUTE(path, reads, writes, get, put, post, delete)                                    \
+    {path, ANSWERED_BY_NODE, FOR_##reads, FOR_##writes, get, put, post, delete},
 
 static const struct api_route routes[] = {
 #include "api/routes.def"
 };
 
 #undef ROUTE
+#undef OWN_ROUTE
+#undef NODE_ROUTE
 
 enum { ROUTES = sizeof(routes) / sizeof(routes[0]) };
 

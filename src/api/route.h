@@ -13,10 +13,18 @@ enum audience {
     FOR_ADMINISTRATORS,
 };
 
+/* Of a broker that is one of a cluster, and does not lead: */
+enum answered {
+    ANSWERED_BY_LEADER,
+    ANSWERED_HERE,    /* it is about this broker */
+    ANSWERED_BY_NODE, /* about the one that the first segment names: here, if it is read, and this one is named */
+};
+
 typedef void act(struct call *call);
 
 struct api_route {
     const char *path; /* behind "/api"; `*` is a segment with a name in it */
+    enum answered where;
     enum audience reads, writes;
     act *get, *put, *post, *delete;
 };

@@ -93,7 +93,7 @@ static bool next_tag(struct bytes *list, struct bytes *tag)
     return tag->size;
 }
 
-static unsigned tags_of(struct bytes list)
+unsigned user_tags_of(struct bytes list)
 {
     static const char *const names[] = {"administrator", "monitoring", "policymaker", "management",
                                         "impersonator"};
@@ -123,7 +123,7 @@ void user_apply(struct broker *broker, const struct change *change)
         memmove(user->password_hash, change->password_hash.data, change->password_hash.size);
     mem_free(user->tags_text);
     user->tags_text = text_copy(change->tags);
-    user->tags = tags_of(bytes_str(user->tags_text));
+    user->tags = user_tags_of(bytes_str(user->tags_text));
     user->max_connections = change->max_connections;
     user->max_channels = change->max_parts;
     quota_set(broker, &user->quota, "user", user_name(user), &change->quotas);

@@ -60,6 +60,9 @@ struct user_request {
     const struct quota_limits *quotas;
 };
 
+/* Those of a list with commas between them that mean something here: set of enum user_tag. */
+unsigned user_tags_of(struct bytes list);
+
 bool user_set_decide(const struct broker *broker, const struct user_request *request,
                      struct changes *changes, struct error *error);
 bool user_set(struct broker *broker, const struct user_request *request, struct error *error);

@@ -131,9 +131,9 @@ void link_client_write(struct link_relay *relay, struct peer *peer,
 
 void link_client_read(const struct link_relay *relay, struct peer *peer)
 {
-    *peer = (struct peer){.is_tls = relay->flags & LINK_CLIENT_TLS,
+    *peer = (struct peer){.is_relayed = true,
+                          .is_tls = relay->flags & LINK_CLIENT_TLS,
                           .is_loopback = (relay->flags & LINK_CLIENT_LOOPBACK) != 0,
-                          .is_relayed = true,
                           .is_resumed = (relay->flags & LINK_CLIENT_RESUMED) != 0,
                           .is_unix = (relay->flags & LINK_CLIENT_UNIX) != 0,
                           .uid = relay->uid,

@@ -173,22 +173,17 @@ static int say_waited(struct command *command, const struct reply *reply)
     return say_fail(command, EXIT_TIMEOUT, "%s", reason);
 }
 
-/* One that follows another has started as well, and needs no more. */
 static bool has_started(const struct command *command, const struct reply *reply)
 {
-    static const char follows[] = "this broker follows";
-    char reason[2048];
     (void)command;
-    if (reply->status != 503)
-        return reply->status == 200;
-    reply_reason(reply, reason, sizeof(reason));
-    return strncmp(reason, follows, sizeof(follows) - 1) == 0;
+    return reply->status == 200;
 }
 
+/* What only who leads a cluster answers: until somebody does nobody is served. */
 int run_await(struct command *command)
 {
     struct reply reply;
-    bool has_come = await_answer(command, "/overview?columns=node", has_started, &reply);
+    bool has_come = await_answer(command, "/overview?columns=cluster_name", has_started, &reply);
     int code = has_come ? say_done(command) : say_waited(command, &reply);
     buffer_free(&reply.body);
     return code;

@@ -12,6 +12,7 @@
 /* What status is made of; NULL: the broker did not tell. */
 struct picture {
     struct json *overview, *node, *alarms;
+    struct json *shared; /* what all brokers of a cluster have; why not, while none leads */
     struct json *share, *bytes; /* settings of how much memory there may be: either has a value */
 };
 
@@ -22,8 +23,11 @@ static bool look(struct command *command, struct picture *picture, int *code)
         *code = EXIT_UNAVAILABLE;
         return false;
     }
-    picture->overview = node_read(command, "GET /overview", code);
+    picture->overview = node_read(
+        command, "GET /overview?columns=node,listeners,product_name,product_version,rabbitmq_version", code);
     if (picture->overview)
+        picture->shared = node_read_any(command, "GET /overview?columns=cluster_name,object_totals", code);
+    if (picture->shared)
         picture->node = node_read(command, "GET /nodes/{node}?memory=true", code);
     if (picture->node)
         picture->alarms = node_read_any(command, "GET /health/checks/alarms", code);
@@ -39,6 +43,7 @@ static bool look(struct command *command, struct picture *picture, int *code)
 static void release(struct picture *picture)
 {
     json_release(picture->overview);
+    json_release(picture->shared);
     json_release(picture->node);
     json_release(picture->alarms);
     json_release(picture->share);
@@ -191,10 +196,18 @@ static void print_resources(const struct command *command, const struct picture 
     print_size(command, "Free disk space", whole(node, "disk_free"), "\n\n");
 }
 
-static void print_status(const struct command *command, const struct picture *picture,
-                         size_t vhosts)
+static void print_totals(const struct picture *picture, const struct json *vhosts)
 {
-    const struct json *totals = json_find(picture->overview, "object_totals");
+    const struct json *totals = json_find(picture->shared, "object_totals");
+    if (totals)
+        printf("Connection count: %lld\nQueue count: %lld\nVirtual host count: %zu\n\n",
+               whole(totals, "connections"), whole(totals, "queues"), json_count(vhosts));
+    else
+        printf("(%.*s)\n\n", BYTES_ARG(text(picture->shared, "reason")));
+}
+
+static void print_status(const struct command *command, const struct picture *picture, const struct json *vhosts)
+{
     say_heading(command, "Runtime");
     print_runtime(picture);
     say_heading(command, "Data directory");
@@ -207,8 +220,7 @@ static void print_status(const struct command *command, const struct picture *pi
     print_alarms(picture);
     print_resources(command, picture);
     say_heading(command, "Totals");
-    printf("Connection count: %lld\nQueue count: %lld\nVirtual host count: %zu\n\n",
-           whole(totals, "connections"), whole(totals, "queues"), vhosts);
+    print_totals(picture, vhosts);
     say_heading(command, "Listeners");
     node_print_listeners(picture->overview, "I");
 }
@@ -238,10 +250,10 @@ static void put_watermark(const struct picture *picture, struct json_writer *wri
     json_close(writer, '}');
 }
 
-static void put_status(const struct picture *picture, size_t vhosts, struct json_writer *writer)
+static void put_status(const struct picture *picture, const struct json *vhosts, struct json_writer *writer)
 {
     const struct json *node = picture->node, *overview = picture->overview;
-    const struct json *totals = json_find(overview, "object_totals");
+    const struct json *totals = json_find(picture->shared, "object_totals");
     char pid[32];
     snprintf(pid, sizeof(pid), "%.*s", BYTES_ARG(text(node, "os_pid")));
     request_copy(writer, "active_plugins", json_find(node, "enabled_plugins"));
@@ -268,7 +280,8 @@ static void put_status(const struct picture *picture, size_t vhosts, struct json
     request_copy(writer, "product_version", json_find(overview, "product_version"));
     request_copy(writer, "rabbitmq_version", json_find(overview, "rabbitmq_version"));
     json_add_open(writer, "totals", '{');
-    json_add_whole(writer, "virtual_host_count", (int64_t)vhosts);
+    if (totals)
+        json_add_whole(writer, "virtual_host_count", (int64_t)json_count(vhosts));
     request_copy(writer, "connection_count", json_find(totals, "connections"));
     request_copy(writer, "queue_count", json_find(totals, "queues"));
     json_close(writer, '}');
@@ -290,15 +303,15 @@ int run_status(struct command *command)
     struct buffer out = {0};
     int code;
     bool is_seen = look(command, &picture, &code);
-    struct json *vhosts = is_seen ? node_read(command, "GET /vhosts?columns=name", &code) : NULL;
+    struct json *vhosts = is_seen ? node_read_any(command, "GET /vhosts?columns=name", &code) : NULL;
     if (vhosts && wants_json(command)) {
         struct json_writer writer = json_writer_of(&out);
         json_open(&writer, '{');
-        put_status(&picture, json_count(vhosts), &writer);
+        put_status(&picture, vhosts, &writer);
         json_close(&writer, '}');
         printf("%.*s\n", BYTES_ARG(buffer_bytes(&out)));
     } else if (vhosts) {
-        print_status(command, &picture, json_count(vhosts));
+        print_status(command, &picture, vhosts);
     }
     if (vhosts)
         code = EXIT_GOOD;
@@ -368,7 +381,7 @@ static void print_cluster(const struct command *command, const struct picture *p
     const char *node = command->node;
     char begin[600];
     say_heading(command, "Basics");
-    printf("Cluster name: %.*s\n\n", BYTES_ARG(text(picture->overview, "cluster_name")));
+    printf("Cluster name: %.*s\n\n", BYTES_ARG(text(picture->shared, "cluster_name")));
     say_heading(command, "Disk Nodes");
     print_nodes(nodes, false);
     say_heading(command, "Running Nodes");
@@ -423,7 +436,7 @@ static void put_cluster(const struct command *command, const struct picture *pic
 {
     struct bytes node = bytes_str(command->node);
     put_alarms(writer, picture);
-    request_copy(writer, "cluster_name", json_find(picture->overview, "cluster_name"));
+    request_copy(writer, "cluster_name", json_find(picture->shared, "cluster_name"));
     put_nodes(writer, "disk_nodes", nodes, false);
     request_copy(writer, "feature_flags", flags);
     json_add_open(writer, "listeners", '{');

@@ -191,7 +191,7 @@ def _(t):
 def _(t):
     cluster, serving, ask = with_sockets(t)
     follower, other = serving % 3 + 1, (serving + 1) % 3 + 1
-    status, said = ask(follower, "list_queues")
+    status, said = ask(follower, "drain")
     check(status != 0 and "number %d" % serving in said, said)
     equal(ask(serving, "list_queues")[0], 0, "who serves")
     status, said = ask(serving, "reset")

@@ -38,6 +38,7 @@ dist_check_SCRIPTS += \
 	%D%/api_rates.py \
 	%D%/api_move.py \
 	%D%/cluster.py \
+	%D%/cluster_api.py \
 	%D%/config.py \
 	%D%/daemon.py \
 	%D%/definitions.py \
@@ -64,6 +65,7 @@ TESTS += \
 	%D%/api_rates.py \
 	%D%/api_move.py \
 	%D%/cluster.py \
+	%D%/cluster_api.py \
 	%D%/config.py \
 	%D%/daemon.py \
 	%D%/definitions.py \

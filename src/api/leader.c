@@ -1,0 +1,412 @@
+/* A request goes as a conversation of its own, which ends with it: what is one client's connection here may ask both
+ * brokers in turn. What is sent there is the request as it was understood here, so that the two cannot read it
+ * differently, and with the address of the client, by which attempts to log in are counted. */
+#include "api/leader.h"
+
+#include <stdio.h>
+
+#include "api/machine.h"
+#include "api/resources.h"
+#include "api/route.h"
+#include "base/mem.h"
+#include "http/reply.h"
+#include "http/text.h"
+
+enum { PARTS = 8, PIECE_BYTES = 16384, FIRST_BYTES = 32768, INPUT_BYTES = 262144, COLLECT_BYTES = 1 << 20 };
+
+#define LOST "the broker that leads was lost, or not reached, before it had answered"
+
+/* ---- a request on its way ---- */
+
+struct errand {
+    struct conversation *way;
+    struct buffer said; /* the head, and what fits of the body */
+    struct bytes left;  /* of the body, which is the request's */
+    bool has_said;
+    bool has_begun; /* some of the answer has gone to the client */
+    struct http_reply reply;
+    struct buffer answer; /* of one that is looked at as a whole */
+};
+
+static void add(struct buffer *out, const char *text)
+{
+    buffer_add(out, text, strlen(text));
+}
+
+static const char *method_name(enum http_method method)
+{
+    static const char *const names[] = {
+        [HTTP_GET] = "GET", [HTTP_HEAD] = "GET", [HTTP_PUT] = "PUT", [HTTP_POST] = "POST", [HTTP_DELETE] = "DELETE"};
+    return names[method];
+}
+
+/* What is about the client's connection, or said anew. */
+static bool is_left_out(struct bytes name)
+{
+    static const char *const names[] = {"accept-encoding", "connection", "content-length",    "expect", "keep-alive",
+                                        "te",              "trailer",    "transfer-encoding", "upgrade"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (http_is(name, names[i]))
+            return true;
+    return false;
+}
+
+static void add_field(struct buffer *out, struct bytes name, struct bytes value)
+{
+    buffer_add(out, name.data, name.size);
+    add(out, ": ");
+    if (value.size)
+        buffer_add(out, value.data, value.size);
+    add(out, "\r\n");
+}
+
+static void write_end(struct buffer *out, size_t size)
+{
+    char text[64];
+    snprintf(text, sizeof(text), "content-length: %zu\r\nconnection: close\r\n\r\n", size);
+    add(out, text);
+}
+
+/* The path is that behind this broker's prefix; there is none where it goes. */
+static void write_request(const struct call *call, struct buffer *out)
+{
+    const struct http_request *request = call->request;
+    add(out, method_name(request->method));
+    add(out, " /api");
+    buffer_add(out, call->path.data, call->path.size);
+    if (request->query.size) {
+        add(out, "?");
+        buffer_add(out, request->query.data, request->query.size);
+    }
+    add(out, " HTTP/1.1\r\n");
+    if (!http_field_of(request, "host").data)
+        add(out, "host: localhost\r\n");
+    for (size_t i = 0; i < request->field_count; i++)
+        if (!is_left_out(request->fields[i].name))
+            add_field(out, request->fields[i].name, request->fields[i].value);
+    write_end(out, request->body.size);
+}
+
+static void write_whoami(const struct call *call, struct buffer *out)
+{
+    add(out, "GET /api/whoami HTTP/1.1\r\nhost: localhost\r\n");
+    add_field(out, bytes_str("authorization"), http_field_of(call->request, "authorization"));
+    write_end(out, 0);
+}
+
+static struct service *service_of_leader(const struct call *call)
+{
+    const struct api_control *control = call->api->options.control;
+    return control->leader ? control->leader(control) : NULL;
+}
+
+/* The client's own socket carries it, as far as services can tell. */
+static struct errand *errand_new(const struct call *call, struct service *leader)
+{
+    struct errand *errand = mem_zalloc(sizeof(*errand));
+    struct peer peer = *call->peer;
+    peer.is_relayed = true;
+    errand->way = service_accept(leader, &peer, call->client->owner);
+    conversation_same_peer(errand->way, call->client);
+    return errand;
+}
+
+void leader_leave(struct errand *errand)
+{
+    if (!errand)
+        return;
+    conversation_free(errand->way);
+    http_reply_free(&errand->reply);
+    buffer_free(&errand->said);
+    buffer_free(&errand->answer);
+    mem_free(errand);
+}
+
+static void say(struct errand *errand)
+{
+    struct bytes piece = buffer_bytes(&errand->said);
+    if (conversation_is_finished(errand->way) || !conversation_wants_input(errand->way))
+        return;
+    if (errand->has_said) {
+        piece = bytes_of(errand->left.data, errand->left.size < INPUT_BYTES ? errand->left.size : INPUT_BYTES);
+        errand->left.size -= piece.size;
+        errand->left.data += errand->left.size ? piece.size : 0;
+    }
+    errand->has_said = true;
+    if (piece.size)
+        conversation_input(errand->way, piece);
+}
+
+static void begin(struct errand *errand, struct bytes body)
+{
+    size_t size = body.size < FIRST_BYTES ? body.size : FIRST_BYTES;
+    if (size)
+        buffer_add(&errand->said, body.data, size);
+    errand->left = bytes_of(size < body.size ? body.data + size : NULL, body.size - size);
+    say(errand);
+}
+
+/* What has come of the answer, at most `most` bytes of its body. HTTP_WRONG: no more will come. */
+static enum http_reading hear(struct errand *errand, struct buffer *body, size_t most)
+{
+    struct iovec parts[PARTS];
+    enum http_reading reading = HTTP_READING;
+    size_t taken = 0, before = body->size;
+    int count = conversation_output(errand->way, parts, PARTS);
+    for (int i = 0; i < count && reading == HTTP_READING; i++) {
+        struct bytes bytes = bytes_of(parts[i].iov_base, parts[i].iov_len);
+        reading = http_reply_take(&errand->reply, &bytes, body, most - (body->size - before));
+        taken += parts[i].iov_len - bytes.size;
+        if (bytes.size)
+            break;
+    }
+    conversation_sent(errand->way, taken);
+    bool is_over = taken == 0 && conversation_is_finished(errand->way);
+    return reading == HTTP_READING && is_over ? HTTP_WRONG : reading;
+}
+
+/* ---- what is answered here ---- */
+
+/* What each broker says of itself in an answer that is the leader's otherwise. */
+static const struct shared {
+    const char *path;
+    const char *own[6];
+} shared[] = {
+    {"/overview", {"node", "listeners", "contexts", "product_name", "product_version", "rabbitmq_version"}},
+    {"/facts", {"clock_ms", "file_system"}},
+};
+
+enum { SHARED = sizeof(shared) / sizeof(shared[0]), OWN = sizeof(shared[0].own) / sizeof(shared[0].own[0]) };
+
+static const struct shared *shared_of(const struct call *call)
+{
+    for (size_t i = 0; i < SHARED; i++)
+        if (strcmp(shared[i].path, call->route->path) == 0)
+            return &shared[i];
+    return NULL;
+}
+
+static bool is_own_name(const struct shared *which, struct bytes name)
+{
+    for (size_t i = 0; i < OWN && which->own[i]; i++)
+        if (bytes_equal_str(name, which->own[i]))
+            return true;
+    return false;
+}
+
+/* Is nothing else wanted? */
+static bool are_columns_own(const struct call *call, const struct shared *which)
+{
+    const struct columns *columns = &call->columns;
+    for (size_t i = 0; i < columns->count; i++)
+        if (!is_own_name(which, columns->paths[i].names[0]))
+            return false;
+    return columns->count > 0;
+}
+
+/* By its name, or its number. */
+static bool is_self(const struct call *call, struct bytes name)
+{
+    struct api_member members[API_MEMBERS_MAX];
+    size_t count = machine_members(call, members);
+    char number[16];
+    if (bytes_equal_str(name, call->api->options.node))
+        return true;
+    for (size_t i = 0; i < count; i++) {
+        snprintf(number, sizeof(number), "%u", members[i].number);
+        if (members[i].is_self && bytes_equal_str(name, number))
+            return true;
+    }
+    return false;
+}
+
+static bool is_for_self(const struct call *call)
+{
+    enum http_method method = call->request->method;
+    bool is_read = method == HTTP_GET || method == HTTP_HEAD;
+    const struct shared *which = shared_of(call);
+    return method == HTTP_OPTIONS || call->route->where == ANSWERED_HERE ||
+           (call->route->where == ANSWERED_BY_NODE && is_read && is_self(call, call->segments[0])) ||
+           (which && are_columns_own(call, which));
+}
+
+void leader_look(struct call *call)
+{
+    const struct api_control *control = call->api->options.control;
+    char text[API_TEXT_BYTES];
+    struct service *leader;
+    if (!control || !control->serves || control->serves(control, text))
+        return;
+    if (is_for_self(call)) {
+        call->is_apart = true;
+    } else if ((leader = service_of_leader(call))) {
+        call->state = CALL_BROUGHT;
+        call->errand = errand_new(call, leader);
+        write_request(call, &call->errand->said);
+        begin(call->errand, call->request->body);
+    } else {
+        call_fail(call, 503, "not_leading", "%s", text);
+    }
+}
+
+bool leader_is_needed(struct call *call)
+{
+    const struct api_control *control = call->api->options.control;
+    char text[API_TEXT_BYTES];
+    if (!call->is_apart || control->serves(control, text))
+        return false;
+    call_fail(call, 503, "not_leading", "%s", text);
+    return true;
+}
+
+/* ---- what is answered there ---- */
+
+static void write_head(struct errand *errand, struct http_head *head)
+{
+    const struct http_reply *reply = &errand->reply;
+    errand->has_begun = true;
+    head->status = reply->status;
+    head->type = reply->type[0] ? reply->type : NULL;
+    if (reply->fields.size)
+        buffer_add(&head->fields, reply->fields.data, reply->fields.size);
+}
+
+/* What was to be changed may have been: that is what the status says, which no other answer here has. */
+static void fail(struct call *call)
+{
+    enum http_method method = call->request->method;
+    bool is_read = method == HTTP_GET || method == HTTP_HEAD;
+    call_fail(call, 502, "leader_lost", "%s",
+              is_read ? LOST "; ask again" : LOST "; what was asked for may have been done: look, and ask again");
+}
+
+static enum http_progress hand_on(struct call *call, struct http_head *head, struct buffer *body)
+{
+    struct errand *errand = call->errand;
+    enum http_reading reading = hear(errand, body, PIECE_BYTES);
+    say(errand);
+    if (!errand->has_begun && (body->size || reading == HTTP_WHOLE))
+        write_head(errand, head);
+    if (reading == HTTP_WHOLE)
+        return HTTP_ENDS;
+    if (reading == HTTP_WRONG && errand->has_begun)
+        return HTTP_FAILS;
+    if (reading == HTTP_WRONG)
+        fail(call);
+    return body->size ? HTTP_MORE : HTTP_WAITS;
+}
+
+/* The leader's members, but for those of which this broker's own are in call->body. */
+static void merge(struct call *call, const struct shared *which, struct buffer *out)
+{
+    char error[200];
+    struct bytes name;
+    const struct json *value;
+    struct json *there = json_parse(buffer_bytes(&call->errand->answer), error, sizeof(error));
+    struct json *here = json_parse(buffer_bytes(&call->body), error, sizeof(error));
+    struct json_writer writer = json_writer_of(out);
+    struct json_walk walk = json_walk_of(there);
+    json_open(&writer, '{');
+    while (json_next(&walk, &name, &value)) {
+        for (size_t i = 0; i < OWN && which->own[i]; i++)
+            if (bytes_equal_str(name, which->own[i]) && json_find(here, which->own[i]))
+                value = json_find(here, which->own[i]);
+        json_name(&writer, name);
+        json_put(&writer, value);
+    }
+    json_close(&writer, '}');
+    json_release(there);
+    json_release(here);
+}
+
+/* Both are there as a whole before any of it is told. */
+static enum http_progress share(struct call *call, const struct shared *which, struct http_head *head,
+                                struct buffer *body, struct budget *budget)
+{
+    struct errand *errand = call->errand;
+    enum http_reading reading = hear(errand, &errand->answer, COLLECT_BYTES - errand->answer.size);
+    if (reading == HTTP_READING && errand->answer.size < COLLECT_BYTES)
+        return HTTP_WAITS;
+    if (reading != HTTP_WHOLE) {
+        fail(call);
+        return HTTP_WAITS;
+    }
+    write_head(errand, head);
+    if (errand->reply.status != 200) {
+        buffer_add(body, errand->answer.data, errand->answer.size);
+        return HTTP_ENDS;
+    }
+    call->budget = budget;
+    do
+        call->route->get(call);
+    while (call->has_more);
+    merge(call, which, body);
+    return HTTP_ENDS;
+}
+
+enum http_progress leader_go_on(struct call *call, struct http_head *head, struct buffer *body, struct budget *budget)
+{
+    const struct shared *which = shared_of(call);
+    return which ? share(call, which, head, body, budget) : hand_on(call, head, body);
+}
+
+/* ---- who asks ---- */
+
+/* An answer to whoami. */
+static void take_user(struct call *call, struct bytes text)
+{
+    char error[200];
+    struct json *user = json_parse(text, error, sizeof(error));
+    const struct json *tags = json_find(user, "tags");
+    struct bytes name = json_text(json_find(user, "name"));
+    for (size_t i = 0; i < json_count(tags); i++)
+        call->tags |= user_tags_of(json_text(json_item(tags, i)));
+    if (name.size)
+        buffer_add(&call->user_name, name.data, name.size);
+    json_release(user);
+}
+
+static void take_answer(struct call *call, struct errand *errand)
+{
+    if (errand->reply.status == 200) {
+        take_user(call, buffer_bytes(&errand->answer));
+        return;
+    }
+    call->status = errand->reply.status;
+    call->state = CALL_TELLS;
+    if (errand->answer.size)
+        buffer_add(&call->body, errand->answer.data, errand->answer.size);
+}
+
+static bool begin_to_identify(struct call *call)
+{
+    struct service *leader = service_of_leader(call);
+    if (!leader) {
+        call_fail(call, 503, "not_leading", "%s",
+                  "no broker leads this cluster now, and so no user is known: at the control socket, by leveretctl "
+                  "on this machine, it is answered");
+        return false;
+    }
+    call->errand = errand_new(call, leader);
+    write_whoami(call, &call->errand->said);
+    begin(call->errand, bytes_of(NULL, 0));
+    return true;
+}
+
+void leader_identify(struct call *call)
+{
+    if (!call->errand && !begin_to_identify(call))
+        return;
+    struct errand *errand = call->errand;
+    enum http_reading reading = hear(errand, &errand->answer, COLLECT_BYTES - errand->answer.size);
+    if (reading == HTTP_READING && errand->answer.size < COLLECT_BYTES) {
+        call->state = CALL_LOGS_IN;
+        return;
+    }
+    if (reading == HTTP_WHOLE)
+        take_answer(call, errand);
+    else
+        call_fail(call, 502, "leader_lost", "%s", LOST " who asks; ask again");
+    call->errand = NULL;
+    leader_leave(errand);
+}

@@ -1,0 +1,23 @@
+/* A broker of a cluster that does not lead knows no names. It answers what is asked about itself (OWN_ROUTE and
+ * NODE_ROUTE of routes.def), and brings all else to who leads, request by request, by a conversation that another
+ * service carries there (api_control.leader). Who leads judges who the client is, also when the answer is given here:
+ * whoever comes by a port is asked for there first. */
+#ifndef LEVERET_API_LEADER_H
+#define LEVERET_API_LEADER_H
+
+#include "api/call.h"
+
+/* The request has been read, and has a route. Where this broker does not lead it says how it is answered
+ * (call->state, call->is_apart), or the call is answered, as nobody leads. */
+void leader_look(struct call *call);
+/* What is asked for is about this broker, and only who leads can do it. True: the call is answered with that. */
+bool leader_is_needed(struct call *call);
+/* CALL_BROUGHT: what is answered there. */
+enum http_progress leader_go_on(struct call *call, struct http_head *head, struct buffer *body, struct budget *budget);
+/* Who asks, where names are not known. Afterwards that is so, or the call is answered, or its state is CALL_LOGS_IN,
+ * and this is to be called again. */
+void leader_identify(struct call *call);
+/* Nobody waits for its answer any more. NULL is allowed. */
+void leader_leave(struct errand *errand);
+
+#endif

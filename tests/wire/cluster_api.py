@@ -1,0 +1,310 @@
+#!/usr/bin/python3
+"""The API and the control socket of brokers that do not lead: what is about the broker itself it answers, and all else
+is answered by who leads, as if it had been asked itself.
+
+Needs no broker: every case starts its own, LEVERETD or leveretd in $top_builddir.  Output is TAP.
+"""
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from api import basic, path_of  # noqa: E402
+from members import ELECTED, Cluster, fill, numbers  # noqa: E402
+from service import PATIENCE, PROGRAM  # noqa: E402
+from wire import case, check, equal, main  # noqa: E402
+
+CONTROL = os.path.join(os.path.dirname(PROGRAM), "leveretctl")
+GUEST = basic("guest", "guest")
+GONE = (http.client.HTTPException, ConnectionError, OSError)
+
+
+def name_of(number):
+    return "leveret@node%d" % number
+
+
+class Asked(Cluster):
+    """One whose brokers all have the API and a control socket."""
+
+    def start(self, number, *more, **options):
+        socket = os.path.join(self.folders[number - 1], "ctl.sock")
+        return super().start(number, "--management", "127.0.0.1:0", "--control-socket", socket, *more, **options)
+
+    def api(self, number, timeout=PATIENCE):
+        address = re.findall(r"listening address=(127\S+) protocol=http$", self.brokers[number].log(), re.M)[-1]
+        connection = http.client.HTTPConnection(address, timeout=timeout)
+        self.t.cleanup(connection.close)
+        return connection
+
+    def control(self, number, *words):
+        done = subprocess.run([CONTROL, "--data-dir", self.folders[number - 1], *words], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False, timeout=60)
+        return done.returncode, done.stdout
+
+
+def ask(connection, method, path, body=None, user=GUEST, **fields):
+    """The status of the answer, and what it says."""
+    headers = {"Authorization": user} if user else {}
+    text = None if body is None else json.dumps(body)
+    connection.request(method, path, text, {**headers, **fields})
+    response = connection.getresponse()
+    said = response.read()
+    try:
+        return response.status, json.loads(said) if said else None
+    except ValueError:
+        return response.status, said
+
+
+def led(t, *more):
+    """A cluster, the number of its leader, and that of another one, which follows."""
+    cluster = Asked(t).found(*more)
+    leader = cluster.leader()
+    follower = leader % 3 + 1
+    cluster.brokers[follower].says("office_elsewhere leader=%d" % leader)
+    return cluster, leader, follower
+
+
+def soon(what, is_so):
+    deadline = time.monotonic() + ELECTED
+    while not is_so():
+        check(time.monotonic() < deadline, what)
+        time.sleep(0.1)
+
+
+@case("queues are declared, filled, read and deleted by the API of a broker that follows")
+def _(t):
+    cluster, leader, follower = led(t)
+    there, here = cluster.api(leader), cluster.api(follower)
+    queue = path_of("queues", "/", "q")
+    equal(ask(here, "PUT", queue, {"durable": True})[0], 201, "declared")
+    equal(ask(there, "GET", queue)[1]["durable"], True, "at the one that leads")
+    equal(ask(here, "PUT", queue, {"durable": False})[0], 400, "otherwise")
+    said = ask(here, "POST", path_of("exchanges", "/", "amq.default", "publish"),
+               {"properties": {}, "routing_key": "q", "payload": "hello", "payload_encoding": "string"})
+    equal(said, (200, {"routed": True}), "published")
+    status, said = ask(here, "POST", queue + "/get", {"count": 5, "ackmode": "ack_requeue_false", "encoding": "auto"})
+    equal((status, [one["payload"] for one in said]), (200, ["hello"]), "taken")
+    equal([one["name"] for one in ask(here, "GET", "/api/queues")[1]], ["q"], "list")
+    equal(ask(here, "GET", "/api/queues?page=1&page_size=10&name=Q&use_regex=false&columns=name")[1]["items"],
+          [{"name": "q"}], "with what is in a query")
+    equal(ask(here, "HEAD", queue), (200, None), "without a body")
+    equal(ask(here, "GET", path_of("queues", "/", "other")), (404, {"error": "Object Not Found", "reason": "Not Found"}),
+          "what is not there")
+    equal(ask(here, "POST", queue)[0], 405, "what cannot be done")
+    equal(ask(here, "DELETE", queue), (204, None), "deleted")
+    equal(ask(there, "GET", "/api/queues"), (200, []), "at the one that leads")
+
+
+@case("who leads judges who asks, and its log has him, where he came from, and what was changed")
+def _(t):
+    cluster, leader, follower = led(t)
+    here = cluster.api(follower)
+    equal(ask(here, "PUT", "/api/users/tester", {"password": "secret", "tags": "monitoring"})[0], 201, "a user")
+    address = "%s:%d" % here.sock.getsockname()[:2]
+    changed = "changed peer=%s user=guest method=PUT path=/api/users/tester" % address
+    cluster.brokers[leader].says(changed)
+    check("method=PUT" not in cluster.brokers[follower].log(), cluster.brokers[follower].log())
+    tester = basic("tester", "secret")
+    for path in ("/api/queues", "/api/nodes"):
+        status, said = ask(here, "GET", path, user=basic("tester", "wrong"))
+        equal((status, said["error"]), (401, "not_authorized"), "a wrong password for " + path)
+        equal(ask(here, "GET", path, user=None)[0], 401, "none for " + path)
+        equal(ask(here, "GET", path, user=tester)[0], 200, "the right one for " + path)
+    cluster.brokers[leader].says("login_refused peer=%s user=tester" % address, 2)
+    equal(ask(here, "GET", "/api/users", user=tester)[0], 401, "only for administrators")
+    equal(ask(here, "PUT", "/api/log/level", {"level": "debug"}, user=tester),
+          (401, {"error": "not_authorised", "reason": "Not administrator user"}), "the same of this broker")
+    equal(ask(here, "PUT", "/api/log/level", {"level": "debug"})[0], 204, "an administrator")
+    cluster.brokers[follower].says("changed peer=%s user=guest method=PUT path=/api/log/level" % address)
+
+
+@case("one connection asks about the broker that it is at, and about what all of them have, in turn")
+def _(t):
+    cluster, leader, follower = led(t)
+    here = cluster.api(follower)
+    socket = None
+    for _turn in range(3):
+        nodes = ask(here, "GET", "/api/nodes")[1]
+        equal((nodes[0]["name"], nodes[0]["os_pid"]),
+              (name_of(follower), "%d" % cluster.brokers[follower].process.pid), "its own process")
+        equal(ask(here, "GET", "/api/whoami")[1]["name"], "guest", "who leads knows users")
+        equal(ask(here, "GET", "/api/health/checks/ready-to-serve-clients", user=None)[0], 200, "for everybody")
+        socket = socket or here.sock
+        check(here.sock is socket, "the connection was closed")
+    equal([one["leveret_member"]["leads"] for one in nodes if one["name"] == name_of(leader)], [True], "who leads")
+    equal(ask(here, "GET", "/api/nodes/%s?columns=os_pid" % name_of(follower))[1],
+          {"os_pid": "%d" % cluster.brokers[follower].process.pid}, "by its name")
+    equal(ask(here, "GET", "/api/nodes/%s?columns=os_pid" % name_of(leader))[1],
+          {"os_pid": "%d" % cluster.brokers[leader].process.pid}, "of the other one")
+    port = int(here.sock.getpeername()[1])
+    equal(ask(here, "GET", "/api/health/checks/port-listener/%d" % port)[0], 200, "its own port")
+    there = int(cluster.clients[leader - 1])
+    equal(ask(here, "GET", "/api/health/checks/port-listener/%d" % there)[0], 503, "another one's")
+    ask(here, "PUT", path_of("queues", "/", "q"), {})
+    overview, other = ask(here, "GET", "/api/overview")[1], ask(cluster.api(leader), "GET", "/api/overview")[1]
+    equal((overview["node"], other["node"]), (name_of(follower), name_of(leader)), "nodes")
+    equal((overview["object_totals"]["queues"], sorted(overview)), (1, sorted(other)), "the rest is as it is there")
+    check(port in [one["port"] for one in overview["listeners"]], overview["listeners"])
+
+
+@case("large bodies go both ways: definitions are imported and exported where nobody leads")
+def _(t):
+    cluster, leader, follower = led(t)
+    here = cluster.api(follower, 60)
+    queues = [{"name": "q%04d" % i, "vhost": "/", "durable": True, "auto_delete": False,
+               "arguments": {"x-note": "n" * 1000}} for i in range(1500)]
+    equal(ask(here, "POST", "/api/definitions", {"queues": queues})[0], 204, "imported")
+    exports = [ask(cluster.api(number, 60), "GET", "/api/definitions")[1] for number in (follower, leader)]
+    for export in exports:
+        equal([one["name"] for one in export["queues"]], [one["name"] for one in queues], "exported")
+    status, said = ask(here, "GET", "/api/queues?columns=name", **{"Accept-Encoding": "gzip"})
+    check(status == 200 and said[:2] == b"\x1f\x8b", "squeezed")
+
+
+@case("leveretctl of a broker that follows does what it does at the one that leads")
+def _(t):
+    cluster, leader, follower = led(t)
+    c = cluster.client(leader)
+    fill(c, "q", 3)
+
+    def shows(*words):
+        status, said = cluster.control(follower, *words)
+        equal(status, 0, "%s: %s" % (words, said))
+        return said
+
+    said = json.loads(shows("list_queues", "name", "messages", "--formatter", "json"))
+    equal(said, [{"name": "q", "messages": 3}], "queues")
+    shows("add_user", "tester", "secret")
+    cluster.brokers[leader].says("user=uid:%d method=PUT path=/api/users/tester" % os.getuid())
+    shows("set_permissions", "tester", ".*", ".*", ".*")
+    shows("authenticate_user", "tester", "secret")
+    equal(ask(cluster.api(follower), "PUT", path_of("queues", "/", "other"), {})[0], 201, "another one")
+    shows("purge_queue", "q")
+    shows("delete_queue", "q")
+    equal([one["name"] for one in ask(cluster.api(leader), "GET", "/api/queues")[1]], ["other"], "what there is then")
+    status = json.loads(shows("status", "--formatter", "json"))
+    equal(status["pid"], cluster.brokers[follower].process.pid, "its process")
+    said = json.loads(shows("cluster_status", "--formatter", "json"))
+    equal(sorted(said["running_nodes"]), [name_of(number) for number in (1, 2, 3)], "who runs")
+    said = shows("listeners")
+    check("port: %d," % cluster.clients[follower - 1] in said, said)
+    for words in (["environment"], ["ping"], ["await_startup"], ["check_running"], ["check_local_alarms"], ["reload"],
+                  ["check_port_connectivity"], ["check_port_listener", "%d" % cluster.clients[follower - 1]],
+                  ["check_if_node_is_quorum_critical"], ["set_log_level", "debug"], ["rotate_logs"], ["doctor"], ["top"],
+                  ["export_definitions", "-"]):
+        shows(*words)
+    check("config_reloaded" in cluster.brokers[follower].log(), "it has read its own files")
+    check("config_reloaded" not in cluster.brokers[leader].log(), "and the other one has not")
+    other = 6 - leader - follower
+    cluster.kill(other)
+    cluster.brokers[leader].says("link_down")
+    shows("forget_cluster_node", name_of(other))
+    for words in (["drain"], ["backup", os.path.join(cluster.folders[0], "copy")]):
+        status, said = cluster.control(follower, *words)
+        check(status != 0 and "number %d" % leader in said, (words, status, said))
+    stopping = subprocess.Popen([CONTROL, "--data-dir", cluster.folders[follower - 1], "stop"])
+    equal(cluster.brokers[follower].process.wait(PATIENCE), 0, "it has ended")
+    equal(stopping.wait(PATIENCE), 0, "which was waited for")
+
+
+@case("while nobody leads the answer says so, and what is about the broker is still answered")
+def _(t):
+    cluster, leader, follower = led(t)
+    here = cluster.api(follower)
+    for number in (leader, 6 - leader - follower):
+        cluster.kill(number)
+    cluster.brokers[follower].says("office_elsewhere leader=0")
+    status, said = ask(here, "GET", "/api/queues")
+    check(status == 503 and said["error"] == "not_leading" and "more than half" in said["reason"], (status, said))
+    status, said = ask(here, "GET", "/api/nodes")
+    check(status == 503 and "control socket" in said["reason"], (status, said))
+    status, said = ask(here, "GET", "/api/health/checks/ready-to-serve-clients", user=None)
+    check(status == 503 and "more than half" in said["reason"], (status, said))
+    equal(ask(here, "GET", "/api/health/checks/is-in-service", user=None)[0], 200, "it runs")
+    status, said = cluster.control(follower, "list_queues")
+    check(status == 69 and "more than half" in said, (status, said))
+    equal(cluster.control(follower, "await_startup", "--timeout", "1")[0], 75, "nobody is served")
+    status, said = cluster.control(follower, "cluster_status", "--formatter", "json")
+    equal((status, json.loads(said)["running_nodes"]), (0, [name_of(follower)]), "who runs")
+    cluster.start(leader)
+    soon("it is answered again", lambda: cluster.control(follower, "list_queues")[0] == 0)
+    equal(cluster.control(follower, "await_startup")[0], 0, "somebody is")
+
+
+@case("a request that waits for a leader who stands still is answered by the next one")
+def _(t):
+    cluster, leader, follower = led(t)
+    here = cluster.api(follower, 60)
+    equal(ask(here, "PUT", path_of("queues", "/", "q"), {"durable": True})[0], 201, "declared")
+    process = cluster.brokers[leader].process
+    process.send_signal(signal.SIGSTOP)
+    t.cleanup(process.send_signal, signal.SIGCONT)
+    soon("it is answered", lambda: ask(here, "PUT", path_of("queues", "/", "p"), {"durable": True})[0] in (201, 204))
+    equal([one["name"] for one in ask(here, "GET", "/api/queues")[1]], ["p", "q"], "what there is")
+    process.send_signal(signal.SIGCONT)
+    cluster.brokers[leader].says("office_lost")
+    cluster.brokers[leader].says("Server startup complete", 2)
+    soon("who has led brings it on", lambda: ask(cluster.api(leader), "GET", path_of("queues", "/", "q"))[0] == 200)
+
+
+@case("a request whose leader is killed in the middle of it may have been done, and its answer says so")
+def _(t):
+    cluster, leader, follower = led(t)
+    there, here, said = cluster.api(leader), cluster.api(follower, 60), []
+    queues = [{"name": "q%05d" % i, "vhost": "/", "durable": True, "auto_delete": False, "arguments": {}}
+              for i in range(20000)]
+    asking = threading.Thread(target=lambda: said.append(ask(here, "POST", "/api/definitions", {"queues": queues})))
+    asking.start()
+    soon("it has begun", lambda: ask(there, "GET", "/api/overview")[1]["object_totals"]["queues"] > 0)
+    cluster.kill(leader)
+    asking.join(PATIENCE)
+    equal([(status, body["error"]) for status, body in said], [(502, "leader_lost")], "what is said")
+    check("may have been done" in said[0][1]["reason"], said)
+    soon("it is answered", lambda: ask(here, "GET", "/api/whoami")[0] == 200)
+
+
+@case("an answer that has begun ends without its end when the leader is killed")
+def _(t):
+    cluster, leader, follower = led(t)
+    queues = [{"name": "q%04d" % i, "vhost": "/", "durable": True, "auto_delete": False,
+               "arguments": {"x-note": "n" * 4000}} for i in range(3000)]
+    equal(ask(cluster.api(leader, 60), "POST", "/api/definitions", {"queues": queues})[0], 204, "imported")
+    here = cluster.api(follower, 60)
+    here.request("GET", "/api/definitions", headers={"Authorization": GUEST})
+    response = here.getresponse()
+    got = response.read(1000)
+    equal((response.status, len(got)), (200, 1000), "it begins")
+    cluster.kill(leader)
+    try:
+        rest = response.read()
+    except GONE:
+        rest = None
+    equal(rest, None, "the rest of it")
+    soon("it is answered", lambda: ask(cluster.api(follower, 60), "GET", "/api/queues?columns=name")[0] == 200)
+
+
+@case("a prefix of paths is each broker's own")
+def _(t):
+    cluster = Asked(t)
+    for number in range(1, 4):
+        cluster.start(number, "--cluster-found", "--set", "management.path_prefix=/broker%d" % number)
+    leader = cluster.leader()
+    follower = leader % 3 + 1
+    cluster.brokers[follower].says("office_elsewhere leader=%d" % leader)
+    here = cluster.api(follower)
+    equal(ask(here, "GET", "/broker%d/api/queues" % follower), (200, []), "its own")
+    equal(ask(here, "GET", "/broker%d/api/queues" % leader)[0], 404, "another one's")
+    equal(cluster.control(follower, "list_queues")[0], 0, "without one at the control socket")
+
+
+if __name__ == "__main__":
+    main()

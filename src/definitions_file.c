@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "base/digest.h"
-#include "broker/parameter.h"
 #include "definitions/definitions.h"
 #include "machine.h"
 
@@ -174,9 +173,6 @@ bool definitions_load(const char *path, struct broker *broker, char *why, size_t
 
 /* ---- what was imported before ---- */
 
-static const struct parameter_name hash_name = {
-    .name = {(const uint8_t *)"imported_definition_hash_value", 30}, .is_global = true};
-
 /* Of what came before, and this file. */
 static bool add_to_digest(const char *path, struct bytes text, void *context, char *why, size_t why_size)
 {
@@ -192,12 +188,6 @@ static void write_digest(const uint8_t digest[SHA256_SIZE], char text[2 * SHA256
         snprintf(text + 2 * i, 3, "%02x", digest[i]);
 }
 
-static bool is_as_before(struct broker *broker, const char *digest)
-{
-    const struct parameter *before = parameter_find(broker, &hash_name);
-    return before && bytes_equal_str(parameter_value(before), digest);
-}
-
 bool definitions_load_if_changed(const char *path, struct broker *broker, char *why, size_t why_size)
 {
     uint8_t digest[SHA256_SIZE] = {0};
@@ -206,14 +196,13 @@ bool definitions_load_if_changed(const char *path, struct broker *broker, char *
     if (!use_all(path, add_to_digest, digest, why, why_size))
         return false;
     write_digest(digest, text);
-    if (is_as_before(broker, text)) {
+    if (definitions_are_noted(broker, digest)) {
         log_event(broker->log, EVENT_definitions_unchanged, "file=%s sha256=%s", path, text);
         return true;
     }
-    const struct parameter_request hash = {.name = hash_name, .value = bytes_str(text), .is_text = true};
     if (!definitions_load(path, broker, why, why_size))
         return false;
-    if (parameter_set(broker, &hash, &error))
+    if (definitions_note(broker, digest, &error))
         return true;
     snprintf(why, why_size, "what was imported cannot be noted: %s", error.detail);
     return false;

@@ -218,7 +218,7 @@ void definitions_get(struct call *call)
 
 /* ---- an import: all of it, or nothing, a part in each turn ---- */
 
-enum { REASON_MAX = 900, OMITTED_MAX = 100 };
+enum { REASON_MAX = 900, OMITTED_MAX = 100, DIGEST_PIECE = 8192, DIGEST_BYTES_PER_STEP = 2 };
 
 struct told {
     const struct call *call;
@@ -236,6 +236,11 @@ struct importing {
     struct told told;
     struct vhost *only; /* held; NULL: all */
     bool is_good;       /* when it has ended */
+    bool has_begun;
+    struct bytes file;
+    bool may_skip; /* it is not to be imported if it is what was imported last */
+    uint8_t digest[SHA256_SIZE]; /* then: of so many bytes of it */
+    size_t digested;
 };
 
 static void tell_omitted(struct told *told, const struct definitions_remark *remark)
@@ -338,25 +343,69 @@ static void drop_import(struct call *call)
     free_import(call);
 }
 
+/* In pieces, each with the digest of what is before it. False: that was all. */
+static bool digest_some(struct importing *work, struct budget *budget)
+{
+    while (work->digested < work->file.size && !budget_is_spent(budget)) {
+        size_t left = work->file.size - work->digested;
+        size_t size = left < DIGEST_PIECE ? left : DIGEST_PIECE;
+        sha256(bytes_of(work->digest, SHA256_SIZE), bytes_of(work->file.data + work->digested, size), work->digest);
+        work->digested += size;
+        budget_use(budget, size / DIGEST_BYTES_PER_STEP);
+    }
+    return work->digested < work->file.size;
+}
+
+/* The text stays with its call. */
+static void begin_reading(struct call *call, struct importing *work)
+{
+    work->import = definitions_begin(call->api->broker, work->only, work->file, &work->listener, &work->counts);
+    work->has_begun = true;
+}
+
 static void begin_import(struct call *call, struct vhost *only, struct bytes file)
 {
     struct importing *work = mem_zalloc(sizeof(*work));
     *work = (struct importing){.listener = {tell, &work->told}, .told = {.call = call}};
     work->only = only;
+    work->file = file;
+    work->may_skip = !only && call_is_set(call, "skip_if_unchanged");
     if (only)
         only->holders++;
     call->work = work;
     call->drop = drop_import;
     call->api->importing = call;
-    work->import = definitions_begin(call->api->broker, only, file, &work->listener,
-                                     &work->counts);
+    if (!work->may_skip)
+        begin_reading(call, work);
+}
+
+/* What may have been imported before is known when all of it was looked at. False: it was, and the call is answered; or
+ * there is more to look at. */
+static bool is_wanted(struct call *call, struct importing *work)
+{
+    if (work->has_begun)
+        return true;
+    call->has_more = digest_some(work, call->budget);
+    if (call->has_more)
+        return false;
+    if (!definitions_are_noted(call->api->broker, work->digest)) {
+        begin_reading(call, work);
+        return true;
+    }
+    free_import(call);
+    call_done(call, false);
+    redirect(call);
+    return false;
 }
 
 static void end_import(struct call *call)
 {
     struct importing *work = call->work;
     struct bytes faults = buffer_bytes(&work->told.faults);
-    if (work->is_good) {
+    struct error error;
+    if (work->is_good && work->may_skip && !definitions_note(call->api->broker, work->digest, &error)) {
+        call_fail(call, 400, "bad_request", "all was imported, and that cannot be noted: %s", error.detail);
+    } else if (work->is_good) {
         call_done(call, false);
         redirect(call);
     } else {
@@ -376,7 +425,7 @@ void definitions_post(struct call *call)
             return; /* for the one before to end */
         begin_import(call, only, file);
     }
-    if (store_is_congested(call->api->broker->store))
+    if (!is_wanted(call, call->work) || store_is_congested(call->api->broker->store))
         return; /* what was decided is to be written first */
     bool goes_on = import_some(call, call->work);
     call->has_more = goes_on && !is_waiting(call->work);

@@ -55,9 +55,9 @@ int run_import(struct command *command)
     struct buffer body = {0};
     struct reply reply;
     const char *path = command_argument(command, 0);
-    const char *request = command_has(command, "vhost") && command_is_ours(command)
-                              ? "POST /definitions/{vhost}"
-                              : command->verb->request;
+    const char *request = command_has(command, "vhost") && command_is_ours(command) ? "POST /definitions/{vhost}"
+                          : command_has(command, "skip-if-unchanged") ? "POST /definitions?skip_if_unchanged=true"
+                                                                      : command->verb->request;
     if (!read_file(path, &body)) {
         buffer_free(&body);
         return say_fail(command, EXIT_UNAVAILABLE, "%s: %s", path, strerror(errno));

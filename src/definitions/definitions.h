@@ -4,7 +4,9 @@
 #define LEVERET_DEFINITIONS_H
 
 #include "base/budget.h"
+#include "base/digest.h"
 #include "broker/broker.h"
+#include "broker/error.h"
 
 /* Something that has to be told about an object, or (empty kind) about the whole. All is borrowed
  * for the call. */
@@ -53,6 +55,12 @@ bool definitions_go_on(struct import *import, struct budget *budget);
 bool definitions_wait(const struct import *import);
 /* At any time; false: something is wrong, or it has not come to its end. */
 bool definitions_end(struct import *import);
+
+/* The digest of what was imported last by whoever wanted that noted, which is the global parameter
+ * imported_definition_hash_value: is it this one? */
+bool definitions_are_noted(struct broker *broker, const uint8_t digest[SHA256_SIZE]);
+/* From now on it is; false: that is refused. */
+bool definitions_note(struct broker *broker, const uint8_t digest[SHA256_SIZE], struct error *error);
 
 /* Who wrote an export: the versions of this program, and of the RabbitMQ that it behaves like. */
 struct definitions_origin {

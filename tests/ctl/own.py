@@ -338,6 +338,31 @@ def _(t):
     b.queues(address=addresses[len(addresses) // 2], other=1)
 
 
+@case("definitions that were imported before are skipped if that is wanted, and are imported if they are others")
+def _(t):
+    b = Broker(t)
+    path = os.path.join(folder(t), "definitions.json")
+
+    def imported(name, *options):
+        with open(path, "w") as out:
+            json.dump({"queues": [{"name": name, "vhost": "/", "durable": True, "auto_delete": False, "arguments": {},
+                                   "note": "x" * 200000}]}, out)
+        equal(b.ctl("import_definitions", path, *options)[0], 0, "import of " + name)
+        there = b.ctl("list_queues", "-s", "name")[1].split()
+        for queue in there:
+            equal(b.ctl("delete_queue", queue)[0], 0, "delete")
+        return there
+
+    skip = "--skip-if-unchanged"
+    equal(imported("a", skip), ["a"], "the first time")
+    equal(imported("a", skip), [], "the same once more")
+    equal(imported("a"), ["a"], "without the option")
+    equal(imported("b", skip), ["b"], "another file")
+    equal(imported("a", skip), ["a"], "and the first one again, which was not the last")
+    equal(b.ctl("import_definitions", os.devnull, skip)[0], 69, "what is none")
+    equal(imported("a", skip), [], "after what was none")
+
+
 def interrupted(t):
     """One that had something, was to be reset, and has ended before that."""
     b = Broker(t)

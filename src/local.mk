@@ -12,8 +12,10 @@ libleveret_main_a_SOURCES = \
 	%D%/check_config.h \
 	%D%/check_store.c \
 	%D%/check_store.h \
+	%D%/control.c \
 	%D%/copy.c \
 	%D%/copy.h \
+	%D%/daemon.h \
 	%D%/default_kinds.c \
 	%D%/definitions_file.c \
 	%D%/definitions_file.h \

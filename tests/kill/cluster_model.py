@@ -38,7 +38,7 @@ class Wait:
     """Since a fault of that kind: for the first confirm, and the first delivery, of what was sent later."""
 
     def __init__(self, kind):
-        self.kind, self.since = kind, time.monotonic()
+        self.kind, self.since, self.began = kind, time.monotonic(), time.time()
         self.confirm = self.delivery = None
 
     def is_over(self):

@@ -42,7 +42,8 @@ static bool is_congested(const void *log)
 /* ---- looking things up ---- */
 
 /* An answer that changes nothing waits, too: it is given while nobody else can lead, so that who has been deposed,
- * and does not know it yet, says nothing of what there was. */
+ * and does not know it yet, says nothing of what there was; and when the names that it rests on are agreed on, as they
+ * may have been changed by somebody who has had no answer yet. */
 static struct ticket nothing(const void *log)
 {
     (void)log;
@@ -115,5 +116,6 @@ void agreed_begin(struct server *server, struct lanes *lanes)
                                           .state = state,
                                           .want = want,
                                           .is_congested = is_congested,
-                                          .names = names});
+                                          .names = names,
+                                          .lookups = names});
 }

@@ -16,6 +16,7 @@ bugs=$source/src/base/planted.def
 scripts=$source/tests/script/cases
 programs=$build/tests/planted
 simulate="$build/tests/sim/simulate_planted --seeds 400 --seconds 2"
+brokers="$build/tests/sim/cluster/simulate_brokers_planted --seeds 400 --seconds 10"
 durable="LEVERETD=$programs/leveretd top_builddir=$build $source/tests/wire/durable.py"
 seconds_max=240
 signs='^not ok|^Bail out!|Assertion|the broker did not start'
@@ -198,6 +199,8 @@ AGREE_COUNT_OF_STATE $simulate --agree
 AGREE_NEW_REDELIVERED $simulate --agree
 AGREE_LIMIT_OF_STATE $simulate --agree
 AGREE_SCHEDULE_OF_STATE $simulate --agree
+AGREE_DONE_EARLY $brokers
+AGREE_MARK_EARLY $brokers
 TABLE
 }
 

@@ -1,0 +1,14 @@
+#!/bin/sh
+# How long the simulation of whole brokers takes to find planted bugs: for each the seed that shows it, the processor's
+# seconds until then, and what was seen. A bug is given up after 600 of them. The exit status is 1 when one was not
+# found.
+#
+#     tests/sim/cluster/planted.sh [BUG]...    (in the build folder, or with $top_builddir and $srcdir)
+
+set -u
+top_builddir=${top_builddir:-.}
+export top_builddir
+source=$(cd "${srcdir:-.}" && pwd) || exit 99
+[ $# -gt 0 ] || set -- AGREE_DONE_EARLY AGREE_MARK_EARLY AGREE_SETTLE_UNSAID
+SIMULATE="$top_builddir/tests/sim/cluster/simulate_brokers_planted" SECONDS_EACH=20 \
+    exec "$source/tests/sim/planted.sh" "$@"

@@ -7,7 +7,8 @@
  * be there to be agreed with e  what is committed stays so f  a sync that began before the log was
  * cut says nothing of what was appended since h  a leader is in office once the first entry of its
  * term is committed i  who led is gone: the others need not wait for a timeout; nor do two that have
- * both tried, and have a vote each: the better one tries again at once j  who may not campaign does
+ * both tried, and have a vote each: the better one tries again at once; nor who has refused one that
+ * lacks something j  who may not campaign does
  * not o  a learner that becomes a voter refuses its vote until its log says so: the others hear of
  * it after it p  members change one at a time, and no voter becomes one of those that
  * are needed before it has heard that it votes q  an entry about members comes to the
@@ -516,27 +517,39 @@ static bool goes_first(const struct engine *engine, const struct engine_message 
     return engine->id < rival->peer;
 }
 
+/* Has this member, in a term of which it hears by that, refused who knows that nobody leads, and lacks what it has? */
+static bool refuses(const struct core *core, const struct engine_message *vote, uint64_t term_before)
+{
+    uint64_t index = core_stored(core), term = core_term_of(core, index);
+    return core_role(core) == CORE_FOLLOWER && vote->disrupts && term_before < vote->term && !core_vote(core) &&
+           (term > vote->index_term || (term == vote->index_term && index > vote->index));
+}
+
 /* The other half of guard i. */
 static void look_at_rival(struct engine *engine, uint64_t now_ms, const struct engine_message *vote,
-                          struct engine_update *update)
+                          uint64_t term_before, struct engine_update *update)
 {
     struct core *core = engine->core;
-    bool is_split = core_role(core) == CORE_CANDIDATE && !vote->pre_vote &&
-                    vote->term == core_term(core) && core_vote(core) == engine->id;
-    if (!is_split || !engine->may_campaign || !goes_first(engine, vote) ||
+    if (vote->pre_vote || vote->term != core_term(core) || !engine->may_campaign ||
         core_stored(core) < core_last(core))
         return;
+    bool is_split = core_role(core) == CORE_CANDIDATE && core_vote(core) == engine->id && goes_first(engine, vote);
+    if (!is_split && !refuses(core, vote, term_before))
+        return;
     struct engine_message again = {.type = ENGINE_CAMPAIGN,
+                                   .peer = is_split ? 0 : core_leader(core),
                                    .term = core_term(core),
                                    .index = core_last(core),
                                    .index_term = core_term_of(core, core_last(core))};
-    core_stand_down(core, now_ms, update);
+    if (is_split)
+        core_stand_down(core, now_ms, update);
     campaign(engine, now_ms, &again, update);
 }
 
 void engine_receive(struct engine *engine, uint64_t now_ms, const struct engine_message *message,
                     struct engine_update *update)
 {
+    uint64_t term_before = core_term(engine->core);
     engine_update_clear(update);
     switch (message->type) {
     case ENGINE_APPEND:
@@ -547,7 +560,7 @@ void engine_receive(struct engine *engine, uint64_t now_ms, const struct engine_
         break;
     case ENGINE_VOTE:
         receive_vote(engine, now_ms, message, update);
-        look_at_rival(engine, now_ms, message, update);
+        look_at_rival(engine, now_ms, message, term_before, update);
         break;
     case ENGINE_VOTED:
         if (core_role(engine->core) == CORE_CANDIDATE)

@@ -18,6 +18,8 @@ enum {
     STALLED_MS = 30000,
     HINTS_APART_MS = 60,
     TIE_MS = 600,
+    LACKS_MS = 40,
+    HEARS_MS = 3000,
     SCENES = 7,
     SCENES_PLAYED = 3
 };
@@ -430,6 +432,33 @@ static void split_the_votes(struct group *group)
     come_back(group, leader);
 }
 
+/* A leader is gone, and who has all that it had hears of that last: it has refused the other one by then, which lacks
+ * some of it, and has to try itself. */
+static void hear_last(struct group *group)
+{
+    struct node *leader = faults_leader(group);
+    if (!is_well(group, leader) || group_voters(engine_members(leader->engine)) != 3)
+        return;
+    struct node *lacks = voter_of(group, leader, 0), *has = voter_of(group, leader, 1);
+    if (!lacks || !has || !lacks->is_up || !has->is_up)
+        return;
+    block(group, leader, lacks, true);
+    group_wait(group, LACKS_MS);
+    group->is_quiet = true;
+    group_wait(group, LACKS_MS);
+    if (!group->is_failed && faults_leader(group) == leader && engine_last(lacks->engine) < engine_last(has->engine)) {
+        group_at(group, EVENT_GONE, lacks->number, leader->number, 1, lacks->epoch);
+        group_at(group, EVENT_GONE, has->number, leader->number, HEARS_MS, has->epoch);
+        group->report->heard_last++;
+        lose(group, leader);
+        group_wait(group, KILLED_MS);
+        if (!engine_leads(has->engine) && !engine_leads(lacks->engine))
+            group_fail_explained(group, "who lacks something was refused, and nobody leads soon");
+    }
+    group->is_quiet = false;
+    come_back(group, leader);
+}
+
 void scenes_play(struct group *group)
 {
     static void (*const scenes[SCENES])(struct group *) = {
@@ -446,6 +475,8 @@ void scenes_play(struct group *group)
         scenes[(first + i) % SCENES](group);
     if (!group->is_failed)
         split_the_votes(group);
+    if (!group->is_failed)
+        hear_last(group);
     if (!group->is_failed)
         lose_by_silence(group);
 }

@@ -14,6 +14,7 @@ enum {
     PIECE_BYTES = 1 << 20,      /* of entries, in a message */
     INBOX_BYTES = LINK_WHOLE_BYTES + (32 << 20), /* that wait; what is more is dropped */
     HELD_MAX = 1024,            /* messages that wait for a vote to be durable */
+    LAGS_ENTRIES = 4 * ENGINE_UNCOMMITTED_MAX,
     NOTE_VERSION = 1,
 };
 
@@ -883,22 +884,33 @@ void group_link_up(struct group *group, struct link *link)
             engine_link_new(group->engine, group->seats[i].id);
 }
 
+/* A start begins with what the last checkpoint has, and serves when it has applied all: who has much to do yet lets
+ * the others try first. */
+static bool lags(const struct group *group)
+{
+    return engine_last(group->engine) - group->applied > LAGS_ENTRIES;
+}
+
 void group_peer_gone(struct group *group, uint64_t now_ms, const struct link *link)
 {
-    uint32_t rank = 0;
+    uint32_t rank = 0, others = 0;
     uint64_t gone = 0;
     if (!group->engine || group->broken)
         return;
     const struct engine_members *members = engine_members(group->engine);
     for (uint32_t i = 0; i < members->count; i++) {
         const struct engine_member *member = &members->of[i];
-        if (group_member_node(member->id) == link_number(link))
+        if (group_member_node(member->id) == link_number(link)) {
             gone = member->id;
-        else
-            rank += member->role == ENGINE_VOTER && member->id < group->options.self;
+            continue;
+        }
+        rank += member->role == ENGINE_VOTER && member->id < group->options.self;
+        others += member->role == ENGINE_VOTER && member->id != group->options.self;
     }
     if (gone == 0)
         return;
+    if (lags(group))
+        rank += others;
     engine_peer_gone(group->engine, now_ms, gone, rank, &group->update);
     follow(group, now_ms, NULL);
 }

@@ -56,7 +56,7 @@ struct daemon {
     struct service *amqp;       /* who talks to clients: the server, or who brings them to another broker */
     struct api_backups backups; /* what the API asks for copies */
     struct backup backup;
-    struct api_control control; /* and for settings and listeners */
+    struct api_control control; /* what the API asks for settings and listeners */
     struct api *api;
     struct http_server *http;
     struct service *management; /* the same of that */

@@ -25,8 +25,8 @@ enum {
     SYNC_BYTES = 8 << 20,      /* are written before they are synced */
     OFFER_MS = 1000,           /* again */
     IDLE_MS = 60000,           /* without a question: the image goes */
-    RETRY_MS = 10000,          /* after something went wrong, */
-    RETRY_SOON_MS = 300,       /* or was gone with who had it */
+    RETRY_MS = 10000,          /* after something went wrong */
+    RETRY_SOON_MS = 300,       /* after something was gone with who had it */
 };
 
 #define NO_FILE UINT32_MAX
@@ -63,7 +63,7 @@ struct leaving {
     struct job listing;
     char *folder;
     struct image_files files;
-    struct buffer list; /* of these, as it is said */
+    struct buffer list; /* the files, as it is said which there are */
     int error;
     uint64_t token;
     struct group_image head;

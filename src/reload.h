@@ -12,7 +12,7 @@ struct reload {
     const struct options_input *input; /* what the start has read */
     struct options *options;           /* those that the broker runs with */
     struct config *config;             /* what they were made from at the start */
-    struct config *latest;             /* and what was read last; NULL: nothing since */
+    struct config *latest;             /* what was read last; NULL: nothing since the start */
     struct logs *logs;
     /* Those that have the options of the same names; NULL: nobody listens with it. */
     struct tls_context *tls, *management_tls, *metrics_tls;

@@ -578,7 +578,7 @@ static void bind(struct call *call, struct vhost *vhost, struct key *key)
     }
     enum store_room room = room_for(call, vhost_exchange(vhost, key->source));
     if (room == STORE_ROOM_LATER)
-        return; /* and is called again */
+        return; /* it is called again when there is room */
     if (room != STORE_ROOM_NOW) {
         call_fail(
             call, 400, "bad_request",

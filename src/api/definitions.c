@@ -164,7 +164,7 @@ static bool begin_section(struct call *call)
     while (call->at < SECTIONS && is_one && !sections[call->at].is_of_vhosts)
         call->at++;
     if (call->at == SECTIONS || (is_one && !only))
-        return false; /* or it was deleted meanwhile */
+        return false; /* that was the last one, or the virtual host is gone */
     const struct section *section = &sections[call->at++];
     buffer_add(&call->body, ",\"", 2);
     buffer_add(&call->body, section->name, strlen(section->name));

@@ -33,8 +33,8 @@ struct history {
     uint64_t at_ms;            /* of the latest one */
     uint64_t changed_ms;       /* of the last one that was other than the one before */
     uint32_t count;            /* counters */
-    uint32_t mark;             /* the caller's, */
-    uint64_t number;           /* and so is this */
+    uint32_t mark;             /* the caller's */
+    uint64_t number;           /* the caller's */
     struct {
         uint64_t now;
         float rate; /* how much it changed in a second, between the last two samples */

@@ -12,7 +12,7 @@ enum { PIECE_BYTES = 16384, PAGE_SIZE = 100, PAGE_SIZE_MAX = 500 };
 
 struct filter {
     struct bytes text;      /* of a name that has it, in lower case */
-    struct pattern pattern; /* or that matches this */
+    struct pattern pattern; /* of a name that matches it */
     bool is_pattern;
     char lower[256];
 };

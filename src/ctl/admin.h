@@ -80,7 +80,7 @@ void admin_print_completion(FILE *out);
 /* What a list shows, and how. */
 struct admin_view {
     const char *columns;      /* with spaces between them; "": all */
-    const char *const *named; /* and those of the command line, which count instead */
+    const char *const *named; /* columns of the command line, which count instead of `columns` */
     size_t named_count;
     const char *json; /* members that stay JSON */
 };

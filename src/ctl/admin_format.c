@@ -207,8 +207,8 @@ static void add_cell(struct buffer *out, const struct json *value)
 struct table {
     const struct admin_view *view;
     size_t depth;
-    char **columns; /* in the order in which they were found; */
-    size_t *order;  /* and in which they are shown */
+    char **columns; /* in the order in which they were found */
+    size_t *order;  /* of columns: the order in which they are shown */
     size_t count, capacity;
     char ***rows; /* a text for each column; NULL: null, or nothing */
     size_t row_count;

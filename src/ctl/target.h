@@ -9,8 +9,8 @@
 struct target_tls {
     const char *authorities;       /* a file of certificates; NULL: those of the system */
     const char *certificate, *key; /* of this client */
-    bool takes_any;                /* whoever answers is taken for the broker; */
-    bool takes_any_name;           /* or whoever has a certificate of the authorities */
+    bool takes_any;                /* whoever answers is taken for the broker */
+    bool takes_any_name;           /* whoever has a certificate of the authorities is, whatever its name */
 };
 
 struct target {

@@ -44,7 +44,7 @@ struct node_sample {
     size_t listeners_count;
     /* Of a cluster; this broker is alone: 0. */
     struct api_member brokers[API_MEMBERS_MAX];
-    unsigned members, members_up; /* of these; this one is of both */
+    unsigned members, members_up; /* of the brokers; this one is of both */
     bool leads, has_group;
     struct api_group group;
     size_t queues;

@@ -19,7 +19,7 @@ static const struct log *last_log;
 /* The first one, and when it came by the monotonic clock; 0: none has. */
 static atomic_int first;
 static _Atomic int64_t first_ms;
-static atomic_bool is_starting; /* and looks by itself */
+static atomic_bool is_starting; /* the start looks by itself whether one has come */
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_BOOL_LOCK_FREE == 2, "handlers may use them");
 
 static int64_t now_ms(void)

@@ -22,7 +22,7 @@ struct levels {
     uint64_t ready[WORDS]; /* levels that may have a ready message */
     uint64_t looked_ms;    /* then none above `looked` had a message that has ended */
     struct index **indexes; /* by level; NULL: it has had no message */
-    uint32_t count;         /* of these */
+    uint32_t count;         /* of indexes */
     uint8_t looked;
     uint8_t top;
     uint8_t normal; /* of a message that has no priority: part 0 */

@@ -28,7 +28,7 @@ struct kept_delivery {
 enum stage {
     STAGE_OPEN,      /* collecting */
     STAGE_CHECKING,  /* a commit was asked for, nothing was changed */
-    STAGE_APPLYING,  /* ... and it is being done */
+    STAGE_APPLYING,  /* the commit is being done */
     STAGE_RESTORING, /* a rollback: deliveries are outstanding again, one after the other */
     STAGE_DROPPING,  /* nobody wants it any more */
 };
@@ -52,8 +52,8 @@ struct transaction {
     size_t at;              /* messages, and then deliveries, that this stage is done with */
     uint64_t bytes;         /* memory of all that is kept */
     uint64_t array_bytes;   /* of this, beside the messages */
-    uint64_t record; /* what the records of the commit will take, as far as it was checked, */
-    uint64_t steps;  /* and what it will cost to apply it */
+    uint64_t record; /* what the records of the commit will take, as far as it was checked */
+    uint64_t steps;  /* what it will cost to apply it, as far as it was checked */
 };
 
 enum {

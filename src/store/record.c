@@ -214,7 +214,7 @@ uint32_t record_header_write(uint8_t out[RECORD_HEADER], enum record_type type, 
                              struct bytes payload, struct bytes rest)
 {
     put32(out + 4, place.size - RECORD_HEADER);
-    put32(out + 8, (uint32_t)type); /* and three zeros */
+    put32(out + 8, (uint32_t)type); /* a byte, then three zeros */
     uint32_t crc = record_checksum(place.segment, place.offset, out, payload);
     if (rest.size)
         crc = crc32c(crc, rest.data, rest.size);

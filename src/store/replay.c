@@ -531,7 +531,7 @@ static bool end_here(struct walk *walk, bool repair)
         return damaged(walk, walk->at.offset, strerror(source->error));
     if (mark >= walk->at.batch)
         return refuse_missing_batch(walk, mark);
-    if (bytes) { /* or what is there was never of this journal: zeros, an earlier use of the file */
+    if (bytes) { /* else what is there was never of this journal: zeros, an earlier use of the file */
         walk->report->cut_segment = walk->at.segment;
         walk->report->cut_offset = walk->at.offset;
         walk->report->cut_bytes = bytes;

@@ -39,7 +39,7 @@ struct salvager {
     struct place contents;   /* of the last entry of a group */
     struct map before;       /* names by records before the position */
     bool is_whole;           /* the old index is sound */
-    bool is_other;           /* ... or of another version */
+    bool is_other;           /* the old index is of another version */
     bool is_newer;           /* there are records of a newer version */
     char *error;             /* why, then */
     size_t error_size;

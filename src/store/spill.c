@@ -13,10 +13,10 @@
 enum {
     IDLE_MS = 1000,
     CHUNKS_A_TURN = 32,
-    STEPS_A_TURN = 32768, /* a step is a message that is looked at; */
-    CHUNK_STEPS = 16,     /* a chunk is so many, */
-    PAGE_STEPS = 4,       /* and a message that is written so many more */
-    KEPT_A_STEP = 8,      /* so many that stay, as they are read next, are one */
+    STEPS_A_TURN = 32768, /* a step is a message that is looked at */
+    CHUNK_STEPS = 16,     /* of a chunk, beside its messages */
+    PAGE_STEPS = 4,       /* of a message that is written, beside the look at it */
+    KEPT_A_STEP = 8,      /* so many that stay, as they are read next, are one step */
     VAIN_STEPS = 4096,    /* without finding anything to do */
     SPILLS_AT_ONCE = 16,
     LOADS_AT_ONCE = 8,

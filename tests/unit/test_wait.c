@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "session/channel.h"
+#include "session/relayed.h"
 #include "session/server_state.h"
 #include "tests/lib/tap.h"
 
@@ -62,6 +63,13 @@ void channel_send(struct channel *channel, const union method *method)
              (unsigned long long)tag, multiple ? "*" : "");
 }
 
+void relayed_settled(struct channel *of, uint64_t count)
+{
+    (void)of;
+    size_t size = strlen(sent);
+    snprintf(sent + size, sizeof(sent) - size, "%s=%llu", size ? " " : "", (unsigned long long)count);
+}
+
 void channel_released(struct channel *channel)
 {
     (void)channel;
@@ -97,6 +105,7 @@ static void begin(void)
     wait_init(&server.waits, NULL);
     list_init(&channel.waiting_replies);
     list_init(&channel.confirms_waiting);
+    list_init(&channel.settles_waiting);
     list_init(&channel.confirming_link);
     filling = 1;
     durable = 0;
@@ -213,6 +222,32 @@ TEST(thousands_wait)
     turn("+4999*");
     durable = 5000;
     turn("+5000");
+}
+
+TEST(what_is_settled_is_told_in_its_order)
+{
+    begin();
+    wait_settled(&channel, 1);
+    wait_settled(&channel, 2);
+    confirm(1, 1);
+    filling = 2;
+    wait_settled(&channel, 3);
+    turn("");
+    durable = 1;
+    turn("=2 +1");
+    filling = 0; /* nothing is to be decided */
+    wait_settled(&channel, 4);
+    turn("");
+    durable = 2;
+    turn("=4");
+    wait_settled(&channel, 5);
+    turn("=5");
+    filling = 3;
+    wait_settled(&channel, 6);
+    has_failed = true;
+    turn("");
+    wait_forget(&channel);
+    ok(list_is_empty(&channel.settles_waiting), "nothing waits any more");
 }
 
 TEST(a_failure_refuses_all)
@@ -364,6 +399,7 @@ int main(void)
     RUN(waits_have_no_gaps);
     RUN(a_refusal_is_no_ack);
     RUN(thousands_wait);
+    RUN(what_is_settled_is_told_in_its_order);
     RUN(a_failure_refuses_all);
     RUN(what_a_failure_lost_with_replies_is_refused);
     RUN(a_channel_that_ends_is_told_nothing);

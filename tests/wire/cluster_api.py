@@ -162,7 +162,7 @@ def _(t):
     here = cluster.api(follower, 60)
     queues = [{"name": "q%04d" % i, "vhost": "/", "durable": True, "auto_delete": False,
                "arguments": {"x-note": "n" * 1000}} for i in range(1500)]
-    equal(ask(here, "POST", "/api/definitions", {"queues": queues})[0], 204, "imported")
+    soon("imported", lambda: ask(here, "POST", "/api/definitions", {"queues": queues})[0] == 204)
     exports = [ask(cluster.api(number, 60), "GET", "/api/definitions")[1] for number in (follower, leader)]
     for export in exports:
         equal([one["name"] for one in export["queues"]], [one["name"] for one in queues], "exported")
@@ -222,7 +222,7 @@ def _(t):
     here = cluster.api(follower)
     for number in (leader, 6 - leader - follower):
         cluster.kill(number)
-    cluster.brokers[follower].says("office_elsewhere leader=0")
+    soon("nobody leads", lambda: ask(here, "GET", "/api/health/checks/ready-to-serve-clients", user=None)[0] == 503)
     status, said = ask(here, "GET", "/api/queues")
     check(status == 503 and said["error"] == "not_leading" and "more than half" in said["reason"], (status, said))
     status, said = ask(here, "GET", "/api/nodes")
@@ -256,40 +256,74 @@ def _(t):
     soon("who has led brings it on", lambda: ask(cluster.api(leader), "GET", path_of("queues", "/", "q"))[0] == 200)
 
 
+def goes_on_until_killed(t, act):
+    """What the act comes to, which kills the leader: on a busy machine another one may come to lead before that, and
+    then it is done again."""
+    cluster, leader, follower = led(t)
+    for _attempt in range(5):
+        try:
+            what = act(cluster, leader, follower)
+        except GONE:
+            what = None
+        if not any("office_lost" in broker.log() for broker in cluster.brokers.values()):
+            check(what is not None, "a connection was lost")
+            soon("it is answered", lambda: ask(cluster.api(follower, 60), "GET", "/api/whoami")[0] == 200)
+            return what
+        for number in cluster.brokers:
+            cluster.kill(number)
+            cluster.start(number)
+        leader = cluster.leader()
+        follower = leader % 3 + 1
+    raise AssertionError("leaders come and go")
+
+
 @case("a request whose leader is killed in the middle of it may have been done, and its answer says so")
 def _(t):
-    cluster, leader, follower = led(t)
-    there, here, said = cluster.api(leader), cluster.api(follower, 60), []
-    queues = [{"name": "q%05d" % i, "vhost": "/", "durable": True, "auto_delete": False, "arguments": {}}
-              for i in range(20000)]
-    asking = threading.Thread(target=lambda: said.append(ask(here, "POST", "/api/definitions", {"queues": queues})))
-    asking.start()
-    soon("it has begun", lambda: ask(there, "GET", "/api/overview")[1]["object_totals"]["queues"] > 0)
-    cluster.kill(leader)
-    asking.join(PATIENCE)
+    def act(cluster, leader, follower):
+        there, here, said = cluster.api(leader), cluster.api(follower, 60), []
+        queues = [{"name": "q%05d" % i, "vhost": "/", "durable": True, "auto_delete": False, "arguments": {}}
+                  for i in range(10000)]
+
+        def post():
+            try:
+                said.append(ask(here, "POST", "/api/definitions", {"queues": queues}))
+            except GONE as error:
+                said.append((0, {"error": repr(error)}))
+
+        asking = threading.Thread(target=post)
+        asking.start()
+        try:
+            while ask(there, "GET", "/api/overview")[1]["object_totals"]["queues"] == 0 and not said:
+                pass
+        finally:
+            cluster.kill(leader)
+            asking.join(60)
+        return said
+
+    said = goes_on_until_killed(t, act)
     equal([(status, body["error"]) for status, body in said], [(502, "leader_lost")], "what is said")
     check("may have been done" in said[0][1]["reason"], said)
-    soon("it is answered", lambda: ask(here, "GET", "/api/whoami")[0] == 200)
 
 
 @case("an answer that has begun ends without its end when the leader is killed")
 def _(t):
-    cluster, leader, follower = led(t)
-    queues = [{"name": "q%04d" % i, "vhost": "/", "durable": True, "auto_delete": False,
-               "arguments": {"x-note": "n" * 4000}} for i in range(3000)]
-    equal(ask(cluster.api(leader, 60), "POST", "/api/definitions", {"queues": queues})[0], 204, "imported")
-    here = cluster.api(follower, 60)
-    here.request("GET", "/api/definitions", headers={"Authorization": GUEST})
-    response = here.getresponse()
-    got = response.read(1000)
-    equal((response.status, len(got)), (200, 1000), "it begins")
-    cluster.kill(leader)
-    try:
-        rest = response.read()
-    except GONE:
-        rest = None
-    equal(rest, None, "the rest of it")
-    soon("it is answered", lambda: ask(cluster.api(follower, 60), "GET", "/api/queues?columns=name")[0] == 200)
+    def act(cluster, leader, follower):
+        there = cluster.api(leader, 60)
+        for i in range(250):
+            made = ask(there, "PUT", "/api/global-parameters/p%d" % i, {"value": "v" * 60000})
+            check(made[0] in (201, 204, 502, 503), made)
+        here = cluster.api(follower, 60)
+        here.request("GET", "/api/global-parameters", headers={"Authorization": GUEST})
+        response = here.getresponse()
+        got = response.read(1000)
+        cluster.kill(leader)
+        try:
+            rest = response.read()
+        except GONE:
+            rest = None
+        return response.status, len(got), rest
+
+    equal(goes_on_until_killed(t, act), (200, 1000, None), "it begins, and has no end")
 
 
 @case("a prefix of paths is each broker's own")

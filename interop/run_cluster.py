@@ -106,7 +106,7 @@ class Brokers:
                     members = [node.get("leveret_member") for node in json.load(answer)]
             except (OSError, http.client.HTTPException):
                 continue
-            if None not in members and sum(member["leads"] for member in members) == 1:
+            if None not in members and members[0]["leads"]:  # it tells of itself first
                 return members
         return []
 

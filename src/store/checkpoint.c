@@ -34,8 +34,9 @@
 
 /* While space is short, checkpoints come often, as only they give space back. */
 enum { WANTED_MS = 1000, TIGHT_MS = 5000 };
-/* What it takes to draft a chunk; and how long nothing came or went in a queue that is at rest. */
-enum { DRAFT_STEPS = 4, SLOTS_A_STEP = 32, REST_MS = 200 };
+/* What it takes to draft a chunk, queues, and what is dead; and how long nothing came or went in a queue that is at
+ * rest. */
+enum { DRAFT_STEPS = 4, SLOTS_A_STEP = 32, QUEUES_A_STEP = 8, DEAD_A_STEP = 8, REST_MS = 200 };
 
 struct key {
     uint8_t data[17];
@@ -625,18 +626,19 @@ static uint32_t draft_chunk(struct store *store, struct checkpoint_job *job, str
 /* What is dead stays so, and is put before whatever may come to be under a name of it. */
 static void draft_dead(struct store *store, struct checkpoint_job *job)
 {
-    job->has_dead = put_dead_some(store, &job->batch, store->options.draft_steps) < store->options.draft_steps;
+    uint32_t most = store->options.draft_steps * DEAD_A_STEP;
+    job->has_dead = put_dead_some(store, &job->batch, most) < most;
 }
 
 /* Returns the steps that it took. */
 static uint32_t draft_queues(struct store *store, struct checkpoint_job *job)
 {
     struct buffer value = {0};
-    uint32_t steps = 0;
-    while (steps < store->options.draft_steps && put_queue(store, &job->queues, &job->batch, &value))
-        steps++;
+    uint32_t count = 0, most = store->options.draft_steps * QUEUES_A_STEP;
+    while (count < most && put_queue(store, &job->queues, &job->batch, &value))
+        count++;
     buffer_free(&value);
-    return steps;
+    return count / QUEUES_A_STEP;
 }
 
 static void draft_chunks(struct store *store, struct checkpoint_job *job)
@@ -663,9 +665,9 @@ void checkpoint_draft(struct store *store)
         store->image.draft = job_new(store);
     if (!store->image.draft->has_names)
         draft_names(store, store->image.draft);
-    else if (!store->image.draft->has_dead)
+    if (store->image.draft->has_names && !store->image.draft->has_dead)
         draft_dead(store, store->image.draft);
-    else if (!store->image.draft->is_drafted)
+    if (store->image.draft->has_dead && !store->image.draft->is_drafted)
         draft_chunks(store, store->image.draft);
 }
 

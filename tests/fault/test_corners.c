@@ -1481,7 +1481,7 @@ static size_t most_at_once(struct bench *bench)
 /* Many queues have nothing in them, and go again: neither is left for one turn. */
 TEST(empty_queues_are_drafted)
 {
-    enum { QUEUES = 1000, STEPS = 100, EACH = 60 };
+    enum { QUEUES = 1000, STEPS = 20, EACH = 8 * 60 };
     static struct index *queues[QUEUES];
     struct bench bench;
     begin(&bench);

@@ -130,7 +130,7 @@ static void say(struct errand *errand)
     if (errand->has_said) {
         piece = bytes_of(errand->left.data, errand->left.size < INPUT_BYTES ? errand->left.size : INPUT_BYTES);
         errand->left.size -= piece.size;
-        errand->left.data += errand->left.size ? piece.size : 0;
+        errand->left.data = errand->left.size ? errand->left.data + piece.size : NULL;
     }
     errand->has_said = true;
     if (piece.size)

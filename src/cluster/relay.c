@@ -445,6 +445,7 @@ static void open_way(struct way *way, struct bytes more)
     else
         begin_to_relay(client);
     hear_server(client, more);
+    touch_client(client); /* it is read again, as the leader may have nothing to say yet */
 }
 
 static void refuse_way(struct way *way, const char *why)

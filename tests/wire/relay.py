@@ -141,6 +141,16 @@ def _(t):
                 slow.abort()
 
 
+@case("a protocol header comes in two pieces, between which the leader is dialed")
+def _(t):
+    cluster, _, followers = led(t)
+    c = dial(cluster, followers[0])
+    c.send_raw(amqp.PROTOCOL_HEADER[:3])
+    c.quiet(seconds=0.5)
+    c.send_raw(amqp.PROTOCOL_HEADER[3:])
+    c.expect(0, "connection.start", PATIENCE)
+
+
 @case("who comes while nobody leads is served after the election, whoever is elected")
 def _(t):
     cluster, leader, followers = led(t)

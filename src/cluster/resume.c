@@ -155,7 +155,7 @@ static struct bytes take_header(struct resume *resume, struct bytes bytes)
     enum protocol_check check = protocol_header_check(held->data, held->size);
     if (check == PROTOCOL_NEEDS_MORE)
         return bytes_of(NULL, 0);
-    if (check != PROTOCOL_0_9_1) {
+    if (check != PROTOCOL_0_9_1 && check != PROTOCOL_0_9) {
         resume->is_plain = true;
         return bytes_of(NULL, 0);
     }

@@ -249,6 +249,27 @@ def _(t):
     equal(other.drain("sold"), ["whole", "again"], "what was sold")
 
 
+@case("who begins as clients of AMQP 0-9 do goes on like the others")
+def _(t):
+    cluster = Cluster(t).found()
+    leading = cluster.leader()
+    c = amqp.Connection("127.0.0.1:%d" % cluster.clients[leading % cluster.count], ELECTED)
+    t.cleanup(c.abort)
+    c.begin(b"AMQP\1\1\0\x09")
+    equal((c.start.version_major, c.start.version_minor), (0, 9), "the version")
+    c.login()
+    c.expect(0, "connection.tune")
+    c.send(0, "connection.tune-ok", heartbeat=0, frame_max=131072, channel_max=10)
+    c.call(0, "connection.open", vhost="/")
+    c.channel()
+    c.queue(queue="kept", durable=True)
+    c.call(1, "confirm.select")
+    cluster.kill(leading)
+    c.publish(1, "kept", b"after", delivery_mode=2)
+    equal(confirm_all(c, 1), [], "what else has come")
+    equal(c.drain("kept"), ["after"], "what is there")
+
+
 @case("who leads goes in good order, and clients of others hear nothing of it")
 def _(t):
     cluster, leading, clients = followed(t)

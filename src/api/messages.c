@@ -443,7 +443,7 @@ static void put_taken(struct getting *getting, const struct queue *queue,
     struct fields *fields = &getting->fields;
     fields_begin(fields, '{');
     message_add(fields, taken->message, &getting->style);
-    fields_flag(fields, "redelivered", taken->redelivered);
+    fields_flag(fields, "redelivered", taken->redelivered || taken->message->flags & MESSAGE_SAID_AGAIN);
     fields_whole(fields, "message_count", queue_ready(queue));
     fields_end(fields, '}');
     buffer_add(&getting->taken, &taken->sequence, sizeof(taken->sequence));

@@ -63,7 +63,7 @@ void alarm_publisher(struct connection *connection)
     if (list_is_empty(&connection->publisher_link))
         list_push_back(&server->publishers, &connection->publisher_link);
     connection->only_waits = false;
-    connection->is_watched = server->alarms || quota_watches(connection);
+    connection->is_watched = server->alarms || quota_watches(connection) || connection->is_saying_again;
     if (server->alarms)
         block(connection);
 }

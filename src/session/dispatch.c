@@ -35,10 +35,11 @@ static void deliver(struct consumer *consumer, const struct taken *taken)
 {
     struct channel *channel = consumer->channel;
     uint64_t tag = ++channel->delivery_tag;
-    if (!consumer->base.no_ack)
+    if (!consumer->base.no_ack) {
         acknowledge_expect(channel, consumer, tag, taken->sequence);
-    if (__builtin_expect(channel->is_relayed, 0) && !consumer->base.no_ack)
-        relayed_position(channel, taken->sequence);
+        if (__builtin_expect(channel->is_relayed, 0))
+            relayed_position(channel, taken->sequence);
+    }
     note(consumer, taken->redelivered);
     queue_delivered(consumer->base.queue, taken->sequence, consumer->base.no_ack);
     outgoing_deliver(consumer, taken, tag);

@@ -160,7 +160,12 @@ static void add_shown(struct buffer *out, struct bytes bytes, bool has_bcc,
 /* Does it go out as it lies? */
 static inline bool is_shown_whole(const struct message *message, uint32_t count)
 {
-    return count == 0 && !(message->flags & MESSAGE_HAS_BCC);
+    return count == 0 && !(message->flags & (MESSAGE_HAS_BCC | MESSAGE_SAID_AGAIN));
+}
+
+static bool is_redelivered(const struct taken *taken)
+{
+    return taken->redelivered || taken->message->flags & MESSAGE_SAID_AGAIN;
 }
 
 /* What goes out of a message that came back to its queue so often; the caller frees `properties`. */
@@ -169,7 +174,7 @@ static struct parcel parcel_shown(const struct message *message, const struct qu
 {
     struct parcel parcel = parcel_of(message);
     bool has_bcc = message->flags & MESSAGE_HAS_BCC;
-    if (is_shown_whole(message, count))
+    if (count == 0 && !has_bcc)
         return parcel;
     add_shown(properties, parcel.properties, has_bcc, queue, count);
     parcel.properties = buffer_bytes(properties);
@@ -177,10 +182,10 @@ static struct parcel parcel_shown(const struct message *message, const struct qu
 }
 
 static inline void deliver_as(const struct parcel *parcel, struct consumer *consumer,
-                              const struct taken *taken, uint64_t tag)
+                              const struct taken *taken, uint64_t tag, bool redelivered)
 {
     bool whole = parcel_is_small(parcel, consumer->channel);
-    deliver(consumer, parcel, tag, taken->redelivered, whole);
+    deliver(consumer, parcel, tag, redelivered, whole);
     if (!whole)
         send_bodies(consumer->channel, taken->message);
 }
@@ -191,7 +196,7 @@ static __attribute__((noinline)) void deliver_changed(struct consumer *consumer,
     struct buffer properties = {0};
     struct parcel parcel = parcel_shown(taken->message, consumer->base.queue,
                                         taken->delivery_count, &properties);
-    deliver_as(&parcel, consumer, taken, tag);
+    deliver_as(&parcel, consumer, taken, tag, is_redelivered(taken));
     buffer_free(&properties);
 }
 
@@ -199,7 +204,7 @@ void outgoing_deliver(struct consumer *consumer, const struct taken *taken, uint
 {
     struct parcel parcel = parcel_of(taken->message);
     if (__builtin_expect(is_shown_whole(taken->message, taken->delivery_count), 1))
-        deliver_as(&parcel, consumer, taken, tag);
+        deliver_as(&parcel, consumer, taken, tag, taken->redelivered);
     else
         deliver_changed(consumer, taken, tag);
 }
@@ -228,7 +233,7 @@ void outgoing_get_ok(struct channel *channel, const struct queue *queue, const s
     union method method = {
         .basic_get_ok = {.id = METHOD_BASIC_GET_OK,
                          .delivery_tag = tag,
-                         .redelivered = taken->redelivered,
+                         .redelivered = is_redelivered(taken),
                          .exchange = message_exchange(message),
                          .routing_key = message_routing_key(message),
                          .message_count = left < UINT32_MAX ? (uint32_t)left : UINT32_MAX}};

@@ -198,10 +198,9 @@ size_t quick_publish(struct connection *connection, struct bytes in)
         return 0;
     size_t size = read_request(in, max, &request);
     const struct server_options *options = &connection->server->options;
-    if (!size || request.parcel.body.size > options->message_bytes_max || options->trace_frames ||
-        connection->is_saying_again)
+    if (!size || request.parcel.body.size > options->message_bytes_max || options->trace_frames)
         return 0;
-    if (__builtin_expect(connection->is_watched, 0) && quota_stops(connection))
+    if (__builtin_expect(connection->is_watched, 0) && (connection->is_saying_again || quota_stops(connection)))
         return 0;
     struct channel *channel = connection_channel(connection, request.channel);
     if (!channel || channel->state != CHANNEL_OPEN || channel->content.state != CONTENT_NONE ||

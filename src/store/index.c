@@ -503,8 +503,7 @@ enum index_result index_take(struct index *index, bool settle, struct taken *tak
     *taken = (struct taken){.sequence = sequence,
                             .message = message_ref(entry->message),
                             .delivery_count = index_count_of(chunk, slot),
-                            .redelivered = (sequence < index->taken_high ||
-                                            entry->message->flags & MESSAGE_SAID_AGAIN) &&
+                            .redelivered = sequence < index->taken_high &&
                                            !planted(PLANTED_REDELIVERED_FORGOTTEN)};
     index_unready(index, chunk, slot, entry->body_size);
     index->cursor = sequence + 1;

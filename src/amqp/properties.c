@@ -91,6 +91,28 @@ enum properties_result properties_scan(struct bytes bytes, struct properties_bri
     return result(&reader, flags, out->headers);
 }
 
+bool properties_timestamp(struct bytes bytes, uint64_t *timestamp)
+{
+    struct reader reader = reader_of(bytes);
+    uint16_t flags = reader_u16(&reader);
+    if (!(flags & PROPERTY_TIMESTAMP))
+        return false;
+    skip_shortstr(&reader, flags, PROPERTY_CONTENT_TYPE);
+    skip_shortstr(&reader, flags, PROPERTY_CONTENT_ENCODING);
+    if (flags & PROPERTY_HEADERS)
+        reader_table(&reader);
+    if (flags & PROPERTY_DELIVERY_MODE)
+        reader_u8(&reader);
+    if (flags & PROPERTY_PRIORITY)
+        reader_u8(&reader);
+    skip_shortstr(&reader, flags, PROPERTY_CORRELATION_ID);
+    skip_shortstr(&reader, flags, PROPERTY_REPLY_TO);
+    skip_shortstr(&reader, flags, PROPERTY_EXPIRATION);
+    skip_shortstr(&reader, flags, PROPERTY_MESSAGE_ID);
+    *timestamp = reader_u64(&reader);
+    return !reader.bad;
+}
+
 #define SIZE_SHORTSTR(value) (1 + (value).size)
 #define SIZE_TABLE(value) (4 + (value).size)
 #define SIZE_OCTET(value) sizeof(value)

@@ -73,6 +73,9 @@ struct properties_brief {
 /* Checks all properties as properties_read does, and keeps only the brief ones. */
 enum properties_result properties_scan(struct bytes bytes, struct properties_brief *out);
 
+/* The timestamp alone, of what was checked before. False: there is none. */
+bool properties_timestamp(struct bytes bytes, uint64_t *timestamp);
+
 /* Bytes that properties_write writes. */
 size_t properties_size(const struct properties *properties);
 /* Writes flags and properties; the writer goes bad when it has no room or a string is too long. */

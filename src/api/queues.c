@@ -120,6 +120,17 @@ static void add_latency(struct fields *fields, const struct queue *queue)
     fields_close(fields, '}');
 }
 
+static void add_head(struct fields *fields, const struct queue *queue)
+{
+    uint64_t timestamp;
+    if (!fields_want(fields, "head_message_timestamp"))
+        return;
+    if (queue_head_timestamp(queue, &timestamp))
+        fields_whole(fields, "head_message_timestamp", timestamp);
+    else
+        fields_null(fields, "head_message_timestamp");
+}
+
 static void add_messages(struct fields *fields, const struct call *call, const struct queue *queue)
 {
     const struct counts *counts = queue->counts;
@@ -135,6 +146,7 @@ static void add_messages(struct fields *fields, const struct call *call, const s
     add_latency(fields, queue);
     fields_whole(fields, "messages_delayed", counts->delayed);
     fields_whole(fields, "message_bytes_ready", counts->ready_bytes);
+    add_head(fields, queue);
 }
 
 static void add_owner(struct fields *fields, const struct call *call, const struct queue *queue)

@@ -1,10 +1,18 @@
 #include "metrics/rows.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "base/utf8.h"
 #include "broker/parameter.h"
 #include "queue/queue_latency.h"
+
+/* Whether it has one is not known before it was looked for. */
+static double head_timestamp(const struct queue *queue)
+{
+    uint64_t timestamp;
+    return queue_head_timestamp(queue, &timestamp) ? (double)timestamp : (double)NAN;
+}
 
 /* ---- the table ---- */
 
@@ -705,7 +713,10 @@ void rows_add_one(const struct rows *rows, const struct metric *metric, const vo
         add_queue_latency(rows, metric, sample);
         return;
     }
+    double value = metric->value(sample);
+    if (isnan(value))
+        return;
     begin_line(rows, metric);
     add_labels(rows->out, metric, sample);
-    end_line(rows, metric, sample);
+    add_value(rows->out, value);
 }

@@ -76,7 +76,7 @@ struct metric {
     enum scope scope;
     enum kind kind;
     uint64_t families;
-    double (*value)(const void *sample);             /* of one; see sample.h */
+    double (*value)(const void *sample);             /* of one; see sample.h; NAN: it has none */
     double (*total)(const struct node_sample *node); /* of many; NULL: it is the sum */
 };
 

@@ -9,6 +9,7 @@
 
 #include <assert.h>
 
+#include "amqp/properties.h"
 #include "base/mem.h"
 
 void queues_init(struct queues *queues, struct store *store, uint64_t seed, uint64_t now_ms)
@@ -272,6 +273,24 @@ void queue_has_work(struct queue *queue)
 {
     if (list_is_empty(&queue->working_link))
         list_push_back(&queue->queues->working, &queue->working_link);
+}
+
+static bool timestamp_of(const struct message *message, uint64_t *timestamp)
+{
+    return message && properties_timestamp(message_properties(message), timestamp);
+}
+
+bool queue_head_timestamp(const struct queue *queue, uint64_t *timestamp)
+{
+    struct index_heads heads;
+    uint64_t of_ready;
+    queue->kind->heads(queue, &heads);
+    bool has_one = timestamp_of(heads.first, timestamp);
+    if (heads.ready == heads.first || !timestamp_of(heads.ready, &of_ready))
+        return has_one;
+    if (!has_one || of_ready < *timestamp)
+        *timestamp = of_ready;
+    return true;
 }
 
 /* What came back and is being read has not gone back yet. */

@@ -99,6 +99,8 @@ struct queue_kind {
     bool (*holds)(const struct queue *queue, uint64_t position);
     /* See queue_look. */
     enum queue_result (*look)(struct queue *queue, uint64_t from, struct looked *looked);
+    /* See index_heads: of those of the highest priority. */
+    void (*heads)(const struct queue *queue, struct index_heads *heads);
     enum index_obstacle (*obstacle)(struct queue *queue);
     enum queue_result (*expire)(struct queue *queue, uint64_t *position);
     /* Asks for some taken messages at once, which are fetched next; NULL: each is asked for by itself. */
@@ -275,6 +277,11 @@ static inline enum queue_result queue_look(struct queue *queue, uint64_t from,
 {
     return queue->kind->look(queue, from, looked);
 }
+
+/* The time that its publisher gave to the first message, in seconds since 1970, whether it is ready or not; of
+ * the first that is and the first that is not the earlier one counts, as in RabbitMQ, and those of the highest
+ * priority alone. Nothing is read for it. False: it has none, or is not in memory. */
+bool queue_head_timestamp(const struct queue *queue, uint64_t *timestamp);
 
 /* What a consumer that could take the first ready message has to wait for. */
 static inline enum index_obstacle queue_obstacle(struct queue *queue)

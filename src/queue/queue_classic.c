@@ -86,6 +86,11 @@ static enum queue_result classic_look(struct queue *queue, uint64_t from, struct
     return (enum queue_result)index_look(queue->state, from, looked);
 }
 
+static void classic_heads(const struct queue *queue, struct index_heads *heads)
+{
+    index_heads(queue->state, heads);
+}
+
 static enum index_obstacle classic_obstacle(struct queue *queue)
 {
     return index_obstacle(queue->state);
@@ -153,6 +158,7 @@ const struct queue_kind queue_classic = {
     .next_position = classic_next_position,
     .holds = classic_holds,
     .look = classic_look,
+    .heads = classic_heads,
     .obstacle = classic_obstacle,
     .head_ms = classic_head_ms,
     .expire = classic_expire,

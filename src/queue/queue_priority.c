@@ -360,6 +360,19 @@ static enum queue_result priority_look(struct queue *queue, uint64_t from, struc
     return QUEUE_EMPTY;
 }
 
+static void priority_heads(const struct queue *queue, struct index_heads *heads)
+{
+    const struct levels *levels = queue->state;
+    *heads = (struct index_heads){0};
+    for (uint32_t level = levels->count; level-- > 0;) {
+        struct index *index = levels->indexes[level];
+        if (!index || index->ready + index->taken + index->delayed == 0)
+            continue;
+        index_heads(index, heads);
+        return;
+    }
+}
+
 static enum index_obstacle priority_obstacle(struct queue *queue)
 {
     struct levels *levels = queue->state;
@@ -410,5 +423,6 @@ const struct queue_kind queue_priority = {
     .ends = priority_ends,
     .times = priority_times,
     .look = priority_look,
+    .heads = priority_heads,
     .obstacle = priority_obstacle,
 };

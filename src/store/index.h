@@ -150,6 +150,12 @@ struct looked {
 /* Looks at the first live message from a sequence number on. INDEX_EMPTY: there is none; INDEX_WAIT: it
  * is being read, and some of those behind it with it. */
 enum index_result index_look(struct index *index, uint64_t from, struct looked *looked);
+/* The first message, which may be taken or delayed, and the first that is ready, as far as they are in memory;
+ * else NULL. Nothing is read, and the references are the index's. */
+struct index_heads {
+    const struct message *first, *ready;
+};
+void index_heads(struct index *index, struct index_heads *heads);
 /* What the first ready message waits for before it can be taken. */
 enum index_obstacle {
     INDEX_UNHINDERED, /* nothing, or there is none */

@@ -143,6 +143,24 @@ enum index_result index_look(struct index *index, uint64_t from, struct looked *
     return INDEX_OK;
 }
 
+static const struct message *in_memory(const struct chunk *chunk, uint32_t slot)
+{
+    const struct entry *entry = chunk->entries ? &chunk->entries[slot] : NULL;
+    return entry && entry->flags & ENTRY_MESSAGE ? entry->message : NULL;
+}
+
+void index_heads(struct index *index, struct index_heads *heads)
+{
+    uint32_t slot;
+    const struct chunk *chunk = find_live(index, 0, &slot);
+    *heads = (struct index_heads){.first = chunk ? in_memory(chunk, slot) : NULL};
+    if (index->ready == 0)
+        return;
+    chunk = index_find_ready(index, &slot);
+    index->cursor = chunk->base + slot;
+    heads->ready = in_memory(chunk, slot);
+}
+
 enum index_obstacle index_obstacle(struct index *index)
 {
     uint32_t slot;

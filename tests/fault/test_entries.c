@@ -204,6 +204,37 @@ TEST(a_look_changes_nothing)
     bench_free(&bench);
 }
 
+TEST(heads_are_told_from_memory)
+{
+    struct index_heads heads;
+    struct bench bench;
+    uint64_t sequence;
+    init_cold(&bench);
+    struct index *index = bench.queue[0];
+    index_heads(index, &heads);
+    ok(!heads.first && !heads.ready, "an empty queue has none");
+    publish_timed(&bench, 1);
+    publish_timed(&bench, 2);
+    index_heads(index, &heads);
+    ok(heads.first && heads.first == heads.ready, "the first is ready");
+    const struct message *first = heads.first;
+    ok(index_take_head(index, &sequence), "it is taken");
+    index_heads(index, &heads);
+    ok(heads.first == first && heads.ready && heads.ready != first, "and still the first, and another one is ready");
+    index_return(index, sequence);
+    for (int i = 3; i <= COLD * 5; i++)
+        publish_timed(&bench, i);
+    bench_turns(&bench, 60, 100);
+    uint64_t read = bench.store->stats.bodies_read;
+    ok(!index_chunk(index, 1)->entries, "the queue is out of memory");
+    index_heads(index, &heads);
+    ok(!heads.first && !heads.ready, "then it is not known which they are");
+    bench_turns(&bench, 5, 1);
+    ok(!index->is_waiting && !index_chunk(index, 1)->entries && bench.store->stats.bodies_read == read,
+       "and nothing is read for it");
+    bench_free(&bench);
+}
+
 TEST(what_a_queue_waits_for_is_known)
 {
     struct bench bench;
@@ -670,6 +701,7 @@ int main(void)
     RUN(times_are_told_wherever_they_are);
     RUN(what_lies_anywhere_is_read_at_once);
     RUN(a_look_changes_nothing);
+    RUN(heads_are_told_from_memory);
     RUN(what_a_queue_waits_for_is_known);
     RUN(returns_are_counted_over_a_restart);
     RUN(returns_of_cold_chunks_are_counted);

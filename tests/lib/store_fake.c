@@ -562,6 +562,19 @@ enum index_result index_look(struct index *index, uint64_t from, struct looked *
     return INDEX_EMPTY;
 }
 
+void index_heads(struct index *index, struct index_heads *heads)
+{
+    *heads = (struct index_heads){0};
+    list_for_each(link, &fake_of(index)->items)
+    {
+        const struct item *item = list_entry(link, struct item, link);
+        if (!heads->first)
+            heads->first = item->message;
+        if (!heads->ready && !item->is_taken && !item->until_ms)
+            heads->ready = item->message;
+    }
+}
+
 /* Nothing is ever read. */
 enum index_obstacle index_obstacle(struct index *index)
 {

@@ -62,6 +62,13 @@ static bool brief_agrees(const struct properties_brief *brief, const struct prop
            bytes_equal(brief->user_id, there.user_id);
 }
 
+static bool timestamp_agrees(struct bytes bytes, const struct properties *all)
+{
+    uint64_t timestamp = 0;
+    bool has_one = properties_have(all, PROPERTY_TIMESTAMP);
+    return properties_timestamp(bytes, &timestamp) == has_one && (!has_one || timestamp == all->timestamp);
+}
+
 /* Reads and scans a copy of exactly that size; both must say the same. */
 static enum properties_result judge(const uint8_t *data, size_t size)
 {
@@ -93,7 +100,7 @@ TEST(every_combination_comes_back)
         same = same && properties_read(bytes_of(memory, size), &back) == PROPERTIES_OK &&
                properties_equal(&all, &back);
         same = same && properties_scan(bytes_of(memory, size), &brief) == PROPERTIES_OK &&
-               brief_agrees(&brief, &all);
+               brief_agrees(&brief, &all) && timestamp_agrees(bytes_of(memory, size), &all);
         cut_refused = cut_refused && judge(memory, size - 1) == PROPERTIES_MALFORMED;
         memory[size] = 0;
         cut_refused = cut_refused && judge(memory, size + 1) == PROPERTIES_MALFORMED;

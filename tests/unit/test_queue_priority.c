@@ -76,6 +76,57 @@ static const char *drain(struct queue *queue)
     return all;
 }
 
+static void publish_stamped(int priority, uint64_t timestamp)
+{
+    struct properties properties = {.flags = PROPERTY_PRIORITY | (timestamp ? PROPERTY_TIMESTAMP : 0),
+                                    .priority = (uint8_t)priority,
+                                    .timestamp = timestamp};
+    uint8_t bytes[64];
+    struct writer writer = writer_of(bytes, sizeof(bytes));
+    properties_write(&writer, &properties);
+    struct message *message = message_new(&bench.pool, bytes_str(""), bytes_str("q"),
+                                          bytes_of(bytes, properties_size(&properties)), 0);
+    message->priority = (uint8_t)priority;
+    message->ttl_ms = MESSAGE_NO_TTL;
+    queue_push_to(find(), message);
+    message_unref(&bench.pool, message);
+}
+
+/* Of the queue's first message; -1: none is told. */
+static int64_t head(void)
+{
+    uint64_t timestamp;
+    return queue_head_timestamp(find(), &timestamp) ? (int64_t)timestamp : -1;
+}
+
+TEST(the_timestamp_of_the_first_message)
+{
+    static const char *const kinds[] = {"", "x-max-priority=I3"};
+    for (size_t i = 0; i < 2; i++) {
+        begin(kinds[i]);
+        char text[100];
+        is_int(head(), -1, "an empty queue has none");
+        publish_stamped(0, 500);
+        publish_stamped(0, 400);
+        publish_stamped(0, 0);
+        is_int(head(), 500, "the first one's");
+        uint64_t first = take(find(), text);
+        is_int(head(), 400, "it is taken: the earlier one of it and the first that is ready");
+        uint64_t second = take(find(), text);
+        is_int(head(), 500, "what is ready has none");
+        queue_give_back(find(), first);
+        is_int(head(), 500, "it is back, and the first");
+        first = take(find(), text);
+        queue_settle(find(), first);
+        is_int(head(), 400, "it is gone");
+        queue_settle(find(), second);
+        is_int(head(), -1, "who has none is first");
+        publish_stamped(2, 900);
+        is_int(head(), i == 0 ? -1 : 900, "of the highest priority that has messages");
+        bench_free(&bench);
+    }
+}
+
 TEST(the_highest_is_first_and_the_oldest_of_these)
 {
     struct queue *queue = begin("x-max-priority=I5");
@@ -303,6 +354,7 @@ TEST(the_timer_knows_the_head_of_each_level)
 
 int main(void)
 {
+    RUN(the_timestamp_of_the_first_message);
     RUN(the_highest_is_first_and_the_oldest_of_these);
     RUN(what_is_above_the_highest_is_of_the_highest);
     RUN(all_levels_of_the_highest_queue);

@@ -61,6 +61,25 @@ def _(t):
     get(q, answer=[])
 
 
+@case("the timestamp of a queue's first message is told, whether a consumer has it or not")
+def _(t):
+    c = client(t)
+    q = queue(t, c)
+
+    def told():
+        return expect("GET", path_of("queues", "/", q), 200).body.get("head_message_timestamp")
+
+    for timestamp, wanted in ((None, None), (12345, 12345), (12344, 12345)):
+        if timestamp:
+            publish(q, properties={"timestamp": timestamp})
+        check(tap.eventually(lambda: told() == wanted), "%r, and not %r" % (wanted, told()))
+    tag = c.get(q, no_ack=False).delivery_tag
+    check(tap.eventually(lambda: told() == 12344), "the earlier one of what is taken and what is ready")
+    c.send(1, "basic.ack", delivery_tag=tag)
+    c.call(1, "queue.purge", queue=q)
+    check(tap.eventually(lambda: told() is None), "there is none")
+
+
 @case("what is no text is told in base64, and as much of it as is wanted")
 def _(t):
     c = client(t)

@@ -147,6 +147,7 @@ class RabbitMQ:
 # ---- what is done, and what has to be told of it ----
 
 PUBLISHED, FANNED = 20, 2  # messages; and such that go to two queues each
+STAMP = 1700000000  # of the first of them
 
 
 def work(t, broker):
@@ -161,8 +162,8 @@ def work(t, broker):
     for queue in ("m.classic", "m.quorum"):
         c.call(1, "queue.bind", queue=queue, exchange="m.fanout", routing_key="")
     numbers = 0
-    for _ in range(PUBLISHED):
-        c.publish(1, "m.classic", b"x" * 50)
+    for number in range(PUBLISHED):
+        c.publish(1, "m.classic", b"x" * 50, timestamp=STAMP + number)
         numbers += 1
     for _ in range(FANNED):
         c.publish(1, "", b"x" * 5000, exchange="m.fanout")
@@ -309,6 +310,18 @@ if ORACLE:
 
 
 # ---- values ----
+
+@case("the timestamp of a queue's first message, which may be with a consumer; who has none has no line")
+def _(t):
+    broker = Own(t)
+    c = work(t, broker)
+    for path, name in (("/metrics/per-object", "rabbitmq_queue_head_message_timestamp"),
+                       ("/metrics/detailed?family=queue_metrics", "rabbitmq_detailed_queue_head_message_timestamp")):
+        lines = ask(broker.address, path)[name].lines
+        equal({dict(key[1:])["queue"]: number for key, number in lines.items()}, {"m.classic": STAMP + 1}, path)
+    check("rabbitmq_queue_head_message_timestamp" not in ask(broker.address, "/metrics"), "no sum of times")
+    c.call(1, "queue.purge", queue="m.classic")
+
 
 @case("counts are exact: published, confirmed, routed, delivered, got, acknowledged, dead")
 def _(t):

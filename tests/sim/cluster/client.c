@@ -333,8 +333,8 @@ static void take_frames(struct socket *socket)
     struct frame frame;
     size_t used = 0;
     ssize_t size = 0;
-    while (!run->is_failed && (size = frame_read(socket->output.data + used, socket->output.size - used, FRAME_MAX,
-                                                 &frame)) > 0) {
+    while (!run->is_failed && used < socket->output.size &&
+           (size = frame_read(socket->output.data + used, socket->output.size - used, FRAME_MAX, &frame)) > 0) {
         take_frame(socket, &frame);
         used += (size_t)size;
     }

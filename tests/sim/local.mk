@@ -51,6 +51,9 @@ TESTS += %D%/test_simulation.t
 
 EXTRA_DIST += %D%/README.md
 
+# What the tests of simulators do alike.
+EXTRA_DIST += %D%/seeds.sh
+
 dist_check_SCRIPTS += %D%/trace.sh %D%/planted.sh
 TESTS += %D%/trace.sh
 

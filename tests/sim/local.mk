@@ -2,6 +2,8 @@
 
 SIMULATION_SOURCES = \
 	%D%/admin.c \
+	%D%/campaign.c \
+	%D%/campaign.h \
 	%D%/chaos.c \
 	%D%/chaos.h \
 	%D%/chores.c \

@@ -8,9 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "tests/sim/campaign.h"
 #include "tests/sim/simulation.h"
-
-enum { CAMPAIGN_SEEDS = 100 };
 
 static void print(const struct simulation_report *r)
 {
@@ -57,15 +56,6 @@ static double processor_seconds(void)
     return (double)clock() / CLOCKS_PER_SEC;
 }
 
-static bool read_number(const char *name, const char *option, const char *value, uint64_t *number)
-{
-    char *end;
-    if (strcmp(name, option) != 0 || !value)
-        return false;
-    *number = strtoull(value, &end, 10);
-    return *value && !*end;
-}
-
 static bool read_options(int argc, char **argv, struct simulation_options *options, uint64_t *seeds)
 {
     uint64_t seconds = options->busy_ms / 1000;
@@ -78,9 +68,9 @@ static bool read_options(int argc, char **argv, struct simulation_options *optio
             options->verbose = options->shows_dials = true;
         else if (strcmp(argv[i], "--dials") == 0)
             options->shows_dials = true;
-        else if (read_number(argv[i], "--seed", argv[i + 1], &options->seed) ||
-                 read_number(argv[i], "--seeds", argv[i + 1], seeds) ||
-                 read_number(argv[i], "--seconds", argv[i + 1], &seconds))
+        else if (campaign_number(argv[i], "--seed", argv[i + 1], &options->seed) ||
+                 campaign_number(argv[i], "--seeds", argv[i + 1], seeds) ||
+                 campaign_number(argv[i], "--seconds", argv[i + 1], &seconds))
             i++;
         else
             return false;

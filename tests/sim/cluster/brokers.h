@@ -11,6 +11,7 @@
 #include "cluster/lane.h"
 #include "session/server.h"
 #include "store/store.h"
+#include "tests/sim/campaign.h"
 #include "tests/sim/link/bench.h"
 
 enum { NODES = BENCH_NODES, QUEUES = 3, NAMES = 4, CLIENTS = 8, SOCKETS = 64 };
@@ -21,15 +22,14 @@ struct run;
 /* ---- what a campaign has met ---- */
 
 struct report {
-    char fault[400];
+    struct campaign_report all;
 #define MET(NAME, what) uint64_t NAME;
 #include "tests/sim/cluster/met.def"
 #undef MET
-    uint64_t runs, idle_runs, simulated_ms;
 };
 
 /* One run from a seed, for so long, and then healed. False: the report says what was broken. */
-bool brokers_run(uint64_t seed, uint64_t busy_ms, bool verbose, struct report *report);
+bool brokers_run(uint64_t seed, uint64_t busy_ms, bool verbose, void *report);
 
 /* ---- what was promised: truth.c ---- */
 

@@ -9,6 +9,8 @@ BROKERS_SOURCES = \
 	%D%/simulate_brokers.c \
 	%D%/truth.c \
 	%D%/work.c \
+	tests/sim/campaign.c \
+	tests/sim/campaign.h \
 	tests/sim/link/bench.c \
 	tests/sim/link/bench.h
 

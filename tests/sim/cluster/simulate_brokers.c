@@ -1,18 +1,13 @@
-/* simulate_brokers [--seed N] [--seeds N] [--seconds N] [--verbose]: whole brokers that are a cluster, with their
- * clients, from one seed on. The first promise that is broken ends it, with exit status 1 and the seed that shows
- * it again; so does, at the end of a campaign of a hundred seeds or more, whatever it never met (met.def). */
+/* simulate_brokers: whole brokers that are a cluster, with their clients, from one seed on (campaign.h). */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #include "base/mem.h"
 #include "tests/lib/disk_memory.h"
 #include "tests/sim/cluster/brokers.h"
 
-enum { CAMPAIGN_SEEDS = 100, HEALED_MS = 30000, SETTLED_MS = 30000, DRAINED_MS = 60000, IDLE_CONFIRMS = 20 };
+enum { HEALED_MS = 30000, SETTLED_MS = 30000, DRAINED_MS = 60000, IDLE_CONFIRMS = 20 };
 
 uint64_t run_below(struct run *run, uint64_t limit)
 {
@@ -31,9 +26,9 @@ void run_fail(struct run *run, const char *format, ...)
         return;
     run->is_failed = true;
     va_start(arguments, format);
-    vsnprintf(run->report->fault, sizeof(run->report->fault), format, arguments);
+    vsnprintf(run->report->all.fault, sizeof(run->report->all.fault), format, arguments);
     va_end(arguments);
-    run_say(run, "%s", run->report->fault);
+    run_say(run, "%s", run->report->all.fault);
 }
 
 void run_say(struct run *run, const char *format, ...)
@@ -41,11 +36,9 @@ void run_say(struct run *run, const char *format, ...)
     va_list arguments;
     if (!run->verbose)
         return;
-    printf("# %8" PRIu64 " ", run->bench.now_ms);
     va_start(arguments, format);
-    vprintf(format, arguments);
+    campaign_say(run->bench.now_ms, format, arguments);
     va_end(arguments);
-    printf("\n");
 }
 
 /* ---- a run ---- */
@@ -169,9 +162,10 @@ static void end(struct run *run)
     truth_free(&run->truth);
 }
 
-bool brokers_run(uint64_t seed, uint64_t busy_ms, bool verbose, struct report *report)
+bool brokers_run(uint64_t seed, uint64_t busy_ms, bool verbose, void *context)
 {
     static struct run run;
+    struct report *report = context;
     uint64_t confirms = report->confirms;
     run = (struct run){.report = report, .seed = seed, .verbose = verbose};
     begin(&run, seed);
@@ -184,83 +178,28 @@ bool brokers_run(uint64_t seed, uint64_t busy_ms, bool verbose, struct report *r
     if (!run.is_failed)
         drain(&run);
     bool is_good = !run.is_failed;
-    report->runs++;
-    report->idle_runs += report->confirms - confirms < IDLE_CONFIRMS;
-    report->simulated_ms += run.bench.now_ms;
+    report->all.runs++;
+    report->all.idle_runs += report->confirms - confirms < IDLE_CONFIRMS;
+    report->all.simulated_ms += run.bench.now_ms;
     end(&run);
     return is_good;
 }
 
-/* ---- a campaign ---- */
-
-static bool read_number(const char *name, const char *option, const char *value, uint64_t *number)
-{
-    char *end;
-    if (strcmp(name, option) != 0 || !value)
-        return false;
-    *number = strtoull(value, &end, 10);
-    return *value && !*end;
-}
-
-static void print(const struct report *report)
-{
-    printf("# met:");
-#define MET(NAME, what) printf(" %s=%" PRIu64, #NAME, report->NAME);
-#include "tests/sim/cluster/met.def"
-#undef MET
-    printf(" idle_runs=%" PRIu64 "\n", report->idle_runs);
-}
-
-static bool is_valid(const struct report *report, uint64_t seeds)
-{
-    bool valid = true;
-    if (seeds < CAMPAIGN_SEEDS)
-        return true;
-#define MET(NAME, what)                                                                            \
-    if (report->NAME == 0) {                                                                       \
-        printf("not valid - %" PRIu64 " seeds never met: %s\n", seeds, what);                      \
-        valid = false;                                                                             \
-    }
-#include "tests/sim/cluster/met.def"
-#undef MET
-    if (report->idle_runs * 20 > report->runs) {
-        printf("not valid - in %" PRIu64 " of %" PRIu64 " runs next to nothing was confirmed\n", report->idle_runs,
-               report->runs);
-        valid = false;
-    }
-    return valid;
-}
+/* ---- the program ---- */
 
 int main(int argc, char **argv)
 {
     static struct report report;
-    uint64_t seed = 1, seeds = 1, seconds = 20;
-    bool verbose = false;
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--verbose") == 0) {
-            verbose = true;
-        } else if (read_number(argv[i], "--seed", argv[i + 1], &seed) ||
-                   read_number(argv[i], "--seeds", argv[i + 1], &seeds) ||
-                   read_number(argv[i], "--seconds", argv[i + 1], &seconds)) {
-            i++;
-        } else {
-            fprintf(stderr, "usage: simulate_brokers [--seed N] [--seeds N] [--seconds N] [--verbose]\n");
-            return 2;
-        }
-    }
-    for (uint64_t i = 0; i < seeds; i++, seed++) {
-        if (brokers_run(seed, seconds * 1000, verbose, &report))
-            continue;
-        print(&report);
-        printf("# %.1f seconds of a processor\n", (double)clock() / CLOCKS_PER_SEC);
-        printf("not ok - seed %" PRIu64 ": %s\n", seed, report.fault);
-        return 1;
-    }
-    print(&report);
-    if (!is_valid(&report, seeds))
-        return 1;
-    double hours = (double)report.simulated_ms / 3600000, spent = (double)clock() / CLOCKS_PER_SEC;
-    printf("ok - %" PRIu64 " seeds, %.2f simulated hours, %.0f for each hour of a processor\n", seeds, hours,
-           hours / (spent / 3600));
-    return 0;
+    static const struct campaign_met met[] = {
+#define MET CAMPAIGN_MET
+#include "tests/sim/cluster/met.def"
+#undef MET
+    };
+    static const struct campaign campaign = {.program = "simulate_brokers",
+                                             .idle = "confirmed next to nothing",
+                                             .seconds = 20,
+                                             .run = brokers_run,
+                                             .met = met,
+                                             .met_count = sizeof(met) / sizeof(met[0])};
+    return campaign_main(&campaign, &report, argc, argv);
 }

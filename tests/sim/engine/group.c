@@ -45,10 +45,10 @@ void group_fail(struct group *group, const char *format, ...)
     if (group->is_failed)
         return;
     group->is_failed = true;
-    size_t size = (size_t)snprintf(group->report->fault, sizeof(group->report->fault),
+    size_t size = (size_t)snprintf(group->report->all.fault, sizeof(group->report->all.fault),
                                    "at %.3f s: ", (double)group->now_ms / 1e3);
     va_start(arguments, format);
-    vsnprintf(group->report->fault + size, sizeof(group->report->fault) - size, format, arguments);
+    vsnprintf(group->report->all.fault + size, sizeof(group->report->all.fault) - size, format, arguments);
     va_end(arguments);
 }
 
@@ -297,8 +297,9 @@ static void end(struct group *group)
     mem_free(group);
 }
 
-bool group_run(uint64_t seed, uint64_t busy_ms, bool verbose, struct group_report *report)
+bool group_run(uint64_t seed, uint64_t busy_ms, bool verbose, void *context)
 {
+    struct group_report *report = context;
     struct group *group = mem_zalloc(sizeof(*group));
     group->report = report;
     group->verbose = verbose;
@@ -312,9 +313,9 @@ bool group_run(uint64_t seed, uint64_t busy_ms, bool verbose, struct group_repor
     heal(group);
     if (!group->is_failed && group->committed_last <= COMMITTED_MAX / 2)
         scenes_play(group);
-    report->runs++;
-    report->simulated_ms += group->now_ms - FIRST_MS;
-    report->idle_runs += group->committed_last < SETTLED_ENTRIES + group->presence_count;
+    report->all.runs++;
+    report->all.simulated_ms += group->now_ms - FIRST_MS;
+    report->all.idle_runs += group->committed_last < SETTLED_ENTRIES + group->presence_count;
     bool good = !group->is_failed;
     end(group);
     return good;

@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "cluster/engine.h"
 #include "cluster/lease.h"
+#include "tests/sim/campaign.h"
 #include "tests/sim/events.h"
 
 enum { NODES = 7, COMMITTED_MAX = 1 << 16, TERMS_MAX = 1 << 12 };
@@ -16,18 +17,18 @@ enum { NODES = 7, COMMITTED_MAX = 1 << 16, TERMS_MAX = 1 << 12 };
 /* ---- what a campaign has met ---- */
 
 struct group_report {
-    char fault[300];
+    struct campaign_report all;
 #define MET(NAME, what) uint64_t NAME;
 #include "tests/sim/engine/met.def"
 #undef MET
-    uint64_t runs, idle_runs, simulated_ms, events;
+    uint64_t events;
     /* From a kill of the leader, and from its silence, to the next commit. */
     uint32_t killed_ms[4096], silent_ms[4096];
     size_t killed_count, silent_count;
 };
 
 /* One group from a seed, for so long, and then healed. False: the report says what was broken. */
-bool group_run(uint64_t seed, uint64_t busy_ms, bool verbose, struct group_report *report);
+bool group_run(uint64_t seed, uint64_t busy_ms, bool verbose, void *report);
 
 /* ---- a member's log, and what is on record of it ---- */
 

@@ -12,6 +12,8 @@ GROUP_SOURCES = \
 	%D%/scenes.c \
 	%D%/simulate_group.c \
 	%D%/state.c \
+	tests/sim/campaign.c \
+	tests/sim/campaign.h \
 	tests/sim/events.c \
 	tests/sim/events.h
 

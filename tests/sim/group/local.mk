@@ -11,6 +11,8 @@ MEMBERS_SOURCES = \
 	%D%/story.c \
 	%D%/truth.c \
 	%D%/work.c \
+	tests/sim/campaign.c \
+	tests/sim/campaign.h \
 	tests/sim/link/bench.c \
 	tests/sim/link/bench.h
 

@@ -6,6 +6,7 @@
 #include "cluster/cluster.h"
 #include "store/internal.h"
 #include "store/store.h"
+#include "tests/sim/campaign.h"
 #include "tests/sim/link/bench.h"
 
 enum { NODES = BENCH_NODES, GROUPS = 3, QUEUES = 3, NAMES = 24, TERMS_MAX = 1 << 12 };
@@ -14,15 +15,14 @@ enum { WORKERS = 4, SYNCER = 0, COPIER = 3 };
 /* ---- what a campaign has met ---- */
 
 struct report {
-    char fault[400];
+    struct campaign_report all;
 #define MET(NAME, what) uint64_t NAME;
 #include "tests/sim/group/met.def"
 #undef MET
-    uint64_t runs, idle_runs, simulated_ms;
 };
 
 /* One run from a seed, for so long, and then healed. False: the report says what was broken. */
-bool members_run(uint64_t seed, uint64_t busy_ms, bool verbose, struct report *report);
+bool members_run(uint64_t seed, uint64_t busy_ms, bool verbose, void *report);
 
 /* ---- what is true of a group ---- */
 

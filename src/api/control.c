@@ -180,7 +180,7 @@ static void send_away(void *context, struct client_id id, struct bytes tag)
 static void shut_out(void *context, struct client_id id, struct bytes tag)
 {
     (void)tag;
-    close_client(context, id, "broker forced connection closure with reason 'shutdown'");
+    close_client(context, id, REPLY_SHUTDOWN);
 }
 
 /* Nobody comes any more, and who is there is sent away, some in each turn; then another broker of the cluster

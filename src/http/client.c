@@ -303,7 +303,7 @@ static void answered(struct http_client *client)
 static void ask(struct http_client *client, struct budget *budget)
 {
     struct http_handler *handler = client->server->handler;
-    client->round->answer = 
+    client->round->answer =
         handler->ask(handler, &client->round->reader.request, &client->peer, &client->conversation);
     budget_use(budget, ASK_STEPS);
 }

@@ -223,7 +223,7 @@ static void note_published(struct queue *queue)
 
 /* It is about to be put there. */
 static inline void time_pushed(struct queue *queue, const struct index *place,
-                        const struct message *message)
+                               const struct message *message)
 {
     if (queue->tally->timed_below && queue_times(queue, index_next(place)))
         queue_timed_pushed(queue, queue->kind->next_position(queue, message));

@@ -223,9 +223,10 @@ void maintenance_stop(struct call *call)
 
 void maintenance_start(struct call *call)
 {
-    if (call->api->is_stopped && !listen(call, true))
-        return;
-    if (call->api->is_stopped)
+    if (call->api->is_stopped) {
+        if (!listen(call, true))
+            return;
         call->api->is_drained = call->api->is_stopped = false;
+    }
     call_done(call, false);
 }

@@ -110,15 +110,10 @@ static void identify(struct call *call)
     buffer_free(&text);
 }
 
-static bool is_reading(enum http_method method)
-{
-    return method == HTTP_GET || method == HTTP_HEAD;
-}
-
 static void check_access(struct call *call)
 {
     enum http_method method = call->request->method;
-    enum audience audience = is_reading(method) ? call->route->reads : call->route->writes;
+    enum audience audience = call_is_reading(call) ? call->route->reads : call->route->writes;
     if (audience == FOR_ANYONE || method == HTTP_OPTIONS)
         return;
     identify(call);
@@ -198,7 +193,7 @@ static void read_request(struct call *call)
 static void go_on_at_once(struct call *call)
 {
     bool has_acted = !call->was_called || call->state != CALL_ACTS || call->has_more;
-    if (has_acted && !is_reading(call->request->method))
+    if (has_acted && !call_is_reading(call))
         server_go_on(call->api->server);
     call->was_called = true;
 }

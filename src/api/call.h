@@ -86,6 +86,12 @@ struct call {
 
 /* ---- the request ---- */
 
+/* Does it change nothing? */
+static inline bool call_is_reading(const struct call *call)
+{
+    return call->request->method == HTTP_GET || call->request->method == HTTP_HEAD;
+}
+
 /* The value of a query parameter, decoded; NULL data: there is none of that name. */
 struct bytes call_parameter(const struct call *call, const char *name);
 /* Is it there, and "true"? */

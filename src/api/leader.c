@@ -222,11 +222,9 @@ static bool is_self(const struct call *call, struct bytes name)
 
 static bool is_for_self(const struct call *call)
 {
-    enum http_method method = call->request->method;
-    bool is_read = method == HTTP_GET || method == HTTP_HEAD;
     const struct shared *which = shared_of(call);
-    return method == HTTP_OPTIONS || call->route->where == ANSWERED_HERE ||
-           (call->route->where == ANSWERED_BY_NODE && is_read && is_self(call, call->segments[0])) ||
+    return call->request->method == HTTP_OPTIONS || call->route->where == ANSWERED_HERE ||
+           (call->route->where == ANSWERED_BY_NODE && call_is_reading(call) && is_self(call, call->segments[0])) ||
            (which && are_columns_own(call, which));
 }
 
@@ -274,10 +272,9 @@ static void write_head(struct errand *errand, struct http_head *head)
 /* What was to be changed may have been: that is what the status says, which no other answer here has. */
 static void fail(struct call *call)
 {
-    enum http_method method = call->request->method;
-    bool is_read = method == HTTP_GET || method == HTTP_HEAD;
     call_fail(call, 502, "leader_lost", "%s",
-              is_read ? LOST "; ask again" : LOST "; what was asked for may have been done: look, and ask again");
+              call_is_reading(call) ? LOST "; ask again"
+                                    : LOST "; what was asked for may have been done: look, and ask again");
 }
 
 static enum http_progress hand_on(struct call *call, struct http_head *head, struct buffer *body)

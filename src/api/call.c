@@ -255,11 +255,6 @@ void call_told_items(struct call *call, struct fields *fields)
     fields_end(fields, ']');
 }
 
-static const char *method_name(enum http_method method)
-{
-    return method == HTTP_PUT ? "PUT" : method == HTTP_POST ? "POST" : "DELETE";
-}
-
 enum { OPERATOR_BYTES = 32 };
 
 /* At the control socket it is a user of the system. */
@@ -280,7 +275,7 @@ void call_log(const struct call *call, struct bytes name)
     const struct http_request *request = call->request;
     log_event(call->api->broker->log, EVENT_changed,
               "peer=%s user=%.*s method=%s path=%.*s name=%.*s", call->peer->name,
-              BYTES_ARG(operator_of(call, text)), method_name(request->method),
+              BYTES_ARG(operator_of(call, text)), http_method_name(request->method),
               BYTES_ARG(request->path), BYTES_ARG(name));
 }
 
@@ -289,7 +284,7 @@ static void log_change(const struct call *call)
     char text[OPERATOR_BYTES];
     const struct http_request *request = call->request;
     log_event(call->api->broker->log, EVENT_changed, "peer=%s user=%.*s method=%s path=%.*s",
-              call->peer->name, BYTES_ARG(operator_of(call, text)), method_name(request->method),
+              call->peer->name, BYTES_ARG(operator_of(call, text)), http_method_name(request->method),
               BYTES_ARG(request->path));
 }
 

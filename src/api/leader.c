@@ -33,13 +33,6 @@ static void add(struct buffer *out, const char *text)
     buffer_add(out, text, strlen(text));
 }
 
-static const char *method_name(enum http_method method)
-{
-    static const char *const names[] = {
-        [HTTP_GET] = "GET", [HTTP_HEAD] = "GET", [HTTP_PUT] = "PUT", [HTTP_POST] = "POST", [HTTP_DELETE] = "DELETE"};
-    return names[method];
-}
-
 /* What is about the client's connection, or said anew. */
 static bool is_left_out(struct bytes name)
 {
@@ -67,11 +60,12 @@ static void write_end(struct buffer *out, size_t size)
     add(out, text);
 }
 
-/* The path is that behind this broker's prefix; there is none where it goes. */
+/* The path is that behind this broker's prefix; there is none where it goes. A HEAD is a GET, whose body the client's
+ * end drops. */
 static void write_request(const struct call *call, struct buffer *out)
 {
     const struct http_request *request = call->request;
-    add(out, method_name(request->method));
+    add(out, http_method_name(call_is_reading(call) ? HTTP_GET : request->method));
     add(out, " /api");
     buffer_add(out, call->path.data, call->path.size);
     if (request->query.size) {

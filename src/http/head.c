@@ -27,12 +27,8 @@ static bool is_token(struct bytes text)
 
 static enum http_method method_of(struct bytes name)
 {
-    static const char names[HTTP_OTHER][8] = {
-        [HTTP_GET] = "GET",   [HTTP_HEAD] = "HEAD",     [HTTP_PUT] = "PUT",
-        [HTTP_POST] = "POST", [HTTP_DELETE] = "DELETE", [HTTP_OPTIONS] = "OPTIONS",
-    };
     enum http_method method = 0;
-    while (method < HTTP_OTHER && !bytes_equal_str(name, names[method]))
+    while (method < HTTP_OTHER && !bytes_equal_str(name, http_method_name(method)))
         method++;
     return method;
 }

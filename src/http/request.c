@@ -3,6 +3,15 @@
 
 #include "http/text.h"
 
+const char *http_method_name(enum http_method method)
+{
+    static const char names[HTTP_OTHER][8] = {
+        [HTTP_GET] = "GET",   [HTTP_HEAD] = "HEAD",     [HTTP_PUT] = "PUT",
+        [HTTP_POST] = "POST", [HTTP_DELETE] = "DELETE", [HTTP_OPTIONS] = "OPTIONS",
+    };
+    return names[method];
+}
+
 struct bytes http_field_of(const struct http_request *request, const char *name)
 {
     for (size_t i = 0; i < request->field_count; i++)

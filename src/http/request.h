@@ -33,6 +33,8 @@ struct http_request {
     bool keeps; /* the client wants to send more requests */
 };
 
+/* Of any but HTTP_OTHER, which has none. */
+const char *http_method_name(enum http_method method);
 /* The first field of that name, which is in lower case; NULL data: there is none. */
 struct bytes http_field_of(const struct http_request *request, const char *name);
 /* How much a list with weights, as in accept-encoding, wants `word`, in thousandths; 0: not at all, or it does

@@ -180,12 +180,13 @@ static const struct shared *shared_of(const struct call *call)
     return NULL;
 }
 
-static bool is_own_name(const struct shared *which, struct bytes name)
+/* The name, if it is one of those; else NULL. */
+static const char *own_name(const struct shared *which, struct bytes name)
 {
     for (size_t i = 0; i < OWN && which->own[i]; i++)
         if (bytes_equal_str(name, which->own[i]))
-            return true;
-    return false;
+            return which->own[i];
+    return NULL;
 }
 
 /* Is nothing else wanted? */
@@ -193,7 +194,7 @@ static bool are_columns_own(const struct call *call, const struct shared *which)
 {
     const struct columns *columns = &call->columns;
     for (size_t i = 0; i < columns->count; i++)
-        if (!is_own_name(which, columns->paths[i].names[0]))
+        if (!own_name(which, columns->paths[i].names[0]))
             return false;
     return columns->count > 0;
 }
@@ -299,11 +300,10 @@ static void merge(struct call *call, const struct shared *which, struct buffer *
     struct json_walk walk = json_walk_of(there);
     json_open(&writer, '{');
     while (json_next(&walk, &name, &value)) {
-        for (size_t i = 0; i < OWN && which->own[i]; i++)
-            if (bytes_equal_str(name, which->own[i]) && json_find(here, which->own[i]))
-                value = json_find(here, which->own[i]);
+        const char *own = own_name(which, name);
+        const struct json *mine = own ? json_find(here, own) : NULL;
         json_name(&writer, name);
-        json_put(&writer, value);
+        json_put(&writer, mine ? mine : value);
     }
     json_close(&writer, '}');
     json_release(there);

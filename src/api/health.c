@@ -1,6 +1,7 @@
 /* Is it well? 200 is yes and 503 no, for probes that look no further. */
 #include <stdlib.h>
 
+#include "api/leader.h"
 #include "api/machine.h"
 #include "api/resources.h"
 #include "broker/permission.h"
@@ -306,7 +307,7 @@ void health_is_ready(struct call *call)
 {
     const struct api_control *control = call->api->options.control;
     char text[API_TEXT_BYTES];
-    if (!call->is_apart || control->leader(control) || control->serves(control, text)) {
+    if (!call->is_apart || leader_service(call) || control->serves(control, text)) {
         health_has_room(call);
         return;
     }

@@ -88,7 +88,7 @@ static void write_whoami(const struct call *call, struct buffer *out)
     write_end(out, 0);
 }
 
-static struct service *service_of_leader(const struct call *call)
+struct service *leader_service(const struct call *call)
 {
     const struct api_control *control = call->api->options.control;
     return control->leader ? control->leader(control) : NULL;
@@ -232,7 +232,7 @@ void leader_look(struct call *call)
         return;
     if (is_for_self(call)) {
         call->is_apart = true;
-    } else if ((leader = service_of_leader(call))) {
+    } else if ((leader = leader_service(call))) {
         call->state = CALL_BROUGHT;
         call->errand = errand_new(call, leader);
         write_request(call, &call->errand->said);
@@ -371,7 +371,7 @@ static void take_answer(struct call *call, struct errand *errand)
 
 static bool begin_to_identify(struct call *call)
 {
-    struct service *leader = service_of_leader(call);
+    struct service *leader = leader_service(call);
     if (!leader) {
         call_fail(call, 503, "not_leading", "%s",
                   "no broker leads this cluster now, and so no user is known: at the control socket, by leveretctl "

@@ -10,6 +10,8 @@
 /* The request has been read, and has a route. Where this broker does not lead it says how it is answered
  * (call->state, call->is_apart), or the call is answered, as nobody leads. */
 void leader_look(struct call *call);
+/* Of a call that is apart: carries conversations to who leads. NULL: nobody is known to lead. */
+struct service *leader_service(const struct call *call);
 /* What is asked for is about this broker, and only who leads can do it. True: the call is answered with that. */
 bool leader_is_needed(struct call *call);
 /* CALL_BROUGHT: what is answered there. */

@@ -190,7 +190,7 @@ void health_protocol_listener(struct call *call)
 /* What of a listener may end. */
 struct ending {
     const char *reason;
-    const char *unknown; /* said of units that there are not; */
+    const char *unknown; /* said of units that there are not */
     bool has_hours;      /* hours are one: RabbitMQ has them not */
     const char *file, *expires_on;
 };
@@ -207,6 +207,12 @@ static const struct ending revoked = {
 static uint64_t end_of(const struct api_listener *listener, const struct ending *what)
 {
     return what == &revoked ? listener->revoked_ends_ms : listener->ends_ms;
+}
+
+static bool ends_by(const struct api_listener *listener, const struct ending *what, uint64_t until_ms)
+{
+    uint64_t end_ms = end_of(listener, what);
+    return end_ms && end_ms <= until_ms;
 }
 
 /* Hours of the unit; 0: there is no such. A month is the longest one. */
@@ -246,7 +252,7 @@ static void tell_endings(struct call *call, const struct ending *what)
     }
     uint64_t until_ms = call->api->broker->clock_ms + within * hours * 3600000;
     for (size_t i = 0; i < count; i++)
-        ending += end_of(&listeners[i], what) && end_of(&listeners[i], what) <= until_ms;
+        ending += ends_by(&listeners[i], what, until_ms);
     if (!ending) {
         tell_ok(call);
         return;
@@ -254,7 +260,7 @@ static void tell_endings(struct call *call, const struct ending *what)
     struct fields fields = tell_failed(call, what->reason);
     if (fields_open(&fields, "expired", '[')) {
         for (size_t i = 0; i < count; i++)
-            if (end_of(&listeners[i], what) && end_of(&listeners[i], what) <= until_ms)
+            if (ends_by(&listeners[i], what, until_ms))
                 put_expired(&fields, call, &listeners[i], what);
         fields_close(&fields, ']');
     }

@@ -182,12 +182,6 @@ static bool add_to_digest(const char *path, struct bytes text, void *context, ch
     return true;
 }
 
-static void write_digest(const uint8_t digest[SHA256_SIZE], char text[2 * SHA256_SIZE + 1])
-{
-    for (size_t i = 0; i < SHA256_SIZE; i++)
-        snprintf(text + 2 * i, 3, "%02x", digest[i]);
-}
-
 bool definitions_load_if_changed(const char *path, struct broker *broker, char *why, size_t why_size)
 {
     uint8_t digest[SHA256_SIZE] = {0};
@@ -195,8 +189,8 @@ bool definitions_load_if_changed(const char *path, struct broker *broker, char *
     struct error error;
     if (!use_all(path, add_to_digest, digest, why, why_size))
         return false;
-    write_digest(digest, text);
     if (definitions_are_noted(broker, digest)) {
+        digest_write(digest, SHA256_SIZE, text);
         log_event(broker->log, EVENT_definitions_unchanged, "file=%s sha256=%s", path, text);
         return true;
     }

@@ -7,6 +7,7 @@
 #include <nettle/pbkdf2.h>
 #include <nettle/sha1.h>
 #include <nettle/sha2.h>
+#include <stdio.h>
 
 _Static_assert(SHA256_SIZE == SHA256_DIGEST_SIZE && SHA512_SIZE == SHA512_DIGEST_SIZE &&
                    MD5_SIZE == MD5_DIGEST_SIZE && SHA1_SIZE == SHA1_DIGEST_SIZE,
@@ -46,6 +47,12 @@ void md5(struct bytes first, struct bytes second, uint8_t digest[MD5_SIZE])
 void sha1(struct bytes first, struct bytes second, uint8_t digest[SHA1_SIZE])
 {
     digest_of(&nettle_sha1, first, second, digest);
+}
+
+void digest_write(const uint8_t *digest, size_t size, char *text)
+{
+    for (size_t i = 0; i < size; i++)
+        snprintf(text + 2 * i, 3, "%02x", digest[i]);
 }
 
 void pbkdf2_sha256(struct bytes password, struct bytes salt, uint8_t *key, size_t key_size)

@@ -13,6 +13,9 @@ void sha512(struct bytes first, struct bytes second, uint8_t digest[SHA512_SIZE]
 void md5(struct bytes first, struct bytes second, uint8_t digest[MD5_SIZE]);
 void sha1(struct bytes first, struct bytes second, uint8_t digest[SHA1_SIZE]);
 
+/* A digest of so many bytes in hexadecimal digits: `text` has room for two of each, and a byte 0. */
+void digest_write(const uint8_t *digest, size_t size, char *text);
+
 /* A key of a password and a salt, with one iteration: PBKDF2 with HMAC-SHA-256 (RFC 8018). */
 void pbkdf2_sha256(struct bytes password, struct bytes salt, uint8_t *key, size_t key_size);
 

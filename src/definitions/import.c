@@ -573,24 +573,18 @@ enum { DIGEST_TEXT = 2 * SHA256_SIZE + 1 };
 static const struct parameter_name noted_name = {
     .name = {(const uint8_t *)"imported_definition_hash_value", 30}, .is_global = true};
 
-static void write_digest(const uint8_t digest[SHA256_SIZE], char text[DIGEST_TEXT])
-{
-    for (size_t i = 0; i < SHA256_SIZE; i++)
-        snprintf(text + 2 * i, 3, "%02x", digest[i]);
-}
-
 bool definitions_are_noted(struct broker *broker, const uint8_t digest[SHA256_SIZE])
 {
     char text[DIGEST_TEXT];
     const struct parameter *noted = parameter_find(broker, &noted_name);
-    write_digest(digest, text);
+    digest_write(digest, SHA256_SIZE, text);
     return noted && bytes_equal_str(parameter_value(noted), text);
 }
 
 bool definitions_note(struct broker *broker, const uint8_t digest[SHA256_SIZE], struct error *error)
 {
     char text[DIGEST_TEXT];
-    write_digest(digest, text);
+    digest_write(digest, SHA256_SIZE, text);
     const struct parameter_request request = {.name = noted_name, .value = bytes_str(text), .is_text = true};
     return parameter_set(broker, &request, error);
 }

@@ -230,38 +230,38 @@ static void check_listeners(struct doctor *doctor)
         doctor_find(doctor, FOUND_guest_default, "it may come from this machine alone");
 }
 
-static void check_certificates(struct doctor *doctor)
+/* What of a listener ends, as a health check lists it. */
+struct ending {
+    const char *file, *expires_on; /* members of each */
+    enum finding ended, ends;
+    const char *unit;
+    long long unit_s;
+};
+
+static void check_endings(struct doctor *doctor, const struct json *answer, const struct ending *what)
 {
-    const struct json *list = json_find(doctor->certificates, "expired");
+    const struct json *list = json_find(answer, "expired");
     long long now = whole_of(doctor->facts, "clock_ms") / 1000;
     for (size_t i = 0; i < json_count(list); i++) {
         const struct json *one = json_item(list, i);
-        long long left = whole_of(one, "certfile_expires_on") - now;
-        struct bytes file = text_of(one, "certfile");
+        long long left = whole_of(one, what->expires_on) - now;
+        struct bytes file = text_of(one, what->file);
         if (left <= 0)
-            doctor_find(doctor, FOUND_certificate_ended, "%.*s, port %lld", BYTES_ARG(file),
-                        whole_of(one, "port"));
+            doctor_find(doctor, what->ended, "%.*s, port %lld", BYTES_ARG(file), whole_of(one, "port"));
         else
-            doctor_find(doctor, FOUND_certificate_ends, "%.*s, port %lld: in %lld days",
-                        BYTES_ARG(file), whole_of(one, "port"), left / 86400);
+            doctor_find(doctor, what->ends, "%.*s, port %lld: in %lld %s", BYTES_ARG(file), whole_of(one, "port"),
+                        left / what->unit_s, what->unit);
     }
 }
 
-static void check_revocations(struct doctor *doctor)
+static void check_certificates(struct doctor *doctor)
 {
-    const struct json *list = json_find(doctor->revocations, "expired");
-    long long now = whole_of(doctor->facts, "clock_ms") / 1000;
-    for (size_t i = 0; i < json_count(list); i++) {
-        const struct json *one = json_item(list, i);
-        long long left = whole_of(one, "crlfile_expires_on") - now;
-        struct bytes file = text_of(one, "crlfile");
-        if (left <= 0)
-            doctor_find(doctor, FOUND_revocations_ended, "%.*s, port %lld", BYTES_ARG(file),
-                        whole_of(one, "port"));
-        else
-            doctor_find(doctor, FOUND_revocations_end, "%.*s, port %lld: in %lld minutes",
-                        BYTES_ARG(file), whole_of(one, "port"), left / 60);
-    }
+    static const struct ending certificate = {
+        "certfile", "certfile_expires_on", FOUND_certificate_ended, FOUND_certificate_ends, "days", 86400};
+    static const struct ending revoked = {
+        "crlfile", "crlfile_expires_on", FOUND_revocations_ended, FOUND_revocations_end, "minutes", 60};
+    check_endings(doctor, doctor->certificates, &certificate);
+    check_endings(doctor, doctor->revocations, &revoked);
 }
 
 static void check_publishers(struct doctor *doctor)
@@ -361,7 +361,6 @@ static void examine(struct doctor *doctor)
     check_clock(doctor);
     check_listeners(doctor);
     check_certificates(doctor);
-    check_revocations(doctor);
     check_publishers(doctor);
     check_traces(doctor);
     doctor_check_queues(doctor);

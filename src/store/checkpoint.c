@@ -278,10 +278,10 @@ static void put_dead_blob(struct buffer *batch, uint64_t blob)
 }
 
 /* At most so many of them. Returns how many there were. */
-static uint32_t put_dead_some(struct store *store, struct buffer *batch, uint32_t most)
+static size_t put_dead_some(struct store *store, struct buffer *batch, size_t most)
 {
     struct image *image = &store->image;
-    uint32_t count = 0;
+    size_t count = 0;
     for (; count < most && image->dead_queues_count; count++)
         put_dead_queue(batch, image->dead_queues[--image->dead_queues_count]);
     for (; count < most && image->dead_names_count; count++)
@@ -293,8 +293,7 @@ static uint32_t put_dead_some(struct store *store, struct buffer *batch, uint32_
 
 static void put_dead(struct store *store, struct buffer *batch)
 {
-    while (put_dead_some(store, batch, UINT32_MAX) == UINT32_MAX)
-        continue;
+    put_dead_some(store, batch, SIZE_MAX);
 }
 
 static void put_chunks(struct store *store, struct buffer *batch)
@@ -626,7 +625,7 @@ static uint32_t draft_chunk(struct store *store, struct checkpoint_job *job, str
 /* What is dead stays so, and is put before whatever may come to be under a name of it. */
 static void draft_dead(struct store *store, struct checkpoint_job *job)
 {
-    uint32_t most = store->options.draft_steps * DEAD_A_STEP;
+    size_t most = (size_t)store->options.draft_steps * DEAD_A_STEP;
     job->has_dead = put_dead_some(store, &job->batch, most) < most;
 }
 

@@ -44,7 +44,7 @@ struct store_options {
     uint32_t segment_bytes;      /* 64 MiB */
     uint32_t chunk_entries;      /* 2048; a power of two */
     uint32_t release_slots;      /* messages of deleted queues that are released in a turn: 16384 */
-    uint32_t draft_steps;        /* names, queues, or 32 messages, that are drafted in a turn: 512 */
+    uint32_t draft_steps;        /* names, 32 messages, or 8 queues or dead things, drafted in a turn: 512 */
     uint64_t cache_bytes;        /* index chunks kept in memory: 4 MiB */
     uint64_t bodies_burst_bytes; /* messages kept in memory at all: 256 MiB; an eighth of recorded ones */
     uint64_t bodies_idle_bytes;  /* ... and after a second of backlog: 1 MiB */

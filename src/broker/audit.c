@@ -67,8 +67,7 @@ static void tell_queue(const struct broker *broker, const struct vhost *vhost,
     const struct queue *queue = vhost_queue(vhost, change->name);
     if (!change->is_delete)
         log_thing(broker,
-                  is_kept(change->name, change->durable && !change->is_mirrored, change->auto_delete,
-                          change->owner),
+                  is_kept(change->name, change_says_durable(change), change->auto_delete, change->owner),
                   "created", change->vhost, "queue", change->name);
     else if (queue)
         log_thing(broker, queue_is_kept(queue), "deleted", change->vhost, "queue", change->name);

@@ -84,6 +84,12 @@ struct change {
     uint64_t owner;             /* of an exclusive queue: its connection; else 0 */
 };
 
+/* Of a queue: was it declared durable? */
+static inline bool change_says_durable(const struct change *change)
+{
+    return change->durable && !change->is_mirrored;
+}
+
 /* What one decision comes to, in the order in which it is to be applied. All zero at first. */
 struct changes {
     struct change *list;

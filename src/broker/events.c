@@ -143,7 +143,7 @@ static void tell_queue(struct event_message *event, const struct change *change)
         event_bool(event, "exclusive", change->owner);
         event_table(event, "arguments", change->arguments);
         event_bool(event, "auto_delete", change->auto_delete);
-        event_bool(event, "durable", change->durable && !change->is_mirrored);
+        event_bool(event, "durable", change_says_durable(change));
     }
     event_string(event, "name", change->name);
     event_string(event, "vhost", change->vhost);

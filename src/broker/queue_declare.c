@@ -21,7 +21,7 @@ static void queue_add(struct vhost *vhost, const struct change *change)
     struct queue_properties properties = {
         .name = change->name,
         .id = change->id,
-        .durable = change->durable && !change->is_mirrored,
+        .durable = change_says_durable(change),
         .auto_delete = change->auto_delete,
         .exclusive_owner = change->owner,
         .sources = queue_sources_of(vhost, change->name, change->arguments),

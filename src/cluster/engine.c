@@ -508,24 +508,30 @@ static void campaign(struct engine *engine, uint64_t now_ms, const struct engine
         engine->campaign_ends_ms = now_ms + CAMPAIGN_MS;
 }
 
+/* More than 0: this member has more than who wants its vote; 0: as much. */
+static int compare_logs(const struct core *core, const struct engine_message *vote)
+{
+    uint64_t index = core_stored(core), term = core_term_of(core, index);
+    if (term != vote->index_term)
+        return term > vote->index_term ? 1 : -1;
+    return (index > vote->index) - (index < vote->index);
+}
+
 /* Of two whose votes are split, is it this one that has to try again? */
 static bool goes_first(const struct engine *engine, const struct engine_message *rival)
 {
-    uint64_t index = core_stored(engine->core), term = core_term_of(engine->core, index);
-    if (term != rival->index_term || index != rival->index)
-        return term > rival->index_term || (term == rival->index_term && index > rival->index);
-    return engine->id < rival->peer;
+    int order = compare_logs(engine->core, rival);
+    return order > 0 || (order == 0 && engine->id < rival->peer);
 }
 
 /* Has this member, in a term of which it hears by that, refused who knows that nobody leads, and lacks what it has? */
 static bool refuses(const struct core *core, const struct engine_message *vote, uint64_t term_before)
 {
-    uint64_t index = core_stored(core), term = core_term_of(core, index);
     return core_role(core) == CORE_FOLLOWER && vote->disrupts && term_before < vote->term && !core_vote(core) &&
-           (term > vote->index_term || (term == vote->index_term && index > vote->index));
+           compare_logs(core, vote) > 0;
 }
 
-/* The other half of guard i. */
+/* The other halves of guard i. */
 static void look_at_rival(struct engine *engine, uint64_t now_ms, const struct engine_message *vote,
                           uint64_t term_before, struct engine_update *update)
 {

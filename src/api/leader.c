@@ -38,10 +38,7 @@ static bool is_left_out(struct bytes name)
 {
     static const char *const names[] = {"accept-encoding", "connection", "content-length",    "expect", "keep-alive",
                                         "te",              "trailer",    "transfer-encoding", "upgrade"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (http_is(name, names[i]))
-            return true;
-    return false;
+    return http_is_one_of(name, names, sizeof(names) / sizeof(names[0]));
 }
 
 static void add_field(struct buffer *out, struct bytes name, struct bytes value)

@@ -12,12 +12,6 @@ static void set_fault(struct http_reader *reader, int status, const char *reason
     reader->fault = (struct http_fault){status, reason};
 }
 
-static void take(struct bytes *bytes, size_t size)
-{
-    if (size)
-        *bytes = bytes_of(bytes->data + size, bytes->size - size);
-}
-
 /* Can the byte stand where it does in a line? If not, `fault` says why. */
 static bool fits(struct http_reader *reader, uint8_t byte)
 {
@@ -40,7 +34,7 @@ static bool take_line(struct http_reader *reader, struct bytes *bytes, struct bu
         is_whole = bytes->data[size++] == '\n';
     }
     buffer_add(to, bytes->data, size);
-    take(bytes, size);
+    http_skip(bytes, size);
     return is_whole;
 }
 
@@ -125,7 +119,7 @@ static bool take_body(struct http_reader *reader, struct bytes *bytes)
 {
     size_t size = bytes->size < reader->left ? bytes->size : (size_t)reader->left;
     buffer_add(&reader->body, bytes->data, size);
-    take(bytes, size);
+    http_skip(bytes, size);
     reader->left -= size;
     return reader->left == 0;
 }

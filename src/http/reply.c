@@ -10,12 +10,6 @@
 
 enum { STATUS_LINE_MIN = 12, SIZE_DIGITS_MAX = 15 };
 
-static void skip(struct bytes *bytes, size_t size)
-{
-    if (size)
-        *bytes = bytes_of(bytes->data + size, bytes->size - size);
-}
-
 /* Moves bytes up to the end of a line behind reply->line. True: it is whole, and `line` has it without its end. */
 static bool take_line(struct http_reply *reply, struct bytes *bytes, struct bytes *line)
 {
@@ -27,7 +21,7 @@ static bool take_line(struct http_reply *reply, struct bytes *bytes, struct byte
         return false;
     }
     buffer_add(&reply->line, bytes->data, size);
-    skip(bytes, size);
+    http_skip(bytes, size);
     size_t whole = reply->line.size;
     if (!end)
         return false;
@@ -68,10 +62,7 @@ static bool is_of_connection(struct bytes name)
 {
     static const char *const names[] = {"connection", "keep-alive", "date", "server", "upgrade", "content-encoding",
                                         "trailer"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (http_is(name, names[i]))
-            return true;
-    return false;
+    return http_is_one_of(name, names, sizeof(names) / sizeof(names[0]));
 }
 
 static bool read_framing(struct http_reply *reply, struct bytes name, struct bytes value)
@@ -151,9 +142,8 @@ static bool take_body(struct http_reply *reply, struct bytes *bytes, struct buff
 {
     size_t size = bytes->size < *most ? bytes->size : *most;
     size = size < reply->left ? size : (size_t)reply->left;
-    if (size)
-        buffer_add(body, bytes->data, size);
-    skip(bytes, size);
+    buffer_add(body, bytes->data, size);
+    http_skip(bytes, size);
     reply->left -= size;
     *most -= size;
     return reply->left == 0;

@@ -46,7 +46,7 @@ struct broker_options {
     const char *queue_type; /* of queues where neither they nor their virtual host say */
     const char *node;       /* what this broker is called */
     uint8_t password_kind;  /* how new passwords are kept where nobody says: enum hash_kind */
-    uint64_t queue_group;   /* the group that new durable queues are of; 0: none */
+    uint64_t queue_group;   /* the group that new queues are of which survive; 0: none */
     struct broker_first first;
     const struct vhost_defaults *defaults; /* of virtual hosts that are made; NULL: none */
 };

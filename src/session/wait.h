@@ -99,7 +99,7 @@ void wait_refuse(struct channel *channel, uint64_t number);
 void wait_settled(struct channel *channel, uint64_t number);
 /* Once a turn, after store_tick: what has become durable, or has failed, is told. */
 void wait_tick(struct server *server);
-/* The channel ends: its confirms are not sent, and, with the second, no replies either. */
+/* The channel ends: its confirms are not sent, nor is what it has settled told; with the second no replies either. */
 void wait_forget_confirms(struct channel *channel);
 void wait_forget(struct channel *channel);
 

@@ -12,7 +12,7 @@
 #include "session/server.h"
 #include "store/store.h"
 #include "tests/sim/campaign.h"
-#include "tests/sim/link/bench.h"
+#include "tests/sim/link/weather.h"
 
 enum { NODES = BENCH_NODES, QUEUES = 3, NAMES = 4, CLIENTS = 8, SOCKETS = 64 };
 enum { WORKERS = 3, SYNCER = 0, INDEXER = 1, READER = 2 };
@@ -271,7 +271,7 @@ struct run {
     uint32_t fault_every_ms, publish_every_ms, answer_every_ms, disk_ms, body_max, mark_step_max;
     uint16_t prefetch;
     bool has_power_cuts, has_partitions, has_stuck_disks, has_pauses;
-    uint64_t block_until_ms[NODES][NODES], slow_until_ms;
+    struct weather weather;
     uint64_t cut_until_ms[CLIENTS][NODES]; /* a client does not hear a broker, nor the other way round */
 };
 

@@ -1,7 +1,7 @@
 /* What goes wrong. */
 #include "tests/sim/cluster/brokers.h"
 
-enum { DOWN_MS = 3000, PAUSE_MS = 4000, STICK_MS = 8000, BLOCK_MS = 5000, KINDS = 16 };
+enum { DOWN_MS = 3000, PAUSE_MS = 4000, STICK_MS = 8000, SLOW_MS = 5000, KINDS = 16 };
 
 static struct node *draw_node(struct run *run)
 {
@@ -83,14 +83,6 @@ static void transfer(struct run *run)
 
 /* ---- links ---- */
 
-static void block(struct run *run, uint32_t from, uint32_t to, uint64_t until_ms)
-{
-    if (from == to)
-        return;
-    run->bench.is_blocked[from][to] = run->bench.is_walled[from][to] = true;
-    run->block_until_ms[from][to] = until_ms;
-}
-
 /* Clients are with those who are cut off, or with the others, or some with these and some with those. */
 static void cut_clients(struct run *run, const struct node *node, uint64_t until_ms)
 {
@@ -103,42 +95,24 @@ static void cut_clients(struct run *run, const struct node *node, uint64_t until
     }
 }
 
-/* Halves, one alone, a pair, or one direction. */
 static void partition(struct run *run)
 {
-    uint32_t side = (uint32_t)run_below(run, 1 << NODES), what = (uint32_t)run_below(run, 4);
+    struct rift rift = weather_draw_rift(&run->weather);
     const struct node *victim = draw_victim(run);
-    uint32_t a = victim->number, b = draw_node(run)->number;
-    uint64_t until_ms = run->bench.now_ms + 1 + run_below(run, BLOCK_MS);
-    run_say(run, "partition %u: %x, %u, %u", what, side, a, b);
+    rift.a = victim->number;
+    rift.b = draw_node(run)->number;
+    uint64_t until_ms = weather_part(&run->weather, &rift);
+    run_say(run, "partition %u: %x, %u, %u", rift.kind, rift.side, rift.a, rift.b);
     run->report->partitions++;
-    run->report->one_way += what == 3;
-    for (uint32_t i = 0; i < run->nodes; i++)
-        for (uint32_t k = 0; k < run->nodes; k++)
-            if ((what == 0 && (side >> i & 1) != (side >> k & 1)) || (what == 1 && (i == a || k == a)) ||
-                (what == 2 && ((i == a && k == b) || (i == b && k == a))) || (what == 3 && i == a && k == b))
-                block(run, i, k, until_ms);
+    run->report->one_way += rift.kind == RIFT_ONE_WAY;
     cut_clients(run, victim, until_ms);
-}
-
-static void reset_one(struct run *run)
-{
-    uint64_t first = run_below(run, BENCH_PIPES);
-    for (uint64_t i = 0; i < BENCH_PIPES; i++) {
-        struct bench_pipe *pipe = &run->bench.pipes[(first + i) % BENCH_PIPES];
-        if (!pipe->is_used)
-            continue;
-        bench_reset(&run->bench, pipe, run_below(run, 100000));
-        run->report->resets++;
-        return;
-    }
 }
 
 static void slow_links(struct run *run)
 {
+    size_t bytes_per_ms = 1000 + run_below(run, 30000);
     run->report->slow_links++;
-    run->bench.bytes_per_step = 1000 + run_below(run, 30000);
-    run->slow_until_ms = run->bench.now_ms + 1 + run_below(run, BLOCK_MS);
+    weather_slow(&run->weather, bytes_per_ms, run->bench.now_ms + 1 + run_below(run, SLOW_MS));
 }
 
 /* ---- when ---- */
@@ -147,11 +121,9 @@ static void end_faults(struct run *run, bool all)
 {
     struct bench *bench = &run->bench;
     uint64_t now = all ? UINT64_MAX : bench->now_ms;
+    weather_clear(&run->weather, now);
     for (uint32_t i = 0; i < run->nodes; i++) {
         struct node *node = &run->of[i];
-        for (uint32_t k = 0; k < run->nodes; k++)
-            if (now >= run->block_until_ms[i][k])
-                bench->is_blocked[i][k] = bench->is_walled[i][k] = false;
         for (uint32_t k = 0; k < run->clients && all; k++)
             run->cut_until_ms[k][i] = 0;
         if (now >= node->pause_until_ms)
@@ -163,8 +135,6 @@ static void end_faults(struct run *run, bool all)
         if (!node->store && now >= node->start_ms)
             bench_start(bench, i);
     }
-    if (now >= run->slow_until_ms)
-        bench->bytes_per_step = 0;
 }
 
 static void fault(struct run *run)
@@ -202,7 +172,7 @@ static void fault(struct run *run)
         slow_down(run);
         break;
     case 12:
-        reset_one(run);
+        run->report->resets += weather_reset_one(&run->weather);
         break;
     case 13:
         slow_links(run);

@@ -12,7 +12,9 @@ BROKERS_SOURCES = \
 	tests/sim/campaign.c \
 	tests/sim/campaign.h \
 	tests/sim/link/bench.c \
-	tests/sim/link/bench.h
+	tests/sim/link/bench.h \
+	tests/sim/link/weather.c \
+	tests/sim/link/weather.h
 
 %C%_simulate_brokers_SOURCES = $(BROKERS_SOURCES)
 

@@ -69,6 +69,7 @@ static void begin(struct run *run, uint64_t seed)
     run->bench.end = node_end;
     run->bench.turn = node_turn;
     draw(run);
+    weather_init(&run->weather, &run->bench, run->nodes);
     for (uint32_t i = run->nodes; i < NODES; i++) {
         disk_memory_free(run->bench.nodes[i].disk);
         run->bench.nodes[i].disk = NULL;

@@ -14,7 +14,9 @@ MEMBERS_SOURCES = \
 	tests/sim/campaign.c \
 	tests/sim/campaign.h \
 	tests/sim/link/bench.c \
-	tests/sim/link/bench.h
+	tests/sim/link/bench.h \
+	tests/sim/link/weather.c \
+	tests/sim/link/weather.h
 
 %C%_simulate_members_SOURCES = $(MEMBERS_SOURCES)
 %C%_simulate_members_LDADD = libleveret_cluster.a libleveret_tests.a libleveret_store.a libleveret_base.a \

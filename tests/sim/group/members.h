@@ -7,7 +7,7 @@
 #include "store/internal.h"
 #include "store/store.h"
 #include "tests/sim/campaign.h"
-#include "tests/sim/link/bench.h"
+#include "tests/sim/link/weather.h"
 
 enum { NODES = BENCH_NODES, GROUPS = 3, QUEUES = 3, NAMES = 24, TERMS_MAX = 1 << 12 };
 enum { WORKERS = 4, SYNCER = 0, COPIER = 3 };
@@ -137,7 +137,8 @@ struct run {
     bool has_power_cuts, has_partitions, has_stuck_disks, has_short_disks, has_members, has_wipes,
         has_floors, has_pauses, has_returns, has_images;
     struct copied image;
-    uint64_t block_until_ms[NODES][NODES], slow_until_ms, operate_ms;
+    struct weather weather;
+    uint64_t operate_ms;
 };
 
 uint64_t run_below(struct run *run, uint64_t limit);

@@ -194,6 +194,15 @@ static bool is_between(const struct bench_pipe *pipe, uint32_t a, uint32_t b)
            (pipe->nodes[0] == b && pipe->nodes[1] == a);
 }
 
+struct bench_pipe *bench_any_pipe(struct bench *bench)
+{
+    uint64_t first = random_below(&bench->random, BENCH_PIPES);
+    for (uint64_t i = 0; i < BENCH_PIPES; i++)
+        if (bench->pipes[(first + i) % BENCH_PIPES].is_used)
+            return &bench->pipes[(first + i) % BENCH_PIPES];
+    return NULL;
+}
+
 struct bench_pipe *bench_pipe(struct bench *bench, uint32_t a, uint32_t b, enum link_way way)
 {
     for (size_t i = 0; i < BENCH_PIPES; i++) {

@@ -79,6 +79,8 @@ bool bench_connect(struct bench *bench, uint32_t a, uint32_t b, uint64_t ms);
 bool bench_is_up(const struct bench *bench, uint32_t a, uint32_t b);
 /* Reset at both ends; of what is on its way so much still arrives. */
 void bench_reset(struct bench *bench, struct bench_pipe *pipe, size_t arrives);
+/* One of those that are used, whichever; NULL: there is none. */
+struct bench_pipe *bench_any_pipe(struct bench *bench);
 /* The pipe between two nodes that is the last that was made and not closed; NULL: there is none. */
 struct bench_pipe *bench_pipe(struct bench *bench, uint32_t a, uint32_t b, enum link_way way);
 

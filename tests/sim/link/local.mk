@@ -3,7 +3,9 @@
 LINK_SOURCES = \
 	%D%/bench.c \
 	%D%/bench.h \
-	%D%/simulate_link.c
+	%D%/simulate_link.c \
+	%D%/weather.c \
+	%D%/weather.h
 
 %C%_simulate_link_SOURCES = $(LINK_SOURCES)
 %C%_simulate_link_LDADD = libleveret_tests.a libleveret_cluster.a libleveret_base.a

@@ -21,7 +21,7 @@
 
 #include "base/mem.h"
 #include "tests/lib/disk_memory.h"
-#include "tests/sim/link/bench.h"
+#include "tests/sim/link/weather.h"
 
 enum { HEADER = 32, LARGE = 200000 };
 
@@ -52,7 +52,7 @@ struct run {
     char fault[300];
     struct disk *backups[BENCH_NODES];
     bool is_restored[BENCH_NODES]; /* it came from a backup, and others have seen more */
-    uint64_t block_until[BENCH_NODES][BENCH_NODES];
+    struct weather weather;
     uint64_t pause_until[BENCH_NODES], start_ms[BENCH_NODES];
     uint64_t last_kill_ms[BENCH_NODES];
 };
@@ -290,29 +290,10 @@ static void end_backup(struct run *run, uint32_t node)
     run->backups[node] = NULL;
 }
 
-/* One of those that there are; NULL: none. */
-static struct bench_pipe *any_pipe(struct run *run)
-{
-    uint64_t first = below(run, BENCH_PIPES);
-    for (uint64_t i = 0; i < BENCH_PIPES; i++)
-        if (run->bench.pipes[(first + i) % BENCH_PIPES].is_used)
-            return &run->bench.pipes[(first + i) % BENCH_PIPES];
-    return NULL;
-}
-
-static void reset_one(struct run *run)
-{
-    struct bench_pipe *pipe = any_pipe(run);
-    if (!pipe)
-        return;
-    bench_reset(&run->bench, pipe, below(run, 100000));
-    run->met->resets++;
-}
-
 /* Old bytes come late: what a connection has under way, and its end, is held back. */
 static void hold_one(struct run *run)
 {
-    struct bench_pipe *pipe = any_pipe(run);
+    struct bench_pipe *pipe = bench_any_pipe(&run->bench);
     if (!pipe)
         return;
     uint32_t way = (uint32_t)below(run, 2);
@@ -327,9 +308,7 @@ static void hold_one(struct run *run)
 
 static void block(struct run *run, uint32_t from, uint32_t to)
 {
-    struct bench *bench = &run->bench;
-    bench->is_blocked[from][to] = bench->is_walled[from][to] = true;
-    run->block_until[from][to] = bench->now_ms + 1 + below(run, 4000);
+    weather_block(&run->weather, from, to, run->bench.now_ms + 1 + below(run, 4000));
     run->met->blocks++;
 }
 
@@ -340,7 +319,7 @@ static void fault(struct run *run)
     switch (below(run, 10)) {
     case 0:
     case 1:
-        reset_one(run);
+        run->met->resets += weather_reset_one(&run->weather);
         break;
     case 2:
     case 3:
@@ -364,7 +343,7 @@ static void fault(struct run *run)
         }
         break;
     case 8:
-        bench->bytes_per_step = below(run, 2) ? 0 : 500 + below(run, 50000);
+        weather_slow(&run->weather, below(run, 2) ? 0 : 500 + below(run, 50000), UINT64_MAX);
         run->met->slow += bench->bytes_per_step > 0;
         break;
     default:
@@ -378,10 +357,8 @@ static void fault(struct run *run)
 static void end_faults(struct run *run, bool all)
 {
     struct bench *bench = &run->bench;
+    weather_clear(&run->weather, all ? UINT64_MAX : bench->now_ms);
     for (uint32_t i = 0; i < run->nodes; i++) {
-        for (uint32_t k = 0; k < run->nodes; k++)
-            if (all || bench->now_ms >= run->block_until[i][k])
-                bench->is_blocked[i][k] = bench->is_walled[i][k] = false;
         if (all && run->is_restored[i])
             end_backup(run, i);
         if (bench->nodes[i].links && (all || bench->now_ms >= run->pause_until[i]))
@@ -392,8 +369,6 @@ static void end_faults(struct run *run, bool all)
                 run->sides[i][k].known_boot = 0;
         }
     }
-    if (all)
-        bench->bytes_per_step = 0;
 }
 
 /* ---- what holds all the time ---- */
@@ -466,6 +441,7 @@ static bool run_seed(uint64_t seed, uint64_t ms, struct met *met)
     static struct run run;
     run = (struct run){.met = met, .seed = seed, .nodes = 2 + seed % 2};
     bench_init(&run.bench, seed, run.nodes);
+    weather_init(&run.weather, &run.bench, run.nodes);
     run.bench.event = on_event;
     run.bench.context = &run;
     for (uint32_t i = 0; i < run.nodes; i++)

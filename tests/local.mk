@@ -31,6 +31,8 @@ libleveret_tests_a_SOURCES = \
 	%D%/lib/loop_child.h \
 	%D%/lib/match.c \
 	%D%/lib/match.h \
+	%D%/lib/slow_worker.c \
+	%D%/lib/slow_worker.h \
 	%D%/lib/store_audit.c \
 	%D%/lib/store_audit.h \
 	%D%/lib/tap.c \

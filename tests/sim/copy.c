@@ -34,7 +34,7 @@ static const char *begin(const struct api_backups *backups, const char *folder, 
     copy->disk = disk_memory_new();
     copy->kv = kv_memory_new();
     copy->backup = (struct store_backup){
-        .disk = copy->disk, .kv = copy->kv, .worker = &machine->workers[WORKER_COPIER].worker};
+        .disk = copy->disk, .kv = copy->kv, .worker = &machine->workers[WORKER_COPIER].slow.worker};
     machine->copy = copy;
     promises_note_copy(machine->sim);
     return store_backup(machine->store, &copy->backup) ? NULL : "another one is under way";

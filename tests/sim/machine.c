@@ -74,11 +74,6 @@ bool machine_is_settled(struct machine *machine, const char *prefix)
 
 /* ---- workers ---- */
 
-static struct sim_worker *worker_of(struct worker *worker)
-{
-    return (struct sim_worker *)(void *)worker;
-}
-
 /* How long a job takes: mostly what a disk takes, and now and then much longer. */
 static uint64_t job_us(struct machine *machine)
 {
@@ -88,56 +83,28 @@ static uint64_t job_us(struct machine *machine)
     return sim_chance(sim, 50) ? 1000 + sim_below(sim, 50000) : 20 + sim_below(sim, 600);
 }
 
-static void schedule_job(struct sim_worker *worker)
+static void schedule_job(struct slow_worker *slow)
 {
+    struct sim_worker *worker = (struct sim_worker *)(void *)slow;
     struct machine *machine = worker->machine;
     sim_at(machine->sim, EVENT_JOB, machine->number, worker->which, job_us(machine),
            machine->epoch);
 }
 
-static void submit(struct worker *link, struct job *job)
-{
-    struct sim_worker *worker = worker_of(link);
-    bool is_first = list_is_empty(&worker->submitted);
-    list_init(&job->link);
-    list_push_back(&worker->submitted, &job->link);
-    if (is_first)
-        schedule_job(worker);
-}
-
-static struct job *finished(struct worker *link)
-{
-    struct list *first = list_take_first(&worker_of(link)->finished);
-    return first ? list_entry(first, struct job, link) : NULL;
-}
-
-static bool run_one(struct sim_worker *worker)
-{
-    struct list *link = list_take_first(&worker->submitted);
-    if (!link)
-        return false;
-    struct job *job = list_entry(link, struct job, link);
-    job->run(job);
-    list_push_back(&worker->finished, &job->link);
-    return true;
-}
-
-static void drain(struct worker *link)
-{
-    while (run_one(worker_of(link)))
-        ;
-}
-
-static const struct worker_ops worker_ops = {submit, finished, drain};
-
 void machine_job(struct machine *machine, int which)
 {
-    struct sim_worker *worker = &machine->workers[which];
-    if (!run_one(worker))
+    struct slow_worker *worker = &machine->workers[which].slow;
+    if (!slow_worker_step(worker))
         return;
-    if (!list_is_empty(&worker->submitted))
+    if (!slow_worker_is_idle(worker))
         schedule_job(worker);
     machine_wake(machine, machine->sim->now_us);
+}
+
+static void forget_jobs(struct machine *machine)
+{
+    for (int i = 0; i < WORKERS; i++)
+        slow_worker_forget(&machine->workers[i].slow);
 }
 
 /* ---- up and down ---- */
@@ -191,9 +158,9 @@ void machine_init(struct sim *sim, int number)
         machine->log = (struct log){.sink = print_line, .context = machine};
     for (int i = 0; i < WORKERS; i++) {
         struct sim_worker *worker = &machine->workers[i];
-        *worker = (struct sim_worker){{&worker_ops}, machine, i, {0}, {0}};
-        list_init(&worker->submitted);
-        list_init(&worker->finished);
+        slow_worker_init(&worker->slow, schedule_job);
+        worker->machine = machine;
+        worker->which = i;
     }
     draw_options(machine);
 }
@@ -243,7 +210,7 @@ static void close_management(struct machine *machine)
 void machine_drain(struct machine *machine)
 {
     for (int i = 0; i < WORKERS; i++)
-        drain(&machine->workers[i].worker);
+        slow_worker_drain(&machine->workers[i].slow);
 }
 
 bool machine_start(struct machine *machine)
@@ -254,9 +221,9 @@ bool machine_start(struct machine *machine)
     message_pool_init(&machine->pool);
     options->disk = machine->disk;
     options->kv = machine->kv;
-    options->syncer = &machine->workers[WORKER_SYNCER].worker;
-    options->indexer = &machine->workers[WORKER_INDEXER].worker;
-    options->reader = &machine->workers[WORKER_READER].worker;
+    options->syncer = &machine->workers[WORKER_SYNCER].slow.worker;
+    options->indexer = &machine->workers[WORKER_INDEXER].slow.worker;
+    options->reader = &machine->workers[WORKER_READER].slow.worker;
     options->pool = &machine->pool;
     options->log = &machine->log;
     machine->epoch++;
@@ -276,10 +243,7 @@ bool machine_start(struct machine *machine)
         broker_free(&machine->broker);
         agree_close(machine);
         store_abandon(machine->store);
-        for (int i = 0; i < WORKERS; i++) {
-            list_init(&machine->workers[i].submitted);
-            list_init(&machine->workers[i].finished);
-        }
+        forget_jobs(machine);
         machine->store = NULL;
         message_pool_free(&machine->pool);
         return false;
@@ -302,8 +266,7 @@ static void cut_short(struct machine *machine)
     struct sim *sim = machine->sim;
     disk_memory_fail(machine->disk, 1 + sim_below(sim, 6), EIO, true);
     kv_memory_fail(machine->kv, 1 + sim_below(sim, 3), true);
-    for (int i = 0; i < WORKERS; i++)
-        drain(&machine->workers[i].worker);
+    machine_drain(machine);
 }
 
 static void lose_clients(struct machine *machine)
@@ -353,10 +316,7 @@ void machine_end(struct machine *machine, enum machine_end how)
     else
         store_abandon(machine->store);
     copy_free(machine);
-    for (int i = 0; i < WORKERS; i++) {
-        list_init(&machine->workers[i].submitted);
-        list_init(&machine->workers[i].finished);
-    }
+    forget_jobs(machine);
     machine->server = NULL;
     machine->store = NULL;
     machine->turn_us = UINT64_MAX;

@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "base/random.h"
 #include "session/server.h"
+#include "tests/lib/slow_worker.h"
 #include "tests/sim/chaos.h"
 #include "tests/sim/events.h"
 #include "tests/sim/simulation.h"
@@ -57,10 +58,9 @@ enum { MACHINE_STALE_MS = 50 };
 enum { WORKER_SYNCER, WORKER_INDEXER, WORKER_READER, WORKER_COPIER, WORKERS };
 
 struct sim_worker {
-    struct worker worker;
+    struct slow_worker slow;
     struct machine *machine;
     int which;
-    struct list submitted, finished;
 };
 
 struct machine {

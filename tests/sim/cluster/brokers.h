@@ -12,10 +12,10 @@
 #include "session/server.h"
 #include "store/store.h"
 #include "tests/sim/campaign.h"
+#include "tests/sim/group/drive.h"
 #include "tests/sim/link/weather.h"
 
 enum { NODES = BENCH_NODES, QUEUES = 3, NAMES = 4, CLIENTS = 8, SOCKETS = 64 };
-enum { WORKERS = 3, SYNCER = 0, INDEXER = 1, READER = 2 };
 
 struct run;
 
@@ -97,19 +97,10 @@ void truth_judge(struct run *run);
 
 /* ---- brokers: node.c ---- */
 
-struct sim_worker {
-    struct worker worker;
-    struct node *node;
-    struct list submitted, finished;
-    uint64_t ready_ms; /* when the first of them is done */
-};
-
 struct node {
     struct run *run;
     uint32_t number; /* from 0 on */
-    struct disk *disk;
-    struct kv *kv;
-    struct sim_worker workers[WORKERS];
+    struct drive drive;
     struct message_pool pool;
     struct random random;
     struct log log;
@@ -123,8 +114,7 @@ struct node {
     uint64_t office; /* which one of all that there were it has; 0: it follows */
     bool is_over;    /* it has lost its office, and is to start again */
     bool is_orderly; /* it ends as a process that has the time for it */
-    uint64_t start_ms, pause_until_ms, stuck_until_ms, slow_until_ms;
-    bool is_stuck;
+    uint64_t start_ms, pause_until_ms;
     int64_t wall_offset_ms;
 };
 

@@ -53,18 +53,18 @@ static void pause_one(struct run *run)
 static void stick(struct run *run)
 {
     struct node *node = draw_victim(run);
-    if (!node->store || node->is_stuck)
+    if (!node->store || node->drive.is_stuck)
         return;
     run_say(run, "broker %u has a stuck disk", node->number);
     run->report->stuck_disks++;
-    node->is_stuck = true;
-    node->stuck_until_ms = run->bench.now_ms + 1 + run_below(run, STICK_MS);
+    drive_stick(&node->drive, STICK_MS);
 }
 
 static void slow_down(struct run *run)
 {
+    uint64_t until_ms = run->bench.now_ms + 1 + run_below(run, STICK_MS);
     run->report->slow_disks++;
-    draw_victim(run)->slow_until_ms = run->bench.now_ms + 1 + run_below(run, STICK_MS);
+    draw_victim(run)->drive.slow_until_ms = until_ms;
 }
 
 static void jump(struct run *run)
@@ -128,10 +128,7 @@ static void end_faults(struct run *run, bool all)
             run->cut_until_ms[k][i] = 0;
         if (now >= node->pause_until_ms)
             bench->nodes[i].is_paused = false;
-        if (now >= node->stuck_until_ms)
-            node->is_stuck = false;
-        if (all)
-            node->slow_until_ms = 0;
+        drive_clear(&node->drive, all);
         if (!node->store && now >= node->start_ms)
             bench_start(bench, i);
     }

@@ -11,6 +11,8 @@ BROKERS_SOURCES = \
 	%D%/work.c \
 	tests/sim/campaign.c \
 	tests/sim/campaign.h \
+	tests/sim/group/drive.c \
+	tests/sim/group/drive.h \
 	tests/sim/link/bench.c \
 	tests/sim/link/bench.h \
 	tests/sim/link/weather.c \

@@ -1,14 +1,11 @@
 /* A broker of a cluster, as src/leveretd.c and src/membership.c put it together: its disk, its workers, which
  * take their time, its store, its links and its server; and its office. */
 #include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "base/log_line.h"
 #include "session/agreed.h"
-#include "tests/lib/disk_memory.h"
-#include "tests/lib/kv_memory.h"
 #include "tests/sim/cluster/brokers.h"
 
 enum { GROUP = 2, GENERATION = 1, SEAT = 1, WAIT = 1, STUCK_MS = 5000, START_SLOW_MS = 1000, AGAIN_MS = 30 };
@@ -36,75 +33,6 @@ static uint64_t wall_ms(const struct node *node)
     return wall_clock_ms + node->run->bench.now_ms + (uint64_t)node->wall_offset_ms;
 }
 
-/* ---- workers ---- */
-
-static struct sim_worker *worker_of(struct worker *worker)
-{
-    return (struct sim_worker *)(void *)worker;
-}
-
-static uint64_t job_ms(struct node *node)
-{
-    struct run *run = node->run;
-    if (run->bench.now_ms < node->slow_until_ms)
-        return 5 + run_below(run, 200);
-    return run_chance(run, 50) ? run_below(run, 40) : run_below(run, run->disk_ms + 1);
-}
-
-static void submit(struct worker *link, struct job *job)
-{
-    struct sim_worker *worker = worker_of(link);
-    list_init(&job->link);
-    if (list_is_empty(&worker->submitted))
-        worker->ready_ms = worker->node->run->bench.now_ms + job_ms(worker->node);
-    list_push_back(&worker->submitted, &job->link);
-}
-
-static struct job *finished(struct worker *link)
-{
-    struct list *first = list_take_first(&worker_of(link)->finished);
-    return first ? list_entry(first, struct job, link) : NULL;
-}
-
-static bool run_one(struct sim_worker *worker)
-{
-    struct list *link = list_take_first(&worker->submitted);
-    if (!link)
-        return false;
-    struct job *job = list_entry(link, struct job, link);
-    job->run(job);
-    list_push_back(&worker->finished, &job->link);
-    return true;
-}
-
-static void drain(struct worker *link)
-{
-    while (run_one(worker_of(link)))
-        continue;
-}
-
-static const struct worker_ops worker_ops = {submit, finished, drain};
-
-static void work(struct node *node)
-{
-    uint64_t now = node->run->bench.now_ms;
-    for (int i = 0; i < WORKERS && !node->is_stuck; i++) {
-        struct sim_worker *worker = &node->workers[i];
-        while (!list_is_empty(&worker->submitted) && worker->ready_ms <= now) {
-            run_one(worker);
-            worker->ready_ms = now + job_ms(node);
-        }
-    }
-}
-
-static void forget_work(struct node *node)
-{
-    for (int i = 0; i < WORKERS; i++) {
-        list_init(&node->workers[i].submitted);
-        list_init(&node->workers[i].finished);
-    }
-}
-
 /* ---- beginning ---- */
 
 static void print_line(void *context, const struct log_record *record)
@@ -117,23 +45,9 @@ static void print_line(void *context, const struct log_record *record)
 
 static void draw_options(struct node *node)
 {
-    struct run *run = node->run;
     struct store_options *options = &node->options;
-    store_options_default(options);
-    options->segment_bytes = 1u << (15 + run_below(run, 7));
-    options->checkpoint_bytes = (uint64_t)1 << (15 + run_below(run, 8));
-    options->checkpoint_ms = 300 + run_below(run, 8000);
-    options->group_cache_bytes = run_chance(run, 2) ? 1000 + run_below(run, 60000) : 4 << 20;
-    options->cache_bytes = run_chance(run, 2) ? 4096 : 4 << 20;
-    options->batch_large_bytes = run_chance(run, 3) ? 4096 : 4 << 20;
-    options->chunk_entries = run_chance(run, 2) ? 64 : 2048;
-    options->mark_step = 1 + (uint32_t)run_below(run, run->mark_step_max);
-    options->disk_reserve_bytes = 1 << 20;
-    options->disk = node->disk;
-    options->kv = node->kv;
-    options->syncer = &node->workers[SYNCER].worker;
-    options->indexer = &node->workers[INDEXER].worker;
-    options->reader = &node->workers[READER].worker;
+    drive_draw_options(&node->drive, options);
+    options->mark_step = 1 + (uint32_t)run_below(node->run, node->run->mark_step_max);
     options->pool = &node->pool;
     options->log = &node->log;
     server_options_default(&node->server_options);
@@ -145,24 +59,16 @@ void node_init(struct run *run, uint32_t number)
     struct node *node = &run->of[number];
     *node = (struct node){.run = run, .number = number};
     random_init(&node->random, random_next(&run->bench.random));
-    node->disk = disk_memory_new();
-    disk_memory_spare_reads(node->disk);
-    node->kv = kv_memory_new();
+    drive_init(&node->drive, &run->bench, run->disk_ms);
     if (run->verbose)
         node->log = (struct log){.level = LOG_LEVEL_INFO, .sink = print_line, .context = node};
-    for (int i = 0; i < WORKERS; i++) {
-        node->workers[i].worker.ops = &worker_ops;
-        node->workers[i].node = node;
-    }
-    forget_work(node);
     draw_options(node);
     node->wall_offset_ms = (int64_t)run_below(run, 4000) - 2000;
 }
 
 void node_free(struct node *node)
 {
-    disk_memory_free(node->disk);
-    kv_memory_free(node->kv);
+    drive_free(&node->drive);
 }
 
 static void take_part(struct node *node)
@@ -188,9 +94,7 @@ struct links *node_make(struct bench *bench, uint32_t number)
     struct node *node = &run->of[number];
     char error[600];
     message_pool_init(&node->pool);
-    disk_memory_spare_opens(node->disk, false);
-    node->store = store_open(&node->options, bench->now_ms, error, sizeof(error));
-    disk_memory_spare_opens(node->disk, true);
+    node->store = drive_open(&node->drive, &node->options, error, sizeof(error));
     if (!node->store) {
         run_fail(run, "the store of broker %u does not open: %s", number, error);
         assert(false); /* nothing can go on without it */
@@ -203,7 +107,7 @@ struct links *node_make(struct bench *bench, uint32_t number)
                                       .seed = run_below(run, UINT64_MAX)};
     node->cluster = cluster_new(&options, bench->now_ms);
     if (run_chance(run, 3)) /* a machine that starts has much to do */
-        node->slow_until_ms = bench->now_ms + run_below(run, START_SLOW_MS);
+        node->drive.slow_until_ms = bench->now_ms + run_below(run, START_SLOW_MS);
     take_part(node);
     node->server = server_new(&node->server_options, &node->broker, bench->now_ms);
     node->broker.options.queue_group = GROUP;
@@ -245,12 +149,12 @@ static void end_well(struct node *node)
     node->is_orderly = true;
     bench_kill(&run->bench, node->number);
     node->is_orderly = false;
-    forget_work(node);
+    drive_forget(&node->drive);
     message_pool_free(&node->pool);
     node->store = NULL;
     node->start_ms = run->bench.now_ms + 1 + run_below(run, AGAIN_MS);
-    if (node->is_stuck && node->start_ms < node->stuck_until_ms)
-        node->start_ms = node->stuck_until_ms;
+    if (node->drive.is_stuck && node->start_ms < node->drive.stuck_until_ms)
+        node->start_ms = node->drive.stuck_until_ms;
 }
 
 void node_down(struct node *node, bool is_power_cut, uint64_t for_ms)
@@ -258,24 +162,12 @@ void node_down(struct node *node, bool is_power_cut, uint64_t for_ms)
     struct run *run = node->run;
     if (!node->store)
         return;
-    /* What the workers were doing may have been done in part. */
-    disk_memory_fail(node->disk, 1 + run_below(run, 6), EIO, true);
-    kv_memory_fail(node->kv, 1 + run_below(run, 3), true);
+    drive_break(&node->drive);
     bench_kill(&run->bench, node->number);
-    for (int i = 0; i < WORKERS; i++)
-        drain(&node->workers[i].worker);
-    store_abandon(node->store);
+    drive_crash(&node->drive, node->store, is_power_cut);
     node->store = NULL;
-    forget_work(node);
     message_pool_free(&node->pool);
-    disk_memory_fail(node->disk, 0, 0, false);
-    kv_memory_fail(node->kv, 0, false);
-    enum crash crash = !is_power_cut         ? CRASH_KEEP
-                       : run_chance(run, 2) ? CRASH_DROP
-                                            : CRASH_RANDOM;
-    disk_memory_crash(node->disk, crash, &run->bench.random);
-    kv_memory_crash(node->kv, crash == CRASH_KEEP, crash == CRASH_RANDOM ? &run->bench.random : NULL);
-    node->is_stuck &= !is_power_cut;
+    node->drive.is_stuck &= !is_power_cut;
     node->start_ms = run->bench.now_ms + for_ms;
 }
 
@@ -287,8 +179,8 @@ void node_look(struct node *node)
     if (node->office && store_writes_for_ms(node->store, run->bench.now_ms) >= STUCK_MS) {
         run_say(run, "broker %u leaves its office, as its disk stands still", node->number);
         run->report->stuck_offices++;
-        uint64_t now_ms = run->bench.now_ms;
-        node_down(node, false, node->is_stuck && node->stuck_until_ms > now_ms ? node->stuck_until_ms - now_ms : 1);
+        uint64_t now_ms = run->bench.now_ms, until_ms = node->drive.is_stuck ? node->drive.stuck_until_ms : 0;
+        node_down(node, false, until_ms > now_ms ? until_ms - now_ms : 1);
         return;
     }
     if (!node->is_over)
@@ -339,7 +231,7 @@ void node_turn(struct bench *bench, uint32_t number)
     if (run->is_failed || node->is_over)
         return;
     struct service *service = server_service(node->server);
-    work(node);
+    drive_work(&node->drive);
     service_woken(service, bench->now_ms);
     sockets_feed(node);
     service_tick(service, bench->now_ms, wall_ms(node));

@@ -75,25 +75,25 @@ static void pause_one(struct run *run)
 static void stick(struct run *run)
 {
     struct node *node = draw_victim(run);
-    if (!node->store || node->is_stuck)
+    if (!node->store || node->drive.is_stuck)
         return;
     run_say(run, "node %u has a stuck disk", node->number);
     run->report->stuck_disks++;
-    node->is_stuck = true;
-    node->stuck_until_ms = run->bench.now_ms + 1 + run_below(run, STUCK_MS);
+    drive_stick(&node->drive, STUCK_MS);
 }
 
 static void slow_down(struct run *run)
 {
+    uint64_t until_ms = run->bench.now_ms + 1 + run_below(run, STUCK_MS);
     run->report->slow_disks++;
-    draw_victim(run)->slow_until_ms = run->bench.now_ms + 1 + run_below(run, STUCK_MS);
+    draw_victim(run)->drive.slow_until_ms = until_ms;
 }
 
 /* Less is free than the reserve, or nothing. */
 static void shorten(struct run *run)
 {
     struct node *node = draw_victim(run);
-    struct disk *disk = node->disk;
+    struct disk *disk = node->drive.disk;
     uint64_t available = 0, size = 0;
     if (!node->store || node->is_short)
         return;
@@ -322,13 +322,10 @@ static void end_faults(struct run *run, bool all)
         struct node *node = &run->of[i];
         if (now >= node->pause_until_ms)
             bench->nodes[i].is_paused = false;
-        if (now >= node->stuck_until_ms)
-            node->is_stuck = false;
-        if (all)
-            node->slow_until_ms = 0;
+        drive_clear(&node->drive, all);
         if (node->is_short && now >= node->short_until_ms) {
             node->is_short = false;
-            disk_memory_take(node->disk, 0);
+            disk_memory_take(node->drive.disk, 0);
         }
         if (!node->store && now >= node->start_ms)
             bench_start(bench, i);

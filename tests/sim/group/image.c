@@ -13,7 +13,7 @@ static void begin(struct run *run, struct node *from, struct node *to)
     if (!group_image(node_group(from, 0), &image->image))
         return;
     image->backup = (struct store_backup){
-        .disk = node_new_disk(), .kv = kv_memory_new(), .worker = &from->workers[COPIER].worker};
+        .disk = node_new_disk(), .kv = kv_memory_new(), .worker = drive_worker(&from->drive, DRIVE_COPIER)};
     image->from = from->number;
     image->to = to->number;
     image->ready_ms = 0;

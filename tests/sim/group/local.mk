@@ -1,6 +1,8 @@
 # Members of groups with their stores and links, without brokers around them: simulations from a seed.
 
 MEMBERS_SOURCES = \
+	%D%/drive.c \
+	%D%/drive.h \
 	%D%/faults.c \
 	%D%/image.c \
 	%D%/members.h \

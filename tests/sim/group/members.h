@@ -7,10 +7,10 @@
 #include "store/internal.h"
 #include "store/store.h"
 #include "tests/sim/campaign.h"
+#include "tests/sim/group/drive.h"
 #include "tests/sim/link/weather.h"
 
 enum { NODES = BENCH_NODES, GROUPS = 3, QUEUES = 3, NAMES = 24, TERMS_MAX = 1 << 12 };
-enum { WORKERS = 4, SYNCER = 0, COPIER = 3 };
 
 /* ---- what a campaign has met ---- */
 
@@ -66,14 +66,6 @@ struct truth {
 
 /* ---- nodes ---- */
 
-struct sim_worker {
-    struct worker worker;
-    struct node *node;
-    int which;
-    struct list submitted, finished;
-    uint64_t ready_ms; /* when the first of them is done */
-};
-
 /* A node in one group. */
 struct seat_state {
     uint16_t seat; /* 0: it is no member */
@@ -95,9 +87,7 @@ struct run;
 struct node {
     struct run *run;
     uint32_t number; /* from 0 on */
-    struct disk *disk;
-    struct kv *kv;
-    struct sim_worker workers[WORKERS];
+    struct drive drive;
     struct message_pool pool;
     struct log log;
     struct store_options options;
@@ -105,8 +95,8 @@ struct node {
     struct cluster *cluster;
     uint64_t boot;
     uint64_t linked_ms; /* when a link of it was last up */
-    uint64_t start_ms, pause_until_ms, stuck_until_ms, slow_until_ms, short_until_ms;
-    bool is_stuck, is_short;
+    uint64_t start_ms, pause_until_ms, short_until_ms;
+    bool is_short;
     bool is_held; /* its disk is stuck until a story goes on */
     int64_t wall_offset_ms;
     struct seat_state seats[GROUPS];

@@ -1,6 +1,5 @@
 /* A node: its disk, its workers, which take their time, its store, and its part of groups. */
 #include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -35,94 +34,11 @@ uint64_t node_disk_left(struct node *node)
     uint64_t left = 0, size = 0;
     if (node->is_short)
         return UINT64_MAX;
-    node->disk->ops->free_space(node->disk, &left, &size);
+    node->drive.disk->ops->free_space(node->drive.disk, &left, &size);
     return left;
 }
 
-/* ---- workers ---- */
-
-static struct sim_worker *worker_of(struct worker *worker)
-{
-    return (struct sim_worker *)(void *)worker;
-}
-
-static uint64_t job_ms(struct node *node)
-{
-    struct run *run = node->run;
-    if (run->bench.now_ms < node->slow_until_ms)
-        return 5 + run_below(run, 200);
-    return run_chance(run, 50) ? run_below(run, 40) : run_below(run, run->disk_ms + 1);
-}
-
-static void submit(struct worker *link, struct job *job)
-{
-    struct sim_worker *worker = worker_of(link);
-    list_init(&job->link);
-    if (list_is_empty(&worker->submitted))
-        worker->ready_ms = worker->node->run->bench.now_ms + job_ms(worker->node);
-    list_push_back(&worker->submitted, &job->link);
-}
-
-static struct job *finished(struct worker *link)
-{
-    struct list *first = list_take_first(&worker_of(link)->finished);
-    return first ? list_entry(first, struct job, link) : NULL;
-}
-
-static bool run_one(struct sim_worker *worker)
-{
-    struct list *link = list_take_first(&worker->submitted);
-    if (!link)
-        return false;
-    struct job *job = list_entry(link, struct job, link);
-    job->run(job);
-    list_push_back(&worker->finished, &job->link);
-    return true;
-}
-
-static void drain(struct worker *link)
-{
-    while (run_one(worker_of(link)))
-        continue;
-}
-
-static const struct worker_ops worker_ops = {submit, finished, drain};
-
-static void work(struct node *node)
-{
-    uint64_t now = node->run->bench.now_ms;
-    for (int i = 0; i < WORKERS && !node->is_stuck && !node->is_held; i++) {
-        struct sim_worker *worker = &node->workers[i];
-        while (!list_is_empty(&worker->submitted) && worker->ready_ms <= now) {
-            run_one(worker);
-            worker->ready_ms = now + job_ms(node);
-        }
-    }
-}
-
 /* ---- beginning and end ---- */
-
-static void draw_options(struct node *node)
-{
-    struct run *run = node->run;
-    struct store_options *options = &node->options;
-    store_options_default(options);
-    options->segment_bytes = 1u << (15 + run_below(run, 7));
-    options->checkpoint_bytes = (uint64_t)1 << (15 + run_below(run, 8));
-    options->checkpoint_ms = 300 + run_below(run, 8000);
-    options->group_cache_bytes = run_chance(run, 2) ? 1000 + run_below(run, 60000) : 4 << 20;
-    options->cache_bytes = run_chance(run, 2) ? 4096 : 4 << 20;
-    options->batch_large_bytes = run_chance(run, 3) ? 4096 : 4 << 20;
-    options->chunk_entries = run_chance(run, 2) ? 64 : 2048;
-    options->disk_reserve_bytes = 1 << 20;
-    options->disk = node->disk;
-    options->kv = node->kv;
-    options->syncer = &node->workers[SYNCER].worker;
-    options->indexer = &node->workers[1].worker;
-    options->reader = &node->workers[2].worker;
-    options->pool = &node->pool;
-    options->log = &node->log;
-}
 
 struct disk *node_new_disk(void)
 {
@@ -132,29 +48,15 @@ struct disk *node_new_disk(void)
     return disk;
 }
 
-static void set_disk(struct node *node, struct disk *disk, struct kv *kv)
-{
-    node->options.disk = node->disk = disk;
-    node->options.kv = node->kv = kv;
-}
-
-static void new_disk(struct node *node)
-{
-    set_disk(node, node_new_disk(), kv_memory_new());
-}
-
 void node_init(struct run *run, uint32_t number)
 {
     struct node *node = &run->of[number];
     *node = (struct node){.run = run, .number = number};
-    new_disk(node);
-    for (int i = 0; i < WORKERS; i++) {
-        struct sim_worker *worker = &node->workers[i];
-        *worker = (struct sim_worker){{&worker_ops}, node, i, {0}, {0}, 0};
-        list_init(&worker->submitted);
-        list_init(&worker->finished);
-    }
-    draw_options(node);
+    drive_init(&node->drive, &run->bench, run->disk_ms);
+    disk_memory_limit(node->drive.disk, DISK_BYTES);
+    drive_draw_options(&node->drive, &node->options);
+    node->options.pool = &node->pool;
+    node->options.log = &node->log;
     node->wall_offset_ms = (int64_t)run_below(run, 4000) - 2000;
 }
 
@@ -162,8 +64,7 @@ void node_free(struct node *node)
 {
     for (uint32_t at = 0; at < GROUPS; at++)
         mem_free(node->seats[at].down_terms);
-    disk_memory_free(node->disk);
-    kv_memory_free(node->kv);
+    drive_free(&node->drive);
 }
 
 /* A name that the store has. */
@@ -211,9 +112,7 @@ struct links *node_make(struct bench *bench, uint32_t number)
     struct node *node = &run->of[number];
     char error[600];
     message_pool_init(&node->pool);
-    disk_memory_spare_opens(node->disk, false);
-    node->store = store_open(&node->options, bench->now_ms, error, sizeof(error));
-    disk_memory_spare_opens(node->disk, true);
+    node->store = drive_open(&node->drive, &node->options, error, sizeof(error));
     if (!node->store) {
         run_fail(run, "the store of node %u does not open: %s", number, error);
         assert(false); /* nothing can go on without it */
@@ -225,7 +124,7 @@ struct links *node_make(struct bench *bench, uint32_t number)
     node->cluster = cluster_new(&options, bench->now_ms);
     node->boot++;
     if (run_chance(run, 3)) /* a machine that starts has much to do */
-        node->slow_until_ms = bench->now_ms + run_below(run, START_SLOW_MS);
+        node->drive.slow_until_ms = bench->now_ms + run_below(run, START_SLOW_MS);
     for (uint32_t at = 0; at < GROUPS; at++)
         memset(node->seats[at].names, 0, sizeof(node->seats[at].names));
     store_catalogue_each(node->store, hear_name, node);
@@ -272,31 +171,15 @@ void node_down(struct node *node, bool is_power_cut, uint64_t for_ms)
     struct run *run = node->run;
     if (!node->store)
         return;
-    /* What the workers were doing may have been done in part. */
-    disk_memory_limit(node->disk, 0);
-    disk_memory_fail(node->disk, 1 + run_below(run, 6), EIO, true);
-    kv_memory_fail(node->kv, 1 + run_below(run, 3), true);
+    disk_memory_limit(node->drive.disk, 0);
+    drive_break(&node->drive);
     bench_kill(&run->bench, node->number);
-    for (int i = 0; i < WORKERS; i++)
-        drain(&node->workers[i].worker);
-    store_abandon(node->store);
+    drive_crash(&node->drive, node->store, is_power_cut);
     node->store = NULL;
-    for (int i = 0; i < WORKERS; i++) {
-        list_init(&node->workers[i].submitted);
-        list_init(&node->workers[i].finished);
-    }
     message_pool_free(&node->pool);
-    disk_memory_fail(node->disk, 0, 0, false);
-    kv_memory_fail(node->kv, 0, false);
-    enum crash crash = !is_power_cut         ? CRASH_KEEP
-                       : run_chance(run, 2) ? CRASH_DROP
-                                            : CRASH_RANDOM;
-    disk_memory_crash(node->disk, crash, &run->bench.random);
-    kv_memory_crash(node->kv, crash == CRASH_KEEP,
-                    crash == CRASH_RANDOM ? &run->bench.random : NULL);
-    disk_memory_take(node->disk, 0);
-    disk_memory_limit(node->disk, DISK_BYTES);
-    node->is_stuck = node->is_short = false;
+    disk_memory_take(node->drive.disk, 0);
+    disk_memory_limit(node->drive.disk, DISK_BYTES);
+    node->drive.is_stuck = node->is_short = false;
     node->start_ms = run->bench.now_ms + for_ms;
 }
 
@@ -323,9 +206,7 @@ void node_leave(struct node *node, uint32_t at)
 void node_wipe(struct node *node)
 {
     node_down(node, true, 100);
-    disk_memory_free(node->disk);
-    kv_memory_free(node->kv);
-    new_disk(node);
+    drive_replace(&node->drive, node_new_disk(), kv_memory_new());
     for (uint32_t at = 0; at < node->run->groups; at++) {
         struct seat_state *seat = &node->seats[at];
         if (seat->seat)
@@ -339,9 +220,7 @@ void node_wipe(struct node *node)
 void node_take(struct node *node, struct disk *disk, struct kv *kv, uint64_t names_from)
 {
     node_down(node, false, 0);
-    disk_memory_free(node->disk);
-    kv_memory_free(node->kv);
-    set_disk(node, disk, kv);
+    drive_replace(&node->drive, disk, kv);
     for (uint32_t at = 0; at < node->run->groups; at++) {
         struct seat_state *seat = &node->seats[at];
         seat->down_last = seat->down_floor = 0;
@@ -378,7 +257,8 @@ void node_turn(struct bench *bench, uint32_t number)
     struct node *node = &run->of[number];
     if (run->is_failed)
         return;
-    work(node);
+    if (!node->is_held)
+        drive_work(&node->drive);
     cluster_tick(node->cluster, bench->now_ms, wall_ms(node));
     apply(node);
     for (uint32_t at = 0; at < run->groups; at++) {

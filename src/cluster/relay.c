@@ -278,6 +278,7 @@ static bool await_another(struct client *client)
     }
     leave_way(client, false);
     client->state = CLIENT_WAITING;
+    client->peer.is_resumed = true;
     list_push_back(&relays->waiting, &client->turn);
     timer_set(&relays->timers, &client->side.timer, relays->now_ms + relays->options.patience_ms);
     return true;
@@ -324,7 +325,6 @@ static void ask(struct way *way)
                                         .kind = (uint8_t)relays->options.kind}};
     memcpy(frame.relay.cluster, self->cluster, NODE_ID_BYTES);
     memcpy(frame.relay.node, self->node, NODE_ID_BYTES);
-    way->client->peer.is_resumed = way->client->resume != NULL;
     link_client_write(&frame.relay, &way->client->peer, &way->client->conversation, &known);
     link_frame_write(&contents, &frame);
     link_piece_write_header(header, LINK_RELAY, false, contents.size);
@@ -879,7 +879,6 @@ static void serve_here(struct client *client)
     list_remove(&client->turn);
     leave_way(client, false);
     timer_cancel(&client->relays->timers, &client->side.timer);
-    client->peer.is_resumed = client->resume != NULL;
     client->inner =
         service_accept(client->relays->here, &client->peer, client->conversation.owner);
     conversation_same_peer(client->inner, &client->conversation);

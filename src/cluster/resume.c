@@ -7,7 +7,10 @@
 #include "base/mem.h"
 #include "cluster/resume_internal.h"
 
-enum { SPARE_BYTES = 2048 };
+enum {
+    SPARE_BYTES = 2048,
+    AT_ONCE_BYTES = 16384, /* of a body that has been announced, and may never come */
+};
 
 /* ---- frames ---- */
 
@@ -84,7 +87,7 @@ static void give_up(struct resume *resume)
 
 enum gathered { GATHER_MORE, GATHER_WHOLE, GATHER_PASS, GATHER_WRONG };
 
-/* One more frame of a message; `passed` is what is to be passed when it passes. */
+/* One more frame of a message. Where it passes, *before is what was held of it. */
 static enum gathered gather(struct content *content, const struct frame *frame, struct bytes bytes,
                             struct buffer *before)
 {
@@ -100,6 +103,8 @@ static enum gathered gather(struct content *content, const struct frame *frame, 
             content->passes = true;
             *before = content->whole;
             content->whole = (struct buffer){0};
+        } else if (content->left <= AT_ONCE_BYTES) {
+            buffer_room(&content->whole, bytes.size + FRAME_OVERHEAD + (size_t)content->left);
         }
     } else {
         if (frame->type != FRAME_BODY || frame->payload.size > content->left)
@@ -117,34 +122,46 @@ static enum gathered gather(struct content *content, const struct frame *frame, 
     return is_whole ? GATHER_WHOLE : GATHER_MORE;
 }
 
-/* ---- what the client says ---- */
-
-static void client_content(struct channel *channel, const struct frame *frame, struct bytes bytes)
+/* One more frame of a message from either side. */
+static void take_content(struct channel *channel, bool is_published, const struct frame *frame, struct bytes bytes)
 {
     struct resume *resume = channel->resume;
-    struct content *content = &channel->from_client;
-    struct buffer before = {0};
+    struct content *content = is_published ? &channel->from_client : &channel->from_server;
+    void (*pass)(struct resume *resume, struct bytes bytes) = is_published ? pass_to_server : pass_to_client;
+    struct buffer before = {0}, none = {0};
     switch (gather(content, frame, bytes, &before)) {
     case GATHER_MORE:
         return;
     case GATHER_WHOLE:
-        pass_to_server(resume, buffer_bytes(&content->whole));
-        resume_channel_published(channel, &content->whole);
+        pass(resume, buffer_bytes(&content->whole));
+        if (is_published)
+            resume_channel_published(channel, &content->whole);
         buffer_empty(&content->whole, SPARE_BYTES);
         return;
     case GATHER_PASS:
-        if (before.size) {
-            pass_to_server(resume, buffer_bytes(&before));
-            buffer_free(&before);
-            resume_channel_published(channel, &before);
-        }
+        pass(resume, buffer_bytes(&before));
+        if (is_published && before.size)
+            resume_channel_published(channel, &none);
+        buffer_free(&before);
         break;
     case GATHER_WRONG:
         give_up(resume);
         break;
     }
-    pass_to_server(resume, bytes);
+    pass(resume, bytes);
 }
+
+static void client_content(struct channel *channel, const struct frame *frame, struct bytes bytes)
+{
+    take_content(channel, true, frame, bytes);
+}
+
+static void server_content(struct channel *channel, const struct frame *frame, struct bytes bytes)
+{
+    take_content(channel, false, frame, bytes);
+}
+
+/* ---- what the client says ---- */
 
 /* A protocol's first bytes, of the client. */
 static struct bytes take_header(struct resume *resume, struct bytes bytes)
@@ -264,29 +281,6 @@ static void from_client(struct resume *resume, const struct frame *frame, struct
 }
 
 /* ---- what the server says ---- */
-
-static void server_content(struct channel *channel, const struct frame *frame, struct bytes bytes)
-{
-    struct resume *resume = channel->resume;
-    struct content *content = &channel->from_server;
-    struct buffer before = {0};
-    switch (gather(content, frame, bytes, &before)) {
-    case GATHER_MORE:
-        return;
-    case GATHER_WHOLE:
-        pass_to_client(resume, buffer_bytes(&content->whole));
-        buffer_empty(&content->whole, SPARE_BYTES);
-        return;
-    case GATHER_PASS:
-        pass_to_client(resume, buffer_bytes(&before));
-        buffer_free(&before);
-        break;
-    case GATHER_WRONG:
-        give_up(resume);
-        break;
-    }
-    pass_to_client(resume, bytes);
-}
 
 /* A delivery begins, whose number is translated where it stands. */
 static void begin_delivery(struct channel *channel, const union method *method, const struct frame *frame, struct bytes bytes)

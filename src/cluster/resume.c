@@ -72,7 +72,7 @@ static void give_up(struct resume *resume)
 {
     resume->is_plain = true;
     for (size_t i = 0; i < resume->channel_count; i++) {
-        struct channel *channel = resume->channels[i];
+        struct resume_channel *channel = resume->channels[i];
         if (!channel)
             continue;
         pass_to_server(resume, buffer_bytes(&channel->from_client.whole));
@@ -88,7 +88,7 @@ static void give_up(struct resume *resume)
 enum gathered { GATHER_MORE, GATHER_WHOLE, GATHER_PASS, GATHER_WRONG };
 
 /* One more frame of a message. Where it passes, *before is what was held of it. */
-static enum gathered gather(struct content *content, const struct frame *frame, struct bytes bytes,
+static enum gathered gather(struct resume_content *content, const struct frame *frame, struct bytes bytes,
                             struct buffer *before)
 {
     struct content_header header;
@@ -123,10 +123,11 @@ static enum gathered gather(struct content *content, const struct frame *frame, 
 }
 
 /* One more frame of a message from either side. */
-static void take_content(struct channel *channel, bool is_published, const struct frame *frame, struct bytes bytes)
+static void take_content(struct resume_channel *channel, bool is_published, const struct frame *frame,
+                         struct bytes bytes)
 {
     struct resume *resume = channel->resume;
-    struct content *content = is_published ? &channel->from_client : &channel->from_server;
+    struct resume_content *content = is_published ? &channel->from_client : &channel->from_server;
     void (*pass)(struct resume *resume, struct bytes bytes) = is_published ? pass_to_server : pass_to_client;
     struct buffer before = {0}, none = {0};
     switch (gather(content, frame, bytes, &before)) {
@@ -151,12 +152,12 @@ static void take_content(struct channel *channel, bool is_published, const struc
     pass(resume, bytes);
 }
 
-static void client_content(struct channel *channel, const struct frame *frame, struct bytes bytes)
+static void client_content(struct resume_channel *channel, const struct frame *frame, struct bytes bytes)
 {
     take_content(channel, true, frame, bytes);
 }
 
-static void server_content(struct channel *channel, const struct frame *frame, struct bytes bytes)
+static void server_content(struct resume_channel *channel, const struct frame *frame, struct bytes bytes)
 {
     take_content(channel, false, frame, bytes);
 }
@@ -197,6 +198,12 @@ static bool is_told_of_cancels(const struct method_connection_start_ok *start_ok
            table_find_bool(capabilities, "consumer_cancel_notify", &is_told) && is_told;
 }
 
+static void take_limits(struct resume *resume, const struct method_connection_tune_ok *tune_ok)
+{
+    resume->channel_max = tune_ok->channel_max ? tune_ok->channel_max : UINT16_MAX;
+    resume->is_plain = tune_ok->frame_max == 0 || tune_ok->frame_max > RESUME_FRAME_BYTES;
+}
+
 static void client_connection(struct resume *resume, const union method *method, struct bytes frame)
 {
     switch (method->id) {
@@ -211,9 +218,7 @@ static void client_connection(struct resume *resume, const union method *method,
         break;
     case METHOD_CONNECTION_TUNE_OK:
         keep(&resume->tune_ok, frame);
-        resume->channel_max = method->connection_tune_ok.channel_max ? method->connection_tune_ok.channel_max : UINT16_MAX;
-        resume->is_plain = method->connection_tune_ok.frame_max == 0 ||
-                           method->connection_tune_ok.frame_max > RESUME_FRAME_BYTES;
+        take_limits(resume, &method->connection_tune_ok);
         break;
     case METHOD_CONNECTION_OPEN:
         keep(&resume->open, frame);
@@ -232,7 +237,7 @@ static void client_connection(struct resume *resume, const union method *method,
 
 static void client_method(struct resume *resume, const struct frame *frame, struct bytes bytes)
 {
-    struct channel *channel = resume_channel(resume, frame->channel);
+    struct resume_channel *channel = resume_channel(resume, frame->channel);
     union method method;
     if (method_read(frame->payload, &method) != METHOD_OK) {
         give_up(resume);
@@ -249,12 +254,12 @@ static void client_method(struct resume *resume, const struct frame *frame, stru
         pass_to_server(resume, bytes);
         return;
     }
-    if (channel->state == CHANNEL_GONE) {
+    if (channel->state == RESUME_CHANNEL_GONE) {
         if (method.id == METHOD_CHANNEL_CLOSE_OK)
             resume_channel_free(channel);
         return;
     }
-    if (method.id == METHOD_BASIC_PUBLISH && channel->state <= CHANNEL_OPEN) {
+    if (method.id == METHOD_BASIC_PUBLISH && channel->state <= RESUME_CHANNEL_OPEN) {
         client_content(channel, frame, bytes);
         return;
     }
@@ -265,14 +270,14 @@ static void client_method(struct resume *resume, const struct frame *frame, stru
 static void from_client(struct resume *resume, const struct frame *frame, struct bytes bytes)
 {
     if (frame->type == FRAME_METHOD) {
-        struct channel *channel = resume_channel(resume, frame->channel);
+        struct resume_channel *channel = resume_channel(resume, frame->channel);
         if (!channel || channel->from_client.state == CONTENT_NONE) {
             client_method(resume, frame, bytes);
             return;
         }
     }
-    struct channel *channel = frame->channel ? resume_channel(resume, frame->channel) : NULL;
-    if (channel && channel->state == CHANNEL_GONE)
+    struct resume_channel *channel = frame->channel ? resume_channel(resume, frame->channel) : NULL;
+    if (channel && channel->state == RESUME_CHANNEL_GONE)
         return;
     if (channel && channel->from_client.state != CONTENT_NONE)
         client_content(channel, frame, bytes);
@@ -283,13 +288,15 @@ static void from_client(struct resume *resume, const struct frame *frame, struct
 /* ---- what the server says ---- */
 
 /* A delivery begins, whose number is translated where it stands. */
-static void begin_delivery(struct channel *channel, const union method *method, const struct frame *frame, struct bytes bytes)
+static void begin_delivery(struct resume_channel *channel, const union method *method, const struct frame *frame,
+                           struct bytes bytes)
 {
+    const struct method_basic_deliver *deliver = &method->basic_deliver;
     bool is_delivery = method->id == METHOD_BASIC_DELIVER;
-    size_t at = FRAME_HEADER_SIZE + 4 + (is_delivery ? 1 + method->basic_deliver.consumer_tag.size : 0);
-    uint64_t tag = is_delivery ? resume_channel_delivered(channel, method->basic_deliver.delivery_tag,
-                                                          method->basic_deliver.consumer_tag)
-                               : resume_channel_delivered(channel, method->basic_get_ok.delivery_tag, bytes_of(NULL, 0));
+    struct bytes consumer = is_delivery ? deliver->consumer_tag : bytes_of(NULL, 0);
+    size_t at = FRAME_HEADER_SIZE + 4 + (is_delivery ? 1 + consumer.size : 0);
+    uint64_t given = is_delivery ? deliver->delivery_tag : method->basic_get_ok.delivery_tag;
+    uint64_t tag = resume_channel_delivered(channel, given, consumer);
     uint64_t written = htobe64(tag);
     server_content(channel, frame, bytes);
     memcpy(channel->from_server.whole.data + at, &written, sizeof(written));
@@ -372,7 +379,7 @@ static bool server_connection(struct resume *resume, const union method *method)
 
 static void server_method(struct resume *resume, const struct frame *frame, struct bytes bytes)
 {
-    struct channel *channel = resume_channel(resume, frame->channel);
+    struct resume_channel *channel = resume_channel(resume, frame->channel);
     union method method;
     if (method_read(frame->payload, &method) != METHOD_OK) {
         give_up(resume);
@@ -399,7 +406,7 @@ static void server_method(struct resume *resume, const struct frame *frame, stru
 
 static void from_server(struct resume *resume, const struct frame *frame, struct bytes bytes)
 {
-    struct channel *channel = frame->channel ? resume_channel(resume, frame->channel) : NULL;
+    struct resume_channel *channel = frame->channel ? resume_channel(resume, frame->channel) : NULL;
     if (resume->is_left)
         return;
     if (frame->type == FRAME_HEARTBEAT && frame->payload.size) {
@@ -416,6 +423,12 @@ static void from_server(struct resume *resume, const struct frame *frame, struct
 }
 
 /* ---- bytes ---- */
+
+/* How many bytes of a frame that is none tell that. */
+static size_t told_by(ssize_t error, const struct frame *frame)
+{
+    return error == FRAME_BAD_END ? frame->payload.size + FRAME_OVERHEAD : FRAME_HEADER_SIZE;
+}
 
 static void read_frames(struct resume *resume, struct buffer *partial, struct bytes bytes,
                         void (*take)(struct resume *resume, const struct frame *frame, struct bytes bytes),
@@ -436,8 +449,7 @@ static void read_frames(struct resume *resume, struct buffer *partial, struct by
         if (size < 0) {
             give_up(resume);
             if (resume->is_deaf && take == from_client)
-                pass_to_server(resume, bytes_of(all.data + at, size == FRAME_BAD_END ? frame.payload.size + FRAME_OVERHEAD
-                                                                                   : FRAME_HEADER_SIZE));
+                pass_to_server(resume, bytes_of(all.data + at, told_by(size, &frame)));
             break;
         }
         take(resume, &frame, bytes_of(all.data + at, (size_t)size));
@@ -533,12 +545,12 @@ void resume_named(struct resume *resume)
         resume_to_client(resume, 0, &unblocked);
     resume->is_blocked = false;
     for (size_t i = 0; i < resume->channel_count; i++) {
-        struct channel *channel = resume->channels[i];
-        if (channel && channel->state == CHANNEL_CLOSING) {
+        struct resume_channel *channel = resume->channels[i];
+        if (channel && channel->state == RESUME_CHANNEL_CLOSING) {
             resume_to_client(resume, channel->number, &close_ok);
             resume_channel_free(channel);
-        } else if (channel && channel->state == CHANNEL_CLOSED) {
-            channel->state = CHANNEL_GONE;
+        } else if (channel && channel->state == RESUME_CHANNEL_CLOSED) {
+            channel->state = RESUME_CHANNEL_GONE;
         } else if (channel) {
             resume_channel_tell(channel);
         }

@@ -6,23 +6,24 @@
 
 /* ---- what is remembered ---- */
 
-struct channel *resume_channel(const struct resume *resume, uint16_t number)
+struct resume_channel *resume_channel(const struct resume *resume, uint16_t number)
 {
     return number < resume->channel_count ? resume->channels[number] : NULL;
 }
 
-struct channel *resume_channel_new(struct resume *resume, uint16_t number)
+struct resume_channel *resume_channel_new(struct resume *resume, uint16_t number)
 {
-    struct channel *channel = mem_zalloc(sizeof(*channel));
+    struct resume_channel *channel = mem_zalloc(sizeof(*channel));
     channel->resume = resume;
     channel->number = number;
-    channel->state = CHANNEL_OPENING;
+    channel->state = RESUME_CHANNEL_OPENING;
     list_init(&channel->requests);
     list_init(&channel->publishes);
     list_init(&channel->consumers);
     if (number >= resume->channel_count) {
         size_t count = (size_t)number + 1;
-        resume->channels = mem_grow(resume->channels, &resume->channel_capacity, count, sizeof(struct channel *));
+        resume->channels =
+            mem_grow(resume->channels, &resume->channel_capacity, count, sizeof(struct resume_channel *));
         while (resume->channel_count < count)
             resume->channels[resume->channel_count++] = NULL;
     }
@@ -30,7 +31,7 @@ struct channel *resume_channel_new(struct resume *resume, uint16_t number)
     return channel;
 }
 
-static void free_request(struct channel *channel, struct request *request)
+static void free_request(struct resume_channel *channel, struct request *request)
 {
     channel->asked_bytes -= request->frame.size;
     channel->declaring -= request->declares;
@@ -39,7 +40,7 @@ static void free_request(struct channel *channel, struct request *request)
     mem_free(request);
 }
 
-static void free_publish(struct channel *channel, struct publish *publish)
+static void free_publish(struct resume_channel *channel, struct publish *publish)
 {
     channel->resume->kept_bytes -= publish->frames.capacity;
     *channel->resume->all_bytes -= publish->frames.capacity;
@@ -50,7 +51,7 @@ static void free_publish(struct channel *channel, struct publish *publish)
     mem_free(publish);
 }
 
-static void free_consumer(struct channel *channel, struct consumer *consumer)
+static void free_consumer(struct resume_channel *channel, struct resume_consumer *consumer)
 {
     if (channel->recent == consumer)
         channel->recent = NULL;
@@ -59,23 +60,23 @@ static void free_consumer(struct channel *channel, struct consumer *consumer)
     mem_free(consumer);
 }
 
-void resume_channel_forget(struct channel *channel)
+void resume_channel_forget(struct resume_channel *channel)
 {
     list_for_each_safe(at, after, &channel->requests)
         free_request(channel, list_entry(at, struct request, link));
     list_for_each_safe(at, after, &channel->publishes)
         free_publish(channel, list_entry(at, struct publish, link));
     list_for_each_safe(at, after, &channel->consumers)
-        free_consumer(channel, list_entry(at, struct consumer, link));
+        free_consumer(channel, list_entry(at, struct resume_consumer, link));
     if (channel->from_client.whole.size)
         channel->resume->ops->to_server(channel->resume->context, buffer_bytes(&channel->from_client.whole));
     buffer_free(&channel->from_client.whole);
-    channel->from_client = (struct content){.state = CONTENT_NONE};
+    channel->from_client = (struct resume_content){.state = CONTENT_NONE};
     channel->step = STEP_NONE;
     channel->undecided = 0;
 }
 
-void resume_channel_free(struct channel *channel)
+void resume_channel_free(struct resume_channel *channel)
 {
     channel->from_client.whole.size = 0;
     resume_channel_forget(channel);
@@ -88,41 +89,41 @@ void resume_channel_free(struct channel *channel)
 
 /* ---- consumers ---- */
 
-struct consumer *resume_channel_consumer(const struct channel *channel, struct bytes tag)
+struct resume_consumer *resume_channel_consumer(const struct resume_channel *channel, struct bytes tag)
 {
     list_for_each(at, &channel->consumers) {
-        struct consumer *consumer = list_entry(at, struct consumer, link);
+        struct resume_consumer *consumer = list_entry(at, struct resume_consumer, link);
         if (bytes_equal(consumer->tag, tag))
             return consumer;
     }
     return NULL;
 }
 
-static void remove_consumer(struct channel *channel, struct bytes tag)
+static void remove_consumer(struct resume_channel *channel, struct bytes tag)
 {
-    struct consumer *consumer = resume_channel_consumer(channel, tag);
+    struct resume_consumer *consumer = resume_channel_consumer(channel, tag);
     if (consumer)
         free_consumer(channel, consumer);
 }
 
-static void remove_cancelled(struct channel *channel)
+static void remove_cancelled(struct resume_channel *channel)
 {
     list_for_each_safe(at, after, &channel->consumers) {
-        struct consumer *consumer = list_entry(at, struct consumer, link);
+        struct resume_consumer *consumer = list_entry(at, struct resume_consumer, link);
         if (consumer->is_cancelled)
             free_consumer(channel, consumer);
     }
 }
 
 /* The queue that an empty name means. */
-static struct bytes queue_of(const struct channel *channel, struct bytes name)
+static struct bytes queue_of(const struct resume_channel *channel, struct bytes name)
 {
     return name.size ? name : buffer_bytes(&channel->last_queue);
 }
 
-static void add_consumer(struct channel *channel, const union method *consume, struct bytes tag)
+static void add_consumer(struct resume_channel *channel, const union method *consume, struct bytes tag)
 {
-    struct consumer *consumer = mem_zalloc(sizeof(*consumer));
+    struct resume_consumer *consumer = mem_zalloc(sizeof(*consumer));
     union method method = *consume;
     method.basic_consume.queue = queue_of(channel, method.basic_consume.queue);
     method.basic_consume.consumer_tag = tag;
@@ -138,7 +139,7 @@ static void add_consumer(struct channel *channel, const union method *consume, s
 /* ---- requests ---- */
 
 /* Those that want no answer are forgotten when there are too many: nobody was told that they would be heard. */
-static void ask(struct channel *channel, const union method *method, bool has_no_answer)
+static void ask(struct resume_channel *channel, const union method *method, bool has_no_answer)
 {
     struct request *request = mem_zalloc(sizeof(*request));
     request->order = channel->resume->order++;
@@ -159,7 +160,7 @@ static void ask(struct channel *channel, const union method *method, bool has_no
         channel->resume->never = "it has asked more than is kept";
 }
 
-static void set_last_queue(struct channel *channel, struct bytes name)
+static void set_last_queue(struct resume_channel *channel, struct bytes name)
 {
     if (bytes_equal(buffer_bytes(&channel->last_queue), name))
         return;
@@ -168,15 +169,16 @@ static void set_last_queue(struct channel *channel, struct bytes name)
 }
 
 /* A request was heard: what has come of it. `answer` is NULL where none is wanted. */
-static void note(struct channel *channel, union method *asked, const union method *answer)
+static void note(struct resume_channel *channel, union method *asked, const union method *answer)
 {
     struct resume *resume = channel->resume;
     switch (asked->id) {
     case METHOD_CHANNEL_OPEN:
-        channel->state = CHANNEL_OPEN;
+        channel->state = RESUME_CHANNEL_OPEN;
         return;
     case METHOD_BASIC_CONSUME:
-        add_consumer(channel, asked, answer ? answer->basic_consume_ok.consumer_tag : asked->basic_consume.consumer_tag);
+        add_consumer(channel, asked,
+                     answer ? answer->basic_consume_ok.consumer_tag : asked->basic_consume.consumer_tag);
         return;
     case METHOD_BASIC_CANCEL:
         remove_consumer(channel, asked->basic_cancel.consumer_tag);
@@ -213,7 +215,7 @@ static bool is_answer(const union method *asked, const union method *answer)
 }
 
 /* A server has answered: all that was asked before was heard. */
-static void answered(struct channel *channel, const union method *answer)
+static void answered(struct resume_channel *channel, const union method *answer)
 {
     bool is_answered = false;
     while (!is_answered && !list_is_empty(&channel->requests)) {
@@ -253,7 +255,7 @@ static struct bytes *queue_in(union method *method)
 }
 
 /* Names the last queue, where that is known by now, and meant. True: it was not named before. */
-static bool name_queue(const struct channel *channel, union method *method)
+static bool name_queue(const struct resume_channel *channel, union method *method)
 {
     struct bytes *queue = queue_in(method);
     if (!queue || queue->size || !channel->last_queue.size || channel->declaring)
@@ -295,11 +297,12 @@ static bool wants_no_answer(const union method *method)
 /* These are said again from what they have come to. */
 static bool is_remembered_at_once(const union method *method)
 {
-    return method->id == METHOD_BASIC_CONSUME || method->id == METHOD_BASIC_CANCEL || method->id == METHOD_CONFIRM_SELECT;
+    return method->id == METHOD_BASIC_CONSUME || method->id == METHOD_BASIC_CANCEL ||
+           method->id == METHOD_CONFIRM_SELECT;
 }
 
 /* Modes are those of what follows, whenever they are answered. */
-static void note_mode(struct channel *channel, const union method *method)
+static void note_mode(struct resume_channel *channel, const union method *method)
 {
     switch (method->id) {
     case METHOD_CONFIRM_SELECT:
@@ -325,7 +328,7 @@ static void note_mode(struct channel *channel, const union method *method)
 }
 
 /* What is kept names its queue; another server does not know the last one. */
-static bool request(struct channel *channel, union method *method)
+static bool request(struct resume_channel *channel, union method *method)
 {
     bool has_no_answer = wants_no_answer(method);
     bool was_named = name_queue(channel, method) && channel->is_resumed;
@@ -341,7 +344,7 @@ static bool request(struct channel *channel, union method *method)
 
 /* ---- numbers ---- */
 
-uint64_t resume_channel_delivered(struct channel *channel, uint64_t tag, struct bytes consumer)
+uint64_t resume_channel_delivered(struct resume_channel *channel, uint64_t tag, struct bytes consumer)
 {
     channel->delivered = tag + channel->former - channel->claimed;
     if (consumer.data && !(channel->recent && bytes_equal(channel->recent->tag, consumer)))
@@ -350,7 +353,7 @@ uint64_t resume_channel_delivered(struct channel *channel, uint64_t tag, struct 
     return channel->delivered;
 }
 
-void resume_channel_published(struct channel *channel, struct buffer *frames)
+void resume_channel_published(struct resume_channel *channel, struct buffer *frames)
 {
     struct resume *resume = channel->resume;
     channel->undecided += channel->is_transacting;
@@ -379,7 +382,7 @@ void resume_channel_published(struct channel *channel, struct buffer *frames)
 }
 
 /* A server's confirm. */
-static bool confirm(struct channel *channel, union method *method)
+static bool confirm(struct resume_channel *channel, union method *method)
 {
     bool is_ack = method->id == METHOD_BASIC_ACK;
     uint64_t *tag = is_ack ? &method->basic_ack.delivery_tag : &method->basic_nack.delivery_tag;
@@ -403,19 +406,19 @@ static bool confirm(struct channel *channel, union method *method)
 
 /* ---- what the client says ---- */
 
-bool resume_channel_said(struct channel *channel, union method *method, struct bytes frame)
+bool resume_channel_said(struct resume_channel *channel, union method *method, struct bytes frame)
 {
     struct resume *resume = channel->resume;
-    if (channel->state == CHANNEL_CLOSED && method->id == METHOD_CHANNEL_CLOSE_OK) {
+    if (channel->state == RESUME_CHANNEL_CLOSED && method->id == METHOD_CHANNEL_CLOSE_OK) {
         resume->ops->to_server(resume->context, frame);
         resume_channel_free(channel);
         return true;
     }
-    if (channel->state > CHANNEL_OPEN)
+    if (channel->state > RESUME_CHANNEL_OPEN)
         return false;
     switch (method->id) {
     case METHOD_CHANNEL_CLOSE:
-        channel->state = CHANNEL_CLOSING;
+        channel->state = RESUME_CHANNEL_CLOSING;
         resume_channel_forget(channel);
         return false;
     case METHOD_BASIC_ACK:
@@ -436,7 +439,7 @@ bool resume_channel_said(struct channel *channel, union method *method, struct b
 
 /* ---- another server ---- */
 
-const char *resume_channel_why_not(const struct channel *channel)
+const char *resume_channel_why_not(const struct resume_channel *channel)
 {
     if (channel->from_client.passes)
         return "it was publishing a large message";
@@ -455,14 +458,14 @@ const char *resume_channel_why_not(const struct channel *channel)
     return NULL;
 }
 
-void resume_channel_lost(struct channel *channel)
+void resume_channel_lost(struct resume_channel *channel)
 {
     buffer_free(&channel->from_server.whole);
-    channel->from_server = (struct content){.state = CONTENT_NONE};
+    channel->from_server = (struct resume_content){.state = CONTENT_NONE};
 }
 
 /* What was not answered, and not confirmed, in the order in which it was said. */
-static void say_again(struct channel *channel)
+static void say_again(struct resume_channel *channel)
 {
     struct resume *resume = channel->resume;
     struct list *asked = channel->requests.next, *published = channel->publishes.next;
@@ -481,7 +484,7 @@ static void say_again(struct channel *channel)
     resume_told(resume);
 }
 
-static void tell_prefetch(struct channel *channel, uint16_t count, bool of_all)
+static void tell_prefetch(struct resume_channel *channel, uint16_t count, bool of_all)
 {
     const union method qos = {.basic_qos = {.id = METHOD_BASIC_QOS, .prefetch_count = count, .global = of_all}};
     resume_to_server(channel->resume, channel->number, &qos);
@@ -490,12 +493,12 @@ static void tell_prefetch(struct channel *channel, uint16_t count, bool of_all)
         channel->server_prefetch = count;
 }
 
-static bool tell_consumer(struct channel *channel)
+static bool tell_consumer(struct resume_channel *channel)
 {
     channel->telling = channel->telling->next;
     if (channel->telling == &channel->consumers)
         return false;
-    const struct consumer *consumer = list_entry(channel->telling, struct consumer, link);
+    const struct resume_consumer *consumer = list_entry(channel->telling, struct resume_consumer, link);
     if (consumer->prefetch != channel->server_prefetch)
         tell_prefetch(channel, consumer->prefetch, false);
     channel->resume->ops->to_server(channel->resume->context, buffer_bytes(&consumer->frame));
@@ -504,7 +507,7 @@ static bool tell_consumer(struct channel *channel)
 }
 
 /* The server has answered what it was told last. */
-static void tell_more(struct channel *channel)
+static void tell_more(struct resume_channel *channel)
 {
     static const union method tx_select = {.id = METHOD_TX_SELECT};
     if (--channel->unanswered)
@@ -536,7 +539,7 @@ static void tell_more(struct channel *channel)
     }
 }
 
-void resume_channel_tell(struct channel *channel)
+void resume_channel_tell(struct resume_channel *channel)
 {
     static const union method open = {.id = METHOD_CHANNEL_OPEN};
     static const union method select = {.confirm_select = {.id = METHOD_CONFIRM_SELECT, .nowait = true}};
@@ -547,7 +550,7 @@ void resume_channel_tell(struct channel *channel)
     channel->server_published = 0;
     channel->server_prefetch = 0;
     channel->unanswered = 0;
-    if (channel->state == CHANNEL_OPENING) {
+    if (channel->state == RESUME_CHANNEL_OPENING) {
         channel->step = STEP_NONE;
         say_again(channel);
         return;
@@ -563,13 +566,13 @@ void resume_channel_tell(struct channel *channel)
 
 /* The server has closed the channel for what it was told last. What it takes from no consumer it is not told again, and
  * the client hears that the consumer is no more. */
-static bool refused(struct channel *channel)
+static bool refused(struct resume_channel *channel)
 {
     static const union method close_ok = {.id = METHOD_CHANNEL_CLOSE_OK};
     struct resume *resume = channel->resume;
     if (channel->step != STEP_CONSUMERS)
         return false;
-    struct consumer *consumer = list_entry(channel->telling, struct consumer, link);
+    struct resume_consumer *consumer = list_entry(channel->telling, struct resume_consumer, link);
     const union method cancel = {
         .basic_cancel = {.id = METHOD_BASIC_CANCEL, .consumer_tag = consumer->tag, .nowait = true}};
     resume_to_server(resume, channel->number, &close_ok);
@@ -582,7 +585,7 @@ static bool refused(struct channel *channel)
 
 /* ---- what the server says ---- */
 
-void resume_channel_note(struct channel *channel, struct bytes note)
+void resume_channel_note(struct resume_channel *channel, struct bytes note)
 {
     struct reader reader = reader_of(note);
     switch (reader_u8(&reader)) {
@@ -597,7 +600,7 @@ void resume_channel_note(struct channel *channel, struct bytes note)
         if (channel->step != STEP_CONSUMERS)
             return;
         size_t count = reader_u16(&reader);
-        resume_held_claimed(channel, list_entry(channel->telling, struct consumer, link),
+        resume_held_claimed(channel, list_entry(channel->telling, struct resume_consumer, link),
                             bytes_of(reader.at, reader_left(&reader)), count);
         tell_more(channel);
         return;
@@ -606,7 +609,7 @@ void resume_channel_note(struct channel *channel, struct bytes note)
     }
 }
 
-bool resume_channel_heard(struct channel *channel, union method *method, struct bytes frame)
+bool resume_channel_heard(struct resume_channel *channel, union method *method, struct bytes frame)
 {
     struct resume *resume = channel->resume;
     bool is_asked = channel->step != STEP_NONE;
@@ -614,13 +617,13 @@ bool resume_channel_heard(struct channel *channel, union method *method, struct 
     case METHOD_CHANNEL_CLOSE:
         if (is_asked && refused(channel))
             return true;
-        channel->state = CHANNEL_CLOSED;
+        channel->state = RESUME_CHANNEL_CLOSED;
         resume_channel_forget(channel);
         resume->ops->to_client(resume->context, frame);
         resume_told(resume);
         return true;
     case METHOD_CHANNEL_CLOSE_OK:
-        if (channel->state != CHANNEL_CLOSING)
+        if (channel->state != RESUME_CHANNEL_CLOSING)
             return false;
         resume->ops->to_client(resume->context, frame);
         resume_channel_free(channel);
@@ -629,7 +632,7 @@ bool resume_channel_heard(struct channel *channel, union method *method, struct 
     case METHOD_BASIC_NACK:
         return confirm(channel, method);
     case METHOD_BASIC_CANCEL: {
-        struct consumer *consumer = resume_channel_consumer(channel, method->basic_cancel.consumer_tag);
+        struct resume_consumer *consumer = resume_channel_consumer(channel, method->basic_cancel.consumer_tag);
         if (consumer)
             consumer->is_cancelled = true;
         if (!is_asked)

@@ -1,5 +1,5 @@
-/* Deliveries of one channel that its client holds: by what they can be claimed from another server, and what the client has
- * said of them. They leave when it is known that this is for good. */
+/* Deliveries of one channel that its client holds: by what they can be claimed from another server, and what the client
+ * has said of them. They leave when it is known that this is for good. */
 #include "base/mem.h"
 #include "cluster/resume_internal.h"
 #include "peer/relayed.h"
@@ -58,7 +58,7 @@ static void trim(struct holdings *held, size_t *all_bytes)
     }
 }
 
-void resume_held_free(struct channel *channel)
+void resume_held_free(struct resume_channel *channel)
 {
     *channel->resume->all_bytes -= channel->held.capacity * sizeof(struct held);
     mem_free(channel->held.ring);
@@ -66,7 +66,7 @@ void resume_held_free(struct channel *channel)
 
 /* ---- with one server ---- */
 
-void resume_held_delivered(struct channel *channel, uint64_t tag, const struct consumer *consumer)
+void resume_held_delivered(struct resume_channel *channel, uint64_t tag, const struct resume_consumer *consumer)
 {
     struct holdings *held = &channel->held;
     bool is_held = consumer && held->has_position && !channel->is_transacting;
@@ -95,13 +95,13 @@ static enum held_state verdict_of(const union method *method)
     }
 }
 
-static void send(struct channel *channel, const union method *method)
+static void send(struct resume_channel *channel, const union method *method)
 {
     resume_to_server(channel->resume, channel->number, method);
 }
 
 /* The method for one delivery, by the server's number. */
-static void send_one(struct channel *channel, const union method *method, uint64_t server_tag)
+static void send_one(struct resume_channel *channel, const union method *method, uint64_t server_tag)
 {
     union method one = *method;
     channel->held.settles++;
@@ -117,7 +117,7 @@ static void send_one(struct channel *channel, const union method *method, uint64
     send(channel, &one);
 }
 
-static void note(struct channel *channel, struct held *one, enum held_state verdict)
+static void note(struct resume_channel *channel, struct held *one, enum held_state verdict)
 {
     if (one->state != HELD)
         return;
@@ -127,7 +127,7 @@ static void note(struct channel *channel, struct held *one, enum held_state verd
 
 /* Those of former servers from number `first` to `last`: one by one, as their numbers for this server are in another
  * order. Those that were not granted are not there. */
-static void settle_former(struct channel *channel, const union method *method, uint64_t first, uint64_t last)
+static void settle_former(struct resume_channel *channel, const union method *method, uint64_t first, uint64_t last)
 {
     struct holdings *held = &channel->held;
     uint64_t end = held->tag + held->count;
@@ -141,7 +141,7 @@ static void settle_former(struct channel *channel, const union method *method, u
     }
 }
 
-static void settle_present(struct channel *channel, uint64_t first, uint64_t last, enum held_state verdict)
+static void settle_present(struct resume_channel *channel, uint64_t first, uint64_t last, enum held_state verdict)
 {
     struct holdings *held = &channel->held;
     uint64_t end = held->tag + held->count;
@@ -149,7 +149,7 @@ static void settle_present(struct channel *channel, uint64_t first, uint64_t las
         note(channel, find(held, tag), verdict);
 }
 
-void resume_held_settled(struct channel *channel, union method *method)
+void resume_held_settled(struct resume_channel *channel, union method *method)
 {
     bool is_ack = method->id == METHOD_BASIC_ACK, is_nack = method->id == METHOD_BASIC_NACK;
     uint64_t *tag = is_ack    ? &method->basic_ack.delivery_tag
@@ -169,7 +169,7 @@ void resume_held_settled(struct channel *channel, union method *method)
     trim(&channel->held, channel->resume->all_bytes);
 }
 
-void resume_held_known(struct channel *channel, uint64_t settles)
+void resume_held_known(struct resume_channel *channel, uint64_t settles)
 {
     channel->held.settles_known = settles;
     trim(&channel->held, channel->resume->all_bytes);
@@ -178,7 +178,7 @@ void resume_held_known(struct channel *channel, uint64_t settles)
 /* ---- with another one ---- */
 
 /* What is for good by the last server's word has left by now; of the rest nothing is known. */
-void resume_held_begin(struct channel *channel)
+void resume_held_begin(struct resume_channel *channel)
 {
     struct holdings *held = &channel->held;
     trim(held, channel->resume->all_bytes);
@@ -194,7 +194,7 @@ void resume_held_begin(struct channel *channel)
     channel->claimed = 0;
 }
 
-static struct held *next_of(const struct holdings *held, const struct consumer *consumer, uint64_t *tag)
+static struct held *next_of(const struct holdings *held, const struct resume_consumer *consumer, uint64_t *tag)
 {
     for (; *tag < held->tag + held->count; ++*tag) {
         struct held *one = find(held, *tag);
@@ -204,7 +204,7 @@ static struct held *next_of(const struct holdings *held, const struct consumer *
     return NULL;
 }
 
-uint32_t resume_held_claim(struct channel *channel, const struct consumer *consumer)
+uint32_t resume_held_claim(struct resume_channel *channel, const struct resume_consumer *consumer)
 {
     struct holdings *held = &channel->held;
     struct resume *resume = channel->resume;
@@ -233,7 +233,7 @@ uint32_t resume_held_claim(struct channel *channel, const struct consumer *consu
 }
 
 /* It is this server's now; what the client has said of it is said again. */
-static void granted(struct channel *channel, struct held *one)
+static void granted(struct resume_channel *channel, struct held *one)
 {
     static const union method ack = {.id = METHOD_BASIC_ACK};
     static const union method reject = {.id = METHOD_BASIC_REJECT};
@@ -244,7 +244,8 @@ static void granted(struct channel *channel, struct held *one)
     one->settle = channel->held.settles;
 }
 
-void resume_held_claimed(struct channel *channel, const struct consumer *consumer, struct bytes bits, size_t count)
+void resume_held_claimed(struct resume_channel *channel, const struct resume_consumer *consumer, struct bytes bits,
+                         size_t count)
 {
     struct holdings *held = &channel->held;
     struct held *one;
@@ -253,7 +254,7 @@ void resume_held_claimed(struct channel *channel, const struct consumer *consume
             granted(channel, one);
 }
 
-void resume_held_end(struct channel *channel)
+void resume_held_end(struct resume_channel *channel)
 {
     struct holdings *held = &channel->held;
     for (size_t i = 0; i < held->count; i++)

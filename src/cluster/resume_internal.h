@@ -8,7 +8,7 @@
 #include "cluster/resume.h"
 
 /* A message that comes in one direction of a channel. */
-struct content {
+struct resume_content {
     struct buffer whole; /* what has come of it, frames and all */
     uint64_t left;       /* bytes of its body that are to come */
     enum content_state { CONTENT_NONE, CONTENT_HEADER, CONTENT_BODY } state;
@@ -32,7 +32,7 @@ struct publish {
     struct buffer frames; /* empty: it was not kept */
 };
 
-struct consumer {
+struct resume_consumer {
     struct list link;
     uint32_t number;     /* of those of the channel */
     uint16_t prefetch;   /* that was in force when it came */
@@ -62,17 +62,17 @@ struct holdings {
 };
 
 enum resume_state {
-    CHANNEL_OPENING,
-    CHANNEL_OPEN,
-    CHANNEL_CLOSING, /* the client has asked for that */
-    CHANNEL_CLOSED,  /* by a server; the client has not said yet that it knows */
-    CHANNEL_GONE,    /* the same, and that server is gone as well */
+    RESUME_CHANNEL_OPENING,
+    RESUME_CHANNEL_OPEN,
+    RESUME_CHANNEL_CLOSING, /* the client has asked for that */
+    RESUME_CHANNEL_CLOSED,  /* by a server; the client has not said yet that it knows */
+    RESUME_CHANNEL_GONE,    /* the same, and that server is gone as well */
 };
 
 /* What a server is told of an open channel, in this order. */
 enum resume_step { STEP_NONE, STEP_OPEN, STEP_TX, STEP_CONSUMERS, STEP_PREFETCH };
 
-struct channel {
+struct resume_channel {
     struct resume *resume;
     uint16_t number;
     enum resume_state state;
@@ -80,7 +80,7 @@ struct channel {
     uint32_t undecided;          /* what a transaction has so far */
     uint16_t prefetch;           /* for consumers that come */
     uint16_t prefetch_of_all;
-    struct content from_client, from_server;
+    struct resume_content from_client, from_server;
     struct list requests, publishes, consumers;
     size_t asked_bytes;
     size_t declaring; /* requests that declare queues, and are to be answered */
@@ -96,7 +96,7 @@ struct channel {
     enum resume_step step;
     uint32_t unanswered;       /* of what the server was told in this step */
     struct list *telling;      /* the consumer that it was told last */
-    struct consumer *recent;   /* who had the last delivery; NULL: nobody */
+    struct resume_consumer *recent;   /* who had the last delivery; NULL: nobody */
     uint16_t server_prefetch;
 };
 
@@ -128,7 +128,7 @@ struct resume {
     uint32_t secured;
     struct buffer client_partial, server_partial;
     struct buffer start_ok, secure_ok, tune_ok, open;
-    struct channel **channels; /* by number; NULL: none */
+    struct resume_channel **channels; /* by number; NULL: none */
     size_t channel_count, channel_capacity;
     uint64_t order;
     size_t kept_bytes, *all_bytes;
@@ -148,48 +148,49 @@ void resume_method(const struct buffer *frame, union method *method);
 
 /* ---- channels ---- */
 
-struct channel *resume_channel(const struct resume *resume, uint16_t number);
-struct channel *resume_channel_new(struct resume *resume, uint16_t number);
-void resume_channel_free(struct channel *channel);
+struct resume_channel *resume_channel(const struct resume *resume, uint16_t number);
+struct resume_channel *resume_channel_new(struct resume *resume, uint16_t number);
+void resume_channel_free(struct resume_channel *channel);
 /* It is closed: nothing of it is to be told. */
-void resume_channel_forget(struct channel *channel);
+void resume_channel_forget(struct resume_channel *channel);
 
 /* A method without content that the client has sent, and its frame. True: it was passed, or is not to be; false: it
  * is to be passed as it is. */
-bool resume_channel_said(struct channel *channel, union method *method, struct bytes frame);
+bool resume_channel_said(struct resume_channel *channel, union method *method, struct bytes frame);
 /* A message that the client has published is whole (`frames` is taken), or begins to pass (it is empty). */
-void resume_channel_published(struct channel *channel, struct buffer *frames);
+void resume_channel_published(struct resume_channel *channel, struct buffer *frames);
 /* The same of the server. */
-bool resume_channel_heard(struct channel *channel, union method *method, struct bytes frame);
+bool resume_channel_heard(struct resume_channel *channel, union method *method, struct bytes frame);
 /* The number that a delivery has for the client. `consumer`: its tag; NULL data: it was asked for. */
-uint64_t resume_channel_delivered(struct channel *channel, uint64_t tag, struct bytes consumer);
+uint64_t resume_channel_delivered(struct resume_channel *channel, uint64_t tag, struct bytes consumer);
 /* What the server says beside the client's frames (peer/relayed.h). */
-void resume_channel_note(struct channel *channel, struct bytes note);
-struct consumer *resume_channel_consumer(const struct channel *channel, struct bytes tag);
+void resume_channel_note(struct resume_channel *channel, struct bytes note);
+struct resume_consumer *resume_channel_consumer(const struct resume_channel *channel, struct bytes tag);
 /* Why another server cannot go on with it; NULL: it can. */
-const char *resume_channel_why_not(const struct channel *channel);
+const char *resume_channel_why_not(const struct resume_channel *channel);
 /* What its server was about to say nobody will. */
-void resume_channel_lost(struct channel *channel);
+void resume_channel_lost(struct resume_channel *channel);
 /* Tells the server of an open channel. */
-void resume_channel_tell(struct channel *channel);
+void resume_channel_tell(struct resume_channel *channel);
 
 /* ---- what the client holds ---- */
 
 /* A delivery of this consumer is on its way to the client, with that number; NULL: of none. */
-void resume_held_delivered(struct channel *channel, uint64_t tag, const struct consumer *consumer);
+void resume_held_delivered(struct resume_channel *channel, uint64_t tag, const struct resume_consumer *consumer);
 /* The client ends deliveries. */
-void resume_held_settled(struct channel *channel, union method *method);
+void resume_held_settled(struct resume_channel *channel, union method *method);
 /* So many of these methods are for good. */
-void resume_held_known(struct channel *channel, uint64_t settles);
+void resume_held_known(struct resume_channel *channel, uint64_t settles);
 /* Another server is there. */
-void resume_held_begin(struct channel *channel);
+void resume_held_begin(struct resume_channel *channel);
 /* Claims what the client holds of this consumer; returns how many answers there will be. */
-uint32_t resume_held_claim(struct channel *channel, const struct consumer *consumer);
+uint32_t resume_held_claim(struct resume_channel *channel, const struct resume_consumer *consumer);
 /* One of them. */
-void resume_held_claimed(struct channel *channel, const struct consumer *consumer, struct bytes bits, size_t count);
+void resume_held_claimed(struct resume_channel *channel, const struct resume_consumer *consumer, struct bytes bits,
+                         size_t count);
 /* All that could be was claimed. */
-void resume_held_end(struct channel *channel);
-void resume_held_free(struct channel *channel);
+void resume_held_end(struct resume_channel *channel);
+void resume_held_free(struct resume_channel *channel);
 
 /* ---- exclusive queues ---- */
 

@@ -1,5 +1,5 @@
-/* A client that another broker speaks for (peer/relayed.h): what that one is told of deliveries, and what it says of them
- * when the client goes on here. */
+/* A client that another broker speaks for (peer/relayed.h): what that one is told of deliveries, and what it says of
+ * them when the client goes on here. */
 #ifndef LEVERET_SESSION_RELAYED_H
 #define LEVERET_SESSION_RELAYED_H
 

@@ -398,7 +398,9 @@ struct connection *connection_new(struct server *server, const struct peer *peer
     list_init(&connection->parked);
     list_init(&connection->dropping_link);
     connection->is_saying_again = peer->is_resumed;
-    connection->deliver_max = peer->is_resumed ? 0 : server->options.output_bytes_max;
+    connection->deliver_max = server->options.output_bytes_max;
+    if (peer->is_resumed && !planted(PLANTED_RESUMED_DELIVERED_EARLY))
+        connection->deliver_max = 0; /* until all is said again */
     connection_timers_init(connection);
     connection_deadline(connection, server->options.handshake_ms);
     if (server->is_shutting_down || server->is_failing)

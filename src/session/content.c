@@ -6,6 +6,7 @@
 #include "session/content.h"
 
 #include "base/mem.h"
+#include "base/planted.h"
 #include "session/publishing.h"
 
 enum { LARGE_BODY = 1024 * 1024 };
@@ -69,7 +70,7 @@ static void note_properties(struct content *content, const struct properties_bri
     if (brief->delivery_mode == 2)
         content->message->flags |= MESSAGE_PERSISTENT;
     content->message->priority = brief->priority;
-    if (is_said_again)
+    if (is_said_again && !planted(PLANTED_SAID_AGAIN_UNMARKED))
         content->message->flags |= MESSAGE_SAID_AGAIN;
 }
 

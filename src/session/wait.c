@@ -295,6 +295,8 @@ void wait_settled(struct channel *channel, uint64_t number)
 {
     struct promise promise = promise_of_all(&channel_server(channel)->waits);
     struct wait *last = wait_last(&channel->settles_waiting);
+    if (planted(PLANTED_SETTLED_EARLY))
+        promise.count = 0;
     if (!last || !promise_equals(&promise, last))
         last = wait_new(channel, WAIT_SETTLES, &promise);
     last->last = number;

@@ -190,6 +190,10 @@ LOWEST_LEVEL_FIRST runner $scripts/priority_order.amqp
 PRIORITY_NOT_CLAMPED runner $scripts/priority_order.amqp
 EXPIRED_DELIVERED TAP_ONLY=what_has_ended_is_not_taken test_queue_expiry
 MOVED_SHARE_KEPT test_replayed
+SAID_AGAIN_UNMARKED runner $scripts/resumed_publishes.amqp
+RESUMED_DELIVERED_EARLY runner $scripts/relayed_claims.amqp
+SETTLED_EARLY runner $scripts/relayed_claims.amqp
+SETTLED_EARLY TAP_ONLY=what_is_settled_is_told_in_its_order test_wait
 AGREE_DONE_EARLY $simulate --agree
 AGREE_MARK_EARLY $simulate --agree
 AGREE_NEXT_OF_STATE $simulate --agree

@@ -54,6 +54,7 @@ class Model:
     def __init__(self):
         self.lock = threading.Lock()
         self.sent, self.fresh, self.settled, self.last_seen = {}, set(), {}, {}
+        self.unread = {}  # queue: how many messages may lie in connections that its consumer gave up
         self.sessions, self.names = [], []
         self.early = []  # key, and by how many seconds
         self.killed_at = []
@@ -163,11 +164,20 @@ class Model:
             session.order[line] = number
         if not is_alone:
             return
-        is_first = not self.sent[key].is_seen
-        if is_first and self.last_seen.get(line, 0) > number:
-            self.fault("order", "%r in %s comes first behind %d" % (key, queue, self.last_seen[line]))
-        if is_first:
+        if self.sent[key].is_seen:
+            return
+        if self.last_seen.get(line, 0) < number:
             self.last_seen[line] = number
+        elif is_again and self.unread.get(queue, 0) > 0:
+            self.unread[queue] -= 1
+        else:
+            self.fault("order", "%r in %s comes first behind %d" % (key, queue, self.last_seen[line]))
+
+    def give_up(self, queue, count):
+        """A consumer goes, and has perhaps not read what the broker gave it, up to `count` messages. The queue has them
+        back when the broker knows that it went, which may be after the next consumer has come."""
+        with self.lock:
+            self.unread[queue] = self.unread.get(queue, 0) + count
 
     def answered(self, queue, key):
         with self.lock:

@@ -521,7 +521,7 @@ bool resume_is_telling(const struct resume *resume)
     return (resume->state >= RESUME_LOST || resume->is_left) && !resume->is_plain;
 }
 
-/* What the client has said last is said again with all channels told: from here on nothing is said for a second time,
+/* With all channels told, what the client has said last is said again: from there on nothing is said for a second time,
  * which the server knows by a heartbeat (see link_client.h). */
 void resume_told(struct resume *resume)
 {
@@ -530,8 +530,11 @@ void resume_told(struct resume *resume)
     if (resume->state != RESUME_TELLING)
         return;
     for (size_t i = 0; i < resume->channel_count; i++)
-        if (resume->channels[i] && resume->channels[i]->step != STEP_NONE)
+        if (resume->channels[i] && resume->channels[i]->step != STEP_NONE && resume->channels[i]->step != STEP_TOLD)
             return;
+    for (size_t i = 0; i < resume->channel_count; i++)
+        if (resume->channels[i] && resume->channels[i]->step == STEP_TOLD)
+            resume_channel_say_again(resume->channels[i]);
     frame_write_heartbeat(&writer);
     pass_to_server(resume, bytes_of(heartbeat, sizeof(heartbeat)));
     resume->state = RESUME_OPEN;

@@ -465,10 +465,11 @@ void resume_channel_lost(struct resume_channel *channel)
 }
 
 /* What was not answered, and not confirmed, in the order in which it was said. */
-static void say_again(struct resume_channel *channel)
+void resume_channel_say_again(struct resume_channel *channel)
 {
     struct resume *resume = channel->resume;
     struct list *asked = channel->requests.next, *published = channel->publishes.next;
+    channel->step = STEP_NONE;
     while (asked != &channel->requests || published != &channel->publishes) {
         struct request *one = list_entry(asked, struct request, link);
         struct publish *other = list_entry(published, struct publish, link);
@@ -481,7 +482,6 @@ static void say_again(struct resume_channel *channel)
             published = published->next;
         }
     }
-    resume_told(resume);
 }
 
 static void tell_prefetch(struct resume_channel *channel, uint16_t count, bool of_all)
@@ -533,9 +533,9 @@ static void tell_more(struct resume_channel *channel)
             return;
         } /* fall through */
     default:
-        channel->step = STEP_NONE;
+        channel->step = STEP_TOLD;
         remove_cancelled(channel);
-        say_again(channel);
+        resume_told(channel->resume);
     }
 }
 
@@ -551,8 +551,7 @@ void resume_channel_tell(struct resume_channel *channel)
     channel->server_prefetch = 0;
     channel->unanswered = 0;
     if (channel->state == RESUME_CHANNEL_OPENING) {
-        channel->step = STEP_NONE;
-        say_again(channel);
+        channel->step = STEP_TOLD;
         return;
     }
     channel->step = STEP_OPEN;

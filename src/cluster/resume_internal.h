@@ -69,8 +69,9 @@ enum resume_state {
     RESUME_CHANNEL_GONE,    /* the same, and that server is gone as well */
 };
 
-/* What a server is told of an open channel, in this order. */
-enum resume_step { STEP_NONE, STEP_OPEN, STEP_TX, STEP_CONSUMERS, STEP_PREFETCH };
+/* What a server is told of an open channel, in this order. When all channels are TOLD, and what the client holds is
+ * claimed by that, the rest is said: what is asked again may have to wait at the server, and all else behind it. */
+enum resume_step { STEP_NONE, STEP_OPEN, STEP_TX, STEP_CONSUMERS, STEP_PREFETCH, STEP_TOLD };
 
 struct resume_channel {
     struct resume *resume;
@@ -172,6 +173,8 @@ const char *resume_channel_why_not(const struct resume_channel *channel);
 void resume_channel_lost(struct resume_channel *channel);
 /* Tells the server of an open channel. */
 void resume_channel_tell(struct resume_channel *channel);
+/* All channels are told: the rest of this one. */
+void resume_channel_say_again(struct resume_channel *channel);
 
 /* ---- what the client holds ---- */
 

@@ -673,12 +673,12 @@ TEST(what_was_asked_is_asked_again_in_its_order)
     client_says(2, ID(CHANNEL_OPEN));
     forget();
     another();
-    SERVER_GETS("1 channel.open", "1 confirm.select", "2 channel.open");
-    server_says(2, ID(CHANNEL_OPEN_OK));
+    SERVER_GETS("1 channel.open", "1 confirm.select");
     server_says(1, ID(CHANNEL_OPEN_OK));
     SERVER_GETS("1 queue.bind heard first", "1 basic.publish second", "header", "1 queue.declare third",
-                "1 queue.bind third fourth", "heartbeat");
+                "1 queue.bind third fourth", "2 channel.open", "heartbeat");
     is_done();
+    server_says(2, ID(CHANNEL_OPEN_OK));
     server_says(1, ID(QUEUE_BIND_OK));
     server_says(1, ID(QUEUE_BIND_OK));
     CLIENT_GETS("2 channel.open-ok", "1 queue.bind-ok", "1 queue.bind-ok");
@@ -688,6 +688,29 @@ TEST(what_was_asked_is_asked_again_in_its_order)
     client_says(1, ID(QUEUE_DECLARE));
     client_says(1, (union method){.queue_bind = {.id = METHOD_QUEUE_BIND, .routing_key = bytes_str("sixth")}});
     SERVER_GETS("1 queue.declare ", "1 queue.bind  sixth");
+    end();
+}
+
+/* What is asked again may have to wait there, and what comes behind it would wait, too. */
+TEST(all_is_claimed_before_anything_is_asked_again)
+{
+    begin_holding(1);
+    client_says(2, ID(CHANNEL_OPEN));
+    server_says(2, ID(CHANNEL_OPEN_OK));
+    client_says(2, (union method){.queue_declare = {.id = METHOD_QUEUE_DECLARE, .queue = bytes_str("asked")}});
+    client_says(3, ID(CHANNEL_OPEN));
+    forget();
+    another();
+    SERVER_GETS("1 channel.open", "2 channel.open");
+    server_says(2, ID(CHANNEL_OPEN_OK));
+    SERVER_GETS("");
+    server_says(1, ID(CHANNEL_OPEN_OK));
+    SERVER_GETS("1 basic.consume q c", "claim c 11");
+    server_says(1, (union method){.basic_consume_ok = {.id = METHOD_BASIC_CONSUME_OK, .consumer_tag = bytes_str("c")}});
+    SERVER_GETS("");
+    server_notes(1, "\x04\0\x01\x01", 4);
+    SERVER_GETS("2 queue.declare asked", "3 channel.open", "heartbeat");
+    is_done();
     end();
 }
 
@@ -866,6 +889,7 @@ int main(void)
     RUN(what_is_kept_has_a_limit);
     RUN(channels_that_are_opened_at_once);
     RUN(what_was_asked_is_asked_again_in_its_order);
+    RUN(all_is_claimed_before_anything_is_asked_again);
     RUN(exclusive_queues_are_declared_again);
     RUN(channels_that_are_being_closed_are_closed);
     RUN(a_transaction_that_is_under_way_ends_the_connection);

@@ -132,7 +132,8 @@ enum handled handle_basic_consume(struct channel *channel,
         return handled_error(error, REPLY_ACCESS_REFUSED,
                              "queue '%s' in vhost '%s' in exclusive use", queue->name,
                              queue->vhost->name);
-    if (!dispatch_due(channel, queue))
+    /* One that goes on is given nothing yet, and has to say in time what it holds. */
+    if (!channel->connection->is_saying_again && !dispatch_due(channel, queue))
         return HANDLED_WAIT;
     consumer_new(channel, &request);
     send_consume_ok(channel, method, tag);

@@ -9,6 +9,7 @@
 #include "amqp/method.h"
 #include "broker/broker.h"
 #include "cluster/lane.h"
+#include "cluster/relay.h"
 #include "session/server.h"
 #include "store/store.h"
 #include "tests/sim/campaign.h"
@@ -37,10 +38,12 @@ struct sim_message {
     uint64_t stream;   /* of those that one socket has published */
     uint64_t sent_ms, sent_office;
     uint64_t holder, holder_office; /* the socket that has it, unanswered; 0: none */
+    uint64_t answerer;              /* the one that has answered it last */
     uint32_t size, tx; /* tx: 0: of none */
     uint8_t queue;
     bool is_confirmed, is_said;
     bool is_answered, is_settled; /* an answer was sent; and is durable */
+    bool is_loose; /* two may rightly take it for theirs, or it was published again: nobody has it alone */
 };
 
 struct tx {
@@ -87,11 +90,13 @@ void truth_committed(struct run *run, struct socket *socket, uint32_t tx);
 /* A broker has said it; its number. 0: a promise is broken. */
 uint64_t truth_delivered(struct run *run, struct socket *socket, int queue, struct bytes body, bool redelivered);
 /* A client answers it, but does not give it back. */
-void truth_answered(struct run *run, uint64_t number);
+void truth_answered(struct run *run, const struct socket *socket, uint64_t number);
 /* That was agreed on. */
 void truth_settled(struct run *run, uint64_t number);
 /* It was given back, or its socket has gone. */
 void truth_returned(struct run *run, const struct socket *socket, uint64_t number);
+/* Another broker may have it by now, or may get it again. */
+void truth_loosened(struct run *run, uint64_t number);
 /* After everything was drained. */
 void truth_judge(struct run *run);
 
@@ -111,6 +116,12 @@ struct node {
     struct cluster *cluster;
     struct lanes *lanes;
     struct server *server;
+    struct relays *relays;  /* clients that are brought to who leads */
+    uint32_t relays_to;     /* as they were told; */
+    uint32_t clients_max;   /* no limit */
+    struct service front;   /* takes clients for the server, and notes whom others bring */
+    bool has_dispatched;    /* in this office */
+    uint64_t turn_ms;       /* of the last turn */
     uint64_t office; /* which one of all that there were it has; 0: it follows */
     bool is_over;    /* it has lost its office, and is to start again */
     bool is_orderly; /* it ends as a process that has the time for it */
@@ -158,7 +169,7 @@ struct published {
     size_t answers;  /* so many were sent before it */
 };
 
-/* A connection; who called may have given it up, what the broker does not hear of while they are cut off. */
+/* A connection, to who leads or to one that brings it there; who called may have given it up, what the broker does not hear of while they are cut off. */
 struct socket {
     bool is_used;
     uint64_t serial, office, stream;
@@ -166,6 +177,17 @@ struct socket {
     uint32_t caller;                    /* the client's number, in any case */
     struct node *node;
     struct conversation *conversation;  /* NULL: has ended */
+    /* Of one that is brought to who leads; see carried.c. */
+    bool is_relayed;
+    bool is_stale;   /* who has served it does not any more: what still comes may be another one's */
+    bool is_telling; /* who serves it is told what it had with the one before; */
+    uint64_t telling_ms; /* nothing has been in the way of that since then */
+    const struct conversation *carried; /* there; NULL: nobody serves it */
+    struct node *carrier;
+    const struct bench_pipe *pipe; /* NULL: it waits, since `lost_ms`, or is served here */
+    uint64_t lost_ms;
+    uint32_t losses;               /* of pipes, since it has said something */
+    bool is_lasting;               /* its client has all the patience there is */
     struct buffer to_broker, output;
     struct said *said; /* on its way to the client: `said_count` from `said_at` on */
     size_t said_at, said_count, said_capacity;
@@ -223,6 +245,22 @@ void sockets_end(struct node *node);
 /* Those that were given up, and whose broker can hear of that now. */
 void sockets_sweep(struct run *run);
 
+/* NULL: it has gone. */
+struct socket *socket_of(struct run *run, uint64_t serial);
+
+/* ---- those that are brought to another broker: carried.c ---- */
+
+void carried_init(struct run *run);
+struct service *carried_front(struct node *node);
+/* Who has been told all by now. */
+void carried_look(struct node *node);
+/* Is something that client has said before on its way? */
+bool carried_is_behind(struct run *run, const struct client *client);
+/* Has a broker a reason for hanging up on it? */
+bool carried_may_end(const struct socket *socket);
+/* What it holds, or has answered, may be another one's soon. */
+bool carried_is_adrift(const struct socket *socket, uint64_t office);
+
 void socket_send(struct socket *socket, const union method *method);
 /* The same, and a reply is due; what is not set of `due` is nothing. */
 void socket_call(struct socket *socket, const union method *method, struct due due);
@@ -262,6 +300,7 @@ struct run {
     uint16_t prefetch;
     bool has_power_cuts, has_partitions, has_stuck_disks, has_pauses;
     struct weather weather;
+    uint32_t relayed_in_4; /* so many clients of four do not look for who leads */
     uint64_t cut_until_ms[CLIENTS][NODES]; /* a client does not hear a broker, nor the other way round */
 };
 

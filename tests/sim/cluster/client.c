@@ -21,6 +21,14 @@ void name_text(int name, char text[16])
     snprintf(text, 16, "name%d", name);
 }
 
+struct socket *socket_of(struct run *run, uint64_t serial)
+{
+    for (int i = 0; serial && i < SOCKETS; i++)
+        if (run->sockets[i].is_used && run->sockets[i].serial == serial)
+            return &run->sockets[i];
+    return NULL;
+}
+
 /* ---- to a broker ---- */
 
 void socket_send(struct socket *socket, const union method *method)
@@ -85,7 +93,7 @@ void socket_answered(struct socket *socket, uint64_t tag, bool is_returned)
         truth_returned(run, socket, number);
         return;
     }
-    truth_answered(run, number);
+    truth_answered(run, socket, number);
     socket->answers =
         mem_grow(socket->answers, &socket->answers_capacity, socket->answers_count + 1, sizeof(*socket->answers));
     socket->answers[socket->answers_count++] = number;
@@ -357,10 +365,12 @@ static void take(struct socket *socket)
         conversation_sent(socket->conversation, size);
     }
     take_frames(socket);
-    if (conversation_is_finished(socket->conversation)) {
-        run_fail(socket->node->run, "a broker hangs up on client %u", socket->caller);
-        end_conversation(socket);
-    }
+    if (!conversation_is_finished(socket->conversation))
+        return;
+    if (!carried_may_end(socket))
+        run_fail(socket->node->run, "a broker hangs up on client %u, socket %" PRIu64, socket->caller, socket->serial);
+    socket->node->run->report->hung_up++;
+    end_conversation(socket);
 }
 
 void sockets_take(struct node *node)
@@ -377,6 +387,7 @@ static void feed(struct socket *socket)
     struct buffer *bytes = &socket->to_broker;
     while (bytes->size && conversation_wants_input(socket->conversation) && !run_chance(run, 4)) {
         size_t size = 1 + run_below(run, bytes->size < INPUT_MAX ? bytes->size : INPUT_MAX);
+        socket->losses = 0;
         conversation_input(socket->conversation, bytes_of(bytes->data, size));
         buffer_drop(bytes, size);
     }
@@ -449,32 +460,51 @@ static void hear_all(struct client *client)
         client_give_up(client);
 }
 
+static struct socket *new_socket(struct client *client, struct node *node)
+{
+    struct run *run = client->run;
+    int at = 0;
+    while (at < SOCKETS && run->sockets[at].is_used)
+        at++;
+    if (at == SOCKETS)
+        return NULL;
+    struct socket *socket = &run->sockets[at];
+    *socket = (struct socket){.is_used = true,
+                              .serial = ++run->sockets_last,
+                              .office = node->office,
+                              .is_relayed = !node->office,
+                              .is_lasting = run_chance(run, 2),
+                              .lost_ms = run->bench.now_ms,
+                              .stream = truth_stream(&run->truth),
+                              .client = client,
+                              .caller = client->number,
+                              .node = node};
+    return socket;
+}
+
+/* Any broker is as good as another one, but for those who look for the one that leads. */
 static void dial(struct client *client)
 {
     struct run *run = client->run;
     struct node *node = &run->of[run_below(run, run->nodes)];
     struct peer peer = {.local = "broker:1", .is_loopback = true};
-    int at = 0;
     client->dial_ms = run->bench.now_ms + 1 + run_below(run, REDIAL_MS);
-    if (!node_is_up(node) || !node->office || node->is_over || run_is_cut(run, client->number, node))
+    if (!node_is_up(node) || node->is_over || run_is_cut(run, client->number, node) ||
+        (!node->office && run_below(run, 4) >= run->relayed_in_4) || carried_is_behind(run, client))
         return;
-    while (at < SOCKETS && run->sockets[at].is_used)
-        at++;
-    if (at == SOCKETS)
+    struct socket *socket = new_socket(client, node);
+    if (!socket)
         return;
-    struct socket *socket = &run->sockets[at];
-    *socket = (struct socket){.is_used = true,
-                              .serial = ++run->sockets_last,
-                              .office = node->office,
-                              .stream = truth_stream(&run->truth),
-                              .client = client,
-                              .caller = client->number,
-                              .node = node};
     snprintf(peer.name, sizeof(peer.name), "client%u:%" PRIu64, client->number, socket->serial);
+    run_say(run, "client %u dials broker %u, socket %" PRIu64 "%s", client->number, node->number, socket->serial,
+            socket->is_relayed ? ", which follows" : "");
     client->socket = socket;
     client->state = CLIENT_GREETING;
-    client->patience_ms = run->is_healing ? UINT64_MAX / 2 : 200 + run_below(run, 4000);
-    socket->conversation = service_accept(server_service(node->server), &peer, socket);
+    bool is_patient = run->is_healing || (socket->is_relayed && socket->is_lasting);
+    client->patience_ms = is_patient ? UINT64_MAX / 2 : 200 + run_below(run, 4000);
+    run->report->relayed += socket->is_relayed;
+    socket->conversation = service_accept(
+        socket->is_relayed ? relays_service(node->relays) : server_service(node->server), &peer, socket);
     buffer_add(&socket->to_broker, protocol_header, PROTOCOL_HEADER_SIZE);
 }
 

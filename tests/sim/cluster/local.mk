@@ -2,6 +2,7 @@
 
 BROKERS_SOURCES = \
 	%D%/brokers.h \
+	%D%/carried.c \
 	%D%/client.c \
 	%D%/faults.c \
 	%D%/met.def \

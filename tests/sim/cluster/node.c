@@ -88,6 +88,22 @@ static void take_part(struct node *node)
     group_log_take_names(group_log_find(node->store, GROUP));
 }
 
+static void begin_relays(struct node *node)
+{
+    struct bench *bench = &node->run->bench;
+    struct bench_node *place = &bench->nodes[node->number];
+    const struct relays_options options = {.kind = LINK_CLIENT_AMQP,
+                                           .identity = &place->identity,
+                                           .log = &node->log,
+                                           .patience_ms = node->server_options.handshake_ms,
+                                           .max = SOCKETS,
+                                           .clients_max = &node->clients_max};
+    node->relays = relays_new(&options, bench->now_ms);
+    node->relays_to = UINT32_MAX;
+    place->relays = relays_service(node->relays);
+    place->clients = server_service(node->server);
+}
+
 struct links *node_make(struct bench *bench, uint32_t number)
 {
     struct run *run = bench->context;
@@ -112,7 +128,9 @@ struct links *node_make(struct bench *bench, uint32_t number)
     node->server = server_new(&node->server_options, &node->broker, bench->now_ms);
     node->broker.options.queue_group = GROUP;
     agreed_begin(node->server, node->lanes);
+    begin_relays(node);
     node->office = 0;
+    node->has_dispatched = false;
     node->is_over = false;
     return cluster_links(node->cluster);
 }
@@ -128,6 +146,7 @@ void node_end(struct bench *bench, uint32_t number)
     if (group_broken(group))
         run_fail(run, "the group of broker %u has stopped: %s", number, group_broken(group));
     sockets_end(node);
+    relays_free(node->relays);
     server_free(node->server);
     broker_free(&node->broker);
     if (node->is_orderly) {
@@ -137,6 +156,7 @@ void node_end(struct bench *bench, uint32_t number)
     lanes_free(node->lanes);
     cluster_free(node->cluster);
     node->server = NULL;
+    node->relays = NULL;
     node->lanes = NULL;
     node->cluster = NULL;
     node->office = 0;
@@ -213,6 +233,22 @@ static void take_office(struct node *node)
     run->report->offices++;
     run->report->failovers += store_stats(node->store)->messages_found > 0;
     run_say(run, "broker %u takes office %" PRIu64, node->number, node->office);
+    sockets_take(node); /* what was said to them before */
+    links_serve(cluster_links(node->cluster), LINK_CLIENT_AMQP, carried_front(node));
+    relays_serve_here(node->relays, carried_front(node));
+}
+
+/* As src/membership.c does it. */
+static void relay_to_leader(struct node *node)
+{
+    const struct engine *engine = group_engine(cluster_group(node->cluster, GROUP));
+    uint32_t leader = engine ? group_member_node(engine_leader(engine)) : 0;
+    uint32_t first = node->run->bench.first_number;
+    bool is_other = leader && leader != first + node->number;
+    if (leader == node->relays_to)
+        return;
+    node->relays_to = leader;
+    relays_lead(node->relays, leader, is_other ? "node" : NULL, is_other ? (uint16_t)(leader - first + 1) : 0);
 }
 
 static void look_at_office(struct node *node)
@@ -233,7 +269,10 @@ void node_turn(struct bench *bench, uint32_t number)
     struct service *service = server_service(node->server);
     drive_work(&node->drive);
     service_woken(service, bench->now_ms);
+    carried_look(node);
     sockets_feed(node);
+    relay_to_leader(node);
+    service_tick(relays_service(node->relays), bench->now_ms, wall_ms(node));
     service_tick(service, bench->now_ms, wall_ms(node));
     while (service_take_writable(service))
         continue;

@@ -59,6 +59,7 @@ static void draw(struct run *run)
     run->has_partitions = !run_chance(run, 4);
     run->has_stuck_disks = !run_chance(run, 3);
     run->has_pauses = !run_chance(run, 4);
+    run->relayed_in_4 = (uint32_t)run_below(run, 5);
 }
 
 static void begin(struct run *run, uint64_t seed)
@@ -68,6 +69,7 @@ static void begin(struct run *run, uint64_t seed)
     run->bench.make = node_make;
     run->bench.end = node_end;
     run->bench.turn = node_turn;
+    carried_init(run);
     draw(run);
     weather_init(&run->weather, &run->bench, run->nodes);
     for (uint32_t i = run->nodes; i < NODES; i++) {

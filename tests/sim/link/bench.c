@@ -86,9 +86,18 @@ static void free_if_over(struct bench_pipe *pipe)
     pipe->is_used = false;
 }
 
-/* The end says no more. */
-static void close_end(struct bench_pipe *pipe, uint32_t end, bool is_reset)
+const struct conversation *bench_carried(const struct bench_pipe *pipe)
 {
+    if (!pipe->is_relay || !pipe->ends[1])
+        return NULL;
+    return list_entry(pipe->ends[1], struct link_connection, conversation)->carried;
+}
+
+/* The end says no more. */
+static void close_end(struct bench *bench, struct bench_pipe *pipe, uint32_t end, bool is_reset)
+{
+    if (pipe->is_relay && bench->closes)
+        bench->closes(bench, pipe, end);
     pipe->is_closed[end] = true;
     pipe->is_reset[end] = is_reset;
     conversation_free(pipe->ends[end]);
@@ -112,8 +121,9 @@ static void connect_pipe(struct bench *bench, const struct bench_dial *dial)
     struct peer peers[2] = {{.name = ""}, {.name = ""}};
     snprintf(peers[0].name, sizeof(peers[0].name), "node%u", dial->from);
     snprintf(peers[1].name, sizeof(peers[1].name), "node%u", dial->to);
-    *pipe = (struct bench_pipe){.is_used = true, .nodes = {dial->from, dial->to}};
-    service_woken(links_service(bench->nodes[dial->from].links), bench->now_ms);
+    *pipe = (struct bench_pipe){.is_used = true, .is_relay = dial->is_relay, .nodes = {dial->from, dial->to}};
+    service_woken(dial->is_relay ? bench->nodes[dial->from].relays : links_service(bench->nodes[dial->from].links),
+                  bench->now_ms);
     service_woken(links_service(bench->nodes[dial->to].links), bench->now_ms);
     pipe->ends[0] = dial->call->ops->connected(dial->call, &peers[1]);
     pipe->ends[0]->owner = pipe;
@@ -147,13 +157,17 @@ static void end_dials(struct bench *bench)
     bench->dials_count = kept;
 }
 
-static void take_calls(struct bench *bench, uint32_t node)
+static void take_calls(struct bench *bench, struct service *service, uint32_t node)
 {
     struct outcall *call;
-    while ((call = service_take_call(links_service(bench->nodes[node].links)))) {
+    while (service && (call = service_take_call(service))) {
         assert(bench->dials_count < BENCH_PIPES);
-        bench->dials[bench->dials_count++] = (struct bench_dial){
-            call, node, call->port - 1u, bench->now_ms + 1, bench->now_ms + call->patience_ms};
+        bench->dials[bench->dials_count++] = (struct bench_dial){.call = call,
+                                                                 .is_relay = service == bench->nodes[node].relays,
+                                                                 .from = node,
+                                                                 .to = call->port - 1u,
+                                                                 .at_ms = bench->now_ms + 1,
+                                                                 .until_ms = bench->now_ms + call->patience_ms};
     }
 }
 
@@ -165,7 +179,7 @@ void bench_kill(struct bench *bench, uint32_t number)
         for (uint32_t end = 0; end < 2; end++)
             if (bench->pipes[i].is_used && bench->pipes[i].ends[end] &&
                 bench->pipes[i].nodes[end] == number)
-                close_end(&bench->pipes[i], end, true);
+                close_end(bench, &bench->pipes[i], end, true);
     for (size_t i = 0; i < bench->dials_count; i++)
         if (bench->dials[i].from != number)
             bench->dials[kept++] = bench->dials[i];
@@ -175,6 +189,7 @@ void bench_kill(struct bench *bench, uint32_t number)
     else
         links_free(node->links);
     node->links = NULL;
+    node->relays = node->clients = NULL;
     memset(node->to, 0, sizeof(node->to));
 }
 
@@ -207,7 +222,7 @@ struct bench_pipe *bench_pipe(struct bench *bench, uint32_t a, uint32_t b, enum 
 {
     for (size_t i = 0; i < BENCH_PIPES; i++) {
         struct bench_pipe *pipe = &bench->pipes[i];
-        if (!pipe->is_used || !is_between(pipe, a, b) || !pipe->ends[0] || pipe->is_closed[0] ||
+        if (!pipe->is_used || pipe->is_relay || !is_between(pipe, a, b) || !pipe->ends[0] || pipe->is_closed[0] ||
             pipe->is_closed[1])
             continue;
         if (list_entry(pipe->ends[0], struct link_connection, conversation)->way == way)
@@ -234,7 +249,9 @@ static void arrive(struct bench *bench, struct bench_pipe *pipe, uint32_t end)
         void *copy =
             mem_dup(way->data, size); /* of its own size, so that reading past it is seen */
         buffer_drop(way, size);
-        if (list_entry(conversation, struct link_connection, conversation)->way == LINK_WAY_CONTROL)
+        if (pipe->is_relay && end == 0 && bench->comes)
+            bench->comes(bench, pipe);
+        if (!pipe->is_relay && list_entry(conversation, struct link_connection, conversation)->way == LINK_WAY_CONTROL)
             bench->arrived_ms[pipe->nodes[end]][pipe->nodes[!end]] = bench->now_ms;
         conversation_input(conversation, bytes_of(copy, size));
         mem_free(copy);
@@ -244,7 +261,7 @@ static void arrive(struct bench *bench, struct bench_pipe *pipe, uint32_t end)
     if (way->size || !pipe->is_closed[!end])
         return;
     conversation_lost(conversation, pipe->is_reset[!end] ? "Connection reset by peer" : NULL);
-    close_end(pipe, end, true);
+    close_end(bench, pipe, end, true);
 }
 
 /* In any order: what was sent by one connection may come before or after what was sent by another.
@@ -276,16 +293,16 @@ static void send_all(struct bench *bench, struct conversation *conversation)
         }
         conversation_sent(conversation, size);
     }
-    (void)bench;
     if (conversation_is_finished(conversation))
-        close_end(pipe, end, false);
+        close_end(bench, pipe, end, false);
 }
 
 /* Those that could not send all before are tried again. */
 static void flush(struct bench *bench, uint32_t number)
 {
     struct bench_node *node = &bench->nodes[number];
-    while (service_take_writable(links_service(node->links)))
+    while (service_take_writable(links_service(node->links)) ||
+           (node->relays && service_take_writable(node->relays)))
         continue;
     for (size_t i = 0; i < BENCH_PIPES; i++)
         for (uint32_t end = 0; end < 2; end++)
@@ -304,8 +321,18 @@ static void run_node(struct bench *bench, uint32_t number)
     while (!bench->turn && bench->drains && links_next(links, &event))
         if (bench->event)
             bench->event(bench, number, &event);
-    take_calls(bench, number);
+    take_calls(bench, links_service(links), number);
+    take_calls(bench, bench->nodes[number].relays, number);
     flush(bench, number);
+}
+
+static void wake(const struct bench *bench, const struct bench_node *node)
+{
+    service_woken(links_service(node->links), bench->now_ms);
+    if (node->relays)
+        service_woken(node->relays, bench->now_ms);
+    if (node->clients)
+        service_woken(node->clients, bench->now_ms);
 }
 
 void bench_step(struct bench *bench)
@@ -313,7 +340,7 @@ void bench_step(struct bench *bench)
     bench->now_ms++;
     for (uint32_t i = 0; i < BENCH_NODES; i++)
         if (bench->nodes[i].links && !bench->nodes[i].is_paused)
-            service_woken(links_service(bench->nodes[i].links), bench->now_ms);
+            wake(bench, &bench->nodes[i]);
     end_dials(bench);
     arrive_all(bench);
     for (uint32_t i = 0; i < BENCH_NODES; i++)

@@ -18,11 +18,15 @@ struct bench_node {
     struct link *to[BENCH_NODES];
     uint64_t boot;  /* rises with each start, of whatever folder */
     bool is_paused; /* it does nothing, and its sockets stay */
+    /* Of who makes its links; NULL: there is none. What brings clients to other nodes, and what serves those of others:
+     * their conversations go by pipes, too. He has their ticks. */
+    struct service *relays, *clients;
 };
 
 /* A connection: end 0 has dialed. */
 struct bench_pipe {
     bool is_used;
+    bool is_relay; /* end 0 is no link: it brings a client */
     uint32_t nodes[2];
     struct conversation *ends[2]; /* NULL: has gone */
     struct buffer ways[2];        /* bytes from that end that are on their way */
@@ -30,10 +34,12 @@ struct bench_pipe {
                         */
     bool is_reset[2];
     uint64_t holds_until_ms[2]; /* nothing arrives before */
+    uint64_t whose, office;     /* is_relay: for who has the hooks; 0 at first */
 };
 
 struct bench_dial {
     struct outcall *call;
+    bool is_relay;
     uint32_t from, to;
     uint64_t at_ms, until_ms;
 };
@@ -59,6 +65,9 @@ struct bench {
     struct links *(*make)(struct bench *bench, uint32_t node);
     void (*end)(struct bench *bench, uint32_t node);
     void (*turn)(struct bench *bench, uint32_t node);
+    /* The same of pipes that bring clients; NULL: nobody asks. Something comes to end 0; and one end is about to go. */
+    void (*comes)(struct bench *bench, struct bench_pipe *pipe);
+    void (*closes)(struct bench *bench, struct bench_pipe *pipe, uint32_t end);
     void *context;
     char log[2048];     /* the last record, as event and pairs; */
     char refused[1024]; /* the last link_refused */
@@ -81,6 +90,8 @@ bool bench_is_up(const struct bench *bench, uint32_t a, uint32_t b);
 void bench_reset(struct bench *bench, struct bench_pipe *pipe, size_t arrives);
 /* One of those that are used, whichever; NULL: there is none. */
 struct bench_pipe *bench_any_pipe(struct bench *bench);
+/* What serves the client of another node that end 1 of a pipe carries; NULL: nothing. */
+const struct conversation *bench_carried(const struct bench_pipe *pipe);
 /* The pipe between two nodes that is the last that was made and not closed; NULL: there is none. */
 struct bench_pipe *bench_pipe(struct bench *bench, uint32_t a, uint32_t b, enum link_way way);
 

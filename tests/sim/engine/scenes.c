@@ -20,6 +20,9 @@ enum {
     TIE_MS = 600,
     LACKS_MS = 40,
     HEARS_MS = 3000,
+    SYNCING_MS = 30,
+    SYNCED_MS = 150,
+    VAIN_MS = 4000,
     SCENES = 7,
     SCENES_PLAYED = 3
 };
@@ -459,6 +462,66 @@ static void hear_last(struct group *group)
     come_back(group, leader);
 }
 
+/* A leader is gone, and the only one that may campaign has something that is not durable yet: it tries when it is, as what
+ * it can say before is refused by the other one, who has that. */
+static void lose_while_syncing(struct group *group)
+{
+    struct node *leader = faults_leader(group);
+    if (!is_well(group, leader) || group_voters(engine_members(leader->engine)) != 3)
+        return;
+    struct node *syncs = voter_of(group, leader, 0), *other = voter_of(group, leader, 1);
+    if (!syncs || !other || !syncs->is_up || !other->is_up)
+        return;
+    faults_campaigns(group, syncs, true);
+    faults_campaigns(group, other, false);
+    syncs->is_stuck = true;
+    group_wait(group, SYNCING_MS);
+    group->is_quiet = true; /* so that both have the same, in the end */
+    group_wait(group, SYNCING_MS);
+    if (!group->is_failed && faults_leader(group) == leader && syncs->record_count &&
+        engine_last(syncs->engine) == engine_last(other->engine)) {
+        group->report->lost_syncing++;
+        group_at(group, EVENT_GONE, syncs->number, leader->number, 1, syncs->epoch);
+        group_at(group, EVENT_GONE, other->number, leader->number, 1, other->epoch);
+        group_at(group, EVENT_UNSTICK, syncs->number, 0, SYNCED_MS, syncs->epoch);
+        lose(group, leader);
+        group_wait(group, SYNCED_MS + KILLED_MS);
+        if (!engine_leads(syncs->engine))
+            group_fail_explained(group, "who has to sync something when a leader is gone does not lead soon");
+    }
+    group_at(group, EVENT_UNSTICK, syncs->number, 0, 0, syncs->epoch);
+    group->is_quiet = false;
+    faults_campaigns(group, other, true);
+    come_back(group, leader);
+}
+
+/* A voter that lacks something takes its leader for gone, and reaches only one that may not campaign, and hears that
+ * leader: it may ask once, which makes another term, and then has to ask first whether it may. */
+static void try_in_vain(struct group *group)
+{
+    struct node *leader = faults_leader(group);
+    if (!is_well(group, leader) || group_voters(engine_members(leader->engine)) != 3)
+        return;
+    struct node *lacks = voter_of(group, leader, 0), *other = voter_of(group, leader, 1);
+    if (!lacks || !other || !lacks->is_up || !other->is_up)
+        return;
+    faults_campaigns(group, other, false);
+    isolate(group, lacks, true);
+    block(group, lacks, other, false);
+    group_wait(group, 1000);
+    if (!group->is_failed && faults_leader(group) == leader) {
+        group->report->vain_tries++;
+        group_at(group, EVENT_GONE, lacks->number, leader->number, 1, lacks->epoch);
+        group_wait(group, VAIN_MS);
+        uint64_t term = engine_term(other->engine);
+        group_wait(group, VAIN_MS);
+        if (!group->is_failed && engine_term(other->engine) != term)
+            group_fail_explained(group, "who may not lead tries on, and deposes who does");
+    }
+    faults_campaigns(group, other, true);
+    come_back(group, leader);
+}
+
 void scenes_play(struct group *group)
 {
     static void (*const scenes[SCENES])(struct group *) = {
@@ -477,6 +540,10 @@ void scenes_play(struct group *group)
         split_the_votes(group);
     if (!group->is_failed)
         hear_last(group);
+    if (!group->is_failed)
+        lose_while_syncing(group);
+    if (!group->is_failed)
+        try_in_vain(group);
     if (!group->is_failed)
         lose_by_silence(group);
 }

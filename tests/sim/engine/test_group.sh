@@ -14,7 +14,7 @@ for seed in $kept; do
     keeps "seed $seed keeps what it promises" --seed "$seed"
 done
 
-for bug in COMMIT_FALLS ROUND_UNANSWERED SHORTER_LOG SYNC_EARLY; do
+for bug in COMMIT_FALLS HINT_LOST ROUND_UNANSWERED SHORTER_LOG SYNC_EARLY TRIES_ON; do
     finds ENGINE_$bug --seeds 400
 done
 end

@@ -53,6 +53,7 @@ void link_is_gone(struct link *link, enum link_reason reason)
     link->gone_reason = reason;
     link_tell(link);
     log_link(link, EVENT_link_gone, reason);
+    link_carry_end(link, "the broker that speaks for it is gone");
 }
 
 void link_has_room(struct link *link)
@@ -89,6 +90,7 @@ static void go_down(struct link *link, enum link_reason reason)
         link->down_reason = reason;
     }
     link->tell_up = link->tell_room = link->was_full = false;
+    link->down_ms = link->links->now_ms;
     link_flights_clear(&link->flights);
     link_tell(link);
     log_link(link, EVENT_link_down, reason);
@@ -194,6 +196,7 @@ static void dial(struct link *link, enum link_way way)
 static void free_link(struct link *link)
 {
     link_flights_clear(&link->flights);
+    idmap_free(&link->clients);
     list_remove(&link->call.link);
     list_remove(&link->telling);
     list_remove(&link->all);
@@ -267,6 +270,7 @@ static void come_up(struct link *link)
     link->is_up = link->was_up = link->tell_up = true;
     link->logged = LINK_REASON_NONE;
     link->up_ms = link->heard_ms = now_ms;
+    link->down_ms = 0;
     link->pinged_ms = 0;
     link->echo_ms = 0;
     link_tell(link);
@@ -344,6 +348,8 @@ static void tick_down(struct link *link)
     struct links *links = link->links;
     if (link->watch_until_ms && links->now_ms >= link->watch_until_ms)
         stop_watching(link);
+    if (link->down_ms && links->now_ms - link->down_ms >= LINK_CARRY_MS)
+        link_carry_end(link, "the broker that speaks for it is silent");
     if (link->session && links->now_ms - link->session_ms >= LINK_HELLO_MS)
         link_end_session(link, LINK_REASON_LATE, true);
     if (!link->session && !link->is_calling && !link->dialed && link->call.host[0] &&
@@ -383,6 +389,8 @@ static uint64_t link_next_ms(const struct link *link)
         return earlier(link->pinged_ms + LINK_PING_MS, link->heard_ms + LINK_SILENT_MS);
     if (link->watch_until_ms)
         next_ms = link->watch_until_ms;
+    if (link->down_ms)
+        next_ms = earlier(next_ms, link->down_ms + LINK_CARRY_MS);
     if (link->session)
         next_ms = earlier(next_ms, link->session_ms + LINK_HELLO_MS);
     else if (!link->is_calling && !link->dialed && link->call.host[0] && !link->is_forgotten &&
@@ -534,6 +542,7 @@ struct link *links_add(struct links *links, const struct link_peer *peer)
     link->call.port = peer->port;
     link->call.patience_ms = PATIENCE_MS;
     link_flights_init(&link->flights);
+    idmap_init(&link->clients);
     list_init(&link->telling);
     list_push_back(&links->all, &link->all);
     links->count++;
@@ -565,6 +574,7 @@ void links_forget(struct links *links, struct link *link)
     link->is_forgotten = true;
     link_end_session(link, LINK_REASON_FORGOTTEN, true);
     let_go(link);
+    link_carry_end(link, "the broker that speaks for it is a member no more");
     node_identity_forget(links->identity, link->node);
     list_remove(&link->telling);
     links->count--;

@@ -26,6 +26,7 @@ enum {
     LINK_PING_MS = 100,
     LINK_SILENT_MS = 750,      /* without anything on control */
     LINK_STUCK_MS = 5000,      /* while nothing of what is to be sent on data was taken */
+    LINK_CARRY_MS = 10000,     /* of a link that is down, then clients that come that way are lost */
     LINK_RETRY_MS = 50,        /* doubled with each failure ... */
     LINK_RETRY_MAX_MS = 2000,  /* ... up to here */
     LINK_TALK_BYTES = 1 << 20, /* on control, that may wait to be sent */

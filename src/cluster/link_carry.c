@@ -1,6 +1,11 @@
 /* A connection that carries a client of another node. From RELAYED on its bytes are those of the conversation
  * within, which has been told who the client is, and cannot tell it from one with a socket of its own; what
- * stays of the connection here is who can be asked about the client's TLS. */
+ * stays of the connection here is who can be asked about the client's TLS.
+ *
+ * Whether the client is there is known by the node that speaks for it. When that is gone, or has not been heard for
+ * LINK_CARRY_MS, so are its clients: nothing else would end a connection that a power cut or a network has swallowed for
+ * minutes, and what they hold would lie there. When it says that the same client comes anew, the connection of before
+ * has ended at its side. */
 #include "cluster/link_internal.h"
 
 #include "cluster/link_client.h"
@@ -14,7 +19,9 @@ static struct link_connection *connection_of(const struct conversation *conversa
 
 static void input(struct conversation *conversation, struct bytes bytes)
 {
-    conversation_input(connection_of(conversation)->carried, bytes);
+    const struct link_connection *connection = connection_of(conversation);
+    if (!connection->is_abrupt)
+        conversation_input(connection->carried, bytes);
 }
 
 static bool wants_input(const struct conversation *conversation)
@@ -55,7 +62,25 @@ static void sent(struct conversation *conversation, size_t size)
 static bool is_finished(const struct conversation *conversation)
 {
     const struct link_connection *connection = connection_of(conversation);
-    return !connection->wire.out_bytes && conversation_is_finished(connection->carried);
+    return connection->is_abrupt ||
+           (!connection->wire.out_bytes && conversation_is_finished(connection->carried));
+}
+
+/* The node speaks for it no more. */
+static void leave_speaker(struct link_connection *connection)
+{
+    struct link *speaker = connection->speaker;
+    connection->speaker = NULL;
+    if (speaker && connection->client)
+        idmap_remove(&speaker->clients, connection->client);
+}
+
+static void cut(struct link_connection *connection, const char *reason)
+{
+    leave_speaker(connection);
+    connection->is_abrupt = true;
+    conversation_lost(connection->carried, reason);
+    service_touch(&connection->links->service, &connection->conversation);
 }
 
 static void lost(struct conversation *conversation, const char *reason)
@@ -66,6 +91,7 @@ static void lost(struct conversation *conversation, const char *reason)
 static void free_carrying(struct conversation *conversation)
 {
     struct link_connection *connection = connection_of(conversation);
+    leave_speaker(connection);
     conversation_free(connection->carried);
     link_connection_free(connection);
 }
@@ -116,6 +142,36 @@ static enum link_reason judge(const struct link_connection *connection, const st
     return is_served ? LINK_REASON_NONE : LINK_REASON_ELSEWHERE;
 }
 
+static void join_speaker(struct link_connection *connection, struct link *speaker, uint64_t client)
+{
+    struct link_connection *before = idmap_find(&speaker->clients, client);
+    if (before)
+        cut(before, "the broker that speaks for it has it come anew");
+    connection->speaker = speaker;
+    connection->client = client;
+    if (client)
+        idmap_add(&speaker->clients, client, connection);
+}
+
+void link_carry_end(struct link *link, const char *reason)
+{
+    size_t count = 0;
+    char node[LINK_ID_TEXT];
+    link->down_ms = 0;
+    list_for_each(at, &link->links->carrying) {
+        struct link_connection *connection = list_entry(at, struct link_connection, all);
+        if (connection->speaker != link)
+            continue;
+        cut(connection, reason);
+        count++;
+    }
+    if (!count)
+        return;
+    link_hello_id_text(link->node, node);
+    log_event(link->links->options.log, EVENT_clients_lost, "node=%s name=%s clients=%zu reason=\"%s\"", node, link->name,
+              count, reason);
+}
+
 void link_carry(struct link_connection *connection, const struct link_relay *relay)
 {
     struct links *links = connection->links;
@@ -132,6 +188,7 @@ void link_carry(struct link_connection *connection, const struct link_relay *rel
     if (relay->known.size)
         buffer_add(&connection->known, relay->known.data, relay->known.size);
     connection->named = (enum peer_named)relay->named;
+    join_speaker(connection, links_find(links, relay->node), relay->client);
     link_connection_set_state(connection, CONNECTION_CARRIES);
     list_remove(&connection->all);
     list_push_back(&links->carrying, &connection->all);

@@ -3,6 +3,7 @@
 #ifndef LEVERET_CLUSTER_LINK_INTERNAL_H
 #define LEVERET_CLUSTER_LINK_INTERNAL_H
 
+#include "base/map.h"
 #include "base/random.h"
 #include "cluster/link.h"
 #include "cluster/link_wire.h"
@@ -33,6 +34,8 @@ struct link_connection {
     char peer[64];
 
     /* CONNECTION_CARRIES. */
+    struct link *speaker;         /* to the node that speaks for the client; NULL: it ends */
+    uint64_t client;              /* its number there; 0: it has none */
     struct conversation *carried; /* with the client */
     struct buffer known;          /* of it, by TLS; see link_client.h */
     enum peer_named named;
@@ -53,9 +56,11 @@ struct link {
     struct link_connection *ways[LINK_WAYS];
     uint64_t session, session_ms;
     bool is_up, was_up; /* was: since it was last gone */
+    uint64_t down_ms;   /* since when its clients here wait for it; 0: they do not */
     uint64_t up_ms, heard_ms, pinged_ms, echo_ms;
     bool was_full;
     struct link_flights flights;
+    struct idmap clients; /* that have numbers, which it speaks for and this node serves */
 
     /* Dialing. */
     struct outcall call;
@@ -135,6 +140,8 @@ void link_connection_free(struct link_connection *connection);
 
 /* What came first on a connection: it carries a client from now on, or is refused. */
 void link_carry(struct link_connection *connection, const struct link_relay *relay);
+/* All clients that the node speaks for are lost, for that reason. */
+void link_carry_end(struct link *link, const char *reason);
 
 /* ---- link_hello.c ---- */
 

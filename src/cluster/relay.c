@@ -36,6 +36,7 @@ struct relays {
     struct list telling; /* those served here that have said more than was taken */
     uint64_t telling_ms; /* when they try again */
     size_t count, dials;
+    uint64_t numbers; /* given to clients by now */
     uint64_t now_ms;
     bool is_stopping;
     size_t kept_bytes; /* by clients that may go on at another leader */
@@ -72,6 +73,7 @@ struct client {
     struct relays *relays;
     struct list link, turn; /* among the clients, and those that wait for one */
     enum client_state state;
+    uint64_t number;
     struct peer peer;
     struct buffer held;         /* WAITING: what has come */
     struct way *way;            /* NULL: none has begun */
@@ -322,6 +324,7 @@ static void ask(struct way *way)
                                         .version_min = LINK_VERSION,
                                         .version_max = LINK_VERSION,
                                         .cluster_generation = self->cluster_generation,
+                                        .client = way->client->number,
                                         .kind = (uint8_t)relays->options.kind}};
     memcpy(frame.relay.cluster, self->cluster, NODE_ID_BYTES);
     memcpy(frame.relay.node, self->node, NODE_ID_BYTES);
@@ -736,6 +739,7 @@ static struct conversation *accept_client(struct service *service, const struct 
     list_init(&client->told);
     list_push_back(&relays->clients, &client->link);
     relays->count++;
+    client->number = ++relays->numbers * LINK_CLIENTS + relays->options.kind;
     timer_set(&relays->timers, &client->side.timer, relays->now_ms + relays->options.patience_ms);
     if (are_too_many(relays)) {
         complain(relays, client, "there are as many clients as there may be");

@@ -564,6 +564,153 @@ TEST(strangers_are_few)
     bench_free(&bench);
 }
 
+/* ---- clients that another node speaks for ---- */
+
+static char lost_reason[200];
+static struct service served;
+
+static bool is_never(const struct conversation *conversation)
+{
+    (void)conversation;
+    return false;
+}
+
+static void ignore(struct conversation *conversation, struct bytes bytes)
+{
+    (void)conversation, (void)bytes;
+}
+
+static int say_nothing(struct conversation *conversation, struct iovec *parts, int max)
+{
+    (void)conversation, (void)parts, (void)max;
+    return 0;
+}
+
+static void note_lost(struct conversation *conversation, const char *reason)
+{
+    (void)conversation;
+    snprintf(lost_reason, sizeof(lost_reason), "%s", reason);
+}
+
+static void free_client(struct conversation *conversation)
+{
+    mem_free(conversation);
+}
+
+static struct conversation *serve(struct service *service, const struct peer *peer)
+{
+    static const struct conversation_ops ops = {.input = ignore,
+                                                .output = say_nothing,
+                                                .is_finished = is_never,
+                                                .lost = note_lost,
+                                                .free = free_client};
+    struct conversation *client = mem_zalloc(sizeof(*client));
+    (void)service, (void)peer;
+    conversation_init(client, &ops);
+    return client;
+}
+
+/* Node 0 serves clients, and node 1 speaks for some. */
+static void begin_serving(void)
+{
+    static const struct service_ops ops = {.accept = serve};
+    begin_up();
+    service_init(&served, &ops);
+    links_serve(bench.nodes[0].links, LINK_CLIENT_AMQP, &served);
+}
+
+static struct stranger come(uint64_t client)
+{
+    struct stranger it = stranger(LINK_WAY_CONTROL);
+    struct buffer out = {0}, answered = {0};
+    uint8_t header[LINK_PIECE_HEADER];
+    union link_frame frame = {.relay = {.type = LINK_RELAY,
+                                        .magic = LINK_MAGIC,
+                                        .version_min = LINK_VERSION,
+                                        .version_max = LINK_VERSION,
+                                        .client = client,
+                                        .peer = bytes_str("192.0.2.7:1234"),
+                                        .local = bytes_str("192.0.2.1:5672")}};
+    memcpy(frame.relay.cluster, bench.nodes[0].identity.cluster, NODE_ID_BYTES);
+    memcpy(frame.relay.node, bench.nodes[1].identity.node, NODE_ID_BYTES);
+    link_frame_write(&out, &frame);
+    link_piece_write_header(header, LINK_RELAY, false, out.size);
+    conversation_input(it.conversation, bytes_of(header, sizeof(header)));
+    conversation_input(it.conversation, buffer_bytes(&out));
+    lost_reason[0] = '\0';
+    ok(!answer(&it, &frame, &answered) && frame.type == LINK_RELAYED, "client %u is served", (unsigned)client);
+    buffer_free(&answered);
+    buffer_free(&out);
+    return it;
+}
+
+static bool is_over(const struct stranger *it)
+{
+    return conversation_is_finished(it->conversation);
+}
+
+TEST(a_client_that_comes_anew_has_gone_before)
+{
+    begin_serving();
+    struct stranger first = come(7), other = come(8), nameless = come(0), nameless_too = come(0);
+    struct stranger second = come(7);
+    ok(is_over(&first), "its connection of before ends: %s", lost_reason);
+    ok(!is_over(&other) && !is_over(&nameless) && !is_over(&nameless_too), "nobody else's does");
+    end(&first);
+    struct stranger third = come(7);
+    ok(is_over(&second), "so does the second one");
+    end(&second);
+    end(&third);
+    struct stranger fourth = come(7);
+    is_str(lost_reason, "", "one that has gone by itself is gone");
+    end(&fourth);
+    end(&other);
+    end(&nameless);
+    end(&nameless_too);
+    bench_free(&bench);
+}
+
+TEST(clients_go_with_who_speaks_for_them)
+{
+    begin_serving();
+    struct stranger first = come(7);
+    bench_kill(&bench, 1);
+    bench_run(&bench, 10);
+    ok(has("GONE") && is_over(&first), "its process ends: %s", lost_reason);
+    end(&first);
+    bench_free(&bench);
+}
+
+TEST(clients_outlive_a_short_silence)
+{
+    begin_serving();
+    struct stranger first = come(7);
+    bench.is_blocked[0][1] = bench.is_blocked[1][0] = true;
+    bench_run(&bench, LINK_SILENT_MS + LINK_CARRY_MS / 2);
+    ok(has("DOWN") && !is_over(&first), "a link may be down for a while");
+    bench.is_blocked[0][1] = bench.is_blocked[1][0] = false;
+    bench_run(&bench, LINK_CARRY_MS);
+    ok(bench_is_up(&bench, 0, 1) && !is_over(&first), "and comes up again");
+    bench.is_blocked[0][1] = bench.is_blocked[1][0] = true;
+    bench_run(&bench, LINK_CARRY_MS);
+    ok(!is_over(&first), "it has as long again");
+    bench_run(&bench, 2 * LINK_SILENT_MS);
+    ok(is_over(&first), "and no longer: %s", lost_reason);
+    end(&first);
+    bench_free(&bench);
+}
+
+TEST(clients_of_a_member_that_is_forgotten)
+{
+    begin_serving();
+    struct stranger first = come(7);
+    links_forget(bench.nodes[0].links, to(0, 1));
+    bench.nodes[0].to[1] = NULL;
+    ok(is_over(&first), "are served no more: %s", lost_reason);
+    end(&first);
+    bench_free(&bench);
+}
+
 TEST(frames_that_are_wrong_end_the_link)
 {
     const uint8_t send[] = {LINK_SEND, 0, 0, 0, 0, 0, 0, 0};
@@ -616,6 +763,10 @@ int main(void)
     RUN(who_joins_is_not_found_by_who_looks_for_another);
     RUN(a_stranger_has_to_say_something);
     RUN(strangers_are_few);
+    RUN(a_client_that_comes_anew_has_gone_before);
+    RUN(clients_go_with_who_speaks_for_them);
+    RUN(clients_outlive_a_short_silence);
+    RUN(clients_of_a_member_that_is_forgotten);
     RUN(frames_that_are_wrong_end_the_link);
     RUN(a_node_that_lost_its_folder_is_another);
     return done();

@@ -110,6 +110,7 @@ TEST(bytes_are_golden)
                                       .cluster = "0123456789abcde",
                                       .cluster_generation = 3,
                                       .node = "fedcba987654321",
+                                      .client = 7,
                                       .kind = LINK_CLIENT_AMQP,
                                       .flags = LINK_CLIENT_TLS | LINK_CLIENT_UNIX,
                                       .uid = 4,
@@ -120,7 +121,8 @@ TEST(bytes_are_golden)
                                       .named = 3};
     is_golden(&frame,
               "4c 56 52 4c 00 01 00 02 30 31 32 33 34 35 36 37 38 39 61 62 63 64 65 00 "
-              "00 00 00 00 00 00 00 03 66 65 64 63 62 61 39 38 37 36 35 34 33 32 31 00 00 05 "
+              "00 00 00 00 00 00 00 03 66 65 64 63 62 61 39 38 37 36 35 34 33 32 31 00 "
+              "00 00 00 00 00 00 00 07 00 05 "
               "00 00 00 04 00 00 00 05 00 00 00 06 01 61 01 62 03",
               "RELAY");
     frame.relayed = (struct link_relayed){LINK_RELAYED, 258};

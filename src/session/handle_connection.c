@@ -221,10 +221,12 @@ static enum handled handle_open(struct connection *connection,
     connection_deadline_met(connection);
     union method open_ok = {.id = METHOD_CONNECTION_OPEN_OK};
     connection_send(connection, &open_ok);
+    /* What a %s stands for is one value, so the pair is of the format. */
     log_event(server->broker->log, EVENT_connection_opened,
-              "connection=%llu peer=%s user=%.*s vhost=%s%s", (unsigned long long)connection->id,
-              connection->peer.name, (int)connection->user->name_size, connection->user->name,
-              vhost->name, connection->is_saying_again ? " resumed=yes" : "");
+              connection->is_saying_again ? "connection=%llu peer=%s user=%.*s vhost=%s resumed=yes"
+                                          : "connection=%llu peer=%s user=%.*s vhost=%s",
+              (unsigned long long)connection->id, connection->peer.name, (int)connection->user->name_size,
+              connection->user->name, vhost->name);
     connection->server->broker->actor = connection->user;
     announce_opened(connection);
     return HANDLED;

@@ -235,11 +235,15 @@ def of_members(broker, name):
     return {member: float(value) for member, value in lines}
 
 
+def metrics_text(broker, path):
+    address = re.findall(r"listening address=(\S+) protocol=http/prometheus$", broker.log(), re.M)[0]
+    with urllib.request.urlopen("http://%s%s" % (address, path), timeout=PATIENCE) as answer:
+        return answer.read().decode()
+
+
 def cluster_label(broker):
     """What its metrics say is the name of the cluster."""
-    address = re.findall(r"listening address=(\S+) protocol=http/prometheus$", broker.log(), re.M)[0]
-    with urllib.request.urlopen("http://%s/metrics" % address, timeout=PATIENCE) as answer:
-        return re.search(r'^rabbitmq_identity_info\{.*rabbitmq_cluster="(.*?)"', answer.read().decode(), re.M).group(1)
+    return re.search(r'^rabbitmq_identity_info\{.*rabbitmq_cluster="(.*?)"', metrics_text(broker, "/metrics"), re.M).group(1)
 
 
 @case("metrics tell of the group: who leads, what is agreed on, and who is away")
@@ -258,6 +262,9 @@ def _(t):
     followed = metrics_of(cluster.brokers[follower])
     equal((followed["leveret_cluster_leads"], followed["rabbitmq_raft_term"], followed["leveret_cluster_entries_proposed_total"]),
           (0, leader["rabbitmq_raft_term"], 0), "it follows")
+    for number, leads in ((serving, 1), (follower, 0)):
+        lines = metrics_text(cluster.brokers[number], "/metrics/detailed?family=ra_metrics").splitlines()
+        check("leveret_detailed_cluster_leads %d" % leads in lines, "what a proxy may look for: %r" % lines)
     cluster.kill(other)
     cluster.brokers[serving].says("link_down")
     alone = metrics_of(cluster.brokers[serving])

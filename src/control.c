@@ -151,6 +151,11 @@ static struct service *leader_of(const struct api_control *control)
     return membership_relay_http(list_entry(control, struct daemon, control)->membership);
 }
 
+static struct service *relay_to(const struct api_control *control, uint32_t number)
+{
+    return membership_relay_to(list_entry(control, struct daemon, control)->membership, number);
+}
+
 static size_t tell_members(const struct api_control *control, struct api_member *out)
 {
     return membership_members(list_entry(control, struct daemon, control)->membership, out);
@@ -195,6 +200,7 @@ void control_build(struct daemon *daemon)
     daemon->control.group = tell_group;
     daemon->control.forget = forget_member;
     daemon->control.hand_over = hand_over;
+    daemon->control.other = relay_to;
 }
 
 /* ---- the configuration, read again ---- */

@@ -384,6 +384,8 @@ static void build_management(struct daemon *daemon)
     loop_add(daemon->loop, &daemon->backup.service);
     loop_add(daemon->loop, api_service(daemon->api));
     loop_add(daemon->loop, daemon->management);
+    if (daemon->membership)
+        membership_answer(daemon->membership, daemon->management);
 }
 
 /* After the API, whose surroundings it has. */

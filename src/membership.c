@@ -43,7 +43,12 @@ struct membership {
     struct node_identity identity;
     struct cluster *cluster;
     struct lanes *lanes;
-    struct relays *relays[LINK_CLIENTS]; /* clients that are brought to who leads, by what they want */
+    struct relays *relays[LINK_CLIENT_NODE]; /* clients that are brought to who leads, by what they want */
+    struct way {
+        uint32_t number;
+        struct relays *relays;
+    } ways[OPTIONS_CLUSTER_MAX]; /* requests that are brought to others, as soon as there was one */
+    size_t way_count;
     struct seats *seats;
     struct worker *copier;
     struct images *images; /* NULL: it joins, and has nothing yet */
@@ -174,14 +179,19 @@ static int look_at_past(struct membership *membership, bool *is_joining)
 
 /* ---- turns ---- */
 
-static void relay_to(struct membership *membership, uint32_t leader)
+static void relay_to(const struct membership *membership, struct relays *relays, uint32_t number)
 {
     const struct cluster_settings *settings = settings_of(membership);
-    const struct cluster_node *node = cluster_node_find(settings, leader);
+    const struct cluster_node *node = cluster_node_find(settings, number);
     struct endpoint endpoint;
-    bool is_there = node && leader != settings->number && !endpoint_read(node->at, PORT_CLUSTER, &endpoint);
-    for (size_t kind = 0; kind < LINK_CLIENTS; kind++)
-        relays_lead(membership->relays[kind], leader, is_there ? endpoint.host : NULL, is_there ? endpoint.port : 0);
+    bool is_there = node && number != settings->number && !endpoint_read(node->at, PORT_CLUSTER, &endpoint);
+    relays_lead(relays, number, is_there ? endpoint.host : NULL, is_there ? endpoint.port : 0);
+}
+
+static void relay_to_leader(const struct membership *membership, uint32_t leader)
+{
+    for (size_t kind = 0; kind < LINK_CLIENT_NODE; kind++)
+        relay_to(membership, membership->relays[kind], leader);
 }
 
 static struct members members_of(const struct membership *membership)
@@ -225,7 +235,7 @@ static void tell_leader(struct membership *membership)
     if (leader == membership->told)
         return;
     membership->told = leader;
-    relay_to(membership, leader);
+    relay_to_leader(membership, leader);
     if (leader != settings_of(membership)->number)
         log_event(membership->options.log, EVENT_office_elsewhere, "leader=%u self=%u", leader,
                   settings_of(membership)->number);
@@ -470,7 +480,7 @@ bool membership_open(struct membership *membership, const struct membership_plac
     membership->seats = seats_new(&seats);
     membership->lanes = lanes_new(membership->cluster, place->store, &keeps);
     membership->links = links_service(cluster_links(membership->cluster));
-    for (size_t kind = 0; kind < LINK_CLIENTS; kind++)
+    for (size_t kind = 0; kind < LINK_CLIENT_NODE; kind++)
         membership->relays[kind] = new_relays(membership, (enum link_client)kind, now_ms);
     membership->copier = worker_thread_new("image", loop_wake, membership->options.loop);
     if (!membership->copier)
@@ -486,7 +496,7 @@ void membership_serve(struct membership *membership, struct server *server, stru
     agreed_begin(server, membership->lanes);
     loop_add(membership->options.loop, membership->links);
     loop_add(membership->options.loop, &membership->service);
-    for (size_t kind = 0; kind < LINK_CLIENTS; kind++)
+    for (size_t kind = 0; kind < LINK_CLIENT_NODE; kind++)
         loop_add(membership->options.loop, relays_service(membership->relays[kind]));
 }
 
@@ -549,6 +559,31 @@ struct service *membership_relay_http(struct membership *membership)
     return is_other ? relays_service(membership->relays[LINK_CLIENT_HTTP]) : NULL;
 }
 
+/* Its address is that of the configuration, as for links. */
+static struct relays *begin_way(struct membership *membership, uint32_t number)
+{
+    struct relays *relays = new_relays(membership, LINK_CLIENT_NODE, clock_monotonic_ms());
+    membership->ways[membership->way_count++] = (struct way){number, relays};
+    relay_to(membership, relays, number);
+    loop_add(membership->options.loop, relays_service(relays));
+    return relays;
+}
+
+struct service *membership_relay_to(struct membership *membership, uint32_t number)
+{
+    const struct cluster_settings *settings = settings_of(membership);
+    for (size_t i = 0; i < membership->way_count; i++)
+        if (membership->ways[i].number == number)
+            return relays_service(membership->ways[i].relays);
+    bool is_other = cluster_node_find(settings, number) && number != settings->number;
+    return is_other ? relays_service(begin_way(membership, number)) : NULL;
+}
+
+void membership_answer(struct membership *membership, struct service *http)
+{
+    links_serve(cluster_links(membership->cluster), LINK_CLIENT_NODE, http);
+}
+
 static void serve(struct membership *membership, enum link_client kind, struct service *clients)
 {
     links_serve(cluster_links(membership->cluster), kind, clients);
@@ -572,8 +607,10 @@ void membership_free(struct membership *membership)
 {
     if (!membership)
         return;
-    for (size_t kind = 0; kind < LINK_CLIENTS; kind++)
+    for (size_t kind = 0; kind < LINK_CLIENT_NODE; kind++)
         relays_free(membership->relays[kind]);
+    for (size_t i = 0; i < membership->way_count; i++)
+        relays_free(membership->ways[i].relays);
     images_free(membership->images);
     worker_thread_free(membership->copier);
     seats_free(membership->seats);

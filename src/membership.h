@@ -62,6 +62,10 @@ bool membership_hand_over(struct membership *membership);
 struct service *membership_relay(struct membership *membership);
 /* Carries requests of HTTP to who leads. NULL: nobody is known to do so, or it is this broker. */
 struct service *membership_relay_http(struct membership *membership);
+/* The same to another member. NULL: it is none, or this one. */
+struct service *membership_relay_to(struct membership *membership, uint32_t number);
+/* Requests that others bring to this broker, whether it leads or not, are this service's from now on. */
+void membership_answer(struct membership *membership, struct service *http);
 /* Names have been read: what nobody named is to go. From now on clients that come here, or to another broker,
  * are these services'. */
 void membership_has_read(struct membership *membership, struct service *amqp, struct service *http);

@@ -70,6 +70,19 @@ struct service *membership_relay(struct membership *membership)
     return NULL;
 }
 
+struct service *membership_relay_to(struct membership *membership, uint32_t number)
+{
+    (void)membership;
+    (void)number;
+    return NULL;
+}
+
+void membership_answer(struct membership *membership, struct service *http)
+{
+    (void)membership;
+    (void)http;
+}
+
 struct service *membership_relay_http(struct membership *membership)
 {
     (void)membership;

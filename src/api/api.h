@@ -122,6 +122,9 @@ struct api_control {
     /* Carries conversations to the HTTP of who leads; NULL: nobody is known to lead, or it is this broker. NULL: the
      * same. */
     struct service *(*leader)(const struct api_control *control);
+    /* The same to the member with that number, whether it leads or not; NULL: it is this broker. NULL: this broker is
+     * alone. */
+    struct service *(*other)(const struct api_control *control, uint32_t number);
     /* Writes at most API_MEMBERS_MAX, and returns how many there are. NULL: this broker is alone. */
     size_t (*members)(const struct api_control *control, struct api_member *out);
     /* False: it does not take part yet. NULL: this broker is alone. */

@@ -15,6 +15,9 @@
 enum { PARTS = 8, PIECE_BYTES = 16384, FIRST_BYTES = 32768, INPUT_BYTES = 262144, COLLECT_BYTES = 1 << 20 };
 
 #define LOST "the broker that leads was lost, or not reached, before it had answered"
+#define LOST_OTHER "the broker that was named was lost, or not reached, before it had answered"
+/* Which broker of the cluster is asked. */
+#define NODE_FIELD "x-leveret-node"
 
 /* ---- a request on its way ---- */
 
@@ -24,6 +27,7 @@ struct errand {
     struct bytes left;  /* of the body, which is the request's */
     bool has_said;
     bool has_begun; /* some of the answer has gone to the client */
+    bool is_named;  /* it goes to a broker that the client has named */
     struct http_reply reply;
     struct buffer answer; /* of one that is looked at as a whole */
 };
@@ -36,8 +40,8 @@ static void add(struct buffer *out, const char *text)
 /* What is about the client's connection, or said anew. */
 static bool is_left_out(struct bytes name)
 {
-    static const char *const names[] = {"accept-encoding", "connection", "content-length",    "expect", "keep-alive",
-                                        "te",              "trailer",    "transfer-encoding", "upgrade"};
+    static const char *const names[] = {"accept-encoding", "connection", "content-length",    "expect",  "keep-alive",
+                                        "te",              "trailer",    "transfer-encoding", "upgrade", NODE_FIELD};
     return http_is_one_of(name, names, sizeof(names) / sizeof(names[0]));
 }
 
@@ -78,10 +82,16 @@ static void write_request(const struct call *call, struct buffer *out)
     write_end(out, request->body.size);
 }
 
-static void write_whoami(const struct call *call, struct buffer *out)
+/* What this broker itself wants to know, in the name of who asks. */
+static void write_own(const struct call *call, enum http_method method, const char *path, struct buffer *out)
 {
-    add(out, "GET /api/whoami HTTP/1.1\r\nhost: localhost\r\n");
-    add_field(out, bytes_str("authorization"), http_field_of(call->request, "authorization"));
+    struct bytes login = http_field_of(call->request, "authorization");
+    add(out, http_method_name(method));
+    add(out, " /api");
+    add(out, path);
+    add(out, " HTTP/1.1\r\nhost: localhost\r\n");
+    if (login.data)
+        add_field(out, bytes_str("authorization"), login);
     write_end(out, 0);
 }
 
@@ -199,17 +209,8 @@ static bool are_columns_own(const struct call *call, const struct shared *which)
 /* By its name, or its number. */
 static bool is_self(const struct call *call, struct bytes name)
 {
-    struct api_member members[API_MEMBERS_MAX];
-    size_t count = machine_members(call, members);
-    char number[16];
-    if (bytes_equal_str(name, call->api->options.node))
-        return true;
-    for (size_t i = 0; i < count; i++) {
-        snprintf(number, sizeof(number), "%u", members[i].number);
-        if (members[i].is_self && bytes_equal_str(name, number))
-            return true;
-    }
-    return false;
+    struct api_member member;
+    return machine_find(call, name, &member) && member.is_self;
 }
 
 static bool is_for_self(const struct call *call)
@@ -220,20 +221,51 @@ static bool is_for_self(const struct call *call)
            (which && are_columns_own(call, which));
 }
 
+static void bring(struct call *call, struct service *service)
+{
+    call->state = CALL_BROUGHT;
+    call->errand = errand_new(call, service);
+    write_request(call, &call->errand->said);
+    begin(call->errand, call->request->body);
+}
+
+/* The field does not go along: who is asked there is itself. */
+static void bring_to(struct call *call, struct bytes name)
+{
+    const struct api_control *control = call->api->options.control;
+    struct api_member member;
+    struct service *other = NULL;
+    if (!machine_find(call, name, &member)) {
+        call_fail(call, 404, "not_in_cluster", "no broker of this cluster is called %.*s", BYTES_ARG(name));
+        return;
+    }
+    if (member.is_up)
+        other = control->other(control, member.number);
+    if (!other) {
+        call_fail(call, 503, "node_down", "%s does not run, or is not reached from %s", member.name,
+                  call->api->options.node);
+        return;
+    }
+    bring(call, other);
+    call->errand->is_named = true;
+}
+
 void leader_look(struct call *call)
 {
     const struct api_control *control = call->api->options.control;
+    struct bytes named = http_field_of(call->request, NODE_FIELD);
     char text[API_TEXT_BYTES];
     struct service *leader;
+    if (named.data && !is_self(call, named)) {
+        bring_to(call, named);
+        return;
+    }
     if (!control || !control->serves || control->serves(control, text))
         return;
     if (is_for_self(call)) {
         call->is_apart = true;
     } else if ((leader = leader_service(call))) {
-        call->state = CALL_BROUGHT;
-        call->errand = errand_new(call, leader);
-        write_request(call, &call->errand->said);
-        begin(call->errand, call->request->body);
+        bring(call, leader);
     } else {
         call_fail(call, 503, "not_leading", "%s", text);
     }
@@ -264,9 +296,9 @@ static void write_head(struct errand *errand, struct http_head *head)
 /* What was to be changed may have been: that is what the status says, which no other answer here has. */
 static void fail(struct call *call)
 {
-    call_fail(call, 502, "leader_lost", "%s",
-              call_is_reading(call) ? LOST "; ask again"
-                                    : LOST "; what was asked for may have been done: look, and ask again");
+    bool is_named = call->errand->is_named;
+    call_fail(call, 502, is_named ? "node_lost" : "leader_lost", "%s; %s", is_named ? LOST_OTHER : LOST,
+              call_is_reading(call) ? "ask again" : "what was asked for may have been done: look, and ask again");
 }
 
 static enum http_progress hand_on(struct call *call, struct http_head *head, struct buffer *body)
@@ -334,7 +366,7 @@ static enum http_progress share(struct call *call, const struct shared *which, s
 
 enum http_progress leader_go_on(struct call *call, struct http_head *head, struct buffer *body, struct budget *budget)
 {
-    const struct shared *which = shared_of(call);
+    const struct shared *which = call->errand->is_named ? NULL : shared_of(call);
     return which ? share(call, which, head, body, budget) : hand_on(call, head, body);
 }
 
@@ -366,6 +398,21 @@ static void take_answer(struct call *call, struct errand *errand)
         buffer_add(&call->body, errand->answer.data, errand->answer.size);
 }
 
+static void begin_own(struct call *call, struct service *leader, enum http_method method, const char *path)
+{
+    call->errand = errand_new(call, leader);
+    write_own(call, method, path, &call->errand->said);
+    begin(call->errand, bytes_of(NULL, 0));
+}
+
+/* What has come of the answer to that. */
+static enum http_reading hear_own(struct call *call)
+{
+    struct errand *errand = call->errand;
+    enum http_reading reading = hear(errand, &errand->answer, COLLECT_BYTES - errand->answer.size);
+    return reading == HTTP_READING && errand->answer.size == COLLECT_BYTES ? HTTP_WRONG : reading;
+}
+
 static bool begin_to_identify(struct call *call)
 {
     struct service *leader = leader_service(call);
@@ -375,9 +422,7 @@ static bool begin_to_identify(struct call *call)
                   "on this machine, it is answered");
         return false;
     }
-    call->errand = errand_new(call, leader);
-    write_whoami(call, &call->errand->said);
-    begin(call->errand, bytes_of(NULL, 0));
+    begin_own(call, leader, HTTP_GET, "/whoami");
     return true;
 }
 
@@ -386,8 +431,8 @@ void leader_identify(struct call *call)
     if (!call->errand && !begin_to_identify(call))
         return;
     struct errand *errand = call->errand;
-    enum http_reading reading = hear(errand, &errand->answer, COLLECT_BYTES - errand->answer.size);
-    if (reading == HTTP_READING && errand->answer.size < COLLECT_BYTES) {
+    enum http_reading reading = hear_own(call);
+    if (reading == HTTP_READING) {
         call->state = CALL_LOGS_IN;
         return;
     }

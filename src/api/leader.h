@@ -1,13 +1,14 @@
 /* A broker of a cluster that does not lead knows no names. It answers what is asked about itself (OWN_ROUTE and
  * NODE_ROUTE of routes.def), and brings all else to who leads, request by request, by a conversation that another
- * service carries there (api_control.leader). Who leads judges who the client is, also when the answer is given here:
+ * service carries there (api_control.leader). A client may name the broker that is to answer, by the field
+ * X-Leveret-Node: then every broker brings the request there, whoever leads (api_control.other). Who leads judges who the client is, also when the answer is given here:
  * whoever comes by a port is asked for there first. */
 #ifndef LEVERET_API_LEADER_H
 #define LEVERET_API_LEADER_H
 
 #include "api/call.h"
 
-/* The request has been read, and has a route. Where this broker does not lead it says how it is answered
+/* The request has been read, and has a route. Where this broker does not lead, or another one is named, it says how it is answered
  * (call->state, call->is_apart), or the call is answered, as nobody leads. */
 void leader_look(struct call *call);
 /* Of a call that is apart: carries conversations to who leads. NULL: nobody is known to lead. */

@@ -27,6 +27,23 @@ size_t machine_members(const struct call *call, struct api_member *members)
     return control && control->members ? control->members(control, members) : 0;
 }
 
+/* One that is alone is a member without a number. */
+bool machine_find(const struct call *call, struct bytes name, struct api_member *member)
+{
+    struct api_member members[API_MEMBERS_MAX];
+    size_t count = machine_members(call, members);
+    char number[16];
+    for (size_t i = 0; i < count; i++) {
+        snprintf(number, sizeof(number), "%u", members[i].number);
+        if (bytes_equal_str(name, members[i].name) || bytes_equal_str(name, number)) {
+            *member = members[i];
+            return true;
+        }
+    }
+    *member = (struct api_member){.is_self = true, .is_up = true};
+    return bytes_equal_str(name, call->api->options.node);
+}
+
 bool machine_group(const struct call *call, struct api_group *group)
 {
     const struct api_control *control = call->api->options.control;

@@ -13,6 +13,8 @@ size_t machine_listeners(const struct call *call, struct api_listener *listeners
 struct api_machine machine_look(const struct call *call);
 /* All brokers of the cluster, API_MEMBERS_MAX at most; 0: this one is alone. */
 size_t machine_members(const struct call *call, struct api_member *members);
+/* The one of that name, or number; of a broker that is alone itself is one, with the number 0. False: there is none. */
+bool machine_find(const struct call *call, struct bytes name, struct api_member *member);
 /* What these have agreed on. False: this one is alone. */
 bool machine_group(const struct call *call, struct api_group *group);
 /* "voter" and the like. */

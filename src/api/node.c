@@ -286,30 +286,19 @@ static void write_self(struct fields *fields, const struct call *call, const str
         add_group(fields, &group);
 }
 
-/* The one of the segment, by name or number. NULL: it is not among them. */
-static const struct api_member *find_member(const struct call *call, const struct api_member *members, size_t count)
-{
-    char number[16];
-    for (size_t i = 0; i < count; i++) {
-        snprintf(number, sizeof(number), "%u", members[i].number);
-        if (bytes_equal_str(call->segments[0], members[i].name) || bytes_equal_str(call->segments[0], number))
-            return &members[i];
-    }
-    return NULL;
-}
-
 void node_get(struct call *call)
 {
-    struct api_member members[API_MEMBERS_MAX];
+    struct api_member members[API_MEMBERS_MAX], member;
     size_t count = machine_members(call, members);
-    const struct api_member *other = find_member(call, members, count);
-    if (!other && !machine_is_node(call))
+    if (!machine_find(call, call->segments[0], &member)) {
+        call_not_found(call);
         return;
+    }
     struct fields fields = call_tell(call);
-    if (other && !other->is_self)
-        write_member(&fields, other);
-    else
+    if (member.is_self)
         write_self(&fields, call, members, count);
+    else
+        write_member(&fields, &member);
     call_told(call, &fields);
 }
 
@@ -317,13 +306,11 @@ void node_get(struct call *call)
 void node_forget(struct call *call)
 {
     char text[API_TEXT_BYTES];
-    struct api_member members[API_MEMBERS_MAX];
+    struct api_member member;
     const struct api_control *control = call->api->options.control;
-    size_t count = machine_members(call, members);
-    const struct api_member *member = find_member(call, members, count);
-    if (!member || member->role == API_ROLE_GONE || !control->forget)
+    if (!machine_find(call, call->segments[0], &member) || member.role == API_ROLE_GONE || !control || !control->forget)
         call_fail(call, 404, "not_found", "The node selected is not in the cluster.");
-    else if (!control->forget(control, member->number, text))
+    else if (!control->forget(control, member.number, text))
         call_fail(call, 400, "bad_request", "%s", text);
     else
         call_done(call, false);

@@ -56,7 +56,12 @@ enum link_class {
 };
 
 /* What a client of another node wants. */
-enum link_client { LINK_CLIENT_AMQP, LINK_CLIENT_HTTP, LINK_CLIENTS };
+enum link_client {
+    LINK_CLIENT_AMQP,
+    LINK_CLIENT_HTTP,
+    LINK_CLIENT_NODE, /* HTTP to that node, whether it leads or not */
+    LINK_CLIENTS,
+};
 
 enum link_client_flag {
     LINK_CLIENT_TLS = 1,

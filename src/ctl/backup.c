@@ -163,6 +163,9 @@ int run_backup(struct command *command)
     struct watch watch = {.shows = is_watched(command),
                           .ms_max = timeout ? strtod(timeout, NULL) * 1000 : 0};
     int code;
+    if (command->other[0])
+        return say_fail(command, EXIT_UNAVAILABLE,
+                        "a copy comes to be on the machine of its broker: run this on that of %s", command->other);
     if (!absolute(command->arguments[0], path, sizeof(path)))
         return say_fail(command, EXIT_DATA, "%s is too long for a path", command->arguments[0]);
     struct json_writer writer = json_writer_of(&body);

@@ -205,7 +205,7 @@ int client_process(const struct client *client)
 {
     struct ucred peer = {.pid = 0};
     socklen_t size = sizeof(peer);
-    if (!client->target.path[0] || client->fd < 0 ||
+    if (!client->target.path[0] || client->target.node[0] || client->fd < 0 ||
         getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
         return 0;
     return peer.pid;
@@ -244,12 +244,12 @@ static void add_login(struct buffer *out, const struct target *target)
     buffer_free(&pair);
 }
 
-/* The field cannot carry line ends. */
-static void add_reason(struct buffer *out, const char *reason)
+/* It cannot carry line ends. */
+static void add_field(struct buffer *out, const char *name, const char *value)
 {
-    add(out, "X-Reason: ");
-    for (; *reason; reason++)
-        buffer_add_u8(out, (uint8_t)*reason < ' ' ? ' ' : (uint8_t)*reason);
+    add(out, name);
+    for (; *value; value++)
+        buffer_add_u8(out, (uint8_t)*value < ' ' ? ' ' : (uint8_t)*value);
     add(out, "\r\n");
 }
 
@@ -268,8 +268,10 @@ static void write_request(const struct client *client, const char *method, struc
     add(out, "\r\nUser-Agent: leveretctl/" PACKAGE_VERSION "\r\nAccept: application/json\r\n");
     if (target->has_user)
         add_login(out, target);
+    if (target->node[0])
+        add_field(out, "X-Leveret-Node: ", target->node);
     if (reason)
-        add_reason(out, reason);
+        add_field(out, "X-Reason: ", reason);
     if (body.size)
         add(out, "Content-Type: application/json\r\n");
     snprintf(length, sizeof(length), "Content-Length: %zu\r\n\r\n", body.size);

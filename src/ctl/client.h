@@ -32,8 +32,8 @@ void client_init(struct client *client, const struct target *target, double seco
 void client_close(struct client *client);
 /* So much time from now on. */
 void client_give(struct client *client, double seconds);
-/* The process at the other end of a control socket; 0: it is not known, or there is no connection.
- */
+/* The process at the other end of a control socket; 0: it is not known, or there is no connection, or another broker
+ * is meant than the one that has the socket. */
 int client_process(const struct client *client);
 /* Sends a request for `path`, which begins with a slash behind "/api", and reads its answer. `body`
  * without bytes: none. `reason`: the field X-Reason; NULL: none. False: see `trouble`. */

@@ -286,6 +286,18 @@ void command_renew(struct command *command)
     client_give(&command->client, seconds_of(command));
 }
 
+/* What is asked from now on is for that broker. */
+static void mean_other(struct command *command)
+{
+    struct target *target = &command->client.target;
+    char there[sizeof(target->name)];
+    if (!command->other[0] || target->node[0])
+        return;
+    snprintf(there, sizeof(there), "%s", target->name);
+    snprintf(target->node, sizeof(target->node), "%s", command->other);
+    snprintf(target->name, sizeof(target->name), "%.500s, by way of %.480s,", command->other, there);
+}
+
 static int find_broker(struct command *command)
 {
     struct target target;
@@ -304,6 +316,7 @@ static int find_broker(struct command *command)
         .takes_any = command_has(command, "tls-insecure"),
     };
     client_init(&command->client, &target, seconds_of(command));
+    mean_other(command);
     return 0;
 }
 
@@ -318,6 +331,26 @@ static bool is_node(const char *asked, const char *node)
            (strlen(asked) == size && strncmp(asked, node, size) == 0);
 }
 
+/* Is another broker of its cluster called so? It is meant from now on. */
+static bool find_other(struct command *command, const char *asked)
+{
+    struct reply reply;
+    char error[200];
+    if (!client_call(&command->client, "GET", bytes_str("/nodes?columns=name"), bytes_of(NULL, 0), NULL, &reply))
+        return false;
+    struct json *nodes = reply_is_good(&reply) ? json_parse(buffer_bytes(&reply.body), error, sizeof(error)) : NULL;
+    for (size_t i = 0; i < json_count(nodes) && !command->other[0]; i++) {
+        char name[sizeof(command->other)];
+        snprintf(name, sizeof(name), "%.*s", BYTES_ARG(json_text(json_find(json_item(nodes, i), "name"))));
+        if (is_node(asked, name))
+            snprintf(command->other, sizeof(command->other), "%s", name);
+    }
+    json_release(nodes);
+    buffer_free(&reply.body);
+    return command->other[0];
+}
+
+/* The broker that is asked is the one that --node names, or brings what is asked to that. */
 static int check_node(struct command *command)
 {
     const char *asked = command_option(command, "node");
@@ -327,6 +360,11 @@ static int check_node(struct command *command)
         return EXIT_UNAVAILABLE;
     if (is_node(asked, command->node))
         return 0;
+    if (find_other(command, asked)) {
+        mean_other(command);
+        command->node[0] = '\0';
+        return command_node(command) ? 0 : EXIT_UNAVAILABLE;
+    }
     if (command_is_ours(command))
         return say_fail(command, EXIT_UNAVAILABLE, "the broker at %s is called %s, and not %s, as --node (-n) has it",
                         command->client.target.name, command->node, asked);

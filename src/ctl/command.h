@@ -33,6 +33,7 @@ struct command {
     bool is_terminal; /* is stdout one? */
     struct client client;
     char node[512]; /* what the broker calls itself; empty: nobody has asked */
+    char other[512]; /* the broker to which that one is to bring what is asked; empty: itself is meant */
     bool is_stopped; /* by stop_app; known when `node` is */
 };
 

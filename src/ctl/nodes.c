@@ -743,6 +743,9 @@ int run_check_connectivity(struct command *command)
     bool is_good = true;
     struct buffer ports = {0};
     const char *node = command_node(command);
+    if (command->other[0])
+        return say_fail(command, EXIT_UNAVAILABLE, "its ports are tried from the machine of %s: run this there",
+                        command->other);
     struct json *overview =
         node ? node_read(command, "GET /overview?columns=node,listeners", &code) : NULL;
     if (!overview)

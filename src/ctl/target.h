@@ -21,7 +21,8 @@ struct target {
     bool has_user, has_port; /* they were told */
     bool is_tls;
     struct target_tls tls;
-    char name[400]; /* what it is called in messages, without the password */
+    char name[1024]; /* what it is called in messages, without the password */
+    char node[512];  /* the broker of its cluster that is meant; empty: itself */
 };
 
 /* Reads http[s]://[USER:PASSWORD@]HOST[:PORT][/PREFIX], unix:PATH or a path. False: `error` says

@@ -36,8 +36,8 @@ class Asked(Cluster):
     """One whose brokers all have the API and a control socket."""
 
     def start(self, number, *more, **options):
-        socket = os.path.join(self.folders[number - 1], "ctl.sock")
-        return super().start(number, "--management", "127.0.0.1:0", "--control-socket", socket, *more, **options)
+        path = os.path.join(self.folders[number - 1], "ctl.sock")
+        return super().start(number, "--management", "127.0.0.1:0", "--control-socket", path, *more, **options)
 
     def api(self, number, timeout=PATIENCE):
         address = re.findall(r"listening address=(127\S+) protocol=http$", self.brokers[number].log(), re.M)[-1]
@@ -131,15 +131,15 @@ def _(t):
 def _(t):
     cluster, leader, follower = led(t)
     here = cluster.api(follower)
-    socket = None
+    kept = None
     for _turn in range(3):
         nodes = ask(here, "GET", "/api/nodes")[1]
         equal((nodes[0]["name"], nodes[0]["os_pid"]),
               (name_of(follower), "%d" % cluster.brokers[follower].process.pid), "its own process")
         equal(ask(here, "GET", "/api/whoami")[1]["name"], "guest", "who leads knows users")
         equal(ask(here, "GET", "/api/health/checks/ready-to-serve-clients", user=None)[0], 200, "for everybody")
-        socket = socket or here.sock
-        check(here.sock is socket, "the connection was closed")
+        kept = kept or here.sock
+        check(here.sock is kept, "the connection was closed")
     equal([one["leveret_member"]["leads"] for one in nodes if one["name"] == name_of(leader)], [True], "who leads")
     equal(ask(here, "GET", "/api/nodes/%s?columns=os_pid" % name_of(follower))[1],
           {"os_pid": "%d" % cluster.brokers[follower].process.pid}, "by its name")
@@ -214,6 +214,49 @@ def _(t):
     stopping = subprocess.Popen([CONTROL, "--data-dir", cluster.folders[follower - 1], "stop"])
     equal(cluster.brokers[follower].process.wait(PATIENCE), 0, "it has ended")
     equal(stopping.wait(PATIENCE), 0, "which was waited for")
+
+
+@case("a command is about the broker that --node names, whichever is asked")
+def _(t):
+    cluster, leader, follower = led(t)
+    other = 6 - leader - follower
+    pids = {number: broker.process.pid for number, broker in cluster.brokers.items()}
+    for at in (leader, follower):
+        for about in (1, 2, 3):
+            for name in (name_of(about), "rabbit@node%d" % about):
+                status, said = cluster.control(at, "-n", name, "status", "--formatter", "json")
+                equal((status, json.loads(said)["pid"] if status == 0 else said), (0, pids[about]), (at, name))
+    equal(cluster.control(leader, "-n", name_of(follower), "ping"), (0, "Ping succeeded\n"), "ping")
+    equal(ask(cluster.api(leader), "PUT", path_of("queues", "/", "q"), {})[0], 201, "a queue")
+    queues = cluster.control(follower, "-n", name_of(other), "list_queues", "name", "-s")
+    equal(queues, (0, "q\n"), "what is about the cluster")
+    for words, said in ((["stop"], "on its own machine"), (["log_tail"], "the log is no file"),
+                        (["backup", os.path.join(cluster.folders[0], "copy")], "run this on that of " + name_of(follower)),
+                        (["check_port_connectivity"], "from the machine of " + name_of(follower))):
+        status, text = cluster.control(leader, "-n", name_of(follower), *words)
+        check(status == 69 and said in text, (words, status, text))
+    status, said = cluster.control(leader, "-n", "leveret@nowhere", "ping")
+    check(status == 69 and "is called %s, and not leveret@nowhere" % name_of(leader) in said, (status, said))
+    cluster.kill(follower)
+    cluster.brokers[leader].says("link_down")
+    status, said = cluster.control(leader, "-n", name_of(follower), "ping")
+    check(status == 69 and "does not run, or is not reached" in said, (status, said))
+    equal([broker.process.poll() for number, broker in cluster.brokers.items() if number != follower], [None, None],
+          "nobody else has ended")
+
+
+@case("by HTTP, too, another broker is asked, which judges who asks")
+def _(t):
+    cluster, leader, follower = led(t)
+    for at, about in ((leader, follower), (follower, leader), (follower, 6 - leader - follower)):
+        api = cluster.api(at)
+        for name in (name_of(about), "%d" % about):
+            named = {"X-Leveret-Node": name}
+            equal(ask(api, "GET", "/api/overview?columns=node", **named), (200, {"node": name_of(about)}), "who answers")
+            equal(ask(api, "GET", "/api/overview", user=basic("guest", "wrong"), **named)[0], 401, "who asks")
+        equal(ask(api, "GET", "/api/overview?columns=node"), (200, {"node": name_of(at)}), "itself")
+    status, said = ask(cluster.api(leader), "GET", "/api/nodes", **{"X-Leveret-Node": "nobody"})
+    equal((status, said["error"]), (404, "not_in_cluster"), "one that there is not")
 
 
 @case("while nobody leads the answer says so, and what is about the broker is still answered")

@@ -158,6 +158,14 @@ void history_add(struct history *history, uint64_t at_ms, const uint64_t *values
     note_latest(history, at_ms, values);
 }
 
+void history_forget(struct history *history, struct history_budget *budget)
+{
+    free_ring(history, budget);
+    history->begun_ms = history->at_ms;
+    for (uint32_t i = 0; i < history->count; i++)
+        history->counters[i].rate = 0;
+}
+
 uint64_t history_at(const struct history *history, uint32_t counter, uint64_t at_ms)
 {
     size_t width = 1 + history->count;

@@ -49,6 +49,8 @@ void history_free(struct history *history, struct history_budget *budget);
  * hour. */
 void history_add(struct history *history, uint64_t at_ms, const uint64_t *values,
                  struct history_budget *budget);
+/* It begins with its latest sample, whose rates are 0: what was before is not known any more. */
+void history_forget(struct history *history, struct history_budget *budget);
 /* What a counter was then. Before the first sample: what that was. */
 uint64_t history_at(const struct history *history, uint32_t counter, uint64_t at_ms);
 

@@ -397,6 +397,24 @@ void vhost_empty_list(struct call *call)
         empty_list(call);
 }
 
+/* Who serves has those of all brokers. */
+void statistics_reset(struct call *call)
+{
+    struct api_member member;
+    struct rates_place place = {call->part, call->at};
+    if (call->segments[0].data && !machine_find(call, call->segments[0], &member)) {
+        call_not_found(call);
+        return;
+    }
+    do
+        call->has_more = rates_forget(call->api->rates, &place, call->budget);
+    while (call->has_more && !budget_is_spent(call->budget));
+    call->part = place.kind;
+    call->at = place.at;
+    if (!call->has_more)
+        call_done(call, false);
+}
+
 /* Whoever serves has all queues. */
 void rebalance_queues(struct call *call)
 {

@@ -408,6 +408,38 @@ void rates_free(struct rates *rates)
     mem_free(rates);
 }
 
+struct forgetting {
+    struct rates *rates;
+    struct budget *budget;
+};
+
+static void forget(struct history *history, struct history_budget *kept, struct budget *budget)
+{
+    size_t before = kept->used;
+    history_forget(history, kept);
+    budget_use(budget, (before - kept->used) / BYTES_A_STEP);
+}
+
+static void forget_one(void *context, void *value)
+{
+    const struct forgetting *forgetting = context;
+    forget(value, &forgetting->rates->budget, forgetting->budget);
+}
+
+bool rates_forget(struct rates *rates, struct rates_place *place, struct budget *budget)
+{
+    struct forgetting forgetting = {rates, budget};
+    if (place->kind == RATED_KINDS) {
+        forget(rates->all, &rates->budget, budget);
+        forget(rates->node, &rates->budget, budget);
+        return false;
+    }
+    budget_use(budget, SWEEP_STEPS);
+    if (!idmap_each_of_part(&rates->of[place->kind], &place->at, forget_one, &forgetting))
+        *place = (struct rates_place){place->kind + 1, 0};
+    return true;
+}
+
 struct service *rates_service(struct rates *rates)
 {
     return &rates->service;

@@ -65,6 +65,14 @@ struct rates *rates_new(struct api *api, uint64_t now_ms);
 void rates_free(struct rates *rates);
 struct service *rates_service(struct rates *rates);
 
+/* Where forgetting goes on; zero at first. */
+struct rates_place {
+    uint64_t kind, at;
+};
+/* Rates and samples of some begin anew: what was before is not known any more. Counters stay as they are. False: that was
+ * the last of them. */
+bool rates_forget(struct rates *rates, struct rates_place *place, struct budget *budget);
+
 static inline uint64_t rates_channel(uint64_t connection, uint16_t channel)
 {
     return connection << 16 | channel;

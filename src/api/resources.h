@@ -37,7 +37,7 @@ act queue_move, queue_requeue;
 /* node.c */
 act nodes_list, node_get, node_forget, node_memory_get, node_memory_relative_get;
 act attempts_get, attempts_by_source_get, attempts_delete, log_rotate;
-act empty_list, vhost_empty_list, rebalance_queues, version_get;
+act empty_list, vhost_empty_list, rebalance_queues, statistics_reset, version_get;
 /* backup.c */
 act backup_get, backup_post, backup_delete;
 /* control.c */

@@ -66,6 +66,24 @@ static bool is_near(const struct history *history, uint64_t second, uint64_t mos
     return was <= second && second - was <= most;
 }
 
+TEST(what_is_forgotten_begins_with_the_latest_sample)
+{
+    struct history_budget budget = plenty();
+    struct history *history = history_new(2);
+    history_forget(history, &budget);
+    fill(history, 100, &budget);
+    ok(history->counters[0].rate == 1.0f && budget.used > 0, "there are a rate and samples");
+    history_forget(history, &budget);
+    ok(history->counters[0].rate == 0.0f && budget.used == 0, "they are forgotten");
+    ok(history_at(history, 0, BEGIN + 50 * SECOND) == 100, "before there was what is now");
+    add_two(history, BEGIN + 110 * SECOND, 130, 0, &budget);
+    ok(history->counters[0].rate == 3.0f, "the next rate is of what has come since the latest sample");
+    ok(history_at(history, 0, BEGIN + 105 * SECOND) == 100 && history_at(history, 0, BEGIN + 50 * SECOND) == 100,
+       "and so are samples");
+    history_free(history, &budget);
+    ok(budget.used == 0, "all memory is given back");
+}
+
 TEST(an_hour_is_kept)
 {
     struct history_budget budget = plenty();
@@ -149,6 +167,7 @@ int main(void)
 {
     RUN(rates_are_of_the_last_step);
     RUN(what_is_idle_keeps_nothing);
+    RUN(what_is_forgotten_begins_with_the_latest_sample);
     RUN(an_hour_is_kept);
     RUN(a_gap_is_bridged);
     RUN(memory_is_bounded);

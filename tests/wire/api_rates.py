@@ -170,6 +170,39 @@ def _(t):
     equal(list(found[1]["message_stats"]), ["publish_details"], "columns")
 
 
+@case("after a reset rates and samples begin anew, and counters go on")
+def _(t):
+    broker, c = start(t)
+    node = broker.get("overview")["node"]
+    c.call(1, "queue.declare", queue="q")
+    paths = ["overview", "queues/%2F/q"]
+
+    def samples(path):
+        """What was published, at whole seconds, the newest first."""
+        found = broker.get(path + "?msg_rates_age=5&msg_rates_incr=1").get("message_stats", {})
+        return [one["sample"] for one in found.get("publish_details", {}).get("samples", ())]
+
+    for path in ("reset/none", "reset"):
+        equal(broker.ask("GET", "/api/" + path).status, 405, "GET " + path)
+    equal(broker.ask("DELETE", "/api/reset/none").status, 404, "another node")
+    published = 0
+    for path in ("reset", "reset/" + node):
+        for _ in range(2):
+            publish(c, "q")
+            published += MESSAGES
+            time.sleep(1.2)
+        for what in paths:
+            check(tap.eventually(lambda what=what: len(set(samples(what))) > 1 and samples(what)[0] == published),
+                  "samples of %s before: %r" % (what, samples(what)))
+        equal(broker.ask("DELETE", "/api/" + path).status, 204, path)
+        for what in paths:
+            equal(set(samples(what)), {published}, "samples of %s afterwards" % what)
+            stats = broker.get(what)["message_stats"]
+            equal((stats["publish"], rate(stats, "publish_details")), (published, 0), what)
+    c.close()
+    equal(broker.daemon.stop(), 0, "status")
+
+
 @case("a queue of the same name begins anew")
 def _(t):
     broker, c = start(t)

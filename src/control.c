@@ -182,6 +182,16 @@ static bool hand_over(const struct api_control *control)
     return membership_hand_over(list_entry(control, struct daemon, control)->membership);
 }
 
+static void keep_drained(const struct api_control *control, bool is_drained)
+{
+    list_entry(control, struct daemon, control)->is_drained = is_drained;
+}
+
+static void send_away(const struct api_control *control, bool all)
+{
+    membership_send_away(list_entry(control, struct daemon, control)->membership, all);
+}
+
 void control_build(struct daemon *daemon)
 {
     daemon->backups = (struct api_backups){begin_backup, stop_backup, look_at_backup};
@@ -190,6 +200,7 @@ void control_build(struct daemon *daemon)
                                            .set = set_key,
                                            .set_level = set_level,
                                            .listen = set_listening,
+                                           .drained = keep_drained,
                                            .reset = reset,
                                            .reload = reload};
     if (!daemon->membership)
@@ -201,6 +212,7 @@ void control_build(struct daemon *daemon)
     daemon->control.forget = forget_member;
     daemon->control.hand_over = hand_over;
     daemon->control.other = relay_to;
+    daemon->control.send_away = send_away;
 }
 
 /* ---- the configuration, read again ---- */

@@ -52,6 +52,7 @@ struct daemon {
     struct service office_keeper;  /* looks whether it leads */
     enum office office;
     bool begins_anew; /* an operator has reset it */
+    bool is_drained;  /* an operator has sent all clients away, also before the process began again by itself */
     struct server *server;
     struct service *amqp;       /* who talks to clients: the server, or who brings them to another broker */
     struct api_backups backups; /* what the API asks for copies */

@@ -374,6 +374,7 @@ static void build_management(struct daemon *daemon)
         .version = PACKAGE_VERSION,
         .product_version = daemon->options.server.product_version,
         .path_prefix = daemon->options.path_prefix ? daemon->options.path_prefix : "",
+        .is_drained = daemon->is_drained,
         .rates_ms = daemon->options.rates_ms,
         .steps = &daemon->loop->turns.steps,
     };
@@ -386,6 +387,15 @@ static void build_management(struct daemon *daemon)
     loop_add(daemon->loop, daemon->management);
     if (daemon->membership)
         membership_answer(daemon->membership, daemon->management);
+}
+
+/* So it was before the process began again. */
+static void stay_drained(struct daemon *daemon)
+{
+    if (!daemon->is_drained)
+        return;
+    listeners_suspend(daemon->loop, &daemon->amqp);
+    listeners_suspend(daemon->loop, &daemon->web);
 }
 
 /* After the API, whose surroundings it has. */
@@ -430,6 +440,26 @@ static void take_office(struct daemon *daemon)
     warn_of_users(daemon);
 }
 
+/* Says to the process, as which it begins again, that no client may come. */
+static const char drained_variable[] = "LEVERETD_DRAINED";
+
+static void hand_on_drained(bool is_drained)
+{
+    char process[16];
+    snprintf(process, sizeof(process), "%ld", (long)getpid());
+    if (is_drained)
+        setenv(drained_variable, process, true);
+}
+
+/* Whoever has got it from another process starts as everybody does. */
+static bool take_drained(void)
+{
+    const char *process = getenv(drained_variable);
+    bool is_drained = process && atol(process) == (long)getpid();
+    unsetenv(drained_variable);
+    return is_drained;
+}
+
 /* All that it knew is as it was read then, and what was not agreed on is forgotten. */
 static void begin_again(const struct daemon *daemon)
 {
@@ -437,6 +467,7 @@ static void begin_again(const struct daemon *daemon)
     if (signals_asked())
         return;
     manager_hand_on(&daemon->manager);
+    hand_on_drained(daemon->is_drained && !daemon->begins_anew);
     execv("/proc/self/exe", daemon->arguments);
 }
 
@@ -517,6 +548,7 @@ static bool build(struct daemon *daemon)
     build_management(daemon);
     build_metrics(daemon);
     build_office(daemon);
+    stay_drained(daemon);
     return bind_control(&daemon->binding, daemon->data_dir);
 }
 
@@ -713,7 +745,7 @@ static int run(struct daemon *daemon, const struct options_input *input)
 
 int main(int count, char **arguments)
 {
-    struct daemon daemon = {.lock = -1, .arguments = arguments};
+    struct daemon daemon = {.lock = -1, .is_drained = take_drained(), .arguments = arguments};
     manager_init(&daemon.manager);
     struct options_input input = {.count = count,
                                   .arguments = arguments,

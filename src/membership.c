@@ -584,6 +584,11 @@ void membership_answer(struct membership *membership, struct service *http)
     links_serve(cluster_links(membership->cluster), LINK_CLIENT_NODE, http);
 }
 
+void membership_send_away(struct membership *membership, bool all)
+{
+    relays_send_away(membership->relays[LINK_CLIENT_AMQP], all);
+}
+
 static void serve(struct membership *membership, enum link_client kind, struct service *clients)
 {
     links_serve(cluster_links(membership->cluster), kind, clients);

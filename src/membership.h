@@ -66,6 +66,9 @@ struct service *membership_relay_http(struct membership *membership);
 struct service *membership_relay_to(struct membership *membership, uint32_t number);
 /* Requests that others bring to this broker, whether it leads or not, are this service's from now on. */
 void membership_answer(struct membership *membership, struct service *http);
+/* Clients that this broker would bring to who leads, and who wait for that, lose their connections; `all`: those that
+ * are served there do so as well. */
+void membership_send_away(struct membership *membership, bool all);
 /* Names have been read: what nobody named is to go. From now on clients that come here, or to another broker,
  * are these services'. */
 void membership_has_read(struct membership *membership, struct service *amqp, struct service *http);

@@ -83,6 +83,12 @@ void membership_answer(struct membership *membership, struct service *http)
     (void)http;
 }
 
+void membership_send_away(struct membership *membership, bool all)
+{
+    (void)membership;
+    (void)all;
+}
+
 struct service *membership_relay_http(struct membership *membership)
 {
     (void)membership;

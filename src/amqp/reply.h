@@ -16,6 +16,8 @@ enum { REPLY_TEXT_MAX = 255 };
 /* Why a broker that goes closes connections (CONNECTION_FORCED): RabbitMQ's words. */
 #define REPLY_SHUTDOWN "broker forced connection closure with reason 'shutdown'"
 #define REPLY_MAINTENANCE "Node was put into maintenance mode"
+/* Of another broker of the cluster, to which the client has come. */
+#define REPLY_MAINTENANCE_THERE "Node that you are connected to was put into maintenance mode"
 
 /* "NOT_FOUND"; "INTERNAL_ERROR" for a code that is not in the table. */
 const char *reply_name(uint16_t code);

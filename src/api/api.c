@@ -406,6 +406,7 @@ struct api *api_new(const struct api_options *options, struct server *server, st
         .server = server,
         .broker = broker,
         .begun_ms = server_now_ms(server),
+        .is_drained = options->is_drained,
         .begun_queues = broker->queues_made,
     };
     api->rates = rates_new(api, api->begun_ms);

@@ -136,6 +136,11 @@ struct api_control {
     bool (*forget)(const struct api_control *control, uint32_t number, char *text);
     /* Another member is to lead, in good order. False: there is none that could. NULL: the same. */
     bool (*hand_over)(const struct api_control *control);
+    /* No client is to come any more, or all may again: that lasts also when the process begins again by itself. */
+    void (*drained)(const struct api_control *control, bool is_drained);
+    /* Clients whom this broker would bring to who leads, and who wait, lose their connections; `all`: those that are
+     * served there as well. NULL: this broker is alone. */
+    void (*send_away)(const struct api_control *control, bool all);
     /* Reads the configuration again, all or nothing; `text`: what came of it. False: refused. */
     bool (*reload)(const struct api_control *control, char *text);
 };
@@ -166,6 +171,7 @@ struct api_options {
     const char *version;         /* of this program */
     const char *product_version; /* of the RabbitMQ that it behaves like: "3.13.7" */
     const char *path_prefix;     /* before "/api", but at control sockets; "": none */
+    bool is_drained;             /* no client may come yet: it was so before the process began again */
     uint32_t rates_ms;           /* from one look at all counters to the next; 0: 5,000 */
     struct steps *steps;         /* told what a turn is busy with; NULL: nobody asks */
 };

@@ -1,7 +1,10 @@
 /* The settings of the running broker, whether it takes clients, and whether it has any. */
+#include <stdio.h>
+
 #include "amqp/reply.h"
 #include "api/clients.h"
 #include "api/leader.h"
+#include "api/machine.h"
 #include "api/resources.h"
 
 enum { KEY_BYTES = 256, VALUE_BYTES = 1024, CLOSE_STEPS = 1000 };
@@ -183,16 +186,43 @@ static void shut_out(void *context, struct client_id id, struct bytes tag)
     close_client(context, id, REPLY_SHUTDOWN);
 }
 
+static void set_drained(const struct call *call, bool is_drained)
+{
+    const struct api_control *control = call->api->options.control;
+    call->api->is_drained = is_drained;
+    if (control->drained)
+        control->drained(control, is_drained);
+}
+
+/* Who follows has clients whom it brings to another broker: that one says goodbye to them, as it alone knows what
+ * was said. Where it does not answer they lose their connections without a word. */
+static void drain_follower(struct call *call)
+{
+    const struct api_control *control = call->api->options.control;
+    char path[64];
+    if (!call->errand)
+        control->send_away(control, false);
+    snprintf(path, sizeof(path), "/nodes/%u/connections", machine_number(call));
+    int status = leader_do(call, HTTP_DELETE, path);
+    if (status == 0)
+        return;
+    if (status != 204)
+        control->send_away(control, true);
+    call_done(call, false);
+}
+
 /* Nobody comes any more, and who is there is sent away, some in each turn; then another broker of the cluster
  * serves, if there is one that can. */
 void maintenance_drain(struct call *call)
 {
-    if (leader_is_needed(call))
-        return;
     const struct api_control *control = call->api->options.control;
-    if (!call->at && !listen(call, false))
+    if (!call->at && !call->errand && !listen(call, false))
         return;
-    call->api->is_drained = true;
+    set_drained(call, true);
+    if (call->is_apart) {
+        drain_follower(call);
+        return;
+    }
     clients_change_all(call, send_away, CLOSE_STEPS);
     if (!call->has_more && control->hand_over)
         control->hand_over(control);
@@ -202,8 +232,30 @@ void maintenance_revive(struct call *call)
 {
     if (!listen(call, true))
         return;
-    call->api->is_drained = false;
+    set_drained(call, false);
     call_done(call, false);
+}
+
+static void send_away_there(void *context, struct client_id id, struct bytes tag)
+{
+    const struct call *call = context;
+    struct connection_view view;
+    (void)tag;
+    if (server_connection(call->api->server, id.connection, &view) && view.peer->via == call->part)
+        close_client(call, id, call->part ? REPLY_MAINTENANCE_THERE : REPLY_MAINTENANCE);
+}
+
+/* Of clients that have come to that broker of the cluster. */
+void node_connections_delete(struct call *call)
+{
+    struct api_member member;
+    if (!call->at && !machine_find(call, call->segments[0], &member)) {
+        call_not_found(call);
+        return;
+    }
+    if (!call->at)
+        call->part = member.is_self ? 0 : member.number;
+    clients_change_all(call, send_away_there, CLOSE_STEPS);
 }
 
 /* To clients and operators it is as if the broker had ended, but for what starts it again. Nothing of what it has goes. */
@@ -226,7 +278,8 @@ void maintenance_start(struct call *call)
     if (call->api->is_stopped) {
         if (!listen(call, true))
             return;
-        call->api->is_drained = call->api->is_stopped = false;
+        set_drained(call, false);
+        call->api->is_stopped = false;
     }
     call_done(call, false);
 }

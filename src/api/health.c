@@ -308,11 +308,31 @@ void aliveness_get(struct call *call)
         tell_ok(call);
 }
 
+static void tell_drained(struct call *call)
+{
+    struct fields fields = tell_failed(call, "this broker takes no clients: it was put into maintenance mode by drain, "
+                                             "and revive ends that");
+    call_told(call, &fields);
+}
+
+/* It runs, and is not under maintenance. */
+void health_is_in_service(struct call *call)
+{
+    if (call->api->is_drained)
+        tell_drained(call);
+    else
+        tell_ok(call);
+}
+
 /* Whoever comes is served, here or, by this broker, where another one leads. */
 void health_is_ready(struct call *call)
 {
     const struct api_control *control = call->api->options.control;
     char text[API_TEXT_BYTES];
+    if (call->api->is_drained) {
+        tell_drained(call);
+        return;
+    }
     if (!call->is_apart || leader_service(call) || control->serves(control, text)) {
         health_has_room(call);
         return;

@@ -82,7 +82,7 @@ static void write_request(const struct call *call, struct buffer *out)
     write_end(out, request->body.size);
 }
 
-/* What this broker itself wants to know, in the name of who asks. */
+/* What this broker itself wants to know, or to be done, in the name of who asks. */
 static void write_own(const struct call *call, enum http_method method, const char *path, struct buffer *out)
 {
     struct bytes login = http_field_of(call->request, "authorization");
@@ -442,4 +442,21 @@ void leader_identify(struct call *call)
         call_fail(call, 502, "leader_lost", "%s", LOST " who asks; ask again");
     call->errand = NULL;
     leader_leave(errand);
+}
+
+int leader_do(struct call *call, enum http_method method, const char *path)
+{
+    struct service *leader = call->errand ? NULL : leader_service(call);
+    if (!call->errand && !leader)
+        return 503;
+    if (!call->errand)
+        begin_own(call, leader, method, path);
+    struct errand *errand = call->errand;
+    enum http_reading reading = hear_own(call);
+    if (reading == HTTP_READING)
+        return 0;
+    int status = reading == HTTP_WHOLE ? errand->reply.status : 502;
+    call->errand = NULL;
+    leader_leave(errand);
+    return status;
 }

@@ -13,6 +13,9 @@
 void leader_look(struct call *call);
 /* Of a call that is apart: carries conversations to who leads. NULL: nobody is known to lead. */
 struct service *leader_service(const struct call *call);
+/* Of a call that is apart: has something more done by who leads, in the name of who asks. Returns the status of its
+ * answer; 0: the same is to be called again; 502: it was lost, 503: nobody leads. */
+int leader_do(struct call *call, enum http_method method, const char *path);
 /* What is asked for is about this broker, and only who leads can do it. True: the call is answered with that. */
 bool leader_is_needed(struct call *call);
 /* CALL_BROUGHT: what is answered there. */

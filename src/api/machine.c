@@ -44,6 +44,16 @@ bool machine_find(const struct call *call, struct bytes name, struct api_member 
     return bytes_equal_str(name, call->api->options.node);
 }
 
+uint32_t machine_number(const struct call *call)
+{
+    struct api_member members[API_MEMBERS_MAX];
+    size_t count = machine_members(call, members);
+    for (size_t i = 0; i < count; i++)
+        if (members[i].is_self)
+            return members[i].number;
+    return 0;
+}
+
 bool machine_group(const struct call *call, struct api_group *group)
 {
     const struct api_control *control = call->api->options.control;

@@ -15,6 +15,8 @@ struct api_machine machine_look(const struct call *call);
 size_t machine_members(const struct call *call, struct api_member *members);
 /* The one of that name, or number; of a broker that is alone itself is one, with the number 0. False: there is none. */
 bool machine_find(const struct call *call, struct bytes name, struct api_member *member);
+/* This broker's number in the cluster; 0: it is alone. */
+uint32_t machine_number(const struct call *call);
 /* What these have agreed on. False: this one is alone. */
 bool machine_group(const struct call *call, struct api_group *group);
 /* "voter" and the like. */

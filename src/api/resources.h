@@ -24,7 +24,7 @@ act queue_explain;
 /* facts.c */
 act facts_get;
 /* health.c */
-act health_is_ok, health_is_critical, health_alarms, health_local_alarms, health_port_listener;
+act health_is_ok, health_is_in_service, health_is_critical, health_alarms, health_local_alarms, health_port_listener;
 act health_protocol_listener, health_certificates, health_revoked, health_has_room;
 act health_is_ready;
 act healthcheck_get, aliveness_get;
@@ -43,7 +43,7 @@ act backup_get, backup_post, backup_delete;
 /* control.c */
 act configuration_list, configuration_get, configuration_put, configuration_reload, log_level_put,
     listeners_suspend_post, listeners_resume_post, maintenance_drain, maintenance_revive, maintenance_reset,
-    maintenance_stop, maintenance_start;
+    maintenance_stop, maintenance_start, node_connections_delete;
 /* overview.c */
 act overview_get, whoami_get;
 /* cluster.c */

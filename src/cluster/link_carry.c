@@ -185,6 +185,7 @@ void link_carry(struct link_connection *connection, const struct link_relay *rel
         return;
     }
     link_client_read(relay, &peer);
+    peer.via = (uint16_t)link_number(links_find(links, relay->node));
     if (relay->known.size)
         buffer_add(&connection->known, relay->known.data, relay->known.size);
     connection->named = (enum peer_named)relay->named;

@@ -911,15 +911,22 @@ void relays_serve_here(struct relays *relays, struct service *service)
 
 /* ---- the service ---- */
 
+void relays_send_away(struct relays *relays, bool all)
+{
+    list_for_each(at, &relays->clients) {
+        struct client *client = list_entry(at, struct client, link);
+        if (client->state == CLIENT_SILENT || client->state == CLIENT_WAITING)
+            end_client(client, false);
+        else if (client->state == CLIENT_OPEN && all)
+            end_client(client, true);
+    }
+}
+
 static void end_all(struct service *service)
 {
     struct relays *relays = relays_of(service);
     relays->is_stopping = true;
-    list_for_each(at, &relays->clients) {
-        struct client *client = list_entry(at, struct client, link);
-        if (client->state != CLIENT_HERE && client->state != CLIENT_ENDING)
-            end_client(client, client->state == CLIENT_OPEN);
-    }
+    relays_send_away(relays, true);
 }
 
 struct relays *relays_new(const struct relays_options *options, uint64_t now_ms)

@@ -45,6 +45,9 @@ struct service *relays_service(struct relays *relays);
 /* Who leads from now on, and where it listens for other nodes; 0: nobody is known. NULL: it is this one, which
  * does not serve yet. */
 void relays_lead(struct relays *relays, uint32_t number, const char *host, uint16_t port);
+/* Whoever waits for a leader loses its connection; `all`: whoever another node serves does so as well, when it has
+ * what was said for it. */
+void relays_send_away(struct relays *relays, bool all);
 /* This node leads: whoever waits is this service's client from now on, and those that another one has served go on
  * there. Nobody comes any more. */
 void relays_serve_here(struct relays *relays, struct service *service);

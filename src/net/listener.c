@@ -330,7 +330,7 @@ int listeners_start(struct loop *loop)
 {
     list_for_each_safe(at, after, &loop->listeners.all) {
         struct listener *listener = list_entry(at, struct listener, link);
-        int error = start(listener);
+        int error = listener->fd < 0 ? 0 : start(listener);
         if (error == EADDRINUSE && listener->may_be_missing) {
             write_place(listener, loop->listeners.where);
             log_event(loop->log, EVENT_no_management, "address=%s reason=%s", loop->listeners.where,

@@ -71,7 +71,7 @@ int listener_new_usual(struct loop *loop, const struct address *address, struct 
 /* The same at a path; see loop_bind_path. */
 int listener_new_at_path(struct loop *loop, const struct path_place *place,
                          struct service *const *service);
-/* All listen and accept from now on, and log their addresses. 0 or an errno value, and `where`. */
+/* All that were not suspended before listen and accept from now on, and log their addresses. 0 or an errno value, and `where`. */
 int listeners_start(struct loop *loop);
 /* When resting ends; UINT64_MAX: they do not rest. */
 uint64_t listeners_next_ms(const struct listeners *listeners);

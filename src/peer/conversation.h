@@ -22,7 +22,8 @@ struct peer {
     bool is_loopback; /* by the peer's own address */
     bool is_relayed;  /* another broker speaks for it (peer/relayed.h) */
     bool is_resumed;  /* another server has served it before: it says again what that may not have heard */
-    bool is_unix;     /* it has come by a path of this machine, and the system knows who it was: */
+    bool is_unix;     /* it has come by a path of a machine, whose system knows who it was: */
+    uint16_t via;     /* the number of the broker that speaks for it; 0: none, or not known */
     uid_t uid;
     gid_t gid;
     pid_t pid;

@@ -743,6 +743,33 @@ TEST(a_start_that_ends)
     end();
 }
 
+TEST(who_is_sent_away)
+{
+    begin();
+    struct conversation *waiting = come();
+    say(waiting, "?");
+    relays_send_away(relays, false);
+    ok(conversation_is_finished(waiting), "who waits is at its end");
+    conversation_free(waiting);
+    lead();
+    struct conversation *client = come_and_say("hello");
+    relays_send_away(relays, false);
+    say(client, "more");
+    turn();
+    ok(!conversation_is_finished(client), "who is served goes on");
+    relays_send_away(relays, true);
+    ok(!conversation_is_finished(client), "unless all are meant, and hears what was said for it");
+    hears(client, "more", "all of it");
+    ok(conversation_is_finished(client), "and is at its end, too");
+    conversation_free(client);
+    turn();
+    client = come_and_say("again");
+    ok(!conversation_is_finished(client), "who comes later is served");
+    conversation_free(client);
+    turn();
+    end();
+}
+
 int main(void)
 {
     RUN(bytes_go_both_ways);
@@ -758,5 +785,6 @@ int main(void)
     RUN(what_tls_has_told_goes_along);
     RUN(an_answer_that_makes_no_sense);
     RUN(a_start_that_ends);
+    RUN(who_is_sent_away);
     return done();
 }

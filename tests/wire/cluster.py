@@ -191,7 +191,7 @@ def _(t):
 def _(t):
     cluster, serving, ask = with_sockets(t)
     follower, other = serving % 3 + 1, (serving + 1) % 3 + 1
-    status, said = ask(follower, "drain")
+    status, said = ask(follower, "backup", os.path.join(cluster.folders[follower - 1], "copy"))
     check(status != 0 and "number %d" % serving in said, said)
     equal(ask(serving, "list_queues")[0], 0, "who serves")
     status, said = ask(serving, "reset")
@@ -528,7 +528,12 @@ def _(t):
     equal(c.drain("kept"), numbers(100), "what is in the queue")
     soon("it follows", lambda: ask(serving, "await_startup", "--timeout", "5")[0] == 0)
     soon("all run", lambda: ask(after, "await_online_nodes", "3", "--timeout", "5")[0] == 0)
-    equal(ask(serving, "drain")[0], 69, "of who follows")
+    try:
+        cluster.client(serving)
+        raise AssertionError("it takes clients")
+    except ConnectionRefusedError:
+        equal(ask(serving, "revive")[0], 0, "it does when it is revived")
+    cluster.client(serving).channel()
 
 
 def takes_over(cluster, number, queue):

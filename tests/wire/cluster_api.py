@@ -10,6 +10,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -19,7 +20,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from api import basic, path_of  # noqa: E402
-from members import ELECTED, Cluster, fill, numbers  # noqa: E402
+from members import ELECTED, Cluster, fill, numbers, publish  # noqa: E402
 from service import PATIENCE, PROGRAM  # noqa: E402
 from wire import case, check, equal, main  # noqa: E402
 
@@ -208,12 +209,89 @@ def _(t):
     cluster.kill(other)
     cluster.brokers[leader].says("link_down")
     shows("forget_cluster_node", name_of(other))
-    for words in (["drain"], ["backup", os.path.join(cluster.folders[0], "copy")]):
-        status, said = cluster.control(follower, *words)
-        check(status != 0 and "number %d" % leader in said, (words, status, said))
+    status, said = cluster.control(follower, "backup", os.path.join(cluster.folders[0], "copy"))
+    check(status != 0 and "number %d" % leader in said, (status, said))
     stopping = subprocess.Popen([CONTROL, "--data-dir", cluster.folders[follower - 1], "stop"])
     equal(cluster.brokers[follower].process.wait(PATIENCE), 0, "it has ended")
     equal(stopping.wait(PATIENCE), 0, "which was waited for")
+
+
+def is_refused(cluster, number):
+    try:
+        cluster.client(number)
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+HEALTH = ["/api/health/checks/" + name for name in ("is-in-service", "ready-to-serve-clients")]
+
+
+def healths(api):
+    return [ask(api, "GET", path, user=None)[0] for path in HEALTH]
+
+
+@case("a broker that follows is drained: its clients are told, and nobody else's; it follows, and is revived")
+def _(t):
+    cluster, leader, follower = led(t)
+    other = 6 - leader - follower
+    here = cluster.api(follower)
+    there, drained, neighbour = (cluster.client(number) for number in (leader, follower, other))
+    for c in (there, drained, neighbour):
+        c.channel()
+    neighbour.queue(queue="q", durable=True)
+    silent = socket.create_connection(("127.0.0.1", cluster.clients[follower - 1]))
+    t.cleanup(silent.close)
+    equal(healths(here), [200, 200], "before")
+    equal(cluster.control(follower, "drain"), (0, ""), "drain")
+    closed = drained.expect(0, "connection.close")
+    check(closed.reply_code == 320 and "maintenance mode" in closed.reply_text, closed)
+    drained.send(0, "connection.close-ok")
+    check(drained.at_end(), "who was told is at its end")
+    silent.settimeout(PATIENCE)
+    equal(silent.recv(100), b"", "who has said nothing is at its end")
+    check(is_refused(cluster, follower), "a client has come in")
+    equal(healths(here), [503, 503], "while it is drained")
+    equal(healths(cluster.api(leader)), [200, 200], "of the other one")
+    equal(ask(here, "GET", "/api/nodes")[1][0]["being_drained"], True, "it says so")
+    status = json.loads(cluster.control(follower, "status", "--formatter", "json")[1])
+    equal(status["is_under_maintenance"], True, "and so does status")
+    for c in (there, neighbour):
+        equal(c.queue(queue="q", durable=True), "q", "those of others go on")
+    cluster.kill(other)
+    there.call(1, "confirm.select")
+    publish(there, "q", 3)
+    equal(cluster.control(follower, "revive"), (0, ""), "revive")
+    equal(healths(here), [200, 200], "afterwards")
+    c = cluster.client(follower)
+    c.channel()
+    equal(c.drain("q"), numbers(3), "it has gone on to follow")
+
+
+@case("a broker that led and was drained follows, and takes no clients until it is revived, whatever happens")
+def _(t):
+    cluster, leader, follower = led(t)
+    c = cluster.client(leader)
+    c.channel()
+    equal(cluster.control(leader, "drain"), (0, ""), "drain")
+    closed = c.expect(0, "connection.close")
+    check(closed.reply_code == 320 and "maintenance mode" in closed.reply_text, closed)
+    after = cluster.leader(besides={leader})
+    cluster.brokers[leader].says("office_elsewhere leader=%d" % after, 1)
+    cluster.brokers[leader].says("Server startup complete", 2)
+    soon("its socket is there", lambda: cluster.control(leader, "await_startup", "--timeout", "5")[0] == 0)
+    here = cluster.api(leader)
+    equal(healths(here), [503, 503], "while it is drained")
+    check(is_refused(cluster, leader), "a client has come in")
+    equal(ask(here, "GET", "/api/nodes/%s" % name_of(leader))[1]["being_drained"], True, "it says so")
+    equal(cluster.control(leader, "revive"), (0, ""), "revive")
+    equal(healths(here), [200, 200], "afterwards")
+    cluster.client(leader).channel()
+    equal(cluster.control(leader, "drain"), (0, ""), "once more, as one that follows")
+    check(is_refused(cluster, leader), "a client has come in")
+    cluster.brokers[leader].stop()
+    cluster.start(leader)
+    cluster.client(leader).channel()
 
 
 @case("a command is about the broker that --node names, whichever is asked")
@@ -227,6 +305,11 @@ def _(t):
                 status, said = cluster.control(at, "-n", name, "status", "--formatter", "json")
                 equal((status, json.loads(said)["pid"] if status == 0 else said), (0, pids[about]), (at, name))
     equal(cluster.control(leader, "-n", name_of(follower), "ping"), (0, "Ping succeeded\n"), "ping")
+    equal(cluster.control(leader, "-n", name_of(follower), "drain"), (0, ""), "drain")
+    check(is_refused(cluster, follower) and not is_refused(cluster, leader), "who is drained")
+    cluster.brokers[follower].says("user=uid:%d method=POST path=/api/maintenance/drain" % os.getuid())
+    equal(cluster.control(other, "-n", name_of(follower), "revive"), (0, ""), "revive")
+    check(not is_refused(cluster, follower), "who is revived")
     equal(ask(cluster.api(leader), "PUT", path_of("queues", "/", "q"), {})[0], 201, "a queue")
     queues = cluster.control(follower, "-n", name_of(other), "list_queues", "name", "-s")
     equal(queues, (0, "q\n"), "what is about the cluster")

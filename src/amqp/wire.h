@@ -149,7 +149,7 @@ static inline uint8_t *put_u64(uint8_t *at, uint64_t value)
 }
 
 /* Names and small bodies are short, and a call of memcpy costs more than the copy: two moves that
- * may overlap do for 4 to 32 bytes. */
+ * may overlap do for 2 to 32 bytes. */
 static inline uint8_t *put_bytes(uint8_t *at, struct bytes bytes)
 {
     size_t size = bytes.size;
@@ -165,9 +165,11 @@ static inline uint8_t *put_bytes(uint8_t *at, struct bytes bytes)
     } else if (size >= 4) {
         memcpy(at, from, 4);
         memcpy(at + size - 4, from + size - 4, 4);
-    } else {
-        for (size_t i = 0; i < size; i++)
-            at[i] = from[i];
+    } else if (size >= 2) {
+        memcpy(at, from, 2);
+        memcpy(at + size - 2, from + size - 2, 2);
+    } else if (size) {
+        *at = *from;
     }
     return at + size;
 }

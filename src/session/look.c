@@ -51,9 +51,6 @@ struct unroutable_counts server_unroutable(const struct server *server)
     return server->unroutable;
 }
 
-const uint64_t published_limits[PUBLISHED_SIZES - 1] = {
-    100, 1000, 10000, 100000, 1000000, 10000000, 50000000, 100000000};
-
 const struct published_counts *server_published(const struct server *server)
 {
     return &server->published;

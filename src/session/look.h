@@ -66,9 +66,6 @@ struct published_counts {
     int64_t routed_more; /* copies in queues above one for each message; less than 0: fewer */
 };
 
-/* The largest body of each size but the last. */
-extern const uint64_t published_limits[PUBLISHED_SIZES - 1];
-
 static inline uint64_t published_messages(const struct published_counts *counts)
 {
     uint64_t sum = 0;

@@ -99,9 +99,10 @@ static inline size_t read_request(struct bytes in, uint32_t max, struct request 
         !take_frame(&in, FRAME_HEADER, begin + 1, max, &payload) ||
         !read_header(payload, max, &body_size, request))
         return 0;
-    request->parcel.body = bytes_of(NULL, 0);
-    if (body_size && (!take_frame(&in, FRAME_BODY, begin + 1, max, &request->parcel.body) ||
-                      request->parcel.body.size != body_size))
+    if (!body_size)
+        request->parcel.body = bytes_of(NULL, 0);
+    else if (!take_frame(&in, FRAME_BODY, begin + 1, max, &request->parcel.body) ||
+             request->parcel.body.size != body_size)
         return 0;
     request->channel = frame_channel(begin);
     return (size_t)(in.data - begin);
@@ -151,37 +152,36 @@ static struct message *message_of(struct message_pool *pool, const struct parcel
     return message;
 }
 
-static inline void note(struct channel *channel, struct exchange *exchange,
+static inline void note(struct server *server, struct channel *channel, struct exchange *exchange,
                         const struct parcel *parcel)
 {
     channel->tally[TALLY_PUBLISHED]++;
-    publishing_note(channel_server(channel), exchange, parcel->body.size);
+    publishing_note(server, exchange, parcel->body.size);
 }
 
 /* Brings a message on its way; false: the store has no room for it now. */
-static inline bool route(struct channel *channel, struct exchange *exchange,
+static inline bool route(struct server *server, struct channel *channel, struct exchange *exchange,
                          const struct request *request)
 {
     const struct parcel *parcel = &request->parcel;
-    struct queue *queue =
-        publish_known_plain(exchange, parcel->routing_key, &channel_server(channel)->queue_set);
+    struct queue *queue = publish_known_plain(exchange, parcel->routing_key, &server->queue_set);
     if (queue && dispatch_directly(queue, parcel)) {
-        note(channel, exchange, parcel);
+        note(server, channel, exchange, parcel);
         publishing_count(channel, (struct published){.queues = 1});
         return true;
     }
-    if ((request->flags || channel_broker(channel)->options.queue_group) &&
-        store_room(channel_broker(channel)->store, STORE_MESSAGE_OVERHEAD +
-                                                       parcel->properties.size +
-                                                       parcel->body.size) != STORE_ROOM_NOW)
+    const struct broker *broker = server->broker;
+    if ((request->flags || broker->options.queue_group) &&
+        store_room(broker->store, STORE_MESSAGE_OVERHEAD + parcel->properties.size +
+                                      parcel->body.size) != STORE_ROOM_NOW)
         return false;
-    struct message_pool *pool = channel_broker(channel)->pool;
+    struct message_pool *pool = broker->pool;
     struct message *message = message_of(pool, parcel);
     message->flags = request->flags;
     message->priority = request->priority;
     message->ttl_ms = request->ttl_ms;
     if (queue) {
-        note(channel, exchange, parcel);
+        note(server, channel, exchange, parcel);
         publishing_count(channel, publish_to(queue, message));
     } else {
         publishing_route(channel, exchange, message, request->mandatory);
@@ -197,7 +197,8 @@ size_t quick_publish(struct connection *connection, struct bytes in)
     if (in.data[0] != FRAME_METHOD)
         return 0;
     size_t size = read_request(in, max, &request);
-    const struct server_options *options = &connection->server->options;
+    struct server *server = connection->server;
+    const struct server_options *options = &server->options;
     if (!size || request.parcel.body.size > options->message_bytes_max || options->trace_frames)
         return 0;
     if (__builtin_expect(connection->is_watched, 0) && (connection->is_saying_again || quota_stops(connection)))
@@ -209,7 +210,7 @@ size_t quick_publish(struct connection *connection, struct bytes in)
     struct exchange *exchange = publishing_exchange(channel, request.parcel.exchange);
     if (!exchange || exchange->internal || !read_properties(&request))
         return 0;
-    if (!route(channel, exchange, &request))
+    if (!route(server, channel, exchange, &request))
         return 0;
     alarm_published(connection, request.parcel.body.size);
     return size;

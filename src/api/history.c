@@ -22,6 +22,7 @@ struct history *history_new(uint32_t count)
     assert(count <= HISTORY_COUNTERS_MAX);
     struct history *history = mem_zalloc(sizeof(*history) + count * sizeof(history->counters[0]));
     history->count = count;
+    list_init(&history->link);
     return history;
 }
 
@@ -37,6 +38,7 @@ static void free_ring(struct history *history, struct history_budget *budget)
 void history_free(struct history *history, struct history_budget *budget)
 {
     free_ring(history, budget);
+    list_remove(&history->link);
     mem_free(history);
 }
 

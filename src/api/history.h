@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/list.h"
+
 enum {
     HISTORY_STEP_MS = 5000,
     HISTORY_LONG_MS = 60000,
@@ -35,6 +37,7 @@ struct history {
     uint32_t count;            /* counters */
     uint32_t mark;             /* the caller's */
     uint64_t number;           /* the caller's */
+    struct list link;          /* the caller's */
     struct {
         uint64_t now;
         float rate; /* how much it changed in a second, between the last two samples */

@@ -10,6 +10,7 @@
 
 /* What is looked at, and what may be in one turn, in steps of base/budget.h; the turns after it
  * follow at once, but so that all of it takes a hundredth of the time. */
+enum { QUEUES_AT_ONCE = 64, SUM_STEPS = 1000, QUEUE_STEPS = 25 };
 enum { PART_STEPS = 3000, CLIENT_STEPS = 300, SWEEP_STEPS = 1500 };
 /* For each that begins, and for what is allocated or given back. */
 enum { BEGIN_STEPS = 50, BYTES_A_STEP = 16 };
@@ -27,6 +28,7 @@ struct rates {
     size_t count; /* of what is in the maps */
     enum {
         ROUND_WAITS,
+        ROUND_SUMS,
         ROUND_QUEUES,
         ROUND_EXCHANGES,
         ROUND_CHANNELS,
@@ -39,24 +41,17 @@ struct rates {
     uint64_t before_ms;     /* when the round before began */
     uint64_t vhosts_at, at; /* where to go on */
     unsigned swept;         /* kinds */
+    size_t summed;          /* queues, at most, in this round */
+    struct list due;        /* queues that are to be looked at in it: queue_tally->sampled_link */
+    struct list kept;       /* struct history of queues: the one that changed last comes last */
     struct server_walk walk;
     struct buffer met;   /* struct client_id: what the walk has come to, and is looked at, */
     size_t met_at;       /* from here on */
     struct buffer gone;  /* numbers */
-    uint64_t lengths[3]; /* of queues, summed up in this round: ready, unacked, all */
     struct budget *turn;
 };
 
 /* ---- one of them ---- */
-
-/* One number for all of them, so that it is seen whether something has changed. */
-static uint64_t digest(const uint64_t *values, uint32_t count)
-{
-    uint64_t sum = 1;
-    for (uint32_t i = 0; i < count; i++)
-        sum = (sum + values[i]) * UINT64_C(0x9e3779b97f4a7c15);
-    return sum ? sum : 1;
-}
 
 static bool is_nothing(const uint64_t *values, uint32_t count)
 {
@@ -92,44 +87,68 @@ static struct history *begin(struct rates *rates, enum rated kind, uint64_t numb
     return history;
 }
 
-/* A sample of one that has such counters now. `seen`: what was noted of it when its history was
- * given up, 0: nothing; or NULL. */
+/* A sample of one that has such counters now. */
 static void look_at(struct rates *rates, enum rated kind, uint64_t number, const uint64_t *values,
-                    uint32_t count, uint64_t *seen)
+                    uint32_t count)
 {
     struct history *history = idmap_find(&rates->of[kind], number);
-    if (!history && (is_nothing(values, count) || (seen && *seen == digest(values, count))))
+    if (!history && is_nothing(values, count))
         return;
     if (!history)
-        history = begin(rates, kind, number, values, count, !seen || !*seen);
+        history = begin(rates, kind, number, values, count, true);
     if (!history)
         return;
     if (history->at_ms < rates->now_ms)
         add(rates, history, rates->now_ms, values);
     history->mark = rates->round;
-    if (!seen || rates->now_ms - history->changed_ms < IDLE_MS)
-        return;
-    *seen = digest(values, count);
-    history->mark = rates->round - 1; /* it goes with what was not met */
 }
 
-static void look_at_queue(void *context, void *value)
+/* Nothing has happened to it until the round before. */
+static void go_on(struct rates *rates, struct history *history)
 {
-    struct rates *rates = context;
-    const struct queue *queue = value;
+    uint64_t values[HISTORY_COUNTERS_MAX];
+    if (history->at_ms >= rates->before_ms)
+        return;
+    for (uint32_t i = 0; i < history->count; i++)
+        values[i] = history->counters[i].now;
+    add(rates, history, rates->before_ms, values);
+}
+
+static struct history *queue_history(struct rates *rates, const struct queue *queue,
+                                     const uint64_t *values)
+{
+    struct queue_tally *tally = queue->tally;
+    struct history *history = idmap_find(&rates->of[RATED_QUEUE], queue->id);
+    if (history)
+        go_on(rates, history);
+    else
+        history = begin(rates, RATED_QUEUE, queue->id, values, RATES_OF_QUEUE, !tally->was_sampled);
+    tally->was_sampled |= history != NULL;
+    return history;
+}
+
+/* What has changed is looked at once more, so that its rates fall. */
+static void look_at_queue(struct rates *rates, struct queue *queue)
+{
     const struct counts *counts = queue->counts;
     uint64_t values[RATES_OF_QUEUE];
-    if (queue->is_delay)
+    budget_use(rates->turn, QUEUE_STEPS);
+    if (!counts || queue->is_delay || is_nothing(queue->tally->of, TALLIES_OF_QUEUE))
         return;
+    memcpy(values, queue->tally->of, sizeof(queue->tally->of));
     values[RATE_QUEUE_READY] = counts->ready;
     values[RATE_QUEUE_UNACKED] = counts->taken;
     values[RATE_QUEUE_MESSAGES] = counts->ready + counts->taken + counts->delayed;
-    for (int i = 0; i < 3; i++)
-        rates->lengths[i] += values[RATE_QUEUE_READY + i];
-    if (!queue->tally)
+    struct history *history = queue_history(rates, queue, values);
+    if (!history)
         return;
-    memcpy(values, queue->tally->of, sizeof(queue->tally->of));
-    look_at(rates, RATED_QUEUE, queue->id, values, RATES_OF_QUEUE, &queue->tally->seen);
+    if (history->at_ms < rates->now_ms)
+        add(rates, history, rates->now_ms, values);
+    if (history->changed_ms != rates->now_ms && !list_is_empty(&history->link))
+        return;
+    list_remove(&history->link);
+    list_push_back(&rates->kept, &history->link);
+    queue_sample_again(queue);
 }
 
 static uint64_t routed(uint64_t published, int64_t more)
@@ -142,7 +161,7 @@ static void look_at_exchange(void *context, void *value)
     const struct exchange *exchange = value;
     const uint64_t values[RATES_OF_EXCHANGE] = {exchange->published,
                                                 routed(exchange->published, exchange->routed_more)};
-    look_at(context, RATED_EXCHANGE, exchange->number, values, RATES_OF_EXCHANGE, NULL);
+    look_at(context, RATED_EXCHANGE, exchange->number, values, RATES_OF_EXCHANGE);
 }
 
 static void look_at_channel(struct rates *rates, struct client_id id)
@@ -150,8 +169,8 @@ static void look_at_channel(struct rates *rates, struct client_id id)
     struct channel_view view;
     budget_use(rates->turn, CLIENT_STEPS);
     if (server_channel(rates->api->server, id, &view))
-        look_at(rates, RATED_CHANNEL, rates_channel(id.connection, id.channel), view.tally, TALLIES,
-                NULL);
+        look_at(rates, RATED_CHANNEL, rates_channel(id.connection, id.channel), view.tally,
+                TALLIES);
 }
 
 static void look_at_connection(struct rates *rates, struct client_id id)
@@ -161,7 +180,7 @@ static void look_at_connection(struct rates *rates, struct client_id id)
     if (!server_connection(rates->api->server, id.connection, &view))
         return;
     const uint64_t values[RATES_OF_CONNECTION] = {view.received_bytes, view.sent_bytes};
-    look_at(rates, RATED_CONNECTION, id.connection, values, RATES_OF_CONNECTION, NULL);
+    look_at(rates, RATED_CONNECTION, id.connection, values, RATES_OF_CONNECTION);
 }
 
 /* ---- all together ---- */
@@ -187,9 +206,11 @@ void rates_count_all(const struct api *api, uint64_t *values)
 static void look_at_all(struct rates *rates)
 {
     uint64_t values[RATES_OF_ALL];
+    const struct queue_sums *sums = &rates->api->broker->queues.sums;
     rates_count_all(rates->api, values);
-    for (int i = 0; i < 3; i++)
-        values[RATE_ALL_READY + i] = rates->lengths[i];
+    values[RATE_ALL_READY] = sums->ready;
+    values[RATE_ALL_UNACKED] = sums->taken;
+    values[RATE_ALL_MESSAGES] = sums->ready + sums->taken + sums->delayed;
     history_add(rates->all, rates->now_ms, values, &rates->budget);
 }
 
@@ -235,24 +256,59 @@ static void meet(void *context, void *value)
         buffer_add(&rates->gone, &history->number, sizeof(history->number));
 }
 
-static void drop(struct rates *rates, struct idmap *map)
+static void drop(struct rates *rates, enum rated kind, uint64_t number)
+{
+    struct history *history = idmap_remove(&rates->of[kind], number);
+    if (!history)
+        return;
+    history_free(history, &rates->budget);
+    rates->count--;
+}
+
+static void drop_all(struct rates *rates, enum rated kind, struct buffer *numbers)
 {
     uint64_t number;
-    for (size_t at = 0; at < rates->gone.size; at += sizeof(number)) {
-        memcpy(&number, rates->gone.data + at, sizeof(number));
-        history_free(idmap_remove(map, number), &rates->budget);
-        rates->count--;
+    for (size_t at = 0; at < numbers->size; at += sizeof(number)) {
+        memcpy(&number, numbers->data + at, sizeof(number));
+        drop(rates, kind, number);
     }
-    rates->gone.size = 0;
+    numbers->size = 0;
+}
+
+/* The queue that nothing has happened to for longest, if that is long; false: it is not. */
+static bool drop_idle(struct rates *rates)
+{
+    struct list *link = list_first(&rates->kept);
+    const struct history *history = link ? list_entry(link, struct history, link) : NULL;
+    if (!history || rates->now_ms - history->changed_ms < IDLE_MS)
+        return false;
+    drop(rates, RATED_QUEUE, history->number);
+    return true;
+}
+
+/* Queues say themselves that they are gone. */
+static bool sweep_queues(struct rates *rates)
+{
+    struct buffer *gone = &rates->api->broker->queues.gone;
+    budget_use(rates->turn, SWEEP_STEPS + gone->size / sizeof(uint64_t) * BEGIN_STEPS);
+    drop_all(rates, RATED_QUEUE, gone);
+    for (int i = 0; i < QUEUES_AT_ONCE; i++)
+        if (!drop_idle(rates))
+            return false;
+    return true;
 }
 
 /* False: that was all. */
 static bool sweep_some(struct rates *rates)
 {
+    if (rates->swept == RATED_QUEUE) {
+        rates->swept += !sweep_queues(rates);
+        return true;
+    }
     struct idmap *map = &rates->of[rates->swept];
     budget_use(rates->turn, SWEEP_STEPS);
     bool has_more = idmap_each_of_part(map, &rates->at, meet, rates);
-    drop(rates, map);
+    drop_all(rates, (enum rated)rates->swept, &rates->gone);
     if (has_more)
         return true;
     rates->at = 0;
@@ -261,16 +317,33 @@ static bool sweep_some(struct rates *rates)
 
 /* ---- rounds ---- */
 
-/* Of some of a map of each virtual host in turn; false: that was all. */
-static bool walk_maps(struct rates *rates, bool of_queues)
+/* Each of those that were touched before the round is summed up once in it: false: these were. */
+static bool sum_up_some(struct rates *rates)
+{
+    struct broker *broker = rates->api->broker;
+    budget_use(rates->turn, SUM_STEPS);
+    rates->summed += QUEUES_AT_ONCE;
+    return queues_sum_up(&broker->queues, QUEUES_AT_ONCE) &&
+           rates->summed < broker_queues(broker);
+}
+
+static bool look_at_next_queue(struct rates *rates)
+{
+    struct queue *queue = queues_take_sampled(&rates->due);
+    if (queue)
+        look_at_queue(rates, queue);
+    return queue;
+}
+
+/* Of some exchanges of each virtual host in turn; false: that was all. */
+static bool walk_exchanges(struct rates *rates)
 {
     uint64_t at = rates->vhosts_at;
     const struct vhost *vhost = map_next_stable(&rates->api->broker->vhosts, &at);
     budget_use(rates->turn, PART_STEPS);
     if (!vhost)
         return false;
-    const struct map *map = of_queues ? &vhost->queues : &vhost->exchanges;
-    if (!map_each_of_part(map, &rates->at, of_queues ? look_at_queue : look_at_exchange, rates)) {
+    if (!map_each_of_part(&vhost->exchanges, &rates->at, look_at_exchange, rates)) {
         rates->vhosts_at = at;
         rates->at = 0;
     }
@@ -305,10 +378,12 @@ static bool walk_clients(struct rates *rates, enum walk_depth depth,
 static bool look_at_some(struct rates *rates)
 {
     switch (rates->state) {
+    case ROUND_SUMS:
+        return sum_up_some(rates);
     case ROUND_QUEUES:
-        return walk_maps(rates, true);
+        return look_at_next_queue(rates);
     case ROUND_EXCHANGES:
-        return walk_maps(rates, false);
+        return walk_exchanges(rates);
     case ROUND_CHANNELS:
         return walk_clients(rates, WALK_CHANNELS, look_at_channel);
     case ROUND_CONNECTIONS:
@@ -323,19 +398,20 @@ static void begin_round(struct rates *rates)
     rates->before_ms = rates->began_ms;
     rates->began_ms = rates->now_ms;
     rates->round++;
-    rates->state = ROUND_QUEUES;
-    memset(rates->lengths, 0, sizeof(rates->lengths));
+    rates->state = ROUND_SUMS;
+    rates->summed = 0;
 }
 
 static void end_part(struct rates *rates)
 {
-    bool was_queues = rates->state == ROUND_QUEUES;
+    bool were_sums = rates->state == ROUND_SUMS;
     server_walk_free(&rates->walk);
     rates->walk = (struct server_walk){.connections_at = 0};
     rates->vhosts_at = rates->at = rates->swept = 0;
     rates->state = rates->state == ROUND_SWEEPS ? ROUND_WAITS : rates->state + 1;
-    if (!was_queues)
+    if (!were_sums)
         return;
+    list_append_all(&rates->due, &rates->api->broker->queues.sampled);
     look_at_all(rates);
     look_at_node(rates);
 }
@@ -379,6 +455,9 @@ struct rates *rates_new(struct api *api, uint64_t now_ms)
     service_init(&rates->service, &ops);
     rates->api = api;
     rates->budget.max = bytes_max;
+    list_init(&rates->due);
+    list_init(&rates->kept);
+    api->broker->queues.is_sampled = true;
     rates->all = history_new(RATES_OF_ALL);
     rates->node = history_new(RATES_OF_NODE);
     rates->nothing = history_new(HISTORY_COUNTERS_MAX);
@@ -394,6 +473,7 @@ struct rates *rates_new(struct api *api, uint64_t now_ms)
 void rates_free(struct rates *rates)
 {
     struct history *history;
+    list_append_all(&rates->api->broker->queues.sampled, &rates->due);
     for (int i = 0; i < RATED_KINDS; i++) {
         for (uint64_t at = 0; (history = idmap_next(&rates->of[i], &at));)
             history_free(history, &rates->budget);
@@ -453,7 +533,8 @@ const struct history *rates_of(const struct rates *rates, enum rated kind, uint6
 
 const struct history *rates_of_queue(const struct rates *rates, const struct queue *queue)
 {
-    bool is_idle = !queue->tally || queue->tally->seen;
+    bool is_idle = !queue->tally || queue->tally->was_sampled ||
+                   is_nothing(queue->tally->of, TALLIES_OF_QUEUE);
     const struct history *history = idmap_find(&rates->of[RATED_QUEUE], queue->id);
     return history || is_idle ? history : rates->nothing;
 }

@@ -1,14 +1,15 @@
 /* How fast counters change, and what they were before: of all messages, of queues, exchanges,
  * channels and connections, and of the node. It looks at all of them every 5 seconds, a part in
- * each turn, and keeps something (api/history.h) of what is used alone: of what nothing has
- * happened to for 10 minutes nothing is kept until something does. */
+ * each turn; but of queues only at those that something has happened to since (queue_sums.h), so
+ * that the others cost nothing. It keeps something (api/history.h) of what is used alone: of what
+ * nothing has happened to for 10 minutes nothing is kept until something does. */
 #ifndef LEVERET_API_RATES_H
 #define LEVERET_API_RATES_H
 
 #include "api/api.h"
 #include "api/fields.h"
 #include "api/history.h"
-#include "queue/queue_tally.h"
+#include "queue/queue_sums.h"
 
 struct call;
 struct rates;

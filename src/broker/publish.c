@@ -15,6 +15,7 @@
 #include "broker/firehose.h"
 #include "broker/overflow.h"
 #include "broker/seen.h"
+#include "queue/queue_sums.h"
 
 /* What it costs to put a message into one of many queues: each lies elsewhere in memory. */
 enum { QUEUE_STEPS = 30 };
@@ -59,7 +60,7 @@ struct published publish_routed(struct broker *broker, struct message *message,
         set->keepers[i]->kind->keep(set->keepers[i], message);
     budget_use(&broker->turn, set->count * QUEUE_STEPS);
     uint8_t limits = limits_of(set);
-    if (limits != QUEUE_UNLIMITED)
+    if (limits & ~QUEUE_RESTS)
         published = publish_limited(broker, message, set, limits);
     else if (set->count)
         published.logs = queue_push(&broker->queues, set->queues, set->count, message);
@@ -156,13 +157,24 @@ static struct published publish_alone(struct queue *queue, struct message *messa
     return published;
 }
 
+/* It has a limit; or has rested until now, and then the next message finds nothing in its way. */
+static struct published publish_stirring(struct queue *queue, struct message *message)
+{
+    struct published published = {.queues = 1};
+    queue_touch(queue);
+    if (queue->limit != QUEUE_UNLIMITED)
+        return overflow_publish(queue, message);
+    published.logs = queue_push_to(queue, message);
+    return published;
+}
+
 struct published publish_to(struct queue *queue, struct message *message)
 {
     struct published published = {.queues = 1};
     if (queue->limit & QUEUE_DEDUPLICATES && has_headers(message_properties(message)))
         return publish_alone(queue, message);
     if (queue->limit != QUEUE_UNLIMITED)
-        return overflow_publish(queue, message);
+        return publish_stirring(queue, message);
     published.logs = queue_push_to(queue, message);
     return published;
 }

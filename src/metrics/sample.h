@@ -7,7 +7,7 @@
 #include "broker/exchange.h"
 #include "broker/vhost.h"
 #include "metrics/metrics.h"
-#include "queue/queue_tally.h"
+#include "queue/queue_sums.h"
 #include "session/look.h"
 
 struct metrics {
@@ -17,14 +17,6 @@ struct metrics {
     struct broker *broker;
     uint64_t begun_ms;     /* when it was made, by the server's clock */
     uint64_t begun_queues; /* that there were then */
-};
-
-/* Of all queues that there are. */
-struct queue_sums {
-    uint64_t published; /* messages that were put into them */
-    uint64_t ready, taken, delayed, ready_bytes;
-    uint64_t consumers;
-    uint64_t able; /* queues with a consumer that could take a message now */
 };
 
 /* Of all of it. */
@@ -50,7 +42,7 @@ struct node_sample {
     size_t queues;
     uint64_t begun_queues, uptime_ms;
     /* What only a look at each of them tells, which the scrape takes before: */
-    struct queue_sums all;
+    struct queue_sums all;  /* of queues */
     uint64_t publishers;    /* channels that have published */
     struct traffic traffic; /* of connections that are open */
 };

@@ -10,14 +10,14 @@
 
 /* What is looked at and written goes off the budget in these steps. */
 enum {
-    PART_STEPS = 6000,  /* sums of some hundred queues */
+    PART_STEPS = 6000,  /* some queues at once are summed up */
     CLIENT_STEPS = 100, /* of a connection, or a channel */
     LINE_STEPS = 4,
     FILTER_STEPS = 20,
     BYTES_PER_STEP = 8,
     NODE_STEPS = 3000, /* the machine is asked */
 };
-enum { PIECE_BYTES = 16384, VHOSTS_MAX = 64, SOME = 32 };
+enum { PIECE_BYTES = 16384, VHOSTS_MAX = 64, QUEUES_AT_ONCE = 256 };
 
 struct scrape {
     struct http_answer answer;
@@ -36,8 +36,6 @@ struct scrape {
     uint64_t vhosts_at, at;  /* where to go on: in all virtual hosts, and in one of them */
     struct server_walk walk; /* the same of clients */
     double sums[METRICS_MAX];
-    const struct queue *some[SOME]; /* whose values are about to be added, while a piece is made */
-    size_t some_count;
     struct node_sample node;
     struct buffer *body; /* while a piece is made */
     struct budget *budget;
@@ -103,51 +101,17 @@ static bool look_at_channel(const struct scrape *scrape, struct client_id id,
 
 /* ---- sums ---- */
 
-/* Each queue is several places in memory, and what takes time is to wait for these: they are asked for
- * some queues ahead. Of the queue itself that is a line beside its name, or two. */
-static void fetch_queue(const struct queue *queue)
+/* Of queues only those that something has happened to. Where this is so all the time each of them was looked at
+ * once; else the sums are what there is now. */
+static bool sum_some_queues(struct scrape *scrape)
 {
-    __builtin_prefetch(&queue->counts);
-    __builtin_prefetch(&queue->is_delay);
-}
-
-static void fetch_counts(const struct queue *queue)
-{
-    __builtin_prefetch(&queue->counts->ready);
-    __builtin_prefetch(&queue->counts->ready_bytes);
-    if (queue->tally)
-        __builtin_prefetch(&queue->tally->of[TALLY_PUBLISHED]);
-}
-
-static void add_queue(struct queue_sums *all, const struct queue *queue)
-{
-    const struct counts *counts = queue->counts;
-    all->published += queue_tally(queue, TALLY_PUBLISHED);
-    all->ready += counts->ready;
-    all->taken += counts->taken;
-    all->delayed += counts->delayed;
-    all->ready_bytes += counts->ready_bytes;
-    all->consumers += queue->consumer_count;
-    all->able += !list_is_empty(&queue->ready_consumers);
-}
-
-static void sum_some_queues(struct scrape *scrape)
-{
-    for (size_t i = 0; i < scrape->some_count; i++)
-        fetch_counts(scrape->some[i]);
-    for (size_t i = 0; i < scrape->some_count; i++)
-        if (!scrape->some[i]->is_delay)
-            add_queue(&scrape->node.all, scrape->some[i]);
-    scrape->some_count = 0;
-}
-
-static void sum_queue(void *context, void *value)
-{
-    struct scrape *scrape = context;
-    fetch_queue(value);
-    scrape->some[scrape->some_count++] = value;
-    if (scrape->some_count == SOME)
-        sum_some_queues(scrape);
+    struct broker *broker = scrape->metrics->broker;
+    budget_use(scrape->budget, PART_STEPS);
+    scrape->at += QUEUES_AT_ONCE;
+    if (queues_sum_up(&broker->queues, QUEUES_AT_ONCE) && scrape->at < broker_queues(broker))
+        return true;
+    scrape->node.all = broker->queues.sums;
+    return false;
 }
 
 static void sum_channel(void *context, struct client_id id, struct bytes tag)
@@ -183,9 +147,7 @@ static bool sum_some(struct scrape *scrape)
     bool has_more = false;
     switch (scrape->state) {
     case SCRAPE_QUEUES:
-        budget_use(scrape->budget, PART_STEPS);
-        has_more = walk_maps(scrape, queues_of, sum_queue);
-        sum_some_queues(scrape);
+        has_more = sum_some_queues(scrape);
         break;
     case SCRAPE_CHANNELS:
         has_more = walk_clients(scrape, WALK_CHANNELS, sum_channel);

@@ -23,6 +23,8 @@ libleveret_queue_a_SOURCES = \
 	%D%/queue_retry.h \
 	%D%/queue_schedule.c \
 	%D%/queue_schedule.h \
+	%D%/queue_sums.c \
+	%D%/queue_sums.h \
 	%D%/queue_tally.h \
 	%D%/queue_timer.c \
 	%D%/queue_timer.h

@@ -4,7 +4,7 @@
 #include "queue/queue_limit.h"
 #include "queue/queue_retry.h"
 #include "queue/queue_schedule.h"
-#include "queue/queue_tally.h"
+#include "queue/queue_sums.h"
 #include "queue/queue_timer.h"
 
 #include <assert.h>
@@ -16,6 +16,8 @@ void queues_init(struct queues *queues, struct store *store, uint64_t seed, uint
 {
     *queues = (struct queues){.store = store, .now_ms = now_ms, .timeout_least_ms = SETTING_NONE};
     list_init(&queues->working);
+    list_init(&queues->touched);
+    list_init(&queues->sampled);
     settings_pool_init(&queues->settings, seed);
 }
 
@@ -26,6 +28,7 @@ void queues_free(struct queues *queues)
         latency_free(&queues->latencies[i]);
     mem_free(queues->places);
     mem_free(queues->times);
+    buffer_free(&queues->gone);
     settings_pool_free(&queues->settings);
 }
 
@@ -78,6 +81,9 @@ void queue_tally_begin(struct queue *queue)
         return;
     queue->tally = mem_zalloc(sizeof(*queue->tally));
     queue->tally->all = queue->queues->tallies[queue_class(queue)];
+    queue->tally->queue = queue;
+    list_init(&queue->tally->touched_link);
+    list_init(&queue->tally->sampled_link);
 }
 
 static void init_lists(struct queue *queue)
@@ -113,7 +119,7 @@ static void leave_from_head(struct queue *queue)
 
 static void set_limit(struct queue *queue)
 {
-    queue->limit = queue_limit_of(queue->settings);
+    queue->limit = (queue->limit & QUEUE_RESTS) | queue_limit_of(queue->settings);
     if (store_is_of_group(queue->id))
         queue->limit |= QUEUE_AGREES;
 }
@@ -137,8 +143,11 @@ struct queue *queue_new(struct queues *queues, struct vhost *vhost,
     queue->kind = kind_of(queue->settings);
     init_lists(queue);
     queue->id = properties->id ? properties->id : store_queue_id(queues->store, queue->durable);
+    queue->limit = QUEUE_RESTS;
     set_limit(queue);
     queue->kind->open(queue);
+    if (queue->counts->ready || queue->counts->taken || queue->counts->delayed)
+        queue_touch(queue);
     if (queue->kind->head_ms(queue))
         queue_timer_set(queue, QUEUE_TIMER_HEAD, 0);
     if (queue->settings->expire_anywhere)
@@ -177,10 +186,9 @@ void queue_free(struct queue *queue)
         queue->kind->close(queue);
     }
     mem_free(queue->arguments);
-    if (queue->tally) {
-        queue->tally->all[TALLY_PUBLISHED] += queue->tally->of[TALLY_PUBLISHED];
+    queue_leave_sums(queue);
+    if (queue->tally)
         queue_latency_free(queue->tally);
-    }
     mem_free(queue->tally);
     queue_settings_give_back(&queue->queues->settings, queue->settings);
     mem_free(queue);
@@ -195,6 +203,7 @@ void queue_drop(struct queue *queue)
     queue->kind->drop(queue);
     queue->state = NULL;
     queue->counts = NULL;
+    queue_leave_sums(queue);
 }
 
 /* When the message ends in each of them; NULL: it does in none. */

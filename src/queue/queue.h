@@ -38,6 +38,12 @@ struct latency_pace {
     uint8_t shift;
 };
 
+/* What there is in a queue, or in all of them. */
+struct queue_sums {
+    uint64_t ready, taken, delayed, ready_bytes; /* of its messages */
+    uint64_t able; /* 1: a consumer could take a message now; or how many such queues there are */
+};
+
 /* What all queues of a broker share. */
 struct queues {
     struct store *store;
@@ -55,6 +61,12 @@ struct queues {
     uint64_t timeouts;         /* rises when a policy gives consumers another time for an answer; */
     uint64_t timeout_least_ms; /* the least that any has given */
     uint64_t tallies[QUEUE_CLASSES][QUEUES_TALLIES_MAX]; /* of queues of a type: queue_tally.h */
+    uint64_t consumers;      /* on all queues */
+    struct queue_sums sums;  /* of all queues, as they were when they were last summed up: queue_sums.h; */
+    struct list touched;     /* struct queue_tally, by touched_link: something has happened to these since */
+    struct list sampled;     /* the same, by sampled_link: and since they were last sampled, */
+    bool is_sampled;         /* as somebody does; */
+    struct buffer gone;      /* ids of queues that were and are gone, for him to take out */
     const uint64_t *now_us; /* the owner's clock of this turn, in microseconds; NULL: it is now_ms */
     struct latency latencies[LATENCIES]; /* of all queues, also of those that are gone */
     struct latency_pace pace;
@@ -130,6 +142,7 @@ enum queue_limit {
     QUEUE_REFUSES = 2, /* it takes no more */
     QUEUE_DEDUPLICATES = 4,
     QUEUE_AGREES = 8, /* it is of a group: nothing goes past what that agrees on */
+    QUEUE_RESTS = 16, /* nothing has happened to it since it was summed up: queue_sums.h */
 };
 
 struct queue {

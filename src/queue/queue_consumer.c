@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/planted.h"
 #include "queue/queue_latency.h"
+#include "queue/queue_sums.h"
 #include "queue/queue_timer.h"
 
 /* Consumers of one priority, or the one that is alone active. */
@@ -212,6 +213,7 @@ void queue_consumer_join(struct queue *queue, struct queue_consumer *consumer)
         return;
     join_level(queue, consumer);
     queue->consumer_count++;
+    queue->queues->consumers++;
     queue->exclusively_consumed |= consumer->exclusive;
     queue_timer_cancel(queue, QUEUE_TIMER_UNUSED);
     queue_consumer_ready(consumer);
@@ -242,6 +244,8 @@ bool queue_consumer_leave(struct queue_consumer *consumer)
     }
     assert(queue->consumer_count > 0);
     queue->consumer_count--;
+    queue->queues->consumers--;
+    queue_touch(queue);
     if (queue->has_levels)
         leave_order(queue, consumer);
     if (consumer->exclusive && !planted(PLANTED_EXCLUSIVE_USE_STAYS))
@@ -287,6 +291,7 @@ void queue_consumer_ready(struct queue_consumer *consumer)
     struct queue *queue = consumer->queue;
     struct list *head = queue->has_levels ? &level_of(consumer)->ready : &queue->ready_consumers;
     list_push_back(head, &consumer->ready_link);
+    queue_touch(queue);
     queue_has_work(queue);
 }
 
@@ -367,7 +372,9 @@ static void end_levels(struct queue *queue)
 
 void queue_lose_consumers(struct queue *queue)
 {
+    queue->queues->consumers -= queue->consumer_count;
     queue->consumer_count = 0;
+    queue_touch(queue);
     end_levels(queue);
     for (struct list *link; (link = list_take_first(&queue->consumers));) {
         struct queue_consumer *consumer = list_entry(link, struct queue_consumer, queue_link);

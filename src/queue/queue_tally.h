@@ -25,11 +25,16 @@ enum tally {
 struct queue_tally {
     /* First, to be where the first counter is: of ten thousand queues each line of memory counts. */
     uint32_t timed_below;          /* which messages are timed (queue_latency.h); 0: none */
+    bool was_sampled;              /* by who samples, and for him to say */
     struct queue_latency *latency; /* NULL: nothing yet */
     uint64_t of[TALLIES_OF_QUEUE];
-    uint64_t seen; /* of who samples, for whatever he wants to know again; 0 at first */
     uint64_t *all; /* queues->tallies of its type: the same of all, also of those that are gone; but
-                    * TALLY_PUBLISHED of those that are gone alone */
+                    * TALLY_PUBLISHED as of when each was last summed up */
+    /* Of queue_sums.h: */
+    struct queue *queue;
+    uint64_t told_published;
+    struct queue_sums told;                /* what it has in queues->sums */
+    struct list touched_link, sampled_link;
 };
 
 /* From now on its counters may be written to; nothing happens if they may already. */

@@ -7,6 +7,7 @@
 #include "broker/expiry.h"
 #include "broker/overflow.h"
 #include "queue/queue_latency.h"
+#include "queue/queue_sums.h"
 #include "session/acknowledge.h"
 #include "session/relayed.h"
 
@@ -50,6 +51,7 @@ static void deliver(struct consumer *consumer, const struct taken *taken)
 static __attribute__((noinline)) struct consumer *park_hindered(struct queue *queue)
 {
     struct consumer *consumer;
+    queue_touch(queue);
     while ((consumer = consumer_of(queue_next_consumer(queue)))) {
         struct channel *channel = consumer->channel;
         if (!channel_can_deliver(channel))
@@ -122,7 +124,7 @@ static unsigned take_turn(struct server *server)
 bool dispatch_directly(struct queue *queue, const struct parcel *parcel)
 {
     if ((queue_ready(queue) && !planted(PLANTED_DIRECTLY_OUT_OF_TURN)) ||
-        queue->limit & (QUEUE_REFUSES | QUEUE_AGREES))
+        queue->limit & (QUEUE_REFUSES | QUEUE_AGREES | QUEUE_RESTS))
         return false;
     struct consumer *consumer = next_consumer(queue);
     if (!consumer || !consumer->base.no_ack || !parcel_is_small(parcel, consumer->channel))

@@ -9,6 +9,7 @@
 #include "session/relayed.h"
 #include "session/tap.h"
 #include "queue/queue_latency.h"
+#include "queue/queue_sums.h"
 #include "queue/queue_timer.h"
 
 enum { GENERATED_LENGTH = 22 };
@@ -176,6 +177,7 @@ static void note_get(struct channel *channel, struct queue *queue, enum tally wh
     queue_tally_begin(queue);
     queue_latency_begin(queue);
     queue_note(queue, what);
+    queue_touch(queue);
     channel->tally[what]++;
 }
 

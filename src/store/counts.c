@@ -16,5 +16,7 @@ void counts_sum(struct counts *counts, struct counts *above)
 {
     add_to(counts->above, counts, UINT64_MAX);
     counts->above = above;
+    if (counts->heeds != COUNTS_NOTED)
+        counts->heeds = above ? COUNTS_ABOVE : COUNTS_UNHEEDED;
     add_to(above, counts, 1);
 }

@@ -17,6 +17,8 @@ struct index *index_new(struct store *store, uint64_t id)
     index->cursor = 1;
     list_init(&index->dirty_link);
     list_init(&index->wait_link);
+    list_init(&index->changed_link);
+    index->heeds = COUNTS_NOTED;
     idmap_add(&store->indexes, id, index);
     return index;
 }
@@ -26,6 +28,13 @@ void index_change(struct index *index)
     assert(!index->is_dirty && index_survives(index));
     index->is_dirty = true;
     list_push_back(&index->store->image.changed_indexes, &index->dirty_link);
+}
+
+void index_note_change(struct index *index)
+{
+    assert(index->heeds == COUNTS_NOTED && list_is_empty(&index->changed_link));
+    index->heeds = index->above ? COUNTS_ABOVE : COUNTS_UNHEEDED;
+    list_push_back(&index->store->changed, &index->changed_link);
 }
 
 void chunk_change(struct store *store, struct chunk *chunk)

@@ -24,6 +24,7 @@ struct index {
         struct {
             uint64_t ready, taken, delayed, ready_bytes, bytes;
             struct counts *above;
+            uint64_t heeds;
         };
     };
     /* The store's: */
@@ -52,7 +53,19 @@ struct index {
     bool has_times;      /* some of its messages may have one at which they end */
     struct list dirty_link;
     struct list wait_link; /* waiting for its mark, or awake */
+    struct list changed_link; /* on store->changed: store_take_changed */
 };
+
+/* For those below: counts change for the first time since somebody asked to be told. */
+void index_note_change(struct index *index) __attribute__((cold));
+
+/* What is above the counts of an index that are heeded and change. */
+static inline struct counts *index_above(struct index *index)
+{
+    if (index->heeds == COUNTS_NOTED)
+        index_note_change(index);
+    return index->above;
+}
 
 /* All changes of the counts are made by these three. */
 static inline void index_count(struct index *index, int64_t ready, int64_t taken, int64_t ready_bytes)
@@ -60,7 +73,9 @@ static inline void index_count(struct index *index, int64_t ready, int64_t taken
     index->ready += (uint64_t)ready;
     index->taken += (uint64_t)taken;
     index->ready_bytes += (uint64_t)ready_bytes;
-    for (struct counts *sum = index->above; sum; sum = sum->above) {
+    if (__builtin_expect(index->heeds == COUNTS_UNHEEDED, 1))
+        return;
+    for (struct counts *sum = index_above(index); sum; sum = sum->above) {
         sum->ready += (uint64_t)ready;
         sum->taken += (uint64_t)taken;
         sum->ready_bytes += (uint64_t)ready_bytes;
@@ -70,7 +85,9 @@ static inline void index_count(struct index *index, int64_t ready, int64_t taken
 static inline void index_count_delayed(struct index *index, int64_t delayed)
 {
     index->delayed += (uint64_t)delayed;
-    for (struct counts *sum = index->above; sum; sum = sum->above)
+    if (__builtin_expect(index->heeds == COUNTS_UNHEEDED, 1))
+        return;
+    for (struct counts *sum = index_above(index); sum; sum = sum->above)
         sum->delayed += (uint64_t)delayed;
 }
 
@@ -78,7 +95,9 @@ static inline void index_count_delayed(struct index *index, int64_t delayed)
 static inline void index_count_bytes(struct index *index, int64_t bytes)
 {
     index->bytes += (uint64_t)bytes;
-    for (struct counts *sum = index->above; sum; sum = sum->above)
+    if (__builtin_expect(index->heeds == COUNTS_UNHEEDED, 1))
+        return;
+    for (struct counts *sum = index_above(index); sum; sum = sum->above)
         sum->bytes += (uint64_t)bytes;
 }
 

@@ -126,6 +126,7 @@ void index_forget(struct index *index)
     idmap_remove(&index->store->indexes, index->id);
     list_remove(&index->dirty_link);
     list_remove(&index->wait_link);
+    list_remove(&index->changed_link);
     mem_free(index->chunks);
     mem_free(index);
 }

@@ -668,6 +668,7 @@ struct store {
     uint64_t id_last, id_last_transient;
     struct list awake;        /* indexes: wait_link */
     struct list mark_waiters; /* indexes: wait_link */
+    struct list changed;      /* indexes: changed_link */
     uint64_t marked;          /* the batch that was durable when they were last looked at */
     struct mending mending;
     struct compaction compaction;

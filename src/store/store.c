@@ -332,6 +332,16 @@ struct index *store_take_awake(struct store *store)
     return link ? list_entry(link, struct index, wait_link) : NULL;
 }
 
+struct index *store_take_changed(struct store *store)
+{
+    struct list *link = list_take_first(&store->changed);
+    if (!link)
+        return NULL;
+    struct index *index = list_entry(link, struct index, changed_link);
+    index->heeds = COUNTS_NOTED;
+    return index;
+}
+
 /* ---- tickets ---- */
 
 struct ticket store_ticket(const struct store *store)

@@ -173,6 +173,8 @@ const struct store_stats *store_stats(struct store *store);
 /* Indexes whose head has become readable after index_take answered INDEX_WAIT: takes one off the
  * list, or NULL. Its `owner` is the caller's. */
 struct index *store_take_awake(struct store *store);
+/* Indexes whose counts have changed since they were taken here, or made: takes one off the list, or NULL. */
+struct index *store_take_changed(struct store *store);
 
 /* ---- tickets ---- */
 

@@ -43,6 +43,7 @@ struct store *store_new(const struct store_options *options, uint64_t now_ms)
     store->now_ms = now_ms;
     list_init(&store->awake);
     list_init(&store->mark_waiters);
+    list_init(&store->changed);
     journal_init(&store->journal, &store->options, &store->stats, now_ms);
     memory_init(&store->memory);
     groups_init(&store->groups);

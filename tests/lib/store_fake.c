@@ -34,6 +34,7 @@ struct store {
     struct message_pool *pool;
     struct entry *entries;
     struct list indexes;
+    struct list changed;
     uint64_t last_id;
     uint64_t changes;
     size_t settled;
@@ -51,6 +52,7 @@ struct store *store_fake_new(struct message_pool *pool)
     struct store *store = mem_zalloc(sizeof(*store));
     store->pool = pool;
     list_init(&store->indexes);
+    list_init(&store->changed);
     return store;
 }
 
@@ -70,6 +72,7 @@ static void index_free(struct fake_index *fake)
     list_for_each_safe(link, after, &fake->items)
         item_free(fake, list_entry(link, struct item, link));
     list_remove(&fake->link);
+    list_remove(&fake->index.changed_link);
     mem_free(fake);
 }
 
@@ -207,6 +210,8 @@ struct index *store_queue(struct store *store, uint64_t id, void *owner)
     fake->index.id = id;
     fake->index.owner = owner;
     fake->index.next_sequence = 1;
+    fake->index.heeds = COUNTS_NOTED;
+    list_init(&fake->index.changed_link);
     fake->store = store;
     list_init(&fake->items);
     fake->near = fake->ready = &fake->items;
@@ -286,6 +291,22 @@ struct index *store_take_awake(struct store *store)
 {
     (void)store;
     return NULL;
+}
+
+void index_note_change(struct index *index)
+{
+    index->heeds = index->above ? COUNTS_ABOVE : COUNTS_UNHEEDED;
+    list_push_back(&fake_of(index)->store->changed, &index->changed_link);
+}
+
+struct index *store_take_changed(struct store *store)
+{
+    struct list *link = list_take_first(&store->changed);
+    if (!link)
+        return NULL;
+    struct index *index = list_entry(link, struct index, changed_link);
+    index->heeds = COUNTS_NOTED;
+    return index;
 }
 
 bool store_is_short(const struct store *store)

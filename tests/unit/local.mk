@@ -61,6 +61,7 @@ UNIT_TESTS = \
 	%D%/test_queue_schedule.t \
 	%D%/test_proxy.t \
 	%D%/test_queue_settings.t \
+	%D%/test_queue_sums.t \
 	%D%/test_wait.t \
 	%D%/test_websocket.t \
 	%D%/test_session_sasl.t \
@@ -145,6 +146,8 @@ TESTS += $(UNIT_TESTS)
 %C%_test_queue_priority_t_LDADD = libleveret_store_fake.a $(LDADD)
 
 %C%_test_queue_schedule_t_LDADD = libleveret_store_fake.a $(LDADD)
+
+%C%_test_queue_sums_t_LDADD = libleveret_store_fake.a $(LDADD)
 
 %C%_test_loop_t_SOURCES = %D%/test_loop.c tests/script/world.c
 

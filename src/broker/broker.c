@@ -15,6 +15,7 @@
 #include "broker/user.h"
 #include "broker/vhost.h"
 #include "broker/vhost_removal.h"
+#include "queue/queue_schedule.h"
 #include "queue/queue_timer.h"
 
 void broker_init(struct broker *broker, struct store *store, struct message_pool *pool,
@@ -70,6 +71,9 @@ static void run_queue_timer(struct queue *queue, enum queue_timer which)
         return;
     case QUEUE_TIMER_SCHEDULE:
         expiry_run_scheduled(queue);
+        return;
+    case QUEUE_TIMER_AHEAD:
+        queue_schedule_read_ahead(queue);
         return;
     case QUEUE_TIMER_LETTERS:
         unplaced_retry(queue);

@@ -78,6 +78,8 @@ enum queue_result {
     QUEUE_WAIT,  /* it is being read: queues_wake says when it is worth another try */
 };
 
+enum { QUEUE_SOON_MAX = 256 }; /* messages that are asked for at once, ahead of their time */
+
 /* Told of a message with a time, by its position. */
 typedef index_each_time queue_each_time;
 
@@ -117,6 +119,9 @@ struct queue_kind {
     enum queue_result (*expire)(struct queue *queue, uint64_t *position);
     /* Asks for some taken messages at once, which are fetched next; NULL: each is asked for by itself. */
     void (*read_taken)(struct queue *queue, const uint64_t *positions, size_t count);
+    /* Asks for some that are needed before long, the first to be needed first. True: all of them are in
+     * memory, or there are more than it is worth to keep there. */
+    bool (*read_soon)(struct queue *queue, const uint64_t *positions, size_t count);
     /* Messages may be ready in this index of the queue which nothing here has put there, as its group has
      * agreed on them; NULL: it makes no difference. */
     void (*came)(struct queue *queue, const struct index *index);

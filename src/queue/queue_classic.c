@@ -118,6 +118,11 @@ static void classic_read_taken(struct queue *queue, const uint64_t *positions, s
     index_read_some(queue->state, positions, count);
 }
 
+static bool classic_read_soon(struct queue *queue, const uint64_t *positions, size_t count)
+{
+    return index_read_soon(queue->state, positions, count);
+}
+
 static uint64_t classic_last(struct queue *queue, const struct index *place)
 {
     (void)queue;
@@ -163,6 +168,7 @@ const struct queue_kind queue_classic = {
     .head_ms = classic_head_ms,
     .expire = classic_expire,
     .read_taken = classic_read_taken,
+    .read_soon = classic_read_soon,
     .last = classic_last,
     .take_at = classic_take_at,
     .ends = classic_ends,

@@ -398,6 +398,24 @@ static enum queue_result priority_times(struct queue *queue, uint64_t *from, que
     return QUEUE_EMPTY;
 }
 
+/* Those of each level together. */
+static bool priority_read_soon(struct queue *queue, const uint64_t *positions, size_t count)
+{
+    const struct levels *levels = queue->state;
+    uint64_t sequences[QUEUE_SOON_MAX];
+    bool are_there = true;
+    assert(count <= QUEUE_SOON_MAX);
+    for (uint32_t level = 0; level < levels->count; level++) {
+        size_t found = 0;
+        for (size_t i = 0; i < count; i++)
+            if (positions[i] >> POSITION_SHIFT == level)
+                sequences[found++] = sequence_of(positions[i]);
+        if (found && levels->indexes[level])
+            are_there &= index_read_soon(levels->indexes[level], sequences, found);
+    }
+    return are_there;
+}
+
 const struct queue_kind queue_priority = {
     .open = priority_open,
     .close = priority_close,
@@ -418,6 +436,7 @@ const struct queue_kind queue_priority = {
     .head_ms = priority_head_ms,
     .expire = priority_expire,
     .came = priority_came,
+    .read_soon = priority_read_soon,
     .last = priority_last,
     .take_at = priority_take_at,
     .ends = priority_ends,

@@ -13,6 +13,11 @@
 /* Of a turn's budget: what a name of a message that is gone takes when it comes up. */
 enum { GONE_STEPS = 30 };
 
+/* How long before it is due a message is read, which is longer than a disk mostly takes and shorter than a body
+ * stays in memory that nobody needs; and how often those that are due then are looked for, while some are being
+ * read, and else. */
+enum { AHEAD_MS = 500, AHEAD_SOON_MS = 10, AHEAD_AGAIN_MS = 50 };
+
 enum { HEAP_MIN = 8, CLEAR_AT_ONCE = 4, READ_AGAIN_MS = 1, DEFERRED_AGAIN_MS = 20 };
 
 struct queue_schedule {
@@ -89,6 +94,27 @@ void queue_schedule_free(struct queue_schedule *schedule)
     mem_free(schedule);
 }
 
+/* The first of them in order of time, QUEUE_SOON_MAX at most and none that is due after `until_ms`; returns how
+ * many. Below each that is taken lie two that may be next. */
+static size_t find_first(const struct queue_schedule *schedule, uint64_t until_ms, struct scheduled *first)
+{
+    struct scheduled room[QUEUE_SOON_MAX + 1]; /* their position is a place in the heap */
+    struct queue_schedule next = {.heap = room};
+    size_t count = 0;
+    if (schedule->count && schedule->heap[0].ms <= until_ms)
+        move_up(&next, next.count++, scheduled_of(schedule->heap[0].ms, 0, SCHEDULE_END));
+    while (next.count && count < QUEUE_SOON_MAX) {
+        size_t at = next.heap[0].position;
+        take_out(&next, 0);
+        first[count++] = schedule->heap[at];
+        for (size_t child = 2 * at + 1; child <= 2 * at + 2 && child < schedule->count; child++)
+            if (schedule->heap[child].ms <= until_ms)
+                move_up(&next, next.count++,
+                        scheduled_of(schedule->heap[child].ms, child, SCHEDULE_END));
+    }
+    return count;
+}
+
 /* ---- of a queue ---- */
 
 static struct queue_schedule *schedule_of(struct queue *queue)
@@ -105,10 +131,27 @@ static void arm(struct queue *queue, uint64_t ms)
     queue_timer_advance(queue, QUEUE_TIMER_SCHEDULE, ms > clock_ms ? ms - clock_ms : 0);
 }
 
+/* Does the message have to be in memory when it is due? One that only ends goes without being read. */
+static bool is_read_when_due(const struct queue *queue, unsigned why)
+{
+    bool are_letters = queue->is_delay || queue->settings->dead_letter_exchange;
+    return why == SCHEDULE_RETRY || (why == SCHEDULE_END && are_letters);
+}
+
+/* What is due then is looked for a while before, and again and again while something is due soon. */
+static void arm_ahead(struct queue *queue, uint64_t ms)
+{
+    uint64_t from_ms = queue->queues->clock_ms + AHEAD_MS;
+    queue_timer_advance(queue, QUEUE_TIMER_AHEAD, ms > from_ms ? ms - from_ms : AHEAD_AGAIN_MS);
+}
+
 void queue_schedule_add(struct queue *queue, uint64_t ms, uint64_t position, enum schedule_why why)
 {
     add(schedule_of(queue), scheduled_of(ms, position, why));
     arm(queue, ms);
+    /* What waits for less is still in memory then. */
+    if (ms > queue->queues->clock_ms + 2 * AHEAD_MS && is_read_when_due(queue, why))
+        arm_ahead(queue, ms);
     queue_schedule_clear_some(queue);
 }
 
@@ -132,6 +175,8 @@ void queue_schedule_arm(struct queue *queue)
     const struct queue_schedule *schedule = queue_timers_schedule_if_any(queue);
     if (schedule && schedule->count)
         arm(queue, schedule->heap[0].ms);
+    if (schedule && schedule->count && is_read_when_due(queue, schedule->heap[0].why))
+        arm_ahead(queue, schedule->heap[0].ms);
     if (schedule && schedule->is_reading)
         queue_timer_advance(queue, QUEUE_TIMER_SCHEDULE, READ_AGAIN_MS);
     if (schedule && schedule->deferred_count)
@@ -220,6 +265,38 @@ void queue_schedule_woken(struct queue *queue)
     const struct queue_schedule *schedule = queue_timers_schedule_if_any(queue);
     if (schedule && schedule->deferred_count)
         queue_timer_set(queue, QUEUE_TIMER_SCHEDULE, 0);
+}
+
+/* ---- what has to be read before it is due ---- */
+
+/* Where nobody consumes, a retry that is due stays where it is. */
+static bool is_wanted_soon(const struct queue *queue, const struct scheduled *item)
+{
+    return is_read_when_due(queue, item->why) && (item->why != SCHEDULE_RETRY || queue->consumer_count);
+}
+
+void queue_schedule_read_ahead(struct queue *queue)
+{
+    const struct queue_schedule *schedule = queue_timers_schedule_if_any(queue);
+    uint64_t until_ms = queue->queues->clock_ms + AHEAD_MS, positions[QUEUE_SOON_MAX];
+    struct scheduled first[QUEUE_SOON_MAX];
+    size_t wanted = 0;
+    if (!schedule || schedule->count == 0)
+        return;
+    if (schedule->heap[0].ms > until_ms) {
+        arm_ahead(queue, schedule->heap[0].ms);
+        return;
+    }
+    size_t count = find_first(schedule, until_ms, first);
+    for (size_t i = 0; i < count; i++)
+        if (is_wanted_soon(queue, &first[i]))
+            positions[wanted++] = first[i].position;
+    if (wanted == 0)
+        queue_timer_set(queue, QUEUE_TIMER_AHEAD, AHEAD_MS);
+    else if (queue->kind->read_soon(queue, positions, wanted))
+        queue_timer_set(queue, QUEUE_TIMER_AHEAD, AHEAD_AGAIN_MS);
+    else
+        queue_timer_set(queue, QUEUE_TIMER_AHEAD, AHEAD_SOON_MS);
 }
 
 /* ---- after a start ---- */

@@ -52,6 +52,9 @@ void queue_schedule_read_begin(struct queue *queue);
 /* Goes on with a part, a chunk of the store. True: something was read, and there may be more.
  * False: it is complete, or waits for the disk. */
 bool queue_schedule_read(struct queue *queue);
+/* Reads what is due in the next half second and has to be read for what happens then, and sets the timer for
+ * more of it. */
+void queue_schedule_read_ahead(struct queue *queue);
 /* Forgets the times again: what is named waits for a retry. */
 void queue_schedule_read_end(struct queue *queue);
 /* Is it complete? */

@@ -8,6 +8,7 @@ enum queue_timer {
     QUEUE_TIMER_UNUSED, /* nobody has used the queue for x-expires */
     QUEUE_TIMER_HEAD,   /* its first message ends: queue_expiry.h */
     QUEUE_TIMER_SCHEDULE, /* one of its messages is to be looked at: queue_schedule.h */
+    QUEUE_TIMER_AHEAD, /* some of those are to be read before it is their time */
     QUEUE_TIMER_LETTERS, /* dead letters that no queue has taken are tried again */
     QUEUE_TIMERS,
 };

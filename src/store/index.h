@@ -188,6 +188,10 @@ bool index_holds(struct index *index, uint64_t sequence);
 uint64_t index_next(const struct index *index);
 /* Asks for some live messages at once that are to be fetched or looked at soon, in any order. */
 void index_read_some(struct index *index, const uint64_t *sequences, size_t count);
+/* The same for live messages that are needed before long, the first to be needed first, whatever else is read
+ * meanwhile: a part of them, as others may need more. True: all are in memory that it is worth to read before
+ * somebody waits for them. */
+bool index_read_soon(struct index *index, const uint64_t *sequences, size_t count);
 /* ---- a queue of a group (group_log.h) ---- */
 
 /* This broker decides for it from now on: what is below its mark was perhaps delivered before. Nothing is

@@ -8,6 +8,7 @@
 
 enum { READ_AHEAD_BYTES = 2 << 20, READ_AHEAD_MIN = 16, READ_AHEAD_MAX = 8192, CHUNKS_AHEAD = 2 };
 enum { SPARE_BYTES = READ_BYTES + READ_BYTES / 4, SPARE_MS = 1000 };
+enum { READ_SOON_ITEMS = 32, READ_SOON_BYTES = 4 * READ_BYTES }; /* ahead of need: of a job; of a queue's bodies */
 enum { READ_BYTES_SHORT = 64 << 10 }; /* when memory is short */
 /* What may be under way for all queues together: it comes back in few turns, and each of it takes time and
  * memory. */
@@ -442,7 +443,7 @@ void read_ahead(struct index *index, uint64_t sequence)
     for (int i = 0;
          i < CHUNKS_AHEAD && chunk && store->memory.cache_used <= 2 * store->options.cache_bytes;
          i++) {
-        if (!chunk->entries)
+        if (!chunk->entries && chunk->ready)
             chunk_load(store, chunk);
         chunk = chunk_from(index, chunk->base + chunk->slots);
     }
@@ -509,4 +510,35 @@ void index_read_some(struct index *index, const uint64_t *sequences, size_t coun
     }
     if (job)
         job_submit(index, job);
+}
+
+/* Ahead of need memory is not filled: not with one queue's bodies, nor with those of many. */
+static bool is_enough_ahead(const struct store *store, uint64_t bytes)
+{
+    return bytes > READ_SOON_BYTES ||
+           message_pool_bytes(store->options.pool) > store->options.bodies_burst_bytes / 2;
+}
+
+/* What waits for such a read is delayed by it, so that it takes a few at a time. */
+bool index_read_soon(struct index *index, const uint64_t *sequences, size_t count)
+{
+    struct store *store = index->store;
+    struct read_job *job = index->is_reading || !is_below(store, 2) ? NULL : job_new(index);
+    struct chunk *chunk;
+    bool are_there = true;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count && !is_enough_ahead(store, bytes); i++) {
+        const struct entry *entry = index_entry(index, sequences[i], &chunk);
+        if (!chunk || (entry && entry->flags & ENTRY_DAMAGED))
+            continue;
+        are_there = are_there && entry && entry->flags & ENTRY_MESSAGE;
+        bytes += entry ? entry->body_size : 0;
+        if (!entry && is_below(store, 2))
+            chunk_want(store, chunk);
+        else if (job && entry && !(entry->flags & ENTRY_MESSAGE) && job->count < READ_SOON_ITEMS)
+            add_item(job, entry, sequences[i]);
+    }
+    if (job)
+        job_submit(index, job);
+    return are_there;
 }

@@ -150,6 +150,63 @@ TEST(what_lies_anywhere_is_read_at_once)
     bench_free(&bench);
 }
 
+/* How many turns it takes until all of them are in memory. */
+static int turns_until_read(struct bench *bench, const uint64_t *sequences, size_t count)
+{
+    int turns = 0;
+    while (!index_read_soon(bench->queue[0], sequences, count) && ++turns < 100)
+        bench_turns(bench, 1, 10);
+    return turns;
+}
+
+TEST(what_is_needed_soon_is_read_before)
+{
+    static const uint64_t sequences[] = {COLD * 2 + 7, 3, COLD + 5, COLD + 50};
+    struct bench bench;
+    struct message *message;
+    init_cold(&bench);
+    for (int i = 1; i <= COLD * 3; i++)
+        publish_timed(&bench, i);
+    bench_turns(&bench, 60, 100);
+    struct index *index = bench.queue[0];
+    uint64_t read = bench.store->stats.bodies_read, ready = index->ready;
+    ok(!index_chunk(index, 3)->entries, "the queue is out of memory");
+    int turns = turns_until_read(&bench, sequences, 4);
+    ok(turns >= 2 && turns < 10, "some turns later they are there (%d)", turns);
+    is_int(bench.store->stats.bodies_read - read, 4, "each was read once, and no other one");
+    is_int(index->ready, ready, "nothing has happened to them");
+    for (int i = 0; i < 4; i++) {
+        ok(index_take_at(index, sequences[i]), "one is taken");
+        ok(index_fetch(index, sequences[i], &message) == INDEX_OK, "and is there at once");
+        message_unref(&bench.pool, message);
+        index_settle(index, sequences[i]);
+    }
+    ok(index_read_soon(index, sequences, 4), "what has gone is not missed");
+    bench_turns(&bench, 60, 100);
+    is_int(bench.store->stats.bodies_read - read, 4, "nor read");
+    bench_free(&bench);
+}
+
+TEST(memory_is_not_filled_ahead)
+{
+    enum { MANY = 40 };
+    uint64_t sequences[MANY];
+    struct bench bench;
+    init_cold(&bench);
+    bench.options.bodies_burst_bytes = 64 << 20;
+    for (uint32_t i = 0; i < MANY; i++) {
+        bench_publish(&bench, 1, 1 << 20);
+        sequences[i] = i + 1;
+        bench_turns(&bench, 1, 100);
+    }
+    bench_turns(&bench, 60, 100);
+    uint64_t read = bench.store->stats.bodies_read;
+    ok(turns_until_read(&bench, sequences, MANY) < 50, "all are there that are worth it");
+    read = bench.store->stats.bodies_read - read;
+    ok(read >= 4 && read <= 6, "which are a few MiB (%d)", (int)read);
+    bench_free(&bench);
+}
+
 /* Looks at all, whatever has to be read for it; how often was that waited for? */
 static int look_at_all(struct bench *bench, enum looked_state first, size_t *count)
 {
@@ -700,6 +757,8 @@ int main(void)
 {
     RUN(times_are_told_wherever_they_are);
     RUN(what_lies_anywhere_is_read_at_once);
+    RUN(what_is_needed_soon_is_read_before);
+    RUN(memory_is_not_filled_ahead);
     RUN(a_look_changes_nothing);
     RUN(heads_are_told_from_memory);
     RUN(what_a_queue_waits_for_is_known);

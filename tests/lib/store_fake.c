@@ -40,6 +40,8 @@ struct store {
     size_t settled;
     enum index_result fetch;
     bool congested;
+    size_t asked; /* by index_read_soon */
+    uint64_t asked_first, asked_last;
 };
 
 static struct fake_index *fake_of(const struct index *index)
@@ -560,6 +562,24 @@ void index_read_some(struct index *index, const uint64_t *sequences, size_t coun
 {
     for (size_t i = 0; i < count; i++)
         assert(item_find(index, sequences[i])->is_taken);
+}
+
+size_t store_fake_asked(struct store *store, uint64_t *first, uint64_t *last)
+{
+    size_t asked = store->asked;
+    *first = store->asked_first;
+    *last = store->asked_last;
+    store->asked = 0;
+    return asked;
+}
+
+bool index_read_soon(struct index *index, const uint64_t *sequences, size_t count)
+{
+    struct store *store = fake_of(index)->store;
+    store->asked += count;
+    store->asked_first = count ? sequences[0] : 0;
+    store->asked_last = count ? sequences[count - 1] : 0;
+    return true;
 }
 
 enum index_result index_look(struct index *index, uint64_t from, struct looked *looked)

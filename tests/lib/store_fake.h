@@ -26,6 +26,9 @@ void store_fake_congested(struct store *store, bool congested);
 size_t store_fake_indexes(const struct store *store);
 size_t store_fake_settled(const struct store *store);
 uint64_t store_fake_changes(const struct store *store);
+/* How many messages index_read_soon was asked for since this was called; and of the last call the first and the
+ * last sequence number. */
+size_t store_fake_asked(struct store *store, uint64_t *first, uint64_t *last);
 /* The n-th message of a queue that is not settled, taken or not, from 0; NULL: there is none. */
 struct message *store_fake_peek(const struct index *index, size_t n);
 

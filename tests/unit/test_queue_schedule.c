@@ -225,6 +225,56 @@ TEST(many_go_a_part_at_a_time)
     bench_free(&bench);
 }
 
+static uint64_t time_of(uint64_t position)
+{
+    return position * 7919 % MANY;
+}
+
+TEST(what_is_due_soon_is_read_before_its_time)
+{
+    struct queue *queue = bench_begin(&bench, NULL);
+    uint64_t first, last, clock_ms = bench.broker.queues.clock_ms;
+    for (uint64_t i = 1; i <= MANY; i++) {
+        push(NULL);
+        queue_schedule_add(queue, clock_ms + 2000 + time_of(i), i, SCHEDULE_RETRY);
+    }
+    bench_turn(&bench, 1499);
+    bench_turn(&bench, 101);
+    is_int(store_fake_asked(bench.store, &first, &last), 0, "not for nobody");
+    queue->consumer_count = 1;
+    bench_turn(&bench, 500);
+    is_int(store_fake_asked(bench.store, &first, &last), QUEUE_SOON_MAX, "so many at once");
+    ok(time_of(first) < 110 && time_of(last) > time_of(first) && time_of(last) < 370,
+       "which are the first, in their order (%d, %d)", (int)time_of(first), (int)time_of(last));
+    bench_turn(&bench, 49);
+    is_int(store_fake_asked(bench.store, &first, &last), 0, "not in each turn");
+    bench_turn(&bench, 1);
+    is_int(store_fake_asked(bench.store, &first, &last), QUEUE_SOON_MAX, "but soon again");
+    queue->consumer_count = 0;
+    bench_free(&bench);
+}
+
+TEST(what_ends_is_read_if_it_becomes_a_letter)
+{
+    uint64_t first, last;
+    bench_begin(&bench, to_dead);
+    push("3600000");
+    push("3600300");
+    bench_turn(&bench, 3599499);
+    is_int(store_fake_asked(bench.store, &first, &last), 0, "not long before");
+    bench_turn(&bench, 1);
+    ok(store_fake_asked(bench.store, &first, &last) == 1 && first == 1, "but shortly before");
+    bench_turn(&bench, 400);
+    ok(store_fake_asked(bench.store, &first, &last) == 2 && first == 1 && last == 2, "and the next one");
+    bench_free(&bench);
+    bench_begin(&bench, "x-expire-anywhere=t1");
+    push("3600000");
+    bench_turn(&bench, 3599600);
+    bench_turn(&bench, 399);
+    is_int(store_fake_asked(bench.store, &first, &last), 0, "nor what only goes");
+    bench_free(&bench);
+}
+
 int main(void)
 {
     RUN(the_earliest_is_taken_first);
@@ -238,5 +288,7 @@ int main(void)
     RUN(a_start_makes_it_anew);
     RUN(reading_takes_several_turns);
     RUN(many_go_a_part_at_a_time);
+    RUN(what_is_due_soon_is_read_before_its_time);
+    RUN(what_ends_is_read_if_it_becomes_a_letter);
     return done();
 }

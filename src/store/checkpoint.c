@@ -184,7 +184,7 @@ static void put_chunk(struct store *store, struct buffer *batch, struct chunk *c
     uint32_t count = keep(chunk, kept, words);
     if (chunk->entries && chunk->is_stale && count)
         put_blob(store, batch, chunk);
-    if (chunk->blob && (count || !chunk->entries)) {
+    if (chunk->blob && (count || !chunk->entries || chunk->ended_bits)) {
         buffer_add_u64(&value, chunk->blob);
         buffer_add_u32(&value, chunk->slots);
         buffer_add_u32(&value, count);

@@ -111,6 +111,7 @@ void chunk_free(struct slab *slab, struct chunk *chunk)
     free_bits(slab, chunk, chunk->live_bits);
     free_bits(slab, chunk, chunk->ready_bits);
     bits_free(slab, chunk->recorded_bits, chunk->capacity);
+    bits_free(slab, chunk->ended_bits, chunk->capacity);
     returns_free(slab, &chunk->returns);
     slab_free(slab, chunk, sizeof(*chunk));
 }

@@ -1,7 +1,9 @@
 /* A run of a queue's messages with consecutive sequence numbers. The bits (is it there, is it
  * ready) are always in memory; the entries (where is it) may be in the key-value store instead, as
  * a *blob*. While a chunk is cold, messages are settled by their bit alone, and what their entries
- * hold in the journal's segments is released when the blob is next loaded.
+ * hold in the journal's segments is released when the blob is next loaded, or a while after that: until an
+ * eighth of them is settled the blob is kept as it is, and so is what says where those lie (ended_bits), so that
+ * a chunk that a message leaves now and then is not written again for each.
  *
  * The bytes of its ready messages are exact while the entries are in memory. Of a cold chunk two sums
  * are known, and what comes back or goes meanwhile counts as the average of its sum: the queue's count
@@ -54,6 +56,7 @@ struct chunk {
     uint64_t *live_bits;
     uint64_t *ready_bits;
     uint64_t *recorded_bits; /* NULL: all live ones survive, if the queue does */
+    uint64_t *ended_bits;    /* while it is in memory: settled ones that its blob has, unreleased; NULL: none */
     struct returns *returns; /* live ones that came back; NULL: there are none */
     uint64_t blob;           /* key of the blob; 0: none */
     uint64_t touched_ms;     /* when a message last came in */
@@ -66,8 +69,8 @@ struct chunk {
     bool is_loading;
     bool is_spilling;
     bool is_old;     /* its blob was written by an earlier run: only recorded entries count */
-    /* While it is cold: at most so many settled entries still count as live in their segments, as
-     * the blob that says where they lie is not in memory. */
+    /* At most so many settled entries still count as live in their segments: the blob that says where they lie
+     * is not in memory, or has them. */
     uint32_t unreleased;
     uint32_t kept; /* its state (spill.c) when all bodies but those that are read next had left; 0: not known */
     uint64_t ready_bytes; /* while it is cold: bodies of its ready messages, */
@@ -113,6 +116,13 @@ static inline uint32_t chunk_below(const struct chunk *chunk, uint64_t sequence,
     if (sequence <= chunk->base)
         return 0;
     return sequence - chunk->base < limit ? (uint32_t)(sequence - chunk->base) : limit;
+}
+
+/* May so many settled entries hold what they have, so that the blob need not be written again? When the disk is
+ * short, a segment with as much to give is compacted. */
+static inline bool chunk_may_keep(const struct chunk *chunk, uint32_t ended)
+{
+    return ended <= chunk->slots / 8;
 }
 
 /* The slot of a sequence number; chunk->slots: it is not in the chunk. */

@@ -105,6 +105,9 @@ static bool find_live(struct store *store, const struct record *record,
         /* One that was settled while it was out of memory holds until its chunk is loaded. */
         if (index && !chunk && !planted(PLANTED_UNRELEASED_NOT_AWAITED)) {
             chunk = index_chunk(index, destination.sequence);
+            if (chunk && chunk->ended_bits &&
+                bit_get(chunk->ended_bits, chunk_slot(chunk, destination.sequence)))
+                entry_changed(store, chunk);
             chunk = chunk && !chunk->entries && chunk->unreleased ? chunk : NULL;
         }
         if (chunk && !entry) {

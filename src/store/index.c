@@ -116,6 +116,8 @@ void chunk_emptied(struct index *index, struct chunk *chunk)
 {
     struct store *store = index->store;
     assert(chunk->live == 0 && chunk->ready == 0 && chunk->bodies == 0);
+    if (chunk->ended_bits)
+        chunk_release_ended(store, chunk);
     if (chunk != index_tail(index) || !chunk->entries) {
         remove_chunk(index, chunk);
         chunk_discard(store, chunk);
@@ -246,6 +248,43 @@ void index_note_returned(struct store *store, struct chunk *chunk, struct return
 
 /* ---- the end of a message ---- */
 
+/* Does a chunk stay as its blob has it, when one of its messages goes? That is worth while where they go from
+ * anywhere: the first chunk is done with soon. While the disk is short all room is given back at once. */
+static bool keeps_ended(const struct index *index, const struct chunk *chunk, const struct entry *entry)
+{
+    return !chunk->is_stale && chunk->blob && !(entry->flags & ENTRY_DAMAGED) &&
+           chunk != index_chunk_at(index, 0) && !index->store->journal.space.is_short;
+}
+
+/* Its bits are cleared: it is as if its chunk had been cold. */
+static void keep_ended(struct store *store, struct chunk *chunk, uint32_t slot)
+{
+    struct entry *entry = &chunk->entries[slot];
+    assert(entry->flags & (ENTRY_RECORDED | ENTRY_PAGED));
+    if (entry->flags & ENTRY_MESSAGE)
+        entry_set_place(store, chunk, entry);
+    if (!chunk->ended_bits)
+        chunk->ended_bits = bits_new(&store->memory.slab, chunk->capacity);
+    bit_set(chunk->ended_bits, slot);
+    chunk->version++;
+    chunk_changed(store, chunk);
+    if (!chunk_may_keep(chunk, ++chunk->unreleased))
+        entry_changed(store, chunk);
+}
+
+void chunk_release_ended(struct store *store, struct chunk *chunk)
+{
+    assert(chunk->entries && chunk->ended_bits);
+    for (uint32_t slot = bit_next(chunk->ended_bits, 0, chunk->slots); slot < chunk->slots;
+         slot = bit_next(chunk->ended_bits, slot + 1, chunk->slots)) {
+        entry_release(store, chunk, &chunk->entries[slot]);
+        chunk->unreleased--;
+    }
+    assert(chunk->unreleased == 0);
+    bits_free(&store->memory.slab, chunk->ended_bits, chunk->capacity);
+    chunk->ended_bits = NULL;
+}
+
 void index_end_slot(struct index *index, struct chunk *chunk, uint32_t slot)
 {
     struct store *store = index->store;
@@ -257,11 +296,13 @@ void index_end_slot(struct index *index, struct chunk *chunk, uint32_t slot)
     slot_forget_returns(store, chunk, slot);
     if (recorded && !(entry && leaves_no_trace(store, entry)))
         batch_add_settle(&store->journal, &index->settles, index->id, chunk->base + slot, 1);
-    if (entry) {
+    if (!entry) {
+        chunk_unreleased(store, chunk);
+    } else if (__builtin_expect(keeps_ended(index, chunk, entry), 0)) {
+        keep_ended(store, chunk, slot);
+    } else {
         entry_release(store, chunk, entry);
         entry_changed(store, chunk);
-    } else {
-        chunk_unreleased(store, chunk);
     }
 }
 
@@ -286,6 +327,7 @@ uint32_t index_capacity_above(const struct index *index, uint32_t capacity)
 void index_grow(struct store *store, struct chunk *chunk, uint32_t capacity)
 {
     size_t before = chunk_cost(chunk);
+    entry_changed(store, chunk);
     chunk_grow(&store->memory.slab, chunk,
                capacity < store->options.chunk_entries ? capacity : store->options.chunk_entries);
     store->memory.cache_used += chunk_cost(chunk) - before;

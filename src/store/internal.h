@@ -64,6 +64,9 @@ static inline void index_changed(struct index *index)
         index_change(index);
 }
 void chunk_change(struct store *store, struct chunk *chunk);
+/* What the settled entries hold that are still there, as the blob has them, is given back: it is to be written
+ * anew, or nothing is left of it. */
+void chunk_release_ended(struct store *store, struct chunk *chunk);
 static inline void chunk_changed(struct store *store, struct chunk *chunk)
 {
     if (!chunk->is_changed && !(chunk->queue_id & STORE_ID_TRANSIENT))
@@ -73,8 +76,10 @@ static inline void chunk_changed(struct store *store, struct chunk *chunk)
  * being written neither, and the next checkpoint has to say so. */
 static inline void entry_changed(struct store *store, struct chunk *chunk)
 {
-    assert(chunk->entries);
+    assert(chunk->entries && (!chunk->is_stale || !chunk->ended_bits));
     chunk->version++;
+    if (__builtin_expect(chunk->ended_bits != NULL, 0))
+        chunk_release_ended(store, chunk);
     chunk->is_stale = true;
     chunk_changed(store, chunk);
 }
@@ -687,6 +692,23 @@ static inline void entry_count_recorded(struct store *store, const struct entry 
     uint64_t bytes = (uint64_t)entry->message->body_size + MESSAGE_ABOUT;
     assert(is_added || store->memory.recorded_bytes >= bytes);
     store->memory.recorded_bytes += is_added ? bytes : -bytes;
+}
+
+/* The entry has the place of its message instead of that. */
+static inline void entry_set_place(struct store *store, struct chunk *chunk, struct entry *entry)
+{
+    struct message *message = entry->message;
+    struct place place = message_place(message);
+    assert(entry->flags & ENTRY_MESSAGE && chunk->bodies > 0);
+    entry_count_recorded(store, entry, false);
+    entry->destinations = message->destinations;
+    entry->segment = place.segment;
+    entry->offset = place.offset;
+    entry->size = place.size;
+    entry->flags &= (uint8_t)~ENTRY_MESSAGE;
+    if (--chunk->bodies == 0)
+        list_remove(&chunk->bodies_link);
+    message_unref(store->options.pool, message);
 }
 
 /* What the workers have done. */

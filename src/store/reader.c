@@ -8,7 +8,7 @@
 
 enum { READ_AHEAD_BYTES = 2 << 20, READ_AHEAD_MIN = 16, READ_AHEAD_MAX = 8192, CHUNKS_AHEAD = 2 };
 enum { SPARE_BYTES = READ_BYTES + READ_BYTES / 4, SPARE_MS = 1000 };
-enum { READ_SOON_ITEMS = 32, READ_SOON_BYTES = 4 * READ_BYTES }; /* ahead of need: of a job; of a queue's bodies */
+enum { READ_SOON_ITEMS = 64, READ_SOON_BYTES = 4 * READ_BYTES }; /* ahead of need: of a job; of a queue's bodies */
 enum { READ_BYTES_SHORT = 64 << 10 }; /* when memory is short */
 /* What may be under way for all queues together: it comes back in few turns, and each of it takes time and
  * memory. */

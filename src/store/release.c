@@ -40,6 +40,8 @@ static void release(struct store *store, struct chunk *chunk)
     for (uint32_t slot = bit_next(chunk->live_bits, 0, chunk->slots); slot < chunk->slots;
          slot = bit_next(chunk->live_bits, slot + 1, chunk->slots))
         entry_release(store, chunk, &chunk->entries[slot]);
+    if (chunk->ended_bits)
+        chunk_release_ended(store, chunk);
     clear(store, chunk);
     chunk_discard(store, chunk);
 }
@@ -49,7 +51,7 @@ static void release_some(struct store *store, uint64_t slots)
     struct list *link;
     for (uint64_t count = 0; count < slots && (link = list_first(&store->memory.condemned));) {
         struct chunk *chunk = list_entry(link, struct chunk, cache_link);
-        count += chunk->live + 1;
+        count += chunk->live + chunk->unreleased + 1;
         release(store, chunk);
     }
 }

@@ -72,6 +72,7 @@ void chunk_cache(struct store *store, struct chunk *chunk)
 void chunk_cool(struct store *store, struct chunk *chunk)
 {
     assert(chunk->entries && chunk->bodies == 0);
+    assert(!chunk->ended_bits || (chunk->blob && !chunk->is_stale));
     assert(store->memory.cache_used >= chunk_cost(chunk));
     store->memory.cache_used -= chunk_cost(chunk);
     list_remove(&chunk->cache_link);
@@ -81,6 +82,8 @@ void chunk_cool(struct store *store, struct chunk *chunk)
         chunk_note_times(chunk);
     entries_free(&store->memory.slab, chunk->entries, chunk->capacity);
     chunk->entries = NULL;
+    bits_free(&store->memory.slab, chunk->ended_bits, chunk->capacity);
+    chunk->ended_bits = NULL;
 }
 
 void chunk_discard(struct store *store, struct chunk *chunk)
@@ -89,6 +92,8 @@ void chunk_discard(struct store *store, struct chunk *chunk)
     assert(chunk->bodies == 0);
     chunk->index = NULL;
     if (!is_cold) {
+        if (chunk->ended_bits)
+            chunk_release_ended(store, chunk);
         chunk_cool(store, chunk);
         blob_drop(store, chunk);
     }
@@ -333,6 +338,25 @@ void chunk_load(struct store *store, struct chunk *chunk)
     store->options.reader->ops->submit(store->options.reader, &job->job);
 }
 
+/* Of what its blob has, what was settled meanwhile stays, while that is not much of it. What an earlier run
+ * wrote has entries that did not survive, and hold nothing. */
+static bool stays_as_it_is(const struct store *store, const struct chunk *chunk, const uint64_t *present)
+{
+    uint32_t ended = 0;
+    for (uint32_t i = 0; i < (chunk->slots + 63) / 64; i++)
+        ended += (uint32_t)__builtin_popcountll(present[i] & ~chunk->live_bits[i]);
+    return chunk->index && !chunk->is_old && chunk_may_keep(chunk, ended) &&
+           !store->journal.space.is_short;
+}
+
+static void note_ended(struct store *store, struct chunk *chunk, uint32_t slot)
+{
+    if (!chunk->ended_bits)
+        chunk->ended_bits = bits_new(&store->memory.slab, chunk->capacity);
+    bit_set(chunk->ended_bits, slot);
+    chunk->unreleased++;
+}
+
 /* An entry of a blob whose message was settled while the chunk was cold, or that did not survive.
  */
 static void drop_entry(struct store *store, struct chunk *chunk, struct entry *entry)
@@ -359,6 +383,7 @@ bool chunk_thaw(struct store *store, struct chunk *chunk, struct bytes blob)
         mem_free(present);
         return false;
     }
+    bool keeps_ended = stays_as_it_is(store, chunk, present);
     chunk->is_stale = false;
     chunk->unreleased = 0;
     chunk->entries = entries;
@@ -374,7 +399,9 @@ bool chunk_thaw(struct store *store, struct chunk *chunk, struct bytes blob)
         chunk_note_time(chunk, entries[slot].expires_ms);
         if (entries[slot].flags & ENTRY_DAMAGED)
             entries[slot].body_size = 0;
-        if (!bit_get(chunk->live_bits, slot)) {
+        if (!bit_get(chunk->live_bits, slot) && keeps_ended) {
+            note_ended(store, chunk, slot);
+        } else if (!bit_get(chunk->live_bits, slot)) {
             drop_entry(store, chunk, &entries[slot]);
         } else if (entries[slot].flags & ENTRY_DAMAGED && bit_get(chunk->ready_bits, slot)) {
             /* It came back while nothing was known of it but its bits. */
@@ -470,7 +497,7 @@ static bool page_out(struct store *store, struct chunk *chunk, uint32_t slot)
 {
     struct entry *entry = &chunk->entries[slot];
     struct destination destination = {chunk->queue_id, chunk->base + slot, entry->expires_ms};
-    assert(!(entry->flags & (ENTRY_RECORDED | ENTRY_PAGED)));
+    assert(!(entry->flags & (ENTRY_RECORDED | ENTRY_PAGED)) && !chunk->ended_bits);
     /* Its record has no place yet. */
     if (entry->message->batch == store->journal.filling->number ||
         journal_is_unplaced(&store->journal, entry->message))
@@ -510,19 +537,9 @@ static bool may_page(const struct store *store)
 /* The message's memory is given up for its place. */
 static inline void evict(struct store *store, struct chunk *chunk, struct entry *entry)
 {
-    struct message *message = entry->message;
-    assert(entry->flags & ENTRY_MESSAGE && message->batch <= store->journal.written);
-    assert(chunk->bodies > 0 && entry->flags & (ENTRY_RECORDED | ENTRY_PAGED));
-    struct place place = message_place(message);
-    entry_count_recorded(store, entry, false);
-    entry->destinations = message->destinations;
-    entry->segment = place.segment;
-    entry->offset = place.offset;
-    entry->size = place.size;
-    entry->flags &= (uint8_t)~ENTRY_MESSAGE;
-    if (--chunk->bodies == 0)
-        list_remove(&chunk->bodies_link);
-    message_unref(store->options.pool, message);
+    assert(entry->flags & ENTRY_MESSAGE && entry->message->batch <= store->journal.written);
+    assert(entry->flags & (ENTRY_RECORDED | ENTRY_PAGED));
+    entry_set_place(store, chunk, entry);
     store->stats.bodies_evicted++;
 }
 

@@ -592,6 +592,101 @@ TEST(what_is_unreleased_is_known_after_a_restart)
     compact_unreleased(true);
 }
 
+/* Of a million messages one leaves now and then, from anywhere. */
+static void settle_anywhere(struct bench *bench, uint64_t sequence)
+{
+    struct message *message;
+    if (!index_take_at(bench->queue[0], sequence))
+        bail("a message is not ready");
+    while (index_fetch(bench->queue[0], sequence, &message) != INDEX_OK)
+        bench_turns(bench, 1, 1);
+    message_unref(&bench->pool, message);
+    index_settle(bench->queue[0], sequence);
+}
+
+/* Three chunks out of memory, of whose second one so many messages have left; returns that. */
+static struct chunk *leave_some(struct bench *bench, uint64_t count)
+{
+    init_cold(bench);
+    for (int i = 0; i < COLD * 3; i++)
+        bench_publish(bench, 1, 100);
+    bench_wait(bench);
+    bench_turns(bench, 60, 100);
+    struct chunk *chunk = index_chunk(bench->queue[0], COLD * 3 / 2);
+    ok(!chunk->entries && chunk->blob && chunk != index_chunk(bench->queue[0], 1),
+       "a chunk is out of memory");
+    for (uint64_t i = 0; i < count; i++)
+        settle_anywhere(bench, chunk->base + 2 * i);
+    return chunk;
+}
+
+TEST(a_chunk_that_few_leave_is_not_written_again)
+{
+    struct bench bench;
+    struct chunk *chunk = leave_some(&bench, 3);
+    const struct store_stats *stats = &bench.store->stats;
+    uint64_t spilled = stats->chunks_spilled, live = stats->live_bytes, blob = chunk->blob;
+    ok(chunk->entries && !chunk->is_stale && chunk->unreleased == 3, "it is as its blob has it");
+    bench_turns(&bench, 60, 100);
+    ok(!chunk->entries && chunk->blob == blob, "it is out of memory again");
+    is_int(stats->chunks_spilled, spilled, "and was not written");
+    settle_anywhere(&bench, chunk->base + 21);
+    ok(!chunk->is_stale && chunk->unreleased == 4, "what left before is known when it is back");
+    is_int(stats->live_bytes, live, "and holds what it did");
+    for (uint64_t i = 0; chunk->unreleased; i++)
+        settle_anywhere(&bench, chunk->base + 31 + 2 * i);
+    is_int(chunk->live, chunk->slots - chunk->slots / 8 - 1, "until an eighth has left");
+    ok(chunk->is_stale && stats->live_bytes < live - 100 * (chunk->slots / 8),
+       "then all of it is given back");
+    live = stats->live_bytes;
+    settle_anywhere(&bench, chunk->base + 20);
+    ok(stats->live_bytes < live, "and what leaves then");
+    bench_turns(&bench, 60, 100);
+    is_int(stats->chunks_spilled, spilled + 1, "it is written once");
+    live = stats->live_bytes;
+    settle_anywhere(&bench, 7);
+    ok(stats->live_bytes < live, "of the first chunk what leaves is given back at once");
+    bench_free(&bench);
+}
+
+TEST(what_left_a_chunk_is_known_after_a_restart)
+{
+    struct bench bench;
+    leave_some(&bench, 3);
+    checkpoint(&bench);
+    crash_and_open(&bench);
+    is_int(bench.queue[0]->ready, COLD * 3 - 3, "three have left");
+    struct chunk *chunk = index_chunk(bench.queue[0], COLD * 3 / 2);
+    uint64_t live = bench.store->stats.live_bytes;
+    settle_anywhere(&bench, chunk->base + 1);
+    ok(bench.store->stats.live_bytes < live - 300, "and hold nothing when the chunk was read");
+    ok(chunk->is_stale && chunk->unreleased == 0, "which is written again");
+    bench_free(&bench);
+}
+
+/* Whatever it has in memory, or in its blob. */
+static void all_is_given_back(bool is_cold, bool is_deleted)
+{
+    struct bench bench;
+    const struct chunk *chunk = leave_some(&bench, 3);
+    if (is_cold)
+        bench_turns(&bench, 60, 100);
+    ok(!chunk->entries == is_cold, "the chunk is where it should be");
+    if (is_deleted)
+        store_queue_delete(bench.store, bench.queue[0]);
+    else
+        index_purge(bench.queue[0]);
+    bench_turns(&bench, 60, 100);
+    is_int(bench.store->stats.live_bytes, 0, "nothing is held");
+    bench_free(&bench);
+}
+
+TEST(what_left_a_chunk_goes_with_it)
+{
+    for (int i = 0; i < 4; i++)
+        all_is_given_back(i & 1, i & 2);
+}
+
 /* A reader whose queue is deleted meanwhile has no use for what it reads, and leaves the segment. */
 TEST(reader_leaves_a_segment)
 {
@@ -770,6 +865,9 @@ int main(void)
     RUN(numbers_go_on_above_the_mark);
     RUN(compaction_waits_for_what_is_unreleased);
     RUN(what_is_unreleased_is_known_after_a_restart);
+    RUN(a_chunk_that_few_leave_is_not_written_again);
+    RUN(what_left_a_chunk_is_known_after_a_restart);
+    RUN(what_left_a_chunk_goes_with_it);
     RUN(reader_leaves_a_segment);
     RUN(large_bodies_come_back_whole);
     RUN(read_while_it_moved);

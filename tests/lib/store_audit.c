@@ -106,6 +106,24 @@ static void audit_time(struct audit *audit, const struct chunk *chunk, const str
           "a message ends before its chunk is looked at", chunk->base);
 }
 
+/* What was settled, and holds as long as its blob stays as it is. */
+static void audit_ended(struct audit *audit, const struct chunk *chunk)
+{
+    uint32_t ended = 0;
+    for (uint32_t slot = 0; chunk->ended_bits && slot < chunk->slots; slot++) {
+        if (!bit_get(chunk->ended_bits, slot))
+            continue;
+        holds(audit, !bit_get(chunk->live_bits, slot), "a live message that has ended", chunk->base);
+        holds(audit, !(chunk->entries[slot].flags & ENTRY_MESSAGE), "a message in memory that has ended",
+              chunk->base);
+        audit_entry(audit, chunk, &chunk->entries[slot]);
+        ended++;
+    }
+    holds(audit, chunk->unreleased == ended, "what is unreleased in a chunk in memory", chunk->base);
+    holds(audit, !chunk->ended_bits || !chunk->index || (chunk->blob && !chunk->is_stale),
+          "a chunk in memory that is stale, and has something unreleased", chunk->base);
+}
+
 static void audit_hot(struct audit *audit, struct chunk *chunk)
 {
     uint32_t bodies = 0;
@@ -117,8 +135,7 @@ static void audit_hot(struct audit *audit, struct chunk *chunk)
         bodies += (chunk->entries[slot].flags & ENTRY_MESSAGE) != 0;
     }
     holds(audit, chunk->bodies == bodies, "a chunk's count of bodies", chunk->base);
-    holds(audit, chunk->unreleased == 0, "a chunk in memory with something unreleased",
-          chunk->base);
+    audit_ended(audit, chunk);
     holds(audit, !list_is_empty(&chunk->cache_link), "a chunk in memory on no list", chunk->base);
     if (chunk->index)
         holds(audit, list_is_empty(&chunk->bodies_link) == (bodies == 0), "the list of bodies",

@@ -245,11 +245,23 @@ void solo_doubt_waits(struct solo *solo)
     }
 }
 
+/* Was one given back by a word that the broker may not have read? The end of its channel gives it back then, as failed:
+ * that may have it wait, where the word would not. */
+static bool may_wait_by_end(const struct own_queue_of *queue, uint64_t sure_op)
+{
+    bool may = false;
+    for (size_t k = 0; k < queue->ready.count; k++)
+        may |= queue->ready.at[k].count_op > sure_op;
+    return may && is_to_wait(queue, true);
+}
+
 void solo_restart_waits(struct solo *solo, bool restarted, bool crashed)
 {
     uint64_t sure = crashed ? solo->durable_op : solo->proved_op;
     for (int i = 0; i < QUEUES_OF_ONE; i++) {
         struct own_queue_of *queue = &solo->queues[i];
+        if (may_wait_by_end(queue, sure))
+            doubt_queue(solo, i);
         for (size_t k = 0; k < queue->waiting.count;) {
             const struct entry *entry = &queue->waiting.at[k];
             bool may = !restarted || solo_survives_in(queue, entry);

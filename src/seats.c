@@ -113,7 +113,8 @@ static void call(struct seats *seats, const struct cluster_node *node, const uin
     links_add(links_of(seats), &peer);
 }
 
-/* A member with another seat is another node. Of one whose seat is not known, whoever answers there. */
+/* A member with another seat is another node. Of one whose seat is not known, whoever answers there; once it is, nobody
+ * else does, and it is known when it calls. */
 static void follow_one(struct seats *seats, const struct cluster_node *node, const struct engine_members *members)
 {
     uint8_t id[NODE_ID_BYTES] = {0};
@@ -121,7 +122,7 @@ static void follow_one(struct seats *seats, const struct cluster_node *node, con
     const struct engine_member *member = members ? seats_newest(members, node->number) : NULL;
     if (member)
         seats_node_id(seats->options.identity->cluster, node->number, seat_of(member->id), id);
-    if (link && (!member || !node_id_is(link_node(link)) || node_id_equal(link_node(link), id)))
+    if (link && (!member || node_id_equal(link_node(link), id)))
         return;
     if (!member && members && members->count)
         return; /* it has not joined yet */

@@ -54,6 +54,8 @@ struct membership {
     struct images *images; /* NULL: it joins, and has nothing yet */
     struct joined joined;
     bool is_joining, is_over; /* over: it is to start again */
+    bool is_refounding;       /* its log goes on without others, and is not durable yet */
+    struct ticket refounded;
     struct service *links;    /* NULL: not there yet */
     uint64_t settled_ms;       /* when that was so; 0: not yet */
     uint64_t hands_over_by_ms; /* another one is to lead, when what is decided is agreed on, or by then; 0: not */
@@ -107,6 +109,51 @@ static uint32_t own_seat(const struct membership *membership)
 {
     uint32_t seat = membership->identity.seat_generation;
     return seat ? seat : SEAT_FIRST;
+}
+
+/* Is the store a copy, in which another one's log goes on? */
+static bool is_copy(const struct membership *membership)
+{
+    const struct group_log *log = group_log_find(membership->place.store, GROUP);
+    return log && group_log_last(log) > 0 && !node_id_is(membership->identity.cluster);
+}
+
+/* The cluster is another one than that of the copy: whoever is left of that is never to be one of this. Nothing of it
+ * is on record before its log is durable (refound), so that a start that ends before that is made once more. */
+static bool identify_refounder(struct membership *membership, char *what, size_t what_size)
+{
+    const struct cluster_settings *settings = settings_of(membership);
+    struct disk *disk = membership->place.disk;
+    uint8_t cluster[NODE_ID_BYTES], id[NODE_ID_BYTES];
+    uint64_t nonce;
+    if (getrandom(cluster, sizeof(cluster), 0) != (ssize_t)sizeof(cluster) ||
+        getrandom(&nonce, sizeof(nonce), 0) != (ssize_t)sizeof(nonce))
+        return refuse(what, what_size, "the system has no random numbers");
+    seats_node_id(cluster, settings->number, SEAT_FIRST, id);
+    int error = disk->ops->unlink(disk, NODE_FILE);
+    if (!error || error == ENOENT)
+        error = node_identity_start(disk, id, nonce, &membership->identity);
+    memcpy(membership->identity.cluster, cluster, NODE_ID_BYTES);
+    return !error || refuse_identity(error, what, what_size);
+}
+
+static bool begin_refounding(struct membership *membership, char *what, size_t what_size)
+{
+    const struct cluster_settings *settings = settings_of(membership);
+    const struct engine_members members = seats_first(settings);
+    if (!settings->is_founding || settings->count != 1)
+        return refuse(what, what_size,
+                      "this folder was made from a copy of a broker of a cluster: with --cluster-found, and with no other "
+                      "broker in cluster.nodes, a cluster begins anew with what it has, and others are added then, as "
+                      "leveret-cluster(7) says; a broker of a cluster that is still there joins it with an empty folder");
+    if (!identify_refounder(membership, what, what_size))
+        return false;
+    group_refound(membership->place.store, GROUP, &members);
+    membership->refounded = store_ticket(membership->place.store);
+    membership->is_refounding = true;
+    store_want(membership->place.store, membership->refounded);
+    log_event(membership->options.log, EVENT_cluster_refounded, "self=%u", settings->number);
+    return true;
 }
 
 /* Who it is, for all starts to come. */
@@ -336,8 +383,18 @@ static void look_at_image(struct membership *membership, const struct group *gro
         images_refuse(membership->images, now_ms, why);
 }
 
+/* Until its log is durable nothing was told to anybody. */
+static void refound(struct membership *membership)
+{
+    if (store_ticket_state(membership->place.store, membership->refounded) != TICKET_DURABLE)
+        return;
+    membership->is_refounding = node_identity_write(membership->place.disk, &membership->identity) != 0;
+}
+
 static void go_on(struct membership *membership, uint64_t now_ms)
 {
+    if (membership->is_refounding)
+        refound(membership);
     struct group *group = cluster_group(membership->cluster, GROUP);
     seats_tick(membership->seats, now_ms);
     if (membership->is_joining) {
@@ -400,9 +457,10 @@ struct membership *membership_new(const struct membership_options *options, char
     return NULL;
 }
 
-static bool begin_log(struct membership *membership, bool is_founder, char *what, size_t what_size)
+static bool begin_log(struct membership *membership, char *what, size_t what_size)
 {
     const struct cluster_settings *settings = settings_of(membership);
+    bool is_founder = !group_log_find(membership->place.store, GROUP);
     if ((is_founder && !may_found(membership, what, what_size)) ||
         !identify(membership, is_founder, what, what_size))
         return false;
@@ -455,8 +513,7 @@ bool membership_open(struct membership *membership, const struct membership_plac
         return refuse(what, what_size,
                       "this folder is that of a broker of a cluster, and its store is not there: if that is lost, start "
                       "with --cluster-join, as which it is told everything anew");
-    if (!(is_joining ? begin_to_join(membership, what, what_size)
-                     : begin_log(membership, !group_log_find(place->store, GROUP), what, what_size)))
+    if (!(is_joining ? begin_to_join : is_copy(membership) ? begin_refounding : begin_log)(membership, what, what_size))
         return false;
     if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
         return refuse(what, what_size, "the system has no random numbers");

@@ -38,11 +38,31 @@ static bool adopt(struct copy *copy)
     return ok;
 }
 
+/* What was found in it. */
+struct found {
+    struct store_contents contents;
+    bool is_clusters; /* it is of a broker of a cluster, with whose log its queues come */
+};
+
+/* A log of a group has a line. */
+static bool have_log(struct bytes lines)
+{
+    static const char begins[] = "group ";
+    bool is_first = true;
+    for (size_t i = 0; i + sizeof(begins) <= lines.size; i++) {
+        if (is_first && memcmp(lines.data + i, begins, sizeof(begins) - 1) == 0)
+            return true;
+        is_first = lines.data[i] == '\n';
+    }
+    return false;
+}
+
 /* What the check says is wanted when it is bad. */
-static bool check(struct copy *copy, struct store_options *options, struct store_contents *contents)
+static bool check(struct copy *copy, struct store_options *options, struct found *found)
 {
     struct buffer lines = {0};
-    int status = check_locked_store(copy->to, options, keep_line, &lines, contents);
+    int status = check_locked_store(copy->to, options, keep_line, &lines, &found->contents);
+    found->is_clusters = have_log(buffer_bytes(&lines));
     if (status != 0) {
         fprintf(stderr, "%.*s", BYTES_ARG(buffer_bytes(&lines)));
         snprintf(copy->fault, sizeof(copy->fault), "the copy is not sound");
@@ -76,15 +96,22 @@ static void print_owner(const char *path)
         printf("owner: user %ld\n", (long)status.st_uid);
 }
 
-static void tell(const struct copy *copy, const struct store_contents *contents)
+static void tell(const struct copy *copy, const struct found *found)
 {
+    const struct store_contents *contents = &found->contents;
     printf("restored: %s from %s\n", copy->to, copy->from);
     print_time(copy->from);
-    printf("queues: %llu\nmessages: %llu, of %llu bytes\nfiles: %llu, of %llu bytes\n",
-           (unsigned long long)contents->queues, (unsigned long long)contents->messages,
-           (unsigned long long)contents->bytes, (unsigned long long)copy->files,
-           (unsigned long long)copy->bytes);
+    if (!found->is_clusters)
+        printf("queues: %llu\nmessages: %llu, of %llu bytes\n", (unsigned long long)contents->queues,
+               (unsigned long long)contents->messages, (unsigned long long)contents->bytes);
+    printf("files: %llu, of %llu bytes\n", (unsigned long long)copy->files, (unsigned long long)copy->bytes);
     print_owner(copy->to);
+    if (found->is_clusters) {
+        printf("next: start leveretd with --data-dir %s and --cluster-found, as the owner, with no other broker in "
+               "cluster.nodes: a cluster begins anew with it, as leveret-cluster(7) says\n",
+               copy->to);
+        return;
+    }
     printf("next: start leveretd with --data-dir %s, as the owner; what was acknowledged since the "
            "copy was made comes again, and what was published since is not there\n",
            copy->to);
@@ -104,13 +131,13 @@ static int refuse(const struct copy *copy, bool was_begun)
 /* What was copied is made a store. */
 static int finish(struct copy *copy, struct store_options *options)
 {
-    struct store_contents contents = {0};
-    if (!adopt(copy) || !check(copy, options, &contents) || !copy_end(copy)) {
+    struct found found = {0};
+    if (!adopt(copy) || !check(copy, options, &found) || !copy_end(copy)) {
         copy_drop(copy);
         return refuse(copy, true);
     }
     owner_become(NULL);
-    tell(copy, &contents);
+    tell(copy, &found);
     return 0;
 }
 

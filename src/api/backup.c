@@ -85,7 +85,7 @@ void backup_post(struct call *call)
         call_not_found(call);
         return;
     }
-    if (leader_is_needed(call) || !call_read_flag(call, "wait", &waits))
+    if (!call_read_flag(call, "wait", &waits) || (call->is_apart && !call->at && !leader_has_told_all(call)))
         return;
     if (!call->at)
         begin(call, backups);

@@ -203,7 +203,7 @@ static void drain_follower(struct call *call)
     if (!call->errand)
         control->send_away(control, false);
     snprintf(path, sizeof(path), "/nodes/%u/connections", machine_number(call));
-    int status = leader_do(call, HTTP_DELETE, path);
+    int status = leader_do(call, HTTP_DELETE, path, NULL);
     if (status == 0)
         return;
     if (status != 204)

@@ -271,16 +271,6 @@ void leader_look(struct call *call)
     }
 }
 
-bool leader_is_needed(struct call *call)
-{
-    const struct api_control *control = call->api->options.control;
-    char text[API_TEXT_BYTES];
-    if (!call->is_apart || control->serves(control, text))
-        return false;
-    call_fail(call, 503, "not_leading", "%s", text);
-    return true;
-}
-
 /* ---- what is answered there ---- */
 
 static void write_head(struct errand *errand, struct http_head *head)
@@ -444,7 +434,7 @@ void leader_identify(struct call *call)
     leader_leave(errand);
 }
 
-int leader_do(struct call *call, enum http_method method, const char *path)
+int leader_do(struct call *call, enum http_method method, const char *path, struct buffer *answer)
 {
     struct service *leader = call->errand ? NULL : leader_service(call);
     if (!call->errand && !leader)
@@ -456,7 +446,39 @@ int leader_do(struct call *call, enum http_method method, const char *path)
     if (reading == HTTP_READING)
         return 0;
     int status = reading == HTTP_WHOLE ? errand->reply.status : 502;
+    if (answer && errand->answer.size)
+        buffer_add(answer, errand->answer.data, errand->answer.size);
     call->errand = NULL;
     leader_leave(errand);
     return status;
+}
+
+/* How far the log of who leads is agreed on. False: it has not said so. */
+static bool read_commit(struct bytes text, uint64_t *commit)
+{
+    char error[200];
+    struct json *nodes = json_parse(text, error, sizeof(error));
+    const struct json *agreement = json_find(json_item(nodes, 0), "leveret_agreement");
+    const struct json *committed = json_find(agreement, "committed");
+    *commit = committed ? (uint64_t)json_whole(committed) : 0;
+    json_release(nodes);
+    return committed != NULL;
+}
+
+bool leader_has_told_all(struct call *call)
+{
+    struct buffer answer = {0};
+    struct api_group group;
+    uint64_t commit;
+    if (call->part)
+        return machine_group(call, &group) && group.commit >= call->part && group.durable >= call->part;
+    int status = leader_do(call, HTTP_GET, "/nodes?columns=leveret_agreement", &answer);
+    if (status == 200 && read_commit(buffer_bytes(&answer), &commit))
+        call->part = commit;
+    else if (status)
+        call_fail(call, status == 200 ? 502 : status, "not_leading", "%s",
+                  "no broker that leads this cluster has said what is agreed on, and without that a copy of this one may "
+                  "lack something that was confirmed: try again");
+    buffer_free(&answer);
+    return call->part && leader_has_told_all(call);
 }

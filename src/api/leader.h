@@ -14,10 +14,12 @@ void leader_look(struct call *call);
 /* Of a call that is apart: carries conversations to who leads. NULL: nobody is known to lead. */
 struct service *leader_service(const struct call *call);
 /* Of a call that is apart: has something more done by who leads, in the name of who asks. Returns the status of its
- * answer; 0: the same is to be called again; 502: it was lost, 503: nobody leads. */
-int leader_do(struct call *call, enum http_method method, const char *path);
-/* What is asked for is about this broker, and only who leads can do it. True: the call is answered with that. */
-bool leader_is_needed(struct call *call);
+ * answer, whose body is added to `answer`, if that is not NULL; 0: the same is to be called again; 502: it was lost, 503:
+ * nobody leads. */
+int leader_do(struct call *call, enum http_method method, const char *path, struct buffer *answer);
+/* Is all here, durably, that the cluster has agreed on when this was called first? Not yet: it is to be called again, or
+ * the call is answered (call->status), as nobody leads. */
+bool leader_has_told_all(struct call *call);
 /* CALL_BROUGHT: what is answered there. */
 enum http_progress leader_go_on(struct call *call, struct http_head *head, struct buffer *body, struct budget *budget);
 /* Who asks, where names are not known. Afterwards that is so, or the call is answered, or its state is CALL_LOGS_IN,

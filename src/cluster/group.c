@@ -173,6 +173,11 @@ static bool floor_read(struct group *group, struct bytes note, struct engine_mem
     return true;
 }
 
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 /* A log that is empty, and that says nothing of members. */
 static struct group_log *begin_log(struct store *store, uint64_t group)
 {
@@ -193,6 +198,20 @@ void group_found(struct store *store, uint64_t group, const struct engine_member
     group_log_vote(log, 1, 0);
     group_log_append(log, &head, members_contents(&contents, members));
     group_log_committed(log, 1);
+    buffer_free(&contents);
+}
+
+void group_refound(struct store *store, uint64_t group, const struct engine_members *members)
+{
+    struct buffer contents = {0};
+    struct group_log *log = group_log_find(store, group);
+    uint64_t vote, last = group_log_last(log), term = group_log_vote_term(log, &vote);
+    struct log_head head = {.index = last + 1,
+                            .term = later(term, group_log_term(log, last)) + 1,
+                            .kind = GROUP_USE_MEMBERS};
+    group_log_vote(log, head.term, 0);
+    group_log_append(log, &head, members_contents(&contents, members));
+    group_log_committed(log, head.index);
     buffer_free(&contents);
 }
 
@@ -449,11 +468,6 @@ static void send_messages(struct group *group)
 }
 
 /* ---- what the engine wants ---- */
-
-static uint64_t later(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
 
 static void append(struct group *group, const struct log_head *head, struct bytes contents)
 {

@@ -56,6 +56,9 @@ struct group_options {
 /* A group begins: each of its first members does this with the same ones, once, before it begins to
  * take part. The state of all of them is nothing then; the first entry says who they are. */
 void group_found(struct store *store, uint64_t group, const struct engine_members *members);
+/* A group goes on with these members alone, and with all entries of this log, as a copy of a store has them. None of the
+ * others may ever hear of it: it is another one from here on. */
+void group_refound(struct store *store, uint64_t group, const struct engine_members *members);
 /* A member that others have, or will have, and that has to be told everything. A node that has left and
  * still has the log begins nothing: it takes part again, in a seat that it never had, with what it has. */
 void group_join(struct store *store, uint64_t group);

@@ -21,7 +21,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from api import basic, path_of  # noqa: E402
 from members import ELECTED, Cluster, fill, numbers, publish  # noqa: E402
-from service import PATIENCE, PROGRAM  # noqa: E402
+from service import PATIENCE, PROGRAM, run  # noqa: E402
 from wire import case, check, equal, main  # noqa: E402
 
 CONTROL = os.path.join(os.path.dirname(PROGRAM), "leveretctl")
@@ -72,6 +72,14 @@ def led(t, *more):
     follower = leader % 3 + 1
     cluster.brokers[follower].says("office_elsewhere leader=%d" % leader)
     return cluster, leader, follower
+
+
+def is_done(connection, *words):
+    """Brokers that lose their office, as on a busy machine, end their connections, and the next request has another."""
+    try:
+        return ask(connection, *words)[0] == 204
+    except GONE:
+        return False
 
 
 def soon(what, is_so):
@@ -163,7 +171,7 @@ def _(t):
     here = cluster.api(follower, 60)
     queues = [{"name": "q%04d" % i, "vhost": "/", "durable": True, "auto_delete": False,
                "arguments": {"x-note": "n" * 1000}} for i in range(1500)]
-    soon("imported", lambda: ask(here, "POST", "/api/definitions", {"queues": queues})[0] == 204)
+    soon("imported", lambda: is_done(here, "POST", "/api/definitions", {"queues": queues}))
     exports = [ask(cluster.api(number, 60), "GET", "/api/definitions")[1] for number in (follower, leader)]
     for export in exports:
         equal([one["name"] for one in export["queues"]], [one["name"] for one in queues], "exported")
@@ -209,8 +217,6 @@ def _(t):
     cluster.kill(other)
     cluster.brokers[leader].says("link_down")
     shows("forget_cluster_node", name_of(other))
-    status, said = cluster.control(follower, "backup", os.path.join(cluster.folders[0], "copy"))
-    check(status != 0 and "number %d" % leader in said, (status, said))
     stopping = subprocess.Popen([CONTROL, "--data-dir", cluster.folders[follower - 1], "stop"])
     equal(cluster.brokers[follower].process.wait(PATIENCE), 0, "it has ended")
     equal(stopping.wait(PATIENCE), 0, "which was waited for")
@@ -294,6 +300,80 @@ def _(t):
     cluster.client(leader).channel()
 
 
+def restored(t, copy):
+    """A cluster of one, not started yet, in whose folder is what the copy has."""
+    alone = Asked(t, 1)
+    done = subprocess.run([CONTROL, "restore", copy, alone.folders[0]], capture_output=True, text=True, check=False)
+    equal(done.returncode, 0, done.stderr)
+    check("--cluster-found" in done.stdout and "messages: 0" not in done.stdout, done.stdout)
+    return alone
+
+
+def grown(t, alone):
+    """The cluster of one with two more, which join it."""
+    cluster = Asked(t, 3)
+    cluster.folders[0], cluster.cookie = alone.folders[0], alone.cookie
+    cluster.start(1)
+    for number in (2, 3):
+        cluster.start(number, "--cluster-join")
+        cluster.brokers[number].says("joined")
+    soon("all count", lambda: sum(
+        row["leveret_member"]["role"] == "voter" and row["running"] for row in
+        ask(cluster.api(cluster.leader()), "GET", "/api/nodes")[1]) == 3)
+    return cluster
+
+
+@case("a copy of any broker's store has all that was confirmed, and a cluster begins anew with it")
+def _(t):
+    cluster, leader, follower = led(t)
+    c = cluster.client(leader)
+    fill(c, "q", 1)
+    equal(cluster.control(leader, "add_user", "tester", "secret")[0], 0, "a user")
+    copies = [os.path.join(cluster.folders[number - 1], "copy") for number in (follower, leader)]
+    for number, copy in zip((follower, leader), copies):
+        for _burst in range(10):
+            publish(c, "q", 20)
+        status, said = cluster.control(number, "backup", copy)
+        equal((status, copy in said), (0, True), said)
+    for number in (1, 2, 3):
+        cluster.kill(number)
+    for bursts, copy in zip((10, 20), copies):
+        alone = restored(t, copy)
+        for words in (["--cluster-found", "--set", "cluster.nodes.2=127.0.0.1:1"], []):
+            status, _, log = run(*alone.arguments(1, *words))
+            check(status == 1 and "was made from a copy of a broker of a cluster" in log, (status, log))
+        alone.start(1, "--cluster-found")
+        alone.brokers[1].says("cluster_refounded self=1")
+        equal(alone.leader(), 1, "who leads")
+        c = alone.client(1)
+        c.channel()
+        equal(c.count("q")[0], 1 + bursts * 20, "messages")
+        equal(ask(alone.api(1), "GET", "/api/users/tester")[0], 200, "the user")
+        c.call(1, "confirm.select")
+        publish(c, "q", 5)
+        alone.kill(1)
+        alone.start(1, "--cluster-found")
+        c = alone.client_of_leader()
+        equal(c.count("q")[0], 6 + bursts * 20, "messages after another start")
+        check("cluster_refounded" not in alone.brokers[1].log(), "it begins anew once")
+        equal(alone.brokers[1].stop(), 0, "status")
+    cluster = grown(t, alone)
+    cluster.kill(1)
+    c = cluster.client_of_leader(besides={1})
+    equal(c.count("q")[0], 6 + bursts * 20, "messages of those who have joined")
+
+
+@case("while nobody leads no copy is made of a broker that follows: nobody knows what it lacks")
+def _(t):
+    cluster, leader, follower = led(t)
+    for number in (leader, 6 - leader - follower):
+        cluster.kill(number)
+    copy = os.path.join(cluster.folders[follower - 1], "copy")
+    soon("nobody leads", lambda: ask(cluster.api(follower), "GET", "/api/queues")[0] == 503)
+    status, said = cluster.control(follower, "backup", copy)
+    check(status == 69 and "may lack something that was confirmed" in said and not os.path.exists(copy), (status, said))
+
+
 @case("a command is about the broker that --node names, whichever is asked")
 def _(t):
     cluster, leader, follower = led(t)
@@ -348,7 +428,8 @@ def _(t):
     here = cluster.api(follower)
     for number in (leader, 6 - leader - follower):
         cluster.kill(number)
-    soon("nobody leads", lambda: ask(here, "GET", "/api/health/checks/ready-to-serve-clients", user=None)[0] == 503)
+    # The one that was killed last may have come to lead before, and be taken to do so for a moment: then 502 is right.
+    soon("nobody leads", lambda: ask(here, "GET", "/api/queues")[0] == 503)
     status, said = ask(here, "GET", "/api/queues")
     check(status == 503 and said["error"] == "not_leading" and "more than half" in said["reason"], (status, said))
     status, said = ask(here, "GET", "/api/nodes")
@@ -382,16 +463,19 @@ def _(t):
     soon("who has led brings it on", lambda: ask(cluster.api(leader), "GET", path_of("queues", "/", "q"))[0] == 200)
 
 
+TOO_LATE = "too late"
+
+
 def goes_on_until_killed(t, act):
-    """What the act comes to, which kills the leader: on a busy machine another one may come to lead before that, and
-    then it is done again."""
+    """What the act comes to, which kills the leader: on a busy machine another one may come to lead before that, or the
+    leader may have said all by then, and then it is done again."""
     cluster, leader, follower = led(t)
     for _attempt in range(5):
         try:
             what = act(cluster, leader, follower)
         except GONE:
             what = None
-        if not any("office_lost" in broker.log() for broker in cluster.brokers.values()):
+        if what != TOO_LATE and not any("office_lost" in broker.log() for broker in cluster.brokers.values()):
             check(what is not None, "a connection was lost")
             soon("it is answered", lambda: ask(cluster.api(follower, 60), "GET", "/api/whoami")[0] == 200)
             return what
@@ -400,7 +484,7 @@ def goes_on_until_killed(t, act):
             cluster.start(number)
         leader = cluster.leader()
         follower = leader % 3 + 1
-    raise AssertionError("leaders come and go")
+    raise AssertionError("leaders come and go, or are killed too late")
 
 
 @case("a request whose leader is killed in the middle of it may have been done, and its answer says so")
@@ -439,17 +523,20 @@ def _(t):
             made = ask(there, "PUT", "/api/global-parameters/p%d" % i, {"value": "v" * 60000})
             check(made[0] in (201, 204, 502, 503), made)
         here = cluster.api(follower, 60)
+        here.connect()
+        here.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         here.request("GET", "/api/global-parameters", headers={"Authorization": GUEST})
         response = here.getresponse()
         got = response.read(1000)
         cluster.kill(leader)
         try:
             rest = response.read()
+            json.loads(got + rest)
+            return TOO_LATE  # all of it was on its way: sockets of the system may have as much
         except GONE:
-            rest = None
-        return response.status, len(got), rest
+            return response.status, len(got)
 
-    equal(goes_on_until_killed(t, act), (200, 1000, None), "it begins, and has no end")
+    equal(goes_on_until_killed(t, act), (200, 1000), "it begins, and has no end")
 
 
 @case("a prefix of paths is each broker's own")

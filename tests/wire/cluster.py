@@ -191,8 +191,8 @@ def _(t):
 def _(t):
     cluster, serving, ask = with_sockets(t)
     follower, other = serving % 3 + 1, (serving + 1) % 3 + 1
-    status, said = ask(follower, "backup", os.path.join(cluster.folders[follower - 1], "copy"))
-    check(status != 0 and "number %d" % serving in said, said)
+    status, said = ask(follower, "cluster_status")
+    check(status == 0 and "Node: leveret@node%d, number: %d, role: voter, leads" % (serving, serving) in said, said)
     equal(ask(serving, "list_queues")[0], 0, "who serves")
     status, said = ask(serving, "reset")
     check(status == 69 and "relies on what it has agreed to" in said, (status, said))

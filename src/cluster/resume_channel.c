@@ -1,6 +1,7 @@
 /* One channel of a connection that another server can go on with: what the client has asked, published and consumes,
  * and the numbers of both sides. */
 #include "base/mem.h"
+#include "base/planted.h"
 #include "cluster/resume_internal.h"
 #include "peer/relayed.h"
 
@@ -393,7 +394,7 @@ static bool confirm(struct resume_channel *channel, union method *method)
         if (publish->server_tag > server_tag)
             break;
         if (publish->server_tag == server_tag)
-            client_tag = publish->client_tag;
+            client_tag = publish->client_tag + (planted(PLANTED_RESUME_CONFIRM_SHIFTED) && channel->is_resumed);
         if (is_multiple || publish->server_tag == server_tag)
             free_publish(channel, publish);
     }
@@ -470,6 +471,10 @@ void resume_channel_say_again(struct resume_channel *channel)
     struct resume *resume = channel->resume;
     struct list *asked = channel->requests.next, *published = channel->publishes.next;
     channel->step = STEP_NONE;
+    if (planted(PLANTED_RESUME_ASKED_UNSAID))
+        asked = &channel->requests;
+    if (planted(PLANTED_RESUME_PUBLISH_UNSAID) && published != &channel->publishes)
+        published = published->next;
     while (asked != &channel->requests || published != &channel->publishes) {
         struct request *one = list_entry(asked, struct request, link);
         struct publish *other = list_entry(published, struct publish, link);
@@ -496,6 +501,8 @@ static void tell_prefetch(struct resume_channel *channel, uint16_t count, bool o
 static bool tell_consumer(struct resume_channel *channel)
 {
     channel->telling = channel->telling->next;
+    if (channel->telling->next == &channel->consumers && planted(PLANTED_RESUME_CONSUMER_FORGOTTEN))
+        channel->telling = &channel->consumers;
     if (channel->telling == &channel->consumers)
         return false;
     const struct resume_consumer *consumer = list_entry(channel->telling, struct resume_consumer, link);
@@ -545,7 +552,7 @@ void resume_channel_tell(struct resume_channel *channel)
     static const union method select = {.confirm_select = {.id = METHOD_CONFIRM_SELECT, .nowait = true}};
     channel->is_resumed = true;
     remove_cancelled(channel);
-    channel->former = channel->delivered;
+    channel->former = planted(PLANTED_RESUME_NUMBERS_BEGIN) ? 0 : channel->delivered;
     resume_held_begin(channel);
     channel->server_published = 0;
     channel->server_prefetch = 0;

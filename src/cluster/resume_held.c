@@ -1,6 +1,7 @@
 /* Deliveries of one channel that its client holds: by what they can be claimed from another server, and what the client
  * has said of them. They leave when it is known that this is for good. */
 #include "base/mem.h"
+#include "base/planted.h"
 #include "cluster/resume_internal.h"
 #include "peer/relayed.h"
 
@@ -69,7 +70,8 @@ void resume_held_free(struct resume_channel *channel)
 void resume_held_delivered(struct resume_channel *channel, uint64_t tag, const struct resume_consumer *consumer)
 {
     struct holdings *held = &channel->held;
-    bool is_held = consumer && held->has_position && !channel->is_transacting;
+    bool is_held = consumer && held->has_position && !channel->is_transacting &&
+                   !(planted(PLANTED_RESUME_DELIVERY_FORGOTTEN) && tag % 4 == 0);
     held->has_position = false;
     if (held->count == 0)
         held->tag = tag;
@@ -122,7 +124,7 @@ static void note(struct resume_channel *channel, struct held *one, enum held_sta
     if (one->state != HELD)
         return;
     one->state = verdict;
-    one->settle = channel->held.settles;
+    one->settle = planted(PLANTED_RESUME_SETTLED_AT_ONCE) ? 0 : channel->held.settles;
 }
 
 /* Those of former servers from number `first` to `last`: one by one, as their numbers for this server are in another
@@ -212,6 +214,10 @@ uint32_t resume_held_claim(struct resume_channel *channel, const struct resume_c
     uint32_t frames = 0;
     uint64_t tag = held->tag;
     struct held *one = next_of(held, consumer, &tag);
+    if (one && planted(PLANTED_RESUME_CLAIM_LEFT_OUT)) {
+        one->state = HELD_NOT;
+        one = next_of(held, consumer, &tag);
+    }
     held->claim_at = held->tag;
     while (one) {
         uint8_t *at = put_u8(frame + FRAME_HEADER_SIZE, RELAYED_CLAIM);
@@ -238,7 +244,7 @@ static void granted(struct resume_channel *channel, struct held *one)
     static const union method ack = {.id = METHOD_BASIC_ACK};
     static const union method reject = {.id = METHOD_BASIC_REJECT};
     one->server_tag = ++channel->claimed;
-    if (one->state == HELD)
+    if (one->state == HELD || planted(PLANTED_RESUME_ANSWER_UNSAID))
         return;
     send_one(channel, one->state == HELD_ACKED ? &ack : &reject, one->server_tag);
     one->settle = channel->held.settles;
@@ -250,7 +256,7 @@ void resume_held_claimed(struct resume_channel *channel, const struct resume_con
     struct holdings *held = &channel->held;
     struct held *one;
     for (size_t i = 0; i < count && (one = next_of(held, consumer, &held->claim_at)); i++, held->claim_at++)
-        if (i / 8 < bits.size && bits.data[i / 8] >> i % 8 & 1)
+        if ((i / 8 < bits.size && bits.data[i / 8] >> i % 8 & 1) || planted(PLANTED_RESUME_REFUSAL_UNHEARD))
             granted(channel, one);
 }
 

@@ -1,6 +1,7 @@
 /* Class basic (AMQP 0-9-1, 1.8), but for the content of basic.publish, which publishing.c takes. */
 #include "amqp/table.h"
 #include "base/mem.h"
+#include "base/planted.h"
 #include "broker/queue_arguments.h"
 #include "session/acknowledge.h"
 #include "session/dispatch.h"
@@ -134,7 +135,8 @@ enum handled handle_basic_consume(struct channel *channel,
                              "queue '%s' in vhost '%s' in exclusive use", queue->name,
                              queue->vhost->name);
     /* One that goes on is given nothing yet, and has to say in time what it holds. */
-    if (!channel->connection->is_saying_again && !dispatch_due(channel, queue))
+    bool may_wait = !channel->connection->is_saying_again || planted(PLANTED_LANE_CLAIMS_WAIT);
+    if (may_wait && !dispatch_due(channel, queue))
         return HANDLED_WAIT;
     consumer_new(channel, &request);
     send_consume_ok(channel, method, tag);

@@ -13,7 +13,7 @@ output=$(mktemp) || exit 99
 trap 'rm -f "$output"' EXIT
 missed=0
 
-names=$(sed -n '/^PLANTED(ENGINE_/d; /^PLANTED(LINK_/d; /^PLANTED(MEMBER_/d; s/^PLANTED(\([A-Z_]*\),.*/\1/p' "$source/src/base/planted.def")
+names=$(sed -n '/^PLANTED(ENGINE_/d; /^PLANTED(LINK_/d; /^PLANTED(MEMBER_/d; /^PLANTED(LANE_/d; /^PLANTED(RESUME_/d; s/^PLANTED(\([A-Z_]*\),.*/\1/p' "$source/src/base/planted.def")
 [ $# -eq 0 ] || names=$*
 printf '%-26s %8s %8s  %s\n' bug seed seconds found
 for name in $names; do

@@ -9,6 +9,9 @@ set -u
 top_builddir=${top_builddir:-.}
 export top_builddir
 source=$(cd "${srcdir:-.}" && pwd) || exit 99
-[ $# -gt 0 ] || set -- AGREE_DONE_EARLY AGREE_MARK_EARLY AGREE_SETTLE_UNSAID
+# The names are words on purpose.
+# shellcheck disable=SC2046
+[ $# -gt 0 ] || set -- AGREE_DONE_EARLY AGREE_MARK_EARLY SAID_AGAIN_UNMARKED RESUMED_DELIVERED_EARLY SETTLED_EARLY \
+    $(sed -n 's/^PLANTED(\(\(LANE\|RESUME\)_[A-Z_]*\),.*/\1/p' "$source/src/base/planted.def")
 SIMULATE="$top_builddir/tests/sim/cluster/simulate_brokers_planted" SECONDS_EACH=20 \
     exec "$source/tests/sim/planted.sh" "$@"

@@ -137,12 +137,16 @@ static void take_content(struct resume_channel *channel, bool is_published, cons
         pass(resume, buffer_bytes(&content->whole));
         if (is_published)
             resume_channel_published(channel, &content->whole);
+        else
+            resume_channel_delivered_all(channel);
         buffer_empty(&content->whole, SPARE_BYTES);
         return;
     case GATHER_PASS:
         pass(resume, buffer_bytes(&before));
         if (is_published && before.size)
             resume_channel_published(channel, &none);
+        if (!is_published && content->state == CONTENT_NONE)
+            resume_channel_delivered_all(channel);
         buffer_free(&before);
         break;
     case GATHER_WRONG:
@@ -298,6 +302,7 @@ static void begin_delivery(struct resume_channel *channel, const union method *m
     uint64_t given = is_delivery ? deliver->delivery_tag : method->basic_get_ok.delivery_tag;
     uint64_t tag = resume_channel_delivered(channel, given, consumer);
     uint64_t written = htobe64(tag);
+    channel->delivering = method->id;
     server_content(channel, frame, bytes);
     memcpy(channel->from_server.whole.data + at, &written, sizeof(written));
 }
@@ -394,8 +399,6 @@ static void server_method(struct resume *resume, const struct frame *frame, stru
     } else if (!channel) {
         pass_to_client(resume, bytes);
     } else if (method.id == METHOD_BASIC_DELIVER || method.id == METHOD_BASIC_GET_OK) {
-        if (method.id == METHOD_BASIC_GET_OK)
-            resume_channel_heard(channel, &method, bytes);
         begin_delivery(channel, &method, frame, bytes);
     } else if (method.id == METHOD_BASIC_RETURN) {
         server_content(channel, frame, bytes);

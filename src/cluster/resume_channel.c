@@ -354,6 +354,15 @@ uint64_t resume_channel_delivered(struct resume_channel *channel, uint64_t tag, 
     return channel->delivered;
 }
 
+/* A client that has asked for it is answered by that. */
+void resume_channel_delivered_all(struct resume_channel *channel)
+{
+    union method method = {.id = channel->delivering};
+    channel->delivering = 0;
+    if (method.id == METHOD_BASIC_GET_OK)
+        resume_channel_heard(channel, &method, bytes_of(NULL, 0));
+}
+
 void resume_channel_published(struct resume_channel *channel, struct buffer *frames)
 {
     struct resume *resume = channel->resume;
@@ -463,6 +472,9 @@ void resume_channel_lost(struct resume_channel *channel)
 {
     buffer_free(&channel->from_server.whole);
     channel->from_server = (struct resume_content){.state = CONTENT_NONE};
+    if (channel->delivering) /* which has a number, and the client has seen nothing of it */
+        resume_held_undelivered(channel, channel->delivered--);
+    channel->delivering = 0;
 }
 
 /* What was not answered, and not confirmed, in the order in which it was said. */

@@ -84,6 +84,13 @@ void resume_held_delivered(struct resume_channel *channel, uint64_t tag, const s
                                              .state = is_held ? HELD : HELD_NOT};
 }
 
+void resume_held_undelivered(struct resume_channel *channel, uint64_t tag)
+{
+    struct holdings *held = &channel->held;
+    if (held->count && held->tag + held->count - 1 == tag)
+        held->count--;
+}
+
 /* What a method says of a delivery; back in its queue it is nobody's. */
 static enum held_state verdict_of(const union method *method)
 {

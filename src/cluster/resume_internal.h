@@ -89,6 +89,7 @@ struct resume_channel {
     uint64_t published;        /* the client's number of the last one */
     uint64_t server_published; /* the server's */
     uint64_t delivered;        /* the client's number of the last delivery */
+    uint32_t delivering;       /* a method that has begun a delivery, of which more is to come; 0: none has */
     uint64_t former;           /* the last one of former servers */
     uint64_t claimed;          /* of those so many are this server's first ones now */
     struct holdings held;
@@ -164,6 +165,8 @@ void resume_channel_published(struct resume_channel *channel, struct buffer *fra
 bool resume_channel_heard(struct resume_channel *channel, union method *method, struct bytes frame);
 /* The number that a delivery has for the client. `consumer`: its tag; NULL data: it was asked for. */
 uint64_t resume_channel_delivered(struct resume_channel *channel, uint64_t tag, struct bytes consumer);
+/* All of that has come. */
+void resume_channel_delivered_all(struct resume_channel *channel);
 /* What the server says beside the client's frames (peer/relayed.h). */
 void resume_channel_note(struct resume_channel *channel, struct bytes note);
 struct resume_consumer *resume_channel_consumer(const struct resume_channel *channel, struct bytes tag);
@@ -180,6 +183,8 @@ void resume_channel_say_again(struct resume_channel *channel);
 
 /* A delivery of this consumer is on its way to the client, with that number; NULL: of none. */
 void resume_held_delivered(struct resume_channel *channel, uint64_t tag, const struct resume_consumer *consumer);
+/* That will not come. */
+void resume_held_undelivered(struct resume_channel *channel, uint64_t tag);
 /* The client ends deliveries. */
 void resume_held_settled(struct resume_channel *channel, union method *method);
 /* So many of these methods are for good. */

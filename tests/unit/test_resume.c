@@ -402,7 +402,9 @@ TEST(deliveries_go_on_by_their_numbers)
     struct buffer got = message_of(1, (union method){.basic_get_ok = {.id = METHOD_BASIC_GET_OK, .delivery_tag = 3}}, 1);
     resume_server_input(resume, buffer_bytes(&got));
     forget();
-    resume_server_input(resume, bytes_of(got.data, got.size - 1)); /* the fourth is never whole */
+    buffer_free(&got);
+    got = message_of(1, (union method){.basic_get_ok = {.id = METHOD_BASIC_GET_OK, .delivery_tag = 4}}, 1);
+    resume_server_input(resume, bytes_of(got.data, got.size - 1)); /* it is never whole */
     buffer_free(&got);
     another();
     SERVER_GETS("1 channel.open");
@@ -530,6 +532,38 @@ TEST(what_is_held_goes_from_server_to_server)
     SERVER_GETS("1 basic.ack 1", "1 basic.ack 2", "1 basic.ack 3", "heartbeat");
     server_notes_number(RELAYED_SETTLED, 3);
     another_no_claims();
+    end();
+}
+
+/* Half a message, of which the client sees nothing. */
+static void server_delivers_half(uint32_t id, uint64_t tag)
+{
+    union method method = {.basic_deliver = {.id = METHOD_BASIC_DELIVER, .delivery_tag = tag, .consumer_tag = bytes_str("c")}};
+    if (id == METHOD_BASIC_GET_OK)
+        method = (union method){.basic_get_ok = {.id = METHOD_BASIC_GET_OK, .delivery_tag = tag}};
+    server_says(1, method);
+}
+
+TEST(what_came_in_part_was_not_delivered)
+{
+    begin_holding(1);
+    server_notes_number(RELAYED_POSITION, 12);
+    server_delivers_half(METHOD_BASIC_DELIVER, 2);
+    nothing_came();
+    another_with_consumer("claim c 11");
+    server_notes(1, "\x04\0\x01\x01", 4);
+    SERVER_GETS("heartbeat");
+    server_delivers_at(2, 12);
+    CLIENT_GETS("1 basic.deliver 2", "header");
+    client_says(1, (union method){.basic_get = {.id = METHOD_BASIC_GET, .queue = bytes_str("q")}});
+    SERVER_GETS("1 basic.get");
+    server_delivers_half(METHOD_BASIC_GET_OK, 3);
+    nothing_came();
+    another_with_consumer("claim c 11 12");
+    server_notes(1, "\x04\0\x02\x03", 4);
+    SERVER_GETS("1 basic.get", "heartbeat");
+    server_delivers_at(3, 13);
+    CLIENT_GETS("1 basic.deliver 3", "header");
     end();
 }
 
@@ -882,6 +916,7 @@ int main(void)
     RUN(deliveries_go_on_by_their_numbers);
     RUN(what_is_held_is_claimed);
     RUN(what_is_held_goes_from_server_to_server);
+    RUN(what_came_in_part_was_not_delivered);
     RUN(a_server_that_says_nothing_of_positions_is_claimed_nothing_from);
     RUN(more_than_one_claim);
     RUN(a_consumer_that_is_cancelled_while_it_is_told);

@@ -142,6 +142,8 @@ void node_look(struct node *node);
 /* It asks another one to lead. False: it cannot. */
 bool node_hand_over(struct node *node, const struct node *to);
 bool node_is_up(const struct node *node); /* and not paused */
+/* It has the right to, whatever it thinks of that. */
+bool node_may_deliver(const struct node *node);
 /* It serves clients, and nobody has had an office after it. */
 struct node *node_leader(struct run *run);
 

@@ -180,13 +180,13 @@ void carried_look(struct node *node)
 {
     struct run *run = node->run;
     uint64_t now_ms = run->bench.now_ms;
-    bool begins = node->office && !node->has_dispatched && lanes_may_deliver(node->lanes, now_ms);
+    bool begins = !node->has_dispatched && node_may_deliver(node);
     node->has_dispatched |= begins;
     for (int i = 0; i < SOCKETS; i++) {
         struct socket *socket = &run->sockets[i];
         if (!socket->is_used || !socket->is_telling || socket->carrier != node)
             continue;
-        if (is_troubled(socket) || socket->due_count) /* what it asks again may have to wait */
+        if (is_troubled(socket) || socket->due_count || !socket->client) /* what it asks again may have to wait */
             socket->telling_ms = now_ms;
         if (!list_entry(socket->carried, struct connection, conversation)->is_saying_again)
             told_all(run, socket);

@@ -216,6 +216,12 @@ bool node_hand_over(struct node *node, const struct node *to)
                           group_member_id(node->run->bench.first_number + to->number, SEAT));
 }
 
+bool node_may_deliver(const struct node *node)
+{
+    struct group *group = cluster_group(node->cluster, GROUP);
+    return node->office && lease_have(group_lease(group), RIGHT_DISPATCH, node->run->bench.now_ms);
+}
+
 /* ---- turns ---- */
 
 static void take_office(struct node *node)

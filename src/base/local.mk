@@ -37,6 +37,7 @@ libleveret_base_a_SOURCES = \
 	%D%/random.h \
 	%D%/scrypt.c \
 	%D%/scrypt.h \
+	%D%/shared.h \
 	%D%/slab.c \
 	%D%/slab.h \
 	%D%/steps.h \

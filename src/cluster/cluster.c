@@ -240,7 +240,7 @@ static void take_frame(struct cluster *cluster, uint64_t now_ms, struct link *li
     case LINK_RAFT:
         group = cluster_group(cluster, frame->raft.group);
         if (group)
-            group_receive(group, now_ms, link, &frame->raft);
+            group_receive(group, now_ms, link, &frame->raft, links_shared(cluster->links));
         break;
     case LINK_LEASE:
         asked(cluster, now_ms, link, &frame->lease);

@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "base/planted.h"
+#include "base/shared.h"
 #include "store/record.h"
 #include "store/store.h"
 
@@ -22,7 +23,8 @@ enum {
 struct waiting {
     struct list link;
     uint32_t node;
-    struct link_raft raft; /* its entries are below */
+    struct link_raft raft; /* its entries are below, or shared */
+    struct shared *shared; /* NULL: they are below */
     size_t size;
     uint8_t entries[];
 };
@@ -48,6 +50,7 @@ struct group {
     struct lease *lease;
     struct engine_update update;
     struct link_message message; /* the last that was read */
+    struct shared *shared;       /* has what it says, while it is taken; NULL: that is copied */
     struct ticket vote;          /* nothing leaves before it is durable */
     struct engine_message *held; /* waits for that */
     size_t held_count, held_capacity;
@@ -76,7 +79,7 @@ struct group {
 struct own {
     uint8_t use;
     uint64_t catalogue;
-    struct bytes contents;
+    struct log_contents contents;
 };
 
 /* ---- what an entry or a floor says to the group ---- */
@@ -339,7 +342,8 @@ static uint32_t read_entries(struct group *group, const struct engine_message *m
             head.catalogue++;
         bodies[count] = (struct link_body){.stamp_ms = head.stamp_ms,
                                            .catalogue = head.catalogue,
-                                           .chain = group_log_chain(group->log, index)};
+                                           .chain = group_log_chain(group->log, index),
+                                           .shared = group_log_shared(group->log, index)};
         entries[count] = (struct engine_entry){.term = head.term, .kind = ENGINE_RECORDS};
         if (head.kind == GROUP_USE_NOOP) {
             entries[count].kind = ENGINE_NOOP;
@@ -469,13 +473,13 @@ static void send_messages(struct group *group)
 
 /* ---- what the engine wants ---- */
 
-static void append(struct group *group, const struct log_head *head, struct bytes contents)
+static void append(struct group *group, const struct log_head *head, const struct log_contents *contents)
 {
     struct lease_node node;
     nodes_cut(group, head->index);
-    if (head->kind == GROUP_USE_NODE && node_of(contents, &node))
+    if (head->kind == GROUP_USE_NODE && node_of(contents->bytes, &node))
         node_noted(group, head->index, &node);
-    group_log_append(group->log, head, contents);
+    group_log_add(group->log, head, contents);
     group->stamp_ms = later(head->stamp_ms, group->stamp_ms);
     group->stats.appended++;
 }
@@ -486,13 +490,13 @@ static void append_own(struct group *group, const struct own *own)
     struct log_head head = {.index = update->append_from,
                             .term = engine_term(group->engine),
                             .stamp_ms = later(group->wall_ms, group->stamp_ms)};
-    struct bytes contents = {0};
+    struct log_contents contents = {0};
     assert(update->append_count == 1);
     if (update->append_kind == ENGINE_NOOP) {
         head.kind = GROUP_USE_NOOP;
     } else if (update->append_kind == ENGINE_MEMBERS) {
         head.kind = GROUP_USE_MEMBERS;
-        contents = members_contents(&group->scratch, engine_members(group->engine));
+        contents = log_contents_of(members_contents(&group->scratch, engine_members(group->engine)));
     } else {
         head.kind = own->use;
         head.catalogue = own->catalogue;
@@ -500,10 +504,10 @@ static void append_own(struct group *group, const struct own *own)
     }
     if (planted(PLANTED_MEMBER_STAMP_FALLS))
         head.stamp_ms = group->wall_ms;
-    append(group, &head, contents);
+    append(group, &head, &contents);
     if (planted(PLANTED_MEMBER_APPENDED_TWICE)) {
         head.index++;
-        append(group, &head, contents);
+        append(group, &head, &contents);
     }
 }
 
@@ -516,7 +520,7 @@ static void append_received(struct group *group)
         size_t at = (size_t)(index - message->message.index - 1);
         const struct engine_entry *entry = &message->entries[at];
         const struct link_body *body = &message->bodies[at];
-        struct bytes contents = body->records;
+        struct bytes records = body->records;
         struct log_head head = {.index = index,
                                 .term = entry->term,
                                 .stamp_ms = body->stamp_ms,
@@ -526,15 +530,18 @@ static void append_received(struct group *group)
             head.kind = GROUP_USE_NOOP;
         if (entry->kind == ENGINE_MEMBERS) {
             head.kind = GROUP_USE_MEMBERS;
-            contents = members_contents(&group->scratch, entry->members);
+            records = members_contents(&group->scratch, entry->members);
         }
+        struct log_contents contents = log_contents_of(records);
+        if (entry->kind == ENGINE_RECORDS)
+            contents.shared = group->shared;
         uint32_t before = group_log_chain(group->log, index - 1);
-        if (group_log_chain_of(before, &head, contents) != body->chain &&
+        if (group_log_chain_of(before, &head, contents.checksum) != body->chain &&
             !planted(PLANTED_MEMBER_CHAIN_IGNORED)) {
             break_off(group, "the leader's log is another one than this member's");
             return;
         }
-        append(group, &head, contents);
+        append(group, &head, &contents);
     }
 }
 
@@ -733,6 +740,7 @@ static void waiting_free(struct group *group, struct waiting *waiting)
 {
     group->inbox_bytes -= waiting->size;
     list_remove(&waiting->link);
+    shared_unref(waiting->shared);
     mem_free(waiting);
 }
 
@@ -792,7 +800,8 @@ static bool are_contents(const struct link_message *message)
     return true;
 }
 
-static void take(struct group *group, uint64_t now_ms, uint32_t node, const struct link_raft *raft)
+static void take(struct group *group, uint64_t now_ms, uint32_t node, const struct link_raft *raft,
+                 struct shared *shared)
 {
     struct link *link = links_numbered(group->options.links, node);
     if (!link_message_read(&group->message, raft) || !are_contents(&group->message)) {
@@ -807,7 +816,9 @@ static void take(struct group *group, uint64_t now_ms, uint32_t node, const stru
             link_flights_answered(link_flights(link), group->options.group, message->index);
     }
     engine_receive(group->engine, now_ms, message, &group->update);
+    group->shared = shared;
     follow(group, now_ms, NULL);
+    group->shared = NULL;
 }
 
 /* Entries that wait are of no use when a later leader sends some, or when their own sends them again. */
@@ -824,8 +835,9 @@ static void forget_replaced(struct group *group, const struct link_raft *raft)
 
 /* What is lost while a link is up is not missed by who has sent it, so there is room for all that may be
  * on its way (link_flight.h). */
-static void hold_back(struct group *group, uint32_t node, const struct link_raft *raft)
+static void hold_back(struct group *group, uint32_t node, const struct link_raft *raft, struct shared *shared)
 {
+    bool is_shared = shared && raft->entries.size >= PIECE_BYTES / 4;
     size_t size = sizeof(struct waiting) + raft->entries.size;
     if (raft->count)
         forget_replaced(group, raft);
@@ -833,11 +845,14 @@ static void hold_back(struct group *group, uint32_t node, const struct link_raft
         group->stats.dropped++;
         return;
     }
-    struct waiting *waiting = mem_alloc(size);
+    struct waiting *waiting = mem_alloc(sizeof(*waiting) + (is_shared ? 0 : raft->entries.size));
     *waiting = (struct waiting){.node = node, .raft = *raft, .size = size};
-    if (raft->entries.size)
+    if (is_shared)
+        waiting->shared = shared_ref(shared);
+    else if (raft->entries.size)
         memcpy(waiting->entries, raft->entries.data, raft->entries.size);
-    waiting->raft.entries = bytes_of(waiting->entries, raft->entries.size);
+    if (!is_shared)
+        waiting->raft.entries = bytes_of(waiting->entries, raft->entries.size);
     list_init(&waiting->link);
     list_push_back(&group->inbox, &waiting->link);
     group->inbox_bytes += size;
@@ -845,7 +860,7 @@ static void hold_back(struct group *group, uint32_t node, const struct link_raft
 }
 
 void group_receive(struct group *group, uint64_t now_ms, const struct link *link,
-                   const struct link_raft *raft)
+                   const struct link_raft *raft, struct shared *shared)
 {
     if (group->broken || raft->to != group->options.self ||
         raft->generation != group->options.generation ||
@@ -857,9 +872,9 @@ void group_receive(struct group *group, uint64_t now_ms, const struct link *link
     if (!group->engine && planted(PLANTED_MEMBER_DEAF_START))
         group->stats.dropped++;
     else if (!group->engine || waits)
-        hold_back(group, link_number(link), raft);
+        hold_back(group, link_number(link), raft, shared);
     else
-        take(group, now_ms, link_number(link), raft);
+        take(group, now_ms, link_number(link), raft, shared);
 }
 
 /* Entries stay in order; what has none does not wait for room. */
@@ -871,7 +886,7 @@ static void take_inbox(struct group *group, uint64_t now_ms)
         is_full = is_full || (waiting->raft.count && !has_room(group, &waiting->raft));
         if (group->broken || (is_full && waiting->raft.count))
             continue;
-        take(group, now_ms, waiting->node, &waiting->raft);
+        take(group, now_ms, waiting->node, &waiting->raft, waiting->shared);
         waiting_free(group, waiting);
     }
 }
@@ -936,9 +951,9 @@ static enum group_proposed propose(struct group *group, uint64_t now_ms, const s
 {
     if (!group->engine || group->broken || !engine_leads(group->engine))
         return GROUP_FOLLOWS;
-    if (own->contents.size > GROUP_ENTRY_MAX)
+    if (own->contents.bytes.size > GROUP_ENTRY_MAX)
         return GROUP_LARGE;
-    uint64_t room = group_log_bytes(own->contents);
+    uint64_t room = group_log_bytes(own->contents.bytes);
     /* Who has decided it has asked for room, and what else he has decided is in this batch. */
     if (store_room(group->options.store, room) == STORE_ROOM_NEVER ||
         !engine_propose(group->engine, now_ms, &group->update))
@@ -949,10 +964,10 @@ static enum group_proposed propose(struct group *group, uint64_t now_ms, const s
     return GROUP_PROPOSED;
 }
 
-enum group_proposed group_propose(struct group *group, uint64_t now_ms, struct bytes contents,
+enum group_proposed group_propose(struct group *group, uint64_t now_ms, const struct log_contents *contents,
                                   uint64_t catalogue, uint64_t *index)
 {
-    struct own own = {GROUP_USE_RECORDS, catalogue, contents};
+    struct own own = {GROUP_USE_RECORDS, catalogue, *contents};
     return propose(group, now_ms, &own, index);
 }
 
@@ -982,7 +997,7 @@ static void propose_nodes(struct group *group, uint64_t now_ms)
     struct buffer contents = {0};
     uint64_t index;
     while (engine_leads(group->engine) && lease_proposal(group->lease, now_ms, &node)) {
-        struct own own = {.use = GROUP_USE_NODE, .contents = node_contents(&contents, &node)};
+        struct own own = {.use = GROUP_USE_NODE, .contents = log_contents_of(node_contents(&contents, &node))};
         if (propose(group, now_ms, &own, &index) != GROUP_PROPOSED)
             break;
         lease_proposed(group->lease, index, &node);

@@ -71,8 +71,9 @@ void group_free(struct group *group); /* NULL is allowed */
 /* ---- events ---- */
 
 /* A message of another member has come by a link. */
+/* `shared` has what it says, and may be held; NULL: it is copied. */
 void group_receive(struct group *group, uint64_t now_ms, const struct link *link,
-                   const struct link_raft *raft);
+                   const struct link_raft *raft, struct shared *shared);
 /* LINK_EVENT_UP, DOWN and GONE of a link to a node that may have a member. */
 void group_link_up(struct group *group, struct link *link);
 void group_link_down(struct group *group, const struct link *link);
@@ -85,9 +86,8 @@ enum group_proposed {
     GROUP_LARGE,   /* more than an entry may have */
 };
 
-/* An entry is to be agreed on, by this leader: a row of records (content_add), of which a copy is
- * taken. `catalogue` is the index of the catalogue that it rests on. Its index is *index. */
-enum group_proposed group_propose(struct group *group, uint64_t now_ms, struct bytes contents,
+/* An entry is to be agreed on, by this leader. `catalogue` is the index of the catalogue that it rests on. Its index is *index. */
+enum group_proposed group_propose(struct group *group, uint64_t now_ms, const struct log_contents *contents,
                                   uint64_t catalogue, uint64_t *index);
 /* Others shall be members; see engine_change. */
 const char *group_change(struct group *group, uint64_t now_ms, const struct engine_members *members);

@@ -8,7 +8,9 @@
 #include "base/planted.h"
 #include "store/store.h"
 
-enum { ENTRY_BYTES = 1 << 20, ENTRY_LEAST = 4096, CONGESTED_BYTES = 8 << 20, LANES_MAX = 3, APPLIED_A_TURN = 64 };
+enum { ENTRY_BYTES = 1 << 20, ENTRY_LEAST = 4096, CONGESTED_BYTES = 8 << 20, LANES_MAX = 3 };
+/* What a turn does of each, in bytes of contents, with one entry more, and in entries. */
+enum { PROPOSED_A_TURN = 4 << 20, APPLIED_A_TURN = 4 << 20, ENTRIES_A_TURN = 64 };
 
 /* An entry that this node has proposed, and up to where it has what was decided. */
 struct proposed {
@@ -105,23 +107,28 @@ static void note_proposed(struct lane *lane, uint64_t index)
         (struct proposed){index, group_log_appended(lane->log)};
 }
 
-/* Everything that was decided, in order; what is too much now goes in a later turn. */
-static void propose(struct lane *lane, uint64_t now_ms)
+/* What was decided, in order; what is too much now goes in a later turn. True: that can be the next one. */
+static bool propose(struct lane *lane, uint64_t now_ms)
 {
-    struct bytes contents;
+    struct log_contents contents;
     uint64_t index;
-    size_t max = ENTRY_BYTES;
+    size_t max = ENTRY_BYTES, copied = 0;
     while (lane->leads && group_log_proposal(lane->log, max, &contents)) {
-        if (group_propose(lane->group, now_ms, contents, 0, &index) == GROUP_PROPOSED) {
-            group_log_proposed(lane->log, contents.size);
+        size_t size = contents.bytes.size;
+        if (copied >= PROPOSED_A_TURN)
+            return true;
+        if (group_propose(lane->group, now_ms, &contents, 0, &index) == GROUP_PROPOSED) {
+            copied += contents.shared ? 0 : size;
+            group_log_proposed(lane->log, size);
             note_proposed(lane, index);
             continue;
         }
         /* A part of it may find room, unless it is one record. */
-        if (max == 1 || contents.size > max)
-            return;
-        max = contents.size > 2 * ENTRY_LEAST ? contents.size / 2 : 1;
+        if (max == 1 || size > max)
+            return false;
+        max = size > 2 * ENTRY_LEAST ? size / 2 : 1;
     }
+    return false;
 }
 
 static void applied(struct lane *lane, const struct group_entry *entry)
@@ -174,15 +181,18 @@ static struct lane *lane_of(struct lanes *lanes, const struct group *group)
     return NULL;
 }
 
-static bool apply_all(struct lanes *lanes, uint64_t now_ms)
+static bool apply_some(struct lanes *lanes, uint64_t now_ms)
 {
     struct group_entry entry;
     const struct group *group;
     unsigned count = 0;
-    while (count < APPLIED_A_TURN && (group = cluster_next(lanes->cluster, now_ms, &entry))) {
+    size_t bytes = 0;
+    while (count < ENTRIES_A_TURN && bytes < APPLIED_A_TURN &&
+           (group = cluster_next(lanes->cluster, now_ms, &entry))) {
         struct lane *lane = lane_of(lanes, group);
         if (lane)
             applied(lane, &entry);
+        bytes += entry.contents.size;
         count++;
     }
     return count > 0;
@@ -194,26 +204,32 @@ bool lanes_turn(struct lanes *lanes, uint64_t now_ms, uint64_t wall_ms)
         return false;
     lanes->turn_ms = now_ms;
     cluster_tick(lanes->cluster, now_ms, wall_ms);
-    bool any = apply_all(lanes, now_ms);
+    bool any = apply_some(lanes, now_ms), is_left = false;
     for (size_t i = 0; i < lanes->count; i++) {
         struct lane *lane = &lanes->lanes[i];
         follow_office(lane);
         let_go(lanes, lane, now_ms);
-        if (store_may_seal(lanes->store))
-            propose(lane, now_ms);
+        is_left |= group_log_copy(lane->log);
+        is_left |= store_may_seal(lanes->store) && propose(lane, now_ms);
     }
-    return any;
+    /* What was decided together is on the disk together. */
+    store_keep_filling(lanes->store, is_left);
+    return any || is_left;
 }
 
 void lanes_stop(struct lanes *lanes)
 {
     lanes->is_stopped = true;
+    store_keep_filling(lanes->store, false);
 }
 
 void lanes_close(struct lanes *lanes, uint64_t now_ms)
 {
-    for (size_t i = 0; i < lanes->count; i++)
-        propose(&lanes->lanes[i], now_ms);
+    for (size_t i = 0; i < lanes->count; i++) {
+        struct lane *lane = &lanes->lanes[i];
+        while (group_log_copy(lane->log) || propose(lane, now_ms))
+            continue;
+    }
 }
 
 static bool is_alone(const struct lane *lane)

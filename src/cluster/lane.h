@@ -27,7 +27,8 @@ void lanes_free(struct lanes *lanes);
  * group_log_set_wait. */
 struct lane *lanes_add(struct lanes *lanes, uint64_t group, uint8_t wait);
 
-/* True: something was applied, for which another turn is worth while. */
+/* True: something was applied, or is left to be done, for which another turn is worth while. What a turn does is bounded
+ * in bytes and entries, but for one entry. */
 bool lanes_turn(struct lanes *lanes, uint64_t now_ms, uint64_t wall_ms);
 /* Hears and says nothing from now on, as if this process had ended. */
 void lanes_stop(struct lanes *lanes);

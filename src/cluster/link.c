@@ -362,6 +362,9 @@ static void tick(struct service *service, uint64_t now_ms, uint64_t clock_ms)
     struct links *links = list_entry(service, struct links, service);
     (void)clock_ms;
     links->now_ms = now_ms;
+    links->turn++;
+    for (struct list *first; (first = list_take_first(&links->resting));)
+        service_touch(service, &list_entry(first, struct link_connection, resting)->conversation);
     list_for_each(at, &links->connections)
         tick_connection(list_entry(at, struct link_connection, all));
     list_for_each(at, &links->all) {
@@ -403,7 +406,7 @@ static uint64_t next_ms(const struct service *service)
 {
     const struct links *links = list_entry(service, struct links, service);
     uint64_t next = UINT64_MAX;
-    if (!list_is_empty(&links->telling) || !list_is_empty(&links->readable))
+    if (!list_is_empty(&links->telling) || !list_is_empty(&links->readable) || !list_is_empty(&links->resting))
         return links->now_ms;
     list_for_each(at, &links->connections)
         next = earlier(next, connection_next_ms(list_entry(at, struct link_connection, all)));
@@ -468,6 +471,7 @@ struct links *links_new(const struct links_options *options, struct node_identit
     list_init(&links->connections);
     list_init(&links->carrying);
     list_init(&links->readable);
+    list_init(&links->resting);
     return links;
 }
 
@@ -689,6 +693,7 @@ static bool next_frame(struct links *links, struct link_connection *connection,
     if (result == LINK_WIRE_FRAME) {
         list_remove(&connection->readable);
         list_push_back(&links->readable, &connection->readable);
+        links->shared = link_wire_shared(&connection->wire);
         *event =
             (struct link_event){.kind = LINK_EVENT_FRAME, .link = link, .frame = &links->frame};
         return act(link, &links->frame);
@@ -702,6 +707,7 @@ static bool next_frame(struct links *links, struct link_connection *connection,
 bool links_next(struct links *links, struct link_event *event)
 {
     struct list *first;
+    links->shared = NULL;
     for (;;) {
         if ((first = list_first(&links->telling))) {
             struct link *link = list_entry(first, struct link, telling);
@@ -721,15 +727,30 @@ bool links_next(struct links *links, struct link_event *event)
     }
 }
 
+struct shared *links_shared(const struct links *links)
+{
+    return links->shared;
+}
+
 /* ---- sending ---- */
 
-static enum link_sent put(struct link *link, enum link_way way, uint8_t type, struct bytes contents)
+static size_t size_of(const struct link_part *parts, size_t count)
 {
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++)
+        size += parts[i].bytes.size;
+    return size;
+}
+
+static enum link_sent put(struct link *link, enum link_way way, uint8_t type, const struct link_part *parts,
+                          size_t count)
+{
+    size_t size = size_of(parts, count);
     struct link_connection *connection = link->ways[way];
     size_t queued =
         way == LINK_WAY_DATA ? link_wire_queued(&connection->wire) : connection->wire.out_bytes;
     size_t max = way == LINK_WAY_DATA ? link->links->options.output_max : LINK_TALK_BYTES;
-    bool is_over = queued && (contents.size > max || queued > max - contents.size);
+    bool is_over = queued && (size > max || queued > max - size);
     if (is_over && way == LINK_WAY_CONTROL) {
         link_end_session(link, LINK_REASON_SLOW, false);
         return LINK_DOWN;
@@ -740,7 +761,7 @@ static enum link_sent put(struct link *link, enum link_way way, uint8_t type, st
     }
     if (connection->wire.out_bytes == 0)
         connection->moved_ms = link->links->now_ms;
-    link_wire_put(&connection->wire, type, contents);
+    link_wire_put_parts(&connection->wire, type, parts, count);
     service_touch(&link->links->service, &connection->conversation);
     return LINK_SENT;
 }
@@ -761,13 +782,38 @@ enum link_sent link_send(struct link *link, const union link_frame *frame)
         return LINK_DOWN;
     buffer_drop(scratch, scratch->size);
     link_frame_write(scratch, frame);
-    return put(link, way_of(frame), (uint8_t)frame->type, buffer_bytes(scratch));
+    return put(link, way_of(frame), (uint8_t)frame->type, &(struct link_part){.bytes = buffer_bytes(scratch)}, 1);
+}
+
+/* Writes the entries behind the rest of the frame, and says of which parts it is made: what was written, and what is
+ * shared, in turn. How many. */
+static size_t write_entries(struct buffer *scratch, const struct engine_entry *entries, const struct link_body *bodies,
+                            uint32_t count, struct link_part *parts)
+{
+    size_t part_count = 0, from = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        link_entry_write(scratch, &entries[i], &bodies[i]);
+        if (!bodies[i].shared)
+            continue;
+        parts[part_count++] = (struct link_part){.bytes = {NULL, scratch->size - from}};
+        parts[part_count++] = (struct link_part){bodies[i].records, bodies[i].shared};
+        from = scratch->size;
+    }
+    parts[part_count++] = (struct link_part){.bytes = {NULL, scratch->size - from}};
+    /* By now it does not move any more. */
+    from = 0;
+    for (size_t i = 0; i < part_count; i += 2) {
+        parts[i].bytes.data = scratch->data + from;
+        from += parts[i].bytes.size;
+    }
+    return part_count;
 }
 
 enum link_sent link_send_raft(struct link *link, uint64_t group, uint64_t generation, uint64_t from,
                               const struct engine_message *message,
                               const struct engine_entry *entries, const struct link_body *bodies)
 {
+    struct link_part parts[2 * ENGINE_UNCOMMITTED_MAX + 1];
     struct buffer *scratch = &link->links->scratch;
     union link_frame frame = {.raft = {.group = group, .generation = generation, .from = from}};
     if (!link->is_up)
@@ -775,8 +821,8 @@ enum link_sent link_send_raft(struct link *link, uint64_t group, uint64_t genera
     link_raft_of(message, (struct bytes){0}, &frame.raft);
     buffer_drop(scratch, scratch->size);
     link_frame_write(scratch, &frame);
-    link_entries_write(scratch, entries, bodies, message->count);
-    enum link_sent sent = put(link, way_of(&frame), LINK_RAFT, buffer_bytes(scratch));
+    size_t count = write_entries(scratch, entries, bodies, message->count, parts);
+    enum link_sent sent = put(link, way_of(&frame), LINK_RAFT, parts, count);
     if (scratch->capacity > LINK_OUTPUT_BYTES)
         buffer_free(scratch);
     return sent;

@@ -106,6 +106,9 @@ struct link_event {
 /* What happened next; false: nothing more. Connections take turns. The service asks for a turn at
  * once as long as there is something. */
 bool links_next(struct links *links, struct link_event *event);
+/* What has the contents of the frame that was told last, for whoever keeps a part of them; NULL: they are to be
+ * copied. */
+struct shared *links_shared(const struct links *links);
 
 /* ---- a link ---- */
 

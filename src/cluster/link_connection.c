@@ -130,15 +130,32 @@ static bool wants_input(const struct conversation *conversation)
 
 /* ---- what is sent ---- */
 
+/* What is large leaves over several turns. */
+static bool rests(struct link_connection *connection)
+{
+    struct links *links = connection->links;
+    if (connection->turn != links->turn)
+        connection->turn_bytes = 0;
+    connection->turn = links->turn;
+    if (connection->way != LINK_WAY_DATA || connection->state != CONNECTION_OPEN ||
+        connection->turn_bytes < LINK_TURN_BYTES)
+        return false;
+    if (list_is_empty(&connection->resting))
+        list_push_back(&links->resting, &connection->resting);
+    return true;
+}
+
 static int output(struct conversation *conversation, struct iovec *parts, int max)
 {
-    return link_wire_output(&connection_of(conversation)->wire, parts, max);
+    struct link_connection *connection = connection_of(conversation);
+    return rests(connection) ? 0 : link_wire_output(&connection->wire, parts, max);
 }
 
 static void sent(struct conversation *conversation, size_t size)
 {
     struct link_connection *connection = connection_of(conversation);
     link_wire_sent(&connection->wire, size);
+    connection->turn_bytes += size;
     if (size)
         connection->moved_ms = connection->links->now_ms;
     if (connection->way == LINK_WAY_DATA && link_connection_is_current(connection))
@@ -174,6 +191,7 @@ void link_connection_free(struct link_connection *connection)
     list_remove(&connection->conversation.writable_link);
     list_remove(&connection->all);
     list_remove(&connection->readable);
+    list_remove(&connection->resting);
     link_wire_free(&connection->wire);
     buffer_free(&connection->known);
     mem_free(connection);
@@ -202,6 +220,7 @@ struct link_connection *link_connection_new(struct links *links, const struct pe
     connection->state = CONNECTION_ENDING;
     connection->moved_ms = links->now_ms;
     list_init(&connection->readable);
+    list_init(&connection->resting);
     list_push_back(&links->connections, &connection->all);
     link_wire_init(&connection->wire, LINK_WAY_CONTROL, 0);
     snprintf(connection->peer, sizeof(connection->peer), "%s", peer->name);

@@ -272,24 +272,32 @@ void link_members_write(struct buffer *out, const struct engine_members *members
     }
 }
 
+void link_entry_write(struct buffer *out, const struct engine_entry *entry, const struct link_body *body)
+{
+    const struct engine_members *members = entry->members;
+    add(out, entry->kind, 1);
+    add(out, entry->term, 8);
+    add(out, body->stamp_ms, 8);
+    add(out, body->catalogue, 8);
+    add(out, body->chain, 4);
+    add(out, body->use, 1);
+    if (entry->kind == ENGINE_MEMBERS) {
+        add(out, 2 + (uint64_t)members->count * MEMBER_BYTES, 4);
+        link_members_write(out, members);
+        return;
+    }
+    add(out, body->records.size, 4);
+    if (!body->shared)
+        add_bytes(out, body->records);
+}
+
 void link_entries_write(struct buffer *out, const struct engine_entry *entries,
                         const struct link_body *bodies, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        const struct engine_members *members = entries[i].members;
-        add(out, entries[i].kind, 1);
-        add(out, entries[i].term, 8);
-        add(out, bodies[i].stamp_ms, 8);
-        add(out, bodies[i].catalogue, 8);
-        add(out, bodies[i].chain, 4);
-        add(out, bodies[i].use, 1);
-        if (entries[i].kind == ENGINE_MEMBERS) {
-            add(out, 2 + (uint64_t)members->count * MEMBER_BYTES, 4);
-            link_members_write(out, members);
-        } else {
-            add(out, bodies[i].records.size, 4);
+        link_entry_write(out, &entries[i], &bodies[i]);
+        if (bodies[i].shared)
             add_bytes(out, bodies[i].records);
-        }
     }
 }
 
@@ -346,6 +354,7 @@ static bool read_entry(struct link_message *message, struct reader *reader, uint
     uint8_t kind = reader_u8(reader);
     struct link_body *body = &message->bodies[at];
     *entry = (struct engine_entry){.term = reader_u64(reader), .kind = kind};
+    body->shared = NULL;
     body->stamp_ms = reader_u64(reader);
     body->catalogue = reader_u64(reader);
     body->chain = reader_u32(reader);

@@ -158,8 +158,11 @@ struct link_body {
     uint64_t stamp_ms, catalogue;
     uint32_t chain; /* of the entry; see store/group_log.h */
     uint8_t use;    /* of ENGINE_RECORDS: the group's */
+    struct shared *shared; /* has the records that are to be sent; NULL: they are copied */
 };
 
+/* Appends an entry with what else it has, but for its records if they are shared: they follow it. */
+void link_entry_write(struct buffer *out, const struct engine_entry *entry, const struct link_body *body);
 /* Appends entries with what else they have. */
 void link_entries_write(struct buffer *out, const struct engine_entry *entries,
                         const struct link_body *bodies, uint32_t count);

@@ -9,6 +9,8 @@
 #include "cluster/link_wire.h"
 
 enum { LINK_WATCH_MS = 1000, LINK_ENDING_MS = 1000, LINK_ID_TEXT = 2 * NODE_ID_BYTES + 1 };
+/* Sent by data in a turn, about: what is encrypted meanwhile keeps whoever is in that turn from all else. */
+enum { LINK_TURN_BYTES = 1 << 20 };
 
 enum connection_state {
     CONNECTION_NEW,     /* the peer has not said who it is */
@@ -29,6 +31,9 @@ struct link_connection {
     bool is_dialed, is_abrupt; /* abrupt: what is unsent does not matter */
     uint64_t since_ms;         /* its state */
     uint64_t moved_ms;         /* when something was last sent, or there was nothing to be sent */
+    uint64_t turn;             /* the last one in which it was asked for output */
+    size_t turn_bytes;         /* that were sent in it */
+    struct list resting;       /* in links->resting: it goes on sending in the next turn */
     uint64_t session;
     struct link_wire wire;
     char peer[64];
@@ -93,11 +98,13 @@ struct links {
     struct random random;
     uint64_t now_ms;
     bool is_ending;
-    struct list all, telling, connections, carrying, readable;
+    uint64_t turn;
+    struct list all, telling, connections, carrying, readable, resting;
     struct service *clients[LINK_CLIENTS]; /* who serves those of other nodes; NULL: nobody here */
     size_t count, strangers;
     struct buffer scratch;
     union link_frame frame; /* that links_next told of */
+    struct shared *shared;  /* has its contents; its connection's reference; NULL: they are to be copied */
     uint64_t complained_ms; /* of strangers, in the log */
     uint32_t complaints;
 };

@@ -1,4 +1,5 @@
-/* What is to be sent lies in blocks of whole pieces, 64 KiB at most. A block is staged when it is
+/* What is to be sent lies in blocks of whole pieces, 64 KiB at most, or in blocks of a header whose piece lies
+ * elsewhere, and is held. A block is staged when it is
  * its class's turn, and only as far as to keep what carries it busy: what comes later and is more
  * urgent does not wait behind all that is queued.
  *
@@ -14,7 +15,10 @@ enum { BLOCK_BYTES = 4096, SHARE_BYTES = 16384 };
 
 struct block {
     struct list link;
-    size_t size, capacity;
+    size_t size; /* of all that it has to be sent */
+    size_t capacity;
+    struct bytes lent;     /* behind what it has itself; empty: nothing */
+    struct shared *shared; /* has that; a reference */
     uint8_t bytes[];
 };
 
@@ -34,17 +38,28 @@ void link_wire_init(struct link_wire *wire, enum link_way way, size_t whole_max)
     list_init(&wire->staged);
 }
 
+static struct block *block_at(struct list *link)
+{
+    return list_entry(link, struct block, link);
+}
+
+static void block_free(struct block *block)
+{
+    shared_unref(block->shared);
+    mem_free(block);
+}
+
 static void free_blocks(struct list *blocks)
 {
     for (struct list *link; (link = list_take_first(blocks));)
-        mem_free(list_entry(link, struct block, link));
+        block_free(block_at(link));
 }
 
 void link_wire_free(struct link_wire *wire)
 {
     buffer_free(&wire->in);
     for (size_t i = 0; i < LINK_CLASSES; i++) {
-        buffer_free(&wire->wholes[i]);
+        shared_unref(wire->wholes[i]);
         free_blocks(&wire->queued[i]);
     }
     free_blocks(&wire->staged);
@@ -68,8 +83,10 @@ size_t link_wire_waiting(const struct link_wire *wire)
 /* What was lent is no longer used. */
 static void take_back(struct link_wire *wire)
 {
-    if (wire->lent >= 0)
-        buffer_free(&wire->wholes[wire->lent]);
+    if (wire->lent >= 0) {
+        shared_unref(wire->wholes[wire->lent]);
+        wire->wholes[wire->lent] = NULL;
+    }
     wire->lent = -1;
     if (wire->taken == wire->in.size && wire->in.capacity > LINK_PIECE_MAX) {
         buffer_free(&wire->in);
@@ -80,8 +97,10 @@ static void take_back(struct link_wire *wire)
 /* One more piece of what has begun, or of what begins. False: it does not fit. */
 static bool gather(struct link_wire *wire, enum link_class class, const struct link_piece *piece)
 {
-    struct buffer *whole = &wire->wholes[class];
     uint8_t begun = wire->whole_types[class];
+    if (!wire->wholes[class])
+        wire->wholes[class] = shared_new();
+    struct buffer *whole = &wire->wholes[class]->bytes;
     if ((begun && begun != piece->type) || piece->payload.size > wire->whole_max - whole->size)
         return false;
     buffer_add(whole, piece->payload.data, piece->payload.size);
@@ -122,15 +141,23 @@ enum link_wire_result link_wire_next(struct link_wire *wire, union link_frame *f
         if (piece.has_more)
             continue;
         wire->lent = (int)class;
-        return read_frame(&piece, buffer_bytes(&wire->wholes[class]), frame);
+        return read_frame(&piece, buffer_bytes(&wire->wholes[class]->bytes), frame);
     }
+}
+
+struct shared *link_wire_shared(const struct link_wire *wire)
+{
+    return wire->lent >= 0 ? wire->wholes[wire->lent] : NULL;
 }
 
 /* ---- out ---- */
 
-static struct block *block_at(struct list *link)
+static struct block *block_new(struct list *queued, size_t capacity)
 {
-    return list_entry(link, struct block, link);
+    struct block *block = mem_alloc(sizeof(*block) + capacity);
+    *block = (struct block){.capacity = capacity};
+    list_push_back(queued, &block->link);
+    return block;
 }
 
 /* The last block of the class, or a new one, with room for so much. */
@@ -138,36 +165,69 @@ static struct block *block_for(struct link_wire *wire, enum link_class class, si
 {
     struct list *queued = &wire->queued[class];
     struct block *last = list_is_empty(queued) ? NULL : block_at(queued->prev);
-    if (last && last->capacity - last->size >= size)
+    if (last && !last->shared && last->capacity - last->size >= size)
         return last;
-    size_t capacity = size > BLOCK_BYTES ? size : BLOCK_BYTES;
-    struct block *block = mem_alloc(sizeof(*block) + capacity);
-    *block = (struct block){.capacity = capacity};
-    list_push_back(queued, &block->link);
-    return block;
+    return block_new(queued, size > BLOCK_BYTES ? size : BLOCK_BYTES);
 }
 
-static void put_piece(struct link_wire *wire, uint8_t type, bool has_more, struct bytes payload)
+/* Where the next bytes are to be taken from. */
+struct source {
+    const struct link_part *part;
+    size_t at; /* in it */
+};
+
+/* So many bytes, of one part or several. */
+static void copy_from(struct source *from, uint8_t *to, size_t size)
+{
+    while (size) {
+        size_t left = from->part->bytes.size - from->at, now = left < size ? left : size;
+        if (now)
+            memcpy(to, from->part->bytes.data + from->at, now);
+        to += now;
+        size -= now;
+        from->at += now;
+        if (now == left) {
+            from->part++;
+            from->at = 0;
+        }
+    }
+}
+
+static void put_piece(struct link_wire *wire, uint8_t type, bool has_more, struct source *from, size_t size)
 {
     enum link_class class = link_frame_class(type, wire->way);
-    size_t size = LINK_PIECE_HEADER + payload.size;
-    struct block *block = block_for(wire, class, size);
-    link_piece_write_header(block->bytes + block->size, type, has_more, payload.size);
-    if (payload.size)
-        memcpy(block->bytes + block->size + LINK_PIECE_HEADER, payload.data, payload.size);
-    block->size += size;
-    wire->queued_bytes[class] += size;
-    wire->out_bytes += size;
+    size_t all = LINK_PIECE_HEADER + size;
+    bool is_lent = size == LINK_PAYLOAD_MAX && from->part->shared && from->part->bytes.size - from->at >= size;
+    struct block *block =
+        is_lent ? block_new(&wire->queued[class], LINK_PIECE_HEADER) : block_for(wire, class, all);
+    link_piece_write_header(block->bytes + block->size, type, has_more, size);
+    if (is_lent) {
+        block->lent = bytes_of(from->part->bytes.data + from->at, size);
+        block->shared = shared_ref(from->part->shared);
+        from->at += size;
+    } else {
+        copy_from(from, block->bytes + block->size + LINK_PIECE_HEADER, size);
+    }
+    block->size += all;
+    wire->queued_bytes[class] += all;
+    wire->out_bytes += all;
+}
+
+void link_wire_put_parts(struct link_wire *wire, uint8_t type, const struct link_part *parts, size_t count)
+{
+    struct source from = {.part = parts};
+    size_t left = 0;
+    assert(link_frame_may(type, wire->way));
+    for (size_t i = 0; i < count; i++)
+        left += parts[i].bytes.size;
+    for (; left > LINK_PAYLOAD_MAX; left -= LINK_PAYLOAD_MAX)
+        put_piece(wire, type, true, &from, LINK_PAYLOAD_MAX);
+    put_piece(wire, type, false, &from, left);
 }
 
 void link_wire_put(struct link_wire *wire, uint8_t type, struct bytes contents)
 {
-    assert(link_frame_may(type, wire->way));
-    while (contents.size > LINK_PAYLOAD_MAX) {
-        put_piece(wire, type, true, bytes_of(contents.data, LINK_PAYLOAD_MAX));
-        contents = bytes_of(contents.data + LINK_PAYLOAD_MAX, contents.size - LINK_PAYLOAD_MAX);
-    }
-    put_piece(wire, type, false, contents);
+    link_wire_put_parts(wire, type, &(struct link_part){.bytes = contents}, 1);
 }
 
 size_t link_wire_queued(const struct link_wire *wire)
@@ -220,10 +280,14 @@ int link_wire_output(struct link_wire *wire, struct iovec *parts, int max)
     stage(wire);
     list_for_each(at, &wire->staged) {
         struct block *block = block_at(at);
-        size_t gone = count ? 0 : wire->gone;
+        size_t gone = count ? 0 : wire->gone, own = block->size - block->lent.size;
+        if (count < max && gone < own)
+            parts[count++] = (struct iovec){block->bytes + gone, own - gone};
+        gone = gone > own ? gone - own : 0;
+        if (count < max && block->lent.size)
+            parts[count++] = (struct iovec){(uint8_t *)(uintptr_t)block->lent.data + gone, block->lent.size - gone};
         if (count == max)
             break;
-        parts[count++] = (struct iovec){block->bytes + gone, block->size - gone};
     }
     return count;
 }
@@ -239,6 +303,6 @@ void link_wire_sent(struct link_wire *wire, size_t size)
             break;
         wire->gone -= block->size;
         list_remove(first);
-        mem_free(block);
+        block_free(block);
     }
 }

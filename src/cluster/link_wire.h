@@ -7,6 +7,7 @@
 #include <sys/uio.h>
 
 #include "base/list.h"
+#include "base/shared.h"
 #include "cluster/link_frame.h"
 
 enum {
@@ -20,7 +21,7 @@ struct link_wire {
 
     struct buffer in;
     size_t taken;                       /* of `in`, at its beginning */
-    struct buffer wholes[LINK_CLASSES]; /* that have begun, or was taken last */
+    struct shared *wholes[LINK_CLASSES]; /* that have begun, or was taken last; NULL: none */
     uint8_t whole_types[LINK_CLASSES];  /* 0: none has begun */
     int lent;                           /* the class whose whole was taken last; -1: none */
 
@@ -49,10 +50,22 @@ enum link_wire_result { LINK_WIRE_FRAME, LINK_WIRE_MORE, LINK_WIRE_WRONG };
 /* The next frame, good until the next call, or the next input; MORE: there is none that is
  * complete; WRONG: nothing that comes can be understood any more. */
 enum link_wire_result link_wire_next(struct link_wire *wire, union link_frame *frame);
+/* What has the contents of the frame that was taken last, for whoever keeps a part of them; NULL: they are to be
+ * copied. */
+struct shared *link_wire_shared(const struct link_wire *wire);
 
 /* ---- out ---- */
 
-/* `contents` as pieces of frames of this type, at the end of its class. They are copied. */
+/* A part of a frame's contents. */
+struct link_part {
+    struct bytes bytes;
+    struct shared *shared; /* has them, and is held until they are sent; NULL: they are copied */
+};
+
+/* The parts, one behind the other, as pieces of frames of this type, at the end of its class. What it costs at once is
+ * as much as is copied: of what is shared, less than three pieces for each part. */
+void link_wire_put_parts(struct link_wire *wire, uint8_t type, const struct link_part *parts, size_t count);
+/* The same with one part, which is copied. */
 void link_wire_put(struct link_wire *wire, uint8_t type, struct bytes contents);
 /* Unsent bytes of all classes but TALK. */
 size_t link_wire_queued(const struct link_wire *wire);

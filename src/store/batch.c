@@ -107,8 +107,23 @@ void batch_add(struct journal *journal, enum record_type type, struct bytes payl
 
 void bracket_unref(struct bracket *bracket)
 {
-    if (bracket && --bracket->refs == 0)
-        mem_free(bracket);
+    if (!bracket || --bracket->refs)
+        return;
+    shared_unref(bracket->shared);
+    mem_free(bracket);
+}
+
+/* It stays where it lies, and whoever writes the batch holds it. */
+static void add_lent(struct journal *journal, enum record_type type, struct bytes payload)
+{
+    struct batch *batch = journal->filling;
+    struct pending *pending = add(journal, type);
+    buffer_add(&batch->bytes, &payload, sizeof(payload));
+    pending->size = (uint32_t)payload.size;
+    pending->is_lent = true;
+    batch->size += RECORD_HEADER + payload.size;
+    batch->records_size += RECORD_HEADER + payload.size;
+    batch->inserts_size += payload.size;
 }
 
 void batch_add_entry(struct journal *journal, struct bracket *bracket,
@@ -119,10 +134,11 @@ void batch_add_entry(struct journal *journal, struct bracket *bracket,
     uint8_t bytes[ENTRY_PAYLOAD_SIZE];
     enum record_type type;
     struct bytes content;
+    uint32_t large = journal->options->group_shared_bytes, lent_min = large < INSERT_MIN ? large : INSERT_MIN;
     entry_payload_write(bytes, payload);
     add_payload(journal, RECORD_ENTRY, bytes_of(bytes, sizeof(bytes)));
     while (content_next(&cursor, &type, &content))
-        add_payload(journal, type, content);
+        (bracket->shared && content.size >= lent_min ? add_lent : add_payload)(journal, type, content);
     assert(!cursor.bad);
     batch->brackets = mem_grow(batch->brackets, &batch->brackets_capacity,
                                batch->brackets_count + 1, sizeof(struct bracket *));

@@ -156,7 +156,8 @@ void groups_tick(struct store *store)
            (link = list_first(&store->groups.recent))) {
         struct bracket *bracket = list_entry(link, struct bracket, recent_link);
         struct group_log *log = group_log_find(store, bracket->group);
-        if (bracket->head.index > group_log_durable(log))
+        /* A large one is not read back only to be applied. */
+        if (bracket->head.index > group_log_durable(log) || (bracket->shared && bracket->head.index > log->applied))
             break;
         assert(log->recent[log->recent_at] == bracket);
         log->recent_at++;
@@ -171,6 +172,8 @@ static void fetched_forget(struct group_log *log)
 {
     log->fetched_count = 0;
     log->fetched.size = 0;
+    shared_unref(log->fetched_large);
+    log->fetched_large = NULL;
 }
 
 static void cut(struct group_log *log, uint64_t from)
@@ -315,7 +318,8 @@ static void group_log_free(struct group_log *log)
     idmap_remove(&log->store->groups.by_number, log->group);
     if (log->reading)
         log->reading->log = NULL;
-    proposal_free(&log->proposal);
+    proposal_free(log->store->options.pool, &log->proposal);
+    fetched_forget(log);
     buffer_free(&log->note);
     buffer_free(&log->fetched);
     mem_free(log->fetched_at);
@@ -392,34 +396,50 @@ uint64_t group_log_bytes(struct bytes contents)
     return bytes_with(contents, contents_count(contents));
 }
 
-static struct bracket *bracket_new(uint64_t group, const struct log_head *head,
-                                   struct bytes contents)
+static struct bracket *bracket_new(const struct group_log *log, const struct log_head *head,
+                                   const struct log_contents *contents)
 {
-    struct bracket *bracket = mem_alloc(sizeof(*bracket) + contents.size);
-    *bracket = (struct bracket){
-        .refs = 1, .group = group, .head = *head, .contents_size = (uint32_t)contents.size};
+    bool is_shared = contents->shared && contents->bytes.size >= log->store->options.group_shared_bytes;
+    size_t own = is_shared ? 0 : contents->bytes.size;
+    struct bracket *bracket = mem_alloc(sizeof(*bracket) + own);
+    *bracket = (struct bracket){.refs = 1,
+                                .group = log->group,
+                                .head = *head,
+                                .shared = is_shared ? shared_ref(contents->shared) : NULL,
+                                .contents = is_shared ? contents->bytes.data : bracket->own,
+                                .contents_size = (uint32_t)contents->bytes.size};
     list_init(&bracket->recent_link);
     list_init(&bracket->unplaced_link);
-    if (contents.size)
-        memcpy(bracket->contents, contents.data, contents.size);
+    if (own)
+        memcpy(bracket->own, contents->bytes.data, own);
     return bracket;
 }
 
-uint32_t group_log_chain_of(uint32_t before, const struct log_head *head, struct bytes contents)
+uint32_t group_log_chain_of(uint32_t before, const struct log_head *head, uint32_t checksum)
 {
-    return log_chain(before, head, crc32c(0, contents.data, contents.size));
+    return log_chain(before, head, checksum);
+}
+
+struct log_contents log_contents_of(struct bytes bytes)
+{
+    return (struct log_contents){.bytes = bytes, .checksum = crc32c(0, bytes.data, bytes.size)};
 }
 
 uint32_t group_log_append(struct group_log *log, const struct log_head *head, struct bytes contents)
 {
-    struct entry_payload payload = {.group = log->group, .head = *head};
+    struct log_contents copied = log_contents_of(contents);
+    return group_log_add(log, head, &copied);
+}
+
+uint32_t group_log_add(struct group_log *log, const struct log_head *head, const struct log_contents *contents)
+{
+    struct entry_payload payload = {.group = log->group, .head = *head, .checksum = contents->checksum};
     assert(head->index > log->applied && head->index <= log->last + 1);
     cut(log, head->index);
-    payload.records = contents_count(contents);
-    payload.checksum = crc32c(0, contents.data, contents.size);
+    payload.records = contents_count(contents->bytes);
     payload.chain = log_chain(group_log_chain(log, log->last), head, payload.checksum);
-    struct bracket *bracket = bracket_new(log->group, head, contents);
-    bracket->place.size = (uint32_t)bytes_with(contents, payload.records);
+    struct bracket *bracket = bracket_new(log, head, contents);
+    bracket->place.size = (uint32_t)bytes_with(contents->bytes, payload.records);
     payload.size = bracket->place.size - RECORD_HEADER - ENTRY_PAYLOAD_SIZE;
     *entry_add(log) = (struct log_entry){.term = head->term,
                                          .size = bracket->place.size,
@@ -495,11 +515,36 @@ uint64_t group_log_size(const struct group_log *log)
 
 /* ---- reading back ---- */
 
+/* A large entry of one record is checked here, and becomes contents where it lies: the header of a record has room for
+ * that of contents. */
+static void look_at_large(struct log_read_job *job)
+{
+    struct record record;
+    uint32_t at = RECORD_HEADER + ENTRY_PAYLOAD_SIZE, offset = (uint32_t)job->offset;
+    struct bytes all = bytes_of(job->data, job->size);
+    if (record_read(all, job->segment->number, offset, &record) != RECORD_OK || record.type != RECORD_ENTRY ||
+        !entry_payload_read(record.payload, &job->payload) || job->payload.records != 1 ||
+        record_read(bytes_of(job->data + at, job->size - at), job->segment->number, offset + at, &record) !=
+            RECORD_OK ||
+        !content_may_have(record.type) || record.place.size != job->size - at)
+        return;
+    struct buffer header = {0};
+    size_t begun = contents_begin(&header, record.type);
+    contents_end_before(&header, begun, record.payload.size);
+    uint8_t *contents = job->data + at + RECORD_HEADER - CONTENT_HEADER;
+    memcpy(contents, header.data, CONTENT_HEADER);
+    buffer_free(&header);
+    job->contents = bytes_of(contents, CONTENT_HEADER + record.payload.size);
+    job->is_alone = crc32c(0, job->contents.data, job->contents.size) == job->payload.checksum;
+}
+
 static void run_read(struct job *link)
 {
     struct log_read_job *job = (struct log_read_job *)link;
     job->error = files_read(&job->store->journal.files, job->segment->number, job->data, job->size,
                             job->offset, &job->got);
+    if (!job->error && job->got == job->size && job->is_large)
+        look_at_large(job);
 }
 
 /* Where the record of a fetched entry lies in the bytes that were read; NULL: not there as a whole. */
@@ -515,6 +560,13 @@ static const uint8_t *read_bytes(const struct log_read_job *job, struct place pl
 static struct bytes fetched_bytes(const struct group_log *log, size_t from, size_t size)
 {
     return size ? bytes_of(log->fetched.data + from, size) : bytes_of(NULL, 0);
+}
+
+static void fetched_add(struct group_log *log, const struct log_head *head, size_t from, size_t size)
+{
+    log->fetched_at = mem_grow(log->fetched_at, &log->fetched_capacity, log->fetched_count + 1,
+                               sizeof(*log->fetched_at));
+    log->fetched_at[log->fetched_count++] = (struct fetched){*head, from, size};
 }
 
 /* Takes the entry at `index` out of its bytes, as contents. False: they are not what they were. */
@@ -542,21 +594,35 @@ static bool fetch(struct group_log *log, uint64_t index, const uint8_t *bytes, s
         log->fetched.size = from;
         return false;
     }
-    log->fetched_at = mem_grow(log->fetched_at, &log->fetched_capacity, log->fetched_count + 1,
-                               sizeof(*log->fetched_at));
-    log->fetched_at[log->fetched_count++] = (struct fetched){payload.head, from, contents.size};
+    fetched_add(log, &payload.head, from, contents.size);
+    return true;
+}
+
+/* False: it is not the entry that was asked for. */
+static bool take_large(struct group_log *log, struct log_read_job *job)
+{
+    const struct entry_payload *payload = &job->payload;
+    if (payload->group != log->group || payload->head.index != job->index ||
+        payload->chain != group_log_chain(log, job->index) || job->size != entry_place_of(log, job->index).size)
+        return false;
+    log->fetched_large = shared_new();
+    log->fetched_large->bytes = (struct buffer){job->data, job->size, job->size};
+    fetched_add(log, &payload->head, (size_t)(job->contents.data - job->data), job->contents.size);
+    job->data = NULL;
     return true;
 }
 
 /* The entry that was asked for, and those behind it that were read with it. */
-static void take_read(struct group_log *log, const struct log_read_job *job)
+static void take_read(struct group_log *log, struct log_read_job *job)
 {
     const uint8_t *bytes;
     fetched_forget(log);
     log->fetched_first = job->index;
     if (job->cuts != log->cuts || job->index <= log->floor)
         return;
-    log->is_unreadable = true;
+    log->is_unreadable = !job->is_alone || !take_large(log, job);
+    if (job->is_alone)
+        return;
     for (uint64_t index = job->index; index <= log->last; index++) {
         struct place place = entry_place_of(log, index);
         bytes = job->error ? NULL : read_bytes(job, place);
@@ -594,9 +660,10 @@ static void read_from(struct group_log *log, uint64_t index)
     struct segment *segment = segment_find(&log->store->journal, place.segment);
     struct log_read_job *job = mem_zalloc(sizeof(*job));
     uint64_t left = segment->size > place.offset ? segment->size - place.offset : 0;
-    job->size = place.size > READ_WINDOW || left < place.size ? place.size
-                : left < READ_WINDOW                         ? left
-                                                             : READ_WINDOW;
+    job->is_large = place.size > READ_WINDOW;
+    job->size = job->is_large || left < place.size ? place.size
+                : left < READ_WINDOW               ? left
+                                                   : READ_WINDOW;
     job->data = mem_alloc(job->size);
     job->job.run = run_read;
     job->job.done = read_done;
@@ -626,7 +693,8 @@ enum log_result group_log_read(struct group_log *log, uint64_t index, struct log
     if (log->fetched_count && index - log->fetched_first < log->fetched_count) {
         const struct fetched *fetched = &log->fetched_at[index - log->fetched_first];
         *head = fetched->head;
-        *contents = fetched_bytes(log, fetched->from, fetched->size);
+        *contents = log->fetched_large ? bytes_of(log->fetched_large->bytes.data + fetched->from, fetched->size)
+                                       : fetched_bytes(log, fetched->from, fetched->size);
         return LOG_OK;
     }
     if (log->reading)
@@ -637,6 +705,14 @@ enum log_result group_log_read(struct group_log *log, uint64_t index, struct log
     }
     read_from(log, index);
     return LOG_WAIT;
+}
+
+struct shared *group_log_shared(const struct group_log *log, uint64_t index)
+{
+    const struct bracket *bracket = bracket_of(log, index);
+    if (bracket)
+        return bracket->shared;
+    return log->fetched_count && index == log->fetched_first ? log->fetched_large : NULL;
 }
 
 /* ---- applying ---- */

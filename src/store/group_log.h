@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 
+struct shared;
 struct store;
 struct group_log;
 
@@ -33,6 +34,16 @@ struct log_floor {
     uint32_t chain;       /* of that entry (log_chain) */
     struct bytes note;    /* the caller's: who the members are, at that index */
 };
+
+/* What an entry says: a row of records (content_add). */
+struct log_contents {
+    struct bytes bytes;
+    struct shared *shared; /* has them, and is held where they are large; NULL: they are copied */
+    uint32_t checksum;
+};
+
+/* Contents that are to be copied. */
+struct log_contents log_contents_of(struct bytes bytes);
 
 enum log_result {
     LOG_OK,
@@ -59,8 +70,10 @@ void group_log_committed(struct group_log *log, uint64_t index);
  * cut. `contents` is a row of records (content_add), and is copied. There is room for them (store_room of
  * group_log_bytes). Returns the entry's chain. */
 uint32_t group_log_append(struct group_log *log, const struct log_head *head, struct bytes contents);
-/* The chain that an entry has whose contents these are, if the one before it has the chain `before`. */
-uint32_t group_log_chain_of(uint32_t before, const struct log_head *head, struct bytes contents);
+/* The same; contents that are shared are held where they are large (group_shared_bytes), and not copied. */
+uint32_t group_log_add(struct group_log *log, const struct log_head *head, const struct log_contents *contents);
+/* The chain that an entry has whose contents have this checksum, if the one before it has the chain `before`. */
+uint32_t group_log_chain_of(uint32_t before, const struct log_head *head, uint32_t checksum);
 /* What appending contents takes of a batch, at most. */
 uint64_t group_log_bytes(struct bytes contents);
 /* Entries from here on go. A start finds them again, unless another one was appended in their place. */
@@ -84,8 +97,11 @@ void group_log_lead(struct group_log *log, bool leads);
 /* Under which number replies wait for what is decided here: a bit of what store_publish returns. */
 void group_log_set_wait(struct group_log *log, uint8_t number);
 /* What is to be the contents of the next entry, of `max` bytes at most, or one record that is longer. They
- * stay until something else is decided. False: there is nothing. */
-bool group_log_proposal(struct group_log *log, size_t max, struct bytes *contents);
+ * stay until something else is decided. False: there is nothing, or a large message comes next that was not copied
+ * yet. */
+bool group_log_proposal(struct group_log *log, size_t max, struct log_contents *contents);
+/* Goes on with copying large messages, group_slice_bytes at most. True: some of them is left. */
+bool group_log_copy(struct group_log *log);
 /* They were appended. */
 void group_log_proposed(struct group_log *log, size_t size);
 /* How much was decided so far, in bytes of contents, from when this store was opened: what was decided
@@ -121,5 +137,7 @@ uint64_t group_log_size(const struct group_log *log);
 /* An entry; `contents` stays as it is until the next store_tick, or until the log is changed. */
 enum log_result group_log_read(struct group_log *log, uint64_t index, struct log_head *head,
                                struct bytes *contents);
+/* What has the contents of an entry that was just read, for whoever keeps them longer; NULL: they are to be copied. */
+struct shared *group_log_shared(const struct group_log *log, uint64_t index);
 
 #endif

@@ -267,8 +267,10 @@ struct proposal {
     uint32_t destinations_count;
     size_t destinations_capacity;
     struct list addressed_link; /* on groups->addressed, if it has some */
-    struct buffer contents;
+    struct buffer contents; /* but for large messages */
     size_t taken;           /* bytes of it that were proposed */
+    struct list large;      /* struct large_message, in order */
+    uint64_t large_bytes;   /* of contents that they are, or will be */
     uint64_t before;        /* bytes that were proposed, and are forgotten */
     uint64_t names_decided; /* what group_log_decided was after the last change of a name */
 };
@@ -300,6 +302,7 @@ struct group_log {
     size_t fetched_count, fetched_capacity;
     uint64_t fetched_first;
     struct buffer fetched;
+    struct shared *fetched_large; /* instead: has the one at fetched_first; NULL: none */
     bool is_unreadable; /* the one at fetched_first */
 };
 
@@ -312,6 +315,10 @@ struct log_read_job {
     uint64_t offset, size, got;
     uint8_t *data;
     int error;
+    bool is_large; /* the entry: nothing else is read with it */
+    bool is_alone; /* it has one record: what it says, and its contents, in `data` */
+    struct entry_payload payload;
+    struct bytes contents;
 };
 
 /* GROUP_ITSELF: not a block, but what is said of the group. */
@@ -328,6 +335,7 @@ struct groups {
     struct list addressed; /* logs that the message goes to which is being published */
     struct group_log *names; /* that has the catalogue; NULL: it is this broker's alone */
     uint64_t recent_bytes;
+    bool keeps_filling; /* store_keep_filling */
     struct dead_group_name *dead;
     size_t dead_count, dead_capacity;
 };
@@ -335,7 +343,7 @@ struct groups {
 /* ---- what a leader decides: proposal.c ---- */
 
 void proposal_init(struct proposal *proposal);
-void proposal_free(struct proposal *proposal);
+void proposal_free(struct message_pool *pool, struct proposal *proposal);
 /* May messages be taken from this queue of a group? */
 bool group_may_take(const struct index *index);
 /* The message that is published next goes to this queue. */

@@ -52,8 +52,11 @@ void journal_free(struct journal *journal)
     idmap_free(&journal->segments_by_number);
     for (size_t i = 0; i < job->pinned_count; i++)
         message_unref(journal->options->pool, job->pinned[i]);
+    for (size_t i = 0; i < job->lent_count; i++)
+        shared_unref(job->lent[i]);
     mem_free(job->inserts);
     mem_free(job->pinned);
+    mem_free(job->lent);
     mem_free(job->block);
     batch_free(journal, journal->filling);
     batch_free(journal, journal->sealing);
@@ -73,12 +76,12 @@ void journal_fail(struct journal *journal, const char *what, int error)
 
 /* ---- the bytes of a batch, on either side ---- */
 
-static void insert(struct write_job *job, size_t at, const struct message *message)
+static void insert(struct write_job *job, size_t at, struct bytes part)
 {
     job->inserts = mem_grow(job->inserts, &job->inserts_capacity, job->inserts_count + 1,
                             sizeof(*job->inserts));
     job->inserts[job->inserts_count].at = at;
-    job->inserts[job->inserts_count++].part = message_body(message);
+    job->inserts[job->inserts_count++].part = part;
 }
 
 static bool is_long(const struct message *message)
@@ -94,19 +97,22 @@ static void write_record(struct write_job *job, const struct batch *batch,
     assert(!pending->is_elided);
     uint8_t *header = job->bytes + job->bytes_size;
     uint8_t *payload = header + RECORD_HEADER;
-    size_t size = pending->size;
+    size_t size = pending->is_lent ? 0 : pending->size;
     struct bytes body = {0};
-    memcpy(payload, batch->bytes.data + pending->at, size);
+    if (pending->is_lent)
+        memcpy(&body, batch->bytes.data + pending->at, sizeof(body));
+    else
+        memcpy(payload, batch->bytes.data + pending->at, size);
     if (message) {
         size_t copied = message_data_size(message) - (is_long(message) ? message->body_size : 0);
         memcpy(payload + size, message->data, copied);
         size += copied;
     }
     job->bytes_size += RECORD_HEADER + size;
-    if (is_long(message)) {
+    if (is_long(message))
         body = message_body(message);
-        insert(job, job->bytes_size, message);
-    }
+    if (body.size)
+        insert(job, job->bytes_size, body);
     place->size = (uint32_t)(RECORD_HEADER + size + body.size);
     record_header_write(header, pending->type, *place, bytes_of(payload, size), body);
     job->batch_header.contents = crc32c(job->batch_header.contents, header, 4);
@@ -434,6 +440,13 @@ static inline void hold(struct journal *journal, struct segment *segment, enum r
     segment->kept_bytes += bytes;
 }
 
+/* Contents are needed until they are written. */
+static void lend(struct write_job *job, struct shared *shared)
+{
+    job->lent = mem_grow(job->lent, &job->lent_capacity, job->lent_count + 1, sizeof(*job->lent));
+    job->lent[job->lent_count++] = shared_ref(shared);
+}
+
 /* One that was cut since is there, but nobody needs it. */
 static void note_entry_place(struct journal *journal, struct batch *batch, struct place place)
 {
@@ -444,6 +457,8 @@ static void note_entry_place(struct journal *journal, struct batch *batch, struc
     bracket->place.offset = place.offset;
     if (!bracket->is_cut && !planted(PLANTED_GROUP_NOT_HELD))
         segment_hold_entry(journal, bracket->place);
+    if (bracket->shared)
+        lend(&journal->write, bracket->shared);
     bracket_unref(bracket);
 }
 
@@ -791,7 +806,9 @@ static void unpin(struct journal *journal)
     struct write_job *job = &journal->write;
     for (size_t i = 0; i < job->pinned_count; i++)
         message_unref(journal->options->pool, job->pinned[i]);
-    job->pinned_count = 0;
+    for (size_t i = 0; i < job->lent_count; i++)
+        shared_unref(job->lent[i]);
+    job->pinned_count = job->lent_count = 0;
 }
 
 /* What a write failed of that may succeed later: room, or a descriptor for a new segment. NULL: it

@@ -10,6 +10,7 @@
 
 #include "base/map.h"
 #include "base/planted.h"
+#include "base/shared.h"
 #include "store/files.h"
 #include "store/outage.h"
 #include "store/record.h"
@@ -99,10 +100,11 @@ struct pending {
     struct message *message; /* a reference; NULL: no message, or elided */
     enum record_type type;
     bool is_elided;
+    bool is_lent;      /* in batch->bytes is a struct bytes, which says where the payload lies */
     uint32_t at, size; /* the payload, or the start of it, in batch->bytes */
 };
 
-enum { INSERT_MIN = 16384 }; /* bodies from here on are written from where they lie */
+enum { INSERT_MIN = 16384 }; /* bodies, and shared contents, from here on are written from where they lie */
 
 /* Settled sequence numbers of one queue, as the payload of its record but for the last range; and those
  * that came back, likewise. */
@@ -134,8 +136,10 @@ struct bracket {
     uint64_t group;
     struct log_head head;
     struct list recent_link, unplaced_link; /* group_log.c */
+    struct shared *shared; /* has its contents; NULL: they are below */
+    const uint8_t *contents;
     uint32_t contents_size;
-    uint8_t contents[];
+    uint8_t own[];
 };
 
 void bracket_unref(struct bracket *bracket);
@@ -210,6 +214,8 @@ struct write_job {
     size_t inserts_count, inserts_capacity;
     struct message **pinned; /* the messages of these, unless the batch is large and pins them */
     size_t pinned_count, pinned_capacity;
+    struct shared **lent; /* contents of entries that have their place, until they are written */
+    size_t lent_count, lent_capacity;
     struct batch *batch; /* a large batch: its bytes are to be made; NULL: they are there */
     size_t brackets_placed;
     uint32_t placed;     /* records of it that have their place */

@@ -5,9 +5,13 @@
  * A *led* queue is one that something was decided for: its next sequence number, its mark, and what of it
  * is settled or comes back lie here, as they are ahead of the state. What is settled, and what comes back,
  * is gathered for each queue, and put behind all else when contents are asked for: the messages are in the
- * state, so that no order among them is lost. */
+ * state, so that no order among them is lost.
+ *
+ * A large message is an entry by itself, and is copied over several turns (group_log_copy): into memory that the log,
+ * the journal and the links hold together from then on. */
 #include <assert.h>
 
+#include "base/crc32c.h"
 #include "base/mem.h"
 #include "base/planted.h"
 #include "store/internal.h"
@@ -23,6 +27,15 @@ struct led {
     struct idmap returning; /* struct returning, by sequence number */
     /* Of the queue as a whole, with its part 0: what is to come. */
     uint64_t coming, coming_bytes;
+};
+
+struct large_message {
+    struct list link;
+    size_t at;               /* in proposal->contents: what lies before comes first */
+    struct message *message; /* a reference; NULL: all of it was copied */
+    struct shared *shared;   /* its contents, as far as they were copied */
+    size_t size;             /* that they will have */
+    uint32_t checksum;       /* so far */
 };
 
 /* What came back, as far as it is decided and not applied yet. */
@@ -89,6 +102,12 @@ static struct led *led_find(const struct index *index)
 
 /* ---- contents ---- */
 
+/* All that was decided, but for what is settled and comes back and was not put behind it yet. */
+static uint64_t in_contents(const struct proposal *proposal)
+{
+    return proposal->before + proposal->contents.size + proposal->large_bytes;
+}
+
 static void add(struct group_log *log, enum record_type type, struct bytes payload)
 {
     content_add(&log->proposal.contents, type, payload);
@@ -102,6 +121,47 @@ static void add_id(struct group_log *log, enum record_type type, uint64_t id)
     buffer_free(&payload);
 }
 
+/* Its payload is complete but for `missing` bytes. */
+static void start_message(struct proposal *proposal, struct message *message, struct buffer *out, size_t missing)
+{
+    size_t begun = contents_begin(out, RECORD_MESSAGE);
+    message_payload_start(out, message, proposal->destinations, proposal->destinations_count);
+    contents_end_before(out, begun, missing);
+}
+
+static void add_copied(struct proposal *proposal, struct message *message)
+{
+    size_t size = message_data_size(message);
+    start_message(proposal, message, &proposal->contents, size);
+    buffer_add(&proposal->contents, message->data, size);
+}
+
+static void add_large(struct proposal *proposal, struct message *message)
+{
+    struct large_message *large = mem_zalloc(sizeof(*large));
+    size_t size = message_data_size(message);
+    large->at = proposal->contents.size;
+    large->message = message_ref(message);
+    large->shared = shared_new();
+    struct buffer *bytes = &large->shared->bytes;
+    start_message(proposal, message, bytes, size);
+    large->size = bytes->size + size;
+    bytes->data = mem_realloc(bytes->data, large->size);
+    bytes->capacity = large->size;
+    large->checksum = crc32c(0, bytes->data, bytes->size);
+    list_push_back(&proposal->large, &large->link);
+    proposal->large_bytes += large->size;
+}
+
+static void large_free(struct message_pool *pool, struct large_message *large)
+{
+    if (large->message)
+        message_unref(pool, large->message);
+    shared_unref(large->shared);
+    list_remove(&large->link);
+    mem_free(large);
+}
+
 /* The flag for times is of the record alone; in this broker's journal the message may have another one. */
 static void add_message(struct group_log *log, struct message *message)
 {
@@ -113,12 +173,11 @@ static void add_message(struct group_log *log, struct message *message)
         whole->coming++;
         whole->coming_bytes += message->body_size;
     }
-    struct buffer *out = &proposal->contents;
     uint8_t flags = message->flags;
-    size_t begun = contents_begin(out, RECORD_MESSAGE);
-    message_payload_start(out, message, proposal->destinations, proposal->destinations_count);
-    buffer_add(out, message->data, message_data_size(message));
-    contents_end(out, begun);
+    if (message_data_size(message) >= log->store->options.group_shared_bytes)
+        add_large(proposal, message);
+    else
+        add_copied(proposal, message);
     message->flags = flags;
     proposal->destinations_count = 0;
 }
@@ -229,7 +288,7 @@ void propose_name(struct store *store, enum record_type type, struct bytes paylo
 {
     struct group_log *log = store->groups.names;
     add(log, type, payload);
-    log->proposal.names_decided = log->proposal.before + log->proposal.contents.size;
+    log->proposal.names_decided = in_contents(&log->proposal);
 }
 
 void propose_drop(struct index *index)
@@ -325,14 +384,58 @@ static void close_settles(struct group_log *log)
         log->proposal.before++; /* as group_log_decided has said that there is something */
 }
 
-bool group_log_proposal(struct group_log *log, size_t max, struct bytes *contents)
+static struct large_message *first_large(const struct proposal *proposal)
+{
+    struct list *link = list_first(&proposal->large);
+    return link ? list_entry(link, struct large_message, link) : NULL;
+}
+
+/* The first that was not copied. */
+static struct large_message *next_copied(const struct proposal *proposal)
+{
+    list_for_each(at, &proposal->large) {
+        struct large_message *large = list_entry(at, struct large_message, link);
+        if (large->message)
+            return large;
+    }
+    return NULL;
+}
+
+/* So many bytes of it at most; how many. */
+static size_t copy(struct message_pool *pool, struct large_message *large, size_t max)
+{
+    struct buffer *bytes = &large->shared->bytes;
+    size_t left = large->size - bytes->size, size = left < max ? left : max;
+    size_t from = message_data_size(large->message) - left;
+    buffer_add(bytes, large->message->data + from, size);
+    large->checksum = crc32c(large->checksum, large->message->data + from, size);
+    if (size < left)
+        return size;
+    message_unref(pool, large->message);
+    large->message = NULL;
+    return size;
+}
+
+bool group_log_copy(struct group_log *log)
+{
+    struct large_message *large;
+    size_t max = log->store->options.group_slice_bytes;
+    while ((large = next_copied(&log->proposal)) && max)
+        max -= copy(log->store->options.pool, large, max);
+    return large;
+}
+
+bool group_log_proposal(struct group_log *log, size_t max, struct log_contents *contents)
 {
     struct proposal *proposal = &log->proposal;
     close_settles(log);
-    if (proposal->contents.size == proposal->taken)
-        return false;
-    struct bytes all = bytes_of(proposal->contents.data + proposal->taken,
-                                proposal->contents.size - proposal->taken);
+    const struct large_message *large = first_large(proposal);
+    size_t last = large ? large->at : proposal->contents.size;
+    if (last == proposal->taken && large && !large->message)
+        *contents = (struct log_contents){buffer_bytes(&large->shared->bytes), large->shared, large->checksum};
+    if (last == proposal->taken)
+        return large && !large->message;
+    struct bytes all = bytes_of(proposal->contents.data + proposal->taken, last - proposal->taken);
     struct cursor cursor = cursor_of(all);
     enum record_type type;
     struct bytes payload;
@@ -344,17 +447,27 @@ bool group_log_proposal(struct group_log *log, size_t max, struct bytes *content
         size = end;
     }
     assert(!cursor.bad);
-    *contents = bytes_of(all.data, size);
+    *contents = log_contents_of(bytes_of(all.data, size));
     return true;
 }
 
 void group_log_proposed(struct group_log *log, size_t size)
 {
     struct proposal *proposal = &log->proposal;
-    proposal->taken += size;
+    struct large_message *large = first_large(proposal);
+    if (large && large->at == proposal->taken) {
+        assert(size == large->size);
+        proposal->before += size;
+        proposal->large_bytes -= size;
+        large_free(log->store->options.pool, large);
+    } else {
+        proposal->taken += size;
+    }
     assert(proposal->taken <= proposal->contents.size);
     if (proposal->taken < proposal->contents.size)
         return;
+    list_for_each(at, &proposal->large)
+        list_entry(at, struct large_message, link)->at = 0; /* nothing lies before it any more */
     proposal->before += proposal->taken;
     proposal->taken = 0;
     proposal->contents.size = 0;
@@ -365,7 +478,7 @@ void group_log_proposed(struct group_log *log, size_t size)
 uint64_t group_log_decided(const struct group_log *log)
 {
     const struct proposal *proposal = &log->proposal;
-    return proposal->before + proposal->contents.size + !list_is_empty(&proposal->settling);
+    return in_contents(proposal) + !list_is_empty(&proposal->settling);
 }
 
 uint64_t group_log_appended(const struct group_log *log)
@@ -389,12 +502,16 @@ void group_log_set_wait(struct group_log *log, uint8_t number)
     log->wait = number;
 }
 
-static void drop_all(struct proposal *proposal)
+static void drop_all(struct message_pool *pool, struct proposal *proposal)
 {
     uint64_t at = 0;
     struct led *led;
-    proposal->before += proposal->contents.size;
+    struct large_message *large;
+    proposal->before = in_contents(proposal);
     proposal->taken = proposal->contents.size = 0;
+    proposal->large_bytes = 0;
+    while ((large = first_large(proposal)))
+        large_free(pool, large);
     while ((led = idmap_next(&proposal->led, &at))) {
         idmap_remove(&proposal->led, led->id);
         led_free(led);
@@ -410,7 +527,7 @@ void group_log_lead(struct group_log *log, bool leads)
         return;
     log->leads = leads;
     if (!leads)
-        drop_all(&log->proposal);
+        drop_all(log->store->options.pool, &log->proposal);
     while ((index = idmap_next(&log->store->indexes, &at))) {
         if (!store_is_of_group(index->id) || store_group_of(index->id) != log->group)
             continue;
@@ -436,12 +553,13 @@ void proposal_init(struct proposal *proposal)
 {
     idmap_init(&proposal->led);
     list_init(&proposal->settling);
+    list_init(&proposal->large);
     list_init(&proposal->addressed_link);
 }
 
-void proposal_free(struct proposal *proposal)
+void proposal_free(struct message_pool *pool, struct proposal *proposal)
 {
-    drop_all(proposal);
+    drop_all(pool, proposal);
     idmap_free(&proposal->led);
     mem_free(proposal->destinations);
     buffer_free(&proposal->contents);

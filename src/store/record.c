@@ -490,7 +490,12 @@ size_t contents_begin(struct buffer *out, enum record_type type)
     return begun;
 }
 
+void contents_end_before(struct buffer *out, size_t begun, size_t missing)
+{
+    put32(out->data + begun, (uint32_t)(out->size - begun - CONTENT_HEADER + missing));
+}
+
 void contents_end(struct buffer *out, size_t begun)
 {
-    put32(out->data + begun, (uint32_t)(out->size - begun - CONTENT_HEADER));
+    contents_end_before(out, begun, 0);
 }

@@ -198,6 +198,8 @@ uint32_t contents_count(struct bytes contents);
 /* The same in two steps: what is added to `out` in between is the payload. */
 size_t contents_begin(struct buffer *out, enum record_type type);
 void contents_end(struct buffer *out, size_t begun);
+/* Of the payload `missing` bytes are still to come. */
+void contents_end_before(struct buffer *out, size_t begun, size_t missing);
 /* Is this a type that contents may have? Where a message lies is each member's own business. */
 static inline bool content_may_have(unsigned type)
 {

@@ -29,6 +29,8 @@ void store_options_default(struct store_options *options)
         .recycle_segments = 4,
         .mark_step = 16384,
         .group_cache_bytes = 4u << 20,
+        .group_shared_bytes = 256u << 10,
+        .group_slice_bytes = 4u << 20,
         .disk_reserve_bytes = STORE_DISK_RESERVE,
     };
 }
@@ -72,7 +74,7 @@ static void wake_marked(struct store *store)
 static bool is_time_to_write(const struct store *store)
 {
     const struct batch *batch = store->journal.filling;
-    if (store->journal.is_held)
+    if (store->journal.is_held || (store->groups.keeps_filling && !store->journal.is_closing))
         return false;
     uint32_t enough = store->options.batch_bytes / 2 < STREAM_BYTES ? store->options.batch_bytes / 2
                                                                     : STREAM_BYTES;
@@ -131,6 +133,11 @@ void store_collect(struct store *store, uint64_t now_ms)
 bool store_may_seal(const struct store *store)
 {
     return !store->journal.is_writing;
+}
+
+void store_keep_filling(struct store *store, bool is_kept)
+{
+    store->groups.keeps_filling = is_kept;
 }
 
 void store_write(struct store *store)

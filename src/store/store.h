@@ -56,6 +56,8 @@ struct store_options {
     uint32_t sync_ms;            /* longest time a change that nobody waits for stays unsynced: 100 */
     uint32_t recycle_segments;   /* retired files kept for reuse: 4 */
     uint64_t group_cache_bytes;  /* entries of groups' logs kept in memory: 4 MiB */
+    uint32_t group_shared_bytes; /* ... of which those that are so large are held, not copied: 256 KiB */
+    uint32_t group_slice_bytes;  /* copied in a turn of messages that are so large: 4 MiB */
     uint32_t mark_step;          /* sequence numbers a delivered mark is moved by: 16384 */
     uint8_t identity[16]; /* random: of a store that is made now */
     /* Was this name written by a newer version? A store that has one is not opened. NULL: none was. */
@@ -125,6 +127,8 @@ void store_collect(struct store *store, uint64_t now_ms);
 void store_write(struct store *store);
 /* Between the two: the filling batch may be sealed in this turn. */
 bool store_may_seal(const struct store *store);
+/* While this is so, the filling batch is not sealed: something that belongs into it is still being put together. */
+void store_keep_filling(struct store *store, bool is_kept);
 /* When store_tick has something to do even if nothing happens until then; UINT64_MAX: never. */
 uint64_t store_next_ms(const struct store *store);
 /* Gives some memory back to the system that was not needed for a while, 2 MiB at most. False: there was

@@ -2,6 +2,7 @@
  * is: at once, late, or by a start after a crash. A plain model that knows no disk says what there must be. */
 
 #include "base/mem.h"
+#include "base/shared.h"
 #include "tests/fault/bench.h"
 #include "tests/lib/tap.h"
 
@@ -566,12 +567,120 @@ TEST(no_entry_moves_a_message)
     }
 }
 
+/* A message is published to the queue. */
+static void propose_body(struct bench *bench, struct index *index, uint32_t size)
+{
+    struct message *message =
+        message_new(&bench->pool, bytes_str("x"), bytes_str("key"), bytes_of("\0\0", 2), size);
+    memset(message_body_start(message), (int)(size % 251), size);
+    message->body_filled = size;
+    propose_to(index, 0);
+    propose_message(bench->store, message);
+    message_unref(&bench->pool, message);
+}
+
+/* The next contents are one message with such a body. */
+static bool proposes(struct group_log *log, uint32_t size, struct log_contents *contents)
+{
+    enum record_type type;
+    struct bytes payload;
+    struct message_payload message;
+    if (!group_log_proposal(log, 1, contents))
+        return false;
+    struct cursor cursor = cursor_of(contents->bytes);
+    bool is_one = content_next(&cursor, &type, &payload) && type == RECORD_MESSAGE && cursor_left(&cursor) == 0;
+    bool is_it = is_one && message_payload_read(payload, &message) && message.body_size == size;
+    for (uint32_t i = 0; is_it && i < size; i++)
+        is_it = message.data[payload.data + payload.size - message.data - 1 - i] == size % 251;
+    return is_it && contents->checksum == log_contents_of(contents->bytes).checksum;
+}
+
+/* It is appended, and is all that was decided up to there. */
+static void take_proposal(struct group_log *log, const struct log_contents *contents, uint64_t decided)
+{
+    struct log_head head = {.index = group_log_last(log) + 1, .term = 1, .kind = 1};
+    group_log_add(log, &head, contents);
+    group_log_proposed(log, contents->bytes.size);
+    is_int(group_log_appended(log), decided, "what was decided before it is appended with it");
+}
+
+/* A turn copies a slice of a large message, which waits in its place among the others. */
+TEST(large_messages_are_copied_over_turns)
+{
+    enum { LARGE = 1 << 20, SLICE = 256 << 10 };
+    struct bench bench;
+    struct log_contents contents;
+    const char *wrong;
+    struct buffer beginning = {0}, id = {0};
+    uint64_t decided[5];
+    bench_init(&bench);
+    bench.options.group_slice_bytes = SLICE;
+    bench_open(&bench);
+    struct log_floor floor = {.note = bytes_str("me")};
+    struct group_log *log = group_log_begin(bench.store, GROUP, &floor);
+    buffer_add_u64(&id, queue_id(1));
+    content_add(&beginning, RECORD_QUEUE, buffer_bytes(&id));
+    struct log_head head = {.index = 1, .term = 1, .kind = 1};
+    group_log_append(log, &head, buffer_bytes(&beginning));
+    bench_wait(&bench);
+    group_log_committed(log, 1);
+    is_int(group_log_apply(log, &wrong), LOG_OK, "a queue begins");
+    group_log_lead(log, true);
+    struct index *index = idmap_find(&bench.store->indexes, queue_id(1));
+    const uint32_t sizes[5] = {10, LARGE, LARGE + 100, 20, 30};
+    size_t before = message_pool_bytes(&bench.pool);
+    for (int i = 0; i < 5; i++) {
+        propose_body(&bench, index, sizes[i]);
+        decided[i] = group_log_decided(log);
+    }
+    ok(decided[4] > 2 * LARGE && decided[1] - decided[0] > LARGE, "all of it is decided");
+    ok(proposes(log, 10, &contents), "what came before it goes at once");
+    take_proposal(log, &contents, decided[0]);
+    for (int at = 1; at <= 2; at++) {
+        int turns = 0;
+        while (!group_log_proposal(log, 1, &contents) && ++turns < 100)
+            group_log_copy(log);
+        ok(turns >= 4 && turns <= 5, "it takes %d turns", turns);
+        ok(proposes(log, sizes[at], &contents), "then it is as it was published");
+        struct shared *shared = contents.shared;
+        is_int(shared && shared->refs == 1, true, "in memory of its own");
+        take_proposal(log, &contents, decided[at]);
+        ok(group_log_shared(log, group_log_last(log)) == shared && shared->refs == 1,
+           "which nobody but the log holds from then on");
+    }
+    ok(!group_log_copy(log), "nothing is left to be copied");
+    ok(message_pool_bytes(&bench.pool) < before + LARGE / 2, "and nobody holds the messages");
+    for (int at = 3; at < 5; at++) {
+        ok(proposes(log, sizes[at], &contents), "what came behind it follows");
+        take_proposal(log, &contents, decided[at]);
+    }
+    ok(!group_log_proposal(log, 1, &contents), "and that is all");
+    propose_body(&bench, index, LARGE);
+    uint64_t last = group_log_decided(log);
+    group_log_copy(log);
+    group_log_lead(log, false);
+    is_int(group_log_decided(log), last, "who leads no more forgets it");
+    ok(!group_log_proposal(log, 1, &contents) && !group_log_copy(log), "all of it");
+    is_int(group_log_appended(log), last, "so that nobody waits for it");
+    bench_wait(&bench);
+    group_log_committed(log, 6);
+    bool are_applied = true;
+    for (int i = 2; i <= 6; i++)
+        are_applied = are_applied && group_log_apply(log, &wrong) == LOG_OK;
+    ok(are_applied, "what was appended is applied");
+    is_int(index->next_sequence, 6, "in order");
+    buffer_free(&beginning);
+    buffer_free(&id);
+    bench_free(&bench);
+}
+
 int main(int argc, char **argv)
 {
     struct met met = {0};
     if (argc == 1) {
         RUN(a_log_has_its_own_queues);
         RUN(no_entry_moves_a_message);
+        RUN(large_messages_are_copied_over_turns);
     }
     bench_histories(argc, argv, 120, "queues of a group are what it agreed on", history_of, &met);
     if (argc == 1)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "base/shared.h"
 #include "tests/fault/bench.h"
 #include "tests/lib/tap.h"
 
@@ -51,6 +52,21 @@ static enum log_result read_entry(struct bench *bench, struct group_log *log, ui
         result = group_log_read(log, index, head, contents);
     }
     return result;
+}
+
+/* Every other one has its contents in memory that somebody else has, too. */
+static uint32_t append_contents(struct group_log *log, const struct log_head *head, struct bytes bytes)
+{
+    struct log_contents contents = log_contents_of(bytes);
+    if (head->index % 2) {
+        contents.shared = shared_new();
+        buffer_add(&contents.shared->bytes, "before", 6);
+        buffer_add(&contents.shared->bytes, bytes.data, bytes.size);
+        contents.bytes = bytes_of(contents.shared->bytes.data + 6, bytes.size);
+    }
+    uint32_t chain = group_log_add(log, head, &contents);
+    shared_unref(contents.shared);
+    return chain;
 }
 
 /* ---- stories ---- */
@@ -228,6 +244,85 @@ TEST(old_entries_are_read_back)
            "one whose bytes were changed is damaged");
     ok(has(&scene, 6, 1), "the one behind it is not");
     bench_free(&scene.bench);
+}
+
+/* Notes of so many bytes, in memory that is held by whoever asks for it. */
+static struct log_contents notes_of(size_t count, size_t size)
+{
+    struct buffer note = {0};
+    struct shared *shared = shared_new();
+    memset(buffer_room(&note, size), 'n', size);
+    buffer_added(&note, size);
+    for (size_t i = 0; i < count; i++)
+        content_add(&shared->bytes, RECORD_NOTE, buffer_bytes(&note));
+    buffer_free(&note);
+    struct log_contents contents = log_contents_of(buffer_bytes(&shared->bytes));
+    contents.shared = shared;
+    return contents;
+}
+
+static bool reads(struct scene *scene, uint64_t index, const struct log_contents *wanted)
+{
+    struct log_head head;
+    struct bytes contents;
+    return read_entry(&scene->bench, scene->log, index, &head, &contents) == LOG_OK &&
+           bytes_equal(contents, wanted->bytes);
+}
+
+/* What is large is in memory once, whoever needs it, and costs a turn no more than what is small. */
+static void hold_large(size_t count, size_t size)
+{
+    struct scene scene;
+    struct log_contents large = notes_of(count, size);
+    struct shared *shared = large.shared;
+    struct log_head head = {.index = 1, .term = 1, .kind = 1};
+    struct bytes contents;
+    const char *wrong;
+    open_scene(&scene);
+    struct journal *journal = &scene.bench.store->journal;
+    scene.bench.store->options.group_cache_bytes = 0;
+    uint32_t chain = group_log_add(scene.log, &head, &large);
+    is_int(chain, group_log_chain_of(0, &head, large.checksum), "its chain is by the checksum");
+    ok(journal->filling->bytes.size < 1000, "its batch has a copy of %zu bytes of it", journal->filling->bytes.size);
+    is_int(group_log_read(scene.log, 1, &head, &contents), LOG_OK, "it is there");
+    ok(contents.data == large.bytes.data && group_log_shared(scene.log, 1) == shared, "where it was");
+    bench_wait(&scene.bench);
+    ok(journal->write.block_size < 100000, "it was written from there: %zu bytes were put together",
+       journal->write.block_size);
+    is_int(shared->refs, 2, "and is held, as it was not applied");
+    group_log_committed(scene.log, 1);
+    is_int(group_log_apply(scene.log, &wrong), LOG_OK, "it is applied");
+    bench_turns(&scene.bench, 3, 1);
+    is_int(shared->refs, 1, "then nobody holds it");
+    ok(reads(&scene, 1, &large), "it is read back");
+    struct shared *again = shared_ref(group_log_shared(scene.log, 1));
+    is_int(again != NULL, count == 1, "and one record is read into memory that can be held");
+    reopen(&scene, CRASH_DROP);
+    ok(!again || bytes_equal(large.bytes, bytes_of(again->bytes.data + again->bytes.size - large.bytes.size,
+                                                   large.bytes.size)),
+       "which is as it was without the log");
+    shared_unref(again);
+    is_int(group_log_chain(scene.log, 1), chain, "a start finds it");
+    ok(reads(&scene, 1, &large), "and what it says");
+    uint64_t file_size;
+    char name[32];
+    segment_name(name, group_log_entry(scene.log, 1)->segment);
+    reopen(&scene, CRASH_DROP);
+    uint8_t *bytes = disk_memory_contents(scene.bench.memory, name, &file_size);
+    bytes[group_log_entry(scene.log, 1)->offset + size / 2] ^= 1;
+    is_int(read_entry(&scene.bench, scene.log, 1, &head, &contents), LOG_DAMAGED, "one whose bytes were changed is damaged");
+    shared_unref(shared);
+    bench_free(&scene.bench);
+}
+
+TEST(what_is_large_is_not_copied)
+{
+    hold_large(1, 3 << 20);
+}
+
+TEST(what_is_large_and_has_several_records_is_not_copied)
+{
+    hold_large(3, 1 << 20);
 }
 
 TEST(a_floor_lets_segments_go)
@@ -533,7 +628,7 @@ static void append_some(struct history *history, struct group_log *log)
     uint64_t number = ++history->numbers;
     struct log_head head = head_of(index, history->term, number);
     contents_of(number, &contents);
-    uint32_t chain = group_log_append(log, &head, buffer_bytes(&contents));
+    uint32_t chain = append_contents(log, &head, buffer_bytes(&contents));
     note_op(history, (struct op){RECORD_ENTRY, 0, group, index, head.term, number, chain});
     buffer_free(&contents);
 }
@@ -597,7 +692,7 @@ static void cut_some(struct history *history, struct group_log *log)
     uint64_t number = ++history->numbers;
     struct log_head head = head_of(index, ++history->term, number);
     contents_of(number, &contents);
-    uint32_t chain = group_log_append(log, &head, buffer_bytes(&contents));
+    uint32_t chain = append_contents(log, &head, buffer_bytes(&contents));
     note_op(history, (struct op){RECORD_ENTRY, 0, group_log_group(log), index, head.term, number, chain});
     buffer_free(&contents);
     must(history, group_log_durable(log) < index, "what was just appended is durable");
@@ -699,6 +794,7 @@ static bool history_of(uint64_t seed, void *context)
     bench_init(&history->bench);
     history->bench.options.group_cache_bytes = 2000 + random_below(&history->random, 60000);
     history->bench.options.batch_large_bytes = random_below(&history->random, 3) ? 4u << 20 : 4096;
+    history->bench.options.group_shared_bytes = seed % 2 ? 300 : 3000;
     bench_open(&history->bench);
     uint64_t steps = 100 + random_below(&history->random, 900);
     for (uint64_t i = 0; i < steps && !history->wrong; i++)
@@ -727,6 +823,8 @@ int main(int argc, char **argv)
         RUN(an_image_has_no_more_than_the_log);
         RUN(a_vote_outlives_the_log);
         RUN(old_entries_are_read_back);
+        RUN(what_is_large_is_not_copied);
+        RUN(what_is_large_and_has_several_records_is_not_copied);
         RUN(a_floor_lets_segments_go);
         RUN(what_an_entry_says_is_not_done);
         RUN(a_salvage_leaves_it_out);

@@ -138,6 +138,8 @@ static void draw_options(struct machine *machine)
     options->release_slots = (uint32_t)dials->release_slots;
     options->mark_step = (uint32_t)dials->mark_step;
     options->recycle_segments = (uint32_t)dials->recycle_segments;
+    options->group_shared_bytes = options->cache_bytes == 4096 ? 100 : 1000;
+    options->group_slice_bytes = options->cache_bytes == 4096 ? 150 : 4 << 20;
     options->disk_reserve_bytes = 1 << 16;
     server_options_default(&machine->server_options);
     machine->server_options.version = "1.2.3";

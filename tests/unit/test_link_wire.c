@@ -62,6 +62,63 @@ TEST(large_frames_come_in_pieces)
     buffer_free(&out);
 }
 
+static size_t blocks_of(const struct link_wire *wire)
+{
+    size_t count = 0;
+    list_for_each(at, &wire->queued[LINK_CLASS_ENTRIES])
+        count++;
+    return count;
+}
+
+/* However much it is, it costs what its pieces cost, and is in memory once; and so it comes. */
+TEST(what_is_shared_is_not_copied)
+{
+    enum { LARGE = 900000 };
+    struct link_wire from, to;
+    struct buffer head = {0};
+    struct random random;
+    union link_frame frame;
+    random_init(&random, 3);
+    for (size_t size = LARGE; size > 0; size = size / 3) {
+        struct shared *shared = shared_new();
+        memset(buffer_room(&shared->bytes, size), 's', size);
+        buffer_added(&shared->bytes, size);
+        link_wire_init(&from, LINK_WAY_DATA, 2 * WHOLE);
+        link_wire_init(&to, LINK_WAY_DATA, 2 * WHOLE);
+        struct bytes before = contents(&head, 'b', 100);
+        const struct link_part parts[] = {{before, NULL},
+                                          {bytes_of(shared->bytes.data + 1, size - 1), shared},
+                                          {bytes_str("between"), NULL},
+                                          {buffer_bytes(&shared->bytes), shared},
+                                          {{0}, NULL}};
+        link_wire_put_parts(&from, LINK_RAFT, parts, 5);
+        size_t pieces = blocks_of(&from);
+        ok(shared->refs + 4 >= pieces, "of %zu pieces %u are where they were", pieces, shared->refs - 1);
+        carry(&from, &to, &random);
+        is_int(shared->refs, 1, "nobody holds it when all is sent");
+        if (!ok(link_wire_next(&to, &frame) == LINK_WIRE_FRAME, "the frame comes"))
+            break;
+        struct bytes entries = frame.raft.entries;
+        bool is_right = entries.size == 100 + size - 1 + 7 + size;
+        for (size_t i = 0; is_right && i < entries.size; i++) {
+            bool is_between = i >= 100 + size - 1 && i < 100 + size - 1 + 7;
+            is_right = entries.data[i] == (i < 100 ? 'b' : is_between ? "between"[i - 100 - size + 1] : 's');
+        }
+        ok(is_right, "as it was sent: %zu bytes", entries.size);
+        struct shared *held = shared_ref(link_wire_shared(&to));
+        is_int(held != NULL, pieces > 1, "what has come in pieces can be held");
+        is_int(link_wire_next(&to, &frame), LINK_WIRE_MORE, "and nothing else");
+        ok(!held || (held->refs == 1 && entries.data[entries.size - 1] == 's'),
+           "by whoever does so alone");
+        shared_unref(held);
+        ok(!link_wire_shared(&to), "of what was not taken nothing");
+        link_wire_free(&from);
+        link_wire_free(&to);
+        shared_unref(shared);
+    }
+    buffer_free(&head);
+}
+
 TEST(what_is_too_large_is_wrong)
 {
     struct link_wire from, to;
@@ -174,6 +231,7 @@ TEST(who_is_alone_has_all)
 int main(void)
 {
     RUN(large_frames_come_in_pieces);
+    RUN(what_is_shared_is_not_copied);
     RUN(what_is_too_large_is_wrong);
     RUN(what_does_not_belong_there_is_wrong);
     RUN(classes_have_shares);

@@ -89,6 +89,8 @@ void drive_draw_options(struct drive *drive, struct store_options *options)
     options->cache_bytes = chance(drive, 2) ? 4096 : 4 << 20;
     options->batch_large_bytes = chance(drive, 3) ? 4096 : 4 << 20;
     options->chunk_entries = chance(drive, 2) ? 64 : 2048;
+    options->group_shared_bytes = options->cache_bytes == 4096 ? 100 : 1000;
+    options->group_slice_bytes = options->cache_bytes == 4096 ? 150 : 4 << 20;
     options->disk_reserve_bytes = 1 << 20;
     options->syncer = drive_worker(drive, DRIVE_SYNCER);
     options->indexer = drive_worker(drive, DRIVE_INDEXER);

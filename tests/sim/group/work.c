@@ -130,12 +130,12 @@ static bool propose_one(struct node *node, uint32_t at, struct group *group)
             draft_name(&draft);
         else
             draft_queue(&draft);
+    struct log_contents decided = log_contents_of(buffer_bytes(&contents));
     /* Who decides something asks for room, unless it is little. */
     bool has_room = contents.size < SMALL_BYTES ||
                     store_room(node->store, contents.size * 3) == STORE_ROOM_NOW;
     enum group_proposed proposed =
-        has_room ? group_propose(group, run->bench.now_ms, buffer_bytes(&contents),
-                                 run_below(run, 100), &index)
+        has_room ? group_propose(group, run->bench.now_ms, &decided, run_below(run, 100), &index)
                  : GROUP_FULL;
     if (proposed == GROUP_PROPOSED) {
         memcpy(seat->proposed, draft.queues, sizeof(draft.queues));

@@ -242,6 +242,8 @@ void solo_replied(struct sim_channel *channel, const struct expected *expected,
     bool is_closed = is_ours && method->id == METHOD_CHANNEL_CLOSE_OK;
     if (is_closed && (solo->is_ignoring || solo_is_overrun(solo)))
         end_ignored(channel);
+    else if (is_closed && !solo->is_open) /* the broker had closed it as well */
+        channel_ends(channel);
     if (!is_ours || !solo->is_open || ignores(channel))
         return;
     struct call of = solo->calls[0];
@@ -483,10 +485,9 @@ void solo_act(struct sim_channel *channel)
         solo_survey_step(channel);
     } else if (!solo->is_known) {
         /* Something was refused: another channel, and a look at everything. */
-        union method method = {.channel_close = {.id = METHOD_CHANNEL_CLOSE, .reply_code = 200}};
         solo_doubt_all(solo);
         solo_all_crossed(solo);
-        solo_call(channel, &method, METHOD_CHANNEL_CLOSE_OK, CALL_OTHER);
+        solo_leave(channel);
     } else if (solo->is_unsettled || solo_has_late(solo)) {
         solo_poll(channel);
     } else if (solo_waits_for_time(channel)) {

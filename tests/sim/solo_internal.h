@@ -492,6 +492,8 @@ void solo_send_get(struct sim_channel *channel, int queue, bool no_ack, enum cal
 /* True: it says that the consumer has failed. */
 bool solo_send_settle_of(struct sim_channel *channel, uint64_t tag, bool multiple,
                          enum settled how);
+/* Closes the channel. The broker may do so at the same time, as what was published before had no room. */
+void solo_leave(struct sim_channel *channel);
 /* Does the operations of the next step. */
 void solo_draw_step(struct sim_channel *channel);
 

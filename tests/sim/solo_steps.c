@@ -520,13 +520,19 @@ static bool op_rollback(struct sim_channel *channel)
 
 /* ---- the next step ---- */
 
+void solo_leave(struct sim_channel *channel)
+{
+    union method method = {.channel_close = {.id = METHOD_CHANNEL_CLOSE, .reply_code = 200}};
+    solo_call(channel, &method, METHOD_CHANNEL_CLOSE_OK, CALL_OTHER);
+    channel->is_leaving = true;
+}
+
 static bool op_close(struct sim_channel *channel)
 {
     struct solo *solo = solo_of(channel);
-    union method method = {.channel_close = {.id = METHOD_CHANNEL_CLOSE, .reply_code = 200}};
     if (!chance(solo, 8))
         return false;
-    solo_call(channel, &method, METHOD_CHANNEL_CLOSE_OK, CALL_OTHER);
+    solo_leave(channel);
     solo->is_stopped = true;
     return true;
 }

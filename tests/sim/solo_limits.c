@@ -118,8 +118,10 @@ bool solo_drop_queue(struct solo *solo, int number)
 {
     bool any = false;
     for (; solo->queues[number].exists && is_to_drop(solo, number); any = true) {
-        /* Then it may be the one that goes, and others stay, or go behind it. */
-        if (may_be_ready_again(solo, &solo->queues[number]))
+        /* Then it may be the one that goes, and others stay, or go behind it. Nor is it known which one goes
+         * of those that came together, in an order that is not. */
+        if (may_be_ready_again(solo, &solo->queues[number]) ||
+            solo_is_ambiguous(&solo->queues[number].ready))
             solo_doubt_queues(solo);
         struct entry entry = entries_take(&solo->queues[number].ready, 0);
         sim_of(solo)->report->met[MET_DROPPED]++;

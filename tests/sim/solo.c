@@ -377,7 +377,7 @@ static void note_got(struct solo *solo, const struct call *of, const struct entr
     for (size_t i = 0; i < solo->unacked_count; i++)
         if (solo->unacked[i].tag == of->tag) {
             solo->unacked[i].entry = *entry;
-            solo->unacked[i].entry.is_seen = true;
+            solo->unacked[i].entry.is_seen = solo->unacked[i].entry.is_taken = true;
             solo->unacked[i].entry.is_late = false;
             solo->unacked[i].entry.ready_ms = solo->unacked[i].entry.ready_most_ms = 0;
         }

@@ -68,6 +68,7 @@ struct entry {
     bool is_seen;     /* so that it must say that it was delivered before, */
     bool is_crossed;  /* or may, as a connection was lost meanwhile */
     bool is_unread;   /* got, and the broker may not have read that */
+    bool is_taken;    /* delivered or got, and to be settled, or so until then */
     bool is_late;     /* a dead letter that may still be on its way */
     bool is_doubtful; /* it need not be there, */
     bool is_possible; /* or may, though it went */

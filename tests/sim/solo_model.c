@@ -270,7 +270,7 @@ static uint32_t find_duplicates(struct solo *solo, uint32_t queues, const struct
 uint32_t solo_enqueue(struct solo *solo, uint32_t queues, struct entry letter)
 {
     uint32_t refused = 0;
-    letter.is_seen = letter.is_crossed = letter.is_unread = false;
+    letter.is_seen = letter.is_crossed = letter.is_unread = letter.is_taken = false;
     letter.count_least = letter.count_most = 0;
     letter.ready_ms = letter.ready_most_ms = 0;
     if (!letter.is_late)
@@ -501,7 +501,7 @@ struct own_unacked *solo_add_unacked(struct solo *solo, uint64_t tag, int queue,
                                     .queue = queue,
                                     .consumer = consumer,
                                     .entry = *entry};
-    unacked->entry.is_seen = true;
+    unacked->entry.is_seen = unacked->entry.is_taken = true;
     unacked->entry.is_late = unacked->entry.is_unread = false;
     unacked->entry.ready_ms = unacked->entry.ready_most_ms = 0;
     if (consumer != NONE)
@@ -605,6 +605,7 @@ static void come_back(struct solo *solo, int number, struct entry *entry, bool h
     entry->count_least += !entry->is_unread;
     entry->count_most++;
     entry->count_op = solo->op;
+    entry->is_taken = false;
     if (may_go && entry->count_least > queue->delivery_limit) {
         doubt_full(solo, number, entry);
         solo_die(solo, number, entry, REASON_DELIVERY_LIMIT);

@@ -233,11 +233,23 @@ static void doubt_queue(struct solo *solo, int number)
     solo->is_known = false;
 }
 
+/* Would any wait if it came back, as a consumer has it, or as it was not read that it was settled? */
+static bool may_be_waiting(const struct solo *solo, int number)
+{
+    const struct own_queue_of *queue = &solo->queues[number];
+    if (!is_to_wait(queue, true))
+        return false;
+    for (size_t i = 0; i < queue->ghosts.count; i++)
+        if (queue->ghosts.at[i].is_taken && queue->ghosts.at[i].op > solo->proved_op)
+            return true;
+    return queue->ready.count && solo_count_consumers(solo, number);
+}
+
 void solo_doubt_waits(struct solo *solo)
 {
     for (int i = 0; i < QUEUES_OF_ONE; i++) {
         struct own_queue_of *queue = &solo->queues[i];
-        bool is_sure = !(is_to_wait(queue, true) && queue->ready.count && solo_count_consumers(solo, i));
+        bool is_sure = !may_be_waiting(solo, i);
         for (size_t k = 0; k < queue->waiting.count; k++)
             is_sure &= is_wait_sure(solo, &queue->waiting.at[k]);
         if (queue->exists && !is_sure)

@@ -65,6 +65,8 @@ bool solo_retry(struct solo *solo, int number, struct entry *entry, bool has_fai
     entry->ready_ms = smaller(waits_since_ms(solo) + least_ms, solo_ends_ms(entry));
     entry->ready_most_ms = 0;
     entries_add(&queue->waiting, entry);
+    if (entry->ready_ms <= solo_clock_ms(solo)) /* it may be there before a letter is, or behind it */
+        solo_note_room(solo, number);
     solo_sooner(solo, entry->ready_ms > solo_clock_ms(solo) ? entry->ready_ms : NO_LIMIT);
     sim_say(sim_of(solo), "s%d.q%d: %" PRIu64 " waits for %" PRIu64 " to %" PRIu64 " ms",
             solo->client->number, number, entry->id, least_ms, entry->wait_most_ms);

@@ -34,9 +34,22 @@ void delivery_forget(struct channel *channel, const struct delivery *delivery)
     consumer_unref(source);
 }
 
+/* Its letter may come back to its queue, where what the consumer can take instead of it makes room. */
+static void delivery_reject(struct channel *channel, const struct delivery *delivery)
+{
+    struct queue *queue = delivery->source->base.queue;
+    delivery_forget(channel, delivery);
+    if (queue)
+        dead_letter(queue, delivery->sequence, DEATH_REJECTED);
+}
+
 void delivery_end(struct channel *channel, const struct delivery *delivery, enum verdict verdict)
 {
     struct queue *queue = delivery->source->base.queue;
+    if (verdict == VERDICT_REJECT) {
+        delivery_reject(channel, delivery);
+        return;
+    }
     if (queue && verdict == VERDICT_ACK) {
         queue_note(queue, TALLY_ACKNOWLEDGED);
         if (channel)
@@ -44,8 +57,6 @@ void delivery_end(struct channel *channel, const struct delivery *delivery, enum
         if (queue_times(queue, delivery->sequence))
             queue_timed_acknowledged(queue, delivery->sequence);
         queue_settle(queue, delivery->sequence);
-    } else if (queue && verdict == VERDICT_REJECT) {
-        dead_letter(queue, delivery->sequence, DEATH_REJECTED);
     } else if (queue) {
         redelivery_return(queue, delivery->sequence,
                           verdict == VERDICT_FAIL ? RETURN_FAILED : RETURN_RELEASED);

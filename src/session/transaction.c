@@ -352,9 +352,9 @@ static void apply_delivery(struct transaction *tx, struct kept_delivery *kept)
     } else if (kept->verdict != VERDICT_REJECT || !queue) {
         delivery_end(tx->channel, &kept->delivery, kept->verdict);
     } else {
+        delivery_forget(tx->channel, &kept->delivery); /* first, as when it is done at once */
         if (!kept->is_damaged)
             dead_letter_send(queue, kept->delivery.sequence, kept->letter);
-        delivery_forget(tx->channel, &kept->delivery);
     }
     use(tx, kept->letter ? MESSAGE_STEPS : DELIVERY_STEPS);
     drop_letter(tx, kept);

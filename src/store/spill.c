@@ -4,7 +4,8 @@
  * Of bodies, those that came last go first when the burst budget is exceeded: a queue is read from
  * its other end, so they are needed last. Those that nobody took for a second go oldest first.
  * What was recorded costs nothing to be rid of, and memory that is used again is cheaper than new
- * memory: of such bodies less is kept. */
+ * memory: of such bodies less is kept. But not where somebody takes them, who may have paused for a moment: from
+ * then on all that comes would have to be read back, and publishers can be faster than a disk is read. */
 #include <assert.h>
 
 #include "base/mem.h"
@@ -22,7 +23,8 @@ enum {
     LOADS_AT_ONCE = 8,
     SPILL_SLOTS_MIN = 32,
     USED_FACTOR = 16, /* so many times the cache may be in use here and there */
-    RECORDED_PART = 8, /* of the burst budget: one in so many is for recorded ones */
+    RECORDED_PART = 8, /* of the burst budget: one in so many is for recorded ones, */
+    TAKEN_PART = 2,    /* and for all together while recorded ones of queues stay that are being read */
 };
 
 /* ---- blobs ---- */
@@ -201,11 +203,17 @@ static void spill(struct store *store, struct chunk *chunk)
     store->options.indexer->ops->submit(store->options.indexer, &job->job);
 }
 
+/* Does somebody take what is in the queue? */
+static bool is_taken_from(const struct store *store, const struct index *index)
+{
+    return index && (index->is_waiting || (index->used_ms && store->now_ms - index->used_ms <= IDLE_MS));
+}
+
 /* Is the chunk where its queue is being read? */
 static bool is_in_use(const struct store *store, const struct chunk *chunk)
 {
     const struct index *index = chunk->index;
-    if (!index || (store->now_ms - index->used_ms > IDLE_MS && !index->is_waiting))
+    if (!is_taken_from(store, index))
         return false;
     uint64_t near = index->cursor + 2 * (uint64_t)store->options.chunk_entries;
     if (near < index->read_until)
@@ -625,11 +633,13 @@ static bool may_evict(const struct store *store, const struct chunk *chunk)
     return chunk->read_ms != store->now_ms;
 }
 
-/* Is it all written, and does nobody need any of it soon? */
-static bool may_evict_recorded(const struct store *store, const struct chunk *chunk)
+/* Is it all written, and does nobody need any of it soon? `is_most`: then those of queues that are being read
+ * go, too, where they are not needed next. */
+static bool may_evict_recorded(const struct store *store, const struct chunk *chunk, bool is_most)
 {
     return chunk->batch && chunk->batch <= store->journal.written &&
-           store->now_ms - chunk->read_ms >= IDLE_MS && !is_in_use(store, chunk);
+           store->now_ms - chunk->read_ms >= IDLE_MS &&
+           !(is_most ? is_in_use(store, chunk) : is_taken_from(store, chunk->index));
 }
 
 static void evict_burst(struct store *store)
@@ -644,12 +654,13 @@ static void evict_burst(struct store *store)
         bool is_burst = bytes > store->options.bodies_burst_bytes;
         /* One message in many queues is counted for each, but lies in the pool once. */
         bool is_much = store->memory.recorded_bytes > recorded_max && bytes > recorded_max;
+        bool is_most = bytes > store->options.bodies_burst_bytes / TAKEN_PART;
         if (!is_burst && !(looks && is_much))
             return;
         struct list *before = link->prev;
         struct chunk *chunk = list_entry(link, struct chunk, bodies_link);
         steps += is_burst ? CHUNK_STEPS : 4 * CHUNK_STEPS;
-        if (is_burst ? may_evict(store, chunk) : may_evict_recorded(store, chunk))
+        if (is_burst ? may_evict(store, chunk) : may_evict_recorded(store, chunk, is_most))
             steps += evict_bodies_of(store, chunk, is_burst);
         link = before;
     }

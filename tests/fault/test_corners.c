@@ -424,6 +424,44 @@ TEST(recorded_bodies_leave_early)
     end(&bench);
 }
 
+/* So many messages, of which one in 16 is taken at once. */
+static void publish_and_take_some(struct bench *bench, int count, uint64_t *next)
+{
+    for (int i = 0; i < count; i++) {
+        publish(bench, 1000);
+        if (i % 16)
+            continue;
+        turn(bench, 1);
+        if (take(bench, true) != (*next)++)
+            bail("a message is not to be had");
+    }
+}
+
+/* While somebody takes them they stay: he may have stopped for a moment only, and what he would have to wait
+ * for the disk for, from then on, might come faster than the disk gives it back. */
+TEST(recorded_bodies_stay_with_who_takes_them)
+{
+    struct bench bench;
+    uint64_t next = 1;
+    begin_roomy(&bench);
+    publish_and_take_some(&bench, 8192, &next);
+    turns(&bench, 50, 10);
+    is_int(bench.store->stats.bodies_evicted, 0, "beyond an eighth of the budget");
+    publish_and_take_some(&bench, 16384, &next);
+    turns(&bench, 50, 10);
+    ok(bench.store->stats.bodies_evicted > 0, "not beyond the half");
+    size_t kept = message_pool_bytes(&bench.pool);
+    ok(kept > 12 << 20 && kept < 18 << 20, "%zu bytes are in memory", kept);
+    turns(&bench, 100, 10);
+    kept = message_pool_bytes(&bench.pool);
+    ok(kept < 5 << 20, "and %zu when nobody has taken any for a second", kept);
+    while (take(&bench, true) == next)
+        next++;
+    is_int(next, 8192 + 16384 + 1, "all come in order");
+    is_int(bench.store->memory.recorded_bytes, 0, "and none of it is counted any more");
+    end(&bench);
+}
+
 /* What is not on disk is not written for the sake of what is. */
 TEST(others_stay_with_recorded_bodies)
 {
@@ -1514,6 +1552,7 @@ int main(void)
     RUN(no_descriptor_to_read);
     RUN(large_bodies_leave_memory);
     RUN(recorded_bodies_leave_early);
+    RUN(recorded_bodies_stay_with_who_takes_them);
     RUN(others_stay_with_recorded_bodies);
     RUN(one_message_in_many_queues_stays);
     RUN(queues_read_in_turn);

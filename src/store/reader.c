@@ -519,14 +519,17 @@ static bool is_enough_ahead(const struct store *store, uint64_t bytes)
            message_pool_bytes(store->options.pool) > store->options.bodies_burst_bytes / 2;
 }
 
-/* What waits for such a read is delayed by it, so that it takes a few at a time. */
+/* What waits for such a read is delayed by it, so that it takes a few at a time; and none while somebody waits, or
+ * who is late would be later for it, and what was read ahead of its time be gone when it comes. */
 bool index_read_soon(struct index *index, const uint64_t *sequences, size_t count)
 {
     struct store *store = index->store;
-    struct read_job *job = index->is_reading || !is_below(store, 2) ? NULL : job_new(index);
     struct chunk *chunk;
     bool are_there = true;
     uint64_t bytes = 0;
+    if (index->is_waiting)
+        return false;
+    struct read_job *job = index->is_reading || !is_below(store, 2) ? NULL : job_new(index);
     for (size_t i = 0; i < count && !is_enough_ahead(store, bytes); i++) {
         const struct entry *entry = index_entry(index, sequences[i], &chunk);
         if (!chunk || (entry && entry->flags & ENTRY_DAMAGED))

@@ -187,6 +187,26 @@ TEST(what_is_needed_soon_is_read_before)
     bench_free(&bench);
 }
 
+TEST(who_waits_is_read_for_first)
+{
+    static const uint64_t later[] = {COLD * 2 + 7};
+    struct bench bench;
+    struct taken taken;
+    init_cold(&bench);
+    for (int i = 1; i <= COLD * 3; i++)
+        publish_timed(&bench, i);
+    bench_turns(&bench, 60, 100);
+    struct index *index = bench.queue[0];
+    bench.is_reader_held = true;
+    ok(index_take(index, true, &taken) == INDEX_WAIT, "somebody waits for a message");
+    ok(!index_read_soon(index, later, 1), "another one is needed before long");
+    ok(!index_chunk(index, later[0])->is_loading, "which is not read now");
+    bench.is_reader_held = false;
+    is_int(bench_take(&bench, 0, true), 1, "who waits has the first");
+    ok(turns_until_read(&bench, later, 1) < 20, "then the other one is read");
+    bench_free(&bench);
+}
+
 TEST(memory_is_not_filled_ahead)
 {
     enum { MANY = 40 };
@@ -853,6 +873,7 @@ int main(void)
     RUN(times_are_told_wherever_they_are);
     RUN(what_lies_anywhere_is_read_at_once);
     RUN(what_is_needed_soon_is_read_before);
+    RUN(who_waits_is_read_for_first);
     RUN(memory_is_not_filled_ahead);
     RUN(a_look_changes_nothing);
     RUN(heads_are_told_from_memory);

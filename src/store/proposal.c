@@ -121,6 +121,36 @@ static void add_id(struct group_log *log, enum record_type type, uint64_t id)
     buffer_free(&payload);
 }
 
+static void put_numbers(struct group_log *log, enum record_type type, uint64_t id,
+                        const struct buffer *numbers)
+{
+    struct buffer payload = {0};
+    if (numbers->size == 0)
+        return;
+    buffer_add_u64(&payload, id);
+    buffer_add(&payload, numbers->data, numbers->size);
+    add(log, type, buffer_bytes(&payload));
+    buffer_free(&payload);
+}
+
+static void close_settles(struct group_log *log)
+{
+    struct list *link;
+    size_t before = log->proposal.contents.size;
+    bool any = !list_is_empty(&log->proposal.settling);
+    while ((link = list_take_first(&log->proposal.settling))) {
+        struct led *led = list_entry(link, struct led, settling_link);
+        settles_close(&led->settles);
+        if (!led->is_going) {
+            put_numbers(log, RECORD_RETURNED, led->id, &led->settles.returned);
+            put_numbers(log, RECORD_SETTLE, led->id, &led->settles.ranges);
+        }
+        settles_clear(&led->settles);
+    }
+    if (any && log->proposal.contents.size == before)
+        log->proposal.before++; /* as group_log_decided has said that there is something */
+}
+
 /* Its payload is complete but for `missing` bytes. */
 static void start_message(struct proposal *proposal, struct message *message, struct buffer *out, size_t missing)
 {
@@ -136,10 +166,13 @@ static void add_copied(struct proposal *proposal, struct message *message)
     buffer_add(&proposal->contents, message->data, size);
 }
 
-static void add_large(struct proposal *proposal, struct message *message)
+/* What was settled before comes before it: who waits for that is told when it is done, by its number. */
+static void add_large(struct group_log *log, struct message *message)
 {
+    struct proposal *proposal = &log->proposal;
     struct large_message *large = mem_zalloc(sizeof(*large));
     size_t size = message_data_size(message);
+    close_settles(log);
     large->at = proposal->contents.size;
     large->message = message_ref(message);
     large->shared = shared_new();
@@ -175,7 +208,7 @@ static void add_message(struct group_log *log, struct message *message)
     }
     uint8_t flags = message->flags;
     if (message_data_size(message) >= log->store->options.group_shared_bytes)
-        add_large(proposal, message);
+        add_large(log, message);
     else
         add_copied(proposal, message);
     message->flags = flags;
@@ -353,36 +386,6 @@ void led_returned(struct index *index, uint64_t sequence)
 }
 
 /* ---- for who proposes ---- */
-
-static void put_numbers(struct group_log *log, enum record_type type, uint64_t id,
-                        const struct buffer *numbers)
-{
-    struct buffer payload = {0};
-    if (numbers->size == 0)
-        return;
-    buffer_add_u64(&payload, id);
-    buffer_add(&payload, numbers->data, numbers->size);
-    add(log, type, buffer_bytes(&payload));
-    buffer_free(&payload);
-}
-
-static void close_settles(struct group_log *log)
-{
-    struct list *link;
-    size_t before = log->proposal.contents.size;
-    bool any = !list_is_empty(&log->proposal.settling);
-    while ((link = list_take_first(&log->proposal.settling))) {
-        struct led *led = list_entry(link, struct led, settling_link);
-        settles_close(&led->settles);
-        if (!led->is_going) {
-            put_numbers(log, RECORD_RETURNED, led->id, &led->settles.returned);
-            put_numbers(log, RECORD_SETTLE, led->id, &led->settles.ranges);
-        }
-        settles_clear(&led->settles);
-    }
-    if (any && log->proposal.contents.size == before)
-        log->proposal.before++; /* as group_log_decided has said that there is something */
-}
 
 static struct large_message *first_large(const struct proposal *proposal)
 {

@@ -385,6 +385,11 @@ def _(t):
                 status, said = cluster.control(at, "-n", name, "status", "--formatter", "json")
                 equal((status, json.loads(said)["pid"] if status == 0 else said), (0, pids[about]), (at, name))
     equal(cluster.control(leader, "-n", name_of(follower), "ping"), (0, "Ping succeeded\n"), "ping")
+    for node, code, text in (("rabbit@node%d" % follower, 0, name_of(follower)),
+                             ("rabbit@nowhere", 69, "unable to perform an operation on node 'rabbit@nowhere'")):
+        done = subprocess.run(["rabbitmqctl", "--data-dir", cluster.folders[leader - 1], "-n", node, "status"],
+                              executable=CONTROL, capture_output=True, text=True, check=False, timeout=60)
+        check(done.returncode == code and text in done.stdout + done.stderr, (node, done))
     equal(cluster.control(leader, "-n", name_of(follower), "drain"), (0, ""), "drain")
     check(is_refused(cluster, follower) and not is_refused(cluster, leader), "who is drained")
     cluster.brokers[follower].says("user=uid:%d method=POST path=/api/maintenance/drain" % os.getuid())

@@ -366,7 +366,7 @@ def _(t):
 @case("while nobody leads no copy is made of a broker that follows: nobody knows what it lacks")
 def _(t):
     cluster, leader, follower = led(t)
-    for number in (leader, 6 - leader - follower):
+    for number in (6 - leader - follower, leader):  # so that nobody comes to lead between
         cluster.kill(number)
     copy = os.path.join(cluster.folders[follower - 1], "copy")
     soon("nobody leads", lambda: ask(cluster.api(follower), "GET", "/api/queues")[0] == 503)
@@ -431,9 +431,9 @@ def _(t):
 def _(t):
     cluster, leader, follower = led(t)
     here = cluster.api(follower)
-    for number in (leader, 6 - leader - follower):
+    for number in (6 - leader - follower, leader):  # so that nobody comes to lead between
         cluster.kill(number)
-    # The one that was killed last may have come to lead before, and be taken to do so for a moment: then 502 is right.
+    # One that is gone is taken to lead for a moment: then 502 is right.
     soon("nobody leads", lambda: ask(here, "GET", "/api/queues")[0] == 503)
     status, said = ask(here, "GET", "/api/queues")
     check(status == 503 and said["error"] == "not_leading" and "more than half" in said["reason"], (status, said))
